@@ -1,0 +1,69 @@
+import { join } from "node:path";
+import { cacheRoot, prepareOnce } from "./cache.ts";
+import type { ServerPrograms } from "./programs.ts";
+import { runProgram } from "./run_program.ts";
+import { type ServerUser, serverUser } from "./server_user.ts";
+import { changeSystemIdentifier, newSystemIdentifier } from "./system_identifier.ts";
+
+/** The name of the role that `initdb` makes. */
+export const SUPERUSER = "postgres";
+
+/** How a data directory is made. */
+export interface DataDirOptions {
+  /** Default: `C`, which every machine has and which sorts alike everywhere. */
+  readonly locale?: string;
+  /** Default: `UTF8`. */
+  readonly encoding?: string;
+  /** Further arguments of `initdb`. */
+  readonly initdbArgs?: readonly string[];
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Makes a data directory at `dataDir`, which must not exist. With default options it is a copy of a template made once per build
+ * (0.1 s in place of 1 to 3 s), with a system identifier of its own.
+ */
+export async function makeDataDir(
+  programs: ServerPrograms,
+  dataDir: string,
+  options: DataDirOptions = {},
+): Promise<void> {
+  if (options.locale || options.encoding || options.initdbArgs?.length) {
+    await initdb(programs, dataDir, options);
+    return;
+  }
+  const template = await prepareOnce(
+    join(await cacheRoot(), `data-${programs.build}`),
+    async (privateDir) => {
+      await giveToServer(privateDir);
+      await initdb(programs, join(privateDir, "data"), {});
+    },
+  );
+  await runProgram(
+    ["cp", "-a", join(template, "data"), dataDir],
+    options.signal ? { signal: options.signal } : {},
+  );
+  await changeSystemIdentifier(dataDir, newSystemIdentifier());
+}
+
+/** Makes a file or folder the server's own, where it runs as another user than we. */
+export async function giveToServer(path: string): Promise<void> {
+  const user: ServerUser | undefined = serverUser();
+  if (user) await Deno.chown(path, user.uid, user.gid);
+}
+
+async function initdb(
+  programs: ServerPrograms,
+  dataDir: string,
+  options: DataDirOptions,
+): Promise<void> {
+  await runProgram([
+    programs.initdb,
+    ...["-D", dataDir, "-U", SUPERUSER, "--auth=trust", "--no-sync"],
+    `--encoding=${options.encoding ?? "UTF8"}`,
+    ...(options.initdbArgs?.some((each) => each.startsWith("--locale"))
+      ? []
+      : [`--locale=${options.locale ?? "C"}`]),
+    ...(options.initdbArgs ?? []),
+  ], { asServerUser: true, ...(options.signal ? { signal: options.signal } : {}) });
+}
