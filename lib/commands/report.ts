@@ -1,0 +1,127 @@
+/**
+ * What the commands return: plain data for a terminal, a JSON document, an HTML page or a service.
+ * Sizes are bytes, durations milliseconds.
+ *
+ * @module
+ */
+import type { Side } from "../core/mod.ts";
+
+/** How a check of `validate` ended. */
+export type CheckStatus = "pass" | "warn" | "fail";
+
+/** One thing that `validate` looked at. */
+export interface Check {
+  /** Stable name for scripts: `target-empty`. */
+  readonly id: string;
+  readonly status: CheckStatus;
+  readonly side: Side | "both";
+  readonly database?: string;
+  /** What was found, in a sentence. */
+  readonly finding: string;
+  /** What to do about it; there for every warning and failure. */
+  readonly fix?: string;
+}
+
+/** The outcome of `validate`. */
+export interface ValidationReport {
+  readonly source: ServerSummary;
+  readonly target: ServerSummary;
+  readonly checks: readonly Check[];
+  readonly passed: number;
+  readonly warnings: number;
+  readonly failures: number;
+}
+
+/** A server in a few words. */
+export interface ServerSummary {
+  /** URL without password. */
+  readonly url: string;
+  /** `15.18` */
+  readonly version: string;
+  /** The provider, where it can be told: `Amazon RDS`, `Neon`, … */
+  readonly provider?: string;
+  readonly encrypted: boolean;
+}
+
+/** What `init` is about to do; shown by `--dry-run` and before the question whether to go on. */
+export interface InitPlan {
+  readonly source: ServerSummary;
+  readonly target: ServerSummary;
+  readonly databases: readonly DatabasePlan[];
+  readonly jobs: number;
+  readonly indexJobs: number;
+  /** Which programs give schema and globals: `pg_dump 16.4`, `embedded pg_dump 18`. */
+  readonly dumpTool: string;
+  /** Bytes of all tables in scope, TOAST included, indexes not. */
+  readonly bytes: number;
+  /** From a short measured probe; undefined when there is too little data to measure. */
+  readonly predictedMs?: number;
+  readonly warnings: readonly string[];
+}
+
+/** One database of the plan. */
+export interface DatabasePlan {
+  readonly source: string;
+  readonly target: string;
+  /** What happens to the target database. */
+  readonly action: "create" | "fill-empty" | "drop-and-create";
+  /** What `--drop-existing` will destroy, in words. */
+  readonly willBeLost?: string;
+  readonly tables: readonly TablePlan[];
+  readonly largeObjects: number;
+  readonly bytes: number;
+}
+
+/** One table of the plan. */
+export interface TablePlan {
+  readonly schema: string;
+  readonly name: string;
+  readonly bytes: number;
+  /** The planner's estimate (`reltuples`), undefined where there is none yet. */
+  readonly rowEstimate?: number;
+}
+
+/** The outcome of `init`. */
+export interface InitReport {
+  readonly plan: InitPlan;
+  readonly databases: readonly DatabaseReport[];
+  readonly steps: readonly StepReport[];
+  readonly warnings: readonly Warning[];
+  readonly rows: number;
+  /** COPY bytes moved. */
+  readonly bytes: number;
+  readonly ms: number;
+}
+
+/** A thing that was done differently or left out, and why. */
+export interface Warning {
+  readonly message: string;
+  readonly side?: Side;
+  readonly object?: string;
+  readonly remedy?: string;
+}
+
+/** One database that was copied. */
+export interface DatabaseReport {
+  readonly source: string;
+  readonly target: string;
+  readonly tables: readonly TableReport[];
+  readonly ms: number;
+}
+
+/** One table that was copied. */
+export interface TableReport {
+  readonly schema: string;
+  readonly name: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly ms: number;
+}
+
+/** How long a step took. */
+export interface StepReport {
+  readonly step: string;
+  readonly database?: string;
+  readonly ms: number;
+  readonly summary?: string;
+}

@@ -1,0 +1,65 @@
+/**
+ * What every command takes besides its options: where events go and what ends it.
+ *
+ * @module
+ */
+import type { EventSink } from "../core/mod.ts";
+import type { InitPlan } from "./report.ts";
+import type { Endpoint } from "../postgres/mod.ts";
+
+/** The caller's side of a running command. */
+export interface RunContext {
+  readonly events: EventSink;
+  /** Ends the command; it then throws the signal's reason when everything has been closed. */
+  readonly signal: AbortSignal;
+}
+
+/** Which databases, and what they are called on the target. */
+export interface DatabaseSelection {
+  /** Names or wildcards (`*`); empty means all. Not together with `exclude`. */
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  /** Source name → target name. */
+  readonly map: Readonly<Record<string, string>>;
+}
+
+/** Which programs give schema and globals. */
+export interface ToolSelection {
+  /** `auto`: installed ones when new enough, else the embedded ones. */
+  readonly dump: "auto" | "native" | "embedded";
+  /** A folder to look in before the `PATH`. */
+  readonly binDirectory: string | undefined;
+  /** `PATH` and what the programs need of the environment. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** What `validate` looks at. */
+export interface ValidateOptions {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly databases: DatabaseSelection;
+  readonly tools: ToolSelection;
+  /** Whether replication is wanted: what it lacks is then a failure, else a warning. */
+  readonly forSync: boolean;
+  /** Whether a target that is not empty will be dropped. */
+  readonly dropExisting: boolean;
+  readonly jobs: number;
+}
+
+/** What `init` does. */
+export interface InitOptions {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly databases: DatabaseSelection;
+  readonly tools: ToolSelection;
+  /** Tables copied at once. */
+  readonly jobs: number;
+  /** Indexes and keys built at once. */
+  readonly indexJobs: number;
+  /** Drop target databases that are not empty. */
+  readonly dropExisting: boolean;
+  /** Stop after the plan. */
+  readonly dryRun: boolean;
+  /** Asked with the plan before anything is changed; false ends the run untouched. */
+  readonly confirm: (plan: InitPlan) => Promise<boolean>;
+}

@@ -1,0 +1,47 @@
+/**
+ * Work done by a bounded number of workers, ended as a whole by the first failure.
+ *
+ * @module
+ */
+
+/** How {@linkcode runConcurrently} is bounded and ended. */
+export interface ConcurrencyOptions {
+  /** How many run at once. */
+  readonly limit: number;
+  /** Ends the work: no item is started any more, running ones see it through their own signal. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Runs `work` once for each item, `limit` at a time, in order of the items.
+ *
+ * The first failure aborts the signal that every `work` gets; the call settles only when all of them have ended,
+ * so nothing runs on behind the caller's back, and then throws that first failure.
+ */
+export async function runConcurrently<Item>(
+  items: Iterable<Item>,
+  work: (item: Item, signal: AbortSignal) => Promise<void>,
+  { limit, signal }: ConcurrencyOptions,
+): Promise<void> {
+  const failed = new AbortController();
+  const both = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
+  const queue = items[Symbol.iterator]();
+  let failure: { readonly error: unknown } | undefined;
+
+  async function worker(): Promise<void> {
+    while (!both.aborted) {
+      const next = queue.next();
+      if (next.done === true) return;
+      try {
+        await work(next.value, both);
+      } catch (error) {
+        failure ??= { error };
+        failed.abort(error);
+      }
+    }
+  }
+
+  await Promise.all(Array.from({ length: Math.max(1, limit) }, worker));
+  if (failure !== undefined) throw failure.error;
+  signal?.throwIfAborted();
+}

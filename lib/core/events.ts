@@ -1,0 +1,90 @@
+/**
+ * What a running command tells its caller: one typed stream for the terminal, the log, a report or a service.
+ *
+ * @module
+ */
+import type { Side } from "./errors.ts";
+
+/** The steps of a run, in their order. */
+export type StepName =
+  | "connect"
+  | "validate"
+  | "estimate"
+  | "globals"
+  | "database"
+  | "schema"
+  | "data"
+  | "large-objects"
+  | "indexes"
+  | "foreign-keys"
+  | "finish-schema"
+  | "sequences"
+  | "analyze";
+
+/** Something that happened, with what a renderer needs to show it. Times are milliseconds, sizes bytes. */
+export type RunEvent =
+  | { readonly kind: "step-started"; readonly step: StepName; readonly database?: string }
+  | {
+    readonly kind: "step-finished";
+    readonly step: StepName;
+    readonly database?: string;
+    readonly ms: number;
+    /** A few words about the outcome: `12 roles`. */
+    readonly summary?: string;
+  }
+  | {
+    readonly kind: "database-planned";
+    readonly database: string;
+    readonly tables: number;
+    readonly bytes: number;
+  }
+  | {
+    readonly kind: "table-started";
+    readonly database: string;
+    readonly table: string;
+    readonly bytes: number;
+  }
+  | {
+    readonly kind: "table-progress";
+    readonly database: string;
+    readonly table: string;
+    /** COPY bytes relayed for this table so far. */
+    readonly bytes: number;
+  }
+  | {
+    readonly kind: "table-finished";
+    readonly database: string;
+    readonly table: string;
+    readonly rows: number;
+    readonly bytes: number;
+    readonly ms: number;
+  }
+  | {
+    /** Progress within a step that counts things: indexes, foreign keys, ANALYZE. */
+    readonly kind: "step-progress";
+    readonly step: StepName;
+    readonly database?: string;
+    readonly done: number;
+    readonly total: number;
+    readonly current?: string;
+  }
+  | {
+    readonly kind: "warning";
+    readonly message: string;
+    readonly side?: Side;
+    readonly object?: string;
+    readonly remedy?: string;
+  }
+  | {
+    readonly kind: "retry";
+    readonly what: string;
+    readonly attempt: number;
+    readonly delayMs: number;
+  }
+  | { readonly kind: "info"; readonly message: string };
+
+/** Receives events; must not throw and must return at once. */
+export type EventSink = (event: RunEvent) => void;
+
+/** The sink for callers who do not care. */
+export const ignoreEvents: EventSink = () => {};

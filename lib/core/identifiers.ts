@@ -1,0 +1,53 @@
+/**
+ * Identifiers and literals, quoted so that every legal name works.
+ *
+ * @module
+ */
+
+/**
+ * Quotes an identifier, always: a name that needs no quotes today may be a keyword of tomorrow's version.
+ *
+ * Source: PostgreSQL documentation, "4.1.1. Identifiers and Key Words".
+ *
+ * @example
+ * ```ts
+ * import { quoteIdentifier } from "@seren/postgres-replicator";
+ * quoteIdentifier('a"b'); // "a""b"
+ * ```
+ */
+export function quoteIdentifier(name: string): string {
+  if (name === "") throw new TypeError("an identifier cannot be empty");
+  if (name.includes("\0")) throw new TypeError("an identifier cannot contain a NUL character");
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** Quotes `schema.name`. */
+export function quoteQualified(schema: string, name: string): string {
+  return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
+}
+
+/**
+ * Quotes a string literal; safe whatever `standard_conforming_strings` says.
+ *
+ * Source: PostgreSQL documentation, "4.1.2.2. String Constants with C-Style Escapes".
+ */
+export function quoteLiteral(text: string): string {
+  if (text.includes("\0")) throw new TypeError("a string literal cannot contain a NUL character");
+  const doubled = text.replaceAll("'", "''");
+  return doubled.includes("\\") ? ` E'${doubled.replaceAll("\\", "\\\\")}'` : `'${doubled}'`;
+}
+
+/** A relation's full name, as catalogs know it (nothing quoted, nothing folded). */
+export interface TableName {
+  readonly schema: string;
+  readonly name: string;
+}
+
+/** A relation as a person would write it: `orders`, `analytics.orders`; parts are quoted only where needed. */
+export function displayName({ schema, name }: TableName): string {
+  return schema === "public" ? displayPart(name) : `${displayPart(schema)}.${displayPart(name)}`;
+}
+
+function displayPart(part: string): string {
+  return /^[\p{Ll}_][\p{Ll}\p{Nd}_$]*$/u.test(part) ? part : quoteIdentifier(part);
+}

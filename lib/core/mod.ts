@@ -1,0 +1,13 @@
+/**
+ * The words that everyone uses: errors, exit codes, identifiers, quantities, events. Needs no permission.
+ *
+ * @module
+ */
+export * from "./concurrency.ts";
+export * from "./errors.ts";
+export * from "./events.ts";
+export * from "./exit_code.ts";
+export * from "./identifiers.ts";
+export * from "./quantities.ts";
+export * from "./secret.ts";
+export * from "./suggestion.ts";

@@ -1,0 +1,50 @@
+/**
+ * Values that must never be printed, and texts that must be cleaned before they are.
+ *
+ * @module
+ */
+
+const hidden = "***";
+
+/** Holds a secret so that logging, interpolation, JSON and `console.log` show `***`. */
+export class Secret {
+  readonly #value: string;
+
+  constructor(value: string) {
+    this.#value = value;
+  }
+
+  /** The secret itself; call it only where it leaves for the server or a 0600 file. */
+  reveal(): string {
+    return this.#value;
+  }
+
+  toString(): string {
+    return hidden;
+  }
+
+  toJSON(): string {
+    return hidden;
+  }
+
+  [Symbol.for("Deno.customInspect")](): string {
+    return hidden;
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return hidden;
+  }
+}
+
+/**
+ * Removes passwords from a text: the user part of URLs, `password=` parameters and keywords,
+ * and the `PASSWORD '…'` of role statements.
+ *
+ * A last line of defence for texts from elsewhere (child processes, servers); our own texts hold no secrets.
+ */
+export function redact(text: string): string {
+  return text
+    .replace(/(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/?#@]*):[^\s/]*@/gi, `$1:${hidden}@`)
+    .replace(/(\b(?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)/gi, `$1${hidden}`)
+    .replace(/(\bPASSWORD\s+)E?'(?:[^']|'')*'/gi, `$1'${hidden}'`);
+}

@@ -1,0 +1,131 @@
+/**
+ * Messages of the frontend/backend protocol: a type byte, a length, a body.
+ *
+ * Source: PostgreSQL documentation, "54.7. Message Formats".
+ *
+ * @module
+ */
+
+/** Type bytes of the messages that are looked at here. */
+export const frame = {
+  copyData: 0x64, // d
+  copyDone: 0x63, // c
+  copyFail: 0x66, // f
+  copyIn: 0x47, // G
+  copyOut: 0x48, // H
+  commandComplete: 0x43, // C
+  error: 0x45, // E
+  keyData: 0x4b, // K
+  query: 0x51, // Q
+  ready: 0x5a, // Z
+} as const;
+
+const headerBytes = 5;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Where the scanner hands what it finds. Views are valid during the call only. */
+export interface FrameHandler {
+  /** Whole or partial CopyData frames, headers included, exactly as they came. */
+  readonly copyData?: (bytes: Uint8Array) => void;
+  /** Any other frame, whole; `body` is what follows the length. */
+  readonly message: (type: number, body: Uint8Array) => void;
+}
+
+/**
+ * Cuts a stream of bytes into frames. CopyData is never gathered: its bytes are passed on as they come, in runs as long
+ * as the chunk allows, so a row of a gigabyte needs no memory. A frame may be cut anywhere, its header included.
+ */
+export class FrameScanner {
+  readonly #handler: FrameHandler;
+  /** The header or the message being gathered across chunks. */
+  #gathered: Uint8Array = new Uint8Array(0);
+  /** Bytes of a CopyData frame that are still to come. */
+  #copyRemaining = 0;
+  /** CopyData frames begun, that is, rows in text format. */
+  copyFrames = 0;
+
+  constructor(handler: FrameHandler) {
+    this.#handler = handler;
+  }
+
+  /** True between frames. */
+  get atBoundary(): boolean {
+    return this.#gathered.length === 0 && this.#copyRemaining === 0;
+  }
+
+  /** Takes the next piece of the stream. */
+  push(chunk: Uint8Array): void {
+    if (this.#gathered.length > 0) {
+      const joined = new Uint8Array(this.#gathered.length + chunk.length);
+      joined.set(this.#gathered);
+      joined.set(chunk, this.#gathered.length);
+      this.#gathered = new Uint8Array(0);
+      chunk = joined;
+    }
+    const passOn = this.#handler.copyData;
+    let at = 0;
+    let runStart = 0;
+    if (this.#copyRemaining > 0) {
+      at = Math.min(this.#copyRemaining, chunk.length);
+      this.#copyRemaining -= at;
+    }
+    while (chunk.length - at >= headerBytes) {
+      const type = chunk[at]!;
+      const length =
+        (chunk[at + 1]! << 24 | chunk[at + 2]! << 16 | chunk[at + 3]! << 8 | chunk[at + 4]!) >>> 0;
+      const end = at + 1 + length;
+      if (type === frame.copyData && passOn !== undefined) {
+        this.copyFrames++;
+        if (end > chunk.length) {
+          this.#copyRemaining = end - chunk.length;
+          at = chunk.length;
+        } else at = end;
+        continue;
+      }
+      if (at > runStart) passOn?.(chunk.subarray(runStart, at));
+      runStart = at;
+      if (end > chunk.length) break;
+      this.#handler.message(type, chunk.subarray(at + headerBytes, end));
+      at = runStart = end;
+    }
+    if (at > runStart) passOn?.(chunk.subarray(runStart, at));
+    if (at < chunk.length) this.#gathered = chunk.slice(at);
+  }
+}
+
+/** A frontend message with a body. */
+export function encodeFrame(type: number, body: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(headerBytes + body.length);
+  bytes[0] = type;
+  new DataView(bytes.buffer).setInt32(1, 4 + body.length);
+  bytes.set(body, headerBytes);
+  return bytes;
+}
+
+/** A simple Query message. */
+export function encodeQuery(statement: string): Uint8Array {
+  return encodeFrame(frame.query, encoder.encode(`${statement}\0`));
+}
+
+/** The CopyDone message. */
+export const copyDone = encodeFrame(frame.copyDone, new Uint8Array(0));
+
+/** The CopyFail message; the server answers with an error that contains the reason. */
+export function encodeCopyFail(reason: string): Uint8Array {
+  return encodeFrame(frame.copyFail, encoder.encode(`${reason}\0`));
+}
+
+/** The command tag of a CommandComplete body: `COPY 42`. */
+export function decodeTag(body: Uint8Array): string {
+  return decoder.decode(body.subarray(0, -1));
+}
+
+/** The fields of an ErrorResponse body by their letter ("54.8. Error and Notice Message Fields"). */
+export function decodeErrorFields(body: Uint8Array): ReadonlyMap<string, string> {
+  const fields = new Map<string, string>();
+  for (const field of decoder.decode(body).split("\0")) {
+    if (field !== "") fields.set(field.charAt(0), field.slice(1));
+  }
+  return fields;
+}

@@ -1,0 +1,13 @@
+/**
+ * Connections to PostgreSQL: URLs, TLS, sessions, and the protocol where the driver is too slow.
+ *
+ * Requires `--allow-net` for the hosts; `--allow-read --allow-write` of its folder for a Unix socket.
+ *
+ * @module
+ */
+export * from "./endpoint.ts";
+export * from "./passfile.ts";
+export * from "./server_error.ts";
+export * from "./session.ts";
+export * from "./sqlstate.ts";
+export * from "./url.ts";

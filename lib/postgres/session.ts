@@ -1,0 +1,492 @@
+/**
+ * A session on a server: queries through the driver, and whole exchanges of the protocol past it.
+ *
+ * @module
+ */
+import postgres from "postgres";
+import { InterruptedError, type Side } from "../core/mod.ts";
+import { describeEndpoint, type Endpoint, passwordFor } from "./endpoint.ts";
+import { encodeQuery, frame, FrameScanner } from "./frames.ts";
+import {
+  ConnectionError,
+  connectionFailure,
+  ServerError,
+  serverMessageOf,
+} from "./server_error.ts";
+import { pinnedSettings, pinStatement } from "./settings.ts";
+import { SqlState } from "./sqlstate.ts";
+import { connectTransport, type Encryption } from "./transport.ts";
+import type { HostPort } from "./url.ts";
+import { type Receiver, Wire } from "./wire.ts";
+
+/** What a query parameter may be. Lists go as {@linkcode textArray}. */
+export type Parameter = string | number | boolean | null;
+
+/** A row as the driver gives it: text, number (int2, int4, oid, float), boolean, null, or parsed JSON. */
+export type Row = Readonly<Record<string, unknown>>;
+
+/** How a session is opened. */
+export interface SessionOptions {
+  /** Ends the session wherever it is: what runs on the server is cancelled. */
+  readonly signal?: AbortSignal | undefined;
+  /** Settings on top of {@linkcode pinnedSettings}. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+type Driver = postgres.Sql<{ date: string }>;
+
+/**
+ * One authenticated session with the settings of {@linkcode pinnedSettings}.
+ *
+ * States: open (idle, or in one query or exchange at a time) → closed, by {@linkcode close}, by its signal, or because
+ * the connection ended; then every call throws a {@linkcode ConnectionError}.
+ *
+ * Requires `--allow-net` for the server's host (`--allow-read --allow-write` of the folder of a Unix socket).
+ */
+export class Session implements AsyncDisposable {
+  readonly side: Side;
+  readonly endpoint: Endpoint;
+  /** `server_version_num`: 150018 is 15.18. */
+  readonly serverVersion: number;
+  /** Process id of the backend. */
+  readonly processId: number;
+  readonly #place: HostPort;
+  readonly #wire: Wire;
+  readonly #driver: Driver;
+  readonly #signal: AbortSignal | undefined;
+  readonly #abort = () => void this.#interrupt();
+
+  /** Use {@linkcode openSession}. */
+  constructor(
+    opened: {
+      readonly endpoint: Endpoint;
+      readonly place: HostPort;
+      readonly wire: Wire;
+      readonly driver: Driver;
+      readonly serverVersion: number;
+      readonly processId: number;
+    },
+    signal: AbortSignal | undefined,
+  ) {
+    this.side = opened.endpoint.side;
+    this.endpoint = opened.endpoint;
+    this.serverVersion = opened.serverVersion;
+    this.processId = opened.processId;
+    this.#place = opened.place;
+    this.#wire = opened.wire;
+    this.#driver = opened.driver;
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#abort, { once: true });
+  }
+
+  /** Major version: 15. */
+  get majorVersion(): number {
+    return Math.floor(this.serverVersion / 10_000);
+  }
+
+  /** Whether TLS protects the connection. */
+  get encrypted(): boolean {
+    return this.#wire.encrypted;
+  }
+
+  /**
+   * Runs one statement and returns its rows.
+   *
+   * @param statement one statement; `$1`… stand for the parameters
+   * @throws ServerError when the server refuses it, ConnectionError when the connection ends
+   */
+  async query<Result extends Row = Row>(
+    statement: string,
+    parameters: readonly Parameter[] = [],
+  ): Promise<Result[]> {
+    this.#signal?.throwIfAborted();
+    try {
+      const rows = await this.#driver.unsafe<Result[]>(statement, [...parameters], {
+        prepare: false,
+      });
+      return [...rows];
+    } catch (error) {
+      throw this.#explain(error);
+    }
+  }
+
+  /** The one row of a statement that always gives one. */
+  async queryOne<Result extends Row = Row>(
+    statement: string,
+    parameters: readonly Parameter[] = [],
+  ): Promise<Result> {
+    const [row] = await this.query<Result>(statement, parameters);
+    if (row === undefined) throw new Error(`no row came back from: ${statement}`);
+    return row;
+  }
+
+  /** Runs statements, several at once if separated by semicolons, and ignores what they return. */
+  async execute(statements: string): Promise<void> {
+    this.#signal?.throwIfAborted();
+    try {
+      await this.#driver.unsafe(statements).simple();
+    } catch (error) {
+      throw this.#explain(error);
+    }
+  }
+
+  /**
+   * Runs `work` in a transaction: committed when it resolves, rolled back when it throws.
+   *
+   * @param begin the BEGIN statement with its modes
+   */
+  async transaction<Result>(work: () => Promise<Result>, begin = "BEGIN"): Promise<Result> {
+    await this.execute(begin);
+    let result: Result;
+    try {
+      result = await work();
+    } catch (error) {
+      // the first error is the one that counts; a session that cannot even roll back is closed, which rolls back too
+      await this.execute("ROLLBACK").catch(() => this.#wire.close());
+      throw error;
+    }
+    await this.execute("COMMIT");
+    return result;
+  }
+
+  /**
+   * Takes the connection over for an exchange of protocol messages, past the driver.
+   *
+   * `exchange` must come to ReadyForQuery before it resolves. When it throws, where the server stands is unknown and the session is closed.
+   */
+  async takeOver<Result>(
+    exchange: (wire: ExchangeWire) => Promise<Result>,
+  ): Promise<Result> {
+    this.#signal?.throwIfAborted();
+    const broken = Promise.withResolvers<never>();
+    broken.promise.catch(() => {}); // raced below; may come when nobody waits any more
+    let receiver: Receiver = () => {};
+    const giveBack = this.#wire.take((chunk) => receiver(chunk), broken.reject);
+    try {
+      const result = await Promise.race([
+        exchange({
+          write: (bytes) => this.#wire.write(bytes),
+          receive: (next) => receiver = next,
+        }),
+        broken.promise,
+      ]);
+      giveBack();
+      return result;
+    } catch (error) {
+      this.#wire.close();
+      throw this.#explain(error);
+    }
+  }
+
+  /**
+   * Sends raw messages and returns everything that comes up to and including ReadyForQuery.
+   *
+   * @param messages one or more frontend messages that end in a Query or Sync
+   */
+  exchange(messages: Uint8Array): Promise<Uint8Array> {
+    return this.takeOver(async (wire) => {
+      const chunks: Uint8Array[] = [];
+      const ready = Promise.withResolvers<void>();
+      const scanner = new FrameScanner({
+        message: (type) => type === frame.ready && ready.resolve(),
+      });
+      wire.receive((chunk) => {
+        chunks.push(chunk.slice());
+        scanner.push(chunk);
+      });
+      await Promise.all([wire.write(messages), ready.promise]);
+      return new Uint8Array(await new Blob(chunks as BlobPart[]).arrayBuffer());
+    });
+  }
+
+  /** Asks the server to cancel what this session runs. Source: "54.2.8. Canceling Requests in Progress". */
+  async cancel(): Promise<void> {
+    const key = this.#wire.backendKey;
+    if (key === undefined) return;
+    const message = new Uint8Array(8 + key.bytes.length);
+    const view = new DataView(message.buffer);
+    view.setInt32(0, message.length);
+    view.setInt32(4, 80877102);
+    message.set(key.bytes, 8);
+    const transport = await connectTransport(this.#place, {
+      encryption: this.#wire.encrypted ? "required" : "plain",
+      tls: this.endpoint.tls,
+      signal: AbortSignal.timeout(5_000),
+    });
+    try {
+      await transport.write(message);
+      await transport.read(new Uint8Array(1)); // the server closes when it has passed the signal on
+    } finally {
+      transport.close();
+    }
+  }
+
+  /** Ends the session; never throws. */
+  async close(): Promise<void> {
+    this.#signal?.removeEventListener("abort", this.#abort);
+    await Promise.race([this.#driver.end({ timeout: 5 }).catch(() => {}), this.#wire.closed]);
+    this.#wire.close();
+    await this.#wire.closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #interrupt(): Promise<void> {
+    // a backend in the middle of a statement does not notice a closed connection; cancelling ends it at once
+    await this.cancel().catch(() => {}); // the connection is closed whether or not the cancel request got through
+    this.#wire.close(new InterruptedError());
+  }
+
+  #explain(error: unknown): unknown {
+    if (this.#signal?.aborted) return this.#signal.reason;
+    const message = serverMessageOf(error);
+    if (message !== undefined) {
+      return new ServerError(message, { side: this.side, object: this.endpoint.database });
+    }
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    const network = error instanceof Deno.errors.ConnectionReset ||
+      error instanceof Deno.errors.BrokenPipe ||
+      error instanceof Deno.errors.UnexpectedEof || error instanceof Deno.errors.BadResource ||
+      error instanceof Deno.errors.Interrupted || error instanceof Deno.errors.ConnectionAborted;
+    if (
+      network || /^(CONNECTION_|E[A-Z]+$|ERR_)/.test(code) ||
+      error instanceof Error && isClosed(error)
+    ) {
+      return new ConnectionError("the connection ended unexpectedly", {
+        endpoint: this.endpoint,
+        transient: true,
+        remedy:
+          `is the server still running? its log says why the session (pid ${this.processId}) ended`,
+        cause: error,
+      });
+    }
+    return error;
+  }
+}
+
+/** What an exchange may do with the connection it has taken over. */
+export interface ExchangeWire {
+  write(bytes: Uint8Array): Promise<void>;
+  /** Sets who gets what the server sends. */
+  receive(receiver: Receiver): void;
+}
+
+function isClosed(error: Error): boolean {
+  return error.message === "the connection was closed" ||
+    error.message === "the connection is closed";
+}
+
+/**
+ * Opens a session on the first host that answers and fits `target_session_attrs`.
+ *
+ * @throws ConnectionError that lists what each host answered
+ */
+export async function openSession(
+  endpoint: Endpoint,
+  options: SessionOptions = {},
+): Promise<Session> {
+  const failures: ConnectionError[] = [];
+  for (const { place, encryption, attributes } of attempts(endpoint)) {
+    options.signal?.throwIfAborted();
+    try {
+      const session = await attempt(endpoint, { place, encryption, options });
+      if (session.fits(attributes)) return session.session;
+      await session.session.close();
+      failures.push(
+        new ConnectionError(`${place.host}:${place.port} is not ${attributes}`, {
+          endpoint,
+          transient: true,
+        }),
+      );
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      const failure = connectionFailure(error, endpoint, place);
+      failures.push(failure);
+      // libpq too goes on to the next host only when this one could not be reached
+      if (isRefusal(error) && !retriesWithOtherEncryption(endpoint, error)) throw failure;
+    }
+  }
+  const [first] = failures;
+  if (failures.length === 1 && first !== undefined) throw first;
+  throw new ConnectionError(
+    [...new Set(failures.map(({ message }) => message))].join("; "),
+    {
+      endpoint,
+      transient: failures.some(({ transient }) => transient),
+      remedy: failures.findLast(({ remedy }) => remedy !== undefined)?.remedy,
+      cause: first,
+    },
+  );
+}
+
+function isRefusal(error: unknown): boolean {
+  return serverMessageOf(error) !== undefined;
+}
+
+function retriesWithOtherEncryption({ tls }: Endpoint, error: unknown): boolean {
+  return (tls.mode === "allow" || tls.mode === "prefer") &&
+    serverMessageOf(error)?.sqlState === SqlState.invalidAuthorization;
+}
+
+/** Host by host, and for each the encryptions that `sslmode` allows, in libpq's order. */
+function* attempts(endpoint: Endpoint) {
+  const encryptions: Readonly<Record<typeof endpoint.tls.mode, readonly Encryption[]>> = {
+    "disable": ["plain"],
+    "allow": ["plain", "required"],
+    "prefer": ["if-offered", "plain"],
+    "require": ["required"],
+    "verify-ca": ["required"],
+    "verify-full": ["required"],
+  };
+  const wanted = endpoint.targetSessionAttributes;
+  const passes = wanted === "prefer-standby" ? ["standby", "any"] as const : [wanted];
+  for (const attributes of passes) {
+    for (const place of endpoint.hosts) {
+      for (
+        const encryption of place.host.startsWith("/")
+          ? ["plain"] as const
+          : encryptions[endpoint.tls.mode]
+      ) {
+        yield { place, encryption, attributes };
+      }
+    }
+  }
+}
+
+interface OpenedSession {
+  readonly session: Session;
+  readonly fits: (attributes: string) => boolean;
+}
+
+async function attempt(
+  endpoint: Endpoint,
+  { place, encryption, options }: {
+    readonly place: HostPort;
+    readonly encryption: Encryption;
+    readonly options: SessionOptions;
+  },
+): Promise<OpenedSession> {
+  const { connectTimeoutMs } = endpoint;
+  const timeout = new AbortController();
+  const timer = setTimeout(
+    () =>
+      timeout.abort(
+        new DOMException(
+          `no answer within ${Math.round(connectTimeoutMs / 1000)} s`,
+          "TimeoutError",
+        ),
+      ),
+    connectTimeoutMs,
+  );
+  const signal = options.signal === undefined
+    ? timeout.signal
+    : AbortSignal.any([options.signal, timeout.signal]);
+  let wire: Wire | undefined;
+  try {
+    wire = new Wire(await connectTransport(place, { encryption, tls: endpoint.tls, signal }));
+    const opened = wire;
+    const end = () => opened.close(signal.reason);
+    signal.addEventListener("abort", end, { once: true });
+    try {
+      const driver = drive(endpoint, place, opened);
+      const [row] = await driver.unsafe<PinnedRow[]>(
+        pinStatement({ ...pinnedSettings, ...options.settings }),
+      );
+      if (row === undefined) throw new Error("the server did not answer the first query");
+      return {
+        session: new Session({
+          endpoint,
+          place,
+          wire: opened,
+          driver,
+          serverVersion: row.server_version,
+          processId: row.pid,
+        }, options.signal),
+        fits: (attributes) => fitsAttributes(attributes, row),
+      };
+    } finally {
+      signal.removeEventListener("abort", end);
+    }
+  } catch (error) {
+    wire?.close();
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+interface PinnedRow {
+  readonly server_version: number;
+  readonly pid: number;
+  readonly in_recovery: boolean;
+  readonly read_only: string;
+}
+
+function fitsAttributes(attributes: string, { in_recovery, read_only }: PinnedRow): boolean {
+  const readOnly = in_recovery || read_only === "on";
+  switch (attributes) {
+    case "read-write":
+      return !readOnly;
+    case "read-only":
+      return readOnly;
+    case "primary":
+      return !in_recovery;
+    case "standby":
+      return in_recovery;
+    default:
+      return true;
+  }
+}
+
+/** The driver for exactly one connection that we have made. */
+function drive(endpoint: Endpoint, place: HostPort, wire: Wire): Driver {
+  let used = false;
+  const options: postgres.Options<{ date: postgres.PostgresType<string> }> & {
+    socket: () => unknown;
+  } = {
+    // never used to connect, but the driver would look into the environment for what is missing
+    host: "socket",
+    port: place.port,
+    user: endpoint.user,
+    database: endpoint.database,
+    pass: () => passwordFor(endpoint, place)?.reveal() ?? "",
+    socket: () => {
+      if (used) throw new Error("the connection is closed");
+      used = true;
+      return wire.driverSocket;
+    },
+    max: 1,
+    ssl: false,
+    prepare: false,
+    fetch_types: false, // a query per connection otherwise
+    idle_timeout: 0,
+    // the driver's default ends a session after 30 to 60 minutes: the snapshot would be gone with it
+    max_lifetime: null,
+    connect_timeout: 0, // ours covers the network as well
+    keep_alive: null,
+    backoff: () => 0,
+    onnotice: () => {},
+    connection: {
+      application_name: endpoint.applicationName,
+      ...(endpoint.options === undefined ? {} : { options: endpoint.options }),
+    },
+    types: { date: { to: 1184, from: [1082, 1114, 1184], serialize: String, parse: String } },
+  } as never;
+  return postgres(options as never) as unknown as Driver;
+}
+
+/** A list of texts as a literal of `text[]`, for a parameter. */
+export function textArray(values: readonly string[]): string {
+  return `{${values.map((value) => `"${value.replace(/["\\]/g, "\\$&")}"`).join(",")}}`;
+}
+
+/** Names a session's server for people: `source postgresql://app@host:5432/db (PostgreSQL 15.18)`. */
+export function describeSession({ side, endpoint, serverVersion }: Session): string {
+  const version = `${Math.floor(serverVersion / 10_000)}.${serverVersion % 10_000}`;
+  return `${side} ${describeEndpoint(endpoint)} (PostgreSQL ${version})`;
+}
+
+export { encodeQuery };

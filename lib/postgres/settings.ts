@@ -1,0 +1,55 @@
+/**
+ * Settings that every session pins, because a default of server, database or role could change what data looks like
+ * or end a long step.
+ *
+ * @module
+ */
+import { quoteLiteral } from "../core/mod.ts";
+
+/** Names and values; those that a version does not know are skipped. */
+export const pinnedSettings: Readonly<Record<string, string>> = {
+  // how values are written and read
+  TimeZone: "UTC",
+  DateStyle: "ISO, YMD",
+  IntervalStyle: "postgres",
+  extra_float_digits: "3",
+  bytea_output: "hex",
+  lc_monetary: "C",
+  xmloption: "content",
+  standard_conforming_strings: "on",
+  // what names and rows mean
+  search_path: "",
+  row_security: "off", // a policy that would hide rows is an error instead
+  default_transaction_read_only: "off",
+  default_transaction_isolation: "read committed",
+  synchronize_seqscans: "off",
+  // a long step must not be ended from outside
+  statement_timeout: "0",
+  lock_timeout: "0",
+  idle_in_transaction_session_timeout: "0",
+  idle_session_timeout: "0", // 14+
+  transaction_timeout: "0", // 17+
+  // keepalives from the server's end, where they can be set per session; they keep a load balancer's path open as well
+  tcp_keepalives_idle: "60",
+  tcp_keepalives_interval: "10",
+  // noise
+  client_min_messages: "warning",
+};
+
+/**
+ * One statement that sets all of the settings that the server knows, and tells version and backend.
+ * Values are literals: a pooler may not speak the extended protocol yet.
+ */
+export function pinStatement(settings: Readonly<Record<string, string>>): string {
+  const rows = Object.entries(settings)
+    .map(([name, value]) => `(${quoteLiteral(name.toLowerCase())}, ${quoteLiteral(value)})`)
+    .join(", ");
+  return `
+    SELECT count(set_config(known.name, wanted.value, false)) AS set,
+           current_setting('server_version_num')::int AS server_version,
+           pg_backend_pid() AS pid,
+           pg_is_in_recovery() AS in_recovery,
+           current_setting('transaction_read_only') AS read_only
+      FROM (VALUES ${rows}) AS wanted (name, value)
+      JOIN pg_catalog.pg_settings AS known ON lower(known.name) = wanted.name`;
+}

@@ -1,0 +1,66 @@
+/**
+ * SQLSTATEs that the tool branches on.
+ *
+ * Source: PostgreSQL documentation, "Appendix A. PostgreSQL Error Codes".
+ *
+ * @module
+ */
+export const SqlState = {
+  /** 0A000: what was asked for is not supported by this version. */
+  featureNotSupported: "0A000",
+  /** 22023 */
+  invalidParameterValue: "22023",
+  /** 28000: pg_hba.conf refuses, or the role may not log in. */
+  invalidAuthorization: "28000",
+  /** 28P01 */
+  invalidPassword: "28P01",
+  /** 3D000: the database does not exist. */
+  invalidCatalogName: "3D000",
+  /** 42501 */
+  insufficientPrivilege: "42501",
+  /** 42704: a type, role, setting or other object does not exist. */
+  undefinedObject: "42704",
+  /** 42710 */
+  duplicateObject: "42710",
+  /** 42883 */
+  undefinedFunction: "42883",
+  /** 42P01 */
+  undefinedTable: "42P01",
+  /** 23503 */
+  foreignKeyViolation: "23503",
+  /** 40001 */
+  serializationFailure: "40001",
+  /** 40P01 */
+  deadlockDetected: "40P01",
+  /** 53100 */
+  diskFull: "53100",
+  /** 53300 */
+  tooManyConnections: "53300",
+  /** 55006: the database is in use. */
+  objectInUse: "55006",
+  /** 55P03 */
+  lockNotAvailable: "55P03",
+  /** 57014 */
+  queryCanceled: "57014",
+  /** 57P01 */
+  adminShutdown: "57P01",
+  /** 57P02 */
+  crashShutdown: "57P02",
+  /** 57P03: the server is starting, stopping or recovering. */
+  cannotConnectNow: "57P03",
+} as const;
+
+const transientStates: ReadonlySet<string> = new Set([
+  SqlState.serializationFailure,
+  SqlState.deadlockDetected,
+  SqlState.tooManyConnections,
+  SqlState.lockNotAvailable,
+  SqlState.adminShutdown,
+  SqlState.crashShutdown,
+  SqlState.cannotConnectNow,
+]);
+
+/** Whether the same statement may succeed a moment later. Class 08 is "connection exception". */
+export function isTransientState(sqlState: string): boolean {
+  return sqlState.startsWith("08") || transientStates.has(sqlState);
+}

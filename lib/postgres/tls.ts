@@ -1,0 +1,129 @@
+/**
+ * TLS over a pulled transport.
+ *
+ * `node:tls` on a socket of its own reads as fast as the network gives and keeps what nobody has taken
+ * (measured: 1.17 GB for a 714 MB table and a slow target). Here it runs over a stream that reads from the network only
+ * while the decrypted side has been taken, which keeps memory flat. `Deno.startTls` would be flat too,
+ * but it cannot skip verification (`sslmode=require`), send a client certificate, or trust a self-signed certificate.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { isIP } from "node:net";
+import { Duplex } from "node:stream";
+import { connect, rootCertificates, type TLSSocket } from "node:tls";
+import type { TlsSettings } from "./endpoint.ts";
+import type { Transport } from "./transport.ts";
+
+const recordBytes = 64 * 1024;
+
+/**
+ * Does the handshake over `transport` and verifies what the mode asks for.
+ *
+ * @throws an error of `node:tls` (its `code` says why verification failed)
+ */
+export async function startTls(
+  transport: Transport,
+  { host, tls }: { readonly host: string; readonly tls: TlsSettings },
+): Promise<Transport> {
+  const verify = tls.rootCertificates !== undefined;
+  const socket = connect({
+    socket: encryptedSide(transport),
+    rejectUnauthorized: verify,
+    ALPNProtocols: ["postgresql"],
+    ...(tls.rootCertificates === undefined ? {} : {
+      ca: tls.rootCertificates === "system" ? [...rootCertificates] : tls.rootCertificates,
+    }),
+    ...(tls.serverNameIndication && isIP(host) === 0 ? { servername: host } : {}),
+    ...(tls.mode === "verify-full" ? { host } : { checkServerIdentity: () => undefined }),
+    ...(tls.client === undefined ? {} : {
+      cert: tls.client.certificate,
+      key: tls.client.key.reveal(),
+      ...(tls.client.passphrase === undefined
+        ? {}
+        : { passphrase: tls.client.passphrase.reveal() }),
+    }),
+  });
+  await new Promise<void>((resolve, reject) => {
+    socket.once("secureConnect", resolve);
+    socket.once("error", reject);
+    socket.once(
+      "close",
+      () => reject(new Error("the server closed the connection during the TLS handshake")),
+    );
+  }).catch((error) => {
+    socket.destroy();
+    throw error;
+  });
+  return decryptedSide(socket, transport);
+}
+
+/** The stream that TLS reads from and writes to: one read from the network for each that TLS asks for. */
+function encryptedSide(transport: Transport): Duplex {
+  return new Duplex({
+    readableHighWaterMark: recordBytes,
+    async read() {
+      const buffer = new Uint8Array(recordBytes);
+      try {
+        const count = await transport.read(buffer);
+        this.push(count === null ? null : Buffer.from(buffer.buffer, 0, count));
+      } catch (error) {
+        this.destroy(error as Error);
+      }
+    },
+    write(bytes: Uint8Array, _encoding, done) {
+      transport.write(bytes).then(() => done(), done);
+    },
+    destroy(error, done) {
+      transport.close();
+      done(error);
+    },
+  });
+}
+
+/** Turns the event-driven socket into one that is asked. */
+function decryptedSide(socket: TLSSocket, transport: Transport): Transport {
+  let failure: Error | undefined;
+  let ended = false;
+  let wake = () => {};
+  socket.removeAllListeners("error").removeAllListeners("close");
+  socket.on("readable", () => wake());
+  socket.on("end", () => {
+    ended = true;
+    wake();
+  });
+  socket.on("error", (error) => {
+    failure ??= error;
+    wake();
+  });
+  socket.on("close", () => {
+    ended = true;
+    wake();
+  });
+  return {
+    encrypted: true,
+    async read(into) {
+      while (true) {
+        const chunk: Uint8Array | null = socket.read();
+        if (chunk !== null) {
+          into.set(chunk.subarray(0, into.length));
+          if (chunk.length > into.length) socket.unshift(chunk.subarray(into.length));
+          return Math.min(chunk.length, into.length);
+        }
+        if (failure !== undefined) throw failure;
+        if (ended) return null;
+        await new Promise<void>((resolve) => wake = resolve);
+      }
+    },
+    write(bytes) {
+      if (failure !== undefined) return Promise.reject(failure);
+      return new Promise((resolve, reject) =>
+        socket.write(bytes, (error) => error ? reject(error) : resolve())
+      );
+    },
+    close() {
+      socket.destroy();
+      transport.close();
+    },
+  };
+}

@@ -1,0 +1,131 @@
+/**
+ * Bytes to and from a server, pulled: nothing is read before somebody asks for it, so a slow reader
+ * slows the sender through TCP instead of filling our memory.
+ *
+ * @module
+ */
+import type { TlsSettings } from "./endpoint.ts";
+import { startTls } from "./tls.ts";
+import type { HostPort } from "./url.ts";
+
+/** A connected byte stream; one read and one write may be under way at a time. */
+export interface Transport {
+  /** Whether TLS protects it. */
+  readonly encrypted: boolean;
+  /** Reads what is there, at most the buffer's size; null at the end of the stream. */
+  read(into: Uint8Array): Promise<number | null>;
+  /** Writes all of the bytes; resolves when they have been taken. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Closes at once; a read or write under way fails. May be called twice. */
+  close(): void;
+}
+
+/** What one attempt to connect does about TLS. */
+export type Encryption = "plain" | "if-offered" | "required";
+
+/**
+ * Connects to one host, and negotiates TLS as PostgreSQL does.
+ *
+ * Source: PostgreSQL documentation, "54.2.9. SSL Session Encryption".
+ * Requires `--allow-net` for the host, or `--allow-read --allow-write` for a Unix socket.
+ *
+ * @throws the runtime's error when the host cannot be reached, {@linkcode TlsRefusedError} when TLS is required
+ * and the server has none, an error of `node:tls` when the handshake or the verification fails
+ */
+export async function connectTransport(
+  { host, port }: HostPort,
+  { encryption, tls, signal }: {
+    readonly encryption: Encryption;
+    readonly tls: TlsSettings;
+    readonly signal: AbortSignal;
+  },
+): Promise<Transport> {
+  signal.throwIfAborted();
+  if (host.startsWith("/")) {
+    const path = `${host}/.s.PGSQL.${port}`;
+    return plainTransport(await closingLate(Deno.connect({ transport: "unix", path }), signal));
+  }
+  const connection = await closingLate(Deno.connect({ hostname: host, port }), signal);
+  const abort = () => closeQuietly(connection);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    connection.setNoDelay(true);
+    connection.setKeepAlive(true); // the intervals are set from the server's end, see settings.ts
+    if (encryption === "plain") return plainTransport(connection);
+    if (await askForTls(connection)) {
+      return await startTls(plainTransport(connection), { host, tls });
+    }
+    if (encryption === "required") throw new TlsRefusedError();
+    return plainTransport(connection);
+  } catch (error) {
+    closeQuietly(connection);
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** The server has TLS switched off and the user requires it. */
+export class TlsRefusedError extends Error {
+  override readonly name = "TlsRefusedError";
+  constructor() {
+    super("the server does not offer TLS");
+  }
+}
+
+/** Gives up waiting when the signal says so, and closes the connection if it still comes. */
+async function closingLate<Connection extends Deno.Conn>(
+  connecting: Promise<Connection>,
+  signal: AbortSignal,
+): Promise<Connection> {
+  let abort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+  });
+  try {
+    return await Promise.race([connecting, aborted]);
+  } catch (error) {
+    connecting.then(closeQuietly, () => {});
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+const sslRequest = new Uint8Array([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
+
+async function askForTls(connection: Deno.Conn): Promise<boolean> {
+  await writeAll(connection, sslRequest);
+  // exactly one byte: more in the buffer would be text that a man in the middle put before the handshake (CVE-2021-23222)
+  const answer = new Uint8Array(2);
+  const count = await connection.read(answer);
+  if (count === null) throw new Error("the server closed the connection when asked for TLS");
+  if (count > 1) throw new Error("the server sent unencrypted data after its answer about TLS");
+  if (answer[0] === 0x53) return true;
+  if (answer[0] === 0x4e) return false;
+  throw new Error("what answers on this port is not PostgreSQL");
+}
+
+function plainTransport(connection: Deno.Conn): Transport {
+  return {
+    encrypted: false,
+    read: (into) => connection.read(into),
+    write: (bytes) => writeAll(connection, bytes),
+    close: () => closeQuietly(connection),
+  };
+}
+
+async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  let written = 0;
+  while (written < bytes.length) written += await connection.write(bytes.subarray(written));
+}
+
+function closeQuietly(connection: Deno.Conn): void {
+  try {
+    connection.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error; // closed already
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * One connection shared in turn by the driver and by us.
+ *
+ * postgres.js does authentication and queries over {@linkcode Wire.driverSocket}. While the driver is idle the wire can be taken over:
+ * then whole protocol exchanges (COPY, the traffic of an embedded pg_dump) run past it, from ReadyForQuery to
+ * ReadyForQuery, and it never sees a byte of them.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { EventEmitter } from "node:events";
+import { frame, FrameScanner } from "./frames.ts";
+import type { Transport } from "./transport.ts";
+
+const bufferBytes = 256 * 1024;
+
+/** Receives what the server sends; reading goes on when the promise resolves. The view is valid until then. */
+export type Receiver = (chunk: Uint8Array) => void | Promise<void>;
+
+/** Key of a backend for a CancelRequest. */
+export interface BackendKey {
+  readonly processId: number;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * States: driving (bytes go to the driver) ⇄ taken (bytes go to the receiver of {@linkcode take}) → closed, for good.
+ */
+export class Wire {
+  readonly #transport: Transport;
+  readonly #closed = Promise.withResolvers<void>();
+  #receiver: Receiver | undefined;
+  #onBroken: ((reason: Error) => void) | undefined;
+  #writes: Promise<void> = Promise.resolve();
+  #state: "open" | "closed" = "open";
+  #failure: Error | undefined;
+  /** From the start of the session, for cancelling. */
+  backendKey: BackendKey | undefined;
+  /** The stream that postgres.js talks to. */
+  readonly driverSocket: DriverSocket;
+
+  constructor(transport: Transport) {
+    this.#transport = transport;
+    this.driverSocket = new DriverSocket(this);
+    this.#receiveWithKey();
+    void this.#pump();
+  }
+
+  /** Whether TLS protects it. */
+  get encrypted(): boolean {
+    return this.#transport.encrypted;
+  }
+
+  /** Resolves when nothing more will come. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  /** Writes after everything written before. */
+  write(bytes: Uint8Array): Promise<void> {
+    const written = this.#writes.then(() => {
+      if (this.#state === "closed") throw this.#failure ?? new Error("the connection is closed");
+      return this.#transport.write(bytes);
+    });
+    this.#writes = written.catch((error) => this.close(error));
+    return written;
+  }
+
+  /**
+   * Sends what comes to `receiver` instead of the driver. The driver must be idle.
+   *
+   * @param onBroken told when the connection ends meanwhile
+   * @returns gives the wire back to the driver; the exchange must have come to ReadyForQuery
+   */
+  take(receiver: Receiver, onBroken: (reason: Error) => void): () => void {
+    if (this.#receiver !== undefined) throw new Error("the wire is taken already");
+    if (this.#state === "closed") throw this.#failure ?? new Error("the connection is closed");
+    this.#receiver = receiver;
+    this.#onBroken = onBroken;
+    return () => {
+      this.#receiver = undefined;
+      this.#onBroken = undefined;
+    };
+  }
+
+  /** Closes at once. */
+  close(reason?: Error): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#failure = reason;
+    this.#transport.close();
+    this.#onBroken?.(reason ?? new Error("the connection was closed"));
+    this.driverSocket.closed(reason);
+    this.#closed.resolve();
+  }
+
+  /** Reads as fast as the receiver takes, one chunk ahead of it. */
+  async #pump(): Promise<void> {
+    const buffers = [new Uint8Array(bufferBytes), new Uint8Array(bufferBytes)] as const;
+    let delivery: void | Promise<void> = undefined;
+    try {
+      for (let turn = 0; this.#state === "open"; turn ^= 1) {
+        const buffer = buffers[turn === 0 ? 0 : 1];
+        const count = await this.#transport.read(buffer);
+        await delivery;
+        if (count === null) break;
+        delivery = this.#deliver(buffer.subarray(0, count));
+      }
+      this.close();
+    } catch (error) {
+      this.close(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #deliver(chunk: Uint8Array): void | Promise<void> {
+    if (this.#receiver !== undefined) return this.#receiver(chunk);
+    this.driverSocket.receive(chunk);
+  }
+
+  /** Looks at the first frames for BackendKeyData, which the driver keeps to itself. */
+  #receiveWithKey(): void {
+    const scanner = new FrameScanner({
+      message: (type, body) => {
+        if (type === frame.keyData) {
+          const bytes = body.slice();
+          this.backendKey = { processId: new DataView(bytes.buffer).getInt32(0), bytes };
+        } else if (type === frame.ready) this.#receiver = undefined;
+      },
+    });
+    this.#receiver = (chunk) => {
+      scanner.push(chunk);
+      this.driverSocket.receive(chunk);
+    };
+  }
+}
+
+/** As much of `net.Socket` as postgres.js uses. */
+class DriverSocket extends EventEmitter {
+  readonly #wire: Wire;
+  readyState: "open" | "closed" = "open";
+
+  constructor(wire: Wire) {
+    super();
+    this.#wire = wire;
+  }
+
+  /** Hands a copy to the driver, which keeps views of what it gets. */
+  receive(chunk: Uint8Array): void {
+    this.emit("data", Buffer.from(chunk));
+  }
+
+  closed(reason: Error | undefined): void {
+    if (this.readyState === "closed") return;
+    this.readyState = "closed";
+    if (reason !== undefined && this.listenerCount("error") > 0) this.emit("error", reason);
+    this.emit("close", reason !== undefined);
+  }
+
+  write(bytes: Uint8Array, done?: (error?: Error) => void): boolean {
+    this.#wire.write(bytes).then(() => done?.(), (error) => done?.(error));
+    return true;
+  }
+
+  end(bytes?: Uint8Array): void {
+    const last = bytes === undefined ? Promise.resolve() : this.#wire.write(bytes);
+    last.catch(() => {}).then(() => this.#wire.close());
+  }
+
+  destroy(): void {
+    this.#wire.close();
+  }
+
+  pause(): void {}
+
+  resume(): void {}
+
+  setKeepAlive(): void {}
+}
