@@ -7,7 +7,10 @@
  */
 export * from "./endpoint.ts";
 export * from "./passfile.ts";
+export * from "./relay.ts";
+export * from "./retry.ts";
 export * from "./server_error.ts";
 export * from "./session.ts";
+export * from "./snapshot.ts";
 export * from "./sqlstate.ts";
 export * from "./url.ts";

@@ -54,6 +54,7 @@ export class ConnectionError extends ReplicatorError {
   override readonly name = "ConnectionError";
   /** Whether trying again later can help (a refused password will not change). */
   readonly transient: boolean;
+  readonly #endpoint: Endpoint;
 
   constructor(
     message: string,
@@ -72,6 +73,17 @@ export class ConnectionError extends ReplicatorError {
       exitCode: unreachable(endpoint.side),
     });
     this.transient = transient;
+    this.#endpoint = endpoint;
+  }
+
+  /** The same error, saying what was being done. */
+  during(work: string): ConnectionError {
+    return new ConnectionError(`${this.message} during ${work}`, {
+      endpoint: this.#endpoint,
+      remedy: this.remedy,
+      cause: this.cause,
+      transient: this.transient,
+    });
   }
 }
 

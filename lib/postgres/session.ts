@@ -6,7 +6,7 @@
 import postgres from "postgres";
 import { InterruptedError, type Side } from "../core/mod.ts";
 import { describeEndpoint, type Endpoint, passwordFor } from "./endpoint.ts";
-import { encodeQuery, frame, FrameScanner } from "./frames.ts";
+import { frame, FrameScanner } from "./frames.ts";
 import {
   ConnectionError,
   connectionFailure,
@@ -488,5 +488,3 @@ export function describeSession({ side, endpoint, serverVersion }: Session): str
   const version = `${Math.floor(serverVersion / 10_000)}.${serverVersion % 10_000}`;
   return `${side} ${describeEndpoint(endpoint)} (PostgreSQL ${version})`;
 }
-
-export { encodeQuery };

@@ -1,0 +1,274 @@
+/**
+ * COPY from one server to another without looking at the rows.
+ *
+ * CopyData has the same framing in both directions, so the source's frames go to the target byte for byte; only the 5-byte
+ * headers are looked at. Statements are sent ahead of their answers on both sides: while one table's last rows are on
+ * their way the next one's COPY waits in the source's queue, and the target's statement is followed by its rows without waiting
+ * for CopyInResponse. Many small tables so cost no latency each.
+ *
+ * That is safe: a server that has refused the statement drops the CopyData and CopyDone that still come ("54.2.6. COPY Operations"), and
+ * the implicit transaction of a simple Query makes everything in it one ("54.2.2.1. Multiple Statements in a Simple Query").
+ *
+ * @module
+ */
+import { type ReplicatorError } from "../core/mod.ts";
+import {
+  copyDone,
+  decodeErrorFields,
+  decodeTag,
+  encodeCopyFail,
+  encodeQuery,
+  frame,
+  FrameScanner,
+} from "./frames.ts";
+import { ConnectionError, ServerError, serverMessageFromFields } from "./server_error.ts";
+import type { ExchangeWire, Session } from "./session.ts";
+
+/** One COPY from source to target. */
+export interface CopyJob {
+  /** What it is, for errors: the table as a person would write it. */
+  readonly name: string;
+  /** `COPY … TO STDOUT` */
+  readonly copyOut: string;
+  /** Statements that contain exactly one `COPY … FROM STDIN`; all of them are one transaction. */
+  readonly copyIn: string;
+  /** What is expected to come, in bytes: decides how far ahead statements are sent. */
+  readonly expectedBytes: number;
+}
+
+/** Where the jobs come from and who is told. */
+export interface RelayOptions<Job extends CopyJob> {
+  /** The next job, or undefined when there is none any more. */
+  readonly next: () => Job | undefined;
+  readonly onStarted?: (job: Job) => void;
+  /** COPY bytes that the target has taken. */
+  readonly onBytes?: (job: Job, bytes: number) => void;
+  /** The job is committed on the target. */
+  readonly onFinished: (job: Job, outcome: CopyOutcome) => void;
+}
+
+/** What a finished job moved. */
+export interface CopyOutcome {
+  readonly rows: number;
+  /** COPY bytes, framing included. */
+  readonly bytes: number;
+}
+
+/** Jobs are sent ahead while the ones under way are expected to bring less than this. */
+const aheadBytes = 4 * 1024 * 1024;
+const aheadJobs = 32;
+
+/**
+ * Relays jobs until there are none. Both sessions are taken over meanwhile; the source's should be in a transaction
+ * with its snapshot.
+ *
+ * The first error on either side ends both copies at once: what was not committed is rolled back, both sessions
+ * are closed, and the error names the job's object.
+ */
+export async function relayCopies<Job extends CopyJob>(
+  source: Session,
+  target: Session,
+  options: RelayOptions<Job>,
+): Promise<void> {
+  try {
+    await source.takeOver((sourceWire) =>
+      target.takeOver((targetWire) =>
+        new Relay({ source, target, sourceWire, targetWire, ...options }).run()
+      )
+    );
+  } catch (error) {
+    // a backend that waits for a lock or works on a row would not notice the closed connection
+    await Promise.allSettled([source.cancel(), target.cancel()]);
+    await Promise.all([source.close(), target.close()]);
+    throw error instanceof ConnectionError ? error.during(relay?.underWay ?? "COPY") : error;
+  }
+}
+
+interface Progress<Job> {
+  readonly job: Job;
+  bytes: number;
+  sourceRows: number | undefined;
+  targetRows: number | undefined;
+  /** Set once the statement has gone to the target. */
+  sent: boolean;
+  error: ReplicatorError | undefined;
+}
+
+interface Ends {
+  readonly source: Session;
+  readonly target: Session;
+  readonly sourceWire: ExchangeWire;
+  readonly targetWire: ExchangeWire;
+}
+
+class Relay<Job extends CopyJob> {
+  readonly #options: RelayOptions<Job> & Ends;
+  /** Sent to the source, in order; the first is the one whose rows come. */
+  readonly #reading: Progress<Job>[] = [];
+  /** Sent to the target, in order; the first is the one whose outcome comes. */
+  readonly #writing: Progress<Job>[] = [];
+  readonly #done = Promise.withResolvers<void>();
+  #exhausted = false;
+  #failed = false;
+  #lastWrite: Promise<void> = Promise.resolve();
+
+  constructor(options: RelayOptions<Job> & Ends) {
+    this.#options = options;
+  }
+
+  /** What was being copied, in words. */
+  get underWay(): string {
+    const [reading] = this.#reading;
+    const [writing] = this.#writing;
+    const name = (writing ?? reading)?.job.name;
+    return name === undefined ? "COPY" : `COPY of table ${name}`;
+  }
+
+  async run(): Promise<void> {
+    const { sourceWire, targetWire } = this.#options;
+    const fromSource = new FrameScanner({
+      copyData: (bytes) => this.#forward(bytes),
+      message: (type, body) => this.#sourceMessage(type, body),
+    });
+    const fromTarget = new FrameScanner({
+      message: (type, body) => this.#targetMessage(type, body),
+    });
+    sourceWire.receive((chunk) => {
+      fromSource.push(chunk);
+      return this.#lastWrite; // the next chunk is read when this one has been taken: backpressure
+    });
+    targetWire.receive((chunk) => fromTarget.push(chunk));
+    this.#sendAhead();
+    await this.#done.promise;
+  }
+
+  /** Keeps the source's queue filled as far as small jobs allow. */
+  #sendAhead(): void {
+    const statements: Uint8Array[] = [];
+    while (!this.#exhausted && !this.#failed && this.#reading.length < aheadJobs) {
+      const expected = this.#reading.reduce(
+        (sum, { job, bytes }) => sum + Math.max(0, job.expectedBytes - bytes),
+        0,
+      );
+      if (this.#reading.length > 0 && expected > aheadBytes) break;
+      const job = this.#options.next();
+      if (job === undefined) {
+        this.#exhausted = true;
+        break;
+      }
+      this.#reading.push({
+        job,
+        bytes: 0,
+        sourceRows: undefined,
+        targetRows: undefined,
+        sent: false,
+        error: undefined,
+      });
+      statements.push(encodeQuery(job.copyOut));
+    }
+    for (const statement of statements) this.#write(this.#options.sourceWire, statement);
+    this.#finishWhenIdle();
+  }
+
+  #write(wire: ExchangeWire, bytes: Uint8Array): void {
+    const written = wire.write(bytes);
+    written.catch(() => {}); // the session that broke is reported by its own takeOver
+    if (wire === this.#options.targetWire) this.#lastWrite = written.catch(() => {});
+  }
+
+  #forward(bytes: Uint8Array): void {
+    const [current] = this.#reading;
+    if (current === undefined || current.error !== undefined || this.#failed) return;
+    current.bytes += bytes.length;
+    this.#write(this.#options.targetWire, bytes);
+    this.#options.onBytes?.(current.job, bytes.length);
+  }
+
+  #sourceMessage(type: number, body: Uint8Array): void {
+    const [current] = this.#reading;
+    if (current === undefined) return;
+    const { targetWire } = this.#options;
+    switch (type) {
+      case frame.copyOut:
+        current.sent = true;
+        this.#writing.push(current);
+        this.#options.onStarted?.(current.job);
+        this.#write(targetWire, encodeQuery(current.job.copyIn));
+        break;
+      case frame.copyDone:
+        this.#write(targetWire, copyDone);
+        break;
+      case frame.commandComplete:
+        current.sourceRows = copiedRows(body) ?? current.sourceRows;
+        break;
+      case frame.error:
+        if (current.sent) this.#write(targetWire, encodeCopyFail("the source failed"));
+        this.#fail(current, this.#refusal(body, this.#options.source, current.job));
+        break;
+      case frame.ready:
+        this.#reading.shift();
+        this.#sendAhead();
+        break;
+    }
+  }
+
+  #targetMessage(type: number, body: Uint8Array): void {
+    const [current] = this.#writing;
+    if (current === undefined) return;
+    switch (type) {
+      case frame.commandComplete:
+        current.targetRows = copiedRows(body) ?? current.targetRows;
+        break;
+      case frame.error:
+        this.#fail(current, this.#refusal(body, this.#options.target, current.job));
+        break;
+      case frame.ready:
+        this.#writing.shift();
+        this.#finish(current);
+        break;
+    }
+  }
+
+  /** The target has answered for a job: it is committed, or rolled back. */
+  #finish(progress: Progress<Job>): void {
+    const { job, bytes, targetRows, sourceRows, error } = progress;
+    if (error !== undefined) return;
+    if (targetRows === undefined || targetRows !== sourceRows) {
+      return this.#fail(
+        progress,
+        new Error(
+          `${job.name}: the source sent ${sourceRows} rows and the target took ${targetRows}`,
+        ),
+      );
+    }
+    this.#options.onFinished(job, { rows: targetRows, bytes });
+    this.#finishWhenIdle();
+  }
+
+  #finishWhenIdle(): void {
+    if (this.#exhausted && this.#reading.length === 0 && this.#writing.length === 0) {
+      this.#done.resolve();
+    }
+  }
+
+  #fail(progress: Progress<Job>, error: Error): void {
+    // when the source fails the target reports our CopyFail: the first error is the cause
+    if (this.#failed) return;
+    this.#failed = true;
+    progress.error = error as ReplicatorError;
+    this.#done.reject(error);
+  }
+
+  #refusal(body: Uint8Array, session: Session, job: Job): ServerError {
+    return new ServerError(serverMessageFromFields(decodeErrorFields(body)), {
+      side: session.side,
+      object: `database ${session.endpoint.database}, table ${job.name}`,
+    });
+  }
+}
+
+/** The count of a `COPY 42` tag; undefined for other tags. */
+function copiedRows(body: Uint8Array): number | undefined {
+  const match = /^COPY (\d+)$/.exec(decodeTag(body));
+  return match === null ? undefined : Number(match[1]);
+}

@@ -1,0 +1,94 @@
+/**
+ * One exported snapshot that every worker and pg_dump read under.
+ *
+ * Source: PostgreSQL documentation, "9.28.5. Snapshot Synchronization Functions".
+ *
+ * @module
+ */
+import { quoteLiteral } from "../core/mod.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { openSession, type Session } from "./session.ts";
+
+const beginReading = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+const heartbeatMs = 30_000;
+
+/**
+ * Holds a snapshot open.
+ *
+ * States: held (its transaction is open and the identifier can be imported) → lost (the session ended; the signal
+ * {@linkcode lost} aborts with the reason, and nothing more may be read under it) or released (disposed).
+ */
+export class SnapshotHolder implements AsyncDisposable {
+  /** What `SET TRANSACTION SNAPSHOT` and `pg_dump --snapshot` take. */
+  readonly identifier: string;
+  /** Where the source's WAL stood when the snapshot was taken, `0/16B3748`; undefined where it may not be read. */
+  readonly lsn: string | undefined;
+  readonly #session: Session;
+  readonly #lost = new AbortController();
+  readonly #timer: ReturnType<typeof setInterval>;
+  #beat: Promise<void> = Promise.resolve();
+
+  private constructor(session: Session, identifier: string, lsn: string | undefined) {
+    this.#session = session;
+    this.identifier = identifier;
+    this.lsn = lsn;
+    // an idle connection through a load balancer would be dropped, and nobody would know before the end
+    this.#timer = setInterval(() => this.#beat = this.#check(), heartbeatMs);
+  }
+
+  /** Aborts when the snapshot is gone. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /**
+   * Opens a session, lets `lock` take its locks, and exports the snapshot after them: `LOCK TABLE` takes no
+   * snapshot, so what was locked can neither change its columns nor be truncated under the snapshot
+   * (TRUNCATE is not MVCC-safe: "13.6. Caveats").
+   */
+  static async export(
+    endpoint: Endpoint,
+    { signal, lock }: {
+      readonly signal?: AbortSignal | undefined;
+      readonly lock?: (session: Session) => Promise<void>;
+    } = {},
+  ): Promise<SnapshotHolder> {
+    const session = await openSession(endpoint, { signal });
+    try {
+      await session.execute(beginReading);
+      await lock?.(session);
+      const { snapshot, lsn } = await session.queryOne<{ snapshot: string; lsn: string | null }>(`
+        SELECT pg_export_snapshot() AS snapshot,
+               CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS lsn`);
+      return new SnapshotHolder(session, snapshot, lsn ?? undefined);
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  /** Runs a query under the snapshot, in the holder's own session. */
+  get session(): Session {
+    return this.#session;
+  }
+
+  async #check(): Promise<void> {
+    try {
+      await this.#session.query("SELECT 1");
+    } catch (error) {
+      clearInterval(this.#timer);
+      this.#lost.abort(error);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#beat;
+    await this.#session.close();
+  }
+}
+
+/** Begins a read-only transaction that sees what the snapshot sees. */
+export async function importSnapshot(session: Session, identifier: string): Promise<void> {
+  await session.execute(`${beginReading}; SET TRANSACTION SNAPSHOT ${quoteLiteral(identifier)}`);
+}
