@@ -70,18 +70,25 @@ export async function relayCopies<Job extends CopyJob>(
   target: Session,
   options: RelayOptions<Job>,
 ): Promise<void> {
+  let relay: Relay<Job> | undefined;
   try {
     await source.takeOver((sourceWire) =>
-      target.takeOver((targetWire) =>
-        new Relay({ source, target, sourceWire, targetWire, ...options }).run()
-      )
+      target.takeOver((targetWire) => {
+        relay = new Relay({ source, target, sourceWire, targetWire, ...options });
+        return relay.run();
+      })
     );
   } catch (error) {
     // a backend that waits for a lock or works on a row would not notice the closed connection
     await Promise.allSettled([source.cancel(), target.cancel()]);
     await Promise.all([source.close(), target.close()]);
-    throw error instanceof ConnectionError ? error.during(relay?.underWay ?? "COPY") : error;
+    throw error instanceof ConnectionError ? error.during(nameOf(relay)) : error;
   }
+}
+
+/** Read through a function: the compiler does not see the assignment in the callback. */
+function nameOf<Job extends CopyJob>(relay: Relay<Job> | undefined): string {
+  return relay?.underWay ?? "COPY";
 }
 
 interface Progress<Job> {

@@ -15,7 +15,10 @@ import { connect, rootCertificates, type TLSSocket } from "node:tls";
 import type { TlsSettings } from "./endpoint.ts";
 import type { Transport } from "./transport.ts";
 
-const recordBytes = 64 * 1024;
+const readBytes = 64 * 1024;
+
+/** Decrypted bytes that may wait to be taken before reading from the network pauses. */
+const waitingBytes = 256 * 1024;
 
 /**
  * Does the handshake over `transport` and verifies what the mode asks for.
@@ -27,8 +30,9 @@ export async function startTls(
   { host, tls }: { readonly host: string; readonly tls: TlsSettings },
 ): Promise<Transport> {
   const verify = tls.rootCertificates !== undefined;
+  const gate = new Gate();
   const socket = connect({
-    socket: encryptedSide(transport),
+    socket: encryptedSide(transport, gate),
     rejectUnauthorized: verify,
     ALPNProtocols: ["postgresql"],
     ...(tls.rootCertificates === undefined ? {} : {
@@ -44,6 +48,7 @@ export async function startTls(
         : { passphrase: tls.client.passphrase.reveal() }),
     }),
   });
+  gate.guard(socket);
   await new Promise<void>((resolve, reject) => {
     socket.once("secureConnect", resolve);
     socket.once("error", reject);
@@ -55,16 +60,44 @@ export async function startTls(
     socket.destroy();
     throw error;
   });
-  return decryptedSide(socket, transport);
+  return decryptedSide(socket, { transport, gate });
+}
+
+/**
+ * Keeps the network waiting while decrypted bytes wait: TLS asks for more encrypted bytes whether or not anybody has
+ * taken what it decrypted before.
+ */
+class Gate {
+  #socket: TLSSocket | undefined;
+  #wake = () => {};
+
+  guard(socket: TLSSocket): void {
+    this.#socket = socket;
+  }
+
+  /** Resolves when more may be read from the network. */
+  async pass(): Promise<void> {
+    while (
+      (this.#socket?.readableLength ?? 0) > waitingBytes && this.#socket?.destroyed === false
+    ) {
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+  }
+
+  /** Decrypted bytes have been taken, or nobody will take any more. */
+  open(): void {
+    this.#wake();
+  }
 }
 
 /** The stream that TLS reads from and writes to: one read from the network for each that TLS asks for. */
-function encryptedSide(transport: Transport): Duplex {
+function encryptedSide(transport: Transport, gate: Gate): Duplex {
   return new Duplex({
-    readableHighWaterMark: recordBytes,
+    readableHighWaterMark: readBytes,
     async read() {
-      const buffer = new Uint8Array(recordBytes);
+      const buffer = new Uint8Array(readBytes);
       try {
+        await gate.pass();
         const count = await transport.read(buffer);
         this.push(count === null ? null : Buffer.from(buffer.buffer, 0, count));
       } catch (error) {
@@ -82,7 +115,10 @@ function encryptedSide(transport: Transport): Duplex {
 }
 
 /** Turns the event-driven socket into one that is asked. */
-function decryptedSide(socket: TLSSocket, transport: Transport): Transport {
+function decryptedSide(
+  socket: TLSSocket,
+  { transport, gate }: { readonly transport: Transport; readonly gate: Gate },
+): Transport {
   let failure: Error | undefined;
   let ended = false;
   let wake = () => {};
@@ -108,6 +144,7 @@ function decryptedSide(socket: TLSSocket, transport: Transport): Transport {
         if (chunk !== null) {
           into.set(chunk.subarray(0, into.length));
           if (chunk.length > into.length) socket.unshift(chunk.subarray(into.length));
+          gate.open();
           return Math.min(chunk.length, into.length);
         }
         if (failure !== undefined) throw failure;
@@ -124,6 +161,7 @@ function decryptedSide(socket: TLSSocket, transport: Transport): Transport {
     close() {
       socket.destroy();
       transport.close();
+      gate.open();
     },
   };
 }
