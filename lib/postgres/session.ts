@@ -95,7 +95,7 @@ export class Session implements AsyncDisposable {
    * @param statement one statement; `$1`… stand for the parameters
    * @throws ServerError when the server refuses it, ConnectionError when the connection ends
    */
-  async query<Result extends Row = Row>(
+  async query<Result extends object = Row>(
     statement: string,
     parameters: readonly Parameter[] = [],
   ): Promise<Result[]> {
@@ -111,7 +111,7 @@ export class Session implements AsyncDisposable {
   }
 
   /** The one row of a statement that always gives one. */
-  async queryOne<Result extends Row = Row>(
+  async queryOne<Result extends object = Row>(
     statement: string,
     parameters: readonly Parameter[] = [],
   ): Promise<Result> {

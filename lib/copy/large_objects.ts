@@ -1,0 +1,155 @@
+/**
+ * Large objects: contents, owners, privileges and comments.
+ *
+ * Source: PostgreSQL documentation, "35. Large Objects".
+ *
+ * @module
+ */
+import { type EventSink, quoteIdentifier, quoteLiteral } from "../core/mod.ts";
+import {
+  type CopyJob,
+  type Endpoint,
+  importSnapshot,
+  openSession,
+  relayCopies,
+  type Session,
+  type SnapshotHolder,
+} from "../postgres/mod.ts";
+import { listLargeObjects } from "../catalog/mod.ts";
+
+/** Where from, where to, and who is told. */
+export interface CopyLargeObjectsOptions {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly snapshot: SnapshotHolder;
+  /** How many there are, for the progress. */
+  readonly count: number;
+  readonly signal: AbortSignal;
+  readonly events: EventSink;
+  /** Whether owners and privileges can be set there; else they stay with our role. */
+  readonly onRefused: (message: string, object: string) => void;
+}
+
+/** Objects copied in one transaction. */
+const pageSize = 1_000;
+/** Contents travel in pieces, so that an object of gigabytes needs no memory. */
+const pieceBytes = 256 * 1024;
+
+/**
+ * Copies all large objects under their own OIDs, one transaction for each page of them.
+ *
+ * Contents come as rows (OID, offset, piece) through the same relay as tables, into a temporary table from which `lo_put` writes them.
+ */
+export async function copyLargeObjects(options: CopyLargeObjectsOptions): Promise<number> {
+  const { source, target, snapshot, signal, events, count } = options;
+  await using listing = await openSession(source, { signal });
+  await importSnapshot(listing, snapshot.identifier);
+  await using from = await openSession(source, { signal });
+  await importSnapshot(from, snapshot.identifier);
+  await using to = await openSession(target, { signal, settings: { synchronous_commit: "off" } });
+  let done = 0;
+  for await (const page of listLargeObjects(listing, { pageSize })) {
+    const jobs: CopyJob[] = [contentsJob(page.map(({ oid }) => oid))];
+    await relayCopies(from, to, { next: () => jobs.shift(), onFinished: () => {} });
+    await applyPrivileges(listing, to, page.map(({ oid }) => oid), options.onRefused);
+    done += page.length;
+    events({
+      kind: "step-progress",
+      step: "large-objects",
+      database: source.database,
+      done,
+      total: count,
+    });
+  }
+  return done;
+}
+
+function contentsJob(oids: readonly number[]): CopyJob {
+  const list = oids.join(", ");
+  return {
+    name: `large objects ${oids[0]} to ${oids.at(-1)}`,
+    expectedBytes: Number.MAX_SAFE_INTEGER,
+    // each object is opened, measured and closed again; OFFSET 0 keeps the steps apart
+    copyOut: `COPY (
+      SELECT object.oid, start, lo_get(object.oid, start, ${pieceBytes})
+        FROM unnest(ARRAY[${list}]::oid[]) AS object (oid)
+       CROSS JOIN LATERAL (SELECT lo_open(object.oid, 262144) AS descriptor OFFSET 0) AS opened
+       CROSS JOIN LATERAL (SELECT lo_lseek64(opened.descriptor, 0, 2) AS bytes OFFSET 0) AS measured
+       CROSS JOIN LATERAL (SELECT lo_close(opened.descriptor) AS closed, measured.bytes OFFSET 0) AS closed
+       CROSS JOIN LATERAL generate_series(0, closed.bytes - 1, ${pieceBytes}) AS start
+    ) TO STDOUT`,
+    copyIn: `
+      SELECT count(lo_create(oid)) FROM unnest(ARRAY[${list}]::oid[]) AS object (oid);
+      CREATE TEMPORARY TABLE seren_large_object_piece (oid oid, start bigint, piece bytea) ON COMMIT DROP;
+      COPY pg_temp.seren_large_object_piece FROM STDIN;
+      SELECT count(lo_put(oid, start, piece)) FROM pg_temp.seren_large_object_piece;
+      DROP TABLE pg_temp.seren_large_object_piece`,
+  };
+}
+
+const privilegesStatement = `
+  SELECT lo.oid, pg_get_userbyid(lo.lomowner) AS owner,
+         obj_description(lo.oid, 'pg_largeobject') AS comment,
+         lo.lomacl IS NOT NULL AS has_acl,
+         coalesce((SELECT json_agg(json_build_object(
+                     'grantee', CASE WHEN entry.grantee = 0 THEN NULL ELSE pg_get_userbyid(entry.grantee) END,
+                     'privilege', entry.privilege_type,
+                     'grantable', entry.is_grantable))
+                     FROM aclexplode(lo.lomacl) AS entry), '[]'::json) AS grants
+    FROM pg_largeobject_metadata AS lo
+   WHERE lo.oid = ANY ($1::oid[])
+   ORDER BY lo.oid`;
+
+interface PrivilegesRow {
+  readonly oid: number;
+  readonly owner: string;
+  readonly comment: string | null;
+  readonly has_acl: boolean;
+  readonly grants: readonly {
+    readonly grantee: string | null;
+    readonly privilege: string;
+    readonly grantable: boolean;
+  }[];
+}
+
+/** Owners, privileges and comments of a page: all at once, or, when one is refused, each on its own. */
+async function applyPrivileges(
+  source: Session,
+  target: Session,
+  oids: readonly number[],
+  onRefused: CopyLargeObjectsOptions["onRefused"],
+): Promise<void> {
+  const rows = await source.query<PrivilegesRow>(privilegesStatement, [`{${oids.join(",")}}`]);
+  const statements = rows.flatMap((row) =>
+    privilegeStatements(row).map((sql) => ({ sql, oid: row.oid }))
+  );
+  if (statements.length === 0) return;
+  try {
+    await target.execute(statements.map(({ sql }) => sql).join(";\n"));
+  } catch {
+    // found out which one by trying each; one that fails again is reported
+    for (const { sql, oid } of statements) {
+      await target.execute(sql).catch((error) => {
+        if (!(error instanceof Error) || !("sqlState" in error)) throw error;
+        onRefused(error.message, `large object ${oid}`);
+      });
+    }
+  }
+}
+
+function privilegeStatements(
+  { oid, owner, comment, has_acl, grants }: PrivilegesRow,
+): readonly string[] {
+  const object = `LARGE OBJECT ${oid}`;
+  return [
+    `ALTER ${object} OWNER TO ${quoteIdentifier(owner)}`,
+    ...(has_acl ? [`REVOKE ALL ON ${object} FROM ${quoteIdentifier(owner)}`] : []),
+    ...grants.map(({ grantee, privilege, grantable }) =>
+      `GRANT ${privilege} ON ${object} TO ${
+        grantee === null ? "PUBLIC" : quoteIdentifier(grantee)
+      }` +
+      (grantable ? " WITH GRANT OPTION" : "")
+    ),
+    ...(comment === null ? [] : [`COMMENT ON ${object} IS ${quoteLiteral(comment)}`]),
+  ];
+}

@@ -1,0 +1,79 @@
+/**
+ * Keeps the tables of a copy as they are while it runs.
+ *
+ * @module
+ */
+import { plural, quoteQualified, ReplicatorError } from "../core/mod.ts";
+import { type Endpoint, type Session, SnapshotHolder } from "../postgres/mod.ts";
+import { listTables, type Table } from "../catalog/mod.ts";
+
+/** A snapshot and the tables that it sees, all of them locked in ACCESS SHARE mode. */
+export interface LockedSnapshot {
+  readonly snapshot: SnapshotHolder;
+  readonly tables: readonly Table[];
+}
+
+const attempts = 5;
+const batchSize = 500;
+
+/**
+ * Locks all tables, then exports a snapshot, then makes sure that it sees just these tables.
+ *
+ * ACCESS SHARE stops nothing but what would falsify the copy: DROP, ALTER TABLE … and TRUNCATE, which would make a
+ * table look empty to an older snapshot ("13.6. Caveats"). pg_dump takes the same locks.
+ *
+ * @throws ReplicatorError when tables keep appearing and vanishing
+ */
+export async function exportLockedSnapshot(
+  source: Endpoint,
+  signal: AbortSignal,
+): Promise<LockedSnapshot> {
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    let locked: readonly Table[] = [];
+    const snapshot = await SnapshotHolder.export(source, {
+      signal,
+      lock: async (session) => {
+        locked = await listBefore(session);
+        await lockTables(session, locked);
+      },
+    });
+    try {
+      const tables = await listTables(snapshot.session);
+      if (sameTables(locked, tables)) return { snapshot, tables };
+    } catch (error) {
+      await snapshot[Symbol.asyncDispose]();
+      throw error;
+    }
+    await snapshot[Symbol.asyncDispose]();
+  }
+  throw new ReplicatorError(
+    `tables appeared or vanished during each of ${plural(attempts, "attempt")} to lock them`,
+    {
+      side: "source",
+      object: `database ${source.database}`,
+      remedy: "wait until the migration or job that creates tables there has ended, then run again",
+    },
+  );
+}
+
+/** Lists in a transaction of its own: the caller's must not have a snapshot before the locks are taken. */
+async function listBefore(session: Session): Promise<readonly Table[]> {
+  await session.execute("ROLLBACK");
+  const tables = await listTables(session);
+  await session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
+  return tables;
+}
+
+async function lockTables(session: Session, tables: readonly Table[]): Promise<void> {
+  for (let from = 0; from < tables.length; from += batchSize) {
+    const names = tables.slice(from, from + batchSize).map(({ schema, name }) =>
+      quoteQualified(schema, name)
+    );
+    await session.execute(`LOCK TABLE ONLY ${names.join(", ONLY ")} IN ACCESS SHARE MODE`);
+  }
+}
+
+function sameTables(before: readonly Table[], after: readonly Table[]): boolean {
+  return before.length === after.length &&
+    before.every(({ oid }, index) => after[index]?.oid === oid);
+}
