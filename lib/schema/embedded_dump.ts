@@ -1,0 +1,159 @@
+/**
+ * pg_dump 18 as WebAssembly, talking over a session of ours.
+ *
+ * @module
+ */
+import { ExitCode, redact, ReplicatorError } from "../core/mod.ts";
+import { type Endpoint, openSession, ServerError, type Session } from "../postgres/mod.ts";
+import {
+  type DumpJob,
+  dumpWorker,
+  signal as signals,
+  type WorkerMessage,
+} from "./embedded_dump_worker.ts";
+import { ServerStandIn } from "./server_stand_in.ts";
+
+/**
+ * The package with the program. The specifier is complete because the worker has no import map; `deno.json` names the same version.
+ * An executable carries it with `deno compile --include` and this specifier.
+ */
+export const embeddedDumpModule = "npm:@electric-sql/pglite-tools@0.4.8/pg_dump";
+
+/** Major version of the embedded pg_dump. */
+export const embeddedDumpMajor = 18;
+
+const bufferBytes = 1024 * 1024;
+
+/** What {@linkcode runEmbeddedDump} takes. */
+export interface EmbeddedDumpOptions {
+  readonly endpoint: Endpoint;
+  /** Arguments of pg_dump, those about the connection left out. */
+  readonly args: readonly string[];
+  /** Ends the dump. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Runs the embedded pg_dump and returns what it wrote. TLS and authentication are those of our own session, which is opened for
+ * this dump alone because pg_dump changes its settings.
+ *
+ * Requires `--allow-net` for the server, and `--allow-read` of Deno's npm cache, where the WebAssembly file is (an
+ * executable reads it from itself).
+ *
+ * @throws ServerError when the server refuses one of pg_dump's queries, ReplicatorError with its output when it fails otherwise
+ */
+export async function runEmbeddedDump(
+  { endpoint, args, signal }: EmbeddedDumpOptions,
+): Promise<string> {
+  await using session = await openSession(endpoint, { signal });
+  const server = await ServerStandIn.for(session);
+  signal?.throwIfAborted();
+  const worker = startWorker();
+  const outcome = Promise.withResolvers<string>();
+  const abort = () => outcome.reject(signal?.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    const job: DumpJob = {
+      module: embeddedDumpModule,
+      args,
+      control: new SharedArrayBuffer(3 * Int32Array.BYTES_PER_ELEMENT),
+      buffer: new SharedArrayBuffer(bufferBytes),
+    };
+    const replies = new ReplyChannel(job);
+    worker.onmessage = ({ data }: MessageEvent<WorkerMessage>) => {
+      switch (data.kind) {
+        case "send":
+          server.answer(data.bytes).then((reply) => replies.send(reply)).catch(outcome.reject);
+          break;
+        case "next":
+          replies.sendPiece();
+          break;
+        case "done":
+          outcome.resolve(data.sql);
+          break;
+        case "failed":
+          outcome.reject(failure(session, server, data));
+      }
+    };
+    worker.onerror = (event) => {
+      event.preventDefault(); // else it would end the whole process
+      outcome.reject(
+        failure(session, server, { message: event.message, missingPermission: false }),
+      );
+    };
+    worker.postMessage(job);
+    return await outcome.promise;
+  } finally {
+    signal?.removeEventListener("abort", abort);
+    worker.terminate();
+  }
+}
+
+function startWorker(): Worker {
+  const source = new Blob([`(${dumpWorker})()`], { type: "text/javascript" });
+  const url = URL.createObjectURL(source);
+  try {
+    return new Worker(url, { type: "module", name: "pg_dump" });
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+
+/** Hands replies to the sleeping worker, in pieces as large as the shared memory. */
+class ReplyChannel {
+  readonly #control: Int32Array;
+  readonly #buffer: Uint8Array;
+  #rest: Uint8Array = new Uint8Array(0);
+
+  constructor({ control, buffer }: DumpJob) {
+    this.#control = new Int32Array(control);
+    this.#buffer = new Uint8Array(buffer);
+  }
+
+  send(reply: Uint8Array): void {
+    Atomics.store(this.#control, signals.replyBytes, reply.length);
+    this.#rest = reply;
+    this.sendPiece();
+  }
+
+  sendPiece(): void {
+    const piece = this.#rest.subarray(0, this.#buffer.length);
+    this.#rest = this.#rest.subarray(piece.length);
+    this.#buffer.set(piece);
+    Atomics.store(this.#control, signals.pieceBytes, piece.length);
+    Atomics.store(this.#control, signals.ready, 1);
+    Atomics.notify(this.#control, signals.ready);
+  }
+}
+
+function failure(
+  session: Session,
+  server: ServerStandIn,
+  { message, missingPermission }: {
+    readonly message: string;
+    readonly missingPermission: boolean;
+  },
+): Error {
+  const { side, endpoint } = session;
+  if (server.lastError !== undefined) {
+    return new ServerError(server.lastError, { side, object: endpoint.database });
+  }
+  return new ReplicatorError("the embedded pg_dump failed", {
+    side,
+    object: endpoint.database,
+    details: outputLines(message),
+    remedy: missingPermission
+      ? "allow reading Deno's npm cache (--allow-read), or install pg_dump and put it on the PATH"
+      : "install pg_dump of a version at least as new as both servers and put it on the PATH",
+    exitCode: missingPermission ? ExitCode.prerequisite : ExitCode.stepFailed,
+  });
+}
+
+/** pg_dump's messages; the wrapper joined their lines, and the program first complains that it finds no file of itself. */
+function outputLines(message: string): readonly string[] {
+  return redact(message)
+    .replace(/invalid binary "[^"]*": No such file or directory/g, "")
+    .replace(/(?<=\S)\s*(?=pg_dump: )/g, "\n")
+    .split("\n")
+    .filter((line) => line.trim() !== "");
+}

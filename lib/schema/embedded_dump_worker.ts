@@ -1,0 +1,93 @@
+/**
+ * The part of the embedded pg_dump that runs in a Web Worker.
+ *
+ * @module
+ */
+
+/** What the worker is started with. */
+export interface DumpJob {
+  /** Specifier of the module with `pgDump`. */
+  readonly module: string;
+  /** Arguments of pg_dump. */
+  readonly args: readonly string[];
+  /** Signals between the threads: see {@linkcode signal}. */
+  readonly control: SharedArrayBuffer;
+  /** Carries the replies, piece by piece. */
+  readonly buffer: SharedArrayBuffer;
+}
+
+/** Indexes into {@linkcode DumpJob.control}, an `Int32Array`. */
+export const signal = {
+  /** 1 while a piece waits in the buffer. */
+  ready: 0,
+  /** Bytes of that piece. */
+  pieceBytes: 1,
+  /** Bytes of the whole reply. */
+  replyBytes: 2,
+} as const;
+
+/** What the worker tells the main thread. */
+export type WorkerMessage =
+  | { readonly kind: "send"; readonly bytes: Uint8Array }
+  | { readonly kind: "next" }
+  | { readonly kind: "done"; readonly sql: string }
+  | { readonly kind: "failed"; readonly message: string; readonly missingPermission: boolean };
+
+/**
+ * The worker's program. Its **source text** is what the worker runs, so that a single-file bundle, an executable and a remote
+ * module need no second file: it must not refer to anything outside of itself, and must not import by a literal, which
+ * the bundler would pull in.
+ *
+ * pg_dump is synchronous C: each time it has written to its "server", this thread sleeps until the main thread has put the
+ * reply into shared memory.
+ */
+export function dumpWorker(): void {
+  const scope = globalThis as unknown as {
+    process: { argv: string[] };
+    onmessage: (event: { data: DumpJob }) => void;
+    postMessage: (message: WorkerMessage) => void;
+  };
+  scope.onmessage = async ({ data: job }) => {
+    const control = new Int32Array(job.control);
+    const buffer = new Uint8Array(job.buffer);
+
+    /** Sleeps until a piece is there. */
+    const piece = () => {
+      Atomics.wait(control, 0, 0);
+      const bytes = buffer.slice(0, control[1]);
+      Atomics.store(control, 0, 0);
+      return bytes;
+    };
+    const server = {
+      // the wrapper wants to restore the session's search_path afterwards; the session is closed instead
+      query: () => Promise.resolve({ rows: [{ search_path: "" }] }),
+      exec: () => Promise.resolve([]),
+      execProtocolRawStream: (
+        bytes: Uint8Array,
+        { onRawData }: { onRawData: (bytes: Uint8Array) => void },
+      ) => {
+        scope.postMessage({ kind: "send", bytes: bytes.slice() });
+        const first = piece();
+        const reply = new Uint8Array(control[2] ?? 0);
+        reply.set(first);
+        for (let filled = first.length; filled < reply.length;) {
+          scope.postMessage({ kind: "next" });
+          const more = piece();
+          reply.set(more, filled);
+          filled += more.length;
+        }
+        if (reply.length > 0) onRawData(reply);
+      },
+    };
+    try {
+      scope.process.argv[1] = "pg_dump"; // the name it gives itself in its messages
+      const { pgDump } = await import(job.module);
+      const file = await pgDump({ pg: server, args: [...job.args] });
+      scope.postMessage({ kind: "done", sql: await file.text() });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      const missingPermission = message.includes("NotCapable");
+      scope.postMessage({ kind: "failed", message, missingPermission });
+    }
+  };
+}
