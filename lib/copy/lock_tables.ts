@@ -32,10 +32,10 @@ export async function exportLockedSnapshot(
     let locked: readonly Table[] = [];
     const snapshot = await SnapshotHolder.export(source, {
       signal,
-      lock: async (session) => {
-        locked = await listBefore(session);
-        await lockTables(session, locked);
+      prepare: async (session) => {
+        locked = await listTables(session);
       },
+      lock: (session) => lockTables(session, locked),
     });
     try {
       const tables = await listTables(snapshot.session);
@@ -54,14 +54,6 @@ export async function exportLockedSnapshot(
       remedy: "wait until the migration or job that creates tables there has ended, then run again",
     },
   );
-}
-
-/** Lists in a transaction of its own: the caller's must not have a snapshot before the locks are taken. */
-async function listBefore(session: Session): Promise<readonly Table[]> {
-  await session.execute("ROLLBACK");
-  const tables = await listTables(session);
-  await session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
-  return tables;
 }
 
 async function lockTables(session: Session, tables: readonly Table[]): Promise<void> {

@@ -42,19 +42,21 @@ export class SnapshotHolder implements AsyncDisposable {
   }
 
   /**
-   * Opens a session, lets `lock` take its locks, and exports the snapshot after them: `LOCK TABLE` takes no
+   * Opens a session, lets `prepare` look around before the transaction and `lock` take its locks in it, and exports the snapshot after them: `LOCK TABLE` takes no
    * snapshot, so what was locked can neither change its columns nor be truncated under the snapshot
    * (TRUNCATE is not MVCC-safe: "13.6. Caveats").
    */
   static async export(
     endpoint: Endpoint,
-    { signal, lock }: {
+    { signal, prepare, lock }: {
       readonly signal?: AbortSignal | undefined;
+      readonly prepare?: (session: Session) => Promise<void>;
       readonly lock?: (session: Session) => Promise<void>;
     } = {},
   ): Promise<SnapshotHolder> {
     const session = await openSession(endpoint, { signal });
     try {
+      await prepare?.(session);
       await session.execute(beginReading);
       await lock?.(session);
       const { snapshot, lsn } = await session.queryOne<{ snapshot: string; lsn: string | null }>(`
