@@ -1,0 +1,106 @@
+/**
+ * The columns of tables, as far as copying their values needs to know them.
+ *
+ * @module
+ */
+import { type Session, textArray } from "../postgres/mod.ts";
+import { hasPortableBinaryForm, type TypeFacts } from "./binary_types.ts";
+
+/** A column whose values are copied. */
+export type TableColumn = {
+  readonly name: string;
+  readonly typeOid: number;
+  /** As in a table definition: `numeric(10,2)`, `app."Mood"[]`. */
+  readonly typeName: string;
+  /** Whether the binary format of COPY means the same on every server. */
+  readonly portableBinary: boolean;
+};
+
+const columnStatement = `
+  SELECT a.attrelid AS table_oid, a.attname AS name, a.atttypid AS type_oid,
+         format_type(a.atttypid, a.atttypmod) AS type_name
+    FROM unnest($1::oid[]) AS wanted (oid)
+    JOIN pg_attribute AS a ON a.attrelid = wanted.oid
+   WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+   ORDER BY a.attrelid, a.attnum`;
+
+// Arrays, domains, ranges and composites with all that they are made of.
+const typeStatement = `
+  WITH RECURSIVE needed (oid) AS (
+    SELECT DISTINCT a.atttypid
+      FROM unnest($1::oid[]) AS wanted (oid)
+      JOIN pg_attribute AS a ON a.attrelid = wanted.oid
+     WHERE a.attnum > 0 AND NOT a.attisdropped
+    UNION
+    SELECT part.oid
+      FROM needed
+      JOIN pg_type AS t ON t.oid = needed.oid
+     CROSS JOIN LATERAL (
+       SELECT t.typbasetype WHERE t.typtype = 'd'
+       UNION ALL SELECT t.typelem WHERE t.typtype = 'b' AND t.typcategory = 'A'
+       UNION ALL SELECT r.rngsubtype FROM pg_range AS r WHERE r.rngtypid = t.oid
+       UNION ALL SELECT a.atttypid FROM pg_attribute AS a
+                  WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+     ) AS part (oid)
+  )
+  SELECT t.oid, t.typname AS name, t.typtype AS kind, t.typtype = 'b' AND t.typcategory = 'A' AS is_array,
+         t.typsend::oid <> 0 AND t.typreceive::oid <> 0 AS has_binary_form,
+         CASE WHEN t.typtype = 'd' THEN json_build_array(t.typbasetype)
+              WHEN t.typtype = 'b' AND t.typcategory = 'A' THEN json_build_array(t.typelem)
+              WHEN t.typtype = 'r' THEN
+                   (SELECT json_build_array(r.rngsubtype) FROM pg_range AS r
+                     WHERE r.rngtypid = t.oid)
+              WHEN t.typtype = 'c' THEN
+                   (SELECT json_agg(a.atttypid ORDER BY a.attnum) FROM pg_attribute AS a
+                     WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped)
+         END AS parts
+    FROM needed
+    JOIN pg_type AS t ON t.oid = needed.oid`;
+
+type ColumnRow = {
+  readonly table_oid: number;
+  readonly name: string;
+  readonly type_oid: number;
+  readonly type_name: string;
+};
+
+type TypeRow = {
+  readonly oid: number;
+  readonly name: string;
+  readonly kind: string;
+  readonly is_array: boolean;
+  readonly has_binary_form: boolean;
+  readonly parts: readonly (number | string)[] | null;
+};
+
+/** The columns to copy of each table, by the table's OID; a table without such columns is not in the map. */
+export async function readColumns(
+  session: Session,
+  tableOids: readonly number[],
+): Promise<ReadonlyMap<number, readonly TableColumn[]>> {
+  const oids = textArray(tableOids.map(String));
+  const types = await readTypes(session, oids);
+  const byTable = new Map<number, TableColumn[]>();
+  for (const row of await session.query<ColumnRow>(columnStatement, [oids])) {
+    const columns = byTable.get(row.table_oid) ?? [];
+    byTable.set(row.table_oid, columns);
+    columns.push({
+      name: row.name,
+      typeOid: row.type_oid,
+      typeName: row.type_name,
+      portableBinary: hasPortableBinaryForm(row.type_oid, types),
+    });
+  }
+  return byTable;
+}
+
+async function readTypes(session: Session, oids: string): Promise<ReadonlyMap<number, TypeFacts>> {
+  const rows = await session.query<TypeRow>(typeStatement, [oids]);
+  return new Map(rows.map((row) => [row.oid, {
+    name: row.name,
+    kind: row.kind,
+    isArray: row.is_array,
+    hasBinaryForm: row.has_binary_form,
+    parts: (row.parts ?? []).map(Number), // json has OIDs as numbers, or as text, by version
+  }]));
+}

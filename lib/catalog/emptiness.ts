@@ -1,0 +1,196 @@
+/**
+ * Whether a database holds anything of a user's, and what.
+ *
+ * @module
+ */
+import { displayName, formatBytes, plural, type TableName } from "../core/mod.ts";
+import { type Session, textArray } from "../postgres/mod.ts";
+import { listProviderRoles } from "./provider_names.ts";
+
+/** What a database holds beyond that which comes with PostgreSQL, extensions and the provider. */
+export interface DatabaseContents {
+  /** No object of a user's. Extensions alone do not count: `init` creates those that it needs anyway. */
+  readonly empty: boolean;
+  /** Kinds of objects in the order of their weight. */
+  readonly kinds: readonly ObjectCount[];
+  /** The largest tables, largest first. */
+  readonly largestTables: readonly SizedTable[];
+  /** Extensions besides `plpgsql`. */
+  readonly extensions: readonly string[];
+  /** `3 tables (120 MB: orders, customers, items), 2 functions`; `nothing` for an empty one. */
+  readonly description: string;
+}
+
+/** How many objects of a kind there are. */
+export type ObjectCount = {
+  readonly kind: ObjectKind;
+  readonly count: number;
+  /** Bytes with indexes, for kinds that have any. */
+  readonly bytes: number;
+};
+
+/** A table and its bytes with indexes. */
+export type SizedTable = {
+  readonly schema: string;
+  readonly name: string;
+  readonly bytes: number;
+};
+
+const kindNames = {
+  "table": ["table", "tables"],
+  "large object": ["large object", "large objects"],
+  "materialized view": ["materialized view", "materialized views"],
+  "view": ["view", "views"],
+  "function": ["function", "functions"],
+  "sequence": ["sequence", "sequences"],
+  "foreign table": ["foreign table", "foreign tables"],
+  "type": ["type", "types"],
+  "schema": ["schema", "schemas"],
+  "foreign server": ["foreign server", "foreign servers"],
+  "publication": ["publication", "publications"],
+  "subscription": ["subscription", "subscriptions"],
+  "event trigger": ["event trigger", "event triggers"],
+  "operator": ["operator", "operators"],
+  "collation": ["collation", "collations"],
+  "text search object": ["text search object", "text search objects"],
+  "cast": ["cast", "casts"],
+  "statistics object": ["statistics object", "statistics objects"],
+} as const;
+
+/** A kind of object, in words. */
+export type ObjectKind = keyof typeof kindNames;
+
+/** How many of the largest tables are named. */
+const namedTables = 3;
+
+// 16384 is the first OID of a user's object ("FirstNormalObjectId" in the server's sources).
+const countStatement = `
+  WITH object (kind, class, oid, namespace, owner, bytes) AS (
+    SELECT CASE relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'v' THEN 'view'
+                        WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table'
+                        WHEN 'S' THEN 'sequence' END,
+           'pg_class'::regclass, oid, relnamespace, relowner,
+           CASE WHEN relkind IN ('r', 'm') THEN pg_total_relation_size(oid)::float8 ELSE 0 END
+      FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND relpersistence <> 't'
+    UNION ALL
+    SELECT 'function', 'pg_proc'::regclass, oid, pronamespace, proowner, 0 FROM pg_proc
+    UNION ALL
+    SELECT 'type', 'pg_type'::regclass, oid, typnamespace, typowner, 0
+      FROM pg_type
+     WHERE typtype IN ('b', 'd', 'e', 'r')
+        OR typrelid IN (SELECT oid FROM pg_class WHERE relkind = 'c')
+    UNION ALL
+    SELECT 'operator', 'pg_operator'::regclass, oid, oprnamespace, oprowner, 0 FROM pg_operator
+    UNION ALL
+    SELECT 'operator', 'pg_opclass'::regclass, oid, opcnamespace, opcowner, 0 FROM pg_opclass
+    UNION ALL
+    SELECT 'operator', 'pg_opfamily'::regclass, oid, opfnamespace, opfowner, 0 FROM pg_opfamily
+    UNION ALL
+    SELECT 'collation', 'pg_collation'::regclass, oid, collnamespace, collowner, 0
+      FROM pg_collation
+    UNION ALL
+    SELECT 'statistics object', 'pg_statistic_ext'::regclass, oid, stxnamespace, stxowner, 0
+      FROM pg_statistic_ext
+    UNION ALL
+    SELECT 'text search object', 'pg_ts_config'::regclass, oid, cfgnamespace, cfgowner, 0
+      FROM pg_ts_config
+    UNION ALL
+    SELECT 'text search object', 'pg_ts_dict'::regclass, oid, dictnamespace, dictowner, 0
+      FROM pg_ts_dict
+    UNION ALL
+    SELECT 'schema', 'pg_namespace'::regclass, oid, oid, nspowner, 0
+      FROM pg_namespace WHERE nspname <> 'public'
+    UNION ALL
+    SELECT 'foreign server', 'pg_foreign_server'::regclass, oid, 0, srvowner, 0
+      FROM pg_foreign_server
+    UNION ALL
+    SELECT 'publication', 'pg_publication'::regclass, oid, 0, pubowner, 0 FROM pg_publication
+    UNION ALL
+    SELECT 'subscription', 'pg_subscription'::regclass, oid, 0, subowner, 0
+      FROM pg_subscription
+     WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+    UNION ALL
+    SELECT 'event trigger', 'pg_event_trigger'::regclass, oid, 0, evtowner, 0
+      FROM pg_event_trigger
+    UNION ALL
+    SELECT 'cast', 'pg_cast'::regclass, oid, 0, 0, 0 FROM pg_cast
+  )
+  SELECT object.kind, count(*)::float8 AS count, sum(object.bytes)::float8 AS bytes
+    FROM object
+    LEFT JOIN pg_namespace AS n ON n.oid = object.namespace
+    LEFT JOIN pg_roles AS owner ON owner.oid = object.owner
+   WHERE object.oid >= 16384
+     AND (n.nspname IS NULL OR n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')
+     AND (owner.rolname IS NULL OR owner.rolname <> ALL ($1::text[]))
+     AND NOT EXISTS (SELECT FROM pg_depend AS d
+                      WHERE d.classid = object.class AND d.objid = object.oid
+                        AND d.objsubid = 0
+                        AND (d.deptype = 'e'                              -- an extension's
+                             OR object.kind = 'sequence' AND d.deptype IN ('a', 'i') -- a column's
+                                AND d.refclassid = 'pg_class'::regclass
+                             OR object.kind IN ('type', 'function', 'operator', 'cast')
+                                AND d.deptype = 'i'))                     -- made with its object
+   GROUP BY object.kind
+   UNION ALL
+  SELECT 'large object', count(*)::float8, pg_relation_size('pg_largeobject')::float8
+    FROM pg_largeobject_metadata
+  HAVING count(*) > 0`;
+
+const largestStatement = `
+  SELECT n.nspname AS schema, c.relname AS name, pg_total_relation_size(c.oid)::float8 AS bytes
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_roles AS owner ON owner.oid = c.relowner
+   WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     AND owner.rolname <> ALL ($1::text[])
+     AND NOT EXISTS (SELECT FROM pg_depend AS d
+                      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                        AND d.objsubid = 0 AND d.deptype = 'e')
+   ORDER BY bytes DESC, n.nspname COLLATE "C", c.relname COLLATE "C"
+   LIMIT $2`;
+
+const extensionStatement = `
+  SELECT extname AS name FROM pg_extension WHERE extname <> 'plpgsql'
+   ORDER BY extname COLLATE "C"`;
+
+/** Looks into the session's database. */
+export async function readContents(session: Session): Promise<DatabaseContents> {
+  const providerRoles = textArray(listProviderRoles());
+  const kinds = await session.query<ObjectCount>(countStatement, [providerRoles]);
+  const extensions = await session.query<{ name: string }>(extensionStatement);
+  const largest = await session.query<SizedTable>(largestStatement, [
+    providerRoles,
+    namedTables,
+  ]);
+  const order = Object.keys(kindNames);
+  const sorted = kinds.toSorted((a, b) =>
+    b.bytes - a.bytes || order.indexOf(a.kind) - order.indexOf(b.kind)
+  );
+  return {
+    empty: kinds.length === 0,
+    kinds: sorted,
+    largestTables: largest,
+    extensions: extensions.map(({ name }) => name),
+    description: describeContents(sorted, largest),
+  };
+}
+
+/** What is there in words, largest first. */
+export function describeContents(
+  kinds: readonly ObjectCount[],
+  largestTables: readonly SizedTable[],
+): string {
+  if (kinds.length === 0) return "nothing";
+  return kinds.map(({ kind, count, bytes }) => {
+    const [one, many] = kindNames[kind];
+    const names = kind === "table" ? namedIn(largestTables, count) : "";
+    const remarks = [bytes > 0 ? formatBytes(bytes) : "", names].filter((text) => text !== "");
+    return plural(count, one, many) + (remarks.length === 0 ? "" : ` (${remarks.join(": ")})`);
+  }).join(", ");
+}
+
+function namedIn(tables: readonly TableName[], count: number): string {
+  const names = tables.map(displayName).join(", ");
+  return tables.length < count && tables.length > 0 ? `${names}, …` : names;
+}

@@ -1,0 +1,105 @@
+/**
+ * Whether two sessions are on one and the same database, whatever addresses and users led there.
+ *
+ * @module
+ */
+import { ServerError, type Session } from "../postgres/mod.ts";
+
+/** How the databases of two sessions relate. */
+export type Relation = "same-database" | "same-cluster" | "different";
+
+/** What a server says about itself. */
+export type ClusterFacts = {
+  /** Undefined where our role may not read it. Clones made from a backup share it with their origin. */
+  readonly systemIdentifier: string | undefined;
+  readonly database: string;
+  readonly databaseOid: number;
+  readonly inRecovery: boolean;
+  /** Databases and roles with their OIDs: nobody else's are the same, except in a clone. */
+  readonly fingerprint: string;
+};
+
+/**
+ * Tells how the databases of two sessions relate.
+ *
+ * The proof is a lock that one session takes and the other one sees: it needs no privilege and works through poolers.
+ * It cannot see that a standby follows its primary; there, identifiers decide.
+ */
+export async function sameDatabase(a: Session, b: Session): Promise<Relation> {
+  const [factsOfA, factsOfB] = await Promise.all([readClusterFacts(a), readClusterFacts(b)]);
+  const seen = await seesLockOf(a, b);
+  return relate(factsOfA, factsOfB, seen);
+}
+
+/** The decision, from what was read. */
+export function relate(
+  a: ClusterFacts,
+  b: ClusterFacts,
+  sharesLocks: boolean | undefined,
+): Relation {
+  if (sharesLocks === false && !a.inRecovery && !b.inRecovery) return "different";
+  const same = sharesLocks === true ||
+    (a.systemIdentifier !== undefined && b.systemIdentifier !== undefined
+      ? a.systemIdentifier === b.systemIdentifier
+      : a.fingerprint === b.fingerprint);
+  if (!same) return "different";
+  return a.databaseOid === b.databaseOid ? "same-database" : "same-cluster";
+}
+
+const factsStatement = `
+  SELECT d.datname AS database, d.oid AS database_oid, pg_is_in_recovery() AS in_recovery,
+         has_function_privilege('pg_control_system()', 'EXECUTE') AS may_identify,
+         (SELECT string_agg(format('%s %s %s', oid, datname, datfrozenxid), ',' ORDER BY oid)
+            FROM pg_database)
+         || '/' ||
+         (SELECT string_agg(format('%s %s', oid, rolname), ',' ORDER BY oid)
+            FROM pg_roles) AS fingerprint
+    FROM pg_database AS d
+   WHERE d.datname = current_database()`;
+
+const identifierStatement = `
+  SELECT system_identifier::text AS identifier FROM pg_control_system()`;
+
+type FactsRow = {
+  readonly database: string;
+  readonly database_oid: number;
+  readonly in_recovery: boolean;
+  readonly may_identify: boolean;
+  readonly fingerprint: string;
+};
+
+/** Reads what identifies a server and the session's database. */
+export async function readClusterFacts(session: Session): Promise<ClusterFacts> {
+  const row = await session.queryOne<FactsRow>(factsStatement);
+  const identifier = row.may_identify
+    ? (await session.queryOne<{ identifier: string }>(identifierStatement)).identifier
+    : undefined;
+  return {
+    systemIdentifier: identifier,
+    database: row.database,
+    databaseOid: row.database_oid,
+    inRecovery: row.in_recovery,
+    fingerprint: row.fingerprint,
+  };
+}
+
+/** Undefined when it cannot be tried: a pooler that gives no transactions. */
+async function seesLockOf(holder: Session, observer: Session): Promise<boolean | undefined> {
+  const [high, low] = crypto.getRandomValues(new Int32Array(2));
+  try {
+    return await holder.transaction(async () => {
+      await holder.query("SELECT pg_advisory_xact_lock($1::int, $2::int)", [high!, low!]);
+      const { seen } = await observer.queryOne<{ seen: boolean }>(
+        `SELECT EXISTS (SELECT FROM pg_locks
+                         WHERE locktype = 'advisory' AND objsubid = 2
+                           AND classid = ($1::int::bigint & 4294967295)::oid
+                           AND objid = ($2::int::bigint & 4294967295)::oid) AS seen`,
+        [high!, low!],
+      );
+      return seen;
+    });
+  } catch (error) {
+    if (error instanceof ServerError) return undefined;
+    throw error;
+  }
+}

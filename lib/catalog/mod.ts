@@ -1,0 +1,17 @@
+/**
+ * Read-only questions to a server: databases, tables, sequences, privileges, extensions, provider.
+ * Needs no permission besides those of the session.
+ *
+ * @module
+ */
+export * from "./binary_types.ts";
+export * from "./columns.ts";
+export * from "./databases.ts";
+export * from "./emptiness.ts";
+export * from "./identity.ts";
+export * from "./large_objects.ts";
+export * from "./name_pattern.ts";
+export * from "./provider_names.ts";
+export * from "./select_databases.ts";
+export * from "./sequences.ts";
+export * from "./tables.ts";

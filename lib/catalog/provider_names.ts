@@ -1,0 +1,58 @@
+/**
+ * What providers put into every server of theirs and keep for themselves.
+ *
+ * @module
+ */
+
+/** Databases for a provider's own use. */
+const providerDatabases: ReadonlySet<string> = new Set([
+  "rdsadmin", // Amazon RDS and Aurora
+  "cloudsqladmin", // Google Cloud SQL
+  "alloydbadmin", // Google AlloyDB
+  "alloydbmetadata",
+  "azure_maintenance", // Azure Database for PostgreSQL
+  "azure_sys",
+  "_aiven", // Aiven and DigitalOcean
+  "_dodb", // DigitalOcean
+  "_timescaledb_admin", // Timescale
+  "ibmclouddb", // IBM Cloud
+]);
+
+/** Roles for a provider's own use. What they own in a new database is not the user's. */
+const providerRoles: readonly string[] = [
+  "rdsadmin",
+  "rds_superuser",
+  "cloudsqladmin",
+  "cloudsqlagent",
+  "alloydbadmin",
+  "alloydbagent",
+  "azuresu",
+  "azure_superuser",
+  "cloud_admin", // Neon
+  "supabase_admin",
+  "supabase_auth_admin",
+  "supabase_storage_admin",
+  "supabase_functions_admin",
+  "supabase_replication_admin",
+  "supabase_read_only_user",
+  "supabase_realtime_admin",
+  "supabase_etl_admin",
+  "pgbouncer", // Supabase
+  "pgsodium_keyholder",
+  "pgsodium_keyiduser",
+  "pgsodium_keymaker",
+  "dashboard_user", // Supabase
+  "_dodb", // DigitalOcean
+  "doadmin_group",
+  "crunchy_superuser",
+];
+
+/** Whether a database is the provider's own. */
+export function isProviderDatabase(name: string): boolean {
+  return providerDatabases.has(name);
+}
+
+/** Names of the roles that belong to providers. */
+export function listProviderRoles(): readonly string[] {
+  return providerRoles;
+}

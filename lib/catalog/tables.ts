@@ -1,0 +1,133 @@
+/**
+ * The tables whose rows are to be copied, and what else is in a database.
+ *
+ * @module
+ */
+import type { TableName } from "../core/mod.ts";
+import type { Session } from "../postgres/mod.ts";
+import { readColumns, type TableColumn } from "./columns.ts";
+
+/** What tells the rows of a table apart for replicated UPDATE and DELETE. */
+export type ReplicaIdentity = "primary-key" | "index" | "full" | "nothing";
+
+/** An ordinary table or a leaf partition. */
+export type Table = TableName & {
+  readonly oid: number;
+  /** Columns whose values are to be copied, in the order of the table; generated ones are left out. */
+  readonly columns: readonly TableColumn[];
+  /** Bytes of rows and TOAST, without indexes; 0 for an empty one. */
+  readonly bytes: number;
+  /** Blocks of the table itself, which ranges of `ctid` are made of. */
+  readonly blocks: number;
+  /** The planner's estimate, undefined where there is none yet. */
+  readonly rowEstimate: number | undefined;
+  readonly isUnlogged: boolean;
+  readonly isPartition: boolean;
+  /** The partitioned table at the top, for a partition. */
+  readonly partitionRoot: TableName | undefined;
+  /** `heap`, unless an extension brought another one. */
+  readonly accessMethod: string;
+  readonly hasPrimaryKey: boolean;
+  readonly replicaIdentity: ReplicaIdentity;
+  readonly hasRowSecurity: boolean;
+  /** Whether the owner is subject to row security too. */
+  readonly forcesRowSecurity: boolean;
+  /** For an extension's configuration table: which rows are the user's (an expression, empty for all). */
+  readonly extensionCondition: string | undefined;
+};
+
+const statement = `
+  WITH configuration AS (
+    SELECT member.oid, member.condition
+      FROM pg_extension AS e
+     CROSS JOIN LATERAL unnest(e.extconfig, e.extcondition) AS member (oid, condition)
+  )
+  SELECT n.nspname AS schema, c.relname AS name, c.oid,
+         coalesce(pg_relation_size(c.oid), 0)::float8
+           + CASE WHEN c.reltoastrelid = 0 THEN 0
+                  ELSE coalesce(pg_relation_size(c.reltoastrelid), 0)::float8 END AS bytes,
+         ceil(coalesce(pg_relation_size(c.oid), 0)::float8
+           / current_setting('block_size')::float8)::float8 AS blocks,
+         CASE WHEN c.reltuples < 0 OR (c.reltuples = 0 AND c.relpages = 0) THEN NULL
+              ELSE c.reltuples::float8 END AS row_estimate,
+         c.relpersistence = 'u' AS is_unlogged,
+         c.relispartition AS is_partition,
+         root_schema.nspname AS root_schema, root.relname AS root_name,
+         coalesce(am.amname, 'heap') AS access_method,
+         EXISTS (SELECT FROM pg_index AS i
+                  WHERE i.indrelid = c.oid AND i.indisprimary) AS has_primary_key,
+         CASE WHEN c.relreplident = 'f' THEN 'full'
+              WHEN c.relreplident = 'd' AND EXISTS (
+                   SELECT FROM pg_index AS i
+                    WHERE i.indrelid = c.oid AND i.indisprimary
+                      AND i.indisvalid AND i.indimmediate) THEN 'primary-key'
+              WHEN c.relreplident = 'i' AND EXISTS (
+                   SELECT FROM pg_index AS i
+                    WHERE i.indrelid = c.oid AND i.indisreplident
+                      AND i.indisvalid AND i.indimmediate) THEN 'index'
+              ELSE 'nothing' END AS replica_identity,
+         c.relrowsecurity AS has_row_security, c.relforcerowsecurity AS forces_row_security,
+         configuration.condition AS extension_condition
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_am AS am ON am.oid = c.relam
+    LEFT JOIN pg_class AS root ON c.relispartition AND root.oid = pg_partition_root(c.oid)
+    LEFT JOIN pg_namespace AS root_schema ON root_schema.oid = root.relnamespace
+    LEFT JOIN configuration ON configuration.oid = c.oid
+   WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     AND (configuration.oid IS NOT NULL
+          OR NOT EXISTS (SELECT FROM pg_depend AS d
+                          WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                            AND d.objsubid = 0 AND d.deptype = 'e'))
+   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
+
+type TableRow = {
+  readonly schema: string;
+  readonly name: string;
+  readonly oid: number;
+  readonly bytes: number;
+  readonly blocks: number;
+  readonly row_estimate: number | null;
+  readonly is_unlogged: boolean;
+  readonly is_partition: boolean;
+  readonly root_schema: string | null;
+  readonly root_name: string | null;
+  readonly access_method: string;
+  readonly has_primary_key: boolean;
+  readonly replica_identity: ReplicaIdentity;
+  readonly has_row_security: boolean;
+  readonly forces_row_security: boolean;
+  readonly extension_condition: string | null;
+};
+
+/**
+ * Every table with rows of its own to copy, by schema and name: ordinary ones, leaf partitions and the configuration tables
+ * of extensions. System and temporary tables and those that `CREATE EXTENSION` fills are not among them.
+ *
+ * Inside a transaction the answer belongs to its snapshot (except sizes).
+ */
+export async function listTables(session: Session): Promise<readonly Table[]> {
+  const rows = await session.query<TableRow>(statement);
+  const columns = await readColumns(session, rows.map(({ oid }) => oid));
+  return rows.map((row) => ({
+    schema: row.schema,
+    name: row.name,
+    oid: row.oid,
+    columns: columns.get(row.oid) ?? [],
+    bytes: row.bytes,
+    blocks: row.blocks,
+    rowEstimate: row.row_estimate ?? undefined,
+    isUnlogged: row.is_unlogged,
+    isPartition: row.is_partition,
+    partitionRoot: row.root_schema === null || row.root_name === null
+      ? undefined
+      : { schema: row.root_schema, name: row.root_name },
+    accessMethod: row.access_method,
+    hasPrimaryKey: row.has_primary_key,
+    replicaIdentity: row.replica_identity,
+    hasRowSecurity: row.has_row_security,
+    forcesRowSecurity: row.forces_row_security,
+    extensionCondition: row.extension_condition ?? undefined,
+  }));
+}

@@ -1,0 +1,314 @@
+import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
+import {
+  listDatabases,
+  listLargeObjects,
+  listSequences,
+  listTables,
+  readContents,
+  readSequenceValues,
+  sameDatabase,
+  setvalStatements,
+  summariseLargeObjects,
+} from "../lib/catalog/mod.ts";
+import type { Cluster, PgMajor } from "../lib/cluster/mod.ts";
+import { openSession, resolveEndpoint, type Session } from "../lib/postgres/mod.ts";
+import { sharedCluster } from "./support/clusters.ts";
+import { withDatabase as withTestDatabase } from "./support/databases.ts";
+import { exec } from "./support/sql.ts";
+
+const majors: readonly PgMajor[] = [12, 15, 18];
+const clusters = new Map<PgMajor, Cluster>();
+for (const major of majors) clusters.set(major, await sharedCluster(major));
+
+/** A database of its own, opened as the superuser unless said otherwise. */
+async function withDatabase(
+  major: PgMajor,
+  { script = "", user }: { readonly script?: string; readonly user?: string },
+  use: (session: Session, url: string) => Promise<void>,
+): Promise<void> {
+  await withTestDatabase(clusters.get(major)!, undefined, async ({ url, urlFor }) => {
+    if (script !== "") await exec(url, script);
+    await using session = await open(user === undefined ? url : urlFor({ user }));
+    await use(session, url);
+  });
+}
+
+async function open(url: string): Promise<Session> {
+  return await openSession(await resolveEndpoint(url, { side: "source" }));
+}
+
+const other = await sharedCluster(18, { settings: { work_mem: "5MB" } });
+
+async function role(major: PgMajor, name: string, attributes = "LOGIN"): Promise<void> {
+  await exec(
+    clusters.get(major)!.url(),
+    `DO $$ BEGIN CREATE ROLE ${name} ${attributes};
+       EXCEPTION WHEN duplicate_object THEN ALTER ROLE ${name} ${attributes}; END $$`,
+  );
+}
+
+for (const major of majors) {
+  Deno.test(`listTables() finds ordinary tables and leaf partitions only (${major})`, async () => {
+    const script = `
+      CREATE SCHEMA "Odd ""schema"".x";
+      CREATE TABLE "Odd ""schema"".x"."T.1" (id int, "A b" text, gone int, twice int GENERATED ALWAYS AS (id * 2) STORED);
+      ALTER TABLE "Odd ""schema"".x"."T.1" DROP COLUMN gone;
+      CREATE TABLE none ();
+      CREATE UNLOGGED TABLE quick (id int);
+      CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child () INHERITS (parent);
+      CREATE TABLE part (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+      CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM ('2024-01-01') TO ('2025-01-01') PARTITION BY LIST (id);
+      CREATE TABLE part_1_1 PARTITION OF part_1 FOR VALUES IN (1);
+      CREATE VIEW v AS SELECT 1 AS one; CREATE MATERIALIZED VIEW mv AS SELECT 1 AS one;
+      CREATE TEMP TABLE t (id int);`;
+    await withDatabase(major, { script }, async (session) => {
+      const tables = await listTables(session);
+      equal(tables.map(({ schema, name }) => `${schema}/${name}`), [
+        `Odd "schema".x/T.1`,
+        "public/child",
+        "public/none",
+        "public/parent",
+        "public/part_1_1",
+        "public/quick",
+      ]);
+      const [odd, child, none, parent, leaf, quick] = tables;
+      equal(odd!.columns.map(({ name }) => name), ["id", "A b"]);
+      equal(none!.columns, []);
+      equal([parent!.hasPrimaryKey, child!.hasPrimaryKey], [true, false]);
+      equal(leaf!.partitionRoot, { schema: "public", name: "part" });
+      equal([leaf!.isPartition, quick!.isUnlogged, odd!.bytes, odd!.blocks], [true, true, 0, 0]);
+      equal(odd!.rowEstimate, undefined);
+    });
+  });
+
+  Deno.test(`listTables() gives size, blocks and estimate of a filled table with TOAST (${major})`, async () => {
+    const script = `
+      CREATE TABLE big (id int PRIMARY KEY, body text);
+      ALTER TABLE big ALTER body SET STORAGE EXTERNAL;
+      INSERT INTO big SELECT i, repeat('x', 10000) FROM generate_series(1, 500) AS i;
+      ANALYZE big;`;
+    await withDatabase(major, { script }, async (session) => {
+      const [big] = await listTables(session);
+      ok(big!.bytes > 5_000_000 && big!.bytes < 8_000_000, `${big!.bytes}`);
+      ok(big!.blocks >= 3 && big!.blocks < 20, `${big!.blocks}`);
+      equal(big!.rowEstimate, 500);
+    });
+  });
+
+  Deno.test(`listTables() tells which replica identity is usable (${major})`, async () => {
+    const script = `
+      CREATE TABLE a_key (id int PRIMARY KEY);
+      CREATE TABLE b_deferrable (id int PRIMARY KEY DEFERRABLE);
+      CREATE TABLE c_none (id int);
+      CREATE TABLE d_full (id int); ALTER TABLE d_full REPLICA IDENTITY FULL;
+      CREATE TABLE e_index (id int NOT NULL UNIQUE);
+      ALTER TABLE e_index REPLICA IDENTITY USING INDEX e_index_id_key;
+      CREATE TABLE f_lost (id int NOT NULL UNIQUE);
+      ALTER TABLE f_lost REPLICA IDENTITY USING INDEX f_lost_id_key;
+      ALTER TABLE f_lost DROP CONSTRAINT f_lost_id_key;
+      CREATE TABLE g_nothing (id int PRIMARY KEY); ALTER TABLE g_nothing REPLICA IDENTITY NOTHING;`;
+    await withDatabase(major, { script }, async (session) => {
+      equal((await listTables(session)).map(({ replicaIdentity }) => replicaIdentity), [
+        "primary-key",
+        "nothing",
+        "nothing",
+        "full",
+        "index",
+        "nothing",
+        "nothing",
+      ]);
+    });
+  });
+
+  Deno.test(`listTables() knows which types have a portable binary form (${major})`, async () => {
+    const script = `
+      CREATE EXTENSION hstore;
+      CREATE TYPE mood AS ENUM ('ok'); CREATE DOMAIN posint AS int CHECK (VALUE > 0);
+      CREATE DOMAIN ints AS int[]; CREATE DOMAIN deep AS posint;
+      CREATE TYPE pair AS (a int, b text); CREATE TYPE odd AS (a posint);
+      CREATE TYPE span AS RANGE (subtype = float8);
+      CREATE TABLE t (y1 int, y2 text[], y3 numeric(10,2), y4 posint, y5 pair, y6 span, y7 mood, y8 jsonb,
+        y9 ints, y10 deep, y11 int4range, y12 bytea,
+        n1 regclass, n2 mood[], n3 posint[], n4 odd, n5 pair[], n6 hstore, n7 aclitem, n8 regtype[],
+        n9 information_schema.sql_identifier[]);`;
+    await withDatabase(major, { script }, async (session) => {
+      const [t] = await listTables(session);
+      equal(
+        t!.columns.filter(({ name, portableBinary }) => portableBinary !== name.startsWith("y")),
+        [],
+      );
+      equal(t!.columns[2]!.typeName, "numeric(10,2)");
+      equal(t!.columns[13]!.typeName, "public.mood[]");
+    });
+  });
+
+  Deno.test(`listTables() leaves tables of extensions out, configuration tables in (${major})`, async () => {
+    const script = `
+      CREATE EXTENSION hstore;
+      CREATE TABLE conf (id int); CREATE TABLE inner_only (id int);
+      ALTER EXTENSION hstore ADD TABLE conf; ALTER EXTENSION hstore ADD TABLE inner_only;
+      UPDATE pg_extension SET extconfig = ARRAY['conf'::regclass::oid], extcondition = ARRAY['WHERE id > 1']
+       WHERE extname = 'hstore';`;
+    await withDatabase(major, { script }, async (session) => {
+      equal(
+        (await listTables(session)).map((
+          { name, extensionCondition },
+        ) => [name, extensionCondition]),
+        [["conf", "WHERE id > 1"]],
+      );
+    });
+  });
+
+  Deno.test(`sequences keep last value and whether it was called (${major})`, async () => {
+    const script = `
+      CREATE SEQUENCE "Never ""called'\\" START 7; CREATE SEQUENCE down INCREMENT -1;
+      SELECT nextval('down'), nextval('down');
+      CREATE SEQUENCE far; SELECT setval('far', 9223372036854775806, false);
+      CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY, s serial); INSERT INTO t VALUES (DEFAULT, DEFAULT);`;
+    await withDatabase(major, { script }, async (session, url) => {
+      const sequences = await listSequences(session);
+      equal(
+        sequences.filter(({ isIdentity }) => isIdentity).map(({ ownedBy }) => ownedBy?.column),
+        [
+          "id",
+        ],
+      );
+      const values = await readSequenceValues(session, sequences);
+      equal(values.map(({ name, lastValue, isCalled }) => [name, lastValue, isCalled]), [
+        [`Never "called'\\`, 7n, false],
+        ["down", -2n, true],
+        ["far", 9223372036854775806n, false],
+        ["t_id_seq", 1n, true],
+        ["t_s_seq", 1n, true],
+      ]);
+      await exec(url, `SELECT nextval('far'), nextval('down'), nextval('"Never ""called''\\"')`);
+      for (const statement of setvalStatements(values)) await session.execute(statement);
+      equal(await readSequenceValues(session, sequences), values);
+    });
+  });
+
+  Deno.test(`large objects are listed in pages with owner, privileges and comment (${major})`, async () => {
+    await role(major, "lo_reader");
+    const script = `
+      SELECT lo_from_bytea(n, 'x') FROM generate_series(70001, 70005) AS n;
+      COMMENT ON LARGE OBJECT 70002 IS 'it''s';
+      GRANT SELECT ON LARGE OBJECT 70003 TO lo_reader;`;
+    await withDatabase(major, { script }, async (session) => {
+      const pages = await Array.fromAsync(listLargeObjects(session, { pageSize: 2 }));
+      equal(pages.map((page) => page.map(({ oid }) => oid)), [[70001, 70002], [70003, 70004], [
+        70005,
+      ]]);
+      equal(pages[0]![1]!.comment, "it's");
+      equal(pages[0]![1]!.acl, undefined);
+      equal(pages[1]![0]!.acl?.length, 2);
+      const summary = await summariseLargeObjects(session);
+      equal([summary.count, summary.unreadable], [5, 0]);
+      await using reader = await openSession({ ...session.endpoint, user: "lo_reader" });
+      equal((await summariseLargeObjects(reader)).unreadable, 4);
+    });
+  });
+
+  Deno.test(`an untouched database is empty, one with an extension too (${major})`, async () => {
+    await withDatabase(major, {}, async (session, url) => {
+      const empty = await readContents(session);
+      equal([empty.empty, empty.description, empty.extensions], [true, "nothing", []]);
+      await exec(url, "CREATE EXTENSION hstore; CREATE EXTENSION btree_gist");
+      const extended = await readContents(session);
+      equal([extended.empty, extended.extensions], [true, ["btree_gist", "hstore"]]);
+    });
+  });
+
+  Deno.test(`every kind of object makes a database not empty (${major})`, async () => {
+    const kinds: Readonly<Record<string, string>> = {
+      "CREATE TABLE t (id serial)": "1 table (t)",
+      "CREATE SCHEMA s": "1 schema",
+      "CREATE VIEW v AS SELECT 1 AS one": "1 view",
+      "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'": "1 function",
+      "CREATE TYPE e AS ENUM ('a')": "1 type",
+      "CREATE TYPE c AS (a int)": "1 type",
+      "CREATE TYPE r AS RANGE (subtype = int)": "1 type",
+      "CREATE DOMAIN d AS int": "1 type",
+      "CREATE SEQUENCE s": "1 sequence",
+      "CREATE COLLATION c (locale = 'C')": "1 collation",
+      "CREATE PUBLICATION p": "1 publication",
+      'CREATE TEXT SEARCH CONFIGURATION c (PARSER = pg_catalog."default")': "1 text search object",
+    };
+    await withDatabase(major, {}, async (session) => {
+      for (const [statement, description] of Object.entries(kinds)) {
+        await session.execute(`BEGIN; SET LOCAL search_path = public; ${statement}`);
+        const contents = await readContents(session);
+        await session.execute("ROLLBACK");
+        equal([contents.empty, contents.description], [false, description], statement);
+      }
+    });
+  });
+
+  Deno.test(`the contents of a database are told largest first (${major})`, async () => {
+    const script = `
+      CREATE TABLE small (id int); CREATE TABLE middle AS SELECT i FROM generate_series(1, 1000) AS i;
+      CREATE TABLE "Large" AS SELECT i FROM generate_series(1, 10000) AS i; CREATE TABLE none (id int);
+      CREATE VIEW v AS SELECT 1 AS one;`;
+    await withDatabase(major, { script }, async (session) => {
+      const { description } = await readContents(session);
+      ok(/^4 tables \(\d+ kB: "Large", middle, none, …\), 1 view$/.test(description), description);
+    });
+  });
+
+  Deno.test(`listDatabases() marks templates and tells encoding and locale (${major})`, async () => {
+    await withDatabase(major, {}, async (session) => {
+      const databases = await listDatabases(session);
+      const mine = databases.find(({ name }) => name === session.endpoint.database)!;
+      equal([mine.encoding, mine.collate, mine.localeProvider, mine.owner, mine.canConnect], [
+        "UTF8",
+        "C",
+        "libc",
+        "postgres",
+        true,
+      ]);
+      ok(mine.sizeBytes! > 1_000_000);
+      equal(
+        databases.filter(({ isTemplate }) => isTemplate).map(({ name }) => name),
+        ["template0", "template1"],
+      );
+    });
+  });
+
+  Deno.test(`a database is recognised through another user, address and Unix socket (${major})`, async () => {
+    const cluster = clusters.get(major)!;
+    await role(major, "stranger");
+    await exec(cluster.url(), "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC");
+    await using first = await open(cluster.url());
+    const socket = encodeURIComponent(cluster.socketDir);
+    for (
+      const url of [
+        cluster.url({ user: "stranger" }),
+        `postgresql://postgres@localhost:${cluster.port}/postgres`,
+        `postgresql://stranger@${socket}:${cluster.port}/postgres`,
+      ]
+    ) {
+      await using second = await open(url);
+      equal(await sameDatabase(first, second), "same-database", url);
+      equal(await sameDatabase(second, first), "same-database", url);
+    }
+    await using neighbour = await open(cluster.url({ database: "template1", user: "stranger" }));
+    equal(await sameDatabase(first, neighbour), "same-cluster");
+    equal(await sameDatabase(neighbour, first), "same-cluster");
+  });
+}
+
+Deno.test("databases of two servers are different, also of one version", async () => {
+  for (const url of [other.url(), clusters.get(15)!.url()]) {
+    await using a = await open(clusters.get(18)!.url());
+    await using b = await open(url);
+    equal(await sameDatabase(a, b), "different");
+  }
+});
+
+Deno.test("reading sequences that our role may not read is an error", async () => {
+  await role(18, "stranger");
+  await withDatabase(18, { script: "CREATE SEQUENCE s", user: "stranger" }, async (session) => {
+    const sequences = await listSequences(session);
+    equal(sequences.map(({ readable }) => readable), [false]);
+    await rejects(readSequenceValues(session, sequences), { name: "ServerError" });
+  });
+});
