@@ -1,0 +1,49 @@
+import type { RunEvent } from "../core/mod.ts";
+import type { ProgressDisplay } from "./live_progress.ts";
+
+/** How much is told, from least to most. */
+export const logLevels = ["error", "warn", "info", "debug"] as const;
+/** One of {@linkcode logLevels}. */
+export type LogLevel = typeof logLevels[number];
+
+/** How important an event is. */
+export function levelOf(event: RunEvent): LogLevel {
+  switch (event.kind) {
+    case "warning":
+    case "retry":
+      return "warn";
+    case "table-started":
+    case "table-progress":
+    case "step-progress":
+      return "debug";
+    default:
+      return "info";
+  }
+}
+
+/** Whether an event is told at this level. */
+export function isShown(event: RunEvent, level: LogLevel): boolean {
+  return logLevels.indexOf(levelOf(event)) <= logLevels.indexOf(level);
+}
+
+/** One JSON object a line, for log collectors: `{"time":…,"level":…,"event":…}` and the event's own fields. */
+export function jsonLines({ writeLine, level, date }: {
+  readonly writeLine: (line: string) => void;
+  readonly level: LogLevel;
+  readonly date: () => Date;
+}): ProgressDisplay {
+  const write = (each: LogLevel, event: string, fields: Readonly<Record<string, unknown>>) =>
+    writeLine(JSON.stringify({ time: date().toISOString(), level: each, event, ...fields }));
+  return {
+    take(event) {
+      if (!isShown(event, level)) return;
+      const { kind, ...fields } = event;
+      write(levelOf(event), kind, fields);
+    },
+    print(line) {
+      write("info", "message", { message: line });
+    },
+    pause() {},
+    [Symbol.dispose]() {},
+  };
+}

@@ -1,0 +1,85 @@
+import { formatCount, type RunEvent } from "../core/mod.ts";
+import { LiveRegion, type LiveTerminal } from "./live_region.ts";
+import { initialProgress, type ProgressState, reduce } from "./progress_state.ts";
+import { render } from "./progress_view.ts";
+import { makeStyle } from "./style.ts";
+import { printable } from "./text.ts";
+
+/** What shows a run's events somewhere. Takes events until disposed of. */
+export interface ProgressDisplay extends Disposable {
+  readonly take: (event: RunEvent) => void;
+  /** Prints a line that stays. */
+  readonly print: (line: string) => void;
+  /** Leaves the screen to somebody else (a question) until the next event. */
+  readonly pause: () => void;
+}
+
+/** What a {@linkcode LiveProgress} needs. */
+export interface LiveProgressOptions {
+  readonly terminal: LiveTerminal;
+  readonly color: boolean;
+  /** Milliseconds that only grow. */
+  readonly now: () => number;
+}
+
+const redrawEveryMs = 100;
+
+/**
+ * Progress drawn in place, ten times a second whatever the events.
+ *
+ * States: waiting (until the first event) → drawing ⇄ paused → disposed, which takes the picture away and gives the cursor back.
+ */
+export class LiveProgress implements ProgressDisplay {
+  readonly #region: LiveRegion;
+  readonly #options: LiveProgressOptions;
+  #state: ProgressState;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(options: LiveProgressOptions) {
+    this.#options = options;
+    this.#region = new LiveRegion(options.terminal);
+    this.#state = initialProgress(options.now());
+  }
+
+  readonly take = (event: RunEvent): void => {
+    const { color, now } = this.#options;
+    this.#state = reduce(this.#state, event, now());
+    const style = makeStyle(color);
+    if (event.kind === "warning") {
+      const where = [event.side, event.object].filter((part) => part !== undefined).join(", ");
+      this.print(
+        style.yellow("! ") + printable(where === "" ? event.message : `${where}: ${event.message}`),
+      );
+      if (event.remedy !== undefined) this.print(style.dim(`  → ${printable(event.remedy)}`));
+    } else if (event.kind === "retry") {
+      const seconds = formatCount(event.delayMs / 1000);
+      this.print(style.yellow("↻ ") + printable(`${event.what}: again in ${seconds} s`));
+    } else if (event.kind === "info") this.print(printable(event.message));
+    if (this.#timer !== undefined) return;
+    this.#timer = setInterval(() => this.#draw(), redrawEveryMs);
+    this.#draw();
+  };
+
+  readonly print = (line: string): void => {
+    this.#region.print(`${line}\n`);
+    if (this.#timer !== undefined) this.#draw();
+  };
+
+  readonly pause = (): void => {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#region.clear();
+  };
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#region[Symbol.dispose]();
+  }
+
+  #draw(): void {
+    const { terminal, color, now } = this.#options;
+    const { columns, rows } = terminal.size();
+    this.#region.draw(render(this.#state, { columns: columns - 1, rows, color, nowMs: now() }));
+  }
+}

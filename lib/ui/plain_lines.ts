@@ -1,0 +1,92 @@
+import { formatBytes, formatCount, formatDuration, plural, type RunEvent } from "../core/mod.ts";
+import type { ProgressDisplay } from "./live_progress.ts";
+import { isShown, type LogLevel } from "./json_lines.ts";
+import {
+  copiedBytes,
+  copiedFraction,
+  initialProgress,
+  pace,
+  type ProgressState,
+  reduce,
+} from "./progress_state.ts";
+import { stepTitle } from "./step_titles.ts";
+import { printable } from "./text.ts";
+
+/** What {@linkcode plainLines} needs. */
+export interface PlainLinesOptions {
+  readonly writeLine: (line: string) => void;
+  readonly level: LogLevel;
+  readonly now: () => number;
+}
+
+const progressEveryMs = 5_000;
+
+/** Progress as lines for a log or a pipe: one for each finished step and table, and one every few seconds. */
+export function plainLines({ writeLine, level, now }: PlainLinesOptions): ProgressDisplay {
+  let state = initialProgress(now());
+  let lastProgressMs = now();
+
+  return {
+    take(event) {
+      state = reduce(state, event, now());
+      const line = isShown(event, level) ? describe(event) : undefined;
+      if (line !== undefined) writeLine(printable(line));
+      if (event.kind !== "table-progress" && event.kind !== "table-finished") return;
+      if (!isShown(infoEvent, level) || now() - lastProgressMs < progressEveryMs) return;
+      lastProgressMs = now();
+      writeLine(progressLine(state, now()));
+    },
+    print: writeLine,
+    pause() {},
+    [Symbol.dispose]() {},
+  };
+}
+
+const infoEvent: RunEvent = { kind: "info", message: "" };
+
+/** `copied 120 MB, 43 %, 3 of 12 tables, 35.1 MB/s, 12.0 s left` */
+export function progressLine(state: ProgressState, nowMs: number): string {
+  const rate = pace(state, nowMs);
+  return [
+    `copied ${formatBytes(copiedBytes(state))}`,
+    `${Math.floor(copiedFraction(state) * 100)} %`,
+    `${formatCount(state.finishedTables)} of ${plural(state.plannedTables, "table")}`,
+    ...(rate === undefined ? [] : [`${formatBytes(rate.bytesPerSecond)}/s`]),
+    ...(rate?.remainingMs === undefined ? [] : [`${formatDuration(rate.remainingMs)} left`]),
+  ].join(", ");
+}
+
+function describe(event: RunEvent): string | undefined {
+  switch (event.kind) {
+    case "step-started":
+      return `${stepTitle(event.step)}${ofDatabase(event)} …`;
+    case "step-finished":
+      return `${stepTitle(event.step)}${ofDatabase(event)}: done in ${formatDuration(event.ms)}` +
+        (event.summary === undefined ? "" : `, ${event.summary}`);
+    case "database-planned":
+      return `${event.database}: ${plural(event.tables, "table")}, ${formatBytes(event.bytes)}`;
+    case "table-started":
+      return `${event.database}: copying ${event.table}, ${formatBytes(event.bytes)} on disk`;
+    case "table-finished":
+      return `${event.database}: copied ${event.table}, ${plural(event.rows, "row")}, ` +
+        `${formatBytes(event.bytes)} in ${formatDuration(event.ms)}`;
+    case "step-progress":
+      return `${stepTitle(event.step)}${ofDatabase(event)}: ${formatCount(event.done)} of ` +
+        `${formatCount(event.total)}${event.current === undefined ? "" : `, ${event.current}`}`;
+    case "warning": {
+      const where = [event.side, event.object].filter((part) => part !== undefined).join(", ");
+      return `warning: ${where === "" ? "" : `${where}: `}${event.message}` +
+        (event.remedy === undefined ? "" : ` → ${event.remedy}`);
+    }
+    case "retry":
+      return `retry ${event.attempt}: ${event.what}, again in ${formatDuration(event.delayMs)}`;
+    case "info":
+      return event.message;
+    case "table-progress":
+      return undefined;
+  }
+}
+
+function ofDatabase({ database }: { readonly database?: string }): string {
+  return database === undefined ? "" : ` (${database})`;
+}

@@ -1,0 +1,244 @@
+import type { RunEvent, StepName } from "../core/mod.ts";
+
+/** A table being copied. */
+export interface RunningTable {
+  readonly database: string;
+  readonly table: string;
+  /** Its size on the source's disk, as planned. */
+  readonly plannedBytes: number;
+  /** COPY bytes so far. */
+  readonly copiedBytes: number;
+  readonly startedAtMs: number;
+}
+
+/** A step that has begun. */
+export interface StepState {
+  readonly step: StepName;
+  readonly database: string | undefined;
+  readonly startedAtMs: number;
+  /** Undefined while it runs. */
+  readonly ms: number | undefined;
+  readonly summary: string | undefined;
+  readonly done: number | undefined;
+  readonly total: number | undefined;
+  readonly current: string | undefined;
+}
+
+/** How much had been copied at a moment, for the rate. */
+interface Sample {
+  readonly atMs: number;
+  readonly bytes: number;
+  readonly fraction: number;
+}
+
+/** All that the live view shows; a plain value made by {@linkcode reduce}. */
+export interface ProgressState {
+  readonly startedAtMs: number;
+  readonly steps: readonly StepState[];
+  /** Sizes of all tables in scope. */
+  readonly plannedBytes: number;
+  readonly plannedTables: number;
+  readonly databases: number;
+  readonly running: readonly RunningTable[];
+  readonly finishedTables: number;
+  readonly finishedRows: number;
+  /** COPY bytes of the tables that are finished. */
+  readonly finishedBytes: number;
+  /** Planned bytes of the tables that are finished. */
+  readonly finishedPlannedBytes: number;
+  readonly warnings: number;
+  readonly retries: number;
+  readonly samples: readonly Sample[];
+}
+
+/** Before anything happened. */
+export function initialProgress(nowMs: number): ProgressState {
+  return {
+    startedAtMs: nowMs,
+    steps: [],
+    plannedBytes: 0,
+    plannedTables: 0,
+    databases: 0,
+    running: [],
+    finishedTables: 0,
+    finishedRows: 0,
+    finishedBytes: 0,
+    finishedPlannedBytes: 0,
+    warnings: 0,
+    retries: 0,
+    samples: [],
+  };
+}
+
+/** The state after an event. */
+export function reduce(state: ProgressState, event: RunEvent, nowMs: number): ProgressState {
+  switch (event.kind) {
+    case "step-started":
+      return { ...state, steps: [...state.steps, startedStep(event, nowMs)] };
+    case "step-progress":
+      return {
+        ...state,
+        steps: changeStep(state.steps, event, ({ startedAtMs }) => ({
+          ...startedStep(event, startedAtMs),
+          done: event.done,
+          total: event.total,
+          current: event.current,
+        }), nowMs),
+      };
+    case "step-finished":
+      return {
+        ...state,
+        steps: changeStep(
+          state.steps,
+          event,
+          (step) => ({ ...step, ms: event.ms, summary: event.summary, current: undefined }),
+          nowMs,
+        ),
+      };
+    case "database-planned":
+      return {
+        ...state,
+        databases: state.databases + 1,
+        plannedBytes: state.plannedBytes + event.bytes,
+        plannedTables: state.plannedTables + event.tables,
+      };
+    case "table-started":
+      return {
+        ...state,
+        running: [
+          ...state.running.filter((each) => !isSame(each, event)),
+          {
+            database: event.database,
+            table: event.table,
+            plannedBytes: event.bytes,
+            copiedBytes: 0,
+            startedAtMs: nowMs,
+          },
+        ],
+      };
+    case "table-progress":
+      return sampled({
+        ...state,
+        running: state.running.map((each) =>
+          isSame(each, event) ? { ...each, copiedBytes: event.bytes } : each
+        ),
+      }, nowMs);
+    case "table-finished": {
+      const table = state.running.find((each) => isSame(each, event));
+      return sampled({
+        ...state,
+        running: state.running.filter((each) => !isSame(each, event)),
+        finishedTables: state.finishedTables + 1,
+        finishedRows: state.finishedRows + event.rows,
+        finishedBytes: state.finishedBytes + event.bytes,
+        finishedPlannedBytes: state.finishedPlannedBytes + (table?.plannedBytes ?? 0),
+      }, nowMs);
+    }
+    case "warning":
+      return { ...state, warnings: state.warnings + 1 };
+    case "retry":
+      return { ...state, retries: state.retries + 1 };
+    case "info":
+      return state;
+  }
+}
+
+/** COPY bytes moved so far, running tables included. */
+export function copiedBytes({ finishedBytes, running }: ProgressState): number {
+  return running.reduce((sum, table) => sum + table.copiedBytes, finishedBytes);
+}
+
+/**
+ * How much of the data is over, from 0 to 1. Planned sizes are those on disk while progress counts COPY bytes, which may
+ * be half or three times as many: finished tables show the ratio for the running ones.
+ */
+export function copiedFraction(state: ProgressState): number {
+  if (state.plannedTables > 0 && state.finishedTables >= state.plannedTables) return 1;
+  if (state.plannedBytes <= 0) return 0;
+  const ratio = copyRatio(state);
+  const done = state.running.reduce(
+    (sum, table) => sum + Math.min(table.plannedBytes * 0.99, table.copiedBytes / ratio),
+    state.finishedPlannedBytes,
+  );
+  return Math.min(0.999, done / state.plannedBytes);
+}
+
+/** How much of a running table is over, from 0 to 1. */
+export function tableFraction(state: ProgressState, table: RunningTable): number {
+  if (table.plannedBytes <= 0) return 0;
+  return Math.min(0.99, table.copiedBytes / copyRatio(state) / table.plannedBytes);
+}
+
+/** Bytes a second over the last ten seconds or so, and the time the rest will take; undefined while unknown. */
+export function pace(
+  state: ProgressState,
+  nowMs: number,
+): { readonly bytesPerSecond: number; readonly remainingMs: number | undefined } | undefined {
+  const first = state.samples[0];
+  if (first === undefined || nowMs - first.atMs < 500) return undefined;
+  const ms = nowMs - first.atMs;
+  const fraction = copiedFraction(state);
+  const gained = fraction - first.fraction;
+  return {
+    bytesPerSecond: (copiedBytes(state) - first.bytes) / (ms / 1000),
+    remainingMs: gained > 0 ? (1 - fraction) / gained * ms : undefined,
+  };
+}
+
+const enoughForRatio = 1 << 20;
+
+function copyRatio({ finishedBytes, finishedPlannedBytes }: ProgressState): number {
+  if (finishedPlannedBytes < enoughForRatio || finishedBytes === 0) return 1;
+  return finishedBytes / finishedPlannedBytes;
+}
+
+const sampleEveryMs = 500;
+const sampleWindowMs = 10_000;
+
+function sampled(state: ProgressState, nowMs: number): ProgressState {
+  const last = state.samples.at(-1);
+  if (last !== undefined && nowMs - last.atMs < sampleEveryMs) return state;
+  const sample = { atMs: nowMs, bytes: copiedBytes(state), fraction: copiedFraction(state) };
+  const recent = state.samples.filter(({ atMs }) => nowMs - atMs <= sampleWindowMs);
+  return { ...state, samples: [...recent, sample] };
+}
+
+interface StepKey {
+  readonly step: StepName;
+  readonly database?: string;
+}
+
+function startedStep({ step, database }: StepKey, startedAtMs: number): StepState {
+  return {
+    step,
+    database,
+    startedAtMs,
+    ms: undefined,
+    summary: undefined,
+    done: undefined,
+    total: undefined,
+    current: undefined,
+  };
+}
+
+/** Changes the running step that the event means, or adds it if its start was not told. */
+function changeStep(
+  steps: readonly StepState[],
+  key: StepKey,
+  change: (step: StepState) => StepState,
+  nowMs: number,
+): readonly StepState[] {
+  const at = steps.findLastIndex((each) =>
+    each.step === key.step && each.database === key.database && each.ms === undefined
+  );
+  const step = steps[at];
+  if (step === undefined) return [...steps, change(startedStep(key, nowMs))];
+  return steps.with(at, change(step));
+}
+
+function isSame(
+  a: { readonly database: string; readonly table: string },
+  b: { readonly database: string; readonly table: string },
+): boolean {
+  return a.database === b.database && a.table === b.table;
+}

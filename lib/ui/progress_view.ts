@@ -1,0 +1,134 @@
+import { formatBytes, formatCount, formatDuration, plural } from "../core/mod.ts";
+import { bar, percent } from "./bar.ts";
+import {
+  copiedBytes,
+  copiedFraction,
+  pace,
+  type ProgressState,
+  type RunningTable,
+  type StepState,
+  tableFraction,
+} from "./progress_state.ts";
+import { stepTitle } from "./step_titles.ts";
+import { makeStyle, type Style } from "./style.ts";
+import { displayWidth, padEnd, padStart, printable, truncate } from "./text.ts";
+
+/** The terminal that a view is drawn for. */
+export interface ViewSize {
+  readonly columns: number;
+  readonly rows: number;
+  readonly color: boolean;
+}
+
+/** Spinner pictures; one a tenth of a second. */
+const spinner = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"] as const;
+const titleColumns = 24;
+const longestBar = 30;
+
+/**
+ * The live view as lines, none wider than the terminal and never more than its rows: steps, running tables, overall bar.
+ * When rows are short, finished steps go first, then tables.
+ */
+export function render(
+  state: ProgressState,
+  { columns, rows, color, nowMs }: ViewSize & { readonly nowMs: number },
+): string[] {
+  const style = makeStyle(color);
+  const view = { state, style, columns, nowMs };
+  const overall = overallLines(view);
+  const budget = Math.max(1, rows - 1 - overall.length);
+  const running = state.steps.filter(({ ms }) => ms === undefined).map((step) =>
+    stepLine(step, view)
+  );
+  const tables = tableLines(view, Math.max(0, budget - running.length));
+  const left = Math.max(0, budget - running.length - tables.length);
+  const finished = state.steps.filter(({ ms }) => ms !== undefined).map((step) =>
+    stepLine(step, view)
+  );
+  const shownFinished = left === 0 ? [] : finished.slice(-left);
+  return [...shownFinished, ...running, ...tables, ...overall]
+    .slice(-Math.max(1, rows - 1))
+    .map((line) => truncate(line, columns));
+}
+
+interface View {
+  readonly state: ProgressState;
+  readonly style: Style;
+  readonly columns: number;
+  readonly nowMs: number;
+}
+
+function stepLine(step: StepState, { state, style, nowMs }: View): string {
+  const severalDatabases = state.databases > 1;
+  const title = stepTitle(step.step) +
+    (severalDatabases && step.database !== undefined ? ` (${printable(step.database)})` : "");
+  const ms = step.ms ?? nowMs - step.startedAtMs;
+  const time = padStart(formatDuration(ms), 10);
+  const padded = padEnd(title, titleColumns);
+  if (step.ms !== undefined) {
+    const summary = step.summary === undefined ? "" : style.dim(`  ${printable(step.summary)}`);
+    return `${style.green("✓")} ${padded}${style.dim(time)}${summary}`;
+  }
+  const picture = spinner[Math.floor(nowMs / 100) % spinner.length] ?? "";
+  const count = step.total === undefined
+    ? ""
+    : `  ${formatCount(step.done ?? 0)} of ${formatCount(step.total)}`;
+  const current = step.current === undefined ? "" : style.dim(`  ${printable(step.current)}`);
+  return `${style.cyan(picture)} ${style.bold(padded)}${time}${count}${current}`;
+}
+
+function tableLines(view: View, budget: number): string[] {
+  const { state, style } = view;
+  const tables = [...state.running].sort((a, b) => b.plannedBytes - a.plannedBytes);
+  if (tables.length === 0 || budget === 0) return [];
+  const shown = tables.length > budget ? tables.slice(0, budget - 1) : tables;
+  const names = shown.map((table) => tableName(table, state));
+  const nameColumns = Math.min(
+    Math.max(...names.map(displayWidth), 8),
+    Math.max(8, Math.floor(view.columns / 3)),
+  );
+  const lines = shown.map((table, index) => {
+    const fraction = tableFraction(state, table);
+    const name = padEnd(truncate(names[index] ?? "", nameColumns), nameColumns);
+    const size = padStart(formatBytes(table.copiedBytes), 8);
+    const barColumns = barWidth(view.columns, 4 + nameColumns + 2 + 5 + 2 + 8);
+    const drawn = barColumns === 0 ? "" : `${style.cyan(bar(fraction, barColumns))} `;
+    return `    ${name}  ${drawn}${percent(fraction)} ${size}`;
+  });
+  if (shown.length < tables.length) {
+    lines.push(style.dim(`    and ${plural(tables.length - shown.length, "more table")}`));
+  }
+  return lines;
+}
+
+function tableName({ database, table }: RunningTable, { databases }: ProgressState): string {
+  return printable(databases > 1 ? `${database}: ${table}` : table);
+}
+
+function overallLines({ state, style, columns, nowMs }: View): string[] {
+  if (state.plannedTables === 0) return [];
+  const fraction = copiedFraction(state);
+  const rate = pace(state, nowMs);
+  const facts = [
+    `${formatBytes(copiedBytes(state))}`,
+    `${formatCount(state.finishedTables)} of ${plural(state.plannedTables, "table")}`,
+    ...(rate === undefined || fraction >= 1 ? [] : [`${formatBytes(rate.bytesPerSecond)}/s`]),
+    ...(rate?.remainingMs === undefined || fraction >= 1
+      ? []
+      : [`${formatDuration(rate.remainingMs)} left`]),
+    ...(state.retries === 0 ? [] : [plural(state.retries, "retry", "retries")]),
+  ];
+  const text = facts.join(" · ");
+  const warnings = state.warnings === 0
+    ? ""
+    : ` · ${style.yellow(`! ${plural(state.warnings, "warning")}`)}`;
+  const barColumns = barWidth(columns, 5 + 2 + displayWidth(text) + displayWidth(warnings) + 1);
+  const drawn = barColumns === 0 ? "" : `${style.green(bar(fraction, barColumns))} `;
+  return ["", `${drawn}${style.bold(percent(fraction))}  ${text}${warnings}`];
+}
+
+/** What is left for a bar; none at all when it would be too small to read. */
+function barWidth(columns: number, taken: number): number {
+  const width = Math.min(longestBar, columns - taken - 1);
+  return width < 5 ? 0 : width;
+}

@@ -1,0 +1,23 @@
+import type { StepName } from "../core/mod.ts";
+
+/** The steps in words for people. */
+export const stepTitles: Readonly<Record<StepName, string>> = {
+  "connect": "Connect",
+  "validate": "Check both servers",
+  "estimate": "Measure sizes",
+  "globals": "Roles and settings",
+  "database": "Create database",
+  "schema": "Tables and types",
+  "data": "Copy rows",
+  "large-objects": "Large objects",
+  "indexes": "Indexes and keys",
+  "foreign-keys": "Foreign keys",
+  "finish-schema": "Triggers, views, rights",
+  "sequences": "Sequences",
+  "analyze": "Planner statistics",
+};
+
+/** A step's title, for names that a newer part of the tool may have added too. */
+export function stepTitle(step: string): string {
+  return (stepTitles as Readonly<Record<string, string>>)[step] ?? step;
+}

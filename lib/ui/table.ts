@@ -1,0 +1,84 @@
+import { displayWidth, padEnd, padStart, truncate, wrap } from "./text.ts";
+import { makeStyle } from "./style.ts";
+
+/** A column of a {@linkcode renderTable}. */
+export interface TableColumn {
+  readonly title: string;
+  /** Default: left. */
+  readonly align?: "left" | "right";
+  /**
+   * What happens to texts when the terminal is too narrow: `keep` never shortens, `wrap` takes more lines,
+   * `cut` ends in `…`. Default: keep.
+   */
+  readonly narrow?: "keep" | "wrap" | "cut";
+}
+
+/** One row: a text for each column, in colours if wanted. */
+export type TableRow = readonly string[];
+
+/** How a table is drawn. */
+export interface TableOptions {
+  /** The width not to exceed; `Infinity` when it goes into a file. */
+  readonly columns: number;
+  readonly color: boolean;
+}
+
+const gap = 2;
+/** A column that shrinks still shows this much, even if the terminal then breaks the line. */
+const leastWidth = 12;
+
+/** Aligned columns under their titles, one string a line. */
+export function renderTable(
+  columns: readonly TableColumn[],
+  rows: readonly TableRow[],
+  options: TableOptions,
+): string[] {
+  const style = makeStyle(options.color);
+  const widths = fitWidths(columns, rows, options.columns);
+  const line = (cells: readonly string[]) =>
+    cells.map((cell, index) => {
+      const width = widths[index] ?? 0;
+      if (columns[index]?.align === "right") return padStart(cell, width);
+      return index === columns.length - 1 ? cell : padEnd(cell, width);
+    }).join(" ".repeat(gap)).trimEnd();
+
+  const lines = columns.some(({ title }) => title !== "")
+    ? [style.bold(line(columns.map(({ title }) => title)))]
+    : [];
+  for (const row of rows) {
+    const cells = columns.map((column, index) =>
+      fitCell(row[index] ?? "", widths[index] ?? 0, column.narrow ?? "keep")
+    );
+    const height = Math.max(...cells.map((cell) => cell.length));
+    for (let at = 0; at < height; at++) lines.push(line(cells.map((cell) => cell[at] ?? "")));
+  }
+  return lines;
+}
+
+function fitCell(text: string, width: number, narrow: "keep" | "wrap" | "cut"): string[] {
+  if (narrow === "wrap") return wrap(text, width);
+  return [narrow === "cut" ? truncate(text, width) : text];
+}
+
+/** Natural widths; what is too much is taken, column by column, from the widest of those that may shrink. */
+function fitWidths(
+  columns: readonly TableColumn[],
+  rows: readonly TableRow[],
+  available: number,
+): number[] {
+  const widths = columns.map(({ title }, index) =>
+    Math.max(displayWidth(title), ...rows.map((row) => displayWidth(row[index] ?? "")))
+  );
+  let excess = widths.reduce((sum, width) => sum + width, gap * (widths.length - 1)) - available;
+  const shrinking = [...columns.keys()].filter((index) =>
+    (columns[index]?.narrow ?? "keep") !== "keep"
+  );
+  for (; excess > 0; excess--) {
+    const widest = shrinking
+      .filter((index) => (widths[index] ?? 0) > leastWidth)
+      .reduce((a, b) => (widths[b] ?? 0) > (widths[a] ?? 0) ? b : a, -1);
+    if (widest < 0) break;
+    widths[widest] = (widths[widest] ?? 0) - 1;
+  }
+  return widths;
+}
