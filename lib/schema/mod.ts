@@ -9,3 +9,8 @@
  */
 export * from "./dump_reader.ts";
 export * from "./embedded_dump.ts";
+export * from "./native_tools.ts";
+export * from "./dump_tool.ts";
+export * from "./dump_schema.ts";
+export { runTool, type ToolRunOptions } from "./tool_run.ts";
+export * from "./conninfo.ts";

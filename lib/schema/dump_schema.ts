@@ -1,0 +1,64 @@
+/**
+ * The schema of one database, by sections, as of a snapshot.
+ *
+ * @module
+ */
+import type { Endpoint } from "../postgres/mod.ts";
+import { type DumpStatement, readDump } from "./dump_reader.ts";
+import type { DumpTool } from "./dump_tool.ts";
+import { runEmbeddedDump } from "./embedded_dump.ts";
+import { runTool, type ToolRunOptions } from "./tool_run.ts";
+
+/** The sections of a dump that hold no data. */
+export type SchemaSection = "pre-data" | "post-data";
+
+/** What {@linkcode dumpSchema} takes. */
+export interface DumpSchemaOptions {
+  /** The database. */
+  readonly endpoint: Endpoint;
+  readonly tool: DumpTool;
+  /** Both when undefined. */
+  readonly section?: SchemaSection | undefined;
+  /** An exported snapshot's name; the session that exported it must be open. */
+  readonly snapshot?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onRetry?: ToolRunOptions["onRetry"];
+}
+
+/**
+ * Dumps a section as statements, with owners, privileges, comments and security labels; without publications, subscriptions, large objects
+ * and statistics.
+ *
+ * Permissions as for {@linkcode runTool} or {@linkcode runEmbeddedDump}.
+ */
+export async function dumpSchema(options: DumpSchemaOptions): Promise<readonly DumpStatement[]> {
+  return readDump(await dumpSchemaText(options));
+}
+
+/** The same as plain SQL, exactly as pg_dump wrote it. */
+export async function dumpSchemaText(options: DumpSchemaOptions): Promise<string> {
+  const { endpoint, tool, signal, onRetry } = options;
+  const args = dumpArguments(options);
+  if (tool.kind === "embedded") return await runEmbeddedDump({ endpoint, args, signal });
+  return await runTool({
+    program: tool.pgDump,
+    args,
+    endpoint,
+    environment: tool.environment,
+    signal,
+    ...(onRetry === undefined ? {} : { onRetry }),
+  });
+}
+
+function dumpArguments({ tool, section, snapshot }: DumpSchemaOptions): readonly string[] {
+  const sections = section === undefined ? ["pre-data", "post-data"] : [section];
+  return [
+    ...sections.map((name) => `--section=${name}`),
+    ...(snapshot === undefined ? [] : [`--snapshot=${snapshot}`]),
+    "--encoding=UTF8",
+    "-B", // large objects; the long name changed in 16
+    "--no-publications",
+    "--no-subscriptions",
+    ...(tool.major >= 18 ? ["--no-statistics"] : []),
+  ];
+}

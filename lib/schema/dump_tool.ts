@@ -1,0 +1,102 @@
+/**
+ * Which pg_dump reads the schema: an installed one when it is new enough for both servers, else the embedded one.
+ *
+ * @module
+ */
+import { ExitCode, ReplicatorError } from "../core/mod.ts";
+import { embeddedDumpMajor } from "./embedded_dump.ts";
+import { findInstalledTools, type InstalledTools, type ToolSearch } from "./native_tools.ts";
+
+/** The programs that give schema and globals. */
+export type DumpTool =
+  & {
+    /** For people: `pg_dump 16.4`, `embedded pg_dump 18 (pg_dump 15.18 is older than the source, 17)`. */
+    readonly description: string;
+    readonly major: number;
+  }
+  & (
+    | {
+      readonly kind: "native";
+      readonly pgDump: string;
+      readonly pgDumpall: string;
+      readonly environment: ToolSearch["environment"];
+    }
+    | { readonly kind: "embedded" }
+  );
+
+/** What the user wants of the programs. */
+export interface ToolPreference extends ToolSearch {
+  /** `auto`: installed ones when new enough, else the embedded ones. */
+  readonly dump: "auto" | "native" | "embedded";
+}
+
+/** Major versions of the two servers. */
+export interface ServerMajors {
+  readonly sourceMajor: number;
+  readonly targetMajor: number;
+}
+
+/** Looks for installed programs and chooses. Permissions as for {@linkcode findInstalledTools}. */
+export async function findDumpTool(
+  majors: ServerMajors,
+  preference: ToolPreference,
+): Promise<DumpTool> {
+  const installed = preference.dump === "embedded" ? [] : await findInstalledTools(preference);
+  return chooseDumpTool({ ...majors, preference, installed });
+}
+
+/**
+ * Chooses among what is installed. pg_dump refuses a server newer than itself, and one older than the target
+ * may write what the target no longer understands.
+ *
+ * @throws ReplicatorError (prerequisite) when nothing usable is there
+ */
+export function chooseDumpTool({ sourceMajor, targetMajor, preference, installed }: ServerMajors & {
+  readonly preference: ToolPreference;
+  /** As {@linkcode findInstalledTools} orders them. */
+  readonly installed: readonly InstalledTools[];
+}): DumpTool {
+  const needed = Math.max(sourceMajor, targetMajor);
+  const newest = sourceMajor >= targetMajor ? "the source" : "the target";
+  const usable = installed.find(({ major }) => major >= needed);
+  if (preference.dump !== "embedded" && usable !== undefined) {
+    const { pgDump, pgDumpall, major, version } = usable;
+    const { environment } = preference;
+    return {
+      kind: "native",
+      pgDump,
+      pgDumpall,
+      major,
+      environment,
+      description: `pg_dump ${version}`,
+    };
+  }
+  const [best] = [...installed].sort((a, b) => b.major - a.major);
+  const found = best === undefined
+    ? "no pg_dump is installed"
+    : `pg_dump ${best.version} is older than ${newest}, ${needed}`;
+  if (preference.dump === "native") {
+    throw new ReplicatorError(`an installed pg_dump is wanted, but ${found}`, {
+      exitCode: ExitCode.prerequisite,
+      details: installed.map(({ pgDump, version }) => `Found: ${pgDump} (${version})`),
+      remedy:
+        `install the client programs of PostgreSQL ${needed} or newer and name their folder, or let the embedded pg_dump do it`,
+    });
+  }
+  if (sourceMajor > embeddedDumpMajor) {
+    throw new ReplicatorError(
+      `no pg_dump is new enough for the source, ${sourceMajor}: the embedded one is ${embeddedDumpMajor}, and ${found}`,
+      {
+        exitCode: ExitCode.prerequisite,
+        remedy:
+          `install the client programs of PostgreSQL ${needed} or newer and put them on the PATH`,
+      },
+    );
+  }
+  const why = preference.dump === "embedded" ? "as wanted" : found;
+  return {
+    kind: "embedded",
+    major: embeddedDumpMajor,
+    description: `embedded pg_dump ${embeddedDumpMajor} (${why})`,
+  };
+}

@@ -1,0 +1,204 @@
+/**
+ * Client programs of PostgreSQL as child processes that connect to an endpoint.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { ExitCode, redact, ReplicatorError, Secret } from "../core/mod.ts";
+import {
+  ConnectionError,
+  type Endpoint,
+  formatPassfileEntry,
+  passwordFor,
+} from "../postgres/mod.ts";
+import { conninfoFor } from "./conninfo.ts";
+import { programEnvironment, type ToolSearch } from "./native_tools.ts";
+
+/** What {@linkcode runTool} takes. */
+export interface ToolRunOptions {
+  /** Path of the program. */
+  readonly program: string;
+  /** Arguments besides those about the connection. */
+  readonly args: readonly string[];
+  readonly endpoint: Endpoint;
+  readonly environment: ToolSearch["environment"];
+  /** Ends the program. */
+  readonly signal?: AbortSignal | undefined;
+  /** Pauses before further attempts when the connection failed. */
+  readonly retryDelaysMs?: readonly number[];
+  /** Told before each pause. */
+  readonly onRetry?: (retry: { readonly attempt: number; readonly delayMs: number }) => void;
+}
+
+/**
+ * Runs a program that only reads from the server, and returns its standard output. The password goes through a file that only
+ * we can read and that is gone afterwards; the program sees no `PG*` variables. When the connection failed it is run again.
+ *
+ * Requires `--allow-run` of the program and `--allow-write` of the temporary folder.
+ *
+ * @throws ConnectionError when the connection failed to the end, ReplicatorError with the program's messages otherwise
+ */
+export async function runTool(options: ToolRunOptions): Promise<string> {
+  const delays = options.retryDelaysMs ?? [2_000, 4_000, 8_000];
+  for (let attempt = 1;; attempt++) {
+    options.signal?.throwIfAborted();
+    try {
+      return await runOnce(options);
+    } catch (error) {
+      const delayMs = delays[attempt - 1];
+      const again = error instanceof ConnectionError && error.transient;
+      if (!again || delayMs === undefined) throw error;
+      options.onRetry?.({ attempt, delayMs });
+      await pause(delayMs, options.signal);
+    }
+  }
+}
+
+async function runOnce(options: ToolRunOptions): Promise<string> {
+  const { program, endpoint, environment, signal } = options;
+  await using folder = await SecretFolder.make();
+  const passfile = await folder.write("pgpass", passfileText(endpoint));
+  const passphrase = endpoint.tls.client?.passphrase;
+  const service = passphrase === undefined ? undefined : await folder.write(
+    "pg_service.conf",
+    `[replicator]\nsslpassword=${passphrase.reveal()}\n`,
+  );
+  const conninfo = conninfoFor(endpoint) + (service === undefined ? "" : " service=replicator");
+
+  const child = new Deno.Command(program, {
+    args: ["--no-password", `--dbname=${conninfo}`, ...options.args],
+    clearEnv: true,
+    env: {
+      ...programEnvironment(environment),
+      PGPASSFILE: passfile,
+      ...(service === undefined ? {} : { PGSERVICEFILE: service }),
+    },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const kill = () => killQuietly(child);
+  signal?.addEventListener("abort", kill, { once: true });
+  try {
+    const [output, messages, { success, code }] = await Promise.all([
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+      child.status,
+    ]);
+    signal?.throwIfAborted();
+    if (success) return output;
+    throw failure(options, messages, code);
+  } finally {
+    signal?.removeEventListener("abort", kill);
+  }
+}
+
+function killQuietly(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGTERM");
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // it has ended already
+  }
+}
+
+/** A line for each host that we know a password for. */
+function passfileText(endpoint: Endpoint): string {
+  const any = { host: "*", port: "*", database: "*", user: "*" };
+  const lines = endpoint.password !== undefined || endpoint.hosts.length === 1
+    ? endpoint.hosts.slice(0, 1).map((place) => ({ ...any, place }))
+    : endpoint.hosts.map((place) => ({
+      ...any,
+      host: place.host.startsWith("/") ? "*" : place.host,
+      port: String(place.port),
+      place,
+    }));
+  return lines.map(({ place, ...entry }) => {
+    const password = passwordFor(endpoint, place);
+    if (password === undefined) return "";
+    return `${formatEntry(endpoint, entry, password)}\n`;
+  }).join("");
+}
+
+function formatEntry(
+  endpoint: Endpoint,
+  entry: { host: string; port: string; database: string; user: string },
+  password: Secret,
+): string {
+  try {
+    return formatPassfileEntry({ ...entry, password });
+  } catch (error) {
+    throw new ReplicatorError(
+      "the password has a line break, which client programs cannot be given",
+      {
+        side: endpoint.side,
+        object: endpoint.user,
+        exitCode: ExitCode.prerequisite,
+        remedy: "let the embedded pg_dump do it, or change the password",
+        cause: error,
+      },
+    );
+  }
+}
+
+/** A folder that nobody else can look into, removed with all that is in it. */
+class SecretFolder implements AsyncDisposable {
+  readonly #path: string;
+
+  private constructor(path: string) {
+    this.#path = path;
+  }
+
+  static async make(): Promise<SecretFolder> {
+    return new SecretFolder(await Deno.makeTempDir({ prefix: "postgres-seren-replicator-" }));
+  }
+
+  /** Writes a file that has mode 0600 from the start. */
+  async write(name: string, text: string): Promise<string> {
+    const path = join(this.#path, name);
+    await Deno.writeTextFile(path, text, { createNew: true, mode: 0o600 });
+    return path;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.#path, { recursive: true });
+  }
+}
+
+/** libpq's messages about the way to the server; a program reports no SQLSTATE. The environment makes them English. */
+const connectionLost =
+  /connection to (?:server|client)|server closed the connection|could not (?:connect|receive|send)|SSL (?:connection has been closed|SYSCALL|error)|lost synchronization|terminating connection|the database system is (?:starting|shutting|in recovery)|timeout expired|no connection to the server|too many (?:clients|connections)|remaining connection slots/i;
+const refused =
+  /authentication failed|no password supplied|no pg_hba\.conf entry|does not exist|permission denied|certificate|is not permitted|does not support SSL/i;
+
+function failure({ program, endpoint }: ToolRunOptions, messages: string, code: number): Error {
+  const name = /pg_dumpall|pg_dump/.exec(program.slice(-16))?.[0] ?? program;
+  const lines = redact(messages).split("\n").filter((line) => line.trim() !== "");
+  if (connectionLost.test(messages)) {
+    return new ConnectionError(`${name} lost or got no connection: ${lines.join("; ")}`, {
+      endpoint,
+      transient: !refused.test(messages),
+      remedy: "check server and network",
+    });
+  }
+  return new ReplicatorError(`${name} failed (exit code ${code})`, {
+    side: endpoint.side,
+    object: endpoint.database,
+    details: lines,
+    remedy: /permission denied/.test(messages)
+      ? "connect as a role that may read all of the objects, e.g. a member of their owners or a superuser"
+      : "see its messages above",
+  });
+}
+
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  const done = Promise.withResolvers<void>();
+  const timer = setTimeout(done.resolve, ms);
+  const abort = () => done.reject(signal?.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    await done.promise;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
+  }
+}
