@@ -106,7 +106,7 @@ const countStatement = `
     UNION ALL
     SELECT 'publication', 'pg_publication'::regclass, oid, 0, pubowner, 0 FROM pg_publication
     UNION ALL
-    SELECT 'subscription', 'pg_subscription'::regclass, oid, 0, subowner, 0
+    SELECT 'subscription', 'pg_subscription'::regclass, 16384, 0, subowner, 0 -- 12, 13 hide its oid
       FROM pg_subscription
      WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
     UNION ALL

@@ -4,14 +4,21 @@
  *
  * @module
  */
+export * from "./activity.ts";
 export * from "./binary_types.ts";
 export * from "./columns.ts";
 export * from "./databases.ts";
 export * from "./emptiness.ts";
+export * from "./extensions.ts";
 export * from "./identity.ts";
+export * from "./intermediary.ts";
 export * from "./large_objects.ts";
+export * from "./locales.ts";
 export * from "./name_pattern.ts";
+export * from "./privileges.ts";
+export * from "./provider.ts";
 export * from "./provider_names.ts";
 export * from "./select_databases.ts";
 export * from "./sequences.ts";
+export * from "./special_objects.ts";
 export * from "./tables.ts";

@@ -1,0 +1,102 @@
+/**
+ * Settings and activity of a server, as far as copying and replicating depend on them.
+ *
+ * @module
+ */
+import { type Session, textArray } from "../postgres/mod.ts";
+
+const settingNames = [
+  "idle_replication_slot_timeout", // 18+
+  "max_connections",
+  "max_logical_replication_workers",
+  "max_replication_slots",
+  "max_slot_wal_keep_size", // 13+, MB
+  "max_wal_senders",
+  "max_worker_processes",
+  "reserved_connections", // 16+
+  "shared_preload_libraries", // hidden from ordinary roles
+  "superuser_reserved_connections",
+  "wal_level",
+] as const;
+
+/** A setting that is looked at. */
+export type SettingName = typeof settingNames[number];
+
+/** A transaction that is open for long, or prepared. */
+export type OpenTransaction = {
+  /** Undefined for a prepared one. */
+  readonly pid: number | undefined;
+  /** The identifier of a prepared transaction. */
+  readonly gid: string | undefined;
+  readonly database: string;
+  readonly role: string;
+  readonly ageSeconds: number;
+};
+
+/** A server's settings and what goes on there. */
+export type ServerActivity = {
+  /** Values as `SHOW` has them without units; missing where version or privileges hide one. */
+  readonly settings: Readonly<Partial<Record<SettingName, string>>>;
+  readonly inRecovery: boolean;
+  readonly usedConnections: number;
+  readonly usedSlots: number;
+  readonly usedSenders: number;
+  /** Older than asked for; others' are visible to members of `pg_read_all_stats` only. */
+  readonly longTransactions: readonly OpenTransaction[];
+  readonly preparedTransactions: readonly OpenTransaction[];
+  /** Whether our role sees what others do. */
+  readonly seesAll: boolean;
+};
+
+const statement = `
+  SELECT (SELECT json_object_agg(name, setting) FROM pg_settings
+           WHERE name = ANY ($1::text[])) AS settings,
+         pg_is_in_recovery() AS in_recovery,
+         (SELECT sum(numbackends)::int FROM pg_stat_database) AS used_connections,
+         (SELECT count(*)::int FROM pg_replication_slots) AS used_slots,
+         (SELECT count(*)::int FROM pg_stat_replication) AS used_senders,
+         pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all,
+         (SELECT coalesce(json_agg(json_build_object(
+                   'pid', pid, 'database', datname, 'role', usename,
+                   'ageSeconds', extract(epoch FROM now() - xact_start)::float8)
+                   ORDER BY xact_start), '[]')
+            FROM pg_stat_activity
+           WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+             AND now() - xact_start > make_interval(secs => $2::float8)) AS long_transactions,
+         (SELECT coalesce(json_agg(json_build_object(
+                   'gid', gid, 'database', database, 'role', owner,
+                   'ageSeconds', extract(epoch FROM now() - prepared)::float8)
+                   ORDER BY prepared), '[]')
+            FROM pg_prepared_xacts) AS prepared_transactions`;
+
+type ActivityRow = {
+  readonly settings: Partial<Record<SettingName, string>>;
+  readonly in_recovery: boolean;
+  readonly used_connections: number;
+  readonly used_slots: number;
+  readonly used_senders: number;
+  readonly sees_all: boolean;
+  readonly long_transactions: readonly OpenTransaction[];
+  readonly prepared_transactions: readonly OpenTransaction[];
+};
+
+/** Reads settings and activity; transactions count as long from `longAfterSeconds` on. */
+export async function readActivity(
+  session: Session,
+  { longAfterSeconds }: { readonly longAfterSeconds: number },
+): Promise<ServerActivity> {
+  const row = await session.queryOne<ActivityRow>(statement, [
+    textArray(settingNames),
+    longAfterSeconds,
+  ]);
+  return {
+    settings: row.settings,
+    inRecovery: row.in_recovery,
+    usedConnections: row.used_connections,
+    usedSlots: row.used_slots,
+    usedSenders: row.used_senders,
+    seesAll: row.sees_all,
+    longTransactions: row.long_transactions,
+    preparedTransactions: row.prepared_transactions,
+  };
+}

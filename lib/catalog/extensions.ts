@@ -1,0 +1,89 @@
+/**
+ * Extensions that are installed, and those that could be.
+ *
+ * @module
+ */
+import type { Session } from "../postgres/mod.ts";
+
+/** An extension of a database. */
+export type Extension = {
+  readonly name: string;
+  readonly version: string;
+  readonly schema: string;
+};
+
+/** An extension that a server offers. */
+export type AvailableExtension = {
+  readonly name: string;
+  readonly defaultVersion: string;
+  readonly versions: readonly string[];
+  /** Whether only a superuser may create it (and it is not trusted). */
+  readonly needsSuperuser: boolean;
+};
+
+/** Extensions whose library must be in `shared_preload_libraries`, by that library's name. */
+const preloaded: Readonly<Record<string, string>> = {
+  age: "age",
+  citus: "citus",
+  pg_cron: "pg_cron",
+  pg_net: "pg_net",
+  pg_squeeze: "pg_squeeze",
+  pg_stat_kcache: "pg_stat_kcache",
+  pg_stat_statements: "pg_stat_statements",
+  pg_wait_sampling: "pg_wait_sampling",
+  pgaudit: "pgaudit",
+  pglogical: "pglogical",
+  pgsodium: "pgsodium",
+  timescaledb: "timescaledb",
+};
+
+/** The library that an extension needs preloaded, undefined for most. */
+export function preloadLibrary(extension: string): string | undefined {
+  return Object.hasOwn(preloaded, extension) ? preloaded[extension] : undefined;
+}
+
+const installedStatement = `
+  SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema
+    FROM pg_extension AS e
+    JOIN pg_namespace AS n ON n.oid = e.extnamespace
+   ORDER BY e.extname COLLATE "C"`;
+
+/** The extensions of the session's database. */
+export async function listExtensions(session: Session): Promise<readonly Extension[]> {
+  return await session.query<Extension>(installedStatement);
+}
+
+// Trusted extensions came with version 13; in 12 all that says superuser means it.
+const availableStatement = `
+  SELECT a.name, a.default_version,
+         (SELECT coalesce(json_agg(v.version), '[]') FROM pg_available_extension_versions AS v
+           WHERE v.name = a.name) AS versions,
+         coalesce((SELECT v.superuser AND NOT coalesce((to_jsonb(v) ->> 'trusted')::boolean, false)
+                     FROM pg_available_extension_versions AS v
+                    WHERE v.name = a.name AND v.version = a.default_version), true) AS needs_superuser
+    FROM pg_available_extensions AS a`;
+
+type AvailableRow = {
+  readonly name: string;
+  readonly default_version: string;
+  readonly versions: readonly string[];
+  readonly needs_superuser: boolean;
+};
+
+/** The extensions that the session's server offers. */
+export async function listAvailableExtensions(
+  session: Session,
+): Promise<readonly AvailableExtension[]> {
+  const rows = await session.query<AvailableRow>(availableStatement);
+  return rows.map((row) => ({
+    name: row.name,
+    defaultVersion: row.default_version,
+    versions: row.versions,
+    needsSuperuser: row.needs_superuser,
+  }));
+}
+
+/** Orders extension versions as people read them: `1.10` after `1.9`. */
+export function compareExtensionVersions(a: string, b: string): number {
+  return a.localeCompare(b, "en", { numeric: true });
+}

@@ -1,0 +1,44 @@
+/**
+ * Which locales a server can make databases with.
+ *
+ * @module
+ */
+import type { Session } from "../postgres/mod.ts";
+
+/** What is known of a server's locales. */
+export type LocaleFacts = {
+  /** Locales of the operating system that the server has met: those of its databases and collations. */
+  readonly libc: readonly string[];
+  /** Whether it was built with ICU. */
+  readonly hasIcu: boolean;
+};
+
+// collcollate is NULL for ICU collations from version 15 on
+const statement = `
+  SELECT (SELECT coalesce(json_agg(DISTINCT locale), '[]')
+            FROM (SELECT datcollate::text FROM pg_database
+                  UNION SELECT datctype::text FROM pg_database
+                  UNION SELECT collcollate::text FROM pg_collation WHERE collprovider = 'c'
+                  UNION SELECT collctype::text FROM pg_collation WHERE collprovider = 'c'
+                 ) AS known (locale)
+           WHERE locale IS NOT NULL) AS libc,
+         EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i') AS has_icu`;
+
+type LocaleRow = { readonly libc: readonly string[]; readonly has_icu: boolean };
+
+/** Reads which locales a server knows. */
+export async function readLocales(session: Session): Promise<LocaleFacts> {
+  const { libc, has_icu } = await session.queryOne<LocaleRow>(statement);
+  return { libc, hasIcu: has_icu };
+}
+
+/** Whether a server surely has a locale of the operating system; spellings such as `utf8` and `UTF-8` are one. */
+export function knowsLocale({ libc }: LocaleFacts, locale: string): boolean {
+  const plain = (name: string) =>
+    name.toLowerCase().replace(
+      /\.(.*)$/,
+      (_, encoding: string) => `.${encoding.replaceAll("-", "")}`,
+    );
+  return locale === "C" || locale === "POSIX" ||
+    libc.some((known) => plain(known) === plain(locale));
+}

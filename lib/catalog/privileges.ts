@@ -1,0 +1,221 @@
+/**
+ * What our role may do.
+ *
+ * @module
+ */
+import { type Session, textArray } from "../postgres/mod.ts";
+import { listProviderRoles } from "./provider_names.ts";
+
+/** Our role on a server. */
+export type RolePrivileges = {
+  readonly name: string;
+  readonly superuser: boolean;
+  readonly createRole: boolean;
+  readonly createDatabase: boolean;
+  /** The attribute itself; providers have roles that stand for it, see {@linkcode mayReplicate}. */
+  readonly replication: boolean;
+  readonly bypassRowSecurity: boolean;
+  /** Connections allowed to it, undefined for no limit of its own. */
+  readonly connectionLimit: number | undefined;
+  /** Whether it may read `pg_authid`, where the passwords are. */
+  readonly readsPasswords: boolean;
+  /** Predefined and provider roles whose privileges it has. */
+  readonly memberOf: readonly string[];
+};
+
+const roleStatement = `
+  SELECT r.rolname AS name, r.rolsuper AS superuser, r.rolcreaterole AS create_role,
+         r.rolcreatedb AS create_database, r.rolreplication AS replication,
+         r.rolbypassrls AS bypass_row_security,
+         CASE WHEN r.rolconnlimit >= 0 THEN r.rolconnlimit END AS connection_limit,
+         has_table_privilege('pg_authid', 'SELECT') AS reads_passwords,
+         (SELECT coalesce(json_agg(other.rolname ORDER BY other.rolname COLLATE "C"), '[]')
+            FROM pg_roles AS other
+           WHERE other.oid <> r.oid AND pg_has_role(other.oid, 'USAGE')
+             AND (other.rolname ~ '^pg_' OR other.rolname = ANY ($1::text[]))) AS member_of
+    FROM pg_roles AS r
+   WHERE r.rolname = current_user`;
+
+/** Roles by which providers give out what only a superuser or an attribute could otherwise. */
+const grantingRoles = [
+  "rds_superuser",
+  "rds_replication",
+  "rds_password",
+  "cloudsqlsuperuser",
+  "alloydbsuperuser",
+  "azure_pg_admin",
+  "neon_superuser",
+  "tsdbadmin",
+];
+
+type RoleRow = {
+  readonly name: string;
+  readonly superuser: boolean;
+  readonly create_role: boolean;
+  readonly create_database: boolean;
+  readonly replication: boolean;
+  readonly bypass_row_security: boolean;
+  readonly connection_limit: number | null;
+  readonly reads_passwords: boolean;
+  readonly member_of: readonly string[];
+};
+
+/** Reads what the session's role may do. */
+export async function readRolePrivileges(session: Session): Promise<RolePrivileges> {
+  const row = await session.queryOne<RoleRow>(roleStatement, [textArray(grantingRoles)]);
+  return {
+    name: row.name,
+    superuser: row.superuser,
+    createRole: row.create_role,
+    createDatabase: row.create_database,
+    replication: row.replication,
+    bypassRowSecurity: row.bypass_row_security,
+    connectionLimit: row.connection_limit ?? undefined,
+    readsPasswords: row.reads_passwords,
+    memberOf: row.member_of,
+  };
+}
+
+/**
+ * Whether the role may create replication slots. On RDS a role stands for the attribute; the admin roles of other
+ * providers may only give the attribute away.
+ */
+export function mayReplicate({ superuser, replication, memberOf }: RolePrivileges): boolean {
+  return superuser || replication || memberOf.includes("rds_replication");
+}
+
+/** Whether the role may create subscriptions: by predefined role since 16, else by what providers patched in. */
+export function maySubscribe({ superuser, memberOf }: RolePrivileges): boolean {
+  const enough = [
+    "pg_create_subscription",
+    "rds_superuser",
+    "cloudsqlsuperuser",
+    "alloydbsuperuser",
+    "azure_pg_admin",
+    "neon_superuser",
+  ];
+  return superuser || enough.some((role) => memberOf.includes(role));
+}
+
+/** A table and what keeps our role from reading all of it. */
+export type TableAccess = {
+  readonly schema: string;
+  readonly name: string;
+  readonly schemaUsable: boolean;
+  readonly selectable: boolean;
+  /** Whether row security would hide rows from us; with `row_security = off` reading fails instead. */
+  readonly rowsHidden: boolean;
+  /** Whether we own it, directly or by membership: needed to publish it. */
+  readonly owned: boolean;
+};
+
+const accessStatement = `
+  SELECT n.nspname AS schema, c.relname AS name,
+         has_schema_privilege(n.oid, 'USAGE') AS schema_usable,
+         has_table_privilege(c.oid, 'SELECT') AS selectable,
+         row_security_active(c.oid) AS rows_hidden,
+         pg_has_role(c.relowner, 'USAGE') AS owned
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     AND (EXISTS (SELECT FROM pg_extension AS e WHERE c.oid = ANY (e.extconfig))
+          OR NOT EXISTS (SELECT FROM pg_depend AS d
+                          WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                            AND d.objsubid = 0 AND d.deptype = 'e'))
+   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
+
+type AccessRow = {
+  readonly schema: string;
+  readonly name: string;
+  readonly schema_usable: boolean;
+  readonly selectable: boolean;
+  readonly rows_hidden: boolean;
+  readonly owned: boolean;
+};
+
+/** What our role may do with each table, partitioned ones included: pg_dump has to lock those too. */
+export async function listTableAccess(session: Session): Promise<readonly TableAccess[]> {
+  const rows = await session.query<AccessRow>(accessStatement);
+  return rows.map((row) => ({
+    schema: row.schema,
+    name: row.name,
+    schemaUsable: row.schema_usable,
+    selectable: row.selectable,
+    rowsHidden: row.rows_hidden,
+    owned: row.owned,
+  }));
+}
+
+/** What our role may do in the session's database when it is to be filled. */
+export type DatabasePrivileges = {
+  /** The name that the server has for it; a pooler may have another. */
+  readonly database: string;
+  readonly createSchemas: boolean;
+  /** Undefined when there is no schema `public`. */
+  readonly createInPublic: boolean | undefined;
+  readonly owned: boolean;
+};
+
+const databaseStatement = `
+  SELECT d.datname AS database,
+         has_database_privilege(d.oid, 'CREATE') AS create_schemas,
+         (SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace
+           WHERE nspname = 'public') AS create_in_public,
+         pg_has_role(d.datdba, 'USAGE') AS owned
+    FROM pg_database AS d
+   WHERE d.datname = current_database()`;
+
+type DatabaseRow = {
+  readonly database: string;
+  readonly create_schemas: boolean;
+  readonly create_in_public: boolean | null;
+  readonly owned: boolean;
+};
+
+/** Reads what our role may do in the session's database. */
+export async function readDatabasePrivileges(session: Session): Promise<DatabasePrivileges> {
+  const row = await session.queryOne<DatabaseRow>(databaseStatement);
+  return {
+    database: row.database,
+    createSchemas: row.create_schemas,
+    createInPublic: row.create_in_public ?? undefined,
+    owned: row.owned,
+  };
+}
+
+/** A role of a server with the attributes that managed servers do not give away. */
+export type RoleAttributes = {
+  readonly name: string;
+  readonly superuser: boolean;
+  readonly replication: boolean;
+  readonly bypassRowSecurity: boolean;
+  readonly canLogin: boolean;
+};
+
+const rolesStatement = `
+  SELECT rolname AS name, rolsuper AS superuser, rolreplication AS replication,
+         rolbypassrls AS bypass_row_security, rolcanlogin AS can_login
+    FROM pg_roles
+   WHERE rolname !~ '^pg_' AND rolname <> ALL ($1::text[])
+   ORDER BY rolname COLLATE "C"`;
+
+/** The roles that people made: neither predefined nor a provider's. */
+export async function listRoles(session: Session): Promise<readonly RoleAttributes[]> {
+  const rows = await session.query<
+    {
+      name: string;
+      superuser: boolean;
+      replication: boolean;
+      bypass_row_security: boolean;
+      can_login: boolean;
+    }
+  >(rolesStatement, [textArray([...listProviderRoles(), ...grantingRoles])]);
+  return rows.map((row) => ({
+    name: row.name,
+    superuser: row.superuser,
+    replication: row.replication,
+    bypassRowSecurity: row.bypass_row_security,
+    canLogin: row.can_login,
+  }));
+}

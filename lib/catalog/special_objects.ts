@@ -1,0 +1,94 @@
+/**
+ * Objects that a copy treats in a way of its own, counted.
+ *
+ * @module
+ */
+import type { Session } from "../postgres/mod.ts";
+
+/** What there is in a database besides tables. Extensions' own objects do not count. */
+export type SpecialObjects = {
+  readonly views: number;
+  readonly materializedViews: number;
+  readonly functions: number;
+  readonly foreignTables: readonly string[];
+  /** User mappings: their passwords are in what pg_dump writes. */
+  readonly userMappings: number;
+  /** Event triggers that fire, by name. */
+  readonly eventTriggers: readonly string[];
+  readonly publications: readonly string[];
+  readonly subscriptions: readonly string[];
+  /** Tablespaces besides the default that tables or indexes are in. */
+  readonly tablespaces: readonly string[];
+};
+
+const statement = `
+  WITH relation AS (
+    SELECT c.relkind, c.relname, n.nspname, c.reltablespace
+      FROM pg_class AS c
+      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relpersistence <> 't'
+       AND NOT EXISTS (SELECT FROM pg_depend AS d
+                        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                          AND d.objsubid = 0 AND d.deptype = 'e')
+  )
+  SELECT (SELECT count(*)::int FROM relation WHERE relkind = 'v') AS views,
+         (SELECT count(*)::int FROM relation WHERE relkind = 'm') AS materialized_views,
+         (SELECT count(*)::int FROM pg_proc AS p
+            JOIN pg_namespace AS n ON n.oid = p.pronamespace
+           WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+             AND NOT EXISTS (SELECT FROM pg_depend AS d
+                              WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+                                AND d.deptype IN ('e', 'i'))) AS functions,
+         (SELECT coalesce(json_agg(CASE nspname WHEN 'public' THEN quote_ident(relname)
+                                   ELSE format('%I.%I', nspname, relname) END
+                                   ORDER BY nspname, relname), '[]')
+            FROM relation WHERE relkind = 'f') AS foreign_tables,
+         (SELECT count(*)::int FROM pg_user_mappings) AS user_mappings,
+         (SELECT coalesce(json_agg(evtname ORDER BY evtname), '[]') FROM pg_event_trigger AS t
+           WHERE evtenabled <> 'D'
+             AND NOT EXISTS (SELECT FROM pg_depend AS d
+                              WHERE d.classid = 'pg_event_trigger'::regclass AND d.objid = t.oid
+                                AND d.deptype = 'e')) AS event_triggers,
+         (SELECT coalesce(json_agg(pubname ORDER BY pubname), '[]')
+            FROM pg_publication) AS publications,
+         (SELECT coalesce(json_agg(subname ORDER BY subname), '[]') FROM pg_subscription
+           WHERE subdbid = (SELECT oid FROM pg_database
+                             WHERE datname = current_database())) AS subscriptions,
+         (SELECT coalesce(json_agg(DISTINCT s.spcname), '[]')
+            FROM relation JOIN pg_tablespace AS s ON s.oid = relation.reltablespace) AS tablespaces`;
+
+type SpecialRow = {
+  readonly views: number;
+  readonly materialized_views: number;
+  readonly functions: number;
+  readonly foreign_tables: readonly string[];
+  readonly user_mappings: number;
+  readonly event_triggers: readonly string[];
+  readonly publications: readonly string[];
+  readonly subscriptions: readonly string[];
+  readonly tablespaces: readonly string[];
+};
+
+/** Counts and names what is special in the session's database. */
+export async function readSpecialObjects(session: Session): Promise<SpecialObjects> {
+  const row = await session.queryOne<SpecialRow>(statement);
+  return {
+    views: row.views,
+    materializedViews: row.materialized_views,
+    functions: row.functions,
+    foreignTables: row.foreign_tables,
+    userMappings: row.user_mappings,
+    eventTriggers: row.event_triggers,
+    publications: row.publications,
+    subscriptions: row.subscriptions,
+    tablespaces: row.tablespaces,
+  };
+}
+
+/** Names of a server's tablespaces. */
+export async function listTablespaces(session: Session): Promise<readonly string[]> {
+  const rows = await session.query<{ name: string }>(
+    `SELECT spcname AS name FROM pg_tablespace ORDER BY spcname COLLATE "C"`,
+  );
+  return rows.map(({ name }) => name);
+}
