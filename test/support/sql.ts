@@ -40,6 +40,7 @@ export async function withSession<T>(
   try {
     return await use(session);
   } finally {
-    await session.end({ timeout: 5 });
+    // After a broken connection end() waits for its timeout in any case.
+    await session.end({ timeout: 1 });
   }
 }

@@ -1,0 +1,99 @@
+import type { Cluster, ClusterUrlOptions } from "../../lib/cluster/mod.ts";
+import { exec, query } from "./sql.ts";
+
+/** A database that lives for one test. */
+export interface TestDatabase {
+  readonly name: string;
+  /** As the cluster's superuser. */
+  readonly url: string;
+  /** By another role or with parameters. */
+  urlFor(options: Omit<ClusterUrlOptions, "database">): string;
+}
+
+let count = 0;
+
+/**
+ * Makes the database `name` from a script, to be copied by {@linkcode withDatabase}; one that exists is replaced. Gives back the
+ * name. Takes what the script takes, once per file instead of once per test.
+ */
+export async function createTemplate(cluster: Cluster, name: string, sql: string): Promise<string> {
+  await dropDatabase(cluster, name);
+  await exec(cluster.url(), `CREATE DATABASE ${quote(name)} TEMPLATE template0`);
+  await exec(cluster.url({ database: name }), sql);
+  return name;
+}
+
+/**
+ * Makes a database with a name of its own, empty or as a copy of `template`, hands it to `use`, and drops it in any case, together with the
+ * sessions, slots and subscriptions that the test has left in it.
+ */
+export async function withDatabase<T>(
+  cluster: Cluster,
+  template: string | undefined,
+  use: (database: TestDatabase) => Promise<T>,
+): Promise<T> {
+  const name = `test_${Deno.pid}_${++count}`;
+  await exec(
+    cluster.url(),
+    `CREATE DATABASE ${quote(name)} TEMPLATE ${quote(template ?? "template0")}`,
+  );
+  try {
+    return await use({
+      name,
+      url: cluster.url({ database: name }),
+      urlFor: (options) => cluster.url({ ...options, database: name }),
+    });
+  } finally {
+    // A server that the test has killed keeps its database.
+    if (cluster.postmasterPid) await dropDatabase(cluster, name);
+  }
+}
+
+/** Drops a database if it exists, whoever uses it. */
+export async function dropDatabase(cluster: Cluster, name: string): Promise<void> {
+  const url = cluster.url();
+  const [found] = await query(url, "SELECT FROM pg_database WHERE datname = $1", [name]);
+  if (!found) return;
+  await dropSubscriptions(cluster, name);
+  // Nobody comes in any more; then all are sent away.
+  await exec(url, `ALTER DATABASE ${quote(name)} WITH ALLOW_CONNECTIONS false IS_TEMPLATE false`);
+  while (true) {
+    const [row] = await query(
+      url,
+      `SELECT count(pg_terminate_backend(pid))::int AS n FROM pg_stat_activity
+       WHERE datname = $1 AND pid <> pg_backend_pid()`,
+      [name],
+    );
+    if (row?.n === 0) break;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await query(
+    url,
+    `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = $1`,
+    [name],
+  );
+  await exec(url, `DROP DATABASE ${quote(name)}`);
+}
+
+async function dropSubscriptions(cluster: Cluster, name: string): Promise<void> {
+  const subscriptions = await query(
+    cluster.url(),
+    `SELECT quote_ident(subname) AS name FROM pg_subscription
+     WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = $1)`,
+    [name],
+  );
+  for (const { name: subscription } of subscriptions) {
+    const alter = `ALTER SUBSCRIPTION ${subscription}`;
+    for (
+      const sql of [
+        `${alter} DISABLE`,
+        `${alter} SET (slot_name = NONE)`,
+        `DROP SUBSCRIPTION ${subscription}`,
+      ]
+    ) await query(cluster.url({ database: name }), sql);
+  }
+}
+
+function quote(identifier: string): string {
+  return `"${identifier.replaceAll('"', '""')}"`;
+}

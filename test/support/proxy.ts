@@ -1,0 +1,218 @@
+import net from "node:net";
+import { once } from "node:events";
+
+/** Bytes that may wait in one direction for their latency to pass. */
+const DELAYED_BYTES = 4 * 1024 * 1024;
+
+/** How a {@linkcode Proxy} treats what passes. All can be changed while it runs. */
+export interface ProxyOptions {
+  /** Added to each direction. Default: 0. */
+  latencyMs?: number;
+  /** Limit of each connection's direction, in bytes per second. Default: none. */
+  bytesPerSecond?: number;
+}
+
+/** One side of a connection to what it is connected to. */
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A TCP proxy that can be slow, silent or torn apart: forwarding ⇄ stalled → disposed. */
+export class Proxy implements AsyncDisposable {
+  readonly host = "127.0.0.1";
+  /** Bytes that clients have sent on to the server so far. */
+  bytesUp = 0;
+  /** Bytes that the server has sent on to clients so far. */
+  bytesDown = 0;
+  /** Connections accepted so far. */
+  connections = 0;
+  latencyMs: number;
+  bytesPerSecond: number;
+  readonly #server: net.Server;
+  readonly #target: Address;
+  readonly #sockets = new Set<net.Socket>();
+  readonly #pipes = new Set<Promise<void>>();
+  readonly #wake = new EventTarget();
+  #stalled = false;
+  #disposed = false;
+
+  /** Use {@linkcode startProxy}. */
+  constructor(target: Address, options: ProxyOptions) {
+    this.#target = target;
+    this.latencyMs = options.latencyMs ?? 0;
+    this.bytesPerSecond = options.bytesPerSecond ?? Infinity;
+    this.#server = net.createServer({ allowHalfOpen: true }, (client) => this.#accept(client));
+  }
+
+  /** Starts to accept. */
+  async listen(): Promise<void> {
+    this.#server.listen(0, this.host);
+    await once(this.#server, "listening");
+  }
+
+  get port(): number {
+    return (this.#server.address() as net.AddressInfo).port;
+  }
+
+  /** The same URL, by way of this proxy. */
+  url(serverUrl: string): string {
+    const url = new URL(serverUrl);
+    url.host = `${this.host}:${this.port}`;
+    return url.href;
+  }
+
+  /** Tears all connections apart (TCP RST, both sides). New ones are accepted. Waits until they are gone. */
+  async cut(): Promise<void> {
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+    this.#wake.dispatchEvent(new Event("change"));
+    await Promise.all(this.#pipes);
+  }
+
+  /** Forwards nothing more, in any connection, and closes none. New ones are accepted and hear nothing. */
+  stall(): void {
+    this.#stalled = true;
+  }
+
+  /** Ends {@linkcode Proxy.stall}. */
+  resume(): void {
+    this.#stalled = false;
+    this.#wake.dispatchEvent(new Event("change"));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    const closed = once(this.#server, "close");
+    this.#server.close();
+    await this.cut();
+    await closed;
+  }
+
+  #accept(client: net.Socket): void {
+    this.connections++;
+    const { host, port } = this.#target;
+    const server = net.connect({ host, port, allowHalfOpen: true });
+    for (const socket of [client, server]) {
+      this.#sockets.add(socket);
+      socket.setNoDelay(true);
+      socket.on("error", () => {});
+      socket.on("close", () => this.#sockets.delete(socket));
+    }
+    const pipe = Promise.all([
+      this.#forward(client, server, (bytes) => this.bytesUp += bytes),
+      this.#forward(server, client, (bytes) => this.bytesDown += bytes),
+    ]).then(async () => {
+      for (const socket of [client, server]) {
+        if (!socket.destroyed) socket.destroy();
+        if (!socket.closed) await once(socket, "close");
+      }
+    });
+    this.#pipes.add(pipe);
+    pipe.finally(() => this.#pipes.delete(pipe));
+  }
+
+  /** Passes one direction on until its end; an error on either side tears both apart. */
+  async #forward(from: net.Socket, to: net.Socket, count: (bytes: number) => void): Promise<void> {
+    const queue = new DelayQueue(DELAYED_BYTES);
+    const reading = (async () => {
+      try {
+        for await (const chunk of from as AsyncIterable<Uint8Array>) {
+          await queue.push(chunk, this.latencyMs);
+        }
+      } catch {
+        to.resetAndDestroy();
+      } finally {
+        queue.end();
+      }
+    })();
+    const isOpen = () => !to.destroyed && !from.errored;
+    for await (const chunk of queue) {
+      while (this.#stalled && isOpen()) await once(this.#wake, "change");
+      if (!isOpen()) break;
+      if (this.bytesPerSecond !== Infinity) {
+        await sleep(1000 * chunk.length / this.bytesPerSecond);
+      }
+      if (!isOpen()) break;
+      count(chunk.length);
+      if (!to.write(chunk)) {
+        await Promise.race([once(to, "drain"), once(to, "close")]).catch(() => {});
+      }
+    }
+    queue.drop();
+    if (isOpen()) to.end();
+    else from.resetAndDestroy();
+    await reading;
+  }
+}
+
+/**
+ * Starts a proxy in front of a server.
+ *
+ * Requires `--allow-net=127.0.0.1` and the server's host.
+ */
+export async function startProxy(target: Address, options: ProxyOptions = {}): Promise<Proxy> {
+  const proxy = new Proxy(target, options);
+  await proxy.listen();
+  return proxy;
+}
+
+/** Chunks that come out in order, each a while after it went in; a writer waits while too much is inside. */
+class DelayQueue {
+  readonly #limit: number;
+  #chunks: { bytes: Uint8Array; due: number }[] = [];
+  #size = 0;
+  #ended = false;
+  #dropped = false;
+  #changed = Promise.withResolvers<void>();
+
+  constructor(limitBytes: number) {
+    this.#limit = limitBytes;
+  }
+
+  async push(bytes: Uint8Array, delayMs: number): Promise<void> {
+    while (this.#size >= this.#limit && !this.#dropped) await this.#changed.promise;
+    if (this.#dropped) return;
+    this.#chunks.push({ bytes, due: performance.now() + delayMs });
+    this.#size += bytes.length;
+    this.#change();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#change();
+  }
+
+  /** Forgets what is inside and takes nothing more. */
+  drop(): void {
+    this.#dropped = true;
+    this.#chunks = [];
+    this.#change();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    while (true) {
+      const next = this.#chunks.shift();
+      if (next) {
+        const wait = next.due - performance.now();
+        if (wait > 0) await sleep(wait);
+        yield next.bytes;
+        this.#size -= next.bytes.length;
+        this.#change();
+      } else if (this.#ended) {
+        return;
+      } else {
+        await this.#changed.promise;
+      }
+    }
+  }
+
+  #change(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers<void>();
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
