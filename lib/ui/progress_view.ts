@@ -11,7 +11,7 @@ import {
 } from "./progress_state.ts";
 import { stepTitle } from "./step_titles.ts";
 import { makeStyle, type Style } from "./style.ts";
-import { displayWidth, padEnd, padStart, printable, truncate } from "./text.ts";
+import { displayWidth, padEnd, padStart, printable, truncate, wrap } from "./text.ts";
 
 /** The terminal that a view is drawn for. */
 export interface ViewSize {
@@ -122,9 +122,10 @@ function overallLines({ state, style, columns, nowMs }: View): string[] {
   const warnings = state.warnings === 0
     ? ""
     : ` · ${style.yellow(`! ${plural(state.warnings, "warning")}`)}`;
-  const barColumns = barWidth(columns, 5 + 2 + displayWidth(text) + displayWidth(warnings) + 1);
-  const drawn = barColumns === 0 ? "" : `${style.green(bar(fraction, barColumns))} `;
-  return ["", `${drawn}${style.bold(percent(fraction))}  ${text}${warnings}`];
+  const line = `${style.bold(percent(fraction))}  ${text}${warnings}`;
+  const barColumns = barWidth(columns, displayWidth(line) + 1);
+  if (barColumns > 0) return ["", `${style.green(bar(fraction, barColumns))} ${line}`];
+  return ["", ...wrap(line.trimStart(), columns)];
 }
 
 /** What is left for a bar; none at all when it would be too small to read. */
