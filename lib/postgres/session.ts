@@ -13,7 +13,7 @@ import {
   ServerError,
   serverMessageOf,
 } from "./server_error.ts";
-import { pinnedSettings, pinStatement } from "./settings.ts";
+import { pinnedSettings, pinStatements } from "./settings.ts";
 import { SqlState } from "./sqlstate.ts";
 import { connectTransport, type Encryption } from "./transport.ts";
 import type { HostPort } from "./url.ts";
@@ -32,6 +32,9 @@ export interface SessionOptions {
   /** Settings on top of {@linkcode pinnedSettings}. */
   readonly settings?: Readonly<Record<string, string>>;
 }
+
+/** How long a server may take to let a session go. */
+const closeTimeoutMs = 5_000;
 
 type Driver = postgres.Sql<{ date: string }>;
 
@@ -224,9 +227,12 @@ export class Session implements AsyncDisposable {
   /** Ends the session; never throws. */
   async close(): Promise<void> {
     this.#signal?.removeEventListener("abort", this.#abort);
-    await Promise.race([this.#driver.end({ timeout: 5 }).catch(() => {}), this.#wire.closed]);
-    this.#wire.close();
-    await this.#wire.closed;
+    if (this.#wire.isOpen) {
+      const patience = setTimeout(() => this.#wire.close(), closeTimeoutMs);
+      this.#driver.end().catch(() => {}); // says Terminate; whatever becomes of it, the connection closes
+      await this.#wire.closed;
+      clearTimeout(patience);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -391,9 +397,10 @@ async function attempt(
     signal.addEventListener("abort", end, { once: true });
     try {
       const driver = drive(endpoint, place, opened);
-      const [row] = await driver.unsafe<PinnedRow[]>(
-        pinStatement({ ...pinnedSettings, ...options.settings }),
-      );
+      const results = await driver.unsafe(
+        pinStatements({ ...pinnedSettings, ...options.settings }),
+      ).simple();
+      const row = (results as unknown as PinnedRow[][]).at(-1)?.[0];
       if (row === undefined) throw new Error("the server did not answer the first query");
       return {
         session: new Session({

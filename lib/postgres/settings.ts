@@ -37,14 +37,16 @@ export const pinnedSettings: Readonly<Record<string, string>> = {
 };
 
 /**
- * One statement that sets all of the settings that the server knows, and tells version and backend.
- * Values are literals: a pooler may not speak the extended protocol yet.
+ * Sets all of the settings that the server knows, and tells version and backend, in one round trip.
+ *
+ * `statement_timeout` goes first: a short one of the database would end the rest.
  */
-export function pinStatement(settings: Readonly<Record<string, string>>): string {
+export function pinStatements(settings: Readonly<Record<string, string>>): string {
   const rows = Object.entries(settings)
     .map(([name, value]) => `(${quoteLiteral(name.toLowerCase())}, ${quoteLiteral(value)})`)
     .join(", ");
   return `
+    SET statement_timeout = 0;
     SELECT count(set_config(known.name, wanted.value, false)) AS set,
            current_setting('server_version_num')::int AS server_version,
            pg_backend_pid() AS pid,

@@ -51,6 +51,10 @@ export class Wire {
     return this.#transport.encrypted;
   }
 
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
   /** Resolves when nothing more will come. */
   get closed(): Promise<void> {
     return this.#closed.promise;
