@@ -1,0 +1,271 @@
+import postgres from "postgres";
+
+/** What {@linkcode startShopLoad} takes. */
+export interface ShopLoadOptions {
+  /** Sessions that write at once. Default: 2. */
+  readonly sessions?: number;
+  /** Pause of a session between two transactions, in milliseconds. Default: 0. */
+  readonly pauseMs?: number;
+}
+
+/** What a load has done so far. Rows are counted when their transaction has been committed. */
+export interface ShopLoadCounts {
+  readonly committed: number;
+  readonly rolledBack: number;
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+  /** Transactions that ended in an error, such as a deadlock or a lost connection; the load goes on. */
+  readonly failed: number;
+  /** The last of those errors. */
+  readonly lastError: string | undefined;
+}
+
+type Counters = { -readonly [key in keyof ShopLoadCounts]: ShopLoadCounts[key] };
+type Session = postgres.TransactionSql;
+
+/** Rows that a step wrote. */
+interface Written {
+  readonly inserted?: number;
+  readonly updated?: number;
+  readonly deleted?: number;
+}
+
+/** Thrown inside a transaction to roll it back on purpose. */
+class ChangedMind extends Error {}
+
+/**
+ * What the shop's application and its users do, each in one transaction. Together they insert, update (also keys, and rows that move to another
+ * partition), delete (also by cascade), use savepoints and roll back.
+ */
+const STEPS: readonly ((sql: Session) => Promise<Written>)[] = [
+  placeOrder,
+  placeOrder,
+  payOrder,
+  shipOrder,
+  moveOrderToAnotherMonth,
+  renameCart,
+  newCustomer,
+  forgetCustomer,
+  writeReview,
+  changePrice,
+  trackEvents,
+  cleanUpLog,
+];
+
+/**
+ * A continuous mixed write load on the shop of `shopSql`: running → stopped.
+ */
+export class ShopLoad implements AsyncDisposable {
+  readonly #counters: Counters = {
+    committed: 0,
+    rolledBack: 0,
+    inserted: 0,
+    updated: 0,
+    deleted: 0,
+    failed: 0,
+    lastError: undefined,
+  };
+  readonly #sql: postgres.Sql;
+  readonly #sessions: Promise<void>[];
+  #stopping = false;
+  #cancelPauses = new AbortController();
+
+  /** Use {@linkcode startShopLoad}. */
+  constructor(url: string, options: ShopLoadOptions) {
+    const sessions = options.sessions ?? 2;
+    this.#sql = postgres(url, {
+      max: sessions,
+      onnotice: () => {},
+      fetch_types: false,
+      connection: { application_name: "shop load" },
+      backoff: () => 0.2,
+    });
+    this.#sessions = Array.from({ length: sessions }, () => this.#run(options.pauseMs ?? 0));
+  }
+
+  /** What was done so far. */
+  get counts(): ShopLoadCounts {
+    return { ...this.#counters };
+  }
+
+  /** Lets each session finish its transaction, ends them and gives back what was done. */
+  async stop(): Promise<ShopLoadCounts> {
+    this.#stopping = true;
+    this.#cancelPauses.abort();
+    await Promise.all(this.#sessions);
+    // After a broken connection end() waits for its timeout in any case.
+    await this.#sql.end({ timeout: 1 });
+    return this.counts;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #run(pauseMs: number): Promise<void> {
+    while (!this.#stopping) {
+      await this.#transaction();
+      if (pauseMs > 0) await pause(pauseMs, this.#cancelPauses.signal);
+    }
+  }
+
+  async #transaction(): Promise<void> {
+    const step = pick(STEPS);
+    try {
+      const written = await this.#sql.begin(async (sql) => {
+        const done = await step(sql);
+        if (Math.random() < 0.08) throw new ChangedMind();
+        return done;
+      }) as Written;
+      this.#counters.committed++;
+      this.#counters.inserted += written.inserted ?? 0;
+      this.#counters.updated += written.updated ?? 0;
+      this.#counters.deleted += written.deleted ?? 0;
+    } catch (error) {
+      if (error instanceof ChangedMind) {
+        this.#counters.rolledBack++;
+        return;
+      }
+      this.#counters.failed++;
+      this.#counters.lastError = error instanceof Error ? error.message : String(error);
+      // The server may be away: no busy loop.
+      await pause(50, this.#cancelPauses.signal);
+    }
+  }
+}
+
+/**
+ * Starts a write load on a shop. Disposing stops it.
+ *
+ * Requires `--allow-net` to the server and `--allow-env`.
+ */
+export function startShopLoad(url: string, options: ShopLoadOptions = {}): ShopLoad {
+  return new ShopLoad(url, options);
+}
+
+async function placeOrder(sql: Session): Promise<Written> {
+  const [order] = await sql<{ id: string }[]>`
+    INSERT INTO shop.orders (customer_id, note)
+    SELECT id, ${Math.random() < 0.3 ? "as quick as you can\n\\." : null}
+    FROM shop.customers WHERE id >= (SELECT random() * max(id) FROM shop.customers)
+    ORDER BY id LIMIT 1 RETURNING id`;
+  if (!order) return {};
+  const items = await sql`
+    INSERT INTO shop.order_items (order_id, line, product_id, quantity, unit_price)
+    SELECT ${order.id}, row_number() OVER (), id, 1 + id % 3, price / 100.0
+    FROM shop.products WHERE id % 89 = floor(random() * 89)::int LIMIT 3`;
+  let inserted = 1 + items.count;
+  await sql.savepoint(async (inner) => {
+    const payment = await inner`
+      INSERT INTO shop.payments (order_id, method, amount, reference)
+      VALUES (${order.id}, 'card', shop.order_total(${order.id}), ${crypto.randomUUID()})`;
+    if (Math.random() < 0.3) throw new ChangedMind();
+    inserted += payment.count;
+  }).catch((error) => {
+    // The card was refused: the order stays, the payment goes.
+    if (!(error instanceof ChangedMind)) throw error;
+  });
+  return { inserted };
+}
+
+async function payOrder(sql: Session): Promise<Written> {
+  const orders = await sql`
+    UPDATE shop.orders SET status = 'paid', total = shop.order_total(id), invoice = nextval('shop.invoice_number')
+    WHERE id IN (SELECT id FROM shop.orders WHERE status = 'new' ORDER BY id DESC LIMIT 3) AND status = 'new'`;
+  return { updated: orders.count };
+}
+
+async function shipOrder(sql: Session): Promise<Written> {
+  const orders = await sql`
+    UPDATE shop.orders SET status = 'shipped'
+    WHERE id IN (SELECT id FROM shop.orders WHERE status = 'paid' LIMIT 5) AND status = 'paid'`;
+  return { updated: orders.count };
+}
+
+async function moveOrderToAnotherMonth(sql: Session): Promise<Written> {
+  const orders = await sql`
+    UPDATE shop.orders SET ordered_at = ordered_at + interval '31 days'
+    WHERE id = (SELECT floor(random() * max(id))::bigint FROM shop.orders)`;
+  return { updated: orders.count };
+}
+
+async function renameCart(sql: Session): Promise<Written> {
+  const carts = await sql`
+    UPDATE shop.carts SET session_id = ${crypto.randomUUID()}, content = content || '[null]'
+    WHERE session_id = (SELECT session_id FROM shop.carts WHERE jsonb_array_length(content) < 9 LIMIT 1)`;
+  if (carts.count) return { updated: carts.count };
+  const fresh = await sql`INSERT INTO shop.carts (session_id) VALUES (${crypto.randomUUID()})`;
+  return { inserted: fresh.count };
+}
+
+async function newCustomer(sql: Session): Promise<Written> {
+  const id = crypto.randomUUID();
+  // The circle of keys: the address is the customer's, and the customer's default is the address.
+  await sql`
+    WITH customer AS (
+      INSERT INTO shop.customers (public_id, email, name, default_address_id)
+      VALUES (${id}, ${`${id}@example.org`}, 'New ''Customer''', nextval('shop.addresses_id_seq'))
+      RETURNING id, default_address_id
+    )
+    INSERT INTO shop.addresses (id, customer_id, street, city, postcode)
+    SELECT default_address_id, id, 'Neue Straße 1', 'Berlin', '10115' FROM customer`;
+  return { inserted: 2 };
+}
+
+async function forgetCustomer(sql: Session): Promise<Written> {
+  const customers = await sql`
+    DELETE FROM shop.customers WHERE id = (
+      SELECT id FROM shop.customers AS c WHERE email LIKE '%example.org'
+      AND NOT EXISTS (SELECT FROM shop.orders WHERE customer_id = c.id)
+      AND NOT EXISTS (SELECT FROM shop.reviews WHERE customer_id = c.id)
+      LIMIT 1)`;
+  return { deleted: customers.count };
+}
+
+async function writeReview(sql: Session): Promise<Written> {
+  const reviews = await sql`
+    INSERT INTO shop.reviews (product_id, customer_id, stars, body)
+    SELECT p.id, c.id, 1 + p.id % 5, ${"tab\there, backslash \\ there"}
+    FROM (SELECT id FROM shop.products ORDER BY random() LIMIT 1) AS p,
+      (SELECT floor(1 + random() * 100)::bigint AS id) AS c
+    ON CONFLICT (product_id, customer_id) DO UPDATE SET body = NULL, helpful = 'NaN'`;
+  return { inserted: reviews.count };
+}
+
+async function changePrice(sql: Session): Promise<Written> {
+  const products = await sql`
+    UPDATE shop.products SET price = price + 1, stock = stock - 1, description = description || '!'
+    WHERE id = (SELECT 1000 + floor(random() * count(*))::bigint FROM shop.products)`;
+  return { updated: products.count };
+}
+
+async function trackEvents(sql: Session): Promise<Written> {
+  const events = await sql`
+    INSERT INTO audit.events (kind, payload, client, took)
+    SELECT 'load', decode(repeat(md5(random()::text), 20), 'hex'), '::1', '5 ms' FROM generate_series(1, 10)`;
+  return { inserted: events.count };
+}
+
+async function cleanUpLog(sql: Session): Promise<Written> {
+  const events = await sql`
+    DELETE FROM audit.events WHERE id IN (SELECT id FROM audit.events ORDER BY id LIMIT 3)`;
+  return { deleted: events.count };
+}
+
+function pick<T>(values: readonly T[]): T {
+  return values[Math.floor(Math.random() * values.length)]!;
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done);
+  });
+}
