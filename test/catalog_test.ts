@@ -4,17 +4,20 @@ import {
   listLargeObjects,
   listSequences,
   listTables,
+  readActivity,
   readContents,
   readSequenceValues,
   sameDatabase,
   setvalStatements,
+  sharesBackends,
   summariseLargeObjects,
+  tryLocale,
 } from "../lib/catalog/mod.ts";
 import type { Cluster, PgMajor } from "../lib/cluster/mod.ts";
 import { openSession, resolveEndpoint, type Session } from "../lib/postgres/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { withDatabase as withTestDatabase } from "./support/databases.ts";
-import { exec } from "./support/sql.ts";
+import { exec, withSession } from "./support/sql.ts";
 
 const majors: readonly PgMajor[] = [12, 15, 18];
 const clusters = new Map<PgMajor, Cluster>();
@@ -312,3 +315,108 @@ Deno.test("reading sequences that our role may not read is an error", async () =
     await rejects(readSequenceValues(session, sequences), { name: "ServerError" });
   });
 });
+
+Deno.test("tryLocale() tells whether the system has a locale, and leaves nothing behind", async () => {
+  await withDatabase(15, {}, async (session) => {
+    equal([await tryLocale(session, "C"), await tryLocale(session, "xx_'YY.UTF-8")], [true, false]);
+    equal((await readContents(session)).description, "nothing");
+  });
+});
+
+for (const major of majors) {
+  Deno.test(`readActivity() sees a transaction that is open for long (${major})`, async () => {
+    await withDatabase(major, {}, async (session, url) => {
+      await withSession(url, async (busy) => {
+        await busy.unsafe("BEGIN").simple();
+        const [own] = await busy.unsafe("SELECT pg_backend_pid() AS pid");
+        const now = await readActivity(session, { longAfterSeconds: 0 });
+        ok(now.longTransactions.some(({ pid }) => pid === own?.pid));
+        equal(
+          (await readActivity(session, { longAfterSeconds: 3600 })).longTransactions.length,
+          0,
+        );
+        equal([now.settings.wal_level, now.usedSlots, now.seesAll], ["logical", 0, true]);
+      });
+    });
+  });
+}
+
+Deno.test("sharesBackends() tells a server from a pooler in transaction mode", async () => {
+  const cluster = clusters.get(15)!;
+  await using direct = await open(cluster.url());
+  equal(await sharesBackends(direct, new AbortController().signal), false);
+  await using pooler = await startTransactionPooler(cluster);
+  await using pooled = await open(`postgresql://postgres@127.0.0.1:${pooler.port}/postgres`);
+  equal(await sharesBackends(pooled, new AbortController().signal), true);
+});
+
+/**
+ * A pooler in transaction mode, as small as one can be: it lends a client one of its connections from its first message
+ * until the server is idle outside a transaction. The most recently returned connection is lent first, as by PgBouncer.
+ */
+async function startTransactionPooler(cluster: Cluster) {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const idle: Deno.Conn[] = [];
+  const all = new Set<Deno.Conn>();
+  let welcome = new Uint8Array();
+  const running: Promise<void>[] = [];
+
+  /** Reads up to ReadyForQuery; true when the server is outside a transaction. */
+  async function untilReady(server: Deno.Conn, pass: (bytes: Uint8Array) => Promise<unknown>) {
+    const buffer = new Uint8Array(65536);
+    for (let seen = new Uint8Array();;) {
+      const count = await server.read(buffer) ?? 0;
+      if (count === 0) throw new Error("the server is gone");
+      await pass(buffer.slice(0, count));
+      seen = new Uint8Array([...seen, ...buffer.subarray(0, count)]).slice(-6);
+      if (seen[0] === 0x5a && seen[4] === 5) return seen[5] === 0x49;
+    }
+  }
+
+  async function connect(startup: Uint8Array): Promise<Deno.Conn> {
+    const server = await Deno.connect({ hostname: cluster.host, port: cluster.port });
+    all.add(server);
+    await server.write(startup);
+    const parts: number[] = [];
+    await untilReady(server, (bytes) => Promise.resolve(parts.push(...bytes)));
+    welcome = new Uint8Array(parts);
+    return server;
+  }
+
+  async function serve(client: Deno.Conn): Promise<void> {
+    all.add(client);
+    const buffer = new Uint8Array(65536);
+    let count = await client.read(buffer);
+    if (count === 8) { // asks for TLS
+      await client.write(new Uint8Array([0x4e]));
+      count = await client.read(buffer);
+    }
+    const startup = buffer.slice(0, count ?? 0);
+    idle.push(idle.pop() ?? await connect(startup));
+    await client.write(welcome);
+    for (let server: Deno.Conn | undefined;;) {
+      count = await client.read(buffer);
+      if (count === null || buffer[0] === 0x58) break;
+      server ??= idle.pop() ?? await connect(startup);
+      await server.write(buffer.slice(0, count));
+      if (await untilReady(server, (bytes) => client.write(bytes))) {
+        idle.push(server);
+        server = undefined;
+      }
+    }
+    client.close();
+    all.delete(client);
+  }
+
+  running.push((async () => {
+    for await (const client of listener) running.push(serve(client).catch(() => {}));
+  })());
+  return {
+    port: (listener.addr as Deno.NetAddr).port,
+    [Symbol.asyncDispose]: async () => {
+      listener.close();
+      for (const connection of all) connection.close();
+      await Promise.all(running);
+    },
+  };
+}

@@ -21,24 +21,23 @@ export type AvailableExtension = {
   readonly needsSuperuser: boolean;
 };
 
-/** Extensions whose library must be in `shared_preload_libraries`, by that library's name. */
-const preloaded: Readonly<Record<string, string>> = {
-  age: "age",
-  citus: "citus",
-  pg_cron: "pg_cron",
-  pg_net: "pg_net",
-  pg_squeeze: "pg_squeeze",
-  pg_stat_kcache: "pg_stat_kcache",
-  pg_stat_statements: "pg_stat_statements",
-  pg_wait_sampling: "pg_wait_sampling",
-  pgaudit: "pgaudit",
-  pglogical: "pglogical",
-  pgsodium: "pgsodium",
-  timescaledb: "timescaledb",
+/** Libraries that extensions want in `shared_preload_libraries`, and whether CREATE EXTENSION fails without. */
+const preloaded: Readonly<Record<string, { readonly required: boolean }>> = {
+  citus: { required: true },
+  pg_cron: { required: true },
+  pg_net: { required: false },
+  pg_squeeze: { required: false },
+  pg_stat_kcache: { required: true },
+  pg_stat_statements: { required: false },
+  pg_wait_sampling: { required: false },
+  pgaudit: { required: true },
+  pglogical: { required: false },
+  pgsodium: { required: false },
+  timescaledb: { required: true },
 };
 
-/** The library that an extension needs preloaded, undefined for most. */
-export function preloadLibrary(extension: string): string | undefined {
+/** Whether an extension wants its library (of the same name) preloaded; undefined for most. */
+export function preloadNeed(extension: string): { readonly required: boolean } | undefined {
   return Object.hasOwn(preloaded, extension) ? preloaded[extension] : undefined;
 }
 

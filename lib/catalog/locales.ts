@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Session } from "../postgres/mod.ts";
+import { quoteLiteral } from "../core/mod.ts";
+import { ServerError, type Session, SqlState } from "../postgres/mod.ts";
 
 /** What is known of a server's locales. */
 export type LocaleFacts = {
@@ -41,4 +42,23 @@ export function knowsLocale({ libc }: LocaleFacts, locale: string): boolean {
     );
   return locale === "C" || locale === "POSIX" ||
     libc.some((known) => plain(known) === plain(locale));
+}
+
+/**
+ * Whether the server's operating system has a locale: found out by making a temporary collation with it, in a transaction that
+ * is rolled back. Undefined when that may not be tried.
+ */
+export async function tryLocale(session: Session, locale: string): Promise<boolean | undefined> {
+  await session.execute("BEGIN READ WRITE");
+  try {
+    await session.execute(
+      `CREATE COLLATION pg_temp.locale_probe (PROVIDER = libc, LOCALE = ${quoteLiteral(locale)})`,
+    );
+    return true;
+  } catch (error) {
+    if (!(error instanceof ServerError)) throw error;
+    return error.sqlState === SqlState.invalidParameterValue ? false : undefined;
+  } finally {
+    await session.execute("ROLLBACK");
+  }
 }

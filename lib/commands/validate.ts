@@ -1,0 +1,294 @@
+/**
+ * Everything that can be known before anything is touched.
+ *
+ * @module
+ */
+import { sharesBackends, tryLocale } from "../catalog/mod.ts";
+import { ReplicatorError } from "../core/mod.ts";
+import { openSession, type Session, withDatabase } from "../postgres/mod.ts";
+import { findDumpTool } from "../schema/mod.ts";
+import { type BothSides, openBothSides, summarise } from "./both_sides.ts";
+import { type DatabasePlanning, planDatabases, type PlannedDatabase } from "./database_plan.ts";
+import type { Check, ValidationReport } from "./report.ts";
+import type { RunContext, ValidateOptions } from "./run.ts";
+import { attempt, fail, pass } from "./validate/check.ts";
+import {
+  checkEncoding,
+  checkLocale,
+  checkSelection,
+  checkTargetEmpty,
+  type LocaleAnswer,
+  localesToTry,
+} from "./validate/database_checks.ts";
+import { checkExtensions } from "./validate/extension_checks.ts";
+import {
+  readServer,
+  readSourceDatabase,
+  readTargetDatabase,
+  readTargetOffer,
+  type ServerFacts,
+  type TargetOffer,
+} from "./validate/facts.ts";
+import { checkEventTriggers, checkSpecialObjects } from "./validate/object_checks.ts";
+import {
+  checkReadable,
+  checkRoles,
+  checkTargetDatabase,
+  checkTargetRole,
+} from "./validate/privilege_checks.ts";
+import {
+  checkReplicaIdentity,
+  checkSourceReplication,
+  checkTargetReplication,
+} from "./validate/replication_checks.ts";
+import { checkConnections, checkDisk, checkTransactions } from "./validate/resource_checks.ts";
+import {
+  checkIntermediary,
+  checkRecovery,
+  checkSameDatabase,
+  checkVersions,
+} from "./validate/server_checks.ts";
+
+export { openBothSides, summarise } from "./both_sides.ts";
+export { planDatabases } from "./database_plan.ts";
+
+/**
+ * Looks at both servers for all that could make a later step fail. Changes nothing on either side.
+ *
+ * Requires `--allow-net` for both servers, and what looking for installed client programs takes.
+ *
+ * @throws ConnectionError when a server cannot be reached or goes away; both are told about when neither can
+ */
+export async function validate(
+  options: ValidateOptions,
+  run: RunContext,
+): Promise<ValidationReport> {
+  const connected = startStep("connect", run);
+  await using sides = await openBothSides(options, run);
+  const [source, target] = await Promise.all([summarise(sides.source), summarise(sides.target)]);
+  connected();
+
+  const validated = startStep("validate", run);
+  const checks = await runChecks(options, { sides, run });
+  const count = (status: Check["status"]) => checks.filter((each) => each.status === status).length;
+  const report = {
+    source,
+    target,
+    checks,
+    passed: count("pass"),
+    warnings: count("warn"),
+    failures: count("fail"),
+  };
+  validated(`${report.passed} passed, ${report.warnings} warnings, ${report.failures} failed`);
+  return report;
+}
+
+function startStep(step: "connect" | "validate", { events }: RunContext) {
+  const started = performance.now();
+  events({ kind: "step-started", step });
+  return (summary?: string) =>
+    events({
+      kind: "step-finished",
+      step,
+      ms: performance.now() - started,
+      ...(summary === undefined ? {} : { summary }),
+    });
+}
+
+async function runChecks(
+  options: ValidateOptions,
+  { sides, run }: { readonly sides: BothSides; readonly run: RunContext },
+): Promise<readonly Check[]> {
+  const { forSync, jobs } = options;
+  const { signal } = run;
+  const [source, target] = await Promise.all([readServer(sides.source), readServer(sides.target)]);
+  const planning = await planDatabases({
+    source: sides.source,
+    target: sides.target,
+    selection: options.databases,
+    dropExisting: options.dropExisting,
+    targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
+    signal,
+  });
+  const count = planning.databases.length;
+  const checks: Check[] = [
+    ...checkVersions(source, target),
+    checkSameDatabase(planning.relation, overwritten(planning)),
+    ...checkRecovery(source, target, { forSync }),
+    ...await checkIntermediaries(sides, { source, target, forSync, signal }),
+    ...await checkTools(options, { source, target }),
+    ...checkSelection(planning),
+    ...checkTargetRole(target, planning.databases),
+    ...checkRoles(source, target),
+    ...checkSourceReplication(source, { databases: count, forSync }),
+    ...checkTargetReplication(target, { databases: count, forSync }),
+    checkConnections("source", source, jobs),
+    checkConnections("target", target, jobs),
+    checkDisk(planning.databases.map((planned) => planned.source), target),
+    ...checkTransactions(source, { forSync }),
+  ];
+  const offer = await readTargetOffer(sides.target);
+  for (const [index, planned] of planning.databases.entries()) {
+    run.events({
+      kind: "step-progress",
+      step: "validate",
+      done: index,
+      total: count,
+      current: planned.source.name,
+    });
+    checks.push(
+      ...await checkDatabase(planned, { sides, source, target, offer, forSync, signal }),
+    );
+  }
+  return checks;
+}
+
+/** Databases that would be read and written at once. */
+function overwritten({ relation, databases }: DatabasePlanning): readonly string[] {
+  if (relation === "different") return [];
+  const sources = new Set(databases.map(({ source }) => source.name));
+  return databases.filter(({ target }) => sources.has(target)).map(({ target }) => target);
+}
+
+async function checkIntermediaries(
+  sides: BothSides,
+  { source, target, forSync, signal }: {
+    readonly source: ServerFacts;
+    readonly target: ServerFacts;
+    readonly forSync: boolean;
+    readonly signal: AbortSignal;
+  },
+): Promise<readonly Check[]> {
+  const facts = { source, target };
+  const checks = await Promise.all(
+    (["source", "target"] as const).map((side) =>
+      attempt({ id: "pooler", side }, {
+        essential: false,
+        signal,
+        check: async () => [
+          checkIntermediary(side, {
+            hosts: facts[side].hosts,
+            provider: facts[side].provider,
+            sharesBackends: await sharesBackends(sides[side], signal),
+            forSync,
+          }),
+        ],
+      })
+    ),
+  );
+  return checks.flat();
+}
+
+async function checkTools(
+  { tools }: ValidateOptions,
+  { source, target }: { readonly source: ServerFacts; readonly target: ServerFacts },
+): Promise<readonly Check[]> {
+  const subject = { id: "dump-tool", side: "both" } as const;
+  try {
+    const { description } = await findDumpTool({
+      sourceMajor: source.majorVersion,
+      targetMajor: target.majorVersion,
+    }, tools);
+    return [pass(subject, description)];
+  } catch (error) {
+    if (!(error instanceof ReplicatorError)) throw error;
+    return [fail(subject, error.message, error.remedy ?? "install PostgreSQL's client programs")];
+  }
+}
+
+interface DatabaseContext {
+  readonly sides: BothSides;
+  readonly source: ServerFacts;
+  readonly target: ServerFacts;
+  readonly offer: TargetOffer;
+  readonly forSync: boolean;
+  readonly signal: AbortSignal;
+}
+
+async function checkDatabase(
+  planned: PlannedDatabase,
+  context: DatabaseContext,
+): Promise<readonly Check[]> {
+  const { sides, offer, signal } = context;
+  const onTarget = { id: "target-database", side: "target", database: planned.target } as const;
+  const onSource = {
+    id: "source-database",
+    side: "source",
+    database: planned.source.name,
+  } as const;
+  return [
+    checkTargetEmpty(planned),
+    checkEncoding(planned),
+    ...await attempt({ ...onTarget, id: "locale" }, {
+      essential: false,
+      signal,
+      check: async () => [
+        checkLocale(planned, {
+          locales: offer.locales,
+          targetMajor: context.target.majorVersion,
+          tried: await tryLocales(sides.target, localesToTry(planned, offer.locales)),
+        }),
+      ],
+    }),
+    ...await attempt(onTarget, {
+      essential: true,
+      signal,
+      check: () => checkExistingTarget(planned, context),
+    }),
+    ...await attempt(onSource, {
+      essential: true,
+      signal,
+      check: () => checkSource(planned, context),
+    }),
+  ];
+}
+
+async function tryLocales(
+  session: Session,
+  locales: readonly string[],
+): Promise<ReadonlyMap<string, LocaleAnswer>> {
+  const tried = new Map<string, LocaleAnswer>();
+  for (const locale of locales) tried.set(locale, await tryLocale(session, locale));
+  return tried;
+}
+
+async function checkExistingTarget(
+  planned: PlannedDatabase,
+  { sides, target, signal }: DatabaseContext,
+): Promise<readonly Check[]> {
+  const { action } = planned;
+  if (action !== "fill-empty" && action !== "drop-and-create") return [];
+  // an invalid database can be dropped, not opened
+  if (planned.contents === undefined) return [];
+  await using session = await openSession(withDatabase(sides.target.endpoint, planned.target), {
+    signal,
+  });
+  const facts = await readTargetDatabase(session);
+  return [
+    checkTargetDatabase(planned, { role: target.role, facts }),
+    ...(action === "fill-empty" ? [checkEventTriggers(planned.target, facts)] : []),
+  ];
+}
+
+async function checkSource(
+  planned: PlannedDatabase,
+  { sides, source, target, offer, forSync, signal }: DatabaseContext,
+): Promise<readonly Check[]> {
+  const database = planned.source.name;
+  await using session = await openSession(withDatabase(sides.source.endpoint, database), {
+    signal,
+  });
+  const facts = await readSourceDatabase(session);
+  const { role, majorVersion } = source;
+  return [
+    ...checkReadable(database, { facts, role, majorVersion }),
+    ...checkReplicaIdentity(database, { facts, role, forSync }),
+    ...checkSpecialObjects(database, { facts, targetTablespaces: target.tablespaces, forSync }),
+    ...checkExtensions(planned.target, {
+      installed: facts.extensions,
+      available: offer.extensions,
+      present: planned.action === "fill-empty" ? planned.contents?.extensions ?? [] : [],
+      target,
+    }),
+  ];
+}

@@ -1,0 +1,83 @@
+import { describeError, ReplicatorError, type Side } from "../../core/mod.ts";
+import { ConnectionError, ServerError } from "../../postgres/mod.ts";
+import type { Check } from "../report.ts";
+
+/** What a check is about. */
+export interface CheckSubject {
+  readonly id: string;
+  readonly side: Side | "both";
+  readonly database?: string | undefined;
+}
+
+/** A check that passed. */
+export function pass(subject: CheckSubject, finding: string): Check {
+  return { ...about(subject), status: "pass", finding };
+}
+
+/** A check that found what the user should know or may want to change. */
+export function warn(subject: CheckSubject, finding: string, fix: string): Check {
+  return { ...about(subject), status: "warn", finding, fix };
+}
+
+/** A check that found what would make a later step fail. */
+export function fail(subject: CheckSubject, finding: string, fix: string): Check {
+  return { ...about(subject), status: "fail", finding, fix };
+}
+
+/** A failure if it matters, else a warning. */
+export function failIf(
+  matters: boolean,
+  subject: CheckSubject,
+  { finding, fix }: { readonly finding: string; readonly fix: string },
+): Check {
+  return matters ? fail(subject, finding, fix) : warn(subject, finding, fix);
+}
+
+function about({ id, side, database }: CheckSubject): CheckSubject & { database?: string } {
+  return { id, side, ...(database === undefined ? {} : { database }) } as never;
+}
+
+/**
+ * Runs a group of checks. When reading for it fails, that is its finding: nothing is passed over in silence. A lost connection and
+ * an interruption end the command.
+ */
+export async function attempt(
+  subject: CheckSubject,
+  { essential, signal, check }: {
+    /** Whether what could not be checked must be assumed to be wrong. */
+    readonly essential: boolean;
+    readonly signal: AbortSignal;
+    readonly check: () => Promise<readonly Check[]> | readonly Check[];
+  },
+): Promise<readonly Check[]> {
+  try {
+    return await check();
+  } catch (error) {
+    signal.throwIfAborted();
+    // one that was refused says something about a database, one that broke about nothing
+    const refused = error instanceof ConnectionError && !error.transient;
+    if (!refused && !(error instanceof ServerError)) throw error;
+    return [failIf(essential, subject, couldNotCheck(error))];
+  }
+}
+
+/** What a refused question means for a check. */
+export function couldNotCheck(error: ReplicatorError): {
+  readonly finding: string;
+  readonly fix: string;
+} {
+  const [first = error.message] = describeError(error);
+  return {
+    finding: `could not be checked: ${first}`,
+    fix: error.remedy ?? "let our role read the catalogs, or connect as a role that may",
+  };
+}
+
+/** How many names a finding lists. */
+const namesListed = 20;
+
+/** Names in a row, the many cut short: `a, b, c and 4 more`. */
+export function listNames(names: readonly string[]): string {
+  if (names.length <= namesListed + 1) return names.join(", ");
+  return `${names.slice(0, namesListed).join(", ")} and ${names.length - namesListed} more`;
+}

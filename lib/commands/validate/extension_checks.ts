@@ -1,0 +1,104 @@
+import {
+  type AvailableExtension,
+  compareExtensionVersions,
+  type Extension,
+  preloadNeed,
+} from "../../catalog/mod.ts";
+import { plural, quoteIdentifier, suggest } from "../../core/mod.ts";
+import type { Check } from "../report.ts";
+import { fail, pass, warn } from "./check.ts";
+import type { ServerFacts } from "./facts.ts";
+
+/** Has the target every extension, at a usable version? */
+export function checkExtensions(
+  database: string,
+  { installed, available, present, target }: {
+    readonly installed: readonly Extension[];
+    readonly available: readonly AvailableExtension[];
+    /** What the target database has already. */
+    readonly present: readonly string[];
+    readonly target: Pick<ServerFacts, "role" | "activity" | "provider">;
+  },
+): readonly Check[] {
+  const subject = { id: "extensions", side: "target", database } as const;
+  const checks = installed.flatMap((extension) => {
+    const offer = available.find(({ name }) => name === extension.name);
+    if (present.includes(extension.name)) return [];
+    if (offer === undefined) {
+      const near = suggest(extension.name, available.map(({ name }) => name), 1);
+      return [fail(
+        subject,
+        `the target does not offer extension ${extension.name} ${extension.version}` +
+          (near.length === 0 ? "" : ` (it has ${near[0]})`),
+        `install the extension's files on the target, or, if nothing needs it, DROP EXTENSION ${
+          quoteIdentifier(extension.name)
+        }; on the source`,
+      )];
+    }
+    return [
+      ...checkVersion(subject, { extension, offer }),
+      ...checkPreload(subject, { extension, target }),
+      ...checkCreatable(subject, { offer, target }),
+    ];
+  });
+  return checks.length > 0
+    ? checks
+    : [pass(subject, `${plural(installed.length, "extension")}, all offered by the target`)];
+}
+
+type Subject = Parameters<typeof pass>[0];
+
+function checkVersion(
+  subject: Subject,
+  { extension, offer }: { readonly extension: Extension; readonly offer: AvailableExtension },
+): readonly Check[] {
+  if (compareExtensionVersions(offer.defaultVersion, extension.version) >= 0) return [];
+  const name = quoteIdentifier(extension.name);
+  return [warn(
+    subject,
+    `extension ${extension.name} is ${extension.version} on the source; the target creates ${offer.defaultVersion}`,
+    offer.versions.includes(extension.version)
+      ? `create it there beforehand: CREATE EXTENSION ${name} VERSION '${extension.version}';`
+      : `install version ${extension.version} or newer on the target, if its newer functions are used`,
+  )];
+}
+
+function checkPreload(
+  subject: Subject,
+  { extension: { name }, target }: {
+    readonly extension: Extension;
+    readonly target: Pick<ServerFacts, "activity">;
+  },
+): readonly Check[] {
+  const need = preloadNeed(name);
+  const libraries = target.activity.settings.shared_preload_libraries;
+  // hidden from ordinary roles, and then nothing can be said
+  if (need === undefined || libraries === undefined) return [];
+  if (libraries.split(",").some((each) => each.trim().replaceAll('"', "") === name)) return [];
+  return [(need.required ? fail : warn)(
+    subject,
+    `extension ${name} wants its library preloaded, and the target's shared_preload_libraries has ${
+      libraries === "" ? "none" : libraries
+    }`,
+    `add ${name} to shared_preload_libraries of the target and restart it`,
+  )];
+}
+
+function checkCreatable(
+  subject: Subject,
+  { offer, target }: {
+    readonly offer: AvailableExtension;
+    readonly target: Pick<ServerFacts, "role" | "provider">;
+  },
+): readonly Check[] {
+  if (!offer.needsSuperuser || target.role.superuser) return [];
+  const name = quoteIdentifier(offer.name);
+  // managed servers let their admin role create what they offer
+  return [(target.provider === undefined ? fail : warn)(
+    subject,
+    `extension ${offer.name} may be created by superusers only, and ${target.role.name} is none`,
+    target.provider === undefined
+      ? `let a superuser run CREATE EXTENSION ${name}; in the (empty) target database beforehand`
+      : `look up whether ${target.provider.name} lets its admin role create it`,
+  )];
+}

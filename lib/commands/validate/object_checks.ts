@@ -1,0 +1,85 @@
+import { plural, quoteIdentifier } from "../../core/mod.ts";
+import type { Check } from "../report.ts";
+import { listNames, pass, warn } from "./check.ts";
+import type { SourceDatabaseFacts, TargetDatabaseFacts } from "./facts.ts";
+
+/** What a copy treats in a way of its own. */
+export function checkSpecialObjects(
+  database: string,
+  { facts: { special, largeObjects, tables }, targetTablespaces, forSync }: {
+    readonly facts: Pick<SourceDatabaseFacts, "special" | "largeObjects" | "tables">;
+    readonly targetTablespaces: readonly string[];
+    readonly forSync: boolean;
+  },
+): readonly Check[] {
+  const checks: Check[] = [];
+  const about = (id: string) => ({ id, side: "source", database }) as const;
+  const objects = plural(largeObjects.count, "large object");
+  if (largeObjects.count > 0 && forSync) {
+    checks.push(warn(
+      about("large-objects"),
+      `${objects}: copied by init, but replication does not carry their changes`,
+      "write no large objects between init and cutover, or keep them in bytea columns",
+    ));
+  } else checks.push(pass(about("large-objects"), objects));
+  const unlogged = tables.filter(({ isUnlogged }) => isUnlogged).length;
+  if (unlogged > 0 && !forSync) {
+    checks.push(pass(about("unlogged-tables"), `${plural(unlogged, "unlogged table")}: copied`));
+  }
+  if (special.foreignTables.length > 0 || special.userMappings > 0) {
+    checks.push(warn(
+      about("foreign-tables"),
+      `${plural(special.foreignTables.length, "foreign table")} and ${
+        plural(special.userMappings, "user mapping")
+      }: definitions are copied, rows stay where they are` +
+        (special.foreignTables.length === 0 ? "" : ` (${listNames(special.foreignTables)})`),
+      "make sure that the target reaches the foreign servers, and set the passwords of user mappings that our role cannot read",
+    ));
+  }
+  const subscriptions = special.subscriptions.length;
+  if (subscriptions > 0) {
+    checks.push(warn(
+      about("subscriptions"),
+      `${plural(subscriptions, "subscription")} of its own (${
+        listNames(special.subscriptions)
+      }) will not be carried over`,
+      "create them on the target after the cutover",
+    ));
+  }
+  if (special.publications.length > 0) {
+    checks.push(warn(
+      about("publications"),
+      `${plural(special.publications.length, "publication")} (${
+        listNames(special.publications)
+      }) will not be carried over`,
+      "create them on the target after the cutover",
+    ));
+  }
+  const missing = special.tablespaces.filter((name) => !targetTablespaces.includes(name));
+  if (missing.length > 0) {
+    checks.push(warn(
+      about("tablespaces"),
+      `the target has no tablespace ${
+        listNames(missing)
+      }; what is in there goes to the default one`,
+      `CREATE TABLESPACE ${
+        quoteIdentifier(missing[0]!)
+      } LOCATION '…'; on the target, if it matters`,
+    ));
+  }
+  return checks;
+}
+
+/** What could interfere in a database that is to be filled? */
+export function checkEventTriggers(
+  database: string,
+  { special: { eventTriggers } }: Pick<TargetDatabaseFacts, "special">,
+): Check {
+  const subject = { id: "event-triggers", side: "target", database } as const;
+  const [first] = eventTriggers;
+  return first === undefined ? pass(subject, "no event trigger interferes") : warn(
+    subject,
+    `event triggers fire while the schema is created: ${listNames(eventTriggers)}`,
+    `ALTER EVENT TRIGGER ${quoteIdentifier(first)} DISABLE; if it is yours, during init`,
+  );
+}

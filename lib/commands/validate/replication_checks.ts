@@ -1,0 +1,176 @@
+import { mayReplicate, maySubscribe, type SettingName } from "../../catalog/mod.ts";
+import { displayName, formatBytes, plural, quoteIdentifier } from "../../core/mod.ts";
+import type { Check } from "../report.ts";
+import { failIf, listNames, pass, warn } from "./check.ts";
+import type { ServerFacts, SourceDatabaseFacts } from "./facts.ts";
+import { replicationGrant, settingRemedy, walLevelRemedy } from "./remedies.ts";
+
+interface ReplicationOptions {
+  /** Slots that sync will take. */
+  readonly databases: number;
+  readonly forSync: boolean;
+}
+
+/** Can the source be replicated from? What is missing fails only when replication is wanted. */
+export function checkSourceReplication(
+  { activity, provider, role }: Pick<ServerFacts, "activity" | "provider" | "role">,
+  { databases, forSync }: ReplicationOptions,
+): readonly Check[] {
+  const { settings } = activity;
+  const checks: Check[] = [];
+  const level = settings.wal_level;
+  checks.push(
+    level === "logical"
+      ? pass({ id: "wal-level", side: "source" }, "wal_level is logical")
+      : failIf(forSync, { id: "wal-level", side: "source" }, {
+        finding: `wal_level is ${level}, which sync cannot read changes from`,
+        fix: walLevelRemedy(provider?.id),
+      }),
+  );
+  const pool = (id: string, { setting, used }: { setting: SettingName; used: number }) => {
+    const limit = Number(settings[setting]);
+    const subject = { id, side: "source" } as const;
+    checks.push(
+      limit - used >= databases
+        ? pass(subject, `${limit - used} of ${limit} are free, sync needs ${databases}`)
+        : failIf(forSync, subject, {
+          finding: `${Math.max(0, limit - used)} of ${limit} are free, sync needs ${databases}`,
+          fix: settingRemedy(provider?.id, { name: setting, value: used + databases + 2 }) +
+            (id === "replication-slots"
+              ? "; or drop slots that nobody reads: SELECT slot_name FROM pg_replication_slots WHERE NOT active;"
+              : ""),
+        }),
+    );
+  };
+  pool("replication-slots", { setting: "max_replication_slots", used: activity.usedSlots });
+  pool("wal-senders", { setting: "max_wal_senders", used: activity.usedSenders });
+  checks.push(
+    mayReplicate(role)
+      ? pass({ id: "replication-privilege", side: "source" }, `${role.name} may create slots`)
+      : failIf(forSync, { id: "replication-privilege", side: "source" }, {
+        finding: `${role.name} may not create replication slots, which sync needs`,
+        fix: replicationGrant(provider?.id, role.name),
+      }),
+  );
+  if (forSync) checks.push(...checkSlotLimits(settings));
+  return checks;
+}
+
+function checkSlotLimits(settings: ServerFacts["activity"]["settings"]): readonly Check[] {
+  const checks: Check[] = [];
+  const keep = settings.max_slot_wal_keep_size; // 13+, MB
+  if (keep !== undefined && keep !== "-1") {
+    checks.push(warn(
+      { id: "slot-wal-limit", side: "source" },
+      `a slot that falls behind by more than ${
+        formatBytes(Number(keep) * 1024 ** 2)
+      } is lost (max_slot_wal_keep_size), and with it the sync`,
+      "raise max_slot_wal_keep_size above the WAL that is written during init, while the disk allows it",
+    ));
+  }
+  const idle = Number(settings.idle_replication_slot_timeout ?? 0); // 18+
+  if (idle > 0) {
+    checks.push(warn(
+      { id: "slot-idle-timeout", side: "source" },
+      `a slot that is idle for ${idle} s is lost (idle_replication_slot_timeout); init may take longer`,
+      "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf();",
+    ));
+  }
+  return checks;
+}
+
+/** Can the target subscribe? */
+export function checkTargetReplication(
+  { activity, provider, role }: Pick<ServerFacts, "activity" | "provider" | "role">,
+  { databases, forSync }: ReplicationOptions,
+): readonly Check[] {
+  const checks: Check[] = [];
+  for (
+    const [setting, needed] of [
+      ["max_logical_replication_workers", databases],
+      ["max_replication_slots", databases], // origins count against it
+      ["max_worker_processes", databases + 1],
+    ] as const
+  ) {
+    const limit = Number(activity.settings[setting]);
+    if (limit < needed) {
+      checks.push(failIf(forSync, { id: "replication-workers", side: "target" }, {
+        finding: `${setting} is ${limit}, sync needs at least ${needed}`,
+        fix: settingRemedy(provider?.id, { name: setting, value: needed + 4 }),
+      }));
+    }
+  }
+  if (checks.length === 0) {
+    checks.push(pass({ id: "replication-workers", side: "target" }, "workers for sync are enough"));
+  }
+  const subject = { id: "subscription-privilege", side: "target" } as const;
+  checks.push(
+    maySubscribe(role)
+      ? pass(subject, `${role.name} may create subscriptions`)
+      : failIf(forSync, subject, {
+        finding: `${role.name} may not create subscriptions, which sync needs`,
+        fix:
+          `GRANT pg_create_subscription TO ${quoteIdentifier(role.name)}; (version 16 or newer), ` +
+          "or connect as a superuser or the provider's admin role",
+      }),
+  );
+  return checks;
+}
+
+/** Can the changes of each table be replicated? */
+export function checkReplicaIdentity(
+  database: string,
+  { facts: { tables, access, sequences }, role, forSync }: {
+    readonly facts: Pick<SourceDatabaseFacts, "tables" | "access" | "sequences">;
+    readonly role: ServerFacts["role"];
+    readonly forSync: boolean;
+  },
+): readonly Check[] {
+  const logged = tables.filter(({ isUnlogged }) => !isUnlogged);
+  const without = logged.filter(({ replicaIdentity }) => replicaIdentity === "nothing");
+  const subject = { id: "replica-identity", side: "source", database } as const;
+  const [first] = without;
+  const checks = [
+    first === undefined
+      ? pass(subject, `all of ${plural(logged.length, "table")} have a usable replica identity`)
+      : failIf(forSync, subject, {
+        finding:
+          `${
+            plural(without.length, "table")
+          } without a usable replica identity, where publishing would make UPDATE and DELETE fail: ` +
+          listNames(without.map(displayName)),
+        fix:
+          `ALTER TABLE ${displayName(first)} ADD PRIMARY KEY (…); or, at the cost of larger WAL, ` +
+          `ALTER TABLE ${displayName(first)} REPLICA IDENTITY FULL;`,
+      }),
+  ];
+  if (forSync) {
+    const foreign = access.filter(({ owned }) => !owned).map(displayName);
+    const owner = { id: "publishable", side: "source", database } as const;
+    checks.push(
+      role.superuser || foreign.length === 0
+        ? pass(owner, "all tables can be published")
+        : failIf(true, owner, {
+          finding: `${role.name} does not own ${listNames(foreign)} and may not publish them`,
+          fix: `GRANT the owning roles to ${quoteIdentifier(role.name)}, or connect as a superuser`,
+        }),
+    );
+    const unlogged = tables.filter(({ isUnlogged }) => isUnlogged);
+    if (unlogged.length > 0) {
+      checks.push(warn(
+        { id: "unlogged-tables", side: "source", database },
+        `unlogged tables are copied once and never replicated: ${
+          listNames(unlogged.map(displayName))
+        }`,
+        `ALTER TABLE ${displayName(unlogged[0]!)} SET LOGGED; or copy them again at the cutover`,
+      ));
+    }
+    if (sequences.length > 0) {
+      checks.push(pass(
+        { id: "sequences", side: "source", database },
+        `${plural(sequences.length, "sequence")}: not replicated, cutover sets them`,
+      ));
+    }
+  }
+  return checks;
+}

@@ -1,0 +1,108 @@
+import type { Database, OpenTransaction, ProviderId } from "../../catalog/mod.ts";
+import { formatBytes, formatDuration, type Side } from "../../core/mod.ts";
+import type { Check } from "../report.ts";
+import { fail, failIf, listNames, pass, warn } from "./check.ts";
+import type { ServerFacts } from "./facts.ts";
+import { settingRemedy } from "./remedies.ts";
+
+/** Sessions besides those that copy: the snapshot's, pg_dump's, the catalogs', the one that watches. */
+const otherSessions = 4;
+
+/** Are there connections for all workers? */
+export function checkConnections(
+  side: Side,
+  { activity, provider, role }: Pick<ServerFacts, "activity" | "provider" | "role">,
+  jobs: number,
+): Check {
+  const subject = { id: "connections", side } as const;
+  const { settings } = activity;
+  const limit = Number(settings.max_connections);
+  const reserved = role.superuser ? 0 : Number(settings.superuser_reserved_connections ?? 0) +
+    Number(settings.reserved_connections ?? 0);
+  const free = Math.min(
+    limit - reserved - activity.usedConnections,
+    role.connectionLimit ?? Infinity,
+  );
+  const needed = jobs + otherSessions;
+  if (free >= needed) return pass(subject, `${free} are free, ${needed} needed`);
+  const fix = free > otherSessions
+    ? `use --jobs ${free - otherSessions}, or end sessions that are not needed`
+    : `end sessions that are not needed; or ${
+      settingRemedy(provider?.id, { name: "max_connections", value: limit + needed })
+    }`;
+  const finding = `${Math.max(0, free)} of ${
+    role.connectionLimit ?? limit
+  } connections are free, --jobs ${jobs} needs ${needed}`;
+  return free <= otherSessions ? fail(subject, finding, fix) : warn(subject, finding, fix);
+}
+
+/** Providers whose disks grow by themselves. */
+const growing: ReadonlySet<ProviderId> = new Set(["aurora", "neon", "alloydb", "timescale"]);
+
+/** Below this nobody has to look. */
+const smallBytes = 1024 ** 3;
+
+/** How much room does the target need? How much it has no server tells. */
+export function checkDisk(
+  sources: readonly Pick<Database, "name" | "sizeBytes">[],
+  target: Pick<ServerFacts, "provider">,
+): Check {
+  const subject = { id: "disk-space", side: "target" } as const;
+  const unknown = sources.filter(({ sizeBytes }) => sizeBytes === undefined);
+  const bytes = sources.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0);
+  const size = formatBytes(bytes) +
+    (unknown.length === 0 ? "" : ` and ${listNames(unknown.map(({ name }) => name))}`);
+  if (target.provider !== undefined && growing.has(target.provider.id)) {
+    return pass(
+      subject,
+      `needs about ${size}; the disk of ${target.provider.name} grows by itself`,
+    );
+  }
+  if (bytes < smallBytes && unknown.length === 0) return pass(subject, `needs about ${size}`);
+  return warn(
+    subject,
+    `needs about ${size}, and as much again for a while for WAL and sorting; how much is free cannot be asked by SQL`,
+    `make sure that the target has ${formatBytes(bytes * 1.5)} free`,
+  );
+}
+
+/** Do open transactions stand in the way? */
+export function checkTransactions(
+  { activity }: Pick<ServerFacts, "activity">,
+  { forSync }: { readonly forSync: boolean },
+): readonly Check[] {
+  const { longTransactions, preparedTransactions, seesAll } = activity;
+  const checks: Check[] = [];
+  const prepared = { id: "prepared-transactions", side: "source" } as const;
+  const [firstPrepared] = preparedTransactions;
+  checks.push(
+    firstPrepared === undefined ? pass(prepared, "none") : failIf(forSync, prepared, {
+      finding: `prepared and not committed: ${
+        listNames(preparedTransactions.map(describeTransaction))
+      }; their locks last, and a slot cannot be created before they end`,
+      fix:
+        `COMMIT PREPARED '${firstPrepared.gid}'; or ROLLBACK PREPARED '${firstPrepared.gid}'; in database ${firstPrepared.database}`,
+    }),
+  );
+  const long = { id: "long-transactions", side: "source" } as const;
+  const [firstLong] = longTransactions;
+  if (firstLong !== undefined) {
+    checks.push(warn(
+      long,
+      `open for long: ${
+        listNames(longTransactions.map(describeTransaction))
+      }; creating a slot waits for them, and their locks may hold up pg_dump`,
+      `let them end, or SELECT pg_terminate_backend(${firstLong.pid});`,
+    ));
+  } else {
+    checks.push(pass(long, seesAll ? "none" : "none of our own role's; others' cannot be seen"));
+  }
+  return checks;
+}
+
+function describeTransaction(
+  { pid, gid, database, role, ageSeconds }: OpenTransaction,
+): string {
+  const name = pid === undefined || pid === null ? `'${gid}'` : `pid ${pid}`;
+  return `${name} of ${role} in ${database} since ${formatDuration(ageSeconds * 1000)}`;
+}

@@ -1,0 +1,128 @@
+import { intermediaryByAddress, type Relation } from "../../catalog/mod.ts";
+import type { Side } from "../../core/mod.ts";
+import { describeHost } from "../../postgres/mod.ts";
+import { formatVersion } from "../both_sides.ts";
+import type { Check } from "../report.ts";
+import { fail, failIf, pass, warn } from "./check.ts";
+import type { ServerFacts } from "./facts.ts";
+import { directRemedy } from "./remedies.ts";
+
+/** The oldest server that is read and written. */
+const oldestMajor = 12;
+
+/** Are the versions fit for each other? */
+export function checkVersions(
+  source: Pick<ServerFacts, "serverVersion" | "majorVersion">,
+  target: Pick<ServerFacts, "serverVersion" | "majorVersion">,
+): readonly Check[] {
+  const tooOld = ([["source", source], ["target", target]] as const)
+    .filter(([, { majorVersion }]) => majorVersion < oldestMajor)
+    .map(([side, { serverVersion }]) =>
+      fail(
+        { id: "version", side },
+        `PostgreSQL ${formatVersion(serverVersion)} is older than ${oldestMajor}`,
+        `upgrade the ${side} to PostgreSQL ${oldestMajor} or newer`,
+      )
+    );
+  if (tooOld.length > 0) return tooOld;
+  const versions = `PostgreSQL ${formatVersion(source.serverVersion)} to ${
+    formatVersion(target.serverVersion)
+  }`;
+  const subject = { id: "version", side: "both" } as const;
+  return [
+    target.majorVersion < source.majorVersion
+      ? warn(
+        subject,
+        `${versions}: the target is older, and what only the newer version knows cannot be created there`,
+        `use a target of version ${source.majorVersion} or newer, or read the list of refused statements after init`,
+      )
+      : pass(subject, versions),
+  ];
+}
+
+/** Is it one and the same database on both sides? */
+export function checkSameDatabase(
+  relation: Relation,
+  overwritten: readonly string[],
+): Check {
+  const subject = { id: "same-database", side: "both" } as const;
+  if (overwritten.length > 0) {
+    return fail(
+      subject,
+      `source and target are the same server, and ${
+        overwritten.join(", ")
+      } would be copied onto itself or onto another source`,
+      "give the URL of another server with --target, or another name with --map OLD=NEW",
+    );
+  }
+  return pass(
+    subject,
+    relation === "different"
+      ? "source and target are different servers"
+      : "source and target are one server; each copy gets a name of its own there",
+  );
+}
+
+/** Can the target be written, and the source be replicated from? */
+export function checkRecovery(
+  source: ServerFacts,
+  target: ServerFacts,
+  { forSync }: { readonly forSync: boolean },
+): readonly Check[] {
+  const checks: Check[] = [];
+  if (target.activity.inRecovery) {
+    checks.push(fail(
+      { id: "read-only", side: "target" },
+      "the target is a standby and cannot be written",
+      "give the URL of the primary, or add target_session_attrs=read-write to it",
+    ));
+  }
+  if (source.activity.inRecovery) {
+    checks.push(failIf(forSync && source.majorVersion < 16, { id: "standby", side: "source" }, {
+      finding:
+        "the source is a standby: queries may be cancelled by replay, and slots for sync need version 16 there",
+      fix: "give the URL of the primary",
+    }));
+  }
+  return checks;
+}
+
+/** Is there a pooler or a load balancer in the way? */
+export function checkIntermediary(
+  side: Side,
+  { hosts, provider, sharesBackends, forSync }: {
+    readonly hosts: ServerFacts["hosts"];
+    readonly provider: ServerFacts["provider"];
+    readonly sharesBackends: boolean;
+    readonly forSync: boolean;
+  },
+): Check {
+  const found = hosts.map((place) => ({ place, kind: intermediaryByAddress(place) }));
+  const pooled = found.find(({ kind }) => kind === "pooler");
+  const balanced = found.find(({ kind }) => kind === "load-balancer");
+  if (sharesBackends) {
+    return fail(
+      { id: "pooler", side },
+      "a pooler in transaction mode is in the way: snapshots, locks and settings of a session do not last there",
+      directRemedy(provider?.id),
+    );
+  }
+  if (pooled !== undefined) {
+    return failIf(forSync && side === "source", { id: "pooler", side }, {
+      finding:
+        `${describeHost(pooled.place)} looks like a pooler; in session mode copying works, ` +
+        "replication does not pass through",
+      fix: directRemedy(provider?.id),
+    });
+  }
+  if (balanced !== undefined) {
+    return warn(
+      { id: "load-balancer", side },
+      `${
+        describeHost(balanced.place)
+      } is a load balancer, which closes connections that are idle for a while (350 s at AWS)`,
+      "connect to the server itself, or raise the balancer's idle timeout to an hour or more",
+    );
+  }
+  return pass({ id: "pooler", side }, "connected directly, each session has a backend of its own");
+}
