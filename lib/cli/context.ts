@@ -1,0 +1,20 @@
+import type { ExitCode } from "../core/mod.ts";
+import type { RunContext } from "../commands/run.ts";
+import type { ProgressDisplay } from "../ui/mod.ts";
+import type { OptionReader, OutputOptions, ResolveContext } from "./options.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Ends the process at once. */
+export type Exit = (code: ExitCode) => void;
+
+/** What the commands of the command line run with. */
+export interface CommandContext {
+  readonly terminal: Terminal;
+  readonly output: OutputOptions;
+  readonly progress: ProgressDisplay;
+  readonly run: RunContext;
+  readonly resolve: ResolveContext;
+}
+
+/** A command of the command line: resolves its options, runs, prints, and says how it ended. */
+export type CommandRunner = (reader: OptionReader, context: CommandContext) => Promise<ExitCode>;

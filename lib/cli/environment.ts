@@ -1,0 +1,84 @@
+import type { Surroundings } from "../postgres/mod.ts";
+
+/** Variables of this tool and of terminals. */
+const ownVariables = ["SOURCE_URL", "TARGET_URL", "NO_COLOR", "FORCE_COLOR", "TERM"] as const;
+
+/** Variables that libpq reads and so do we. */
+const libpqVariables = [
+  "PGHOST",
+  "PGPORT",
+  "PGUSER",
+  "PGPASSWORD",
+  "PGDATABASE",
+  "PGPASSFILE",
+  "PGOPTIONS",
+  "PGAPPNAME",
+  "PGCONNECT_TIMEOUT",
+  "PGTARGETSESSIONATTRS",
+  "PGSSLMODE",
+  "PGSSLROOTCERT",
+  "PGSSLCERT",
+  "PGSSLKEY",
+  "PGSSLPASSWORD",
+  "PGSSLSNI",
+] as const;
+
+/** Who and where the user is. */
+const userVariables = ["HOME", "USERPROFILE", "USER", "LOGNAME", "USERNAME"] as const;
+
+/** What `pg_dump` and `pg_dumpall` need to be found and to run. */
+const programVariables = ["PATH", "TMPDIR", "TEMP", "LANG", "LC_ALL", "SYSTEMROOT"] as const;
+
+/** Every variable that the command line looks at. */
+export const environmentVariables: readonly string[] = [
+  ...ownVariables,
+  ...libpqVariables,
+  ...userVariables,
+  ...programVariables,
+];
+
+/**
+ * Variables that the driver asks for at each connection, whatever they hold. They change nothing here, but Deno must be told
+ * that it may ask.
+ */
+export const driverVariables: readonly string[] = [
+  "PGDEBUG",
+  "PGMAX_PIPELINE",
+  "PGPUBLICATIONS",
+  "PGSSLNEGOTIATION",
+  "PGTARGET_SESSION_ATTRS",
+];
+
+/** Environment variables by name; one that is not set is absent. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Reads {@linkcode environmentVariables}. One that Deno's permissions withhold counts as not set; nobody is asked. */
+export function readEnvironment(): Environment {
+  const environment: Record<string, string> = {};
+  for (const variable of environmentVariables) {
+    if (Deno.permissions.querySync({ name: "env", variable }).state !== "granted") continue;
+    const value = Deno.env.get(variable);
+    if (value !== undefined) environment[variable] = value;
+  }
+  return environment;
+}
+
+/** The environment and the files, as {@linkcode Surroundings} for resolving URLs. */
+export function surroundingsOf(environment: Environment): Surroundings {
+  return { environment, readFile };
+}
+
+/** Reads a file; undefined when there is none. libpq's own files count as absent where Deno's permissions withhold them. */
+async function readFile(path: string): Promise<string | undefined> {
+  const isDefault = /[/\\]\.(?:pgpass|postgresql[/\\][\w.]+)$/.test(path);
+  const permitted = Deno.permissions.querySync({ name: "read", path }).state === "granted";
+  if (isDefault && !permitted) return undefined;
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return undefined;
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,135 @@
+import { type Command, createCommand } from "@commander-js/extra-typings";
+import { logLevels } from "../ui/mod.ts";
+import { exitCodesHelp, initHelp, overviewHelp, validateHelp } from "./help.ts";
+import { programName, version } from "./program.ts";
+
+/** What the user typed for a command: texts, not yet checked. */
+export type RawOptions = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
+
+/** The commands that do something. */
+export type CommandName = "validate" | "init" | "demo" | "completions";
+
+/** Told which command was named, with its options and arguments. */
+export type OnCommand = (
+  name: CommandName,
+  options: RawOptions,
+  commandArguments: readonly string[],
+) => void;
+
+/** Shells that completions are written for. */
+export const shells = ["bash", "zsh", "fish"] as const;
+/** One of {@linkcode shells}. */
+export type Shell = typeof shells[number];
+
+/** Ways to log. */
+export const logFormats = ["text", "json"] as const;
+/** Programs that dump the schema. */
+export const dumpTools = ["auto", "native", "embedded"] as const;
+
+/**
+ * The grammar of the command line. No option has a default or a check here: all of that happens at once in
+ * `options.ts`, so that every problem is reported together.
+ */
+export function buildGrammar(onCommand: OnCommand): Command {
+  const program = createCommand(programName)
+    .description("Moves running PostgreSQL databases from one server to another.")
+    .version(version, "-V, --version", "print the version and exit")
+    .helpOption("-h, --help", "print this page and exit")
+    .helpCommand("help [command]", "explain a command")
+    .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
+    .addHelpText("after", overviewHelp);
+
+  const validate = program.command("validate")
+    .summary("check everything that could fail later; touches nothing")
+    .description(
+      "Checks both servers and everything that could fail during a migration, and says how to fix what it finds.\n" +
+        "Only reads: nothing is changed on either side.",
+    )
+    .addHelpText("after", validateHelp);
+  addConnectionOptions(validate);
+  addCopyOptions(validate);
+  addOutputOptions(validate);
+  validate.action((options) => onCommand("validate", options as RawOptions, []));
+
+  const init = program.command("init")
+    .summary("copy databases: roles, schema, rows, indexes, sequences")
+    .description(
+      "Copies whole databases as they are at one moment (one snapshot), while the source goes on working.\n" +
+        "Shows the plan and asks before it changes anything.",
+    )
+    .addHelpText("after", initHelp);
+  addConnectionOptions(init);
+  addCopyOptions(init)
+    .option("--index-jobs <N>", "indexes and keys built at once (default: as --jobs)")
+    .option("-y, --yes", "do not ask before the start; never allows to drop anything")
+    .option("--dry-run", "print the plan and stop; nothing is changed");
+  addOutputOptions(init);
+  init.action((options) => onCommand("init", options as RawOptions, []));
+
+  const demo = program.command("demo")
+    .summary("watch a migration between two servers started for it")
+    .description(
+      "Starts two PostgreSQL servers of different versions on this machine, fills the first with a shop under\n" +
+        "constant writes, copies it to the second, compares both and removes everything again.",
+    )
+    .option("--size <SIZE>", "how much data, e.g. 200MB or 1GB (default: 200MB)")
+    .option("--source-version <N>", "PostgreSQL version of the source, 12 to 18 (default: 15)")
+    .option("--target-version <N>", "PostgreSQL version of the target, 12 to 18 (default: 18)")
+    .option("--keep", "leave both servers running until Ctrl-C, to look around")
+    .addHelpText("after", exitCodesHelp);
+  addOutputOptions(demo);
+  demo.action((options) => onCommand("demo", options as RawOptions, []));
+
+  program.command("completions")
+    .summary("print completions for bash, zsh or fish")
+    .description("Prints a script that completes commands and options in your shell.")
+    .argument("<shell>", shells.join(", "))
+    .addHelpText(
+      "after",
+      `
+Install them:
+  bash:  ${programName} completions bash > ~/.local/share/bash-completion/completions/${programName}
+  zsh:   ${programName} completions zsh > "\${fpath[1]}/_${programName}"
+  fish:  ${programName} completions fish > ~/.config/fish/completions/${programName}.fish`,
+    )
+    .action((shell) => onCommand("completions", {}, [shell]));
+
+  return program as unknown as Command;
+}
+
+/** A repeatable option's values so far. */
+function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
+  return [...(previous ?? []), value];
+}
+
+// deno-lint-ignore no-explicit-any -- extra-typings gives every chain its own type; the values are read as RawOptions
+type AnyCommand = Command<any, any, any>;
+
+function addConnectionOptions(command: AnyCommand): AnyCommand {
+  return command
+    .option("--source <URL>", "server to copy from (or variable SOURCE_URL)")
+    .option("--target <URL>", "server to copy to (or variable TARGET_URL)");
+}
+
+function addCopyOptions(command: AnyCommand): AnyCommand {
+  return command
+    .option(
+      "--include-databases <NAMES>",
+      "only these; comma separated, repeatable, * as wildcard",
+      collect,
+    )
+    .option("--exclude-databases <NAMES>", "all but these; not with --include-databases", collect)
+    .option("--map <SOURCE=TARGET>", "another name on the target; repeatable", collect)
+    .option("--drop-existing", "drop target databases that are not empty; shows what is lost")
+    .option("-j, --jobs <N>", "tables copied at once, 1 to 64 (default: CPUs, at most 8)")
+    .option("--dump-tool <WHICH>", `pg_dump to use: ${dumpTools.join(", ")} (default: auto)`)
+    .option("--pg-bin <DIR>", "folder of pg_dump and pg_dumpall, before the PATH");
+}
+
+function addOutputOptions(command: AnyCommand): AnyCommand {
+  return command
+    .option("--json", "print the result as one JSON document on stdout")
+    .option("--log-level <LEVEL>", `${logLevels.join(", ")} (default: info)`)
+    .option("--log-format <FORMAT>", `progress as ${logFormats.join(" or ")} (default: text)`)
+    .option("--no-color", "no colours (also: variable NO_COLOR)");
+}

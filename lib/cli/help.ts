@@ -1,0 +1,47 @@
+import { programName } from "./program.ts";
+
+/** What the numbers mean, at the end of every help page. */
+export const exitCodesHelp = `
+Exit codes:
+  0 done  1 defect of the tool  2 wrong options  3 a check failed or something needed is missing
+  4 source unreachable  5 target unreachable  6 both sides differ  8 a server refused a statement
+  130 ended by Ctrl-C, by SIGTERM, or by answering no`;
+
+const urls = `
+Connection URLs are those of psql: postgresql://USER@HOST:PORT/DATABASE?sslmode=require
+Give them in the variables SOURCE_URL and TARGET_URL to keep passwords out of the shell's history;
+PGPASSWORD, ~/.pgpass and the other PG… variables count as well.`;
+
+export const overviewHelp = `
+See it work:
+  ${programName} demo
+
+A first migration:
+  export SOURCE_URL=postgresql://me:secret@old.example.com/app
+  export TARGET_URL=postgresql://me:secret@new.example.com/app
+  ${programName} validate
+  ${programName} init
+
+"${programName} help init" explains a command and its options.
+${urls}
+${exitCodesHelp}`;
+
+export const validateHelp = `
+Examples:
+  ${programName} validate --source postgresql://me@old/app --target postgresql://me@new/app
+  ${programName} validate --json | jq '.checks[] | select(.status != "pass")'
+${urls}
+${exitCodesHelp}`;
+
+export const initHelp = `
+Examples:
+  ${programName} init --dry-run                        show what would happen
+  ${programName} init                                  all databases of the source
+  ${programName} init --include-databases app,billing
+  ${programName} init --include-databases app --map app=shop
+  ${programName} init --yes --json > report.json       in a script
+
+What is written on the source after the start is not in the copy. Keeping the target up to date afterwards
+(sync), comparing (verify) and switching over (cutover) are not built yet.
+${urls}
+${exitCodesHelp}`;

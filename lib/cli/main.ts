@@ -1,0 +1,96 @@
+import { ExitCode, type Problem, UsageError } from "../core/mod.ts";
+import { completionScript } from "./completions.ts";
+import type { CommandRunner, Exit } from "./context.ts";
+import { type Environment, readEnvironment } from "./environment.ts";
+import { exitCodeOf, failureDocument, failureLines } from "./failure.ts";
+import type { CommandName, RawOptions } from "./grammar.ts";
+import { OptionReader, type OutputOptions, readOutputOptions, resolveShell } from "./options.ts";
+import { parseArguments, type Parsed } from "./parse.ts";
+import { printJson } from "./print.ts";
+import { openProgress } from "./progress.ts";
+import { runDemo } from "./run_demo.ts";
+import { runInit } from "./run_init.ts";
+import { runValidate } from "./run_validate.ts";
+import { listenForSignals } from "./signals.ts";
+import { openTerminal, type Terminal } from "./terminal.ts";
+
+const runners: Readonly<Record<Exclude<CommandName, "completions">, CommandRunner>> = {
+  validate: runValidate,
+  init: runInit,
+  demo: runDemo,
+};
+
+/**
+ * Runs the command line and resolves to the exit code. Results go to stdout, everything else to stderr.
+ *
+ * @param args the arguments, without the program's name
+ */
+export async function main(
+  args: readonly string[],
+  { exit }: { readonly exit: Exit },
+): Promise<ExitCode> {
+  const environment = readEnvironment();
+  const terminal = openTerminal(environment, { color: !args.includes("--no-color") });
+  let json = args.includes("--json");
+  try {
+    const parsed = parseArguments(args);
+    if (parsed.kind === "print") {
+      terminal.stdout.write(parsed.text);
+      return ExitCode.success;
+    }
+    if (parsed.kind === "wrong") throw new UsageError(parsed.problems);
+    if (parsed.name === "completions") return printCompletions(parsed, terminal);
+    const reader = new OptionReader(parsed.options, parsed.problems);
+    const output = readOutputOptions(reader);
+    json = output.json;
+    return await runCommand(runners[parsed.name], { reader, output, terminal, environment, exit });
+  } catch (error) {
+    for (const line of failureLines(error, terminal.stderr)) terminal.stderr.write(`${line}\n`);
+    if (json) printJson(terminal, failureDocument(error));
+    return exitCodeOf(error);
+  }
+}
+
+async function runCommand(
+  runner: CommandRunner,
+  { reader, output, terminal, environment, exit }: {
+    readonly reader: OptionReader;
+    readonly output: OutputOptions;
+    readonly terminal: Terminal;
+    readonly environment: Environment;
+    readonly exit: Exit;
+  },
+): Promise<ExitCode> {
+  using progress = openProgress(terminal.stderr, output, environment);
+  using signals = listenForSignals({
+    onFirst: () => progress.print("Ending cleanly; press Ctrl-C again to end at once."),
+    exit: (code) => {
+      progress[Symbol.dispose]();
+      exit(code);
+    },
+  });
+  return await runner(reader, {
+    terminal,
+    output,
+    progress,
+    run: { events: progress.take, signal: signals.signal },
+    resolve: {
+      environment,
+      cpuCount: navigator.hardwareConcurrency,
+      canAsk: terminal.canAsk,
+    },
+  });
+}
+
+function printCompletions(
+  { options, commandArguments, problems }: Parsed & {
+    readonly kind: "command";
+    readonly options: RawOptions;
+    readonly problems: readonly Problem[];
+  },
+  terminal: Terminal,
+): ExitCode {
+  const shell = resolveShell(new OptionReader(options, problems), commandArguments);
+  terminal.stdout.write(completionScript(shell));
+  return ExitCode.success;
+}

@@ -1,0 +1,10 @@
+/**
+ * The command line: grammar, options, what is printed where. `cli.ts` calls {@linkcode main} and exits with what it returns.
+ *
+ * The permissions that it needs are listed in `docs/permissions.md`.
+ *
+ * @module
+ */
+export * from "./environment.ts";
+export type { Exit } from "./context.ts";
+export { main } from "./main.ts";

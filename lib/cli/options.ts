@@ -1,0 +1,324 @@
+import { parseBytes, type Problem, type Side, suggest, UsageError } from "../core/mod.ts";
+import { PG_MAJORS, type PgMajor } from "../cluster/mod.ts";
+import type { DatabaseSelection, ToolSelection } from "../commands/run.ts";
+import { type Endpoint, resolveEndpoint } from "../postgres/mod.ts";
+import { type LogLevel, logLevels } from "../ui/mod.ts";
+import { type Environment, surroundingsOf } from "./environment.ts";
+import { dumpTools, logFormats, type RawOptions, type Shell, shells } from "./grammar.ts";
+
+/** How a command talks. */
+export interface OutputOptions {
+  readonly json: boolean;
+  readonly logLevel: LogLevel;
+  readonly logFormat: typeof logFormats[number];
+}
+
+/** The two servers and what of them. */
+export interface CopyOptions {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly databases: DatabaseSelection;
+  readonly tools: ToolSelection;
+  readonly jobs: number;
+  readonly dropExisting: boolean;
+}
+
+/** `init` in full. */
+export interface InitCommandOptions extends CopyOptions {
+  readonly indexJobs: number;
+  readonly yes: boolean;
+  readonly dryRun: boolean;
+}
+
+/** `demo` in full. */
+export interface DemoCommandOptions {
+  readonly sizeBytes: number;
+  readonly sourceMajor: PgMajor;
+  readonly targetMajor: PgMajor;
+  readonly keep: boolean;
+}
+
+/** What options are resolved against. */
+export interface ResolveContext {
+  readonly environment: Environment;
+  /** How many CPUs there are. */
+  readonly cpuCount: number;
+  /** Whether a question can be asked. */
+  readonly canAsk: boolean;
+}
+
+const mostJobs = 64;
+const mostDefaultJobs = 8;
+
+/** Reads typed options and notes everything that is wrong with them; what is wrong reads as its default. */
+export class OptionReader {
+  readonly problems: Problem[];
+  readonly #raw: RawOptions;
+
+  constructor(raw: RawOptions, problems: readonly Problem[] = []) {
+    this.#raw = raw;
+    this.problems = [...problems];
+  }
+
+  problem(path: string, message: string): void {
+    this.problems.push({ path, message });
+  }
+
+  flag(key: string): boolean {
+    return this.#raw[key] === true;
+  }
+
+  text(key: string): string | undefined {
+    const value = this.#raw[key];
+    return typeof value === "string" ? value : undefined;
+  }
+
+  list(key: string): readonly string[] {
+    const value = this.#raw[key];
+    return Array.isArray(value) ? value : [];
+  }
+
+  /** Names separated by commas; a name in double quotes may contain one (`"a,b"`, `"a""b"`). */
+  names(key: string, path: string): readonly string[] {
+    const names = this.list(key).flatMap((value) => splitNames(value));
+    if (names.some((name) => name === "")) this.problem(path, "has an empty name in it");
+    return names.filter((name) => name !== "");
+  }
+
+  whole(
+    key: string,
+    { path, least, most, fallback }: {
+      readonly path: string;
+      readonly least: number;
+      readonly most: number;
+      readonly fallback: number;
+    },
+  ): number {
+    const text = this.text(key);
+    if (text === undefined) return fallback;
+    const value = /^\d+$/.test(text) ? Number(text) : NaN;
+    if (value >= least && value <= most) return value;
+    this.problem(path, `"${text}" is not a whole number from ${least} to ${most}`);
+    return fallback;
+  }
+
+  choice<Value extends string>(
+    key: string,
+    { path, values, fallback }: {
+      readonly path: string;
+      readonly values: readonly Value[];
+      readonly fallback: Value;
+    },
+  ): Value {
+    const text = this.text(key);
+    if (text === undefined) return fallback;
+    const value = values.find((each) => each === text);
+    if (value !== undefined) return value;
+    const [near] = suggest(text, values, 1);
+    this.problem(
+      path,
+      `"${text}" is none of ${values.join(", ")}` +
+        (near === undefined ? "" : `; did you mean ${near}?`),
+    );
+    return fallback;
+  }
+
+  /** Throws everything that was wrong. */
+  done(): void {
+    if (this.problems.length > 0) throw new UsageError(this.problems);
+  }
+}
+
+/** How the command talks; wrong values are noted in the reader. */
+export function readOutputOptions(reader: OptionReader): OutputOptions {
+  return {
+    json: reader.flag("json"),
+    logLevel: reader.choice("logLevel", {
+      path: "--log-level",
+      values: logLevels,
+      fallback: "info",
+    }),
+    logFormat: reader.choice("logFormat", {
+      path: "--log-format",
+      values: logFormats,
+      fallback: "text",
+    }),
+  };
+}
+
+/** @throws UsageError with everything that is wrong */
+export async function resolveCopyOptions(
+  reader: OptionReader,
+  context: ResolveContext,
+): Promise<CopyOptions> {
+  const partial = await readCopyOptions(reader, context);
+  reader.done();
+  return complete(partial);
+}
+
+/** @throws UsageError with everything that is wrong */
+export async function resolveInitOptions(
+  reader: OptionReader,
+  context: ResolveContext,
+): Promise<InitCommandOptions> {
+  const partial = await readCopyOptions(reader, context);
+  const yes = reader.flag("yes");
+  const dryRun = reader.flag("dryRun");
+  const indexJobs = readJobs(reader, "indexJobs", "--index-jobs", partial.jobs);
+  if (!yes && !dryRun && !context.canAsk) {
+    reader.problem(
+      "--yes",
+      "is needed here: there is no terminal to ask whether to go on (--dry-run shows the plan)",
+    );
+  }
+  reader.done();
+  return { ...complete(partial), yes, dryRun, indexJobs };
+}
+
+/** @throws UsageError with everything that is wrong */
+export function resolveDemoOptions(reader: OptionReader): DemoCommandOptions {
+  const sizeText = reader.text("size") ?? "200MB";
+  // a bare number means megabytes here: nobody wants a demo of 200 bytes
+  const sizeBytes = parseBytes(/^\d+$/.test(sizeText) ? `${sizeText}MB` : sizeText) ?? 0;
+  if (sizeBytes < 1 << 20) reader.problem("--size", `"${sizeText}" is no size of 1MB or more`);
+  const major = (key: string, path: string, fallback: PgMajor) => {
+    const [least = fallback, most = fallback] = [PG_MAJORS[0], PG_MAJORS.at(-1)];
+    const number = reader.whole(key, { path, least, most, fallback });
+    return PG_MAJORS.find((each) => each === number) ?? fallback;
+  };
+  const sourceMajor = major("sourceVersion", "--source-version", 15);
+  const targetMajor = major("targetVersion", "--target-version", 18);
+  const keep = reader.flag("keep");
+  reader.done();
+  return { sizeBytes, sourceMajor, targetMajor, keep };
+}
+
+/** @throws UsageError when it is none */
+export function resolveShell(reader: OptionReader, [text]: readonly string[]): Shell {
+  const shell = shells.find((each) => each === text);
+  if (shell === undefined && text !== undefined) {
+    reader.problem("completions", `"${text}" is none of ${shells.join(", ")}`);
+  }
+  reader.done();
+  return shell ?? "bash";
+}
+
+type PartialCopyOptions = {
+  readonly [Key in keyof CopyOptions]: CopyOptions[Key] | (Key extends Side ? undefined : never);
+};
+
+async function readCopyOptions(
+  reader: OptionReader,
+  { environment, cpuCount }: ResolveContext,
+): Promise<PartialCopyOptions> {
+  const [source, target] = await Promise.all([
+    readEndpoint(reader, "source", environment),
+    readEndpoint(reader, "target", environment),
+  ]);
+  return {
+    source,
+    target,
+    databases: readDatabases(reader),
+    tools: {
+      dump: reader.choice("dumpTool", {
+        path: "--dump-tool",
+        values: dumpTools,
+        fallback: "auto",
+      }),
+      binDirectory: reader.text("pgBin"),
+      environment,
+    },
+    jobs: readJobs(reader, "jobs", "--jobs", Math.max(1, Math.min(mostDefaultJobs, cpuCount))),
+    dropExisting: reader.flag("dropExisting"),
+  };
+}
+
+function complete(partial: PartialCopyOptions): CopyOptions {
+  const { source, target } = partial;
+  if (source === undefined || target === undefined) throw new Error("problems were not thrown");
+  return { ...partial, source, target };
+}
+
+function readJobs(reader: OptionReader, key: string, path: string, fallback: number): number {
+  return reader.whole(key, { path, least: 1, most: mostJobs, fallback });
+}
+
+async function readEndpoint(
+  reader: OptionReader,
+  side: Side,
+  environment: Environment,
+): Promise<Endpoint | undefined> {
+  const flag = `--${side}`;
+  const variable = `${side.toUpperCase()}_URL`;
+  const fromFlag = reader.text(side);
+  const url = fromFlag ?? environment[variable];
+  // with a problem noted for the flag already (it has no value), more would only repeat it
+  if (reader.problems.some(({ path }) => path === flag)) return undefined;
+  if (url === undefined) {
+    reader.problem(flag, `is missing; give ${flag} URL or set ${variable}`);
+    return undefined;
+  }
+  const path = fromFlag === undefined ? variable : flag;
+  try {
+    return await resolveEndpoint(url, { side, path, surroundings: surroundingsOf(environment) });
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    reader.problems.push(...error.problems);
+    return undefined;
+  }
+}
+
+function readDatabases(reader: OptionReader): DatabaseSelection {
+  const include = reader.names("includeDatabases", "--include-databases");
+  const exclude = reader.names("excludeDatabases", "--exclude-databases");
+  if (include.length > 0 && exclude.length > 0) {
+    reader.problem(
+      "--exclude-databases",
+      "cannot be given together with --include-databases: use one of them",
+    );
+  }
+  return { include, exclude, map: readMap(reader) };
+}
+
+function readMap(reader: OptionReader): Readonly<Record<string, string>> {
+  const map = new Map<string, string>();
+  for (
+    const entry of reader.list("map").flatMap((value) => splitNames(value, { unquote: false }))
+  ) {
+    const [source, target, ...more] = splitNames(entry, { separator: "=" });
+    if (!source || !target || more.length > 0) {
+      reader.problem("--map", `"${entry}" is not of the form SOURCE=TARGET`);
+    } else if (map.has(source)) {
+      reader.problem("--map", `gives "${source}" two names`);
+    } else if ([...map.values()].includes(target)) {
+      reader.problem("--map", `gives two databases the name "${target}"`);
+    } else map.set(source, target);
+  }
+  return Object.fromEntries(map);
+}
+
+/** Splits at separators outside double quotes. */
+export function splitNames(
+  text: string,
+  { separator = ",", unquote = true }: {
+    readonly separator?: string;
+    readonly unquote?: boolean;
+  } = {},
+): readonly string[] {
+  const parts: string[] = [];
+  let part = "";
+  let quoted = false;
+  for (const character of text) {
+    if (character === '"') quoted = !quoted;
+    if (character === separator && !quoted) {
+      parts.push(part);
+      part = "";
+    } else part += character;
+  }
+  parts.push(part);
+  return parts.map((each) => unquote ? unquoteName(each.trim()) : each.trim());
+}
+
+function unquoteName(text: string): string {
+  return /^".*"$/s.test(text) ? text.slice(1, -1).replaceAll('""', '"') : text;
+}

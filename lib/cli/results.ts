@@ -1,0 +1,224 @@
+import { displayName, formatBytes, formatCount, formatDuration, plural } from "../core/mod.ts";
+import type {
+  CheckStatus,
+  InitPlan,
+  InitReport,
+  ServerSummary,
+  ValidationReport,
+  Warning,
+} from "../commands/report.ts";
+import {
+  makeStyle,
+  printable,
+  renderTable,
+  stepTitle,
+  type Style,
+  type TableOptions,
+} from "../ui/mod.ts";
+
+/** Symbols read without colours too. */
+const statusWords: Readonly<Record<CheckStatus, string>> = {
+  pass: "✓ pass",
+  warn: "! warn",
+  fail: "✗ FAIL",
+};
+
+const mostTables = 20;
+
+/** The outcome of `validate` as lines. */
+export function validationLines(report: ValidationReport, options: TableOptions): string[] {
+  const style = makeStyle(options.color);
+  const paint: Readonly<Record<CheckStatus, (text: string) => string>> = {
+    pass: style.green,
+    warn: style.yellow,
+    fail: (text) => style.bold(style.red(text)),
+  };
+  const order: readonly CheckStatus[] = ["fail", "warn", "pass"];
+  const checks = [...report.checks].sort((a, b) =>
+    order.indexOf(b.status) - order.indexOf(a.status)
+  );
+  const databases = checks.some(({ database }) => database !== undefined);
+  const cells = (first: string, place: readonly [string, string], about: string, text: string) => [
+    first,
+    place[0],
+    ...(databases ? [place[1]] : []),
+    about,
+    text,
+  ];
+  const rows = checks.flatMap(({ id, status, side, database, finding, fix }) => [
+    cells(
+      paint[status](statusWords[status]),
+      [side, printable(database ?? "")],
+      id,
+      printable(finding),
+    ),
+    ...(fix === undefined || status === "pass"
+      ? []
+      : [cells("", ["", ""], "", `→ ${printable(fix)}`)]),
+  ]);
+  const columns = [
+    { title: "" },
+    { title: "Side" },
+    ...(databases ? [{ title: "Database", narrow: "cut" as const }] : []),
+    { title: "Check" },
+    { title: "Finding", narrow: "wrap" as const },
+  ];
+  const counts = [
+    style.green(`${formatCount(report.passed)} passed`),
+    paintIf(report.warnings, style.yellow)(plural(report.warnings, "warning")),
+    paintIf(report.failures, style.red)(plural(report.failures, "failure")),
+  ].join(", ");
+  return [
+    serverLine("source", report.source),
+    serverLine("target", report.target),
+    "",
+    ...renderTable(columns, rows, options),
+    "",
+    counts,
+  ];
+}
+
+/** The plan of `init` as lines: the servers, what happens to each database, its largest tables. */
+export function planLines(plan: InitPlan, options: TableOptions): string[] {
+  const style = makeStyle(options.color);
+  const lines = [serverLine("source", plan.source), serverLine("target", plan.target), ""];
+  for (const database of plan.databases) {
+    const renamed = database.source === database.target ? "" : ` → ${printable(database.target)}`;
+    lines.push(
+      style.bold(`${printable(database.source)}${renamed}`) +
+        `: ${plural(database.tables.length, "table")}, ${formatBytes(database.bytes)}` +
+        (database.largeObjects > 0 ? `, ${plural(database.largeObjects, "large object")}` : ""),
+    );
+    lines.push(...actionLines(database, style));
+    const largest = [...database.tables].sort((a, b) => b.bytes - a.bytes).slice(0, mostTables);
+    if (largest.length > 0) {
+      const rows = largest.map((table) => [
+        `  ${printable(displayName(table))}`,
+        formatBytes(table.bytes),
+        table.rowEstimate === undefined ? "" : `~${formatCount(table.rowEstimate)}`,
+      ]);
+      lines.push(...renderTable(
+        [
+          { title: "  Table", narrow: "cut" },
+          { title: "Size", align: "right" },
+          { title: "Rows", align: "right" },
+        ],
+        rows,
+        options,
+      ));
+    }
+    const more = database.tables.length - largest.length;
+    if (more > 0) lines.push(style.dim(`  and ${plural(more, "smaller table")}`));
+    lines.push("");
+  }
+  const time = plan.predictedMs === undefined ? "" : `, about ${formatDuration(plan.predictedMs)}`;
+  lines.push(
+    `Altogether ${formatBytes(plan.bytes)} in ${
+      plural(plan.databases.length, "database")
+    }${time}; ` +
+      `${plural(plan.jobs, "table")} and ${plural(plan.indexJobs, "index", "indexes")} at once; ` +
+      `schema by ${plan.dumpTool}`,
+  );
+  for (const warning of plan.warnings) lines.push(`${style.yellow("!")} ${printable(warning)}`);
+  return lines;
+}
+
+function actionLines(
+  { action, target, willBeLost }: InitPlan["databases"][number],
+  style: Style,
+): string[] {
+  switch (action) {
+    case "create":
+      return [`  will be created on the target`];
+    case "fill-empty":
+      return [`  exists on the target, empty: will be filled`];
+    case "drop-and-create":
+      return [
+        style.red(`  ✗ "${printable(target)}" will be DROPPED on the target and created again`),
+        ...(willBeLost === undefined
+          ? []
+          : [style.red(`    what is lost: ${printable(willBeLost)}`)]),
+      ];
+  }
+}
+
+/** The outcome of `init` as lines: tables, steps, warnings, totals. */
+export function reportLines(report: InitReport, options: TableOptions): string[] {
+  const style = makeStyle(options.color);
+  const lines: string[] = [];
+  for (const database of report.databases) {
+    const tables = [...database.tables].sort((a, b) => b.bytes - a.bytes);
+    const rows = tables.slice(0, mostTables).map((table) => [
+      printable(displayName(table)),
+      formatCount(table.rows),
+      formatBytes(table.bytes),
+      formatDuration(table.ms),
+      table.ms > 0 ? `${formatBytes(table.bytes / (table.ms / 1000))}/s` : "",
+    ]);
+    lines.push(
+      style.bold(printable(database.target)),
+      ...renderTable(
+        [
+          { title: "Table", narrow: "cut" },
+          { title: "Rows", align: "right" },
+          { title: "Copied", align: "right" },
+          { title: "Time", align: "right" },
+          { title: "Rate", align: "right" },
+        ],
+        rows,
+        options,
+      ),
+    );
+    const more = tables.length - rows.length;
+    if (more > 0) lines.push(style.dim(`and ${plural(more, "smaller table")}`));
+    lines.push("");
+  }
+  const severalDatabases = report.databases.length > 1;
+  lines.push(...renderTable(
+    [
+      { title: "Step" },
+      ...(severalDatabases ? [{ title: "Database", narrow: "cut" as const }] : []),
+      { title: "Time", align: "right" },
+      { title: "", narrow: "wrap" },
+    ],
+    report.steps.map(({ step, database, ms, summary }) => [
+      stepTitle(step),
+      ...(severalDatabases ? [printable(database ?? "")] : []),
+      formatDuration(ms),
+      printable(summary ?? ""),
+    ]),
+    options,
+  ));
+  lines.push("", ...warningLines(report.warnings, style));
+  lines.push(
+    `${style.green("✓")} ${plural(report.rows, "row")}, ${formatBytes(report.bytes)} in ` +
+      formatDuration(report.ms) +
+      (report.warnings.length === 0 ? "" : `, ${plural(report.warnings.length, "warning")}`),
+  );
+  return lines;
+}
+
+function warningLines(warnings: readonly Warning[], style: Style): string[] {
+  if (warnings.length === 0) return [];
+  return [
+    ...warnings.flatMap(({ message, side, object, remedy }) => {
+      const where = [side, object].filter((part) => part !== undefined).join(", ");
+      return [
+        `${style.yellow("!")} ${printable(where === "" ? message : `${where}: ${message}`)}`,
+        ...(remedy === undefined ? [] : [style.dim(`  → ${printable(remedy)}`)]),
+      ];
+    }),
+    "",
+  ];
+}
+
+function serverLine(side: string, { url, version, provider, encrypted }: ServerSummary): string {
+  const where = provider === undefined ? "" : `, ${provider}`;
+  return `${side}  ${printable(url)}  PostgreSQL ${version}${where}, ${
+    encrypted ? "encrypted" : "not encrypted"
+  }`;
+}
+
+function paintIf(count: number, paint: (text: string) => string): (text: string) => string {
+  return count > 0 ? paint : (text) => text;
+}

@@ -1,0 +1,115 @@
+import { displayName, ExitCode, formatCount, plural } from "../core/mod.ts";
+import { demo, type DemoNarrator, type DemoReport } from "../commands/demo.ts";
+import { makeStyle, printable, renderTable } from "../ui/mod.ts";
+import type { CommandContext, CommandRunner } from "./context.ts";
+import { resolveDemoOptions } from "./options.ts";
+import { printJson, tableOptions } from "./print.ts";
+import { programName } from "./program.ts";
+import { planLines, reportLines, validationLines } from "./results.ts";
+
+const mostJobs = 8;
+
+/** `demo`: the story on stderr together with its progress; with `--json` also the report on stdout. */
+export const runDemo: CommandRunner = async (reader, context) => {
+  const { terminal, output, progress, run, resolve } = context;
+  const options = resolveDemoOptions(reader);
+  const report = await demo({
+    ...options,
+    jobs: Math.max(1, Math.min(mostJobs, resolve.cpuCount)),
+    tools: { dump: "auto", binDirectory: undefined, environment: resolve.environment },
+    narrator: narrate(context),
+  }, run);
+  progress.pause();
+  if (output.json) printJson(terminal, report);
+  else terminal.stdout.write(nextSteps(terminal.stdout.color));
+  return ExitCode.success;
+};
+
+/** Tells on stderr what a user of the commands would see. */
+function narrate({ terminal: { stderr }, output, progress }: CommandContext): DemoNarrator {
+  const style = makeStyle(stderr.color);
+  const options = tableOptions(stderr);
+  if (output.logFormat === "json") return silent;
+  const print = (lines: readonly string[]) => {
+    progress.pause();
+    stderr.write(`${lines.join("\n")}\n`);
+  };
+  return {
+    chapter: (title) => print(["", style.bold(style.cyan(`── ${title} `.padEnd(60, "─")))]),
+    tell: (text) => print([text]),
+    validated: (report) => print(validationLines(report, options)),
+    planned: (plan) => print(planLines(plan, options)),
+    copied: (report) => print(reportLines(report, options)),
+    compared: (comparison) => print(comparisonLines(comparison, options)),
+  };
+}
+
+const silent: DemoNarrator = {
+  chapter() {},
+  tell() {},
+  validated() {},
+  planned() {},
+  copied() {},
+  compared() {},
+};
+
+function comparisonLines(
+  { tables, kinds, equal }: DemoReport["comparison"],
+  options: ReturnType<typeof tableOptions>,
+): string[] {
+  const style = makeStyle(options.color);
+  const sign = (good: boolean) => good ? style.green("✓ equal") : style.red("✗ DIFFERS");
+  const rows = tables.reduce((sum, { sourceRows }) => sum + sourceRows, 0);
+  return [
+    ...renderTable(
+      [
+        { title: "Table", narrow: "cut" },
+        { title: "Old", align: "right" },
+        { title: "New", align: "right" },
+        { title: "Rows and values" },
+      ],
+      tables.map((table) => [
+        printable(displayName(table)),
+        formatCount(table.sourceRows),
+        table.targetRows === undefined ? "missing" : formatCount(table.targetRows),
+        sign(table.equal),
+      ]),
+      options,
+    ),
+    "",
+    ...renderTable(
+      [
+        { title: "Objects" },
+        { title: "Old", align: "right" },
+        { title: "New", align: "right" },
+        { title: "" },
+      ],
+      kinds.map(({ kind, source, target }) => [
+        kind,
+        formatCount(source),
+        formatCount(target),
+        sign(source === target),
+      ]),
+      options,
+    ),
+    "",
+    equal
+      ? `${style.green("✓")} ${plural(rows, "row")} in ${
+        plural(tables.length, "table")
+      } are equal, value by value.`
+      : style.red("✗ The two sides differ."),
+  ];
+}
+
+function nextSteps(color: boolean): string {
+  const style = makeStyle(color);
+  return `
+${style.bold("With your own servers:")}
+  export SOURCE_URL=postgresql://user:password@old.example.com/app
+  export TARGET_URL=postgresql://user:password@new.example.com/app
+  ${programName} validate
+  ${programName} init
+
+From source it is "deno task start validate" and "deno task start init". README.md goes on from here.
+`;
+}

@@ -1,0 +1,254 @@
+/**
+ * `demo`: a migration from start to end between two servers that are started for it and leave nothing behind.
+ *
+ * @module
+ */
+import { type Cluster, type PgMajor, startCluster } from "../cluster/mod.ts";
+import { ExitCode, formatBytes, plural, ReplicatorError, type RunEvent } from "../core/mod.ts";
+import {
+  SHOP_ROLES,
+  type ShopLoad,
+  type ShopLoadCounts,
+  shopSql,
+  startShopLoad,
+} from "../demo/mod.ts";
+import { type Endpoint, openSession, resolveEndpoint, withDatabase } from "../postgres/mod.ts";
+import { type Comparison, HeldSnapshot } from "./demo/compare.ts";
+import { init } from "./init.ts";
+import type { InitPlan, InitReport, ValidationReport } from "./report.ts";
+import type { RunContext, ToolSelection } from "./run.ts";
+import { validate } from "./validate.ts";
+
+/** What `demo` does. */
+export interface DemoOptions {
+  /** How much data, about. */
+  readonly sizeBytes: number;
+  readonly sourceMajor: PgMajor;
+  readonly targetMajor: PgMajor;
+  /** Leave both servers running at the end until the signal. */
+  readonly keep: boolean;
+  readonly jobs: number;
+  readonly tools: ToolSelection;
+  readonly narrator: DemoNarrator;
+}
+
+/** Tells the story; every call returns at once. */
+export interface DemoNarrator {
+  /** A new part begins. */
+  readonly chapter: (title: string) => void;
+  /** A sentence or two. */
+  readonly tell: (text: string) => void;
+  readonly validated: (report: ValidationReport) => void;
+  readonly planned: (plan: InitPlan) => void;
+  readonly copied: (report: InitReport) => void;
+  readonly compared: (comparison: Comparison) => void;
+}
+
+/** The outcome of `demo`. */
+export interface DemoReport {
+  readonly validation: ValidationReport;
+  readonly init: InitReport;
+  readonly comparison: Comparison;
+  /** What the shop's users wrote while the copy was made, after its snapshot. */
+  readonly writtenMeanwhile: ShopLoadCounts;
+}
+
+const database = "shop";
+const megabyte = 1 << 20;
+
+/**
+ * Starts two servers, fills one, copies it under write load to the other, compares both and removes everything.
+ *
+ * Requires what {@linkcode startCluster} requires, and what {@linkcode init} does.
+ *
+ * @throws ReplicatorError with `ExitCode.mismatch` when the copy differs
+ */
+export async function demo(options: DemoOptions, run: RunContext): Promise<DemoReport> {
+  const { narrator } = options;
+  const { signal } = run;
+  signal.throwIfAborted();
+
+  narrator.chapter("Two servers");
+  await using source = await start(options.sourceMajor, signal);
+  await using target = await start(options.targetMajor, signal);
+  narrator.tell(
+    `PostgreSQL ${options.sourceMajor} is the old server (port ${source.port}), ` +
+      `PostgreSQL ${options.targetMajor} the new one (port ${target.port}).`,
+  );
+  const endpoints = {
+    source: await resolveEndpoint(source.url({ database }), { side: "source" }),
+    target: await resolveEndpoint(target.url(), { side: "target" }),
+  };
+  const shop = endpoints.source;
+
+  narrator.chapter("A shop with users");
+  narrator.tell(`Filling the old server with about ${formatBytes(options.sizeBytes)} …`);
+  await fillShop(source, shop, { options, signal });
+  await using load = startShopLoad(source.url({ database }), { sessions: 2, pauseMs: 10 });
+  narrator.tell("Two sessions now buy, pay, return and review in it, and will not stop for us.");
+
+  const copyOptions = {
+    ...endpoints,
+    databases: { include: [database], exclude: [], map: {} },
+    tools: options.tools,
+    jobs: options.jobs,
+    dropExisting: false,
+  };
+  narrator.chapter("validate: what could go wrong?");
+  const validation = await validate({ ...copyOptions, forSync: false }, run);
+  narrator.validated(validation);
+
+  narrator.chapter("init: the copy");
+  const watch = new SnapshotWatch({ shop, load, run });
+  await using _snapshot = watch;
+  const report = await init({
+    ...copyOptions,
+    indexJobs: options.jobs,
+    dryRun: false,
+    confirm(plan) {
+      narrator.planned(plan);
+      return Promise.resolve(true);
+    },
+  }, { events: watch.events, signal });
+  if (report === undefined) throw new Error("init was confirmed and yet did nothing");
+  narrator.copied(report);
+
+  narrator.chapter("Is it right?");
+  const { held, before } = await watch.result();
+  const writtenMeanwhile = difference(await load.stop(), before);
+  narrator.tell(
+    "The old server still shows us the moment of the copy. Every row of it is compared with the new server …",
+  );
+  const comparison = await held.compare(withDatabase(endpoints.target, database), signal);
+  narrator.compared(comparison);
+  if (!comparison.equal) {
+    throw new ReplicatorError("the copy differs from its source", {
+      remedy: "this is a defect: please report it with the lines above",
+      exitCode: ExitCode.mismatch,
+    });
+  }
+  narrator.tell(
+    `Since that moment the users have committed ${
+      plural(writtenMeanwhile.committed, "transaction")
+    } ` +
+      "on the old server. They are not in the copy: to keep the new server up to date until the switch is the task of sync, " +
+      "which is not built yet. Until then, stop writes before init.",
+  );
+  if (options.keep) await stay(source, target, { narrator, signal });
+  return { validation, init: report, comparison, writtenMeanwhile };
+}
+
+async function start(major: PgMajor, signal: AbortSignal): Promise<Cluster> {
+  signal.throwIfAborted();
+  try {
+    return await startCluster({ major, signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new ReplicatorError(`a server of PostgreSQL ${major} could not be started`, {
+      details: [error instanceof Error ? error.message : String(error)],
+      remedy: Deno.build.standalone
+        ? "an executable uses PostgreSQL servers that are installed on this machine: install them, or name versions that are " +
+          "there with --source-version and --target-version, or run the demo from source (deno task demo)"
+        : "the first start needs the network; --source-version and --target-version choose other versions",
+      exitCode: ExitCode.prerequisite,
+      cause: error,
+    });
+  }
+}
+
+async function fillShop(
+  source: Cluster,
+  shop: Endpoint,
+  { options, signal }: { readonly options: DemoOptions; readonly signal: AbortSignal },
+): Promise<void> {
+  const server = await resolveEndpoint(source.url(), { side: "source" });
+  await using administration = await openSession(server, { signal });
+  await administration.execute(SHOP_ROLES);
+  await administration.execute(`CREATE DATABASE ${database}`);
+  await using session = await openSession(shop, { signal });
+  // names resolve as in an ordinary session, which ours with their pinned settings are not
+  await session.execute('SET search_path = "$user", public');
+  await session.execute(shopSql({ megabytes: options.sizeBytes / megabyte }));
+}
+
+/** Listens to the events of `init` until its snapshot can be seen, and imports it: waiting → held → disposed. */
+class SnapshotWatch implements AsyncDisposable {
+  readonly #shop: Endpoint;
+  readonly #load: ShopLoad;
+  readonly #run: RunContext;
+  #import: Promise<HeldSnapshot | undefined> | undefined;
+  #before: ShopLoadCounts | undefined;
+
+  constructor(
+    { shop, load, run }: {
+      readonly shop: Endpoint;
+      readonly load: ShopLoad;
+      readonly run: RunContext;
+    },
+  ) {
+    this.#shop = shop;
+    this.#load = load;
+    this.#run = run;
+  }
+
+  readonly events = (event: RunEvent): void => {
+    this.#run.events(event);
+    // from the first of these on there is a snapshot, and it stays until the last table is in
+    if (event.kind === "step-started" || event.kind === "table-started") this.#look();
+  };
+
+  /** The snapshot, and what the load had done when it was found. */
+  async result(): Promise<{ readonly held: HeldSnapshot; readonly before: ShopLoadCounts }> {
+    const held = await this.#import;
+    if (held === undefined || this.#before === undefined) {
+      throw new Error("init ended without having shown a snapshot");
+    }
+    return { held, before: this.#before };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const held = await this.#import?.catch(() => undefined); // result() has thrown it already
+    await held?.[Symbol.asyncDispose]();
+  }
+
+  #look(): void {
+    const previous = this.#import;
+    this.#import = (async () => {
+      const held = await previous;
+      if (held !== undefined) return held;
+      const before = this.#load.counts;
+      const found = await HeldSnapshot.import(this.#shop, this.#run.signal);
+      if (found !== undefined) this.#before = before;
+      return found;
+    })();
+    this.#import.catch(() => {}); // thrown by result()
+  }
+}
+
+function difference(after: ShopLoadCounts, before: ShopLoadCounts): ShopLoadCounts {
+  return {
+    committed: after.committed - before.committed,
+    rolledBack: after.rolledBack - before.rolledBack,
+    inserted: after.inserted - before.inserted,
+    updated: after.updated - before.updated,
+    deleted: after.deleted - before.deleted,
+    failed: after.failed - before.failed,
+    lastError: after.lastError,
+  };
+}
+
+/** Waits for the signal, which here is the natural end. */
+async function stay(
+  source: Cluster,
+  target: Cluster,
+  { narrator, signal }: { readonly narrator: DemoNarrator; readonly signal: AbortSignal },
+): Promise<void> {
+  narrator.chapter("Look around");
+  narrator.tell(`old: psql ${source.url({ database })}`);
+  narrator.tell(`new: psql ${target.url({ database })}`);
+  narrator.tell("Press Ctrl-C to end both servers and remove their files.");
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) =>
+    signal.addEventListener("abort", () => resolve(), { once: true })
+  );
+}

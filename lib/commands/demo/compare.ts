@@ -1,0 +1,183 @@
+/**
+ * Compares a copy with the snapshot that it was made from, in plain SQL that shares nothing with the copy engine.
+ *
+ * @module
+ */
+import { ExitCode, quoteQualified, ReplicatorError } from "../../core/mod.ts";
+import { type Endpoint, openSession, type Session } from "../../postgres/mod.ts";
+
+/** One table on both sides, as the snapshot has it. */
+export interface ComparedTable {
+  readonly schema: string;
+  readonly name: string;
+  readonly sourceRows: number;
+  /** Undefined when the target has no such table. */
+  readonly targetRows: number | undefined;
+  /** Whether every value of every row is equal. */
+  readonly equal: boolean;
+}
+
+/** How many objects of a kind there are on both sides. */
+export interface ComparedKind {
+  readonly kind: string;
+  readonly source: number;
+  readonly target: number;
+}
+
+/** The outcome of a comparison. */
+export interface Comparison {
+  readonly tables: readonly ComparedTable[];
+  readonly kinds: readonly ComparedKind[];
+  readonly equal: boolean;
+}
+
+/**
+ * The source as a running copy reads it: held (the copy's snapshot is imported and stays readable after the copy has ended)
+ * → disposed.
+ */
+export class HeldSnapshot implements AsyncDisposable {
+  readonly #session: Session;
+
+  private constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /**
+   * Imports the snapshot that is exported in the database right now; undefined when there is none yet.
+   * Requires a superuser: exported snapshots are found as the files that the server keeps for them.
+   */
+  static async import(
+    endpoint: Endpoint,
+    signal: AbortSignal,
+  ): Promise<HeldSnapshot | undefined> {
+    const session = await openSession(endpoint, { signal });
+    try {
+      const [snapshot] = await session.query<{ name: string }>(
+        "SELECT name FROM pg_catalog.pg_ls_dir('pg_snapshots') AS name ORDER BY name LIMIT 1",
+      );
+      if (snapshot === undefined) {
+        await session.close();
+        return undefined;
+      }
+      await session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
+      await session.execute(`SET TRANSACTION SNAPSHOT '${snapshot.name}'`);
+      return new HeldSnapshot(session);
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  /** Compares with a target: objects by kind, rows by count and checksum. */
+  async compare(target: Endpoint, signal: AbortSignal): Promise<Comparison> {
+    await using targetSession = await openSession(target, { signal });
+    const [sourceKinds, targetKinds, tables] = await Promise.all([
+      countKinds(this.#session),
+      countKinds(targetSession),
+      listTables(this.#session),
+    ]);
+    const compared: ComparedTable[] = [];
+    for (const table of tables) {
+      const [source, copy] = await Promise.all([
+        sumUp(this.#session, table),
+        sumUp(targetSession, table),
+      ]);
+      if (source === undefined) {
+        throw new ReplicatorError(`the table ${table.schema}.${table.name} was dropped meanwhile`, {
+          side: "source",
+          exitCode: ExitCode.stepFailed,
+        });
+      }
+      compared.push({
+        ...table,
+        sourceRows: source.rows,
+        targetRows: copy?.rows,
+        equal: source.rows === copy?.rows && source.checksum === copy.checksum,
+      });
+    }
+    const kinds = [...sourceKinds].map(([kind, count]) => ({
+      kind,
+      source: count,
+      target: targetKinds.get(kind) ?? 0,
+    }));
+    return {
+      tables: compared,
+      kinds,
+      equal: compared.every(({ equal }) => equal) &&
+        kinds.every(({ source, target }) => source === target),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#session.close();
+  }
+}
+
+interface Name {
+  readonly schema: string;
+  readonly name: string;
+}
+
+const userSchemas = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
+
+/** Tables with rows of their own: partitioned parents have none. */
+async function listTables(session: Session): Promise<readonly Name[]> {
+  return await session.query<Name & Record<string, unknown>>(`
+    SELECT n.nspname AS schema, c.relname AS name
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND ${userSchemas}
+    ORDER BY pg_catalog.pg_table_size(c.oid) DESC, 1, 2`);
+}
+
+/** Count and order-independent checksum over the text of all rows; undefined when there is no such table. */
+async function sumUp(
+  session: Session,
+  { schema, name }: Name,
+): Promise<{ readonly rows: number; readonly checksum: string } | undefined> {
+  const table = quoteQualified(schema, name);
+  const { exists } = await session.queryOne<{ exists: boolean }>(
+    "SELECT pg_catalog.to_regclass($1) IS NOT NULL AS exists",
+    [table],
+  );
+  if (!exists) return undefined;
+  // the sum of hashes does not depend on the order of rows, nor do equal rows cancel each other out as with XOR
+  const { rows, checksum } = await session.queryOne<{ rows: string; checksum: string }>(`
+    SELECT pg_catalog.count(*)::text AS rows,
+           coalesce(sum(('x' || pg_catalog.substr(pg_catalog.md5(t::text), 1, 16))::bit(64)::bigint::numeric), 0)::text AS checksum
+    FROM ONLY ${table} AS t`);
+  return { rows: Number(rows), checksum };
+}
+
+async function countKinds(session: Session): Promise<ReadonlyMap<string, number>> {
+  const rows = await session.query<{ kind: string; count: number }>(`
+    SELECT kind, pg_catalog.count(*)::int AS count
+    FROM (
+      SELECT CASE c.relkind
+               WHEN 'r' THEN 'tables' WHEN 'p' THEN 'partitioned tables' WHEN 'v' THEN 'views'
+               WHEN 'm' THEN 'materialized views' WHEN 'S' THEN 'sequences' ELSE 'indexes' END AS kind
+      FROM pg_catalog.pg_class c
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'i', 'I') AND ${userSchemas}
+      UNION ALL
+      SELECT 'functions'
+      FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+      WHERE ${userSchemas}
+      UNION ALL
+      SELECT 'types'
+      FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+      WHERE ${userSchemas} AND t.typelem = 0
+      UNION ALL
+      -- NOT NULL has constraints of its own since version 18
+      SELECT CASE o.contype WHEN 'f' THEN 'foreign keys' ELSE 'other constraints' END
+      FROM pg_catalog.pg_constraint o JOIN pg_catalog.pg_namespace n ON n.oid = o.connamespace
+      WHERE ${userSchemas} AND o.contype <> 'n'
+      UNION ALL
+      SELECT 'triggers' FROM pg_catalog.pg_trigger WHERE NOT tgisinternal
+      UNION ALL
+      SELECT 'policies' FROM pg_catalog.pg_policy
+    ) AS objects
+    GROUP BY kind
+    ORDER BY kind`);
+  return new Map(rows.map(({ kind, count }) => [kind, count]));
+}

@@ -1,0 +1,12 @@
+/**
+ * The verbs: one function for each phase of a migration, options in, plain reports out. `demo` is left to the command line:
+ * it starts servers of its own.
+ *
+ * Requires `--allow-net` for both servers, and what `../schema/mod.ts` needs.
+ *
+ * @module
+ */
+export * from "./init.ts";
+export * from "./report.ts";
+export * from "./run.ts";
+export * from "./validate.ts";

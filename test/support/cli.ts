@@ -1,0 +1,64 @@
+import { fileURLToPath } from "node:url";
+
+/** The repository's folder. */
+export const repository = fileURLToPath(new URL("../../", import.meta.url));
+
+/** How a command line ended. */
+export interface CliOutcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** What {@linkcode runCli} takes beside the arguments. */
+export interface CliOptions {
+  /** All of its environment but what Deno needs. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** The arguments of `deno` that run the command line from source under its documented permissions. */
+export const cliCommand: readonly string[] = [
+  "run",
+  "--quiet",
+  "--no-prompt",
+  `--config=${repository}deno.json`,
+  "-P=cli",
+  `${repository}cli.ts`,
+];
+
+/** Runs the command line as a user would: a process of its own, no terminal, an empty environment. */
+export async function runCli(
+  args: readonly string[],
+  { env = {} }: CliOptions = {},
+): Promise<CliOutcome> {
+  return await runProgram(Deno.execPath(), [...cliCommand, ...args], {
+    env: { ...denoEnvironment(), ...env },
+  });
+}
+
+/** Runs a program to its end with exactly this environment. */
+export async function runProgram(
+  program: string,
+  args: readonly string[],
+  { env, cwd = "/" }: { readonly env: Readonly<Record<string, string>>; readonly cwd?: string },
+): Promise<CliOutcome> {
+  const { code, stdout, stderr } = await new Deno.Command(program, {
+    args: [...args],
+    cwd,
+    clearEnv: true,
+    env: { ...env },
+    stdin: "null",
+  }).output();
+  const text = new TextDecoder();
+  return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
+}
+
+/** What `deno` itself needs to find its cache. */
+export function denoEnvironment(): Record<string, string> {
+  const kept: Record<string, string> = {};
+  for (const name of ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME", "TMPDIR"]) {
+    const value = Deno.env.get(name);
+    if (value !== undefined) kept[name] = value;
+  }
+  return kept;
+}
