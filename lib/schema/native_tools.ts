@@ -161,5 +161,7 @@ export function programEnvironment(
   const passed = Object.entries(environment).flatMap(([name, value]) =>
     value !== undefined && passedOn.test(name) ? [[name, value] as const] : []
   );
-  return { ...Object.fromEntries(passed), LC_ALL: "C", LANGUAGE: "C" };
+  // times in what they write do not depend on the server's settings
+  const pinned = { LC_ALL: "C", LANGUAGE: "C", PGTZ: "UTC", PGDATESTYLE: "ISO, YMD" };
+  return { ...Object.fromEntries(passed), ...pinned };
 }

@@ -1,0 +1,28 @@
+/**
+ * What was done differently on the target than on the source, or left out, and why.
+ *
+ * @module
+ */
+import { redact, type Side } from "../core/mod.ts";
+import { isTransient, ServerError } from "../postgres/mod.ts";
+
+/** One line for the report. */
+export interface Adaptation {
+  readonly message: string;
+  readonly side?: Side;
+  readonly object?: string;
+  readonly remedy?: string;
+}
+
+/** Whether the server looked at a statement and refused it; not so when it or the connection had trouble of its own. */
+export function isRefusal(error: unknown): error is ServerError {
+  // 53: out of resources, 57: cancelled or shut down, 58: system error, XX: internal error
+  return error instanceof ServerError && !isTransient(error) &&
+    !/^(?:53|57|58|XX)/.test(error.sqlState);
+}
+
+/** The beginning of a statement for a message: one line, no secrets. */
+export function excerpt(sql: string, length = 160): string {
+  const line = redact(sql).replace(/\s+/g, " ").trim();
+  return line.length <= length ? line : `${line.slice(0, length - 1)}…`;
+}
