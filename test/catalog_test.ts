@@ -345,7 +345,7 @@ Deno.test("sharesBackends() tells a server from a pooler in transaction mode", a
   const cluster = clusters.get(15)!;
   await using direct = await open(cluster.url());
   equal(await sharesBackends(direct, new AbortController().signal), false);
-  await using pooler = await startTransactionPooler(cluster);
+  await using pooler = startTransactionPooler(cluster);
   await using pooled = await open(`postgresql://postgres@127.0.0.1:${pooler.port}/postgres`);
   equal(await sharesBackends(pooled, new AbortController().signal), true);
 });
@@ -354,7 +354,7 @@ Deno.test("sharesBackends() tells a server from a pooler in transaction mode", a
  * A pooler in transaction mode, as small as one can be: it lends a client one of its connections from its first message
  * until the server is idle outside a transaction. The most recently returned connection is lent first, as by PgBouncer.
  */
-async function startTransactionPooler(cluster: Cluster) {
+function startTransactionPooler(cluster: Cluster) {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const idle: Deno.Conn[] = [];
   const all = new Set<Deno.Conn>();
