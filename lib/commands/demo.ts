@@ -4,16 +4,10 @@
  * @module
  */
 import { type Cluster, type PgMajor, startCluster } from "../cluster/mod.ts";
-import { ExitCode, formatBytes, plural, ReplicatorError, type RunEvent } from "../core/mod.ts";
-import {
-  SHOP_ROLES,
-  type ShopLoad,
-  type ShopLoadCounts,
-  shopSql,
-  startShopLoad,
-} from "../demo/mod.ts";
+import { ExitCode, formatBytes, plural, ReplicatorError } from "../core/mod.ts";
+import { SHOP_ROLES, type ShopLoadCounts, shopSql, startShopLoad } from "../demo/mod.ts";
 import { type Endpoint, openSession, resolveEndpoint, withDatabase } from "../postgres/mod.ts";
-import { type Comparison, HeldSnapshot } from "./demo/compare.ts";
+import { type Comparison, SourceAtSnapshot } from "./demo/compare.ts";
 import { init } from "./init.ts";
 import type { InitPlan, InitReport, ValidationReport } from "./report.ts";
 import type { RunContext, ToolSelection } from "./run.ts";
@@ -49,7 +43,7 @@ export interface DemoReport {
   readonly validation: ValidationReport;
   readonly init: InitReport;
   readonly comparison: Comparison;
-  /** What the shop's users wrote while the copy was made, after its snapshot. */
+  /** What the shop's users wrote from the start of the copy on. */
   readonly writtenMeanwhile: ShopLoadCounts;
 }
 
@@ -99,27 +93,33 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
   narrator.validated(validation);
 
   narrator.chapter("init: the copy");
-  const watch = new SnapshotWatch({ shop, load, run });
-  await using _snapshot = watch;
+  await using imported = new AsyncDisposableStack();
+  let moment: SourceAtSnapshot | undefined;
+  let before = load.counts;
   const report = await init({
     ...copyOptions,
     indexJobs: options.jobs,
     dryRun: false,
     confirm(plan) {
       narrator.planned(plan);
+      before = load.counts;
       return Promise.resolve(true);
     },
-  }, { events: watch.events, signal });
-  if (report === undefined) throw new Error("init was confirmed and yet did nothing");
+    whileSnapshotHeld: async ({ snapshot }) => {
+      moment = imported.use(await SourceAtSnapshot.import(shop, { snapshot, signal }));
+    },
+  }, run);
+  if (report === undefined || moment === undefined) {
+    throw new Error("init was confirmed and yet did nothing");
+  }
   narrator.copied(report);
 
   narrator.chapter("Is it right?");
-  const { held, before } = await watch.result();
   const writtenMeanwhile = difference(await load.stop(), before);
   narrator.tell(
     "The old server still shows us the moment of the copy. Every row of it is compared with the new server …",
   );
-  const comparison = await held.compare(withDatabase(endpoints.target, database), signal);
+  const comparison = await moment.compare(withDatabase(endpoints.target, database), signal);
   narrator.compared(comparison);
   if (!comparison.equal) {
     throw new ReplicatorError("the copy differs from its source", {
@@ -128,10 +128,10 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
     });
   }
   narrator.tell(
-    `Since that moment the users have committed ${
+    `Since the copy began the users have committed ${
       plural(writtenMeanwhile.committed, "transaction")
     } ` +
-      "on the old server. They are not in the copy: to keep the new server up to date until the switch is the task of sync, " +
+      "on the old server. What came after its moment is not in the copy: to keep the new server up to date until the switch is the task of sync, " +
       "which is not built yet. Until then, stop writes before init.",
   );
   if (options.keep) await stay(source, target, { narrator, signal });
@@ -169,60 +169,6 @@ async function fillShop(
   // names resolve as in an ordinary session, which ours with their pinned settings are not
   await session.execute('SET search_path = "$user", public');
   await session.execute(shopSql({ megabytes: options.sizeBytes / megabyte }));
-}
-
-/** Listens to the events of `init` until its snapshot can be seen, and imports it: waiting → held → disposed. */
-class SnapshotWatch implements AsyncDisposable {
-  readonly #shop: Endpoint;
-  readonly #load: ShopLoad;
-  readonly #run: RunContext;
-  #import: Promise<HeldSnapshot | undefined> | undefined;
-  #before: ShopLoadCounts | undefined;
-
-  constructor(
-    { shop, load, run }: {
-      readonly shop: Endpoint;
-      readonly load: ShopLoad;
-      readonly run: RunContext;
-    },
-  ) {
-    this.#shop = shop;
-    this.#load = load;
-    this.#run = run;
-  }
-
-  readonly events = (event: RunEvent): void => {
-    this.#run.events(event);
-    // from the first of these on there is a snapshot, and it stays until the last table is in
-    if (event.kind === "step-started" || event.kind === "table-started") this.#look();
-  };
-
-  /** The snapshot, and what the load had done when it was found. */
-  async result(): Promise<{ readonly held: HeldSnapshot; readonly before: ShopLoadCounts }> {
-    const held = await this.#import;
-    if (held === undefined || this.#before === undefined) {
-      throw new Error("init ended without having shown a snapshot");
-    }
-    return { held, before: this.#before };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const held = await this.#import?.catch(() => undefined); // result() has thrown it already
-    await held?.[Symbol.asyncDispose]();
-  }
-
-  #look(): void {
-    const previous = this.#import;
-    this.#import = (async () => {
-      const held = await previous;
-      if (held !== undefined) return held;
-      const before = this.#load.counts;
-      const found = await HeldSnapshot.import(this.#shop, this.#run.signal);
-      if (found !== undefined) this.#before = before;
-      return found;
-    })();
-    this.#import.catch(() => {}); // thrown by result()
-  }
 }
 
 function difference(after: ShopLoadCounts, before: ShopLoadCounts): ShopLoadCounts {

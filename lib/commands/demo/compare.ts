@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ExitCode, quoteQualified, ReplicatorError } from "../../core/mod.ts";
+import { ExitCode, quoteLiteral, quoteQualified, ReplicatorError } from "../../core/mod.ts";
 import { type Endpoint, openSession, type Session } from "../../postgres/mod.ts";
 
 /** One table on both sides, as the snapshot has it. */
@@ -31,37 +31,24 @@ export interface Comparison {
   readonly equal: boolean;
 }
 
-/**
- * The source as a running copy reads it: held (the copy's snapshot is imported and stays readable after the copy has ended)
- * → disposed.
- */
-export class HeldSnapshot implements AsyncDisposable {
+/** The source at the moment of a copy: imported (readable, also after the copy has ended) → disposed. */
+export class SourceAtSnapshot implements AsyncDisposable {
   readonly #session: Session;
 
   private constructor(session: Session) {
     this.#session = session;
   }
 
-  /**
-   * Imports the snapshot that is exported in the database right now; undefined when there is none yet.
-   * Requires a superuser: exported snapshots are found as the files that the server keeps for them.
-   */
+  /** Imports a snapshot that some other session still exports. */
   static async import(
     endpoint: Endpoint,
-    signal: AbortSignal,
-  ): Promise<HeldSnapshot | undefined> {
+    { snapshot, signal }: { readonly snapshot: string; readonly signal: AbortSignal },
+  ): Promise<SourceAtSnapshot> {
     const session = await openSession(endpoint, { signal });
     try {
-      const [snapshot] = await session.query<{ name: string }>(
-        "SELECT name FROM pg_catalog.pg_ls_dir('pg_snapshots') AS name ORDER BY name LIMIT 1",
-      );
-      if (snapshot === undefined) {
-        await session.close();
-        return undefined;
-      }
       await session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
-      await session.execute(`SET TRANSACTION SNAPSHOT '${snapshot.name}'`);
-      return new HeldSnapshot(session);
+      await session.execute(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot)}`);
+      return new SourceAtSnapshot(session);
     } catch (error) {
       await session.close();
       throw error;
