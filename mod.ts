@@ -18,6 +18,8 @@
  *   tools: { dump: "auto", binDirectory: undefined, environment: {} },
  *   jobs: 4,
  *   indexJobs: 4,
+ *   copyFormat: "auto",
+ *   splitBytes: 512 * 1024 * 1024,
  *   dropExisting: false,
  *   dryRun: false,
  *   confirm: (plan) => Promise.resolve(plan.databases.length === 1),

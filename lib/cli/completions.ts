@@ -1,4 +1,4 @@
-import { buildGrammar, dumpTools, logFormats, type Shell, shells } from "./grammar.ts";
+import { buildGrammar, copyFormats, dumpTools, logFormats, type Shell, shells } from "./grammar.ts";
 import { logLevels } from "../ui/mod.ts";
 import { programName } from "./program.ts";
 
@@ -23,6 +23,7 @@ const valuesOf: Readonly<Record<string, readonly string[]>> = {
   "--log-level": logLevels,
   "--log-format": logFormats,
   "--dump-tool": dumpTools,
+  "--copy-format": copyFormats,
 };
 
 /** A script that completes commands, options and values, made from the grammar itself. */

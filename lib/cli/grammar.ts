@@ -25,6 +25,8 @@ export type Shell = typeof shells[number];
 export const logFormats = ["text", "json"] as const;
 /** Programs that dump the schema. */
 export const dumpTools = ["auto", "native", "embedded"] as const;
+/** Formats of COPY. */
+export const copyFormats = ["auto", "text", "binary"] as const;
 
 /**
  * The grammar of the command line. No option has a default or a check here: all of that happens at once in
@@ -61,6 +63,11 @@ export function buildGrammar(onCommand: OnCommand): Command {
   addConnectionOptions(init);
   addCopyOptions(init)
     .option("--index-jobs <N>", "indexes and keys built at once (default: as --jobs)")
+    .option(
+      "--split-tables-larger-than <SIZE>",
+      "copy larger tables in parts, several at once (default: 512MB)",
+    )
+    .option("--copy-format <FORMAT>", `${copyFormats.join(", ")} (default: auto)`)
     .option("-y, --yes", "do not ask before the start; never allows to drop anything")
     .option("--dry-run", "print the plan and stop; nothing is changed");
   addOutputOptions(init);

@@ -4,7 +4,14 @@ import type { DatabaseSelection, ToolSelection } from "../commands/run.ts";
 import { type Endpoint, resolveEndpoint } from "../postgres/mod.ts";
 import { type LogLevel, logLevels } from "../ui/mod.ts";
 import { type Environment, surroundingsOf } from "./environment.ts";
-import { dumpTools, logFormats, type RawOptions, type Shell, shells } from "./grammar.ts";
+import {
+  copyFormats,
+  dumpTools,
+  logFormats,
+  type RawOptions,
+  type Shell,
+  shells,
+} from "./grammar.ts";
 
 /** How a command talks. */
 export interface OutputOptions {
@@ -26,6 +33,8 @@ export interface CopyOptions {
 /** `init` in full. */
 export interface InitCommandOptions extends CopyOptions {
   readonly indexJobs: number;
+  readonly copyFormat: typeof copyFormats[number];
+  readonly splitBytes: number;
   readonly yes: boolean;
   readonly dryRun: boolean;
 }
@@ -49,6 +58,10 @@ export interface ResolveContext {
 
 const mostJobs = 64;
 const mostDefaultJobs = 8;
+const megabyte = 1 << 20;
+
+/** Above this size a table is copied in parts. */
+export const defaultSplitBytes = 512 * megabyte;
 
 /** Reads typed options and notes everything that is wrong with them; what is wrong reads as its default. */
 export class OptionReader {
@@ -99,6 +112,19 @@ export class OptionReader {
     const value = /^\d+$/.test(text) ? Number(text) : NaN;
     if (value >= least && value <= most) return value;
     this.problem(path, `"${text}" is not a whole number from ${least} to ${most}`);
+    return fallback;
+  }
+
+  /** A size of a megabyte or more; a bare number means megabytes, for nobody means bytes by it. */
+  bytes(
+    key: string,
+    { path, fallback }: { readonly path: string; readonly fallback: number },
+  ): number {
+    const text = this.text(key);
+    if (text === undefined) return fallback;
+    const bytes = parseBytes(/^\d+$/.test(text) ? `${text}MB` : text);
+    if (bytes !== undefined && bytes >= megabyte) return bytes;
+    this.problem(path, `"${text}" is no size of 1MB or more (like 500MB or 2GB)`);
     return fallback;
   }
 
@@ -165,6 +191,15 @@ export async function resolveInitOptions(
   const yes = reader.flag("yes");
   const dryRun = reader.flag("dryRun");
   const indexJobs = readJobs(reader, "indexJobs", "--index-jobs", partial.jobs);
+  const copyFormat = reader.choice("copyFormat", {
+    path: "--copy-format",
+    values: copyFormats,
+    fallback: "auto",
+  });
+  const splitBytes = reader.bytes("splitTablesLargerThan", {
+    path: "--split-tables-larger-than",
+    fallback: defaultSplitBytes,
+  });
   if (!yes && !dryRun && !context.canAsk) {
     reader.problem(
       "--yes",
@@ -172,15 +207,12 @@ export async function resolveInitOptions(
     );
   }
   reader.done();
-  return { ...complete(partial), yes, dryRun, indexJobs };
+  return { ...complete(partial), yes, dryRun, indexJobs, copyFormat, splitBytes };
 }
 
 /** @throws UsageError with everything that is wrong */
 export function resolveDemoOptions(reader: OptionReader): DemoCommandOptions {
-  const sizeText = reader.text("size") ?? "200MB";
-  // a bare number means megabytes here: nobody wants a demo of 200 bytes
-  const sizeBytes = parseBytes(/^\d+$/.test(sizeText) ? `${sizeText}MB` : sizeText) ?? 0;
-  if (sizeBytes < 1 << 20) reader.problem("--size", `"${sizeText}" is no size of 1MB or more`);
+  const sizeBytes = reader.bytes("size", { path: "--size", fallback: 200 * megabyte });
   const major = (key: string, path: string, fallback: PgMajor) => {
     const [least = fallback, most = fallback] = [PG_MAJORS[0], PG_MAJORS.at(-1)];
     const number = reader.whole(key, { path, least, most, fallback });

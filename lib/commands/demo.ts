@@ -99,6 +99,8 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
   const report = await init({
     ...copyOptions,
     indexJobs: options.jobs,
+    copyFormat: "auto",
+    splitBytes: options.sizeBytes, // no table is that large, unless it is most of the shop
     dryRun: false,
     confirm(plan) {
       narrator.planned(plan);
