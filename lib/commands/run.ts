@@ -46,6 +46,19 @@ export interface ValidateOptions {
   readonly jobs: number;
 }
 
+/** A copied database whose snapshot still can be imported on the source. */
+export interface HeldSnapshot {
+  /** Its name on the source. */
+  readonly database: string;
+  /** Its name on the target. */
+  readonly target: string;
+  /** For `SET TRANSACTION SNAPSHOT` on the source: just what has been copied. */
+  readonly snapshot: string;
+}
+
+/** Called when all rows are in and before the snapshot is let go: the time to compare. */
+export type SnapshotHook = (held: HeldSnapshot) => Promise<void>;
+
 /** What `init` does. */
 export interface InitOptions {
   readonly source: Endpoint;
@@ -56,10 +69,15 @@ export interface InitOptions {
   readonly jobs: number;
   /** Indexes and keys built at once. */
   readonly indexJobs: number;
+  /** `auto`: binary where it means the same on both servers, else text. */
+  readonly copyFormat: "auto" | "text" | "binary";
+  /** Tables of more bytes are copied in parts, several at once. */
+  readonly splitBytes: number;
   /** Drop target databases that are not empty. */
   readonly dropExisting: boolean;
   /** Stop after the plan. */
   readonly dryRun: boolean;
   /** Asked with the plan before anything is changed; false ends the run untouched. */
   readonly confirm: (plan: InitPlan) => Promise<boolean>;
+  readonly whileSnapshotHeld?: SnapshotHook;
 }

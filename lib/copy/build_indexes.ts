@@ -1,65 +1,81 @@
 /**
- * Indexes and keys, several tables at once, each beginning the moment its table's rows are in.
+ * Indexes and keys, several at once, each table's beginning the moment its rows are in.
  *
  * @module
  */
 import { displayName, type EventSink, runConcurrently, type TableName } from "../core/mod.ts";
-import { type Endpoint, openSession, retry } from "../postgres/mod.ts";
+import { type Endpoint, openSession, retry, type Session } from "../postgres/mod.ts";
 import type { DumpStatement } from "../schema/mod.ts";
 import { BuildQueue } from "./build_queue.ts";
+import { planIndexes } from "./index_plan.ts";
 
 /** The indexes and keys of one table, in the order of the dump. */
 export interface IndexGroup {
   readonly table: TableName;
   readonly statements: readonly DumpStatement[];
+  /** Whether the table has partitions. */
+  readonly partitioned: boolean;
 }
 
 /** What is built, where, and who is told. */
 export interface BuildIndexesOptions {
   readonly target: Endpoint;
   readonly groups: readonly IndexGroup[];
-  /** Tables worked on at once. */
+  /** Indexes built at once, over all tables. */
   readonly jobs: number;
   readonly signal: AbortSignal;
   readonly events: EventSink;
   /** Database, as events name it. */
   readonly database: string;
-  /** Applies the statements of one group; throws an error that names the object. */
-  readonly apply: (
-    session: Awaited<ReturnType<typeof openSession>>,
-    statements: readonly DumpStatement[],
-  ) => Promise<void>;
+  /** Applies statements; throws an error that names the object. */
+  readonly apply: (session: Session, statements: readonly DumpStatement[]) => Promise<void>;
+}
+
+/** One index to build, or what follows when a table's indexes are there. */
+interface BuildItem {
+  readonly group: GroupState;
+  readonly statements: readonly DumpStatement[];
+  readonly last: boolean;
+}
+
+interface GroupState {
+  readonly table: TableName;
+  readonly bytes: number;
+  readonly finish: readonly DumpStatement[];
+  buildsLeft: number;
 }
 
 /**
- * Builds groups as they become ready.
+ * Builds indexes as tables become ready.
  *
- * States: waiting for tables ({@linkcode ready} adds, {@linkcode finish} closes) → ended, when `done` settles: with
- * the first error, or when every group has been built.
+ * States: waiting for tables ({@linkcode ready} adds, {@linkcode finish} says that all have been) → ended, when
+ * `done` settles: with the first error, or when everything has been built.
  */
 export class IndexBuilder {
   readonly #options: BuildIndexesOptions;
-  readonly #queue = new BuildQueue<IndexGroup>();
+  readonly #queue = new BuildQueue<BuildItem>();
   readonly #groups: ReadonlyMap<string, IndexGroup>;
   readonly #done: Promise<void>;
+  readonly #total: number;
   #built = 0;
+  #groupsLeft: number;
 
   constructor(options: BuildIndexesOptions) {
     this.#options = options;
     this.#groups = new Map(options.groups.map((group) => [keyOf(group.table), group]));
-    const workers = Math.min(options.jobs, options.groups.length);
+    this.#groupsLeft = this.#groups.size;
+    this.#total = options.groups.reduce((sum, { statements }) => sum + statements.length, 0);
+    const workers = Math.min(options.jobs, this.#total);
     this.#done = runConcurrently(
       Array.from({ length: workers }),
       (_, signal) => this.#work(signal),
-      {
-        limit: workers,
-        signal: options.signal,
-      },
+      { limit: workers, signal: options.signal },
     );
     this.#done.catch(() => {}); // awaited by finish(); the caller may still be copying
+    if (this.#groupsLeft === 0) this.#queue.close();
   }
 
-  /** Rejects when building has failed; never resolves before {@linkcode finish}. */
+  /** Rejects when building has failed; resolves when all tables have been reported ready and are done. */
   get done(): Promise<void> {
     return this.#done;
   }
@@ -67,46 +83,77 @@ export class IndexBuilder {
   /** The rows of a table are in. */
   ready(table: TableName, bytes: number): void {
     const group = this.#groups.get(keyOf(table));
-    if (group !== undefined) this.#queue.push(group, bytes);
+    if (group === undefined) return;
+    const { builds, finish } = planIndexes(group.statements, group);
+    const state: GroupState = { table, bytes, finish, buildsLeft: builds.length };
+    if (builds.length === 0) return this.#pushFinish(state);
+    for (const statement of builds) {
+      this.#queue.push({ group: state, statements: [statement], last: false }, bytes);
+    }
   }
 
-  /** All tables have been reported ready; resolves when everything is built. */
+  /**
+   * Resolves with the number of statements when everything is built. A table that was never reported ready would keep it waiting.
+   */
   async finish(): Promise<number> {
-    this.#queue.close();
     await this.#done;
-    return this.#options.groups.reduce((sum, { statements }) => sum + statements.length, 0);
+    return this.#total;
+  }
+
+  #pushFinish(group: GroupState): void {
+    // before other tables' indexes: it takes no time and ends a table
+    this.#queue.push({ group, statements: group.finish, last: true }, Number.MAX_VALUE);
   }
 
   async #work(signal: AbortSignal): Promise<void> {
-    const { target, apply, events, database, groups } = this.#options;
     const stop = () => this.#queue.close();
     signal.addEventListener("abort", stop, { once: true });
     try {
-      const first = await this.#queue.take();
-      if (first === undefined) return;
-      await using session = await retry(() => openSession(target, { signal }), { signal });
-      for (
-        let group: IndexGroup | undefined = first;
-        group !== undefined;
-        group = await this.#queue.take()
-      ) {
+      let item = await this.#queue.take();
+      if (item === undefined) return;
+      await using session = await this.#openSession(signal);
+      for (; item !== undefined; item = await this.#queue.take()) {
         signal.throwIfAborted();
-        await apply(session, group.statements);
-        this.#built++;
-        events({
-          kind: "step-progress",
-          step: "indexes",
-          database,
-          done: this.#built,
-          total: groups.length,
-          current: displayName(group.table),
-        });
+        await this.#options.apply(session, item.statements);
+        this.#finished(item);
       }
     } finally {
       signal.removeEventListener("abort", stop);
     }
   }
+
+  #finished({ group, last, statements }: BuildItem): void {
+    this.#built += statements.length;
+    const { events, database } = this.#options;
+    events({
+      kind: "step-progress",
+      step: "indexes",
+      database,
+      done: Math.min(this.#built, this.#total),
+      total: this.#total,
+      current: displayName(group.table),
+    });
+    if (last) {
+      if (--this.#groupsLeft === 0) this.#queue.close();
+    } else if (--group.buildsLeft === 0) this.#pushFinish(group);
+  }
+
+  /** Memory for sorting is set for these sessions alone, from what the server was given; ending them gives it back. */
+  async #openSession(signal: AbortSignal): Promise<Session> {
+    const { target, jobs } = this.#options;
+    const session = await retry(() => openSession(target, { signal }), { signal });
+    await session.query(indexMemoryStatement, [jobs]);
+    return session;
+  }
 }
+
+// an eighth of what the planner may count on as cache, shared by the builders; never less than configured
+const indexMemoryStatement = `
+  SELECT set_config('maintenance_work_mem', greatest(
+           (SELECT setting::bigint FROM pg_settings WHERE name = 'maintenance_work_mem'),
+           least(2097151,
+             (SELECT setting::bigint * 8 FROM pg_settings WHERE name = 'effective_cache_size')
+               / 8 / $1::int))::text || 'kB', false)`;
 
 function keyOf({ schema, name }: TableName): string {
   return JSON.stringify([schema, name]);

@@ -1,46 +1,59 @@
 /**
- * The COPY statements for a table's rows.
+ * The COPY statements for a part of a table's rows.
  *
  * Source: PostgreSQL documentation, "COPY".
  *
  * @module
  */
 import { quoteIdentifier, quoteLiteral, quoteQualified } from "../core/mod.ts";
-import type { Table } from "../catalog/mod.ts";
+import { type CopyPart, rangeCondition } from "./plan.ts";
 
-/** What of a table the statements depend on. */
-export type CopiedTable = Pick<Table, "schema" | "name" | "columns" | "extensionCondition">;
+/** What the statements depend on. */
+export type CopiedPart = Pick<CopyPart, "table" | "range" | "format" | "freeze">;
 
 /**
  * `COPY … TO STDOUT` of the table's own rows: those of its children are copied as theirs.
  *
- * @param encoding the source database's encoding: bytes then pass unchanged, also those that are no valid text (SQL_ASCII)
+ * @param encoding the source database's encoding: text then passes unchanged, also what is no valid text (SQL_ASCII)
  */
-export function copyOutStatement(table: CopiedTable, encoding: string): string {
-  const { extensionCondition } = table;
-  const rows = extensionCondition
-    ? `(SELECT ${columnNames(table).join(", ")} FROM ONLY ${relation(table)} ${extensionCondition})`
-    : `${relation(table)}${columnList(table)}`;
-  return `COPY ${rows} TO STDOUT (ENCODING ${quoteLiteral(encoding)})`;
+export function copyOutStatement(part: CopiedPart, encoding: string): string {
+  const { table: { extensionCondition }, range } = part;
+  const selected = `SELECT ${columnNames(part).join(", ")} FROM ONLY ${relation(part)}`;
+  const rows = range !== undefined
+    ? `(${selected} WHERE ${rangeCondition(range)})`
+    : extensionCondition
+    ? `(${selected} ${extensionCondition})`
+    : `${relation(part)}${columnList(part)}`;
+  return `COPY ${rows} TO STDOUT (${options(part, encoding).join(", ")})`;
 }
 
-/** `COPY … FROM STDIN`, the counterpart of {@linkcode copyOutStatement}. */
-export function copyInStatement(table: CopiedTable, encoding: string): string {
-  return `COPY ${relation(table)}${columnList(table)} FROM STDIN (ENCODING ${
-    quoteLiteral(encoding)
-  })`;
+/**
+ * The counterpart of {@linkcode copyOutStatement}. A part that may be frozen empties its table in the same transaction, which COPY … FREEZE
+ * asks for: the rows then need no later visit by VACUUM.
+ */
+export function copyInStatement(part: CopiedPart, encoding: string): string {
+  const freeze = part.freeze ? ["FREEZE"] : [];
+  const copy = `COPY ${relation(part)}${columnList(part)} FROM STDIN ` +
+    `(${[...options(part, encoding), ...freeze].join(", ")})`;
+  return part.freeze ? `TRUNCATE ONLY ${relation(part)}; ${copy}` : copy;
 }
 
-function relation({ schema, name }: CopiedTable): string {
+function options({ format }: CopiedPart, encoding: string): readonly string[] {
+  return format === "binary"
+    ? ["FORMAT binary"]
+    : ["FORMAT text", `ENCODING ${quoteLiteral(encoding)}`];
+}
+
+function relation({ table: { schema, name } }: CopiedPart): string {
   return quoteQualified(schema, name);
 }
 
 /** A table without columns has rows all the same; COPY knows no empty list, and leaves generated columns out by itself. */
-function columnList(table: CopiedTable): string {
-  const names = columnNames(table);
+function columnList(part: CopiedPart): string {
+  const names = columnNames(part);
   return names.length === 0 ? "" : ` (${names.join(", ")})`;
 }
 
-function columnNames({ columns }: CopiedTable): readonly string[] {
+function columnNames({ table: { columns } }: CopiedPart): readonly string[] {
   return columns.map(({ name }) => quoteIdentifier(name));
 }

@@ -6,6 +6,7 @@
 import { displayName, type EventSink, runConcurrently } from "../core/mod.ts";
 import {
   type CopyJob,
+  type CopyOutcome,
   type Endpoint,
   importSnapshot,
   openSession,
@@ -15,25 +16,27 @@ import {
 } from "../postgres/mod.ts";
 import type { Table } from "../catalog/mod.ts";
 import { copyInStatement, copyOutStatement } from "./copy_statements.ts";
+import type { CopyPart } from "./plan.ts";
 
 /** What is copied, from where, and who is told. */
 export interface CopyTablesOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
   readonly snapshot: SnapshotHolder;
-  readonly tables: readonly Table[];
+  /** In the order in which they are to be begun: see `planCopy`. */
+  readonly parts: readonly CopyPart[];
   /** Encoding of the source database. */
   readonly encoding: string;
-  /** Tables copied at once: sessions on each side. */
+  /** Parts copied at once: sessions on each side. */
   readonly jobs: number;
   readonly signal: AbortSignal;
   readonly events: EventSink;
-  /** Called when a table's rows are committed on the target. */
-  readonly onCopied?: (copied: CopiedTableRows) => void;
+  /** Called when all of a table's rows are committed on the target. */
+  readonly onCopied?: (copied: CopiedTable) => void;
 }
 
 /** A table whose rows are committed on the target. */
-export interface CopiedTableRows {
+export interface CopiedTable {
   readonly table: Table;
   readonly rows: number;
   /** COPY bytes, framing included. */
@@ -41,12 +44,12 @@ export interface CopiedTableRows {
   readonly ms: number;
 }
 
-interface TableJob extends CopyJob {
-  readonly table: Table;
+interface PartJob extends CopyJob {
+  readonly part: CopyPart;
 }
 
 /**
- * Copies the rows of all tables, the largest first so that none is left to run alone at the end.
+ * Copies the rows of all parts.
  *
  * The first error ends all workers; what was not committed is rolled back and no session stays behind.
  *
@@ -54,46 +57,32 @@ interface TableJob extends CopyJob {
  *
  * @throws ServerError with the table, the side and the server's context (line and column), ConnectionError when a server went away
  */
-export async function copyTables(options: CopyTablesOptions): Promise<readonly CopiedTableRows[]> {
-  const { source, target, snapshot, encoding, events } = options;
-  const queue = [...options.tables]
-    .sort((a, b) => b.bytes - a.bytes)
-    .map((table): TableJob => ({
-      table,
-      name: displayName(table),
-      copyOut: copyOutStatement(table, encoding),
-      copyIn: copyInStatement(table, encoding),
-      expectedBytes: table.bytes,
-    }));
-  const copied: CopiedTableRows[] = [];
-  const started = new Map<Table, number>();
-  const database = source.database;
+export async function copyTables(options: CopyTablesOptions): Promise<readonly CopiedTable[]> {
+  const { source, target, snapshot, encoding } = options;
+  const queue = options.parts.map((part): PartJob => ({
+    part,
+    name: part.name,
+    copyOut: copyOutStatement(part, encoding),
+    copyIn: copyInStatement(part, encoding),
+    expectedBytes: part.bytes,
+  }));
+  const progress = new TableProgress(options);
 
   async function work(signal: AbortSignal): Promise<void> {
-    const [reading, writing] = await Promise.all([
+    const sessions = await Promise.all([
       retry(() => openSession(source, { signal }), { signal }),
       retry(() => openSession(target, { signal, settings: { synchronous_commit: "off" } }), {
         signal,
       }),
     ]);
-    await using from = reading;
-    await using to = writing;
+    await using from = sessions[0];
+    await using to = sessions[1];
     await importSnapshot(from, snapshot.identifier);
-    await relayCopies<TableJob>(from, to, {
+    await relayCopies<PartJob>(from, to, {
       next: () => queue.shift(),
-      onStarted: ({ table, name }) => {
-        started.set(table, performance.now());
-        events({ kind: "table-started", database, table: name, bytes: table.bytes });
-      },
-      onBytes: ({ name }, bytes) =>
-        events({ kind: "table-progress", database, table: name, bytes }),
-      onFinished: ({ table, name }, { rows, bytes }) => {
-        const ms = performance.now() - (started.get(table) ?? performance.now());
-        const done = { table, rows, bytes, ms };
-        copied.push(done);
-        events({ kind: "table-finished", database, table: name, rows, bytes, ms });
-        options.onCopied?.(done);
-      },
+      onStarted: ({ part }) => progress.started(part),
+      onBytes: ({ part }, bytes) => progress.moved(part, bytes),
+      onFinished: ({ part }, outcome) => progress.finished(part, outcome),
     });
   }
 
@@ -102,5 +91,53 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
     limit: workers,
     signal: AbortSignal.any([options.signal, snapshot.lost]),
   });
-  return copied;
+  return progress.copied;
+}
+
+/** Puts the parts of each table together again, for those who are told. */
+class TableProgress {
+  readonly copied: CopiedTable[] = [];
+  readonly #options: CopyTablesOptions;
+  readonly #underWay = new Map<
+    Table,
+    { readonly start: number; partsLeft: number; rows: number; bytes: number }
+  >();
+
+  constructor(options: CopyTablesOptions) {
+    this.#options = options;
+  }
+
+  started({ table, parts }: CopyPart): void {
+    if (this.#underWay.has(table)) return;
+    this.#underWay.set(table, { start: performance.now(), partsLeft: parts, rows: 0, bytes: 0 });
+    this.#options.events({ kind: "table-started", ...this.#place(table), bytes: table.bytes });
+  }
+
+  moved({ table }: CopyPart, bytes: number): void {
+    this.#options.events({ kind: "table-progress", ...this.#place(table), bytes });
+  }
+
+  finished({ table }: CopyPart, outcome: CopyOutcome): void {
+    const sum = this.#underWay.get(table);
+    if (sum === undefined) return;
+    sum.rows += outcome.rows;
+    sum.bytes += outcome.bytes;
+    if (--sum.partsLeft > 0) return;
+    this.#underWay.delete(table);
+    const { rows, bytes } = sum;
+    const done = { table, rows, bytes, ms: performance.now() - sum.start };
+    this.copied.push(done);
+    this.#options.events({
+      kind: "table-finished",
+      ...this.#place(table),
+      rows,
+      bytes,
+      ms: done.ms,
+    });
+    this.#options.onCopied?.(done);
+  }
+
+  #place(table: Table): { readonly database: string; readonly table: string } {
+    return { database: this.#options.source.database, table: displayName(table) };
+  }
 }

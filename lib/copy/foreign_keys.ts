@@ -37,19 +37,43 @@ export interface ValidateForeignKeysOptions {
   readonly database: string;
 }
 
+/** A foreign key of a dump, taken apart. */
+export interface ForeignKeyStatement {
+  readonly table: TableName;
+  readonly name: string;
+  /** The same statement without the check of existing rows. */
+  readonly sql: string;
+  /** Whether it is to be validated: one that was NOT VALID at the source stays so. */
+  readonly validate: boolean;
+}
+
+const identifier = `("(?:[^"]|"")+"|[^\\s".]+)`;
+const addForeignKey = new RegExp(
+  `^ALTER TABLE (?:ONLY )?${identifier}\\.${identifier}\\s+ADD CONSTRAINT ${identifier} FOREIGN KEY`,
+);
+
 /**
- * Lets an `ALTER TABLE … ADD CONSTRAINT … FOREIGN KEY` of a dump skip the check of existing rows. Only for ordinary
- * tables: before version 18 a partitioned one knows no NOT VALID.
+ * Takes an `ALTER TABLE … ADD CONSTRAINT … FOREIGN KEY` as pg_dump writes it apart.
  *
- * @returns the statement, and whether it is to be validated (one that was NOT VALID at the source stays so)
+ * @returns undefined for any other statement, such as a comment
  */
-export function withoutValidation(
-  sql: string,
-): { readonly sql: string; readonly validate: boolean } {
+export function readForeignKey(sql: string): ForeignKeyStatement | undefined {
+  const match = addForeignKey.exec(sql);
+  if (match === null) return undefined;
+  const [schema, table, name] = match.slice(1).map(unquote);
+  if (schema === undefined || table === undefined || name === undefined) return undefined;
   const bare = sql.replace(/[\s;]+$/, "");
-  return /\bNOT VALID$/i.test(bare)
-    ? { sql: bare, validate: false }
-    : { sql: `${bare} NOT VALID`, validate: true };
+  const validate = !/\bNOT VALID$/.test(bare);
+  return {
+    table: { schema, name: table },
+    name,
+    sql: validate ? `${bare} NOT VALID` : bare,
+    validate,
+  };
+}
+
+function unquote(text: string): string {
+  return text.startsWith('"') ? text.slice(1, -1).replaceAll('""', '"') : text;
 }
 
 /**

@@ -5,7 +5,12 @@
  *
  * @module
  */
+export * from "./analyze.ts";
+export * from "./build_indexes.ts";
 export * from "./copy_statements.ts";
 export * from "./copy_tables.ts";
+export * from "./foreign_keys.ts";
 export * from "./large_objects.ts";
+export * from "./lock_tables.ts";
+export * from "./plan.ts";
 export * from "./run_statements.ts";

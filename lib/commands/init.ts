@@ -1,0 +1,183 @@
+/**
+ * `init`: copies whole databases from one server to another, each as of one moment.
+ *
+ * @module
+ */
+import { ExitCode, plural, ReplicatorError } from "../core/mod.ts";
+import { openSession, type Session, withDatabase } from "../postgres/mod.ts";
+import {
+  applyGlobals,
+  dumpGlobals,
+  type DumpTool,
+  findDumpTool,
+  revokeTemporaryMemberships,
+} from "../schema/mod.ts";
+import { type BothSides, openBothSides } from "./both_sides.ts";
+import { type DatabasePlanning, planDatabases } from "./database_plan.ts";
+import { copyDatabase } from "./init/copy_database.ts";
+import { buildPlan } from "./init/plan.ts";
+import { Recorder } from "./init/recorder.ts";
+import type { Check, DatabaseReport, InitPlan, InitReport } from "./report.ts";
+import type { InitOptions, RunContext } from "./run.ts";
+import { validate } from "./validate.ts";
+
+/**
+ * Copies databases: roles and settings of the server, then database by database schema, rows, indexes and keys,
+ * foreign keys, sequences, everything else, and statistics.
+ *
+ * Nothing is changed before {@linkcode InitOptions.confirm} has said yes, and no target that is not empty is touched
+ * without `dropExisting`.
+ *
+ * Requires `--allow-net` for both hosts; `--allow-run` for pg_dump and pg_dumpall and `--allow-write` for the temporary folder of their
+ * passfile when installed programs are used.
+ *
+ * @returns undefined when `confirm` said no
+ * @throws ReplicatorError; its `exitCode` says what kind: prerequisites, source or target unreachable, a step that failed
+ */
+export async function init(options: InitOptions, run: RunContext): Promise<InitReport | undefined> {
+  const start = performance.now();
+  const recorder = new Recorder(run.events);
+  const context = { events: recorder.events, signal: run.signal };
+  const checks = await refuseWhatCannotWork(options, context);
+  await using sides = await openBothSides(options, context);
+  const planning = await planDatabases({
+    ...sides,
+    selection: options.databases,
+    dropExisting: options.dropExisting,
+    targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
+    signal: run.signal,
+  });
+  const tool = await findDumpTool({
+    sourceMajor: sides.source.majorVersion,
+    targetMajor: sides.target.majorVersion,
+  }, options.tools);
+  const plan = await recorder.step(
+    () => buildPlan({ options, sides, planning, tool, checks, signal: run.signal }),
+    { step: "estimate" },
+  );
+  if (!await options.confirm(plan) || options.dryRun) return undefined;
+  const databases = await copyEverything({
+    options,
+    sides,
+    planning,
+    tool,
+    plan,
+    recorder,
+    signal: run.signal,
+  });
+  const tables = databases.flatMap((database) => database.tables);
+  return {
+    plan,
+    databases,
+    steps: recorder.steps,
+    warnings: recorder.warnings,
+    rows: tables.reduce((sum, { rows }) => sum + rows, 0),
+    bytes: tables.reduce((sum, { bytes }) => sum + bytes, 0),
+    ms: performance.now() - start,
+  };
+}
+
+/** Runs `validate` and stops with everything that failed, at once. */
+async function refuseWhatCannotWork(
+  options: InitOptions,
+  run: RunContext,
+): Promise<readonly Check[]> {
+  const { checks } = await validate({ ...options, forSync: false }, run);
+  const failed = checks.filter(({ status }) => status === "fail");
+  if (failed.length === 0) return checks;
+  throw new ReplicatorError(
+    `${plural(failed.length, "prerequisite is", "prerequisites are")} not met; nothing was changed`,
+    {
+      exitCode: ExitCode.prerequisite,
+      details: failed.flatMap(({ side, finding, fix }) => [
+        side === "both" ? finding : `${side}: ${finding}`,
+        ...(fix === undefined ? [] : [`  → ${fix}`]),
+      ]),
+    },
+  );
+}
+
+interface Work {
+  readonly options: InitOptions;
+  readonly sides: BothSides;
+  readonly planning: DatabasePlanning;
+  readonly tool: DumpTool;
+  readonly plan: InitPlan;
+  readonly recorder: Recorder;
+  readonly signal: AbortSignal;
+}
+
+async function copyEverything(work: Work): Promise<readonly DatabaseReport[]> {
+  const { options, sides, planning, tool, plan, recorder, signal } = work;
+  await using maintenance = await openMaintenance(work);
+  const globals = await recorder.step(() => copyGlobals(work, maintenance), {
+    step: "globals",
+    summarise: ({ applied }) => plural(applied, "statement"),
+  });
+  const reports: DatabaseReport[] = [];
+  const revoke = async () => {
+    const notes = await revokeTemporaryMemberships(maintenance, globals.temporaryMemberships);
+    for (const note of notes) recorder.events({ kind: "warning", ...note });
+  };
+  try {
+    for (const planned of planning.databases) {
+      const databasePlan = plan.databases.find(({ source }) => source === planned.source.name);
+      recorder.events({
+        kind: "database-planned",
+        database: planned.source.name,
+        tables: databasePlan?.tables.length ?? 0,
+        bytes: databasePlan?.bytes ?? 0,
+      });
+      reports.push(
+        await copyDatabase({
+          planned,
+          source: options.source,
+          target: options.target,
+          maintenance,
+          tool,
+          jobs: options.jobs,
+          indexJobs: options.indexJobs,
+          copyFormat: options.copyFormat,
+          splitBytes: options.splitBytes,
+          sourceMajor: sides.source.majorVersion,
+          largeObjects: databasePlan?.largeObjects ?? 0,
+          recorder,
+          signal,
+          whileSnapshotHeld: options.whileSnapshotHeld ?? (() => Promise.resolve()),
+        }),
+      );
+    }
+  } catch (error) {
+    // the memberships were for this run alone; the error that ended it is the one to tell
+    await revoke().catch(() => {});
+    throw error;
+  }
+  await revoke();
+  return reports;
+}
+
+async function copyGlobals(
+  { sides, planning, tool, recorder, signal }: Work,
+  maintenance: Session,
+) {
+  const globals = await dumpGlobals({
+    session: sides.source,
+    tool,
+    databases: planning.databases.map(({ source }) => source.name),
+    signal,
+  });
+  const outcome = await applyGlobals(maintenance, globals);
+  for (const adaptation of outcome.adapted) recorder.events({ kind: "warning", ...adaptation });
+  return outcome;
+}
+
+/** A session on a database of the target that is not among those to be dropped or made. */
+async function openMaintenance({ planning, options, sides, signal }: Work): Promise<Session> {
+  const busy = new Set(planning.databases.map(({ target }) => target));
+  const candidates = [sides.target.endpoint.database, "postgres", "template1"];
+  const name = candidates.find((candidate) => !busy.has(candidate)) ??
+    planning.onTarget.find(({ name, allowConnections, canConnect }) =>
+      !busy.has(name) && allowConnections && canConnect
+    )?.name;
+  return await openSession(withDatabase(options.target, name ?? "template1"), { signal });
+}

@@ -1,0 +1,439 @@
+/**
+ * One database: made, filled, indexed, and given its properties.
+ *
+ * @module
+ */
+import {
+  displayName,
+  type EventSink,
+  plural,
+  quoteIdentifier,
+  quoteLiteral,
+  type TableName,
+} from "../../core/mod.ts";
+import {
+  type Endpoint,
+  openSession,
+  retry,
+  type Session,
+  withDatabase,
+} from "../../postgres/mod.ts";
+import { listSequences, readSequenceValues, setvalStatements } from "../../catalog/mod.ts";
+import {
+  applyStatements,
+  classifyPostData,
+  createDatabaseStatements,
+  databasePropertyStatements,
+  dumpSchema,
+  type DumpStatement,
+  type DumpTool,
+  readDatabaseProperties,
+} from "../../schema/mod.ts";
+import {
+  analyzeTables,
+  type CopyFormat,
+  copyLargeObjects,
+  copyTables,
+  exportLockedSnapshot,
+  IndexBuilder,
+  type IndexGroup,
+  listUnvalidatedKeys,
+  type LockedSnapshot,
+  planCopy,
+  readForeignKey,
+  validateForeignKeys,
+} from "../../copy/mod.ts";
+import type { PlannedDatabase } from "../database_plan.ts";
+import type { DatabaseReport } from "../report.ts";
+import type { SnapshotHook } from "../run.ts";
+import type { Recorder } from "./recorder.ts";
+
+/** What copying one database needs. */
+export interface CopyDatabaseOptions {
+  readonly planned: PlannedDatabase;
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  /** A session on the target in another database than the one to be made. */
+  readonly maintenance: Session;
+  readonly tool: DumpTool;
+  readonly jobs: number;
+  readonly indexJobs: number;
+  readonly copyFormat: "auto" | CopyFormat;
+  /** Tables of more bytes are copied in parts. */
+  readonly splitBytes: number;
+  /** Major version of the source. */
+  readonly sourceMajor: number;
+  readonly largeObjects: number;
+  readonly recorder: Recorder;
+  readonly signal: AbortSignal;
+  readonly whileSnapshotHeld: SnapshotHook;
+}
+
+/** The parts of a schema, in the order in which they are applied. */
+interface SchemaParts {
+  readonly preData: readonly DumpStatement[];
+  readonly postData: ReturnType<typeof classifyPostData>;
+}
+
+/**
+ * Copies one database under one snapshot.
+ *
+ * When it fails the target database is left as it is, with a comment that says so.
+ */
+export async function copyDatabase(options: CopyDatabaseOptions): Promise<DatabaseReport> {
+  const { planned, recorder } = options;
+  const start = performance.now();
+  const run = new DatabaseCopy(options);
+  try {
+    const tables = await run.copy();
+    return {
+      source: planned.source.name,
+      target: planned.target,
+      tables,
+      ms: performance.now() - start,
+    };
+  } catch (error) {
+    if (run.targetTouched) {
+      recorder.events({
+        kind: "warning",
+        side: "target",
+        object: `database ${planned.target}`,
+        message: "the copy of this database is incomplete",
+        remedy: "when the cause is removed, run init again with --drop-existing",
+      });
+    }
+    throw error;
+  }
+}
+
+class DatabaseCopy {
+  readonly #options: CopyDatabaseOptions;
+  readonly #source: Endpoint;
+  readonly #target: Endpoint;
+  readonly #events: EventSink;
+  /** Whether the database on the target has been changed. */
+  targetTouched = false;
+
+  constructor(options: CopyDatabaseOptions) {
+    this.#options = options;
+    this.#source = withDatabase(options.source, options.planned.source.name);
+    this.#target = withDatabase(options.target, options.planned.target);
+    this.#events = options.recorder.events;
+  }
+
+  get #database(): string {
+    return this.#options.planned.source.name;
+  }
+
+  async copy(): Promise<DatabaseReport["tables"]> {
+    const { signal } = this.#options;
+    const locked = await exportLockedSnapshot(this.#source, signal);
+    await using _released = locked.snapshot;
+    const parts = await this.#dumpSchema(locked);
+    await this.#makeDatabase();
+    const copied = await this.#fill(locked, parts);
+    await this.#options.whileSnapshotHeld({
+      database: this.#database,
+      target: this.#target.database,
+      snapshot: locked.snapshot.identifier,
+    });
+    await this.#finish(parts);
+    return copied;
+  }
+
+  /** Reads the schema under the snapshot, before anything is changed on the target. */
+  async #dumpSchema({ snapshot }: LockedSnapshot): Promise<SchemaParts> {
+    const { tool, signal } = this.#options;
+    const dump = (section: "pre-data" | "post-data") =>
+      dumpSchema({ endpoint: this.#source, tool, section, snapshot: snapshot.identifier, signal });
+    const preData = await dump("pre-data");
+    return { preData, postData: classifyPostData(await dump("post-data")) };
+  }
+
+  async #makeDatabase(): Promise<void> {
+    const { planned, maintenance, recorder } = this.#options;
+    await recorder.step(async () => {
+      this.targetTouched = planned.action !== "create";
+      if (planned.action === "drop-and-create") {
+        await maintenance.execute(`DROP DATABASE ${quoteIdentifier(planned.target)}`);
+      }
+      if (planned.action !== "fill-empty") {
+        await using session = await this.#open(this.#source);
+        const properties = await readDatabaseProperties(session);
+        for (
+          const sql of createDatabaseStatements(properties, {
+            name: planned.target,
+            targetVersion: maintenance.serverVersion,
+          })
+        ) {
+          await maintenance.execute(sql);
+        }
+      }
+      this.targetTouched = true;
+      await this.#comment(`incomplete copy, made by postgres-seren-replicator`);
+    }, { step: "database", database: this.#database, summarise: () => describeAction(planned) });
+  }
+
+  /** Structure, rows, indexes and keys. */
+  async #fill(
+    { snapshot, tables }: LockedSnapshot,
+    { preData, postData }: SchemaParts,
+  ): Promise<DatabaseReport["tables"]> {
+    const { recorder, jobs, indexJobs, largeObjects, copyFormat, splitBytes } = this.#options;
+    const { source } = this.#options.planned;
+    const database = this.#database;
+    await recorder.step(() => this.#apply(preData), {
+      step: "schema",
+      database,
+      summarise: () => plural(preData.length, "statement"),
+    });
+    const ended = new AbortController();
+    const signal = AbortSignal.any([this.#options.signal, ended.signal]);
+    const indexes = new IndexBuilder({
+      target: this.#target,
+      groups: await this.#indexGroups(postData.perTable),
+      jobs: indexJobs,
+      signal,
+      events: this.#events,
+      database,
+      apply: (session, statements) => this.#applyIn(session, statements),
+    });
+    indexes.done.catch((error) => ended.abort(error)); // an index that fails ends the copying too
+    const withRows = new Set(tables.map((table) => keyOf(table)));
+    for (const { table } of postData.perTable) {
+      if (!withRows.has(keyOf(table))) indexes.ready(table, 0);
+    }
+    try {
+      const copied = await recorder.step(() =>
+        copyTables({
+          source: this.#source,
+          target: this.#target,
+          snapshot,
+          parts: planCopy(tables, {
+            sourceMajor: this.#options.sourceMajor,
+            encoding: source.encoding,
+            format: copyFormat,
+            splitBytes,
+            jobs,
+          }),
+          encoding: source.encoding,
+          jobs,
+          signal,
+          events: this.#events,
+          onCopied: ({ table }) => indexes.ready(table, table.bytes),
+        }), { step: "data", database, summarise: (done) => plural(done.length, "table") });
+      if (largeObjects > 0) await this.#copyLargeObjects(snapshot, signal);
+      await recorder.step(async () => {
+        const built = await indexes.finish();
+        await this.#apply(postData.attach);
+        return built;
+      }, {
+        step: "indexes",
+        database,
+        summarise: (built) => plural(built, "index or key", "indexes and keys"),
+      });
+      return copied.map(({ table, rows, bytes, ms }) => ({
+        schema: table.schema,
+        name: table.name,
+        rows,
+        bytes,
+        ms,
+      }));
+    } catch (error) {
+      ended.abort(error);
+      await indexes.finish().catch(() => {}); // ended by the very error that is thrown here
+      throw error;
+    }
+  }
+
+  async #indexGroups(
+    perTable: SchemaParts["postData"]["perTable"],
+  ): Promise<readonly IndexGroup[]> {
+    await using session = await this.#open(this.#target);
+    const partitioned = await partitionedTables(session);
+    return perTable.map((group) => ({
+      ...group,
+      partitioned: partitioned.has(keyOf(group.table)),
+    }));
+  }
+
+  async #copyLargeObjects(
+    snapshot: LockedSnapshot["snapshot"],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { recorder, largeObjects } = this.#options;
+    await recorder.step(() =>
+      copyLargeObjects({
+        source: this.#source,
+        target: this.#target,
+        snapshot,
+        count: largeObjects,
+        signal,
+        events: this.#events,
+        onRefused: (message, object) =>
+          this.#events({ kind: "warning", side: "target", object, message }),
+      }), {
+      step: "large-objects",
+      database: this.#database,
+      summarise: (count) => plural(count, "large object"),
+    });
+  }
+
+  /** Everything that must not see half of the rows, and what nothing depends on. */
+  async #finish({ postData }: SchemaParts): Promise<void> {
+    const { recorder } = this.#options;
+    const database = this.#database;
+    await recorder.step(() => this.#foreignKeys(postData.foreignKeys), {
+      step: "foreign-keys",
+      database,
+      summarise: (count) => plural(count, "foreign key"),
+    });
+    await recorder.step(() => this.#sequences(), {
+      step: "sequences",
+      database,
+      summarise: (count) => plural(count, "sequence"),
+    });
+    await recorder.step(async () => {
+      await this.#apply(postData.rest);
+      await this.#apply(postData.eventTriggers);
+      await this.#properties();
+    }, { step: "finish-schema", database });
+    const { signal, jobs } = this.#options;
+    await recorder.step(
+      () => analyzeTables({ target: this.#target, jobs, signal, events: this.#events, database }),
+      { step: "analyze", database, summarise: (count) => plural(count, "table") },
+    );
+  }
+
+  async #foreignKeys(statements: readonly DumpStatement[]): Promise<number> {
+    const { indexJobs, signal } = this.#options;
+    await using session = await this.#open(this.#target);
+    const partitioned = await partitionedTables(session);
+    const wanted = new Set<string>();
+    const unchecked = statements.map((statement) => {
+      const key = readForeignKey(statement.sql);
+      // a comment on a key, or a key of a partitioned table: before version 18 that cannot be NOT VALID
+      if (key === undefined || partitioned.has(keyOf(key.table))) return statement;
+      if (key.validate) wanted.add(keyOf(key.table, key.name));
+      return { ...statement, sql: key.sql };
+    });
+    await this.#applyIn(session, unchecked);
+    const keys = (await listUnvalidatedKeys(this.#target, signal))
+      .filter(({ table, name }) => wanted.has(keyOf(table, name)));
+    const orphaned = await validateForeignKeys(keys, {
+      target: this.#target,
+      jobs: indexJobs,
+      signal,
+      events: this.#events,
+      database: this.#database,
+    });
+    for (const { table, name, message } of orphaned) {
+      this.#events({
+        kind: "warning",
+        side: "source",
+        object: `foreign key ${quoteIdentifier(name)} of ${displayName(table)}`,
+        message:
+          `rows without a parent came from the source; the key was left NOT VALID: ${message}`,
+        remedy:
+          "repair the rows on both sides, then run ALTER TABLE … VALIDATE CONSTRAINT on the target",
+      });
+    }
+    return statements.length;
+  }
+
+  /** Sequences are not under the snapshot: read last, they are never behind a row that was copied. */
+  async #sequences(): Promise<number> {
+    await using from = await this.#open(this.#source);
+    const sequences = await listSequences(from);
+    const there = await this.#targetSequences();
+    const values = await readSequenceValues(
+      from,
+      sequences.filter(({ schema, name, readable }) =>
+        readable && there.has(keyOf({ schema, name }))
+      ),
+    );
+    for (const { schema, name } of sequences.filter(({ readable }) => !readable)) {
+      this.#events({
+        kind: "warning",
+        side: "source",
+        object: `sequence ${displayName({ schema, name })}`,
+        message: "its value may not be read and was not copied",
+        remedy: "GRANT SELECT on it to the role of --source and run setval() on the target",
+      });
+    }
+    await using to = await this.#open(this.#target);
+    const statements = setvalStatements(values);
+    for (let from = 0; from < statements.length; from += 1_000) {
+      await to.execute(statements.slice(from, from + 1_000).join(";\n"));
+    }
+    return values.length;
+  }
+
+  async #targetSequences(): Promise<ReadonlySet<string>> {
+    await using session = await this.#open(this.#target);
+    const sequences = await listSequences(session);
+    return new Set(sequences.map((sequence) => keyOf(sequence)));
+  }
+
+  /** Owner, privileges, settings and the true comment of the database itself. */
+  async #properties(): Promise<void> {
+    await using from = await this.#open(this.#source);
+    const properties = await readDatabaseProperties(from);
+    await this.#comment(undefined);
+    await this.#applyIn(
+      this.#options.maintenance,
+      databasePropertyStatements(properties, { name: this.#target.database }),
+    );
+  }
+
+  async #comment(text: string | undefined): Promise<void> {
+    const { maintenance, planned } = this.#options;
+    await maintenance.execute(
+      `COMMENT ON DATABASE ${quoteIdentifier(planned.target)} IS ${
+        text === undefined ? "NULL" : quoteLiteral(text)
+      }`,
+    );
+  }
+
+  async #apply(statements: readonly DumpStatement[]): Promise<void> {
+    if (statements.length === 0) return;
+    await using session = await this.#open(this.#target);
+    await this.#applyIn(session, statements);
+  }
+
+  async #applyIn(session: Session, statements: readonly DumpStatement[]): Promise<void> {
+    for (const adaptation of await applyStatements(session, statements)) {
+      this.#events({ kind: "warning", ...adaptation });
+    }
+  }
+
+  #open(endpoint: Endpoint): Promise<Session> {
+    const { signal } = this.#options;
+    return retry(() => openSession(endpoint, { signal }), { signal });
+  }
+}
+
+async function partitionedTables(session: Session): Promise<ReadonlySet<string>> {
+  const rows = await session.query<{ readonly schema: string; readonly name: string }>(`
+    SELECT n.nspname AS schema, c.relname AS name
+      FROM pg_class AS c
+      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE c.relkind = 'p'`);
+  return new Set(rows.map((table) => keyOf(table)));
+}
+
+/** A key for sets: names may contain any character. */
+function keyOf({ schema, name }: TableName, part = ""): string {
+  return JSON.stringify([schema, name, part]);
+}
+
+function describeAction({ action, target }: PlannedDatabase): string {
+  return {
+    "create": `created ${target}`,
+    "fill-empty": `filling ${target}`,
+    "drop-and-create": `recreated ${target}`,
+    "refuse": "",
+  }[
+    action
+  ];
+}

@@ -1,0 +1,88 @@
+/**
+ * What `init` is about to do, read from both servers.
+ *
+ * @module
+ */
+import { openSession, withDatabase } from "../../postgres/mod.ts";
+import { listTables, summariseLargeObjects, type Table } from "../../catalog/mod.ts";
+import type { DumpTool } from "../../schema/mod.ts";
+import { type BothSides, summarise } from "../both_sides.ts";
+import type { DatabasePlanning, PlannedDatabase } from "../database_plan.ts";
+import type { Check, DatabasePlan, InitPlan } from "../report.ts";
+import type { InitOptions } from "../run.ts";
+import { predictDuration } from "./probe.ts";
+
+/** What a plan is made from. */
+export interface PlanInput {
+  readonly options: InitOptions;
+  readonly sides: BothSides;
+  readonly planning: DatabasePlanning;
+  readonly tool: DumpTool;
+  /** Of `validate`: its warnings belong to the plan. */
+  readonly checks: readonly Check[];
+  readonly signal: AbortSignal;
+}
+
+/** Reads sizes, measures a short copy, and puts the plan together. */
+export async function buildPlan(input: PlanInput): Promise<InitPlan> {
+  const { options, sides, planning, tool, checks, signal } = input;
+  const surveys = await Promise.all(planning.databases.map((planned) => survey(input, planned)));
+  const largest = surveys.reduce<Survey | undefined>(
+    (best, one) => one.plan.bytes > (best?.plan.bytes ?? 0) ? one : best,
+    undefined,
+  );
+  const bytes = surveys.reduce((sum, { plan }) => sum + plan.bytes, 0);
+  const predictedMs = largest === undefined ? undefined : await predictDuration({
+    source: withDatabase(options.source, largest.plan.source),
+    target: sides.target.endpoint,
+    tables: largest.tables,
+    jobs: options.jobs,
+    signal,
+  });
+  return {
+    source: await summarise(sides.source),
+    target: await summarise(sides.target),
+    databases: surveys.map(({ plan }) => plan),
+    jobs: options.jobs,
+    indexJobs: options.indexJobs,
+    dumpTool: tool.description,
+    bytes,
+    ...(predictedMs === undefined || largest === undefined
+      ? {}
+      : { predictedMs: predictedMs * bytes / Math.max(1, largest.plan.bytes) }),
+    warnings: [
+      ...planning.skipped.map(({ name, reason }) => `database ${name} is left out: ${reason}`),
+      ...checks.filter(({ status }) => status === "warn").map(({ finding }) => finding),
+    ],
+  };
+}
+
+interface Survey {
+  readonly plan: DatabasePlan;
+  readonly tables: readonly Table[];
+}
+
+async function survey({ options, signal }: PlanInput, planned: PlannedDatabase): Promise<Survey> {
+  await using session = await openSession(withDatabase(options.source, planned.source.name), {
+    signal,
+  });
+  const tables = await listTables(session);
+  const { count } = await summariseLargeObjects(session);
+  const plan: DatabasePlan = {
+    source: planned.source.name,
+    target: planned.target,
+    action: planned.action === "refuse" ? "create" : planned.action,
+    ...(planned.willBeLost === undefined ? {} : { willBeLost: planned.willBeLost }),
+    tables: tables
+      .map(({ schema, name, bytes, rowEstimate }) => ({
+        schema,
+        name,
+        bytes,
+        ...(rowEstimate === undefined ? {} : { rowEstimate }),
+      }))
+      .sort((a, b) => b.bytes - a.bytes),
+    largeObjects: count,
+    bytes: tables.reduce((sum, { bytes }) => sum + bytes, 0),
+  };
+  return { plan, tables };
+}

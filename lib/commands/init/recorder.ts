@@ -1,0 +1,50 @@
+/**
+ * What a run has done, gathered while it goes: events go through, steps and warnings are kept for the report.
+ *
+ * @module
+ */
+import type { EventSink, RunEvent, StepName } from "../../core/mod.ts";
+import type { StepReport, Warning } from "../report.ts";
+
+/** Which step, and of which database. */
+export interface StepOptions<Result> {
+  readonly step: StepName;
+  readonly database?: string;
+  /** A few words about the outcome. */
+  readonly summarise?: (result: Result) => string | undefined;
+}
+
+/** Passes events on and keeps what the report needs. */
+export class Recorder {
+  readonly steps: StepReport[] = [];
+  readonly warnings: Warning[] = [];
+  readonly #sink: EventSink;
+
+  constructor(sink: EventSink) {
+    this.#sink = sink;
+  }
+
+  /** The sink for everything that the run calls. */
+  readonly events: EventSink = (event: RunEvent) => {
+    if (event.kind === "warning") {
+      const { kind: _, ...warning } = event;
+      this.warnings.push(warning);
+    }
+    this.#sink(event);
+  };
+
+  /** Runs a step, tells when it begins and ends, and keeps how long it took. */
+  async step<Result>(work: () => Promise<Result>, options: StepOptions<Result>): Promise<Result> {
+    const { step, database, summarise } = options;
+    const place = database === undefined ? {} : { database };
+    this.#sink({ kind: "step-started", step, ...place });
+    const start = performance.now();
+    const result = await work();
+    const ms = performance.now() - start;
+    const summary = summarise?.(result);
+    const outcome = { step, ...place, ms, ...(summary === undefined ? {} : { summary }) };
+    this.steps.push(outcome);
+    this.#sink({ kind: "step-finished", ...outcome });
+    return result;
+  }
+}

@@ -1,0 +1,191 @@
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import fc from "fast-check";
+import type { Table } from "../catalog/mod.ts";
+import { BuildQueue } from "./build_queue.ts";
+import { copyInStatement, copyOutStatement } from "./copy_statements.ts";
+import { readForeignKey } from "./foreign_keys.ts";
+import { planIndexes } from "./index_plan.ts";
+import { type CopyPlanOptions, planCopy, rangeCondition } from "./plan.ts";
+
+const table: Table = {
+  schema: "public",
+  name: "orders",
+  oid: 1,
+  columns: [{ name: "id", typeOid: 23, typeName: "integer", portableBinary: true }],
+  bytes: 0,
+  blocks: 0,
+  rowEstimate: undefined,
+  isUnlogged: false,
+  isPartition: false,
+  partitionRoot: undefined,
+  accessMethod: "heap",
+  hasPrimaryKey: true,
+  replicaIdentity: "primary-key",
+  hasRowSecurity: false,
+  forcesRowSecurity: false,
+  extensionCondition: undefined,
+};
+const sized = (blocks: number, more: Partial<Table> = {}): Table => ({
+  ...table,
+  blocks,
+  bytes: blocks * 8192,
+  ...more,
+});
+const options: CopyPlanOptions = {
+  sourceMajor: 16,
+  encoding: "UTF8",
+  format: "auto",
+  splitBytes: 8192 * 100,
+  jobs: 4,
+};
+
+Deno.test("planCopy() covers every block of every table exactly once", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.nat(100_000), { maxLength: 20 }),
+      fc.integer({ min: 1, max: 5_000 }),
+      (sizes, split) => {
+        const parts = planCopy(sizes.map((blocks, oid) => sized(blocks, { oid })), {
+          ...options,
+          splitBytes: split * 8192,
+        });
+        for (const [oid, blocks] of sizes.entries()) {
+          const own = parts.filter((part) => part.table.oid === oid).sort((a, b) =>
+            a.part - b.part
+          );
+          strictEqual(own.length, own[0]?.parts);
+          if (own.length === 1 && own[0]?.range === undefined) continue;
+          strictEqual(own[0]?.range?.from, 0);
+          strictEqual(own.at(-1)?.range?.to, undefined);
+          for (const [index, part] of own.entries()) {
+            const next = own[index + 1];
+            if (next !== undefined) strictEqual(part.range?.to, next.range?.from);
+            strictEqual((part.range?.from ?? 0) <= blocks, true);
+          }
+        }
+        const bytes = parts.map((part) => part.bytes);
+        deepStrictEqual(bytes, bytes.toSorted((a, b) => b - a));
+      },
+    ),
+  );
+});
+
+Deno.test("planCopy() leaves whole what cannot be cut by blocks", () => {
+  const parts = (more: Partial<Table>, other: Partial<CopyPlanOptions> = {}) =>
+    planCopy([sized(1_000, more)], { ...options, ...other }).length;
+  strictEqual(parts({}), 10);
+  strictEqual(parts({ accessMethod: "columnar" }), 1);
+  strictEqual(parts({}, { sourceMajor: 13 }), 1);
+  strictEqual(parts({}, { jobs: 1 }), 1);
+});
+
+Deno.test("planCopy() freezes only what comes in one part", () => {
+  deepStrictEqual(planCopy([sized(10), sized(1_000)], options).map(({ freeze }) => freeze), [
+    ...Array(10).fill(false),
+    true,
+  ]);
+});
+
+Deno.test("planCopy() copies in binary only what means the same everywhere", () => {
+  const format = (more: Partial<Table>, other: Partial<CopyPlanOptions> = {}) =>
+    planCopy([sized(1, more)], { ...options, ...other })[0]?.format;
+  const foreign = [{ name: "e", typeOid: 99999, typeName: "mood", portableBinary: false }];
+  strictEqual(format({}), "binary");
+  strictEqual(format({ columns: foreign }), "text");
+  strictEqual(format({}, { encoding: "LATIN1" }), "text");
+  strictEqual(format({}, { format: "text" }), "text");
+});
+
+Deno.test("rangeCondition() leaves the first part open below and the last above", () => {
+  strictEqual(rangeCondition({ from: 0, to: 5 }), "ctid < '(5,0)'::tid");
+  strictEqual(rangeCondition({ from: 5, to: undefined }), "ctid >= '(5,0)'::tid");
+});
+
+Deno.test("COPY statements quote names, and know tables without columns and configuration tables", () => {
+  const part = {
+    table: { ...table, schema: 'a"b', name: "c d" },
+    range: undefined,
+    format: "text",
+    freeze: false,
+  } as const;
+  strictEqual(
+    copyOutStatement(part, "LATIN1"),
+    `COPY "a""b"."c d" ("id") TO STDOUT (FORMAT text, ENCODING 'LATIN1')`,
+  );
+  strictEqual(
+    copyInStatement(
+      { ...part, table: { ...table, columns: [] }, format: "binary", freeze: true },
+      "UTF8",
+    ),
+    `TRUNCATE ONLY "public"."orders"; COPY "public"."orders" FROM STDIN (FORMAT binary, FREEZE)`,
+  );
+  strictEqual(
+    copyOutStatement({ ...part, table: { ...table, extensionCondition: "WHERE id > 5" } }, "UTF8"),
+    `COPY (SELECT "id" FROM ONLY "public"."orders" WHERE id > 5) TO STDOUT (FORMAT text, ENCODING 'UTF8')`,
+  );
+});
+
+Deno.test("BuildQueue hands out the heaviest first and lets takers wait", async () => {
+  const queue = new BuildQueue<string>();
+  const waiting = queue.take();
+  queue.push("first come", 1);
+  strictEqual(await waiting, "first come");
+  queue.push("light", 1);
+  queue.push("heavy", 9);
+  queue.push("middle", 5);
+  queue.close();
+  deepStrictEqual(
+    [await queue.take(), await queue.take(), await queue.take(), await queue.take()],
+    ["heavy", "middle", "light", undefined],
+  );
+});
+
+Deno.test("planIndexes() lets keys take over an index that was built beside the others", () => {
+  const key = (rest: string) => ({
+    type: "CONSTRAINT",
+    sql: `ALTER TABLE ONLY public."My ""t"\n    ADD CONSTRAINT "p(k" ${rest};`,
+  });
+  const { builds, finish } = planIndexes([
+    key('PRIMARY KEY (id, "a)b")'),
+    key(
+      "UNIQUE NULLS NOT DISTINCT (a) INCLUDE (b) WITH (fillfactor='70') DEFERRABLE INITIALLY DEFERRED",
+    ),
+    { type: "INDEX", sql: "CREATE INDEX i ON public.t USING btree (a);" },
+    { type: "INDEX", sql: "ALTER TABLE public.t CLUSTER ON i;" },
+    key("PRIMARY KEY (id, during WITHOUT OVERLAPS)"),
+    key("EXCLUDE USING gist (during WITH &&)"),
+  ], { partitioned: false });
+  deepStrictEqual(builds.map(({ sql }) => sql), [
+    `CREATE UNIQUE INDEX "p(k" ON public."My ""t" (id, "a)b");`,
+    `CREATE UNIQUE INDEX "p(k" ON public."My ""t" (a) INCLUDE (b) NULLS NOT DISTINCT WITH (fillfactor='70');`,
+    "CREATE INDEX i ON public.t USING btree (a);",
+  ]);
+  deepStrictEqual(finish.map(({ sql }) => sql.replace(/^ALTER TABLE (?:ONLY )?\S+ \S+\s+/, "")), [
+    `ADD CONSTRAINT "p(k" PRIMARY KEY USING INDEX "p(k";`,
+    `ADD CONSTRAINT "p(k" UNIQUE USING INDEX "p(k" DEFERRABLE INITIALLY DEFERRED;`,
+    "ON i;",
+    `ADD CONSTRAINT "p(k" PRIMARY KEY (id, during WITHOUT OVERLAPS);`,
+    `ADD CONSTRAINT "p(k" EXCLUDE USING gist (during WITH &&);`,
+  ]);
+});
+
+Deno.test("readForeignKey() takes a key apart and keeps NOT VALID ones as they are", () => {
+  deepStrictEqual(
+    readForeignKey(
+      `ALTER TABLE ONLY s."a.b"\n    ADD CONSTRAINT "f k" FOREIGN KEY (x) REFERENCES s.c(id) ON DELETE CASCADE;`,
+    ),
+    {
+      table: { schema: "s", name: "a.b" },
+      name: "f k",
+      sql:
+        `ALTER TABLE ONLY s."a.b"\n    ADD CONSTRAINT "f k" FOREIGN KEY (x) REFERENCES s.c(id) ON DELETE CASCADE NOT VALID`,
+      validate: true,
+    },
+  );
+  strictEqual(
+    readForeignKey(`ALTER TABLE s.t ADD CONSTRAINT f FOREIGN KEY (x) REFERENCES s.c(id) NOT VALID;`)
+      ?.validate,
+    false,
+  );
+  strictEqual(readForeignKey("COMMENT ON CONSTRAINT f ON s.t IS 'x';"), undefined);
+});

@@ -1,0 +1,123 @@
+/**
+ * How the rows of a database are copied: which tables in how many parts, in which format, in which order. Pure.
+ *
+ * @module
+ */
+import { displayName } from "../core/mod.ts";
+import type { Table } from "../catalog/mod.ts";
+
+/** COPY's format. */
+export type CopyFormat = "text" | "binary";
+
+/** What the plan depends on besides the tables. */
+export interface CopyPlanOptions {
+  /** Major version of the source. */
+  readonly sourceMajor: number;
+  /** Encoding of the source database. */
+  readonly encoding: string;
+  /** `auto`: binary where it means the same on both servers. */
+  readonly format: "auto" | CopyFormat;
+  /** Tables of more bytes are copied in parts. */
+  readonly splitBytes: number;
+  /** Parts that can be under way at once. */
+  readonly jobs: number;
+}
+
+/** A range of blocks of a table: from `from` up to but not including `to`; the last part is open. */
+export interface BlockRange {
+  readonly from: number;
+  readonly to: number | undefined;
+}
+
+/** One COPY: a whole table, or a range of its blocks. */
+export interface CopyPart {
+  readonly table: Table;
+  /** `orders`, `orders 2/5` */
+  readonly name: string;
+  /** Undefined for a whole table. */
+  readonly range: BlockRange | undefined;
+  /** Counted from 0. */
+  readonly part: number;
+  readonly parts: number;
+  readonly format: CopyFormat;
+  /** Whether the rows may be frozen: the table is emptied in the same transaction, so only when it comes in one part. */
+  readonly freeze: boolean;
+  readonly bytes: number;
+}
+
+/** At most this many parts of one table. */
+const mostParts = 1_024;
+
+/**
+ * Cuts large tables into equal ranges of blocks and puts the largest parts first, so that no worker is left alone at the end.
+ *
+ * Ranges come from the relation's size: no scan, and no skew from gaps in a key. They need version 14 (TID range scans) and a heap.
+ *
+ * Sources: PostgreSQL documentation, "E. Release 14" (TID range scans), "COPY" (FREEZE).
+ */
+export function planCopy(
+  tables: readonly Table[],
+  options: CopyPlanOptions,
+): readonly CopyPart[] {
+  return tables
+    .flatMap((table) => partsOf(table, options))
+    .sort((a, b) => b.bytes - a.bytes);
+}
+
+function partsOf(table: Table, options: CopyPlanOptions): readonly CopyPart[] {
+  const format = formatOf(table, options);
+  const count = partCount(table, options);
+  const name = displayName(table);
+  if (count === 1) {
+    return [{
+      table,
+      name,
+      range: undefined,
+      part: 0,
+      parts: 1,
+      format,
+      freeze: table.extensionCondition === undefined,
+      bytes: table.bytes,
+    }];
+  }
+  const edge = (part: number) => Math.floor(table.blocks * part / count);
+  return Array.from({ length: count }, (_, part) => ({
+    table,
+    name: `${name} ${part + 1}/${count}`,
+    // rows that are visible to the snapshot all lie below the size that was read under it; open all the same
+    range: { from: edge(part), to: part === count - 1 ? undefined : edge(part + 1) },
+    part,
+    parts: count,
+    format,
+    freeze: false,
+    bytes: table.bytes / count,
+  }));
+}
+
+function partCount(table: Table, { sourceMajor, splitBytes, jobs }: CopyPlanOptions): number {
+  const splittable = sourceMajor >= 14 && table.accessMethod === "heap" &&
+    table.extensionCondition === undefined;
+  if (!splittable || jobs === 1 || table.bytes <= splitBytes) return 1;
+  return Math.max(1, Math.min(Math.ceil(table.bytes / splitBytes), table.blocks, mostParts));
+}
+
+/**
+ * Binary only where every column's type is built in down to its elements: arrays, composites and ranges carry type OIDs, which differ between
+ * servers. And only from UTF8: COPY's ENCODING option does not cover binary fields.
+ */
+export function formatOf(
+  table: Table,
+  { format, encoding }: Pick<CopyPlanOptions, "format" | "encoding">,
+): CopyFormat {
+  if (format === "text" || encoding !== "UTF8") return "text";
+  return table.columns.every(({ portableBinary }) => portableBinary) ? "binary" : "text";
+}
+
+/** The condition on `ctid` for a part's rows. */
+export function rangeCondition({ from, to }: BlockRange): string {
+  const conditions = [
+    ...(from === 0 ? [] : [`ctid >= '(${from},0)'::tid`]),
+    ...(to === undefined ? [] : [`ctid < '(${to},0)'::tid`]),
+  ];
+  return conditions.length === 0 ? "true" : conditions.join(" AND ");
+}
