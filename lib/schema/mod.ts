@@ -20,3 +20,6 @@ export * from "./globals.ts";
 export * from "./provider_roles.ts";
 export * from "./globals_plan.ts";
 export * from "./apply_globals.ts";
+export * from "./post_data.ts";
+export * from "./adapt_statement.ts";
+export * from "./apply_schema.ts";

@@ -1,0 +1,94 @@
+/**
+ * A statement of a dump as the target can take it. Pure.
+ *
+ * @module
+ */
+import { quoteIdentifier } from "../core/mod.ts";
+import type { DumpStatement } from "./dump_reader.ts";
+import { SqlCursor } from "./sql_cursor.ts";
+
+/** What the adaptation depends on. */
+export interface SchemaTarget {
+  readonly majorVersion: number;
+  readonly superuser: boolean;
+}
+
+/** The statement to run, or undefined when there is nothing to do; `note` says what is lost by it. */
+export interface AdaptedStatement {
+  readonly sql: string | undefined;
+  readonly note?: string;
+}
+
+/** Settings of pg_dump and the version that brought them. */
+const settingsSince: Readonly<Record<string, number>> = {
+  transaction_timeout: 17,
+};
+
+/**
+ * Adapts a statement to version and privileges of the target.
+ *
+ * What a newer pg_dump writes for an older target: `SET transaction_timeout` (17), the MAINTAIN privilege (17), `SET ACCESS METHOD` of a partitioned
+ * table (17), unlogged sequences (15) and `SET COMPRESSION` (14). The rest of newer syntax stands for what
+ * an older server does not have at all, and is an error there.
+ */
+export function adaptStatement(
+  { sql, type }: DumpStatement,
+  { majorVersion, superuser }: SchemaTarget,
+): AdaptedStatement {
+  const cursor = new SqlCursor(sql);
+  if (cursor.words("set", "session", "authorization")) {
+    if (superuser) return { sql };
+    const role = cursor.literal() ?? cursor.identifier() ?? "";
+    return { sql: `SET ROLE ${quoteIdentifier(role)};` };
+  }
+  if (cursor.words("reset", "session", "authorization")) {
+    return { sql: superuser ? sql : "RESET ROLE;" };
+  }
+  if (type === undefined && cursor.words("set")) {
+    const since = settingsSince[cursor.identifier() ?? ""];
+    return { sql: since !== undefined && majorVersion < since ? undefined : sql };
+  }
+  if (majorVersion < 17 && cursor.words("grant")) return { sql: withoutMaintain(sql) };
+  if (majorVersion < 17 && cursor.words("revoke")) return { sql: withoutMaintain(sql) };
+  if (majorVersion < 15 && /^CREATE UNLOGGED SEQUENCE /.test(sql)) {
+    return {
+      sql: sql.replace("UNLOGGED ", ""),
+      note: "the sequence is logged: PostgreSQL has unlogged ones from 15 on",
+    };
+  }
+  if (cursor.words("alter", "table")) return alterTable(sql, cursor, majorVersion);
+  return { sql };
+}
+
+function alterTable(sql: string, cursor: SqlCursor, majorVersion: number): AdaptedStatement {
+  cursor.words("only");
+  cursor.qualified();
+  if (majorVersion < 17 && cursor.words("set", "access", "method")) {
+    return {
+      sql: undefined,
+      note: "access methods of partitioned tables are known from 17 on; partitions keep theirs",
+    };
+  }
+  if (majorVersion < 14 && cursor.words("alter", "column")) {
+    cursor.identifier();
+    if (cursor.words("set", "compression")) {
+      return {
+        sql: undefined,
+        note: "compression methods of columns are known from 14 on",
+      };
+    }
+  }
+  return { sql };
+}
+
+/** pg_dump writes the privileges as upper-case words in front of everything that could be quoted. */
+function withoutMaintain(sql: string): string | undefined {
+  const match = /^(GRANT|REVOKE)( GRANT OPTION FOR)? ([A-Z]+(?:\([^)]*\))?(?:,[A-Z]+)*)( ON )/.exec(
+    sql,
+  );
+  const privileges = match?.[3]?.split(",");
+  if (match === null || privileges === undefined || !privileges.includes("MAINTAIN")) return sql;
+  const kept = privileges.filter((privilege) => privilege !== "MAINTAIN");
+  if (kept.length === 0) return undefined;
+  return `${match[1]}${match[2] ?? ""} ${kept.join(",")}${match[4]}${sql.slice(match[0].length)}`;
+}

@@ -1,0 +1,265 @@
+/**
+ * Statements of a dump on the target.
+ *
+ * @module
+ */
+import { ExitCode, redact, ReplicatorError } from "../core/mod.ts";
+import { ServerError, type Session, SqlState } from "../postgres/mod.ts";
+import { type Adaptation, excerpt, isRefusal } from "./adaptation.ts";
+import { adaptStatement, type SchemaTarget } from "./adapt_statement.ts";
+import type { DumpStatement } from "./dump_reader.ts";
+import { SqlCursor } from "./sql_cursor.ts";
+
+/** A statement of the schema that the target refused. */
+export class SchemaError extends ReplicatorError {
+  override readonly name = "SchemaError";
+  readonly sqlState: string;
+  readonly statement: DumpStatement;
+
+  constructor(error: ServerError, statement: DumpStatement, remedy: string | undefined) {
+    super(error.message, {
+      side: error.side,
+      object: describeStatement(statement),
+      details: [...error.details, ...firstLines(statement.sql).map((line) => `SQL: ${line}`)],
+      remedy: remedy ?? error.remedy,
+      exitCode: ExitCode.stepFailed,
+      cause: error,
+    });
+    this.sqlState = error.sqlState;
+    this.statement = statement;
+  }
+}
+
+/** How {@linkcode applyStatements} goes about it. */
+export interface ApplyOptions {
+  /** Told after each batch. */
+  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
+  /** Statements sent at once. */
+  readonly batchSize?: number;
+}
+
+const batchCharacters = 256 * 1024;
+
+/**
+ * Runs the statements in their order in one session, whose settings the dump's own SET statements change.
+ *
+ * Many are sent as one Query message: the server runs them in one implicit transaction, so a refused batch leaves no trace
+ * and is run again one by one, which tells what to report or adapt. No statement of a schema dump forbids a transaction block.
+ *
+ * What the target refuses of ownership, privileges, comments and labels is reported; owners are tried again at the end, because a
+ * role that is no superuser can give an object only to who may create in its schema, and those privileges come last.
+ *
+ * @throws SchemaError when anything else is refused
+ */
+export async function applyStatements(
+  session: Session,
+  statements: readonly DumpStatement[],
+  { onProgress, batchSize = 100 }: ApplyOptions = {},
+): Promise<readonly Adaptation[]> {
+  const { superuser } = await session.queryOne<{ superuser: boolean }>(
+    "SELECT rolsuper AS superuser FROM pg_catalog.pg_roles WHERE rolname = current_user",
+  );
+  const run = new SchemaRun(session, { majorVersion: session.majorVersion, superuser });
+  let done = 0;
+  for (const batch of batches(statements, batchSize)) {
+    await run.batch(batch);
+    done += batch.length;
+    onProgress?.({ done, total: statements.length });
+  }
+  await run.finish();
+  return run.adaptations;
+}
+
+/** A statement for people: `TABLE public.orders`. */
+export function describeStatement({ sql, type, schema, name }: DumpStatement): string {
+  if (type === undefined || name === undefined) return excerpt(sql, 60);
+  return `${type} ${schema === undefined ? "" : `${schema}.`}${name}`;
+}
+
+function firstLines(sql: string): readonly string[] {
+  const lines = redact(sql.slice(0, 2_000)).split("\n");
+  return [
+    ...lines.slice(0, 3).map((line) => line.slice(0, 200)),
+    ...(lines.length > 3 ? ["…"] : []),
+  ];
+}
+
+function* batches(
+  statements: readonly DumpStatement[],
+  size: number,
+): Generator<readonly DumpStatement[]> {
+  let batch: DumpStatement[] = [];
+  let characters = 0;
+  for (const statement of statements) {
+    if (batch.length >= size || batch.length > 0 && characters > batchCharacters) {
+      yield batch;
+      batch = [];
+      characters = 0;
+    }
+    batch.push(statement);
+    characters += statement.sql.length;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+class SchemaRun {
+  readonly #session: Session;
+  readonly #target: SchemaTarget;
+  readonly #deferred: DumpStatement[] = [];
+  readonly adaptations: Adaptation[] = [];
+
+  constructor(session: Session, target: SchemaTarget) {
+    this.#session = session;
+    this.#target = target;
+  }
+
+  async batch(statements: readonly DumpStatement[]): Promise<void> {
+    const adapted = statements.map((statement) => adaptStatement(statement, this.#target));
+    const script = adapted.flatMap(({ sql }) => sql ?? []).join("\n");
+    if (statements.length > 1) {
+      try {
+        if (script !== "") await this.#session.execute(script);
+        statements.forEach((statement, index) => this.#note(statement, adapted[index]?.note));
+        return;
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+      }
+    }
+    for (const [index, statement] of statements.entries()) {
+      const { sql, note } = adapted[index] ?? { sql: statement.sql, note: undefined };
+      if (sql !== undefined) await this.#one(statement, sql);
+      this.#note(statement, note);
+    }
+  }
+
+  /** Tries the owners again that were refused. */
+  async finish(): Promise<void> {
+    for (const statement of this.#deferred.splice(0)) {
+      try {
+        await this.#session.execute(statement.sql);
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        this.#report(statement, error, "stays with the role that the tool is connected as");
+      }
+    }
+  }
+
+  async #one(statement: DumpStatement, sql: string): Promise<void> {
+    try {
+      await this.#session.execute(sql);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      const answer = answerTo(statement, error);
+      switch (answer.kind) {
+        case "ignore":
+          return;
+        case "defer":
+          this.#deferred.push(statement);
+          return;
+        case "report":
+          if (answer.instead !== undefined) await this.#session.execute(answer.instead);
+          this.#report(statement, error, answer.consequence);
+          return;
+        case "fail":
+          throw new SchemaError(error, statement, answer.remedy);
+      }
+    }
+  }
+
+  #note(statement: DumpStatement, note: string | undefined): void {
+    if (note === undefined) return;
+    this.adaptations.push({
+      side: "target",
+      object: describeStatement(statement),
+      message: note,
+    });
+  }
+
+  #report(statement: DumpStatement, error: ServerError, consequence: string): void {
+    const object = describeStatement(statement);
+    const reason = `${redact(error.serverMessage.message)} (SQLSTATE ${error.sqlState})`;
+    const message = `${consequence}: ${reason}`;
+    // the same tablespace or role is refused for many objects
+    if (this.adaptations.some((other) => other.message === message && other.object === object)) {
+      return;
+    }
+    this.adaptations.push({
+      side: "target",
+      object,
+      message,
+      remedy: `have an administrator run: ${excerpt(statement.sql)}`,
+    });
+  }
+}
+
+/** What to do about a refusal. */
+type Answer =
+  | { readonly kind: "ignore" | "defer" }
+  | { readonly kind: "report"; readonly consequence: string; readonly instead?: string }
+  | { readonly kind: "fail"; readonly remedy: string | undefined };
+
+const duplicateSchema = "42P06";
+
+function answerTo(statement: DumpStatement, error: ServerError): Answer {
+  const cursor = new SqlCursor(statement.sql);
+  const { sqlState } = error;
+  if (cursor.words("set", "default_tablespace")) {
+    return {
+      kind: "report",
+      consequence: "the tablespace is not there, the default one is used",
+      instead: "SET default_tablespace = '';",
+    };
+  }
+  if (cursor.words("set", "session", "authorization") || cursor.words("set", "role")) {
+    return { kind: "report", consequence: "the privileges are granted in the tool's own name" };
+  }
+  if (
+    statement.type === undefined && cursor.words("set") && sqlState === SqlState.undefinedObject
+  ) {
+    return { kind: "ignore" };
+  }
+  // every new database has it
+  if (
+    cursor.words("create", "schema") && cursor.identifier() === "public" &&
+    sqlState === duplicateSchema
+  ) {
+    return { kind: "ignore" };
+  }
+  if (isOwnership(statement.sql)) return { kind: "defer" };
+  if (/^(?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES)\s/.test(statement.sql)) {
+    return { kind: "report", consequence: "privilege not carried over" };
+  }
+  if (sqlState === SqlState.insufficientPrivilege && /^COMMENT ON\s/.test(statement.sql)) {
+    return { kind: "report", consequence: "comment not carried over" };
+  }
+  if (/^SECURITY LABEL\s/.test(statement.sql)) {
+    return { kind: "report", consequence: "security label not carried over" };
+  }
+  if (sqlState === SqlState.insufficientPrivilege && statement.type === "EVENT TRIGGER") {
+    return { kind: "report", consequence: "event trigger not carried over" };
+  }
+  if (/^ALTER TABLE .* SET COMPRESSION /s.test(statement.sql)) {
+    return { kind: "report", consequence: "compression method not carried over" };
+  }
+  return { kind: "fail", remedy: remedyFor(statement, sqlState) };
+}
+
+function remedyFor({ type }: DumpStatement, sqlState: string): string | undefined {
+  if (type === "EXTENSION") {
+    return sqlState === SqlState.insufficientPrivilege
+      ? "have an administrator of the target create the extension and start again"
+      : "install the extension on the target's server, or drop it on the source if it is not used";
+  }
+  if (sqlState === "42601" || sqlState === SqlState.featureNotSupported) {
+    return "the target is too old for this; use a target at least as new as the source";
+  }
+  return sqlState === SqlState.insufficientPrivilege
+    ? "connect to the target as a role that may do this"
+    : undefined;
+}
+
+/** `ALTER … OWNER TO …` */
+function isOwnership(sql: string): boolean {
+  const cursor = new SqlCursor(sql);
+  return cursor.words("alter") && cursor.skipTo("owner") && cursor.words("to");
+}
