@@ -5,8 +5,22 @@
  */
 import { type Session, textArray } from "../postgres/mod.ts";
 
-const settingNames = [
-  "idle_replication_slot_timeout", // 18+
+/** A setting that is looked at. */
+export type SettingName =
+  | "idle_replication_slot_timeout"
+  | "max_connections"
+  | "max_logical_replication_workers"
+  | "max_replication_slots"
+  | "max_slot_wal_keep_size"
+  | "max_wal_senders"
+  | "max_worker_processes"
+  | "reserved_connections"
+  | "shared_preload_libraries"
+  | "superuser_reserved_connections"
+  | "wal_level";
+
+const settingNames: readonly SettingName[] = [
+  "idle_replication_slot_timeout", // 18+, seconds
   "max_connections",
   "max_logical_replication_workers",
   "max_replication_slots",
@@ -17,10 +31,7 @@ const settingNames = [
   "shared_preload_libraries", // hidden from ordinary roles
   "superuser_reserved_connections",
   "wal_level",
-] as const;
-
-/** A setting that is looked at. */
-export type SettingName = typeof settingNames[number];
+];
 
 /** A transaction that is open for long, or prepared. */
 export type OpenTransaction = {

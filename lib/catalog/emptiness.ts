@@ -36,7 +36,28 @@ export type SizedTable = {
   readonly bytes: number;
 };
 
-const kindNames = {
+/** A kind of object, in words. */
+export type ObjectKind =
+  | "table"
+  | "large object"
+  | "materialized view"
+  | "view"
+  | "function"
+  | "sequence"
+  | "foreign table"
+  | "type"
+  | "schema"
+  | "foreign server"
+  | "publication"
+  | "subscription"
+  | "event trigger"
+  | "operator"
+  | "collation"
+  | "text search object"
+  | "cast"
+  | "statistics object";
+
+const kindNames: Readonly<Record<ObjectKind, readonly [one: string, many: string]>> = {
   "table": ["table", "tables"],
   "large object": ["large object", "large objects"],
   "materialized view": ["materialized view", "materialized views"],
@@ -55,10 +76,7 @@ const kindNames = {
   "text search object": ["text search object", "text search objects"],
   "cast": ["cast", "casts"],
   "statistics object": ["statistics object", "statistics objects"],
-} as const;
-
-/** A kind of object, in words. */
-export type ObjectKind = keyof typeof kindNames;
+};
 
 /** How many of the largest tables are named. */
 const namedTables = 3;
