@@ -3,7 +3,7 @@ import { doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
 import denoJson from "../deno.json" with { type: "json" };
 import { driverVariables } from "../lib/cli/environment.ts";
-import { denoEnvironment, repository, runProgram } from "./support/cli.ts";
+import { denoEnvironment, npmCache, repository, runProgram } from "./support/cli.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { withDatabase } from "./support/databases.ts";
 import { startJsrRegistry } from "./support/jsr_registry.ts";
@@ -161,7 +161,7 @@ Deno.test("a program that imports the package from a JSR registry copies a table
        const [from, to] = Deno.args;
        await using source = await openSession(await resolveEndpoint(from!, { side: "source" }));
        await using target = await openSession(await resolveEndpoint(to!, { side: "target" }));
-       const jobs = [{ name: "people", copyOut: "COPY people TO STDOUT", copyIn: "COPY people FROM STDIN", expectedBytes: 0 }];
+       const jobs = [{ name: "people", copyOut: "COPY public.people TO STDOUT", copyIn: "COPY public.people FROM STDIN", expectedBytes: 0 }];
        await relayCopies(source, target, {
          next: () => jobs.shift(),
          onFinished: (job, { rows }) => console.log(job.name + " " + rows),
@@ -191,10 +191,3 @@ Deno.test("a program that imports the package from a JSR registry copies a table
     });
   });
 });
-
-async function npmCache(): Promise<string> {
-  const { stdout } = await runProgram(Deno.execPath(), ["info", "--json"], {
-    env: denoEnvironment(),
-  });
-  return JSON.parse(stdout).npmCache;
-}

@@ -62,3 +62,11 @@ export function denoEnvironment(): Record<string, string> {
   }
   return kept;
 }
+
+/** The folder of Deno's npm cache, which the embedded pg_dump is read from. */
+export async function npmCache(): Promise<string> {
+  const { stdout } = await runProgram(Deno.execPath(), ["info", "--json"], {
+    env: denoEnvironment(),
+  });
+  return JSON.parse(stdout).npmCache;
+}
