@@ -13,6 +13,7 @@ import {
   openSession,
   retry,
   type Session,
+  SqlState,
   withDatabase,
 } from "../postgres/mod.ts";
 import type { ServerSummary } from "./report.ts";
@@ -86,7 +87,9 @@ async function openTarget(
   try {
     return await open(endpoint);
   } catch (error) {
-    if (!(error instanceof ConnectionError) || error.transient) throw error;
+    if (!(error instanceof ConnectionError) || error.sqlState !== SqlState.invalidCatalogName) {
+      throw error;
+    }
     for (const name of ["postgres", "template1"]) {
       if (name === endpoint.database) continue;
       try {

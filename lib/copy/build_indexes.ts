@@ -21,6 +21,8 @@ export interface IndexGroup {
 export interface BuildIndexesOptions {
   readonly target: Endpoint;
   readonly groups: readonly IndexGroup[];
+  /** Settings that the dump's statements count on, for every session. */
+  readonly sessionStatements: readonly DumpStatement[];
   /** Indexes built at once, over all tables. */
   readonly jobs: number;
   readonly signal: AbortSignal;
@@ -87,8 +89,8 @@ export class IndexBuilder {
     const { builds, finish } = planIndexes(group.statements, group);
     const state: GroupState = { table, bytes, finish, buildsLeft: builds.length };
     if (builds.length === 0) return this.#pushFinish(state);
-    for (const statement of builds) {
-      this.#queue.push({ group: state, statements: [statement], last: false }, bytes);
+    for (const statements of builds) {
+      this.#queue.push({ group: state, statements, last: false }, bytes);
     }
   }
 
@@ -140,8 +142,9 @@ export class IndexBuilder {
 
   /** Memory for sorting is set for these sessions alone, from what the server was given; ending them gives it back. */
   async #openSession(signal: AbortSignal): Promise<Session> {
-    const { target, jobs } = this.#options;
+    const { target, jobs, apply, sessionStatements } = this.#options;
     const session = await retry(() => openSession(target, { signal }), { signal });
+    await apply(session, sessionStatements);
     await session.query(indexMemoryStatement, [jobs]);
     return session;
   }

@@ -155,7 +155,7 @@ Deno.test("planIndexes() lets keys take over an index that was built beside the 
     key("PRIMARY KEY (id, during WITHOUT OVERLAPS)"),
     key("EXCLUDE USING gist (during WITH &&)"),
   ], { partitioned: false });
-  deepStrictEqual(builds.map(({ sql }) => sql), [
+  deepStrictEqual(builds.map((build) => build.map(({ sql }) => sql).join(" ")), [
     `CREATE UNIQUE INDEX "p(k" ON public."My ""t" (id, "a)b");`,
     `CREATE UNIQUE INDEX "p(k" ON public."My ""t" (a) INCLUDE (b) NULLS NOT DISTINCT WITH (fillfactor='70');`,
     "CREATE INDEX i ON public.t USING btree (a);",
@@ -166,6 +166,22 @@ Deno.test("planIndexes() lets keys take over an index that was built beside the 
     "ON i;",
     `ADD CONSTRAINT "p(k" PRIMARY KEY (id, during WITHOUT OVERLAPS);`,
     `ADD CONSTRAINT "p(k" EXCLUDE USING gist (during WITH &&);`,
+  ]);
+});
+
+Deno.test("planIndexes() takes each index to its tablespace and leaves none behind", () => {
+  const { builds, finish } = planIndexes([
+    { sql: "SET default_tablespace = fast;" },
+    { type: "INDEX", sql: "CREATE INDEX i ON public.t USING btree (a);" },
+  ], { partitioned: false });
+  deepStrictEqual(builds[0]?.map(({ sql }) => sql), [
+    "SET default_tablespace = fast;",
+    "CREATE INDEX i ON public.t USING btree (a);",
+    "SET default_tablespace = '';",
+  ]);
+  deepStrictEqual(finish.map(({ sql }) => sql), [
+    "SET default_tablespace = fast;",
+    "SET default_tablespace = '';",
   ]);
 });
 

@@ -12,11 +12,14 @@ import type { DumpStatement } from "../schema/mod.ts";
 
 /** What is built at once, and what follows when all of it is there. */
 export interface IndexPlan {
-  /** Independent of each other. */
-  readonly builds: readonly DumpStatement[];
+  /** Independent of each other; each may be a setting, the index, and the setting's end. */
+  readonly builds: readonly (readonly DumpStatement[])[];
   /** In this order, when all builds are done: keys that attach, and what names an index (CLUSTER ON, comments). */
   readonly finish: readonly DumpStatement[];
 }
+
+/** What every session begins with, and ends a table's work with. */
+const defaultTablespace: DumpStatement = { sql: "SET default_tablespace = '';" };
 
 const identifier = `(?:"(?:[^"]|"")+"|[^\\s".(]+)`;
 const addKey = new RegExp(
@@ -34,17 +37,26 @@ export function planIndexes(
   { partitioned }: { readonly partitioned: boolean },
 ): IndexPlan {
   if (partitioned) return { builds: [], finish: statements };
-  const builds: DumpStatement[] = [];
+  const builds: (readonly DumpStatement[])[] = [];
   const finish: DumpStatement[] = [];
+  let tablespace = defaultTablespace;
+  const build = (statement: DumpStatement) =>
+    builds.push(
+      tablespace.sql === defaultTablespace.sql
+        ? [statement]
+        : [tablespace, statement, defaultTablespace],
+    );
   for (const statement of statements) {
+    if (/^SET default_tablespace = /.test(statement.sql)) tablespace = statement;
     const key = statement.type === "CONSTRAINT" ? readKey(statement.sql) : undefined;
     if (key !== undefined) {
-      builds.push({ ...statement, sql: key.build });
+      build({ ...statement, sql: key.build });
       finish.push({ ...statement, sql: key.attach });
     } else if (statement.type === "INDEX" && /^CREATE (?:UNIQUE )?INDEX /.test(statement.sql)) {
-      builds.push(statement);
+      build(statement);
     } else finish.push(statement);
   }
+  if (tablespace.sql !== defaultTablespace.sql) finish.push(defaultTablespace);
   return { builds, finish };
 }
 

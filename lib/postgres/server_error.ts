@@ -54,12 +54,15 @@ export class ConnectionError extends ReplicatorError {
   override readonly name = "ConnectionError";
   /** Whether trying again later can help (a refused password will not change). */
   readonly transient: boolean;
+  /** What the server refused the connection with; undefined when it gave no answer. */
+  readonly sqlState: string | undefined;
   readonly #endpoint: Endpoint;
 
   constructor(
     message: string,
-    { endpoint, remedy, cause, transient }: {
+    { endpoint, remedy, cause, transient, sqlState }: {
       readonly endpoint: Endpoint;
+      readonly sqlState?: string | undefined;
       readonly remedy?: string | undefined;
       readonly cause?: unknown;
       readonly transient: boolean;
@@ -73,6 +76,7 @@ export class ConnectionError extends ReplicatorError {
       exitCode: unreachable(endpoint.side),
     });
     this.transient = transient;
+    this.sqlState = sqlState;
     this.#endpoint = endpoint;
   }
 
@@ -83,6 +87,7 @@ export class ConnectionError extends ReplicatorError {
       remedy: this.remedy,
       cause: this.cause,
       transient: this.transient,
+      sqlState: this.sqlState,
     });
   }
 }
@@ -134,6 +139,7 @@ export function connectionFailure(
   if (message !== undefined) {
     return new ConnectionError(`${at} refused: ${message.message} (SQLSTATE ${message.sqlState})`, {
       endpoint,
+      sqlState: message.sqlState,
       transient: isTransientState(message.sqlState),
       remedy: refusalRemedies[message.sqlState] ?? message.hint,
     });

@@ -57,7 +57,10 @@ export class Session implements AsyncDisposable {
   readonly #wire: Wire;
   readonly #driver: Driver;
   readonly #signal: AbortSignal | undefined;
-  readonly #abort = () => void this.#interrupt();
+  readonly #abort = () => {
+    this.#interrupting = this.#interrupt();
+  };
+  #interrupting: Promise<void> = Promise.resolve();
 
   /** Use {@linkcode openSession}. */
   constructor(
@@ -233,6 +236,7 @@ export class Session implements AsyncDisposable {
       await this.#wire.closed;
       clearTimeout(patience);
     }
+    await this.#interrupting;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

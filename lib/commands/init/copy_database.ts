@@ -192,6 +192,7 @@ class DatabaseCopy {
     const indexes = new IndexBuilder({
       target: this.#target,
       groups: await this.#indexGroups(postData.perTable),
+      sessionStatements: postData.settings,
       jobs: indexJobs,
       signal,
       events: this.#events,
@@ -225,7 +226,7 @@ class DatabaseCopy {
       if (largeObjects > 0) await this.#copyLargeObjects(snapshot, signal);
       await recorder.step(async () => {
         const built = await indexes.finish();
-        await this.#apply(postData.attach);
+        await this.#apply([...postData.settings, ...postData.attach]);
         return built;
       }, {
         step: "indexes",
@@ -283,7 +284,7 @@ class DatabaseCopy {
   async #finish({ postData }: SchemaParts): Promise<void> {
     const { recorder } = this.#options;
     const database = this.#database;
-    await recorder.step(() => this.#foreignKeys(postData.foreignKeys), {
+    await recorder.step(() => this.#foreignKeys(postData), {
       step: "foreign-keys",
       database,
       summarise: (count) => plural(count, "foreign key"),
@@ -294,8 +295,7 @@ class DatabaseCopy {
       summarise: (count) => plural(count, "sequence"),
     });
     await recorder.step(async () => {
-      await this.#apply(postData.rest);
-      await this.#apply(postData.eventTriggers);
+      await this.#apply([...postData.settings, ...postData.rest, ...postData.eventTriggers]);
       await this.#properties();
     }, { step: "finish-schema", database });
     const { signal, jobs } = this.#options;
@@ -305,7 +305,9 @@ class DatabaseCopy {
     );
   }
 
-  async #foreignKeys(statements: readonly DumpStatement[]): Promise<number> {
+  async #foreignKeys(
+    { foreignKeys: statements, settings }: SchemaParts["postData"],
+  ): Promise<number> {
     const { indexJobs, signal } = this.#options;
     await using session = await this.#open(this.#target);
     const partitioned = await partitionedTables(session);
@@ -317,7 +319,7 @@ class DatabaseCopy {
       if (key.validate) wanted.add(keyOf(key.table, key.name));
       return { ...statement, sql: key.sql };
     });
-    await this.#applyIn(session, unchecked);
+    await this.#applyIn(session, [...settings, ...unchecked]);
     const keys = (await listUnvalidatedKeys(this.#target, signal))
       .filter(({ table, name }) => wanted.has(keyOf(table, name)));
     const orphaned = await validateForeignKeys(keys, {
@@ -396,7 +398,6 @@ class DatabaseCopy {
   }
 
   async #apply(statements: readonly DumpStatement[]): Promise<void> {
-    if (statements.length === 0) return;
     await using session = await this.#open(this.#target);
     await this.#applyIn(session, statements);
   }

@@ -1,0 +1,73 @@
+import { init } from "../../lib/commands/init.ts";
+import type { InitPlan, InitReport } from "../../lib/commands/report.ts";
+import type { InitOptions } from "../../lib/commands/run.ts";
+import type { RunEvent } from "../../lib/core/mod.ts";
+import { type Endpoint, resolveEndpoint } from "../../lib/postgres/mod.ts";
+
+/** What a test changes of {@linkcode runInit}'s defaults. */
+export interface InitTestOptions
+  extends Partial<Omit<InitOptions, "source" | "target" | "databases">> {
+  readonly include?: readonly string[];
+  readonly map?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+  /** Told of every event. */
+  readonly onEvent?: (event: RunEvent) => void;
+}
+
+/** What a run gave. */
+export interface InitOutcome {
+  readonly report: InitReport;
+  readonly plan: InitPlan;
+  readonly events: readonly RunEvent[];
+}
+
+/** The endpoint of a URL, from the URL alone (and the files that it names). Requires `--allow-read` of those. */
+export function endpointOf(url: string, side: "source" | "target"): Promise<Endpoint> {
+  return resolveEndpoint(url, {
+    side,
+    surroundings: {
+      environment: {},
+      readFile: (path) => Deno.readTextFile(path).catch(() => undefined),
+    },
+  });
+}
+
+/** Runs `init` as the library does it, with everything confirmed. */
+export async function runInit(
+  sourceUrl: string,
+  targetUrl: string,
+  { include = [], map = {}, signal = new AbortController().signal, onEvent, ...options }:
+    InitTestOptions = {},
+): Promise<InitOutcome> {
+  const events: RunEvent[] = [];
+  let plan: InitPlan | undefined;
+  const report = await init({
+    source: await endpointOf(sourceUrl, "source"),
+    target: await endpointOf(targetUrl, "target"),
+    databases: { include, exclude: [], map },
+    tools: {
+      dump: "embedded",
+      binDirectory: undefined,
+      environment: { PATH: Deno.env.get("PATH"), HOME: Deno.env.get("HOME") },
+    },
+    jobs: 4,
+    indexJobs: 2,
+    copyFormat: "auto",
+    splitBytes: 1024 ** 3,
+    dropExisting: false,
+    dryRun: false,
+    ...options,
+    confirm: async (asked) => {
+      plan = asked;
+      return await (options.confirm?.(asked) ?? Promise.resolve(true));
+    },
+  }, {
+    signal,
+    events: (event) => {
+      events.push(event);
+      onEvent?.(event);
+    },
+  });
+  if (report === undefined || plan === undefined) throw new Error("init was declined");
+  return { report, plan, events };
+}
