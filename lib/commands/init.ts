@@ -71,6 +71,7 @@ export async function init(options: InitOptions, run: RunContext): Promise<InitR
     databases,
     steps: recorder.steps,
     warnings: recorder.warnings,
+    timeline: recorder.timeline,
     rows: tables.reduce((sum, { rows }) => sum + rows, 0),
     bytes: tables.reduce((sum, { bytes }) => sum + bytes, 0),
     ms: performance.now() - start,

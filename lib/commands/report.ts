@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Side } from "../core/mod.ts";
+import type { Side, WorkKind } from "../core/mod.ts";
 
 /** How a check of `validate` ended. */
 export type CheckStatus = "pass" | "warn" | "fail";
@@ -87,10 +87,27 @@ export interface InitReport {
   readonly databases: readonly DatabaseReport[];
   readonly steps: readonly StepReport[];
   readonly warnings: readonly Warning[];
+  /** What each session did when. */
+  readonly timeline: readonly TimelineEntry[];
   readonly rows: number;
   /** COPY bytes moved. */
   readonly bytes: number;
   readonly ms: number;
+}
+
+/** One piece of work of one session. */
+export interface TimelineEntry {
+  readonly database: string;
+  readonly work: WorkKind;
+  /** Which of the sessions that do this kind of work at once, from 1. */
+  readonly lane: number;
+  /** The table, or the index or key. */
+  readonly label: string;
+  /** Since the run began. */
+  readonly startMs: number;
+  readonly ms: number;
+  /** COPY bytes, for rows. */
+  readonly bytes?: number;
 }
 
 /** A thing that was done differently or left out, and why. */

@@ -69,8 +69,8 @@ export class IndexBuilder {
     this.#total = options.groups.reduce((sum, { statements }) => sum + statements.length, 0);
     const workers = Math.min(options.jobs, this.#total);
     this.#done = runConcurrently(
-      Array.from({ length: workers }),
-      (_, signal) => this.#work(signal),
+      Array.from({ length: workers }, (_, index) => index + 1),
+      (lane, signal) => this.#work(lane, signal),
       { limit: workers, signal: options.signal },
     );
     this.#done.catch(() => {}); // awaited by finish(); the caller may still be copying
@@ -107,7 +107,7 @@ export class IndexBuilder {
     this.#queue.push({ group, statements: group.finish, last: true }, Number.MAX_VALUE);
   }
 
-  async #work(signal: AbortSignal): Promise<void> {
+  async #work(lane: number, signal: AbortSignal): Promise<void> {
     const stop = () => this.#queue.close();
     signal.addEventListener("abort", stop, { once: true });
     try {
@@ -116,17 +116,31 @@ export class IndexBuilder {
       await using session = await this.#openSession(signal);
       for (; item !== undefined; item = await this.#queue.take()) {
         signal.throwIfAborted();
+        const startedAtMs = performance.now();
         await this.#options.apply(session, item.statements);
-        this.#finished(item);
+        this.#finished(item, { lane, startedAtMs });
       }
     } finally {
       signal.removeEventListener("abort", stop);
     }
   }
 
-  #finished({ group, last, statements }: BuildItem): void {
+  #finished(
+    { group, last, statements }: BuildItem,
+    { lane, startedAtMs }: { readonly lane: number; readonly startedAtMs: number },
+  ): void {
     this.#built += statements.length;
     const { events, database } = this.#options;
+    const index = statements.find(({ type }) => type !== undefined);
+    events({
+      kind: "work-finished",
+      database,
+      work: "index",
+      lane,
+      label: last ? `keys of ${displayName(group.table)}` : index?.name ?? displayName(group.table),
+      startedAtMs,
+      ms: performance.now() - startedAtMs,
+    });
     events({
       kind: "step-progress",
       step: "indexes",

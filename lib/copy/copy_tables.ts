@@ -68,7 +68,7 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
   }));
   const progress = new TableProgress(options);
 
-  async function work(signal: AbortSignal): Promise<void> {
+  async function work(lane: number, signal: AbortSignal): Promise<void> {
     const sessions = await Promise.all([
       retry(() => openSession(source, { signal }), { signal }),
       retry(() => openSession(target, { signal, settings: { synchronous_commit: "off" } }), {
@@ -82,12 +82,13 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
       next: () => queue.shift(),
       onStarted: ({ part }) => progress.started(part),
       onBytes: ({ part }, bytes) => progress.moved(part, bytes),
-      onFinished: ({ part }, outcome) => progress.finished(part, outcome),
+      onFinished: ({ part }, outcome) => progress.finished(part, outcome, lane),
     });
   }
 
   const workers = Math.min(options.jobs, queue.length);
-  await runConcurrently(Array.from({ length: workers }), (_, signal) => work(signal), {
+  const lanes = Array.from({ length: workers }, (_, index) => index + 1);
+  await runConcurrently(lanes, work, {
     limit: workers,
     signal: AbortSignal.any([options.signal, snapshot.lost]),
   });
@@ -98,6 +99,7 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
 class TableProgress {
   readonly copied: CopiedTable[] = [];
   readonly #options: CopyTablesOptions;
+  readonly #partStarts = new Map<CopyPart, number>();
   readonly #underWay = new Map<
     Table,
     { readonly start: number; partsLeft: number; rows: number; bytes: number }
@@ -107,7 +109,9 @@ class TableProgress {
     this.#options = options;
   }
 
-  started({ table, parts }: CopyPart): void {
+  started(part: CopyPart): void {
+    const { table, parts } = part;
+    this.#partStarts.set(part, performance.now());
     if (this.#underWay.has(table)) return;
     this.#underWay.set(table, { start: performance.now(), partsLeft: parts, rows: 0, bytes: 0 });
     this.#options.events({ kind: "table-started", ...this.#place(table), bytes: table.bytes });
@@ -117,7 +121,20 @@ class TableProgress {
     this.#options.events({ kind: "table-progress", ...this.#place(table), bytes });
   }
 
-  finished({ table }: CopyPart, outcome: CopyOutcome): void {
+  finished(part: CopyPart, outcome: CopyOutcome, lane: number): void {
+    const { table } = part;
+    const startedAtMs = this.#partStarts.get(part) ?? performance.now();
+    this.#partStarts.delete(part);
+    this.#options.events({
+      kind: "work-finished",
+      database: this.#options.source.database,
+      work: "copy",
+      lane,
+      label: part.name,
+      startedAtMs,
+      ms: performance.now() - startedAtMs,
+      bytes: outcome.bytes,
+    });
     const sum = this.#underWay.get(table);
     if (sum === undefined) return;
     sum.rows += outcome.rows;

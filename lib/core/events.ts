@@ -21,6 +21,9 @@ export type StepName =
   | "sequences"
   | "analyze";
 
+/** What a session does at a time. */
+export type WorkKind = "copy" | "index" | "foreign-key" | "analyze";
+
 /** Something that happened, with what a renderer needs to show it. Times are milliseconds, sizes bytes. */
 export type RunEvent =
   | { readonly kind: "step-started"; readonly step: StepName; readonly database?: string }
@@ -67,6 +70,21 @@ export type RunEvent =
     readonly done: number;
     readonly total: number;
     readonly current?: string;
+  }
+  | {
+    /** One piece of work of one session, when it is done: what a timeline is drawn from. */
+    readonly kind: "work-finished";
+    readonly database: string;
+    readonly work: WorkKind;
+    /** Which of the sessions that do this kind of work at once, from 1. */
+    readonly lane: number;
+    /** The table, or the index or key. */
+    readonly label: string;
+    /** When it began, on the clock of `performance.now()`. */
+    readonly startedAtMs: number;
+    readonly ms: number;
+    /** COPY bytes, for rows. */
+    readonly bytes?: number;
   }
   | {
     readonly kind: "warning";

@@ -4,7 +4,7 @@
  * @module
  */
 import type { EventSink, RunEvent, StepName } from "../../core/mod.ts";
-import type { StepReport, Warning } from "../report.ts";
+import type { StepReport, TimelineEntry, Warning } from "../report.ts";
 
 /** Which step, and of which database. */
 export interface StepOptions<Result> {
@@ -18,6 +18,8 @@ export interface StepOptions<Result> {
 export class Recorder {
   readonly steps: StepReport[] = [];
   readonly warnings: Warning[] = [];
+  readonly timeline: TimelineEntry[] = [];
+  readonly #start = performance.now();
   readonly #sink: EventSink;
 
   constructor(sink: EventSink) {
@@ -29,6 +31,9 @@ export class Recorder {
     if (event.kind === "warning") {
       const { kind: _, ...warning } = event;
       this.warnings.push(warning);
+    } else if (event.kind === "work-finished") {
+      const { kind: _, startedAtMs, ...work } = event;
+      this.timeline.push({ ...work, startMs: startedAtMs - this.#start });
     }
     this.#sink(event);
   };
