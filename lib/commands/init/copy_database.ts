@@ -20,9 +20,10 @@ import {
 } from "../../postgres/mod.ts";
 import { listSequences, readSequenceValues, setvalStatements } from "../../catalog/mod.ts";
 import {
+  type Adaptation,
   applyStatements,
   classifyPostData,
-  createDatabaseStatements,
+  createDatabase,
   databasePropertyStatements,
   dumpSchema,
   type DumpStatement,
@@ -160,14 +161,7 @@ class DatabaseCopy {
       if (planned.action !== "fill-empty") {
         await using session = await this.#open(this.#source);
         const properties = await readDatabaseProperties(session);
-        for (
-          const sql of createDatabaseStatements(properties, {
-            name: planned.target,
-            targetVersion: maintenance.serverVersion,
-          })
-        ) {
-          await maintenance.execute(sql);
-        }
+        this.#warn(await createDatabase(maintenance, properties, { name: planned.target }));
       }
       this.targetTouched = true;
       await this.#comment(`incomplete copy, made by postgres-seren-replicator`);
@@ -403,9 +397,11 @@ class DatabaseCopy {
   }
 
   async #applyIn(session: Session, statements: readonly DumpStatement[]): Promise<void> {
-    for (const adaptation of await applyStatements(session, statements)) {
-      this.#events({ kind: "warning", ...adaptation });
-    }
+    this.#warn(await applyStatements(session, statements));
+  }
+
+  #warn(adaptations: readonly Adaptation[]): void {
+    for (const adaptation of adaptations) this.#events({ kind: "warning", ...adaptation });
   }
 
   #open(endpoint: Endpoint): Promise<Session> {
