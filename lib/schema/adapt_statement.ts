@@ -56,6 +56,10 @@ export function adaptStatement(
       note: "the sequence is logged: PostgreSQL has unlogged ones from 15 on",
     };
   }
+  // a refresh runs as the view's owner, to whom policies may apply; with row_security off, as dumps set it, it would fail
+  if (cursor.words("refresh", "materialized", "view")) {
+    return { sql: `SET row_security = on;\n${sql}\nSET row_security = off;` };
+  }
   if (cursor.words("alter", "table")) return alterTable(sql, cursor, majorVersion);
   return { sql };
 }

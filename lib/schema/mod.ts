@@ -23,3 +23,4 @@ export * from "./apply_globals.ts";
 export * from "./post_data.ts";
 export * from "./adapt_statement.ts";
 export * from "./apply_schema.ts";
+export * from "./database.ts";
