@@ -1,6 +1,6 @@
 import { displayName, ExitCode, formatCount, plural } from "../core/mod.ts";
 import { demo, type DemoNarrator, type DemoReport } from "../commands/demo.ts";
-import { makeStyle, printable, renderTable } from "../ui/mod.ts";
+import { makeStyle, printable, renderTable, wrap } from "../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
 import { resolveDemoOptions } from "./options.ts";
 import { printJson, tableOptions } from "./print.ts";
@@ -8,6 +8,8 @@ import { programName } from "./program.ts";
 import { planLines, reportLines, validationLines } from "./results.ts";
 
 const mostJobs = 8;
+const mostTables = 15;
+const widestText = 100;
 
 /** `demo`: the story on stderr together with its progress; with `--json` also the report on stdout. */
 export const runDemo: CommandRunner = async (reader, context) => {
@@ -36,7 +38,7 @@ function narrate({ terminal: { stderr }, output, progress }: CommandContext): De
   };
   return {
     chapter: (title) => print(["", style.bold(style.cyan(`── ${title} `.padEnd(60, "─")))]),
-    tell: (text) => print([text]),
+    tell: (text) => print(wrap(text, Math.min(options.columns - 1, widestText))),
     validated: (report) => print(validationLines(report, options)),
     planned: (plan) => print(planLines(plan, options)),
     copied: (report) => print(reportLines(report, options)),
@@ -60,6 +62,7 @@ function comparisonLines(
   const style = makeStyle(options.color);
   const sign = (good: boolean) => good ? style.green("✓ equal") : style.red("✗ DIFFERS");
   const rows = tables.reduce((sum, { sourceRows }) => sum + sourceRows, 0);
+  const shown = tables.filter((table, index) => index < mostTables || !table.equal);
   return [
     ...renderTable(
       [
@@ -68,7 +71,7 @@ function comparisonLines(
         { title: "New", align: "right" },
         { title: "Rows and values" },
       ],
-      tables.map((table) => [
+      shown.map((table) => [
         printable(displayName(table)),
         formatCount(table.sourceRows),
         table.targetRows === undefined ? "missing" : formatCount(table.targetRows),
@@ -76,6 +79,9 @@ function comparisonLines(
       ]),
       options,
     ),
+    ...(shown.length < tables.length
+      ? [style.dim(`and ${plural(tables.length - shown.length, "smaller table")}, all equal`)]
+      : []),
     "",
     ...renderTable(
       [

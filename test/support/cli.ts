@@ -56,9 +56,11 @@ export async function runProgram(
 /** What `deno` itself needs to find its cache. */
 export function denoEnvironment(): Record<string, string> {
   const kept: Record<string, string> = {};
-  for (const name of ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME", "TMPDIR"]) {
-    const value = Deno.env.get(name);
-    if (value !== undefined) kept[name] = value;
+  for (const [name, value] of Object.entries(Deno.env.toObject())) {
+    const isOurs = ["PATH", "HOME", "XDG_CACHE_HOME", "TMPDIR"].includes(name);
+    // and how it gets through the network: proxies, certificates, registries
+    const isNetwork = /^(DENO_|NPM_CONFIG_|SSL_CERT_|HTTPS?_PROXY|NO_PROXY)/i.test(name);
+    if (isOurs || isNetwork) kept[name] = value;
   }
   return kept;
 }
