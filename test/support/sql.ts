@@ -36,7 +36,9 @@ export async function withSession<T>(
   url: string,
   use: (session: postgres.Sql) => Promise<T>,
 ): Promise<T> {
-  const session = postgres(url, OPTIONS);
+  // postgres.js takes the path as it stands, percent signs and all
+  const database = decodeURIComponent(new URL(url).pathname.slice(1));
+  const session = postgres(url, { ...OPTIONS, ...(database === "" ? {} : { database }) });
   try {
     return await use(session);
   } finally {

@@ -106,6 +106,7 @@ async function withBoth(
 ): Promise<Difference[]> {
   const [source, target] = [sourceUrl, targetUrl].map((url) =>
     postgres(url, {
+      database: decodeURIComponent(new URL(url).pathname.slice(1)), // the driver does not decode it
       max: 1,
       fetch_types: false,
       prepare: false,
