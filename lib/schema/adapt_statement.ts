@@ -9,13 +9,17 @@ import { SqlCursor } from "./sql_cursor.ts";
 
 /** What the adaptation depends on. */
 export interface SchemaTarget {
+  /** Major version of the target. */
   readonly majorVersion: number;
+  /** Whether we are a superuser there. */
   readonly superuser: boolean;
 }
 
 /** The statement to run, or undefined when there is nothing to do; `note` says what is lost by it. */
 export interface AdaptedStatement {
+  /** What to run instead; undefined: nothing. */
   readonly sql: string | undefined;
+  /** What is lost, for the report. */
   readonly note?: string;
 }
 

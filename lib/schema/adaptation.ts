@@ -8,9 +8,13 @@ import { isTransient, ServerError } from "../postgres/mod.ts";
 
 /** One line for the report. */
 export interface Adaptation {
+  /** What happened, in a sentence. */
   readonly message: string;
+  /** On which server. */
   readonly side?: Side;
+  /** What it concerns: `role bob`, `TABLE public.orders`. */
   readonly object?: string;
+  /** What to do about it. */
   readonly remedy?: string;
 }
 

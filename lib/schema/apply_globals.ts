@@ -13,7 +13,9 @@ import type { Globals } from "./globals.ts";
 
 /** A membership of our own role that lets it give objects to their owners; to be revoked at the end. */
 export interface TemporaryMembership {
+  /** The role that was granted. */
   readonly role: string;
+  /** Our own role. */
   readonly member: string;
 }
 
@@ -21,9 +23,11 @@ export interface TemporaryMembership {
 export interface AppliedGlobals {
   /** Statements that took effect. */
   readonly applied: number;
+  /** What was done differently or left out. */
   readonly adapted: readonly Adaptation[];
   /** Roles that were not there before. */
   readonly createdRoles: readonly string[];
+  /** For {@linkcode revokeTemporaryMemberships}. */
   readonly temporaryMemberships: readonly TemporaryMembership[];
 }
 

@@ -12,10 +12,14 @@ import { SqlCursor } from "./sql_cursor.ts";
 
 /** A statement of the schema that the target refused. */
 export class SchemaError extends ReplicatorError {
+  /** Name of the class. */
   override readonly name = "SchemaError";
+  /** The server's SQLSTATE. */
   readonly sqlState: string;
+  /** What it refused. */
   readonly statement: DumpStatement;
 
+  /** Wraps what the server said. */
   constructor(error: ServerError, statement: DumpStatement, remedy: string | undefined) {
     super(error.message, {
       side: error.side,

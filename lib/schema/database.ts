@@ -11,33 +11,49 @@ import { parseSetting, type SecurityLabel, type Setting } from "./globals_model.
 
 /** Who gave whom which privilege on the database. */
 export interface DatabaseGrant {
+  /** `CONNECT`, `TEMPORARY`, `CREATE`. */
   readonly privilege: string;
   /** Undefined: PUBLIC. */
   readonly grantee: string | undefined;
+  /** Who gave it. */
   readonly grantor: string;
+  /** Whether the grantee may pass it on. */
   readonly grantable: boolean;
 }
 
 /** Everything that a database has besides its objects. */
 export interface DatabaseProperties {
+  /** Name on the source. */
   readonly name: string;
+  /** The role that owns it. */
   readonly owner: string;
+  /** `UTF8`, `LATIN1`, `SQL_ASCII`. */
   readonly encoding: string;
+  /** libc's locale for sorting. */
   readonly collate: string;
+  /** libc's locale for character classes. */
   readonly ctype: string;
   /** ICU from 15 on, built in from 17 on. */
   readonly localeProvider: "libc" | "icu" | "builtin";
   /** The locale of a provider other than libc. */
   readonly locale: string | undefined;
+  /** Rules on top of the ICU locale (16+). */
   readonly icuRules: string | undefined;
+  /** Version of the collation when the database was made (15+). */
   readonly collationVersion: string | undefined;
+  /** The default tablespace. */
   readonly tablespace: string;
+  /** -1: no limit. */
   readonly connectionLimit: number;
+  /** Whether anybody may connect. */
   readonly allowConnections: boolean;
+  /** Whether anybody with CREATEDB may copy it. */
   readonly isTemplate: boolean;
   /** Undefined: the default privileges. */
   readonly grants: readonly DatabaseGrant[] | undefined;
+  /** The text of COMMENT ON DATABASE. */
   readonly comment: string | undefined;
+  /** Labels of security providers. */
   readonly securityLabels: readonly SecurityLabel[];
   /** `ALTER DATABASE … SET`, and with a role `ALTER ROLE … IN DATABASE … SET`. */
   readonly settings: readonly { readonly role: string | undefined; readonly setting: Setting }[];
@@ -133,6 +149,7 @@ function localeColumns(majorVersion: number): string {
 export interface CreateDatabaseOptions {
   /** The name on the target. */
   readonly name: string;
+  /** Major version of the target. */
   readonly targetMajor: number;
   /** Tablespaces that the target has. */
   readonly tablespaces: ReadonlySet<string>;
@@ -142,6 +159,7 @@ export interface CreateDatabaseOptions {
 export interface CreateDatabasePlan {
   /** To be tried in turn: platforms spell the same locale in different ways. */
   readonly statements: readonly string[];
+  /** What the target cannot have, for the report. */
   readonly notes: readonly Adaptation[];
 }
 

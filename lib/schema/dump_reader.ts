@@ -15,7 +15,9 @@ export interface DumpStatement {
   readonly type?: string;
   /** pg_dump's name of the entry, for people: `orders orders_pkey`, `f(integer)`. Line breaks have become spaces. */
   readonly name?: string;
+  /** The schema it is in. */
   readonly schema?: string;
+  /** The role that owns it. */
   readonly owner?: string;
 }
 

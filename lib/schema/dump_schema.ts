@@ -16,12 +16,15 @@ export type SchemaSection = "pre-data" | "post-data";
 export interface DumpSchemaOptions {
   /** The database. */
   readonly endpoint: Endpoint;
+  /** Which pg_dump. */
   readonly tool: DumpTool;
   /** Both when undefined. */
   readonly section?: SchemaSection | undefined;
   /** An exported snapshot's name; the session that exported it must be open. */
   readonly snapshot?: string | undefined;
+  /** Ends the dump. */
   readonly signal?: AbortSignal | undefined;
+  /** Told before an installed pg_dump is run again. */
   readonly onRetry?: ToolRunOptions["onRetry"];
 }
 

@@ -32,7 +32,9 @@ export interface ToolPreference extends ToolSearch {
 
 /** Major versions of the two servers. */
 export interface ServerMajors {
+  /** Of the source: 15. */
   readonly sourceMajor: number;
+  /** Of the target: 18. */
   readonly targetMajor: number;
 }
 

@@ -26,6 +26,7 @@ const bufferBytes = 1024 * 1024;
 
 /** What {@linkcode runEmbeddedDump} takes. */
 export interface EmbeddedDumpOptions {
+  /** The database to dump. */
   readonly endpoint: Endpoint;
   /** Arguments of pg_dump, those about the connection left out. */
   readonly args: readonly string[];

@@ -21,10 +21,13 @@ import { runTool, type ToolRunOptions } from "./tool_run.ts";
 export interface DumpGlobalsOptions {
   /** A session on any database of the source. */
   readonly session: Session;
+  /** By which to read. */
   readonly tool: DumpTool;
   /** The databases being copied: a provider's role that owns something there is carried over. */
   readonly databases: readonly string[];
+  /** Ends the reading. */
   readonly signal?: AbortSignal | undefined;
+  /** Told before pg_dumpall is run again. */
   readonly onRetry?: ToolRunOptions["onRetry"];
 }
 

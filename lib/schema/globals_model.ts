@@ -7,12 +7,19 @@ import type { Secret } from "../core/mod.ts";
 
 /** The attributes of a role. */
 export interface RoleAttributes {
+  /** SUPERUSER */
   readonly superuser: boolean;
+  /** INHERIT */
   readonly inherit: boolean;
+  /** CREATEROLE */
   readonly createRole: boolean;
+  /** CREATEDB */
   readonly createDatabase: boolean;
+  /** LOGIN */
   readonly login: boolean;
+  /** REPLICATION */
   readonly replication: boolean;
+  /** BYPASSRLS */
   readonly bypassRls: boolean;
   /** -1: no limit. */
   readonly connectionLimit: number;
@@ -22,33 +29,47 @@ export interface RoleAttributes {
 
 /** A setting of a role or database. A list (`search_path`) has several values. */
 export interface Setting {
+  /** Its name, unquoted. */
   readonly name: string;
+  /** The value, or the members of a list, unquoted. */
   readonly values: readonly string[];
 }
 
 /** A label of a security provider. */
 export interface SecurityLabel {
+  /** The provider's name. */
   readonly provider: string;
+  /** The label's text. */
   readonly label: string;
 }
 
 /** A role with all that hangs on it. */
 export interface RoleObject {
+  /** Tells the kinds apart. */
   readonly kind: "role";
+  /** Its name, unquoted. */
   readonly name: string;
+  /** What it may do. */
   readonly attributes: RoleAttributes;
   /** The stored verifier (SCRAM or md5), where the source lets us read it. */
   readonly password: Secret | undefined;
+  /** `ALTER ROLE … SET` */
   readonly settings: readonly Setting[];
+  /** The text of its comment. */
   readonly comment: string | undefined;
+  /** Labels of security providers. */
   readonly securityLabels: readonly SecurityLabel[];
 }
 
 /** `GRANT role TO member`. */
 export interface MembershipObject {
+  /** Tells the kinds apart. */
   readonly kind: "membership";
+  /** The role that is granted. */
   readonly role: string;
+  /** Who is granted it. */
   readonly member: string;
+  /** Whether the member may grant it on. */
   readonly admin: boolean;
   /** From 16 on: whether the member has the role's privileges without SET ROLE. */
   readonly inherit: boolean | undefined;
@@ -60,8 +81,11 @@ export interface MembershipObject {
 
 /** A tablespace. */
 export interface TablespaceObject {
+  /** Tells the kinds apart. */
   readonly kind: "tablespace";
+  /** Its name, unquoted. */
   readonly name: string;
+  /** The role that owns it. */
   readonly owner: string;
   /** A folder of the server; empty for one inside of the data directory (`allow_in_place_tablespaces`). */
   readonly location: string;
@@ -69,22 +93,29 @@ export interface TablespaceObject {
   readonly options: readonly string[];
   /** Who may create in it besides the owner. */
   readonly grants: readonly { readonly grantee: string | undefined; readonly grantable: boolean }[];
+  /** The text of its comment. */
   readonly comment: string | undefined;
 }
 
 /** `GRANT SET ON PARAMETER …` (15+). */
 export interface ParameterGrantObject {
+  /** Tells the kinds apart. */
   readonly kind: "parameter-grant";
+  /** The setting's name. */
   readonly parameter: string;
+  /** Which of the two privileges. */
   readonly privilege: "SET" | "ALTER SYSTEM";
   /** Undefined: PUBLIC. */
   readonly grantee: string | undefined;
+  /** Whether the grantee may pass it on. */
   readonly grantable: boolean;
 }
 
 /** `ALTER ROLE ALL SET …`, which pg_dumpall leaves out. */
 export interface CommonSettingObject {
+  /** Tells the kinds apart. */
   readonly kind: "common-setting";
+  /** Name and value. */
   readonly setting: Setting;
 }
 

@@ -17,19 +17,23 @@ import type {
 
 /** What the plan depends on. */
 export interface GlobalsTarget {
+  /** Major version. */
   readonly majorVersion: number;
   /** The role we are connected as. */
   readonly currentRole: string;
+  /** Whether it is a superuser. */
   readonly superuser: boolean;
   /** The role that initdb made. */
   readonly bootstrapRole: string;
   /** Roles that are there. */
   readonly roles: ReadonlyMap<string, ExistingRole>;
+  /** Tablespaces that are there. */
   readonly tablespaces: ReadonlySet<string>;
 }
 
 /** What matters about a role that the target has already. */
 export interface ExistingRole {
+  /** Whether it is a superuser. */
   readonly superuser: boolean;
   /** Whether its password ends some day. */
   readonly expires: boolean;
@@ -44,21 +48,27 @@ export interface GlobalStep {
   readonly object: string;
   /** For messages: `password`, `membership of alice`. */
   readonly what: string;
+  /** Tried in turn. */
   readonly attempts: readonly GlobalAttempt[];
+  /** Done one by one when no attempt succeeded. */
   readonly parts?: readonly GlobalStep[];
   /** The role that exists afterwards and did not before. */
   readonly creates?: string;
+  /** What the user can do when it is refused. */
   readonly remedy?: string;
 }
 
 /** A statement, and what to report when it is the one that succeeds. */
 export interface GlobalAttempt {
+  /** May hold a password verifier: not for messages. */
   readonly sql: string;
+  /** What is different then. */
   readonly adaptation?: string;
 }
 
 /** What {@linkcode planGlobals} gives. */
 export interface GlobalsPlan {
+  /** In the order in which to do them. */
   readonly steps: readonly GlobalStep[];
   /** What is not even tried. */
   readonly notes: readonly Adaptation[];

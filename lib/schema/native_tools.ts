@@ -15,10 +15,13 @@ export interface ToolSearch {
 
 /** One installation of the client programs. */
 export interface InstalledTools {
+  /** Path of pg_dump. */
   readonly pgDump: string;
+  /** Path of pg_dumpall. */
   readonly pgDumpall: string;
   /** `16.4` */
   readonly version: string;
+  /** Major version. */
   readonly major: number;
   /** Whether it is in the folder that the user named. */
   readonly named: boolean;

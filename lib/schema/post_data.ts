@@ -9,7 +9,9 @@ import { SqlCursor } from "./sql_cursor.ts";
 
 /** What builds the indexes and keys of one table, in order. */
 export interface TablePostData {
+  /** The table. */
   readonly table: TableName;
+  /** In the dump's order, with the tablespaces they need. */
   readonly statements: readonly DumpStatement[];
 }
 
@@ -27,6 +29,7 @@ export interface ClassifiedPostData {
   readonly perTable: readonly TablePostData[];
   /** `ALTER INDEX … ATTACH PARTITION`: when the indexes of both tables are there. */
   readonly attach: readonly DumpStatement[];
+  /** When all keys that they refer to are there. */
   readonly foreignKeys: readonly DumpStatement[];
   /** Triggers, rules, policies, views, statistics, refreshes, comments…, in the dump's order. */
   readonly rest: readonly DumpStatement[];

@@ -6,7 +6,9 @@
 
 /** One kind of role of a provider. */
 export interface ProviderRole {
+  /** Matches the role's name. */
   readonly pattern: RegExp;
+  /** Who keeps it. */
   readonly provider: string;
   /** What it is there for. */
   readonly purpose: string;

@@ -20,7 +20,9 @@ export interface ToolRunOptions {
   readonly program: string;
   /** Arguments besides those about the connection. */
   readonly args: readonly string[];
+  /** Where it connects to. */
   readonly endpoint: Endpoint;
+  /** Filtered before the program sees it. */
   readonly environment: ToolSearch["environment"];
   /** Ends the program. */
   readonly signal?: AbortSignal | undefined;
