@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ExitCode, redact, ReplicatorError } from "../core/mod.ts";
+import { ExitCode, quoteIdentifier, redact, ReplicatorError } from "../core/mod.ts";
 import { ServerError, type Session, SqlState } from "../postgres/mod.ts";
 import { type Adaptation, excerpt, isRefusal } from "./adaptation.ts";
 import { adaptStatement, type SchemaTarget } from "./adapt_statement.ts";
@@ -143,8 +143,28 @@ class SchemaRun {
         await this.#session.execute(statement.sql);
       } catch (error) {
         if (!isRefusal(error)) throw error;
+        if (await this.#changeOwnerWithCreate(statement)) continue;
         this.#report(statement, error, "stays with the role that the tool is connected as");
       }
+    }
+  }
+
+  /**
+   * A role that is no superuser can give an object only to who may create in its schema, which an owner need not. The privilege is
+   * granted for this one statement: all three are one transaction.
+   */
+  async #changeOwnerWithCreate({ sql, schema }: DumpStatement): Promise<boolean> {
+    const owner = / OWNER TO ("(?:[^"]|"")+"|[^\s";]+);$/.exec(sql)?.[1];
+    if (owner === undefined || schema === undefined) return false;
+    const place = `SCHEMA ${quoteIdentifier(schema)}`;
+    try {
+      await this.#session.execute(
+        `GRANT CREATE ON ${place} TO ${owner};\n${sql}\nREVOKE CREATE ON ${place} FROM ${owner};`,
+      );
+      return true;
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      return false; // the first refusal is the one to report
     }
   }
 
