@@ -1,5 +1,5 @@
 import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
-import { embeddedMajors, PG_MAJORS, startCluster } from "../lib/cluster/mod.ts";
+import { embeddedMajors, installedMajors, PG_MAJORS, startCluster } from "../lib/cluster/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { exec, query } from "./support/sql.ts";
 
@@ -31,6 +31,19 @@ for (const major of PG_MAJORS.filter((each) => embeddedMajors().includes(each)))
     equal(await exists(`/proc/${postmaster}`), false);
   });
 }
+
+const [installed] = await installedMajors();
+
+Deno.test({
+  name: "installed programs start a cluster too",
+  ignore: installed === undefined,
+  fn: async () => {
+    await using cluster = await startCluster({ major: installed!, programs: "installed" });
+    equal(cluster.programs.origin, "installed");
+    const [row] = await query(cluster.url(), "SELECT current_setting('server_version_num') AS v");
+    equal(Math.floor(Number(row?.v) / 10000), installed);
+  },
+});
 
 Deno.test("two clusters of one version have different system identifiers", async () => {
   await using other = await startCluster({ major: 18 });

@@ -22,7 +22,7 @@ export interface ShopLoadCounts {
 }
 
 type Counters = { -readonly [key in keyof ShopLoadCounts]: ShopLoadCounts[key] };
-type Session = postgres.TransactionSql;
+type Session = postgres.Sql;
 
 /** Rows that a step wrote. */
 interface Written {
@@ -30,9 +30,6 @@ interface Written {
   readonly updated?: number;
   readonly deleted?: number;
 }
-
-/** Thrown inside a transaction to roll it back on purpose. */
-class ChangedMind extends Error {}
 
 /**
  * What the shop's application and its users do, each in one transaction. Together they insert, update (also keys, and rows that move to another
@@ -66,21 +63,14 @@ export class ShopLoad implements AsyncDisposable {
     failed: 0,
     lastError: undefined,
   };
-  readonly #sql: postgres.Sql;
+  readonly #url: string;
   readonly #sessions: Promise<void>[];
-  #stopping = false;
-  #cancelPauses = new AbortController();
+  readonly #stopping = new AbortController();
 
   /** Use {@linkcode startShopLoad}. */
   constructor(url: string, options: ShopLoadOptions) {
+    this.#url = url;
     const sessions = options.sessions ?? 2;
-    this.#sql = postgres(url, {
-      max: sessions,
-      onnotice: () => {},
-      fetch_types: false,
-      connection: { application_name: "shop load" },
-      backoff: () => 0.2,
-    });
     this.#sessions = Array.from({ length: sessions }, () => this.#run(options.pauseMs ?? 0));
   }
 
@@ -91,11 +81,8 @@ export class ShopLoad implements AsyncDisposable {
 
   /** Lets each session finish its transaction, ends them and gives back what was done. */
   async stop(): Promise<ShopLoadCounts> {
-    this.#stopping = true;
-    this.#cancelPauses.abort();
+    this.#stopping.abort();
     await Promise.all(this.#sessions);
-    // After a broken connection end() waits for its timeout in any case.
-    await this.#sql.end({ timeout: 1 });
     return this.counts;
   }
 
@@ -103,36 +90,57 @@ export class ShopLoad implements AsyncDisposable {
     await this.stop();
   }
 
+  /** One user: comes again when the connection is lost. */
   async #run(pauseMs: number): Promise<void> {
-    while (!this.#stopping) {
-      await this.#transaction();
-      if (pauseMs > 0) await pause(pauseMs, this.#cancelPauses.signal);
+    const signal = this.#stopping.signal;
+    while (!signal.aborted) {
+      const sql = openSession(this.#url);
+      let connected = true;
+      while (connected && !signal.aborted) {
+        connected = await this.#transaction(sql);
+        await pause(connected ? pauseMs : 100, signal);
+      }
+      // After a broken connection end() would wait for its timeout in any case.
+      await sql.end({ timeout: connected ? 5 : 0 });
     }
   }
 
-  async #transaction(): Promise<void> {
-    const step = pick(STEPS);
+  /**
+   * Does something in a transaction; `false` when the session is of no use any more. Not by `sql.begin()`: on a lost connection its ROLLBACK
+   * is written to a socket that is null, in a timer, where nobody can catch the error.
+   */
+  async #transaction(sql: Session): Promise<boolean> {
     try {
-      const written = await this.#sql.begin(async (sql) => {
-        const done = await step(sql);
-        if (Math.random() < 0.08) throw new ChangedMind();
-        return done;
-      }) as Written;
+      await sql.unsafe("BEGIN").simple();
+      const written = await pick(STEPS)(sql);
+      if (Math.random() < 0.08) {
+        await sql.unsafe("ROLLBACK").simple();
+        this.#counters.rolledBack++;
+        return true;
+      }
+      await sql.unsafe("COMMIT").simple();
       this.#counters.committed++;
       this.#counters.inserted += written.inserted ?? 0;
       this.#counters.updated += written.updated ?? 0;
       this.#counters.deleted += written.deleted ?? 0;
+      return true;
     } catch (error) {
-      if (error instanceof ChangedMind) {
-        this.#counters.rolledBack++;
-        return;
-      }
       this.#counters.failed++;
       this.#counters.lastError = error instanceof Error ? error.message : String(error);
-      // The server may be away: no busy loop.
-      await pause(50, this.#cancelPauses.signal);
+      // What the server itself refuses, such as a deadlock, ends the transaction and not the session.
+      if (!(error instanceof postgres.PostgresError) || /^(08|57P)/.test(error.code)) return false;
+      return await sql.unsafe("ROLLBACK").simple().then(() => true, () => false);
     }
   }
+}
+
+function openSession(url: string): Session {
+  return postgres(url, {
+    max: 1,
+    onnotice: () => {},
+    fetch_types: false,
+    connection: { application_name: "shop load" },
+  });
 }
 
 /**
@@ -155,18 +163,14 @@ async function placeOrder(sql: Session): Promise<Written> {
     INSERT INTO shop.order_items (order_id, line, product_id, quantity, unit_price)
     SELECT ${order.id}, row_number() OVER (), id, 1 + id % 3, price / 100.0
     FROM shop.products WHERE id % 89 = floor(random() * 89)::int LIMIT 3`;
-  let inserted = 1 + items.count;
-  await sql.savepoint(async (inner) => {
-    const payment = await inner`
-      INSERT INTO shop.payments (order_id, method, amount, reference)
-      VALUES (${order.id}, 'card', shop.order_total(${order.id}), ${crypto.randomUUID()})`;
-    if (Math.random() < 0.3) throw new ChangedMind();
-    inserted += payment.count;
-  }).catch((error) => {
-    // The card was refused: the order stays, the payment goes.
-    if (!(error instanceof ChangedMind)) throw error;
-  });
-  return { inserted };
+  await sql`SAVEPOINT before_payment`;
+  const payment = await sql`
+    INSERT INTO shop.payments (order_id, method, amount, reference)
+    VALUES (${order.id}, 'card', shop.order_total(${order.id}), ${crypto.randomUUID()})`;
+  const refused = Math.random() < 0.3;
+  // The card was refused: the order stays, the payment goes.
+  if (refused) await sql`ROLLBACK TO SAVEPOINT before_payment`;
+  return { inserted: 1 + items.count + (refused ? 0 : payment.count) };
 }
 
 async function payOrder(sql: Session): Promise<Written> {
@@ -258,7 +262,7 @@ function pick<T>(values: readonly T[]): T {
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
+  if (signal.aborted || ms <= 0) return;
   await new Promise<void>((resolve) => {
     const done = () => {
       clearTimeout(timer);

@@ -44,7 +44,6 @@ const SESSION = `
 SET LOCAL max_parallel_workers_per_gather = 0;
 SET LOCAL synchronous_commit = off;
 SET LOCAL timezone = 'UTC';
-SELECT setseed(0.42);
 `;
 
 const TYPES = `
@@ -200,6 +199,11 @@ CREATE TABLE audit.log (
 ALTER TABLE audit.log REPLICA IDENTITY FULL;
 `;
 
+/** A number from 0 to 1 that looks random. random() itself gives others from version to version, even with the same seed. */
+function chance(key: string, salt: number): string {
+  return `((hashint8extended((${key})::bigint, ${salt}) & 1073741823) / 1073741824::double precision)`;
+}
+
 /** Rows in proportion to the size; the factors were measured. */
 function rowsSql(megabytes: number): string {
   const customers = 150 * megabytes;
@@ -221,11 +225,13 @@ SELECT i,
     (ARRAY['Müller', 'García', 'Nowak', 'de "Witt"', '田中', 'Smith'])[1 + i % 6],
   CASE i % 9 WHEN 0 THEN NULL WHEN 1 THEN '' WHEN 2 THEN 'tab' || chr(9) || 'nick' WHEN 3 THEN '\\N' ELSE 'nick ' || i END,
   CASE WHEN i % 5 = 0 THEN '{}' ELSE ARRAY['+49 30 ' || i, NULL] END,
-  CASE WHEN i % 4 > 0 THEN date '1950-01-01' + (random() * 20000)::integer END,
-  random() < 0.3,
-  CASE WHEN i % 3 = 0 THEN ROW('EUR', round((random() * 500)::numeric, 2))::shop.money_amount END,
+  CASE WHEN i % 4 > 0 THEN date '1950-01-01' + (${chance("i", 1)} * 20000)::integer END,
+  ${chance("i", 2)} < 0.3,
+  CASE WHEN i % 3 = 0 THEN ROW('EUR', round((${
+    chance("i", 3)
+  } * 500)::numeric, 2))::shop.money_amount END,
   jsonb_build_object('lang', (ARRAY['de', 'en', 'pl', 'ja'])[1 + i % 4], 'theme', 'dark', 'sizes', jsonb_build_array(i % 5, i % 7)),
-  timestamptz '2024-01-01 00:00:00+00' + random() * interval '700 days'
+  timestamptz '2024-01-01 00:00:00+00' + ${chance("i", 4)} * interval '700 days'
 FROM generate_series(1, ${customers}) AS i;
 
 INSERT INTO shop.addresses (customer_id, street, city, postcode, country, location)
@@ -234,7 +240,7 @@ SELECT 1 + i % ${customers},
   (ARRAY['Berlin', 'Paris', 'Kraków', 'Boston'])[1 + i % 4],
   lpad((i % 99999)::text, 5, '0'),
   (ARRAY['DE', 'FR', 'PL', 'US'])[1 + i % 4],
-  CASE WHEN i % 3 = 0 THEN point(random() * 180 - 90, random() * 360 - 180) END
+  CASE WHEN i % 3 = 0 THEN point(${chance("i", 1)} * 180 - 90, ${chance("i", 2)} * 360 - 180) END
 FROM generate_series(1, ${Math.round(customers * 1.3)}) AS i;
 
 UPDATE shop.customers AS c SET default_address_id = a.id
@@ -249,8 +255,8 @@ SELECT 'SKU-' || lpad(i::text, 7, '0'),
   jsonb_build_object('weight_g', i % 5000, 'material', w.material, 'eco', i % 3 = 0,
     'variants', jsonb_build_array(jsonb_build_object('color', 'red', 'ean', md5(i::text)), NULL)),
   ARRAY[w.material, 'line ' || i % 20],
-  (random() * 20000)::bigint,
-  (random() * 500)::integer,
+  (${chance("i", 1)} * 20000)::bigint,
+  (${chance("i", 2)} * 500)::integer,
   CASE WHEN i % 2 = 0 THEN int4range(30 + i % 10, 45) END,
   to_tsvector('simple', w.title || ' ' || w.material || ' ' || i)
 FROM generate_series(1, ${products}) AS i,
@@ -259,7 +265,7 @@ LATERAL (SELECT
   (ARRAY['steel', 'oak', 'glass', 'wool', 'paper'])[1 + i % 5] AS material) AS w;
 
 UPDATE shop.products
-SET manual = lo_from_bytea(0, convert_to(repeat('Manual of ' || sku || chr(10), 2000), 'UTF8'))
+SET manual = lo_from_bytea((900000 + id)::oid, convert_to(repeat('Manual of ' || sku || chr(10), 2000), 'UTF8'))
 WHERE id < 1020;
 
 INSERT INTO shop.prices (product_id, valid, price)
@@ -274,12 +280,16 @@ SELECT c, CASE WHEN i % 3 > 0 THEN c END,
   0,
   CASE WHEN i % 6 = 0 THEN 'please ring' || chr(10) || 'twice; back\\slash' END,
   CASE WHEN i % 2 = 0 THEN nextval('shop.invoice_number') END,
-  timestamptz '2024-11-01 00:00:00+00' + (i * 700.0 / ${orders} + random()) * interval '1 day'
+  timestamptz '2024-11-01 00:00:00+00' + (i * 700.0 / ${orders} + ${
+    chance("i", 1)
+  }) * interval '1 day'
 FROM generate_series(1, ${orders}) AS i,
 LATERAL (SELECT 1 + (i::bigint * 7919) % ${customers} AS c) AS x;
 
 INSERT INTO shop.order_items (order_id, line, product_id, quantity, unit_price)
-SELECT o.id, n, 1000 + (o.id * 31 + n * 17) % ${products}, 1 + (o.id + n) % 4, round((5 + random() * 195)::numeric, 2)
+SELECT o.id, n, 1000 + (o.id * 31 + n * 17) % ${products}, 1 + (o.id + n) % 4, round((5 + ${
+    chance("o.id * 8 + n", 1)
+  } * 195)::numeric, 2)
 FROM shop.orders AS o, LATERAL generate_series(1, 1 + (o.id % 4)::integer) AS n;
 
 UPDATE shop.orders AS o SET total = i.total
@@ -287,7 +297,9 @@ FROM (SELECT order_id, sum(amount) AS total FROM shop.order_items GROUP BY order
 WHERE i.order_id = o.id AND o.status <> 'new';
 
 INSERT INTO shop.payments (order_id, method, amount, paid_at, reference)
-SELECT id, (enum_range(NULL::shop.payment_method))[1 + id % 3], total, ordered_at + random() * interval '3 days',
+SELECT id, (enum_range(NULL::shop.payment_method))[1 + id % 3], total, ordered_at + ${
+    chance("id", 1)
+  } * interval '3 days',
   CASE WHEN id % 7 > 0 THEN md5(id::text) END
 FROM shop.orders WHERE status <> 'new';
 
@@ -296,8 +308,8 @@ SELECT 1000 + i % ${products}, 1 + i / ${products} + (i % 7) * ${
     Math.floor(customers / 7)
   }, 1 + i % 5,
   CASE WHEN i % 4 > 0 THEN repeat('Really ' || (ARRAY['nice', 'bad', 'so-so', '"great"'])[1 + i % 4] || '. ', 1 + i % 20) END,
-  CASE i % 50 WHEN 0 THEN 'NaN' WHEN 1 THEN 'Infinity' WHEN 2 THEN '-0' ELSE random() END,
-  timestamp '2025-01-01' + random() * interval '600 days'
+  CASE i % 50 WHEN 0 THEN 'NaN' WHEN 1 THEN 'Infinity' WHEN 2 THEN '-0' ELSE ${chance("i", 1)} END,
+  timestamp '2025-01-01' + ${chance("i", 2)} * interval '600 days'
 FROM generate_series(1, ${reviews}) AS i;
 
 INSERT INTO shop.carts (session_id, customer_id, content)
@@ -306,7 +318,7 @@ FROM generate_series(1, ${Math.ceil(customers / 10)}) AS i;
 
 INSERT INTO audit.events (kind, payload, client, took, at)
 SELECT (ARRAY['view', 'click', 'search', 'login'])[1 + i % 4], p.payload, inet '10.0.0.0' + i % 65536,
-  random() * interval '3 seconds',
+  ${chance("i", 1)} * interval '3 seconds',
   timestamptz '2025-06-01 00:00:00+00' + i * interval '13 seconds'
 FROM generate_series(1, ${events}) AS i,
 LATERAL (SELECT decode(string_agg(md5(i || '-' || n), ''), 'hex') AS payload FROM generate_series(1, 40 + i % 30) AS n) AS p;

@@ -28,13 +28,14 @@ WHERE ${USER_SCHEMA} AND t.typtype IN ('b', 'd', 'e', 'r', 'c', 'p')
   {
     kind: "function",
     sql: (v) => `
-SELECT n.nspname || '.' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS name, p.prokind,
+SELECT n.nspname || '.' || p.proname || '(' || oidvectortypes(p.proargtypes) || ')' AS name, p.prokind,
   pg_get_userbyid(p.proowner) AS owner, ${
       privileges("p.proacl", "f", "p.proowner", v)
     } AS privileges,
   p.prosrc, p.probin, l.lanname AS language, p.provolatile, p.proparallel, p.proisstrict, p.prosecdef, p.proleakproof,
   p.procost, p.prorows, ${sorted("p.proconfig")} AS config, p.prosupport::regproc::text AS support,
-  pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result
+  -- Since 14 the modes of procedures' arguments are written out.
+  regexp_replace(pg_get_function_arguments(p.oid), '\\mIN ', '', 'g') AS arguments, pg_get_function_result(p.oid) AS result
   ${v.same ? ", CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) END AS definition" : ""}
 FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace JOIN pg_language AS l ON l.oid = p.prolang
 WHERE ${USER_SCHEMA} AND ${notOfExtension("pg_proc", "p.oid")}
@@ -44,7 +45,7 @@ WHERE ${USER_SCHEMA} AND ${notOfExtension("pg_proc", "p.oid")}
   {
     kind: "aggregate",
     sql: () => `
-SELECT n.nspname || '.' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS name, a.aggkind,
+SELECT n.nspname || '.' || p.proname || '(' || oidvectortypes(p.proargtypes) || ')' AS name, a.aggkind,
   a.aggtransfn::text AS transition, a.aggfinalfn::text AS final, a.aggcombinefn::text AS combine,
   a.aggserialfn::text AS serialize, a.aggdeserialfn::text AS deserialize, a.aggmtransfn::text AS moving,
   a.aggfinalextra, a.aggfinalmodify, format_type(a.aggtranstype, NULL) AS state, a.aggtransspace, a.agginitval,
@@ -87,7 +88,9 @@ WHERE ${USER_SCHEMA} AND ${notOfExtension("pg_opfamily", "f.oid")}`,
     sql: () => `
 SELECT format_type(c.castsource, NULL) || ' AS ' || format_type(c.casttarget, NULL) AS name,
   NULLIF(c.castfunc, 0)::regprocedure::text AS function, c.castcontext, c.castmethod
-FROM pg_cast AS c WHERE c.oid >= 16384 AND ${notOfExtension("pg_cast", "c.oid")}`,
+FROM pg_cast AS c WHERE c.oid >= 16384 AND ${notOfExtension("pg_cast", "c.oid")}
+  -- Those from ranges to their multiranges come with the type.
+  AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_cast'::regclass AND d.objid = c.oid AND d.deptype = 'i')`,
   },
   {
     kind: "collation",

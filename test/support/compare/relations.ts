@@ -73,9 +73,10 @@ LEFT JOIN pg_class AS ic ON ic.oid = k.conindid AND k.contype IN ('p', 'u', 'x')
 WHERE ${USER_SCHEMA}
   -- Rows of their own since 18; before that they are columns' property alone.
   ${v.oldest >= 18 ? "" : "AND k.contype <> 'n'"}
-  AND k.contype <> 't' AND ${notOfExtension("pg_class", "k.conrelid")} AND ${
-      notOfExtension("pg_type", "k.contypid")
-    }`,
+  AND k.contype <> 't'
+  -- One per partition that a key refers to: the server's own business, and so are their names.
+  AND NOT EXISTS (SELECT FROM pg_constraint AS p WHERE p.oid = k.conparentid AND p.conrelid = k.conrelid)
+  AND ${notOfExtension("pg_class", "k.conrelid")} AND ${notOfExtension("pg_type", "k.contypid")}`,
   },
   {
     kind: "trigger",
