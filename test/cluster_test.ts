@@ -114,6 +114,36 @@ Deno.test("an aborted start leaves nothing behind", async () => {
   }
 });
 
+Deno.test("a server that was suspended can be disposed of", async () => {
+  await using cluster = await startCluster({ major: 18 });
+  await cluster.kill("SIGSTOP");
+});
+
+Deno.test("starting, killing and ending a server needs no more than the documented permissions", async () => {
+  const program = `
+    import { startCluster } from "${new URL("../lib/cluster/mod.ts", import.meta.url)}";
+    await using cluster = await startCluster({ major: 18 });
+    await cluster.kill("SIGKILL");
+    await cluster.start();
+  `;
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/main.ts`, program);
+    const writable = [Deno.env.get("TMPDIR") ?? "/tmp", `${Deno.env.get("HOME") ?? "/tmp"}/.cache`]
+      .join();
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "--no-prompt", "--no-lock", "--allow-run", "--allow-net", "--allow-sys=uid"],
+        "--allow-env=PATH,TMPDIR,HOME,XDG_CACHE_HOME",
+        ...[`--allow-read=${writable}`, `--allow-write=${writable}`, `${folder}/main.ts`],
+      ],
+    }).output();
+    ok(success, new TextDecoder().decode(stderr));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("the server and its folder go when the process that started it is killed", async () => {
   const program = `
     import { startCluster } from "${new URL("../lib/cluster/mod.ts", import.meta.url)}";

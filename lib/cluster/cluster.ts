@@ -17,6 +17,7 @@ const PORT_TRIES = 5;
 
 /** What {@linkcode startCluster} takes. */
 export interface ClusterOptions {
+  /** Which PostgreSQL. */
   readonly major: PgMajor;
   /** Lines of `postgresql.conf`, over the defaults (no durability, `wal_level = logical`). */
   readonly settings?: Readonly<Record<string, string>>;
@@ -59,12 +60,17 @@ export interface ClusterUrlOptions {
  * children and its folders. If this process is killed, a watchdog does the same.
  */
 export class Cluster implements AsyncDisposable {
+  /** Which PostgreSQL it is. */
   readonly major: PgMajor;
+  /** Where it listens. */
   readonly host = "127.0.0.1";
-  readonly superuser = SUPERUSER;
+  /** The role that owns everything at first. */
+  readonly superuser: string = SUPERUSER;
   /** Where the Unix socket is. */
   readonly socketDir: string;
+  /** The data directory; it belongs to the user that the server runs as. */
   readonly dataDir: string;
+  /** What it runs. */
   readonly programs: ServerPrograms;
   readonly #folders: ClusterFolders;
   readonly #password: string | undefined;
@@ -151,6 +157,7 @@ export class Cluster implements AsyncDisposable {
     return await Deno.readTextFile(this.#folders.log).catch(() => "");
   }
 
+  /** Ends the server and removes its folders. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -189,8 +196,8 @@ export class Cluster implements AsyncDisposable {
  *
  * Throws an `Error` with the server's log when it does not start; nothing is left behind then.
  *
- * Requires `--allow-run`, `--allow-net=127.0.0.1`, `--allow-sys=uid`, `--allow-env=PATH,TMPDIR,HOME,XDG_CACHE_HOME`, read access
- * to `/proc` and read and write access to the cache and the temporary folder.
+ * Requires `--allow-run`, `--allow-net`, `--allow-sys=uid`, `--allow-env=PATH,TMPDIR,HOME,XDG_CACHE_HOME`, and
+ * read and write access to the cache and the temporary folder.
  *
  * @example
  * ```ts no-assert

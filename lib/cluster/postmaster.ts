@@ -67,6 +67,8 @@ export class Postmaster {
   async stop(mode: "fast" | "immediate"): Promise<void> {
     if (this.#ended) return;
     signalProcess(this.pid, mode === "fast" ? "SIGINT" : "SIGQUIT");
+    // A test may have left it stopped, and then it would hear nothing.
+    signalProcess(this.pid, "SIGCONT");
     const timer = setTimeout(() => this.kill("SIGKILL"), PATIENCE_MS);
     await this.#child.status;
     clearTimeout(timer);

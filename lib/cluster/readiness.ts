@@ -5,7 +5,7 @@ const CANNOT_CONNECT_NOW = "57P03";
  * Tells whether a server answers on its Unix socket and takes sessions. The socket lies in a folder of its own, so that it cannot be
  * another server that answers. A refused login counts as ready: only a server that is up looks at `pg_hba.conf`.
  *
- * Requires read and write access to the socket.
+ * Requires read and write access to the socket, and `--allow-net`, for Deno counts Unix sockets as net.
  */
 export async function isReady(socketPath: string): Promise<boolean> {
   try {
@@ -16,7 +16,8 @@ export async function isReady(socketPath: string): Promise<boolean> {
     if (!length) return false;
     const text = new TextDecoder().decode(reply.subarray(0, length));
     return text[0] === "R" || (text[0] === "E" && !text.includes(CANNOT_CONNECT_NOW));
-  } catch {
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
     return false;
   }
 }

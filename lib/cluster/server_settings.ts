@@ -2,7 +2,9 @@ import type { PgMajor } from "./major.ts";
 
 /** A server's own certificate and key, in PEM. */
 export interface ServerTls {
+  /** The certificate, with what it needs of its chain. */
   readonly certPem: string;
+  /** Its private key, without a password. */
   readonly keyPem: string;
   /** Who signs client certificates; without it the server asks for none. */
   readonly caPem?: string;

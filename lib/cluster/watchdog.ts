@@ -9,6 +9,7 @@ while read -r line; do
   case "$line" in done) exit 0 ;; *) pid=$line ;; esac
 done
 if [ -n "$pid" ] && kill -QUIT "$pid" 2>/dev/null; then
+  kill -CONT "$pid"
   tries=0
   while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
   kill -KILL "$pid" 2>/dev/null

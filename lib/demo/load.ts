@@ -10,10 +10,15 @@ export interface ShopLoadOptions {
 
 /** What a load has done so far. Rows are counted when their transaction has been committed. */
 export interface ShopLoadCounts {
+  /** Transactions that were committed. */
   readonly committed: number;
+  /** Transactions that were rolled back on purpose. */
   readonly rolledBack: number;
+  /** Rows. */
   readonly inserted: number;
+  /** Rows. */
   readonly updated: number;
+  /** Rows, without those that went by cascade. */
   readonly deleted: number;
   /** Transactions that ended in an error, such as a deadlock or a lost connection; the load goes on. */
   readonly failed: number;
@@ -86,6 +91,7 @@ export class ShopLoad implements AsyncDisposable {
     return this.counts;
   }
 
+  /** As {@linkcode ShopLoad.stop}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
