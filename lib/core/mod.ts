@@ -10,4 +10,5 @@ export * from "./exit_code.ts";
 export * from "./identifiers.ts";
 export * from "./quantities.ts";
 export * from "./secret.ts";
+export * from "./sql_tokens.ts";
 export * from "./suggestion.ts";

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Token, tokenize } from "./sql_tokens.ts";
+import { type Token, tokenize } from "../core/mod.ts";
 
 /** One statement of a dump. */
 export interface DumpStatement {

@@ -1,7 +1,7 @@
 import { deepStrictEqual as equal, ok, throws } from "node:assert/strict";
 import fc from "fast-check";
 import { readDump } from "./dump_reader.ts";
-import { tokenize } from "./sql_tokens.ts";
+import { tokenize } from "../core/mod.ts";
 
 const statementsOf = (text: string) => readDump(text).map(({ sql }) => sql);
 

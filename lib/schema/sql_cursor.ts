@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Token, tokenize } from "./sql_tokens.ts";
+import { type Token, tokenize } from "../core/mod.ts";
 
 /** A position in a statement; white space and comments are passed over. */
 export class SqlCursor {
