@@ -43,7 +43,7 @@ export interface ForeignKeyStatement {
   readonly name: string;
   /** The same statement without the check of existing rows. */
   readonly sql: string;
-  /** Whether it is to be validated: one that was NOT VALID at the source stays so. */
+  /** Whether it is to be validated: one that was NOT VALID or NOT ENFORCED at the source stays so. */
   readonly validate: boolean;
 }
 
@@ -63,7 +63,7 @@ export function readForeignKey(sql: string): ForeignKeyStatement | undefined {
   const [schema, table, name] = match.slice(1).map(unquote);
   if (schema === undefined || table === undefined || name === undefined) return undefined;
   const bare = sql.replace(/[\s;]+$/, "");
-  const validate = !/\bNOT VALID$/.test(bare);
+  const validate = !/\bNOT (?:VALID|ENFORCED)$/.test(bare); // the latter from 18 on
   return {
     table: { schema, name: table },
     name,

@@ -69,14 +69,18 @@ function contentsJob(oids: readonly number[]): CopyJob {
   return {
     name: `large objects ${oids[0]} to ${oids.at(-1)}`,
     expectedBytes: Number.MAX_SAFE_INTEGER,
-    // each object is opened, measured and closed again; OFFSET 0 keeps the steps apart
+    // each object is opened, measured and closed before the next: OFFSET 0 keeps the steps apart, and steps that are
+    // laterally joined would be cached by descriptor, which every object has in turn (Memoize, 14+)
     copyOut: `COPY (
-      SELECT object.oid, start, lo_get(object.oid, start, ${pieceBytes})
-        FROM unnest(ARRAY[${list}]::oid[]) AS object (oid)
-       CROSS JOIN LATERAL (SELECT lo_open(object.oid, 262144) AS descriptor OFFSET 0) AS opened
-       CROSS JOIN LATERAL (SELECT lo_lseek64(opened.descriptor, 0, 2) AS bytes OFFSET 0) AS measured
-       CROSS JOIN LATERAL (SELECT lo_close(opened.descriptor) AS closed, measured.bytes OFFSET 0) AS closed
-       CROSS JOIN LATERAL generate_series(0, closed.bytes - 1, ${pieceBytes}) AS start
+      SELECT measured.oid, start, lo_get(measured.oid, start, ${pieceBytes})
+        FROM (SELECT oid, bytes, lo_close(descriptor) AS closed
+                FROM (SELECT oid, descriptor, lo_lseek64(descriptor, 0, 2) AS bytes
+                        FROM (SELECT oid, lo_open(oid, 262144) AS descriptor
+                                FROM unnest(ARRAY[${list}]::oid[]) AS object (oid)
+                              OFFSET 0) AS opened
+                      OFFSET 0) AS sought
+              OFFSET 0) AS measured
+       CROSS JOIN LATERAL generate_series(0, measured.bytes - 1, ${pieceBytes}) AS start
     ) TO STDOUT`,
     copyIn: `
       SELECT count(lo_create(oid)) FROM unnest(ARRAY[${list}]::oid[]) AS object (oid);

@@ -4,7 +4,7 @@ import type postgres from "postgres";
 export interface StoredRelation {
   readonly schema: string;
   readonly name: string;
-  /** Columns by position, with their types. */
+  /** Columns by name, with their types: a column that was inherited later stands elsewhere in a restored table. */
   readonly columns: readonly { readonly name: string; readonly type: string }[];
 }
 
@@ -25,7 +25,8 @@ const TOO_LONG = ["54000", "53200", "XX000"];
 export async function storedRelations(session: postgres.Sql): Promise<StoredRelation[]> {
   const rows = await session.unsafe<{ schema: string; name: string; columns: string }[]>(`
 SELECT n.nspname AS schema, c.relname AS name,
-  (SELECT COALESCE(jsonb_agg(jsonb_build_object('name', a.attname, 'type', t.typname) ORDER BY a.attnum), '[]')
+  (SELECT COALESCE(jsonb_agg(jsonb_build_object('name', a.attname, 'type', t.typname)
+     ORDER BY a.attname COLLATE "C"), '[]')
    FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)::text AS columns
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -40,7 +41,7 @@ export async function contentOf(
   relation: StoredRelation,
   method: RowMethod,
 ): Promise<Content | undefined> {
-  const text = method === "row" ? "(r.*)::text" : columnDigests(relation);
+  const text = method === "row" ? rowText(relation) : columnDigests(relation);
   try {
     const [row] = await session.unsafe<Content[]>(`
 SELECT count(*)::text AS rows, COALESCE(sum(('x' || left(m, 16))::bit(64)::bigint), 0) || ' ' ||
@@ -70,6 +71,11 @@ WHERE c.relkind = 'S' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_sche
     values.set(`${schema}.${name}`, row?.value ?? "");
   }
   return values;
+}
+
+/** The row as text, its columns by name. */
+function rowText(relation: StoredRelation): string {
+  return `ROW(${relation.columns.map(({ name }) => `r.${quote(name)}`).join(", ")})::text`;
 }
 
 /** One digest per column: NULL differs from everything, no column runs into the next, and none is longer than it is. */

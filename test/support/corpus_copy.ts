@@ -1,0 +1,84 @@
+import type { Cluster } from "../../lib/cluster/mod.ts";
+import { withDatabase } from "../../lib/postgres/mod.ts";
+import { dumpSchemaText, type DumpTool, findInstalledTools } from "../../lib/schema/mod.ts";
+import { corpusOf, loadCorpus } from "../corpus/mod.ts";
+import { compareDatabases, compareRoles, type Difference } from "./compare.ts";
+import { dropDatabase } from "./databases.ts";
+import { endpointOf, type InitOutcome, type InitTestOptions, runInit } from "./init.ts";
+import { exec } from "./sql.ts";
+
+/** The outcome of {@linkcode copyCorpus}. */
+export interface CorpusCopy extends InitOutcome {
+  /** What plain SQL finds different: rows, sequences, large objects, grants, owners, … Empty: equal. */
+  readonly differences: readonly Difference[];
+  /** Lines of both schema dumps, made by one and the same pg_dump, that only one side has. Empty: equal. */
+  readonly dumpDifferences: readonly string[];
+}
+
+/**
+ * What pg_dump itself does not bring over, whoever restores it: where a column stands that was inherited later, an invalid index, the
+ * inheritance marks of a partition's key and NOT NULL, and the encoding of a collation that was made without one.
+ */
+const leftToPgDump = [
+  /^column .* position$/,
+  /^index .*invalid_index.* existence$/,
+  /^constraint .* connoinherit$/,
+  /^constraint .*not_null conislocal$/,
+  /^collation .* encoding$/,
+];
+
+const name = "corpus";
+const embedded: DumpTool = { kind: "embedded", major: 18, description: "embedded pg_dump 18" };
+
+/** Loads the corpus of the older of both versions into a new database of the source. */
+export async function loadCorpusFor(source: Cluster, targetMajor: number): Promise<void> {
+  await dropDatabase(source, name);
+  await exec(source.url(), `CREATE DATABASE ${name} TEMPLATE template0`);
+  await loadCorpus(source, name, corpusOf(Math.min(source.major, targetMajor)));
+}
+
+/** Copies the loaded corpus by `init` and compares both sides in every way. */
+export async function copyCorpus(
+  source: Cluster,
+  target: Cluster,
+  { params = {}, ...options }: InitTestOptions & { readonly params?: Record<string, string> } = {},
+): Promise<CorpusCopy> {
+  const outcome = await runInit(
+    source.url({ database: name, params }),
+    target.url({ params }),
+    { include: [name], map: { [name]: name }, dropExisting: true, ...options },
+  );
+  const urls = [source.url({ database: name }), target.url({ database: name })] as const;
+  const differences = [
+    ...await compareDatabases(...urls, { ignore: leftToPgDump }),
+    ...await compareRoles(source.url(), target.url()),
+  ];
+  const [one, other] = await Promise.all([source, target].map(schemaLines));
+  return { ...outcome, differences, dumpDifferences: linesOfOne(one ?? [], other ?? []) };
+}
+
+/** The newest installed pg_dump's major version; 0 where there is none. */
+export async function installedDumpMajor(): Promise<number> {
+  const [newest] = await findInstalledTools({
+    binDirectory: undefined,
+    environment: Deno.env.toObject(),
+  });
+  return newest?.major ?? 0;
+}
+
+async function schemaLines(cluster: Cluster): Promise<readonly string[]> {
+  const endpoint = withDatabase(await endpointOf(cluster.url(), "source"), name);
+  const text = await dumpSchemaText({ endpoint, tool: embedded });
+  return text.split("\n")
+    .filter((line) => !/^-- Dumped (?:from|by)|^\\(?:un)?restrict/.test(line))
+    .map((line) => line.replace(/,$/, "")); // a column that was inherited later stands elsewhere after any pg_dump
+}
+
+/** Lines that the two do not have equally often, marked with the side that has more. */
+function linesOfOne(one: readonly string[], other: readonly string[]): readonly string[] {
+  const counts = new Map<string, number>();
+  for (const line of one) counts.set(line, (counts.get(line) ?? 0) + 1);
+  for (const line of other) counts.set(line, (counts.get(line) ?? 0) - 1);
+  return [...counts].filter(([, count]) => count !== 0)
+    .map(([line, count]) => `${count > 0 ? "source" : "target"}: ${line}`);
+}
