@@ -39,7 +39,8 @@ async function copying(
       strictEqual(actual?.["sum"], expected?.["sum"]);
       const [keys] = await query(
         target.url({ database: name }),
-        "SELECT count(*)::int AS n FROM pg_constraint WHERE contype IN ('p', 'f') AND convalidated",
+        `SELECT count(*)::int AS n FROM pg_constraint
+         WHERE connamespace = 'public'::regnamespace AND contype IN ('p', 'f') AND convalidated`,
       );
       strictEqual(keys?.["n"], 3);
     } finally {
