@@ -69,7 +69,8 @@ export function buildGrammar(onCommand: OnCommand): Command {
     )
     .option("--copy-format <FORMAT>", `${copyFormats.join(", ")} (default: auto)`)
     .option("-y, --yes", "do not ask before the start; never allows to drop anything")
-    .option("--dry-run", "print the plan and stop; nothing is changed");
+    .option("--dry-run", "print the plan and stop; nothing is changed")
+    .option("--report <FILE>", "write what was done as an HTML page, with a timeline");
   addOutputOptions(init);
   init.action((options) => onCommand("init", options as RawOptions, []));
 

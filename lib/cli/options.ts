@@ -12,6 +12,7 @@ import {
   type Shell,
   shells,
 } from "./grammar.ts";
+import { reportFileProblem } from "./report_file.ts";
 
 /** How a command talks. */
 export interface OutputOptions {
@@ -37,6 +38,8 @@ export interface InitCommandOptions extends CopyOptions {
   readonly splitBytes: number;
   readonly yes: boolean;
   readonly dryRun: boolean;
+  /** Where the HTML page goes. */
+  readonly reportFile: string | undefined;
 }
 
 /** `demo` in full. */
@@ -200,6 +203,7 @@ export async function resolveInitOptions(
     path: "--split-tables-larger-than",
     fallback: defaultSplitBytes,
   });
+  const reportFile = await readReportFile(reader);
   if (!yes && !dryRun && !context.canAsk) {
     reader.problem(
       "--yes",
@@ -207,7 +211,7 @@ export async function resolveInitOptions(
     );
   }
   reader.done();
-  return { ...complete(partial), yes, dryRun, indexJobs, copyFormat, splitBytes };
+  return { ...complete(partial), yes, dryRun, indexJobs, copyFormat, splitBytes, reportFile };
 }
 
 /** @throws UsageError with everything that is wrong */
@@ -273,6 +277,13 @@ function complete(partial: PartialCopyOptions): CopyOptions {
 
 function readJobs(reader: OptionReader, key: string, path: string, fallback: number): number {
   return reader.whole(key, { path, least: 1, most: mostJobs, fallback });
+}
+
+async function readReportFile(reader: OptionReader): Promise<string | undefined> {
+  const path = reader.text("report");
+  const problem = path === undefined ? undefined : await reportFileProblem(path);
+  if (problem !== undefined) reader.problem("--report", problem);
+  return path;
 }
 
 async function readEndpoint(

@@ -1,16 +1,19 @@
 import { ExitCode } from "../core/mod.ts";
 import { init } from "../commands/init.ts";
-import type { InitPlan } from "../commands/report.ts";
+import type { InitPlan, InitReport } from "../commands/report.ts";
+import { renderInitReport } from "../ui/mod.ts";
 import { askYesNo } from "./confirm.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
 import { resolveInitOptions } from "./options.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
+import { version } from "./program.ts";
+import { writeReportFile } from "./report_file.ts";
 import { planLines, reportLines } from "./results.ts";
 
 /** `init`: shows the plan, asks, copies, and prints the report on stdout. `--dry-run`: prints the plan and stops. */
 export const runInit: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run } = context;
-  const { yes, ...options } = await resolveInitOptions(reader, context.resolve);
+  const { yes, reportFile, ...options } = await resolveInitOptions(reader, context.resolve);
   let dryRunPlan: InitPlan | undefined;
   const report = await init({
     ...options,
@@ -23,6 +26,9 @@ export const runInit: CommandRunner = async (reader, context) => {
       return await confirmPlan(plan, { yes, context });
     },
   }, run);
+  if (report !== undefined && reportFile !== undefined) {
+    await writeReport(report, { reportFile, context });
+  }
   progress.pause();
   if (dryRunPlan !== undefined) {
     if (output.json) printJson(terminal, dryRunPlan);
@@ -38,6 +44,29 @@ export const runInit: CommandRunner = async (reader, context) => {
   else printResult(terminal, reportLines(report, tableOptions(terminal.stdout)));
   return ExitCode.success;
 };
+
+/** Writes the page; the copy is done by now, and a page that cannot be written does not undo it. */
+async function writeReport(
+  report: InitReport,
+  { reportFile, context: { run } }: {
+    readonly reportFile: string;
+    readonly context: CommandContext;
+  },
+): Promise<void> {
+  try {
+    const page = renderInitReport(report, { generatedAt: new Date(), toolVersion: version });
+    await writeReportFile(reportFile, page);
+    run.events({ kind: "info", message: `report written to ${reportFile}` });
+  } catch (error) {
+    run.events({
+      kind: "warning",
+      message: `the report could not be written to ${reportFile}: ${
+        error instanceof Error ? error.message : String(error)
+      }`,
+      remedy: "the copy is complete; with --json its report is on stdout as well",
+    });
+  }
+}
 
 /** Shows the plan on stderr and asks, unless `--yes` has answered. */
 async function confirmPlan(

@@ -1,10 +1,11 @@
 /**
- * What a terminal shows: live progress, tables, plain and JSON lines. Pure but for the writer it is given;
+ * What people see: live progress, tables, plain and JSON lines, the HTML report. Pure but for the writer it is given;
  * knows no command and needs no permission.
  *
  * @module
  */
 export * from "./bar.ts";
+export * from "./html_report.ts";
 export * from "./json_lines.ts";
 export * from "./live_progress.ts";
 export * from "./live_region.ts";

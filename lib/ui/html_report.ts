@@ -1,0 +1,117 @@
+/**
+ * The outcome of `init` as a page that needs nothing but itself: to be opened, mailed, printed, kept.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { plural } from "../core/mod.ts";
+import { Markup, markup, name } from "./html_report/markup.ts";
+import { pageScript } from "./html_report/page_script.ts";
+import { pageStyle } from "./html_report/page_style.ts";
+import type { ReportView } from "./html_report/report_view.ts";
+import { planSection } from "./html_report/plan_section.ts";
+import { summarySection } from "./html_report/summary_section.ts";
+import { slowestSection, stepsSection, tablesSection } from "./html_report/table_sections.ts";
+import { timelineSection } from "./html_report/timeline_section.ts";
+import { warningsSection } from "./html_report/warnings_section.ts";
+
+export type * from "./html_report/report_view.ts";
+
+/** What the page says about itself. */
+export interface HtmlReportOptions {
+  readonly generatedAt: Date;
+  readonly toolVersion: string;
+}
+
+const toolName = "postgres-seren-replicator";
+
+/**
+ * One HTML page with everything that is known about a run of `init`. Pure.
+ *
+ * All texts are escaped; beyond that a policy in the page allows no script but its own, and nothing from elsewhere.
+ */
+export function renderInitReport(
+  report: ReportView,
+  { generatedAt, toolVersion }: HtmlReportOptions,
+): string {
+  const names = report.databases.map(({ target }) => target);
+  const generator = `${toolName} ${toolVersion}`;
+  return markup`<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy()}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="${generator}">
+<title>${
+    names.length > mostNames ? plural(names.length, "database") : names.join(", ")
+  } – copied by init</title>
+<style>${new Markup(pageStyle)}</style>
+</head>
+<body>
+${pageHeader(report, { names, generatedAt })}
+<main>
+${summarySection(report)}${timelineSection(report)}${warningsSection(report)}${
+    stepsSection(report)
+  }${slowestSection(report)}${tablesSection(report)}${planSection(report)}</main>
+<footer>Made by ${generator}. 1 kB is 1024 bytes. “Copied” is what went over the wire; “on disk” is what the tables take at the source, TOAST included, indexes not.</footer>
+<script>${new Markup(pageScript)}</script>
+</body>
+</html>
+`.toString();
+}
+
+function pageHeader(
+  report: ReportView,
+  { names, generatedAt }: { readonly names: readonly string[]; readonly generatedAt: Date },
+): Markup {
+  const { source, target } = report.plan;
+  const date = generatedAt.toISOString();
+  const time = markup`<time datetime="${date}">${date.slice(0, 16).replace("T", " ")} UTC</time>`;
+  const links = [
+    ["summary", "Summary"],
+    ["timeline", "Timeline"],
+    ["warnings", "Warnings"],
+    ["steps", "Steps"],
+    ...(report.timeline.length > 0 ? [["slowest", "Slowest"]] : []),
+    ["tables", "Tables"],
+    ["plan", "Plan"],
+  ];
+  return markup`<header>
+<h1>Copy of ${nameList(names)}</h1>
+<p>PostgreSQL ${source.version} → ${target.version}, finished ${time}</p>
+${statusLine(report)}
+<nav aria-label="Sections"><ul>${
+    links.map(([id, title]) => markup`<li><a href="#${id}">${title}</a></li>`)
+  }</ul></nav>
+</header>`;
+}
+
+const mostNames = 6;
+
+function nameList(names: readonly string[]): Markup {
+  if (names.length > mostNames) return markup`${plural(names.length, "database")}`;
+  return markup`${names.map((each, index) => [index === 0 ? "" : ", ", name(each)])}`;
+}
+
+function statusLine({ warnings }: ReportView): Markup {
+  if (warnings.length === 0) return markup`<p class="status">✓ Done, without warnings</p>`;
+  const count = plural(warnings.length, "warning");
+  return markup`<p class="status warned">! Done, with <a href="#warnings">${count}</a></p>`;
+}
+
+/** No script and no style but the page's own, and nothing from elsewhere, even if something was not escaped. */
+function policy(): string {
+  return [
+    "default-src 'none'",
+    `style-src ${sourceHash(pageStyle)}`,
+    `script-src ${sourceHash(pageScript)}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join("; ");
+}
+
+function sourceHash(text: string): string {
+  return `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
+}

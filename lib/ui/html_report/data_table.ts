@@ -1,0 +1,53 @@
+import { type Content, type Markup, markup } from "./markup.ts";
+
+/** A column of a {@linkcode dataTable}. */
+export interface DataColumn {
+  readonly title: string;
+  readonly align?: "right";
+}
+
+/** A table of a page. */
+export interface DataTable {
+  readonly caption: Content;
+  readonly columns: readonly DataColumn[];
+  /** The first cell names its row. */
+  readonly rows: readonly (readonly Content[])[];
+}
+
+/** From so many rows on a table scrolls in itself and can be filtered. */
+const manyRows = 20;
+
+/** A table with its caption and headings; a long one in a block that scrolls, and that prints in full. */
+export function dataTable({ caption, columns, rows }: DataTable): Markup {
+  const block = rows.length > manyRows
+    ? markup`class="scroll long" tabindex="0" role="group" aria-label="Table, scrolls"`
+    : markup`class="scroll"`;
+  return markup`<div ${block}><table>
+<caption>${caption}</caption>
+<thead><tr>${columns.map(heading)}</tr></thead>
+<tbody>
+${rows.map((row) => rowOf(row, columns))}</tbody>
+</table></div>`;
+}
+
+function heading({ title, align }: DataColumn): Markup {
+  return markup`<th scope="col"${classOf(align)}>${title}</th>`;
+}
+
+function rowOf(cells: readonly Content[], columns: readonly DataColumn[]): Markup {
+  const [first, ...rest] = cells;
+  return markup`<tr><th scope="row">${first}</th>${
+    rest.map((cell, index) => markup`<td${classOf(columns[index + 1]?.align)}>${cell}</td>`)
+  }</tr>
+`;
+}
+
+function classOf(align: DataColumn["align"]): Markup | undefined {
+  return align === undefined ? undefined : markup` class="number"`;
+}
+
+/** A bar for a cell, filled to `fraction` (0 to 1); the number stands beside it, so readers aloud skip it. */
+export function cellBar(fraction: number): Markup {
+  const width = Number((Math.min(1, Math.max(0, fraction)) * 100).toFixed(1));
+  return markup`<svg class="bar" aria-hidden="true"><rect width="${width}%" height="100%"/></svg>`;
+}

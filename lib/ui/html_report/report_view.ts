@@ -1,0 +1,93 @@
+import type { Side, TableName, WorkKind } from "../../core/mod.ts";
+
+/**
+ * What the page shows of the outcome of `init`; `InitReport` of the commands is one. Sizes are bytes, durations milliseconds.
+ */
+export interface ReportView {
+  readonly plan: PlanView;
+  readonly databases: readonly DatabaseView[];
+  readonly steps: readonly StepView[];
+  readonly warnings: readonly WarningView[];
+  readonly timeline: readonly WorkView[];
+  readonly rows: number;
+  /** COPY bytes. */
+  readonly bytes: number;
+  /** Checks and the question before the start included. */
+  readonly ms: number;
+}
+
+/** What was planned. */
+export interface PlanView {
+  readonly source: ServerView;
+  readonly target: ServerView;
+  readonly databases: readonly DatabasePlanView[];
+  readonly jobs: number;
+  readonly indexJobs: number;
+  readonly dumpTool: string;
+  /** Sizes of all tables on the source's disk. */
+  readonly bytes: number;
+  readonly predictedMs?: number;
+  readonly warnings: readonly string[];
+}
+
+/** A server. */
+export interface ServerView {
+  /** Without password. */
+  readonly url: string;
+  readonly version: string;
+  readonly provider?: string;
+  readonly encrypted: boolean;
+}
+
+/** A database of the plan. */
+export interface DatabasePlanView {
+  readonly source: string;
+  readonly target: string;
+  readonly action: "create" | "fill-empty" | "drop-and-create";
+  readonly willBeLost?: string;
+  readonly tables: readonly (TableName & { readonly bytes: number })[];
+  readonly largeObjects: number;
+  readonly bytes: number;
+}
+
+/** A database that was copied. */
+export interface DatabaseView {
+  readonly source: string;
+  readonly target: string;
+  readonly tables: readonly TableView[];
+  readonly ms: number;
+}
+
+/** A table that was copied. */
+export interface TableView extends TableName {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly ms: number;
+}
+
+/** How long a step took. */
+export interface StepView {
+  readonly step: string;
+  readonly database?: string;
+  readonly ms: number;
+  readonly summary?: string;
+}
+
+/** A thing that was done differently or left out. */
+export interface WarningView {
+  readonly message: string;
+  readonly side?: Side;
+  readonly object?: string;
+  readonly remedy?: string;
+}
+
+/** One piece of work of one session. */
+export interface WorkView {
+  readonly database: string;
+  readonly work: WorkKind;
+  readonly lane: number;
+  readonly label: string;
+  readonly startMs: number;
+  readonly ms: number;
+  readonly bytes?: number;
+}

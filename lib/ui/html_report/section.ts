@@ -1,0 +1,10 @@
+import { type Content, type Markup, markup } from "./markup.ts";
+
+/** A part of the page under its heading. */
+export function section(id: string, title: string, content: Content): Markup {
+  return markup`<section aria-labelledby="${id}">
+<h2 id="${id}">${title}</h2>
+${content}
+</section>
+`;
+}

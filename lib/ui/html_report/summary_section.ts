@@ -1,0 +1,70 @@
+import { formatBytes, formatCount, formatDuration, plural, redact } from "../../core/mod.ts";
+import { type Markup, markup } from "./markup.ts";
+import type { ReportView, ServerView } from "./report_view.ts";
+import { section } from "./section.ts";
+import { formatRate, formatShare } from "./words.ts";
+
+/** Rows, bytes, time and rate, and what was predicted. */
+export function summarySection({ plan, databases, steps, rows, bytes, ms }: ReportView): Markup {
+  const tables = databases.reduce((sum, database) => sum + database.tables.length, 0);
+  const copyMs = sumOf(steps.filter(({ step }) => step === "data"));
+  const workMs = workingTime({ databases, steps });
+  return section("summary", "Summary", [
+    markup`<dl class="tiles">
+${tile("Rows", formatCount(rows), `in ${plural(tables, "table")}`)}
+${tile("Copied", formatBytes(bytes), `of ${formatBytes(plan.bytes)} on the source’s disk`)}
+${tile("Time", formatDuration(workMs), `${formatDuration(ms)} with checks and waiting`)}
+${
+      copyMs > 0
+        ? tile(
+          "Rate",
+          formatRate(bytes, copyMs),
+          `in the ${formatDuration(copyMs)} of copying rows`,
+        )
+        : undefined
+    }
+${predictionTile(plan.predictedMs, workMs)}
+</dl>
+<dl class="servers">
+${serverEntry("Source", plan.source)}
+${serverEntry("Target", plan.target)}
+</dl>`,
+  ]);
+}
+
+/** From the yes to the end: the whole run without the checks and the time until somebody answered. */
+function workingTime({ databases, steps }: Pick<ReportView, "databases" | "steps">): number {
+  return sumOf(databases) + sumOf(steps.filter(({ step }) => step === "globals"));
+}
+
+function predictionTile(predictedMs: number | undefined, workMs: number): Markup {
+  if (predictedMs === undefined) {
+    return tile("Predicted", "–", "too little data to measure beforehand");
+  }
+  const ratio = workMs / Math.max(1, predictedMs);
+  const difference = ratio > 1.995
+    ? `it took ${ratio.toFixed(1)} times as long`
+    : Math.abs(ratio - 1) < 0.005
+    ? "as it was"
+    : `it took ${formatShare(Math.abs(ratio - 1))} ${ratio > 1 ? "longer" : "less"}`;
+  return tile("Predicted", formatDuration(predictedMs), difference);
+}
+
+function tile(title: string, value: string, note: string): Markup {
+  return markup`<div><dt>${title}</dt><dd><strong>${value}</strong> <span>${note}</span></dd></div>`;
+}
+
+function serverEntry(side: string, { url, version, provider, encrypted }: ServerView): Markup {
+  const words = [
+    `PostgreSQL ${version}`,
+    ...(provider === undefined ? [] : [provider]),
+    encrypted ? "encrypted" : "not encrypted",
+  ];
+  return markup`<div><dt>${side}</dt><dd><strong>${words.join(", ")}</strong> <code>${
+    redact(url)
+  }</code></dd></div>`;
+}
+
+function sumOf(parts: readonly { readonly ms: number }[]): number {
+  return parts.reduce((sum, { ms }) => sum + ms, 0);
+}

@@ -1,0 +1,129 @@
+import { displayName, formatBytes, formatCount, formatDuration, plural } from "../../core/mod.ts";
+import { stepTitle } from "../step_titles.ts";
+import { cellBar, dataTable } from "./data_table.ts";
+import { type Markup, markup, name } from "./markup.ts";
+import type { DatabasePlanView, DatabaseView, ReportView, TableView } from "./report_view.ts";
+import { section } from "./section.ts";
+import { formatRate, workWords } from "./words.ts";
+
+/** How long each step took. */
+export function stepsSection({ steps, databases }: ReportView): Markup {
+  const several = databases.length > 1;
+  const longest = largestOf(steps);
+  return section(
+    "steps",
+    "Steps",
+    dataTable({
+      caption:
+        "In their order. Indexes are built from the first copied table on; their step is what was left of them after the rows.",
+      columns: [
+        { title: "Step" },
+        ...(several ? [{ title: "Database" }] : []),
+        { title: "Time", align: "right" },
+        { title: "Share" },
+        { title: "Outcome" },
+      ],
+      rows: steps.map(({ step, database, ms, summary }) => [
+        stepTitle(step),
+        ...(several ? [database === undefined ? "" : name(database)] : []),
+        formatDuration(ms),
+        cellBar(ms / longest),
+        summary ?? "",
+      ]),
+    }),
+  );
+}
+
+interface TableOfDatabase extends TableView {
+  readonly database: string;
+  readonly diskBytes: number | undefined;
+}
+
+/** Every table, the largest first. */
+export function tablesSection({ plan, databases }: ReportView): Markup {
+  const several = databases.length > 1;
+  const tables = databases.flatMap((database) => tablesOf(database, plan.databases))
+    .sort((a, b) => b.bytes - a.bytes);
+  const longest = largestOf(tables);
+  return section(
+    "tables",
+    "Tables",
+    tables.length === 0 ? markup`<p>No table was copied.</p>` : dataTable({
+      caption: `${plural(tables.length, "table")}, the largest first. ` +
+        "Time is from the first row to the last, of a table in parts with those of others between them.",
+      columns: [
+        { title: "Table" },
+        ...(several ? [{ title: "Database" }] : []),
+        { title: "Rows", align: "right" },
+        { title: "On disk", align: "right" },
+        { title: "Copied", align: "right" },
+        { title: "Rate", align: "right" },
+        { title: "Time", align: "right" },
+        { title: "Share" },
+      ],
+      rows: tables.map((table) => [
+        name(displayName(table)),
+        ...(several ? [name(table.database)] : []),
+        formatCount(table.rows),
+        table.diskBytes === undefined ? "" : formatBytes(table.diskBytes),
+        formatBytes(table.bytes),
+        formatRate(table.bytes, table.ms),
+        formatDuration(table.ms),
+        cellBar(table.ms / longest),
+      ]),
+    }),
+  );
+}
+
+function tablesOf(
+  { source, tables }: DatabaseView,
+  plans: readonly DatabasePlanView[],
+): readonly TableOfDatabase[] {
+  const key = ({ schema, name }: { readonly schema: string; readonly name: string }) =>
+    JSON.stringify([schema, name]);
+  const planned = plans.find((plan) => plan.source === source)?.tables ?? [];
+  const sizes = new Map(planned.map((table) => [key(table), table.bytes]));
+  return tables.map((table) => ({ ...table, database: source, diskBytes: sizes.get(key(table)) }));
+}
+
+const mostSlowest = 15;
+
+/** The pieces of work that took longest. */
+export function slowestSection({ timeline, databases }: ReportView): Markup | undefined {
+  if (timeline.length === 0) return undefined;
+  const several = databases.length > 1;
+  const slowest = timeline.toSorted((a, b) => b.ms - a.ms).slice(0, mostSlowest);
+  const longest = largestOf(slowest);
+  return section(
+    "slowest",
+    "Slowest pieces of work",
+    dataTable({
+      caption: slowest.length < timeline.length
+        ? `The ${slowest.length} slowest of ${formatCount(timeline.length)}.`
+        : `All ${formatCount(timeline.length)}, the slowest first.`,
+      columns: [
+        { title: "What" },
+        { title: "Kind" },
+        ...(several ? [{ title: "Database" }] : []),
+        { title: "Copied", align: "right" },
+        { title: "Rate", align: "right" },
+        { title: "Time", align: "right" },
+        { title: "Share" },
+      ],
+      rows: slowest.map(({ label, work, database, ms, bytes }) => [
+        name(label),
+        workWords[work].piece,
+        ...(several ? [name(database)] : []),
+        bytes === undefined ? "" : formatBytes(bytes),
+        bytes === undefined ? "" : formatRate(bytes, ms),
+        formatDuration(ms),
+        cellBar(ms / longest),
+      ]),
+    }),
+  );
+}
+
+/** Never 0: shares of it are drawn. */
+function largestOf(parts: readonly { readonly ms: number }[]): number {
+  return parts.reduce((most, { ms }) => Math.max(most, ms), 1);
+}

@@ -1,0 +1,183 @@
+import type { WorkKind } from "../../core/mod.ts";
+import type { WorkView } from "./report_view.ts";
+import { workKinds } from "./words.ts";
+
+/** The timeline of one database. */
+export interface TimelineChart {
+  readonly database: string;
+  /** Since the run began. */
+  readonly startMs: number;
+  /** From the beginning of the first piece of work to the end of the last. */
+  readonly ms: number;
+  readonly groups: readonly LaneGroup[];
+  readonly ticks: readonly Tick[];
+}
+
+/** All sessions that did one kind of work. */
+export interface LaneGroup {
+  readonly work: WorkKind;
+  readonly pieces: number;
+  /** How much of the time from the group's first piece to its last its sessions were at work, from 0 to 1. */
+  readonly busy: number;
+  readonly lanes: readonly Lane[];
+}
+
+/** One session. */
+export interface Lane {
+  readonly lane: number;
+  readonly blocks: readonly Block[];
+}
+
+/** What is drawn as one: a piece of work, or short ones that follow each other. */
+export interface Block {
+  readonly first: WorkView;
+  readonly last: WorkView;
+  readonly pieces: number;
+  /** From 0 to 1 of the chart. */
+  readonly start: number;
+  readonly width: number;
+  /** Time at work, without the pauses between the pieces. */
+  readonly busyMs: number;
+  readonly bytes: number;
+}
+
+/** A line across the lanes. */
+export interface Tick {
+  /** From 0 to 1 of the chart. */
+  readonly at: number;
+  readonly label: string;
+}
+
+/** Shorter pieces (of the chart's width) are drawn together with their neighbours: three pixels or so. */
+const shortest = 0.004;
+/** Drawn together they get no wider than this: where the time went is still to be seen. */
+const widestGathering = 0.05;
+
+/** Lays out a timeline, database by database in the order in which they were begun. Pure. */
+export function layoutTimeline(timeline: readonly WorkView[]): readonly TimelineChart[] {
+  return [...Map.groupBy(timeline, ({ database }) => database)]
+    .map(([database, works]) => layoutChart(database, works))
+    .sort((a, b) => a.startMs - b.startMs);
+}
+
+function layoutChart(database: string, works: readonly WorkView[]): TimelineChart {
+  const { startMs, ms } = extent(works);
+  const byKind = Map.groupBy(works, ({ work }) => work);
+  const groups = workKinds.flatMap((work) => {
+    const ofKind = byKind.get(work);
+    return ofKind === undefined ? [] : [layoutGroup(work, ofKind, { startMs, ms })];
+  });
+  return { database, startMs, ms, groups, ticks: ticksOf(ms) };
+}
+
+interface Extent {
+  readonly startMs: number;
+  /** Never 0. */
+  readonly ms: number;
+}
+
+function extent(works: readonly WorkView[]): Extent {
+  let startMs = Infinity;
+  let endMs = -Infinity;
+  for (const work of works) {
+    startMs = Math.min(startMs, work.startMs);
+    endMs = Math.max(endMs, work.startMs + work.ms);
+  }
+  return { startMs, ms: Math.max(1, endMs - startMs) };
+}
+
+function layoutGroup(work: WorkKind, works: readonly WorkView[], chart: Extent): LaneGroup {
+  const lanes = [...Map.groupBy(works, ({ lane }) => lane)]
+    .sort(([a], [b]) => a - b)
+    .map(([lane, ofLane]) => ({ lane, blocks: layoutBlocks(ofLane, chart) }));
+  const busyMs = works.reduce((sum, { ms }) => sum + ms, 0);
+  return {
+    work,
+    pieces: works.length,
+    busy: Math.min(1, busyMs / (extent(works).ms * lanes.length)),
+    lanes,
+  };
+}
+
+function layoutBlocks(works: readonly WorkView[], chart: Extent): readonly Block[] {
+  const blocks: Block[] = [];
+  let previousIsShort = false;
+  for (const work of works.toSorted((a, b) => a.startMs - b.startMs)) {
+    const block = blockOf(work, chart);
+    const isShort = block.width < shortest;
+    const previous = blocks.at(-1);
+    const gathered = previous !== undefined && previousIsShort && isShort
+      ? gather(previous, block)
+      : undefined;
+    if (gathered === undefined) blocks.push(block);
+    else blocks[blocks.length - 1] = gathered;
+    previousIsShort = isShort;
+  }
+  return blocks;
+}
+
+function blockOf(work: WorkView, chart: Extent): Block {
+  return {
+    first: work,
+    last: work,
+    pieces: 1,
+    start: (work.startMs - chart.startMs) / chart.ms,
+    width: work.ms / chart.ms,
+    busyMs: work.ms,
+    bytes: work.bytes ?? 0,
+  };
+}
+
+/** Both as one, unless there is too much between them or they would get too wide. */
+function gather(block: Block, next: Block): Block | undefined {
+  const pause = next.start - (block.start + block.width);
+  const width = next.start + next.width - block.start;
+  if (pause > shortest || width > widestGathering) return undefined;
+  return {
+    first: block.first,
+    last: next.last,
+    pieces: block.pieces + next.pieces,
+    start: block.start,
+    width,
+    busyMs: block.busyMs + next.busyMs,
+    bytes: block.bytes + next.bytes,
+  };
+}
+
+const mostTicks = 6;
+const second = 1000;
+const minute = 60 * second;
+const hour = 60 * minute;
+/** Steps between ticks that people count in. */
+const tickSteps = [
+  ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
+  ...[1, 2, 5, 10, 15, 30].map((count) => count * second),
+  ...[1, 2, 5, 10, 15, 30].map((count) => count * minute),
+  ...[1, 2, 3, 6, 12].map((count) => count * hour),
+];
+
+function ticksOf(ms: number): readonly Tick[] {
+  const step = tickSteps.find((each) => ms / each <= mostTicks) ??
+    24 * hour * Math.ceil(ms / (24 * hour) / mostTicks);
+  const count = Math.floor(ms / step);
+  return Array.from({ length: count + 1 }, (_, index) => ({
+    at: index * step / ms,
+    label: tickLabel(index * step, { step, ms }),
+  }));
+}
+
+/** `200 ms`, `1.5 s`, `0:30`, `1:15:00`, all labels of a chart in the same way. */
+function tickLabel(
+  atMs: number,
+  { step, ms }: { readonly step: number; readonly ms: number },
+): string {
+  if (ms < second) return `${atMs} ms`;
+  if (ms < 2 * minute) {
+    return `${(atMs / second).toFixed(step < 100 ? 2 : step < second ? 1 : 0)} s`;
+  }
+  const two = (value: number) => String(Math.floor(value)).padStart(2, "0");
+  const seconds = two(atMs % minute / second);
+  return ms < hour
+    ? `${Math.floor(atMs / minute)}:${seconds}`
+    : `${Math.floor(atMs / hour)}:${two(atMs % hour / minute)}:${seconds}`;
+}

@@ -1,0 +1,49 @@
+import { formatDuration, plural } from "../../core/mod.ts";
+import { type Markup, markup, name } from "./markup.ts";
+import type { ReportView } from "./report_view.ts";
+import { section } from "./section.ts";
+import { type LaneGroup, layoutTimeline, type TimelineChart } from "./timeline_layout.ts";
+import { drawTimeline, hasGathered } from "./timeline_svg.ts";
+import { formatShare, workWords } from "./words.ts";
+
+/** How many timelines are open at first: of more databases those that took longest. */
+const mostOpenTimelines = 4;
+
+/** What each session did when, database by database. */
+export function timelineSection({ timeline }: ReportView): Markup {
+  const charts = layoutTimeline(timeline);
+  if (charts.length === 0) {
+    return section("timeline", "Timeline", markup`<p>No session had anything to do.</p>`);
+  }
+  const open = new Set(charts.toSorted((a, b) => b.ms - a.ms).slice(0, mostOpenTimelines));
+  const gathered = charts.some(hasGathered)
+    ? " Pale blocks gather short pieces that follow each other."
+    : "";
+  return section("timeline", "Timeline", [
+    markup`<p>One lane for each session. Point at a block to see what it is.${gathered}</p>
+`,
+    charts.map((chart, index) => timelineOf(chart, { index, open: open.has(chart) })),
+  ]);
+}
+
+function timelineOf(
+  chart: TimelineChart,
+  { index, open }: { readonly index: number; readonly open: boolean },
+): Markup {
+  const begun = `${formatDuration(chart.ms)}, begun ${formatDuration(chart.startMs)} into the run`;
+  return markup`<details${open ? markup` open` : undefined}><summary><h3>${
+    name(chart.database)
+  }</h3> ${begun}</summary>
+<figure>
+${drawTimeline(chart, `timeline-${index}`)}
+<figcaption><ul class="legend">${chart.groups.map(legendItem)}</ul></figcaption>
+</figure></details>
+`;
+}
+
+function legendItem({ work, lanes, pieces, busy }: LaneGroup): Markup {
+  const text = `${workWords[work].title}: ${plural(pieces, "piece")} in ${
+    plural(lanes.length, "session")
+  }, busy ${formatShare(busy)}`;
+  return markup`<li><svg class="swatch" aria-hidden="true"><rect class="${work}" width="100%" height="100%"/></svg>${text}</li>`;
+}
