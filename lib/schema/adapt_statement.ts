@@ -32,7 +32,8 @@ const settingsSince: Readonly<Record<string, number>> = {
  * Adapts a statement to version and privileges of the target.
  *
  * What a newer pg_dump writes for an older target: `SET transaction_timeout` (17), the MAINTAIN privilege (17), `SET ACCESS METHOD` of a partitioned
- * table (17), unlogged sequences (15) and `SET COMPRESSION` (14). The rest of newer syntax stands for what
+ * table (17), unlogged sequences (15), `SET COMPRESSION` (14) and
+ * the name of a range's multirange type (14). The rest of newer syntax stands for what
  * an older server does not have at all, and is an error there.
  */
 export function adaptStatement(
@@ -59,6 +60,9 @@ export function adaptStatement(
       sql: sql.replace("UNLOGGED ", ""),
       note: "the sequence is logged: PostgreSQL has unlogged ones from 15 on",
     };
+  }
+  if (majorVersion < 14 && /^CREATE TYPE [^(]* AS RANGE \(/.test(sql)) {
+    return { sql: withoutMultirange(sql) };
   }
   // a refresh runs as the view's owner, to whom policies may apply; with row_security off, as dumps set it, it would fail
   if (cursor.words("refresh", "materialized", "view")) {
@@ -87,6 +91,13 @@ function alterTable(sql: string, cursor: SqlCursor, majorVersion: number): Adapt
     }
   }
   return { sql };
+}
+
+/** The name of a range's multirange type stands on a line of its own, before or after others. */
+function withoutMultirange(sql: string): string {
+  const name = `(?:"(?:[^"]|"")+"|[^\\s",]+)`;
+  const option = `multirange_type_name = ${name}(?:\\.${name})?`;
+  return sql.replace(new RegExp(`,\\n\\s*${option}(?=,?\\n)|\\n\\s*${option},`), "");
 }
 
 /** pg_dump writes the privileges as upper-case words in front of everything that could be quoted. */
