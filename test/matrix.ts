@@ -42,6 +42,7 @@ async function check(
         tools,
         splitBytes: 512 * 1024,
       });
+      const differences = all.filter((difference) => !isOfTheVersion(difference, source, target));
       problems.push(
         ...differences.map((difference) => `${copyFormat}: ${JSON.stringify(difference)}`),
       );
