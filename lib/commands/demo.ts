@@ -151,7 +151,7 @@ async function start(major: PgMajor, signal: AbortSignal): Promise<Cluster> {
       remedy: Deno.build.standalone
         ? "an executable uses PostgreSQL servers that are installed on this machine: install them, or name versions that are " +
           "there with --source-version and --target-version, or run the demo from source (deno task demo)"
-        : "the first start needs the network; --source-version and --target-version choose other versions",
+        : "the first start of a version needs the network, and each one a user account that the system knows; --source-version and --target-version choose other versions",
       exitCode: ExitCode.prerequisite,
       cause: error,
     });
