@@ -41,11 +41,14 @@ async function runDemo(
   }).spawn();
   const stdout = new Response(child.stdout).text();
   let stderr = "";
+  // a demo that hangs shows what it has said so far, instead of hanging the tests too
+  const timer = setTimeout(() => child.kill("SIGKILL"), 120_000);
   for await (const piece of child.stderr.pipeThrough(new TextDecoderStream())) {
     stderr += piece;
     onText(stderr, (name) => child.kill(name));
   }
   const { code } = await child.status;
+  clearTimeout(timer);
   return { code, stdout: await stdout, stderr };
 }
 
