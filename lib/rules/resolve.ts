@@ -1,0 +1,220 @@
+/**
+ * Rules against what the source really has: everything that is wrong, at once.
+ *
+ * @module
+ */
+import { displayName, plural, type Problem, suggest } from "../core/mod.ts";
+import { type DecidedTable, decideTables, type TableScope } from "./decide.ts";
+import {
+  literalOf,
+  matchesTable,
+  nearMisses,
+  printPattern,
+  type TablePattern,
+  type TablePlace,
+} from "./name_pattern.ts";
+import type { SourceDatabase, SourceTable } from "./source_tables.ts";
+import { describeKind, type RowRule, type TableChoice, type TableRules } from "./table_rules.ts";
+
+/** Rules that hold for the databases of a run. */
+export interface ResolvedRules {
+  readonly rules: TableRules;
+  /** One for each database, in their order. */
+  readonly scopes: readonly TableScope[];
+  /** Nothing may start while there are any. */
+  readonly problems: readonly Problem[];
+}
+
+/** Types that a window of time can be laid over. */
+const timeTypes = /^(?:date|timestamp(?:\(\d\))? with(?:out)? time zone)$/;
+
+/**
+ * Resolves rules against the selected databases.
+ *
+ * @param databases those that the run copies; rules that name others are problems
+ */
+export function resolveRules(
+  rules: TableRules,
+  databases: readonly SourceDatabase[],
+): ResolvedRules {
+  const scopes = databases.map((database) => decideTables(rules, database));
+  const problems = [
+    ...[...rules.include, ...rules.exclude].flatMap((choice) => choiceProblems(choice, databases)),
+    ...rules.rows.flatMap((rule) => matchProblems(rule, databases)),
+    ...scopes.flatMap((scope) =>
+      scope.tables.flatMap((decided) => tableProblems(decided, { rules, scope }))
+    ),
+  ];
+  if (problems.length === 0 && rules.include.length + rules.exclude.length > 0) {
+    const left = scopes.some(({ tables }) =>
+      tables.some(({ decision }) => decision.outcome !== "left-out")
+    );
+    if (!left) {
+      const [choice] = [...rules.include, ...rules.exclude];
+      problems.push({ path: choice!.origin.path, message: "leaves no table at all to copy" });
+    }
+  }
+  // a rule with a wildcard meets the same trouble in many tables
+  const unique = new Map(problems.map((problem) => [JSON.stringify(problem), problem]));
+  return { rules, scopes, problems: [...unique.values()] };
+}
+
+function places(
+  databases: readonly SourceDatabase[],
+): readonly (TablePlace & { readonly table: SourceTable })[] {
+  return databases.flatMap(({ name: database, tables }) =>
+    tables.map((table) => ({ database, schema: table.schema, name: table.name, table }))
+  );
+}
+
+function choiceProblems(
+  choice: TableChoice,
+  databases: readonly SourceDatabase[],
+): readonly Problem[] {
+  const matched = places(databases).filter((place) => matchesTable(choice.pattern, place));
+  if (matched.length === 0) return matchProblems(choice, databases);
+  const [first] = matched;
+  const owned = matched.every(({ table }) =>
+    table.extension !== undefined && !table.isExtensionConfiguration
+  );
+  if (!owned || first === undefined) return [];
+  return [{
+    path: choice.origin.path,
+    message: `${printPattern(choice.pattern)} belongs to the extension ${first.table.extension}: ` +
+      "CREATE EXTENSION makes it, and filters cannot change that",
+  }];
+}
+
+function matchProblems(
+  { pattern, origin }: TableChoice | RowRule,
+  databases: readonly SourceDatabase[],
+): readonly Problem[] {
+  const all = places(databases);
+  if (all.some((place) => matchesTable(pattern, place))) return [];
+  return [{
+    path: origin.path,
+    message: `${printPattern(pattern)} ${whyNone(pattern, databases)}`,
+  }];
+}
+
+function whyNone(pattern: TablePattern, databases: readonly SourceDatabase[]): string {
+  const database = pattern.database === undefined ? undefined : literalOf(pattern.database);
+  const names = databases.map(({ name }) => name);
+  if (database !== undefined && !names.includes(database)) {
+    const [near] = suggest(database, names, 1);
+    return `names database "${database}", which is not among those that are copied (${
+      names.join(", ")
+    })` +
+      (near === undefined ? "" : `; did you mean ${near}?`);
+  }
+  const all = places(databases);
+  const isView = databases.some(({ name: database, dependents }) =>
+    dependents.some((dependent) =>
+      (dependent.kind === "view" || dependent.kind === "materialized view") &&
+      matchesTable(pattern, { database, schema: dependent.schema, name: dependent.name })
+    )
+  );
+  if (isView) return "is a view: views come along with the tables that they read";
+  const near = nearMisses(pattern, all);
+  if (near.length > 0) return `matches no table; did you mean ${near.join(" or ")}?`;
+  return `matches no table; there ${all.length === 1 ? "is" : "are"} ${
+    plural(all.length, "table")
+  } in ${names.join(", ")}`;
+}
+
+function tableProblems(
+  { table, decision }: DecidedTable,
+  { rules, scope }: { readonly rules: TableRules; readonly scope: TableScope },
+): readonly Problem[] {
+  const place = { database: scope.database, schema: table.schema, name: table.name };
+  const own = rules.rows.filter(({ pattern }) => matchesTable(pattern, place));
+  const flags = own.filter(({ origin }) => origin.from === "flag");
+  const name = `${scope.database}: ${displayName(table)}`;
+  if (decision.outcome === "left-out") {
+    const chosenBy = decision.rules[0]?.origin.from ??
+      (rules.include[0] ?? rules.exclude[0])?.origin.from ?? "file";
+    // a flag may leave out what the file has a rule for: that is what flags are there for
+    return own
+      .filter(({ origin, pattern }) =>
+        !(origin.from === "file" && chosenBy === "flag") && literalOf(pattern.table) !== undefined
+      )
+      .map(({ origin }) => ({
+        path: origin.path,
+        message: `${name} has no rows to choose from, it is left out: ${decision.reason}`,
+      }));
+  }
+  const effective = flags.length > 0 ? flags : own;
+  return [
+    ...conflicts(effective, name),
+    ...windowProblems(effective, table, name),
+    ...kindProblems(effective, table, name),
+  ];
+}
+
+function conflicts(rules: readonly RowRule[], name: string): readonly Problem[] {
+  const [first, ...rest] = rules;
+  if (first === undefined) return [];
+  const schemaOnly = rules.find(({ kind }) => kind === "schema-only");
+  return rest.flatMap((rule, index): readonly Problem[] => {
+    const before = rules.slice(0, index + 1);
+    const twin = before.find(({ kind }) => kind === rule.kind);
+    if (twin !== undefined) {
+      return [{
+        path: rule.origin.path,
+        message: `${name} has ${describeKind(rule.kind)} already: ${twin.origin.path} ${
+          printPattern(twin.pattern)
+        }`,
+      }];
+    }
+    if (schemaOnly !== undefined && (rule === schemaOnly || before.includes(schemaOnly))) {
+      const other = rule === schemaOnly ? first : rule;
+      return [{
+        path: other.origin.path,
+        message: `${name} cannot have ${
+          describeKind(other.kind)
+        }: ${schemaOnly.origin.path} says that none of its rows are copied`,
+      }];
+    }
+    return [];
+  });
+}
+
+function windowProblems(
+  rules: readonly RowRule[],
+  table: SourceTable,
+  name: string,
+): readonly Problem[] {
+  return rules.flatMap((rule): readonly Problem[] => {
+    if (rule.kind !== "time-filter") return [];
+    const column = table.columns.find(({ name }) => name === rule.column);
+    const path = rule.origin.path;
+    if (column === undefined) {
+      const near = suggest(rule.column, table.columns.map(({ name }) => name));
+      return [{
+        path,
+        message: `${name} has no column "${rule.column}"` +
+          (near.length > 0 ? `; did you mean ${near.join(" or ")}?` : ""),
+      }];
+    }
+    if (timeTypes.test(column.type)) return [];
+    return [{
+      path,
+      message:
+        `column "${column.name}" of ${name} is ${column.type}; a time filter needs date or timestamp ` +
+        "(for others write a table filter)",
+    }];
+  });
+}
+
+function kindProblems(
+  rules: readonly RowRule[],
+  table: SourceTable,
+  name: string,
+): readonly Problem[] {
+  if (table.kind !== "foreign") return [];
+  return rules.filter(({ pattern }) => literalOf(pattern.table) !== undefined)
+    .map(({ origin }) => ({
+      path: origin.path,
+      message: `${name} is a foreign table: its rows are never copied`,
+    }));
+}

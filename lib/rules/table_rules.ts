@@ -1,0 +1,291 @@
+/**
+ * What the user asks for: which tables move, and which of their rows.
+ *
+ * @module
+ */
+import type { Problem } from "../core/mod.ts";
+import {
+  cutOutsideQuotes,
+  readFilterPattern,
+  type Reading,
+  readPartPattern,
+  readRulePattern,
+} from "./name_pattern.ts";
+import { literalOf, shown, type TablePattern } from "./name_pattern.ts";
+import { readPredicate } from "./predicate.ts";
+import { readTimeWindow, type TimeWindow } from "./time_window.ts";
+
+/** Where a rule was written. */
+export interface RuleOrigin {
+  /** Flags count more than the file. */
+  readonly from: "flag" | "file";
+  /** For messages: `--table-filter`, `move.toml:12: databases.app.schema_only[0]`. */
+  readonly path: string;
+}
+
+/** A pattern of tables that are let in or left out. */
+export interface TableChoice {
+  readonly pattern: TablePattern;
+  readonly origin: RuleOrigin;
+}
+
+/** What is to happen with the rows of tables. */
+export type RowRule =
+  & { readonly pattern: TablePattern; readonly origin: RuleOrigin }
+  & (
+    | { readonly kind: "schema-only" }
+    | { readonly kind: "table-filter"; readonly predicate: string }
+    | { readonly kind: "time-filter"; readonly column: string; readonly window: TimeWindow }
+  );
+
+/** All that was asked for; plain data. */
+export interface TableRules {
+  /** Empty: all tables. */
+  readonly include: readonly TableChoice[];
+  readonly exclude: readonly TableChoice[];
+  readonly rows: readonly RowRule[];
+  /** The moment that time windows reach back from, as an ISO timestamp: fixed once and kept with the run. */
+  readonly now: string;
+}
+
+/** Everything moves. */
+export const noTableRules: TableRules = {
+  include: [],
+  exclude: [],
+  rows: [],
+  now: "1970-01-01T00:00:00.000Z",
+};
+
+/** Whether nothing is asked for. */
+export function asksNothing({ include, exclude, rows }: TableRules): boolean {
+  return include.length === 0 && exclude.length === 0 && rows.length === 0;
+}
+
+/** Rules that were read, with everything that is wrong with them. */
+export interface RulesReading {
+  readonly rules: Omit<TableRules, "now">;
+  readonly problems: readonly Problem[];
+}
+
+/** The texts of the flags, as typed. */
+export interface RuleFlags {
+  readonly includeTables: readonly string[];
+  readonly excludeTables: readonly string[];
+  readonly schemaOnlyTables: readonly string[];
+  readonly tableFilters: readonly string[];
+  readonly timeFilters: readonly string[];
+}
+
+/** Reads rules one by one and gathers what is wrong. */
+export class RuleReader {
+  readonly problems: Problem[] = [];
+  readonly #include: TableChoice[] = [];
+  readonly #exclude: TableChoice[] = [];
+  readonly #rows: RowRule[] = [];
+
+  /** A pattern of `include` or `exclude`; in a file's section of a database it is written without the database. */
+  choice(
+    what: "include" | "exclude",
+    text: string,
+    { origin, database }: { readonly origin: RuleOrigin; readonly database?: string | undefined },
+  ): void {
+    const pattern = this.#pattern(
+      database === undefined ? readFilterPattern(text) : readRulePattern(text),
+      { origin, database },
+    );
+    if (pattern === undefined) return;
+    (what === "include" ? this.#include : this.#exclude).push({ pattern, origin });
+  }
+
+  schemaOnly(
+    text: string,
+    { origin, database }: { readonly origin: RuleOrigin; readonly database?: string | undefined },
+  ): void {
+    const pattern = this.#pattern(readRulePattern(text), { origin, database });
+    if (pattern !== undefined) this.#rows.push({ kind: "schema-only", pattern, origin });
+  }
+
+  tableFilter(
+    rule: { readonly table: Reading<TablePattern>; readonly where: string },
+    { origin, database }: { readonly origin: RuleOrigin; readonly database?: string | undefined },
+  ): void {
+    const pattern = this.#pattern(rule.table, { origin, database });
+    const predicate = this.#value(readPredicate(rule.where), origin);
+    if (pattern === undefined || predicate === undefined) return;
+    this.#rows.push({ kind: "table-filter", pattern, predicate, origin });
+  }
+
+  timeFilter(
+    rule: { readonly table: Reading<TablePattern>; readonly column: string; readonly last: string },
+    { origin, database }: { readonly origin: RuleOrigin; readonly database?: string | undefined },
+  ): void {
+    const pattern = this.#pattern(rule.table, { origin, database });
+    const column = rule.column === "" ? undefined : rule.column;
+    if (column === undefined) this.#problem(origin, "has an empty column name");
+    const window = this.#value(readTimeWindow(rule.last), origin);
+    if (pattern === undefined || column === undefined || window === undefined) return;
+    this.#rows.push({ kind: "time-filter", pattern, column, window, origin });
+  }
+
+  /** What is not of the form it should have. */
+  #problem(origin: RuleOrigin, message: string): void {
+    this.problems.push({ path: origin.path, message });
+  }
+
+  #value<Value>(reading: Reading<Value>, origin: RuleOrigin): Value | undefined {
+    if ("value" in reading) return reading.value;
+    this.#problem(origin, reading.problem);
+    return undefined;
+  }
+
+  #pattern(
+    reading: Reading<TablePattern>,
+    { origin, database }: { readonly origin: RuleOrigin; readonly database: string | undefined },
+  ): TablePattern | undefined {
+    const pattern = this.#value(reading, origin);
+    if (pattern === undefined || database === undefined) return pattern;
+    if (pattern.database !== undefined && literalOf(pattern.database) !== database) {
+      this.#problem(origin, `names another database than "${database}", whose section this is`);
+      return undefined;
+    }
+    return { ...pattern, database: [database] };
+  }
+
+  /** All that could be read, and all that was wrong, duplicates included. */
+  done(): RulesReading {
+    const rules = { include: this.#include, exclude: this.#exclude, rows: this.#rows };
+    return { rules, problems: [...this.problems, ...structuralProblems(rules)] };
+  }
+}
+
+/** Reads the flags. */
+export function readRuleFlags(flags: RuleFlags): RulesReading {
+  const reader = new RuleReader();
+  const origin = (path: string): RuleOrigin => ({ from: "flag", path });
+  const each = (texts: readonly string[], path: string, read: (text: string) => void) => {
+    for (const text of texts.flatMap((text) => cutOutsideQuotes(text, ","))) {
+      if (text.trim() === "") reader.problems.push({ path, message: "has an empty name in it" });
+      else read(text.trim());
+    }
+  };
+  const include = origin("--include-tables");
+  const exclude = origin("--exclude-tables");
+  const schemaOnly = origin("--schema-only-tables");
+  each(
+    flags.includeTables,
+    include.path,
+    (text) => reader.choice("include", text, { origin: include }),
+  );
+  each(
+    flags.excludeTables,
+    exclude.path,
+    (text) => reader.choice("exclude", text, { origin: exclude }),
+  );
+  each(
+    flags.schemaOnlyTables,
+    schemaOnly.path,
+    (text) => reader.schemaOnly(text, { origin: schemaOnly }),
+  );
+  for (const text of flags.tableFilters) {
+    const [table = "", where] = cutOutsideQuotes(text, ":", 2);
+    if (where === undefined) {
+      const problem = readRulePattern(text);
+      reader.problems.push({
+        path: "--table-filter",
+        message: "problem" in problem && /quote/.test(problem.problem)
+          ? problem.problem
+          : `${shown(text)} is not of the form TABLE:PREDICATE`,
+      });
+    } else {
+      reader.tableFilter({ table: readRulePattern(table), where }, {
+        origin: origin("--table-filter"),
+      });
+    }
+  }
+  for (const text of flags.timeFilters) {
+    const [table = "", column, last] = cutOutsideQuotes(text, ":", 3);
+    if (column === undefined || last === undefined) {
+      const problem = readRulePattern(text);
+      reader.problems.push({
+        path: "--time-filter",
+        message: "problem" in problem && /quote/.test(problem.problem)
+          ? problem.problem
+          : `${
+            shown(text)
+          } is not of the form TABLE:COLUMN:WINDOW, like events:created_at:6 months`,
+      });
+    } else {
+      const name = readPartPattern(column.trim());
+      const literal = "value" in name ? literalOf(name.value) : undefined;
+      if (literal === undefined) {
+        reader.problems.push({
+          path: "--time-filter",
+          message: "problem" in name && column.trim() !== ""
+            ? name.problem
+            : column.trim() === ""
+            ? `${shown(text)} has an empty column name`
+            : `${shown(column)} cannot have a wildcard: name one column`,
+        });
+      } else {
+        reader.timeFilter(
+          { table: readRulePattern(table), column: literal, last },
+          { origin: origin("--time-filter") },
+        );
+      }
+    }
+  }
+  return reader.done();
+}
+
+/** What is wrong whatever tables there are. */
+function structuralProblems(
+  { include, exclude, rows }: Omit<TableRules, "now">,
+): readonly Problem[] {
+  const problems: Problem[] = [];
+  if (include.length > 0 && exclude.length > 0) {
+    problems.push({
+      path: exclude[0]!.origin.path,
+      message: `cannot be combined with ${
+        include[0]!.origin.path
+      }: tables are either let in or left out`,
+    });
+  }
+  const seen = new Map<string, RuleOrigin>();
+  for (const { kind, pattern, origin } of rows) {
+    const key = JSON.stringify([kind, pattern.database ?? null, pattern.schema, pattern.table]);
+    const earlier = seen.get(key);
+    if (earlier !== undefined) {
+      problems.push({
+        path: origin.path,
+        message: `is a duplicate: ${describeKind(kind)} for this table is there already` +
+          (earlier.path === origin.path ? "" : ` (${earlier.path})`),
+      });
+    } else seen.set(key, origin);
+  }
+  return problems;
+}
+
+/** A kind of rule for people. */
+export function describeKind(kind: RowRule["kind"]): string {
+  return {
+    "schema-only": "a schema-only rule",
+    "table-filter": "a table filter",
+    "time-filter": "a time filter",
+  }[kind];
+}
+
+/**
+ * Puts the flags over the file. Either of `--include-tables` and `--exclude-tables` replaces both of the file's lists; rules about rows
+ * stay side by side, and for a table that a flag speaks of only the flags count (see `decideTables`).
+ */
+export function mergeRules(
+  flags: Omit<TableRules, "now">,
+  file: Omit<TableRules, "now">,
+): Omit<TableRules, "now"> {
+  const chosen = flags.include.length + flags.exclude.length > 0 ? flags : file;
+  return {
+    include: chosen.include,
+    exclude: chosen.exclude,
+    rows: [...flags.rows, ...file.rows],
+  };
+}
