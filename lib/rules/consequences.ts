@@ -49,7 +49,10 @@ export function consequencesOf(scope: TableScope, database: SourceDatabase): Con
       const needed = dependent.kind === "sequence" &&
         dependent.usedBy.some((table) => !gone.has(tableKey(table)));
       pending.delete(dependent);
-      if (needed) continue;
+      // what belongs to a table that is gone goes with it
+      const hasGone = (dependent.kind === "policy" || dependent.kind === "rule") &&
+        gone.has(tableKey(dependent));
+      if (needed || hasGone) continue;
       found = true;
       if (dependent.kind === "sequence") sequences.push(dependent);
       else dependents.push({ dependent, because });

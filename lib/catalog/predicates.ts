@@ -1,0 +1,133 @@
+/**
+ * Predicates of table rules, checked by the server that is to evaluate them.
+ *
+ * @module
+ */
+import { quoteQualified, type TableName } from "../core/mod.ts";
+import { ServerError, type Session, SqlState, textArray } from "../postgres/mod.ts";
+import {
+  type IdentityFacts,
+  inParentheses,
+  type PredicateFacts,
+  type SourceTable,
+  type Volatility,
+  wordsOf,
+} from "../rules/mod.ts";
+
+/** What the server says of a predicate, or why it refuses it. */
+export type PredicateAnswer =
+  | { readonly facts: PredicateFacts }
+  | { readonly problem: string; readonly remedy: string | undefined };
+
+/**
+ * Lets the server plan a query with the predicate, in a read-only transaction that is rolled back. The query is sent with a parameter, hence
+ * by the extended protocol, which takes one statement and no more; nothing is executed.
+ */
+export async function checkPredicate(
+  session: Session,
+  { table, predicate }: { readonly table: SourceTable; readonly predicate: string },
+): Promise<PredicateAnswer> {
+  const from = `SELECT FROM ONLY ${quoteQualified(table.schema, table.name)}`;
+  await session.execute("BEGIN READ ONLY");
+  try {
+    const rows = await plannedRows(
+      session,
+      `${from} WHERE $1::boolean AND ${inParentheses(predicate)}`,
+    );
+    const all = await plannedRows(session, `${from} WHERE $1::boolean`);
+    const words = wordsOf(predicate);
+    return {
+      facts: {
+        functions: await volatilities(session, predicate),
+        columns: table.columns.map(({ name }) => name).filter((name) =>
+          words.identifiers.includes(name)
+        ),
+        hasSubquery: words.hasSubquery,
+        estimate: { rows: Math.min(rows, all), of: all },
+      },
+    };
+  } catch (error) {
+    if (!(error instanceof ServerError)) throw error;
+    return { problem: error.serverMessage.message, remedy: remedyFor(error) };
+  } finally {
+    // a session that cannot roll back is about to be closed with its connection
+    await session.execute("ROLLBACK").catch(() => {});
+  }
+}
+
+async function plannedRows(session: Session, query: string): Promise<number> {
+  const row = await session.queryOne<{ readonly "QUERY PLAN": unknown }>(
+    `EXPLAIN (FORMAT JSON) ${query}`,
+    [true],
+  );
+  const plans =
+    (typeof row["QUERY PLAN"] === "string"
+      ? JSON.parse(row["QUERY PLAN"])
+      : row["QUERY PLAN"]) as readonly { readonly Plan: { readonly "Plan Rows": number } }[];
+  return plans[0]?.Plan["Plan Rows"] ?? 0;
+}
+
+// several functions of a name: the worst one counts, for which one is meant only the parser knows
+const volatilityStatement = `
+  SELECT format('%s', p.proname) AS name,
+         CASE min(CASE p.provolatile WHEN 'v' THEN 1 WHEN 's' THEN 2 ELSE 3 END)
+              WHEN 1 THEN 'volatile' WHEN 2 THEN 'stable' ELSE 'immutable' END AS volatility
+    FROM unnest($1::text[], $2::text[]) AS wanted (schema, name)
+    JOIN pg_proc AS p ON p.proname = wanted.name
+    JOIN pg_namespace AS n ON n.oid = p.pronamespace AND n.nspname = wanted.schema
+   GROUP BY p.proname
+   ORDER BY p.proname COLLATE "C"`;
+
+async function volatilities(
+  session: Session,
+  predicate: string,
+): Promise<PredicateFacts["functions"]> {
+  const { calls, valueFunctions } = wordsOf(predicate);
+  const found = calls.length === 0
+    ? []
+    : await session.query<{ name: string; volatility: Volatility }>(
+      volatilityStatement,
+      [
+        textArray(calls.map(({ schema }) => schema ?? "pg_catalog")),
+        textArray(calls.map(({ name }) => name)),
+      ],
+    );
+  return [
+    ...found.map(({ name, volatility }) => ({ name, volatility })),
+    ...valueFunctions.map((name) => ({ name: name.toUpperCase(), volatility: "stable" as const })),
+  ];
+}
+
+const unqualified: ReadonlySet<string> = new Set([
+  SqlState.undefinedTable,
+  SqlState.undefinedFunction,
+  SqlState.undefinedObject,
+]);
+
+function remedyFor({ sqlState, serverMessage: { hint } }: ServerError): string | undefined {
+  if (!unqualified.has(sqlState)) return hint;
+  return "write names other than the table's own columns with their schema, like public.users" +
+    (hint === undefined ? "" : `; the server says: ${hint}`);
+}
+
+const identityStatement = `
+  SELECT c.relreplident = 'f' AS is_full,
+         coalesce((SELECT json_agg(a.attname ORDER BY a.attnum)
+                     FROM pg_index AS i
+                     JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+                    WHERE i.indrelid = c.oid
+                      AND CASE c.relreplident WHEN 'd' THEN i.indisprimary
+                                              WHEN 'i' THEN i.indisreplident END), '[]') AS columns
+    FROM pg_class AS c
+   WHERE c.oid = $1::regclass`;
+
+/** The columns of a table's replica identity. */
+export async function readIdentity(session: Session, table: TableName): Promise<IdentityFacts> {
+  const row = await session.queryOne<
+    { readonly is_full: boolean; readonly columns: readonly string[] }
+  >(
+    identityStatement,
+    [quoteQualified(table.schema, table.name)],
+  );
+  return { columns: row.is_full ? undefined : row.columns };
+}

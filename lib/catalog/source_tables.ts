@@ -1,0 +1,243 @@
+/**
+ * What table rules are resolved against: tables with their kinship, foreign keys, and what depends on tables.
+ *
+ * Everything that names a relation is told by `pg_depend`, which knows it from the parsed object, never by its text.
+ *
+ * @module
+ */
+import type { TableName } from "../core/mod.ts";
+import type { Session } from "../postgres/mod.ts";
+import {
+  type SourceColumn,
+  type SourceDatabase,
+  type SourceDependent,
+  type SourceForeignKey,
+  type SourceTable,
+  type SourceTableKind,
+  tableKey,
+} from "../rules/mod.ts";
+
+const tablesStatement = `
+  SELECT n.nspname AS schema, c.relname AS name, c.oid,
+         CASE c.relkind WHEN 'p' THEN 'partitioned' WHEN 'f' THEN 'foreign' ELSE 'table' END AS kind,
+         c.relispartition AS is_partition,
+         (SELECT e.extname
+            FROM pg_depend AS d
+            JOIN pg_extension AS e ON e.oid = d.refobjid
+           WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
+             AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+           LIMIT 1) AS extension,
+         EXISTS (SELECT FROM pg_extension AS e
+                  WHERE c.oid = ANY (e.extconfig)) AS is_configuration
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't'
+     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
+
+const parentsStatement = `
+  SELECT i.inhrelid AS oid, n.nspname AS schema, c.relname AS name
+    FROM pg_inherits AS i
+    JOIN pg_class AS c ON c.oid = i.inhparent
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE c.relkind IN ('r', 'p', 'f')
+   ORDER BY i.inhrelid, i.inhseqno`;
+
+// a column of a table's row type, or of arrays of it
+const rowTypesStatement = `
+  SELECT DISTINCT a.attrelid AS oid, n.nspname AS schema, c.relname AS name
+    FROM pg_attribute AS a
+    JOIN pg_class AS user_of ON user_of.oid = a.attrelid AND user_of.relkind IN ('r', 'p', 'f')
+    JOIN pg_type AS t ON t.oid = a.atttypid
+    LEFT JOIN pg_type AS element ON element.oid = t.typelem AND t.typcategory = 'A'
+    JOIN pg_class AS c ON c.oid = coalesce(nullif(t.typrelid, 0), element.typrelid)
+                      AND c.relkind IN ('r', 'p', 'f') AND c.oid <> a.attrelid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE a.attnum > 0 AND NOT a.attisdropped`;
+
+const columnsStatement = `
+  SELECT a.attrelid AS oid,
+         json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod))
+                  ORDER BY a.attnum) AS columns
+    FROM pg_attribute AS a
+    JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'f')
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE a.attnum > 0 AND NOT a.attisdropped
+     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+   GROUP BY a.attrelid`;
+
+// those of partitions that come from the parent's key are made with it
+const foreignKeysStatement = `
+  SELECT con.conname AS name,
+         own_schema.nspname AS schema, own.relname AS "table",
+         other_schema.nspname AS other_schema, other.relname AS other_table
+    FROM pg_constraint AS con
+    JOIN pg_class AS own ON own.oid = con.conrelid
+    JOIN pg_namespace AS own_schema ON own_schema.oid = own.relnamespace
+    JOIN pg_class AS other ON other.oid = con.confrelid
+    JOIN pg_namespace AS other_schema ON other_schema.oid = other.relnamespace
+   WHERE con.contype = 'f' AND con.conparentid = 0
+   ORDER BY own_schema.nspname COLLATE "C", own.relname COLLATE "C", con.conname COLLATE "C"`;
+
+const dependentsStatement = `
+  WITH relation AS (
+    SELECT c.oid, c.relkind, n.nspname AS schema, c.relname AS name
+      FROM pg_class AS c
+      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S') AND c.relpersistence <> 't'
+       AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  ), row_type AS (
+    SELECT t.oid, t.typrelid AS relation
+      FROM pg_type AS t
+      JOIN relation ON relation.oid = t.typrelid
+    UNION ALL
+    SELECT list.oid, t.typrelid
+      FROM pg_type AS list
+      JOIN pg_type AS t ON t.oid = list.typelem
+      JOIN relation ON relation.oid = t.typrelid
+     WHERE list.typcategory = 'A'
+  ), used AS (
+    SELECT d.classid, d.objid, d.objsubid, d.refobjid AS relation, d.refobjsubid, d.deptype
+      FROM pg_depend AS d
+     WHERE d.refclassid = 'pg_class'::regclass AND d.deptype IN ('n', 'a', 'i')
+    UNION
+    SELECT d.classid, d.objid, d.objsubid, row_type.relation, 0, d.deptype
+      FROM pg_depend AS d
+      JOIN row_type ON row_type.oid = d.refobjid
+     WHERE d.refclassid = 'pg_type'::regclass AND d.deptype = 'n'
+  ), member AS (
+    SELECT classid, objid FROM pg_depend WHERE deptype = 'e' AND objsubid = 0
+  )
+  SELECT DISTINCT edge.kind, edge.schema, edge.name, edge.detail, edge.direction,
+         other.schema AS other_schema, other.name AS other_name
+    FROM (
+      -- views, and rules of tables
+      SELECT CASE r.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
+                            ELSE 'rule' END AS kind,
+             r.schema, r.name, CASE WHEN r.relkind NOT IN ('v', 'm') THEN w.rulename END AS detail,
+             'uses' AS direction, used.relation
+        FROM used
+        JOIN pg_rewrite AS w ON used.classid = 'pg_rewrite'::regclass AND w.oid = used.objid
+        JOIN relation AS r ON r.oid = w.ev_class AND r.oid <> used.relation
+       WHERE NOT EXISTS (SELECT FROM member
+                          WHERE member.classid = 'pg_class'::regclass AND member.objid = r.oid)
+      UNION ALL
+      SELECT 'policy', r.schema, r.name, p.polname, 'uses', used.relation
+        FROM used
+        JOIN pg_policy AS p ON used.classid = 'pg_policy'::regclass AND p.oid = used.objid
+        JOIN relation AS r ON r.oid = p.polrelid AND r.oid <> used.relation
+      UNION ALL
+      SELECT 'function', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid), 'uses', used.relation
+        FROM used
+        JOIN pg_proc AS p ON used.classid = 'pg_proc'::regclass AND p.oid = used.objid
+        JOIN pg_namespace AS n ON n.oid = p.pronamespace
+       WHERE NOT EXISTS (SELECT FROM member
+                          WHERE member.classid = 'pg_proc'::regclass AND member.objid = p.oid)
+      UNION ALL
+      -- the table that owns a sequence
+      SELECT 'sequence', r.schema, r.name, NULL, 'uses', used.relation
+        FROM used
+        JOIN relation AS r ON used.classid = 'pg_class'::regclass AND r.oid = used.objid
+                          AND r.relkind = 'S'
+       WHERE used.refobjsubid > 0 AND used.deptype IN ('a', 'i')
+      UNION ALL
+      -- the tables whose defaults call it
+      SELECT 'sequence', r.schema, r.name, NULL, 'used by', a.adrelid
+        FROM used
+        JOIN pg_attrdef AS a ON used.classid = 'pg_attrdef'::regclass AND a.oid = used.objid
+        JOIN relation AS r ON r.oid = used.relation AND r.relkind = 'S'
+    ) AS edge (kind, schema, name, detail, direction, relation)
+    JOIN relation AS other ON other.oid = edge.relation
+   ORDER BY edge.kind, edge.schema, edge.name, edge.detail, other_schema, other_name`;
+
+type TableRow = {
+  readonly schema: string;
+  readonly name: string;
+  readonly oid: number;
+  readonly kind: SourceTableKind;
+  readonly is_partition: boolean;
+  readonly extension: string | null;
+  readonly is_configuration: boolean;
+};
+
+type NamedRow = { readonly oid: number; readonly schema: string; readonly name: string };
+
+type ColumnsRow = {
+  readonly oid: number;
+  readonly columns: readonly (readonly [string, string])[];
+};
+
+type KeyRow = {
+  readonly name: string;
+  readonly schema: string;
+  readonly table: string;
+  readonly other_schema: string;
+  readonly other_table: string;
+};
+
+type DependentRow = {
+  readonly kind: SourceDependent["kind"];
+  readonly schema: string;
+  readonly name: string;
+  readonly detail: string | null;
+  readonly direction: "uses" | "used by";
+  readonly other_schema: string;
+  readonly other_name: string;
+};
+
+/** Reads the session's database for table rules. Inside a transaction the answer belongs to its snapshot. */
+export async function readSourceTables(session: Session): Promise<SourceDatabase> {
+  const { name } = await session.queryOne<{ name: string }>("SELECT current_database() AS name");
+  const tables = await session.query<TableRow>(tablesStatement);
+  const parents = byOid(await session.query<NamedRow>(parentsStatement));
+  const rowTypes = byOid(await session.query<NamedRow>(rowTypesStatement));
+  const columns = new Map(
+    (await session.query<ColumnsRow>(columnsStatement)).map((row) => [row.oid, row.columns]),
+  );
+  return {
+    name,
+    tables: tables.map((row): SourceTable => ({
+      schema: row.schema,
+      name: row.name,
+      kind: row.kind,
+      parents: parents.get(row.oid) ?? [],
+      isPartition: row.is_partition,
+      usesRowTypeOf: rowTypes.get(row.oid) ?? [],
+      extension: row.extension ?? undefined,
+      isExtensionConfiguration: row.is_configuration,
+      columns: (columns.get(row.oid) ?? []).map(([name, type]): SourceColumn => ({ name, type })),
+    })),
+    foreignKeys: (await session.query<KeyRow>(foreignKeysStatement)).map((
+      row,
+    ): SourceForeignKey => ({
+      name: row.name,
+      table: { schema: row.schema, name: row.table },
+      references: { schema: row.other_schema, name: row.other_table },
+    })),
+    dependents: gather(await session.query<DependentRow>(dependentsStatement)),
+  };
+}
+
+function byOid(rows: readonly NamedRow[]): ReadonlyMap<number, readonly TableName[]> {
+  const names = new Map<number, TableName[]>();
+  for (const { oid, schema, name } of rows) {
+    names.set(oid, [...names.get(oid) ?? [], { schema, name }]);
+  }
+  return names;
+}
+
+function gather(rows: readonly DependentRow[]): readonly SourceDependent[] {
+  const dependents = new Map<
+    string,
+    SourceDependent & { uses: TableName[]; usedBy: TableName[] }
+  >();
+  for (const { kind, schema, name, detail, direction, other_schema, other_name } of rows) {
+    const key = JSON.stringify([kind, tableKey({ schema, name }), detail]);
+    const dependent = dependents.get(key) ??
+      { kind, schema, name, ...(detail === null ? {} : { detail }), uses: [], usedBy: [] };
+    dependents.set(key, dependent);
+    (direction === "uses" ? dependent.uses : dependent.usedBy)
+      .push({ schema: other_schema, name: other_name });
+  }
+  return [...dependents.values()];
+}
