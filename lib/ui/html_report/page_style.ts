@@ -43,7 +43,8 @@ dd { margin: 0; }
 .servers { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: .75rem; margin-top: .75rem; }
 .servers code { display: block; }
 
-details > summary { cursor: pointer; color: var(--quiet); }
+details > summary { cursor: pointer; color: var(--quiet); margin: .5rem 0; }
+.warnings details > summary { margin: 0; }
 summary h3 { display: inline; color: var(--text); margin-right: .5rem; }
 figure { margin: .75rem 0 1.75rem; }
 .chart { display: block; width: calc(100% - 4.5rem); margin-left: 4.5rem; overflow: visible; }

@@ -1,6 +1,7 @@
 import { displayName, formatBytes, formatCount, formatDuration, plural } from "../../core/mod.ts";
 import { stepTitle } from "../step_titles.ts";
 import { cellBar, dataTable } from "./data_table.ts";
+import { inTurn } from "./in_turn.ts";
 import { type Markup, markup, name } from "./markup.ts";
 import type { DatabasePlanView, DatabaseView, ReportView, TableView } from "./report_view.ts";
 import { section } from "./section.ts";
@@ -50,7 +51,7 @@ export function tablesSection({ plan, databases }: ReportView): Markup {
     "Tables",
     tables.length === 0 ? markup`<p>No table was copied.</p>` : dataTable({
       caption: `${plural(tables.length, "table")}, the largest first. ` +
-        "Time is from the first row to the last, of a table in parts with those of others between them.",
+        "Time is from the order to copy a table to its last row; what waited for its turn in a session is in it.",
       columns: [
         { title: "Table" },
         ...(several ? [{ title: "Database" }] : []),
@@ -92,7 +93,7 @@ const mostSlowest = 15;
 export function slowestSection({ timeline, databases }: ReportView): Markup | undefined {
   if (timeline.length === 0) return undefined;
   const several = databases.length > 1;
-  const slowest = timeline.toSorted((a, b) => b.ms - a.ms).slice(0, mostSlowest);
+  const slowest = inTurn(timeline).toSorted((a, b) => b.ms - a.ms).slice(0, mostSlowest);
   const longest = largestOf(slowest);
   return section(
     "slowest",

@@ -48,8 +48,8 @@ export interface Tick {
   readonly label: string;
 }
 
-/** Shorter pieces (of the chart's width) are drawn together with their neighbours: three pixels or so. */
-const shortest = 0.004;
+/** Shorter pieces (of the chart's width) are drawn together with their neighbours: six pixels or so. */
+const shortest = 0.007;
 /** Drawn together they get no wider than this: where the time went is still to be seen. */
 const widestGathering = 0.05;
 

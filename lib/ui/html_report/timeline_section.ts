@@ -1,4 +1,5 @@
 import { formatDuration, plural } from "../../core/mod.ts";
+import { inTurn } from "./in_turn.ts";
 import { type Markup, markup, name } from "./markup.ts";
 import type { ReportView } from "./report_view.ts";
 import { section } from "./section.ts";
@@ -11,7 +12,7 @@ const mostOpenTimelines = 4;
 
 /** What each session did when, database by database. */
 export function timelineSection({ timeline }: ReportView): Markup {
-  const charts = layoutTimeline(timeline);
+  const charts = layoutTimeline(inTurn(timeline));
   if (charts.length === 0) {
     return section("timeline", "Timeline", markup`<p>No session had anything to do.</p>`);
   }

@@ -9,7 +9,7 @@ const laneGap = 4;
 const groupGap = 10;
 const axisHeight = 22;
 /** Narrower blocks (of the chart's width) have no room for a label. */
-const leastLabelled = 0.035;
+const leastLabelled = 0.045;
 /** How many characters of a label fit into a chart on a usual screen; where it is narrower the rest is cut off. */
 const charactersAcross = 145;
 /** So that the shortest piece of work is still to be seen. */

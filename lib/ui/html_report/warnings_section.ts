@@ -12,7 +12,7 @@ export function warningsSection({ warnings, plan }: ReportView): Markup {
   const known = plan.warnings.map((text) => markup`<li>${lines(redact(text))}</li>\n`);
   return section("warnings", "Warnings", [
     warnings.length === 0
-      ? markup`<p>None: everything was copied as it is.</p>`
+      ? markup`<p>None.</p>`
       : markup`<ul class="warnings">\n${[...groups.values()].map(warningItem)}</ul>`,
     known.length === 0
       ? undefined
