@@ -1,7 +1,7 @@
 /** The command line in processes of its own: what it says, where, and how it exits. */
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import denoJson from "../deno.json" with { type: "json" };
-import { driverVariables, environmentVariables } from "../lib/cli/environment.ts";
+import { environmentVariables } from "../lib/cli/environment.ts";
 import { cliCommand, denoEnvironment, repository, runCli, runProgram } from "./support/cli.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { withDatabase } from "./support/databases.ts";
@@ -33,7 +33,7 @@ Deno.test("--version prints the version of deno.json", async () => {
 Deno.test("the permission set lists exactly the variables that the command line reads", () => {
   deepStrictEqual(
     [...denoJson.permissions.cli.env].sort(),
-    [...environmentVariables, ...driverVariables].sort(),
+    [...environmentVariables].sort(),
   );
 });
 

@@ -2,7 +2,6 @@
 import { doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
 import denoJson from "../deno.json" with { type: "json" };
-import { driverVariables } from "../lib/cli/environment.ts";
 import { denoEnvironment, npmCache, repository, runProgram } from "./support/cli.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { withDatabase } from "./support/databases.ts";
@@ -141,7 +140,7 @@ Deno.test("the bundle runs from a URL with the documented permissions and copies
         "--no-prompt",
         "--no-config",
         `--allow-net=127.0.0.1:${source.port},127.0.0.1:${target.port}`,
-        `--allow-env=${[...variables, ...driverVariables].join(",")}`,
+        `--allow-env=${variables.join(",")}`,
         // for the embedded pg_dump
         `--allow-read=${await npmCache()}`,
         `${server.url}cli.js`,
@@ -178,7 +177,7 @@ Deno.test("a program that imports the package from a JSR registry copies a table
           "--no-config",
           "--check",
           `--allow-net=127.0.0.1:${source.port},127.0.0.1:${target.port}`,
-          `--allow-env=${["PGAPPNAME", "PGTARGETSESSIONATTRS", ...driverVariables].join(",")}`,
+          `--allow-env=PGAPPNAME,PGTARGETSESSIONATTRS`,
           "consumer.ts",
           from.url,
           to.url,

@@ -141,8 +141,10 @@ Deno.test("the embedded pg_dump ends at once when its signal says so, and leaves
   await locker.execute("ROLLBACK; DROP TABLE public.locked");
 });
 
-Deno.test("deno.json names the package of the embedded pg_dump in the same version", async () => {
-  const { imports } = JSON.parse(await Deno.readTextFile(new URL("../deno.json", import.meta.url)));
+Deno.test("the import map names the package of the embedded pg_dump in the same version", async () => {
+  const { imports } = JSON.parse(
+    await Deno.readTextFile(new URL("../import_map.json", import.meta.url)),
+  );
   equal(`${imports["@electric-sql/pglite-tools"]}/pg_dump`, embeddedDumpModule);
 });
 

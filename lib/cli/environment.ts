@@ -37,18 +37,6 @@ export const environmentVariables: readonly string[] = [
   ...programVariables,
 ];
 
-/**
- * Variables that the driver asks for at each connection, whatever they hold. They change nothing here, but Deno must be told
- * that it may ask.
- */
-export const driverVariables: readonly string[] = [
-  "PGDEBUG",
-  "PGMAX_PIPELINE",
-  "PGPUBLICATIONS",
-  "PGSSLNEGOTIATION",
-  "PGTARGET_SESSION_ATTRS",
-];
-
 /** Environment variables by name; one that is not set is absent. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -6,6 +6,8 @@
  *
  * @module
  */
+export * from "./both_sides.ts";
+export * from "./database_plan.ts";
 export * from "./init.ts";
 export * from "./report.ts";
 export * from "./run.ts";

@@ -43,7 +43,8 @@ export async function analyzeTables(
   const tables = await listing.query<TableName>(analyzableStatement);
   let done = 0;
   let analyzed = 0;
-  await withSessions(tables, async (table, session) => {
+  await withSessions(tables, async (table, session, lane) => {
+    const startedAtMs = performance.now();
     try {
       await session.execute(`ANALYZE ${quoteQualified(table.schema, table.name)}`);
       analyzed++;
@@ -59,6 +60,15 @@ export async function analyzeTables(
       });
     }
     done++;
+    events({
+      kind: "work-finished",
+      database,
+      work: "analyze",
+      lane,
+      label: displayName(table),
+      startedAtMs,
+      ms: performance.now() - startedAtMs,
+    });
     events({
       kind: "step-progress",
       step: "analyze",

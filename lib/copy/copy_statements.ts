@@ -6,10 +6,13 @@
  * @module
  */
 import { quoteIdentifier, quoteLiteral, quoteQualified } from "../core/mod.ts";
+import { inParentheses } from "../rules/mod.ts";
 import { type CopyPart, rangeCondition } from "./plan.ts";
 
 /** What the statements depend on. */
-export type CopiedPart = Pick<CopyPart, "table" | "range" | "format" | "freeze">;
+export type CopiedPart =
+  & Pick<CopyPart, "table" | "range" | "format" | "freeze">
+  & Partial<Pick<CopyPart, "predicate">>;
 
 /**
  * `COPY … TO STDOUT` of the table's own rows: those of its children are copied as theirs.
@@ -17,13 +20,22 @@ export type CopiedPart = Pick<CopyPart, "table" | "range" | "format" | "freeze">
  * @param encoding the source database's encoding: text then passes unchanged, also what is no valid text (SQL_ASCII)
  */
 export function copyOutStatement(part: CopiedPart, encoding: string): string {
-  const { table: { extensionCondition }, range } = part;
-  const selected = `SELECT ${columnNames(part).join(", ")} FROM ONLY ${relation(part)}`;
-  const rows = range !== undefined
-    ? `(${selected} WHERE ${rangeCondition(range)})`
-    : extensionCondition
-    ? `(${selected} ${extensionCondition})`
-    : `${relation(part)}${columnList(part)}`;
+  const { table: { name, extensionCondition }, range, predicate } = part;
+  const conditions = [
+    ...(range === undefined ? [] : [rangeCondition(range)]),
+    ...(predicate === undefined ? [] : [inParentheses(predicate)]),
+  ];
+  const where = conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`;
+  const selected = `SELECT ${columnNames(part).join(", ")} FROM`;
+  const own = `ONLY ${relation(part)}`;
+  // an extension's condition brings its own WHERE
+  const rows = !extensionCondition
+    ? where === "" ? `${relation(part)}${columnList(part)}` : `(${selected} ${own}${where})`
+    : where === ""
+    ? `(${selected} ${own} ${extensionCondition})`
+    : `(${selected} (SELECT * FROM ${own} ${extensionCondition}) AS ${
+      quoteIdentifier(name)
+    }${where})`;
   return `COPY ${rows} TO STDOUT (${options(part, encoding).join(", ")})`;
 }
 

@@ -69,14 +69,11 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
   const progress = new TableProgress(options);
 
   async function work(lane: number, signal: AbortSignal): Promise<void> {
-    const sessions = await Promise.all([
-      retry(() => openSession(source, { signal }), { signal }),
-      retry(() => openSession(target, { signal, settings: { synchronous_commit: "off" } }), {
-        signal,
-      }),
-    ]);
-    await using from = sessions[0];
-    await using to = sessions[1];
+    await using from = await retry(() => openSession(source, { signal }), { signal });
+    await using to = await retry(
+      () => openSession(target, { signal, settings: { synchronous_commit: "off" } }),
+      { signal },
+    );
     await importSnapshot(from, snapshot.identifier);
     await relayCopies<PartJob>(from, to, {
       next: () => queue.shift(),
@@ -100,6 +97,8 @@ class TableProgress {
   readonly copied: CopiedTable[] = [];
   readonly #options: CopyTablesOptions;
   readonly #partStarts = new Map<CopyPart, number>();
+  /** When each lane was done with its last part: the next one waited in its queue until then. */
+  readonly #laneFreeAt = new Map<number, number>();
   readonly #underWay = new Map<
     Table,
     { readonly start: number; partsLeft: number; rows: number; bytes: number }
@@ -123,8 +122,13 @@ class TableProgress {
 
   finished(part: CopyPart, outcome: CopyOutcome, lane: number): void {
     const { table } = part;
-    const startedAtMs = this.#partStarts.get(part) ?? performance.now();
+    const now = performance.now();
+    const startedAtMs = Math.max(
+      this.#partStarts.get(part) ?? now,
+      this.#laneFreeAt.get(lane) ?? 0,
+    );
     this.#partStarts.delete(part);
+    this.#laneFreeAt.set(lane, now);
     this.#options.events({
       kind: "work-finished",
       database: this.#options.source.database,
@@ -132,7 +136,7 @@ class TableProgress {
       lane,
       label: part.name,
       startedAtMs,
-      ms: performance.now() - startedAtMs,
+      ms: now - startedAtMs,
       bytes: outcome.bytes,
     });
     const sum = this.#underWay.get(table);
@@ -142,14 +146,15 @@ class TableProgress {
     if (--sum.partsLeft > 0) return;
     this.#underWay.delete(table);
     const { rows, bytes } = sum;
-    const done = { table, rows, bytes, ms: performance.now() - sum.start };
+    const ms = part.parts === 1 ? now - startedAtMs : now - sum.start;
+    const done = { table, rows, bytes, ms };
     this.copied.push(done);
     this.#options.events({
       kind: "table-finished",
       ...this.#place(table),
       rows,
       bytes,
-      ms: done.ms,
+      ms,
     });
     this.#options.onCopied?.(done);
   }

@@ -205,3 +205,41 @@ Deno.test("readForeignKey() takes a key apart and keeps NOT VALID ones as they a
   );
   strictEqual(readForeignKey("COMMENT ON CONSTRAINT f ON s.t IS 'x';"), undefined);
 });
+
+Deno.test("a predicate stays within its parentheses, whatever else chooses rows", () => {
+  const part = { table, range: undefined, format: "text", freeze: true } as const;
+  const end = "TO STDOUT (FORMAT text, ENCODING 'UTF8')";
+  const predicate = "id > 5 OR id < 0";
+  strictEqual(
+    copyOutStatement({ ...part, predicate }, "UTF8"),
+    `COPY (SELECT "id" FROM ONLY "public"."orders" WHERE (${predicate})) ${end}`,
+  );
+  strictEqual(
+    copyOutStatement({ ...part, predicate, range: { from: 5, to: 9 } }, "UTF8"),
+    `COPY (SELECT "id" FROM ONLY "public"."orders" WHERE ctid >= '(5,0)'::tid AND ctid < '(9,0)'::tid AND (${predicate})) ${end}`,
+  );
+  strictEqual(
+    copyOutStatement({ ...part, predicate: "id > 5 -- the rest" }, "UTF8"),
+    `COPY (SELECT "id" FROM ONLY "public"."orders" WHERE (id > 5 -- the rest\n)) ${end}`,
+  );
+  strictEqual(
+    copyOutStatement({
+      ...part,
+      predicate,
+      table: { ...table, extensionCondition: "WHERE NOT builtin" },
+    }, "UTF8"),
+    `COPY (SELECT "id" FROM (SELECT * FROM ONLY "public"."orders" WHERE NOT builtin) AS "orders" WHERE (${predicate})) ${end}`,
+  );
+});
+
+Deno.test("planCopy() cuts a filtered table too, and freezes it when it comes in one part", () => {
+  const parts = planCopy([sized(10, { name: "few" }), sized(1_000, { name: "many" })], {
+    ...options,
+    predicateOf: ({ name }) => name === "few" || name === "many" ? `"${name}"` : undefined,
+  });
+  ok(parts.length > 2);
+  for (const { table, predicate, freeze, parts: count } of parts) {
+    strictEqual(predicate, `"${table.name}"`);
+    strictEqual(freeze, count === 1);
+  }
+});

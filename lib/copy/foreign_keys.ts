@@ -10,7 +10,13 @@ import {
   quoteQualified,
   type TableName,
 } from "../core/mod.ts";
-import { type Endpoint, openSession, ServerError, SqlState } from "../postgres/mod.ts";
+import {
+  type Endpoint,
+  openSession,
+  ServerError,
+  type Session,
+  SqlState,
+} from "../postgres/mod.ts";
 import { withSessions } from "./run_statements.ts";
 
 /** A foreign key that is there and not validated. */
@@ -26,6 +32,8 @@ export interface OrphanedKey {
   readonly table: TableName;
   readonly name: string;
   readonly message: string;
+  /** How many rows have no parent; undefined where that cannot be counted (keys with PERIOD). */
+  readonly orphans: number | undefined;
 }
 
 /** Where, how many at once, and who is told. */
@@ -89,8 +97,9 @@ export async function validateForeignKeys(
   // two keys of one table would wait for each other's lock and keep a session from other work
   const byTable = Map.groupBy(keys, ({ table }) => JSON.stringify([table.schema, table.name]));
   const queue = [...byTable.values()].sort((a, b) => (b[0]?.bytes ?? 0) - (a[0]?.bytes ?? 0));
-  await withSessions(queue, async (group, session) => {
+  await withSessions(queue, async (group, session, lane) => {
     for (const { table, name } of group) {
+      const startedAtMs = performance.now();
       try {
         await session.execute(
           `ALTER TABLE ${quoteQualified(table.schema, table.name)} VALIDATE CONSTRAINT ${
@@ -101,9 +110,23 @@ export async function validateForeignKeys(
         if (!(error instanceof ServerError) || error.sqlState !== SqlState.foreignKeyViolation) {
           throw error;
         }
-        orphaned.push({ table, name, message: [error.message, ...error.details].join("; ") });
+        orphaned.push({
+          table,
+          name,
+          message: [error.message, ...error.details].join("; "),
+          orphans: await countOrphans(session, { table, name }),
+        });
       }
       done++;
+      events({
+        kind: "work-finished",
+        database,
+        work: "foreign-key",
+        lane,
+        label: `${displayName(table)} ${name}`,
+        startedAtMs,
+        ms: performance.now() - startedAtMs,
+      });
       events({
         kind: "step-progress",
         step: "foreign-keys",
@@ -115,6 +138,48 @@ export async function validateForeignKeys(
     }
   }, { target, limit: jobs, signal });
   return orphaned;
+}
+
+// A row counts when all columns of its key are given (MATCH SIMPLE), or any of them (MATCH FULL).
+const orphansStatement = `
+  SELECT format('SELECT count(*)::float8 AS orphans FROM %s AS child WHERE (%s) AND NOT EXISTS (SELECT FROM %s AS parent WHERE %s)',
+           CASE child.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || con.conrelid::regclass,
+           string_agg(format('child.%I IS NOT NULL', a.attname),
+                      CASE con.confmatchtype WHEN 'f' THEN ' OR ' ELSE ' AND ' END),
+           CASE parent.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || con.confrelid::regclass,
+           string_agg(format('parent.%I OPERATOR(%I.%s) child.%I',
+                             b.attname, n.nspname, o.oprname, a.attname), ' AND ')) AS query
+    FROM pg_constraint AS con
+    JOIN pg_class AS child ON child.oid = con.conrelid
+    JOIN pg_class AS parent ON parent.oid = con.confrelid
+   CROSS JOIN LATERAL unnest(con.conkey, con.confkey, con.conpfeqop) AS key (own, other, operator)
+    JOIN pg_attribute AS a ON a.attrelid = con.conrelid AND a.attnum = key.own
+    JOIN pg_attribute AS b ON b.attrelid = con.confrelid AND b.attnum = key.other
+    JOIN pg_operator AS o ON o.oid = key.operator
+    JOIN pg_namespace AS n ON n.oid = o.oprnamespace
+   WHERE con.contype = 'f' AND con.conrelid = $1::regclass AND con.conname = $2
+     AND NOT coalesce((to_jsonb(con) ->> 'conperiod')::boolean, false)  -- 18+
+   GROUP BY con.oid, con.conrelid, con.confrelid, con.confmatchtype, child.relkind, parent.relkind`;
+
+/** Counts the rows of a table that have no parent; undefined where that cannot be counted. */
+export async function countOrphans(
+  session: Session,
+  { table, name }: Pick<UnvalidatedKey, "table" | "name">,
+): Promise<number | undefined> {
+  const [found] = await session.query<{ readonly query: string }>(orphansStatement, [
+    quoteQualified(table.schema, table.name),
+    name,
+  ]);
+  if (found === undefined) return undefined;
+  return (await session.queryOne<{ readonly orphans: number }>(found.query)).orphans;
+}
+
+/** The same foreign key for another table: a partition, where the partitioned table cannot have one that is NOT VALID. */
+export function foreignKeyOf({ sql }: ForeignKeyStatement, { schema, name }: TableName): string {
+  return sql.replace(
+    new RegExp(`^ALTER TABLE (?:ONLY )?${identifier}\\.${identifier}`),
+    () => `ALTER TABLE ONLY ${quoteQualified(schema, name)}`,
+  );
 }
 
 const unvalidatedStatement = `

@@ -13,11 +13,18 @@ export interface LockedSnapshot {
   readonly tables: readonly Table[];
 }
 
+/** What {@linkcode exportLockedSnapshot} takes besides the place. */
+export interface LockOptions {
+  readonly signal: AbortSignal;
+  /** The tables that are wanted, of all there are; asked again under the snapshot. */
+  readonly select?: (session: Session, tables: readonly Table[]) => Promise<readonly Table[]>;
+}
+
 const attempts = 5;
 const batchSize = 500;
 
 /**
- * Locks all tables, then exports a snapshot, then makes sure that it sees just these tables.
+ * Locks all tables that are wanted, then exports a snapshot, then makes sure that it sees just these tables.
  *
  * ACCESS SHARE stops nothing but what would falsify the copy: DROP, ALTER TABLE … and TRUNCATE, which would make a
  * table look empty to an older snapshot ("13.6. Caveats"). pg_dump takes the same locks.
@@ -26,19 +33,20 @@ const batchSize = 500;
  */
 export async function exportLockedSnapshot(
   source: Endpoint,
-  signal: AbortSignal,
+  { signal, select = (_, tables) => Promise.resolve(tables) }: LockOptions,
 ): Promise<LockedSnapshot> {
+  const wanted = async (session: Session) => await select(session, await listTables(session));
   for (let attempt = 0; attempt < attempts; attempt++) {
     let locked: readonly Table[] = [];
     const snapshot = await SnapshotHolder.export(source, {
       signal,
       prepare: async (session) => {
-        locked = await listTables(session);
+        locked = await wanted(session);
       },
       lock: (session) => lockTables(session, locked),
     });
     try {
-      const tables = await listTables(snapshot.session);
+      const tables = await wanted(snapshot.session);
       if (sameTables(locked, tables)) return { snapshot, tables };
     } catch (error) {
       await snapshot[Symbol.asyncDispose]();

@@ -21,6 +21,8 @@ export interface CopyPlanOptions {
   readonly splitBytes: number;
   /** Parts that can be under way at once. */
   readonly jobs: number;
+  /** The condition that a table's rows must meet to be copied; undefined for all rows. */
+  readonly predicateOf?: (table: Table) => string | undefined;
 }
 
 /** A range of blocks of a table: from `from` up to but not including `to`; the last part is open. */
@@ -36,6 +38,8 @@ export interface CopyPart {
   readonly name: string;
   /** Undefined for a whole table. */
   readonly range: BlockRange | undefined;
+  /** Only rows for which it is true; undefined for all of the range. */
+  readonly predicate: string | undefined;
   /** Counted from 0. */
   readonly part: number;
   readonly parts: number;
@@ -68,11 +72,13 @@ function partsOf(table: Table, options: CopyPlanOptions): readonly CopyPart[] {
   const format = formatOf(table, options);
   const count = partCount(table, options);
   const name = displayName(table);
+  const predicate = options.predicateOf?.(table);
   if (count === 1) {
     return [{
       table,
       name,
       range: undefined,
+      predicate,
       part: 0,
       parts: 1,
       format,
@@ -86,6 +92,7 @@ function partsOf(table: Table, options: CopyPlanOptions): readonly CopyPart[] {
     name: `${name} ${part + 1}/${count}`,
     // rows that are visible to the snapshot all lie below the size that was read under it; open all the same
     range: { from: edge(part), to: part === count - 1 ? undefined : edge(part + 1) },
+    predicate,
     part,
     parts: count,
     format,

@@ -15,27 +15,28 @@ export interface SessionPoolOptions {
 }
 
 /**
- * Runs `work` for each item with a session of its own, at most `limit` at once. Sessions are opened when first needed, used again, and
+ * Runs `work` for each item with a session of its own (`lane` counts them from 1), at most `limit` at once. Sessions are opened when first needed, used again, and
  * closed at the end, also when something failed.
  */
 export async function withSessions<Item>(
   items: readonly Item[],
-  work: (item: Item, session: Session) => Promise<void>,
+  work: (item: Item, session: Session, lane: number) => Promise<void>,
   { target, limit, signal, settings = {} }: SessionPoolOptions,
 ): Promise<void> {
-  const idle: Session[] = [];
+  const idle: { readonly session: Session; readonly lane: number }[] = [];
   const all: Session[] = [];
   try {
     await runConcurrently(items, async (item, workSignal) => {
-      let session = idle.pop();
-      if (session === undefined) {
-        session = await retry(() => openSession(target, { signal: workSignal, settings }), {
-          signal: workSignal,
-        });
-        all.push(session);
+      let free = idle.pop();
+      if (free === undefined) {
+        const session = await retry(
+          () => openSession(target, { signal: workSignal, settings }),
+          { signal: workSignal },
+        );
+        free = { session, lane: all.push(session) };
       }
-      await work(item, session);
-      idle.push(session);
+      await work(item, free.session, free.lane);
+      idle.push(free);
     }, { limit, signal });
   } finally {
     await Promise.all(all.map((session) => session.close()));

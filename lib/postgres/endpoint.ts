@@ -16,6 +16,7 @@ export const sslModes = [
   "verify-ca",
   "verify-full",
 ] as const;
+/** One of {@linkcode sslModes}. */
 export type SslMode = typeof sslModes[number];
 
 /** libpq's `target_session_attrs`. */
@@ -27,6 +28,7 @@ export const targetSessionAttributes = [
   "standby",
   "prefer-standby",
 ] as const;
+/** One of {@linkcode targetSessionAttributes}. */
 export type TargetSessionAttributes = typeof targetSessionAttributes[number];
 
 /** How a connection is encrypted, every file already read. */

@@ -14,3 +14,4 @@ export * from "./session.ts";
 export * from "./snapshot.ts";
 export * from "./sqlstate.ts";
 export * from "./url.ts";
+export type { Receiver } from "./wire.ts";

@@ -397,13 +397,22 @@ async function attempt(
   try {
     wire = new Wire(await connectTransport(place, { encryption, tls: endpoint.tls, signal }));
     const opened = wire;
-    const end = () => opened.close(signal.reason);
+    // a connection that closes before it is ready makes the driver try again, and the query would wait for ever
+    const ended = Promise.withResolvers<never>();
+    ended.promise.catch(() => {}); // raced below; may come when nobody waits any more
+    const end = () => {
+      opened.close(signal.reason);
+      ended.reject(signal.reason);
+    };
+    opened.closed.then(() => ended.reject(new Error("the server closed the connection")));
     signal.addEventListener("abort", end, { once: true });
+    if (signal.aborted) end();
     try {
       const driver = drive(endpoint, place, opened);
-      const results = await driver.unsafe(
-        pinStatements({ ...pinnedSettings, ...options.settings }),
-      ).simple();
+      const results = await Promise.race([
+        driver.unsafe(pinStatements({ ...pinnedSettings, ...options.settings })).simple(),
+        ended.promise,
+      ]);
       const row = (results as unknown as PinnedRow[][]).at(-1)?.[0];
       if (row === undefined) throw new Error("the server did not answer the first query");
       return {
@@ -479,6 +488,12 @@ function drive(endpoint: Endpoint, place: HostPort, wire: Wire): Driver {
     connect_timeout: 0, // ours covers the network as well
     keep_alive: null,
     backoff: () => 0,
+    // these too would be looked up in the environment, which needs a permission each
+    sslnegotiation: null,
+    max_pipeline: 100,
+    debug: false,
+    publications: "alltables",
+    target_session_attrs: null,
     onnotice: () => {},
     connection: {
       application_name: endpoint.applicationName,

@@ -14,7 +14,7 @@ import {
 import { ServerStandIn } from "./server_stand_in.ts";
 
 /**
- * The package with the program. The specifier is complete because the worker has no import map; `deno.json` names the same version.
+ * The package with the program. The specifier is complete because the worker has no import map; `import_map.json` names the same version.
  * An executable carries it with `deno compile --include` and this specifier.
  */
 export const embeddedDumpModule = "npm:@electric-sql/pglite-tools@0.4.8/pg_dump";

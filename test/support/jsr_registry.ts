@@ -1,4 +1,5 @@
 import denoJson from "../../deno.json" with { type: "json" };
+import importMap from "../../import_map.json" with { type: "json" };
 import { repository } from "./cli.ts";
 import { StaticServer } from "./static_server.ts";
 
@@ -48,7 +49,7 @@ async function publishedFiles(): Promise<ReadonlyMap<string, Uint8Array<ArrayBuf
 }
 
 function withFullSpecifiers(source: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  const imports: Readonly<Record<string, string>> = denoJson.imports;
+  const imports: Readonly<Record<string, string>> = importMap.imports;
   const text = new TextDecoder().decode(source)
     .replace(/(\bfrom\s+|\bimport\s+)"([^".][^"]*)"/g, (whole, keyword, specifier) => {
       const full = imports[specifier];
