@@ -40,6 +40,10 @@ export interface ApplyOptions {
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
   /** Statements sent at once. */
   readonly batchSize?: number;
+  /**
+   * Whether objects were left out on purpose: what cannot be made without them is then reported and not an error. Tables are always made.
+   */
+  readonly incomplete?: boolean;
 }
 
 const batchCharacters = 256 * 1024;
@@ -58,12 +62,12 @@ const batchCharacters = 256 * 1024;
 export async function applyStatements(
   session: Session,
   statements: readonly DumpStatement[],
-  { onProgress, batchSize = 100 }: ApplyOptions = {},
+  { onProgress, batchSize = 100, incomplete = false }: ApplyOptions = {},
 ): Promise<readonly Adaptation[]> {
   const { superuser } = await session.queryOne<{ superuser: boolean }>(
     "SELECT rolsuper AS superuser FROM pg_catalog.pg_roles WHERE rolname = current_user",
   );
-  const run = new SchemaRun(session, { majorVersion: session.majorVersion, superuser });
+  const run = new SchemaRun(session, { majorVersion: session.majorVersion, superuser }, incomplete);
   let done = 0;
   for (const batch of batches(statements, batchSize)) {
     await run.batch(batch);
@@ -109,12 +113,14 @@ function* batches(
 class SchemaRun {
   readonly #session: Session;
   readonly #target: SchemaTarget;
+  readonly #incomplete: boolean;
   readonly #deferred: DumpStatement[] = [];
   readonly adaptations: Adaptation[] = [];
 
-  constructor(session: Session, target: SchemaTarget) {
+  constructor(session: Session, target: SchemaTarget, incomplete: boolean) {
     this.#session = session;
     this.#target = target;
+    this.#incomplete = incomplete;
   }
 
   async batch(statements: readonly DumpStatement[]): Promise<void> {
@@ -144,7 +150,9 @@ class SchemaRun {
       } catch (error) {
         if (!isRefusal(error)) throw error;
         if (await this.#changeOwnerWithCreate(statement)) continue;
-        this.#report(statement, error, "stays with the role that the tool is connected as");
+        this.#report(statement, error, {
+          consequence: "stays with the role that the tool is connected as",
+        });
       }
     }
   }
@@ -173,7 +181,8 @@ class SchemaRun {
       await this.#session.execute(sql);
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      const answer = answerTo(statement, error);
+      const answer = (this.#incomplete ? answerToMissing(statement, error) : undefined) ??
+        answerTo(statement, error);
       switch (answer.kind) {
         case "ignore":
           return;
@@ -182,7 +191,7 @@ class SchemaRun {
           return;
         case "report":
           if (answer.instead !== undefined) await this.#session.execute(answer.instead);
-          this.#report(statement, error, answer.consequence);
+          this.#report(statement, error, answer);
           return;
         case "fail":
           throw new SchemaError(error, statement, answer.remedy);
@@ -199,7 +208,11 @@ class SchemaRun {
     });
   }
 
-  #report(statement: DumpStatement, error: ServerError, consequence: string): void {
+  #report(
+    statement: DumpStatement,
+    error: ServerError,
+    { consequence, remedy }: { readonly consequence: string; readonly remedy?: string },
+  ): void {
     const object = describeStatement(statement);
     const reason = `${redact(error.serverMessage.message)} (SQLSTATE ${error.sqlState})`;
     const message = `${consequence}: ${reason}`;
@@ -211,7 +224,7 @@ class SchemaRun {
       side: "target",
       object,
       message,
-      remedy: `have an administrator run: ${excerpt(statement.sql)}`,
+      remedy: remedy ?? `have an administrator run: ${excerpt(statement.sql)}`,
     });
   }
 }
@@ -219,8 +232,37 @@ class SchemaRun {
 /** What to do about a refusal. */
 type Answer =
   | { readonly kind: "ignore" | "defer" }
-  | { readonly kind: "report"; readonly consequence: string; readonly instead?: string }
+  | {
+    readonly kind: "report";
+    readonly consequence: string;
+    readonly instead?: string;
+    readonly remedy?: string;
+  }
   | { readonly kind: "fail"; readonly remedy: string | undefined };
+
+/** SQLSTATEs of a statement that names what is not there. */
+const missing: ReadonlySet<string> = new Set([
+  SqlState.undefinedTable,
+  SqlState.undefinedObject,
+  SqlState.undefinedFunction,
+  "42703", // undefined_column
+  "3F000", // invalid_schema_name
+]);
+
+/** Where objects were left out: what hangs on them is left out too. Tables hold rows, so they never are. */
+function answerToMissing(statement: DumpStatement, { sqlState }: ServerError): Answer | undefined {
+  if (!missing.has(sqlState) || statement.type === undefined) return undefined;
+  if (/^(?:COMMENT ON|GRANT|REVOKE|SECURITY LABEL)\s/.test(statement.sql)) {
+    return { kind: "ignore" };
+  }
+  if (isOwnership(statement.sql)) return { kind: "ignore" };
+  if (statement.type === "TABLE" || statement.type === "EXTENSION") return undefined;
+  return {
+    kind: "report",
+    consequence: "left out, because something that it needs is left out by a rule",
+    remedy: "let in what it needs, or make it on the target yourself",
+  };
+}
 
 const duplicateSchema = "42P06";
 

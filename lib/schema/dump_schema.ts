@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { quoteQualified, type TableName } from "../core/mod.ts";
 import type { Endpoint } from "../postgres/mod.ts";
 import { type DumpStatement, readDump } from "./dump_reader.ts";
 import type { DumpTool } from "./dump_tool.ts";
@@ -20,6 +21,11 @@ export interface DumpSchemaOptions {
   readonly tool: DumpTool;
   /** Both when undefined. */
   readonly section?: SchemaSection | undefined;
+  /**
+   * Tables, views and sequences that are not dumped, nor what belongs to them: indexes, triggers, policies, comments, privileges. What
+   * merely refers to them (keys of other tables, functions) is dumped all the same.
+   */
+  readonly without?: readonly TableName[] | undefined;
   /** An exported snapshot's name; the session that exported it must be open. */
   readonly snapshot?: string | undefined;
   /** Ends the dump. */
@@ -53,7 +59,9 @@ export async function dumpSchemaText(options: DumpSchemaOptions): Promise<string
   });
 }
 
-function dumpArguments({ tool, section, snapshot }: DumpSchemaOptions): readonly string[] {
+function dumpArguments(
+  { tool, section, snapshot, without = [] }: DumpSchemaOptions,
+): readonly string[] {
   const sections = section === undefined ? ["pre-data", "post-data"] : [section];
   return [
     ...sections.map((name) => `--section=${name}`),
@@ -62,6 +70,8 @@ function dumpArguments({ tool, section, snapshot }: DumpSchemaOptions): readonly
     "-B", // large objects; the long name changed in 16
     "--no-publications",
     "--no-subscriptions",
+    // in double quotes nothing is a wildcard
+    ...without.map(({ schema, name }) => `--exclude-table=${quoteQualified(schema, name)}`),
     ...(tool.major >= 18 ? ["--no-statistics"] : []),
   ];
 }

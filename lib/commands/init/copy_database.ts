@@ -128,7 +128,7 @@ class DatabaseCopy {
 
   async copy(): Promise<DatabaseReport["tables"]> {
     const { signal } = this.#options;
-    const locked = await exportLockedSnapshot(this.#source, signal);
+    const locked = await exportLockedSnapshot(this.#source, { signal });
     await using _released = locked.snapshot;
     const parts = await this.#dumpSchema(locked);
     await this.#makeDatabase();
