@@ -146,7 +146,16 @@ function openSession(url: string): Session {
     onnotice: () => {},
     fetch_types: false,
     connection: { application_name: "shop load" },
-  });
+    // what the driver would look up in the environment otherwise, which needs a permission each
+    sslnegotiation: null,
+    max_pipeline: 100,
+    debug: false,
+    publications: "alltables",
+    idle_timeout: 0,
+    connect_timeout: 10,
+    max_lifetime: null,
+    keep_alive: 60,
+  } as postgres.Options<Record<string, never>>);
 }
 
 /**
