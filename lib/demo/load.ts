@@ -155,7 +155,11 @@ function openSession(url: string): Session {
     connect_timeout: 10,
     max_lifetime: null,
     keep_alive: 60,
-  } as postgres.Options<Record<string, never>>);
+    backoff: () => 0,
+    prepare: true,
+    ssl: false,
+    target_session_attrs: null,
+  } as unknown as postgres.Options<Record<string, never>>);
 }
 
 /**
