@@ -5,6 +5,7 @@
  */
 import { ExitCode, plural, ReplicatorError } from "../core/mod.ts";
 import { openSession, type Session, withDatabase } from "../postgres/mod.ts";
+import { noTableRules } from "../rules/mod.ts";
 import {
   applyGlobals,
   dumpGlobals,
@@ -141,6 +142,7 @@ async function copyEverything(work: Work): Promise<readonly DatabaseReport[]> {
           copyFormat: options.copyFormat,
           splitBytes: options.splitBytes,
           sourceMajor: sides.source.majorVersion,
+          rules: options.rules ?? noTableRules,
           largeObjects: databasePlan?.largeObjects ?? 0,
           recorder,
           signal,

@@ -11,4 +11,5 @@ export * from "./database_plan.ts";
 export * from "./init.ts";
 export * from "./report.ts";
 export * from "./run.ts";
+export * from "./table_scope.ts";
 export * from "./validate.ts";

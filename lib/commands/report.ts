@@ -27,9 +27,31 @@ export interface ValidationReport {
   readonly source: ServerSummary;
   readonly target: ServerSummary;
   readonly checks: readonly Check[];
+  /** What the rules make of each database. */
+  readonly scopes: readonly DatabaseDecisions[];
   readonly passed: number;
   readonly warnings: number;
   readonly failures: number;
+}
+
+/** What happens to a table, and why. */
+export interface TableDecision {
+  readonly schema: string;
+  readonly name: string;
+  readonly outcome: "copied" | "filtered" | "structure-only" | "left-out";
+  readonly reason: string;
+  /** Of a filtered table: which rows are copied. */
+  readonly predicate?: string;
+}
+
+/** What happens to the tables of a database. */
+export interface DatabaseDecisions {
+  /** Its name on the source. */
+  readonly database: string;
+  /** All tables, partitioned and foreign ones included. */
+  readonly tables: readonly TableDecision[];
+  /** What else is left out or may stay unfinished: views, foreign keys. */
+  readonly notes: readonly string[];
 }
 
 /** A server in a few words. */
@@ -67,7 +89,12 @@ export interface DatabasePlan {
   readonly action: "create" | "fill-empty" | "drop-and-create";
   /** What `--drop-existing` will destroy, in words. */
   readonly willBeLost?: string;
+  /** Tables of which rows are copied. */
   readonly tables: readonly TablePlan[];
+  /** All tables, with what happens to each and why. */
+  readonly decisions: readonly TableDecision[];
+  /** What else is left out or may stay unfinished: views, foreign keys. */
+  readonly notes: readonly string[];
   readonly largeObjects: number;
   readonly bytes: number;
 }
@@ -76,9 +103,12 @@ export interface DatabasePlan {
 export interface TablePlan {
   readonly schema: string;
   readonly name: string;
+  /** Of a filtered table the part that the planner expects to be copied. */
   readonly bytes: number;
-  /** The planner's estimate (`reltuples`), undefined where there is none yet. */
+  /** The planner's estimate, undefined where there is none yet. */
   readonly rowEstimate?: number;
+  /** Which rows are copied; all when it is not there. */
+  readonly predicate?: string;
 }
 
 /** The outcome of `init`. */

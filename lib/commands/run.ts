@@ -6,6 +6,7 @@
 import type { EventSink } from "../core/mod.ts";
 import type { InitPlan } from "./report.ts";
 import type { Endpoint } from "../postgres/mod.ts";
+import type { TableRules } from "../rules/mod.ts";
 
 /** The caller's side of a running command. */
 export interface RunContext {
@@ -38,6 +39,8 @@ export interface ValidateOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
   readonly databases: DatabaseSelection;
+  /** Which tables and which of their rows; all when it is not there. */
+  readonly rules?: TableRules;
   readonly tools: ToolSelection;
   /** Whether replication is wanted: what it lacks is then a failure, else a warning. */
   readonly forSync: boolean;
@@ -64,6 +67,8 @@ export interface InitOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
   readonly databases: DatabaseSelection;
+  /** Which tables and which of their rows; all when it is not there. */
+  readonly rules?: TableRules;
   readonly tools: ToolSelection;
   /** Tables copied at once. */
   readonly jobs: number;

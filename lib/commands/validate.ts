@@ -3,14 +3,16 @@
  *
  * @module
  */
-import { sharesBackends, tryLocale } from "../catalog/mod.ts";
-import { ReplicatorError } from "../core/mod.ts";
+import { readIdentity, sharesBackends, tryLocale } from "../catalog/mod.ts";
+import { ReplicatorError, type TableName } from "../core/mod.ts";
 import { openSession, type Session, withDatabase } from "../postgres/mod.ts";
+import { asksNothing, type IdentityFacts, noTableRules, tableKey } from "../rules/mod.ts";
 import { findDumpTool } from "../schema/mod.ts";
 import { type BothSides, openBothSides, summarise } from "./both_sides.ts";
 import { type DatabasePlanning, planDatabases, type PlannedDatabase } from "./database_plan.ts";
 import type { Check, ValidationReport } from "./report.ts";
 import type { RunContext, ValidateOptions } from "./run.ts";
+import { type DatabaseScope, resolveScopes, scopeNotes, tableDecisions } from "./table_scope.ts";
 import { attempt, fail, pass } from "./validate/check.ts";
 import {
   checkEncoding,
@@ -27,6 +29,7 @@ import {
   readTargetDatabase,
   readTargetOffer,
   type ServerFacts,
+  type SourceDatabaseFacts,
   type TargetOffer,
 } from "./validate/facts.ts";
 import { checkEventTriggers, checkSpecialObjects } from "./validate/object_checks.ts";
@@ -41,6 +44,7 @@ import {
   checkSourceReplication,
   checkTargetReplication,
 } from "./validate/replication_checks.ts";
+import { checkRules } from "./validate/rule_checks.ts";
 import { checkConnections, checkDisk, checkTransactions } from "./validate/resource_checks.ts";
 import {
   checkIntermediary,
@@ -58,6 +62,7 @@ export { planDatabases } from "./database_plan.ts";
  * Requires `--allow-net` for both servers, and what looking for installed client programs takes.
  *
  * @throws ConnectionError when a server cannot be reached or goes away; both are told about when neither can
+ * @throws UsageError when the rules do not fit the source
  */
 export async function validate(
   options: ValidateOptions,
@@ -69,12 +74,17 @@ export async function validate(
   connected();
 
   const validated = startStep("validate", run);
-  const checks = await runChecks(options, { sides, run });
+  const { checks, scopes } = await runChecks(options, { sides, run });
   const count = (status: Check["status"]) => checks.filter((each) => each.status === status).length;
   const report = {
     source,
     target,
     checks,
+    scopes: scopes.map((scope) => ({
+      database: scope.database,
+      tables: tableDecisions(scope),
+      notes: scopeNotes(scope),
+    })),
     passed: count("pass"),
     warnings: count("warn"),
     failures: count("fail"),
@@ -98,8 +108,8 @@ function startStep(step: "connect" | "validate", { events }: RunContext) {
 async function runChecks(
   options: ValidateOptions,
   { sides, run }: { readonly sides: BothSides; readonly run: RunContext },
-): Promise<readonly Check[]> {
-  const { forSync, jobs } = options;
+): Promise<{ readonly checks: readonly Check[]; readonly scopes: readonly DatabaseScope[] }> {
+  const { forSync, jobs, rules = noTableRules } = options;
   const { signal } = run;
   const [source, target] = await Promise.all([readServer(sides.source), readServer(sides.target)]);
   const planning = await planDatabases({
@@ -108,6 +118,12 @@ async function runChecks(
     selection: options.databases,
     dropExisting: options.dropExisting,
     targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
+    signal,
+  });
+  const scopes = await resolveScopes({
+    source: sides.source.endpoint,
+    databases: planning.databases.map(({ source }) => source.name),
+    rules,
     signal,
   });
   const count = planning.databases.length;
@@ -137,10 +153,18 @@ async function runChecks(
       current: planned.source.name,
     });
     checks.push(
-      ...await checkDatabase(planned, { sides, source, target, offer, forSync, signal }),
+      ...await checkDatabase(planned, {
+        sides,
+        source,
+        target,
+        offer,
+        forSync,
+        signal,
+        scope: asksNothing(rules) ? undefined : scopes[index],
+      }),
     );
   }
-  return checks;
+  return { checks, scopes };
 }
 
 /** Databases that would be read and written at once. */
@@ -203,6 +227,8 @@ interface DatabaseContext {
   readonly offer: TargetOffer;
   readonly forSync: boolean;
   readonly signal: AbortSignal;
+  /** Undefined when there are no rules. */
+  readonly scope: DatabaseScope | undefined;
 }
 
 async function checkDatabase(
@@ -272,15 +298,24 @@ async function checkExistingTarget(
 
 async function checkSource(
   planned: PlannedDatabase,
-  { sides, source, target, offer, forSync, signal }: DatabaseContext,
+  { sides, source, target, offer, forSync, signal, scope }: DatabaseContext,
 ): Promise<readonly Check[]> {
   const database = planned.source.name;
   await using session = await openSession(withDatabase(sides.source.endpoint, database), {
     signal,
   });
-  const facts = await readSourceDatabase(session);
+  const facts = withinScope(await readSourceDatabase(session), scope);
   const { role, majorVersion } = source;
+  const identities = new Map<string, IdentityFacts>();
+  for (const { table } of forSync ? scope?.scope.tables ?? [] : []) {
+    if (scope?.predicates.has(tableKey(table))) {
+      identities.set(tableKey(table), await readIdentity(session, table));
+    }
+  }
   return [
+    ...(scope === undefined
+      ? []
+      : checkRules(scope, { forSync, sourceMajor: majorVersion, identities })),
     ...checkReadable(database, { facts, role, majorVersion }),
     ...checkReplicaIdentity(database, { facts, role, forSync }),
     ...checkSpecialObjects(database, { facts, targetTablespaces: target.tablespaces, forSync }),
@@ -291,4 +326,20 @@ async function checkSource(
       target,
     }),
   ];
+}
+
+/** What is left out need not be readable, published or anything else. */
+function withinScope(
+  facts: SourceDatabaseFacts,
+  scope: DatabaseScope | undefined,
+): SourceDatabaseFacts {
+  if (scope === undefined) return facts;
+  const gone = new Set(scope.consequences.relations.map(tableKey));
+  const kept = (relation: TableName) => !gone.has(tableKey(relation));
+  return {
+    ...facts,
+    tables: facts.tables.filter(kept),
+    access: facts.access.filter(kept),
+    sequences: facts.sequences.filter(kept),
+  };
 }

@@ -38,15 +38,15 @@ import {
   exportLockedSnapshot,
   IndexBuilder,
   type IndexGroup,
-  listUnvalidatedKeys,
   type LockedSnapshot,
   planCopy,
-  readForeignKey,
-  validateForeignKeys,
 } from "../../copy/mod.ts";
+import type { TableRules } from "../../rules/mod.ts";
 import type { PlannedDatabase } from "../database_plan.ts";
 import type { DatabaseReport } from "../report.ts";
 import type { SnapshotHook } from "../run.ts";
+import { readScope, scopeNotes } from "../table_scope.ts";
+import { addForeignKeys } from "./add_foreign_keys.ts";
 import type { Recorder } from "./recorder.ts";
 
 /** What copying one database needs. */
@@ -64,6 +64,7 @@ export interface CopyDatabaseOptions {
   readonly splitBytes: number;
   /** Major version of the source. */
   readonly sourceMajor: number;
+  readonly rules: TableRules;
   readonly largeObjects: number;
   readonly recorder: Recorder;
   readonly signal: AbortSignal;
@@ -112,6 +113,10 @@ class DatabaseCopy {
   readonly #source: Endpoint;
   readonly #target: Endpoint;
   readonly #events: EventSink;
+  /** What moves, as the snapshot sees it; undefined when all of it does. */
+  #scope: Awaited<ReturnType<typeof readScope>>;
+  /** Whether objects are left out on purpose. */
+  #incomplete = false;
   /** Whether the database on the target has been changed. */
   targetTouched = false;
 
@@ -127,8 +132,14 @@ class DatabaseCopy {
   }
 
   async copy(): Promise<DatabaseReport["tables"]> {
-    const { signal } = this.#options;
-    const locked = await exportLockedSnapshot(this.#source, { signal });
+    const { signal, rules } = this.#options;
+    const locked = await exportLockedSnapshot(this.#source, {
+      signal,
+      select: async (session, tables) => {
+        this.#scope = await readScope(session, rules);
+        return tables.filter((table) => this.#scope?.scope.isMade(table) ?? true);
+      },
+    });
     await using _released = locked.snapshot;
     const parts = await this.#dumpSchema(locked);
     await this.#makeDatabase();
@@ -146,9 +157,25 @@ class DatabaseCopy {
   async #dumpSchema({ snapshot }: LockedSnapshot): Promise<SchemaParts> {
     const { tool, signal } = this.#options;
     const dump = (section: "pre-data" | "post-data") =>
-      dumpSchema({ endpoint: this.#source, tool, section, snapshot: snapshot.identifier, signal });
+      dumpSchema({
+        endpoint: this.#source,
+        tool,
+        section,
+        snapshot: snapshot.identifier,
+        signal,
+        without: this.#scope?.consequences.relations,
+      });
+    this.#tellWhatIsLeftOut();
     const preData = await dump("pre-data");
     return { preData, postData: classifyPostData(await dump("post-data")) };
+  }
+
+  #tellWhatIsLeftOut(): void {
+    this.#incomplete = (this.#scope?.consequences.relations.length ?? 0) > 0;
+    const notes = this.#scope === undefined ? [] : scopeNotes(this.#scope);
+    for (const message of notes.filter((note) => / is left out: /.test(note))) {
+      this.#events({ kind: "warning", object: `database ${this.#database}`, message });
+    }
   }
 
   async #makeDatabase(): Promise<void> {
@@ -194,29 +221,32 @@ class DatabaseCopy {
       apply: (session, statements) => this.#applyIn(session, statements),
     });
     indexes.done.catch((error) => ended.abort(error)); // an index that fails ends the copying too
-    const withRows = new Set(tables.map((table) => keyOf(table)));
+    const scope = this.#scope?.scope;
+    const copied = tables.filter((table) => scope?.hasRows(table) ?? true);
+    const withRows = new Set(copied.map((table) => keyOf(table)));
     for (const { table } of postData.perTable) {
       if (!withRows.has(keyOf(table))) indexes.ready(table, 0);
     }
     try {
-      const copied = await recorder.step(() =>
+      const done = await recorder.step(() =>
         copyTables({
           source: this.#source,
           target: this.#target,
           snapshot,
-          parts: planCopy(tables, {
+          parts: planCopy(copied, {
             sourceMajor: this.#options.sourceMajor,
             encoding: source.encoding,
             format: copyFormat,
             splitBytes,
             jobs,
+            predicateOf: (table) => scope?.predicateOf(table),
           }),
           encoding: source.encoding,
           jobs,
           signal,
           events: this.#events,
           onCopied: ({ table }) => indexes.ready(table, table.bytes),
-        }), { step: "data", database, summarise: (done) => plural(done.length, "table") });
+        }), { step: "data", database, summarise: (all) => plural(all.length, "table") });
       if (largeObjects > 0) await this.#copyLargeObjects(snapshot, signal);
       await recorder.step(async () => {
         const built = await indexes.finish();
@@ -227,7 +257,7 @@ class DatabaseCopy {
         database,
         summarise: (built) => plural(built, "index or key", "indexes and keys"),
       });
-      return copied.map(({ table, rows, bytes, ms }) => ({
+      return done.map(({ table, rows, bytes, ms }) => ({
         schema: table.schema,
         name: table.name,
         rows,
@@ -304,37 +334,20 @@ class DatabaseCopy {
   ): Promise<number> {
     const { indexJobs, signal } = this.#options;
     await using session = await this.#open(this.#target);
-    const partitioned = await partitionedTables(session);
-    const wanted = new Set<string>();
-    const unchecked = statements.map((statement) => {
-      const key = readForeignKey(statement.sql);
-      // a comment on a key, or a key of a partitioned table: before version 18 that cannot be NOT VALID
-      if (key === undefined || partitioned.has(keyOf(key.table))) return statement;
-      if (key.validate) wanted.add(keyOf(key.table, key.name));
-      return { ...statement, sql: key.sql };
-    });
-    await this.#applyIn(session, [...settings, ...unchecked]);
-    const keys = (await listUnvalidatedKeys(this.#target, signal))
-      .filter(({ table, name }) => wanted.has(keyOf(table, name)));
-    const orphaned = await validateForeignKeys(keys, {
+    await this.#applyIn(session, settings);
+    const { count, complete } = await addForeignKeys(statements, {
       target: this.#target,
+      session,
+      apply: (some) => this.#applyIn(session, some),
+      partitioned: await partitionedTables(session),
+      consequences: this.#scope?.consequences,
       jobs: indexJobs,
       signal,
       events: this.#events,
       database: this.#database,
     });
-    for (const { table, name, message } of orphaned) {
-      this.#events({
-        kind: "warning",
-        side: "source",
-        object: `foreign key ${quoteIdentifier(name)} of ${displayName(table)}`,
-        message:
-          `rows without a parent came from the source; the key was left NOT VALID: ${message}`,
-        remedy:
-          "repair the rows on both sides, then run ALTER TABLE … VALIDATE CONSTRAINT on the target",
-      });
-    }
-    return statements.length;
+    this.#incomplete ||= !complete;
+    return count;
   }
 
   /** Sequences are not under the snapshot: read last, they are never behind a row that was copied. */
@@ -397,7 +410,7 @@ class DatabaseCopy {
   }
 
   async #applyIn(session: Session, statements: readonly DumpStatement[]): Promise<void> {
-    this.#warn(await applyStatements(session, statements));
+    this.#warn(await applyStatements(session, statements, { incomplete: this.#incomplete }));
   }
 
   #warn(adaptations: readonly Adaptation[]): void {

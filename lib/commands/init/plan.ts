@@ -8,8 +8,10 @@ import { listTables, summariseLargeObjects, type Table } from "../../catalog/mod
 import type { DumpTool } from "../../schema/mod.ts";
 import { type BothSides, summarise } from "../both_sides.ts";
 import type { DatabasePlanning, PlannedDatabase } from "../database_plan.ts";
-import type { Check, DatabasePlan, InitPlan } from "../report.ts";
+import { noTableRules, tableKey } from "../../rules/mod.ts";
+import type { Check, DatabasePlan, InitPlan, TablePlan } from "../report.ts";
 import type { InitOptions } from "../run.ts";
+import { type DatabaseScope, resolveScopes, scopeNotes, tableDecisions } from "../table_scope.ts";
 import { predictDuration } from "./probe.ts";
 
 /** What a plan is made from. */
@@ -26,7 +28,15 @@ export interface PlanInput {
 /** Reads sizes, measures a short copy, and puts the plan together. */
 export async function buildPlan(input: PlanInput): Promise<InitPlan> {
   const { options, sides, planning, tool, checks, signal } = input;
-  const surveys = await Promise.all(planning.databases.map((planned) => survey(input, planned)));
+  const scopes = await resolveScopes({
+    source: options.source,
+    databases: planning.databases.map((planned) => planned.source.name),
+    rules: options.rules ?? noTableRules,
+    signal,
+  });
+  const surveys = await Promise.all(
+    planning.databases.map((planned, index) => survey(input, planned, scopes[index]!)),
+  );
   const largest = surveys.reduce<Survey | undefined>(
     (best, one) => one.plan.bytes > (best?.plan.bytes ?? 0) ? one : best,
     undefined,
@@ -62,27 +72,47 @@ interface Survey {
   readonly tables: readonly Table[];
 }
 
-async function survey({ options, signal }: PlanInput, planned: PlannedDatabase): Promise<Survey> {
+async function survey(
+  { options, signal }: PlanInput,
+  planned: PlannedDatabase,
+  scope: DatabaseScope,
+): Promise<Survey> {
   await using session = await openSession(withDatabase(options.source, planned.source.name), {
     signal,
   });
-  const tables = await listTables(session);
+  const tables = (await listTables(session)).filter((table) => scope.scope.hasRows(table));
+  const plans = tables.map((table) => planTable(table, scope));
   const { count } = await summariseLargeObjects(session);
   const plan: DatabasePlan = {
     source: planned.source.name,
     target: planned.target,
     action: planned.action === "refuse" ? "create" : planned.action,
     ...(planned.willBeLost === undefined ? {} : { willBeLost: planned.willBeLost }),
-    tables: tables
-      .map(({ schema, name, bytes, rowEstimate }) => ({
-        schema,
-        name,
-        bytes,
-        ...(rowEstimate === undefined ? {} : { rowEstimate }),
-      }))
-      .sort((a, b) => b.bytes - a.bytes),
+    tables: plans.toSorted((a, b) => b.bytes - a.bytes),
+    decisions: tableDecisions(scope),
+    notes: scopeNotes(scope),
     largeObjects: count,
-    bytes: tables.reduce((sum, { bytes }) => sum + bytes, 0),
+    bytes: plans.reduce((sum, { bytes }) => sum + bytes, 0),
   };
   return { plan, tables };
+}
+
+/** What is expected of a table: of a filtered one as much as the source's planner expects to meet the condition. */
+function planTable(
+  table: Table,
+  { scope, predicates }: DatabaseScope,
+): TablePlan {
+  const { schema, name, bytes, rowEstimate } = table;
+  const predicate = scope.predicateOf(table);
+  const estimate = predicates.get(tableKey(table))?.estimate;
+  const share = predicate === undefined || estimate === undefined || estimate.of === 0
+    ? 1
+    : Math.min(1, estimate.rows / estimate.of);
+  return {
+    schema,
+    name,
+    bytes: Math.round(bytes * share),
+    ...(rowEstimate === undefined ? {} : { rowEstimate: Math.round(rowEstimate * share) }),
+    ...(predicate === undefined ? {} : { predicate }),
+  };
 }

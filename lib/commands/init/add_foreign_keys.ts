@@ -1,0 +1,168 @@
+/**
+ * The foreign keys of a database that has its rows: those that cannot hold stay NOT VALID, and nothing else stops for them.
+ *
+ * @module
+ */
+import {
+  displayName,
+  type EventSink,
+  formatCount,
+  plural,
+  quoteIdentifier,
+  quoteQualified,
+  type TableName,
+} from "../../core/mod.ts";
+import {
+  foreignKeyOf,
+  type ForeignKeyStatement,
+  listUnvalidatedKeys,
+  type OrphanedKey,
+  readForeignKey,
+  validateForeignKeys,
+} from "../../copy/mod.ts";
+import { type Endpoint, type Session, SqlState } from "../../postgres/mod.ts";
+import type { Consequences, SourceForeignKey } from "../../rules/mod.ts";
+import { type DumpStatement, SchemaError } from "../../schema/mod.ts";
+
+/** What adding the keys takes. */
+export interface AddForeignKeysOptions {
+  readonly target: Endpoint;
+  /** A session on the target. */
+  readonly session: Session;
+  /** Applies statements in that session. */
+  readonly apply: (statements: readonly DumpStatement[]) => Promise<void>;
+  readonly partitioned: ReadonlySet<string>;
+  /** What the rules make of keys; undefined when there are no rules. */
+  readonly consequences: Consequences | undefined;
+  /** Keys validated at once. */
+  readonly jobs: number;
+  readonly signal: AbortSignal;
+  readonly events: EventSink;
+  readonly database: string;
+}
+
+/**
+ * Adds foreign keys without a check, then validates them.
+ *
+ * @returns how many there are, and whether each is where the source has it
+ */
+export async function addForeignKeys(
+  statements: readonly DumpStatement[],
+  options: AddForeignKeysOptions,
+): Promise<{ readonly count: number; readonly complete: boolean }> {
+  const { session, apply, partitioned, consequences, events } = options;
+  const impossible = new Set(consequences?.impossibleKeys.map(keyOfConstraint));
+  const wanted = new Set<string>();
+  const plain: DumpStatement[] = [];
+  const ofPartitioned: { readonly statement: DumpStatement; readonly key: ForeignKeyStatement }[] =
+    [];
+  let count = 0;
+  let complete = impossible.size === 0;
+  for (const statement of statements) {
+    const key = readForeignKey(statement.sql);
+    if (key === undefined) {
+      plain.push(statement); // a comment on a key
+      continue;
+    }
+    if (impossible.has(keyOfConstraint(key))) continue;
+    count++;
+    // before version 18 the key of a partitioned table cannot be NOT VALID
+    if (partitioned.has(keyOf(key.table))) ofPartitioned.push({ statement, key });
+    else {
+      if (key.validate) wanted.add(keyOfConstraint(key));
+      plain.push({ ...statement, sql: key.sql });
+    }
+  }
+  for (const { statement, key } of ofPartitioned) {
+    for (const name of await addToPartitioned(statement, { key, session, apply, events })) {
+      wanted.add(name);
+      complete = false;
+    }
+  }
+  await apply(plain);
+  const keys = (await listUnvalidatedKeys(options.target, options.signal))
+    .filter((key) => wanted.has(keyOfConstraint(key)));
+  for (const orphaned of await validateForeignKeys(keys, options)) {
+    const doubtful = consequences?.doubtfulKeys.find((key) =>
+      key.name === orphaned.name && keyOf(key.table) === keyOf(orphaned.table)
+    );
+    tellOrphans(orphaned, doubtful, events);
+  }
+  return { count, complete };
+}
+
+/** Adds the key; where rows without a parent are in the way, to each partition instead. Gives back which keys are yet to be validated. */
+async function addToPartitioned(
+  statement: DumpStatement,
+  { key, session, apply, events }: {
+    readonly key: ForeignKeyStatement;
+    readonly session: Session;
+    readonly apply: (statements: readonly DumpStatement[]) => Promise<void>;
+    readonly events: EventSink;
+  },
+): Promise<readonly string[]> {
+  try {
+    await apply([statement]);
+    return [];
+  } catch (error) {
+    if (!(error instanceof SchemaError) || error.sqlState !== SqlState.foreignKeyViolation) {
+      throw error;
+    }
+  }
+  const leaves = await session.query<TableName & Record<string, string>>(
+    `SELECT n.nspname AS schema, c.relname AS name
+       FROM pg_partition_tree($1::regclass) AS tree
+       JOIN pg_class AS c ON c.oid = tree.relid
+       JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      WHERE tree.isleaf AND c.relkind = 'r'
+      ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`,
+    [quoteQualified(key.table.schema, key.table.name)],
+  );
+  await apply(leaves.map((leaf) => ({ ...statement, sql: foreignKeyOf(key, leaf) })));
+  events({
+    kind: "warning",
+    side: "target",
+    object: `foreign key ${quoteIdentifier(key.name)} of ${displayName(key.table)}`,
+    message:
+      `a partitioned table cannot have a key that is NOT VALID, and there are rows without a parent: ` +
+      `each of its ${plural(leaves.length, "partition")} has got the key instead`,
+    remedy:
+      "when the rows are repaired, add the key to the partitioned table and drop those of the partitions",
+  });
+  return leaves.map((leaf) => keyOfConstraint({ table: leaf, name: key.name }));
+}
+
+function tellOrphans(
+  { table, name, message, orphans }: OrphanedKey,
+  doubtful: SourceForeignKey | undefined,
+  events: EventSink,
+): void {
+  const rows = orphans === undefined
+    ? "rows"
+    : orphans === 1
+    ? "1 row"
+    : `${formatCount(orphans)} rows`;
+  events({
+    kind: "warning",
+    side: doubtful === undefined ? "source" : "target",
+    object: `foreign key ${quoteIdentifier(name)} of ${displayName(table)}`,
+    message: doubtful === undefined
+      ? `${rows} without a parent came from the source; the key was left NOT VALID: ${message}`
+      : `${rows} without a parent, because the rules do not copy all of ${
+        displayName(doubtful.references)
+      }; the key was left NOT VALID`,
+    remedy: doubtful === undefined
+      ? "repair the rows on both sides, then run ALTER TABLE … VALIDATE CONSTRAINT on the target"
+      : "filter this table to the same parents, or bring the parents in; then run ALTER TABLE … VALIDATE CONSTRAINT",
+  });
+}
+
+function keyOf({ schema, name }: TableName): string {
+  return JSON.stringify([schema, name, ""]);
+}
+
+function keyOfConstraint(
+  { table, name }: { readonly table: TableName; readonly name: string },
+): string {
+  return JSON.stringify([table.schema, table.name, name]);
+}

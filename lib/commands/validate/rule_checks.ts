@@ -1,0 +1,71 @@
+import { displayName, plural } from "../../core/mod.ts";
+import { type IdentityFacts, publicationProblems, tableKey } from "../../rules/mod.ts";
+import type { Check } from "../report.ts";
+import { countOutcomes, type DatabaseScope, scopeNotes } from "../table_scope.ts";
+import { failIf, listNames, pass, warn } from "./check.ts";
+
+/** What the rules make of a database, and what follows from them. */
+export function checkRules(
+  scope: DatabaseScope,
+  { forSync, sourceMajor, identities }: {
+    readonly forSync: boolean;
+    readonly sourceMajor: number;
+    /** Replica identities of the filtered tables, by `tableKey`. */
+    readonly identities: ReadonlyMap<string, IdentityFacts>;
+  },
+): readonly Check[] {
+  const about = (id: string) => ({ id, side: "source", database: scope.database }) as const;
+  const notes = scopeNotes(scope);
+  return [
+    pass(about("table-rules"), countOutcomes(scope)),
+    ...(notes.length === 0 ? [] : [
+      warn(
+        about("table-rules-consequences"),
+        listNames(notes),
+        "let the tables in that these need (--schema-only-tables copies no rows), or do without",
+      ),
+    ]),
+    ...checkVolatility(scope),
+    ...(forSync ? checkPublishable(scope, { sourceMajor, identities }) : []),
+  ];
+}
+
+function checkVolatility({ database, scope, predicates }: DatabaseScope): readonly Check[] {
+  const found = scope.tables.flatMap(({ table }) => {
+    const volatile = predicates.get(tableKey(table))?.functions
+      .filter(({ volatility }) => volatility === "volatile") ?? [];
+    return volatile.length === 0
+      ? []
+      : [`${displayName(table)}: ${volatile.map(({ name }) => name).join(", ")}`];
+  });
+  if (found.length === 0) return [];
+  return [warn(
+    { id: "predicate-volatility", side: "source", database },
+    `${
+      plural(found.length, "predicate")
+    } may use volatile functions, which can answer otherwise each time: ${listNames(found)}`,
+    "write a condition on the row alone, or later phases may see other rows than the copy did",
+  )];
+}
+
+function checkPublishable(
+  { database, scope, predicates }: DatabaseScope,
+  { sourceMajor, identities }: {
+    readonly sourceMajor: number;
+    readonly identities: ReadonlyMap<string, IdentityFacts>;
+  },
+): readonly Check[] {
+  const problems = scope.tables.flatMap(({ table }) => {
+    const key = tableKey(table);
+    const facts = predicates.get(key);
+    if (facts === undefined) return [];
+    const identity = identities.get(key) ?? { columns: [] };
+    return publicationProblems(facts, { identity, sourceMajor })
+      .map((problem) => `${displayName(table)}: ${problem}`);
+  });
+  if (problems.length === 0) return [];
+  return [failIf(true, { id: "predicate-publishable", side: "source", database }, {
+    finding: `changes cannot be filtered like the copy: ${listNames(problems)}`,
+    fix: "change the predicates or the replica identities, or copy these tables whole",
+  })];
+}
