@@ -333,6 +333,45 @@ Deno.test("relayCopies() ends both sides when the source fails in the middle", a
   await noSessionsLeft(plain.url());
 });
 
+Deno.test("relayCopies() over TLS holds a fast source back when the target takes nothing", async () => {
+  const params = { sslmode: "require" };
+  await exec(lonely.url(), "CREATE TABLE relay_slow (t text)");
+  await using proxy = await startProxy(lonely);
+  const abort = new AbortController();
+  const from = await openSession(await endpoint(lonely.url({ params })), { signal: abort.signal });
+  const to = await openSession(
+    { ...await endpoint(proxy.url(lonely.url({ params }))), side: "target" },
+    { signal: abort.signal },
+  );
+  const jobs = [job(
+    "relay_slow",
+    "COPY (SELECT repeat('x', 1000) FROM generate_series(1, 1000000)) TO STDOUT", // 1 GB
+    "COPY public.relay_slow FROM STDIN",
+  )];
+  let relayed = 0;
+  const before = Deno.memoryUsage().rss;
+  const copying = relayCopies(from, to, {
+    next: () => jobs.shift(),
+    onBytes: (_, bytes) => {
+      relayed += bytes;
+      if (relayed > 20_000_000) proxy.stall();
+    },
+    onFinished: () => {},
+  });
+  copying.catch(() => {});
+  // the source's server waits for us to read: it has filled the network's buffers and stands still
+  const waiting =
+    `SELECT FROM pg_stat_activity WHERE pid = ${from.processId} AND wait_event = 'ClientWrite'`;
+  while (relayed <= 20_000_000 || (await query(lonely.url(), waiting)).length === 0);
+  const grown = Deno.memoryUsage().rss - before;
+  abort.abort(new InterruptedError());
+  proxy.cut();
+  await rejects(copying, InterruptedError);
+  await Promise.all([from.close(), to.close()]);
+  ok(relayed < 100_000_000, `${relayed} bytes were taken from the source`);
+  ok(grown < 150_000_000, `memory has grown by ${grown} bytes`);
+});
+
 Deno.test("relayCopies() copies under an imported snapshot what was there when it was taken", async () => {
   await exec(
     plain.url(),

@@ -17,8 +17,8 @@ import type { Transport } from "./transport.ts";
 
 const readBytes = 64 * 1024;
 
-/** Decrypted bytes that may wait to be taken before reading from the network pauses. */
-const waitingBytes = 256 * 1024;
+/** Bytes that may wait to be taken before reading from the network pauses. */
+const mostWaitingBytes = 256 * 1024;
 
 /**
  * Does the handshake over `transport` and verifies what the mode asks for.
@@ -48,7 +48,6 @@ export async function startTls(
         : { passphrase: tls.client.passphrase.reveal() }),
     }),
   });
-  gate.guard(socket);
   await new Promise<void>((resolve, reject) => {
     socket.once("secureConnect", resolve);
     socket.once("error", reject);
@@ -64,28 +63,40 @@ export async function startTls(
 }
 
 /**
- * Keeps the network waiting while decrypted bytes wait: TLS asks for more encrypted bytes whether or not anybody has
- * taken what it decrypted before.
+ * Keeps the network waiting while nobody takes what was decrypted: TLS asks for more encrypted bytes all the same, and keeps them in
+ * places that no property of the socket shows.
+ *
+ * So bytes are counted: those read from the network less those taken. A reader who finds nothing has taken everything,
+ * which sets the count right again (records are a little longer than what is in them).
  */
 class Gate {
-  #socket: TLSSocket | undefined;
+  #waitingBytes = 0;
+  #wanted = true; // the handshake reads for itself
   #wake = () => {};
-
-  guard(socket: TLSSocket): void {
-    this.#socket = socket;
-  }
 
   /** Resolves when more may be read from the network. */
   async pass(): Promise<void> {
-    while (
-      (this.#socket?.readableLength ?? 0) > waitingBytes && this.#socket?.destroyed === false
-    ) {
+    while (!this.#wanted && this.#waitingBytes > mostWaitingBytes) {
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
   }
 
-  /** Decrypted bytes have been taken, or nobody will take any more. */
+  /** Bytes have come from the network. */
+  came(bytes: number): void {
+    this.#waitingBytes += bytes;
+  }
+
+  /** The reader has got this many bytes. */
+  taken(bytes: number): void {
+    this.#wanted = false;
+    this.#waitingBytes = Math.max(0, this.#waitingBytes - bytes);
+    if (this.#waitingBytes <= mostWaitingBytes) this.#wake();
+  }
+
+  /** The reader has found nothing and waits, or will never read again. */
   open(): void {
+    this.#wanted = true;
+    this.#waitingBytes = 0;
     this.#wake();
   }
 }
@@ -99,6 +110,7 @@ function encryptedSide(transport: Transport, gate: Gate): Duplex {
       try {
         await gate.pass();
         const count = await transport.read(buffer);
+        gate.came(count ?? 0);
         this.push(count === null ? null : Buffer.from(buffer.buffer, 0, count));
       } catch (error) {
         this.destroy(error as Error);
@@ -143,12 +155,14 @@ function decryptedSide(
         const chunk: Uint8Array | null = socket.read();
         if (chunk !== null) {
           into.set(chunk.subarray(0, into.length));
-          if (chunk.length > into.length) socket.unshift(chunk.subarray(into.length));
-          gate.open();
-          return Math.min(chunk.length, into.length);
+          const count = Math.min(chunk.length, into.length);
+          if (chunk.length > count) socket.unshift(chunk.subarray(count));
+          gate.taken(count);
+          return count;
         }
         if (failure !== undefined) throw failure;
         if (ended) return null;
+        gate.open();
         await new Promise<void>((resolve) => wake = resolve);
       }
     },
