@@ -362,7 +362,7 @@ Deno.test("relayCopies() over TLS holds a fast source back when the target takes
   // the source's server waits for us to read: it has filled the network's buffers and stands still
   const waiting =
     `SELECT FROM pg_stat_activity WHERE pid = ${from.processId} AND wait_event = 'ClientWrite'`;
-  while (relayed <= 20_000_000 || (await query(lonely.url(), waiting)).length === 0);
+  while ((await query(lonely.url(), waiting)).length === 0 || relayed <= 20_000_000);
   const grown = Deno.memoryUsage().rss - before;
   abort.abort(new InterruptedError());
   proxy.cut();
