@@ -1,0 +1,146 @@
+/**
+ * What is compared: command lines of ours and of the programs that people use instead.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+import { cliCommand } from "../support/cli.ts";
+import { commandLine } from "./measure.ts";
+
+/** What a run gets. */
+export interface RunInput {
+  readonly source: string;
+  readonly target: string;
+  readonly jobs: number;
+  /** A folder of the run's own. */
+  readonly scratch: string;
+}
+
+/** Something that copies. */
+export interface Contender {
+  readonly name: string;
+  /** Programs that have to be installed. */
+  readonly needs: readonly string[];
+  /** A script for `sh`. */
+  readonly script: (input: RunInput) => string;
+  /** Only rows arrive: the table is made beforehand. */
+  readonly rowsOnly?: boolean;
+}
+
+const rawStream = fileURLToPath(new URL("raw_stream.ts", import.meta.url));
+
+/** Ours: the command line, run from source as a process of its own. */
+export function ours(
+  name = "ours",
+  { jobs, options = [] }: { readonly jobs?: number; readonly options?: readonly string[] } = {},
+): Contender {
+  return {
+    name,
+    needs: [],
+    script: ({ source, target, jobs: asked }) =>
+      commandLine([
+        ...[Deno.execPath(), ...cliCommand, "init", "--yes", "--source", source],
+        ...["--target", target, "--jobs", String(jobs ?? asked), ...options],
+        // the source has other scenarios' databases too
+        ...["--include-databases", databaseOf(source)],
+        ...["--map", `${databaseOf(source)}=${databaseOf(target)}`],
+      ]),
+  };
+}
+
+function databaseOf(url: string): string {
+  return new URL(url).pathname.slice(1);
+}
+
+/** Only the relay of ours, for one table that is there already: the counterpart of two psql. */
+export function oursStream(
+  name: string,
+  { table, format }: { readonly table: string; readonly format: "text" | "binary" },
+): Contender {
+  return {
+    name,
+    needs: [],
+    rowsOnly: true,
+    script: ({ source, target }) =>
+      commandLine([
+        ...[Deno.execPath(), ...cliCommand.slice(0, -1), rawStream],
+        ...[source, target, table, format],
+      ]),
+  };
+}
+
+/** Two psql with a pipe between them. */
+export function psqlStream(
+  name: string,
+  { table, format }: { readonly table: string; readonly format: "text" | "binary" },
+): Contender {
+  const options = `(FORMAT ${format})`;
+  const psql = (url: string, command: string) =>
+    commandLine(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", command]);
+  return {
+    name,
+    needs: ["psql"],
+    rowsOnly: true,
+    script: ({ source, target }) =>
+      psql(source, `COPY ${table} TO STDOUT ${options}`) + " | " +
+      psql(target, `COPY ${table} FROM STDIN ${options}`),
+  };
+}
+
+/** pgcopydb; 0.10 knows neither binary COPY nor a way to leave VACUUM out. */
+export function pgcopydb(name = "pgcopydb", options: readonly string[] = []): Contender {
+  return {
+    name,
+    needs: ["pgcopydb", "pg_dump", "pg_restore"],
+    script: ({ source, target, jobs, scratch }) =>
+      commandLine([
+        ...["pgcopydb", "clone", "--source", source, "--target", target],
+        ...["--dir", `${scratch}/pgcopydb`, "--table-jobs", String(jobs)],
+        ...["--index-jobs", String(jobs), ...options],
+      ]),
+  };
+}
+
+/** What pgcopydb 0.10 has to offer for speed. */
+export const pgcopydbFast = pgcopydb("pgcopydb, fastest options", [
+  ...["--skip-large-objects", "--no-comments", "--no-acl", "--no-owner"],
+  ...["--split-tables-larger-than", "64MB"],
+]);
+
+/** `pg_dump -Fd`, then `pg_restore`. */
+export function dumpAndRestore(
+  name = "pg_dump -Fd; pg_restore",
+  options: readonly string[] = [],
+): Contender {
+  return {
+    name,
+    needs: ["pg_dump", "pg_restore"],
+    script: ({ source, target, jobs, scratch }) =>
+      [
+        ["pg_dump", "-Fd", "-j", String(jobs), ...options, "-f", `${scratch}/dump`, "-d", source],
+        ["pg_restore", "-e", "-j", String(jobs), "-d", target, `${scratch}/dump`],
+      ].map(commandLine).join(" && "),
+  };
+}
+
+/** `pg_dump | psql`. */
+export const dumpIntoPsql: Contender = {
+  name: "pg_dump | psql",
+  needs: ["pg_dump", "psql"],
+  script: ({ source, target }) =>
+    commandLine(["pg_dump", "-d", source]) + " | " +
+    commandLine(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-d", target]),
+};
+
+/** The needed programs that are not installed. */
+export async function missingPrograms({ needs }: Contender): Promise<readonly string[]> {
+  const found = await Promise.all(needs.map(async (program) => {
+    const { success } = await new Deno.Command("sh", {
+      args: ["-c", `command -v ${program}`],
+      stdout: "null",
+      stderr: "null",
+    }).output();
+    return success;
+  }));
+  return needs.filter((_, index) => !found[index]);
+}

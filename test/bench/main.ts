@@ -1,0 +1,67 @@
+/**
+ * `deno task bench`: measures ours against what people would use instead, between two servers started for it.
+ *
+ * Results go to stdout, progress to stderr. A bar that is not reached is no failure: figures of a busy machine
+ * prove nothing. A wrong copy is one.
+ *
+ * @module
+ */
+import { readOptions, usage } from "./options.ts";
+import { renderScenario, verdicts } from "./report.ts";
+import { runScenario, type ScenarioResult } from "./run_scenario.ts";
+import { scenarios } from "./scenarios.ts";
+import { startServers } from "./servers.ts";
+
+async function main(): Promise<void> {
+  const names = scenarios.map(({ name }) => name);
+  if (Deno.args.includes("--help")) {
+    const list = scenarios.map(({ name, what }) => `  ${name.padEnd(28)}${what}`);
+    return console.log([usage, "", "Scenarios:", ...list].join("\n"));
+  }
+  const options = readOptions(Deno.args, names);
+  const stop = new AbortController();
+  Deno.addSignalListener("SIGINT", () => stop.abort(new Error("interrupted")));
+  await using servers = await startServers(options);
+  const results: ScenarioResult[] = [];
+  for (const scenario of scenarios.filter(({ name }) => options.scenarios.includes(name))) {
+    console.error(scenario.name);
+    const result = await runScenario(scenario, {
+      options,
+      servers,
+      tell: (line) => console.error(line),
+      signal: stop.signal,
+    });
+    console.log(renderScenario(result).join("\n") + "\n");
+    results.push(result);
+    if (options.json !== undefined) {
+      const text = toJson(results, { options, settings: servers.settings });
+      await Deno.writeTextFile(options.json, text);
+    }
+  }
+}
+
+function toJson(results: readonly ScenarioResult[], about: Readonly<Record<string, unknown>>) {
+  return JSON.stringify(
+    {
+      ...about,
+      cores: navigator.hardwareConcurrency,
+      deno: Deno.version.deno,
+      scenarios: results.map((result) => ({
+        name: result.scenario.name,
+        what: result.scenario.what,
+        tableBytes: result.tableBytes,
+        contenders: result.contenders,
+        ratios: verdicts(result),
+      })),
+    },
+    undefined,
+    2,
+  );
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  Deno.exitCode = 1;
+}

@@ -1,0 +1,132 @@
+/**
+ * Runs a tool and says what it took.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { cpuSecondsOfMachine, cpuSecondsOfTree, peakBytesOf, treeOf } from "./processes.ts";
+
+/** What one run took. */
+export interface Measurement {
+  readonly seconds: number;
+  /** CPU of all of the tool's processes. */
+  readonly clientCpu: number;
+  readonly sourceCpu: number;
+  readonly targetCpu: number;
+  /** CPU of everything else on the machine meanwhile: noise, when nothing of ours runs there. */
+  readonly otherCpu: number;
+  /** The peak of each process, summed over those that lived at one time. */
+  readonly peakBytes: number;
+}
+
+/** What is run and next to what. */
+export interface MeasureOptions {
+  /** A script for `sh`. */
+  readonly script: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** A folder of the run's own. */
+  readonly scratch: string;
+  /** Process ids of both postmasters. */
+  readonly servers: { readonly source: number; readonly target: number };
+  /** How long the tool may take. */
+  readonly patienceSeconds: number;
+}
+
+/** A tool that failed, with the end of what it printed. */
+export class ToolFailed extends Error {
+  override readonly name = "ToolFailed";
+}
+
+const sampleEveryMs = 25;
+
+/**
+ * Runs a script to its end.
+ *
+ * @returns what it took, and what the tool printed
+ * @throws ToolFailed
+ */
+export async function measure(
+  { script, environment, scratch, servers, patienceSeconds }: MeasureOptions,
+): Promise<{ readonly measured: Measurement; readonly output: string }> {
+  const log = join(scratch, "output");
+  const timesFile = join(scratch, "times");
+  const before = counters(servers);
+  const start = performance.now();
+  const child = new Deno.Command("sh", {
+    // `times` tells what all ended children have used, pipelines and grandchildren included
+    args: [
+      "-c",
+      `{ ${script}\n} >"$0" 2>&1 </dev/null; code=$?; times >"$1"; exit $code`,
+      log,
+      timesFile,
+    ],
+    cwd: scratch,
+    clearEnv: true,
+    env: { ...environment },
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  let peakBytes = 0;
+  const sampler = setInterval(() => {
+    const [, ...tool] = treeOf(child.pid); // without the shell
+    peakBytes = Math.max(peakBytes, tool.reduce((sum, pid) => sum + peakBytesOf(pid), 0));
+  }, sampleEveryMs);
+  let impatient = false;
+  const patience = setTimeout(() => {
+    impatient = true;
+    endTree(child.pid);
+  }, patienceSeconds * 1000);
+  const { code } = await child.status;
+  clearTimeout(patience);
+  const seconds = (performance.now() - start) / 1000;
+  clearInterval(sampler);
+  const after = counters(servers);
+  const output = await Deno.readTextFile(log);
+  if (impatient) throw new ToolFailed(`no end after ${patienceSeconds} s`);
+  if (code !== 0) throw new ToolFailed(`exit code ${code}\n${output.slice(-3000)}`);
+  const clientCpu = childSeconds(await Deno.readTextFile(timesFile));
+  const sourceCpu = after.source - before.source;
+  const targetCpu = after.target - before.target;
+  const otherCpu = Math.max(0, after.machine - before.machine - clientCpu - sourceCpu - targetCpu);
+  return {
+    measured: { seconds, clientCpu, sourceCpu, targetCpu, otherCpu, peakBytes },
+    output,
+  };
+}
+
+/** Ends a tool with everything it has started: the list is made before the first one is gone. */
+function endTree(pid: number): void {
+  for (const each of treeOf(pid)) {
+    try {
+      Deno.kill(each, "SIGKILL");
+    } catch {
+      // it has ended
+    }
+  }
+}
+
+function counters({ source, target }: MeasureOptions["servers"]) {
+  return {
+    source: cpuSecondsOfTree(source),
+    target: cpuSecondsOfTree(target),
+    machine: cpuSecondsOfMachine(),
+  };
+}
+
+/** The second line of `times`: user and system time of children, `0m1.500s 0m0.250s`. */
+function childSeconds(times: string): number {
+  const [, children = ""] = times.split("\n");
+  return [...children.matchAll(/(\d+)m([\d.]+)s/g)]
+    .reduce((sum, [, minutes, seconds]) => sum + 60 * Number(minutes) + Number(seconds), 0);
+}
+
+/** An argument as `sh` reads it. */
+export function shellQuote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** A command line for `sh`. */
+export function commandLine(words: readonly string[]): string {
+  return words.map(shellQuote).join(" ");
+}

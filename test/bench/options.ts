@@ -1,0 +1,88 @@
+import { parseArgs } from "node:util";
+
+/** What is measured and how. */
+export interface BenchOptions {
+  /** Names of scenarios. */
+  readonly scenarios: readonly string[];
+  readonly rounds: number;
+  /** Megabytes of a scenario's data on disk, indexes not counted. */
+  readonly megabytes: number;
+  /** Tables of `small-tables`. */
+  readonly tables: number;
+  /** Jobs of every tool. */
+  readonly jobs: number;
+  readonly fsync: boolean;
+  /** How long one run of a tool may take. */
+  readonly patienceSeconds: number;
+  /** Samples what the servers wait for. */
+  readonly waits: boolean;
+  /** Prints what the tools print. */
+  readonly verbose: boolean;
+  /** Where the JSON document goes. */
+  readonly json: string | undefined;
+}
+
+/** For `--help`. */
+export const usage = `deno task bench [SCENARIO…] [options]
+
+  --rounds N       how often each tool runs (default: 3)
+  --size MB        data of a scenario, on disk and without indexes (default: 100)
+  --tables N       tables of small-tables (default: 2000)
+  --jobs N         jobs of every tool (default: 4)
+  --patience S     give a tool up after so many seconds (default: 300)
+  --no-fsync       servers that do not flush to disk
+  --waits          sample what both servers wait for while ours runs
+  --json FILE      write everything measured as JSON
+  --verbose        print what the tools print`;
+
+/**
+ * Reads the arguments.
+ *
+ * @param known the names of all scenarios; none given means all
+ * @throws Error that lists every problem
+ */
+export function readOptions(args: readonly string[], known: readonly string[]): BenchOptions {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    allowNegative: true,
+    options: {
+      rounds: { type: "string", default: "3" },
+      size: { type: "string", default: "100" },
+      tables: { type: "string", default: "2000" },
+      jobs: { type: "string", default: "4" },
+      patience: { type: "string", default: "300" },
+      fsync: { type: "boolean", default: true },
+      waits: { type: "boolean", default: false },
+      verbose: { type: "boolean", default: false },
+      json: { type: "string" },
+    },
+  });
+  const problems: string[] = [];
+  const whole = (name: "rounds" | "size" | "tables" | "jobs" | "patience") => {
+    const number = Number(values[name]);
+    if (!Number.isInteger(number) || number < 1) {
+      problems.push(`--${name}: "${values[name]}" is not a whole number from 1 up`);
+    }
+    return number;
+  };
+  for (const name of positionals) {
+    if (!known.includes(name)) {
+      problems.push(`"${name}" is no scenario; there are ${known.join(", ")}`);
+    }
+  }
+  const options: BenchOptions = {
+    scenarios: positionals.length > 0 ? positionals : known,
+    rounds: whole("rounds"),
+    megabytes: whole("size"),
+    tables: whole("tables"),
+    jobs: whole("jobs"),
+    patienceSeconds: whole("patience"),
+    fsync: values.fsync,
+    waits: values.waits,
+    verbose: values.verbose,
+    json: values.json,
+  };
+  if (problems.length > 0) throw new Error(problems.join("\n"));
+  return options;
+}

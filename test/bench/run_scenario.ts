@@ -1,0 +1,210 @@
+/**
+ * Runs a scenario: its contenders in turn, round by round.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import type { Cluster } from "../../lib/cluster/mod.ts";
+import { denoEnvironment } from "../support/cli.ts";
+import { exec, query } from "../support/sql.ts";
+import { type Contender, missingPrograms } from "./contenders.ts";
+import type { Dataset } from "./data.ts";
+import { type Census, census, differences } from "./equality.ts";
+import { SlowLink } from "./link.ts";
+import { measure, type Measurement, ToolFailed } from "./measure.ts";
+import type { BenchOptions } from "./options.ts";
+import type { Scenario } from "./scenarios.ts";
+import { type Servers, withEmptyTarget } from "./servers.ts";
+import { WaitSampler, type WaitSamples } from "./waits.ts";
+
+/** What one contender took, round by round. */
+export interface ContenderResult {
+  readonly name: string;
+  readonly ours: boolean;
+  /** Why it did not take part. */
+  readonly skipped?: string;
+  readonly rounds: readonly Measurement[];
+  /** What the servers waited for meanwhile, if asked for. */
+  readonly waits?: WaitSamples;
+}
+
+/** What came out. */
+export interface ScenarioResult {
+  readonly scenario: Scenario;
+  readonly tableBytes: number;
+  readonly contenders: readonly ContenderResult[];
+}
+
+/** Who is told how it goes. */
+export type Tell = (line: string) => void;
+
+/** What a scenario runs with. */
+export interface ScenarioRun {
+  readonly options: BenchOptions;
+  readonly servers: Servers;
+  readonly tell: Tell;
+  readonly signal: AbortSignal;
+}
+
+/** Everybody who takes part, each once. */
+export function contendersOf(
+  scenario: Scenario,
+): readonly { contender: Contender; ours: boolean }[] {
+  const ours = [...scenario.comparisons.map(({ ours }) => ours), ...scenario.alone ?? []];
+  const theirs = scenario.comparisons.map(({ theirs }) => theirs);
+  return [
+    ...[...new Set(ours)].map((contender) => ({ contender, ours: true })),
+    ...[...new Set(theirs)].map((contender) => ({ contender, ours: false })),
+  ];
+}
+
+/** Measures a scenario. A result that differs from the source is an error: a fast wrong copy does not count. */
+export async function runScenario(scenario: Scenario, run: ScenarioRun): Promise<ScenarioResult> {
+  const { options, servers, tell, signal } = run;
+  const data = scenario.data(options);
+  const tableBytes = await makeSource(servers.source, data);
+  const expected = await census(plainUrl(servers.source, data.name));
+  await using stack = new AsyncDisposableStack();
+  const source = await reach(servers.source, scenario.sourceLink, stack);
+  const target = await reach(servers.target, scenario.targetLink, stack);
+  const entries = await Promise.all(
+    contendersOf(scenario).map(async ({ contender, ours }) => {
+      const missing = await missingPrograms(contender);
+      const skipped = missing.length > 0 ? `${missing.join(", ")}: not installed` : undefined;
+      if (skipped !== undefined) tell(`  ${contender.name}: ${skipped}`);
+      const waits = options.waits ? new WaitSampler(servers) : undefined;
+      return { contender, ours, skipped, waits, rounds: [] as Measurement[] };
+    }),
+  );
+  for (let round = 1; round <= options.rounds; round++) {
+    // whoever goes first in one round goes last in the next
+    for (const entry of round % 2 === 1 ? entries : entries.toReversed()) {
+      if (entry.skipped !== undefined) continue;
+      signal.throwIfAborted();
+      const one = { run, scenario, data, source, target, expected };
+      const measured = await runOnce(entry, one).catch((error) => {
+        if (entry.ours || !(error instanceof ToolFailed)) throw error;
+        // another tool's failure is a result too
+        entry.skipped = error.message;
+        tell(`  ${entry.contender.name}: ${error.message}`);
+      });
+      if (measured === undefined) continue;
+      entry.rounds.push(measured);
+      tell(
+        `  ${round}/${options.rounds} ${entry.contender.name}: ${measured.seconds.toFixed(2)} s`,
+      );
+    }
+  }
+  return {
+    scenario,
+    tableBytes,
+    contenders: entries.map(({ contender: { name }, ours, skipped, rounds, waits }) => ({
+      name,
+      ours,
+      rounds,
+      ...(skipped === undefined ? {} : { skipped }),
+      ...(waits === undefined ? {} : { waits: waits.samples }),
+    })),
+  };
+}
+
+interface OneRun {
+  readonly run: ScenarioRun;
+  readonly scenario: Scenario;
+  readonly data: Dataset;
+  /** By way of the link, if there is one. */
+  readonly source: (database: string) => string;
+  readonly target: (database: string) => string;
+  readonly expected: Census;
+}
+
+async function runOnce(
+  { contender, waits }: { readonly contender: Contender; readonly waits: WaitSampler | undefined },
+  { run: { servers, options, tell }, scenario, data, source, target, expected }: OneRun,
+): Promise<Measurement> {
+  return await withEmptyTarget(servers, async (database) => {
+    const scratch = await Deno.makeTempDir({ prefix: "psr-bench-" });
+    try {
+      const rowsOnly = contender.rowsOnly ?? false;
+      if (rowsOnly) await makeTables(plainUrl(servers.target, database), data);
+      const root = join(scratch, "root.crt");
+      await Deno.writeTextFile(root, servers.authority);
+      const secure = (url: string) => withTls(url, { mode: scenario.tls, root });
+      const script = contender.script({
+        source: secure(source(data.name)),
+        target: secure(target(database)),
+        jobs: scenario.jobs ?? options.jobs,
+        scratch,
+      });
+      await waits?.start();
+      const { measured, output } = await measure({
+        script,
+        environment: { ...denoEnvironment(), TMPDIR: scratch },
+        scratch,
+        patienceSeconds: options.patienceSeconds,
+        servers: { source: servers.source.postmasterPid, target: servers.target.postmasterPid },
+      }).finally(() => waits?.stop());
+      if (options.verbose) tell(output);
+      const found = await census(plainUrl(servers.target, database));
+      const differing = differences(expected, found, { rowsOnly });
+      if (differing.length > 0) {
+        throw new Error(
+          `${contender.name} copied wrongly: ${differing.slice(0, 5).join("; ")}\n${
+            output.slice(-3000)
+          }`,
+        );
+      }
+      return measured;
+    } finally {
+      await Deno.remove(scratch, { recursive: true });
+    }
+  });
+}
+
+/** Makes the data if another scenario has not done so. Vacuumed: nobody has to set hint bits or to count on missing statistics. */
+async function makeSource(source: Cluster, { name, sql }: Dataset): Promise<number> {
+  const [there] = await query(source.url(), "SELECT FROM pg_database WHERE datname = $1", [name]);
+  const url = plainUrl(source, name);
+  if (there === undefined) {
+    await exec(source.url(), `CREATE DATABASE ${name} TEMPLATE template0`);
+    await exec(url, sql);
+    await exec(url, "VACUUM (FREEZE, ANALYZE)");
+  }
+  const [size] = await query(
+    url,
+    `SELECT sum(pg_table_size(c.oid))::float8 AS bytes FROM pg_class AS c
+      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'`,
+  );
+  return Number(size?.bytes);
+}
+
+/** The tables without their rows. */
+async function makeTables(url: string, { sql }: Dataset): Promise<void> {
+  const creates = sql.split(";").filter((statement) => /^\s*CREATE TABLE/.test(statement));
+  await exec(url, creates.join(";"));
+}
+
+async function reach(
+  server: Cluster,
+  link: Scenario["sourceLink"],
+  stack: AsyncDisposableStack,
+): Promise<(database: string) => string> {
+  if (link === undefined) return (database) => server.url({ database });
+  const slow = stack.use(await SlowLink.start(server.port, link));
+  return (database) => slow.url(server.url({ database }));
+}
+
+function plainUrl(server: Cluster, database: string): string {
+  return server.url({ database });
+}
+
+/** libpq would take TLS where it is offered, so plain has to be said. */
+function withTls(
+  url: string,
+  { mode, root }: { readonly mode: Scenario["tls"]; readonly root: string },
+): string {
+  if (mode === undefined) return `${url}?sslmode=disable`;
+  return mode === "require"
+    ? `${url}?sslmode=require`
+    : `${url}?sslmode=${mode}&sslrootcert=${encodeURIComponent(root)}`;
+}

@@ -1,0 +1,212 @@
+/**
+ * What is measured, against what, and the bars to reach.
+ *
+ * @module
+ */
+import {
+  type Contender,
+  dumpAndRestore,
+  dumpIntoPsql,
+  ours,
+  oursStream,
+  pgcopydb,
+  pgcopydbFast,
+  psqlStream,
+} from "./contenders.ts";
+import {
+  databaseData,
+  type Dataset,
+  eightTablesData,
+  hugeFieldData,
+  indexedData,
+  smallTablesData,
+  streamData,
+  wideData,
+} from "./data.ts";
+import type { LinkOptions } from "./link.ts";
+import type { BenchOptions } from "./options.ts";
+
+/** The most that a ratio, ours by theirs, may be. */
+export interface Bar {
+  readonly seconds?: number;
+  readonly clientCpu?: number;
+}
+
+/** One of ours, one of theirs, and what is asked of them. */
+export interface Comparison {
+  readonly ours: Contender;
+  readonly theirs: Contender;
+  readonly bar?: Bar;
+}
+
+/** One thing to find out. */
+export interface Scenario {
+  readonly name: string;
+  readonly what: string;
+  readonly data: (options: BenchOptions) => Dataset;
+  readonly comparisons: readonly Comparison[];
+  /** Measured without a counterpart. */
+  readonly alone?: readonly Contender[];
+  /** Query parameters of all URLs. `sslrootcert` is the authority's certificate. */
+  readonly tls?: "require" | "verify-full";
+  readonly sourceLink?: LinkOptions;
+  readonly targetLink?: LinkOptions;
+  readonly jobs?: number;
+  /** The most memory that ours may have. */
+  readonly peakBytes?: number;
+}
+
+const memoryBar = 200 * 1024 * 1024;
+
+/** 0.97 of their throughput. */
+const streamBar: Bar = { seconds: 1 / 0.97, clientCpu: 0.35 };
+const tlsBar: Bar = { seconds: 1 / 0.9 };
+
+function stream(
+  name: string,
+  { what, data, table, format, tls, bar }: {
+    readonly what: string;
+    readonly data: Scenario["data"];
+    readonly table: string;
+    readonly format: "text" | "binary";
+    readonly tls?: NonNullable<Scenario["tls"]>;
+    readonly bar: Bar;
+  },
+): Scenario {
+  return {
+    name,
+    what,
+    data,
+    comparisons: [{
+      ours: oursStream("our relay", { table, format }),
+      theirs: psqlStream("psql | psql", { table, format }),
+      bar,
+    }],
+    ...(tls === undefined ? {} : { tls }),
+    peakBytes: memoryBar,
+  };
+}
+
+const narrow: Scenario["data"] = ({ megabytes }) => streamData(megabytes);
+const wide: Scenario["data"] = ({ megabytes }) => wideData(megabytes);
+
+const whole = ours();
+const dumpPlain = dumpAndRestore("pg_dump -Fd -Z0; pg_restore", ["-Z0"]);
+
+/** All scenarios, in the order in which they run. */
+export const scenarios: readonly Scenario[] = [
+  stream("stream-text", {
+    what: "one table of narrow rows, text",
+    data: narrow,
+    table: "accounts",
+    format: "text",
+    bar: streamBar,
+  }),
+  stream("stream-binary", {
+    what: "one table of narrow rows, binary",
+    data: narrow,
+    table: "accounts",
+    format: "binary",
+    bar: streamBar,
+  }),
+  stream("stream-wide", {
+    what: "one table of wide rows, text",
+    data: wide,
+    table: "events",
+    format: "text",
+    bar: streamBar,
+  }),
+  stream("stream-tls", {
+    what: "one table of narrow rows, text, sslmode=require",
+    data: narrow,
+    table: "accounts",
+    format: "text",
+    tls: "require",
+    bar: tlsBar,
+  }),
+  stream("stream-tls-verified", {
+    what: "one table of narrow rows, text, sslmode=verify-full",
+    data: narrow,
+    table: "accounts",
+    format: "text",
+    tls: "verify-full",
+    bar: tlsBar,
+  }),
+  {
+    name: "database",
+    what: "a whole database: narrow, wide, TOAST, partitions; keys, indexes, foreign keys",
+    data: ({ megabytes }) => databaseData(megabytes),
+    comparisons: [
+      { ours: whole, theirs: pgcopydb(), bar: { seconds: 0.8 } },
+      { ours: whole, theirs: pgcopydbFast, bar: { seconds: 0.95 } },
+      { ours: whole, theirs: dumpAndRestore(), bar: { seconds: 0.75 } },
+      { ours: whole, theirs: dumpPlain, bar: { seconds: 0.75 } },
+      { ours: whole, theirs: dumpIntoPsql },
+    ],
+    peakBytes: memoryBar,
+  },
+  {
+    name: "jobs",
+    what: "the same database by ours with 1, 2 and 4 jobs",
+    data: ({ megabytes }) => databaseData(megabytes),
+    comparisons: [],
+    alone: [1, 2, 4].map((jobs) => ours(`ours --jobs ${jobs}`, { jobs })),
+    peakBytes: memoryBar,
+  },
+  {
+    name: "indexed",
+    what: "one large table with a key and four more indexes",
+    data: ({ megabytes }) => indexedData(megabytes),
+    comparisons: [
+      { ours: whole, theirs: pgcopydb(), bar: { seconds: 0.8 } },
+      { ours: whole, theirs: pgcopydbFast, bar: { seconds: 0.95 } },
+      { ours: whole, theirs: dumpPlain, bar: { seconds: 0.75 } },
+    ],
+    peakBytes: memoryBar,
+  },
+  {
+    name: "small-tables",
+    what: "many small tables, both servers 20 ms away in each direction",
+    data: ({ tables }) => smallTablesData(tables),
+    comparisons: [
+      { ours: whole, theirs: pgcopydb(), bar: { seconds: 0.5 } },
+      { ours: whole, theirs: dumpPlain, bar: { seconds: 0.5 } },
+    ],
+    sourceLink: { latencyMs: 20 },
+    targetLink: { latencyMs: 20 },
+    peakBytes: memoryBar,
+  },
+  {
+    name: "huge-field",
+    what: "one field of 900 MB",
+    data: hugeFieldData,
+    comparisons: [{
+      ours: oursStream("our relay", { table: "files", format: "text" }),
+      theirs: psqlStream("psql | psql", { table: "files", format: "text" }),
+    }],
+    peakBytes: memoryBar,
+  },
+  {
+    name: "huge-field-tls",
+    what: "one field of 900 MB, sslmode=require",
+    data: hugeFieldData,
+    comparisons: [{
+      ours: oursStream("our relay", { table: "files", format: "text" }),
+      theirs: psqlStream("psql | psql", { table: "files", format: "text" }),
+    }],
+    tls: "require",
+    peakBytes: memoryBar,
+  },
+  ...([undefined, "require", "verify-full"] as const).map((tls): Scenario => ({
+    name: tls === undefined ? "slow-target" : `slow-target-tls-${tls}`,
+    what: `eight jobs, a target that takes 2 MB/s a session${
+      tls === undefined ? "" : `, sslmode=${tls}`
+    }: memory`,
+    data: ({ megabytes }) => eightTablesData(megabytes),
+    comparisons: [],
+    alone: [ours("ours --jobs 8", { jobs: 8 })],
+    targetLink: { bytesPerSecond: 2 * 1024 * 1024 },
+    ...(tls === undefined ? {} : { tls }),
+    peakBytes: memoryBar,
+  })),
+];

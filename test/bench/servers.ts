@@ -1,0 +1,73 @@
+/**
+ * The two servers between which everything is measured.
+ *
+ * @module
+ */
+import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
+import { CertificateAuthority } from "../support/certificates.ts";
+import { exec, query } from "../support/sql.ts";
+
+/** Source and target, both with TLS, and what vouches for them. */
+export interface Servers extends AsyncDisposable {
+  readonly source: Cluster;
+  readonly target: Cluster;
+  /** PEM of the authority that has signed both certificates. */
+  readonly authority: string;
+  /** What both were given, for the report. */
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+/** As a small production server has them; the same for every tool. */
+const settings = {
+  full_page_writes: "on",
+  synchronous_commit: "on",
+  shared_buffers: "512MB",
+  max_wal_size: "8GB",
+  checkpoint_timeout: "30min",
+  maintenance_work_mem: "64MB",
+  autovacuum_naptime: "1min",
+  max_locks_per_transaction: "256",
+  dynamic_shared_memory_type: "posix",
+} as const;
+
+/** Both servers are of version 15, the newest that Debian's pgcopydb knows. */
+export async function startServers({ fsync }: { readonly fsync: boolean }): Promise<Servers> {
+  const authority = await CertificateAuthority.create();
+  const shared = { ...settings, fsync: fsync ? "on" : "off" };
+  await using stack = new AsyncDisposableStack();
+  const start = async (walLevel: string) =>
+    stack.use(
+      await startCluster({
+        major: 15,
+        tls: await authority.server(),
+        settings: { ...shared, wal_level: walLevel },
+      }),
+    );
+  const source = await start("logical");
+  const target = await start("replica");
+  const started = stack.move();
+  return {
+    source,
+    target,
+    authority: authority.certPem,
+    settings: shared,
+    [Symbol.asyncDispose]: () => started[Symbol.asyncDispose](),
+  };
+}
+
+let made = 0;
+
+/** An empty database on the target, handed to `use` and dropped afterwards; nothing is left to be written on either side when it begins. */
+export async function withEmptyTarget<Result>(
+  { source, target }: Servers,
+  use: (name: string) => Promise<Result>,
+): Promise<Result> {
+  const name = `bench_${++made}`;
+  await exec(target.url(), `CREATE DATABASE ${name} TEMPLATE template0`);
+  await Promise.all([source, target].map((server) => exec(server.url(), "CHECKPOINT")));
+  try {
+    return await use(name);
+  } finally {
+    await query(target.url(), `DROP DATABASE ${name} WITH (FORCE)`);
+  }
+}
