@@ -9,6 +9,7 @@ interface CompletionOption {
   readonly takesValue: boolean;
   readonly values: readonly string[];
   readonly folder: boolean;
+  readonly file: boolean;
 }
 
 interface CompletionCommand {
@@ -52,6 +53,7 @@ function describeCommands(): readonly CompletionCommand[] {
       takesValue: option.required,
       values: valuesOf[option.long ?? ""] ?? [],
       folder: option.long === "--pg-bin",
+      file: option.long === "--config" || option.long === "--report",
     })),
   }));
   const names = commands.map(({ name }) => name);
@@ -75,6 +77,8 @@ function bash(commands: readonly CompletionCommand[]): string {
       );
     } else if (option.folder) {
       byValue.set(option.long, `mapfile -t COMPREPLY < <(compgen -d -- "$current")`);
+    } else if (option.file) {
+      byValue.set(option.long, `mapfile -t COMPREPLY < <(compgen -f -- "$current")`);
     } else if (option.takesValue) byValue.set(option.long, "COMPREPLY=()");
   }
   const cases = [...byValue].map(([flag, action]) => `    ${flag}) ${action}; return ;;`);
@@ -111,6 +115,8 @@ function zsh(commands: readonly CompletionCommand[]): string {
       ? `:value:(${option.values.join(" ")})`
       : option.folder
       ? ":folder:_files -/"
+      : option.file
+      ? ":file:_files"
       : ":value: ";
     return quote(`*${option.long}[${escape(option.description)}]${value}`);
   };
@@ -167,7 +173,7 @@ function fish(commands: readonly CompletionCommand[]): string {
         ? ""
         : option.values.length > 0
         ? ` -x -a ${quote(option.values.join(" "))}`
-        : option.folder
+        : option.folder || option.file
         ? " -r -F"
         : " -x";
       lines.push(

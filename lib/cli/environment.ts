@@ -51,13 +51,19 @@ export function readEnvironment(): Environment {
   return environment;
 }
 
+/** One more variable, for a configuration file; undefined when it is not set or Deno's permissions withhold it. */
+export function readVariable(variable: string): string | undefined {
+  if (Deno.permissions.querySync({ name: "env", variable }).state !== "granted") return undefined;
+  return Deno.env.get(variable);
+}
+
 /** The environment and the files, as {@linkcode Surroundings} for resolving URLs. */
 export function surroundingsOf(environment: Environment): Surroundings {
   return { environment, readFile };
 }
 
 /** Reads a file; undefined when there is none. libpq's own files count as absent where Deno's permissions withhold them. */
-async function readFile(path: string): Promise<string | undefined> {
+export async function readFile(path: string): Promise<string | undefined> {
   const isDefault = /[/\\]\.(?:pgpass|postgresql[/\\][\w.]+)$/.test(path);
   const permitted = Deno.permissions.querySync({ name: "read", path }).state === "granted";
   if (isDefault && !permitted) return undefined;

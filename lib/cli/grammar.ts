@@ -49,7 +49,8 @@ export function buildGrammar(onCommand: OnCommand): Command {
     )
     .addHelpText("after", validateHelp);
   addConnectionOptions(validate);
-  addCopyOptions(validate);
+  addCopyOptions(validate)
+    .option("--explain-rules", "tell for every table what happens to it, and why");
   addOutputOptions(validate);
   validate.action((options) => onCommand("validate", options as RawOptions, []));
 
@@ -127,6 +128,29 @@ function addCopyOptions(command: AnyCommand): AnyCommand {
       collect,
     )
     .option("--exclude-databases <NAMES>", "all but these; not with --include-databases", collect)
+    .option(
+      "--include-tables <NAMES>",
+      "only these: database.table or database.schema.table; comma separated, repeatable, * as wildcard",
+      collect,
+    )
+    .option("--exclude-tables <NAMES>", "all but these; not with --include-tables", collect)
+    .option(
+      "--schema-only-tables <NAMES>",
+      "structure, no rows: [[database.]schema.]table; comma separated, repeatable",
+      collect,
+    )
+    .option(
+      "--table-filter <TABLE:PREDICATE>",
+      "only rows that meet an SQL condition; repeatable",
+      collect,
+    )
+    .option(
+      "--time-filter <TABLE:COLUMN:WINDOW>",
+      'only rows of a window of time, like "events:created_at:6 months"; repeatable',
+      collect,
+    )
+    .option("--config <FILE>", "TOML file that says all of this; flags count more")
+    .option("--interactive", "choose databases and tables on the terminal")
     .option("--map <SOURCE=TARGET>", "another name on the target; repeatable", collect)
     .option("--drop-existing", "drop target databases that are not empty; shows what is lost")
     .option("-j, --jobs <N>", "tables copied at once, 1 to 64 (default: CPUs, at most 8)")

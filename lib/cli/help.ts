@@ -29,6 +29,7 @@ ${exitCodesHelp}`;
 export const validateHelp = `
 Examples:
   ${programName} validate --source postgresql://me@old/app --target postgresql://me@new/app
+  ${programName} validate --exclude-tables app.audit_log --explain-rules
   ${programName} validate --json | jq '.checks[] | select(.status != "pass")'
 ${urls}
 ${exitCodesHelp}`;
@@ -39,6 +40,10 @@ Examples:
   ${programName} init                                  all databases of the source
   ${programName} init --include-databases app,billing
   ${programName} init --include-databases app --map app=shop
+  ${programName} init --exclude-tables app.audit_log,app.tmp.* --schema-only-tables sales.archive
+  ${programName} init --table-filter "orders:tenant = 42" --time-filter "events:created_at:6 months"
+  ${programName} init --config move.toml               the same in a file: docs/configuration.md
+  ${programName} init --interactive                    choose on the terminal
   ${programName} init --yes --json > report.json       in a script
 
 What is written on the source after the start is not in the copy. Keeping the target up to date afterwards

@@ -1,7 +1,8 @@
 import { ExitCode, type Problem, UsageError } from "../core/mod.ts";
 import { completionScript } from "./completions.ts";
 import type { CommandRunner, Exit } from "./context.ts";
-import { type Environment, readEnvironment } from "./environment.ts";
+import { readConfigFile } from "./config_file.ts";
+import { type Environment, readEnvironment, readFile, readVariable } from "./environment.ts";
 import { exitCodeOf, failureDocument, failureLines } from "./failure.ts";
 import type { CommandName, RawOptions } from "./grammar.ts";
 import { OptionReader, type OutputOptions, readOutputOptions, resolveShell } from "./options.ts";
@@ -41,6 +42,7 @@ export async function main(
     if (parsed.kind === "wrong") throw new UsageError(parsed.problems);
     if (parsed.name === "completions") return printCompletions(parsed, terminal);
     const reader = new OptionReader(parsed.options, parsed.problems);
+    await readConfigFile(reader, { readFile, lookUp: readVariable });
     const output = readOutputOptions(reader);
     json = output.json;
     return await runCommand(runners[parsed.name], { reader, output, terminal, environment, exit });
@@ -78,6 +80,7 @@ async function runCommand(
       environment,
       cpuCount: navigator.hardwareConcurrency,
       canAsk: terminal.canAsk,
+      now: new Date(),
     },
   });
 }

@@ -1,7 +1,9 @@
 import { parseBytes, type Problem, type Side, suggest, UsageError } from "../core/mod.ts";
 import { PG_MAJORS, type PgMajor } from "../cluster/mod.ts";
 import type { DatabaseSelection, ToolSelection } from "../commands/run.ts";
+import type { Config } from "../config/mod.ts";
 import { type Endpoint, resolveEndpoint } from "../postgres/mod.ts";
+import { mergeRules, readRuleFlags, type TableRules } from "../rules/mod.ts";
 import { type LogLevel, logLevels } from "../ui/mod.ts";
 import { type Environment, surroundingsOf } from "./environment.ts";
 import {
@@ -26,9 +28,18 @@ export interface CopyOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
   readonly databases: DatabaseSelection;
+  readonly rules: TableRules;
   readonly tools: ToolSelection;
   readonly jobs: number;
   readonly dropExisting: boolean;
+  /** Whether databases and tables are to be chosen on the terminal. */
+  readonly interactive: boolean;
+}
+
+/** `validate` in full. */
+export interface ValidateCommandOptions extends CopyOptions {
+  /** Whether to tell for every table what happens to it. */
+  readonly explainRules: boolean;
 }
 
 /** `init` in full. */
@@ -57,6 +68,17 @@ export interface ResolveContext {
   readonly cpuCount: number;
   /** Whether a question can be asked. */
   readonly canAsk: boolean;
+  /** The moment that time windows reach back from. */
+  readonly now: Date;
+}
+
+/** What a configuration file gives. */
+export interface FileOptions {
+  readonly config: Config;
+  /** Texts of options, as flags would have given them. */
+  readonly values: Readonly<Record<string, string | undefined>>;
+  /** Where an option was written, for messages. */
+  readonly place: (option: string) => string;
 }
 
 const mostJobs = 64;
@@ -70,6 +92,7 @@ export const defaultSplitBytes = 512 * megabyte;
 export class OptionReader {
   readonly problems: Problem[];
   readonly #raw: RawOptions;
+  #file: FileOptions | undefined;
 
   constructor(raw: RawOptions, problems: readonly Problem[] = []) {
     this.#raw = raw;
@@ -80,13 +103,31 @@ export class OptionReader {
     this.problems.push({ path, message });
   }
 
+  /** Lets a file say what no flag says. */
+  useFile(file: FileOptions): void {
+    this.#file = file;
+  }
+
+  /** The configuration file, if there is one. */
+  get config(): Config | undefined {
+    return this.#file?.config;
+  }
+
+  /** Where the option's value comes from. */
+  #pathOf(key: string, path: string): string {
+    const file = this.#file;
+    return typeof this.#raw[key] === "string" || file?.values[key] === undefined
+      ? path
+      : file.place(key);
+  }
+
   flag(key: string): boolean {
     return this.#raw[key] === true;
   }
 
   text(key: string): string | undefined {
     const value = this.#raw[key];
-    return typeof value === "string" ? value : undefined;
+    return typeof value === "string" ? value : this.#file?.values[key];
   }
 
   list(key: string): readonly string[] {
@@ -114,7 +155,10 @@ export class OptionReader {
     if (text === undefined) return fallback;
     const value = /^\d+$/.test(text) ? Number(text) : NaN;
     if (value >= least && value <= most) return value;
-    this.problem(path, `"${text}" is not a whole number from ${least} to ${most}`);
+    this.problem(
+      this.#pathOf(key, path),
+      `"${text}" is not a whole number from ${least} to ${most}`,
+    );
     return fallback;
   }
 
@@ -127,7 +171,10 @@ export class OptionReader {
     if (text === undefined) return fallback;
     const bytes = parseBytes(/^\d+$/.test(text) ? `${text}MB` : text);
     if (bytes !== undefined && bytes >= megabyte) return bytes;
-    this.problem(path, `"${text}" is no size of 1MB or more (like 500MB or 2GB)`);
+    this.problem(
+      this.#pathOf(key, path),
+      `"${text}" is no size of 1MB or more (like 500MB or 2GB)`,
+    );
     return fallback;
   }
 
@@ -145,7 +192,7 @@ export class OptionReader {
     if (value !== undefined) return value;
     const [near] = suggest(text, values, 1);
     this.problem(
-      path,
+      this.#pathOf(key, path),
       `"${text}" is none of ${values.join(", ")}` +
         (near === undefined ? "" : `; did you mean ${near}?`),
     );
@@ -176,13 +223,13 @@ export function readOutputOptions(reader: OptionReader): OutputOptions {
 }
 
 /** @throws UsageError with everything that is wrong */
-export async function resolveCopyOptions(
+export async function resolveValidateOptions(
   reader: OptionReader,
   context: ResolveContext,
-): Promise<CopyOptions> {
+): Promise<ValidateCommandOptions> {
   const partial = await readCopyOptions(reader, context);
   reader.done();
-  return complete(partial);
+  return { ...complete(partial), explainRules: reader.flag("explainRules") };
 }
 
 /** @throws UsageError with everything that is wrong */
@@ -245,8 +292,15 @@ type PartialCopyOptions = {
 
 async function readCopyOptions(
   reader: OptionReader,
-  { environment, cpuCount }: ResolveContext,
+  { environment, cpuCount, canAsk, now }: ResolveContext,
 ): Promise<PartialCopyOptions> {
+  const interactive = reader.flag("interactive");
+  if (interactive && !canAsk) {
+    reader.problem(
+      "--interactive",
+      "needs a terminal to ask on; say what to copy with --include-tables and the like, or --config",
+    );
+  }
   const [source, target] = await Promise.all([
     readEndpoint(reader, "source", environment),
     readEndpoint(reader, "target", environment),
@@ -255,6 +309,8 @@ async function readCopyOptions(
     source,
     target,
     databases: readDatabases(reader),
+    rules: readRules(reader, now),
+    interactive,
     tools: {
       dump: reader.choice("dumpTool", {
         path: "--dump-tool",
@@ -294,14 +350,26 @@ async function readEndpoint(
   const flag = `--${side}`;
   const variable = `${side.toUpperCase()}_URL`;
   const fromFlag = reader.text(side);
-  const url = fromFlag ?? environment[variable];
+  const fromFile = reader.config?.[side]?.reveal();
+  const url = fromFlag ?? environment[variable] ?? fromFile;
   // with a problem noted for the flag already (it has no value), more would only repeat it
   if (reader.problems.some(({ path }) => path === flag)) return undefined;
   if (url === undefined) {
-    reader.problem(flag, `is missing; give ${flag} URL or set ${variable}`);
+    // a file that cannot be read, or names it wrongly, has its problem already
+    const file = reader.text("config") !== undefined && reader.config === undefined;
+    const told = reader.problems.some(({ path }) => path.endsWith(`: ${side}`));
+    if (!file && !told) reader.problem(flag, `is missing; give ${flag} URL or set ${variable}`);
     return undefined;
   }
-  const path = fromFlag === undefined ? variable : flag;
+  const place = reader.config?.place(side) ?? flag;
+  if (fromFlag === undefined && fromFile !== undefined && url !== fromFile) {
+    reader.problem(
+      place,
+      `names another server than the variable ${variable}; unset one, or give ${flag}`,
+    );
+    return undefined;
+  }
+  const path = fromFlag !== undefined ? flag : fromFile !== undefined ? place : variable;
   try {
     return await resolveEndpoint(url, { side, path, surroundings: surroundingsOf(environment) });
   } catch (error) {
@@ -320,7 +388,28 @@ function readDatabases(reader: OptionReader): DatabaseSelection {
       "cannot be given together with --include-databases: use one of them",
     );
   }
-  return { include, exclude, map: readMap(reader) };
+  const chosen = include.length + exclude.length > 0;
+  return {
+    include: chosen ? include : reader.config?.includeDatabases ?? [],
+    exclude: chosen ? exclude : reader.config?.excludeDatabases ?? [],
+    map: { ...reader.config?.map, ...readMap(reader) },
+  };
+}
+
+function readRules(reader: OptionReader, now: Date): TableRules {
+  const flags = readRuleFlags({
+    includeTables: reader.list("includeTables"),
+    excludeTables: reader.list("excludeTables"),
+    schemaOnlyTables: reader.list("schemaOnlyTables"),
+    tableFilters: reader.list("tableFilter"),
+    timeFilters: reader.list("timeFilter"),
+  });
+  reader.problems.push(...flags.problems);
+  const file = reader.config?.rules;
+  return {
+    ...(file === undefined ? flags.rules : mergeRules(flags.rules, file)),
+    now: now.toISOString(),
+  };
 }
 
 function readMap(reader: OptionReader): Readonly<Record<string, string>> {

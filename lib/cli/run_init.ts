@@ -1,9 +1,11 @@
 import { ExitCode } from "../core/mod.ts";
 import { init } from "../commands/init.ts";
-import type { InitPlan, InitReport } from "../commands/report.ts";
+import type { DatabaseDecisions, InitPlan, InitReport } from "../commands/report.ts";
 import { renderInitReport } from "../ui/mod.ts";
+import { asksNothing, type TableRules } from "../rules/mod.ts";
 import { askYesNo } from "./confirm.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
+import { decisionLines, exceptionLines } from "./decisions.ts";
 import { resolveInitOptions } from "./options.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
 import { version } from "./program.ts";
@@ -23,7 +25,7 @@ export const runInit: CommandRunner = async (reader, context) => {
         dryRunPlan = plan;
         return false;
       }
-      return await confirmPlan(plan, { yes, context });
+      return await confirmPlan(plan, { yes, rules: options.rules, context });
     },
   }, run);
   if (report !== undefined && reportFile !== undefined) {
@@ -32,7 +34,13 @@ export const runInit: CommandRunner = async (reader, context) => {
   progress.pause();
   if (dryRunPlan !== undefined) {
     if (output.json) printJson(terminal, dryRunPlan);
-    else printResult(terminal, planLines(dryRunPlan, tableOptions(terminal.stdout)));
+    else {
+      const size = tableOptions(terminal.stdout);
+      const decisions = asksNothing(options.rules)
+        ? []
+        : decisionLines(decisionsOf(dryRunPlan), size);
+      printResult(terminal, [...planLines(dryRunPlan, size), ...decisions]);
+    }
     return ExitCode.success;
   }
   if (report === undefined) {
@@ -71,15 +79,28 @@ async function writeReport(
 /** Shows the plan on stderr and asks, unless `--yes` has answered. */
 async function confirmPlan(
   plan: InitPlan,
-  { yes, context: { terminal, output, run } }: {
+  { yes, rules, context: { terminal, output, run } }: {
     readonly yes: boolean;
+    readonly rules: TableRules;
     readonly context: CommandContext;
   },
 ): Promise<boolean> {
   const wanted = output.logFormat === "text" && output.logLevel !== "error";
   if (!yes || wanted) {
-    const lines = planLines(plan, tableOptions(terminal.stderr));
+    const size = tableOptions(terminal.stderr);
+    const lines = [
+      ...planLines(plan, size),
+      ...(asksNothing(rules) ? [] : exceptionLines(decisionsOf(plan), size)),
+    ];
     terminal.stderr.write(`${lines.join("\n")}\n\n`);
   }
   return yes || await askYesNo("Start?", { terminal, signal: run.signal });
+}
+
+function decisionsOf({ databases }: InitPlan): readonly DatabaseDecisions[] {
+  return databases.map(({ source, decisions, notes }) => ({
+    database: source,
+    tables: decisions,
+    notes,
+  }));
 }
