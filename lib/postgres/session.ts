@@ -3,21 +3,14 @@
  *
  * @module
  */
-import postgres from "postgres";
+import type postgres from "postgres";
 import { InterruptedError, type Side } from "../core/mod.ts";
-import { describeEndpoint, type Endpoint, passwordFor } from "./endpoint.ts";
+import { describeEndpoint, type Endpoint } from "./endpoint.ts";
 import { frame, FrameScanner } from "./frames.ts";
-import {
-  ConnectionError,
-  connectionFailure,
-  ServerError,
-  serverMessageOf,
-} from "./server_error.ts";
-import { pinnedSettings, pinStatements } from "./settings.ts";
-import { SqlState } from "./sqlstate.ts";
-import { connectTransport, type Encryption } from "./transport.ts";
+import { ConnectionError, ServerError, serverMessageOf } from "./server_error.ts";
+import { connectTransport } from "./transport.ts";
 import type { HostPort } from "./url.ts";
-import { type Receiver, Wire } from "./wire.ts";
+import type { Receiver, Wire } from "./wire.ts";
 
 /** What a query parameter may be. Lists go as {@linkcode textArray}. */
 export type Parameter = string | number | boolean | null;
@@ -29,17 +22,18 @@ export type Row = Readonly<Record<string, unknown>>;
 export interface SessionOptions {
   /** Ends the session wherever it is: what runs on the server is cancelled. */
   readonly signal?: AbortSignal | undefined;
-  /** Settings on top of {@linkcode pinnedSettings}. */
+  /** Settings on top of `pinnedSettings`. */
   readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** How long a server may take to let a session go. */
 const closeTimeoutMs = 5_000;
 
-type Driver = postgres.Sql<{ date: string }>;
+/** The driver of one connection. */
+export type Driver = postgres.Sql<{ date: string }>;
 
 /**
- * One authenticated session with the settings of {@linkcode pinnedSettings}.
+ * One authenticated session with the settings of `pinnedSettings`.
  *
  * States: open (idle, or in one query or exchange at a time) → closed, by {@linkcode close}, by its signal, or because
  * the connection ended; then every call throws a {@linkcode ConnectionError}.
@@ -62,7 +56,7 @@ export class Session implements AsyncDisposable {
   };
   #interrupting: Promise<void> = Promise.resolve();
 
-  /** Use {@linkcode openSession}. */
+  /** Use `openSession`. */
   constructor(
     opened: {
       readonly endpoint: Endpoint;
@@ -286,222 +280,6 @@ export interface ExchangeWire {
 function isClosed(error: Error): boolean {
   return error.message === "the connection was closed" ||
     error.message === "the connection is closed";
-}
-
-/**
- * Opens a session on the first host that answers and fits `target_session_attrs`.
- *
- * @throws ConnectionError that lists what each host answered
- */
-export async function openSession(
-  endpoint: Endpoint,
-  options: SessionOptions = {},
-): Promise<Session> {
-  const failures: ConnectionError[] = [];
-  for (const { place, encryption, attributes } of attempts(endpoint)) {
-    options.signal?.throwIfAborted();
-    try {
-      const session = await attempt(endpoint, { place, encryption, options });
-      if (session.fits(attributes)) return session.session;
-      await session.session.close();
-      failures.push(
-        new ConnectionError(`${place.host}:${place.port} is not ${attributes}`, {
-          endpoint,
-          transient: true,
-        }),
-      );
-    } catch (error) {
-      options.signal?.throwIfAborted();
-      const failure = connectionFailure(error, endpoint, place);
-      failures.push(failure);
-      // libpq too goes on to the next host only when this one could not be reached
-      if (isRefusal(error) && !retriesWithOtherEncryption(endpoint, error)) throw failure;
-    }
-  }
-  const [first] = failures;
-  if (failures.length === 1 && first !== undefined) throw first;
-  throw new ConnectionError(
-    [...new Set(failures.map(({ message }) => message))].join("; "),
-    {
-      endpoint,
-      transient: failures.some(({ transient }) => transient),
-      remedy: failures.findLast(({ remedy }) => remedy !== undefined)?.remedy,
-      cause: first,
-    },
-  );
-}
-
-function isRefusal(error: unknown): boolean {
-  return serverMessageOf(error) !== undefined;
-}
-
-function retriesWithOtherEncryption({ tls }: Endpoint, error: unknown): boolean {
-  return (tls.mode === "allow" || tls.mode === "prefer") &&
-    serverMessageOf(error)?.sqlState === SqlState.invalidAuthorization;
-}
-
-/** Host by host, and for each the encryptions that `sslmode` allows, in libpq's order. */
-function* attempts(endpoint: Endpoint) {
-  const encryptions: Readonly<Record<typeof endpoint.tls.mode, readonly Encryption[]>> = {
-    "disable": ["plain"],
-    "allow": ["plain", "required"],
-    "prefer": ["if-offered", "plain"],
-    "require": ["required"],
-    "verify-ca": ["required"],
-    "verify-full": ["required"],
-  };
-  const wanted = endpoint.targetSessionAttributes;
-  const passes = wanted === "prefer-standby" ? ["standby", "any"] as const : [wanted];
-  for (const attributes of passes) {
-    for (const place of endpoint.hosts) {
-      for (
-        const encryption of place.host.startsWith("/")
-          ? ["plain"] as const
-          : encryptions[endpoint.tls.mode]
-      ) {
-        yield { place, encryption, attributes };
-      }
-    }
-  }
-}
-
-interface OpenedSession {
-  readonly session: Session;
-  readonly fits: (attributes: string) => boolean;
-}
-
-async function attempt(
-  endpoint: Endpoint,
-  { place, encryption, options }: {
-    readonly place: HostPort;
-    readonly encryption: Encryption;
-    readonly options: SessionOptions;
-  },
-): Promise<OpenedSession> {
-  const { connectTimeoutMs } = endpoint;
-  const timeout = new AbortController();
-  const timer = setTimeout(
-    () =>
-      timeout.abort(
-        new DOMException(
-          `no answer within ${Math.round(connectTimeoutMs / 1000)} s`,
-          "TimeoutError",
-        ),
-      ),
-    connectTimeoutMs,
-  );
-  const signal = options.signal === undefined
-    ? timeout.signal
-    : AbortSignal.any([options.signal, timeout.signal]);
-  let wire: Wire | undefined;
-  try {
-    wire = new Wire(await connectTransport(place, { encryption, tls: endpoint.tls, signal }));
-    const opened = wire;
-    // a connection that closes before it is ready makes the driver try again, and the query would wait for ever
-    const ended = Promise.withResolvers<never>();
-    ended.promise.catch(() => {}); // raced below; may come when nobody waits any more
-    const end = () => {
-      opened.close(signal.reason);
-      ended.reject(signal.reason);
-    };
-    opened.closed.then(() => ended.reject(new Error("the server closed the connection")));
-    signal.addEventListener("abort", end, { once: true });
-    if (signal.aborted) end();
-    try {
-      const driver = drive(endpoint, place, opened);
-      const results = await Promise.race([
-        driver.unsafe(pinStatements({ ...pinnedSettings, ...options.settings })).simple(),
-        ended.promise,
-      ]);
-      const row = (results as unknown as PinnedRow[][]).at(-1)?.[0];
-      if (row === undefined) throw new Error("the server did not answer the first query");
-      return {
-        session: new Session({
-          endpoint,
-          place,
-          wire: opened,
-          driver,
-          serverVersion: row.server_version,
-          processId: row.pid,
-        }, options.signal),
-        fits: (attributes) => fitsAttributes(attributes, row),
-      };
-    } finally {
-      signal.removeEventListener("abort", end);
-    }
-  } catch (error) {
-    wire?.close();
-    signal.throwIfAborted();
-    throw error;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-interface PinnedRow {
-  readonly server_version: number;
-  readonly pid: number;
-  readonly in_recovery: boolean;
-  readonly read_only: string;
-}
-
-function fitsAttributes(attributes: string, { in_recovery, read_only }: PinnedRow): boolean {
-  const readOnly = in_recovery || read_only === "on";
-  switch (attributes) {
-    case "read-write":
-      return !readOnly;
-    case "read-only":
-      return readOnly;
-    case "primary":
-      return !in_recovery;
-    case "standby":
-      return in_recovery;
-    default:
-      return true;
-  }
-}
-
-/** The driver for exactly one connection that we have made. */
-function drive(endpoint: Endpoint, place: HostPort, wire: Wire): Driver {
-  let used = false;
-  const options: postgres.Options<{ date: postgres.PostgresType<string> }> & {
-    socket: () => unknown;
-  } = {
-    // never used to connect, but the driver would look into the environment for what is missing
-    host: "socket",
-    port: place.port,
-    user: endpoint.user,
-    database: endpoint.database,
-    pass: () => passwordFor(endpoint, place)?.reveal() ?? "",
-    socket: () => {
-      if (used) throw new Error("the connection is closed");
-      used = true;
-      return wire.driverSocket;
-    },
-    max: 1,
-    ssl: false,
-    prepare: false,
-    fetch_types: false, // a query per connection otherwise
-    idle_timeout: 0,
-    // the driver's default ends a session after 30 to 60 minutes: the snapshot would be gone with it
-    max_lifetime: null,
-    connect_timeout: 0, // ours covers the network as well
-    keep_alive: null,
-    backoff: () => 0,
-    // these too would be looked up in the environment, which needs a permission each
-    sslnegotiation: null,
-    max_pipeline: 100,
-    debug: false,
-    publications: "alltables",
-    target_session_attrs: null,
-    onnotice: () => {},
-    connection: {
-      application_name: endpoint.applicationName,
-      ...(endpoint.options === undefined ? {} : { options: endpoint.options }),
-    },
-    types: { date: { to: 1184, from: [1082, 1114, 1184], serialize: String, parse: String } },
-  } as never;
-  return postgres(options as never) as unknown as Driver;
 }
 
 /** A list of texts as a literal of `text[]`, for a parameter. */

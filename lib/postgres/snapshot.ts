@@ -7,7 +7,8 @@
  */
 import { quoteLiteral } from "../core/mod.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { openSession, type Session } from "./session.ts";
+import { openSession } from "./open_session.ts";
+import type { Session } from "./session.ts";
 
 const beginReading = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 const heartbeatMs = 30_000;
