@@ -3,10 +3,10 @@
  *
  * @module
  */
-import postgres from "postgres";
-import { type Endpoint, passwordFor } from "./endpoint.ts";
+import { drive } from "./driver.ts";
+import type { Endpoint } from "./endpoint.ts";
 import { ConnectionError, connectionFailure, serverMessageOf } from "./server_error.ts";
-import { type Driver, Session, type SessionOptions } from "./session.ts";
+import { Session, type SessionOptions } from "./session.ts";
 import { pinnedSettings, pinStatements } from "./settings.ts";
 import { SqlState } from "./sqlstate.ts";
 import { connectTransport, type Encryption } from "./transport.ts";
@@ -184,47 +184,4 @@ function fitsAttributes(attributes: string, { in_recovery, read_only }: PinnedRo
     default:
       return true;
   }
-}
-
-/** The driver for exactly one connection that we have made. */
-function drive(endpoint: Endpoint, place: HostPort, wire: Wire): Driver {
-  let used = false;
-  const options: postgres.Options<{ date: postgres.PostgresType<string> }> & {
-    socket: () => unknown;
-  } = {
-    // never used to connect, but the driver would look into the environment for what is missing
-    host: "socket",
-    port: place.port,
-    user: endpoint.user,
-    database: endpoint.database,
-    pass: () => passwordFor(endpoint, place)?.reveal() ?? "",
-    socket: () => {
-      if (used) throw new Error("the connection is closed");
-      used = true;
-      return wire.driverSocket;
-    },
-    max: 1,
-    ssl: false,
-    prepare: false,
-    fetch_types: false, // a query per connection otherwise
-    idle_timeout: 0,
-    // the driver's default ends a session after 30 to 60 minutes: the snapshot would be gone with it
-    max_lifetime: null,
-    connect_timeout: 0, // ours covers the network as well
-    keep_alive: null,
-    backoff: () => 0,
-    // these too would be looked up in the environment, which needs a permission each
-    sslnegotiation: null,
-    max_pipeline: 100,
-    debug: false,
-    publications: "alltables",
-    target_session_attrs: null,
-    onnotice: () => {},
-    connection: {
-      application_name: endpoint.applicationName,
-      ...(endpoint.options === undefined ? {} : { options: endpoint.options }),
-    },
-    types: { date: { to: 1184, from: [1082, 1114, 1184], serialize: String, parse: String } },
-  } as never;
-  return postgres(options as never) as unknown as Driver;
 }

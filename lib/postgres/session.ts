@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type postgres from "postgres";
 import { InterruptedError, type Side } from "../core/mod.ts";
+import type { Driver } from "./driver.ts";
 import { describeEndpoint, type Endpoint } from "./endpoint.ts";
 import { frame, FrameScanner } from "./frames.ts";
 import { ConnectionError, ServerError, serverMessageOf } from "./server_error.ts";
@@ -28,9 +28,6 @@ export interface SessionOptions {
 
 /** How long a server may take to let a session go. */
 const closeTimeoutMs = 5_000;
-
-/** The driver of one connection. */
-export type Driver = postgres.Sql<{ date: string }>;
 
 /**
  * One authenticated session with the settings of `pinnedSettings`.
