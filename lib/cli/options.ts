@@ -305,11 +305,20 @@ async function readCopyOptions(
     readEndpoint(reader, "source", environment),
     readEndpoint(reader, "target", environment),
   ]);
+  const databases = readDatabases(reader);
+  const rules = readRules(reader, now);
+  const filters = [databases.include, databases.exclude, rules.include, rules.exclude];
+  if (interactive && filters.some(({ length }) => length > 0)) {
+    reader.problem(
+      "--interactive",
+      "chooses databases and tables itself: leave out the filters of databases and tables",
+    );
+  }
   return {
     source,
     target,
-    databases: readDatabases(reader),
-    rules: readRules(reader, now),
+    databases,
+    rules,
     interactive,
     tools: {
       dump: reader.choice("dumpTool", {

@@ -6,6 +6,7 @@ import { asksNothing, type TableRules } from "../rules/mod.ts";
 import { askYesNo } from "./confirm.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
 import { decisionLines, exceptionLines } from "./decisions.ts";
+import { chooseInteractively, nothingChosen } from "./interactive.ts";
 import { resolveInitOptions } from "./options.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
 import { version } from "./program.ts";
@@ -15,7 +16,9 @@ import { planLines, reportLines } from "./results.ts";
 /** `init`: shows the plan, asks, copies, and prints the report on stdout. `--dry-run`: prints the plan and stops. */
 export const runInit: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run } = context;
-  const { yes, reportFile, ...options } = await resolveInitOptions(reader, context.resolve);
+  const { yes, reportFile, ...wanted } = await resolveInitOptions(reader, context.resolve);
+  const options = await chooseInteractively(wanted, context);
+  if (options === undefined) throw nothingChosen();
   let dryRunPlan: InitPlan | undefined;
   const report = await init({
     ...options,

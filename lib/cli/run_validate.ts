@@ -1,6 +1,7 @@
 import { ExitCode } from "../core/mod.ts";
 import { validate } from "../commands/validate.ts";
 import type { CommandRunner } from "./context.ts";
+import { chooseInteractively, nothingChosen } from "./interactive.ts";
 import { resolveValidateOptions } from "./options.ts";
 import { decisionLines } from "./decisions.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
@@ -9,7 +10,9 @@ import { validationLines } from "./results.ts";
 /** `validate`: the report on stdout; a failure of any check is exit code 3. */
 export const runValidate: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run } = context;
-  const { explainRules, ...options } = await resolveValidateOptions(reader, context.resolve);
+  const { explainRules, ...wanted } = await resolveValidateOptions(reader, context.resolve);
+  const options = await chooseInteractively(wanted, context);
+  if (options === undefined) throw nothingChosen();
   const report = await validate({ ...options, forSync: false }, run);
   progress.pause();
   if (output.json) printJson(terminal, report);
