@@ -31,8 +31,8 @@ Editors complete and check the file with [config.schema.json](config.schema.json
 ## Example
 
 \`\`\`toml
-source = "postgresql://app:\${OLD_PASSWORD}@old.example.com/app"
-target = "postgresql://app:\${NEW_PASSWORD}@new.example.com/app"
+source = "postgresql://app:\${SEREN_OLD_PASSWORD}@old.example.com/app"
+target = "postgresql://app:\${SEREN_NEW_PASSWORD}@new.example.com/app"
 jobs = 8
 include_databases = ["app"]
 exclude_tables = ["app.scratch", "app.tmp.*"]
@@ -64,8 +64,9 @@ last = "6 months"
 ## Secrets
 
 \`\${NAME}\` in \`source\` and \`target\` stands for the variable's value; \`$\${\` for \`\${\` itself. A character that has a
-meaning in a URL must be percent-encoded in the variable. A variable that is not set, or that Deno's permissions withhold
-(\`--allow-env=NAME\`), is an error.
+meaning in a URL must be percent-encoded in the variable. A variable that is not set, or that Deno's permissions withhold,
+is an error. The executable and \`-P=cli\` may read variables whose names begin with \`SEREN_\`; from source others can be allowed with
+\`--allow-env=NAME\`.
 
 ## What a rule does
 

@@ -23,15 +23,19 @@ const libpqVariables = [
   "PGSSLSNI",
 ] as const;
 
+/** Variables that a configuration file may refer to without a further permission. */
+const configVariables = ["SEREN_*"] as const;
+
 /** Who and where the user is. */
 const userVariables = ["HOME", "USERPROFILE", "USER", "LOGNAME", "USERNAME"] as const;
 
 /** What `pg_dump` and `pg_dumpall` need to be found and to run. */
 const programVariables = ["PATH", "TMPDIR", "TEMP", "LANG", "LC_ALL", "SYSTEMROOT"] as const;
 
-/** Every variable that the command line looks at. */
+/** Every variable that the command line may look at; `*` stands for any characters. */
 export const environmentVariables: readonly string[] = [
   ...ownVariables,
+  ...configVariables,
   ...libpqVariables,
   ...userVariables,
   ...programVariables,
@@ -44,6 +48,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export function readEnvironment(): Environment {
   const environment: Record<string, string> = {};
   for (const variable of environmentVariables) {
+    if (variable.endsWith("*")) continue; // looked up when a file names it
     if (Deno.permissions.querySync({ name: "env", variable }).state !== "granted") continue;
     const value = Deno.env.get(variable);
     if (value !== undefined) environment[variable] = value;

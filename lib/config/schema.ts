@@ -76,11 +76,11 @@ export const configSchema = z.strictObject({
   source: z.string().optional().meta({
     description:
       "Server to copy from (`--source`). Keep the password in a variable: `${NAME}` stands for its value.",
-    examples: ["postgresql://app:${OLD_PASSWORD}@old.example.com/app"],
+    examples: ["postgresql://app:${SEREN_OLD_PASSWORD}@old.example.com/app"],
   }),
   target: z.string().optional().meta({
     description: "Server to copy to (`--target`).",
-    examples: ["postgresql://app:${NEW_PASSWORD}@new.example.com/app"],
+    examples: ["postgresql://app:${SEREN_NEW_PASSWORD}@new.example.com/app"],
   }),
   jobs: z.int().min(1).max(64).optional().meta({
     description: "Tables copied at once (`--jobs`).",
