@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { quoteQualified, type TableName } from "../core/mod.ts";
+import { quoteIdentifier, type TableName } from "../core/mod.ts";
 import type { Endpoint } from "../postgres/mod.ts";
 import { type DumpStatement, readDump } from "./dump_reader.ts";
 import type { DumpTool } from "./dump_tool.ts";
@@ -70,8 +70,29 @@ function dumpArguments(
     "-B", // large objects; the long name changed in 16
     "--no-publications",
     "--no-subscriptions",
-    // in double quotes nothing is a wildcard
-    ...without.map(({ schema, name }) => `--exclude-table=${quoteQualified(schema, name)}`),
+    ...exclusionPatterns(without).map((pattern) => `--exclude-table=${pattern}`),
     ...(tool.major >= 18 ? ["--no-statistics"] : []),
   ];
+}
+
+/** Relations in one pattern: pg_dump asks the server once for each pattern, and a long alternation takes long to compile. */
+const relationsPerPattern = 100;
+
+/**
+ * Patterns of pg_dump for exactly these relations: `"s"."a"|"b"`. In double quotes no character has a meaning, outside of them `|` is the
+ * one of regular expressions.
+ *
+ * Source: PostgreSQL documentation, "psql", Patterns.
+ */
+export function exclusionPatterns(relations: readonly TableName[]): readonly string[] {
+  const bySchema = Map.groupBy(relations, ({ schema }) => schema);
+  return [...bySchema].flatMap(([schema, inSchema]) => {
+    const patterns: string[] = [];
+    for (let from = 0; from < inSchema.length; from += relationsPerPattern) {
+      const names = inSchema.slice(from, from + relationsPerPattern)
+        .map(({ name }) => quoteIdentifier(name));
+      patterns.push(`${quoteIdentifier(schema)}.${names.join("|")}`);
+    }
+    return patterns;
+  });
 }
