@@ -205,6 +205,25 @@ Deno.test("a run that is declined changes nothing", async () => {
   });
 });
 
+Deno.test("what is made between the plan and the snapshot is copied too", async () => {
+  await withSource("late", "CREATE TABLE early AS SELECT 1 AS i", async (urls) => {
+    await runInit(urls.source, urls.target, {
+      include: ["late"],
+      confirm: async () => {
+        await exec(
+          urls.source,
+          "CREATE TABLE late AS SELECT 2 AS i; SELECT lo_from_bytea(4712, '\\x01')",
+        );
+        return true;
+      },
+    });
+    deepStrictEqual(
+      await compareDatabases(urls.source, target.url({ database: "late" })),
+      [],
+    );
+  });
+});
+
 Deno.test("source and target that are one database are refused, through another user and another address too", async () => {
   await withSource(
     "same",

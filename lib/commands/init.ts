@@ -143,7 +143,6 @@ async function copyEverything(work: Work): Promise<readonly DatabaseReport[]> {
           splitBytes: options.splitBytes,
           sourceMajor: sides.source.majorVersion,
           rules: options.rules ?? noTableRules,
-          largeObjects: databasePlan?.largeObjects ?? 0,
           recorder,
           signal,
           whileSnapshotHeld: options.whileSnapshotHeld ?? (() => Promise.resolve()),

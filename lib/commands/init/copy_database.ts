@@ -18,7 +18,12 @@ import {
   type Session,
   withDatabase,
 } from "../../postgres/mod.ts";
-import { listSequences, readSequenceValues, setvalStatements } from "../../catalog/mod.ts";
+import {
+  listSequences,
+  readSequenceValues,
+  setvalStatements,
+  summariseLargeObjects,
+} from "../../catalog/mod.ts";
 import {
   type Adaptation,
   applyStatements,
@@ -65,7 +70,6 @@ export interface CopyDatabaseOptions {
   /** Major version of the source. */
   readonly sourceMajor: number;
   readonly rules: TableRules;
-  readonly largeObjects: number;
   readonly recorder: Recorder;
   readonly signal: AbortSignal;
   readonly whileSnapshotHeld: SnapshotHook;
@@ -200,7 +204,7 @@ class DatabaseCopy {
     { snapshot, tables }: LockedSnapshot,
     { preData, postData }: SchemaParts,
   ): Promise<DatabaseReport["tables"]> {
-    const { recorder, jobs, indexJobs, largeObjects, copyFormat, splitBytes } = this.#options;
+    const { recorder, jobs, indexJobs, copyFormat, splitBytes } = this.#options;
     const { source } = this.#options.planned;
     const database = this.#database;
     await recorder.step(() => this.#apply(preData), {
@@ -247,7 +251,7 @@ class DatabaseCopy {
           events: this.#events,
           onCopied: ({ table }) => indexes.ready(table, table.bytes),
         }), { step: "data", database, summarise: (all) => plural(all.length, "table") });
-      if (largeObjects > 0) await this.#copyLargeObjects(snapshot, signal);
+      await this.#copyLargeObjects(snapshot, signal);
       await recorder.step(async () => {
         const built = await indexes.finish();
         await this.#apply([...postData.settings, ...postData.attach]);
@@ -286,13 +290,16 @@ class DatabaseCopy {
     snapshot: LockedSnapshot["snapshot"],
     signal: AbortSignal,
   ): Promise<void> {
-    const { recorder, largeObjects } = this.#options;
+    const { recorder } = this.#options;
+    // counted under the snapshot: the plan is older, and one that was made since belongs to the copy
+    const { count } = await summariseLargeObjects(snapshot.session);
+    if (count === 0) return;
     await recorder.step(() =>
       copyLargeObjects({
         source: this.#source,
         target: this.#target,
         snapshot,
-        count: largeObjects,
+        count,
         signal,
         events: this.#events,
         onRefused: (message, object) =>
@@ -300,7 +307,7 @@ class DatabaseCopy {
       }), {
       step: "large-objects",
       database: this.#database,
-      summarise: (count) => plural(count, "large object"),
+      summarise: (done) => plural(done, "large object"),
     });
   }
 
