@@ -27,6 +27,7 @@ const settings = {
   maintenance_work_mem: "64MB",
   autovacuum_naptime: "1min",
   max_locks_per_transaction: "256",
+  max_connections: "300",
   dynamic_shared_memory_type: "posix",
 } as const;
 
