@@ -59,6 +59,20 @@ Deno.test("core needs no permission", async () => {
   strictEqual(stdout, "1.50 kB a://b:***@d table\n");
 });
 
+Deno.test("rules and config need no permission: who calls them reads the file", async () => {
+  const { code, stdout, stderr } = await runUnder(
+    [],
+    `import { readRuleFlags } from "/rules";
+     import { readConfig } from "/config";
+     const flags = { includeTables: [], excludeTables: ["app.t"], schemaOnlyTables: [], tableFilters: [], timeFilters: [] };
+     console.log(readRuleFlags(flags).problems.length);
+     const { config, problems } = readConfig("jobs = 4\\njobz = 5", { name: "move.toml", lookUp: () => undefined });
+     console.log(config?.jobs, problems.map(({ path }) => path).join());`,
+  );
+  strictEqual(code, 0, stderr);
+  strictEqual(stdout, "0\nundefined move.toml:2: jobz\n");
+});
+
 Deno.test("postgres and catalog need net for the server, and the driver's variables", async () => {
   await withDatabases(async (urls) => {
     const program = `

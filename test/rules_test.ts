@@ -93,7 +93,7 @@ for (const cluster of [old, source]) {
       equal(left.map(({ table }) => table.name), ["customers", "heir", "typed"]);
       match(
         scope.decide({ schema: "public", name: "typed" })?.reason ?? "",
-        /of the type customers/,
+        /its definition needs customers/,
       );
       const { relations, impossibleKeys } = consequencesOf(scope, database);
       // the sequence has another user

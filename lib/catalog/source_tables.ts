@@ -43,17 +43,48 @@ const parentsStatement = `
    WHERE c.relkind IN ('r', 'p', 'f')
    ORDER BY i.inhrelid, i.inhseqno`;
 
-// a column of a table's row type, or of arrays of it
-const rowTypesStatement = `
-  SELECT DISTINCT a.attrelid AS oid, n.nspname AS schema, c.relname AS name
-    FROM pg_attribute AS a
-    JOIN pg_class AS user_of ON user_of.oid = a.attrelid AND user_of.relkind IN ('r', 'p', 'f')
-    JOIN pg_type AS t ON t.oid = a.atttypid
-    LEFT JOIN pg_type AS element ON element.oid = t.typelem AND t.typcategory = 'A'
-    JOIN pg_class AS c ON c.oid = coalesce(nullif(t.typrelid, 0), element.typrelid)
-                      AND c.relkind IN ('r', 'p', 'f') AND c.oid <> a.attrelid
+// What the definition of a table leads to: types of columns, defaults, checks; and from there through types, views and
+// functions to other tables. Foreign keys, triggers and policies come later and are no part of it.
+const needsStatement = `
+  WITH RECURSIVE part (classid, objid, refclassid, refobjid) AS (
+    SELECT 'pg_class'::regclass, adrelid, 'pg_attrdef'::regclass, oid FROM pg_attrdef
+    UNION ALL
+    SELECT 'pg_class'::regclass, conrelid, 'pg_constraint'::regclass, oid
+      FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0
+    UNION ALL
+    SELECT 'pg_type'::regclass, contypid, 'pg_constraint'::regclass, oid
+      FROM pg_constraint WHERE contypid <> 0
+    UNION ALL
+    SELECT 'pg_class'::regclass, w.ev_class, 'pg_rewrite'::regclass, w.oid
+      FROM pg_rewrite AS w
+      JOIN pg_class AS v ON v.oid = w.ev_class AND v.relkind IN ('v', 'm')
+    UNION ALL
+    SELECT 'pg_type'::regclass, oid, 'pg_class'::regclass, typrelid FROM pg_type WHERE typrelid <> 0
+    UNION ALL
+    SELECT 'pg_type'::regclass, oid, 'pg_type'::regclass, typelem
+      FROM pg_type WHERE typcategory = 'A' AND typelem <> 0
+    UNION ALL
+    SELECT classid, objid, refclassid, refobjid
+      FROM pg_depend
+     WHERE deptype = 'n'
+       AND refclassid IN ('pg_class'::regclass, 'pg_type'::regclass, 'pg_proc'::regclass)
+  ), reached (root, classid, objid) AS (
+    SELECT c.oid, 'pg_class'::regclass::oid, c.oid
+      FROM pg_class AS c
+      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    UNION
+    SELECT reached.root, part.refclassid::oid, part.refobjid
+      FROM reached
+      JOIN part ON part.classid = reached.classid AND part.objid = reached.objid
+  )
+  SELECT reached.root AS oid, n.nspname AS schema, c.relname AS name
+    FROM reached
+    JOIN pg_class AS c ON reached.classid = 'pg_class'::regclass AND c.oid = reached.objid
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
-   WHERE a.attnum > 0 AND NOT a.attisdropped`;
+   WHERE c.relkind IN ('r', 'p', 'f') AND c.oid <> reached.root
+     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
 
 const columnsStatement = `
   SELECT a.attrelid AS oid,
@@ -190,7 +221,7 @@ export async function readSourceTables(session: Session): Promise<SourceDatabase
   const { name } = await session.queryOne<{ name: string }>("SELECT current_database() AS name");
   const tables = await session.query<TableRow>(tablesStatement);
   const parents = byOid(await session.query<NamedRow>(parentsStatement));
-  const rowTypes = byOid(await session.query<NamedRow>(rowTypesStatement));
+  const needs = byOid(await session.query<NamedRow>(needsStatement));
   const columns = new Map(
     (await session.query<ColumnsRow>(columnsStatement)).map((row) => [row.oid, row.columns]),
   );
@@ -202,7 +233,7 @@ export async function readSourceTables(session: Session): Promise<SourceDatabase
       kind: row.kind,
       parents: parents.get(row.oid) ?? [],
       isPartition: row.is_partition,
-      usesRowTypeOf: rowTypes.get(row.oid) ?? [],
+      needs: needs.get(row.oid) ?? [],
       extension: row.extension ?? undefined,
       isExtensionConfiguration: row.is_configuration,
       columns: (columns.get(row.oid) ?? []).map(([name, type]): SourceColumn => ({ name, type })),

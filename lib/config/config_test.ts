@@ -212,7 +212,7 @@ Deno.test("a choice that is saved reads as itself, whatever characters names hav
         kind: "table",
         parents: [],
         isPartition: false,
-        usesRowTypeOf: [],
+        needs: [],
         extension: undefined,
         isExtensionConfiguration: false,
         columns: [],

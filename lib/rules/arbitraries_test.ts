@@ -95,7 +95,7 @@ export const databases: fc.Arbitrary<SourceDatabase> = fc.record({
     parents: links.filter(({ from, to }) => from === index && to < index)
       .map(({ to }) => names[to]!),
     isPartition: false,
-    usesRowTypeOf: [],
+    needs: [],
     extension: undefined,
     isExtensionConfiguration: false,
     columns: [],

@@ -151,7 +151,7 @@ class Decider {
     ) {
       return leftOut(`not named by ${this.#rules.include[0]!.origin.path}`);
     }
-    for (const other of [...table.parents, ...table.usesRowTypeOf]) {
+    for (const other of [...table.parents, ...table.needs]) {
       const there = this.#byKey.get(tableKey(other));
       // tables may use each other's row types
       if (there === undefined || this.#underWay.has(tableKey(other))) continue;
@@ -161,7 +161,7 @@ class Decider {
             ? `${table.isPartition ? "a partition of" : "inherits from"} ${
               displayName(other)
             }, which is left out`
-            : `has a column of the type ${displayName(other)}, a table that is left out`,
+            : `its definition needs ${displayName(other)}, which is left out`,
         );
       }
     }

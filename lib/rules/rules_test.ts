@@ -52,7 +52,7 @@ function table(schema: string, name: string, facts: Partial<SourceTable> = {}): 
     kind: "table",
     parents: [],
     isPartition: false,
-    usesRowTypeOf: [],
+    needs: [],
     extension: undefined,
     isExtensionConfiguration: false,
     columns: [

@@ -14,8 +14,8 @@ export interface SourceTable extends TableName {
   /** Parents: the partitioned table, or the tables it inherits from. */
   readonly parents: readonly TableName[];
   readonly isPartition: boolean;
-  /** Tables whose row type it uses, for a column or as its own type. */
-  readonly usesRowTypeOf: readonly TableName[];
+  /** Tables that its definition cannot be without: one of whose row type a column is, one that a function in a default reads. */
+  readonly needs: readonly TableName[];
   /** The extension that made it. */
   readonly extension: string | undefined;
   /** For an extension's table: whether its rows are the user's (`pg_extension_config_dump`). */

@@ -46,11 +46,11 @@ import {
   type LockedSnapshot,
   planCopy,
 } from "../../copy/mod.ts";
-import type { TableRules } from "../../rules/mod.ts";
+import { describeConsequences, type TableRules } from "../../rules/mod.ts";
 import type { PlannedDatabase } from "../database_plan.ts";
 import type { DatabaseReport } from "../report.ts";
 import type { SnapshotHook } from "../run.ts";
-import { readScope, scopeNotes } from "../table_scope.ts";
+import { readScope } from "../table_scope.ts";
 import { addForeignKeys } from "./add_foreign_keys.ts";
 import type { Recorder } from "./recorder.ts";
 
@@ -170,16 +170,28 @@ class DatabaseCopy {
         without: this.#scope?.consequences.relations,
       });
     this.#tellWhatIsLeftOut();
-    const preData = await dump("pre-data");
-    return { preData, postData: classifyPostData(await dump("post-data")) };
+    // both at once, and none left running when the other one fails
+    const [preData, postData] = await Promise.allSettled([dump("pre-data"), dump("post-data")]);
+    if (preData.status === "rejected") throw preData.reason;
+    if (postData.status === "rejected") throw postData.reason;
+    return { preData: preData.value, postData: classifyPostData(postData.value) };
   }
 
   #tellWhatIsLeftOut(): void {
     this.#incomplete = (this.#scope?.consequences.relations.length ?? 0) > 0;
-    const notes = this.#scope === undefined ? [] : scopeNotes(this.#scope);
-    for (const message of notes.filter((note) => / is left out: /.test(note))) {
-      this.#events({ kind: "warning", object: `database ${this.#database}`, message });
-    }
+    const consequences = this.#scope?.consequences;
+    if (consequences === undefined) return;
+    // of functions, policies and rules the target tells when it refuses them, of keys that have orphans their validation
+    const views = consequences.dependents.filter(({ dependent: { kind } }) =>
+      kind === "view" || kind === "materialized view"
+    );
+    for (
+      const message of describeConsequences({
+        ...consequences,
+        dependents: views,
+        doubtfulKeys: [],
+      })
+    ) this.#events({ kind: "warning", object: `database ${this.#database}`, message });
   }
 
   async #makeDatabase(): Promise<void> {

@@ -25,9 +25,29 @@ export function checkRules(
         "let the tables in that these need (--schema-only-tables copies no rows), or do without",
       ),
     ]),
+    ...checkNames(scope),
     ...checkVolatility(scope),
     ...(forSync ? checkPublishable(scope, { sourceMajor, identities }) : []),
   ];
+}
+
+/** A value of `regclass` is the name of a relation: where that is not there, the row cannot be. */
+function checkNames({ database, scope, consequences }: DatabaseScope): readonly Check[] {
+  if (consequences.relations.length === 0) return [];
+  const found = scope.tables.filter(({ table }) => scope.hasRows(table)).flatMap(({ table }) =>
+    table.columns.filter(({ type }) => /^reg(?:class|type|proc|procedure)(?:\[\])?$/.test(type))
+      .map(({ name }) => `${displayName(table)}.${name}`)
+  );
+  if (found.length === 0) return [];
+  return [warn(
+    { id: "table-rules-names", side: "source", database },
+    `${
+      plural(found.length, "column holds", "columns hold")
+    } names of objects, and a row that names one that is left out cannot be copied: ${
+      listNames(found)
+    }`,
+    "filter such rows away with --table-filter, or let in what they name",
+  )];
 }
 
 function checkVolatility({ database, scope, predicates }: DatabaseScope): readonly Check[] {
