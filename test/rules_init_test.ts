@@ -215,6 +215,8 @@ for (const onto of [oldTarget, target]) {
         told.includes('foreign key "orders_customer_fkey" of analytics.orders: 300'),
         told.join("\n"),
       );
+      // those of the partitioned table are told for each partition
+      ok(told.some((each) => /"events_c_fkey" of events_24/.test(each)), told.join("\n"));
       strictEqual(await to("SELECT count(*)::int FROM lines"), 0);
       strictEqual(await to("SELECT count(*)::int FROM events"), 700);
     }, { onto });

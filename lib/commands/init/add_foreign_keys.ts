@@ -53,6 +53,8 @@ export async function addForeignKeys(
   const { session, apply, partitioned, consequences, events } = options;
   const impossible = new Set(consequences?.impossibleKeys.map(keyOfConstraint));
   const wanted = new Set<string>();
+  /** Keys of partitions, with the key of the partitioned table that they stand for. */
+  const standIns = new Map<string, string>();
   const plain: DumpStatement[] = [];
   const ofPartitioned: { readonly statement: DumpStatement; readonly key: ForeignKeyStatement }[] =
     [];
@@ -76,6 +78,7 @@ export async function addForeignKeys(
   for (const { statement, key } of ofPartitioned) {
     for (const name of await addToPartitioned(statement, { key, session, apply, events })) {
       wanted.add(name);
+      standIns.set(name, keyOfConstraint(key));
       complete = false;
     }
   }
@@ -83,9 +86,9 @@ export async function addForeignKeys(
   const keys = (await listUnvalidatedKeys(options.target, options.signal))
     .filter((key) => wanted.has(keyOfConstraint(key)));
   for (const orphaned of await validateForeignKeys(keys, options)) {
-    const doubtful = consequences?.doubtfulKeys.find((key) =>
-      key.name === orphaned.name && keyOf(key.table) === keyOf(orphaned.table)
-    );
+    const own = keyOfConstraint(orphaned);
+    const doubtful = consequences?.doubtfulKeys
+      .find((key) => keyOfConstraint(key) === (standIns.get(own) ?? own));
     tellOrphans(orphaned, doubtful, events);
   }
   return { count, complete };

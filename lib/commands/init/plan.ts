@@ -94,7 +94,13 @@ async function survey(
     largeObjects: count,
     bytes: plans.reduce((sum, { bytes }) => sum + bytes, 0),
   };
-  return { plan, tables };
+  // what is predicted is the copy of what the rules leave
+  const expected = tables.map((table, index): Table => ({
+    ...table,
+    bytes: plans[index]!.bytes,
+    rowEstimate: plans[index]!.rowEstimate,
+  }));
+  return { plan, tables: expected };
 }
 
 /** What is expected of a table: of a filtered one as much as the source's planner expects to meet the condition. */
