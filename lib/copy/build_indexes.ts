@@ -7,7 +7,7 @@ import { displayName, type EventSink, runConcurrently, type TableName } from "..
 import { type Endpoint, openSession, retry, type Session } from "../postgres/mod.ts";
 import type { DumpStatement } from "../schema/mod.ts";
 import { BuildQueue } from "./build_queue.ts";
-import { planIndexes } from "./index_plan.ts";
+import { planIndexes, planInOrder } from "./index_plan.ts";
 
 /** The indexes and keys of one table, in the order of the dump. */
 export interface IndexGroup {
@@ -38,7 +38,13 @@ interface BuildItem {
   readonly group: GroupState;
   readonly statements: readonly DumpStatement[];
   readonly last: boolean;
+  /** Goes together with others of its kind in one message: far away, each costs a round trip and takes no time itself. */
+  readonly small: boolean;
 }
+
+/** Tables of fewer bytes have their indexes built in order, many tables at once. */
+const smallBytes = 1024 * 1024;
+const togetherStatements = 100;
 
 interface GroupState {
   readonly table: TableName;
@@ -86,11 +92,16 @@ export class IndexBuilder {
   ready(table: TableName, bytes: number): void {
     const group = this.#groups.get(keyOf(table));
     if (group === undefined) return;
-    const { builds, finish } = planIndexes(group.statements, group);
+    const small = bytes < smallBytes;
+    const { builds, finish } = small
+      ? planInOrder(group.statements)
+      : planIndexes(group.statements, group);
     const state: GroupState = { table, bytes, finish, buildsLeft: builds.length };
-    if (builds.length === 0) return this.#pushFinish(state);
     for (const statements of builds) {
-      this.#queue.push({ group: state, statements, last: false }, bytes);
+      this.#queue.push({ group: state, statements, last: false, small }, bytes);
+    }
+    if (builds.length === 0) {
+      this.#queue.push({ group: state, statements: finish, last: true, small }, bytes);
     }
   }
 
@@ -100,11 +111,6 @@ export class IndexBuilder {
   async finish(): Promise<number> {
     await this.#done;
     return this.#total;
-  }
-
-  #pushFinish(group: GroupState): void {
-    // before other tables' indexes: it takes no time and ends a table
-    this.#queue.push({ group, statements: group.finish, last: true }, Number.MAX_VALUE);
   }
 
   async #work(lane: number, signal: AbortSignal): Promise<void> {
@@ -117,41 +123,60 @@ export class IndexBuilder {
       for (; item !== undefined; item = await this.#queue.take()) {
         signal.throwIfAborted();
         const startedAtMs = performance.now();
-        await this.#options.apply(session, item.statements);
-        this.#finished(item, { lane, startedAtMs });
+        const together = this.#withOthers(item);
+        await this.#options.apply(session, together.flatMap(({ statements }) => statements));
+        this.#finished(together, { lane, startedAtMs });
       }
     } finally {
       signal.removeEventListener("abort", stop);
     }
   }
 
+  /** The item, and if it is a small one further small ones that wait. */
+  #withOthers(item: BuildItem): readonly BuildItem[] {
+    const together = [item];
+    for (let count = item.statements.length; item.small && count < togetherStatements;) {
+      const next = this.#queue.takeIf(({ small }) => small);
+      if (next === undefined) break;
+      together.push(next);
+      count += next.statements.length;
+    }
+    return together;
+  }
+
   #finished(
-    { group, last, statements }: BuildItem,
+    items: readonly BuildItem[],
     { lane, startedAtMs }: { readonly lane: number; readonly startedAtMs: number },
   ): void {
-    this.#built += statements.length;
     const { events, database } = this.#options;
-    const index = statements.find(({ type }) => type !== undefined);
+    this.#built += items.reduce((sum, { statements }) => sum + statements.length, 0);
     events({
       kind: "work-finished",
       database,
       work: "index",
       lane,
-      label: last ? `keys of ${displayName(group.table)}` : index?.name ?? displayName(group.table),
+      label: describeWork(items),
       startedAtMs,
       ms: performance.now() - startedAtMs,
     });
+    const current = items.at(-1)?.group.table;
     events({
       kind: "step-progress",
       step: "indexes",
       database,
       done: Math.min(this.#built, this.#total),
       total: this.#total,
-      current: displayName(group.table),
+      ...(current === undefined ? {} : { current: displayName(current) }),
     });
-    if (last) {
-      if (--this.#groupsLeft === 0) this.#queue.close();
-    } else if (--group.buildsLeft === 0) this.#pushFinish(group);
+    for (const { group, last, small } of items) {
+      if (last) {
+        if (--this.#groupsLeft === 0) this.#queue.close();
+      } else if (--group.buildsLeft === 0) {
+        // before other tables' indexes: it takes no time and ends a table
+        const item = { group, statements: group.finish, last: true, small };
+        this.#queue.push(item, Number.MAX_VALUE);
+      }
+    }
   }
 
   /** Memory for sorting is set for these sessions alone, from what the server was given; ending them gives it back. */
@@ -171,6 +196,14 @@ const indexMemoryStatement = `
            least(2097151,
              (SELECT setting::bigint * 8 FROM pg_settings WHERE name = 'effective_cache_size')
                / 8 / $1::int))::text || 'kB', false)`;
+
+function describeWork(items: readonly BuildItem[]): string {
+  const [first] = items;
+  if (first === undefined || items.length > 1) return `indexes of ${items.length} small tables`;
+  if (first.last) return `keys of ${displayName(first.group.table)}`;
+  return first.statements.find(({ type }) => type !== undefined)?.name ??
+    displayName(first.group.table);
+}
 
 function keyOf({ schema, name }: TableName): string {
   return JSON.stringify([schema, name]);

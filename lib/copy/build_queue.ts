@@ -26,6 +26,14 @@ export class BuildQueue<Item> {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
+  /** The next item if it is there already and wanted. */
+  takeIf(wanted: (item: Item) => boolean): Item | undefined {
+    const [next] = this.#items;
+    if (next === undefined || !wanted(next.item)) return undefined;
+    this.#items.shift();
+    return next.item;
+  }
+
   /** No more items will come. Takers get what is left, then undefined. */
   close(): void {
     this.#closed = true;

@@ -36,7 +36,7 @@ export function planIndexes(
   statements: readonly DumpStatement[],
   { partitioned }: { readonly partitioned: boolean },
 ): IndexPlan {
-  if (partitioned) return { builds: [], finish: statements };
+  if (partitioned) return planInOrder(statements);
   const builds: (readonly DumpStatement[])[] = [];
   const finish: DumpStatement[] = [];
   let tablespace = defaultTablespace;
@@ -58,6 +58,13 @@ export function planIndexes(
   }
   if (tablespace.sql !== defaultTablespace.sql) finish.push(defaultTablespace);
   return { builds, finish };
+}
+
+/** The statements as they stand: for tables with nothing in them that would be worth building side by side. */
+export function planInOrder(statements: readonly DumpStatement[]): IndexPlan {
+  const last = statements.findLast(({ sql }) => /^SET default_tablespace = /.test(sql));
+  const moved = last !== undefined && last.sql !== defaultTablespace.sql;
+  return { builds: [], finish: moved ? [...statements, defaultTablespace] : statements };
 }
 
 /** A key taken apart into its index and the constraint that takes it over; undefined for one that cannot be. */

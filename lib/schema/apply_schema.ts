@@ -64,9 +64,7 @@ export async function applyStatements(
   statements: readonly DumpStatement[],
   { onProgress, batchSize = 100, incomplete = false }: ApplyOptions = {},
 ): Promise<readonly Adaptation[]> {
-  const { superuser } = await session.queryOne<{ superuser: boolean }>(
-    "SELECT rolsuper AS superuser FROM pg_catalog.pg_roles WHERE rolname = current_user",
-  );
+  const superuser = await isSuperuser(session);
   const run = new SchemaRun(session, { majorVersion: session.majorVersion, superuser }, incomplete);
   let done = 0;
   for (const batch of batches(statements, batchSize)) {
@@ -76,6 +74,19 @@ export async function applyStatements(
   }
   await run.finish();
   return run.adaptations;
+}
+
+const superusers = new WeakMap<Session, boolean>();
+
+/** Asked once for each session: far away, every question costs as much as an index of a small table. */
+async function isSuperuser(session: Session): Promise<boolean> {
+  const known = superusers.get(session);
+  if (known !== undefined) return known;
+  const { superuser } = await session.queryOne<{ superuser: boolean }>(
+    "SELECT rolsuper AS superuser FROM pg_catalog.pg_roles WHERE rolname = current_user",
+  );
+  superusers.set(session, superuser);
+  return superuser;
 }
 
 /** A statement for people: `TABLE public.orders`. */
