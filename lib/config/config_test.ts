@@ -131,6 +131,38 @@ Deno.test("every problem of a file is told with its line", () => {
   }
 });
 
+Deno.test("a section lets tables of its own database in and says nothing of others", () => {
+  const { rules } = read(`
+    [databases.app]
+    include_tables = ["orders"]
+    [databases.shop]
+    exclude_tables = ["audit"]`);
+  const outcomes = (name: string) =>
+    decideTables({ ...rules, now: "2025-01-01T00:00:00Z" }, {
+      name,
+      tables: ["orders", "audit", "more"].map((table) => ({
+        schema: "public",
+        name: table,
+        kind: "table",
+        parents: [],
+        isPartition: false,
+        needs: [],
+        extension: undefined,
+        isExtensionConfiguration: false,
+        columns: [],
+      })),
+      foreignKeys: [],
+      dependents: [],
+    }).tables.map(({ decision }) => decision.outcome);
+  equal(outcomes("app"), ["copied", "left-out", "left-out"]);
+  equal(outcomes("shop"), ["copied", "left-out", "copied"]);
+  equal(outcomes("other"), ["copied", "copied", "copied"]);
+  match(
+    problemsOf('[databases.app]\ninclude_tables = ["a"]\nexclude_tables = ["b"]').join(),
+    /cannot be combined/,
+  );
+});
+
 Deno.test("a secret never gets into a message", () => {
   for (
     const text of [

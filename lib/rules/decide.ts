@@ -107,7 +107,12 @@ class Decider {
   readonly #underWay = new Set<string>();
 
   constructor(rules: TableRules, database: SourceDatabase) {
-    this.#rules = rules;
+    this.#rules = {
+      ...rules,
+      include: rules.include.filter(({ within }) =>
+        within === undefined || within === database.name
+      ),
+    };
     this.#database = database;
     this.#byKey = new Map(database.tables.map((table) => [tableKey(table), table]));
     for (const table of database.tables) {

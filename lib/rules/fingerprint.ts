@@ -31,7 +31,11 @@ export function canonicalScope({ databases, rules }: Scope): string {
   return JSON.stringify([
     "scope 1",
     sorted(Object.entries(databases)),
-    sorted(rules.include.map(({ pattern }) => canonicalPattern(pattern))),
+    sorted(
+      rules.include.map((
+        { pattern, within },
+      ) => [...canonicalPattern(pattern), ...(within === undefined ? [] : [within])]),
+    ),
     sorted(rules.exclude.map(({ pattern }) => canonicalPattern(pattern))),
     sorted(canonicalRows(rules.rows)),
   ]);

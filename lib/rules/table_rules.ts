@@ -26,6 +26,8 @@ export interface RuleOrigin {
 /** A pattern of tables that are let in or left out. */
 export interface TableChoice {
   readonly pattern: TablePattern;
+  /** The database whose section of a file it is in: to others it says nothing. A flag speaks of all databases. */
+  readonly within?: string;
   readonly origin: RuleOrigin;
 }
 
@@ -94,7 +96,8 @@ export class RuleReader {
       { origin, database },
     );
     if (pattern === undefined) return;
-    (what === "include" ? this.#include : this.#exclude).push({ pattern, origin });
+    (what === "include" ? this.#include : this.#exclude)
+      .push({ pattern, origin, ...(database === undefined ? {} : { within: database }) });
   }
 
   schemaOnly(
@@ -242,11 +245,14 @@ function structuralProblems(
   { include, exclude, rows }: Omit<TableRules, "now">,
 ): readonly Problem[] {
   const problems: Problem[] = [];
-  if (include.length > 0 && exclude.length > 0) {
+  const meets = (a: TableChoice) => (b: TableChoice) =>
+    a.within === undefined || b.within === undefined || a.within === b.within;
+  const clash = exclude.find((choice) => include.some(meets(choice)));
+  if (clash !== undefined) {
     problems.push({
-      path: exclude[0]!.origin.path,
+      path: clash.origin.path,
       message: `cannot be combined with ${
-        include[0]!.origin.path
+        include.find(meets(clash))!.origin.path
       }: tables are either let in or left out`,
     });
   }
