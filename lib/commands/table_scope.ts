@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkPredicate, readSourceTables } from "../catalog/mod.ts";
+import { checkPredicate, listDatabases, readSourceTables } from "../catalog/mod.ts";
 import { displayName, formatCount, plural, type Problem, UsageError } from "../core/mod.ts";
 import { type Endpoint, openSession, withDatabase } from "../postgres/mod.ts";
 import {
@@ -52,18 +52,24 @@ export async function resolveScopes(
   { source, databases, rules = noTableRules, signal }: ScopeOptions,
 ): Promise<readonly DatabaseScope[]> {
   const problems: Problem[] = [];
+  const others = new Set<string>();
   const read: {
     readonly source: SourceDatabase;
     readonly predicates: DatabaseScope["predicates"];
   }[] = [];
   for (const database of databases) {
     await using session = await openSession(withDatabase(source, database), { signal });
+    if (others.size === 0) {
+      for (const { name } of await listDatabases(session)) {
+        if (!databases.includes(name)) others.add(name);
+      }
+    }
     const tables = await readSourceTables(session);
     const judged = await judge(session, decideTables(rules, tables));
     problems.push(...judged.problems);
     read.push({ source: tables, predicates: judged.predicates });
   }
-  const resolved = resolveRules(rules, read.map(({ source }) => source));
+  const resolved = resolveRules(rules, read.map(({ source }) => source), { others: [...others] });
   const all = [...resolved.problems, ...problems];
   // a column that is not there is told once, by the rule and not by the server
   const told = new Set(resolved.problems.map(({ path }) => path));

@@ -31,16 +31,24 @@ const timeTypes = /^(?:date|timestamp(?:\(\d\))? with(?:out)? time zone)$/;
 /**
  * Resolves rules against the selected databases.
  *
- * @param databases those that the run copies; rules that name others are problems
+ * @param databases those that the run copies
+ * @param options `others`: what else the source has; rules of a file for them are passed over, those of flags are problems
  */
 export function resolveRules(
   rules: TableRules,
   databases: readonly SourceDatabase[],
+  { others = [] }: { readonly others?: readonly string[] } = {},
 ): ResolvedRules {
   const scopes = databases.map((database) => decideTables(rules, database));
+  // a file may have sections for more databases than a run copies
+  const concerns = ({ pattern, origin }: TableChoice | RowRule) =>
+    origin.from === "flag" || pattern.database === undefined ||
+    !others.includes(literalOf(pattern.database) ?? "");
   const problems = [
-    ...[...rules.include, ...rules.exclude].flatMap((choice) => choiceProblems(choice, databases)),
-    ...rules.rows.flatMap((rule) => matchProblems(rule, databases)),
+    ...[...rules.include, ...rules.exclude].filter(concerns).flatMap((choice) =>
+      choiceProblems(choice, databases)
+    ),
+    ...rules.rows.filter(concerns).flatMap((rule) => matchProblems(rule, databases)),
     ...scopes.flatMap((scope) =>
       scope.tables.flatMap((decided) => tableProblems(decided, { rules, scope }))
     ),

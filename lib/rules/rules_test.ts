@@ -268,6 +268,21 @@ Deno.test("rules that the source cannot meet are told with what comes near", () 
   match(resolveProblems({ excludeTables: ["app.recent"] }, view)[0]!, /is a view/);
 });
 
+Deno.test("a file may speak of databases that this run does not copy, a flag may not", () => {
+  const rules = read({ schemaOnlyTables: ["shop.public.orders"] });
+  const ofFile = {
+    ...rules,
+    rows: rules.rows.map((rule) => ({
+      ...rule,
+      origin: { from: "file" as const, path: "move.toml:1" },
+    })),
+  };
+  const others = ["shop"];
+  equal(resolveRules(ofFile, [database()], { others }).problems, []);
+  strictEqual(resolveRules(ofFile, [database()]).problems.length, 1);
+  strictEqual(resolveRules(rules, [database()], { others }).problems.length, 1);
+});
+
 Deno.test("a table filter and a time filter hold together", () => {
   const scope = decideTables(
     read({
