@@ -63,7 +63,7 @@ export interface SelectionInput {
 export async function askSelection(input: SelectionInput): Promise<Selection | undefined> {
   const { prompts } = input;
   const databases = await prompts.chooseMany({
-    message: "Which databases? Space marks, typing searches, Enter goes on",
+    message: "Which databases? Tab marks, typing searches, Enter goes on",
     choices: input.databases.map(({ name, bytes }) => ({
       value: name,
       label: name,
@@ -110,7 +110,7 @@ async function askTables(
     (a.schema < b.schema ? -1 : a.schema > b.schema ? 1 : 0) || b.bytes - a.bytes
   );
   const chosen = await prompts.chooseMany({
-    message: `Which tables of ${database} to leave out? None is fine`,
+    message: `Which tables of ${database} to leave out? Tab marks, none is fine`,
     choices: sorted.map((table, index) => ({
       value: String(index),
       label: tableLabel(table),
