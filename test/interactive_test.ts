@@ -63,7 +63,8 @@ onTmux("init --interactive copies what was chosen, and keeps the choice in a fil
       await program.press("Enter"); // the database of the URL is marked
       const tables = await program.shows(/Which tables of .* to leave out\?/);
       ok(tables.indexOf("orders") < tables.indexOf("analytics.orders"), "public comes first");
-      await program.type("analytics"); // searches
+      match(tables, /all of schema public[^]*all of schema analytics/);
+      await program.type("analytics.orders"); // searches
       await program.shows(/analytics\.orders \(.* kB, ~200 rows\)/);
       await program.press("Tab", "Enter");
       await program.shows(/2 of 3 tables[^]*without analytics\.orders/);
@@ -150,6 +151,20 @@ onTmux("no database marked: nothing happens", async () => {
     await program.press("Tab", "Enter");
     match(await program.shows(/exit code/), /nothing was chosen[^]*exit code 130/);
     strictEqual(await isThere(name), false);
+  });
+});
+
+onTmux("a whole schema is left out by its heading", async () => {
+  await onTerminal(["init", "--yes"], async ({ program }) => {
+    await program.shows(/Which databases\?/);
+    await program.press("Enter");
+    await program.shows(/to leave out\?/);
+    await program.type("schema public");
+    await program.shows(/all of schema public \(2 tables, .* kB\)/);
+    await program.press("Tab", "Enter");
+    await program.shows(/1 of 3 tables[^]*without (?:orders, customers|customers, orders)/);
+    await program.press("Escape");
+    await program.shows(/exit code 130/);
   });
 });
 

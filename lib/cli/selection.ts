@@ -104,22 +104,50 @@ async function askTables(
   tables: readonly OfferedTable[],
   prompts: Prompts,
 ): Promise<readonly OfferedTable[] | undefined> {
-  // one schema after the other, the largest tables first
-  const sorted = tables.toSorted((a, b) =>
-    Number(b.schema === "public") - Number(a.schema === "public") ||
-    (a.schema < b.schema ? -1 : a.schema > b.schema ? 1 : 0) || b.bytes - a.bytes
-  );
+  const groups = groupBySchema(tables);
+  const sorted = groups.flatMap((group) => group.tables);
   const chosen = await prompts.chooseMany({
     message: `Which tables of ${database} to leave out? Tab marks, none is fine`,
-    choices: sorted.map((table, index) => ({
-      value: String(index),
-      label: tableLabel(table),
-      hint: tableHint(table),
-    })),
+    choices: groups.flatMap(({ schema, tables }) => [
+      ...(groups.length === 1 ? [] : [{
+        value: `schema ${schema}`,
+        label: `all of schema ${schema}`,
+        hint: `${formatCount(tables.length)} tables, ${formatBytes(sumBytes(tables))}`,
+      }]),
+      ...tables.map((table) => ({
+        value: `table ${sorted.indexOf(table)}`,
+        label: tableLabel(table),
+        hint: tableHint(table),
+      })),
+    ]),
     initial: [],
     required: false,
   });
-  return chosen?.map((index) => sorted[Number(index)]!);
+  if (chosen === undefined) return undefined;
+  const marked = new Set(chosen);
+  return sorted.filter((table, index) =>
+    marked.has(`table ${index}`) || marked.has(`schema ${table.schema}`)
+  );
+}
+
+interface SchemaGroup {
+  readonly schema: string;
+  /** The largest first. */
+  readonly tables: readonly OfferedTable[];
+}
+
+/** One schema after the other, `public` first. */
+function groupBySchema(tables: readonly OfferedTable[]): readonly SchemaGroup[] {
+  return [...Map.groupBy(tables, ({ schema }) => schema)]
+    .map(([schema, own]) => ({ schema, tables: own.toSorted((a, b) => b.bytes - a.bytes) }))
+    .sort((a, b) =>
+      Number(b.schema === "public") - Number(a.schema === "public") ||
+      (a.schema < b.schema ? -1 : 1)
+    );
+}
+
+function sumBytes(tables: readonly OfferedTable[]): number {
+  return tables.reduce((total, { bytes }) => total + bytes, 0);
 }
 
 /** `orders`, `analytics.orders`: as it stands in the catalog. */
@@ -138,8 +166,6 @@ export function summaryLines(
   { databases, excluded }: Pick<Selection, "databases" | "excluded">,
   kept: ReadonlyMap<string, readonly OfferedTable[]>,
 ): readonly string[] {
-  const sum = (tables: readonly OfferedTable[]) =>
-    tables.reduce((total, { bytes }) => total + bytes, 0);
   return databases.flatMap((database) => {
     const tables = kept.get(database) ?? [];
     const without = excluded.get(database) ?? [];
@@ -148,8 +174,8 @@ export function summaryLines(
     return [
       `${database}: ${formatCount(tables.length)} of ${
         formatCount(tables.length + without.length)
-      } tables, ${formatBytes(sum(tables))}`,
-      ...(without.length === 0 ? [] : [`  without ${named} (${formatBytes(sum(without))})`]),
+      } tables, ${formatBytes(sumBytes(tables))}`,
+      ...(without.length === 0 ? [] : [`  without ${named} (${formatBytes(sumBytes(without))})`]),
     ];
   });
 }
