@@ -158,8 +158,9 @@ export function parseUrl(url: string, path: string): ParsedUrl {
     const keyword = decode(pair.slice(0, equals), "a parameter's name");
     const value = decode(pair.slice(equals + 1), `parameter "${keyword}"`);
     if (keyword === "ssl" && value === "true") parameters["sslmode"] ??= "require"; // as JDBC writes it
-    else if (keyword in refused) problem(`parameter "${keyword}": ${refused[keyword]}`);
-    else if (!isKeyword(keyword)) {
+    else if (Object.hasOwn(refused, keyword)) {
+      problem(`parameter "${keyword}": ${refused[keyword]}`);
+    } else if (!isKeyword(keyword)) {
       const near = suggest(keyword, [...honoured, ...accepted]);
       problem(
         `unknown parameter "${keyword}"` +

@@ -70,6 +70,7 @@ Deno.test("parseUrl() says what is wrong and how to write it, and never shows a 
   match(problems("postgresql://u@h/100%"), /%25/);
   match(problems("postgresql://u@h/db?pgbouncer=true"), /Prisma/);
   match(problems("postgresql://u@h/db?service=x"), /service files/);
+  match(problems("postgresql://u@h/db?valueOf=x"), /unknown parameter "valueOf"/);
   match(problems("postgresql://u@2001:db8::1/db"), /port|brackets/);
   for (
     const url of [

@@ -169,6 +169,8 @@ const nasty = [
   "日本の表",
   "a\u202eb\u0000\u001b[31m",
   "\ud800",
+  "valueOf",
+  "__proto__",
 ];
 
 Deno.test("no text from a server becomes markup", () => {

@@ -19,5 +19,5 @@ export const stepTitles: Readonly<Record<StepName, string>> = {
 
 /** A step's title, for names that a newer part of the tool may have added too. */
 export function stepTitle(step: string): string {
-  return (stepTitles as Readonly<Record<string, string>>)[step] ?? step;
+  return Object.hasOwn(stepTitles, step) ? stepTitles[step as StepName] : step;
 }
