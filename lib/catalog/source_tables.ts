@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { TableName } from "../core/mod.ts";
+import { tableKey, type TableName } from "../core/mod.ts";
 import type { Session } from "../postgres/mod.ts";
 import {
   type SourceColumn,
@@ -14,7 +14,6 @@ import {
   type SourceForeignKey,
   type SourceTable,
   type SourceTableKind,
-  tableKey,
 } from "../rules/mod.ts";
 
 const tablesStatement = `

@@ -4,7 +4,14 @@
  * @module
  */
 import { checkPredicate, listDatabases, readSourceTables } from "../catalog/mod.ts";
-import { displayName, formatCount, plural, type Problem, UsageError } from "../core/mod.ts";
+import {
+  displayName,
+  formatCount,
+  plural,
+  type Problem,
+  tableKey,
+  UsageError,
+} from "../core/mod.ts";
 import { type Endpoint, openSession, withDatabase } from "../postgres/mod.ts";
 import {
   asksNothing,
@@ -17,7 +24,6 @@ import {
   type PredicateFacts,
   resolveRules,
   type SourceDatabase,
-  tableKey,
   type TableRules,
   type TableScope,
 } from "../rules/mod.ts";

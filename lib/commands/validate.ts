@@ -4,9 +4,9 @@
  * @module
  */
 import { readIdentity, sharesBackends, tryLocale } from "../catalog/mod.ts";
-import { ReplicatorError, type TableName } from "../core/mod.ts";
+import { ReplicatorError, tableKey, type TableName } from "../core/mod.ts";
 import { openSession, type Session, withDatabase } from "../postgres/mod.ts";
-import { asksNothing, type IdentityFacts, noTableRules, tableKey } from "../rules/mod.ts";
+import { asksNothing, type IdentityFacts, noTableRules } from "../rules/mod.ts";
 import { findDumpTool } from "../schema/mod.ts";
 import { type BothSides, openBothSides, summarise } from "./both_sides.ts";
 import { type DatabasePlanning, planDatabases, type PlannedDatabase } from "./database_plan.ts";

@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { displayName, type EventSink, runConcurrently, type TableName } from "../core/mod.ts";
+import {
+  displayName,
+  type EventSink,
+  runConcurrently,
+  tableKey,
+  type TableName,
+} from "../core/mod.ts";
 import { type Endpoint, openSession, retry, type Session } from "../postgres/mod.ts";
 import type { DumpStatement } from "../schema/mod.ts";
 import { BuildQueue } from "./build_queue.ts";
@@ -70,7 +76,7 @@ export class IndexBuilder {
 
   constructor(options: BuildIndexesOptions) {
     this.#options = options;
-    this.#groups = new Map(options.groups.map((group) => [keyOf(group.table), group]));
+    this.#groups = new Map(options.groups.map((group) => [tableKey(group.table), group]));
     this.#groupsLeft = this.#groups.size;
     this.#total = options.groups.reduce((sum, { statements }) => sum + statements.length, 0);
     const workers = Math.min(options.jobs, this.#total);
@@ -90,7 +96,7 @@ export class IndexBuilder {
 
   /** The rows of a table are in. */
   ready(table: TableName, bytes: number): void {
-    const group = this.#groups.get(keyOf(table));
+    const group = this.#groups.get(tableKey(table));
     if (group === undefined) return;
     const small = bytes < smallBytes;
     const { builds, finish } = small
@@ -203,8 +209,4 @@ function describeWork(items: readonly BuildItem[]): string {
   if (first.last) return `keys of ${displayName(first.group.table)}`;
   return first.statements.find(({ type }) => type !== undefined)?.name ??
     displayName(first.group.table);
-}
-
-function keyOf({ schema, name }: TableName): string {
-  return JSON.stringify([schema, name]);
 }

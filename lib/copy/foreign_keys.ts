@@ -8,6 +8,7 @@ import {
   type EventSink,
   quoteIdentifier,
   quoteQualified,
+  tableKey,
   type TableName,
 } from "../core/mod.ts";
 import {
@@ -95,7 +96,7 @@ export async function validateForeignKeys(
   const orphaned: OrphanedKey[] = [];
   let done = 0;
   // two keys of one table would wait for each other's lock and keep a session from other work
-  const byTable = Map.groupBy(keys, ({ table }) => JSON.stringify([table.schema, table.name]));
+  const byTable = Map.groupBy(keys, ({ table }) => tableKey(table));
   const queue = [...byTable.values()].sort((a, b) => (b[0]?.bytes ?? 0) - (a[0]?.bytes ?? 0));
   await withSessions(queue, async (group, session, lane) => {
     for (const { table, name } of group) {

@@ -43,6 +43,11 @@ export interface TableName {
   readonly name: string;
 }
 
+/** A key for sets and maps: names may contain any character. */
+export function tableKey({ schema, name }: TableName): string {
+  return JSON.stringify([schema, name]);
+}
+
 /** A relation as a person would write it: `orders`, `analytics.orders`; parts are quoted only where needed. */
 export function displayName({ schema, name }: TableName): string {
   return schema === "public" ? displayPart(name) : `${displayPart(schema)}.${displayPart(name)}`;

@@ -5,7 +5,7 @@
  */
 import { InterruptedError, type Side } from "../core/mod.ts";
 import type { Driver } from "./driver.ts";
-import { describeEndpoint, type Endpoint } from "./endpoint.ts";
+import type { Endpoint } from "./endpoint.ts";
 import { frame, FrameScanner } from "./frames.ts";
 import { ConnectionError, ServerError, serverMessageOf } from "./server_error.ts";
 import { connectTransport } from "./transport.ts";
@@ -282,10 +282,4 @@ function isClosed(error: Error): boolean {
 /** A list of texts as a literal of `text[]`, for a parameter. */
 export function textArray(values: readonly string[]): string {
   return `{${values.map((value) => `"${value.replace(/["\\]/g, "\\$&")}"`).join(",")}}`;
-}
-
-/** Names a session's server for people: `source postgresql://app@host:5432/db (PostgreSQL 15.18)`. */
-export function describeSession({ side, endpoint, serverVersion }: Session): string {
-  const version = `${Math.floor(serverVersion / 10_000)}.${serverVersion % 10_000}`;
-  return `${side} ${describeEndpoint(endpoint)} (PostgreSQL ${version})`;
 }

@@ -3,13 +3,12 @@
  *
  * @module
  */
-import { displayName, type TableName } from "../core/mod.ts";
+import { displayName, tableKey, type TableName } from "../core/mod.ts";
 import type { TableScope } from "./decide.ts";
 import {
   type SourceDatabase,
   type SourceDependent,
   type SourceForeignKey,
-  tableKey,
 } from "./source_tables.ts";
 
 /** Something that is left out because of a table. */

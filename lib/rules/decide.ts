@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { displayName, type TableName } from "../core/mod.ts";
+import { displayName, tableKey, type TableName } from "../core/mod.ts";
 import { matchesTable, printPattern, type TablePlace } from "./name_pattern.ts";
 import { allOf } from "./predicate.ts";
-import { type SourceDatabase, type SourceTable, tableKey } from "./source_tables.ts";
+import { type SourceDatabase, type SourceTable } from "./source_tables.ts";
 import type { RowRule, TableChoice, TableRules } from "./table_rules.ts";
 import { cutOff, printTimeWindow, windowPredicate } from "./time_window.ts";
 

@@ -55,8 +55,3 @@ export interface SourceDatabase {
   readonly foreignKeys: readonly SourceForeignKey[];
   readonly dependents: readonly SourceDependent[];
 }
-
-/** A key for sets and maps: names may contain any character. */
-export function tableKey({ schema, name }: TableName): string {
-  return JSON.stringify([schema, name]);
-}

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { TableName } from "../core/mod.ts";
+import { tableKey, type TableName } from "../core/mod.ts";
 import type { DumpStatement } from "./dump_reader.ts";
 import { SqlCursor } from "./sql_cursor.ts";
 
@@ -74,7 +74,7 @@ export function classifyPostData(statements: readonly DumpStatement[]): Classifi
     const place = classifier.placeOf(statement);
     switch (place.kind) {
       case "table": {
-        const key = keyOf(place.table);
+        const key = tableKey(place.table);
         const group: Group = groups.get(key) ??
           { table: place.table, statements: [], tablespace: noTablespace, shell: false };
         groups.set(key, group);
@@ -128,7 +128,7 @@ class Classifier {
       cursor.words("materialized");
       if (!cursor.words("view")) continue;
       const view = cursor.qualified();
-      if (view !== undefined) this.#late.add(keyOf(withSchema(view)));
+      if (view !== undefined) this.#late.add(tableKey(withSchema(view)));
     }
   }
 
@@ -154,8 +154,8 @@ class Classifier {
   }
 
   #build(table: TableName, index: string, shell: boolean): Place {
-    if (this.#late.has(keyOf(table))) return { kind: "rest" };
-    this.#tableOfIndex.set(keyOf({ schema: table.schema, name: index }), table);
+    if (this.#late.has(tableKey(table))) return { kind: "rest" };
+    this.#tableOfIndex.set(tableKey({ schema: table.schema, name: index }), table);
     return { kind: "table", table, shell };
   }
 
@@ -170,7 +170,7 @@ class Classifier {
       const key = cursor.words("primary", "key") || cursor.words("unique") ||
         cursor.words("exclude");
       if (!key || constraint === undefined) return { kind: "rest" };
-      this.#keys.add(JSON.stringify([keyOf(table), constraint]));
+      this.#keys.add(JSON.stringify([tableKey(table), constraint]));
       return this.#build(table, constraint, false);
     }
     const follows = cursor.words("cluster", "on") ||
@@ -190,19 +190,21 @@ class Classifier {
     const constraint = cursor.identifier();
     const table = cursor.words("on") && !cursor.words("domain") ? cursor.qualified() : undefined;
     if (constraint === undefined || table === undefined) return { kind: "rest" };
-    const known = this.#keys.has(JSON.stringify([keyOf(withSchema(table)), constraint]));
+    const known = this.#keys.has(JSON.stringify([tableKey(withSchema(table)), constraint]));
     return known ? this.#placeOfTable(withSchema(table)) : { kind: "rest" };
   }
 
   #placeOfIndex(index: Qualified | undefined): Place {
     const table = index === undefined
       ? undefined
-      : this.#tableOfIndex.get(keyOf(withSchema(index)));
+      : this.#tableOfIndex.get(tableKey(withSchema(index)));
     return table === undefined ? { kind: "rest" } : this.#placeOfTable(table);
   }
 
   #placeOfTable(table: TableName): Place {
-    return this.#late.has(keyOf(table)) ? { kind: "rest" } : { kind: "table", table, shell: false };
+    return this.#late.has(tableKey(table))
+      ? { kind: "rest" }
+      : { kind: "table", table, shell: false };
   }
 }
 
@@ -210,10 +212,6 @@ type Qualified = { readonly schema: string | undefined; readonly name: string };
 
 function withSchema({ schema, name }: Qualified): TableName {
   return { schema: schema ?? "public", name };
-}
-
-function keyOf({ schema, name }: TableName): string {
-  return JSON.stringify([schema, name]);
 }
 
 function mentionsEventTrigger(sql: string): boolean {

@@ -10,6 +10,7 @@ import {
   plural,
   quoteIdentifier,
   quoteQualified,
+  tableKey,
   type TableName,
 } from "../../core/mod.ts";
 import {
@@ -69,7 +70,7 @@ export async function addForeignKeys(
     if (impossible.has(keyOfConstraint(key))) continue;
     count++;
     // before version 18 the key of a partitioned table cannot be NOT VALID
-    if (partitioned.has(keyOf(key.table))) ofPartitioned.push({ statement, key });
+    if (partitioned.has(tableKey(key.table))) ofPartitioned.push({ statement, key });
     else {
       if (key.validate) wanted.add(keyOfConstraint(key));
       plain.push({ ...statement, sql: key.sql });
@@ -158,10 +159,6 @@ function tellOrphans(
       ? "repair the rows on both sides, then run ALTER TABLE … VALIDATE CONSTRAINT on the target"
       : "filter this table to the same parents, or bring the parents in; then run ALTER TABLE … VALIDATE CONSTRAINT",
   });
-}
-
-function keyOf({ schema, name }: TableName): string {
-  return JSON.stringify([schema, name, ""]);
 }
 
 function keyOfConstraint(

@@ -9,7 +9,7 @@ import {
   plural,
   quoteIdentifier,
   quoteLiteral,
-  type TableName,
+  tableKey,
 } from "../../core/mod.ts";
 import {
   type Endpoint,
@@ -239,9 +239,9 @@ class DatabaseCopy {
     indexes.done.catch((error) => ended.abort(error)); // an index that fails ends the copying too
     const scope = this.#scope?.scope;
     const copied = tables.filter((table) => scope?.hasRows(table) ?? true);
-    const withRows = new Set(copied.map((table) => keyOf(table)));
+    const withRows = new Set(copied.map((table) => tableKey(table)));
     for (const { table } of postData.perTable) {
-      if (!withRows.has(keyOf(table))) indexes.ready(table, 0);
+      if (!withRows.has(tableKey(table))) indexes.ready(table, 0);
     }
     try {
       const done = await recorder.step(() =>
@@ -294,7 +294,7 @@ class DatabaseCopy {
     const partitioned = await partitionedTables(session);
     return perTable.map((group) => ({
       ...group,
-      partitioned: partitioned.has(keyOf(group.table)),
+      partitioned: partitioned.has(tableKey(group.table)),
     }));
   }
 
@@ -377,7 +377,7 @@ class DatabaseCopy {
     const values = await readSequenceValues(
       from,
       sequences.filter(({ schema, name, readable }) =>
-        readable && there.has(keyOf({ schema, name }))
+        readable && there.has(tableKey({ schema, name }))
       ),
     );
     for (const { schema, name } of sequences.filter(({ readable }) => !readable)) {
@@ -400,7 +400,7 @@ class DatabaseCopy {
   async #targetSequences(): Promise<ReadonlySet<string>> {
     await using session = await this.#open(this.#target);
     const sequences = await listSequences(session);
-    return new Set(sequences.map((sequence) => keyOf(sequence)));
+    return new Set(sequences.map((sequence) => tableKey(sequence)));
   }
 
   /** Owner, privileges, settings and the true comment of the database itself. */
@@ -448,12 +448,7 @@ async function partitionedTables(session: Session): Promise<ReadonlySet<string>>
       FROM pg_class AS c
       JOIN pg_namespace AS n ON n.oid = c.relnamespace
      WHERE c.relkind = 'p'`);
-  return new Set(rows.map((table) => keyOf(table)));
-}
-
-/** A key for sets: names may contain any character. */
-function keyOf({ schema, name }: TableName, part = ""): string {
-  return JSON.stringify([schema, name, part]);
+  return new Set(rows.map((table) => tableKey(table)));
 }
 
 function describeAction({ action, target }: PlannedDatabase): string {

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { tableKey } from "../../core/mod.ts";
 import { openSession, withDatabase } from "../../postgres/mod.ts";
 import { listTables, summariseLargeObjects, type Table } from "../../catalog/mod.ts";
 import type { DumpTool } from "../../schema/mod.ts";
 import { type BothSides, summarise } from "../both_sides.ts";
 import type { DatabasePlanning, PlannedDatabase } from "../database_plan.ts";
-import { noTableRules, tableKey } from "../../rules/mod.ts";
+import { noTableRules } from "../../rules/mod.ts";
 import type { Check, DatabasePlan, InitPlan, TablePlan } from "../report.ts";
 import type { InitOptions } from "../run.ts";
 import { type DatabaseScope, resolveScopes, scopeNotes, tableDecisions } from "../table_scope.ts";

@@ -1,5 +1,5 @@
-import { displayName, plural } from "../../core/mod.ts";
-import { type IdentityFacts, publicationProblems, tableKey } from "../../rules/mod.ts";
+import { displayName, plural, tableKey } from "../../core/mod.ts";
+import { type IdentityFacts, publicationProblems } from "../../rules/mod.ts";
 import type { Check } from "../report.ts";
 import { countOutcomes, type DatabaseScope, scopeNotes } from "../table_scope.ts";
 import { failIf, listNames, pass, warn } from "./check.ts";
