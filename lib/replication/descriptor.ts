@@ -1,0 +1,170 @@
+/**
+ * What is remembered about a stream of changes, where everybody can find it: as the comment of our publication on the
+ * source and of our subscription on the target. Cleanup finds and undoes everything from these alone.
+ *
+ * @module
+ */
+import { displayName, quoteIdentifier, quoteLiteral, type TableName } from "../core/mod.ts";
+import { scopeHash } from "./names.ts";
+import {
+  describeScopeRules,
+  type ReplicationScope,
+  type ScopePlace,
+  tableFingerprint,
+} from "./scope.ts";
+
+/** The tool's name in descriptors. */
+export const descriptorTool = "postgres-seren-replicator";
+
+/** A table of the source whose replica identity was changed, and what it was before. */
+export interface ChangedIdentity extends TableName {
+  /** As `pg_class.relreplident` had it: default, nothing, index (then with its name), full. */
+  readonly before: "d" | "n" | "i";
+  /** The index of `REPLICA IDENTITY USING INDEX`, when it was that. */
+  readonly index?: string;
+}
+
+/** The comment, as data. Holds no password, address or predicate. */
+export interface ScopeDescriptor {
+  /** Of this form. */
+  readonly version: 1;
+  readonly tool: typeof descriptorTool;
+  /** Of the scope: the middle part of the names. */
+  readonly hash: string;
+  readonly epoch: number;
+  readonly source: ScopePlace;
+  readonly target: ScopePlace;
+  /** Fingerprint of what the rules say of this database. */
+  readonly rules: string;
+  /** The rules, one line each. */
+  readonly words: readonly string[];
+  /** The moment that time windows reach back from. */
+  readonly rulesNow: string;
+  /** When it was created, ISO. */
+  readonly createdAt: string;
+  /** Tables of the source that were given REPLICA IDENTITY FULL for it, to be undone by cleanup. */
+  readonly changedIdentities: readonly ChangedIdentity[];
+}
+
+/** Describes a scope for one epoch. */
+export async function describeScope(
+  scope: ReplicationScope,
+  { epoch, createdAt, changedIdentities }: {
+    readonly epoch: number;
+    /** ISO timestamp. */
+    readonly createdAt: string;
+    readonly changedIdentities: readonly ChangedIdentity[];
+  },
+): Promise<ScopeDescriptor> {
+  return {
+    version: 1,
+    tool: descriptorTool,
+    hash: await scopeHash(scope),
+    epoch,
+    source: scope.source,
+    target: scope.target,
+    rules: await tableFingerprint(scope),
+    words: await describeScopeRules(scope),
+    rulesNow: scope.rules.now,
+    createdAt,
+    changedIdentities,
+  };
+}
+
+/** The comment's text. */
+export function printDescriptor(descriptor: ScopeDescriptor): string {
+  return JSON.stringify(descriptor);
+}
+
+/** Reads a comment; undefined when it is not one of ours (or of a form that a later version made). */
+export function parseDescriptor(comment: string | null | undefined): ScopeDescriptor | undefined {
+  if (comment === null || comment === undefined || !comment.startsWith("{")) return undefined;
+  try {
+    const value: unknown = JSON.parse(comment);
+    return isDescriptor(value) ? value : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined; // somebody else's comment
+    throw error;
+  }
+}
+
+function isDescriptor(value: unknown): value is ScopeDescriptor {
+  const { version, tool, hash, epoch, source, target, rules, words, changedIdentities } =
+    (value ?? {}) as Readonly<Record<string, unknown>>;
+  return version === 1 && tool === descriptorTool && typeof hash === "string" &&
+    typeof epoch === "number" && isPlace(source) && isPlace(target) && typeof rules === "string" &&
+    Array.isArray(words) && Array.isArray(changedIdentities);
+}
+
+function isPlace(value: unknown): value is ScopePlace {
+  const { system, database } = (value ?? {}) as Readonly<Record<string, unknown>>;
+  return typeof system === "string" && typeof database === "string";
+}
+
+/** `COMMENT ON PUBLICATION …` with a descriptor. */
+export function commentOnPublication(name: string, descriptor: ScopeDescriptor): string {
+  return `COMMENT ON PUBLICATION ${quoteIdentifier(name)} IS ${
+    quoteLiteral(printDescriptor(descriptor))
+  }`;
+}
+
+/** `COMMENT ON SUBSCRIPTION …` with a descriptor. */
+export function commentOnSubscription(name: string, descriptor: ScopeDescriptor): string {
+  return `COMMENT ON SUBSCRIPTION ${quoteIdentifier(name)} IS ${
+    quoteLiteral(printDescriptor(descriptor))
+  }`;
+}
+
+/** Whether two descriptors are about the same two databases, whatever their rules. */
+export function samePlaces(a: ScopeDescriptor, b: ScopeDescriptor): boolean {
+  return samePlace(a.source, b.source) && samePlace(a.target, b.target);
+}
+
+function samePlace(a: ScopePlace, b: ScopePlace): boolean {
+  return a.system === b.system && a.database === b.database;
+}
+
+/** In what the scope that is there differs from the one that is wanted, one line each; empty when they are the same. */
+export function scopeDifferences(
+  { wanted, there }: { readonly wanted: ScopeDescriptor; readonly there: ScopeDescriptor },
+): readonly string[] {
+  const place = (what: string, a: ScopePlace, b: ScopePlace) =>
+    samePlace(a, b) ? [] : [
+      a.database === b.database
+        ? `${what}: database ${a.database} of another server`
+        : `${what}: database ${b.database}, not ${a.database}`,
+    ];
+  const rules = wanted.rules === there.rules ? [] : [
+    ...wanted.words.filter((line) => !there.words.includes(line)).map((line) =>
+      `rule of this command that it does not have: ${line}`
+    ),
+    ...there.words.filter((line) => !wanted.words.includes(line)).map((line) =>
+      `rule that it has and this command does not: ${line}`
+    ),
+  ];
+  return [
+    ...place("source", wanted.source, there.source),
+    ...place("target", wanted.target, there.target),
+    ...(rules.length === 0 && wanted.rules !== there.rules
+      ? ["its rules are put differently: the same lines, but from other places"]
+      : rules),
+  ];
+}
+
+/** The statement that gives a table back the replica identity that it had. */
+export function restoreIdentity({ schema, name, before, index }: ChangedIdentity): string {
+  const identity = before === "i" && index !== undefined
+    ? `USING INDEX ${quoteIdentifier(index)}`
+    : before === "n"
+    ? "NOTHING"
+    : "DEFAULT";
+  return `ALTER TABLE ${quoteIdentifier(schema)}.${
+    quoteIdentifier(name)
+  } REPLICA IDENTITY ${identity}`;
+}
+
+/** A changed identity for people: `orders (was DEFAULT)`. */
+export function describeIdentity(changed: ChangedIdentity): string {
+  const was = { d: "DEFAULT", n: "NOTHING", i: `USING INDEX ${changed.index ?? "?"}` };
+  return `${displayName(changed)} (was ${was[changed.before]})`;
+}
