@@ -99,6 +99,13 @@ export type RunEvent =
     readonly attempt: number;
     readonly delayMs: number;
   }
+  | {
+    /** How far a subscription is behind the position that is waited for. */
+    readonly kind: "replication-lag";
+    readonly database: string;
+    readonly subscription: string;
+    readonly bytes: number;
+  }
   | { readonly kind: "info"; readonly message: string };
 
 /** Receives events; must not throw and must return at once. */

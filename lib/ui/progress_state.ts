@@ -139,6 +139,7 @@ export function reduce(state: ProgressState, event: RunEvent, nowMs: number): Pr
     case "retry":
       return { ...state, retries: state.retries + 1 };
     case "info":
+    case "replication-lag":
     case "work-finished": // told by the tables and steps already
       return state;
   }

@@ -1,0 +1,192 @@
+/**
+ * Where both sides stand: the source's WAL and its slots, the target's subscriptions and their workers.
+ *
+ * Source: PostgreSQL documentation, "52.19. pg_replication_slots", "27.2.8. pg_stat_subscription".
+ *
+ * @module
+ */
+import { type Lsn, parseLsn, parseOptionalLsn } from "../core/mod.ts";
+import { type Session, textArray } from "../postgres/mod.ts";
+
+/** How far the source's WAL has come. */
+export interface WalPosition {
+  /**
+   * Behind everything that was committed so far: `pg_current_wal_insert_lsn()`; the write position would miss transactions that were committed
+   * with `synchronous_commit = off` a moment ago. On a standby, replayed.
+   */
+  readonly inserted: Lsn;
+  /** On disk; changes are sent up to here. On a standby, received. */
+  readonly flushed: Lsn;
+  readonly inRecovery: boolean;
+}
+
+/** `reserved`, `extended` (beyond max_wal_size), `unreserved` (may be removed any moment), `lost`. 13+ */
+export type WalStatus = "reserved" | "extended" | "unreserved" | "lost";
+
+/** A logical replication slot. */
+export interface SlotState {
+  readonly name: string;
+  readonly plugin: string;
+  /** The database whose changes it carries. */
+  readonly database: string;
+  readonly temporary: boolean;
+  readonly active: boolean;
+  /** The walsender that reads it. */
+  readonly activePid: number | undefined;
+  /** The oldest WAL that it keeps. */
+  readonly restartLsn: Lsn | undefined;
+  /** What the subscriber has applied and flushed. */
+  readonly confirmedFlushLsn: Lsn | undefined;
+  readonly walStatus: WalStatus | undefined;
+  /** Bytes that may still be written before it can be lost; undefined: no limit, or a version before 13. */
+  readonly safeWalBytes: number | undefined;
+  /** Why it is of no use any more. 17+ (16: `conflict`). */
+  readonly invalidationReason: string | undefined;
+}
+
+/** A subscription of the session's database and its main apply worker. */
+export interface SubscriptionState {
+  readonly name: string;
+  readonly oid: number;
+  readonly enabled: boolean;
+  /** Undefined: it was taken off its slot (`slot_name = NONE`). */
+  readonly slotName: string | undefined;
+  readonly publications: readonly string[];
+  /** The apply worker; undefined while none runs. */
+  readonly workerPid: number | undefined;
+  /** The last position that the worker received. */
+  readonly receivedLsn: Lsn | undefined;
+  /** The last position that it reported to the source. */
+  readonly latestEndLsn: Lsn | undefined;
+  /** Age of the source's last message, in milliseconds. */
+  readonly silenceMs: number | undefined;
+  /** Errors of the apply worker since the statistics were reset; undefined before 15. */
+  readonly applyErrors: number | undefined;
+}
+
+const walStatement = `
+  SELECT pg_is_in_recovery() AS in_recovery,
+         (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+               ELSE pg_current_wal_insert_lsn() END)::text AS inserted,
+         (CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
+               ELSE pg_current_wal_flush_lsn() END)::text AS flushed`;
+
+/** Where the WAL of the session's server ends now. */
+export async function readWalPosition(session: Session): Promise<WalPosition> {
+  const row = await session.queryOne<{ in_recovery: boolean; inserted: string; flushed: string }>(
+    walStatement,
+  );
+  return {
+    inRecovery: row.in_recovery,
+    inserted: parseLsn(row.inserted),
+    flushed: parseLsn(row.flushed),
+  };
+}
+
+// Columns that not every version has are looked up by name in the row as JSON.
+const slotStatement = `
+  SELECT s.slot_name::text AS name, s.plugin::text AS plugin, s.database::text AS database,
+         s.temporary, s.active, s.active_pid,
+         s.restart_lsn::text AS restart_lsn, s.confirmed_flush_lsn::text AS confirmed_flush_lsn,
+         to_jsonb(s) ->> 'wal_status' AS wal_status,                      -- 13+
+         (to_jsonb(s) ->> 'safe_wal_size')::float8 AS safe_wal_size,      -- 13+
+         coalesce(to_jsonb(s) ->> 'invalidation_reason',                  -- 17+
+                  CASE WHEN (to_jsonb(s) ->> 'conflicting')::boolean      -- 16+
+                       THEN 'conflict' END) AS invalidation_reason
+    FROM pg_replication_slots AS s
+   WHERE s.slot_type = 'logical' AND ($1::text[] IS NULL OR s.slot_name::text = ANY ($1::text[]))
+   ORDER BY s.slot_name::text COLLATE "C"`;
+
+type SlotRow = {
+  readonly name: string;
+  readonly plugin: string;
+  readonly database: string;
+  readonly temporary: boolean;
+  readonly active: boolean;
+  readonly active_pid: number | null;
+  readonly restart_lsn: string | null;
+  readonly confirmed_flush_lsn: string | null;
+  readonly wal_status: WalStatus | null;
+  readonly safe_wal_size: number | null;
+  readonly invalidation_reason: string | null;
+};
+
+/** Logical slots of the session's server, of all its databases; those of the given names, or all. */
+export async function readSlots(
+  session: Session,
+  names?: readonly string[],
+): Promise<readonly SlotState[]> {
+  const rows = await session.query<SlotRow>(slotStatement, [names ? textArray(names) : null]);
+  return rows.map((row) => ({
+    name: row.name,
+    plugin: row.plugin,
+    database: row.database,
+    temporary: row.temporary,
+    active: row.active,
+    activePid: row.active_pid ?? undefined,
+    restartLsn: parseOptionalLsn(row.restart_lsn),
+    confirmedFlushLsn: parseOptionalLsn(row.confirmed_flush_lsn),
+    walStatus: row.wal_status ?? undefined,
+    safeWalBytes: row.safe_wal_size ?? undefined,
+    invalidationReason: row.invalidation_reason ?? undefined,
+  }));
+}
+
+// Not to_jsonb(pg_subscription): its connection string may be read by superusers only.
+const subscriptionStatement = `
+  SELECT s.subname::text AS name, s.oid, s.subenabled AS enabled, s.subslotname::text AS slot_name,
+         to_json(s.subpublications) AS publications,
+         w.pid AS worker_pid, w.received_lsn::text AS received_lsn,
+         w.latest_end_lsn::text AS latest_end_lsn,
+         (extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time) * 1000)::float8 AS silence_ms
+    FROM pg_subscription AS s
+    LEFT JOIN pg_stat_subscription AS w
+           ON w.subid = s.oid AND w.relid IS NULL AND w.pid IS NOT NULL
+          AND to_jsonb(w) ->> 'leader_pid' IS NULL                        -- 16+
+   WHERE s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+     AND ($1::text[] IS NULL OR s.subname::text = ANY ($1::text[]))
+   ORDER BY s.subname::text COLLATE "C"`;
+
+/** The view came with 15. */
+const applyErrorStatement = `
+  SELECT subid, apply_error_count::float8 AS errors FROM pg_stat_subscription_stats`;
+
+type SubscriptionRow = {
+  readonly name: string;
+  readonly oid: number;
+  readonly enabled: boolean;
+  readonly slot_name: string | null;
+  readonly publications: readonly string[];
+  readonly worker_pid: number | null;
+  readonly received_lsn: string | null;
+  readonly latest_end_lsn: string | null;
+  readonly silence_ms: number | null;
+};
+
+/** Subscriptions of the session's database; those of the given names, or all. */
+export async function readSubscriptions(
+  session: Session,
+  names?: readonly string[],
+): Promise<readonly SubscriptionState[]> {
+  const rows = await session.query<SubscriptionRow>(subscriptionStatement, [
+    names ? textArray(names) : null,
+  ]);
+  const errors = new Map<number, number>();
+  if (session.majorVersion >= 15) {
+    for (
+      const row of await session.query<{ subid: number; errors: number }>(applyErrorStatement)
+    ) errors.set(row.subid, row.errors);
+  }
+  return rows.map((row) => ({
+    name: row.name,
+    oid: row.oid,
+    enabled: row.enabled,
+    slotName: row.slot_name ?? undefined,
+    publications: row.publications,
+    workerPid: row.worker_pid ?? undefined,
+    receivedLsn: parseOptionalLsn(row.received_lsn),
+    latestEndLsn: parseOptionalLsn(row.latest_end_lsn),
+    silenceMs: row.silence_ms ?? undefined,
+    applyErrors: errors.get(row.oid),
+  }));
+}

@@ -1,0 +1,84 @@
+import { query, withSession } from "./sql.ts";
+
+/** One publication, slot and subscription, made by plain SQL as the tool makes them. */
+export interface Replication {
+  /** All three have this name. */
+  readonly name: string;
+  readonly sourceUrl: string;
+  readonly targetUrl: string;
+}
+
+/** A name as the tool gives: `seren_` and a hash. */
+export function replicationName(): string {
+  return `seren_${crypto.randomUUID().replaceAll("-", "").slice(0, 16)}`;
+}
+
+/** Publishes tables of the source, makes the slot, and subscribes to it without copying. Worker statistics begin at zero. */
+export async function replicate(
+  sourceUrl: string,
+  targetUrl: string,
+  { name = replicationName(), tables = [], options = "", from = sourceUrl }: {
+    readonly name?: string;
+    /** SQL names; empty: all tables. */
+    readonly tables?: readonly string[];
+    /** Further options of CREATE SUBSCRIPTION. */
+    readonly options?: string;
+    /** How the target reaches the source. */
+    readonly from?: string;
+  } = {},
+): Promise<Replication> {
+  const what = tables.length === 0 ? "ALL TABLES" : `TABLE ${tables.join(", ")}`;
+  await query(sourceUrl, `CREATE PUBLICATION "${name}" FOR ${what}`);
+  await query(sourceUrl, "SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [name]);
+  await query(
+    targetUrl,
+    `CREATE SUBSCRIPTION "${name}" CONNECTION '${conninfo(from)}' PUBLICATION "${name}"
+       WITH (copy_data = false, create_slot = false, slot_name = '${name}'${
+      options === "" ? "" : `, ${options}`
+    })`,
+  );
+  return { name, sourceUrl, targetUrl };
+}
+
+/** A URL as libpq's keywords. */
+export function conninfo(url: string): string {
+  const { hostname, port, username, pathname } = new URL(url);
+  const database = decodeURIComponent(pathname.slice(1)).replace(/[\\']/g, "\\$&");
+  return `host=${hostname} port=${port} user=${username} dbname=''${database}''`;
+}
+
+/** Disables and takes off the slot, drops all three; nothing happens to what is not there. */
+export async function endReplication({ name, sourceUrl, targetUrl }: Replication): Promise<void> {
+  const [subscription] = await query(
+    targetUrl,
+    "SELECT FROM pg_subscription WHERE subname = $1",
+    [name],
+  );
+  if (subscription !== undefined) {
+    for (const action of ["DISABLE", "SET (slot_name = NONE)"]) {
+      await query(targetUrl, `ALTER SUBSCRIPTION "${name}" ${action}`);
+    }
+    await query(targetUrl, `DROP SUBSCRIPTION "${name}"`);
+  }
+  await until(
+    sourceUrl,
+    `SELECT pg_drop_replication_slot(slot_name) IS NULL AS ok FROM pg_replication_slots
+      WHERE slot_name = '${name}' AND NOT active
+     UNION ALL
+     SELECT true WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '${name}')`,
+  );
+  await query(sourceUrl, `DROP PUBLICATION IF EXISTS "${name}"`);
+}
+
+/** Waits until a query's first row has a true column `ok`. */
+export async function until(url: string, sql: string): Promise<void> {
+  await withSession(url, async (session) => {
+    const deadline = performance.now() + 60_000;
+    for (;;) {
+      const [row] = await session.unsafe(sql).simple() as unknown as { ok: boolean }[];
+      if (row?.ok === true) return;
+      if (performance.now() > deadline) throw new Error(`never became true: ${sql}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  });
+}
