@@ -5,6 +5,8 @@
  *
  * @module
  */
+export * from "./applied.ts";
 export * from "./descriptor.ts";
 export * from "./names.ts";
+export * from "./positions.ts";
 export * from "./scope.ts";
