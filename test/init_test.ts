@@ -115,6 +115,49 @@ Deno.test("a copy in parts, in text and in binary, is the same as one in a whole
   });
 });
 
+Deno.test("each table gets its statistics when it is complete, and one that cannot have them stops nothing", async () => {
+  const sql = `CREATE TABLE plain (i int); CREATE TABLE keyed (i int PRIMARY KEY, j int);
+    INSERT INTO plain SELECT generate_series(1, 500);
+    INSERT INTO keyed SELECT i, i % 5 FROM generate_series(1, 500) i;
+    CREATE TABLE pair AS SELECT i % 7 AS a, i % 7 AS b FROM generate_series(1, 500) i;
+    CREATE STATISTICS pair_stats (dependencies) ON a, b FROM pair;
+    CREATE TABLE whole (i int) PARTITION BY RANGE (i);
+    CREATE TABLE half PARTITION OF whole FOR VALUES FROM (0) TO (1000);
+    INSERT INTO whole SELECT generate_series(1, 500);
+    CREATE MATERIALIZED VIEW seen AS SELECT * FROM plain;
+    CREATE FUNCTION stubborn(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+      BEGIN IF current_query() LIKE 'ANALYZE %' THEN RAISE 'not now'; END IF; RETURN i; END $$;
+    CREATE TABLE difficult AS SELECT i FROM generate_series(1, 500) i;
+    CREATE INDEX ON difficult (stubborn(i));`;
+  await withSource("stats", sql, async (urls) => {
+    const { events, report } = await runInit(urls.source, urls.target, { include: ["stats"] });
+    const copy = target.url({ database: "stats" });
+    const missing = `SELECT c.relname FROM pg_class AS c
+       WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'm')
+         AND NOT EXISTS (SELECT FROM pg_statistic AS s WHERE s.starelid = c.oid) ORDER BY 1`;
+    deepStrictEqual(await query(copy, missing), [{ relname: "difficult" }]);
+    deepStrictEqual(
+      await query(copy, "SELECT count(*)::int AS n FROM pg_statistic_ext_data"),
+      [{ n: 1 }],
+    );
+    const atTheEnd = events.findIndex((event) =>
+      event.kind === "step-started" && event.step === "analyze"
+    );
+    const analyzed = (some: typeof events) =>
+      some.flatMap((event) =>
+        event.kind === "work-finished" && event.work === "analyze" ? [event.label] : []
+      );
+    const early = analyzed(events.slice(0, atTheEnd));
+    strictEqual(early.length > 0, true);
+    // what is left: extended statistics, partitioned parent, materialized view
+    deepStrictEqual(analyzed(events.slice(atTheEnd)).toSorted(), [
+      "statistics of 2 small tables",
+      "whole",
+    ]);
+    strictEqual(report.warnings.filter(({ object }) => object === "difficult").length, 1);
+  });
+});
+
 Deno.test("the copy is what the snapshot saw, whatever is written meanwhile", async () => {
   await withSource(
     "busy",

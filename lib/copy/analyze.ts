@@ -8,9 +8,10 @@ import {
   type EventSink,
   quoteQualified,
   ReplicatorError,
+  tableKey,
   type TableName,
 } from "../core/mod.ts";
-import { type Endpoint, openSession } from "../postgres/mod.ts";
+import { type Endpoint, openSession, ServerError, type Session } from "../postgres/mod.ts";
 import { withSessions } from "./run_statements.ts";
 
 /** Where, how many at once, and who is told. */
@@ -20,63 +21,129 @@ export interface AnalyzeOptions {
   readonly signal: AbortSignal;
   readonly events: EventSink;
   readonly database: string;
+  /** Tables that have their statistics already, by `tableKey`. */
+  readonly done?: ReadonlySet<string>;
 }
 
 // a partitioned table has statistics of its own, which autovacuum never makes
 const analyzableStatement = `
-  SELECT n.nspname AS schema, c.relname AS name
+  SELECT n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned,
+         coalesce(pg_relation_size(c.oid), 0)::float8 AS bytes
     FROM pg_class AS c
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-   ORDER BY c.relkind = 'p', c.relpages DESC`;
+   ORDER BY c.relkind = 'p', bytes DESC`;
+
+type AnalyzableRow = TableName & { readonly partitioned: boolean; readonly bytes: number };
 
 /**
- * Analyzes every table of the target, several at once. A failure is a warning: the copy is complete without statistics.
+ * Analyzes every table of the target that is not done, several at once. A failure is a warning: the copy is complete without statistics.
  *
  * @returns how many tables were analyzed
  */
-export async function analyzeTables(
-  { target, jobs, signal, events, database }: AnalyzeOptions,
+export async function analyzeTables(options: AnalyzeOptions): Promise<number> {
+  const { signal, events, database } = options;
+  try {
+    return await analyzeRest(options);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof ReplicatorError)) throw error;
+    tellFailure(`database ${database}`, error, events);
+    return 0;
+  }
+}
+
+async function analyzeRest(
+  { target, jobs, signal, events, database, done = new Set() }: AnalyzeOptions,
 ): Promise<number> {
   await using listing = await openSession(target, { signal });
-  const tables = await listing.query<TableName>(analyzableStatement);
-  let done = 0;
+  const tables = (await listing.query<AnalyzableRow>(analyzableStatement))
+    .filter((table) => !done.has(tableKey(table)));
+  let finished = 0;
   let analyzed = 0;
-  await withSessions(tables, async (table, session, lane) => {
+  await withSessions(analyzeBatches(tables), async (batch, session, lane) => {
     const startedAtMs = performance.now();
-    try {
-      await session.execute(`ANALYZE ${quoteQualified(table.schema, table.name)}`);
-      analyzed++;
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof ReplicatorError)) throw error;
-      events({
-        kind: "warning",
-        side: "target",
-        object: displayName(table),
-        message: `ANALYZE failed: ${error.message}`,
-        remedy: "run ANALYZE there yourself before you switch over",
-      });
-    }
-    done++;
-    events({
-      kind: "work-finished",
-      database,
-      work: "analyze",
-      lane,
-      label: displayName(table),
-      startedAtMs,
-      ms: performance.now() - startedAtMs,
-    });
+    analyzed += await analyzeTogether(session, batch, { signal, events });
+    finished += batch.length;
+    const label = describeBatch(batch);
+    const ms = performance.now() - startedAtMs;
+    events({ kind: "work-finished", database, work: "analyze", lane, label, startedAtMs, ms });
     events({
       kind: "step-progress",
       step: "analyze",
       database,
-      done,
+      done: finished,
       total: tables.length,
-      current: displayName(table),
+      current: label,
     });
-  }, { target, limit: jobs, signal });
+  }, { target, limit: jobs, signal, settings: { synchronous_commit: "off" } });
   return analyzed;
+}
+
+/** Tables of fewer bytes take no time themselves: many are told of in one statement. */
+export const smallTableBytes = 1024 * 1024;
+/** The most of them in one. */
+export const mostTogether = 100;
+
+function analyzeBatches(tables: readonly AnalyzableRow[]): readonly (readonly TableName[])[] {
+  const isSmall = ({ bytes, partitioned }: AnalyzableRow) =>
+    !partitioned && bytes < smallTableBytes;
+  const batches: (readonly TableName[])[] = tables.filter((table) => !isSmall(table))
+    .map((table) => [table]);
+  const small = tables.filter(isSmall);
+  for (let from = 0; from < small.length; from += mostTogether) {
+    batches.push(small.slice(from, from + mostTogether));
+  }
+  return batches;
+}
+
+/** `public.orders`, `statistics of 40 small tables` */
+export function describeBatch(batch: readonly TableName[]): string {
+  const [first] = batch;
+  return first !== undefined && batch.length === 1
+    ? displayName(first)
+    : `statistics of ${batch.length} small tables`;
+}
+
+/**
+ * One ANALYZE of several tables, each of which is its own transaction; one by one when the target refuses one of them.
+ *
+ * @returns how many were analyzed; each of the others was warned of
+ * @throws ConnectionError when the session is gone
+ */
+export async function analyzeTogether(
+  session: Session,
+  tables: readonly TableName[],
+  { signal, events }: { readonly signal: AbortSignal; readonly events: EventSink },
+): Promise<number> {
+  const names = tables.map(({ schema, name }) => quoteQualified(schema, name));
+  try {
+    if (names.length > 0) await session.execute(`ANALYZE ${names.join(", ")}`);
+    return tables.length;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof ServerError)) throw error;
+    const [table] = tables;
+    if (table !== undefined && tables.length === 1) {
+      tellFailure(displayName(table), error, events);
+      return 0;
+    }
+  }
+  let analyzed = 0;
+  for (const table of tables) {
+    analyzed += await analyzeTogether(session, [table], { signal, events });
+  }
+  return analyzed;
+}
+
+/** Warns that something has no statistics. */
+export function tellFailure(object: string, error: ReplicatorError, events: EventSink): void {
+  events({
+    kind: "warning",
+    side: "target",
+    object,
+    message: `ANALYZE failed: ${error.message}`,
+    remedy: "run ANALYZE there yourself before you switch over",
+  });
 }

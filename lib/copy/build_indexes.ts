@@ -1,17 +1,24 @@
 /**
- * Indexes and keys, several at once, each table's beginning the moment its rows are in.
+ * Indexes, keys and statistics, several at once, each table's beginning the moment its rows are in.
  *
  * @module
  */
 import {
   displayName,
   type EventSink,
-  runConcurrently,
+  ReplicatorError,
   tableKey,
   type TableName,
 } from "../core/mod.ts";
 import { type Endpoint, openSession, retry, type Session } from "../postgres/mod.ts";
 import type { DumpStatement } from "../schema/mod.ts";
+import {
+  analyzeTogether,
+  describeBatch,
+  mostTogether,
+  smallTableBytes,
+  tellFailure,
+} from "./analyze.ts";
 import { BuildQueue } from "./build_queue.ts";
 import { planIndexes, planInOrder } from "./index_plan.ts";
 
@@ -27,10 +34,14 @@ export interface IndexGroup {
 export interface BuildIndexesOptions {
   readonly target: Endpoint;
   readonly groups: readonly IndexGroup[];
+  /** Tables that get planner statistics when their rows and indexes are there; each will be reported ready. */
+  readonly analyze: readonly TableName[];
   /** Settings that the dump's statements count on, for every session. */
   readonly sessionStatements: readonly DumpStatement[];
   /** Indexes built at once, over all tables. */
   readonly jobs: number;
+  /** Sessions that {@linkcode IndexBuilder.grow} may add: memory is shared with them. */
+  readonly laterJobs: number;
   readonly signal: AbortSignal;
   readonly events: EventSink;
   /** Database, as events name it. */
@@ -39,174 +50,265 @@ export interface BuildIndexesOptions {
   readonly apply: (session: Session, statements: readonly DumpStatement[]) => Promise<void>;
 }
 
-/** One index to build, or what follows when a table's indexes are there. */
+/** One index to build, what follows when a table's indexes are there, or its statistics. */
 interface BuildItem {
+  readonly kind: "build" | "finish" | "analyze";
   readonly group: GroupState;
   readonly statements: readonly DumpStatement[];
-  readonly last: boolean;
-  /** Goes together with others of its kind in one message: far away, each costs a round trip and takes no time itself. */
-  readonly small: boolean;
 }
-
-/** Tables of fewer bytes have their indexes built in order, many tables at once. */
-const smallBytes = 1024 * 1024;
-const togetherStatements = 100;
 
 interface GroupState {
   readonly table: TableName;
   readonly bytes: number;
   readonly finish: readonly DumpStatement[];
+  /** Goes together with others of its kind in one message: far away, each costs a round trip and takes no time itself. */
+  readonly small: boolean;
+  readonly analyze: boolean;
   buildsLeft: number;
 }
 
 /**
- * Builds indexes as tables become ready.
+ * Builds indexes as tables become ready, and analyzes each table whose indexes are there.
  *
- * States: waiting for tables ({@linkcode ready} adds, {@linkcode finish} says that all have been) → ended, when
- * `done` settles: with the first error, or when everything has been built.
+ * States: waiting for tables ({@linkcode ready} adds) → ended, when `done` settles: with the first error, or when
+ * all groups and all tables to analyze have been reported and are done.
  */
 export class IndexBuilder {
   readonly #options: BuildIndexesOptions;
   readonly #queue = new BuildQueue<BuildItem>();
   readonly #groups: ReadonlyMap<string, IndexGroup>;
-  readonly #done: Promise<void>;
+  readonly #toAnalyze: ReadonlySet<string>;
+  readonly #analyzed = new Set<string>();
+  readonly #ended = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #done = Promise.withResolvers<void>();
   readonly #total: number;
+  /** Lanes at most, those that have begun, and those that have not ended. */
+  #allowed: number;
+  #begun = 0;
+  #running = 0;
   #built = 0;
-  #groupsLeft: number;
+  #tablesLeft: number;
 
   constructor(options: BuildIndexesOptions) {
     this.#options = options;
+    this.#signal = AbortSignal.any([options.signal, this.#ended.signal]);
     this.#groups = new Map(options.groups.map((group) => [tableKey(group.table), group]));
-    this.#groupsLeft = this.#groups.size;
+    this.#toAnalyze = new Set(options.analyze.map((table) => tableKey(table)));
+    this.#tablesLeft = new Set([...this.#groups.keys(), ...this.#toAnalyze]).size;
     this.#total = options.groups.reduce((sum, { statements }) => sum + statements.length, 0);
-    const workers = Math.min(options.jobs, this.#total);
-    this.#done = runConcurrently(
-      Array.from({ length: workers }, (_, index) => index + 1),
-      (lane, signal) => this.#work(lane, signal),
-      { limit: workers, signal: options.signal },
-    );
-    this.#done.catch(() => {}); // awaited by finish(); the caller may still be copying
-    if (this.#groupsLeft === 0) this.#queue.close();
+    this.#allowed = options.jobs;
+    this.#done.promise.catch(() => {}); // awaited by finish(); the caller may still be copying
+    this.#signal.addEventListener("abort", () => {
+      this.#queue.close();
+      if (this.#running === 0) this.#done.reject(this.#signal.reason);
+    }, { once: true });
+    if (this.#tablesLeft === 0) this.#done.resolve();
   }
 
   /** Rejects when building has failed; resolves when all tables have been reported ready and are done. */
   get done(): Promise<void> {
-    return this.#done;
+    return this.#done.promise;
+  }
+
+  /** Tables that have been analyzed or could not be, by `tableKey`. */
+  get analyzed(): ReadonlySet<string> {
+    return this.#analyzed;
   }
 
   /** The rows of a table are in. */
   ready(table: TableName, bytes: number): void {
-    const group = this.#groups.get(tableKey(table));
-    if (group === undefined) return;
-    const small = bytes < smallBytes;
+    const key = tableKey(table);
+    const { statements, partitioned } = this.#groups.get(key) ??
+      { statements: [], partitioned: false };
+    const analyze = this.#toAnalyze.has(key);
+    if (statements.length === 0 && !analyze) return;
+    const small = bytes < smallTableBytes;
     const { builds, finish } = small
-      ? planInOrder(group.statements)
-      : planIndexes(group.statements, group);
-    const state: GroupState = { table, bytes, finish, buildsLeft: builds.length };
-    for (const statements of builds) {
-      this.#queue.push({ group: state, statements, last: false, small }, bytes);
-    }
-    if (builds.length === 0) {
-      this.#queue.push({ group: state, statements: finish, last: true, small }, bytes);
-    }
+      ? planInOrder(statements)
+      : planIndexes(statements, { partitioned });
+    const group = { table, bytes, finish, small, analyze, buildsLeft: builds.length };
+    for (const statements of builds) this.#push({ kind: "build", group, statements });
+    if (builds.length === 0) this.#pushFinish(group);
+  }
+
+  /** Lets further sessions build: those that have nothing left to copy. */
+  grow(lanes: number): void {
+    this.#allowed += lanes;
+    this.#startLanes();
   }
 
   /**
    * Resolves with the number of statements when everything is built. A table that was never reported ready would keep it waiting.
    */
   async finish(): Promise<number> {
-    await this.#done;
+    await this.#done.promise;
     return this.#total;
   }
 
-  async #work(lane: number, signal: AbortSignal): Promise<void> {
-    const stop = () => this.#queue.close();
-    signal.addEventListener("abort", stop, { once: true });
-    try {
-      let item = await this.#queue.take();
-      if (item === undefined) return;
-      await using session = await this.#openSession(signal);
-      for (; item !== undefined; item = await this.#queue.take()) {
-        signal.throwIfAborted();
-        const startedAtMs = performance.now();
-        const together = this.#withOthers(item);
-        await this.#options.apply(session, together.flatMap(({ statements }) => statements));
-        this.#finished(together, { lane, startedAtMs });
-      }
-    } finally {
-      signal.removeEventListener("abort", stop);
+  #push(item: BuildItem): void {
+    this.#queue.push(item, weightOf(item));
+    this.#startLanes();
+  }
+
+  #pushFinish(group: GroupState): void {
+    if (group.finish.length > 0) {
+      this.#push({ kind: "finish", group, statements: group.finish });
+    } else this.#pushAnalyze(group);
+  }
+
+  #pushAnalyze(group: GroupState): void {
+    if (group.analyze) this.#push({ kind: "analyze", group, statements: [] });
+    else if (--this.#tablesLeft === 0) this.#queue.close();
+  }
+
+  /** Sessions are opened when there is work that nobody has taken. */
+  #startLanes(): void {
+    while (this.#begun < this.#allowed && this.#queue.size > 0 && !this.#signal.aborted) {
+      this.#running++;
+      this.#work(++this.#begun)
+        .catch((error) => this.#ended.abort(error))
+        .finally(() => {
+          if (--this.#running > 0) return;
+          if (this.#signal.aborted) this.#done.reject(this.#signal.reason);
+          else this.#done.resolve(); // lanes end when the queue is closed
+        });
     }
   }
 
-  /** The item, and if it is a small one further small ones that wait. */
+  async #work(lane: number): Promise<void> {
+    let session: Session | undefined;
+    try {
+      for (
+        let item = await this.#queue.take();
+        item !== undefined;
+        item = await this.#queue.take()
+      ) {
+        this.#signal.throwIfAborted();
+        const startedAtMs = performance.now();
+        const together = this.#withOthers(item);
+        if (item.kind === "analyze") session = await this.#analyze(session, together);
+        else {
+          session ??= await this.#openSession();
+          await this.#options.apply(session, together.flatMap(({ statements }) => statements));
+        }
+        this.#tell(together, { lane, startedAtMs });
+        for (const finished of together) this.#next(finished);
+      }
+    } finally {
+      await session?.close();
+    }
+  }
+
+  /** The item, and if it is of a small table those of further small tables that wait. */
   #withOthers(item: BuildItem): readonly BuildItem[] {
     const together = [item];
-    for (let count = item.statements.length; item.small && count < togetherStatements;) {
-      const next = this.#queue.takeIf(({ small }) => small);
+    for (let count = sizeOf(item); item.group.small && count < mostTogether;) {
+      const next = this.#queue.takeIf(({ kind, group }) => group.small && kind === item.kind);
       if (next === undefined) break;
       together.push(next);
-      count += next.statements.length;
+      count += sizeOf(next);
     }
     return together;
   }
 
-  #finished(
+  /** Nothing but the end of the run ends it. @returns the session, if it still is one */
+  async #analyze(
+    session: Session | undefined,
+    items: readonly BuildItem[],
+  ): Promise<Session | undefined> {
+    const { events } = this.#options;
+    const signal = this.#signal;
+    const tables = items.map(({ group }) => group.table);
+    for (const table of tables) this.#analyzed.add(tableKey(table)); // a failure is told once
+    try {
+      session ??= await this.#openSession();
+      await analyzeTogether(session, tables, { signal, events });
+      return session;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof ReplicatorError)) throw error;
+      for (const table of tables) tellFailure(displayName(table), error, events);
+      await session?.close();
+      return undefined;
+    }
+  }
+
+  #next({ kind, group }: BuildItem): void {
+    if (kind === "build") {
+      if (--group.buildsLeft === 0) this.#pushFinish(group);
+    } else if (kind === "finish") this.#pushAnalyze(group);
+    else if (--this.#tablesLeft === 0) this.#queue.close();
+  }
+
+  #tell(
     items: readonly BuildItem[],
     { lane, startedAtMs }: { readonly lane: number; readonly startedAtMs: number },
   ): void {
     const { events, database } = this.#options;
     this.#built += items.reduce((sum, { statements }) => sum + statements.length, 0);
+    const label = describeWork(items);
     events({
       kind: "work-finished",
       database,
-      work: "index",
+      work: items[0]?.kind === "analyze" ? "analyze" : "index",
       lane,
-      label: describeWork(items),
+      label,
       startedAtMs,
       ms: performance.now() - startedAtMs,
     });
-    const current = items.at(-1)?.group.table;
     events({
       kind: "step-progress",
       step: "indexes",
       database,
       done: Math.min(this.#built, this.#total),
       total: this.#total,
-      ...(current === undefined ? {} : { current: displayName(current) }),
+      current: label,
     });
-    for (const { group, last, small } of items) {
-      if (last) {
-        if (--this.#groupsLeft === 0) this.#queue.close();
-      } else if (--group.buildsLeft === 0) {
-        // before other tables' indexes: it takes no time and ends a table
-        const item = { group, statements: group.finish, last: true, small };
-        this.#queue.push(item, Number.MAX_VALUE);
-      }
-    }
   }
 
-  /** Memory for sorting is set for these sessions alone, from what the server was given; ending them gives it back. */
-  async #openSession(signal: AbortSignal): Promise<Session> {
-    const { target, jobs, apply, sessionStatements } = this.#options;
-    const session = await retry(() => openSession(target, { signal }), { signal });
+  /** What these sessions are given ends with them. */
+  async #openSession(): Promise<Session> {
+    const { target, jobs, laterJobs, apply, sessionStatements } = this.#options;
+    const signal = this.#signal;
+    const settings = { synchronous_commit: "off" };
+    const session = await retry(() => openSession(target, { signal, settings }), { signal });
     await apply(session, sessionStatements);
-    await session.query(indexMemoryStatement, [jobs]);
+    await session.query(buildSettingsStatement, [jobs + laterJobs]);
     return session;
   }
 }
 
-// an eighth of what the planner may count on as cache, shared by the builders; never less than configured
-const indexMemoryStatement = `
+// Memory: an eighth of what the planner may count on as cache, shared by the builders; never less than configured.
+// Workers: what the server has, shared too; never less than configured, and none where none are wanted.
+const buildSettingsStatement = `
   SELECT set_config('maintenance_work_mem', greatest(
            (SELECT setting::bigint FROM pg_settings WHERE name = 'maintenance_work_mem'),
            least(2097151,
              (SELECT setting::bigint * 8 FROM pg_settings WHERE name = 'effective_cache_size')
-               / 8 / $1::int))::text || 'kB', false)`;
+               / 8 / $1::int))::text || 'kB', false),
+         set_config('max_parallel_maintenance_workers', CASE wanted WHEN 0 THEN 0 ELSE greatest(
+           wanted,
+           least(current_setting('max_parallel_workers')::int,
+                 current_setting('max_worker_processes')::int) / $1::int) END::text, false)
+    FROM current_setting('max_parallel_maintenance_workers') AS configured (value)
+   CROSS JOIN LATERAL CAST(configured.value AS int) AS wanted`;
+
+/** Ends of tables first, for they take no time; then the largest; statistics when nothing is to be built. */
+function weightOf({ kind, group: { bytes } }: BuildItem): number {
+  if (kind === "build") return bytes;
+  return kind === "finish" ? bytes + Number.MAX_SAFE_INTEGER : bytes - Number.MAX_SAFE_INTEGER;
+}
+
+function sizeOf({ kind, statements }: BuildItem): number {
+  return kind === "analyze" ? 1 : statements.length;
+}
 
 function describeWork(items: readonly BuildItem[]): string {
   const [first] = items;
+  if (first?.kind === "analyze") return describeBatch(items.map(({ group }) => group.table));
   if (first === undefined || items.length > 1) return `indexes of ${items.length} small tables`;
-  if (first.last) return `keys of ${displayName(first.group.table)}`;
+  if (first.kind === "finish") return `keys of ${displayName(first.group.table)}`;
   return first.statements.find(({ type }) => type !== undefined)?.name ??
     displayName(first.group.table);
 }

@@ -10,6 +10,11 @@ export class BuildQueue<Item> {
   readonly #waiting: ((item: Item | undefined) => void)[] = [];
   #closed = false;
 
+  /** Items that nobody has taken. */
+  get size(): number {
+    return this.#items.length;
+  }
+
   /** Adds an item; the heavier, the sooner it is taken. */
   push(item: Item, weight: number): void {
     const taker = this.#waiting.shift();

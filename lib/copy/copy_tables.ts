@@ -33,6 +33,8 @@ export interface CopyTablesOptions {
   readonly events: EventSink;
   /** Called when all of a table's rows are committed on the target. */
   readonly onCopied?: (copied: CopiedTable) => void;
+  /** Called when one of the `jobs` has nothing left to copy, or never had: it may do something else. */
+  readonly onIdle?: () => void;
 }
 
 /** A table whose rows are committed on the target. */
@@ -81,9 +83,11 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
       onBytes: ({ part }, bytes) => progress.moved(part, bytes),
       onFinished: ({ part }, outcome) => progress.finished(part, outcome, lane),
     });
+    options.onIdle?.();
   }
 
   const workers = Math.min(options.jobs, queue.length);
+  for (let idle = workers; idle < options.jobs; idle++) options.onIdle?.();
   const lanes = Array.from({ length: workers }, (_, index) => index + 1);
   await runConcurrently(lanes, work, {
     limit: workers,

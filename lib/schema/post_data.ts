@@ -111,6 +111,16 @@ export function classifyPostData(statements: readonly DumpStatement[]): Classifi
   };
 }
 
+/** The tables that statements give extended statistics (`CREATE STATISTICS`). */
+export function tablesWithStatistics(statements: readonly DumpStatement[]): readonly TableName[] {
+  return statements.flatMap(({ sql }) => {
+    const cursor = new SqlCursor(sql);
+    if (!cursor.words("create", "statistics") || !cursor.skipTo("from")) return [];
+    const table = cursor.qualified();
+    return table === undefined ? [] : [withSchema(table)];
+  });
+}
+
 /** Tells the place of a statement from its words; pg_dump qualifies all names with their schema. */
 class Classifier {
   /** Relations that this section itself creates: what belongs to them waits for them. */

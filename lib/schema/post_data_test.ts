@@ -1,7 +1,7 @@
 import { deepStrictEqual as equal } from "node:assert/strict";
 import { adaptStatement } from "./adapt_statement.ts";
 import { readDump } from "./dump_reader.ts";
-import { classifyPostData } from "./post_data.ts";
+import { classifyPostData, tablesWithStatistics } from "./post_data.ts";
 
 const entry = (type: string, name: string, sql: string) =>
   `--\n-- Name: ${name}; Type: ${type}; Schema: s; Owner: o\n--\n\n${sql}\n\n`;
@@ -129,6 +129,15 @@ Deno.test("classifyPostData() sorts statements by when they can run", () => {
     "ALTER EVENT TRIGGER e OWNER TO o;",
     "COMMENT ON EVENT TRIGGER e IS 'x';",
   ]);
+});
+
+Deno.test("tablesWithStatistics() finds the tables of extended statistics", () => {
+  const statements = [
+    'CREATE STATISTICS s.st (ndistinct) ON a, (lower("from")) FROM s."T";',
+    "CREATE VIEW s.v AS SELECT 1 FROM s.u;",
+    "ALTER STATISTICS s.st OWNER TO o;",
+  ].map((sql) => ({ sql }));
+  equal(tablesWithStatistics(statements), [{ schema: "s", name: "T" }]);
 });
 
 Deno.test("adaptStatement() leaves out what an older target does not know", () => {

@@ -6,6 +6,7 @@
 import {
   displayName,
   type EventSink,
+  formatCount,
   plural,
   quoteIdentifier,
   quoteLiteral,
@@ -34,6 +35,7 @@ import {
   type DumpStatement,
   type DumpTool,
   readDatabaseProperties,
+  tablesWithStatistics,
 } from "../../schema/mod.ts";
 import {
   analyzeTables,
@@ -119,6 +121,8 @@ class DatabaseCopy {
   readonly #events: EventSink;
   /** What moves, as the snapshot sees it; undefined when all of it does. */
   #scope: Awaited<ReturnType<typeof readScope>>;
+  /** Tables that have their statistics, by `tableKey`. */
+  #analyzed: ReadonlySet<string> = new Set();
   /** Whether objects are left out on purpose. */
   #incomplete = false;
   /** Whether the database on the target has been changed. */
@@ -226,19 +230,23 @@ class DatabaseCopy {
     });
     const ended = new AbortController();
     const signal = AbortSignal.any([this.#options.signal, ended.signal]);
+    const scope = this.#scope?.scope;
+    const copied = tables.filter((table) => scope?.hasRows(table) ?? true);
+    // what CREATE STATISTICS describes would not be looked at yet
+    const later = new Set(tablesWithStatistics(postData.rest).map(tableKey));
     const indexes = new IndexBuilder({
       target: this.#target,
       groups: await this.#indexGroups(postData.perTable),
+      analyze: copied.filter((table) => !later.has(tableKey(table))),
       sessionStatements: postData.settings,
       jobs: indexJobs,
+      laterJobs: jobs,
       signal,
       events: this.#events,
       database,
       apply: (session, statements) => this.#applyIn(session, statements),
     });
     indexes.done.catch((error) => ended.abort(error)); // an index that fails ends the copying too
-    const scope = this.#scope?.scope;
-    const copied = tables.filter((table) => scope?.hasRows(table) ?? true);
     const withRows = new Set(copied.map((table) => tableKey(table)));
     for (const { table } of postData.perTable) {
       if (!withRows.has(tableKey(table))) indexes.ready(table, 0);
@@ -262,10 +270,12 @@ class DatabaseCopy {
           signal,
           events: this.#events,
           onCopied: ({ table }) => indexes.ready(table, table.bytes),
+          onIdle: () => indexes.grow(1),
         }), { step: "data", database, summarise: (all) => plural(all.length, "table") });
       await this.#copyLargeObjects(snapshot, signal);
       await recorder.step(async () => {
         const built = await indexes.finish();
+        this.#analyzed = indexes.analyzed;
         await this.#apply([...postData.settings, ...postData.attach]);
         return built;
       }, {
@@ -343,8 +353,22 @@ class DatabaseCopy {
     }, { step: "finish-schema", database });
     const { signal, jobs } = this.#options;
     await recorder.step(
-      () => analyzeTables({ target: this.#target, jobs, signal, events: this.#events, database }),
-      { step: "analyze", database, summarise: (count) => plural(count, "table") },
+      () =>
+        analyzeTables({
+          target: this.#target,
+          jobs,
+          signal,
+          events: this.#events,
+          database,
+          done: this.#analyzed,
+        }),
+      {
+        step: "analyze",
+        database,
+        summarise: (count) =>
+          plural(count, "table") +
+          (this.#analyzed.size === 0 ? "" : `, ${formatCount(this.#analyzed.size)} before`),
+      },
     );
   }
 
