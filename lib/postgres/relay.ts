@@ -43,6 +43,8 @@ export interface RelayOptions<Job extends CopyJob> {
   readonly onStarted?: (job: Job) => void;
   /** COPY bytes that the target has taken. */
   readonly onBytes?: (job: Job, bytes: number) => void;
+  /** Asked after each chunk of the source: the next one is read when the promise resolves, at once when there is none. */
+  readonly pace?: ((bytes: number) => Promise<void> | undefined) | undefined;
   /** The job is committed on the target. */
   readonly onFinished: (job: Job, outcome: CopyOutcome) => void;
 }
@@ -142,7 +144,11 @@ class Relay<Job extends CopyJob> {
     });
     sourceWire.receive((chunk) => {
       fromSource.push(chunk);
-      return this.#lastWrite; // the next chunk is read when this one has been taken: backpressure
+      const pause = this.#options.pace?.(chunk.length);
+      // the next chunk is read when this one has been taken: backpressure
+      return pause === undefined
+        ? this.#lastWrite
+        : Promise.all([this.#lastWrite, pause]).then(() => {});
     });
     targetWire.receive((chunk) => fromTarget.push(chunk));
     this.#sendAhead();
