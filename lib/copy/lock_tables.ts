@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { plural, quoteQualified, ReplicatorError } from "../core/mod.ts";
+import { plural, quoteQualified, ReplicatorError, type TableName } from "../core/mod.ts";
 import { type Endpoint, type Session, SnapshotHolder } from "../postgres/mod.ts";
 import { listTables, type Table } from "../catalog/mod.ts";
 
@@ -64,7 +64,8 @@ export async function exportLockedSnapshot(
   );
 }
 
-async function lockTables(session: Session, tables: readonly Table[]): Promise<void> {
+/** Locks tables in ACCESS SHARE mode until the session's transaction ends. */
+export async function lockTables(session: Session, tables: readonly TableName[]): Promise<void> {
   for (let from = 0; from < tables.length; from += batchSize) {
     const names = tables.slice(from, from + batchSize).map(({ schema, name }) =>
       quoteQualified(schema, name)

@@ -11,6 +11,8 @@ export type StepName =
   | "validate"
   | "estimate"
   | "globals"
+  | "publication"
+  | "slot"
   | "database"
   | "schema"
   | "data"
@@ -19,7 +21,9 @@ export type StepName =
   | "foreign-keys"
   | "finish-schema"
   | "sequences"
-  | "analyze";
+  | "analyze"
+  | "subscription"
+  | "catch-up";
 
 /** What a session does at a time. */
 export type WorkKind = "copy" | "index" | "foreign-key" | "analyze";

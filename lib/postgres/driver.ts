@@ -12,7 +12,15 @@ import type { Wire } from "./wire.ts";
 export type Driver = postgres.Sql<{ date: string }>;
 
 /** The driver for exactly one connection that we have made. */
-export function drive(endpoint: Endpoint, place: HostPort, wire: Wire): Driver {
+export function drive(
+  endpoint: Endpoint,
+  { place, wire, replication }: {
+    readonly place: HostPort;
+    readonly wire: Wire;
+    /** Whether the backend is to be a walsender. */
+    readonly replication: boolean;
+  },
+): Driver {
   let used = false;
   const options: postgres.Options<{ date: postgres.PostgresType<string> }> & {
     socket: () => unknown;
@@ -48,6 +56,7 @@ export function drive(endpoint: Endpoint, place: HostPort, wire: Wire): Driver {
     connection: {
       application_name: endpoint.applicationName,
       ...(endpoint.options === undefined ? {} : { options: endpoint.options }),
+      ...(replication ? { replication: "database" } : {}),
     },
     types: { date: { to: 1184, from: [1082, 1114, 1184], serialize: String, parse: String } },
   } as never;

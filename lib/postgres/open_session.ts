@@ -133,7 +133,11 @@ async function attempt(
     signal.addEventListener("abort", end, { once: true });
     if (signal.aborted) end();
     try {
-      const driver = drive(endpoint, place, opened);
+      const driver = drive(endpoint, {
+        place,
+        wire: opened,
+        replication: options.replication ?? false,
+      });
       const results = await Promise.race([
         driver.unsafe(pinStatements({ ...pinnedSettings, ...options.settings })).simple(),
         ended.promise,
@@ -148,6 +152,7 @@ async function attempt(
           driver,
           serverVersion: row.server_version,
           processId: row.pid,
+          replication: options.replication ?? false,
         }, options.signal),
         fits: (attributes) => fitsAttributes(attributes, row),
       };

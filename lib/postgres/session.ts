@@ -24,6 +24,11 @@ export interface SessionOptions {
   readonly signal?: AbortSignal | undefined;
   /** Settings on top of `pinnedSettings`. */
   readonly settings?: Readonly<Record<string, string>>;
+  /**
+   * A walsender of the database (`replication=database`), which takes replication commands besides statements, and no
+   * parameters. Source: PostgreSQL documentation, "54.4. Streaming Replication Protocol".
+   */
+  readonly replication?: boolean;
 }
 
 /** How long a server may take to let a session go. */
@@ -48,6 +53,7 @@ export class Session implements AsyncDisposable {
   readonly #wire: Wire;
   readonly #driver: Driver;
   readonly #signal: AbortSignal | undefined;
+  readonly #replication: boolean;
   readonly #abort = () => {
     this.#interrupting = this.#interrupt();
   };
@@ -62,6 +68,7 @@ export class Session implements AsyncDisposable {
       readonly driver: Driver;
       readonly serverVersion: number;
       readonly processId: number;
+      readonly replication: boolean;
     },
     signal: AbortSignal | undefined,
   ) {
@@ -72,6 +79,7 @@ export class Session implements AsyncDisposable {
     this.#place = opened.place;
     this.#wire = opened.wire;
     this.#driver = opened.driver;
+    this.#replication = opened.replication;
     this.#signal = signal;
     signal?.addEventListener("abort", this.#abort, { once: true });
   }
@@ -98,9 +106,9 @@ export class Session implements AsyncDisposable {
   ): Promise<Result[]> {
     this.#signal?.throwIfAborted();
     try {
-      const rows = await this.#driver.unsafe<Result[]>(statement, [...parameters], {
-        prepare: false,
-      });
+      const asked = this.#driver.unsafe<Result[]>(statement, [...parameters], { prepare: false });
+      // a walsender knows the simple protocol only
+      const rows = this.#replication ? await asked.simple() : await asked;
       return [...rows];
     } catch (error) {
       throw this.#explain(error);

@@ -70,6 +70,33 @@ export class SnapshotHolder implements AsyncDisposable {
     }
   }
 
+  /**
+   * Takes over a snapshot that somebody else exported, such as that of a new replication slot, which lasts no longer than
+   * the slot's session is left alone. The holder exports it again: its own identifier lives as long as the holder.
+   *
+   * @param options.lsn where the source's WAL stood at the snapshot: a slot's consistent point
+   */
+  static async takeOver(
+    endpoint: Endpoint,
+    { identifier, lsn, signal }: {
+      readonly identifier: string;
+      readonly lsn: string;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): Promise<SnapshotHolder> {
+    const session = await openSession(endpoint, { signal });
+    try {
+      await importSnapshot(session, identifier);
+      const { snapshot } = await session.queryOne<{ snapshot: string }>(
+        "SELECT pg_export_snapshot() AS snapshot",
+      );
+      return new SnapshotHolder(session, snapshot, lsn);
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
   /** Runs a query under the snapshot, in the holder's own session. */
   get session(): Session {
     return this.#session;

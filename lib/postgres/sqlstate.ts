@@ -34,12 +34,20 @@ export const SqlState = {
   deadlockDetected: "40P01",
   /** 53100 */
   diskFull: "53100",
+  /** 53400: no replication slot is free. */
+  configurationLimitExceeded: "53400",
+  /** 3F000: the schema does not exist. */
+  invalidSchemaName: "3F000",
   /** 53300 */
   tooManyConnections: "53300",
+  /** 55000 */
+  objectNotInPrerequisiteState: "55000",
   /** 55006: the database is in use. */
   objectInUse: "55006",
   /** 55P03 */
   lockNotAvailable: "55P03",
+  /** XX000 */
+  internalError: "XX000",
   /** 57014 */
   queryCanceled: "57014",
   /** 57P01 */

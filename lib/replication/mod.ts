@@ -6,7 +6,14 @@
  * @module
  */
 export * from "./applied.ts";
+export * from "./applier.ts";
+export * from "./conninfo.ts";
 export * from "./descriptor.ts";
+export * from "./identity.ts";
 export * from "./names.ts";
 export * from "./positions.ts";
+export * from "./publication.ts";
 export * from "./scope.ts";
+export * from "./slot.ts";
+export * from "./slot_snapshot.ts";
+export * from "./subscription.ts";

@@ -6,6 +6,8 @@ export const stepTitles: Readonly<Record<StepName, string>> = {
   "validate": "Check both servers",
   "estimate": "Measure sizes",
   "globals": "Roles and settings",
+  "publication": "Publish tables",
+  "slot": "Replication slot",
   "database": "Create database",
   "schema": "Tables and types",
   "data": "Copy rows",
@@ -15,6 +17,8 @@ export const stepTitles: Readonly<Record<StepName, string>> = {
   "finish-schema": "Triggers, views, rights",
   "sequences": "Sequences",
   "analyze": "Planner statistics",
+  "subscription": "Subscribe",
+  "catch-up": "Catch up",
 };
 
 /** A step's title, for names that a newer part of the tool may have added too. */

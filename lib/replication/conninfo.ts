@@ -1,0 +1,58 @@
+/**
+ * How the target's server reaches the source: the connection string of a subscription.
+ *
+ * Source: PostgreSQL documentation, "34.1.1.1. Keyword/Value Connection Strings".
+ *
+ * @module
+ */
+import { type Endpoint, passwordFor } from "../postgres/mod.ts";
+
+/** What {@linkcode subscriptionConninfo} takes besides the source. */
+export interface ConninfoOptions {
+  /** A file on the target's server with the password, which then is not in the catalog. */
+  readonly passfile: string | undefined;
+}
+
+/**
+ * The connection string, with keepalives so that a dead path is noticed.
+ *
+ * Files of certificates are named as the URL names them: the target's server opens them, on its own disk.
+ *
+ * @param source as the target sees it
+ */
+export function subscriptionConninfo(source: Endpoint, { passfile }: ConninfoOptions): string {
+  const { hosts, tls } = source;
+  const [first] = hosts;
+  const password = passfile === undefined && first !== undefined
+    ? passwordFor(source, first)?.reveal()
+    : undefined;
+  const words: readonly (readonly [string, string | undefined])[] = [
+    ["host", hosts.map(({ host }) => host).join(",")],
+    ["port", hosts.map(({ port }) => port).join(",")],
+    ["user", source.user],
+    ["dbname", source.database],
+    ["password", password],
+    ["passfile", passfile],
+    ["sslmode", tls.mode],
+    ["sslrootcert", tls.files.sslrootcert],
+    ["sslcert", tls.files.sslcert],
+    ["sslkey", tls.files.sslkey],
+    ["sslpassword", tls.client?.passphrase?.reveal()],
+    ["sslsni", tls.serverNameIndication ? undefined : "0"],
+    ["options", source.options],
+    ["connect_timeout", String(Math.max(2, Math.round(source.connectTimeoutMs / 1_000)))],
+    ["keepalives_idle", "60"],
+    ["keepalives_interval", "10"],
+    [
+      "target_session_attrs",
+      hosts.length > 1 ? source.targetSessionAttributes : undefined,
+    ],
+  ];
+  return words.flatMap(([keyword, value]) =>
+    value === undefined ? [] : [`${keyword}=${quoteValue(value)}`]
+  ).join(" ");
+}
+
+function quoteValue(value: string): string {
+  return /^[\w.,:/@-]+$/.test(value) ? value : `'${value.replace(/[\\']/g, "\\$&")}'`;
+}

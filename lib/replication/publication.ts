@@ -1,0 +1,246 @@
+/**
+ * Which tables a publication lists, with which rows, and what has to be changed on the source for it.
+ *
+ * @module
+ */
+import {
+  displayName,
+  ExitCode,
+  plural,
+  quoteIdentifier,
+  quoteQualified,
+  ReplicatorError,
+  type TableName,
+} from "../core/mod.ts";
+import { ServerError, type Session, SqlState } from "../postgres/mod.ts";
+import { checkPredicate, type Table } from "../catalog/mod.ts";
+import { inParentheses, publicationProblems, type SourceTable } from "../rules/mod.ts";
+import { type ChangedIdentity, commentOnPublication, type ScopeDescriptor } from "./descriptor.ts";
+import {
+  equalityProblem,
+  fullProblem,
+  type IdentityPolicy,
+  identityProblem,
+  readIdentities,
+} from "./identity.ts";
+
+/** A table of a publication. */
+export interface PublishedTable extends TableName {
+  /** Rows for which it is true are published; all when undefined. */
+  readonly predicate: string | undefined;
+}
+
+/** A table whose changes do not come, and why. */
+export interface UnpublishedTable extends TableName {
+  readonly reason: string;
+}
+
+/** What is to be published. */
+export interface PublicationPlan {
+  readonly tables: readonly PublishedTable[];
+  /** Tables that are copied once and then stay as they are. */
+  readonly skipped: readonly UnpublishedTable[];
+  /** Tables that are given REPLICA IDENTITY FULL, with what they have now. */
+  readonly changedIdentities: readonly ChangedIdentity[];
+}
+
+/** What planning takes. */
+export interface PublicationInput {
+  /** On the source's database. */
+  readonly session: Session;
+  /** Tables whose rows are copied: ordinary ones and leaf partitions. */
+  readonly tables: readonly Table[];
+  /** The condition that a table's rows must meet; undefined for all rows. */
+  readonly predicateOf?: (table: TableName) => string | undefined;
+  readonly policy: IdentityPolicy;
+}
+
+/**
+ * Decides about every table.
+ *
+ * Leaf partitions are listed, not their roots: the target has the same partitions, each copied for itself under its own
+ * rules, so that a row that moves from one to another arrives as the DELETE and INSERT that it is.
+ *
+ * @throws ReplicatorError with every table that cannot be published; nothing was changed
+ */
+export async function planPublication(input: PublicationInput): Promise<PublicationPlan> {
+  const { session, policy } = input;
+  const identities = await readIdentities(session);
+  const published: PublishedTable[] = [];
+  const skipped: UnpublishedTable[] = [];
+  const changedIdentities: ChangedIdentity[] = [];
+  const problems: UnpublishedTable[] = [];
+  for (const table of input.tables) {
+    const { schema, name } = table;
+    const predicate = input.predicateOf?.(table);
+    const identity = identities.get(table.oid);
+    if (identity === undefined) {
+      skipped.push({
+        schema,
+        name,
+        reason: table.isUnlogged
+          ? "an unlogged table's changes are not in the WAL"
+          : "it is not there any more",
+      });
+      continue;
+    }
+    const decided = await decide({ input, table, identity, predicate });
+    if (decided.problem === undefined) {
+      published.push({ schema, name, predicate });
+      if (decided.makeFull) {
+        changedIdentities.push({
+          schema,
+          name,
+          before: identity.kind === "f" ? "d" : identity.kind,
+          ...(identity.kind === "i" && identity.index !== undefined
+            ? { index: identity.index }
+            : {}),
+        });
+      }
+    } else if (policy === "skip") skipped.push({ schema, name, reason: decided.problem });
+    else problems.push({ schema, name, reason: decided.problem });
+  }
+  if (problems.length > 0) throw cannotPublish(session, problems, policy);
+  return { tables: published, skipped, changedIdentities };
+}
+
+async function decide({ input: { session, policy }, table, identity, predicate }: {
+  readonly input: PublicationInput;
+  readonly table: Table;
+  readonly identity: Parameters<typeof identityProblem>[0];
+  readonly predicate: string | undefined;
+}): Promise<{ readonly problem: string | undefined; readonly makeFull: boolean }> {
+  const sourceMajor = session.majorVersion;
+  const columns = table.columns.map((column) => column.name);
+  const asItIs = identityProblem(identity, sourceMajor) ??
+    await filterProblem(session, { table, predicate, columns: identity.columns }) ??
+    (identity.kind === "f" && !identity.hasPrimaryKey
+      ? await equalityProblem(session, { table, columns })
+      : undefined);
+  if (asItIs === undefined || policy !== "full" || identity.kind === "f") {
+    return { problem: asItIs, makeFull: false };
+  }
+  const asFull = fullProblem(identity, sourceMajor) ??
+    await filterProblem(session, { table, predicate, columns: undefined }) ??
+    (identity.hasPrimaryKey ? undefined : await equalityProblem(session, { table, columns }));
+  return { problem: asFull, makeFull: asFull === undefined };
+}
+
+async function filterProblem(session: Session, { table, predicate, columns }: {
+  readonly table: Table;
+  readonly predicate: string | undefined;
+  /** Of the replica identity; undefined for all. */
+  readonly columns: readonly string[] | undefined;
+}): Promise<string | undefined> {
+  if (predicate === undefined) return undefined;
+  const answer = await checkPredicate(session, { table: asSourceTable(table), predicate });
+  if ("problem" in answer) return `the source refuses its predicate: ${answer.problem}`;
+  const problems = publicationProblems(answer.facts, {
+    identity: { columns },
+    sourceMajor: session.majorVersion,
+  });
+  return problems.length === 0 ? undefined : problems.join("; ");
+}
+
+function asSourceTable(table: Table): SourceTable {
+  return {
+    schema: table.schema,
+    name: table.name,
+    kind: "table",
+    parents: [],
+    isPartition: table.isPartition,
+    needs: [],
+    extension: undefined,
+    isExtensionConfiguration: table.extensionCondition !== undefined,
+    columns: table.columns.map(({ name, typeName }) => ({ name, type: typeName })),
+  };
+}
+
+function cannotPublish(
+  session: Session,
+  problems: readonly UnpublishedTable[],
+  policy: IdentityPolicy,
+): ReplicatorError {
+  return new ReplicatorError(
+    `${
+      plural(problems.length, "table")
+    } cannot be published: UPDATE and DELETE would fail on the source, ` +
+      "or could not be followed on the target; nothing was changed",
+    {
+      side: "source",
+      object: `database ${session.endpoint.database}`,
+      details: problems.map((table) => `${displayName(table)}: ${table.reason}`),
+      remedy: policy === "fail"
+        ? "give them primary keys; or --replica-identity full, which makes their WAL larger and their UPDATE and DELETE slower on " +
+          "the target; or --replica-identity skip, which copies them once and leaves their changes out"
+        : "give them primary keys, or leave them out with --exclude-tables or --replica-identity skip",
+      exitCode: ExitCode.prerequisite,
+    },
+  );
+}
+
+/**
+ * `CREATE PUBLICATION` with its list. ONLY, for each heir of a table is decided about itself.
+ *
+ * Generated columns are not published (the default of 18, and of what was before): the target generates its own.
+ */
+export function createPublicationStatement(
+  name: string,
+  tables: readonly PublishedTable[],
+): string {
+  const list = tables.map(({ schema, name, predicate }) =>
+    `ONLY ${quoteQualified(schema, name)}${
+      predicate === undefined ? "" : ` WHERE ${inParentheses(predicate)}`
+    }`
+  );
+  return `CREATE PUBLICATION ${quoteIdentifier(name)}${
+    list.length === 0 ? "" : ` FOR TABLE ${list.join(", ")}`
+  } WITH (publish = 'insert, update, delete, truncate')`;
+}
+
+const attempts = 5;
+
+/**
+ * Changes replica identities, makes the publication and writes down what was done, all in one transaction: nothing is published
+ * before it can be, and nothing is changed that is not remembered.
+ *
+ * @throws ReplicatorError when tables stay locked
+ */
+export async function createPublication(
+  session: Session,
+  { name, plan, descriptor }: {
+    readonly name: string;
+    readonly plan: PublicationPlan;
+    readonly descriptor: ScopeDescriptor;
+  },
+): Promise<void> {
+  const statements = [
+    "SET LOCAL lock_timeout = '10s'", // ALTER TABLE in a queue makes everybody behind it wait
+    ...plan.changedIdentities.map(({ schema, name }) =>
+      `ALTER TABLE ${quoteQualified(schema, name)} REPLICA IDENTITY FULL`
+    ),
+    createPublicationStatement(name, plan.tables),
+    commentOnPublication(name, { ...descriptor, changedIdentities: plan.changedIdentities }),
+  ];
+  for (let attempt = 1;; attempt++) {
+    try {
+      await session.transaction(async () => {
+        for (const statement of statements) await session.execute(statement);
+      });
+      return;
+    } catch (error) {
+      const passing = error instanceof ServerError &&
+        (error.sqlState === SqlState.lockNotAvailable ||
+          error.sqlState === SqlState.deadlockDetected);
+      if (!passing || attempt >= attempts) throw error;
+    }
+  }
+}
+
+/** Adds a comment's news to a publication that is there. */
+export async function describePublication(
+  session: Session,
+  { name, descriptor }: { readonly name: string; readonly descriptor: ScopeDescriptor },
+): Promise<void> {
+  await session.execute(commentOnPublication(name, descriptor));
+}
