@@ -6,19 +6,24 @@
 import postgres from "postgres";
 import { type Endpoint, passwordFor } from "./endpoint.ts";
 import type { HostPort } from "./url.ts";
+import { parseArray } from "./arrays.ts";
 import type { Wire } from "./wire.ts";
 
 /** The driver of one connection. */
 export type Driver = postgres.Sql<{ date: string }>;
 
+/** How a session gives dates and arrays: as the server's text, or as values of JavaScript. */
+export type ValueForm = "text" | "native";
+
 /** The driver for exactly one connection that we have made. */
 export function drive(
   endpoint: Endpoint,
-  { place, wire, replication }: {
+  { place, wire, replication, values }: {
     readonly place: HostPort;
     readonly wire: Wire;
     /** Whether the backend is to be a walsender. */
     readonly replication: boolean;
+    readonly values: ValueForm;
   },
 ): Driver {
   let used = false;
@@ -58,7 +63,33 @@ export function drive(
       ...(endpoint.options === undefined ? {} : { options: endpoint.options }),
       ...(replication ? { replication: "database" } : {}),
     },
-    types: { date: { to: 1184, from: [1082, 1114, 1184], serialize: String, parse: String } },
+    types: {
+      date: {
+        to: 1184,
+        from: [1082, 1114, 1184],
+        serialize: String,
+        parse: values === "native" ? (text: string) => new Date(text) : String,
+      },
+      // a text for a JSON parameter is JSON already; the driver would make a JSON string of it
+      json: {
+        to: 114,
+        from: [114, 3802],
+        serialize: (value: unknown) => typeof value === "string" ? value : JSON.stringify(value),
+        parse: (text: string) => JSON.parse(text),
+      },
+      ...(values === "native" ? arrayTypes : {}),
+    },
   } as never;
   return postgres(options as never) as unknown as Driver;
 }
+
+/** `fetch_types` would teach the driver these at the price of a query for each connection. */
+const arrayTypes = {
+  texts: { to: 1009, from: [1002, 1009, 1015, 2951], serialize: String, parse: parseArray },
+  numbers: {
+    to: 1007,
+    from: [1005, 1007, 1021, 1022],
+    serialize: String,
+    parse: (text: string) => parseArray(text).map((each) => each === null ? null : Number(each)),
+  },
+};

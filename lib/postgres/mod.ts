@@ -8,6 +8,7 @@
 export * from "./endpoint.ts";
 export * from "./open_session.ts";
 export * from "./passfile.ts";
+export * from "./pool.ts";
 export * from "./relay.ts";
 export * from "./retry.ts";
 export * from "./server_error.ts";
@@ -15,4 +16,5 @@ export * from "./session.ts";
 export * from "./snapshot.ts";
 export * from "./sqlstate.ts";
 export * from "./url.ts";
+export type { ValueForm } from "./driver.ts";
 export type { Receiver } from "./wire.ts";

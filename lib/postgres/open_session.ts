@@ -137,6 +137,7 @@ async function attempt(
         place,
         wire: opened,
         replication: options.replication ?? false,
+        values: options.values ?? "text",
       });
       const results = await Promise.race([
         driver.unsafe(pinStatements({ ...pinnedSettings, ...options.settings })).simple(),

@@ -4,7 +4,7 @@
  * @module
  */
 import { InterruptedError, type Side } from "../core/mod.ts";
-import type { Driver } from "./driver.ts";
+import type { Driver, ValueForm } from "./driver.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { frame, FrameScanner } from "./frames.ts";
 import { ConnectionError, ServerError, serverMessageOf } from "./server_error.ts";
@@ -29,6 +29,8 @@ export interface SessionOptions {
    * parameters. Source: PostgreSQL documentation, "54.4. Streaming Replication Protocol".
    */
   readonly replication?: boolean;
+  /** Dates and arrays as text (the default), or as `Date` and arrays of JavaScript. */
+  readonly values?: ValueForm;
 }
 
 /** How long a server may take to let a session go. */
@@ -89,6 +91,11 @@ export class Session implements AsyncDisposable {
     return Math.floor(this.serverVersion / 10_000);
   }
 
+  /** Whether the connection still stands, as far as this side knows. */
+  get isOpen(): boolean {
+    return this.#wire.isOpen;
+  }
+
   /** Whether TLS protects the connection. */
   get encrypted(): boolean {
     return this.#wire.encrypted;
@@ -123,6 +130,18 @@ export class Session implements AsyncDisposable {
     const [row] = await this.query<Result>(statement, parameters);
     if (row === undefined) throw new Error(`no row came back from: ${statement}`);
     return row;
+  }
+
+  /** Runs statements, several at once if separated by semicolons, and returns the rows of each. */
+  async queryAll(statements: string): Promise<Row[][]> {
+    this.#signal?.throwIfAborted();
+    try {
+      const result = await this.#driver.unsafe(statements).simple() as unknown as Row[] | Row[][];
+      const several = result.length > 0 && result.every((each) => Array.isArray(each));
+      return several ? (result as Row[][]).map((rows) => [...rows]) : [[...result as Row[]]];
+    } catch (error) {
+      throw this.#explain(error);
+    }
   }
 
   /** Runs statements, several at once if separated by semicolons, and ignores what they return. */

@@ -33,7 +33,7 @@ export type Encryption = "plain" | "if-offered" | "required";
  * and the server has none, an error of `node:tls` when the handshake or the verification fails
  */
 export async function connectTransport(
-  { host, port }: HostPort,
+  { host, port, address }: HostPort,
   { encryption, tls, signal }: {
     readonly encryption: Encryption;
     readonly tls: TlsSettings;
@@ -45,7 +45,7 @@ export async function connectTransport(
     const path = `${host}/.s.PGSQL.${port}`;
     return plainTransport(await closingLate(Deno.connect({ transport: "unix", path }), signal));
   }
-  const connection = await closingLate(Deno.connect({ hostname: host, port }), signal);
+  const connection = await closingLate(Deno.connect({ hostname: address ?? host, port }), signal);
   const abort = () => closeQuietly(connection);
   signal.addEventListener("abort", abort, { once: true });
   try {

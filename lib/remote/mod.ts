@@ -1,0 +1,8 @@
+/**
+ * Jobs that run on a service: what a job is. The client side; the service itself is composed in the command line.
+ *
+ * Needs no permission.
+ *
+ * @module
+ */
+export * from "./spec/mod.ts";

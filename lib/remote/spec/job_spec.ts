@@ -1,0 +1,121 @@
+import { z } from "zod";
+
+/** The version of the job specification that this release reads and writes. */
+export const specVersion = "1.0";
+
+/** Largest body of a request, in bytes. */
+export const mostBodyBytes = 15 * 1024;
+
+/** Longest connection URL, in bytes. */
+export const mostUrlBytes = 2048;
+
+/** Longest time that a job may be given, in seconds: thirty days. */
+export const mostTimeoutSeconds = 30 * 24 * 3600;
+
+/** What a job may do. */
+export const jobCommands = ["init", "validate", "sync", "status", "verify"] as const;
+/** One of {@linkcode jobCommands}. */
+export type JobCommand = typeof jobCommands[number];
+
+const text = (most = 1024) => z.string().min(1).max(most);
+const names = z.array(text(256)).max(200).default([]);
+const parallel = z.int().min(1).max(64);
+const url = z.string().min(1);
+
+const filters = z.strictObject({
+  include_databases: names,
+  exclude_databases: names,
+  /** Source name → target name. */
+  map: z.record(text(63), text(63)).default({}),
+});
+
+/** Where a rule came from: one of a flag counts more than one of a file. */
+const origin = z.enum(["flag", "file"]).default("flag");
+
+const tableChoice = z.union([
+  text(),
+  z.strictObject({ table: text(), database: text(63) }),
+]);
+
+const rules = z.strictObject({
+  include_tables: z.array(tableChoice).max(500).default([]),
+  exclude_tables: z.array(tableChoice).max(500).default([]),
+  schema_only: z.array(z.union([text(), z.strictObject({ table: text(), origin })])).max(500)
+    .default([]),
+  table_filters: z.array(z.strictObject({ table: text(), where: text(4096), origin })).max(200)
+    .default([]),
+  time_filters: z.array(z.strictObject({ table: text(), column: text(63), last: text(64), origin }))
+    .max(200).default([]),
+  /** The moment that time windows reach back from; when the job is taken in, unless it is given. */
+  now: z.iso.datetime({ offset: true }).optional(),
+});
+
+const common = {
+  schema_version: z.literal(specVersion, {
+    error: (issue) =>
+      issue.input === undefined
+        ? `is missing; this service reads "${specVersion}"`
+        : `this service reads "${specVersion}"`,
+  }),
+  source_url: url,
+  target_url: url,
+  filters: filters.default({ include_databases: [], exclude_databases: [], map: {} }),
+  rules: rules.default({
+    include_tables: [],
+    exclude_tables: [],
+    schema_only: [],
+    table_filters: [],
+    time_filters: [],
+  }),
+  /** After this time the job is ended for good, whatever it has done. */
+  timeout_seconds: z.int().min(1).max(mostTimeoutSeconds).optional(),
+  /** How much there is to copy, to choose the workers by; the service asks nobody. */
+  estimated_bytes: z.int().min(0).optional(),
+};
+
+const initOptions = z.strictObject({
+  jobs: parallel.optional(),
+  index_jobs: parallel.optional(),
+  copy_format: z.enum(["auto", "text", "binary"]).optional(),
+  /** In bytes; larger tables are copied in parts. */
+  split_bytes: z.int().min(1 << 20).optional(),
+  drop_existing: z.boolean().optional(),
+  dry_run: z.boolean().optional(),
+});
+
+const validateOptions = z.strictObject({
+  jobs: parallel.optional(),
+  drop_existing: z.boolean().optional(),
+  for_sync: z.boolean().optional(),
+});
+
+const noOptions = z.strictObject({});
+
+/**
+ * What a job is to do: `POST /v1/jobs`. Strict: what is not named here is refused.
+ *
+ * `source_url`, `target_url` and the conditions of `rules` are kept encrypted and are never given back.
+ */
+export const jobSpecSchema = z.discriminatedUnion("command", [
+  z.strictObject({ ...common, command: z.literal("init"), options: initOptions.default({}) }),
+  z.strictObject({
+    ...common,
+    command: z.literal("validate"),
+    options: validateOptions.default({}),
+  }),
+  z.strictObject({ ...common, command: z.literal("sync"), options: noOptions.default({}) }),
+  z.strictObject({ ...common, command: z.literal("status"), options: noOptions.default({}) }),
+  z.strictObject({ ...common, command: z.literal("verify"), options: noOptions.default({}) }),
+], {
+  error: (issue) =>
+    issue.code === "invalid_union"
+      ? `is none of the commands ${jobCommands.join(", ")}`
+      : undefined,
+});
+
+/** A job as a client writes it. */
+export type JobSpecInput = z.input<typeof jobSpecSchema>;
+/** A job that was checked; no defaults remain open. */
+export type JobSpec = z.output<typeof jobSpecSchema>;
+/** Its rules about tables and rows. */
+export type JobRules = JobSpec["rules"];

@@ -1,0 +1,75 @@
+import type { Problem } from "../../core/mod.ts";
+import { connectionUrlProblems } from "./connection_url.ts";
+import { type JobSpec, jobSpecSchema } from "./job_spec.ts";
+import { readJobRules } from "./rules.ts";
+
+/** A job that was read, or everything that is wrong with it. */
+export type SpecReading =
+  | { readonly spec: JobSpec; readonly problems: readonly [] }
+  | { readonly spec: undefined; readonly problems: readonly Problem[] };
+
+/**
+ * Checks what came in as a job. Never throws; all problems at once, and none of them quotes a URL or a condition.
+ *
+ * @param value the parsed JSON of a request
+ */
+export function readJobSpec(value: unknown): SpecReading {
+  const checked = jobSpecSchema.safeParse(value);
+  if (!checked.success) {
+    return {
+      spec: undefined,
+      problems: [
+        ...checked.error.issues.flatMap(issueProblems),
+        ...urlProblems(value),
+      ],
+    };
+  }
+  const spec = checked.data;
+  const { include_databases: include, exclude_databases: exclude } = spec.filters;
+  const problems = [
+    ...urlProblems(spec),
+    ...readJobRules(spec.rules).problems,
+    ...(include.length > 0 && exclude.length > 0
+      ? [{
+        path: "filters.exclude_databases",
+        message: "cannot be combined with filters.include_databases",
+      }]
+      : []),
+  ];
+  return problems.length > 0 ? { spec: undefined, problems } : { spec, problems: [] };
+}
+
+function urlProblems(value: unknown): readonly Problem[] {
+  if (typeof value !== "object" || value === null) return [];
+  const record = value as Readonly<Record<string, unknown>>;
+  return ["source_url", "target_url"].flatMap((key) => {
+    const url = record[key];
+    return typeof url === "string" && url !== "" ? connectionUrlProblems(url, key) : [];
+  });
+}
+
+interface Issue {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+  readonly code: string;
+  readonly keys?: readonly string[];
+}
+
+function issueProblems(issue: Issue): readonly Problem[] {
+  const path = issue.path.reduce<string>(
+    (text, part) =>
+      typeof part === "number"
+        ? `${text}[${part}]`
+        : text === ""
+        ? String(part)
+        : `${text}.${String(part)}`,
+    "",
+  );
+  if (issue.code === "unrecognized_keys") {
+    return (issue.keys ?? []).map((key) => ({
+      path: path === "" ? key : `${path}.${key}`,
+      message: "is not known here",
+    }));
+  }
+  return [{ path: path === "" ? "body" : path, message: issue.message }];
+}
