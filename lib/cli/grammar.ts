@@ -1,13 +1,13 @@
 import { type Command, createCommand } from "@commander-js/extra-typings";
 import { logLevels } from "../ui/mod.ts";
-import { exitCodesHelp, initHelp, overviewHelp, validateHelp } from "./help.ts";
+import { exitCodesHelp, initHelp, overviewHelp, validateHelp, verifyHelp } from "./help.ts";
 import { programName, version } from "./program.ts";
 
 /** What the user typed for a command: texts, not yet checked. */
 export type RawOptions = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 /** The commands that do something. */
-export type CommandName = "validate" | "init" | "demo" | "completions";
+export type CommandName = "validate" | "init" | "verify" | "demo" | "completions";
 
 /** Told which command was named, with its options and arguments. */
 export type OnCommand = (
@@ -75,6 +75,24 @@ export function buildGrammar(onCommand: OnCommand): Command {
   addOutputOptions(init);
   init.action((options) => onCommand("init", options as RawOptions, []));
 
+  const verify = program.command("verify")
+    .summary("prove that source and target are equal, or show where not")
+    .description(
+      "Compares both sides table by table, inside both servers, and shows the rows that differ.\n" +
+        "Only reads, unless --repair is given. Safe under live traffic: see docs/verification.md.",
+    )
+    .addHelpText("after", verifyHelp);
+  addConnectionOptions(verify);
+  addSelectionOptions(verify)
+    .option("-j, --jobs <N>", "sessions that read on each side, 1 to 64 (default: CPUs, at most 8)")
+    .option("--max-diffs <N>", "differing rows to list for each table (default: 20)")
+    .option("--no-values", "show no values of rows, keys included")
+    .option("--repair", "make the target equal: write to it what the source has")
+    .option("--dry-run", "with --repair: print the SQL and change nothing")
+    .option("-y, --yes", "with --repair: do not ask");
+  addOutputOptions(verify);
+  verify.action((options) => onCommand("verify", options as RawOptions, []));
+
   const demo = program.command("demo")
     .summary("watch a migration between two servers started for it")
     .description(
@@ -121,6 +139,15 @@ function addConnectionOptions(command: AnyCommand): AnyCommand {
 }
 
 function addCopyOptions(command: AnyCommand): AnyCommand {
+  return addSelectionOptions(command)
+    .option("--interactive", "choose databases and tables on the terminal")
+    .option("--drop-existing", "drop target databases that are not empty; shows what is lost")
+    .option("-j, --jobs <N>", "tables copied at once, 1 to 64 (default: CPUs, at most 8)")
+    .option("--dump-tool <WHICH>", `pg_dump to use: ${dumpTools.join(", ")} (default: auto)`)
+    .option("--pg-bin <DIR>", "folder of pg_dump and pg_dumpall, before the PATH");
+}
+
+function addSelectionOptions(command: AnyCommand): AnyCommand {
   return command
     .option(
       "--include-databases <NAMES>",
@@ -150,12 +177,7 @@ function addCopyOptions(command: AnyCommand): AnyCommand {
       collect,
     )
     .option("--config <FILE>", "TOML file that says all of this; flags count more")
-    .option("--interactive", "choose databases and tables on the terminal")
-    .option("--map <SOURCE=TARGET>", "another name on the target; repeatable", collect)
-    .option("--drop-existing", "drop target databases that are not empty; shows what is lost")
-    .option("-j, --jobs <N>", "tables copied at once, 1 to 64 (default: CPUs, at most 8)")
-    .option("--dump-tool <WHICH>", `pg_dump to use: ${dumpTools.join(", ")} (default: auto)`)
-    .option("--pg-bin <DIR>", "folder of pg_dump and pg_dumpall, before the PATH");
+    .option("--map <SOURCE=TARGET>", "another name on the target; repeatable", collect);
 }
 
 function addOutputOptions(command: AnyCommand): AnyCommand {

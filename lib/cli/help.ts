@@ -5,6 +5,7 @@ export const exitCodesHelp = `
 Exit codes:
   0 done  1 defect of the tool  2 wrong options  3 a check failed or something needed is missing
   4 source unreachable  5 target unreachable  6 both sides differ  8 a server refused a statement
+  9 no difference found, but not everything could be compared
   130 ended by Ctrl-C, by SIGTERM, or by answering no`;
 
 const urls = `
@@ -48,5 +49,16 @@ Examples:
 
 What is written on the source after the start is not in the copy. Keeping the target up to date afterwards
 (sync), comparing (verify) and switching over (cutover) are not built yet.
+${urls}
+${exitCodesHelp}`;
+
+export const verifyHelp = `
+Examples:
+  ${programName} verify                                 all databases of the source
+  ${programName} verify --include-tables app.orders --max-diffs 100
+  ${programName} verify --json | jq '.databases[].tables[] | select(.verdict != "equal")'
+  ${programName} verify --repair --dry-run              the SQL that would make the target equal
+
+Ends with 0 only when everything was compared and nothing differs. What was not compared is listed.
 ${urls}
 ${exitCodesHelp}`;

@@ -12,12 +12,14 @@ import { openProgress } from "./progress.ts";
 import { runDemo } from "./run_demo.ts";
 import { runInit } from "./run_init.ts";
 import { runValidate } from "./run_validate.ts";
+import { runVerify } from "./run_verify.ts";
 import { listenForSignals } from "./signals.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 
 const runners: Readonly<Record<Exclude<CommandName, "completions">, CommandRunner>> = {
   validate: runValidate,
   init: runInit,
+  verify: runVerify,
   demo: runDemo,
 };
 

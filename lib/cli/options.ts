@@ -53,6 +53,16 @@ export interface InitCommandOptions extends CopyOptions {
   readonly reportFile: string | undefined;
 }
 
+/** `verify` in full. */
+export interface VerifyCommandOptions
+  extends Pick<CopyOptions, "source" | "target" | "databases" | "rules" | "jobs"> {
+  readonly maxDiffs: number;
+  readonly showValues: boolean;
+  readonly repair: boolean;
+  readonly dryRun: boolean;
+  readonly yes: boolean;
+}
+
 /** `demo` in full. */
 export interface DemoCommandOptions {
   readonly sizeBytes: number;
@@ -87,6 +97,9 @@ const megabyte = 1 << 20;
 
 /** Above this size a table is copied in parts. */
 export const defaultSplitBytes = 512 * megabyte;
+
+/** Differing rows that `verify` lists for each table. */
+export const defaultMaxDiffs = 20;
 
 /** Reads typed options and notes everything that is wrong with them; what is wrong reads as its default. */
 export class OptionReader {
@@ -259,6 +272,36 @@ export async function resolveInitOptions(
   }
   reader.done();
   return { ...complete(partial), yes, dryRun, indexJobs, copyFormat, splitBytes, reportFile };
+}
+
+/** @throws UsageError with everything that is wrong */
+export async function resolveVerifyOptions(
+  reader: OptionReader,
+  context: ResolveContext,
+): Promise<VerifyCommandOptions> {
+  const partial = await readCopyOptions(reader, context);
+  const maxDiffs = reader.whole("maxDiffs", {
+    path: "--max-diffs",
+    least: 0,
+    most: 100_000,
+    fallback: defaultMaxDiffs,
+  });
+  const showValues = reader.flag("values");
+  const [repair, dryRun, yes] = [
+    reader.flag("repair"),
+    reader.flag("dryRun"),
+    reader.flag("yes"),
+  ];
+  if (dryRun && !repair) reader.problem("--dry-run", "belongs to --repair: verify only reads");
+  if (dryRun && repair && !showValues) {
+    reader.problem("--no-values", "cannot be given with --repair --dry-run, whose SQL has values");
+  }
+  if (repair && !dryRun && !yes && !context.canAsk) {
+    reader.problem("--yes", "is needed here: there is no terminal to ask whether to repair");
+  }
+  reader.done();
+  const { source, target, databases, rules, jobs } = complete(partial);
+  return { source, target, databases, rules, jobs, maxDiffs, showValues, repair, dryRun, yes };
 }
 
 /** @throws UsageError with everything that is wrong */

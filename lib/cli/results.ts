@@ -212,7 +212,11 @@ function warningLines(warnings: readonly Warning[], style: Style): string[] {
   ];
 }
 
-function serverLine(side: string, { url, version, provider, encrypted }: ServerSummary): string {
+/** A server in one line. */
+export function serverLine(
+  side: string,
+  { url, version, provider, encrypted }: ServerSummary,
+): string {
   const where = provider === undefined ? "" : `, ${provider}`;
   return `${side}  ${printable(url)}  PostgreSQL ${version}${where}, ${
     encrypted ? "encrypted" : "not encrypted"

@@ -13,3 +13,4 @@ export * from "./report.ts";
 export * from "./run.ts";
 export * from "./table_scope.ts";
 export * from "./validate.ts";
+export * from "./verify.ts";

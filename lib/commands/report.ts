@@ -5,6 +5,7 @@
  * @module
  */
 import type { Side, WorkKind } from "../core/mod.ts";
+import type { NotChecked, Verdict, VerifiedDatabase } from "../verify/mod.ts";
 
 /** How a check of `validate` ended. */
 export type CheckStatus = "pass" | "warn" | "fail";
@@ -171,4 +172,34 @@ export interface StepReport {
   readonly database?: string;
   readonly ms: number;
   readonly summary?: string;
+}
+
+/** The outcome of `verify`. */
+export interface VerifyReport {
+  readonly source: ServerSummary;
+  readonly target: ServerSummary;
+  readonly verdict: Verdict;
+  /** ISO 8601, UTC. */
+  readonly startedAt: string;
+  readonly finishedAt: string;
+  readonly databases: readonly VerifiedDatabase[];
+  /** Everything that was not compared, and why. */
+  readonly notChecked: readonly NotChecked[];
+  readonly warnings: readonly Warning[];
+  readonly steps: readonly StepReport[];
+  /** SQL that makes the target equal, when it was asked for. */
+  readonly repair?: RepairReport;
+  /** Rows compared, on the source. */
+  readonly rows: number;
+  readonly bytes: number;
+  readonly ms: number;
+}
+
+/** What `verify --repair` did, or with `--dry-run` would do. */
+export interface RepairReport {
+  readonly applied: boolean;
+  /** Rows written or removed on the target. */
+  readonly rows: number;
+  /** For `--dry-run`: the statements, in their order. */
+  readonly statements: readonly string[];
 }

@@ -86,3 +86,22 @@ export interface InitOptions {
   readonly confirm: (plan: InitPlan) => Promise<boolean>;
   readonly whileSnapshotHeld?: SnapshotHook;
 }
+
+/** What `verify` compares, and what it does about differences. */
+export interface VerifyOptions {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly databases: DatabaseSelection;
+  /** Which tables and which of their rows; all when it is not there. */
+  readonly rules?: TableRules;
+  /** Sessions that read on each side at once. */
+  readonly jobs: number;
+  /** At most this many differing rows are listed for each table. */
+  readonly maxDiffs: number;
+  /** Whether values of rows, keys included, may be in the report. */
+  readonly showValues: boolean;
+  /** `follow`: writes to the target what makes it equal to the source; `print`: only says what that would be. */
+  readonly repair: "no" | "print" | "follow";
+  /** The moment, for the report. */
+  readonly now: () => Date;
+}

@@ -23,7 +23,10 @@ export type StepName =
   | "sequences"
   | "analyze"
   | "subscription"
-  | "catch-up";
+  | "catch-up"
+  | "structure"
+  | "compare-rows"
+  | "compare-objects";
 
 /** What a session does at a time. */
 export type WorkKind = "copy" | "index" | "foreign-key" | "analyze";

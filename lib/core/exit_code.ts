@@ -24,6 +24,8 @@ export const ExitCode = {
   unhealthy: 7,
   /** A server refused a statement in the middle of the work (disk full, permission, bad row). */
   stepFailed: 8,
+  /** `verify` found no difference, but could not compare everything: nobody may say that both sides are equal. */
+  notVerified: 9,
   /** Ended by Ctrl-C or SIGTERM. */
   interrupted: 130,
 } as const;

@@ -19,6 +19,9 @@ export const stepTitles: Readonly<Record<StepName, string>> = {
   "analyze": "Planner statistics",
   "subscription": "Subscribe",
   "catch-up": "Catch up",
+  "structure": "Compare structure",
+  "compare-rows": "Compare rows",
+  "compare-objects": "Compare large objects",
 };
 
 /** A step's title, for names that a newer part of the tool may have added too. */

@@ -1,0 +1,212 @@
+import { displayName, formatBytes, formatCount, formatDuration, plural } from "../core/mod.ts";
+import type { VerifyReport } from "../commands/report.ts";
+import type {
+  ObjectDifference,
+  RowDifference,
+  Verdict,
+  VerifiedDatabase,
+  VerifiedSection,
+  VerifiedTable,
+} from "../verify/mod.ts";
+import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../ui/mod.ts";
+import { serverLine } from "./results.ts";
+
+/** Symbols read without colours too. */
+const words: Readonly<Record<Verdict, string>> = {
+  equal: "✓ equal",
+  different: "✗ DIFFERENT",
+  unchecked: "? not checked",
+};
+
+const mostEqual = 20;
+
+/** The outcome of `verify` as lines: what differs first, what was not checked, and the verdict last. */
+export function verifyLines(report: VerifyReport, options: TableOptions): string[] {
+  const style = makeStyle(options.color);
+  const several = report.databases.length > 1;
+  return [
+    serverLine("source", report.source),
+    serverLine("target", report.target),
+    ...report.databases.flatMap((database) => databaseLines(database, { options, style, several })),
+    ...notCheckedLines(report, style),
+    "",
+    verdictLine(report, style),
+  ];
+}
+
+interface View {
+  readonly options: TableOptions;
+  readonly style: Style;
+  readonly several: boolean;
+}
+
+function databaseLines(database: VerifiedDatabase, view: View): string[] {
+  const { style, options } = view;
+  const renamed = database.source === database.target ? "" : ` → ${printable(database.target)}`;
+  const asOf = database.asOf === undefined ? "" : `, as of ${database.asOf}`;
+  const live = database.live ? ", under replication" : "";
+  const order: readonly Verdict[] = ["different", "unchecked", "equal"];
+  const tables = database.tables.toSorted((a, b) =>
+    order.indexOf(a.verdict) - order.indexOf(b.verdict) || b.bytes - a.bytes
+  );
+  const equal = tables.filter(({ verdict }) => verdict === "equal");
+  const shown = [
+    ...tables.filter(({ verdict }) => verdict !== "equal"),
+    ...equal.slice(0, mostEqual),
+  ];
+  return [
+    "",
+    `${style.bold(printable(database.source))}${renamed}: ${
+      plural(tables.length, "table")
+    }${live}${asOf}`,
+    ...(shown.length === 0 ? [] : renderTable(
+      [
+        { title: "  Table", narrow: "cut" },
+        { title: "" },
+        { title: "Source rows", align: "right" },
+        { title: "Target rows", align: "right" },
+        { title: "Size", align: "right" },
+        { title: "Time", align: "right" },
+        { title: "", narrow: "wrap" },
+      ],
+      shown.map((table) => tableRow(table, style)),
+      options,
+    )),
+    ...(equal.length > mostEqual
+      ? [style.dim(`  and ${plural(equal.length - mostEqual, "more equal table")}`)]
+      : []),
+    ...tables.flatMap((table) => differenceLines(table, style)),
+    ...database.sections.flatMap((section) => sectionLines(section, style)),
+  ];
+}
+
+function paint(verdict: Verdict, style: Style): string {
+  const colour = verdict === "equal"
+    ? style.green
+    : verdict === "different"
+    ? style.red
+    : style.yellow;
+  return colour(words[verdict]);
+}
+
+function tableRow(table: VerifiedTable, style: Style): string[] {
+  const count = (rows: number | undefined) => rows === undefined ? "" : formatCount(rows);
+  const notes = [
+    ...(table.reason === undefined ? [] : [table.reason]),
+    ...(table.settledRows > 0
+      ? [`${plural(table.settledRows, "row")} arrived while this was compared`]
+      : []),
+    ...(table.method === "columns" || table.method === "md5" ? ["by MD5"] : []),
+  ];
+  return [
+    `  ${printable(displayName(table))}`,
+    paint(table.verdict, style),
+    count(table.sourceRows),
+    count(table.targetRows),
+    formatBytes(table.bytes),
+    formatDuration(table.ms),
+    printable(notes.join("; ")),
+  ];
+}
+
+function differenceLines(table: VerifiedTable, style: Style): string[] {
+  if (table.differences.length === 0) return [];
+  return [
+    "",
+    style.bold(`  ${printable(displayName(table))}`),
+    ...table.differences.flatMap((difference) => rowLines(difference, style)),
+    ...(table.more ? [style.dim("    and more: --max-diffs lists them")] : []),
+  ];
+}
+
+const kinds: Readonly<Record<RowDifference["kind"], string>> = {
+  missing: "missing on the target",
+  extra: "only on the target",
+  different: "different",
+};
+
+function rowLines(difference: RowDifference, style: Style): string[] {
+  const { kind, key, columns, sourceCount, targetCount } = difference;
+  const name = key.map(({ column, value }) =>
+    value === undefined ? column : `${column} = ${shown(value)}`
+  ).join(", ");
+  const counts = sourceCount === undefined && targetCount === undefined
+    ? ""
+    : ` (${formatCount(sourceCount ?? 0)} × on the source, ${
+      formatCount(targetCount ?? 0)
+    } × on the target)`;
+  return [
+    `    ${style.red("✗")} ${printable(name === "" ? "row" : name)}: ${kinds[kind]}${counts}`,
+    ...columns.map(({ column, source, target }) => {
+      const values = [
+        ...(source === undefined ? [] : [kind === "different" ? shown(source) : shown(source)]),
+        ...(target === undefined ? [] : [shown(target)]),
+      ];
+      return `        ${printable(column)}${
+        values.length === 0 ? "" : `: ${printable(values.join(" → "))}`
+      }`;
+    }),
+  ];
+}
+
+function shown(value: string | null): string {
+  return value === null ? "NULL" : JSON.stringify(value);
+}
+
+function sectionLines(section: VerifiedSection, style: Style): string[] {
+  const { verdict, compared, differences, reason } = section;
+  return [
+    `  ${paint(verdict, style)} ${section.section}: ${formatCount(compared)} compared` +
+    (reason === undefined ? "" : `; ${printable(reason)}`),
+    ...differences.flatMap((difference) => objectLines(difference, style)),
+  ];
+}
+
+function objectLines(
+  { object, message, source, target, remedy }: ObjectDifference,
+  style: Style,
+): string[] {
+  const value = (side: string, text: string | null | undefined) =>
+    text === undefined ? [] : [`        ${side}: ${printable(text ?? "NULL")}`];
+  return [
+    `    ${style.red("✗")} ${printable(object)} ${printable(message)}`,
+    ...value("source", source),
+    ...value("target", target),
+    ...(remedy === undefined ? [] : [style.dim(`        → ${printable(remedy)}`)]),
+  ];
+}
+
+function notCheckedLines({ notChecked }: VerifyReport, style: Style): string[] {
+  if (notChecked.length === 0) return [];
+  return [
+    "",
+    style.bold("Not checked"),
+    ...notChecked.map(({ database, what, reason, failed }) =>
+      `  ${failed ? style.yellow("?") : "-"} ${
+        printable(`${database === undefined ? "" : `${database}: `}${what}: ${reason}`)
+      }`
+    ),
+  ];
+}
+
+function verdictLine(report: VerifyReport, style: Style): string {
+  const tables = report.databases.flatMap((database) => database.tables);
+  const how = `${plural(tables.length, "table")}, ${plural(report.rows, "row")}, ${
+    formatBytes(report.bytes)
+  } in ${formatDuration(report.ms)}`;
+  const different = tables.filter(({ verdict }) => verdict === "different").length +
+    report.databases.flatMap(({ sections }) => sections)
+      .filter(({ verdict }) => verdict === "different").length;
+  switch (report.verdict) {
+    case "equal":
+      return `${style.green("✓ Both sides are equal")}: ${how}`;
+    case "different":
+      return `${style.red("✗ Both sides differ")} in ${
+        formatCount(different)
+      } of what was compared: ${how}`;
+    case "unchecked":
+      return `${
+        style.yellow("? No difference was found, but not everything could be compared")
+      }: ${how}`;
+  }
+}

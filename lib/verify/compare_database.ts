@@ -1,0 +1,54 @@
+/**
+ * One database on both sides.
+ *
+ * @module
+ */
+import { type EventSink, tableKey } from "../core/mod.ts";
+import { type Endpoint, openSession } from "../postgres/mod.ts";
+import type { Consequences, TableScope } from "../rules/mod.ts";
+import { compareTables } from "./compare_tables.ts";
+import { hashSample } from "./digest.ts";
+import { planComparisons } from "./plan.ts";
+import { readRelations } from "./relations.ts";
+import type { NotChecked, VerifiedTable } from "./report.ts";
+
+/** What is compared of a database. */
+export interface CompareRowsOptions {
+  /** On the database. */
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly scope: TableScope;
+  readonly consequences: Consequences;
+  readonly jobs: number;
+  readonly signal: AbortSignal;
+  readonly events: EventSink;
+}
+
+/** What came of it. */
+export interface ComparedRows {
+  readonly tables: readonly VerifiedTable[];
+  readonly notChecked: readonly Omit<NotChecked, "database">[];
+}
+
+/** Compares the rows of all tables in scope. */
+export async function compareRows(options: CompareRowsOptions): Promise<ComparedRows> {
+  const { source, target, scope, consequences, signal } = options;
+  await using onSource = await openSession(source, { signal });
+  await using onTarget = await openSession(target, { signal });
+  const plan = planComparisons({
+    source: await readRelations(onSource),
+    target: await readRelations(onTarget),
+    decide: (table) => scope.decide(table),
+    leftOut: new Set(consequences.relations.map(tableKey)),
+    ownSchemas: [],
+  });
+  const samples = await Promise.all(
+    [onSource, onTarget].map((session) => session.queryOne<{ hashes: string }>(hashSample)),
+  );
+  const compared = await compareTables({
+    ...options,
+    comparisons: plan.comparisons,
+    method: samples[0]?.hashes === samples[1]?.hashes ? "hash" : "md5",
+  });
+  return { tables: [...plan.decided, ...compared], notChecked: plan.notChecked };
+}

@@ -1,0 +1,341 @@
+/**
+ * Which relation of the source is compared with which of the target, and over which columns. Pure.
+ *
+ * @module
+ */
+import { displayName, plural, tableKey, type TableName } from "../core/mod.ts";
+import type { Decision } from "../rules/mod.ts";
+import type { Relation } from "./relations.ts";
+import type { NotChecked, VerifiedKind, VerifiedTable } from "./report.ts";
+
+/** A table that holds rows itself, and which of them are compared. */
+export interface Part extends TableName {
+  /** SQL conditions that must all hold. */
+  readonly conditions: readonly string[];
+  /** An extension's own condition, with its WHERE. */
+  readonly extensionCondition: string | undefined;
+}
+
+/** A column on both sides. */
+export interface ComparedColumn {
+  readonly name: string;
+  /** Whether its binary form is compared; else its text. */
+  readonly isBinary: boolean;
+  /** Whether it has no NULLs and ranges of its values are the same on both sides. */
+  readonly isOrdered: boolean;
+  /** As in a table definition, of either side. */
+  readonly sourceType: string;
+  readonly targetType: string;
+  readonly isGenerated: boolean;
+  readonly isIdentityAlways: boolean;
+}
+
+/** One comparison of rows. */
+export interface Comparison extends TableName {
+  readonly kind: VerifiedKind;
+  readonly source: readonly Part[];
+  readonly target: readonly Part[];
+  readonly columns: readonly ComparedColumn[];
+  /** Those of the columns that tell rows apart; undefined: rows are compared as a multiset. */
+  readonly key: readonly ComparedColumn[] | undefined;
+  readonly predicate: string | undefined;
+  /** How the columns differ, in words; rows are then compared over those that both sides have. */
+  readonly columnProblem: string | undefined;
+  readonly bytes: number;
+  readonly rowEstimate: number | undefined;
+  /** Whether the rows lie on disk in the key's order, on both sides. */
+  readonly isClustered: boolean;
+}
+
+/** What is to be compared, and what is known without. */
+export interface ComparisonPlan {
+  readonly comparisons: readonly Comparison[];
+  readonly decided: readonly VerifiedTable[];
+  readonly notChecked: readonly Omit<NotChecked, "database">[];
+}
+
+/** What the plan depends on. */
+export interface PlanOptions {
+  readonly source: readonly Relation[];
+  readonly target: readonly Relation[];
+  /** What the rules say of a table; undefined for one that they do not know. */
+  readonly decide: (table: TableName) => Decision | undefined;
+  /** Materialized views that do not come because of the rules, by `tableKey`. */
+  readonly leftOut: ReadonlySet<string>;
+  /** Schemas of the target that belong to the tool itself. */
+  readonly ownSchemas: readonly string[];
+}
+
+const clustered = 0.95;
+
+/**
+ * Pairs relations by name. Partitions are compared one by one where both sides have the same ones with rows, else by the table at their
+ * top: a partitioned table may have become an ordinary one, or be cut in another way.
+ */
+export function planComparisons(options: PlanOptions): ComparisonPlan {
+  return new Planner(options).plan();
+}
+
+class Planner {
+  readonly #options: PlanOptions;
+  readonly #targets: ReadonlyMap<string, Relation>;
+  readonly #sources: ReadonlyMap<string, Relation>;
+  readonly #consumed = new Set<string>();
+  readonly #comparisons: Comparison[] = [];
+  readonly #decided: VerifiedTable[] = [];
+  readonly #notChecked: Omit<NotChecked, "database">[] = [];
+
+  constructor(options: PlanOptions) {
+    this.#options = options;
+    this.#sources = new Map(options.source.map((each) => [tableKey(each), each]));
+    this.#targets = new Map(options.target.map((each) => [tableKey(each), each]));
+  }
+
+  plan(): ComparisonPlan {
+    for (const relation of this.#options.source) {
+      if (relation.kind === "partitioned table" && relation.root === undefined) {
+        this.#partitioned(relation);
+      } else if (relation.root === undefined) this.#single(relation);
+    }
+    this.#extraTables();
+    return {
+      comparisons: this.#comparisons.toSorted((a, b) => b.bytes - a.bytes),
+      decided: this.#decided,
+      notChecked: this.#notChecked,
+    };
+  }
+
+  #single(relation: Relation): void {
+    this.#consumed.add(tableKey(relation));
+    if (!this.#hasRows(relation)) return;
+    const target = this.#targets.get(tableKey(relation));
+    if (target === undefined) return this.#missing(relation);
+    if (target.kind === "partitioned table") return this.#byRoot(relation, [relation], target);
+    if (relation.kind === "materialized view" && !this.#arePopulated(relation, target)) return;
+    if (target.kind === "foreign table") {
+      return this.#skip(relation, "it is a foreign table on the target: its rows are elsewhere");
+    }
+    this.#compare({ relation, sources: [relation], target, targets: [target] });
+  }
+
+  #arePopulated(source: Relation, target: Relation): boolean {
+    if (source.isPopulated && target.isPopulated) return true;
+    if (source.isPopulated !== target.isPopulated) {
+      this.#decided.push({
+        ...blank(source),
+        verdict: "different",
+        reason: source.isPopulated
+          ? "it has never been refreshed on the target"
+          : "it is filled on the target only",
+      });
+    }
+    return false;
+  }
+
+  #partitioned(root: Relation): void {
+    this.#consumed.add(tableKey(root));
+    const leaves = this.#leavesOf(root, this.#options.source);
+    for (const leaf of leaves) this.#consumed.add(tableKey(leaf));
+    const wanted = leaves.filter((leaf) => this.#hasRows(leaf));
+    const target = this.#targets.get(tableKey(root));
+    if (target === undefined) {
+      if (wanted.length > 0) this.#missing(root, wanted);
+      return;
+    }
+    const onTarget = target.kind === "partitioned table"
+      ? this.#leavesOf(target, this.#options.target)
+      : [];
+    const names = (relations: readonly Relation[]) =>
+      new Set(relations.filter(({ kind }) => kind !== "foreign table").map(tableKey));
+    const same = target.kind === "partitioned table" &&
+      names(leaves).symmetricDifference(names(onTarget)).size === 0;
+    if (!same) {
+      if (wanted.length > 0) this.#byRoot(root, wanted, target);
+      return;
+    }
+    for (const leaf of wanted) {
+      const other = this.#targets.get(tableKey(leaf))!;
+      this.#compare({ relation: leaf, sources: [leaf], target: other, targets: [other] });
+    }
+  }
+
+  /** All partitions of a table that hold rows, at any depth. */
+  #leavesOf(root: Relation, all: readonly Relation[]): readonly Relation[] {
+    return all.filter((each) =>
+      each.root !== undefined && tableKey(each.root) === tableKey(root) &&
+      each.kind !== "partitioned table"
+    );
+  }
+
+  #byRoot(root: Relation, sources: readonly Relation[], target: Relation): void {
+    const targets = target.kind === "partitioned table"
+      ? this.#leavesOf(target, this.#options.target).filter(({ kind }) => kind !== "foreign table")
+      : [target];
+    for (const leaf of targets) this.#consumed.add(tableKey(leaf));
+    const predicates = new Set(sources.map((leaf) => this.#predicateOf(leaf)));
+    const [predicate] = predicates;
+    if (predicates.size > 1) {
+      return this.#skip(
+        root,
+        "its partitions differ between the sides, and the rules choose other rows of each",
+        true,
+      );
+    }
+    this.#compare({ relation: root, sources, target, targets, predicate });
+  }
+
+  #compare(
+    { relation, sources, target, targets, predicate = this.#predicateOf(relation) }: {
+      readonly relation: Relation;
+      readonly sources: readonly Relation[];
+      readonly target: Relation;
+      readonly targets: readonly Relation[];
+      readonly predicate?: string | undefined;
+    },
+  ): void {
+    const { columns, columnProblem } = pairColumns(relation, target);
+    const keyNames = relation.key ?? target.key;
+    const key = keyNames?.flatMap((name) => columns.find((column) => column.name === name) ?? []);
+    const part = ({ schema, name, extensionCondition }: Relation): Part => ({
+      schema,
+      name,
+      conditions: predicate === undefined ? [] : [predicate],
+      extensionCondition: extensionCondition || undefined,
+    });
+    this.#comparisons.push({
+      schema: relation.schema,
+      name: relation.name,
+      kind: relation.kind === "foreign table" ? "table" : relation.kind,
+      source: sources.map(part),
+      target: targets.map(part),
+      columns,
+      key: key !== undefined && key.length === keyNames?.length ? key : undefined,
+      predicate,
+      columnProblem,
+      bytes: sources.reduce((sum, { bytes }) => sum + bytes, 0),
+      rowEstimate: sum(sources.map(({ rowEstimate }) => rowEstimate)),
+      isClustered: [...sources, ...targets].every(({ keyCorrelation = 0 }) =>
+        keyCorrelation >= clustered
+      ),
+    });
+    if (predicate !== undefined) {
+      this.#notChecked.push({
+        what: `rows of ${displayName(relation)} on the target that do not meet the rule`,
+        reason: `only rows where ${predicate} are compared`,
+        failed: false,
+      });
+    }
+  }
+
+  /** Whether the rows are in the scope; what is not is noted. */
+  #hasRows(relation: Relation): boolean {
+    if (relation.kind === "materialized view") {
+      if (relation.extension !== undefined) return false;
+      if (!this.#options.leftOut.has(tableKey(relation))) return true;
+      this.#skip(relation, "left out by the rules");
+      return false;
+    }
+    const decision = this.#options.decide(relation);
+    if (decision === undefined) {
+      // made since the rules were resolved
+      this.#skip(relation, "it was created while this ran", true);
+      return false;
+    }
+    if (decision.outcome === "copied" || decision.outcome === "filtered") return true;
+    this.#skip(relation, decision.reason);
+    return false;
+  }
+
+  #predicateOf(relation: Relation): string | undefined {
+    const decision = this.#options.decide(relation);
+    return decision?.outcome === "filtered" ? decision.predicate : undefined;
+  }
+
+  #missing(relation: Relation, leaves: readonly Relation[] = [relation]): void {
+    this.#decided.push({
+      ...blank(relation),
+      verdict: "different",
+      reason: "the target has no such " +
+        (relation.kind === "partitioned table"
+          ? `table (${plural(leaves.length, "partition")})`
+          : relation.kind === "foreign table"
+          ? "table"
+          : relation.kind),
+      bytes: leaves.reduce((sum, { bytes }) => sum + bytes, 0),
+    });
+  }
+
+  #skip(relation: Relation, reason: string, failed = false): void {
+    if (failed) this.#decided.push({ ...blank(relation), verdict: "unchecked", reason });
+    this.#notChecked.push({ what: `rows of ${displayName(relation)}`, reason, failed });
+  }
+
+  #extraTables(): void {
+    for (const relation of this.#options.target) {
+      const key = tableKey(relation);
+      if (this.#consumed.has(key) || this.#sources.has(key) || relation.extension !== undefined) {
+        continue;
+      }
+      if (this.#options.ownSchemas.includes(relation.schema)) continue;
+      // its parts tell of it, or it tells of its parts
+      if (relation.root !== undefined) continue;
+      this.#decided.push({
+        ...blank(relation),
+        verdict: "different",
+        reason: "the source has no such " +
+          (relation.kind === "materialized view" ? relation.kind : "table"),
+      });
+    }
+  }
+}
+
+function blank(relation: Relation): Omit<VerifiedTable, "verdict"> {
+  return {
+    schema: relation.schema,
+    name: relation.name,
+    kind: relation.kind === "foreign table" ? "table" : relation.kind,
+    bytes: relation.bytes,
+    ms: 0,
+    settledRows: 0,
+    differences: [],
+    more: false,
+  };
+}
+
+function sum(numbers: readonly (number | undefined)[]): number | undefined {
+  return numbers.reduce<number | undefined>(
+    (total, number) => total === undefined || number === undefined ? undefined : total + number,
+    0,
+  );
+}
+
+/** Columns that both sides have, in the source's order, and what is wrong with the others. */
+export function pairColumns(
+  source: Pick<Relation, "columns">,
+  target: Pick<Relation, "columns">,
+): { readonly columns: readonly ComparedColumn[]; readonly columnProblem: string | undefined } {
+  const onTarget = new Map(target.columns.map((column) => [column.name, column]));
+  const columns = source.columns.flatMap((column): ComparedColumn[] => {
+    const other = onTarget.get(column.name);
+    onTarget.delete(column.name);
+    if (other === undefined) return [];
+    return [{
+      name: column.name,
+      isBinary: column.isPortable && other.isPortable && column.typeOid === other.typeOid,
+      isOrdered: column.isOrdered && other.isOrdered && column.typeOid === other.typeOid &&
+        column.isNotNull && other.isNotNull,
+      sourceType: column.type,
+      targetType: other.type,
+      isGenerated: other.isGenerated,
+      isIdentityAlways: other.isIdentityAlways,
+    }];
+  });
+  const missing = source.columns.filter(({ name }) =>
+    !columns.some((column) => column.name === name)
+  );
+  const problems = [
+    ...missing.map(({ name }) => `the target has no column ${name}`),
+    ...[...onTarget.keys()].map((name) => `only the target has column ${name}`),
+  ];
+  return { columns, columnProblem: problems.length === 0 ? undefined : problems.join("; ") };
+}

@@ -1,0 +1,203 @@
+/**
+ * What a database has that holds rows: tables, partitions, materialized views, with the columns and keys that comparing needs.
+ *
+ * @module
+ */
+import type { TableName } from "../core/mod.ts";
+import type { Session } from "../postgres/mod.ts";
+
+/** A relation of one side. */
+export interface Relation extends TableName {
+  readonly oid: number;
+  readonly kind: "table" | "partitioned table" | "materialized view" | "foreign table";
+  /** False for a materialized view WITH NO DATA. */
+  readonly isPopulated: boolean;
+  readonly isUnlogged: boolean;
+  /** The partitioned table at the top, for a partition. */
+  readonly root: TableName | undefined;
+  /** Bytes of rows and TOAST, without indexes. */
+  readonly bytes: number;
+  /** The planner's estimate, undefined where there is none yet. */
+  readonly rowEstimate: number | undefined;
+  /** The extension that made it. */
+  readonly extension: string | undefined;
+  /** For an extension's configuration table: which rows are the user's (`WHERE …`, empty for all). */
+  readonly extensionCondition: string | undefined;
+  /** All of them, generated ones too, in the order of the table. */
+  readonly columns: readonly RelationColumn[];
+  /** Columns that tell rows apart: of the primary key, else of a unique index without NULLs. */
+  readonly key: readonly string[] | undefined;
+  /** How well the order of the rows on disk follows the key's first column, from 0 to 1; undefined before ANALYZE. */
+  readonly keyCorrelation: number | undefined;
+}
+
+/** A column of one side. */
+export interface RelationColumn {
+  readonly name: string;
+  /** As in a table definition: `numeric(10,2)`. */
+  readonly type: string;
+  /** The type's OID and name without modifier. */
+  readonly typeOid: number;
+  readonly typeName: string;
+  /** Whether the type's binary form means the same on every server. */
+  readonly isPortable: boolean;
+  /** Whether its values have the same order on every server, so that ranges of them do. */
+  readonly isOrdered: boolean;
+  readonly isNotNull: boolean;
+  /** Whether the server computes it. */
+  readonly isGenerated: boolean;
+  readonly isIdentityAlways: boolean;
+}
+
+const relationStatement = `
+  WITH configuration AS (
+    SELECT member.oid, member.condition
+      FROM pg_extension AS e
+     CROSS JOIN LATERAL unnest(e.extconfig, e.extcondition) AS member (oid, condition)
+  ), key AS (
+    SELECT DISTINCT ON (i.indrelid) i.indrelid, columns.names
+      FROM pg_index AS i
+     CROSS JOIN LATERAL (
+       SELECT json_agg(a.attname ORDER BY k.place) AS names, array_agg(a.attname ORDER BY k.place) AS list,
+              bool_and(a.attnotnull) AS not_null
+         FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, place)
+         JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+        WHERE k.place <= i.indnkeyatts
+     ) AS columns
+     WHERE i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+       AND columns.not_null
+     ORDER BY i.indrelid, i.indisprimary DESC, i.indisreplident DESC, i.indnkeyatts,
+              columns.list
+  )
+  SELECT n.nspname AS schema, c.relname AS name, c.oid,
+         CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table'
+                        WHEN 'm' THEN 'materialized view' ELSE 'foreign table' END AS kind,
+         c.relispopulated AS is_populated, c.relpersistence = 'u' AS is_unlogged,
+         root_schema.nspname AS root_schema, root.relname AS root_name,
+         CASE WHEN c.relkind IN ('r', 'm') THEN coalesce(pg_relation_size(c.oid), 0)::float8
+           + CASE WHEN c.reltoastrelid = 0 THEN 0
+                  ELSE coalesce(pg_relation_size(c.reltoastrelid), 0)::float8 END
+           ELSE 0 END AS bytes,
+         CASE WHEN c.reltuples < 0 OR (c.reltuples = 0 AND c.relpages = 0) THEN NULL
+              ELSE c.reltuples::float8 END AS row_estimate,
+         (SELECT e.extname FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
+           WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
+             AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+           LIMIT 1) AS extension,
+         configuration.condition AS extension_condition,
+         key.names AS key,
+         (SELECT abs(max(s.correlation))::float8 FROM pg_stats AS s
+           WHERE s.schemaname = n.nspname AND s.tablename = c.relname
+             AND s.attname = key.names ->> 0 AND NOT s.inherited) AS key_correlation
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_class AS root ON c.relispartition AND root.oid = pg_partition_root(c.oid)
+    LEFT JOIN pg_namespace AS root_schema ON root_schema.oid = root.relnamespace
+    LEFT JOIN configuration ON configuration.oid = c.oid
+    LEFT JOIN key ON key.indrelid = c.oid
+   WHERE c.relkind IN ('r', 'p', 'm', 'f') AND c.relpersistence <> 't'
+     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
+
+// Built in down to the element; the OIDs of other types and what regclass and its like refer to differ between servers.
+// Order: that of numbers, moments, UUIDs; of texts only by bytes.
+const columnStatement = `
+  WITH portable AS (
+    SELECT t.oid
+      FROM pg_type AS t
+      LEFT JOIN pg_type AS element ON t.typcategory = 'A' AND element.oid = t.typelem
+     WHERE t.oid < 10000 AND t.typtype IN ('b', 'r', 'm') AND t.typsend::oid <> 0
+       AND t.typname !~ '^_?reg' AND coalesce(element.typsend::oid <> 0, true)
+       AND coalesce(element.typtype IN ('b', 'r', 'm'), true)
+       AND t.typname NOT IN ('aclitem', '_aclitem')
+  ), byte_order AS (
+    SELECT oid FROM pg_collation WHERE collcollate IN ('C', 'POSIX')
+    UNION ALL
+    SELECT 100 FROM pg_database WHERE datname = current_database() AND datcollate IN ('C', 'POSIX')
+       AND coalesce(to_jsonb(pg_database) ->> 'datlocprovider', 'c') = 'c'
+  )
+  SELECT a.attrelid AS table_oid, a.attname AS name, a.atttypid AS type_oid,
+         format_type(a.atttypid, a.atttypmod) AS type, format_type(a.atttypid, NULL) AS type_name,
+         portable.oid IS NOT NULL AS is_portable,
+         t.oid < 10000 AND (t.typname IN ('int2', 'int4', 'int8', 'oid', 'numeric', 'date',
+                                          'timestamp', 'timestamptz', 'uuid')
+           OR t.typname IN ('text', 'varchar') AND byte_order.oid IS NOT NULL) AS is_ordered,
+         a.attnotnull AS is_not_null, a.attgenerated <> '' AS is_generated, a.attidentity = 'a' AS is_identity_always
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    JOIN pg_type AS t ON t.oid = a.atttypid
+    LEFT JOIN portable ON portable.oid = t.oid
+    LEFT JOIN byte_order ON byte_order.oid = a.attcollation
+   WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'
+     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+   ORDER BY a.attrelid, a.attnum`;
+
+type RelationRow = {
+  readonly schema: string;
+  readonly name: string;
+  readonly oid: number;
+  readonly kind: Relation["kind"];
+  readonly is_populated: boolean;
+  readonly is_unlogged: boolean;
+  readonly root_schema: string | null;
+  readonly root_name: string | null;
+  readonly bytes: number;
+  readonly row_estimate: number | null;
+  readonly extension: string | null;
+  readonly extension_condition: string | null;
+  readonly key: readonly string[] | null;
+  readonly key_correlation: number | null;
+};
+
+type ColumnRow = {
+  readonly table_oid: number;
+  readonly name: string;
+  readonly type_oid: number;
+  readonly type: string;
+  readonly type_name: string;
+  readonly is_portable: boolean;
+  readonly is_ordered: boolean;
+  readonly is_not_null: boolean;
+  readonly is_generated: boolean;
+  readonly is_identity_always: boolean;
+};
+
+/** Every relation of the session's database that may hold rows, by schema and name; system and temporary ones are not among them. */
+export async function readRelations(session: Session): Promise<readonly Relation[]> {
+  const rows = await session.query<RelationRow>(relationStatement);
+  const columns = new Map<number, RelationColumn[]>();
+  for (const row of await session.query<ColumnRow>(columnStatement)) {
+    const list = columns.get(row.table_oid) ?? [];
+    columns.set(row.table_oid, list);
+    list.push({
+      name: row.name,
+      type: row.type,
+      typeOid: row.type_oid,
+      typeName: row.type_name,
+      isPortable: row.is_portable,
+      isOrdered: row.is_ordered,
+      isNotNull: row.is_not_null,
+      isGenerated: row.is_generated,
+      isIdentityAlways: row.is_identity_always,
+    });
+  }
+  return rows.map((row) => ({
+    schema: row.schema,
+    name: row.name,
+    oid: row.oid,
+    kind: row.kind,
+    isPopulated: row.is_populated,
+    isUnlogged: row.is_unlogged,
+    root: row.root_schema === null || row.root_name === null
+      ? undefined
+      : { schema: row.root_schema, name: row.root_name },
+    bytes: row.bytes,
+    rowEstimate: row.row_estimate ?? undefined,
+    extension: row.extension ?? undefined,
+    extensionCondition: row.extension_condition ?? undefined,
+    columns: columns.get(row.oid) ?? [],
+    key: row.key ?? undefined,
+    keyCorrelation: row.key_correlation ?? undefined,
+  }));
+}
