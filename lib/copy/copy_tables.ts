@@ -4,17 +4,9 @@
  * @module
  */
 import { displayName, type EventSink, runConcurrently } from "../core/mod.ts";
-import {
-  type CopyJob,
-  type CopyOutcome,
-  type Endpoint,
-  importSnapshot,
-  openSession,
-  relayCopies,
-  retry,
-  type SnapshotHolder,
-} from "../postgres/mod.ts";
+import type { CopyOutcome, Endpoint, SnapshotHolder } from "../postgres/mod.ts";
 import type { Table } from "../catalog/mod.ts";
+import { copyLane, type LaneJob } from "./copy_lane.ts";
 import { copyInStatement, copyOutStatement } from "./copy_statements.ts";
 import type { CopyPart } from "./plan.ts";
 
@@ -31,10 +23,24 @@ export interface CopyTablesOptions {
   readonly jobs: number;
   readonly signal: AbortSignal;
   readonly events: EventSink;
+  /** How the target is told that a part is in it. Without it, connections that break while the target commits end the copy. */
+  readonly record?: PartRecord;
+  /** Called when a part is committed on the target. */
+  readonly onPart?: (part: CopyPart, outcome: CopyOutcome) => void;
   /** Called when all of a table's rows are committed on the target. */
   readonly onCopied?: (copied: CopiedTable) => void;
   /** Called when one of the `jobs` has nothing left to copy, or never had: it may do something else. */
   readonly onIdle?: () => void;
+}
+
+/** How the target keeps account of parts, in the very transaction that commits their rows. */
+export interface PartRecord {
+  /** Statement that records a part; it goes along with the part's COPY, so it costs no round trip. */
+  readonly statement: (part: CopyPart) => string;
+  /** Query that gives a row when a part is recorded. */
+  readonly isRecorded: (part: CopyPart) => string;
+  /** The constraint that recording a part twice violates. */
+  readonly constraint: string;
 }
 
 /** A table whose rows are committed on the target. */
@@ -46,42 +52,55 @@ export interface CopiedTable {
   readonly ms: number;
 }
 
-interface PartJob extends CopyJob {
+interface PartJob extends LaneJob {
   readonly part: CopyPart;
 }
 
 /**
  * Copies the rows of all parts.
  *
- * The first error ends all workers; what was not committed is rolled back and no session stays behind.
+ * A worker whose connection breaks goes on with a new one, see `copyLane`. The first error that does not pass ends all workers; what was not
+ * committed is rolled back and no session stays behind.
  *
  * Requires `--allow-net` for both hosts.
  *
  * @throws ServerError with the table, the side and the server's context (line and column), ConnectionError when a server went away
  */
 export async function copyTables(options: CopyTablesOptions): Promise<readonly CopiedTable[]> {
-  const { source, target, snapshot, encoding } = options;
-  const queue = options.parts.map((part): PartJob => ({
-    part,
-    name: part.name,
-    copyOut: copyOutStatement(part, encoding),
-    copyIn: copyInStatement(part, encoding),
-    expectedBytes: part.bytes,
-  }));
+  const { source, target, snapshot, encoding, record } = options;
+  const queue = options.parts.map((part): PartJob => {
+    const copyIn = copyInStatement(part, encoding);
+    return {
+      part,
+      name: part.name,
+      copyOut: copyOutStatement(part, encoding),
+      copyIn: record === undefined ? copyIn : `${copyIn}; ${record.statement(part)}`,
+      expectedBytes: part.bytes,
+      ...(record === undefined ? {} : { isRecorded: record.isRecorded(part) }),
+    };
+  });
   const progress = new TableProgress(options);
 
   async function work(lane: number, signal: AbortSignal): Promise<void> {
-    await using from = await retry(() => openSession(source, { signal }), { signal });
-    await using to = await retry(
-      () => openSession(target, { signal, settings: { synchronous_commit: "off" } }),
-      { signal },
-    );
-    await importSnapshot(from, snapshot.identifier);
-    await relayCopies<PartJob>(from, to, {
+    await copyLane<PartJob>({
+      source,
+      target,
+      snapshot: snapshot.identifier,
+      signal,
+      recordedConstraint: record?.constraint,
       next: () => queue.shift(),
       onStarted: ({ part }) => progress.started(part),
       onBytes: ({ part }, bytes) => progress.moved(part, bytes),
       onFinished: ({ part }, outcome) => progress.finished(part, outcome, lane),
+      onRetry: (error, attempt, delayMs) =>
+        options.events({
+          kind: "retry",
+          what: `copying the tables of ${source.database} (session ${lane}): ${
+            error instanceof Error ? error.message : String(error)
+          }`,
+          attempt,
+          delayMs,
+        }),
     });
     options.onIdle?.();
   }
@@ -108,12 +127,18 @@ class TableProgress {
     { readonly start: number; partsLeft: number; rows: number; bytes: number }
   >();
 
+  /** Parts of each table that are to be copied: fewer than it has when others were copied before. */
+  readonly #partsOf: ReadonlyMap<Table, number>;
+
   constructor(options: CopyTablesOptions) {
     this.#options = options;
+    const byTable = Map.groupBy(options.parts, ({ table }) => table);
+    this.#partsOf = new Map([...byTable].map(([table, parts]) => [table, parts.length]));
   }
 
   started(part: CopyPart): void {
-    const { table, parts } = part;
+    const { table } = part;
+    const parts = this.#partsOf.get(table) ?? 1;
     this.#partStarts.set(part, performance.now());
     if (this.#underWay.has(table)) return;
     this.#underWay.set(table, { start: performance.now(), partsLeft: parts, rows: 0, bytes: 0 });
@@ -143,6 +168,7 @@ class TableProgress {
       ms: now - startedAtMs,
       bytes: outcome.bytes,
     });
+    this.#options.onPart?.(part, outcome);
     const sum = this.#underWay.get(table);
     if (sum === undefined) return;
     sum.rows += outcome.rows;

@@ -20,6 +20,15 @@ export interface LockOptions {
   readonly select?: (session: Session, tables: readonly Table[]) => Promise<readonly Table[]>;
 }
 
+/**
+ * Where the consistent point of a database comes from: {@linkcode exportLockedSnapshot}, or with replication the slot that is made at that point.
+ * All of the tables that it gives are locked, and its snapshot sees just these.
+ */
+export type SnapshotSource<Point extends LockedSnapshot = LockedSnapshot> = (
+  source: Endpoint,
+  options: LockOptions,
+) => Promise<Point>;
+
 const attempts = 5;
 const batchSize = 500;
 

@@ -41,6 +41,8 @@ export interface RelayOptions<Job extends CopyJob> {
   /** The next job, or undefined when there is none any more. */
   readonly next: () => Job | undefined;
   readonly onStarted?: (job: Job) => void;
+  /** The source has sent all of the job's rows; whether the target keeps them is not known yet. */
+  readonly onSent?: (job: Job, outcome: CopyOutcome) => void;
   /** COPY bytes that the target has taken. */
   readonly onBytes?: (job: Job, bytes: number) => void;
   /** Asked after each chunk of the source: the next one is read when the promise resolves, at once when there is none. */
@@ -208,11 +210,14 @@ class Relay<Job extends CopyJob> {
         this.#options.onStarted?.(current.job);
         this.#write(targetWire, encodeQuery(current.job.copyIn));
         break;
-      case frame.copyDone:
-        this.#write(targetWire, copyDone);
-        break;
       case frame.commandComplete:
         current.sourceRows = copiedRows(body) ?? current.sourceRows;
+        // not at CopyDone already: what the target may commit from here on is complete, and known to be
+        this.#write(targetWire, copyDone);
+        this.#options.onSent?.(current.job, {
+          rows: current.sourceRows ?? 0,
+          bytes: current.bytes,
+        });
         break;
       case frame.error:
         if (current.sent) this.#write(targetWire, encodeCopyFail("the source failed"));

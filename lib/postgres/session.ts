@@ -36,6 +36,9 @@ export interface SessionOptions {
 /** How long a server may take to let a session go. */
 const closeTimeoutMs = 5_000;
 
+/** How long the request to cancel a statement may take. */
+const cancelTimeoutMs = 5_000;
+
 /**
  * One authenticated session with the settings of `pinnedSettings`.
  *
@@ -232,15 +235,20 @@ export class Session implements AsyncDisposable {
     view.setInt32(0, message.length);
     view.setInt32(4, 80877102);
     message.set(key.bytes, 8);
+    const signal = AbortSignal.timeout(cancelTimeoutMs);
     const transport = await connectTransport(this.#place, {
       encryption: this.#wire.encrypted ? "required" : "plain",
       tls: this.endpoint.tls,
-      signal: AbortSignal.timeout(5_000),
+      signal,
     });
+    // a network that swallows everything must not keep us from ending
+    const giveUp = () => transport.close();
+    signal.addEventListener("abort", giveUp, { once: true });
     try {
       await transport.write(message);
       await transport.read(new Uint8Array(1)); // the server closes when it has passed the signal on
     } finally {
+      signal.removeEventListener("abort", giveUp);
       transport.close();
     }
   }

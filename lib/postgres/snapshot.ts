@@ -5,10 +5,12 @@
  *
  * @module
  */
-import { quoteLiteral } from "../core/mod.ts";
+import { quoteLiteral, ReplicatorError } from "../core/mod.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { openSession } from "./open_session.ts";
+import { ServerError } from "./server_error.ts";
 import type { Session } from "./session.ts";
+import { SqlState } from "./sqlstate.ts";
 
 const beginReading = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 const heartbeatMs = 30_000;
@@ -118,7 +120,39 @@ export class SnapshotHolder implements AsyncDisposable {
   }
 }
 
-/** Begins a read-only transaction that sees what the snapshot sees. */
+/** The transaction that exported the snapshot has ended: nothing more can be read as of that moment. */
+export class SnapshotLostError extends ReplicatorError {
+  override readonly name = "SnapshotLostError";
+}
+
+/** How the versions say that a snapshot is not there any more. */
+const lostStates: ReadonlySet<string> = new Set([
+  SqlState.invalidParameterValue, // 12 to 16: there is no such file
+  SqlState.undefinedObject, // 17 on
+  SqlState.objectNotInPrerequisiteState, // the transaction is just ending
+]);
+
+/**
+ * Begins a read-only transaction that sees what the snapshot sees.
+ *
+ * @throws SnapshotLostError when the transaction that exported it has ended
+ */
 export async function importSnapshot(session: Session, identifier: string): Promise<void> {
-  await session.execute(`${beginReading}; SET TRANSACTION SNAPSHOT ${quoteLiteral(identifier)}`);
+  try {
+    await session.execute(`${beginReading}; SET TRANSACTION SNAPSHOT ${quoteLiteral(identifier)}`);
+  } catch (error) {
+    if (!(error instanceof ServerError) || !lostStates.has(error.sqlState)) throw error;
+    throw new SnapshotLostError(
+      `the snapshot that everything was copied under is gone (${error.serverMessage.message})`,
+      {
+        side: session.side,
+        object: `database ${session.endpoint.database}`,
+        details: [
+          "The session that held it ended: the server was restarted or failed over, or the session was terminated.",
+        ],
+        exitCode: error.exitCode,
+        cause: error,
+      },
+    );
+  }
 }

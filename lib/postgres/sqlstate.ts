@@ -26,6 +26,8 @@ export const SqlState = {
   undefinedFunction: "42883",
   /** 42P01 */
   undefinedTable: "42P01",
+  /** 23505 */
+  uniqueViolation: "23505",
   /** 23503 */
   foreignKeyViolation: "23503",
   /** 40001 */

@@ -141,7 +141,11 @@ export class Proxy implements AsyncDisposable {
     }
     queue.drop();
     if (isOpen()) to.end();
-    else from.resetAndDestroy();
+    else {
+      // an error that comes after the end of what was read ends no loop, and the other side has to know all the same
+      if (!to.destroyed) to.destroy();
+      from.resetAndDestroy();
+    }
     await reading;
   }
 }

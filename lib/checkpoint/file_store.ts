@@ -1,0 +1,90 @@
+/**
+ * The document of a run as a file.
+ *
+ * @module
+ */
+import { dirname, join } from "node:path";
+import { ExitCode, ReplicatorError } from "../core/mod.ts";
+import type { CheckpointStore } from "./store.ts";
+
+/** The folder, below the one that the tool is run in. */
+export const checkpointFolder = ".postgres-seren-replicator";
+
+/**
+ * Keeps the text in `FOLDER/OPERATION.json`, readable by its owner alone (0600).
+ *
+ * It is written beside, synced, renamed, and the folder is synced: after a power failure there is the old text or the new one.
+ *
+ * Requires `--allow-read` and `--allow-write` for the folder.
+ */
+export class FileCheckpointStore implements CheckpointStore {
+  readonly place: string;
+
+  constructor(operation: string, folder: string = checkpointFolder) {
+    this.place = join(folder, `${operation}.json`);
+  }
+
+  async read(): Promise<string | undefined> {
+    try {
+      return await Deno.readTextFile(this.place);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw this.#explain(error, "read");
+    }
+  }
+
+  async write(text: string): Promise<void> {
+    const folder = dirname(this.place);
+    const written = join(folder, `.${crypto.randomUUID()}.tmp`);
+    try {
+      await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+      await writeDurably(written, text);
+      await Deno.rename(written, this.place);
+      await syncFolder(folder);
+    } catch (error) {
+      await Deno.remove(written).catch(() => {}); // it may not be there; the first error is the one to tell
+      throw this.#explain(error, "written");
+    }
+  }
+
+  async remove(): Promise<void> {
+    try {
+      await Deno.remove(this.place);
+      await syncFolder(dirname(this.place));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw this.#explain(error, "removed");
+    }
+  }
+
+  #explain(error: unknown, verb: string): ReplicatorError {
+    const folder = dirname(this.place);
+    const denied = error instanceof Deno.errors.NotCapable;
+    return new ReplicatorError(
+      `the state file cannot be ${verb}: ${error instanceof Error ? error.message : String(error)}`,
+      {
+        object: this.place,
+        remedy: denied
+          ? `allow it: --allow-read=${folder} --allow-write=${folder}`
+          : "make room and see who owns the folder, or run the tool in another folder; what is in the target is safe, and the same command goes on from there",
+        exitCode: ExitCode.stepFailed,
+        cause: error,
+      },
+    );
+  }
+}
+
+async function writeDurably(path: string, text: string): Promise<void> {
+  using file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
+  const bytes = new TextEncoder().encode(text);
+  for (let written = 0; written < bytes.length;) {
+    written += await file.write(bytes.subarray(written));
+  }
+  await file.sync();
+}
+
+/** A rename is durable only when the folder is. Windows cannot open folders, and needs no such thing. */
+async function syncFolder(folder: string): Promise<void> {
+  if (Deno.build.os === "windows") return;
+  using opened = await Deno.open(folder, { read: true });
+  await opened.sync();
+}

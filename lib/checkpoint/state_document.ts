@@ -1,0 +1,147 @@
+/**
+ * The document that points to a run: read with care, because it comes from a disk. Pure.
+ *
+ * @module
+ */
+import { ExitCode, ReplicatorError } from "../core/mod.ts";
+import type { RunScope } from "./model.ts";
+import type { RunEnds } from "./operation.ts";
+
+/** Format of the document that this version writes, and the only one it goes on with. */
+export const stateFormat = 1;
+
+/** One database of a run. */
+export interface DatabaseState {
+  /** Its name on the source. */
+  readonly source: string;
+  /** Its name on the target. */
+  readonly target: string;
+  readonly state: "waiting" | "begun" | "complete";
+}
+
+/** What a run leaves behind where it was started. The ledgers in the target say what is done; this says where they are. */
+export interface StateDocument {
+  readonly format: typeof stateFormat;
+  /** Version of the tool that wrote it. */
+  readonly tool: string;
+  /** See `operationOf`. */
+  readonly operation: string;
+  readonly ends: RunEnds;
+  /** A UUID. */
+  readonly run: string;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly scope: RunScope;
+  readonly dropExisting: boolean;
+  readonly databases: readonly DatabaseState[];
+  /** Whether everything is done and only the ledgers are yet to be removed. */
+  readonly finished: boolean;
+}
+
+/** The document as text. */
+export function writeStateDocument(document: StateDocument): string {
+  return `${JSON.stringify(document, undefined, 2)}\n`;
+}
+
+/** Which operation asks, and where the text comes from. */
+export interface ReadStateOptions {
+  readonly operation: string;
+  readonly ends: RunEnds;
+  /** For messages. */
+  readonly place: string;
+}
+
+/**
+ * Reads a document.
+ *
+ * @throws ReplicatorError (usage) when it is damaged, of another version of the format, or of other servers
+ */
+export function readStateDocument(
+  text: string,
+  { operation, ends, place }: ReadStateOptions,
+): StateDocument {
+  const refuse = (message: string, remedy: string, cause?: unknown) =>
+    new ReplicatorError(message, { object: place, remedy, exitCode: ExitCode.usage, cause });
+  const startOver =
+    "what is done is known to the target as well: remove the file and run the same command again; it goes on from there";
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw refuse(
+      text.trim() === "" ? "the state file is empty" : "the state file is damaged: it is no JSON",
+      startOver,
+      error,
+    );
+  }
+  if (!isRecord(value) || typeof value["format"] !== "number") {
+    throw refuse("the state file is damaged: it has no format number", startOver);
+  }
+  const { format, tool } = value;
+  const writer = typeof tool === "string" ? ` (written by version ${tool})` : "";
+  if (format > stateFormat) {
+    throw refuse(
+      `the state file is of a newer version of this tool: format ${format}${writer}; this one knows ${stateFormat}`,
+      "go on with the newer version, or start over with --no-resume",
+    );
+  }
+  if (format < stateFormat) {
+    throw refuse(
+      `the state file is of an older version of this tool: format ${format}${writer}; this one needs ${stateFormat}`,
+      "finish that run with the older version, or start over with --no-resume",
+    );
+  }
+  const wrong = problemsOf(value);
+  if (wrong.length > 0) {
+    throw refuse(`the state file is damaged: ${wrong.join(", ")}`, startOver);
+  }
+  const document = value as unknown as StateDocument;
+  const side = document.ends.source !== ends.source
+    ? document.ends.target !== ends.target ? "other servers" : "another source"
+    : document.ends.target !== ends.target
+    ? "another target"
+    : document.operation === operation
+    ? undefined
+    : "another operation";
+  if (side !== undefined) {
+    throw refuse(
+      `the state file belongs to ${side}`,
+      "it was renamed or copied from elsewhere: remove it, or move it back",
+    );
+  }
+  return document;
+}
+
+const checks: Readonly<Record<string, (value: unknown) => boolean>> = {
+  tool: isText,
+  operation: isText,
+  ends: (value) => isRecord(value) && isText(value["source"]) && isText(value["target"]),
+  run: isText,
+  startedAt: isText,
+  scope: (value) =>
+    isRecord(value) && isText(value["fingerprint"]) && isText(value["now"]) &&
+    typeof value["sync"] === "boolean" && isRecord(value["databases"]) &&
+    Object.values(value["databases"]).every(isText),
+  dropExisting: (value) => typeof value === "boolean",
+  databases: (value) =>
+    Array.isArray(value) &&
+    value.every((each) =>
+      isRecord(each) && isText(each["source"]) && isText(each["target"]) &&
+      ["waiting", "begun", "complete"].includes(String(each["state"]))
+    ),
+  finished: (value) => typeof value === "boolean",
+};
+
+function problemsOf(value: Readonly<Record<string, unknown>>): readonly string[] {
+  return Object.entries(checks).flatMap(([key, isRight]) =>
+    isRight(value[key]) ? [] : [key in value ? `"${key}" is wrong` : `"${key}" is missing`]
+  );
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}

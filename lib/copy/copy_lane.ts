@@ -1,0 +1,155 @@
+/**
+ * One worker of the copy: a session on each side, and jobs that go from one to the other.
+ *
+ * @module
+ */
+import {
+  type CopyJob,
+  type CopyOutcome,
+  type Endpoint,
+  importSnapshot,
+  isTransient,
+  openSession,
+  pause,
+  relayCopies,
+  type RelayOptions,
+  retry,
+  ServerError,
+  type Session,
+  SqlState,
+} from "../postgres/mod.ts";
+
+/** Pauses of a lane whose connection broke, before it goes on; a finished job starts them anew. */
+export const laneDelaysMs: readonly number[] = [200, 1_000, 2_000, 4_000, 8_000, 16_000];
+
+/** A COPY of which the target knows whether it was committed. Plain data: it can be sent to a worker thread. */
+export interface LaneJob extends CopyJob {
+  /**
+   * A query on the target that gives a row when the job is committed. Without it a job whose connection broke while the target was
+   * committing ends the copy: whether its rows are there cannot be told.
+   */
+  readonly isRecorded?: string;
+}
+
+/** What a lane works on. Plain data but for the functions. */
+export interface CopyLaneOptions<Job extends LaneJob> extends RelayOptions<Job> {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  /** Identifier of the exported snapshot that all lanes read under. */
+  readonly snapshot: string;
+  readonly signal: AbortSignal;
+  /** Told before a lane waits and goes on with new sessions. */
+  readonly onRetry?: (error: unknown, attempt: number, delayMs: number) => void;
+  /** The constraint that a job violates which is recorded already. */
+  readonly recordedConstraint?: string | undefined;
+  /** Pauses between attempts that finish nothing; their number is the number of retries. */
+  readonly delaysMs?: readonly number[];
+}
+
+/**
+ * Copies jobs until there are none.
+ *
+ * When a connection breaks, or a server refuses for a reason that passes (restart, deadlock, lock timeout), the lane opens new sessions, imports the snapshot
+ * again while it is held, asks the target which of the jobs under way were committed, and goes on with those that were not. Other lanes
+ * do not notice.
+ *
+ * Requires `--allow-net` for both hosts.
+ *
+ * @throws SnapshotLostError when the snapshot is gone; ServerError, ConnectionError when trying again does not help
+ */
+export async function copyLane<Job extends LaneJob>(options: CopyLaneOptions<Job>): Promise<void> {
+  const { signal, onRetry, delaysMs = laneDelaysMs } = options;
+  const lane = new Lane(options);
+  for (let attempt = 0;; attempt++) {
+    const finishedBefore = lane.finished;
+    try {
+      return await lane.run();
+    } catch (error) {
+      if (lane.finished > finishedBefore) attempt = 0;
+      const delayMs = delaysMs[attempt];
+      if (signal.aborted || delayMs === undefined || !lane.canGoOnAfter(error)) throw error;
+      onRetry?.(error, attempt + 1, delayMs);
+      await pause(delayMs, signal);
+    }
+  }
+}
+
+class Lane<Job extends LaneJob> {
+  readonly #options: CopyLaneOptions<Job>;
+  /** Taken and not known to be committed, in their order. */
+  readonly #underWay = new Set<Job>();
+  /** Of those: what the source has sent in full. Only they can have been committed. */
+  readonly #sent = new Map<Job, CopyOutcome>();
+  /** To be begun again before new jobs are taken. */
+  #again: Job[] = [];
+  /** The target's backend of the attempt before. */
+  #backend: number | undefined;
+  finished = 0;
+
+  constructor(options: CopyLaneOptions<Job>) {
+    this.#options = options;
+  }
+
+  async run(): Promise<void> {
+    const { source, target, signal, snapshot, onStarted, onBytes } = this.#options;
+    await using to = await retry(
+      () => openSession(target, { signal, settings: { synchronous_commit: "off" } }),
+      { signal },
+    );
+    await this.#sortOut(to);
+    this.#backend = to.processId;
+    await using from = await retry(() => openSession(source, { signal }), { signal });
+    await importSnapshot(from, snapshot);
+    await relayCopies<Job>(from, to, {
+      next: () => this.#next(),
+      onStarted: (job) => onStarted?.(job),
+      onBytes: (job, bytes) => onBytes?.(job, bytes),
+      onSent: (job, outcome) => this.#sent.set(job, outcome),
+      onFinished: (job, outcome) => this.#finish(job, outcome),
+    });
+  }
+
+  canGoOnAfter(error: unknown): boolean {
+    if ([...this.#sent.keys()].some(({ isRecorded }) => isRecorded === undefined)) return false;
+    // the session that was given up committed the job after it had been begun again: nothing came twice, the ledger saw to that
+    const recorded = error instanceof ServerError && error.sqlState === SqlState.uniqueViolation &&
+      error.serverMessage.constraint !== undefined &&
+      error.serverMessage.constraint === this.#options.recordedConstraint;
+    return recorded || isTransient(error);
+  }
+
+  #next(): Job | undefined {
+    const job = this.#again.shift() ?? this.#options.next();
+    if (job !== undefined) this.#underWay.add(job);
+    return job;
+  }
+
+  #finish(job: Job, outcome: CopyOutcome): void {
+    this.#underWay.delete(job);
+    this.#sent.delete(job);
+    this.finished++;
+    this.#options.onFinished(job, outcome);
+  }
+
+  /** Tells the jobs that the broken connection left behind apart: those that were committed all the same, and those to begin again. */
+  async #sortOut(target: Session): Promise<void> {
+    if (this.#backend !== undefined) await target.query(endLeftBehind, [this.#backend]);
+    for (const [job, outcome] of [...this.#sent]) {
+      if (job.isRecorded === undefined) continue;
+      if ((await target.query(job.isRecorded)).length > 0) this.#finish(job, outcome);
+    }
+    this.#again = [...this.#underWay, ...this.#again];
+    this.#underWay.clear();
+    this.#sent.clear();
+  }
+}
+
+// A backend whose client went away unseen would keep its locks until keepalives end it. The process id alone would not do: the server
+// may have been restarted and given it to somebody else.
+const endLeftBehind = `
+  SELECT pg_terminate_backend(old.pid)
+    FROM pg_stat_activity AS old
+    JOIN pg_stat_activity AS own ON own.pid = pg_backend_pid()
+   WHERE old.pid = $1 AND old.pid <> own.pid AND old.application_name = own.application_name
+     AND old.datid = own.datid AND old.usesysid = own.usesysid
+     AND old.backend_start < own.backend_start`;
