@@ -180,6 +180,31 @@ for (const cluster of clusters) {
     });
   }
 
+  Deno.test(`${version}: a TRUNCATE between snapshot and locks that the slot delivers does no harm`, async () => {
+    await withDatabase(cluster, undefined, async ({ url }) => {
+      await exec(url, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+      await exec(url, "CREATE TABLE u (id int PRIMARY KEY); CREATE PUBLICATION p FOR TABLE t, u");
+      const endpoint = await endpointOf(url, "source");
+      const options = slotOptions();
+      let times = 0;
+      const made = await createSlotSnapshot(endpoint, {
+        ...options,
+        publication: "p",
+        onCreated: async () => {
+          times++;
+          await exec(
+            url,
+            "SET synchronous_commit = off; BEGIN; TRUNCATE u, t; INSERT INTO t VALUES (2); COMMIT",
+          );
+        },
+      });
+      await using locked = made.snapshot;
+      strictEqual(times, 1);
+      deepStrictEqual(await locked.session.query("SELECT FROM public.t"), []);
+      await dropSlotApart(endpoint, options.slot);
+    });
+  });
+
   Deno.test(`${version}: a table that somebody holds for long is waited for without losing the snapshot`, async () => {
     await withDatabase(cluster, undefined, async ({ url }) => {
       await exec(url, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");

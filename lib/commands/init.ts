@@ -5,6 +5,7 @@
  */
 import { ExitCode, plural, ReplicatorError } from "../core/mod.ts";
 import { openSession, type Session, withDatabase } from "../postgres/mod.ts";
+import { probeSubscription } from "../replication/mod.ts";
 import { noTableRules } from "../rules/mod.ts";
 import {
   applyGlobals,
@@ -16,6 +17,7 @@ import {
 import { type BothSides, openBothSides } from "./both_sides.ts";
 import { type DatabasePlanning, planDatabases } from "./database_plan.ts";
 import { copyDatabase } from "./init/copy_database.ts";
+import { accessTo, DatabaseStream } from "./init/database_stream.ts";
 import { buildPlan } from "./init/plan.ts";
 import { Recorder } from "./init/recorder.ts";
 import type { Check, DatabaseReport, InitPlan, InitReport } from "./report.ts";
@@ -48,6 +50,7 @@ export async function init(options: InitOptions, run: RunContext): Promise<InitR
     targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
     signal: run.signal,
   });
+  await probeWayBack(options, { sides, planning });
   const tool = await findDumpTool({
     sourceMajor: sides.source.majorVersion,
     targetMajor: sides.target.majorVersion,
@@ -84,7 +87,11 @@ async function refuseWhatCannotWork(
   options: InitOptions,
   run: RunContext,
 ): Promise<readonly Check[]> {
-  const { checks } = await validate({ ...options, forSync: false }, run);
+  const { checks } = await validate({
+    ...options,
+    forSync: options.sync !== undefined,
+    ...(options.sync === undefined ? {} : { identity: options.sync.identity }),
+  }, run);
   const failed = checks.filter(({ status }) => status === "fail");
   if (failed.length === 0) return checks;
   throw new ReplicatorError(
@@ -97,6 +104,19 @@ async function refuseWhatCannotWork(
       ]),
     },
   );
+}
+
+/** With replication the target's server has to reach the source: found out before hours of copying. */
+async function probeWayBack(
+  { sync, source }: InitOptions,
+  { sides, planning }: { readonly sides: BothSides; readonly planning: DatabasePlanning },
+): Promise<void> {
+  const [first] = planning.databases;
+  if (sync === undefined || first === undefined) return;
+  await probeSubscription({
+    session: sides.target,
+    ...accessTo(withDatabase(source, first.source.name), sync),
+  });
 }
 
 interface Work {
@@ -117,6 +137,7 @@ async function copyEverything(work: Work): Promise<readonly DatabaseReport[]> {
     summarise: ({ applied }) => plural(applied, "statement"),
   });
   const reports: DatabaseReport[] = [];
+  const streams: DatabaseStream[] = [];
   const revoke = async () => {
     const notes = await revokeTemporaryMemberships(maintenance, globals.temporaryMemberships);
     for (const note of notes) recorder.events({ kind: "warning", ...note });
@@ -130,8 +151,18 @@ async function copyEverything(work: Work): Promise<readonly DatabaseReport[]> {
         tables: databasePlan?.tables.length ?? 0,
         bytes: databasePlan?.bytes ?? 0,
       });
+      const stream = options.sync === undefined ? undefined : new DatabaseStream({
+        source: withDatabase(options.source, planned.source.name),
+        target: withDatabase(options.target, planned.target),
+        targetServer: maintenance,
+        rules: options.rules ?? noTableRules,
+        sync: options.sync,
+        recorder,
+        signal,
+      });
       reports.push(
         await copyDatabase({
+          stream,
           planned,
           source: options.source,
           target: options.target,
@@ -148,7 +179,9 @@ async function copyEverything(work: Work): Promise<readonly DatabaseReport[]> {
           whileSnapshotHeld: options.whileSnapshotHeld ?? (() => Promise.resolve()),
         }),
       );
+      if (stream !== undefined) streams.push(stream);
     }
+    for (const stream of streams) await stream.catchUp();
   } catch (error) {
     // the memberships were for this run alone; the error that ended it is the one to tell
     await revoke().catch(() => {});

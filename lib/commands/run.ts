@@ -6,6 +6,7 @@
 import type { EventSink } from "../core/mod.ts";
 import type { InitPlan } from "./report.ts";
 import type { Endpoint } from "../postgres/mod.ts";
+import type { IdentityPolicy } from "../replication/mod.ts";
 import type { TableRules } from "../rules/mod.ts";
 
 /** The caller's side of a running command. */
@@ -44,6 +45,8 @@ export interface ValidateOptions {
   readonly tools: ToolSelection;
   /** Whether replication is wanted: what it lacks is then a failure, else a warning. */
   readonly forSync: boolean;
+  /** With replication: what will be done about tables without a usable replica identity. Default: `fail`. */
+  readonly identity?: IdentityPolicy;
   /** Whether a target that is not empty will be dropped. */
   readonly dropExisting: boolean;
   readonly jobs: number;
@@ -61,6 +64,22 @@ export interface HeldSnapshot {
 
 /** Called when all rows are in and before the snapshot is let go: the time to compare. */
 export type SnapshotHook = (held: HeldSnapshot) => Promise<void>;
+
+/** How replication is set up. */
+export interface SyncSettings {
+  /** What is done about tables without a usable replica identity. */
+  readonly identity: IdentityPolicy;
+  /** Gives up waiting for transactions that a new slot has to wait for, in milliseconds. */
+  readonly slotTimeoutMs: number;
+  /** The source by the address at which the target's server reaches it; undefined: by the same. Its database does not count. */
+  readonly sourceFromTarget: Endpoint | undefined;
+  /** A file on the target's server with the source's password, which is then not in the target's catalog. */
+  readonly passfile: string | undefined;
+  /** Whether standbys of the source keep the slots in step (17+). */
+  readonly failover: boolean;
+  /** The present moment, ISO: written down with what is made. */
+  readonly now: string;
+}
 
 /** What `init` does. */
 export interface InitOptions {
@@ -80,6 +99,8 @@ export interface InitOptions {
   readonly splitBytes: number;
   /** Drop target databases that are not empty. */
   readonly dropExisting: boolean;
+  /** Hand over to replication, which is begun before the rows are read; undefined: a copy and no more. */
+  readonly sync?: SyncSettings | undefined;
   /** Stop after the plan. */
   readonly dryRun: boolean;
   /** Asked with the plan before anything is changed; false ends the run untouched. */

@@ -8,6 +8,7 @@ import { ReplicatorError, tableKey, type TableName } from "../core/mod.ts";
 import { openSession, type Session, withDatabase } from "../postgres/mod.ts";
 import { asksNothing, type IdentityFacts, noTableRules } from "../rules/mod.ts";
 import { findDumpTool } from "../schema/mod.ts";
+import type { IdentityPolicy } from "../replication/mod.ts";
 import { type BothSides, openBothSides, summarise } from "./both_sides.ts";
 import { type DatabasePlanning, planDatabases, type PlannedDatabase } from "./database_plan.ts";
 import type { Check, ValidationReport } from "./report.ts";
@@ -109,7 +110,7 @@ async function runChecks(
   options: ValidateOptions,
   { sides, run }: { readonly sides: BothSides; readonly run: RunContext },
 ): Promise<{ readonly checks: readonly Check[]; readonly scopes: readonly DatabaseScope[] }> {
-  const { forSync, jobs, rules = noTableRules } = options;
+  const { forSync, identity = "fail", jobs, rules = noTableRules } = options;
   const { signal } = run;
   const [source, target] = await Promise.all([readServer(sides.source), readServer(sides.target)]);
   const planning = await planDatabases({
@@ -159,6 +160,7 @@ async function runChecks(
         target,
         offer,
         forSync,
+        identity,
         signal,
         scope: asksNothing(rules) ? undefined : scopes[index],
       }),
@@ -226,6 +228,7 @@ interface DatabaseContext {
   readonly target: ServerFacts;
   readonly offer: TargetOffer;
   readonly forSync: boolean;
+  readonly identity: IdentityPolicy;
   readonly signal: AbortSignal;
   /** Undefined when there are no rules. */
   readonly scope: DatabaseScope | undefined;
@@ -298,7 +301,7 @@ async function checkExistingTarget(
 
 async function checkSource(
   planned: PlannedDatabase,
-  { sides, source, target, offer, forSync, signal, scope }: DatabaseContext,
+  { sides, source, target, offer, forSync, identity, signal, scope }: DatabaseContext,
 ): Promise<readonly Check[]> {
   const database = planned.source.name;
   await using session = await openSession(withDatabase(sides.source.endpoint, database), {
@@ -306,6 +309,8 @@ async function checkSource(
   });
   const facts = withinScope(await readSourceDatabase(session), scope);
   const { role, majorVersion } = source;
+  // with another policy than this it is decided, and told, when the tables are published
+  const strict = forSync && identity === "fail";
   const identities = new Map<string, IdentityFacts>();
   for (const { table } of forSync ? scope?.scope.tables ?? [] : []) {
     if (scope?.predicates.has(tableKey(table))) {
@@ -315,9 +320,18 @@ async function checkSource(
   return [
     ...(scope === undefined
       ? []
-      : checkRules(scope, { forSync, sourceMajor: majorVersion, identities })),
+      : checkRules(scope, { forSync: strict, sourceMajor: majorVersion, identities })),
     ...checkReadable(database, { facts, role, majorVersion }),
-    ...checkReplicaIdentity(database, { facts, role, forSync }),
+    ...checkReplicaIdentity(database, {
+      facts: {
+        ...facts,
+        // what comes without rows is not published
+        tables: facts.tables.filter((table) => scope?.scope.hasRows(table) ?? true),
+      },
+      role,
+      forSync,
+      policy: identity,
+    }),
     ...checkSpecialObjects(database, { facts, targetTablespaces: target.tablespaces, forSync }),
     ...checkExtensions(planned.target, {
       installed: facts.extensions,

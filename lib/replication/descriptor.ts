@@ -42,7 +42,15 @@ export interface ScopeDescriptor {
   readonly rulesNow: string;
   /** When it was created, ISO. */
   readonly createdAt: string;
-  /** Tables of the source that were given REPLICA IDENTITY FULL for it, to be undone by cleanup. */
+  /**
+   * When all rows of its tables were in the target, ISO; not there while they are being copied. Only from then on may a
+   * subscription take over.
+   */
+  readonly copiedAt?: string;
+  /**
+   * Tables of the source that were given REPLICA IDENTITY FULL for it, to be undone by cleanup; on the target too, where the
+   * schema was copied with it.
+   */
   readonly changedIdentities: readonly ChangedIdentity[];
 }
 
@@ -167,4 +175,10 @@ export function restoreIdentity({ schema, name, before, index }: ChangedIdentity
 export function describeIdentity(changed: ChangedIdentity): string {
   const was = { d: "DEFAULT", n: "NOTHING", i: `USING INDEX ${changed.index ?? "?"}` };
   return `${displayName(changed)} (was ${was[changed.before]})`;
+}
+
+/** Changed identities for people, a few of them. */
+export function describeIdentityList(changed: readonly ChangedIdentity[], most = 5): string {
+  const list = changed.slice(0, most).map(describeIdentity).join(", ");
+  return changed.length > most ? `${list} and ${changed.length - most} more` : list;
 }

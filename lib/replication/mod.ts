@@ -17,3 +17,5 @@ export * from "./scope.ts";
 export * from "./slot.ts";
 export * from "./slot_snapshot.ts";
 export * from "./subscription.ts";
+export * from "./stream.ts";
+export * from "./inventory.ts";

@@ -10,12 +10,19 @@ import {
   quoteIdentifier,
   quoteQualified,
   ReplicatorError,
+  tableKey,
   type TableName,
 } from "../core/mod.ts";
 import { ServerError, type Session, SqlState } from "../postgres/mod.ts";
 import { checkPredicate, type Table } from "../catalog/mod.ts";
 import { inParentheses, publicationProblems, type SourceTable } from "../rules/mod.ts";
-import { type ChangedIdentity, commentOnPublication, type ScopeDescriptor } from "./descriptor.ts";
+import {
+  type ChangedIdentity,
+  commentOnPublication,
+  parseDescriptor,
+  restoreIdentity,
+  type ScopeDescriptor,
+} from "./descriptor.ts";
 import {
   equalityProblem,
   fullProblem,
@@ -53,6 +60,8 @@ export interface PublicationInput {
   /** The condition that a table's rows must meet; undefined for all rows. */
   readonly predicateOf?: (table: TableName) => string | undefined;
   readonly policy: IdentityPolicy;
+  /** What earlier epochs have changed: a table that moves to a new one takes the memory of its identity along. */
+  readonly remembered?: readonly ChangedIdentity[];
 }
 
 /**
@@ -87,7 +96,9 @@ export async function planPublication(input: PublicationInput): Promise<Publicat
     const decided = await decide({ input, table, identity, predicate });
     if (decided.problem === undefined) {
       published.push({ schema, name, predicate });
-      if (decided.makeFull) {
+      const remembered = input.remembered?.find((each) => tableKey(each) === tableKey(table));
+      if (remembered !== undefined && identity.kind === "f") changedIdentities.push(remembered);
+      else if (decided.makeFull) {
         changedIdentities.push({
           schema,
           name,
@@ -243,4 +254,36 @@ export async function describePublication(
   { name, descriptor }: { readonly name: string; readonly descriptor: ScopeDescriptor },
 ): Promise<void> {
   await session.execute(commentOnPublication(name, descriptor));
+}
+
+/**
+ * Drops a publication of ours and gives the tables back the replica identity that they had, both or neither; tables that are gone, or
+ * that somebody changed since, are passed over. Nothing happens when there is none.
+ */
+export async function dropPublication(session: Session, name: string): Promise<void> {
+  const [found] = await session.query<{ readonly comment: string | null }>(
+    "SELECT obj_description(oid, 'pg_publication') AS comment FROM pg_publication WHERE pubname = $1",
+    [name],
+  );
+  if (found === undefined) return;
+  const changed = parseDescriptor(found.comment)?.changedIdentities ?? [];
+  await session.transaction(async () => {
+    await session.execute(
+      `SET LOCAL lock_timeout = '10s'; DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`,
+    );
+    for (const identity of changed) {
+      if (await isStillFull(session, identity)) await session.execute(restoreIdentity(identity));
+    }
+  });
+}
+
+async function isStillFull(session: Session, { schema, name }: TableName): Promise<boolean> {
+  const { full } = await session.queryOne<{ readonly full: boolean }>(
+    `SELECT EXISTS (SELECT FROM pg_class AS c
+                     WHERE c.oid = to_regclass($1) AND c.relreplident = 'f'
+                       AND NOT EXISTS (SELECT FROM pg_publication_rel AS r
+                                        WHERE r.prrelid = c.oid)) AS full`,
+    [quoteQualified(schema, name)],
+  );
+  return full;
 }

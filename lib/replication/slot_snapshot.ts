@@ -7,6 +7,7 @@ import {
   displayName,
   type EventSink,
   plural,
+  quoteIdentifier,
   ReplicatorError,
   tableKey,
   type TableName,
@@ -36,6 +37,8 @@ export interface SlotSnapshot extends LockedSnapshot {
 export interface SlotSnapshotOptions {
   /** The slot's name. The publication must be there already: changes are decoded with the catalog of their time. */
   readonly slot: string;
+  /** Its publication: a TRUNCATE that comes through the slot does no harm. Undefined: it is taken for a rewriting. */
+  readonly publication?: string;
   /** The tables that are wanted, of all there are; asked again under the snapshot. */
   readonly select?: (session: Session, tables: readonly Table[]) => Promise<readonly Table[]>;
   /** Whether standbys of the source keep it in step (17+). */
@@ -55,7 +58,8 @@ const attempts = 8;
  *
  * In this order, because creating a slot waits for every transaction, so for one too that waits for our lock. What happens
  * to the tables in between is found out afterwards: a table that was rewritten, altered, dropped or made since the snapshot does
- * not look to a copy as it did to the snapshot. Then the slot is dropped and made again.
+ * not look to a copy as it did to the snapshot. Then the slot is dropped and made again. A table that was truncated looks empty, which is
+ * what the slot will make of it.
  *
  * States: nothing → slot made → snapshot held → tables locked (returned), or nothing again when it throws.
  *
@@ -122,7 +126,13 @@ async function attemptSnapshot(
     const { session } = snapshot;
     const tables = await wanted(session);
     const again = await lockPatiently(session, tables) ??
-      await changeSince({ session, observer, tables, now: await wanted(observer) });
+      await changeSince({
+        session,
+        observer,
+        tables,
+        now: await wanted(observer),
+        truncated: () => readTruncated(observer, options),
+      });
     if (again === undefined) {
       return { snapshot, tables, slot, consistentPoint: snapshot.lsn ?? "0/0" };
     }
@@ -189,13 +199,15 @@ const storageStatement = `
    WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND c.oid >= 16384`;
 
 /** What happened to the tables between the snapshot and the locks; undefined when nothing did. */
-async function changeSince({ session, observer, tables, now }: {
+async function changeSince({ session, observer, tables, now, truncated }: {
   /** In the transaction of the snapshot. */
   readonly session: Session;
   readonly observer: Session;
   readonly tables: readonly Table[];
   /** Those that are wanted at present. */
   readonly now: readonly Table[];
+  /** OIDs of the tables whose TRUNCATE comes through the slot. */
+  readonly truncated: () => Promise<ReadonlySet<number>>;
 }): Promise<string | undefined> {
   const present = new Map(now.map((table) => [tableKey(table), table]));
   const seen = new Set(tables.map((table) => tableKey(table)));
@@ -213,11 +225,36 @@ async function changeSince({ session, observer, tables, now }: {
     const other = present.get(tableKey(table));
     if (other?.oid !== table.oid) return `${displayName(table)} was dropped or replaced`;
     if (shapeOf(other) !== shapeOf(table)) return `${displayName(table)} was altered`;
-    if (storage.get(table.oid) !== before.get(table.oid)) {
-      return `${displayName(table)} was truncated or rewritten`;
-    }
   }
-  return undefined;
+  const moved = tables.filter(({ oid }) => storage.get(oid) !== before.get(oid));
+  if (moved.length === 0) return undefined;
+  const told = await truncated();
+  const rewritten = moved.find(({ oid }) => !told.has(oid));
+  return rewritten === undefined ? undefined : `${displayName(rewritten)} was rewritten`;
+}
+
+/** Source: PostgreSQL documentation, "55.9. Logical Replication Message Formats", Truncate. */
+const truncateStatement = `
+  SELECT encode(data, 'hex') AS message
+    FROM pg_logical_slot_peek_binary_changes($1, NULL, NULL,
+           'proto_version', '1', 'publication_names', $2)
+   WHERE get_byte(data, 0) = ascii('T')`;
+
+/** The tables whose TRUNCATE the slot delivers, as far as the WAL goes now. Nothing is consumed. */
+async function readTruncated(
+  observer: Session,
+  { slot, publication }: Pick<SlotSnapshotOptions, "slot" | "publication">,
+): Promise<ReadonlySet<number>> {
+  if (publication === undefined) return new Set();
+  const rows = await observer.query<{ readonly message: string }>(truncateStatement, [
+    slot,
+    quoteIdentifier(publication),
+  ]);
+  return new Set(rows.flatMap(({ message }) => {
+    const view = new DataView(Uint8Array.fromHex(message).buffer);
+    // 'T', how many, options, and their OIDs
+    return Array.from({ length: view.getInt32(1) }, (_, at) => view.getUint32(6 + 4 * at));
+  }));
 }
 
 function shapeOf({ columns, replicaIdentity }: Table): string {

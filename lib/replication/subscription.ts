@@ -136,13 +136,18 @@ export async function createSubscription(options: CreateSubscriptionOptions): Pr
   }
 }
 
+/** The word for no slot; a quoted one would be a name. */
+const none = "NONE";
+
 function createStatement({ name, publication, conninfo, settings }: {
   readonly name: string;
   readonly publication: string;
   readonly conninfo: string;
   readonly settings: Readonly<Record<string, string>>;
 }): string {
-  const list = Object.entries(settings).map(([key, value]) => `${key} = ${quoteLiteral(value)}`);
+  const list = Object.entries(settings).map(([key, value]) =>
+    `${key} = ${value === none ? none : quoteLiteral(value)}`
+  );
   return `CREATE SUBSCRIPTION ${quoteIdentifier(name)} CONNECTION ${quoteLiteral(conninfo)} ` +
     `PUBLICATION ${quoteIdentifier(publication)} WITH (${list.join(", ")})`;
 }
@@ -181,7 +186,7 @@ export async function probeSubscription(
     enabled: "false",
     create_slot: "false",
     copy_data: "false",
-    slot_name: "NONE",
+    slot_name: none,
     ...(session.majorVersion >= 16 && role.superuser && options.passfile !== undefined
       ? { password_required: "false" }
       : {}),

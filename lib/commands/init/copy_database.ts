@@ -46,6 +46,7 @@ import {
   IndexBuilder,
   type IndexGroup,
   type LockedSnapshot,
+  type LockOptions,
   planCopy,
 } from "../../copy/mod.ts";
 import { describeConsequences, type TableRules } from "../../rules/mod.ts";
@@ -54,6 +55,7 @@ import type { DatabaseReport } from "../report.ts";
 import type { SnapshotHook } from "../run.ts";
 import { readScope } from "../table_scope.ts";
 import { addForeignKeys } from "./add_foreign_keys.ts";
+import type { DatabaseStream } from "./database_stream.ts";
 import type { Recorder } from "./recorder.ts";
 
 /** What copying one database needs. */
@@ -75,6 +77,8 @@ export interface CopyDatabaseOptions {
   readonly recorder: Recorder;
   readonly signal: AbortSignal;
   readonly whileSnapshotHeld: SnapshotHook;
+  /** What follows when the rows are in; undefined: nothing does. */
+  readonly stream: DatabaseStream | undefined;
 }
 
 /** The parts of a schema, in the order in which they are applied. */
@@ -94,6 +98,7 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
   const run = new DatabaseCopy(options);
   try {
     const tables = await run.copy();
+    await options.stream?.handOver();
     return {
       source: planned.source.name,
       target: planned.target,
@@ -101,6 +106,7 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
       ms: performance.now() - start,
     };
   } catch (error) {
+    await options.stream?.abandon();
     if (run.targetTouched) {
       recorder.events({
         kind: "warning",
@@ -140,14 +146,15 @@ class DatabaseCopy {
   }
 
   async copy(): Promise<DatabaseReport["tables"]> {
-    const { signal, rules } = this.#options;
-    const locked = await exportLockedSnapshot(this.#source, {
+    const { signal, rules, stream } = this.#options;
+    const wanted: LockOptions = {
       signal,
       select: async (session, tables) => {
         this.#scope = await readScope(session, rules);
         return tables.filter((table) => this.#scope?.scope.isMade(table) ?? true);
       },
-    });
+    };
+    const locked = await (stream?.begin(wanted) ?? exportLockedSnapshot(this.#source, wanted));
     await using _released = locked.snapshot;
     const parts = await this.#dumpSchema(locked);
     await this.#makeDatabase();

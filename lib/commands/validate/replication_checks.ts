@@ -1,5 +1,6 @@
 import { mayReplicate, maySubscribe, type SettingName } from "../../catalog/mod.ts";
 import { displayName, formatBytes, plural, quoteIdentifier } from "../../core/mod.ts";
+import type { IdentityPolicy } from "../../replication/mod.ts";
 import type { Check } from "../report.ts";
 import { failIf, listNames, pass, warn } from "./check.ts";
 import type { ServerFacts, SourceDatabaseFacts } from "./facts.ts";
@@ -120,10 +121,12 @@ export function checkTargetReplication(
 /** Can the changes of each table be replicated? */
 export function checkReplicaIdentity(
   database: string,
-  { facts: { tables, access, sequences }, role, forSync }: {
+  { facts: { tables, access, sequences }, role, forSync, policy = "fail" }: {
     readonly facts: Pick<SourceDatabaseFacts, "tables" | "access" | "sequences">;
     readonly role: ServerFacts["role"];
     readonly forSync: boolean;
+    /** What will be done about the tables that are found. */
+    readonly policy?: IdentityPolicy;
   },
 ): readonly Check[] {
   const logged = tables.filter(({ isUnlogged }) => !isUnlogged);
@@ -133,7 +136,7 @@ export function checkReplicaIdentity(
   const checks = [
     first === undefined
       ? pass(subject, `all of ${plural(logged.length, "table")} have a usable replica identity`)
-      : failIf(forSync, subject, {
+      : failIf(forSync && policy === "fail", subject, {
         finding:
           `${
             plural(without.length, "table")
@@ -141,7 +144,9 @@ export function checkReplicaIdentity(
           listNames(without.map(displayName)),
         fix:
           `ALTER TABLE ${displayName(first)} ADD PRIMARY KEY (…); or, at the cost of larger WAL, ` +
-          `ALTER TABLE ${displayName(first)} REPLICA IDENTITY FULL;`,
+          `ALTER TABLE ${
+            displayName(first)
+          } REPLICA IDENTITY FULL; or let init do that with --replica-identity full`,
       }),
   ];
   if (forSync) {

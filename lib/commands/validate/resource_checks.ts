@@ -66,6 +66,9 @@ export function checkDisk(
   );
 }
 
+/** A prepared transaction of this age is taken for one that nobody will finish. */
+const forgottenAfterSeconds = 60;
+
 /** Do open transactions stand in the way? */
 export function checkTransactions(
   { activity }: Pick<ServerFacts, "activity">,
@@ -76,13 +79,16 @@ export function checkTransactions(
   const prepared = { id: "prepared-transactions", side: "source" } as const;
   const [firstPrepared] = preparedTransactions;
   checks.push(
-    firstPrepared === undefined ? pass(prepared, "none") : failIf(forSync, prepared, {
-      finding: `prepared and not committed: ${
-        listNames(preparedTransactions.map(describeTransaction))
-      }; their locks last, and a slot cannot be created before they end`,
-      fix:
-        `COMMIT PREPARED '${firstPrepared.gid}'; or ROLLBACK PREPARED '${firstPrepared.gid}'; in database ${firstPrepared.database}`,
-    }),
+    firstPrepared === undefined
+      ? pass(prepared, "none")
+      // younger ones are work under way: creating a slot waits for them
+      : failIf(forSync && firstPrepared.ageSeconds > forgottenAfterSeconds, prepared, {
+        finding: `prepared and not committed: ${
+          listNames(preparedTransactions.map(describeTransaction))
+        }; their locks last, and a slot cannot be created before they end`,
+        fix:
+          `COMMIT PREPARED '${firstPrepared.gid}'; or ROLLBACK PREPARED '${firstPrepared.gid}'; in database ${firstPrepared.database}`,
+      }),
   );
   const long = { id: "long-transactions", side: "source" } as const;
   const [firstLong] = longTransactions;
