@@ -3,6 +3,7 @@ import type { Cluster, PgMajor } from "../lib/cluster/mod.ts";
 import type { Check, ValidationReport } from "../lib/commands/report.ts";
 import type { ValidateOptions } from "../lib/commands/run.ts";
 import { openBothSides, planDatabases, validate } from "../lib/commands/validate.ts";
+import { checkTransactions } from "../lib/commands/validate/resource_checks.ts";
 import type { RunEvent } from "../lib/core/mod.ts";
 import { resolveEndpoint } from "../lib/postgres/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
@@ -385,6 +386,22 @@ for (const major of majors) {
     }
   });
 
+  if (major === 18) {
+    Deno.test("checkTransactions() takes an old prepared transaction for a forgotten one", () => {
+      const prepared = (ageSeconds: number) => {
+        const transaction = { gid: "g", pid: undefined, database: "d", role: "r", ageSeconds };
+        const activity = {
+          longTransactions: [],
+          preparedTransactions: [transaction],
+          seesAll: true,
+        };
+        const checks = checkTransactions({ activity } as never, { forSync: true });
+        return find({ checks } as never, "prepared-transactions").status;
+      };
+      equal([prepared(59), prepared(61)], ["warn", "fail"]);
+    });
+  }
+
   Deno.test(`validate() tells about prepared and long transactions (${major})`, async () => {
     const name = await create(source, "", `plain_${major}`);
     const url = source.url({ database: name });
@@ -401,7 +418,8 @@ for (const major of majors) {
       );
       equal([plain.status, plain.fix?.startsWith("COMMIT PREPARED 'half';")], ["warn", true]);
       const forSync = await run(source.url(), target.url(), { ...only(name), forSync: true });
-      equal(find(forSync, "prepared-transactions").status, "fail");
+      // a young one is work under way, which creating a slot waits for
+      equal(find(forSync, "prepared-transactions").status, "warn");
     } finally {
       await exec(url, "ROLLBACK PREPARED 'half'");
       await drop(source, name);

@@ -1,4 +1,12 @@
-import { buildGrammar, copyFormats, dumpTools, logFormats, type Shell, shells } from "./grammar.ts";
+import {
+  buildGrammar,
+  copyFormats,
+  dumpTools,
+  identityPolicies,
+  logFormats,
+  type Shell,
+  shells,
+} from "./grammar.ts";
 import { logLevels } from "../ui/mod.ts";
 import { programName } from "./program.ts";
 
@@ -25,6 +33,7 @@ const valuesOf: Readonly<Record<string, readonly string[]>> = {
   "--log-format": logFormats,
   "--dump-tool": dumpTools,
   "--copy-format": copyFormats,
+  "--replica-identity": identityPolicies,
 };
 
 /** A script that completes commands, options and values, made from the grammar itself. */

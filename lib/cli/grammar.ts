@@ -25,6 +25,8 @@ export type Shell = typeof shells[number];
 export const logFormats = ["text", "json"] as const;
 /** Programs that dump the schema. */
 export const dumpTools = ["auto", "native", "embedded"] as const;
+/** What is done about tables that have no usable replica identity. */
+export const identityPolicies = ["fail", "full", "skip"] as const;
 /** Formats of COPY. */
 export const copyFormats = ["auto", "text", "binary"] as const;
 
@@ -69,9 +71,11 @@ export function buildGrammar(onCommand: OnCommand): Command {
       "copy larger tables in parts, several at once (default: 512MB)",
     )
     .option("--copy-format <FORMAT>", `${copyFormats.join(", ")} (default: auto)`)
+    .option("--enable-sync", "go on with replication, without a gap: the target follows the source")
     .option("-y, --yes", "do not ask before the start; never allows to drop anything")
     .option("--dry-run", "print the plan and stop; nothing is changed")
     .option("--report <FILE>", "write what was done as an HTML page, with a timeline");
+  addReplicationOptions(init);
   addOutputOptions(init);
   init.action((options) => onCommand("init", options as RawOptions, []));
 
@@ -178,6 +182,28 @@ function addSelectionOptions(command: AnyCommand): AnyCommand {
     )
     .option("--config <FILE>", "TOML file that says all of this; flags count more")
     .option("--map <SOURCE=TARGET>", "another name on the target; repeatable", collect);
+}
+
+function addReplicationOptions(command: AnyCommand): AnyCommand {
+  return command
+    .option(
+      "--replica-identity <WHAT>",
+      `tables whose rows UPDATE and DELETE cannot tell apart: ${
+        identityPolicies.join(", ")
+      } (default: fail)`,
+    )
+    .option(
+      "--slot-timeout <TIME>",
+      'how long a new slot may wait for transactions that are under way, like "30s" or "10min" (default: 5min)',
+    )
+    .option(
+      "--source-from-target <URL>",
+      "the source by the address at which the target's server reaches it (default: as --source)",
+    )
+    .option(
+      "--subscription-passfile <FILE>",
+      "password file on the target's server, so that the password is not in its catalog",
+    );
 }
 
 function addOutputOptions(command: AnyCommand): AnyCommand {

@@ -46,9 +46,11 @@ Examples:
   ${programName} init --config move.toml               the same in a file: docs/configuration.md
   ${programName} init --interactive                    choose on the terminal
   ${programName} init --yes --json > report.json       in a script
+  ${programName} init --enable-sync                    go on with replication when the rows are in
 
-What is written on the source after the start is not in the copy. Keeping the target up to date afterwards
-(sync), comparing (verify) and switching over (cutover) are not built yet.
+Without --enable-sync, what is written on the source after the start is not in the copy. With it a replication slot is
+made first and its snapshot is what is copied, so that the target follows without losing or repeating a change; it needs
+wal_level = logical on the source and a target that can reach it (docs/sync.md).
 ${urls}
 ${exitCodesHelp}`;
 

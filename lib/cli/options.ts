@@ -1,6 +1,13 @@
-import { parseBytes, type Problem, type Side, suggest, UsageError } from "../core/mod.ts";
+import {
+  parseBytes,
+  parseDuration,
+  type Problem,
+  type Side,
+  suggest,
+  UsageError,
+} from "../core/mod.ts";
 import { PG_MAJORS, type PgMajor } from "../cluster/mod.ts";
-import type { DatabaseSelection, ToolSelection } from "../commands/run.ts";
+import type { DatabaseSelection, SyncSettings, ToolSelection } from "../commands/run.ts";
 import type { Config } from "../config/mod.ts";
 import { type Endpoint, resolveEndpoint } from "../postgres/mod.ts";
 import { mergeRules, readRuleFlags, type TableRules } from "../rules/mod.ts";
@@ -9,6 +16,7 @@ import { type Environment, surroundingsOf } from "./environment.ts";
 import {
   copyFormats,
   dumpTools,
+  identityPolicies,
   logFormats,
   type RawOptions,
   type Shell,
@@ -47,6 +55,8 @@ export interface InitCommandOptions extends CopyOptions {
   readonly indexJobs: number;
   readonly copyFormat: typeof copyFormats[number];
   readonly splitBytes: number;
+  /** Undefined: no replication. */
+  readonly sync: SyncSettings | undefined;
   readonly yes: boolean;
   readonly dryRun: boolean;
   /** Where the HTML page goes. */
@@ -191,6 +201,19 @@ export class OptionReader {
     return fallback;
   }
 
+  /** A time of a tenth of a second or more; returns milliseconds. */
+  duration(
+    key: string,
+    { path, fallback }: { readonly path: string; readonly fallback: number },
+  ): number {
+    const text = this.text(key);
+    if (text === undefined) return fallback;
+    const ms = parseDuration(text);
+    if (ms !== undefined && ms >= 100) return ms;
+    this.problem(this.#pathOf(key, path), `"${text}" is no time (like 30s, 10min or 2h)`);
+    return fallback;
+  }
+
   choice<Value extends string>(
     key: string,
     { path, values, fallback }: {
@@ -264,6 +287,15 @@ export async function resolveInitOptions(
     fallback: defaultSplitBytes,
   });
   const reportFile = await readReportFile(reader);
+  const settings = await readSyncSettings(reader, context);
+  const sync = reader.flag("enableSync") ? settings : undefined;
+  if (sync === undefined) {
+    for (const [key, path] of syncOptions) {
+      if (reader.text(key) !== undefined) {
+        reader.problem(path, "says nothing without --enable-sync");
+      }
+    }
+  }
   if (!yes && !dryRun && !context.canAsk) {
     reader.problem(
       "--yes",
@@ -271,7 +303,16 @@ export async function resolveInitOptions(
     );
   }
   reader.done();
-  return { ...complete(partial), yes, dryRun, indexJobs, copyFormat, splitBytes, reportFile };
+  return {
+    ...complete(partial),
+    sync,
+    yes,
+    dryRun,
+    indexJobs,
+    copyFormat,
+    splitBytes,
+    reportFile,
+  };
 }
 
 /** @throws UsageError with everything that is wrong */
@@ -302,6 +343,66 @@ export async function resolveVerifyOptions(
   reader.done();
   const { source, target, databases, rules, jobs } = complete(partial);
   return { source, target, databases, rules, jobs, maxDiffs, showValues, repair, dryRun, yes };
+}
+
+const syncOptions = [
+  ["replicaIdentity", "--replica-identity"],
+  ["slotTimeout", "--slot-timeout"],
+  ["sourceFromTarget", "--source-from-target"],
+  ["subscriptionPassfile", "--subscription-passfile"],
+] as const;
+
+const defaultSlotTimeoutMs = 5 * 60_000;
+
+/** How replication is set up; what is wrong is noted in the reader. */
+export async function readSyncSettings(
+  reader: OptionReader,
+  { environment, now }: ResolveContext,
+): Promise<SyncSettings> {
+  const passfile = reader.text("subscriptionPassfile");
+  if (passfile !== undefined && !/^(\/|[A-Za-z]:[\\/])/.test(passfile)) {
+    reader.problem(
+      "--subscription-passfile",
+      `"${passfile}" has to be a full path: the file is on the target's server`,
+    );
+  }
+  return {
+    identity: reader.choice("replicaIdentity", {
+      path: "--replica-identity",
+      values: identityPolicies,
+      fallback: "fail",
+    }),
+    slotTimeoutMs: reader.duration("slotTimeout", {
+      path: "--slot-timeout",
+      fallback: defaultSlotTimeoutMs,
+    }),
+    sourceFromTarget: await readSourceFromTarget(reader, environment),
+    passfile,
+    failover: true,
+    now: now.toISOString(),
+  };
+}
+
+async function readSourceFromTarget(
+  reader: OptionReader,
+  environment: Environment,
+): Promise<Endpoint | undefined> {
+  const url = reader.text("sourceFromTarget");
+  const path = "--source-from-target";
+  if (url === undefined) return undefined;
+  try {
+    // what is set for this machine (PGHOST, PGSSLROOTCERT …) says nothing about the target's; passwords and names do
+    const { PGPASSWORD, PGPASSFILE, PGUSER, HOME, USER } = environment;
+    return await resolveEndpoint(url, {
+      side: "source",
+      path,
+      surroundings: surroundingsOf({ PGPASSWORD, PGPASSFILE, PGUSER, HOME, USER }),
+    });
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    reader.problems.push(...error.problems);
+    return undefined;
+  }
 }
 
 /** @throws UsageError with everything that is wrong */

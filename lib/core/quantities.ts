@@ -48,3 +48,18 @@ export function formatDuration(ms: number): string {
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${formatCount(count)} ${count === 1 ? one : many}`;
 }
+
+const millisecondsPer: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** Reads `30s`, `10 min`, `2h`; a bare number means seconds. Returns milliseconds, or undefined when it is no time. */
+export function parseDuration(text: string): number | undefined {
+  const match = /^\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?\s*$/.exec(text);
+  if (match === null) return undefined;
+  return Math.round(Number(match[1]) * (millisecondsPer[match[2] ?? "s"] ?? 1));
+}
