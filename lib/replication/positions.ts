@@ -40,6 +40,8 @@ export interface SlotState {
   readonly walStatus: WalStatus | undefined;
   /** Bytes that may still be written before it can be lost; undefined: no limit, or a version before 13. */
   readonly safeWalBytes: number | undefined;
+  /** For how long nobody has read it. 17+ */
+  readonly inactiveMs: number | undefined;
   /** Why it is of no use any more. 17+ (16: `conflict`). */
   readonly invalidationReason: string | undefined;
 }
@@ -90,6 +92,8 @@ const slotStatement = `
          s.restart_lsn::text AS restart_lsn, s.confirmed_flush_lsn::text AS confirmed_flush_lsn,
          to_jsonb(s) ->> 'wal_status' AS wal_status,                      -- 13+
          (to_jsonb(s) ->> 'safe_wal_size')::float8 AS safe_wal_size,      -- 13+
+         (extract(epoch FROM clock_timestamp()
+                  - (to_jsonb(s) ->> 'inactive_since')::timestamptz) * 1000)::float8 AS inactive_ms, -- 17+
          coalesce(to_jsonb(s) ->> 'invalidation_reason',                  -- 17+
                   CASE WHEN (to_jsonb(s) ->> 'conflicting')::boolean      -- 16+
                        THEN 'conflict' END) AS invalidation_reason
@@ -108,6 +112,7 @@ type SlotRow = {
   readonly confirmed_flush_lsn: string | null;
   readonly wal_status: WalStatus | null;
   readonly safe_wal_size: number | null;
+  readonly inactive_ms: number | null;
   readonly invalidation_reason: string | null;
 };
 
@@ -128,6 +133,7 @@ export async function readSlots(
     confirmedFlushLsn: parseOptionalLsn(row.confirmed_flush_lsn),
     walStatus: row.wal_status ?? undefined,
     safeWalBytes: row.safe_wal_size ?? undefined,
+    inactiveMs: row.inactive_ms ?? undefined,
     invalidationReason: row.invalidation_reason ?? undefined,
   }));
 }

@@ -1,0 +1,365 @@
+/**
+ * `status`: where every stream of changes between two servers stands.
+ *
+ * @module
+ */
+import { parseNamePattern } from "../catalog/mod.ts";
+import { formatLsn } from "../core/mod.ts";
+import { describeEndpoint, type Endpoint, pause } from "../postgres/mod.ts";
+import {
+  compareShapes,
+  type Drift,
+  type NameParts,
+  parseReplicationName,
+  type ScopeDescriptor,
+  type SourceReading,
+  walRate,
+} from "../replication/mod.ts";
+import { formatVersion } from "./both_sides.ts";
+import type { DatabaseSelection, RunContext } from "./run.ts";
+import { sequenceDifferences, streamStatus } from "./status/assemble.ts";
+import {
+  type Contents,
+  readContents,
+  readSourceDatabase,
+  readSourceServer,
+  readTargetDatabase,
+  readTargetServer,
+  type SourceDatabaseFacts,
+  type SourceServer,
+  type TargetDatabaseFacts,
+  type TargetServer,
+} from "./status/facts.ts";
+import { driftFindings, serverFindings, sortFindings, streamFindings } from "./status/judge.ts";
+import { type Answer, Link } from "./status/links.ts";
+import type { DatabaseStatus, ServerStatus, StatusFinding, StatusReport } from "./status/report.ts";
+
+export { checkStatus } from "./status/judge.ts";
+export * from "./status/report.ts";
+
+/** What `status` looks at. */
+export interface StatusOptions {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  /** By their names on the source; all when nothing is named. */
+  readonly databases: Pick<DatabaseSelection, "include" | "exclude">;
+  /** How long to look at rates when there was no look before. Default: 1 s. */
+  readonly sampleMs?: number;
+  /** The moment, for the report. */
+  readonly now: () => Date;
+}
+
+/** One look. See {@linkcode StatusMonitor}. */
+export async function status(options: StatusOptions, context: RunContext): Promise<StatusReport> {
+  await using monitor = new StatusMonitor(options, context);
+  return await monitor.read();
+}
+
+const defaultSampleMs = 1_000;
+/** Comparing tables and sequences costs more than looking at positions. */
+const contentsEveryMs = 10_000;
+
+/** What is compared of one pair of databases, and when it was read. */
+interface Compared {
+  readonly atMs: number;
+  readonly source: Contents;
+  readonly target: Contents;
+}
+
+/**
+ * Looks at both servers as often as it is asked, over sessions that stay open; a side that is out of reach is reported, and tried again at the next
+ * look. Only reads. Rates are those since the look before.
+ *
+ * States: open → disposed.
+ *
+ * Requires `--allow-net` for both servers. On the servers: a role that may connect; `pg_monitor` for lag in time and blocking
+ * sessions of others.
+ */
+export class StatusMonitor implements AsyncDisposable {
+  readonly #options: StatusOptions;
+  readonly #context: RunContext;
+  readonly #source: Link;
+  readonly #target: Link;
+  readonly #compared = new Map<string, Compared>();
+  readonly #errors = new Map<string, number>();
+  #before: SourceReading | undefined;
+
+  constructor(options: StatusOptions, context: RunContext) {
+    this.#options = options;
+    this.#context = context;
+    this.#source = new Link(options.source, context.signal);
+    this.#target = new Link(options.target, context.signal);
+  }
+
+  /**
+   * Looks once.
+   *
+   * @throws ServerError when a server refuses to tell; a side that is out of reach is no error
+   */
+  async read(): Promise<StatusReport> {
+    if (this.#before === undefined) await this.#look();
+    const [source, target] = await Promise.all([
+      this.#source.ask(undefined, (session) => readSourceServer(session, performance.now())),
+      this.#target.ask(undefined, readTargetServer),
+    ]);
+    const looked: Looked = {
+      source,
+      target,
+      before: source.reached ? this.#before ?? source.value.reading : undefined,
+    };
+    const databases: DatabaseStatus[] = [];
+    const findings: StatusFinding[] = [];
+    for (const pair of await this.#pairs(looked)) {
+      const { status, drift } = await this.#database(pair, looked);
+      databases.push(status);
+      const database = status.source ?? status.target;
+      const isPublicationKnown = pair.sourceFacts !== undefined;
+      findings.push(
+        ...status.streams.flatMap((stream) =>
+          streamFindings(stream, { database, isPublicationKnown })
+        ),
+        ...driftFindings(drift, database),
+      );
+    }
+    if (source.reached) this.#before = source.value.reading;
+    return this.#report(looked, databases, findings);
+  }
+
+  /** The first reading, that rates need. */
+  async #look(): Promise<void> {
+    const first = await this.#source.ask(
+      undefined,
+      (session) => readSourceServer(session, performance.now()),
+    );
+    if (!first.reached || first.value.reading.slots.length === 0) return;
+    this.#before = first.value.reading;
+    await pause(this.#options.sampleMs ?? defaultSampleMs, this.#context.signal);
+  }
+
+  #report(
+    { source, target, before }: Looked,
+    databases: readonly DatabaseStatus[],
+    found: readonly StatusFinding[],
+  ): StatusReport {
+    const servers = {
+      source: serverStatus(this.#options.source, source),
+      target: serverStatus(this.#options.target, target),
+    };
+    const findings = sortFindings([...serverFindings({ ...servers, databases }), ...found]);
+    return {
+      formatVersion: 1,
+      at: this.#options.now().toISOString(),
+      ...servers,
+      wal: source.reached && before !== undefined
+        ? {
+          lsn: formatLsn(source.value.reading.wal),
+          bytesPerSecond: walRate(before, source.value.reading) ?? null,
+        }
+        : null,
+      databases,
+      findings,
+      healthy: findings.every(({ severity }) => severity !== "problem"),
+    };
+  }
+
+  /** Databases that belong together, with the streams between them. Streams of other servers are left out. */
+  async #pairs({ source, target }: Looked): Promise<readonly Pair[]> {
+    const targets = new Map<string, TargetDatabaseFacts | undefined>();
+    const sources = new Map<string, SourceDatabaseFacts | undefined>();
+    const streams = new Map<string, { source?: string | undefined; target?: string }>();
+    if (source.reached) {
+      for (const { name, database } of source.value.reading.slots) {
+        streams.set(name, { source: database });
+      }
+    }
+    if (target.reached) {
+      for (const { name, database } of target.value.subscriptions) {
+        streams.set(name, { ...streams.get(name), target: database });
+        if (!targets.has(database)) {
+          const answer = await this.#target.ask(database, readTargetDatabase);
+          targets.set(database, answer.reached ? answer.value : undefined);
+        }
+      }
+    }
+    const describedBy = (name: string): ScopeDescriptor | undefined => {
+      const database = streams.get(name)?.target;
+      return database === undefined ? undefined : targets.get(database)?.descriptors.get(name);
+    };
+    for (const [name, places] of streams) {
+      places.source ??= describedBy(name)?.source.database;
+      const database = places.source;
+      if (database !== undefined && source.reached && !sources.has(database)) {
+        const answer = await this.#source.ask(database, readSourceDatabase);
+        sources.set(database, answer.reached ? answer.value : undefined);
+      }
+    }
+    const pairs = new Map<string, Pair>();
+    for (const [name, places] of streams) {
+      const parts = parseReplicationName(name);
+      const facts = places.source === undefined ? undefined : sources.get(places.source);
+      const descriptor = describedBy(name) ??
+        facts?.publications.find((each) => each.name === name)?.descriptor;
+      if (parts === undefined || isForeign(descriptor, { source, target })) continue;
+      if (!this.#isWanted(places.source ?? places.target)) continue;
+      // a slot without a subscription belongs to the database that its publication names
+      const onTarget = places.target ?? descriptor?.target.database;
+      const key = JSON.stringify([places.source, onTarget]);
+      const pair = pairs.get(key) ?? {
+        source: places.source,
+        target: onTarget,
+        sourceFacts: facts,
+        targetFacts: onTarget === undefined ? undefined : targets.get(onTarget),
+        streams: [],
+      };
+      pairs.set(key, { ...pair, streams: [...pair.streams, { name, parts }] });
+    }
+    return [...pairs.values()].sort((a, b) => (a.source ?? "") < (b.source ?? "") ? -1 : 1);
+  }
+
+  #isWanted(database: string | undefined): boolean {
+    const { include, exclude } = this.#options.databases;
+    const named = (list: readonly string[]) =>
+      list.some((text) => {
+        const pattern = parseNamePattern(text);
+        return database !== undefined && "matches" in pattern && pattern.matches(database);
+      });
+    return (include.length === 0 || named(include)) && !named(exclude);
+  }
+
+  async #database(
+    pair: Pair,
+    { source, target, before }: Looked,
+  ): Promise<{ readonly status: DatabaseStatus; readonly drift: readonly Drift[] }> {
+    const readings = source.reached && before !== undefined
+      ? { before, now: source.value.reading }
+      : undefined;
+    const streams = pair.streams.toSorted((a, b) => a.parts.epoch - b.parts.epoch)
+      .map(({ name, parts }) => {
+        const stream = streamStatus({
+          name,
+          parts,
+          source: readings,
+          publications: pair.sourceFacts?.publications,
+          target: pair.targetFacts,
+          targetReachable: target.reached &&
+            (pair.targetFacts !== undefined || !hasSubscription(target.value, name)),
+          errorsBefore: this.#errors.get(name),
+        });
+        const errors = stream.subscription?.applyErrors;
+        if (errors !== null && errors !== undefined) this.#errors.set(name, errors);
+        return stream;
+      });
+    const compared = source.reached && target.reached ? await this.#compare(pair) : undefined;
+    const drift = compared === undefined ? [] : compareShapes({
+      source: compared.source.shapes,
+      target: compared.target.shapes,
+      published: pair.sourceFacts?.published.filter(({ publication }) =>
+        pair.streams.some(({ name }) =>
+          name === publication
+        )
+      ) ?? [],
+      subscribed: pair.targetFacts?.tables.filter(({ subscription }) =>
+        pair.streams.some(({ name }) => name === subscription)
+      ) ?? [],
+      partial: isPartial(pair),
+    });
+    return {
+      drift,
+      status: {
+        source: pair.source ?? null,
+        target: pair.target ?? null,
+        streams,
+        drift: compared === undefined
+          ? null
+          : drift.map(({ kind, schema, name, column, message }) => ({
+            kind,
+            schema,
+            name,
+            column: column ?? null,
+            message,
+          })),
+        sequences: compared === undefined
+          ? null
+          : sequenceDifferences(compared.source.sequences, compared.target.sequences),
+      },
+    };
+  }
+
+  async #compare(
+    { source, target, targetFacts }: Pair,
+  ): Promise<Compared | undefined> {
+    if (source === undefined || target === undefined || targetFacts === undefined) return undefined;
+    const key = JSON.stringify([source, target]);
+    const known = this.#compared.get(key);
+    const atMs = performance.now();
+    if (known !== undefined && atMs - known.atMs < contentsEveryMs) return known;
+    const onSource = await this.#source.ask(source, readContents);
+    const onTarget = await this.#target.ask(target, readContents);
+    if (!onSource.reached || !onTarget.reached) return undefined;
+    const compared = { atMs, source: onSource.value, target: onTarget.value };
+    this.#compared.set(key, compared);
+    return compared;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#source[Symbol.asyncDispose](), this.#target[Symbol.asyncDispose]()]);
+  }
+}
+
+interface Looked {
+  readonly source: Answer<SourceServer>;
+  readonly target: Answer<TargetServer>;
+  readonly before: SourceReading | undefined;
+}
+
+/** A database of the source and one of the target, with what goes on between them. */
+interface Pair {
+  readonly source: string | undefined;
+  readonly target: string | undefined;
+  readonly sourceFacts: SourceDatabaseFacts | undefined;
+  readonly targetFacts: TargetDatabaseFacts | undefined;
+  readonly streams: readonly { readonly name: string; readonly parts: NameParts }[];
+}
+
+/** Whether the stream goes from or to another server: told by system identifiers, where both may be read. */
+function isForeign(
+  descriptor: ScopeDescriptor | undefined,
+  { source, target }: Pick<Looked, "source" | "target">,
+): boolean {
+  if (descriptor === undefined) return false;
+  const differs = (
+    described: string,
+    server: Answer<{ readonly systemIdentifier: string | undefined }>,
+  ) => {
+    const known = server.reached ? server.value.systemIdentifier : undefined;
+    return known !== undefined && /^\d+$/.test(described) && described !== known;
+  };
+  return differs(descriptor.source.system, source) || differs(descriptor.target.system, target);
+}
+
+/** Whether rules leave tables out. */
+function isPartial({ sourceFacts, targetFacts, streams }: Pair): boolean {
+  const descriptors = streams.map(({ name }) =>
+    targetFacts?.descriptors.get(name) ??
+      sourceFacts?.publications.find((each) => each.name === name)?.descriptor
+  );
+  return descriptors.some((each) =>
+    each?.words.some((word) => /^(only|without) /.test(word)) ?? false
+  );
+}
+
+function hasSubscription({ subscriptions }: TargetServer, name: string): boolean {
+  return subscriptions.some((each) => each.name === name);
+}
+
+function serverStatus(
+  endpoint: Endpoint,
+  answer: Answer<{ readonly serverVersion: number }>,
+): ServerStatus {
+  return {
+    url: describeEndpoint(endpoint),
+    reachable: answer.reached,
+    version: answer.reached ? formatVersion(answer.value.serverVersion) : null,
+    problem: answer.reached ? null : answer.error.message,
+  };
+}

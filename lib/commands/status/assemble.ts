@@ -1,0 +1,151 @@
+/**
+ * From the facts of both sides to the streams and databases of the report. Pure.
+ *
+ * @module
+ */
+import { lsnDistance, tableKey } from "../../core/mod.ts";
+import {
+  hoursUntilLost,
+  lagOf,
+  type NameParts,
+  type OurPublication,
+  type SlotReading,
+  type SourceReading,
+  walRate,
+} from "../../replication/mod.ts";
+import type { Contents, TargetDatabaseFacts } from "./facts.ts";
+import { lsnText, streamState } from "./judge.ts";
+import type {
+  PublicationStatus,
+  SequenceStatus,
+  SlotStatus,
+  StreamStatus,
+  SubscriptionStatus,
+} from "./report.ts";
+
+/** What a stream's part of the report is made from. */
+export interface StreamInput {
+  readonly name: string;
+  readonly parts: NameParts;
+  /** Both readings of the source; undefined when it is out of reach. */
+  readonly source: { readonly before: SourceReading; readonly now: SourceReading } | undefined;
+  readonly publications: readonly OurPublication[] | undefined;
+  /** Undefined when the target's database is out of reach, or there is none. */
+  readonly target: TargetDatabaseFacts | undefined;
+  readonly targetReachable: boolean;
+  /** Apply errors at the first reading. */
+  readonly errorsBefore: number | undefined;
+}
+
+/** One stream of the report. */
+export function streamStatus(input: StreamInput): StreamStatus {
+  const { name, source, target } = input;
+  const reading = source?.now.slots.find((each) => each.name === name);
+  const slot = source === undefined || reading === undefined ? null : slotStatus(reading, source);
+  const subscription = target === undefined ? null : subscriptionStatus(name, target);
+  const publication = input.publications?.find((each) => each.name === name);
+  const silence = subscription?.silenceSeconds ?? undefined;
+  const lag = source === undefined ? undefined : lagOf(name, {
+    ...source,
+    silenceMs: silence === undefined || subscription?.workerPid === null
+      ? undefined
+      : silence * 1000,
+  });
+  const descriptor = publication?.descriptor ?? target?.descriptors.get(name);
+  return {
+    name,
+    epoch: input.parts.epoch,
+    createdAt: descriptor?.createdAt ?? null,
+    state: streamState({
+      slot,
+      subscription,
+      sourceReachable: source !== undefined,
+      targetReachable: input.targetReachable,
+      newErrors: (subscription?.applyErrors ?? 0) -
+        (input.errorsBefore ?? subscription?.applyErrors ?? 0),
+    }),
+    lagBytes: lag?.bytes ?? null,
+    lagSeconds: lag?.seconds ?? null,
+    appliedBytesPerSecond: lag?.appliedBytesPerSecond ?? null,
+    catchUpSeconds: lag?.catchUpSeconds ?? null,
+    slot,
+    publication: publication === undefined ? null : publicationStatus(publication),
+    subscription,
+  };
+}
+
+function publicationStatus({ tables, allTables }: OurPublication): PublicationStatus {
+  return { tables, allTables };
+}
+
+function slotStatus(
+  slot: SlotReading,
+  { before, now }: { readonly before: SourceReading; readonly now: SourceReading },
+): SlotStatus {
+  return {
+    active: slot.active,
+    activePid: slot.activePid ?? null,
+    restartLsn: lsnText(slot.restartLsn),
+    confirmedFlushLsn: lsnText(slot.confirmedFlushLsn),
+    retainedBytes: slot.restartLsn === undefined
+      ? null
+      : Math.max(0, lsnDistance(slot.restartLsn, now.wal)),
+    walStatus: slot.walStatus ?? null,
+    safeWalBytes: slot.safeWalBytes ?? null,
+    hoursUntilLost: hoursUntilLost(slot, walRate(before, now)) ?? null,
+    invalidationReason: slot.invalidationReason ?? null,
+  };
+}
+
+function subscriptionStatus(
+  name: string,
+  { subscriptions, counters, tables, blockers }: TargetDatabaseFacts,
+): SubscriptionStatus | null {
+  const state = subscriptions.find((each) => each.name === name);
+  if (state === undefined) return null;
+  const counted = counters.get(name);
+  return {
+    enabled: state.enabled,
+    slotName: state.slotName ?? null,
+    publications: state.publications,
+    workerPid: state.workerPid ?? null,
+    receivedLsn: lsnText(state.receivedLsn),
+    appliedLsn: lsnText(state.latestEndLsn),
+    silenceSeconds: state.silenceMs === undefined ? null : state.silenceMs / 1000,
+    applyErrors: counted?.applyErrors ?? null,
+    syncErrors: counted?.syncErrors ?? null,
+    conflicts: counted?.conflicts ?? {},
+    blockedBy: blockers.filter(({ workerPid }) => workerPid === state.workerPid)
+      .map(({ pid, user, application, transactionMs }) => ({
+        pid,
+        user: user ?? null,
+        application: application === undefined || application === "" ? null : application,
+        transactionSeconds: transactionMs === undefined ? null : transactionMs / 1000,
+      })),
+    tables: tables.filter(({ subscription }) => subscription === name)
+      .map(({ schema, name: table, state: copied, lsn }) => ({
+        schema,
+        name: table,
+        state: copied,
+        lsn: lsn ?? null,
+      })),
+  };
+}
+
+/** Sequences that both sides have and that stand elsewhere. */
+export function sequenceDifferences(
+  source: Contents["sequences"],
+  target: Contents["sequences"],
+): readonly SequenceStatus[] {
+  const there = new Map(target.map((sequence) => [tableKey(sequence), sequence.lastValue]));
+  return source.flatMap(({ schema, name, lastValue }) => {
+    const other = there.get(tableKey({ schema, name }));
+    return other === undefined || other === lastValue ? [] : [{
+      schema,
+      name,
+      source: String(lastValue),
+      target: String(other),
+      distance: Number(lastValue - other),
+    }];
+  });
+}

@@ -1,0 +1,117 @@
+/**
+ * What is asked of each side for one report.
+ *
+ * @module
+ */
+import {
+  listSequences,
+  readClusterFacts,
+  readSequenceValues,
+  type SequenceValue,
+} from "../../catalog/mod.ts";
+import type { Session } from "../../postgres/mod.ts";
+import {
+  type Blocker,
+  listOurPublications,
+  listOurSubscriptions,
+  type OurPublication,
+  type OurSubscription,
+  type PublishedShape,
+  readBlockers,
+  readCounters,
+  readPublished,
+  readShapes,
+  readSource,
+  readSubscribedTables,
+  readSubscriptionDescriptors,
+  readSubscriptions,
+  type ScopeDescriptor,
+  type SourceReading,
+  type SubscribedTable,
+  type SubscriptionCounters,
+  type SubscriptionState,
+  type TableShape,
+} from "../../replication/mod.ts";
+
+/** The source's server. */
+export interface SourceServer {
+  readonly serverVersion: number;
+  readonly systemIdentifier: string | undefined;
+  readonly reading: SourceReading;
+}
+
+/** The target's server. */
+export interface TargetServer {
+  readonly serverVersion: number;
+  readonly systemIdentifier: string | undefined;
+  readonly subscriptions: readonly OurSubscription[];
+}
+
+/** What is compared between the sides; costs more than the rest. */
+export interface Contents {
+  readonly shapes: readonly TableShape[];
+  readonly sequences: readonly SequenceValue[];
+}
+
+/** A database of the source. */
+export interface SourceDatabaseFacts {
+  readonly publications: readonly OurPublication[];
+  readonly published: readonly PublishedShape[];
+}
+
+/** A database of the target. */
+export interface TargetDatabaseFacts {
+  readonly subscriptions: readonly SubscriptionState[];
+  readonly descriptors: ReadonlyMap<string, ScopeDescriptor>;
+  readonly counters: ReadonlyMap<string, SubscriptionCounters>;
+  readonly tables: readonly SubscribedTable[];
+  readonly blockers: readonly Blocker[];
+}
+
+/** Reads the source's WAL and slots. */
+export async function readSourceServer(session: Session, atMs: number): Promise<SourceServer> {
+  return {
+    serverVersion: session.serverVersion,
+    systemIdentifier: (await readClusterFacts(session)).systemIdentifier,
+    reading: await readSource(session, atMs),
+  };
+}
+
+/** Reads which subscriptions the target's databases have. */
+export async function readTargetServer(session: Session): Promise<TargetServer> {
+  return {
+    serverVersion: session.serverVersion,
+    systemIdentifier: (await readClusterFacts(session)).systemIdentifier,
+    subscriptions: await listOurSubscriptions(session),
+  };
+}
+
+/** Reads what is published. */
+export async function readSourceDatabase(session: Session): Promise<SourceDatabaseFacts> {
+  return {
+    publications: await listOurPublications(session),
+    published: await readPublished(session),
+  };
+}
+
+/** Reads subscriptions and their workers. */
+export async function readTargetDatabase(session: Session): Promise<TargetDatabaseFacts> {
+  return {
+    subscriptions: await readSubscriptions(session),
+    descriptors: await readSubscriptionDescriptors(session),
+    counters: await readCounters(session),
+    tables: await readSubscribedTables(session),
+    blockers: await readBlockers(session),
+  };
+}
+
+/** Reads tables and sequences of either side. */
+export async function readContents(session: Session): Promise<Contents> {
+  const sequences = (await listSequences(session)).filter(({ readable, isUnlogged }) =>
+    readable && !isUnlogged
+  );
+  return {
+    shapes: await readShapes(session),
+    sequences: await readSequenceValues(session, sequences),
+  };
+}

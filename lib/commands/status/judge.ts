@@ -1,0 +1,311 @@
+/**
+ * From facts to states and findings. Pure.
+ *
+ * @module
+ */
+import {
+  formatBytes,
+  formatDuration,
+  formatLsn,
+  type Lsn,
+  plural,
+  quoteIdentifier,
+} from "../../core/mod.ts";
+import type { Drift } from "../../replication/mod.ts";
+import type {
+  DatabaseStatus,
+  ServerStatus,
+  SlotStatus,
+  StatusCheck,
+  StatusFinding,
+  StatusLimits,
+  StatusReport,
+  StreamState,
+  StreamStatus,
+} from "./report.ts";
+
+/** What a stream's state depends on. */
+export interface StreamFacts {
+  readonly slot: SlotStatus | null;
+  readonly subscription: StreamStatus["subscription"];
+  readonly sourceReachable: boolean;
+  readonly targetReachable: boolean;
+  /** Apply errors between the two readings. */
+  readonly newErrors: number;
+}
+
+/** What a stream is doing. */
+export function streamState(facts: StreamFacts): StreamState {
+  const { slot, subscription, sourceReachable, targetReachable, newErrors } = facts;
+  if (slot !== null && (slot.walStatus === "lost" || slot.invalidationReason !== null)) {
+    return "lost";
+  }
+  if (!targetReachable) return "unknown";
+  if (subscription === null) return "no-subscription";
+  if (subscription.slotName === null) return "detached";
+  if (sourceReachable && slot === null) return "no-slot";
+  const errors = subscription.applyErrors ?? 0;
+  if (!subscription.enabled) return errors > 0 ? "failing" : "disabled";
+  if (newErrors > 0) return "failing";
+  if (subscription.workerPid === null) return errors > 0 ? "failing" : "stopped";
+  if (subscription.blockedBy.length > 0) return "blocked";
+  return slot !== null && !slot.active ? "starting" : "streaming";
+}
+
+/** Slots with less time than this are told. */
+const riskHours = 24;
+/** Slots with less time than this are a problem. */
+const urgentHours = 1;
+/** Slots with less room than this part of what they may keep are told. */
+const riskFraction = 0.25;
+/** A slot that nobody reads and that keeps more than this is told. */
+const idleRetainedBytes = 1024 ** 3;
+
+/** Everything about one stream that somebody should look at. */
+export function streamFindings(
+  stream: StreamStatus,
+  { database, isPublicationKnown }: {
+    readonly database: string | null;
+    readonly isPublicationKnown: boolean;
+  },
+): readonly StatusFinding[] {
+  const { name, state, slot, subscription, publication } = stream;
+  const finding = (
+    id: string,
+    side: StatusFinding["side"],
+    [severity, message, remedy]: readonly [StatusFinding["severity"], string, string],
+  ): StatusFinding => ({ id, severity, side, database, stream: name, message, remedy });
+  const quoted = quoteIdentifier(name);
+  const errors = subscription?.applyErrors ?? 0;
+  const findings: StatusFinding[] = [];
+  const states: Partial<Record<StreamState, StatusFinding>> = {
+    "lost": finding("slot-lost", "source", [
+      "problem",
+      `the server has given the slot up (${
+        slot?.invalidationReason ?? "wal_status is lost"
+      }): changes are missing on the target`,
+      "sync --resnapshot copies the tables again; raise max_slot_wal_keep_size before",
+    ]),
+    "no-slot": finding("slot-missing", "source", [
+      "problem",
+      "the subscription's slot is not there: changes since it was dropped are missing on the target",
+      "sync --resnapshot copies the tables again",
+    ]),
+    "no-subscription": finding("subscription-missing", "target", [
+      "problem",
+      "nobody reads the slot, which keeps WAL on the source: init still runs, or was interrupted",
+      "sync takes the slot over; cleanup removes it",
+    ]),
+    "detached": finding("subscription-detached", "target", [
+      "problem",
+      "the subscription was taken off its slot (slot_name = NONE)",
+      "cleanup removes it",
+    ]),
+    "disabled": finding("subscription-disabled", "target", [
+      "problem",
+      "the subscription is disabled; the slot keeps WAL on the source meanwhile",
+      `ALTER SUBSCRIPTION ${quoted} ENABLE; or sync`,
+    ]),
+    "failing": finding("apply-failing", "target", [
+      "problem",
+      `${plural(errors, "apply error")}` +
+      (subscription?.enabled === false
+        ? "; the last one has disabled the subscription"
+        : "; the worker starts again and again"),
+      'the target\'s log names table, key and position ("logical replication"); remove the cause, then sync --retry, or sync --skip-lsn',
+    ]),
+    "stopped": finding("apply-stopped", "target", [
+      "problem",
+      "no apply worker runs: it meets an error, cannot reach the source, or workers are used up",
+      "the target's log says why; max_logical_replication_workers and max_worker_processes limit their number",
+    ]),
+    "blocked": finding("apply-blocked", "target", [
+      "warning",
+      `the apply worker waits for a lock of ${
+        (subscription?.blockedBy ?? []).map(({ pid, user, application, transactionSeconds }) =>
+          `pid ${pid}` +
+          (user === null ? "" : ` (${[user, application].filter(Boolean).join(", ")}` +
+            (transactionSeconds === null
+              ? ")"
+              : `, ${formatDuration(transactionSeconds * 1000)} in its transaction)`))
+        ).join(", ")
+      }`,
+      "end that transaction, or wait",
+    ]),
+  };
+  const own = states[state];
+  if (own !== undefined) findings.push(own);
+  if (slot !== null && state !== "lost") findings.push(...riskFindings(slot, { finding, state }));
+  if (slot !== null && isPublicationKnown && publication === null) {
+    findings.push(finding("publication-missing", "source", [
+      "problem",
+      `publication ${quoted} is not there: the walsender fails at the next change`,
+      "sync makes it again where it can; else start over",
+    ]));
+  }
+  const unready = subscription?.tables.filter((table) => table.state !== "ready") ?? [];
+  if (unready.length > 0) {
+    findings.push(finding("tables-not-ready", "target", [
+      "warning",
+      `${plural(unready.length, "table")} not ready: the server copies on its own`,
+      "wait; see the list of tables",
+    ]));
+  }
+  const conflicts = Object.entries(subscription?.conflicts ?? {});
+  if (conflicts.length > 0) {
+    findings.push(finding("conflicts", "target", [
+      "warning",
+      `conflicts: ${conflicts.map(([kind, count]) => `${kind} ${count}`).join(", ")}`,
+      "somebody else writes to the target, or rows differ: the target's log names table and key; verify finds the rows",
+    ]));
+  }
+  if (errors > 0 && state !== "failing") {
+    findings.push(finding("apply-errors", "target", [
+      "warning",
+      `${plural(errors, "apply error")} since statistics were reset; it went on since`,
+      "the target's log names table and key",
+    ]));
+  }
+  return findings;
+}
+
+type MakeFinding = (
+  id: string,
+  side: StatusFinding["side"],
+  rest: readonly [StatusFinding["severity"], string, string],
+) => StatusFinding;
+
+function riskFindings(
+  slot: SlotStatus,
+  { finding, state }: { readonly finding: MakeFinding; readonly state: StreamState },
+): readonly StatusFinding[] {
+  const { walStatus, safeWalBytes, retainedBytes, hoursUntilLost: hours } = slot;
+  const remedy =
+    "let the target catch up, or raise max_slot_wal_keep_size on the source while its disk allows it";
+  if (walStatus === "unreserved") {
+    return [finding("slot-at-risk", "source", [
+      "problem",
+      "the slot needs WAL that the next checkpoint may remove (wal_status is unreserved)",
+      remedy,
+    ])];
+  }
+  const fraction = safeWalBytes === null || retainedBytes === null
+    ? 1
+    : safeWalBytes / Math.max(1, safeWalBytes + retainedBytes);
+  const soon = hours !== null && hours < riskHours;
+  if (safeWalBytes !== null && (soon || fraction < riskFraction)) {
+    const time = hours === null ? "" : `, ${formatDuration(hours * 3_600_000)} at the current rate`;
+    return [finding("slot-at-risk", "source", [
+      hours !== null && hours < urgentHours && fraction < riskFraction ? "problem" : "warning",
+      `the slot is lost when ${formatBytes(safeWalBytes)} more WAL are written${time}`,
+      remedy,
+    ])];
+  }
+  if (!slot.active && (retainedBytes ?? 0) > idleRetainedBytes && state !== "no-subscription") {
+    return [finding("slot-inactive", "source", [
+      "warning",
+      `nobody reads the slot, and it keeps ${
+        formatBytes(retainedBytes ?? 0)
+      } of WAL on the source's disk`,
+      "see to it that the subscription runs, or remove it with cleanup",
+    ])];
+  }
+  return [];
+}
+
+/** Drift as findings. */
+export function driftFindings(
+  drift: readonly Drift[],
+  database: string | null,
+): readonly StatusFinding[] {
+  return drift.map(({ kind, severity, message, remedy }) => ({
+    id: kind,
+    severity,
+    side: "target",
+    database,
+    stream: null,
+    message,
+    remedy,
+  }));
+}
+
+/** That a server is out of reach, or that there is nothing to see. */
+export function serverFindings(
+  { source, target, databases }: {
+    readonly source: ServerStatus;
+    readonly target: ServerStatus;
+    readonly databases: readonly DatabaseStatus[];
+  },
+): readonly StatusFinding[] {
+  const findings: StatusFinding[] = [];
+  for (const [side, server] of [["source", source], ["target", target]] as const) {
+    if (server.reachable) continue;
+    findings.push({
+      id: `${side}-unreachable`,
+      severity: "problem",
+      side,
+      database: null,
+      stream: null,
+      message: `the ${side} is out of reach: ${server.problem ?? "no answer"}`,
+      remedy: side === "source"
+        ? "lag and slots cannot be told until it is back"
+        : "workers and errors cannot be told until it is back; the slots keep WAL meanwhile",
+    });
+  }
+  if (databases.length === 0 && findings.length === 0) {
+    findings.push({
+      id: "no-replication",
+      severity: "problem",
+      side: "source",
+      database: null,
+      stream: null,
+      message: "there is no replication between these servers",
+      remedy: "init --enable-sync sets it up",
+    });
+  }
+  return findings;
+}
+
+/** Problems first. */
+export function sortFindings(findings: readonly StatusFinding[]): readonly StatusFinding[] {
+  const rank = ({ severity }: StatusFinding) => severity === "problem" ? 0 : 1;
+  return [...findings].sort((a, b) => rank(a) - rank(b));
+}
+
+/** Whether all is well and within the limits; else every reason. Lag that cannot be told is no lag within limits. */
+export function checkStatus(
+  { databases, findings }: StatusReport,
+  { maxLagBytes, maxLagSeconds }: StatusLimits,
+): StatusCheck {
+  const reasons = findings.filter(({ severity }) => severity === "problem").map((finding) => {
+    const where = [finding.database, finding.stream].filter((part) => part !== null).join(", ");
+    return where === "" ? finding.message : `${where}: ${finding.message}`;
+  });
+  for (const { source, target, streams } of databases) {
+    for (const { name, lagBytes, lagSeconds } of streams) {
+      const where = `${source ?? target}, ${name}`;
+      if (maxLagBytes !== undefined && (lagBytes ?? Infinity) > maxLagBytes) {
+        reasons.push(
+          lagBytes === null
+            ? `${where}: the lag in bytes cannot be told`
+            : `${where}: ${formatBytes(lagBytes)} behind, more than ${formatBytes(maxLagBytes)}`,
+        );
+      }
+      if (maxLagSeconds !== undefined && (lagSeconds ?? Infinity) > maxLagSeconds) {
+        reasons.push(
+          lagSeconds === null
+            ? `${where}: the lag in seconds cannot be told`
+            : `${where}: ${formatDuration(lagSeconds * 1000)} behind, more than ${
+              formatDuration(maxLagSeconds * 1000)
+            }`,
+        );
+      }
+    }
+  }
+  return { ok: reasons.length === 0, reasons };
+}
+
+/** An LSN for the report. */
+export function lsnText(lsn: Lsn | undefined): string | null {
+  return lsn === undefined ? null : formatLsn(lsn);
+}

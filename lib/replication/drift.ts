@@ -1,0 +1,241 @@
+/**
+ * What DDL has changed on one side since the copy: replication does not carry it over.
+ *
+ * @module
+ */
+import { displayName, tableKey, type TableName } from "../core/mod.ts";
+import type { Session } from "../postgres/mod.ts";
+import type { SubscribedTable } from "./monitor.ts";
+
+/** A table with its columns, as far as replication cares. */
+export interface TableShape extends TableName {
+  /** A partitioned table has no rows of its own. */
+  readonly partitioned: boolean;
+  /** Roots of the partition tree that it is a leaf of. */
+  readonly ancestors: readonly TableName[];
+  readonly columns: readonly ColumnShape[];
+}
+
+/** A column. */
+export interface ColumnShape {
+  readonly name: string;
+  /** As in a table definition. */
+  readonly type: string;
+  readonly generated: boolean;
+}
+
+/** A table that our publications list. */
+export interface PublishedShape extends TableName {
+  readonly publication: string;
+  /** Undefined before 15, where all columns are published. */
+  readonly columns: readonly string[] | undefined;
+}
+
+/** One object that the two sides do not have alike. */
+export interface Drift extends TableName {
+  readonly kind:
+    | "table-added"
+    | "table-missing"
+    | "table-dropped"
+    | "table-not-subscribed"
+    | "column-added"
+    | "column-dropped"
+    | "column-type";
+  readonly column?: string;
+  /** What is so, in a sentence. */
+  readonly message: string;
+  /** `problem`: changes are lost or cannot be applied. */
+  readonly severity: "problem" | "warning";
+  readonly remedy: string;
+}
+
+const shapeStatement = `
+  SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind = 'p' AS partitioned,
+         coalesce((SELECT json_agg(json_build_object('schema', an.nspname, 'name', ac.relname))
+                     FROM pg_partition_ancestors(c.oid) AS a (oid)
+                     JOIN pg_class AS ac ON ac.oid = a.oid AND ac.oid <> c.oid
+                     JOIN pg_namespace AS an ON an.oid = ac.relnamespace), '[]') AS ancestors,
+         coalesce((SELECT json_agg(json_build_object('name', a.attname,
+                                                     'type', format_type(a.atttypid, a.atttypmod),
+                                                     'generated', a.attgenerated <> '')
+                                   ORDER BY a.attnum)
+                     FROM pg_attribute AS a
+                    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]') AS columns
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
+     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     AND NOT EXISTS (SELECT FROM pg_depend AS d
+                      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+   ORDER BY n.nspname::text COLLATE "C", c.relname::text COLLATE "C"`;
+
+/** Logged tables of the session's database that belong to no extension. */
+export async function readShapes(session: Session): Promise<readonly TableShape[]> {
+  const rows = await session.query<TableShape>(shapeStatement);
+  return rows.map(({ schema, name, partitioned, ancestors, columns }) => ({
+    schema,
+    name,
+    partitioned,
+    ancestors,
+    columns,
+  }));
+}
+
+const publishedStatement = `
+  SELECT t.pubname::text AS publication, t.schemaname::text AS schema, t.tablename::text AS name,
+         to_jsonb(t) -> 'attnames' AS columns                              -- 15+
+    FROM pg_publication_tables AS t
+   WHERE t.pubname::text LIKE 'seren\\_%'
+   ORDER BY 1, t.schemaname::text COLLATE "C", t.tablename::text COLLATE "C"`;
+
+/** What the publications of the session's database list whose names begin like ours. */
+export async function readPublished(session: Session): Promise<readonly PublishedShape[]> {
+  const rows = await session.query<{
+    readonly publication: string;
+    readonly schema: string;
+    readonly name: string;
+    readonly columns: readonly string[] | null;
+  }>(publishedStatement);
+  return rows.map((row) => ({ ...row, columns: row.columns ?? undefined }));
+}
+
+/** What is compared. */
+export interface DriftInput {
+  readonly source: readonly TableShape[];
+  readonly target: readonly TableShape[];
+  /** By our publications that have a stream. */
+  readonly published: readonly PublishedShape[];
+  readonly subscribed: readonly SubscribedTable[];
+  /** Whether rules leave tables out, so that one that is on the source alone may be no news. */
+  readonly partial: boolean;
+}
+
+/** Compares both sides. Pure. */
+export function compareShapes(input: DriftInput): readonly Drift[] {
+  const { source, target, published, subscribed } = input;
+  const onSource = new Map(source.map((table) => [tableKey(table), table]));
+  const onTarget = new Map(target.map((table) => [tableKey(table), table]));
+  const listed = new Map(published.map((table) => [tableKey(table), table]));
+  const applied = new Set(subscribed.map(tableKey));
+  const drift: Drift[] = [];
+  for (const [key, table] of listed) {
+    const shape = onSource.get(key);
+    const copy = onTarget.get(key);
+    if (copy === undefined) drift.push(missing(table));
+    else {
+      if (!applied.has(key)) drift.push(notSubscribed(table));
+      if (shape !== undefined) drift.push(...compareColumns(shape, copy, table));
+    }
+  }
+  for (const table of source) {
+    const covered = listed.has(tableKey(table)) ||
+      table.ancestors.some((ancestor) => listed.has(tableKey(ancestor)));
+    if (covered || table.partitioned || applied.has(tableKey(table)) || input.partial) continue;
+    if (!onTarget.has(tableKey(table))) drift.push(added(table));
+  }
+  for (const table of subscribed) {
+    if (!onSource.has(tableKey(table))) drift.push(dropped(table));
+  }
+  return drift;
+}
+
+function missing({ schema, name }: TableName): Drift {
+  return {
+    kind: "table-missing",
+    schema,
+    name,
+    severity: "problem",
+    message: `${displayName({ schema, name })} is published and not on the target: ` +
+      "the next change of it stops the replication",
+    remedy: "create it on the target with the source's definition, then sync --add-tables",
+  };
+}
+
+function notSubscribed({ schema, name }: TableName): Drift {
+  return {
+    kind: "table-not-subscribed",
+    schema,
+    name,
+    severity: "problem",
+    message: `${displayName({ schema, name })} is published and not subscribed to: ` +
+      "its changes are passed over",
+    remedy: "sync --add-tables",
+  };
+}
+
+function added({ schema, name }: TableName): Drift {
+  return {
+    kind: "table-added",
+    schema,
+    name,
+    severity: "warning",
+    message: `${displayName({ schema, name })} is new on the source; neither it nor its rows come`,
+    remedy: "sync --add-tables, or leave it out by a rule",
+  };
+}
+
+function dropped({ schema, name }: TableName): Drift {
+  return {
+    kind: "table-dropped",
+    schema,
+    name,
+    severity: "warning",
+    message: `${displayName({ schema, name })} is not on the source any more (dropped or renamed)`,
+    remedy: "do the same on the target",
+  };
+}
+
+function compareColumns(
+  source: TableShape,
+  target: TableShape,
+  published: PublishedShape,
+): readonly Drift[] {
+  const drift: Drift[] = [];
+  const { schema, name } = source;
+  const table = displayName(source);
+  const theirs = new Map(target.columns.map((column) => [column.name, column]));
+  const ours = new Map(source.columns.map((column) => [column.name, column]));
+  for (const column of source.columns) {
+    const isPublished = published.columns?.includes(column.name) ?? !column.generated;
+    const other = theirs.get(column.name);
+    if (other === undefined && !(column.generated && !isPublished)) {
+      drift.push({
+        kind: "column-added",
+        schema,
+        name,
+        column: column.name,
+        severity: isPublished ? "problem" : "warning",
+        message: isPublished
+          ? `${table}: column ${column.name} ${column.type} is published and not on the target: the next change of the table stops ` +
+            "the replication"
+          : `${table}: column ${column.name} ${column.type} is new on the source and not published`,
+        remedy:
+          "add the column on the target; the replication goes on by itself or with sync --retry",
+      });
+    } else if (other !== undefined && other.type !== column.type) {
+      drift.push({
+        kind: "column-type",
+        schema,
+        name,
+        column: column.name,
+        severity: "warning",
+        message: `${table}: column ${column.name} is ${column.type} on the source and ` +
+          `${other.type} on the target`,
+        remedy: "give the column the same type on the target",
+      });
+    }
+  }
+  for (const column of target.columns) {
+    if (ours.has(column.name) || column.generated) continue;
+    drift.push({
+      kind: "column-dropped",
+      schema,
+      name,
+      column: column.name,
+      severity: "warning",
+      message: `${table}: column ${column.name} is on the target alone`,
+      remedy: "drop the column on the target; a NOT NULL there would stop the replication",
+    });
+  }
+  return drift;
+}

@@ -1,0 +1,138 @@
+/**
+ * Finding what is ours on a server: by name, and described by a comment where there can be one.
+ *
+ * @module
+ */
+import type { Session } from "../postgres/mod.ts";
+import { parseDescriptor, type ScopeDescriptor } from "./descriptor.ts";
+import { type NameParts, parseReplicationName } from "./names.ts";
+import { readSlots, type SlotState } from "./positions.ts";
+
+/** Something that has a name of ours. */
+export interface Named {
+  readonly name: string;
+  readonly parts: NameParts;
+}
+
+/** A slot of ours. */
+export interface OurSlot extends SlotState {
+  readonly parts: NameParts;
+}
+
+/** A publication of ours in the session's database. */
+export interface OurPublication extends Named {
+  readonly allTables: boolean;
+  /** Publishes changes of partitions as those of their root. */
+  readonly viaRoot: boolean;
+  readonly tables: number;
+  /** Its comment; undefined when there is none that we understand. */
+  readonly descriptor: ScopeDescriptor | undefined;
+}
+
+/** A subscription of ours, in any database of the session's server. */
+export interface OurSubscription extends Named {
+  readonly database: string;
+  readonly slotName: string | undefined;
+}
+
+/** Slots of ours, of all databases of the session's server. */
+export async function listOurSlots(session: Session): Promise<readonly OurSlot[]> {
+  return (await readSlots(session)).flatMap((slot) => {
+    const parts = parseReplicationName(slot.name);
+    return parts === undefined ? [] : [{ ...slot, parts }];
+  });
+}
+
+/** A worker's slot for a first copy of a table, left by a subscription: `pg_16394_sync_16385_7012…`. */
+export interface TableSyncSlot {
+  readonly name: string;
+  readonly database: string;
+  readonly active: boolean;
+  /** OID of the subscription. */
+  readonly subscriptionOid: number;
+  /** Of the subscriber's server; before 14 the name does not have it. */
+  readonly systemIdentifier: string | undefined;
+}
+
+/** Slots that workers of subscriptions make for first copies. Whose they are, OID and system identifier tell. */
+export async function listTableSyncSlots(session: Session): Promise<readonly TableSyncSlot[]> {
+  return (await readSlots(session)).flatMap(({ name, database, active }) => {
+    const [, oid, system] = /^pg_(\d+)_sync_\d+(?:_(\d+))?$/.exec(name) ?? [];
+    return oid === undefined
+      ? []
+      : [{ name, database, active, subscriptionOid: Number(oid), systemIdentifier: system }];
+  });
+}
+
+const publicationStatement = `
+  SELECT p.pubname::text AS name, p.puballtables AS all_tables,
+         coalesce((to_jsonb(p) ->> 'pubviaroot')::boolean, false) AS via_root,       -- 13+
+         (SELECT count(*)::int FROM pg_publication_tables AS t WHERE t.pubname = p.pubname) AS tables,
+         obj_description(p.oid, 'pg_publication') AS comment
+    FROM pg_publication AS p
+   WHERE p.pubname LIKE 'seren\\_%'
+   ORDER BY p.pubname::text COLLATE "C"`;
+
+type PublicationRow = {
+  readonly name: string;
+  readonly all_tables: boolean;
+  readonly via_root: boolean;
+  readonly tables: number;
+  readonly comment: string | null;
+};
+
+/** Publications of ours in the session's database. */
+export async function listOurPublications(session: Session): Promise<readonly OurPublication[]> {
+  const rows = await session.query<PublicationRow>(publicationStatement);
+  return rows.flatMap((row) => {
+    const parts = parseReplicationName(row.name);
+    return parts === undefined ? [] : [{
+      name: row.name,
+      parts,
+      allTables: row.all_tables,
+      viaRoot: row.via_root,
+      tables: row.tables,
+      descriptor: parseDescriptor(row.comment),
+    }];
+  });
+}
+
+const subscriptionStatement = `
+  SELECT s.subname::text AS name, d.datname::text AS database, s.subslotname::text AS slot_name
+    FROM pg_subscription AS s
+    JOIN pg_database AS d ON d.oid = s.subdbid
+   WHERE s.subname LIKE 'seren\\_%'
+   ORDER BY s.subname::text COLLATE "C", d.datname::text COLLATE "C"`;
+
+/** Subscriptions of ours, in all databases of the session's server. */
+export async function listOurSubscriptions(session: Session): Promise<readonly OurSubscription[]> {
+  const rows = await session.query<
+    { readonly name: string; readonly database: string; readonly slot_name: string | null }
+  >(subscriptionStatement);
+  return rows.flatMap(({ name, database, slot_name }) => {
+    const parts = parseReplicationName(name);
+    return parts === undefined ? [] : [{ name, parts, database, slotName: slot_name ?? undefined }];
+  });
+}
+
+const commentStatement = `
+  SELECT s.subname::text AS name, d.description AS comment
+    FROM pg_subscription AS s
+    JOIN pg_description AS d ON d.classoid = 'pg_subscription'::regclass AND d.objoid = s.oid
+   WHERE s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+
+/** Comments of the subscriptions of the session's database, by name; a subscription's comment can only be read there. */
+export async function readSubscriptionDescriptors(
+  session: Session,
+): Promise<ReadonlyMap<string, ScopeDescriptor>> {
+  const descriptors = new Map<string, ScopeDescriptor>();
+  for (
+    const { name, comment } of await session.query<{ name: string; comment: string }>(
+      commentStatement,
+    )
+  ) {
+    const descriptor = parseDescriptor(comment);
+    if (descriptor !== undefined) descriptors.set(name, descriptor);
+  }
+  return descriptors;
+}
