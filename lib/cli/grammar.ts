@@ -1,13 +1,20 @@
 import { type Command, createCommand } from "@commander-js/extra-typings";
 import { logLevels } from "../ui/mod.ts";
-import { exitCodesHelp, initHelp, overviewHelp, validateHelp, verifyHelp } from "./help.ts";
+import {
+  exitCodesHelp,
+  initHelp,
+  overviewHelp,
+  statusHelp,
+  validateHelp,
+  verifyHelp,
+} from "./help.ts";
 import { programName, version } from "./program.ts";
 
 /** What the user typed for a command: texts, not yet checked. */
 export type RawOptions = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 /** The commands that do something. */
-export type CommandName = "validate" | "init" | "verify" | "demo" | "completions";
+export type CommandName = "validate" | "init" | "status" | "verify" | "demo" | "completions";
 
 /** Told which command was named, with its options and arguments. */
 export type OnCommand = (
@@ -79,6 +86,21 @@ export function buildGrammar(onCommand: OnCommand): Command {
   addOutputOptions(init);
   init.action((options) => onCommand("init", options as RawOptions, []));
 
+  const status = program.command("status")
+    .summary("show where replication stands: lag, slots, errors, drift")
+    .description("Shows where replication stands on both sides. Only reads.")
+    .addHelpText("after", statusHelp);
+  addConnectionOptions(status);
+  addDatabaseOptions(status)
+    .option("--watch", "look again and again, with charts; q or Ctrl-C leaves")
+    .option("--interval <SECONDS>", "how often --watch looks (default: 2)")
+    .option("--check", "exit with 7 when something is wrong, or a limit is exceeded")
+    .option("--max-lag-bytes <SIZE>", "limit of --check, e.g. 64MB")
+    .option("--max-lag-seconds <N>", "limit of --check")
+    .option("--prometheus", "print metrics in the Prometheus text format");
+  addOutputOptions(status);
+  status.action((options) => onCommand("status", options as RawOptions, []));
+
   const verify = program.command("verify")
     .summary("prove that source and target are equal, or show where not")
     .description(
@@ -140,6 +162,17 @@ function addConnectionOptions(command: AnyCommand): AnyCommand {
   return command
     .option("--source <URL>", "server to copy from (or variable SOURCE_URL)")
     .option("--target <URL>", "server to copy to (or variable TARGET_URL)");
+}
+
+function addDatabaseOptions(command: AnyCommand): AnyCommand {
+  return command
+    .option(
+      "--include-databases <NAMES>",
+      "only these; comma separated, repeatable, * as wildcard",
+      collect,
+    )
+    .option("--exclude-databases <NAMES>", "all but these; not with --include-databases", collect)
+    .option("--config <FILE>", "TOML file that says all of this; flags count more");
 }
 
 function addCopyOptions(command: AnyCommand): AnyCommand {

@@ -4,8 +4,8 @@ import { programName } from "./program.ts";
 export const exitCodesHelp = `
 Exit codes:
   0 done  1 defect of the tool  2 wrong options  3 a check failed or something needed is missing
-  4 source unreachable  5 target unreachable  6 both sides differ  8 a server refused a statement
-  9 no difference found, but not everything could be compared
+  4 source unreachable  5 target unreachable  6 both sides differ  7 replication is unhealthy
+  8 a server refused a statement  9 no difference found, but not everything could be compared
   130 ended by Ctrl-C, by SIGTERM, or by answering no`;
 
 const urls = `
@@ -62,5 +62,18 @@ Examples:
   ${programName} verify --repair --dry-run              the SQL that would make the target equal
 
 Ends with 0 only when everything was compared and nothing differs. What was not compared is listed.
+${urls}
+${exitCodesHelp}`;
+
+export const statusHelp = `
+Examples:
+  ${programName} status
+  ${programName} status --watch --interval 5
+  ${programName} status --check --max-lag-bytes 64MB --max-lag-seconds 60     for a monitor or a script
+  ${programName} status --prometheus > /var/lib/node_exporter/seren.prom
+  ${programName} status --json | jq '.databases[].streams[] | {name, state, lagBytes}'
+
+docs/status.md explains every field and says what to alert on. In a pipe, --watch prints a line for each stream and look;
+with --json a document for each look.
 ${urls}
 ${exitCodesHelp}`;

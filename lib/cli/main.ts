@@ -11,6 +11,7 @@ import { printJson } from "./print.ts";
 import { openProgress } from "./progress.ts";
 import { runDemo } from "./run_demo.ts";
 import { runInit } from "./run_init.ts";
+import { runStatus } from "./run_status.ts";
 import { runValidate } from "./run_validate.ts";
 import { runVerify } from "./run_verify.ts";
 import { listenForSignals } from "./signals.ts";
@@ -19,6 +20,7 @@ import { openTerminal, type Terminal } from "./terminal.ts";
 const runners: Readonly<Record<Exclude<CommandName, "completions">, CommandRunner>> = {
   validate: runValidate,
   init: runInit,
+  status: runStatus,
   verify: runVerify,
   demo: runDemo,
 };

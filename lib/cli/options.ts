@@ -214,6 +214,20 @@ export class OptionReader {
     return fallback;
   }
 
+  /** A size with its unit; undefined when it is not given. */
+  size(key: string, path: string): number | undefined {
+    const text = this.text(key);
+    if (text === undefined) return undefined;
+    const bytes = text !== "0" && /^\d+$/.test(text) ? undefined : parseBytes(text);
+    if (bytes === undefined) {
+      this.problem(
+        this.#pathOf(key, path),
+        `"${text}" is no size with its unit (like 64MB or 2GB)`,
+      );
+    }
+    return bytes;
+  }
+
   choice<Value extends string>(
     key: string,
     { path, values, fallback }: {
@@ -495,7 +509,8 @@ async function readReportFile(reader: OptionReader): Promise<string | undefined>
   return path;
 }
 
-async function readEndpoint(
+/** A server by flag, variable or file; what is wrong is noted in the reader. */
+export async function readEndpoint(
   reader: OptionReader,
   side: Side,
   environment: Environment,
@@ -532,7 +547,8 @@ async function readEndpoint(
   }
 }
 
-function readDatabases(reader: OptionReader): DatabaseSelection {
+/** Which databases, by flags or file. */
+export function readDatabases(reader: OptionReader): DatabaseSelection {
   const include = reader.names("includeDatabases", "--include-databases");
   const exclude = reader.names("excludeDatabases", "--exclude-databases");
   if (include.length > 0 && exclude.length > 0) {

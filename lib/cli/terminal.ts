@@ -17,6 +17,8 @@ export interface Terminal {
   readonly canAsk: boolean;
   /** Reads a line from the keyboard; undefined at the end of the input. */
   readonly readLine: () => Promise<string | undefined>;
+  /** Tells each key as it is pressed, without showing it, until disposed of; Ctrl-C stays a signal. Nothing where there is no keyboard. */
+  readonly listenForKeys: (onKey: (key: string) => void) => Disposable;
 }
 
 /** Opens the process's streams; nothing else in the tool touches them. */
@@ -39,6 +41,7 @@ export function openTerminal(
     stderr,
     canAsk: Deno.stdin.isTerminal() && stderr.isTerminal,
     readLine,
+    listenForKeys,
   };
 }
 
@@ -89,4 +92,28 @@ async function readLine(): Promise<string | undefined> {
     line += decoder.decode(buffer.subarray(0, count), { stream: true });
   }
   return line.slice(0, line.indexOf("\n")).replace(/\r$/, "");
+}
+
+function listenForKeys(onKey: (key: string) => void): Disposable {
+  if (!Deno.stdin.isTerminal()) return { [Symbol.dispose]() {} };
+  let listening = true;
+  const listen = async () => {
+    const decoder = new TextDecoder();
+    const buffer = new Uint8Array(64);
+    while (listening) {
+      const count = await Deno.stdin.read(buffer);
+      if (count === null) return;
+      for (const key of decoder.decode(buffer.subarray(0, count), { stream: true })) {
+        if (listening) onKey(key);
+      }
+    }
+  };
+  Deno.stdin.setRaw(true, { cbreak: Deno.build.os !== "windows" });
+  void listen(); // what waits for a key ends with the process
+  return {
+    [Symbol.dispose]() {
+      listening = false;
+      Deno.stdin.setRaw(false);
+    },
+  };
 }

@@ -11,6 +11,7 @@ export * from "./database_plan.ts";
 export * from "./init.ts";
 export * from "./report.ts";
 export * from "./run.ts";
+export * from "./status.ts";
 export * from "./table_scope.ts";
 export * from "./validate.ts";
 export * from "./verify.ts";

@@ -35,6 +35,7 @@ import { type Answer, Link } from "./status/links.ts";
 import type { DatabaseStatus, ServerStatus, StatusFinding, StatusReport } from "./status/report.ts";
 
 export { checkStatus } from "./status/judge.ts";
+export { prometheusMetrics } from "./status/prometheus.ts";
 export * from "./status/report.ts";
 
 /** What `status` looks at. */

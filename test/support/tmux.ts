@@ -47,6 +47,16 @@ export class TerminalProgram implements AsyncDisposable {
     for (const key of keys) await this.#tmux("send-keys", key);
   }
 
+  /** Gives the terminal another size. */
+  async resize(columns: number, rows: number): Promise<void> {
+    await this.#tmux("resize-window", "-x", String(columns), "-y", String(rows));
+  }
+
+  /** What is to be seen now, without what has scrolled away. */
+  async visible(): Promise<string> {
+    return await this.#tmux("capture-pane", "-p");
+  }
+
   /** What is to be seen, with what has scrolled away. */
   async screen(): Promise<string> {
     return await this.#tmux("capture-pane", "-p", "-S", "-500");

@@ -1,0 +1,152 @@
+/**
+ * The form of the report as a JSON Schema; `docs/status.schema.json` is made from this.
+ *
+ * @module
+ */
+import { z } from "zod";
+
+const nullable = (schema: z.ZodType<number>) => schema.nullable();
+const bytes = z.number().min(0);
+const text = z.string().nullable();
+const lsn = z.string().regex(/^[0-9A-F]+\/[0-9A-F]+$/).nullable();
+const count = z.int().min(0);
+
+const server = z.strictObject({
+  url: z.string().meta({ description: "Without password." }),
+  reachable: z.boolean(),
+  version: text,
+  problem: text.meta({ description: "Why it is out of reach." }),
+});
+
+const slot = z.strictObject({
+  active: z.boolean(),
+  activePid: z.int().nullable(),
+  restartLsn: lsn,
+  confirmedFlushLsn: lsn,
+  retainedBytes: nullable(bytes).meta({ description: "WAL that it keeps on the source's disk." }),
+  walStatus: z.enum(["reserved", "extended", "unreserved", "lost"]).nullable().meta({
+    description: "13+",
+  }),
+  safeWalBytes: z.number().nullable().meta({
+    description: "WAL that may be written before it can be lost; null: no limit. 13+",
+  }),
+  hoursUntilLost: nullable(z.number().min(0)),
+  invalidationReason: text,
+});
+
+const subscription = z.strictObject({
+  enabled: z.boolean(),
+  slotName: text,
+  publications: z.array(z.string()),
+  workerPid: z.int().nullable(),
+  receivedLsn: lsn,
+  appliedLsn: lsn,
+  silenceSeconds: z.number().nullable(),
+  applyErrors: count.nullable().meta({ description: "15+" }),
+  syncErrors: count.nullable().meta({ description: "15+" }),
+  conflicts: z.record(z.string(), count).meta({ description: "By kind. 18+" }),
+  blockedBy: z.array(z.strictObject({
+    pid: z.int(),
+    user: text,
+    application: text,
+    transactionSeconds: z.number().nullable(),
+  })),
+  tables: z.array(z.strictObject({
+    schema: z.string(),
+    name: z.string(),
+    state: z.enum(["init", "copying", "finished", "synchronized", "ready"]),
+    lsn,
+  })),
+});
+
+const stream = z.strictObject({
+  name: z.string(),
+  epoch: z.int().min(1),
+  createdAt: text,
+  state: z.enum([
+    "streaming",
+    "blocked",
+    "starting",
+    "stopped",
+    "disabled",
+    "failing",
+    "detached",
+    "no-subscription",
+    "no-slot",
+    "lost",
+    "unknown",
+  ]),
+  lagBytes: nullable(bytes),
+  lagSeconds: nullable(z.number().min(0)),
+  appliedBytesPerSecond: nullable(bytes),
+  catchUpSeconds: nullable(z.number().min(0)),
+  slot: slot.nullable(),
+  publication: z.strictObject({ tables: count, allTables: z.boolean() }).nullable(),
+  subscription: subscription.nullable(),
+});
+
+const database = z.strictObject({
+  source: text,
+  target: text,
+  streams: z.array(stream),
+  drift: z.array(z.strictObject({
+    kind: z.enum([
+      "table-added",
+      "table-missing",
+      "table-dropped",
+      "table-not-subscribed",
+      "column-added",
+      "column-dropped",
+      "column-type",
+    ]),
+    schema: z.string(),
+    name: z.string(),
+    column: text,
+    message: z.string(),
+  })).nullable(),
+  sequences: z.array(z.strictObject({
+    schema: z.string(),
+    name: z.string(),
+    source: z.string().regex(/^-?\d+$/),
+    target: z.string().regex(/^-?\d+$/),
+    distance: z.number(),
+  })).nullable(),
+});
+
+const report = z.strictObject({
+  formatVersion: z.literal(1),
+  at: z.iso.datetime(),
+  source: server,
+  target: server,
+  wal: z.strictObject({
+    lsn: z.string().regex(/^[0-9A-F]+\/[0-9A-F]+$/),
+    bytesPerSecond: nullable(bytes),
+  }).nullable(),
+  databases: z.array(database),
+  findings: z.array(z.strictObject({
+    id: z.string().meta({ description: "Stable name for scripts." }),
+    severity: z.enum(["problem", "warning"]),
+    side: z.enum(["source", "target"]),
+    database: text,
+    stream: text,
+    message: z.string(),
+    remedy: z.string(),
+  })),
+  healthy: z.boolean(),
+  check: z.strictObject({ ok: z.boolean(), reasons: z.array(z.string()) }).optional().meta({
+    description: "With --check.",
+  }),
+});
+
+/** JSON Schema (2020-12) of what `status --json` prints. */
+export function statusJsonSchema(): Readonly<Record<string, unknown>> {
+  return { title: "postgres-seren-replicator status", ...z.toJSONSchema(report) };
+}
+
+/** What does not fit the form, one line each; empty when all of it does. */
+export function statusFormProblems(document: unknown): readonly string[] {
+  const result = report.safeParse(document);
+  return result.success
+    ? []
+    : result.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
+}

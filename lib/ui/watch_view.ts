@@ -1,0 +1,184 @@
+import { formatBytes, formatDuration, plural } from "../core/mod.ts";
+import type { ViewSize } from "./progress_view.ts";
+import { sparkline } from "./sparkline.ts";
+import { makeStyle, type Style } from "./style.ts";
+import { displayWidth, padEnd, padStart, printable, truncate, wrap } from "./text.ts";
+
+/** How good something is. */
+export type Tone = "good" | "warn" | "bad";
+
+/** One stream of changes in a {@linkcode WatchView}. */
+export interface WatchedStream {
+  /** The databases, and the epoch where there are several. */
+  readonly label: string;
+  readonly state: string;
+  readonly tone: Tone;
+  readonly lagBytes: number | null;
+  readonly lagSeconds: number | null;
+  readonly appliedBytesPerSecond: number | null;
+  readonly catchUpSeconds: number | null;
+  /** Lag in bytes at each look, oldest first. */
+  readonly history: readonly (number | null)[];
+}
+
+/** Something to look at. */
+export interface WatchedFinding {
+  readonly tone: Tone;
+  readonly text: string;
+  readonly remedy: string;
+}
+
+/** Everything that is shown at one moment. */
+export interface WatchView {
+  /** One line: from where to where. */
+  readonly title: string;
+  /** When, as people read it. */
+  readonly time: string;
+  readonly walBytesPerSecond: number | null;
+  readonly streams: readonly WatchedStream[];
+  readonly findings: readonly WatchedFinding[];
+  /** How to leave. */
+  readonly hint: string;
+}
+
+const longestChart = 60;
+const shortestChart = 6;
+
+/**
+ * The live view of replication as lines, none wider than the terminal and never more than its rows. What is short of room goes in this order:
+ * remedies, charts, details, findings, streams.
+ */
+export function renderWatch(view: WatchView, { columns, rows, color }: ViewSize): string[] {
+  const style = makeStyle(color);
+  const most = Math.max(1, rows - 1);
+  const head = [headLine(view, { style, columns })];
+  const foot = most >= 6 ? [style.dim(printable(view.hint))] : [];
+  const room = Math.max(1, most - head.length - foot.length);
+  const leastFindings = view.findings.length === 0 ? 0 : Math.min(2, Math.floor(room / 3));
+  const streams = streamLines(view.streams, {
+    style,
+    columns,
+    room: Math.max(1, room - leastFindings),
+  });
+  const findings = findingLines(view.findings, { style, columns, room: room - streams.length });
+  return [...head, ...streams, ...findings, ...foot]
+    .slice(0, most)
+    .map((line) => truncate(line, columns));
+}
+
+function headLine(
+  { title, time, walBytesPerSecond }: WatchView,
+  { style, columns }: { readonly style: Style; readonly columns: number },
+): string {
+  const wal = walBytesPerSecond === null
+    ? ""
+    : `source writes ${formatBytes(walBytesPerSecond)}/s of WAL · `;
+  const left = style.bold(printable(title));
+  const right = `${wal}${time}`;
+  const gap = columns - displayWidth(left) - displayWidth(right);
+  if (gap >= 2) return left + " ".repeat(gap) + style.dim(right);
+  const shorter = columns - displayWidth(left) - displayWidth(time);
+  return shorter >= 2 ? left + " ".repeat(shorter) + style.dim(time) : left;
+}
+
+interface Room {
+  readonly style: Style;
+  readonly columns: number;
+  readonly room: number;
+}
+
+function streamLines(streams: readonly WatchedStream[], { style, columns, room }: Room): string[] {
+  if (streams.length === 0) {
+    return [style.dim("no replication between these servers")].slice(0, room);
+  }
+  const worst = [...streams].sort((a, b) => rank(a.tone) - rank(b.tone));
+  const several = streams.length > room;
+  const shown = several ? worst.slice(0, Math.max(1, room - 1)) : streams;
+  const labelColumns = Math.min(
+    Math.max(...shown.map(({ label }) => displayWidth(printable(label)))),
+    Math.max(8, Math.floor(columns / 3)),
+  );
+  const stateColumns = Math.max(...shown.map(({ state }) => state.length));
+  const roomy = shown.length * 3 + 1 <= room;
+  const lines = shown.flatMap((stream) => {
+    const label = padEnd(truncate(printable(stream.label), labelColumns), labelColumns);
+    const sign = paint(stream.tone, style)(
+      `${signs[stream.tone]} ${padEnd(stream.state, stateColumns)}`,
+    );
+    const lag = padStart(lagText(stream), 22);
+    const line = `${style.bold(label)}  ${sign}  ${lag}`;
+    const details = detailText(stream);
+    const chartColumns = Math.min(longestChart, columns - 4);
+    if (roomy && chartColumns >= shortestChart && stream.history.length > 1) {
+      return [
+        line,
+        `  ${style.cyan(sparkline(stream.history, chartColumns))}`,
+        style.dim(`  ${details}`),
+      ];
+    }
+    const rest = columns - displayWidth(line) - 2;
+    if (rest < shortestChart) return [line];
+    const chart = sparkline(stream.history, Math.min(longestChart, Math.floor(rest / 2)));
+    const left = rest - displayWidth(chart) - 2;
+    return [
+      `${line}  ${style.cyan(chart)}${left >= 12 ? style.dim(`  ${truncate(details, left)}`) : ""}`,
+    ];
+  });
+  if (several && room > 1) {
+    lines.push(style.dim(`and ${plural(streams.length - shown.length, "more stream")}`));
+  }
+  return lines;
+}
+
+/** `1.2 MB, 0.4 s behind` */
+function lagText({ lagBytes, lagSeconds }: WatchedStream): string {
+  if (lagBytes === null && lagSeconds === null) return "lag not known";
+  if (lagBytes === 0) return "nothing waits";
+  const parts = [
+    ...(lagBytes === null ? [] : [formatBytes(lagBytes)]),
+    ...(lagSeconds === null ? [] : [formatDuration(lagSeconds * 1000)]),
+  ];
+  return `${parts.join(", ")} behind`;
+}
+
+function detailText({ appliedBytesPerSecond, catchUpSeconds, lagBytes }: WatchedStream): string {
+  const applied = appliedBytesPerSecond === null
+    ? []
+    : [`applies ${formatBytes(appliedBytesPerSecond)}/s`];
+  const caught = lagBytes === null || lagBytes === 0
+    ? []
+    : catchUpSeconds === null
+    ? appliedBytesPerSecond === null ? [] : ["does not gain"]
+    : [`caught up in ${formatDuration(catchUpSeconds * 1000)}`];
+  return [...applied, ...caught].join(" · ");
+}
+
+function findingLines(
+  findings: readonly WatchedFinding[],
+  { style, columns, room }: Room,
+): string[] {
+  if (findings.length === 0 || room < 1) return [];
+  const full = findings.flatMap(({ tone, text, remedy }) => [
+    ...wrap(`${signs[tone]} ${printable(text)}`, columns).map(paint(tone, style)),
+    ...wrap(`→ ${printable(remedy)}`, columns - 2).map((line) => style.dim(`  ${line}`)),
+  ]);
+  if (full.length + 1 <= room) return ["", ...full];
+  const short = findings.map(({ tone, text }) =>
+    paint(tone, style)(truncate(`${signs[tone]} ${printable(text)}`, columns))
+  );
+  if (short.length <= room) return short;
+  return [
+    ...short.slice(0, room - 1),
+    style.dim(`and ${plural(findings.length - room + 1, "more finding")}`),
+  ];
+}
+
+const signs: Readonly<Record<Tone, string>> = { good: "●", warn: "!", bad: "✗" };
+
+function paint(tone: Tone, style: Style): (text: string) => string {
+  return tone === "good" ? style.green : tone === "warn" ? style.yellow : style.red;
+}
+
+function rank(tone: Tone): number {
+  return tone === "bad" ? 0 : tone === "warn" ? 1 : 2;
+}

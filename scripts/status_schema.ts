@@ -1,0 +1,13 @@
+/**
+ * Writes `docs/status.schema.json`, the form of `status --json`.
+ *
+ * Requires `--allow-write=docs`.
+ *
+ * @module
+ */
+import { statusJsonSchema } from "../lib/commands/status/schema.ts";
+
+await Deno.writeTextFile(
+  "docs/status.schema.json",
+  `${JSON.stringify(statusJsonSchema(), undefined, 2)}\n`,
+);
