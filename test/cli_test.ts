@@ -16,7 +16,17 @@ Deno.test("no arguments and --help print a page that names every command and not
     const { code, stdout, stderr } = await runCli(args);
     strictEqual(code, 0);
     strictEqual(stderr, "");
-    for (const word of ["validate", "init", "demo", "completions", "Exit codes", "SOURCE_URL"]) {
+    for (
+      const word of [
+        "validate",
+        "init",
+        "status",
+        "demo",
+        "completions",
+        "Exit codes",
+        "SOURCE_URL",
+      ]
+    ) {
       ok(stdout.includes(word), `${word} is missing`);
     }
     doesNotMatch(stdout, /^ {2}(cutover|serve)\b/m);
