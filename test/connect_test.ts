@@ -1,5 +1,6 @@
 /** Connections against real servers: TLS, passwords, silence, cancelling. */
-import { match, ok, rejects, strictEqual } from "node:assert/strict";
+import fc from "fast-check";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { ExitCode, InterruptedError } from "../lib/core/mod.ts";
 import {
   ConnectionError,
@@ -10,6 +11,7 @@ import {
   resolveEndpoint,
   ServerError,
   SnapshotHolder,
+  textArray,
   withDatabase,
 } from "../lib/postgres/mod.ts";
 import { CertificateAuthority, selfSignedCertificate } from "./support/certificates.ts";
@@ -221,6 +223,23 @@ Deno.test("sessions pin what could change data, whatever the database's defaults
     JSON.stringify(row),
     '{"at":"2020-01-02 03:04:05+00","bytes":"\\\\x00","timeout":"0","path":"","rls":"off"}',
   );
+});
+
+Deno.test("parameters arrive as they are, in both protocols", async () => {
+  await using session = await openSession(await endpoint(plain.url()));
+  const text = fc.string({ unit: "binary" }).map((each) => each.replaceAll("\0", ""));
+  const statement = `SELECT $1::text AS a, '$1' || $2 AS b, ($3::text[])[1] AS c, $4::int AS d`;
+  await fc.assert(
+    fc.asyncProperty(text, text, fc.integer({ min: -9, max: 9 }), async (one, two, number) => {
+      const parameters = [one, two, textArray([one]), number];
+      const simple = await session.queryOne(statement, parameters);
+      const extended = await session.queryOne(statement, parameters, { extended: true });
+      deepStrictEqual(simple, { a: one, b: `$1${two}`, c: one, d: number });
+      deepStrictEqual(extended, simple);
+    }),
+    { numRuns: 50 },
+  );
+  await rejects(session.query("SELECT $1::int; SELECT 2", [1]), /multiple commands/);
 });
 
 Deno.test("an aborted session cancels what runs on the server", async () => {

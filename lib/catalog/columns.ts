@@ -79,9 +79,12 @@ export async function readColumns(
   tableOids: readonly number[],
 ): Promise<ReadonlyMap<number, readonly TableColumn[]>> {
   const oids = textArray(tableOids.map(String));
-  const types = await readTypes(session, oids);
+  const [types, rows] = await Promise.all([
+    readTypes(session, oids),
+    session.query<ColumnRow>(columnStatement, [oids]),
+  ]);
   const byTable = new Map<number, TableColumn[]>();
-  for (const row of await session.query<ColumnRow>(columnStatement, [oids])) {
+  for (const row of rows) {
     const columns = byTable.get(row.table_oid) ?? [];
     byTable.set(row.table_oid, columns);
     columns.push({

@@ -175,11 +175,10 @@ const extensionStatement = `
 /** Looks into the session's database. */
 export async function readContents(session: Session): Promise<DatabaseContents> {
   const providerRoles = textArray(listProviderRoles());
-  const kinds = await session.query<ObjectCount>(countStatement, [providerRoles]);
-  const extensions = await session.query<{ name: string }>(extensionStatement);
-  const largest = await session.query<SizedTable>(largestStatement, [
-    providerRoles,
-    namedTables,
+  const [kinds, extensions, largest] = await Promise.all([
+    session.query<ObjectCount>(countStatement, [providerRoles]),
+    session.query<{ name: string }>(extensionStatement),
+    session.query<SizedTable>(largestStatement, [providerRoles, namedTables]),
   ]);
   const order = Object.keys(kindNames);
   const sorted = kinds.toSorted((a, b) =>

@@ -20,7 +20,7 @@ export type PredicateAnswer =
   | { readonly problem: string; readonly remedy: string | undefined };
 
 /**
- * Lets the server plan a query with the predicate, in a read-only transaction that is rolled back. The query is sent with a parameter, hence
+ * Lets the server plan a query with the predicate, in a read-only transaction that is rolled back. The query is sent
  * by the extended protocol, which takes one statement and no more; nothing is executed.
  */
 export async function checkPredicate(
@@ -59,6 +59,7 @@ async function plannedRows(session: Session, query: string): Promise<number> {
   const row = await session.queryOne<{ readonly "QUERY PLAN": unknown }>(
     `EXPLAIN (FORMAT JSON) ${query}`,
     [true],
+    { extended: true },
   );
   const plans =
     (typeof row["QUERY PLAN"] === "string"

@@ -217,13 +217,19 @@ type DependentRow = {
 
 /** Reads the session's database for table rules. Inside a transaction the answer belongs to its snapshot. */
 export async function readSourceTables(session: Session): Promise<SourceDatabase> {
-  const { name } = await session.queryOne<{ name: string }>("SELECT current_database() AS name");
-  const tables = await session.query<TableRow>(tablesStatement);
-  const parents = byOid(await session.query<NamedRow>(parentsStatement));
-  const needs = byOid(await session.query<NamedRow>(needsStatement));
-  const columns = new Map(
-    (await session.query<ColumnsRow>(columnsStatement)).map((row) => [row.oid, row.columns]),
-  );
+  // one session answers in order; sent together they cost one round trip
+  const [{ name }, tables, parentRows, needRows, columnRows, keys, dependents] = await Promise.all([
+    session.queryOne<{ name: string }>("SELECT current_database() AS name"),
+    session.query<TableRow>(tablesStatement),
+    session.query<NamedRow>(parentsStatement),
+    session.query<NamedRow>(needsStatement),
+    session.query<ColumnsRow>(columnsStatement),
+    session.query<KeyRow>(foreignKeysStatement),
+    session.query<DependentRow>(dependentsStatement),
+  ]);
+  const parents = byOid(parentRows);
+  const needs = byOid(needRows);
+  const columns = new Map(columnRows.map((row) => [row.oid, row.columns]));
   return {
     name,
     tables: tables.map((row): SourceTable => ({
@@ -237,14 +243,12 @@ export async function readSourceTables(session: Session): Promise<SourceDatabase
       isExtensionConfiguration: row.is_configuration,
       columns: (columns.get(row.oid) ?? []).map(([name, type]): SourceColumn => ({ name, type })),
     })),
-    foreignKeys: (await session.query<KeyRow>(foreignKeysStatement)).map((
-      row,
-    ): SourceForeignKey => ({
+    foreignKeys: keys.map((row): SourceForeignKey => ({
       name: row.name,
       table: { schema: row.schema, name: row.table },
       references: { schema: row.other_schema, name: row.other_table },
     })),
-    dependents: gather(await session.query<DependentRow>(dependentsStatement)),
+    dependents: gather(dependents),
   };
 }
 

@@ -64,10 +64,13 @@ export interface PlanningInput {
 export async function planDatabases(input: PlanningInput): Promise<DatabasePlanning> {
   const { source, target, selection, signal } = input;
   const [onSource, onTarget] = await Promise.all([listDatabases(source), listDatabases(target)]);
-  const relation = await sameDatabase(source, target);
+  const [relation, maintenanceIsEmpty] = await Promise.all([
+    sameDatabase(source, target),
+    isMaintenanceEmpty(source, onSource, signal),
+  ]);
   const choice = selectDatabases(onSource, {
     wishes: { ...selection, targetUrlDatabase: input.targetUrlDatabase },
-    maintenanceIsEmpty: await isMaintenanceEmpty(source, onSource, signal),
+    maintenanceIsEmpty,
   });
   const sources = new Set(choice.selected.map((selected) => selected.source.name));
   const databases: PlannedDatabase[] = [];

@@ -14,15 +14,15 @@ import {
   findDumpTool,
   revokeTemporaryMemberships,
 } from "../schema/mod.ts";
-import { type BothSides, openBothSides } from "./both_sides.ts";
-import { type DatabasePlanning, planDatabases } from "./database_plan.ts";
+import type { BothSides } from "./both_sides.ts";
+import type { DatabasePlanning } from "./database_plan.ts";
 import { copyDatabase } from "./init/copy_database.ts";
 import { accessTo, DatabaseStream } from "./init/database_stream.ts";
 import { buildPlan } from "./init/plan.ts";
 import { Recorder } from "./init/recorder.ts";
-import type { Check, DatabaseReport, InitPlan, InitReport } from "./report.ts";
+import type { DatabaseReport, InitPlan, InitReport } from "./report.ts";
 import type { InitOptions, RunContext } from "./run.ts";
-import { validate } from "./validate.ts";
+import { connect, type Examination, examine } from "./validate.ts";
 
 /**
  * Copies databases: roles and settings of the server, then database by database schema, rows, indexes and keys,
@@ -41,22 +41,16 @@ export async function init(options: InitOptions, run: RunContext): Promise<InitR
   const start = performance.now();
   const recorder = new Recorder(run.events);
   const context = { events: recorder.events, signal: run.signal };
-  const checks = await refuseWhatCannotWork(options, context);
-  await using sides = await openBothSides(options, context);
-  const planning = await planDatabases({
-    ...sides,
-    selection: options.databases,
-    dropExisting: options.dropExisting,
-    targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
-    signal: run.signal,
-  });
+  await using sides = await connect(options, context);
+  const examination = await refuseWhatCannotWork(options, { sides, run: context });
+  const { planning } = examination;
   await probeWayBack(options, { sides, planning });
   const tool = await findDumpTool({
     sourceMajor: sides.source.majorVersion,
     targetMajor: sides.target.majorVersion,
   }, options.tools);
   const plan = await recorder.step(
-    () => buildPlan({ options, sides, planning, tool, checks, signal: run.signal }),
+    () => buildPlan({ options, sides, ...examination, tool, signal: run.signal }),
     { step: "estimate" },
   );
   if (!await options.confirm(plan) || options.dryRun) return undefined;
@@ -85,15 +79,15 @@ export async function init(options: InitOptions, run: RunContext): Promise<InitR
 /** Runs `validate` and stops with everything that failed, at once. */
 async function refuseWhatCannotWork(
   options: InitOptions,
-  run: RunContext,
-): Promise<readonly Check[]> {
-  const { checks } = await validate({
+  place: { readonly sides: BothSides; readonly run: RunContext },
+): Promise<Examination> {
+  const examination = await examine({
     ...options,
     forSync: options.sync !== undefined,
     ...(options.sync === undefined ? {} : { identity: options.sync.identity }),
-  }, run);
-  const failed = checks.filter(({ status }) => status === "fail");
-  if (failed.length === 0) return checks;
+  }, place);
+  const failed = examination.report.checks.filter(({ status }) => status === "fail");
+  if (failed.length === 0) return examination;
   throw new ReplicatorError(
     `${plural(failed.length, "prerequisite is", "prerequisites are")} not met; nothing was changed`,
     {

@@ -9,7 +9,7 @@ import { openSession, type Session, withDatabase } from "../postgres/mod.ts";
 import { asksNothing, type IdentityFacts, noTableRules } from "../rules/mod.ts";
 import { findDumpTool } from "../schema/mod.ts";
 import type { IdentityPolicy } from "../replication/mod.ts";
-import { type BothSides, openBothSides, summarise } from "./both_sides.ts";
+import { type BothEndpoints, type BothSides, openBothSides, summarise } from "./both_sides.ts";
 import { type DatabasePlanning, planDatabases, type PlannedDatabase } from "./database_plan.ts";
 import type { Check, ValidationReport } from "./report.ts";
 import type { RunContext, ValidateOptions } from "./run.ts";
@@ -69,13 +69,36 @@ export async function validate(
   options: ValidateOptions,
   run: RunContext,
 ): Promise<ValidationReport> {
-  const connected = startStep("connect", run);
-  await using sides = await openBothSides(options, run);
-  const [source, target] = await Promise.all([summarise(sides.source), summarise(sides.target)]);
-  connected();
+  await using sides = await connect(options, run);
+  return (await examine(options, { sides, run })).report;
+}
 
+/** Opens both servers as a step of the run. */
+export async function connect(options: BothEndpoints, run: RunContext): Promise<BothSides> {
+  const connected = startStep("connect", run);
+  const sides = await openBothSides(options, run);
+  connected();
+  return sides;
+}
+
+/** What was found, with all that it was found from: a command that goes on need not ask again. */
+export interface Examination {
+  readonly report: ValidationReport;
+  readonly planning: DatabasePlanning;
+  readonly scopes: readonly DatabaseScope[];
+}
+
+/** {@linkcode validate} over sessions that are open. */
+export async function examine(
+  options: ValidateOptions,
+  { sides, run }: { readonly sides: BothSides; readonly run: RunContext },
+): Promise<Examination> {
   const validated = startStep("validate", run);
-  const { checks, scopes } = await runChecks(options, { sides, run });
+  const [source, target, { checks, planning, scopes }] = await Promise.all([
+    summarise(sides.source),
+    summarise(sides.target),
+    runChecks(options, { sides, run }),
+  ]);
   const count = (status: Check["status"]) => checks.filter((each) => each.status === status).length;
   const report = {
     source,
@@ -91,7 +114,7 @@ export async function validate(
     failures: count("fail"),
   };
   validated(`${report.passed} passed, ${report.warnings} warnings, ${report.failures} failed`);
-  return report;
+  return { report, planning, scopes };
 }
 
 function startStep(step: "connect" | "validate", { events }: RunContext) {
@@ -109,7 +132,7 @@ function startStep(step: "connect" | "validate", { events }: RunContext) {
 async function runChecks(
   options: ValidateOptions,
   { sides, run }: { readonly sides: BothSides; readonly run: RunContext },
-): Promise<{ readonly checks: readonly Check[]; readonly scopes: readonly DatabaseScope[] }> {
+): Promise<Omit<Examination, "report"> & { readonly checks: readonly Check[] }> {
   const { forSync, identity = "fail", jobs, rules = noTableRules } = options;
   const { signal } = run;
   const [source, target] = await Promise.all([readServer(sides.source), readServer(sides.target)]);
@@ -166,7 +189,7 @@ async function runChecks(
       }),
     );
   }
-  return { checks, scopes };
+  return { checks, planning, scopes };
 }
 
 /** Databases that would be read and written at once. */

@@ -7,6 +7,7 @@ import { InterruptedError, type Side } from "../core/mod.ts";
 import type { Driver, ValueForm } from "./driver.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { frame, FrameScanner } from "./frames.ts";
+import { inlineParameters } from "./inline_parameters.ts";
 import { ConnectionError, ServerError, serverMessageOf } from "./server_error.ts";
 import { connectTransport } from "./transport.ts";
 import type { HostPort } from "./url.ts";
@@ -107,18 +108,26 @@ export class Session implements AsyncDisposable {
   /**
    * Runs one statement and returns its rows.
    *
+   * Parameters are put into the statement as literals, which saves a round trip each time.
+   *
    * @param statement one statement; `$1`… stand for the parameters
+   * @param options `extended`: by the extended protocol, in which the server takes one statement and no more
    * @throws ServerError when the server refuses it, ConnectionError when the connection ends
    */
   async query<Result extends object = Row>(
     statement: string,
     parameters: readonly Parameter[] = [],
+    { extended = false }: { readonly extended?: boolean } = {},
   ): Promise<Result[]> {
     this.#signal?.throwIfAborted();
+    const simple = extended || parameters.length === 0
+      ? undefined
+      : inlineParameters(statement, parameters);
     try {
-      const asked = this.#driver.unsafe<Result[]>(statement, [...parameters], { prepare: false });
-      // a walsender knows the simple protocol only
-      const rows = this.#replication ? await asked.simple() : await asked;
+      const rows = simple === undefined && !this.#replication
+        ? await this.#driver.unsafe<Result[]>(statement, [...parameters], { prepare: false })
+        // all that a walsender knows
+        : await this.#driver.unsafe<Result[]>(simple ?? statement).simple();
       return [...rows];
     } catch (error) {
       throw this.#explain(error);
@@ -129,8 +138,9 @@ export class Session implements AsyncDisposable {
   async queryOne<Result extends object = Row>(
     statement: string,
     parameters: readonly Parameter[] = [],
+    options: { readonly extended?: boolean } = {},
   ): Promise<Result> {
-    const [row] = await this.query<Result>(statement, parameters);
+    const [row] = await this.query<Result>(statement, parameters, options);
     if (row === undefined) throw new Error(`no row came back from: ${statement}`);
     return row;
   }

@@ -81,19 +81,20 @@ export async function revokeTemporaryMemberships(
 }
 
 async function readTarget(session: Session): Promise<GlobalsTarget> {
-  const self = await session.queryOne<{ name: string; superuser: boolean }>(`
-    SELECT rolname AS name, rolsuper AS superuser FROM pg_catalog.pg_roles WHERE rolname = current_user`);
-  const roles = await session.query<{ name: string; superuser: boolean; expires: boolean }>(`
+  const [self, roles, tablespaces, bootstrap] = await Promise.all([
+    session.queryOne<{ name: string; superuser: boolean }>(`
+    SELECT rolname AS name, rolsuper AS superuser FROM pg_catalog.pg_roles WHERE rolname = current_user`),
+    session.query<{ name: string; superuser: boolean; expires: boolean }>(`
     SELECT rolname AS name, rolsuper AS superuser,
-           coalesce(rolvaliduntil < 'infinity', false) AS expires FROM pg_catalog.pg_roles`);
-  const tablespaces = await session.query<{ name: string }>(
-    "SELECT spcname AS name FROM pg_catalog.pg_tablespace",
-  );
+           coalesce(rolvaliduntil < 'infinity', false) AS expires FROM pg_catalog.pg_roles`),
+    session.query<{ name: string }>("SELECT spcname AS name FROM pg_catalog.pg_tablespace"),
+    bootstrapRole(session),
+  ]);
   return {
     majorVersion: session.majorVersion,
     currentRole: self.name,
     superuser: self.superuser,
-    bootstrapRole: await bootstrapRole(session),
+    bootstrapRole: bootstrap,
     roles: new Map(roles.map(({ name, ...role }) => [name, role])),
     tablespaces: new Set(tablespaces.map(({ name }) => name)),
   };

@@ -23,13 +23,14 @@ import {
  */
 export async function readGlobals(session: Session): Promise<readonly GlobalObject[]> {
   const passwords = await canReadPasswords(session);
-  return sortGlobals([
-    ...await readRoles(session, passwords),
-    ...await readMemberships(session),
-    ...await readCommonSettings(session),
-    ...await readTablespaces(session),
-    ...session.majorVersion >= 15 ? await readParameterGrants(session) : [],
+  const objects = await Promise.all([
+    readRoles(session, passwords),
+    readMemberships(session),
+    readCommonSettings(session),
+    readTablespaces(session),
+    session.majorVersion >= 15 ? readParameterGrants(session) : [],
   ]);
+  return sortGlobals(objects.flat());
 }
 
 /** Whether the session may read the password verifiers. */

@@ -9,10 +9,9 @@ import { listTables, summariseLargeObjects, type Table } from "../../catalog/mod
 import type { DumpTool } from "../../schema/mod.ts";
 import { type BothSides, summarise } from "../both_sides.ts";
 import type { DatabasePlanning, PlannedDatabase } from "../database_plan.ts";
-import { noTableRules } from "../../rules/mod.ts";
-import type { Check, DatabasePlan, InitPlan, TablePlan } from "../report.ts";
+import type { DatabasePlan, InitPlan, TablePlan, ValidationReport } from "../report.ts";
 import type { InitOptions } from "../run.ts";
-import { type DatabaseScope, resolveScopes, scopeNotes, tableDecisions } from "../table_scope.ts";
+import { type DatabaseScope, scopeNotes, tableDecisions } from "../table_scope.ts";
 import { predictDuration } from "./probe.ts";
 
 /** What a plan is made from. */
@@ -21,20 +20,16 @@ export interface PlanInput {
   readonly sides: BothSides;
   readonly planning: DatabasePlanning;
   readonly tool: DumpTool;
+  /** Of each planned database. */
+  readonly scopes: readonly DatabaseScope[];
   /** Of `validate`: its warnings belong to the plan. */
-  readonly checks: readonly Check[];
+  readonly report: ValidationReport;
   readonly signal: AbortSignal;
 }
 
 /** Reads sizes, measures a short copy, and puts the plan together. */
 export async function buildPlan(input: PlanInput): Promise<InitPlan> {
-  const { options, sides, planning, tool, checks, signal } = input;
-  const scopes = await resolveScopes({
-    source: options.source,
-    databases: planning.databases.map((planned) => planned.source.name),
-    rules: options.rules ?? noTableRules,
-    signal,
-  });
+  const { options, sides, planning, scopes, tool, report: { checks }, signal } = input;
   const surveys = await Promise.all(
     planning.databases.map((planned, index) => survey(input, planned, scopes[index]!)),
   );
