@@ -10,6 +10,7 @@ import {
   findDumpTool,
   findInstalledTools,
   runTool,
+  toolForDistance,
 } from "../lib/schema/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { exec, query } from "./support/sql.ts";
@@ -193,6 +194,21 @@ Deno.test("chooseDumpTool() takes a program that is new enough for both servers,
       ok(prerequisite(error), String(error));
     }
   }
+});
+
+Deno.test("toolForDistance() spares a far server an old pg_dump's questions", () => {
+  const native = { kind: "native", pgDump: "", pgDumpall: "", environment: {} } as const;
+  const choose = (major: number, tables: number, roundTripMs: number, dump = "auto" as const) =>
+    toolForDistance({ ...native, major, description: `pg_dump ${major}` }, {
+      sourceMajor: 15,
+      preference: { dump },
+      tables,
+      roundTripMs,
+    }).kind;
+  equal(choose(15, 2000, 40), "embedded");
+  equal(choose(15, 2000, 0.2), "native"); // next to it
+  equal(choose(15, 20, 40), "native"); // few tables
+  equal(choose(16, 2000, 40), "native"); // asks for many at a time
 });
 
 const withNative = { ignore: native === undefined };

@@ -4,7 +4,7 @@
  * @module
  */
 import { ExitCode, plural, ReplicatorError } from "../core/mod.ts";
-import { openSession, type Session, withDatabase } from "../postgres/mod.ts";
+import { measureRoundTrip, openSession, type Session, withDatabase } from "../postgres/mod.ts";
 import { probeSubscription } from "../replication/mod.ts";
 import { noTableRules } from "../rules/mod.ts";
 import {
@@ -13,6 +13,7 @@ import {
   type DumpTool,
   findDumpTool,
   revokeTemporaryMemberships,
+  toolForDistance,
 } from "../schema/mod.ts";
 import type { BothSides } from "./both_sides.ts";
 import type { DatabasePlanning } from "./database_plan.ts";
@@ -45,10 +46,7 @@ export async function init(options: InitOptions, run: RunContext): Promise<InitR
   const examination = await refuseWhatCannotWork(options, { sides, run: context });
   const { planning } = examination;
   await probeWayBack(options, { sides, planning });
-  const tool = await findDumpTool({
-    sourceMajor: sides.source.majorVersion,
-    targetMajor: sides.target.majorVersion,
-  }, options.tools);
+  const tool = await chooseTool(options, { sides, examination });
   const plan = await recorder.step(
     () => buildPlan({ options, sides, ...examination, tool, signal: run.signal }),
     { step: "estimate" },
@@ -74,6 +72,23 @@ export async function init(options: InitOptions, run: RunContext): Promise<InitR
     bytes: tables.reduce((sum, { bytes }) => sum + bytes, 0),
     ms: performance.now() - start,
   };
+}
+
+async function chooseTool(
+  { tools }: InitOptions,
+  { sides: { source, target }, examination }: {
+    readonly sides: BothSides;
+    readonly examination: Examination;
+  },
+): Promise<DumpTool> {
+  const sourceMajor = source.majorVersion;
+  const tool = await findDumpTool({ sourceMajor, targetMajor: target.majorVersion }, tools);
+  return toolForDistance(tool, {
+    sourceMajor,
+    preference: tools,
+    tables: Math.max(0, ...examination.scopes.map(({ scope }) => scope.tables.length)),
+    roundTripMs: await measureRoundTrip(source),
+  });
 }
 
 /** Runs `validate` and stops with everything that failed, at once. */

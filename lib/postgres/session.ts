@@ -328,3 +328,14 @@ function isClosed(error: Error): boolean {
 export function textArray(values: readonly string[]): string {
   return `{${values.map((value) => `"${value.replace(/["\\]/g, "\\$&")}"`).join(",")}}`;
 }
+
+/** How far away a session's server is, in milliseconds. */
+export async function measureRoundTrip(session: Session): Promise<number> {
+  let least = Infinity;
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const start = performance.now();
+    await session.query("SELECT 1");
+    least = Math.min(least, performance.now() - start);
+  }
+  return least;
+}

@@ -382,6 +382,7 @@ class DatabaseCopy {
   async #foreignKeys(
     { foreignKeys: statements, settings }: SchemaParts["postData"],
   ): Promise<number> {
+    if (statements.length === 0) return 0;
     const { indexJobs, signal } = this.#options;
     await using session = await this.#open(this.#target);
     await this.#applyIn(session, settings);
@@ -402,9 +403,17 @@ class DatabaseCopy {
 
   /** Sequences are not under the snapshot: read last, they are never behind a row that was copied. */
   async #sequences(): Promise<number> {
-    await using from = await this.#open(this.#source);
-    const sequences = await listSequences(from);
-    const there = await this.#targetSequences();
+    await using stack = new AsyncDisposableStack();
+    const list = async (endpoint: Endpoint) => {
+      const session = stack.use(await this.#open(endpoint));
+      return { session, sequences: await listSequences(session) };
+    };
+    // far away each session and question takes a while; when both fail the first failure is told
+    const [{ session: from, sequences }, { session: to, sequences: onTarget }] = await Promise.all([
+      list(this.#source),
+      list(this.#target),
+    ]);
+    const there = new Set(onTarget.map((sequence) => tableKey(sequence)));
     const values = await readSequenceValues(
       from,
       sequences.filter(({ schema, name, readable }) =>
@@ -420,18 +429,11 @@ class DatabaseCopy {
         remedy: "GRANT SELECT on it to the role of --source and run setval() on the target",
       });
     }
-    await using to = await this.#open(this.#target);
     const statements = setvalStatements(values);
     for (let from = 0; from < statements.length; from += 1_000) {
       await to.execute(statements.slice(from, from + 1_000).join(";\n"));
     }
     return values.length;
-  }
-
-  async #targetSequences(): Promise<ReadonlySet<string>> {
-    await using session = await this.#open(this.#target);
-    const sequences = await listSequences(session);
-    return new Set(sequences.map((sequence) => tableKey(sequence)));
   }
 
   /** Owner, privileges, settings and the true comment of the database itself. */
