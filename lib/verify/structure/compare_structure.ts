@@ -1,0 +1,186 @@
+/**
+ * Compares everything of two databases but their rows.
+ *
+ * @module
+ */
+import { displayName, plural, tableKey } from "../../core/mod.ts";
+import type { Session } from "../../postgres/mod.ts";
+import { providerRole } from "../../schema/mod.ts";
+import { diffStructure, type DoubtfulDefinition } from "./diff_structure.ts";
+import { changeOf, type FoundDifference } from "./found.ts";
+import { diffSequenceValues } from "./diff_sequences.ts";
+import type {
+  StructureComparison,
+  StructureDifference,
+  StructureGap,
+  StructureSection,
+} from "./difference.ts";
+import type { Structure } from "./model.ts";
+import { readStructure } from "./read_structure.ts";
+import { withReason } from "./reasons.ts";
+import { scopeFilter, type StructureScope, withinScope } from "./scope.ts";
+import { meansTheSame } from "./settle.ts";
+import { describeObject } from "./words.ts";
+
+/** A session on each side, idle; their databases are compared. */
+export interface StructureSessions {
+  readonly source: Session;
+  readonly target: Session;
+}
+
+/**
+ * Compares schemas, tables, columns, indexes, constraints, triggers, functions, types, policies, sequences and everything else that
+ * `docs/verification.md` names, with owners, privileges and comments. Nothing is written on either side.
+ *
+ * @throws ServerError when a side refuses to be read
+ */
+export async function compareStructure(
+  { source, target }: StructureSessions,
+  scope: StructureScope = {},
+): Promise<StructureComparison> {
+  // one after the other: a sequence of the target that stands still while the source runs on is behind
+  const [one, other] = [await readStructure(source), await readStructure(target)];
+  const isInScope = scopeFilter(scope);
+  const [ours, theirs] = [withinScope(one, isInScope), withinScope(other, isInScope)];
+  const diff = diffStructure(ours, theirs);
+  const settled = await settle(target, diff.doubtful);
+  const context = { source: ours, target: theirs, consequences: scope.consequences };
+  const differences = [
+    ...[...diff.found, ...settled.found].map((found) => withReason(found, context)),
+    ...diffSequenceValues(ours, theirs),
+    ...missingRoles(ours, theirs),
+  ];
+  const sections = new Map([...diff.compared, ["roles", ours.roles.size] as const]);
+  return {
+    sections: [...sections].map(([section, compared]) =>
+      sectionOf(section, { compared, differences })
+    ).filter(({ section, notes }) => section !== "roles" || notes.length > 0),
+    notChecked: [
+      ...settled.gaps,
+      ...unreadableSequences(ours, "source"),
+      ...unreadableSequences(theirs, "target"),
+      ...neverCompared,
+    ],
+  };
+}
+
+function sectionOf(
+  section: string,
+  { compared, differences }: {
+    readonly compared: number;
+    readonly differences: readonly StructureDifference[];
+  },
+): StructureSection {
+  const ofSection = differences.filter((difference) => difference.section === section);
+  return {
+    section,
+    compared,
+    differences: ofSection.filter(({ severity }) => severity === "difference"),
+    notes: ofSection.filter(({ severity }) => severity === "note"),
+  };
+}
+
+async function settle(
+  target: Session,
+  doubtful: readonly DoubtfulDefinition[],
+): Promise<{ readonly found: FoundDifference[]; readonly gaps: StructureGap[] }> {
+  const found: FoundDifference[] = [];
+  const gaps: StructureGap[] = [];
+  for (const definition of doubtful) {
+    const { source, target: other, property } = definition;
+    const same = await meansTheSame(target, definition);
+    if (same === true) continue;
+    if (same === false) {
+      const change = {
+        property,
+        source: source.definitions[property],
+        target: other.definitions[property],
+      };
+      found.push({ source, target: other, difference: changeOf(definition, change) });
+      continue;
+    }
+    gaps.push({
+      what: `${property} of ${describeObject(source)}`,
+      reason:
+        "the servers' versions print it differently, and nothing can tell whether it means the same",
+      failed: false,
+    });
+  }
+  return { found, gaps };
+}
+
+/** Roles that the source's objects name and the target does not have: told once each, with what it means. */
+function missingRoles(source: Structure, target: Structure): readonly StructureDifference[] {
+  const uses = new Map<string, number>();
+  for (const { owner, grants } of source.objects.values()) {
+    const named = new Set([owner, ...grants.map(({ grantee }) => grantee)]);
+    for (const name of named) {
+      if (typeof name === "string" && !target.roles.has(name)) {
+        uses.set(name, (uses.get(name) ?? 0) + 1);
+      }
+    }
+  }
+  return [...uses].sort(([a], [b]) => a < b ? -1 : 1).map(([name, count]) => {
+    const provider = providerRole(name);
+    return {
+      severity: "note",
+      section: "roles",
+      object: `role ${displayName({ schema: "public", name })}`,
+      name,
+      change: "missing",
+      message: `does not exist on the target: ${
+        plural(count, "object")
+      } of the source belong to it or grant it something`,
+      reason: provider === undefined
+        ? name.startsWith("pg_")
+          ? "it belongs to the source's version"
+          : "roles belong to servers; the report of init says why it could not be made"
+        : `it belongs to ${provider.provider}`,
+    };
+  });
+}
+
+function unreadableSequences(
+  { objects, unreadableSequences }: Structure,
+  side: "source" | "target",
+): readonly StructureGap[] {
+  return [...objects.values()].flatMap((object) =>
+    object.kind === "sequence" &&
+      unreadableSequences.has(tableKey({ schema: object.schema ?? "", name: object.name }))
+      ? [{
+        what: `where ${describeObject(object)} stands`,
+        reason: `our role may not read it on the ${side}`,
+        failed: true,
+      }]
+      : []
+  );
+}
+
+/** What no run compares. */
+const neverCompared: readonly StructureGap[] = [
+  {
+    what: "publications, subscriptions, replication slots",
+    reason: "they belong to a server's own replication and are not copied",
+    failed: false,
+  },
+  {
+    what: "attributes, passwords and memberships of roles, tablespaces",
+    reason: "they belong to the server, not to the database",
+    failed: false,
+  },
+  {
+    what: "objects that extensions made",
+    reason: "CREATE EXTENSION makes them; versions of extensions are compared",
+    failed: false,
+  },
+  {
+    what: "who has granted a privilege",
+    reason: "a target's administrator grants in a name of its own; who has it is compared",
+    failed: false,
+  },
+  {
+    what: "planner statistics",
+    reason: "each server gathers its own by ANALYZE",
+    failed: false,
+  },
+];

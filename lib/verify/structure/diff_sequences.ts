@@ -1,0 +1,53 @@
+/**
+ * Whether sequences of the target would hand out what the source has handed out already. Pure.
+ *
+ * @module
+ */
+import { type SequenceValue, setvalStatements } from "../../catalog/mod.ts";
+import { tableKey } from "../../core/mod.ts";
+import type { StructureDifference } from "./difference.ts";
+import { differenceOf } from "./found.ts";
+import { objectKey, type Structure, type StructureObject } from "./model.ts";
+
+/** A target may be ahead: numbers are skipped then, and none comes twice. */
+export function diffSequenceValues(
+  source: Structure,
+  target: Structure,
+): readonly StructureDifference[] {
+  const theirs = new Map(target.sequenceValues.map((value) => [tableKey(value), value]));
+  return source.sequenceValues.flatMap((value) => {
+    const object = source.objects.get(
+      objectKey({ kind: "sequence", schema: value.schema, parent: undefined, name: value.name }),
+    );
+    const other = theirs.get(tableKey(value));
+    if (object === undefined || other === undefined) return [];
+    const difference = behind(object, value, other);
+    return difference === undefined ? [] : [difference];
+  });
+}
+
+function behind(
+  object: StructureObject,
+  source: SequenceValue,
+  target: SequenceValue,
+): StructureDifference | undefined {
+  const increment = BigInt(String(object.facts.increment ?? "1"));
+  // what comes next; of a sequence that was never asked its start
+  const next = ({ lastValue, isCalled }: SequenceValue) =>
+    isCalled ? lastValue + increment : lastValue;
+  const lead = increment > 0n ? next(target) - next(source) : next(source) - next(target);
+  if (lead >= 0n) return undefined;
+  const [statement] = setvalStatements([source]);
+  return differenceOf(object, {
+    change: "changed",
+    property: "value",
+    message: `gives ${next(source)} next on the source, ${
+      next(target)
+    } on the target: it is behind`,
+    source: String(source.lastValue),
+    target: String(target.lastValue),
+    ...(object.facts.cycle === true
+      ? { severity: "note", reason: "it starts again at its end, so nobody can tell who is ahead" }
+      : { remedy: `run on the target, or let cutover do it: ${statement}` }),
+  });
+}

@@ -1,0 +1,174 @@
+/**
+ * Compares two structures, object by object and property by property. Pure.
+ *
+ * @module
+ */
+import { sameSql } from "./definitions.ts";
+import { diffColumnOrder } from "./diff_columns.ts";
+import { diffGrants } from "./diff_grants.ts";
+import { changeOf, differenceOf, type FoundDifference, type ObjectPair } from "./found.ts";
+import type { FactValue, Structure, StructureObject } from "./model.ts";
+import { objectKey } from "./model.ts";
+import { broughtBy } from "./versions.ts";
+
+/** A definition that servers of two versions print differently: it may mean the same nevertheless. */
+export interface DoubtfulDefinition extends ObjectPair {
+  readonly property: string;
+}
+
+/** What comparing found. */
+export interface StructureDiff {
+  readonly found: readonly FoundDifference[];
+  readonly doubtful: readonly DoubtfulDefinition[];
+  /** Objects of either side by section. */
+  readonly compared: ReadonlyMap<string, number>;
+}
+
+/** Facts that serve to recognise an object. */
+const silentFacts: ReadonlySet<string> = new Set(["signature", "place"]);
+
+/** Compares what is in scope. */
+export function diffStructure(source: Structure, target: Structure): StructureDiff {
+  const found: FoundDifference[] = [];
+  const doubtful: DoubtfulDefinition[] = [];
+  const compared = new Map<string, number>();
+  const versions = { source: source.majorVersion, target: target.majorVersion };
+  const all = new Map([...source.objects, ...target.objects]);
+  for (const [key, { section }] of all) {
+    compared.set(section, (compared.get(section) ?? 0) + 1);
+    const [one, other] = [source.objects.get(key), target.objects.get(key)];
+    if (one !== undefined && other !== undefined) {
+      const diff = diffObject({ source: one, target: other }, versions);
+      found.push(...diff.found);
+      doubtful.push(...diff.doubtful);
+      continue;
+    }
+    const [there, structure, lacking] = one === undefined
+      ? [other!, target, source] as const
+      : [one, source, target] as const;
+    if (!comparable(there, lacking) || isPartOfWhatIsNotThere(there, structure, lacking)) continue;
+    found.push({
+      source: one,
+      target: other,
+      difference: differenceOf(there, {
+        change: one === undefined ? "extra" : "missing",
+        message: one === undefined ? "is on the target only" : "is missing on the target",
+      }),
+    });
+  }
+  return { found: [...found, ...diffColumnOrder(source, target)], doubtful, compared };
+}
+
+/** NOT NULL constraints have rows of their own from 18 on: between older servers and newer ones the columns tell. */
+function comparable({ facts }: StructureObject, lacking: Structure): boolean {
+  return facts.kind !== "not null" || lacking.majorVersion >= 18;
+}
+
+/** The whole is told once; an index of a key goes with the key. */
+function isPartOfWhatIsNotThere(
+  object: StructureObject,
+  structure: Structure,
+  lacking: Structure,
+): boolean {
+  return wholesOf(object).some((whole) => {
+    const key = objectKey(whole);
+    return structure.objects.has(key) && !lacking.objects.has(key);
+  });
+}
+
+function wholesOf(object: StructureObject): readonly Parameters<typeof objectKey>[0][] {
+  const { kind, schema, parent, name } = object;
+  const wholes: Parameters<typeof objectKey>[0][] = [];
+  if (schema !== undefined) {
+    wholes.push({ kind: "schema", schema: undefined, parent: undefined, name: schema });
+    if (parent !== undefined) {
+      wholes.push({ kind: "table", schema, parent: undefined, name: parent });
+      wholes.push({ kind: "type", schema, parent: undefined, name: parent });
+    }
+  }
+  if (kind === "index") wholes.push({ kind: "constraint", schema, parent, name });
+  return wholes;
+}
+
+function diffObject(
+  pair: ObjectPair,
+  versions: { readonly source: number; readonly target: number },
+): { readonly found: FoundDifference[]; readonly doubtful: DoubtfulDefinition[] } {
+  const { source, target } = pair;
+  const found: FoundDifference[] = [];
+  const doubtful: DoubtfulDefinition[] = [];
+  const changed = (property: string, one: FactValue | undefined, other: FactValue | undefined) =>
+    found.push({ ...pair, difference: changeOf(pair, { property, source: one, target: other }) });
+
+  if (source.facts.kind !== target.facts.kind) {
+    changed("kind", source.facts.kind, target.facts.kind); // all else differs as a consequence
+    return { found, doubtful };
+  }
+  for (const property of propertiesOf(source.facts, target.facts)) {
+    const [one, other] = [source.facts[property], target.facts[property]];
+    // what the source cannot have is none of its own
+    const known = versions.source >= (broughtBy(source, property) ?? 0);
+    if (known && !silentFacts.has(property) && !sameValue(one, other)) {
+      changed(property, one, other);
+    }
+  }
+  for (const property of propertiesOf(source.definitions, target.definitions)) {
+    const [one, other] = [source.definitions[property], target.definitions[property]];
+    if (one !== undefined && other !== undefined) {
+      const printed = [
+        { text: one, majorVersion: versions.source },
+        { text: other, majorVersion: versions.target },
+      ] as const;
+      if (sameSql(...printed)) continue;
+      if (versions.source !== versions.target) {
+        doubtful.push({ ...pair, property });
+        continue;
+      }
+    }
+    changed(property, one, other);
+  }
+  for (const property of propertiesOf(source.sets, target.sets)) {
+    found.push(...diffSet(pair, property));
+  }
+  if (source.owner !== target.owner) changed("owner", source.owner, target.owner);
+  if (source.comment !== target.comment) changed("comment", source.comment, target.comment);
+  found.push(...diffGrants(pair, versions));
+  return { found, doubtful };
+}
+
+function propertiesOf(one: object, other: object): ReadonlySet<string> {
+  return new Set([...Object.keys(one), ...Object.keys(other)]);
+}
+
+function sameValue(one: FactValue | undefined, other: FactValue | undefined): boolean {
+  return JSON.stringify(one ?? null) === JSON.stringify(other ?? null);
+}
+
+/** Options that may be secrets: their values are compared, and not told. */
+const secretOption = /pass|secret|token|key|credential/i;
+
+function diffSet(pair: ObjectPair, property: string): readonly FoundDifference[] {
+  const [one, other] = [pair.source.sets[property] ?? [], pair.target.sets[property] ?? []];
+  const hidden = pair.source.kind === "user mapping";
+  const shown = (member: string) => {
+    const [name = "", ...value] = member.split("=");
+    return value.length > 0 && (hidden || secretOption.test(name)) ? `${name}=…` : member;
+  };
+  const missing = one.filter((member) => !other.includes(member)).map(shown);
+  const extra = other.filter((member) => !one.includes(member)).map(shown);
+  if (missing.length === 0 && extra.length === 0) return [];
+  const words = [
+    ...missing.length === 0 ? [] : [`${missing.join(", ")} on the source only`],
+    ...extra.length === 0 ? [] : [`${extra.join(", ")} on the target only`],
+  ];
+  return [{
+    ...pair,
+    difference: differenceOf(pair.source, {
+      change: "changed",
+      property,
+      message: `${property}: ${words.join(", ")}`,
+      ...(one.length === 0 ? {} : { source: one.map(shown).join(", ") }),
+      ...(other.length === 0 ? {} : { target: other.map(shown).join(", ") }),
+    }),
+  }];
+}

@@ -1,0 +1,155 @@
+/** The database itself and what belongs to no table. @module */
+import { column, type FactSource, ownObject, roleName, userSchema, word } from "./fact_source.ts";
+
+const ofThis = `(SELECT oid FROM pg_database WHERE datname = current_database())`;
+
+/** The database; it may have another name on the target. */
+export const database: FactSource = {
+  kind: "database",
+  section: "database",
+  name: "''",
+  owner: "d.datdba",
+  acl: { list: "d.datacl", letter: "d" },
+  comment: "shobj_description(d.oid, 'pg_database')",
+  facts: {
+    encoding: "pg_encoding_to_char(d.encoding)",
+    collation: "d.datcollate",
+    "character type": "d.datctype",
+    "locale provider": word(`coalesce(${column("d", "datlocprovider")}, 'c')`, {
+      c: "libc",
+      i: "icu",
+      b: "builtin",
+    }),
+    locale: `coalesce(${column("d", "datlocale")}, ${column("d", "daticulocale")})`,
+    "locale rules": column("d", "daticurules"),
+    "connection limit": "nullif(d.datconnlimit, -1)",
+    template: "nullif(d.datistemplate, false)",
+  },
+  from: `FROM pg_database AS d WHERE d.datname = current_database()`,
+};
+
+/** ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET, one object for each parameter. */
+export const settings: FactSource = {
+  kind: "setting",
+  section: "settings",
+  parent: `CASE WHEN s.setrole <> 0 THEN ${roleName("s.setrole")} END`,
+  name: "split_part(setting, '=', 1)",
+  facts: { value: "substr(setting, strpos(setting, '=') + 1)" },
+  from: `FROM pg_db_role_setting AS s CROSS JOIN LATERAL unnest(s.setconfig) AS setting
+   WHERE s.setdatabase = ${ofThis}`,
+};
+
+/** Schemas. */
+export const schemas: FactSource = {
+  kind: "schema",
+  section: "schemas",
+  name: "n.nspname",
+  owner: "n.nspowner",
+  acl: { list: "n.nspacl", letter: "n" },
+  // initdb makes public, with a comment of its own
+  comment: `nullif(obj_description(n.oid, 'pg_namespace'),
+                   CASE n.nspname WHEN 'public' THEN 'standard public schema' END)`,
+  from: `FROM pg_namespace AS n WHERE ${userSchema} AND ${ownObject("pg_namespace", "n.oid")}`,
+};
+
+/** Extensions. What they made is not looked at. */
+export const extensions: FactSource = {
+  kind: "extension",
+  section: "extensions",
+  name: "e.extname",
+  owner: "e.extowner",
+  facts: { schema: "n.nspname", version: "e.extversion" },
+  from: `FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace`,
+};
+
+/** ALTER DEFAULT PRIVILEGES: of a role, in a schema or everywhere, for a kind of object. */
+export const defaultPrivileges: FactSource = {
+  kind: "default privileges",
+  section: "default privileges",
+  schema: "n.nspname",
+  parent: roleName("d.defaclrole"),
+  name: word("d.defaclobjtype", {
+    r: "tables",
+    S: "sequences",
+    f: "functions",
+    T: "types",
+    n: "schemas",
+    L: "large objects",
+  }),
+  acl: { list: "d.defaclacl", owner: "d.defaclrole" },
+  from: `FROM pg_default_acl AS d LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace`,
+};
+
+/** Foreign-data wrappers. */
+export const foreignDataWrappers: FactSource = {
+  kind: "foreign-data wrapper",
+  section: "foreign data",
+  name: "f.fdwname",
+  owner: "f.fdwowner",
+  acl: { list: "f.fdwacl", letter: "F" },
+  comment: "obj_description(f.oid, 'pg_foreign_data_wrapper')",
+  facts: {
+    handler: "nullif(f.fdwhandler, 0)::regproc::text",
+    validator: "nullif(f.fdwvalidator, 0)::regproc::text",
+  },
+  sets: { options: "f.fdwoptions" },
+  from: `FROM pg_foreign_data_wrapper AS f WHERE ${ownObject("pg_foreign_data_wrapper", "f.oid")}`,
+};
+
+/** Foreign servers. */
+export const foreignServers: FactSource = {
+  kind: "foreign server",
+  section: "foreign data",
+  name: "s.srvname",
+  owner: "s.srvowner",
+  acl: { list: "s.srvacl", letter: "S" },
+  comment: "obj_description(s.oid, 'pg_foreign_server')",
+  facts: { wrapper: "f.fdwname", type: "s.srvtype", version: "s.srvversion" },
+  sets: { options: "s.srvoptions" },
+  from: `FROM pg_foreign_server AS s JOIN pg_foreign_data_wrapper AS f ON f.oid = s.srvfdw
+   WHERE ${ownObject("pg_foreign_server", "s.oid")}`,
+};
+
+/** User mappings. Their options are secrets: compared, never shown; NULL to whom they are hidden. */
+export const userMappings: FactSource = {
+  kind: "user mapping",
+  section: "foreign data",
+  parent: "m.srvname",
+  name: "m.usename",
+  sets: { options: "m.umoptions" },
+  from: `FROM pg_user_mappings AS m`,
+};
+
+/** Large objects by owner and privileges: there may be millions. */
+export const largeObjects: FactSource = {
+  kind: "large objects",
+  section: "large objects",
+  parent: "l.owner",
+  name: "l.privileges",
+  facts: {
+    count: "count(*)::text",
+    numbers: "sum(hashint8extended(l.oid::bigint, 0)::numeric)::text",
+    comments: "count(l.comment)::text",
+  },
+  from: `FROM (SELECT m.oid, ${roleName("m.lomowner")} AS owner,
+                 obj_description(m.oid, 'pg_largeobject') AS comment,
+                 coalesce((SELECT string_agg(grantee.name || ': ' || g.privilege_type, ', '
+                                             ORDER BY grantee.name COLLATE "C", g.privilege_type)
+                             FROM aclexplode(m.lomacl) AS g
+                            CROSS JOIN LATERAL (SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC'
+                                   ELSE ${roleName("g.grantee")} END) AS grantee (name)
+                            WHERE g.grantee <> m.lomowner), '') AS privileges
+            FROM pg_largeobject_metadata AS m) AS l
+   GROUP BY l.owner, l.privileges`,
+};
+
+/** Security labels of whatever has one. */
+export const securityLabels: FactSource = {
+  kind: "security label",
+  section: "security labels",
+  parent: "l.provider",
+  name: "l.objtype || ' ' || l.objname",
+  facts: { label: "l.label" },
+  from: `FROM pg_seclabels AS l
+   WHERE l.objtype NOT IN ('role', 'tablespace', 'publication', 'subscription', 'large object')`,
+};

@@ -1,0 +1,126 @@
+/**
+ * How facts about one kind of object are read from the catalogs, so that servers of different versions give the same ones.
+ *
+ * @module
+ */
+
+/** Where the facts about one kind of object come from: SQL expressions over one FROM. */
+export interface FactSource {
+  /** The noun: `index`. */
+  readonly kind: string;
+  /** The section of the report that it belongs to. */
+  readonly section: string;
+  /** FROM and WHERE. */
+  readonly from: string;
+  readonly schema?: string;
+  /** The relation, type or role that the object belongs to. */
+  readonly parent?: string;
+  readonly name: string;
+  readonly owner?: string;
+  /** An access list, and the letter that `acldefault` knows its kind by; none for one that has no default. */
+  readonly acl?: { readonly list: string; readonly letter?: string; readonly owner?: string };
+  readonly comment?: string;
+  /** Property → expression. NULL is the same as not there. */
+  readonly facts?: Readonly<Record<string, string>>;
+  /** Property → expression of an array whose order means nothing. */
+  readonly sets?: Readonly<Record<string, string>>;
+  /** Property → SQL as the server prints it, which differs from version to version. */
+  readonly definitions?: Readonly<Record<string, string>>;
+}
+
+/** One object as the statement of {@linkcode factStatement} gives it. */
+export type FactRow = {
+  readonly schema: string | null;
+  readonly parent: string | null;
+  readonly name: string;
+  readonly owner: string | null;
+  /** Grantee (null: PUBLIC, true: the owner) and privilege. */
+  readonly grants: readonly (readonly [string | true | null, string])[] | null;
+  readonly comment: string | null;
+  readonly facts: Readonly<Record<string, unknown>>;
+  readonly sets: Readonly<Record<string, readonly string[] | null>>;
+  readonly definitions: Readonly<Record<string, string | null>>;
+};
+
+/** One standalone statement whose columns are those of {@linkcode FactRow}. */
+export function factStatement(source: FactSource): string {
+  const object = (entries: Readonly<Record<string, string>> = {}) =>
+    `json_build_object(${
+      Object.entries(entries).map(([label, expression]) => `'${label}', ${expression}`).join(
+        ",\n         ",
+      )
+    })`;
+  const sets = Object.fromEntries(
+    Object.entries(source.sets ?? {}).map(([label, array]) => [label, sorted(array)]),
+  );
+  return `
+  SELECT ${source.schema ?? "NULL"} AS schema, ${source.parent ?? "NULL"} AS parent,
+         ${source.name} AS name,
+         ${source.owner === undefined ? "NULL" : roleName(source.owner)} AS owner,
+         ${source.acl === undefined ? "NULL" : grants(source.acl, source.owner)} AS grants,
+         ${source.comment ?? "NULL"} AS comment,
+         ${object(source.facts)} AS facts,
+         ${object(sets)} AS sets,
+         ${object(source.definitions)} AS definitions
+    ${source.from}`;
+}
+
+/** A role's name from its OID; `PUBLIC` has none. */
+export function roleName(oid: string): string {
+  return `pg_get_userbyid(${oid})::text`;
+}
+
+function grants(
+  { list, letter, owner: given }: NonNullable<FactSource["acl"]>,
+  objectOwner: string | undefined,
+): string {
+  const owner = given ?? objectOwner ?? "0::oid";
+  const whole = letter === undefined
+    ? list
+    : `coalesce(${list}, acldefault('${letter}', ${owner}))`;
+  return `(SELECT json_agg(json_build_array(
+            CASE WHEN g.grantee = 0 THEN 'null'::json WHEN g.grantee = ${owner} THEN 'true'::json
+                 ELSE to_json(${roleName("g.grantee")}) END,
+            g.privilege_type || CASE WHEN g.is_grantable AND g.grantee <> ${owner}
+                                     THEN ' WITH GRANT OPTION' ELSE '' END))
+           FROM aclexplode(${whole}) AS g)`;
+}
+
+/** The members of an array in order, as JSON. */
+function sorted(array: string): string {
+  return `(SELECT json_agg(member ORDER BY member COLLATE "C")
+            FROM (SELECT unnest(${array})::text AS member) AS members)`;
+}
+
+/** Schemas that are nobody's own are left out; the schema's alias is `n`. */
+export const userSchema = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;
+
+/** What an extension made comes with the extension. */
+export function ownObject(catalog: string, oid: string): string {
+  return `NOT EXISTS (SELECT FROM pg_depend AS made
+                       WHERE made.classid = 'pg_catalog.${catalog}'::regclass
+                         AND made.objid = ${oid} AND made.deptype = 'e')`;
+}
+
+/** A word for each code of one letter. */
+export function word(expression: string, words: Readonly<Record<string, string>>): string {
+  const cases = Object.entries(words).map(([code, text]) => `WHEN '${code}' THEN '${text}'`);
+  return `CASE ${expression} ${cases.join(" ")} ELSE ${expression}::text END`;
+}
+
+/** A column that only some versions have, as text. `alias` is that of the catalog. */
+export function column(alias: string, name: string): string {
+  return `(to_jsonb(${alias}) ->> '${name}')`;
+}
+
+/** A collation's name; `regcollation` came with 13. */
+export function collationName(oid: string): string {
+  return `(SELECT quote_ident(cn.nspname) || '.' || quote_ident(co.collname)
+             FROM pg_collation AS co JOIN pg_namespace AS cn ON cn.oid = co.collnamespace
+            WHERE co.oid = ${oid})`;
+}
+
+/** Whether a trigger or rule fires. */
+export function firing(code: string): string {
+  return word(code, { O: "enabled", D: "disabled", R: "replica only", A: "always" });
+}

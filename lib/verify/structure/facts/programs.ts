@@ -1,0 +1,347 @@
+/** Functions, types, operators and what else makes up a database's own language. @module */
+import {
+  collationName,
+  column,
+  type FactSource,
+  ownObject,
+  userSchema,
+  word,
+} from "./fact_source.ts";
+
+/** Functions, procedures, aggregates; told apart by their argument types. */
+export const functions: FactSource = {
+  kind: "function",
+  section: "functions",
+  schema: "n.nspname",
+  name: `p.proname || '(' || coalesce((
+           SELECT string_agg(format_type(argument, NULL), ', ' ORDER BY place)
+             FROM unnest(p.proargtypes) WITH ORDINALITY AS arguments (argument, place)), '') || ')'`,
+  owner: "p.proowner",
+  acl: { list: "p.proacl", letter: "f" },
+  comment: "obj_description(p.oid, 'pg_proc')",
+  facts: {
+    kind: word("p.prokind", {
+      f: "function",
+      p: "procedure",
+      a: "aggregate",
+      w: "window function",
+    }),
+    signature: "p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')'",
+    language: "l.lanname",
+    returns: "pg_get_function_result(p.oid)",
+    body: "nullif(p.prosrc, '')",
+    library: "p.probin",
+    volatility: word("p.provolatile", { i: "immutable", s: "stable", v: "volatile" }),
+    "security definer": "nullif(p.prosecdef, false)",
+    strict: "nullif(p.proisstrict, false)",
+    leakproof: "nullif(p.proleakproof, false)",
+    parallel: word("p.proparallel", { s: "safe", r: "restricted", u: "unsafe" }),
+    cost: "p.procost::text",
+    rows: "nullif(p.prorows, 0)::text",
+    support: `nullif(p.prosupport::oid, 0)::regproc::text`,
+    transforms:
+      `(SELECT string_agg(format_type(type, NULL), ', ') FROM unnest(p.protrftypes) AS type)`,
+    "state type": "CASE WHEN a.aggfnoid IS NOT NULL THEN format_type(a.aggtranstype, NULL) END",
+    "state size": "nullif(a.aggtransspace, 0)",
+    "initial state": "a.agginitval",
+    "initial moving state": "a.aggminitval",
+    "transition functions": `CASE WHEN a.aggfnoid IS NOT NULL THEN
+           concat_ws(', ', a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn,
+                     a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn, a.aggkind, a.aggfinalmodify,
+                     a.aggfinalextra) END`,
+    "sort operator": "nullif(a.aggsortop, 0)::regoperator::text",
+  },
+  sets: { settings: "p.proconfig" },
+  definitions: {
+    // from 14 on a procedure's IN is spelled out
+    arguments: `nullif(CASE WHEN p.prokind = 'p'
+           THEN regexp_replace(pg_get_function_arguments(p.oid), '(^|, )IN ', '\\1', 'g')
+           ELSE pg_get_function_arguments(p.oid) END, '')`,
+    // the body of a function in the SQL standard's form is kept parsed (14+); before, there is none
+    "parsed body": `CASE WHEN ${column("p", "prosqlbody")} IS NOT NULL
+                         THEN pg_get_functiondef(p.oid) END`,
+  },
+  from: `FROM pg_proc AS p
+    JOIN pg_namespace AS n ON n.oid = p.pronamespace
+    JOIN pg_language AS l ON l.oid = p.prolang
+    LEFT JOIN pg_aggregate AS a ON a.aggfnoid = p.oid
+   WHERE ${userSchema} AND ${ownObject("pg_proc", "p.oid")}
+     -- constructors of ranges are part of the type
+     AND NOT EXISTS (SELECT FROM pg_depend AS d
+                      WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')`,
+};
+
+/** Types of the user's own; their columns, if any, are with the columns. */
+export const types: FactSource = {
+  kind: "type",
+  section: "types",
+  schema: "n.nspname",
+  name: "t.typname",
+  owner: "t.typowner",
+  acl: { list: "t.typacl", letter: "T" },
+  comment: "obj_description(t.oid, 'pg_type')",
+  facts: {
+    kind: `CASE WHEN NOT t.typisdefined THEN 'shell type' ELSE ${
+      word("t.typtype", {
+        e: "enum",
+        d: "domain",
+        r: "range",
+        c: "composite type",
+        b: "base type",
+        p: "pseudo-type",
+      })
+    } END`,
+    labels: `(SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)
+                FROM pg_enum AS e WHERE e.enumtypid = t.oid)`,
+    "base type": "CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END",
+    "not null": "nullif(t.typnotnull, false)",
+    collation: `(SELECT ${collationName("t.typcollation")} FROM pg_type AS base
+                  WHERE t.typtype = 'd' AND base.oid = t.typbasetype
+                    AND base.typcollation <> t.typcollation)`,
+    subtype: "format_type(r.rngsubtype, NULL)",
+    "subtype operator class": "opc.opcnamespace::regnamespace || '.' || opc.opcname",
+    "subtype collation": collationName("r.rngcollation"),
+    canonical: "nullif(r.rngcanonical::oid, 0)::regproc::text",
+    difference: "nullif(r.rngsubdiff::oid, 0)::regproc::text",
+    multirange: `(${column("r", "rngmultitypid")}::oid)::regtype::text`,
+    functions: `CASE WHEN t.typtype = 'b' AND t.typisdefined THEN
+           concat_ws(', ', t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout,
+                     t.typanalyze) END`,
+    layout: `CASE WHEN t.typtype = 'b' AND t.typisdefined THEN
+           concat_ws(', ', t.typlen, t.typbyval, t.typalign, t.typstorage, t.typcategory,
+                     t.typispreferred, t.typdelim, nullif(t.typelem, 0)::regtype) END`,
+  },
+  definitions: { "default": "CASE WHEN t.typtype = 'd' THEN pg_get_expr(t.typdefaultbin, 0) END" },
+  from: `FROM pg_type AS t
+    JOIN pg_namespace AS n ON n.oid = t.typnamespace
+    LEFT JOIN pg_range AS r ON r.rngtypid = t.oid
+    LEFT JOIN pg_opclass AS opc ON opc.oid = r.rngsubopc
+   WHERE ${userSchema} AND ${ownObject("pg_type", "t.oid")}
+     AND (t.typrelid = 0 OR EXISTS (SELECT FROM pg_class AS c
+                                     WHERE c.oid = t.typrelid AND c.relkind = 'c'))
+     AND NOT EXISTS (SELECT FROM pg_type AS element WHERE element.typarray = t.oid)
+     AND t.typtype <> 'm'`,
+};
+
+/** Operators. */
+export const operators: FactSource = {
+  kind: "operator",
+  section: "operators and casts",
+  schema: "n.nspname",
+  name: `o.oprname || '(' || coalesce(format_type(nullif(o.oprleft, 0), NULL), 'NONE') || ', '
+           || coalesce(format_type(nullif(o.oprright, 0), NULL), 'NONE') || ')'`,
+  owner: "o.oprowner",
+  comment: "obj_description(o.oid, 'pg_operator')",
+  facts: {
+    function: "o.oprcode::text",
+    commutator: "nullif(o.oprcom, 0)::regoperator::text",
+    negator: "nullif(o.oprnegate, 0)::regoperator::text",
+    "restriction estimator": "nullif(o.oprrest::oid, 0)::regproc::text",
+    "join estimator": "nullif(o.oprjoin::oid, 0)::regproc::text",
+    merges: "nullif(o.oprcanmerge, false)",
+    hashes: "nullif(o.oprcanhash, false)",
+  },
+  from: `FROM pg_operator AS o JOIN pg_namespace AS n ON n.oid = o.oprnamespace
+   WHERE ${userSchema} AND ${ownObject("pg_operator", "o.oid")}`,
+};
+
+/** Operator classes. */
+export const operatorClasses: FactSource = {
+  kind: "operator class",
+  section: "operators and casts",
+  schema: "n.nspname",
+  name: "o.opcname || ' for ' || am.amname",
+  owner: "o.opcowner",
+  comment: "obj_description(o.oid, 'pg_opclass')",
+  facts: {
+    type: "format_type(o.opcintype, NULL)",
+    "default": "nullif(o.opcdefault, false)",
+    "stored type": "nullif(o.opckeytype, 0)::regtype::text",
+    family: "f.opfname",
+  },
+  from: `FROM pg_opclass AS o
+    JOIN pg_namespace AS n ON n.oid = o.opcnamespace
+    JOIN pg_am AS am ON am.oid = o.opcmethod
+    JOIN pg_opfamily AS f ON f.oid = o.opcfamily
+   WHERE ${userSchema} AND ${ownObject("pg_opclass", "o.oid")}`,
+};
+
+/** Operator families with what is in them. */
+export const operatorFamilies: FactSource = {
+  kind: "operator family",
+  section: "operators and casts",
+  schema: "n.nspname",
+  name: "f.opfname || ' for ' || am.amname",
+  owner: "f.opfowner",
+  comment: "obj_description(f.oid, 'pg_opfamily')",
+  sets: {
+    operators: `(SELECT array_agg(m.amopstrategy || ' ' || m.amopopr::regoperator)
+                   FROM pg_amop AS m WHERE m.amopfamily = f.oid)`,
+    functions: `(SELECT array_agg(m.amprocnum || ' ' || m.amproc::regprocedure)
+                   FROM pg_amproc AS m WHERE m.amprocfamily = f.oid)`,
+  },
+  from: `FROM pg_opfamily AS f
+    JOIN pg_namespace AS n ON n.oid = f.opfnamespace
+    JOIN pg_am AS am ON am.oid = f.opfmethod
+   WHERE ${userSchema} AND ${ownObject("pg_opfamily", "f.oid")}`,
+};
+
+/** Casts; the first OIDs are the server's own. */
+export const casts: FactSource = {
+  kind: "cast",
+  section: "operators and casts",
+  name: "format_type(c.castsource, NULL) || ' AS ' || format_type(c.casttarget, NULL)",
+  comment: "obj_description(c.oid, 'pg_cast')",
+  facts: {
+    function: "nullif(c.castfunc, 0)::regprocedure::text",
+    context: word("c.castcontext", { e: "explicit", a: "assignment", i: "implicit" }),
+    method: word("c.castmethod", { f: "function", i: "input and output", b: "binary" }),
+  },
+  from: `FROM pg_cast AS c
+   WHERE c.oid >= 16384 AND ${ownObject("pg_cast", "c.oid")}
+     AND NOT EXISTS (SELECT FROM pg_depend AS d
+                      WHERE d.classid = 'pg_cast'::regclass AND d.objid = c.oid AND d.deptype = 'i')`,
+};
+
+/** Collations. Their versions are the operating system's. */
+export const collations: FactSource = {
+  kind: "collation",
+  section: "collations and conversions",
+  schema: "n.nspname",
+  name: "c.collname",
+  owner: "c.collowner",
+  comment: "obj_description(c.oid, 'pg_collation')",
+  facts: {
+    provider: word("c.collprovider", { c: "libc", i: "icu", b: "builtin", d: "default" }),
+    deterministic: "c.collisdeterministic",
+    locale: `coalesce(${column("c", "colllocale")}, ${
+      column("c", "colliculocale")
+    }, c.collcollate)`,
+    "character type": "CASE WHEN c.collprovider = 'c' THEN c.collctype END",
+    rules: column("c", "collicurules"),
+  },
+  from: `FROM pg_collation AS c JOIN pg_namespace AS n ON n.oid = c.collnamespace
+   WHERE ${userSchema} AND ${ownObject("pg_collation", "c.oid")}`,
+};
+
+/** Conversions between encodings. */
+export const conversions: FactSource = {
+  kind: "conversion",
+  section: "collations and conversions",
+  schema: "n.nspname",
+  name: "c.conname",
+  owner: "c.conowner",
+  comment: "obj_description(c.oid, 'pg_conversion')",
+  facts: {
+    from: "pg_encoding_to_char(c.conforencoding)",
+    to: "pg_encoding_to_char(c.contoencoding)",
+    function: "c.conproc::text",
+    "default": "nullif(c.condefault, false)",
+  },
+  from: `FROM pg_conversion AS c JOIN pg_namespace AS n ON n.oid = c.connamespace
+   WHERE ${userSchema} AND ${ownObject("pg_conversion", "c.oid")}`,
+};
+
+/** Text search configurations. */
+export const textSearchConfigurations: FactSource = {
+  kind: "text search configuration",
+  section: "text search",
+  schema: "n.nspname",
+  name: "c.cfgname",
+  owner: "c.cfgowner",
+  comment: "obj_description(c.oid, 'pg_ts_config')",
+  facts: {
+    parser: "p.prsname",
+    mappings: `(SELECT string_agg(m.maptokentype || ' ' || m.mapdict::regdictionary, ', '
+                                  ORDER BY m.maptokentype, m.mapseqno)
+                  FROM pg_ts_config_map AS m WHERE m.mapcfg = c.oid)`,
+  },
+  from: `FROM pg_ts_config AS c
+    JOIN pg_namespace AS n ON n.oid = c.cfgnamespace
+    JOIN pg_ts_parser AS p ON p.oid = c.cfgparser
+   WHERE ${userSchema} AND ${ownObject("pg_ts_config", "c.oid")}`,
+};
+
+/** Text search dictionaries. */
+export const textSearchDictionaries: FactSource = {
+  kind: "text search dictionary",
+  section: "text search",
+  schema: "n.nspname",
+  name: "d.dictname",
+  owner: "d.dictowner",
+  comment: "obj_description(d.oid, 'pg_ts_dict')",
+  facts: { template: "t.tmplname", options: "d.dictinitoption" },
+  from: `FROM pg_ts_dict AS d
+    JOIN pg_namespace AS n ON n.oid = d.dictnamespace
+    JOIN pg_ts_template AS t ON t.oid = d.dicttemplate
+   WHERE ${userSchema} AND ${ownObject("pg_ts_dict", "d.oid")}`,
+};
+
+/** Text search parsers. */
+export const textSearchParsers: FactSource = {
+  kind: "text search parser",
+  section: "text search",
+  schema: "n.nspname",
+  name: "p.prsname",
+  comment: "obj_description(p.oid, 'pg_ts_parser')",
+  facts: {
+    functions: "concat_ws(', ', p.prsstart, p.prstoken, p.prsend, p.prsheadline, p.prslextype)",
+  },
+  from: `FROM pg_ts_parser AS p JOIN pg_namespace AS n ON n.oid = p.prsnamespace
+   WHERE ${userSchema} AND ${ownObject("pg_ts_parser", "p.oid")}`,
+};
+
+/** Text search templates. */
+export const textSearchTemplates: FactSource = {
+  kind: "text search template",
+  section: "text search",
+  schema: "n.nspname",
+  name: "t.tmplname",
+  comment: "obj_description(t.oid, 'pg_ts_template')",
+  facts: { functions: "concat_ws(', ', t.tmplinit, t.tmpllexize)" },
+  from: `FROM pg_ts_template AS t JOIN pg_namespace AS n ON n.oid = t.tmplnamespace
+   WHERE ${userSchema} AND ${ownObject("pg_ts_template", "t.oid")}`,
+};
+
+/** Transforms between types and languages. */
+export const transforms: FactSource = {
+  kind: "transform",
+  section: "operators and casts",
+  name: "format_type(t.trftype, NULL) || ' in ' || l.lanname",
+  comment: "obj_description(t.oid, 'pg_transform')",
+  facts: {
+    "from SQL": "nullif(t.trffromsql::oid, 0)::regproc::text",
+    "to SQL": "nullif(t.trftosql::oid, 0)::regproc::text",
+  },
+  from: `FROM pg_transform AS t JOIN pg_language AS l ON l.oid = t.trflang
+   WHERE ${ownObject("pg_transform", "t.oid")}`,
+};
+
+/** Languages that no extension made. */
+export const languages: FactSource = {
+  kind: "language",
+  section: "languages and access methods",
+  name: "l.lanname",
+  owner: "l.lanowner",
+  acl: { list: "l.lanacl", letter: "l" },
+  comment: "obj_description(l.oid, 'pg_language')",
+  facts: {
+    trusted: "l.lanpltrusted",
+    functions:
+      "concat_ws(', ', l.lanplcallfoid::regproc, l.laninline::regproc, l.lanvalidator::regproc)",
+  },
+  from: `FROM pg_language AS l WHERE l.lanispl AND ${ownObject("pg_language", "l.oid")}`,
+};
+
+/** Access methods that no extension made; the first OIDs are the server's own. */
+export const accessMethods: FactSource = {
+  kind: "access method",
+  section: "languages and access methods",
+  name: "am.amname",
+  comment: "obj_description(am.oid, 'pg_am')",
+  facts: {
+    kind: word("am.amtype", { t: "table access method", i: "index access method" }),
+    handler: "am.amhandler::text",
+  },
+  from: `FROM pg_am AS am WHERE am.oid >= 16384 AND ${ownObject("pg_am", "am.oid")}`,
+};

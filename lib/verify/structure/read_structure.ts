@@ -1,0 +1,113 @@
+/**
+ * Reads the structure of a session's database by plain catalog queries.
+ *
+ * @module
+ */
+import { listSequences, readSequenceValues } from "../../catalog/mod.ts";
+import { tableKey } from "../../core/mod.ts";
+import { ServerError, type Session } from "../../postgres/mod.ts";
+import { type FactRow, type FactSource, factSources, factStatement } from "./facts/mod.ts";
+import { objectKey, type Structure, type StructureObject } from "./model.ts";
+
+/** The catalogs belong to one snapshot; what the server prints from them does not, and fails for what was just dropped. */
+const attempts = 3;
+
+/**
+ * Reads everything in one transaction that writes nothing.
+ *
+ * @param session idle; its database is the one that is read
+ * @throws ServerError when the server refuses a question
+ */
+export async function readStructure(session: Session): Promise<Structure> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await session.transaction(
+        () => readAll(session),
+        "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+      );
+    } catch (error) {
+      if (attempt === attempts || !isOfConcurrentChange(error)) throw error;
+    }
+  }
+}
+
+/** `cache lookup failed`, or an object that is not there any more. */
+function isOfConcurrentChange(error: unknown): boolean {
+  return error instanceof ServerError &&
+    ["XX000", "42P01", "42703", "42704", "42883", "3F000"].includes(error.sqlState ?? "");
+}
+
+const serverStatement = `
+  SELECT (SELECT json_agg(rolname) FROM pg_roles) AS roles,
+         (SELECT json_agg(rolname) FROM pg_roles WHERE pg_has_role(oid, 'MEMBER')) AS acts_as,
+         (SELECT rolname FROM pg_roles WHERE oid = 10) AS bootstrap_role,
+         current_user::text AS "user"`;
+
+type ServerRow = {
+  readonly roles: readonly string[];
+  readonly acts_as: readonly string[];
+  readonly bootstrap_role: string;
+  readonly user: string;
+};
+
+async function readAll(session: Session): Promise<Structure> {
+  const server = await session.queryOne<ServerRow>(serverStatement);
+  const objects: StructureObject[] = [];
+  for (const source of factSources) objects.push(...await readObjects(session, source));
+  const sequences = await listSequences(session);
+  const sequenceValues = await readSequenceValues(
+    session,
+    sequences.filter(({ readable }) => readable),
+  );
+  return {
+    majorVersion: session.majorVersion,
+    objects: new Map(objects.map((object) => [objectKey(object), object])),
+    roles: new Set(server.roles),
+    bootstrapRole: server.bootstrap_role,
+    user: server.user,
+    actsAs: new Set(server.acts_as),
+    sequenceValues,
+    unreadableSequences: new Set(
+      sequences.filter(({ readable }) => !readable).map((sequence) => tableKey(sequence)),
+    ),
+  };
+}
+
+async function readObjects(session: Session, source: FactSource): Promise<StructureObject[]> {
+  const rows = await session.query<FactRow>(factStatement(source));
+  return rows.map((row) => objectOf(source, row)).sort(byName);
+}
+
+function objectOf({ kind, section }: FactSource, row: FactRow): StructureObject {
+  return {
+    kind,
+    section,
+    schema: row.schema ?? undefined,
+    parent: row.parent ?? undefined,
+    name: row.name,
+    owner: row.owner ?? undefined,
+    grants: (row.grants ?? []).map(([grantee, privilege]) => ({ grantee, privilege })),
+    comment: row.comment ?? undefined,
+    facts: row.facts as StructureObject["facts"],
+    sets: withoutNulls(row.sets),
+    definitions: withoutNulls(row.definitions),
+  };
+}
+
+function withoutNulls<Value>(
+  record: Readonly<Record<string, Value | null>>,
+): Record<string, Value> {
+  return Object.fromEntries(
+    Object.entries(record).filter((entry): entry is [string, Value] => entry[1] !== null),
+  );
+}
+
+/** By code units: no collation of a server has a say. */
+function byName(a: StructureObject, b: StructureObject): number {
+  const place = ({ schema = "", parent = "", name }: StructureObject) => [schema, parent, name];
+  const [one, other] = [place(a), place(b)];
+  for (let at = 0; at < one.length; at++) {
+    if (one[at]! !== other[at]!) return one[at]! < other[at]! ? -1 : 1;
+  }
+  return 0;
+}

@@ -1,0 +1,77 @@
+/**
+ * The part of a structure that a run is about. Pure.
+ *
+ * @module
+ */
+import { tableKey } from "../../core/mod.ts";
+import type { Consequences } from "../../rules/mod.ts";
+import { objectKey, type Structure, type StructureObject } from "./model.ts";
+
+/** What is not looked at on either side. */
+export interface StructureScope {
+  /** What rules leave out, with what depends on it. */
+  readonly consequences?: Consequences;
+  /** Schemas of our own, and those to leave out for another reason. */
+  readonly ignoredSchemas?: readonly string[];
+}
+
+/** Whether an object is to be compared. */
+export function scopeFilter(
+  { consequences, ignoredSchemas = [] }: StructureScope,
+): (object: StructureObject) => boolean {
+  const schemas = new Set(ignoredSchemas);
+  const relations = new Set(consequences?.relations.map(tableKey));
+  const gone = new Set<string>();
+  const functions = new Set<string>();
+  for (const { dependent: { kind, schema, name, detail } } of consequences?.dependents ?? []) {
+    if (kind === "function") functions.add(JSON.stringify([schema, `${name}(${detail ?? ""})`]));
+    if (kind === "policy" || kind === "rule") {
+      gone.add(objectKey({ kind, schema, parent: name, name: detail ?? "" }));
+    }
+  }
+  for (const { table, name } of consequences?.impossibleKeys ?? []) {
+    gone.add(objectKey({ kind: "constraint", schema: table.schema, parent: table.name, name }));
+  }
+  const isGone = (schema: string | undefined, name: string | undefined) =>
+    schema !== undefined && name !== undefined && relations.has(tableKey({ schema, name }));
+  return (object) => {
+    const { kind, schema, parent, name, facts } = object;
+    if (schemas.has(kind === "schema" ? name : schema ?? "")) return false;
+    if (gone.has(objectKey(object))) return false;
+    if (kind === "function") return !functions.has(JSON.stringify([schema, facts.signature]));
+    if (kind === "trigger" || kind === "event trigger") {
+      if (callsGone(String(facts.function ?? ""), functions)) return false;
+    }
+    if (kind === "table" || kind === "sequence") return !isGone(schema, name);
+    if (kind === "statistics") return !namesGone(String(facts.table ?? ""), relations);
+    return !isGone(schema, parent);
+  };
+}
+
+/** `regprocedure` prints `schema.name()`, each part quoted where needed; a trigger's function has no arguments. */
+function callsGone(printed: string, functions: ReadonlySet<string>): boolean {
+  const parts = /^("(?:[^"]|"")+"|[^".(]+)\.("(?:[^"]|"")+"|[^".(]+)\(\)$/.exec(printed);
+  return parts !== null &&
+    functions.has(JSON.stringify([plain(parts[1]!), `${plain(parts[2]!)}()`]));
+}
+
+function namesGone(printed: string, relations: ReadonlySet<string>): boolean {
+  const parts = /^("(?:[^"]|"")+"|[^".]+)\.("(?:[^"]|"")+"|[^".]+)$/.exec(printed);
+  return parts !== null &&
+    relations.has(tableKey({ schema: plain(parts[1]!), name: plain(parts[2]!) }));
+}
+
+function plain(part: string): string {
+  return part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part;
+}
+
+/** The structure without what is not to be compared. */
+export function withinScope(
+  structure: Structure,
+  isInScope: (object: StructureObject) => boolean,
+): Structure {
+  return {
+    ...structure,
+    objects: new Map([...structure.objects].filter(([, object]) => isInScope(object))),
+  };
+}

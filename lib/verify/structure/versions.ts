@@ -1,0 +1,19 @@
+/**
+ * Properties that not all versions know. Pure.
+ *
+ * @module
+ */
+import type { StructureObject } from "./model.ts";
+
+const versions: Readonly<Record<string, number>> = {
+  "column compression": 14,
+  "sequence unlogged": 15,
+  "type multirange": 14,
+};
+
+/** The major version that brought a property of an object; undefined for what all of them know. */
+export function broughtBy({ kind, facts }: StructureObject, property: string): number | undefined {
+  if (property === "access method" && facts.kind === "partitioned table") return 17;
+  const key = `${kind} ${property}`;
+  return Object.hasOwn(versions, key) ? versions[key] : undefined;
+}
