@@ -1,15 +1,9 @@
 import { displayName, formatBytes, formatCount, formatDuration, plural } from "../core/mod.ts";
 import type { VerifyReport } from "../commands/report.ts";
-import type {
-  ObjectDifference,
-  RowDifference,
-  Verdict,
-  VerifiedDatabase,
-  VerifiedSection,
-  VerifiedTable,
-} from "../verify/mod.ts";
+import type { RowDifference, Verdict, VerifiedDatabase, VerifiedTable } from "../verify/mod.ts";
 import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../ui/mod.ts";
 import { serverLine } from "./results.ts";
+import { structureLines } from "./structure_lines.ts";
 
 /** Symbols read without colours too. */
 const words: Readonly<Record<Verdict, string>> = {
@@ -76,7 +70,7 @@ function databaseLines(database: VerifiedDatabase, view: View): string[] {
       ? [style.dim(`  and ${plural(equal.length - mostEqual, "more equal table")}`)]
       : []),
     ...tables.flatMap((table) => differenceLines(table, style)),
-    ...database.sections.flatMap((section) => sectionLines(section, style)),
+    ...structureLines(database.sections, style),
   ];
 }
 
@@ -151,29 +145,6 @@ function rowLines(difference: RowDifference, style: Style): string[] {
 
 function shown(value: string | null): string {
   return value === null ? "NULL" : JSON.stringify(value);
-}
-
-function sectionLines(section: VerifiedSection, style: Style): string[] {
-  const { verdict, compared, differences, reason } = section;
-  return [
-    `  ${paint(verdict, style)} ${section.section}: ${formatCount(compared)} compared` +
-    (reason === undefined ? "" : `; ${printable(reason)}`),
-    ...differences.flatMap((difference) => objectLines(difference, style)),
-  ];
-}
-
-function objectLines(
-  { object, message, source, target, remedy }: ObjectDifference,
-  style: Style,
-): string[] {
-  const value = (side: string, text: string | null | undefined) =>
-    text === undefined ? [] : [`        ${side}: ${printable(text ?? "NULL")}`];
-  return [
-    `    ${style.red("✗")} ${printable(object)} ${printable(message)}`,
-    ...value("source", source),
-    ...value("target", target),
-    ...(remedy === undefined ? [] : [style.dim(`        → ${printable(remedy)}`)]),
-  ];
 }
 
 function notCheckedLines({ notChecked }: VerifyReport, style: Style): string[] {

@@ -5,7 +5,14 @@
  */
 import { plural, type Problem, UsageError } from "../core/mod.ts";
 import { type Endpoint, openSession, withDatabase } from "../postgres/mod.ts";
-import { compareRows, type NotChecked, type VerifiedDatabase, worst } from "../verify/mod.ts";
+import {
+  compareRows,
+  compareStructure,
+  type NotChecked,
+  type StructureComparison,
+  type VerifiedDatabase,
+  worst,
+} from "../verify/mod.ts";
 import { openBothSides, summarise } from "./both_sides.ts";
 import { planDatabases, type PlannedDatabase } from "./database_plan.ts";
 import { Recorder } from "./init/recorder.ts";
@@ -117,6 +124,12 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
   const source = withDatabase(options.source, planned.source.name);
   const target = withDatabase(options.target, planned.target);
   await reach(target, signal);
+  const structure = await recorder.step(() => structureOf({ source, target }, work), {
+    step: "structure",
+    database: planned.source.name,
+    summarise: ({ sections }) =>
+      plural(sections.reduce((sum, { compared }) => sum + compared, 0), "object"),
+  });
   const rows = await recorder.step(
     () =>
       compareRows({
@@ -140,19 +153,23 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
       target: planned.target,
       live: false,
       tables: rows.tables,
-      sections: [],
+      sections: structure.sections,
       ms: performance.now() - start,
     },
     notChecked: [
       ...rows.notChecked,
-      // until their sections are there
-      {
-        what: "structure, sequences, large objects",
-        reason: "this version compares rows only",
-        failed: false,
-      },
+      ...structure.notChecked,
     ],
   };
+}
+
+async function structureOf(
+  endpoints: { readonly source: Endpoint; readonly target: Endpoint },
+  { scope, signal }: DatabaseWork,
+): Promise<StructureComparison> {
+  await using source = await openSession(endpoints.source, { signal });
+  await using target = await openSession(endpoints.target, { signal });
+  return await compareStructure({ source, target }, { consequences: scope.consequences });
 }
 
 /** Fails at once, and as the target's failure, where the database cannot be opened. */
@@ -176,6 +193,7 @@ function missingDatabase({ source, target }: PlannedDatabase): DatabaseOutcome {
           message: "is missing on the target",
           remedy: "copy it with init",
         }],
+        notes: [],
       }],
       ms: 0,
     },

@@ -95,6 +95,8 @@ export interface VerifiedSection {
   /** Objects compared. */
   readonly compared: number;
   readonly differences: readonly ObjectDifference[];
+  /** What is not the same and is to be expected: each tells its reason. They do not count. */
+  readonly notes: readonly ObjectDifference[];
   /** Why it is `unchecked`. */
   readonly reason?: string;
 }
@@ -107,6 +109,10 @@ export interface ObjectDifference {
   readonly message: string;
   readonly source?: string | null;
   readonly target?: string | null;
+  /** What differs: `owner`, `definition`; none where the whole object is missing or extra. */
+  readonly property?: string;
+  /** Why it may be so. */
+  readonly reason?: string;
   /** What to do about it. */
   readonly remedy?: string;
 }

@@ -9,12 +9,8 @@ import { providerRole } from "../../schema/mod.ts";
 import { diffStructure, type DoubtfulDefinition } from "./diff_structure.ts";
 import { changeOf, type FoundDifference } from "./found.ts";
 import { diffSequenceValues } from "./diff_sequences.ts";
-import type {
-  StructureComparison,
-  StructureDifference,
-  StructureGap,
-  StructureSection,
-} from "./difference.ts";
+import type { StructureComparison, StructureDifference, StructureSection } from "./difference.ts";
+import type { NotChecked } from "../report.ts";
 import type { Structure } from "./model.ts";
 import { readStructure } from "./read_structure.ts";
 import { withReason } from "./reasons.ts";
@@ -72,10 +68,12 @@ function sectionOf(
   },
 ): StructureSection {
   const ofSection = differences.filter((difference) => difference.section === section);
+  const real = ofSection.filter(({ severity }) => severity === "difference");
   return {
     section,
+    verdict: real.length > 0 ? "different" : "equal",
     compared,
-    differences: ofSection.filter(({ severity }) => severity === "difference"),
+    differences: real,
     notes: ofSection.filter(({ severity }) => severity === "note"),
   };
 }
@@ -83,9 +81,9 @@ function sectionOf(
 async function settle(
   target: Session,
   doubtful: readonly DoubtfulDefinition[],
-): Promise<{ readonly found: FoundDifference[]; readonly gaps: StructureGap[] }> {
+): Promise<{ readonly found: FoundDifference[]; readonly gaps: NotChecked[] }> {
   const found: FoundDifference[] = [];
-  const gaps: StructureGap[] = [];
+  const gaps: NotChecked[] = [];
   for (const definition of doubtful) {
     const { source, target: other, property } = definition;
     const same = await meansTheSame(target, definition);
@@ -143,7 +141,7 @@ function missingRoles(source: Structure, target: Structure): readonly StructureD
 function unreadableSequences(
   { objects, unreadableSequences }: Structure,
   side: "source" | "target",
-): readonly StructureGap[] {
+): readonly NotChecked[] {
   return [...objects.values()].flatMap((object) =>
     object.kind === "sequence" &&
       unreadableSequences.has(tableKey({ schema: object.schema ?? "", name: object.name }))
@@ -157,7 +155,7 @@ function unreadableSequences(
 }
 
 /** What no run compares. */
-const neverCompared: readonly StructureGap[] = [
+const neverCompared: readonly NotChecked[] = [
   {
     what: "publications, subscriptions, replication slots",
     reason: "they belong to a server's own replication and are not copied",

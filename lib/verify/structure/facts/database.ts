@@ -123,7 +123,7 @@ export const userMappings: FactSource = {
 /** Large objects by owner and privileges: there may be millions. */
 export const largeObjects: FactSource = {
   kind: "large objects",
-  section: "large objects",
+  section: "large object owners",
   parent: "l.owner",
   name: "l.privileges",
   facts: {
