@@ -1,7 +1,9 @@
 import { ExitCode } from "../core/mod.ts";
 import { verify } from "../commands/verify.ts";
 import type { Verdict } from "../verify/mod.ts";
-import type { CommandRunner } from "./context.ts";
+import { describeEndpoint, type Endpoint } from "../postgres/mod.ts";
+import { askYesNo } from "./confirm.ts";
+import type { CommandContext, CommandRunner } from "./context.ts";
 import { resolveVerifyOptions } from "./options.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
 import { verifyLines } from "./verify_lines.ts";
@@ -15,10 +17,15 @@ const exitCodes: Readonly<Record<Verdict, ExitCode>> = {
 /** `verify`: the report on stdout; the exit code says whether both sides are equal. */
 export const runVerify: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run } = context;
-  const { repair, dryRun, yes: _, ...options } = await resolveVerifyOptions(
+  const { repair, dryRun, yes, ...options } = await resolveVerifyOptions(
     reader,
     context.resolve,
   );
+  if (repair && !dryRun && !yes && !await confirmRepair(options.target, context)) {
+    terminal.stderr.write("Nothing was changed.\n");
+    if (output.json) printJson(terminal, { declined: true });
+    return ExitCode.interrupted;
+  }
   const report = await verify({
     ...options,
     repair: repair ? dryRun ? "print" : "follow" : "no",
@@ -29,3 +36,14 @@ export const runVerify: CommandRunner = async (reader, context) => {
   else printResult(terminal, verifyLines(report, tableOptions(terminal.stdout)));
   return exitCodes[report.verdict];
 };
+
+async function confirmRepair(
+  target: Endpoint,
+  { terminal, progress, run }: CommandContext,
+): Promise<boolean> {
+  progress.pause();
+  return await askYesNo(
+    `Write to ${describeEndpoint(target)} whatever makes it equal to the source?`,
+    { terminal, signal: run.signal },
+  );
+}

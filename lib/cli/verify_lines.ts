@@ -22,6 +22,7 @@ export function verifyLines(report: VerifyReport, options: TableOptions): string
     serverLine("source", report.source),
     serverLine("target", report.target),
     ...report.databases.flatMap((database) => databaseLines(database, { options, style, several })),
+    ...repairLines(report, style),
     ...notCheckedLines(report, style),
     "",
     verdictLine(report, style),
@@ -145,6 +146,16 @@ function rowLines(difference: RowDifference, style: Style): string[] {
 
 function shown(value: string | null): string {
   return value === null ? "NULL" : JSON.stringify(value);
+}
+
+function repairLines({ repair }: VerifyReport, style: Style): string[] {
+  if (repair === undefined) return [];
+  if (repair.applied) return ["", `${plural(repair.rows, "row")} repaired on the target`];
+  return [
+    "",
+    style.bold(`What would be written to make ${plural(repair.rows, "row")} equal`),
+    ...repair.statements.map((statement) => `${printable(statement)};`),
+  ];
 }
 
 function notCheckedLines({ notChecked }: VerifyReport, style: Style): string[] {

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { plural, type Problem, UsageError } from "../core/mod.ts";
+import { compareLsn, formatLsn, parseLsn, plural, type Problem, UsageError } from "../core/mod.ts";
 import { type Endpoint, openSession, withDatabase } from "../postgres/mod.ts";
 import {
+  type ComparedRows,
   compareRows,
   compareStructure,
   type NotChecked,
@@ -60,6 +61,7 @@ export async function verify(options: VerifyOptions, run: RunContext): Promise<V
     signal: run.signal,
   });
   const databases: VerifiedDatabase[] = [];
+  const repairs: ComparedRows["repaired"][] = [];
   const notChecked: NotChecked[] = planning.skipped.map(({ name, reason }) => ({
     database: name,
     what: "the whole database",
@@ -75,6 +77,7 @@ export async function verify(options: VerifyOptions, run: RunContext): Promise<V
       signal: run.signal,
     });
     databases.push(outcome.database);
+    repairs.push(outcome.repaired);
     for (const each of outcome.notChecked) {
       notChecked.push({ database: planned.source.name, ...each });
     }
@@ -94,6 +97,13 @@ export async function verify(options: VerifyOptions, run: RunContext): Promise<V
     notChecked,
     warnings: recorder.warnings,
     steps: recorder.steps,
+    ...(options.repair === "no" ? {} : {
+      repair: {
+        applied: options.repair === "follow",
+        rows: repairs.reduce((sum, { rows }) => sum + rows, 0),
+        statements: repairs.flatMap(({ statements }) => statements),
+      },
+    }),
     rows: tables.reduce((sum, { sourceRows = 0 }) => sum + sourceRows, 0),
     bytes: tables.reduce((sum, { bytes }) => sum + bytes, 0),
     ms: performance.now() - start,
@@ -115,6 +125,7 @@ interface DatabaseWork {
 interface DatabaseOutcome {
   readonly database: VerifiedDatabase;
   readonly notChecked: readonly Omit<NotChecked, "database">[];
+  readonly repaired: ComparedRows["repaired"];
 }
 
 async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
@@ -138,6 +149,9 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
         scope: scope.scope,
         consequences: scope.consequences,
         jobs: options.jobs,
+        maxDiffs: options.maxDiffs,
+        showValues: options.showValues,
+        repair: options.repair,
         signal,
         events: recorder.events,
       }),
@@ -151,7 +165,8 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
     database: {
       source: planned.source.name,
       target: planned.target,
-      live: false,
+      live: rows.live,
+      ...asOf(rows),
       tables: rows.tables,
       sections: structure.sections,
       ms: performance.now() - start,
@@ -160,6 +175,7 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
       ...rows.notChecked,
       ...structure.notChecked,
     ],
+    repaired: rows.repaired,
   };
 }
 
@@ -170,6 +186,13 @@ async function structureOf(
   await using source = await openSession(endpoints.source, { signal });
   await using target = await openSession(endpoints.target, { signal });
   return await compareStructure({ source, target }, { consequences: scope.consequences });
+}
+
+/** The least of the tables' positions. */
+function asOf({ live, tables }: ComparedRows): Pick<VerifiedDatabase, "asOf"> {
+  const positions = tables.flatMap((table) => table.asOf === undefined ? [] : parseLsn(table.asOf));
+  if (!live || positions.length === 0) return {};
+  return { asOf: formatLsn(positions.toSorted(compareLsn)[0]!) };
 }
 
 /** Fails at once, and as the target's failure, where the database cannot be opened. */
@@ -198,5 +221,6 @@ function missingDatabase({ source, target }: PlannedDatabase): DatabaseOutcome {
       ms: 0,
     },
     notChecked: [],
+    repaired: { rows: 0, statements: [] },
   };
 }

@@ -8,8 +8,10 @@ import { type Endpoint, openSession } from "../postgres/mod.ts";
 import type { Consequences, TableScope } from "../rules/mod.ts";
 import { compareTables } from "./compare_tables.ts";
 import { hashSample } from "./digest.ts";
+import { Follower } from "./follower.ts";
 import { planComparisons } from "./plan.ts";
 import { readRelations } from "./relations.ts";
+import { Repairer } from "./repair.ts";
 import type { NotChecked, VerifiedTable } from "./report.ts";
 
 /** What is compared of a database. */
@@ -20,6 +22,9 @@ export interface CompareRowsOptions {
   readonly scope: TableScope;
   readonly consequences: Consequences;
   readonly jobs: number;
+  readonly maxDiffs: number;
+  readonly showValues: boolean;
+  readonly repair: "no" | "print" | "follow";
   readonly signal: AbortSignal;
   readonly events: EventSink;
 }
@@ -28,6 +33,10 @@ export interface CompareRowsOptions {
 export interface ComparedRows {
   readonly tables: readonly VerifiedTable[];
   readonly notChecked: readonly Omit<NotChecked, "database">[];
+  /** Whether the target follows the source. */
+  readonly live: boolean;
+  /** Rows that were repaired (or would be), and for `print` the statements. */
+  readonly repaired: { readonly rows: number; readonly statements: readonly string[] };
 }
 
 /** Compares the rows of all tables in scope. */
@@ -35,12 +44,19 @@ export async function compareRows(options: CompareRowsOptions): Promise<Compared
   const { source, target, scope, consequences, signal } = options;
   await using onSource = await openSession(source, { signal });
   await using onTarget = await openSession(target, { signal });
+  await using stack = new AsyncDisposableStack();
+  const found = await Follower.find(options);
+  const follower = found === undefined ? undefined : stack.use(found);
+  const repairer = options.repair === "no" ? undefined : stack.use(
+    new Repairer({ source, target, writes: options.repair === "follow", follower, signal }),
+  );
   const plan = planComparisons({
     source: await readRelations(onSource),
     target: await readRelations(onTarget),
     decide: (table) => scope.decide(table),
     leftOut: new Set(consequences.relations.map(tableKey)),
     ownSchemas: [],
+    live: follower !== undefined,
   });
   const samples = await Promise.all(
     [onSource, onTarget].map((session) => session.queryOne<{ hashes: string }>(hashSample)),
@@ -49,6 +65,13 @@ export async function compareRows(options: CompareRowsOptions): Promise<Compared
     ...options,
     comparisons: plan.comparisons,
     method: samples[0]?.hashes === samples[1]?.hashes ? "hash" : "md5",
+    follower,
+    repairer,
   });
-  return { tables: [...plan.decided, ...compared], notChecked: plan.notChecked };
+  return {
+    tables: [...plan.decided, ...compared],
+    notChecked: plan.notChecked,
+    live: follower !== undefined,
+    repaired: { rows: repairer?.rows ?? 0, statements: repairer?.statements ?? [] },
+  };
 }

@@ -64,6 +64,8 @@ export interface PlanOptions {
   readonly leftOut: ReadonlySet<string>;
   /** Schemas of the target that belong to the tool itself. */
   readonly ownSchemas: readonly string[];
+  /** Whether the target follows the source. */
+  readonly live: boolean;
 }
 
 const clustered = 0.95;
@@ -231,8 +233,12 @@ class Planner {
   #hasRows(relation: Relation): boolean {
     if (relation.kind === "materialized view") {
       if (relation.extension !== undefined) return false;
-      if (!this.#options.leftOut.has(tableKey(relation))) return true;
-      this.#skip(relation, "left out by the rules");
+      if (this.#options.leftOut.has(tableKey(relation))) {
+        this.#skip(relation, "left out by the rules");
+        return false;
+      }
+      if (!this.#options.live) return true;
+      this.#skip(relation, "a materialized view is not replicated: each side refreshes its own");
       return false;
     }
     const decision = this.#options.decide(relation);

@@ -1,0 +1,141 @@
+/**
+ * One chunk of a table: read on both sides, and where it differs narrowed down to rows.
+ *
+ * @module
+ */
+import type { Lsn } from "../core/mod.ts";
+import { isTransient, ServerError } from "../postgres/mod.ts";
+import { describeRows } from "./describe_rows.ts";
+import { type Follower, readInsertPosition } from "./follower.ts";
+import { both, findDifferences, type Suspect } from "./narrow.ts";
+import type { Repairer } from "./repair.ts";
+import type { DigestMethod, RowDifference } from "./report.ts";
+import { type Chunk, differingCells, scan, total } from "./scan.ts";
+import type { SessionPair } from "./session_pair.ts";
+import type { ChunkOutcome, TableResult } from "./table_result.ts";
+
+/** What comparing a chunk takes. */
+export interface ChunkWork {
+  readonly chunk: Chunk;
+  readonly result: TableResult;
+  readonly method: DigestMethod;
+  readonly showValues: boolean;
+  readonly follower: Follower | undefined;
+  readonly repairer: Repairer | undefined;
+}
+
+/** Errors of a row whose form is longer than a value may be: 1 GB. */
+const tooLong: ReadonlySet<string> = new Set(["54000", "53200", "XX000"]);
+
+/** Compares a chunk and adds what comes of it to the table's result. A table that a server does not let be read is noted as failed. */
+export async function compareChunk(pair: SessionPair, work: ChunkWork): Promise<void> {
+  const { result, method } = work;
+  try {
+    result.add(await outcomeOf(pair, work));
+  } catch (error) {
+    if (!(error instanceof ServerError) || isTransient(error)) throw error;
+    if (tooLong.has(error.sqlState) && method !== "columns") {
+      return await compareChunk(pair, { ...work, method: "columns" });
+    }
+    result.failure = `${error.side}: ${error.message}`;
+  }
+}
+
+/** Readings of a chunk that differ as a whole while no row of it does: rows came and went in between. */
+const mostReadings = 5;
+
+async function outcomeOf(pair: SessionPair, work: ChunkWork, reading = 1): Promise<ChunkOutcome> {
+  const { chunk, method, result } = work;
+  const follower = work.follower?.follows(chunk.comparison) === true ? work.follower : undefined;
+  const asOf: Lsn | undefined = await readInsertPosition(pair.source);
+  const [source, target] = await both((side) => scan(pair[side], { chunk, side, method }));
+  const found = new Found(result.room);
+  if (differingCells(source, target).length > 0) {
+    const suspects = findDifferences(pair, {
+      chunk,
+      method,
+      source,
+      target,
+      follower,
+      note: ({ settled, unsettled }) => {
+        found.settled += settled;
+        found.unsettled += unsettled;
+      },
+    });
+    for await (const some of suspects) {
+      const left = await repair(some, work, found);
+      await list(pair, left, { work, found });
+      // enough is known, unless all of it is to be repaired
+      if (found.more && work.repairer === undefined) break;
+    }
+    if (found.isNothing) {
+      if (reading < mostReadings) return await outcomeOf(pair, work, reading + 1);
+      found.unsettled++;
+    }
+  }
+  return {
+    method,
+    source: total(source),
+    target: total(target),
+    asOf,
+    differences: found.differences,
+    more: found.more,
+    settled: found.settled,
+    unsettled: found.unsettled,
+    repaired: found.repaired,
+    repairFailure: found.repairFailure,
+  };
+}
+
+class Found {
+  readonly differences: RowDifference[] = [];
+  readonly room: number;
+  more = false;
+  settled = 0;
+  unsettled = 0;
+  repaired = 0;
+  repairFailure: string | undefined;
+
+  constructor(room: number) {
+    this.room = room;
+  }
+
+  /** Whether no row was found that differs, or differed for a while. */
+  get isNothing(): boolean {
+    return this.differences.length + this.settled + this.unsettled + this.repaired === 0 &&
+      !this.more;
+  }
+}
+
+/** Repairs what is to be repaired; gives back what differs still. */
+async function repair(
+  suspects: readonly Suspect[],
+  { repairer, chunk: { comparison }, method }: ChunkWork,
+  found: Found,
+): Promise<readonly Suspect[]> {
+  if (repairer === undefined || found.repairFailure !== undefined) return suspects;
+  try {
+    const { left, repaired } = await repairer.repair({ comparison, method, suspects });
+    if (!repairer.writes) return suspects;
+    found.repaired += repaired;
+    return suspects.filter(({ id }) => left.has(id));
+  } catch (error) {
+    if (!(error instanceof ServerError) || isTransient(error)) throw error;
+    found.repairFailure = `repair: ${error.message}`;
+    return suspects;
+  }
+}
+
+async function list(
+  pair: SessionPair,
+  suspects: readonly Suspect[],
+  { work, found }: { readonly work: ChunkWork; readonly found: Found },
+): Promise<void> {
+  const { chunk: { comparison }, method, showValues } = work;
+  const room = found.room - found.differences.length;
+  const listed = suspects.slice(0, room);
+  const described = await describeRows(pair, { comparison, method, suspects: listed, showValues });
+  found.differences.push(...described);
+  found.settled += listed.length - described.length;
+  if (suspects.length > room) found.more = true;
+}

@@ -1,0 +1,147 @@
+/**
+ * Rows that differ, with their values.
+ *
+ * @module
+ */
+import { columnReference, rowHash, valueDigest } from "./digest.ts";
+import { both, type Suspect } from "./narrow.ts";
+import type { ComparedColumn, Comparison } from "./plan.ts";
+import type { DifferingColumn, DigestMethod, RowDifference } from "./report.ts";
+import { keyCondition } from "./rows.ts";
+import { fromClause, type ScanSide } from "./scan.ts";
+import type { SessionPair } from "./session_pair.ts";
+
+/** What describing takes. */
+export interface DescribeOptions {
+  readonly comparison: Comparison;
+  readonly method: DigestMethod;
+  readonly suspects: readonly Suspect[];
+  readonly showValues: boolean;
+}
+
+/** Characters of a value that are shown. */
+const shownLength = 300;
+
+/** A row's values by column: a digest, and the text as far as it is shown. */
+interface Values {
+  readonly digests: readonly string[];
+  readonly texts: readonly (string | null)[];
+}
+
+type ValuesRow = Values & { readonly id: string };
+
+/** Describes rows; those that have become equal meanwhile are left out. */
+export async function describeRows(
+  pair: SessionPair,
+  options: DescribeOptions,
+): Promise<readonly RowDifference[]> {
+  const { suspects } = options;
+  if (suspects.length === 0) return [];
+  const [source, target] = await both((side) => readValues(pair, side, options));
+  return suspects.flatMap((suspect) =>
+    describeRow(options, suspect, {
+      source: source.get(suspect.id),
+      target: target.get(suspect.id),
+    }) ??
+      []
+  );
+}
+
+function describeRow(
+  { comparison, showValues }: DescribeOptions,
+  suspect: Suspect,
+  { source, target }: { readonly source: Values | undefined; readonly target: Values | undefined },
+): RowDifference | undefined {
+  const rows = { source: suspect.source?.rows ?? 0, target: suspect.target?.rows ?? 0 };
+  const { columns, key = [] } = comparison;
+  const texts = (suspect.source ?? suspect.target)?.key ?? [];
+  const identity = key.map(({ name }, index) => ({
+    column: name,
+    ...(showValues ? { value: texts[index] ?? null } : {}),
+  }));
+  if (rows.source === rows.target && rows.source === 1) {
+    const changed = columns.flatMap((column, index): DifferingColumn[] =>
+      source?.digests[index] === target?.digests[index]
+        ? []
+        : [shownColumn(column, index, { source, target, showValues })]
+    );
+    if (changed.length === 0) return undefined;
+    return { kind: "different", key: identity, columns: changed };
+  }
+  const kind = rows.source === rows.target
+    ? "different"
+    : rows.source > rows.target
+    ? "missing"
+    : "extra";
+  const values = kind === "missing" ? { source } : { target };
+  return {
+    kind,
+    key: identity,
+    columns: columns.flatMap((column, index) =>
+      key.includes(column) || !showValues ? [] : [
+        shownColumn(column, index, {
+          source: undefined,
+          target: undefined,
+          ...values,
+          showValues,
+        }),
+      ]
+    ),
+    ...(rows.source + rows.target > 1
+      ? { sourceCount: rows.source, targetCount: rows.target }
+      : {}),
+  };
+}
+
+function shownColumn(
+  { name }: ComparedColumn,
+  index: number,
+  { source, target, showValues }: {
+    readonly source: Values | undefined;
+    readonly target: Values | undefined;
+    readonly showValues: boolean;
+  },
+): DifferingColumn {
+  if (!showValues) return { column: name };
+  return {
+    column: name,
+    ...(source === undefined ? {} : { source: source.texts[index] ?? null }),
+    ...(target === undefined ? {} : { target: target.texts[index] ?? null }),
+  };
+}
+
+async function readValues(
+  pair: SessionPair,
+  side: ScanSide,
+  { comparison, method, suspects, showValues }: DescribeOptions,
+): Promise<ReadonlyMap<string, Values>> {
+  const { columns, key } = comparison;
+  const ids = suspects.map(({ id }) => id);
+  const hash = rowHash(columns, method);
+  const id = key === undefined
+    ? `(${hash})::text`
+    : `ARRAY[${key.map((column) => `${columnReference(column)}::text`).join(", ")}]::text[]`;
+  const condition = key === undefined
+    ? `${hash} IN (${ids.join(", ")})`
+    : keyCondition(comparison, ids);
+  const list = (items: readonly string[]) => `to_json(ARRAY[${items.join(", ")}]::text[])`;
+  const rows = await pair[side].query<ValuesRow & { readonly key: unknown }>(`
+    SELECT ${key === undefined ? "DISTINCT ON (1) " : ""}${
+    key === undefined ? id : `to_json(${id})`
+  } AS key,
+           ${list(columns.map(valueDigest))} AS digests,
+           ${list(showValues ? columns.map(shownText) : [])} AS texts
+      FROM ${fromClause(comparison, side)}
+     WHERE ${condition}`);
+  return new Map(rows.map((row) => [
+    typeof row.key === "string" ? row.key : JSON.stringify(row.key),
+    row,
+  ]));
+}
+
+function shownText(column: ComparedColumn): string {
+  const text = `${columnReference(column)}::text`;
+  return `CASE WHEN length(${text}) > ${shownLength}
+    THEN left(${text}, ${shownLength}) || '… (' || length(${text}) || ' characters, MD5 ' || pg_catalog.md5(${text}) || ')'
+    ELSE ${text} END`;
+}

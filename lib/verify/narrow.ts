@@ -1,0 +1,243 @@
+/**
+ * From cells that differ to rows that differ, and from those to the ones that really do.
+ *
+ * @module
+ */
+import type { Follower } from "./follower.ts";
+import { readInsertPosition } from "./follower.ts";
+import type { DigestMethod } from "./report.ts";
+import { boundsOf, type Image, type Images, readImages, type RowSelection } from "./rows.ts";
+import { type Cells, type Chunk, differingCells, scan } from "./scan.ts";
+import type { SessionPair } from "./session_pair.ts";
+
+/** A row that is not the same on both sides. */
+export interface Suspect {
+  readonly id: string;
+  readonly source: Image | undefined;
+  readonly target: Image | undefined;
+}
+
+/** What narrowing takes. */
+export interface NarrowOptions {
+  readonly chunk: Chunk;
+  readonly method: DigestMethod;
+  readonly source: Cells;
+  readonly target: Cells;
+  /** The target that follows the source; undefined where changes do not come. */
+  readonly follower: Follower | undefined;
+  /** Told of rows that differed and then no longer, and of those that changed whenever they were looked at. */
+  readonly note: (rows: { readonly settled: number; readonly unsettled: number }) => void;
+}
+
+/** Rows that are looked at in one go: they fit into memory. */
+const rowsOfBatch = 20_000;
+const mostSlices = 65_536;
+/** Suspects that are followed at a time. */
+const followedAtOnce = 1_000;
+/** From this round on, rows that keep changing are read again and again. */
+const samplingRound = 2;
+const samples = 25;
+const mostRounds = 40;
+
+/**
+ * Finds the rows of the cells that differ. Yields those for which it is certain, some at a time; who has enough stops asking.
+ */
+export function findDifferences(
+  pair: SessionPair,
+  options: NarrowOptions,
+): AsyncGenerator<readonly Suspect[], void, void> {
+  return findInCells(pair, { ...options, seen: new Set() });
+}
+
+interface Narrowing extends NarrowOptions {
+  /** A row whose values differ is in one slice with the old ones and in another with the new: it is told once. */
+  readonly seen: Set<string>;
+}
+
+async function* findInCells(
+  pair: SessionPair,
+  options: Narrowing,
+): AsyncGenerator<readonly Suspect[], void, void> {
+  const { chunk, source, target } = options;
+  const rowsOf = (cell: number) =>
+    Math.max(source.get(cell)?.rows ?? 0, target.get(cell)?.rows ?? 0);
+  const isKeyed = chunk.comparison.key !== undefined;
+  let batch: number[] = [];
+  let rows = 0;
+  for (const cell of differingCells(source, target)) {
+    if (isKeyed && rowsOf(cell) > rowsOfBatch && chunk.slices < mostSlices) {
+      yield* findInLargeCell(pair, cell, options);
+      continue;
+    }
+    if (batch.length > 0 && rows + rowsOf(cell) > rowsOfBatch) {
+      yield* findInRows(pair, { chunk, cells: batch }, options);
+      [batch, rows] = [[], 0];
+    }
+    batch.push(cell);
+    rows += rowsOf(cell);
+  }
+  if (batch.length > 0) yield* findInRows(pair, { chunk, cells: batch }, options);
+}
+
+/** A cell of too many rows, because the planner's estimate was wrong or the key is skewed, is cut once more. */
+async function* findInLargeCell(
+  pair: SessionPair,
+  cell: number,
+  options: Narrowing,
+): AsyncGenerator<readonly Suspect[], void, void> {
+  const { chunk, method, source, target } = options;
+  const rows = Math.max(source.get(cell)?.rows ?? 0, target.get(cell)?.rows ?? 0);
+  const finer: Chunk = {
+    ...chunk,
+    ...boundsOf(chunk, Math.floor(cell / chunk.slices)),
+    thresholds: [],
+    slices: Math.min(
+      mostSlices,
+      chunk.slices * 2 ** Math.ceil(Math.log2(rows / (rowsOfBatch / 16))),
+    ),
+  };
+  const [onSource, onTarget] = await both((side) =>
+    scan(pair[side], { chunk: finer, side, method })
+  );
+  yield* findInCells(pair, {
+    ...options,
+    chunk: finer,
+    source: onSource,
+    target: onTarget,
+  });
+}
+
+async function* findInRows(
+  pair: SessionPair,
+  selection: RowSelection,
+  options: Narrowing,
+): AsyncGenerator<readonly Suspect[], void, void> {
+  const { chunk, follower, seen } = options;
+  let suspects = await readBothSides(pair, selection, options);
+  const isSliced = chunk.slices > 1 && chunk.comparison.key !== undefined;
+  if (isSliced) {
+    suspects = suspects.filter(({ id }) => !seen.has(id));
+    for (const { id } of suspects) seen.add(id);
+  }
+  for (let from = 0; from < suspects.length; from += followedAtOnce) {
+    const some = suspects.slice(from, from + followedAtOnce);
+    const certain = follower !== undefined
+      ? await followUp(pair, some, options)
+      : isSliced
+      ? await readBothSides(pair, { ids: some.map(({ id }) => id) }, options)
+      : some;
+    if (certain.length > 0) yield certain;
+  }
+}
+
+/** Reads the source, lets the target come up to there, reads the target. */
+async function readBothSides(
+  pair: SessionPair,
+  selection: RowSelection,
+  { chunk, method, follower }: Pick<NarrowOptions, "chunk" | "method" | "follower">,
+): Promise<readonly Suspect[]> {
+  const { comparison } = chunk;
+  const read = (side: "source" | "target") =>
+    readImages(pair[side], { comparison, side, method, selection });
+  if (follower === undefined) return differing(...await both(read));
+  const onSource = await read("source");
+  await catchUp(pair, follower);
+  return differing(onSource, await read("target"));
+}
+
+async function catchUp(pair: SessionPair, follower: Follower): Promise<void> {
+  // read after the rows: whatever they show was committed before this position
+  const lsn = await readInsertPosition(pair.source);
+  if (lsn !== undefined) await follower.reach(lsn);
+}
+
+function differing(source: Images, target: Images): readonly Suspect[] {
+  return [...new Set([...source.keys(), ...target.keys()])].flatMap((id): Suspect[] => {
+    const suspect = { id, source: source.get(id), target: target.get(id) };
+    return isEqual(suspect) ? [] : [suspect];
+  });
+}
+
+function isEqual({ source, target }: Suspect): boolean {
+  return source?.hash === target?.hash && source?.rows === target?.rows;
+}
+
+/**
+ * Follows rows that differ until each is equal or certainly different.
+ *
+ * A round reads the source, waits until the target has applied what the source had committed by then, and reads the target. A row that differs in two
+ * rounds and has not been touched in between, on either side (its versions are the same), is certainly different: on the source nothing
+ * happened to it between the two readings, and all that happened before had been applied.
+ *
+ * A row that changes all the time is read several times a round on both sides. The target then is equal when it shows a state that the source had
+ * **after** the round began; a state from before proves nothing.
+ */
+async function followUp(
+  pair: SessionPair,
+  suspects: readonly Suspect[],
+  options: NarrowOptions,
+): Promise<readonly Suspect[]> {
+  const certain: Suspect[] = [];
+  let pending = new Map(suspects.map((suspect) => [suspect.id, suspect]));
+  for (let round = 1; pending.size > 0 && round <= mostRounds; round++) {
+    const selection = { ids: [...pending.keys()] };
+    const still = new Map<string, Suspect>();
+    const now = round < samplingRound
+      ? await readBothSides(pair, selection, options)
+      : await sampleBothSides(pair, selection, options);
+    for (const suspect of now) {
+      const before = pending.get(suspect.id);
+      if (before !== undefined && untouched(before, suspect)) certain.push(suspect);
+      else still.set(suspect.id, suspect);
+    }
+    options.note({ settled: pending.size - now.length, unsettled: 0 });
+    pending = still;
+  }
+  options.note({ settled: 0, unsettled: pending.size });
+  return certain;
+}
+
+function untouched(before: Suspect, now: Suspect): boolean {
+  return before.source?.version === now.source?.version &&
+    before.target?.version === now.target?.version;
+}
+
+/** As {@linkcode readBothSides}, for rows that keep changing: of many readings of both sides one of each must agree. */
+async function sampleBothSides(
+  pair: SessionPair,
+  selection: { readonly ids: readonly string[] },
+  options: NarrowOptions,
+): Promise<readonly Suspect[]> {
+  const { chunk: { comparison }, method } = options;
+  const first = await readBothSides(pair, selection, options);
+  const seen = new Map(first.map((suspect) => [
+    suspect.id,
+    { suspect, source: new Set([state(suspect.source)]), target: new Set([state(suspect.target)]) },
+  ]));
+  for (let sample = 0; sample < samples && seen.size > 0; sample++) {
+    const ids = [...seen.keys()];
+    const [source, target] = await both((side) =>
+      readImages(pair[side], { comparison, side, method, selection: { ids } })
+    );
+    for (const [id, states] of seen) {
+      states.source.add(state(source.get(id)));
+      states.target.add(state(target.get(id)));
+      if (!states.source.isDisjointFrom(states.target)) seen.delete(id);
+    }
+  }
+  return [...seen.values()].map(({ suspect }) => suspect);
+}
+
+function state(image: Image | undefined): string {
+  return image === undefined ? "" : `${image.rows} ${image.hash}`;
+}
+
+/** Does something on both sides at once; when one fails it is told after the other has ended too. */
+export async function both<Result>(
+  work: (side: "source" | "target") => Promise<Result>,
+): Promise<readonly [Result, Result]> {
+  const [source, target] = await Promise.allSettled([work("source"), work("target")]);
+  if (source.status === "rejected") throw source.reason;
+  if (target.status === "rejected") throw target.reason;
+  return [source.value, target.value];
+}

@@ -1,0 +1,141 @@
+/**
+ * What has been found out about a table so far.
+ *
+ * @module
+ */
+import { formatLsn, type Lsn, plural } from "../core/mod.ts";
+import type { Comparison } from "./plan.ts";
+import type { DigestMethod, RowDifference, Verdict, VerifiedTable } from "./report.ts";
+import type { Cell } from "./scan.ts";
+
+/** What the comparison of one chunk came to. */
+export interface ChunkOutcome {
+  readonly method: DigestMethod;
+  readonly source: Cell;
+  readonly target: Cell;
+  /** Where the source's WAL stood before it was read. */
+  readonly asOf: Lsn | undefined;
+  readonly differences: readonly RowDifference[];
+  /** Whether there may be more differences than are listed. */
+  readonly more: boolean;
+  /** Rows that were awaited and are equal. */
+  readonly settled: number;
+  /** Rows that changed whenever they were looked at. */
+  readonly unsettled: number;
+  /** Rows that repair has made equal. */
+  readonly repaired: number;
+  /** Why repair did not go on. */
+  readonly repairFailure: string | undefined;
+}
+
+/** Gathers the chunks of a table. */
+export class TableResult {
+  readonly comparison: Comparison;
+  /** Chunks that are yet to be compared. */
+  pending = 0;
+  /** Why it cannot be read. */
+  failure: string | undefined;
+  /** Something worth telling where it is not equal. */
+  hint: string | undefined;
+  readonly #maxDiffs: number;
+  readonly #differences: RowDifference[] = [];
+  readonly #reasons = new Set<string>();
+  #startedAt: number | undefined;
+  #ms = 0;
+  #method: DigestMethod | undefined;
+  #source: Cell = { rows: 0, sum: 0n };
+  #target: Cell = { rows: 0, sum: 0n };
+  #asOf: Lsn | undefined;
+  #more = false;
+  #settled = 0;
+  #unsettled = 0;
+  #repaired = 0;
+
+  constructor(comparison: Comparison, { maxDiffs }: { readonly maxDiffs: number }) {
+    this.comparison = comparison;
+    this.#maxDiffs = maxDiffs;
+  }
+
+  /** How many differences are yet to be listed. */
+  get room(): number {
+    return Math.max(0, this.#maxDiffs - this.#differences.length);
+  }
+
+  started(): void {
+    this.#startedAt ??= performance.now();
+  }
+
+  /** Notes the end of a chunk; true when it was the last one. */
+  finished(): boolean {
+    this.#ms = performance.now() - (this.#startedAt ?? performance.now());
+    return --this.pending === 0;
+  }
+
+  add(outcome: ChunkOutcome): void {
+    this.#method = this.#method === "columns" ? "columns" : outcome.method;
+    this.#source = plus(this.#source, outcome.source);
+    this.#target = plus(this.#target, outcome.target);
+    if (outcome.asOf !== undefined && (this.#asOf === undefined || outcome.asOf < this.#asOf)) {
+      this.#asOf = outcome.asOf;
+    }
+    const room = this.room;
+    this.#differences.push(...outcome.differences.slice(0, room));
+    if (outcome.more || outcome.differences.length > room) this.#more = true;
+    this.#settled += outcome.settled;
+    this.#unsettled += outcome.unsettled;
+    this.#repaired += outcome.repaired;
+    if (outcome.repairFailure !== undefined) this.#reasons.add(outcome.repairFailure);
+  }
+
+  report(): VerifiedTable {
+    const { schema, name, kind, bytes, predicate } = this.comparison;
+    const verdict = this.#verdict();
+    const reason = this.#reason(verdict);
+    return {
+      schema,
+      name,
+      kind,
+      verdict,
+      ...(reason === "" ? {} : { reason }),
+      ...(this.failure === undefined
+        ? {
+          sourceRows: this.#source.rows,
+          targetRows: this.#target.rows,
+          digest: BigInt.asUintN(128, this.#source.sum).toString(16).padStart(32, "0"),
+        }
+        : {}),
+      ...(this.#method === undefined ? {} : { method: this.#method }),
+      ...(predicate === undefined ? {} : { predicate }),
+      bytes,
+      ms: this.#ms,
+      ...(this.#asOf === undefined ? {} : { asOf: formatLsn(this.#asOf) }),
+      settledRows: this.#settled,
+      differences: this.#differences,
+      more: this.#more,
+      ...(this.#repaired > 0 ? { repairedRows: this.#repaired } : {}),
+    };
+  }
+
+  #verdict(): Verdict {
+    const differs = this.#differences.length > 0 || this.#more ||
+      this.comparison.columnProblem !== undefined;
+    if (differs) return "different";
+    return this.failure !== undefined || this.#unsettled > 0 ? "unchecked" : "equal";
+  }
+
+  #reason(verdict: Verdict): string {
+    return [
+      this.failure,
+      this.comparison.columnProblem,
+      ...this.#reasons,
+      this.#unsettled > 0
+        ? `${plural(this.#unsettled, "row")} changed whenever it was looked at`
+        : undefined,
+      verdict === "equal" ? undefined : this.hint,
+    ].filter((each) => each !== undefined).join("; ");
+  }
+}
+
+function plus(a: Cell, b: Cell): Cell {
+  return { rows: a.rows + b.rows, sum: a.sum + b.sum };
+}

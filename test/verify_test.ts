@@ -1,0 +1,306 @@
+/** What verify() must find, and what it must not. */
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { sharedCluster } from "./support/clusters.ts";
+import { type TestDatabase, withDatabase } from "./support/databases.ts";
+import { exec, query } from "./support/sql.ts";
+import type { VerifiedTable } from "../lib/verify/mod.ts";
+import { runVerify, unequalTables, type VerifyTestOptions } from "./support/verify.ts";
+
+const source = await sharedCluster(13);
+const target = await sharedCluster(17);
+
+/** Two databases with the same contents; `change` is done on the target. */
+async function compared(
+  schema: string,
+  change: string,
+  options: VerifyTestOptions = {},
+  use: (sides: { from: TestDatabase; to: TestDatabase }) => Promise<void> = () => Promise.resolve(),
+) {
+  return await withDatabase(source, undefined, async (from) => {
+    return await withDatabase(target, undefined, async (to) => {
+      await exec(from.url, schema);
+      await exec(to.url, schema);
+      if (change !== "") await exec(to.url, change);
+      const report = await runVerify(from.url, to.url, options);
+      await use({ from, to });
+      return report;
+    });
+  });
+}
+
+/** `kind column: source → target` of every difference. */
+function differencesOf({ differences }: VerifiedTable): readonly string[] {
+  return differences.map(({ kind, key, columns }) =>
+    [
+      kind,
+      ...key.map(({ column, value }) => `${column}=${value}`),
+      ...columns.map(({ column, source, target }) => `${column}: ${source} → ${target}`),
+    ].join(" ")
+  );
+}
+
+const cases: readonly {
+  readonly name: string;
+  readonly schema: string;
+  readonly change: string;
+  readonly found: readonly string[];
+}[] = [
+  {
+    name: "one bit of a bytea",
+    schema: `CREATE TABLE t (id int PRIMARY KEY, b bytea);
+      INSERT INTO t VALUES (1, '\\x00ff'), (2, '\\xffff')`,
+    change: `UPDATE t SET b = '\\x01ff' WHERE id = 1`,
+    found: ["different id=1 b: \\x00ff → \\x01ff"],
+  },
+  {
+    name: "a trailing space",
+    schema: `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b')`,
+    change: `UPDATE t SET v = 'b ' WHERE id = 2`,
+    found: ["different id=2 v: b → b "],
+  },
+  {
+    name: "NULL and the empty string",
+    schema: `CREATE TABLE t (id int PRIMARY KEY, v text, w text);
+      INSERT INTO t VALUES (1, NULL, ''), (2, '', NULL)`,
+    change: `UPDATE t SET v = '', w = NULL WHERE id = 1`,
+    found: ["different id=1 v: null →  w:  → null"],
+  },
+  {
+    name: "what a separator would hide",
+    schema: `CREATE TABLE t (id int PRIMARY KEY, v text, w text);
+      INSERT INTO t VALUES (1, 'a|b', 'c'), (2, 'a,b', '"c"')`,
+    change:
+      `UPDATE t SET v = 'a', w = 'b|c' WHERE id = 1; UPDATE t SET v = 'a', w = 'b,"c"' WHERE id = 2`,
+    found: [
+      "different id=1 v: a|b → a w: c → b|c",
+      'different id=2 v: a,b → a w: "c" → b,"c"',
+    ],
+  },
+  {
+    name: "values swapped between two rows",
+    schema: `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b')`,
+    change: `UPDATE t SET v = CASE v WHEN 'a' THEN 'b' ELSE 'a' END`,
+    found: ["different id=1 v: a → b", "different id=2 v: b → a"],
+  },
+  {
+    name: "one duplicate more, and two less",
+    schema: `CREATE TABLE t (v text);
+      INSERT INTO t SELECT 'same' FROM generate_series(1, 100); INSERT INTO t SELECT 'pair' FROM generate_series(1, 2)`,
+    change: `INSERT INTO t VALUES ('same'); DELETE FROM t WHERE v = 'pair'`,
+    found: ["extra v: undefined → same", "missing v: pair → undefined"],
+  },
+  {
+    name: "-0 and 0, the scale of a number, and a NaN's company",
+    schema: `CREATE TABLE t (id int PRIMARY KEY, f float8, g real, n numeric);
+      INSERT INTO t VALUES (1, '-0', '-0', 1.0), (2, 'NaN', 0, 2)`,
+    change: `UPDATE t SET f = 0, g = 0, n = 1.00 WHERE id = 1`,
+    found: ["different id=1 f: -0 → 0 g: -0 → 0 n: 1.0 → 1.00"],
+  },
+  {
+    name: "a microsecond",
+    schema: `CREATE TABLE t (id int PRIMARY KEY, a timestamptz, i interval);
+      INSERT INTO t VALUES (1, '2024-01-01 00:00:00.000001+00', '1 mon')`,
+    change: `UPDATE t SET a = '2024-01-01 00:00:00.000002+00', i = '30 days'`,
+    found: [
+      "different id=1 a: 2024-01-01 00:00:00.000001+00 → 2024-01-01 00:00:00.000002+00 i: 1 mon → 30 days",
+    ],
+  },
+  {
+    name: "a key of a jsonb, and the spaces of a json",
+    schema: `CREATE TABLE t (id int PRIMARY KEY, j jsonb, k json);
+      INSERT INTO t VALUES (1, '{"a": 1}', '{"a":1}')`,
+    change: `UPDATE t SET j = '{"b": 1}', k = '{"a": 1}'`,
+    found: ['different id=1 j: {"a": 1} → {"b": 1} k: {"a":1} → {"a": 1}'],
+  },
+  {
+    name: "an enum's label, also in arrays and composites",
+    schema: `CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE TYPE pair AS (m mood, n int);
+      CREATE TABLE t (id int PRIMARY KEY, m mood, ms mood[], p pair);
+      INSERT INTO t VALUES (1, 'sad', '{sad,glad}', '(sad,1)'), (2, 'glad', NULL, NULL)`,
+    change: `UPDATE t SET m = 'glad', ms = '{glad,sad}', p = '(glad,1)' WHERE id = 1`,
+    found: ["different id=1 m: sad → glad ms: {sad,glad} → {glad,sad} p: (sad,1) → (glad,1)"],
+  },
+  {
+    name: "numbers whose hashes are the same",
+    schema:
+      `CREATE TABLE t (id int PRIMARY KEY, n bigint); INSERT INTO t VALUES (1, 1), (2, 4294967296)`,
+    change: `UPDATE t SET n = CASE id WHEN 1 THEN 4294967296 ELSE 1 END`,
+    found: ["different id=1 n: 1 → 4294967296", "different id=2 n: 4294967296 → 1"],
+  },
+  {
+    name: "a row that is missing, one too many, and one under another key",
+    schema: `CREATE TABLE t (a int, b text, v int, PRIMARY KEY (a, b));
+      INSERT INTO t SELECT i, 'k"' || i, i FROM generate_series(1, 50) AS i`,
+    change: `DELETE FROM t WHERE a = 7; INSERT INTO t VALUES (7, 'k', 7), (99, '', 0)`,
+    found: [
+      'missing a=7 b=k"7 v: 7 → undefined',
+      "extra a=7 b=k v: undefined → 7",
+      "extra a=99 b= v: undefined → 0",
+    ],
+  },
+];
+
+Deno.test("verify() finds every planted difference, and shows it", async (test) => {
+  const script = (of: "schema" | "change") =>
+    cases.map((each, index) => `SET search_path = c${index}; ${each[of]};`).join("\n");
+  const schemas = cases.map((_, index) => `CREATE SCHEMA c${index};`).join("\n");
+  const report = await compared(`${schemas}\n${script("schema")}`, script("change"));
+  strictEqual(report.verdict, "different");
+  const tables = unequalTables(report);
+  for (const [index, { name, found }] of cases.entries()) {
+    await test.step(name, () => {
+      const table = tables.find(({ schema }) => schema === `c${index}`);
+      ok(table !== undefined, "not found");
+      deepStrictEqual(differencesOf(table).toSorted(), found.toSorted());
+    });
+  }
+});
+
+Deno.test("verify() finds tables that one side lacks, and a partition's rows", async () => {
+  const report = await compared(
+    `CREATE TABLE gone (id int); CREATE TABLE p (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+     CREATE TABLE p_1 PARTITION OF p FOR VALUES FROM (1) TO (10);
+     CREATE TABLE p_2 PARTITION OF p FOR VALUES FROM (10) TO (20);
+     INSERT INTO p SELECT i, 'v' || i FROM generate_series(8, 11) AS i`,
+    `DROP TABLE gone; CREATE TABLE extra (id int); DROP TABLE p_2`,
+  );
+  strictEqual(report.verdict, "different");
+  deepStrictEqual(
+    unequalTables(report).map((
+      { name, reason, differences },
+    ) => [name, reason, differences.length]),
+    [
+      ["gone", "the target has no such table", 0],
+      ["extra", "the source has no such table", 0],
+      ["p", undefined, 2],
+    ],
+  );
+});
+
+Deno.test("verify() finds a table equal whatever its partitions, order of columns and kind of server", async () => {
+  await withDatabase(source, undefined, async (from) => {
+    await withDatabase(target, undefined, async (to) => {
+      const rows =
+        "INSERT INTO t (id, v, at) SELECT i, 'v' || i, now()::date + i FROM generate_series(1, 3000) AS i;";
+      await exec(
+        from.url,
+        `CREATE TABLE t (id int, v text, gone int, at date, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+         CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM (0) TO (1000);
+         CREATE TABLE t_2 PARTITION OF t FOR VALUES FROM (1000) TO (9999); ALTER TABLE t DROP COLUMN gone; ${rows}
+         CREATE TABLE u (id int PRIMARY KEY, d int GENERATED ALWAYS AS (id * 2) STORED); INSERT INTO u VALUES (1)`,
+      );
+      await exec(
+        to.url,
+        `CREATE TABLE t (at date, v varchar, id bigint PRIMARY KEY); ${rows}
+         CREATE TABLE u (id int, d int GENERATED ALWAYS AS (id * 2) STORED) PARTITION BY LIST (id);
+         CREATE TABLE u_1 PARTITION OF u DEFAULT; INSERT INTO u VALUES (1)`,
+      );
+      const report = await runVerify(from.url, to.url);
+      deepStrictEqual(unequalTables(report), []);
+      strictEqual(report.rows, 3001);
+    });
+  });
+});
+
+Deno.test("verify() finds ten rows of many, in tables with keys of all sorts and without", async () => {
+  const rows = 24_000;
+  const tables = [
+    "id bigint PRIMARY KEY",
+    "id numeric, k text, PRIMARY KEY (k, id)",
+    'id text COLLATE "C" PRIMARY KEY',
+    "id int, u uuid DEFAULT md5('x')::uuid, PRIMARY KEY (u, id)",
+    "id int NOT NULL",
+  ];
+  const schema = tables.map((columns, index) =>
+    `CREATE TABLE t${index} (${columns}, v text);
+     INSERT INTO t${index} (id, ${index === 1 ? "k, " : ""}v)
+     SELECT i, ${
+      index === 1 ? "'k' || i % 3, " : ""
+    }'value ' || i FROM generate_series(1, ${rows}) AS i;`
+  ).join("\n");
+  const planted = Array.from({ length: 10 }, (_, index) => 1 + index * 2_391);
+  const report = await compared(
+    schema,
+    tables.map((_, index) =>
+      `UPDATE t${index} SET v = v || '!' WHERE id::text IN (${planted.map((id) => `'${id}'`)})`
+    ).join(";"),
+    { maxDiffs: 100 },
+  );
+  for (const { name, differences, more } of unequalTables(report)) {
+    strictEqual(more, false, name);
+    strictEqual(differences.length, name === "t4" ? 20 : 10, name);
+  }
+  strictEqual(unequalTables(report).length, tables.length);
+});
+
+Deno.test("verify() lists no more than --max-diffs, and no values where none are wanted", async () => {
+  const schema =
+    "CREATE TABLE t (id int PRIMARY KEY, secret text); INSERT INTO t SELECT i, 'secret ' || i FROM generate_series(1, 100) AS i";
+  const report = await compared(
+    schema,
+    "UPDATE t SET secret = 'other'; DELETE FROM t WHERE id = 1",
+    {
+      maxDiffs: 3,
+      showValues: false,
+    },
+  );
+  const [table] = unequalTables(report);
+  strictEqual(table?.differences.length, 3);
+  strictEqual(table?.more, true);
+  ok(!/secret \d|other/.test(JSON.stringify(report)));
+  const none = await compared(schema, "DELETE FROM t WHERE id = 1", { maxDiffs: 0 });
+  deepStrictEqual(unequalTables(none).map(({ more }) => more), [true]);
+});
+
+Deno.test("verify() never calls a table equal that it could not read", async () => {
+  await withDatabase(source, undefined, async (from) => {
+    await withDatabase(target, undefined, async (to) => {
+      const schema = "CREATE TABLE a (id int); CREATE TABLE b (id int); INSERT INTO a VALUES (1)";
+      await exec(from.url, schema);
+      await exec(
+        to.url,
+        `${schema}; DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN; GRANT SELECT ON b TO reader`,
+      );
+      const report = await runVerify(from.url, to.urlFor({ user: "reader" }));
+      strictEqual(report.verdict, "unchecked");
+      const [table, ...others] = unequalTables(report);
+      deepStrictEqual([table?.name, table?.verdict, others], ["a", "unchecked", []]);
+      match(table?.reason ?? "", /^target: permission denied/);
+      await exec(to.url, "DROP OWNED BY reader; DROP ROLE reader");
+    });
+  });
+});
+
+Deno.test("verify() repairs what differs, and says before what it would do", async () => {
+  await withDatabase(source, undefined, async (from) => {
+    await withDatabase(target, undefined, async (to) => {
+      const schema = `
+        CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text UNIQUE, d int GENERATED ALWAYS AS (length(v)) STORED, f float8, b bytea, c char(5));
+        CREATE TABLE n (v text, w int); CREATE TABLE child (id int PRIMARY KEY, t int REFERENCES t ON DELETE CASCADE);
+        INSERT INTO t (v, f, b, c) SELECT 'it''s \\ "' || i, i / 3.0, decode(md5(i::text), 'hex'), 'x' FROM generate_series(1, 50) AS i;
+        INSERT INTO n SELECT 'x', NULL FROM generate_series(1, 5); INSERT INTO n VALUES (NULL, 1);
+        INSERT INTO child SELECT i, i FROM generate_series(1, 50) AS i;
+        CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.v := NEW.v || '?'; RETURN NEW; END $$;
+        CREATE TRIGGER spoil BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION spoil();`;
+      await exec(from.url, schema);
+      await exec(
+        to.url,
+        `${schema} ALTER TABLE t DISABLE TRIGGER ALL; DELETE FROM t WHERE id = 3; UPDATE t SET v = 'other', f = NULL WHERE id = 4;
+         INSERT INTO t (v) VALUES ('more'); DELETE FROM child WHERE id = 9; ALTER TABLE t ENABLE TRIGGER ALL;
+         DELETE FROM n WHERE v IS NULL; INSERT INTO n VALUES ('x', NULL), ('y', 2)`,
+      );
+      const planned = await runVerify(from.url, to.url, { repair: "print" });
+      strictEqual(planned.verdict, "different");
+      strictEqual(planned.repair?.rows, 7, planned.repair?.statements.join("\n"));
+      strictEqual(planned.repair?.applied, false);
+      const again = await runVerify(from.url, to.url);
+      strictEqual(again.verdict, "different");
+      const repaired = await runVerify(from.url, to.url, { repair: "follow" });
+      deepStrictEqual(unequalTables(repaired), []);
+      strictEqual(repaired.repair?.rows, 7);
+      strictEqual((await runVerify(from.url, to.url)).verdict, "equal");
+      const sum = "SELECT count(*) AS n, sum(hashtext(t::text)) AS s FROM t";
+      deepStrictEqual(await query(from.url, sum), await query(to.url, sum));
+    });
+  });
+});
