@@ -39,11 +39,9 @@ export interface FrameHandler {
 export class FrameScanner {
   readonly #handler: FrameHandler;
   /** The header or the message being gathered across chunks. */
-  #gathered: Uint8Array = new Uint8Array(0);
+  #gathered: Uint8Array = nothing;
   /** Bytes of a CopyData frame that are still to come. */
   #copyRemaining = 0;
-  /** CopyData frames begun, that is, rows in text format. */
-  copyFrames = 0;
 
   constructor(handler: FrameHandler) {
     this.#handler = handler;
@@ -56,42 +54,70 @@ export class FrameScanner {
 
   /** Takes the next piece of the stream. */
   push(chunk: Uint8Array): void {
-    if (this.#gathered.length > 0) {
-      const joined = new Uint8Array(this.#gathered.length + chunk.length);
-      joined.set(this.#gathered);
-      joined.set(chunk, this.#gathered.length);
-      this.#gathered = new Uint8Array(0);
-      chunk = joined;
-    }
     const passOn = this.#handler.copyData;
+    if (this.#gathered.length > 0) {
+      chunk = this.#gathered.length < headerBytes ? this.#finishHeader(chunk) : chunk;
+      if (this.#gathered.length > 0) chunk = join(this.#gathered, chunk);
+      this.#gathered = nothing;
+    }
     let at = 0;
     let runStart = 0;
     if (this.#copyRemaining > 0) {
       at = Math.min(this.#copyRemaining, chunk.length);
       this.#copyRemaining -= at;
     }
-    while (chunk.length - at >= headerBytes) {
-      const type = chunk[at]!;
-      const length =
-        (chunk[at + 1]! << 24 | chunk[at + 2]! << 16 | chunk[at + 3]! << 8 | chunk[at + 4]!) >>> 0;
-      const end = at + 1 + length;
+    const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const size = chunk.length;
+    const lastHeader = size - headerBytes;
+    while (at <= lastHeader) {
+      const type = view.getUint8(at);
+      const end = at + 1 + view.getUint32(at + 1);
       if (type === frame.copyData && passOn !== undefined) {
-        this.copyFrames++;
-        if (end > chunk.length) {
-          this.#copyRemaining = end - chunk.length;
-          at = chunk.length;
+        if (end > size) {
+          this.#copyRemaining = end - size;
+          at = size;
         } else at = end;
         continue;
       }
       if (at > runStart) passOn?.(chunk.subarray(runStart, at));
       runStart = at;
-      if (end > chunk.length) break;
+      if (end > size) break;
       this.#handler.message(type, chunk.subarray(at + headerBytes, end));
       at = runStart = end;
     }
     if (at > runStart) passOn?.(chunk.subarray(runStart, at));
     if (at < chunk.length) this.#gathered = chunk.slice(at);
   }
+
+  /**
+   * Completes a header that was cut. If CopyData follows it is passed on by itself: joining it with what comes would copy a whole
+   * chunk for a few bytes.
+   *
+   * @returns what is left of the chunk
+   */
+  #finishHeader(chunk: Uint8Array): Uint8Array {
+    const missing = headerBytes - this.#gathered.length;
+    const header = join(this.#gathered, chunk.subarray(0, missing));
+    this.#gathered = header;
+    if (header.length === headerBytes && header[0] === frame.copyData) {
+      const passOn = this.#handler.copyData;
+      if (passOn !== undefined) {
+        this.#copyRemaining = new DataView(header.buffer).getUint32(1) - 4;
+        this.#gathered = nothing;
+        passOn(header);
+      }
+    }
+    return chunk.subarray(missing);
+  }
+}
+
+const nothing = new Uint8Array(0);
+
+function join(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
+  const joined = new Uint8Array(first.length + second.length);
+  joined.set(first);
+  joined.set(second, first.length);
+  return joined;
 }
 
 /** A frontend message with a body. */

@@ -12,7 +12,10 @@ import { EventEmitter } from "node:events";
 import { frame, FrameScanner } from "./frames.ts";
 import type { Transport } from "./transport.ts";
 
-const bufferBytes = 256 * 1024;
+/** Each read and write has a cost of its own; pages that no read fills stay untouched. */
+const plainBufferBytes = 1024 * 1024;
+/** TLS hands over less at a time. */
+const tlsBufferBytes = 256 * 1024;
 
 /** Receives what the server sends; reading goes on when the promise resolves. The view is valid until then. */
 export type Receiver = (chunk: Uint8Array) => void | Promise<void>;
@@ -100,7 +103,8 @@ export class Wire {
 
   /** Reads as fast as the receiver takes, one chunk ahead of it. */
   async #pump(): Promise<void> {
-    const buffers = [new Uint8Array(bufferBytes), new Uint8Array(bufferBytes)] as const;
+    const size = this.encrypted ? tlsBufferBytes : plainBufferBytes;
+    const buffers = [new Uint8Array(size), new Uint8Array(size)] as const;
     let delivery: void | Promise<void> = undefined;
     try {
       for (let turn = 0; this.#state === "open"; turn ^= 1) {

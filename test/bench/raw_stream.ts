@@ -3,14 +3,16 @@
  *
  * @module
  */
-import { openSession, relayCopies } from "../../lib/postgres/mod.ts";
-import { endpointOf } from "../support/init.ts";
+import { openSession, relayCopies, resolveEndpoint } from "../../lib/postgres/mod.ts";
 
 const [sourceUrl = "", targetUrl = "", table = "", format = "text"] = Deno.args;
-const [source, target] = await Promise.all([
-  endpointOf(sourceUrl, "source").then((endpoint) => openSession(endpoint)),
-  endpointOf(targetUrl, "target").then((endpoint) => openSession(endpoint)),
-]);
+const surroundings = { environment: {}, readFile: (path: string) => Deno.readTextFile(path) };
+const [source, target] = await Promise.all(
+  ([["source", sourceUrl], ["target", targetUrl]] as const).map(async ([side, url]) =>
+    openSession(await resolveEndpoint(url, { side, surroundings }))
+  ),
+);
+if (source === undefined || target === undefined) throw new Error("no sessions");
 await using _source = source;
 await using _target = target;
 const jobs = [{
