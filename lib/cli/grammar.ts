@@ -1,6 +1,7 @@
 import { type Command, createCommand } from "@commander-js/extra-typings";
 import { logLevels } from "../ui/mod.ts";
 import {
+  cleanupHelp,
   exitCodesHelp,
   initHelp,
   overviewHelp,
@@ -14,7 +15,14 @@ import { programName, version } from "./program.ts";
 export type RawOptions = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 /** The commands that do something. */
-export type CommandName = "validate" | "init" | "status" | "verify" | "demo" | "completions";
+export type CommandName =
+  | "validate"
+  | "init"
+  | "status"
+  | "verify"
+  | "cleanup"
+  | "demo"
+  | "completions";
 
 /** Told which command was named, with its options and arguments. */
 export type OnCommand = (
@@ -118,6 +126,20 @@ export function buildGrammar(onCommand: OnCommand): Command {
     .option("-y, --yes", "with --repair: do not ask");
   addOutputOptions(verify);
   verify.action((options) => onCommand("verify", options as RawOptions, []));
+
+  const cleanup = program.command("cleanup")
+    .summary("remove everything that this tool made on both sides")
+    .description(
+      "Removes the slots, publications, subscriptions and records that this tool made between the two servers.\n" +
+        "Rows that were copied stay. Shows the list and asks before it removes anything.",
+    )
+    .addHelpText("after", cleanupHelp);
+  addConnectionOptions(cleanup);
+  addDatabaseOptions(cleanup)
+    .option("-y, --yes", "do not ask before removing what the list shows")
+    .option("--dry-run", "print the list and stop; nothing is removed");
+  addOutputOptions(cleanup);
+  cleanup.action((options) => onCommand("cleanup", options as RawOptions, []));
 
   const demo = program.command("demo")
     .summary("watch a migration between two servers started for it")

@@ -77,3 +77,15 @@ docs/status.md explains every field and says what to alert on. In a pipe, --watc
 with --json a document for each look.
 ${urls}
 ${exitCodesHelp}`;
+
+export const cleanupHelp = `
+Examples:
+  ${programName} cleanup --dry-run          show what would be removed
+  ${programName} cleanup                    ask, then remove it
+  ${programName} cleanup --include-databases app --yes
+
+It removes slots, publications, subscriptions and the tool's own records by their names (seren_…) and comments, never anything
+else, and gives tables back the replica identity that they had. It works when the other side is gone, when
+only half was made, and twice in a row. Replication ends with it: rows written afterwards stay on the source.
+${urls}
+${exitCodesHelp}`;

@@ -9,6 +9,7 @@ import { OptionReader, type OutputOptions, readOutputOptions, resolveShell } fro
 import { parseArguments, type Parsed } from "./parse.ts";
 import { printJson } from "./print.ts";
 import { openProgress } from "./progress.ts";
+import { runCleanup } from "./run_cleanup.ts";
 import { runDemo } from "./run_demo.ts";
 import { runInit } from "./run_init.ts";
 import { runStatus } from "./run_status.ts";
@@ -22,6 +23,7 @@ const runners: Readonly<Record<Exclude<CommandName, "completions">, CommandRunne
   init: runInit,
   status: runStatus,
   verify: runVerify,
+  cleanup: runCleanup,
   demo: runDemo,
 };
 

@@ -7,6 +7,7 @@
  * @module
  */
 export * from "./both_sides.ts";
+export * from "./cleanup.ts";
 export * from "./database_plan.ts";
 export * from "./init.ts";
 export * from "./report.ts";

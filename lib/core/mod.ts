@@ -8,6 +8,7 @@ export * from "./errors.ts";
 export * from "./events.ts";
 export * from "./exit_code.ts";
 export * from "./identifiers.ts";
+export * from "./ledger_schema.ts";
 export * from "./lsn.ts";
 export * from "./quantities.ts";
 export * from "./secret.ts";

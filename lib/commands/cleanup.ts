@@ -1,0 +1,210 @@
+/**
+ * `cleanup`: takes away everything that the tool has made between two servers.
+ *
+ * @module
+ */
+import {
+  type CheckpointStore,
+  type CheckpointStores,
+  digestEnds,
+  operationOf,
+} from "../checkpoint/mod.ts";
+import { ExitCode, ledgerSchema, ReplicatorError, type Side } from "../core/mod.ts";
+import {
+  describeEndpoint,
+  type Endpoint,
+  openSession,
+  type Session,
+  withDatabase,
+} from "../postgres/mod.ts";
+import { dropPublication, dropSlot, dropSubscription } from "../replication/mod.ts";
+import { findOnSource, findOnTarget } from "./cleanup/find.ts";
+import { planCleanup } from "./cleanup/plan.ts";
+import type {
+  CleanupFailure,
+  CleanupItem,
+  CleanupPlan,
+  CleanupReport,
+  UnreachableSide,
+} from "./cleanup/report.ts";
+import type { DatabaseSelection, RunContext } from "./run.ts";
+import { type Answer, Link } from "./status/links.ts";
+
+export * from "./cleanup/report.ts";
+
+/** What `cleanup` does. */
+export interface CleanupOptions {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  /** By their names on either side; all when nothing is named. */
+  readonly databases: Pick<DatabaseSelection, "include" | "exclude">;
+  /** Where runs keep their files; undefined leaves them alone. */
+  readonly checkpoints: CheckpointStores | undefined;
+  /** Asked with the plan before anything is removed; false ends it untouched. Not asked when there is nothing to remove. */
+  readonly confirm: (plan: CleanupPlan) => Promise<boolean>;
+}
+
+/**
+ * Finds what is ours by names and comments on both sides, asks, and removes it: subscriptions, slots, publications, replica identities
+ * that were changed for them, the records of copies. Rows stay. What is not ours stays.
+ *
+ * What cannot be removed does not keep the rest; the report lists it. A side that is out of reach is left as it is, and the report
+ * says what is to be done there. Doing it again finds what is left.
+ *
+ * Requires `--allow-net` for both servers; with files of runs `--allow-read --allow-write` for their folder. On the servers: a role that owns what was made, and on
+ * the source REPLICATION for the slots.
+ *
+ * @returns undefined when it was declined
+ * @throws ConnectionError when neither side can be reached
+ */
+export async function cleanup(
+  { source, target, databases, checkpoints, confirm }: CleanupOptions,
+  { events, signal }: RunContext,
+): Promise<CleanupReport | undefined> {
+  await using from = new Link(source, signal);
+  await using to = new Link(target, signal);
+  const [onSource, onTarget] = await Promise.all([
+    from.ask(undefined, (session) => findOnSource(source, session, signal)),
+    to.ask(undefined, (session) => findOnTarget(target, session, signal)),
+  ]);
+  if (!onSource.reached && !onTarget.reached) throw onSource.error;
+  const planned = planCleanup({
+    source: onSource.reached ? onSource.value : undefined,
+    target: onTarget.reached ? onTarget.value : undefined,
+    databases,
+  });
+  const everything = databases.include.length + databases.exclude.length === 0;
+  const file = everything ? await stateFile({ source, target, checkpoints }) : undefined;
+  const plan: CleanupPlan = {
+    items: [
+      ...planned.items,
+      ...(file === undefined ? [] : [{
+        kind: "state-file" as const,
+        name: file.place,
+        detail: "what a run of this machine has noted",
+      }]),
+    ],
+    kept: planned.kept,
+    unreachable: [
+      ...unreachable("source", { endpoint: source, answer: onSource, planned: planned.byHand }),
+      ...unreachable("target", { endpoint: target, answer: onTarget, planned: planned.byHand }),
+    ],
+  };
+  if (plan.items.length === 0) return { ...plan, removed: [], failed: [] };
+  if (!await confirm(plan)) return undefined;
+  const removed: CleanupItem[] = [];
+  const failed: CleanupFailure[] = [];
+  for (const item of plan.items) {
+    signal.throwIfAborted();
+    // goes with its publication
+    if (item.kind === "replica-identity") {
+      const gone = removed.some(({ kind, name, database }) =>
+        kind === "publication" && database === item.database && name === item.publication
+      );
+      if (gone) removed.push(item);
+      continue;
+    }
+    try {
+      await remove(item, { from, to, file, signal });
+      removed.push(item);
+      events({ kind: "info", message: `removed ${item.kind} ${item.name}` });
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof ReplicatorError)) throw error;
+      failed.push({ item, problem: error.message, remedy: error.remedy ?? null });
+    }
+  }
+  return { ...plan, removed, failed };
+}
+
+/** What the process should exit with: failures before sides that were out of reach. */
+export function cleanupExitCode({ failed, unreachable }: CleanupReport): ExitCode {
+  if (failed.length > 0) return ExitCode.stepFailed;
+  const [first] = unreachable;
+  if (first === undefined) return ExitCode.success;
+  return first.side === "source" ? ExitCode.sourceUnreachable : ExitCode.targetUnreachable;
+}
+
+async function stateFile(
+  { source, target, checkpoints }: Pick<CleanupOptions, "source" | "target" | "checkpoints">,
+): Promise<CheckpointStore | undefined> {
+  const store = checkpoints?.(await operationOf(await digestEnds({ source, target })));
+  return await store?.read() === undefined ? undefined : store;
+}
+
+function unreachable(
+  side: Side,
+  { endpoint, answer, planned }: {
+    readonly endpoint: Endpoint;
+    readonly answer: Answer<unknown>;
+    readonly planned: Readonly<Record<Side, readonly string[]>>;
+  },
+): readonly UnreachableSide[] {
+  return answer.reached ? [] : [{
+    side,
+    url: describeEndpoint(endpoint),
+    problem: answer.error.message,
+    byHand: planned[side],
+  }];
+}
+
+interface Means {
+  readonly from: Link;
+  readonly to: Link;
+  readonly file: CheckpointStore | undefined;
+  readonly signal: AbortSignal;
+}
+
+async function remove(
+  item: CleanupItem,
+  { from, to, file, signal }: Means,
+): Promise<void> {
+  const { kind, name, database } = item;
+  switch (kind) {
+    case "subscription":
+      return await within(
+        to,
+        database,
+        signal,
+        (session) => removeSubscription(session, name, signal),
+      );
+    case "slot":
+      return await dropSlot(await from.session(), { name, signal });
+    case "publication":
+      return await within(from, database, signal, (session) => dropPublication(session, name));
+    case "ledger":
+      return await within(to, database, signal, (session) =>
+        session.execute(
+          `SET client_min_messages = error; DROP SCHEMA IF EXISTS ${ledgerSchema} CASCADE`,
+        ));
+    case "state-file":
+      return await file?.remove();
+  }
+}
+
+/** Does nothing when somebody else was quicker. */
+async function removeSubscription(
+  session: Session,
+  name: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const [there] = await session.query(
+    `SELECT FROM pg_subscription
+      WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+    [name],
+  );
+  if (there !== undefined) await dropSubscription(session, { name, signal });
+}
+
+async function within(
+  { endpoint }: Link,
+  database: string | undefined,
+  signal: AbortSignal,
+  work: (session: Session) => Promise<void>,
+): Promise<void> {
+  await using session = await openSession(
+    database === undefined ? endpoint : withDatabase(endpoint, database),
+    { signal },
+  );
+  await work(session);
+}

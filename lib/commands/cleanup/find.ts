@@ -1,0 +1,171 @@
+/**
+ * Finding what is ours between two servers. Only reads.
+ *
+ * @module
+ */
+import { listDatabases, parseNamePattern, readClusterFacts } from "../../catalog/mod.ts";
+import { ledgerSchema } from "../../core/mod.ts";
+import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/mod.ts";
+import {
+  listOurPublications,
+  listOurSlots,
+  listOurSubscriptions,
+  listTableSyncSlots,
+  type OurPublication,
+  type OurSlot,
+  type OurSubscription,
+  readSubscriptionDescriptors,
+  readSubscriptions,
+  type ScopeDescriptor,
+  type TableSyncSlot,
+} from "../../replication/mod.ts";
+import type { DatabaseSelection } from "../run.ts";
+
+/** A publication in its database. */
+export interface FoundPublication extends OurPublication {
+  readonly database: string;
+}
+
+/** A subscription, with its comment. */
+export interface FoundSubscription extends OurSubscription {
+  readonly oid: number | undefined;
+  readonly descriptor: ScopeDescriptor | undefined;
+}
+
+/** The record of an unfinished copy. */
+export interface FoundLedger {
+  readonly database: string;
+  /** Of the server that was copied from. */
+  readonly sourceSystem: string | undefined;
+  readonly sourceDatabase: string | undefined;
+}
+
+/** What is on the source. */
+export interface SourceFindings {
+  readonly system: string | undefined;
+  readonly slots: readonly OurSlot[];
+  readonly tableSyncSlots: readonly TableSyncSlot[];
+  readonly publications: readonly FoundPublication[];
+}
+
+/** What is on the target. */
+export interface TargetFindings {
+  readonly system: string | undefined;
+  readonly subscriptions: readonly FoundSubscription[];
+  readonly ledgers: readonly FoundLedger[];
+}
+
+/** Looks through all databases of the source. */
+export async function findOnSource(
+  endpoint: Endpoint,
+  session: Session,
+  signal: AbortSignal,
+): Promise<SourceFindings> {
+  const publications: FoundPublication[] = [];
+  await eachDatabase(endpoint, session, signal, async (database, inside) => {
+    for (const publication of await listOurPublications(inside)) {
+      publications.push({ ...publication, database });
+    }
+  });
+  return {
+    system: (await readClusterFacts(session)).systemIdentifier,
+    slots: await listOurSlots(session),
+    tableSyncSlots: await listTableSyncSlots(session),
+    publications,
+  };
+}
+
+/** Looks through all databases of the target. */
+export async function findOnTarget(
+  endpoint: Endpoint,
+  session: Session,
+  signal: AbortSignal,
+): Promise<TargetFindings> {
+  const listed = await listOurSubscriptions(session);
+  const subscriptions: FoundSubscription[] = [];
+  const ledgers: FoundLedger[] = [];
+  await eachDatabase(endpoint, session, signal, async (database, inside) => {
+    const here = listed.filter((each) => each.database === database);
+    if (here.length > 0) {
+      const descriptors = await readSubscriptionDescriptors(inside);
+      const states = await readSubscriptions(inside);
+      for (const each of here) {
+        subscriptions.push({
+          ...each,
+          oid: states.find(({ name }) => name === each.name)?.oid,
+          descriptor: descriptors.get(each.name),
+        });
+      }
+    }
+    const ledger = await readLedger(inside, database);
+    if (ledger !== undefined) ledgers.push(ledger);
+  });
+  const system = (await readClusterFacts(session)).systemIdentifier;
+  return { system, subscriptions, ledgers };
+}
+
+async function eachDatabase(
+  endpoint: Endpoint,
+  server: Session,
+  signal: AbortSignal,
+  visit: (database: string, session: Session) => Promise<void>,
+): Promise<void> {
+  for (const { name, allowConnections, canConnect, isInvalid } of await listDatabases(server)) {
+    if (!allowConnections || !canConnect || isInvalid) continue;
+    await using session = await openSession(withDatabase(endpoint, name), { signal });
+    await visit(name, session);
+  }
+}
+
+// the comment tells ours from a schema of somebody who likes the name
+const ledgerStatement = `
+  SELECT to_regclass('${ledgerSchema}.run') IS NOT NULL AS has_run
+    FROM pg_namespace AS n
+   WHERE n.nspname = '${ledgerSchema}'
+     AND obj_description(n.oid, 'pg_namespace') LIKE 'postgres-seren-replicator:%'`;
+
+const runStatement = `SELECT document FROM ${ledgerSchema}.run`;
+
+async function readLedger(session: Session, database: string): Promise<FoundLedger | undefined> {
+  const [ledger] = await session.query<{ has_run: boolean }>(ledgerStatement);
+  if (ledger === undefined) return undefined;
+  const [run] = ledger.has_run ? await session.query<{ document: string }>(runStatement) : [];
+  const source = run === undefined ? undefined : readSource(run.document);
+  return {
+    database,
+    sourceSystem: source?.systemIdentifier,
+    sourceDatabase: source?.database,
+  };
+}
+
+function readSource(
+  document: string,
+): { readonly systemIdentifier?: string; readonly database?: string } | undefined {
+  try {
+    return (JSON.parse(document) as { source?: { systemIdentifier?: string; database?: string } })
+      .source;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined; // half written by nobody we know; it is ours all the same
+    throw error;
+  }
+}
+
+/** Whether the databases of a thing are among those that were named; one name is enough, for a database may have two. */
+export function isSelected(
+  databases: readonly (string | undefined)[],
+  { include, exclude }: Pick<DatabaseSelection, "include" | "exclude">,
+): boolean {
+  const named = (list: readonly string[]) =>
+    list.some((text) => {
+      const pattern = parseNamePattern(text);
+      return "matches" in pattern &&
+        databases.some((database) => database !== undefined && pattern.matches(database));
+    });
+  return (include.length === 0 || named(include)) && !named(exclude);
+}
+
+/** Whether two servers are known to be different ones. Addresses in place of identifiers tell nothing. */
+export function differ(described: string | undefined, system: string | undefined): boolean {
+  return described !== undefined && system !== undefined && /^\d+$/.test(described) &&
+    described !== system;
+}

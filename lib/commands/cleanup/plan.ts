@@ -1,0 +1,202 @@
+/**
+ * Which of what was found goes, in which order. Pure.
+ *
+ * @module
+ */
+import {
+  displayName,
+  ExitCode,
+  formatLsn,
+  ledgerSchema,
+  quoteIdentifier,
+  quoteLiteral,
+  ReplicatorError,
+  type Side,
+} from "../../core/mod.ts";
+import { describeIdentity, type ScopeDescriptor } from "../../replication/mod.ts";
+import type { DatabaseSelection } from "../run.ts";
+import { differ, isSelected, type SourceFindings, type TargetFindings } from "./find.ts";
+import type { CleanupItem, KeptItem } from "./report.ts";
+
+/** What planning takes; undefined for a side that is out of reach. */
+export interface CleanupFindings {
+  readonly source: SourceFindings | undefined;
+  readonly target: TargetFindings | undefined;
+  readonly databases: Pick<DatabaseSelection, "include" | "exclude">;
+}
+
+/** The plan, without what only the caller knows. */
+export interface PlannedItems {
+  readonly items: readonly CleanupItem[];
+  readonly kept: readonly KeptItem[];
+  /** Statements for a side that is out of reach. */
+  readonly byHand: Readonly<Record<Side, readonly string[]>>;
+}
+
+/**
+ * Plans the removal: subscriptions first, for they read the slots; then slots; then publications, later epochs before
+ * earlier ones, whose comments remember the replica identities; then records.
+ *
+ * @throws ReplicatorError when one side is out of reach and streams of several such servers are there
+ */
+export function planCleanup(findings: CleanupFindings): PlannedItems {
+  const { source, target, databases } = findings;
+  const items: CleanupItem[] = [];
+  const kept: KeptItem[] = [];
+  const take = (item: CleanupItem, reason: string | undefined) => {
+    if (reason === undefined) items.push(item);
+    else kept.push({ ...item, reason });
+  };
+  refuseSeveral(findings);
+
+  const isForeign = (descriptor: ScopeDescriptor | undefined) =>
+    differ(descriptor?.source.system, source?.system)
+      ? "belongs to another source"
+      : differ(descriptor?.target.system, target?.system)
+      ? "belongs to another target"
+      : undefined;
+
+  const subscriptions = (target?.subscriptions ?? []).filter(({ name, database, descriptor }) =>
+    isSelected([
+      descriptor?.source.database,
+      database,
+      source?.slots.find((slot) => slot.name === name)?.database,
+    ], databases)
+  );
+  for (const { name, database, descriptor, slotName } of subscriptions) {
+    const detail = slotName === undefined ? "without a slot" : `reads slot ${slotName}`;
+    take({ kind: "subscription", side: "target", database, name, detail }, isForeign(descriptor));
+  }
+
+  const publications = (source?.publications ?? []).filter(({ database, descriptor }) =>
+    isSelected([database, descriptor?.target.database], databases)
+  );
+  for (const slot of source?.slots ?? []) {
+    const { name, database, active, activePid } = slot;
+    const subscription = target?.subscriptions.find((each) => each.name === name);
+    const publication = source?.publications.find((each) =>
+      each.name === name && each.database === database
+    );
+    const descriptor = publication?.descriptor ?? subscription?.descriptor;
+    if (!isSelected([database, descriptor?.target.database, subscription?.database], databases)) {
+      continue;
+    }
+    const keeps = slot.restartLsn === undefined
+      ? ""
+      : `, keeps WAL from ${formatLsn(slot.restartLsn)} on`;
+    const strange = descriptor === undefined && active && subscription === undefined &&
+        target !== undefined
+      ? "somebody reads it who is not on this target, and nothing describes it"
+      : undefined;
+    take({
+      kind: "slot",
+      side: "source",
+      database,
+      name,
+      detail: (active ? `read by pid ${activePid ?? "?"}` : "nobody reads it") + keeps,
+    }, isForeign(descriptor) ?? strange);
+  }
+  const going = new Set(
+    items.filter(({ kind }) => kind === "subscription").map(({ name }) => name),
+  );
+  const oids = new Set(
+    subscriptions.filter(({ name }) => going.has(name)).map(({ oid }) => oid),
+  );
+  for (
+    const { name, database, active, subscriptionOid, systemIdentifier } of source?.tableSyncSlots ??
+      []
+  ) {
+    const ours = oids.has(subscriptionOid) && target !== undefined &&
+      (systemIdentifier === undefined || systemIdentifier === target.system);
+    if (!ours) continue;
+    const detail = `of a first copy by the server${active ? ", in use" : ""}`;
+    items.push({ kind: "slot", side: "source", database, name, detail });
+  }
+
+  for (const publication of publications.toSorted((a, b) => b.parts.epoch - a.parts.epoch)) {
+    const { name, database, tables, allTables, descriptor } = publication;
+    const foreign = isForeign(descriptor);
+    take({
+      kind: "publication",
+      side: "source",
+      database,
+      name,
+      detail: allTables ? "of all tables" : `of ${tables} tables`,
+    }, foreign);
+    for (const changed of descriptor?.changedIdentities ?? []) {
+      take({
+        kind: "replica-identity",
+        side: "source",
+        database,
+        name: displayName(changed),
+        publication: name,
+        detail: `FULL for ${name}: ${describeIdentity(changed)}`,
+      }, foreign);
+    }
+  }
+
+  for (const { database, sourceDatabase, sourceSystem } of target?.ledgers ?? []) {
+    if (!isSelected([database, sourceDatabase], databases)) continue;
+    take({
+      kind: "ledger",
+      side: "target",
+      database,
+      name: ledgerSchema,
+      detail: "the record of a copy: without it, an unfinished init cannot go on",
+    }, differ(sourceSystem, source?.system) ? "belongs to another source" : undefined);
+  }
+  return { items, kept, byHand: { source: leftOnSource(items), target: leftOnTarget(items) } };
+}
+
+/** Two servers that are both out of reach cannot be told apart: which one was meant? */
+function refuseSeveral({ source, target, databases }: CleanupFindings): void {
+  const refuse = (side: Side, systems: readonly (string | undefined)[]) => {
+    const known = [...new Set(systems.filter((system) => system !== undefined))];
+    if (known.length < 2) return;
+    throw new ReplicatorError(
+      `the ${side} is out of reach, and there are streams ${
+        side === "source" ? "from" : "to"
+      } ${known.length} servers: which of them it is cannot be told`,
+      {
+        side,
+        details: known.map((system) => `system ${system}`),
+        remedy:
+          `name its databases with --include-databases, or run it again when the ${side} is back`,
+        exitCode: ExitCode.prerequisite,
+      },
+    );
+  };
+  if (source === undefined) {
+    refuse(
+      "source",
+      (target?.subscriptions ?? [])
+        .filter(({ database, descriptor }) =>
+          isSelected([database, descriptor?.source.database], databases)
+        ).map(({ descriptor }) => descriptor?.source.system),
+    );
+  }
+  if (target === undefined) {
+    refuse(
+      "target",
+      (source?.publications ?? [])
+        .filter(({ database, descriptor }) =>
+          isSelected([database, descriptor?.target.database], databases)
+        ).map(({ descriptor }) => descriptor?.target.system),
+    );
+  }
+}
+
+function leftOnSource(items: readonly CleanupItem[]): readonly string[] {
+  return items.filter(({ kind }) => kind === "subscription").flatMap(({ name }) => [
+    `SELECT pg_drop_replication_slot(${quoteLiteral(name).trim()});`,
+    `DROP PUBLICATION ${quoteIdentifier(name)};`,
+  ]);
+}
+
+function leftOnTarget(items: readonly CleanupItem[]): readonly string[] {
+  return items.filter(({ kind }) => kind === "slot").flatMap(({ name }) => [
+    `ALTER SUBSCRIPTION ${quoteIdentifier(name)} DISABLE;`,
+    `ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET (slot_name = NONE);`,
+    `DROP SUBSCRIPTION ${quoteIdentifier(name)};`,
+  ]);
+}
