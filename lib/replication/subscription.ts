@@ -276,6 +276,8 @@ export async function dropSubscription(
 ): Promise<void> {
   await disableSubscription(session, { name, signal });
   await session.execute(`ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET (slot_name = NONE)`);
+  // DROP SUBSCRIPTION leaves the comment behind (12 to 18)
+  await session.execute(`COMMENT ON SUBSCRIPTION ${quoteIdentifier(name)} IS NULL`);
   await session.execute(`DROP SUBSCRIPTION ${quoteIdentifier(name)}`);
 }
 

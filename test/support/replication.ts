@@ -58,6 +58,7 @@ export async function endReplication({ name, sourceUrl, targetUrl }: Replication
     for (const action of ["DISABLE", "SET (slot_name = NONE)"]) {
       await query(targetUrl, `ALTER SUBSCRIPTION "${name}" ${action}`);
     }
+    await query(targetUrl, `COMMENT ON SUBSCRIPTION "${name}" IS NULL`);
     await query(targetUrl, `DROP SUBSCRIPTION "${name}"`);
   }
   await until(
