@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Follower } from "./follower.ts";
-import { readInsertPosition } from "./follower.ts";
+import { pause } from "../postgres/mod.ts";
+import { type Follower, readInsertPosition } from "./follower.ts";
 import type { DigestMethod } from "./report.ts";
 import { boundsOf, type Image, type Images, readImages, type RowSelection } from "./rows.ts";
 import { type Cells, type Chunk, differingCells, scan } from "./scan.ts";
@@ -38,6 +38,7 @@ const followedAtOnce = 1_000;
 const samplingRound = 2;
 const samples = 25;
 const mostRounds = 40;
+const longestPauseMs = 50;
 
 /**
  * Finds the rows of the cells that differ. Yields those for which it is certain, some at a time; who has enough stops asking.
@@ -175,7 +176,7 @@ function isEqual({ source, target }: Suspect): boolean {
 async function followUp(
   pair: SessionPair,
   suspects: readonly Suspect[],
-  options: NarrowOptions,
+  options: Narrowing,
 ): Promise<readonly Suspect[]> {
   const certain: Suspect[] = [];
   let pending = new Map(suspects.map((suspect) => [suspect.id, suspect]));
@@ -202,30 +203,50 @@ function untouched(before: Suspect, now: Suspect): boolean {
     before.target?.version === now.target?.version;
 }
 
-/** As {@linkcode readBothSides}, for rows that keep changing: of many readings of both sides one of each must agree. */
+/**
+ * As {@linkcode readBothSides}, for rows that keep changing: the source is read again and again from the beginning on, so that whatever state
+ * the target shows when it has come that far is likely to be among those that were seen.
+ */
 async function sampleBothSides(
   pair: SessionPair,
   selection: { readonly ids: readonly string[] },
-  options: NarrowOptions,
+  options: Narrowing,
 ): Promise<readonly Suspect[]> {
-  const { chunk: { comparison }, method } = options;
-  const first = await readBothSides(pair, selection, options);
-  const seen = new Map(first.map((suspect) => [
-    suspect.id,
-    { suspect, source: new Set([state(suspect.source)]), target: new Set([state(suspect.target)]) },
-  ]));
-  for (let sample = 0; sample < samples && seen.size > 0; sample++) {
-    const ids = [...seen.keys()];
-    const [source, target] = await both((side) =>
-      readImages(pair[side], { comparison, side, method, selection: { ids } })
-    );
-    for (const [id, states] of seen) {
-      states.source.add(state(source.get(id)));
-      states.target.add(state(target.get(id)));
-      if (!states.source.isDisjointFrom(states.target)) seen.delete(id);
+  const { chunk: { comparison }, method, follower } = options;
+  const read = (side: "source" | "target") =>
+    readImages(pair[side], { comparison, side, method, selection });
+  const states = new Map(
+    selection.ids.map((id) => [id, { source: new Set<string>(), target: new Set<string>() }]),
+  );
+  const add = (side: "source" | "target", images: Images) => {
+    for (const [id, seen] of states) seen[side].add(state(images.get(id)));
+    return images;
+  };
+  const source = add("source", await read("source"));
+  const lsn = await readInsertPosition(pair.source);
+  let isOver = false;
+  const polling = (async () => {
+    for (const start = performance.now(); !isOver;) {
+      add("source", await read("source"));
+      await pause(Math.min(longestPauseMs, (performance.now() - start) / 200));
     }
+  })();
+  polling.catch(() => {}); // awaited below; may come before anybody waits
+  const open = () => [...states.values()].some((seen) => seen.source.isDisjointFrom(seen.target));
+  let target: Images = new Map();
+  try {
+    if (lsn !== undefined) await follower?.reach(lsn);
+    for (let sample = 0; sample < samples && (sample === 0 || open()); sample++) {
+      target = add("target", await read("target"));
+    }
+  } finally {
+    isOver = true;
+    await polling;
   }
-  return [...seen.values()].map(({ suspect }) => suspect);
+  return differing(source, target).filter(({ id }) => {
+    const seen = states.get(id);
+    return seen === undefined || seen.source.isDisjointFrom(seen.target);
+  });
 }
 
 function state(image: Image | undefined): string {

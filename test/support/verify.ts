@@ -2,7 +2,7 @@ import { verify } from "../../lib/commands/verify.ts";
 import type { VerifyReport } from "../../lib/commands/report.ts";
 import type { VerifyOptions } from "../../lib/commands/run.ts";
 import type { RunEvent } from "../../lib/core/mod.ts";
-import type { VerifiedTable } from "../../lib/verify/mod.ts";
+import { type Verdict, type VerifiedTable, worst } from "../../lib/verify/mod.ts";
 import { endpointOf } from "./init.ts";
 
 /** What a test changes of {@linkcode runVerify}'s defaults. */
@@ -40,4 +40,9 @@ export async function runVerify(
 export function unequalTables(report: VerifyReport): readonly VerifiedTable[] {
   return report.databases.flatMap(({ tables }) => tables)
     .filter(({ verdict }) => verdict !== "equal");
+}
+
+/** What the rows alone come to, whatever is said of structure. */
+export function rowsVerdict(report: VerifyReport): Verdict {
+  return worst(report.databases.flatMap(({ tables }) => tables.map(({ verdict }) => verdict)));
 }
