@@ -10,8 +10,8 @@ import {
   type StructureScope,
 } from "../lib/verify/structure/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
-import { createTemplate, withDatabase } from "./support/databases.ts";
-import { endpointOf } from "./support/init.ts";
+import { createTemplate, dropDatabase, withDatabase } from "./support/databases.ts";
+import { endpointOf, runInit } from "./support/init.ts";
 import { exec } from "./support/sql.ts";
 
 const older = await sharedCluster(15);
@@ -391,7 +391,7 @@ Deno.test("roles that the target does not have are noted with what follows, and 
     deepStrictEqual(noted(comparison).filter((line) => /only_here/.test(line)), [
       "table orders: only_here lacks DELETE on the target",
       "sequence numbers: owner only_here on the source, owner postgres on the target",
-      "role only_here: does not exist on the target: 2 objects of the source belong to it or grant it something",
+      "role only_here: does not exist on the target; on the source 2 objects belong to it or grant it something",
     ]);
   } finally {
     await exec(older.url(), "DROP ROLE only_here");
@@ -422,4 +422,34 @@ Deno.test("a sequence that may not be read is a gap that counts", async () => {
     "where sequence numbers stands",
     "where sequence orders_id_seq stands",
   ]);
+});
+
+Deno.test("what a target without superuser could not be given is noted with its reason after init", async () => {
+  await exec(newer.url(), "CREATE ROLE manager LOGIN CREATEDB CREATEROLE PASSWORD 'manager'");
+  await withDatabase(older, "shop", async ({ name, url }) => {
+    await exec(url, setting);
+    const asManager = (database: string) =>
+      newer.url({ database, user: "manager", password: "manager" });
+    try {
+      await runInit(older.url(), asManager("postgres"), { include: [name], map: { [name]: name } });
+      await using source = await openSession(await endpointOf(url, "source"));
+      await using target = await openSession(await endpointOf(asManager(name), "target"));
+      const comparison = await compareStructure({ source, target });
+      deepStrictEqual(told(comparison), []);
+      const of = (object: string) =>
+        comparison.sections.flatMap(({ notes }) => notes)
+          .filter((note) => note.object === object)
+          .map(({ message, reason }) => `${message} (${reason})`);
+      const cannot = (owner: string) =>
+        `role manager is no member of role ${owner} on the target and cannot act for it`;
+      deepStrictEqual(of("table customers"), [
+        `owner boss on the source, owner manager on the target (${cannot("boss")})`,
+      ]);
+      deepStrictEqual(of("default privileges of boss on tables"), [
+        `is missing on the target (${cannot("boss")})`,
+      ]);
+    } finally {
+      await dropDatabase(newer, name);
+    }
+  });
 });

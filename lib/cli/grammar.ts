@@ -123,7 +123,8 @@ export function buildGrammar(onCommand: OnCommand): Command {
     .option("--no-values", "show no values of rows, keys included")
     .option("--repair", "make the target equal: write to it what the source has")
     .option("--dry-run", "with --repair: print the SQL and change nothing")
-    .option("-y, --yes", "with --repair: do not ask");
+    .option("-y, --yes", "with --repair: do not ask")
+    .option("--report <FILE>", "write the evidence as .html or .json; its SHA-256 is printed");
   addOutputOptions(verify);
   verify.action((options) => onCommand("verify", options as RawOptions, []));
 

@@ -71,6 +71,8 @@ export interface VerifyCommandOptions
   readonly repair: boolean;
   readonly dryRun: boolean;
   readonly yes: boolean;
+  /** Where the evidence goes; the name tells the format. */
+  readonly reportFile: string | undefined;
 }
 
 /** `demo` in full. */
@@ -347,6 +349,10 @@ export async function resolveVerifyOptions(
     reader.flag("dryRun"),
     reader.flag("yes"),
   ];
+  const reportFile = await readReportFile(reader);
+  if (reportFile !== undefined && !/\.(?:html?|json)$/i.test(reportFile)) {
+    reader.problem("--report", `"${reportFile}" must end in .html or .json: that tells the format`);
+  }
   if (dryRun && !repair) reader.problem("--dry-run", "belongs to --repair: verify only reads");
   if (dryRun && repair && !showValues) {
     reader.problem("--no-values", "cannot be given with --repair --dry-run, whose SQL has values");
@@ -356,7 +362,19 @@ export async function resolveVerifyOptions(
   }
   reader.done();
   const { source, target, databases, rules, jobs } = complete(partial);
-  return { source, target, databases, rules, jobs, maxDiffs, showValues, repair, dryRun, yes };
+  return {
+    source,
+    target,
+    databases,
+    rules,
+    jobs,
+    maxDiffs,
+    showValues,
+    repair,
+    dryRun,
+    yes,
+    reportFile,
+  };
 }
 
 const syncOptions = [

@@ -6,6 +6,7 @@ import { askYesNo } from "./confirm.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
 import { resolveVerifyOptions } from "./options.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
+import { writeEvidence } from "./verify_evidence.ts";
 import { verifyLines } from "./verify_lines.ts";
 
 const exitCodes: Readonly<Record<Verdict, ExitCode>> = {
@@ -17,7 +18,7 @@ const exitCodes: Readonly<Record<Verdict, ExitCode>> = {
 /** `verify`: the report on stdout; the exit code says whether both sides are equal. */
 export const runVerify: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run } = context;
-  const { repair, dryRun, yes, ...options } = await resolveVerifyOptions(
+  const { repair, dryRun, yes, reportFile, ...options } = await resolveVerifyOptions(
     reader,
     context.resolve,
   );
@@ -34,6 +35,7 @@ export const runVerify: CommandRunner = async (reader, context) => {
   progress.pause();
   if (output.json) printJson(terminal, report);
   else printResult(terminal, verifyLines(report, tableOptions(terminal.stdout)));
+  if (reportFile !== undefined) await writeEvidence(report, { reportFile, context });
   return exitCodes[report.verdict];
 };
 

@@ -3,11 +3,9 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { plural } from "../core/mod.ts";
-import { Markup, markup, name } from "./html_report/markup.ts";
-import { pageScript } from "./html_report/page_script.ts";
-import { pageStyle } from "./html_report/page_style.ts";
+import { type Markup, markup, name } from "./html_report/markup.ts";
+import { renderPage } from "./html_report/page.ts";
 import type { ReportView } from "./html_report/report_view.ts";
 import { planSection } from "./html_report/plan_section.ts";
 import { summarySection } from "./html_report/summary_section.ts";
@@ -36,30 +34,24 @@ export function renderInitReport(
 ): string {
   const names = report.databases.map(({ target }) => target);
   const generator = `${toolName} ${toolVersion}`;
-  return markup`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${policy()}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="${generator}">
-<title>${
-    names.length > mostNames ? plural(names.length, "database") : names.join(", ")
-  } – copied by init</title>
-<style>${new Markup(pageStyle)}</style>
-</head>
-<body>
-${pageHeader(report, { names, generatedAt })}
-<main>
-${summarySection(report)}${timelineSection(report)}${warningsSection(report)}${
-    stepsSection(report)
-  }${slowestSection(report)}${tablesSection(report)}${planSection(report)}</main>
-<footer>Made by ${generator}. 1 kB is 1024 bytes. “Copied” is what went over the wire; “on disk” is what the tables take at the source, TOAST included, indexes not.</footer>
-<script>${new Markup(pageScript)}</script>
-</body>
-</html>
-`.toString();
+  return renderPage({
+    title: `${
+      names.length > mostNames ? plural(names.length, "database") : names.join(", ")
+    } – copied by init`,
+    generator,
+    header: pageHeader(report, { names, generatedAt }),
+    main: [
+      summarySection(report),
+      timelineSection(report),
+      warningsSection(report),
+      stepsSection(report),
+      slowestSection(report),
+      tablesSection(report),
+      planSection(report),
+    ],
+    footer:
+      markup`Made by ${generator}. 1 kB is 1024 bytes. “Copied” is what went over the wire; “on disk” is what the tables take at the source, TOAST included, indexes not.`,
+  });
 }
 
 function pageHeader(
@@ -99,19 +91,4 @@ function statusLine({ warnings }: ReportView): Markup {
   if (warnings.length === 0) return markup`<p class="status">✓ Done, without warnings</p>`;
   const count = plural(warnings.length, "warning");
   return markup`<p class="status warned">! Done, with <a href="#warnings">${count}</a></p>`;
-}
-
-/** No script and no style but the page's own, and nothing from elsewhere, even if something was not escaped. */
-function policy(): string {
-  return [
-    "default-src 'none'",
-    `style-src ${sourceHash(pageStyle)}`,
-    `script-src ${sourceHash(pageScript)}`,
-    "base-uri 'none'",
-    "form-action 'none'",
-  ].join("; ");
-}
-
-function sourceHash(text: string): string {
-  return `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 }

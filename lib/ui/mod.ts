@@ -17,4 +17,5 @@ export * from "./step_titles.ts";
 export * from "./style.ts";
 export * from "./table.ts";
 export * from "./text.ts";
+export * from "./verify_report.ts";
 export * from "./watch_view.ts";

@@ -7,13 +7,13 @@ export const pageStyle = `
   color-scheme: light dark;
   --page: #ffffff; --panel: #f5f6f8; --line: #d5d9e0; --text: #1b1f27; --quiet: #555d6b;
   --copy: #1f63c4; --index: #a34a00; --foreign-key: #7a3fb5; --analyze: #1a7439;
-  --on-block: #ffffff; --warn: #b35900; --good: #1a7439;
+  --on-block: #ffffff; --warn: #b35900; --good: #1a7439; --bad: #b3261e;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14171c; --panel: #1d2128; --line: #363d49; --text: #e7eaf0; --quiet: #a3acbb;
     --copy: #7db2ff; --index: #ffb066; --foreign-key: #cfa6ff; --analyze: #6fd790;
-    --on-block: #10131a; --warn: #ffb066; --good: #6fd790;
+    --on-block: #10131a; --warn: #ffb066; --good: #6fd790; --bad: #ff9a90;
   }
 }
 * { box-sizing: border-box; }
@@ -32,6 +32,10 @@ nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; padding: 0; margin
 code { font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 .status { color: var(--good); font-weight: 600; }
 .status.warned { color: var(--warn); }
+.status.failed { color: var(--bad); }
+.verdict { white-space: nowrap; font-weight: 600; }
+.verdict.equal { color: var(--good); } .verdict.different { color: var(--bad); } .verdict.unchecked { color: var(--warn); }
+.digest { font-size: .8rem; overflow-wrap: anywhere; }
 
 dl { margin: 0; }
 dt { color: var(--quiet); font-size: .85rem; }
@@ -83,6 +87,9 @@ tbody tr:hover { background: var(--panel); }
 
 .warnings { padding: 0; margin: 0; list-style: none; }
 .warnings > li { border-left: 4px solid var(--warn); background: var(--panel); border-radius: 4px; padding: .5rem .8rem; margin-bottom: .5rem; overflow-wrap: anywhere; }
+.warnings > li.bad { border-left-color: var(--bad); }
+.warnings > li.quiet { border-left-color: var(--line); }
+.warnings pre { margin: .25rem 0; max-height: 16rem; overflow: auto; font: .85em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
 .objects, .remedy, .warnings details { font-size: .92rem; }
 .objects { color: var(--quiet); }
 footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .75rem; font-size: .85rem; }
@@ -90,7 +97,7 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .75re
 @media print {
   :root {
     --page: #fff; --panel: #f5f6f8; --line: #ccc; --text: #000; --quiet: #444; --copy: #1f63c4; --index: #a34a00;
-    --foreign-key: #7a3fb5; --analyze: #1a7439; --on-block: #fff; --warn: #b35900; --good: #1a7439;
+    --foreign-key: #7a3fb5; --analyze: #1a7439; --on-block: #fff; --warn: #b35900; --good: #1a7439; --bad: #b3261e;
   }
   body { max-width: none; padding: 0; font-size: 10.5pt; -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   nav, .filter { display: none; }

@@ -50,11 +50,16 @@ function predictionTile(predictedMs: number | undefined, workMs: number): Markup
   return tile("Predicted", formatDuration(predictedMs), difference);
 }
 
-function tile(title: string, value: string, note: string): Markup {
+/** A figure with its title and a few words. */
+export function tile(title: string, value: string, note: string): Markup {
   return markup`<div><dt>${title}</dt><dd><strong>${value}</strong> <span>${note}</span></dd></div>`;
 }
 
-function serverEntry(side: string, { url, version, provider, encrypted }: ServerView): Markup {
+/** A server in a few words. */
+export function serverEntry(
+  side: string,
+  { url, version, provider, encrypted }: ServerView,
+): Markup {
   const words = [
     `PostgreSQL ${version}`,
     ...(provider === undefined ? [] : [provider]),

@@ -11,8 +11,8 @@ import { changeOf, type FoundDifference } from "./found.ts";
 import { diffSequenceValues } from "./diff_sequences.ts";
 import type { StructureComparison, StructureDifference, StructureSection } from "./difference.ts";
 import type { NotChecked } from "../report.ts";
-import type { Structure } from "./model.ts";
-import { readStructure } from "./read_structure.ts";
+import type { SequenceState, Structure } from "./model.ts";
+import { readSequenceState, readStructure } from "./read_structure.ts";
 import { withReason } from "./reasons.ts";
 import { scopeFilter, type StructureScope, withinScope } from "./scope.ts";
 import { meansTheSame } from "./settle.ts";
@@ -34,27 +34,32 @@ export async function compareStructure(
   { source, target }: StructureSessions,
   scope: StructureScope = {},
 ): Promise<StructureComparison> {
-  // one after the other: a sequence of the target that stands still while the source runs on is behind
-  const [one, other] = [await readStructure(source), await readStructure(target)];
+  const [one, other] = await Promise.all([readStructure(source), readStructure(target)]);
+  // the source first: whatever the target has been given by then is not taken for behind
+  const sequences = {
+    source: await readSequenceState(source),
+    target: await readSequenceState(target),
+  };
   const isInScope = scopeFilter(scope);
   const [ours, theirs] = [withinScope(one, isInScope), withinScope(other, isInScope)];
   const diff = diffStructure(ours, theirs);
   const settled = await settle(target, diff.doubtful);
   const context = { source: ours, target: theirs, consequences: scope.consequences };
+  const named = namedRoles(ours);
   const differences = [
     ...[...diff.found, ...settled.found].map((found) => withReason(found, context)),
-    ...diffSequenceValues(ours, theirs),
-    ...missingRoles(ours, theirs),
+    ...diffSequenceValues(ours, sequences),
+    ...missingRoles(named, theirs),
   ];
-  const sections = new Map([...diff.compared, ["roles", ours.roles.size] as const]);
+  const sections = new Map([...diff.compared, ["roles", named.size] as const]);
   return {
     sections: [...sections].map(([section, compared]) =>
       sectionOf(section, { compared, differences })
-    ).filter(({ section, notes }) => section !== "roles" || notes.length > 0),
+    ),
     notChecked: [
       ...settled.gaps,
-      ...unreadableSequences(ours, "source"),
-      ...unreadableSequences(theirs, "target"),
+      ...unreadableSequences(ours, { state: sequences.source, side: "source" }),
+      ...unreadableSequences(theirs, { state: sequences.target, side: "target" }),
       ...neverCompared,
     ],
   };
@@ -107,18 +112,24 @@ async function settle(
   return { found, gaps };
 }
 
-/** Roles that the source's objects name and the target does not have: told once each, with what it means. */
-function missingRoles(source: Structure, target: Structure): readonly StructureDifference[] {
+/** The roles that objects belong to or grant something, with how many objects. */
+function namedRoles({ objects }: Structure): ReadonlyMap<string, number> {
   const uses = new Map<string, number>();
-  for (const { owner, grants } of source.objects.values()) {
-    const named = new Set([owner, ...grants.map(({ grantee }) => grantee)]);
-    for (const name of named) {
-      if (typeof name === "string" && !target.roles.has(name)) {
-        uses.set(name, (uses.get(name) ?? 0) + 1);
-      }
+  for (const { owner, grants } of objects.values()) {
+    for (const name of new Set([owner, ...grants.map(({ grantee }) => grantee)])) {
+      if (typeof name === "string") uses.set(name, (uses.get(name) ?? 0) + 1);
     }
   }
-  return [...uses].sort(([a], [b]) => a < b ? -1 : 1).map(([name, count]) => {
+  return uses;
+}
+
+/** Those that the target does not have: told once each, with what it means. */
+function missingRoles(
+  named: ReadonlyMap<string, number>,
+  target: Structure,
+): readonly StructureDifference[] {
+  const uses = [...named].filter(([name]) => !target.roles.has(name));
+  return uses.sort(([a], [b]) => a < b ? -1 : 1).map(([name, count]) => {
     const provider = providerRole(name);
     return {
       severity: "note",
@@ -126,9 +137,13 @@ function missingRoles(source: Structure, target: Structure): readonly StructureD
       object: `role ${displayName({ schema: "public", name })}`,
       name,
       change: "missing",
-      message: `does not exist on the target: ${
-        plural(count, "object")
-      } of the source belong to it or grant it something`,
+      message: `does not exist on the target; on the source ${
+        plural(
+          count,
+          "object belongs to it or grants it something",
+          "objects belong to it or grant it something",
+        )
+      }`,
       reason: provider === undefined
         ? name.startsWith("pg_")
           ? "it belongs to the source's version"
@@ -139,12 +154,12 @@ function missingRoles(source: Structure, target: Structure): readonly StructureD
 }
 
 function unreadableSequences(
-  { objects, unreadableSequences }: Structure,
-  side: "source" | "target",
+  { objects }: Structure,
+  { state, side }: { readonly state: SequenceState; readonly side: "source" | "target" },
 ): readonly NotChecked[] {
   return [...objects.values()].flatMap((object) =>
     object.kind === "sequence" &&
-      unreadableSequences.has(tableKey({ schema: object.schema ?? "", name: object.name }))
+      state.unreadable.has(tableKey({ schema: object.schema ?? "", name: object.name }))
       ? [{
         what: `where ${describeObject(object)} stands`,
         reason: `our role may not read it on the ${side}`,

@@ -7,16 +7,16 @@ import { type SequenceValue, setvalStatements } from "../../catalog/mod.ts";
 import { tableKey } from "../../core/mod.ts";
 import type { StructureDifference } from "./difference.ts";
 import { differenceOf } from "./found.ts";
-import { objectKey, type Structure, type StructureObject } from "./model.ts";
+import { objectKey, type SequenceState, type Structure, type StructureObject } from "./model.ts";
 
-/** A target may be ahead: numbers are skipped then, and none comes twice. */
+/** Of the source's sequences those that are behind on the target. A target may be ahead: numbers are skipped then, and none comes twice. */
 export function diffSequenceValues(
-  source: Structure,
-  target: Structure,
+  { objects }: Structure,
+  { source, target }: { readonly source: SequenceState; readonly target: SequenceState },
 ): readonly StructureDifference[] {
-  const theirs = new Map(target.sequenceValues.map((value) => [tableKey(value), value]));
-  return source.sequenceValues.flatMap((value) => {
-    const object = source.objects.get(
+  const theirs = new Map(target.values.map((value) => [tableKey(value), value]));
+  return source.values.flatMap((value) => {
+    const object = objects.get(
       objectKey({ kind: "sequence", schema: value.schema, parent: undefined, name: value.name }),
     );
     const other = theirs.get(tableKey(value));

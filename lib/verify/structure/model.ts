@@ -48,10 +48,13 @@ export interface Structure {
   /** The role that looked, and those that it may act as. */
   readonly user: string;
   readonly actsAs: ReadonlySet<string>;
-  /** Where the readable sequences stand. */
-  readonly sequenceValues: readonly SequenceValue[];
-  /** Sequences that our role may not read, by their keys. */
-  readonly unreadableSequences: ReadonlySet<string>;
+}
+
+/** Where a database's sequences stand. */
+export interface SequenceState {
+  readonly values: readonly SequenceValue[];
+  /** Those that our role may not read, by `tableKey`. */
+  readonly unreadable: ReadonlySet<string>;
 }
 
 /** Tells objects apart; equal on both sides for what is to be compared. */

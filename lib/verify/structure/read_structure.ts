@@ -7,7 +7,7 @@ import { listSequences, readSequenceValues } from "../../catalog/mod.ts";
 import { tableKey } from "../../core/mod.ts";
 import { ServerError, type Session } from "../../postgres/mod.ts";
 import { type FactRow, type FactSource, factSources, factStatement } from "./facts/mod.ts";
-import { objectKey, type Structure, type StructureObject } from "./model.ts";
+import { objectKey, type SequenceState, type Structure, type StructureObject } from "./model.ts";
 
 /** The catalogs belong to one snapshot; what the server prints from them does not, and fails for what was just dropped. */
 const attempts = 3;
@@ -54,11 +54,6 @@ async function readAll(session: Session): Promise<Structure> {
   const server = await session.queryOne<ServerRow>(serverStatement);
   const objects: StructureObject[] = [];
   for (const source of factSources) objects.push(...await readObjects(session, source));
-  const sequences = await listSequences(session);
-  const sequenceValues = await readSequenceValues(
-    session,
-    sequences.filter(({ readable }) => readable),
-  );
   return {
     majorVersion: session.majorVersion,
     objects: new Map(objects.map((object) => [objectKey(object), object])),
@@ -66,10 +61,17 @@ async function readAll(session: Session): Promise<Structure> {
     bootstrapRole: server.bootstrap_role,
     user: server.user,
     actsAs: new Set(server.acts_as),
-    sequenceValues,
-    unreadableSequences: new Set(
-      sequences.filter(({ readable }) => !readable).map((sequence) => tableKey(sequence)),
-    ),
+  };
+}
+
+/** Reads where the sequences of the session's database stand; they belong to no snapshot. */
+export async function readSequenceState(session: Session): Promise<SequenceState> {
+  const sequences = await listSequences(session);
+  const readable = sequences.filter((sequence) => sequence.readable);
+  const unreadable = sequences.filter((sequence) => !sequence.readable);
+  return {
+    values: await readSequenceValues(session, readable),
+    unreadable: new Set(unreadable.map((sequence) => tableKey(sequence))),
   };
 }
 

@@ -54,22 +54,29 @@ const noSuchRole: Look = ({ difference, source, target }, { target: { roles } })
   }
 };
 
-/** A role that is no superuser can give objects only to roles that it is a member of. */
+/** A role that is no superuser can act only as roles that it is a member of. */
 const couldNotGive: Look = ({ difference, source, target }, { target: { user, actsAs } }) => {
-  if (difference.property !== "owner" || target?.owner !== user) return undefined;
-  const owner = source?.owner;
-  return owner === undefined || actsAs.has(owner)
-    ? undefined
-    : `${role(user)} is no member of ${role(owner)} on the target and cannot give it anything`;
+  const cannotActAs = (owner: string | undefined) =>
+    owner === undefined || actsAs.has(owner)
+      ? undefined
+      : `${role(user)} is no member of ${role(owner)} on the target and cannot act for it`;
+  if (difference.property === "owner") {
+    return target?.owner === user ? cannotActAs(source?.owner) : undefined;
+  }
+  return difference.change === "missing" &&
+      (source?.kind === "default privileges" || source?.kind === "large objects")
+    ? cannotActAs(source.parent)
+    : undefined;
 };
 
+/** They belong to whoever has copied them, where that was no superuser. */
 const largeObjectsOfAnother: Look = ({ difference, target }, { source, target: there }) => {
   if (target?.kind !== "large objects" || difference.change === "missing") return undefined;
   if (target.parent !== there.user) return undefined;
-  const without = [...source.objects.values()].some(({ kind, parent }) =>
-    kind === "large objects" && parent !== undefined && !there.roles.has(parent)
+  const others = [...source.objects.values()].some(({ kind, parent }) =>
+    kind === "large objects" && parent !== undefined && !there.actsAs.has(parent)
   );
-  return without ? "owners of large objects do not exist on the target" : undefined;
+  return others ? `${role(there.user)} could not give them to their owners` : undefined;
 };
 
 const ofTheProvider: Look = ({ difference, source, target }, context) => {

@@ -1,0 +1,242 @@
+import {
+  displayName,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  plural,
+  redact,
+} from "../../core/mod.ts";
+import { dataTable } from "../html_report/data_table.ts";
+import { type Content, lines, type Markup, markup, name } from "../html_report/markup.ts";
+import { section } from "../html_report/section.ts";
+import { serverEntry, tile } from "../html_report/summary_section.ts";
+import { stepTitle } from "../step_titles.ts";
+import { objectItem } from "./differences_section.ts";
+import type { VerifyView } from "./verify_view.ts";
+import { methodWords, verdictMark } from "./verify_words.ts";
+
+/** What was compared, and when. */
+export function verifySummary(report: VerifyView): Markup {
+  const { databases, notChecked, rows, bytes, ms } = report;
+  const tables = databases.flatMap((database) => database.tables);
+  const sections = databases.flatMap((database) => database.sections);
+  const equal = tables.filter(({ verdict }) => verdict === "equal").length;
+  const objects = sections.reduce((sum, { compared }) => sum + compared, 0);
+  const differing = sections.reduce((sum, { differences }) => sum + differences.length, 0);
+  return section(
+    "summary",
+    "Summary",
+    markup`<dl class="tiles">
+${
+      tile(
+        "Tables with equal rows",
+        `${formatCount(equal)} of ${formatCount(tables.length)}`,
+        `${formatBytes(bytes)} on the source’s disk`,
+      )
+    }
+${tile("Rows", formatCount(rows), "compared, none sampled")}
+${
+      tile(
+        "Other objects",
+        formatCount(objects),
+        differing === 0 ? "all the same" : `${plural(differing, "difference")}`,
+      )
+    }
+${tile("Not checked", formatCount(notChecked.length), "told below, with the reasons")}
+${tile("Time", formatDuration(ms), "on both servers at once")}
+</dl>
+<dl class="servers">
+${serverEntry("Source", report.source)}
+${serverEntry("Target", report.target)}
+${moments(report)}
+</dl>`,
+  );
+}
+
+function moments({ startedAt, finishedAt, databases }: VerifyView): Markup {
+  const positions = databases.flatMap(({ source, asOf, live }) =>
+    asOf === undefined ? [] : [`${source} as of ${asOf}${live ? ", under replication" : ""}`]
+  );
+  return markup`<div><dt>When</dt><dd><strong><time datetime="${startedAt}">${
+    moment(startedAt)
+  }</time> to <time datetime="${finishedAt}">${moment(finishedAt)}</time> UTC</strong> <code>${
+    positions.length === 0 ? "no position in the WAL is known" : positions.join("; ")
+  }</code></dd></div>`;
+}
+
+function moment(iso: string): string {
+  return iso.slice(0, 19).replace("T", " ");
+}
+
+/** What is not the same and is to be expected, by its reason. */
+export function notesSection({ databases }: VerifyView): Markup | undefined {
+  const notes = databases.flatMap(({ sections }) => sections.flatMap((each) => each.notes));
+  if (notes.length === 0) return undefined;
+  const groups = Map.groupBy(notes, ({ reason = "" }) => reason);
+  return section("notes", "Not the same, as is to be expected", [
+    markup`<p>These do not count as differences.</p>`,
+    [...groups].map(([reason, group]) =>
+      markup`<details${group.length <= 10 ? markup` open` : undefined}><summary><h3>${
+        redact(reason)
+      }</h3> ${formatCount(group.length)}</summary>
+<ul class="warnings">${
+        group.map(({ reason: _, ...note }) => objectItem(note, "quiet"))
+      }</ul></details>
+`
+    ),
+  ]);
+}
+
+/** Every table with its rows, digest and method. */
+export function verifiedTables({ databases }: VerifyView): Markup {
+  const several = databases.length > 1;
+  const tables = databases.flatMap(({ source, asOf, tables }) =>
+    tables.map((table) => ({ database: source, asOf, ...table }))
+  );
+  if (tables.length === 0) return section("tables", "Rows", markup`<p>There are no tables.</p>`);
+  const positions = tables.some(({ asOf }) => asOf !== undefined);
+  const count = (rows: number | undefined) => rows === undefined ? "" : formatCount(rows);
+  return section(
+    "tables",
+    "Rows",
+    dataTable({
+      caption:
+        "Both servers compute the digest over all rows, in any order; equal contents have equal digests.",
+      columns: [
+        { title: "Table" },
+        ...(several ? [{ title: "Database" }] : []),
+        { title: "Rows are" },
+        { title: "Source rows", align: "right" },
+        { title: "Target rows", align: "right" },
+        { title: "Size", align: "right" },
+        { title: "Digest" },
+        { title: "Method" },
+        ...(positions ? [{ title: "As of" }] : []),
+        { title: "Time", align: "right" },
+      ],
+      rows: tables.map((table) => [
+        [
+          name(displayName(table)),
+          table.predicate === undefined
+            ? undefined
+            : markup`<br><small>rows where ${redact(table.predicate)}</small>`,
+          table.reason === undefined
+            ? undefined
+            : markup`<br><small>${redact(table.reason)}</small>`,
+        ],
+        ...(several ? [name(table.database)] : []),
+        verdictMark(table.verdict),
+        count(table.sourceRows),
+        count(table.targetRows),
+        formatBytes(table.bytes),
+        table.digest === undefined ? "" : markup`<code class="digest">${table.digest}</code>`,
+        methodWords(table.method),
+        ...(positions ? [table.asOf ?? ""] : []),
+        formatDuration(table.ms),
+      ]),
+    }),
+  );
+}
+
+/** Every kind of object. */
+export function verifiedObjects({ databases }: VerifyView): Markup {
+  const several = databases.length > 1;
+  const rows = databases.flatMap(({ source, sections }) =>
+    sections.filter(({ compared, verdict }) => compared > 0 || verdict !== "equal")
+      .map((each): readonly Content[] => [
+        each.section,
+        ...(several ? [name(source)] : []),
+        verdictMark(each.verdict),
+        formatCount(each.compared),
+        formatCount(each.differences.length),
+        formatCount(each.notes.length),
+        each.reason ?? "",
+      ])
+  );
+  return section(
+    "objects",
+    "Other objects",
+    rows.length === 0 ? markup`<p>None were compared.</p>` : dataTable({
+      caption:
+        "With owners, privileges and comments. What belongs to an object that is not there is not counted again.",
+      columns: [
+        { title: "Kind" },
+        ...(several ? [{ title: "Database" }] : []),
+        { title: "They are" },
+        { title: "Compared", align: "right" },
+        { title: "Differences", align: "right" },
+        { title: "Notes", align: "right" },
+        { title: "" },
+      ],
+      rows,
+    }),
+  );
+}
+
+/** What nobody may rely on. */
+export function notCheckedSection({ notChecked, warnings }: VerifyView): Markup {
+  const ordered = notChecked.toSorted((a, b) => Number(b.failed) - Number(a.failed));
+  return section("not-checked", "Not checked", [
+    ordered.length === 0
+      ? markup`<p>Nothing was left out.</p>`
+      : markup`<ul class="warnings">${
+        ordered.map(({ database, what, reason, failed }) =>
+          markup`<li${failed ? undefined : markup` class="quiet"`}>${
+            failed ? markup`<b>could not be checked: </b>` : undefined
+          }${database === undefined ? undefined : [name(database), ": "]}<b>${redact(what)}</b>: ${
+            lines(redact(reason))
+          }</li>\n`
+        )
+      }</ul>`,
+    warnings.length === 0
+      ? undefined
+      : markup`<h3>Warnings</h3><ul class="warnings">${
+        warnings.map(({ message, remedy }) =>
+          markup`<li>${lines(redact(message))}${
+            remedy === undefined ? undefined : markup`<div class="remedy">${redact(remedy)}</div>`
+          }</li>`
+        )
+      }</ul>`,
+  ]);
+}
+
+/** What was written to the target, or would be. */
+export function repairSection({ repair }: VerifyView): Markup | undefined {
+  if (repair === undefined) return undefined;
+  return section("repair", "Repair", [
+    markup`<p>${plural(repair.rows, "row")} ${
+      repair.applied
+        ? "written or removed on the target."
+        : "would be written or removed on the target."
+    }</p>`,
+    repair.statements.length === 0
+      ? undefined
+      : markup`<details><summary>${plural(repair.statements.length, "statement")}</summary>${
+        repair.statements.map((statement) => markup`<pre>${lines(redact(statement))}</pre>`)
+      }</details>`,
+  ]);
+}
+
+/** How long each step took. */
+export function verifySteps({ steps, databases }: VerifyView): Markup {
+  const several = databases.length > 1;
+  return section(
+    "steps",
+    "Steps",
+    dataTable({
+      caption: "In their order.",
+      columns: [
+        { title: "Step" },
+        ...(several ? [{ title: "Database" }] : []),
+        { title: "Time", align: "right" },
+        { title: "Outcome" },
+      ],
+      rows: steps.map(({ step, database, ms, summary }) => [
+        stepTitle(step),
+        ...(several ? [database === undefined ? "" : name(database)] : []),
+        formatDuration(ms),
+        summary ?? "",
+      ]),
+    }),
+  );
+}
