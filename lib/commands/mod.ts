@@ -13,6 +13,7 @@ export * from "./init.ts";
 export * from "./report.ts";
 export * from "./run.ts";
 export * from "./status.ts";
+export * from "./sync.ts";
 export * from "./table_scope.ts";
 export * from "./validate.ts";
 export * from "./verify.ts";

@@ -203,3 +203,45 @@ export interface RepairReport {
   /** For `--dry-run`: the statements, in their order. */
   readonly statements: readonly string[];
 }
+
+/** What `sync` is about to copy. */
+export interface SyncPlan {
+  readonly databases: readonly {
+    readonly source: string;
+    readonly target: string;
+    readonly tables: readonly {
+      readonly schema: string;
+      readonly name: string;
+      readonly bytes: number;
+    }[];
+  }[];
+  /** Whether they are made on the target; else they are emptied there. */
+  readonly areNew: boolean;
+}
+
+/** The outcome of `sync`: everything that the source had is on the target, and goes on coming. */
+export interface SyncReport {
+  readonly databases: readonly SyncDatabaseReport[];
+  readonly steps: readonly StepReport[];
+  readonly warnings: readonly Warning[];
+  readonly ms: number;
+}
+
+/** One database that follows. */
+export interface SyncDatabaseReport {
+  readonly source: string;
+  readonly target: string;
+  readonly streams: readonly SyncStreamReport[];
+  /** What was done to make it follow, in words; empty: it did already. */
+  readonly done: readonly string[];
+  /** Tables whose changes do not follow. */
+  readonly unfollowed: readonly string[];
+}
+
+/** A slot with its publication and subscription, which are its namesakes. */
+export interface SyncStreamReport {
+  readonly name: string;
+  /** 1 for the first copy; tables that were copied later have a later one. */
+  readonly epoch: number;
+  readonly tables: number;
+}

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { EventSink } from "../core/mod.ts";
-import type { InitPlan } from "./report.ts";
+import type { EventSink, Lsn } from "../core/mod.ts";
+import type { InitPlan, SyncPlan } from "./report.ts";
 import type { Endpoint } from "../postgres/mod.ts";
 import type { IdentityPolicy } from "../replication/mod.ts";
 import type { TableRules } from "../rules/mod.ts";
@@ -125,4 +125,39 @@ export interface VerifyOptions {
   readonly repair: "no" | "print" | "follow";
   /** The moment, for the report. */
   readonly now: () => Date;
+}
+
+/** Tables that are to be copied under a slot of their own. */
+export interface CopyAction {
+  readonly kind: "copy";
+  /** `[[database.]schema.]table` with wildcards; `*` for all. */
+  readonly tables: readonly string[];
+  /** Tables that the target does not have yet: they are made first. Else those that it has are emptied. */
+  readonly areNew: boolean;
+}
+
+/** What `sync` does before it follows. */
+export type SyncAction =
+  | { readonly kind: "follow" }
+  | CopyAction
+  /** Leave out the transaction that ends there, of the one subscription that fails. */
+  | { readonly kind: "skip"; readonly lsn: Lsn }
+  /** Switch on what an error has stopped. */
+  | { readonly kind: "retry" };
+
+/** What `sync` does. */
+export interface SyncOptions {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly databases: DatabaseSelection;
+  readonly rules: TableRules;
+  readonly tools: ToolSelection;
+  /** Tables copied at once. */
+  readonly jobs: number;
+  /** Tables of more bytes are copied in parts, several at once. */
+  readonly splitBytes: number;
+  readonly sync: SyncSettings;
+  readonly action: SyncAction;
+  /** Asked before tables of the target are emptied or made; false ends the run untouched. */
+  readonly confirm: (plan: SyncPlan) => Promise<boolean>;
 }

@@ -37,6 +37,8 @@ export interface CopyLaneOptions<Job extends LaneJob> extends RelayOptions<Job> 
   readonly target: Endpoint;
   /** Identifier of the exported snapshot that all lanes read under. */
   readonly snapshot: string;
+  /** Of its sessions on the target, on top of the pinned ones. */
+  readonly targetSettings?: Readonly<Record<string, string>> | undefined;
   readonly signal: AbortSignal;
   /** Told before a lane waits and goes on with new sessions. */
   readonly onRetry?: (error: unknown, attempt: number, delayMs: number) => void;
@@ -91,9 +93,10 @@ class Lane<Job extends LaneJob> {
   }
 
   async run(): Promise<void> {
-    const { source, target, signal, snapshot, onStarted, onBytes } = this.#options;
+    const { source, target, targetSettings, signal, snapshot, onStarted, onBytes } = this.#options;
     await using to = await retry(
-      () => openSession(target, { signal, settings: { synchronous_commit: "off" } }),
+      () =>
+        openSession(target, { signal, settings: { synchronous_commit: "off", ...targetSettings } }),
       { signal },
     );
     await this.#sortOut(to);

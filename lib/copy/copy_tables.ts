@@ -14,6 +14,8 @@ import type { CopyPart } from "./plan.ts";
 export interface CopyTablesOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
+  /** Of the sessions on the target: for tables that have triggers already. */
+  readonly targetSettings?: Readonly<Record<string, string>> | undefined;
   readonly snapshot: SnapshotHolder;
   /** In the order in which they are to be begun: see `planCopy`. */
   readonly parts: readonly CopyPart[];
@@ -85,6 +87,7 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
     await copyLane<PartJob>({
       source,
       target,
+      targetSettings: options.targetSettings,
       snapshot: snapshot.identifier,
       signal,
       recordedConstraint: record?.constraint,

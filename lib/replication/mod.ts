@@ -23,3 +23,6 @@ export * from "./slot_snapshot.ts";
 export * from "./subscription.ts";
 export * from "./stream.ts";
 export * from "./inventory.ts";
+export * from "./assess.ts";
+export * from "./next_transaction.ts";
+export * from "./skip_transaction.ts";

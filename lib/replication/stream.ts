@@ -241,7 +241,7 @@ export interface HandOverOptions {
 }
 
 /**
- * Lets the target follow, now that all rows are in: notes so on the publication, makes the applier at rest and starts it. May be called again
+ * Lets the target follow, now that all rows are in: makes the applier at rest, notes it on the publication, and starts it. May be called again
  * after an interruption: what is there already is left.
  */
 export async function handOver(options: HandOverOptions): Promise<Applier> {
@@ -250,7 +250,6 @@ export async function handOver(options: HandOverOptions): Promise<Applier> {
     ...options.descriptor,
     copiedAt: options.descriptor.copiedAt ?? options.copiedAt,
   };
-  await describePublication(source, { name: names.publication, descriptor });
   const applier = new SubscriptionApplier({
     session: target,
     name: names.subscription,
@@ -264,7 +263,9 @@ export async function handOver(options: HandOverOptions): Promise<Applier> {
     ),
     descriptor,
   }, signal);
+  // its commit brings the copied rows to the target's disk too, which were committed without waiting for that
   if (await applier.state() === "absent") await applier.create();
+  await describePublication(source, { name: names.publication, descriptor });
   await applier.start();
   return applier;
 }

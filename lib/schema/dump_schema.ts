@@ -26,6 +26,8 @@ export interface DumpSchemaOptions {
    * merely refers to them (keys of other tables, functions) is dumped all the same.
    */
   readonly without?: readonly TableName[] | undefined;
+  /** Only these tables, with what belongs to them: indexes, keys, triggers, sequences that they own; not types and functions. */
+  readonly only?: readonly TableName[] | undefined;
   /** An exported snapshot's name; the session that exported it must be open. */
   readonly snapshot?: string | undefined;
   /** Ends the dump. */
@@ -60,7 +62,7 @@ export async function dumpSchemaText(options: DumpSchemaOptions): Promise<string
 }
 
 function dumpArguments(
-  { tool, section, snapshot, without = [] }: DumpSchemaOptions,
+  { tool, section, snapshot, without = [], only = [] }: DumpSchemaOptions,
 ): readonly string[] {
   const sections = section === undefined ? ["pre-data", "post-data"] : [section];
   return [
@@ -70,6 +72,7 @@ function dumpArguments(
     "-B", // large objects; the long name changed in 16
     "--no-publications",
     "--no-subscriptions",
+    ...exclusionPatterns(only).map((pattern) => `--table=${pattern}`),
     ...exclusionPatterns(without).map((pattern) => `--exclude-table=${pattern}`),
     ...(tool.major >= 18 ? ["--no-statistics"] : []),
   ];

@@ -1,0 +1,79 @@
+/**
+ * Which tables are to be copied again, or for the first time.
+ *
+ * @module
+ */
+import { type Problem, UsageError } from "../../core/mod.ts";
+import type { Table } from "../../catalog/mod.ts";
+import { matchesTable, nearMisses, readRulePattern, type TablePattern } from "../../rules/mod.ts";
+import type { CopyAction } from "../run.ts";
+import type { Situation } from "./situation.ts";
+
+/** Tables of a database that are to be copied. */
+export interface ChosenTables {
+  readonly situation: Situation;
+  readonly tables: readonly Table[];
+}
+
+/**
+ * Finds the tables by their patterns.
+ *
+ * @throws UsageError with every pattern that matches nothing
+ */
+export function chooseTables(
+  situations: readonly Situation[],
+  { tables, areNew }: CopyAction,
+): readonly ChosenTables[] {
+  const path = areNew ? "--add-tables" : "--resnapshot";
+  const problems: Problem[] = [];
+  const patterns = tables.flatMap((text): TablePattern[] => {
+    if (text === "*") return [{ database: undefined, schema: ["", ""], table: ["", ""] }];
+    const reading = readRulePattern(text);
+    if ("value" in reading) return [reading.value];
+    problems.push({ path, message: reading.problem });
+    return [];
+  });
+  const offered = situations.map((situation) => ({
+    situation,
+    tables: areNew
+      ? situation.appeared
+      : situation.tables.filter((table) => !situation.appeared.includes(table)),
+  }));
+  const matches = (situation: Situation, table: Table, pattern: TablePattern) =>
+    matchesTable(pattern, {
+      database: situation.source.database,
+      schema: table.schema,
+      name: table.name,
+    });
+  patterns.forEach((pattern, at) => {
+    if (
+      offered.some(({ situation, tables }) => tables.some((t) => matches(situation, t, pattern)))
+    ) {
+      return;
+    }
+    const places = offered.flatMap(({ situation, tables }) =>
+      tables.map(({ schema, name }) => ({ database: situation.source.database, schema, name }))
+    );
+    problems.push({
+      path,
+      message: `"${tables[at] ?? ""}" matches no table ${
+        areNew
+          ? "that is new on the source and missing on the target"
+          : "that is on both sides and follows the rules"
+      }${didYouMean(pattern, places)}`,
+    });
+  });
+  if (problems.length > 0) throw new UsageError(problems);
+  return offered.map(({ situation, tables }) => ({
+    situation,
+    tables: tables.filter((table) => patterns.some((each) => matches(situation, table, each))),
+  })).filter(({ tables }) => tables.length > 0);
+}
+
+function didYouMean(
+  pattern: TablePattern,
+  places: readonly { readonly database: string; readonly schema: string; readonly name: string }[],
+): string {
+  const near = nearMisses(pattern, places);
+  return near.length === 0 ? "" : `; did you mean ${near.join(" or ")}?`;
+}

@@ -1,0 +1,349 @@
+/**
+ * Tables that are copied again, or for the first time, under a slot of their own, while all others go on.
+ *
+ * @module
+ */
+import {
+  displayName,
+  ExitCode,
+  plural,
+  quoteIdentifier,
+  quoteQualified,
+  ReplicatorError,
+  tableKey,
+  type TableName,
+} from "../../core/mod.ts";
+import { openSession, retry, ServerError, type Session, SqlState } from "../../postgres/mod.ts";
+import type { Table } from "../../catalog/mod.ts";
+import { copyTables, planCopy } from "../../copy/mod.ts";
+import {
+  abandonStream,
+  type ChangedIdentity,
+  describePublication,
+  disableSubscription,
+  dropSlot,
+  dropSubscription,
+  enableSubscription,
+  forgetRemovedTables,
+  handOver,
+  nameSome,
+  startStream,
+  type StreamStart,
+  type StreamState,
+} from "../../replication/mod.ts";
+import {
+  applyStatements,
+  dumpSchema,
+  type DumpStatement,
+  type DumpTool,
+} from "../../schema/mod.ts";
+import { accessTo, selectRows } from "../init/database_stream.ts";
+import type { Recorder } from "../init/recorder.ts";
+import type { SyncOptions } from "../run.ts";
+import type { Situation } from "./situation.ts";
+
+/** Which tables, and with what. */
+export interface CopyAgainOptions {
+  readonly situation: Situation;
+  readonly tables: readonly Table[];
+  readonly options: SyncOptions;
+  /** For tables that are new: their structure is dumped first. */
+  readonly tool: DumpTool | undefined;
+  readonly recorder: Recorder;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Takes the tables out of their streams, begins a new one for them, copies their rows under its snapshot, and lets the target follow.
+ *
+ * States: in old streams → in none (their changes on the target have ended) → in a new one whose rows are being copied → following. When it fails
+ * on the way the tables are in no stream, the new one is undone, and the error says so.
+ */
+export async function copyAgain(work: CopyAgainOptions): Promise<void> {
+  const { situation, options, signal } = work;
+  const { source, target } = situation;
+  await using from = await retry(() => openSession(source, { signal }), { signal });
+  await using to = await retry(() => openSession(target, { signal }), { signal });
+  const settings = work.tool === undefined ? await copySettings(to, work.tables) : {};
+  const remembered = await takeOut(work, { from, to });
+  let begun: StreamStart | undefined;
+  try {
+    begun = await begin(work, remembered);
+    await using _held = begun.snapshot;
+    const structure = await makeStructure(work, { start: begun, to });
+    await copyRows(work, { start: begun, to, settings });
+    await applyAll(to, structure, work);
+    const { snapshot: _, ...start } = begun;
+    await handOver({
+      source: from,
+      target: to,
+      ...start,
+      access: accessTo(source, options.sync),
+      copiedAt: options.sync.now,
+      signal,
+    });
+  } catch (error) {
+    if (begun !== undefined) await abandonStream(source, begun.names).catch(() => {}); // told below
+    throw explain(error, work);
+  }
+}
+
+function explain(error: unknown, { tables, tool, signal }: CopyAgainOptions): unknown {
+  if (signal.aborted || !(error instanceof ReplicatorError)) return error;
+  return new ReplicatorError(error.message, {
+    side: error.side,
+    object: error.object,
+    details: [
+      ...error.details,
+      `${plural(tables.length, "table")} follow no stream now: ${nameSome(tables)}`,
+    ],
+    remedy: [
+      ...(error.remedy === undefined ? [] : [error.remedy]),
+      `then run sync ${tool === undefined ? "--resnapshot" : "--add-tables"} again for them`,
+    ].join("; "),
+    exitCode: error.exitCode,
+    cause: error,
+  });
+}
+
+/** Ends what old streams do to the tables; gives what they remember of their replica identities. */
+async function takeOut(
+  { situation, tables, recorder, signal }: CopyAgainOptions,
+  { from, to }: { readonly from: Session; readonly to: Session },
+): Promise<readonly ChangedIdentity[]> {
+  const taken = new Set(tables.map((table) => tableKey(table)));
+  const remembered: ChangedIdentity[] = [];
+  for (const stream of situation.streams) {
+    const { publication, descriptor, name } = stream;
+    const listed = publication?.tables ?? stream.subscription?.tables ?? [];
+    const leaving = listed.filter((table) => taken.has(tableKey(table)));
+    const unfinished = stream.subscription === undefined && descriptor?.copiedAt === undefined;
+    if (leaving.length === 0 && !(unfinished && listed.length === 0)) continue;
+    remembered.push(
+      ...descriptor?.changedIdentities.filter((table) => taken.has(tableKey(table))) ?? [],
+    );
+    if (leaving.length === listed.length) {
+      await removeStream(stream, { from, to, signal });
+      recorder.events({ kind: "info", message: `${name} has no tables any more and was removed` });
+    } else await shrinkStream(stream, { leaving, from, to, signal });
+  }
+  return remembered;
+}
+
+async function removeStream(
+  { name, subscription, slot }: StreamState,
+  { from, to, signal }: {
+    readonly from: Session;
+    readonly to: Session;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  if (subscription !== undefined) await dropSubscription(to, { name, signal });
+  if (slot !== undefined) await dropSlot(from, { name, signal });
+  // replica identities stay: the tables are about to be published again
+  await from.execute(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`);
+}
+
+async function shrinkStream(
+  { name, subscription, descriptor }: StreamState,
+  { leaving, from, to, signal }: {
+    readonly leaving: readonly TableName[];
+    readonly from: Session;
+    readonly to: Session;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const gone = new Set(leaving.map((table) => tableKey(table)));
+  await from.execute(
+    `ALTER PUBLICATION ${quoteIdentifier(name)} DROP TABLE ${
+      leaving.map((table) => `ONLY ${quoteQualified(table.schema, table.name)}`).join(", ")
+    }`,
+  );
+  if (descriptor !== undefined) {
+    await describePublication(from, {
+      name,
+      descriptor: {
+        ...descriptor,
+        changedIdentities: descriptor.changedIdentities.filter((table) =>
+          !gone.has(tableKey(table))
+        ),
+      },
+    });
+  }
+  if (subscription === undefined) return;
+  // REFRESH asks for a subscription that is on; one that rests goes back to rest
+  if (!subscription.enabled) await enableSubscription(to, name);
+  await forgetRemovedTables(to, { name, signal });
+  if (!subscription.enabled) await disableSubscription(to, { name, signal });
+}
+
+function begin(
+  { situation, tables, options, recorder, signal, tool }: CopyAgainOptions,
+  remembered: readonly ChangedIdentity[],
+): Promise<StreamStart> {
+  const { source, scope, streams } = situation;
+  const wanted = new Set(tables.map((table) => tableKey(table)));
+  return recorder.step(() =>
+    startStream(source, {
+      scope,
+      epoch: Math.max(0, ...streams.map(({ epoch }) => epoch)) + 1,
+      policy: options.sync.identity,
+      slotTimeoutMs: options.sync.slotTimeoutMs,
+      failover: options.sync.failover,
+      createdAt: options.sync.now,
+      remembered,
+      events: recorder.events,
+      signal,
+      select: (_, all) => Promise.resolve(all.filter((table) => wanted.has(tableKey(table)))),
+      withRows: (session, selected) => selectRows(session, selected, scope.rules),
+    }), {
+    step: "slot",
+    database: source.database,
+    summarise: ({ published, names }) =>
+      `${plural(published.length, "table")} ${
+        tool === undefined ? "again" : "added"
+      }: ${names.slot}`,
+  });
+}
+
+/** Makes tables that are new; gives what is to be made when their rows are in. */
+async function makeStructure(
+  { situation, tool, recorder, signal, tables }: CopyAgainOptions,
+  { start, to }: { readonly start: StreamStart; readonly to: Session },
+): Promise<readonly DumpStatement[]> {
+  if (tool === undefined) return [];
+  const dump = (section: "pre-data" | "post-data") =>
+    dumpSchema({
+      endpoint: situation.source,
+      tool,
+      section,
+      only: tables,
+      snapshot: start.snapshot.identifier,
+      signal,
+    });
+  const [before, after] = [await dump("pre-data"), await dump("post-data")];
+  await recorder.step(() => applyAll(to, before, { recorder }), {
+    step: "schema",
+    database: situation.source.database,
+    summarise: () => plural(tables.length, "table"),
+  });
+  return after;
+}
+
+async function applyAll(
+  session: Session,
+  statements: readonly DumpStatement[],
+  { recorder }: Pick<CopyAgainOptions, "recorder">,
+): Promise<void> {
+  if (statements.length === 0) return;
+  const adaptations = await applyStatements(session, statements, { incomplete: false });
+  for (const adaptation of adaptations) recorder.events({ kind: "warning", ...adaptation });
+}
+
+async function copyRows(
+  { situation, options, tool, recorder, signal }: CopyAgainOptions,
+  { start, to, settings }: {
+    readonly start: StreamStart;
+    readonly to: Session;
+    readonly settings: Readonly<Record<string, string>>;
+  },
+): Promise<void> {
+  const { source, target, planned } = situation;
+  const { predicateOf } = await selectRows(
+    start.snapshot.session,
+    start.tables,
+    situation.scope.rules,
+  );
+  if (tool === undefined) await emptyTables(to, start.published);
+  recorder.events({
+    kind: "database-planned",
+    database: source.database,
+    tables: start.published.length,
+    bytes: start.published.reduce((sum, { bytes }) => sum + bytes, 0),
+  });
+  await recorder.step(() =>
+    copyTables({
+      source,
+      target,
+      targetSettings: settings,
+      snapshot: start.snapshot,
+      // emptied already, and TRUNCATE would refuse where foreign keys point at them
+      parts: planCopy(start.published, {
+        sourceMajor: start.snapshot.session.majorVersion,
+        encoding: planned.source.encoding,
+        format: "auto",
+        splitBytes: options.splitBytes,
+        jobs: options.jobs,
+        predicateOf,
+      }).map((part) => ({ ...part, freeze: false })),
+      encoding: planned.source.encoding,
+      jobs: options.jobs,
+      signal,
+      events: recorder.events,
+    }), {
+    step: "data",
+    database: source.database,
+    summarise: (copied) => plural(copied.length, "table"),
+  });
+}
+
+/** Empties tables at once; where foreign keys of other tables forbid TRUNCATE, row by row. */
+async function emptyTables(session: Session, tables: readonly TableName[]): Promise<void> {
+  if (tables.length === 0) return;
+  const names = tables.map(({ schema, name }) => `ONLY ${quoteQualified(schema, name)}`);
+  try {
+    await session.execute(`TRUNCATE ${names.join(", ")}`);
+  } catch (error) {
+    if (!(error instanceof ServerError) || error.sqlState !== SqlState.featureNotSupported) {
+      throw error;
+    }
+    await session.transaction(async () => {
+      await session.execute("SET LOCAL session_replication_role = replica");
+      for (const name of names) await session.execute(`DELETE FROM ${name}`);
+    });
+  }
+}
+
+/**
+ * Rows that are copied must not fire triggers, nor foreign keys' checks: the target's tables have them by now.
+ *
+ * @throws ReplicatorError when the role may not switch them off
+ */
+async function copySettings(
+  session: Session,
+  tables: readonly TableName[],
+): Promise<Readonly<Record<string, string>>> {
+  try {
+    await session.transaction(() =>
+      session.execute("SET LOCAL session_replication_role = replica")
+    );
+    return { session_replication_role: "replica" };
+  } catch (error) {
+    if (!(error instanceof ServerError) || error.sqlState !== SqlState.insufficientPrivilege) {
+      throw error;
+    }
+  }
+  const rows = await session.query<TableName>(
+    `SELECT n.nspname AS schema, c.relname AS name
+       FROM pg_class AS c
+       JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      WHERE EXISTS (SELECT FROM pg_trigger AS t
+                     WHERE t.tgrelid = c.oid AND t.tgenabled IN ('O', 'A'))`,
+  );
+  const wanted = new Set(tables.map((table) => tableKey(table)));
+  const found = rows.filter((table) => wanted.has(tableKey(table)));
+  if (found.length === 0) return {};
+  throw new ReplicatorError(
+    `the role may not switch triggers off, and ${found.map(displayName).join(", ")} ${
+      found.length === 1 ? "has" : "have"
+    } some`,
+    {
+      side: "target",
+      object: `database ${session.endpoint.database}`,
+      remedy: session.majorVersion >= 15
+        ? "as a superuser: GRANT SET ON PARAMETER session_replication_role TO the role; or connect as a superuser"
+        : "connect as a superuser, or the provider's admin role",
+      exitCode: ExitCode.prerequisite,
+    },
+  );
+}

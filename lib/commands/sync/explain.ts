@@ -1,0 +1,164 @@
+/**
+ * What stands in the way of following, in words: what it means and what to do.
+ *
+ * @module
+ */
+import { displayName, ExitCode, plural, ReplicatorError, type RunEvent } from "../../core/mod.ts";
+import { type Endpoint, openSession, retry, ServerError } from "../../postgres/mod.ts";
+import {
+  canFollow,
+  describeTransaction,
+  nameSome,
+  readNextTransaction,
+  readOriginPosition,
+  scopeDifferences,
+  type StreamState,
+  type StreamVerdict,
+} from "../../replication/mod.ts";
+import type { Situation } from "./situation.ts";
+
+/** A stream that an error has stopped, with its databases. */
+export interface FailedStream {
+  readonly situation: Situation;
+  readonly stream: StreamState;
+}
+
+/** Streams that an error has stopped, or that fail again and again. */
+export function failedStreams(situations: readonly Situation[]): readonly FailedStream[] {
+  return situations.flatMap((situation) =>
+    situation.verdicts.flatMap(({ stream, condition }) =>
+      condition === "failed" || condition === "disabled" || condition === "following"
+        ? stream.subscription !== undefined &&
+            (condition === "failed" || (stream.subscription.applyErrors ?? 1) > 0)
+          ? [{ situation, stream }]
+          : []
+        : []
+    )
+  );
+}
+
+/**
+ * Throws everything that stands in the way, of all databases.
+ *
+ * @throws ReplicatorError
+ */
+export async function refuseWhatCannotFollow(
+  situations: readonly Situation[],
+  { retrying, signal }: { readonly retrying: boolean; readonly signal: AbortSignal },
+): Promise<void> {
+  const details: string[] = [];
+  for (const situation of situations) {
+    const { streams, verdicts, source } = situation;
+    const lines = streams.length === 0 ? nothingThere(situation) : [];
+    for (const verdict of verdicts) {
+      if (canFollow(verdict) || (retrying && verdict.condition === "failed")) continue;
+      lines.push(...await explain(verdict, situation, signal));
+    }
+    details.push(...lines.map((line) => `${source.database}: ${line}`));
+  }
+  if (details.length === 0) return;
+  throw new ReplicatorError("replication cannot go on as it stands; nothing was changed", {
+    details,
+    remedy: "docs/sync.md explains every state",
+    exitCode: ExitCode.prerequisite,
+  });
+}
+
+function nothingThere({ wanted, others, target }: Situation): string[] {
+  if (others.length === 0) {
+    return [
+      `there is no slot of init --enable-sync: what was written on the source since ${target.database} was copied is nowhere kept, and following ` +
+      "from now on would leave a gap",
+      "  → sync --resnapshot '*' copies the rows again under a new slot; or start over with init --enable-sync",
+    ];
+  }
+  return others.flatMap((other) => [
+    `what replicates from and to these databases has other rules (made ${other.createdAt}):`,
+    ...scopeDifferences({ wanted, there: other }).map((line) => `  ${line}`),
+    "  → give the rules that it was made with, or remove it with cleanup",
+  ]);
+}
+
+async function explain(
+  { message, remedy, condition, stream }: StreamVerdict,
+  situation: Situation,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const cause = condition === "failed" ? await explainFailure({ situation, stream }, signal) : [];
+  return [
+    message,
+    ...cause.map((line) => `  ${line}`),
+    ...(remedy === undefined ? [] : [`  → ${remedy}`]),
+  ];
+}
+
+/** The transaction that could not be applied, with tables and keys, and what the server has counted. */
+export async function explainFailure(
+  { situation: { source, target }, stream }: FailedStream,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const { subscription, slot, publication } = stream;
+  if (subscription === undefined || slot === undefined || publication === undefined) return [];
+  const after = await withSession(
+    target,
+    signal,
+    (session) => readOriginPosition(session, subscription.oid),
+  );
+  const lines: string[] = [];
+  if (!slot.active) {
+    try {
+      const next = await withSession(
+        source,
+        signal,
+        (session) =>
+          readNextTransaction(session, { slot: slot.name, publication: publication.name, after }),
+      );
+      if (next !== undefined) lines.push(...describeTransaction(next));
+    } catch (error) {
+      if (!(error instanceof ServerError)) throw error;
+      lines.push(`the transaction cannot be read from the slot: ${error.message}`);
+    }
+  }
+  lines.push("the error's own words are in the log of the target's server, which SQL cannot read");
+  return lines;
+}
+
+async function withSession<Result>(
+  endpoint: Endpoint,
+  signal: AbortSignal,
+  work: (session: Awaited<ReturnType<typeof openSession>>) => Promise<Result>,
+): Promise<Result> {
+  await using session = await retry(() => openSession(endpoint, { signal }), { signal });
+  return await work(session);
+}
+
+/** What does not stop anything, but should be known. */
+export function describeVerdicts(
+  { source, unfollowed, appeared, unsubscribed }: Situation,
+): readonly RunEvent[] {
+  const warn = (message: string, remedy: string): RunEvent => ({
+    kind: "warning",
+    side: "source",
+    object: `database ${source.database}`,
+    message,
+    remedy,
+  });
+  const [first] = [...unfollowed, ...unsubscribed];
+  return [
+    ...(appeared.length === 0 ? [] : [warn(
+      `${
+        plural(appeared.length, "table is", "tables are")
+      } new on the source and not on the target: ${nameSome(appeared)}`,
+      "sync --add-tables '*' makes and copies them",
+    )]),
+    ...(first === undefined ? [] : [warn(
+      `the changes of ${
+        plural(unfollowed.length + unsubscribed.length, "table do", "tables do").replace(/ do$/, "")
+      } do not follow: ${nameSome([...unfollowed, ...unsubscribed])}`,
+      `sync --resnapshot ${
+        displayName(first)
+      } copies it again and lets it follow; a table that cannot be published needs a ` +
+        "primary key, or --replica-identity full",
+    )]),
+  ];
+}

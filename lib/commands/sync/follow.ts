@@ -1,0 +1,144 @@
+/**
+ * Letting the target follow: subscriptions made from waiting slots, switched on, and waited for.
+ *
+ * @module
+ */
+import {
+  ExitCode,
+  formatLsn,
+  type Lsn,
+  plural,
+  ReplicatorError,
+  tableKey,
+} from "../../core/mod.ts";
+import { openSession, retry, type Session } from "../../postgres/mod.ts";
+import {
+  enableSubscription,
+  handOver,
+  readWalPosition,
+  type ScopeDescriptor,
+  skipTransaction,
+  type StreamVerdict,
+  waitUntilApplied,
+} from "../../replication/mod.ts";
+import { accessTo } from "../init/database_stream.ts";
+import type { Recorder } from "../init/recorder.ts";
+import type { RunContext, SyncOptions } from "../run.ts";
+import type { FailedStream } from "./explain.ts";
+import type { Situation } from "./situation.ts";
+
+/** With what it is done. */
+export interface FollowContext {
+  readonly options: SyncOptions;
+  readonly recorder: Recorder;
+  readonly run: RunContext;
+}
+
+/** Starts what rests and waits until all of it has what the source has now; tells what was done, in words. */
+export async function follow(
+  situation: Situation,
+  { options, recorder, run }: FollowContext,
+): Promise<readonly string[]> {
+  const { source, target, verdicts } = situation;
+  const { signal } = run;
+  const database = source.database;
+  await using from = await retry(() => openSession(source, { signal }), { signal });
+  await using to = await retry(() => openSession(target, { signal }), { signal });
+  const done: string[] = [];
+  await recorder.step(async () => {
+    for (const verdict of verdicts) {
+      const what = await start(verdict, { situation, from, to, options, signal });
+      if (what !== undefined) done.push(what);
+    }
+  }, { step: "subscription", database, summarise: () => done.join("; ") || "on already" });
+  await recorder.step(async () => {
+    const { inserted } = await readWalPosition(from);
+    await waitUntilApplied({
+      source: from,
+      target: to,
+      subscriptions: verdicts.map(({ stream }) => stream.name),
+      lsn: inserted,
+      signal,
+      events: recorder.events,
+    });
+  }, {
+    step: "catch-up",
+    database,
+    summarise: () =>
+      plural(
+        verdicts.reduce((sum, { stream }) => sum + (stream.publication?.tables.length ?? 0), 0),
+        "table streams",
+        "tables stream",
+      ),
+  });
+  return done;
+}
+
+async function start(
+  { stream, condition }: StreamVerdict,
+  { situation, from, to, options, signal }: {
+    readonly situation: Situation;
+    readonly from: Session;
+    readonly to: Session;
+    readonly options: SyncOptions;
+    readonly signal: AbortSignal;
+  },
+): Promise<string | undefined> {
+  const { name, publication, descriptor, epoch } = stream;
+  if (condition === "following") return undefined;
+  if (condition !== "adoptable") {
+    await enableSubscription(to, name);
+    return `${name} switched on`;
+  }
+  const listed = new Set(publication?.tables.map((table) => tableKey(table)));
+  const known: ScopeDescriptor = descriptor ?? { ...situation.wanted, epoch };
+  await handOver({
+    source: from,
+    target: to,
+    names: { slot: name, publication: name, subscription: name },
+    descriptor: known,
+    published: situation.tables.filter((table) => listed.has(tableKey(table))),
+    access: accessTo(situation.source, options.sync),
+    copiedAt: options.sync.now,
+    signal,
+  });
+  return `${name} adopted`;
+}
+
+/** Leaves a transaction out of the one stream that is stopped. */
+export async function skip(
+  failed: readonly FailedStream[],
+  { options: _, lsn, recorder, run: { signal } }: FollowContext & { readonly lsn: Lsn },
+): Promise<void> {
+  const [only, ...more] = failed;
+  const subscription = only?.stream.subscription;
+  if (only === undefined || subscription === undefined || more.length > 0) {
+    throw new ReplicatorError(
+      only === undefined
+        ? "no subscription has had errors: there is nothing to skip"
+        : `${plural(failed.length, "subscription")} have had errors: which one is meant?`,
+      {
+        remedy: only === undefined
+          ? "sync and status tell how it stands"
+          : "choose the database with --include-databases",
+        exitCode: ExitCode.prerequisite,
+      },
+    );
+  }
+  await using to = await retry(() => openSession(only.situation.target, { signal }), { signal });
+  await skipTransaction(to, {
+    subscription: subscription.name,
+    oid: subscription.oid,
+    lsn,
+    signal,
+  });
+  recorder.events({
+    kind: "warning",
+    side: "target",
+    object: `subscription ${subscription.name}`,
+    message: `the transaction that ends at ${
+      formatLsn(lsn)
+    } is left out: its changes are missing on the target`,
+    remedy: "make them by hand, or find and repair the rows with verify",
+  });
+}

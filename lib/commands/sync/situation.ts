@@ -1,0 +1,107 @@
+/**
+ * How replication of one database stands: what is there on both sides, and which tables it should have.
+ *
+ * @module
+ */
+import { type Endpoint, openSession, retry, type Session } from "../../postgres/mod.ts";
+import { tableKey, type TableName } from "../../core/mod.ts";
+import { listTables, type Table } from "../../catalog/mod.ts";
+import {
+  describeScope,
+  judgeStream,
+  readDescribedSubscriptions,
+  readPlace,
+  readPublications,
+  readStreams,
+  type ReplicationScope,
+  samePlaces,
+  type ScopeDescriptor,
+  type StreamState,
+  type StreamVerdict,
+} from "../../replication/mod.ts";
+import type { TableRules } from "../../rules/mod.ts";
+import type { PlannedDatabase } from "../database_plan.ts";
+import { selectRows } from "../init/database_stream.ts";
+
+/** One database, as it stands. */
+export interface Situation {
+  readonly planned: PlannedDatabase;
+  /** The database on the source. */
+  readonly source: Endpoint;
+  /** The database on the target. */
+  readonly target: Endpoint;
+  /** Rules with the moment that the first copy had. */
+  readonly scope: ReplicationScope;
+  readonly wanted: ScopeDescriptor;
+  readonly streams: readonly StreamState[];
+  readonly verdicts: readonly StreamVerdict[];
+  /** Streams between the same databases under other rules. */
+  readonly others: readonly ScopeDescriptor[];
+  /** Tables of the source whose rows should follow. */
+  readonly tables: readonly Table[];
+  /** Of those: what no stream has, and the target has. */
+  readonly unfollowed: readonly Table[];
+  /** Of those: what no stream has, and the target does not either. */
+  readonly appeared: readonly Table[];
+  /** Published and yet passed over by the subscription. */
+  readonly unsubscribed: readonly TableName[];
+}
+
+/** What is read. */
+export interface SituationInput {
+  readonly planned: PlannedDatabase;
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly rules: TableRules;
+  readonly signal: AbortSignal;
+}
+
+/** Reads both sides. */
+export async function readSituation(input: SituationInput): Promise<Situation> {
+  const { planned, source, target, signal } = input;
+  await using from = await retry(() => openSession(source, { signal }), { signal });
+  await using to = await retry(() => openSession(target, { signal }), { signal });
+  const places = { source: await readPlace(from), target: await readPlace(to) };
+  const asked = { ...places, rules: input.rules };
+  const described = await describeScope(asked, { epoch: 1, createdAt: "", changedIdentities: [] });
+  const streams = await readStreams(described.hash, { source: from, target: to });
+  // windows of time reach back from the moment of the first copy
+  const now = streams.find(({ descriptor }) => descriptor !== undefined)?.descriptor?.rulesNow;
+  const rules = { ...input.rules, ...(now === undefined ? {} : { now }) };
+  const { tables } = await selectRows(from, undefined, rules);
+  const published = new Set(
+    streams.flatMap(({ publication }) => publication?.tables ?? []).map((table) => tableKey(table)),
+  );
+  const loose = tables.filter((table) => !table.isUnlogged && !published.has(tableKey(table)));
+  const there = new Set((await listTables(to)).map((table) => tableKey(table)));
+  return {
+    planned,
+    source,
+    target,
+    scope: { ...places, rules },
+    wanted: described,
+    streams,
+    verdicts: streams.map(judgeStream),
+    others: await readOthers(described, { from, to }),
+    tables,
+    unfollowed: loose.filter((table) => there.has(tableKey(table))),
+    appeared: loose.filter((table) => !there.has(tableKey(table))),
+    unsubscribed: streams.flatMap(passedOver),
+  };
+}
+
+function passedOver({ publication, subscription }: StreamState): readonly TableName[] {
+  if (publication === undefined || subscription === undefined) return [];
+  const followed = new Set(subscription.tables.map((table) => tableKey(table)));
+  return publication.tables.filter((table) => !followed.has(tableKey(table)));
+}
+
+async function readOthers(
+  wanted: ScopeDescriptor,
+  { from, to }: { readonly from: Session; readonly to: Session },
+): Promise<readonly ScopeDescriptor[]> {
+  const described = [...await readPublications(from), ...await readDescribedSubscriptions(to)]
+    .flatMap(({ descriptor }) => descriptor ?? [])
+    .filter((other) => other.hash !== wanted.hash && samePlaces(wanted, other));
+  return [...new Map(described.map((each) => [each.hash, each])).values()];
+}

@@ -1,0 +1,228 @@
+/**
+ * The transaction that a stopped subscription would have to apply next: read from the slot without consuming it.
+ *
+ * Source: PostgreSQL documentation, "55.9. Logical Replication Message Formats".
+ *
+ * @module
+ */
+import {
+  displayName,
+  formatLsn,
+  type Lsn,
+  parseLsn,
+  quoteIdentifier,
+  type TableName,
+} from "../core/mod.ts";
+import { ServerError, type Session } from "../postgres/mod.ts";
+
+/** A change of a row. */
+export interface RowChange {
+  readonly table: TableName;
+  readonly operation: "insert" | "update" | "delete" | "truncate";
+  /** Columns of the replica identity with their values as text; null for NULL. */
+  readonly key: Readonly<Record<string, string | null>>;
+}
+
+/** A transaction of the source as the slot delivers it. */
+export interface PendingTransaction {
+  /** Where it ends: what `--skip-lsn` takes. */
+  readonly finishLsn: Lsn;
+  readonly xid: number;
+  /** How many changes it has. */
+  readonly count: number;
+  /** The first of them. */
+  readonly changes: readonly RowChange[];
+}
+
+const peekStatement = `
+  SELECT encode(data, 'hex') AS message
+    FROM pg_logical_slot_peek_binary_changes($1, NULL, $2,
+           'proto_version', '1', 'publication_names', $3)`;
+
+const mostChanges = 5;
+
+/**
+ * Reads the first transaction behind a position. The slot must not be in use: the subscription is to be switched off before.
+ *
+ * @param options.after what the target has applied, where that is known
+ * @returns undefined when there is none
+ */
+export async function readNextTransaction(
+  source: Session,
+  { slot, publication, after }: {
+    readonly slot: string;
+    readonly publication: string;
+    readonly after: Lsn | undefined;
+  },
+): Promise<PendingTransaction | undefined> {
+  for (let limit = 1; limit <= 1_000_000; limit *= 100) {
+    const rows = await source.query<{ readonly message: string }>(peekStatement, [
+      slot,
+      limit,
+      quoteIdentifier(publication),
+    ]);
+    const transactions = readTransactions(rows.map(({ message }) => Uint8Array.fromHex(message)));
+    const next = transactions.find(({ finishLsn }) => after === undefined || finishLsn >= after);
+    if (next !== undefined || rows.length < limit) return next;
+  }
+  return undefined;
+}
+
+/** What the target has applied of a subscription's source; undefined where our role may not know. */
+export async function readOriginPosition(
+  target: Session,
+  subscriptionOid: number,
+): Promise<Lsn | undefined> {
+  try {
+    const [row] = await target.query<{ readonly lsn: string | null }>(
+      "SELECT pg_replication_origin_progress($1, true)::text AS lsn",
+      [`pg_${subscriptionOid}`],
+    );
+    return row?.lsn === null || row === undefined ? undefined : parseLsn(row.lsn);
+  } catch (error) {
+    if (error instanceof ServerError) return undefined;
+    throw error;
+  }
+}
+
+interface Relation extends TableName {
+  readonly columns: readonly { readonly name: string; readonly isKey: boolean }[];
+}
+
+/** Puts the messages of pgoutput (protocol 1) together. */
+export function readTransactions(
+  messages: readonly Uint8Array[],
+): readonly PendingTransaction[] {
+  const relations = new Map<number, Relation>();
+  const transactions: (PendingTransaction & { changes: RowChange[]; count: number })[] = [];
+  for (const bytes of messages) {
+    const reader = new MessageReader(bytes);
+    const type = reader.character();
+    const current = transactions.at(-1);
+    const add = (change: RowChange) => {
+      if (current === undefined) return;
+      current.count++;
+      if (current.changes.length < mostChanges) current.changes.push(change);
+    };
+    if (type === "B") {
+      const finishLsn = reader.int64();
+      reader.int64(); // when it was committed
+      transactions.push({ finishLsn, xid: reader.int32(), count: 0, changes: [] });
+    } else if (type === "R") {
+      const oid = reader.int32();
+      relations.set(oid, readRelation(reader));
+    } else if (type === "I" || type === "U" || type === "D") {
+      const relation = relations.get(reader.int32());
+      if (relation !== undefined) add(readChange(reader, { type, relation }));
+    } else if (type === "T") {
+      const count = reader.int32();
+      reader.int8();
+      for (let at = 0; at < count; at++) {
+        const relation = relations.get(reader.int32());
+        if (relation === undefined) continue;
+        const { schema, name } = relation;
+        add({ table: { schema, name }, operation: "truncate", key: {} });
+      }
+    }
+  }
+  return transactions;
+}
+
+function readRelation(reader: MessageReader): Relation {
+  const schema = reader.text() || "pg_catalog";
+  const name = reader.text();
+  reader.int8(); // replica identity
+  const columns = Array.from({ length: reader.int16() }, () => {
+    const isKey = reader.int8() === 1;
+    const column = { name: reader.text(), isKey };
+    reader.int32(); // type
+    reader.int32(); // its modifier
+    return column;
+  });
+  return { schema, name, columns };
+}
+
+function readChange(
+  reader: MessageReader,
+  { type, relation }: { readonly type: "I" | "U" | "D"; readonly relation: Relation },
+): RowChange {
+  // an update or delete may begin with the old key (K) or the old row (O); that is how the target finds the row
+  reader.character();
+  const values = readTuple(reader);
+  const key: Record<string, string | null> = {};
+  relation.columns.forEach(({ name, isKey }, at) => {
+    const value = values[at];
+    if (isKey && value !== undefined) key[name] = value;
+  });
+  const { schema, name } = relation;
+  const operation = ({ I: "insert", U: "update", D: "delete" } as const)[type];
+  return { table: { schema, name }, operation, key };
+}
+
+function readTuple(reader: MessageReader): readonly (string | null | undefined)[] {
+  return Array.from({ length: reader.int16() }, () => {
+    const kind = reader.character();
+    if (kind === "n") return null;
+    if (kind !== "t") return undefined; // an unchanged TOASTed value is not sent
+    return reader.bytes(reader.int32());
+  });
+}
+
+class MessageReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  character(): string {
+    return String.fromCharCode(this.int8());
+  }
+
+  int8(): number {
+    return this.#view.getUint8(this.#at++);
+  }
+
+  int16(): number {
+    return this.#view.getUint16((this.#at += 2) - 2);
+  }
+
+  int32(): number {
+    return this.#view.getUint32((this.#at += 4) - 4);
+  }
+
+  int64(): bigint {
+    return this.#view.getBigUint64((this.#at += 8) - 8);
+  }
+
+  text(): string {
+    const end = this.#bytes.indexOf(0, this.#at);
+    const text = this.bytes(end - this.#at);
+    this.#at = end + 1;
+    return text;
+  }
+
+  bytes(length: number): string {
+    return new TextDecoder().decode(this.#bytes.subarray(this.#at, this.#at += length));
+  }
+}
+
+/** A transaction for people: where it ends, and its first changes with their keys. */
+export function describeTransaction(transaction: PendingTransaction): readonly string[] {
+  const { finishLsn, xid, count, changes } = transaction;
+  return [
+    `the next transaction is ${xid} of the source, ends at ${
+      formatLsn(finishLsn)
+    }, and has ${count} ${count === 1 ? "change" : "changes"}:`,
+    ...changes.map(({ table, operation, key }) => {
+      const values = Object.entries(key).map(([column, value]) => `${column} = ${value ?? "NULL"}`);
+      return `  ${operation} ${displayName(table)}${
+        values.length === 0 ? "" : ` (${values.join(", ")})`
+      }`;
+    }),
+    ...(count > changes.length ? [`  and ${count - changes.length} more`] : []),
+  ];
+}
