@@ -1,45 +1,278 @@
-import { deepStrictEqual, ok } from "node:assert/strict";
-import type { SyncSettings } from "../lib/commands/run.ts";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { parseLsn, ReplicatorError } from "../lib/core/mod.ts";
 import type { Cluster } from "../lib/cluster/mod.ts";
+import { readRuleFlags } from "../lib/rules/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { dropDatabase, withDatabase } from "./support/databases.ts";
 import { runInit } from "./support/init.ts";
+import { until } from "./support/replication.ts";
 import { compareRows, drain } from "./support/replicated.ts";
 import { loadSchema, startReplicationLoad } from "./support/replication_load.ts";
-import { exec } from "./support/sql.ts";
+import { exec, query } from "./support/sql.ts";
+import { runSync, syncSettings } from "./support/sync.ts";
 
-const source15 = await sharedCluster(15);
-const target15 = await sharedCluster(15, { locale: "C" });
+const source12 = await sharedCluster(12);
+const target18 = await sharedCluster(18);
+const both15 = await sharedCluster(15);
 
-const sync: SyncSettings = {
-  identity: "full",
-  slotTimeoutMs: 60_000,
-  sourceFromTarget: undefined,
-  passfile: undefined,
-  failover: true,
-  now: "2026-01-01T00:00:00Z",
-};
+interface Pair {
+  readonly name: string;
+  readonly url: string;
+  readonly targetUrl: string;
+}
 
-/** Runs under load, from before init until after it streams, and compares. */
-async function round(source: Cluster, target: Cluster): Promise<void> {
+/** A database on the source, which is dropped on both sides at the end. */
+async function withPair(
+  [source, target]: readonly [Cluster, Cluster],
+  schema: string,
+  use: (pair: Pair) => Promise<void>,
+): Promise<void> {
   await withDatabase(source, undefined, async ({ name, url }) => {
-    await exec(url, loadSchema());
-    const load = startReplicationLoad(url);
+    const map = source === target ? `${name}_copy` : name;
+    await exec(url, schema);
     try {
-      await load.more(50);
-      await runInit(url, target.url(), { include: [name], sync });
-      await load.more(300);
-      const counts = await load.stop();
-      deepStrictEqual(counts.surprises, []);
-      await drain(url);
-      ok(await compareRows(url, target.url({ database: name })) > 10_000);
+      await use({ name, url, targetUrl: target.url({ database: map }) });
     } finally {
-      await load.stop();
-      await dropDatabase(target, name);
+      await dropDatabase(target, map);
     }
   });
 }
 
-Deno.test("init --enable-sync loses and repeats nothing under a mixed load: 15 to 15", async () => {
-  await round(source15, target15);
+const small = `
+  CREATE TABLE a (id int PRIMARY KEY, v text);
+  CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a);
+  INSERT INTO a SELECT n, 'a' FROM generate_series(1, 100) AS n;
+  INSERT INTO b SELECT n, n FROM generate_series(1, 100) AS n;`;
+
+function rulesOf(flags: Partial<Parameters<typeof readRuleFlags>[0]>) {
+  const none = { includeTables: [], excludeTables: [], schemaOnlyTables: [] };
+  const { rules } = readRuleFlags({ ...none, tableFilters: [], timeFilters: [], ...flags });
+  return { ...rules, now: "2026-01-01T00:00:00Z" };
+}
+
+async function copy({ name, url, targetUrl }: Pair, options: Parameters<typeof runInit>[2] = {}) {
+  const map = { [name]: new URL(targetUrl).pathname.slice(1) };
+  await runInit(url, targetUrl, { include: [name], map, sync: syncSettings, ...options });
+}
+
+const follow = ({ name, url, targetUrl }: Pair, options: Parameters<typeof runSync>[2] = {}) =>
+  runSync(url, targetUrl, {
+    include: [name],
+    databases: {
+      include: [name],
+      exclude: [],
+      map: { [name]: new URL(targetUrl).pathname.slice(1) },
+    },
+    ...options,
+  });
+
+/** What a refusal says, all of it. */
+function refusal(error: unknown): string {
+  ok(error instanceof ReplicatorError, String(error));
+  strictEqual(error.exitCode, 3);
+  return [error.message, ...error.details, error.remedy].join("\n");
+}
+
+const streamName = async (url: string) =>
+  (await query<{ name: string }>(url, "SELECT pubname AS name FROM pg_publication"))
+    .map(({ name }) => name);
+
+Deno.test("init --enable-sync loses and repeats nothing under a mixed load: 12 to 18", async () => {
+  await withPair([source12, target18], loadSchema(), async (pair) => {
+    const load = startReplicationLoad(pair.url);
+    try {
+      await load.more(50);
+      await copy(pair);
+      await load.more(200);
+      deepStrictEqual((await load.stop()).surprises, []);
+      await drain(pair.url);
+      ok(await compareRows(pair.url, pair.targetUrl) > 10_000);
+    } finally {
+      await load.stop();
+    }
+  });
 });
+
+Deno.test("init --enable-sync works within one server", async () => {
+  await withPair([both15, both15], small, async (pair) => {
+    await copy(pair);
+    await exec(pair.url, "UPDATE a SET v = 'b'; DELETE FROM b WHERE id < 10");
+    await drain(pair.url);
+    strictEqual(await compareRows(pair.url, pair.targetUrl), 191);
+  });
+});
+
+Deno.test("sync adopts a waiting slot, goes on, adds tables, and tells what it cannot do", async () => {
+  await withPair([both15, target18], small, async (pair) => {
+    await exec(pair.url, "CREATE TABLE audit (id int PRIMARY KEY)");
+    const rules = rulesOf({ schemaOnlyTables: ["audit"] });
+    await copy(pair, { rules });
+    const [name = ""] = await streamName(pair.url);
+    await dropSubscription(pair.targetUrl, name);
+    await exec(pair.url, "INSERT INTO a VALUES (1000, 'while nobody listened')");
+    const adopted = await follow(pair, { rules });
+    deepStrictEqual(adopted.report.databases[0]?.done, [`${name} adopted`]);
+    strictEqual(await compareRows(pair.url, pair.targetUrl), 201);
+
+    await exec(pair.targetUrl, `ALTER SUBSCRIPTION ${name} DISABLE`);
+    await exec(
+      pair.url,
+      `CREATE TABLE late (id serial PRIMARY KEY, a int REFERENCES a, v text); CREATE INDEX ON late (v);
+       INSERT INTO late (a, v) SELECT n, 'late' FROM generate_series(1, 10) AS n;
+       CREATE TABLE "Later On" (id int PRIMARY KEY)`,
+    );
+    const { report, events } = await follow(pair, { rules });
+    deepStrictEqual(report.databases[0]?.done, [`${name} switched on`]);
+    strictEqual(report.databases[0]?.unfollowed.length, 2);
+    ok(events.some((event) => event.kind === "warning" && /2 tables are new/.test(event.message)));
+    const action = { kind: "copy", tables: ["late", '"Later On"'], areNew: true } as const;
+    await follow(pair, { rules, action });
+    await exec(pair.url, `INSERT INTO "Later On" VALUES (1); UPDATE late SET v = 'x' WHERE id = 1`);
+    await drain(pair.url);
+    strictEqual(await compareRows(pair.url, pair.targetUrl), 212);
+    const keys = await query(
+      pair.targetUrl,
+      "SELECT conname FROM pg_constraint WHERE conrelid = 'late'::regclass AND contype = 'f'",
+    );
+    strictEqual(keys.length, 1);
+
+    await rejects(follow(pair), (error) => {
+      match(refusal(error), /other rules[^]*rule that it has[^]*public\.audit: structure only/);
+      return true;
+    });
+    await dropSubscription(pair.targetUrl, name);
+    await query(pair.url, "SELECT pg_drop_replication_slot($1)", [name]);
+    await rejects(follow(pair, { rules }), (error) => {
+      match(refusal(error), /slot .* is not on the source any more[^]*--resnapshot/);
+      return true;
+    });
+    const again = await follow(pair, {
+      rules,
+      action: { kind: "copy", tables: ["*"], areNew: false },
+    });
+    deepStrictEqual(again.report.databases[0]?.streams.map(({ name, epoch }) => [name, epoch]), [
+      [`${name}_e3`, 3],
+    ]);
+    await exec(pair.url, "DELETE FROM b; INSERT INTO a VALUES (-1, 'x')");
+    await drain(pair.url);
+    strictEqual(await compareRows(pair.url, pair.targetUrl), 113);
+    strictEqual(
+      (await query(
+        pair.url,
+        "SELECT FROM pg_replication_slots WHERE database = current_database()",
+      )).length,
+      1,
+    );
+  });
+});
+
+Deno.test("sync refuses where nothing was begun: following from now on would leave a gap", async () => {
+  await withDatabase(both15, undefined, async ({ name, url }) => {
+    await withDatabase(target18, undefined, async (target) => {
+      await rejects(follow({ name, url, targetUrl: target.url }), (error) => {
+        match(refusal(error), /there is no slot .* would leave a gap[^]*--resnapshot '\*'/);
+        return true;
+      });
+    });
+  });
+});
+
+Deno.test("sync --resnapshot copies tables again, under load, while the others go on", async () => {
+  await withPair([both15, target18], loadSchema(), async (pair) => {
+    const load = startReplicationLoad(pair.url, { pauseMs: 5 });
+    try {
+      await copy(pair);
+      await load.more(20);
+      // as if somebody had written on the target; entries refer to accounts, which cannot be truncated
+      await exec(
+        pair.targetUrl,
+        "SET session_replication_role = replica; DELETE FROM account WHERE id < 100",
+      );
+      const action = { kind: "copy", tables: ["account", "event_*"], areNew: false } as const;
+      const { report } = await follow(pair, { action });
+      strictEqual(report.databases[0]?.streams.length, 2);
+      await load.more(100);
+      deepStrictEqual((await load.stop()).surprises, []);
+      await drain(pair.url);
+      ok(await compareRows(pair.url, pair.targetUrl) > 10_000);
+    } finally {
+      await load.stop();
+    }
+  });
+});
+
+for (const [source, target] of [[both15, target18], [target18, source12]] as const) {
+  Deno.test(`sync shows what cannot be applied, skips it, or goes on when it was repaired (to ${target.major})`, async () => {
+    await withPair([source, target], small, async (pair) => {
+      await copy(pair);
+      const [name = ""] = await streamName(pair.url);
+      await exec(pair.targetUrl, "INSERT INTO a VALUES (500, 'mine'), (501, 'mine too')");
+      await exec(
+        pair.url,
+        "BEGIN; INSERT INTO b VALUES (499, 1); INSERT INTO a VALUES (500, 'theirs'); COMMIT",
+      );
+      await exec(pair.url, "INSERT INTO a VALUES (501, 'theirs too')");
+      // before 15 nothing stops it by itself
+      if (target.major < 15) await exec(pair.targetUrl, `ALTER SUBSCRIPTION ${name} DISABLE`);
+      await untilDisabled(pair);
+      const lsn = await nextLsn(pair, target.major);
+      // and nothing tells that it fails, so that it would be waited for
+      if (target.major < 15) await exec(pair.targetUrl, "DELETE FROM a WHERE id = 501");
+      await follow(pair, { action: { kind: "skip", lsn: parseLsn(lsn) } }).catch((error) => {
+        ok(error instanceof ReplicatorError); // the second one stops it again
+      });
+      if (target.major < 15) await exec(pair.targetUrl, `ALTER SUBSCRIPTION ${name} DISABLE`);
+      await untilDisabled(pair);
+      const read = (id: number) => query(pair.targetUrl, `SELECT v FROM a WHERE id = ${id}`);
+      deepStrictEqual(await read(500), [{ v: "mine" }]);
+      deepStrictEqual(await query(pair.targetUrl, "SELECT FROM b WHERE id = 499"), []);
+      if (target.major >= 15) await exec(pair.targetUrl, "DELETE FROM a WHERE id = 501");
+      await follow(pair, { action: { kind: "retry" } });
+      deepStrictEqual(await read(501), [{ v: "theirs too" }]);
+    });
+  });
+}
+
+async function dropSubscription(url: string, name: string): Promise<void> {
+  for (const action of ["DISABLE", "SET (slot_name = NONE)"]) {
+    await query(url, `ALTER SUBSCRIPTION ${name} ${action}`);
+  }
+  await query(url, `DROP SUBSCRIPTION ${name}`);
+}
+
+/** Until the subscription is off and its slot is free. */
+async function untilDisabled({ url, targetUrl }: Pair): Promise<void> {
+  await until(
+    targetUrl,
+    `SELECT NOT subenabled AS ok FROM pg_subscription
+      WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+  );
+  await until(
+    url,
+    "SELECT NOT bool_or(active) AS ok FROM pg_replication_slots WHERE database = current_database()",
+  );
+}
+
+/** The position that `sync` names, where the server says that it failed; else read from the slot. */
+async function nextLsn(pair: Pair, major: number): Promise<string> {
+  if (major >= 15) {
+    let text = "";
+    await rejects(follow(pair), (error) => {
+      text = refusal(error);
+      return true;
+    });
+    match(text, /stopped after 1 error/);
+    match(text, /insert b \(id = 499\)[^]*insert a \(id = 500\)/);
+    match(text, /--retry[^]*--skip-lsn/);
+    const lsn = /ends at ([0-9A-F]+\/[0-9A-F]+)/.exec(text)?.[1];
+    ok(lsn);
+    return lsn;
+  }
+  const [name] = await streamName(pair.url);
+  const [row] = await query<{ lsn: string }>(
+    pair.url,
+    `SELECT lsn::text FROM pg_logical_slot_peek_binary_changes('${name}', NULL, NULL,
+       'proto_version', '1', 'publication_names', '${name}') WHERE get_byte(data, 0) = ascii('C') LIMIT 1`,
+  );
+  return row!.lsn;
+}

@@ -6,6 +6,7 @@ import {
   initHelp,
   overviewHelp,
   statusHelp,
+  syncHelp,
   validateHelp,
   verifyHelp,
 } from "./help.ts";
@@ -18,6 +19,7 @@ export type RawOptions = Readonly<Record<string, string | boolean | readonly str
 export type CommandName =
   | "validate"
   | "init"
+  | "sync"
   | "status"
   | "verify"
   | "cleanup"
@@ -93,6 +95,40 @@ export function buildGrammar(onCommand: OnCommand): Command {
   addReplicationOptions(init);
   addOutputOptions(init);
   init.action((options) => onCommand("init", options as RawOptions, []));
+
+  const sync = program.command("sync")
+    .summary("let the target follow the source, from where init --enable-sync left it")
+    .description(
+      "Starts or goes on with continuous replication, and waits until everything that the source has by then is on the target.\n" +
+        "Give the same rules as to init. Never copies rows unless --resnapshot or --add-tables says so.",
+    )
+    .addHelpText("after", syncHelp);
+  addConnectionOptions(sync);
+  addSelectionOptions(sync)
+    .option(
+      "--resnapshot <TABLES>",
+      "empty these tables on the target and copy them again; * for all; the others go on",
+      collect,
+    )
+    .option(
+      "--add-tables <TABLES>",
+      "make and copy tables that are new on the source; * for all",
+      collect,
+    )
+    .option("--retry", "switch on what an error has stopped, after its cause was removed")
+    .option("--skip-lsn <LSN>", "leave out the transaction that ends there, and go on")
+    .option("--interactive", "choose databases and tables on the terminal")
+    .option("-j, --jobs <N>", "tables copied at once, 1 to 64 (default: CPUs, at most 8)")
+    .option(
+      "--split-tables-larger-than <SIZE>",
+      "copy larger tables in parts, several at once (default: 512MB)",
+    )
+    .option("--dump-tool <WHICH>", `pg_dump to use: ${dumpTools.join(", ")} (default: auto)`)
+    .option("--pg-bin <DIR>", "folder of pg_dump and pg_dumpall, before the PATH")
+    .option("-y, --yes", "do not ask before tables are emptied or made");
+  addReplicationOptions(sync);
+  addOutputOptions(sync);
+  sync.action((options) => onCommand("sync", options as RawOptions, []));
 
   const status = program.command("status")
     .summary("show where replication stands: lag, slots, errors, drift")

@@ -89,3 +89,16 @@ else, and gives tables back the replica identity that they had. It works when th
 only half was made, and twice in a row. Replication ends with it: rows written afterwards stay on the source.
 ${urls}
 ${exitCodesHelp}`;
+
+export const syncHelp = `
+Examples:
+  ${programName} sync                                  adopt what init --enable-sync left, or go on
+  ${programName} sync --resnapshot public.orders       copy one table again; the others go on
+  ${programName} sync --add-tables '*'                 tables that appeared on the source since
+  ${programName} sync --retry                          after the cause of an error was removed
+  ${programName} sync --skip-lsn 16/B374D848           without the transaction that cannot be applied
+
+Ends when the target has everything that the source had at that time; replication itself goes on, in the servers. Ctrl-C stops
+the waiting, not the replication. docs/sync.md explains every state and what to do.
+${urls}
+${exitCodesHelp}`;

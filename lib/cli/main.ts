@@ -13,6 +13,7 @@ import { runCleanup } from "./run_cleanup.ts";
 import { runDemo } from "./run_demo.ts";
 import { runInit } from "./run_init.ts";
 import { runStatus } from "./run_status.ts";
+import { runSync } from "./run_sync.ts";
 import { runValidate } from "./run_validate.ts";
 import { runVerify } from "./run_verify.ts";
 import { listenForSignals } from "./signals.ts";
@@ -21,6 +22,7 @@ import { openTerminal, type Terminal } from "./terminal.ts";
 const runners: Readonly<Record<Exclude<CommandName, "completions">, CommandRunner>> = {
   validate: runValidate,
   init: runInit,
+  sync: runSync,
   status: runStatus,
   verify: runVerify,
   cleanup: runCleanup,

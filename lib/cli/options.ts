@@ -161,8 +161,12 @@ export class OptionReader {
   }
 
   /** Names separated by commas; a name in double quotes may contain one (`"a,b"`, `"a""b"`). */
-  names(key: string, path: string): readonly string[] {
-    const names = this.list(key).flatMap((value) => splitNames(value));
+  names(
+    key: string,
+    path: string,
+    { unquote = true }: { readonly unquote?: boolean } = {},
+  ): readonly string[] {
+    const names = this.list(key).flatMap((value) => splitNames(value, { unquote }));
     if (names.some((name) => name === "")) this.problem(path, "has an empty name in it");
     return names.filter((name) => name !== "");
   }
@@ -281,7 +285,7 @@ export async function resolveValidateOptions(
 ): Promise<ValidateCommandOptions> {
   const partial = await readCopyOptions(reader, context);
   reader.done();
-  return { ...complete(partial), explainRules: reader.flag("explainRules") };
+  return { ...completeCopyOptions(partial), explainRules: reader.flag("explainRules") };
 }
 
 /** @throws UsageError with everything that is wrong */
@@ -320,7 +324,7 @@ export async function resolveInitOptions(
   }
   reader.done();
   return {
-    ...complete(partial),
+    ...completeCopyOptions(partial),
     sync,
     yes,
     dryRun,
@@ -361,7 +365,7 @@ export async function resolveVerifyOptions(
     reader.problem("--yes", "is needed here: there is no terminal to ask whether to repair");
   }
   reader.done();
-  const { source, target, databases, rules, jobs } = complete(partial);
+  const { source, target, databases, rules, jobs } = completeCopyOptions(partial);
   return {
     source,
     target,
@@ -462,11 +466,13 @@ export function resolveShell(reader: OptionReader, [text]: readonly string[]): S
   return shell ?? "bash";
 }
 
-type PartialCopyOptions = {
+/** Copy options of which a server may be missing, which has been noted. */
+export type PartialCopyOptions = {
   readonly [Key in keyof CopyOptions]: CopyOptions[Key] | (Key extends Side ? undefined : never);
 };
 
-async function readCopyOptions(
+/** Both servers, databases, rules and tools; what is wrong is noted in the reader. */
+export async function readCopyOptions(
   reader: OptionReader,
   { environment, cpuCount, canAsk, now }: ResolveContext,
 ): Promise<PartialCopyOptions> {
@@ -510,7 +516,8 @@ async function readCopyOptions(
   };
 }
 
-function complete(partial: PartialCopyOptions): CopyOptions {
+/** The same when nothing is wrong. */
+export function completeCopyOptions(partial: PartialCopyOptions): CopyOptions {
   const { source, target } = partial;
   if (source === undefined || target === undefined) throw new Error("problems were not thrown");
   return { ...partial, source, target };

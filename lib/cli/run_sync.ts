@@ -1,0 +1,95 @@
+import { displayName, ExitCode, formatBytes, plural } from "../core/mod.ts";
+import type { SyncPlan, SyncReport } from "../commands/report.ts";
+import { sync } from "../commands/sync.ts";
+import { makeStyle, printable, renderTable, type TableOptions } from "../ui/mod.ts";
+import { askYesNo } from "./confirm.ts";
+import type { CommandContext, CommandRunner } from "./context.ts";
+import { chooseInteractively, nothingChosen } from "./interactive.ts";
+import { printJson, printResult, tableOptions } from "./print.ts";
+import { resolveSyncOptions } from "./sync_options.ts";
+
+/** `sync`: starts or goes on with replication; the report on stdout when everything streams. */
+export const runSync: CommandRunner = async (reader, context) => {
+  const { terminal, output, progress, run, resolve } = context;
+  const { yes, ...wanted } = await resolveSyncOptions(reader, resolve);
+  const options = await chooseInteractively(wanted, context);
+  if (options === undefined) throw nothingChosen();
+  const report = await sync({
+    ...options,
+    confirm: async (plan) => {
+      progress.pause();
+      return await confirmPlan(plan, { yes, context });
+    },
+  }, run);
+  progress.pause();
+  if (report === undefined) {
+    terminal.stderr.write("Nothing was changed.\n");
+    if (output.json) printJson(terminal, { declined: true });
+    return ExitCode.interrupted;
+  }
+  if (output.json) printJson(terminal, report);
+  else printResult(terminal, syncLines(report, tableOptions(terminal.stdout)));
+  return ExitCode.success;
+};
+
+async function confirmPlan(
+  plan: SyncPlan,
+  { yes, context: { terminal, run } }: { readonly yes: boolean; readonly context: CommandContext },
+): Promise<boolean> {
+  terminal.stderr.write(
+    `${planLines(plan, tableOptions(terminal.stderr)).join("\n")}\n\n`,
+  );
+  return yes || await askYesNo("Start?", { terminal, signal: run.signal });
+}
+
+const mostTables = 20;
+
+function planLines({ databases, areNew }: SyncPlan, options: TableOptions): string[] {
+  const style = makeStyle(options.color);
+  return databases.flatMap(({ source, target, tables }) => [
+    `${style.bold(printable(source))}: ${plural(tables.length, "table")} ${
+      areNew
+        ? `will be made in ${printable(target)} and copied`
+        : style.red(`will be EMPTIED in ${printable(target)} and copied again`)
+    }`,
+    ...tables.slice(0, mostTables).map((table) =>
+      `  ${printable(displayName(table))}  ${formatBytes(table.bytes)}`
+    ),
+    ...(tables.length > mostTables ? [`  and ${tables.length - mostTables} more`] : []),
+  ]);
+}
+
+function syncLines({ databases, warnings }: SyncReport, options: TableOptions): string[] {
+  const style = makeStyle(options.color);
+  const rows = databases.flatMap(({ source, target, streams }) =>
+    streams.map(({ name, tables }) => [
+      printable(source),
+      printable(target),
+      name,
+      String(tables),
+      style.green("streaming"),
+    ])
+  );
+  return [
+    ...renderTable(
+      [
+        { title: "Source", narrow: "cut" },
+        { title: "Target", narrow: "cut" },
+        { title: "Slot, publication, subscription" },
+        { title: "Tables", align: "right" },
+        { title: "" },
+      ],
+      rows,
+      options,
+    ),
+    ...databases.flatMap(({ source, done }) => done.map((what) => `${printable(source)}: ${what}`)),
+    "",
+    ...warnings.flatMap(({ message, object, remedy }) => [
+      `${style.yellow("!")} ${printable(object === undefined ? message : `${object}: ${message}`)}`,
+      ...(remedy === undefined ? [] : [style.dim(`  → ${printable(remedy)}`)]),
+    ]),
+    `${style.green("✓")} ${
+      plural(databases.length, "database follows", "databases follow")
+    } the source; status shows how closely`,
+  ];
+}

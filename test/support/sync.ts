@@ -1,0 +1,49 @@
+import { sync } from "../../lib/commands/sync.ts";
+import type { SyncReport } from "../../lib/commands/report.ts";
+import type { SyncAction, SyncOptions, SyncSettings } from "../../lib/commands/run.ts";
+import type { RunEvent } from "../../lib/core/mod.ts";
+import { noTableRules } from "../../lib/rules/mod.ts";
+import { endpointOf } from "./init.ts";
+
+/** How tests set replication up. */
+export const syncSettings: SyncSettings = {
+  identity: "full",
+  slotTimeoutMs: 60_000,
+  sourceFromTarget: undefined,
+  passfile: undefined,
+  failover: true,
+  now: "2026-01-01T00:00:00Z",
+};
+
+/** Runs `sync` as the library does it, with everything confirmed. */
+export async function runSync(
+  sourceUrl: string,
+  targetUrl: string,
+  { include = [], action = { kind: "follow" }, ...options }:
+    & {
+      readonly include?: readonly string[];
+      readonly action?: SyncAction;
+      readonly signal?: AbortSignal;
+    }
+    & Partial<Omit<SyncOptions, "action">> = {},
+): Promise<{ readonly report: SyncReport; readonly events: readonly RunEvent[] }> {
+  const events: RunEvent[] = [];
+  const report = await sync({
+    source: await endpointOf(sourceUrl, "source"),
+    target: await endpointOf(targetUrl, "target"),
+    databases: { include, exclude: [], map: {} },
+    rules: noTableRules,
+    tools: { dump: "embedded", binDirectory: undefined, environment: {} },
+    jobs: 2,
+    splitBytes: 1024 ** 3,
+    sync: syncSettings,
+    confirm: () => Promise.resolve(true),
+    ...options,
+    action,
+  }, {
+    signal: options.signal ?? new AbortController().signal,
+    events: (event) => void events.push(event),
+  });
+  if (report === undefined) throw new Error("sync was declined");
+  return { report, events };
+}
