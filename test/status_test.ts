@@ -248,19 +248,19 @@ Deno.test("status() tells what DDL changed on one side, object by object, and ho
     );
     await exec(targetUrl, "ALTER TABLE t ADD COLUMN extra int, ALTER COLUMN v TYPE varchar(99)");
     deepStrictEqual(only(await look(replication)).database.drift, []);
-    // a list of tables: a new one is not published
-    await exec(targetUrl, "CREATE TABLE gone (id int PRIMARY KEY)");
   });
   await withReplication([c15, c18], async (replication) => {
     await exec(
       replication.sourceUrl,
-      "CREATE TABLE fresh (id int PRIMARY KEY); ALTER TABLE t RENAME TO t2",
+      "CREATE TABLE fresh (id int PRIMARY KEY); CREATE TABLE common (id int); ALTER TABLE t RENAME TO t2",
     );
+    await exec(replication.targetUrl, "CREATE TABLE common (id int)");
     const kinds = only(await look(replication)).database.drift?.map((
       { kind, name },
     ) => [kind, name]);
     deepStrictEqual(kinds, [
       ["table-missing", "t2"],
+      ["table-not-published", "common"],
       ["table-added", "fresh"],
       ["table-dropped", "t"],
     ]);
@@ -376,3 +376,33 @@ Deno.test("status() shows several databases, epochs and names of any characters;
     });
   });
 });
+
+for (const [from, to] of [[c12, c15], [c18, c12]] as const) {
+  Deno.test(`status() does with a role that may only connect (${from.major} to ${to.major})`, async () => {
+    await withReplication([from, to], async (replication) => {
+      await lookUntil(replication, isIdle);
+      for (const url of [replication.sourceUrl, replication.targetUrl]) {
+        await exec(url, "CREATE ROLE onlooker LOGIN");
+      }
+      try {
+        const as = (text: string) => {
+          const url = new URL(text);
+          url.username = "onlooker";
+          return url.href;
+        };
+        const report = await look({
+          sourceUrl: as(replication.sourceUrl),
+          targetUrl: as(replication.targetUrl),
+        });
+        const { stream, database } = only(report);
+        strictEqual(stream.state, "streaming");
+        ok(stream.lagBytes !== null && stream.subscription!.tables.length === 2);
+        deepStrictEqual(database.drift, []);
+      } finally {
+        for (const url of [replication.sourceUrl, replication.targetUrl]) {
+          await exec(url, "DROP ROLE onlooker");
+        }
+      }
+    });
+  });
+}

@@ -83,12 +83,14 @@ function databaseLines(database: DatabaseStatus, { style, options }: Drawing): s
     stream.appliedBytesPerSecond === null ? "" : `${formatBytes(stream.appliedBytesPerSecond)}/s`,
     stream.slot === null
       ? ""
-      : `${stream.slot.active ? `read by ${stream.slot.activePid}` : "inactive"}, keeps ${
+      : `${stream.slot.active ? `read by pid ${stream.slot.activePid}` : "inactive"}, keeps ${
         formatBytes(stream.slot.retainedBytes ?? 0)
       }${stream.slot.walStatus === null ? "" : ` (${stream.slot.walStatus})`}`,
     stream.subscription === null
       ? ""
-      : `${stream.subscription.workerPid ?? "no worker"}${
+      : `${
+        stream.subscription.workerPid === null ? "none" : `pid ${stream.subscription.workerPid}`
+      }${
         stream.subscription.applyErrors
           ? `, ${plural(stream.subscription.applyErrors, "error")}`
           : ""
@@ -154,6 +156,7 @@ function findingLines(findings: readonly StatusFinding[], style: Style): string[
 
 function lagText({ lagBytes, lagSeconds }: StreamStatus): string {
   if (lagBytes === null && lagSeconds === null) return "not known";
+  if (lagBytes === 0) return "none";
   const bytes = lagBytes === null ? [] : [formatBytes(lagBytes)];
   const seconds = lagSeconds === null ? ["? s"] : [formatDuration(lagSeconds * 1000)];
   return [...bytes, ...seconds].join(", ");

@@ -345,7 +345,7 @@ function isPartial({ sourceFacts, targetFacts, streams }: Pair): boolean {
       sourceFacts?.publications.find((each) => each.name === name)?.descriptor
   );
   return descriptors.some((each) =>
-    each?.words.some((word) => /^(only|without) /.test(word)) ?? false
+    each?.words.some((word) => /^(only|without) |: structure only$/.test(word)) ?? false
   );
 }
 

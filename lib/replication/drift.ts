@@ -38,6 +38,7 @@ export interface Drift extends TableName {
     | "table-missing"
     | "table-dropped"
     | "table-not-subscribed"
+    | "table-not-published"
     | "column-added"
     | "column-dropped"
     | "column-type";
@@ -106,7 +107,7 @@ export interface DriftInput {
   /** By our publications that have a stream. */
   readonly published: readonly PublishedShape[];
   readonly subscribed: readonly SubscribedTable[];
-  /** Whether rules leave tables out, so that one that is on the source alone may be no news. */
+  /** Whether rules leave tables or their rows out, so that one that is not published may be no news. */
   readonly partial: boolean;
 }
 
@@ -131,7 +132,7 @@ export function compareShapes(input: DriftInput): readonly Drift[] {
     const covered = listed.has(tableKey(table)) ||
       table.ancestors.some((ancestor) => listed.has(tableKey(ancestor)));
     if (covered || table.partitioned || applied.has(tableKey(table)) || input.partial) continue;
-    if (!onTarget.has(tableKey(table))) drift.push(added(table));
+    drift.push(onTarget.has(tableKey(table)) ? notPublished(table) : added(table));
   }
   for (const table of subscribed) {
     if (!onSource.has(tableKey(table))) drift.push(dropped(table));
@@ -170,6 +171,18 @@ function added({ schema, name }: TableName): Drift {
     name,
     severity: "warning",
     message: `${displayName({ schema, name })} is new on the source; neither it nor its rows come`,
+    remedy: "sync --add-tables, or leave it out by a rule",
+  };
+}
+
+function notPublished({ schema, name }: TableName): Drift {
+  return {
+    kind: "table-not-published",
+    schema,
+    name,
+    severity: "warning",
+    message: `${displayName({ schema, name })} is on both sides and not published: ` +
+      "its changes do not come",
     remedy: "sync --add-tables, or leave it out by a rule",
   };
 }

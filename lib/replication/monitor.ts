@@ -9,7 +9,7 @@ import { formatLsn, type Lsn } from "../core/mod.ts";
 import type { Session } from "../postgres/mod.ts";
 import type { SlotReading, SourceReading } from "./lag.ts";
 import { listOurSlots } from "./ours.ts";
-import { readWalPosition, type SlotState } from "./positions.ts";
+import { readWalPosition, type SlotState, subscriptionIdentifiers } from "./positions.ts";
 
 const senderStatement = `
   SELECT pid, (extract(epoch FROM replay_lag) * 1000)::float8 AS replay_lag_ms
@@ -76,23 +76,22 @@ export interface SubscribedTable {
   readonly lsn: string | undefined;
 }
 
-const tableStatement = `
-  SELECT s.subname::text AS subscription, n.nspname::text AS schema, c.relname::text AS name,
+const tableStatement = (identifiers: string) => `
+  SELECT s.name AS subscription, n.nspname::text AS schema, c.relname::text AS name,
          CASE r.srsubstate WHEN 'i' THEN 'init' WHEN 'd' THEN 'copying' WHEN 'f' THEN 'finished'
                            WHEN 's' THEN 'synchronized' ELSE 'ready' END AS state,
          r.srsublsn::text AS lsn
     FROM pg_subscription_rel AS r
-    JOIN pg_subscription AS s ON s.oid = r.srsubid
+    JOIN (${identifiers}) AS s ON s.oid = r.srsubid
     JOIN pg_class AS c ON c.oid = r.srrelid
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
-   WHERE s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
    ORDER BY 1, n.nspname::text COLLATE "C", c.relname::text COLLATE "C"`;
 
 /** Tables of all subscriptions of the session's database. */
 export async function readSubscribedTables(session: Session): Promise<readonly SubscribedTable[]> {
   const rows = await session.query<
     Omit<SubscribedTable, "lsn"> & { readonly lsn: string | null }
-  >(tableStatement);
+  >(tableStatement(await subscriptionIdentifiers(session)));
   return rows.map((row) => ({ ...row, lsn: row.lsn ?? undefined }));
 }
 

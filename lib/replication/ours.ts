@@ -6,7 +6,7 @@
 import type { Session } from "../postgres/mod.ts";
 import { parseDescriptor, type ScopeDescriptor } from "./descriptor.ts";
 import { type NameParts, parseReplicationName } from "./names.ts";
-import { readSlots, type SlotState } from "./positions.ts";
+import { readSlots, type SlotState, subscriptionIdentifiers } from "./positions.ts";
 
 /** Something that has a name of ours. */
 export interface Named {
@@ -115,11 +115,10 @@ export async function listOurSubscriptions(session: Session): Promise<readonly O
   });
 }
 
-const commentStatement = `
-  SELECT s.subname::text AS name, d.description AS comment
-    FROM pg_subscription AS s
-    JOIN pg_description AS d ON d.classoid = 'pg_subscription'::regclass AND d.objoid = s.oid
-   WHERE s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+const commentStatement = (identifiers: string) => `
+  SELECT s.name, d.description AS comment
+    FROM (${identifiers}) AS s
+    JOIN pg_description AS d ON d.classoid = 'pg_subscription'::regclass AND d.objoid = s.oid`;
 
 /** Comments of the subscriptions of the session's database, by name; a subscription's comment can only be read there. */
 export async function readSubscriptionDescriptors(
@@ -128,7 +127,7 @@ export async function readSubscriptionDescriptors(
   const descriptors = new Map<string, ScopeDescriptor>();
   for (
     const { name, comment } of await session.query<{ name: string; comment: string }>(
-      commentStatement,
+      commentStatement(await subscriptionIdentifiers(session)),
     )
   ) {
     const descriptor = parseDescriptor(comment);

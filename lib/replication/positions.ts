@@ -138,18 +138,40 @@ export async function readSlots(
   }));
 }
 
+const ownDatabase = "(SELECT oid FROM pg_database WHERE datname = current_database())";
+
+const identifiersStatement = `
+  SELECT s.oid, s.subname::text AS name FROM pg_subscription AS s WHERE s.subdbid = ${ownDatabase}`;
+
+// before 14 the column oid is for superusers; a name that two databases have cannot be told apart then
+const identifiersByNameStatement = `
+  SELECT DISTINCT w.subid AS oid, w.subname::text AS name
+    FROM pg_stat_subscription AS w
+    JOIN pg_subscription AS s ON s.subname = w.subname
+   WHERE s.subdbid = ${ownDatabase}`;
+
+/** A subquery of the session's database's subscriptions (`oid`, `name`), as our role may read them. */
+export async function subscriptionIdentifiers(session: Session): Promise<string> {
+  if (session.majorVersion >= 14) return identifiersStatement;
+  const { allowed } = await session.queryOne<{ allowed: boolean }>(
+    "SELECT has_column_privilege('pg_subscription', 'oid', 'SELECT') AS allowed",
+  );
+  return allowed ? identifiersStatement : identifiersByNameStatement;
+}
+
 // Not to_jsonb(pg_subscription): its connection string may be read by superusers only.
-const subscriptionStatement = `
-  SELECT s.subname::text AS name, s.oid, s.subenabled AS enabled, s.subslotname::text AS slot_name,
+const subscriptionStatement = (identifiers: string) => `
+  SELECT s.subname::text AS name, i.oid, s.subenabled AS enabled, s.subslotname::text AS slot_name,
          to_json(s.subpublications) AS publications,
          w.pid AS worker_pid, w.received_lsn::text AS received_lsn,
          w.latest_end_lsn::text AS latest_end_lsn,
          (extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time) * 1000)::float8 AS silence_ms
     FROM pg_subscription AS s
+    JOIN (${identifiers}) AS i ON i.name = s.subname
     LEFT JOIN pg_stat_subscription AS w
-           ON w.subid = s.oid AND w.relid IS NULL AND w.pid IS NOT NULL
+           ON w.subid = i.oid AND w.relid IS NULL AND w.pid IS NOT NULL
           AND to_jsonb(w) ->> 'leader_pid' IS NULL                        -- 16+
-   WHERE s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+   WHERE s.subdbid = ${ownDatabase}
      AND ($1::text[] IS NULL OR s.subname::text = ANY ($1::text[]))
    ORDER BY s.subname::text COLLATE "C"`;
 
@@ -174,9 +196,8 @@ export async function readSubscriptions(
   session: Session,
   names?: readonly string[],
 ): Promise<readonly SubscriptionState[]> {
-  const rows = await session.query<SubscriptionRow>(subscriptionStatement, [
-    names ? textArray(names) : null,
-  ]);
+  const statement = subscriptionStatement(await subscriptionIdentifiers(session));
+  const rows = await session.query<SubscriptionRow>(statement, [names ? textArray(names) : null]);
   const errors = new Map<number, number>();
   if (session.majorVersion >= 15) {
     for (

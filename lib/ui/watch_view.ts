@@ -99,14 +99,18 @@ function streamLines(streams: readonly WatchedStream[], { style, columns, room }
     Math.max(8, Math.floor(columns / 3)),
   );
   const stateColumns = Math.max(...shown.map(({ state }) => state.length));
+  const lagColumns = Math.max(...shown.map((stream) => lagText(stream).length));
   const roomy = shown.length * 3 + 1 <= room;
   const lines = shown.flatMap((stream) => {
     const label = padEnd(truncate(printable(stream.label), labelColumns), labelColumns);
     const sign = paint(stream.tone, style)(
       `${signs[stream.tone]} ${padEnd(stream.state, stateColumns)}`,
     );
-    const lag = padStart(lagText(stream), 22);
-    const line = `${style.bold(label)}  ${sign}  ${lag}`;
+    const lag = padStart(lagText(stream), lagColumns);
+    const whole = `${style.bold(label)}  ${sign}  ${lag}`;
+    const line = displayWidth(whole) <= columns
+      ? whole
+      : `${style.bold(label)} ${paint(stream.tone, style)(signs[stream.tone])} ${lagText(stream)}`;
     const details = detailText(stream);
     const chartColumns = Math.min(longestChart, columns - 4);
     if (roomy && chartColumns >= shortestChart && stream.history.length > 1) {
@@ -130,25 +134,36 @@ function streamLines(streams: readonly WatchedStream[], { style, columns, room }
   return lines;
 }
 
+/** Less is not worth a word. */
+const noticeableSeconds = 0.05;
+/** From here on somebody may wonder whether the target gains. */
+const lateSeconds = 1;
+
 /** `1.2 MB, 0.4 s behind` */
 function lagText({ lagBytes, lagSeconds }: WatchedStream): string {
   if (lagBytes === null && lagSeconds === null) return "lag not known";
   if (lagBytes === 0) return "nothing waits";
   const parts = [
     ...(lagBytes === null ? [] : [formatBytes(lagBytes)]),
-    ...(lagSeconds === null ? [] : [formatDuration(lagSeconds * 1000)]),
+    ...(lagSeconds === null || lagSeconds < noticeableSeconds
+      ? []
+      : [formatDuration(lagSeconds * 1000)]),
   ];
   return `${parts.join(", ")} behind`;
 }
 
-function detailText({ appliedBytesPerSecond, catchUpSeconds, lagBytes }: WatchedStream): string {
+function detailText(
+  { appliedBytesPerSecond, catchUpSeconds, lagBytes, lagSeconds }: WatchedStream,
+): string {
   const applied = appliedBytesPerSecond === null
     ? []
     : [`applies ${formatBytes(appliedBytesPerSecond)}/s`];
   const caught = lagBytes === null || lagBytes === 0
     ? []
     : catchUpSeconds === null
-    ? appliedBytesPerSecond === null ? [] : ["does not gain"]
+    ? appliedBytesPerSecond === null || (lagSeconds ?? Infinity) < lateSeconds
+      ? []
+      : ["does not gain"]
     : [`caught up in ${formatDuration(catchUpSeconds * 1000)}`];
   return [...applied, ...caught].join(" · ");
 }

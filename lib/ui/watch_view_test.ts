@@ -44,7 +44,7 @@ Deno.test("renderWatch() shows lag, chart, rates, findings and how to leave", ()
   ]);
   deepStrictEqual(renderWatch(view, { columns: 40, rows: 4, color: false }), [
     "old.example.com → new.example.com",
-    "app → shop  ● streaming  1.20 MB, 420 m…",
+    "app → shop ● 1.20 MB, 420 ms behind",
     "! the slot is at risk",
   ]);
 });

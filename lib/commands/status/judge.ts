@@ -56,6 +56,8 @@ export function streamState(facts: StreamFacts): StreamState {
 const riskHours = 24;
 /** Slots with less time than this are a problem. */
 const urgentHours = 1;
+/** A slot that is further behind does not move on as fast as WAL is written. */
+const stayingSeconds = 60;
 /** Slots with less room than this part of what they may keep are told. */
 const riskFraction = 0.25;
 /** A slot that nobody reads and that keeps more than this is told. */
@@ -135,7 +137,7 @@ export function streamFindings(
   };
   const own = states[state];
   if (own !== undefined) findings.push(own);
-  if (slot !== null && state !== "lost") findings.push(...riskFindings(slot, { finding, state }));
+  if (slot !== null && state !== "lost") findings.push(...riskFindings(slot, { finding, stream }));
   if (slot !== null && isPublicationKnown && publication === null) {
     findings.push(finding("publication-missing", "source", [
       "problem",
@@ -177,7 +179,10 @@ type MakeFinding = (
 
 function riskFindings(
   slot: SlotStatus,
-  { finding, state }: { readonly finding: MakeFinding; readonly state: StreamState },
+  { finding, stream: { state, lagSeconds } }: {
+    readonly finding: MakeFinding;
+    readonly stream: StreamStatus;
+  },
 ): readonly StatusFinding[] {
   const { walStatus, safeWalBytes, retainedBytes, hoursUntilLost: hours } = slot;
   const remedy =
@@ -192,7 +197,9 @@ function riskFindings(
   const fraction = safeWalBytes === null || retainedBytes === null
     ? 1
     : safeWalBytes / Math.max(1, safeWalBytes + retainedBytes);
-  const soon = hours !== null && hours < riskHours;
+  // a slot that keeps up moves on with the WAL, however fast that is written
+  const stays = !slot.active || (lagSeconds ?? 0) > stayingSeconds;
+  const soon = stays && hours !== null && hours < riskHours;
   if (safeWalBytes !== null && (soon || fraction < riskFraction)) {
     const time = hours === null ? "" : `, ${formatDuration(hours * 3_600_000)} at the current rate`;
     return [finding("slot-at-risk", "source", [

@@ -95,6 +95,7 @@ const database = z.strictObject({
       "table-missing",
       "table-dropped",
       "table-not-subscribed",
+      "table-not-published",
       "column-added",
       "column-dropped",
       "column-type",
