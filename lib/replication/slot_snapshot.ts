@@ -41,6 +41,8 @@ export interface SlotSnapshotOptions {
   readonly publication?: string;
   /** The tables that are wanted, of all there are; asked again under the snapshot. */
   readonly select?: (session: Session, tables: readonly Table[]) => Promise<readonly Table[]>;
+  /** Which of them are copied: only those must not be rewritten meanwhile. All, when it is not there. */
+  readonly isCopied?: (table: TableName) => boolean;
   /** Whether standbys of the source keep it in step (17+). */
   readonly failover?: boolean;
   /** Gives up waiting for other transactions. */
@@ -131,6 +133,7 @@ async function attemptSnapshot(
         observer,
         tables,
         now: await wanted(observer),
+        isCopied: options.isCopied ?? (() => true),
         truncated: () => readTruncated(observer, options),
       });
     if (again === undefined) {
@@ -199,13 +202,14 @@ const storageStatement = `
    WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND c.oid >= 16384`;
 
 /** What happened to the tables between the snapshot and the locks; undefined when nothing did. */
-async function changeSince({ session, observer, tables, now, truncated }: {
+async function changeSince({ session, observer, tables, now, isCopied, truncated }: {
   /** In the transaction of the snapshot. */
   readonly session: Session;
   readonly observer: Session;
   readonly tables: readonly Table[];
   /** Those that are wanted at present. */
   readonly now: readonly Table[];
+  readonly isCopied: (table: TableName) => boolean;
   /** OIDs of the tables whose TRUNCATE comes through the slot. */
   readonly truncated: () => Promise<ReadonlySet<number>>;
 }): Promise<string | undefined> {
@@ -226,7 +230,9 @@ async function changeSince({ session, observer, tables, now, truncated }: {
     if (other?.oid !== table.oid) return `${displayName(table)} was dropped or replaced`;
     if (shapeOf(other) !== shapeOf(table)) return `${displayName(table)} was altered`;
   }
-  const moved = tables.filter(({ oid }) => storage.get(oid) !== before.get(oid));
+  const moved = tables.filter((table) =>
+    isCopied(table) && storage.get(table.oid) !== before.get(table.oid)
+  );
   if (moved.length === 0) return undefined;
   const told = await truncated();
   const rewritten = moved.find(({ oid }) => !told.has(oid));

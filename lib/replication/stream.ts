@@ -8,6 +8,8 @@ import {
   displayName,
   type EventSink,
   plural,
+  quoteIdentifier,
+  quoteQualified,
   ReplicatorError,
   tableKey,
   type TableName,
@@ -23,6 +25,7 @@ import {
   type ScopeDescriptor,
 } from "./descriptor.ts";
 import type { IdentityPolicy } from "./identity.ts";
+import type { StreamState } from "./inventory.ts";
 import { type ReplicationNames, replicationNames } from "./names.ts";
 import {
   createPublication,
@@ -95,6 +98,7 @@ export async function startStream(source: Endpoint, options: StreamOptions): Pro
   for (let attempt = 1;; attempt++) {
     const planned = await publish(source, { ...options, names, descriptor: described });
     const descriptor = { ...described, changedIdentities: planned.plan.changedIdentities };
+    const copied = new Set(planned.tables.map((table) => tableKey(table)));
     let snapshot: SlotSnapshot | undefined;
     let difference: string | undefined;
     try {
@@ -106,6 +110,7 @@ export async function startStream(source: Endpoint, options: StreamOptions): Pro
         signal,
         events,
         ...(options.select === undefined ? {} : { select: options.select }),
+        isCopied: (table) => copied.has(tableKey(table)),
       });
       const { tables } = await options.withRows(snapshot.snapshot.session, snapshot.tables);
       difference = differs(planned.tables, tables);
@@ -268,4 +273,28 @@ export async function handOver(options: HandOverOptions): Promise<Applier> {
   await describePublication(source, { name: names.publication, descriptor });
   await applier.start();
   return applier;
+}
+
+/**
+ * Makes a stream that nobody follows yet list just these of its tables: the others are copied under a later one. What is published
+ * when the subscription is made is what it follows.
+ */
+export async function keepTables(
+  source: Session,
+  { name, publication, descriptor }: StreamState,
+  kept: readonly TableName[],
+): Promise<void> {
+  const keys = new Set(kept.map((table) => tableKey(table)));
+  const leaving = publication?.tables.filter((table) => !keys.has(tableKey(table))) ?? [];
+  if (leaving.length === 0) return;
+  await source.execute(
+    `ALTER PUBLICATION ${quoteIdentifier(name)} DROP TABLE ${
+      leaving.map((table) => `ONLY ${quoteQualified(table.schema, table.name)}`).join(", ")
+    }`,
+  );
+  if (descriptor === undefined) return;
+  const changedIdentities = descriptor.changedIdentities.filter((table) =>
+    keys.has(tableKey(table))
+  );
+  await describePublication(source, { name, descriptor: { ...descriptor, changedIdentities } });
 }

@@ -106,7 +106,7 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
       ms: performance.now() - start,
     };
   } catch (error) {
-    await options.stream?.abandon();
+    await options.stream?.giveUp();
     if (run.targetTouched) {
       recorder.events({
         kind: "warning",

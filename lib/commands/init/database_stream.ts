@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ExitCode, plural, ReplicatorError } from "../../core/mod.ts";
+import { ExitCode, plural, ReplicatorError, tableKey, type TableName } from "../../core/mod.ts";
 import {
   type Endpoint,
   openSession,
@@ -11,19 +11,25 @@ import {
   type Session,
   withDatabase,
 } from "../../postgres/mod.ts";
-import type { LockedSnapshot, LockOptions } from "../../copy/mod.ts";
+import { exportLockedSnapshot, type LockedSnapshot, type LockOptions } from "../../copy/mod.ts";
 import { listTables, type Table } from "../../catalog/mod.ts";
 import {
   abandonStream,
+  describeScope,
   handOver,
+  keepTables,
+  nameSome,
   readPlace,
   readStreams,
   readWalPosition,
+  type ReplicationNames,
   type ReplicationScope,
   type RowSelection,
   scopeHash,
+  type SlotState,
   startStream,
   type StreamStart,
+  type StreamState,
   type SubscriptionAccess,
   waitUntilApplied,
 } from "../../replication/mod.ts";
@@ -48,11 +54,17 @@ export interface DatabaseStreamOptions {
 
 /**
  * States: idle → begun ({@linkcode begin}) → following ({@linkcode handOver}) → caught up ({@linkcode catchUp});
- * or abandoned, when the rows will never be in.
+ * or given up ({@linkcode giveUp}), which leaves what a later run goes on from, and nothing else.
+ *
+ * A run that goes on where another one ended has a new snapshot, so a new slot for the tables that are not in yet; those that are in stay
+ * with the slot that they were copied under. In the end each slot has its subscription.
  */
 export class DatabaseStream {
   readonly #options: DatabaseStreamOptions;
   #start: StreamStart | undefined;
+  /** Streams that tables stay with which an earlier run has copied. */
+  #earlier: readonly StreamState[] = [];
+  #begun = false;
 
   constructor(options: DatabaseStreamOptions) {
     this.#options = options;
@@ -62,23 +74,45 @@ export class DatabaseStream {
     return this.#options.source.database;
   }
 
-  /** Takes the place of `exportLockedSnapshot`. */
-  async begin({ signal, select }: LockOptions): Promise<LockedSnapshot> {
+  /**
+   * Takes the place of `exportLockedSnapshot`.
+   *
+   * @param finished tables whose rows are all on the target, from an earlier run
+   */
+  async begin(
+    wanted: LockOptions,
+    finished: readonly TableName[] = [],
+  ): Promise<LockedSnapshot> {
     const { source, sync, rules, recorder } = this.#options;
+    const { signal, select } = wanted;
     const scope = await this.#scope();
-    await this.#clear(await scopeHash(scope));
+    const hash = await scopeHash(scope);
+    const streams = await this.#keep(hash, finished);
+    this.#begun = true;
+    const done = new Set(finished.map((table) => tableKey(table)));
+    const withRows = async (session: Session, tables: readonly Table[]) => {
+      const selection = await selectRows(session, tables, rules);
+      return {
+        ...selection,
+        tables: selection.tables.filter((table) => !done.has(tableKey(table))),
+      };
+    };
+    if (done.size > 0 && await this.#isAllDone(wanted, withRows)) {
+      return await exportLockedSnapshot(source, wanted);
+    }
     this.#start = await recorder.step(() =>
       startStream(source, {
         scope,
-        epoch: 1,
+        epoch: Math.max(0, ...streams.map(({ epoch }) => epoch)) + 1,
         policy: sync.identity,
+        remembered: streams.flatMap(({ descriptor }) => descriptor?.changedIdentities ?? []),
         slotTimeoutMs: sync.slotTimeoutMs,
         failover: sync.failover,
         createdAt: sync.now,
         events: recorder.events,
         signal,
         ...(select === undefined ? {} : { select }),
-        withRows: (session, tables) => selectRows(session, tables, rules),
+        withRows,
       }), {
       step: "slot",
       database: this.#database,
@@ -88,27 +122,76 @@ export class DatabaseStream {
     return this.#start;
   }
 
+  async #isAllDone(
+    { select }: LockOptions,
+    withRows: (session: Session, tables: readonly Table[]) => Promise<RowSelection>,
+  ): Promise<boolean> {
+    await using session = await this.#open(this.#options.source);
+    const all = await listTables(session);
+    const { tables } = await withRows(session, await (select?.(session, all) ?? all));
+    return tables.length === 0;
+  }
+
   /**
-   * Removes what a run that was killed has left of this very scope. The target is made anew, so nothing can go on from there; a
-   * slot that somebody reads is another matter.
+   * Keeps of earlier streams what is in; all else of them is removed. What a run that was killed has left would keep WAL for
+   * nobody; a slot that somebody reads is another matter.
+   *
+   * @returns all that there were, also those that are gone: their epochs are not used again
    */
-  async #clear(hash: string): Promise<void> {
-    const { source, recorder } = this.#options;
-    await using session = await this.#open(source);
-    for (const { name, slot } of await readStreams(hash, { source: session, target: undefined })) {
-      if (slot?.active) {
-        throw new ReplicatorError(`the slot ${name} of this very scope is in use`, {
-          side: "source",
-          object: `database ${this.#database}`,
-          details: [`A session reads it (pid ${slot.activePid}).`],
-          remedy:
-            "another run or a subscription goes on with it: see status; cleanup removes it if it is to start anew",
-          exitCode: ExitCode.prerequisite,
-        });
+  async #keep(hash: string, finished: readonly TableName[]): Promise<readonly StreamState[]> {
+    const { source, target, recorder } = this.#options;
+    const done = new Set(finished.map((table) => tableKey(table)));
+    await using from = await this.#open(source);
+    await using to = finished.length === 0 ? undefined : await this.#open(target);
+    const streams = await readStreams(hash, { source: from, target: to });
+    const earlier: StreamState[] = [];
+    for (const stream of streams) {
+      const { name, slot, publication, subscription } = stream;
+      const kept = publication?.tables.filter((table) => done.has(tableKey(table))) ?? [];
+      if (kept.length === 0 && slot?.active) throw this.#inUse(slot);
+      if (kept.length === 0) {
+        await abandonStream(source, { slot: name, publication: name, subscription: name });
+        recorder.events({ kind: "info", message: `removed what an earlier run has left: ${name}` });
+        continue;
       }
-      await abandonStream(source, { slot: name, publication: name, subscription: name });
-      recorder.events({ kind: "info", message: `removed what an earlier run has left: ${name}` });
+      if (
+        slot === undefined || slot.walStatus === "lost" || slot.invalidationReason !== undefined
+      ) {
+        throw this.#slotGone(name, kept);
+      }
+      if (subscription === undefined) await keepTables(from, stream, kept);
+      earlier.push(stream);
     }
+    this.#earlier = (await readStreams(hash, { source: from, target: to })).filter(({ name }) =>
+      earlier.some((stream) => stream.name === name)
+    );
+    return streams;
+  }
+
+  #inUse({ name, activePid }: SlotState): ReplicatorError {
+    return new ReplicatorError(`the slot ${name} of this very scope is in use`, {
+      side: "source",
+      object: `database ${this.#database}`,
+      details: [`A session reads it (pid ${activePid}).`],
+      remedy:
+        "another run or a subscription goes on with it: see status; cleanup removes it if it is to start anew",
+      exitCode: ExitCode.prerequisite,
+    });
+  }
+
+  #slotGone(name: string, kept: readonly TableName[]): ReplicatorError {
+    return new ReplicatorError(
+      `the slot ${name}, under which an earlier run copied ${
+        plural(kept.length, "table")
+      }, is gone or lost`,
+      {
+        side: "source",
+        object: `database ${this.#database}`,
+        details: [`What was written to them since cannot be had any more: ${nameSome(kept)}`],
+        remedy: "start over with init --enable-sync --no-resume",
+        exitCode: ExitCode.prerequisite,
+      },
+    );
   }
 
   async #scope(): Promise<ReplicationScope> {
@@ -121,27 +204,55 @@ export class DatabaseStream {
     };
   }
 
-  /** To be called when everything is on the target, and the snapshot let go. */
+  /** To be called when everything is on the target. May be repeated after an interruption. */
   async handOver(): Promise<void> {
     const { source, target, sync, recorder, signal } = this.#options;
-    const start = this.#begun();
+    if (!this.#begun) return;
     await using from = await this.#open(source);
     await using to = await this.#open(target);
-    await recorder.step(() =>
-      handOver({
-        source: from,
-        target: to,
-        ...start,
-        access: accessTo(source, sync),
-        copiedAt: sync.now,
-        signal,
-      }), { step: "subscription", database: this.#database, summarise: ({ name }) => name });
+    const all = await listTables(from);
+    const common = {
+      source: from,
+      target: to,
+      access: accessTo(source, sync),
+      copiedAt: sync.now,
+      signal,
+    };
+    await recorder.step(async () => {
+      for (const { name, epoch, publication, descriptor } of this.#earlier) {
+        const listed = new Set(publication?.tables.map((table) => tableKey(table)));
+        await handOver({
+          ...common,
+          names: { slot: name, publication: name, subscription: name },
+          descriptor: descriptor ??
+            await describeScope(await this.#scope(), {
+              epoch,
+              createdAt: sync.now,
+              changedIdentities: [],
+            }),
+          published: all.filter((table) => listed.has(tableKey(table))),
+        });
+      }
+      if (this.#start !== undefined) await handOver({ ...common, ...this.#start });
+    }, {
+      step: "subscription",
+      database: this.#database,
+      summarise: () => this.#names.join(", "),
+    });
+  }
+
+  get #names(): readonly string[] {
+    return [
+      ...this.#earlier.map(({ name }) => name),
+      ...(this.#start === undefined ? [] : [this.#start.names.subscription]),
+    ];
   }
 
   /** Waits until the target has everything that the source has now. */
   async catchUp(): Promise<void> {
     const { source, target, recorder, signal } = this.#options;
-    const { names } = this.#begun();
+    const subscriptions = this.#names;
+    if (subscriptions.length === 0) return;
     await using from = await this.#open(source);
     await using to = await this.#open(target);
     await recorder.step(async () => {
@@ -149,7 +260,7 @@ export class DatabaseStream {
       await waitUntilApplied({
         source: from,
         target: to,
-        subscriptions: [names.subscription],
+        subscriptions,
         lsn: inserted,
         signal,
         events: recorder.events,
@@ -157,11 +268,34 @@ export class DatabaseStream {
     }, { step: "catch-up", database: this.#database, summarise: () => "streaming" });
   }
 
-  /** Undoes what was begun: a slot that nobody reads would fill the source's disk. */
-  async abandon(): Promise<void> {
-    if (this.#start === undefined) return;
+  /**
+   * When the copy has failed: a slot that nobody will read would fill the source's disk, so it is dropped, unless a later run can go on with
+   * what was copied under it.
+   *
+   * @param finished tables whose rows are all on the target
+   */
+  async giveUp(finished: readonly TableName[] = []): Promise<void> {
+    const done = new Set(finished.map((table) => tableKey(table)));
     const { source, recorder } = this.#options;
-    const { names } = this.#start;
+    const kept = this.#earlier.map(({ name }) => name);
+    const start = this.#start;
+    if (start !== undefined && start.published.some((table) => done.has(tableKey(table)))) {
+      kept.push(start.names.slot);
+    } else if (start !== undefined) await this.#abandon(start.names);
+    if (kept.length === 0) return;
+    recorder.events({
+      kind: "warning",
+      side: "source",
+      object: `database ${source.database}`,
+      message: `${kept.join(", ")} ${
+        kept.length === 1 ? "stays a slot" : "stay slots"
+      } of the source, which keeps its WAL until the copy goes on`,
+      remedy: "run the same command again soon, or cleanup to give it up",
+    });
+  }
+
+  async #abandon(names: ReplicationNames): Promise<void> {
+    const { source, recorder } = this.#options;
     try {
       await abandonStream(source, names);
       recorder.events({
@@ -179,11 +313,6 @@ export class DatabaseStream {
         remedy: "run cleanup when the source can be reached again",
       });
     }
-  }
-
-  #begun(): StreamStart {
-    if (this.#start === undefined) throw new Error("the stream was not begun");
-    return this.#start;
   }
 
   #open(endpoint: Endpoint): Promise<Session> {

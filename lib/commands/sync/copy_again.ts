@@ -19,13 +19,13 @@ import { copyTables, planCopy } from "../../copy/mod.ts";
 import {
   abandonStream,
   type ChangedIdentity,
-  describePublication,
   disableSubscription,
   dropSlot,
   dropSubscription,
   enableSubscription,
   forgetRemovedTables,
   handOver,
+  keepTables,
   nameSome,
   startStream,
   type StreamStart,
@@ -145,7 +145,7 @@ async function removeStream(
 }
 
 async function shrinkStream(
-  { name, subscription, descriptor }: StreamState,
+  stream: StreamState,
   { leaving, from, to, signal }: {
     readonly leaving: readonly TableName[];
     readonly from: Session;
@@ -153,23 +153,10 @@ async function shrinkStream(
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
+  const { name, subscription, publication } = stream;
   const gone = new Set(leaving.map((table) => tableKey(table)));
-  await from.execute(
-    `ALTER PUBLICATION ${quoteIdentifier(name)} DROP TABLE ${
-      leaving.map((table) => `ONLY ${quoteQualified(table.schema, table.name)}`).join(", ")
-    }`,
-  );
-  if (descriptor !== undefined) {
-    await describePublication(from, {
-      name,
-      descriptor: {
-        ...descriptor,
-        changedIdentities: descriptor.changedIdentities.filter((table) =>
-          !gone.has(tableKey(table))
-        ),
-      },
-    });
-  }
+  const kept = publication?.tables.filter((table) => !gone.has(tableKey(table))) ?? [];
+  await keepTables(from, stream, kept);
   if (subscription === undefined) return;
   // REFRESH asks for a subscription that is on; one that rests goes back to rest
   if (!subscription.enabled) await enableSubscription(to, name);
