@@ -3,6 +3,8 @@ import {
   copyFormats,
   dumpTools,
   identityPolicies,
+  jobActions,
+  keyActions,
   logFormats,
   type Shell,
   shells,
@@ -27,6 +29,15 @@ interface CompletionCommand {
   /** What its first argument may be. */
   readonly words: readonly string[];
 }
+
+const fileOptions = ["--config", "--report", "--key-file", "--tls-cert", "--tls-key"];
+
+/** What the first argument of a command may be. */
+const wordsOf: Readonly<Record<string, readonly string[]>> = {
+  completions: shells,
+  jobs: jobActions,
+  keys: keyActions,
+};
 
 const valuesOf: Readonly<Record<string, readonly string[]>> = {
   "--log-level": logLevels,
@@ -54,15 +65,15 @@ function describeCommands(): readonly CompletionCommand[] {
   const commands = program.commands.map((command): CompletionCommand => ({
     name: command.name(),
     description: command.summary() || command.description(),
-    words: command.name() === "completions" ? shells : [],
+    words: wordsOf[command.name()] ?? [],
     options: command.options.map((option) => ({
       long: option.long ?? "",
       short: option.short ?? undefined,
       description: option.description,
       takesValue: option.required,
       values: valuesOf[option.long ?? ""] ?? [],
-      folder: option.long === "--pg-bin",
-      file: option.long === "--config" || option.long === "--report",
+      folder: option.long === "--pg-bin" || option.long === "--workspace",
+      file: fileOptions.includes(option.long ?? ""),
     })),
   }));
   const names = commands.map(({ name }) => name);

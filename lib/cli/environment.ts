@@ -1,7 +1,13 @@
 import type { Surroundings } from "../postgres/mod.ts";
 
 /** Variables of this tool and of terminals. */
-const ownVariables = ["SOURCE_URL", "TARGET_URL", "NO_COLOR", "FORCE_COLOR", "TERM"] as const;
+const ownVariables = [
+  "SOURCE_URL",
+  "TARGET_URL",
+  "NO_COLOR",
+  "FORCE_COLOR",
+  "TERM",
+] as const;
 
 /** Variables that libpq reads and so do we. */
 const libpqVariables = [
@@ -23,8 +29,11 @@ const libpqVariables = [
   "PGSSLSNI",
 ] as const;
 
-/** Variables that a configuration file may refer to without a further permission. */
-const configVariables = ["SEREN_*"] as const;
+/** Variables of the service and its client, and those that a configuration file may refer to without a further permission. */
+const serenVariables = ["SEREN_*"] as const;
+
+/** Those of them that are read always. */
+const serviceVariables = ["SEREN_REMOTE_API", "SEREN_API_KEY", "SEREN_DATABASE_URL"] as const;
 
 /** Who and where the user is. */
 const userVariables = ["HOME", "USERPROFILE", "USER", "LOGNAME", "USERNAME"] as const;
@@ -35,7 +44,7 @@ const programVariables = ["PATH", "TMPDIR", "TEMP", "LANG", "LC_ALL", "SYSTEMROO
 /** Every variable that the command line may look at; `*` stands for any characters. */
 export const environmentVariables: readonly string[] = [
   ...ownVariables,
-  ...configVariables,
+  ...serenVariables,
   ...libpqVariables,
   ...userVariables,
   ...programVariables,
@@ -47,8 +56,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** Reads {@linkcode environmentVariables}. One that Deno's permissions withhold counts as not set; nobody is asked. */
 export function readEnvironment(): Environment {
   const environment: Record<string, string> = {};
-  for (const variable of environmentVariables) {
-    if (variable.endsWith("*")) continue; // looked up when a file names it
+  for (const variable of [...environmentVariables, ...serviceVariables]) {
+    if (variable.endsWith("*")) continue; // the others are looked up when a file names them
     if (Deno.permissions.querySync({ name: "env", variable }).state !== "granted") continue;
     const value = Deno.env.get(variable);
     if (value !== undefined) environment[variable] = value;

@@ -11,6 +11,9 @@ import {
   verifyHelp,
 } from "./help.ts";
 import { programName, version } from "./program.ts";
+import { addRemoteCommands, addRemoteOptions } from "./remote_grammar.ts";
+
+export { jobActions, keyActions } from "./remote_grammar.ts";
 
 /** What the user typed for a command: texts, not yet checked. */
 export type RawOptions = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
@@ -23,6 +26,10 @@ export type CommandName =
   | "status"
   | "verify"
   | "cleanup"
+  | "jobs"
+  | "serve"
+  | "worker"
+  | "keys"
   | "demo"
   | "completions";
 
@@ -70,6 +77,7 @@ export function buildGrammar(onCommand: OnCommand): Command {
   addConnectionOptions(validate);
   addCopyOptions(validate)
     .option("--explain-rules", "tell for every table what happens to it, and why");
+  addRemoteOptions(validate);
   addOutputOptions(validate);
   validate.action((options) => onCommand("validate", options as RawOptions, []));
 
@@ -93,6 +101,7 @@ export function buildGrammar(onCommand: OnCommand): Command {
     .option("--dry-run", "print the plan and stop; nothing is changed")
     .option("--report <FILE>", "write what was done as an HTML page, with a timeline");
   addReplicationOptions(init);
+  addRemoteOptions(init);
   addOutputOptions(init);
   init.action((options) => onCommand("init", options as RawOptions, []));
 
@@ -142,6 +151,7 @@ export function buildGrammar(onCommand: OnCommand): Command {
     .option("--max-lag-bytes <SIZE>", "limit of --check, e.g. 64MB")
     .option("--max-lag-seconds <N>", "limit of --check")
     .option("--prometheus", "print metrics in the Prometheus text format");
+  addRemoteOptions(status);
   addOutputOptions(status);
   status.action((options) => onCommand("status", options as RawOptions, []));
 
@@ -161,6 +171,7 @@ export function buildGrammar(onCommand: OnCommand): Command {
     .option("--dry-run", "with --repair: print the SQL and change nothing")
     .option("-y, --yes", "with --repair: do not ask")
     .option("--report <FILE>", "write the evidence as .html or .json; its SHA-256 is printed");
+  addRemoteOptions(verify);
   addOutputOptions(verify);
   verify.action((options) => onCommand("verify", options as RawOptions, []));
 
@@ -177,6 +188,16 @@ export function buildGrammar(onCommand: OnCommand): Command {
     .option("--dry-run", "print the list and stop; nothing is removed");
   addOutputOptions(cleanup);
   cleanup.action((options) => onCommand("cleanup", options as RawOptions, []));
+  addRemoteCommands(program as unknown as AnyCommand, {
+    addOutputOptions,
+    add: (command) =>
+      command.action((...given: unknown[]) => {
+        // commander gives the arguments, then the options, then the command
+        const options = given.at(-2) as RawOptions;
+        const words = given.slice(0, -2).filter((each) => typeof each === "string");
+        onCommand(command.name() as CommandName, options, words);
+      }),
+  });
 
   const demo = program.command("demo")
     .summary("watch a migration between two servers started for it")

@@ -6,7 +6,7 @@ Exit codes:
   0 done  1 defect of the tool  2 wrong options  3 a check failed or something needed is missing
   4 source unreachable  5 target unreachable  6 both sides differ  7 replication is unhealthy
   8 a server refused a statement  9 no difference found, but not everything could be compared
-  130 ended by Ctrl-C, by SIGTERM, or by answering no`;
+  10 the service of --remote cannot be reached  130 ended by Ctrl-C, SIGTERM, or answering no`;
 
 const urls = `
 Connection URLs are those of psql: postgresql://USER@HOST:PORT/DATABASE?sslmode=require

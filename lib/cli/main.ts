@@ -6,6 +6,7 @@ import { type Environment, readEnvironment, readFile, readVariable } from "./env
 import { exitCodeOf, failureDocument, failureLines } from "./failure.ts";
 import type { CommandName, RawOptions } from "./grammar.ts";
 import { OptionReader, type OutputOptions, readOutputOptions, resolveShell } from "./options.ts";
+import { operatorCommands } from "./operator_commands.ts";
 import { parseArguments, type Parsed } from "./parse.ts";
 import { printJson } from "./print.ts";
 import { openProgress } from "./progress.ts";
@@ -26,6 +27,9 @@ const runners: Readonly<Record<Exclude<CommandName, "completions">, CommandRunne
   status: runStatus,
   verify: runVerify,
   cleanup: runCleanup,
+  // what few need is loaded when it is needed
+  jobs: async (...given) => await (await import("./run_jobs.ts")).runJobs(...given),
+  ...operatorCommands,
   demo: runDemo,
 };
 
@@ -49,7 +53,11 @@ export async function main(
     }
     if (parsed.kind === "wrong") throw new UsageError(parsed.problems);
     if (parsed.name === "completions") return printCompletions(parsed, terminal);
-    const reader = new OptionReader(parsed.options, parsed.problems);
+    const reader = new OptionReader(
+      parsed.options,
+      parsed.problems,
+      parsed.commandArguments,
+    );
     await readConfigFile(reader, { readFile, lookUp: readVariable });
     const output = readOutputOptions(reader);
     json = output.json;

@@ -119,9 +119,17 @@ export class OptionReader {
   readonly #raw: RawOptions;
   #file: FileOptions | undefined;
 
-  constructor(raw: RawOptions, problems: readonly Problem[] = []) {
+  /** What follows the command without being an option. */
+  readonly words: readonly string[];
+
+  constructor(
+    raw: RawOptions,
+    problems: readonly Problem[] = [],
+    words: readonly string[] = [],
+  ) {
     this.#raw = raw;
     this.problems = [...problems];
+    this.words = words;
   }
 
   problem(path: string, message: string): void {

@@ -1,6 +1,7 @@
 import { ExitCode } from "../core/mod.ts";
 import { init } from "../commands/init.ts";
 import type { DatabaseDecisions, InitPlan, InitReport } from "../commands/report.ts";
+import type { InitOptions } from "../commands/run.ts";
 import { renderInitReport } from "../ui/mod.ts";
 import { asksNothing, type TableRules } from "../rules/mod.ts";
 import { askYesNo } from "./confirm.ts";
@@ -11,16 +12,19 @@ import { resolveInitOptions } from "./options.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
 import { version } from "./program.ts";
 import { writeReportFile } from "./report_file.ts";
+import { readRemote } from "./remote.ts";
+import { initRemotely } from "./remote_commands.ts";
 import { planLines, reportLines } from "./results.ts";
 
 /** `init`: shows the plan, asks, copies, and prints the report on stdout. `--dry-run`: prints the plan and stops. */
 export const runInit: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run } = context;
+  const place = readRemote(reader, context.resolve);
   const { yes, reportFile, ...wanted } = await resolveInitOptions(reader, context.resolve);
   const options = await chooseInteractively(wanted, context);
   if (options === undefined) throw nothingChosen();
   let dryRunPlan: InitPlan | undefined;
-  const report = await init({
+  const confirmed: InitOptions = {
     ...options,
     confirm: async (plan) => {
       progress.pause();
@@ -30,7 +34,10 @@ export const runInit: CommandRunner = async (reader, context) => {
       }
       return await confirmPlan(plan, { yes, rules: options.rules, context });
     },
-  }, run);
+  };
+  const report = place === undefined
+    ? await init(confirmed, run)
+    : await initRemotely(confirmed, { place, reader, yes, context });
   if (report !== undefined && reportFile !== undefined) {
     await writeReport(report, { reportFile, context });
   }

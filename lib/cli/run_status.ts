@@ -13,10 +13,16 @@ import { LiveRegion, renderWatch } from "../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
 import { resolveStatusOptions, type StatusCommandOptions } from "./replication_options.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
+import { readRemote } from "./remote.ts";
+import { statusRemotely } from "./remote_commands.ts";
 import { checkLines, statusLines, WatchHistory, watchLine } from "./status_lines.ts";
 
 /** `status`: one look, or one after the other with `--watch`. */
 export const runStatus: CommandRunner = async (reader, context) => {
+  const place = readRemote(reader, context.resolve);
+  if (place !== undefined && reader.flag("watch")) {
+    reader.problem("--watch", "looks from here; leave out --remote (or give --local)");
+  }
   const options = await resolveStatusOptions(reader, context.resolve);
   const looking: StatusOptions = {
     source: options.source,
@@ -27,7 +33,9 @@ export const runStatus: CommandRunner = async (reader, context) => {
   if (options.watchEveryMs !== undefined) {
     return await watch(looking, { everyMs: options.watchEveryMs, context });
   }
-  const report = await status(looking, context.run);
+  const report = place === undefined
+    ? await status(looking, context.run)
+    : await statusRemotely(looking, { place, reader, context });
   context.progress.pause();
   const check = options.check ? checkStatus(report, options.limits) : undefined;
   print(report, { check, options, context });

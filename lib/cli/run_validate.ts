@@ -5,15 +5,20 @@ import { chooseInteractively, nothingChosen } from "./interactive.ts";
 import { resolveValidateOptions } from "./options.ts";
 import { decisionLines } from "./decisions.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
+import { readRemote } from "./remote.ts";
+import { validateRemotely } from "./remote_commands.ts";
 import { validationLines } from "./results.ts";
 
 /** `validate`: the report on stdout; a failure of any check is exit code 3. */
 export const runValidate: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run } = context;
+  const place = readRemote(reader, context.resolve);
   const { explainRules, ...wanted } = await resolveValidateOptions(reader, context.resolve);
   const options = await chooseInteractively(wanted, context);
   if (options === undefined) throw nothingChosen();
-  const report = await validate({ ...options, forSync: false }, run);
+  const report = place === undefined
+    ? await validate({ ...options, forSync: false }, run)
+    : await validateRemotely(options, { place, reader, context });
   progress.pause();
   if (output.json) printJson(terminal, report);
   else {

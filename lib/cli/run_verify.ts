@@ -1,4 +1,5 @@
 import { ExitCode } from "../core/mod.ts";
+import type { VerifyOptions } from "../commands/run.ts";
 import { verify } from "../commands/verify.ts";
 import type { Verdict } from "../verify/mod.ts";
 import { describeEndpoint, type Endpoint } from "../postgres/mod.ts";
@@ -7,6 +8,8 @@ import type { CommandContext, CommandRunner } from "./context.ts";
 import { resolveVerifyOptions } from "./options.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
 import { writeEvidence } from "./verify_evidence.ts";
+import { readRemote } from "./remote.ts";
+import { verifyRemotely } from "./remote_commands.ts";
 import { verifyLines } from "./verify_lines.ts";
 
 const exitCodes: Readonly<Record<Verdict, ExitCode>> = {
@@ -18,6 +21,7 @@ const exitCodes: Readonly<Record<Verdict, ExitCode>> = {
 /** `verify`: the report on stdout; the exit code says whether both sides are equal. */
 export const runVerify: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run } = context;
+  const place = readRemote(reader, context.resolve);
   const { repair, dryRun, yes, reportFile, ...options } = await resolveVerifyOptions(
     reader,
     context.resolve,
@@ -27,11 +31,14 @@ export const runVerify: CommandRunner = async (reader, context) => {
     if (output.json) printJson(terminal, { declined: true });
     return ExitCode.interrupted;
   }
-  const report = await verify({
+  const wanted: VerifyOptions = {
     ...options,
     repair: repair ? dryRun ? "print" : "follow" : "no",
     now: () => new Date(),
-  }, run);
+  };
+  const report = place === undefined
+    ? await verify(wanted, run)
+    : await verifyRemotely(wanted, { place, reader, context });
   progress.pause();
   if (output.json) printJson(terminal, report);
   else printResult(terminal, verifyLines(report, tableOptions(terminal.stdout)));

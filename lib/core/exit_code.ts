@@ -26,6 +26,8 @@ export const ExitCode = {
   stepFailed: 8,
   /** `verify` found no difference, but could not compare everything: nobody may say that both sides are equal. */
   notVerified: 9,
+  /** The service of `--remote` cannot be reached, or failed. */
+  serviceUnreachable: 10,
   /** Ended by Ctrl-C or SIGTERM. */
   interrupted: 130,
 } as const;

@@ -33,7 +33,7 @@ export type Encryption = "plain" | "if-offered" | "required";
  * and the server has none, an error of `node:tls` when the handshake or the verification fails
  */
 export async function connectTransport(
-  { host, port, address }: HostPort,
+  { host, port, addresses }: HostPort,
   { encryption, tls, signal }: {
     readonly encryption: Encryption;
     readonly tls: TlsSettings;
@@ -45,7 +45,7 @@ export async function connectTransport(
     const path = `${host}/.s.PGSQL.${port}`;
     return plainTransport(await closingLate(Deno.connect({ transport: "unix", path }), signal));
   }
-  const connection = await closingLate(Deno.connect({ hostname: address ?? host, port }), signal);
+  const connection = await connectTcp(addresses ?? [host], port, signal);
   const abort = () => closeQuietly(connection);
   signal.addEventListener("abort", abort, { once: true });
   try {
@@ -64,6 +64,24 @@ export async function connectTransport(
   } finally {
     signal.removeEventListener("abort", abort);
   }
+}
+
+/** The first of the addresses that takes the connection; the error of the last one when none does. */
+async function connectTcp(
+  addresses: readonly string[],
+  port: number,
+  signal: AbortSignal,
+): Promise<Deno.TcpConn> {
+  let failure: unknown = new Error("there is no address to connect to");
+  for (const hostname of addresses) {
+    try {
+      return await closingLate(Deno.connect({ hostname, port }), signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      failure = error;
+    }
+  }
+  throw failure;
 }
 
 /** The server has TLS switched off and the user requires it. */

@@ -11,8 +11,8 @@ import { type Problem, suggest } from "../core/mod.ts";
 export interface HostPort {
   readonly host: string;
   readonly port: number;
-  /** Where to connect instead of asking what the name resolves to, for who has checked the address; TLS goes on verifying `host`. */
-  readonly address?: string;
+  /** Where to connect, in turn, instead of asking what the name resolves to: for who has checked them. TLS goes on verifying `host`. */
+  readonly addresses?: readonly string[];
 }
 
 /** What a URL said, decoded; what it left out is left out. */

@@ -5,4 +5,5 @@
  *
  * @module
  */
+export * from "./client/mod.ts";
 export * from "./spec/mod.ts";

@@ -71,7 +71,7 @@ export class AddressGuard {
   }
 
   /**
-   * The endpoint with the addresses that were checked, one entry for each.
+   * The endpoint with the addresses that were checked.
    *
    * @throws AddressRefusedError when a host leads to an address that is not allowed, or is a Unix socket
    * @throws ReplicatorError when a name cannot be resolved
@@ -80,10 +80,10 @@ export class AddressGuard {
     const hosts = await Promise.all(
       endpoint.hosts.map((place) => this.#addresses(place, endpoint)),
     );
-    return { ...endpoint, hosts: hosts.flat() };
+    return { ...endpoint, hosts };
   }
 
-  async #addresses(place: HostPort, { side }: Endpoint): Promise<readonly HostPort[]> {
+  async #addresses(place: HostPort, { side }: Endpoint): Promise<HostPort> {
     const { host } = place;
     if (host.startsWith("/") || host.startsWith("@")) {
       throw new AddressRefusedError(`the ${side} is a Unix socket`);
@@ -101,7 +101,7 @@ export class AddressGuard {
         );
       }
     }
-    return addresses.map((address) => ({ ...place, address }));
+    return { ...place, addresses };
   }
 
   #refusal(address: AddressValue, host: string): string | undefined {

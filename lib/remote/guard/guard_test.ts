@@ -103,8 +103,7 @@ Deno.test("a name is pinned to the addresses that were checked, and keeps its na
   const pinned = await guard({ "db.example.com": ["8.8.8.8", "2606:4700::1"] })
     .pin(await endpoint("postgresql://u@db.example.com:6000/app"));
   deepStrictEqual(pinned.hosts, [
-    { host: "db.example.com", port: 6000, address: "8.8.8.8" },
-    { host: "db.example.com", port: 6000, address: "2606:4700::1" },
+    { host: "db.example.com", port: 6000, addresses: ["8.8.8.8", "2606:4700::1"] },
   ]);
 });
 

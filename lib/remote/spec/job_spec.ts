@@ -9,8 +9,8 @@ export const mostBodyBytes = 15 * 1024;
 /** Longest connection URL, in bytes. */
 export const mostUrlBytes = 2048;
 
-/** Longest time that a job may be given, in seconds: thirty days. */
-export const mostTimeoutSeconds = 30 * 24 * 3600;
+/** Longest time that a job may be given, in seconds: three weeks (a timer of JavaScript reaches 24 days). */
+export const mostTimeoutSeconds = 21 * 24 * 3600;
 
 /** What a job may do. */
 export const jobCommands = ["init", "validate", "sync", "status", "verify"] as const;
@@ -59,6 +59,8 @@ const common = {
   }),
   source_url: url,
   target_url: url,
+  /** The source by the address at which the target's server reaches it, for replication. */
+  source_from_target_url: url.optional(),
   filters: filters.default({ include_databases: [], exclude_databases: [], map: {} }),
   rules: rules.default({
     include_tables: [],
@@ -73,6 +75,13 @@ const common = {
   estimated_bytes: z.int().min(0).optional(),
 };
 
+const replicationOptions = {
+  replica_identity: z.enum(["fail", "full", "skip"]).optional(),
+  slot_timeout_seconds: z.int().min(1).max(86_400).optional(),
+  /** A file on the target's server. */
+  subscription_passfile: text().regex(/^(\/|[A-Za-z]:[\\/])/, "has to be a full path").optional(),
+} as const;
+
 const initOptions = z.strictObject({
   jobs: parallel.optional(),
   index_jobs: parallel.optional(),
@@ -81,6 +90,9 @@ const initOptions = z.strictObject({
   split_bytes: z.int().min(1 << 20).optional(),
   drop_existing: z.boolean().optional(),
   dry_run: z.boolean().optional(),
+  /** Hand over to replication. */
+  enable_sync: z.boolean().optional(),
+  ...replicationOptions,
 });
 
 const validateOptions = z.strictObject({
@@ -89,12 +101,20 @@ const validateOptions = z.strictObject({
   for_sync: z.boolean().optional(),
 });
 
+const verifyOptions = z.strictObject({
+  jobs: parallel.optional(),
+  max_diffs: z.int().min(0).max(100_000).optional(),
+  /** Whether values of differing rows may be in the report, which the service keeps. */
+  values: z.boolean().optional(),
+  repair: z.enum(["no", "print", "follow"]).optional(),
+});
+
 const noOptions = z.strictObject({});
 
 /**
  * What a job is to do: `POST /v1/jobs`. Strict: what is not named here is refused.
  *
- * `source_url`, `target_url` and the conditions of `rules` are kept encrypted and are never given back.
+ * The URLs and the conditions of `rules` are kept encrypted and are never given back.
  */
 export const jobSpecSchema = z.discriminatedUnion("command", [
   z.strictObject({ ...common, command: z.literal("init"), options: initOptions.default({}) }),
@@ -105,7 +125,7 @@ export const jobSpecSchema = z.discriminatedUnion("command", [
   }),
   z.strictObject({ ...common, command: z.literal("sync"), options: noOptions.default({}) }),
   z.strictObject({ ...common, command: z.literal("status"), options: noOptions.default({}) }),
-  z.strictObject({ ...common, command: z.literal("verify"), options: noOptions.default({}) }),
+  z.strictObject({ ...common, command: z.literal("verify"), options: verifyOptions.default({}) }),
 ], {
   error: (issue) =>
     issue.code === "invalid_union"

@@ -42,7 +42,7 @@ export function readJobSpec(value: unknown): SpecReading {
 function urlProblems(value: unknown): readonly Problem[] {
   if (typeof value !== "object" || value === null) return [];
   const record = value as Readonly<Record<string, unknown>>;
-  return ["source_url", "target_url"].flatMap((key) => {
+  return ["source_url", "target_url", "source_from_target_url"].flatMap((key) => {
     const url = record[key];
     return typeof url === "string" && url !== "" ? connectionUrlProblems(url, key) : [];
   });

@@ -1,0 +1,34 @@
+import type { InitPlan, InitReport, ValidationReport, VerifyReport } from "../commands/report.ts";
+import type { StatusReport } from "../commands/status.ts";
+import type { RemoteJobWithResult } from "../remote/mod.ts";
+import type { CommandContext } from "./context.ts";
+import { printJson, printResult, tableOptions } from "./print.ts";
+import { planLines, reportLines, validationLines } from "./results.ts";
+import { statusLines } from "./status_lines.ts";
+import { verifyLines } from "./verify_lines.ts";
+
+/** Prints the report of a job as its command would have printed it. */
+export function printJobResult(
+  { command, result }: RemoteJobWithResult,
+  { terminal, output }: CommandContext,
+): void {
+  if (output.json) return printJson(terminal, result);
+  const size = tableOptions(terminal.stdout);
+  switch (command) {
+    case "validate":
+      return printResult(terminal, validationLines(result as ValidationReport, size));
+    case "verify":
+      return printResult(terminal, verifyLines(result as VerifyReport, size));
+    case "status":
+      return printResult(terminal, statusLines(result as StatusReport, size));
+    case "init": {
+      const report = result as InitReport | InitPlan;
+      return printResult(
+        terminal,
+        "timeline" in report ? reportLines(report, size) : planLines(report, size),
+      );
+    }
+    case "sync":
+      return printJson(terminal, result);
+  }
+}

@@ -1,0 +1,127 @@
+import { join } from "node:path";
+import { ExitCode } from "../core/mod.ts";
+import { jobRunners } from "../commands/job_runners.ts";
+import { type Endpoint, SessionPool } from "../postgres/mod.ts";
+import { JobQueue, type QueueName, queueNames } from "../remote/queue/mod.ts";
+import type { KeyProvider } from "../remote/secrets/mod.ts";
+import { migrate } from "../remote/store/mod.ts";
+import { defaultRetention, Worker, type WorkerNotice } from "../remote/worker/mod.ts";
+import type { CommandContext, CommandRunner } from "./context.ts";
+import { defaultMaxDiffs, defaultSplitBytes, type OptionReader } from "./options.ts";
+import { type KeeperOptions, openKeys, readKeeperOptions, readWord } from "./service_options.ts";
+
+/** `worker` in full. */
+export interface WorkerCommandOptions {
+  readonly name: string;
+  readonly queues: readonly QueueName[];
+  readonly concurrency: number;
+  readonly mostRunning: number;
+  readonly drainMs: number;
+  readonly workspaceRoot: string;
+}
+
+/** `worker`: takes jobs until it is ended. */
+export const runWorker: CommandRunner = async (reader, context) => {
+  const { environment } = context.resolve;
+  const keeper = await readKeeperOptions(reader, { environment, embedded: false });
+  const options = readWorkerOptions(reader, context);
+  reader.done();
+  const { database, keyPlace } = keeper;
+  if (database === undefined || keyPlace === undefined) throw new Error("problems were not thrown");
+  const keys = await openKeys(keyPlace, { create: false });
+  await work({ options, keeper, database, keys, context, signal: context.run.signal });
+  return ExitCode.success;
+};
+
+/** @param reader what is wrong is noted in it */
+export function readWorkerOptions(
+  reader: OptionReader,
+  { resolve: { environment } }: CommandContext,
+): WorkerCommandOptions {
+  const wanted = reader.text("queues")?.split(",").map((each) => each.trim());
+  const queues = wanted?.flatMap((word) =>
+    readWord(reader, { word, words: queueNames, path: "--queues" }) ?? []
+  );
+  const temporary = environment["TMPDIR"] ?? environment["TEMP"] ?? "/tmp";
+  return {
+    name: reader.text("name") ?? `worker-${crypto.randomUUID().slice(0, 8)}`,
+    queues: queues ?? queueNames,
+    concurrency: reader.whole("concurrency", {
+      path: "--concurrency",
+      least: 1,
+      most: 64,
+      fallback: 1,
+    }),
+    mostRunning: reader.whole("mostRunning", {
+      path: "--most-running",
+      least: 1,
+      most: 1_000_000,
+      fallback: 1_000_000,
+    }),
+    drainMs: reader.duration("drainTimeout", { path: "--drain-timeout", fallback: 30_000 }),
+    workspaceRoot: reader.text("workspace") ?? join(temporary, "postgres-seren-replicator-jobs"),
+  };
+}
+
+/** A worker over the service's database, until the signal is aborted and its jobs have ended or were given back. */
+export async function work(
+  { options, keeper, database, keys, context, signal }: {
+    readonly options: WorkerCommandOptions;
+    readonly keeper: KeeperOptions;
+    readonly database: Endpoint;
+    readonly keys: KeyProvider;
+    readonly context: CommandContext;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const notice = noticeTo(context, options.name);
+  await using pool = new SessionPool(database, {
+    size: 3 + 2 * options.concurrency,
+    values: "native",
+  });
+  await migrate(pool);
+  await using queue = await JobQueue.open(database, {
+    settings: keeper.queueSettings,
+    onError: (error) =>
+      notice({ level: "warn", message: error instanceof Error ? error.message : String(error) }),
+  });
+  const worker = new Worker({
+    ...options,
+    pool,
+    queue,
+    keys,
+    guard: keeper.guard,
+    runners: jobRunners({
+      jobs: Math.max(1, Math.min(8, context.resolve.cpuCount)),
+      splitBytes: defaultSplitBytes,
+      maxDiffs: defaultMaxDiffs,
+      slotTimeoutMs: 5 * 60_000,
+      now: () => new Date(),
+    }),
+    lookEveryMs: 1_000,
+    patienceMs: 60_000,
+    pollMs: 1_000,
+    retention: defaultRetention,
+    notice,
+  });
+  notice({ level: "info", message: `takes jobs of ${options.queues.join(", ")}` });
+  await worker.run(signal);
+  notice({ level: "info", message: "ended" });
+}
+
+/** Where a worker's own log goes: stderr, a line each; JSON lines with `--log-format json`. */
+function noticeTo(
+  { terminal, output }: CommandContext,
+  worker: string,
+): (notice: WorkerNotice) => void {
+  return ({ level, message, job, traceId }) => {
+    const at = new Date().toISOString();
+    terminal.stderr.write(
+      output.logFormat === "json"
+        ? `${JSON.stringify({ at, level, worker, job, trace_id: traceId, message })}\n`
+        : `${at} ${level.padEnd(5)} ${worker}${
+          job === undefined ? "" : ` job ${job}`
+        } ${message}\n`,
+    );
+  };
+}

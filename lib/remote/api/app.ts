@@ -1,0 +1,73 @@
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { addAdminRoutes } from "./admin_routes.ts";
+import { requireScope } from "./authenticate.ts";
+import { addJobRoutes } from "./job_routes.ts";
+import { databaseMetrics } from "./metrics.ts";
+import { HttpProblem } from "./problem.ts";
+import { answering, type Bindings, type ServiceApp } from "./routing.ts";
+import type { ServiceParts } from "./service.ts";
+import { readTrace } from "./trace.ts";
+
+/** The service as one function from requests to answers. */
+export function makeApp(parts: ServiceParts): ServiceApp {
+  const app: ServiceApp = new OpenAPIHono<{ Bindings: Bindings }>();
+  app.openAPIRegistry.registerComponent("securitySchemes", "apiKey", {
+    type: "apiKey",
+    in: "header",
+    name: "x-api-key",
+  });
+  addJobRoutes(app, parts);
+  addAdminRoutes(app, parts);
+  addOpenRoutes(app, parts);
+  app.notFound((context) =>
+    answering(
+      parts,
+      { context, trace: readTrace(context.req.header("traceparent")), route: "(none)" },
+      () => Promise.reject(new HttpProblem(404, "there is nothing here")),
+    )
+  );
+  return app;
+}
+
+/** What monitoring and tools ask for; no user's data is in it. */
+function addOpenRoutes(app: ServiceApp, parts: ServiceParts): void {
+  app.get("/healthz", (context) => context.json({ status: "ok", version: parts.version }));
+  app.get("/readyz", async (context) => {
+    try {
+      await parts.pool.use((session) => session.query("SELECT 1"));
+      return context.json({ status: "ok" });
+    } catch {
+      return context.json({ status: "the database does not answer" }, 503);
+    }
+  });
+  app.get("/metrics", (context) => {
+    const trace = readTrace(context.req.header("traceparent"));
+    return answering(parts, { context, trace, route: "/metrics" }, async (told) => {
+      if (!parts.openMetrics) {
+        const key = await parts.authenticator.authenticate(context.req.raw.headers);
+        told.keyPrefix = key.prefix;
+        requireScope(key, "metrics:read");
+      }
+      const lines = await parts.pool.use((session) => databaseMetrics(session));
+      const streams = [
+        "# HELP seren_event_streams Streams of events that are open, of this instance.",
+        "# TYPE seren_event_streams gauge",
+        `seren_event_streams ${parts.hub.size}`,
+      ];
+      const text = [...lines, ...streams, ...parts.metrics.lines()].join("\n");
+      return context.body(`${text}\n`, 200, {
+        "content-type": "text/plain; version=0.0.4; charset=utf-8",
+      });
+    });
+  });
+  app.get("/v1/openapi.json", (context) =>
+    context.json(app.getOpenAPI31Document({
+      openapi: "3.1.0",
+      info: {
+        title: "postgres-seren-replicator",
+        version: parts.version,
+        description:
+          "Runs migrations of PostgreSQL databases as jobs. Errors are application/problem+json.",
+      },
+    })));
+}

@@ -1,0 +1,54 @@
+import { mostBodyBytes } from "../spec/mod.ts";
+import { HttpProblem } from "./problem.ts";
+
+/** Who sends a body of 15 KB for longer than this does not mean well. */
+const bodyTimeoutMs = 10_000;
+
+/**
+ * The body of a request as text.
+ *
+ * @throws HttpProblem 415 when it is no JSON, 413 when it is too large, 400 when it comes too slowly
+ */
+export async function readBody(request: Request): Promise<string> {
+  const type = request.headers.get("content-type") ?? "";
+  if (!/^application\/json(\s*;\s*charset=utf-8)?\s*$/i.test(type)) {
+    throw new HttpProblem(415, "send JSON, with content-type: application/json");
+  }
+  const tooLarge = new HttpProblem(413, `a body has at most ${mostBodyBytes} bytes`);
+  if (Number(request.headers.get("content-length") ?? 0) > mostBodyBytes) throw tooLarge;
+  if (request.body === null) return "";
+  const reader = request.body.getReader();
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let bytes = 0;
+  const late = Promise.withResolvers<never>();
+  late.promise.catch(() => {}); // raced below; may come when nobody waits any more
+  const timer = setTimeout(
+    () => late.reject(new HttpProblem(400, "the body did not arrive in time")),
+    bodyTimeoutMs,
+  );
+  try {
+    while (true) {
+      const { done, value } = await Promise.race([reader.read(), late.promise]);
+      if (done) break;
+      bytes += value.length;
+      if (bytes > mostBodyBytes) throw tooLarge;
+      chunks.push(value);
+    }
+  } catch (error) {
+    await reader.cancel().catch(() => {}); // nobody wants the rest
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+  return await new Blob(chunks).text();
+}
+
+/** @throws HttpProblem 400 when it is no JSON */
+export function parseBody(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // the parser's message quotes the body
+    throw new HttpProblem(400, "the body is no JSON");
+  }
+}

@@ -1,0 +1,70 @@
+import { pause, type SessionPool, textArray } from "../../postgres/mod.ts";
+
+interface Subscriber {
+  readonly jobId: string;
+  readonly wake: () => void;
+}
+
+/**
+ * Tells streams when there is something new in their jobs: one question to the database for all of them together, and none while
+ * there is no stream.
+ *
+ * Open → disposed, which wakes everybody.
+ */
+export class EventHub implements AsyncDisposable {
+  readonly #pool: SessionPool;
+  readonly #everyMs: number;
+  readonly #subscribers = new Set<Subscriber>();
+  readonly #seen = new Map<string, string>();
+  readonly #ended = new AbortController();
+  #looking: Promise<void> | undefined;
+
+  constructor(pool: SessionPool, { everyMs = 300 }: { readonly everyMs?: number } = {}) {
+    this.#pool = pool;
+    this.#everyMs = everyMs;
+  }
+
+  /** How many streams there are. */
+  get size(): number {
+    return this.#subscribers.size;
+  }
+
+  /** Aborted when the service ends. */
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /** Calls `wake` after each change of the job, until disposed of. */
+  subscribe(jobId: string, wake: () => void): Disposable {
+    const subscriber = { jobId, wake };
+    this.#subscribers.add(subscriber);
+    this.#looking ??= this.#look().finally(() => this.#looking = undefined);
+    return { [Symbol.dispose]: () => void this.#subscribers.delete(subscriber) };
+  }
+
+  async #look(): Promise<void> {
+    while (this.#subscribers.size > 0 && !this.#ended.signal.aborted) {
+      await pause(this.#everyMs, this.#ended.signal).catch(() => {}); // the loop's condition tells
+      const ids = [...new Set([...this.#subscribers].map(({ jobId }) => jobId))];
+      const rows = await this.#pool.use((session) =>
+        session.query<{ readonly id: string; readonly mark: string }>(
+          `SELECT id, state || ' ' || last_event AS mark FROM seren_remote.jobs
+            WHERE id = ANY ($1::uuid[])`,
+          [textArray(ids)],
+        )
+      ).catch(() => []); // the database is away: its streams wait
+      for (const { id, mark } of rows) {
+        if (this.#seen.get(id) === mark) continue;
+        this.#seen.set(id, mark);
+        for (const { jobId, wake } of this.#subscribers) if (jobId === id) wake();
+      }
+      for (const id of this.#seen.keys()) if (!ids.includes(id)) this.#seen.delete(id);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended.abort();
+    for (const { wake } of this.#subscribers) wake();
+    await this.#looking;
+  }
+}

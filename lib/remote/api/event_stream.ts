@@ -1,0 +1,96 @@
+import type { SessionPool } from "../../postgres/mod.ts";
+import { findJob, isFinal, type JobRow, readEvents } from "../store/mod.ts";
+import type { EventHub } from "./event_hub.ts";
+
+/** A comment so often, so that nothing between the ends takes the stream for dead. */
+const keepAliveMs = 15_000;
+
+/** A stream ends after this; the client comes again, and shows its key again. */
+const longestMs = 10 * 60_000;
+
+const batch = 500;
+
+/**
+ * A job's events as server-sent events, from `after` on, until the job is over. Event ids are the events' numbers, so that a client goes
+ * on where it was (`Last-Event-ID`). The last event is `end`. Who reads slowly is waited for.
+ *
+ * Source: WHATWG HTML, "9.2 Server-sent events".
+ */
+export function eventStream(
+  { pool, hub, job, after, onClose }: {
+    readonly pool: SessionPool;
+    readonly hub: EventHub;
+    readonly job: JobRow;
+    readonly after: number;
+    /** Called once, when the stream has ended, however. */
+    readonly onClose: () => void;
+  },
+): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  let subscription: Disposable | undefined;
+  let changed = Promise.withResolvers<void>();
+  let position = after;
+  let cancelled = false;
+  const startedAt = performance.now();
+
+  /** What there is to send now; undefined at the end. */
+  async function next(): Promise<string | undefined> {
+    while (!cancelled && !hub.signal.aborted) {
+      const mine = changed;
+      // first the state, then the events: what was there when it ended is then read
+      const current = await pool.use((session) => findJob(session, job.id));
+      const events = await pool.use((session) =>
+        readEvents(session, [{ jobId: job.id, after: position }], batch)
+      );
+      if (events.length > 0) {
+        position = events.at(-1)!.number;
+        return events.map(({ number, at, event }) =>
+          `id: ${number}\nevent: ${event.kind}\ndata: ${JSON.stringify({ at, ...event })}\n\n`
+        ).join("");
+      }
+      if (current === undefined || isFinal(current.state)) {
+        const data = { state: current?.state ?? null, exit_code: current?.exitCode ?? null };
+        return `event: end\ndata: ${JSON.stringify(data)}\n\n`;
+      }
+      if (performance.now() - startedAt > longestMs) return undefined;
+      const alive = Promise.withResolvers<"alive">();
+      const timer = setTimeout(() => alive.resolve("alive"), keepAliveMs);
+      const what = await Promise.race([mine.promise, alive.promise]);
+      clearTimeout(timer);
+      if (what === "alive") return ": still here\n\n";
+    }
+    return undefined;
+  }
+
+  const close = () => {
+    if (cancelled) return;
+    cancelled = true;
+    onClose();
+    subscription?.[Symbol.dispose]();
+  };
+  return new ReadableStream<Uint8Array>({
+    start() {
+      subscription = hub.subscribe(job.id, () => {
+        changed.resolve();
+        changed = Promise.withResolvers();
+      });
+    },
+    async pull(controller) {
+      try {
+        const text = await next();
+        if (text !== undefined) controller.enqueue(encoder.encode(text));
+        if (text === undefined || text.startsWith("event: end\n")) {
+          close();
+          controller.close();
+        }
+      } catch (error) {
+        close();
+        controller.error(error);
+      }
+    },
+    cancel() {
+      close();
+      changed.resolve();
+    },
+  }, { highWaterMark: 0 });
+}

@@ -1,0 +1,211 @@
+import { createHmac } from "node:crypto";
+import { type Problem, UsageError } from "../../core/mod.ts";
+import {
+  describeEndpoint,
+  type Endpoint,
+  resolveEndpoint,
+  type Session,
+} from "../../postgres/mod.ts";
+import { AddressRefusedError } from "../guard/mod.ts";
+import { queueFor } from "../queue/mod.ts";
+import { sealSecrets } from "../secrets/mod.ts";
+import { type JobSpec, readJobSpec } from "../spec/mod.ts";
+import {
+  type ApiKeyRow,
+  appendAudit,
+  appendJournal,
+  countJobsOfKey,
+  findByIdempotencyKey,
+  insertJob,
+  type JobRow,
+  type PublicSpec,
+} from "../store/mod.ts";
+import { parseBody } from "./body.ts";
+import { HttpProblem } from "./problem.ts";
+import type { ServiceParts } from "./service.ts";
+
+/** A request to take a job in. */
+export interface Submission {
+  readonly key: ApiKeyRow;
+  /** The key itself: the request's digest is made with it, so that who reads the table learns nothing of the body. */
+  readonly presentedKey: string;
+  readonly body: string;
+  readonly idempotencyKey: string | undefined;
+  readonly traceId: string;
+  readonly address: string | undefined;
+}
+
+/** A job that was taken in, now or by the same request before. */
+export interface Submitted {
+  readonly job: JobRow;
+  readonly replayed: boolean;
+}
+
+/** @throws HttpProblem 400, 409, 429 */
+export async function submitJob(parts: ServiceParts, submission: Submission): Promise<Submitted> {
+  const { key, idempotencyKey, body, presentedKey } = submission;
+  if (idempotencyKey !== undefined && !/^[\x21-\x7e]{1,128}$/.test(idempotencyKey)) {
+    throw new HttpProblem(400, "idempotency-key has 1 to 128 visible ASCII characters");
+  }
+  const requestDigest = createHmac("sha256", presentedKey).update(body).digest("base64");
+  const earlier = await findEarlier(parts, { key, idempotencyKey, requestDigest });
+  if (earlier !== undefined) return { job: earlier, replayed: true };
+  const now = new Date().toISOString();
+  const spec = checkSpec(parts, parseBody(body), now);
+  const endpoints = await checkAddresses(parts, spec);
+  const id = crypto.randomUUID();
+  const messageId = crypto.randomUUID();
+  const sealed = await sealSecrets(parts.keys, { jobId: id, secrets: spec });
+  const queue = queueFor(spec.estimated_bytes);
+  const timeoutSeconds = spec.timeout_seconds ?? parts.defaultTimeoutSeconds;
+  const job = await parts.pool.transaction(async (session) => {
+    await enforceQuota(session, key);
+    const row = await insertJob(session, {
+      id,
+      owner: key.owner,
+      apiKeyId: key.id,
+      queue,
+      messageId,
+      spec: publicSpec(spec, endpoints),
+      timeoutSeconds,
+      traceId: submission.traceId,
+      idempotencyKey,
+      requestDigest,
+      sealed,
+    });
+    if (row === undefined) return undefined;
+    await parts.queue.send(session, {
+      id: messageId,
+      queue,
+      jobId: id,
+      apiKeyId: key.id,
+      timeoutSeconds,
+    });
+    await appendJournal(session, { jobId: id }, {
+      events: [{ kind: "state", state: "queued", attempt: 0 }],
+      lines: [{ level: "info", message: `${spec.command} taken in, queue ${queue}` }],
+    });
+    await appendAudit(session, {
+      actor: key.owner,
+      apiKeyPrefix: key.prefix,
+      action: "job.submit",
+      object: id,
+      outcome: "done",
+      traceId: submission.traceId,
+      address: submission.address,
+      details: { command: spec.command },
+    });
+    return row;
+  });
+  if (job !== undefined) return { job, replayed: false };
+  const winner = await findEarlier(parts, { key, idempotencyKey, requestDigest });
+  if (winner === undefined) throw new Error("the job with this idempotency key has gone");
+  return { job: winner, replayed: true };
+}
+
+async function findEarlier(
+  { pool }: ServiceParts,
+  { key, idempotencyKey, requestDigest }: {
+    readonly key: ApiKeyRow;
+    readonly idempotencyKey: string | undefined;
+    readonly requestDigest: string;
+  },
+): Promise<JobRow | undefined> {
+  if (idempotencyKey === undefined) return undefined;
+  const found = await pool.use((session) =>
+    findByIdempotencyKey(session, { apiKeyId: key.id, idempotencyKey })
+  );
+  if (found !== undefined && found.requestDigest !== requestDigest) {
+    throw new HttpProblem(409, "this idempotency key was used with another body");
+  }
+  return found;
+}
+
+function checkSpec(parts: ServiceParts, value: unknown, now: string): JobSpec {
+  const { spec, problems } = readJobSpec(value);
+  if (spec === undefined) throw refusal(problems);
+  if (!parts.commands.includes(spec.command)) {
+    throw refusal([{
+      path: "command",
+      message: `this service runs ${parts.commands.join(", ")}, not ${spec.command}`,
+    }]);
+  }
+  // windows of time reach back from now, whenever a worker begins and however often
+  return { ...spec, rules: { ...spec.rules, now: spec.rules.now ?? now } };
+}
+
+function refusal(problems: readonly Problem[]): HttpProblem {
+  return new HttpProblem(400, "the job is not one that this service runs", { problems });
+}
+
+interface Endpoints {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+}
+
+/** Names are resolved here to tell early what a worker would refuse; the worker looks again. */
+async function checkAddresses({ guard }: ServiceParts, spec: JobSpec): Promise<Endpoints> {
+  const problems: Problem[] = [];
+  const check = async (side: Endpoint["side"]): Promise<Endpoint | undefined> => {
+    const path = `${side}_url`;
+    try {
+      const endpoint = await resolveEndpoint(spec[`${side}_url`], { side, path });
+      await guard.pin(endpoint).catch((error) => {
+        // a name that is not known here may be known where the workers are
+        if (error instanceof AddressRefusedError) throw error;
+      });
+      return endpoint;
+    } catch (error) {
+      if (error instanceof UsageError) problems.push(...error.problems);
+      else if (error instanceof AddressRefusedError) {
+        problems.push({ path, message: error.message });
+      } else throw error;
+      return undefined;
+    }
+  };
+  const [source, target] = await Promise.all([check("source"), check("target")]);
+  if (source === undefined || target === undefined) throw refusal(problems);
+  return { source, target };
+}
+
+async function enforceQuota(session: Session, key: ApiKeyRow): Promise<void> {
+  // two requests of one key are counted one after the other
+  await session.query(
+    "SELECT pg_advisory_xact_lock(hashtextextended('seren_remote quota ' || $1::text, 0))",
+    [
+      key.id,
+    ],
+  );
+  const { open, today } = await countJobsOfKey(session, key.id);
+  if (open >= key.mostQueued) {
+    throw new HttpProblem(
+      429,
+      `${open} jobs of this key wait or run; it may have ${key.mostQueued}`,
+      {
+        headers: { "retry-after": "30" },
+      },
+    );
+  }
+  if (today >= key.jobsPerDay) {
+    throw new HttpProblem(
+      429,
+      `this key has submitted ${today} jobs within a day, which is its quota`,
+      {
+        headers: { "retry-after": "3600" },
+      },
+    );
+  }
+}
+
+function publicSpec(spec: JobSpec, { source, target }: Endpoints): PublicSpec {
+  const { now: _, ...rules } = spec.rules;
+  return {
+    schema_version: spec.schema_version,
+    command: spec.command,
+    source: describeEndpoint(source),
+    target: describeEndpoint(target),
+    filters: spec.filters,
+    options: spec.options,
+    rules: Object.fromEntries(Object.entries(rules).map(([kind, list]) => [kind, list.length])),
+  };
+}

@@ -1,0 +1,6 @@
+/**
+ * API keys. Needs no permission.
+ *
+ * @module
+ */
+export * from "./api_key.ts";

@@ -1,0 +1,80 @@
+import type { SessionPool } from "../../postgres/mod.ts";
+import { textArray } from "../../postgres/mod.ts";
+import { beginAttempt, type JobRow } from "../store/mod.ts";
+import type { JobQueue, Message } from "./job_queue.ts";
+import { type QueueName, queueNames } from "./resource_class.ts";
+
+/** A job that is this worker's now. */
+export interface Claim {
+  readonly message: Message;
+  readonly job: JobRow;
+}
+
+/** Who claims, and what. */
+export interface ClaimOptions {
+  readonly worker: string;
+  /** In order of preference. */
+  readonly queues: readonly QueueName[];
+  /** Jobs that may run at once on all workers together. */
+  readonly mostRunning: number;
+}
+
+/** Claims are made one after the other, so that a limit is never exceeded by two workers that count at the same time. */
+const claimLock = "7237101459133720043";
+
+/**
+ * Claims a job: of the keys that have jobs waiting and are below their limit, the one whose turn is longest ago gets the next.
+ * So a key with a thousand jobs waiting does not hold up one with a single job.
+ *
+ * @returns undefined when there is nothing to do
+ */
+export async function claimJob(
+  pool: SessionPool,
+  queue: JobQueue,
+  options: ClaimOptions,
+): Promise<Claim | undefined> {
+  return await pool.transaction(async (session) => {
+    await session.query("SELECT pg_advisory_xact_lock($1::bigint)", [claimLock]);
+    // pg-boss's own table: it alone knows what is claimed and what waits for its next attempt
+    const keys = await session.query<WaitingKey>(
+      `WITH message AS (
+         SELECT group_id, state, name FROM seren_remote_queue.job
+          WHERE name = ANY ($1::text[]) AND (state = 'active' OR state < 'active' AND start_after <= now())
+       ), running AS (
+         SELECT group_id, count(*) AS count FROM message WHERE state = 'active' GROUP BY group_id
+       ), waiting AS (
+         SELECT DISTINCT group_id FROM message WHERE state < 'active' AND name = ANY ($2::text[])
+       )
+       SELECT key.id,
+              coalesce(running.count, 0) < key.most_running AS "belowLimit",
+              (SELECT coalesce(sum(count), 0) FROM running)::int AS total
+         FROM waiting
+         JOIN seren_remote.api_keys AS key ON key.id::text = waiting.group_id
+         LEFT JOIN running ON running.group_id = waiting.group_id
+        ORDER BY key.last_claim_at NULLS FIRST, key.id`,
+      [textArray(queueNames), textArray(options.queues)],
+    );
+    if ((keys[0]?.total ?? 0) >= options.mostRunning) return undefined;
+    for (const { id } of keys.filter(({ belowLimit }) => belowLimit)) {
+      const ignoredKeys = keys.map((key) => key.id).filter((other) => other !== id);
+      for (const name of options.queues) {
+        const message = await queue.fetch(session, { queue: name, ignoredKeys });
+        if (message === undefined) continue;
+        await session.query(
+          "UPDATE seren_remote.api_keys SET last_claim_at = clock_timestamp() WHERE id = $1::text::uuid",
+          [id],
+        );
+        const job = await beginAttempt(session, { id: message.jobId, worker: options.worker });
+        if (job !== undefined) return { message, job };
+        await queue.complete(session, message); // it is over already
+      }
+    }
+    return undefined;
+  });
+}
+
+interface WaitingKey {
+  readonly id: string;
+  readonly belowLimit: boolean;
+  readonly total: number;
+}

@@ -1,0 +1,63 @@
+import type { Session } from "../../postgres/mod.ts";
+
+/** Something that somebody did, or was not allowed to do. */
+export interface AuditEntry {
+  /** The user; `-` for who could not be told. */
+  readonly actor: string;
+  readonly apiKeyPrefix?: string | undefined;
+  /** `key.create`, `job.cancel`. */
+  readonly action: string;
+  readonly object?: string | undefined;
+  readonly outcome: "done" | "denied" | "failed";
+  readonly traceId?: string | undefined;
+  /** Where the request came from. */
+  readonly address?: string | undefined;
+  readonly details?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** An entry as it is kept. */
+export interface AuditRow {
+  readonly id: number;
+  readonly at: Date;
+  readonly actor: string;
+  readonly apiKeyPrefix: string | null;
+  readonly action: string;
+  readonly object: string | null;
+  readonly outcome: string;
+  readonly traceId: string | null;
+  readonly address: string | null;
+  readonly details: unknown;
+}
+
+/** Adds an entry. There is no way to change or remove one. */
+export async function appendAudit(session: Session, entry: AuditEntry): Promise<void> {
+  await session.query(
+    `INSERT INTO seren_remote.audit (actor, api_key_prefix, action, object, outcome, trace_id, address, details)
+     VALUES ($1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::jsonb)`,
+    [
+      entry.actor,
+      entry.apiKeyPrefix ?? null,
+      entry.action,
+      entry.object ?? null,
+      entry.outcome,
+      entry.traceId ?? null,
+      entry.address ?? null,
+      entry.details === undefined ? null : JSON.stringify(entry.details),
+    ],
+  );
+}
+
+/** Entries, the newest first. */
+export async function listAudit(
+  session: Session,
+  { before, limit }: { readonly before: number | undefined; readonly limit: number },
+): Promise<readonly AuditRow[]> {
+  return await session.query<AuditRow>(
+    `SELECT id::float8 AS id, at, actor, api_key_prefix AS "apiKeyPrefix", action, object, outcome,
+            trace_id AS "traceId", address, details
+       FROM seren_remote.audit
+      WHERE $1::bigint IS NULL OR id < $1::bigint
+      ORDER BY id DESC LIMIT $2::int`,
+    [before ?? null, limit],
+  );
+}

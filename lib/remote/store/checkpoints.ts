@@ -1,0 +1,47 @@
+import type { Session } from "../../postgres/mod.ts";
+import type { Attempt } from "./jobs.ts";
+
+/** The stored checkpoint of an operation of a job; undefined when there is none. */
+export async function readCheckpoint(
+  session: Session,
+  { jobId, operation }: { readonly jobId: string; readonly operation: string },
+): Promise<string | undefined> {
+  const [row] = await session.query<{ readonly ciphertext: string }>(
+    `SELECT ciphertext FROM seren_remote.job_checkpoints
+      WHERE job_id = $1::text::uuid AND operation = $2::text`,
+    [jobId, operation],
+  );
+  return row?.ciphertext;
+}
+
+/** Replaces a checkpoint. Returns false, and writes nothing, when another attempt has begun. */
+export async function writeCheckpoint(
+  session: Session,
+  { jobId, attempt, operation, ciphertext }: Attempt & {
+    readonly operation: string;
+    readonly ciphertext: string;
+  },
+): Promise<boolean> {
+  const rows = await session.query(
+    `INSERT INTO seren_remote.job_checkpoints (job_id, operation, ciphertext)
+     SELECT id, $3::text, $4::text FROM seren_remote.jobs
+      WHERE id = $1::text::uuid AND attempt = $2::int AND state = 'running'
+        FOR UPDATE
+     ON CONFLICT (job_id, operation) DO UPDATE
+        SET ciphertext = excluded.ciphertext, updated_at = now()
+     RETURNING job_id`,
+    [jobId, attempt, operation, ciphertext],
+  );
+  return rows.length > 0;
+}
+
+/** Removes a checkpoint. */
+export async function removeCheckpoint(
+  session: Session,
+  { jobId, operation }: { readonly jobId: string; readonly operation: string },
+): Promise<void> {
+  await session.query(
+    "DELETE FROM seren_remote.job_checkpoints WHERE job_id = $1::text::uuid AND operation = $2::text",
+    [jobId, operation],
+  );
+}

@@ -1,0 +1,343 @@
+import type { Session } from "../../postgres/mod.ts";
+import type { SealedSecrets } from "../secrets/mod.ts";
+import type { JobCommand } from "../spec/mod.ts";
+
+/** Where a job stands: queued ⇄ running (a lost worker, a drain), then one of the others for good. */
+export const jobStates = [
+  "queued",
+  "running",
+  "succeeded",
+  "failed",
+  "cancelled",
+  "timed_out",
+] as const;
+/** One of {@linkcode jobStates}. */
+export type JobState = typeof jobStates[number];
+/** A state that a job does not leave. */
+export type FinalState = Exclude<JobState, "queued" | "running">;
+
+/** Whether a job is over. */
+export function isFinal(state: JobState): state is FinalState {
+  return state !== "queued" && state !== "running";
+}
+
+/** What went wrong, without secrets. */
+export interface JobError {
+  readonly message: string;
+  readonly side: string | null;
+  readonly object: string | null;
+  readonly remedy: string | null;
+  readonly details: readonly string[];
+}
+
+/** How far a running job is, for lists. */
+export interface JobProgress {
+  readonly step: string | null;
+  readonly tables: number;
+  readonly tables_finished: number;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly planned_bytes: number;
+}
+
+/** What anybody may see of a job's specification: no password, no condition. */
+export interface PublicSpec {
+  readonly schema_version: string;
+  readonly command: JobCommand;
+  readonly source: string;
+  readonly target: string;
+  readonly filters: unknown;
+  readonly options: unknown;
+  /** How many of each kind of rule there are. */
+  readonly rules: Readonly<Record<string, number>>;
+}
+
+/** A job as it is kept. */
+export interface JobRow {
+  readonly id: string;
+  readonly owner: string;
+  readonly apiKeyId: string;
+  readonly command: JobCommand;
+  readonly state: JobState;
+  readonly queue: string;
+  readonly messageId: string;
+  readonly spec: PublicSpec;
+  readonly timeoutSeconds: number;
+  readonly traceId: string;
+  readonly createdAt: Date;
+  readonly startedAt: Date | null;
+  readonly finishedAt: Date | null;
+  readonly attempt: number;
+  readonly worker: string | null;
+  readonly cancelRequestedAt: Date | null;
+  readonly progress: JobProgress | null;
+  readonly exitCode: number | null;
+  readonly error: JobError | null;
+}
+
+const columns = `
+  id, owner, api_key_id AS "apiKeyId", command, state, queue, message_id AS "messageId", spec,
+  timeout_seconds AS "timeoutSeconds", trace_id AS "traceId", created_at AS "createdAt",
+  started_at AS "startedAt", finished_at AS "finishedAt", attempt, worker,
+  cancel_requested_at AS "cancelRequestedAt", progress, exit_code AS "exitCode", error`;
+
+/** A job that comes in. */
+export interface JobToInsert {
+  readonly id: string;
+  readonly owner: string;
+  readonly apiKeyId: string;
+  readonly queue: string;
+  readonly messageId: string;
+  readonly spec: PublicSpec;
+  readonly timeoutSeconds: number;
+  readonly traceId: string;
+  readonly idempotencyKey: string | undefined;
+  readonly requestDigest: string | undefined;
+  readonly sealed: SealedSecrets;
+}
+
+/** Keeps a job and its secrets. Undefined when the idempotency key is there already. */
+export async function insertJob(session: Session, job: JobToInsert): Promise<JobRow | undefined> {
+  const [row] = await session.query<JobRow>(
+    `INSERT INTO seren_remote.jobs (
+       id, owner, api_key_id, command, state, queue, message_id, spec, timeout_seconds, trace_id,
+       idempotency_key, request_digest)
+     VALUES ($1::text::uuid, $2::text, $3::text::uuid, $4::text, 'queued', $5::text, $6::text::uuid, $7::jsonb, $8::int,
+             $9::text, $10::text, $11::text)
+     ON CONFLICT (api_key_id, idempotency_key) DO NOTHING
+     RETURNING ${columns}`,
+    [
+      job.id,
+      job.owner,
+      job.apiKeyId,
+      job.spec.command,
+      job.queue,
+      job.messageId,
+      JSON.stringify(job.spec),
+      job.timeoutSeconds,
+      job.traceId,
+      job.idempotencyKey ?? null,
+      job.requestDigest ?? null,
+    ],
+  );
+  if (row === undefined) return undefined;
+  await session.query(
+    `INSERT INTO seren_remote.job_secrets (job_id, key_id, wrapped_key, ciphertext)
+     VALUES ($1::text::uuid, $2::text, $3::text, $4::text)`,
+    [job.id, job.sealed.keyId, job.sealed.wrappedKey, job.sealed.ciphertext],
+  );
+  return row;
+}
+
+/** The job that was submitted with an idempotency key, and the digest of that request. */
+export async function findByIdempotencyKey(
+  session: Session,
+  { apiKeyId, idempotencyKey }: { readonly apiKeyId: string; readonly idempotencyKey: string },
+): Promise<(JobRow & { readonly requestDigest: string | null }) | undefined> {
+  const [row] = await session.query<JobRow & { readonly requestDigest: string | null }>(
+    `SELECT ${columns}, request_digest AS "requestDigest" FROM seren_remote.jobs
+      WHERE api_key_id = $1::text::uuid AND idempotency_key = $2::text`,
+    [apiKeyId, idempotencyKey],
+  );
+  return row;
+}
+
+/** A job; of `owner` alone when one is given. */
+export async function findJob(
+  session: Session,
+  id: string,
+  { owner }: { readonly owner?: string | undefined } = {},
+): Promise<JobRow | undefined> {
+  const [row] = await session.query<JobRow>(
+    `SELECT ${columns} FROM seren_remote.jobs
+      WHERE id = $1::text::uuid AND ($2::text IS NULL OR owner = $2::text)`,
+    [id, owner ?? null],
+  );
+  return row;
+}
+
+/** What a finished job gave. */
+export async function readResult(session: Session, id: string): Promise<unknown> {
+  const [row] = await session.query<{ readonly result: unknown }>(
+    "SELECT result FROM seren_remote.jobs WHERE id = $1::text::uuid",
+    [id],
+  );
+  return row?.result ?? null;
+}
+
+/** Which jobs to list. */
+export interface JobListing {
+  readonly owner: string | undefined;
+  readonly state: JobState | undefined;
+  readonly command: JobCommand | undefined;
+  readonly limit: number;
+  /** Go on after this job. */
+  readonly after: string | undefined;
+}
+
+/** Jobs, the newest first. */
+export async function listJobs(session: Session, listing: JobListing): Promise<readonly JobRow[]> {
+  return await session.query<JobRow>(
+    `SELECT ${columns} FROM seren_remote.jobs
+      WHERE ($1::text IS NULL OR owner = $1::text)
+        AND ($2::text IS NULL OR state = $2::text)
+        AND ($3::text IS NULL OR command = $3::text)
+        AND ($4::text IS NULL OR (created_at, id) <
+             (SELECT last.created_at, last.id FROM seren_remote.jobs AS last WHERE last.id = $4::text::uuid))
+      ORDER BY created_at DESC, id DESC
+      LIMIT $5::int`,
+    [
+      listing.owner ?? null,
+      listing.state ?? null,
+      listing.command ?? null,
+      listing.after ?? null,
+      listing.limit,
+    ],
+  );
+}
+
+/** How many jobs of a key wait or run, and how many came in within a day. */
+export async function countJobsOfKey(
+  session: Session,
+  apiKeyId: string,
+): Promise<{ readonly open: number; readonly today: number }> {
+  return await session.queryOne<{ readonly open: number; readonly today: number }>(
+    `SELECT (count(*) FILTER (WHERE finished_at IS NULL))::int AS open,
+            (count(*) FILTER (WHERE created_at > now() - interval '1 day'))::int AS today
+       FROM seren_remote.jobs
+      WHERE api_key_id = $1::text::uuid
+        AND (finished_at IS NULL OR created_at > now() - interval '1 day')`,
+    [apiKeyId],
+  );
+}
+
+/** A worker begins: a new attempt. Undefined when the job is over or gone. */
+export async function beginAttempt(
+  session: Session,
+  { id, worker }: { readonly id: string; readonly worker: string },
+): Promise<JobRow | undefined> {
+  const [row] = await session.query<JobRow>(
+    `UPDATE seren_remote.jobs
+        SET state = 'running', attempt = attempt + 1, worker = $2::text,
+            started_at = coalesce(started_at, clock_timestamp())
+      WHERE id = $1::text::uuid AND finished_at IS NULL
+      RETURNING ${columns}`,
+    [id, worker],
+  );
+  return row;
+}
+
+/** Which attempt of a job; what a worker writes counts only while its attempt is the last one. */
+export interface Attempt {
+  readonly jobId: string;
+  readonly attempt: number;
+}
+
+/** Gives a job back to the queue, as a new message. */
+export async function requeueAttempt(
+  session: Session,
+  { jobId, attempt, messageId }: Attempt & { readonly messageId: string },
+): Promise<boolean> {
+  const rows = await session.query(
+    `UPDATE seren_remote.jobs SET state = 'queued', worker = NULL, message_id = $3::text::uuid
+      WHERE id = $1::text::uuid AND attempt = $2::int AND state = 'running' RETURNING id`,
+    [jobId, attempt, messageId],
+  );
+  return rows.length > 0;
+}
+
+/** How a job ended. */
+export interface JobOutcome {
+  readonly state: FinalState;
+  readonly exitCode: number;
+  readonly result?: unknown;
+  readonly error?: JobError | undefined;
+}
+
+/**
+ * Ends a job for good and erases its secrets and checkpoints.
+ *
+ * @param attempt the attempt that it ends by; undefined to end whatever there is
+ * @returns false when it was over, or another attempt has begun
+ */
+export async function finishJob(
+  session: Session,
+  { jobId, attempt, outcome }: {
+    readonly jobId: string;
+    readonly attempt?: number | undefined;
+    readonly outcome: JobOutcome;
+  },
+): Promise<boolean> {
+  const rows = await session.query(
+    `UPDATE seren_remote.jobs
+        SET state = $3::text, exit_code = $4::int, result = $5::jsonb, error = $6::jsonb, finished_at = clock_timestamp()
+      WHERE id = $1::text::uuid AND finished_at IS NULL AND ($2::int IS NULL OR attempt = $2::int)
+      RETURNING id`,
+    [
+      jobId,
+      attempt ?? null,
+      outcome.state,
+      outcome.exitCode,
+      outcome.result === undefined ? null : JSON.stringify(outcome.result),
+      outcome.error === undefined ? null : JSON.stringify(outcome.error),
+    ],
+  );
+  if (rows.length === 0) return false;
+  await session.query("DELETE FROM seren_remote.job_secrets WHERE job_id = $1::text::uuid", [
+    jobId,
+  ]);
+  await session.query("DELETE FROM seren_remote.job_checkpoints WHERE job_id = $1::text::uuid", [
+    jobId,
+  ]);
+  return true;
+}
+
+/** Asks a job to end. Returns its row, locked until the transaction ends; undefined when there is none. */
+export async function askToCancel(session: Session, id: string): Promise<JobRow | undefined> {
+  const [row] = await session.query<JobRow>(
+    `UPDATE seren_remote.jobs
+        SET cancel_requested_at = CASE WHEN finished_at IS NULL
+                                       THEN coalesce(cancel_requested_at, clock_timestamp())
+                                       ELSE cancel_requested_at END
+      WHERE id = $1::text::uuid
+      RETURNING ${columns}`,
+    [id],
+  );
+  return row;
+}
+
+/** A job's secrets as they are stored; undefined when they were erased. */
+export async function readSecrets(
+  session: Session,
+  jobId: string,
+): Promise<SealedSecrets | undefined> {
+  const [row] = await session.query<SealedSecrets>(
+    `SELECT key_id AS "keyId", wrapped_key AS "wrappedKey", ciphertext
+       FROM seren_remote.job_secrets WHERE job_id = $1::text::uuid`,
+    [jobId],
+  );
+  return row;
+}
+
+/** Deletes jobs that ended long ago, and the journals of those that ended less long ago; a thousand at a time. */
+export async function deleteOldJobs(
+  session: Session,
+  { jobDays, logDays }: { readonly jobDays: number; readonly logDays: number },
+): Promise<void> {
+  await session.query(
+    `DELETE FROM seren_remote.jobs WHERE id IN (
+       SELECT id FROM seren_remote.jobs
+        WHERE finished_at < now() - make_interval(days => $1::int) LIMIT 1000)`,
+    [jobDays],
+  );
+  for (const table of ["job_events", "job_logs"]) {
+    await session.query(
+      `DELETE FROM seren_remote.${table} WHERE job_id IN (
+         SELECT id FROM seren_remote.jobs AS job
+          WHERE finished_at < now() - make_interval(days => $1::int)
+            AND EXISTS (SELECT FROM seren_remote.${table} AS entry WHERE entry.job_id = job.id)
+          LIMIT 1000)`,
+      [logDays],
+    );
+  }
+}

@@ -1,0 +1,128 @@
+import type { RunEvent } from "../../core/mod.ts";
+import { type Session, textArray } from "../../postgres/mod.ts";
+import type { Attempt, JobProgress, JobState } from "./jobs.ts";
+
+/** What happened to a job: to the job itself, or within its run. */
+export type JobEvent =
+  | {
+    readonly kind: "state";
+    readonly state: JobState;
+    readonly attempt: number;
+    readonly exit_code?: number;
+    /** Why, where that is not plain. */
+    readonly reason?: string;
+  }
+  | { readonly kind: "run"; readonly event: RunEvent };
+
+/** An event with its place in the job. */
+export interface NumberedEvent {
+  readonly jobId: string;
+  readonly number: number;
+  readonly at: Date;
+  readonly event: JobEvent;
+}
+
+/** How much a line of the log matters. */
+export type LogLevel = "info" | "warn" | "error";
+
+/** A line of a job's log, without secrets. */
+export interface LogLine {
+  readonly number: number;
+  readonly at: Date;
+  readonly level: LogLevel;
+  readonly message: string;
+}
+
+/** A line to be kept. */
+export type NewLogLine = Pick<LogLine, "level" | "message">;
+
+/**
+ * Adds events and log lines to a job. They are numbered under the lock of the job's row: who has read number 5 will not see
+ * a number 4 come later.
+ *
+ * @returns false when the attempt is not the job's last one
+ */
+export async function appendJournal(
+  session: Session,
+  { jobId, attempt }: { readonly jobId: string; readonly attempt?: Attempt["attempt"] | undefined },
+  { events = [], lines = [], progress }: {
+    readonly events?: readonly JobEvent[];
+    readonly lines?: readonly NewLogLine[];
+    readonly progress?: JobProgress | undefined;
+  },
+): Promise<boolean> {
+  const rows = await session.query(
+    `WITH job AS (
+       UPDATE seren_remote.jobs
+          SET last_event = last_event + jsonb_array_length($3::jsonb),
+              last_log = last_log + jsonb_array_length($4::jsonb),
+              progress = coalesce($5::jsonb, progress)
+        WHERE id = $1::text::uuid AND ($2::int IS NULL OR attempt = $2::int)
+        RETURNING id, last_event - jsonb_array_length($3::jsonb) AS event_base,
+                  last_log - jsonb_array_length($4::jsonb) AS log_base
+     ), events AS (
+       INSERT INTO seren_remote.job_events (job_id, number, event)
+       SELECT job.id, job.event_base + each.ordinality, each.value
+         FROM job, jsonb_array_elements($3::jsonb) WITH ORDINALITY AS each
+     ), lines AS (
+       INSERT INTO seren_remote.job_logs (job_id, number, level, message)
+       SELECT job.id, job.log_base + each.ordinality, each.value ->> 'level', each.value ->> 'message'
+         FROM job, jsonb_array_elements($4::jsonb) WITH ORDINALITY AS each
+     )
+     SELECT id FROM job`,
+    [
+      jobId,
+      attempt ?? null,
+      JSON.stringify(events),
+      JSON.stringify(lines),
+      progress === undefined ? null : JSON.stringify(progress),
+    ],
+  );
+  return rows.length > 0;
+}
+
+/** Who wants to know more, and from where on. */
+export interface JournalPosition {
+  readonly jobId: string;
+  /** The number of the last event that is known; 0 for none. */
+  readonly after: number;
+}
+
+/** The next events of some jobs, at most `limit` altogether, each job's in order. */
+export async function readEvents(
+  session: Session,
+  positions: readonly JournalPosition[],
+  limit: number,
+): Promise<readonly NumberedEvent[]> {
+  return await session.query<NumberedEvent>(
+    `SELECT e.job_id AS "jobId", e.number::float8 AS number, e.at, e.event
+       FROM unnest($1::text[], $2::text[]) AS wanted (job_id, after)
+      CROSS JOIN LATERAL (
+        SELECT * FROM seren_remote.job_events AS e
+         WHERE e.job_id = wanted.job_id::uuid AND e.number > wanted.after::bigint
+         ORDER BY e.number LIMIT $3::int) AS e
+      ORDER BY e.job_id, e.number`,
+    [
+      textArray(positions.map(({ jobId }) => jobId)),
+      textArray(positions.map(({ after }) => String(after))),
+      limit,
+    ],
+  );
+}
+
+/** Lines of a job's log after a number. */
+export async function readLogs(
+  session: Session,
+  { jobId, after, limit }: {
+    readonly jobId: string;
+    readonly after: number;
+    readonly limit: number;
+  },
+): Promise<readonly LogLine[]> {
+  return await session.query<LogLine>(
+    `SELECT number::float8 AS number, at, level, message FROM seren_remote.job_logs
+      WHERE job_id = $1::text::uuid AND number > $2::bigint
+      ORDER BY number LIMIT $3::int`,
+    [jobId, after, limit],
+  );
+}

@@ -1,0 +1,147 @@
+import { type Session, textArray } from "../../postgres/mod.ts";
+import type { NewApiKey, Scope } from "../keys/mod.ts";
+
+/** What a key may take of the service. */
+export interface KeyLimits {
+  readonly requestsPerSecond: number;
+  readonly requestBurst: number;
+  /** Jobs that run at once. */
+  readonly mostRunning: number;
+  /** Jobs that wait or run at once. */
+  readonly mostQueued: number;
+  readonly jobsPerDay: number;
+}
+
+/** What a key gets when nobody says otherwise. */
+export const defaultLimits: KeyLimits = {
+  requestsPerSecond: 20,
+  requestBurst: 60,
+  mostRunning: 4,
+  mostQueued: 200,
+  jobsPerDay: 5_000,
+};
+
+/** A key as it is kept. */
+export interface ApiKeyRow extends KeyLimits {
+  readonly id: string;
+  /** The user that it belongs to; jobs belong to the user. */
+  readonly owner: string;
+  readonly name: string;
+  readonly prefix: string;
+  readonly hash: string;
+  readonly scopes: readonly Scope[];
+  readonly createdAt: Date;
+  readonly createdBy: string;
+  readonly expiresAt: Date | null;
+  readonly revokedAt: Date | null;
+  readonly lastUsedAt: Date | null;
+  readonly replacedBy: string | null;
+}
+
+const columns = `
+  id, owner, name, prefix, hash, scopes, requests_per_second AS "requestsPerSecond",
+  request_burst AS "requestBurst", most_running AS "mostRunning", most_queued AS "mostQueued",
+  jobs_per_day AS "jobsPerDay", created_at AS "createdAt", created_by AS "createdBy",
+  expires_at AS "expiresAt", revoked_at AS "revokedAt", last_used_at AS "lastUsedAt",
+  replaced_by AS "replacedBy"`;
+
+/** What is kept of a new key. */
+export interface KeyToInsert extends KeyLimits {
+  readonly owner: string;
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  readonly expiresAt: Date | undefined;
+  readonly createdBy: string;
+}
+
+/** Keeps a key. */
+export async function insertKey(
+  session: Session,
+  made: NewApiKey,
+  key: KeyToInsert,
+): Promise<ApiKeyRow> {
+  return await session.queryOne<ApiKeyRow>(
+    `INSERT INTO seren_remote.api_keys (
+       owner, name, prefix, hash, scopes, requests_per_second, request_burst, most_running,
+       most_queued, jobs_per_day, created_by, expires_at)
+     VALUES ($1::text, $2::text, $3::text, $4::text, $5::text[], $6::float8, $7::int, $8::int, $9::int, $10::int,
+             $11::text, $12::text::timestamptz)
+     RETURNING ${columns}`,
+    [
+      key.owner,
+      key.name,
+      made.prefix,
+      made.hash,
+      textArray(key.scopes),
+      key.requestsPerSecond,
+      key.requestBurst,
+      key.mostRunning,
+      key.mostQueued,
+      key.jobsPerDay,
+      key.createdBy,
+      key.expiresAt?.toISOString() ?? null,
+    ],
+  );
+}
+
+/** The key of a prefix, whatever its state. */
+export async function findKeyByPrefix(
+  session: Session,
+  prefix: string,
+): Promise<ApiKeyRow | undefined> {
+  const [row] = await session.query<ApiKeyRow>(
+    `SELECT ${columns} FROM seren_remote.api_keys WHERE prefix = $1::text`,
+    [prefix],
+  );
+  return row;
+}
+
+/** The key of an id, whatever its state. */
+export async function findKey(session: Session, id: string): Promise<ApiKeyRow | undefined> {
+  const [row] = await session.query<ApiKeyRow>(
+    `SELECT ${columns} FROM seren_remote.api_keys WHERE id = $1::text::uuid`,
+    [id],
+  );
+  return row;
+}
+
+/** All keys, the newest first. */
+export async function listKeys(session: Session): Promise<readonly ApiKeyRow[]> {
+  return await session.query<ApiKeyRow>(
+    `SELECT ${columns} FROM seren_remote.api_keys ORDER BY created_at DESC, id LIMIT 1000`,
+  );
+}
+
+/** Ends a key at once. Returns whether it was still good. */
+export async function revokeKey(session: Session, id: string): Promise<boolean> {
+  const rows = await session.query(
+    `UPDATE seren_remote.api_keys SET revoked_at = now()
+      WHERE id = $1::text::uuid AND revoked_at IS NULL RETURNING id`,
+    [id],
+  );
+  return rows.length > 0;
+}
+
+/** Lets a key that has a successor go on for a while. */
+export async function replaceKey(
+  session: Session,
+  id: string,
+  { by, overlapSeconds }: { readonly by: string; readonly overlapSeconds: number },
+): Promise<void> {
+  await session.query(
+    `UPDATE seren_remote.api_keys
+        SET replaced_by = $2::text::uuid,
+            expires_at = least(coalesce(expires_at, 'infinity'), now() + make_interval(secs => $3::float8))
+      WHERE id = $1::text::uuid`,
+    [id, by, overlapSeconds],
+  );
+}
+
+/** Notes that a key was used, once a minute at most: a write for every request would be a write too many. */
+export async function touchKey(session: Session, id: string): Promise<void> {
+  await session.query(
+    `UPDATE seren_remote.api_keys SET last_used_at = now()
+      WHERE id = $1::text::uuid AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')`,
+    [id],
+  );
+}

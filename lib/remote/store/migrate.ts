@@ -1,0 +1,43 @@
+import { ExitCode, ReplicatorError } from "../../core/mod.ts";
+import type { SessionPool } from "../../postgres/mod.ts";
+import { type Migration, migrations as ourMigrations } from "./migrations.ts";
+
+/** An advisory lock's number: any number that nobody else uses. */
+const migrationLock = "7237101459133720042";
+
+/**
+ * Brings the service's tables to this version, each step once however many instances start together. Tables of a newer version
+ * are left alone.
+ *
+ * @throws ReplicatorError when the tables are of a newer version than this program
+ */
+export async function migrate(
+  pool: SessionPool,
+  migrations: readonly Migration[] = ourMigrations,
+): Promise<void> {
+  await pool.transaction(async (session) => {
+    await session.query("SELECT pg_advisory_xact_lock($1::bigint)", [migrationLock]);
+    await session.execute(`
+      CREATE SCHEMA IF NOT EXISTS seren_remote;
+      CREATE TABLE IF NOT EXISTS seren_remote.migrations (
+        version integer PRIMARY KEY,
+        applied_at timestamptz NOT NULL DEFAULT now()
+      )`);
+    const { version } = await session.queryOne<{ readonly version: number }>(
+      "SELECT coalesce(max(version), 0) AS version FROM seren_remote.migrations",
+    );
+    const newest = migrations.at(-1)?.version ?? 0;
+    if (version > newest) {
+      throw new ReplicatorError(
+        `the service's tables are of version ${version}; this program knows ${newest}`,
+        { exitCode: ExitCode.prerequisite, remedy: "run the newer program" },
+      );
+    }
+    for (const migration of migrations.filter((each) => each.version > version)) {
+      await session.execute(migration.statements);
+      await session.query("INSERT INTO seren_remote.migrations (version) VALUES ($1::int)", [
+        migration.version,
+      ]);
+    }
+  });
+}

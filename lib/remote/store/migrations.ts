@@ -1,0 +1,146 @@
+/** One step of the schema; never changed once it was released. */
+export interface Migration {
+  readonly version: number;
+  readonly statements: string;
+}
+
+/** Where the service's tables are. */
+export const schema = "seren_remote";
+
+/** The service's tables, step by step. pg-boss keeps its own in a schema of its own. */
+export const migrations: readonly Migration[] = [{
+  version: 1,
+  statements: `
+    CREATE TABLE seren_remote.api_keys (
+      id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+      owner text NOT NULL,
+      name text NOT NULL,
+      prefix text NOT NULL UNIQUE,
+      hash text NOT NULL,
+      scopes text[] NOT NULL,
+      requests_per_second double precision NOT NULL,
+      request_burst integer NOT NULL,
+      most_running integer NOT NULL,
+      most_queued integer NOT NULL,
+      jobs_per_day integer NOT NULL,
+      created_at timestamptz NOT NULL DEFAULT now(),
+      created_by text NOT NULL,
+      expires_at timestamptz,
+      revoked_at timestamptz,
+      last_used_at timestamptz,
+      last_claim_at timestamptz,
+      replaced_by uuid REFERENCES seren_remote.api_keys (id)
+    );
+    COMMENT ON COLUMN seren_remote.api_keys.hash IS 'scrypt of the key; the key itself is not kept';
+
+    CREATE TABLE seren_remote.buckets (
+      api_key_id uuid NOT NULL REFERENCES seren_remote.api_keys (id) ON DELETE CASCADE,
+      kind text NOT NULL,
+      tokens double precision NOT NULL,
+      allowed boolean NOT NULL,
+      updated_at timestamptz NOT NULL,
+      PRIMARY KEY (api_key_id, kind)
+    );
+
+    CREATE TABLE seren_remote.jobs (
+      id uuid PRIMARY KEY,
+      owner text NOT NULL,
+      api_key_id uuid NOT NULL REFERENCES seren_remote.api_keys (id),
+      command text NOT NULL,
+      state text NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'timed_out')),
+      queue text NOT NULL,
+      message_id uuid NOT NULL,
+      spec jsonb NOT NULL,
+      timeout_seconds integer NOT NULL,
+      trace_id text NOT NULL,
+      idempotency_key text,
+      request_digest text,
+      created_at timestamptz NOT NULL DEFAULT now(),
+      started_at timestamptz,
+      finished_at timestamptz,
+      attempt integer NOT NULL DEFAULT 0,
+      worker text,
+      cancel_requested_at timestamptz,
+      last_event bigint NOT NULL DEFAULT 0,
+      last_log bigint NOT NULL DEFAULT 0,
+      progress jsonb,
+      exit_code integer,
+      result jsonb,
+      error jsonb,
+      UNIQUE (api_key_id, idempotency_key)
+    );
+    COMMENT ON COLUMN seren_remote.jobs.spec IS 'without passwords and conditions: these are in job_secrets';
+    CREATE INDEX jobs_by_owner ON seren_remote.jobs (owner, created_at DESC, id DESC);
+    CREATE INDEX jobs_by_age ON seren_remote.jobs (created_at DESC, id DESC);
+    CREATE INDEX jobs_by_key ON seren_remote.jobs (api_key_id, created_at);
+    CREATE INDEX jobs_open ON seren_remote.jobs (state) WHERE finished_at IS NULL;
+    CREATE INDEX jobs_over ON seren_remote.jobs (finished_at) WHERE finished_at IS NOT NULL;
+
+    CREATE TABLE seren_remote.job_secrets (
+      job_id uuid PRIMARY KEY REFERENCES seren_remote.jobs (id) ON DELETE CASCADE,
+      key_id text NOT NULL,
+      wrapped_key text NOT NULL,
+      ciphertext text NOT NULL,
+      created_at timestamptz NOT NULL DEFAULT now()
+    );
+
+    CREATE TABLE seren_remote.job_checkpoints (
+      job_id uuid NOT NULL REFERENCES seren_remote.jobs (id) ON DELETE CASCADE,
+      operation text NOT NULL,
+      ciphertext text NOT NULL,
+      updated_at timestamptz NOT NULL DEFAULT now(),
+      PRIMARY KEY (job_id, operation)
+    );
+
+    CREATE TABLE seren_remote.job_events (
+      job_id uuid NOT NULL REFERENCES seren_remote.jobs (id) ON DELETE CASCADE,
+      number bigint NOT NULL,
+      at timestamptz NOT NULL DEFAULT clock_timestamp(),
+      event jsonb NOT NULL,
+      PRIMARY KEY (job_id, number)
+    );
+
+    CREATE TABLE seren_remote.job_logs (
+      job_id uuid NOT NULL REFERENCES seren_remote.jobs (id) ON DELETE CASCADE,
+      number bigint NOT NULL,
+      at timestamptz NOT NULL DEFAULT clock_timestamp(),
+      level text NOT NULL,
+      message text NOT NULL,
+      PRIMARY KEY (job_id, number)
+    );
+
+    CREATE TABLE seren_remote.workers (
+      name text PRIMARY KEY,
+      queues text[] NOT NULL,
+      concurrency integer NOT NULL,
+      running integer NOT NULL,
+      draining boolean NOT NULL,
+      started_at timestamptz NOT NULL DEFAULT now(),
+      seen_at timestamptz NOT NULL DEFAULT now()
+    );
+
+    CREATE TABLE seren_remote.audit (
+      id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      at timestamptz NOT NULL DEFAULT clock_timestamp(),
+      actor text NOT NULL,
+      api_key_prefix text,
+      action text NOT NULL,
+      object text,
+      outcome text NOT NULL,
+      trace_id text,
+      address text,
+      details jsonb
+    );
+    CREATE FUNCTION seren_remote.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      RAISE EXCEPTION 'the audit trail is append-only' USING ERRCODE = 'insufficient_privilege';
+    END
+    $$;
+    CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON seren_remote.audit
+      FOR EACH ROW EXECUTE FUNCTION seren_remote.refuse_change();
+    CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON seren_remote.audit
+      FOR EACH STATEMENT EXECUTE FUNCTION seren_remote.refuse_change();
+    ALTER TABLE seren_remote.audit ENABLE ALWAYS TRIGGER append_only;
+    ALTER TABLE seren_remote.audit ENABLE ALWAYS TRIGGER append_only_truncate;
+    REVOKE ALL ON ALL TABLES IN SCHEMA seren_remote FROM PUBLIC;`,
+}];

@@ -1,0 +1,16 @@
+/**
+ * The service's tables: keys, jobs, what happened to them, who did what.
+ *
+ * Requires `--allow-net` for the service's database.
+ *
+ * @module
+ */
+export * from "./audit.ts";
+export * from "./buckets.ts";
+export * from "./checkpoints.ts";
+export * from "./jobs.ts";
+export * from "./journal.ts";
+export * from "./keys.ts";
+export * from "./migrate.ts";
+export * from "./migrations.ts";
+export * from "./workers.ts";

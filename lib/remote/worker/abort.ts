@@ -1,0 +1,16 @@
+import { InterruptedError } from "../../core/mod.ts";
+
+/** Why a run was ended from outside. */
+export type AbortKind = "cancelled" | "timed-out" | "lost" | "drained";
+
+/** Ends a run; the first reason counts. */
+export class JobAbort extends InterruptedError {
+  override readonly message: string;
+  readonly kind: AbortKind;
+
+  constructor(kind: AbortKind, message: string) {
+    super(message);
+    this.message = message;
+    this.kind = kind;
+  }
+}

@@ -1,0 +1,39 @@
+import type { SessionPool } from "../../postgres/mod.ts";
+import type { OpenedSecrets } from "../secrets/mod.ts";
+import { readCheckpoint, removeCheckpoint, writeCheckpoint } from "../store/mod.ts";
+import type { JobCheckpoint } from "./runner.ts";
+
+/**
+ * Keeps the states of a job's operations in the service's database, encrypted with the job's data key: whichever worker has the job
+ * goes on from there, and nobody else can read them.
+ */
+export function jobCheckpoints(
+  { pool, secrets, jobId, attempt, onLost }: {
+    readonly pool: SessionPool;
+    readonly secrets: OpenedSecrets;
+    readonly jobId: string;
+    readonly attempt: number;
+    /** Called when another attempt has begun: what this one knows is out of date. */
+    readonly onLost: () => void;
+  },
+): (operation: string) => JobCheckpoint {
+  return (operation) => ({
+    place: `job ${jobId}`,
+    async read() {
+      const text = await pool.use((session) => readCheckpoint(session, { jobId, operation }));
+      return text === undefined ? undefined : await secrets.unseal(text, `checkpoint ${operation}`);
+    },
+    async write(text) {
+      const ciphertext = await secrets.seal(text, `checkpoint ${operation}`);
+      const written = await pool.use((session) =>
+        writeCheckpoint(session, { jobId, attempt, operation, ciphertext })
+      );
+      if (written) return;
+      onLost();
+      throw new Error("another worker has taken the job over");
+    },
+    async remove() {
+      await pool.use((session) => removeCheckpoint(session, { jobId, operation }));
+    },
+  });
+}

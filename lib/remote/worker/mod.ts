@@ -1,0 +1,12 @@
+/**
+ * Runs jobs: claims them, opens their secrets, keeps them alive, writes down what happens.
+ *
+ * Requires `--allow-net` for the service's database and the servers of the jobs.
+ *
+ * @module
+ */
+export * from "./housekeeping.ts";
+export * from "./redactor.ts";
+export * from "./run_claim.ts";
+export * from "./runner.ts";
+export * from "./worker.ts";

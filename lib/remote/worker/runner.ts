@@ -1,0 +1,57 @@
+import type { EventSink, ExitCode } from "../../core/mod.ts";
+import type { Endpoint } from "../../postgres/mod.ts";
+import type { TableRules } from "../../rules/mod.ts";
+import type { JobCommand, JobSpec } from "../spec/mod.ts";
+
+/** A job as the commands take it: endpoints resolved, checked and pinned; rules read. */
+export interface RunnableJob {
+  readonly command: JobCommand;
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  /** The source as the target's server reaches it; undefined: by the same address. */
+  readonly sourceFromTarget: Endpoint | undefined;
+  readonly databases: {
+    readonly include: readonly string[];
+    readonly exclude: readonly string[];
+    readonly map: Readonly<Record<string, string>>;
+  };
+  readonly rules: TableRules;
+  readonly options: JobSpec["options"];
+}
+
+/** Where the state of a run is kept, so that another worker can go on with it. */
+export interface JobCheckpoint {
+  /** For messages. */
+  readonly place: string;
+  read(): Promise<string | undefined>;
+  write(text: string): Promise<void>;
+  remove(): Promise<void>;
+}
+
+/** What a job runs with. */
+export interface RunnerContext {
+  readonly events: EventSink;
+  readonly signal: AbortSignal;
+  /** The state of an operation of this job. */
+  readonly checkpoints: (operation: string) => JobCheckpoint;
+  /** An empty folder of this job alone, removed afterwards. */
+  readonly workspace: string;
+}
+
+/** What a run gave; errors are thrown. */
+export interface RunnerOutcome {
+  readonly exitCode: ExitCode;
+  /** The report, as `--json` would print it. */
+  readonly result: unknown;
+}
+
+/** Runs one command of the library. */
+export type JobRunner<Command extends JobCommand = JobCommand> = (
+  job: RunnableJob & {
+    readonly options: Extract<JobSpec, { command: Command }>["options"];
+  },
+  context: RunnerContext,
+) => Promise<RunnerOutcome>;
+
+/** The commands that a worker can run. */
+export type JobRunners = { readonly [Command in JobCommand]?: JobRunner<Command> };

@@ -1,0 +1,215 @@
+import type { Cluster } from "../../lib/cluster/mod.ts";
+import { createTemplate } from "./databases.ts";
+import { jobCommands } from "../../lib/remote/mod.ts";
+import { createKey, openService, type Service } from "../../lib/remote/api/mod.ts";
+import { AddressGuard, readAllowList } from "../../lib/remote/guard/mod.ts";
+import type { Scope } from "../../lib/remote/keys/mod.ts";
+import {
+  defaultQueueSettings,
+  JobQueue,
+  queueNames,
+  type QueueSettings,
+} from "../../lib/remote/queue/mod.ts";
+import { type KeyProvider, LocalKeyProvider } from "../../lib/remote/secrets/mod.ts";
+import {
+  defaultRetention,
+  type JobRunners,
+  Worker,
+  type WorkerOptions,
+} from "../../lib/remote/worker/mod.ts";
+import { resolveEndpoint, SessionPool } from "../../lib/postgres/mod.ts";
+import type { RequestLine } from "../../lib/remote/api/service.ts";
+
+/** Lost workers are noticed as soon as pg-boss allows. */
+export const quickQueue: QueueSettings = {
+  ...defaultQueueSettings,
+  heartbeatSeconds: 10,
+  retryDelaySeconds: 1,
+  superviseSeconds: 1,
+};
+
+/** What a test service is opened with. */
+export interface TestServiceOptions {
+  readonly allow?: readonly string[];
+  readonly keys?: KeyProvider;
+  readonly onLine?: (line: RequestLine) => void;
+}
+
+/** A service for one test, on a database of its own. */
+export interface TestService extends AsyncDisposable {
+  readonly service: Service;
+  readonly databaseUrl: string;
+  readonly keys: KeyProvider;
+  /** Makes a key of a user. */
+  key(
+    owner: string,
+    options?: { scopes?: readonly Scope[]; limits?: Record<string, number> },
+  ): Promise<TestKey>;
+  /** Another instance on the same database. */
+  another(): Promise<Service>;
+}
+
+/** A key, and requests with it. */
+export interface TestKey {
+  readonly id: string;
+  readonly key: string;
+  /** A request of the first instance, or of the one at `base`. */
+  request(path: string, init?: RequestInit & { base?: string; json?: unknown }): Promise<Response>;
+}
+
+/** Opens a service on a database that is there and empty. */
+export async function openTestService(
+  databaseUrl: string,
+  { allow = ["127.0.0.0/8"], keys, onLine = () => {} }: TestServiceOptions = {},
+): Promise<TestService> {
+  const folder = await Deno.makeTempDir();
+  const provider = keys ?? await LocalKeyProvider.create(`${folder}/keys`);
+  const database = await resolveEndpoint(databaseUrl, { side: "target" });
+  const open = () =>
+    openService({
+      database,
+      hostname: "127.0.0.1",
+      port: 0,
+      tls: undefined,
+      keys: provider,
+      guard: new AddressGuard(readAllowList(allow).allow),
+      commands: jobCommands.filter((command) => command !== "sync"),
+      queueSettings: quickQueue,
+      defaultTimeoutSeconds: 600,
+      openMetrics: false,
+      version: "test",
+      log: onLine,
+      onError: () => {},
+    });
+  const service = await open();
+  return {
+    service,
+    databaseUrl,
+    keys: provider,
+    another: open,
+    async key(owner, { scopes = ["jobs:read", "jobs:write"] as readonly Scope[], limits } = {}) {
+      const { row, key } = await service.pool.transaction((session) =>
+        createKey(session, {
+          owner,
+          name: "test",
+          scopes: [...scopes],
+          limits: { requests_per_second: 1000, request_burst: 1000, ...limits },
+        }, { actor: "test" })
+      );
+      return {
+        id: row.id,
+        key,
+        request: (path, { base = service.url, json, ...init } = {}) =>
+          fetch(`${base}${path}`, {
+            ...(json === undefined ? {} : { method: "POST", body: JSON.stringify(json) }),
+            ...init,
+            headers: {
+              "x-api-key": key,
+              ...(json === undefined ? {} : { "content-type": "application/json" }),
+              ...init.headers,
+            },
+          }),
+      };
+    },
+    async [Symbol.asyncDispose]() {
+      await service[Symbol.asyncDispose]();
+      await Deno.remove(folder, { recursive: true });
+    },
+  };
+}
+
+/** A job that is legal and leads to this machine. */
+export function jobSpec(change: Record<string, unknown> = {}): Record<string, unknown> {
+  return {
+    schema_version: "1.0",
+    command: "validate",
+    source_url: "postgresql://u:planted-source-secret@127.0.0.1:1/a",
+    target_url: "postgresql://u:planted-target-secret@127.0.0.1:1/b",
+    ...change,
+  };
+}
+
+/** A worker within this process; it ends, and its jobs with it, when disposed of. */
+export async function startTestWorker(
+  { databaseUrl, keys }: Pick<TestService, "databaseUrl" | "keys">,
+  runners: JobRunners,
+  options: Partial<WorkerOptions> = {},
+): Promise<AsyncDisposable & { readonly end: () => Promise<void>; readonly notices: string[] }> {
+  const database = await resolveEndpoint(databaseUrl, { side: "target" });
+  const folder = await Deno.makeTempDir();
+  const pool = new SessionPool(database, { size: 6, values: "native" });
+  const queue = await JobQueue.open(database, { settings: quickQueue, onError: () => {} });
+  const notices: string[] = [];
+  const stop = new AbortController();
+  const running = new Worker({
+    name: `test-${crypto.randomUUID()}`,
+    pool,
+    queue,
+    keys,
+    guard: new AddressGuard(readAllowList(["127.0.0.0/8"]).allow),
+    runners,
+    workspaceRoot: folder,
+    lookEveryMs: 50,
+    patienceMs: 5_000,
+    queues: queueNames,
+    concurrency: 4,
+    mostRunning: 1000,
+    pollMs: 50,
+    drainMs: 0,
+    retention: defaultRetention,
+    notice: ({ message }) => void notices.push(message),
+    ...options,
+  }).run(stop.signal);
+  let ended: Promise<void> | undefined;
+  const end = () =>
+    ended ??= (async () => {
+      stop.abort();
+      await running;
+      await queue[Symbol.asyncDispose]();
+      await pool[Symbol.asyncDispose]();
+      await Deno.remove(folder, { recursive: true });
+    })();
+  return { end, notices, [Symbol.asyncDispose]: end };
+}
+
+/** Events of a stream until `enough` says so; then it is left. */
+export async function readStream(
+  response: Response,
+  enough: (
+    event: { id: number | undefined; event: string; data: Record<string, unknown> },
+  ) => boolean,
+): Promise<{ id: number | undefined; event: string; data: Record<string, unknown> }[]> {
+  const events: { id: number | undefined; event: string; data: Record<string, unknown> }[] = [];
+  let text = "";
+  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    const blocks = text.split("\n\n");
+    text = blocks.pop()!;
+    for (const block of blocks) {
+      const field = (name: string) => new RegExp(`^${name}: (.*)$`, "m").exec(block)?.[1];
+      if (field("event") === undefined) continue;
+      const id = field("id");
+      const event = {
+        id: id === undefined ? undefined : Number(id),
+        event: field("event")!,
+        data: JSON.parse(field("data")!),
+      };
+      events.push(event);
+      if (enough(event)) return events;
+    }
+  }
+  return events;
+}
+
+/** The job when it is over: its stream tells. */
+export async function finished(key: TestKey, id: string): Promise<Record<string, unknown>> {
+  await readStream(await key.request(`/v1/jobs/${id}/events`), ({ event }) => event === "end");
+  return await (await key.request(`/v1/jobs/${id}`)).json();
+}
+
+/** A database that has the service's tables already, to be copied for each test of a file: making them takes a second. */
+export async function serviceTemplate(cluster: Cluster): Promise<string> {
+  const name = await createTemplate(cluster, "service_template", "SELECT 1");
+  await using _service = await openTestService(cluster.url({ database: name }));
+  return name;
+}
