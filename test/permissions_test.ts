@@ -122,6 +122,27 @@ Deno.test("copy needs net for both servers, and the driver's variables", async (
   });
 });
 
+Deno.test("replication needs net for both servers, and the driver's variables", async () => {
+  await withDatabases(async (urls) => {
+    const { code, stdout, stderr } = await runUnder(
+      [net, driver],
+      `
+      import { openSession, resolveEndpoint } from "/postgres";
+      import { listOurSlots, readSource, readSubscriptions, walRate } from "/replication";
+      ${sessions}
+      await using from_ = await openSession(source);
+      await using to_ = await openSession(target);
+      const before = await readSource(from_, 0);
+      const now = await readSource(from_, 1000);
+      console.log(walRate(before, now) !== undefined, (await listOurSlots(from_)).length,
+        (await readSubscriptions(to_)).length);`,
+      urls,
+    );
+    strictEqual(code, 0, stderr);
+    strictEqual(stdout, "true 0 0\n");
+  });
+});
+
 const dumping = (tool: string) => `
   import { resolveEndpoint } from "/postgres";
   import { dumpSchemaText, findDumpTool } from "/schema";

@@ -13,15 +13,23 @@ export function replicationName(): string {
   return `seren_${crypto.randomUUID().replaceAll("-", "").slice(0, 16)}`;
 }
 
-/** Publishes tables of the source, makes the slot, and subscribes to it without copying. Worker statistics begin at zero. */
+/**
+ * Publishes tables of the source, makes the slot, and subscribes to it without copying. The target commits synchronously, which lets its worker report
+ * at once; a subscription of its own accord reports up to a second later.
+ */
 export async function replicate(
   sourceUrl: string,
   targetUrl: string,
-  { name = replicationName(), tables = [], options = "", from = sourceUrl }: {
+  {
+    name = replicationName(),
+    tables = [],
+    options = "synchronous_commit = 'on'",
+    from = sourceUrl,
+  }: {
     readonly name?: string;
     /** SQL names; empty: all tables. */
     readonly tables?: readonly string[];
-    /** Further options of CREATE SUBSCRIPTION. */
+    /** Options of CREATE SUBSCRIPTION besides. Default: `synchronous_commit = 'on'`. */
     readonly options?: string;
     /** How the target reaches the source. */
     readonly from?: string;
