@@ -95,6 +95,7 @@ export function buildGrammar(onCommand: OnCommand): Command {
       "--split-tables-larger-than <SIZE>",
       "copy larger tables in parts, several at once (default: 512MB)",
     )
+    .option("--max-rate <SIZE>", "read at most so much a second, all sessions together, e.g. 50MB")
     .option("--copy-format <FORMAT>", `${copyFormats.join(", ")} (default: auto)`)
     .option("--enable-sync", "go on with replication, without a gap: the target follows the source")
     .option("-y, --yes", "do not ask before the start; never allows to drop anything")

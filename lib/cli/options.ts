@@ -55,6 +55,8 @@ export interface InitCommandOptions extends CopyOptions {
   readonly indexJobs: number;
   readonly copyFormat: typeof copyFormats[number];
   readonly splitBytes: number;
+  /** In bytes a second; undefined for no limit. */
+  readonly maxBytesPerSecond: number | undefined;
   /** Undefined: no replication. */
   readonly sync: SyncSettings | undefined;
   readonly yes: boolean;
@@ -106,6 +108,8 @@ export interface FileOptions {
 const mostJobs = 64;
 const mostDefaultJobs = 8;
 const megabyte = 1 << 20;
+/** Below this a second a copy would not come to an end. */
+const leastRate = 64 * 1024;
 
 /** Above this size a table is copied in parts. */
 export const defaultSplitBytes = 512 * megabyte;
@@ -242,6 +246,20 @@ export class OptionReader {
     return bytes;
   }
 
+  /** A size a second, `50MB` or `50MB/s`; undefined when it is not given. */
+  rate(key: string, path: string): number | undefined {
+    const text = this.text(key);
+    if (text === undefined) return undefined;
+    const size = text.replace(/\s*\/\s*s$/i, "");
+    const bytes = parseBytes(/^\d+$/.test(size) ? `${size}MB` : size);
+    if (bytes !== undefined && bytes >= leastRate) return bytes;
+    this.problem(
+      this.#pathOf(key, path),
+      `"${text}" is no rate of 64kB a second or more (like 50MB or 50MB/s)`,
+    );
+    return undefined;
+  }
+
   choice<Value extends string>(
     key: string,
     { path, values, fallback }: {
@@ -314,6 +332,7 @@ export async function resolveInitOptions(
     path: "--split-tables-larger-than",
     fallback: defaultSplitBytes,
   });
+  const maxBytesPerSecond = reader.rate("maxRate", "--max-rate");
   const reportFile = await readReportFile(reader);
   const settings = await readSyncSettings(reader, context);
   const sync = reader.flag("enableSync") ? settings : undefined;
@@ -339,6 +358,7 @@ export async function resolveInitOptions(
     indexJobs,
     copyFormat,
     splitBytes,
+    maxBytesPerSecond,
     reportFile,
   };
 }

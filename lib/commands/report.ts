@@ -120,10 +120,23 @@ export interface InitReport {
   readonly warnings: readonly Warning[];
   /** What each session did when. */
   readonly timeline: readonly TimelineEntry[];
+  /** How the copy changed its speed for its source's sake. */
+  readonly governor: readonly SpeedChange[];
   readonly rows: number;
   /** COPY bytes moved. */
   readonly bytes: number;
   readonly ms: number;
+}
+
+/** A change of the copy's speed. */
+export interface SpeedChange {
+  readonly database: string;
+  /** `slowed to 40 MB/s: standby s1 is 310 MB behind` */
+  readonly message: string;
+  /** What it was held to; not there when it could go as fast as it can. */
+  readonly bytesPerSecond?: number;
+  /** Since the run began. */
+  readonly startMs: number;
 }
 
 /** One piece of work of one session. */

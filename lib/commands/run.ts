@@ -97,6 +97,8 @@ export interface InitOptions {
   readonly copyFormat: "auto" | "text" | "binary";
   /** Tables of more bytes are copied in parts, several at once. */
   readonly splitBytes: number;
+  /** The most that is read from the source, in bytes a second, all sessions together; undefined for as much as there is. */
+  readonly maxBytesPerSecond?: number | undefined;
   /** Drop target databases that are not empty. */
   readonly dropExisting: boolean;
   /** Hand over to replication, which is begun before the rows are read; undefined: a copy and no more. */

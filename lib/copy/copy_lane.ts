@@ -105,6 +105,7 @@ class Lane<Job extends LaneJob> {
     await importSnapshot(from, snapshot);
     await relayCopies<Job>(from, to, {
       next: () => this.#next(),
+      pace: this.#options.pace,
       onStarted: (job) => onStarted?.(job),
       onBytes: (job, bytes) => onBytes?.(job, bytes),
       onSent: (job, outcome) => this.#sent.set(job, outcome),

@@ -25,6 +25,8 @@ export interface CopyTablesOptions {
   readonly jobs: number;
   readonly signal: AbortSignal;
   readonly events: EventSink;
+  /** See `RelayOptions.pace`. */
+  readonly pace?: ((bytes: number) => Promise<void> | undefined) | undefined;
   /** How the target is told that a part is in it. Without it, connections that break while the target commits end the copy. */
   readonly record?: PartRecord;
   /** Called when a part is committed on the target. */
@@ -92,6 +94,7 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
       signal,
       recordedConstraint: record?.constraint,
       next: () => queue.shift(),
+      pace: options.pace,
       onStarted: ({ part }) => progress.started(part),
       onBytes: ({ part }, bytes) => progress.moved(part, bytes),
       onFinished: ({ part }, outcome) => progress.finished(part, outcome, lane),

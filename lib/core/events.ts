@@ -94,6 +94,15 @@ export type RunEvent =
     readonly bytes?: number;
   }
   | {
+    /** The copy changed its speed for its source's sake. */
+    readonly kind: "governor";
+    readonly database: string;
+    /** `slowed to 40 MB/s: standby s1 is 310 MB behind` */
+    readonly message: string;
+    /** What it is held to; not there when it may go as fast as it can. */
+    readonly bytesPerSecond?: number;
+  }
+  | {
     readonly kind: "warning";
     readonly message: string;
     readonly side?: Side;

@@ -80,6 +80,8 @@ function describe(event: RunEvent): string | undefined {
     }
     case "retry":
       return `retry ${event.attempt}: ${event.what}, again in ${formatDuration(event.delayMs)}`;
+    case "governor":
+      return `${event.database}: ${event.message}`;
     case "info":
       return event.message;
     case "table-progress":

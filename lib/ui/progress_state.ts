@@ -48,6 +48,8 @@ export interface ProgressState {
   readonly finishedPlannedBytes: number;
   readonly warnings: number;
   readonly retries: number;
+  /** Why the copy is slower than it could be; undefined while it is not. */
+  readonly speed: string | undefined;
   readonly samples: readonly Sample[];
 }
 
@@ -66,6 +68,7 @@ export function initialProgress(nowMs: number): ProgressState {
     finishedPlannedBytes: 0,
     warnings: 0,
     retries: 0,
+    speed: undefined,
     samples: [],
   };
 }
@@ -138,6 +141,11 @@ export function reduce(state: ProgressState, event: RunEvent, nowMs: number): Pr
       return { ...state, warnings: state.warnings + 1 };
     case "retry":
       return { ...state, retries: state.retries + 1 };
+    case "governor":
+      return {
+        ...state,
+        speed: event.bytesPerSecond === undefined ? undefined : event.message,
+      };
     case "info":
     case "replication-lag":
     case "work-finished": // told by the tables and steps already

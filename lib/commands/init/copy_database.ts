@@ -43,6 +43,7 @@ import {
   copyLargeObjects,
   copyTables,
   exportLockedSnapshot,
+  Governor,
   IndexBuilder,
   type IndexGroup,
   type LockedSnapshot,
@@ -71,6 +72,8 @@ export interface CopyDatabaseOptions {
   readonly copyFormat: "auto" | CopyFormat;
   /** Tables of more bytes are copied in parts. */
   readonly splitBytes: number;
+  /** The most that is read, in bytes a second; undefined for as much as there is. */
+  readonly maxBytesPerSecond: number | undefined;
   /** Major version of the source. */
   readonly sourceMajor: number;
   readonly rules: TableRules;
@@ -259,6 +262,12 @@ class DatabaseCopy {
       if (!withRows.has(tableKey(table))) indexes.ready(table, 0);
     }
     try {
+      await using governor = new Governor({
+        source: this.#source,
+        maxBytesPerSecond: this.#options.maxBytesPerSecond,
+        signal,
+        events: this.#events,
+      });
       const done = await recorder.step(() =>
         copyTables({
           source: this.#source,
@@ -276,6 +285,7 @@ class DatabaseCopy {
           jobs,
           signal,
           events: this.#events,
+          pace: governor.pace,
           onCopied: ({ table }) => indexes.ready(table, table.bytes),
           onIdle: () => indexes.grow(1),
         }), { step: "data", database, summarise: (all) => plural(all.length, "table") });

@@ -4,7 +4,7 @@
  * @module
  */
 import type { EventSink, RunEvent, StepName } from "../../core/mod.ts";
-import type { StepReport, TimelineEntry, Warning } from "../report.ts";
+import type { SpeedChange, StepReport, TimelineEntry, Warning } from "../report.ts";
 
 /** Which step, and of which database. */
 export interface StepOptions<Result> {
@@ -19,6 +19,7 @@ export class Recorder {
   readonly steps: StepReport[] = [];
   readonly warnings: Warning[] = [];
   readonly timeline: TimelineEntry[] = [];
+  readonly governor: SpeedChange[] = [];
   readonly #start = performance.now();
   readonly #sink: EventSink;
 
@@ -31,6 +32,9 @@ export class Recorder {
     if (event.kind === "warning") {
       const { kind: _, ...warning } = event;
       this.warnings.push(warning);
+    } else if (event.kind === "governor") {
+      const { kind: _, ...change } = event;
+      this.governor.push({ ...change, startMs: performance.now() - this.#start });
     } else if (event.kind === "work-finished") {
       const { kind: _, startedAtMs, ...work } = event;
       this.timeline.push({ ...work, startMs: startedAtMs - this.#start });

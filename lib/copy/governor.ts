@@ -1,0 +1,144 @@
+/**
+ * Watches how a source bears the copy, and slows the copy when it does not.
+ *
+ * @module
+ */
+import { type EventSink, ReplicatorError } from "../core/mod.ts";
+import { type Endpoint, openSession, pause, type Session } from "../postgres/mod.ts";
+import {
+  govern,
+  type GovernorLimits,
+  governorLimits,
+  initialGovernorState,
+  type SourceSample,
+} from "./governor_decision.ts";
+import { RateLimiter } from "./rate_limiter.ts";
+
+/** What is watched, and who is told. */
+export interface GovernorOptions {
+  readonly source: Endpoint;
+  /** The most that is read, in bytes a second; undefined for as much as there is. */
+  readonly maxBytesPerSecond: number | undefined;
+  readonly signal: AbortSignal;
+  readonly events: EventSink;
+  readonly limits?: GovernorLimits;
+  /** Time between two looks. */
+  readonly everyMs?: number;
+}
+
+// Those who follow: not what this tool itself has begun. Those who wait: for one of our sessions in this database, or behind one that does.
+const sampleStatement = `
+  WITH RECURSIVE ours (pid) AS (
+    SELECT a.pid FROM pg_stat_activity AS a
+     WHERE a.datname = current_database()
+       AND a.application_name = current_setting('application_name')
+  ), waiting (pid, blockers) AS MATERIALIZED (
+    SELECT a.pid, pg_blocking_pids(a.pid) FROM pg_stat_activity AS a
+     WHERE a.wait_event_type = 'Lock'
+  ), behind (pid) AS (
+    SELECT pid FROM ours
+    UNION
+    SELECT w.pid FROM waiting AS w JOIN behind AS b ON b.pid = ANY (w.blockers)
+  )
+  SELECT (SELECT coalesce(json_agg(json_build_object(
+                   'name', coalesce(nullif(r.application_name, ''), r.client_addr::text, r.pid::text),
+                   'lagBytes', greatest(0, pg_wal_lsn_diff(
+                     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn()
+                          ELSE pg_current_wal_lsn() END, r.replay_lsn))::float8)), '[]')
+            FROM pg_stat_replication AS r
+           WHERE r.replay_lsn IS NOT NULL AND r.state IN ('streaming', 'catchup')
+             AND r.pid NOT IN (SELECT pid FROM ours)) AS standbys,
+         (SELECT coalesce(json_agg(json_build_object(
+                   'processId', a.pid, 'role', coalesce(a.usename, '?')) ORDER BY a.pid), '[]')
+            FROM pg_stat_activity AS a
+           WHERE a.pid IN (SELECT pid FROM behind) AND a.pid NOT IN (SELECT pid FROM ours)) AS waiters,
+         (SELECT max(age(a.backend_xmin))::float8 FROM pg_stat_activity AS a
+           WHERE a.pid IN (SELECT pid FROM ours) AND a.pid <> pg_backend_pid()) AS "snapshotAge"`;
+
+type SampleRow = Omit<SourceSample, "bytesPerSecond" | "snapshotAge"> & {
+  readonly snapshotAge: number | null;
+};
+
+/**
+ * Holds the rate of a copy. States: watching → ended, by its disposal or its signal. When the source cannot be watched the copy goes on unwatched, which is told.
+ */
+export class Governor implements AsyncDisposable {
+  readonly #options: GovernorOptions;
+  readonly #ended = new AbortController();
+  readonly #limiter: RateLimiter;
+  readonly #watching: Promise<void>;
+
+  /** Begins to watch. Requires `--allow-net` for the source. */
+  constructor(options: GovernorOptions) {
+    this.#options = options;
+    const signal = AbortSignal.any([options.signal, this.#ended.signal]);
+    this.#limiter = new RateLimiter({ bytesPerSecond: options.maxBytesPerSecond, signal });
+    this.#watching = this.#watch(signal).catch((error) => {
+      if (signal.aborted) return;
+      if (!(error instanceof ReplicatorError)) throw error;
+      options.events({
+        kind: "warning",
+        side: "source",
+        object: `database ${options.source.database}`,
+        message: `it is not watched while it is copied: ${error.message}`,
+        remedy: "look at the lag of its standbys and at waiting sessions yourself",
+      });
+    });
+    this.#watching.catch(() => {}); // thrown by the disposal
+  }
+
+  /** For `RelayOptions.pace`. */
+  get pace(): (bytes: number) => Promise<void> | undefined {
+    return this.#limiter.pace;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended.abort(new DOMException("the copy is over", "AbortError"));
+    await this.#watching;
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    const { source, maxBytesPerSecond, events, limits = governorLimits, everyMs = 5_000 } =
+      this.#options;
+    // a copy that is over by then needs no watching
+    await pause(everyMs, signal);
+    await using session = await openSession(source, { signal });
+    let state = initialGovernorState;
+    let before = { atMs: performance.now(), bytes: this.#limiter.bytes };
+    for (;; await pause(everyMs, signal)) {
+      const now = { atMs: performance.now(), bytes: this.#limiter.bytes };
+      const bytesPerSecond = (now.bytes - before.bytes) / Math.max(1, now.atMs - before.atMs) *
+        1000;
+      before = now;
+      const sample = { ...await readSample(session), bytesPerSecond };
+      const decision = govern(state, sample, limits);
+      state = decision.state;
+      const { bytesPerSecond: automatic } = state;
+      this.#limiter.bytesPerSecond = automatic === undefined || maxBytesPerSecond === undefined
+        ? automatic ?? maxBytesPerSecond
+        : Math.min(automatic, maxBytesPerSecond);
+      for (const { message, remedy, isWarning } of decision.notes) {
+        events(
+          isWarning
+            ? {
+              kind: "warning",
+              side: "source",
+              message,
+              ...(remedy === undefined ? {} : { remedy }),
+            }
+            : {
+              kind: "governor",
+              database: source.database,
+              message,
+              ...(automatic === undefined ? {} : { bytesPerSecond: automatic }),
+            },
+        );
+      }
+    }
+  }
+}
+
+async function readSample(session: Session): Promise<Omit<SourceSample, "bytesPerSecond">> {
+  const { standbys, waiters, snapshotAge } = await session.queryOne<SampleRow>(sampleStatement);
+  return { standbys, waiters, snapshotAge: snapshotAge ?? undefined };
+}

@@ -1,0 +1,200 @@
+/**
+ * When a copy slows down for its source's sake, and what it tells. Pure.
+ *
+ * @module
+ */
+import { formatBytes, formatCount, plural } from "../core/mod.ts";
+
+/** How the source is at a moment. */
+export interface SourceSample {
+  /** What the copy has read a second since the sample before. */
+  readonly bytesPerSecond: number;
+  /** Servers that follow the source, and how far each is behind. */
+  readonly standbys: readonly { readonly name: string; readonly lagBytes: number }[];
+  /** Sessions that wait for a lock of the copy's, directly or behind another one. */
+  readonly waiters: readonly { readonly processId: number; readonly role: string }[];
+  /** Transactions that were begun since the copy's snapshot; undefined where it may not be read. */
+  readonly snapshotAge: number | undefined;
+}
+
+/** What counts as suffering. */
+export interface GovernorLimits {
+  /** A standby may fall this much further behind than it was at the beginning. */
+  readonly lagBytes: number;
+  /** No slower than this: a copy that hardly moves keeps its snapshot for ever. */
+  readonly leastBytesPerSecond: number;
+  /** So often in a row slowing may show no effect. */
+  readonly fruitless: number;
+  /** A snapshot of this age is told of, and again whenever it has doubled. */
+  readonly snapshotAge: number;
+}
+
+/** The limits that hold unless a test wants others. */
+export const governorLimits: GovernorLimits = {
+  lagBytes: 256 * 1024 * 1024,
+  leastBytesPerSecond: 4 * 1024 * 1024,
+  fruitless: 6,
+  snapshotAge: 10_000_000,
+};
+
+/** What the governor knows from before. */
+export interface GovernorState {
+  /** Undefined while the copy may go as fast as it can. */
+  readonly bytesPerSecond: number | undefined;
+  /** How fast it was before it was slowed. */
+  readonly unhindered: number;
+  /** Lag of each standby when it was first seen, or was given up. */
+  readonly baselines: Readonly<Record<string, number>>;
+  readonly lastLags: Readonly<Record<string, number>>;
+  readonly fruitless: number;
+  readonly toldAge: number;
+  readonly toldWaiters: readonly number[];
+}
+
+/** Before anything is known. */
+export const initialGovernorState: GovernorState = {
+  bytesPerSecond: undefined,
+  unhindered: 0,
+  baselines: {},
+  lastLags: {},
+  fruitless: 0,
+  toldAge: 0,
+  toldWaiters: [],
+};
+
+/** Something that the user should know. */
+export interface GovernorNote {
+  readonly message: string;
+  readonly remedy?: string;
+  /** Something is wrong that slowing down does not help. */
+  readonly isWarning: boolean;
+}
+
+/** The next state, and what is to be told. */
+export interface GovernorDecision {
+  readonly state: GovernorState;
+  readonly notes: readonly GovernorNote[];
+}
+
+/**
+ * Halves the speed while a standby falls behind, doubles it when that has caught up, and gives a standby up that falls behind however slow the copy
+ * is.
+ *
+ * Sessions that wait for the copy's locks (ACCESS SHARE, so what waits is ALTER TABLE and the like, and all that queues up behind it) are told of; so is the age of
+ * the snapshot. A slower copy would make both worse, so neither slows it.
+ */
+export function govern(
+  state: GovernorState,
+  sample: SourceSample,
+  limits: GovernorLimits = governorLimits,
+): GovernorDecision {
+  const followed = followStandbys(state, sample, limits);
+  const waited = tellWaiters(followed.state, sample);
+  const aged = tellAge(waited.state, sample, limits);
+  return { state: aged.state, notes: [...followed.notes, ...waited.notes, ...aged.notes] };
+}
+
+function followStandbys(
+  before: GovernorState,
+  { standbys, bytesPerSecond: measured }: SourceSample,
+  limits: GovernorLimits,
+): GovernorDecision {
+  const baselines = Object.fromEntries(
+    standbys.map(({ name, lagBytes }) => [name, before.baselines[name] ?? lagBytes]),
+  );
+  const lastLags = Object.fromEntries(standbys.map(({ name, lagBytes }) => [name, lagBytes]));
+  const state = {
+    ...before,
+    baselines,
+    lastLags,
+    unhindered: before.bytesPerSecond === undefined ? measured : before.unhindered,
+  };
+  const [worst] = standbys.map(({ name, lagBytes }) => ({
+    name,
+    lagBytes,
+    excess: lagBytes - baselines[name]!,
+    grows: lagBytes >= (before.lastLags[name] ?? 0),
+  })).sort((a, b) => b.excess - a.excess);
+  const limit = before.bytesPerSecond;
+  if (worst !== undefined && worst.excess > limits.lagBytes) {
+    if (!worst.grows) return unchanged({ ...state, fruitless: 0 });
+    const behind = `standby ${worst.name} is ${formatBytes(worst.lagBytes)} behind`;
+    if (state.fruitless >= limits.fruitless) {
+      return tell(
+        {
+          ...state,
+          bytesPerSecond: undefined,
+          fruitless: 0,
+          baselines: { ...baselines, [worst.name]: worst.lagBytes },
+        },
+        `back to full speed: ${behind} and falls further behind however slow the copy is`,
+      );
+    }
+    if (limit === undefined && measured === 0) return unchanged(state); // nothing to slow
+    const next = Math.max(limits.leastBytesPerSecond, (limit ?? measured) / 2);
+    const slowed = { ...state, bytesPerSecond: next, fruitless: state.fruitless + 1 };
+    return next === limit
+      ? unchanged(slowed)
+      : tell(slowed, `slowed to ${formatBytes(next)}/s: ${behind}`);
+  }
+  if (limit === undefined || (worst?.excess ?? 0) > limits.lagBytes / 4) return unchanged(state);
+  const next = limit * 2;
+  if (next >= state.unhindered) {
+    return tell(
+      { ...state, bytesPerSecond: undefined, fruitless: 0 },
+      "back to full speed: the standbys have caught up",
+    );
+  }
+  return tell(
+    { ...state, bytesPerSecond: next, fruitless: 0 },
+    `up to ${formatBytes(next)}/s again: the standbys have caught up`,
+  );
+}
+
+function tellWaiters(state: GovernorState, { waiters }: SourceSample): GovernorDecision {
+  const toldWaiters = waiters.map(({ processId }) => processId);
+  const fresh = waiters.filter(({ processId }) => !state.toldWaiters.includes(processId));
+  if (fresh.length === 0) return unchanged({ ...state, toldWaiters });
+  const named = waiters.slice(0, 3).map(({ processId, role }) => `pid ${processId} of ${role}`);
+  return {
+    state: { ...state, toldWaiters },
+    notes: [{
+      message: `${
+        plural(waiters.length, "session waits", "sessions wait")
+      } on the source for locks that the copy holds: ${named.join(", ")}${
+        waiters.length > named.length ? ", …" : ""
+      }`,
+      remedy:
+        "they change, truncate or drop tables that are being copied, or queue up behind that: cancel the change, or let it wait until the copy has ended",
+      isWarning: true,
+    }],
+  };
+}
+
+function tellAge(
+  state: GovernorState,
+  { snapshotAge }: SourceSample,
+  limits: GovernorLimits,
+): GovernorDecision {
+  const due = state.toldAge === 0 ? limits.snapshotAge : state.toldAge * 2;
+  if (snapshotAge === undefined || snapshotAge < due) return unchanged(state);
+  return {
+    state: { ...state, toldAge: snapshotAge },
+    notes: [{
+      message: `the copy's snapshot is ${
+        formatCount(snapshotAge)
+      } transactions old: since it was taken VACUUM has removed no dead row on the source's whole server`,
+      remedy:
+        "tables with many updates grow meanwhile; if they must not, end this run and copy the largest tables at a quieter time",
+      isWarning: true,
+    }],
+  };
+}
+
+function unchanged(state: GovernorState): GovernorDecision {
+  return { state, notes: [] };
+}
+
+function tell(state: GovernorState, message: string): GovernorDecision {
+  return { state, notes: [{ message, isWarning: false }] };
+}

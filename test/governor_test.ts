@@ -1,0 +1,155 @@
+/** The governor against a real source: a standby that does not replay, a session that waits for our locks. */
+import { match, ok, rejects, strictEqual } from "node:assert/strict";
+import { Governor, governorLimits } from "../lib/copy/mod.ts";
+import type { RunEvent } from "../lib/core/mod.ts";
+import { encodeQuery } from "../lib/postgres/frames.ts";
+import { openSession } from "../lib/postgres/mod.ts";
+import { sharedCluster } from "./support/clusters.ts";
+import { dropDatabase, withDatabase } from "./support/databases.ts";
+import { endpointOf, runInit } from "./support/init.ts";
+import { exec, query } from "./support/sql.ts";
+
+const source = await sharedCluster(15);
+const target = await sharedCluster(18);
+
+/** A CopyData message with a standby's status: how far it has written, flushed and replayed. */
+function standbyStatus(lsn: bigint): Uint8Array {
+  const message = new Uint8Array(5 + 34);
+  const view = new DataView(message.buffer);
+  message[0] = "d".charCodeAt(0);
+  view.setInt32(1, 4 + 34);
+  message[5] = "r".charCodeAt(0);
+  for (const at of [6, 14, 22]) view.setBigInt64(at, lsn);
+  return message;
+}
+
+async function currentLsn(): Promise<{ readonly text: string; readonly number: bigint }> {
+  const [row] = await query(
+    source.url(),
+    "SELECT lsn::text AS text, (lsn - '0/0')::text AS number FROM pg_current_wal_flush_lsn() AS lsn",
+  );
+  return { text: String(row?.text), number: BigInt(String(row?.number)) };
+}
+
+/** Takes events and lets a test wait for one. */
+class Events {
+  readonly #seen: RunEvent[] = [];
+  #changed = Promise.withResolvers<void>();
+
+  readonly sink = (event: RunEvent) => {
+    this.#seen.push(event);
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  };
+
+  async next(
+    kind: RunEvent["kind"],
+    meanwhile: () => Promise<unknown> = () => this.#changed.promise,
+  ) {
+    for (;;) {
+      const at = this.#seen.findIndex((event) => event.kind === kind);
+      const [event] = at < 0 ? [] : this.#seen.splice(at, 1);
+      if (event !== undefined) return "message" in event ? event.message : "";
+      await meanwhile();
+    }
+  }
+}
+
+Deno.test("the governor slows the copy while a standby falls behind, and lets go when it has caught up", async () => {
+  await withDatabase(source, "template1", async ({ url }) => {
+    await exec(url, "CREATE TABLE t (x text)");
+    const follower = await endpointOf(`${url}?application_name=s1`, "source");
+    await using standby = await openSession(follower, { replication: true });
+    const start = await currentLsn();
+    const caughtUp = Promise.withResolvers<void>();
+    const over = Promise.withResolvers<void>();
+    const following = standby.takeOver(async (wire) => {
+      const begun = Promise.withResolvers<void>();
+      wire.receive(() => begun.resolve());
+      await wire.write(encodeQuery(`START_REPLICATION PHYSICAL ${start.text}`));
+      await begun.promise; // what comes along with the command stays unread in the server's buffer
+      await wire.write(standbyStatus(start.number));
+      await caughtUp.promise;
+      await wire.write(standbyStatus((await currentLsn()).number));
+      await over.promise;
+      throw new Error("over");
+    });
+    following.catch(() => {}); // looked at below
+    const events = new Events();
+    {
+      await using governor = new Governor({
+        source: await endpointOf(url, "source"),
+        maxBytesPerSecond: undefined,
+        signal: new AbortController().signal,
+        events: events.sink,
+        limits: { ...governorLimits, lagBytes: 100_000, leastBytesPerSecond: 1_000 },
+        everyMs: 20,
+      });
+      const slowed = await events.next("governor", async () => {
+        await governor.pace(10_000);
+        await exec(
+          url,
+          "INSERT INTO t SELECT repeat(md5(i::text), 10) FROM generate_series(1, 500) i",
+        );
+      });
+      match(slowed, /^slowed to [\d.]+ [kM]?B\/s: standby s1 is [\d.]+ [kM]B behind$/);
+      caughtUp.resolve();
+      for (let message = ""; !message.startsWith("back to full speed: the standbys");) {
+        message = await events.next("governor");
+      }
+    }
+    over.resolve();
+    await rejects(following, /over/);
+  });
+});
+
+Deno.test("the governor tells of sessions that wait for the copy's locks", async () => {
+  await withDatabase(source, "template1", async ({ url }) => {
+    await exec(url, "CREATE TABLE t (x text)");
+    const endpoint = await endpointOf(url, "source");
+    await using copying = await openSession(endpoint);
+    await copying.execute(
+      "BEGIN; LOCK TABLE public.t IN ACCESS SHARE MODE",
+    );
+    const waiting = exec(url, "ALTER TABLE t ADD COLUMN y int");
+    const events = new Events();
+    {
+      await using _governor = new Governor({
+        source: endpoint,
+        maxBytesPerSecond: undefined,
+        signal: new AbortController().signal,
+        events: events.sink,
+        everyMs: 20,
+      });
+      match(
+        await events.next("warning"),
+        /^1 session waits on the source for locks that the copy holds: pid \d+ of postgres$/,
+      );
+    }
+    await copying.execute("ROLLBACK");
+    await waiting;
+  });
+});
+
+Deno.test("init reads no faster than --max-rate allows", async () => {
+  const name = "paced";
+  await exec(source.url(), `CREATE DATABASE ${name}`);
+  try {
+    const url = source.url({ database: name });
+    await exec(
+      url,
+      "CREATE TABLE t AS SELECT repeat(md5(i::text), 30) FROM generate_series(1, 500) i",
+    );
+    const { report } = await runInit(url, target.url(), {
+      include: [name],
+      maxBytesPerSecond: 1024 ** 2,
+    });
+    strictEqual(report.rows, 500);
+    const copying = report.steps.find(({ step }) => step === "data");
+    // 480 kB; a tenth of a second may be made up for
+    ok((copying?.ms ?? 0) > 300, `${copying?.ms} ms`);
+  } finally {
+    await dropDatabase(source, name);
+    await dropDatabase(target, name);
+  }
+});
