@@ -90,7 +90,7 @@ function objectOf({ kind, section }: FactSource, row: FactRow): StructureObject 
     owner: row.owner ?? undefined,
     grants: (row.grants ?? []).map(([grantee, privilege]) => ({ grantee, privilege })),
     comment: row.comment ?? undefined,
-    facts: row.facts as StructureObject["facts"],
+    facts: withoutNulls(row.facts) as StructureObject["facts"],
     sets: withoutNulls(row.sets),
     definitions: withoutNulls(row.definitions),
   };

@@ -75,7 +75,7 @@ export const columns: FactSource = {
   schema: "n.nspname",
   parent: "c.relname",
   name: "a.attname",
-  acl: { list: "a.attacl", letter: "c", owner: "c.relowner" },
+  acl: { list: "a.attacl", owner: "c.relowner" },
   comment: "col_description(c.oid, a.attnum)",
   facts: {
     place: "a.attnum",
