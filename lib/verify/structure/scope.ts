@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { tableKey } from "../../core/mod.ts";
+import { ledgerSchema, tableKey } from "../../core/mod.ts";
 import type { Consequences } from "../../rules/mod.ts";
 import { objectKey, type Structure, type StructureObject } from "./model.ts";
 
@@ -11,15 +11,12 @@ import { objectKey, type Structure, type StructureObject } from "./model.ts";
 export interface StructureScope {
   /** What rules leave out, with what depends on it. */
   readonly consequences?: Consequences;
-  /** Schemas of our own, and those to leave out for another reason. */
-  readonly ignoredSchemas?: readonly string[];
 }
 
 /** Whether an object is to be compared. */
 export function scopeFilter(
-  { consequences, ignoredSchemas = [] }: StructureScope,
+  { consequences }: StructureScope,
 ): (object: StructureObject) => boolean {
-  const schemas = new Set(ignoredSchemas);
   const relations = new Set(consequences?.relations.map(tableKey));
   const gone = new Set<string>();
   const functions = new Set<string>();
@@ -36,7 +33,7 @@ export function scopeFilter(
     schema !== undefined && name !== undefined && relations.has(tableKey({ schema, name }));
   return (object) => {
     const { kind, schema, parent, name, facts } = object;
-    if (schemas.has(kind === "schema" ? name : schema ?? "")) return false;
+    if ((kind === "schema" ? name : schema) === ledgerSchema) return false; // what is ours is not to be compared
     if (gone.has(objectKey(object))) return false;
     if (kind === "function") return !functions.has(JSON.stringify([schema, facts.signature]));
     if (kind === "trigger" || kind === "event trigger") {
