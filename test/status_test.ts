@@ -406,3 +406,48 @@ for (const [from, to] of [[c12, c15], [c18, c12]] as const) {
     });
   });
 }
+
+Deno.test("StatusMonitor goes on when a server comes back", async () => {
+  await using target = await startCluster({ major: 15 });
+  await withReplication([c18, target], async (replication) => {
+    await using monitor = new StatusMonitor(await optionsFor(replication), context);
+    const first = await monitor.read();
+    deepStrictEqual([first.source.reachable, first.target.reachable], [true, true]);
+    await target.stop("immediate");
+    const without = await monitor.read();
+    deepStrictEqual([without.source.reachable, without.target.reachable], [true, false]);
+    strictEqual(only(without).stream.state, "unknown");
+    await target.start();
+    const back = await monitor.read();
+    strictEqual(back.target.reachable, true);
+    strictEqual(only(back).stream.name, replication.name);
+  });
+});
+
+Deno.test("status() knows partitions: published one by one or by their root, they are no drift", async () => {
+  const tree = `
+    CREATE TABLE p (id int, k int, PRIMARY KEY (id, k)) PARTITION BY LIST (k);
+    CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
+    CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2) PARTITION BY LIST (id);
+    CREATE TABLE p2a PARTITION OF p2 FOR VALUES IN (1);`;
+  for (const viaRoot of [false, true]) {
+    await withDatabase(c15, undefined, async (a) => {
+      await withDatabase(c18, undefined, async (b) => {
+        for (const { url } of [a, b]) await exec(url, tree);
+        const replication = await replicate(a.url, b.url, {
+          tables: viaRoot ? ["p WITH (publish_via_partition_root = true)"] : ["p1", "p2a"],
+        });
+        try {
+          deepStrictEqual(only(await look(replication)).database.drift, []);
+          await exec(a.url, "CREATE TABLE p3 PARTITION OF p FOR VALUES IN (3)");
+          deepStrictEqual(
+            only(await look(replication)).database.drift?.map(({ kind, name }) => [kind, name]),
+            viaRoot ? [] : [["table-added", "p3"]],
+          );
+        } finally {
+          await endReplication(replication);
+        }
+      });
+    });
+  }
+});

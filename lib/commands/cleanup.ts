@@ -28,7 +28,7 @@ import type {
   UnreachableSide,
 } from "./cleanup/report.ts";
 import type { DatabaseSelection, RunContext } from "./run.ts";
-import { type Answer, Link } from "./status/links.ts";
+import { type Answer, Link } from "./link.ts";
 
 export * from "./cleanup/report.ts";
 

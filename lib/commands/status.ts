@@ -31,7 +31,7 @@ import {
   type TargetServer,
 } from "./status/facts.ts";
 import { driftFindings, serverFindings, sortFindings, streamFindings } from "./status/judge.ts";
-import { type Answer, Link } from "./status/links.ts";
+import { type Answer, Link } from "./link.ts";
 import type { DatabaseStatus, ServerStatus, StatusFinding, StatusReport } from "./status/report.ts";
 
 export { checkStatus } from "./status/judge.ts";

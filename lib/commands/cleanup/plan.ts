@@ -93,7 +93,11 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       side: "source",
       database,
       name,
-      detail: (active ? `read by pid ${activePid ?? "?"}` : "nobody reads it") + keeps,
+      detail: (active
+        ? `read by pid ${activePid ?? "?"}`
+        : subscription === undefined && target !== undefined
+        ? "no subscription: an init that still runs would fail"
+        : "nobody reads it") + keeps,
     }, isForeign(descriptor) ?? strange);
   }
   const going = new Set(

@@ -12,7 +12,7 @@ import {
   type Session,
   SqlState,
   withDatabase,
-} from "../../postgres/mod.ts";
+} from "../postgres/mod.ts";
 
 /** What came of asking one side: the answer, or why it is out of reach. */
 export type Answer<Value> =
