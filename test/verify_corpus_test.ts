@@ -32,5 +32,7 @@ Deno.test("verify() finds the corpus equal from 12 to 18, under unlike settings 
     [],
   );
   ok(report.rows > 1_000);
+  const objects = report.databases[0]?.sections.find(({ section }) => section === "large-objects");
+  deepStrictEqual([objects?.verdict, objects?.compared], ["equal", 205]);
   strictEqual(report.notChecked.filter(({ failed }) => failed).length, 0);
 });

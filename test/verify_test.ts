@@ -252,6 +252,32 @@ Deno.test("verify() lists no more than --max-diffs, and no values where none are
   deepStrictEqual(unequalTables(none).map(({ more }) => more), [true]);
 });
 
+Deno.test("verify() compares large objects by their contents", async () => {
+  const objects =
+    `SELECT lo_from_bytea(71, decode(repeat('00ff', 300000), 'hex')), lo_from_bytea(72, 'same'),
+    lo_create(73), lo_from_bytea(74, 'gone')`;
+  const report = await compared(
+    objects,
+    "SELECT lo_put(71, 599999, '\\x00'), lo_put(73, 2, '\\x00'), lo_unlink(74), lo_create(75)",
+  );
+  const section = report.databases[0]?.sections.find(({ section }) => section === "large-objects");
+  strictEqual(section?.verdict, "different");
+  deepStrictEqual(section?.differences.map(({ object, message }) => `${object} ${message}`), [
+    "large object 71 has other contents",
+    "large object 73 has 0 bytes on the source and 3 on the target",
+    "large object 74 is missing on the target",
+    "large object 75 is only on the target",
+  ]);
+  const holes = await compared(
+    "SELECT lo_create(76), lo_put(76, 500000, 'end')",
+    "SELECT lo_put(76, 0, decode(repeat('00', 500000), 'hex'))",
+  );
+  deepStrictEqual(
+    holes.databases[0]?.sections.find(({ section }) => section === "large-objects")?.verdict,
+    "equal",
+  );
+});
+
 Deno.test("verify() never calls a table equal that it could not read", async () => {
   await withDatabase(source, undefined, async (from) => {
     await withDatabase(target, undefined, async (to) => {

@@ -168,7 +168,7 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
       live: rows.live,
       ...asOf(rows),
       tables: rows.tables,
-      sections: structure.sections,
+      sections: [...structure.sections, ...rows.sections],
       ms: performance.now() - start,
     },
     notChecked: [

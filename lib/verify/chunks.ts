@@ -14,19 +14,31 @@ const mostRanges = 256;
 const mostSlices = 4_096;
 const sampleRows = 20_000;
 const smallTable = 5_000;
-const smallestChunkBytes = 64 * 1024 * 1024;
+const smallestChunkBytes = 4 * 1024 * 1024;
 const largestChunkBytes = 1024 * 1024 * 1024;
 /** A table is cut into about so many chunks, if they are not too small or too large then. */
-const wantedChunks = 64;
+const wantedChunks = 256;
+/** Chunks of a table that are enough to find differences without cells: finer ones only cost time. */
+const enoughChunks = 16;
+
+/** What cutting depends on besides the table. */
+export interface CutOptions {
+  /** Whether the sides are expected to differ here and there for a while. */
+  readonly isBusy: boolean;
+}
 
 /**
  * Cuts a table. Boundaries come from a few blocks of it (TABLESAMPLE SYSTEM), never from a scan.
+ *
+ * In a table of many chunks these alone are cells enough: the few that differ are read once more. Not where rows come and go all the
+ * time, for then every chunk may differ.
  *
  * Only a table that lies on disk in the order of its key is read in several chunks: otherwise each would take a scan of its own.
  */
 export async function cutIntoChunks(
   session: Session,
   comparison: Comparison,
+  { isBusy }: CutOptions,
 ): Promise<readonly Chunk[]> {
   const { bytes, rowEstimate = bytes / 100 } = comparison;
   const whole = { comparison, lower: undefined, upper: undefined } as const;
@@ -43,11 +55,13 @@ export async function cutIntoChunks(
     Math.max(smallestChunkBytes, bytes / wantedChunks),
   );
   const count = comparison.isClustered ? Math.max(1, Math.ceil(bytes / chunkBytes)) : 1;
-  const ranges = Math.min(
+  const isCoarse = count >= enoughChunks && !isBusy;
+  const ranges = isCoarse ? count : Math.min(
     mostRanges * count,
     Math.max(count, Math.ceil(rowEstimate / rowsOfCell)),
   );
   const thresholds = await sampleThresholds(session, { comparison, ranges, rowEstimate });
+  if (isCoarse) return split(thresholds, count).map((part) => ({ comparison, ...part, slices: 1 }));
   const slices = slicesFor(rowEstimate / (thresholds.length + 1));
   return split(thresholds, count).map((part) => ({ comparison, ...part, slices }));
 }

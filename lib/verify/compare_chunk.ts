@@ -47,7 +47,9 @@ const mostReadings = 5;
 async function outcomeOf(pair: SessionPair, work: ChunkWork, reading = 1): Promise<ChunkOutcome> {
   const { chunk, method, result } = work;
   const follower = work.follower?.follows(chunk.comparison) === true ? work.follower : undefined;
-  const asOf: Lsn | undefined = await readInsertPosition(pair.source);
+  const asOf: Lsn | undefined = follower === undefined
+    ? undefined
+    : await readInsertPosition(pair.source);
   const [source, target] = await both((side) => scan(pair[side], { chunk, side, method }));
   const found = new Found(result.room);
   if (differingCells(source, target).length > 0) {

@@ -3,16 +3,17 @@
  *
  * @module
  */
-import { type EventSink, tableKey } from "../core/mod.ts";
+import { type EventSink, ledgerSchema, plural, tableKey } from "../core/mod.ts";
 import { type Endpoint, openSession } from "../postgres/mod.ts";
 import type { Consequences, TableScope } from "../rules/mod.ts";
 import { compareTables } from "./compare_tables.ts";
 import { hashSample } from "./digest.ts";
 import { Follower } from "./follower.ts";
+import { compareLargeObjects } from "./large_objects.ts";
 import { planComparisons } from "./plan.ts";
 import { readRelations } from "./relations.ts";
 import { Repairer } from "./repair.ts";
-import type { NotChecked, VerifiedTable } from "./report.ts";
+import type { NotChecked, VerifiedSection, VerifiedTable } from "./report.ts";
 
 /** What is compared of a database. */
 export interface CompareRowsOptions {
@@ -32,6 +33,8 @@ export interface CompareRowsOptions {
 /** What came of it. */
 export interface ComparedRows {
   readonly tables: readonly VerifiedTable[];
+  /** Of large objects, where there are any. */
+  readonly sections: readonly VerifiedSection[];
   readonly notChecked: readonly Omit<NotChecked, "database">[];
   /** Whether the target follows the source. */
   readonly live: boolean;
@@ -55,7 +58,7 @@ export async function compareRows(options: CompareRowsOptions): Promise<Compared
     target: await readRelations(onTarget),
     decide: (table) => scope.decide(table),
     leftOut: new Set(consequences.relations.map(tableKey)),
-    ownSchemas: [],
+    ownSchemas: [ledgerSchema],
     live: follower !== undefined,
   });
   const samples = await Promise.all(
@@ -68,7 +71,20 @@ export async function compareRows(options: CompareRowsOptions): Promise<Compared
     follower,
     repairer,
   });
+  const largeObjects = await compareLargeObjects(
+    { source: onSource, target: onTarget },
+    {
+      maxDiffs: options.maxDiffs,
+      live: follower !== undefined,
+      onProgress: (done) =>
+        options.events({
+          kind: "info",
+          message: `${source.database}: ${plural(done, "large object")} compared`,
+        }),
+    },
+  );
   return {
+    sections: largeObjects === undefined ? [] : [largeObjects],
     tables: [...plan.decided, ...compared],
     notChecked: plan.notChecked,
     live: follower !== undefined,

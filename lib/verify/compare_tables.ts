@@ -57,7 +57,10 @@ export async function compareTables(
   // planning needs a few blocks of each table, and goes ahead of reading
   async function* chunks(): AsyncGenerator<Chunk> {
     for (const comparison of options.comparisons) {
-      const cut = await pool.use((pair) => cutOrWhole(pair.source, comparison), options.signal);
+      const cut = await pool.use(
+        (pair) => cutOrWhole(pair.source, comparison, options.follower),
+        options.signal,
+      );
       results.get(comparison)!.pending = cut.length;
       yield* cut;
     }
@@ -81,9 +84,14 @@ export async function compareTables(
   return [...results.values()].map((result) => result.report());
 }
 
-async function cutOrWhole(session: Session, comparison: Comparison): Promise<readonly Chunk[]> {
+async function cutOrWhole(
+  session: Session,
+  comparison: Comparison,
+  follower: Follower | undefined,
+): Promise<readonly Chunk[]> {
   try {
-    return await cutIntoChunks(session, comparison);
+    const isBusy = follower?.follows(comparison) === true;
+    return await cutIntoChunks(session, comparison, { isBusy });
   } catch (error) {
     if (!(error instanceof ServerError) || isTransient(error)) throw error;
     // whatever it is, reading the table will tell it

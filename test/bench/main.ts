@@ -11,17 +11,27 @@ import { renderScenario, verdicts } from "./report.ts";
 import { runScenario, type ScenarioResult } from "./run_scenario.ts";
 import { scenarios } from "./scenarios.ts";
 import { startServers } from "./servers.ts";
+import { benchVerify } from "./verify.ts";
+
+const verifyScenario = { name: "verify", what: "both sides compared, against a scan of one" };
 
 async function main(): Promise<void> {
-  const names = scenarios.map(({ name }) => name);
+  const names = [...scenarios.map(({ name }) => name), verifyScenario.name];
   if (Deno.args.includes("--help")) {
-    const list = scenarios.map(({ name, what }) => `  ${name.padEnd(28)}${what}`);
+    const list = [...scenarios, verifyScenario].map(({ name, what }) =>
+      `  ${name.padEnd(28)}${what}`
+    );
     return console.log([usage, "", "Scenarios:", ...list].join("\n"));
   }
   const options = readOptions(Deno.args, names);
   const stop = new AbortController();
   Deno.addSignalListener("SIGINT", () => stop.abort(new Error("interrupted")));
   await using servers = await startServers(options);
+  if (options.scenarios.includes(verifyScenario.name)) {
+    console.error(verifyScenario.name);
+    const tell = (line: string) => console.error(line);
+    console.log((await benchVerify({ options, servers, tell })).join("\n") + "\n");
+  }
   const results: ScenarioResult[] = [];
   for (const scenario of scenarios.filter(({ name }) => options.scenarios.includes(name))) {
     console.error(scenario.name);
