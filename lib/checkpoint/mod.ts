@@ -5,8 +5,14 @@
  *
  * @module
  */
+export * from "./decide.ts";
+export * from "./digest.ts";
 export * from "./file_store.ts";
+export * from "./ledger.ts";
+export * from "./ledger_sql.ts";
 export * from "./model.ts";
 export * from "./operation.ts";
+export * from "./read_ledger.ts";
+export * from "./run_lock.ts";
 export * from "./state_document.ts";
 export * from "./store.ts";

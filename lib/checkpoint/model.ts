@@ -74,21 +74,30 @@ export interface TableRecord extends TableName {
   readonly parts: readonly PlannedPart[];
 }
 
-/** Everything that the ledger of one target database says. */
-export interface LedgerState {
+/** What a ledger is begun with. */
+export interface LedgerRun {
   /** Which run: a UUID, the same for all databases and attempts of a run. */
   readonly run: string;
   /** Version of the tool that began it. */
   readonly tool: string;
-  /** By the target's clock, ISO 8601. */
-  readonly startedAt: string;
-  /** `system_identifier` and OID of the source database where it may be read. */
   readonly source: LedgerSource;
   readonly scope: RunScope;
+  /** What gave the structure: another pg_dump may write the same in other words. */
+  readonly dumpTool: string;
+  /** What happens to each table, in words, for telling how another scope differs: `analytics.orders` → `copied`. */
+  readonly decisions: Readonly<Record<string, string>>;
+}
+
+/** Everything that the ledger of one target database says. */
+export interface LedgerState extends LedgerRun {
+  /** By the target's clock, ISO 8601. */
+  readonly startedAt: string;
   readonly epochs: readonly Epoch[];
   readonly tables: readonly TableRecord[];
   /** Digests of the statements that are committed, see `statementDigest`. */
   readonly statements: ReadonlySet<string>;
+  /** Digests of the dump's statements → their objects, in words. */
+  readonly structure: ReadonlyMap<string, string>;
   /** Whether everything of this database is done. */
   readonly complete: boolean;
 }

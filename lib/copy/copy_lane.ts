@@ -108,6 +108,7 @@ class Lane<Job extends LaneJob> {
       pace: this.#options.pace,
       onStarted: (job) => onStarted?.(job),
       onBytes: (job, bytes) => onBytes?.(job, bytes),
+      pace: this.#options.pace,
       onSent: (job, outcome) => this.#sent.set(job, outcome),
       onFinished: (job, outcome) => this.#finish(job, outcome),
     });

@@ -67,7 +67,15 @@ export interface Endpoint {
   readonly options: string | undefined;
   readonly connectTimeoutMs: number;
   readonly targetSessionAttributes: TargetSessionAttributes;
+  /**
+   * A session advisory lock that every session takes, shared, when it is opened: who gets it exclusively knows that all of them
+   * have ended.
+   */
+  readonly sharedLock?: AdvisoryLock;
 }
+
+/** The two keys of an advisory lock: "9.28.10. Advisory Lock Functions". */
+export type AdvisoryLock = readonly [classId: number, objectId: number];
 
 /** What resolving may look at. The library reads no environment of its own. */
 export interface Surroundings {

@@ -140,7 +140,9 @@ async function attempt(
         values: options.values ?? "text",
       });
       const results = await Promise.race([
-        driver.unsafe(pinStatements({ ...pinnedSettings, ...options.settings })).simple(),
+        driver.unsafe(
+          pinStatements({ ...pinnedSettings, ...options.settings }, endpoint.sharedLock),
+        ).simple(),
         ended.promise,
       ]);
       const row = (results as unknown as PinnedRow[][]).at(-1)?.[0];

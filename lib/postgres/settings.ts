@@ -5,6 +5,7 @@
  * @module
  */
 import { quoteLiteral } from "../core/mod.ts";
+import type { AdvisoryLock } from "./endpoint.ts";
 
 /** Names and values; those that a version does not know are skipped. */
 export const pinnedSettings: Readonly<Record<string, string>> = {
@@ -32,6 +33,8 @@ export const pinnedSettings: Readonly<Record<string, string>> = {
   // keepalives from the server's end, where they can be set per session; they keep a load balancer's path open as well
   tcp_keepalives_idle: "60",
   tcp_keepalives_interval: "10",
+  // a long statement whose client was killed ends, instead of working on unseen (14+, see below)
+  client_connection_check_interval: "5s",
   // noise
   client_min_messages: "warning",
 };
@@ -41,17 +44,25 @@ export const pinnedSettings: Readonly<Record<string, string>> = {
  *
  * `statement_timeout` goes first: a short one of the database would end the rest.
  */
-export function pinStatements(settings: Readonly<Record<string, string>>): string {
+export function pinStatements(
+  settings: Readonly<Record<string, string>>,
+  sharedLock?: AdvisoryLock,
+): string {
   const rows = Object.entries(settings)
     .map(([name, value]) => `(${quoteLiteral(name.toLowerCase())}, ${quoteLiteral(value)})`)
     .join(", ");
+  const lock = sharedLock === undefined ? "" : `SET lock_timeout = 0;
+    SELECT pg_catalog.pg_advisory_lock_shared(${sharedLock.join(", ")});`;
   return `
     SET statement_timeout = 0;
+    ${lock}
     SELECT count(set_config(known.name, wanted.value, false)) AS set,
            current_setting('server_version_num')::int AS server_version,
            pg_backend_pid() AS pid,
            pg_is_in_recovery() AS in_recovery,
            current_setting('transaction_read_only') AS read_only
       FROM (VALUES ${rows}) AS wanted (name, value)
-      JOIN pg_catalog.pg_settings AS known ON lower(known.name) = wanted.name`;
+      JOIN pg_catalog.pg_settings AS known ON lower(known.name) = wanted.name
+     -- other systems refuse it
+     WHERE known.name <> 'client_connection_check_interval' OR version() ~ 'linux'`;
 }

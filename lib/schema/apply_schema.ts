@@ -44,7 +44,19 @@ export interface ApplyOptions {
    * Whether objects were left out on purpose: what cannot be made without them is then reported and not an error. Tables are always made.
    */
   readonly incomplete?: boolean;
+  /** Records statements as done in the very transaction that does them. */
+  readonly record?: StatementRecord;
 }
+
+/** Keeps account of statements. */
+export interface StatementRecord {
+  /** Statements that record these as done; empty when none of them need be. They are put before them in one message, which is one transaction. */
+  readonly statement: (statements: readonly DumpStatement[]) => string;
+  /** Told when the transaction is committed. */
+  readonly onRecorded: (statements: readonly DumpStatement[]) => void;
+}
+
+const noRecord: StatementRecord = { statement: () => "", onRecorded: () => {} };
 
 const batchCharacters = 256 * 1024;
 
@@ -62,10 +74,11 @@ const batchCharacters = 256 * 1024;
 export async function applyStatements(
   session: Session,
   statements: readonly DumpStatement[],
-  { onProgress, batchSize = 100, incomplete = false }: ApplyOptions = {},
+  { onProgress, batchSize = 100, incomplete = false, record = noRecord }: ApplyOptions = {},
 ): Promise<readonly Adaptation[]> {
   const superuser = await isSuperuser(session);
-  const run = new SchemaRun(session, { majorVersion: session.majorVersion, superuser }, incomplete);
+  const target = { majorVersion: session.majorVersion, superuser };
+  const run = new SchemaRun(session, target, { incomplete, record });
   let done = 0;
   for (const batch of batches(statements, batchSize)) {
     await run.batch(batch);
@@ -125,13 +138,19 @@ class SchemaRun {
   readonly #session: Session;
   readonly #target: SchemaTarget;
   readonly #incomplete: boolean;
+  readonly #record: StatementRecord;
   readonly #deferred: DumpStatement[] = [];
   readonly adaptations: Adaptation[] = [];
 
-  constructor(session: Session, target: SchemaTarget, incomplete: boolean) {
+  constructor(
+    session: Session,
+    target: SchemaTarget,
+    { incomplete, record }: Required<Pick<ApplyOptions, "incomplete" | "record">>,
+  ) {
     this.#session = session;
     this.#target = target;
     this.#incomplete = incomplete;
+    this.#record = record;
   }
 
   async batch(statements: readonly DumpStatement[]): Promise<void> {
@@ -139,7 +158,7 @@ class SchemaRun {
     const script = adapted.flatMap(({ sql }) => sql ?? []).join("\n");
     if (statements.length > 1) {
       try {
-        if (script !== "") await this.#session.execute(script);
+        if (script !== "") await this.#execute(statements, script);
         statements.forEach((statement, index) => this.#note(statement, adapted[index]?.note));
         return;
       } catch (error) {
@@ -153,11 +172,18 @@ class SchemaRun {
     }
   }
 
+  /** Before, not after them: they may leave the session in another role. */
+  async #execute(statements: readonly DumpStatement[], script: string): Promise<void> {
+    const record = this.#record.statement(statements);
+    await this.#session.execute(record === "" ? script : `${record};\n${script}`);
+    this.#record.onRecorded(statements);
+  }
+
   /** Tries the owners again that were refused. */
   async finish(): Promise<void> {
     for (const statement of this.#deferred.splice(0)) {
       try {
-        await this.#session.execute(statement.sql);
+        await this.#execute([statement], statement.sql);
       } catch (error) {
         if (!isRefusal(error)) throw error;
         if (await this.#changeOwnerWithCreate(statement)) continue;
@@ -189,7 +215,7 @@ class SchemaRun {
 
   async #one(statement: DumpStatement, sql: string): Promise<void> {
     try {
-      await this.#session.execute(sql);
+      await this.#execute([statement], sql);
     } catch (error) {
       if (!isRefusal(error)) throw error;
       const answer = (this.#incomplete ? answerToMissing(statement, error) : undefined) ??

@@ -1,0 +1,359 @@
+/**
+ * The account of an unfinished copy in its target database, kept in the transactions that it accounts for.
+ *
+ * @module
+ */
+import {
+  ExitCode,
+  ledgerSchema,
+  quoteQualified,
+  ReplicatorError,
+  type TableName,
+} from "../core/mod.ts";
+import {
+  type Endpoint,
+  isTransient,
+  openSession,
+  retry,
+  type Session,
+  textArray,
+} from "../postgres/mod.ts";
+import { type DumpStatement, type StatementRecord } from "../schema/mod.ts";
+import { isRecorded, statementDigest } from "./digest.ts";
+import {
+  asciiJson,
+  createLedgerStatements,
+  isPartRecordedQuery,
+  ledgerFormat,
+  partConstraint,
+  type RecordedPart,
+  recordPartStatement,
+  recordStatementsStatement,
+} from "./ledger_sql.ts";
+import type { Epoch, LedgerRun, LedgerState, TableRecord } from "./model.ts";
+import { readLedger, readLedgerRun } from "./read_ledger.ts";
+import { takeRunLock, workLock } from "./run_lock.ts";
+
+/** How {@linkcode Ledger.open} goes about it. */
+export interface OpenLedgerOptions {
+  readonly signal: AbortSignal;
+  /** What a new ledger is begun with. */
+  readonly run: LedgerRun;
+  /** Told of things worth knowing: sessions of an earlier run that were ended. */
+  readonly onInfo?: (message: string) => void;
+}
+
+const heartbeatMs = 15_000;
+
+/**
+ * The ledger of one target database, and the right to write there.
+ *
+ * States: open (its session holds the run's lock; a session that breaks is opened and locked again) → taken over (another run has the lock;
+ * {@linkcode lost} aborts, and no session of this run can commit anything any more) or closed.
+ *
+ * Requires `--allow-net` for the target.
+ */
+export class Ledger implements AsyncDisposable {
+  /** The database, for the sessions of this run: each holds the lock that the next run waits for. */
+  readonly target: Endpoint;
+  readonly #options: OpenLedgerOptions;
+  readonly #holder = crypto.randomUUID();
+  readonly #lost = new AbortController();
+  readonly #done = new Set<string>();
+  #session: Session;
+  #state: LedgerState;
+  #notes: { readonly part: RecordedPart; readonly rows: number; readonly bytes: number }[] = [];
+  #turn: Promise<unknown> = Promise.resolve();
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  private constructor(target: Endpoint, session: Session, options: OpenLedgerOptions) {
+    this.target = { ...target, sharedLock: workLock };
+    this.#session = session;
+    this.#options = options;
+    this.#state = emptyState(options.run);
+  }
+
+  /**
+   * Takes the lock, makes the ledger or reads the one that is there.
+   *
+   * @throws ReplicatorError when another run is at work, or the ledger is of another version of the tool
+   */
+  static async open(target: Endpoint, options: OpenLedgerOptions): Promise<Ledger> {
+    const session = await retry(() => openSession(target, options), options);
+    const ledger = new Ledger(target, session, options);
+    try {
+      await ledger.#begin();
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+    ledger.#timer = setInterval(() => {
+      ledger.#inTurn(() => ledger.#session.query("SELECT 1")).catch(() => {}); // #inTurn tells
+    }, heartbeatMs);
+    return ledger;
+  }
+
+  /** What it said when it was opened. */
+  get state(): LedgerState {
+    return this.#state;
+  }
+
+  /** Aborts when another run has taken over, or the target is gone for good. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /** For `copyTables`: how parts of an epoch are recorded. */
+  partRecord(epoch: number) {
+    const holder = this.#holder;
+    return {
+      statement: (part: RecordedPart): string => recordPartStatement(part, { epoch, holder }),
+      isRecorded: (part: RecordedPart): string => isPartRecordedQuery(part),
+      constraint: partConstraint,
+    };
+  }
+
+  /** For `applyStatements`: how statements are recorded. */
+  readonly statementRecord: StatementRecord = {
+    statement: (statements) =>
+      recordStatementsStatement(
+        [...new Set(statements.filter(isRecorded).map(statementDigest))],
+        this.#holder,
+      ),
+    onRecorded: (statements) => {
+      for (const statement of statements) {
+        if (isRecorded(statement)) this.#done.add(statementDigest(statement));
+      }
+    },
+  };
+
+  /** Whether a statement is committed. */
+  isDone(statement: DumpStatement): boolean {
+    return isRecorded(statement) && this.#done.has(statementDigest(statement));
+  }
+
+  /** Looks again at what is committed: after a connection broke, a statement may be that was not known to be. */
+  async refresh(session: Session): Promise<void> {
+    const rows = await session.query<{ digest: string }>(
+      `SELECT digest FROM ${ledgerSchema}.statement_done`,
+    );
+    for (const { digest } of rows) this.#done.add(digest);
+  }
+
+  /** Remembers the statements of the dump, so that a later attempt sees whether the source's structure has changed. */
+  async recordStructure(
+    statements: readonly { readonly digest: string; readonly object: string }[],
+  ): Promise<void> {
+    for (let from = 0; from < statements.length; from += 1_000) {
+      const some = statements.slice(from, from + 1_000);
+      await this.#inTurn((session) =>
+        session.query(
+          `INSERT INTO ${ledgerSchema}.structure (digest, object)
+           SELECT digest, object FROM unnest($1::text[], $2::text[]) AS new (digest, object)
+               ON CONFLICT DO NOTHING`,
+          [
+            textArray(some.map(({ digest }) => digest)),
+            textArray(some.map(({ object }) => asciiJson(object))),
+          ],
+        )
+      );
+    }
+  }
+
+  /**
+   * Begins an epoch, and empties tables that an earlier one has left half copied: they are copied as a whole in this one. One
+   * transaction.
+   */
+  async beginEpoch(
+    { epoch, startedAt: _, ...document }: Epoch,
+    toBeEmptied: readonly TableName[],
+  ): Promise<void> {
+    await this.#inTurn((session) =>
+      session.transaction(async () => {
+        await session.query(
+          `INSERT INTO ${ledgerSchema}.epoch (epoch, document) VALUES ($1, $2)
+               ON CONFLICT (epoch) DO UPDATE SET document = excluded.document`,
+          [epoch, asciiJson(document)],
+        );
+        if (toBeEmptied.length === 0) return;
+        const names = toBeEmptied.map(({ schema, name }) => `ONLY ${quoteQualified(schema, name)}`);
+        // nothing refers to them yet: foreign keys come when all rows are in
+        await session.execute(`TRUNCATE ${names.join(", ")}`);
+        for (const kind of ["planned_part", "part_done"]) {
+          await session.query(
+            `DELETE FROM ${ledgerSchema}.${kind}
+              USING unnest($1::text[], $2::text[]) AS emptied (schema_name, table_name)
+              WHERE ${kind}.schema_name = emptied.schema_name
+                AND ${kind}.table_name = emptied.table_name`,
+            [
+              textArray(toBeEmptied.map(({ schema }) => schema)),
+              textArray(toBeEmptied.map(({ name }) => name)),
+            ],
+          );
+        }
+      })
+    );
+  }
+
+  /** Keeps how tables are cut into parts: their size, which ranges come from, will be another one in a later attempt. */
+  async recordPlan(tables: readonly TableRecord[]): Promise<void> {
+    const parts = tables.flatMap(({ schema, name, epoch, parts }) =>
+      parts.map((part) => ({ schema, name, epoch, ...part }))
+    );
+    for (let from = 0; from < parts.length; from += 1_000) {
+      const some = parts.slice(from, from + 1_000);
+      const numbers = (values: readonly (number | undefined)[]) =>
+        `{${values.map((value) => value ?? "NULL").join(",")}}`;
+      await this.#inTurn((session) =>
+        session.query(
+          `INSERT INTO ${ledgerSchema}.planned_part
+                  (schema_name, table_name, part, parts, epoch, from_block, to_block)
+           SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::int[],
+                                $6::bigint[], $7::bigint[])
+               ON CONFLICT DO NOTHING`,
+          [
+            textArray(some.map(({ schema }) => schema)),
+            textArray(some.map(({ name }) => name)),
+            numbers(some.map(({ part }) => part)),
+            numbers(some.map(({ parts }) => parts)),
+            numbers(some.map(({ epoch }) => epoch)),
+            numbers(some.map(({ from }) => from)),
+            numbers(some.map(({ to }) => to)),
+          ],
+        )
+      );
+    }
+  }
+
+  /** Notes for a later report how much a part was. Its being done does not depend on it. */
+  notePart(part: RecordedPart, { rows, bytes }: { readonly rows: number; readonly bytes: number }) {
+    this.#notes.push({ part, rows, bytes });
+    if (this.#notes.length > 1) return; // the one before takes all that have come until its turn
+    this.#inTurn((session) => this.#writeNotes(session)).catch(() => {}); // a figure of a report
+  }
+
+  /** Everything of this database is done. */
+  async complete(): Promise<void> {
+    await this.#inTurn((session) =>
+      session.query(
+        `UPDATE ${ledgerSchema}.run SET complete = true WHERE holder = $1`,
+        [this.#holder],
+      )
+    );
+  }
+
+  /** Ends the session, and with it the lock. Never throws. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    await this.#turn.catch(() => {});
+    await this.#session.close();
+  }
+
+  /** The lock, then the name of this run's process in the ledger, and only then a look: nobody else can change it any more. */
+  async #begin(): Promise<void> {
+    const { run, signal, onInfo } = this.#options;
+    await takeRunLock(this.#session, {
+      signal,
+      ...(onInfo === undefined ? {} : { onEnded: onInfo }),
+    });
+    const existing = await readLedgerRun(this.#session);
+    if (existing === undefined) {
+      await this.#session.transaction(async () => {
+        await this.#session.execute(createLedgerStatements);
+        await this.#session.query(
+          `INSERT INTO ${ledgerSchema}.run (format, holder, document) VALUES ($1, $2, $3)`,
+          [ledgerFormat, this.#holder, asciiJson(run)],
+        );
+      });
+    } else {
+      await this.#session.query(`UPDATE ${ledgerSchema}.run SET holder = $1`, [this.#holder]);
+    }
+    this.#state = await readLedger(this.#session);
+    for (const digest of this.#state.statements) this.#done.add(digest);
+  }
+
+  async #writeNotes(session: Session): Promise<void> {
+    const notes = this.#notes;
+    this.#notes = [];
+    await session.query(
+      `UPDATE ${ledgerSchema}.part_done AS p SET rows = new.rows, bytes = new.bytes
+         FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::bigint[])
+              AS new (schema_name, table_name, part, rows, bytes)
+        WHERE p.schema_name = new.schema_name AND p.table_name = new.table_name
+          AND p.part = new.part`,
+      [
+        textArray(notes.map(({ part }) => part.table.schema)),
+        textArray(notes.map(({ part }) => part.table.name)),
+        `{${notes.map(({ part }) => part.part).join(",")}}`,
+        `{${notes.map(({ rows }) => rows).join(",")}}`,
+        `{${notes.map(({ bytes }) => bytes).join(",")}}`,
+      ],
+    );
+  }
+
+  /** One after the other in the one session; when that broke, once more in a new one. */
+  #inTurn<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
+    const result = this.#turn.catch(() => {}).then(async () => {
+      try {
+        return await work(this.#session);
+      } catch (error) {
+        if (!isTransient(error) || this.#options.signal.aborted) throw error;
+        await this.#reopen();
+        return await work(this.#session);
+      }
+    });
+    this.#turn = result;
+    return result;
+  }
+
+  async #reopen(): Promise<void> {
+    const { signal } = this.#options;
+    await this.#session.close();
+    try {
+      this.#session = await retry(() => openSession(this.#endpoint, { signal }), {
+        signal,
+        delaysMs: [200, 1_000, 2_000, 4_000, 8_000, 16_000],
+      });
+      await takeRunLockAgain(this.#session, this.#holder, signal);
+    } catch (error) {
+      this.#lost.abort(error);
+      throw error;
+    }
+  }
+
+  get #endpoint(): Endpoint {
+    const { sharedLock: _, ...endpoint } = this.target;
+    return endpoint;
+  }
+}
+
+/** The run's lock for a run that had it: its own sessions are at work and stay. */
+async function takeRunLockAgain(
+  session: Session,
+  holder: string,
+  signal: AbortSignal,
+): Promise<void> {
+  await takeRunLock(session, { signal, again: true });
+  const ours = await session.query(`SELECT FROM ${ledgerSchema}.run WHERE holder = $1`, [holder]);
+  if (ours.length > 0) return;
+  throw new ReplicatorError("another run has taken over the copy into this database", {
+    side: "target",
+    object: `database ${session.endpoint.database}`,
+    details: ["This run's session there had broken, and the other one began before it was back."],
+    remedy: "let the other run finish",
+    exitCode: ExitCode.prerequisite,
+  });
+}
+
+function emptyState(run: LedgerRun): LedgerState {
+  return {
+    ...run,
+    startedAt: "",
+    epochs: [],
+    tables: [],
+    statements: new Set(),
+    structure: new Map(),
+    complete: false,
+  };
+}

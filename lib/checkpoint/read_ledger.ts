@@ -1,0 +1,120 @@
+/**
+ * What a ledger says.
+ *
+ * @module
+ */
+import { ExitCode, ledgerSchema, ReplicatorError, tableKey } from "../core/mod.ts";
+import type { Session } from "../postgres/mod.ts";
+import { ledgerFormat } from "./ledger_sql.ts";
+import type { Epoch, LedgerRun, LedgerState, PlannedPart, TableRecord } from "./model.ts";
+
+/** The head of a ledger: which run, and whether it has everything. */
+export type LedgerHead = LedgerRun & Pick<LedgerState, "startedAt" | "complete">;
+
+/**
+ * Reads the head of the ledger of the session's database; undefined when there is none.
+ *
+ * @throws ReplicatorError when it is of another version of the tool, or its tables are not what they should be
+ */
+export async function readLedgerRun(session: Session): Promise<LedgerHead | undefined> {
+  const { there } = await session.queryOne<{ there: boolean }>(
+    `SELECT to_regclass('${ledgerSchema}.run') IS NOT NULL AS there`,
+  );
+  if (!there) return undefined;
+  const [row] = await session.query<
+    { format: number; document: string; started_at: string; complete: boolean }
+  >(`SELECT format, document, complete, ${isoTime("started_at")} FROM ${ledgerSchema}.run`);
+  if (row === undefined) return undefined;
+  if (row.format !== ledgerFormat) {
+    throw new ReplicatorError(
+      `the unfinished copy there is of ${
+        row.format > ledgerFormat ? "a newer" : "an older"
+      } version of this tool: its ledger has format ${row.format}, this version knows ${ledgerFormat}`,
+      {
+        side: "target",
+        object: `database ${session.endpoint.database}`,
+        remedy: "go on with that version, or start over with --no-resume",
+        exitCode: ExitCode.prerequisite,
+      },
+    );
+  }
+  const run = JSON.parse(row.document) as LedgerRun;
+  return { ...run, startedAt: row.started_at, complete: row.complete };
+}
+
+/** Reads all of the ledger. There must be one. */
+export async function readLedger(session: Session): Promise<LedgerState> {
+  const head = await readLedgerRun(session);
+  if (head === undefined) throw new Error("there is no ledger");
+  const epochs = await session.query<{ epoch: number; document: string; started_at: string }>(
+    `SELECT epoch, document, ${isoTime("started_at")} FROM ${ledgerSchema}.epoch ORDER BY epoch`,
+  );
+  const statements = await session.query<{ digest: string }>(
+    `SELECT digest FROM ${ledgerSchema}.statement_done`,
+  );
+  const structure = await session.query<{ digest: string; object: string }>(
+    `SELECT digest, object FROM ${ledgerSchema}.structure`,
+  );
+  return {
+    ...head,
+    epochs: epochs.map(({ epoch, document, started_at }) => ({
+      ...JSON.parse(document) as Omit<Epoch, "epoch" | "startedAt">,
+      epoch,
+      startedAt: started_at,
+    })),
+    tables: await readTables(session),
+    statements: new Set(statements.map(({ digest }) => digest)),
+    structure: new Map(
+      structure.map(({ digest, object }) => [digest, JSON.parse(object) as string]),
+    ),
+  };
+}
+
+interface PartRow {
+  readonly schema: string;
+  readonly name: string;
+  readonly part: number;
+  readonly parts: number;
+  readonly epoch: number;
+  readonly from: number | null;
+  readonly to: number | null;
+  readonly done: boolean;
+  readonly rows: number | null;
+  readonly bytes: number | null;
+}
+
+// a table in one piece has no plan, only what is done of it
+const partsStatement = `
+  SELECT schema_name AS schema, table_name AS name, part,
+         coalesce(p.parts, d.parts) AS parts, coalesce(p.epoch, d.epoch) AS epoch,
+         p.from_block::float8 AS from, p.to_block::float8 AS to, d.holder IS NOT NULL AS done,
+         d.rows::float8 AS rows, d.bytes::float8 AS bytes
+    FROM ${ledgerSchema}.planned_part AS p
+    FULL JOIN ${ledgerSchema}.part_done AS d USING (schema_name, table_name, part)
+   ORDER BY schema_name, table_name, part`;
+
+async function readTables(session: Session): Promise<readonly TableRecord[]> {
+  const rows = await session.query<PartRow & Record<string, unknown>>(
+    partsStatement,
+  );
+  return [...Map.groupBy(rows, (row) => tableKey(row)).values()].map((parts): TableRecord => {
+    const [{ schema, name, epoch }] = parts as [PartRow];
+    return { schema, name, epoch, parts: parts.map(toPart) };
+  });
+}
+
+function toPart({ part, parts, from, to, done, rows, bytes }: PartRow): PlannedPart {
+  return {
+    part,
+    parts,
+    ...(from === null ? {} : { from }),
+    ...(to === null ? {} : { to }),
+    done,
+    ...(rows === null ? {} : { rows }),
+    ...(bytes === null ? {} : { bytes }),
+  };
+}
+
+function isoTime(column: string): string {
+  return `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS ${column}`;
+}

@@ -1,0 +1,135 @@
+/**
+ * One run at a time for a target database, also when the run before was killed and its sessions linger.
+ *
+ * Two advisory locks of the target database. *Run*: held exclusively by the ledger's session as long as the run lives. *Work*: held
+ * shared by every other session of the run (`Endpoint.sharedLock`). Who has *run* and once gets *work* exclusively knows that nothing of an
+ * earlier run is still at work there.
+ *
+ * @module
+ */
+import { ExitCode, formatDuration, plural, ReplicatorError } from "../core/mod.ts";
+import { type AdvisoryLock, pause, type Session } from "../postgres/mod.ts";
+
+const classId = 0x5345524e; // "SERN"
+const runLock: AdvisoryLock = [classId, 1];
+
+/** What sessions of a run take, shared. */
+export const workLock: AdvisoryLock = [classId, 2];
+
+/** How patient the locking is. */
+export interface RunLockOptions {
+  readonly signal: AbortSignal;
+  /** Told when sessions that an earlier run left behind are ended. */
+  readonly onEnded?: (message: string) => void;
+  /** Whether the run had it before: then the sessions at work are its own. */
+  readonly again?: boolean;
+  /** How long a run that holds the lock may take to end. */
+  readonly patienceMs?: number;
+}
+
+const pollMs = 100;
+
+/**
+ * Takes the run's lock in this session, and ends what an earlier run has left at work.
+ *
+ * @throws ReplicatorError (prerequisite) that names the session which holds it
+ */
+export async function takeRunLock(
+  session: Session,
+  { signal, onEnded = () => {}, again = false, patienceMs = 10_000 }: RunLockOptions,
+): Promise<void> {
+  await tryUntil(() => tryLock(session, runLock), {
+    signal,
+    patienceMs,
+    otherwise: async () => heldBy(session, await holders(session, runLock)),
+  });
+  if (again) return;
+  const tries = Math.ceil(patienceMs / pollMs);
+  let told = false;
+  for (let attempt = 0; !await tryLock(session, workLock); attempt++) {
+    const left = await holders(session, workLock);
+    if (attempt > tries) throw heldBy(session, left);
+    if (!told && left.length > 0) {
+      told = true;
+      onEnded(
+        `ending ${
+          plural(left.length, "session")
+        } that an earlier run left at work on the target: ` +
+          left.map(({ pid }) => `pid ${pid}`).join(", "),
+      );
+    }
+    // ours, or of a role that we may not end: then they must end by themselves
+    await session.query(endStatement, [...workLock]).catch(() => {});
+    await pause(pollMs, signal);
+  }
+  await session.query("SELECT pg_advisory_unlock($1::int, $2::int)", [...workLock]);
+}
+
+async function tryUntil(
+  attempt: () => Promise<boolean>,
+  { signal, patienceMs, otherwise }: {
+    readonly signal: AbortSignal;
+    readonly patienceMs: number;
+    readonly otherwise: () => Promise<Error>;
+  },
+): Promise<void> {
+  for (let waited = 0; !await attempt(); waited += pollMs) {
+    if (waited >= patienceMs) throw await otherwise();
+    await pause(pollMs, signal);
+  }
+}
+
+async function tryLock(session: Session, lock: AdvisoryLock): Promise<boolean> {
+  const { taken } = await session.queryOne<{ taken: boolean }>(
+    "SELECT pg_try_advisory_lock($1::int, $2::int) AS taken",
+    [...lock],
+  );
+  return taken;
+}
+
+/** A session that holds a lock of a run. */
+interface LockHolder {
+  readonly pid: number;
+  readonly client: string | null;
+  readonly state: string | null;
+  readonly seconds: number | null;
+}
+
+const holdersStatement = `
+  SELECT l.pid, coalesce(host(a.client_addr), 'a local socket') AS client, a.state,
+         extract(epoch FROM clock_timestamp() - a.backend_start)::float8 AS seconds
+    FROM pg_locks AS l
+    LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+   WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
+     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+     AND l.classid = $1::oid AND l.objid = $2::oid AND l.pid <> pg_backend_pid()
+   ORDER BY a.backend_start`;
+
+const endStatement = `
+  SELECT pg_terminate_backend(l.pid)
+    FROM pg_locks AS l
+    JOIN pg_stat_activity AS a ON a.pid = l.pid
+   WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
+     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+     AND l.classid = $1::oid AND l.objid = $2::oid AND l.pid <> pg_backend_pid()`;
+
+function holders(session: Session, lock: AdvisoryLock): Promise<readonly LockHolder[]> {
+  return session.query<LockHolder>(holdersStatement, [...lock]);
+}
+
+function heldBy(session: Session, [first]: readonly LockHolder[]): ReplicatorError {
+  const { database } = session.endpoint;
+  const since = first?.seconds === null || first === undefined
+    ? ""
+    : `, connected for ${formatDuration(first.seconds * 1_000)}`;
+  const who = first === undefined
+    ? ""
+    : `: session ${first.pid} from ${first.client ?? "elsewhere"}${since}`;
+  return new ReplicatorError(`another run is copying into this database${who}`, {
+    side: "target",
+    object: `database ${database}`,
+    remedy: "let it finish, or end it; if its machine is gone, run on the target: " +
+      `SELECT pg_terminate_backend(${first?.pid ?? "PID"})`,
+    exitCode: ExitCode.prerequisite,
+  });
+}
