@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { displayName, formatBytes, plural, type TableName } from "../core/mod.ts";
+import { displayName, formatBytes, ledgerSchema, plural, type TableName } from "../core/mod.ts";
 import { type Session, textArray } from "../postgres/mod.ts";
 import { listProviderRoles } from "./provider_names.ts";
 
@@ -138,7 +138,8 @@ const countStatement = `
     LEFT JOIN pg_namespace AS n ON n.oid = object.namespace
     LEFT JOIN pg_roles AS owner ON owner.oid = object.owner
    WHERE object.oid >= 16384
-     AND (n.nspname IS NULL OR n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')
+     AND (n.nspname IS NULL
+          OR n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '${ledgerSchema}'))
      AND (owner.rolname IS NULL OR owner.rolname <> ALL ($1::text[]))
      AND NOT EXISTS (SELECT FROM pg_depend AS d
                       WHERE d.classid = object.class AND d.objid = object.oid
@@ -160,7 +161,7 @@ const largestStatement = `
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
     JOIN pg_roles AS owner ON owner.oid = c.relowner
    WHERE c.relkind = 'r' AND c.relpersistence <> 't'
-     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '${ledgerSchema}')
      AND owner.rolname <> ALL ($1::text[])
      AND NOT EXISTS (SELECT FROM pg_depend AS d
                       WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { TableName } from "../core/mod.ts";
+import { ledgerSchema, type TableName } from "../core/mod.ts";
 import type { Session } from "../postgres/mod.ts";
 import { readColumns, type TableColumn } from "./columns.ts";
 
@@ -75,7 +75,7 @@ const statement = `
     LEFT JOIN pg_namespace AS root_schema ON root_schema.oid = root.relnamespace
     LEFT JOIN configuration ON configuration.oid = c.oid
    WHERE c.relkind = 'r' AND c.relpersistence <> 't'
-     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '${ledgerSchema}')
      AND (configuration.oid IS NOT NULL
           OR NOT EXISTS (SELECT FROM pg_depend AS d
                           WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid

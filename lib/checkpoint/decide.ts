@@ -36,6 +36,8 @@ export type ResumeDecision =
     readonly emptied: readonly TableName[];
     /** Tables of which nothing is there yet. */
     readonly fresh: readonly TableName[];
+    /** Whether all rows are, when all is done, as the snapshot at hand sees them. */
+    readonly asOfSnapshot: boolean;
     /** Epochs that rows are of when all is done, ascending: more than one means several moments of the source. */
     readonly moments: readonly number[];
   }
@@ -66,8 +68,7 @@ export function decideResume(facts: ResumeFacts): ResumeDecision {
     if (record === undefined) fresh.push({ schema, name });
     else if (isComplete(record)) kept.push(record);
     else if (same && record.epoch === last.epoch) continued.push(record);
-    else if (record.parts.some(({ done }) => done)) emptied.push({ schema, name });
-    else emptied.push({ schema, name }); // its plan is of another moment; there is nothing to lose
+    else emptied.push({ schema, name });
   }
   const nothingLeft = continued.length + emptied.length + fresh.length === 0 && !largeObjectsLeft;
   const begins = last === undefined || !same && !nothingLeft;
@@ -77,7 +78,8 @@ export function decideResume(facts: ResumeFacts): ResumeDecision {
   const moments = [
     ...new Set([...kept.map((record) => record.epoch), ...(nothingLeft ? [] : [epoch])]),
   ].sort((a, b) => a - b);
-  return { kind: "go-on", epoch, begins, kept, continued, emptied, fresh, moments };
+  const asOfSnapshot = (begins || same) && moments.every((moment) => moment === epoch);
+  return { kind: "go-on", epoch, begins, kept, continued, emptied, fresh, asOfSnapshot, moments };
 }
 
 /** Whether all rows of a table are in. */

@@ -51,6 +51,7 @@ export class FileCheckpointStore implements CheckpointStore {
     try {
       await Deno.remove(this.place);
       await syncFolder(dirname(this.place));
+      await Deno.remove(dirname(this.place)).catch(() => {}); // other operations' files keep the folder
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw this.#explain(error, "removed");
     }

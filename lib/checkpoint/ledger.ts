@@ -14,6 +14,7 @@ import {
   type Endpoint,
   isTransient,
   openSession,
+  pause,
   retry,
   type Session,
   textArray,
@@ -44,6 +45,9 @@ export interface OpenLedgerOptions {
 }
 
 const heartbeatMs = 15_000;
+
+/** How long the last notes may take. */
+const disposeMs = 2_000;
 
 /**
  * The ledger of one target database, and the right to write there.
@@ -79,7 +83,8 @@ export class Ledger implements AsyncDisposable {
    * @throws ReplicatorError when another run is at work, or the ledger is of another version of the tool
    */
   static async open(target: Endpoint, options: OpenLedgerOptions): Promise<Ledger> {
-    const session = await retry(() => openSession(target, options), options);
+    // not ended by the signal: a run that is interrupted still notes what it knows
+    const session = await retry(() => openSession(target), options);
     const ledger = new Ledger(target, session, options);
     try {
       await ledger.#begin();
@@ -200,29 +205,32 @@ export class Ledger implements AsyncDisposable {
     const parts = tables.flatMap(({ schema, name, epoch, parts }) =>
       parts.map((part) => ({ schema, name, epoch, ...part }))
     );
-    for (let from = 0; from < parts.length; from += 1_000) {
-      const some = parts.slice(from, from + 1_000);
-      const numbers = (values: readonly (number | undefined)[]) =>
-        `{${values.map((value) => value ?? "NULL").join(",")}}`;
-      await this.#inTurn((session) =>
-        session.query(
-          `INSERT INTO ${ledgerSchema}.planned_part
-                  (schema_name, table_name, part, parts, epoch, from_block, to_block)
-           SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::int[],
-                                $6::bigint[], $7::bigint[])
-               ON CONFLICT DO NOTHING`,
-          [
-            textArray(some.map(({ schema }) => schema)),
-            textArray(some.map(({ name }) => name)),
-            numbers(some.map(({ part }) => part)),
-            numbers(some.map(({ parts }) => parts)),
-            numbers(some.map(({ epoch }) => epoch)),
-            numbers(some.map(({ from }) => from)),
-            numbers(some.map(({ to }) => to)),
-          ],
-        )
-      );
-    }
+    const numbers = (values: readonly (number | undefined)[]) =>
+      `{${values.map((value) => value ?? "NULL").join(",")}}`;
+    // all of it or nothing: half of a plan would look like a whole one of fewer parts
+    await this.#inTurn((session) =>
+      session.transaction(async () => {
+        for (let from = 0; from < parts.length; from += 1_000) {
+          const some = parts.slice(from, from + 1_000);
+          await session.query(
+            `INSERT INTO ${ledgerSchema}.planned_part
+                    (schema_name, table_name, part, parts, epoch, from_block, to_block)
+             SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::int[],
+                                  $6::bigint[], $7::bigint[])
+                 ON CONFLICT DO NOTHING`,
+            [
+              textArray(some.map(({ schema }) => schema)),
+              textArray(some.map(({ name }) => name)),
+              numbers(some.map(({ part }) => part)),
+              numbers(some.map(({ parts }) => parts)),
+              numbers(some.map(({ epoch }) => epoch)),
+              numbers(some.map(({ from }) => from)),
+              numbers(some.map(({ to }) => to)),
+            ],
+          );
+        }
+      })
+    );
   }
 
   /** Notes for a later report how much a part was. Its being done does not depend on it. */
@@ -246,7 +254,15 @@ export class Ledger implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
     this.#timer = undefined;
-    await this.#turn.catch(() => {});
+    const patience = new AbortController();
+    const noted = this.#notes.length > 0
+      ? this.#inTurn((session) => this.#writeNotes(session))
+      : this.#turn;
+    await Promise.race([
+      noted.catch(() => {}), // figures for a report
+      pause(disposeMs, patience.signal).catch(() => {}),
+    ]);
+    patience.abort();
     await this.#session.close();
   }
 
@@ -309,17 +325,34 @@ export class Ledger implements AsyncDisposable {
 
   async #reopen(): Promise<void> {
     const { signal } = this.#options;
+    const before = this.#session.processId;
     await this.#session.close();
     try {
-      this.#session = await retry(() => openSession(this.#endpoint, { signal }), {
+      this.#session = await retry(() => openSession(this.#endpoint), {
         signal,
         delaysMs: [200, 1_000, 2_000, 4_000, 8_000, 16_000],
       });
-      await takeRunLockAgain(this.#session, this.#holder, signal);
+      await takeRunLock(this.#session, { signal, before });
+      await this.#seeThatItIsOurs();
     } catch (error) {
       this.#lost.abort(error);
       throw error;
     }
+  }
+
+  async #seeThatItIsOurs(): Promise<void> {
+    const ours = await this.#session.query(
+      `SELECT holder FROM ${ledgerSchema}.run WHERE holder = $1`,
+      [this.#holder],
+    );
+    if (ours.length > 0) return;
+    throw new ReplicatorError("another run has taken over the copy into this database", {
+      side: "target",
+      object: `database ${this.target.database}`,
+      details: ["This run's session there had broken, and the other one began before it was back."],
+      remedy: "let the other run finish",
+      exitCode: ExitCode.prerequisite,
+    });
   }
 
   get #endpoint(): Endpoint {
@@ -328,22 +361,15 @@ export class Ledger implements AsyncDisposable {
   }
 }
 
-/** The run's lock for a run that had it: its own sessions are at work and stay. */
-async function takeRunLockAgain(
-  session: Session,
-  holder: string,
-  signal: AbortSignal,
+/** Removes the ledger of a database whose run has everything. Requires `--allow-net` for the target. */
+export async function dropLedger(
+  target: Endpoint,
+  { run, signal }: { readonly run: string; readonly signal: AbortSignal },
 ): Promise<void> {
-  await takeRunLock(session, { signal, again: true });
-  const ours = await session.query(`SELECT FROM ${ledgerSchema}.run WHERE holder = $1`, [holder]);
-  if (ours.length > 0) return;
-  throw new ReplicatorError("another run has taken over the copy into this database", {
-    side: "target",
-    object: `database ${session.endpoint.database}`,
-    details: ["This run's session there had broken, and the other one began before it was back."],
-    remedy: "let the other run finish",
-    exitCode: ExitCode.prerequisite,
-  });
+  await using session = await retry(() => openSession(target, { signal }), { signal });
+  const head = await readLedgerRun(session);
+  if (head?.run !== run || !head.complete) return;
+  await session.execute(`DROP SCHEMA ${ledgerSchema} CASCADE`);
 }
 
 function emptyState(run: LedgerRun): LedgerState {

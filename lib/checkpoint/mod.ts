@@ -14,5 +14,8 @@ export * from "./model.ts";
 export * from "./operation.ts";
 export * from "./read_ledger.ts";
 export * from "./run_lock.ts";
+export * from "./scope_difference.ts";
+export * from "./source_point.ts";
 export * from "./state_document.ts";
 export * from "./store.ts";
+export * from "./structure.ts";

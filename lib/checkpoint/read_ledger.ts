@@ -33,7 +33,7 @@ export async function readLedgerRun(session: Session): Promise<LedgerHead | unde
       {
         side: "target",
         object: `database ${session.endpoint.database}`,
-        remedy: "go on with that version, or start over with --no-resume",
+        remedy: "go on with that version, or start over with --no-resume --drop-existing",
         exitCode: ExitCode.prerequisite,
       },
     );
@@ -98,7 +98,7 @@ async function readTables(session: Session): Promise<readonly TableRecord[]> {
     partsStatement,
   );
   return [...Map.groupBy(rows, (row) => tableKey(row)).values()].map((parts): TableRecord => {
-    const [{ schema, name, epoch }] = parts as [PartRow];
+    const { schema, name, epoch } = parts[0]!;
     return { schema, name, epoch, parts: parts.map(toPart) };
   });
 }

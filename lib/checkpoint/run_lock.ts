@@ -21,8 +21,8 @@ export interface RunLockOptions {
   readonly signal: AbortSignal;
   /** Told when sessions that an earlier run left behind are ended. */
   readonly onEnded?: (message: string) => void;
-  /** Whether the run had it before: then the sessions at work are its own. */
-  readonly again?: boolean;
+  /** The session that the run had it in before, if it had: then the sessions at work are its own. */
+  readonly before?: number;
   /** How long a run that holds the lock may take to end. */
   readonly patienceMs?: number;
 }
@@ -36,14 +36,16 @@ const pollMs = 100;
  */
 export async function takeRunLock(
   session: Session,
-  { signal, onEnded = () => {}, again = false, patienceMs = 10_000 }: RunLockOptions,
+  { signal, onEnded = () => {}, before, patienceMs = 10_000 }: RunLockOptions,
 ): Promise<void> {
+  // a connection that broke without a word leaves its session behind, and with it the lock
+  if (before !== undefined) await session.query(endOneStatement, [...runLock, before]);
   await tryUntil(() => tryLock(session, runLock), {
     signal,
     patienceMs,
     otherwise: async () => heldBy(session, await holders(session, runLock)),
   });
-  if (again) return;
+  if (before !== undefined) return;
   const tries = Math.ceil(patienceMs / pollMs);
   let told = false;
   for (let attempt = 0; !await tryLock(session, workLock); attempt++) {
@@ -112,6 +114,8 @@ const endStatement = `
    WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
      AND l.classid = $1::oid AND l.objid = $2::oid AND l.pid <> pg_backend_pid()`;
+
+const endOneStatement = `${endStatement} AND l.pid = $3::int`;
 
 function holders(session: Session, lock: AdvisoryLock): Promise<readonly LockHolder[]> {
   return session.query<LockHolder>(holdersStatement, [...lock]);

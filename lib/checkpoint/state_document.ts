@@ -34,6 +34,8 @@ export interface StateDocument {
   readonly scope: RunScope;
   readonly dropExisting: boolean;
   readonly databases: readonly DatabaseState[];
+  /** Memberships that our own role was given for this run alone. */
+  readonly memberships: readonly { readonly role: string; readonly member: string }[];
   /** Whether everything is done and only the ledgers are yet to be removed. */
   readonly finished: boolean;
 }
@@ -129,6 +131,9 @@ const checks: Readonly<Record<string, (value: unknown) => boolean>> = {
       isRecord(each) && isText(each["source"]) && isText(each["target"]) &&
       ["waiting", "begun", "complete"].includes(String(each["state"]))
     ),
+  memberships: (value) =>
+    Array.isArray(value) &&
+    value.every((each) => isRecord(each) && isText(each["role"]) && isText(each["member"])),
   finished: (value) => typeof value === "boolean",
 };
 

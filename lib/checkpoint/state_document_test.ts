@@ -16,6 +16,7 @@ const document: StateDocument = {
   scope: { databases: { app: "app" }, fingerprint: "f", now: "2026-01-01", sync: false },
   dropExisting: false,
   databases: [{ source: "app", target: "app", state: "begun" }],
+  memberships: [],
   finished: false,
 };
 const options = { operation: "o", ends, place: "folder/o.json" };
@@ -91,6 +92,7 @@ Deno.test("FileCheckpointStore keeps a text for its owner alone, replaces and re
     strictEqual([...Deno.readDirSync(`${folder}/new`)].length, 1);
     await store.remove();
     strictEqual(await store.read(), undefined);
+    deepStrictEqual([...Deno.readDirSync(folder)], []);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

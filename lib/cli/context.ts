@@ -10,6 +10,8 @@ export type Exit = (code: ExitCode) => void;
 /** What the commands of the command line run with. */
 export interface CommandContext {
   readonly terminal: Terminal;
+  /** The arguments as they were typed. */
+  readonly args: readonly string[];
   readonly output: OutputOptions;
   readonly progress: ProgressDisplay;
   readonly run: RunContext;

@@ -100,6 +100,11 @@ export function buildGrammar(onCommand: OnCommand): Command {
     .option("--enable-sync", "go on with replication, without a gap: the target follows the source")
     .option("-y, --yes", "do not ask before the start; never allows to drop anything")
     .option("--dry-run", "print the plan and stop; nothing is changed")
+    .option("--no-resume", "drop what an interrupted run has done, and start over")
+    .option(
+      "--allow-mixed-snapshots",
+      "go on although the rest can only be copied as of another moment",
+    )
     .option("--report <FILE>", "write what was done as an HTML page, with a timeline");
   addReplicationOptions(init);
   addRemoteOptions(init);

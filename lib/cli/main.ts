@@ -61,7 +61,14 @@ export async function main(
     await readConfigFile(reader, { readFile, lookUp: readVariable });
     const output = readOutputOptions(reader);
     json = output.json;
-    return await runCommand(runners[parsed.name], { reader, output, terminal, environment, exit });
+    return await runCommand(runners[parsed.name], {
+      args,
+      reader,
+      output,
+      terminal,
+      environment,
+      exit,
+    });
   } catch (error) {
     for (const line of failureLines(error, terminal.stderr)) terminal.stderr.write(`${line}\n`);
     if (json) printJson(terminal, failureDocument(error));
@@ -71,7 +78,8 @@ export async function main(
 
 async function runCommand(
   runner: CommandRunner,
-  { reader, output, terminal, environment, exit }: {
+  { args, reader, output, terminal, environment, exit }: {
+    readonly args: readonly string[];
     readonly reader: OptionReader;
     readonly output: OutputOptions;
     readonly terminal: Terminal;
@@ -89,6 +97,7 @@ async function runCommand(
   });
   return await runner(reader, {
     terminal,
+    args,
     output,
     progress,
     run: { events: progress.take, signal: signals.signal },

@@ -60,6 +60,9 @@ export interface InitCommandOptions extends CopyOptions {
   /** Undefined: no replication. */
   readonly sync: SyncSettings | undefined;
   readonly yes: boolean;
+  /** Whether to go on with what an interrupted run has done. */
+  readonly resume: boolean;
+  readonly allowMixedSnapshots: boolean;
   readonly dryRun: boolean;
   /** Where the HTML page goes. */
   readonly reportFile: string | undefined;
@@ -354,6 +357,8 @@ export async function resolveInitOptions(
     ...completeCopyOptions(partial),
     sync,
     yes,
+    resume: reader.flag("resume"),
+    allowMixedSnapshots: reader.flag("allowMixedSnapshots"),
     dryRun,
     indexJobs,
     copyFormat,

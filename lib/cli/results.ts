@@ -132,6 +132,8 @@ function actionLines(
       return [`  will be created on the target`];
     case "fill-empty":
       return [`  exists on the target, empty: will be filled`];
+    case "resume":
+      return [`  exists on the target as our unfinished copy: goes on where it ended`];
     case "drop-and-create":
       return [
         style.red(`  ✗ "${printable(target)}" will be DROPPED on the target and created again`),

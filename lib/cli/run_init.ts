@@ -1,4 +1,5 @@
-import { ExitCode } from "../core/mod.ts";
+import { FileCheckpointStore } from "../checkpoint/mod.ts";
+import { ExitCode, InterruptedError } from "../core/mod.ts";
 import { init } from "../commands/init.ts";
 import type { DatabaseDecisions, InitPlan, InitReport } from "../commands/report.ts";
 import type { InitOptions } from "../commands/run.ts";
@@ -7,6 +8,7 @@ import { asksNothing, type TableRules } from "../rules/mod.ts";
 import { askYesNo } from "./confirm.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
 import { decisionLines, exceptionLines } from "./decisions.ts";
+import { commandToGoOn } from "./command_line.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
 import { resolveInitOptions } from "./options.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
@@ -24,20 +26,33 @@ export const runInit: CommandRunner = async (reader, context) => {
   const options = await chooseInteractively(wanted, context);
   if (options === undefined) throw nothingChosen();
   let dryRunPlan: InitPlan | undefined;
+  let begun = false;
   const confirmed: InitOptions = {
     ...options,
+    version,
+    checkpoint: (operation) => new FileCheckpointStore(operation),
     confirm: async (plan) => {
       progress.pause();
       if (options.dryRun) {
         dryRunPlan = plan;
         return false;
       }
-      return await confirmPlan(plan, { yes, rules: options.rules, context });
+      begun = await confirmPlan(plan, { yes, rules: options.rules, context });
+      return begun;
     },
   };
-  const report = place === undefined
-    ? await init(confirmed, run)
-    : await initRemotely(confirmed, { place, reader, yes, context });
+  const report =
+    await (place === undefined
+      ? init(confirmed, run)
+      : initRemotely(confirmed, { place, reader, yes, context })).catch((error) => {
+        progress.pause();
+        if (begun && place === undefined && error instanceof InterruptedError) {
+          terminal.stderr.write(
+            `What is done is kept. To go on where it ended:\n  ${commandToGoOn(context.args)}\n`,
+          );
+        }
+        throw error;
+      });
   if (report !== undefined && reportFile !== undefined) {
     await writeReport(report, { reportFile, context });
   }

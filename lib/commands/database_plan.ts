@@ -9,13 +9,23 @@ import {
   type DatabaseContents,
   listDatabases,
   maintenanceDatabase,
+  readClusterFacts,
   readContents,
   type Relation,
   sameDatabase,
   selectDatabases,
 } from "../catalog/mod.ts";
-import type { Problem } from "../core/mod.ts";
-import { ConnectionError, openSession, type Session, withDatabase } from "../postgres/mod.ts";
+import { type LedgerHead, type LedgerSource, readLedgerRun } from "../checkpoint/mod.ts";
+import { type Problem, ReplicatorError } from "../core/mod.ts";
+import {
+  ConnectionError,
+  type Endpoint,
+  openSession,
+  retry,
+  type Session,
+  SqlState,
+  withDatabase,
+} from "../postgres/mod.ts";
 import type { DatabaseSelection } from "./run.ts";
 
 /** One database of the source and its place on the target. */
@@ -28,6 +38,8 @@ export interface PlannedDatabase {
   /** What is in there; undefined when there is none or it cannot be opened. */
   readonly contents: DatabaseContents | undefined;
   readonly action: DatabaseAction;
+  /** The copy that an earlier run has begun there and not finished. */
+  readonly unfinished?: LedgerHead | undefined;
   /** Why the action is `refuse`. */
   readonly refusal: string | undefined;
   /** What dropping it destroys, in words; there for `drop-and-create` only. */
@@ -35,7 +47,7 @@ export interface PlannedDatabase {
 }
 
 /** What happens to the database on the target. */
-export type DatabaseAction = "create" | "fill-empty" | "drop-and-create" | "refuse";
+export type DatabaseAction = "create" | "fill-empty" | "drop-and-create" | "resume" | "refuse";
 
 /** The outcome of planning. Nothing may be written while there are problems or an action is `refuse`. */
 export interface DatabasePlanning {
@@ -55,6 +67,11 @@ export interface PlanningInput {
   readonly target: Session;
   readonly selection: DatabaseSelection;
   readonly dropExisting: boolean;
+  /**
+   * Whether an unfinished copy is gone on with; else it is dropped and begun anew. `complete`: only one that lacks nothing but the end of
+   * its run. Default: `yes`.
+   */
+  readonly resume?: "yes" | "no" | "complete";
   /** The database that the target's URL names, if it does. The session may be on another one. */
   readonly targetUrlDatabase: string | undefined;
   readonly signal: AbortSignal;
@@ -72,18 +89,25 @@ export async function planDatabases(input: PlanningInput): Promise<DatabasePlann
     wishes: { ...selection, targetUrlDatabase: input.targetUrlDatabase },
     maintenanceIsEmpty,
   });
+  const { systemIdentifier } = await readClusterFacts(source);
   const sources = new Set(choice.selected.map((selected) => selected.source.name));
   const databases: PlannedDatabase[] = [];
   for (const selected of choice.selected) {
     const existing = onTarget.find(({ name }) => name === selected.target);
-    const contents = existing === undefined || !canOpen(existing)
+    const inside = existing === undefined || !canOpen(existing)
       ? undefined
-      : await contentsOf(existing.name, target, signal);
+      : await lookInto(existing.name, target, { signal, unknownLedgers: input.resume === "no" });
+    const { contents, ledger: unfinished } = inside ?? {};
     databases.push({
       ...selected,
       existing,
       contents,
+      unfinished,
       ...decideAction({
+        unfinished,
+        isOfSource: unfinished !== undefined &&
+          isOfSource(unfinished.source, selected.source, systemIdentifier),
+        resume: input.resume === "no" ? false : input.resume !== "complete" || unfinished?.complete,
         source: selected.source,
         target: selected.target,
         existing,
@@ -108,6 +132,11 @@ export interface ActionFacts {
   readonly target: string;
   readonly existing: Database | undefined;
   readonly contents: DatabaseContents | undefined;
+  /** The copy that an earlier run has begun there and not finished. */
+  readonly unfinished?: LedgerHead | undefined;
+  /** Whether that is a copy of this very database. */
+  readonly isOfSource?: boolean;
+  readonly resume?: boolean | undefined;
   readonly dropExisting: boolean;
   /** Whether the target database is one of those that are to be read. */
   readonly overwritesSource: boolean;
@@ -115,8 +144,9 @@ export interface ActionFacts {
 
 /** Decides what happens to one database. */
 export function decideAction(
-  { source, target, existing, contents, dropExisting, overwritesSource }: ActionFacts,
+  facts: ActionFacts,
 ): Pick<PlannedDatabase, "action" | "refusal" | "willBeLost"> {
+  const { source, target, existing, contents, dropExisting, overwritesSource } = facts;
   const refuse = (refusal: string) =>
     ({ action: "refuse", refusal, willBeLost: undefined }) as const;
   if (overwritesSource) {
@@ -130,6 +160,17 @@ export function decideAction(
   if (existing.isTemplate) return refuse(`"${target}" is a template database`);
   const drop = (willBeLost: string) =>
     ({ action: "drop-and-create", refusal: undefined, willBeLost }) as const;
+  if (facts.unfinished !== undefined) {
+    const { startedAt, source: { database } } = facts.unfinished;
+    const copy = `the unfinished copy of ${database} that was begun at ${startedAt}`;
+    if (facts.isOfSource && (facts.resume ?? true)) {
+      return { action: "resume", refusal: undefined, willBeLost: undefined };
+    }
+    if (facts.isOfSource || dropExisting) {
+      return drop(`${copy}; nothing else was in it, for it was begun empty`);
+    }
+    return refuse(`database "${target}" holds ${copy}, from another server`);
+  }
   if (contents === undefined) {
     if (existing.isInvalid && dropExisting) {
       return drop("an invalid database, left by a DROP DATABASE that was interrupted");
@@ -163,6 +204,17 @@ export function differingProperties(source: Database, existing: Database): reado
   ];
 }
 
+/** Whether a ledger is of this database: names and addresses may have changed, identifiers do not. */
+function isOfSource(
+  ledger: LedgerSource,
+  source: Database,
+  systemIdentifier: string | undefined,
+): boolean {
+  const sameServer = ledger.systemIdentifier === undefined || systemIdentifier === undefined ||
+    ledger.systemIdentifier === systemIdentifier;
+  return sameServer && ledger.database === source.name && ledger.databaseOid === source.oid;
+}
+
 function canOpen({ allowConnections, canConnect, isInvalid }: Database): boolean {
   return allowConnections && canConnect && !isInvalid;
 }
@@ -181,19 +233,53 @@ async function isMaintenanceEmpty(
   const maintenance = databases.find(({ name }) => name === maintenanceDatabase);
   if (maintenance === undefined || !canOpen(maintenance)) return true;
   // one that cannot be looked into comes along, so that its own check tells
-  return (await contentsOf(maintenanceDatabase, source, signal))?.empty ?? false;
+  const inside = await lookInto(maintenanceDatabase, source, { signal, unknownLedgers: true });
+  return inside?.contents.empty ?? false;
+}
+
+/** What a database of the target holds by now; undefined when there is none. */
+export async function lookAtDatabase(
+  target: Endpoint,
+  signal: AbortSignal,
+): Promise<{ readonly ledger: LedgerHead | undefined; readonly empty: boolean } | undefined> {
+  try {
+    await using session = await retry(() => openSession(target, { signal }), { signal });
+    const { empty } = await readContents(session);
+    return { empty, ledger: await readLedgerRun(session) };
+  } catch (error) {
+    if (error instanceof ConnectionError && error.sqlState === SqlState.invalidCatalogName) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+interface Inside {
+  readonly contents: DatabaseContents;
+  readonly ledger: LedgerHead | undefined;
 }
 
 /** What a database of the session's server holds; undefined when the server does not let us in. */
-async function contentsOf(
+async function lookInto(
   database: string,
   session: Session,
-  signal: AbortSignal,
-): Promise<DatabaseContents | undefined> {
-  if (session.endpoint.database === database) return await readContents(session);
+  { signal, unknownLedgers }: {
+    readonly signal: AbortSignal;
+    /** Whether one of another version of the tool is passed over. */
+    readonly unknownLedgers: boolean;
+  },
+): Promise<Inside | undefined> {
+  const look = async (from: Session): Promise<Inside> => ({
+    contents: await readContents(from),
+    ledger: await readLedgerRun(from).catch((error) => {
+      if (unknownLedgers && error instanceof ReplicatorError) return undefined;
+      throw error;
+    }),
+  });
+  if (session.endpoint.database === database) return await look(session);
   try {
     await using other = await openSession(withDatabase(session.endpoint, database), { signal });
-    return await readContents(other);
+    return await look(other);
   } catch (error) {
     if (error instanceof ConnectionError && !error.transient) return undefined;
     throw error;

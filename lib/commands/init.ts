@@ -4,7 +4,16 @@
  * @module
  */
 import { ExitCode, plural, ReplicatorError } from "../core/mod.ts";
-import { measureRoundTrip, openSession, type Session, withDatabase } from "../postgres/mod.ts";
+import {
+  isTransient,
+  measureRoundTrip,
+  openSession,
+  pause,
+  retry,
+  type Session,
+  SnapshotLostError,
+  withDatabase,
+} from "../postgres/mod.ts";
 import { probeSubscription } from "../replication/mod.ts";
 import { noTableRules } from "../rules/mod.ts";
 import {
@@ -15,14 +24,21 @@ import {
   revokeTemporaryMemberships,
   toolForDistance,
 } from "../schema/mod.ts";
-import type { BothSides } from "./both_sides.ts";
-import type { DatabasePlanning } from "./database_plan.ts";
+import { type BothSides, summarise } from "./both_sides.ts";
+import { type DatabasePlanning, lookAtDatabase, type PlannedDatabase } from "./database_plan.ts";
 import { copyDatabase } from "./init/copy_database.ts";
 import { accessTo, DatabaseStream } from "./init/database_stream.ts";
 import { buildPlan } from "./init/plan.ts";
 import { Recorder } from "./init/recorder.ts";
 import type { DatabaseReport, InitPlan, InitReport } from "./report.ts";
-import type { InitOptions, RunContext } from "./run.ts";
+import {
+  finishEarlierRun,
+  readEarlierRun,
+  resumeMode,
+  RunCheckpoint,
+  withWindowsOf,
+} from "./init/run_checkpoint.ts";
+import type { InitOptions, RunContext, ValidateOptions } from "./run.ts";
 import { connect, type Examination, examine } from "./validate.ts";
 
 /**
@@ -38,20 +54,45 @@ import { connect, type Examination, examine } from "./validate.ts";
  * @returns undefined when `confirm` said no
  * @throws ReplicatorError; its `exitCode` says what kind: prerequisites, source or target unreachable, a step that failed
  */
-export async function init(options: InitOptions, run: RunContext): Promise<InitReport | undefined> {
+export async function init(wanted: InitOptions, run: RunContext): Promise<InitReport | undefined> {
   const start = performance.now();
   const recorder = new Recorder(run.events);
   const context = { events: recorder.events, signal: run.signal };
-  await using sides = await connect(options, context);
-  const examination = await refuseWhatCannotWork(options, { sides, run: context });
+  const earlier = await readEarlierRun(wanted);
+  const before = withWindowsOf(wanted, earlier?.scope.now);
+  await using sides = await connect(before, context);
+  if (earlier?.finished) {
+    const done = await finishEarlierRun(earlier, { options: before, sides, signal: run.signal });
+    if (done !== undefined) return await nothingLeft({ options: before, sides, recorder, start });
+  }
+  const resume = resumeMode(before);
+  const examination = await refuseWhatCannotWork({ ...before, resume }, { sides, run: context });
   const { planning } = examination;
+  const unfinished = planning.databases.filter(({ action }) => action === "resume")
+    .flatMap((planned) => planned.unfinished ?? []);
+  // the file may be gone; the ledgers know the moment too
+  const options = withWindowsOf(before, unfinished[0]?.scope.now);
   await probeWayBack(options, { sides, planning });
-  const tool = await chooseTool(options, { sides, examination });
+  const tool = await chooseTool(options, {
+    sides,
+    examination,
+    before: unfinished[0]?.dumpTool,
+  });
   const plan = await recorder.step(
     () => buildPlan({ options, sides, ...examination, tool, signal: run.signal }),
     { step: "estimate" },
   );
+  const checkpoint = await RunCheckpoint.begin({
+    options,
+    sides,
+    plan,
+    planning,
+    earlier,
+    unfinished,
+    events: recorder.events,
+  });
   if (!await options.confirm(plan) || options.dryRun) return undefined;
+  await checkpoint.write();
   const databases = await copyEverything({
     options,
     sides,
@@ -59,6 +100,7 @@ export async function init(options: InitOptions, run: RunContext): Promise<InitR
     tool,
     plan,
     recorder,
+    checkpoint,
     signal: run.signal,
   });
   const tables = databases.flatMap((database) => database.tables);
@@ -77,12 +119,22 @@ export async function init(options: InitOptions, run: RunContext): Promise<InitR
 
 async function chooseTool(
   { tools }: InitOptions,
-  { sides: { source, target }, examination }: {
+  { sides: { source, target }, examination, before }: {
     readonly sides: BothSides;
     readonly examination: Examination;
+    /** What the run that is gone on with was begun with: another one writes the same structure in other words. */
+    readonly before: string | undefined;
   },
 ): Promise<DumpTool> {
   const sourceMajor = source.majorVersion;
+  if (before !== undefined) {
+    const dump = before.startsWith("embedded") ? "embedded" : "native";
+    const same = await findDumpTool(
+      { sourceMajor, targetMajor: target.majorVersion },
+      { ...tools, dump },
+    ).catch(() => undefined); // not there any more: then the choice is made anew
+    if (same !== undefined) return same;
+  }
   const tool = await findDumpTool({ sourceMajor, targetMajor: target.majorVersion }, tools);
   return toolForDistance(tool, {
     sourceMajor,
@@ -92,9 +144,44 @@ async function chooseTool(
   });
 }
 
+/** The report of a run whose last attempt was killed when all was done. */
+async function nothingLeft(
+  { options, sides, recorder, start }: {
+    readonly options: InitOptions;
+    readonly sides: BothSides;
+    readonly recorder: Recorder;
+    readonly start: number;
+  },
+): Promise<InitReport> {
+  recorder.events({
+    kind: "info",
+    message: "an earlier attempt has copied everything; what it left behind is removed",
+  });
+  return {
+    plan: {
+      source: await summarise(sides.source),
+      target: await summarise(sides.target),
+      databases: [],
+      jobs: options.jobs,
+      indexJobs: options.indexJobs,
+      dumpTool: "none",
+      bytes: 0,
+      warnings: [],
+    },
+    databases: [],
+    steps: recorder.steps,
+    warnings: recorder.warnings,
+    timeline: recorder.timeline,
+    governor: [],
+    rows: 0,
+    bytes: 0,
+    ms: performance.now() - start,
+  };
+}
+
 /** Runs `validate` and stops with everything that failed, at once. */
 async function refuseWhatCannotWork(
-  options: InitOptions,
+  options: Omit<InitOptions, "resume"> & Pick<ValidateOptions, "resume">,
   place: { readonly sides: BothSides; readonly run: RunContext },
 ): Promise<Examination> {
   const examination = await examine({
@@ -136,78 +223,162 @@ interface Work {
   readonly tool: DumpTool;
   readonly plan: InitPlan;
   readonly recorder: Recorder;
+  readonly checkpoint: RunCheckpoint;
   readonly signal: AbortSignal;
 }
 
 async function copyEverything(work: Work): Promise<readonly DatabaseReport[]> {
-  const { options, sides, planning, tool, plan, recorder, signal } = work;
-  await using maintenance = await openMaintenance(work);
-  const globals = await recorder.step(() => copyGlobals(work, maintenance), {
+  const { planning, recorder, checkpoint, signal } = work;
+  const globals = await recorder.step(() => again(work, () => copyGlobals(work)), {
     step: "globals",
     summarise: ({ applied }) => plural(applied, "statement"),
   });
+  await checkpoint.addMemberships(globals.temporaryMemberships);
   const reports: DatabaseReport[] = [];
   const streams: DatabaseStream[] = [];
-  const revoke = async () => {
-    const notes = await revokeTemporaryMemberships(maintenance, globals.temporaryMemberships);
-    for (const note of notes) recorder.events({ kind: "warning", ...note });
-  };
   try {
     for (const planned of planning.databases) {
-      const databasePlan = plan.databases.find(({ source }) => source === planned.source.name);
-      recorder.events({
-        kind: "database-planned",
-        database: planned.source.name,
-        tables: databasePlan?.tables.length ?? 0,
-        bytes: databasePlan?.bytes ?? 0,
-      });
-      const stream = options.sync === undefined ? undefined : new DatabaseStream({
-        source: withDatabase(options.source, planned.source.name),
-        target: withDatabase(options.target, planned.target),
-        targetServer: maintenance,
-        rules: options.rules ?? noTableRules,
-        sync: options.sync,
-        recorder,
-        signal,
-      });
-      reports.push(
-        await copyDatabase({
-          stream,
-          planned,
-          source: options.source,
-          target: options.target,
-          maintenance,
-          tool,
-          jobs: options.jobs,
-          indexJobs: options.indexJobs,
-          copyFormat: options.copyFormat,
-          splitBytes: options.splitBytes,
-          maxBytesPerSecond: options.maxBytesPerSecond,
-          sourceMajor: sides.source.majorVersion,
-          rules: options.rules ?? noTableRules,
-          recorder,
-          signal,
-          whileSnapshotHeld: options.whileSnapshotHeld ?? (() => Promise.resolve()),
-        }),
-      );
-      if (stream !== undefined) streams.push(stream);
+      reports.push(await copyOne(work, { planned, streams }));
+      await checkpoint.completed(planned.source.name);
     }
     for (const stream of streams) await stream.catchUp();
   } catch (error) {
     // the memberships were for this run alone; the error that ended it is the one to tell
-    await revoke().catch(() => {});
+    await revokeMemberships(work).catch(() => {});
     throw error;
   }
-  await revoke();
+  await revokeMemberships(work);
+  await checkpoint.finish(signal);
   return reports;
 }
 
-async function copyGlobals(
-  { sides, planning, tool, recorder, signal }: Work,
-  maintenance: Session,
-) {
+/** A database; what passes by itself is waited for, and then it goes on with what is done. */
+async function copyOne(
+  work: Work,
+  { planned, streams }: {
+    readonly planned: PlannedDatabase;
+    readonly streams: DatabaseStream[];
+  },
+): Promise<DatabaseReport> {
+  const { options, sides, tool, plan, recorder, checkpoint, signal } = work;
+  const databasePlan = plan.databases.find(({ source }) => source === planned.source.name);
+  recorder.events({
+    kind: "database-planned",
+    database: planned.source.name,
+    tables: databasePlan?.tables.length ?? 0,
+    bytes: databasePlan?.bytes ?? 0,
+  });
+  const attempt = async (current: PlannedDatabase) => {
+    await using maintenance = await openMaintenance(work);
+    const done = current.unfinished?.complete ?? false;
+    const stream = options.sync === undefined || done ? undefined : new DatabaseStream({
+      source: withDatabase(options.source, current.source.name),
+      target: withDatabase(options.target, current.target),
+      targetServer: maintenance,
+      rules: options.rules ?? noTableRules,
+      sync: options.sync,
+      recorder,
+      signal,
+    });
+    const report = await copyDatabase({
+      stream,
+      planned: current,
+      source: options.source,
+      target: options.target,
+      maintenance,
+      tool,
+      jobs: options.jobs,
+      indexJobs: options.indexJobs,
+      copyFormat: options.copyFormat,
+      splitBytes: options.splitBytes,
+      maxBytesPerSecond: options.maxBytesPerSecond,
+      sourceMajor: sides.source.majorVersion,
+      rules: options.rules ?? noTableRules,
+      recorder,
+      signal,
+      ledgerRun: checkpoint.ledgerRun(current.source.name),
+      allowMixedSnapshots: options.allowMixedSnapshots ?? false,
+      whileSnapshotHeld: options.whileSnapshotHeld ?? (() => Promise.resolve()),
+    });
+    if (stream !== undefined) streams.push(stream);
+    return report;
+  };
+  // a stream begins anew with its rows: that is for the user to decide
+  if (options.sync !== undefined) return await attempt(planned);
+  return await again(
+    work,
+    (times) => times === 0 ? attempt(planned) : goOn(work, planned, attempt),
+  );
+}
+
+/** The next attempt at a database, from what the one before has left of it. */
+async function goOn(
+  work: Work,
+  planned: PlannedDatabase,
+  attempt: (current: PlannedDatabase) => Promise<DatabaseReport>,
+): Promise<DatabaseReport> {
+  const { options, signal } = work;
+  const target = withDatabase(options.target, planned.target);
+  const left = await lookAtDatabase(target, signal);
+  if (left === undefined) return await attempt({ ...planned, action: "create" });
+  // ours was made and dropped between two statements, or never touched: as it was planned
+  if (left.ledger === undefined) {
+    return await attempt(
+      planned.action === "drop-and-create" && left.empty
+        ? { ...planned, action: "fill-empty" }
+        : planned.action === "create"
+        ? { ...planned, action: "fill-empty" }
+        : planned,
+    );
+  }
+  return await attempt({ ...planned, action: "resume", unfinished: left.ledger });
+}
+
+/** Pauses between attempts that get nowhere: a server that restarts, or recovers from a crash, is not there for a while. */
+const pausesMs: readonly number[] = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
+
+/** An attempt that went on for longer got somewhere. */
+const longMs = 60_000;
+
+/** Tries what may be repeated again while the reason passes by itself; `work` is told how often it has failed. */
+async function again<Result>(
+  { recorder, signal }: Work,
+  work: (times: number) => Promise<Result>,
+): Promise<Result> {
+  for (let times = 0, inVain = 0;; times++, inVain++) {
+    const begun = performance.now();
+    try {
+      return await work(times);
+    } catch (error) {
+      if (performance.now() - begun > longMs) inVain = 0;
+      const delayMs = pausesMs[inVain];
+      const passes = isTransient(error) || error instanceof SnapshotLostError;
+      if (signal.aborted || delayMs === undefined || !passes) throw error;
+      recorder.events({
+        kind: "retry",
+        what: error instanceof Error ? error.message : String(error),
+        attempt: inVain + 1,
+        delayMs,
+      });
+      await pause(delayMs, signal);
+    }
+  }
+}
+
+async function revokeMemberships(work: Work): Promise<void> {
+  const { checkpoint, recorder } = work;
+  if (checkpoint.memberships.length === 0) return;
+  await using maintenance = await openMaintenance(work);
+  const notes = await revokeTemporaryMemberships(maintenance, checkpoint.memberships);
+  for (const note of notes) recorder.events({ kind: "warning", ...note });
+}
+
+async function copyGlobals(work: Work) {
+  const { options, planning, tool, recorder, signal } = work;
+  await using maintenance = await openMaintenance(work);
+  await using session = await openSession(options.source, { signal });
   const globals = await dumpGlobals({
-    session: sides.source,
+    session,
     tool,
     databases: planning.databases.map(({ source }) => source.name),
     signal,
@@ -225,5 +396,8 @@ async function openMaintenance({ planning, options, sides, signal }: Work): Prom
     planning.onTarget.find(({ name, allowConnections, canConnect }) =>
       !busy.has(name) && allowConnections && canConnect
     )?.name;
-  return await openSession(withDatabase(options.target, name ?? "template1"), { signal });
+  return await retry(
+    () => openSession(withDatabase(options.target, name ?? "template1"), { signal }),
+    { signal },
+  );
 }

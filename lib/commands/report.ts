@@ -87,7 +87,7 @@ export interface DatabasePlan {
   readonly source: string;
   readonly target: string;
   /** What happens to the target database. */
-  readonly action: "create" | "fill-empty" | "drop-and-create";
+  readonly action: "create" | "fill-empty" | "drop-and-create" | "resume";
   /** What `--drop-existing` will destroy, in words. */
   readonly willBeLost?: string;
   /** Tables of which rows are copied. */
@@ -177,6 +177,8 @@ export interface TableReport {
   readonly rows: number;
   readonly bytes: number;
   readonly ms: number;
+  /** Whether an earlier attempt of the run has copied all of it. */
+  readonly earlier?: true;
 }
 
 /** How long a step took. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { EventSink, Lsn } from "../core/mod.ts";
+import type { CheckpointStores } from "../checkpoint/mod.ts";
 import type { InitPlan, SyncPlan } from "./report.ts";
 import type { Endpoint } from "../postgres/mod.ts";
 import type { IdentityPolicy } from "../replication/mod.ts";
@@ -49,6 +50,8 @@ export interface ValidateOptions {
   readonly identity?: IdentityPolicy;
   /** Whether a target that is not empty will be dropped. */
   readonly dropExisting: boolean;
+  /** What becomes of an unfinished copy on the target; see `planDatabases`. */
+  readonly resume?: "yes" | "no" | "complete";
   readonly jobs: number;
 }
 
@@ -103,6 +106,17 @@ export interface InitOptions {
   readonly dropExisting: boolean;
   /** Hand over to replication, which is begun before the rows are read; undefined: a copy and no more. */
   readonly sync?: SyncSettings | undefined;
+  /**
+   * Where the run leaves word of itself, so that the same command goes on after an interruption; undefined: nowhere, then the ledger in the
+   * target alone tells.
+   */
+  readonly checkpoint?: CheckpointStores | undefined;
+  /** Version of the tool, for the checkpoint. */
+  readonly version?: string | undefined;
+  /** Whether to go on with what an earlier attempt has done; false drops it and begins anew. Default: true. */
+  readonly resume?: boolean | undefined;
+  /** Whether tables may be of different moments when a later attempt cannot read as of the first one's. Default: false. */
+  readonly allowMixedSnapshots?: boolean | undefined;
   /** Stop after the plan. */
   readonly dryRun: boolean;
   /** Asked with the plan before anything is changed; false ends the run untouched. */

@@ -141,6 +141,7 @@ async function runChecks(
     target: sides.target,
     selection: options.databases,
     dropExisting: options.dropExisting,
+    ...(options.resume === undefined ? {} : { resume: options.resume }),
     targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
     signal,
   });

@@ -6,6 +6,7 @@
 import {
   displayName,
   type EventSink,
+  ledgerSchema,
   quoteQualified,
   ReplicatorError,
   tableKey,
@@ -32,7 +33,7 @@ const analyzableStatement = `
     FROM pg_class AS c
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
-     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+     AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '${ledgerSchema}')
    ORDER BY c.relkind = 'p', bytes DESC`;
 
 type AnalyzableRow = TableName & { readonly partitioned: boolean; readonly bytes: number };

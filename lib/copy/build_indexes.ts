@@ -10,7 +10,14 @@ import {
   tableKey,
   type TableName,
 } from "../core/mod.ts";
-import { type Endpoint, openSession, retry, type Session } from "../postgres/mod.ts";
+import {
+  type Endpoint,
+  isTransient,
+  openSession,
+  pause,
+  retry,
+  type Session,
+} from "../postgres/mod.ts";
 import type { DumpStatement } from "../schema/mod.ts";
 import {
   analyzeTogether,
@@ -20,7 +27,8 @@ import {
   tellFailure,
 } from "./analyze.ts";
 import { BuildQueue } from "./build_queue.ts";
-import { planIndexes, planInOrder } from "./index_plan.ts";
+import { laneDelaysMs } from "./copy_lane.ts";
+import { type IndexPlan, planIndexes, planInOrder } from "./index_plan.ts";
 
 /** The indexes and keys of one table, in the order of the dump. */
 export interface IndexGroup {
@@ -48,6 +56,10 @@ export interface BuildIndexesOptions {
   readonly database: string;
   /** Applies statements; throws an error that names the object. */
   readonly apply: (session: Session, statements: readonly DumpStatement[]) => Promise<void>;
+  /** Whether an earlier attempt has done a statement; `apply` passes it over. Nothing is done when undefined. */
+  readonly isDone?: (statement: DumpStatement) => boolean;
+  /** Called with a new session after one broke: what was under way may be done all the same. Without it a broken session ends the building. */
+  readonly onReopened?: (session: Session) => Promise<void>;
 }
 
 /** One index to build, what follows when a table's indexes are there, or its statistics. */
@@ -124,12 +136,27 @@ export class IndexBuilder {
     const analyze = this.#toAnalyze.has(key);
     if (statements.length === 0 && !analyze) return;
     const small = bytes < smallTableBytes;
-    const { builds, finish } = small
-      ? planInOrder(statements)
-      : planIndexes(statements, { partitioned });
+    const { builds, finish } = this.#plan(statements, { partitioned, small });
     const group = { table, bytes, finish, small, analyze, buildsLeft: builds.length };
     for (const statements of builds) this.#push({ kind: "build", group, statements });
     if (builds.length === 0) this.#pushFinish(group);
+  }
+
+  /** As an earlier attempt has begun it, whose table may have been of another size. */
+  #plan(
+    statements: readonly DumpStatement[],
+    { partitioned, small }: { readonly partitioned: boolean; readonly small: boolean },
+  ): IndexPlan {
+    const { isDone = () => false } = this.#options;
+    const inOrder = planInOrder(statements);
+    const sideBySide = planIndexes(statements, { partitioned });
+    const own = [...sideBySide.builds.flat(), ...sideBySide.finish];
+    const begun = (some: readonly DumpStatement[], other: readonly DumpStatement[]) => {
+      const shared = new Set(other.map(({ sql }) => sql));
+      return some.some((statement) => !shared.has(statement.sql) && isDone(statement));
+    };
+    if (begun(own, inOrder.finish)) return sideBySide;
+    return small || begun(inOrder.finish, own) ? inOrder : sideBySide;
   }
 
   /** Lets further sessions build: those that have nothing left to copy. */
@@ -189,14 +216,47 @@ export class IndexBuilder {
         const together = this.#withOthers(item);
         if (item.kind === "analyze") session = await this.#analyze(session, together);
         else {
-          session ??= await this.#openSession();
-          await this.#options.apply(session, together.flatMap(({ statements }) => statements));
+          session = await this.#build(session, together.flatMap(({ statements }) => statements));
         }
         this.#tell(together, { lane, startedAtMs });
         for (const finished of together) this.#next(finished);
       }
     } finally {
       await session?.close();
+    }
+  }
+
+  /** A session that breaks, or a lock that cannot be had, does not end the building. @returns the session to go on with */
+  async #build(
+    session: Session | undefined,
+    statements: readonly DumpStatement[],
+  ): Promise<Session> {
+    const { apply, onReopened, events, database } = this.#options;
+    let current = session;
+    for (let attempt = 0;; attempt++) {
+      try {
+        if (current === undefined) {
+          current = await this.#openSession();
+          if (attempt > 0) await onReopened?.(current);
+        }
+        await apply(current, statements);
+        return current;
+      } catch (error) {
+        await current?.close();
+        current = undefined;
+        const delayMs = laneDelaysMs[attempt];
+        if (
+          this.#signal.aborted || onReopened === undefined || delayMs === undefined ||
+          !isTransient(error)
+        ) throw error;
+        events({
+          kind: "retry",
+          what: `building indexes of ${database}`,
+          attempt: attempt + 1,
+          delayMs,
+        });
+        await pause(delayMs, this.#signal);
+      }
     }
   }
 

@@ -105,7 +105,6 @@ class Lane<Job extends LaneJob> {
     await importSnapshot(from, snapshot);
     await relayCopies<Job>(from, to, {
       next: () => this.#next(),
-      pace: this.#options.pace,
       onStarted: (job) => onStarted?.(job),
       onBytes: (job, bytes) => onBytes?.(job, bytes),
       pace: this.#options.pace,

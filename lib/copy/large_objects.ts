@@ -28,6 +28,8 @@ export interface CopyLargeObjectsOptions {
   readonly events: EventSink;
   /** Whether owners and privileges can be set there; else they stay with our role. */
   readonly onRefused: (message: string, object: string) => void;
+  /** Statement on the target that records that all of them are there. */
+  readonly mark?: string;
 }
 
 /** Objects copied in one transaction. */
@@ -36,20 +38,23 @@ const pageSize = 1_000;
 const pieceBytes = 256 * 1024;
 
 /**
- * Copies all large objects under their own OIDs, one transaction for each page of them.
+ * Copies all large objects under their own OIDs, one transaction for each page of them. Those that the target has are passed over, but for
+ * owners and privileges: an earlier attempt has brought them.
  *
  * Contents come as rows (OID, offset, piece) through the same relay as tables, into a temporary table from which `lo_put` writes them.
  */
 export async function copyLargeObjects(options: CopyLargeObjectsOptions): Promise<number> {
-  const { source, target, snapshot, signal, events, count } = options;
+  const { source, target, snapshot, signal, events, count, mark } = options;
   await using listing = await openSession(source, { signal });
   await importSnapshot(listing, snapshot.identifier);
   await using from = await openSession(source, { signal });
   await importSnapshot(from, snapshot.identifier);
   await using to = await openSession(target, { signal, settings: { synchronous_commit: "off" } });
+  const there = await existingObjects(to);
   let done = 0;
   for await (const page of listLargeObjects(listing, { pageSize })) {
-    const jobs: CopyJob[] = [contentsJob(page.map(({ oid }) => oid))];
+    const missing = page.map(({ oid }) => oid).filter((oid) => !there.has(oid));
+    const jobs: CopyJob[] = missing.length === 0 ? [] : [contentsJob(missing)];
     await relayCopies(from, to, { next: () => jobs.shift(), onFinished: () => {} });
     await applyPrivileges(listing, to, page.map(({ oid }) => oid), options.onRefused);
     done += page.length;
@@ -61,7 +66,14 @@ export async function copyLargeObjects(options: CopyLargeObjectsOptions): Promis
       total: count,
     });
   }
+  if (mark !== undefined) await to.execute(mark);
   return done;
+}
+
+/** Those that an earlier attempt has brought: each was made and filled in one transaction. */
+async function existingObjects(session: Session): Promise<ReadonlySet<number>> {
+  const rows = await session.query<{ oid: number }>("SELECT oid FROM pg_largeobject_metadata");
+  return new Set(rows.map(({ oid }) => oid));
 }
 
 function contentsJob(oids: readonly number[]): CopyJob {

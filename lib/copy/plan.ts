@@ -68,6 +68,34 @@ export function planCopy(
     .sort((a, b) => b.bytes - a.bytes);
 }
 
+/** A part as an earlier attempt planned it. */
+export interface EarlierPart {
+  readonly part: number;
+  readonly parts: number;
+  readonly range: BlockRange;
+}
+
+/** The parts of a table that an earlier attempt has planned and not copied, as it planned them: the table may have another size now. */
+export function planEarlierParts(
+  table: Table,
+  earlier: readonly EarlierPart[],
+  options: Pick<CopyPlanOptions, "format" | "encoding" | "predicateOf">,
+): readonly CopyPart[] {
+  const name = displayName(table);
+  const predicate = options.predicateOf?.(table);
+  return earlier.map(({ part, parts, range }) => ({
+    table,
+    name: `${name} ${part + 1}/${parts}`,
+    range,
+    predicate,
+    part,
+    parts,
+    format: formatOf(table, options),
+    freeze: false,
+    bytes: table.bytes / parts,
+  }));
+}
+
 function partsOf(table: Table, options: CopyPlanOptions): readonly CopyPart[] {
   const format = formatOf(table, options);
   const count = partCount(table, options);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { quoteIdentifier, type TableName } from "../core/mod.ts";
+import { ledgerSchema, quoteIdentifier, type TableName } from "../core/mod.ts";
 import type { Endpoint } from "../postgres/mod.ts";
 import { type DumpStatement, readDump } from "./dump_reader.ts";
 import type { DumpTool } from "./dump_tool.ts";
@@ -73,6 +73,7 @@ function dumpArguments(
     "--no-publications",
     "--no-subscriptions",
     ...exclusionPatterns(only).map((pattern) => `--table=${pattern}`),
+    `--exclude-schema=${quoteIdentifier(ledgerSchema)}`,
     ...exclusionPatterns(without).map((pattern) => `--exclude-table=${pattern}`),
     ...(tool.major >= 18 ? ["--no-statistics"] : []),
   ];

@@ -24,6 +24,7 @@ import {
   readSequenceValues,
   setvalStatements,
   summariseLargeObjects,
+  type Table,
 } from "../../catalog/mod.ts";
 import {
   type Adaptation,
@@ -48,8 +49,8 @@ import {
   type IndexGroup,
   type LockedSnapshot,
   type LockOptions,
-  planCopy,
 } from "../../copy/mod.ts";
+import { Ledger, type LedgerRun } from "../../checkpoint/mod.ts";
 import { describeConsequences, type TableRules } from "../../rules/mod.ts";
 import type { PlannedDatabase } from "../database_plan.ts";
 import type { DatabaseReport } from "../report.ts";
@@ -57,6 +58,14 @@ import type { SnapshotHook } from "../run.ts";
 import { readScope } from "../table_scope.ts";
 import { addForeignKeys } from "./add_foreign_keys.ts";
 import type { DatabaseStream } from "./database_stream.ts";
+import { takeOverEarlierSnapshot } from "./earlier_snapshot.ts";
+import {
+  allStatements,
+  earlierTables,
+  largeObjectsMark,
+  LedgerWork,
+  type TableWork,
+} from "./ledger_work.ts";
 import type { Recorder } from "./recorder.ts";
 
 /** What copying one database needs. */
@@ -82,6 +91,9 @@ export interface CopyDatabaseOptions {
   readonly whileSnapshotHeld: SnapshotHook;
   /** What follows when the rows are in; undefined: nothing does. */
   readonly stream: DatabaseStream | undefined;
+  /** What the ledger is begun with. */
+  readonly ledgerRun: LedgerRun;
+  readonly allowMixedSnapshots: boolean;
 }
 
 /** The parts of a schema, in the order in which they are applied. */
@@ -100,8 +112,7 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
   const start = performance.now();
   const run = new DatabaseCopy(options);
   try {
-    const tables = await run.copy();
-    await options.stream?.handOver();
+    const tables = await run.copy(() => options.stream?.handOver() ?? Promise.resolve());
     return {
       source: planned.source.name,
       target: planned.target,
@@ -116,7 +127,7 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
         side: "target",
         object: `database ${planned.target}`,
         message: "the copy of this database is incomplete",
-        remedy: "when the cause is removed, run init again with --drop-existing",
+        remedy: "when the cause is removed, run the same command again: what is done is kept",
       });
     }
     throw error;
@@ -126,7 +137,8 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
 class DatabaseCopy {
   readonly #options: CopyDatabaseOptions;
   readonly #source: Endpoint;
-  readonly #target: Endpoint;
+  /** With the ledger's lock, once that is open. */
+  #target: Endpoint;
   readonly #events: EventSink;
   /** What moves, as the snapshot sees it; undefined when all of it does. */
   #scope: Awaited<ReturnType<typeof readScope>>;
@@ -134,21 +146,77 @@ class DatabaseCopy {
   #analyzed: ReadonlySet<string> = new Set();
   /** Whether objects are left out on purpose. */
   #incomplete = false;
+  #work: LedgerWork | undefined;
   /** Whether the database on the target has been changed. */
-  targetTouched = false;
+  targetTouched: boolean;
 
   constructor(options: CopyDatabaseOptions) {
     this.#options = options;
     this.#source = withDatabase(options.source, options.planned.source.name);
     this.#target = withDatabase(options.target, options.planned.target);
     this.#events = options.recorder.events;
+    this.targetTouched = options.planned.action === "resume";
   }
 
   get #database(): string {
     return this.#options.planned.source.name;
   }
 
-  async copy(): Promise<DatabaseReport["tables"]> {
+  /** @param handOver called when everything is on the target, before that is taken for complete */
+  async copy(handOver: () => Promise<void>): Promise<DatabaseReport["tables"]> {
+    const { planned } = this.#options;
+    let ledger = planned.action === "resume" ? await this.#openLedger() : undefined;
+    try {
+      if (ledger?.state.complete) return earlierTables(ledger.state.tables);
+      const locked = await this.#openPoint(ledger);
+      await using snapshot = locked.snapshot;
+      const parts = await this.#dumpSchema(locked);
+      if (ledger === undefined) {
+        await this.#makeDatabase();
+        ledger = await this.#openLedger();
+      }
+      const work = new LedgerWork(ledger, {
+        events: this.#events,
+        database: this.#database,
+        allowMixedSnapshots: this.#options.allowMixedSnapshots,
+        sync: this.#options.stream !== undefined,
+      });
+      await work.checkStructure([...parts.preData, ...allStatements(parts.postData)]);
+      const progress = await work.decide({
+        snapshot,
+        tables: locked.tables.filter((table) => this.#scope?.scope.hasRows(table) ?? true),
+      });
+      this.#work = work;
+      const copied = await this.#fill(locked, parts, progress);
+      if (progress.asOfSnapshot) {
+        await this.#options.whileSnapshotHeld({
+          database: this.#database,
+          target: this.#target.database,
+          snapshot: snapshot.identifier,
+        });
+      }
+      await this.#finish(parts);
+      await handOver();
+      await ledger.complete();
+      return copied;
+    } finally {
+      await ledger?.[Symbol.asyncDispose]();
+    }
+  }
+
+  async #openLedger(): Promise<Ledger> {
+    const { planned, signal, ledgerRun } = this.#options;
+    const ledger = await Ledger.open(withDatabase(this.#options.target, planned.target), {
+      signal,
+      run: ledgerRun,
+      onInfo: (message) => this.#events({ kind: "info", message }),
+    });
+    this.#target = ledger.target;
+    return ledger;
+  }
+
+  /** The moment that an earlier attempt read at, while somebody holds it; else a new one. */
+  async #openPoint(ledger: Ledger | undefined): Promise<LockedSnapshot> {
     const { signal, rules, stream } = this.#options;
     const wanted: LockOptions = {
       signal,
@@ -157,18 +225,12 @@ class DatabaseCopy {
         return tables.filter((table) => this.#scope?.scope.isMade(table) ?? true);
       },
     };
-    const locked = await (stream?.begin(wanted) ?? exportLockedSnapshot(this.#source, wanted));
-    await using _released = locked.snapshot;
-    const parts = await this.#dumpSchema(locked);
-    await this.#makeDatabase();
-    const copied = await this.#fill(locked, parts);
-    await this.#options.whileSnapshotHeld({
-      database: this.#database,
-      target: this.#target.database,
-      snapshot: locked.snapshot.identifier,
-    });
-    await this.#finish(parts);
-    return copied;
+    if (stream !== undefined) return await stream.begin(wanted);
+    const last = ledger?.state.epochs.at(-1);
+    const held = last === undefined
+      ? undefined
+      : await takeOverEarlierSnapshot(this.#source, last, wanted);
+    return held ?? await exportLockedSnapshot(this.#source, wanted);
   }
 
   /** Reads the schema under the snapshot, before anything is changed on the target. */
@@ -229,6 +291,7 @@ class DatabaseCopy {
   async #fill(
     { snapshot, tables }: LockedSnapshot,
     { preData, postData }: SchemaParts,
+    progress: TableWork,
   ): Promise<DatabaseReport["tables"]> {
     const { recorder, jobs, indexJobs, copyFormat, splitBytes } = this.#options;
     const { source } = this.#options.planned;
@@ -239,7 +302,8 @@ class DatabaseCopy {
       summarise: () => plural(preData.length, "statement"),
     });
     const ended = new AbortController();
-    const signal = AbortSignal.any([this.#options.signal, ended.signal]);
+    const { ledger } = this.#ledgerWork();
+    const signal = AbortSignal.any([this.#options.signal, ended.signal, ledger.lost]);
     const scope = this.#scope?.scope;
     const copied = tables.filter((table) => scope?.hasRows(table) ?? true);
     // what CREATE STATISTICS describes would not be looked at yet
@@ -255,12 +319,24 @@ class DatabaseCopy {
       events: this.#events,
       database,
       apply: (session, statements) => this.#applyIn(session, statements),
+      isDone: (statement) => ledger.isDone(statement),
+      onReopened: (session) => ledger.refresh(session),
     });
     indexes.done.catch((error) => ended.abort(error)); // an index that fails ends the copying too
     const withRows = new Set(copied.map((table) => tableKey(table)));
     for (const { table } of postData.perTable) {
       if (!withRows.has(tableKey(table))) indexes.ready(table, 0);
     }
+    const isKept = (table: Table) => progress.kept.has(tableKey(table));
+    for (const table of copied.filter(isKept)) indexes.ready(table, table.bytes);
+    const planning = {
+      sourceMajor: this.#options.sourceMajor,
+      encoding: source.encoding,
+      format: copyFormat,
+      splitBytes,
+      jobs,
+      predicateOf: (table: Table) => scope?.predicateOf(table),
+    };
     try {
       await using governor = new Governor({
         source: this.#source,
@@ -268,19 +344,18 @@ class DatabaseCopy {
         signal,
         events: this.#events,
       });
+      const parts = await this.#ledgerWork().planParts(
+        copied.filter((table) => !isKept(table)),
+        { progress, planning },
+      );
       const done = await recorder.step(() =>
         copyTables({
           source: this.#source,
           target: this.#target,
           snapshot,
-          parts: planCopy(copied, {
-            sourceMajor: this.#options.sourceMajor,
-            encoding: source.encoding,
-            format: copyFormat,
-            splitBytes,
-            jobs,
-            predicateOf: (table) => scope?.predicateOf(table),
-          }),
+          parts,
+          record: ledger.partRecord(progress.epoch),
+          onPart: (part, outcome) => ledger.notePart(part, outcome),
           encoding: source.encoding,
           jobs,
           signal,
@@ -300,13 +375,19 @@ class DatabaseCopy {
         database,
         summarise: (built) => plural(built, "index or key", "indexes and keys"),
       });
-      return done.map(({ table, rows, bytes, ms }) => ({
-        schema: table.schema,
-        name: table.name,
-        rows,
-        bytes,
-        ms,
-      }));
+      return [
+        ...earlierTables([...progress.kept.values()]),
+        ...done.map(({ table, rows, bytes, ms }) => {
+          const before = progress.before(table);
+          return {
+            schema: table.schema,
+            name: table.name,
+            rows: rows + before.rows,
+            bytes: bytes + before.bytes,
+            ms,
+          };
+        }),
+      ];
     } catch (error) {
       ended.abort(error);
       await indexes.finish().catch(() => {}); // ended by the very error that is thrown here
@@ -332,7 +413,8 @@ class DatabaseCopy {
     const { recorder } = this.#options;
     // counted under the snapshot: the plan is older, and one that was made since belongs to the copy
     const { count } = await summariseLargeObjects(snapshot.session);
-    if (count === 0) return;
+    const { ledger } = this.#ledgerWork();
+    if (count === 0 || ledger.isDone(largeObjectsMark)) return;
     await recorder.step(() =>
       copyLargeObjects({
         source: this.#source,
@@ -343,6 +425,7 @@ class DatabaseCopy {
         events: this.#events,
         onRefused: (message, object) =>
           this.#events({ kind: "warning", side: "target", object, message }),
+        mark: ledger.statementRecord.statement([largeObjectsMark]),
       }), {
       step: "large-objects",
       database: this.#database,
@@ -451,9 +534,13 @@ class DatabaseCopy {
     await using from = await this.#open(this.#source);
     const properties = await readDatabaseProperties(from);
     await this.#comment(undefined);
-    await this.#applyIn(
-      this.#options.maintenance,
-      databasePropertyStatements(properties, { name: this.#target.database }),
+    // of the database, in another one: any number of times
+    this.#warn(
+      await applyStatements(
+        this.#options.maintenance,
+        databasePropertyStatements(properties, { name: this.#target.database }),
+        { incomplete: this.#incomplete },
+      ),
     );
   }
 
@@ -471,8 +558,20 @@ class DatabaseCopy {
     await this.#applyIn(session, statements);
   }
 
+  /** Statements that are done already are passed over, settings are not. */
   async #applyIn(session: Session, statements: readonly DumpStatement[]): Promise<void> {
-    this.#warn(await applyStatements(session, statements, { incomplete: this.#incomplete }));
+    const { ledger } = this.#ledgerWork();
+    this.#warn(
+      await applyStatements(session, statements.filter((each) => !ledger.isDone(each)), {
+        incomplete: this.#incomplete,
+        record: ledger.statementRecord,
+      }),
+    );
+  }
+
+  #ledgerWork(): LedgerWork {
+    if (this.#work === undefined) throw new Error("the ledger is not open");
+    return this.#work;
   }
 
   #warn(adaptations: readonly Adaptation[]): void {
@@ -499,6 +598,7 @@ function describeAction({ action, target }: PlannedDatabase): string {
     "create": `created ${target}`,
     "fill-empty": `filling ${target}`,
     "drop-and-create": `recreated ${target}`,
+    "resume": `going on with ${target}`,
     "refuse": "",
   }[
     action

@@ -53,7 +53,19 @@ export function checkTargetEmpty(planned: PlannedDatabase): Check {
           (extensions.length === 0 ? "" : ` (extensions: ${extensions.join(", ")})`),
       );
     }
+    case "resume":
+      return pass(
+        subject,
+        `holds our unfinished copy, begun at ${planned.unfinished?.startedAt}: init goes on with it`,
+      );
     case "drop-and-create":
+      if (planned.unfinished !== undefined) {
+        return warn(
+          subject,
+          `will be dropped and begun anew. Lost with it: ${willBeLost}`,
+          "leave --no-resume out to go on with it",
+        );
+      }
       return warn(
         subject,
         `will be dropped (--drop-existing). Lost with it: ${willBeLost}`,

@@ -40,6 +40,8 @@ function actionWords({ action, willBeLost }: DatabasePlanView): string {
       return "created";
     case "fill-empty":
       return "was there and empty: filled";
+    case "resume":
+      return "was there as an unfinished copy: went on where it had ended";
     case "drop-and-create":
       return "dropped and created again" +
         (willBeLost === undefined ? "" : `; what was lost: ${redact(willBeLost)}`);

@@ -43,7 +43,7 @@ export interface ServerView {
 export interface DatabasePlanView {
   readonly source: string;
   readonly target: string;
-  readonly action: "create" | "fill-empty" | "drop-and-create";
+  readonly action: "create" | "fill-empty" | "drop-and-create" | "resume";
   readonly willBeLost?: string;
   readonly tables: readonly (TableName & { readonly bytes: number })[];
   readonly largeObjects: number;

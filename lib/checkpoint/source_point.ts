@@ -1,0 +1,25 @@
+/**
+ * Which moment a session's transaction sees.
+ *
+ * @module
+ */
+import type { Session } from "../postgres/mod.ts";
+import type { SourcePoint } from "./model.ts";
+
+// txid_…: the newer names came with 13. In a transaction with a snapshot the answer belongs to it.
+const pointStatement = `
+  SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint::text AS server_start,
+         (SELECT oid FROM pg_database WHERE datname = current_database()) AS database_oid,
+         txid_current_snapshot()::text AS transactions`;
+
+/** Reads the moment that the session's transaction sees. */
+export async function readSourcePoint(session: Session): Promise<SourcePoint> {
+  const row = await session.queryOne<
+    { server_start: string; database_oid: number; transactions: string }
+  >(pointStatement);
+  return {
+    serverStart: row.server_start,
+    databaseOid: row.database_oid,
+    transactions: row.transactions,
+  };
+}

@@ -1,0 +1,50 @@
+/**
+ * The snapshot of an earlier attempt, where something still holds it.
+ *
+ * @module
+ */
+import {
+  type Endpoint,
+  ServerError,
+  type Session,
+  SnapshotHolder,
+  SnapshotLostError,
+} from "../../postgres/mod.ts";
+import { type LockedSnapshot, type LockOptions, lockTables } from "../../copy/mod.ts";
+import { listTables } from "../../catalog/mod.ts";
+import { type Epoch, isSamePoint, readSourcePoint } from "../../checkpoint/mod.ts";
+
+/**
+ * Takes over the snapshot of an epoch; undefined when it is gone.
+ *
+ * Identifiers come again after a restart of the server, so what it sees is compared too.
+ */
+export async function takeOverEarlierSnapshot(
+  source: Endpoint,
+  { snapshot: identifier, lsn, point }: Epoch,
+  { signal, select }: LockOptions,
+): Promise<LockedSnapshot | undefined> {
+  if (point === undefined) return undefined;
+  let snapshot: SnapshotHolder | undefined;
+  try {
+    snapshot = await SnapshotHolder.takeOver(source, { identifier, lsn: lsn ?? "", signal });
+    const { session } = snapshot;
+    if (isSamePoint(point, await readSourcePoint(session))) {
+      const tables = await selected(session, select);
+      await lockTables(session, tables);
+      return { snapshot, tables };
+    }
+  } catch (error) {
+    await snapshot?.[Symbol.asyncDispose]();
+    const isGone = error instanceof SnapshotLostError || error instanceof ServerError;
+    if (!isGone) throw error;
+    return undefined;
+  }
+  await snapshot[Symbol.asyncDispose]();
+  return undefined;
+}
+
+async function selected(session: Session, select: LockOptions["select"]) {
+  const tables = await listTables(session);
+  return await (select?.(session, tables) ?? Promise.resolve(tables));
+}

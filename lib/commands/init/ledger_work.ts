@@ -1,0 +1,242 @@
+/**
+ * What the ledger makes of the copy of one database: which structure, which tables, which parts are left.
+ *
+ * @module
+ */
+import {
+  displayName,
+  type EventSink,
+  ExitCode,
+  plural,
+  ReplicatorError,
+  tableKey,
+  type TableName,
+} from "../../core/mod.ts";
+import type { SnapshotHolder } from "../../postgres/mod.ts";
+import { summariseLargeObjects, type Table } from "../../catalog/mod.ts";
+import type { ClassifiedPostData, DumpStatement } from "../../schema/mod.ts";
+import { type CopyPart, type CopyPlanOptions, planCopy, planEarlierParts } from "../../copy/mod.ts";
+import {
+  changedStructure,
+  decideResume,
+  type Ledger,
+  type PlannedPart,
+  readSourcePoint,
+  structureOf,
+  type TableRecord,
+} from "../../checkpoint/mod.ts";
+import type { TableReport } from "../report.ts";
+
+/** Stands for all large objects in the ledger. */
+export const largeObjectsMark: DumpStatement = { sql: "large objects", type: "BLOBS" };
+
+/** What is left of the tables of a database. */
+export interface TableWork {
+  /** In which what is left is copied. */
+  readonly epoch: number;
+  /** Tables that are in, by `tableKey`. */
+  readonly kept: ReadonlyMap<string, TableRecord>;
+  /** Tables of which parts are in, by `tableKey`. */
+  readonly continued: ReadonlyMap<string, TableRecord>;
+  /** Whether all rows are, in the end, as the snapshot at hand sees them. */
+  readonly asOfSnapshot: boolean;
+  /** What was copied of a table before. */
+  readonly before: (table: TableName) => { readonly rows: number; readonly bytes: number };
+}
+
+/** How {@linkcode LedgerWork} goes about it. */
+export interface LedgerWorkOptions {
+  readonly events: EventSink;
+  /** As events name it. */
+  readonly database: string;
+  readonly allowMixedSnapshots: boolean;
+  readonly sync: boolean;
+}
+
+/** The ledger of a database with what the source says now. */
+export class LedgerWork {
+  readonly ledger: Ledger;
+  readonly #options: LedgerWorkOptions;
+
+  constructor(ledger: Ledger, options: LedgerWorkOptions) {
+    this.ledger = ledger;
+    this.#options = options;
+  }
+
+  /**
+   * Compares the dump with the one that the copy was begun with, and remembers it.
+   *
+   * @throws ReplicatorError when something that the copy was begun with is gone or has changed
+   */
+  async checkStructure(statements: readonly DumpStatement[]): Promise<void> {
+    const structure = structureOf(statements);
+    const { state } = this.ledger;
+    const changed = changedStructure(state.structure, structure);
+    if (changed.length > 0) {
+      throw new ReplicatorError(
+        "the structure of the source has changed since the copy was begun, and cannot be gone on with",
+        {
+          side: "source",
+          object: `database ${this.#options.database}`,
+          details: [
+            ...changed.slice(0, 10).map((object) => `changed or gone: ${object}`),
+            ...(changed.length > 10 ? [`and ${changed.length - 10} more`] : []),
+            `the copy was begun at ${state.startedAt} with ${state.dumpTool}`,
+          ],
+          remedy: "start over with --no-resume; or change it back",
+          exitCode: ExitCode.prerequisite,
+        },
+      );
+    }
+    await this.ledger.recordStructure(
+      structure.filter(({ digest }) => !state.structure.has(digest)),
+    );
+  }
+
+  /**
+   * Decides what is left, and records the epoch that it is copied in.
+   *
+   * @throws ReplicatorError when what is left cannot be read as of the same moment and that was not allowed
+   */
+  async decide({ snapshot, tables }: {
+    readonly snapshot: SnapshotHolder;
+    readonly tables: readonly Table[];
+  }): Promise<TableWork> {
+    const { events, database, allowMixedSnapshots, sync } = this.#options;
+    const { state } = this.ledger;
+    const point = await readSourcePoint(snapshot.session);
+    const decision = decideResume({
+      ledger: state,
+      tables,
+      point,
+      largeObjectsLeft: !this.ledger.isDone(largeObjectsMark) &&
+        (await summariseLargeObjects(snapshot.session)).count > 0,
+      allowMixedSnapshots,
+      sync,
+    });
+    if (decision.kind === "refuse") {
+      throw new ReplicatorError(decision.reason, {
+        side: "source",
+        object: `database ${database}`,
+        details: decision.details,
+        remedy:
+          "--allow-mixed-snapshots copies the rest as it is now (each table is right in itself, but not with the others); --no-resume starts over",
+        exitCode: ExitCode.prerequisite,
+      });
+    }
+    const { epoch, begins, kept, continued, emptied, asOfSnapshot, moments } = decision;
+    if (begins) {
+      await this.ledger.beginEpoch({
+        epoch,
+        ...(snapshot.lsn === undefined ? {} : { lsn: snapshot.lsn }),
+        snapshot: snapshot.identifier,
+        startedAt: "",
+        point,
+      }, emptied);
+    } else if (emptied.length > 0) {
+      const last = state.epochs.at(-1);
+      if (last !== undefined) await this.ledger.beginEpoch(last, emptied);
+    }
+    if (state.epochs.length > 0) {
+      events({
+        kind: "info",
+        message: `${database}: ${plural(kept.length, "table")} of ${tables.length} ` +
+          `${kept.length === 1 ? "is" : "are"} there already` +
+          (continued.length === 0 ? "" : `, of ${continued.length} some parts`) +
+          (emptied.length === 0
+            ? ""
+            : `; half copied and begun again: ${emptied.slice(0, 5).map(displayName).join(", ")}` +
+              (emptied.length > 5 ? ", …" : "")),
+      });
+    }
+    if (moments.length > 1 && !sync) {
+      events({
+        kind: "warning",
+        side: "target",
+        object: `database ${database}`,
+        message:
+          `the tables are of ${moments.length} moments of the source (--allow-mixed-snapshots): each is right in itself, but rows may refer to rows that are not there`,
+        remedy: "see the foreign keys that were left NOT VALID; verify tells what differs by now",
+      });
+    }
+    return {
+      epoch,
+      kept: byKey(kept),
+      continued: byKey(continued),
+      asOfSnapshot,
+      before: (table) => sumOf(byKey(continued).get(tableKey(table))?.parts ?? []),
+    };
+  }
+
+  /** The parts to copy; how tables are cut is recorded before the first of them. */
+  async planParts(
+    tables: readonly Table[],
+    { progress, planning }: { readonly progress: TableWork; readonly planning: CopyPlanOptions },
+  ): Promise<readonly CopyPart[]> {
+    const earlier = tables.flatMap((table) => {
+      const parts = progress.continued.get(tableKey(table))?.parts.filter(({ done }) => !done);
+      return parts === undefined ? [] : planEarlierParts(
+        table,
+        parts.map(({ part, parts, from = 0, to }) => ({ part, parts, range: { from, to } })),
+        planning,
+      );
+    });
+    const fresh = planCopy(
+      tables.filter((table) => !progress.continued.has(tableKey(table))),
+      planning,
+    );
+    await this.ledger.recordPlan(planned(fresh, progress.epoch));
+    return [...earlier, ...fresh].sort((a, b) => b.bytes - a.bytes);
+  }
+}
+
+/** Tables that come in several parts, for the ledger. */
+function planned(parts: readonly CopyPart[], epoch: number): readonly TableRecord[] {
+  const cut = parts.filter(({ range }) => range !== undefined);
+  return [...Map.groupBy(cut, ({ table }) => table)].map(([{ schema, name }, own]) => ({
+    schema,
+    name,
+    epoch,
+    parts: own.map(({ part, parts, range }): PlannedPart => ({
+      part,
+      parts,
+      ...(range === undefined ? {} : { from: range.from }),
+      ...(range?.to === undefined ? {} : { to: range.to }),
+      done: false,
+    })),
+  }));
+}
+
+/** Tables that were copied before, for the report. */
+export function earlierTables(records: readonly TableRecord[]): readonly TableReport[] {
+  return records.map(({ schema, name, parts }) => ({
+    schema,
+    name,
+    ...sumOf(parts),
+    ms: 0,
+    earlier: true,
+  }));
+}
+
+/** All statements of a post-data section. */
+export function allStatements(postData: ClassifiedPostData): readonly DumpStatement[] {
+  const { perTable, attach, foreignKeys, rest, eventTriggers } = postData;
+  return [
+    ...perTable.flatMap(({ statements }) => statements),
+    ...attach,
+    ...foreignKeys,
+    ...rest,
+    ...eventTriggers,
+  ];
+}
+
+function sumOf(parts: readonly PlannedPart[]): { readonly rows: number; readonly bytes: number } {
+  return parts.filter(({ done }) => done).reduce(
+    (sum, { rows = 0, bytes = 0 }) => ({ rows: sum.rows + rows, bytes: sum.bytes + bytes }),
+    { rows: 0, bytes: 0 },
+  );
+}
+
+function byKey(records: readonly TableRecord[]): ReadonlyMap<string, TableRecord> {
+  return new Map(records.map((record) => [tableKey(record), record]));
+}

@@ -1,0 +1,322 @@
+/**
+ * Where a run stands: the document that points to it, and what its ledgers begin with.
+ *
+ * @module
+ */
+import { type EventSink, type Problem, ReplicatorError, UsageError } from "../../core/mod.ts";
+import { readClusterFacts } from "../../catalog/mod.ts";
+import {
+  type CheckpointStore,
+  type DatabaseState,
+  describeScopeDifference,
+  digestEnds,
+  dropLedger,
+  type LedgerHead,
+  type LedgerRun,
+  operationOf,
+  readStateDocument,
+  type RunEnds,
+  type RunScope,
+  type StateDocument,
+  stateFormat,
+  writeStateDocument,
+} from "../../checkpoint/mod.ts";
+import { type Endpoint, withDatabase } from "../../postgres/mod.ts";
+import { fingerprintScope, noTableRules } from "../../rules/mod.ts";
+import type { TemporaryMembership } from "../../schema/mod.ts";
+import type { BothSides } from "../both_sides.ts";
+import { type DatabasePlanning, planDatabases } from "../database_plan.ts";
+import type { InitPlan } from "../report.ts";
+import type { InitOptions } from "../run.ts";
+
+/** Where the document of a run is, if the caller keeps one. */
+interface Place {
+  readonly store: CheckpointStore;
+  readonly operation: string;
+  readonly ends: RunEnds;
+}
+
+async function placeOf({ checkpoint, source, target }: InitOptions): Promise<Place | undefined> {
+  if (checkpoint === undefined) return undefined;
+  const ends = await digestEnds({ source, target });
+  const operation = await operationOf(ends);
+  return { store: checkpoint(operation), operation, ends };
+}
+
+/**
+ * The run that the same command has begun before; undefined when there is none, or it is not to be gone on with.
+ *
+ * @throws ReplicatorError when the document cannot be read or understood
+ */
+export async function readEarlierRun(options: InitOptions): Promise<StateDocument | undefined> {
+  const place = await placeOf(options);
+  if (place === undefined || options.resume === false) return undefined;
+  const text = await place.store.read();
+  if (text === undefined) return undefined;
+  return readStateDocument(text, { ...place, place: place.store.place });
+}
+
+/** What {@linkcode RunCheckpoint.begin} looks at. */
+export interface BeginOptions {
+  readonly options: InitOptions;
+  readonly sides: BothSides;
+  readonly plan: InitPlan;
+  readonly planning: DatabasePlanning;
+  readonly earlier: StateDocument | undefined;
+  /** Heads of the ledgers that are gone on with. */
+  readonly unfinished: readonly LedgerHead[];
+  readonly events: EventSink;
+}
+
+/** The document of a run: written when it begins and when a database is done, removed with the last ledger. */
+export class RunCheckpoint {
+  readonly #place: Place | undefined;
+  readonly #begin: BeginOptions;
+  readonly #systemIdentifier: string | undefined;
+  #document: Omit<StateDocument, "ends" | "operation">;
+  #failed = false;
+
+  private constructor(
+    begin: BeginOptions,
+    { place, document, systemIdentifier }: {
+      readonly place: Place | undefined;
+      readonly document: Omit<StateDocument, "ends" | "operation">;
+      readonly systemIdentifier: string | undefined;
+    },
+  ) {
+    this.#begin = begin;
+    this.#place = place;
+    this.#document = document;
+    this.#systemIdentifier = systemIdentifier;
+  }
+
+  /**
+   * Compares the scope with that of the earlier run. Changes nothing.
+   *
+   * @throws UsageError that says how they differ
+   */
+  static async begin(begin: BeginOptions): Promise<RunCheckpoint> {
+    const { options, sides, planning, earlier, unfinished } = begin;
+    const { rules = noTableRules, sync } = options;
+    const databases = Object.fromEntries(
+      planning.databases.map(({ source, target }) => [source.name, target]),
+    );
+    const scope: RunScope = {
+      databases,
+      fingerprint: await fingerprintScope({ databases, rules }),
+      now: rules.now,
+      sync: sync !== undefined,
+    };
+    refuseOtherScope(begin, scope);
+    const first = unfinished[0];
+    const { systemIdentifier } = await readClusterFacts(sides.source);
+    return new RunCheckpoint(begin, {
+      place: await placeOf(options),
+      systemIdentifier,
+      document: {
+        format: stateFormat,
+        tool: options.version ?? "unknown",
+        // the ledgers are the truth; the file may be lost, or of a run whose target was made anew
+        run: first?.run ?? earlier?.run ?? crypto.randomUUID(),
+        startedAt: earlier?.startedAt ?? first?.startedAt ?? new Date().toISOString(),
+        scope,
+        dropExisting: options.dropExisting,
+        databases: planning.databases.map(({ source, target, unfinished }): DatabaseState => ({
+          source: source.name,
+          target,
+          state: unfinished?.complete ? "complete" : unfinished === undefined ? "waiting" : "begun",
+        })),
+        memberships: earlier?.memberships ?? [],
+        finished: false,
+      },
+    });
+  }
+
+  /** Memberships to be revoked at the end, also those that a killed attempt has left. */
+  get memberships(): readonly TemporaryMembership[] {
+    return this.#document.memberships;
+  }
+
+  /** What the ledger of a database is begun with. */
+  ledgerRun(database: string): LedgerRun {
+    const { planning, plan } = this.#begin;
+    const { run, tool, scope } = this.#document;
+    return {
+      run,
+      tool,
+      scope,
+      dumpTool: plan.dumpTool,
+      source: {
+        database,
+        ...(this.#systemIdentifier === undefined
+          ? {}
+          : { systemIdentifier: this.#systemIdentifier }),
+        databaseOid: planning.databases.find(({ source }) => source.name === database)?.source
+          .oid ?? 0,
+      },
+      decisions: decisionsOf(plan, database),
+    };
+  }
+
+  /** Writes it for the first time. */
+  async write(): Promise<void> {
+    await this.#update({});
+  }
+
+  async addMemberships(memberships: readonly TemporaryMembership[]): Promise<void> {
+    if (memberships.length === 0) return;
+    const all = [...this.#document.memberships, ...memberships];
+    const distinct = all.filter(({ role, member }, index) =>
+      all.findIndex((other) => other.role === role && other.member === member) === index
+    );
+    await this.#update({ memberships: distinct });
+  }
+
+  async completed(database: string): Promise<void> {
+    await this.#update({
+      databases: this.#document.databases.map((each) =>
+        each.source === database ? { ...each, state: "complete" } : each
+      ),
+    });
+  }
+
+  /** Everything is done: first the word that it is, then the ledgers go, then the word. */
+  async finish(signal: AbortSignal): Promise<void> {
+    const { options: { target } } = this.#begin;
+    await this.#update({ finished: true, memberships: [] });
+    await dropLedgers(this.#document, { target, signal });
+    await this.#place?.store.remove().catch((error) => this.#warn(error));
+  }
+
+  /** A file that cannot be written does not end a run: the ledgers tell as much. */
+  async #update(change: Partial<StateDocument>): Promise<void> {
+    this.#document = { ...this.#document, ...change };
+    if (this.#place === undefined) return;
+    const { store, operation, ends } = this.#place;
+    try {
+      await store.write(writeStateDocument({ ...this.#document, operation, ends }));
+    } catch (error) {
+      this.#warn(error);
+    }
+  }
+
+  #warn(error: unknown): void {
+    if (!(error instanceof ReplicatorError)) throw error;
+    if (this.#failed) return;
+    this.#failed = true;
+    this.#begin.events({
+      kind: "warning",
+      message: error.message,
+      ...(error.object === undefined ? {} : { object: error.object }),
+      remedy:
+        "the run goes on: what is done is recorded in the target as well, and the same command goes on from there",
+    });
+  }
+}
+
+async function dropLedgers(
+  { databases, run }: Pick<StateDocument, "databases" | "run">,
+  { target, signal }: { readonly target: Endpoint; readonly signal: AbortSignal },
+): Promise<void> {
+  for (const database of databases) {
+    await dropLedger(withDatabase(target, database.target), { run, signal });
+  }
+}
+
+/** `analytics.orders` → `copied`, `left out`, `filtered by …` */
+function decisionsOf({ databases }: InitPlan, database: string): Readonly<Record<string, string>> {
+  const decisions = databases.find(({ source }) => source === database)?.decisions ?? [];
+  return Object.fromEntries(decisions.map(({ schema, name, outcome, predicate }) => [
+    `${schema}.${name}`,
+    predicate === undefined
+      ? {
+        "copied": "copied",
+        "filtered": "filtered",
+        "structure-only": "copied without rows",
+        "left-out": "left out",
+      }[outcome]
+      : `filtered by (${predicate})`,
+  ]));
+}
+
+function refuseOtherScope(
+  { earlier, unfinished, plan, planning }: BeginOptions,
+  scope: RunScope,
+): void {
+  const differences = new Set<string>();
+  for (const head of unfinished) {
+    for (
+      const difference of describeScopeDifference(head, {
+        scope,
+        decisions: decisionsOf(plan, head.source.database),
+      })
+    ) differences.add(difference);
+  }
+  // without a ledger nothing is left of it that could be mixed up
+  const exists = earlier?.databases.some(({ target }) =>
+    planning.onTarget.some(({ name }) => name === target)
+  );
+  if (differences.size === 0 && earlier !== undefined && exists && unfinished.length === 0) {
+    const others = earlier.databases.filter(({ state }) => state !== "waiting");
+    if (others.length > 0) {
+      for (const difference of describeScopeDifference(earlier, { scope })) {
+        differences.add(difference);
+      }
+    }
+  }
+  if (differences.size === 0) return;
+  const since = unfinished[0]?.startedAt ?? earlier?.startedAt;
+  throw new UsageError(
+    [...differences].map((message): Problem => ({ path: "scope", message })),
+    `an unfinished run of ${since} between these servers had another scope: give the same options to go on with it, or --no-resume to drop what it has done and start over`,
+  );
+}
+
+/** The moment that windows reach back from is that of the first attempt. */
+export function withWindowsOf(options: InitOptions, now: string | undefined): InitOptions {
+  if (now === undefined || options.rules === undefined) return options;
+  return { ...options, rules: { ...options.rules, now } };
+}
+
+/** What becomes of unfinished copies. With replication the stream begins with the rows, so they are copied anew. */
+export function resumeMode({ resume, sync }: InitOptions): "yes" | "no" | "complete" {
+  if (resume === false) return "no";
+  return sync === undefined ? "yes" : "complete";
+}
+
+/**
+ * Ends a run that had everything and was killed before it was quite over.
+ *
+ * @returns its databases when they are just those of this run: then there is nothing left to do
+ */
+export async function finishEarlierRun(
+  earlier: StateDocument,
+  { options, sides, signal }: {
+    readonly options: InitOptions;
+    readonly sides: BothSides;
+    readonly signal: AbortSignal;
+  },
+): Promise<readonly DatabaseState[] | undefined> {
+  const planning = await planDatabases({
+    ...sides,
+    selection: options.databases,
+    dropExisting: false,
+    targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
+    signal,
+  });
+  const there = new Set(planning.onTarget.map(({ name }) => name));
+  const left = earlier.databases.filter(({ target }) => there.has(target));
+  await dropLedgers({ ...earlier, databases: left }, { target: options.target, signal });
+  const place = await placeOf(options);
+  await place?.store.remove();
+  const wanted = planning.databases.map(({ source, target }) => `${source.name} ${target}`).sort();
+  const done = left.map(({ source, target }) => `${source} ${target}`).sort();
+  const { rules = noTableRules, sync } = options;
+  const same = JSON.stringify(wanted) === JSON.stringify(done) &&
+    earlier.scope.sync === (sync !== undefined) &&
+    earlier.scope.fingerprint === await fingerprintScope({
+        databases: earlier.scope.databases,
+        rules,
+      });
+  return same ? left : undefined;
+}
