@@ -387,6 +387,7 @@ Deno.test("a server that is killed in the middle of the copy ends the run, and t
       await rejects(
         runInit(from, to, {
           include: ["doomed"],
+          retryPausesMs: [], // it does not come back
           onEvent: (event) => {
             if (event.kind === "table-progress") killed ??= doomed.kill("SIGKILL");
           },

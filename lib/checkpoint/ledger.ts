@@ -5,6 +5,7 @@
  */
 import {
   ExitCode,
+  InterruptedError,
   ledgerSchema,
   quoteQualified,
   ReplicatorError,
@@ -63,6 +64,8 @@ export class Ledger implements AsyncDisposable {
   readonly #options: OpenLedgerOptions;
   readonly #holder = crypto.randomUUID();
   readonly #lost = new AbortController();
+  /** Ends attempts to open the session again. */
+  readonly #closing = new AbortController();
   readonly #done = new Set<string>();
   #session: Session;
   #state: LedgerState;
@@ -264,6 +267,7 @@ export class Ledger implements AsyncDisposable {
     ]);
     patience.abort();
     await this.#session.close();
+    this.#closing.abort(new InterruptedError("the ledger is closed"));
   }
 
   /** The lock, then the name of this run's process in the ledger, and only then a look: nobody else can change it any more. */
@@ -324,14 +328,17 @@ export class Ledger implements AsyncDisposable {
   }
 
   async #reopen(): Promise<void> {
-    const { signal } = this.#options;
+    const signal = AbortSignal.any([this.#options.signal, this.#closing.signal]);
     const before = this.#session.processId;
     await this.#session.close();
     try {
-      this.#session = await retry(() => openSession(this.#endpoint), {
-        signal,
-        delaysMs: [200, 1_000, 2_000, 4_000, 8_000, 16_000],
-      });
+      this.#session = await retry(
+        () => openSession(this.#endpoint, { signal: this.#closing.signal }),
+        {
+          signal,
+          delaysMs: [200, 1_000, 2_000, 4_000, 8_000],
+        },
+      );
       await takeRunLock(this.#session, { signal, before });
       await this.#seeThatItIsOurs();
     } catch (error) {

@@ -21,7 +21,6 @@ import {
   ConnectionError,
   type Endpoint,
   openSession,
-  retry,
   type Session,
   SqlState,
   withDatabase,
@@ -243,7 +242,7 @@ export async function lookAtDatabase(
   signal: AbortSignal,
 ): Promise<{ readonly ledger: LedgerHead | undefined; readonly empty: boolean } | undefined> {
   try {
-    await using session = await retry(() => openSession(target, { signal }), { signal });
+    await using session = await openSession(target, { signal });
     const { empty } = await readContents(session);
     return { empty, ledger: await readLedgerRun(session) };
   } catch (error) {

@@ -9,7 +9,6 @@ import {
   measureRoundTrip,
   openSession,
   pause,
-  retry,
   type Session,
   SnapshotLostError,
   withDatabase,
@@ -297,6 +296,7 @@ async function copyOne(
       recorder,
       signal,
       ledgerRun: checkpoint.ledgerRun(current.source.name),
+      retryPausesMs: options.retryPausesMs,
       allowMixedSnapshots: options.allowMixedSnapshots ?? false,
       whileSnapshotHeld: options.whileSnapshotHeld ?? (() => Promise.resolve()),
     });
@@ -342,7 +342,7 @@ const longMs = 60_000;
 
 /** Tries what may be repeated again while the reason passes by itself; `work` is told how often it has failed. */
 async function again<Result>(
-  { recorder, signal }: Work,
+  { options: { retryPausesMs = pausesMs }, recorder, signal }: Work,
   work: (times: number) => Promise<Result>,
 ): Promise<Result> {
   for (let times = 0, inVain = 0;; times++, inVain++) {
@@ -351,7 +351,7 @@ async function again<Result>(
       return await work(times);
     } catch (error) {
       if (performance.now() - begun > longMs) inVain = 0;
-      const delayMs = pausesMs[inVain];
+      const delayMs = retryPausesMs[inVain];
       const passes = isTransient(error) || error instanceof SnapshotLostError;
       if (signal.aborted || delayMs === undefined || !passes) throw error;
       recorder.events({
@@ -396,8 +396,5 @@ async function openMaintenance({ planning, options, sides, signal }: Work): Prom
     planning.onTarget.find(({ name, allowConnections, canConnect }) =>
       !busy.has(name) && allowConnections && canConnect
     )?.name;
-  return await retry(
-    () => openSession(withDatabase(options.target, name ?? "template1"), { signal }),
-    { signal },
-  );
+  return await openSession(withDatabase(options.target, name ?? "template1"), { signal });
 }

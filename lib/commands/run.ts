@@ -117,6 +117,8 @@ export interface InitOptions {
   readonly resume?: boolean | undefined;
   /** Whether tables may be of different moments when a later attempt cannot read as of the first one's. Default: false. */
   readonly allowMixedSnapshots?: boolean | undefined;
+  /** Pauses between attempts at what passes by itself: connections that break, servers that restart. */
+  readonly retryPausesMs?: readonly number[] | undefined;
   /** Stop after the plan. */
   readonly dryRun: boolean;
   /** Asked with the plan before anything is changed; false ends the run untouched. */

@@ -60,6 +60,8 @@ export interface BuildIndexesOptions {
   readonly isDone?: (statement: DumpStatement) => boolean;
   /** Called with a new session after one broke: what was under way may be done all the same. Without it a broken session ends the building. */
   readonly onReopened?: (session: Session) => Promise<void>;
+  /** Pauses before it goes on. */
+  readonly delaysMs?: readonly number[] | undefined;
 }
 
 /** One index to build, what follows when a table's indexes are there, or its statistics. */
@@ -231,7 +233,7 @@ export class IndexBuilder {
     session: Session | undefined,
     statements: readonly DumpStatement[],
   ): Promise<Session> {
-    const { apply, onReopened, events, database } = this.#options;
+    const { apply, onReopened, events, database, delaysMs = laneDelaysMs } = this.#options;
     let current = session;
     for (let attempt = 0;; attempt++) {
       try {
@@ -244,7 +246,7 @@ export class IndexBuilder {
       } catch (error) {
         await current?.close();
         current = undefined;
-        const delayMs = laneDelaysMs[attempt];
+        const delayMs = delaysMs[attempt];
         if (
           this.#signal.aborted || onReopened === undefined || delayMs === undefined ||
           !isTransient(error)

@@ -13,14 +13,13 @@ import {
   pause,
   relayCopies,
   type RelayOptions,
-  retry,
   ServerError,
   type Session,
   SqlState,
 } from "../postgres/mod.ts";
 
 /** Pauses of a lane whose connection broke, before it goes on; a finished job starts them anew. */
-export const laneDelaysMs: readonly number[] = [200, 1_000, 2_000, 4_000, 8_000, 16_000];
+export const laneDelaysMs: readonly number[] = [200, 1_000, 2_000, 4_000, 8_000];
 
 /** A COPY of which the target knows whether it was committed. Plain data: it can be sent to a worker thread. */
 export interface LaneJob extends CopyJob {
@@ -45,7 +44,7 @@ export interface CopyLaneOptions<Job extends LaneJob> extends RelayOptions<Job> 
   /** The constraint that a job violates which is recorded already. */
   readonly recordedConstraint?: string | undefined;
   /** Pauses between attempts that finish nothing; their number is the number of retries. */
-  readonly delaysMs?: readonly number[];
+  readonly delaysMs?: readonly number[] | undefined;
 }
 
 /**
@@ -94,14 +93,13 @@ class Lane<Job extends LaneJob> {
 
   async run(): Promise<void> {
     const { source, target, targetSettings, signal, snapshot, onStarted, onBytes } = this.#options;
-    await using to = await retry(
-      () =>
-        openSession(target, { signal, settings: { synchronous_commit: "off", ...targetSettings } }),
-      { signal },
-    );
+    await using to = await openSession(target, {
+      signal,
+      settings: { synchronous_commit: "off", ...targetSettings },
+    });
     await this.#sortOut(to);
     this.#backend = to.processId;
-    await using from = await retry(() => openSession(source, { signal }), { signal });
+    await using from = await openSession(source, { signal });
     await importSnapshot(from, snapshot);
     await relayCopies<Job>(from, to, {
       next: () => this.#next(),

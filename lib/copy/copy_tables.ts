@@ -29,6 +29,8 @@ export interface CopyTablesOptions {
   readonly pace?: ((bytes: number) => Promise<void> | undefined) | undefined;
   /** How the target is told that a part is in it. Without it, connections that break while the target commits end the copy. */
   readonly record?: PartRecord;
+  /** Pauses of a worker whose connection broke; see `copyLane`. */
+  readonly delaysMs?: readonly number[] | undefined;
   /** Called when a part is committed on the target. */
   readonly onPart?: (part: CopyPart, outcome: CopyOutcome) => void;
   /** Called when all of a table's rows are committed on the target. */
@@ -93,6 +95,7 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
       snapshot: snapshot.identifier,
       signal,
       recordedConstraint: record?.constraint,
+      delaysMs: options.delaysMs,
       next: () => queue.shift(),
       pace: options.pace,
       onStarted: ({ part }) => progress.started(part),

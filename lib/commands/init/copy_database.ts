@@ -94,6 +94,7 @@ export interface CopyDatabaseOptions {
   /** What the ledger is begun with. */
   readonly ledgerRun: LedgerRun;
   readonly allowMixedSnapshots: boolean;
+  readonly retryPausesMs: readonly number[] | undefined;
 }
 
 /** The parts of a schema, in the order in which they are applied. */
@@ -321,6 +322,7 @@ class DatabaseCopy {
       apply: (session, statements) => this.#applyIn(session, statements),
       isDone: (statement) => ledger.isDone(statement),
       onReopened: (session) => ledger.refresh(session),
+      delaysMs: this.#options.retryPausesMs,
     });
     indexes.done.catch((error) => ended.abort(error)); // an index that fails ends the copying too
     const withRows = new Set(copied.map((table) => tableKey(table)));
@@ -354,6 +356,7 @@ class DatabaseCopy {
           target: this.#target,
           snapshot,
           parts,
+          delaysMs: this.#options.retryPausesMs,
           record: ledger.partRecord(progress.epoch),
           onPart: (part, outcome) => ledger.notePart(part, outcome),
           encoding: source.encoding,
