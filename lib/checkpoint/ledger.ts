@@ -45,6 +45,16 @@ export interface OpenLedgerOptions {
   readonly onInfo?: (message: string) => void;
 }
 
+/** How parts of an epoch are recorded, as texts that go along with their rows. */
+export interface PartAccount {
+  /** Records that a part is in. */
+  readonly statement: (part: RecordedPart) => string;
+  /** Gives a row when it is. */
+  readonly isRecorded: (part: RecordedPart) => string;
+  /** The constraint that recording a part twice violates. */
+  readonly constraint: string;
+}
+
 const heartbeatMs = 15_000;
 
 /** How long the last notes may take. */
@@ -112,7 +122,7 @@ export class Ledger implements AsyncDisposable {
   }
 
   /** For `copyTables`: how parts of an epoch are recorded. */
-  partRecord(epoch: number) {
+  partRecord(epoch: number): PartAccount {
     const holder = this.#holder;
     return {
       statement: (part: RecordedPart): string => recordPartStatement(part, { epoch, holder }),
@@ -237,7 +247,10 @@ export class Ledger implements AsyncDisposable {
   }
 
   /** Notes for a later report how much a part was. Its being done does not depend on it. */
-  notePart(part: RecordedPart, { rows, bytes }: { readonly rows: number; readonly bytes: number }) {
+  notePart(
+    part: RecordedPart,
+    { rows, bytes }: { readonly rows: number; readonly bytes: number },
+  ): void {
     this.#notes.push({ part, rows, bytes });
     if (this.#notes.length > 1) return; // the one before takes all that have come until its turn
     this.#inTurn((session) => this.#writeNotes(session)).catch(() => {}); // a figure of a report
