@@ -158,6 +158,40 @@ Deno.test("each table gets its statistics when it is complete, and one that cann
   });
 });
 
+Deno.test("the plan tells parts, format and why not binary; binary that cannot be is refused with every table", async () => {
+  const sql = `CREATE TABLE big AS SELECT i, repeat('x', 500) AS t FROM generate_series(1, 4000) i;
+    CREATE TYPE tag AS ENUM ('a'); CREATE TABLE tagged (i int, tags tag[], r regclass);
+    CREATE EXTENSION hstore; CREATE TABLE pairs (h hstore); CREATE TABLE fine (i int, t text[]);
+    ALTER TABLE big ALTER t SET STORAGE PLAIN; ANALYZE`;
+  await withSource("formats", sql, async (urls) => {
+    const options = { include: ["formats"], splitBytes: 1024 ** 2 };
+    const { plan } = await runInit(urls.source, urls.target, options);
+    deepStrictEqual(
+      plan.databases[0]?.tables.map((
+        { name, parts, format, whyText, freeze },
+      ) => [name, parts, format, freeze, ...(whyText === undefined ? [] : [whyText])]).sort(),
+      [
+        ["big", 3, "binary", false],
+        ["fine", 1, "binary", true],
+        ["pairs", 1, "text", true, "column h public.hstore"],
+        ["tagged", 1, "text", true, "columns tags public.tag[], r regclass"],
+      ],
+    );
+    await exec(target.url(), "DROP DATABASE formats");
+    await rejects(
+      runInit(urls.source, urls.target, { ...options, copyFormat: "binary" }),
+      (error: unknown) =>
+        error instanceof ReplicatorError && error.exitCode === ExitCode.usage &&
+        /pairs .*hstore/.test(error.message) && /tagged .*tags/.test(error.message) &&
+        !/fine/.test(error.message),
+    );
+    deepStrictEqual(
+      await query(target.url(), "SELECT FROM pg_database WHERE datname = 'formats'"),
+      [],
+    );
+  });
+});
+
 Deno.test("the copy is what the snapshot saw, whatever is written meanwhile", async () => {
   await withSource(
     "busy",

@@ -4,6 +4,7 @@ import type {
   InitPlan,
   InitReport,
   ServerSummary,
+  TablePlan,
   ValidationReport,
   Warning,
 } from "../commands/report.ts";
@@ -96,12 +97,14 @@ export function planLines(plan: InitPlan, options: TableOptions): string[] {
         `  ${printable(displayName(table))}`,
         formatBytes(table.bytes),
         table.rowEstimate === undefined ? "" : `~${formatCount(table.rowEstimate)}`,
+        copyWords(table),
       ]);
       lines.push(...renderTable(
         [
           { title: "  Table", narrow: "cut" },
           { title: "Size", align: "right" },
           { title: "Rows", align: "right" },
+          { title: "Copied as", narrow: "cut" },
         ],
         rows,
         options,
@@ -121,6 +124,14 @@ export function planLines(plan: InitPlan, options: TableOptions): string[] {
   );
   for (const warning of plan.warnings) lines.push(`${style.yellow("!")} ${printable(warning)}`);
   return lines;
+}
+
+/** `12 parts, binary`, `frozen, text: column tags app.tag[]` */
+function copyWords({ parts, format, whyText, freeze }: TablePlan): string {
+  return [
+    ...(parts > 1 ? [plural(parts, "part")] : []),
+    format + (freeze ? ", frozen" : ""),
+  ].join(", ") + (whyText === undefined ? "" : `: ${printable(whyText)}`);
 }
 
 function actionLines(

@@ -110,6 +110,13 @@ export interface TablePlan {
   readonly rowEstimate?: number;
   /** Which rows are copied; all when it is not there. */
   readonly predicate?: string;
+  /** Ranges that it is cut into, copied at once. */
+  readonly parts: number;
+  readonly format: "text" | "binary";
+  /** Why it is not binary: `column tags app.tag[]`. */
+  readonly whyText?: string;
+  /** Whether its rows arrive frozen, so that VACUUM need not visit them. */
+  readonly freeze: boolean;
 }
 
 /** The outcome of `init`. */

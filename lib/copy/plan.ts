@@ -144,9 +144,25 @@ export function formatOf(
   table: Table,
   { format, encoding }: Pick<CopyPlanOptions, "format" | "encoding">,
 ): CopyFormat {
-  if (format === "text" || encoding !== "UTF8") return "text";
-  return table.columns.every(({ portableBinary }) => portableBinary) ? "binary" : "text";
+  return whyText(table, { format, encoding }) === undefined ? "binary" : "text";
 }
+
+/** Why a table is not copied in binary: `column tags app.tag[]`; undefined for one that is. */
+export function whyText(
+  { columns }: Pick<Table, "columns">,
+  { format, encoding }: Pick<CopyPlanOptions, "format" | "encoding">,
+): string | undefined {
+  if (format === "text") return "as wanted";
+  if (encoding !== "UTF8") return `the database's encoding is ${encoding}`;
+  const own = columns.filter(({ portableBinary }) => !portableBinary)
+    .map(({ name, typeName }) => `${name} ${typeName}`);
+  if (own.length === 0) return undefined;
+  return `${own.length === 1 ? "column" : "columns"} ${own.slice(0, mostNamed).join(", ")}${
+    own.length > mostNamed ? ", …" : ""
+  }`;
+}
+
+const mostNamed = 3;
 
 /** The condition on `ctid` for a part's rows. */
 export function rangeCondition({ from, to }: BlockRange): string {

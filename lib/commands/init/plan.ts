@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { tableKey } from "../../core/mod.ts";
+import { displayName, type Problem, tableKey, UsageError } from "../../core/mod.ts";
+import { type CopyPlanOptions, planCopy, whyText } from "../../copy/mod.ts";
 import { openSession, withDatabase } from "../../postgres/mod.ts";
 import { listTables, summariseLargeObjects, type Table } from "../../catalog/mod.ts";
 import type { DumpTool } from "../../schema/mod.ts";
@@ -33,6 +34,8 @@ export async function buildPlan(input: PlanInput): Promise<InitPlan> {
   const surveys = await Promise.all(
     planning.databases.map((planned, index) => survey(input, planned, scopes[index]!)),
   );
+  const problems = surveys.flatMap((each) => each.problems);
+  if (problems.length > 0) throw new UsageError(problems);
   const largest = surveys.reduce<Survey | undefined>(
     (best, one) => one.plan.bytes > (best?.plan.bytes ?? 0) ? one : best,
     undefined,
@@ -66,6 +69,7 @@ export async function buildPlan(input: PlanInput): Promise<InitPlan> {
 interface Survey {
   readonly plan: DatabasePlan;
   readonly tables: readonly Table[];
+  readonly problems: readonly Problem[];
 }
 
 async function survey(
@@ -77,7 +81,25 @@ async function survey(
     signal,
   });
   const tables = (await listTables(session)).filter((table) => scope.scope.hasRows(table));
-  const plans = tables.map((table) => planTable(table, scope));
+  const copyOptions: CopyPlanOptions = {
+    sourceMajor: session.majorVersion,
+    encoding: planned.source.encoding,
+    format: options.copyFormat,
+    splitBytes: options.splitBytes,
+    jobs: options.jobs,
+  };
+  const parts = new Map(planCopy(tables, copyOptions).map((part) => [part.table, part]));
+  const plans = tables.map((table): TablePlan => {
+    const why = whyText(table, copyOptions);
+    const { parts: count = 1, format = "text", freeze = false } = parts.get(table) ?? {};
+    return {
+      ...planTable(table, scope),
+      parts: count,
+      format,
+      freeze,
+      ...(why === undefined ? {} : { whyText: why }),
+    };
+  });
   const { count } = await summariseLargeObjects(session);
   const plan: DatabasePlan = {
     source: planned.source.name,
@@ -96,14 +118,36 @@ async function survey(
     bytes: plans[index]!.bytes,
     rowEstimate: plans[index]!.rowEstimate,
   }));
-  return { plan, tables: expected };
+  return {
+    plan,
+    tables: expected,
+    problems: textProblems(planned.source.name, tables, copyOptions),
+  };
+}
+
+/** Binary that was asked for is binary, or nothing is touched: all the tables that have none are told at once. */
+function textProblems(
+  database: string,
+  tables: readonly Table[],
+  options: CopyPlanOptions,
+): readonly Problem[] {
+  if (options.format !== "binary") return [];
+  return tables.flatMap((table) => {
+    const why = whyText(table, options);
+    return why === undefined ? [] : [{
+      path: "--copy-format",
+      message: `binary: ${database}: table ${
+        displayName(table)
+      } has no binary form that means the same on every server (${why}); auto copies it as text`,
+    }];
+  });
 }
 
 /** What is expected of a table: of a filtered one as much as the source's planner expects to meet the condition. */
 function planTable(
   table: Table,
   { scope, predicates }: DatabaseScope,
-): TablePlan {
+): Pick<TablePlan, "schema" | "name" | "bytes" | "rowEstimate" | "predicate"> {
   const { schema, name, bytes, rowEstimate } = table;
   const predicate = scope.predicateOf(table);
   const estimate = predicates.get(tableKey(table))?.estimate;

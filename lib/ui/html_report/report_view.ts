@@ -9,6 +9,8 @@ export interface ReportView {
   readonly steps: readonly StepView[];
   readonly warnings: readonly WarningView[];
   readonly timeline: readonly WorkView[];
+  /** How the copy changed its speed for its source's sake. */
+  readonly governor: readonly SpeedChangeView[];
   readonly rows: number;
   /** COPY bytes. */
   readonly bytes: number;
@@ -45,9 +47,26 @@ export interface DatabasePlanView {
   readonly target: string;
   readonly action: "create" | "fill-empty" | "drop-and-create" | "resume";
   readonly willBeLost?: string;
-  readonly tables: readonly (TableName & { readonly bytes: number })[];
+  readonly tables: readonly TablePlanView[];
   readonly largeObjects: number;
   readonly bytes: number;
+}
+
+/** A table of the plan. */
+export interface TablePlanView extends TableName {
+  readonly bytes: number;
+  readonly parts: number;
+  readonly format: "text" | "binary";
+  /** Why it is not binary. */
+  readonly whyText?: string;
+}
+
+/** A change of the copy's speed. */
+export interface SpeedChangeView {
+  readonly database: string;
+  readonly message: string;
+  /** Since the run began. */
+  readonly startMs: number;
 }
 
 /** A database that was copied. */

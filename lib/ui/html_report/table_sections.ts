@@ -3,7 +3,13 @@ import { stepTitle } from "../step_titles.ts";
 import { cellBar, dataTable } from "./data_table.ts";
 import { inTurn } from "./in_turn.ts";
 import { type Markup, markup, name } from "./markup.ts";
-import type { DatabasePlanView, DatabaseView, ReportView, TableView } from "./report_view.ts";
+import type {
+  DatabasePlanView,
+  DatabaseView,
+  ReportView,
+  TablePlanView,
+  TableView,
+} from "./report_view.ts";
 import { section } from "./section.ts";
 import { formatRate, workWords } from "./words.ts";
 
@@ -37,7 +43,7 @@ export function stepsSection({ steps, databases }: ReportView): Markup {
 
 interface TableOfDatabase extends TableView {
   readonly database: string;
-  readonly diskBytes: number | undefined;
+  readonly planned: TablePlanView | undefined;
 }
 
 /** Every table, the largest first. */
@@ -58,6 +64,7 @@ export function tablesSection({ plan, databases }: ReportView): Markup {
         { title: "Rows", align: "right" },
         { title: "On disk", align: "right" },
         { title: "Copied", align: "right" },
+        { title: "As" },
         { title: "Rate", align: "right" },
         { title: "Time", align: "right" },
         { title: "Share" },
@@ -66,8 +73,9 @@ export function tablesSection({ plan, databases }: ReportView): Markup {
         name(displayName(table)),
         ...(several ? [name(table.database)] : []),
         formatCount(table.rows),
-        table.diskBytes === undefined ? "" : formatBytes(table.diskBytes),
+        table.planned === undefined ? "" : formatBytes(table.planned.bytes),
         formatBytes(table.bytes),
+        table.planned === undefined ? "" : formatWords(table.planned),
         formatRate(table.bytes, table.ms),
         formatDuration(table.ms),
         cellBar(table.ms / longest),
@@ -83,8 +91,13 @@ function tablesOf(
   const key = ({ schema, name }: { readonly schema: string; readonly name: string }) =>
     JSON.stringify([schema, name]);
   const planned = plans.find((plan) => plan.source === source)?.tables ?? [];
-  const sizes = new Map(planned.map((table) => [key(table), table.bytes]));
-  return tables.map((table) => ({ ...table, database: source, diskBytes: sizes.get(key(table)) }));
+  const plan = new Map(planned.map((table) => [key(table), table]));
+  return tables.map((table) => ({ ...table, database: source, planned: plan.get(key(table)) }));
+}
+
+function formatWords({ parts, format, whyText }: TablePlanView): string {
+  return (parts > 1 ? `${plural(parts, "part")}, ${format}` : format) +
+    (whyText === undefined ? "" : ` (${whyText})`);
 }
 
 const mostSlowest = 15;
