@@ -102,6 +102,7 @@ export async function work(
     patienceMs: 60_000,
     pollMs: 1_000,
     retention: defaultRetention,
+    houseEveryMs: 10_000,
     notice,
   });
   notice({ level: "info", message: `takes jobs of ${options.queues.join(", ")}` });

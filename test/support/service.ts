@@ -157,6 +157,7 @@ export async function startTestWorker(
     pollMs: 50,
     drainMs: 0,
     retention: defaultRetention,
+    houseEveryMs: 10_000,
     notice: ({ message }) => void notices.push(message),
     ...options,
   }).run(stop.signal);

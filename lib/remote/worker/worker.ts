@@ -27,11 +27,12 @@ export interface WorkerOptions extends RunSettings {
   /** How long running jobs may go on when the worker is told to end; then they are given to others. */
   readonly drainMs: number;
   readonly retention: Retention;
+  /** How often dead letters and what is old are looked for. */
+  readonly houseEveryMs: number;
   readonly notice: (notice: WorkerNotice) => void;
 }
 
 const reportEveryMs = 5_000;
-const keepHouseEveryMs = 10_000;
 
 /**
  * Claims and runs jobs until it is told to end.
@@ -66,7 +67,7 @@ export class Worker {
     const ended = new AbortController();
     const chores = [
       this.#repeat(() => this.#report(), reportEveryMs, ended.signal),
-      this.#repeat(() => keepHouse(this.#options), keepHouseEveryMs, ended.signal),
+      this.#repeat(() => keepHouse(this.#options), this.#options.houseEveryMs, ended.signal),
     ];
     try {
       await this.#claimUntil(signal);

@@ -1,0 +1,243 @@
+import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
+import { sharedCluster } from "./support/clusters.ts";
+import { cliCommand, denoEnvironment, runCli } from "./support/cli.ts";
+import { withDatabase } from "./support/databases.ts";
+import { readStream, serviceTemplate } from "./support/service.ts";
+import { exec, query } from "./support/sql.ts";
+
+const cluster = await sharedCluster(16);
+const target = await sharedCluster(17);
+const template = await serviceTemplate(cluster);
+
+/** `serve` or `worker` as a process of its own, with all that it prints. */
+class Running implements AsyncDisposable {
+  readonly #process: Deno.ChildProcess;
+  readonly #texts: Promise<void>[];
+  readonly #waiters: {
+    readonly pattern: RegExp;
+    readonly resolve: (match: RegExpExecArray) => void;
+  }[] = [];
+  output = "";
+
+  constructor(args: readonly string[], env: Readonly<Record<string, string>>) {
+    this.#process = new Deno.Command(Deno.execPath(), {
+      args: [...cliCommand, ...args],
+      clearEnv: true,
+      env: { ...denoEnvironment(), ...env },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#texts = [this.#process.stdout, this.#process.stderr].map(async (stream) => {
+      for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+        this.output += text;
+        for (const { pattern, resolve } of this.#waiters) {
+          const found = pattern.exec(this.output);
+          if (found !== null) resolve(found);
+        }
+      }
+    });
+  }
+
+  /** Resolves when what was printed matches. */
+  async says(pattern: RegExp): Promise<RegExpExecArray> {
+    const found = pattern.exec(this.output);
+    if (found !== null) return found;
+    const { promise, resolve } = Promise.withResolvers<RegExpExecArray>();
+    this.#waiters.push({ pattern, resolve });
+    const ended = this.#process.status.then(() => {
+      throw new Error(`ended without saying ${pattern}:\n${this.output}`);
+    });
+    return await Promise.race([promise, ended]);
+  }
+
+  async kill(signal: Deno.Signal): Promise<number> {
+    try {
+      this.#process.kill(signal);
+    } catch {
+      // it has ended already
+    }
+    const { code } = await this.#process.status;
+    await Promise.all(this.#texts);
+    return code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill("SIGKILL");
+  }
+}
+
+const rows =
+  `SELECT count(*)::int AS count, md5(string_agg(o::text, ',' ORDER BY id)) AS content FROM orders AS o`;
+
+/** A source that copies slowly where a condition sleeps, and an empty target. */
+async function withServers(
+  use: (urls: { source: string; target: string; service: string; name: string }) => Promise<void>,
+): Promise<void> {
+  await withDatabase(cluster, template, async ({ url: service }) => {
+    await withDatabase(cluster, undefined, async (source) => {
+      await exec(
+        source.url,
+        `CREATE TABLE orders (id int PRIMARY KEY, note text NOT NULL);
+         INSERT INTO orders SELECT i, 'note ' || i FROM generate_series(1, 1500) AS i;
+         CREATE TABLE first (id int PRIMARY KEY); INSERT INTO first VALUES (1);`,
+      );
+      const urls = {
+        service,
+        name: source.name,
+        source: source.urlFor({ user: "postgres", password: "planted;source|&@$secret" }),
+        target: target.url({
+          database: source.name,
+          user: "postgres",
+          password: "planted-target-secret",
+        }),
+      };
+      try {
+        await use(urls);
+      } finally {
+        await exec(target.url(), `DROP DATABASE IF EXISTS "${source.name}" WITH (FORCE)`);
+      }
+    });
+  });
+}
+
+Deno.test("a worker that is killed in the middle of a job is followed by another; no secret is anywhere", async () => {
+  await withServers(async (urls) => {
+    const folder = await Deno.makeTempDir({ dir: "/tmp" });
+    const keyFile = `${folder}/keys`;
+    const env = { SEREN_DATABASE_URL: urls.service };
+    const common = [
+      "--key-file",
+      keyFile,
+      "--allow-address",
+      "127.0.0.0/8",
+      "--heartbeat",
+      "10",
+      "--log-format",
+      "json",
+    ];
+    try {
+      await using serve = new Running(["serve", "--listen", "127.0.0.1:0", ...common], env);
+      const [, url = ""] = await serve.says(/listens on (http:\S+?)"/);
+      const made = await runCli([
+        "keys",
+        "create",
+        "--owner",
+        "alice",
+        "--scopes",
+        "jobs:read,jobs:write,metrics:read",
+      ], { env });
+      const key = made.stdout.trim();
+      strictEqual(made.code, 0, made.stderr);
+      await using one = new Running(["worker", "--name", "one", ...common], env);
+      await using two = new Running(["worker", "--name", "two", ...common], env);
+      const workers: Readonly<Record<string, Running>> = { one, two };
+      await Promise.all([one.says(/takes jobs/), two.says(/takes jobs/)]);
+      const client = {
+        ...env,
+        SEREN_REMOTE_API: url,
+        SEREN_API_KEY: key,
+        SOURCE_URL: urls.source,
+        TARGET_URL: urls.target,
+      };
+      const slow = "orders:note <> 'planted-predicate' AND pg_sleep(0.003) IS NOT NULL";
+      const init = runCli(
+        [
+          "init",
+          "--yes",
+          "--include-databases",
+          urls.name,
+          "--table-filter",
+          slow,
+          "--drop-existing",
+          "--json",
+        ],
+        { env: client },
+      );
+      const [, id = ""] = await Promise.race([
+        serve.says(/"route":"\/v1\/jobs","status":201/).then(async () => {
+          const { jobs } = await (await fetch(`${url}/v1/jobs`, { headers: { "x-api-key": key } }))
+            .json();
+          return ["", jobs[0].id as string];
+        }),
+        init.then(({ stderr }) => Promise.reject(new Error(stderr))),
+      ]);
+      const headers = { "x-api-key": key };
+      const events = await readStream(
+        await fetch(`${url}/v1/jobs/${id}/events`, { headers }),
+        ({ data }) =>
+          (data.event as { kind?: string; table?: string } | undefined)?.kind === "table-started" &&
+          (data.event as { table: string }).table.includes("orders"),
+      );
+      const { worker, attempt } = await (await fetch(`${url}/v1/jobs/${id}`, { headers })).json();
+      strictEqual(attempt, 1);
+      await workers[worker]!.kill("SIGKILL");
+      const { code, stdout, stderr } = await init;
+      strictEqual(code, 0, stderr);
+      strictEqual(JSON.parse(stdout).rows, 1501);
+      const job = await (await fetch(`${url}/v1/jobs/${id}`, { headers })).json();
+      deepStrictEqual([job.state, job.attempt], ["succeeded", 2]);
+      ok(job.worker !== worker);
+      deepStrictEqual(await query(urls.target, rows), await query(urls.source, rows));
+
+      // errors of a server quote what it did not like
+      const wrong = await runCli(
+        [
+          "init",
+          "--yes",
+          "--include-databases",
+          urls.name,
+          "--table-filter",
+          "orders:id = 'planted-literal'",
+        ],
+        { env: client },
+      );
+      ok(wrong.code !== 0);
+      const logs = await runCli(["jobs", "logs", id], { env: client });
+      match(logs.stdout, /attempt 2 on worker/);
+      const metrics = await (await fetch(`${url}/metrics`, { headers })).text();
+      match(metrics, /seren_jobs\{.*\} 1/);
+      const stored = await dump(urls.service);
+      ok(stored.includes(id) && stored.length > 10_000);
+      const everything = [
+        serve.output,
+        one.output,
+        two.output,
+        stdout,
+        stderr,
+        wrong.stdout,
+        wrong.stderr,
+        logs.stdout,
+        metrics,
+        JSON.stringify(events),
+        JSON.stringify(job),
+        stored,
+      ].join("\n");
+      doesNotMatch(everything, /planted/);
+      doesNotMatch(everything, /pg_sleep/);
+      ok(!everything.includes(key.slice(20)));
+
+      const survivor = workers[job.worker]!;
+      strictEqual(await survivor.kill("SIGTERM"), 0);
+      match(survivor.output, /"message":"ended"/);
+      strictEqual(await serve.kill("SIGTERM"), 0);
+      deepStrictEqual(await query(urls.service, "SELECT FROM seren_remote.job_secrets"), []);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+});
+
+/** Every row of every table of the service, as text. */
+async function dump(url: string): Promise<string> {
+  const tables = await query<{ name: string }>(
+    url,
+    `SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname LIKE 'seren%'`,
+  );
+  const texts: string[] = [];
+  for (const { name } of tables) {
+    const found = await query<{ row: string }>(url, `SELECT t::text AS row FROM ${name} AS t`);
+    texts.push(name, ...found.map(({ row }) => row));
+  }
+  return texts.join("\n");
+}
