@@ -268,6 +268,8 @@ export class ReplicationLoad implements AsyncDisposable {
   async #session(_at: number, work: (sql: Sql) => Promise<void>): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       const sql = postgres(this.#url, {
+        // it takes the path of a URL as it stands
+        database: decodeURIComponent(new URL(this.#url).pathname.slice(1)),
         max: 1,
         onnotice: () => {},
         fetch_types: false,

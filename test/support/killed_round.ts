@@ -1,0 +1,76 @@
+import { type PgMajor, startCluster } from "../../lib/cluster/mod.ts";
+import { cliCommand, denoEnvironment } from "./cli.ts";
+import { compareRows, drain } from "./replicated.ts";
+import { loadSchema, startReplicationLoad } from "./replication_load.ts";
+import { exec, query } from "./sql.ts";
+
+/**
+ * `init --enable-sync` is killed (SIGKILL) in the middle of copying under load, and run again until it comes through: tables that were finished stay with
+ * the first slot, the others get a slot of their own.
+ */
+export async function killedRound(
+  sourceMajor: PgMajor,
+  targetMajor: PgMajor,
+): Promise<{ readonly rows: number; readonly transactions: number; readonly streams: number }> {
+  await using source = await startCluster({ major: sourceMajor });
+  await using target = await startCluster({ major: targetMajor });
+  const url = source.url({ database: "load" });
+  const folder = await Deno.makeTempDir({ prefix: "psr-killed-" });
+  await exec(source.url(), "CREATE DATABASE load");
+  await exec(url, loadSchema({ extraTables: 10 }));
+  // one that takes a while, so that there is a middle
+  await exec(
+    url,
+    `CREATE TABLE zz_slow (id int PRIMARY KEY, v text);
+     INSERT INTO zz_slow SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 150000) AS n;`,
+  );
+  const load = startReplicationLoad(url, { extraTables: 10, sessions: 2, pauseMs: 5 });
+  try {
+    await load.more(30);
+    const run = async (kill: boolean) => {
+      const child = new Deno.Command(Deno.execPath(), {
+        args: [
+          ...cliCommand,
+          "init",
+          "--enable-sync",
+          "--yes",
+          "--replica-identity=full",
+          "--include-databases=load",
+          "--dump-tool=embedded",
+          "--jobs=1",
+          "--log-format=json",
+        ],
+        clearEnv: true,
+        env: { ...denoEnvironment(), SOURCE_URL: source.url(), TARGET_URL: target.url() },
+        cwd: folder,
+        stdin: "null",
+        stdout: "null",
+        stderr: "piped",
+      }).spawn();
+      let text = "";
+      let finished = 0;
+      for await (const chunk of child.stderr.pipeThrough(new TextDecoderStream())) {
+        text += chunk;
+        finished = text.match(/"kind":"table-finished"/g)?.length ?? 0;
+        // the largest comes first; then a few small ones
+        if (kill && finished >= 4) child.kill("SIGKILL");
+      }
+      const { success } = await child.status;
+      return { success, text };
+    };
+    const killed = await run(true);
+    if (killed.success) throw new Error("it was through before it could be killed");
+    await load.more(60);
+    const again = await run(false);
+    if (!again.success) throw new Error(again.text.split("\n").slice(-30).join("\n"));
+    await load.more(60);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+    const { surprises } = await load.stop();
+    if (surprises.length > 0) throw new Error(surprises.slice(0, 5).join("\n"));
+  }
+  await drain(url);
+  const rows = await compareRows(url, target.url({ database: "load" }));
+  const streams = await query(target.url(), "SELECT FROM pg_subscription");
+  return { rows, transactions: load.counts.committed, streams: streams.length };
+}
