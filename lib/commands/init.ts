@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ExitCode, plural, ReplicatorError } from "../core/mod.ts";
+import { type EventSink, ExitCode, plural, ReplicatorError } from "../core/mod.ts";
 import {
   isTransient,
   measureRoundTrip,
@@ -71,7 +71,7 @@ export async function init(wanted: InitOptions, run: RunContext): Promise<InitRe
     .flatMap((planned) => planned.unfinished ?? []);
   // the file may be gone; the ledgers know the moment too
   const options = withWindowsOf(before, unfinished[0]?.scope.now);
-  await probeWayBack(options, { sides, planning });
+  await probeWayBack(options, { sides, planning, events: recorder.events });
   const tool = await chooseTool(options, {
     sides,
     examination,
@@ -205,13 +205,24 @@ async function refuseWhatCannotWork(
 /** With replication the target's server has to reach the source: found out before hours of copying. */
 async function probeWayBack(
   { sync, source }: InitOptions,
-  { sides, planning }: { readonly sides: BothSides; readonly planning: DatabasePlanning },
+  { sides, planning, events }: {
+    readonly sides: BothSides;
+    readonly planning: DatabasePlanning;
+    readonly events: EventSink;
+  },
 ): Promise<void> {
   const [first] = planning.databases;
   if (sync === undefined || first === undefined) return;
-  await probeSubscription({
+  const tried = await probeSubscription({
     session: sides.target,
     ...accessTo(withDatabase(source, first.source.name), sync),
+  });
+  if (tried) return;
+  events({
+    kind: "info",
+    message:
+      `whether the target's server reaches the source cannot be tried beforehand: the role may create nothing in ${sides.target.endpoint.database}; ` +
+      "if it turns out not to, sync goes on from there without copying again",
   });
 }
 

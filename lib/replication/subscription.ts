@@ -173,14 +173,19 @@ function refuseHiddenPassword(
  * Makes sure that the target's server reaches the source with this connection string, and leaves nothing behind: a subscription is made and
  * rolled back. To be done before hours of copying.
  *
+ * @returns false when it could not be tried: the role may create nothing in this database
  * @throws ReplicatorError when it does not
  */
 export async function probeSubscription(
   options: Pick<CreateSubscriptionOptions, "session" | "sourceFromTarget" | "passfile">,
-): Promise<void> {
+): Promise<boolean> {
   const { session, sourceFromTarget } = options;
   const role = await session.queryOne<RoleRow>(roleStatement);
   refuseHiddenPassword(options, role);
+  const { allowed } = await session.queryOne<{ readonly allowed: boolean }>(
+    "SELECT has_database_privilege(current_database(), 'CREATE') AS allowed",
+  );
+  if (!allowed) return false;
   const name = `seren_probe_${crypto.randomUUID().slice(0, 8)}`;
   const settings = {
     enabled: "false",
@@ -196,6 +201,7 @@ export async function probeSubscription(
     const conninfo = subscriptionConninfo(sourceFromTarget, options);
     // a publication that is not there costs a warning; one that is would ask for its tables
     await session.execute(createStatement({ name, publication: name, conninfo, settings }));
+    return true;
   } catch (error) {
     throw explainCreation(error, options);
   } finally {

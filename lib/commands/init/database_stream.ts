@@ -21,7 +21,6 @@ import {
   nameSome,
   readPlace,
   readStreams,
-  readWalPosition,
   type ReplicationNames,
   type ReplicationScope,
   type RowSelection,
@@ -31,8 +30,8 @@ import {
   type StreamStart,
   type StreamState,
   type SubscriptionAccess,
-  waitUntilApplied,
 } from "../../replication/mod.ts";
+import { catchUp } from "../sync/catch_up.ts";
 import { readScope } from "../table_scope.ts";
 import type { SyncSettings } from "../run.ts";
 import type { TableRules } from "../../rules/mod.ts";
@@ -253,19 +252,14 @@ export class DatabaseStream {
     const { source, target, recorder, signal } = this.#options;
     const subscriptions = this.#names;
     if (subscriptions.length === 0) return;
-    await using from = await this.#open(source);
-    await using to = await this.#open(target);
-    await recorder.step(async () => {
-      const { inserted } = await readWalPosition(from);
-      await waitUntilApplied({
-        source: from,
-        target: to,
-        subscriptions,
-        lsn: inserted,
-        signal,
-        events: recorder.events,
-      });
-    }, { step: "catch-up", database: this.#database, summarise: () => "streaming" });
+    await recorder.step(
+      () => catchUp({ source, target, subscriptions, signal, events: recorder.events }),
+      {
+        step: "catch-up",
+        database: this.#database,
+        summarise: (lsn) => `streaming, applied up to ${lsn}`,
+      },
+    );
   }
 
   /**

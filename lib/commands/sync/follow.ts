@@ -15,15 +15,14 @@ import { openSession, retry, type Session } from "../../postgres/mod.ts";
 import {
   enableSubscription,
   handOver,
-  readWalPosition,
   type ScopeDescriptor,
   skipTransaction,
   type StreamVerdict,
-  waitUntilApplied,
 } from "../../replication/mod.ts";
 import { accessTo } from "../init/database_stream.ts";
 import type { Recorder } from "../init/recorder.ts";
 import type { RunContext, SyncOptions } from "../run.ts";
+import { catchUp } from "./catch_up.ts";
 import type { FailedStream } from "./explain.ts";
 import type { Situation } from "./situation.ts";
 
@@ -51,17 +50,14 @@ export async function follow(
       if (what !== undefined) done.push(what);
     }
   }, { step: "subscription", database, summarise: () => done.join("; ") || "on already" });
-  await recorder.step(async () => {
-    const { inserted } = await readWalPosition(from);
-    await waitUntilApplied({
-      source: from,
-      target: to,
+  await recorder.step(() =>
+    catchUp({
+      source,
+      target,
       subscriptions: verdicts.map(({ stream }) => stream.name),
-      lsn: inserted,
       signal,
       events: recorder.events,
-    });
-  }, {
+    }), {
     step: "catch-up",
     database,
     summarise: () =>

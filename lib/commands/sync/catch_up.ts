@@ -1,0 +1,67 @@
+/**
+ * Waiting until the target has what the source has, also across restarts of either.
+ *
+ * @module
+ */
+import { type EventSink, formatLsn, type Lsn } from "../../core/mod.ts";
+import { type Endpoint, isTransient, openSession, pause, retry } from "../../postgres/mod.ts";
+import { readWalPosition, waitUntilApplied } from "../../replication/mod.ts";
+
+/** What is waited for. */
+export interface CatchUpOptions {
+  /** The database on the source. */
+  readonly source: Endpoint;
+  /** The database on the target. */
+  readonly target: Endpoint;
+  readonly subscriptions: readonly string[];
+  readonly signal: AbortSignal;
+  readonly events: EventSink;
+}
+
+/** Pauses while a server is away; a wait that got somewhere begins them anew. */
+const pausesMs: readonly number[] = [500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000, 30_000];
+const longMs = 30_000;
+
+/**
+ * Waits until everything that the source has at the beginning is on the target. A server that restarts meanwhile is waited for.
+ *
+ * @returns the source's position that was waited for
+ * @throws ReplicatorError when it can never come, or a server stays away
+ */
+export async function catchUp(options: CatchUpOptions): Promise<string> {
+  const { signal, events } = options;
+  let lsn: Lsn | undefined;
+  for (let inVain = 0;; inVain++) {
+    const begun = performance.now();
+    try {
+      lsn ??= await readEnd(options);
+      await wait(options, lsn);
+      return formatLsn(lsn);
+    } catch (error) {
+      if (performance.now() - begun > longMs) inVain = 0;
+      const delayMs = pausesMs[inVain];
+      if (signal.aborted || delayMs === undefined || !isTransient(error)) throw error;
+      events({
+        kind: "retry",
+        what: `looking at both sides: ${error instanceof Error ? error.message : String(error)}`,
+        attempt: inVain + 1,
+        delayMs,
+      });
+      await pause(delayMs, signal);
+    }
+  }
+}
+
+async function readEnd({ source, signal }: CatchUpOptions): Promise<Lsn> {
+  await using session = await retry(() => openSession(source, { signal }), { signal });
+  return (await readWalPosition(session)).inserted;
+}
+
+async function wait(
+  { source, target, subscriptions, signal, events }: CatchUpOptions,
+  lsn: Lsn,
+): Promise<void> {
+  await using from = await openSession(source, { signal });
+  await using to = await openSession(target, { signal });
+  await waitUntilApplied({ source: from, target: to, subscriptions, lsn, signal, events });
+}
