@@ -88,6 +88,7 @@ async function round(options: RoundOptions): Promise<Outcome> {
   const loads: ReplicationLoad[] = names.map((name) =>
     startReplicationLoad(url(source, name), { extraTables, sessions: databases > 1 ? 2 : 3 })
   );
+  const surprises: string[] = [];
   let transactions = 0;
   try {
     await Promise.all(loads.map((load) => load.more(60)));
@@ -113,10 +114,10 @@ async function round(options: RoundOptions): Promise<Outcome> {
     for (const load of loads) {
       const counts = await load.stop();
       transactions += counts.committed;
-      const surprises = options.restartSource ? [] : counts.surprises;
-      if (surprises.length > 0) throw new Error(surprises.slice(0, 5).join("\n"));
+      if (!options.restartSource) surprises.push(...counts.surprises);
     }
   }
+  if (surprises.length > 0) throw new Error(surprises.slice(0, 5).join("\n"));
   let rows = 0;
   for (const name of names) {
     await settlePrepared(url(source, name));

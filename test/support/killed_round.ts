@@ -66,9 +66,10 @@ export async function killedRound(
     await load.more(60);
   } finally {
     await Deno.remove(folder, { recursive: true });
-    const { surprises } = await load.stop();
-    if (surprises.length > 0) throw new Error(surprises.slice(0, 5).join("\n"));
+    await load.stop();
   }
+  const { surprises } = load.counts;
+  if (surprises.length > 0) throw new Error(surprises.slice(0, 5).join("\n"));
   await drain(url);
   const rows = await compareRows(url, target.url({ database: "load" }));
   const streams = await query(target.url(), "SELECT FROM pg_subscription");
