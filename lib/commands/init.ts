@@ -287,6 +287,7 @@ async function copyOne(
       targetServer: maintenance,
       rules: options.rules ?? noTableRules,
       sync: options.sync,
+      replaces: current.action === "drop-and-create",
       recorder,
       signal,
     });
@@ -314,8 +315,6 @@ async function copyOne(
     if (stream !== undefined) streams.push(stream);
     return report;
   };
-  // a stream begins anew with its rows: that is for the user to decide
-  if (options.sync !== undefined) return await attempt(planned);
   return await again(
     work,
     (times) => times === 0 ? attempt(planned) : goOn(work, planned, attempt),

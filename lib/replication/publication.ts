@@ -226,6 +226,7 @@ export async function createPublication(
   },
 ): Promise<void> {
   const statements = [
+    "SET LOCAL synchronous_commit = on", // what a crash must not take back, whatever the server's default
     "SET LOCAL lock_timeout = '10s'", // ALTER TABLE in a queue makes everybody behind it wait
     ...plan.changedIdentities.map(({ schema, name }) =>
       `ALTER TABLE ${quoteQualified(schema, name)} REPLICA IDENTITY FULL`

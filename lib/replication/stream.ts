@@ -268,6 +268,8 @@ export async function handOver(options: HandOverOptions): Promise<Applier> {
     ),
     descriptor,
   }, signal);
+  // what a crash must not take back, whatever the servers' defaults
+  for (const session of [source, target]) await session.execute("SET synchronous_commit = on");
   // its commit brings the copied rows to the target's disk too, which were committed without waiting for that
   if (await applier.state() === "absent") await applier.create();
   await describePublication(source, { name: names.publication, descriptor });

@@ -50,7 +50,7 @@ import {
   type LockedSnapshot,
   type LockOptions,
 } from "../../copy/mod.ts";
-import { Ledger, type LedgerRun } from "../../checkpoint/mod.ts";
+import { isComplete, Ledger, type LedgerRun } from "../../checkpoint/mod.ts";
 import { describeConsequences, type TableRules } from "../../rules/mod.ts";
 import type { PlannedDatabase } from "../database_plan.ts";
 import type { DatabaseReport } from "../report.ts";
@@ -121,7 +121,7 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
       ms: performance.now() - start,
     };
   } catch (error) {
-    await options.stream?.giveUp();
+    await options.stream?.giveUp(run.hasRows);
     if (run.targetTouched) {
       recorder.events({
         kind: "warning",
@@ -150,6 +150,8 @@ class DatabaseCopy {
   #work: LedgerWork | undefined;
   /** Whether the database on the target has been changed. */
   targetTouched: boolean;
+  /** Whether any rows may be there that a later run can keep. */
+  hasRows = false;
 
   constructor(options: CopyDatabaseOptions) {
     this.#options = options;
@@ -188,6 +190,7 @@ class DatabaseCopy {
         tables: locked.tables.filter((table) => this.#scope?.scope.hasRows(table) ?? true),
       });
       this.#work = work;
+      this.hasRows = true;
       const copied = await this.#fill(locked, parts, progress);
       if (progress.asOfSnapshot) {
         await this.#options.whileSnapshotHeld({
@@ -226,7 +229,9 @@ class DatabaseCopy {
         return tables.filter((table) => this.#scope?.scope.isMade(table) ?? true);
       },
     };
-    if (stream !== undefined) return await stream.begin(wanted);
+    if (stream !== undefined) {
+      return await stream.begin(wanted, ledger?.state.tables.filter(isComplete));
+    }
     const last = ledger?.state.epochs.at(-1);
     const held = last === undefined
       ? undefined

@@ -16,11 +16,15 @@ import { listTables, type Table } from "../../catalog/mod.ts";
 import {
   abandonStream,
   describeScope,
+  dropSubscription,
   handOver,
   keepTables,
   nameSome,
+  parseReplicationName,
+  planPublication,
   readPlace,
   readStreams,
+  readSubscriptions,
   type ReplicationNames,
   type ReplicationScope,
   type RowSelection,
@@ -47,6 +51,8 @@ export interface DatabaseStreamOptions {
   readonly targetServer: Session;
   readonly rules: TableRules;
   readonly sync: SyncSettings;
+  /** Whether the database on the target is dropped and made anew, with its subscriptions. */
+  readonly replaces: boolean;
   readonly recorder: Recorder;
   readonly signal: AbortSignal;
 }
@@ -86,6 +92,7 @@ export class DatabaseStream {
     const { signal, select } = wanted;
     const scope = await this.#scope();
     const hash = await scopeHash(scope);
+    if (this.#options.replaces) await this.#unsubscribe();
     const streams = await this.#keep(hash, finished);
     this.#begun = true;
     const done = new Set(finished.map((table) => tableKey(table)));
@@ -119,6 +126,17 @@ export class DatabaseStream {
         `${plural(published.length, "table")} published, from ${consistentPoint}`,
     });
     return this.#start;
+  }
+
+  /** A database that has subscriptions cannot be dropped. Those of others are for others to drop. */
+  async #unsubscribe(): Promise<void> {
+    const { target, signal } = this.#options;
+    await using session = await this.#open(target);
+    for (const { name } of await readSubscriptions(session)) {
+      if (parseReplicationName(name) !== undefined) {
+        await dropSubscription(session, { name, signal });
+      }
+    }
   }
 
   async #isAllDone(
@@ -161,10 +179,36 @@ export class DatabaseStream {
       if (subscription === undefined) await keepTables(from, stream, kept);
       earlier.push(stream);
     }
+    await this.#refuseLost(from, { earlier, finished });
     this.#earlier = (await readStreams(hash, { source: from, target: to })).filter(({ name }) =>
       earlier.some((stream) => stream.name === name)
     );
     return streams;
+  }
+
+  /** Tables that are in, could be published, and are with no slot: their changes since are nowhere. */
+  async #refuseLost(
+    session: Session,
+    { earlier, finished }: {
+      readonly earlier: readonly StreamState[];
+      readonly finished: readonly TableName[];
+    },
+  ): Promise<void> {
+    if (finished.length === 0) return;
+    const followed = new Set(
+      earlier.flatMap(({ publication }) => publication?.tables ?? []).map((table) =>
+        tableKey(table)
+      ),
+    );
+    const done = new Set(finished.map((table) => tableKey(table)));
+    const { tables, predicateOf } = await selectRows(session, undefined, this.#options.rules);
+    const loose = tables.filter((table) =>
+      done.has(tableKey(table)) && !followed.has(tableKey(table))
+    );
+    if (loose.length === 0) return;
+    const policy = this.#options.sync.identity === "full" ? "full" : "skip";
+    const plan = await planPublication({ session, tables: loose, predicateOf, policy });
+    if (plan.tables.length > 0) throw this.#slotGone(undefined, plan.tables);
   }
 
   #inUse({ name, activePid }: SlotState): ReplicatorError {
@@ -178,9 +222,9 @@ export class DatabaseStream {
     });
   }
 
-  #slotGone(name: string, kept: readonly TableName[]): ReplicatorError {
+  #slotGone(name: string | undefined, kept: readonly TableName[]): ReplicatorError {
     return new ReplicatorError(
-      `the slot ${name}, under which an earlier run copied ${
+      `the slot${name === undefined ? "" : ` ${name}`}, under which an earlier run copied ${
         plural(kept.length, "table")
       }, is gone or lost`,
       {
@@ -263,19 +307,15 @@ export class DatabaseStream {
   }
 
   /**
-   * When the copy has failed: a slot that nobody will read would fill the source's disk, so it is dropped, unless a later run can go on with
+   * When the copy has failed: a slot that nobody will read would fill the source's disk, so it is dropped, unless a later run may go on with
    * what was copied under it.
-   *
-   * @param finished tables whose rows are all on the target
    */
-  async giveUp(finished: readonly TableName[] = []): Promise<void> {
-    const done = new Set(finished.map((table) => tableKey(table)));
+  async giveUp(hasRows: boolean): Promise<void> {
     const { source, recorder } = this.#options;
     const kept = this.#earlier.map(({ name }) => name);
     const start = this.#start;
-    if (start !== undefined && start.published.some((table) => done.has(tableKey(table)))) {
-      kept.push(start.names.slot);
-    } else if (start !== undefined) await this.#abandon(start.names);
+    if (start !== undefined && hasRows) kept.push(start.names.slot);
+    else if (start !== undefined) await this.#abandon(start.names);
     if (kept.length === 0) return;
     recorder.events({
       kind: "warning",

@@ -278,10 +278,9 @@ export function withWindowsOf(options: InitOptions, now: string | undefined): In
   return { ...options, rules: { ...options.rules, now } };
 }
 
-/** What becomes of unfinished copies. With replication the stream begins with the rows, so they are copied anew. */
-export function resumeMode({ resume, sync }: InitOptions): "yes" | "no" | "complete" {
-  if (resume === false) return "no";
-  return sync === undefined ? "yes" : "complete";
+/** What becomes of unfinished copies. */
+export function resumeMode({ resume }: InitOptions): "yes" | "no" {
+  return resume === false ? "no" : "yes";
 }
 
 /**
