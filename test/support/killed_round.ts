@@ -18,12 +18,21 @@ export async function killedRound(
   const folder = await Deno.makeTempDir({ prefix: "psr-killed-" });
   await exec(source.url(), "CREATE DATABASE load");
   await exec(url, loadSchema({ extraTables: 10 }));
-  // one that takes a while, so that there is a middle
+  // the largest come first: when the first one is in, the second is in the middle
   await exec(
     url,
-    `CREATE TABLE zz_slow (id int PRIMARY KEY, v text);
-     INSERT INTO zz_slow SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 150000) AS n;`,
+    `CREATE TABLE slow_1 (id int PRIMARY KEY, v text);
+     INSERT INTO slow_1 SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 150000) AS n;
+     CREATE TABLE slow_2 (id int PRIMARY KEY, v text);
+     INSERT INTO slow_2 SELECT n, repeat(md5(n::text), 19) FROM generate_series(1, 140000) AS n;`,
   );
+  let touching = Promise.resolve();
+  const touch = setInterval(() => {
+    const id = 1 + Math.floor(Math.random() * 140_000);
+    touching = touching.then(() =>
+      exec(url, `UPDATE slow_1 SET v = 'x' WHERE id = ${id}; DELETE FROM slow_2 WHERE id = ${id}`)
+    );
+  }, 50);
   const load = startReplicationLoad(url, { extraTables: 10, sessions: 2, pauseMs: 5 });
   try {
     await load.more(30);
@@ -51,9 +60,11 @@ export async function killedRound(
       let finished = 0;
       for await (const chunk of child.stderr.pipeThrough(new TextDecoderStream())) {
         text += chunk;
-        finished = text.match(/"kind":"table-finished"/g)?.length ?? 0;
-        // the largest comes first; then a few small ones
-        if (kill && finished >= 4) child.kill("SIGKILL");
+        finished = text.match(/"event":"table-finished"/g)?.length ?? 0;
+        if (kill && finished >= 1 && !text.includes("killed")) {
+          text += "killed";
+          child.kill("SIGKILL");
+        }
       }
       const { success } = await child.status;
       return { success, text };
@@ -67,11 +78,14 @@ export async function killedRound(
   } finally {
     await Deno.remove(folder, { recursive: true });
     await load.stop();
+    clearInterval(touch);
+    await touching;
   }
   const { surprises } = load.counts;
   if (surprises.length > 0) throw new Error(surprises.slice(0, 5).join("\n"));
   await drain(url);
   const rows = await compareRows(url, target.url({ database: "load" }));
   const streams = await query(target.url(), "SELECT FROM pg_subscription");
+  if (streams.length !== 2) throw new Error(`${streams.length} subscriptions: no table was kept`);
   return { rows, transactions: load.counts.committed, streams: streams.length };
 }
