@@ -96,11 +96,6 @@ Deno.test("the API refuses what is wrong with a status, a problem and a trace id
         "/v1/jobs",
         as(alice.key, post(JSON.stringify(jobSpec({ command: "shell" })))),
       ],
-      "a command that the workers do not run yet": [
-        400,
-        "/v1/jobs",
-        as(alice.key, post(JSON.stringify(jobSpec({ command: "sync" })))),
-      ],
       "an injection in a URL": [
         400,
         "/v1/jobs",

@@ -10,6 +10,7 @@ export * from "./digest.ts";
 export * from "./file_store.ts";
 export * from "./ledger.ts";
 export * from "./ledger_sql.ts";
+export * from "./mixed_snapshots_error.ts";
 export * from "./model.ts";
 export * from "./operation.ts";
 export * from "./read_ledger.ts";

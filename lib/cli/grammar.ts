@@ -142,6 +142,7 @@ export function buildGrammar(onCommand: OnCommand): Command {
     .option("--pg-bin <DIR>", "folder of pg_dump and pg_dumpall, before the PATH")
     .option("-y, --yes", "do not ask before tables are emptied or made");
   addReplicationOptions(sync);
+  addRemoteOptions(sync);
   addOutputOptions(sync);
   sync.action((options) => onCommand("sync", options as RawOptions, []));
 

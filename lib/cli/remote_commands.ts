@@ -1,5 +1,18 @@
-import type { InitPlan, InitReport, ValidationReport, VerifyReport } from "../commands/report.ts";
-import type { InitOptions, ValidateOptions, VerifyOptions } from "../commands/run.ts";
+import { formatLsn, UsageError } from "../core/mod.ts";
+import type {
+  InitPlan,
+  InitReport,
+  SyncReport,
+  ValidationReport,
+  VerifyReport,
+} from "../commands/report.ts";
+import type {
+  InitOptions,
+  SyncOptions,
+  SyncSettings,
+  ValidateOptions,
+  VerifyOptions,
+} from "../commands/run.ts";
 import type { StatusOptions, StatusReport } from "../commands/status.ts";
 import type { CommandContext } from "./context.ts";
 import type { OptionReader } from "./options.ts";
@@ -28,15 +41,13 @@ export async function initRemotely(
     ...given(reader, { indexJobs: options.indexJobs }, "index_jobs"),
     ...given(reader, { splitTablesLargerThan: options.splitBytes }, "split_bytes"),
     ...given(reader, { copyFormat: options.copyFormat }, "copy_format"),
+    ...(options.maxBytesPerSecond === undefined
+      ? {}
+      : { max_bytes_per_second: Math.max(1024, Math.round(options.maxBytesPerSecond)) }),
     drop_existing: options.dropExisting,
-    ...(options.sync === undefined ? {} : {
-      enable_sync: true,
-      replica_identity: options.sync.identity,
-      slot_timeout_seconds: Math.max(1, Math.round(options.sync.slotTimeoutMs / 1000)),
-      ...(options.sync.passfile === undefined
-        ? {}
-        : { subscription_passfile: options.sync.passfile }),
-    }),
+    resume: options.resume ?? true,
+    allow_mixed_snapshots: options.allowMixedSnapshots ?? false,
+    ...(options.sync === undefined ? {} : { enable_sync: true, ...replication(options.sync) }),
   };
   if (options.dryRun || !yes) {
     const plan = await runRemotely<InitPlan>({
@@ -47,6 +58,42 @@ export async function initRemotely(
     if (!await options.confirm(plan) || options.dryRun) return undefined;
   }
   return await runRemotely({ ...scope, command: "init", options: wanted }, command);
+}
+
+function replication({ identity, slotTimeoutMs, passfile }: SyncSettings) {
+  return {
+    replica_identity: identity,
+    slot_timeout_seconds: Math.max(1, Math.round(slotTimeoutMs / 1000)),
+    ...(passfile === undefined ? {} : { subscription_passfile: passfile }),
+  };
+}
+
+/** `sync` on a service. What it copies is not shown before: `--yes` says that it may. */
+export async function syncRemotely(
+  options: Omit<SyncOptions, "confirm">,
+  { yes, ...command }: RemoteCommand & { readonly yes: boolean },
+): Promise<SyncReport> {
+  const { action } = options;
+  if (action.kind === "copy" && !yes) {
+    throw new UsageError([{
+      path: "--yes",
+      message: "is needed with --remote: what is to be copied is not shown before",
+    }]);
+  }
+  return await runRemotely({
+    ...jobScope(options),
+    command: "sync",
+    options: {
+      ...given(command.reader, { jobs: options.jobs }),
+      ...given(command.reader, { splitTablesLargerThan: options.splitBytes }, "split_bytes"),
+      ...replication(options.sync),
+      action: action.kind === "copy"
+        ? { kind: "copy", tables: [...action.tables], are_new: action.areNew }
+        : action.kind === "skip"
+        ? { kind: "skip", lsn: formatLsn(action.lsn) }
+        : action,
+    },
+  }, command);
 }
 
 /** `validate` on a service. */

@@ -1,9 +1,16 @@
-import type { InitPlan, InitReport, ValidationReport, VerifyReport } from "../commands/report.ts";
+import type {
+  InitPlan,
+  InitReport,
+  SyncReport,
+  ValidationReport,
+  VerifyReport,
+} from "../commands/report.ts";
 import type { StatusReport } from "../commands/status.ts";
 import type { RemoteJobWithResult } from "../remote/mod.ts";
 import type { CommandContext } from "./context.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
 import { planLines, reportLines, validationLines } from "./results.ts";
+import { syncLines } from "./run_sync.ts";
 import { statusLines } from "./status_lines.ts";
 import { verifyLines } from "./verify_lines.ts";
 
@@ -29,6 +36,6 @@ export function printJobResult(
       );
     }
     case "sync":
-      return printJson(terminal, result);
+      return printResult(terminal, syncLines(result as SyncReport, size));
   }
 }

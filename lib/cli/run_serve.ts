@@ -101,7 +101,7 @@ async function open(
     keys,
     guard: keeper.guard,
     queueSettings: keeper.queueSettings,
-    commands: jobCommands.filter((command) => command !== "sync"),
+    commands: jobCommands,
     version,
     log: (line) => logRequest(context, line),
     onError: (error) =>

@@ -6,21 +6,26 @@ import { askYesNo } from "./confirm.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
+import { readRemote } from "./remote.ts";
+import { syncRemotely } from "./remote_commands.ts";
 import { resolveSyncOptions } from "./sync_options.ts";
 
 /** `sync`: starts or goes on with replication; the report on stdout when everything streams. */
 export const runSync: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run, resolve } = context;
+  const place = readRemote(reader, resolve);
   const { yes, ...wanted } = await resolveSyncOptions(reader, resolve);
   const options = await chooseInteractively(wanted, context);
   if (options === undefined) throw nothingChosen();
-  const report = await sync({
-    ...options,
-    confirm: async (plan) => {
-      progress.pause();
-      return await confirmPlan(plan, { yes, context });
-    },
-  }, run);
+  const report = place === undefined
+    ? await sync({
+      ...options,
+      confirm: async (plan) => {
+        progress.pause();
+        return await confirmPlan(plan, { yes, context });
+      },
+    }, run)
+    : await syncRemotely(options, { place, reader, yes, context });
   progress.pause();
   if (report === undefined) {
     terminal.stderr.write("Nothing was changed.\n");
@@ -59,7 +64,8 @@ function planLines({ databases, areNew }: SyncPlan, options: TableOptions): stri
   ]);
 }
 
-function syncLines({ databases, warnings }: SyncReport, options: TableOptions): string[] {
+/** The outcome of `sync` as lines. */
+export function syncLines({ databases, warnings }: SyncReport, options: TableOptions): string[] {
   const style = makeStyle(options.color);
   const rows = databases.flatMap(({ source, target, streams }) =>
     streams.map(({ name, tables }) => [

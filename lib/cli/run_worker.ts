@@ -8,6 +8,7 @@ import { migrate } from "../remote/store/mod.ts";
 import { defaultRetention, Worker, type WorkerNotice } from "../remote/worker/mod.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
 import { defaultMaxDiffs, defaultSplitBytes, type OptionReader } from "./options.ts";
+import { version } from "./program.ts";
 import { type KeeperOptions, openKeys, readKeeperOptions, readWord } from "./service_options.ts";
 
 /** `worker` in full. */
@@ -96,6 +97,7 @@ export async function work(
       splitBytes: defaultSplitBytes,
       maxDiffs: defaultMaxDiffs,
       slotTimeoutMs: 5 * 60_000,
+      version,
       now: () => new Date(),
     }),
     lookEveryMs: 1_000,

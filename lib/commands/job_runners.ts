@@ -3,13 +3,16 @@
  *
  * @module
  */
-import { ExitCode } from "../core/mod.ts";
-import type { JobRunner, JobRunners } from "../remote/worker/runner.ts";
+import { MixedSnapshotsError } from "../checkpoint/mod.ts";
+import { ExitCode, parseLsn } from "../core/mod.ts";
+import type { JobRunner, JobRunners, RunnableJob } from "../remote/worker/runner.ts";
+import type { JobCommand, JobSpec } from "../remote/spec/mod.ts";
 import type { Verdict } from "../verify/mod.ts";
 import { init } from "./init.ts";
 import type { InitPlan } from "./report.ts";
-import type { SyncSettings, ToolSelection } from "./run.ts";
+import type { InitOptions, SyncAction, SyncSettings, ToolSelection } from "./run.ts";
 import { status } from "./status.ts";
+import { sync } from "./sync.ts";
 import { validate } from "./validate.ts";
 import { verify } from "./verify.ts";
 
@@ -19,6 +22,8 @@ export interface JobDefaults {
   readonly splitBytes: number;
   readonly maxDiffs: number;
   readonly slotTimeoutMs: number;
+  /** Of the tool, for the state of a run. */
+  readonly version: string;
   readonly now: () => Date;
 }
 
@@ -51,22 +56,27 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
     return { result, exitCode: result.failures > 0 ? ExitCode.prerequisite : ExitCode.success };
   };
 
-  const runInit: JobRunner<"init"> = async (job, { events, signal, workspace }) => {
+  const syncSettings = (
+    { options, rules, sourceFromTarget }: Pick<RunnableJob, "rules" | "sourceFromTarget"> & {
+      readonly options: ReplicationOptions;
+    },
+  ): SyncSettings => ({
+    identity: options.replica_identity ?? "fail",
+    slotTimeoutMs: options.slot_timeout_seconds === undefined
+      ? defaults.slotTimeoutMs
+      : options.slot_timeout_seconds * 1000,
+    sourceFromTarget,
+    passfile: options.subscription_passfile,
+    failover: true,
+    now: rules.now,
+  });
+
+  const runInit: JobRunner<"init"> = async (job, context) => {
     const { source, target, databases, rules, options } = job;
+    const { events, signal, workspace, attempt, checkpoints } = context;
     const jobs = options.jobs ?? defaults.jobs;
-    const dryRun = options.dry_run ?? false;
-    const sync: SyncSettings | undefined = options.enable_sync !== true ? undefined : {
-      identity: options.replica_identity ?? "fail",
-      slotTimeoutMs: options.slot_timeout_seconds === undefined
-        ? defaults.slotTimeoutMs
-        : options.slot_timeout_seconds * 1000,
-      sourceFromTarget: job.sourceFromTarget,
-      passfile: options.subscription_passfile,
-      failover: true,
-      now: rules.now,
-    };
     let plan: InitPlan | undefined;
-    const report = await init({
+    const wanted: InitOptions = {
       source,
       target,
       databases,
@@ -76,15 +86,49 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
       indexJobs: options.index_jobs ?? jobs,
       copyFormat: options.copy_format ?? "auto",
       splitBytes: options.split_bytes ?? defaults.splitBytes,
+      maxBytesPerSecond: options.max_bytes_per_second,
       dropExisting: options.drop_existing ?? false,
-      sync,
-      dryRun,
+      sync: options.enable_sync === true ? syncSettings(job) : undefined,
+      checkpoint: checkpoints,
+      version: defaults.version,
+      // what was not to be gone on with is gone since the first attempt
+      resume: attempt > 1 || (options.resume ?? true),
+      allowMixedSnapshots: options.allow_mixed_snapshots ?? false,
+      dryRun: options.dry_run ?? false,
       confirm: (asked) => {
         plan = asked;
         return Promise.resolve(true); // who submitted it has confirmed it
       },
-    }, { events, signal });
+    };
+    const run = { events, signal };
+    const report = await init(wanted, run).catch((error) => {
+      // nobody is there to be asked; a copy of one moment is what was wanted, and its first half was this job's own
+      if (!(error instanceof MixedSnapshotsError) || attempt === 1) throw error;
+      events({
+        kind: "warning",
+        message: `${error.message}: the copy begins anew`,
+        remedy: "with allow_mixed_snapshots it goes on, with tables of two moments",
+      });
+      return init({ ...wanted, resume: false }, run);
+    });
     return { result: report ?? plan, exitCode: ExitCode.success };
+  };
+
+  const runSync: JobRunner<"sync"> = async (job, { events, signal, workspace }) => {
+    const { source, target, databases, rules, options } = job;
+    const result = await sync({
+      source,
+      target,
+      databases,
+      rules,
+      tools: tools(workspace),
+      jobs: options.jobs ?? defaults.jobs,
+      splitBytes: options.split_bytes ?? defaults.splitBytes,
+      sync: syncSettings(job),
+      action: actionOf(options.action),
+      confirm: () => Promise.resolve(true), // who submitted it has confirmed it
+    }, { events, signal });
+    return { result, exitCode: ExitCode.success };
   };
 
   const runStatus: JobRunner<"status"> = async (job, context) => {
@@ -114,7 +158,31 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
     return { result, exitCode: exitCodes[result.verdict] };
   };
 
-  return { validate: runValidate, init: runInit, status: runStatus, verify: runVerify };
+  return {
+    validate: runValidate,
+    init: runInit,
+    sync: runSync,
+    status: runStatus,
+    verify: runVerify,
+  };
+}
+
+type OptionsOf<Command extends JobCommand> = Extract<JobSpec, { command: Command }>["options"];
+
+type ReplicationOptions = Pick<
+  OptionsOf<"init">,
+  "replica_identity" | "slot_timeout_seconds" | "subscription_passfile"
+>;
+
+function actionOf(action: OptionsOf<"sync">["action"]): SyncAction {
+  switch (action?.kind) {
+    case "copy":
+      return { kind: "copy", tables: action.tables, areNew: action.are_new };
+    case "skip":
+      return { kind: "skip", lsn: parseLsn(action.lsn) };
+    default:
+      return { kind: action?.kind ?? "follow" };
+  }
 }
 
 const exitCodes: Readonly<Record<Verdict, ExitCode>> = {

@@ -73,7 +73,7 @@ export async function openTestService(
       tls: undefined,
       keys: provider,
       guard: new AddressGuard(readAllowList(allow).allow),
-      commands: jobCommands.filter((command) => command !== "sync"),
+      commands: jobCommands,
       queueSettings: quickQueue,
       defaultTimeoutSeconds: 600,
       openMetrics: false,

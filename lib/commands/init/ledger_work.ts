@@ -20,6 +20,7 @@ import {
   changedStructure,
   decideResume,
   type Ledger,
+  MixedSnapshotsError,
   type PlannedPart,
   readSourcePoint,
   structureOf,
@@ -115,7 +116,7 @@ export class LedgerWork {
       sync,
     });
     if (decision.kind === "refuse") {
-      throw new ReplicatorError(decision.reason, {
+      throw new MixedSnapshotsError(decision.reason, {
         side: "source",
         object: `database ${database}`,
         details: decision.details,

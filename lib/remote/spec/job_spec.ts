@@ -90,6 +90,15 @@ const initOptions = z.strictObject({
   split_bytes: z.int().min(1 << 20).optional(),
   drop_existing: z.boolean().optional(),
   dry_run: z.boolean().optional(),
+  /** The most that is read from the source, in bytes a second. */
+  max_bytes_per_second: z.int().min(1024).optional(),
+  /** False drops what an earlier job has left unfinished, and begins anew. */
+  resume: z.boolean().optional(),
+  /**
+   * When a worker was lost and the source has been written to since: go on with the rest as it is now. Without it the copy begins anew,
+   * because tables of two moments do not fit together.
+   */
+  allow_mixed_snapshots: z.boolean().optional(),
   /** Hand over to replication. */
   enable_sync: z.boolean().optional(),
   ...replicationOptions,
@@ -109,6 +118,26 @@ const verifyOptions = z.strictObject({
   repair: z.enum(["no", "print", "follow"]).optional(),
 });
 
+const syncOptions = z.strictObject({
+  jobs: parallel.optional(),
+  split_bytes: z.int().min(1 << 20).optional(),
+  ...replicationOptions,
+  /** What to do before following: nothing, unless one of these is given. */
+  action: z.discriminatedUnion("kind", [
+    z.strictObject({ kind: z.literal("follow") }),
+    z.strictObject({ kind: z.literal("retry") }),
+    z.strictObject({
+      kind: z.literal("skip"),
+      lsn: text(32).regex(/^[0-9A-Fa-f]{1,8}\/[0-9A-Fa-f]{1,8}$/, "is no LSN like 0/16B3748"),
+    }),
+    z.strictObject({
+      kind: z.literal("copy"),
+      tables: z.array(text()).min(1).max(500),
+      are_new: z.boolean(),
+    }),
+  ]).optional(),
+});
+
 const noOptions = z.strictObject({});
 
 /**
@@ -123,7 +152,7 @@ export const jobSpecSchema = z.discriminatedUnion("command", [
     command: z.literal("validate"),
     options: validateOptions.default({}),
   }),
-  z.strictObject({ ...common, command: z.literal("sync"), options: noOptions.default({}) }),
+  z.strictObject({ ...common, command: z.literal("sync"), options: syncOptions.default({}) }),
   z.strictObject({ ...common, command: z.literal("status"), options: noOptions.default({}) }),
   z.strictObject({ ...common, command: z.literal("verify"), options: verifyOptions.default({}) }),
 ], {

@@ -136,6 +136,7 @@ async function run(
       runner(runnable, {
         events: journal.take,
         signal: abort,
+        attempt: job.attempt,
         checkpoints: jobCheckpoints({ ...identity, secrets }),
         workspace,
       }),

@@ -32,6 +32,8 @@ export interface JobCheckpoint {
 export interface RunnerContext {
   readonly events: EventSink;
   readonly signal: AbortSignal;
+  /** How often the job was begun, this time included. */
+  readonly attempt: number;
   /** The state of an operation of this job. */
   readonly checkpoints: (operation: string) => JobCheckpoint;
   /** An empty folder of this job alone, removed afterwards. */
