@@ -156,8 +156,8 @@ Deno.test("planIndexes() lets keys take over an index that was built beside the 
     key("EXCLUDE USING gist (during WITH &&)"),
   ], { partitioned: false });
   deepStrictEqual(builds.map((build) => build.map(({ sql }) => sql).join(" ")), [
-    `CREATE UNIQUE INDEX "p(k" ON public."My ""t" (id, "a)b");`,
-    `CREATE UNIQUE INDEX "p(k" ON public."My ""t" (a) INCLUDE (b) NULLS NOT DISTINCT WITH (fillfactor='70');`,
+    `CREATE UNIQUE INDEX "p(k" ON "public"."My ""t" (id, "a)b");`,
+    `CREATE UNIQUE INDEX "p(k" ON "public"."My ""t" (a) INCLUDE (b) NULLS NOT DISTINCT WITH (fillfactor='70');`,
     "CREATE INDEX i ON public.t USING btree (a);",
   ]);
   deepStrictEqual(finish.map(({ sql }) => sql.replace(/^ALTER TABLE (?:ONLY )?\S+ \S+\s+/, "")), [
@@ -193,8 +193,9 @@ Deno.test("readForeignKey() takes a key apart and keeps NOT VALID ones as they a
     {
       table: { schema: "s", name: "a.b" },
       name: "f k",
+      action: `ADD CONSTRAINT "f k" FOREIGN KEY (x) REFERENCES s.c(id) ON DELETE CASCADE NOT VALID`,
       sql:
-        `ALTER TABLE ONLY s."a.b"\n    ADD CONSTRAINT "f k" FOREIGN KEY (x) REFERENCES s.c(id) ON DELETE CASCADE NOT VALID`,
+        `ALTER TABLE ONLY "s"."a.b" ADD CONSTRAINT "f k" FOREIGN KEY (x) REFERENCES s.c(id) ON DELETE CASCADE NOT VALID`,
       validate: true,
     },
   );

@@ -18,6 +18,7 @@ import {
   type Session,
   SqlState,
 } from "../postgres/mod.ts";
+import { SqlCursor } from "../schema/mod.ts";
 import { withSessions } from "./run_statements.ts";
 
 /** A foreign key that is there and not validated. */
@@ -52,14 +53,11 @@ export interface ForeignKeyStatement {
   readonly name: string;
   /** The same statement without the check of existing rows. */
   readonly sql: string;
+  /** What it does to its table: `ADD CONSTRAINT … FOREIGN KEY …`, without the check. */
+  readonly action: string;
   /** Whether it is to be validated: one that was NOT VALID or NOT ENFORCED at the source stays so. */
   readonly validate: boolean;
 }
-
-const identifier = `("(?:[^"]|"")+"|[^\\s".]+)`;
-const addForeignKey = new RegExp(
-  `^ALTER TABLE (?:ONLY )?${identifier}\\.${identifier}\\s+ADD CONSTRAINT ${identifier} FOREIGN KEY`,
-);
 
 /**
  * Takes an `ALTER TABLE … ADD CONSTRAINT … FOREIGN KEY` as pg_dump writes it apart.
@@ -67,22 +65,19 @@ const addForeignKey = new RegExp(
  * @returns undefined for any other statement, such as a comment
  */
 export function readForeignKey(sql: string): ForeignKeyStatement | undefined {
-  const match = addForeignKey.exec(sql);
-  if (match === null) return undefined;
-  const [schema, table, name] = match.slice(1).map(unquote);
-  if (schema === undefined || table === undefined || name === undefined) return undefined;
-  const bare = sql.replace(/[\s;]+$/, "");
-  const validate = !/\bNOT (?:VALID|ENFORCED)$/.test(bare); // the latter from 18 on
-  return {
-    table: { schema, name: table },
-    name,
-    sql: validate ? `${bare} NOT VALID` : bare,
-    validate,
-  };
-}
-
-function unquote(text: string): string {
-  return text.startsWith('"') ? text.slice(1, -1).replaceAll('""', '"') : text;
+  const cursor = new SqlCursor(sql);
+  if (!cursor.words("alter", "table")) return undefined;
+  cursor.words("only");
+  const table = cursor.qualified();
+  if (table?.schema === undefined) return undefined;
+  const { schema, name: tableName } = table;
+  const added = cursor.rest;
+  const name = cursor.words("add", "constraint") ? cursor.identifier() : undefined;
+  if (name === undefined || !cursor.words("foreign", "key")) return undefined;
+  const validate = !cursor.endsWith("not", "valid") && !cursor.endsWith("not", "enforced"); // 18+
+  const action = validate ? `${added} NOT VALID` : added;
+  const key = { table: { schema, name: tableName }, name, action, validate };
+  return { ...key, sql: foreignKeyOf(key, key.table) };
 }
 
 /**
@@ -176,11 +171,11 @@ export async function countOrphans(
 }
 
 /** The same foreign key for another table: a partition, where the partitioned table cannot have one that is NOT VALID. */
-export function foreignKeyOf({ sql }: ForeignKeyStatement, { schema, name }: TableName): string {
-  return sql.replace(
-    new RegExp(`^ALTER TABLE (?:ONLY )?${identifier}\\.${identifier}`),
-    () => `ALTER TABLE ONLY ${quoteQualified(schema, name)}`,
-  );
+export function foreignKeyOf(
+  { action }: Pick<ForeignKeyStatement, "action">,
+  { schema, name }: TableName,
+): string {
+  return `ALTER TABLE ONLY ${quoteQualified(schema, name)} ${action}`;
 }
 
 const unvalidatedStatement = `

@@ -8,7 +8,8 @@
  *
  * @module
  */
-import type { DumpStatement } from "../schema/mod.ts";
+import { quoteIdentifier, quoteQualified } from "../core/mod.ts";
+import { type DumpStatement, SqlCursor } from "../schema/mod.ts";
 
 /** What is built at once, and what follows when all of it is there. */
 export interface IndexPlan {
@@ -20,12 +21,6 @@ export interface IndexPlan {
 
 /** What every session begins with, and ends a table's work with. */
 const defaultTablespace: DumpStatement = { sql: "SET default_tablespace = '';" };
-
-const identifier = `(?:"(?:[^"]|"")+"|[^\\s".(]+)`;
-const addKey = new RegExp(
-  `^ALTER TABLE (?:ONLY )?(${identifier}\\.${identifier})\\s+ADD CONSTRAINT (${identifier}) ` +
-    `(PRIMARY KEY|UNIQUE)( NULLS NOT DISTINCT)? (\\([^]*);$`,
-);
 
 /**
  * Arranges the statements of one table.
@@ -47,12 +42,12 @@ export function planIndexes(
         : [tablespace, statement, defaultTablespace],
     );
   for (const statement of statements) {
-    if (/^SET default_tablespace = /.test(statement.sql)) tablespace = statement;
+    if (setsTablespace(statement)) tablespace = statement;
     const key = statement.type === "CONSTRAINT" ? readKey(statement.sql) : undefined;
     if (key !== undefined) {
       build({ ...statement, sql: key.build });
       finish.push({ ...statement, sql: key.attach });
-    } else if (statement.type === "INDEX" && /^CREATE (?:UNIQUE )?INDEX /.test(statement.sql)) {
+    } else if (statement.type === "INDEX" && createsIndex(statement)) {
       build(statement);
     } else finish.push(statement);
   }
@@ -62,44 +57,52 @@ export function planIndexes(
 
 /** The statements as they stand: for tables with nothing in them that would be worth building side by side. */
 export function planInOrder(statements: readonly DumpStatement[]): IndexPlan {
-  const last = statements.findLast(({ sql }) => /^SET default_tablespace = /.test(sql));
+  const last = statements.findLast(setsTablespace);
   const moved = last !== undefined && last.sql !== defaultTablespace.sql;
   return { builds: [], finish: moved ? [...statements, defaultTablespace] : statements };
 }
 
 /** A key taken apart into its index and the constraint that takes it over; undefined for one that cannot be. */
 function readKey(sql: string): { readonly build: string; readonly attach: string } | undefined {
-  const match = addKey.exec(sql);
-  if (match === null) return undefined;
-  const [, table, name, kind, distinct = "", rest = ""] = match;
-  const columns = balanced(rest);
-  if (columns === undefined || / WITHOUT OVERLAPS\)$/.test(columns)) return undefined; // a GiST index, 18+
-  let after = rest.slice(columns.length);
-  const include = after.startsWith(" INCLUDE ") ? balanced(after.slice(9)) : undefined;
-  if (include !== undefined) after = after.slice(9 + include.length);
-  const storage = after.startsWith(" WITH ") ? balanced(after.slice(6)) : undefined;
-  if (storage !== undefined) after = after.slice(6 + storage.length);
-  const timing = /^(?: DEFERRABLE(?: INITIALLY DEFERRED)?)?$/.exec(after);
-  if (timing === null) return undefined; // something newer than this knows
+  const cursor = new SqlCursor(sql);
+  if (!cursor.words("alter", "table")) return undefined;
+  cursor.words("only");
+  const relation = cursor.qualified();
+  const name = cursor.words("add", "constraint") ? cursor.identifier() : undefined;
+  if (relation?.schema === undefined || name === undefined) return undefined;
+  const kind = cursor.words("primary", "key")
+    ? "PRIMARY KEY"
+    : cursor.words("unique")
+    ? "UNIQUE"
+    : undefined;
+  const distinct = cursor.words("nulls", "not", "distinct") ? " NULLS NOT DISTINCT" : "";
+  const columns = cursor.parentheses();
+  if (kind === undefined || columns === undefined) return undefined;
+  if (new SqlCursor(columns.slice(1, -1)).endsWith("without", "overlaps")) return undefined; // a GiST index, 18+
+  const include = cursor.words("include") ? cursor.parentheses() : undefined;
+  const storage = cursor.words("with") ? cursor.parentheses() : undefined;
+  const deferrable = cursor.words("deferrable") ? " DEFERRABLE" : "";
+  const deferred = cursor.words("initially", "deferred") ? " INITIALLY DEFERRED" : "";
+  if (!cursor.atEnd) return undefined; // something newer than this knows
+  const table = quoteQualified(relation.schema, relation.name);
+  const index = quoteIdentifier(name);
   return {
-    build: `CREATE UNIQUE INDEX ${name} ON ${table} ${columns}` +
+    build: `CREATE UNIQUE INDEX ${index} ON ${table} ${columns}` +
       (include === undefined ? "" : ` INCLUDE ${include}`) + distinct +
       (storage === undefined ? "" : ` WITH ${storage}`) + ";",
-    attach: `ALTER TABLE ${table} ADD CONSTRAINT ${name} ${kind} USING INDEX ${name}${after};`,
+    attach:
+      `ALTER TABLE ${table} ADD CONSTRAINT ${index} ${kind} USING INDEX ${index}${deferrable}${deferred};`,
   };
 }
 
-/** The text up to the parenthesis that closes the first one; names may contain parentheses. */
-function balanced(text: string): string | undefined {
-  let depth = 0;
-  let quote: string | undefined;
-  for (let at = 0; at < text.length; at++) {
-    const character = text.charAt(at);
-    if (quote !== undefined) {
-      if (character === quote) quote = undefined; // a doubled quote opens again at once
-    } else if (character === '"' || character === "'") quote = character;
-    else if (character === "(") depth++;
-    else if (character === ")" && --depth === 0) return text.slice(0, at + 1);
-  }
-  return undefined;
+/** `SET default_tablespace = …` */
+function setsTablespace({ sql }: DumpStatement): boolean {
+  return new SqlCursor(sql).words("set", "default_tablespace");
+}
+
+function createsIndex({ sql }: DumpStatement): boolean {
+  const cursor = new SqlCursor(sql);
+  if (!cursor.words("create")) return false;
+  cursor.words("unique");
+  return cursor.words("index");
 }

@@ -24,3 +24,4 @@ export * from "./post_data.ts";
 export * from "./adapt_statement.ts";
 export * from "./apply_schema.ts";
 export * from "./database.ts";
+export * from "./sql_cursor.ts";

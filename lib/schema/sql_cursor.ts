@@ -5,7 +5,7 @@
  */
 import { type Token, tokenize } from "../core/mod.ts";
 
-/** A position in a statement; white space and comments are passed over. */
+/** A position in a statement as pg_dump writes them; white space and comments are passed over. */
 export class SqlCursor {
   readonly #sql: string;
   readonly #tokens: readonly Token[];
@@ -83,6 +83,46 @@ export class SqlCursor {
       }
     }
     return false;
+  }
+
+  /** Takes what stands in parentheses, they included, as it is written. */
+  parentheses(): string | undefined {
+    const from = this.#at;
+    let depth = 0;
+    for (let at = from; at < this.#tokens.length; at++) {
+      const token = this.#tokens[at]!;
+      const text = token.kind === "symbol" ? this.#text(token) : "";
+      depth += text === "(" ? 1 : text === ")" ? -1 : 0;
+      if (depth === 0) {
+        if (at === from) return undefined; // nothing was opened
+        this.#at = at + 1;
+        return this.#sql.slice(this.#tokens[from]!.start, token.end);
+      }
+    }
+    return undefined;
+  }
+
+  /** What is left, as it is written, without the closing semicolon. */
+  get rest(): string {
+    const last = this.#last;
+    const next = this.#tokens[this.#at];
+    return next === undefined || next.start >= last ? "" : this.#sql.slice(next.start, last);
+  }
+
+  /** Whether the statement ends in these words. */
+  endsWith(...words: readonly string[]): boolean {
+    const tokens = this.#tokens.filter(({ end }) => end <= this.#last).slice(-words.length);
+    return tokens.length === words.length &&
+      tokens.every((token, index) =>
+        token.kind === "word" && this.#text(token).toLowerCase() === words[index]
+      );
+  }
+
+  /** Where the last token ends that is no closing semicolon. */
+  get #last(): number {
+    const last = this.#tokens.at(-1);
+    const before = last !== undefined && this.#text(last) === ";" ? this.#tokens.at(-2) : last;
+    return before?.end ?? 0;
   }
 
   /** Whether nothing but the closing semicolon is left. */
