@@ -134,8 +134,9 @@ Deno.test("each table gets its statistics when it is complete, and one that cann
     const copy = target.url({ database: "stats" });
     const missing = `SELECT c.relname FROM pg_class AS c
        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'm')
+         AND c.relname <> 'difficult' -- autovacuum may analyze it, whose query is another one
          AND NOT EXISTS (SELECT FROM pg_statistic AS s WHERE s.starelid = c.oid) ORDER BY 1`;
-    deepStrictEqual(await query(copy, missing), [{ relname: "difficult" }]);
+    deepStrictEqual(await query(copy, missing), []);
     deepStrictEqual(
       await query(copy, "SELECT count(*)::int AS n FROM pg_statistic_ext_data"),
       [{ n: 1 }],
@@ -149,10 +150,10 @@ Deno.test("each table gets its statistics when it is complete, and one that cann
       );
     const early = analyzed(events.slice(0, atTheEnd));
     strictEqual(early.length > 0, true);
-    // what is left: extended statistics, partitioned parent, materialized view
+    strictEqual(early.includes("whole"), true);
+    // what is left: extended statistics, materialized view
     deepStrictEqual(analyzed(events.slice(atTheEnd)).toSorted(), [
       "statistics of 2 small tables",
-      "whole",
     ]);
     strictEqual(report.warnings.filter(({ object }) => object === "difficult").length, 1);
   });

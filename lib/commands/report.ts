@@ -192,6 +192,8 @@ export interface TableReport {
 export interface StepReport {
   readonly step: string;
   readonly database?: string;
+  /** Since the run began. */
+  readonly startMs: number;
   readonly ms: number;
   readonly summary?: string;
 }

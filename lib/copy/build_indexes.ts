@@ -38,12 +38,22 @@ export interface IndexGroup {
   readonly partitioned: boolean;
 }
 
+/** A table that gets statistics, with the partitioned table at the top that it belongs to. */
+export type AnalyzedTable = TableName & { readonly partitionRoot?: TableName | undefined };
+
+/** A partitioned table whose partitions are not all complete. */
+interface PartitionRoot {
+  readonly table: TableName;
+  partitionsLeft: number;
+  bytes: number;
+}
+
 /** What is built, where, and who is told. */
 export interface BuildIndexesOptions {
   readonly target: Endpoint;
   readonly groups: readonly IndexGroup[];
   /** Tables that get planner statistics when their rows and indexes are there; each will be reported ready. */
-  readonly analyze: readonly TableName[];
+  readonly analyze: readonly AnalyzedTable[];
   /** Settings that the dump's statements count on, for every session. */
   readonly sessionStatements: readonly DumpStatement[];
   /** Indexes built at once, over all tables. */
@@ -91,7 +101,8 @@ export class IndexBuilder {
   readonly #options: BuildIndexesOptions;
   readonly #queue = new BuildQueue<BuildItem>();
   readonly #groups: ReadonlyMap<string, IndexGroup>;
-  readonly #toAnalyze: ReadonlySet<string>;
+  /** By `tableKey`; with the root of those that are partitions. */
+  readonly #toAnalyze: ReadonlyMap<string, PartitionRoot | undefined>;
   readonly #analyzed = new Set<string>();
   readonly #ended = new AbortController();
   readonly #signal: AbortSignal;
@@ -108,8 +119,8 @@ export class IndexBuilder {
     this.#options = options;
     this.#signal = AbortSignal.any([options.signal, this.#ended.signal]);
     this.#groups = new Map(options.groups.map((group) => [tableKey(group.table), group]));
-    this.#toAnalyze = new Set(options.analyze.map((table) => tableKey(table)));
-    this.#tablesLeft = new Set([...this.#groups.keys(), ...this.#toAnalyze]).size;
+    this.#toAnalyze = withRoots(options.analyze);
+    this.#tablesLeft = new Set([...this.#groups.keys(), ...this.#toAnalyze.keys()]).size;
     this.#total = options.groups.reduce((sum, { statements }) => sum + statements.length, 0);
     this.#allowed = options.jobs;
     this.#done.promise.catch(() => {}); // awaited by finish(); the caller may still be copying
@@ -187,8 +198,23 @@ export class IndexBuilder {
   }
 
   #pushAnalyze(group: GroupState): void {
-    if (group.analyze) this.#push({ kind: "analyze", group, statements: [] });
-    else if (--this.#tablesLeft === 0) this.#queue.close();
+    if (!group.analyze) return this.#tableDone();
+    const root = this.#toAnalyze.get(tableKey(group.table));
+    if (root === undefined) return this.#push({ kind: "analyze", group, statements: [] });
+    // ANALYZE of a partitioned table goes through its partitions: with one of their own each would be read twice
+    this.#analyzed.add(tableKey(group.table));
+    root.bytes += group.bytes;
+    if (--root.partitionsLeft > 0) return this.#tableDone();
+    const { table, bytes } = root;
+    this.#push({
+      kind: "analyze",
+      group: { ...group, table, bytes, small: false },
+      statements: [],
+    });
+  }
+
+  #tableDone(): void {
+    if (--this.#tablesLeft === 0) this.#queue.close();
   }
 
   /** Sessions are opened when there is work that nobody has taken. */
@@ -300,7 +326,7 @@ export class IndexBuilder {
     if (kind === "build") {
       if (--group.buildsLeft === 0) this.#pushFinish(group);
     } else if (kind === "finish") this.#pushAnalyze(group);
-    else if (--this.#tablesLeft === 0) this.#queue.close();
+    else this.#tableDone();
   }
 
   #tell(
@@ -355,6 +381,21 @@ const buildSettingsStatement = `
                  current_setting('max_worker_processes')::int) / $1::int) END::text, false)
     FROM current_setting('max_parallel_maintenance_workers') AS configured (value)
    CROSS JOIN LATERAL CAST(configured.value AS int) AS wanted`;
+
+function withRoots(
+  tables: readonly AnalyzedTable[],
+): ReadonlyMap<string, PartitionRoot | undefined> {
+  const roots = new Map<string, PartitionRoot>();
+  return new Map(tables.map((table) => {
+    const { partitionRoot } = table;
+    if (partitionRoot === undefined) return [tableKey(table), undefined];
+    const key = tableKey(partitionRoot);
+    const root = roots.get(key) ?? { table: partitionRoot, partitionsLeft: 0, bytes: 0 };
+    roots.set(key, root);
+    root.partitionsLeft++;
+    return [tableKey(table), root];
+  }));
+}
 
 /** Ends of tables first, for they take no time; then the largest; statistics when nothing is to be built. */
 function weightOf({ kind, group: { bytes } }: BuildItem): number {

@@ -79,6 +79,15 @@ Deno.test("planCopy() leaves whole what cannot be cut by blocks", () => {
   strictEqual(parts({}, { jobs: 1 }), 1);
 });
 
+Deno.test("planCopy() cuts a table of few blocks and much TOAST into no more parts than it has blocks", () => {
+  const parts = planCopy([sized(3, { bytes: 10_000 * 1024 ** 2 })], options);
+  deepStrictEqual(parts.map(({ range }) => range), [
+    { from: 0, to: 1 },
+    { from: 1, to: 2 },
+    { from: 2, to: undefined },
+  ]);
+});
+
 Deno.test("planCopy() freezes only what comes in one part", () => {
   deepStrictEqual(planCopy([sized(10), sized(1_000)], options).map(({ freeze }) => freeze), [
     ...Array(10).fill(false),

@@ -96,7 +96,11 @@ function reportOf(text: string): ReportView {
       tables: [{ schema: text, name: text, rows: 10, bytes: 1024, ms: 5 }],
       ms: 900,
     }],
-    steps: [{ step: text, database: text, ms: 10, summary: text }, { step: "data", ms: 500 }],
+    steps: [{ step: text, database: text, startMs: 5, ms: 10, summary: text }, {
+      step: "data",
+      startMs: 20,
+      ms: 500,
+    }],
     warnings: [{ message: text, side: "target", object: text, remedy: text }],
     timeline: [{ database: text, work: "copy", lane: 1, label: text, startMs: 100, ms: 50 }],
     governor: [{ database: text, message: text, startMs: 120 }],

@@ -58,12 +58,20 @@ export async function buildPlan(input: PlanInput): Promise<InitPlan> {
     bytes,
     ...(predictedMs === undefined || largest === undefined
       ? {}
-      : { predictedMs: predictedMs * bytes / Math.max(1, largest.plan.bytes) }),
+      : { predictedMs: predictedMs * shareOf(largest.plan, surveys.map(({ plan }) => plan)) }),
     warnings: [
       ...planning.skipped.map(({ name, reason }) => `database ${name} is left out: ${reason}`),
       ...checks.filter(({ status }) => status === "warn").map(({ finding }) => finding),
     ],
   };
+}
+
+/** How many times as much there is to copy as in the largest database: in bytes, and as tables go. */
+function shareOf(largest: DatabasePlan, all: readonly DatabasePlan[]): number {
+  const bytes = all.reduce((sum, plan) => sum + plan.bytes, 0) / Math.max(1, largest.bytes);
+  const tables = all.reduce((sum, { tables }) => sum + tables.length, 0) /
+    Math.max(1, largest.tables.length);
+  return largest.bytes >= 80 * 1024 * 1024 ? bytes : tables;
 }
 
 interface Survey {

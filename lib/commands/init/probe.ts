@@ -7,6 +7,7 @@ import { displayName, quoteQualified } from "../../core/mod.ts";
 import {
   type CopyJob,
   type Endpoint,
+  measureRoundTrip,
   openSession,
   relayCopies,
   ServerError,
@@ -25,18 +26,49 @@ export interface ProbeOptions {
   readonly signal: AbortSignal;
 }
 
-/** Table bytes that are copied for the measurement; below ten times this nothing is predicted. */
+/** Table bytes that are copied for the measurement; below ten times this the rows are not measured. */
 const sampleBytes = 8 * 1024 * 1024;
 
 /** Indexes, keys and statistics take about as long again as the rows, of which a part overlaps. */
 const afterRowsFactor = 1.6;
 
 /**
- * Predicts how long the copy of all tables takes, from the rate at which rows of the largest one go into a temporary table of the target.
+ * Predicts how long the copy of all tables takes, from the rate at which rows of the largest one go into a temporary table of the target,
+ * and from what a table costs there by itself.
  *
  * @returns milliseconds, or undefined when there is too little to measure or the target lets nobody make temporary tables
  */
 export async function predictDuration(options: ProbeOptions): Promise<number | undefined> {
+  const rowsMs = await predictRows(options);
+  if (rowsMs === undefined && options.tables.length < manyTables) return undefined;
+  return (rowsMs ?? 0) + options.tables.length * await measureTable(options);
+}
+
+/** From so many tables on, what each costs by itself is worth predicting. */
+const manyTables = 50;
+const measuredTables = 4;
+
+/**
+ * What a table costs the target before its first row and after its last one: it is created, indexed, analyzed. Measured on temporary tables that
+ * have nothing in them; a real one has an owner, a TOAST table and a copy of its own, which takes about as long again.
+ */
+async function measureTable({ target, signal }: ProbeOptions): Promise<number> {
+  await using session = await openSession(target, { signal });
+  if (!await mayMakeTemporaryTables(session)) return 0;
+  const roundTripMs = await measureRoundTrip(session);
+  const numbers = Array.from({ length: measuredTables }, (_, number) => number);
+  const start = performance.now();
+  await session.execute(
+    numbers.map((number) =>
+      `CREATE TEMPORARY TABLE seren_cost_${number} (id int PRIMARY KEY, line text);
+       CREATE INDEX ON pg_temp.seren_cost_${number} (line);
+       ANALYZE pg_temp.seren_cost_${number};`
+    ).join("\n"),
+  );
+  return Math.max(0, performance.now() - start - roundTripMs) / measuredTables * 2;
+}
+
+async function predictRows(options: ProbeOptions): Promise<number | undefined> {
   const { tables, jobs } = options;
   const total = tables.reduce((sum, { bytes }) => sum + bytes, 0);
   const largest = tables.reduce<Table | undefined>(

@@ -51,9 +51,16 @@ export class Recorder {
     const result = await work();
     const ms = performance.now() - start;
     const summary = summarise?.(result);
-    const outcome = { step, ...place, ms, ...(summary === undefined ? {} : { summary }) };
+    const outcome = {
+      step,
+      ...place,
+      startMs: start - this.#start,
+      ms,
+      ...(summary === undefined ? {} : { summary }),
+    };
     this.steps.push(outcome);
-    this.#sink({ kind: "step-finished", ...outcome });
+    const { startMs: _, ...told } = outcome;
+    this.#sink({ kind: "step-finished", ...told });
     return result;
   }
 }

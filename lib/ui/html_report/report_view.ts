@@ -88,6 +88,8 @@ export interface TableView extends TableName {
 export interface StepView {
   readonly step: string;
   readonly database?: string;
+  /** Since the run began. */
+  readonly startMs: number;
   readonly ms: number;
   readonly summary?: string;
 }

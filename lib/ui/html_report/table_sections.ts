@@ -26,13 +26,15 @@ export function stepsSection({ steps, databases }: ReportView): Markup {
       columns: [
         { title: "Step" },
         ...(several ? [{ title: "Database" }] : []),
+        { title: "Began after", align: "right" },
         { title: "Time", align: "right" },
         { title: "Share" },
         { title: "Outcome" },
       ],
-      rows: steps.map(({ step, database, ms, summary }) => [
+      rows: steps.map(({ step, database, startMs, ms, summary }) => [
         stepTitle(step),
         ...(several ? [database === undefined ? "" : name(database)] : []),
+        formatDuration(startMs),
         formatDuration(ms),
         cellBar(ms / longest),
         summary ?? "",
