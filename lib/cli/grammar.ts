@@ -174,6 +174,7 @@ export function buildGrammar(onCommand: OnCommand): Command {
     .option("-j, --jobs <N>", "sessions that read on each side, 1 to 64 (default: CPUs, at most 8)")
     .option("--max-diffs <N>", "differing rows to list for each table (default: 20)")
     .option("--no-values", "show no values of rows, keys included")
+    .option("--no-resume", "compare everything, also what an interrupted run has found equal")
     .option("--repair", "make the target equal: write to it what the source has")
     .option("--dry-run", "with --repair: print the SQL and change nothing")
     .option("-y, --yes", "with --repair: do not ask")

@@ -73,6 +73,8 @@ export interface VerifyCommandOptions
   extends Pick<CopyOptions, "source" | "target" | "databases" | "rules" | "jobs"> {
   readonly maxDiffs: number;
   readonly showValues: boolean;
+  /** Whether to go on where an interrupted run has ended. */
+  readonly resume: boolean;
   readonly repair: boolean;
   readonly dryRun: boolean;
   readonly yes: boolean;
@@ -381,6 +383,7 @@ export async function resolveVerifyOptions(
     fallback: defaultMaxDiffs,
   });
   const showValues = reader.flag("values");
+  const resume = reader.flag("resume");
   const [repair, dryRun, yes] = [
     reader.flag("repair"),
     reader.flag("dryRun"),
@@ -407,6 +410,7 @@ export async function resolveVerifyOptions(
     jobs,
     maxDiffs,
     showValues,
+    resume,
     repair,
     dryRun,
     yes,

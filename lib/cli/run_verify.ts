@@ -1,5 +1,6 @@
 import { ExitCode } from "../core/mod.ts";
 import type { VerifyOptions } from "../commands/run.ts";
+import type { VerifyReport } from "../commands/report.ts";
 import { verify } from "../commands/verify.ts";
 import type { Verdict } from "../verify/mod.ts";
 import { describeEndpoint, type Endpoint } from "../postgres/mod.ts";
@@ -10,6 +11,7 @@ import { printJson, printResult, tableOptions } from "./print.ts";
 import { writeEvidence } from "./verify_evidence.ts";
 import { readRemote } from "./remote.ts";
 import { verifyRemotely } from "./remote_commands.ts";
+import { openJournal } from "./verify_journal.ts";
 import { verifyLines } from "./verify_lines.ts";
 
 const exitCodes: Readonly<Record<Verdict, ExitCode>> = {
@@ -22,7 +24,7 @@ const exitCodes: Readonly<Record<Verdict, ExitCode>> = {
 export const runVerify: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run } = context;
   const place = readRemote(reader, context.resolve);
-  const { repair, dryRun, yes, reportFile, ...options } = await resolveVerifyOptions(
+  const { repair, dryRun, yes, reportFile, resume, ...options } = await resolveVerifyOptions(
     reader,
     context.resolve,
   );
@@ -37,7 +39,7 @@ export const runVerify: CommandRunner = async (reader, context) => {
     now: () => new Date(),
   };
   const report = place === undefined
-    ? await verify(wanted, run)
+    ? await verifyHere(wanted, { resume, run })
     : await verifyRemotely(wanted, { place, reader, context });
   progress.pause();
   if (output.json) printJson(terminal, report);
@@ -45,6 +47,18 @@ export const runVerify: CommandRunner = async (reader, context) => {
   if (reportFile !== undefined) await writeEvidence(report, { reportFile, context });
   return exitCodes[report.verdict];
 };
+
+/** Compares, and keeps what is equal in a file until there is a report. */
+async function verifyHere(
+  options: VerifyOptions,
+  { resume, run }: { readonly resume: boolean; readonly run: CommandContext["run"] },
+): Promise<VerifyReport> {
+  if (options.repair !== "no") return await verify(options, run);
+  const { journal, end } = await openJournal(options, { resume, events: run.events });
+  const report = await verify({ ...options, ...(journal === undefined ? {} : { journal }) }, run);
+  await end();
+  return report;
+}
 
 async function confirmRepair(
   target: Endpoint,

@@ -91,6 +91,12 @@ function tableRow(table: VerifiedTable, style: Style): string[] {
     ...(table.settledRows > 0
       ? [`${plural(table.settledRows, "row")} arrived while this was compared`]
       : []),
+    ...(table.repairedRows === undefined ? [] : [`${plural(table.repairedRows, "row")} repaired`]),
+    ...(table.resumed === undefined ? [] : [
+      `${
+        plural(table.resumed.chunks, "piece")
+      } compared by the run before, since ${table.resumed.since}`,
+    ]),
     ...(table.method === "columns" || table.method === "md5" ? ["by MD5"] : []),
   ];
   return [

@@ -9,6 +9,7 @@ import type { InitPlan, SyncPlan } from "./report.ts";
 import type { Endpoint } from "../postgres/mod.ts";
 import type { IdentityPolicy } from "../replication/mod.ts";
 import type { TableRules } from "../rules/mod.ts";
+import type { VerifyJournal } from "../verify/mod.ts";
 
 /** The caller's side of a running command. */
 export interface RunContext {
@@ -141,6 +142,8 @@ export interface VerifyOptions {
   readonly showValues: boolean;
   /** `follow`: writes to the target what makes it equal to the source; `print`: only says what that would be. */
   readonly repair: "no" | "print" | "follow";
+  /** What an interrupted run has found equal, and where that is noted; without one everything is compared. */
+  readonly journal?: VerifyJournal;
   /** The moment, for the report. */
   readonly now: () => Date;
 }

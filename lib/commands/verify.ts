@@ -14,6 +14,8 @@ import {
   type VerifiedDatabase,
   worst,
 } from "../verify/mod.ts";
+import { describeScope, readDescribedSubscriptions, readPlace } from "../replication/mod.ts";
+import { consequencesOf, decideTables, noTableRules } from "../rules/mod.ts";
 import { openBothSides, summarise } from "./both_sides.ts";
 import { planDatabases, type PlannedDatabase } from "./database_plan.ts";
 import { Recorder } from "./init/recorder.ts";
@@ -129,13 +131,14 @@ interface DatabaseOutcome {
 }
 
 async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
-  const { options, planned, scope, recorder, signal } = work;
+  const { options, planned, recorder, signal } = work;
   const start = performance.now();
   if (planned.existing === undefined) return missingDatabase(planned);
   const source = withDatabase(options.source, planned.source.name);
   const target = withDatabase(options.target, planned.target);
   await reach(target, signal);
-  const structure = await recorder.step(() => structureOf({ source, target }, work), {
+  const scope = await withStoredWindows(work, { source, target });
+  const structure = await recorder.step(() => structureOf({ source, target }, { ...work, scope }), {
     step: "structure",
     database: planned.source.name,
     summarise: ({ sections }) =>
@@ -152,6 +155,7 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
         maxDiffs: options.maxDiffs,
         showValues: options.showValues,
         repair: options.repair,
+        journal: options.repair === "no" ? options.journal : undefined,
         signal,
         events: recorder.events,
       }),
@@ -193,6 +197,34 @@ function asOf({ live, tables }: ComparedRows): Pick<VerifiedDatabase, "asOf"> {
   const positions = tables.flatMap((table) => table.asOf === undefined ? [] : parseLsn(table.asOf));
   if (!live || positions.length === 0) return {};
   return { asOf: formatLsn(positions.toSorted(compareLsn)[0]!) };
+}
+
+/**
+ * Windows of time reach back from the moment of the copy. Where the target follows the source our subscription remembers it; else from now:
+ * rows that have aged since are then compared on neither side, and the report says so.
+ */
+async function withStoredWindows(
+  { options: { rules = noTableRules }, scope, signal }: DatabaseWork,
+  endpoints: { readonly source: Endpoint; readonly target: Endpoint },
+): Promise<DatabaseScope> {
+  const hasWindows = scope.scope.tables.some(({ decision }) =>
+    decision.outcome === "filtered" && decision.windowColumns.length > 0
+  );
+  if (!hasWindows) return scope;
+  await using source = await openSession(endpoints.source, { signal });
+  await using target = await openSession(endpoints.target, { signal });
+  const places = { source: await readPlace(source), target: await readPlace(target) };
+  const { hash } = await describeScope({ ...places, rules }, {
+    epoch: 1,
+    createdAt: "",
+    changedIdentities: [],
+  });
+  const stored = (await readDescribedSubscriptions(target))
+    .flatMap(({ descriptor }) => descriptor?.hash === hash ? descriptor.rulesNow : []);
+  const [now] = stored;
+  if (now === undefined) return scope;
+  const decided = decideTables({ ...rules, now }, scope.source);
+  return { ...scope, scope: decided, consequences: consequencesOf(decided, scope.source) };
 }
 
 /** Fails at once, and as the target's failure, where the database cannot be opened. */

@@ -28,16 +28,22 @@ export interface ChunkWork {
 const tooLong: ReadonlySet<string> = new Set(["54000", "53200", "XX000"]);
 
 /** Compares a chunk and adds what comes of it to the table's result. A table that a server does not let be read is noted as failed. */
-export async function compareChunk(pair: SessionPair, work: ChunkWork): Promise<void> {
+export async function compareChunk(
+  pair: SessionPair,
+  work: ChunkWork,
+): Promise<ChunkOutcome | undefined> {
   const { result, method } = work;
   try {
-    result.add(await outcomeOf(pair, work));
+    const outcome = await outcomeOf(pair, work);
+    result.add(outcome);
+    return outcome;
   } catch (error) {
     if (!(error instanceof ServerError) || isTransient(error)) throw error;
     if (tooLong.has(error.sqlState) && method !== "columns") {
       return await compareChunk(pair, { ...work, method: "columns" });
     }
     result.failure = `${error.side}: ${error.message}`;
+    return undefined;
   }
 }
 

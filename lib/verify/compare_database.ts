@@ -9,6 +9,7 @@ import type { Consequences, TableScope } from "../rules/mod.ts";
 import { compareTables } from "./compare_tables.ts";
 import { hashSample } from "./digest.ts";
 import { Follower } from "./follower.ts";
+import type { VerifyJournal } from "./journal.ts";
 import { compareLargeObjects } from "./large_objects.ts";
 import { planComparisons } from "./plan.ts";
 import { readRelations } from "./relations.ts";
@@ -26,6 +27,8 @@ export interface CompareRowsOptions {
   readonly maxDiffs: number;
   readonly showValues: boolean;
   readonly repair: "no" | "print" | "follow";
+  /** What an interrupted run has found equal, and where that is noted. */
+  readonly journal: VerifyJournal | undefined;
   readonly signal: AbortSignal;
   readonly events: EventSink;
 }

@@ -8,6 +8,7 @@ import { type Endpoint, isTransient, ServerError, type Session } from "../postgr
 import { cutIntoChunks } from "./chunks.ts";
 import { compareChunk } from "./compare_chunk.ts";
 import type { Follower } from "./follower.ts";
+import type { KnownTable, VerifyJournal } from "./journal.ts";
 import type { Comparison } from "./plan.ts";
 import type { Repairer } from "./repair.ts";
 import type { DigestMethod, VerifiedTable } from "./report.ts";
@@ -30,6 +31,8 @@ export interface CompareTablesOptions {
   readonly follower: Follower | undefined;
   /** Makes rows equal; undefined where nothing is to be repaired. */
   readonly repairer: Repairer | undefined;
+  /** What an interrupted run has found equal, and where that is noted. */
+  readonly journal: VerifyJournal | undefined;
   /** Chunks compared at once: sessions on each side. */
   readonly jobs: number;
   readonly signal: AbortSignal;
@@ -55,14 +58,16 @@ export async function compareTables(
   const progress = new Progress(options);
   await using pool = new PairPool(options);
   // planning needs a few blocks of each table, and goes ahead of reading
-  async function* chunks(): AsyncGenerator<Chunk> {
+  async function* chunks(): AsyncGenerator<NumberedChunk> {
     for (const comparison of options.comparisons) {
-      const cut = await pool.use(
-        (pair) => cutOrWhole(pair.source, comparison, options.follower),
-        options.signal,
-      );
-      results.get(comparison)!.pending = cut.length;
-      yield* cut;
+      const { equal, chunks } = await cut(pool, comparison, options);
+      const result = results.get(comparison)!;
+      result.pending = chunks.length;
+      for (const { outcome, at } of equal.values()) result.resume(outcome, at);
+      if (equal.size > 0 && result.pending === 0) progress.finished(comparison);
+      for (const [number, chunk] of chunks.entries()) {
+        if (!equal.has(number)) yield { chunk, number };
+      }
     }
   }
   const queue = chunks();
@@ -71,17 +76,43 @@ export async function compareTables(
     for (;;) {
       const next = await queue.next();
       if (next.done === true) return;
-      const chunk = next.value;
-      const result = results.get(chunk.comparison)!;
+      const { chunk, number } = next.value;
+      const { comparison } = chunk;
+      const result = results.get(comparison)!;
       result.started();
-      progress.begins(chunk.comparison);
+      progress.begins(comparison);
       if (result.failure === undefined) {
-        await pool.use((pair) => compareChunk(pair, { ...options, chunk, result }), signal);
+        const outcome = await pool.use(
+          (pair) => compareChunk(pair, { ...options, chunk, result }),
+          signal,
+        );
+        if (outcome !== undefined) {
+          options.journal?.finish(options.source.database, { comparison, chunk: number, outcome });
+        }
       }
-      if (result.finished()) progress.finished(result.comparison);
+      if (result.finished()) progress.finished(comparison);
     }
   }, { limit: options.jobs, signal: options.signal });
   return [...results.values()].map((result) => result.report());
+}
+
+interface NumberedChunk {
+  readonly chunk: Chunk;
+  /** Of its table's chunks, from 0. */
+  readonly number: number;
+}
+
+/** Cuts a table as an earlier run has cut it, or afresh. */
+async function cut(
+  pool: PairPool,
+  comparison: Comparison,
+  { journal, source: { database }, follower, signal }: CompareTablesOptions,
+): Promise<KnownTable> {
+  const known = journal?.find(database, comparison);
+  if (known !== undefined) return known;
+  const chunks = await pool.use((pair) => cutOrWhole(pair.source, comparison, follower), signal);
+  journal?.begin(database, comparison, chunks);
+  return { chunks, equal: new Map() };
 }
 
 async function cutOrWhole(

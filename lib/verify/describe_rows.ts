@@ -24,7 +24,7 @@ const shownLength = 300;
 
 /** A row's values by column: a digest, and the text as far as it is shown. */
 interface Values {
-  readonly digests: readonly string[];
+  readonly digests: readonly (string | null)[];
   readonly texts: readonly (string | null)[];
 }
 

@@ -7,5 +7,6 @@
  * @module
  */
 export * from "./compare_database.ts";
+export * from "./journal.ts";
 export * from "./report.ts";
 export * from "./structure/mod.ts";

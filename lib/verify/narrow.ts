@@ -30,7 +30,7 @@ export interface NarrowOptions {
 }
 
 /** Rows that are looked at in one go: they fit into memory. */
-const rowsOfBatch = 20_000;
+const rowsOfBatch = 5_000;
 const mostSlices = 65_536;
 /** Suspects that are followed at a time. */
 const followedAtOnce = 1_000;

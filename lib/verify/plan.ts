@@ -19,8 +19,8 @@ export interface Part extends TableName {
 /** A column on both sides. */
 export interface ComparedColumn {
   readonly name: string;
-  /** Whether its binary form is compared; else its text. */
-  readonly isBinary: boolean;
+  /** The function that gives its binary form; undefined where its text is compared. */
+  readonly send: string | undefined;
   /** Whether it has no NULLs and ranges of its values are the same on both sides. */
   readonly isOrdered: boolean;
   /** As in a table definition, of either side. */
@@ -327,7 +327,9 @@ export function pairColumns(
     if (other === undefined) return [];
     return [{
       name: column.name,
-      isBinary: column.isPortable && other.isPortable && column.typeOid === other.typeOid,
+      send: column.typeOid === other.typeOid && column.send === other.send
+        ? column.send
+        : undefined,
       isOrdered: column.isOrdered && other.isOrdered && column.typeOid === other.typeOid &&
         column.isNotNull && other.isNotNull,
       sourceType: column.type,

@@ -39,8 +39,8 @@ export interface RelationColumn {
   /** The type's OID and name without modifier. */
   readonly typeOid: number;
   readonly typeName: string;
-  /** Whether the type's binary form means the same on every server. */
-  readonly isPortable: boolean;
+  /** The function that gives the type's binary form, where that means the same on every server. */
+  readonly send: string | undefined;
   /** Whether its values have the same order on every server, so that ranges of them do. */
   readonly isOrdered: boolean;
   readonly isNotNull: boolean;
@@ -103,10 +103,11 @@ const relationStatement = `
 // Order: that of numbers, moments, UUIDs; of texts only by bytes.
 const columnStatement = `
   WITH portable AS (
-    SELECT t.oid
+    SELECT t.oid, send.proname AS send
       FROM pg_type AS t
+      JOIN pg_proc AS send ON send.oid = t.typsend
       LEFT JOIN pg_type AS element ON t.typcategory = 'A' AND element.oid = t.typelem
-     WHERE t.oid < 10000 AND t.typtype IN ('b', 'r', 'm') AND t.typsend::oid <> 0
+     WHERE t.oid < 10000 AND t.typtype IN ('b', 'r', 'm')
        AND t.typname !~ '^_?reg' AND coalesce(element.typsend::oid <> 0, true)
        AND coalesce(element.typtype IN ('b', 'r', 'm'), true)
        AND t.typname NOT IN ('aclitem', '_aclitem')
@@ -118,7 +119,7 @@ const columnStatement = `
   )
   SELECT a.attrelid AS table_oid, a.attname AS name, a.atttypid AS type_oid,
          format_type(a.atttypid, a.atttypmod) AS type, format_type(a.atttypid, NULL) AS type_name,
-         portable.oid IS NOT NULL AS is_portable,
+         portable.send,
          t.oid < 10000 AND (t.typname IN ('int2', 'int4', 'int8', 'oid', 'numeric', 'date',
                                           'timestamp', 'timestamptz', 'uuid')
            OR t.typname IN ('text', 'varchar') AND byte_order.oid IS NOT NULL) AS is_ordered,
@@ -156,7 +157,7 @@ type ColumnRow = {
   readonly type_oid: number;
   readonly type: string;
   readonly type_name: string;
-  readonly is_portable: boolean;
+  readonly send: string | null;
   readonly is_ordered: boolean;
   readonly is_not_null: boolean;
   readonly is_generated: boolean;
@@ -175,7 +176,7 @@ export async function readRelations(session: Session): Promise<readonly Relation
       type: row.type,
       typeOid: row.type_oid,
       typeName: row.type_name,
-      isPortable: row.is_portable,
+      send: row.send ?? undefined,
       isOrdered: row.is_ordered,
       isNotNull: row.is_not_null,
       isGenerated: row.is_generated,

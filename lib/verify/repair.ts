@@ -142,7 +142,7 @@ export class Repairer implements AsyncDisposable {
 
 /** A row of the source, ready to be written, and of either side what its values are known by. */
 interface Values {
-  readonly digests: readonly string[];
+  readonly digests: readonly (string | null)[];
   /** SQL literals. */
   readonly literals: readonly string[];
 }

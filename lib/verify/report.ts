@@ -53,6 +53,8 @@ export interface VerifiedTable extends TableName {
   readonly asOf?: string;
   /** Rows that differed at the first reading because changes were on their way, and were equal in the end. */
   readonly settledRows: number;
+  /** Pieces of the table that an interrupted run had found equal, the first of them at this moment; they were not read again. */
+  readonly resumed?: { readonly chunks: number; readonly since: string };
   readonly differences: readonly RowDifference[];
   /** Whether more rows differ than are listed. */
   readonly more: boolean;

@@ -120,6 +120,9 @@ export function scanStatement(chunk: Chunk, side: ScanSide, method: DigestMethod
   const conditions = rangeConditions(comparison, chunk);
   const where = conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`;
   const hash = rowHash(comparison.columns, method);
+  if (slices === 1 && chunk.thresholds.length === 0) {
+    return `SELECT 0 AS cell, count(*)::text AS rows, coalesce(sum(${hash}), 0)::text AS sum FROM ${from}${where}`;
+  }
   // OFFSET 0 keeps the planner from computing the hash twice, once for the cell and once for the sum
   return slices === 1
     ? `SELECT ${
@@ -152,7 +155,8 @@ export async function scan(
 ): Promise<Cells> {
   const rows = await session.query<CellRow>(scanStatement(chunk, side, method));
   return new Map(
-    rows.map(({ cell, rows, sum }) => [cell, { rows: Number(rows), sum: BigInt(sum) }]),
+    rows.filter((row) => row.rows !== "0")
+      .map(({ cell, rows, sum }) => [cell, { rows: Number(rows), sum: BigInt(sum) }]),
   );
 }
 

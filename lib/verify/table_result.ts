@@ -50,6 +50,8 @@ export class TableResult {
   #settled = 0;
   #unsettled = 0;
   #repaired = 0;
+  #resumedChunks = 0;
+  #resumedSince: string | undefined;
 
   constructor(comparison: Comparison, { maxDiffs }: { readonly maxDiffs: number }) {
     this.comparison = comparison;
@@ -69,6 +71,14 @@ export class TableResult {
   finished(): boolean {
     this.#ms = performance.now() - (this.#startedAt ?? performance.now());
     return --this.pending === 0;
+  }
+
+  /** Takes over what an earlier run has found out about a chunk. */
+  resume(outcome: ChunkOutcome, at: string): void {
+    this.pending--;
+    this.add(outcome);
+    this.#resumedChunks++;
+    if (this.#resumedSince === undefined || at < this.#resumedSince) this.#resumedSince = at;
   }
 
   add(outcome: ChunkOutcome): void {
@@ -112,6 +122,9 @@ export class TableResult {
       settledRows: this.#settled,
       differences: this.#differences,
       more: this.#more,
+      ...(this.#resumedSince === undefined
+        ? {}
+        : { resumed: { chunks: this.#resumedChunks, since: this.#resumedSince } }),
       ...(this.#repaired > 0 ? { repairedRows: this.#repaired } : {}),
     };
   }
