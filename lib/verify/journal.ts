@@ -10,7 +10,7 @@ import type { Chunk } from "./scan.ts";
 import type { ChunkOutcome } from "./table_result.ts";
 
 /** How a chunk is bounded, without its table. */
-type Bounds = Omit<Chunk, "comparison">;
+export type ChunkBounds = Omit<Chunk, "comparison">;
 
 interface TableLine {
   readonly kind: "table";
@@ -91,7 +91,7 @@ export class VerifyJournal {
   }
 
   /** Notes how a table is cut, before any of it is compared. */
-  begin(database: string, comparison: Comparison, chunks: readonly Bounds[]): void {
+  begin(database: string, comparison: Comparison, chunks: readonly ChunkBounds[]): void {
     this.#append({
       kind: "table",
       table: keyOf(database, comparison),

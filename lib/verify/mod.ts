@@ -8,5 +8,8 @@
  */
 export * from "./compare_database.ts";
 export * from "./journal.ts";
+export type { ComparedColumn, Comparison, Part } from "./plan.ts";
 export * from "./report.ts";
+export type { Cell, Chunk } from "./scan.ts";
+export type { ChunkOutcome } from "./table_result.ts";
 export * from "./structure/mod.ts";
