@@ -7,11 +7,14 @@ import {
   ExitCode,
   InterruptedError,
   ledgerSchema,
+  plural,
   quoteQualified,
   ReplicatorError,
+  tableKey,
   type TableName,
 } from "../core/mod.ts";
 import {
+  ConnectionError,
   type Endpoint,
   isTransient,
   openSession,
@@ -77,6 +80,10 @@ export class Ledger implements AsyncDisposable {
   /** Ends attempts to open the session again. */
   readonly #closing = new AbortController();
   readonly #done = new Set<string>();
+  /** Parts that this run was told are committed. */
+  readonly #parts = new Set<string>();
+  /** How often the session has broken: with every crash of the server, if not oftener. */
+  #breaks = 0;
   #session: Session;
   #state: LedgerState;
   #notes: { readonly part: RecordedPart; readonly rows: number; readonly bytes: number }[] = [];
@@ -97,7 +104,7 @@ export class Ledger implements AsyncDisposable {
    */
   static async open(target: Endpoint, options: OpenLedgerOptions): Promise<Ledger> {
     // not ended by the signal: a run that is interrupted still notes what it knows
-    const session = await retry(() => openSession(target), options);
+    const session = await retry(() => openSession(target, { settings: durable }), options);
     const ledger = new Ledger(target, session, options);
     try {
       await ledger.#begin();
@@ -251,9 +258,42 @@ export class Ledger implements AsyncDisposable {
     part: RecordedPart,
     { rows, bytes }: { readonly rows: number; readonly bytes: number },
   ): void {
+    this.#parts.add(partKey(part.table, part.part));
     this.#notes.push({ part, rows, bytes });
     if (this.#notes.length > 1) return; // the one before takes all that have come until its turn
     this.#inTurn((session) => this.#writeNotes(session)).catch(() => {}); // a figure of a report
+  }
+
+  /**
+   * Makes everything durable that was committed until now, and sees whether it is all still there.
+   *
+   * Rows and indexes are committed with synchronous_commit = off: a crash of the target takes back what was committed last. The ledger
+   * forgets it with the rows, this process does not. One commit that waits for the disk makes all before it last.
+   *
+   * @throws ConnectionError (transient) when a crash has taken something back: to be gone on with from what the ledger says
+   */
+  async settle(): Promise<void> {
+    await this.#inTurn((session) =>
+      session.query(`UPDATE ${ledgerSchema}.run SET holder = holder WHERE holder = $1`, [
+        this.#holder,
+      ])
+    );
+    if (this.#breaks === 0) return;
+    const { statements, tables } = await this.#inTurn((session) => readLedger(session));
+    const there = new Set(
+      tables.flatMap((table) =>
+        table.parts.filter(({ done }) => done).map(({ part }) => partKey(table, part))
+      ),
+    );
+    const lost = [...this.#parts].filter((part) => !there.has(part)).length +
+      [...this.#done].filter((digest) => !statements.has(digest)).length;
+    if (lost === 0) return;
+    throw new ConnectionError(
+      `the target has crashed and taken back what was committed last (${
+        plural(lost, "part or statement", "parts or statements")
+      })`,
+      { endpoint: this.#endpoint, transient: true },
+    );
   }
 
   /** Everything of this database is done. */
@@ -343,10 +383,11 @@ export class Ledger implements AsyncDisposable {
   async #reopen(): Promise<void> {
     const signal = AbortSignal.any([this.#options.signal, this.#closing.signal]);
     const before = this.#session.processId;
+    this.#breaks++;
     await this.#session.close();
     try {
       this.#session = await retry(
-        () => openSession(this.#endpoint, { signal: this.#closing.signal }),
+        () => openSession(this.#endpoint, { signal: this.#closing.signal, settings: durable }),
         {
           signal,
           delaysMs: [200, 1_000, 2_000, 4_000, 8_000],
@@ -390,6 +431,13 @@ export async function dropLedger(
   const head = await readLedgerRun(session);
   if (head?.run !== run || !head.complete) return;
   await session.execute(`DROP SCHEMA ${ledgerSchema} CASCADE`);
+}
+
+/** What the ledger says stays said. */
+const durable = { synchronous_commit: "on" };
+
+function partKey(table: TableName, part: number): string {
+  return `${tableKey(table)} ${part}`;
 }
 
 function emptyState(run: LedgerRun): LedgerState {

@@ -200,6 +200,7 @@ class DatabaseCopy {
         });
       }
       await this.#finish(parts);
+      await ledger.settle();
       await handOver();
       await ledger.complete();
       return copied;
@@ -373,6 +374,7 @@ class DatabaseCopy {
           onIdle: () => indexes.grow(1),
         }), { step: "data", database, summarise: (all) => plural(all.length, "table") });
       await this.#copyLargeObjects(snapshot, signal);
+      await ledger.settle();
       await recorder.step(async () => {
         const built = await indexes.finish();
         this.#analyzed = indexes.analyzed;

@@ -1,0 +1,314 @@
+/** One fault after the other against the same two servers. */
+import { TextLineStream } from "./lines.ts";
+import type { Cluster } from "../../lib/cluster/mod.ts";
+import { cliCommand, denoEnvironment } from "../support/cli.ts";
+import { dropDatabase } from "../support/databases.ts";
+import { type Proxy, startProxy } from "../support/proxy.ts";
+import { exec, query } from "../support/sql.ts";
+import { factsOf, factsOfLoad, fillStatements, loadStatement } from "./data.ts";
+
+/** What can be broken. */
+export const faultKinds = [
+  "tool",
+  "point",
+  "source",
+  "target",
+  "backend",
+  "cut",
+  "stall",
+  "disk",
+  "state",
+  "load",
+] as const;
+/** One of {@linkcode faultKinds}. */
+export type FaultKind = typeof faultKinds[number];
+
+/** The servers, and where chance comes from. */
+export interface FaultOptions {
+  readonly source: Cluster;
+  readonly target: Cluster;
+  readonly seed: number;
+}
+
+interface Attempt {
+  readonly code: number;
+  readonly signal: string | null;
+  readonly lines: readonly string[];
+}
+
+const mostAttempts = 6;
+
+/** Runs rounds and counts what happened. */
+export class FaultRounds {
+  readonly #options: FaultOptions;
+  readonly #random: () => number;
+  readonly #counts = new Map<string, number>();
+  #round = 0;
+
+  constructor(options: FaultOptions) {
+    this.#options = options;
+    this.#random = mulberry(options.seed);
+  }
+
+  summary(): string {
+    return [...this.#counts].map(([what, count]) => `${String(count).padStart(5)} ${what}`).join(
+      "\n",
+    );
+  }
+
+  async run(kind: FaultKind): Promise<{ readonly ok: boolean; readonly text: string }> {
+    const { source, target } = this.#options;
+    const name = `fault_${++this.#round}`;
+    const folder = await Deno.makeTempDir({ prefix: "psr-faults-" });
+    const mounts: string[] = [];
+    await exec(source.url(), `CREATE DATABASE ${name} TEMPLATE template0`);
+    const from = source.url({ database: name });
+    try {
+      await exec(from, fillStatements(1 + Math.floor(this.#random() * 3)));
+      const attempts: string[] = [];
+      for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+        const last = attempt === mostAttempts;
+        const faulty = !last && (attempt === 1 || this.#random() < 0.3);
+        const outcome = await this.#attempt({ kind, name, folder, faulty, again: attempt > 1 });
+        attempts.push(outcome.signal ?? String(outcome.code));
+        if (outcome.code === 0) break;
+        if (attempt === mostAttempts) {
+          return {
+            ok: false,
+            text: `${attempts.join(" ")}: ${outcome.lines.slice(-12).join("\n")}`,
+          };
+        }
+      }
+      const differences = await this.#differences(name, kind);
+      this.#count(`${kind}: ended ${attempts.slice(0, -1).join(", ") || "at once"}`);
+      if (differences.length > 0) {
+        return { ok: false, text: `${attempts.join(" ")}: DIFFERENT ${differences.join("; ")}` };
+      }
+      return { ok: true, text: attempts.join(" ") };
+    } finally {
+      for (const mount of mounts) await new Deno.Command("umount", { args: [mount] }).output();
+      for (const cluster of [source, target]) {
+        if (cluster.postmasterPid === 0) await cluster.start();
+        await dropDatabase(cluster, name);
+      }
+      await Deno.remove(folder, { recursive: true });
+    }
+  }
+
+  async #attempt({ kind, name, folder, faulty, again }: {
+    readonly kind: FaultKind;
+    readonly name: string;
+    readonly folder: string;
+    readonly faulty: boolean;
+    readonly again: boolean;
+  }): Promise<Attempt> {
+    const { source, target } = this.#options;
+    const proxies = kind === "cut" || kind === "stall"
+      ? { source: await startProxy(source), target: await startProxy(target) }
+      : undefined;
+    const writer = kind === "load" ? this.#load(source.url({ database: name })) : undefined;
+    const path = (cluster: Cluster, proxy: Proxy | undefined) =>
+      proxy === undefined
+        ? cluster.url({ database: name })
+        : proxy.url(cluster.url({ database: name }));
+    const child = new Deno.Command(Deno.execPath(), {
+      args: [
+        ...cliCommand,
+        "init",
+        "--yes",
+        "--log-format=json",
+        "--log-level=debug",
+        "--jobs=3",
+        "--index-jobs=2",
+        "--split-tables-larger-than=1MB",
+        `--include-databases=${name}`,
+        // what a run was killed under load of, or lost its snapshot of, is of another moment now
+        ...(again || kind === "source" || kind === "backend" || kind === "cut" || kind === "stall"
+          ? ["--allow-mixed-snapshots"]
+          : []),
+      ].filter((arg) => kind !== "tool" && kind !== "point" || arg !== "--allow-mixed-snapshots"),
+      cwd: folder,
+      clearEnv: true,
+      env: {
+        ...denoEnvironment(),
+        // one name for the ends: the proxies' ports change with each attempt, and the ledger is what is gone by
+        SOURCE_URL: path(source, proxies?.source),
+        TARGET_URL: path(target, proxies?.target),
+      },
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const lines: string[] = [];
+    const fault = faulty ? this.#plan(kind, { child, name, folder, proxies }) : undefined;
+    let working: Promise<void> | undefined;
+    for await (const line of child.stderr.pipeThrough(new TextLineStream())) {
+      if (!line.includes('"table-progress"')) lines.push(line);
+      if (fault !== undefined && working === undefined && fault.wanted(line)) {
+        working = fault.happens();
+      }
+    }
+    const { code, signal } = await child.status;
+    await working;
+    await fault?.undo?.();
+    await writer?.();
+    await proxies?.source[Symbol.asyncDispose]();
+    await proxies?.target[Symbol.asyncDispose]();
+    return { code, signal, lines };
+  }
+
+  /** What is broken and when: after some line of the log, so that every step of the run is hit. */
+  #plan(kind: FaultKind, { child, name, folder, proxies }: {
+    readonly child: Deno.ChildProcess;
+    readonly name: string;
+    readonly folder: string;
+    readonly proxies: { readonly source: Proxy; readonly target: Proxy } | undefined;
+  }): {
+    readonly wanted: (line: string) => boolean;
+    readonly happens: () => Promise<void>;
+    readonly undo?: () => Promise<void>;
+  } {
+    const { source, target } = this.#options;
+    const points = [
+      '"step-started","step":"globals"',
+      '"step-started","step":"database"',
+      '"step-finished","step":"database"',
+      '"step-started","step":"schema"',
+      '"step-finished","step":"schema"',
+      '"table-started"',
+      '"table-finished"',
+      '"work":"copy"',
+      '"work":"index"',
+      '"step-started","step":"large-objects"',
+      '"step-finished","step":"data"',
+      '"step-finished","step":"indexes"',
+      '"step-started","step":"foreign-keys"',
+      '"step-finished","step":"sequences"',
+      '"step-finished","step":"finish-schema"',
+      '"step-finished","step":"analyze"',
+    ];
+    const point = points[Math.floor(this.#random() * points.length)]!;
+    let begun = false;
+    let left = kind === "point"
+      ? 1 + Math.floor(this.#random() * 3)
+      : Math.floor(this.#random() * 60);
+    const wanted = (line: string) => {
+      begun ||= line.includes('"step-started","step":"globals"');
+      if (!begun) return false;
+      if (kind === "point" && !line.includes(point)) return false;
+      return --left <= 0;
+    };
+    const delay = () => new Promise<void>((resolve) => setTimeout(resolve, this.#random() * 30));
+    const crash = async (cluster: Cluster) => {
+      await cluster.kill("SIGKILL");
+      await cluster.start();
+    };
+    switch (kind) {
+      case "tool":
+      case "point":
+      case "load":
+      case "state":
+        return { wanted, happens: async () => (await delay(), killTool(child)) };
+      case "source":
+        return { wanted, happens: () => crash(source) };
+      case "target":
+        return { wanted, happens: () => crash(target) };
+      case "backend":
+        return { wanted, happens: () => this.#endBackends(name) };
+      case "cut":
+        return {
+          wanted,
+          happens: () => (this.#random() < 0.7 ? proxies!.target : proxies!.source).cut(),
+        };
+      case "stall":
+        return {
+          wanted,
+          happens: async () => {
+            const proxy = this.#random() < 0.5 ? proxies!.target : proxies!.source;
+            proxy.stall();
+            await new Promise((resolve) => setTimeout(resolve, 300));
+            proxy.resume();
+            if (this.#random() < 0.5) await proxy.cut();
+          },
+        };
+      case "disk": {
+        // a tablespace cannot be full for a moment; what the user sees of it is that the server refuses
+        const url = target.url({ database: name });
+        return {
+          wanted,
+          happens: async () => {
+            await query(
+              url,
+              `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}' AND pid <> pg_backend_pid()`,
+            ).catch(() => {});
+            void folder;
+          },
+        };
+      }
+    }
+  }
+
+  async #endBackends(name: string): Promise<void> {
+    const cluster = this.#random() < 0.6 ? this.#options.target : this.#options.source;
+    await query(
+      cluster.url(),
+      `SELECT pg_terminate_backend(pid) FROM (
+         SELECT pid FROM pg_stat_activity WHERE datname = '${name}'
+            AND application_name = 'postgres-seren-replicator' ORDER BY random()
+          LIMIT ${1 + Math.floor(this.#random() * 3)}) AS some`,
+    ).catch(() => {});
+  }
+
+  /** Transfers within each table: no transaction changes a sum. */
+  #load(url: string): () => Promise<void> {
+    let writing = true;
+    const done = (async () => {
+      while (writing) await exec(url, loadStatement).catch(() => {});
+    })();
+    return async () => {
+      writing = false;
+      await done;
+    };
+  }
+
+  async #differences(name: string, kind: FaultKind): Promise<readonly string[]> {
+    const { source, target } = this.#options;
+    const facts = kind === "load" ? factsOfLoad : factsOf;
+    const [before, after] = [
+      await query(source.url({ database: name }), facts),
+      await query(target.url({ database: name }), facts),
+    ];
+    const differences = before.flatMap((row, index) => {
+      const [a, b] = [JSON.stringify(row), JSON.stringify(after[index])];
+      return a === b ? [] : [`${a} is ${b}`];
+    });
+    const left = await query(
+      target.url({ database: name }),
+      "SELECT nspname FROM pg_namespace WHERE nspname = 'seren_ledger'",
+    );
+    return [...differences, ...(left.length > 0 ? ["the ledger is still there"] : [])];
+  }
+
+  #count(what: string): void {
+    this.#counts.set(what, (this.#counts.get(what) ?? 0) + 1);
+  }
+}
+
+function killTool(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    // it was done before
+  }
+}
+
+/** Random numbers from a seed. */
+function mulberry(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
