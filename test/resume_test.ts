@@ -1,11 +1,12 @@
 /** `init` that is interrupted and run again: what is done is kept, nothing is missing, nothing comes twice. */
-import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
-import { FileCheckpointStore } from "../lib/checkpoint/mod.ts";
-import { InterruptedError, type RunEvent } from "../lib/core/mod.ts";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { FileCheckpointStore, Ledger, type LedgerRun } from "../lib/checkpoint/mod.ts";
+import { InterruptedError, ReplicatorError, type RunEvent } from "../lib/core/mod.ts";
+import { readRuleFlags } from "../lib/rules/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { compareDatabases } from "./support/compare.ts";
 import { dropDatabase } from "./support/databases.ts";
-import { type InitTestOptions, runInit } from "./support/init.ts";
+import { endpointOf, type InitTestOptions, runInit } from "./support/init.ts";
 import { exec, query } from "./support/sql.ts";
 
 const source = await sharedCluster(16, { settings: { autovacuum: "off" } }); // else it writes, and the source is not quiet
@@ -97,7 +98,7 @@ const points: Readonly<Record<string, (event: RunEvent) => boolean>> = {
   "the indexes": (event) => event.kind === "work-finished" && event.work === "index",
   "the large objects": (event) => event.kind === "step-started" && event.step === "large-objects",
   "the foreign keys": (event) => event.kind === "step-started" && event.step === "foreign-keys",
-  "the sequences": (event) => event.kind === "step-finished" && event.step === "sequences",
+  "a table": (event) => event.kind === "table-finished",
   "the end": (event) => event.kind === "step-started" && event.step === "analyze",
 };
 
@@ -107,7 +108,7 @@ for (const [name, wanted] of Object.entries(points)) {
       ok(await interrupt(place, wanted, name === "the rows" ? 4 : 1));
       const { report, plan } = await runInit(place.urls.source, place.urls.target, place.options);
       strictEqual(plan.databases[0]?.action, "resume");
-      const late = !["the schema", "the rows", "the indexes"].includes(name);
+      const late = !["the schema", "the rows", "a table", "the indexes"].includes(name);
       // a part that was committed while the run was ending has no figures
       if (late) strictEqual(report.rows, 59_000);
       if (late) ok(report.databases[0]?.tables.every(({ earlier }) => earlier));
@@ -131,6 +132,98 @@ Deno.test("parts that are in are not copied again while the source is quiet", as
     );
     const all = 4 + 5 + 7; // tables in one piece, parts of orders, parts of wide
     ok(copied.length + Number(before?.["n"]) <= all + 2, `${copied.length} + ${before?.["n"]}`);
+    await finished(place);
+  });
+});
+
+Deno.test("what would be of two moments is refused, allowed on demand, or begun anew", async () => {
+  await withShop(async (place) => {
+    const { name, urls, options } = place;
+    const url = target.url({ database: name });
+    ok(await interrupt(place, points["a table"]!));
+    await exec(urls.source, "UPDATE orders SET note = note || '!' WHERE id % 3 = 0");
+    const run = (more: Partial<InitTestOptions> = {}) =>
+      runInit(urls.source, urls.target, { ...options, ...more });
+    await rejects(run(), (error) => {
+      ok(error instanceof ReplicatorError);
+      match(error.message, /cannot be copied as of the same moment/);
+      match(error.remedy ?? "", /--allow-mixed-snapshots.*--no-resume/);
+      return true;
+    });
+    const kept = await query(url, "SELECT FROM seren_ledger.part_done");
+    ok(kept.length > 0); // the refusal has changed nothing
+    const { report } = await run({ allowMixedSnapshots: true });
+    ok(report.warnings.some(({ message }) => /2 moments/.test(message)));
+    const rows = "SELECT count(*)::int AS n, count(DISTINCT id)::int AS d FROM orders";
+    deepStrictEqual(await query(url, rows), await query(urls.source, rows));
+  });
+  await withShop(async (place) => {
+    const { urls, options } = place;
+    ok(await interrupt(place, points["a table"]!));
+    await exec(urls.source, "UPDATE orders SET note = note || '!' WHERE id % 3 = 0");
+    const { plan } = await runInit(urls.source, urls.target, { ...options, resume: false });
+    strictEqual(plan.databases[0]?.action, "drop-and-create");
+    match(plan.databases[0]?.willBeLost ?? "", /unfinished copy of .* begun at/);
+    await finished(place);
+  });
+});
+
+Deno.test("another scope and another structure are refused in words; a lost or damaged file is not missed", async () => {
+  await withShop(async (place) => {
+    const { urls, options, folder, name } = place;
+    ok(await interrupt(place, points["the indexes"]!));
+    const { rules } = readRuleFlags({
+      includeTables: [],
+      excludeTables: [`"${name}".wide`],
+      schemaOnlyTables: [],
+      tableFilters: [],
+      timeFilters: [],
+    });
+    const other = { ...rules, now: "2026-01-01T00:00:00.000Z" };
+    await rejects(
+      runInit(urls.source, urls.target, { ...options, rules: other }),
+      /public.wide was part of the first run/,
+    );
+    const [file] = [...Deno.readDirSync(folder)].map((entry) => `${folder}/${entry.name}`);
+    strictEqual((await Deno.stat(file!)).mode! & 0o777, 0o600);
+    const text = await Deno.readTextFile(file!);
+    ok(!text.includes("postgresql://"));
+    await Deno.writeTextFile(file!, text.slice(0, 50));
+    await rejects(runInit(urls.source, urls.target, options), /the state file is damaged/);
+    await Deno.remove(file!);
+    await exec(urls.source, "ALTER TABLE customers ADD COLUMN late int");
+    await rejects(
+      runInit(urls.source, urls.target, options),
+      (error) =>
+        error instanceof ReplicatorError &&
+        /structure of the source has changed/.test(error.message) &&
+        error.details.some((detail) => /TABLE public.customers/.test(detail)),
+    );
+    await exec(urls.source, "ALTER TABLE customers DROP COLUMN late");
+    await runInit(urls.source, urls.target, { ...options, allowMixedSnapshots: true });
+    await finished(place);
+  });
+});
+
+Deno.test("two runs into one database exclude each other, and a lock of a dead run does not linger", async () => {
+  await withShop(async (place) => {
+    const { urls, options, name } = place;
+    const endpoint = await endpointOf(target.url({ database: name }), "target");
+    let second: Promise<unknown> | undefined;
+    await runInit(urls.source, urls.target, {
+      ...options,
+      onEvent: (event) => {
+        if (event.kind !== "step-finished" || event.step !== "schema") return;
+        second = rejects(
+          Ledger.open(endpoint, { signal: new AbortController().signal, run: {} as LedgerRun }),
+          (error) =>
+            error instanceof ReplicatorError &&
+            /another run is copying.*session \d+/.test(error.message),
+        );
+      },
+      whileSnapshotHeld: async () => await second as undefined,
+    });
+    ok(second !== undefined);
     await finished(place);
   });
 });

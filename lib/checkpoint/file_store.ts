@@ -29,6 +29,8 @@ export class FileCheckpointStore implements CheckpointStore {
       return await Deno.readTextFile(this.place);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return undefined;
+      // what Deno's permissions withhold counts as absent; that it cannot be written is told, and the ledger tells the rest
+      if (error instanceof Deno.errors.NotCapable) return undefined;
       throw this.#explain(error, "read");
     }
   }

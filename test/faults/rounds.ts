@@ -1,6 +1,7 @@
 /** One fault after the other against the same two servers. */
 import { TextLineStream } from "./lines.ts";
-import type { Cluster } from "../../lib/cluster/mod.ts";
+import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
+import { type SmallDisk, smallDisk } from "./small_disk.ts";
 import { cliCommand, denoEnvironment } from "../support/cli.ts";
 import { dropDatabase } from "../support/databases.ts";
 import { type Proxy, startProxy } from "../support/proxy.ts";
@@ -34,6 +35,8 @@ interface Attempt {
   readonly code: number;
   readonly signal: string | null;
   readonly lines: readonly string[];
+  /** Whether the fault happened before it was over. */
+  readonly hit: boolean;
 }
 
 const mostAttempts = 6;
@@ -57,10 +60,19 @@ export class FaultRounds {
   }
 
   async run(kind: FaultKind): Promise<{ readonly ok: boolean; readonly text: string }> {
-    const { source, target } = this.#options;
+    const { source } = this.#options;
     const name = `fault_${++this.#round}`;
     const folder = await Deno.makeTempDir({ prefix: "psr-faults-" });
-    const mounts: string[] = [];
+    await using disk = kind === "disk" ? await smallDisk("260m") : undefined;
+    await using state = kind === "state" ? await smallDisk("16k") : undefined;
+    await using own = disk === undefined ? undefined : await startCluster({
+      major: 17,
+      dataRoot: disk.path,
+      settings: { max_wal_size: "32MB", min_wal_size: "32MB", autovacuum: "off" },
+    });
+    const target = own ?? this.#options.target;
+    // the state file's disk is full from the start: what is done is then known to the target alone
+    if (state !== undefined) await state.fill();
     await exec(source.url(), `CREATE DATABASE ${name} TEMPLATE template0`);
     const from = source.url({ database: name });
     try {
@@ -69,8 +81,16 @@ export class FaultRounds {
       for (let attempt = 1; attempt <= mostAttempts; attempt++) {
         const last = attempt === mostAttempts;
         const faulty = !last && (attempt === 1 || this.#random() < 0.3);
-        const outcome = await this.#attempt({ kind, name, folder, faulty, again: attempt > 1 });
-        attempts.push(outcome.signal ?? String(outcome.code));
+        const outcome = await this.#attempt({
+          kind,
+          name,
+          target,
+          disk,
+          folder: state?.path ?? folder,
+          faulty,
+          again: attempt > 1,
+        });
+        attempts.push(`${outcome.signal ?? outcome.code}${outcome.hit ? "*" : ""}`);
         if (outcome.code === 0) break;
         if (attempt === mostAttempts) {
           return {
@@ -79,15 +99,14 @@ export class FaultRounds {
           };
         }
       }
-      const differences = await this.#differences(name, kind);
-      this.#count(`${kind}: ended ${attempts.slice(0, -1).join(", ") || "at once"}`);
+      const differences = await this.#differences(name, { kind, target });
+      this.#count(`${kind}: ${attempts.join(", ")}`);
       if (differences.length > 0) {
         return { ok: false, text: `${attempts.join(" ")}: DIFFERENT ${differences.join("; ")}` };
       }
       return { ok: true, text: attempts.join(" ") };
     } finally {
-      for (const mount of mounts) await new Deno.Command("umount", { args: [mount] }).output();
-      for (const cluster of [source, target]) {
+      for (const cluster of own === undefined ? [source, target] : [source]) {
         if (cluster.postmasterPid === 0) await cluster.start();
         await dropDatabase(cluster, name);
       }
@@ -95,14 +114,16 @@ export class FaultRounds {
     }
   }
 
-  async #attempt({ kind, name, folder, faulty, again }: {
+  async #attempt({ kind, name, target, disk, folder, faulty, again }: {
     readonly kind: FaultKind;
     readonly name: string;
+    readonly target: Cluster;
+    readonly disk: SmallDisk | undefined;
     readonly folder: string;
     readonly faulty: boolean;
     readonly again: boolean;
   }): Promise<Attempt> {
-    const { source, target } = this.#options;
+    const { source } = this.#options;
     const proxies = kind === "cut" || kind === "stall"
       ? { source: await startProxy(source), target: await startProxy(target) }
       : undefined;
@@ -140,7 +161,7 @@ export class FaultRounds {
       stderr: "piped",
     }).spawn();
     const lines: string[] = [];
-    const fault = faulty ? this.#plan(kind, { child, name, folder, proxies }) : undefined;
+    const fault = faulty ? this.#plan(kind, { child, name, target, disk, proxies }) : undefined;
     let working: Promise<void> | undefined;
     for await (const line of child.stderr.pipeThrough(new TextLineStream())) {
       if (!line.includes('"table-progress"')) lines.push(line);
@@ -154,21 +175,22 @@ export class FaultRounds {
     await writer?.();
     await proxies?.source[Symbol.asyncDispose]();
     await proxies?.target[Symbol.asyncDispose]();
-    return { code, signal, lines };
+    return { code, signal, lines, hit: working !== undefined };
   }
 
   /** What is broken and when: after some line of the log, so that every step of the run is hit. */
-  #plan(kind: FaultKind, { child, name, folder, proxies }: {
+  #plan(kind: FaultKind, { child, name, target, disk, proxies }: {
     readonly child: Deno.ChildProcess;
     readonly name: string;
-    readonly folder: string;
+    readonly target: Cluster;
+    readonly disk: SmallDisk | undefined;
     readonly proxies: { readonly source: Proxy; readonly target: Proxy } | undefined;
   }): {
     readonly wanted: (line: string) => boolean;
     readonly happens: () => Promise<void>;
     readonly undo?: () => Promise<void>;
   } {
-    const { source, target } = this.#options;
+    const { source } = this.#options;
     const points = [
       '"step-started","step":"globals"',
       '"step-started","step":"database"',
@@ -189,8 +211,9 @@ export class FaultRounds {
     ];
     const point = points[Math.floor(this.#random() * points.length)]!;
     let begun = false;
+    const repeated = /table|work/.test(point) ? 4 : 1;
     let left = kind === "point"
-      ? 1 + Math.floor(this.#random() * 3)
+      ? 1 + Math.floor(this.#random() * repeated)
       : Math.floor(this.#random() * 60);
     const wanted = (line: string) => {
       begun ||= line.includes('"step-started","step":"globals"');
@@ -231,20 +254,8 @@ export class FaultRounds {
             if (this.#random() < 0.5) await proxy.cut();
           },
         };
-      case "disk": {
-        // a tablespace cannot be full for a moment; what the user sees of it is that the server refuses
-        const url = target.url({ database: name });
-        return {
-          wanted,
-          happens: async () => {
-            await query(
-              url,
-              `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}' AND pid <> pg_backend_pid()`,
-            ).catch(() => {});
-            void folder;
-          },
-        };
-      }
+      case "disk":
+        return { wanted, happens: () => disk!.fill(), undo: () => disk!.free() };
     }
   }
 
@@ -271,8 +282,11 @@ export class FaultRounds {
     };
   }
 
-  async #differences(name: string, kind: FaultKind): Promise<readonly string[]> {
-    const { source, target } = this.#options;
+  async #differences(
+    name: string,
+    { kind, target }: { readonly kind: FaultKind; readonly target: Cluster },
+  ): Promise<readonly string[]> {
+    const { source } = this.#options;
     const facts = kind === "load" ? factsOfLoad : factsOf;
     const [before, after] = [
       await query(source.url({ database: name }), facts),
