@@ -44,6 +44,7 @@ const valuesOf: Readonly<Record<string, readonly string[]>> = {
   "--log-format": logFormats,
   "--dump-tool": dumpTools,
   "--copy-format": copyFormats,
+  "--copy-threads": ["auto"],
   "--replica-identity": identityPolicies,
 };
 

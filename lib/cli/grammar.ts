@@ -97,6 +97,10 @@ export function buildGrammar(onCommand: OnCommand): Command {
     )
     .option("--max-rate <SIZE>", "read at most so much a second, all sessions together, e.g. 50MB")
     .option("--copy-format <FORMAT>", `${copyFormats.join(", ")} (default: auto)`)
+    .option(
+      "--copy-threads <N>",
+      "threads that copy rows besides the main one, 0 to 16, or auto (default: auto)",
+    )
     .option("--enable-sync", "go on with replication, without a gap: the target follows the source")
     .option("-y, --yes", "do not ask before the start; never allows to drop anything")
     .option("--dry-run", "print the plan and stop; nothing is changed")

@@ -9,6 +9,7 @@ import {
 import { PG_MAJORS, type PgMajor } from "../cluster/mod.ts";
 import type { DatabaseSelection, SyncSettings, ToolSelection } from "../commands/run.ts";
 import type { Config } from "../config/mod.ts";
+import { copyThreadsFor } from "../copy/mod.ts";
 import { type Endpoint, resolveEndpoint } from "../postgres/mod.ts";
 import { mergeRules, readRuleFlags, type TableRules } from "../rules/mod.ts";
 import { type LogLevel, logLevels } from "../ui/mod.ts";
@@ -54,6 +55,7 @@ export interface ValidateCommandOptions extends CopyOptions {
 export interface InitCommandOptions extends CopyOptions {
   readonly indexJobs: number;
   readonly copyFormat: typeof copyFormats[number];
+  readonly copyThreads: number;
   readonly splitBytes: number;
   /** In bytes a second; undefined for no limit. */
   readonly maxBytesPerSecond: number | undefined;
@@ -111,6 +113,7 @@ export interface FileOptions {
 }
 
 const mostJobs = 64;
+const mostCopyThreads = 16;
 const mostDefaultJobs = 8;
 const megabyte = 1 << 20;
 /** Below this a second a copy would not come to an end. */
@@ -333,6 +336,7 @@ export async function resolveInitOptions(
     values: copyFormats,
     fallback: "auto",
   });
+  const copyThreads = readCopyThreads(reader, partial, context.cpuCount);
   const splitBytes = reader.bytes("splitTablesLargerThan", {
     path: "--split-tables-larger-than",
     fallback: defaultSplitBytes,
@@ -364,6 +368,7 @@ export async function resolveInitOptions(
     dryRun,
     indexJobs,
     copyFormat,
+    copyThreads,
     splitBytes,
     maxBytesPerSecond,
     reportFile,
@@ -562,6 +567,24 @@ export function completeCopyOptions(partial: PartialCopyOptions): CopyOptions {
 
 function readJobs(reader: OptionReader, key: string, path: string, fallback: number): number {
   return reader.whole(key, { path, least: 1, most: mostJobs, fallback });
+}
+
+function readCopyThreads(
+  reader: OptionReader,
+  { source, target, jobs }: PartialCopyOptions,
+  cpuCount: number,
+): number {
+  const text = reader.text("copyThreads") ?? "auto";
+  if (text !== "auto") {
+    return reader.whole("copyThreads", {
+      path: "--copy-threads",
+      least: 0,
+      most: mostCopyThreads,
+      fallback: 0,
+    });
+  }
+  const endpoints = [source, target].filter((endpoint) => endpoint !== undefined);
+  return copyThreadsFor({ endpoints, jobs, cpuCount });
 }
 
 async function readReportFile(reader: OptionReader): Promise<string | undefined> {

@@ -301,6 +301,7 @@ async function copyOne(
       jobs: options.jobs,
       indexJobs: options.indexJobs,
       copyFormat: options.copyFormat,
+      copyThreads: options.copyThreads ?? 0,
       splitBytes: options.splitBytes,
       maxBytesPerSecond: options.maxBytesPerSecond,
       sourceMajor: sides.source.majorVersion,

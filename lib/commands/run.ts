@@ -99,6 +99,8 @@ export interface InitOptions {
   readonly indexJobs: number;
   /** `auto`: binary where it means the same on both servers, else text. */
   readonly copyFormat: "auto" | "text" | "binary";
+  /** Threads that copy rows; none, or 0: the caller's. See `copyThreadsFor`. */
+  readonly copyThreads?: number | undefined;
   /** Tables of more bytes are copied in parts, several at once. */
   readonly splitBytes: number;
   /** The most that is read from the source, in bytes a second, all sessions together; undefined for as much as there is. */

@@ -83,6 +83,8 @@ class Lane<Job extends LaneJob> {
   readonly #sent = new Map<Job, CopyOutcome>();
   /** To be begun again before new jobs are taken. */
   #again: Job[] = [];
+  /** Settles when the job that was asked for last has come. */
+  #promised: Promise<unknown> = Promise.resolve();
   /** The target's backend of the attempt before. */
   #backend: number | undefined;
   finished = 0;
@@ -92,7 +94,8 @@ class Lane<Job extends LaneJob> {
   }
 
   async run(): Promise<void> {
-    const { source, target, targetSettings, signal, snapshot, onStarted, onBytes } = this.#options;
+    const { source, target, targetSettings, signal, snapshot } = this.#options;
+    const { onStarted, onBytes, pace } = this.#options;
     await using to = await openSession(target, {
       signal,
       settings: { synchronous_commit: "off", ...targetSettings },
@@ -101,14 +104,18 @@ class Lane<Job extends LaneJob> {
     this.#backend = to.processId;
     await using from = await openSession(source, { signal });
     await importSnapshot(from, snapshot);
-    await relayCopies<Job>(from, to, {
-      next: () => this.#next(),
-      onStarted: (job) => onStarted?.(job),
-      onBytes: (job, bytes) => onBytes?.(job, bytes),
-      pace: this.#options.pace,
-      onSent: (job, outcome) => this.#sent.set(job, outcome),
-      onFinished: (job, outcome) => this.#finish(job, outcome),
-    });
+    try {
+      await relayCopies<Job>(from, to, {
+        next: () => this.#next(),
+        onStarted: (job) => onStarted?.(job),
+        onBytes: (job, bytes) => onBytes?.(job, bytes),
+        pace,
+        onSent: (job, outcome) => this.#sent.set(job, outcome),
+        onFinished: (job, outcome) => this.#finish(job, outcome),
+      });
+    } finally {
+      await this.#promised; // a job that comes after the connection broke is begun by the next attempt
+    }
   }
 
   canGoOnAfter(error: unknown): boolean {
@@ -120,8 +127,15 @@ class Lane<Job extends LaneJob> {
     return recorded || isTransient(error);
   }
 
-  #next(): Job | undefined {
+  #next(): Job | undefined | Promise<Job | undefined> {
     const job = this.#again.shift() ?? this.#options.next();
+    if (!(job instanceof Promise)) return this.#take(job);
+    const promised = job.then((job) => this.#take(job));
+    this.#promised = promised.catch(() => {}); // the relay hears of it
+    return promised;
+  }
+
+  #take(job: Job | undefined): Job | undefined {
     if (job !== undefined) this.#underWay.add(job);
     return job;
   }

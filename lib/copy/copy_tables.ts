@@ -6,8 +6,9 @@
 import { displayName, type EventSink, runConcurrently } from "../core/mod.ts";
 import type { CopyOutcome, Endpoint, SnapshotHolder } from "../postgres/mod.ts";
 import type { Table } from "../catalog/mod.ts";
-import { copyLane, type LaneJob } from "./copy_lane.ts";
+import { copyLane, type CopyLaneOptions, type LaneJob } from "./copy_lane.ts";
 import { copyInStatement, copyOutStatement } from "./copy_statements.ts";
+import { LaneThreads } from "./lane_threads.ts";
 import type { CopyPart } from "./plan.ts";
 
 /** What is copied, from where, and who is told. */
@@ -23,6 +24,8 @@ export interface CopyTablesOptions {
   readonly encoding: string;
   /** Parts copied at once: sessions on each side. */
   readonly jobs: number;
+  /** Threads that the jobs are dealt out to, see `LaneThreads`. None, or 0: all work is done in the caller's. */
+  readonly threads?: number | undefined;
   readonly signal: AbortSignal;
   readonly events: EventSink;
   /** See `RelayOptions.pace`. */
@@ -86,9 +89,15 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
     };
   });
   const progress = new TableProgress(options);
+  const workers = Math.min(options.jobs, queue.length);
+  for (let idle = workers; idle < options.jobs; idle++) options.onIdle?.();
+  const threads = Math.min(options.threads ?? 0, workers);
+  using laneThreads = threads === 0
+    ? undefined
+    : await LaneThreads.start({ source, target, threads });
 
   async function work(lane: number, signal: AbortSignal): Promise<void> {
-    await copyLane<PartJob>({
+    const laneOptions: CopyLaneOptions<PartJob> = {
       source,
       target,
       targetSettings: options.targetSettings,
@@ -110,12 +119,11 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
           attempt,
           delayMs,
         }),
-    });
+    };
+    await (laneThreads?.copyLane(lane, laneOptions) ?? copyLane(laneOptions));
     options.onIdle?.();
   }
 
-  const workers = Math.min(options.jobs, queue.length);
-  for (let idle = workers; idle < options.jobs; idle++) options.onIdle?.();
   const lanes = Array.from({ length: workers }, (_, index) => index + 1);
   await runConcurrently(lanes, work, {
     limit: workers,

@@ -15,6 +15,7 @@ export * from "./server_error.ts";
 export * from "./session.ts";
 export * from "./snapshot.ts";
 export * from "./sqlstate.ts";
+export * from "./thread_messages.ts";
 export * from "./url.ts";
 export type { ValueForm } from "./driver.ts";
 export type { Receiver } from "./wire.ts";

@@ -38,8 +38,8 @@ export interface CopyJob {
 
 /** Where the jobs come from and who is told. */
 export interface RelayOptions<Job extends CopyJob> {
-  /** The next job, or undefined when there is none any more. */
-  readonly next: () => Job | undefined;
+  /** The next job, or undefined when there is none any more. What is promised has to be given: a job that comes too late is lost. */
+  readonly next: () => Job | undefined | Promise<Job | undefined>;
   readonly onStarted?: (job: Job) => void;
   /** The source has sent all of the job's rows; whether the target keeps them is not known yet. */
   readonly onSent?: (job: Job, outcome: CopyOutcome) => void;
@@ -120,6 +120,8 @@ class Relay<Job extends CopyJob> {
   readonly #writing: Progress<Job>[] = [];
   readonly #done = Promise.withResolvers<void>();
   #exhausted = false;
+  /** Whether a job is promised that has not come. */
+  #asking = false;
   #failed = false;
   #lastWrite: Promise<void> = Promise.resolve();
 
@@ -159,30 +161,50 @@ class Relay<Job extends CopyJob> {
 
   /** Keeps the source's queue filled as far as small jobs allow. */
   #sendAhead(): void {
-    const statements: Uint8Array[] = [];
-    while (!this.#exhausted && !this.#failed && this.#reading.length < aheadJobs) {
-      const expected = this.#reading.reduce(
-        (sum, { job, bytes }) => sum + Math.max(0, job.expectedBytes - bytes),
-        0,
-      );
-      if (this.#reading.length > 0 && expected > aheadBytes) break;
+    while (!this.#exhausted && !this.#failed && !this.#asking && this.#hasRoom()) {
       const job = this.#options.next();
-      if (job === undefined) {
-        this.#exhausted = true;
-        break;
-      }
-      this.#reading.push({
-        job,
-        bytes: 0,
-        sourceRows: undefined,
-        targetRows: undefined,
-        sent: false,
-        error: undefined,
-      });
-      statements.push(encodeQuery(job.copyOut));
+      if (job instanceof Promise) this.#waitFor(job);
+      else this.#begin(job);
     }
-    for (const statement of statements) this.#write(this.#options.sourceWire, statement);
     this.#finishWhenIdle();
+  }
+
+  #hasRoom(): boolean {
+    const expected = this.#reading.reduce(
+      (sum, { job, bytes }) => sum + Math.max(0, job.expectedBytes - bytes),
+      0,
+    );
+    return this.#reading.length === 0 ||
+      this.#reading.length < aheadJobs && expected <= aheadBytes;
+  }
+
+  #waitFor(promised: Promise<Job | undefined>): void {
+    this.#asking = true;
+    promised.then((job) => {
+      this.#asking = false;
+      if (this.#failed) return;
+      this.#begin(job);
+      this.#sendAhead();
+    }).catch((error) => {
+      this.#failed = true;
+      this.#done.reject(error);
+    });
+  }
+
+  #begin(job: Job | undefined): void {
+    if (job === undefined) {
+      this.#exhausted = true;
+      return;
+    }
+    this.#reading.push({
+      job,
+      bytes: 0,
+      sourceRows: undefined,
+      targetRows: undefined,
+      sent: false,
+      error: undefined,
+    });
+    this.#write(this.#options.sourceWire, encodeQuery(job.copyOut));
   }
 
   #write(wire: ExchangeWire, bytes: Uint8Array): void {

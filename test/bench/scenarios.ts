@@ -204,7 +204,12 @@ export const scenarios: readonly Scenario[] = [
     }: memory`,
     data: ({ megabytes }) => eightTablesData(megabytes),
     comparisons: [],
-    alone: [ours("ours --jobs 8", { jobs: 8 })],
+    alone: [0, 2].map((threads) =>
+      ours(`ours --jobs 8 --copy-threads ${threads}`, {
+        jobs: 8,
+        options: ["--copy-threads", String(threads)],
+      })
+    ),
     targetLink: { bytesPerSecond: 2 * 1024 * 1024 },
     ...(tls === undefined ? {} : { tls }),
     peakBytes: memoryBar,

@@ -79,6 +79,7 @@ export interface CopyDatabaseOptions {
   readonly jobs: number;
   readonly indexJobs: number;
   readonly copyFormat: "auto" | CopyFormat;
+  readonly copyThreads: number;
   /** Tables of more bytes are copied in parts. */
   readonly splitBytes: number;
   /** The most that is read, in bytes a second; undefined for as much as there is. */
@@ -367,6 +368,7 @@ class DatabaseCopy {
           onPart: (part, outcome) => ledger.notePart(part, outcome),
           encoding: source.encoding,
           jobs,
+          threads: this.#options.copyThreads,
           signal,
           events: this.#events,
           pace: governor.pace,
