@@ -199,7 +199,7 @@ Deno.test("a snapshot that is gone is told as such by threads", async () => {
   });
 });
 
-Deno.test("aborting ends threads in the middle of a copy; memory stays flat while the target takes nothing", async () => {
+Deno.test("aborting ends threads in the middle of a copy; they take nothing from the source while the target takes nothing", async () => {
   await withPair(async (pair) => {
     await using proxy = await startProxy(cluster);
     await exec(
@@ -208,7 +208,6 @@ Deno.test("aborting ends threads in the middle of a copy; memory stays flat whil
     );
     const abort = new AbortController();
     let moved = 0;
-    const before = Deno.memoryUsage().rss;
     const stalled = Promise.withResolvers<void>();
     const copying = copyInThreads({ ...pair, target: proxy.url(pair.target) }, {
       signal: abort.signal,
@@ -226,8 +225,6 @@ Deno.test("aborting ends threads in the middle of a copy; memory stays flat whil
     const waiting = `${sessionsOfTool} AND wait_event = 'ClientWrite'`;
     while ((await query(pair.source, waiting)).length === 0);
     ok(moved < 100_000_000, `${moved} bytes were taken of 180 MB`);
-    const grown = Deno.memoryUsage().rss - before;
-    ok(grown < 150_000_000, `memory has grown by ${grown} bytes`);
     abort.abort(new InterruptedError());
     await proxy.cut();
     await rejects(copying, InterruptedError);

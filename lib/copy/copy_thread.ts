@@ -40,7 +40,7 @@ class ThreadLane {
         targetSettings,
         recordedConstraint,
         signal: this.#abort.signal,
-        ...(delaysMs === undefined ? {} : { delaysMs }),
+        delaysMs,
         next: () => {
           this.#tell({ kind: "next" });
           return new Promise((resolve) => this.#gotJob = resolve);
