@@ -72,18 +72,19 @@ export function endpointFromMessage(message: EndpointMessage): Endpoint {
 export type ErrorMessage =
   & { readonly message: string; readonly cause: ErrorMessage | undefined }
   & (
-    | { readonly kind: "server"; readonly server: ServerMessage; readonly facts: Facts }
+    | { readonly kind: "server"; readonly server: ServerMessage; readonly facts: ErrorFacts }
     | {
       readonly kind: "connection";
       readonly transient: boolean;
       readonly sqlState: string | undefined;
-      readonly facts: Facts;
+      readonly facts: ErrorFacts;
     }
-    | { readonly kind: "snapshot-lost" | "foreseen"; readonly facts: Facts }
+    | { readonly kind: "snapshot-lost" | "foreseen"; readonly facts: ErrorFacts }
     | { readonly kind: "other"; readonly name: string; readonly stack: string | undefined }
   );
 
-interface Facts {
+/** What a foreseen error says besides its message. */
+export interface ErrorFacts {
   readonly side: Side | undefined;
   readonly object: string | undefined;
   readonly details: readonly string[];
