@@ -1,4 +1,5 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
+import { LocalKeyProvider } from "../lib/remote/secrets/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { cliCommand, denoEnvironment, runCli } from "./support/cli.ts";
 import { withDatabase } from "./support/databases.ts";
@@ -22,7 +23,8 @@ class Running implements AsyncDisposable {
 
   constructor(args: readonly string[], env: Readonly<Record<string, string>>) {
     this.#process = new Deno.Command(Deno.execPath(), {
-      args: [...cliCommand, ...args],
+      // under the documented permissions of this very command
+      args: [...cliCommand.map((arg) => arg === "-P=cli" ? `-P=${args[0]}` : arg), ...args],
       clearEnv: true,
       env: { ...denoEnvironment(), ...env },
       stdin: "null",
@@ -105,6 +107,7 @@ Deno.test("a worker that is killed in the middle of a job is followed by another
   await withServers(async (urls) => {
     const folder = await Deno.makeTempDir({ dir: "/tmp" });
     const keyFile = `${folder}/keys`;
+    await LocalKeyProvider.create(keyFile);
     const env = { SEREN_DATABASE_URL: urls.service };
     const common = [
       "--key-file",

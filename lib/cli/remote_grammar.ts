@@ -7,7 +7,7 @@ type AnyCommand = Command<any, any, any>;
 /** What `jobs` does. */
 export const jobActions = ["list", "show", "logs", "cancel", "attach"] as const;
 /** What `keys` does. */
-export const keyActions = ["create", "list", "rotate", "revoke"] as const;
+export const keyActions = ["create", "list", "rotate", "revoke", "rotate-encryption"] as const;
 
 /** Lets a command run on a service. */
 export function addRemoteOptions(command: AnyCommand): AnyCommand {
@@ -79,6 +79,7 @@ export function addRemoteCommands(
       .argument("<action>", keyActions.join(", "))
       .argument("[key]", "its id or prefix"),
   )
+    .option("--key-file <FILE>", "rotate-encryption: adds a key to it; the older ones still open")
     .option("--owner <USER>", "create: whose key it is; jobs belong to the user")
     .option("--name <NAME>", "create: what for, e.g. laptop")
     .option(

@@ -16,6 +16,7 @@ import {
   listKeys,
   migrate,
 } from "../remote/store/mod.ts";
+import { LocalKeyProvider } from "../remote/secrets/mod.ts";
 import { printable, renderTable } from "../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
 import { keyActions } from "./grammar.ts";
@@ -26,6 +27,7 @@ import { readServiceDatabase, readWord } from "./service_options.ts";
 /** `keys`: works on the service's database itself; who has that needs no key. */
 export const runKeys: CommandRunner = async (reader, context) => {
   const { environment } = context.resolve;
+  if (reader.words[0] === "rotate-encryption") return await rotateEncryption(reader, context);
   const database = await readServiceDatabase(reader, environment);
   const [word, which] = reader.words;
   const action = readWord(reader, { word, words: keyActions, path: "keys" });
@@ -37,7 +39,9 @@ export const runKeys: CommandRunner = async (reader, context) => {
   const days = readDays(reader);
   const overlapMs = reader.duration("overlap", { path: "--overlap", fallback: 86_400_000 });
   reader.done();
-  if (database === undefined || action === undefined) throw new Error("problems were not thrown");
+  if (database === undefined || action === undefined || action === "rotate-encryption") {
+    throw new Error("problems were not thrown");
+  }
   const actor = { actor: `keys command of ${environment["USER"] ?? "an operator"}` };
   await using pool = new SessionPool(database, { size: 1, values: "native" });
   await migrate(pool);
@@ -69,6 +73,24 @@ export const runKeys: CommandRunner = async (reader, context) => {
       });
   }
 };
+
+/** Adds a key to the file that encrypts secrets: no database is needed for that. */
+async function rotateEncryption(
+  reader: OptionReader,
+  { terminal, output }: CommandContext,
+): Promise<ExitCode> {
+  const path = reader.text("keyFile");
+  if (path === undefined) reader.problem("--key-file", "is missing: which file is to get a key?");
+  reader.done();
+  const id = await LocalKeyProvider.rotate(path ?? "");
+  if (output.json) printJson(terminal, { added: id });
+  else {
+    printResult(terminal, [
+      `key ${id} was added; give the file to all instances and workers and start them again`,
+    ]);
+  }
+  return ExitCode.success;
+}
 
 function gone(message: string): ReplicatorError {
   return new ReplicatorError(message, {

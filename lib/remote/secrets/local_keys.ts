@@ -28,11 +28,15 @@ export class LocalKeyProvider implements KeyProvider {
 
   /** Makes the file with a first key; one that is there stays as it is. */
   static async create(path: string): Promise<LocalKeyProvider> {
-    try {
-      using file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
-      await writeAll(file, keyLine());
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    if (!await isThere(path)) {
+      try {
+        using file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
+        await writeAll(file, keyLine());
+        await file.sync();
+      } catch (error) {
+        // another instance that starts at the same time has made it
+        if (!(error instanceof Deno.errors.AlreadyExists)) throw cannotWrite(path, error);
+      }
     }
     return await LocalKeyProvider.open(path);
   }
@@ -41,9 +45,13 @@ export class LocalKeyProvider implements KeyProvider {
   static async rotate(path: string): Promise<string> {
     await readKeys(path); // a file that is not one of ours is not written to
     const line = keyLine();
-    using file = await Deno.open(path, { append: true });
-    await writeAll(file, line);
-    await file.sync();
+    try {
+      using file = await Deno.open(path, { append: true });
+      await writeAll(file, line);
+      await file.sync();
+    } catch (error) {
+      throw cannotWrite(path, error);
+    }
     return line.slice(0, 8);
   }
 
@@ -72,6 +80,26 @@ export class LocalKeyProvider implements KeyProvider {
     }
     return await decrypt(wrapped, { key: key.bytes, context: contextText(context) });
   }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+function cannotWrite(path: string, cause: unknown): ReplicatorError {
+  return new ReplicatorError("the key file cannot be written", {
+    object: path,
+    exitCode: ExitCode.prerequisite,
+    details: [cause instanceof Error ? cause.message : String(cause)],
+    remedy: `allow it with --allow-write=${path}, or make it where that is allowed`,
+    cause,
+  });
 }
 
 function contextText(context: KeyContext): string {
