@@ -73,6 +73,28 @@ Deno.test("rules and config need no permission: who calls them reads the file", 
   strictEqual(stdout, "0\nundefined move.toml:2: jobz\n");
 });
 
+Deno.test("verify needs net for both servers, and the driver's variables", async () => {
+  await withDatabases(async (urls) => {
+    const program = `
+      import { openSession, resolveEndpoint } from "/postgres";
+      import { readSourceTables } from "/catalog";
+      import { consequencesOf, decideTables, noTableRules } from "/rules";
+      import { compareRows } from "/verify";
+      ${sessions}
+      await using session = await openSession(source);
+      const tables = await readSourceTables(session);
+      const scope = decideTables(noTableRules, tables);
+      const { tables: compared } = await compareRows({
+        source, target, scope, consequences: consequencesOf(scope, tables), jobs: 1, maxDiffs: 1, showValues: true,
+        repair: "no", journal: undefined, signal: new AbortController().signal, events: () => {},
+      });
+      console.log(compared.map(({ name, verdict, reason }) => [name, verdict, reason].join()).join());`;
+    const { code, stdout, stderr } = await runUnder([net, driver], program, urls);
+    strictEqual(code, 0, stderr);
+    strictEqual(stdout, "t,different,the target has no such table\n");
+  });
+});
+
 Deno.test("postgres and catalog need net for the server, and the driver's variables", async () => {
   await withDatabases(async (urls) => {
     const program = `

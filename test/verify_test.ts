@@ -1,5 +1,6 @@
 /** What verify() must find, and what it must not. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { readRuleFlags } from "../lib/rules/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { type TestDatabase, withDatabase } from "./support/databases.ts";
 import { exec, query } from "./support/sql.ts";
@@ -361,4 +362,34 @@ Deno.test("verify() goes on where an interrupted run has ended, and reads nothin
       );
     });
   });
+});
+
+Deno.test("verify() compares what the rules let through, and lists what they do not", async () => {
+  const { rules } = readRuleFlags({
+    includeTables: [],
+    excludeTables: [],
+    schemaOnlyTables: ["empty"],
+    tableFilters: ["t:id <= 5"],
+    timeFilters: ["e:at:1 day"],
+  });
+  const report = await compared(
+    `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 9) AS i;
+     CREATE TABLE empty (id int); INSERT INTO empty VALUES (1);
+     CREATE TABLE e (id int PRIMARY KEY, at timestamptz); INSERT INTO e VALUES (1, '2000-01-01'), (2, '2100-01-01')`,
+    "DELETE FROM t WHERE id > 5; DELETE FROM empty; DELETE FROM e WHERE id = 1; UPDATE t SET v = 'w' WHERE id = 4",
+    { rules: { ...rules, now: "2024-06-01T00:00:00Z" } },
+  );
+  deepStrictEqual(unequalTables(report).flatMap(differencesOf), ["different id=4 v: v → w"]);
+  deepStrictEqual(
+    report.databases[0]?.tables.map(({ name, sourceRows }) => [name, sourceRows]).toSorted(),
+    [["e", 1], ["t", 5]],
+  );
+  const left = report.notChecked.map(({ what }) => what);
+  for (
+    const what of [
+      "rows of empty",
+      "rows of t on the target that do not meet the rule",
+      "rows of e on the target that do not meet the rule",
+    ]
+  ) ok(left.includes(what), left.join("\n"));
 });
