@@ -60,6 +60,8 @@ Deno.test("demo tells the whole story, compares both sides and leaves nothing be
       "Two servers",
       "validate: what could go wrong?",
       "init: the copy",
+      "The new server follows",
+      "behind after",
       "Is it right?",
       "are equal, value by value",
       "the users have committed",

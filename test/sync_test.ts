@@ -177,30 +177,6 @@ Deno.test("sync refuses where nothing was begun: following from now on would lea
   });
 });
 
-Deno.test("sync --resnapshot copies tables again, under load, while the others go on", async () => {
-  await withPair([both15, target18], loadSchema(), async (pair) => {
-    const load = startReplicationLoad(pair.url, { pauseMs: 5 });
-    try {
-      await copy(pair);
-      await load.more(20);
-      // as if somebody had written on the target; entries refer to accounts, which cannot be truncated
-      await exec(
-        pair.targetUrl,
-        "SET session_replication_role = replica; DELETE FROM account WHERE id < 100",
-      );
-      const action = { kind: "copy", tables: ["account", "event_*"], areNew: false } as const;
-      const { report } = await follow(pair, { action });
-      strictEqual(report.databases[0]?.streams.length, 2);
-      await load.more(100);
-      deepStrictEqual((await load.stop()).surprises, []);
-      await drain(pair.url);
-      ok(await compareRows(pair.url, pair.targetUrl) > 10_000);
-    } finally {
-      await load.stop();
-    }
-  });
-});
-
 for (const [source, target] of [[both15, target18], [target18, source12]] as const) {
   Deno.test(`sync shows what cannot be applied, skips it, or goes on when it was repaired (to ${target.major})`, async () => {
     await withPair([source, target], small, async (pair) => {

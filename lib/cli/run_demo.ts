@@ -1,4 +1,4 @@
-import { displayName, ExitCode, formatCount, plural } from "../core/mod.ts";
+import { displayName, ExitCode, formatBytes, formatCount, plural } from "../core/mod.ts";
 import { demo, type DemoNarrator, type DemoReport } from "../commands/demo.ts";
 import { makeStyle, printable, renderTable, wrap } from "../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
@@ -19,6 +19,7 @@ export const runDemo: CommandRunner = async (reader, context) => {
     ...options,
     jobs: Math.max(1, Math.min(mostJobs, resolve.cpuCount)),
     tools: { dump: "auto", binDirectory: undefined, environment: resolve.environment },
+    now: resolve.now.toISOString(),
     narrator: narrate(context),
   }, run);
   progress.pause();
@@ -42,6 +43,12 @@ function narrate({ terminal: { stderr }, output, progress }: CommandContext): De
     validated: (report) => print(validationLines(report, options)),
     planned: (plan) => print(planLines(plan, options)),
     copied: (report) => print(reportLines(report, options)),
+    following: ({ bytes, committed }) =>
+      print([
+        `  ${style.cyan(formatBytes(bytes).padStart(8))} behind after ${
+          plural(committed, "transaction")
+        } ${style.dim("▏".padEnd(1 + Math.min(40, Math.ceil(bytes / 4096)), "█"))}`,
+      ]),
     compared: (comparison) => print(comparisonLines(comparison, options)),
   };
 }
@@ -52,6 +59,7 @@ const silent: DemoNarrator = {
   validated() {},
   planned() {},
   copied() {},
+  following() {},
   compared() {},
 };
 
@@ -114,8 +122,8 @@ ${style.bold("With your own servers:")}
   export SOURCE_URL=postgresql://user:password@old.example.com/app
   export TARGET_URL=postgresql://user:password@new.example.com/app
   ${programName} validate
-  ${programName} init
+  ${programName} init --enable-sync
 
-From source it is "deno task start validate" and "deno task start init". README.md goes on from here.
+From source it is "deno task start validate" and "deno task start init --enable-sync". README.md goes on from here.
 `;
 }

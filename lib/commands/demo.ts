@@ -4,13 +4,21 @@
  * @module
  */
 import { type Cluster, type PgMajor, startCluster } from "../cluster/mod.ts";
-import { ExitCode, formatBytes, plural, ReplicatorError } from "../core/mod.ts";
+import { ExitCode, formatBytes, lsnDistance, plural, ReplicatorError } from "../core/mod.ts";
 import { SHOP_ROLES, type ShopLoadCounts, shopSql, startShopLoad } from "../demo/mod.ts";
-import { type Endpoint, openSession, resolveEndpoint, withDatabase } from "../postgres/mod.ts";
+import {
+  type Endpoint,
+  openSession,
+  pause,
+  resolveEndpoint,
+  withDatabase,
+} from "../postgres/mod.ts";
+import { readSlots, readSubscriptions, readWalPosition } from "../replication/mod.ts";
 import { type Comparison, SourceAtSnapshot } from "./demo/compare.ts";
 import { init } from "./init.ts";
 import type { InitPlan, InitReport, ValidationReport } from "./report.ts";
 import type { RunContext, ToolSelection } from "./run.ts";
+import { catchUp } from "./sync/catch_up.ts";
 import { validate } from "./validate.ts";
 
 /** What `demo` does. */
@@ -23,6 +31,8 @@ export interface DemoOptions {
   readonly keep: boolean;
   readonly jobs: number;
   readonly tools: ToolSelection;
+  /** The present moment, ISO. */
+  readonly now: string;
   readonly narrator: DemoNarrator;
 }
 
@@ -35,7 +45,17 @@ export interface DemoNarrator {
   readonly validated: (report: ValidationReport) => void;
   readonly planned: (plan: InitPlan) => void;
   readonly copied: (report: InitReport) => void;
+  /** How far the new server is behind, once a second. */
+  readonly following: (lag: DemoLag) => void;
   readonly compared: (comparison: Comparison) => void;
+}
+
+/** How the new server follows. */
+export interface DemoLag {
+  /** Bytes of the old server's WAL that are not confirmed by the new one. */
+  readonly bytes: number;
+  /** Transactions that the users have committed since the copy began. */
+  readonly committed: number;
 }
 
 /** The outcome of `demo`. */
@@ -89,12 +109,10 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
     dropExisting: false,
   };
   narrator.chapter("validate: what could go wrong?");
-  const validation = await validate({ ...copyOptions, forSync: false }, run);
+  const validation = await validate({ ...copyOptions, forSync: true, identity: "full" }, run);
   narrator.validated(validation);
 
   narrator.chapter("init: the copy");
-  await using imported = new AsyncDisposableStack();
-  let moment: SourceAtSnapshot | undefined;
   let before = load.counts;
   const report = await init({
     ...copyOptions,
@@ -107,21 +125,38 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
       before = load.counts;
       return Promise.resolve(true);
     },
-    whileSnapshotHeld: async ({ snapshot }) => {
-      moment = imported.use(await SourceAtSnapshot.import(shop, { snapshot, signal }));
+    sync: {
+      identity: "full",
+      slotTimeoutMs: 60_000,
+      sourceFromTarget: undefined,
+      passfile: undefined,
+      failover: false,
+      now: options.now,
     },
   }, run);
-  if (report === undefined || moment === undefined) {
+  if (report === undefined) {
     throw new Error("init was confirmed and yet did nothing");
   }
   narrator.copied(report);
 
+  const copy = withDatabase(endpoints.target, database);
+  narrator.chapter("The new server follows");
+  narrator.tell(
+    "The users have not stopped. What they write arrives on the new server a moment later, in the same order, each change once:",
+  );
+  await watchLag(
+    { source: shop, target: copy, signal },
+    (bytes) => narrator.following({ bytes, committed: load.counts.committed - before.committed }),
+  );
+
   narrator.chapter("Is it right?");
   const writtenMeanwhile = difference(await load.stop(), before);
+  await waitForAll({ source: shop, target: copy, run });
   narrator.tell(
-    "The old server still shows us the moment of the copy. Every row of it is compared with the new server …",
+    "The users take a break. Every row of the old server is compared with the new server …",
   );
-  const comparison = await moment.compare(withDatabase(endpoints.target, database), signal);
+  await using moment = await SourceAtSnapshot.take(shop, signal);
+  const comparison = await moment.compare(copy, signal);
   narrator.compared(comparison);
   if (!comparison.equal) {
     throw new ReplicatorError("the copy differs from its source", {
@@ -132,12 +167,46 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
   narrator.tell(
     `Since the copy began the users have committed ${
       plural(writtenMeanwhile.committed, "transaction")
-    } ` +
-      "on the old server. What came after its moment is not in the copy: to keep the new server up to date until the switch is the task of sync, " +
-      "which is not built yet. Until then, stop writes before init.",
+    } on the old server, and all of it is on the new one. (Its unlogged table of carts is not compared: what is unlogged is in no ` +
+      "server's log, so it is copied and does not follow.)",
   );
   if (options.keep) await stay(source, target, { narrator, signal });
   return { validation, init: report, comparison, writtenMeanwhile };
+}
+
+const looks = 5;
+const lookEveryMs = 1_000;
+
+interface Ends {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly signal: AbortSignal;
+}
+
+/** Looks a few times how far the target is behind. */
+async function watchLag(
+  { source, target, signal }: Ends,
+  onLag: (bytes: number) => void,
+): Promise<void> {
+  await using from = await openSession(source, { signal });
+  await using to = await openSession(target, { signal });
+  const names = (await readSubscriptions(to)).map(({ name }) => name);
+  for (let look = 0; look < looks; look++) {
+    await pause(lookEveryMs, signal);
+    const { inserted } = await readWalPosition(from);
+    const confirmed = (await readSlots(from, names)).map((slot) => slot.confirmedFlushLsn ?? 0n);
+    onLag(Math.max(0, ...confirmed.map((lsn) => lsnDistance(lsn, inserted))));
+  }
+}
+
+async function waitForAll(
+  { source, target, run: { signal, events } }: Omit<Ends, "signal"> & { readonly run: RunContext },
+): Promise<void> {
+  const subscriptions = await (async () => {
+    await using to = await openSession(target, { signal });
+    return (await readSubscriptions(to)).map(({ name }) => name);
+  })();
+  await catchUp({ source, target, subscriptions, signal, events });
 }
 
 async function start(major: PgMajor, signal: AbortSignal): Promise<Cluster> {

@@ -1,9 +1,9 @@
 /**
- * Compares a copy with the snapshot that it was made from, in plain SQL that shares nothing with the copy engine.
+ * Compares a target with its source at one moment, in plain SQL that shares nothing with the copy engine.
  *
  * @module
  */
-import { ExitCode, quoteLiteral, quoteQualified, ReplicatorError } from "../../core/mod.ts";
+import { ExitCode, quoteQualified, ReplicatorError } from "../../core/mod.ts";
 import { type Endpoint, openSession, type Session } from "../../postgres/mod.ts";
 
 /** One table on both sides, as the snapshot has it. */
@@ -31,7 +31,7 @@ export interface Comparison {
   readonly equal: boolean;
 }
 
-/** The source at the moment of a copy: imported (readable, also after the copy has ended) → disposed. */
+/** The source at one moment: read (readable, whatever is written since) → disposed. */
 export class SourceAtSnapshot implements AsyncDisposable {
   readonly #session: Session;
 
@@ -39,15 +39,11 @@ export class SourceAtSnapshot implements AsyncDisposable {
     this.#session = session;
   }
 
-  /** Imports a snapshot that some other session still exports. */
-  static async import(
-    endpoint: Endpoint,
-    { snapshot, signal }: { readonly snapshot: string; readonly signal: AbortSignal },
-  ): Promise<SourceAtSnapshot> {
+  /** The source as it is now. */
+  static async take(endpoint: Endpoint, signal: AbortSignal): Promise<SourceAtSnapshot> {
     const session = await openSession(endpoint, { signal });
     try {
       await session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
-      await session.execute(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot)}`);
       return new SourceAtSnapshot(session);
     } catch (error) {
       await session.close();
@@ -107,13 +103,13 @@ interface Name {
 
 const userSchemas = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
 
-/** Tables with rows of their own: partitioned parents have none. */
+/** Tables with rows of their own, partitioned parents have none, whose changes are in the WAL. */
 async function listTables(session: Session): Promise<readonly Name[]> {
   return await session.query<Name & Record<string, unknown>>(`
     SELECT n.nspname AS schema, c.relname AS name
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'r' AND ${userSchemas}
+    WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND ${userSchemas}
     ORDER BY pg_catalog.pg_table_size(c.oid) DESC, 1, 2`);
 }
 
