@@ -92,6 +92,9 @@ export class FaultRounds {
         });
         attempts.push(`${outcome.signal ?? outcome.code}${outcome.hit ? "*" : ""}`);
         if (outcome.code === 0) break;
+        if (outcome.code === 1) {
+          return { ok: false, text: `a defect: ${outcome.lines.slice(-12).join("\n")}` };
+        }
         if (attempt === mostAttempts) {
           return {
             ok: false,
