@@ -1,8 +1,12 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { ReplicatorError } from "../lib/core/mod.ts";
+import { openSession } from "../lib/postgres/mod.ts";
+import { AddressGuard, readAllowList } from "../lib/remote/guard/mod.ts";
+import { RemoteClient } from "../lib/remote/mod.ts";
 import type { JobRunner, JobRunners, RunnerContext } from "../lib/remote/worker/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { withDatabase } from "./support/databases.ts";
+import { startProxy } from "./support/proxy.ts";
 import {
   finished,
   jobSpec,
@@ -321,5 +325,80 @@ Deno.test("a job whose workers were lost too often ends as failed, through the d
     deepStrictEqual([job.state, job.exit_code], ["failed", 1]);
     match((job.error as { message: string }).message, /lost too often/);
     deepStrictEqual(await query(service.databaseUrl, "SELECT FROM seren_remote.job_secrets"), []);
+  });
+});
+
+Deno.test("a client goes on after the connection was cut, with nothing missing and nothing twice", async () => {
+  await withService(async (service) => {
+    const alice = await service.key("alice");
+    const { runners, runs, reached } = held();
+    await using _worker = await startTestWorker(service, runners);
+    const id = await submit(alice);
+    await reached(1);
+    const { port } = new URL(service.service.url);
+    await using proxy = await startProxy({ host: "127.0.0.1", port: Number(port) });
+    const retries: number[] = [];
+    const client = new RemoteClient({
+      url: `http://127.0.0.1:${proxy.port}`,
+      apiKey: alice.key,
+      traceId: "0".repeat(31) + "1",
+      signal: new AbortController().signal,
+      onRetry: (_, attempt) => void retries.push(attempt),
+    });
+    const messages: string[] = [];
+    const numbers: (number | undefined)[] = [];
+    runs[0]!.context.events({ kind: "info", message: "event 1" });
+    for await (const message of client.follow(id)) {
+      numbers.push(message.number);
+      if (message.kind !== "run") continue;
+      const { event } = message;
+      if (event.kind === "info") messages.push(event.message);
+      if (messages.length === 3) runs[0]!.finish();
+      else {
+        await proxy.cut();
+        runs[0]!.context.events({ kind: "info", message: `event ${messages.length + 1}` });
+      }
+    }
+    ok(retries.length >= 2);
+    deepStrictEqual(messages, ["event 1", "event 2", "event 3"]);
+    deepStrictEqual(numbers, [...numbers.slice(0, -1).map((_, index) => index + 1), undefined]);
+  });
+});
+
+Deno.test("the worker looks at addresses again, whatever the API let through", async () => {
+  await withService(async (service) => {
+    const alice = await service.key("alice");
+    let ran = false;
+    await using _worker = await startTestWorker(service, {
+      validate: () => {
+        ran = true;
+        return Promise.resolve({ exitCode: 0, result: null });
+      },
+    }, { guard: new AddressGuard(readAllowList([]).allow) });
+    const job = await finished(alice, await submit(alice));
+    deepStrictEqual([job.state, job.exit_code, ran], ["failed", 2, false]);
+    match((job.error as { message: string }).message, /does not connect to \(the machine itself\)/);
+  });
+});
+
+Deno.test("a worker connects to the address that was checked, whatever the name leads to later", async () => {
+  await withService(async (service) => {
+    const alice = await service.key("alice");
+    let asked = 0;
+    // the first answer is good; the next ones lead to where nothing may go
+    const guard = new AddressGuard(readAllowList([cluster.host]).allow, () => {
+      asked++;
+      return Promise.resolve([asked <= 2 ? cluster.host : "169.254.169.254"]);
+    });
+    await using _worker = await startTestWorker(service, {
+      validate: async ({ source }, { signal }) => {
+        await using session = await openSession(source, { signal });
+        const row = await session.queryOne<{ n: number }>("SELECT 42 AS n");
+        return { exitCode: 0, result: row.n };
+      },
+    }, { guard });
+    const url = `postgresql://${cluster.superuser}@rebinding.invalid:${cluster.port}/postgres`;
+    const job = await finished(alice, await submit(alice, { source_url: url, target_url: url }));
+    deepStrictEqual([job.state, job.result, asked], ["succeeded", 42, 2]);
   });
 });
