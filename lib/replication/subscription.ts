@@ -41,7 +41,8 @@ export interface SubscriptionFacts {
  *
  * - `binary` (14+) only where no type could differ;
  * - `streaming`: large transactions come while they run (14+), applied by several workers where both are 16 or newer;
- * - `disable_on_error` (15+): an error stops the subscription where it can be seen, instead of a worker that starts again and again;
+ * - `disable_on_error` (15+) stays off: a lost connection is an error to it too, so that a restart of the source would switch the subscription
+ *   off for good, and its slot would fill the source's disk; errors of applying are counted all the same;
  * - `two_phase` stays off: prepared transactions come when they are committed, so the target needs no `max_prepared_transactions`;
  * - `origin` (16+) is `any`: what the source itself received from elsewhere has to come along;
  * - `password_required` (16+) is off only where a superuser keeps the password in a file;
@@ -60,7 +61,6 @@ export function subscriptionOptions(facts: SubscriptionFacts): Readonly<Record<s
     enabled: "false",
     ...(both >= 14 && facts.portableBinary ? { binary: "true" } : {}),
     ...(streaming === undefined ? {} : { streaming }),
-    ...(targetMajor >= 15 ? { disable_on_error: "true" } : {}),
     ...(targetMajor >= 16
       ? {
         origin: "any",
