@@ -140,6 +140,7 @@ const realRunners = (): JobRunners =>
     maxDiffs: 10,
     slotTimeoutMs: 10_000,
     now: () => new Date(),
+    version: "test",
   });
 
 Deno.test("the page and its files come with a strict policy, and are kept by what is in them", async () => {
