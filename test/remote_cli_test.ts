@@ -1,8 +1,9 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { LocalKeyProvider } from "../lib/remote/secrets/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
-import { cliCommand, denoEnvironment, runCli } from "./support/cli.ts";
+import { runCli } from "./support/cli.ts";
 import { withDatabase } from "./support/databases.ts";
+import { Running } from "./support/running.ts";
 import { readStream, serviceTemplate } from "./support/service.ts";
 import { exec, query } from "./support/sql.ts";
 
@@ -10,65 +11,6 @@ import { exec, query } from "./support/sql.ts";
 const cluster = await sharedCluster(16, { settings: { autovacuum: "off" } });
 const target = await sharedCluster(17);
 const template = await serviceTemplate(target);
-
-/** `serve` or `worker` as a process of its own, with all that it prints. */
-class Running implements AsyncDisposable {
-  readonly #process: Deno.ChildProcess;
-  readonly #texts: Promise<void>[];
-  readonly #waiters: {
-    readonly pattern: RegExp;
-    readonly resolve: (match: RegExpExecArray) => void;
-  }[] = [];
-  output = "";
-
-  constructor(args: readonly string[], env: Readonly<Record<string, string>>) {
-    this.#process = new Deno.Command(Deno.execPath(), {
-      // under the documented permissions of this very command
-      args: [...cliCommand.map((arg) => arg === "-P=cli" ? `-P=${args[0]}` : arg), ...args],
-      clearEnv: true,
-      env: { ...denoEnvironment(), ...env },
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    this.#texts = [this.#process.stdout, this.#process.stderr].map(async (stream) => {
-      for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-        this.output += text;
-        for (const { pattern, resolve } of this.#waiters) {
-          const found = pattern.exec(this.output);
-          if (found !== null) resolve(found);
-        }
-      }
-    });
-  }
-
-  /** Resolves when what was printed matches. */
-  async says(pattern: RegExp): Promise<RegExpExecArray> {
-    const found = pattern.exec(this.output);
-    if (found !== null) return found;
-    const { promise, resolve } = Promise.withResolvers<RegExpExecArray>();
-    this.#waiters.push({ pattern, resolve });
-    const ended = this.#process.status.then(() => {
-      throw new Error(`ended without saying ${pattern}:\n${this.output}`);
-    });
-    return await Promise.race([promise, ended]);
-  }
-
-  async kill(signal: Deno.Signal): Promise<number> {
-    try {
-      this.#process.kill(signal);
-    } catch {
-      // it has ended already
-    }
-    const { code } = await this.#process.status;
-    await Promise.all(this.#texts);
-    return code;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.kill("SIGKILL");
-  }
-}
 
 const rows =
   `SELECT count(*)::int AS count, md5(string_agg(o::text, ',' ORDER BY id)) AS content FROM orders AS o`;

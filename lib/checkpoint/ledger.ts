@@ -37,7 +37,7 @@ import {
 } from "./ledger_sql.ts";
 import type { Epoch, LedgerRun, LedgerState, TableRecord } from "./model.ts";
 import { readLedger, readLedgerRun } from "./read_ledger.ts";
-import { takeRunLock, workLock } from "./run_lock.ts";
+import { letSessionsWork, takeRunLock, workLock } from "./run_lock.ts";
 
 /** How {@linkcode Ledger.open} goes about it. */
 export interface OpenLedgerOptions {
@@ -342,6 +342,7 @@ export class Ledger implements AsyncDisposable {
     } else {
       await this.#session.query(`UPDATE ${ledgerSchema}.run SET holder = $1`, [this.#holder]);
     }
+    await letSessionsWork(this.#session);
     this.#state = await readLedger(this.#session);
     for (const digest of this.#state.statements) this.#done.add(digest);
   }

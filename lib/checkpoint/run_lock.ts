@@ -32,6 +32,9 @@ const pollMs = 100;
 /**
  * Takes the run's lock in this session, and ends what an earlier run has left at work.
  *
+ * A run that begins has *work* exclusively afterwards: no session of the earlier one, here or on another machine, can come back before the
+ * ledger names the new run. It then calls {@linkcode letSessionsWork}.
+ *
  * @throws ReplicatorError (prerequisite) that names the session which holds it
  */
 export async function takeRunLock(
@@ -64,6 +67,10 @@ export async function takeRunLock(
     await session.query(endStatement, [...workLock]).catch(() => {});
     await pause(pollMs, signal);
   }
+}
+
+/** Gives *work* back: from now on sessions of the run can be opened. */
+export async function letSessionsWork(session: Session): Promise<void> {
   await session.query("SELECT pg_advisory_unlock($1::int, $2::int)", [...workLock]);
 }
 

@@ -111,7 +111,8 @@ export function buildGrammar(onCommand: OnCommand): Command {
     )
     .option("--report <FILE>", "write what was done as an HTML page, with a timeline");
   addReplicationOptions(init);
-  addRemoteOptions(init);
+  addRemoteOptions(init)
+    .option("--workers <N>", "with --remote: so many workers share the copying (default: 1)");
   addOutputOptions(init);
   init.action((options) => onCommand("init", options as RawOptions, []));
 

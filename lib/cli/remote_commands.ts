@@ -32,7 +32,11 @@ export interface RemoteCommand {
  */
 export async function initRemotely(
   options: InitOptions,
-  { yes, ...command }: RemoteCommand & { readonly yes: boolean },
+  { yes, workers, ...command }: RemoteCommand & {
+    readonly yes: boolean;
+    /** Undefined: what the service does by itself, one. */
+    readonly workers: number | undefined;
+  },
 ): Promise<InitReport | undefined> {
   const { reader } = command;
   const scope = jobScope(options);
@@ -44,6 +48,7 @@ export async function initRemotely(
     ...(options.maxBytesPerSecond === undefined
       ? {}
       : { max_bytes_per_second: Math.max(1024, Math.round(options.maxBytesPerSecond)) }),
+    ...(workers === undefined ? {} : { workers }),
     drop_existing: options.dropExisting,
     resume: options.resume ?? true,
     allow_mixed_snapshots: options.allowMixedSnapshots ?? false,

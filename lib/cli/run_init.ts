@@ -10,7 +10,7 @@ import type { CommandContext, CommandRunner } from "./context.ts";
 import { decisionLines, exceptionLines } from "./decisions.ts";
 import { commandToGoOn } from "./command_line.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
-import { resolveInitOptions } from "./options.ts";
+import { type OptionReader, resolveInitOptions } from "./options.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
 import { version } from "./program.ts";
 import { writeReportFile } from "./report_file.ts";
@@ -22,6 +22,7 @@ import { planLines, reportLines } from "./results.ts";
 export const runInit: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run } = context;
   const place = readRemote(reader, context.resolve);
+  const workers = readWorkers(reader, { isRemote: place !== undefined });
   const { yes, reportFile, ...wanted } = await resolveInitOptions(reader, context.resolve);
   const options = await chooseInteractively(wanted, context);
   if (options === undefined) throw nothingChosen();
@@ -44,7 +45,7 @@ export const runInit: CommandRunner = async (reader, context) => {
   const report =
     await (place === undefined
       ? init(confirmed, run)
-      : initRemotely(confirmed, { place, reader, yes, context })).catch((error) => {
+      : initRemotely(confirmed, { place, reader, yes, workers, context })).catch((error) => {
         progress.pause();
         if (begun && place === undefined && error instanceof InterruptedError) {
           terminal.stderr.write(
@@ -77,6 +78,18 @@ export const runInit: CommandRunner = async (reader, context) => {
   else printResult(terminal, reportLines(report, tableOptions(terminal.stdout)));
   return ExitCode.success;
 };
+
+/** How many workers of a service share the copy; undefined when that was not said. */
+function readWorkers(
+  reader: OptionReader,
+  { isRemote }: { readonly isRemote: boolean },
+): number | undefined {
+  if (reader.text("workers") === undefined) return undefined;
+  if (!isRemote) {
+    reader.problem("--workers", "is for jobs of a service: give --remote URL as well");
+  }
+  return reader.whole("workers", { path: "--workers", least: 1, most: 64, fallback: 1 });
+}
 
 /** Writes the page; the copy is done by now, and a page that cannot be written does not undo it. */
 async function writeReport(

@@ -238,12 +238,7 @@ interface Work {
 }
 
 async function copyEverything(work: Work): Promise<readonly DatabaseReport[]> {
-  const { planning, sides, recorder, checkpoint, signal } = work;
-  const dropped = planning.databases.filter(({ action }) => action === "drop-and-create");
-  // a database with a session in it cannot be dropped, not even when the session is ours
-  if (dropped.some(({ target }) => target === sides.target.endpoint.database)) {
-    await sides.target.close();
-  }
+  const { planning, recorder, checkpoint, signal } = work;
   const globals = await recorder.step(() => again(work, () => copyGlobals(work)), {
     step: "globals",
     summarise: ({ applied }) => plural(applied, "statement"),
@@ -307,6 +302,7 @@ async function copyOne(
       indexJobs: options.indexJobs,
       copyFormat: options.copyFormat,
       copyThreads: options.copyThreads ?? 0,
+      lanes: options.lanes,
       splitBytes: options.splitBytes,
       maxBytesPerSecond: options.maxBytesPerSecond,
       sourceMajor: sides.source.majorVersion,

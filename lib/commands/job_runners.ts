@@ -5,6 +5,7 @@
  */
 import { MixedSnapshotsError } from "../checkpoint/mod.ts";
 import { ExitCode, parseLsn } from "../core/mod.ts";
+import { shareOfRate } from "../remote/crew/mod.ts";
 import type { JobRunner, JobRunners, RunnableJob } from "../remote/worker/runner.ts";
 import type { JobCommand, JobSpec } from "../remote/spec/mod.ts";
 import type { Verdict } from "../verify/mod.ts";
@@ -73,7 +74,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
 
   const runInit: JobRunner<"init"> = async (job, context) => {
     const { source, target, databases, rules, options } = job;
-    const { events, signal, workspace, attempt, checkpoints } = context;
+    const { events, signal, workspace, attempt, checkpoints, lanes } = context;
     const jobs = options.jobs ?? defaults.jobs;
     let plan: InitPlan | undefined;
     const wanted: InitOptions = {
@@ -86,7 +87,8 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
       indexJobs: options.index_jobs ?? jobs,
       copyFormat: options.copy_format ?? "auto",
       splitBytes: options.split_bytes ?? defaults.splitBytes,
-      maxBytesPerSecond: options.max_bytes_per_second,
+      maxBytesPerSecond: shareOfRate(options),
+      lanes,
       dropExisting: options.drop_existing ?? false,
       sync: options.enable_sync === true ? syncSettings(job) : undefined,
       checkpoint: checkpoints,

@@ -39,6 +39,8 @@ export interface CopyLaneOptions<Job extends LaneJob> extends RelayOptions<Job> 
   /** Of its sessions on the target, on top of the pinned ones. */
   readonly targetSettings?: Readonly<Record<string, string>> | undefined;
   readonly signal: AbortSignal;
+  /** Looks at the source's session when it reads under the snapshot, before anything is copied; what it throws ends the lane. */
+  readonly onSnapshot?: ((session: Session) => Promise<void>) | undefined;
   /** Told before a lane waits and goes on with new sessions. */
   readonly onRetry?: (error: unknown, attempt: number, delayMs: number) => void;
   /** The constraint that a job violates which is recorded already. */
@@ -95,7 +97,7 @@ class Lane<Job extends LaneJob> {
 
   async run(): Promise<void> {
     const { source, target, targetSettings, signal, snapshot } = this.#options;
-    const { onStarted, onBytes, pace } = this.#options;
+    const { onStarted, onBytes, pace, onSnapshot } = this.#options;
     await using to = await openSession(target, {
       signal,
       settings: { synchronous_commit: "off", ...targetSettings },
@@ -104,6 +106,7 @@ class Lane<Job extends LaneJob> {
     this.#backend = to.processId;
     await using from = await openSession(source, { signal });
     await importSnapshot(from, snapshot);
+    await onSnapshot?.(from);
     try {
       await relayCopies<Job>(from, to, {
         next: () => this.#next(),

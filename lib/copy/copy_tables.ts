@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { displayName, type EventSink, runConcurrently } from "../core/mod.ts";
+import { displayName, type EventSink } from "../core/mod.ts";
 import type { CopyOutcome, Endpoint, SnapshotHolder } from "../postgres/mod.ts";
 import type { Table } from "../catalog/mod.ts";
-import { copyLane, type CopyLaneOptions, type LaneJob } from "./copy_lane.ts";
+import type { LaneJob } from "./copy_lane.ts";
 import { copyInStatement, copyOutStatement } from "./copy_statements.ts";
-import { LaneThreads } from "./lane_threads.ts";
+import { type LaneRunner, lanesHere } from "./lane_runner.ts";
 import type { CopyPart } from "./plan.ts";
 
 /** What is copied, from where, and who is told. */
@@ -26,6 +26,8 @@ export interface CopyTablesOptions {
   readonly jobs: number;
   /** Threads that the jobs are dealt out to, see `LaneThreads`. None, or 0: all work is done in the caller's. */
   readonly threads?: number | undefined;
+  /** Who runs the lanes. Default: this process, see `lanesHere`. */
+  readonly lanes?: LaneRunner | undefined;
   readonly signal: AbortSignal;
   readonly events: EventSink;
   /** See `RelayOptions.pace`. */
@@ -89,45 +91,30 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
     };
   });
   const progress = new TableProgress(options);
-  const workers = Math.min(options.jobs, queue.length);
-  for (let idle = workers; idle < options.jobs; idle++) options.onIdle?.();
-  const threads = Math.min(options.threads ?? 0, workers);
-  using laneThreads = threads === 0
-    ? undefined
-    : await LaneThreads.start({ source, target, threads });
-
-  async function work(lane: number, signal: AbortSignal): Promise<void> {
-    const laneOptions: CopyLaneOptions<PartJob> = {
-      source,
-      target,
-      targetSettings: options.targetSettings,
-      snapshot: snapshot.identifier,
-      signal,
-      recordedConstraint: record?.constraint,
-      delaysMs: options.delaysMs,
-      next: () => queue.shift(),
-      pace: options.pace,
-      onStarted: ({ part }) => progress.started(part),
-      onBytes: ({ part }, bytes) => progress.moved(part, bytes),
-      onFinished: ({ part }, outcome) => progress.finished(part, outcome, lane),
-      onRetry: (error, attempt, delayMs) =>
-        options.events({
-          kind: "retry",
-          what: `copying the tables of ${source.database} (session ${lane}): ${
-            error instanceof Error ? error.message : String(error)
-          }`,
-          attempt,
-          delayMs,
-        }),
-    };
-    await (laneThreads?.copyLane(lane, laneOptions) ?? copyLane(laneOptions));
-    options.onIdle?.();
-  }
-
-  const lanes = Array.from({ length: workers }, (_, index) => index + 1);
-  await runConcurrently(lanes, work, {
-    limit: workers,
-    signal: AbortSignal.any([options.signal, snapshot.lost]),
+  await (options.lanes ?? lanesHere({ threads: options.threads ?? 0 })).run<PartJob>({
+    source,
+    target,
+    targetSettings: options.targetSettings,
+    snapshot,
+    jobs: queue,
+    lanes: options.jobs,
+    signal: options.signal,
+    recordedConstraint: record?.constraint,
+    delaysMs: options.delaysMs,
+    pace: options.pace,
+    onStarted: ({ part }) => progress.started(part),
+    onBytes: ({ part }, bytes) => progress.moved(part, bytes),
+    onFinished: ({ part }, outcome, lane) => progress.finished(part, outcome, lane),
+    onRetry: (error, { lane, attempt, delayMs }) =>
+      options.events({
+        kind: "retry",
+        what: `copying the tables of ${source.database} (session ${lane}): ${
+          error instanceof Error ? error.message : String(error)
+        }`,
+        attempt,
+        delayMs,
+      }),
+    onIdle: () => options.onIdle?.(),
   });
   return progress.copied;
 }
@@ -141,8 +128,10 @@ class TableProgress {
   readonly #laneFreeAt = new Map<number, number>();
   readonly #underWay = new Map<
     Table,
-    { readonly start: number; partsLeft: number; rows: number; bytes: number }
+    { readonly start: number; partsLeft: number; rows: number; bytes: number; moved: number }
   >();
+  /** Bytes of parts under way. */
+  readonly #movedOf = new Map<CopyPart, number>();
 
   /** Parts of each table that are to be copied: fewer than it has when others were copied before. */
   readonly #partsOf: ReadonlyMap<Table, number>;
@@ -157,13 +146,32 @@ class TableProgress {
     const { table } = part;
     const parts = this.#partsOf.get(table) ?? 1;
     this.#partStarts.set(part, performance.now());
-    if (this.#underWay.has(table)) return;
-    this.#underWay.set(table, { start: performance.now(), partsLeft: parts, rows: 0, bytes: 0 });
+    const sum = this.#underWay.get(table);
+    if (sum !== undefined) {
+      sum.moved -= this.#movedOf.get(part) ?? 0; // it is begun again
+      this.#movedOf.delete(part);
+      return;
+    }
+    this.#underWay.set(table, {
+      start: performance.now(),
+      partsLeft: parts,
+      rows: 0,
+      bytes: 0,
+      moved: 0,
+    });
     this.#options.events({ kind: "table-started", ...this.#place(table), bytes: table.bytes });
   }
 
-  moved({ table }: CopyPart, bytes: number): void {
-    this.#options.events({ kind: "table-progress", ...this.#place(table), bytes });
+  moved(part: CopyPart, bytes: number): void {
+    const sum = this.#underWay.get(part.table);
+    if (sum === undefined) return;
+    this.#movedOf.set(part, (this.#movedOf.get(part) ?? 0) + bytes);
+    sum.moved += bytes;
+    this.#options.events({
+      kind: "table-progress",
+      ...this.#place(part.table),
+      bytes: sum.moved,
+    });
   }
 
   finished(part: CopyPart, outcome: CopyOutcome, lane: number): void {
@@ -174,6 +182,7 @@ class TableProgress {
       this.#laneFreeAt.get(lane) ?? 0,
     );
     this.#partStarts.delete(part);
+    this.#movedOf.delete(part);
     this.#laneFreeAt.set(lane, now);
     this.#options.events({
       kind: "work-finished",

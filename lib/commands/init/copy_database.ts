@@ -47,6 +47,7 @@ import {
   Governor,
   IndexBuilder,
   type IndexGroup,
+  type LaneRunner,
   type LockedSnapshot,
   type LockOptions,
 } from "../../copy/mod.ts";
@@ -80,6 +81,8 @@ export interface CopyDatabaseOptions {
   readonly indexJobs: number;
   readonly copyFormat: "auto" | CopyFormat;
   readonly copyThreads: number;
+  /** Who copies the rows; undefined: this process. */
+  readonly lanes: LaneRunner | undefined;
   /** Tables of more bytes are copied in parts. */
   readonly splitBytes: number;
   /** The most that is read, in bytes a second; undefined for as much as there is. */
@@ -343,7 +346,7 @@ class DatabaseCopy {
       encoding: source.encoding,
       format: copyFormat,
       splitBytes,
-      jobs,
+      jobs: jobs * (this.#options.lanes?.processes ?? 1),
       predicateOf: (table: Table) => scope?.predicateOf(table),
     };
     try {
@@ -369,6 +372,7 @@ class DatabaseCopy {
           encoding: source.encoding,
           jobs,
           threads: this.#options.copyThreads,
+          lanes: this.#options.lanes,
           signal,
           events: this.#events,
           pace: governor.pace,

@@ -31,6 +31,8 @@ export interface NewMessage {
   /** Jobs of one key share its limits. */
   readonly apiKeyId: string;
   readonly timeoutSeconds: number;
+  /** Before the others of its key: it helps a job that runs already. */
+  readonly first?: boolean;
 }
 
 interface MessageData {
@@ -105,6 +107,7 @@ export class JobQueue implements AsyncDisposable {
     await this.#boss.send(message.queue, data, {
       id: message.id,
       group: { id: message.apiKeyId },
+      priority: message.first === true ? 1 : 0,
       heartbeatSeconds,
       retryLimit,
       retryDelay: retryDelaySeconds,

@@ -101,6 +101,8 @@ const initOptions = z.strictObject({
   allow_mixed_snapshots: z.boolean().optional(),
   /** Hand over to replication. */
   enable_sync: z.boolean().optional(),
+  /** Workers that copy rows: one leads, the others help as they are free. */
+  workers: z.int().min(1).max(64).optional(),
   ...replicationOptions,
 });
 

@@ -1,6 +1,7 @@
 import type { Session } from "../../postgres/mod.ts";
 import type { SealedSecrets } from "../secrets/mod.ts";
 import type { JobCommand } from "../spec/mod.ts";
+import { endCopies } from "./copies.ts";
 
 /** Where a job stands: queued ⇄ running (a lost worker, a drain), then one of the others for good. */
 export const jobStates = [
@@ -73,13 +74,19 @@ export interface JobRow {
   readonly progress: JobProgress | null;
   readonly exitCode: number | null;
   readonly error: JobError | null;
+  /** Of a job that helps another one to copy rows: which, and which attempt of it. */
+  readonly parentId: string | null;
+  readonly parentAttempt: number | null;
+  /** The copy that it helps with. */
+  readonly copyId: string | null;
 }
 
 const columns = `
   id, owner, api_key_id AS "apiKeyId", command, state, queue, message_id AS "messageId", spec,
   timeout_seconds AS "timeoutSeconds", trace_id AS "traceId", created_at AS "createdAt",
   started_at AS "startedAt", finished_at AS "finishedAt", attempt, worker,
-  cancel_requested_at AS "cancelRequestedAt", progress, exit_code AS "exitCode", error`;
+  cancel_requested_at AS "cancelRequestedAt", progress, exit_code AS "exitCode", error,
+  parent_id AS "parentId", parent_attempt AS "parentAttempt", copy_id AS "copyId"`;
 
 /** A job that comes in. */
 export interface JobToInsert {
@@ -175,11 +182,12 @@ export interface JobListing {
   readonly after: string | undefined;
 }
 
-/** Jobs, the newest first. */
+/** Jobs, the newest first; not those that help others. */
 export async function listJobs(session: Session, listing: JobListing): Promise<readonly JobRow[]> {
   return await session.query<JobRow>(
     `SELECT ${columns} FROM seren_remote.jobs
-      WHERE ($1::text IS NULL OR owner = $1::text)
+      WHERE parent_id IS NULL
+        AND ($1::text IS NULL OR owner = $1::text)
         AND ($2::text IS NULL OR state = $2::text)
         AND ($3::text IS NULL OR command = $3::text)
         AND ($4::text IS NULL OR (created_at, id) <
@@ -205,13 +213,13 @@ export async function countJobsOfKey(
     `SELECT (count(*) FILTER (WHERE finished_at IS NULL))::int AS open,
             (count(*) FILTER (WHERE created_at > now() - interval '1 day'))::int AS today
        FROM seren_remote.jobs
-      WHERE api_key_id = $1::text::uuid
+      WHERE api_key_id = $1::text::uuid AND parent_id IS NULL
         AND (finished_at IS NULL OR created_at > now() - interval '1 day')`,
     [apiKeyId],
   );
 }
 
-/** A worker begins: a new attempt. Undefined when the job is over or gone. */
+/** A worker begins: a new attempt. Undefined when the job is over or gone, or helps an attempt of another one that is. */
 export async function beginAttempt(
   session: Session,
   { id, worker }: { readonly id: string; readonly worker: string },
@@ -221,6 +229,10 @@ export async function beginAttempt(
         SET state = 'running', attempt = attempt + 1, worker = $2::text,
             started_at = coalesce(started_at, clock_timestamp())
       WHERE id = $1::text::uuid AND finished_at IS NULL
+        AND (parent_id IS NULL OR EXISTS (
+              SELECT FROM seren_remote.jobs AS parent
+               WHERE parent.id = jobs.parent_id AND parent.attempt = jobs.parent_attempt
+                 AND parent.state = 'running'))
       RETURNING ${columns}`,
     [id, worker],
   );
@@ -289,6 +301,7 @@ export async function finishJob(
   await session.query("DELETE FROM seren_remote.job_checkpoints WHERE job_id = $1::text::uuid", [
     jobId,
   ]);
+  await endCopies(session, jobId);
   return true;
 }
 

@@ -143,4 +143,50 @@ export const migrations: readonly Migration[] = [{
     ALTER TABLE seren_remote.audit ENABLE ALWAYS TRIGGER append_only;
     ALTER TABLE seren_remote.audit ENABLE ALWAYS TRIGGER append_only_truncate;
     REVOKE ALL ON ALL TABLES IN SCHEMA seren_remote FROM PUBLIC;`,
+}, {
+  version: 2,
+  statements: `
+    ALTER TABLE seren_remote.jobs
+      ADD COLUMN parent_id uuid REFERENCES seren_remote.jobs (id) ON DELETE CASCADE,
+      ADD COLUMN parent_attempt integer,
+      ADD COLUMN copy_id uuid;
+    COMMENT ON COLUMN seren_remote.jobs.parent_id IS 'the job whose rows this one helps to copy; its secrets are the parent''s';
+    CREATE INDEX jobs_by_parent ON seren_remote.jobs (parent_id) WHERE parent_id IS NOT NULL;
+
+    CREATE TABLE seren_remote.copies (
+      id uuid PRIMARY KEY,
+      job_id uuid NOT NULL REFERENCES seren_remote.jobs (id) ON DELETE CASCADE,
+      attempt integer NOT NULL,
+      ciphertext text NOT NULL,
+      closed boolean NOT NULL DEFAULT false,
+      leader_seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    );
+    COMMENT ON TABLE seren_remote.copies IS 'copies of one database by several workers, as their leaders offer them';
+    CREATE INDEX copies_by_job ON seren_remote.copies (job_id);
+
+    CREATE TABLE seren_remote.copy_members (
+      copy_id uuid NOT NULL REFERENCES seren_remote.copies (id) ON DELETE CASCADE,
+      member text NOT NULL,
+      worker text NOT NULL,
+      number integer NOT NULL,
+      seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+      gone boolean NOT NULL DEFAULT false,
+      PRIMARY KEY (copy_id, member)
+    );
+
+    CREATE TABLE seren_remote.copy_parts (
+      copy_id uuid NOT NULL REFERENCES seren_remote.copies (id) ON DELETE CASCADE,
+      number integer NOT NULL,
+      bytes float8 NOT NULL,
+      ciphertext text NOT NULL,
+      member text,
+      lane integer,
+      moved float8 NOT NULL DEFAULT 0,
+      done boolean NOT NULL DEFAULT false,
+      rows float8,
+      PRIMARY KEY (copy_id, number)
+    );
+    COMMENT ON TABLE seren_remote.copy_parts IS 'parts that are not known to their leader to be done; the ledger in the target decides';
+    CREATE INDEX copy_parts_waiting ON seren_remote.copy_parts (copy_id, number) WHERE member IS NULL;
+    REVOKE ALL ON ALL TABLES IN SCHEMA seren_remote FROM PUBLIC;`,
 }];

@@ -8,6 +8,7 @@
 export * from "./audit.ts";
 export * from "./buckets.ts";
 export * from "./checkpoints.ts";
+export * from "./copies.ts";
 export * from "./jobs.ts";
 export * from "./journal.ts";
 export * from "./keys.ts";

@@ -1,8 +1,11 @@
 import { ExitCode, ReplicatorError } from "../../core/mod.ts";
 import { retry, type SessionPool } from "../../postgres/mod.ts";
+import type { LaneRunner } from "../../copy/mod.ts";
+import { crewLanes, type CrewOptions, helpCopy, shareOfRate } from "../crew/mod.ts";
 import type { AddressGuard } from "../guard/mod.ts";
 import type { Claim, JobQueue } from "../queue/mod.ts";
 import { type KeyProvider, OpenedSecrets } from "../secrets/mod.ts";
+import type { JobSpec } from "../spec/mod.ts";
 import {
   appendJournal,
   finishJob,
@@ -17,7 +20,7 @@ import { jobCheckpoints } from "./checkpoints.ts";
 import { JobJournal } from "./journal.ts";
 import { keepLease } from "./lease.ts";
 import { Redactor } from "./redactor.ts";
-import type { JobRunner, JobRunners, RunnerOutcome } from "./runner.ts";
+import type { JobRunner, JobRunners, RunnableJob, RunnerOutcome } from "./runner.ts";
 import { redactorOf, resolveJob, specOfSecrets } from "./secrets.ts";
 
 /** What a worker runs jobs with. */
@@ -33,6 +36,20 @@ export interface RunSettings {
   readonly lookEveryMs: number;
   /** How long a run that was told to end may take to do so. */
   readonly patienceMs: number;
+  /** How leader and helpers of a copy hear of each other. Default: see {@linkcode crewTiming}. */
+  readonly crew?: CrewTiming;
+}
+
+/** How leader and helpers of a copy hear of each other. */
+export interface CrewTiming {
+  /** Who was not heard of for so long is lost. */
+  readonly leaseSeconds: number;
+  /** Time between two words. */
+  readonly everyMs: number;
+}
+
+function crewTiming({ crew, queue }: RunSettings): CrewTiming {
+  return crew ?? { leaseSeconds: queue.settings.heartbeatSeconds, everyMs: 300 };
 }
 
 /** How it went, for the worker's own log: no secrets, no conditions. */
@@ -78,9 +95,10 @@ export async function runClaim(
   let outcome: RunnerOutcome | undefined;
   let failure: unknown;
   try {
-    const sealed = await pool.use((session) => readSecrets(session, job.id));
+    const secretsOf = job.parentId ?? job.id;
+    const sealed = await pool.use((session) => readSecrets(session, secretsOf));
     if (sealed === undefined) throw new Error("the job's secrets are gone");
-    using secrets = await OpenedSecrets.open(keys, { jobId: job.id, sealed });
+    using secrets = await OpenedSecrets.open(keys, { jobId: secretsOf, sealed });
     const spec = specOfSecrets(secrets.secrets);
     redactor = redactorOf(spec);
     abort.signal.throwIfAborted();
@@ -116,37 +134,95 @@ interface Run {
 }
 
 async function run(
-  { claim: { job }, settings, secrets, redactor, abort, end }: Run,
+  { claim, settings, secrets, redactor, abort, end }: Run,
 ): Promise<RunnerOutcome> {
-  const { pool, guard, runners, workspaceRoot, patienceMs } = settings;
-  const runner = runners[job.command] as JobRunner | undefined;
-  if (runner === undefined) {
-    throw new ReplicatorError(`this worker cannot run ${job.command}`, {
-      exitCode: ExitCode.prerequisite,
-    });
-  }
+  const { job } = claim;
+  const { pool, workspaceRoot, patienceMs } = settings;
   const onLost = () => end("lost", "another worker has taken the job over");
   const identity = { pool, jobId: job.id, attempt: job.attempt, onLost };
   const journal = new JobJournal({ ...identity, redactor });
   journal.log("info", `attempt ${job.attempt} on worker ${job.worker}`);
   const workspace = await makeWorkspace(workspaceRoot, job.id);
   try {
-    const runnable = await resolveJob(specOfSecrets(secrets.secrets), guard);
-    return await endingInTime(
-      runner(runnable, {
+    const spec = specOfSecrets(secrets.secrets);
+    const runnable = await resolveJob(spec, settings.guard);
+    const running = job.copyId === null
+      ? runnerOf(claim, settings)(runnable, {
         events: journal.take,
         signal: abort,
         attempt: job.attempt,
         checkpoints: jobCheckpoints({ ...identity, secrets }),
         workspace,
-      }),
-      { abort, patienceMs },
-    );
+        lanes: lanesOf(claim, { settings, spec, secrets, events: journal.take, onLost }),
+      })
+      : help(claim, {
+        settings,
+        spec,
+        runnable,
+        secrets,
+        copyId: job.copyId,
+        signal: abort,
+        journal,
+      });
+    return await endingInTime(running, { abort, patienceMs });
   } finally {
     // how it ended counts, not whether the last lines could be written
     await journal.close().catch(() => {});
     await Deno.remove(workspace, { recursive: true }).catch(() => {});
   }
+}
+
+function runnerOf({ job }: Claim, { runners }: RunSettings): JobRunner {
+  const runner = runners[job.command] as JobRunner | undefined;
+  if (runner !== undefined) return runner;
+  throw new ReplicatorError(`this worker cannot run ${job.command}`, {
+    exitCode: ExitCode.prerequisite,
+  });
+}
+
+/** With several workers this one leads. */
+function lanesOf(
+  { job, message }: Claim,
+  { settings, spec, ...rest }:
+    & Pick<CrewOptions, "secrets" | "events" | "onLost">
+    & { readonly settings: RunSettings; readonly spec: JobSpec },
+): LaneRunner | undefined {
+  const workers = spec.command === "init" ? spec.options.workers ?? 1 : 1;
+  if (workers < 2) return undefined;
+  const { pool, queue } = settings;
+  const { id: jobId, attempt, apiKeyId, timeoutSeconds } = job;
+  const identity = { jobId, attempt, apiKeyId, timeoutSeconds, worker: job.worker ?? "" };
+  const about = { pool, queue, queueName: message.queue, workers };
+  return crewLanes({ ...identity, ...about, ...crewTiming(settings), ...rest });
+}
+
+/** A job that helps another one: the rows are the other's, and so are the secrets. */
+async function help(
+  { job }: Claim,
+  { settings, spec, runnable: { source, target }, secrets, copyId, signal, journal }: {
+    readonly settings: RunSettings;
+    readonly spec: JobSpec;
+    readonly runnable: RunnableJob;
+    readonly secrets: OpenedSecrets;
+    readonly copyId: string;
+    readonly signal: AbortSignal;
+    readonly journal: JobJournal;
+  },
+): Promise<RunnerOutcome> {
+  const result = await helpCopy({
+    pool: settings.pool,
+    secrets,
+    copyId,
+    member: `${job.id}/${job.attempt}`,
+    worker: job.worker ?? "",
+    source,
+    target,
+    signal,
+    events: journal.take,
+    maxBytesPerSecond: spec.command === "init" ? shareOfRate(spec.options) : undefined,
+    ...crewTiming(settings),
+  });
+  return { exitCode: ExitCode.success, result };
 }
 
 async function makeWorkspace(root: string, jobId: string): Promise<string> {

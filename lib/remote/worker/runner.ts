@@ -1,3 +1,4 @@
+import type { LaneRunner } from "../../copy/mod.ts";
 import type { EventSink, ExitCode } from "../../core/mod.ts";
 import type { Endpoint } from "../../postgres/mod.ts";
 import type { TableRules } from "../../rules/mod.ts";
@@ -38,6 +39,8 @@ export interface RunnerContext {
   readonly checkpoints: (operation: string) => JobCheckpoint;
   /** An empty folder of this job alone, removed afterwards. */
   readonly workspace: string;
+  /** Runs the lanes of a copy on several workers; undefined: on this one alone. */
+  readonly lanes: LaneRunner | undefined;
 }
 
 /** What a run gave; errors are thrown. */

@@ -111,9 +111,10 @@ export class Worker {
     const { notice } = this.#options;
     const { job } = claim;
     const about = { job: job.id, traceId: job.traceId };
-    notice({ ...about, level: "info", message: `${job.command}: attempt ${job.attempt}` });
+    const what = job.parentId === null ? job.command : `helps with ${job.parentId}`;
+    notice({ ...about, level: "info", message: `${what}: attempt ${job.attempt}` });
     const run = runClaim(claim, this.#options, this.#giveBack.signal)
-      .then((outcome) => notice({ ...about, level: "info", message: `${job.command}: ${outcome}` }))
+      .then((outcome) => notice({ ...about, level: "info", message: `${what}: ${outcome}` }))
       .catch((error) => {
         // what happened stands in the job; an error here is of the service's database, or a run that cannot be ended
         notice({ ...about, level: "error", message: messageOf(error) });

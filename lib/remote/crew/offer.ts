@@ -1,0 +1,117 @@
+import type { SourcePoint } from "../../checkpoint/mod.ts";
+import type { LaneJob, LaneWork } from "../../copy/mod.ts";
+import type { AdvisoryLock } from "../../postgres/mod.ts";
+import type { OpenedSecrets } from "../secrets/mod.ts";
+import type { ClaimSize } from "../store/mod.ts";
+
+/**
+ * What a worker has to know to take part in a copy, besides the job itself. Stored encrypted.
+ *
+ * The servers' addresses are not in it: each worker resolves, checks and pins them by itself.
+ */
+export interface CopyOffer {
+  readonly sourceDatabase: string;
+  readonly targetDatabase: string;
+  /** Every session on the target takes it: the next leader waits until all of them have ended. */
+  readonly sharedLock: AdvisoryLock;
+  /** Identifier of the leader's snapshot. */
+  readonly snapshot: string;
+  /** What one sees under it. An identifier alone would not do: another server may have one like it. */
+  readonly point: SourcePoint;
+  readonly targetSettings: Readonly<Record<string, string>> | undefined;
+  readonly recordedConstraint: string;
+  readonly delaysMs: readonly number[] | undefined;
+  /** Lanes of each worker. */
+  readonly lanes: number;
+}
+
+/** A part that can be told to be committed: without that nobody else may be given it. */
+export type TellableJob = LaneJob & Required<Pick<LaneJob, "isRecorded">>;
+
+/** Small tables are claimed together, since each claim asks the service's database. */
+export const claimSize: ClaimSize = { mostParts: 64, mostBytes: 4 * 1024 * 1024 };
+
+/** Whether a copy can be done by several workers: every part has to be recorded in the transaction of its rows. */
+export function canBeShared<Job extends LaneJob>(work: LaneWork<Job>): boolean {
+  return work.jobs.length > 1 && work.recordedConstraint !== undefined &&
+    work.target.sharedLock !== undefined &&
+    work.jobs.every(({ isRecorded }) => isRecorded !== undefined);
+}
+
+/** What each of a job's workers may read, in bytes a second; undefined for as much as there is. */
+export function shareOfRate(
+  { max_bytes_per_second: rate, workers = 1 }: {
+    readonly max_bytes_per_second?: number | undefined;
+    readonly workers?: number | undefined;
+  },
+): number | undefined {
+  return rate === undefined ? undefined : Math.max(1, Math.floor(rate / workers));
+}
+
+/** What the offer of a copy is encrypted for. */
+export function offerPurpose(copyId: string): string {
+  return `copy ${copyId}`;
+}
+
+/** What a part of a copy is encrypted for: no part opens in the place of another. */
+export function partPurpose(copyId: string, number: number): string {
+  return `copy ${copyId} part ${number}`;
+}
+
+/** A part as it is stored: its statements have the conditions of rules in them. */
+export function sealPart(
+  secrets: OpenedSecrets,
+  { copyId, number, job }: {
+    readonly copyId: string;
+    readonly number: number;
+    readonly job: LaneJob;
+  },
+): Promise<string> {
+  const { name, copyOut, copyIn, expectedBytes, isRecorded } = job;
+  return secrets.seal(
+    JSON.stringify({ name, copyOut, copyIn, expectedBytes, isRecorded }),
+    partPurpose(copyId, number),
+  );
+}
+
+/** Opens what {@linkcode sealPart} gave. */
+export async function unsealPart(
+  secrets: OpenedSecrets,
+  { copyId, number, ciphertext }: {
+    readonly copyId: string;
+    readonly number: number;
+    readonly ciphertext: string;
+  },
+): Promise<TellableJob> {
+  return JSON.parse(await secrets.unseal(ciphertext, partPurpose(copyId, number)));
+}
+
+/**
+ * Parts that a member has claimed and not begun: shared by its lanes, filled again when it is empty.
+ */
+export class ClaimedJobs<Job> {
+  readonly #claim: () => Promise<readonly Job[]>;
+  readonly #jobs: Job[] = [];
+  #claiming: Promise<number> | undefined;
+
+  /** @param claim gives the next ones; none when there are none at the moment */
+  constructor(claim: () => Promise<readonly Job[]>) {
+    this.#claim = claim;
+  }
+
+  /** The next part; undefined when there is none at the moment. */
+  async next(): Promise<Job | undefined> {
+    for (;;) {
+      const job = this.#jobs.shift();
+      if (job !== undefined) return job;
+      this.#claiming ??= this.#fill().finally(() => this.#claiming = undefined);
+      if (await this.#claiming === 0 && this.#jobs.length === 0) return undefined;
+    }
+  }
+
+  async #fill(): Promise<number> {
+    const jobs = await this.#claim();
+    this.#jobs.push(...jobs);
+    return jobs.length;
+  }
+}

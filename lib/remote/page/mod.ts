@@ -1,6 +1,0 @@
-/**
- * The service's web page. Needs no permission.
- *
- * @module
- */
-export * from "./page.ts";

@@ -1,0 +1,67 @@
+import { cliCommand, denoEnvironment } from "./cli.ts";
+
+/** `serve` or `worker` as a process of its own, with all that it prints. */
+export class Running implements AsyncDisposable {
+  readonly #process: Deno.ChildProcess;
+  readonly #texts: Promise<void>[];
+  readonly #waiters: {
+    readonly pattern: RegExp;
+    readonly resolve: (match: RegExpExecArray) => void;
+  }[] = [];
+  output = "";
+
+  /** @param through a program that runs it: `ip netns exec …` */
+  constructor(
+    args: readonly string[],
+    env: Readonly<Record<string, string>>,
+    { through = [] }: { readonly through?: readonly string[] } = {},
+  ) {
+    // under the documented permissions of this very command
+    const command = cliCommand.map((arg) => arg === "-P=cli" ? `-P=${args[0]}` : arg);
+    const [program = "", ...rest] = [...through, Deno.execPath(), ...command, ...args];
+    this.#process = new Deno.Command(program, {
+      args: rest,
+      clearEnv: true,
+      env: { ...denoEnvironment(), ...env },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#texts = [this.#process.stdout, this.#process.stderr].map(async (stream) => {
+      for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+        this.output += text;
+        for (const { pattern, resolve } of this.#waiters) {
+          const found = pattern.exec(this.output);
+          if (found !== null) resolve(found);
+        }
+      }
+    });
+  }
+
+  /** Resolves when what was printed matches. */
+  async says(pattern: RegExp): Promise<RegExpExecArray> {
+    const found = pattern.exec(this.output);
+    if (found !== null) return found;
+    const { promise, resolve } = Promise.withResolvers<RegExpExecArray>();
+    this.#waiters.push({ pattern, resolve });
+    const ended = this.#process.status.then(() => {
+      throw new Error(`ended without saying ${pattern}:\n${this.output}`);
+    });
+    return await Promise.race([promise, ended]);
+  }
+
+  async kill(signal: Deno.Signal): Promise<number> {
+    try {
+      this.#process.kill(signal);
+    } catch {
+      // it has ended already
+    }
+    const { code } = await this.#process.status;
+    await Promise.all(this.#texts);
+    return code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill("SIGKILL");
+  }
+}
