@@ -115,6 +115,16 @@ Deno.test("a copy in parts, in text and in binary, is the same as one in a whole
   });
 });
 
+Deno.test("a database is dropped and made again although the target's URL names it", async () => {
+  await withSource("again", "CREATE TABLE t (i int); INSERT INTO t VALUES (1)", async (urls) => {
+    const copy = target.url({ database: "again" });
+    await runInit(urls.source, urls.target, { include: ["again"] });
+    await exec(copy, "INSERT INTO t VALUES (2)");
+    await runInit(urls.source, copy, { include: ["again"], dropExisting: true });
+    deepStrictEqual(await query(copy, "SELECT i FROM t"), [{ i: 1 }]);
+  });
+});
+
 Deno.test("each table gets its statistics when it is complete, and one that cannot have them stops nothing", async () => {
   const sql = `CREATE TABLE plain (i int); CREATE TABLE keyed (i int PRIMARY KEY, j int);
     INSERT INTO plain SELECT generate_series(1, 500);

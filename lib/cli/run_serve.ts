@@ -2,6 +2,7 @@ import { ExitCode } from "../core/mod.ts";
 import { startCluster } from "../cluster/mod.ts";
 import { type Endpoint, resolveEndpoint } from "../postgres/mod.ts";
 import { createKey, openService, type RequestLine, type Service } from "../remote/api/mod.ts";
+import { addPage } from "../remote/page/mod.ts";
 import { type KeyProvider, LocalKeyProvider } from "../remote/secrets/mod.ts";
 import { jobCommands } from "../remote/mod.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
@@ -104,6 +105,7 @@ async function open(
     commands: jobCommands,
     version,
     log: (line) => logRequest(context, line),
+    extend: addPage,
     onError: (error) =>
       tell(context, error instanceof Error ? error.message : String(error), "error"),
   });

@@ -238,7 +238,12 @@ interface Work {
 }
 
 async function copyEverything(work: Work): Promise<readonly DatabaseReport[]> {
-  const { planning, recorder, checkpoint, signal } = work;
+  const { planning, sides, recorder, checkpoint, signal } = work;
+  const dropped = planning.databases.filter(({ action }) => action === "drop-and-create");
+  // a database with a session in it cannot be dropped, not even when the session is ours
+  if (dropped.some(({ target }) => target === sides.target.endpoint.database)) {
+    await sides.target.close();
+  }
   const globals = await recorder.step(() => again(work, () => copyGlobals(work)), {
     step: "globals",
     summarise: ({ applied }) => plural(applied, "statement"),

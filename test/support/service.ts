@@ -1,7 +1,12 @@
 import type { Cluster } from "../../lib/cluster/mod.ts";
 import { createTemplate } from "./databases.ts";
 import { jobCommands } from "../../lib/remote/mod.ts";
-import { createKey, openService, type Service } from "../../lib/remote/api/mod.ts";
+import {
+  createKey,
+  openService,
+  type Service,
+  type ServiceOptions,
+} from "../../lib/remote/api/mod.ts";
 import { AddressGuard, readAllowList } from "../../lib/remote/guard/mod.ts";
 import type { Scope } from "../../lib/remote/keys/mod.ts";
 import {
@@ -33,6 +38,10 @@ export interface TestServiceOptions {
   readonly allow?: readonly string[];
   readonly keys?: KeyProvider;
   readonly onLine?: (line: RequestLine) => void;
+  /** Adds to each instance, such as the page. */
+  readonly extend?: ServiceOptions["extend"];
+  /** Of the first instance; any free one when it is not given. */
+  readonly port?: number;
 }
 
 /** A service for one test, on a database of its own. */
@@ -46,7 +55,7 @@ export interface TestService extends AsyncDisposable {
     options?: { scopes?: readonly Scope[]; limits?: Record<string, number> },
   ): Promise<TestKey>;
   /** Another instance on the same database. */
-  another(): Promise<Service>;
+  another(port?: number): Promise<Service>;
 }
 
 /** A key, and requests with it. */
@@ -60,16 +69,16 @@ export interface TestKey {
 /** Opens a service on a database that is there and empty. */
 export async function openTestService(
   databaseUrl: string,
-  { allow = ["127.0.0.0/8"], keys, onLine = () => {} }: TestServiceOptions = {},
+  { allow = ["127.0.0.0/8"], keys, onLine = () => {}, extend, port = 0 }: TestServiceOptions = {},
 ): Promise<TestService> {
   const folder = await Deno.makeTempDir();
   const provider = keys ?? await LocalKeyProvider.create(`${folder}/keys`);
   const database = await resolveEndpoint(databaseUrl, { side: "target" });
-  const open = () =>
+  const open = (port = 0) =>
     openService({
       database,
       hostname: "127.0.0.1",
-      port: 0,
+      port,
       tls: undefined,
       keys: provider,
       guard: new AddressGuard(readAllowList(allow).allow),
@@ -79,9 +88,10 @@ export async function openTestService(
       openMetrics: false,
       version: "test",
       log: onLine,
+      ...(extend === undefined ? {} : { extend }),
       onError: () => {},
     });
-  const service = await open();
+  const service = await open(port);
   return {
     service,
     databaseUrl,

@@ -11,6 +11,7 @@ import {
   jobStates,
   listJobs,
   readLogs,
+  readLogsBefore,
   readResult,
 } from "../store/mod.ts";
 import { hasScope } from "./authenticate.ts";
@@ -161,15 +162,24 @@ export function addJobRoutes(app: ServiceApp, parts: ServiceParts): void {
     summary: "Lines of a job's log",
     scope: "jobs:read",
     params: byId,
-    query: z.strictObject({ after: number.default(0), limit: whole(1, 1000, 200) }),
+    query: z.strictObject({
+      after: number.default(0),
+      before: number.optional().meta({
+        description: "The last lines before this number, and not those after another",
+      }),
+      limit: whole(1, 1000, 200),
+    }),
     responses: {
       200: { description: "Lines", schema: z.object({ lines: z.array(logSchema) }) },
     },
     problems: [400, 404],
     async handle(call) {
       const { id } = await ownJob(parts, call);
+      const { before, after, limit } = call.query;
       const lines = await parts.pool.use((session) =>
-        readLogs(session, { jobId: id, ...call.query })
+        before === undefined
+          ? readLogs(session, { jobId: id, after, limit })
+          : readLogsBefore(session, { jobId: id, before, limit })
       );
       return call.context.json({
         lines: lines.map((line) => ({ ...line, at: line.at.toISOString() })),

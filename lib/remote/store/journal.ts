@@ -110,6 +110,24 @@ export async function readEvents(
   );
 }
 
+/** The last lines of a job's log before a number, in their order. */
+export async function readLogsBefore(
+  session: Session,
+  { jobId, before, limit }: {
+    readonly jobId: string;
+    readonly before: number;
+    readonly limit: number;
+  },
+): Promise<readonly LogLine[]> {
+  const lines = await session.query<LogLine>(
+    `SELECT number::float8 AS number, at, level, message FROM seren_remote.job_logs
+      WHERE job_id = $1::text::uuid AND number < $2::bigint
+      ORDER BY number DESC LIMIT $3::int`,
+    [jobId, before, limit],
+  );
+  return lines.toReversed();
+}
+
 /** Lines of a job's log after a number. */
 export async function readLogs(
   session: Session,

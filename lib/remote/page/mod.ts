@@ -1,0 +1,6 @@
+/**
+ * The service's web page. Needs no permission.
+ *
+ * @module
+ */
+export * from "./page.ts";

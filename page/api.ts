@@ -1,0 +1,167 @@
+/// <reference lib="dom" />
+import type { JobView, KeyView } from "../lib/remote/api/views.ts";
+import type { LogLine } from "../lib/remote/store/journal.ts";
+
+/** A job with its report. */
+export type JobWithResult = JobView & { readonly result: unknown };
+
+/** A line of a job's log. */
+export type LogView = Omit<LogLine, "at"> & { readonly at: string };
+
+/** The service said no. */
+export class Refusal extends Error {
+  readonly status: number;
+  readonly traceId: string | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    message: string,
+    { status, traceId, retryAfterMs }: {
+      readonly status: number;
+      readonly traceId: string | undefined;
+      readonly retryAfterMs: number | undefined;
+    },
+  ) {
+    super(message);
+    this.status = status;
+    this.traceId = traceId;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** The service did not answer, or its database did not. */
+export class Unreachable extends Error {}
+
+/** What the API needs to know, and whom it tells. */
+export interface ApiOptions {
+  readonly key: string;
+  /** Called after each request: whether the service answered. */
+  readonly onReach: (reached: boolean) => void;
+  /** Called when the key is not accepted any more. */
+  readonly onLocked: (refusal: Refusal) => void;
+}
+
+const requestMs = 20_000;
+
+/** The service's API with one key, which goes out in a header and nowhere else. */
+export class Api {
+  readonly #options: ApiOptions;
+  #aheadMs = 0;
+
+  constructor(options: ApiOptions) {
+    this.#options = options;
+  }
+
+  /** The time at the service: this machine's clock may be wrong. */
+  now(): number {
+    return Date.now() + this.#aheadMs;
+  }
+
+  async me(): Promise<KeyView> {
+    return await this.#json("/v1/me");
+  }
+
+  async jobs(
+    { signal, ...query }: {
+      readonly state?: string | undefined;
+      readonly after?: string | undefined;
+      readonly limit: number;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<readonly JobView[]> {
+    const { jobs } = await this.#json<{ readonly jobs: readonly JobView[] }>(
+      `/v1/jobs?${search(query)}`,
+      { signal },
+    );
+    return jobs;
+  }
+
+  async job(id: string, signal: AbortSignal): Promise<JobWithResult> {
+    return await this.#json(`/v1/jobs/${encodeURIComponent(id)}`, { signal });
+  }
+
+  async cancel(id: string): Promise<JobView> {
+    return await this.#json(`/v1/jobs/${encodeURIComponent(id)}/cancel`, { method: "POST" });
+  }
+
+  async logs(
+    { id, signal, ...query }: {
+      readonly id: string;
+      readonly after?: number;
+      readonly before?: number;
+      readonly limit: number;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<readonly LogView[]> {
+    const { lines } = await this.#json<{ readonly lines: readonly LogView[] }>(
+      `/v1/jobs/${encodeURIComponent(id)}/logs?${search(query)}`,
+      { signal },
+    );
+    return lines;
+  }
+
+  /** The stream of a job's events; the answer's body goes on until the job is over. */
+  async events(id: string, after: number, signal: AbortSignal): Promise<Response> {
+    const path = `/v1/jobs/${encodeURIComponent(id)}/events?${search({ after })}`;
+    return await this.#request(path, { signal });
+  }
+
+  async #json<Value>(path: string, init: RequestInit = {}): Promise<Value> {
+    const signals = [AbortSignal.timeout(requestMs), ...(init.signal ? [init.signal] : [])];
+    const response = await this.#request(path, { ...init, signal: AbortSignal.any(signals) });
+    return await response.json();
+  }
+
+  async #request(path: string, init: RequestInit): Promise<Response> {
+    const { key, onReach, onLocked } = this.#options;
+    let response: Response;
+    try {
+      response = await fetch(path, {
+        ...init,
+        headers: { "x-api-key": key },
+        cache: "no-store",
+        credentials: "omit",
+        redirect: "error",
+      });
+    } catch (cause) {
+      // who left the view is no sign that the service is gone
+      if (cause instanceof DOMException && cause.name === "AbortError") throw cause;
+      onReach(false);
+      throw new Unreachable("the service does not answer", { cause });
+    }
+    const date = Date.parse(response.headers.get("date") ?? "");
+    // to the second; less than that is the header's grain and the way here
+    if (Math.abs(date - Date.now()) > 2_000) this.#aheadMs = date - Date.now();
+    if (response.ok) {
+      onReach(true);
+      return response;
+    }
+    const refusal = await readRefusal(response);
+    const away = [502, 503, 504].includes(response.status);
+    onReach(!away);
+    if (away) throw new Unreachable(refusal.message);
+    if (response.status === 401) onLocked(refusal);
+    throw refusal;
+  }
+}
+
+async function readRefusal(response: Response): Promise<Refusal> {
+  const problem: { readonly detail?: unknown; readonly trace_id?: unknown } = await response.json()
+    .catch(() => ({})); // a proxy's page is no JSON
+  const seconds = Number(response.headers.get("retry-after") ?? NaN);
+  return new Refusal(
+    typeof problem.detail === "string" ? problem.detail : `the answer was ${response.status}`,
+    {
+      status: response.status,
+      traceId: typeof problem.trace_id === "string" ? problem.trace_id : undefined,
+      retryAfterMs: Number.isFinite(seconds) ? seconds * 1000 : undefined,
+    },
+  );
+}
+
+function search(query: Readonly<Record<string, string | number | undefined>>): string {
+  const pairs = Object.entries(query).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, String(value)]]
+  );
+  return new URLSearchParams(pairs).toString();
+}

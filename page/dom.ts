@@ -1,0 +1,85 @@
+/// <reference lib="dom" />
+
+/** What may stand in an element. Text is always text: nothing here reads HTML. */
+export type Child = Node | string | number | undefined | false;
+
+/** Attributes by their names; `on` has listeners. `style` is not among them: the page's policy forbids it. */
+export type Attributes =
+  & { readonly [name: string]: string | number | boolean | undefined | Listeners }
+  & { readonly on?: Listeners; readonly style?: never };
+
+type Listeners = { readonly [event: string]: (event: Event) => void };
+
+/** Makes an element. An attribute that is `false` or undefined is left out, `true` is empty. */
+export function make<Tag extends keyof HTMLElementTagNameMap>(
+  tag: Tag,
+  attributes: Attributes = {},
+  ...children: readonly Child[]
+): HTMLElementTagNameMap[Tag] {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === false) continue;
+    if (typeof value === "object") {
+      for (const [event, listen] of Object.entries(value)) element.addEventListener(event, listen);
+    } else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  fill(element, ...children);
+  return element;
+}
+
+/** Puts children in the place of those that are there. */
+export function fill(element: Element, ...children: readonly Child[]): void {
+  element.replaceChildren(
+    ...children.filter((child) => child !== undefined && child !== false).map((child) =>
+      typeof child === "number" ? String(child) : child
+    ),
+  );
+}
+
+/** Changes a text only when it is another: a selection stays, and nothing is read out twice. */
+export function setText(element: Element, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Sets or removes an attribute, only when it changes. */
+export function setAttribute(element: Element, name: string, value: string | undefined): void {
+  if (value === undefined) element.removeAttribute(name);
+  else if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+
+/** A name that others chose (a database, a table): kept apart from the text around it, whatever its direction. */
+export function name(text: string, className = ""): HTMLElement {
+  return make("bdi", { class: `name ${className}`.trim(), title: text }, text);
+}
+
+/** A moment, in full where the pointer rests. */
+export function moment(iso: string): HTMLElement {
+  return make("time", { datetime: iso, title: new Date(iso).toString() }, formatMoment(iso));
+}
+
+/** `14:03:12` today, `Mar 4, 14:03` before. */
+export function formatMoment(iso: string): string {
+  const at = new Date(iso);
+  const today = new Date().toDateString() === at.toDateString();
+  return today ? clock.format(at) : new Intl.DateTimeFormat("en", {
+    month: "short",
+    day: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+    hourCycle: "h23",
+  }).format(at);
+}
+
+/** `14:03:12` */
+export const clock: Intl.DateTimeFormat = new Intl.DateTimeFormat("en", {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
+
+/** Says something to who listens to the page and cannot see it. */
+export function announce(text: string): void {
+  const region = document.getElementById("live");
+  if (region !== null) setText(region, text);
+}

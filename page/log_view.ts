@@ -1,0 +1,172 @@
+/// <reference lib="dom" />
+import { type Api, type LogView, Refusal } from "./api.ts";
+import { clock, make, setAttribute, setText } from "./dom.ts";
+import { sentence } from "./sign_in.ts";
+
+const batch = 500;
+/** More lines than this make a browser slow; earlier ones can be asked for. */
+const mostLines = 3_000;
+
+/** The end of a job's log, which goes on while it is followed. */
+export class LogTail {
+  readonly element: HTMLElement;
+  readonly #lines: HTMLElement;
+  readonly #follow: HTMLButtonElement;
+  readonly #earlier: HTMLButtonElement;
+  readonly #status = make("p", { class: "muted empty", role: "status" }, "Loading…");
+  readonly #api: Api;
+  readonly #id: string;
+  readonly #signal: AbortSignal;
+  #first = 0;
+  #last: number | undefined;
+  #following = true;
+  #loading: Promise<void> | undefined;
+  #again = false;
+
+  constructor(
+    { api, id, signal }: { readonly api: Api; readonly id: string; readonly signal: AbortSignal },
+  ) {
+    this.#api = api;
+    this.#id = id;
+    this.#signal = signal;
+    this.#lines = make("div", {
+      class: "lines",
+      tabindex: 0,
+      role: "log",
+      "aria-live": "off",
+      "aria-label": "Log",
+      on: { scroll: () => this.#scrolled() },
+    });
+    this.#follow = make("button", {
+      class: "small",
+      "aria-pressed": "true",
+      on: { click: () => this.toggle() },
+    }, "Follow");
+    this.#earlier = make("button", {
+      class: "small",
+      hidden: true,
+      on: { click: () => void this.#loadEarlier() },
+    }, "Earlier lines");
+    this.element = make(
+      "section",
+      { class: "card log", "aria-labelledby": "log-title" },
+      make(
+        "div",
+        { class: "card-head" },
+        make("h2", { id: "log-title" }, "Log"),
+        this.#earlier,
+        this.#follow,
+      ),
+      this.#lines,
+      this.#status,
+    );
+    this.#lines.hidden = true;
+  }
+
+  /** Follows, or stops following. */
+  toggle(): void {
+    this.#setFollowing(!this.#following);
+    if (this.#following) this.#toEnd();
+  }
+
+  /** Asks for what is new; one question at a time, however often this is called. */
+  async load(): Promise<void> {
+    if (this.#loading !== undefined) {
+      this.#again = true;
+      return await this.#loading;
+    }
+    this.#loading = this.#load().finally(() => this.#loading = undefined);
+    await this.#loading;
+    if (!this.#again) return;
+    this.#again = false;
+    await this.load();
+  }
+
+  async #load(): Promise<void> {
+    try {
+      while (true) {
+        const lines = await this.#api.logs({
+          id: this.#id,
+          ...(this.#last === undefined
+            ? { before: Number.MAX_SAFE_INTEGER }
+            : { after: this.#last }),
+          limit: batch,
+          signal: this.#signal,
+        });
+        const tail = this.#last === undefined;
+        if (tail) this.#first = lines[0]?.number ?? 0;
+        this.#last = lines.at(-1)?.number ?? this.#last ?? 0;
+        this.#append(lines);
+        if (tail || lines.length < batch) return;
+      }
+    } catch (error) {
+      // the connection's banner tells that the service is away
+      if (error instanceof Refusal) setText(this.#status, sentence(error.message));
+    }
+  }
+
+  #append(lines: readonly LogView[]): void {
+    this.#lines.append(...lines.map(lineElement));
+    while (this.#lines.childElementCount > mostLines) {
+      this.#lines.firstElementChild!.remove();
+      this.#first = Number(this.#lines.firstElementChild!.getAttribute("data-number"));
+    }
+    this.#show();
+    if (this.#following) this.#toEnd();
+  }
+
+  #show(): void {
+    const some = this.#lines.childElementCount > 0;
+    this.#lines.hidden = !some;
+    this.#status.hidden = some;
+    setText(this.#status, "Nothing was written yet.");
+    this.#earlier.hidden = !some || this.#first <= 1;
+  }
+
+  async #loadEarlier(): Promise<void> {
+    this.#setFollowing(false);
+    this.#earlier.disabled = true;
+    try {
+      const lines = await this.#api.logs({
+        id: this.#id,
+        before: this.#first,
+        limit: batch,
+        signal: this.#signal,
+      });
+      const height = this.#lines.scrollHeight;
+      this.#lines.prepend(...lines.map(lineElement));
+      this.#first = lines[0]?.number ?? 0;
+      // where the new lines meet the old ones
+      this.#lines.scrollTop = this.#lines.scrollHeight - height - this.#lines.clientHeight / 2;
+      this.#show();
+    } catch (error) {
+      if (error instanceof Refusal) setText(this.#earlier, "Earlier lines: try again");
+    } finally {
+      this.#earlier.disabled = false;
+    }
+  }
+
+  #toEnd(): void {
+    this.#lines.scrollTop = this.#lines.scrollHeight;
+  }
+
+  #scrolled(): void {
+    const { scrollTop, scrollHeight, clientHeight } = this.#lines;
+    this.#setFollowing(scrollHeight - clientHeight - scrollTop < 24);
+  }
+
+  #setFollowing(on: boolean): void {
+    this.#following = on;
+    setAttribute(this.#follow, "aria-pressed", String(on));
+  }
+}
+
+function lineElement({ number, at, level, message }: LogView): HTMLElement {
+  return make(
+    "div",
+    { class: "line", "data-level": level, "data-number": number },
+    make("time", { datetime: at, title: new Date(at).toString() }, clock.format(Date.parse(at))),
+    make("span", { class: "level" }, level === "info" ? "" : level),
+    make("span", { class: "message" }, message),
+  );
+}

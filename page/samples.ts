@@ -1,0 +1,70 @@
+/** A line of a chart: seconds since 1970, and what there was. */
+export interface Samples {
+  readonly at: readonly number[];
+  readonly values: readonly number[];
+}
+
+const mostBuckets = 600;
+const recentMs = 10_000;
+
+/**
+ * Bytes by time, in buckets that become twice as wide when there are too many: a job of a week takes as little memory as one
+ * of a minute.
+ */
+export class Throughput {
+  #widthMs = 1_000;
+  #first: number | undefined;
+  #buckets: number[] = [];
+  #recent: { readonly at: number; readonly bytes: number }[] = [];
+
+  /** So many bytes more came over. */
+  add(bytes: number, at: number): void {
+    if (bytes <= 0 && this.#first === undefined) return;
+    this.#first ??= at;
+    let index = Math.max(0, Math.floor((at - this.#first) / this.#widthMs));
+    while (index >= mostBuckets) {
+      this.#merge();
+      index = Math.floor((at - this.#first) / this.#widthMs);
+    }
+    this.#buckets[index] = (this.#buckets[index] ?? 0) + Math.max(0, bytes);
+    this.#recent.push({ at, bytes: Math.max(0, bytes) });
+    const oldest = this.#recent.findIndex((each) => each.at > at - recentMs);
+    if (oldest > 256) this.#recent.splice(0, oldest);
+  }
+
+  /** Another attempt: what was recent is not any more. */
+  restart(): void {
+    this.#recent = [];
+  }
+
+  /** Bytes a second by the middle of each bucket up to `now`; the one that is being filled is left out. */
+  samples(now: number): Samples {
+    const first = this.#first;
+    if (first === undefined) return { at: [], values: [] };
+    while (now - first > mostBuckets * this.#widthMs) this.#merge();
+    const full = Math.max(1, Math.floor((now - first) / this.#widthMs));
+    const indexes = Array.from({ length: full }, (_, index) => index);
+    return {
+      at: indexes.map((index) => (first + (index + 0.5) * this.#widthMs) / 1000),
+      values: indexes.map((index) => (this.#buckets[index] ?? 0) / (this.#widthMs / 1000)),
+    };
+  }
+
+  /** Bytes a second over the last ten seconds before `now`. */
+  recent(now: number): number {
+    const since = now - recentMs;
+    const from = Math.max(since, this.#first ?? now);
+    const bytes = this.#recent.reduce((sum, each) => each.at > since ? sum + each.bytes : sum, 0);
+    return bytes / Math.max(1, (now - from) / 1000);
+  }
+
+  #merge(): void {
+    const merged: number[] = [];
+    this.#buckets.forEach((bytes, index) => {
+      const to = index >> 1;
+      merged[to] = (merged[to] ?? 0) + bytes;
+    });
+    this.#buckets = merged;
+    this.#widthMs *= 2;
+  }
+}

@@ -1,0 +1,63 @@
+/// <reference lib="dom" />
+import { formatCount, formatDuration } from "../lib/core/quantities.ts";
+import { fill, make, setAttribute, setText } from "./dom.ts";
+import type { Progress, StepView } from "./progress.ts";
+import { stepWords } from "./words.ts";
+
+/** The steps of a run, in the order in which they began. */
+export class StepList {
+  readonly element: HTMLElement = make("ol", { class: "steps", "aria-label": "Steps" });
+  readonly #items = new Map<string, StepItem>();
+
+  update(
+    progress: Progress,
+    { over, now }: { readonly over: boolean; readonly now: number },
+  ): void {
+    for (const [key, step] of progress.steps) {
+      let item = this.#items.get(key);
+      if (item === undefined) {
+        this.#items.set(key, item = new StepItem());
+        this.element.append(item.element);
+      }
+      item.update(step, { over, now });
+    }
+    for (const [key, item] of this.#items) {
+      if (progress.steps.has(key)) continue;
+      item.element.remove();
+      this.#items.delete(key);
+    }
+    this.element.hidden = this.#items.size === 0;
+  }
+}
+
+class StepItem {
+  readonly #label = make("span", { class: "step-name" });
+  readonly #detail = make("span", { class: "step-detail" });
+  readonly #time = make("span", { class: "step-time" });
+  readonly element: HTMLElement = make("li", {}, this.#label, this.#detail, this.#time);
+
+  update(step: StepView, { over, now }: { readonly over: boolean; readonly now: number }): void {
+    const state = step.ms !== undefined ? "done" : over ? "stopped" : "running";
+    setAttribute(this.element, "data-state", state);
+    const word = stepWords[step.step] ?? step.step;
+    if (this.#label.childElementCount + this.#label.childNodes.length === 0) {
+      fill(
+        this.#label,
+        word,
+        step.database !== undefined && make("bdi", { class: "muted" }, ` ${step.database}`),
+      );
+    }
+    setText(this.#detail, detailOf(step));
+    const ms = step.ms ?? Math.max(0, Math.floor((now - step.startedAt) / 1000) * 1000);
+    setText(
+      this.#time,
+      state === "stopped" ? "stopped" : formatDuration(ms).replace(/\.0 s$/, " s"),
+    );
+  }
+}
+
+function detailOf({ ms, summary, done, total, current }: StepView): string {
+  if (ms !== undefined) return summary ?? "";
+  const counted = total === undefined ? "" : `${formatCount(done ?? 0)} of ${formatCount(total)}`;
+  return [counted, current].filter((part) => part !== undefined && part !== "").join(" · ");
+}
