@@ -12,6 +12,7 @@ export * from "./emptiness.ts";
 export * from "./extensions.ts";
 export * from "./identity.ts";
 export * from "./intermediary.ts";
+export * from "./key_bounds.ts";
 export * from "./large_objects.ts";
 export * from "./locales.ts";
 export * from "./name_pattern.ts";

@@ -227,6 +227,12 @@ export class Ledger implements AsyncDisposable {
     );
     const numbers = (values: readonly (number | undefined)[]) =>
       `{${values.map((value) => value ?? "NULL").join(",")}}`;
+    const texts = (values: readonly (string | undefined)[]) =>
+      `{${
+        values.map((value) => value === undefined ? "NULL" : textArray([value]).slice(1, -1)).join(
+          ",",
+        )
+      }}`;
     // all of it or nothing: half of a plan would look like a whole one of fewer parts
     await this.#inTurn((session) =>
       session.transaction(async () => {
@@ -234,9 +240,11 @@ export class Ledger implements AsyncDisposable {
           const some = parts.slice(from, from + 1_000);
           await session.query(
             `INSERT INTO ${ledgerSchema}.planned_part
-                    (schema_name, table_name, part, parts, epoch, from_block, to_block)
+                    (schema_name, table_name, part, parts, epoch, from_block, to_block,
+                     key_column, key_type, from_key, to_key)
              SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::int[],
-                                  $6::bigint[], $7::bigint[])
+                                  $6::bigint[], $7::bigint[],
+                                  $8::text[], $9::text[], $10::text[], $11::text[])
                  ON CONFLICT DO NOTHING`,
             [
               textArray(some.map(({ schema }) => schema)),
@@ -246,6 +254,10 @@ export class Ledger implements AsyncDisposable {
               numbers(some.map(({ epoch }) => epoch)),
               numbers(some.map(({ from }) => from)),
               numbers(some.map(({ to }) => to)),
+              texts(some.map(({ key }) => key?.column)),
+              texts(some.map(({ key }) => key?.type)),
+              texts(some.map(({ key }) => key?.from)),
+              texts(some.map(({ key }) => key?.to)),
             ],
           );
         }

@@ -36,6 +36,7 @@ export const createLedgerStatements = `
     parts integer NOT NULL,
     epoch integer NOT NULL REFERENCES ${ledgerSchema}.epoch,
     from_block bigint, to_block bigint,
+    key_column text, key_type text, from_key text, to_key text,
     PRIMARY KEY (schema_name, table_name, part)
   );
   CREATE TABLE ${ledgerSchema}.part_done (

@@ -61,6 +61,13 @@ export interface PlannedPart {
   readonly from?: number;
   /** The block after the last; undefined for the last part, which is open, and for a whole table. */
   readonly to?: number;
+  /** In place of blocks: the range of a column's values; open where a bound is undefined. */
+  readonly key?: {
+    readonly column: string;
+    readonly type: string;
+    readonly from?: string;
+    readonly to?: string;
+  };
   /** Whether its rows are committed. */
   readonly done: boolean;
   /** Rows of a part that is done; undefined when the run was killed before it noted them. */

@@ -78,6 +78,10 @@ interface PartRow {
   readonly epoch: number;
   readonly from: number | null;
   readonly to: number | null;
+  readonly key_column: string | null;
+  readonly key_type: string | null;
+  readonly from_key: string | null;
+  readonly to_key: string | null;
   readonly done: boolean;
   readonly rows: number | null;
   readonly bytes: number | null;
@@ -87,7 +91,8 @@ interface PartRow {
 const partsStatement = `
   SELECT schema_name AS schema, table_name AS name, part,
          coalesce(p.parts, d.parts) AS parts, coalesce(p.epoch, d.epoch) AS epoch,
-         p.from_block::float8 AS from, p.to_block::float8 AS to, d.holder IS NOT NULL AS done,
+         p.from_block::float8 AS from, p.to_block::float8 AS to,
+         p.key_column, p.key_type, p.from_key, p.to_key, d.holder IS NOT NULL AS done,
          d.rows::float8 AS rows, d.bytes::float8 AS bytes
     FROM ${ledgerSchema}.planned_part AS p
     FULL JOIN ${ledgerSchema}.part_done AS d USING (schema_name, table_name, part)
@@ -103,12 +108,22 @@ async function readTables(session: Session): Promise<readonly TableRecord[]> {
   });
 }
 
-function toPart({ part, parts, from, to, done, rows, bytes }: PartRow): PlannedPart {
+function toPart(row: PartRow): PlannedPart {
+  const { part, parts, from, to, done, rows, bytes } = row;
+  const { key_column: column, key_type: type, from_key: fromKey, to_key: toKey } = row;
   return {
     part,
     parts,
     ...(from === null ? {} : { from }),
     ...(to === null ? {} : { to }),
+    ...(column === null || type === null ? {} : {
+      key: {
+        column,
+        type,
+        ...(fromKey === null ? {} : { from: fromKey }),
+        ...(toKey === null ? {} : { to: toKey }),
+      },
+    }),
     done,
     ...(rows === null ? {} : { rows }),
     ...(bytes === null ? {} : { bytes }),

@@ -7,7 +7,8 @@
  */
 import { quoteIdentifier, quoteLiteral, quoteQualified } from "../core/mod.ts";
 import { inParentheses } from "../rules/mod.ts";
-import { type CopyPart, rangeCondition } from "./plan.ts";
+import { rangeCondition } from "./part_range.ts";
+import type { CopyPart } from "./plan.ts";
 
 /** What the statements depend on. */
 export type CopiedPart =

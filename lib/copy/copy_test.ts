@@ -5,7 +5,8 @@ import { BuildQueue } from "./build_queue.ts";
 import { copyInStatement, copyOutStatement } from "./copy_statements.ts";
 import { readForeignKey } from "./foreign_keys.ts";
 import { planIndexes } from "./index_plan.ts";
-import { type CopyPlanOptions, planCopy, rangeCondition } from "./plan.ts";
+import { type BlockRange, type PartRange, rangeCondition } from "./part_range.ts";
+import { type CopyPlanOptions, planCopy } from "./plan.ts";
 
 const table: Table = {
   schema: "public",
@@ -55,16 +56,53 @@ Deno.test("planCopy() covers every block of every table exactly once", () => {
           );
           strictEqual(own.length, own[0]?.parts);
           if (own.length === 1 && own[0]?.range === undefined) continue;
-          strictEqual(own[0]?.range?.from, 0);
-          strictEqual(own.at(-1)?.range?.to, undefined);
+          strictEqual(blocksOf(own[0])?.from, 0);
+          strictEqual(blocksOf(own.at(-1))?.to, undefined);
           for (const [index, part] of own.entries()) {
             const next = own[index + 1];
-            if (next !== undefined) strictEqual(part.range?.to, next.range?.from);
-            strictEqual((part.range?.from ?? 0) <= blocks, true);
+            if (next !== undefined) strictEqual(blocksOf(part)?.to, blocksOf(next)?.from);
+            strictEqual((blocksOf(part)?.from ?? 0) <= blocks, true);
           }
         }
         const bytes = parts.map((part) => part.bytes);
         deepStrictEqual(bytes, bytes.toSorted((a, b) => b - a));
+      },
+    ),
+  );
+});
+
+/** The range of a part that is cut by blocks. */
+function blocksOf(part: { readonly range: PartRange | undefined } | undefined) {
+  const range = part?.range;
+  if (range !== undefined && "column" in range) throw new Error("cut by key");
+  return range satisfies BlockRange | undefined;
+}
+
+Deno.test("planCopy() cuts tables of servers before 14 by keys, each value into one part", () => {
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(fc.nat(10_000), { maxLength: 101 }),
+      fc.integer({ min: 1, max: 2_000 }),
+      fc.array(fc.integer({ min: -10, max: 10_010 }), { maxLength: 50 }),
+      (numbers, split, values) => {
+        const bounds = numbers.sort((a, b) => a - b).map(String);
+        const table = sized(1_000, { oid: 7 });
+        const parts = planCopy([table], {
+          ...options,
+          sourceMajor: 13,
+          splitBytes: split * 8192,
+          keyBounds: new Map([[7, { column: "id", type: "integer", bounds }]]),
+        });
+        strictEqual(parts.length, Math.min(Math.ceil(1_000 / split), bounds.length + 1));
+        if (parts.length === 1) return strictEqual(parts[0]?.range, undefined);
+        for (const value of values) {
+          const owners = parts.filter(({ range }) =>
+            range !== undefined && "column" in range &&
+            (range.fromKey === undefined || value >= Number(range.fromKey)) &&
+            (range.toKey === undefined || value < Number(range.toKey))
+          );
+          strictEqual(owners.length, 1);
+        }
       },
     ),
   );
@@ -103,6 +141,15 @@ Deno.test("planCopy() copies in binary only what means the same everywhere", () 
   strictEqual(format({ columns: foreign }), "text");
   strictEqual(format({}, { encoding: "LATIN1" }), "text");
   strictEqual(format({}, { format: "text" }), "text");
+});
+
+Deno.test("rangeCondition() compares keys as values of their type, whatever is in them", () => {
+  const range = { column: 'a "b', type: "text", fromKey: "it's", toKey: undefined };
+  strictEqual(rangeCondition(range), `"a ""b" >= 'it''s'::text`);
+  strictEqual(
+    rangeCondition({ ...range, fromKey: undefined, toKey: "z\\" }),
+    `"a ""b" <  E'z\\\\'::text`,
+  );
 });
 
 Deno.test("rangeCondition() leaves the first part open below and the last above", () => {

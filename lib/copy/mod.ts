@@ -17,6 +17,7 @@ export { copyThreadsFor, LaneThreads, type LaneThreadsOptions } from "./lane_thr
 export * from "./lane_runner.ts";
 export * from "./large_objects.ts";
 export * from "./lock_tables.ts";
+export * from "./part_range.ts";
 export * from "./plan.ts";
 export * from "./rate_limiter.ts";
 export * from "./run_statements.ts";

@@ -4,7 +4,9 @@
  * @module
  */
 import { displayName } from "../core/mod.ts";
-import type { Table } from "../catalog/mod.ts";
+import { type KeyBounds, readKeyBounds, type Table } from "../catalog/mod.ts";
+import type { Session } from "../postgres/mod.ts";
+import type { PartRange } from "./part_range.ts";
 
 /** COPY's format. */
 export type CopyFormat = "text" | "binary";
@@ -23,21 +25,17 @@ export interface CopyPlanOptions {
   readonly jobs: number;
   /** The condition that a table's rows must meet to be copied; undefined for all rows. */
   readonly predicateOf?: (table: Table) => string | undefined;
+  /** Where tables may be cut by their keys, by OID; for sources before 14 only, see {@linkcode readPlanBounds}. */
+  readonly keyBounds?: ReadonlyMap<number, KeyBounds>;
 }
 
-/** A range of blocks of a table: from `from` up to but not including `to`; the last part is open. */
-export interface BlockRange {
-  readonly from: number;
-  readonly to: number | undefined;
-}
-
-/** One COPY: a whole table, or a range of its blocks. */
+/** One COPY: a whole table, or a range of its blocks or keys. */
 export interface CopyPart {
   readonly table: Table;
   /** `orders`, `orders 2/5` */
   readonly name: string;
   /** Undefined for a whole table. */
-  readonly range: BlockRange | undefined;
+  readonly range: PartRange | undefined;
   /** Only rows for which it is true; undefined for all of the range. */
   readonly predicate: string | undefined;
   /** Counted from 0. */
@@ -53,9 +51,10 @@ export interface CopyPart {
 const mostParts = 1_024;
 
 /**
- * Cuts large tables into equal ranges of blocks and puts the largest parts first, so that no worker is left alone at the end.
+ * Cuts large tables into equal ranges of blocks, before 14 of keys, and puts the largest parts first, so that no worker is left alone at the end.
  *
- * Ranges come from the relation's size: no scan, and no skew from gaps in a key. They need version 14 (TID range scans) and a heap.
+ * Ranges come from the relation's size: no scan, and no skew from gaps in a key. They need version 14 (TID range scans) and a heap. For older servers
+ * they come from the histogram of the primary key's first column, open at both ends: values beyond those that ANALYZE saw are in the first or last part.
  *
  * Sources: PostgreSQL documentation, "E. Release 14" (TID range scans), "COPY" (FREEZE).
  */
@@ -72,7 +71,7 @@ export function planCopy(
 export interface EarlierPart {
   readonly part: number;
   readonly parts: number;
-  readonly range: BlockRange;
+  readonly range: PartRange;
 }
 
 /** The parts of a table that an earlier attempt has planned and not copied, as it planned them: the table may have another size now. */
@@ -114,12 +113,10 @@ function partsOf(table: Table, options: CopyPlanOptions): readonly CopyPart[] {
       bytes: table.bytes,
     }];
   }
-  const edge = (part: number) => Math.floor(table.blocks * part / count);
-  return Array.from({ length: count }, (_, part) => ({
+  return rangesOf(table, { count, keys: options.keyBounds?.get(table.oid) }).map((range, part) => ({
     table,
     name: `${name} ${part + 1}/${count}`,
-    // rows that are visible to the snapshot all lie below the size that was read under it; open all the same
-    range: { from: edge(part), to: part === count - 1 ? undefined : edge(part + 1) },
+    range,
     predicate,
     part,
     parts: count,
@@ -129,11 +126,52 @@ function partsOf(table: Table, options: CopyPlanOptions): readonly CopyPart[] {
   }));
 }
 
-function partCount(table: Table, { sourceMajor, splitBytes, jobs }: CopyPlanOptions): number {
-  const splittable = sourceMajor >= 14 && table.accessMethod === "heap" &&
-    table.extensionCondition === undefined;
-  if (!splittable || jobs === 1 || table.bytes <= splitBytes) return 1;
-  return Math.max(1, Math.min(Math.ceil(table.bytes / splitBytes), table.blocks, mostParts));
+function rangesOf(
+  table: Table,
+  { count, keys }: { readonly count: number; readonly keys: KeyBounds | undefined },
+): readonly PartRange[] {
+  const numbers = Array.from({ length: count }, (_, part) => part);
+  if (keys !== undefined) {
+    const { column, type, bounds } = keys;
+    // the bounds lie between shares of equal size: one more share than bounds
+    const edge = (part: number) => bounds[Math.floor((bounds.length + 1) * part / count) - 1];
+    return numbers.map((part) => ({
+      column,
+      type,
+      fromKey: part === 0 ? undefined : edge(part),
+      toKey: part === count - 1 ? undefined : edge(part + 1),
+    }));
+  }
+  const edge = (part: number) => Math.floor(table.blocks * part / count);
+  // rows that are visible to the snapshot all lie below the size that was read under it; open all the same
+  return numbers.map((part) => ({
+    from: edge(part),
+    to: part === count - 1 ? undefined : edge(part + 1),
+  }));
+}
+
+function partCount(table: Table, options: CopyPlanOptions): number {
+  const { splitBytes, jobs } = options;
+  if (jobs === 1 || table.bytes <= splitBytes || table.extensionCondition !== undefined) return 1;
+  return Math.max(
+    1,
+    Math.min(Math.ceil(table.bytes / splitBytes), mostRanges(table, options), mostParts),
+  );
+}
+
+/** How many ranges a table can be cut into. */
+function mostRanges(table: Table, { sourceMajor, keyBounds }: CopyPlanOptions): number {
+  if (sourceMajor >= 14) return table.accessMethod === "heap" ? table.blocks : 1;
+  return (keyBounds?.get(table.oid)?.bounds.length ?? 0) + 1;
+}
+
+/** Reads what the plan needs to cut large tables of servers before 14; nothing of others. */
+export async function readPlanBounds(
+  session: Session,
+  { tables, splitBytes }: { readonly tables: readonly Table[]; readonly splitBytes: number },
+): Promise<ReadonlyMap<number, KeyBounds>> {
+  if (session.majorVersion >= 14) return new Map();
+  return await readKeyBounds(session, tables.filter(({ bytes }) => bytes > splitBytes));
 }
 
 /**
@@ -163,12 +201,3 @@ export function whyText(
 }
 
 const mostNamed = 3;
-
-/** The condition on `ctid` for a part's rows. */
-export function rangeCondition({ from, to }: BlockRange): string {
-  const conditions = [
-    ...(from === 0 ? [] : [`ctid >= '(${from},0)'::tid`]),
-    ...(to === undefined ? [] : [`ctid < '(${to},0)'::tid`]),
-  ];
-  return conditions.length === 0 ? "true" : conditions.join(" AND ");
-}

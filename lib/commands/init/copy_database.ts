@@ -50,6 +50,7 @@ import {
   type LaneRunner,
   type LockedSnapshot,
   type LockOptions,
+  readPlanBounds,
 } from "../../copy/mod.ts";
 import { isComplete, Ledger, type LedgerRun } from "../../checkpoint/mod.ts";
 import { describeConsequences, type TableRules } from "../../rules/mod.ts";
@@ -348,6 +349,7 @@ class DatabaseCopy {
       splitBytes,
       jobs: jobs * (this.#options.lanes?.processes ?? 1),
       predicateOf: (table: Table) => scope?.predicateOf(table),
+      keyBounds: await readPlanBounds(snapshot.session, { tables: copied, splitBytes }),
     };
     try {
       await using governor = new Governor({

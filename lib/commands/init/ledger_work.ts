@@ -15,7 +15,13 @@ import {
 import type { SnapshotHolder } from "../../postgres/mod.ts";
 import { summariseLargeObjects, type Table } from "../../catalog/mod.ts";
 import type { ClassifiedPostData, DumpStatement } from "../../schema/mod.ts";
-import { type CopyPart, type CopyPlanOptions, planCopy, planEarlierParts } from "../../copy/mod.ts";
+import {
+  type CopyPart,
+  type CopyPlanOptions,
+  type PartRange,
+  planCopy,
+  planEarlierParts,
+} from "../../copy/mod.ts";
 import {
   changedStructure,
   decideResume,
@@ -178,7 +184,7 @@ export class LedgerWork {
       const parts = progress.continued.get(tableKey(table))?.parts.filter(({ done }) => !done);
       return parts === undefined ? [] : planEarlierParts(
         table,
-        parts.map(({ part, parts, from = 0, to }) => ({ part, parts, range: { from, to } })),
+        parts.map((part) => ({ ...part, range: rangeOf(part) })),
         planning,
       );
     });
@@ -201,11 +207,30 @@ function planned(parts: readonly CopyPart[], epoch: number): readonly TableRecor
     parts: own.map(({ part, parts, range }): PlannedPart => ({
       part,
       parts,
-      ...(range === undefined ? {} : { from: range.from }),
-      ...(range?.to === undefined ? {} : { to: range.to }),
+      ...(range === undefined ? {} : recordedRange(range)),
       done: false,
     })),
   }));
+}
+
+function recordedRange(range: PartRange): Pick<PlannedPart, "from" | "to" | "key"> {
+  if (!("column" in range)) {
+    return { from: range.from, ...(range.to === undefined ? {} : { to: range.to }) };
+  }
+  const { column, type, fromKey, toKey } = range;
+  return {
+    key: {
+      column,
+      type,
+      ...(fromKey === undefined ? {} : { from: fromKey }),
+      ...(toKey === undefined ? {} : { to: toKey }),
+    },
+  };
+}
+
+function rangeOf({ from = 0, to, key }: PlannedPart): PartRange {
+  if (key === undefined) return { from, to };
+  return { column: key.column, type: key.type, fromKey: key.from, toKey: key.to };
 }
 
 /** Tables that were copied before, for the report. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { displayName, type Problem, tableKey, UsageError } from "../../core/mod.ts";
-import { type CopyPlanOptions, planCopy, whyText } from "../../copy/mod.ts";
+import { type CopyPlanOptions, planCopy, readPlanBounds, whyText } from "../../copy/mod.ts";
 import { openSession, withDatabase } from "../../postgres/mod.ts";
 import { listTables, summariseLargeObjects, type Table } from "../../catalog/mod.ts";
 import type { DumpTool } from "../../schema/mod.ts";
@@ -95,6 +95,7 @@ async function survey(
     format: options.copyFormat,
     splitBytes: options.splitBytes,
     jobs: options.jobs,
+    keyBounds: await readPlanBounds(session, { tables, splitBytes: options.splitBytes }),
   };
   const parts = new Map(planCopy(tables, copyOptions).map((part) => [part.table, part]));
   const plans = tables.map((table): TablePlan => {

@@ -15,7 +15,7 @@ import {
 } from "../../core/mod.ts";
 import { openSession, retry, ServerError, type Session, SqlState } from "../../postgres/mod.ts";
 import type { Table } from "../../catalog/mod.ts";
-import { copyTables, planCopy } from "../../copy/mod.ts";
+import { copyTables, planCopy, readPlanBounds } from "../../copy/mod.ts";
 import {
   abandonStream,
   type ChangedIdentity,
@@ -248,8 +248,8 @@ async function copyRows(
     tables: start.published.length,
     bytes: start.published.reduce((sum, { bytes }) => sum + bytes, 0),
   });
-  await recorder.step(() =>
-    copyTables({
+  await recorder.step(async () =>
+    await copyTables({
       source,
       target,
       targetSettings: settings,
@@ -262,6 +262,10 @@ async function copyRows(
         splitBytes: options.splitBytes,
         jobs: options.jobs,
         predicateOf,
+        keyBounds: await readPlanBounds(start.snapshot.session, {
+          tables: start.published,
+          splitBytes: options.splitBytes,
+        }),
       }).map((part) => ({ ...part, freeze: false })),
       encoding: planned.source.encoding,
       jobs: options.jobs,

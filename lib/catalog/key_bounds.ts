@@ -1,0 +1,52 @@
+/**
+ * Where a table may be cut by its key, for servers that cannot read ranges of blocks.
+ *
+ * @module
+ */
+import type { Session } from "../postgres/mod.ts";
+import type { Table } from "./tables.ts";
+
+/** Values that cut a table into about equal shares. */
+export interface KeyBounds {
+  /** The first column of the primary key; never NULL. */
+  readonly column: string;
+  /** Its type, with the schema where that is needed. */
+  readonly type: string;
+  /** Ascending, each once, as texts of the type; the least and the greatest known value are left out. */
+  readonly bounds: readonly string[];
+}
+
+// a key whose order is not that of the rows would make each part read the whole table, or jump through it
+const boundsStatement = `
+  SELECT c.oid, a.attname AS "column", format_type(a.atttypid, a.atttypmod) AS type,
+         to_json(s.histogram_bounds::text::text[]) AS bounds
+    FROM unnest($1::text::oid[]) AS wanted (oid)
+    JOIN pg_class AS c ON c.oid = wanted.oid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary AND i.indisvalid
+    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+    JOIN pg_stats AS s ON s.schemaname = n.nspname AND s.tablename = c.relname
+                      AND s.attname = a.attname AND NOT s.inherited
+   WHERE s.histogram_bounds IS NOT NULL AND abs(s.correlation) > 0.8`;
+
+/**
+ * Reads bounds from the statistics that ANALYZE keeps: no scan, and no skew from gaps in the key. A table that was never analyzed, has no
+ * primary key, or does not lie in the order of its key has none.
+ *
+ * Source: PostgreSQL documentation, "pg_stats".
+ *
+ * @returns by the tables' OIDs
+ */
+export async function readKeyBounds(
+  session: Session,
+  tables: readonly Pick<Table, "oid">[],
+): Promise<ReadonlyMap<number, KeyBounds>> {
+  if (tables.length === 0) return new Map();
+  const rows = await session.query<KeyBounds & { readonly oid: number }>(boundsStatement, [
+    `{${tables.map(({ oid }) => oid).join(",")}}`,
+  ]);
+  return new Map(rows.map(({ oid, column, type, bounds }) => [
+    oid,
+    { column, type, bounds: [...new Set(bounds)].slice(1, -1) },
+  ]));
+}

@@ -1,0 +1,46 @@
+/**
+ * The share of a table that one part copies.
+ *
+ * @module
+ */
+import { quoteIdentifier, quoteLiteral } from "../core/mod.ts";
+
+/** A range of blocks of a table: from `from` up to but not including `to`; the last part is open. */
+export interface BlockRange {
+  readonly from: number;
+  readonly to: number | undefined;
+}
+
+/** A range of values of a column that is never NULL: from `fromKey` up to but not including `toKey`; the first and the last part are open. */
+export interface KeyRange {
+  readonly column: string;
+  /** The column's type, as it is written in a cast. */
+  readonly type: string;
+  readonly fromKey: string | undefined;
+  readonly toKey: string | undefined;
+}
+
+/** A range of one kind or the other; all parts of a table are of one kind. */
+export type PartRange = BlockRange | KeyRange;
+
+/** The condition for a part's rows. Every row meets that of just one part. */
+export function rangeCondition(range: PartRange): string {
+  const conditions = "column" in range ? keyConditions(range) : blockConditions(range);
+  return conditions.length === 0 ? "true" : conditions.join(" AND ");
+}
+
+function blockConditions({ from, to }: BlockRange): readonly string[] {
+  return [
+    ...(from === 0 ? [] : [`ctid >= '(${from},0)'::tid`]),
+    ...(to === undefined ? [] : [`ctid < '(${to},0)'::tid`]),
+  ];
+}
+
+/** The column's own collation decides, as it did in the statistics: a literal brings none of its own. */
+function keyConditions({ column, type, fromKey, toKey }: KeyRange): readonly string[] {
+  const bound = (text: string) => `${quoteLiteral(text)}::${type}`;
+  return [
+    ...(fromKey === undefined ? [] : [`${quoteIdentifier(column)} >= ${bound(fromKey)}`]),
+    ...(toKey === undefined ? [] : [`${quoteIdentifier(column)} < ${bound(toKey)}`]),
+  ];
+}
