@@ -13,7 +13,16 @@ import { sentence } from "./sign_in.ts";
 import { StepList } from "./step_list.ts";
 import { TableList } from "./table_list.ts";
 import type { View, ViewContext } from "./view.ts";
-import { Bar, isOver, percent, route, runningTime, shortId, stateOf } from "./words.ts";
+import {
+  Bar,
+  isOver,
+  percent,
+  route,
+  runningTime,
+  shortId,
+  stateOf,
+  wholeSeconds,
+} from "./words.ts";
 
 /** Events come in hundreds; the eye needs a few pictures a second. */
 const drawEveryMs = 250;
@@ -277,7 +286,8 @@ class JobPage {
     this.#steps.update(progress, { over, now });
     this.tables.update();
     this.tables.element.hidden = progress.tables.size === 0 && progress.plannedTables === 0;
-    const speed = progress.throughput(now);
+    // what happened a moment ago is still on its way here
+    const speed = progress.throughput(over ? now : now - 1_500);
     this.#throughput.show(
       [{ name: "Rows copied", samples: speed }],
       over ? "" : `${formatBytes(pace)}/s`,
@@ -323,7 +333,7 @@ function summaryOf(
       : `${formatCount(progress.finishedTables)} of ${formatCount(progress.plannedTables)} tables`,
     progress.finishedRows === 0 ? "" : `${formatCount(progress.finishedRows)} rows`,
     progress.copiedBytes === 0 ? "" : formatBytes(progress.copiedBytes),
-    over || left === undefined ? "" : `about ${formatDuration(Math.ceil(left / 1000) * 1000)} left`,
+    over || left === undefined ? "" : `about ${wholeSeconds(left)} left`,
     progress.warnings === 0 ? "" : plural(progress.warnings, "warning"),
   ].filter(Boolean).join(" · ");
 }

@@ -54,8 +54,12 @@ export function runningTime(job: JobView, now: number): string {
   if (job.started_at === null) return "";
   const end = job.finished_at === null ? now : Date.parse(job.finished_at);
   const ms = Math.max(0, end - Date.parse(job.started_at));
-  return formatDuration(job.finished_at === null ? Math.floor(ms / 1000) * 1000 : ms)
-    .replace(/\.0 s$/, " s");
+  return job.finished_at === null ? wholeSeconds(ms) : formatDuration(ms);
+}
+
+/** A time that is still going on: `54 s`, without the part that would flicker. */
+export function wholeSeconds(ms: number): string {
+  return ms < 1000 ? "0 s" : formatDuration(Math.floor(ms / 1000) * 1000).replace(/\.0 s$/, " s");
 }
 
 /** How much of a job's rows is over, from 0 to 1, by what the list knows; undefined while nothing is planned. */

@@ -89,6 +89,7 @@ async function withGatedSource(
     badName,
     `CREATE FUNCTION public.gate(n integer) RETURNS boolean LANGUAGE plpgsql AS $$
      BEGIN
+       IF n % 500 = 0 THEN PERFORM pg_sleep(0.01); END IF; -- a slow disk
        IF n = 30000 THEN PERFORM pg_advisory_xact_lock_shared(7); END IF;
        RETURN true;
      END $$;
@@ -273,7 +274,7 @@ Deno.test(`by keyboard alone: sign in, find a job, cancel it${where}`, needsBrow
           ) as Promise<string>;
         await page.goto(service.service.url);
         await page.getByLabel("API key").waitFor();
-        await page.waitForFunction("document.activeElement.id === 'key'");
+        await page.locator("#key:focus").waitFor();
         await page.keyboard.type(alice.key); // with ? and t in it, maybe: no shortcuts in fields
         await page.keyboard.press("Enter");
         await page.getByText("1 of 2 tables").waitFor();
