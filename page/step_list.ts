@@ -2,7 +2,7 @@
 import { formatCount, formatDuration } from "../lib/core/quantities.ts";
 import { fill, make, setAttribute, setText } from "./dom.ts";
 import type { Progress, StepView } from "./progress.ts";
-import { stepWords } from "./words.ts";
+import { stepWords, wholeSeconds } from "./words.ts";
 
 /** The steps of a run, in the order in which they began. */
 export class StepList {
@@ -48,11 +48,10 @@ class StepItem {
       );
     }
     setText(this.#detail, detailOf(step));
-    const ms = step.ms ?? Math.max(0, Math.floor((now - step.startedAt) / 1000) * 1000);
-    setText(
-      this.#time,
-      state === "stopped" ? "stopped" : formatDuration(ms).replace(/\.0 s$/, " s"),
-    );
+    const time = step.ms === undefined
+      ? wholeSeconds(now - step.startedAt)
+      : formatDuration(step.ms);
+    setText(this.#time, state === "stopped" ? "stopped" : time);
   }
 }
 
