@@ -4,7 +4,7 @@
  * @module
  */
 import { compareLsn, formatLsn, parseLsn, plural, type Problem, UsageError } from "../core/mod.ts";
-import { type Endpoint, openSession, withDatabase } from "../postgres/mod.ts";
+import { type Endpoint, openSession, type Session, withDatabase } from "../postgres/mod.ts";
 import {
   type ComparedRows,
   compareRows,
@@ -14,7 +14,12 @@ import {
   type VerifiedDatabase,
   worst,
 } from "../verify/mod.ts";
-import { describeScope, readDescribedSubscriptions, readPlace } from "../replication/mod.ts";
+import {
+  describeScope,
+  readDescribedSubscriptions,
+  readPlace,
+  readSlots,
+} from "../replication/mod.ts";
 import { consequencesOf, decideTables, noTableRules } from "../rules/mod.ts";
 import { openBothSides, summarise } from "./both_sides.ts";
 import { planDatabases, type PlannedDatabase } from "./database_plan.ts";
@@ -189,7 +194,21 @@ async function structureOf(
 ): Promise<StructureComparison> {
   await using source = await openSession(endpoints.source, { signal });
   await using target = await openSession(endpoints.target, { signal });
-  return await compareStructure({ source, target }, { consequences: scope.consequences });
+  return await compareStructure({ source, target }, {
+    consequences: scope.consequences,
+    awaitsCutover: await isFollowedByOurs(source, target),
+  });
+}
+
+/** Whether an enabled subscription of ours reads a slot of the source's database. */
+async function isFollowedByOurs(source: Session, target: Session): Promise<boolean> {
+  const names = (await readDescribedSubscriptions(target)).flatMap((
+    { enabled, descriptor, slotName },
+  ) => enabled && descriptor !== undefined && slotName !== undefined ? [slotName] : []);
+  const { name: database } = await source.queryOne<{ name: string }>(
+    "SELECT current_database() AS name",
+  );
+  return (await readSlots(source, names)).some((slot) => slot.database === database);
 }
 
 /** The least of the tables' positions. */

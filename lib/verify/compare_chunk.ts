@@ -71,8 +71,7 @@ async function outcomeOf(pair: SessionPair, work: ChunkWork, reading = 1): Promi
       },
     });
     for await (const some of suspects) {
-      const left = await repair(some, work, found);
-      await list(pair, left, { work, found });
+      await takeDifferences(pair, some, { work, found });
       // enough is known, unless all of it is to be repaired
       if (found.more && work.repairer === undefined) break;
     }
@@ -86,17 +85,14 @@ async function outcomeOf(pair: SessionPair, work: ChunkWork, reading = 1): Promi
     source: total(source),
     target: total(target),
     asOf,
-    differences: found.differences,
-    more: found.more,
-    settled: found.settled,
-    unsettled: found.unsettled,
-    repaired: found.repaired,
-    repairFailure: found.repairFailure,
+    ...found.outcome,
   };
 }
 
-class Found {
+/** What has been found in a piece of a table so far. */
+export class Found {
   readonly differences: RowDifference[] = [];
+  readonly told: Set<string> = new Set();
   readonly room: number;
   more = false;
   settled = 0;
@@ -108,11 +104,38 @@ class Found {
     this.room = room;
   }
 
+  get outcome(): Omit<ChunkOutcome, "method" | "source" | "target" | "asOf"> {
+    return {
+      differences: this.differences,
+      told: [...this.told],
+      more: this.more,
+      settled: this.settled,
+      unsettled: this.unsettled,
+      repaired: this.repaired,
+      repairFailure: this.repairFailure,
+    };
+  }
+
   /** Whether no row was found that differs, or differed for a while. */
   get isNothing(): boolean {
     return this.differences.length + this.settled + this.unsettled + this.repaired === 0 &&
       !this.more;
   }
+}
+
+/** Repairs or lists rows that differ; those that were told before are passed over. */
+export async function takeDifferences(
+  pair: SessionPair,
+  suspects: readonly Suspect[],
+  { work, found }: { readonly work: ChunkWork; readonly found: Found },
+): Promise<void> {
+  const { told } = work.result;
+  const left = await repair(
+    suspects.filter(({ id }) => !told.has(id) && !found.told.has(id)),
+    work,
+    found,
+  );
+  if (left.length > 0) await list(pair, left, { work, found });
 }
 
 /** Repairs what is to be repaired; gives back what differs still. */
@@ -144,6 +167,7 @@ async function list(
   const listed = suspects.slice(0, room);
   const described = await describeRows(pair, { comparison, method, suspects: listed, showValues });
   found.differences.push(...described);
+  for (const { id } of listed) found.told.add(id);
   found.settled += listed.length - described.length;
   if (suspects.length > room) found.more = true;
 }

@@ -88,8 +88,8 @@ export async function compareRows(options: CompareRowsOptions): Promise<Compared
   );
   return {
     sections: largeObjects === undefined ? [] : [largeObjects],
-    tables: [...plan.decided, ...compared],
-    notChecked: plan.notChecked,
+    tables: [...plan.decided, ...compared.tables],
+    notChecked: [...plan.notChecked, ...compared.notChecked],
     live: follower !== undefined,
     repaired: { rows: repairer?.rows ?? 0, statements: repairer?.statements ?? [] },
   };

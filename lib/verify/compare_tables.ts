@@ -11,8 +11,10 @@ import type { Follower } from "./follower.ts";
 import type { KnownTable, VerifyJournal } from "./journal.ts";
 import type { Comparison } from "./plan.ts";
 import type { Repairer } from "./repair.ts";
-import type { DigestMethod, VerifiedTable } from "./report.ts";
+import type { DigestMethod, NotChecked, VerifiedTable } from "./report.ts";
 import type { Chunk } from "./scan.ts";
+import { readVisibility } from "./changed_since.ts";
+import { recheck } from "./recheck.ts";
 import { PairPool } from "./session_pair.ts";
 import { TableResult } from "./table_result.ts";
 
@@ -39,6 +41,12 @@ export interface CompareTablesOptions {
   readonly events: EventSink;
 }
 
+/** What came of it. */
+export interface ComparedTables {
+  readonly tables: readonly VerifiedTable[];
+  readonly notChecked: readonly Omit<NotChecked, "database">[];
+}
+
 /**
  * Compares the rows of all tables. A table that a server refuses to read comes out as `unchecked`, with the reason.
  *
@@ -48,23 +56,31 @@ export interface CompareTablesOptions {
  */
 export async function compareTables(
   options: CompareTablesOptions,
-): Promise<readonly VerifiedTable[]> {
+): Promise<ComparedTables> {
   const results = new Map(
     options.comparisons.map((comparison) => [comparison, new TableResult(comparison, options)]),
   );
   for (const [comparison, result] of results) {
-    if (options.follower?.follows(comparison) === false) result.hint = "it is not replicated";
+    if (options.follower?.follows(comparison) === false) {
+      result.hint = "it is not replicated";
+      result.gap = "it is not replicated (unlogged, or in no enabled subscription): " +
+        "compared as it was, and what changes on the source does not come";
+    }
   }
   const progress = new Progress(options);
   await using pool = new PairPool(options);
   // planning needs a few blocks of each table, and goes ahead of reading
   async function* chunks(): AsyncGenerator<NumberedChunk> {
     for (const comparison of options.comparisons) {
-      const { equal, chunks } = await cut(pool, comparison, options);
+      const { equal, chunks, since } = await cut(pool, comparison, options);
       const result = results.get(comparison)!;
+      result.since = since;
       result.pending = chunks.length;
       for (const { outcome, at } of equal.values()) result.resume(outcome, at);
-      if (equal.size > 0 && result.pending === 0) progress.finished(comparison);
+      if (equal.size > 0 && result.pending === 0) {
+        await lookAgain(pool, result, options);
+        progress.finished(comparison);
+      }
       for (const [number, chunk] of chunks.entries()) {
         if (!equal.has(number)) yield { chunk, number };
       }
@@ -90,10 +106,50 @@ export async function compareTables(
           options.journal?.finish(options.source.database, { comparison, chunk: number, outcome });
         }
       }
-      if (result.finished()) progress.finished(comparison);
+      if (result.finished()) {
+        await lookAgain(pool, result, options);
+        progress.finished(comparison);
+      }
     }
   }, { limit: options.jobs, signal: options.signal });
-  return [...results.values()].map((result) => result.report());
+  return {
+    tables: [...results.values()].map((result) => result.report()),
+    notChecked: [...results].flatMap(([comparison, { gap }]) =>
+      gap === undefined
+        ? []
+        : [{ what: `changes of ${displayName(comparison)}`, reason: gap, failed: false }]
+    ),
+  };
+}
+
+/** Compares once more what changed on the source since a table was begun. */
+async function lookAgain(
+  pool: PairPool,
+  result: TableResult,
+  options: CompareTablesOptions,
+): Promise<void> {
+  const { comparison, since } = result;
+  const { follower, signal } = options;
+  if (since === undefined || follower === undefined) return;
+  if (result.failure !== undefined || !result.mayHaveMissed) return;
+  const chunk = { comparison, lower: undefined, upper: undefined, thresholds: [], slices: 1 };
+  await pool.use(async (pair) => {
+    try {
+      const { outcome, gap } = await recheck(pair, {
+        ...options,
+        method: result.method ?? options.method,
+        follower,
+        since,
+        chunk,
+        result,
+      });
+      result.add(outcome);
+      result.gap = gap;
+    } catch (error) {
+      if (!(error instanceof ServerError) || isTransient(error)) throw error;
+      result.failure = `${error.side}: ${error.message}`;
+    }
+  }, signal);
 }
 
 interface NumberedChunk {
@@ -109,10 +165,14 @@ async function cut(
   { journal, source: { database }, follower, signal }: CompareTablesOptions,
 ): Promise<KnownTable> {
   const known = journal?.find(database, comparison);
-  if (known !== undefined) return known;
+  const isFollowed = follower?.follows(comparison) === true;
+  if (known !== undefined && (known.since !== undefined || !isFollowed)) return known;
+  const since = isFollowed
+    ? await pool.use((pair) => readVisibility(pair.source), signal)
+    : undefined;
   const chunks = await pool.use((pair) => cutOrWhole(pair.source, comparison, follower), signal);
-  journal?.begin(database, comparison, chunks);
-  return { chunks, equal: new Map() };
+  journal?.begin(database, { comparison, chunks, since });
+  return { chunks, since, equal: new Map() };
 }
 
 async function cutOrWhole(

@@ -16,6 +16,7 @@ interface TableLine {
   readonly kind: "table";
   readonly table: string;
   readonly shape: string;
+  readonly since: string | null;
   readonly chunks: readonly {
     readonly lower: string | null;
     readonly upper: string | null;
@@ -41,6 +42,8 @@ type Line = TableLine | ChunkLine;
 /** A table as an earlier run has cut it, and the chunks that it has found equal. */
 export interface KnownTable {
   readonly chunks: readonly Chunk[];
+  /** What was visible on the source before any of it was read; undefined where its changes do not come. */
+  readonly since: string | undefined;
   /** By number: what came of it, and when (ISO 8601). */
   readonly equal: ReadonlyMap<number, { readonly outcome: ChunkOutcome; readonly at: string }>;
 }
@@ -76,6 +79,7 @@ export class VerifyJournal {
     const known = this.#known.get(keyOf(database, comparison));
     if (known === undefined || known.line.shape !== shapeOf(comparison)) return undefined;
     return {
+      since: known.line.since ?? undefined,
       chunks: known.line.chunks.map(({ lower, upper, ...rest }) => ({
         comparison,
         ...rest,
@@ -91,11 +95,19 @@ export class VerifyJournal {
   }
 
   /** Notes how a table is cut, before any of it is compared. */
-  begin(database: string, comparison: Comparison, chunks: readonly ChunkBounds[]): void {
+  begin(
+    database: string,
+    { comparison, chunks, since }: {
+      readonly comparison: Comparison;
+      readonly chunks: readonly ChunkBounds[];
+      readonly since: string | undefined;
+    },
+  ): void {
     this.#append({
       kind: "table",
       table: keyOf(database, comparison),
       shape: shapeOf(comparison),
+      since: since ?? null,
       chunks: chunks.map(({ lower, upper, thresholds, slices }) => ({
         lower: lower ?? null,
         upper: upper ?? null,

@@ -25,8 +25,17 @@ export interface NarrowOptions {
   readonly target: Cells;
   /** The target that follows the source; undefined where changes do not come. */
   readonly follower: Follower | undefined;
-  /** Told of rows that differed and then no longer, and of those that changed whenever they were looked at. */
-  readonly note: (rows: { readonly settled: number; readonly unsettled: number }) => void;
+  readonly note: (rows: NotedRows) => void;
+}
+
+/** Rows that are nothing to show. */
+export interface NotedRows {
+  /** They differed and then no longer. */
+  readonly settled: number;
+  /** They changed whenever they were looked at. */
+  readonly unsettled: number;
+  /** They were looked for by their key, and are now on neither side: deleted, or under another key. */
+  readonly gone?: number;
 }
 
 /** Rows that are looked at in one go: they fit into memory. */
@@ -49,6 +58,23 @@ export function findDifferences(
 ): AsyncGenerator<readonly Suspect[], void, void> {
   return findInCells(pair, { ...options, seen: new Set() });
 }
+
+/** Finds out which of these rows differ for certain, whatever their cells. */
+export async function* findAmong(
+  pair: SessionPair,
+  ids: readonly string[],
+  options: Following,
+): AsyncGenerator<readonly Suspect[], void, void> {
+  for (let from = 0; from < ids.length; from += followedAtOnce) {
+    const selection = { ids: ids.slice(from, from + followedAtOnce) };
+    const suspects = await readBothSides(pair, selection, options);
+    const certain = await followUp(pair, suspects, options);
+    if (certain.length > 0) yield certain;
+  }
+}
+
+/** What following a row takes. */
+type Following = Omit<NarrowOptions, "source" | "target">;
 
 interface Narrowing extends NarrowOptions {
   /** A row whose values differ is in one slice with the old ones and in another with the new: it is told once. */
@@ -135,7 +161,7 @@ async function* findInRows(
 async function readBothSides(
   pair: SessionPair,
   selection: RowSelection,
-  { chunk, method, follower }: Pick<NarrowOptions, "chunk" | "method" | "follower">,
+  { chunk, method, follower, note }: Following,
 ): Promise<readonly Suspect[]> {
   const { comparison } = chunk;
   const read = (side: "source" | "target") =>
@@ -143,7 +169,12 @@ async function readBothSides(
   if (follower === undefined) return differing(...await both(read));
   const onSource = await read("source");
   await catchUp(pair, follower);
-  return differing(onSource, await read("target"));
+  const onTarget = await read("target");
+  const gone = "ids" in selection
+    ? selection.ids.filter((id) => !onSource.has(id) && !onTarget.has(id)).length
+    : 0;
+  note({ settled: 0, unsettled: 0, gone });
+  return differing(onSource, onTarget);
 }
 
 async function catchUp(pair: SessionPair, follower: Follower): Promise<void> {
@@ -176,7 +207,7 @@ function isEqual({ source, target }: Suspect): boolean {
 async function followUp(
   pair: SessionPair,
   suspects: readonly Suspect[],
-  options: Narrowing,
+  options: Following,
 ): Promise<readonly Suspect[]> {
   const certain: Suspect[] = [];
   let pending = new Map(suspects.map((suspect) => [suspect.id, suspect]));
@@ -210,7 +241,7 @@ function untouched(before: Suspect, now: Suspect): boolean {
 async function sampleBothSides(
   pair: SessionPair,
   selection: { readonly ids: readonly string[] },
-  options: Narrowing,
+  options: Following,
 ): Promise<readonly Suspect[]> {
   const { chunk: { comparison }, method, follower } = options;
   const read = (side: "source" | "target") =>
@@ -243,12 +274,19 @@ async function sampleBothSides(
     isOver = true;
     await polling;
   }
+  const isGone = (
+    seen: { readonly source: ReadonlySet<string>; readonly target: ReadonlySet<string> },
+  ) =>
+    [...seen.source.intersection(seen.target)].join() === "" &&
+    !seen.source.isDisjointFrom(seen.target);
+  options.note({ settled: 0, unsettled: 0, gone: [...states.values()].filter(isGone).length });
   return differing(source, target).filter(({ id }) => {
     const seen = states.get(id);
     return seen === undefined || seen.source.isDisjointFrom(seen.target);
   });
 }
 
+/** Of a row that is not there: the empty string. */
 function state(image: Image | undefined): string {
   return image === undefined ? "" : `${image.rows} ${image.hash}`;
 }

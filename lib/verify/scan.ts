@@ -48,7 +48,10 @@ export function fromClause(
   const columns = [
     ...comparison.columns.map(({ name }) => quoteIdentifier(name)),
     ...(versions
-      ? [`tableoid::text || ctid::text || ':' || xmin::text AS ${quoteIdentifier(versionColumn)}`]
+      ? [
+        `tableoid::text || ctid::text || ':' || xmin::text AS ${quoteIdentifier(versionColumn)}`,
+        `pg_catalog.age(xmin) AS ${quoteIdentifier(ageColumn)}`,
+      ]
       : []),
   ];
   const parts = comparison[side];
@@ -60,6 +63,9 @@ export function fromClause(
       .join(" UNION ALL ")
   }) AS ${rowAlias}`;
 }
+
+/** How many transactions ago the row was written. */
+export const ageColumn = "seren row age";
 
 /** What tells a row's versions apart: no update, delete or insert leaves it the same. */
 export const versionColumn = "seren row version";

@@ -24,6 +24,8 @@ export interface ChunkOutcome {
   readonly unsettled: number;
   /** Rows that repair has made equal. */
   readonly repaired: number;
+  /** Ids of the rows that are listed; none where it is taken from a journal. */
+  readonly told?: readonly string[];
   /** Why repair did not go on. */
   readonly repairFailure: string | undefined;
 }
@@ -35,12 +37,19 @@ export class TableResult {
   pending = 0;
   /** Why it cannot be read. */
   failure: string | undefined;
+  /** What was visible on the source before any of it was read; undefined where its changes do not come. */
+  since: string | undefined;
+  /** What cannot be known of it although it was read. */
+  gap: string | undefined;
+  /** Rows that are listed already, by id. */
+  readonly told: Set<string> = new Set();
   /** Something worth telling where it is not equal. */
   hint: string | undefined;
   readonly #maxDiffs: number;
   readonly #differences: RowDifference[] = [];
   readonly #reasons = new Set<string>();
   #startedAt: number | undefined;
+  #chunks = 0;
   #ms = 0;
   #method: DigestMethod | undefined;
   #source: Cell = { rows: 0, sum: 0n };
@@ -63,6 +72,10 @@ export class TableResult {
     return Math.max(0, this.#maxDiffs - this.#differences.length);
   }
 
+  get method(): DigestMethod | undefined {
+    return this.#method;
+  }
+
   started(): void {
     this.#startedAt ??= performance.now();
   }
@@ -71,6 +84,12 @@ export class TableResult {
   finished(): boolean {
     this.#ms = performance.now() - (this.#startedAt ?? performance.now());
     return --this.pending === 0;
+  }
+
+  /** Whether rows may have moved between its pieces unseen: there are several, or some were read at another moment. */
+  get mayHaveMissed(): boolean {
+    return this.#chunks > 1 ||
+      this.#settled + this.#unsettled + this.#differences.length + this.#repaired > 0;
   }
 
   /** Takes over what an earlier run has found out about a chunk. */
@@ -82,6 +101,8 @@ export class TableResult {
   }
 
   add(outcome: ChunkOutcome): void {
+    this.#chunks++;
+    for (const id of outcome.told ?? []) this.told.add(id);
     this.#method = this.#method === "columns" ? "columns" : outcome.method;
     this.#source = plus(this.#source, outcome.source);
     this.#target = plus(this.#target, outcome.target);

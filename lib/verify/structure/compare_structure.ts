@@ -48,7 +48,7 @@ export async function compareStructure(
   const named = namedRoles(ours);
   const differences = [
     ...[...diff.found, ...settled.found].map((found) => withReason(found, context)),
-    ...diffSequenceValues(ours, sequences),
+    ...diffSequenceValues(ours, { ...sequences, awaitsCutover: scope.awaitsCutover ?? false }),
     ...missingRoles(named, theirs),
   ];
   const sections = new Map([...diff.compared, ["roles", named.size] as const]);

@@ -12,7 +12,12 @@ import { objectKey, type SequenceState, type Structure, type StructureObject } f
 /** Of the source's sequences those that are behind on the target. A target may be ahead: numbers are skipped then, and none comes twice. */
 export function diffSequenceValues(
   { objects }: Structure,
-  { source, target }: { readonly source: SequenceState; readonly target: SequenceState },
+  { source, target, awaitsCutover }: {
+    readonly source: SequenceState;
+    readonly target: SequenceState;
+    /** Whether our subscription follows the source: then they are behind until cutover sets them. */
+    readonly awaitsCutover: boolean;
+  },
 ): readonly StructureDifference[] {
   const theirs = new Map(target.values.map((value) => [tableKey(value), value]));
   return source.values.flatMap((value) => {
@@ -22,7 +27,14 @@ export function diffSequenceValues(
     const other = theirs.get(tableKey(value));
     if (object === undefined || other === undefined) return [];
     const difference = behind(object, value, other);
-    return difference === undefined ? [] : [difference];
+    if (difference === undefined) return [];
+    return awaitsCutover && difference.severity === "difference"
+      ? [{
+        ...difference,
+        severity: "note",
+        reason: "sequences are not replicated: cutover sets them",
+      }]
+      : [difference];
   });
 }
 

@@ -11,6 +11,8 @@ import { objectKey, type Structure, type StructureObject } from "./model.ts";
 export interface StructureScope {
   /** What rules leave out, with what depends on it. */
   readonly consequences?: Consequences;
+  /** Whether our subscription follows the source, so that sequences are behind until cutover sets them: a note, no difference. */
+  readonly awaitsCutover?: boolean;
 }
 
 /** Whether an object is to be compared. */

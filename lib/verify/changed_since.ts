@@ -1,0 +1,75 @@
+/**
+ * Which rows of the source have changed since a moment.
+ *
+ * @module
+ */
+import { quoteLiteral } from "../core/mod.ts";
+import type { Session } from "../postgres/mod.ts";
+import { columnReference, rowAlias, rowHash } from "./digest.ts";
+import type { Comparison } from "./plan.ts";
+import type { DigestMethod } from "./report.ts";
+import { ageColumn, fromClause } from "./scan.ts";
+
+// by the name that versions 12 to 18 have in common
+const snapshotStatement = "SELECT txid_current_snapshot()::text AS snapshot";
+
+/** What is visible now, as `xmin:xmax:xip_list`. Two that are the same: nothing was committed in between. */
+export async function readVisibility(session: Session): Promise<string> {
+  const { snapshot } = await session.queryOne<{ snapshot: string }>(snapshotStatement);
+  return snapshot;
+}
+
+/** Rows that are handed over at a time. */
+const rowsOfFetch = 5_000;
+
+/**
+ * The ids (see {@linkcode RowSelection}) of all rows that were written after the moment, some at a time: those whose `xmin` was not visible then, or
+ * might not have been. One pass over the table that looks at row headers; the server keeps what it found (WITH HOLD), so the snapshot
+ * ends with the pass.
+ *
+ * @param since what {@linkcode readVisibility} gave
+ */
+export async function* readChangedSince(
+  session: Session,
+  { comparison, method, since, now }: {
+    readonly comparison: Comparison;
+    readonly method: DigestMethod;
+    readonly since: string;
+    /** What {@linkcode readVisibility} gave just now. */
+    readonly now: string;
+  },
+): AsyncGenerator<readonly string[], void, void> {
+  const { key } = comparison;
+  const selected = key === undefined
+    ? `DISTINCT (${rowHash(comparison.columns, method)})::text AS id`
+    : `pg_catalog.to_json(ARRAY[${
+      key.map((column) => `${columnReference(column)}::text`).join(", ")
+    }]::text[]) AS id`;
+  // what an earlier table left there when it failed
+  await session.execute("CLOSE ALL");
+  await session.execute(`
+    DECLARE seren_changed NO SCROLL CURSOR WITH HOLD FOR
+     SELECT ${selected}
+       FROM ${fromClause(comparison, "source", { versions: true })}
+      WHERE ${changedSince({ since, now })}`);
+  for (;;) {
+    const rows = await session.query<{ id: string | readonly string[] }>(
+      `FETCH ${rowsOfFetch} FROM seren_changed`,
+    );
+    if (rows.length === 0) break;
+    yield rows.map(({ id }) => typeof id === "string" ? id : JSON.stringify(id));
+  }
+  await session.execute("CLOSE ALL");
+}
+
+/** A condition on `xmin`, which holds the last 32 bits of the transaction's number. `age()` is negative for what was frozen two billion ago. */
+function changedSince(
+  { since, now }: { readonly since: string; readonly now: string },
+): string {
+  const oldest = BigInt(since.split(":")[0]!);
+  const next = BigInt(now.split(":")[1]!);
+  const age = `${rowAlias}."${ageColumn}"`;
+  if (next - oldest >= 2n ** 31n) return "true";
+  const xid = String(oldest & 0xffff_ffffn);
+  return `${age} BETWEEN 0 AND (SELECT pg_catalog.age(${quoteLiteral(xid)}::xid))`;
+}
