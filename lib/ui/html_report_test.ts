@@ -140,7 +140,12 @@ Deno.test("the page is well-formed, refers to nothing outside, and names its par
     for (const id of link === undefined ? labels : [...labels, link]) ok(ids.includes(id), id);
   }
   const headings = elements.map(({ tagName }) => tagName).filter((tag) => /^h\d$/.test(tag));
-  deepStrictEqual(headings.slice(0, 4), ["h1", "h2", "h2", "h3"]);
+  strictEqual(headings[0], "h1");
+  ok(headings.includes("h3"));
+  for (const [index, tag] of headings.entries()) {
+    const above = Number(headings[index - 1]?.[1] ?? 0);
+    ok(Number(tag[1]) <= above + 1 && (index === 0 || tag !== "h1"), headings.join(" "));
+  }
   for (const table of elements.filter(({ tagName }) => tagName === "table")) {
     strictEqual(table.childNodes.find((each) => "tagName" in each)?.nodeName, "caption");
   }
@@ -192,12 +197,15 @@ Deno.test("no text from a server becomes markup", () => {
     fc.string({ unit: "binary", minLength: 1 }),
     fc.array(fc.constantFrom(..."<>&\"'/-= ab"), { minLength: 1 }).map((all) => all.join("")),
   ).filter((each) => !/[\0\r\n]/.test(each)); // no name has NUL; lines are parted by <br>
-  fc.assert(fc.property(text, (each) => {
-    const page = render(reportOf(each));
-    deepStrictEqual(shapeOf(page), plain);
-    const [name] = rowsOf(elementsOf(page), "plan").map(([first]) => first);
-    strictEqual(name, printable(each).toWellFormed().trim());
-  }));
+  fc.assert(
+    fc.property(text, (each) => {
+      const page = render(reportOf(each));
+      deepStrictEqual(shapeOf(page), plain);
+      const [name] = rowsOf(elementsOf(page), "plan").map(([first]) => first);
+      strictEqual(name, printable(each).toWellFormed().trim());
+    }),
+    { numRuns: 40 },
+  ); // each run makes and reads a whole page
 });
 
 Deno.test("what could turn the writing or hide is shown as a replacement character", () => {
@@ -237,7 +245,7 @@ Deno.test("tables stand largest first, all of them, each with its rate", () => {
   );
   const rows = rowsOf(elements, "tables");
   strictEqual(rows.length, 500);
-  deepStrictEqual(rows[0]?.slice(0, 6), ["t499", "499", "", "499 kB", "4.87 MB/s", "100 ms"]);
+  deepStrictEqual(rows[0]?.slice(0, 7), ["t499", "499", "", "499 kB", "", "4.87 MB/s", "100 ms"]);
   strictEqual(rows[499]?.[0], "t0");
 });
 
