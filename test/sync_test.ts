@@ -8,7 +8,7 @@ import { runInit } from "./support/init.ts";
 import { until } from "./support/replication.ts";
 import { compareRows, drain } from "./support/replicated.ts";
 import { loadSchema, startReplicationLoad } from "./support/replication_load.ts";
-import { exec, query } from "./support/sql.ts";
+import { exec, query, withSession } from "./support/sql.ts";
 import { runSync, syncSettings } from "./support/sync.ts";
 
 const source12 = await sharedCluster(12);
@@ -99,6 +99,43 @@ Deno.test("init --enable-sync works within one server", async () => {
     await exec(pair.url, "UPDATE a SET v = 'b'; DELETE FROM b WHERE id < 10");
     await drain(pair.url);
     strictEqual(await compareRows(pair.url, pair.targetUrl), 191);
+  });
+});
+
+Deno.test("init --drop-existing says what keeps a database from being dropped, before it touches anything", async () => {
+  await withPair([both15, target18], small, async (pair) => {
+    await copy(pair);
+    const [name = ""] = await streamName(pair.url);
+    await exec(
+      pair.targetUrl,
+      `CREATE SUBSCRIPTION theirs_${pair.name} CONNECTION 'dbname=x' PUBLICATION p
+      WITH (connect = false, slot_name = NONE, enabled = false)`,
+    );
+    const again = { dropExisting: true, sync: undefined };
+    try {
+      await rejects(copy(pair, again), (error) => {
+        match(refusal(error), new RegExp(`our subscription ${name}[^]*cleanup`));
+        match(refusal(error), /subscription theirs_\S+, which is not ours/);
+        return true;
+      });
+    } finally {
+      await exec(pair.targetUrl, `DROP SUBSCRIPTION theirs_${pair.name}`);
+    }
+    await withSession(pair.targetUrl, async (session) => {
+      const [row] = await session.unsafe<{ pid: number }[]>("SELECT pg_backend_pid() AS pid");
+      await rejects(copy(pair, { dropExisting: true }), (error) => {
+        match(refusal(error), new RegExp(`is used: session pid ${row?.pid} \\(`));
+        ok(!refusal(error).includes(name));
+        return true;
+      });
+    });
+    await exec(pair.url, "DELETE FROM b");
+    await drain(pair.url);
+    strictEqual(await compareRows(pair.url, pair.targetUrl), 100);
+    await copy(pair, { dropExisting: true });
+    await exec(pair.url, "INSERT INTO a VALUES (-1, 'x')");
+    await drain(pair.url);
+    strictEqual(await compareRows(pair.url, pair.targetUrl), 101);
   });
 });
 

@@ -29,6 +29,7 @@ import { copyDatabase } from "./init/copy_database.ts";
 import { accessTo, DatabaseStream } from "./init/database_stream.ts";
 import { buildPlan } from "./init/plan.ts";
 import { Recorder } from "./init/recorder.ts";
+import { refuseUndroppable } from "./init/refuse_undroppable.ts";
 import type { DatabaseReport, InitPlan, InitReport } from "./report.ts";
 import {
   finishEarlierRun,
@@ -71,6 +72,11 @@ export async function init(wanted: InitOptions, run: RunContext): Promise<InitRe
     .flatMap((planned) => planned.unfinished ?? []);
   // the file may be gone; the ledgers know the moment too
   const options = withWindowsOf(before, unfinished[0]?.scope.now);
+  await refuseUndroppable(planning.databases, {
+    session: sides.target,
+    withSync: options.sync !== undefined,
+    signal: run.signal,
+  });
   await probeWayBack(options, { sides, planning, events: recorder.events });
   const tool = await chooseTool(options, {
     sides,

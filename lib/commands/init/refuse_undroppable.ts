@@ -1,0 +1,105 @@
+/**
+ * What keeps databases from being dropped, found out before anything is touched.
+ *
+ * @module
+ */
+import { ExitCode, plural, quoteIdentifier, ReplicatorError } from "../../core/mod.ts";
+import { pause, type Session, textArray } from "../../postgres/mod.ts";
+import { parseReplicationName } from "../../replication/mod.ts";
+import type { PlannedDatabase } from "../database_plan.ts";
+
+const subscriptionStatement = `
+  SELECT d.datname::text AS database, s.subname::text AS name
+    FROM pg_subscription AS s
+    JOIN pg_database AS d ON d.oid = s.subdbid
+   WHERE d.datname::text = ANY ($1::text[])
+   ORDER BY 1, 2`;
+
+// Where our role may not see what kind a backend is, one with a user is taken for a client: autovacuum, which DROP DATABASE ends, has none.
+const userStatement = `
+  SELECT a.datname::text AS database,
+         concat('session pid ', a.pid, ' (', concat_ws(', ', a.usename, nullif(a.application_name, ''),
+                host(a.client_addr), a.state), ')') AS who
+    FROM pg_stat_activity AS a
+   WHERE a.datname::text = ANY ($1::text[]) AND a.pid <> pg_backend_pid() AND a.usename IS NOT NULL
+     AND coalesce(a.backend_type, 'client backend') IN ('client backend', 'walsender')
+   UNION ALL
+  SELECT p.database::text, concat('prepared transaction ', quote_literal(p.gid), ' (', p.owner, ')')
+    FROM pg_prepared_xacts AS p
+   WHERE p.database::text = ANY ($1::text[])
+   ORDER BY 1, 2`;
+
+type Use = { readonly database: string; readonly who: string };
+
+/** As long as DROP DATABASE itself waits; sessions of our own that have just been closed need a moment too. */
+const tries = 50;
+const pauseMs = 100;
+
+/**
+ * Refuses databases that are to be dropped and have subscriptions that nobody drops before, or users.
+ *
+ * With replication our subscriptions are dropped when the new stream begins; without it their slots would stay behind on the source.
+ *
+ * @throws ReplicatorError (prerequisite) with all of them
+ */
+export async function refuseUndroppable(
+  databases: readonly PlannedDatabase[],
+  { session, withSync, signal }: {
+    /** On the target's server. */
+    readonly session: Session;
+    readonly withSync: boolean;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const dropped = databases.filter(({ action }) => action === "drop-and-create");
+  if (dropped.length === 0) return;
+  const subscriptions = (await session.query<{ readonly database: string; readonly name: string }>(
+    subscriptionStatement,
+    [textArray(dropped.map(({ target }) => target))],
+  )).filter(({ name }) => !withSync || parseReplicationName(name) === undefined);
+  // what an earlier run of ours has left at work in its own copy is ending
+  const users = await readUsers(
+    dropped.filter(({ unfinished }) => unfinished === undefined).map(({ target }) => target),
+    { session, signal },
+  );
+  const details = [
+    ...subscriptions.flatMap(describeSubscription),
+    ...users.flatMap(({ database, who }) => [`${database} is used: ${who}`]),
+    ...(users.length === 0
+      ? []
+      : ["  → end what uses it (SELECT pg_terminate_backend(PID);), and keep it from coming back"]),
+  ];
+  if (details.length === 0) return;
+  throw new ReplicatorError(
+    `${
+      plural(dropped.length, "database")
+    } cannot be dropped as things stand on the target; nothing was changed`,
+    { side: "target", details, exitCode: ExitCode.prerequisite },
+  );
+}
+
+function describeSubscription(
+  { database, name }: { readonly database: string; readonly name: string },
+): readonly string[] {
+  return parseReplicationName(name) === undefined
+    ? [
+      `${database} has the subscription ${name}, which is not ours`,
+      `  → if it is not needed, in ${database}: DROP SUBSCRIPTION ${quoteIdentifier(name)};`,
+    ]
+    : [
+      `${database} has our subscription ${name}: it follows a source`,
+      "  → run cleanup first, which also removes its slot; or init --enable-sync, which begins anew",
+    ];
+}
+
+async function readUsers(
+  databases: readonly string[],
+  { session, signal }: { readonly session: Session; readonly signal: AbortSignal },
+): Promise<readonly Use[]> {
+  if (databases.length === 0) return [];
+  for (let attempt = 1;; attempt++) {
+    const users = await session.query<Use>(userStatement, [textArray(databases)]);
+    if (users.length === 0 || attempt >= tries) return users;
+    await pause(pauseMs, signal);
+  }
+}
