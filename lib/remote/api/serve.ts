@@ -7,6 +7,7 @@ import { migrate } from "../store/mod.ts";
 import { makeApp } from "./app.ts";
 import { Authenticator } from "./authenticate.ts";
 import { EventHub } from "./event_hub.ts";
+import { Front } from "./front.ts";
 import { RequestMetrics } from "./metrics.ts";
 import type { ServiceApp } from "./routing.ts";
 import type { RequestLine, ServiceParts } from "./service.ts";
@@ -26,6 +27,8 @@ export interface ServiceOptions {
   readonly queueSettings: QueueSettings;
   readonly defaultTimeoutSeconds: number;
   readonly openMetrics: boolean;
+  /** Connections at once, 300 if not given. */
+  readonly mostConnections?: number;
   readonly version: string;
   readonly log: (line: RequestLine) => void;
   readonly onError: (error: unknown) => void;
@@ -40,6 +43,12 @@ export interface Service extends AsyncDisposable {
   readonly pool: SessionPool;
   readonly queue: JobQueue;
 }
+
+/** Each takes three file descriptors, and many systems give a process 1,024. */
+const mostConnections = 300;
+
+/** Streams say something every 15 s, and no other answer takes longer. */
+const patienceMs = 60_000;
 
 /** Requests that ask the database at once; more wait. */
 const poolSize = 10;
@@ -69,32 +78,43 @@ export async function openService(options: ServiceOptions): Promise<Service> {
   };
   const app = makeApp(parts);
   options.extend?.(app, parts);
-  const server = Deno.serve({
-    hostname,
-    port,
-    ...(tls === undefined ? {} : { cert: tls.certificate, key: tls.key }),
+  const front: Front = opened.use(
+    new Front({
+      hostname,
+      port,
+      tls,
+      behind: () => server.addr as Deno.NetAddr,
+      most: options.mostConnections ?? mostConnections,
+      patienceMs,
+      onError,
+    }),
+  );
+  const server: Deno.HttpServer = Deno.serve({
+    hostname: "127.0.0.1",
+    port: 0,
     onListen: () => {}, // who opened it tells
     onError: (error) => {
       onError(error);
       return new Response("", { status: 500 });
     },
-  }, (request, { remoteAddr }) => app.fetch(request, { address: addressOf(remoteAddr) }));
+  }, (request, { remoteAddr }) => {
+    const { port: passedOn } = remoteAddr as Deno.NetAddr;
+    return app.fetch(request, { address: front.addressOf(passedOn) });
+  });
+  server.finished.catch(onError);
   // streams end first: the server waits for its answers
   opened.defer(async () => {
+    await front.stop();
     const ended = server.shutdown();
     await hub[Symbol.asyncDispose]();
-    await ended;
+    await ended.catch(() => {}); // told above
   });
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
   const resources = opened.move();
   return {
-    url: `${tls === undefined ? "http" : "https"}://${host}:${(server.addr as Deno.NetAddr).port}`,
+    url: `${tls === undefined ? "http" : "https"}://${host}:${front.port}`,
     pool,
     queue,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
-}
-
-function addressOf(address: Deno.Addr): string | undefined {
-  return address.transport === "tcp" ? address.hostname : undefined;
 }

@@ -1,0 +1,82 @@
+import { cliCommand, denoEnvironment } from "../support/cli.ts";
+
+/** A command that runs on: when it is killed, it is started again, as its supervisor would. */
+export class Supervised implements AsyncDisposable {
+  readonly name: string;
+  /** How often it was killed by us, and how often it ended by itself. */
+  kills = 0;
+  deaths = 0;
+  /** The most memory that any of its processes had, in bytes. */
+  mostBytes = 0;
+  readonly #args: readonly string[];
+  readonly #env: Readonly<Record<string, string>>;
+  readonly #logFile: string;
+  #process: Deno.ChildProcess | undefined;
+  #running: Promise<void>;
+  #ended = false;
+
+  constructor(
+    name: string,
+    { args, env, logFile }: {
+      readonly args: readonly string[];
+      readonly env: Readonly<Record<string, string>>;
+      readonly logFile: string;
+    },
+  ) {
+    this.name = name;
+    this.#args = args;
+    this.#env = env;
+    this.#logFile = logFile;
+    this.#running = this.#run();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#ended) {
+      using log = await Deno.open(this.#logFile, { append: true, create: true });
+      const command = cliCommand.map((arg) => arg === "-P=cli" ? `-P=${this.#args[0]}` : arg);
+      const killsBefore = this.kills;
+      this.#process = new Deno.Command(Deno.execPath(), {
+        args: [...command, ...this.#args],
+        clearEnv: true,
+        env: { ...denoEnvironment(), ...this.#env },
+        stdin: "null",
+        stdout: "null",
+        stderr: "piped",
+      }).spawn();
+      for await (const chunk of this.#process.stderr) await log.write(chunk);
+      const { code } = await this.#process.status;
+      if (this.#ended || this.kills > killsBefore) continue;
+      this.deaths++;
+      await log.write(new TextEncoder().encode(`=== ended by itself with ${code}\n`));
+      await new Promise((resolve) => setTimeout(resolve, 1_000)); // as a supervisor does
+    }
+  }
+
+  /** kill -9, and another is started. */
+  kill(): void {
+    this.kills++;
+    signal(this.#process, "SIGKILL");
+  }
+
+  /** Notes how much memory it has now; 0 while there is no process. */
+  async measure(): Promise<number> {
+    const text = await Deno.readTextFile(`/proc/${this.#process?.pid}/status`).catch(() => "");
+    const bytes = Number(/VmRSS:\s+(\d+) kB/.exec(text)?.[1] ?? 0) * 1024;
+    this.mostBytes = Math.max(this.mostBytes, bytes);
+    return bytes;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended = true;
+    signal(this.#process, "SIGKILL");
+    await this.#running;
+  }
+}
+
+function signal(process: Deno.ChildProcess | undefined, name: Deno.Signal): void {
+  try {
+    process?.kill(name);
+  } catch {
+    // it has ended already
+  }
+}
