@@ -14,6 +14,9 @@ export interface FrontOptions {
 
 interface Guest {
   readonly ends: Deno.Conn[];
+  /** Whether it ever got an answer; who did not is let go first. */
+  answered: boolean;
+  /** When it got the last one, or came. */
   answeredAt: number;
 }
 
@@ -70,7 +73,7 @@ export class Front implements AsyncDisposable {
 
   async #serve(outer: Deno.Conn): Promise<void> {
     if (this.#guests.size >= this.#options.most) this.#closeOldest();
-    const guest: Guest = { ends: [outer], answeredAt: performance.now() };
+    const guest: Guest = { ends: [outer], answered: false, answeredAt: performance.now() };
     this.#guests.add(guest);
     let port: number | undefined;
     try {
@@ -84,7 +87,10 @@ export class Front implements AsyncDisposable {
           await inner.closeWrite();
           await new Promise(() => {}); // the answer may still be on its way
         }),
-        pass(inner, outer, () => guest.answeredAt = performance.now()),
+        pass(inner, outer, () => {
+          guest.answered = true;
+          guest.answeredAt = performance.now();
+        }),
       ]);
     } finally {
       if (port !== undefined) this.#addresses.delete(port);
@@ -95,7 +101,7 @@ export class Front implements AsyncDisposable {
   #closeOldest(): void {
     let oldest: Guest | undefined;
     for (const guest of this.#guests) {
-      if (oldest === undefined || guest.answeredAt < oldest.answeredAt) oldest = guest;
+      if (oldest === undefined || goesBefore(guest, oldest)) oldest = guest;
     }
     if (oldest !== undefined) this.#close(oldest);
   }
@@ -129,6 +135,10 @@ export class Front implements AsyncDisposable {
     clearInterval(this.#timer);
     for (const guest of [...this.#guests]) this.#close(guest);
   }
+}
+
+function goesBefore(a: Guest, b: Guest): boolean {
+  return a.answered === b.answered ? a.answeredAt < b.answeredAt : !a.answered;
 }
 
 /** Passes bytes on until `from` ends; waits for who reads slowly. */
