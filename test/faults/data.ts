@@ -35,10 +35,25 @@ const tables = ["customers", "orders", "keyless", "kept", "kept_1", "kept_2", "t
   Array.from({ length: 12 }, (_, index) => `small_${index}`),
 );
 
-/** Every row counts, doubled ones twice; then objects, sequences, large objects. */
-export const factsOf =
-  tables.map((name) =>
-    `SELECT '${name}' AS what, count(*)::text || ' ' || coalesce(sum(('x' || left(md5(t::text), 15))::bit(60)::bigint::numeric), 0)::text AS facts FROM ${name} t`
+/** Rows that `--table-filter "orders:customer <= 500"` leaves, as the source has them. */
+const filtered: Readonly<Record<string, string>> = {
+  orders: "(SELECT * FROM orders WHERE customer <= 500)",
+  top: "(SELECT customer, count(*) AS n FROM orders WHERE customer <= 500 GROUP BY 1)",
+};
+
+/** The filter of {@linkcode factsOf}. */
+export const ordersFilter = "customer <= 500";
+
+/**
+ * Every row counts, doubled ones twice; then objects, sequences, large objects.
+ *
+ * @param filter whether only those rows of the orders count that the filter leaves
+ */
+export function factsOf(filter: boolean): string {
+  return tables.map((name) =>
+    `SELECT '${name}' AS what, count(*)::text || ' ' || coalesce(sum(('x' || left(md5(all_of_it::text), 15))::bit(60)::bigint::numeric), 0)::text AS facts FROM ${
+      filter ? filtered[name] ?? name : name
+    } AS all_of_it`
   ).join(" UNION ALL ") + `
   UNION ALL SELECT 'indexes', string_agg(indexdef, ';' ORDER BY indexdef COLLATE "C") FROM pg_indexes WHERE schemaname = 'public'
   UNION ALL SELECT 'valid', count(*)::text FROM pg_index WHERE indisvalid AND indexrelid::regclass::text !~ 'pg_'
@@ -48,6 +63,7 @@ export const factsOf =
   UNION ALL SELECT 'sequence', last_value::text FROM orders_id_seq
   UNION ALL SELECT 'large objects', count(*)::text || md5(string_agg(md5(lo_get(oid)), '' ORDER BY oid)) FROM pg_largeobject_metadata
   ORDER BY what`;
+}
 
 /** Moves amounts within each table; rows move from block to block with it. */
 export const loadStatement = ["customers", "orders", "keyless"].map((name) => {

@@ -6,7 +6,7 @@ import { cliCommand, denoEnvironment } from "../support/cli.ts";
 import { dropDatabase } from "../support/databases.ts";
 import { type Proxy, startProxy } from "../support/proxy.ts";
 import { exec, query } from "../support/sql.ts";
-import { factsOf, factsOfLoad, fillStatements, loadStatement } from "./data.ts";
+import { factsOf, factsOfLoad, fillStatements, loadStatement, ordersFilter } from "./data.ts";
 
 /** What can be broken. */
 export const faultKinds = [
@@ -24,11 +24,32 @@ export const faultKinds = [
 /** One of {@linkcode faultKinds}. */
 export type FaultKind = typeof faultKinds[number];
 
+/** What is copied, and how. */
+export const faultShapes = ["split", "whole", "text", "filter", "several", "old"] as const;
+/** One of {@linkcode faultShapes}; `old` is a source of version 12 or 13, whose tables are cut by keys. */
+export type FaultShape = typeof faultShapes[number];
+
 /** The servers, and where chance comes from. */
 export interface FaultOptions {
+  /** Shapes in turn; all of them when not given. */
+  readonly shapes?: readonly FaultShape[];
+  /** Where the log of a round that failed is kept. */
+  readonly logs?: string;
   readonly source: Cluster;
   readonly target: Cluster;
   readonly seed: number;
+}
+
+/** One round: what is broken, between which servers. */
+interface Round {
+  readonly kind: FaultKind;
+  readonly shape: FaultShape;
+  /** The databases; the first one is what the round is called by. */
+  readonly names: readonly string[];
+  readonly source: Cluster;
+  readonly target: Cluster;
+  readonly disk: SmallDisk | undefined;
+  readonly folder: string;
 }
 
 interface Attempt {
@@ -60,73 +81,83 @@ export class FaultRounds {
   }
 
   async run(kind: FaultKind): Promise<{ readonly ok: boolean; readonly text: string }> {
-    const { source } = this.#options;
-    const name = `fault_${++this.#round}`;
-    const folder = await Deno.makeTempDir({ prefix: "psr-faults-" });
+    const { shapes = faultShapes } = this.#options;
+    const shape = kind === "load" ? "split" : shapes[Math.floor(this.#random() * shapes.length)]!;
+    const settings = { autovacuum: "off" };
+    await using old = shape === "old"
+      ? await startCluster({ major: this.#random() < 0.5 ? 12 : 13, settings })
+      : undefined;
     await using disk = kind === "disk" ? await smallDisk("260m") : undefined;
     await using state = kind === "state" ? await smallDisk("16k") : undefined;
     await using own = disk === undefined ? undefined : await startCluster({
       major: 17,
       dataRoot: disk.path,
-      settings: { max_wal_size: "32MB", min_wal_size: "32MB", autovacuum: "off" },
+      settings: { ...settings, max_wal_size: "32MB", min_wal_size: "32MB" },
     });
-    const target = own ?? this.#options.target;
     // the state file's disk is full from the start: what is done is then known to the target alone
     if (state !== undefined) await state.fill();
-    await exec(source.url(), `CREATE DATABASE ${name} TEMPLATE template0`);
-    const from = source.url({ database: name });
+    const folder = await Deno.makeTempDir({ prefix: "psr-faults-" });
+    const name = `fault_${++this.#round}`;
+    const round: Round = {
+      kind,
+      shape,
+      names: shape === "several" ? [name, `${name}_b`] : [name],
+      source: old ?? this.#options.source,
+      target: own ?? this.#options.target,
+      disk,
+      folder: state?.path ?? folder,
+    };
     try {
-      await exec(from, fillStatements(1 + Math.floor(this.#random() * 3)));
-      const attempts: string[] = [];
-      for (let attempt = 1; attempt <= mostAttempts; attempt++) {
-        const last = attempt === mostAttempts;
-        const faulty = !last && (attempt === 1 || this.#random() < 0.3);
-        const outcome = await this.#attempt({
-          kind,
-          name,
-          target,
-          disk,
-          folder: state?.path ?? folder,
-          faulty,
-          again: attempt > 1,
-        });
-        attempts.push(`${outcome.signal ?? outcome.code}${outcome.hit ? "*" : ""}`);
-        if (outcome.code === 0) break;
-        if (outcome.code === 1) {
-          return { ok: false, text: `a defect: ${outcome.lines.slice(-12).join("\n")}` };
-        }
-        if (attempt === mostAttempts) {
-          return {
-            ok: false,
-            text: `${attempts.join(" ")}: ${outcome.lines.slice(-12).join("\n")}`,
-          };
-        }
+      for (const each of round.names) {
+        await exec(round.source.url(), `CREATE DATABASE ${each} TEMPLATE template0`);
+        const scale = 1 + Math.floor(this.#random() * 3);
+        await exec(round.source.url({ database: each }), fillStatements(scale) + "ANALYZE;");
       }
-      const differences = await this.#differences(name, { kind, target });
-      this.#count(`${kind}: ${attempts.join(", ")}`);
-      if (differences.length > 0) {
-        return { ok: false, text: `${attempts.join(" ")}: DIFFERENT ${differences.join("; ")}` };
-      }
-      return { ok: true, text: attempts.join(" ") };
+      const { ok, text } = await this.#untilItSucceeds(round);
+      return { ok, text: `${shape.padEnd(7)} ${text}` };
     } finally {
-      for (const cluster of own === undefined ? [source, target] : [source]) {
+      for (const cluster of [...(old ? [] : [round.source]), ...(own ? [] : [round.target])]) {
         if (cluster.postmasterPid === 0) await cluster.start();
-        await dropDatabase(cluster, name);
+        for (const each of round.names) await dropDatabase(cluster, each);
       }
       await Deno.remove(folder, { recursive: true });
     }
   }
 
-  async #attempt({ kind, name, target, disk, folder, faulty, again }: {
-    readonly kind: FaultKind;
-    readonly name: string;
-    readonly target: Cluster;
-    readonly disk: SmallDisk | undefined;
-    readonly folder: string;
-    readonly faulty: boolean;
-    readonly again: boolean;
-  }): Promise<Attempt> {
-    const { source } = this.#options;
+  async #untilItSucceeds(round: Round): Promise<{ readonly ok: boolean; readonly text: string }> {
+    const attempts: string[] = [];
+    const lines: string[] = [];
+    const failed = async (text: string) => {
+      const { logs } = this.#options;
+      const all = `${lines.join("\n")}\n`;
+      if (logs !== undefined) await Deno.writeTextFile(`${logs}/${round.names[0]}.log`, all);
+      return { ok: false, text: `${attempts.join(" ")}: ${text}` };
+    };
+    for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+      const last = attempt === mostAttempts;
+      const faulty = !last && (attempt === 1 || this.#random() < 0.3);
+      const outcome = await this.#attempt(round, { faulty, again: attempt > 1 });
+      lines.push(...outcome.lines);
+      attempts.push(`${outcome.signal ?? outcome.code}${outcome.hit ? "*" : ""}`);
+      if (outcome.code === 0) break;
+      const tail = outcome.lines.slice(-12).join("\n");
+      if (outcome.code === 1) return await failed(`a defect: ${tail}`);
+      if (last) return await failed(tail);
+    }
+    this.#count(`${round.kind} ${round.shape}: ${attempts.join(", ")}`);
+    for (const name of round.names) {
+      const differences = await this.#differences(name, round);
+      if (differences.length > 0) return await failed(`DIFFERENT ${differences.join("; ")}`);
+    }
+    return { ok: true, text: attempts.join(" ") };
+  }
+
+  async #attempt(
+    round: Round,
+    { faulty, again }: { readonly faulty: boolean; readonly again: boolean },
+  ): Promise<Attempt> {
+    const { kind, shape, names, source, target, folder } = round;
+    const [name = ""] = names;
     const proxies = kind === "cut" || kind === "stall"
       ? { source: await startProxy(source), target: await startProxy(target) }
       : undefined;
@@ -144,8 +175,10 @@ export class FaultRounds {
         "--log-level=debug",
         "--jobs=3",
         "--index-jobs=2",
-        "--split-tables-larger-than=1MB",
-        `--include-databases=${name}`,
+        ...(shape === "whole" ? [] : ["--split-tables-larger-than=1MB"]),
+        ...(shape === "text" ? ["--copy-format=text"] : []),
+        ...(shape === "filter" ? [`--table-filter=orders:${ordersFilter}`] : []),
+        `--include-databases=${names.join(",")}`,
         // what a run was killed under load of, or lost its snapshot of, is of another moment now
         ...(again || kind === "source" || kind === "backend" || kind === "cut" || kind === "stall"
           ? ["--allow-mixed-snapshots"]
@@ -164,7 +197,7 @@ export class FaultRounds {
       stderr: "piped",
     }).spawn();
     const lines: string[] = [];
-    const fault = faulty ? this.#plan(kind, { child, name, target, disk, proxies }) : undefined;
+    const fault = faulty ? this.#plan(round, { child, proxies }) : undefined;
     let working: Promise<void> | undefined;
     for await (const line of child.stderr.pipeThrough(new TextLineStream())) {
       if (!line.includes('"table-progress"')) lines.push(line);
@@ -182,18 +215,14 @@ export class FaultRounds {
   }
 
   /** What is broken and when: after some line of the log, so that every step of the run is hit. */
-  #plan(kind: FaultKind, { child, name, target, disk, proxies }: {
+  #plan({ kind, names: [name = ""], source, target, disk }: Round, { child, proxies }: {
     readonly child: Deno.ChildProcess;
-    readonly name: string;
-    readonly target: Cluster;
-    readonly disk: SmallDisk | undefined;
     readonly proxies: { readonly source: Proxy; readonly target: Proxy } | undefined;
   }): {
     readonly wanted: (line: string) => boolean;
     readonly happens: () => Promise<void>;
     readonly undo?: () => Promise<void>;
   } {
-    const { source } = this.#options;
     const points = [
       '"step-started","step":"globals"',
       '"step-started","step":"database"',
@@ -240,7 +269,7 @@ export class FaultRounds {
       case "target":
         return { wanted, happens: () => crash(target) };
       case "backend":
-        return { wanted, happens: () => this.#endBackends(name) };
+        return { wanted, happens: () => this.#endBackends(name, { source, target }) };
       case "cut":
         return {
           wanted,
@@ -262,8 +291,11 @@ export class FaultRounds {
     }
   }
 
-  async #endBackends(name: string): Promise<void> {
-    const cluster = this.#random() < 0.6 ? this.#options.target : this.#options.source;
+  async #endBackends(
+    name: string,
+    { source, target }: Pick<Round, "source" | "target">,
+  ): Promise<void> {
+    const cluster = this.#random() < 0.6 ? target : source;
     await query(
       cluster.url(),
       `SELECT pg_terminate_backend(pid) FROM (
@@ -287,13 +319,12 @@ export class FaultRounds {
 
   async #differences(
     name: string,
-    { kind, target }: { readonly kind: FaultKind; readonly target: Cluster },
+    { kind, shape, source, target }: Round,
   ): Promise<readonly string[]> {
-    const { source } = this.#options;
-    const facts = kind === "load" ? factsOfLoad : factsOf;
+    const facts = (filter: boolean) => kind === "load" ? factsOfLoad : factsOf(filter);
     const [before, after] = [
-      await query(source.url({ database: name }), facts),
-      await query(target.url({ database: name }), facts),
+      await query(source.url({ database: name }), facts(shape === "filter")),
+      await query(target.url({ database: name }), facts(false)),
     ];
     const differences = before.flatMap((row, index) => {
       const [a, b] = [JSON.stringify(row), JSON.stringify(after[index])];
