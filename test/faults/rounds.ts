@@ -287,7 +287,15 @@ export class FaultRounds {
           },
         };
       case "disk":
-        return { wanted, happens: () => disk!.fill(), undo: () => disk!.free() };
+        return {
+          wanted,
+          happens: () => disk!.fill(),
+          undo: async () => {
+            await disk!.free();
+            // without room for its WAL a server may end itself; its owner starts it again
+            if (target.postmasterPid === 0) await target.start();
+          },
+        };
     }
   }
 
