@@ -2,6 +2,7 @@ import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/st
 import { parseLsn, ReplicatorError } from "../lib/core/mod.ts";
 import type { Cluster } from "../lib/cluster/mod.ts";
 import { readRuleFlags } from "../lib/rules/mod.ts";
+import { cliCommand, denoEnvironment } from "./support/cli.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { dropDatabase, withDatabase } from "./support/databases.ts";
 import { runInit } from "./support/init.ts";
@@ -136,6 +137,85 @@ Deno.test("init --drop-existing says what keeps a database from being dropped, b
     await exec(pair.url, "INSERT INTO a VALUES (-1, 'x')");
     await drain(pair.url);
     strictEqual(await compareRows(pair.url, pair.targetUrl), 101);
+  });
+});
+
+Deno.test("a run that is killed while its slot is being made does not keep the next one from beginning", async () => {
+  await withPair([both15, target18], small, async (pair) => {
+    const creating = `SELECT count(*) > 0 AS ok FROM pg_stat_activity
+      WHERE backend_type = 'walsender' AND wait_event = 'transactionid' AND datname = '${pair.name}'`;
+    await withSession(pair.url, async (writer) => {
+      await writer.unsafe("BEGIN; INSERT INTO a VALUES (-1, 'long')").simple();
+      const folder = await Deno.makeTempDir({ prefix: "psr-slot-" });
+      const child = new Deno.Command(Deno.execPath(), {
+        args: [
+          ...cliCommand,
+          "init",
+          "--enable-sync",
+          "--yes",
+          "--dump-tool=embedded",
+          `--include-databases=${pair.name}`,
+        ],
+        clearEnv: true,
+        env: { ...denoEnvironment(), SOURCE_URL: pair.url, TARGET_URL: target18.url() },
+        cwd: folder,
+        stdin: "null",
+        stdout: "null",
+        stderr: "null",
+      }).spawn();
+      try {
+        await until(pair.url, creating);
+        await rejects(copy(pair), (error) => {
+          match(refusal(error), /slot seren_\S+ of this very scope is in use[^]*pid \d+/);
+          return true;
+        });
+      } finally {
+        child.kill("SIGKILL");
+        await child.status;
+        await Deno.remove(folder, { recursive: true });
+      }
+      await until(
+        pair.url,
+        `SELECT count(*) = 0 AS ok FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+          WHERE l.locktype = 'advisory' AND d.datname = '${pair.name}'`,
+      );
+      await until(pair.url, creating); // nobody has told the server's process
+      const copied = copy(pair);
+      copied.catch(() => {}); // awaited below
+      await until(
+        pair.url,
+        `SELECT count(*) > 0 AS ok FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+          WHERE l.locktype = 'advisory' AND d.datname = '${pair.name}'`,
+      );
+      await writer.unsafe("COMMIT").simple();
+      await copied;
+    });
+    await exec(pair.url, "DELETE FROM b");
+    await drain(pair.url);
+    strictEqual(await compareRows(pair.url, pair.targetUrl), 101);
+  });
+});
+
+Deno.test("sync --resnapshot of a table that cannot be published leaves it in its stream", async () => {
+  await withPair([both15, target18], small, async (pair) => {
+    await copy(pair);
+    await exec(pair.url, "ALTER TABLE b DROP CONSTRAINT b_pkey");
+    await rejects(
+      follow(pair, {
+        action: { kind: "copy", tables: ["b"], areNew: false },
+        sync: { ...syncSettings, identity: "fail" },
+      }),
+      (error) => {
+        match(refusal(error), /public\.b|b: /);
+        return true;
+      },
+    );
+    await exec(
+      pair.url,
+      "ALTER TABLE b ADD PRIMARY KEY (id); UPDATE b SET a = 1; DELETE FROM b WHERE id = 7",
+    );
+    await drain(pair.url);
+    strictEqual(await compareRows(pair.url, pair.targetUrl), 199);
   });
 });
 

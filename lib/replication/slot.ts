@@ -21,6 +21,7 @@ import {
   type Session,
   SqlState,
 } from "../postgres/mod.ts";
+import type { SlotState } from "./positions.ts";
 
 /** A new slot whose snapshot is there as long as the session that made it is left alone. */
 export interface CreatedSlot {
@@ -336,6 +337,32 @@ export async function dropSlot(
     await session.query(dropStatement, [name]);
     await pause(dropPauseMs, signal);
   }
+}
+
+const creationClass = 0x53455253; // "SERS"
+
+/**
+ * Marks by the session, as long as it lasts, that a run makes the slot: a walsender does not notice that its client was killed while it waits for
+ * transactions, an idle session does. Runs of one slot do not exclude each other by it.
+ */
+export async function markCreation(session: Session, slot: string): Promise<void> {
+  await session.query("SELECT pg_advisory_lock_shared($1::int, hashtext($2))", [
+    creationClass,
+    slot,
+  ]);
+}
+
+/** Whether a slot that is being made belongs to a run that is gone. The session must be on the slot's database. */
+export async function isCreationOrphaned(session: Session, slot: SlotState): Promise<boolean> {
+  if (!slot.active || slot.confirmedFlushLsn !== undefined) return false;
+  const { marked } = await session.queryOne<{ readonly marked: boolean }>(
+    `SELECT EXISTS (SELECT FROM pg_locks AS l
+                     WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
+                       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                       AND l.classid = $1::int::oid AND l.objid = hashtext($2)::oid) AS marked`,
+    [creationClass, slot.name],
+  );
+  return !marked;
 }
 
 /** Drops a slot by a session of its own, for when others are gone: an interruption does not end it. */

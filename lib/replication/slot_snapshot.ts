@@ -24,7 +24,7 @@ import {
 } from "../postgres/mod.ts";
 import { listTables, type Table } from "../catalog/mod.ts";
 import { type LockedSnapshot, lockTables } from "../copy/mod.ts";
-import { createSlot, dropSlotApart } from "./slot.ts";
+import { createSlot, dropSlotApart, markCreation } from "./slot.ts";
 
 /** What a copy reads under when a slot takes over where it ends. */
 export interface SlotSnapshot extends LockedSnapshot {
@@ -75,6 +75,7 @@ export async function createSlotSnapshot(
 ): Promise<SlotSnapshot> {
   const { signal, slot, events } = options;
   await using observer = await retry(() => openSession(source, { signal }), { signal });
+  await markCreation(observer, slot);
   let reason = "";
   for (let attempt = 1; attempt <= attempts; attempt++) {
     const outcome = await attemptSnapshot(source, { ...options, observer });

@@ -18,6 +18,7 @@ import {
   describeScope,
   dropSubscription,
   handOver,
+  isCreationOrphaned,
   keepTables,
   nameSome,
   parseReplicationName,
@@ -165,7 +166,9 @@ export class DatabaseStream {
     for (const stream of streams) {
       const { name, slot, publication, subscription } = stream;
       const kept = publication?.tables.filter((table) => done.has(tableKey(table))) ?? [];
-      if (kept.length === 0 && slot?.active) throw this.#inUse(slot);
+      if (kept.length === 0 && slot?.active && !await isCreationOrphaned(from, slot)) {
+        throw this.#inUse(slot);
+      }
       if (kept.length === 0) {
         await abandonStream(source, { slot: name, publication: name, subscription: name });
         recorder.events({ kind: "info", message: `removed what an earlier run has left: ${name}` });

@@ -27,6 +27,7 @@ import {
   handOver,
   keepTables,
   nameSome,
+  planPublication,
   startStream,
   type StreamStart,
   type StreamState,
@@ -65,6 +66,7 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
   const settings = work.tool === undefined ? await copySettings(to, work.tables) : {};
+  await refuseUnpublishable(work, from);
   const remembered = await takeOut(work, { from, to });
   let begun: StreamStart | undefined;
   try {
@@ -104,6 +106,15 @@ function explain(error: unknown, { tables, tool, signal }: CopyAgainOptions): un
     exitCode: error.exitCode,
     cause: error,
   });
+}
+
+/** What cannot be published is found while all is as it was. */
+async function refuseUnpublishable(
+  { situation: { scope }, tables: wanted, options }: CopyAgainOptions,
+  session: Session,
+): Promise<void> {
+  const { tables, predicateOf } = await selectRows(session, wanted, scope.rules);
+  await planPublication({ session, tables, predicateOf, policy: options.sync.identity });
 }
 
 /** Ends what old streams do to the tables; gives what they remember of their replica identities. */
