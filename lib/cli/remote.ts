@@ -182,7 +182,10 @@ async function watch(
   for await (const message of client.follow(id)) {
     if (message.kind === "run") run.events(message.event);
     else if (message.kind === "state" && message.state === "queued" && message.attempt === 0) {
-      run.events({ kind: "info", message: "waiting for a worker" });
+      run.events({
+        kind: "info",
+        message: `waiting for a worker${message.reason === undefined ? "" : `: ${message.reason}`}`,
+      });
     } else if (message.kind === "state" && message.state === "queued") {
       run.events({
         kind: "info",

@@ -26,7 +26,8 @@ export interface RemoteCommand {
 }
 
 /**
- * `init` on a service, like `init` here: the plan is a job of its own, which changes nothing, unless nobody is asked about it.
+ * `init` on a service, like `init` here: the plan is a job of its own, which changes nothing, unless nobody is asked about it. It tells
+ * the size, by which workers are chosen; without it the worker that gets the job measures.
  *
  * @returns undefined when `confirm` said no, or the plan was all that was wanted
  */
@@ -54,6 +55,7 @@ export async function initRemotely(
     allow_mixed_snapshots: options.allowMixedSnapshots ?? false,
     ...(options.sync === undefined ? {} : { enable_sync: true, ...replication(options.sync) }),
   };
+  let size = {};
   if (options.dryRun || !yes) {
     const plan = await runRemotely<InitPlan>({
       ...scope,
@@ -61,8 +63,9 @@ export async function initRemotely(
       options: { ...wanted, dry_run: true },
     }, command);
     if (!await options.confirm(plan) || options.dryRun) return undefined;
+    size = { estimated_bytes: plan.bytes };
   }
-  return await runRemotely({ ...scope, command: "init", options: wanted }, command);
+  return await runRemotely({ ...scope, ...size, command: "init", options: wanted }, command);
 }
 
 function replication({ identity, slotTimeoutMs, passfile }: SyncSettings) {

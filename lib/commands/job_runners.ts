@@ -74,7 +74,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
 
   const runInit: JobRunner<"init"> = async (job, context) => {
     const { source, target, databases, rules, options } = job;
-    const { events, signal, workspace, attempt, checkpoints, lanes } = context;
+    const { events, signal, workspace, attempt, checkpoints, lanes, onMeasured } = context;
     const jobs = options.jobs ?? defaults.jobs;
     let plan: InitPlan | undefined;
     const wanted: InitOptions = {
@@ -99,6 +99,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
       dryRun: options.dry_run ?? false,
       confirm: (asked) => {
         plan = asked;
+        if (options.dry_run !== true) onMeasured(asked.bytes);
         return Promise.resolve(true); // who submitted it has confirmed it
       },
     };

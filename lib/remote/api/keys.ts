@@ -72,7 +72,7 @@ export async function createKey(session: Session, wanted: NewKey, actor: Actor):
 }
 
 /**
- * Makes a successor of a key, with the same owner, scopes and limits; the old one goes on for a while. Within a transaction.
+ * Makes a successor of a key, with the same owner, scopes and limits, which both share; the old one goes on for a while. Within a transaction.
  *
  * @returns undefined when there is no such key, or it is revoked already
  */
@@ -91,6 +91,7 @@ export async function rotateKey(
   const limits: KeyLimits = old;
   const row = await insertKey(session, made, {
     ...limits,
+    limitsId: old.limitsId,
     owner: old.owner,
     name: old.name,
     scopes: old.scopes as readonly Scope[],

@@ -146,7 +146,7 @@ function inside(error: unknown): string {
 async function limitRate({ pool }: ServiceParts, key: ApiKeyRow): Promise<void> {
   const { allowed, retryAfterSeconds } = await pool.use((session) =>
     takeToken(session, {
-      apiKeyId: key.id,
+      apiKeyId: key.limitsId,
       kind: "requests",
       rate: key.requestsPerSecond,
       burst: key.requestBurst,

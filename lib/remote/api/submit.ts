@@ -63,7 +63,7 @@ export async function submitJob(parts: ServiceParts, submission: Submission): Pr
     const row = await insertJob(session, {
       id,
       owner: key.owner,
-      apiKeyId: key.id,
+      apiKeyId: key.limitsId,
       queue,
       messageId,
       spec: publicSpec(spec, endpoints),
@@ -78,7 +78,7 @@ export async function submitJob(parts: ServiceParts, submission: Submission): Pr
       id: messageId,
       queue,
       jobId: id,
-      apiKeyId: key.id,
+      apiKeyId: key.limitsId,
       timeoutSeconds,
     });
     await appendJournal(session, { jobId: id }, {
@@ -113,10 +113,10 @@ async function findEarlier(
 ): Promise<JobRow | undefined> {
   if (idempotencyKey === undefined) return undefined;
   const found = await pool.use((session) =>
-    findByIdempotencyKey(session, { apiKeyId: key.id, idempotencyKey })
+    findByIdempotencyKey(session, { apiKeyId: key.limitsId, idempotencyKey })
   );
   if (found !== undefined && found.requestDigest !== requestDigest) {
-    throw new HttpProblem(409, "this idempotency key was used with another body");
+    throw new HttpProblem(409, "this idempotency key was used with another body or API key");
   }
   return found;
 }
@@ -172,11 +172,9 @@ async function enforceQuota(session: Session, key: ApiKeyRow): Promise<void> {
   // two requests of one key are counted one after the other
   await session.query(
     "SELECT pg_advisory_xact_lock(hashtextextended('seren_remote quota ' || $1::text, 0))",
-    [
-      key.id,
-    ],
+    [key.limitsId],
   );
-  const { open, today } = await countJobsOfKey(session, key.id);
+  const { open, today } = await countJobsOfKey(session, key.limitsId);
   if (open >= key.mostQueued) {
     throw new HttpProblem(
       429,

@@ -1,7 +1,13 @@
 import { z } from "zod";
 import { scopes } from "../keys/mod.ts";
 import { jobCommands } from "../spec/mod.ts";
-import { type ApiKeyRow, type AuditRow, type JobRow, jobStates } from "../store/mod.ts";
+import {
+  type ApiKeyRow,
+  attemptNumber,
+  type AuditRow,
+  type JobRow,
+  jobStates,
+} from "../store/mod.ts";
 
 const time = z.iso.datetime();
 
@@ -64,7 +70,7 @@ export function jobView(row: JobRow): JobView {
     created_at: row.createdAt.toISOString(),
     started_at: row.startedAt?.toISOString() ?? null,
     finished_at: row.finishedAt?.toISOString() ?? null,
-    attempt: row.attempt,
+    attempt: attemptNumber(row),
     worker: row.worker,
     cancel_requested_at: row.cancelRequestedAt?.toISOString() ?? null,
     progress: row.progress,

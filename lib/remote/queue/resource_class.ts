@@ -16,7 +16,12 @@ export type QueueName = typeof resourceClasses[number]["queue"];
 /** All queues, from small to huge. */
 export const queueNames: readonly QueueName[] = resourceClasses.map(({ queue }) => queue);
 
-/** The queue for a job of this size; what is unknown counts as small. */
+/** Whether jobs of a queue are larger than those of another one. */
+export function isLarger(queue: QueueName, than: QueueName): boolean {
+  return queueNames.indexOf(queue) > queueNames.indexOf(than);
+}
+
+/** The queue for a job of this size; what is unknown counts as small until a worker has measured it. */
 export function queueFor(bytes: number | undefined): QueueName {
   return resourceClasses.find(({ belowBytes }) => (bytes ?? 0) < belowBytes)?.queue ?? "huge";
 }

@@ -71,7 +71,7 @@ const common = {
   }),
   /** After this time the job is ended for good, whatever it has done. */
   timeout_seconds: z.int().min(1).max(mostTimeoutSeconds).optional(),
-  /** How much there is to copy, to choose the workers by; the service asks nobody. */
+  /** How much there is to copy, to choose the workers by; without it the first worker of `init` measures. */
   estimated_bytes: z.int().min(0).optional(),
 };
 

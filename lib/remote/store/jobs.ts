@@ -69,6 +69,8 @@ export interface JobRow {
   readonly startedAt: Date | null;
   readonly finishedAt: Date | null;
   readonly attempt: number;
+  /** Attempts among them that only measured. */
+  readonly moves: number;
   readonly worker: string | null;
   readonly cancelRequestedAt: Date | null;
   readonly progress: JobProgress | null;
@@ -84,7 +86,7 @@ export interface JobRow {
 const columns = `
   id, owner, api_key_id AS "apiKeyId", command, state, queue, message_id AS "messageId", spec,
   timeout_seconds AS "timeoutSeconds", trace_id AS "traceId", created_at AS "createdAt",
-  started_at AS "startedAt", finished_at AS "finishedAt", attempt, worker,
+  started_at AS "startedAt", finished_at AS "finishedAt", attempt, moves, worker,
   cancel_requested_at AS "cancelRequestedAt", progress, exit_code AS "exitCode", error,
   parent_id AS "parentId", parent_attempt AS "parentAttempt", copy_id AS "copyId"`;
 
@@ -243,6 +245,28 @@ export async function beginAttempt(
 export interface Attempt {
   readonly jobId: string;
   readonly attempt: number;
+}
+
+/** The number that people see: an attempt that only measured is none. */
+export function attemptNumber({ attempt, moves }: Pick<JobRow, "attempt" | "moves">): number {
+  return attempt - moves;
+}
+
+/** Gives a job that was only measured to the queue of its size, as a new message. */
+export async function moveAttempt(
+  session: Session,
+  { jobId, attempt, messageId, queue }: Attempt & {
+    readonly messageId: string;
+    readonly queue: string;
+  },
+): Promise<boolean> {
+  const rows = await session.query(
+    `UPDATE seren_remote.jobs
+        SET state = 'queued', worker = NULL, message_id = $3::text::uuid, queue = $4::text, moves = moves + 1
+      WHERE id = $1::text::uuid AND attempt = $2::int AND state = 'running' RETURNING id`,
+    [jobId, attempt, messageId, queue],
+  );
+  return rows.length > 0;
 }
 
 /** Gives a job back to the queue, as a new message. */

@@ -36,6 +36,8 @@ export interface ApiKeyRow extends KeyLimits {
   readonly revokedAt: Date | null;
   readonly lastUsedAt: Date | null;
   readonly replacedBy: string | null;
+  /** The first of the keys that replaced each other: limits count for all of them together. */
+  readonly limitsId: string;
 }
 
 const columns = `
@@ -43,7 +45,7 @@ const columns = `
   request_burst AS "requestBurst", most_running AS "mostRunning", most_queued AS "mostQueued",
   jobs_per_day AS "jobsPerDay", created_at AS "createdAt", created_by AS "createdBy",
   expires_at AS "expiresAt", revoked_at AS "revokedAt", last_used_at AS "lastUsedAt",
-  replaced_by AS "replacedBy"`;
+  replaced_by AS "replacedBy", coalesce(limits_id, id) AS "limitsId"`;
 
 /** What is kept of a new key. */
 export interface KeyToInsert extends KeyLimits {
@@ -52,6 +54,8 @@ export interface KeyToInsert extends KeyLimits {
   readonly scopes: readonly Scope[];
   readonly expiresAt: Date | undefined;
   readonly createdBy: string;
+  /** Whose limits it shares; its own when undefined. */
+  readonly limitsId?: string;
 }
 
 /** Keeps a key. */
@@ -63,9 +67,9 @@ export async function insertKey(
   return await session.queryOne<ApiKeyRow>(
     `INSERT INTO seren_remote.api_keys (
        owner, name, prefix, hash, scopes, requests_per_second, request_burst, most_running,
-       most_queued, jobs_per_day, created_by, expires_at)
+       most_queued, jobs_per_day, created_by, expires_at, limits_id)
      VALUES ($1::text, $2::text, $3::text, $4::text, $5::text[], $6::float8, $7::int, $8::int, $9::int, $10::int,
-             $11::text, $12::text::timestamptz)
+             $11::text, $12::text::timestamptz, $13::text::uuid)
      RETURNING ${columns}`,
     [
       key.owner,
@@ -80,6 +84,7 @@ export async function insertKey(
       key.jobsPerDay,
       key.createdBy,
       key.expiresAt?.toISOString() ?? null,
+      key.limitsId ?? null,
     ],
   );
 }

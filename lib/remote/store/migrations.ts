@@ -189,4 +189,23 @@ export const migrations: readonly Migration[] = [{
     COMMENT ON TABLE seren_remote.copy_parts IS 'parts that are not known to their leader to be done; the ledger in the target decides';
     CREATE INDEX copy_parts_waiting ON seren_remote.copy_parts (copy_id, number) WHERE member IS NULL;
     REVOKE ALL ON ALL TABLES IN SCHEMA seren_remote FROM PUBLIC;`,
+}, {
+  version: 3,
+  statements: `
+    ALTER TABLE seren_remote.jobs ADD COLUMN moves integer NOT NULL DEFAULT 0;
+    COMMENT ON COLUMN seren_remote.jobs.moves IS 'attempts that only measured, and gave the job to the queue of its size';
+
+    ALTER TABLE seren_remote.api_keys ADD COLUMN limits_id uuid REFERENCES seren_remote.api_keys (id);
+    COMMENT ON COLUMN seren_remote.api_keys.limits_id IS 'the first of a row of keys that replaced each other: they share its limits; NULL for the first itself';
+    WITH RECURSIVE chain AS (
+      SELECT id, id AS first, replaced_by FROM seren_remote.api_keys AS key
+       WHERE NOT EXISTS (SELECT FROM seren_remote.api_keys AS old WHERE old.replaced_by = key.id)
+      UNION ALL
+      SELECT key.id, chain.first, key.replaced_by FROM chain JOIN seren_remote.api_keys AS key ON key.id = chain.replaced_by
+    )
+    UPDATE seren_remote.api_keys AS key SET limits_id = chain.first
+      FROM chain WHERE chain.id = key.id AND chain.first <> key.id;
+    UPDATE seren_remote.jobs AS job SET api_key_id = key.limits_id
+      FROM seren_remote.api_keys AS key
+     WHERE key.id = job.api_key_id AND key.limits_id IS NOT NULL AND job.idempotency_key IS NULL;`,
 }];

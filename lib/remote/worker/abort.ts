@@ -1,7 +1,7 @@
 import { InterruptedError } from "../../core/mod.ts";
 
 /** Why a run was ended from outside. */
-export type AbortKind = "cancelled" | "timed-out" | "lost" | "drained";
+export type AbortKind = "cancelled" | "timed-out" | "lost" | "drained" | "moved";
 
 /** Ends a run; the first reason counts. */
 export class JobAbort extends InterruptedError {

@@ -3,15 +3,17 @@ import { retry, type SessionPool } from "../../postgres/mod.ts";
 import type { LaneRunner } from "../../copy/mod.ts";
 import { crewLanes, type CrewOptions, helpCopy, shareOfRate } from "../crew/mod.ts";
 import type { AddressGuard } from "../guard/mod.ts";
-import type { Claim, JobQueue } from "../queue/mod.ts";
+import { type Claim, isLarger, type JobQueue, queueFor, type QueueName } from "../queue/mod.ts";
 import { type KeyProvider, OpenedSecrets } from "../secrets/mod.ts";
 import type { JobSpec } from "../spec/mod.ts";
 import {
   appendJournal,
+  attemptNumber,
   finishJob,
   type JobError,
   type JobEvent,
   type JobOutcome,
+  moveAttempt,
   readSecrets,
   requeueAttempt,
 } from "../store/mod.ts";
@@ -20,7 +22,7 @@ import { jobCheckpoints } from "./checkpoints.ts";
 import { JobJournal } from "./journal.ts";
 import { keepLease } from "./lease.ts";
 import { Redactor } from "./redactor.ts";
-import type { JobRunner, JobRunners, RunnableJob, RunnerOutcome } from "./runner.ts";
+import type { JobRunner, JobRunners, RunnableJob, RunnerContext, RunnerOutcome } from "./runner.ts";
 import { redactorOf, resolveJob, specOfSecrets } from "./secrets.ts";
 
 /** What a worker runs jobs with. */
@@ -56,6 +58,7 @@ function crewTiming({ crew, queue }: RunSettings): CrewTiming {
 export type ClaimOutcome =
   | JobOutcome["state"]
   | "lost"
+  | "moved"
   | "requeued"
   | "retried";
 
@@ -77,7 +80,7 @@ export async function runClaim(
 ): Promise<ClaimOutcome> {
   const { job } = claim;
   const { pool, keys } = settings;
-  await note(claim, settings, { kind: "state", state: "running", attempt: job.attempt });
+  await note(claim, settings, { kind: "state", state: "running", attempt: attemptNumber(job) });
   const leaseEnd = new AbortController();
   const abort = new AbortController();
   const end = (kind: JobAbort["kind"], why: string) => abort.abort(new JobAbort(kind, why));
@@ -94,6 +97,7 @@ export async function runClaim(
   let redactor = new Redactor({ urls: [], predicates: [] });
   let outcome: RunnerOutcome | undefined;
   let failure: unknown;
+  let properQueue: QueueName | undefined;
   try {
     const secretsOf = job.parentId ?? job.id;
     const sealed = await pool.use((session) => readSecrets(session, secretsOf));
@@ -102,7 +106,23 @@ export async function runClaim(
     const spec = specOfSecrets(secrets.secrets);
     redactor = redactorOf(spec);
     abort.signal.throwIfAborted();
-    outcome = await run({ claim, settings, secrets, redactor, abort: abort.signal, end });
+    const onMeasured = (bytes: number) => {
+      if (spec.estimated_bytes !== undefined || job.moves > 0) return;
+      const queue = queueFor(bytes);
+      if (!isLarger(queue, claim.message.queue)) return;
+      properQueue = queue;
+      end("moved", `there is so much to copy that it belongs to the queue ${queue}`);
+      abort.signal.throwIfAborted();
+    };
+    outcome = await run({
+      claim,
+      settings,
+      secrets,
+      redactor,
+      abort: abort.signal,
+      end,
+      onMeasured,
+    });
   } catch (error) {
     if (error instanceof StuckRunError) throw error;
     failure = error;
@@ -117,6 +137,7 @@ export async function runClaim(
       failure,
       abort: reason instanceof JobAbort ? reason : undefined,
       redactor,
+      properQueue,
     });
   } finally {
     leaseEnd.abort();
@@ -131,17 +152,18 @@ interface Run {
   readonly redactor: Redactor;
   readonly abort: AbortSignal;
   readonly end: (kind: JobAbort["kind"], why: string) => void;
+  readonly onMeasured: RunnerContext["onMeasured"];
 }
 
 async function run(
-  { claim, settings, secrets, redactor, abort, end }: Run,
+  { claim, settings, secrets, redactor, abort, end, onMeasured }: Run,
 ): Promise<RunnerOutcome> {
   const { job } = claim;
   const { pool, workspaceRoot, patienceMs } = settings;
   const onLost = () => end("lost", "another worker has taken the job over");
   const identity = { pool, jobId: job.id, attempt: job.attempt, onLost };
   const journal = new JobJournal({ ...identity, redactor });
-  journal.log("info", `attempt ${job.attempt} on worker ${job.worker}`);
+  journal.log("info", `attempt ${attemptNumber(job)} on worker ${job.worker}`);
   const workspace = await makeWorkspace(workspaceRoot, job.id);
   try {
     const spec = specOfSecrets(secrets.secrets);
@@ -150,7 +172,8 @@ async function run(
       ? runnerOf(claim, settings)(runnable, {
         events: journal.take,
         signal: abort,
-        attempt: job.attempt,
+        attempt: attemptNumber(job),
+        onMeasured,
         checkpoints: jobCheckpoints({ ...identity, secrets }),
         workspace,
         lanes: lanesOf(claim, { settings, spec, secrets, events: journal.take, onLost }),
@@ -261,12 +284,14 @@ interface Ending {
   readonly failure: unknown;
   readonly abort: JobAbort | undefined;
   readonly redactor: Redactor;
+  /** Where a job belongs that was only measured. */
+  readonly properQueue: QueueName | undefined;
 }
 
 async function settle(
   claim: Claim,
   settings: RunSettings,
-  { outcome, failure, abort, redactor }: Ending,
+  { outcome, failure, abort, redactor, properQueue }: Ending,
 ): Promise<ClaimOutcome> {
   if (outcome !== undefined) {
     return await finish(claim, settings, {
@@ -280,6 +305,8 @@ async function settle(
       return "lost";
     case "drained":
       return await handOver(claim, settings);
+    case "moved":
+      return await move(claim, settings, properQueue ?? claim.message.queue);
     case "cancelled":
       return await finish(claim, settings, {
         state: "cancelled",
@@ -335,7 +362,7 @@ async function finish(
         events: [{
           kind: "state",
           state: outcome.state,
-          attempt,
+          attempt: attemptNumber(job),
           exit_code: outcome.exitCode,
           ...(outcome.error === undefined ? {} : { reason: outcome.error.message }),
         }],
@@ -370,13 +397,50 @@ async function handOver(
         timeoutSeconds,
       });
       await appendJournal(session, { jobId }, {
-        events: [{ kind: "state", state: "queued", attempt, reason: "its worker is shut down" }],
+        events: [{
+          kind: "state",
+          state: "queued",
+          attempt: attemptNumber(job),
+          reason: "its worker is shut down",
+        }],
         lines: [{ level: "info", message: "given back: the worker is being shut down" }],
       });
       return true;
     })
   );
   return done ? "requeued" : "lost";
+}
+
+/** Gives a job that was only measured to the machines that are for its size; that was no attempt. */
+async function move(
+  { job, message }: Claim,
+  { pool, queue }: RunSettings,
+  properQueue: QueueName,
+): Promise<ClaimOutcome> {
+  const messageId = crypto.randomUUID();
+  const done = await retry(() =>
+    pool.transaction(async (session) => {
+      if (!await queue.complete(session, message)) return false;
+      const { id: jobId, attempt, apiKeyId, timeoutSeconds } = job;
+      if (!await moveAttempt(session, { jobId, attempt, messageId, queue: properQueue })) {
+        return false;
+      }
+      await queue.send(session, {
+        id: messageId,
+        queue: properQueue,
+        jobId,
+        apiKeyId,
+        timeoutSeconds,
+      });
+      const reason = `measured: it goes to the queue ${properQueue}`;
+      await appendJournal(session, { jobId }, {
+        events: [{ kind: "state", state: "queued", attempt: attemptNumber(job) - 1, reason }],
+        lines: [{ level: "info", message: reason }],
+      });
+      return true;
+    })
+  );
+  return done ? "moved" : "lost";
 }
 
 /** Leaves it to the queue when the job is begun again. */
@@ -391,7 +455,12 @@ async function tryLater(
       if (!await requeueAttempt(session, { jobId, attempt, messageId: message.id })) return;
       await queue.retryLater(session, message);
       await appendJournal(session, { jobId }, {
-        events: [{ kind: "state", state: "queued", attempt, reason: error.message }],
+        events: [{
+          kind: "state",
+          state: "queued",
+          attempt: attemptNumber(job),
+          reason: error.message,
+        }],
         lines: [{ level: "warn", message: `to be tried again: ${error.message}` }],
       });
     })

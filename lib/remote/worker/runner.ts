@@ -39,6 +39,12 @@ export interface RunnerContext {
   readonly checkpoints: (operation: string) => JobCheckpoint;
   /** An empty folder of this job alone, removed afterwards. */
   readonly workspace: string;
+  /**
+   * Told how much there is to copy before anything is changed.
+   *
+   * @throws JobAbort when the job was submitted without its size and belongs to a queue of larger machines
+   */
+  readonly onMeasured: (bytes: number) => void;
   /** Runs the lanes of a copy on several workers; undefined: on this one alone. */
   readonly lanes: LaneRunner | undefined;
 }

@@ -1,6 +1,6 @@
 import { pause } from "../../postgres/mod.ts";
 import { type Claim, claimJob, type QueueName } from "../queue/mod.ts";
-import { removeWorker, reportWorker } from "../store/mod.ts";
+import { attemptNumber, removeWorker, reportWorker } from "../store/mod.ts";
 import { keepHouse, type Retention } from "./housekeeping.ts";
 import { runClaim, type RunSettings } from "./run_claim.ts";
 
@@ -112,7 +112,7 @@ export class Worker {
     const { job } = claim;
     const about = { job: job.id, traceId: job.traceId };
     const what = job.parentId === null ? job.command : `helps with ${job.parentId}`;
-    notice({ ...about, level: "info", message: `${what}: attempt ${job.attempt}` });
+    notice({ ...about, level: "info", message: `${what}: attempt ${attemptNumber(job)}` });
     const run = runClaim(claim, this.#options, this.#giveBack.signal)
       .then((outcome) => notice({ ...about, level: "info", message: `${what}: ${outcome}` }))
       .catch((error) => {
