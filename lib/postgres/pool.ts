@@ -5,6 +5,7 @@
  */
 import type { Endpoint } from "./endpoint.ts";
 import { openSession } from "./open_session.ts";
+import { ServerError } from "./server_error.ts";
 import type { Session, SessionOptions } from "./session.ts";
 
 /** How many sessions, and how they are opened. */
@@ -38,6 +39,12 @@ export class SessionPool implements AsyncDisposable {
     const session = await this.#take();
     try {
       return await work(session);
+    } catch (error) {
+      // statements that began a transaction of their own may have left it there, aborted: nobody else could use the session
+      if (error instanceof ServerError) {
+        await session.execute("ROLLBACK").catch(() => session.close());
+      }
+      throw error;
     } finally {
       await this.#giveBack(session);
     }
