@@ -215,7 +215,7 @@ export function buildGrammar(onCommand: OnCommand): Command {
   const demo = program.command("demo")
     .summary("watch a migration between two servers started for it")
     .description(
-      "Starts two PostgreSQL servers of different versions on this machine, fills the first with a shop under\n" +
+      "Starts two PostgreSQL servers of different versions on this machine, fills the first with a shop under " +
         "constant writes, copies it to the second, compares both and removes everything again.",
     )
     .option("--size <SIZE>", "how much data, e.g. 200MB or 1GB (default: 200MB)")
@@ -234,9 +234,12 @@ export function buildGrammar(onCommand: OnCommand): Command {
       "after",
       `
 Install them:
-  bash:  ${programName} completions bash > ~/.local/share/bash-completion/completions/${programName}
-  zsh:   ${programName} completions zsh > "\${fpath[1]}/_${programName}"
-  fish:  ${programName} completions fish > ~/.config/fish/completions/${programName}.fish`,
+  bash:  ${programName} completions bash \\
+      > ~/.local/share/bash-completion/completions/${programName}
+  zsh:   ${programName} completions zsh \\
+      > "\${fpath[1]}/_${programName}"
+  fish:  ${programName} completions fish \\
+      > ~/.config/fish/completions/${programName}.fish`,
     )
     .action((shell) => onCommand("completions", {}, [shell]));
 

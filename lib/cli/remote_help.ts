@@ -3,10 +3,10 @@ import { programName } from "./program.ts";
 export const jobsHelp = `
 Examples:
   export SEREN_REMOTE_API=https://jobs.example.com SEREN_API_KEY=srk_…
-  ${programName} init --yes            submits a job and shows it
+  ${programName} init --yes      # submits a job and shows it
   ${programName} jobs list --state running
   ${programName} jobs logs ID -f
-  ${programName} jobs attach ID        shows it again; ends with its exit code
+  ${programName} jobs attach ID  # shows it again; has its exit code
   ${programName} jobs cancel ID`;
 
 export const serveHelp = `
@@ -15,20 +15,24 @@ Try it on this machine:
 
 For real (docs/remote.md):
   export SEREN_DATABASE_URL=postgresql://seren:secret@db.internal/seren
-  ${programName} serve --key-file seren.keys --listen 0.0.0.0:8443 --tls-cert chain.pem --tls-key key.pem
+  ${programName} serve --key-file seren.keys \\
+    --listen 0.0.0.0:8443 --tls-cert chain.pem --tls-key key.pem
   ${programName} keys create --owner ops --scopes admin
   ${programName} worker --key-file seren.keys`;
 
 export const workerHelp = `
 Examples:
   ${programName} worker --key-file seren.keys --concurrency 2
-  ${programName} worker --key-file seren.keys --queues large,huge --drain-timeout 5min
+  ${programName} worker --key-file seren.keys \\
+    --queues large,huge --drain-timeout 5min
 
-SIGTERM ends it: it takes no more jobs, lets the running ones go on for a while, and gives them to other workers then.`;
+SIGTERM ends it: it takes no more jobs, lets the running ones go on for a while,
+and gives them to other workers then.`;
 
 export const keysHelp = `
 Examples:
-  ${programName} keys create --owner alice --name laptop --expires-in 90
+  ${programName} keys create --owner alice --name laptop \\
+    --expires-in 90
   ${programName} keys list
   ${programName} keys rotate 0123456789ab --overlap 7d
   ${programName} keys revoke 0123456789ab
