@@ -69,6 +69,16 @@ export async function takeRunLock(
   }
 }
 
+/**
+ * Makes sure that no run is at work in the session's database, without keeping any from beginning.
+ *
+ * @throws ReplicatorError (prerequisite) that names the session of the run
+ */
+export async function refuseLiveRun(session: Session): Promise<void> {
+  const there = await holders(session, runLock);
+  if (there.length > 0) throw heldBy(session, there);
+}
+
 /** Gives *work* back: from now on sessions of the run can be opened. */
 export async function letSessionsWork(session: Session): Promise<void> {
   await session.query("SELECT pg_advisory_unlock($1::int, $2::int)", [...workLock]);

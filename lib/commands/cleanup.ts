@@ -8,6 +8,7 @@ import {
   type CheckpointStores,
   digestEnds,
   operationOf,
+  refuseLiveRun,
 } from "../checkpoint/mod.ts";
 import { ExitCode, ledgerSchema, ReplicatorError, type Side } from "../core/mod.ts";
 import {
@@ -55,7 +56,7 @@ export interface CleanupOptions {
  * the source REPLICATION for the slots.
  *
  * @returns undefined when it was declined
- * @throws ConnectionError when neither side can be reached
+ * @throws ConnectionError when neither side can be reached, ReplicatorError (prerequisite) while an `init` is at work
  */
 export async function cleanup(
   { source, target, databases, checkpoints, confirm }: CleanupOptions,
@@ -91,7 +92,9 @@ export async function cleanup(
     ],
   };
   if (plan.items.length === 0) return { ...plan, removed: [], failed: [] };
+  await refuseWhileRunsLive(plan, { to, signal });
   if (!await confirm(plan)) return undefined;
+  await refuseWhileRunsLive(plan, { to, signal });
   const removed: CleanupItem[] = [];
   const failed: CleanupFailure[] = [];
   for (const item of plan.items) {
@@ -123,6 +126,16 @@ export function cleanupExitCode({ failed, unreachable }: CleanupReport): ExitCod
   const [first] = unreachable;
   if (first === undefined) return ExitCode.success;
   return first.side === "source" ? ExitCode.sourceUnreachable : ExitCode.targetUnreachable;
+}
+
+/** A run whose ledger or slot were taken away would fail, at best: before the question, and after its answer. */
+async function refuseWhileRunsLive(
+  { items }: CleanupPlan,
+  { to, signal }: { readonly to: Link; readonly signal: AbortSignal },
+): Promise<void> {
+  for (const { kind, database } of items) {
+    if (kind === "ledger") await within(to, database, signal, refuseLiveRun);
+  }
 }
 
 async function stateFile(

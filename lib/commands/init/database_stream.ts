@@ -93,7 +93,7 @@ export class DatabaseStream {
     const { signal, select } = wanted;
     const scope = await this.#scope();
     const hash = await scopeHash(scope);
-    if (this.#options.replaces) await this.#unsubscribe();
+    if (this.#options.replaces) await this.#unsubscribe(hash);
     const streams = await this.#keep(hash, finished);
     this.#begun = true;
     const done = new Set(finished.map((table) => tableKey(table)));
@@ -129,15 +129,35 @@ export class DatabaseStream {
     return this.#start;
   }
 
-  /** A database that has subscriptions cannot be dropped. Those of others are for others to drop. */
-  async #unsubscribe(): Promise<void> {
+  /**
+   * A database that has subscriptions cannot be dropped. Those of others are for others to drop; one of ours with another scope has a slot on
+   * the source that this run would not know, and that would keep WAL for ever.
+   */
+  async #unsubscribe(hash: string): Promise<void> {
     const { target, signal } = this.#options;
     await using session = await this.#open(target);
-    for (const { name } of await readSubscriptions(session)) {
-      if (parseReplicationName(name) !== undefined) {
-        await dropSubscription(session, { name, signal });
-      }
-    }
+    const ours = (await readSubscriptions(session)).flatMap(({ name }) => {
+      const parts = parseReplicationName(name);
+      return parts === undefined ? [] : [{ name, hash: parts.hash }];
+    });
+    const other = ours.filter((subscription) => subscription.hash !== hash);
+    if (other.length > 0) throw this.#followsOtherwise(other.map(({ name }) => name));
+    for (const { name } of ours) await dropSubscription(session, { name, signal });
+  }
+
+  #followsOtherwise(names: readonly string[]): ReplicatorError {
+    return new ReplicatorError(
+      `the database follows a source with another scope (other tables, rows or servers): ${
+        names.join(", ")
+      }; it was not changed`,
+      {
+        side: "target",
+        object: `database ${this.#options.target.database}`,
+        remedy:
+          "run cleanup first, which also removes its slot on the source; then init --enable-sync --drop-existing again",
+        exitCode: ExitCode.prerequisite,
+      },
+    );
   }
 
   async #isAllDone(
