@@ -77,7 +77,8 @@ export function checkTargetEmpty(planned: PlannedDatabase): Check {
         refusal ?? "cannot be written",
         contents === undefined
           ? `choose another name: --map ${planned.source.name}=NEW_NAME`
-          : `choose another name with --map ${planned.source.name}=NEW_NAME, or let --drop-existing destroy what is there`,
+          : "if an earlier init made it, it is complete: status, sync and verify go on with it; else choose another name " +
+            `with --map ${planned.source.name}=NEW_NAME, or let --drop-existing destroy what is there`,
       );
   }
 }

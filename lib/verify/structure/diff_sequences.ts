@@ -60,6 +60,6 @@ function behind(
     target: String(target.lastValue),
     ...(object.facts.cycle === true
       ? { severity: "note", reason: "it starts again at its end, so nobody can tell who is ahead" }
-      : { remedy: `run on the target, or let cutover do it: ${statement}` }),
+      : { remedy: `run on the target: ${statement}` }),
   });
 }
