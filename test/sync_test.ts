@@ -380,10 +380,10 @@ async function nextLsn(pair: Pair, major: number): Promise<string> {
     return lsn;
   }
   const [name] = await streamName(pair.url);
-  const [row] = await query<{ lsn: string }>(
-    pair.url,
-    `SELECT lsn::text FROM pg_logical_slot_peek_binary_changes('${name}', NULL, NULL,
-       'proto_version', '1', 'publication_names', '${name}') WHERE get_byte(data, 0) = ascii('C') LIMIT 1`,
-  );
+  const peek = `SELECT lsn::text FROM pg_logical_slot_peek_binary_changes('${name}', NULL, NULL,
+       'proto_version', '1', 'publication_names', '${name}') WHERE get_byte(data, 0) = ascii('C') LIMIT 1`;
+  // decoding reads what is on disk, and these servers commit before that
+  await until(pair.url, `SELECT EXISTS (${peek}) AS ok`);
+  const [row] = await query<{ lsn: string }>(pair.url, peek);
   return row!.lsn;
 }
