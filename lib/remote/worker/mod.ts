@@ -5,8 +5,11 @@
  *
  * @module
  */
+export type { ClaimOutcome } from "./claim_endings.ts";
+export * from "./ending_in_time.ts";
 export * from "./housekeeping.ts";
 export * from "./redactor.ts";
 export * from "./run_claim.ts";
+export * from "./run_settings.ts";
 export * from "./runner.ts";
 export * from "./worker.ts";

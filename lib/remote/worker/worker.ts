@@ -1,8 +1,10 @@
 import { pause } from "../../postgres/mod.ts";
 import { type Claim, claimJob, type QueueName } from "../queue/mod.ts";
 import { attemptNumber, removeWorker, reportWorker } from "../store/mod.ts";
+import { StuckRunError } from "./ending_in_time.ts";
 import { keepHouse, type Retention } from "./housekeeping.ts";
-import { runClaim, type RunSettings } from "./run_claim.ts";
+import { runClaim } from "./run_claim.ts";
+import type { RunSettings } from "./run_settings.ts";
 
 /** Something to tell the operator; nothing secret is in it. */
 export interface WorkerNotice {
@@ -118,7 +120,7 @@ export class Worker {
       .catch((error) => {
         // what happened stands in the job; an error here is of the service's database, or a run that cannot be ended
         notice({ ...about, level: "error", message: messageOf(error) });
-        if (error instanceof Error && error.name === "StuckRunError") this.#failure = { error };
+        if (error instanceof StuckRunError) this.#failure = { error };
       })
       .finally(() => this.#running.delete(job.id));
     this.#running.set(job.id, run);

@@ -1,0 +1,124 @@
+import { ExitCode, ReplicatorError } from "../../core/mod.ts";
+import type { LaneRunner } from "../../copy/mod.ts";
+import { crewLanes, type CrewOptions, helpCopy, shareOfRate } from "../crew/mod.ts";
+import type { Claim } from "../queue/mod.ts";
+import type { OpenedSecrets } from "../secrets/mod.ts";
+import type { JobSpec } from "../spec/mod.ts";
+import { attemptNumber } from "../store/mod.ts";
+import type { JobAbort } from "./abort.ts";
+import { jobCheckpoints } from "./checkpoints.ts";
+import { endingInTime } from "./ending_in_time.ts";
+import { JobJournal } from "./journal.ts";
+import type { Redactor } from "./redactor.ts";
+import { crewTiming, type RunSettings } from "./run_settings.ts";
+import type { JobRunner, RunnableJob, RunnerContext, RunnerOutcome } from "./runner.ts";
+import { resolveJob, specOfSecrets } from "./secrets.ts";
+import { Workspace } from "./workspace.ts";
+
+/** A job whose secrets are open. */
+export interface OpenedJob {
+  readonly claim: Claim;
+  readonly settings: RunSettings;
+  readonly secrets: OpenedSecrets;
+  readonly redactor: Redactor;
+  readonly abort: AbortSignal;
+  readonly end: (kind: JobAbort["kind"], why: string) => void;
+  readonly onMeasured: RunnerContext["onMeasured"];
+}
+
+/**
+ * Runs a job in a workspace of its own, with a journal. A job that belongs to a copy of another one helps there.
+ *
+ * @throws StuckRunError when it does not end although it was told to
+ */
+export async function runJob(
+  { claim, settings, secrets, redactor, abort, end, onMeasured }: OpenedJob,
+): Promise<RunnerOutcome> {
+  const { job } = claim;
+  const { pool, workspaceRoot, patienceMs } = settings;
+  const onLost = () => end("lost", "another worker has taken the job over");
+  const identity = { pool, jobId: job.id, attempt: job.attempt, onLost };
+  const journal = new JobJournal({ ...identity, redactor });
+  journal.log("info", `attempt ${attemptNumber(job)} on worker ${job.worker}`);
+  try {
+    await using workspace = await Workspace.make(workspaceRoot, job.id);
+    const spec = specOfSecrets(secrets.secrets);
+    const runnable = await resolveJob(spec, settings.guard);
+    const running = job.copyId === null
+      ? runnerOf(claim, settings)(runnable, {
+        events: journal.take,
+        signal: abort,
+        attempt: attemptNumber(job),
+        onMeasured,
+        checkpoints: jobCheckpoints({ ...identity, secrets }),
+        workspace: workspace.path,
+        lanes: lanesOf(claim, { settings, spec, secrets, events: journal.take, onLost }),
+      })
+      : help(claim, {
+        settings,
+        spec,
+        runnable,
+        secrets,
+        copyId: job.copyId,
+        signal: abort,
+        journal,
+      });
+    return await endingInTime(running, { abort, patienceMs });
+  } finally {
+    // how it ended counts, not whether the last lines could be written
+    await journal.close().catch(() => {});
+  }
+}
+
+function runnerOf({ job }: Claim, { runners }: RunSettings): JobRunner {
+  const runner = runners[job.command] as JobRunner | undefined;
+  if (runner !== undefined) return runner;
+  throw new ReplicatorError(`this worker cannot run ${job.command}`, {
+    exitCode: ExitCode.prerequisite,
+  });
+}
+
+/** With several workers this one leads. */
+function lanesOf(
+  { job, message }: Claim,
+  { settings, spec, ...rest }:
+    & Pick<CrewOptions, "secrets" | "events" | "onLost">
+    & { readonly settings: RunSettings; readonly spec: JobSpec },
+): LaneRunner | undefined {
+  const workers = spec.command === "init" ? spec.options.workers ?? 1 : 1;
+  if (workers < 2) return undefined;
+  const { pool, queue } = settings;
+  const { id: jobId, attempt, apiKeyId, timeoutSeconds } = job;
+  const identity = { jobId, attempt, apiKeyId, timeoutSeconds, worker: job.worker ?? "" };
+  const about = { pool, queue, queueName: message.queue, workers };
+  return crewLanes({ ...identity, ...about, ...crewTiming(settings), ...rest });
+}
+
+/** A job that helps another one: the rows are the other's, and so are the secrets. */
+async function help(
+  { job }: Claim,
+  { settings, spec, runnable: { source, target }, secrets, copyId, signal, journal }: {
+    readonly settings: RunSettings;
+    readonly spec: JobSpec;
+    readonly runnable: RunnableJob;
+    readonly secrets: OpenedSecrets;
+    readonly copyId: string;
+    readonly signal: AbortSignal;
+    readonly journal: JobJournal;
+  },
+): Promise<RunnerOutcome> {
+  const result = await helpCopy({
+    pool: settings.pool,
+    secrets,
+    copyId,
+    member: `${job.id}/${job.attempt}`,
+    worker: job.worker ?? "",
+    source,
+    target,
+    signal,
+    events: journal.take,
+    maxBytesPerSecond: spec.command === "init" ? shareOfRate(spec.options) : undefined,
+    ...crewTiming(settings),
+  });
+  return { exitCode: ExitCode.success, result };
+}

@@ -1,0 +1,78 @@
+import { ExitCode, ReplicatorError } from "../../core/mod.ts";
+import type { Claim, QueueName } from "../queue/mod.ts";
+import type { JobError } from "../store/mod.ts";
+import type { JobAbort } from "./abort.ts";
+import { type ClaimOutcome, finish, handOver, move, tryLater } from "./claim_endings.ts";
+import type { Redactor } from "./redactor.ts";
+import type { RunSettings } from "./run_settings.ts";
+import type { RunnerOutcome } from "./runner.ts";
+
+/** How a run ended, and what ended it. */
+export interface Ending {
+  readonly outcome: RunnerOutcome | undefined;
+  readonly failure: unknown;
+  readonly abort: JobAbort | undefined;
+  readonly redactor: Redactor;
+  /** Where a job belongs that was only measured. */
+  readonly properQueue: QueueName | undefined;
+}
+
+/** Says what becomes of a job whose run has ended, and writes it down. */
+export async function settle(
+  claim: Claim,
+  settings: RunSettings,
+  { outcome, failure, abort, redactor, properQueue }: Ending,
+): Promise<ClaimOutcome> {
+  if (outcome !== undefined) {
+    return await finish(claim, settings, {
+      state: outcome.exitCode === ExitCode.success ? "succeeded" : "failed",
+      exitCode: outcome.exitCode,
+      result: redactor.value(outcome.result),
+    });
+  }
+  switch (abort?.kind) {
+    case "lost":
+      return "lost";
+    case "drained":
+      return await handOver(claim, settings);
+    case "moved":
+      return await move(claim, settings, properQueue ?? claim.message.queue);
+    case "cancelled":
+      return await finish(claim, settings, {
+        state: "cancelled",
+        exitCode: ExitCode.interrupted,
+        error: errorOf(abort, redactor),
+      });
+    case "timed-out":
+      return await finish(claim, settings, {
+        state: "timed_out",
+        exitCode: ExitCode.stepFailed,
+        error: errorOf(abort, redactor),
+      });
+  }
+  if (isUnreachable(failure) && !claim.message.isLast) {
+    return await tryLater(claim, settings, errorOf(failure, redactor));
+  }
+  return await finish(claim, settings, {
+    state: "failed",
+    exitCode: failure instanceof ReplicatorError ? failure.exitCode : ExitCode.internal,
+    error: errorOf(failure, redactor),
+  });
+}
+
+function isUnreachable(failure: unknown): boolean {
+  return failure instanceof ReplicatorError &&
+    (failure.exitCode === ExitCode.sourceUnreachable ||
+      failure.exitCode === ExitCode.targetUnreachable);
+}
+
+function errorOf(error: unknown, redactor: Redactor): JobError {
+  const foreseen = error instanceof ReplicatorError ? error : undefined;
+  return redactor.value({
+    message: error instanceof Error ? error.message : String(error),
+    side: foreseen?.side ?? null,
+    object: foreseen?.object ?? null,
+    remedy: foreseen?.remedy ?? null,
+    details: foreseen?.details ?? [],
+  });
+}
