@@ -8,7 +8,7 @@ import { jobCommands } from "../remote/mod.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
 import type { OptionReader } from "./options.ts";
 import { programName, version } from "./program.ts";
-import { readWorkerOptions, work } from "./run_worker.ts";
+import { readWorkerOptions, waitingMessage, work } from "./run_worker.ts";
 import {
   type KeeperOptions,
   openKeys,
@@ -38,15 +38,34 @@ export const runServe: CommandRunner = async (reader, context) => {
   const keys = keeper.keyPlace === undefined
     ? await keysForNow(opened)
     : await openKeys(keeper.keyPlace, { create: true });
-  const service = await open({ options, database, keys, context });
+  const { signal } = context.run;
+  const waits = Promise.withResolvers<void>();
+  const service = await open({
+    ...{ options, database, keys, context },
+    onWait: (error, delayMs) => {
+      waits.resolve();
+      tell(context, waitingMessage(error, delayMs), "warn");
+    },
+  });
   opened.use(service);
+  const end = ended(signal);
+  // whoever reads this line may ask, unless the database is not there
+  const isReady = await Promise.race([
+    service.ready.then(() => true),
+    ...[waits.promise, end].map((each) => each.then(() => false)),
+  ]);
   tell(context, `listens on ${service.url}`);
+  if (!isReady) {
+    await Promise.race([service.ready, end]);
+    if (signal.aborted) return ExitCode.success;
+    tell(context, "the service's database answers");
+  }
   if (worker === undefined) {
-    await ended(context.run.signal);
+    await end;
     return ExitCode.success;
   }
   await tellHowToUse(service, context);
-  await work({ options: worker, keeper, database, keys, context, signal: context.run.signal });
+  await work({ options: worker, keeper, database, keys, context, signal });
   return ExitCode.success;
 };
 
@@ -83,11 +102,12 @@ async function readServeOptions(
 }
 
 async function open(
-  { options, database, keys, context }: {
+  { options, database, keys, context, onWait }: {
     readonly options: ServeOptions;
     readonly database: Endpoint;
     readonly keys: KeyProvider;
     readonly context: CommandContext;
+    readonly onWait: (error: unknown, delayMs: number) => void;
   },
 ): Promise<Service> {
   const { tlsFiles, keeper } = options;
@@ -106,6 +126,7 @@ async function open(
     version,
     log: (line) => logRequest(context, line),
     extend: addPage,
+    onWait,
     onError: (error) =>
       tell(context, error instanceof Error ? error.message : String(error), "error"),
   });
@@ -176,7 +197,7 @@ function logRequest({ terminal, output }: CommandContext, line: RequestLine): vo
 function tell(
   { terminal, output }: CommandContext,
   message: string,
-  level: "info" | "error" = "info",
+  level: "info" | "warn" | "error" = "info",
 ): void {
   const at = new Date().toISOString();
   terminal.stderr.write(

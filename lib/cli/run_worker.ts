@@ -1,10 +1,9 @@
 import { join } from "node:path";
-import { ExitCode } from "../core/mod.ts";
+import { ExitCode, formatDuration } from "../core/mod.ts";
 import { jobRunners } from "../commands/job_runners.ts";
 import { type Endpoint, SessionPool } from "../postgres/mod.ts";
-import { JobQueue, type QueueName, queueNames } from "../remote/queue/mod.ts";
+import { type JobQueue, openQueue, type QueueName, queueNames } from "../remote/queue/mod.ts";
 import type { KeyProvider } from "../remote/secrets/mod.ts";
-import { migrate } from "../remote/store/mod.ts";
 import { defaultRetention, Worker, type WorkerNotice } from "../remote/worker/mod.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
 import { defaultMaxDiffs, defaultSplitBytes, type OptionReader } from "./options.ts";
@@ -80,12 +79,27 @@ export async function work(
     size: 3 + 2 * options.concurrency,
     values: "native",
   });
-  await migrate(pool);
-  await using queue = await JobQueue.open(database, {
-    settings: keeper.queueSettings,
-    onError: (error) =>
-      notice({ level: "warn", message: error instanceof Error ? error.message : String(error) }),
-  });
+  let waited = false;
+  let opened: JobQueue;
+  try {
+    opened = await openQueue({
+      database,
+      pool,
+      settings: keeper.queueSettings,
+      signal,
+      onError: (error) => notice({ level: "warn", message: messageOf(error) }),
+      onWait: (error, delayMs) => {
+        waited = true;
+        notice({ level: "warn", message: waitingMessage(error, delayMs) });
+      },
+    });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    notice({ level: "info", message: "ended" });
+    return;
+  }
+  await using queue = opened;
+  if (waited) notice({ level: "info", message: "the service's database answers" });
   const worker = new Worker({
     ...options,
     pool,
@@ -110,6 +124,17 @@ export async function work(
   notice({ level: "info", message: `takes jobs of ${options.queues.join(", ")}` });
   await worker.run(signal);
   notice({ level: "info", message: "ended" });
+}
+
+/** Why a service or worker does not begin yet. */
+export function waitingMessage(error: unknown, delayMs: number): string {
+  return `waits for the service's database: ${messageOf(error)}; again in ${
+    formatDuration(delayMs)
+  }`;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Where a worker's own log goes: stderr, a line each; JSON lines with `--log-format json`. */

@@ -74,8 +74,8 @@ export async function openTestService(
   const folder = await Deno.makeTempDir();
   const provider = keys ?? await LocalKeyProvider.create(`${folder}/keys`);
   const database = await resolveEndpoint(databaseUrl, { side: "target" });
-  const open = (port = 0) =>
-    openService({
+  const open = async (port = 0) => {
+    const service = await openService({
       database,
       hostname: "127.0.0.1",
       port,
@@ -90,7 +90,11 @@ export async function openTestService(
       log: onLine,
       ...(extend === undefined ? {} : { extend }),
       onError: () => {},
+      onWait: () => {},
     });
+    await service.ready;
+    return service;
+  };
   const service = await open(port);
   return {
     service,

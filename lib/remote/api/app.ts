@@ -1,4 +1,5 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
+import type { Context } from "hono";
 import { addAdminRoutes } from "./admin_routes.ts";
 import { requireScope } from "./authenticate.ts";
 import { addJobRoutes } from "./job_routes.ts";
@@ -16,6 +17,9 @@ export function makeApp(parts: ServiceParts): ServiceApp {
     in: "header",
     name: "x-api-key",
   });
+  for (const path of ["/v1/*", "/metrics"]) {
+    app.use(path, (context, next) => parts.isReady() ? next() : notYet(parts, context));
+  }
   addJobRoutes(app, parts);
   addAdminRoutes(app, parts);
   addOpenRoutes(app, parts);
@@ -29,10 +33,22 @@ export function makeApp(parts: ServiceParts): ServiceApp {
   return app;
 }
 
+/** What needs the database is answered so until it is there for the first time. */
+function notYet(parts: ServiceParts, context: Context): Promise<Response> {
+  const trace = readTrace(context.req.header("traceparent"));
+  return answering(parts, { context, trace, route: "(not ready)" }, () =>
+    Promise.reject(
+      new HttpProblem(503, "the service waits for its database", {
+        headers: { "retry-after": "2" },
+      }),
+    ));
+}
+
 /** What monitoring and tools ask for; no user's data is in it. */
 function addOpenRoutes(app: ServiceApp, parts: ServiceParts): void {
   app.get("/healthz", (context) => context.json({ status: "ok", version: parts.version }));
   app.get("/readyz", async (context) => {
+    if (!parts.isReady()) return context.json({ status: "waits for the database" }, 503);
     try {
       await parts.pool.use((session) => session.query("SELECT 1"));
       return context.json({ status: "ok" });

@@ -1,6 +1,7 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { z } from "zod";
+import { isTransient } from "../../postgres/mod.ts";
 import { mostBodyBytes } from "../spec/mod.ts";
 import type { Scope } from "../keys/mod.ts";
 import { type ApiKeyRow, appendAudit, takeToken } from "../store/mod.ts";
@@ -109,7 +110,7 @@ export async function answering(
     failure = error;
     const problem = error instanceof HttpProblem
       ? error
-      : isDatabaseAway(error)
+      : isTransient(error)
       ? new HttpProblem(503, "the service's database does not answer", {
         headers: { "retry-after": "2" },
       })
@@ -129,10 +130,6 @@ export async function answering(
     ...(response.status < 500 ? {} : { error: inside(failure) }),
   });
   return response;
-}
-
-function isDatabaseAway(error: unknown): boolean {
-  return error instanceof Error && error.name === "ConnectionError";
 }
 
 /** An error of ours for the operator: where it came from, and nothing that a request brought. */

@@ -1,13 +1,13 @@
 import { type Endpoint, SessionPool } from "../../postgres/mod.ts";
 import type { AddressGuard } from "../guard/mod.ts";
-import { JobQueue, type QueueSettings } from "../queue/mod.ts";
+import { type JobQueue, openQueue, type QueueSettings } from "../queue/mod.ts";
 import type { KeyProvider } from "../secrets/mod.ts";
 import type { JobCommand } from "../spec/mod.ts";
-import { migrate } from "../store/mod.ts";
 import { makeApp } from "./app.ts";
 import { Authenticator } from "./authenticate.ts";
 import { EventHub } from "./event_hub.ts";
 import { Front } from "./front.ts";
+import { HttpProblem } from "./problem.ts";
 import { RequestMetrics } from "./metrics.ts";
 import type { ServiceApp } from "./routing.ts";
 import type { RequestLine, ServiceParts } from "./service.ts";
@@ -32,16 +32,22 @@ export interface ServiceOptions {
   readonly version: string;
   readonly log: (line: RequestLine) => void;
   readonly onError: (error: unknown) => void;
+  /** Told before each pause, why the database cannot be used yet. */
+  readonly onWait: (error: unknown, delayMs: number) => void;
   /** Adds more to the application, such as the page. */
   readonly extend?: (app: ServiceApp, parts: ServiceParts) => void;
 }
 
-/** A running instance: listening → disposed, when its requests have been answered and its streams ended. */
+/**
+ * A running instance: listening, while its database is waited for → ready → disposed, when its requests have been answered and its
+ * streams ended. Until it is ready it answers `/healthz` and the page; all else gets a 503, and `/readyz` says why.
+ */
 export interface Service extends AsyncDisposable {
   /** `http://127.0.0.1:8080` */
   readonly url: string;
   readonly pool: SessionPool;
-  readonly queue: JobQueue;
+  /** Resolves when the database is there and up to date; rejects with what does not pass by itself, such as a refused password. */
+  readonly ready: Promise<void>;
 }
 
 /** Each takes three file descriptors, and many systems give a process 1,024. */
@@ -54,7 +60,8 @@ const patienceMs = 60_000;
 const poolSize = 10;
 
 /**
- * Brings the service's tables up to date and listens. Any number of instances may run on one database.
+ * Listens, waits for the database where it is not there yet, and brings its tables up to date. Any number of instances may run on one
+ * database.
  *
  * Requires `--allow-net` for the database, to listen, and to resolve the hosts of jobs.
  */
@@ -62,15 +69,26 @@ export async function openService(options: ServiceOptions): Promise<Service> {
   const { database, hostname, port, tls, log, onError } = options;
   await using opened = new AsyncDisposableStack();
   const pool = opened.use(new SessionPool(database, { size: poolSize, values: "native" }));
-  await migrate(pool);
-  const queue = opened.use(
-    await JobQueue.open(database, { settings: options.queueSettings, onError }),
-  );
+  let queue: JobQueue | undefined;
+  const ending = new AbortController();
+  // begun last: nothing is to be undone here when the port is taken
+  const begun: Promise<JobQueue>[] = [];
+  opened.defer(async () => {
+    ending.abort(new Error("the service was ended"));
+    for (const each of begun) {
+      const given = await each.catch(() => undefined); // told by `ready`
+      await given?.[Symbol.asyncDispose]();
+    }
+  });
   const hub = opened.use(new EventHub(pool));
   const parts: ServiceParts = {
     ...options,
     pool,
-    queue,
+    isReady: () => queue !== undefined,
+    get queue() {
+      if (queue === undefined) throw new HttpProblem(503, "the service waits for its database");
+      return queue;
+    },
     hub,
     authenticator: new Authenticator(pool),
     metrics: new RequestMetrics(),
@@ -109,12 +127,25 @@ export async function openService(options: ServiceOptions): Promise<Service> {
     await hub[Symbol.asyncDispose]();
     await ended.catch(() => {}); // told above
   });
+  const opening = openQueue({
+    database,
+    pool,
+    settings: options.queueSettings,
+    signal: ending.signal,
+    onError,
+    onWait: options.onWait,
+  });
+  begun.push(opening);
+  const ready = opening.then((opened) => {
+    queue = opened;
+  });
+  ready.catch(() => {}); // who opened it looks at it
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
   const resources = opened.move();
   return {
     url: `${tls === undefined ? "http" : "https"}://${host}:${front.port}`,
     pool,
-    queue,
+    ready,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }

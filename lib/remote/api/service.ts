@@ -23,7 +23,10 @@ export interface RequestLine {
 /** What the API stands on. It keeps nothing of its own: any number of instances share the database. */
 export interface ServiceParts {
   readonly pool: SessionPool;
+  /** @throws HttpProblem 503 while the database is waited for */
   readonly queue: JobQueue;
+  /** Whether the database is there and its tables are up to date. */
+  readonly isReady: () => boolean;
   readonly keys: KeyProvider;
   readonly guard: AddressGuard;
   readonly authenticator: Authenticator;

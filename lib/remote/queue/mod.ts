@@ -7,5 +7,6 @@
  */
 export * from "./claim.ts";
 export * from "./job_queue.ts";
+export * from "./open_queue.ts";
 export * from "./resource_class.ts";
 export * from "./settings.ts";
