@@ -6,7 +6,7 @@ import type { JobCommand } from "../spec/mod.ts";
 import { makeApp } from "./app.ts";
 import { Authenticator } from "./authenticate.ts";
 import { EventHub } from "./event_hub.ts";
-import { Front } from "./front.ts";
+import { HttpServer } from "./http_server.ts";
 import { HttpProblem } from "./problem.ts";
 import { RequestMetrics } from "./metrics.ts";
 import type { ServiceApp } from "./routing.ts";
@@ -53,8 +53,11 @@ export interface Service extends AsyncDisposable {
 /** Each takes three file descriptors, and many systems give a process 1,024. */
 const mostConnections = 300;
 
-/** Streams say something every 15 s, and no other answer takes longer. */
-const patienceMs = 60_000;
+/** Streams say something every 15 s, and no other answer takes longer; more than balancers keep their idle connections, which is mostly 60 s. */
+const patienceMs = 75_000;
+
+/** Answers under way when the service ends may take so long: a little more than a body may take to arrive. */
+const drainMs = 15_000;
 
 /** Requests that ask the database at once; more wait. */
 const poolSize = 10;
@@ -96,36 +99,23 @@ export async function openService(options: ServiceOptions): Promise<Service> {
   };
   const app = makeApp(parts);
   options.extend?.(app, parts);
-  const front: Front = opened.use(
-    new Front({
+  const server = opened.use(
+    new HttpServer({
       hostname,
       port,
       tls,
-      behind: () => server.addr as Deno.NetAddr,
       most: options.mostConnections ?? mostConnections,
       patienceMs,
+      drainMs,
       onError,
+      answer: (request, address) => app.fetch(request, { address }),
     }),
   );
-  const server: Deno.HttpServer = Deno.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    onListen: () => {}, // who opened it tells
-    onError: (error) => {
-      onError(error);
-      return new Response("", { status: 500 });
-    },
-  }, (request, { remoteAddr }) => {
-    const { port: passedOn } = remoteAddr as Deno.NetAddr;
-    return app.fetch(request, { address: front.addressOf(passedOn) });
-  });
-  server.finished.catch(onError);
   // streams end first: the server waits for its answers
   opened.defer(async () => {
-    await front.stop();
-    const ended = server.shutdown();
+    const ended = server.stop();
     await hub[Symbol.asyncDispose]();
-    await ended.catch(() => {}); // told above
+    await ended;
   });
   const opening = openQueue({
     database,
@@ -143,7 +133,7 @@ export async function openService(options: ServiceOptions): Promise<Service> {
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
   const resources = opened.move();
   return {
-    url: `${tls === undefined ? "http" : "https"}://${host}:${front.port}`,
+    url: `${tls === undefined ? "http" : "https"}://${host}:${server.port}`,
     pool,
     ready,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),

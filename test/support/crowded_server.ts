@@ -1,0 +1,20 @@
+/**
+ * A server in a process of its own, to be run with few file descriptors: prints its port, and what it is told of on stderr.
+ *
+ * @module
+ */
+import { HttpServer } from "../../lib/remote/api/http_server.ts";
+
+const server = new HttpServer({
+  hostname: "127.0.0.1",
+  port: 0,
+  tls: undefined,
+  most: 300,
+  patienceMs: 60_000,
+  drainMs: 1_000,
+  onError: (error) => console.error(String(error)),
+  answer: () => new Response("here"),
+});
+console.log(server.port);
+for await (const _ of Deno.stdin.readable);
+await server[Symbol.asyncDispose]();
