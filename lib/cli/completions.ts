@@ -10,6 +10,7 @@ import {
   shells,
 } from "./grammar.ts";
 import { logLevels } from "../ui/mod.ts";
+import type { OptionReader } from "./option_reader.ts";
 import { programName } from "./program.ts";
 
 interface CompletionOption {
@@ -205,4 +206,14 @@ function fish(commands: readonly CompletionCommand[]): string {
     }
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** @throws UsageError when it is none */
+export function resolveShell(reader: OptionReader, [text]: readonly string[]): Shell {
+  const shell = shells.find((each) => each === text);
+  if (shell === undefined && text !== undefined) {
+    reader.problem("completions", `"${text}" is none of ${shells.join(", ")}`);
+  }
+  reader.done();
+  return shell ?? "bash";
 }

@@ -1,5 +1,5 @@
 import { type Config, readConfig } from "../config/mod.ts";
-import type { OptionReader } from "./options.ts";
+import type { OptionReader } from "./option_reader.ts";
 
 /** How files and variables are read. */
 export interface ConfigSurroundings {

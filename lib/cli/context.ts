@@ -1,7 +1,9 @@
 import type { ExitCode } from "../core/mod.ts";
 import type { RunContext } from "../commands/run.ts";
 import type { ProgressDisplay } from "../ui/mod.ts";
-import type { OptionReader, OutputOptions, ResolveContext } from "./options.ts";
+import type { ResolveContext } from "./copy_options.ts";
+import type { OptionReader } from "./option_reader.ts";
+import type { OutputOptions } from "./output_options.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Ends the process at once. */

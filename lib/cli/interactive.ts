@@ -4,7 +4,7 @@ import { InterruptedError } from "../core/mod.ts";
 import { openSession, withDatabase } from "../postgres/mod.ts";
 import { printPart, type TableChoice } from "../rules/mod.ts";
 import type { CommandContext } from "./context.ts";
-import type { CopyOptions } from "./options.ts";
+import type { CopyOptions } from "./copy_options.ts";
 import { openPrompts } from "./prompts.ts";
 import { reportFileProblem, writeReportFile } from "./report_file.ts";
 import { askSelection } from "./selection.ts";

@@ -1,6 +1,6 @@
 import { isShown, jsonLines, LiveProgress, plainLines, type ProgressDisplay } from "../ui/mod.ts";
 import type { Environment } from "./environment.ts";
-import type { OutputOptions } from "./options.ts";
+import type { OutputOptions } from "./output_options.ts";
 import type { Output } from "./terminal.ts";
 
 /** Picks how progress is shown on stderr: drawn on a terminal, lines elsewhere, JSON lines if wanted. */

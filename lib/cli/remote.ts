@@ -17,7 +17,7 @@ import {
   writeJobRules,
 } from "../remote/mod.ts";
 import type { CommandContext } from "./context.ts";
-import type { OptionReader } from "./options.ts";
+import type { OptionReader } from "./option_reader.ts";
 import { programName } from "./program.ts";
 
 /** Where jobs run, and with whose key. */

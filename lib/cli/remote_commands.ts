@@ -15,7 +15,7 @@ import type {
 } from "../commands/run.ts";
 import type { StatusOptions, StatusReport } from "../commands/status.ts";
 import type { CommandContext } from "./context.ts";
-import type { OptionReader } from "./options.ts";
+import type { OptionReader } from "./option_reader.ts";
 import { jobScope, type RemotePlace, runRemotely } from "./remote.ts";
 
 /** Where, and what was given: what was not given is the service's to choose. */

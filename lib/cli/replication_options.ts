@@ -1,7 +1,8 @@
 import type { DatabaseSelection } from "../commands/run.ts";
 import type { StatusLimits } from "../commands/status.ts";
 import type { Endpoint } from "../postgres/mod.ts";
-import { type OptionReader, readDatabases, readEndpoint, type ResolveContext } from "./options.ts";
+import { readDatabases, readEndpoint, type ResolveContext } from "./copy_options.ts";
+import type { OptionReader } from "./option_reader.ts";
 
 /** The two servers, and which of their databases. */
 export interface ReplicationOptions {

@@ -1,4 +1,5 @@
 import { basename, dirname, join, resolve } from "node:path";
+import type { OptionReader } from "./option_reader.ts";
 
 /**
  * Why no report can be written to this path; undefined when it can. Makes an empty file in its folder and removes it again: nothing
@@ -74,4 +75,12 @@ function reasonOf(error: unknown, folder: string): string {
     return `this user may not write into "${folder}"`;
   }
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Where a report goes; a place where it cannot be written is noted in the reader. */
+export async function readReportFile(reader: OptionReader): Promise<string | undefined> {
+  const path = reader.text("report");
+  const problem = path === undefined ? undefined : await reportFileProblem(path);
+  if (problem !== undefined) reader.problem("--report", problem);
+  return path;
 }

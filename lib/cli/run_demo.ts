@@ -2,7 +2,7 @@ import { displayName, ExitCode, formatBytes, formatCount, plural } from "../core
 import { demo, type DemoNarrator, type DemoReport } from "../commands/demo.ts";
 import { makeStyle, printable, renderTable, wrap } from "../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
-import { resolveDemoOptions } from "./options.ts";
+import { resolveDemoOptions } from "./demo_options.ts";
 import { printJson, tableOptions } from "./print.ts";
 import { programName } from "./program.ts";
 import { planLines, reportLines, validationLines } from "./results.ts";

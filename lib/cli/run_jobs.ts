@@ -4,7 +4,7 @@ import type { RemoteClient, RemoteJob } from "../remote/mod.ts";
 import { makeStyle, printable, renderTable } from "../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
 import { jobActions } from "./grammar.ts";
-import type { OptionReader } from "./options.ts";
+import type { OptionReader } from "./option_reader.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
 import { followJob, openRemote, readRemote, type RemotePlace, resultOf } from "./remote.ts";
 import { printJobResult } from "./remote_results.ts";

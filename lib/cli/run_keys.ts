@@ -20,7 +20,7 @@ import { LocalKeyProvider } from "../remote/secrets/mod.ts";
 import { printable, renderTable } from "../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
 import { keyActions } from "./grammar.ts";
-import type { OptionReader } from "./options.ts";
+import type { OptionReader } from "./option_reader.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
 import { readServiceDatabase, readWord } from "./service_options.ts";
 

@@ -6,7 +6,7 @@ import { addPage } from "../remote/page/mod.ts";
 import { type KeyProvider, LocalKeyProvider } from "../remote/secrets/mod.ts";
 import { jobCommands } from "../remote/mod.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
-import type { OptionReader } from "./options.ts";
+import type { OptionReader } from "./option_reader.ts";
 import { programName, version } from "./program.ts";
 import { readWorkerOptions, waitingMessage, work } from "./run_worker.ts";
 import {

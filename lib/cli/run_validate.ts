@@ -2,7 +2,7 @@ import { ExitCode } from "../core/mod.ts";
 import { validate } from "../commands/validate.ts";
 import type { CommandRunner } from "./context.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
-import { resolveValidateOptions } from "./options.ts";
+import { resolveValidateOptions } from "./validate_options.ts";
 import { decisionLines } from "./decisions.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
 import { readRemote } from "./remote.ts";

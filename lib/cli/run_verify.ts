@@ -6,7 +6,7 @@ import type { Verdict } from "../verify/mod.ts";
 import { describeEndpoint, type Endpoint } from "../postgres/mod.ts";
 import { askYesNo } from "./confirm.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
-import { resolveVerifyOptions } from "./options.ts";
+import { resolveVerifyOptions } from "./verify_options.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
 import { writeEvidence } from "./verify_evidence.ts";
 import { readRemote } from "./remote.ts";

@@ -6,7 +6,9 @@ import { type JobQueue, openQueue, type QueueName, queueNames } from "../remote/
 import type { KeyProvider } from "../remote/secrets/mod.ts";
 import { defaultRetention, Worker, type WorkerNotice } from "../remote/worker/mod.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
-import { defaultMaxDiffs, defaultSplitBytes, type OptionReader } from "./options.ts";
+import { defaultSplitBytes } from "./init_options.ts";
+import type { OptionReader } from "./option_reader.ts";
+import { defaultMaxDiffs } from "./verify_options.ts";
 import { version } from "./program.ts";
 import { type KeeperOptions, openKeys, readKeeperOptions, readWord } from "./service_options.ts";
 

@@ -5,7 +5,7 @@ import { defaultQueueSettings, type QueueSettings } from "../remote/queue/settin
 import { type KeyProvider, LocalKeyProvider, openAwsKms } from "../remote/secrets/mod.ts";
 import { UsageError } from "../core/mod.ts";
 import { type Environment, surroundingsOf } from "./environment.ts";
-import type { OptionReader } from "./options.ts";
+import type { OptionReader } from "./option_reader.ts";
 
 /** Where the keys that encrypt secrets are. */
 export type KeyPlace =

@@ -3,12 +3,12 @@ import type { SyncAction, SyncSettings } from "../commands/run.ts";
 import {
   completeCopyOptions,
   type CopyOptions,
-  defaultSplitBytes,
-  type OptionReader,
   readCopyOptions,
-  readSyncSettings,
   type ResolveContext,
-} from "./options.ts";
+} from "./copy_options.ts";
+import { defaultSplitBytes } from "./init_options.ts";
+import type { OptionReader } from "./option_reader.ts";
+import { readSyncSettings } from "./sync_settings.ts";
 
 /** `sync` in full. */
 export interface SyncCommandOptions extends CopyOptions {

@@ -1,0 +1,52 @@
+/**
+ * What copying one database needs.
+ *
+ * @module
+ */
+import type { Endpoint, Session } from "../../postgres/mod.ts";
+import type { classifyPostData, DumpStatement, DumpTool } from "../../schema/mod.ts";
+import type { CopyFormat, LaneRunner } from "../../copy/mod.ts";
+import type { LedgerRun } from "../../checkpoint/mod.ts";
+import type { TableRules } from "../../rules/mod.ts";
+import type { PlannedDatabase } from "../database_plan.ts";
+import type { SnapshotHook } from "../run.ts";
+import type { DatabaseStream } from "./database_stream.ts";
+import type { Recorder } from "./recorder.ts";
+
+/** What copying one database needs. */
+export interface CopyDatabaseOptions {
+  readonly planned: PlannedDatabase;
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  /** A session on the target in another database than the one to be made. */
+  readonly maintenance: Session;
+  readonly tool: DumpTool;
+  readonly jobs: number;
+  readonly indexJobs: number;
+  readonly copyFormat: "auto" | CopyFormat;
+  readonly copyThreads: number;
+  /** Who copies the rows; undefined: this process. */
+  readonly lanes: LaneRunner | undefined;
+  /** Tables of more bytes are copied in parts. */
+  readonly splitBytes: number;
+  /** The most that is read, in bytes a second; undefined for as much as there is. */
+  readonly maxBytesPerSecond: number | undefined;
+  /** Major version of the source. */
+  readonly sourceMajor: number;
+  readonly rules: TableRules;
+  readonly recorder: Recorder;
+  readonly signal: AbortSignal;
+  readonly whileSnapshotHeld: SnapshotHook;
+  /** What follows when the rows are in; undefined: nothing does. */
+  readonly stream: DatabaseStream | undefined;
+  /** What the ledger is begun with. */
+  readonly ledgerRun: LedgerRun;
+  readonly allowMixedSnapshots: boolean;
+  readonly retryPausesMs: readonly number[] | undefined;
+}
+
+/** The parts of a schema, in the order in which they are applied. */
+export interface SchemaParts {
+  readonly preData: readonly DumpStatement[];
+  readonly postData: ReturnType<typeof classifyPostData>;
+}

@@ -1,0 +1,206 @@
+/**
+ * The rows of one database, and indexes, keys and statistics of each table as soon as its rows are in.
+ *
+ * @module
+ */
+import { plural, tableKey } from "../../core/mod.ts";
+import { type Endpoint, openSession, retry, type SnapshotHolder } from "../../postgres/mod.ts";
+import { summariseLargeObjects, type Table } from "../../catalog/mod.ts";
+import { tablesWithStatistics } from "../../schema/mod.ts";
+import {
+  copyLargeObjects,
+  copyTables,
+  Governor,
+  IndexBuilder,
+  type IndexGroup,
+  type LockedSnapshot,
+  readPlanBounds,
+} from "../../copy/mod.ts";
+import type { TableScope } from "../../rules/mod.ts";
+import type { DatabaseReport } from "../report.ts";
+import type { DumpApplier } from "./apply_dump.ts";
+import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
+import { earlierTables, largeObjectsMark, type LedgerWork, type TableWork } from "./ledger_work.ts";
+import { partitionedTables } from "./partitioned_tables.ts";
+
+/** What is filled with what, and how. */
+export interface FillDatabaseOptions extends
+  Pick<
+    CopyDatabaseOptions,
+    | "planned"
+    | "jobs"
+    | "indexJobs"
+    | "copyFormat"
+    | "copyThreads"
+    | "lanes"
+    | "splitBytes"
+    | "maxBytesPerSecond"
+    | "sourceMajor"
+    | "retryPausesMs"
+    | "recorder"
+    | "signal"
+  > {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly locked: LockedSnapshot;
+  readonly postData: SchemaParts["postData"];
+  readonly schema: DumpApplier;
+  readonly work: LedgerWork;
+  readonly progress: TableWork;
+  /** What moves, as the snapshot sees it; undefined when all of it does. */
+  readonly scope: TableScope | undefined;
+}
+
+/** What came of it. */
+export interface FilledDatabase {
+  readonly tables: DatabaseReport["tables"];
+  /** Tables that have their statistics, by `tableKey`. */
+  readonly analyzed: ReadonlySet<string>;
+}
+
+/**
+ * Copies rows and large objects and builds indexes and keys; the tables are there and empty, or as the ledger says.
+ *
+ * An error on either way ends both.
+ */
+export async function fillDatabase(options: FillDatabaseOptions): Promise<FilledDatabase> {
+  const { source, target, locked, postData, schema, work, progress, scope } = options;
+  const { recorder, jobs, indexJobs, copyFormat, splitBytes } = options;
+  const { encoding, name: database } = options.planned.source;
+  const { events } = recorder;
+  const { snapshot } = locked;
+  const { ledger } = work;
+  const ended = new AbortController();
+  const signal = AbortSignal.any([options.signal, ended.signal, ledger.lost]);
+  const copied = locked.tables.filter((table) => scope?.hasRows(table) ?? true);
+  // what CREATE STATISTICS describes would not be looked at yet
+  const later = new Set(tablesWithStatistics(postData.rest).map(tableKey));
+  const indexes = new IndexBuilder({
+    target,
+    groups: await indexGroups(postData.perTable, { target, signal: options.signal }),
+    analyze: copied.filter((table) => !later.has(tableKey(table))),
+    sessionStatements: postData.settings,
+    jobs: indexJobs,
+    laterJobs: jobs,
+    signal,
+    events,
+    database,
+    apply: (session, statements) => schema.applyIn(session, statements),
+    isDone: (statement) => ledger.isDone(statement),
+    onReopened: (session) => ledger.refresh(session),
+    delaysMs: options.retryPausesMs,
+  });
+  indexes.done.catch((error) => ended.abort(error)); // an index that fails ends the copying too
+  const withRows = new Set(copied.map((table) => tableKey(table)));
+  for (const { table } of postData.perTable) {
+    if (!withRows.has(tableKey(table))) indexes.ready(table, 0);
+  }
+  const isKept = (table: Table) => progress.kept.has(tableKey(table));
+  for (const table of copied.filter(isKept)) indexes.ready(table, table.bytes);
+  const planning = {
+    sourceMajor: options.sourceMajor,
+    encoding,
+    format: copyFormat,
+    splitBytes,
+    jobs: jobs * (options.lanes?.processes ?? 1),
+    predicateOf: (table: Table) => scope?.predicateOf(table),
+    keyBounds: await readPlanBounds(snapshot.session, { tables: copied, splitBytes }),
+  };
+  try {
+    await using governor = new Governor({
+      source,
+      maxBytesPerSecond: options.maxBytesPerSecond,
+      signal,
+      events,
+    });
+    const parts = await work.planParts(
+      copied.filter((table) => !isKept(table)),
+      { progress, planning },
+    );
+    const done = await recorder.step(() =>
+      copyTables({
+        source,
+        target,
+        snapshot,
+        parts,
+        delaysMs: options.retryPausesMs,
+        record: ledger.partRecord(progress.epoch),
+        onPart: (part, outcome) => ledger.notePart(part, outcome),
+        encoding,
+        jobs,
+        threads: options.copyThreads,
+        lanes: options.lanes,
+        signal,
+        events,
+        pace: governor.pace,
+        onCopied: ({ table }) => indexes.ready(table, table.bytes),
+        onIdle: () => indexes.grow(1),
+      }), { step: "data", database, summarise: (all) => plural(all.length, "table") });
+    await fillLargeObjects(options, { snapshot, signal });
+    await ledger.settle();
+    await recorder.step(async () => {
+      const built = await indexes.finish();
+      await schema.apply([...postData.settings, ...postData.attach]);
+      return built;
+    }, {
+      step: "indexes",
+      database,
+      summarise: (built) => plural(built, "index or key", "indexes and keys"),
+    });
+    const tables = [
+      ...earlierTables([...progress.kept.values()]),
+      ...done.map(({ table, rows, bytes, ms }) => {
+        const before = progress.before(table);
+        return {
+          schema: table.schema,
+          name: table.name,
+          rows: rows + before.rows,
+          bytes: bytes + before.bytes,
+          ms,
+        };
+      }),
+    ];
+    return { tables, analyzed: indexes.analyzed };
+  } catch (error) {
+    ended.abort(error);
+    await indexes.finish().catch(() => {}); // ended by the very error that is thrown here
+    throw error;
+  }
+}
+
+async function indexGroups(
+  perTable: SchemaParts["postData"]["perTable"],
+  { target, signal }: Pick<FillDatabaseOptions, "target" | "signal">,
+): Promise<readonly IndexGroup[]> {
+  await using session = await retry(() => openSession(target, { signal }), { signal });
+  const partitioned = await partitionedTables(session);
+  return perTable.map((group) => ({
+    ...group,
+    partitioned: partitioned.has(tableKey(group.table)),
+  }));
+}
+
+async function fillLargeObjects(
+  { source, target, recorder, planned, work: { ledger } }: FillDatabaseOptions,
+  { snapshot, signal }: { readonly snapshot: SnapshotHolder; readonly signal: AbortSignal },
+): Promise<void> {
+  const { events } = recorder;
+  // counted under the snapshot: the plan is older, and one that was made since belongs to the copy
+  const { count } = await summariseLargeObjects(snapshot.session);
+  if (count === 0 || ledger.isDone(largeObjectsMark)) return;
+  await recorder.step(() =>
+    copyLargeObjects({
+      source,
+      target,
+      snapshot,
+      count,
+      signal,
+      events,
+      onRefused: (message, object) => events({ kind: "warning", side: "target", object, message }),
+      mark: ledger.statementRecord.statement([largeObjectsMark]),
+    }), {
+    step: "large-objects",
+    database: planned.source.name,
+    summarise: (done) => plural(done, "large object"),
+  });
+}
