@@ -6,6 +6,7 @@
 import { displayName, formatBytes, ledgerSchema, plural, type TableName } from "../core/mod.ts";
 import { type Session, textArray } from "../postgres/mod.ts";
 import { listProviderRoles } from "./provider_names.ts";
+import { notOfExtension } from "./extension_members.ts";
 
 /** What a database holds beyond that which comes with PostgreSQL, extensions and the provider. */
 export interface DatabaseContents {
@@ -163,9 +164,7 @@ const largestStatement = `
    WHERE c.relkind = 'r' AND c.relpersistence <> 't'
      AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '${ledgerSchema}')
      AND owner.rolname <> ALL ($1::text[])
-     AND NOT EXISTS (SELECT FROM pg_depend AS d
-                      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
-                        AND d.objsubid = 0 AND d.deptype = 'e')
+     AND ${notOfExtension("pg_class", "c.oid")}
    ORDER BY bytes DESC, n.nspname COLLATE "C", c.relname COLLATE "C"
    LIMIT $2`;
 

@@ -9,6 +9,7 @@ export * from "./binary_types.ts";
 export * from "./columns.ts";
 export * from "./databases.ts";
 export * from "./emptiness.ts";
+export * from "./extension_members.ts";
 export * from "./extensions.ts";
 export * from "./identity.ts";
 export * from "./intermediary.ts";

@@ -5,6 +5,7 @@
  */
 import { type Session, textArray } from "../postgres/mod.ts";
 import { listProviderRoles } from "./provider_names.ts";
+import { notOfExtension } from "./extension_members.ts";
 
 /** Our role on a server. */
 export type RolePrivileges = {
@@ -120,9 +121,7 @@ const accessStatement = `
    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
      AND (EXISTS (SELECT FROM pg_extension AS e WHERE c.oid = ANY (e.extconfig))
-          OR NOT EXISTS (SELECT FROM pg_depend AS d
-                          WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
-                            AND d.objsubid = 0 AND d.deptype = 'e'))
+          OR ${notOfExtension("pg_class", "c.oid")})
    ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
 
 type AccessRow = {

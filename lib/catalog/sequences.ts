@@ -5,6 +5,7 @@
  */
 import { quoteLiteral, quoteQualified, type TableName } from "../core/mod.ts";
 import type { Session } from "../postgres/mod.ts";
+import { notOfExtension } from "./extension_members.ts";
 
 /** A sequence; also those behind `serial` and identity columns. */
 export type Sequence = TableName & {
@@ -45,9 +46,7 @@ const listStatement = `
    WHERE c.relkind = 'S' AND c.relpersistence <> 't'
      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
      AND (EXISTS (SELECT FROM pg_extension AS e WHERE c.oid = ANY (e.extconfig))
-          OR NOT EXISTS (SELECT FROM pg_depend AS d
-                          WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
-                            AND d.objsubid = 0 AND d.deptype = 'e'))
+          OR ${notOfExtension("pg_class", "c.oid")})
    ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
 
 type SequenceRow = {

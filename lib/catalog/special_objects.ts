@@ -4,6 +4,7 @@
  * @module
  */
 import type { Session } from "../postgres/mod.ts";
+import { notOfExtension } from "./extension_members.ts";
 
 /** What there is in a database besides tables. Extensions' own objects do not count. */
 export type SpecialObjects = {
@@ -27,9 +28,7 @@ const statement = `
       FROM pg_class AS c
       JOIN pg_namespace AS n ON n.oid = c.relnamespace
      WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relpersistence <> 't'
-       AND NOT EXISTS (SELECT FROM pg_depend AS d
-                        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
-                          AND d.objsubid = 0 AND d.deptype = 'e')
+       AND ${notOfExtension("pg_class", "c.oid")}
   )
   SELECT (SELECT count(*)::int FROM relation WHERE relkind = 'v') AS views,
          (SELECT count(*)::int FROM relation WHERE relkind = 'm') AS materialized_views,
@@ -46,9 +45,7 @@ const statement = `
          (SELECT count(*)::int FROM pg_user_mappings) AS user_mappings,
          (SELECT coalesce(json_agg(evtname ORDER BY evtname), '[]') FROM pg_event_trigger AS t
            WHERE evtenabled <> 'D'
-             AND NOT EXISTS (SELECT FROM pg_depend AS d
-                              WHERE d.classid = 'pg_event_trigger'::regclass AND d.objid = t.oid
-                                AND d.deptype = 'e')) AS event_triggers,
+             AND ${notOfExtension("pg_event_trigger", "t.oid")}) AS event_triggers,
          (SELECT coalesce(json_agg(pubname ORDER BY pubname), '[]')
             FROM pg_publication) AS publications,
          (SELECT coalesce(json_agg(subname ORDER BY subname), '[]') FROM pg_subscription

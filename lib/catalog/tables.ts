@@ -6,6 +6,7 @@
 import { ledgerSchema, type TableName } from "../core/mod.ts";
 import type { Session } from "../postgres/mod.ts";
 import { readColumns, type TableColumn } from "./columns.ts";
+import { notOfExtension } from "./extension_members.ts";
 
 /** What tells the rows of a table apart for replicated UPDATE and DELETE. */
 export type ReplicaIdentity = "primary-key" | "index" | "full" | "nothing";
@@ -77,9 +78,7 @@ const statement = `
    WHERE c.relkind = 'r' AND c.relpersistence <> 't'
      AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '${ledgerSchema}')
      AND (configuration.oid IS NOT NULL
-          OR NOT EXISTS (SELECT FROM pg_depend AS d
-                          WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
-                            AND d.objsubid = 0 AND d.deptype = 'e'))
+          OR ${notOfExtension("pg_class", "c.oid")})
    ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
 
 type TableRow = {

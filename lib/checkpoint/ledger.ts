@@ -4,12 +4,15 @@
  * @module
  */
 import {
+  type EventSink,
   ExitCode,
+  ignoreEvents,
   InterruptedError,
   ledgerSchema,
   plural,
   quoteQualified,
   ReplicatorError,
+  retryEvent,
   tableKey,
   type TableName,
 } from "../core/mod.ts";
@@ -20,6 +23,7 @@ import {
   openSession,
   pause,
   retry,
+  type RetryOptions,
   type Session,
   textArray,
 } from "../postgres/mod.ts";
@@ -44,8 +48,8 @@ export interface OpenLedgerOptions {
   readonly signal: AbortSignal;
   /** What a new ledger is begun with. */
   readonly run: LedgerRun;
-  /** Told of things worth knowing: sessions of an earlier run that were ended. */
-  readonly onInfo?: (message: string) => void;
+  /** Told of things worth knowing: sessions of an earlier run that were ended, a connection that is tried again. */
+  readonly events?: EventSink;
 }
 
 /** How parts of an epoch are recorded, as texts that go along with their rows. */
@@ -104,7 +108,10 @@ export class Ledger implements AsyncDisposable {
    */
   static async open(target: Endpoint, options: OpenLedgerOptions): Promise<Ledger> {
     // not ended by the signal: a run that is interrupted still notes what it knows
-    const session = await retry(() => openSession(target, { settings: durable }), options);
+    const session = await retry(() => openSession(target, { settings: durable }), {
+      signal: options.signal,
+      onRetry: tellRetries(options.events),
+    });
     const ledger = new Ledger(target, session, options);
     try {
       await ledger.#begin();
@@ -337,10 +344,10 @@ export class Ledger implements AsyncDisposable {
 
   /** The lock, then the name of this run's process in the ledger, and only then a look: nobody else can change it any more. */
   async #begin(): Promise<void> {
-    const { run, signal, onInfo } = this.#options;
+    const { run, signal, events } = this.#options;
     await takeRunLock(this.#session, {
       signal,
-      ...(onInfo === undefined ? {} : { onEnded: onInfo }),
+      ...(events === undefined ? {} : { onEnded: (message) => events({ kind: "info", message }) }),
     });
     const existing = await readLedgerRun(this.#session);
     if (existing === undefined) {
@@ -404,6 +411,7 @@ export class Ledger implements AsyncDisposable {
         {
           signal,
           delaysMs: [200, 1_000, 2_000, 4_000, 8_000],
+          onRetry: tellRetries(this.#options.events),
         },
       );
       await takeRunLock(this.#session, { signal, before });
@@ -463,4 +471,9 @@ function emptyState(run: LedgerRun): LedgerState {
     structure: new Map(),
     complete: false,
   };
+}
+
+function tellRetries(events: EventSink = ignoreEvents): NonNullable<RetryOptions["onRetry"]> {
+  return (error, attempt, delayMs) =>
+    events(retryEvent({ what: "connecting to the ledger on the target", error, attempt, delayMs }));
 }

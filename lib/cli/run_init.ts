@@ -42,6 +42,9 @@ export const runInit: CommandRunner = async (reader, context) => {
       begun = await confirmPlan(plan, { yes, rules: options.rules, context });
       return begun;
     },
+    onUnfinished: async (unfinished) => {
+      if (reportFile !== undefined) await writeReport(unfinished, { reportFile, context });
+    },
   };
   const report =
     await (place === undefined
@@ -110,7 +113,9 @@ async function writeReport(
       message: `the report could not be written to ${reportFile}: ${
         error instanceof Error ? error.message : String(error)
       }`,
-      remedy: "the copy is complete; with --json its report is on stdout as well",
+      remedy: report.failure === undefined
+        ? "the copy is complete; with --json its report is on stdout as well"
+        : "give --report another place before you run the same command again",
     });
   }
 }

@@ -10,8 +10,7 @@ import {
   ConnectionError,
   describeEndpoint,
   type Endpoint,
-  openSession,
-  retry,
+  openPatiently,
   type Session,
   SqlState,
   withDatabase,
@@ -44,17 +43,7 @@ export async function openBothSides(
   { events, signal }: RunContext,
 ): Promise<BothSides> {
   const open = (endpoint: Endpoint) =>
-    retry(() => openSession(endpoint, { signal }), {
-      signal,
-      delaysMs: retryDelaysMs,
-      onRetry: (_, attempt, delayMs) =>
-        events({
-          kind: "retry",
-          what: `connecting to the ${endpoint.side} ${describeEndpoint(endpoint)}`,
-          attempt,
-          delayMs,
-        }),
-    });
+    openPatiently(endpoint, { signal, events, delaysMs: retryDelaysMs });
   const [onSource, onTarget] = await Promise.allSettled([open(source), openTarget(target, open)]);
   if (onSource.status === "fulfilled" && onTarget.status === "fulfilled") {
     const sessions = { source: onSource.value, target: onTarget.value };

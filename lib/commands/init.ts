@@ -3,7 +3,16 @@
  *
  * @module
  */
-import { type EventSink, ExitCode, plural, ReplicatorError } from "../core/mod.ts";
+import {
+  describeError,
+  displayName,
+  type EventSink,
+  ExitCode,
+  plural,
+  redact,
+  ReplicatorError,
+  retryEvent,
+} from "../core/mod.ts";
 import {
   isTransient,
   measureRoundTrip,
@@ -98,28 +107,65 @@ export async function init(wanted: InitOptions, run: RunContext): Promise<InitRe
   });
   if (!await options.confirm(plan) || options.dryRun) return undefined;
   await checkpoint.write();
-  const databases = await copyEverything({
-    options,
-    sides,
-    planning,
-    tool,
-    plan,
-    recorder,
-    checkpoint,
-    signal: run.signal,
-  });
+  recorder.predicted = plan.predictedSteps ?? [];
+  const databases: DatabaseReport[] = [];
+  const report = (more: Pick<InitReport, "failure"> = {}) =>
+    reportOf({ plan, databases, recorder, ms: performance.now() - start, ...more });
+  try {
+    await copyEverything({
+      ...{ options, sides, planning, tool, plan, recorder, checkpoint, signal: run.signal },
+      reports: databases,
+    });
+  } catch (error) {
+    databases.push(...unfinishedDatabases({ plan, databases, recorder }));
+    await options.onUnfinished?.(report({ failure: redact(describeError(error).join("\n")) }));
+    throw error;
+  }
+  return report();
+}
+
+/** What a run has done so far. */
+function reportOf(
+  { plan, databases, recorder, ms, failure }:
+    & Pick<InitReport, "plan" | "databases" | "ms" | "failure">
+    & { readonly recorder: Recorder },
+): InitReport {
+  const { steps, warnings, timeline, governor, retries } = recorder;
   const tables = databases.flatMap((database) => database.tables);
   return {
-    plan,
-    databases,
-    steps: recorder.steps,
-    warnings: recorder.warnings,
-    timeline: recorder.timeline,
-    governor: recorder.governor,
+    ...{ plan, databases, steps, warnings, timeline, governor, retries, ms },
     rows: tables.reduce((sum, { rows }) => sum + rows, 0),
     bytes: tables.reduce((sum, { bytes }) => sum + bytes, 0),
-    ms: performance.now() - start,
+    ...(failure === undefined ? {} : { failure }),
   };
+}
+
+/** Databases that were begun and are not complete, with the tables of the plan that are in. */
+function unfinishedDatabases(
+  { plan, databases, recorder }: {
+    readonly plan: InitPlan;
+    readonly databases: readonly DatabaseReport[];
+    readonly recorder: Recorder;
+  },
+): readonly DatabaseReport[] {
+  const complete = new Set(databases.map(({ source }) => source));
+  return plan.databases.flatMap(({ source, target, tables }) => {
+    const steps = recorder.steps.filter(({ database }) => database === source);
+    if (complete.has(source) || steps.length === 0) return [];
+    const finished = new Map(
+      recorder.tables.filter(({ database }) => database === source)
+        .map(({ table, rows, bytes, ms }) => [table, { rows, bytes, ms }]),
+    );
+    return [{
+      source,
+      target,
+      tables: tables.flatMap(({ schema, name }) => {
+        const done = finished.get(displayName({ schema, name }));
+        return done === undefined ? [] : [{ schema, name, ...done }];
+      }),
+      ms: steps.reduce((sum, { ms }) => sum + ms, 0),
+    }];
+  });
 }
 
 async function chooseTool(
@@ -162,26 +208,17 @@ async function nothingLeft(
     kind: "info",
     message: "an earlier attempt has copied everything; what it left behind is removed",
   });
-  return {
-    plan: {
-      source: await summarise(sides.source),
-      target: await summarise(sides.target),
-      databases: [],
-      jobs: options.jobs,
-      indexJobs: options.indexJobs,
-      dumpTool: "none",
-      bytes: 0,
-      warnings: [],
-    },
+  const plan: InitPlan = {
+    source: await summarise(sides.source),
+    target: await summarise(sides.target),
     databases: [],
-    steps: recorder.steps,
-    warnings: recorder.warnings,
-    timeline: recorder.timeline,
-    governor: [],
-    rows: 0,
+    jobs: options.jobs,
+    indexJobs: options.indexJobs,
+    dumpTool: "none",
     bytes: 0,
-    ms: performance.now() - start,
+    warnings: [],
   };
+  return reportOf({ plan, databases: [], recorder, ms: performance.now() - start });
 }
 
 /** Runs `validate` and stops with everything that failed, at once. */
@@ -243,19 +280,26 @@ interface Work {
   readonly signal: AbortSignal;
 }
 
-async function copyEverything(work: Work): Promise<readonly DatabaseReport[]> {
-  const { planning, sides, recorder, checkpoint, signal } = work;
+async function copyEverything(
+  work: Work & {
+    /** Each database is added when it is complete. */
+    readonly reports: DatabaseReport[];
+  },
+): Promise<void> {
+  const { planning, sides, recorder, checkpoint, reports, signal } = work;
   const dropped = planning.databases.filter(({ action }) => action === "drop-and-create");
   // a database with a session in it cannot be dropped, not even when the session is ours
   if (dropped.some(({ target }) => target === sides.target.endpoint.database)) {
     await sides.target.close();
   }
-  const globals = await recorder.step(() => again(work, () => copyGlobals(work)), {
-    step: "globals",
-    summarise: ({ applied }) => plural(applied, "statement"),
-  });
+  const globals = await recorder.step(
+    () => again(work, "roles and settings", () => copyGlobals(work)),
+    {
+      step: "globals",
+      summarise: ({ applied }) => plural(applied, "statement"),
+    },
+  );
   await checkpoint.addMemberships(globals.temporaryMemberships);
-  const reports: DatabaseReport[] = [];
   const streams: DatabaseStream[] = [];
   try {
     for (const planned of planning.databases) {
@@ -270,7 +314,6 @@ async function copyEverything(work: Work): Promise<readonly DatabaseReport[]> {
   }
   await revokeMemberships(work);
   await checkpoint.finish(signal);
-  return reports;
 }
 
 /** A database; what passes by itself is waited for, and then it goes on with what is done. */
@@ -330,6 +373,7 @@ async function copyOne(
   };
   return await again(
     work,
+    `the copy of ${planned.source.name}`,
     (times) => times === 0 ? attempt(planned) : goOn(work, planned, attempt),
   );
 }
@@ -366,6 +410,7 @@ const longMs = 60_000;
 /** Tries what may be repeated again while the reason passes by itself; `work` is told how often it has failed. */
 async function again<Result>(
   { options: { retryPausesMs = pausesMs }, recorder, signal }: Work,
+  what: string,
   work: (times: number) => Promise<Result>,
 ): Promise<Result> {
   for (let times = 0, inVain = 0;; times++, inVain++) {
@@ -377,12 +422,7 @@ async function again<Result>(
       const delayMs = retryPausesMs[inVain];
       const passes = isTransient(error) || error instanceof SnapshotLostError;
       if (signal.aborted || delayMs === undefined || !passes) throw error;
-      recorder.events({
-        kind: "retry",
-        what: error instanceof Error ? error.message : String(error),
-        attempt: inVain + 1,
-        delayMs,
-      });
+      recorder.events(retryEvent({ what, error, attempt: inVain + 1, delayMs }));
       await pause(delayMs, signal);
     }
   }
@@ -405,6 +445,8 @@ async function copyGlobals(work: Work) {
     tool,
     databases: planning.databases.map(({ source }) => source.name),
     signal,
+    onRetry: (again) =>
+      recorder.events(retryEvent({ what: "reading roles and settings", ...again })),
   });
   const outcome = await applyGlobals(maintenance, globals);
   for (const adaptation of outcome.adapted) recorder.events({ kind: "warning", ...adaptation });

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Side, WorkKind } from "../core/mod.ts";
+import type { Side, StepName, WorkKind } from "../core/mod.ts";
 import type { NotChecked, Verdict, VerifiedDatabase } from "../verify/mod.ts";
 
 /** How a check of `validate` ended. */
@@ -79,6 +79,8 @@ export interface InitPlan {
   readonly bytes: number;
   /** From a short measured probe; undefined when there is too little data to measure. */
   readonly predictedMs?: number;
+  /** The same step by step. */
+  readonly predictedSteps?: readonly StepPrediction[];
   readonly warnings: readonly string[];
 }
 
@@ -129,10 +131,14 @@ export interface InitReport {
   readonly timeline: readonly TimelineEntry[];
   /** How the copy changed its speed for its source's sake. */
   readonly governor: readonly SpeedChange[];
+  /** What failed, passed by itself, and was tried again. */
+  readonly retries: readonly RetryReport[];
   readonly rows: number;
   /** COPY bytes moved. */
   readonly bytes: number;
   readonly ms: number;
+  /** Why it ended before everything was copied; not there when all is. What is told here of an unfinished run is done and kept. */
+  readonly failure?: string;
 }
 
 /** A change of the copy's speed. */
@@ -142,6 +148,20 @@ export interface SpeedChange {
   readonly message: string;
   /** What it was held to; not there when it could go as fast as it can. */
   readonly bytesPerSecond?: number;
+  /** Since the run began. */
+  readonly startMs: number;
+}
+
+/** Something that was tried again. */
+export interface RetryReport {
+  /** `copying the tables of shop (session 2)` */
+  readonly what: string;
+  /** What the server or the connection said, without secrets. */
+  readonly reason?: string;
+  /** 1 for the first. */
+  readonly attempt: number;
+  /** How long it paused. */
+  readonly delayMs: number;
   /** Since the run began. */
   readonly startMs: number;
 }
@@ -195,7 +215,18 @@ export interface StepReport {
   /** Since the run began. */
   readonly startMs: number;
   readonly ms: number;
+  /** What the plan expected; not there for steps that it does not know. */
+  readonly predictedMs?: number;
+  /** Whether it failed, and with it this attempt at the database. */
+  readonly failed?: true;
   readonly summary?: string;
+}
+
+/** How long a step is expected to take. */
+export interface StepPrediction {
+  readonly step: StepName;
+  readonly database?: string;
+  readonly ms: number;
 }
 
 /** The outcome of `verify`. */

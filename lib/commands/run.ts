@@ -6,7 +6,7 @@
 import type { EventSink, Lsn } from "../core/mod.ts";
 import type { CheckpointStores } from "../checkpoint/mod.ts";
 import type { LaneRunner } from "../copy/mod.ts";
-import type { InitPlan, SyncPlan } from "./report.ts";
+import type { InitPlan, InitReport, SyncPlan } from "./report.ts";
 import type { Endpoint } from "../postgres/mod.ts";
 import type { IdentityPolicy } from "../replication/mod.ts";
 import type { TableRules } from "../rules/mod.ts";
@@ -130,6 +130,8 @@ export interface InitOptions {
   /** Asked with the plan before anything is changed; false ends the run untouched. */
   readonly confirm: (plan: InitPlan) => Promise<boolean>;
   readonly whileSnapshotHeld?: SnapshotHook;
+  /** Told when the run ends before everything is copied, with what there is to tell; then the error is thrown. */
+  readonly onUnfinished?: ((report: InitReport) => Promise<void>) | undefined;
 }
 
 /** What `verify` compares, and what it does about differences. */

@@ -78,7 +78,7 @@ async function analyzeRest(
       total: tables.length,
       current: label,
     });
-  }, { target, limit: jobs, signal, settings: { synchronous_commit: "off" } });
+  }, { target, limit: jobs, signal, events, settings: { synchronous_commit: "off" } });
   return analyzed;
 }
 

@@ -7,17 +7,11 @@ import {
   displayName,
   type EventSink,
   ReplicatorError,
+  retryEvent,
   tableKey,
   type TableName,
 } from "../core/mod.ts";
-import {
-  type Endpoint,
-  isTransient,
-  openSession,
-  pause,
-  retry,
-  type Session,
-} from "../postgres/mod.ts";
+import { type Endpoint, isTransient, openPatiently, pause, type Session } from "../postgres/mod.ts";
 import type { DumpStatement } from "../schema/mod.ts";
 import {
   analyzeTogether,
@@ -277,12 +271,12 @@ export class IndexBuilder {
           this.#signal.aborted || onReopened === undefined || delayMs === undefined ||
           !isTransient(error)
         ) throw error;
-        events({
-          kind: "retry",
+        events(retryEvent({
           what: `building indexes of ${database}`,
+          error,
           attempt: attempt + 1,
           delayMs,
-        });
+        }));
         await pause(delayMs, this.#signal);
       }
     }
@@ -357,10 +351,10 @@ export class IndexBuilder {
 
   /** What these sessions are given ends with them. */
   async #openSession(): Promise<Session> {
-    const { target, jobs, laterJobs, apply, sessionStatements } = this.#options;
+    const { target, jobs, laterJobs, apply, sessionStatements, events } = this.#options;
     const signal = this.#signal;
     const settings = { synchronous_commit: "off" };
-    const session = await retry(() => openSession(target, { signal, settings }), { signal });
+    const session = await openPatiently(target, { signal, settings, events });
     await apply(session, sessionStatements);
     await session.query(buildSettingsStatement, [jobs + laterJobs]);
     return session;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { displayName, type EventSink } from "../core/mod.ts";
+import { displayName, type EventSink, retryEvent } from "../core/mod.ts";
 import type { CopyOutcome, Endpoint, SnapshotHolder } from "../postgres/mod.ts";
 import type { Table } from "../catalog/mod.ts";
 import type { LaneJob } from "./copy_lane.ts";
@@ -106,14 +106,12 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
     onBytes: ({ part }, bytes) => progress.moved(part, bytes),
     onFinished: ({ part }, outcome, lane) => progress.finished(part, outcome, lane),
     onRetry: (error, { lane, attempt, delayMs }) =>
-      options.events({
-        kind: "retry",
-        what: `copying the tables of ${source.database} (session ${lane}): ${
-          error instanceof Error ? error.message : String(error)
-        }`,
+      options.events(retryEvent({
+        what: `copying the tables of ${source.database} (session ${lane})`,
+        error,
         attempt,
         delayMs,
-      }),
+      })),
     onIdle: () => options.onIdle?.(),
   });
   return progress.copied;

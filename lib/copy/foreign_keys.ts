@@ -132,7 +132,7 @@ export async function validateForeignKeys(
         current: displayName(table),
       });
     }
-  }, { target, limit: jobs, signal });
+  }, { target, limit: jobs, signal, events });
   return orphaned;
 }
 

@@ -3,14 +3,15 @@
  *
  * @module
  */
-import { runConcurrently } from "../core/mod.ts";
-import { type Endpoint, openSession, retry, type Session } from "../postgres/mod.ts";
+import { type EventSink, runConcurrently } from "../core/mod.ts";
+import { type Endpoint, openPatiently, type Session } from "../postgres/mod.ts";
 
 /** A pool of target sessions that hand work to each other. */
 export interface SessionPoolOptions {
   readonly target: Endpoint;
   readonly limit: number;
   readonly signal: AbortSignal;
+  readonly events: EventSink;
   readonly settings?: Readonly<Record<string, string>>;
 }
 
@@ -21,7 +22,7 @@ export interface SessionPoolOptions {
 export async function withSessions<Item>(
   items: readonly Item[],
   work: (item: Item, session: Session, lane: number) => Promise<void>,
-  { target, limit, signal, settings = {} }: SessionPoolOptions,
+  { target, limit, signal, events, settings = {} }: SessionPoolOptions,
 ): Promise<void> {
   const idle: { readonly session: Session; readonly lane: number }[] = [];
   const all: Session[] = [];
@@ -29,10 +30,7 @@ export async function withSessions<Item>(
     await runConcurrently(items, async (item, workSignal) => {
       let free = idle.pop();
       if (free === undefined) {
-        const session = await retry(
-          () => openSession(target, { signal: workSignal, settings }),
-          { signal: workSignal },
-        );
+        const session = await openPatiently(target, { signal: workSignal, settings, events });
         free = { session, lane: all.push(session) };
       }
       await work(item, free.session, free.lane);

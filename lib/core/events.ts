@@ -4,6 +4,7 @@
  * @module
  */
 import type { Side } from "./errors.ts";
+import { redact } from "./secret.ts";
 
 /** The steps of a run, in their order. */
 export type StepName =
@@ -39,6 +40,8 @@ export type RunEvent =
     readonly step: StepName;
     readonly database?: string;
     readonly ms: number;
+    /** What the plan expected; not there for steps that it does not know. */
+    readonly predictedMs?: number;
     /** A few words about the outcome: `12 roles`. */
     readonly summary?: string;
   }
@@ -110,9 +113,15 @@ export type RunEvent =
     readonly remedy?: string;
   }
   | {
+    /** Something failed in a way that passes, and is tried again after a pause. */
     readonly kind: "retry";
+    /** `copying the tables of shop (session 2)` */
     readonly what: string;
+    /** Why, without secrets: what the server or the connection said. */
+    readonly reason?: string;
+    /** 1 for the first. */
     readonly attempt: number;
+    /** How long it pauses. */
     readonly delayMs: number;
   }
   | {
@@ -129,3 +138,23 @@ export type EventSink = (event: RunEvent) => void;
 
 /** The sink for callers who do not care. */
 export const ignoreEvents: EventSink = () => {};
+
+/** Tells that something is tried again, and why. */
+export function retryEvent(
+  { what, error, attempt, delayMs }: {
+    readonly what: string;
+    readonly error: unknown;
+    readonly attempt: number;
+    readonly delayMs: number;
+  },
+): RunEvent {
+  const reason = redact(error instanceof Error ? error.message : String(error));
+  return { kind: "retry", what, reason, attempt, delayMs };
+}
+
+/** `copying the tables of shop (session 2): Connection refused`: a retry's first half. */
+export function describeRetry(
+  { what, reason }: { readonly what: string; readonly reason?: string },
+): string {
+  return reason === undefined ? what : `${what}: ${reason}`;
+}

@@ -6,6 +6,7 @@
  * @module
  */
 export * from "./endpoint.ts";
+export * from "./open_patiently.ts";
 export * from "./open_session.ts";
 export * from "./passfile.ts";
 export * from "./pool.ts";

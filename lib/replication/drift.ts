@@ -5,6 +5,7 @@
  */
 import { displayName, tableKey, type TableName } from "../core/mod.ts";
 import type { Session } from "../postgres/mod.ts";
+import { notOfExtension } from "../catalog/mod.ts";
 import type { SubscribedTable } from "./monitor.ts";
 
 /** A table with its columns, as far as replication cares. */
@@ -66,8 +67,7 @@ const shapeStatement = `
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-     AND NOT EXISTS (SELECT FROM pg_depend AS d
-                      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+     AND ${notOfExtension("pg_class", "c.oid")}
    ORDER BY n.nspname::text COLLATE "C", c.relname::text COLLATE "C"`;
 
 /** Logged tables of the session's database that belong to no extension. */

@@ -29,7 +29,9 @@ export interface ToolRunOptions {
   /** Pauses before further attempts when the connection failed. */
   readonly retryDelaysMs?: readonly number[];
   /** Told before each pause. */
-  readonly onRetry?: (retry: { readonly attempt: number; readonly delayMs: number }) => void;
+  readonly onRetry?: (
+    retry: { readonly error: unknown; readonly attempt: number; readonly delayMs: number },
+  ) => void;
 }
 
 /**
@@ -50,7 +52,7 @@ export async function runTool(options: ToolRunOptions): Promise<string> {
       const delayMs = delays[attempt - 1];
       const again = error instanceof ConnectionError && error.transient;
       if (!again || delayMs === undefined) throw error;
-      options.onRetry?.({ attempt, delayMs });
+      options.onRetry?.({ error, attempt, delayMs });
       await pause(delayMs, options.signal);
     }
   }

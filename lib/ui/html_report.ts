@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { plural } from "../core/mod.ts";
-import { type Markup, markup, name } from "./html_report/markup.ts";
+import { plural, redact } from "../core/mod.ts";
+import { lines, type Markup, markup, name } from "./html_report/markup.ts";
 import { renderPage } from "./html_report/page.ts";
 import type { ReportView } from "./html_report/report_view.ts";
+import { eventsSection, hasEvents } from "./html_report/events_section.ts";
 import { planSection } from "./html_report/plan_section.ts";
 import { summarySection } from "./html_report/summary_section.ts";
 import { slowestSection, stepsSection, tablesSection } from "./html_report/table_sections.ts";
@@ -35,14 +36,15 @@ export function renderInitReport(
   const names = report.databases.map(({ target }) => target);
   const generator = `${toolName} ${toolVersion}`;
   return renderPage({
-    title: `${
-      names.length > mostNames ? plural(names.length, "database") : names.join(", ")
-    } – copied by init`,
+    title: `${names.length > mostNames ? plural(names.length, "database") : names.join(", ")} – ${
+      report.failure === undefined ? "copied" : "not copied in full"
+    } by init`,
     generator,
     header: pageHeader(report, { names, generatedAt }),
     main: [
       summarySection(report),
       timelineSection(report),
+      eventsSection(report),
       warningsSection(report),
       stepsSection(report),
       slowestSection(report),
@@ -64,6 +66,7 @@ function pageHeader(
   const links = [
     ["summary", "Summary"],
     ["timeline", "Timeline"],
+    ...(hasEvents(report) ? [["events", "Retries"]] : []),
     ["warnings", "Warnings"],
     ["steps", "Steps"],
     ...(report.timeline.length > 0 ? [["slowest", "Slowest"]] : []),
@@ -72,7 +75,9 @@ function pageHeader(
   ];
   return markup`<header>
 <h1>Copy of ${nameList(names)}</h1>
-<p>PostgreSQL ${source.version} → ${target.version}, finished ${time}</p>
+<p>PostgreSQL ${source.version} → ${target.version}, ${
+    report.failure === undefined ? "finished" : "ended"
+  } ${time}</p>
 ${statusLine(report)}
 <nav aria-label="Sections"><ul>${
     links.map(([id, title]) => markup`<li><a href="#${id}">${title}</a></li>`)
@@ -87,7 +92,12 @@ function nameList(names: readonly string[]): Markup {
   return markup`${names.map((each, index) => [index === 0 ? "" : ", ", name(each)])}`;
 }
 
-function statusLine({ warnings }: ReportView): Markup {
+function statusLine({ warnings, failure }: ReportView): Markup {
+  if (failure !== undefined) {
+    return markup`<p class="status failed">✗ Ended before everything was copied</p>
+<div class="failure">${lines(redact(failure))}</div>
+<p>What this page tells of is done and kept: the same command goes on from there.</p>`;
+  }
   if (warnings.length === 0) return markup`<p class="status">✓ Done, without warnings</p>`;
   const count = plural(warnings.length, "warning");
   return markup`<p class="status warned">! Done, with <a href="#warnings">${count}</a></p>`;

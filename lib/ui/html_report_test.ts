@@ -104,6 +104,8 @@ function reportOf(text: string): ReportView {
     warnings: [{ message: text, side: "target", object: text, remedy: text }],
     timeline: [{ database: text, work: "copy", lane: 1, label: text, startMs: 100, ms: 50 }],
     governor: [{ database: text, message: text, startMs: 120 }],
+    retries: [{ what: text, reason: text, attempt: 1, delayMs: 200, startMs: 130 }],
+    failure: text,
     rows: 10,
     bytes: 1024,
     ms: 1500,
@@ -251,7 +253,7 @@ Deno.test("tables stand largest first, all of them, each with its rate", () => {
 
 Deno.test("the prediction is compared with the time from the start on, without the time of the question", () => {
   const summaryOf = (predictedMs: number | undefined, ms: number) => {
-    const { plan: { predictedMs: _, ...plan }, ...report } = reportOf("shop");
+    const { plan: { predictedMs: _, ...plan }, failure: __, ...report } = reportOf("shop");
     const page = render({
       ...report,
       plan: { ...plan, ...(predictedMs === undefined ? {} : { predictedMs }) },
@@ -264,6 +266,81 @@ Deno.test("the prediction is compared with the time from the start on, without t
   match(summaryOf(10_000, 8_000), /it took 20 % less/);
   match(summaryOf(10_000, 34_000), /it took 3\.4 times as long/);
   match(summaryOf(undefined, 34_000), /too little data/);
+});
+
+Deno.test("each step stands beside what the plan expected of it, and a failed one says so", () => {
+  const elements = elementsOf(render({
+    ...reportOf("shop"),
+    steps: [
+      { step: "connect", startMs: 0, ms: 40 },
+      { step: "schema", database: "shop", startMs: 50, ms: 1_000, predictedMs: 4_000 },
+      { step: "data", database: "shop", startMs: 1_050, ms: 2_000, predictedMs: 500, failed: true },
+    ],
+  }));
+  deepStrictEqual(
+    rowsOf(elements, "steps").map((
+      [step, began, predicted, took, , outcome],
+    ) => [step, began, predicted, took, outcome]),
+    [
+      ["Connect", "0 ms", "", "40 ms", ""],
+      ["Tables and types", "50 ms", "4.0 s", "1.0 s", ""],
+      ["Copy rows", "1.1 s", "500 ms", "2.0 s", "✗ failed"],
+    ],
+  );
+  const marks = elements.filter(({ tagName, parentNode }) =>
+    tagName === "line" && parentNode?.nodeName === "svg" &&
+    attribute(parentNode as Element, "class") === "bar"
+  ).map((line) => attribute(line, "x1"));
+  deepStrictEqual(marks, ["100%", "12.5%"]);
+});
+
+Deno.test("every retry is listed with its time, its pause and its reason, without the secrets in that", () => {
+  const report = reportOf("shop");
+  const elements = elementsOf(render({
+    ...report,
+    governor: [],
+    retries: [{
+      what: "copying the tables of shop (session 2)",
+      reason: "no answer from postgresql://me:hunter2@old/app\nand no more",
+      attempt: 2,
+      delayMs: 4_000,
+      startMs: 61_000,
+    }],
+  }));
+  deepStrictEqual(rowsOf(elements, "events"), [[
+    "copying the tables of shop (session 2)",
+    "1 min 01 s",
+    "2",
+    "4.0 s",
+    "no answer from postgresql://me:***@old/appand no more",
+  ]]);
+  const none = render({ ...report, governor: [], retries: [] });
+  ok(!none.includes('id="events"') && !none.includes("#events"));
+});
+
+Deno.test("a run that ended early says why, and is not taken for a copy", () => {
+  const page = render({ ...reportOf("shop"), failure: "target: disk full\n  → make room" });
+  const title = elementsOf(page).find(({ tagName }) => tagName === "title");
+  match(textOf(title!), /not copied in full/);
+  match(page, /✗ Ended before everything was copied/);
+  match(page, /target: disk full<br> {2}→ make room/);
+  ok(!page.includes("✓ Done"));
+});
+
+Deno.test("what an earlier attempt has copied has no time in this one", () => {
+  const report = reportOf("shop");
+  const tables = [{
+    schema: "public",
+    name: "old",
+    rows: 5,
+    bytes: 10,
+    ms: 0,
+    earlier: true,
+  }] as const;
+  const elements = elementsOf(
+    render({ ...report, databases: [{ source: "shop", target: "shop", tables, ms: 100 }] }),
+  );
+  deepStrictEqual(rowsOf(elements, "tables")[0]?.slice(5, 7), ["", "earlier attempt"]);
 });
 
 Deno.test("one warning on many objects is told once, with all of them", () => {

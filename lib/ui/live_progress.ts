@@ -1,4 +1,4 @@
-import { formatCount, type RunEvent } from "../core/mod.ts";
+import { describeRetry, formatCount, type RunEvent } from "../core/mod.ts";
 import { LiveRegion, type LiveTerminal } from "./live_region.ts";
 import { initialProgress, type ProgressState, reduce } from "./progress_state.ts";
 import { render } from "./progress_view.ts";
@@ -53,7 +53,7 @@ export class LiveProgress implements ProgressDisplay {
       if (event.remedy !== undefined) this.print(style.dim(`  → ${printable(event.remedy)}`));
     } else if (event.kind === "retry") {
       const seconds = formatCount(event.delayMs / 1000);
-      this.print(style.yellow("↻ ") + printable(`${event.what}: again in ${seconds} s`));
+      this.print(style.yellow("↻ ") + printable(`${describeRetry(event)}: again in ${seconds} s`));
     } else if (event.kind === "info") this.print(printable(event.message));
     if (this.#timer !== undefined) return;
     this.#timer = setInterval(() => this.#draw(), redrawEveryMs);

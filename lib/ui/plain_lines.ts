@@ -1,4 +1,11 @@
-import { formatBytes, formatCount, formatDuration, plural, type RunEvent } from "../core/mod.ts";
+import {
+  describeRetry,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  plural,
+  type RunEvent,
+} from "../core/mod.ts";
 import type { ProgressDisplay } from "./live_progress.ts";
 import { isShown, type LogLevel } from "./json_lines.ts";
 import {
@@ -79,7 +86,9 @@ function describe(event: RunEvent): string | undefined {
         (event.remedy === undefined ? "" : ` → ${event.remedy}`);
     }
     case "retry":
-      return `retry ${event.attempt}: ${event.what}, again in ${formatDuration(event.delayMs)}`;
+      return `retry ${event.attempt}: ${describeRetry(event)}, again in ${
+        formatDuration(event.delayMs)
+      }`;
     case "governor":
       return `${event.database}: ${event.message}`;
     case "info":

@@ -5,7 +5,7 @@
  */
 import type { EventSink } from "../../core/mod.ts";
 import type { Ledger } from "../../checkpoint/mod.ts";
-import { type Endpoint, openSession, retry, type Session } from "../../postgres/mod.ts";
+import { type Endpoint, openPatiently, type Session } from "../../postgres/mod.ts";
 import { type Adaptation, applyStatements, type DumpStatement } from "../../schema/mod.ts";
 
 /** Where statements go. */
@@ -28,8 +28,8 @@ export class DumpApplier {
 
   /** In a session of its own. */
   async apply(statements: readonly DumpStatement[]): Promise<void> {
-    const { target, signal } = this.#options;
-    await using session = await retry(() => openSession(target, { signal }), { signal });
+    const { target, signal, events } = this.#options;
+    await using session = await openPatiently(target, { signal, events });
     await this.applyIn(session, statements);
   }
 

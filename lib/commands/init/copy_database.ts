@@ -3,14 +3,8 @@
  *
  * @module
  */
-import { type EventSink, plural, quoteIdentifier } from "../../core/mod.ts";
-import {
-  type Endpoint,
-  openSession,
-  retry,
-  type Session,
-  withDatabase,
-} from "../../postgres/mod.ts";
+import { type EventSink, plural, quoteIdentifier, retryEvent } from "../../core/mod.ts";
+import { type Endpoint, openPatiently, type Session, withDatabase } from "../../postgres/mod.ts";
 import {
   classifyPostData,
   createDatabase,
@@ -159,7 +153,7 @@ class DatabaseCopy {
     const ledger = await Ledger.open(withDatabase(this.#options.target, planned.target), {
       signal,
       run: ledgerRun,
-      onInfo: (message) => this.#events({ kind: "info", message }),
+      events: this.#events,
     });
     this.#target = ledger.target;
     return ledger;
@@ -196,6 +190,8 @@ class DatabaseCopy {
         snapshot: snapshot.identifier,
         signal,
         without: this.#scope?.consequences.relations,
+        onRetry: (again) =>
+          this.#events(retryEvent({ what: `reading the schema of ${this.#database}`, ...again })),
       });
     this.#tellWhatIsLeftOut();
     // both at once, and none left running when the other one fails
@@ -246,7 +242,7 @@ class DatabaseCopy {
 
   #open(endpoint: Endpoint): Promise<Session> {
     const { signal } = this.#options;
-    return retry(() => openSession(endpoint, { signal }), { signal });
+    return openPatiently(endpoint, { signal, events: this.#events });
   }
 }
 

@@ -4,13 +4,7 @@
  * @module
  */
 import { ExitCode, plural, ReplicatorError, tableKey, type TableName } from "../../core/mod.ts";
-import {
-  type Endpoint,
-  openSession,
-  retry,
-  type Session,
-  withDatabase,
-} from "../../postgres/mod.ts";
+import { type Endpoint, openPatiently, type Session, withDatabase } from "../../postgres/mod.ts";
 import { exportLockedSnapshot, type LockedSnapshot, type LockOptions } from "../../copy/mod.ts";
 import { listTables, type Table } from "../../catalog/mod.ts";
 import {
@@ -373,8 +367,8 @@ export class DatabaseStream {
   }
 
   #open(endpoint: Endpoint): Promise<Session> {
-    const { signal } = this.#options;
-    return retry(() => openSession(endpoint, { signal }), { signal });
+    const { signal, recorder } = this.#options;
+    return openPatiently(endpoint, { signal, events: recorder.events });
   }
 }
 

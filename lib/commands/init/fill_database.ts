@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { plural, tableKey } from "../../core/mod.ts";
-import { type Endpoint, openSession, retry, type SnapshotHolder } from "../../postgres/mod.ts";
+import { type EventSink, plural, tableKey } from "../../core/mod.ts";
+import { type Endpoint, openPatiently, type SnapshotHolder } from "../../postgres/mod.ts";
 import { summariseLargeObjects, type Table } from "../../catalog/mod.ts";
 import { tablesWithStatistics } from "../../schema/mod.ts";
 import {
@@ -77,7 +77,7 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
   const later = new Set(tablesWithStatistics(postData.rest).map(tableKey));
   const indexes = new IndexBuilder({
     target,
-    groups: await indexGroups(postData.perTable, { target, signal: options.signal }),
+    groups: await indexGroups(postData.perTable, { target, events, signal: options.signal }),
     analyze: copied.filter((table) => !later.has(tableKey(table))),
     sessionStatements: postData.settings,
     jobs: indexJobs,
@@ -170,9 +170,11 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
 
 async function indexGroups(
   perTable: SchemaParts["postData"]["perTable"],
-  { target, signal }: Pick<FillDatabaseOptions, "target" | "signal">,
+  { target, signal, events }: Pick<FillDatabaseOptions, "target" | "signal"> & {
+    readonly events: EventSink;
+  },
 ): Promise<readonly IndexGroup[]> {
-  await using session = await retry(() => openSession(target, { signal }), { signal });
+  await using session = await openPatiently(target, { signal, events });
   const partitioned = await partitionedTables(session);
   return perTable.map((group) => ({
     ...group,

@@ -4,7 +4,7 @@
  * @module
  */
 import { formatCount, plural, quoteIdentifier, quoteLiteral } from "../../core/mod.ts";
-import { type Endpoint, openSession, retry, type Session } from "../../postgres/mod.ts";
+import { type Endpoint, openPatiently, type Session } from "../../postgres/mod.ts";
 import {
   applyStatements,
   databasePropertyStatements,
@@ -70,7 +70,7 @@ async function finishForeignKeys(
 ): Promise<number> {
   const { foreignKeys: statements, settings } = postData;
   if (statements.length === 0) return 0;
-  await using session = await open(target, signal);
+  await using session = await openPatiently(target, { signal, events: recorder.events });
   await schema.applyIn(session, settings);
   const { count, complete } = await addForeignKeys(statements, {
     target,
@@ -91,7 +91,7 @@ async function finishForeignKeys(
 async function copyProperties(
   { source, target, maintenance, planned, schema, recorder, signal }: FinishDatabaseOptions,
 ): Promise<void> {
-  await using from = await open(source, signal);
+  await using from = await openPatiently(source, { signal, events: recorder.events });
   const properties = await readDatabaseProperties(from);
   await commentOnDatabase(maintenance, { name: planned.target, text: undefined });
   // of the database, in another one: any number of times
@@ -115,8 +115,4 @@ export async function commentOnDatabase(
       text === undefined ? "NULL" : quoteLiteral(text)
     }`,
   );
-}
-
-function open(endpoint: Endpoint, signal: AbortSignal): Promise<Session> {
-  return retry(() => openSession(endpoint, { signal }), { signal });
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type EventSink, formatLsn, type Lsn } from "../../core/mod.ts";
+import { type EventSink, formatLsn, type Lsn, retryEvent } from "../../core/mod.ts";
 import { type Endpoint, isTransient, openSession, pause, retry } from "../../postgres/mod.ts";
 import { readWalPosition, waitUntilApplied } from "../../replication/mod.ts";
 
@@ -41,12 +41,7 @@ export async function catchUp(options: CatchUpOptions): Promise<string> {
       if (performance.now() - begun > longMs) inVain = 0;
       const delayMs = pausesMs[inVain];
       if (signal.aborted || delayMs === undefined || !isTransient(error)) throw error;
-      events({
-        kind: "retry",
-        what: `looking at both sides: ${error instanceof Error ? error.message : String(error)}`,
-        attempt: inVain + 1,
-        delayMs,
-      });
+      events(retryEvent({ what: "looking at both sides", error, attempt: inVain + 1, delayMs }));
       await pause(delayMs, signal);
     }
   }

@@ -1,4 +1,4 @@
-import { type EventSink, ReplicatorError } from "../../core/mod.ts";
+import { type EventSink, ReplicatorError, retryEvent } from "../../core/mod.ts";
 import { readSourcePoint } from "../../checkpoint/mod.ts";
 import { copyLane, Governor } from "../../copy/mod.ts";
 import {
@@ -218,14 +218,12 @@ class Helper {
         };
       },
       onRetry: (error, attempt, delayMs) =>
-        events({
-          kind: "retry",
-          what: `copying the tables of ${sourceDatabase} (session ${lane}): ${
-            error instanceof Error ? error.message : String(error)
-          }`,
+        events(retryEvent({
+          what: `copying the tables of ${sourceDatabase} (session ${lane})`,
+          error,
           attempt,
           delayMs,
-        }),
+        })),
     });
   }
 

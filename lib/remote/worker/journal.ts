@@ -1,4 +1,11 @@
-import { formatBytes, formatCount, formatDuration, plural, type RunEvent } from "../../core/mod.ts";
+import {
+  describeRetry,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  plural,
+  type RunEvent,
+} from "../../core/mod.ts";
 import type { SessionPool } from "../../postgres/mod.ts";
 import { appendJournal, type JobEvent, type JobProgress, type NewLogLine } from "../store/mod.ts";
 import type { Redactor } from "./redactor.ts";
@@ -192,7 +199,7 @@ function lineOf(event: RunEvent): NewLogLine | undefined {
     case "retry":
       return {
         level: "warn",
-        message: `${event.what}: again in ${formatDuration(event.delayMs)}`,
+        message: `${describeRetry(event)}: again in ${formatDuration(event.delayMs)}`,
       };
     case "info":
       return { level: "info", message: event.message };

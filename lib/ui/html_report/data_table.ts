@@ -46,8 +46,19 @@ function classOf(align: DataColumn["align"]): Markup | undefined {
   return align === undefined ? undefined : markup` class="number"`;
 }
 
-/** A bar for a cell, filled to `fraction` (0 to 1); the number stands beside it, so readers aloud skip it. */
-export function cellBar(fraction: number): Markup {
-  const width = Number((Math.min(1, Math.max(0, fraction)) * 100).toFixed(1));
-  return markup`<svg class="bar" aria-hidden="true"><rect width="${width}%" height="100%"/></svg>`;
+/**
+ * A bar for a cell, filled to `fraction` (0 to 1), with a mark at another fraction where there is one; the numbers stand beside it, so
+ * readers aloud skip it.
+ */
+export function cellBar(fraction: number, mark?: number): Markup {
+  const tick = mark === undefined
+    ? undefined
+    : markup`<line x1="${percent(mark)}" x2="${percent(mark)}" y1="0" y2="100%"/>`;
+  return markup`<svg class="bar" aria-hidden="true"><rect width="${
+    percent(fraction)
+  }" height="100%"/>${tick}</svg>`;
+}
+
+function percent(fraction: number): string {
+  return `${Number((Math.min(1, Math.max(0, fraction)) * 100).toFixed(1))}%`;
 }

@@ -81,6 +81,8 @@ tbody tr:hover { background: var(--panel); }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .bar { display: block; width: 6rem; height: .7rem; margin-top: .35rem; background: var(--panel); border-radius: 2px; overflow: hidden; }
 .bar rect { fill: var(--copy); }
+.bar line { stroke: var(--text); stroke-width: 2; }
+.failure { border-left: 4px solid var(--bad); background: var(--panel); border-radius: 4px; padding: .5rem .8rem; margin: .5rem 0; overflow-wrap: anywhere; }
 .filter { display: block; margin: 0 0 .5rem; font-size: .9rem; color: var(--quiet); }
 .filter input { font: inherit; color: var(--text); background: var(--page); border: 1px solid var(--quiet); border-radius: 6px; padding: .25rem .5rem; margin: 0 .5rem; max-width: 60vw; }
 :focus-visible { outline: 2px solid var(--copy); outline-offset: 2px; }

@@ -11,11 +11,15 @@ export interface ReportView {
   readonly timeline: readonly WorkView[];
   /** How the copy changed its speed for its source's sake. */
   readonly governor: readonly SpeedChangeView[];
+  /** What failed, passed by itself, and was tried again. */
+  readonly retries: readonly RetryView[];
   readonly rows: number;
   /** COPY bytes. */
   readonly bytes: number;
   /** Checks and the question before the start included. */
   readonly ms: number;
+  /** Why it ended before everything was copied; lines. */
+  readonly failure?: string;
 }
 
 /** What was planned. */
@@ -69,6 +73,18 @@ export interface SpeedChangeView {
   readonly startMs: number;
 }
 
+/** Something that was tried again. */
+export interface RetryView {
+  readonly what: string;
+  readonly reason?: string;
+  /** 1 for the first. */
+  readonly attempt: number;
+  /** How long it paused. */
+  readonly delayMs: number;
+  /** Since the run began. */
+  readonly startMs: number;
+}
+
 /** A database that was copied. */
 export interface DatabaseView {
   readonly source: string;
@@ -82,6 +98,8 @@ export interface TableView extends TableName {
   readonly rows: number;
   readonly bytes: number;
   readonly ms: number;
+  /** Whether an earlier attempt of the run has copied all of it. */
+  readonly earlier?: true;
 }
 
 /** How long a step took. */
@@ -91,6 +109,9 @@ export interface StepView {
   /** Since the run began. */
   readonly startMs: number;
   readonly ms: number;
+  /** What the plan expected. */
+  readonly predictedMs?: number;
+  readonly failed?: true;
   readonly summary?: string;
 }
 

@@ -1,12 +1,12 @@
 import { formatBytes, formatCount, formatDuration, plural, redact } from "../../core/mod.ts";
-import { type Markup, markup, name } from "./markup.ts";
+import { type Markup, markup } from "./markup.ts";
 import type { ReportView, ServerView } from "./report_view.ts";
 import { section } from "./section.ts";
 import { formatRate, formatShare } from "./words.ts";
 
 /** Rows, bytes, time and rate, and what was predicted. */
 export function summarySection(
-  { plan, databases, steps, rows, bytes, ms, governor }: ReportView,
+  { plan, databases, steps, rows, bytes, ms, failure }: ReportView,
 ): Markup {
   const tables = databases.reduce((sum, database) => sum + database.tables.length, 0);
   const copyMs = sumOf(steps.filter(({ step }) => step === "data"));
@@ -25,20 +25,12 @@ ${
         )
         : undefined
     }
-${predictionTile(plan.predictedMs, workMs)}
+${failure === undefined ? predictionTile(plan.predictedMs, workMs) : undefined}
 </dl>
 <dl class="servers">
 ${serverEntry("Source", plan.source)}
 ${serverEntry("Target", plan.target)}
 </dl>`,
-    ...(governor.length === 0 ? [] : [
-      markup`<h3>Changes of speed</h3>
-<ul>${
-        governor.map(({ startMs, database, message }) =>
-          markup`<li>after ${formatDuration(startMs)}, ${name(database)}: ${message}</li>`
-        )
-      }</ul>`,
-    ]),
   ]);
 }
 

@@ -13,31 +13,38 @@ import type {
 import { section } from "./section.ts";
 import { formatRate, workWords } from "./words.ts";
 
-/** How long each step took. */
+/** How long each step took, and how long it was expected to take. */
 export function stepsSection({ steps, databases }: ReportView): Markup {
   const several = databases.length > 1;
-  const longest = largestOf(steps);
+  const predicted = steps.some(({ predictedMs }) => predictedMs !== undefined);
+  const longest = largestOf([
+    ...steps,
+    ...steps.map(({ predictedMs = 0 }) => ({ ms: predictedMs })),
+  ]);
   return section(
     "steps",
     "Steps",
     dataTable({
       caption:
-        "In their order. Indexes are built from the first copied table on; their step is what was left of them after the rows.",
+        "In their order. Indexes are built from the first copied table on; their step is what was left of them after the rows." +
+        (predicted ? " The mark in a bar is what the plan expected." : ""),
       columns: [
         { title: "Step" },
         ...(several ? [{ title: "Database" }] : []),
         { title: "Began after", align: "right" },
+        ...(predicted ? [{ title: "Predicted", align: "right" as const }] : []),
         { title: "Time", align: "right" },
         { title: "Share" },
         { title: "Outcome" },
       ],
-      rows: steps.map(({ step, database, startMs, ms, summary }) => [
+      rows: steps.map(({ step, database, startMs, ms, predictedMs, summary, failed }) => [
         stepTitle(step),
         ...(several ? [database === undefined ? "" : name(database)] : []),
         formatDuration(startMs),
+        ...(predicted ? [predictedMs === undefined ? "" : formatDuration(predictedMs)] : []),
         formatDuration(ms),
-        cellBar(ms / longest),
-        summary ?? "",
+        cellBar(ms / longest, predictedMs === undefined ? undefined : predictedMs / longest),
+        failed ? markup`<span class="verdict different">✗ failed</span>` : summary ?? "",
       ]),
     }),
   );
@@ -78,9 +85,11 @@ export function tablesSection({ plan, databases }: ReportView): Markup {
         table.planned === undefined ? "" : formatBytes(table.planned.bytes),
         formatBytes(table.bytes),
         table.planned === undefined ? "" : formatWords(table.planned),
-        formatRate(table.bytes, table.ms),
-        formatDuration(table.ms),
-        cellBar(table.ms / longest),
+        ...(table.earlier ? ["", markup`<small>earlier attempt</small>`, ""] : [
+          formatRate(table.bytes, table.ms),
+          formatDuration(table.ms),
+          cellBar(table.ms / longest),
+        ]),
       ]),
     }),
   );

@@ -96,11 +96,7 @@ function sorted(array: string): string {
 export const userSchema = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;
 
 /** What an extension made comes with the extension. */
-export function ownObject(catalog: string, oid: string): string {
-  return `NOT EXISTS (SELECT FROM pg_depend AS made
-                       WHERE made.classid = 'pg_catalog.${catalog}'::regclass
-                         AND made.objid = ${oid} AND made.deptype = 'e')`;
-}
+export { notOfExtension as ownObject } from "../../../catalog/mod.ts";
 
 /** A word for each code of one letter. */
 export function word(expression: string, words: Readonly<Record<string, string>>): string {

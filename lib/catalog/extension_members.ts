@@ -1,0 +1,23 @@
+/**
+ * What `CREATE EXTENSION` makes, and so nobody has to copy.
+ *
+ * @module
+ */
+
+/**
+ * A condition for statements: the object of that system catalog is no member of an extension.
+ *
+ * @param oid an expression for its OID
+ *
+ * @example
+ * ```ts
+ * import { notOfExtension } from "./extension_members.ts";
+ *
+ * const own = `SELECT oid FROM pg_class AS c WHERE ${notOfExtension("pg_class", "c.oid")}`;
+ * ```
+ */
+export function notOfExtension(catalog: string, oid: string): string {
+  return `NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS made
+                       WHERE made.classid = 'pg_catalog.${catalog}'::regclass
+                         AND made.objid = ${oid} AND made.objsubid = 0 AND made.deptype = 'e')`;
+}
