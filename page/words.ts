@@ -112,6 +112,7 @@ export const stepWords: Readonly<Record<string, string>> = {
   globals: "Roles",
   publication: "Publication",
   slot: "Slot and snapshot",
+  dump: "Read the schema",
   database: "Create database",
   schema: "Tables",
   data: "Rows",

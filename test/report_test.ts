@@ -5,6 +5,7 @@ import { type DefaultTreeAdapterTypes, parse } from "npm:parse5@8.1.1";
 import { runCli } from "./support/cli.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { dropDatabase, withDatabase } from "./support/databases.ts";
+import { runInit } from "./support/init.ts";
 import { query, withSession } from "./support/sql.ts";
 
 type Node = DefaultTreeAdapterTypes.Node;
@@ -38,7 +39,9 @@ const shop = `
 
 /** A database with the shop, and the arguments that copy it; the copy is dropped afterwards. */
 async function withShop(
-  use: (shop: { readonly url: string; readonly args: readonly string[] }) => Promise<void>,
+  use: (
+    shop: { readonly name: string; readonly url: string; readonly args: readonly string[] },
+  ) => Promise<void>,
 ): Promise<void> {
   await withDatabase(source, undefined, async ({ name, url }) => {
     await query(url, shop);
@@ -49,6 +52,7 @@ async function withShop(
     };
     try {
       await use({
+        name,
         url,
         args: [
           ...["init", "--yes", "--source", withPassword(url)],
@@ -107,6 +111,18 @@ Deno.test("init --report writes a page that says what was copied, and nothing se
       match(textOf(section("summary")), /Rows13,000 in 3 tables/);
 
       const report = JSON.parse(stdout);
+      const unpredicted = ["connect", "validate", "estimate"];
+      for (const { step, ms, predictedMs } of report.steps) {
+        ok(unpredicted.includes(step) ? predictedMs === undefined : predictedMs >= 0, step);
+        ok(ms >= 0);
+      }
+      strictEqual(
+        Math.round(report.plan.predictedMs),
+        Math.round(
+          report.plan.predictedSteps.reduce((sum: number, { ms }: { ms: number }) => sum + ms, 0),
+        ),
+      );
+      deepStrictEqual(report.retries, []);
       const [chart] = find(document, ({ tagName }) => tagName === "figure");
       const blocks = find(chart!, ({ tagName }) => tagName === "title").map(textOf).join("\n");
       ok(report.timeline.length > 0);
@@ -166,5 +182,58 @@ Deno.test("a folder that goes away during the run costs the report, not the run"
         match(stdout, /13,000 rows/);
       });
     });
+  });
+});
+
+Deno.test("a run that fails leaves a report of what is done, and why it ended", async () => {
+  await withFolder(async (folder) => {
+    await withShop(async ({ url, args }) => {
+      await query(url, "CREATE TABLE broken (id int); INSERT INTO broken VALUES (1), (1)");
+      // made unique behind the server's back: the target will find out when it builds the index
+      await query(
+        url,
+        `CREATE INDEX broken_id ON broken (id);
+         UPDATE pg_index SET indisunique = true WHERE indexrelid = 'broken_id'::regclass`,
+      );
+      const file = join(folder, "report.html");
+      const { code, stderr } = await runCli([...args, "--report", file]);
+      strictEqual(code, 8, stderr);
+      const page = await Deno.readTextFile(file);
+      ok(!page.includes(password));
+      match(page, /✗ Ended before everything was copied/);
+      match(page, /could not create unique index/);
+      match(page, /✗ failed/);
+      match(page, /customers/);
+    });
+  });
+});
+
+Deno.test("what was tried again is in the report, with when, how long and why", async () => {
+  await withShop(async ({ url, name }) => {
+    let cut = false;
+    const { report } = await runInit(url, target.url(), {
+      include: [name],
+      // slow enough to be cut in the middle
+      maxBytesPerSecond: 1024 ** 2,
+      jobs: 1,
+      retryPausesMs: [50, 100, 200],
+      onEvent: (event) => {
+        if (event.kind !== "table-progress" || cut) return;
+        cut = true;
+        void query(
+          source.url(),
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = '${name}' AND query LIKE 'COPY%' AND state = 'active'`,
+        );
+      },
+    });
+    ok(report.retries.length > 0);
+    const [first] = report.retries;
+    match(first?.what ?? "", /^copying the tables of .* \(session 1\)$/);
+    match(first?.reason ?? "", /terminating connection|closed/);
+    strictEqual(first?.attempt, 1);
+    strictEqual(first?.delayMs, 50);
+    ok((first?.startMs ?? 0) > 0 && (first?.startMs ?? 0) < report.ms);
+    strictEqual(report.rows, 13_000);
   });
 });

@@ -26,3 +26,4 @@ export * from "./sequences.ts";
 export * from "./source_tables.ts";
 export * from "./special_objects.ts";
 export * from "./tables.ts";
+export * from "./work_facts.ts";

@@ -1,4 +1,11 @@
-import { displayName, formatBytes, formatCount, formatDuration, plural } from "../core/mod.ts";
+import {
+  describeRetry,
+  displayName,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  plural,
+} from "../core/mod.ts";
 import type {
   CheckStatus,
   InitPlan,
@@ -122,9 +129,27 @@ export function planLines(plan: InitPlan, options: TableOptions): string[] {
       `${plural(plan.jobs, "table")} and ${plural(plan.indexJobs, "index", "indexes")} at once; ` +
       `schema by ${plan.dumpTool}`,
   );
+  lines.push(...predictionLines(plan, style));
   for (const warning of plan.warnings) lines.push(`${style.yellow("!")} ${printable(warning)}`);
   return lines;
 }
+
+/** What the time is made of, the longest first: `  of which Copy rows 8.0 s, Indexes and keys 2.1 s, the rest 0.9 s`. */
+function predictionLines({ predictedSteps = [] }: InitPlan, style: Style): string[] {
+  const sums = [...Map.groupBy(predictedSteps, ({ step }) => step)]
+    .map(([step, all]) => ({ step, ms: all.reduce((sum, { ms }) => sum + ms, 0) }))
+    .sort((a, b) => b.ms - a.ms);
+  if (sums.length === 0) return [];
+  const shown = sums.slice(0, mostPredicted);
+  const rest = sums.slice(mostPredicted).reduce((sum, { ms }) => sum + ms, 0);
+  const words = [
+    ...shown.map(({ step, ms }) => `${stepTitle(step)} ${formatDuration(ms)}`),
+    ...(rest > 0 ? [`the rest ${formatDuration(rest)}`] : []),
+  ];
+  return [style.dim(`  of which ${words.join(", ")}`)];
+}
+
+const mostPredicted = 4;
 
 /** `12 parts, binary`, `frozen, text: column tags app.tag[]` */
 function copyWords({ parts, format, whyText, freeze }: TablePlan): string {
@@ -186,22 +211,7 @@ export function reportLines(report: InitReport, options: TableOptions): string[]
     if (more > 0) lines.push(style.dim(`and ${plural(more, "smaller table")}`));
     lines.push("");
   }
-  const severalDatabases = report.databases.length > 1;
-  lines.push(...renderTable(
-    [
-      { title: "Step" },
-      ...(severalDatabases ? [{ title: "Database", narrow: "cut" as const }] : []),
-      { title: "Time", align: "right" },
-      { title: "", narrow: "wrap" },
-    ],
-    report.steps.map(({ step, database, ms, summary }) => [
-      stepTitle(step),
-      ...(severalDatabases ? [printable(database ?? "")] : []),
-      formatDuration(ms),
-      printable(summary ?? ""),
-    ]),
-    options,
-  ));
+  lines.push(...stepLines(report, options), ...retryLines(report, style));
   lines.push("", ...warningLines(report.warnings, style));
   lines.push(
     `${style.green("✓")} ${plural(report.rows, "row")}, ${formatBytes(report.bytes)} in ` +
@@ -209,6 +219,41 @@ export function reportLines(report: InitReport, options: TableOptions): string[]
       (report.warnings.length === 0 ? "" : `, ${plural(report.warnings.length, "warning")}`),
   );
   return lines;
+}
+
+function stepLines({ steps, databases }: InitReport, options: TableOptions): string[] {
+  const several = databases.length > 1;
+  const predicted = steps.some(({ predictedMs }) => predictedMs !== undefined);
+  return renderTable(
+    [
+      { title: "Step" },
+      ...(several ? [{ title: "Database", narrow: "cut" as const }] : []),
+      ...(predicted ? [{ title: "Predicted", align: "right" as const }] : []),
+      { title: "Time", align: "right" },
+      { title: "", narrow: "wrap" },
+    ],
+    steps.map(({ step, database, ms, predictedMs, summary, failed }) => [
+      stepTitle(step),
+      ...(several ? [printable(database ?? "")] : []),
+      ...(predicted ? [predictedMs === undefined ? "" : formatDuration(predictedMs)] : []),
+      formatDuration(ms),
+      failed ? "failed" : printable(summary ?? ""),
+    ]),
+    options,
+  );
+}
+
+/** `↻ 3 retries, 7.0 s of pauses; the last: …` */
+function retryLines({ retries }: InitReport, style: Style): string[] {
+  const last = retries.at(-1);
+  if (last === undefined) return [];
+  const pausedMs = retries.reduce((sum, { delayMs }) => sum + delayMs, 0);
+  return [
+    "",
+    `${style.yellow("↻")} ${plural(retries.length, "retry", "retries")}, ${
+      formatDuration(pausedMs)
+    } of pauses; the last: ${printable(describeRetry(last))}`,
+  ];
 }
 
 function warningLines(warnings: readonly Warning[], style: Style): string[] {

@@ -14,6 +14,7 @@ export type StepName =
   | "globals"
   | "publication"
   | "slot"
+  | "dump"
   | "database"
   | "schema"
   | "data"

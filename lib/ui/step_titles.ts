@@ -8,6 +8,7 @@ export const stepTitles: Readonly<Record<StepName, string>> = {
   "globals": "Roles and settings",
   "publication": "Publish tables",
   "slot": "Replication slot",
+  "dump": "Read the schema",
   "database": "Create database",
   "schema": "Tables and types",
   "data": "Copy rows",

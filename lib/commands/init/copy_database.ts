@@ -181,7 +181,7 @@ class DatabaseCopy {
 
   /** Reads the schema under the snapshot, before anything is changed on the target. */
   async #dumpSchema({ snapshot }: LockedSnapshot): Promise<SchemaParts> {
-    const { tool, signal } = this.#options;
+    const { tool, recorder, signal } = this.#options;
     const dump = (section: "pre-data" | "post-data") =>
       dumpSchema({
         endpoint: this.#source,
@@ -194,11 +194,13 @@ class DatabaseCopy {
           this.#events(retryEvent({ what: `reading the schema of ${this.#database}`, ...again })),
       });
     this.#tellWhatIsLeftOut();
-    // both at once, and none left running when the other one fails
-    const [preData, postData] = await Promise.allSettled([dump("pre-data"), dump("post-data")]);
-    if (preData.status === "rejected") throw preData.reason;
-    if (postData.status === "rejected") throw postData.reason;
-    return { preData: preData.value, postData: classifyPostData(postData.value) };
+    return await recorder.step(async () => {
+      // both at once, and none left running when the other one fails
+      const [preData, postData] = await Promise.allSettled([dump("pre-data"), dump("post-data")]);
+      if (preData.status === "rejected") throw preData.reason;
+      if (postData.status === "rejected") throw postData.reason;
+      return { preData: preData.value, postData: classifyPostData(postData.value) };
+    }, { step: "dump", database: this.#database, summarise: () => tool.description });
   }
 
   #tellWhatIsLeftOut(): void {

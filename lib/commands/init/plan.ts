@@ -3,17 +3,19 @@
  *
  * @module
  */
-import { displayName, type Problem, tableKey, UsageError } from "../../core/mod.ts";
+import { displayName, type Problem, tableKey, type TableName, UsageError } from "../../core/mod.ts";
 import { type CopyPlanOptions, planCopy, readPlanBounds, whyText } from "../../copy/mod.ts";
-import { openSession, withDatabase } from "../../postgres/mod.ts";
-import { listTables, summariseLargeObjects, type Table } from "../../catalog/mod.ts";
+import { readLedger } from "../../checkpoint/mod.ts";
+import { type Endpoint, openSession, withDatabase } from "../../postgres/mod.ts";
+import { listTables, readWorkFacts, summariseLargeObjects, type Table } from "../../catalog/mod.ts";
 import type { DumpTool } from "../../schema/mod.ts";
 import { type BothSides, summarise } from "../both_sides.ts";
 import type { DatabasePlanning, PlannedDatabase } from "../database_plan.ts";
 import type { DatabasePlan, InitPlan, TablePlan, ValidationReport } from "../report.ts";
 import type { InitOptions } from "../run.ts";
 import { type DatabaseScope, scopeNotes, tableDecisions } from "../table_scope.ts";
-import { predictDuration } from "./probe.ts";
+import { predictRun } from "./predict/predict_run.ts";
+import type { PredictedWork } from "./predict/predict_steps.ts";
 
 /** What a plan is made from. */
 export interface PlanInput {
@@ -36,16 +38,10 @@ export async function buildPlan(input: PlanInput): Promise<InitPlan> {
   );
   const problems = surveys.flatMap((each) => each.problems);
   if (problems.length > 0) throw new UsageError(problems);
-  const largest = surveys.reduce<Survey | undefined>(
-    (best, one) => one.plan.bytes > (best?.plan.bytes ?? 0) ? one : best,
-    undefined,
-  );
   const bytes = surveys.reduce((sum, { plan }) => sum + plan.bytes, 0);
-  const predictedMs = largest === undefined ? undefined : await predictDuration({
-    source: withDatabase(options.source, largest.plan.source),
+  const predictedSteps = await predictRun(surveys.map(({ work }) => work), {
+    options,
     target: sides.target.endpoint,
-    tables: largest.tables,
-    jobs: options.jobs,
     signal,
   });
   return {
@@ -56,9 +52,10 @@ export async function buildPlan(input: PlanInput): Promise<InitPlan> {
     indexJobs: options.indexJobs,
     dumpTool: tool.description,
     bytes,
-    ...(predictedMs === undefined || largest === undefined
-      ? {}
-      : { predictedMs: predictedMs * shareOf(largest.plan, surveys.map(({ plan }) => plan)) }),
+    ...(predictedSteps === undefined ? {} : {
+      predictedMs: predictedSteps.reduce((sum, { ms }) => sum + ms, 0),
+      predictedSteps,
+    }),
     warnings: [
       ...planning.skipped.map(({ name, reason }) => `database ${name} is left out: ${reason}`),
       ...checks.filter(({ status }) => status === "warn").map(({ finding }) => finding),
@@ -66,22 +63,14 @@ export async function buildPlan(input: PlanInput): Promise<InitPlan> {
   };
 }
 
-/** How many times as much there is to copy as in the largest database: in bytes, and as tables go. */
-function shareOf(largest: DatabasePlan, all: readonly DatabasePlan[]): number {
-  const bytes = all.reduce((sum, plan) => sum + plan.bytes, 0) / Math.max(1, largest.bytes);
-  const tables = all.reduce((sum, { tables }) => sum + tables.length, 0) /
-    Math.max(1, largest.tables.length);
-  return largest.bytes >= 80 * 1024 * 1024 ? bytes : tables;
-}
-
 interface Survey {
   readonly plan: DatabasePlan;
-  readonly tables: readonly Table[];
+  readonly work: PredictedWork;
   readonly problems: readonly Problem[];
 }
 
 async function survey(
-  { options, signal }: PlanInput,
+  { options, tool, signal }: PlanInput,
   planned: PlannedDatabase,
   scope: DatabaseScope,
 ): Promise<Survey> {
@@ -97,10 +86,11 @@ async function survey(
     jobs: options.jobs,
     keyBounds: await readPlanBounds(session, { tables, splitBytes: options.splitBytes }),
   };
-  const parts = new Map(planCopy(tables, copyOptions).map((part) => [part.table, part]));
+  const parts = planCopy(tables, copyOptions);
+  const partOf = new Map(parts.map((part) => [part.table, part]));
   const plans = tables.map((table): TablePlan => {
     const why = whyText(table, copyOptions);
-    const { parts: count = 1, format = "text", freeze = false } = parts.get(table) ?? {};
+    const { parts: count = 1, format = "text", freeze = false } = partOf.get(table) ?? {};
     return {
       ...planTable(table, scope),
       parts: count,
@@ -121,17 +111,50 @@ async function survey(
     largeObjects: count,
     bytes: plans.reduce((sum, { bytes }) => sum + bytes, 0),
   };
-  // what is predicted is the copy of what the rules leave
-  const expected = tables.map((table, index): Table => ({
-    ...table,
-    bytes: plans[index]!.bytes,
-    rowEstimate: plans[index]!.rowEstimate,
-  }));
+  // what is predicted is the copy of what the rules and earlier attempts leave
+  const expected = new Map(tables.map((table, index) => [table, plans[index]!.bytes]));
+  const done = planned.action === "resume"
+    ? await readDoneParts(withDatabase(options.target, planned.target), signal)
+    : undefined;
+  const work: PredictedWork = {
+    database: planned.source.name,
+    parts: parts
+      .filter(({ table, part }) => !done?.has(partKey(table, part)))
+      .map((part) => ({
+        ...part,
+        bytes: part.table.bytes === 0
+          ? 0
+          : part.bytes * (expected.get(part.table) ?? 0) / part.table.bytes,
+      })),
+    tables: plan.decisions.filter(({ outcome }) => outcome !== "left-out").length,
+    facts: await readWorkFacts(session),
+    resumed: done !== undefined,
+    largeObjects: count,
+    embeddedDump: tool.kind === "embedded",
+  };
   return {
     plan,
-    tables: expected,
+    work,
     problems: textProblems(planned.source.name, tables, copyOptions),
   };
+}
+
+/** What an interrupted run has copied, by `partKey`. */
+async function readDoneParts(
+  target: Endpoint,
+  signal: AbortSignal,
+): Promise<ReadonlySet<string>> {
+  await using session = await openSession(target, { signal });
+  const { tables } = await readLedger(session);
+  return new Set(
+    tables.flatMap((table) =>
+      table.parts.filter(({ done }) => done).map(({ part }) => partKey(table, part))
+    ),
+  );
+}
+
+function partKey(table: TableName, part: number): string {
+  return JSON.stringify([tableKey(table), part]);
 }
 
 /** Binary that was asked for is binary, or nothing is touched: all the tables that have none are told at once. */

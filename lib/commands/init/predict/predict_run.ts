@@ -1,0 +1,63 @@
+/**
+ * What the steps of a run will take: measured once, between the servers and on the largest table, and reckoned for every database.
+ *
+ * @module
+ */
+import { tableKey } from "../../../core/mod.ts";
+import { type Endpoint, withDatabase } from "../../../postgres/mod.ts";
+import type { StepPrediction } from "../../report.ts";
+import type { InitOptions } from "../../run.ts";
+import { leastSampledBytes, measureCosts, type ProbeSample } from "./measure_costs.ts";
+import { type PredictedWork, predictGlobals, predictSteps } from "./predict_steps.ts";
+
+/** How it is going to be copied. */
+export interface PredictRunOptions {
+  readonly options: Pick<
+    InitOptions,
+    "source" | "jobs" | "indexJobs" | "maxBytesPerSecond"
+  >;
+  /** A database of the target that exists. */
+  readonly target: Endpoint;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Predicts every step of a run.
+ *
+ * @returns undefined when the target lets nobody measure
+ */
+export async function predictRun(
+  works: readonly PredictedWork[],
+  { options, target, signal }: PredictRunOptions,
+): Promise<readonly StepPrediction[] | undefined> {
+  const bytesOf = ({ parts }: PredictedWork) => parts.reduce((sum, { bytes }) => sum + bytes, 0);
+  const [largest] = works.toSorted((a, b) => bytesOf(b) - bytesOf(a));
+  if (largest === undefined) return undefined;
+  const { source, jobs, indexJobs, maxBytesPerSecond } = options;
+  const costs = await measureCosts({
+    source: withDatabase(source, largest.database),
+    target,
+    sample: bytesOf(largest) < leastSampledBytes ? undefined : sampleOf(largest),
+    jobs,
+    signal,
+  });
+  if (costs === undefined) return undefined;
+  const how = { costs, jobs, indexJobs, maxBytesPerSecond };
+  return [
+    predictGlobals(largest, how),
+    ...works.flatMap((work) => predictSteps(work, how)),
+  ];
+}
+
+/** The largest table, with its largest index that can be built from its columns. */
+function sampleOf({ parts, facts }: PredictedWork): ProbeSample | undefined {
+  const [part] = parts.toSorted((a, b) => b.table.bytes - a.table.bytes);
+  if (part === undefined) return undefined;
+  const { table, format } = part;
+  const key = tableKey(table);
+  const live = facts.tables.find((each) => tableKey(each.table) === key);
+  const [index] = facts.indexes
+    .filter(({ table, columns }) => columns !== undefined && tableKey(table) === key)
+    .toSorted((a, b) => b.bytes - a.bytes);
+  return { table, format, liveBytes: live?.liveBytes ?? table.bytes, index };
+}

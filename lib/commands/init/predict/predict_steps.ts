@@ -1,0 +1,153 @@
+/**
+ * How long each step of a database's copy will take, from what there is to do and what things cost. Pure.
+ *
+ * @module
+ */
+import { tableKey } from "../../../core/mod.ts";
+import type { WorkFacts } from "../../../catalog/mod.ts";
+import type { CopyPart } from "../../../copy/mod.ts";
+import type { StepPrediction } from "../../report.ts";
+import type { CopyCosts } from "./costs.ts";
+import { type Piece, simulateFill } from "./simulate_fill.ts";
+
+/** A database that is to be copied. */
+export interface PredictedWork {
+  readonly database: string;
+  /** What is left to copy, as it will be begun. */
+  readonly parts: readonly CopyPart[];
+  /** Tables that are made, with rows or without. */
+  readonly tables: number;
+  readonly facts: WorkFacts;
+  /** Whether an earlier attempt has made the structure. */
+  readonly resumed: boolean;
+  readonly largeObjects: number;
+  readonly embeddedDump: boolean;
+}
+
+/** How it is copied. */
+export interface PredictOptions {
+  readonly costs: CopyCosts;
+  readonly jobs: number;
+  readonly indexJobs: number;
+  readonly maxBytesPerSecond: number | undefined;
+}
+
+/** ANALYZE looks at 30,000 rows: a table of about so many bytes costs it as much as any larger one. */
+const analyzedBytes = 4 * 1024 * 1024;
+/** A check of a foreign key reads both tables and compares; nothing is written. */
+const foreignKeySpeed = 4;
+/** Round trips of a step that opens sessions, asks, and applies. */
+const roundTripsOf = {
+  globals: 30,
+  database: 12,
+  schema: 12,
+  foreignKeys: 14,
+  sequences: 8,
+  finish: 20,
+};
+const dumpRoundTrips = { native: 60, embedded: 130 };
+
+/** Predicts roles and settings, once a run. */
+export function predictGlobals(
+  { facts }: Pick<PredictedWork, "facts">,
+  { costs }: Pick<PredictOptions, "costs">,
+): StepPrediction {
+  const ms = roundTripsOf.globals * costs.targetRoundTripMs + 2 * costs.sessionMs +
+    costs.programMs + facts.roles * 2 * costs.statementMs;
+  return { step: "globals", ms };
+}
+
+/** Predicts the steps of a database, those that take time by themselves. */
+export function predictSteps(
+  work: PredictedWork,
+  options: PredictOptions,
+): readonly StepPrediction[] {
+  const { costs, indexJobs } = options;
+  const { database, facts, tables, resumed } = work;
+  const { targetRoundTripMs: roundTrip, sourceRoundTripMs, sessionMs, statementMs } = costs;
+  const step = (name: StepPrediction["step"], ms: number): StepPrediction => ({
+    step: name,
+    database,
+    ms,
+  });
+  const fill = simulateFill({ ...fillOf(work, costs), ...options, scaling: costs.scaling });
+  const floorMs = options.maxBytesPerSecond === undefined
+    ? 0
+    : work.parts.reduce((sum, { bytes }) => sum + bytes, 0) / options.maxBytesPerSecond * 1000;
+  const keys = facts.foreignKeys;
+  const checkMs = keys.reduce((sum, { bytes }) => sum + bytes, 0) /
+    (costs.rowBytesPerMs * foreignKeySpeed);
+  const dumpMs = work.embeddedDump
+    ? costs.embeddedDumpMs + dumpRoundTrips.embedded * sourceRoundTripMs
+    : costs.programMs + dumpRoundTrips.native * sourceRoundTripMs;
+  return [
+    step("dump", dumpMs + tables * costs.dumpTableMs),
+    ...(resumed ? [] : [
+      step("database", costs.databaseMs + roundTripsOf.database * roundTrip + sessionMs),
+      step("schema", sessionMs + roundTripsOf.schema * roundTrip + tables * costs.tableMs),
+    ]),
+    step("data", Math.max(floorMs, 2 * sessionMs + fill.rowsMs)),
+    ...(work.largeObjects === 0 ? [] : [
+      step(
+        "large-objects",
+        2 * sessionMs + work.largeObjects * statementMs +
+          facts.largeObjectBytes / costs.rowBytesPerMs,
+      ),
+    ]),
+    step("indexes", sessionMs + Math.max(0, fill.allMs - fill.rowsMs)),
+    step(
+      "foreign-keys",
+      keys.length === 0
+        ? 0
+        : sessionMs + roundTripsOf.foreignKeys * roundTrip + keys.length * 4 * statementMs +
+          checkMs / Math.min(indexJobs, keys.length) ** costs.scaling,
+    ),
+    step(
+      "sequences",
+      sessionMs + roundTripsOf.sequences * roundTrip + facts.sequences * statementMs / 2,
+    ),
+    step(
+      "finish-schema",
+      3 * sessionMs + roundTripsOf.finish * roundTrip + facts.otherObjects * 2 * statementMs,
+    ),
+    step(
+      "analyze",
+      2 * sessionMs + facts.materializedViews * (costs.analyzeMs + roundTrip),
+    ),
+  ];
+}
+
+/** Parts and what follows them, in milliseconds of one session. */
+function fillOf(
+  { parts, facts }: PredictedWork,
+  costs: CopyCosts,
+): { readonly parts: readonly Piece[]; readonly builds: readonly Piece[] } {
+  const live = new Map(facts.tables.map(({ table, liveBytes }) => [tableKey(table), liveBytes]));
+  const copied = new Set(parts.map(({ table }) => tableKey(table)));
+  const tables = new Map(parts.map(({ table }) => [tableKey(table), table]));
+  return {
+    parts: parts.map(({ table, bytes }) => {
+      // dead rows are read over, which is fast
+      const share = table.bytes === 0
+        ? 1
+        : Math.min(1, (live.get(tableKey(table)) ?? table.bytes) / table.bytes);
+      const readMs = bytes * share / costs.rowBytesPerMs +
+        bytes * (1 - share) / (costs.rowBytesPerMs * skipSpeed);
+      return { table, ms: costs.partMs + readMs };
+    }),
+    builds: [
+      ...facts.indexes.filter(({ table }) => copied.has(tableKey(table)))
+        .map(({ table, bytes }) => ({
+          table,
+          ms: costs.indexMs + bytes / costs.indexBytesPerMs,
+        })),
+      ...[...tables.values()].map((table) => ({
+        table,
+        ms: costs.analyzeMs +
+          costs.analyzeLargeMs * Math.min(1, table.bytes / analyzedBytes),
+      })),
+    ],
+  };
+}
+
+const skipSpeed = 8;
