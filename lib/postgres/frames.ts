@@ -24,24 +24,17 @@ const headerBytes = 5;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Where the scanner hands what it finds. Views are valid during the call only. */
+/** Where the scanner hands what it finds. */
 export interface FrameHandler {
-  /** Whole or partial CopyData frames, headers included, exactly as they came. */
-  readonly copyData?: (bytes: Uint8Array) => void;
-  /** Any other frame, whole; `body` is what follows the length. */
+  /** A frame, whole; `body` is what follows the length. Views are valid during the call only. */
   readonly message: (type: number, body: Uint8Array) => void;
 }
 
-/**
- * Cuts a stream of bytes into frames. CopyData is never gathered: its bytes are passed on as they come, in runs as long
- * as the chunk allows, so a row of a gigabyte needs no memory. A frame may be cut anywhere, its header included.
- */
+/** Cuts a stream of bytes into frames. A frame may be cut anywhere, its header included; it is gathered until it is whole. */
 export class FrameScanner {
   readonly #handler: FrameHandler;
-  /** The header or the message being gathered across chunks. */
+  /** The frame that is being gathered across chunks. */
   #gathered: Uint8Array = nothing;
-  /** Bytes of a CopyData frame that are still to come. */
-  #copyRemaining = 0;
 
   constructor(handler: FrameHandler) {
     this.#handler = handler;
@@ -49,65 +42,22 @@ export class FrameScanner {
 
   /** True between frames. */
   get atBoundary(): boolean {
-    return this.#gathered.length === 0 && this.#copyRemaining === 0;
+    return this.#gathered.length === 0;
   }
 
   /** Takes the next piece of the stream. */
   push(chunk: Uint8Array): void {
-    const passOn = this.#handler.copyData;
-    if (this.#gathered.length > 0) {
-      chunk = this.#gathered.length < headerBytes ? this.#finishHeader(chunk) : chunk;
-      if (this.#gathered.length > 0) chunk = join(this.#gathered, chunk);
-      this.#gathered = nothing;
-    }
-    let at = 0;
-    let runStart = 0;
-    if (this.#copyRemaining > 0) {
-      at = Math.min(this.#copyRemaining, chunk.length);
-      this.#copyRemaining -= at;
-    }
+    if (this.#gathered.length > 0) chunk = join(this.#gathered, chunk);
+    this.#gathered = nothing;
     const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    const size = chunk.length;
-    const lastHeader = size - headerBytes;
-    while (at <= lastHeader) {
-      const type = view.getUint8(at);
+    let at = 0;
+    while (at + headerBytes <= chunk.length) {
       const end = at + 1 + view.getUint32(at + 1);
-      if (type === frame.copyData && passOn !== undefined) {
-        if (end > size) {
-          this.#copyRemaining = end - size;
-          at = size;
-        } else at = end;
-        continue;
-      }
-      if (at > runStart) passOn?.(chunk.subarray(runStart, at));
-      runStart = at;
-      if (end > size) break;
-      this.#handler.message(type, chunk.subarray(at + headerBytes, end));
-      at = runStart = end;
+      if (end > chunk.length) break;
+      this.#handler.message(view.getUint8(at), chunk.subarray(at + headerBytes, end));
+      at = end;
     }
-    if (at > runStart) passOn?.(chunk.subarray(runStart, at));
     if (at < chunk.length) this.#gathered = chunk.slice(at);
-  }
-
-  /**
-   * Completes a header that was cut. If CopyData follows it is passed on by itself: joining it with what comes would copy a whole
-   * chunk for a few bytes.
-   *
-   * @returns what is left of the chunk
-   */
-  #finishHeader(chunk: Uint8Array): Uint8Array {
-    const missing = headerBytes - this.#gathered.length;
-    const header = join(this.#gathered, chunk.subarray(0, missing));
-    this.#gathered = header;
-    if (header.length === headerBytes && header[0] === frame.copyData) {
-      const passOn = this.#handler.copyData;
-      if (passOn !== undefined) {
-        this.#copyRemaining = new DataView(header.buffer).getUint32(1) - 4;
-        this.#gathered = nothing;
-        passOn(header);
-      }
-    }
-    return chunk.subarray(missing);
   }
 }
 

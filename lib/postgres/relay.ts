@@ -1,8 +1,8 @@
 /**
  * COPY from one server to another without looking at the rows.
  *
- * CopyData has the same framing in both directions, so the source's frames go to the target byte for byte; only the 5-byte
- * headers are looked at. Statements are sent ahead of their answers on both sides: while one table's last rows are on
+ * CopyData has the same framing in both directions, so the source's rows go to the target byte for byte; only the 5-byte headers
+ * are looked at, and left out where rows are put together (see `RowPacker`). Statements are sent ahead of their answers on both sides: while one table's last rows are on
  * their way the next one's COPY waits in the source's queue, and the target's statement is followed by its rows without waiting
  * for CopyInResponse. Many small tables so cost no latency each.
  *
@@ -21,6 +21,7 @@ import {
   frame,
   FrameScanner,
 } from "./frames.ts";
+import { RowPacker } from "./row_packer.ts";
 import { ConnectionError, ServerError, serverMessageFromFields } from "./server_error.ts";
 import type { ExchangeWire, Session } from "./session.ts";
 
@@ -139,21 +140,22 @@ class Relay<Job extends CopyJob> {
 
   async run(): Promise<void> {
     const { sourceWire, targetWire } = this.#options;
-    const fromSource = new FrameScanner({
-      copyData: (bytes) => this.#forward(bytes),
+    const fromSource = new RowPacker({
+      rows: (frames) => this.#forward(frames),
       message: (type, body) => this.#sourceMessage(type, body),
     });
     const fromTarget = new FrameScanner({
       message: (type, body) => this.#targetMessage(type, body),
     });
-    sourceWire.receive((chunk) => {
+    const receive = (chunk: Uint8Array) => {
       fromSource.push(chunk);
       const pause = this.#options.pace?.(chunk.length);
-      // the next chunk is read when this one has been taken: backpressure
+      // the next chunk is pushed when this one has been taken: backpressure
       return pause === undefined
         ? this.#lastWrite
         : Promise.all([this.#lastWrite, pause]).then(() => {});
-    });
+    };
+    sourceWire.receive(Object.assign(receive, { place: () => fromSource.place }));
     targetWire.receive((chunk) => fromTarget.push(chunk));
     this.#sendAhead();
     await this.#done.promise;

@@ -197,17 +197,16 @@ export class Session implements AsyncDisposable {
     this.#signal?.throwIfAborted();
     const broken = Promise.withResolvers<never>();
     broken.promise.catch(() => {}); // raced below; may come when nobody waits any more
-    let receiver: Receiver = () => {};
-    const giveBack = this.#wire.take((chunk) => receiver(chunk), broken.reject);
+    const taken = this.#wire.take(broken.reject);
     try {
       const result = await Promise.race([
         exchange({
           write: (bytes) => this.#wire.write(bytes),
-          receive: (next) => receiver = next,
+          receive: taken.receive,
         }),
         broken.promise,
       ]);
-      giveBack();
+      taken.giveBack();
       return result;
     } catch (error) {
       this.#wire.close();

@@ -18,7 +18,11 @@ const plainBufferBytes = 1024 * 1024;
 const tlsBufferBytes = 256 * 1024;
 
 /** Receives what the server sends; reading goes on when the promise resolves. The view is valid until then. */
-export type Receiver = (chunk: Uint8Array) => void | Promise<void>;
+export interface Receiver {
+  (chunk: Uint8Array): void | Promise<void>;
+  /** Where the next chunk is to be read to, while the last one is still in use. What was asked for before comes elsewhere. */
+  readonly place?: () => Uint8Array;
+}
 
 /** Key of a backend for a CancelRequest. */
 export interface BackendKey {
@@ -74,19 +78,25 @@ export class Wire {
   }
 
   /**
-   * Sends what comes to `receiver` instead of the driver. The driver must be idle.
+   * Sends what comes to a receiver instead of the driver: nowhere until there is one. The driver must be idle.
    *
    * @param onBroken told when the connection ends meanwhile
-   * @returns gives the wire back to the driver; the exchange must have come to ReadyForQuery
+   * @returns `receive` sets the receiver; `giveBack` gives the wire back to the driver: the exchange must have come to ReadyForQuery
    */
-  take(receiver: Receiver, onBroken: (reason: Error) => void): () => void {
+  take(onBroken: (reason: Error) => void): {
+    readonly receive: (receiver: Receiver) => void;
+    readonly giveBack: () => void;
+  } {
     if (this.#receiver !== undefined) throw new Error("the wire is taken already");
     if (this.#state === "closed") throw this.#failure ?? new Error("the connection is closed");
-    this.#receiver = receiver;
+    this.#receiver = () => {};
     this.#onBroken = onBroken;
-    return () => {
-      this.#receiver = undefined;
-      this.#onBroken = undefined;
+    return {
+      receive: (receiver) => this.#receiver = receiver,
+      giveBack: () => {
+        this.#receiver = undefined;
+        this.#onBroken = undefined;
+      },
     };
   }
 
@@ -108,7 +118,8 @@ export class Wire {
     let delivery: void | Promise<void> = undefined;
     try {
       for (let turn = 0; this.#state === "open"; turn ^= 1) {
-        const buffer = buffers[turn === 0 ? 0 : 1];
+        const place = this.#receiver?.place?.().subarray(0, size);
+        const buffer = place ?? buffers[turn === 0 ? 0 : 1];
         const count = await this.#transport.read(buffer);
         await delivery;
         if (count === null) break;

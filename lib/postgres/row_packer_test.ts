@@ -1,0 +1,98 @@
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import fc from "fast-check";
+import { encodeFrame, frame, FrameScanner } from "./frames.ts";
+import { RowPacker } from "./row_packer.ts";
+import { concat, pieces } from "./streams_test.ts";
+
+interface Message {
+  readonly type: number;
+  readonly body: Uint8Array;
+}
+
+/** What comes out: the frames that are sent on, and what is told in between. */
+function pack(given: readonly Uint8Array[], { inPlace }: { readonly inPlace: boolean }) {
+  const out: Message[] = [];
+  const sent = new FrameScanner({
+    message: (type, body) => out.push({ type, body: body.slice() }),
+  });
+  const packer = new RowPacker({
+    rows: (frames) => {
+      sent.push(frames);
+      ok(sent.atBoundary, "only whole frames are sent on");
+    },
+    message: (type, body) => out.push({ type, body: body.slice() }),
+  });
+  for (const piece of given) {
+    if (!inPlace) packer.push(piece);
+    else {
+      packer.place.set(piece);
+      packer.push(packer.place.subarray(0, piece.length));
+    }
+  }
+  return out;
+}
+
+/** Rows that follow each other as one: their borders mean nothing. */
+function joined(messages: readonly Message[]): readonly Message[] {
+  const result: Message[] = [];
+  for (const message of messages) {
+    const last = result.at(-1);
+    if (message.type === frame.copyData && last?.type === frame.copyData) {
+      result[result.length - 1] = { ...last, body: concat([last.body, message.body]) };
+    } else result.push(message);
+  }
+  return result.filter(({ type, body }) => type !== frame.copyData || body.length > 0);
+}
+
+const others = [frame.commandComplete, frame.error, frame.ready, frame.copyDone, frame.copyOut];
+const anyMessage = fc.oneof(
+  { weight: 4, arbitrary: fc.constant(frame.copyData as number) },
+  fc.constantFrom<number>(...others),
+).chain((type) =>
+  fc.record({
+    type: fc.constant(type),
+    // around the sizes at which bytes are moved in another way
+    body: fc.oneof(
+      fc.uint8Array({ maxLength: 40 }),
+      fc.uint8Array({ minLength: 490, maxLength: 540 }),
+    ),
+  }, { noNullPrototype: true })
+);
+
+Deno.test("RowPacker sends every byte of every row on, in order with the messages, wherever the stream is cut", () => {
+  fc.assert(
+    fc.property(
+      fc.array(anyMessage, { maxLength: 30 }),
+      fc.array(fc.nat(4_000), { maxLength: 40 }),
+      fc.boolean(),
+      (messages, cuts, inPlace) => {
+        const stream = concat(messages.map(({ type, body }) => encodeFrame(type, body)));
+        deepStrictEqual(joined(pack(pieces(stream, cuts), { inPlace })), joined(messages));
+      },
+    ),
+  );
+});
+
+Deno.test("RowPacker puts narrow rows together, and makes no frame longer than 32 KB of them", () => {
+  const row = encodeFrame(frame.copyData, new Uint8Array(100));
+  const stream = new Uint8Array(5_000 * row.length);
+  for (let at = 0; at < stream.length; at += row.length) stream.set(row, at);
+  const frames = pack([stream], { inPlace: true });
+  strictEqual(frames.reduce((sum, { body }) => sum + body.length, 0), 500_000);
+  strictEqual(Math.max(...frames.map(({ body }) => body.length)), 32_700);
+  strictEqual(frames.length, Math.ceil(5_000 / 327));
+});
+
+Deno.test("RowPacker passes on what has come of a long row, as frames of its own", () => {
+  const row = crypto.getRandomValues(new Uint8Array(60_000));
+  const stream = concat([encodeFrame(frame.copyData, row), encodeFrame(frame.copyDone, row)]);
+  const frames = pack(pieces(stream, [3, 5, 10_000, 40_000, 60_004]), { inPlace: false });
+  deepStrictEqual(frames.map(({ body }) => body.length), [
+    ...[9_995, 30_000, 20_004, 1], // nothing in the first two pieces
+    60_000,
+  ]);
+  deepStrictEqual(joined(frames), [
+    { type: frame.copyData, body: row },
+    { type: frame.copyDone, body: row },
+  ]);
+});

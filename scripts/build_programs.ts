@@ -1,0 +1,33 @@
+/**
+ * Makes `lib/postgres/row_packer_program.ts` of `row_packer.wat`: as text, so that it is there from source, from JSR, in the bundle and
+ * in the executable alike. Part of `deno task ok`, with `--check`.
+ *
+ * Requires `--allow-read`, `--allow-write` for that file (not with `--check`).
+ *
+ * @module
+ */
+import wabt from "wabt";
+
+const source = "lib/postgres/row_packer.wat";
+const made = "lib/postgres/row_packer_program.ts";
+
+const tools = await wabt();
+const module = tools.parseWat(source, await Deno.readTextFile(source), {
+  bulk_memory: true,
+  simd: true,
+});
+module.validate();
+const binary = module.toBinary({}).buffer.toBase64();
+
+const text =
+  `/** Made of \`row_packer.wat\` by \`deno task programs\`: a WebAssembly module, in base64. */
+export const rowPackerProgram =
+  "${binary}";
+`;
+
+if (Deno.args.includes("--check")) {
+  const there = await Deno.readTextFile(made).catch(() => "");
+  if (there !== text) throw new Error(`${made} is not what ${source} makes: deno task programs`);
+} else {
+  await Deno.writeTextFile(made, text);
+}
