@@ -1,4 +1,5 @@
 /// <reference lib="dom" />
+import { plural } from "../lib/core/quantities.ts";
 import { type Api, type LogView, Refusal } from "./api.ts";
 import { clock, make, setAttribute, setText } from "./dom.ts";
 import { sentence } from "./sign_in.ts";
@@ -94,9 +95,10 @@ export class LogTail {
           signal: this.#signal,
         });
         const tail = this.#last === undefined;
+        const known = this.#last ?? (lines[0]?.number ?? 1) - 1;
         if (tail) this.#first = lines[0]?.number ?? 0;
         this.#last = lines.at(-1)?.number ?? this.#last ?? 0;
-        this.#append(lines);
+        this.#append(elementsOf(lines, known));
         if (tail || lines.length < batch) return;
       }
     } catch (error) {
@@ -105,8 +107,8 @@ export class LogTail {
     }
   }
 
-  #append(lines: readonly LogView[]): void {
-    this.#lines.append(...lines.map(lineElement));
+  #append(lines: readonly HTMLElement[]): void {
+    this.#lines.append(...lines);
     while (this.#lines.childElementCount > mostLines) {
       this.#lines.firstElementChild!.remove();
       this.#first = Number(this.#lines.firstElementChild!.getAttribute("data-number"));
@@ -134,8 +136,9 @@ export class LogTail {
         signal: this.#signal,
       });
       const height = this.#lines.scrollHeight;
-      this.#lines.prepend(...lines.map(lineElement));
-      this.#first = lines[0]?.number ?? 0;
+      const [first, last] = [lines[0]?.number ?? 1, lines.at(-1)?.number ?? 0];
+      this.#lines.prepend(...elementsOf(lines, first - 1), ...gap(last, this.#first));
+      this.#first = lines.length === 0 ? 0 : first;
       // where the new lines meet the old ones
       this.#lines.scrollTop = this.#lines.scrollHeight - height - this.#lines.clientHeight / 2;
       this.#show();
@@ -159,6 +162,22 @@ export class LogTail {
     this.#following = on;
     setAttribute(this.#follow, "aria-pressed", String(on));
   }
+}
+
+/** Lines after one that is known, and where some between them are missing, a word about that. */
+function elementsOf(lines: readonly LogView[], known: number): readonly HTMLElement[] {
+  return lines.flatMap((line, index) => [
+    ...gap(lines[index - 1]?.number ?? known, line.number),
+    lineElement(line),
+  ]);
+}
+
+/** The service keeps the first and the last lines of a very long log. */
+function gap(before: number, number: number): readonly HTMLElement[] {
+  const missing = number - before - 1;
+  if (missing <= 0) return [];
+  const text = `${plural(missing, "line")} not kept`;
+  return [make("div", { class: "line gap muted", "data-number": number }, text)];
 }
 
 function lineElement({ number, at, level, message }: LogView): HTMLElement {

@@ -1,4 +1,4 @@
-import { ExitCode, formatBytes, formatCount, UsageError } from "../core/mod.ts";
+import { ExitCode, formatBytes, formatCount, plural, UsageError } from "../core/mod.ts";
 import { pause } from "../postgres/mod.ts";
 import type { RemoteClient, RemoteJob } from "../remote/mod.ts";
 import { makeStyle, printable, renderTable } from "../ui/mod.ts";
@@ -159,7 +159,11 @@ async function logs(
       const fresh = lines.filter(({ number }) => number > after);
       for (const line of fresh) {
         const { number, at, level, message } = line;
+        const missing = number - after - 1;
         after = number;
+        if (missing > 0 && !output.json) {
+          terminal.stdout.write(`… ${plural(missing, "line")} not kept …\n`);
+        }
         terminal.stdout.write(
           output.json
             ? `${JSON.stringify(line)}\n`

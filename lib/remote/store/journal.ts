@@ -1,5 +1,6 @@
 import type { RunEvent } from "../../core/mod.ts";
 import { type Session, textArray } from "../../postgres/mod.ts";
+import { placeOf } from "./journal_series.ts";
 import type { Attempt, JobProgress, JobState } from "./jobs.ts";
 
 /** What happened to a job: to the job itself, or within its run. */
@@ -61,8 +62,9 @@ export async function appendJournal(
         RETURNING id, last_event - jsonb_array_length($3::jsonb) AS event_base,
                   last_log - jsonb_array_length($4::jsonb) AS log_base
      ), events AS (
-       INSERT INTO seren_remote.job_events (job_id, number, event)
-       SELECT job.id, job.event_base + each.ordinality, each.value
+       INSERT INTO seren_remote.job_events (job_id, number, event, series, sample)
+       SELECT job.id, job.event_base + each.ordinality, each.value -> 'event', each.value ->> 'series',
+              coalesce((each.value ->> 'sample')::boolean, false)
          FROM job, jsonb_array_elements($3::jsonb) WITH ORDINALITY AS each
      ), lines AS (
        INSERT INTO seren_remote.job_logs (job_id, number, level, message)
@@ -73,7 +75,7 @@ export async function appendJournal(
     [
       jobId,
       attempt ?? null,
-      JSON.stringify(events),
+      JSON.stringify(events.map((event) => ({ event, ...placeOf(event) }))),
       JSON.stringify(lines),
       progress === undefined ? null : JSON.stringify(progress),
     ],

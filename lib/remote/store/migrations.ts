@@ -208,4 +208,16 @@ export const migrations: readonly Migration[] = [{
     UPDATE seren_remote.jobs AS job SET api_key_id = key.limits_id
       FROM seren_remote.api_keys AS key
      WHERE key.id = job.api_key_id AND key.limits_id IS NOT NULL AND job.idempotency_key IS NULL;`,
+}, {
+  version: 4,
+  statements: `
+    ALTER TABLE seren_remote.job_events
+      ADD COLUMN series text,
+      ADD COLUMN sample boolean NOT NULL DEFAULT false;
+    COMMENT ON COLUMN seren_remote.job_events.series IS 'what an event follows others in: a table, a step, a subscription';
+    COMMENT ON COLUMN seren_remote.job_events.sample IS 'only says how far something is: thinned as it grows old';
+    CREATE INDEX job_events_series ON seren_remote.job_events (job_id, series, number) WHERE series IS NOT NULL;
+    CREATE INDEX job_events_samples ON seren_remote.job_events (job_id, number) WHERE sample;
+    ALTER TABLE seren_remote.jobs ADD COLUMN sample_seconds double precision NOT NULL DEFAULT 1;
+    COMMENT ON COLUMN seren_remote.jobs.sample_seconds IS 'the interval that old samples are thinned to; it doubles when there are too many';`,
 }];

@@ -1,13 +1,14 @@
-import {
-  describeRetry,
-  formatBytes,
-  formatCount,
-  formatDuration,
-  plural,
-  type RunEvent,
-} from "../../core/mod.ts";
+import type { RunEvent } from "../../core/mod.ts";
 import type { SessionPool } from "../../postgres/mod.ts";
-import { appendJournal, type JobEvent, type JobProgress, type NewLogLine } from "../store/mod.ts";
+import {
+  appendJournal,
+  type JobEvent,
+  type JobProgress,
+  type NewLogLine,
+  placeOf,
+  thinJournal,
+} from "../store/mod.ts";
+import { lineOf } from "./journal_lines.ts";
 import type { Redactor } from "./redactor.ts";
 
 /** Whose journal, and what is kept out of it. */
@@ -18,15 +19,26 @@ export interface JournalOptions {
   readonly redactor: Redactor;
   /** Called when another attempt has begun. */
   readonly onLost: () => void;
-  /** Milliseconds between two writes. */
+  /** Milliseconds between two writes of what happened. */
   readonly everyMs?: number;
+  /** Milliseconds between two writes of how far things are, in a run that has taken so long. */
+  readonly sampleMs?: (runMs: number) => number;
 }
 
 /** More than this is not kept in memory while the database does not answer. */
 const mostWaiting = 20_000;
 
+/** After so many entries the journal is thinned to its bounds. */
+const thinAfter = 1_000;
+
+/** Three times a second at first, every two seconds after half an hour: nobody watches a day as closely as a minute. */
+export function sampleMs(runMs: number): number {
+  return Math.min(2_000, Math.max(300, runMs / 1_000));
+}
+
 /**
- * Writes what happens in a run into the job: a few times a second whatever the run tells, the latest progress of each table only.
+ * Writes what happens in a run into the job: a few times a second whatever the run tells, and of what only says how far a table, step
+ * or subscription is the latest alone. The longer the run the rarer these, and old ones are thinned ({@linkcode thinJournal}).
  *
  * Writing → closed, when all has been written. Nothing of a secret comes in.
  */
@@ -34,7 +46,8 @@ export class JobJournal {
   readonly #options: JournalOptions;
   #events: JobEvent[] = [];
   #lines: NewLogLine[] = [];
-  readonly #latest = new Map<string, RunEvent>();
+  /** By series. */
+  readonly #latest = new Map<string, JobEvent>();
   #progress: JobProgress = {
     step: null,
     tables: 0,
@@ -44,79 +57,109 @@ export class JobJournal {
     planned_bytes: 0,
   };
   readonly #running = new Map<string, number>();
+  readonly #everyMs: number;
+  readonly #sampleMs: (runMs: number) => number;
+  readonly #startedMs = performance.now();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the timer goes off. */
+  #dueMs = Infinity;
+  #isWriting = false;
   #writing: Promise<void> = Promise.resolve();
+  #sampledMs = -Infinity;
+  #sinceThinned = 0;
   #closed = false;
 
   constructor(options: JournalOptions) {
     this.#options = options;
+    this.#everyMs = options.everyMs ?? 300;
+    this.#sampleMs = options.sampleMs ?? sampleMs;
   }
 
   /** Takes an event of the run. */
   readonly take = (event: RunEvent): void => {
     if (this.#closed || event.kind === "work-finished") return; // the report's timeline has these
     const clean = this.#options.redactor.value(event);
-    this.#reduce(clean);
-    const key = keyOf(clean);
-    if (key !== undefined && (clean.kind === "table-progress" || clean.kind === "step-progress")) {
-      this.#latest.set(key, clean);
-    } else {
-      if (key !== undefined) this.#latest.delete(key);
-      if (this.#events.length < mostWaiting) this.#events.push({ kind: "run", event: clean });
-      const line = lineOf(clean);
-      if (line !== undefined) this.#lines.push(line);
+    const entry: JobEvent = { kind: "run", event: clean };
+    const { series, sample = false } = placeOf(entry);
+    this.#reduce(clean, series);
+    if (series !== undefined && sample) {
+      this.#latest.set(series, entry);
+      return this.#schedule(this.#untilSamplesMs());
     }
-    this.#schedule();
+    if (series !== undefined) this.#latest.delete(series);
+    if (this.#events.length < mostWaiting) this.#events.push(entry);
+    const line = lineOf(clean);
+    if (line !== undefined) this.#addLine(line);
+    this.#schedule(this.#everyMs);
   };
 
   /** Adds a line to the log. */
   log(level: NewLogLine["level"], message: string): void {
-    this.#lines.push({ level, message: this.#options.redactor.text(message) });
-    this.#schedule();
+    this.#addLine({ level, message: this.#options.redactor.text(message) });
+    this.#schedule(this.#everyMs);
+  }
+
+  #addLine(line: NewLogLine): void {
+    if (this.#lines.length < mostWaiting) this.#lines.push(line);
   }
 
   /** Writes what is left. @throws when the database does not answer */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    this.#timer = undefined;
     await this.#writing.catch(() => {}); // what it could not write is still there
     await this.#write();
   }
 
-  #schedule(): void {
-    if (this.#timer !== undefined || this.#closed) return;
+  /** Writes within this time. */
+  #schedule(ms: number): void {
+    const dueMs = performance.now() + ms;
+    if (this.#closed || this.#isWriting || dueMs >= this.#dueMs) return;
+    clearTimeout(this.#timer);
+    this.#dueMs = dueMs;
     this.#timer = setTimeout(() => {
+      this.#dueMs = Infinity;
+      this.#isWriting = true;
       this.#writing = this.#write().catch(() => {}) // tried again with the next ones
         .finally(() => {
-          this.#timer = undefined;
-          if (this.#events.length + this.#lines.length > 0) this.#schedule();
+          this.#isWriting = false;
+          if (this.#events.length + this.#lines.length > 0) this.#schedule(this.#everyMs);
+          else if (this.#latest.size > 0) this.#schedule(this.#untilSamplesMs());
         });
-    }, this.#options.everyMs ?? 300);
+    }, ms);
+  }
+
+  /** When samples are to be written again. */
+  #untilSamplesMs(): number {
+    const now = performance.now();
+    return Math.max(0, this.#sampledMs + this.#sampleMs(now - this.#startedMs) - now);
   }
 
   async #write(): Promise<void> {
-    const latest = [...this.#latest];
-    const events: JobEvent[] = [
-      ...this.#events,
-      ...latest.map(([, event]): JobEvent => ({ kind: "run", event })),
-    ];
-    const lines = this.#lines.slice(-mostWaiting);
+    // a timer may go off a moment too early
+    const latest = this.#closed || this.#untilSamplesMs() < 20 ? [...this.#latest] : [];
+    const events = [...this.#events, ...latest.map(([, event]) => event)];
+    const lines = [...this.#lines];
     if (events.length + lines.length === 0) return;
     const { pool, jobId, attempt, onLost } = this.#options;
-    const [eventCount, lineCount] = [this.#events.length, this.#lines.length];
+    const eventCount = this.#events.length;
     const ours = await pool.use((session) =>
       appendJournal(session, { jobId, attempt }, { events, lines, progress: this.#progress })
     );
     this.#events.splice(0, eventCount);
-    this.#lines.splice(0, lineCount);
-    for (const [key, event] of latest) {
-      if (this.#latest.get(key) === event) this.#latest.delete(key);
+    this.#lines.splice(0, lines.length);
+    if (latest.length > 0) this.#sampledMs = performance.now();
+    for (const [series, event] of latest) {
+      if (this.#latest.get(series) === event) this.#latest.delete(series);
     }
-    if (!ours) onLost();
+    if (!ours) return onLost();
+    this.#sinceThinned += events.length + lines.length;
+    if (this.#sinceThinned < thinAfter) return;
+    this.#sinceThinned = 0;
+    await pool.use((session) => thinJournal(session, jobId));
   }
 
-  #reduce(event: RunEvent): void {
+  #reduce(event: RunEvent, series: string | undefined): void {
     const now = this.#progress;
     switch (event.kind) {
       case "step-started":
@@ -131,11 +174,11 @@ export class JobJournal {
         break;
       case "table-progress":
       case "table-finished": {
-        const key = keyOf(event)!;
-        const before = this.#running.get(key) ?? 0;
+        if (series === undefined) break;
+        const before = this.#running.get(series) ?? 0;
         const finished = event.kind === "table-finished";
-        if (finished) this.#running.delete(key);
-        else this.#running.set(key, event.bytes);
+        if (finished) this.#running.delete(series);
+        else this.#running.set(series, event.bytes);
         this.#progress = {
           ...now,
           bytes: now.bytes + event.bytes - before,
@@ -146,64 +189,5 @@ export class JobJournal {
         break;
       }
     }
-  }
-}
-
-/** What an event is the progress of. */
-function keyOf(event: RunEvent): string | undefined {
-  switch (event.kind) {
-    case "table-started":
-    case "table-progress":
-    case "table-finished":
-      return JSON.stringify(["table", event.database, event.table]);
-    case "step-progress":
-    case "step-finished":
-      return JSON.stringify(["step", event.step, event.database ?? null]);
-    default:
-      return undefined;
-  }
-}
-
-/** An event as a line of the log; undefined for what would only be noise there. */
-function lineOf(event: RunEvent): NewLogLine | undefined {
-  const place = (database: string | undefined) => database === undefined ? "" : ` of ${database}`;
-  switch (event.kind) {
-    case "step-started":
-      return { level: "info", message: `${event.step}${place(event.database)}: started` };
-    case "step-finished":
-      return {
-        level: "info",
-        message: `${event.step}${place(event.database)}: done in ${formatDuration(event.ms)}` +
-          (event.summary === undefined ? "" : `, ${event.summary}`),
-      };
-    case "database-planned":
-      return {
-        level: "info",
-        message: `${event.database}: ${plural(event.tables, "table")}, ${formatBytes(event.bytes)}`,
-      };
-    case "table-finished":
-      return {
-        level: "info",
-        message: `${event.database}: ${event.table}: ${formatCount(event.rows)} rows, ${
-          formatBytes(event.bytes)
-        } in ${formatDuration(event.ms)}`,
-      };
-    case "warning": {
-      const where = [event.side, event.object].filter((part) => part !== undefined).join(", ");
-      return {
-        level: "warn",
-        message: (where === "" ? "" : `${where}: `) + event.message +
-          (event.remedy === undefined ? "" : ` → ${event.remedy}`),
-      };
-    }
-    case "retry":
-      return {
-        level: "warn",
-        message: `${describeRetry(event)}: again in ${formatDuration(event.delayMs)}`,
-      };
-    case "info":
-      return { level: "info", message: event.message };
-    default:
-      return undefined;
   }
 }

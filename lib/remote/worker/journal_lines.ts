@@ -1,0 +1,53 @@
+import {
+  describeRetry,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  plural,
+  type RunEvent,
+} from "../../core/mod.ts";
+import type { NewLogLine } from "../store/mod.ts";
+
+/** An event as a line of the log; undefined for what would only be noise there. */
+export function lineOf(event: RunEvent): NewLogLine | undefined {
+  const place = (database: string | undefined) => database === undefined ? "" : ` of ${database}`;
+  switch (event.kind) {
+    case "step-started":
+      return { level: "info", message: `${event.step}${place(event.database)}: started` };
+    case "step-finished":
+      return {
+        level: "info",
+        message: `${event.step}${place(event.database)}: done in ${formatDuration(event.ms)}` +
+          (event.summary === undefined ? "" : `, ${event.summary}`),
+      };
+    case "database-planned":
+      return {
+        level: "info",
+        message: `${event.database}: ${plural(event.tables, "table")}, ${formatBytes(event.bytes)}`,
+      };
+    case "table-finished":
+      return {
+        level: "info",
+        message: `${event.database}: ${event.table}: ${formatCount(event.rows)} rows, ${
+          formatBytes(event.bytes)
+        } in ${formatDuration(event.ms)}`,
+      };
+    case "warning": {
+      const where = [event.side, event.object].filter((part) => part !== undefined).join(", ");
+      return {
+        level: "warn",
+        message: (where === "" ? "" : `${where}: `) + event.message +
+          (event.remedy === undefined ? "" : ` → ${event.remedy}`),
+      };
+    }
+    case "retry":
+      return {
+        level: "warn",
+        message: `${describeRetry(event)}: again in ${formatDuration(event.delayMs)}`,
+      };
+    case "info":
+      return { level: "info", message: event.message };
+    default:
+      return undefined;
+  }
+}
