@@ -227,6 +227,21 @@ Deno.test("two instances share a key's rate, and tell when to come again", async
   });
 });
 
+Deno.test("everybody at once at an instance that knows nobody's key yet: nobody is refused", async () => {
+  await withService(async ({ key, another }) => {
+    await using second = await another();
+    const keys = await Promise.all(Array.from({ length: 20 }, (_, each) => key(`user-${each}`)));
+    const statuses = await Promise.all(
+      [...keys, ...keys, ...keys].map(async (each) => {
+        const response = await each.request("/v1/me", { base: second.url });
+        await response.text();
+        return response.status;
+      }),
+    );
+    deepStrictEqual(new Set(statuses), new Set([200]));
+  });
+});
+
 Deno.test("a key has a quota of jobs", async () => {
   await withService(async ({ key }) => {
     const alice = await key("alice", { limits: { most_queued: 2 } });

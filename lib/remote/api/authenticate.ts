@@ -14,6 +14,8 @@ const rememberMs = 60_000;
 const mostRemembered = 10_000;
 /** scrypt is work on purpose; so much of it at a time that nobody can make the service do nothing else. */
 const mostDerivations = 4;
+/** Requests that wait for their turn; an instance that has just started knows nobody's key yet. */
+const mostWaiting = 200;
 
 /**
  * Tells whose key a request shows. The key's row is read for every request, so that a revoked or expired key is refused at once;
@@ -22,6 +24,9 @@ const mostDerivations = 4;
 export class Authenticator {
   readonly #pool: SessionPool;
   readonly #verified = new Map<string, Verified>();
+  /** Keys that are being verified: requests that show the same one share the answer. */
+  readonly #verifying = new Map<string, Promise<boolean>>();
+  readonly #waiting: (() => void)[] = [];
   #deriving = 0;
 
   constructor(pool: SessionPool) {
@@ -51,31 +56,55 @@ export class Authenticator {
     return row;
   }
 
-  async #matches(presented: string, { id, prefix, hash }: ApiKeyRow): Promise<boolean> {
+  async #matches(presented: string, key: ApiKeyRow): Promise<boolean> {
     const digest = createHash("sha256").update(presented).digest();
-    const known = this.#verified.get(prefix);
+    const known = this.#verified.get(key.prefix);
     if (
-      known !== undefined && known.hash === hash && performance.now() - known.atMs < rememberMs &&
-      timingSafeEqual(known.digest, digest)
+      known !== undefined && known.hash === key.hash &&
+      performance.now() - known.atMs < rememberMs && timingSafeEqual(known.digest, digest)
     ) return true;
+    const name = `${key.prefix} ${key.hash} ${digest.toString("base64")}`;
+    const verifying = this.#verifying.get(name) ??
+      this.#verify(presented, { key, digest }).finally(() => this.#verifying.delete(name));
+    this.#verifying.set(name, verifying);
+    return await verifying;
+  }
+
+  async #verify(
+    presented: string,
+    { key: { id, prefix, hash }, digest }: {
+      readonly key: ApiKeyRow;
+      readonly digest: Uint8Array;
+    },
+  ): Promise<boolean> {
     const { allowed } = await this.#pool.use((session) =>
       takeToken(session, { apiKeyId: id, kind: "verify", rate: 2, burst: 20 })
     );
-    if (!allowed || this.#deriving >= mostDerivations) {
-      throw new HttpProblem(429, "too many attempts with this key", {
-        headers: { "retry-after": "1" },
-      });
-    }
-    this.#deriving++;
-    try {
-      if (!await verifyApiKey(presented, hash)) return false;
-    } finally {
-      this.#deriving--;
-    }
+    if (!allowed) throw tooMany("too many attempts with this key");
+    if (!await this.#deriveInTurn(() => verifyApiKey(presented, hash))) return false;
     if (this.#verified.size >= mostRemembered) this.#verified.clear();
     this.#verified.set(prefix, { digest, hash, atMs: performance.now() });
     return true;
   }
+
+  async #deriveInTurn(derive: () => Promise<boolean>): Promise<boolean> {
+    if (this.#deriving >= mostDerivations) {
+      if (this.#waiting.length >= mostWaiting) throw tooMany("too many keys at once");
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    } else this.#deriving++;
+    try {
+      return await derive();
+    } finally {
+      // the turn is handed on
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#deriving--;
+      else next();
+    }
+  }
+}
+
+function tooMany(detail: string): HttpProblem {
+  return new HttpProblem(429, detail, { headers: { "retry-after": "1" } });
 }
 
 function isGood({ revokedAt, expiresAt }: ApiKeyRow): boolean {
