@@ -37,13 +37,14 @@ export async function claimJob(
     await session.query("SELECT pg_advisory_xact_lock($1::bigint)", [claimLock]);
     // pg-boss's own table: it alone knows what is claimed and what waits for its next attempt
     const keys = await session.query<WaitingKey>(
-      `WITH message AS (
-         SELECT group_id, state, name FROM seren_remote_queue.job
-          WHERE name = ANY ($1::text[]) AND (state = 'active' OR state < 'active' AND start_after <= now())
-       ), running AS (
-         SELECT group_id, count(*) AS count FROM message WHERE state = 'active' GROUP BY group_id
+      // each part by an index of pg-boss's that has no finished messages in it: they are kept for a week
+      `WITH running AS (
+         SELECT group_id, count(*) AS count FROM seren_remote_queue.job
+          WHERE name = ANY ($1::text[]) AND state = 'active' AND group_id IS NOT NULL
+          GROUP BY group_id
        ), waiting AS (
-         SELECT DISTINCT group_id FROM message WHERE state < 'active' AND name = ANY ($2::text[])
+         SELECT DISTINCT group_id FROM seren_remote_queue.job
+          WHERE name = ANY ($2::text[]) AND state < 'active' AND NOT blocked AND start_after <= now()
        )
        SELECT key.id,
               coalesce(running.count, 0) < key.most_running AS "belowLimit",
