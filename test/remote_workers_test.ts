@@ -2,8 +2,10 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { Ledger } from "../lib/checkpoint/mod.ts";
 import { jobRunners } from "../lib/commands/job_runners.ts";
+import { ExitCode, ReplicatorError } from "../lib/core/mod.ts";
 import { resolveEndpoint } from "../lib/postgres/mod.ts";
 import { LocalKeyProvider } from "../lib/remote/secrets/mod.ts";
+import type { JobRunners } from "../lib/remote/worker/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { dropDatabase, withDatabase } from "./support/databases.ts";
 import { until } from "./support/replication.ts";
@@ -11,30 +13,26 @@ import { Running } from "./support/running.ts";
 import {
   finished,
   openTestService,
-  readStream,
   serviceTemplate,
   startTestWorker,
   type TestKey,
   type TestService,
 } from "./support/service.ts";
+import {
+  hasClaimed,
+  helperOf,
+  isCopied,
+  logOf,
+  partsOfHelpers,
+  sharedShop,
+} from "./support/shared_copy.ts";
 import { exec, query } from "./support/sql.ts";
 
 // a quiet source: a leader that follows another one reads as of the same moment
 const source = await sharedCluster(16, { settings: { autovacuum: "off" } });
 const target = await sharedCluster(17);
 const template = await serviceTemplate(target);
-
-/** No key on the large table: a part that came twice would not be refused, but seen. */
-const shop = `
-  CREATE TABLE big (id int, note text);
-  INSERT INTO big SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 12000) AS i;
-  DO $$ BEGIN
-    FOR i IN 1..30 LOOP
-      EXECUTE format('CREATE TABLE small_%s AS SELECT g AS id, md5(g::text) AS note FROM generate_series(1, 50) AS g', i);
-      EXECUTE format('ALTER TABLE small_%s ADD PRIMARY KEY (id)', i);
-    END LOOP;
-  END $$;
-  CREATE INDEX ON big (id);`;
+const sides = { source, target };
 
 interface Place {
   readonly service: TestService;
@@ -55,7 +53,7 @@ interface Submission {
 }
 
 /** As a worker has them. */
-const runners = jobRunners({
+const runners: JobRunners = jobRunners({
   jobs: 2,
   splitBytes: 1 << 20,
   maxDiffs: 10,
@@ -74,7 +72,7 @@ async function withPlace(
   const folder = await Deno.makeTempDir();
   for (const name of names) {
     await exec(source.url(), `CREATE DATABASE "${name}" TEMPLATE template0`);
-    await exec(source.url({ database: name }), shop);
+    await exec(source.url({ database: name }), sharedShop);
   }
   try {
     await withDatabase(target, template, async ({ url }) => {
@@ -127,62 +125,6 @@ async function withPlace(
   }
 }
 
-/** Every row of every table, by plain SQL. */
-async function contents(url: string): Promise<unknown> {
-  const tables = await query<{ name: string }>(
-    url,
-    "SELECT format('%I', relname) AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1",
-  );
-  const all: unknown[] = [];
-  for (const { name } of tables) {
-    const rows = await query(
-      url,
-      `SELECT count(*)::int AS rows, md5(string_agg(t::text, ',' ORDER BY t::text COLLATE "C")) AS content FROM ${name} AS t`,
-    );
-    all.push([name, ...rows]);
-  }
-  const indexes = await query(
-    url,
-    "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
-  );
-  return [all, indexes];
-}
-
-async function isCopied(name: string): Promise<void> {
-  const [from, to] = await Promise.all(
-    [source, target].map((cluster) => contents(cluster.url({ database: name }))),
-  );
-  deepStrictEqual(to, from);
-  deepStrictEqual(
-    await query(
-      target.url({ database: name }),
-      "SELECT FROM pg_namespace WHERE nspname = 'seren_ledger'",
-    ),
-    [],
-  );
-}
-
-/** The name of a worker that helps, when its leader has met it. */
-async function helperOf({ key }: Place, id: string): Promise<string> {
-  const helps = /^worker (\S+) helps/;
-  const messages = await readStream(
-    await key.request(`/v1/jobs/${id}/events`),
-    ({ event, data }) => event === "end" || helps.test(messageOf(data)),
-  );
-  const [, name] = helps.exec(messageOf(messages.at(-1)!.data)) ?? [];
-  ok(name, JSON.stringify(messages.at(-1)));
-  return name;
-}
-
-function messageOf(data: Record<string, unknown>): string {
-  return (data.event as { readonly message?: string } | undefined)?.message ?? "";
-}
-
-async function logOf({ key }: Place, id: string): Promise<string> {
-  const { lines } = await (await key.request(`/v1/jobs/${id}/logs?limit=1000`)).json();
-  return lines.map(({ message }: { message: string }) => message).join("\n");
-}
-
 Deno.test("three workers share a copy; one that is killed, or their leader, costs no row and none comes twice", async () => {
   await withPlace(async (place, [first = "", second = ""]) => {
     const { submit, service, key, worker } = place;
@@ -198,22 +140,22 @@ Deno.test("three workers share a copy; one that is killed, or their leader, cost
 
     const helperDies = async () => {
       const id = await submit({ name: first });
-      const helper = await helperOf(place, id) as keyof typeof running;
+      const helper = await helperOf(key, id) as keyof typeof running;
       await hasClaimed(service, helper);
       await running[helper].kill("SIGKILL");
       const job = await finished(key, id);
       deepStrictEqual([job.state, job.attempt], ["succeeded", 1], JSON.stringify(job.error));
       match(
-        await logOf(place, id),
+        await logOf(key, id),
         /was not heard of for 10 s; [1-9]\d* parts? that it had claimed/,
       );
-      await isCopied(first);
+      await isCopied(sides, first);
       ok(await partsOfHelpers(service, id) > 0);
     };
 
     const leaderDies = async () => {
       const id = await submit({ name: second, workers: 2, bytes: 20 * 1024 ** 3 });
-      const helper = await helperOf(place, id);
+      const helper = await helperOf(key, id);
       await hasClaimed(service, helper);
       const { worker } = await (await key.request(`/v1/jobs/${id}`)).json();
       await running[worker as keyof typeof running].kill("SIGKILL");
@@ -223,7 +165,7 @@ Deno.test("three workers share a copy; one that is killed, or their leader, cost
         ["succeeded", 2, helper],
         JSON.stringify(job.error),
       );
-      await isCopied(second);
+      await isCopied(sides, second);
     };
 
     await Promise.all([helperDies(), leaderDies()]);
@@ -239,14 +181,14 @@ Deno.test("workers share a copy under the snapshot of a replication slot, and re
     await using _two = await startTestWorker(service, runners, { concurrency: 1 });
     const url = { source: source.url({ database: name }), target: target.url({ database: name }) };
     const id = await submit({ workers: 2, sync: true });
-    await helperOf(place, id);
+    await helperOf(key, id);
     await exec(url.source, "UPDATE big SET note = 'changed' WHERE id % 100 = 0");
     const job = await finished(key, id);
     deepStrictEqual([job.state, job.attempt], ["succeeded", 1], JSON.stringify(job.error));
     try {
       await exec(url.source, "INSERT INTO big VALUES (-1, 'last')");
       await until(url.target, "SELECT EXISTS (SELECT FROM big WHERE id = -1) AS ok");
-      await isCopied(name);
+      await isCopied(sides, name);
       ok(await partsOfHelpers(service, id) > 0);
     } finally {
       const [subscription] = await query(
@@ -257,6 +199,32 @@ Deno.test("workers share a copy under the snapshot of a replication slot, and re
         await exec(url.target, `DROP SUBSCRIPTION "${subscription["name"]}"`);
       }
     }
+  });
+});
+
+Deno.test("a worker that is lost between the end of its copy and the end of the job leaves nothing to be done", async () => {
+  await withPlace(async ({ service, key, submit }, [name = ""]) => {
+    let runs = 0;
+    await using _worker = await startTestWorker(service, {
+      init: async (job, context) => {
+        const outcome = await runners.init!(job, context);
+        if (++runs > 1) return outcome;
+        throw new ReplicatorError("the network is away", { exitCode: ExitCode.targetUnreachable });
+      },
+    });
+    const id = await submit({ workers: 1 });
+    const job = await finished(key, id);
+    deepStrictEqual([job.state, job.attempt], ["succeeded", 2], JSON.stringify(job.error));
+    await isCopied(sides, name);
+    const [copy] = await query(
+      target.url({ database: name }),
+      "SELECT count(DISTINCT xmin::text)::int AS transactions FROM small_1",
+    );
+    strictEqual(copy?.["transactions"], 1);
+    deepStrictEqual(
+      await query(service.databaseUrl, "SELECT FROM seren_remote.job_checkpoints"),
+      [],
+    );
   });
 });
 
@@ -300,11 +268,11 @@ Deno.test("what was read under a leader that another one has followed is refused
 });
 
 Deno.test("a job that is cancelled takes its helpers along", async () => {
-  await withPlace(async ({ service, key, submit, ...place }, [name = ""]) => {
+  await withPlace(async ({ service, key, submit }, [name = ""]) => {
     await using _one = await startTestWorker(service, runners, { concurrency: 1 });
     await using _two = await startTestWorker(service, runners, { concurrency: 1 });
     const id = await submit({ workers: 2 });
-    const helper = await helperOf({ service, key, submit, ...place }, id);
+    const helper = await helperOf(key, id);
     await hasClaimed(service, helper);
     const [child] = await query<{ id: string }>(
       service.databaseUrl,
@@ -330,27 +298,6 @@ Deno.test("a job that is cancelled takes its helpers along", async () => {
     }
   });
 });
-
-/** Parts that helpers of a job have copied, those that were not killed. */
-async function partsOfHelpers({ databaseUrl }: TestService, id: string): Promise<number> {
-  const [row] = await query(
-    databaseUrl,
-    `SELECT coalesce(sum((result ->> 'parts')::int), 0)::int AS parts FROM seren_remote.jobs
-      WHERE parent_id = '${id}' AND state = 'succeeded'`,
-  );
-  return Number(row?.["parts"]);
-}
-
-/** Resolves when a helper has parts of which bytes have come. */
-async function hasClaimed({ databaseUrl }: TestService, worker: string): Promise<void> {
-  await until(
-    databaseUrl,
-    `SELECT EXISTS (
-       SELECT FROM seren_remote.copy_parts AS p
-         JOIN seren_remote.copy_members AS m USING (copy_id, member)
-        WHERE m.worker = '${worker}' AND m.number > 0 AND NOT p.done) AS ok`,
-  );
-}
 
 function stackOf(running: readonly Running[]): AsyncDisposableStack {
   const stack = new AsyncDisposableStack();

@@ -34,14 +34,3 @@ export async function writeCheckpoint(
   );
   return rows.length > 0;
 }
-
-/** Removes a checkpoint. */
-export async function removeCheckpoint(
-  session: Session,
-  { jobId, operation }: { readonly jobId: string; readonly operation: string },
-): Promise<void> {
-  await session.query(
-    "DELETE FROM seren_remote.job_checkpoints WHERE job_id = $1::text::uuid AND operation = $2::text",
-    [jobId, operation],
-  );
-}

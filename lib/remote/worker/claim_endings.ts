@@ -20,6 +20,9 @@ export type ClaimOutcome =
   | "requeued"
   | "retried";
 
+/** As long as a worker is waited for by default: who loses the word that a job has ended has done it for nothing. */
+const delaysMs = [1_000, 2_000, 4_000, 8_000, 15_000];
+
 /** Job and message end together, or neither does. */
 export async function finish(
   { job, message }: Claim,
@@ -46,8 +49,7 @@ export async function finish(
         }],
       });
       return true;
-    })
-  );
+    }), { delaysMs });
   return done ? outcome.state : "lost";
 }
 
@@ -79,8 +81,7 @@ export async function handOver(
         lines: [{ level: "info", message: "given back: the worker is being shut down" }],
       });
       return true;
-    })
-  );
+    }), { delaysMs });
   return done ? "requeued" : "lost";
 }
 
@@ -111,8 +112,7 @@ export async function move(
         lines: [{ level: "info", message: reason }],
       });
       return true;
-    })
-  );
+    }), { delaysMs });
   return done ? "moved" : "lost";
 }
 
@@ -136,7 +136,6 @@ export async function tryLater(
         }],
         lines: [{ level: "warn", message: `to be tried again: ${error.message}` }],
       });
-    })
-  );
+    }), { delaysMs });
   return "retried";
 }
