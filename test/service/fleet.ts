@@ -1,4 +1,5 @@
 import { cliCommand, denoEnvironment } from "../support/cli.ts";
+import { cpuSeconds } from "./cpu.ts";
 
 /** A command that runs on: when it is killed, it is started again, as its supervisor would. */
 export class Supervised implements AsyncDisposable {
@@ -14,6 +15,8 @@ export class Supervised implements AsyncDisposable {
   #process: Deno.ChildProcess | undefined;
   #running: Promise<void>;
   #ended = false;
+  #cpuBefore = 0;
+  #cpuNow = 0;
 
   constructor(
     name: string,
@@ -28,6 +31,11 @@ export class Supervised implements AsyncDisposable {
     this.#env = env;
     this.#logFile = logFile;
     this.#running = this.#run();
+  }
+
+  /** Seconds of CPU that all its processes took, as far as they were measured. */
+  get cpuSeconds(): number {
+    return this.#cpuBefore + this.#cpuNow;
   }
 
   async #run(): Promise<void> {
@@ -45,6 +53,8 @@ export class Supervised implements AsyncDisposable {
       }).spawn();
       for await (const chunk of this.#process.stderr) await log.write(chunk);
       const { code } = await this.#process.status;
+      this.#cpuBefore += this.#cpuNow;
+      this.#cpuNow = 0;
       if (this.#ended || this.kills > killsBefore) continue;
       this.deaths++;
       await log.write(new TextEncoder().encode(`=== ended by itself with ${code}\n`));
@@ -58,12 +68,21 @@ export class Supervised implements AsyncDisposable {
     signal(this.#process, "SIGKILL");
   }
 
-  /** Notes how much memory it has now; 0 while there is no process. */
-  async measure(): Promise<number> {
-    const text = await Deno.readTextFile(`/proc/${this.#process?.pid}/status`).catch(() => "");
+  /** Notes how much memory it has now, and the CPU time that it took. */
+  async measure(): Promise<void> {
+    const pid = this.#process?.pid ?? 0;
+    const text = await Deno.readTextFile(`/proc/${pid}/status`).catch(() => "");
     const bytes = Number(/VmRSS:\s+(\d+) kB/.exec(text)?.[1] ?? 0) * 1024;
     this.mostBytes = Math.max(this.mostBytes, bytes);
-    return bytes;
+    this.#cpuNow = Math.max(this.#cpuNow, await cpuSeconds(pid));
+  }
+
+  /** Asks it to end as an operator does, and waits for it. */
+  async drain(): Promise<void> {
+    await this.measure();
+    this.#ended = true;
+    signal(this.#process, "SIGTERM");
+    await this.#running;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

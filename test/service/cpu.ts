@@ -1,0 +1,21 @@
+/** Clock ticks a second, as `/proc` counts on every Linux. */
+const ticks = 100;
+
+/** Seconds of CPU that a process, its children, and theirs that have ended took so far; 0 where `/proc` does not tell. */
+export async function cpuSeconds(pid: number): Promise<number> {
+  const stat = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => undefined);
+  if (stat === undefined) return 0;
+  // after the name, which may have spaces in it: state, ppid, …; fields 14 to 17 of proc(5)
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const own = fields.slice(11, 15).reduce((sum, each) => sum + Number(each), 0) / ticks;
+  const children = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`).catch(() => "");
+  const theirs = await Promise.all(
+    children.split(" ").filter((each) => each !== "").map((each) => cpuSeconds(Number(each))),
+  );
+  return theirs.reduce((sum, each) => sum + each, own);
+}
+
+/** The process of a server whose data are in a folder. */
+export async function postmasterOf(dataDirectory: string): Promise<number> {
+  return Number((await Deno.readTextFile(`${dataDirectory}/postmaster.pid`)).split("\n")[0]);
+}

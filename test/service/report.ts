@@ -1,0 +1,190 @@
+import { query } from "../support/sql.ts";
+import type { Chaos } from "./chaos.ts";
+import { quantile, type Requests } from "./clients.ts";
+import { readEvidence } from "./evidence.ts";
+import { fairnessOf } from "./fairness.ts";
+import type { LoadOptions } from "./options.ts";
+import type { Stage } from "./stage.ts";
+
+/** What was done. */
+export interface Outcome {
+  readonly stage: Stage;
+  readonly options: LoadOptions;
+  readonly chaos: Chaos;
+  readonly requests: Requests;
+  /** Jobs that an instance said it had taken in. */
+  readonly accepted: number;
+  /** The user who came late. */
+  readonly late: string;
+  /** When workers were there, in milliseconds since 1970. */
+  readonly pieces: readonly { readonly from: number; readonly until: number }[];
+  /** How long that was altogether. */
+  readonly seconds: number;
+}
+
+interface JobRow extends Record<string, unknown> {
+  readonly number: number;
+  readonly owner: string;
+  readonly command: string;
+  readonly state: string;
+  readonly attempt: number;
+  readonly ended: number;
+  readonly created: number;
+  readonly started: number;
+  readonly reason: string | null;
+}
+
+/** Prints what came of it; whether all is well. */
+export async function report(outcome: Outcome): Promise<boolean> {
+  const { stage, options, seconds } = outcome;
+  const jobs = await query<JobRow>(
+    stage.database.url(),
+    `SELECT substr(idempotency_key, 5)::int AS number, owner, command, state, attempt, error->>'message' AS reason,
+            extract(epoch FROM created_at)::float8 * 1000 AS created, extract(epoch FROM started_at)::float8 * 1000 AS started,
+            (SELECT count(*)::int FROM seren_remote.job_events AS e
+              WHERE e.job_id = j.id AND e.event->>'kind' = 'state'
+                AND e.event->>'state' NOT IN ('queued', 'running')) AS ended
+       FROM seren_remote.jobs AS j`,
+  );
+  const problems: string[] = [];
+  const check = (ok: boolean, text: string) => {
+    if (!ok) problems.push(text);
+  };
+  console.log(
+    `${jobs.length} jobs of ${options.keys} keys in ${seconds.toFixed(0)} s, ${
+      (jobs.length / seconds).toFixed(1)
+    } a second: ${describe(tally(jobs.map(({ state }) => state)))}`,
+  );
+  console.log(`attempts × jobs: ${describe(tally(jobs.map(({ attempt }) => String(attempt))))}`);
+  checkService(outcome, jobs, check);
+  await checkServers(outcome, check);
+  checkFairness(outcome, jobs, check);
+  await tellProcesses(outcome, check);
+  for (const problem of problems.slice(0, 30)) console.log(`PROBLEM ${problem}`);
+  console.log(
+    problems.length === 0 ? "all well" : `${problems.length} problems; logs: ${stage.folder}`,
+  );
+  return problems.length === 0;
+}
+
+type Check = (ok: boolean, text: string) => void;
+
+/** What the service says of its jobs. */
+function checkService(
+  { options, accepted }: Outcome,
+  jobs: readonly JobRow[],
+  check: Check,
+): void {
+  check(accepted === options.jobs, `${accepted} of ${options.jobs} jobs were taken in`);
+  check(jobs.length === accepted, `${accepted} jobs were taken in, ${jobs.length} are there`);
+  check(new Set(jobs.map(({ number }) => number)).size === jobs.length, "a job is there twice");
+  for (const { number, command, state, reason, ended } of jobs) {
+    check(state === "succeeded", `job ${number} (${command}) is ${state}: ${reason}`);
+    check(ended === 1, `job ${number} ended ${ended} times`);
+  }
+}
+
+/** What the servers say on which the jobs worked. */
+async function checkServers({ stage, options }: Outcome, check: Check): Promise<void> {
+  const { ofOneRun, begunAgain, problems } = await readEvidence(stage, options.jobs);
+  for (const problem of problems) check(false, problem);
+  // who is killed leaves what it had begun to others: so many jobs may have been begun again, and no more
+  const ends = stage.workers.reduce((sum, { kills, deaths }) => sum + kills + deaths, 0);
+  const most = ends * options.concurrency;
+  console.log(
+    `as the servers have it: ${
+      options.jobs - begunAgain.length
+    } jobs ran once (a validate opens ${ofOneRun.validate} ` +
+      `sessions, an init ${ofOneRun.init}), ${begunAgain.length} were begun again, at most ${most} by ${ends} ends of workers; ` +
+      `every init has made its database once, and its rows came once, in one transaction`,
+  );
+  check(begunAgain.length <= most, `more jobs were begun again than workers had ended`);
+}
+
+function checkFairness(
+  { pieces, late, options }: Outcome,
+  jobs: readonly JobRow[],
+  check: Check,
+): void {
+  /** Seconds of the time in which workers were there. */
+  const working = (at: number) =>
+    pieces.reduce((sum, { from, until }) => sum + Math.max(0, Math.min(at, until) - from), 0) /
+    1000;
+  const { waits, mostAhead, mostBefore } = fairnessOf(jobs.map(({ owner, created, started }) => ({
+    owner,
+    created: working(created),
+    started: working(started),
+  })));
+  const others = waits.filter(({ owner }) => owner !== late);
+  const [least, middle, most] = [0, 0.5, 1].map((part) =>
+    quantile(others.map((each) => each.middle), part).toFixed(1)
+  );
+  const lateWait = waits.find(({ owner }) => owner === late)?.middle ?? NaN;
+  console.log(
+    `median wait of a key: least ${least} s, middle ${middle} s, most ${most} s; longest wait of a key: ${
+      Math.min(...others.map((each) => each.most)).toFixed(1)
+    } to ${Math.max(...others.map((each) => each.most)).toFixed(1)} s; ` +
+      `of the late key ${lateWait.toFixed(1)} s in the middle`,
+  );
+  console.log(
+    `at no moment had a key begun more than ${mostAhead} jobs more than another one that had some waiting; ` +
+      `before a key's first job at most ${mostBefore} of others began`,
+  );
+  check(Number(most) < 1.5 * Number(middle) + 5, "a key waited out of proportion");
+  check(mostBefore < 2 * options.keys, "a key had to wait for more than its turn");
+  check(mostAhead <= 4, "keys did not take turns");
+}
+
+async function tellProcesses(
+  { stage, options, chaos, requests, seconds }: Outcome,
+  check: Check,
+): Promise<void> {
+  for (const { name, kills, deaths, mostBytes } of [...stage.serves, ...stage.workers]) {
+    console.log(
+      `${name}: killed ${kills}, ended by itself ${deaths}, at most ${mb(mostBytes)} MB`,
+    );
+    check(mostBytes < 600 * 2 ** 20, `${name} had ${mb(mostBytes)} MB`);
+  }
+  const kills = [...stage.serves, ...stage.workers].reduce((sum, each) => sum + each.kills, 0);
+  console.log(
+    `${kills} kills; the database restarted ${chaos.restarts} times; submissions: ${requests.text}`,
+  );
+  const { answers, slowClosed, slowRefused } = chaos;
+  console.log(
+    `during ${options.slow} slow connections (${slowClosed} times closed, ${slowRefused} refused) others asked: ${answers.text}; ` +
+      `half within ${quantile(answers.msOf, 0.5).toFixed(0)} ms, 95 % within ${
+        quantile(answers.msOf, 0.95).toFixed(0)
+      } ms`,
+  );
+  const outcomes = chaos.attacks.flatMap(({ announced, streamed }) => [announced, streamed]);
+  const sent = chaos.attacks.map(({ sentBytes }) => sentBytes);
+  if (sent.length > 0) {
+    console.log(
+      `bodies of 64 MB: ${describe(tally(outcomes))}; at most ${
+        mb(Math.max(...sent))
+      } MB of one were sent`,
+    );
+    check(Math.max(...sent) < 16 * 2 ** 20, "an oversize body was taken in");
+  }
+  const cpu = Object.entries(await stage.cpu());
+  const all = cpu.reduce((sum, [, each]) => sum + each, 0);
+  console.log(
+    `CPU: ${all.toFixed(0)} s, ${(all / seconds).toFixed(2)} cores, ${
+      (all / options.jobs * 1000).toFixed(0)
+    } ms a job: ${cpu.map(([name, each]) => `${name} ${each.toFixed(0)} s`).join(", ")}`,
+  );
+}
+
+function mb(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(0);
+}
+
+function tally(words: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1);
+  return counts;
+}
+
+function describe(counts: ReadonlyMap<string, number>): string {
+  return [...counts].map(([word, count]) => `${word} × ${count}`).join(", ");
+}
