@@ -134,7 +134,7 @@ export function planLines(plan: InitPlan, options: TableOptions): string[] {
   return lines;
 }
 
-/** What the time is made of, the longest first: `  of which Copy rows 8.0 s, Indexes and keys 2.1 s, the rest 0.9 s`. */
+/** What the time is made of, the longest first: `  of which copy rows 8.0 s, indexes and keys 2.1 s, the rest 0.9 s`. */
 function predictionLines({ predictedSteps = [] }: InitPlan, style: Style): string[] {
   const sums = [...Map.groupBy(predictedSteps, ({ step }) => step)]
     .map(([step, all]) => ({ step, ms: all.reduce((sum, { ms }) => sum + ms, 0) }))
@@ -143,13 +143,17 @@ function predictionLines({ predictedSteps = [] }: InitPlan, style: Style): strin
   const shown = sums.slice(0, mostPredicted);
   const rest = sums.slice(mostPredicted).reduce((sum, { ms }) => sum + ms, 0);
   const words = [
-    ...shown.map(({ step, ms }) => `${stepTitle(step)} ${formatDuration(ms)}`),
+    ...shown.map(({ step, ms }) => `${inSentence(stepTitle(step))} ${formatDuration(ms)}`),
     ...(rest > 0 ? [`the rest ${formatDuration(rest)}`] : []),
   ];
   return [style.dim(`  of which ${words.join(", ")}`)];
 }
 
 const mostPredicted = 4;
+
+function inSentence(title: string): string {
+  return title.charAt(0).toLowerCase() + title.slice(1);
+}
 
 /** `12 parts, binary`, `frozen, text: column tags app.tag[]` */
 function copyWords({ parts, format, whyText, freeze }: TablePlan): string {
@@ -188,9 +192,9 @@ export function reportLines(report: InitReport, options: TableOptions): string[]
     const tables = [...database.tables].sort((a, b) => b.bytes - a.bytes);
     const rows = tables.slice(0, mostTables).map((table) => [
       printable(displayName(table)),
-      formatCount(table.rows),
+      table.uncounted ? "not counted" : formatCount(table.rows),
       formatBytes(table.bytes),
-      formatDuration(table.ms),
+      table.earlier ? "earlier" : formatDuration(table.ms),
       table.ms > 0 ? `${formatBytes(table.bytes / (table.ms / 1000))}/s` : "",
     ]);
     lines.push(

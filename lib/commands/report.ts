@@ -206,6 +206,8 @@ export interface TableReport {
   readonly ms: number;
   /** Whether an earlier attempt of the run has copied all of it. */
   readonly earlier?: true;
+  /** Whether an earlier attempt committed rows and ended before it could note how many: they are there, and not in `rows` and `bytes`. */
+  readonly uncounted?: true;
 }
 
 /** How long a step took. */

@@ -341,6 +341,15 @@ Deno.test("what an earlier attempt has copied has no time in this one", () => {
     render({ ...report, databases: [{ source: "shop", target: "shop", tables, ms: 100 }] }),
   );
   deepStrictEqual(rowsOf(elements, "tables")[0]?.slice(5, 7), ["", "earlier attempt"]);
+  const uncounted = [{ ...tables[0]!, uncounted: true }] as const;
+  const page = elementsOf(
+    render({
+      ...report,
+      databases: [{ source: "shop", target: "shop", tables: uncounted, ms: 100 }],
+    }),
+  );
+  strictEqual(rowsOf(page, "tables")[0]?.[1], "not counted");
+  match(textOf(section(page, "summary")), /in 1 table; 1 not counted in an earlier attempt/);
 });
 
 Deno.test("one warning on many objects is told once, with all of them", () => {

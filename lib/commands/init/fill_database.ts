@@ -154,6 +154,7 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
         return {
           schema: table.schema,
           name: table.name,
+          ...before,
           rows: rows + before.rows,
           bytes: bytes + before.bytes,
           ms,

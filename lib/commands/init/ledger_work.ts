@@ -48,8 +48,11 @@ export interface TableWork {
   /** Whether all rows are, in the end, as the snapshot at hand sees them. */
   readonly asOfSnapshot: boolean;
   /** What was copied of a table before. */
-  readonly before: (table: TableName) => { readonly rows: number; readonly bytes: number };
+  readonly before: (table: TableName) => Counted;
 }
+
+/** Rows and COPY bytes, as far as the attempt that copied them lived to note them. */
+export type Counted = Pick<TableReport, "rows" | "bytes" | "uncounted">;
 
 /** How {@linkcode LedgerWork} goes about it. */
 export interface LedgerWorkOptions {
@@ -256,11 +259,13 @@ export function allStatements(postData: ClassifiedPostData): readonly DumpStatem
   ];
 }
 
-function sumOf(parts: readonly PlannedPart[]): { readonly rows: number; readonly bytes: number } {
-  return parts.filter(({ done }) => done).reduce(
+function sumOf(parts: readonly PlannedPart[]): Counted {
+  const done = parts.filter(({ done }) => done);
+  const sum = done.reduce(
     (sum, { rows = 0, bytes = 0 }) => ({ rows: sum.rows + rows, bytes: sum.bytes + bytes }),
     { rows: 0, bytes: 0 },
   );
+  return done.some(({ rows }) => rows === undefined) ? { ...sum, uncounted: true } : sum;
 }
 
 function byKey(records: readonly TableRecord[]): ReadonlyMap<string, TableRecord> {

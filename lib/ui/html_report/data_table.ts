@@ -23,7 +23,7 @@ export function dataTable({ caption, columns, rows }: DataTable): Markup {
     ? markup`class="scroll long" tabindex="0" role="group" aria-label="Table, scrolls"`
     : markup`class="scroll"`;
   return markup`<div ${block}><table>
-<caption>${caption}</caption>
+<caption><span>${caption}</span></caption>
 <thead><tr>${columns.map(heading)}</tr></thead>
 <tbody>
 ${rows.map((row) => rowOf(row, columns))}</tbody>

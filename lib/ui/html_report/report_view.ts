@@ -100,6 +100,8 @@ export interface TableView extends TableName {
   readonly ms: number;
   /** Whether an earlier attempt of the run has copied all of it. */
   readonly earlier?: true;
+  /** Whether rows are there that nobody has counted. */
+  readonly uncounted?: true;
 }
 
 /** How long a step took. */

@@ -8,12 +8,21 @@ import { formatRate, formatShare } from "./words.ts";
 export function summarySection(
   { plan, databases, steps, rows, bytes, ms, failure }: ReportView,
 ): Markup {
-  const tables = databases.reduce((sum, database) => sum + database.tables.length, 0);
+  const tables = databases.flatMap((database) => database.tables);
+  const uncounted = tables.filter((table) => table.uncounted).length;
   const copyMs = sumOf(steps.filter(({ step }) => step === "data"));
   const workMs = workingTime({ databases, steps });
   return section("summary", "Summary", [
     markup`<dl class="tiles">
-${tile("Rows", formatCount(rows), `in ${plural(tables, "table")}`)}
+${
+      tile(
+        "Rows",
+        formatCount(rows),
+        `in ${plural(tables.length, "table")}${
+          uncounted === 0 ? "" : `; ${formatCount(uncounted)} not counted in an earlier attempt`
+        }`,
+      )
+    }
 ${tile("Copied", formatBytes(bytes), `of ${formatBytes(plan.bytes)} on the source’s disk`)}
 ${tile("Time", formatDuration(workMs), `${formatDuration(ms)} with checks and waiting`)}
 ${

@@ -81,7 +81,7 @@ export function tablesSection({ plan, databases }: ReportView): Markup {
       rows: tables.map((table) => [
         name(displayName(table)),
         ...(several ? [name(table.database)] : []),
-        formatCount(table.rows),
+        table.uncounted ? markup`<small>not counted</small>` : formatCount(table.rows),
         table.planned === undefined ? "" : formatBytes(table.planned.bytes),
         formatBytes(table.bytes),
         table.planned === undefined ? "" : formatWords(table.planned),
