@@ -49,14 +49,18 @@ export class Progress {
   finishedBytes = 0;
   finishedPlannedBytes = 0;
   warnings = 0;
-  /** Why the copy is held back; undefined while it is not. */
-  heldBack: string | undefined;
+  readonly #governor = new Map<string, string>();
   attempt = 0;
 
   take(message: Extract<EventMessage, { readonly kind: "state" | "run" }>): void {
     const at = Date.parse(message.at);
     if (message.kind === "run") return this.#run(message.event, at);
     if (message.state === "running" && message.attempt > this.attempt) this.#again(message.attempt);
+  }
+
+  /** How the source bears the copy: why that is held back, who waits for it; undefined while there is nothing to tell. */
+  get heldBack(): string | undefined {
+    return this.#governor.size === 0 ? undefined : [...this.#governor.values()].join("; ");
   }
 
   /** Bytes a second, over the time of the job. */
@@ -135,7 +139,8 @@ export class Progress {
         this.warnings++;
         break;
       case "governor":
-        this.heldBack = event.bytesPerSecond === undefined ? undefined : event.message;
+        if (event.over) this.#governor.delete(event.about);
+        else this.#governor.set(event.about, event.message);
         break;
     }
   }

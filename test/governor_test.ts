@@ -113,15 +113,23 @@ Deno.test("the governor slows the copy while a standby falls behind, and lets go
   });
 });
 
-Deno.test("the governor tells of sessions that wait for the copy's locks", async () => {
+Deno.test("the governor tells who waits for the copy's locks, who waits behind, and when it is over", async () => {
   await withDatabase(source, "template1", async ({ url }) => {
-    await exec(url, "CREATE TABLE t (x text)");
+    await exec(url, `CREATE TABLE "Or ders" (x text)`);
     const endpoint = await endpointOf(url, "source");
     await using copying = await openSession(endpoint);
     await copying.execute(
-      "BEGIN; LOCK TABLE public.t IN ACCESS SHARE MODE",
+      `BEGIN; LOCK TABLE public."Or ders" IN ACCESS SHARE MODE`,
     );
-    const waiting = exec(url, "ALTER TABLE t ADD COLUMN y int");
+    const waiting = exec(url, `  alter  table "Or ders" ADD COLUMN y int`);
+    const waits = async (count: number) => {
+      const statement =
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+      while ((await query(url, statement)).length < count);
+    };
+    await waits(1);
+    const behind = query(url, `SELECT * FROM "Or ders"`);
+    await waits(2);
     const events = new Events();
     {
       await using _governor = new Governor({
@@ -131,13 +139,15 @@ Deno.test("the governor tells of sessions that wait for the copy's locks", async
         events: events.sink,
         everyMs: 20,
       });
-      match(
-        await events.next("warning"),
-        /^1 session waits on the source for locks that the copy holds: pid \d+ of postgres$/,
-      );
+      const told =
+        /^2 sessions wait on the source for locks that the copy holds, [\d.]+ m?s so far: pid \d+ of postgres \(ALTER TABLE on "Or ders"\), and behind it 1 more$/;
+      match(await events.next("warning"), told);
+      match(await events.next("governor"), told);
+      await copying.execute("ROLLBACK");
+      await waiting;
+      await behind;
+      strictEqual(await events.next("governor"), "nobody waits for the copy's locks any more");
     }
-    await copying.execute("ROLLBACK");
-    await waiting;
   });
 });
 
@@ -155,6 +165,7 @@ Deno.test("init reads no faster than --max-rate allows", async () => {
       maxBytesPerSecond: 1024 ** 2,
     });
     strictEqual(report.rows, 4_000);
+    strictEqual(report.governor[0]?.message, "held to 1.00 MB/s, as wanted");
     const copying = report.steps.find(({ step }) => step === "data");
     // 3.8 MB; a tenth of a second may be made up for, and nobody waits after the last piece, of up to 1 MB
     ok((copying?.ms ?? 0) > 2_400, `${copying?.ms} ms`);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Side, StepName, WorkKind } from "../core/mod.ts";
+import type { GovernorSubject, Side, StepName, WorkKind } from "../core/mod.ts";
 import type { NotChecked, Verdict, VerifiedDatabase } from "../verify/mod.ts";
 
 /** How a check of `validate` ended. */
@@ -129,8 +129,8 @@ export interface InitReport {
   readonly warnings: readonly Warning[];
   /** What each session did when. */
   readonly timeline: readonly TimelineEntry[];
-  /** How the copy changed its speed for its source's sake. */
-  readonly governor: readonly SpeedChange[];
+  /** How the source bore the copy, and what the copy did about it. */
+  readonly governor: readonly GovernorReport[];
   /** What failed, passed by itself, and was tried again. */
   readonly retries: readonly RetryReport[];
   readonly rows: number;
@@ -141,13 +141,16 @@ export interface InitReport {
   readonly failure?: string;
 }
 
-/** A change of the copy's speed. */
-export interface SpeedChange {
+/** How the source bore the copy, and what the copy did about it. */
+export interface GovernorReport {
   readonly database: string;
+  readonly about: GovernorSubject;
   /** `slowed to 40 MB/s: standby s1 is 310 MB behind` */
   readonly message: string;
-  /** What it was held to; not there when it could go as fast as it can. */
+  /** What it was held to; not there when it could go as fast as it can, and not for other subjects than the speed. */
   readonly bytesPerSecond?: number;
+  /** Whether it had passed. */
+  readonly over?: true;
   /** Since the run began. */
   readonly startMs: number;
 }

@@ -3,14 +3,16 @@
  *
  * @module
  */
-import { type EventSink, ReplicatorError } from "../core/mod.ts";
+import { type EventSink, formatBytes, ReplicatorError } from "../core/mod.ts";
 import { type Endpoint, openSession, pause, type Session } from "../postgres/mod.ts";
 import {
   govern,
   type GovernorLimits,
   governorLimits,
+  type GovernorNote,
   initialGovernorState,
   type SourceSample,
+  type Waiter,
 } from "./governor_decision.ts";
 import { RateLimiter } from "./rate_limiter.ts";
 
@@ -49,14 +51,27 @@ const sampleStatement = `
            WHERE r.replay_lsn IS NOT NULL AND r.state IN ('streaming', 'catchup')
              AND r.pid NOT IN (SELECT pid FROM ours)) AS standbys,
          (SELECT coalesce(json_agg(json_build_object(
-                   'processId', a.pid, 'role', coalesce(a.usename, '?')) ORDER BY a.pid), '[]')
+                   'processId', a.pid, 'role', coalesce(a.usename, '?'),
+                   'command', coalesce(regexp_replace(upper((regexp_match(a.query,
+                     '^\\s*((?:alter|drop|create|lock|truncate|comment on|cluster|reindex|vacuum)(?:\\s+(?:table|index|unique|full|view|trigger|policy|rule))?|[a-z]+)', 'i'))[1]), '\\s+', ' ', 'g'), '?'),
+                   'relation', (SELECT CASE n.nspname WHEN 'public' THEN quote_ident(c.relname)
+                                            ELSE format('%I.%I', n.nspname, c.relname) END
+                                  FROM pg_locks AS l
+                                  JOIN pg_class AS c ON c.oid = l.relation
+                                  JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                                 WHERE l.pid = a.pid AND NOT l.granted LIMIT 1),
+                   'waitedSeconds', greatest(0, coalesce(extract(epoch FROM now() - a.query_start), 0))::float8,
+                   'behind', NOT EXISTS (SELECT FROM waiting AS w
+                                           JOIN ours ON ours.pid = ANY (w.blockers)
+                                          WHERE w.pid = a.pid)) ORDER BY a.query_start, a.pid), '[]')
             FROM pg_stat_activity AS a
            WHERE a.pid IN (SELECT pid FROM behind) AND a.pid NOT IN (SELECT pid FROM ours)) AS waiters,
          (SELECT max(age(a.backend_xmin))::float8 FROM pg_stat_activity AS a
            WHERE a.pid IN (SELECT pid FROM ours) AND a.pid <> pg_backend_pid()) AS "snapshotAge"`;
 
-type SampleRow = Omit<SourceSample, "bytesPerSecond" | "snapshotAge"> & {
+type SampleRow = Pick<SourceSample, "standbys"> & {
   readonly snapshotAge: number | null;
+  readonly waiters: readonly (Omit<Waiter, "relation"> & { readonly relation: string | null })[];
 };
 
 /**
@@ -73,6 +88,7 @@ export class Governor implements AsyncDisposable {
     this.#options = options;
     const signal = AbortSignal.any([options.signal, this.#ended.signal]);
     this.#limiter = new RateLimiter({ bytesPerSecond: options.maxBytesPerSecond, signal });
+    this.#tellMaxRate();
     this.#watching = this.#watch(signal).catch((error) => {
       if (signal.aborted) return;
       if (!(error instanceof ReplicatorError)) throw error;
@@ -98,8 +114,7 @@ export class Governor implements AsyncDisposable {
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
-    const { source, maxBytesPerSecond, events, limits = governorLimits, everyMs = 5_000 } =
-      this.#options;
+    const { source, maxBytesPerSecond, limits = governorLimits, everyMs = 5_000 } = this.#options;
     // a copy that is over by then needs no watching
     await pause(everyMs, signal);
     await using session = await openSession(source, { signal });
@@ -117,28 +132,46 @@ export class Governor implements AsyncDisposable {
       this.#limiter.bytesPerSecond = automatic === undefined || maxBytesPerSecond === undefined
         ? automatic ?? maxBytesPerSecond
         : Math.min(automatic, maxBytesPerSecond);
-      for (const { message, remedy, isWarning } of decision.notes) {
-        events(
-          isWarning
-            ? {
-              kind: "warning",
-              side: "source",
-              message,
-              ...(remedy === undefined ? {} : { remedy }),
-            }
-            : {
-              kind: "governor",
-              database: source.database,
-              message,
-              ...(automatic === undefined ? {} : { bytesPerSecond: automatic }),
-            },
-        );
-      }
+      for (const note of decision.notes) this.#tell(note, automatic);
     }
+  }
+
+  #tell(
+    { about, message, remedy, over }: GovernorNote,
+    bytesPerSecond: number | undefined,
+  ): void {
+    const { events, source: { database } } = this.#options;
+    if (remedy !== undefined) events({ kind: "warning", side: "source", message, remedy });
+    events({
+      kind: "governor",
+      database,
+      about,
+      message,
+      ...(about === "speed" && bytesPerSecond !== undefined ? { bytesPerSecond } : {}),
+      ...(over === undefined ? {} : { over }),
+    });
+    if (about === "speed" && over) this.#tellMaxRate();
+  }
+
+  /** The limit that the user has set holds when no other does. */
+  #tellMaxRate(): void {
+    const { events, source: { database }, maxBytesPerSecond } = this.#options;
+    if (maxBytesPerSecond === undefined) return;
+    events({
+      kind: "governor",
+      database,
+      about: "speed",
+      message: `held to ${formatBytes(maxBytesPerSecond)}/s, as wanted`,
+      bytesPerSecond: maxBytesPerSecond,
+    });
   }
 }
 
 async function readSample(session: Session): Promise<Omit<SourceSample, "bytesPerSecond">> {
   const { standbys, waiters, snapshotAge } = await session.queryOne<SampleRow>(sampleStatement);
-  return { standbys, waiters, snapshotAge: snapshotAge ?? undefined };
+  return {
+    standbys,
+    waiters: waiters.map((waiter) => ({ ...waiter, relation: waiter.relation ?? undefined })),
+    snapshotAge: snapshotAge ?? undefined,
+  };
 }

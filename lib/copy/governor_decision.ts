@@ -3,7 +3,26 @@
  *
  * @module
  */
-import { formatBytes, formatCount, plural } from "../core/mod.ts";
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  type GovernorSubject,
+  plural,
+} from "../core/mod.ts";
+
+/** A session that waits. */
+export interface Waiter {
+  readonly processId: number;
+  readonly role: string;
+  /** What it wants to do: `ALTER TABLE`. */
+  readonly command: string;
+  /** The table that it waits for; undefined where that cannot be told. */
+  readonly relation: string | undefined;
+  readonly waitedSeconds: number;
+  /** Whether it waits behind another one that waits, not for the copy itself. */
+  readonly behind: boolean;
+}
 
 /** How the source is at a moment. */
 export interface SourceSample {
@@ -12,7 +31,7 @@ export interface SourceSample {
   /** Servers that follow the source, and how far each is behind. */
   readonly standbys: readonly { readonly name: string; readonly lagBytes: number }[];
   /** Sessions that wait for a lock of the copy's, directly or behind another one. */
-  readonly waiters: readonly { readonly processId: number; readonly role: string }[];
+  readonly waiters: readonly Waiter[];
   /** Transactions that were begun since the copy's snapshot; undefined where it may not be read. */
   readonly snapshotAge: number | undefined;
 }
@@ -49,6 +68,8 @@ export interface GovernorState {
   readonly fruitless: number;
   readonly toldAge: number;
   readonly toldWaiters: readonly number[];
+  /** How long the first of them had waited when it was last told. */
+  readonly toldWaitSeconds: number;
 }
 
 /** Before anything is known. */
@@ -60,14 +81,17 @@ export const initialGovernorState: GovernorState = {
   fruitless: 0,
   toldAge: 0,
   toldWaiters: [],
+  toldWaitSeconds: 0,
 };
 
 /** Something that the user should know. */
 export interface GovernorNote {
+  readonly about: GovernorSubject;
   readonly message: string;
+  /** What to do about it, for what slowing down does not help: then it is a warning too. */
   readonly remedy?: string;
-  /** Something is wrong that slowing down does not help. */
-  readonly isWarning: boolean;
+  /** Whether it has passed. */
+  readonly over?: true;
 }
 
 /** The next state, and what is to be told. */
@@ -80,8 +104,9 @@ export interface GovernorDecision {
  * Halves the speed while a standby falls behind, doubles it when that has caught up, and gives a standby up that falls behind however slow the copy
  * is.
  *
- * Sessions that wait for the copy's locks (ACCESS SHARE, so what waits is ALTER TABLE and the like, and all that queues up behind it) are told of; so is the age of
- * the snapshot. A slower copy would make both worse, so neither slows it.
+ * Sessions that wait for the copy's locks are told of, with what they want and how to end it; so is the age of the snapshot. The locks (ACCESS SHARE
+ * on every table, so what waits is ALTER TABLE and the like, and all that queues up behind it) and the snapshot last until the rows are in, whatever the speed
+ * and the number of sessions: slower would make both worse. So neither slows the copy, and a copy that others wait for is not slowed any further.
  */
 export function govern(
   state: GovernorState,
@@ -96,7 +121,7 @@ export function govern(
 
 function followStandbys(
   before: GovernorState,
-  { standbys, bytesPerSecond: measured }: SourceSample,
+  { standbys, waiters, bytesPerSecond: measured }: SourceSample,
   limits: GovernorLimits,
 ): GovernorDecision {
   const baselines = Object.fromEntries(
@@ -131,6 +156,7 @@ function followStandbys(
       );
     }
     if (limit === undefined && measured === 0) return unchanged(state); // nothing to slow
+    if (waiters.length > 0) return unchanged(state); // who waits for the copy to end would wait longer
     const next = Math.max(limits.leastBytesPerSecond, (limit ?? measured) / 2);
     const slowed = { ...state, bytesPerSecond: next, fruitless: state.fruitless + 1 };
     return next === limit
@@ -151,24 +177,61 @@ function followStandbys(
   );
 }
 
-function tellWaiters(state: GovernorState, { waiters }: SourceSample): GovernorDecision {
+function tellWaiters(before: GovernorState, { waiters }: SourceSample): GovernorDecision {
   const toldWaiters = waiters.map(({ processId }) => processId);
-  const fresh = waiters.filter(({ processId }) => !state.toldWaiters.includes(processId));
-  if (fresh.length === 0) return unchanged({ ...state, toldWaiters });
-  const named = waiters.slice(0, 3).map(({ processId, role }) => `pid ${processId} of ${role}`);
+  const longest = waiters.reduce((most, { waitedSeconds }) => Math.max(most, waitedSeconds), 0);
+  const state = { ...before, toldWaiters };
+  if (waiters.length === 0) {
+    if (before.toldWaiters.length === 0) return unchanged(state);
+    return {
+      state: { ...state, toldWaitSeconds: 0 },
+      notes: [{
+        about: "locks",
+        message: "nobody waits for the copy's locks any more",
+        over: true,
+      }],
+    };
+  }
+  const isFresh = waiters.some(({ processId }) => !before.toldWaiters.includes(processId));
+  if (!isFresh && longest < Math.max(leastToldAgainSeconds, 2 * before.toldWaitSeconds)) {
+    return unchanged(state);
+  }
   return {
-    state: { ...state, toldWaiters },
+    state: { ...state, toldWaitSeconds: longest },
     notes: [{
-      message: `${
-        plural(waiters.length, "session waits", "sessions wait")
-      } on the source for locks that the copy holds: ${named.join(", ")}${
-        waiters.length > named.length ? ", …" : ""
-      }`,
-      remedy:
-        "they change, truncate or drop tables that are being copied, or queue up behind that: cancel the change, or let it wait until the copy has ended",
-      isWarning: true,
+      about: "locks",
+      message: describeWaiters(waiters, longest),
+      ...(isFresh ? { remedy: waitersRemedy(waiters) } : {}),
     }],
   };
+}
+
+/** Somebody who still waits is told of again after so long, and whenever the time has doubled. */
+const leastToldAgainSeconds = 30;
+const mostNamed = 3;
+
+function describeWaiters(waiters: readonly Waiter[], longest: number): string {
+  const first = waiters.filter(({ behind }) => !behind);
+  const named = first.slice(0, mostNamed).map(({ processId, role, command, relation }) =>
+    `pid ${processId} of ${role} (${command}${relation === undefined ? "" : ` on ${relation}`})`
+  );
+  const behind = waiters.length - first.length;
+  return `${
+    plural(waiters.length, "session waits", "sessions wait")
+  } on the source for locks that the copy holds, ${formatDuration(longest * 1000)} so far: ${
+    named.join(", ")
+  }${first.length > named.length ? ", …" : ""}${
+    behind === 0
+      ? ""
+      : `, and behind ${first.length === 1 ? "it" : "them"} ${formatCount(behind)} more`
+  }`;
+}
+
+function waitersRemedy(waiters: readonly Waiter[]): string {
+  const ids = waiters.filter(({ behind }) => !behind).map(({ processId }) => processId);
+  return `the locks last until the rows of this database are in, and a slower copy would hold them longer: ${
+    ids.slice(0, mostNamed).map((id) => `SELECT pg_cancel_backend(${id})`).join("; ")
+  } ends the wait and lets others pass; or end this run with Ctrl-C, which keeps what is done, and run it again after the change (one that alters tables makes the copy begin anew)`;
 }
 
 function tellAge(
@@ -181,12 +244,12 @@ function tellAge(
   return {
     state: { ...state, toldAge: snapshotAge },
     notes: [{
+      about: "snapshot",
       message: `the copy's snapshot is ${
         formatCount(snapshotAge)
       } transactions old: since it was taken VACUUM has removed no dead row on the source's whole server`,
       remedy:
-        "tables with many updates grow meanwhile; if they must not, end this run and copy the largest tables at a quieter time",
-      isWarning: true,
+        "tables with many updates grow until the copy has ended, which --max-rate and waiting for standbys put off; if they must not, end this run and copy the largest tables at a quieter time",
     }],
   };
 }
@@ -196,5 +259,6 @@ function unchanged(state: GovernorState): GovernorDecision {
 }
 
 function tell(state: GovernorState, message: string): GovernorDecision {
-  return { state, notes: [{ message, isWarning: false }] };
+  const over = state.bytesPerSecond === undefined ? { over: true } as const : {};
+  return { state, notes: [{ about: "speed", message, ...over }] };
 }

@@ -5,6 +5,7 @@ import {
   type GovernorState,
   initialGovernorState,
   type SourceSample,
+  type Waiter,
 } from "./governor_decision.ts";
 import { RateLimiter } from "./rate_limiter.ts";
 
@@ -63,24 +64,94 @@ Deno.test("govern() goes no slower than a copy can bear, and slows nothing when 
   equal(follow([0, 300], { rate: 0 }).told, []);
 });
 
-Deno.test("govern() tells of waiting sessions once, and of the snapshot's age whenever it has doubled", () => {
+const waiter = (processId: number, more: Partial<Waiter> = {}): Waiter => ({
+  processId,
+  role: "app",
+  command: "ALTER TABLE",
+  relation: "orders",
+  waitedSeconds: 2,
+  behind: false,
+  ...more,
+});
+
+/** Lets the governor see one sample after the other, and gives what each made it tell. */
+function looker() {
   let state = initialGovernorState;
-  const look = (waiters: readonly number[], snapshotAge: number) => {
-    const decision = govern(state, {
-      bytesPerSecond: 1,
-      standbys: [],
-      waiters: waiters.map((processId) => ({ processId, role: "app" })),
-      snapshotAge,
-    }, limits);
+  return (sample: Partial<SourceSample>) => {
+    const decision = govern(
+      state,
+      { bytesPerSecond: 80 * MB, standbys: [], waiters: [], snapshotAge: undefined, ...sample },
+      limits,
+    );
     state = decision.state;
-    ok(decision.notes.every(({ isWarning }) => isWarning));
-    return decision.notes.map(({ message }) => message.split(":")[0]);
+    return decision.notes;
   };
-  equal(look([], 500), []);
-  equal(look([7, 8], 500), ["2 sessions wait on the source for locks that the copy holds"]);
-  equal(look([7, 8], 1_500), ["the copy's snapshot is 1,500 transactions old"]);
-  equal(look([8], 2_999), []);
-  equal(look([8, 9], 3_000).length, 2);
+}
+
+Deno.test("govern() names who waits for the copy's locks, what for, who waits behind, and how to end it", () => {
+  const look = looker();
+  const [note] = look({
+    waiters: [
+      waiter(7, { waitedSeconds: 12 }),
+      waiter(8, { behind: true, command: "SELECT" }),
+      waiter(9, { behind: true, command: "UPDATE" }),
+    ],
+  });
+  equal(
+    note?.message,
+    "3 sessions wait on the source for locks that the copy holds, 12.0 s so far: pid 7 of app (ALTER TABLE on orders), and behind it 2 more",
+  );
+  match(note?.remedy ?? "", /: SELECT pg_cancel_backend\(7\) ends the wait/);
+  equal(note?.about, "locks");
+});
+
+Deno.test("govern() warns of each waiting session once, tells again when the wait has doubled, and when it is over", () => {
+  const look = looker();
+  const told = (seconds: number, ...ids: readonly number[]) =>
+    look({ waiters: ids.map((id) => waiter(id, { waitedSeconds: seconds })) })
+      .map(({ message, remedy, over }) =>
+        over ? message : `${remedy === undefined ? "again" : "warning"}: ${message.slice(0, 10)}`
+      );
+  equal(told(2, 7), ["warning: 1 session "]);
+  equal(told(7, 7), []);
+  equal(told(29, 7), []);
+  equal(told(31, 7), ["again: 1 session "]);
+  equal(told(50, 7), []);
+  equal(told(55, 7, 8), ["warning: 2 sessions"]);
+  equal(told(109, 7), []);
+  equal(told(111, 7), ["again: 1 session "]);
+  equal(told(0), ["nobody waits for the copy's locks any more"]);
+  equal(told(0), []);
+});
+
+Deno.test("govern() slows a copy that others wait for no further, and goes on slowing when they are through", () => {
+  const look = looker();
+  const lag = (lagBytes: number) => [{ name: "s1", lagBytes: lagBytes * MB }];
+  look({ standbys: lag(0) });
+  equal(look({ standbys: lag(300) }).map(({ message }) => message.slice(0, 16)), [
+    "slowed to 40.0 M",
+  ]);
+  equal(
+    look({ standbys: lag(400), waiters: [waiter(7)] }).map(({ about }) => about),
+    ["locks"],
+  );
+  equal(
+    look({ standbys: lag(500) }).map(({ message }) => message.slice(0, 16)),
+    ["slowed to 20.0 M", "nobody waits for"],
+  );
+});
+
+Deno.test("govern() tells of the snapshot's age whenever it has doubled", () => {
+  const look = looker();
+  const told = (snapshotAge: number) =>
+    look({ snapshotAge }).map(({ about, message, remedy }) => {
+      ok(remedy !== undefined);
+      return `${about}: ${message.split(":")[0]}`;
+    });
+  equal(told(500), []);
+  equal(told(1_500), ["snapshot: the copy's snapshot is 1,500 transactions old"]);
+  equal(told(2_999), []);
+  equal(told(3_000).length, 1);
 });
 
 Deno.test("RateLimiter holds all sessions together to the rate, whatever the pieces, and can be changed meanwhile", async () => {

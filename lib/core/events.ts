@@ -33,6 +33,9 @@ export type StepName =
 /** What a session does at a time. */
 export type WorkKind = "copy" | "index" | "foreign-key" | "analyze";
 
+/** How fast the copy may be; who waits for its locks; how old its snapshot is. */
+export type GovernorSubject = "speed" | "locks" | "snapshot";
+
 /** Something that happened, with what a renderer needs to show it. Times are milliseconds, sizes bytes. */
 export type RunEvent =
   | { readonly kind: "step-started"; readonly step: StepName; readonly database?: string }
@@ -98,13 +101,16 @@ export type RunEvent =
     readonly bytes?: number;
   }
   | {
-    /** The copy changed its speed for its source's sake. */
+    /** How the source bears the copy, and what the copy does about it. */
     readonly kind: "governor";
     readonly database: string;
+    readonly about: GovernorSubject;
     /** `slowed to 40 MB/s: standby s1 is 310 MB behind` */
     readonly message: string;
-    /** What it is held to; not there when it may go as fast as it can. */
+    /** What the copy is held to; not there when it may go as fast as it can, and not for other subjects than the speed. */
     readonly bytesPerSecond?: number;
+    /** Whether it has passed: nothing of its subject is left to be shown. */
+    readonly over?: true;
   }
   | {
     readonly kind: "warning";

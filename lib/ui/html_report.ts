@@ -66,7 +66,7 @@ function pageHeader(
   const links = [
     ["summary", "Summary"],
     ["timeline", "Timeline"],
-    ...(hasEvents(report) ? [["events", "Retries"]] : []),
+    ...(hasEvents(report) ? [["events", "In between"]] : []),
     ["warnings", "Warnings"],
     ["steps", "Steps"],
     ...(report.timeline.length > 0 ? [["slowest", "Slowest"]] : []),

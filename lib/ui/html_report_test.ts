@@ -103,7 +103,7 @@ function reportOf(text: string): ReportView {
     }],
     warnings: [{ message: text, side: "target", object: text, remedy: text }],
     timeline: [{ database: text, work: "copy", lane: 1, label: text, startMs: 100, ms: 50 }],
-    governor: [{ database: text, message: text, startMs: 120 }],
+    governor: [{ database: text, about: "speed", message: text, startMs: 120 }],
     retries: [{ what: text, reason: text, attempt: 1, delayMs: 200, startMs: 130 }],
     failure: text,
     rows: 10,

@@ -1,4 +1,4 @@
-import type { RunEvent, StepName } from "../core/mod.ts";
+import type { GovernorSubject, RunEvent, StepName } from "../core/mod.ts";
 
 /** A table being copied. */
 export interface RunningTable {
@@ -48,8 +48,8 @@ export interface ProgressState {
   readonly finishedPlannedBytes: number;
   readonly warnings: number;
   readonly retries: number;
-  /** Why the copy is slower than it could be; undefined while it is not. */
-  readonly speed: string | undefined;
+  /** How the source bears the copy: why that is slower than it could be, who waits for it, how old its snapshot is. */
+  readonly governor: Readonly<Partial<Record<GovernorSubject, string>>>;
   readonly samples: readonly Sample[];
 }
 
@@ -68,7 +68,7 @@ export function initialProgress(nowMs: number): ProgressState {
     finishedPlannedBytes: 0,
     warnings: 0,
     retries: 0,
-    speed: undefined,
+    governor: {},
     samples: [],
   };
 }
@@ -142,15 +142,20 @@ export function reduce(state: ProgressState, event: RunEvent, nowMs: number): Pr
     case "retry":
       return { ...state, retries: state.retries + 1 };
     case "governor":
-      return {
-        ...state,
-        speed: event.bytesPerSecond === undefined ? undefined : event.message,
-      };
+      return { ...state, governor: governorAfter(state.governor, event) };
     case "info":
     case "replication-lag":
     case "work-finished": // told by the tables and steps already
       return state;
   }
+}
+
+function governorAfter(
+  before: ProgressState["governor"],
+  { about, message, over }: Extract<RunEvent, { readonly kind: "governor" }>,
+): ProgressState["governor"] {
+  const { [about]: _, ...others } = before;
+  return over ? others : { ...others, [about]: message };
 }
 
 /** COPY bytes moved so far, running tables included. */

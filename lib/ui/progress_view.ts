@@ -124,11 +124,11 @@ function overallLines({ state, style, columns, nowMs }: View): string[] {
     : ` · ${style.yellow(`! ${plural(state.warnings, "warning")}`)}`;
   const line = `${style.bold(percent(fraction))}  ${text}${warnings}`;
   const barColumns = barWidth(columns, displayWidth(line) + 1);
-  const slowed = state.speed === undefined || fraction >= 1
+  const source = fraction >= 1
     ? []
-    : [style.yellow(printable(state.speed))];
-  if (barColumns > 0) return ["", ...slowed, `${style.green(bar(fraction, barColumns))} ${line}`];
-  return ["", ...slowed, ...wrap(line.trimStart(), columns)];
+    : Object.values(state.governor).map((message) => style.yellow(printable(message)));
+  if (barColumns > 0) return ["", ...source, `${style.green(bar(fraction, barColumns))} ${line}`];
+  return ["", ...source, ...wrap(line.trimStart(), columns)];
 }
 
 /** What is left for a bar; none at all when it would be too small to read. */

@@ -4,7 +4,13 @@ import { bar, percent } from "./bar.ts";
 import { jsonLines } from "./json_lines.ts";
 import { LiveRegion } from "./live_region.ts";
 import { plainLines } from "./plain_lines.ts";
-import { copiedFraction, initialProgress, pace, reduce } from "./progress_state.ts";
+import {
+  copiedFraction,
+  initialProgress,
+  pace,
+  type ProgressState,
+  reduce,
+} from "./progress_state.ts";
 import { render } from "./progress_view.ts";
 import { renderTable } from "./table.ts";
 import { displayWidth, printable, truncate, wrap } from "./text.ts";
@@ -164,4 +170,44 @@ Deno.test("jsonLines() prints one object a line, with time, level and event", ()
       side: "target",
     },
   ]);
+});
+
+Deno.test("what the source bears is seen on the terminal, in plain lines and as JSON, until it is over", () => {
+  const told = [
+    { about: "speed", message: "slowed to 40 MB/s: standby s1 is behind", bytesPerSecond: 4e7 },
+    { about: "locks", message: "1 session waits for the copy's locks" },
+    { about: "snapshot", message: "the copy's snapshot is 10,000,000 transactions old" },
+  ] as const;
+  const events = told.map((each): RunEvent => ({ kind: "governor", database: "app", ...each }));
+  const size = { columns: 100, rows: 24, color: false, nowMs: 9_000 };
+  const during = stateAfter([...copying, ...events]);
+  for (const { message } of told) ok(render(during, size).includes(message), message);
+  const passed = [
+    { about: "speed", message: "back to full speed" },
+    { about: "locks", message: "nobody waits" },
+  ] as const;
+  const after = render(
+    passed.reduce<ProgressState>(
+      (state, each) =>
+        reduce(state, { kind: "governor", database: "app", ...each, over: true }, 9_000),
+      during,
+    ),
+    size,
+  );
+  deepStrictEqual(told.map(({ message }) => after.includes(message)), [false, false, true]);
+
+  const lines: string[] = [];
+  const writeLine = (line: string) => void lines.push(line);
+  using plain = plainLines({ writeLine, level: "info", now: () => 0 });
+  using json = jsonLines({ writeLine, level: "info", date: () => new Date(0) });
+  for (const display of [plain, json]) display.take(events[1]!);
+  strictEqual(lines[0], "app: 1 session waits for the copy's locks");
+  deepStrictEqual(JSON.parse(lines[1] ?? ""), {
+    time: "1970-01-01T00:00:00.000Z",
+    level: "info",
+    event: "governor",
+    database: "app",
+    about: "locks",
+    message: "1 session waits for the copy's locks",
+  });
 });

@@ -5,8 +5,8 @@
  */
 import type { EventSink, RunEvent, StepName } from "../../core/mod.ts";
 import type {
+  GovernorReport,
   RetryReport,
-  SpeedChange,
   StepPrediction,
   StepReport,
   TimelineEntry,
@@ -29,7 +29,7 @@ export class Recorder {
   readonly steps: StepReport[] = [];
   readonly warnings: Warning[] = [];
   readonly timeline: TimelineEntry[] = [];
-  readonly governor: SpeedChange[] = [];
+  readonly governor: GovernorReport[] = [];
   readonly retries: RetryReport[] = [];
   readonly tables: FinishedTable[] = [];
   /** What each step is expected to take; given once that is known. */

@@ -45,6 +45,8 @@ export function lineOf(event: RunEvent): NewLogLine | undefined {
         level: "warn",
         message: `${describeRetry(event)}: again in ${formatDuration(event.delayMs)}`,
       };
+    case "governor":
+      return { level: "info", message: `${event.database}: ${event.message}` };
     case "info":
       return { level: "info", message: event.message };
     default:

@@ -4,7 +4,7 @@ import { lines, type Markup, name } from "./markup.ts";
 import type { ReportView } from "./report_view.ts";
 import { section } from "./section.ts";
 
-/** What came in between: failures that passed and were tried again, and changes of speed; nothing when nothing did. */
+/** What came in between: failures that passed and were tried again, and how the source bore it; nothing when nothing did. */
 export function eventsSection(report: ReportView): Markup | undefined {
   const { retries, governor } = report;
   if (retries.length === 0 && governor.length === 0) return undefined;
@@ -44,14 +44,16 @@ function governorTable({ governor, databases }: ReportView): Markup | undefined 
   if (governor.length === 0) return undefined;
   const several = databases.length > 1;
   return dataTable({
-    caption: `${plural(governor.length, "change")} of speed, for the source’s sake.`,
+    caption: "How the source bore the copy, and what the copy did about it.",
     columns: [
-      { title: "Change" },
+      { title: "What" },
+      { title: "About" },
       ...(several ? [{ title: "Database" }] : []),
       { title: "After", align: "right" },
     ],
-    rows: governor.map(({ message, database, startMs }) => [
+    rows: governor.map(({ about, message, database, startMs }) => [
       redact(message),
+      about,
       ...(several ? [name(database)] : []),
       formatDuration(startMs),
     ]),

@@ -1,4 +1,4 @@
-import type { Side, TableName, WorkKind } from "../../core/mod.ts";
+import type { GovernorSubject, Side, TableName, WorkKind } from "../../core/mod.ts";
 
 /**
  * What the page shows of the outcome of `init`; `InitReport` of the commands is one. Sizes are bytes, durations milliseconds.
@@ -9,8 +9,8 @@ export interface ReportView {
   readonly steps: readonly StepView[];
   readonly warnings: readonly WarningView[];
   readonly timeline: readonly WorkView[];
-  /** How the copy changed its speed for its source's sake. */
-  readonly governor: readonly SpeedChangeView[];
+  /** How the source bore the copy, and what the copy did about it. */
+  readonly governor: readonly GovernorView[];
   /** What failed, passed by itself, and was tried again. */
   readonly retries: readonly RetryView[];
   readonly rows: number;
@@ -65,9 +65,10 @@ export interface TablePlanView extends TableName {
   readonly whyText?: string;
 }
 
-/** A change of the copy's speed. */
-export interface SpeedChangeView {
+/** How the source bore the copy, and what the copy did about it. */
+export interface GovernorView {
   readonly database: string;
+  readonly about: GovernorSubject;
   readonly message: string;
   /** Since the run began. */
   readonly startMs: number;
