@@ -1,6 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import type { Table } from "../catalog/mod.ts";
+import { quoteIdentifier, quoteQualified } from "../core/mod.ts";
 import { BuildQueue } from "./build_queue.ts";
 import { copyInStatement, copyOutStatement } from "./copy_statements.ts";
 import { readForeignKey } from "./foreign_keys.ts";
@@ -261,6 +262,100 @@ Deno.test("readForeignKey() takes a key apart and keeps NOT VALID ones as they a
     false,
   );
   strictEqual(readForeignKey("COMMENT ON CONSTRAINT f ON s.t IS 'x';"), undefined);
+});
+
+/** Names that read like what stands around them. */
+const hostile = fc.oneof(
+  fc.constantFrom(
+    "ON DELETE",
+    "USING btree (x)",
+    "NOT VALID",
+    "PRIMARY KEY",
+    ' ADD CONSTRAINT "x" FOREIGN KEY (a) REFERENCES b(c) NOT VALID',
+    "a) INCLUDE (b",
+    "x; DROP TABLE y; --",
+    "/* comment",
+    "-- comment",
+    "$$",
+    "it's",
+    'a"b',
+    "two\nlines",
+    "unique",
+    "Ünïcode",
+    ".",
+  ),
+  fc.string({ minLength: 1, maxLength: 30, unit: "grapheme" }).filter((name) =>
+    !name.includes("\0")
+  ),
+);
+
+Deno.test("readForeignKey() reads names, not what they look like", () => {
+  fc.assert(fc.property(
+    fc.array(hostile, { minLength: 7, maxLength: 7 }),
+    fc.constantFrom(
+      "",
+      " ON DELETE CASCADE",
+      " MATCH FULL ON UPDATE SET NULL DEFERRABLE INITIALLY DEFERRED",
+    ),
+    fc.boolean(),
+    ([schema, name, constraint, column, otherSchema, other, otherColumn], end, isValid) => {
+      const q = (text = "") => quoteIdentifier(text);
+      const added = `ADD CONSTRAINT ${q(constraint)} FOREIGN KEY (${q(column)}) REFERENCES ${
+        q(otherSchema)
+      }.${q(other)}(${q(otherColumn)})${end}`;
+      const table = `${q(schema)}.${q(name)}`;
+      deepStrictEqual(
+        readForeignKey(`ALTER TABLE ONLY ${table}\n    ${added}${isValid ? "" : " NOT VALID"};`),
+        {
+          table: { schema, name },
+          name: constraint,
+          action: `${added} NOT VALID`,
+          sql: `ALTER TABLE ONLY ${quoteQualified(schema ?? "", name ?? "")} ${added} NOT VALID`,
+          validate: isValid,
+        },
+      );
+    },
+  ));
+});
+
+Deno.test("planIndexes() takes keys apart by their tokens, whatever their names look like", () => {
+  fc.assert(fc.property(
+    fc.array(hostile, { minLength: 5, maxLength: 5 }),
+    fc.constantFrom("PRIMARY KEY", "UNIQUE"),
+    ([schema = "", name = "", constraint = "", column = "", included = ""], kind) => {
+      const q = quoteIdentifier;
+      const table = quoteQualified(schema, name);
+      const key = `ADD CONSTRAINT ${q(constraint)} ${kind} (${q(column)}) INCLUDE (${q(included)})`;
+      const index = `CREATE INDEX ${q(constraint)} ON ${table} USING btree (${q(column)});`;
+      const { builds, finish } = planIndexes([
+        { type: "CONSTRAINT", sql: `ALTER TABLE ONLY ${q(schema)}.${q(name)}\n    ${key};` },
+        { type: "INDEX", sql: index },
+        { type: "INDEX", sql: `ALTER TABLE ${table} CLUSTER ON ${q(constraint)};` },
+      ], { partitioned: false });
+      deepStrictEqual(builds.flat().map(({ sql }) => sql), [
+        `CREATE UNIQUE INDEX ${q(constraint)} ON ${table} (${q(column)}) INCLUDE (${q(included)});`,
+        index,
+      ]);
+      deepStrictEqual(finish.map(({ sql }) => sql), [
+        `ALTER TABLE ${table} ADD CONSTRAINT ${q(constraint)} ${kind} USING INDEX ${
+          q(constraint)
+        };`,
+        `ALTER TABLE ${table} CLUSTER ON ${q(constraint)};`,
+      ]);
+    },
+  ));
+});
+
+Deno.test("planIndexes() tells a setting of the tablespace from a table that is called like one", () => {
+  const { builds } = planIndexes([
+    { sql: `SET default_tablespace = "SET default_tablespace = x";` },
+    {
+      type: "INDEX",
+      sql: `CREATE INDEX "SET default_tablespace = ''" ON public.t USING btree (a);`,
+    },
+  ], { partitioned: false });
+  strictEqual(builds[0]?.length, 3);
+  strictEqual(builds[0]?.[2]?.sql, "SET default_tablespace = '';");
 });
 
 Deno.test("a predicate stays within its parentheses, whatever else chooses rows", () => {

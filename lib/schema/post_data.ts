@@ -65,7 +65,7 @@ export function classifyPostData(statements: readonly DumpStatement[]): Classifi
   let entriesBegun = false;
 
   for (const statement of statements) {
-    if (/^SET default_tablespace = /.test(statement.sql)) tablespace = statement.sql;
+    if (new SqlCursor(statement.sql).words("set", "default_tablespace")) tablespace = statement.sql;
     if (!entriesBegun && statement.type === undefined) {
       settings.push(statement);
       continue;

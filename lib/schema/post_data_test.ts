@@ -1,4 +1,6 @@
 import { deepStrictEqual as equal } from "node:assert/strict";
+import fc from "fast-check";
+import { quoteIdentifier, quoteQualified } from "../core/mod.ts";
 import { adaptStatement } from "./adapt_statement.ts";
 import { readDump } from "./dump_reader.ts";
 import { classifyPostData, tablesWithStatistics } from "./post_data.ts";
@@ -168,4 +170,49 @@ Deno.test("adaptStatement() takes roles instead of sessions where the target rol
   equal(adapt('SET SESSION AUTHORIZATION "A b";', false), 'SET ROLE "A b";');
   equal(adapt("SET SESSION AUTHORIZATION app;", true), "SET SESSION AUTHORIZATION app;");
   equal(adapt("RESET SESSION AUTHORIZATION;", false), "RESET ROLE;");
+});
+
+Deno.test("classifyPostData() goes by tokens: names that read like SQL lead nothing astray", () => {
+  const hostile = fc.oneof(
+    fc.constantFrom(
+      "FOREIGN KEY (x)",
+      "ATTACH PARTITION y",
+      "ON ONLY z",
+      "USING btree (x)",
+      "x ADD CONSTRAINT y UNIQUE (z)",
+      "SET default_tablespace = fast;",
+      "a.b",
+      'a"b',
+      "EVENT TRIGGER",
+    ),
+    fc.string({ minLength: 1, maxLength: 30 }).filter((name) => !name.includes("\0")),
+  );
+  fc.assert(fc.property(
+    fc.tuple(hostile, hostile, hostile, hostile),
+    ([schema, name, index, key]) => {
+      const table = quoteQualified(schema, name);
+      const q = quoteIdentifier;
+      const plan = classifyPostData([
+        { type: "INDEX", sql: `CREATE INDEX ${q(index)} ON ${table} USING btree (${q(key)});` },
+        {
+          type: "FK CONSTRAINT",
+          sql: `ALTER TABLE ONLY ${table}\n    ADD CONSTRAINT ${q(key)} FOREIGN KEY (${
+            q(index)
+          }) REFERENCES ${table}(id);`,
+        },
+        { type: "INDEX", sql: `COMMENT ON INDEX ${q(schema)}.${q(index)} IS 'ATTACH PARTITION';` },
+        {
+          type: "TRIGGER",
+          sql: `CREATE TRIGGER ${q(index)} AFTER INSERT ON ${table} EXECUTE FUNCTION f();`,
+        },
+      ]);
+      equal(
+        plan.perTable.map(({ table, statements }) => [table, statements.length]),
+        [[{ schema, name }, 2]],
+      );
+      equal(plan.foreignKeys.length, 1);
+      equal(plan.rest.map(({ type }) => type), ["TRIGGER"]);
+      equal([plan.attach, plan.eventTriggers], [[], []]);
+    },
+  ));
 });
