@@ -18,6 +18,8 @@ export type Table = TableName & {
   readonly columns: readonly TableColumn[];
   /** Bytes of rows and TOAST, without indexes; 0 for an empty one. */
   readonly bytes: number;
+  /** How much of them is TOAST. */
+  readonly toastBytes: number;
   /** Blocks of the table itself, which ranges of `ctid` are made of. */
   readonly blocks: number;
   /** The planner's estimate, undefined where there is none yet. */
@@ -47,6 +49,8 @@ const statement = `
          coalesce(pg_relation_size(c.oid), 0)::float8
            + CASE WHEN c.reltoastrelid = 0 THEN 0
                   ELSE coalesce(pg_relation_size(c.reltoastrelid), 0)::float8 END AS bytes,
+         CASE WHEN c.reltoastrelid = 0 THEN 0
+              ELSE coalesce(pg_relation_size(c.reltoastrelid), 0)::float8 END AS toast_bytes,
          ceil(coalesce(pg_relation_size(c.oid), 0)::float8
            / current_setting('block_size')::float8)::float8 AS blocks,
          CASE WHEN c.reltuples < 0 OR (c.reltuples = 0 AND c.relpages = 0) THEN NULL
@@ -86,6 +90,7 @@ type TableRow = {
   readonly name: string;
   readonly oid: number;
   readonly bytes: number;
+  readonly toast_bytes: number;
   readonly blocks: number;
   readonly row_estimate: number | null;
   readonly is_unlogged: boolean;
@@ -115,6 +120,7 @@ export async function listTables(session: Session): Promise<readonly Table[]> {
     oid: row.oid,
     columns: columns.get(row.oid) ?? [],
     bytes: row.bytes,
+    toastBytes: row.toast_bytes,
     blocks: row.blocks,
     rowEstimate: row.row_estimate ?? undefined,
     isUnlogged: row.is_unlogged,

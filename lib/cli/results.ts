@@ -155,12 +155,19 @@ function inSentence(title: string): string {
   return title.charAt(0).toLowerCase() + title.slice(1);
 }
 
-/** `12 parts, binary`, `frozen, text: column tags app.tag[]` */
-function copyWords({ parts, format, whyText, freeze }: TablePlan): string {
-  return [
+/** `12 parts, binary; 95 % TOAST`, `text, frozen: column tags app.tag[]; partition of sales` */
+function copyWords(
+  { parts, format, whyText, freeze, bytes, toastBytes, partitionOf }: TablePlan,
+): string {
+  const how = [
     ...(parts > 1 ? [plural(parts, "part")] : []),
     format + (freeze ? ", frozen" : ""),
   ].join(", ") + (whyText === undefined ? "" : `: ${printable(whyText)}`);
+  return [
+    how,
+    ...(toastBytes > bytes / 2 ? [`${Math.round(100 * toastBytes / bytes)} % TOAST`] : []),
+    ...(partitionOf === undefined ? [] : [`partition of ${printable(displayName(partitionOf))}`]),
+  ].join("; ");
 }
 
 function actionLines(

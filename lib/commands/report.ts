@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { GovernorSubject, Side, StepName, WorkKind } from "../core/mod.ts";
+import type { GovernorSubject, Side, StepName, TableName, WorkKind } from "../core/mod.ts";
 import type { NotChecked, Verdict, VerifiedDatabase } from "../verify/mod.ts";
 
 /** How a check of `validate` ended. */
@@ -108,6 +108,10 @@ export interface TablePlan {
   readonly name: string;
   /** Of a filtered table the part that the planner expects to be copied. */
   readonly bytes: number;
+  /** How much of `bytes` is values kept out of line (TOAST). */
+  readonly toastBytes: number;
+  /** The partitioned table at the top that it is a partition of. */
+  readonly partitionOf?: TableName;
   /** The planner's estimate, undefined where there is none yet. */
   readonly rowEstimate?: number;
   /** Which rows are copied; all when it is not there. */

@@ -7,7 +7,7 @@ import { copyInStatement, copyOutStatement } from "./copy_statements.ts";
 import { readForeignKey } from "./foreign_keys.ts";
 import { planIndexes } from "./index_plan.ts";
 import { type BlockRange, type PartRange, rangeCondition } from "./part_range.ts";
-import { type CopyPlanOptions, planCopy } from "./plan.ts";
+import { type CopyPlanOptions, planCopy, whyText } from "./plan.ts";
 
 const table: Table = {
   schema: "public",
@@ -15,6 +15,7 @@ const table: Table = {
   oid: 1,
   columns: [{ name: "id", typeOid: 23, typeName: "integer", portableBinary: true }],
   bytes: 0,
+  toastBytes: 0,
   blocks: 0,
   rowEstimate: undefined,
   isUnlogged: false,
@@ -107,6 +108,66 @@ Deno.test("planCopy() cuts tables of servers before 14 by keys, each value into 
       },
     ),
   );
+});
+
+Deno.test("planCopy() cuts into equal shares: no part has more than a block more than another", () => {
+  fc.assert(fc.property(
+    fc.integer({ min: 1, max: 200_000 }),
+    fc.integer({ min: 1, max: 5_000 }),
+    (blocks, split) => {
+      const parts = planCopy([sized(blocks)], { ...options, splitBytes: split * 8192 });
+      const sizes = parts.map((part) => {
+        const { from, to } = blocksOf(part) ?? { from: 0, to: undefined };
+        return (to ?? blocks) - from;
+      });
+      strictEqual(sizes.reduce((sum, size) => sum + size, 0), blocks);
+      ok(Math.max(...sizes) - Math.min(...sizes) <= 1, `${sizes}`);
+      // no part is larger than was asked for, unless there would be more than 1,024
+      if (parts.length < 1_024) ok(Math.max(...sizes) <= split, `${sizes} of ${split}`);
+    },
+  ));
+});
+
+Deno.test("planCopy() puts parts of all tables, partitions among them, into one queue, the largest first; TOAST counts", () => {
+  const root = { schema: "public", name: "sales" };
+  const partition = (name: string, blocks: number) =>
+    sized(blocks, { name, oid: name.length, isPartition: true, partitionRoot: root });
+  const parts = planCopy([
+    partition("sales_small", 20),
+    sized(250, { name: "orders" }),
+    partition("sales_large", 90),
+    // 30 blocks of rows that point to 300 of TOAST
+    sized(30, { name: "files", bytes: 330 * 8192, toastBytes: 300 * 8192 }),
+    sized(0, { name: "empty" }),
+  ], options);
+  deepStrictEqual(parts.map(({ name }) => name), [
+    "sales_large",
+    "orders 1/3",
+    "orders 2/3",
+    "orders 3/3",
+    "files 1/4",
+    "files 2/4",
+    "files 3/4",
+    "files 4/4",
+    "sales_small",
+    "empty",
+  ]);
+});
+
+Deno.test("whyText() says why a table does not come in binary", () => {
+  const own = (name: string) => ({
+    name,
+    typeOid: 9,
+    typeName: `app.${name}`,
+    portableBinary: false,
+  });
+  const why = (names: readonly string[], other: Partial<CopyPlanOptions> = {}) =>
+    whyText({ columns: [...table.columns, ...names.map(own)] }, { ...options, ...other });
+  strictEqual(why([]), undefined);
+  strictEqual(why(["mood"]), "column mood app.mood");
+  strictEqual(why(["a", "b", "c", "d"]), "columns a app.a, b app.b, c app.c, …");
+  strictEqual(why(["mood"], { format: "text" }), "as wanted");
+  strictEqual(why([], { encoding: "LATIN1" }), "the database's encoding is LATIN1");
 });
 
 Deno.test("planCopy() leaves whole what cannot be cut by blocks", () => {

@@ -66,6 +66,16 @@ export function wideData(megabytes: number): Dataset {
   return { name: "wide", sql: mixed("events", megabytes) };
 }
 
+/** One table of long texts. */
+export function toastData(megabytes: number): Dataset {
+  return { name: "toast", sql: toast("documents", megabytes) };
+}
+
+/** One partitioned table with a key and an index. */
+export function partitionedData(megabytes: number): Dataset {
+  return { name: "partitions", sql: partitioned("sales", megabytes) };
+}
+
 /** Four kinds of tables of unequal size, with keys and indexes. */
 export function databaseData(megabytes: number): Dataset {
   return {

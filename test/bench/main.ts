@@ -7,7 +7,7 @@
  * @module
  */
 import { readOptions, usage } from "./options.ts";
-import { renderScenario, verdicts } from "./report.ts";
+import { renderScenario, summaryOf, verdicts } from "./report.ts";
 import { runScenario, type ScenarioResult } from "./run_scenario.ts";
 import { scenarios } from "./scenarios.ts";
 import { startServers } from "./servers.ts";
@@ -60,7 +60,13 @@ function toJson(results: readonly ScenarioResult[], about: Readonly<Record<strin
         name: result.scenario.name,
         what: result.scenario.what,
         tableBytes: result.tableBytes,
-        contenders: result.contenders,
+        ...(result.targetBytesPerSecond === undefined
+          ? {}
+          : { targetBytesPerSecond: result.targetBytesPerSecond }),
+        contenders: result.contenders.map((one) => {
+          const summary = summaryOf(one, result);
+          return summary === undefined ? one : { ...one, summary };
+        }),
         ratios: verdicts(result),
       })),
     },

@@ -37,13 +37,25 @@ export class ToolFailed extends Error {
   override readonly name = "ToolFailed";
 }
 
+/** A tool that was ended because it took too long. */
+export class GaveUp extends Error {
+  override readonly name = "GaveUp";
+  /** It would have taken longer than this. */
+  readonly seconds: number;
+
+  constructor(seconds: number) {
+    super(`gave up after ${seconds} s`);
+    this.seconds = seconds;
+  }
+}
+
 const sampleEveryMs = 25;
 
 /**
  * Runs a script to its end.
  *
  * @returns what it took, and what the tool printed
- * @throws ToolFailed
+ * @throws ToolFailed, GaveUp
  */
 export async function measure(
   { script, environment, scratch, servers, patienceSeconds }: MeasureOptions,
@@ -83,7 +95,7 @@ export async function measure(
   clearInterval(sampler);
   const after = counters(servers);
   const output = await Deno.readTextFile(log);
-  if (impatient) throw new ToolFailed(`no end after ${patienceSeconds} s`);
+  if (impatient) throw new GaveUp(patienceSeconds);
   if (code !== 0) throw new ToolFailed(`exit code ${code}\n${output.slice(-3000)}`);
   const clientCpu = childSeconds(await Deno.readTextFile(timesFile));
   const sourceCpu = after.source - before.source;

@@ -13,9 +13,12 @@ export interface Verdict {
   readonly ours: string;
   readonly theirs: string;
   readonly seconds: Spread;
-  readonly clientCpu: Spread;
+  /** Whether theirs was ended before it was done: the true ratio is lower. */
+  readonly atMost: boolean;
+  /** Undefined when theirs was ended: what it would have used is not known. */
+  readonly clientCpu: Spread | undefined;
   /** Ours by theirs: what both servers spent. */
-  readonly serverCpu: Spread;
+  readonly serverCpu: Spread | undefined;
   readonly bar: { readonly seconds?: number; readonly clientCpu?: number };
   /** Whether every bar is reached by the median. */
   readonly reached: boolean;
@@ -23,24 +26,58 @@ export interface Verdict {
 
 /** A scenario's comparisons, as far as both sides took part. */
 export function verdicts({ scenario, contenders }: ScenarioResult): readonly Verdict[] {
-  const rounds = (name: string) => contenders.find((one) => one.name === name)?.rounds ?? [];
+  const find = (name: string) => contenders.find((one) => one.name === name);
   return scenario.comparisons.flatMap(({ ours, theirs, bar = {} }) => {
-    const [our, their] = [rounds(ours.name), rounds(theirs.name)];
-    if (our.length === 0 || their.length === 0) return [];
+    const our = find(ours.name)?.rounds ?? [];
+    const { rounds: their = [], gaveUpAfter } = find(theirs.name) ?? {};
+    const atMost = their.length === 0 && gaveUpAfter !== undefined;
+    if (our.length === 0 || (their.length === 0 && !atMost)) return [];
     const ratio = (of: (measured: Measurement) => number) => ratios(our.map(of), their.map(of));
-    const seconds = ratio((one) => one.seconds);
-    const clientCpu = ratio((one) => one.clientCpu);
+    const seconds = atMost
+      ? ratios(our.map((one) => one.seconds), our.map(() => gaveUpAfter))
+      : ratio((one) => one.seconds);
+    const clientCpu = atMost ? undefined : ratio((one) => one.clientCpu);
     return [{
       ours: ours.name,
       theirs: theirs.name,
       seconds,
+      atMost,
       clientCpu,
-      serverCpu: ratio((one) => one.sourceCpu + one.targetCpu),
+      serverCpu: atMost ? undefined : ratio((one) => one.sourceCpu + one.targetCpu),
       bar,
       reached: seconds.median <= (bar.seconds ?? Infinity) &&
-        clientCpu.median <= (bar.clientCpu ?? Infinity),
+        (clientCpu?.median ?? 0) <= (bar.clientCpu ?? Infinity),
     }];
   });
+}
+
+/** What a contender took in all its rounds. */
+export interface Summary {
+  readonly seconds: Spread;
+  /** CPU seconds of all its processes for 1024³ bytes of tables. */
+  readonly clientCpuPerGb: Spread;
+  readonly serverCpuPerGb: Spread;
+  readonly peakBytes: Spread;
+  /** Whether the most memory was more than is allowed; of ours only. */
+  readonly tooMuchMemory: boolean;
+}
+
+/** The figures of a contender; undefined when it has none. */
+export function summaryOf(
+  { rounds, ours }: ContenderResult,
+  { scenario, tableBytes }: Pick<ScenarioResult, "scenario" | "tableBytes">,
+): Summary | undefined {
+  if (rounds.length === 0) return undefined;
+  const gigabytes = tableBytes / 1024 ** 3;
+  const of = (figure: (measured: Measurement) => number) => spread(rounds.map(figure));
+  const peakBytes = of((one) => one.peakBytes);
+  return {
+    seconds: of((one) => one.seconds),
+    clientCpuPerGb: of((one) => one.clientCpu / gigabytes),
+    serverCpuPerGb: of((one) => (one.sourceCpu + one.targetCpu) / gigabytes),
+    peakBytes,
+    tooMuchMemory: ours && peakBytes.most > (scenario.peakBytes ?? Infinity),
+  };
 }
 
 const number = { align: "right" } as const;
@@ -50,6 +87,7 @@ const measuredColumns: readonly TableColumn[] = [
   { title: "s (least..most)", ...number },
   { title: "MB/s", ...number },
   { title: "client CPU s", ...number },
+  { title: "s/GB", ...number },
   { title: "source", ...number },
   { title: "target", ...number },
   { title: "other", ...number },
@@ -87,35 +125,41 @@ export function renderScenario(result: ScenarioResult): readonly string[] {
 }
 
 function measuredRow(
-  { name, skipped, rounds, ours }: ContenderResult,
+  contender: ContenderResult,
   { scenario, tableBytes }: ScenarioResult,
 ): readonly string[] {
-  if (skipped !== undefined) return [name, skipped.split("\n", 1)[0] ?? "", "", "", "", "", "", ""];
+  const { name, skipped, gaveUpAfter, rounds } = contender;
+  const why = gaveUpAfter === undefined ? skipped : `gave up after ${gaveUpAfter} s`;
+  const summary = summaryOf(contender, { scenario, tableBytes });
+  if (summary === undefined) {
+    return [name, why?.split("\n", 1)[0] ?? "", ...measuredColumns.slice(2).map(() => "")];
+  }
   const middle = (of: (measured: Measurement) => number) => median(rounds.map(of));
-  const seconds = spread(rounds.map((one) => one.seconds));
-  const peak = middle((one) => one.peakBytes);
-  const tooMuch = ours && peak > (scenario.peakBytes ?? Infinity);
+  const { seconds, clientCpuPerGb, peakBytes, tooMuchMemory } = summary;
   return [
     name,
     `${seconds.median.toFixed(2)} (${seconds.least.toFixed(2)}..${seconds.most.toFixed(2)})`,
     (tableBytes / megabyte / seconds.median).toFixed(0),
     middle((one) => one.clientCpu).toFixed(2),
+    clientCpuPerGb.median.toFixed(2),
     middle((one) => one.sourceCpu).toFixed(2),
     middle((one) => one.targetCpu).toFixed(2),
     middle((one) => one.otherCpu).toFixed(2),
-    `${(peak / megabyte).toFixed(0)}${tooMuch ? " ✗" : ""}`,
+    `${(peakBytes.most / megabyte).toFixed(0)}${tooMuchMemory ? " ✗" : ""}`,
   ];
 }
 
-function ratioRow({ theirs, seconds, clientCpu, serverCpu, bar, reached }: Verdict) {
+function ratioRow({ theirs, seconds, atMost, clientCpu, serverCpu, bar, reached }: Verdict) {
   const limit = (most: number | undefined) => most === undefined ? "" : `≤ ${most.toFixed(2)}`;
   return [
     theirs,
-    `${seconds.median.toFixed(2)} (${seconds.least.toFixed(2)}..${seconds.most.toFixed(2)})`,
+    `${atMost ? "< " : ""}${seconds.median.toFixed(2)} (${seconds.least.toFixed(2)}..${
+      seconds.most.toFixed(2)
+    })`,
     limit(bar.seconds),
-    clientCpu.median.toFixed(2),
+    clientCpu?.median.toFixed(2) ?? "",
     limit(bar.clientCpu),
-    serverCpu.median.toFixed(2),
+    serverCpu?.median.toFixed(2) ?? "",
     bar.seconds === undefined && bar.clientCpu === undefined ? "" : reached ? "✓" : "✗",
   ];
 }

@@ -10,10 +10,11 @@ import { exec, query } from "../support/sql.ts";
 import { type Contender, missingPrograms } from "./contenders.ts";
 import type { Dataset } from "./data.ts";
 import { type Census, census, differences } from "./equality.ts";
-import { SlowLink } from "./link.ts";
-import { measure, type Measurement, ToolFailed } from "./measure.ts";
+import { type LinkOptions, SlowLink } from "./link.ts";
+import { GaveUp, measure, type Measurement, ToolFailed } from "./measure.ts";
 import type { BenchOptions } from "./options.ts";
 import type { Scenario } from "./scenarios.ts";
+import { measureSource } from "./source_rate.ts";
 import { type Servers, withEmptyTarget } from "./servers.ts";
 import { WaitSampler, type WaitSamples } from "./waits.ts";
 
@@ -23,6 +24,8 @@ export interface ContenderResult {
   readonly ours: boolean;
   /** Why it did not take part. */
   readonly skipped?: string;
+  /** It was ended after so many seconds, and not tried again: it would have taken longer. */
+  readonly gaveUpAfter?: number;
   readonly rounds: readonly Measurement[];
   /** What the servers waited for meanwhile, if asked for. */
   readonly waits?: WaitSamples;
@@ -32,6 +35,8 @@ export interface ContenderResult {
 export interface ScenarioResult {
   readonly scenario: Scenario;
   readonly tableBytes: number;
+  /** What each connection to the target was held to, in bytes a second, where that was measured out. */
+  readonly targetBytesPerSecond?: number;
   readonly contenders: readonly ContenderResult[];
 }
 
@@ -66,24 +71,38 @@ export async function runScenario(scenario: Scenario, run: ScenarioRun): Promise
   const expected = await census(plainUrl(servers.source, data.name));
   await using stack = new AsyncDisposableStack();
   const source = await reach(servers.source, scenario.sourceLink, stack);
-  const target = await reach(servers.target, scenario.targetLink, stack);
+  const slow = await slowLinkOf(scenario, {
+    servers,
+    data,
+    jobs: scenario.jobs ?? options.jobs,
+    tell,
+  });
+  const target = await reach(servers.target, slow ?? scenario.targetLink, stack);
   const entries = await Promise.all(
     contendersOf(scenario).map(async ({ contender, ours }) => {
       const missing = await missingPrograms(contender);
       const skipped = missing.length > 0 ? `${missing.join(", ")}: not installed` : undefined;
       if (skipped !== undefined) tell(`  ${contender.name}: ${skipped}`);
       const waits = options.waits ? new WaitSampler(servers) : undefined;
-      return { contender, ours, skipped, waits, rounds: [] as Measurement[] };
+      const gaveUpAfter: number | undefined = undefined as number | undefined;
+      return { contender, ours, skipped, gaveUpAfter, waits, rounds: [] as Measurement[] };
     }),
   );
   for (let round = 1; round <= options.rounds; round++) {
     // whoever goes first in one round goes last in the next
     for (const entry of round % 2 === 1 ? entries : entries.toReversed()) {
-      if (entry.skipped !== undefined) continue;
+      if (entry.skipped !== undefined || entry.gaveUpAfter !== undefined) continue;
       signal.throwIfAborted();
       const one = { run, scenario, data, source, target, expected };
-      const measured = await runOnce(entry, one).catch((error) => {
-        if (entry.ours || !(error instanceof ToolFailed)) throw error;
+      const patienceSeconds = patienceFor(entry, { entries, scenario, options });
+      const measured = await runOnce({ ...entry, patienceSeconds }, one).catch((error) => {
+        if (entry.ours) throw error;
+        if (error instanceof GaveUp) {
+          entry.gaveUpAfter = error.seconds;
+          tell(`  ${entry.contender.name}: ${error.message}`);
+          return undefined;
+        }
+        if (!(error instanceof ToolFailed)) throw error;
         // another tool's failure is a result too
         entry.skipped = error.message;
         tell(`  ${entry.contender.name}: ${error.message}`);
@@ -98,14 +117,62 @@ export async function runScenario(scenario: Scenario, run: ScenarioRun): Promise
   return {
     scenario,
     tableBytes,
-    contenders: entries.map(({ contender: { name }, ours, skipped, rounds, waits }) => ({
+    ...(slow?.bytesPerSecond === undefined ? {} : { targetBytesPerSecond: slow.bytesPerSecond }),
+    contenders: entries.map((
+      { contender: { name }, ours, skipped, gaveUpAfter, rounds, waits },
+    ) => ({
       name,
       ours,
       rounds,
       ...(skipped === undefined ? {} : { skipped }),
+      ...(gaveUpAfter === undefined || rounds.length > 0 ? {} : { gaveUpAfter }),
       ...(waits === undefined ? {} : { waits: waits.samples }),
     })),
   };
+}
+
+/** How long a tool may take: others no longer than it needs to be seen that they take many times as long as ours. */
+function patienceFor(
+  { ours }: { readonly ours: boolean },
+  { entries, scenario: { enoughTimes }, options: { patienceSeconds } }: {
+    readonly entries: readonly {
+      readonly ours: boolean;
+      readonly rounds: readonly Measurement[];
+    }[];
+    readonly scenario: Scenario;
+    readonly options: BenchOptions;
+  },
+): number {
+  const slowest = Math.max(
+    0,
+    ...entries.filter((each) => each.ours).flatMap(({ rounds }) =>
+      rounds.map(({ seconds }) => seconds)
+    ),
+  );
+  if (ours || enoughTimes === undefined || slowest === 0) return patienceSeconds;
+  return Math.min(patienceSeconds, Math.ceil(enoughTimes * slowest));
+}
+
+/** A link so slow that all sessions together are as many times slower as wanted than the source gives rows. */
+async function slowLinkOf(
+  { targetSlower }: Scenario,
+  { servers, data, jobs, tell }: {
+    readonly servers: Servers;
+    readonly data: Dataset;
+    readonly jobs: number;
+    readonly tell: Tell;
+  },
+): Promise<LinkOptions | undefined> {
+  if (targetSlower === undefined) return undefined;
+  const bytesPerSecond = await measureSource(plainUrl(servers.source, data.name), jobs);
+  const megabytes = (bytes: number) => (bytes / 1024 ** 2).toFixed(1);
+  const each = bytesPerSecond / targetSlower / jobs;
+  tell(
+    `  the source gives ${
+      megabytes(bytesPerSecond)
+    } MB/s to ${jobs} sessions: each to the target is held to ${megabytes(each)} MB/s`,
+  );
+  return { bytesPerSecond: each };
 }
 
 interface OneRun {
@@ -119,7 +186,11 @@ interface OneRun {
 }
 
 async function runOnce(
-  { contender, waits }: { readonly contender: Contender; readonly waits: WaitSampler | undefined },
+  { contender, waits, patienceSeconds }: {
+    readonly contender: Contender;
+    readonly waits: WaitSampler | undefined;
+    readonly patienceSeconds: number;
+  },
   { run: { servers, options, tell }, scenario, data, source, target, expected }: OneRun,
 ): Promise<Measurement> {
   return await withEmptyTarget(servers, async (database) => {
@@ -141,7 +212,7 @@ async function runOnce(
         script,
         environment: { ...denoEnvironment(), TMPDIR: scratch },
         scratch,
-        patienceSeconds: options.patienceSeconds,
+        patienceSeconds,
         servers: { source: servers.source.postmasterPid, target: servers.target.postmasterPid },
       }).finally(() => waits?.stop());
       if (options.verbose) tell(output);

@@ -19,8 +19,10 @@ import {
   eightTablesData,
   hugeFieldData,
   indexedData,
+  partitionedData,
   smallTablesData,
   streamData,
+  toastData,
   wideData,
 } from "./data.ts";
 import type { LinkOptions } from "./link.ts";
@@ -51,6 +53,10 @@ export interface Scenario {
   readonly tls?: "require" | "verify-full";
   readonly sourceLink?: LinkOptions;
   readonly targetLink?: LinkOptions;
+  /** The target is reached so many times slower than the source is measured to give its rows. */
+  readonly targetSlower?: number;
+  /** Others are given up when they have taken so many times as long as ours: what is left to know is not worth the time. */
+  readonly enoughTimes?: number;
   readonly jobs?: number;
   /** The most memory that ours may have. */
   readonly peakBytes?: number;
@@ -116,6 +122,13 @@ export const scenarios: readonly Scenario[] = [
     format: "text",
     bar: streamBar,
   }),
+  stream("stream-toast", {
+    what: "one table of long texts, kept out of line (TOAST)",
+    data: ({ megabytes }) => toastData(megabytes),
+    table: "documents",
+    format: "text",
+    bar: streamBar,
+  }),
   stream("stream-tls", {
     what: "one table of narrow rows, text, sslmode=require",
     data: narrow,
@@ -165,6 +178,17 @@ export const scenarios: readonly Scenario[] = [
     peakBytes: memoryBar,
   },
   {
+    name: "partitions",
+    what: "one table of twelve partitions with a key and an index",
+    data: ({ megabytes }) => partitionedData(megabytes),
+    comparisons: [
+      { ours: whole, theirs: pgcopydb(), bar: { seconds: 0.8 } },
+      { ours: whole, theirs: pgcopydbFast, bar: { seconds: 0.95 } },
+      { ours: whole, theirs: dumpPlain, bar: { seconds: 0.75 } },
+    ],
+    peakBytes: memoryBar,
+  },
+  {
     name: "small-tables",
     what: "many small tables, both servers 20 ms away in each direction",
     data: ({ tables }) => smallTablesData(tables),
@@ -172,6 +196,8 @@ export const scenarios: readonly Scenario[] = [
       { ours: whole, theirs: pgcopydb(), bar: { seconds: 0.5 } },
       { ours: whole, theirs: dumpPlain, bar: { seconds: 0.5 } },
     ],
+    // the bar is twice as long
+    enoughTimes: 4,
     sourceLink: { latencyMs: 20 },
     targetLink: { latencyMs: 20 },
     peakBytes: memoryBar,
@@ -199,7 +225,7 @@ export const scenarios: readonly Scenario[] = [
   },
   ...([undefined, "require", "verify-full"] as const).map((tls): Scenario => ({
     name: tls === undefined ? "slow-target" : `slow-target-tls-${tls}`,
-    what: `eight jobs, a target that takes 2 MB/s a session${
+    what: `eight jobs, a target ten times slower than the source${
       tls === undefined ? "" : `, sslmode=${tls}`
     }: memory`,
     data: ({ megabytes }) => eightTablesData(megabytes),
@@ -210,7 +236,8 @@ export const scenarios: readonly Scenario[] = [
         options: ["--copy-threads", String(threads)],
       })
     ),
-    targetLink: { bytesPerSecond: 2 * 1024 * 1024 },
+    jobs: 8,
+    targetSlower: 10,
     ...(tls === undefined ? {} : { tls }),
     peakBytes: memoryBar,
   })),

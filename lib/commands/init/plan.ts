@@ -179,8 +179,8 @@ function textProblems(
 function planTable(
   table: Table,
   { scope, predicates }: DatabaseScope,
-): Pick<TablePlan, "schema" | "name" | "bytes" | "rowEstimate" | "predicate"> {
-  const { schema, name, bytes, rowEstimate } = table;
+): Omit<TablePlan, "parts" | "format" | "whyText" | "freeze"> {
+  const { schema, name, bytes, toastBytes, rowEstimate, partitionRoot } = table;
   const predicate = scope.predicateOf(table);
   const estimate = predicates.get(tableKey(table))?.estimate;
   const share = predicate === undefined || estimate === undefined || estimate.of === 0
@@ -190,6 +190,8 @@ function planTable(
     schema,
     name,
     bytes: Math.round(bytes * share),
+    toastBytes: Math.round(toastBytes * share),
+    ...(partitionRoot === undefined ? {} : { partitionOf: partitionRoot }),
     ...(rowEstimate === undefined ? {} : { rowEstimate: Math.round(rowEstimate * share) }),
     ...(predicate === undefined ? {} : { predicate }),
   };

@@ -23,6 +23,8 @@ export interface MeasureOptions {
   readonly target: Endpoint;
   /** Of which rows are copied; undefined: none is large enough. */
   readonly sample: ProbeSample | undefined;
+  /** Of the whole database: the probe copies a small part of it at most. */
+  readonly totalBytes: number;
   /** Sessions of the copy that is predicted. */
   readonly jobs: number;
   readonly signal: AbortSignal;
@@ -38,10 +40,15 @@ export interface ProbeSample {
   readonly format: "text" | "binary";
 }
 
-/** Table bytes that a session copies for the measurement. */
-const sampleBytes = 8 * 1024 * 1024;
-/** Below this there is nothing to be learnt: the copy is over in the time that measuring takes. */
-export const leastSampledBytes = 2 * sampleBytes;
+const megabyte = 1024 * 1024;
+/** Table bytes that are copied for the measurement, at most. */
+const mostSampledBytes = 8 * megabyte;
+/** And no more than this part of the database. */
+const sampledPart = 1 / 64;
+/** Below this no rows are copied: what is usual is near enough, and the copy soon over. */
+export const leastSampledBytes: number = 64 * megabyte;
+/** Below this sessions are not tried beside each other. */
+const leastScaledBytes = 512 * megabyte;
 /** So many sessions are tried at once at most, to see how they get along. */
 const mostLanes = 4;
 
@@ -118,15 +125,15 @@ async function measureSmall(
 
 /** How fast rows go, how fast an index of them is built, and how sessions get along. */
 async function measureRows(
-  { source, target, sample, jobs, signal }: MeasureOptions,
+  { source, target, sample, totalBytes, jobs, signal }: MeasureOptions,
   { from, to }: { readonly from: Session; readonly to: Session },
 ): Promise<Partial<CopyCosts>> {
   if (sample?.table.rowEstimate === undefined) return {};
   const bytesPerRow = sample.liveBytes / Math.max(1, sample.table.rowEstimate);
-  const limit = Math.max(1, Math.ceil(Math.min(sampleBytes, sample.liveBytes / 4) / bytesPerRow));
+  const sampled = Math.min(mostSampledBytes, sample.liveBytes / 4, totalBytes * sampledPart);
+  const limit = Math.max(1, Math.ceil(sampled / bytesPerRow));
   const probe = probeOf(sample, limit);
-  const warmUp = probeOf(sample, Math.ceil(limit / 8));
-  const copy = async (source: Session, target: Session) => {
+  const copyWith = (probe: Probe) => async (source: Session, target: Session) => {
     await target.execute(probe.create);
     const start = performance.now();
     const rows = await copyOnce(source, target, probe);
@@ -134,15 +141,14 @@ async function measureRows(
   };
   try {
     // the first one would be slow for reasons that a long copy does not have: caches, code that has not run yet
-    await to.execute(warmUp.create);
-    await copyOnce(from, to, warmUp);
-    const one = await copy(from, to);
+    await copyWith(probeOf(sample, Math.ceil(limit / 8)))(from, to);
+    const one = await copyWith(probe)(from, to);
     if (one.bytes === 0) return {};
     const after = await measureAfterRows(to, probe);
-    const scaling = await measureScaling({
+    const scaling = totalBytes < leastScaledBytes ? {} : await measureScaling({
       bytesPerMs: one.bytes / one.ms,
       lanes: Math.min(jobs, mostLanes),
-      copy,
+      copy: copyWith(probeOf(sample, Math.ceil(limit / 2))),
       open: (side) => openSession(side === "source" ? source : target, { signal }),
     });
     return { rowBytesPerMs: one.bytes / one.ms, ...after, ...scaling };
@@ -168,7 +174,7 @@ function probeOf({ table, index, format }: ProbeSample, limit: number): Probe {
   const relation = quoteQualified(table.schema, table.name);
   const copyOut = (how: string) =>
     `COPY (SELECT ${names.join(", ")} FROM ONLY ${relation} LIMIT ${limit}) TO STDOUT (${how})`;
-  const job = { name: `${displayName(table)} (probe)`, expectedBytes: sampleBytes };
+  const job = { name: `${displayName(table)} (probe)`, expectedBytes: mostSampledBytes };
   const drop = "DROP TABLE IF EXISTS pg_temp.seren_probe";
   const known = table.columns.every(({ portableBinary }) => portableBinary);
   if (!known || names.length === 0) {

@@ -38,6 +38,7 @@ export async function predictRun(
     source: withDatabase(source, largest.database),
     target,
     sample: bytesOf(largest) < leastSampledBytes ? undefined : sampleOf(largest),
+    totalBytes: bytesOf(largest),
     jobs,
     signal,
   });

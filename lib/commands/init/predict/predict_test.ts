@@ -71,6 +71,7 @@ const table = (name: string, megabytes: number): Table => ({
   oid: name.length,
   columns: [],
   bytes: megabytes * 1024 ** 2,
+  toastBytes: 0,
   blocks: megabytes * 128,
   rowEstimate: undefined,
   isUnlogged: false,
