@@ -5,7 +5,6 @@
  */
 import {
   describeError,
-  displayName,
   type EventSink,
   ExitCode,
   plural,
@@ -38,6 +37,7 @@ import { copyDatabase } from "./init/copy_database.ts";
 import { accessTo, DatabaseStream } from "./init/database_stream.ts";
 import { buildPlan } from "./init/plan.ts";
 import { Recorder } from "./init/recorder.ts";
+import { reportOf, unfinishedDatabases } from "./init/run_report.ts";
 import { refuseUndroppable } from "./init/refuse_undroppable.ts";
 import type { DatabaseReport, InitPlan, InitReport } from "./report.ts";
 import {
@@ -122,50 +122,6 @@ export async function init(wanted: InitOptions, run: RunContext): Promise<InitRe
     throw error;
   }
   return report();
-}
-
-/** What a run has done so far. */
-function reportOf(
-  { plan, databases, recorder, ms, failure }:
-    & Pick<InitReport, "plan" | "databases" | "ms" | "failure">
-    & { readonly recorder: Recorder },
-): InitReport {
-  const { steps, warnings, timeline, governor, retries } = recorder;
-  const tables = databases.flatMap((database) => database.tables);
-  return {
-    ...{ plan, databases, steps, warnings, timeline, governor, retries, ms },
-    rows: tables.reduce((sum, { rows }) => sum + rows, 0),
-    bytes: tables.reduce((sum, { bytes }) => sum + bytes, 0),
-    ...(failure === undefined ? {} : { failure }),
-  };
-}
-
-/** Databases that were begun and are not complete, with the tables of the plan that are in. */
-function unfinishedDatabases(
-  { plan, databases, recorder }: {
-    readonly plan: InitPlan;
-    readonly databases: readonly DatabaseReport[];
-    readonly recorder: Recorder;
-  },
-): readonly DatabaseReport[] {
-  const complete = new Set(databases.map(({ source }) => source));
-  return plan.databases.flatMap(({ source, target, tables }) => {
-    const steps = recorder.steps.filter(({ database }) => database === source);
-    if (complete.has(source) || steps.length === 0) return [];
-    const finished = new Map(
-      recorder.tables.filter(({ database }) => database === source)
-        .map(({ table, rows, bytes, ms }) => [table, { rows, bytes, ms }]),
-    );
-    return [{
-      source,
-      target,
-      tables: tables.flatMap(({ schema, name }) => {
-        const done = finished.get(displayName({ schema, name }));
-        return done === undefined ? [] : [{ schema, name, ...done }];
-      }),
-      ms: steps.reduce((sum, { ms }) => sum + ms, 0),
-    }];
-  });
 }
 
 async function chooseTool(

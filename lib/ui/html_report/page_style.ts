@@ -74,6 +74,7 @@ table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 caption { text-align: left; padding: 0 0 .4rem; font-size: .85rem; }
 caption span { display: block; position: sticky; left: 0; max-width: min(70ch, calc(100vw - 3rem)); }
 .scroll + .scroll { margin-top: 1.25rem; }
+@media (max-width: 40rem) { td:not(.number) { min-width: 10rem; } }
 .long caption { padding: .5rem .6rem; }
 th, td { padding: .3rem .6rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 thead th { font-weight: 600; background: var(--page); white-space: nowrap; }

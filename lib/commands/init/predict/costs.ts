@@ -50,7 +50,7 @@ export const usualCosts: CopyCosts = {
   indexBytesPerMs: 30_000,
   analyzeMs: 1,
   analyzeLargeMs: 100,
-  scaling: 0.2,
+  scaling: 0.3,
   programMs: 200,
   embeddedDumpMs: 700,
   dumpTableMs: 0.8,

@@ -1,0 +1,52 @@
+/**
+ * The report of a run, of what its recorder has gathered.
+ *
+ * @module
+ */
+import { displayName } from "../../core/mod.ts";
+import type { DatabaseReport, InitPlan, InitReport } from "../report.ts";
+import type { Recorder } from "./recorder.ts";
+
+/** What a run has done so far. */
+export function reportOf(
+  { plan, databases, recorder, ms, failure }:
+    & Pick<InitReport, "plan" | "databases" | "ms" | "failure">
+    & { readonly recorder: Recorder },
+): InitReport {
+  const { steps, warnings, timeline, governor, retries } = recorder;
+  const tables = databases.flatMap((database) => database.tables);
+  return {
+    ...{ plan, databases, steps, warnings, timeline, governor, retries, ms },
+    rows: tables.reduce((sum, { rows }) => sum + rows, 0),
+    bytes: tables.reduce((sum, { bytes }) => sum + bytes, 0),
+    ...(failure === undefined ? {} : { failure }),
+  };
+}
+
+/** Databases that were begun and are not complete, with the tables of the plan that are in. */
+export function unfinishedDatabases(
+  { plan, databases, recorder }: {
+    readonly plan: InitPlan;
+    readonly databases: readonly DatabaseReport[];
+    readonly recorder: Recorder;
+  },
+): readonly DatabaseReport[] {
+  const complete = new Set(databases.map(({ source }) => source));
+  return plan.databases.flatMap(({ source, target, tables }) => {
+    const steps = recorder.steps.filter(({ database }) => database === source);
+    if (complete.has(source) || steps.length === 0) return [];
+    const finished = new Map(
+      recorder.tables.filter(({ database }) => database === source)
+        .map(({ table, rows, bytes, ms }) => [table, { rows, bytes, ms }]),
+    );
+    return [{
+      source,
+      target,
+      tables: tables.flatMap(({ schema, name }) => {
+        const done = finished.get(displayName({ schema, name }));
+        return done === undefined ? [] : [{ schema, name, ...done }];
+      }),
+      ms: steps.reduce((sum, { ms }) => sum + ms, 0),
+    }];
+  });
+}
