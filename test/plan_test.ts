@@ -22,7 +22,7 @@ const tables = `
   INSERT INTO bloated SELECT i, repeat('x', 400) FROM generate_series(1, 40000) i;
   DELETE FROM bloated WHERE id % 40 <> 0;
   CREATE TYPE mood AS ENUM ('good');
-  CREATE TABLE own_type (id int, mood mood);`;
+  CREATE TABLE own_type (id int, moods mood[]);`;
 
 /** What the plan should say, by the server's own functions. */
 const sizes = `
@@ -78,7 +78,10 @@ Deno.test("the plan has TOAST, partitions and dead rows in its sizes, and says w
       ["sales_2023", "sales_2024_1", "sales_2024_2"].map((name) => of(name).partitionOf?.name),
       ["sales", "sales", "sales"],
     );
-    deepStrictEqual([of("own_type").format, of("own_type").whyText], ["text", "column mood mood"]);
+    deepStrictEqual([of("own_type").format, of("own_type").whyText], [
+      "text",
+      "column moods public.mood[]",
+    ]);
     strictEqual(of("documents").format, "binary");
 
     const steps: readonly { readonly step: string; readonly ms: number }[] = plan.predictedSteps;
@@ -93,7 +96,7 @@ Deno.test("the plan has TOAST, partitions and dead rows in its sizes, and says w
     const text = (await runCli(args)).stdout;
     match(text, /documents +[\d.]+ MB .*3 parts, binary; 9\d % TOAST/);
     match(text, /sales_2024_1 .*; partition of sales/);
-    match(text, /own_type .*text, frozen: column mood mood/);
+    match(text, /own_type .*text, frozen: column moods public\.mood\[\]/);
     match(text, /about [\d.]+ m?s; 2 tables and 2 indexes at once/);
     match(text, /of which .*copy rows [\d.]+ m?s/);
   });
