@@ -59,13 +59,19 @@ const mostLanes = 4;
  */
 export async function measureCosts(options: MeasureOptions): Promise<CopyCosts | undefined> {
   const { source, target, signal } = options;
-  const begun = performance.now();
-  await using to = await openSession(target, { signal });
-  const opened = performance.now() - begun;
+  await using stack = new AsyncDisposableStack();
+  // far away each session and question takes a while: both sides at once
+  const look = async (endpoint: Endpoint) => {
+    const begun = performance.now();
+    const session = stack.use(await openSession(endpoint, { signal }));
+    const openedMs = performance.now() - begun;
+    return { session, openedMs, roundTripMs: await measureRoundTrip(session) };
+  };
+  const [
+    { session: from, roundTripMs: sourceRoundTripMs },
+    { session: to, roundTripMs: targetRoundTripMs, openedMs },
+  ] = await Promise.all([look(source), look(target)]);
   if (!await mayMakeTemporaryTables(to)) return undefined;
-  await using from = await openSession(source, { signal });
-  const sourceRoundTripMs = await measureRoundTrip(from);
-  const targetRoundTripMs = await measureRoundTrip(to);
   const small = await measureSmall({ from, to, roundTripMs: targetRoundTripMs });
   const rows = await measureRows(options, { from, to });
   return {
@@ -74,7 +80,7 @@ export async function measureCosts(options: MeasureOptions): Promise<CopyCosts |
     ...rows,
     sourceRoundTripMs,
     targetRoundTripMs,
-    sessionMs: opened + 2 * targetRoundTripMs,
+    sessionMs: openedMs + 2 * targetRoundTripMs,
   };
 }
 
