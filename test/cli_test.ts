@@ -275,7 +275,7 @@ Deno.test({
       await screen.waitFor(/exit code 130/);
       const text = await screen.text();
       match(text, /Ending cleanly; press Ctrl-C again/);
-      doesNotMatch(text, /. Copy rows/); // the live view has been taken away
+      doesNotMatch(text, /Copy rows/); // the live view has been taken away
       strictEqual(await screen.cursorIsVisible(), true);
       const left = await query(
         target.url(),
