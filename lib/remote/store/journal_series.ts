@@ -26,7 +26,7 @@ export function placeOf(event: JobEvent): EventPlace {
     case "replication-lag":
       return { series: seriesKey("lag", run.database, run.subscription), sample: true };
     case "governor":
-      return { series: seriesKey("governor", run.database), sample: true };
+      return { series: seriesKey("governor", run.database, run.about), sample: true };
     case "warning":
     case "retry":
     case "info":
