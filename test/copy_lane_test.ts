@@ -150,3 +150,25 @@ Deno.test("a snapshot that is gone is told as such", async () => {
     });
   });
 });
+
+for (const [what, sqlState] of [["a deadlock", "40P01"], ["a lock timeout", "55P03"]] as const) {
+  Deno.test(`a part that the target refuses because of ${what} is copied again, and the others go on`, async () => {
+    await withDatabase(source, undefined, async (from) => {
+      await withDatabase(target, undefined, async (to) => {
+        await exec(from.url, `${make}; ${fill}`);
+        // a sequence does not forget what was rolled back
+        await exec(
+          to.url,
+          `${make}; CREATE TABLE ledger (name text PRIMARY KEY); CREATE SEQUENCE refusals;
+           CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF nextval('public.refusals') <= 2 THEN RAISE SQLSTATE '${sqlState}'; END IF; RETURN new; END $$;
+           CREATE TRIGGER refuse BEFORE INSERT ON big FOR EACH ROW WHEN (new.i = 30000) EXECUTE FUNCTION refuse()`,
+        );
+        await copy({ urls: { source: from.url, target: to.url }, disturb: () => {} });
+        deepStrictEqual(await query(to.url, facts), await query(from.url, facts));
+        const [row] = await query(to.url, "SELECT last_value::int AS n FROM refusals");
+        strictEqual(row?.["n"], 3);
+      });
+    });
+  });
+}

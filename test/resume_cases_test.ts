@@ -23,6 +23,7 @@ const shop = `
   CREATE TABLE orders (id int PRIMARY KEY, customer int NOT NULL REFERENCES customers, note text);
   INSERT INTO orders SELECT i, 1 + i % 500, repeat(md5(i::text), 8) FROM generate_series(1, 4000) i;
   CREATE INDEX ON orders (customer);
+  CREATE SEQUENCE numbers; SELECT setval('numbers', 4711);
   ANALYZE;`;
 
 interface Place {
@@ -260,6 +261,26 @@ Deno.test("a target that crashes after parts were reported ends with all rows", 
     await isComplete(place, crashing);
   }, { to: crashing });
 });
+
+for (const step of ["foreign-keys", "sequences", "finish-schema"] as const) {
+  Deno.test(`a target that crashes after ${step} has them all the same, although it commits without waiting`, async () => {
+    await using crashing = await startCluster({
+      major: 17,
+      settings: { wal_writer_delay: "10s", synchronous_commit: "off" },
+    });
+    await withShops(async (place) => {
+      let crash: Promise<void> | undefined;
+      await again(place, {
+        onEvent: (event) => {
+          if (event.kind !== "step-finished" || event.step !== step) return;
+          crash ??= crashing.kill("SIGKILL").then(() => crashing.start());
+        },
+      });
+      await crash;
+      await isComplete(place, crashing);
+    }, { to: crashing });
+  });
+}
 
 const canMount = await smallDisk("16k").then(
   async (disk) => (await disk[Symbol.asyncDispose](), true),

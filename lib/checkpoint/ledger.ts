@@ -50,6 +50,8 @@ export interface OpenLedgerOptions {
   readonly run: LedgerRun;
   /** Told of things worth knowing: sessions of an earlier run that were ended, a connection that is tried again. */
   readonly events?: EventSink;
+  /** The ledger that an earlier attempt of this process had open, closed since. */
+  readonly earlier?: Ledger | undefined;
 }
 
 /** How parts of an epoch are recorded, as texts that go along with their rows. */
@@ -123,6 +125,11 @@ export class Ledger implements AsyncDisposable {
       ledger.#inTurn(() => ledger.#session.query("SELECT 1")).catch(() => {}); // #inTurn tells
     }, heartbeatMs);
     return ledger;
+  }
+
+  /** The backend that has, or last had, the lock. */
+  get processId(): number {
+    return this.#session.processId;
   }
 
   /** What it said when it was opened. */
@@ -344,9 +351,10 @@ export class Ledger implements AsyncDisposable {
 
   /** The lock, then the name of this run's process in the ledger, and only then a look: nobody else can change it any more. */
   async #begin(): Promise<void> {
-    const { run, signal, events } = this.#options;
+    const { run, signal, events, earlier } = this.#options;
     await takeRunLock(this.#session, {
       signal,
+      ownEarlier: earlier?.processId,
       ...(events === undefined ? {} : { onEnded: (message) => events({ kind: "info", message }) }),
     });
     const existing = await readLedgerRun(this.#session);

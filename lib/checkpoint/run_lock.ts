@@ -23,6 +23,8 @@ export interface RunLockOptions {
   readonly onEnded?: (message: string) => void;
   /** The session that the run had it in before, if it had: then the sessions at work are its own. */
   readonly before?: number;
+  /** The session that an earlier attempt of the same process had it in: its connection may have been lost without the server's noticing. */
+  readonly ownEarlier?: number | undefined;
   /** How long a run that holds the lock may take to end. */
   readonly patienceMs?: number;
 }
@@ -39,10 +41,11 @@ const pollMs = 100;
  */
 export async function takeRunLock(
   session: Session,
-  { signal, onEnded = () => {}, before, patienceMs = 10_000 }: RunLockOptions,
+  { signal, onEnded = () => {}, before, ownEarlier, patienceMs = 10_000 }: RunLockOptions,
 ): Promise<void> {
   // a connection that broke without a word leaves its session behind, and with it the lock
-  if (before !== undefined) await session.query(endOneStatement, [...runLock, before]);
+  const left = before ?? ownEarlier;
+  if (left !== undefined) await session.query(endOneStatement, [...runLock, left]);
   await tryUntil(() => tryLock(session, runLock), {
     signal,
     patienceMs,

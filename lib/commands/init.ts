@@ -13,6 +13,7 @@ import {
   retryEvent,
 } from "../core/mod.ts";
 import {
+  durableSettings,
   isTransient,
   measureRoundTrip,
   openSession,
@@ -21,6 +22,7 @@ import {
   SnapshotLostError,
   withDatabase,
 } from "../postgres/mod.ts";
+import type { Ledger } from "../checkpoint/mod.ts";
 import { probeSubscription } from "../replication/mod.ts";
 import { noTableRules } from "../rules/mod.ts";
 import {
@@ -288,6 +290,7 @@ async function copyOne(
     tables: databasePlan?.tables.length ?? 0,
     bytes: databasePlan?.bytes ?? 0,
   });
+  let ledger: Ledger | undefined;
   const attempt = async (current: PlannedDatabase) => {
     await using maintenance = await openMaintenance(work);
     const done = current.unfinished?.complete ?? false;
@@ -320,6 +323,8 @@ async function copyOne(
       recorder,
       signal,
       ledgerRun: checkpoint.ledgerRun(current.source.name),
+      earlierLedger: ledger,
+      onLedger: (opened) => ledger = opened,
       retryPausesMs: options.retryPausesMs,
       allowMixedSnapshots: options.allowMixedSnapshots ?? false,
       whileSnapshotHeld: options.whileSnapshotHeld ?? (() => Promise.resolve()),
@@ -417,5 +422,9 @@ async function openMaintenance({ planning, options, sides, signal }: Work): Prom
     planning.onTarget.find(({ name, allowConnections, canConnect }) =>
       !busy.has(name) && allowConnections && canConnect
     )?.name;
-  return await openSession(withDatabase(options.target, name ?? "template1"), { signal });
+  // roles and properties of databases are in no ledger: whatever the server's default, a crash must not take them back
+  return await openSession(withDatabase(options.target, name ?? "template1"), {
+    signal,
+    settings: durableSettings,
+  });
 }

@@ -132,7 +132,8 @@ export async function validateForeignKeys(
         current: displayName(table),
       });
     }
-  }, { target, limit: jobs, signal, events });
+    // a crash must not take the validation back while the key, which is in the ledger, stays
+  }, { target, limit: jobs, signal, events, settings: { synchronous_commit: "on" } });
   return orphaned;
 }
 

@@ -72,6 +72,11 @@ export interface Endpoint {
    * have ended.
    */
   readonly sharedLock?: AdvisoryLock;
+  /**
+   * How long a session that waits for an answer may hear nothing before the server is asked over another connection whether one can still come.
+   * Default: 5 minutes; Infinity: it never is.
+   */
+  readonly silenceMs?: number;
 }
 
 /** The two keys of an advisory lock: "9.28.10. Advisory Lock Functions". */

@@ -14,6 +14,7 @@ export * from "./relay.ts";
 export * from "./retry.ts";
 export * from "./server_error.ts";
 export * from "./session.ts";
+export { durableSettings } from "./settings.ts";
 export * from "./snapshot.ts";
 export * from "./sqlstate.ts";
 export * from "./thread_messages.ts";

@@ -8,6 +8,7 @@ import type { Endpoint } from "./endpoint.ts";
 import { ConnectionError, connectionFailure, serverMessageOf } from "./server_error.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import { pinnedSettings, pinStatements } from "./settings.ts";
+import { watchForSilence } from "./silence.ts";
 import { SqlState } from "./sqlstate.ts";
 import { connectTransport, type Encryption } from "./transport.ts";
 import type { HostPort } from "./url.ts";
@@ -156,6 +157,19 @@ async function attempt(
           serverVersion: row.server_version,
           processId: row.pid,
           replication: options.replication ?? false,
+          watch: endpoint.silenceMs === Infinity ? undefined : (awaitsAnswer) =>
+            watchForSilence({
+              endpoint,
+              place,
+              wire: opened,
+              backend: {
+                processId: row.pid,
+                serverStart: row.server_start,
+                openedAt: row.opened_at,
+              },
+              awaitsAnswer,
+              observe: (signal) => openSession(observing(endpoint, place), { signal }),
+            }),
         }, options.signal),
         fits: (attributes) => fitsAttributes(attributes, row),
       };
@@ -171,9 +185,16 @@ async function attempt(
   }
 }
 
+/** The same server, to ask about a session there. */
+function observing({ sharedLock: _, ...endpoint }: Endpoint, place: HostPort): Endpoint {
+  return { ...endpoint, hosts: [place], targetSessionAttributes: "any", silenceMs: Infinity };
+}
+
 interface PinnedRow {
   readonly server_version: number;
   readonly pid: number;
+  readonly server_start: string;
+  readonly opened_at: string;
   readonly in_recovery: boolean;
   readonly read_only: string;
 }

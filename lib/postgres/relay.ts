@@ -77,11 +77,13 @@ export async function relayCopies<Job extends CopyJob>(
 ): Promise<void> {
   let relay: Relay<Job> | undefined;
   try {
-    await source.takeOver((sourceWire) =>
-      target.takeOver((targetWire) => {
-        relay = new Relay({ source, target, sourceWire, targetWire, ...options });
-        return relay.run();
-      })
+    await source.takeOver(
+      (sourceWire) =>
+        target.takeOver((targetWire) => {
+          relay = new Relay({ source, target, sourceWire, targetWire, ...options });
+          return relay.run();
+        }, () => relay?.awaitsTarget ?? false),
+      () => relay?.awaitsSource ?? false,
     );
   } catch (error) {
     // a backend that waits for a lock or works on a row would not notice the closed connection
@@ -136,6 +138,16 @@ class Relay<Job extends CopyJob> {
     const [writing] = this.#writing;
     const name = (writing ?? reading)?.job.name;
     return name === undefined ? "COPY" : `COPY of table ${name}`;
+  }
+
+  /** Whether rows or an answer have to come from the source. */
+  get awaitsSource(): boolean {
+    return this.#reading.length > 0;
+  }
+
+  /** Whether the target has all of a job's rows, and has not answered yet. */
+  get awaitsTarget(): boolean {
+    return this.#writing[0]?.sourceRows !== undefined;
   }
 
   async run(): Promise<void> {

@@ -64,6 +64,11 @@ export class Session implements AsyncDisposable {
     this.#interrupting = this.#interrupt();
   };
   #interrupting: Promise<void> = Promise.resolve();
+  /** Statements whose answers are due. */
+  #unanswered = 0;
+  /** Whether the exchange under way has an answer due. */
+  #expects: () => boolean = () => false;
+  readonly #watching: Promise<void>;
 
   /** Use `openSession`. */
   constructor(
@@ -75,6 +80,8 @@ export class Session implements AsyncDisposable {
       readonly serverVersion: number;
       readonly processId: number;
       readonly replication: boolean;
+      /** Watches the connection until it is closed. */
+      readonly watch: ((awaitsAnswer: () => boolean) => Promise<void>) | undefined;
     },
     signal: AbortSignal | undefined,
   ) {
@@ -88,6 +95,9 @@ export class Session implements AsyncDisposable {
     this.#replication = opened.replication;
     this.#signal = signal;
     signal?.addEventListener("abort", this.#abort, { once: true });
+    this.#watching = opened.watch?.(() => this.#unanswered > 0 || this.#expects()) ??
+      Promise.resolve();
+    this.#watching.catch(() => {}); // thrown by close()
   }
 
   /** Major version: 15. */
@@ -111,23 +121,31 @@ export class Session implements AsyncDisposable {
    * Parameters are put into the statement as literals, which saves a round trip each time.
    *
    * @param statement one statement; `$1`… stand for the parameters
-   * @param options `extended`: by the extended protocol, in which the server takes one statement and no more
+   * @param options `extended`: by the extended protocol, in which the server takes one statement and no more;
+   * `mayBeSilent`: nobody minds when the answer never comes, as with a heartbeat
    * @throws ServerError when the server refuses it, ConnectionError when the connection ends
    */
   async query<Result extends object = Row>(
     statement: string,
     parameters: readonly Parameter[] = [],
-    { extended = false }: { readonly extended?: boolean } = {},
+    { extended = false, mayBeSilent = false }: {
+      readonly extended?: boolean;
+      readonly mayBeSilent?: boolean;
+    } = {},
   ): Promise<Result[]> {
     this.#signal?.throwIfAborted();
     const simple = extended || parameters.length === 0
       ? undefined
       : inlineParameters(statement, parameters);
     try {
-      const rows = simple === undefined && !this.#replication
-        ? await this.#driver.unsafe<Result[]>(statement, [...parameters], { prepare: false })
-        // all that a walsender knows
-        : await this.#driver.unsafe<Result[]>(simple ?? statement).simple();
+      const rows = await this.#answer(
+        () =>
+          simple === undefined && !this.#replication
+            ? this.#driver.unsafe<Result[]>(statement, [...parameters], { prepare: false })
+            // all that a walsender knows
+            : this.#driver.unsafe<Result[]>(simple ?? statement).simple(),
+        mayBeSilent ? 0 : 1,
+      );
       return [...rows];
     } catch (error) {
       throw this.#explain(error);
@@ -149,7 +167,11 @@ export class Session implements AsyncDisposable {
   async queryAll(statements: string): Promise<Row[][]> {
     this.#signal?.throwIfAborted();
     try {
-      const result = await this.#driver.unsafe(statements).simple() as unknown as Row[] | Row[][];
+      const result = await this.#answer(() =>
+        this.#driver.unsafe(statements).simple()
+      ) as unknown as
+        | Row[]
+        | Row[][];
       const several = result.length > 0 && result.every((each) => Array.isArray(each));
       return several ? (result as Row[][]).map((rows) => [...rows]) : [[...result as Row[]]];
     } catch (error) {
@@ -161,7 +183,7 @@ export class Session implements AsyncDisposable {
   async execute(statements: string): Promise<void> {
     this.#signal?.throwIfAborted();
     try {
-      await this.#driver.unsafe(statements).simple();
+      await this.#answer(() => this.#driver.unsafe(statements).simple());
     } catch (error) {
       throw this.#explain(error);
     }
@@ -190,14 +212,18 @@ export class Session implements AsyncDisposable {
    * Takes the connection over for an exchange of protocol messages, past the driver.
    *
    * `exchange` must come to ReadyForQuery before it resolves. When it throws, where the server stands is unknown and the session is closed.
+   *
+   * @param expects whether the server has something to say just now; always, when it is not given
    */
   async takeOver<Result>(
     exchange: (wire: ExchangeWire) => Promise<Result>,
+    expects: () => boolean = () => true,
   ): Promise<Result> {
     this.#signal?.throwIfAborted();
     const broken = Promise.withResolvers<never>();
     broken.promise.catch(() => {}); // raced below; may come when nobody waits any more
     const taken = this.#wire.take(broken.reject);
+    this.#expects = expects;
     try {
       const result = await Promise.race([
         exchange({
@@ -211,6 +237,18 @@ export class Session implements AsyncDisposable {
     } catch (error) {
       this.#wire.close();
       throw this.#explain(error);
+    } finally {
+      this.#expects = () => false;
+    }
+  }
+
+  /** Counts a statement as unanswered until it is. */
+  async #answer<Answer>(statement: () => PromiseLike<Answer>, count = 1): Promise<Answer> {
+    this.#unanswered += count;
+    try {
+      return await statement();
+    } finally {
+      this.#unanswered -= count;
     }
   }
 
@@ -272,6 +310,7 @@ export class Session implements AsyncDisposable {
       clearTimeout(patience);
     }
     await this.#interrupting;
+    await this.#watching;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -40,6 +40,11 @@ export const pinnedSettings: Readonly<Record<string, string>> = {
 };
 
 /**
+ * For sessions whose commits a crash must not take back, whatever the server's default: not everything that they do is in a ledger (sequences, for one).
+ */
+export const durableSettings: Readonly<Record<string, string>> = { synchronous_commit: "on" };
+
+/**
  * Sets all of the settings that the server knows, and tells version and backend, in one round trip.
  *
  * `statement_timeout` goes first: a short one of the database would end the rest.
@@ -59,6 +64,8 @@ export function pinStatements(
     SELECT count(set_config(known.name, wanted.value, false)) AS set,
            current_setting('server_version_num')::int AS server_version,
            pg_backend_pid() AS pid,
+           (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint::text AS server_start,
+           (extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text AS opened_at,
            pg_is_in_recovery() AS in_recovery,
            current_setting('transaction_read_only') AS read_only
       FROM (VALUES ${rows}) AS wanted (name, value)

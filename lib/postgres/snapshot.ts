@@ -30,6 +30,7 @@ export class SnapshotHolder implements AsyncDisposable {
   readonly #lost = new AbortController();
   readonly #timer: ReturnType<typeof setInterval>;
   #beat: Promise<void> = Promise.resolve();
+  #released = false;
 
   private constructor(session: Session, identifier: string, lsn: string | undefined) {
     this.#session = session;
@@ -106,8 +107,10 @@ export class SnapshotHolder implements AsyncDisposable {
 
   async #check(): Promise<void> {
     try {
-      await this.#session.query("SELECT 1");
+      // a connection that has gone silent leaves the snapshot where it is: the server keeps it as long as it does not notice
+      await this.#session.query("SELECT 1", [], { mayBeSilent: true });
     } catch (error) {
+      if (this.#released) return;
       clearInterval(this.#timer);
       this.#lost.abort(error);
     }
@@ -115,8 +118,9 @@ export class SnapshotHolder implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
+    this.#released = true;
+    await this.#session.close(); // first: a connection that has gone silent answers no heartbeat
     await this.#beat;
-    await this.#session.close();
   }
 }
 

@@ -41,6 +41,11 @@ export class Wire {
   #writes: Promise<void> = Promise.resolve();
   #state: "open" | "closed" = "open";
   #failure: Error | undefined;
+  /** Writes that have not been taken yet. */
+  #unwritten = 0;
+  /** Whether bytes would be read if any came: not while the receiver holds the reading back. */
+  #listening = false;
+  #movedMs = performance.now();
   /** From the start of the session, for cancelling. */
   backendKey: BackendKey | undefined;
   /** The stream that postgres.js talks to. */
@@ -67,11 +72,29 @@ export class Wire {
     return this.#closed.promise;
   }
 
+  /** When a byte last went either way: `performance.now()`. */
+  get movedMs(): number {
+    return this.#movedMs;
+  }
+
+  /** Whether bytes wait for the other end to take them. */
+  get isWriting(): boolean {
+    return this.#unwritten > 0;
+  }
+
+  /** Whether what comes would be read at once. */
+  get isListening(): boolean {
+    return this.#listening;
+  }
+
   /** Writes after everything written before. */
   write(bytes: Uint8Array): Promise<void> {
-    const written = this.#writes.then(() => {
+    this.#unwritten++;
+    const written = this.#writes.then(async () => {
       if (this.#state === "closed") throw this.#failure ?? new Error("the connection is closed");
-      return this.#transport.write(bytes);
+      await this.#transport.write(bytes);
+      this.#unwritten--;
+      this.#movedMs = performance.now();
     });
     this.#writes = written.catch((error) => this.close(error));
     return written;
@@ -120,7 +143,10 @@ export class Wire {
       for (let turn = 0; this.#state === "open"; turn ^= 1) {
         const place = this.#receiver?.place?.().subarray(0, size);
         const buffer = place ?? buffers[turn === 0 ? 0 : 1];
+        this.#listening = true;
         const count = await this.#transport.read(buffer);
+        this.#listening = false;
+        this.#movedMs = performance.now();
         await delivery;
         if (count === null) break;
         delivery = this.#deliver(buffer.subarray(0, count));

@@ -10,6 +10,8 @@ export interface InitTestOptions
   readonly include?: readonly string[];
   readonly map?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  /** `Endpoint.silenceMs` of both sides. */
+  readonly silenceMs?: number;
   /** Told of every event. */
   readonly onEvent?: (event: RunEvent) => void;
 }
@@ -36,14 +38,21 @@ export function endpointOf(url: string, side: "source" | "target"): Promise<Endp
 export async function runInit(
   sourceUrl: string,
   targetUrl: string,
-  { include = [], map = {}, signal = new AbortController().signal, onEvent, ...options }:
-    InitTestOptions = {},
+  {
+    include = [],
+    map = {},
+    signal = new AbortController().signal,
+    onEvent,
+    silenceMs,
+    ...options
+  }: InitTestOptions = {},
 ): Promise<InitOutcome> {
+  const silence = silenceMs === undefined ? {} : { silenceMs };
   const events: RunEvent[] = [];
   let plan: InitPlan | undefined;
   const report = await init({
-    source: await endpointOf(sourceUrl, "source"),
-    target: await endpointOf(targetUrl, "target"),
+    source: { ...await endpointOf(sourceUrl, "source"), ...silence },
+    target: { ...await endpointOf(targetUrl, "target"), ...silence },
     databases: { include, exclude: [], map },
     tools: {
       dump: "embedded",

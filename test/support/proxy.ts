@@ -18,6 +18,12 @@ interface Address {
   readonly port: number;
 }
 
+/** A connection that passes. */
+interface Passage {
+  /** Whether everything that still comes is swallowed. */
+  swallows: boolean;
+}
+
 /** A TCP proxy that can be slow, silent or torn apart: forwarding ⇄ stalled → disposed. */
 export class Proxy implements AsyncDisposable {
   readonly host = "127.0.0.1";
@@ -33,6 +39,7 @@ export class Proxy implements AsyncDisposable {
   readonly #target: Address;
   readonly #sockets = new Set<net.Socket>();
   readonly #pipes = new Set<Promise<void>>();
+  readonly #passages = new Set<Passage>();
   readonly #wake = new EventTarget();
   #stalled = false;
   #disposed = false;
@@ -74,6 +81,11 @@ export class Proxy implements AsyncDisposable {
     this.#stalled = true;
   }
 
+  /** Swallows whatever comes from now on in the connections that there are, which stay open; new ones work. */
+  swallow(): void {
+    for (const passage of this.#passages) passage.swallows = true;
+  }
+
   /** Ends {@linkcode Proxy.stall}. */
   resume(): void {
     this.#stalled = false;
@@ -99,10 +111,13 @@ export class Proxy implements AsyncDisposable {
       socket.on("error", () => {});
       socket.on("close", () => this.#sockets.delete(socket));
     }
+    const passage: Passage = { swallows: false };
+    this.#passages.add(passage);
     const pipe = Promise.all([
-      this.#forward(client, server, (bytes) => this.bytesUp += bytes),
-      this.#forward(server, client, (bytes) => this.bytesDown += bytes),
+      this.#forward(client, server, { passage, count: (bytes) => this.bytesUp += bytes }),
+      this.#forward(server, client, { passage, count: (bytes) => this.bytesDown += bytes }),
     ]).then(async () => {
+      this.#passages.delete(passage);
       for (const socket of [client, server]) {
         if (!socket.destroyed) socket.destroy();
         if (!socket.closed) await once(socket, "close");
@@ -113,7 +128,11 @@ export class Proxy implements AsyncDisposable {
   }
 
   /** Passes one direction on until its end; an error on either side tears both apart. */
-  async #forward(from: net.Socket, to: net.Socket, count: (bytes: number) => void): Promise<void> {
+  async #forward(
+    from: net.Socket,
+    to: net.Socket,
+    { passage, count }: { readonly passage: Passage; readonly count: (bytes: number) => void },
+  ): Promise<void> {
     const queue = new DelayQueue(DELAYED_BYTES);
     const reading = (async () => {
       try {
@@ -121,7 +140,7 @@ export class Proxy implements AsyncDisposable {
           await queue.push(chunk, this.latencyMs);
         }
       } catch {
-        to.resetAndDestroy();
+        if (!passage.swallows) to.resetAndDestroy();
       } finally {
         queue.end();
       }
@@ -134,11 +153,14 @@ export class Proxy implements AsyncDisposable {
         await sleep(1000 * chunk.length / this.bytesPerSecond);
       }
       if (!isOpen()) break;
+      if (passage.swallows) continue;
       count(chunk.length);
       if (!to.write(chunk)) {
         await Promise.race([once(to, "drain"), once(to, "close")]).catch(() => {});
       }
     }
+    // neither side hears that the other one has ended
+    while (passage.swallows && !to.destroyed) await once(this.#wake, "change");
     queue.drop();
     if (isOpen()) to.end();
     else {

@@ -5,7 +5,7 @@
  */
 import type { EventSink } from "../../core/mod.ts";
 import type { Ledger } from "../../checkpoint/mod.ts";
-import { type Endpoint, openPatiently, type Session } from "../../postgres/mod.ts";
+import { durableSettings, type Endpoint, openPatiently, type Session } from "../../postgres/mod.ts";
 import { type Adaptation, applyStatements, type DumpStatement } from "../../schema/mod.ts";
 
 /** Where statements go. */
@@ -29,7 +29,11 @@ export class DumpApplier {
   /** In a session of its own. */
   async apply(statements: readonly DumpStatement[]): Promise<void> {
     const { target, signal, events } = this.#options;
-    await using session = await openPatiently(target, { signal, events });
+    await using session = await openPatiently(target, {
+      signal,
+      events,
+      settings: durableSettings,
+    });
     await this.applyIn(session, statements);
   }
 

@@ -49,7 +49,9 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
         side: "target",
         object: `database ${planned.target}`,
         message: "the copy of this database is incomplete",
-        remedy: "when the cause is removed, run the same command again: what is done is kept",
+        remedy: options.signal.aborted
+          ? "run the same command again: what is done is kept"
+          : "when the cause is removed, run the same command again: what is done is kept",
       });
     }
     throw error;
@@ -149,13 +151,15 @@ class DatabaseCopy {
   }
 
   async #openLedger(): Promise<Ledger> {
-    const { planned, signal, ledgerRun } = this.#options;
+    const { planned, signal, ledgerRun, earlierLedger, onLedger } = this.#options;
     const ledger = await Ledger.open(withDatabase(this.#options.target, planned.target), {
       signal,
       run: ledgerRun,
+      earlier: earlierLedger,
       events: this.#events,
     });
     this.#target = ledger.target;
+    onLedger(ledger);
     return ledger;
   }
 

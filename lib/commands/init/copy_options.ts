@@ -6,7 +6,7 @@
 import type { Endpoint, Session } from "../../postgres/mod.ts";
 import type { classifyPostData, DumpStatement, DumpTool } from "../../schema/mod.ts";
 import type { CopyFormat, LaneRunner } from "../../copy/mod.ts";
-import type { LedgerRun } from "../../checkpoint/mod.ts";
+import type { Ledger, LedgerRun } from "../../checkpoint/mod.ts";
 import type { TableRules } from "../../rules/mod.ts";
 import type { PlannedDatabase } from "../database_plan.ts";
 import type { SnapshotHook } from "../run.ts";
@@ -41,6 +41,9 @@ export interface CopyDatabaseOptions {
   readonly stream: DatabaseStream | undefined;
   /** What the ledger is begun with. */
   readonly ledgerRun: LedgerRun;
+  /** The ledger that the attempt before had open. */
+  readonly earlierLedger: Ledger | undefined;
+  readonly onLedger: (ledger: Ledger) => void;
   readonly allowMixedSnapshots: boolean;
   readonly retryPausesMs: readonly number[] | undefined;
 }

@@ -5,7 +5,7 @@
  */
 import { displayName, type EventSink, tableKey } from "../../core/mod.ts";
 import { listSequences, readSequenceValues, setvalStatements } from "../../catalog/mod.ts";
-import { type Endpoint, openPatiently } from "../../postgres/mod.ts";
+import { durableSettings, type Endpoint, openPatiently } from "../../postgres/mod.ts";
 
 /** From where to where, and who is told. */
 export interface CopySequencesOptions {
@@ -25,7 +25,9 @@ export async function copySequences(
 ): Promise<number> {
   await using stack = new AsyncDisposableStack();
   const list = async (endpoint: Endpoint) => {
-    const session = stack.use(await openPatiently(endpoint, { signal, events }));
+    const session = stack.use(
+      await openPatiently(endpoint, { signal, events, settings: durableSettings }),
+    );
     return { session, sequences: await listSequences(session) };
   };
   // far away each session and question takes a while; when both fail the first failure is told

@@ -4,7 +4,7 @@
  * @module
  */
 import { formatCount, plural, quoteIdentifier, quoteLiteral } from "../../core/mod.ts";
-import { type Endpoint, openPatiently, type Session } from "../../postgres/mod.ts";
+import { durableSettings, type Endpoint, openPatiently, type Session } from "../../postgres/mod.ts";
 import {
   applyStatements,
   databasePropertyStatements,
@@ -70,7 +70,11 @@ async function finishForeignKeys(
 ): Promise<number> {
   const { foreignKeys: statements, settings } = postData;
   if (statements.length === 0) return 0;
-  await using session = await openPatiently(target, { signal, events: recorder.events });
+  await using session = await openPatiently(target, {
+    signal,
+    events: recorder.events,
+    settings: durableSettings,
+  });
   await schema.applyIn(session, settings);
   const { count, complete } = await addForeignKeys(statements, {
     target,
