@@ -144,17 +144,40 @@ Deno.test("waitUntilApplied() says why it would wait for ever: disabled, no slot
   });
 });
 
-Deno.test("waitUntilApplied() gives up on a worker that fails again and again", async () => {
-  await withReplication(
-    [15, 18],
-    async ({ replication: { sourceUrl, targetUrl }, events, wait }) => {
-      await exec(targetUrl, "INSERT INTO t VALUES (1, 'in the way')");
-      await exec(sourceUrl, "INSERT INTO t VALUES (1, 'x')");
-      await rejects(wait(), { message: /fails again and again/, side: "target", exitCode: 7 });
-      ok(events.some((event) => event.kind === "warning" && /worker fails/.test(event.message)));
+for (const pair of [[15, 18], [18, 12]] as const) {
+  Deno.test(
+    `waitUntilApplied() gives up on a worker that fails again and again, and says at what (${
+      pair.join(" to ")
+    })`,
+    async () => {
+      await withReplication(
+        pair,
+        async ({ replication: { sourceUrl, targetUrl }, events, wait }) => {
+          await exec(targetUrl, "INSERT INTO t VALUES (1, 'in the way')");
+          await exec(sourceUrl, "INSERT INTO t VALUES (1, 'x')");
+          await rejects(wait(), (error) => {
+            ok(error instanceof ReplicatorError);
+            match(error.message, /fails again and again/);
+            strictEqual(error.side, "target");
+            strictEqual(error.exitCode, 7);
+            match(
+              error.details.join("\n"),
+              /insert t \(.*= 1\)[^]*in its way: the target has a row of t with .* = 1 already/,
+            );
+            return true;
+          });
+          // before 15 it is seen by what is in its way alone
+          ok(
+            pair[1] < 15 ||
+              events.some((event) =>
+                event.kind === "warning" && /worker fails/.test(event.message)
+              ),
+          );
+        },
+      );
     },
   );
-});
+}
 
 Deno.test("waitUntilApplied() ends with its signal", async () => {
   await withReplication([15, 15], async ({ replication: { targetUrl }, source, wait }) => {

@@ -11,9 +11,11 @@ import {
   type Drift,
   type NameParts,
   parseReplicationName,
+  readWorkers,
   type ScopeDescriptor,
   type SourceReading,
   walRate,
+  type WorkerReading,
 } from "../replication/mod.ts";
 import { formatVersion } from "./both_sides.ts";
 import type { DatabaseSelection, RunContext } from "./run.ts";
@@ -82,7 +84,7 @@ export class StatusMonitor implements AsyncDisposable {
   readonly #source: Link;
   readonly #target: Link;
   readonly #compared = new Map<string, Compared>();
-  readonly #errors = new Map<string, number>();
+  #workersBefore: ReadonlyMap<string, WorkerReading> | undefined;
   #before: SourceReading | undefined;
 
   constructor(options: StatusOptions, context: RunContext) {
@@ -123,15 +125,17 @@ export class StatusMonitor implements AsyncDisposable {
       );
     }
     if (source.reached) this.#before = source.value.reading;
+    if (target.reached) this.#workersBefore = target.value.workers;
     return this.#report(looked, databases, findings);
   }
 
   /** The first reading, that rates need. */
   async #look(): Promise<void> {
-    const first = await this.#source.ask(
-      undefined,
-      (session) => readSourceServer(session, performance.now()),
-    );
+    const [first, workers] = await Promise.all([
+      this.#source.ask(undefined, (session) => readSourceServer(session, performance.now())),
+      this.#target.ask(undefined, readWorkers),
+    ]);
+    if (workers.reached) this.#workersBefore = workers.value;
     if (!first.reached || first.value.reading.slots.length === 0) return;
     this.#before = first.value.reading;
     await pause(this.#options.sampleMs ?? defaultSampleMs, this.#context.signal);
@@ -244,10 +248,8 @@ export class StatusMonitor implements AsyncDisposable {
           target: pair.targetFacts,
           targetReachable: target.reached &&
             (pair.targetFacts !== undefined || !hasSubscription(target.value, name)),
-          errorsBefore: this.#errors.get(name),
+          workerBefore: this.#workersBefore?.get(name),
         });
-        const errors = stream.subscription?.applyErrors;
-        if (errors !== null && errors !== undefined) this.#errors.set(name, errors);
         return stream;
       });
     const compared = source.reached && target.reached ? await this.#compare(pair) : undefined;

@@ -15,6 +15,7 @@ import {
   ReplicatorError,
 } from "../core/mod.ts";
 import { pause, ServerError, type Session } from "../postgres/mod.ts";
+import { diagnose, type Diagnosis } from "./obstacles.ts";
 import {
   readSlots,
   readSubscriptions,
@@ -59,6 +60,8 @@ const lagEventMs = 500;
 /** How long a missing worker or inactive slot may be a restart that nobody needs to hear about. */
 const restartMs = 10_000;
 const stuckMs = 1_500;
+/** Looks without a worker that make one suspect that it fails. */
+const absencesOfFailing = 3;
 /** A WAL page: a position at its start may never be reported by an idle source. */
 const pageBytes = 8192;
 
@@ -92,12 +95,13 @@ export async function waitUntilApplied(options: AppliedOptions): Promise<void> {
     }));
     for (const [name, each] of awaited) {
       const failure = hopeless(name, each);
-      if (failure !== undefined) throw failure;
+      if (failure !== undefined) throw await withCause(failure, { each, source, target });
     }
     const late = awaited.filter(([, { slot }]) => !hasApplied(slot, lsn));
     if (late.length === 0) return;
     if (watch.elapsedMs > timeoutMs) throw notInTime(late, { lsn, timeoutMs, source });
     watch.tell(late);
+    for (const [name, each] of watch.suspects(late)) await refuseObstacles(name, each, options);
     if (watch.stuckMs > stuckMs && needsNudge(late, { wal, lsn })) await watch.nudge();
     await pause(Math.min(pauseMs, Math.max(0, timeoutMs - watch.elapsedMs) + 1), signal);
   }
@@ -163,11 +167,68 @@ export function hopeless(
   if (newErrors >= hopelessErrors) {
     return target(
       `the apply worker fails again and again (${plural(newErrors, "error")}, nothing applied)`,
-      'the target\'s log names table and row ("logical replication"); see status',
+      failingRemedy,
     );
   }
   return undefined;
 }
+
+/** The same error with the transaction that cannot be applied, where errors of applying are what it is about. */
+async function withCause(
+  failure: ReplicatorError,
+  { each, source, target }: Pick<AppliedOptions, "source" | "target"> & {
+    readonly each: AwaitedSubscription;
+  },
+): Promise<ReplicatorError> {
+  if (each.newErrors < hopelessErrors) return failure;
+  const { lines } = await diagnoseAwaited(each, { source, target });
+  return new ReplicatorError(failure.message, {
+    ...describeFailure(failure),
+    details: lines,
+  });
+}
+
+function describeFailure({ side, object, remedy, exitCode }: ReplicatorError) {
+  return { side, object, remedy, exitCode };
+}
+
+async function diagnoseAwaited(
+  { subscription, slot }: AwaitedSubscription,
+  { source, target }: Pick<AppliedOptions, "source" | "target">,
+): Promise<Diagnosis> {
+  const [publication] = subscription?.publications ?? [];
+  if (subscription === undefined || slot === undefined || publication === undefined) {
+    return { transaction: undefined, obstacles: [], lines: [] };
+  }
+  return await diagnose({ source, target, subscription, slot, publication });
+}
+
+/**
+ * Before 15 nothing counts errors of applying: a worker that comes and goes while nothing is applied has met one when something on the target is
+ * seen to be in its way.
+ *
+ * @throws ReplicatorError that says what
+ */
+async function refuseObstacles(
+  name: string,
+  each: AwaitedSubscription,
+  { source, target }: Pick<AppliedOptions, "source" | "target">,
+): Promise<void> {
+  if (target.majorVersion >= 15) return;
+  const { obstacles, lines } = await diagnoseAwaited(each, { source, target });
+  if (obstacles.length === 0) return;
+  throw new ReplicatorError("the apply worker fails again and again", {
+    side: "target",
+    object: `subscription ${quoteIdentifier(name)}`,
+    details: lines,
+    remedy: failingRemedy,
+    exitCode: ExitCode.unhealthy,
+  });
+}
+
+const failingRemedy =
+  "remove what is in the way on the target: the worker goes on by itself; or leave the transaction out with sync --skip-lsn, and repair with verify; " +
+  'the target\'s log has the error itself ("logical replication")';
 
 /** What keeps a subscription from applying just now, in words; undefined when it is at work. */
 export function hindrance({ subscription, slot, newErrors }: AwaitedSubscription):
@@ -238,6 +299,8 @@ class Watch {
   readonly #confirmed = new Map<string, Lsn>();
   readonly #hinderedSinceMs = new Map<string, number>();
   readonly #told = new Set<string>();
+  /** When a subscription's position last moved, or it was last suspected, and how often it had no worker since. */
+  readonly #standing = new Map<string, { sinceMs: number; absences: number }>();
   #movedMs = performance.now();
   #lagToldMs = -Infinity;
 
@@ -263,7 +326,25 @@ class Watch {
       if (moved) this.#movedMs = performance.now();
       if (confirmed !== undefined) this.#confirmed.set(name, confirmed);
       if (moved || !this.#errorsBefore.has(name)) this.#errorsBefore.set(name, errors);
+      const standing = this.#standing.get(name);
+      if (moved || standing === undefined) {
+        this.#standing.set(name, { sinceMs: performance.now(), absences: 0 });
+      } else if (each.subscription?.workerPid === undefined) standing.absences++;
       return [name, { ...each, newErrors: errors - (this.#errorsBefore.get(name) ?? 0) }];
+    });
+  }
+
+  /** Those that stand still while their worker comes and goes; each of them now and then. */
+  suspects(
+    late: readonly (readonly [string, AwaitedSubscription])[],
+  ): readonly (readonly [string, AwaitedSubscription])[] {
+    const now = performance.now();
+    return late.filter(([name]) => {
+      const standing = this.#standing.get(name);
+      if (standing === undefined || standing.absences < absencesOfFailing) return false;
+      if (now - standing.sinceMs < restartMs) return false;
+      standing.sinceMs = now;
+      return true;
     });
   }
 

@@ -37,6 +37,10 @@ export interface StreamVerdict {
 const resnapshot =
   "copy its tables again with sync --resnapshot TABLES (or '*'); the others are not touched";
 
+/** What to do about a change that cannot be applied. */
+export const applyRemedy =
+  "remove the cause on the target, then sync --retry; or sync --skip-lsn LSN to leave the transaction out";
+
 /** Judges one stream. */
 export function judgeStream(stream: StreamState): StreamVerdict {
   const verdict = (condition: StreamCondition, message: string, remedy?: string) => ({
@@ -113,7 +117,7 @@ export function judgeStream(stream: StreamState): StreamVerdict {
       `the subscription ${name} was stopped after ${
         plural(subscription.applyErrors ?? 0, "error")
       } of applying a change`,
-      "remove the cause on the target, then sync --retry; or sync --skip-lsn LSN to leave the transaction out",
+      applyRemedy,
     )
     : verdict("disabled", `the subscription ${name} is switched off`);
 }

@@ -14,6 +14,7 @@ export * from "./identity.ts";
 export * from "./lag.ts";
 export * from "./monitor.ts";
 export * from "./names.ts";
+export * from "./obstacles.ts";
 export * from "./ours.ts";
 export * from "./positions.ts";
 export * from "./publication.ts";

@@ -161,3 +161,31 @@ export async function readCounters(
     ),
   }]));
 }
+
+/** A subscription's worker at a moment, to tell one that works from one that starts again and again. */
+export interface WorkerReading {
+  /** Undefined while none runs. */
+  readonly pid: number | undefined;
+  /** Undefined before 15. */
+  readonly applyErrors: number | undefined;
+}
+
+const workerStatement = `
+  SELECT subname::text AS name, max(pid) AS pid
+    FROM pg_stat_subscription AS w
+   WHERE relid IS NULL AND to_jsonb(w) ->> 'leader_pid' IS NULL
+   GROUP BY 1`;
+
+/** The workers of all of the server's subscriptions, by name. */
+export async function readWorkers(
+  session: Session,
+): Promise<ReadonlyMap<string, WorkerReading>> {
+  const rows = await session.query<{ readonly name: string; readonly pid: number | null }>(
+    workerStatement,
+  );
+  const counters = await readCounters(session);
+  return new Map(rows.map(({ name, pid }) => [name, {
+    pid: pid ?? undefined,
+    applyErrors: counters.get(name)?.applyErrors,
+  }]));
+}

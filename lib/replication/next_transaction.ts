@@ -21,6 +21,8 @@ export interface RowChange {
   readonly operation: "insert" | "update" | "delete" | "truncate";
   /** Columns of the replica identity with their values as text; null for NULL. */
   readonly key: Readonly<Record<string, string | null>>;
+  /** All columns of an inserted row, as text. */
+  readonly row?: Readonly<Record<string, string | null>>;
 }
 
 /** A transaction of the source as the slot delivers it. */
@@ -34,12 +36,26 @@ export interface PendingTransaction {
   readonly changes: readonly RowChange[];
 }
 
-const peekStatement = `
-  SELECT encode(data, 'hex') AS message
-    FROM pg_logical_slot_peek_binary_changes($1, NULL, $2,
-           'proto_version', '1', 'publication_names', $3)`;
-
+/** Changes of a transaction that are shown. */
 const mostChanges = 5;
+/** Messages of a transaction that are looked at: among them are its first changes. */
+const mostMessages = 40;
+/** Of larger changes only the table is told. */
+const mostBytes = 1024 * 1024;
+
+/**
+ * A transaction may have millions of changes, and a change hundreds of megabytes: the server counts, and sends what is shown. Where
+ * transactions begin and what tables look like is sent of all of them.
+ */
+const peekStatement = `
+  SELECT encode(CASE WHEN octet_length(data) <= ${mostBytes} THEN data ELSE substring(data FOR 5) END, 'hex') AS message,
+         changes
+    FROM (SELECT data, chr(get_byte(data, 0)) AS type, n, row_number() OVER (PARTITION BY xid::text ORDER BY n) AS nth,
+                 (count(*) FILTER (WHERE chr(get_byte(data, 0)) IN ('I', 'U', 'D', 'T')) OVER (PARTITION BY xid::text))::int AS changes
+            FROM pg_logical_slot_peek_binary_changes($1, NULL, $2,
+                   'proto_version', '1', 'publication_names', $3) WITH ORDINALITY AS m (lsn, xid, data, n)) AS m
+   WHERE nth <= ${mostMessages} OR type IN ('B', 'R')
+   ORDER BY n`;
 
 /**
  * Reads the first transaction behind a position. The slot must not be in use: the subscription is to be switched off before.
@@ -56,31 +72,41 @@ export async function readNextTransaction(
   },
 ): Promise<PendingTransaction | undefined> {
   for (let limit = 1; limit <= 1_000_000; limit *= 100) {
-    const rows = await source.query<{ readonly message: string }>(peekStatement, [
-      slot,
-      limit,
-      quoteIdentifier(publication),
-    ]);
-    const transactions = readTransactions(rows.map(({ message }) => Uint8Array.fromHex(message)));
+    const rows = await source.query<{ readonly message: string; readonly changes: number }>(
+      peekStatement,
+      [slot, limit, quoteIdentifier(publication)],
+    );
+    const transactions = readTransactions(
+      rows.map(({ message, changes }) => ({ bytes: Uint8Array.fromHex(message), changes })),
+    );
     const next = transactions.find(({ finishLsn }) => after === undefined || finishLsn >= after);
-    if (next !== undefined || rows.length < limit) return next;
+    const seen = transactions.reduce((sum, { count }) => sum + count, 0);
+    if (next !== undefined || seen + 2 * transactions.length < limit) return next;
   }
   return undefined;
 }
 
-/** What the target has applied of a subscription's source; undefined where our role may not know. */
+/** What the target has applied of a subscription's source. */
+export interface OriginPosition {
+  /** False where our role may not know. */
+  readonly known: boolean;
+  /** Undefined: nothing, or not known. */
+  readonly lsn: Lsn | undefined;
+}
+
+/** Reads what the target has applied of a subscription's source. */
 export async function readOriginPosition(
   target: Session,
   subscriptionOid: number,
-): Promise<Lsn | undefined> {
+): Promise<OriginPosition> {
   try {
-    const [row] = await target.query<{ readonly lsn: string | null }>(
+    const row = await target.queryOne<{ readonly lsn: string | null }>(
       "SELECT pg_replication_origin_progress($1, true)::text AS lsn",
       [`pg_${subscriptionOid}`],
     );
-    return row?.lsn === null || row === undefined ? undefined : parseLsn(row.lsn);
+    return { known: true, lsn: row.lsn === null ? undefined : parseLsn(row.lsn) };
   } catch (error) {
-    if (error instanceof ServerError) return undefined;
+    if (error instanceof ServerError) return { known: false, lsn: undefined };
     throw error;
   }
 }
@@ -89,25 +115,29 @@ interface Relation extends TableName {
   readonly columns: readonly { readonly name: string; readonly isKey: boolean }[];
 }
 
-/** Puts the messages of pgoutput (protocol 1) together. */
+/**
+ * Puts the messages of pgoutput (protocol 1) together.
+ *
+ * @param messages each with how many changes its transaction has; what was cut off after the table's OID is told without a key
+ */
 export function readTransactions(
-  messages: readonly Uint8Array[],
+  messages: readonly { readonly bytes: Uint8Array; readonly changes: number }[],
 ): readonly PendingTransaction[] {
   const relations = new Map<number, Relation>();
-  const transactions: (PendingTransaction & { changes: RowChange[]; count: number })[] = [];
-  for (const bytes of messages) {
+  const transactions: (PendingTransaction & { changes: RowChange[] })[] = [];
+  for (const { bytes, changes: count } of messages) {
     const reader = new MessageReader(bytes);
     const type = reader.character();
     const current = transactions.at(-1);
     const add = (change: RowChange) => {
-      if (current === undefined) return;
-      current.count++;
-      if (current.changes.length < mostChanges) current.changes.push(change);
+      if (current !== undefined && current.changes.length < mostChanges) {
+        current.changes.push(change);
+      }
     };
     if (type === "B") {
       const finishLsn = reader.int64();
       reader.int64(); // when it was committed
-      transactions.push({ finishLsn, xid: reader.int32(), count: 0, changes: [] });
+      transactions.push({ finishLsn, xid: reader.int32(), count, changes: [] });
     } else if (type === "R") {
       const oid = reader.int32();
       relations.set(oid, readRelation(reader));
@@ -146,17 +176,25 @@ function readChange(
   reader: MessageReader,
   { type, relation }: { readonly type: "I" | "U" | "D"; readonly relation: Relation },
 ): RowChange {
+  const { schema, name } = relation;
+  const operation = ({ I: "insert", U: "update", D: "delete" } as const)[type];
+  const change = { table: { schema, name }, operation, key: {} };
+  if (reader.isAtEnd) return change;
   // an update or delete may begin with the old key (K) or the old row (O); that is how the target finds the row
   reader.character();
   const values = readTuple(reader);
-  const key: Record<string, string | null> = {};
-  relation.columns.forEach(({ name, isKey }, at) => {
-    const value = values[at];
-    if (isKey && value !== undefined) key[name] = value;
-  });
-  const { schema, name } = relation;
-  const operation = ({ I: "insert", U: "update", D: "delete" } as const)[type];
-  return { table: { schema, name }, operation, key };
+  const named = (columns: Relation["columns"]) =>
+    Object.fromEntries(
+      columns.flatMap((column): [string, string | null][] => {
+        const value = values[relation.columns.indexOf(column)];
+        return value === undefined ? [] : [[column.name, value]];
+      }),
+    );
+  return {
+    ...change,
+    key: named(relation.columns.filter(({ isKey }) => isKey)),
+    ...(type === "I" ? { row: named(relation.columns) } : {}),
+  };
 }
 
 function readTuple(reader: MessageReader): readonly (string | null | undefined)[] {
@@ -176,6 +214,10 @@ class MessageReader {
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  get isAtEnd(): boolean {
+    return this.#at >= this.#bytes.length;
   }
 
   character(): string {

@@ -256,20 +256,38 @@ export async function enableSubscription(session: Session, name: string): Promis
 }
 
 const workerPauseMs = 50;
+/** How long a worker may take to notice that it is to stop, before it is ended. */
+const workerPatienceMs = 3_000;
 
-/** Stops a subscription, and waits until nothing is being applied any more. */
+/**
+ * Stops a subscription, and waits until nothing is being applied any more.
+ *
+ * A worker that waits for somebody's lock does not look whether it is to stop: it is ended, and what it had begun rolled back.
+ */
 export async function disableSubscription(
   session: Session,
   { name, signal }: { readonly name: string; readonly signal?: AbortSignal | undefined },
 ): Promise<void> {
   await session.execute(`ALTER SUBSCRIPTION ${quoteIdentifier(name)} DISABLE`);
-  for (;;) {
-    const { working } = await session.queryOne<{ readonly working: boolean }>(
-      "SELECT EXISTS (SELECT FROM pg_stat_subscription WHERE subname = $1 AND pid IS NOT NULL) AS working",
+  for (let waitedMs = 0;; waitedMs += workerPauseMs) {
+    const workers = await session.query<{ readonly pid: number }>(
+      "SELECT pid FROM pg_stat_subscription WHERE subname = $1 AND pid IS NOT NULL",
       [name],
     );
-    if (!working) return;
+    if (workers.length === 0) return;
+    if (waitedMs > 0 && waitedMs % workerPatienceMs === 0) {
+      for (const { pid } of workers) await endWorker(session, pid);
+    }
     await pause(workerPauseMs, signal);
+  }
+}
+
+async function endWorker(session: Session, pid: number): Promise<void> {
+  try {
+    await session.query("SELECT pg_terminate_backend($1)", [pid]);
+  } catch (error) {
+    // a role that may not end it waits until it ends by itself
+    if (!(error instanceof ServerError)) throw error;
   }
 }
 

@@ -12,6 +12,7 @@ import {
   type SlotReading,
   type SourceReading,
   walRate,
+  type WorkerReading,
 } from "../../replication/mod.ts";
 import type { Contents, TargetDatabaseFacts } from "./facts.ts";
 import { lsnText, streamState } from "./judge.ts";
@@ -33,8 +34,8 @@ export interface StreamInput {
   /** Undefined when the target's database is out of reach, or there is none. */
   readonly target: TargetDatabaseFacts | undefined;
   readonly targetReachable: boolean;
-  /** Apply errors at the first reading. */
-  readonly errorsBefore: number | undefined;
+  /** The worker at the first reading; undefined when it is not known. */
+  readonly workerBefore: WorkerReading | undefined;
 }
 
 /** One stream of the report. */
@@ -61,8 +62,8 @@ export function streamStatus(input: StreamInput): StreamStatus {
       subscription,
       sourceReachable: source !== undefined,
       targetReachable: input.targetReachable,
-      newErrors: (subscription?.applyErrors ?? 0) -
-        (input.errorsBefore ?? subscription?.applyErrors ?? 0),
+      ...workerFacts(input, subscription),
+      applied: source === undefined || hasMoved(name, source),
     }),
     lagBytes: lag?.bytes ?? null,
     lagSeconds: lag?.seconds ?? null,
@@ -72,6 +73,29 @@ export function streamStatus(input: StreamInput): StreamStatus {
     publication: publication === undefined ? null : publicationStatus(publication),
     subscription,
   };
+}
+
+function workerFacts(
+  { workerBefore }: StreamInput,
+  subscription: SubscriptionStatus | null,
+): { readonly newErrors: number; readonly restarted: boolean } {
+  const errors = subscription?.applyErrors ?? 0;
+  return {
+    newErrors: errors - (workerBefore?.applyErrors ?? errors),
+    restarted: workerBefore !== undefined &&
+      (workerBefore.pid ?? null) !== (subscription?.workerPid ?? null),
+  };
+}
+
+/** Whether nothing waits, or the target has confirmed something between the readings. */
+function hasMoved(
+  name: string,
+  { before, now }: { readonly before: SourceReading; readonly now: SourceReading },
+): boolean {
+  const confirmed = (reading: SourceReading) =>
+    reading.slots.find((slot) => slot.name === name)?.confirmedFlushLsn;
+  const [first, last] = [confirmed(before), confirmed(now)];
+  return first === undefined || last === undefined || last > first || last >= before.wal;
 }
 
 function publicationStatus({ tables, allTables }: OurPublication): PublicationStatus {

@@ -25,12 +25,14 @@ import {
   readSubscribedTables,
   readSubscriptionDescriptors,
   readSubscriptions,
+  readWorkers,
   type ScopeDescriptor,
   type SourceReading,
   type SubscribedTable,
   type SubscriptionCounters,
   type SubscriptionState,
   type TableShape,
+  type WorkerReading,
 } from "../../replication/mod.ts";
 
 /** The source's server. */
@@ -45,6 +47,8 @@ export interface TargetServer {
   readonly serverVersion: number;
   readonly systemIdentifier: string | undefined;
   readonly subscriptions: readonly OurSubscription[];
+  /** By name, also those of others. */
+  readonly workers: ReadonlyMap<string, WorkerReading>;
 }
 
 /** What is compared between the sides; costs more than the rest. */
@@ -83,6 +87,7 @@ export async function readTargetServer(session: Session): Promise<TargetServer> 
     serverVersion: session.serverVersion,
     systemIdentifier: (await readClusterFacts(session)).systemIdentifier,
     subscriptions: await listOurSubscriptions(session),
+    workers: await readWorkers(session),
   };
 }
 

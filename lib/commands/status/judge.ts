@@ -32,6 +32,10 @@ export interface StreamFacts {
   readonly targetReachable: boolean;
   /** Apply errors between the two readings. */
   readonly newErrors: number;
+  /** Whether the worker is another one than at the first reading, or came or went. */
+  readonly restarted: boolean;
+  /** Whether the target has confirmed anything between the readings, or nothing waits. */
+  readonly applied: boolean;
 }
 
 /** What a stream is doing. */
@@ -48,6 +52,9 @@ export function streamState(facts: StreamFacts): StreamState {
   if (!subscription.enabled) return errors > 0 ? "failing" : "disabled";
   if (newErrors > 0) return "failing";
   if (subscription.workerPid === null) return errors > 0 ? "failing" : "stopped";
+  // before 15 nothing counts errors
+  const canFail = errors > 0 || subscription.applyErrors === null;
+  if (facts.restarted && !facts.applied && canFail) return "failing";
   if (subscription.blockedBy.length > 0) return "blocked";
   return slot !== null && !slot.active ? "starting" : "streaming";
 }
@@ -110,16 +117,16 @@ export function streamFindings(
     ]),
     "failing": finding("apply-failing", "target", [
       "problem",
-      `${plural(errors, "apply error")}` +
+      (errors > 0 ? plural(errors, "apply error") : "errors are not counted before version 15") +
       (subscription?.enabled === false
         ? "; the last one has disabled the subscription"
-        : "; the worker starts again and again"),
-      'the target\'s log names table, key and position ("logical replication"); remove the cause, then sync --retry, or sync --skip-lsn',
+        : "; the worker starts again and again, and nothing is applied"),
+      "sync shows the transaction and what is in its way, the target's log the error; remove the cause, or leave the transaction out with sync --skip-lsn",
     ]),
     "stopped": finding("apply-stopped", "target", [
       "problem",
       "no apply worker runs: it meets an error, cannot reach the source, or workers are used up",
-      "the target's log says why; max_logical_replication_workers and max_worker_processes limit their number",
+      "sync shows the transaction and what is in its way, the target's log the error; max_logical_replication_workers and max_worker_processes limit the workers",
     ]),
     "blocked": finding("apply-blocked", "target", [
       "warning",
@@ -164,8 +171,8 @@ export function streamFindings(
   if (errors > 0 && state !== "failing") {
     findings.push(finding("apply-errors", "target", [
       "warning",
-      `${plural(errors, "apply error")} since statistics were reset; it went on since`,
-      "the target's log names table and key",
+      `${plural(errors, "apply error")} since statistics were reset`,
+      "the target's log names table and key; a lost connection counts too",
     ]));
   }
   return findings;

@@ -26,10 +26,12 @@ export function chooseTables(
 ): readonly ChosenTables[] {
   const path = areNew ? "--add-tables" : "--resnapshot";
   const problems: Problem[] = [];
-  const patterns = tables.flatMap((text): TablePattern[] => {
-    if (text === "*") return [{ database: undefined, schema: ["", ""], table: ["", ""] }];
+  const patterns = tables.flatMap((text): { text: string; pattern: TablePattern }[] => {
+    if (text === "*") {
+      return [{ text, pattern: { database: undefined, schema: ["", ""], table: ["", ""] } }];
+    }
     const reading = readRulePattern(text);
-    if ("value" in reading) return [reading.value];
+    if ("value" in reading) return [{ text, pattern: reading.value }];
     problems.push({ path, message: reading.problem });
     return [];
   });
@@ -45,28 +47,28 @@ export function chooseTables(
       schema: table.schema,
       name: table.name,
     });
-  patterns.forEach((pattern, at) => {
+  for (const { text, pattern } of patterns) {
     if (
       offered.some(({ situation, tables }) => tables.some((t) => matches(situation, t, pattern)))
-    ) {
-      return;
-    }
+    ) continue;
     const places = offered.flatMap(({ situation, tables }) =>
       tables.map(({ schema, name }) => ({ database: situation.source.database, schema, name }))
     );
     problems.push({
       path,
-      message: `"${tables[at] ?? ""}" matches no table ${
+      message: `"${text}" matches no table ${
         areNew
           ? "that is new on the source and missing on the target"
           : "that is on both sides and follows the rules"
       }${didYouMean(pattern, places)}`,
     });
-  });
+  }
   if (problems.length > 0) throw new UsageError(problems);
   return offered.map(({ situation, tables }) => ({
     situation,
-    tables: tables.filter((table) => patterns.some((each) => matches(situation, table, each))),
+    tables: tables.filter((table) =>
+      patterns.some(({ pattern }) => matches(situation, table, pattern))
+    ),
   })).filter(({ tables }) => tables.length > 0);
 }
 

@@ -4,13 +4,13 @@
  * @module
  */
 import { displayName, ExitCode, plural, ReplicatorError, type RunEvent } from "../../core/mod.ts";
-import { type Endpoint, openSession, retry, ServerError } from "../../postgres/mod.ts";
+import { type Endpoint, openSession, retry } from "../../postgres/mod.ts";
 import {
+  applyRemedy,
   canFollow,
-  describeTransaction,
+  diagnose,
+  type Diagnosis,
   nameSome,
-  readNextTransaction,
-  readOriginPosition,
   scopeDifferences,
   type StreamState,
   type StreamVerdict,
@@ -51,8 +51,9 @@ export async function refuseWhatCannotFollow(
     const { streams, verdicts, source } = situation;
     const lines = streams.length === 0 ? nothingThere(situation) : [];
     for (const verdict of verdicts) {
-      if (canFollow(verdict) || (retrying && verdict.condition === "failed")) continue;
-      lines.push(...await explain(verdict, situation, signal));
+      if (retrying && verdict.condition === "failed") continue;
+      if (!canFollow(verdict)) lines.push(...await explain(verdict, situation, signal));
+      else if (!retrying) lines.push(...await explainHidden(verdict, situation, signal));
     }
     details.push(...lines.map((line) => `${source.database}: ${line}`));
   }
@@ -92,35 +93,58 @@ async function explain(
   ];
 }
 
-/** The transaction that could not be applied, with tables and keys, and what the server has counted. */
-export async function explainFailure(
-  { situation: { source, target }, stream }: FailedStream,
+/** The transaction that could not be applied, with tables and keys, and what is seen to be in its way. */
+async function explainFailure(
+  failed: FailedStream,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const { subscription, slot, publication } = stream;
-  if (subscription === undefined || slot === undefined || publication === undefined) return [];
-  const after = await withSession(
-    target,
+  const { lines } = await diagnoseStream(failed, signal);
+  return [
+    ...lines,
+    "the error's own words are in the log of the target's server, which SQL cannot read",
+  ];
+}
+
+/** The next transaction of a stream that nobody reads; nothing when somebody does. */
+export async function diagnoseStream(
+  { situation: { source, target }, stream: { subscription, slot, publication } }: FailedStream,
+  signal: AbortSignal,
+): Promise<Diagnosis> {
+  if (
+    subscription === undefined || slot === undefined || publication === undefined || slot.active
+  ) return { transaction: undefined, obstacles: [], lines: [] };
+  return await withSession(
+    source,
     signal,
-    (session) => readOriginPosition(session, subscription.oid),
-  );
-  const lines: string[] = [];
-  if (!slot.active) {
-    try {
-      const next = await withSession(
-        source,
+    (from) =>
+      withSession(
+        target,
         signal,
-        (session) =>
-          readNextTransaction(session, { slot: slot.name, publication: publication.name, after }),
-      );
-      if (next !== undefined) lines.push(...describeTransaction(next));
-    } catch (error) {
-      if (!(error instanceof ServerError)) throw error;
-      lines.push(`the transaction cannot be read from the slot: ${error.message}`);
-    }
-  }
-  lines.push("the error's own words are in the log of the target's server, which SQL cannot read");
-  return lines;
+        (to) =>
+          diagnose({ source: from, target: to, subscription, slot, publication: publication.name }),
+      ),
+  );
+}
+
+/** Streams that seem to rest and are found to have met an error: before 15 no counter tells them. */
+async function explainHidden(
+  verdict: StreamVerdict,
+  situation: Situation,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const { condition, stream } = verdict;
+  const rests = (condition === "following" || condition === "disabled") &&
+    stream.subscription?.workerPid === undefined;
+  if (!rests) return [];
+  const { obstacles, lines } = await diagnoseStream({ situation, stream }, signal);
+  if (obstacles.length === 0) return [];
+  return [
+    `the subscription ${stream.name} ${
+      condition === "disabled" ? "is switched off, and" : "has no worker:"
+    } what it has to apply next cannot be applied`,
+    ...lines.map((line) => `  ${line}`),
+    `  → ${applyRemedy}`,
+  ];
 }
 
 async function withSession<Result>(

@@ -13,6 +13,8 @@ import {
 } from "../../core/mod.ts";
 import { openSession, retry, type Session } from "../../postgres/mod.ts";
 import {
+  diagnose,
+  disableSubscription,
   enableSubscription,
   handOver,
   type ScopeDescriptor,
@@ -101,40 +103,78 @@ async function start(
   return `${name} adopted`;
 }
 
-/** Leaves a transaction out of the one stream that is stopped. */
+/**
+ * Leaves a transaction out of the stream that it stops.
+ *
+ * It has to be the very next one: before 15 everything up to the position would be passed over, and from 15 on nothing would, in silence.
+ *
+ * @throws ReplicatorError that shows the next transactions, when it is none of them
+ */
 export async function skip(
   failed: readonly FailedStream[],
-  { options: _, lsn, recorder, run: { signal } }: FollowContext & { readonly lsn: Lsn },
+  { lsn, recorder, run: { signal } }: FollowContext & { readonly lsn: Lsn },
 ): Promise<void> {
-  const [only, ...more] = failed;
-  const subscription = only?.stream.subscription;
-  if (only === undefined || subscription === undefined || more.length > 0) {
-    throw new ReplicatorError(
-      only === undefined
-        ? "no subscription has had errors: there is nothing to skip"
-        : `${plural(failed.length, "subscription")} have had errors: which one is meant?`,
-      {
-        remedy: only === undefined
-          ? "sync and status tell how it stands"
-          : "choose the database with --include-databases",
-        exitCode: ExitCode.prerequisite,
-      },
-    );
+  if (failed.length === 0) {
+    throw new ReplicatorError("no subscription has had errors: there is nothing to skip", {
+      remedy: "sync and status tell how it stands",
+      exitCode: ExitCode.prerequisite,
+    });
   }
-  await using to = await retry(() => openSession(only.situation.target, { signal }), { signal });
-  await skipTransaction(to, {
-    subscription: subscription.name,
-    oid: subscription.oid,
-    lsn,
-    signal,
-  });
-  recorder.events({
-    kind: "warning",
-    side: "target",
-    object: `subscription ${subscription.name}`,
-    message: `the transaction that ends at ${
+  const others: string[] = [];
+  for (const each of failed) {
+    const lines = await skipIn(each, { lsn, signal });
+    if (lines !== undefined) {
+      others.push(...lines);
+      continue;
+    }
+    recorder.events({
+      kind: "warning",
+      side: "target",
+      object: `subscription ${each.stream.name}`,
+      message: `the transaction that ends at ${
+        formatLsn(lsn)
+      } is left out: its changes are missing on the target`,
+      remedy: "make them by hand, or find and repair the rows with verify",
+    });
+    return;
+  }
+  throw new ReplicatorError(
+    `no subscription is stopped by a transaction that ends at ${
       formatLsn(lsn)
-    } is left out: its changes are missing on the target`,
-    remedy: "make them by hand, or find and repair the rows with verify",
+    }; nothing was skipped`,
+    {
+      side: "target",
+      details: others,
+      remedy:
+        "give --skip-lsn the position at which the next transaction ends, as it is shown here",
+      exitCode: ExitCode.prerequisite,
+    },
+  );
+}
+
+/** @returns what comes next when it is another transaction; then all is as before */
+async function skipIn(
+  { situation: { source, target }, stream: { name, subscription, slot, publication } }:
+    FailedStream,
+  { lsn, signal }: { readonly lsn: Lsn; readonly signal: AbortSignal },
+): Promise<readonly string[] | undefined> {
+  if (subscription === undefined || slot === undefined || publication === undefined) return [];
+  await using from = await retry(() => openSession(source, { signal }), { signal });
+  await using to = await retry(() => openSession(target, { signal }), { signal });
+  await disableSubscription(to, { name, signal });
+  const { transaction, lines } = await diagnose({
+    source: from,
+    target: to,
+    subscription,
+    slot,
+    publication: publication.name,
   });
+  if (transaction?.finishLsn === lsn) {
+    await skipTransaction(to, { subscription: name, oid: subscription.oid, lsn, signal });
+    return undefined;
+  }
+  if (subscription.enabled) await enableSubscription(to, name);
+  return lines.length === 0
+    ? [`${name}: nothing waits to be applied`]
+    : lines.map((line) => `${name}: ${line}`);
 }
