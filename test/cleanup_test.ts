@@ -7,7 +7,7 @@ import { runCli } from "./support/cli.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { withDatabase } from "./support/databases.ts";
 import { endReplication, replicate, type Replication, until } from "./support/replication.ts";
-import { exec, query } from "./support/sql.ts";
+import { exec, query, withSession } from "./support/sql.ts";
 
 const c12 = await sharedCluster(12);
 const c15 = await sharedCluster(15);
@@ -259,7 +259,9 @@ Deno.test("cleanup() of the target alone when the source is gone, and of the sou
       const before = await traces(c18);
       const urls = { sourceUrl, targetUrl: b.url };
       const ours = await replicate(sourceUrl, b.url);
-      await describe([source, c18], ours);
+      await describe([source, c18], ours, {
+        changedIdentities: [{ schema: "public", name: "n", before: "d" }],
+      });
       await until(
         sourceUrl,
         `SELECT active AS ok FROM pg_replication_slots WHERE slot_name = '${ours.name}'`,
@@ -269,14 +271,19 @@ Deno.test("cleanup() of the target alone when the source is gone, and of the sou
       deepStrictEqual(report.removed.map(({ kind }) => kind), ["subscription"]);
       strictEqual(cleanupExitCode(report), 4);
       deepStrictEqual(report.unreachable.map(({ side, byHand }) => [side, byHand]), [["source", [
+        `-- in database ${new URL(sourceUrl).pathname.slice(1)}`,
         `SELECT pg_drop_replication_slot('${ours.name}');`,
         `DROP PUBLICATION "${ours.name}";`,
+        'ALTER TABLE "public"."n" REPLICA IDENTITY DEFAULT;',
       ]]]);
       deepStrictEqual(await traces(c18), before);
       await source.start();
       const gone = "postgresql://nobody@127.0.0.1:1/x";
       const rest = await run({ ...urls, targetUrl: gone });
-      deepStrictEqual(rest.removed.map(({ kind }) => kind), ["slot", "publication"]);
+      deepStrictEqual(
+        rest.removed.map(({ kind }) => kind),
+        ["slot", "publication", "replica-identity"],
+      );
       strictEqual(cleanupExitCode(rest), 5);
       const [left] = await query(sourceUrl, "SELECT count(*)::int AS n FROM pg_replication_slots");
       strictEqual(left?.["n"], 0);
@@ -317,6 +324,26 @@ Deno.test("cleanup() leaves the streams of other servers alone, and refuses to g
     }
   });
 });
+
+for (const to of [c12, c18]) {
+  Deno.test(`cleanup() does not wait for a lock that holds the worker up (${to.major})`, async () => {
+    await withPair([c15, to], async ({ sourceUrl, targetUrl }) => {
+      const replication = await replicate(sourceUrl, targetUrl);
+      await describe([c15, to], replication);
+      await withSession(targetUrl, async (holder) => {
+        await holder.unsafe("BEGIN; LOCK TABLE t").simple();
+        await exec(sourceUrl, "INSERT INTO t VALUES (1, 'waits')");
+        await until(
+          targetUrl,
+          "SELECT count(*) > 0 AS ok FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND backend_type ~ 'logical replication'",
+        );
+        deepStrictEqual((await run(replication)).failed, []);
+        await holder.unsafe("COMMIT").simple();
+      });
+      deepStrictEqual(await query(targetUrl, "SELECT FROM t"), []);
+    });
+  });
+}
 
 Deno.test("cleanup() keeps to the databases that were named, and goes on when one thing cannot be removed", async () => {
   await withPair([c15, c18], async (one) => {

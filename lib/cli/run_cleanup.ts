@@ -11,7 +11,7 @@ import { ExitCode, plural } from "../core/mod.ts";
 import { makeStyle, printable, renderTable, type TableOptions } from "../ui/mod.ts";
 import { askYesNo } from "./confirm.ts";
 import type { CommandRunner } from "./context.ts";
-import { printJson, printResult, tableOptions } from "./print.ts";
+import { printJson, printLines, printResult, tableOptions } from "./print.ts";
 import { resolveCleanupOptions } from "./replication_options.ts";
 
 /** `cleanup`: shows the list, asks, removes. `--dry-run`: prints the list and stops. */
@@ -27,7 +27,7 @@ export const runCleanup: CommandRunner = async (reader, context) => {
       listed = plan;
       if (dryRun) return false;
       if (!yes || !output.json) {
-        terminal.stderr.write(`${planLines(plan, tableOptions(terminal.stderr)).join("\n")}\n\n`);
+        printLines(terminal.stderr, [...planLines(plan, tableOptions(terminal.stderr)), ""]);
       }
       return yes || await askYesNo("Remove all of this?", { terminal, signal: run.signal });
     },
@@ -105,7 +105,14 @@ export function reportLines(report: CleanupReport, options: TableOptions): strin
     ...(items.length === 0 ? ["There is nothing of this tool's between these servers."] : [
       `${done ? style.green("✓") : style.yellow("!")} ${removed.length} of ${
         plural(items.length, "item")
-      } removed.` + (done ? "" : " Run it again to remove the rest."),
+      } removed.` +
+      (done
+        ? ""
+        : unreachable.length === 0
+        ? " Run it again to remove the rest."
+        : ` What is on the ${
+          unreachable.map(({ side }) => side).join(" and the ")
+        } is still there: run it again when that is back.`),
     ]),
   ];
 }

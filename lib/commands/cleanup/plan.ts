@@ -13,7 +13,7 @@ import {
   ReplicatorError,
   type Side,
 } from "../../core/mod.ts";
-import { describeIdentity, type ScopeDescriptor } from "../../replication/mod.ts";
+import { describeIdentity, restoreIdentity, type ScopeDescriptor } from "../../replication/mod.ts";
 import type { DatabaseSelection } from "../run.ts";
 import { differ, isSelected, type SourceFindings, type TargetFindings } from "./find.ts";
 import type { CleanupItem, KeptItem } from "./report.ts";
@@ -149,7 +149,11 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       detail: "the record of a copy: without it, an unfinished init cannot go on",
     }, differ(sourceSystem, source?.system) ? "belongs to another source" : undefined);
   }
-  return { items, kept, byHand: { source: leftOnSource(items), target: leftOnTarget(items) } };
+  return {
+    items,
+    kept,
+    byHand: { source: leftOnSource(items, target), target: leftOnTarget(items) },
+  };
 }
 
 /** Two servers that are both out of reach cannot be told apart: which one was meant? */
@@ -190,11 +194,21 @@ function refuseSeveral({ source, target, databases }: CleanupFindings): void {
   }
 }
 
-function leftOnSource(items: readonly CleanupItem[]): readonly string[] {
-  return items.filter(({ kind }) => kind === "subscription").flatMap(({ name }) => [
-    `SELECT pg_drop_replication_slot(${quoteLiteral(name).trim()});`,
-    `DROP PUBLICATION ${quoteIdentifier(name)};`,
-  ]);
+function leftOnSource(
+  items: readonly CleanupItem[],
+  target: TargetFindings | undefined,
+): readonly string[] {
+  return items.filter(({ kind }) => kind === "subscription").flatMap(({ name, database }) => {
+    const { descriptor } = target?.subscriptions.find((each) =>
+      each.name === name && each.database === database
+    ) ?? {};
+    return [
+      ...(descriptor === undefined ? [] : [`-- in database ${descriptor.source.database}`]),
+      `SELECT pg_drop_replication_slot(${quoteLiteral(name).trim()});`,
+      `DROP PUBLICATION ${quoteIdentifier(name)};`,
+      ...(descriptor?.changedIdentities ?? []).map((changed) => `${restoreIdentity(changed)};`),
+    ];
+  });
 }
 
 function leftOnTarget(items: readonly CleanupItem[]): readonly string[] {
