@@ -62,9 +62,14 @@ Deno.test("demo tells the whole story, compares both sides and leaves nothing be
       "init: the copy",
       "The new server follows",
       "behind after",
+      "○ stopped",
       "Is it right?",
       "are equal, value by value",
       "the users have committed",
+      "cleanup: nothing stays behind",
+      "subscription seren_",
+      "publication seren_",
+      "slot seren_",
     ]
   ) ok(stderr.includes(part), `${part} is missing in\n${stderr}`);
   match(stdout, /With your own servers/);
@@ -80,6 +85,7 @@ Deno.test("demo --json prints one document that says that both sides are equal",
   strictEqual(code, 0, stderr);
   const report = JSON.parse(stdout);
   strictEqual(report.comparison.equal, true);
+  deepStrictEqual(report.cleanup.failed, []);
   ok(report.writtenMeanwhile.committed >= 0);
 });
 

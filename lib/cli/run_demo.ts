@@ -43,14 +43,34 @@ function narrate({ terminal: { stderr }, output, progress }: CommandContext): De
     validated: (report) => print(validationLines(report, options)),
     planned: (plan) => print(planLines(plan, options)),
     copied: (report) => print(reportLines(report, options)),
-    following: ({ bytes, committed }) =>
+    following: ({ bytes, committed, running }) =>
       print([
-        `  ${style.cyan(formatBytes(bytes).padStart(8))} behind after ${
-          plural(committed, "transaction")
-        } ${style.dim("▏".padEnd(1 + Math.min(40, Math.ceil(bytes / 4096)), "█"))}`,
+        `  ${running ? style.green("●") : style.red("○ stopped")} ${
+          style.cyan(formatBytes(bytes).padStart(running ? 16 : 8))
+        } behind after ${plural(committed, "transaction")} ${
+          style.dim("▏".padEnd(1 + lagBar(bytes), "█"))
+        }`,
+      ]),
+    cleaned: (report) =>
+      print([
+        ...report.removed.map(({ side, kind, name }) =>
+          `  ${style.green("✓")} ${side}: ${kind} ${printable(name)}`
+        ),
+        "",
+        `${
+          style.green("✓")
+        } Slots, publications, subscriptions and records are gone on both sides; the rows stay.`,
       ]),
     compared: (comparison) => print(comparisonLines(comparison, options)),
   };
+}
+
+/** Each character more is a third more bytes: 1 kB to 100 MB fit into a line. */
+function lagBar(bytes: number): number {
+  return Math.max(
+    0,
+    Math.min(40, Math.round(Math.log(Math.max(1, bytes / 1024)) / Math.log(4 / 3))),
+  );
 }
 
 const silent: DemoNarrator = {
@@ -61,6 +81,7 @@ const silent: DemoNarrator = {
   copied() {},
   following() {},
   compared() {},
+  cleaned() {},
 };
 
 function comparisonLines(

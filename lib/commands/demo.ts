@@ -14,6 +14,7 @@ import {
   withDatabase,
 } from "../postgres/mod.ts";
 import { readSlots, readSubscriptions, readWalPosition } from "../replication/mod.ts";
+import { cleanup, type CleanupReport } from "./cleanup.ts";
 import { type Comparison, SourceAtSnapshot } from "./demo/compare.ts";
 import { init } from "./init.ts";
 import type { InitPlan, InitReport, ValidationReport } from "./report.ts";
@@ -45,9 +46,10 @@ export interface DemoNarrator {
   readonly validated: (report: ValidationReport) => void;
   readonly planned: (plan: InitPlan) => void;
   readonly copied: (report: InitReport) => void;
-  /** How far the new server is behind, once a second. */
+  /** How far the new server is behind, again and again. */
   readonly following: (lag: DemoLag) => void;
   readonly compared: (comparison: Comparison) => void;
+  readonly cleaned: (report: CleanupReport) => void;
 }
 
 /** How the new server follows. */
@@ -56,6 +58,8 @@ export interface DemoLag {
   readonly bytes: number;
   /** Transactions that the users have committed since the copy began. */
   readonly committed: number;
+  /** Whether the new server is up. */
+  readonly running: boolean;
 }
 
 /** The outcome of `demo`. */
@@ -63,6 +67,8 @@ export interface DemoReport {
   readonly validation: ValidationReport;
   readonly init: InitReport;
   readonly comparison: Comparison;
+  /** What was removed at the end; null when both servers were to stay. */
+  readonly cleanup: CleanupReport | null;
   /** What the shop's users wrote from the start of the copy on. */
   readonly writtenMeanwhile: ShopLoadCounts;
 }
@@ -142,11 +148,16 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
   const copy = withDatabase(endpoints.target, database);
   narrator.chapter("The new server follows");
   narrator.tell(
-    "The users have not stopped. What they write arrives on the new server a moment later, in the same order, each change once:",
+    "The users have not stopped. What they write arrives on the new server a moment later, in the same order, each change once. " +
+      "Halfway the new server is stopped, and started again: the old one keeps for it what it has missed.",
   );
   await watchLag(
     { source: shop, target: copy, signal },
-    (bytes) => narrator.following({ bytes, committed: load.counts.committed - before.committed }),
+    {
+      server: target,
+      onLag: (lag) =>
+        narrator.following({ ...lag, committed: load.counts.committed - before.committed }),
+    },
   );
 
   narrator.chapter("Is it right?");
@@ -170,12 +181,37 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
     } on the old server, and all of it is on the new one. (Its unlogged table of carts is not compared: what is unlogged is in no ` +
       "server's log, so it is copied and does not follow.)",
   );
+  const cleaned = options.keep ? null : await cleanUp(endpoints, { narrator, run });
   if (options.keep) await stay(source, target, { narrator, signal });
-  return { validation, init: report, comparison, writtenMeanwhile };
+  return { validation, init: report, comparison, cleanup: cleaned, writtenMeanwhile };
 }
 
-const looks = 5;
-const lookEveryMs = 1_000;
+/** What replication has made goes again. */
+async function cleanUp(
+  { source, target }: Pick<Ends, "source" | "target">,
+  { narrator, run }: { readonly narrator: DemoNarrator; readonly run: RunContext },
+): Promise<CleanupReport> {
+  narrator.chapter("cleanup: nothing stays behind");
+  const report = await cleanup({
+    source,
+    target,
+    databases: { include: [], exclude: [] },
+    checkpoints: undefined,
+    confirm: () => Promise.resolve(true),
+  }, run);
+  if (report === undefined) throw new Error("cleanup was confirmed and yet did nothing");
+  narrator.cleaned(report);
+  return report;
+}
+
+const lookEveryMs = 500;
+/** Looks before the new server is stopped, and while it is. */
+const looksBefore = 4;
+const looksDown = 4;
+/** At most, until it has caught up. */
+const looksAfter = 40;
+/** The users go on: it is never behind by nothing. */
+const closeBytes = 64 * 1024;
 
 interface Ends {
   readonly source: Endpoint;
@@ -183,29 +219,43 @@ interface Ends {
   readonly signal: AbortSignal;
 }
 
-/** Looks a few times how far the target is behind. */
+/** Looks how far the target is behind: while it follows, while it is down, and until it has caught up. */
 async function watchLag(
   { source, target, signal }: Ends,
-  onLag: (bytes: number) => void,
+  { server, onLag }: {
+    readonly server: Cluster;
+    readonly onLag: (lag: Omit<DemoLag, "committed">) => void;
+  },
 ): Promise<void> {
   await using from = await openSession(source, { signal });
-  await using to = await openSession(target, { signal });
-  const names = (await readSubscriptions(to)).map(({ name }) => name);
-  for (let look = 0; look < looks; look++) {
+  const names = (await subscriptionsOf(target, signal)).map(({ name }) => name);
+  const look = async (running: boolean) => {
     await pause(lookEveryMs, signal);
     const { inserted } = await readWalPosition(from);
-    const confirmed = (await readSlots(from, names)).map((slot) => slot.confirmedFlushLsn ?? 0n);
-    onLag(Math.max(0, ...confirmed.map((lsn) => lsnDistance(lsn, inserted))));
-  }
+    const slots = await readSlots(from, names);
+    const bytes = Math.max(
+      0,
+      ...slots.map(({ confirmedFlushLsn }) => lsnDistance(confirmedFlushLsn ?? 0n, inserted)),
+    );
+    onLag({ bytes, running });
+    return bytes;
+  };
+  for (let at = 0; at < looksBefore; at++) await look(true);
+  await server.stop();
+  for (let at = 0; at < looksDown; at++) await look(false);
+  await server.start();
+  for (let at = 0; at < looksAfter && await look(true) > closeBytes; at++);
+}
+
+async function subscriptionsOf(target: Endpoint, signal: AbortSignal) {
+  await using to = await openSession(target, { signal });
+  return await readSubscriptions(to);
 }
 
 async function waitForAll(
   { source, target, run: { signal, events } }: Omit<Ends, "signal"> & { readonly run: RunContext },
 ): Promise<void> {
-  const subscriptions = await (async () => {
-    await using to = await openSession(target, { signal });
-    return (await readSubscriptions(to)).map(({ name }) => name);
-  })();
+  const subscriptions = (await subscriptionsOf(target, signal)).map(({ name }) => name);
   await catchUp({ source, target, subscriptions, signal, events });
 }
 
