@@ -76,7 +76,9 @@ export function buildGrammar(onCommand: OnCommand): Command {
     .addHelpText("after", validateHelp);
   addConnectionOptions(validate);
   addCopyOptions(validate)
-    .option("--explain-rules", "tell for every table what happens to it, and why");
+    .option("--explain-rules", "tell for every table what happens to it, and why")
+    .option("--for-sync", "what init --enable-sync needs is a failure where it is missing")
+    .option(...replicaIdentityOption);
   addRemoteOptions(validate);
   addOutputOptions(validate);
   validate.action((options) => onCommand("validate", options as RawOptions, []));
@@ -313,14 +315,16 @@ function addSelectionOptions(command: AnyCommand): AnyCommand {
     .option("--map <SOURCE=TARGET>", "another name on the target; repeatable", collect);
 }
 
+const replicaIdentityOption = [
+  "--replica-identity <WHAT>",
+  `tables whose rows UPDATE and DELETE cannot tell apart: ${
+    identityPolicies.join(", ")
+  } (default: fail)`,
+] as const;
+
 function addReplicationOptions(command: AnyCommand): AnyCommand {
   return command
-    .option(
-      "--replica-identity <WHAT>",
-      `tables whose rows UPDATE and DELETE cannot tell apart: ${
-        identityPolicies.join(", ")
-      } (default: fail)`,
-    )
+    .option(...replicaIdentityOption)
     .option(
       "--slot-timeout <TIME>",
       'how long a new slot may wait for transactions that are under way, like "30s" or "10min" (default: 5min)',

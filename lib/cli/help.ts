@@ -39,6 +39,7 @@ Examples:
     --target postgresql://me@new/app
   ${programName} validate --explain-rules \\
     --exclude-tables app.audit_log
+  ${programName} validate --for-sync  # for init --enable-sync
   ${programName} validate --json |
     jq '.checks[] | select(.status != "pass")'
 ${urls}

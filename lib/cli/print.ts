@@ -1,4 +1,4 @@
-import type { TableOptions } from "../ui/mod.ts";
+import { fitLines, type TableOptions } from "../ui/mod.ts";
 import type { Output, Terminal } from "./terminal.ts";
 
 /** Prints the one JSON document of `--json`. */
@@ -8,7 +8,12 @@ export function printJson(terminal: Terminal, document: unknown): void {
 
 /** Prints the lines of a result on stdout. */
 export function printResult(terminal: Terminal, lines: readonly string[]): void {
-  terminal.stdout.write(`${lines.join("\n")}\n`);
+  printLines(terminal.stdout, lines);
+}
+
+/** Prints lines, broken at spaces where they are wider than the terminal. */
+export function printLines(output: Output, lines: readonly string[]): void {
+  output.write(`${fitLines(lines, tableOptions(output)).join("\n")}\n`);
 }
 
 /** How wide a table on this stream may be: a file has no width. */

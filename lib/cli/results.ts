@@ -229,6 +229,11 @@ export function reportLines(report: InitReport, options: TableOptions): string[]
       formatDuration(report.ms) +
       (report.warnings.length === 0 ? "" : `, ${plural(report.warnings.length, "warning")}`),
   );
+  if (report.steps.some(({ step }) => step === "catch-up")) {
+    lines.push(
+      "The target follows the source from now on: status --watch shows how closely, verify proves that both are equal, cleanup ends it.",
+    );
+  }
   return lines;
 }
 

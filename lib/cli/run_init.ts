@@ -12,7 +12,7 @@ import { commandToGoOn } from "./command_line.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
 import { resolveInitOptions } from "./init_options.ts";
 import type { OptionReader } from "./option_reader.ts";
-import { printJson, printResult, tableOptions } from "./print.ts";
+import { printJson, printLines, printResult, tableOptions } from "./print.ts";
 import { version } from "./program.ts";
 import { writeReportFile } from "./report_file.ts";
 import { readRemote } from "./remote.ts";
@@ -136,7 +136,7 @@ async function confirmPlan(
       ...planLines(plan, size),
       ...(asksNothing(rules) ? [] : exceptionLines(decisionsOf(plan), size)),
     ];
-    terminal.stderr.write(`${lines.join("\n")}\n\n`);
+    printLines(terminal.stderr, [...lines, ""]);
   }
   return yes || await askYesNo("Start?", { terminal, signal: run.signal });
 }

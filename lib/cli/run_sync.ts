@@ -5,7 +5,7 @@ import { makeStyle, printable, renderTable, type TableOptions } from "../ui/mod.
 import { askYesNo } from "./confirm.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
-import { printJson, printResult, tableOptions } from "./print.ts";
+import { printJson, printLines, printResult, tableOptions } from "./print.ts";
 import { readRemote } from "./remote.ts";
 import { syncRemotely } from "./remote_commands.ts";
 import { resolveSyncOptions } from "./sync_options.ts";
@@ -41,9 +41,7 @@ async function confirmPlan(
   plan: SyncPlan,
   { yes, context: { terminal, run } }: { readonly yes: boolean; readonly context: CommandContext },
 ): Promise<boolean> {
-  terminal.stderr.write(
-    `${planLines(plan, tableOptions(terminal.stderr)).join("\n")}\n\n`,
-  );
+  printLines(terminal.stderr, [...planLines(plan, tableOptions(terminal.stderr)), ""]);
   return yes || await askYesNo("Start?", { terminal, signal: run.signal });
 }
 

@@ -1,4 +1,4 @@
-import { ExitCode } from "../core/mod.ts";
+import { ExitCode, UsageError } from "../core/mod.ts";
 import { validate } from "../commands/validate.ts";
 import type { CommandRunner } from "./context.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
@@ -14,10 +14,14 @@ export const runValidate: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run } = context;
   const place = readRemote(reader, context.resolve);
   const { explainRules, ...wanted } = await resolveValidateOptions(reader, context.resolve);
+  if (place !== undefined && wanted.forSync) {
+    const message = "a service does not know it: leave --remote out and run it here";
+    throw new UsageError([{ path: "--for-sync", message }]);
+  }
   const options = await chooseInteractively(wanted, context);
   if (options === undefined) throw nothingChosen();
   const report = place === undefined
-    ? await validate({ ...options, forSync: false }, run)
+    ? await validate(options, run)
     : await validateRemotely(options, { place, reader, context });
   progress.pause();
   if (output.json) printJson(terminal, report);

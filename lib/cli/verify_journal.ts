@@ -35,7 +35,10 @@ export async function openJournal(
         append: (line) => Deno.writeTextFileSync(path, line, { append: true }),
         now: options.now,
       }),
-      end: () => Deno.remove(path),
+      end: async () => {
+        await Deno.remove(path);
+        await Deno.remove(checkpointFolder).catch(() => {}); // files of others keep it
+      },
     };
   } catch (error) {
     events({

@@ -4,7 +4,7 @@
  * @module
  */
 import { readIdentity, sharesBackends, tryLocale } from "../catalog/mod.ts";
-import { ReplicatorError, tableKey, type TableName } from "../core/mod.ts";
+import { plural, ReplicatorError, tableKey, type TableName } from "../core/mod.ts";
 import { openSession, type Session, withDatabase } from "../postgres/mod.ts";
 import { asksNothing, type IdentityFacts, noTableRules } from "../rules/mod.ts";
 import { findDumpTool } from "../schema/mod.ts";
@@ -113,7 +113,9 @@ export async function examine(
     warnings: count("warn"),
     failures: count("fail"),
   };
-  validated(`${report.passed} passed, ${report.warnings} warnings, ${report.failures} failed`);
+  validated(
+    `${report.passed} passed, ${plural(report.warnings, "warning")}, ${report.failures} failed`,
+  );
   return { report, planning, scopes };
 }
 

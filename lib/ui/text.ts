@@ -72,6 +72,27 @@ export function wrap(text: string, columns: number): string[] {
   return lines;
 }
 
+/**
+ * Breaks lines that are wider than a terminal at spaces, where the terminal would break them anywhere; what follows stands a little
+ * to the right. Lines that fit, such as those of tables, stay as they are.
+ */
+export function fitLines(
+  lines: readonly string[],
+  { columns }: { readonly columns: number },
+): readonly string[] {
+  return lines.flatMap((line) => {
+    if (displayWidth(line) <= columns) return [line];
+    const indent = /^ */.exec(line)?.[0] ?? "";
+    const hanging = `${indent}  `;
+    if (columns - hanging.length < leastText) return [line];
+    const [first = "", ...rest] = wrap(line.slice(indent.length), columns - hanging.length);
+    return [`${indent}${first}`, ...rest.map((each) => `${hanging}${each}`)];
+  });
+}
+
+/** Narrower than this, breaking at spaces makes nothing better. */
+const leastText = 20;
+
 function takeColumns(text: string, columns: number): string {
   let head = "";
   let width = 0;

@@ -13,7 +13,7 @@ import {
 } from "./progress_state.ts";
 import { render } from "./progress_view.ts";
 import { renderTable } from "./table.ts";
-import { displayWidth, printable, truncate, wrap } from "./text.ts";
+import { displayWidth, fitLines, printable, truncate, wrap } from "./text.ts";
 
 const mega = 1 << 20;
 
@@ -210,4 +210,14 @@ Deno.test("what the source bears is seen on the terminal, in plain lines and as 
     about: "locks",
     message: "1 session waits for the copy's locks",
   });
+});
+
+Deno.test("fitLines() breaks what is wider than the terminal at spaces, and nothing else", () => {
+  const lines = ["a table   stays", "  → one two three four five six seven"];
+  deepStrictEqual(fitLines(lines, { columns: 26 }), [
+    "a table   stays",
+    "  → one two three four",
+    "    five six seven",
+  ]);
+  deepStrictEqual(fitLines(lines, { columns: Infinity }), lines);
 });

@@ -110,5 +110,7 @@ function describeTransaction(
   { pid, gid, database, role, ageSeconds }: OpenTransaction,
 ): string {
   const name = pid === undefined || pid === null ? `'${gid}'` : `pid ${pid}`;
-  return `${name} of ${role} in ${database} since ${formatDuration(ageSeconds * 1000)}`;
+  return `${name} of ${role} in ${database} since ${
+    formatDuration(Math.max(0, ageSeconds) * 1000)
+  }`;
 }
