@@ -2,6 +2,7 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { listTables } from "../lib/catalog/mod.ts";
 import {
+  copyLane,
   type CopyPart,
   copyTables,
   exportLockedSnapshot,
@@ -172,3 +173,48 @@ for (const [what, sqlState] of [["a deadlock", "40P01"], ["a lock timeout", "55P
     });
   });
 }
+
+Deno.test("a session whose connection broke while it was idle is told as such when it is taken over, and its lane goes on", async () => {
+  await withDatabase(source, undefined, async (from) => {
+    await withDatabase(target, undefined, async (to) => {
+      await using proxy = await startProxy(target);
+      const endpoint = await endpointOf(proxy.url(to.url), "target");
+      await using idle = await openSession(endpoint);
+      await proxy.cut();
+      while (idle.isOpen) await new Promise((resolve) => setTimeout(resolve));
+      await rejects(idle.exchange(new Uint8Array()), { name: "ConnectionError", transient: true });
+
+      await exec(from.url, `${make}; ${fill}`);
+      await exec(to.url, `${make}; CREATE TABLE ledger (name text PRIMARY KEY)`);
+      const signal = new AbortController().signal;
+      const locked = await exportLockedSnapshot(await endpointOf(from.url, "source"), { signal });
+      await using _held = locked.snapshot;
+      let cuts = 0;
+      const job = {
+        name: "big",
+        copyOut: "COPY public.big TO STDOUT",
+        copyIn: "COPY public.big FROM STDIN; INSERT INTO public.ledger VALUES ('big')",
+        isRecorded: "SELECT FROM public.ledger",
+        expectedBytes: 1,
+      };
+      const jobs = [job];
+      await copyLane({
+        source: await endpointOf(from.url, "source"),
+        target: endpoint,
+        snapshot: locked.snapshot.identifier,
+        signal,
+        delaysMs: [1, 1, 1],
+        // the target's session is open by then, and nobody looks at it
+        onSnapshot: async () => {
+          if (cuts++ >= 2) return;
+          await proxy.cut();
+          await query(from.url, "SELECT pg_sleep(0.05)");
+        },
+        next: () => jobs.shift(),
+        onFinished: () => {},
+      });
+      strictEqual(cuts, 3);
+      deepStrictEqual(await query(to.url, "SELECT count(*)::int AS n FROM big"), [{ n: 60_000 }]);
+    });
+  });
+});

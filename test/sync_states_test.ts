@@ -229,3 +229,21 @@ Deno.test("a row with a unique value that is taken, and a column that is not the
     await isEqual(pair);
   });
 });
+
+Deno.test("changes of a table that the subscription passes over are in nobody's way", async () => {
+  const sql = `${tables} CREATE TABLE c (id int PRIMARY KEY);`;
+  await withStream([source16, target13], { sql }, async (pair) => {
+    const { url, targetUrl, stream, follow } = pair;
+    await exec(url, `ALTER PUBLICATION ${stream} DROP TABLE c`);
+    await exec(
+      targetUrl,
+      `ALTER SUBSCRIPTION ${stream} REFRESH PUBLICATION WITH (copy_data = false)`,
+    );
+    await exec(targetUrl, `ALTER SUBSCRIPTION ${stream} DISABLE; INSERT INTO c VALUES (1)`);
+    await exec(url, `ALTER PUBLICATION ${stream} ADD TABLE c; INSERT INTO c VALUES (1)`);
+    await exec(url, "INSERT INTO a VALUES (51, 'e51', 'comes')");
+    const { report } = await follow();
+    deepStrictEqual(report.databases[0]?.done, [`${stream} switched on`]);
+    await isEqual(pair);
+  });
+});

@@ -222,9 +222,9 @@ export class Session implements AsyncDisposable {
     this.#signal?.throwIfAborted();
     const broken = Promise.withResolvers<never>();
     broken.promise.catch(() => {}); // raced below; may come when nobody waits any more
-    const taken = this.#wire.take(broken.reject);
     this.#expects = expects;
     try {
+      const taken = this.#wire.take(broken.reject); // throws when the connection broke while it was idle
       const result = await Promise.race([
         exchange({
           write: (bytes) => this.#wire.write(bytes),

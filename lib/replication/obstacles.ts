@@ -53,7 +53,9 @@ export async function diagnose(options: DiagnoseOptions): Promise<Diagnosis> {
     const transaction = await readNext(options, applied.lsn);
     if (transaction === undefined) return { transaction, obstacles: [], lines: [] };
     // the slot hears of what was applied a while later: a row of an earlier transaction would be its own obstacle
-    const obstacles = applied.known ? await findObstacles(target, transaction) : [];
+    const obstacles = applied.known
+      ? await findObstacles(target, { transaction, subscription })
+      : [];
     return {
       transaction,
       obstacles,
@@ -94,7 +96,8 @@ async function readNext(
 }
 
 const tableStatement = `
-  SELECT c.oid,
+  SELECT EXISTS (SELECT FROM pg_subscription_rel AS r
+                  WHERE r.srsubid = $2::oid AND r.srrelid = c.oid) AS followed,
          (SELECT coalesce(json_agg(a.attname), '[]') FROM pg_attribute AS a
            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
          (SELECT coalesce(json_agg(json_build_object(
@@ -109,7 +112,8 @@ const tableStatement = `
    WHERE c.oid = to_regclass($1)`;
 
 interface TargetTable {
-  readonly oid: number;
+  /** Changes of other tables are passed over, as long as they have the columns. */
+  readonly followed: boolean;
   readonly columns: readonly string[];
   /** Unique ones. */
   readonly indexes: readonly { readonly name: string; readonly columns: readonly string[] }[];
@@ -118,12 +122,18 @@ interface TargetTable {
 /** Of the changes that are known: tables and columns that the target lacks, and rows that it has already. */
 export async function findObstacles(
   target: Session,
-  { changes }: PendingTransaction,
+  { transaction: { changes }, subscription }: {
+    readonly transaction: PendingTransaction;
+    readonly subscription: Pick<SubscriptionState, "oid">;
+  },
 ): Promise<readonly string[]> {
   const found: string[] = [];
   for (const [at, change] of changes.entries()) {
     const name = quoteQualified(change.table.schema, change.table.name);
-    const [table] = await target.query<TargetTable>(tableStatement, [name]);
+    const [table] = await target.query<TargetTable>(tableStatement, [
+      name,
+      subscription.oid,
+    ]);
     if (table === undefined) {
       found.push(`the target has no table ${displayName(change.table)}`);
       continue;
@@ -143,7 +153,7 @@ export async function findObstacles(
       operation !== "insert" && table.schema === change.table.schema &&
       table.name === change.table.name
     );
-    if (isAlone) found.push(...await findRows(target, { change, table, name }));
+    if (isAlone && table.followed) found.push(...await findRows(target, { change, table, name }));
   }
   return [...new Set(found)];
 }
