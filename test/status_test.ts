@@ -182,6 +182,11 @@ for (const [target, options] of [[c15, "disable_on_error = true"], [c18, ""], [c
       strictEqual(report.findings[0]?.id, target.major >= 15 ? "apply-failing" : "apply-stopped");
       strictEqual(report.healthy, false);
       if (target.major >= 15) ok(only(report).stream.subscription!.applyErrors! > 0);
+      // at no moment does a worker that has just been started again look like one that applies
+      for (let look = 0; look < 8; look++) {
+        const { healthy, databases } = await lookUntil(replication, () => true);
+        ok(!healthy, databases[0]?.streams[0]?.state);
+      }
       await exec(replication.targetUrl, "DELETE FROM t");
       await exec(replication.targetUrl, `ALTER SUBSCRIPTION "${replication.name}" ENABLE`);
       const healed = await lookUntil(replication, isIdle);
