@@ -49,8 +49,9 @@ const mostBytes = 1024 * 1024;
  */
 const peekStatement = `
   SELECT encode(CASE WHEN octet_length(data) <= ${mostBytes} THEN data ELSE substring(data FOR 5) END, 'hex') AS message,
-         changes
+         changes, messages
     FROM (SELECT data, chr(get_byte(data, 0)) AS type, n, row_number() OVER (PARTITION BY xid::text ORDER BY n) AS nth,
+                 (count(*) OVER ())::int AS messages,
                  (count(*) FILTER (WHERE chr(get_byte(data, 0)) IN ('I', 'U', 'D', 'T')) OVER (PARTITION BY xid::text))::int AS changes
             FROM pg_logical_slot_peek_binary_changes($1, NULL, $2,
                    'proto_version', '1', 'publication_names', $3) WITH ORDINALITY AS m (lsn, xid, data, n)) AS m
@@ -72,16 +73,14 @@ export async function readNextTransaction(
   },
 ): Promise<PendingTransaction | undefined> {
   for (let limit = 1; limit <= 1_000_000; limit *= 100) {
-    const rows = await source.query<{ readonly message: string; readonly changes: number }>(
-      peekStatement,
-      [slot, limit, quoteIdentifier(publication)],
-    );
+    const rows = await source.query<
+      { readonly message: string; readonly changes: number; readonly messages: number }
+    >(peekStatement, [slot, limit, quoteIdentifier(publication)]);
     const transactions = readTransactions(
       rows.map(({ message, changes }) => ({ bytes: Uint8Array.fromHex(message), changes })),
     );
     const next = transactions.find(({ finishLsn }) => after === undefined || finishLsn >= after);
-    const seen = transactions.reduce((sum, { count }) => sum + count, 0);
-    if (next !== undefined || seen + 2 * transactions.length < limit) return next;
+    if (next !== undefined || (rows[0]?.messages ?? 0) < limit) return next;
   }
   return undefined;
 }
@@ -252,6 +251,14 @@ class MessageReader {
   }
 }
 
+const mostCharacters = 80;
+
+/** A value for people: not a whole document. */
+export function shown(value: string | null): string {
+  if (value === null) return "NULL";
+  return value.length <= mostCharacters ? value : `${value.slice(0, mostCharacters)}…`;
+}
+
 /** A transaction for people: where it ends, and its first changes with their keys. */
 export function describeTransaction(transaction: PendingTransaction): readonly string[] {
   const { finishLsn, xid, count, changes } = transaction;
@@ -260,7 +267,7 @@ export function describeTransaction(transaction: PendingTransaction): readonly s
       formatLsn(finishLsn)
     }, and has ${count} ${count === 1 ? "change" : "changes"}:`,
     ...changes.map(({ table, operation, key }) => {
-      const values = Object.entries(key).map(([column, value]) => `${column} = ${value ?? "NULL"}`);
+      const values = Object.entries(key).map(([column, value]) => `${column} = ${shown(value)}`);
       return `  ${operation} ${displayName(table)}${
         values.length === 0 ? "" : ` (${values.join(", ")})`
       }`;

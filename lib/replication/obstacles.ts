@@ -18,6 +18,7 @@ import {
   readNextTransaction,
   readOriginPosition,
   type RowChange,
+  shown,
 } from "./next_transaction.ts";
 import type { SlotState, SubscriptionState } from "./positions.ts";
 
@@ -181,7 +182,7 @@ async function findRows(
     }
     found.push(
       `the target has a row of ${displayName(change.table)} with ${
-        columns.map((column, at) => `${column} = ${values[at]}`).join(", ")
+        columns.map((column, at) => `${column} = ${shown(values[at] ?? null)}`).join(", ")
       } already (${index})`,
     );
   }
