@@ -226,7 +226,8 @@ async function refuseObstacles(
   });
 }
 
-const failingRemedy =
+/** What to do about a worker that fails again and again. */
+export const failingRemedy =
   "remove what is in the way on the target: the worker goes on by itself; or leave the transaction out with sync --skip-lsn, and repair with verify; " +
   'the target\'s log has the error itself ("logical replication")';
 

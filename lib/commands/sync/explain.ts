@@ -10,6 +10,7 @@ import {
   canFollow,
   diagnose,
   type Diagnosis,
+  failingRemedy,
   nameSome,
   scopeDifferences,
   type StreamState,
@@ -46,22 +47,32 @@ export async function refuseWhatCannotFollow(
   situations: readonly Situation[],
   { retrying, signal }: { readonly retrying: boolean; readonly signal: AbortSignal },
 ): Promise<void> {
-  const details: string[] = [];
+  const refusals: { readonly isFailing: boolean; readonly lines: readonly string[] }[] = [];
   for (const situation of situations) {
     const { streams, verdicts, source } = situation;
-    const lines = streams.length === 0 ? nothingThere(situation) : [];
+    const refuse = (isFailing: boolean, lines: readonly string[]) => {
+      if (lines.length === 0) return;
+      refusals.push({ isFailing, lines: lines.map((line) => `${source.database}: ${line}`) });
+    };
+    if (streams.length === 0) refuse(false, nothingThere(situation));
     for (const verdict of verdicts) {
-      if (retrying && verdict.condition === "failed") continue;
-      if (!canFollow(verdict)) lines.push(...await explain(verdict, situation, signal));
-      else if (!retrying) lines.push(...await explainHidden(verdict, situation, signal));
+      if (!canFollow(verdict)) {
+        if (retrying && verdict.condition === "failed") continue;
+        refuse(false, await explain(verdict, situation, signal));
+      } else if (!retrying) {
+        const lines = await explainHidden(verdict, situation, signal);
+        refuse(verdict.condition === "following", lines);
+      }
     }
-    details.push(...lines.map((line) => `${source.database}: ${line}`));
   }
-  if (details.length === 0) return;
+  if (refusals.length === 0) return;
   throw new ReplicatorError("replication cannot go on as it stands; nothing was changed", {
-    details,
+    details: refusals.flatMap(({ lines }) => lines),
     remedy: "docs/sync.md explains every state",
-    exitCode: ExitCode.prerequisite,
+    // a worker that fails is what waiting for it would find out a moment later
+    exitCode: refusals.every(({ isFailing }) => isFailing)
+      ? ExitCode.unhealthy
+      : ExitCode.prerequisite,
   });
 }
 
@@ -143,7 +154,7 @@ async function explainHidden(
       condition === "disabled" ? "is switched off, and" : "has no worker:"
     } what it has to apply next cannot be applied`,
     ...lines.map((line) => `  ${line}`),
-    `  → ${applyRemedy}`,
+    `  → ${condition === "disabled" ? applyRemedy : failingRemedy}`,
   ];
 }
 
