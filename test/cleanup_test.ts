@@ -266,6 +266,7 @@ Deno.test("cleanup() of the target alone when the source is gone, and of the sou
         sourceUrl,
         `SELECT active AS ok FROM pg_replication_slots WHERE slot_name = '${ours.name}'`,
       );
+      await query(sourceUrl, "CHECKPOINT"); // what was committed without waiting would be gone
       await source.stop("immediate");
       const report = await run(urls);
       deepStrictEqual(report.removed.map(({ kind }) => kind), ["subscription"]);
