@@ -197,7 +197,9 @@ for (const { at, side, wanted } of points) {
       });
       ok(silenced);
       ok(
-        events.some((event) => event.kind === "retry" && /has been silent for/.test(event.reason)),
+        events.some((event) =>
+          event.kind === "retry" && /has been silent for/.test(event.reason ?? "")
+        ),
       );
       deepStrictEqual(await compareDatabases(url, target.url({ database: name })), []);
     } finally {
