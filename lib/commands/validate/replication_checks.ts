@@ -154,7 +154,7 @@ export function checkReplicaIdentity(
     const owner = { id: "publishable", side: "source", database } as const;
     checks.push(
       role.superuser || foreign.length === 0
-        ? pass(owner, "all tables can be published")
+        ? pass(owner, `${role.name} has the right to publish every table`)
         : failIf(true, owner, {
           finding: `${role.name} does not own ${listNames(foreign)} and may not publish them`,
           fix: `GRANT the owning roles to ${quoteIdentifier(role.name)}, or connect as a superuser`,
