@@ -333,7 +333,8 @@ export class Session implements AsyncDisposable {
     const network = error instanceof Deno.errors.ConnectionReset ||
       error instanceof Deno.errors.BrokenPipe ||
       error instanceof Deno.errors.UnexpectedEof || error instanceof Deno.errors.BadResource ||
-      error instanceof Deno.errors.Interrupted || error instanceof Deno.errors.ConnectionAborted;
+      error instanceof Deno.errors.Interrupted || error instanceof Deno.errors.ConnectionAborted ||
+      error instanceof Deno.errors.TimedOut || error instanceof Deno.errors.NotConnected;
     if (
       network || /^(CONNECTION_|E[A-Z]+$|ERR_)/.test(code) ||
       error instanceof Error && isClosed(error)
