@@ -253,10 +253,6 @@ async function readTruncated(
   { slot, publication }: Pick<SlotSnapshotOptions, "slot" | "publication">,
 ): Promise<ReadonlySet<number>> {
   if (publication === undefined) return new Set();
-  // what was committed without waiting is seen in the catalog before it is on disk, from where decoding reads
-  await observer.execute(
-    "SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'seren', '')",
-  );
   const rows = await observer.query<{ readonly message: string }>(truncateStatement, [
     slot,
     quoteIdentifier(publication),
