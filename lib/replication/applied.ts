@@ -227,7 +227,7 @@ async function refuseObstacles(
 }
 
 /** What to do about a worker that fails again and again. */
-export const failingRemedy =
+export const failingRemedy: string =
   "remove what is in the way on the target: the worker goes on by itself; or leave the transaction out with sync --skip-lsn, and repair with verify; " +
   'the target\'s log has the error itself ("logical replication")';
 

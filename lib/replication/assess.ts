@@ -38,7 +38,7 @@ const resnapshot =
   "copy its tables again with sync --resnapshot TABLES (or '*'); the others are not touched";
 
 /** What to do about a change that cannot be applied. */
-export const applyRemedy =
+export const applyRemedy: string =
   "remove the cause on the target, then sync --retry; or sync --skip-lsn LSN to leave the transaction out";
 
 /** Judges one stream. */
