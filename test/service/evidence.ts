@@ -13,22 +13,21 @@ export interface Evidence {
   readonly problems: readonly string[];
 }
 
-/** Reads the source's log, the target's log, and every database that an `init` was to make. */
+/** Reads the source's log, the target's log, and every database that an `init` of these jobs was to make. */
 export async function readEvidence(
   { source, target }: { readonly source: Cluster; readonly target: Cluster },
-  jobCount: number,
+  succeeded: Iterable<number>,
 ): Promise<Evidence> {
   const problems: string[] = [];
-  const numbers = Array.from({ length: jobCount }, (_, number) => number);
+  const numbers = [...succeeded];
   const sessions = countBy(
     await source.log(),
     /connection authorized: .*application_name=load-(\d+)/g,
   );
+  const ran = [...sessions];
   const ofOneRun = {
-    init: mostFrequent(numbers.filter(isInit).map((number) => sessions.get(number) ?? 0)),
-    validate: mostFrequent(
-      numbers.filter((number) => !isInit(number)).map((number) => sessions.get(number) ?? 0),
-    ),
+    init: mostFrequent(ran.filter(([number]) => isInit(number)).map(([, count]) => count)),
+    validate: mostFrequent(ran.filter(([number]) => !isInit(number)).map(([, count]) => count)),
   };
   const begunAgain: number[] = [];
   for (const number of numbers) {

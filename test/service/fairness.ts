@@ -1,10 +1,11 @@
 import { quantile } from "./clients.ts";
 
-/** When a job of a user came, and began, in seconds of the time in which workers were there. */
+/** When a job of a user came, and was begun, in seconds of the time in which workers were there. */
 export interface Turn {
   readonly owner: string;
   readonly created: number;
-  readonly started: number;
+  /** Each time that it was begun; what was begun again has taken a turn again. */
+  readonly begun: readonly number[];
 }
 
 /** How the users fared. */
@@ -16,8 +17,8 @@ export interface Fairness {
     readonly most: number;
   }[];
   /**
-   * At the worst moment: how many more jobs had begun of one user than of another one that had jobs waiting all that time. With turns it
-   * stays near 1; first come, first served would let it grow with the queue.
+   * At the worst moment: how many more turns one user had had than another one who had jobs waiting all that time. It stays near 1 when they
+   * take turns; first come, first served would let it grow with the queue.
    */
   readonly mostAhead: number;
   /** How many jobs of others began between the coming of a user's first job and its begin: of the user for whom it was most. */
@@ -28,16 +29,15 @@ export interface Fairness {
 export function fairnessOf(turns: readonly Turn[]): Fairness {
   const byOwner = Map.groupBy(turns, ({ owner }) => owner);
   const waits = [...byOwner].map(([owner, own]) => {
-    const all = own.map(({ created, started }) => started - created);
+    const all = own.map(({ created, begun }) => begun[0]! - created);
     return { owner, middle: quantile(all, 0.5), most: Math.max(...all) };
   });
   const mostBefore = Math.max(
     ...[...byOwner].map(([owner, own]) => {
       const from = Math.min(...own.map(({ created }) => created));
-      const until = Math.min(...own.map(({ started }) => started));
-      return turns.filter((turn) =>
-        turn.owner !== owner && turn.started > from && turn.started < until
-      ).length;
+      const until = Math.min(...own.flatMap(({ begun }) => begun));
+      return turns.filter((turn) => turn.owner !== owner).flatMap(({ begun }) => begun)
+        .filter((at) => at > from && at < until).length;
     }),
   );
   return { waits, mostAhead: mostAhead(byOwner), mostBefore };
@@ -47,7 +47,7 @@ export function fairnessOf(turns: readonly Turn[]): Fairness {
 function mostAhead(byOwner: ReadonlyMap<string, readonly Turn[]>): number {
   const users = [...byOwner.values()].map((own) => ({
     from: Math.min(...own.map(({ created }) => created)),
-    starts: own.map(({ started }) => started).toSorted((a, b) => a - b),
+    starts: own.flatMap(({ begun }) => begun).toSorted((a, b) => a - b),
   }));
   let most = 0;
   for (const a of users) {

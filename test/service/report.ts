@@ -30,7 +30,7 @@ interface JobRow extends Record<string, unknown> {
   readonly attempt: number;
   readonly ended: number;
   readonly created: number;
-  readonly started: number;
+  readonly begun: readonly number[];
   readonly reason: string | null;
 }
 
@@ -40,7 +40,10 @@ export async function report(outcome: Outcome): Promise<boolean> {
   const jobs = await query<JobRow>(
     stage.database.url(),
     `SELECT substr(idempotency_key, 5)::int AS number, owner, command, state, attempt, error->>'message' AS reason,
-            extract(epoch FROM created_at)::float8 * 1000 AS created, extract(epoch FROM started_at)::float8 * 1000 AS started,
+            extract(epoch FROM created_at)::float8 * 1000 AS created,
+            (SELECT coalesce(json_agg(extract(epoch FROM at)::float8 * 1000 ORDER BY number), '[]')
+               FROM seren_remote.job_events AS e
+              WHERE e.job_id = j.id AND e.event->>'kind' = 'state' AND e.event->>'state' = 'running') AS begun,
             (SELECT count(*)::int FROM seren_remote.job_events AS e
               WHERE e.job_id = j.id AND e.event->>'kind' = 'state'
                 AND e.event->>'state' NOT IN ('queued', 'running')) AS ended
@@ -57,7 +60,11 @@ export async function report(outcome: Outcome): Promise<boolean> {
   );
   console.log(`attempts × jobs: ${describe(tally(jobs.map(({ attempt }) => String(attempt))))}`);
   checkService(outcome, jobs, check);
-  await checkServers(outcome, check);
+  await checkServers(
+    outcome,
+    new Set(jobs.filter(({ state }) => state === "succeeded").map(({ number }) => number)),
+    check,
+  );
   checkFairness(outcome, jobs, check);
   await tellProcesses(outcome, check);
   for (const problem of problems.slice(0, 30)) console.log(`PROBLEM ${problem}`);
@@ -78,15 +85,22 @@ function checkService(
   check(accepted === options.jobs, `${accepted} of ${options.jobs} jobs were taken in`);
   check(jobs.length === accepted, `${accepted} jobs were taken in, ${jobs.length} are there`);
   check(new Set(jobs.map(({ number }) => number)).size === jobs.length, "a job is there twice");
+  const open = jobs.filter(({ state }) => state === "queued" || state === "running");
+  check(open.length === 0, `${open.length} jobs were not over in time`);
   for (const { number, command, state, reason, ended } of jobs) {
+    if (state === "queued" || state === "running") continue;
     check(state === "succeeded", `job ${number} (${command}) is ${state}: ${reason}`);
     check(ended === 1, `job ${number} ended ${ended} times`);
   }
 }
 
 /** What the servers say on which the jobs worked. */
-async function checkServers({ stage, options }: Outcome, check: Check): Promise<void> {
-  const { ofOneRun, begunAgain, problems } = await readEvidence(stage, options.jobs);
+async function checkServers(
+  { stage, options }: Outcome,
+  succeeded: ReadonlySet<number>,
+  check: Check,
+): Promise<void> {
+  const { ofOneRun, begunAgain, problems } = await readEvidence(stage, succeeded);
   for (const problem of problems) check(false, problem);
   // who is killed leaves what it had begun to others: so many jobs may have been begun again, and no more
   const ends = stage.workers.reduce((sum, { kills, deaths }) => sum + kills + deaths, 0);
@@ -110,11 +124,13 @@ function checkFairness(
   const working = (at: number) =>
     pieces.reduce((sum, { from, until }) => sum + Math.max(0, Math.min(at, until) - from), 0) /
     1000;
-  const { waits, mostAhead, mostBefore } = fairnessOf(jobs.map(({ owner, created, started }) => ({
-    owner,
-    created: working(created),
-    started: working(started),
-  })));
+  const { waits, mostAhead, mostBefore } = fairnessOf(
+    jobs.filter(({ begun }) => begun.length > 0).map(({ owner, created, begun }) => ({
+      owner,
+      created: working(created),
+      begun: begun.map(working),
+    })),
+  );
   const others = waits.filter(({ owner }) => owner !== late);
   const [least, middle, most] = [0, 0.5, 1].map((part) =>
     quantile(others.map((each) => each.middle), part).toFixed(1)
@@ -127,7 +143,7 @@ function checkFairness(
       `of the late key ${lateWait.toFixed(1)} s in the middle`,
   );
   console.log(
-    `at no moment had a key begun more than ${mostAhead} jobs more than another one that had some waiting; ` +
+    `at no moment had a key had more than ${mostAhead} turns more than another one that had jobs waiting; ` +
       `before a key's first job at most ${mostBefore} of others began`,
   );
   check(Number(most) < 1.5 * Number(middle) + 5, "a key waited out of proportion");
