@@ -10,19 +10,28 @@ export class Running implements AsyncDisposable {
   }[] = [];
   output = "";
 
-  /** @param through a program that runs it: `ip netns exec …` */
+  /**
+   * @param through a program that runs it: `ip netns exec …`
+   * @param executable an executable in place of the command line from source
+   * @param permissions a set of `deno.json`; that of the command when not given
+   */
   constructor(
     args: readonly string[],
     env: Readonly<Record<string, string>>,
-    { through = [] }: { readonly through?: readonly string[] } = {},
+    { through = [], executable, permissions = args[0] }: {
+      readonly through?: readonly string[];
+      readonly executable?: string;
+      readonly permissions?: string | undefined;
+    } = {},
   ) {
     // under the documented permissions of this very command
-    const command = cliCommand.map((arg) => arg === "-P=cli" ? `-P=${args[0]}` : arg);
-    const [program = "", ...rest] = [...through, Deno.execPath(), ...command, ...args];
+    const command = cliCommand.map((arg) => arg === "-P=cli" ? `-P=${permissions}` : arg);
+    const own = executable === undefined ? [Deno.execPath(), ...command] : [executable];
+    const [program = "", ...rest] = [...through, ...own, ...args];
     this.#process = new Deno.Command(program, {
       args: rest,
       clearEnv: true,
-      env: { ...denoEnvironment(), ...env },
+      env: executable === undefined ? { ...denoEnvironment(), ...env } : env,
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -50,15 +59,20 @@ export class Running implements AsyncDisposable {
     return await Promise.race([promise, ended]);
   }
 
+  /** Its exit code, when it has ended by itself. */
+  async ended(): Promise<number> {
+    const { code } = await this.#process.status;
+    await Promise.all(this.#texts);
+    return code;
+  }
+
   async kill(signal: Deno.Signal): Promise<number> {
     try {
       this.#process.kill(signal);
     } catch {
       // it has ended already
     }
-    const { code } = await this.#process.status;
-    await Promise.all(this.#texts);
-    return code;
+    return await this.ended();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,7 +2,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { z } from "zod";
 import { isTransient } from "../../postgres/mod.ts";
-import { mostBodyBytes } from "../spec/mod.ts";
+import { issueProblems, mostBodyBytes } from "../spec/mod.ts";
 import type { Scope } from "../keys/mod.ts";
 import { type ApiKeyRow, appendAudit, takeToken } from "../store/mod.ts";
 import { hasScope } from "./authenticate.ts";
@@ -161,7 +161,7 @@ function read(schema: z.ZodObject | undefined, value: unknown, status: ProblemSt
   if (success) return data;
   if (status === 404) throw new HttpProblem(404, "there is no such thing");
   throw new HttpProblem(status, "the request has parameters that are not known or not good", {
-    problems: error.issues.map(({ path, message }) => ({ path: path.join("."), message })),
+    problems: error.issues.flatMap(issueProblems),
   });
 }
 
@@ -173,10 +173,7 @@ export function checkBody<Schema extends z.ZodType>(
   const { success, data, error } = schema.safeParse(value);
   if (success) return data;
   throw new HttpProblem(400, "the body is not what is asked for here", {
-    problems: error.issues.map(({ path, message }) => ({
-      path: path.join(".") || "body",
-      message,
-    })),
+    problems: error.issues.flatMap(issueProblems),
   });
 }
 

@@ -1,6 +1,6 @@
 import type { Problem } from "../../core/mod.ts";
 import { parseUrl, type UrlParts } from "../../postgres/mod.ts";
-import { mostUrlBytes } from "./job_spec.ts";
+import { mostUrlBytes } from "./job.ts";
 
 /** Parameters that would make the worker read its own files, or look elsewhere than the URL says. */
 const filesOfTheWorker = ["passfile", "sslcert", "sslkey", "sslcrl", "sslcrldir"] as const;

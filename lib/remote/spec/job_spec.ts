@@ -1,21 +1,12 @@
 import { z } from "zod";
 
-/** The version of the job specification that this release reads and writes. */
-export const specVersion = "1.0";
-
-/** Largest body of a request, in bytes. */
-export const mostBodyBytes = 15 * 1024;
-
-/** Longest connection URL, in bytes. */
-export const mostUrlBytes = 2048;
-
-/** Longest time that a job may be given, in seconds: three weeks (a timer of JavaScript reaches 24 days). */
-export const mostTimeoutSeconds = 21 * 24 * 3600;
-
-/** What a job may do. */
-export const jobCommands = ["init", "validate", "sync", "status", "verify"] as const;
-/** One of {@linkcode jobCommands}. */
-export type JobCommand = typeof jobCommands[number];
+import {
+  jobCommands,
+  type JobSpec,
+  type JobSpecInput,
+  mostTimeoutSeconds,
+  specVersion,
+} from "./job.ts";
 
 const text = (most = 1024) => z.string().min(1).max(most);
 const names = z.array(text(256)).max(200).default([]);
@@ -164,9 +155,12 @@ export const jobSpecSchema = z.discriminatedUnion("command", [
       : undefined,
 });
 
-/** A job as a client writes it. */
-export type JobSpecInput = z.input<typeof jobSpecSchema>;
-/** A job that was checked; no defaults remain open. */
-export type JobSpec = z.output<typeof jobSpecSchema>;
-/** Its rules about tables and rows. */
-export type JobRules = JobSpec["rules"];
+type Frozen<T> = T extends object ? { readonly [Key in keyof T]: Frozen<T[Key]> } : T;
+type Same<A, B> = [A, B] extends [B, A] ? true : false;
+type Both<A extends true, B extends true> = [A, B];
+
+/** Does not compile when the schema and the types that are written for users come apart. */
+export type SchemaAgreesWithTypes = Both<
+  Same<Frozen<z.input<typeof jobSpecSchema>>, JobSpecInput>,
+  Same<Frozen<z.output<typeof jobSpecSchema>>, JobSpec>
+>;

@@ -4,6 +4,7 @@
  * @module
  */
 export * from "./connection_url.ts";
+export * from "./job.ts";
 export * from "./job_spec.ts";
 export * from "./read_spec.ts";
 export * from "./rules.ts";

@@ -1,6 +1,7 @@
 import type { Problem } from "../../core/mod.ts";
 import { connectionUrlProblems } from "./connection_url.ts";
-import { type JobSpec, jobSpecSchema } from "./job_spec.ts";
+import { jobCommands, type JobSpec } from "./job.ts";
+import { jobSpecSchema } from "./job_spec.ts";
 import { readJobRules } from "./rules.ts";
 
 /** A job that was read, or everything that is wrong with it. */
@@ -20,6 +21,7 @@ export function readJobSpec(value: unknown): SpecReading {
       spec: undefined,
       problems: [
         ...checked.error.issues.flatMap(issueProblems),
+        ...problemsBesideCommand(value, checked.error.issues),
         ...urlProblems(value),
       ],
     };
@@ -39,6 +41,16 @@ export function readJobSpec(value: unknown): SpecReading {
   return problems.length > 0 ? { spec: undefined, problems } : { spec, problems: [] };
 }
 
+/** Where the command is not known the schema looks no further: the rest of the job is told too, all but its options. */
+function problemsBesideCommand(value: unknown, issues: readonly Issue[]): readonly Problem[] {
+  const isUnknown = issues.some(({ code, path }) =>
+    code === "invalid_union" && path[0] === "command"
+  );
+  if (!isUnknown || typeof value !== "object" || value === null) return [];
+  const checked = jobSpecSchema.safeParse({ ...value, command: jobCommands[0], options: {} });
+  return checked.error?.issues.flatMap(issueProblems) ?? [];
+}
+
 function urlProblems(value: unknown): readonly Problem[] {
   if (typeof value !== "object" || value === null) return [];
   const record = value as Readonly<Record<string, unknown>>;
@@ -48,14 +60,16 @@ function urlProblems(value: unknown): readonly Problem[] {
   });
 }
 
-interface Issue {
+/** What zod says of a value, as far as it is told. */
+export interface Issue {
   readonly path: readonly PropertyKey[];
   readonly message: string;
   readonly code: string;
   readonly keys?: readonly string[];
 }
 
-function issueProblems(issue: Issue): readonly Problem[] {
+/** Problems of a value, each with its place in it; an unknown key is named. */
+export function issueProblems(issue: Issue): readonly Problem[] {
   const path = issue.path.reduce<string>(
     (text, part) =>
       typeof part === "number"

@@ -9,7 +9,7 @@ import {
   type TableChoice,
   type TableRules,
 } from "../../rules/mod.ts";
-import type { JobRules, JobSpecInput } from "./job_spec.ts";
+import type { JobRules, JobSpecInput } from "./job.ts";
 
 /** The rules of a job as the commands take them, with everything that is wrong with them. */
 export function readJobRules(rules: JobRules): RulesReading {

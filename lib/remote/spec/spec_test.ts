@@ -156,6 +156,21 @@ Deno.test("all that is wrong with a job is told at once", () => {
   deepStrictEqual(problems.map(({ path }) => path).sort(), ["extra", "options.jobs", "source_url"]);
 });
 
+Deno.test("an unknown command hides nothing else that is wrong", () => {
+  const { problems } = readJobSpec({
+    command: "shell",
+    target_url: "http://x",
+    timeout_seconds: 0,
+  });
+  deepStrictEqual(problems.map(({ path }) => path).sort(), [
+    "command",
+    "schema_version",
+    "source_url",
+    "target_url",
+    "timeout_seconds",
+  ]);
+});
+
 for (const value of [null, [], "x", 1, {}]) {
   Deno.test(`${JSON.stringify(value)} is no job`, () => {
     ok(readJobSpec(value).problems.length > 0);
