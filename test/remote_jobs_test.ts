@@ -4,6 +4,7 @@ import { openSession } from "../lib/postgres/mod.ts";
 import { AddressGuard, readAllowList } from "../lib/remote/guard/mod.ts";
 import { RemoteClient } from "../lib/remote/mod.ts";
 import type { JobRunner, JobRunners, RunnerContext } from "../lib/remote/worker/mod.ts";
+import { startCluster } from "../lib/cluster/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { withDatabase } from "./support/databases.ts";
 import { startProxy } from "./support/proxy.ts";
@@ -401,4 +402,44 @@ Deno.test("a worker connects to the address that was checked, whatever the name 
     const job = await finished(alice, await submit(alice, { source_url: url, target_url: url }));
     deepStrictEqual([job.state, job.result, asked], ["succeeded", 42, 2]);
   });
+});
+
+Deno.test("a run waits for the service's database when it is away for a moment, and tells nobody where it is", async () => {
+  await using own = await startCluster({ major: 17 });
+  await using service = await openTestService(own.url());
+  const alice = await service.key("alice");
+  const { runners, runs, reached } = held();
+  await using _worker = await startTestWorker(service, runners);
+  const id = await submit(alice);
+  await reached(1);
+  const { context, finish } = runs[0]!;
+  const checkpoint = context.checkpoints("abc");
+  await own.kill("SIGKILL");
+  const written = checkpoint.write("kept while it was away");
+  context.events({ kind: "info", message: "told while it was away" });
+  // the API says so, and the worker fails to look for a wish to cancel: it is away
+  strictEqual(
+    (await alice.request(`/v1/jobs/${id}`).then(async (r) => (await r.text(), r))).status,
+    503,
+  );
+  await own.start();
+  await written;
+  strictEqual(await checkpoint.read(), "kept while it was away");
+  await own.kill("SIGKILL");
+  finish({ answer: 42 });
+  await own.start();
+  const job = await finished(alice, id);
+  deepStrictEqual([job.state, job.attempt, job.result], ["succeeded", 1, { answer: 42 }]);
+  const { lines } = await (await alice.request(`/v1/jobs/${id}/logs`)).json();
+  ok(lines.some(({ message }: { message: string }) => message === "told while it was away"));
+  // what does not pass is told without what the database said
+  const failing = await submit(alice);
+  await reached(2);
+  await query(own.url(), "ALTER TABLE seren_remote.job_checkpoints RENAME TO gone");
+  const error = await runs[1]!.context.checkpoints("abc").read().catch((error) => error);
+  strictEqual(error.message, "the service's database did not do what it was asked");
+  ok(!(error instanceof ReplicatorError));
+  await query(own.url(), "ALTER TABLE seren_remote.gone RENAME TO job_checkpoints");
+  runs[1]!.finish();
+  await finished(alice, failing);
 });

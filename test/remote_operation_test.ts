@@ -134,6 +134,61 @@ Deno.test("a key and its successor share rate and quota", async () => {
   });
 });
 
+Deno.test("jobs are deleted some time after their end, their log lines and events before that, and nothing that runs", async () => {
+  await withService(async (service) => {
+    const alice = await service.key("alice");
+    const ids: Record<string, string> = {};
+    const ages = { "11 days": "gone", "6 days": "bare", "1 day": "whole" } as const;
+    for (const age of Object.values(ages)) {
+      ids[age] = await submit(alice);
+      await (await alice.request(`/v1/jobs/${ids[age]}/cancel`, { method: "POST" })).text();
+    }
+    ids["waiting"] = await submit(alice);
+    const backdate = [
+      "UPDATE seren_remote.jobs SET created_at = now() - interval '20 days'",
+      ...Object.entries(ages).map(([interval, age]) =>
+        `UPDATE seren_remote.jobs SET finished_at = now() - interval '${interval}' WHERE id = '${
+          ids[age]
+        }'`
+      ),
+    ];
+    for (const statement of backdate) await query(service.databaseUrl, statement);
+    await using _worker = await startTestWorker(service, {}, {
+      queues: ["huge"],
+      houseEveryMs: 50,
+      retention: { jobDays: 10, logDays: 5 },
+    });
+    const left = async () => {
+      const rows = await query<{ id: string; events: number; lines: number }>(
+        service.databaseUrl,
+        `SELECT id::text, (SELECT count(*)::int FROM seren_remote.job_events WHERE job_id = id) AS events,
+                (SELECT count(*)::int FROM seren_remote.job_logs WHERE job_id = id) AS lines
+           FROM seren_remote.jobs`,
+      );
+      return Object.fromEntries(rows.map(({ id, events, lines }) => [id, [events, lines]]));
+    };
+    const wanted = {
+      [ids["bare"]!]: [0, 0],
+      [ids["whole"]!]: [2, 2],
+      [ids["waiting"]!]: [1, 1],
+    };
+    while (Object.keys(await left()).length > 3 || (await left())[ids["bare"]!]![0]! > 0);
+    deepStrictEqual(await left(), wanted);
+    strictEqual(
+      (await alice.request(`/v1/jobs/${ids["gone"]}`).then(async (r) => (await r.text(), r)))
+        .status,
+      404,
+    );
+    strictEqual((await (await alice.request(`/v1/jobs/${ids["bare"]}`)).json()).state, "cancelled");
+    // what was done stays in the audit trail
+    const [audit] = await query<{ count: number }>(
+      service.databaseUrl,
+      `SELECT count(*)::int AS count FROM seren_remote.audit WHERE object = '${ids["gone"]}'`,
+    );
+    strictEqual(audit?.count, 2);
+  });
+});
+
 Deno.test("over TLS a client takes the certificate of an authority that it knows, and no other", async () => {
   const folder = await Deno.makeTempDir({ dir: "/tmp" });
   try {

@@ -66,6 +66,8 @@ export function addRemoteCommands(
     .option("--most-running <N>", "jobs at once on all workers together (default: no limit)")
     .option("--drain-timeout <DURATION>", "jobs may go on so long at the end (default: 30s)")
     .option("--workspace <DIR>", "where folders of jobs are made (default: the temporary folder)")
+    .option("--keep-jobs <DAYS>", "jobs are deleted so long after their end (default: 90)")
+    .option("--keep-logs <DAYS>", "their log lines and events before that (default: 30)")
     .addHelpText("after", workerHelp);
   addOutputOptions(worker);
   add(worker);

@@ -4,7 +4,12 @@ import { jobRunners } from "../commands/job_runners.ts";
 import { type Endpoint, SessionPool } from "../postgres/mod.ts";
 import { type JobQueue, openQueue, type QueueName, queueNames } from "../remote/queue/mod.ts";
 import type { KeyProvider } from "../remote/secrets/mod.ts";
-import { defaultRetention, Worker, type WorkerNotice } from "../remote/worker/mod.ts";
+import {
+  defaultRetention,
+  type Retention,
+  Worker,
+  type WorkerNotice,
+} from "../remote/worker/mod.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
 import { defaultSplitBytes } from "./init_options.ts";
 import type { OptionReader } from "./option_reader.ts";
@@ -20,6 +25,7 @@ export interface WorkerCommandOptions {
   readonly mostRunning: number;
   readonly drainMs: number;
   readonly workspaceRoot: string;
+  readonly retention: Retention;
 }
 
 /** `worker`: takes jobs until it is ended. */
@@ -61,8 +67,26 @@ export function readWorkerOptions(
       fallback: 1_000_000,
     }),
     drainMs: reader.duration("drainTimeout", { path: "--drain-timeout", fallback: 30_000 }),
+    retention: {
+      jobDays: readDays(reader, "keepJobs", {
+        path: "--keep-jobs",
+        fallback: defaultRetention.jobDays,
+      }),
+      logDays: readDays(reader, "keepLogs", {
+        path: "--keep-logs",
+        fallback: defaultRetention.logDays,
+      }),
+    },
     workspaceRoot: reader.text("workspace") ?? join(temporary, "postgres-seren-replicator-jobs"),
   };
+}
+
+function readDays(
+  reader: OptionReader,
+  key: string,
+  { path, fallback }: { readonly path: string; readonly fallback: number },
+): number {
+  return reader.whole(key, { path, least: 1, most: 36_500, fallback });
 }
 
 /** A worker over the service's database, until the signal is aborted and its jobs have ended or were given back. */
@@ -119,7 +143,6 @@ export async function work(
     lookEveryMs: 1_000,
     patienceMs: 60_000,
     pollMs: 1_000,
-    retention: defaultRetention,
     houseEveryMs: 10_000,
     notice,
   });

@@ -1,6 +1,6 @@
-import type { SessionPool } from "../../postgres/mod.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
 import { readCheckpoint, writeCheckpoint } from "../store/mod.ts";
+import type { OwnDatabase } from "./own_database.ts";
 import type { JobCheckpoint } from "./runner.ts";
 
 /**
@@ -8,8 +8,8 @@ import type { JobCheckpoint } from "./runner.ts";
  * goes on from there, and nobody else can read them.
  */
 export function jobCheckpoints(
-  { pool, secrets, jobId, attempt, onLost }: {
-    readonly pool: SessionPool;
+  { database, secrets, jobId, attempt, onLost }: {
+    readonly database: OwnDatabase;
     readonly secrets: OpenedSecrets;
     readonly jobId: string;
     readonly attempt: number;
@@ -20,12 +20,12 @@ export function jobCheckpoints(
   return (operation) => ({
     place: `job ${jobId}`,
     async read() {
-      const text = await pool.use((session) => readCheckpoint(session, { jobId, operation }));
+      const text = await database.use((session) => readCheckpoint(session, { jobId, operation }));
       return text === undefined ? undefined : await secrets.unseal(text, `checkpoint ${operation}`);
     },
     async write(text) {
       const ciphertext = await secrets.seal(text, `checkpoint ${operation}`);
-      const written = await pool.use((session) =>
+      const written = await database.use((session) =>
         writeCheckpoint(session, { jobId, attempt, operation, ciphertext })
       );
       if (written) return;

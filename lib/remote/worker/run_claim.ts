@@ -5,6 +5,7 @@ import { JobAbort } from "./abort.ts";
 import type { ClaimOutcome } from "./claim_endings.ts";
 import { StuckRunError } from "./ending_in_time.ts";
 import { keepLease } from "./lease.ts";
+import { ownDatabase } from "./own_database.ts";
 import { Redactor } from "./redactor.ts";
 import { runJob } from "./run_job.ts";
 import type { RunSettings } from "./run_settings.ts";
@@ -39,13 +40,15 @@ export async function runClaim(
   if (drain.aborted) giveBack();
   if (job.cancelRequestedAt !== null) end("cancelled", "cancelled by its owner");
   const lease = keepLease({ ...settings, claim, end, signal: leaseEnd.signal });
+  const { heartbeatSeconds } = settings.queue.settings;
+  const database = ownDatabase({ pool, heartbeatSeconds, signal: abort.signal, end });
   let redactor = new Redactor({ urls: [], predicates: [] });
   let outcome: RunnerOutcome | undefined;
   let failure: unknown;
   let properQueue: QueueName | undefined;
   try {
     const secretsOf = job.parentId ?? job.id;
-    const sealed = await pool.use((session) => readSecrets(session, secretsOf));
+    const sealed = await database.use((session) => readSecrets(session, secretsOf));
     if (sealed === undefined) throw new Error("the job's secrets are gone");
     using secrets = await OpenedSecrets.open(keys, { jobId: secretsOf, sealed });
     const spec = specOfSecrets(secrets.secrets);
@@ -62,6 +65,7 @@ export async function runClaim(
     outcome = await runJob({
       claim,
       settings,
+      database,
       secrets,
       redactor,
       abort: abort.signal,

@@ -9,6 +9,7 @@ import type { JobAbort } from "./abort.ts";
 import { jobCheckpoints } from "./checkpoints.ts";
 import { endingInTime } from "./ending_in_time.ts";
 import { JobJournal } from "./journal.ts";
+import type { OwnDatabase } from "./own_database.ts";
 import type { Redactor } from "./redactor.ts";
 import { crewTiming, type RunSettings } from "./run_settings.ts";
 import type { JobRunner, RunnableJob, RunnerContext, RunnerOutcome } from "./runner.ts";
@@ -19,6 +20,7 @@ import { Workspace } from "./workspace.ts";
 export interface OpenedJob {
   readonly claim: Claim;
   readonly settings: RunSettings;
+  readonly database: OwnDatabase;
   readonly secrets: OpenedSecrets;
   readonly redactor: Redactor;
   readonly abort: AbortSignal;
@@ -32,7 +34,7 @@ export interface OpenedJob {
  * @throws StuckRunError when it does not end although it was told to
  */
 export async function runJob(
-  { claim, settings, secrets, redactor, abort, end, onMeasured }: OpenedJob,
+  { claim, settings, database, secrets, redactor, abort, end, onMeasured }: OpenedJob,
 ): Promise<RunnerOutcome> {
   const { job } = claim;
   const { pool, workspaceRoot, patienceMs } = settings;
@@ -50,7 +52,7 @@ export async function runJob(
         signal: abort,
         attempt: attemptNumber(job),
         onMeasured,
-        checkpoints: jobCheckpoints({ ...identity, secrets }),
+        checkpoints: jobCheckpoints({ ...identity, database, secrets }),
         workspace: workspace.path,
         lanes: lanesOf(claim, { settings, spec, secrets, events: journal.take, onLost }),
       })
