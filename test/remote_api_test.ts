@@ -164,7 +164,7 @@ Deno.test("the API refuses what is wrong with a status, a problem and a trace id
 });
 
 Deno.test("no route tells anything of somebody else's job", async (t) => {
-  await withService(async ({ key }) => {
+  await withService(async ({ service, key }) => {
     const alice = await key("alice");
     const mallory = await key("mallory");
     const admin = await key("root", { scopes: ["admin"] });
@@ -184,6 +184,13 @@ Deno.test("no route tells anything of somebody else's job", async (t) => {
         deepStrictEqual({ ...a, trace_id: 0 }, { ...b, trace_id: 0 });
       });
     }
+    await t.step("these are all routes that name a job", async () => {
+      const { paths } = await (await fetch(`${service.url}/v1/openapi.json`)).json();
+      deepStrictEqual(
+        Object.keys(paths).filter((path) => path.startsWith("/v1/jobs/")).sort(),
+        routes.map(([path]) => path.replace(id, "{id}")).sort(),
+      );
+    });
     const list = async (who: TestKey, query = "") =>
       (await (await who.request(`/v1/jobs${query}`)).json()).jobs.length;
     deepStrictEqual([await list(alice), await list(mallory), await list(admin)], [1, 0, 1]);
@@ -251,6 +258,35 @@ Deno.test("a key has a quota of jobs", async () => {
     strictEqual(refused.status, 429, await refused.text());
     await (await alice.request(`/v1/jobs/${id}/cancel`, { method: "POST" })).text();
     await submit(alice);
+  });
+});
+
+Deno.test("a key has its number of streams, and gets another when one has ended", async () => {
+  await withService(async ({ key }) => {
+    const alice = await key("alice");
+    const { id } = await submit(alice);
+    const open = async () => {
+      const response = await alice.request(`/v1/jobs/${id}/events`);
+      const reader = response.body!.getReader();
+      await reader.read();
+      return { response, end: () => reader.cancel() };
+    };
+    const streams = await Promise.all(Array.from({ length: 50 }, open));
+    deepStrictEqual([...new Set(streams.map(({ response }) => response.status))], [200]);
+    const refused = await open();
+    deepStrictEqual(
+      [refused.response.status, refused.response.headers.get("retry-after")],
+      [429, "5"],
+    );
+    const bob = await key("bob", { scopes: ["admin"] });
+    const theirs = await bob.request(`/v1/jobs/${id}/events`);
+    strictEqual(theirs.status, 200);
+    await theirs.body!.cancel();
+    await streams.pop()!.end();
+    let another = await open();
+    while (another.response.status === 429) another = await open();
+    strictEqual(another.response.status, 200);
+    for (const { end } of [...streams, another]) await end();
   });
 });
 
@@ -332,7 +368,14 @@ Deno.test("admins make, rotate and revoke keys; the old one goes on as long as t
     strictEqual((await use(rotated.key))[0], 401);
     const now = await (await admin.request(`/v1/keys/${made.id}/rotate`, { json: { overlap: 1 } }))
       .json();
-    deepStrictEqual(now.problems.map(({ path }: { path: string }) => path), ["body"]);
+    deepStrictEqual(now.problems, [{ path: "overlap", message: "is not known here" }]);
+    const wrong = await (await admin.request("/v1/jobs?limt=3&state=x")).json();
+    deepStrictEqual(wrong.problems.map(({ path }: { path: string }) => path), ["state", "limt"]);
+    const short = await key("dave");
+    const { key: next } = await (await admin.request(`/v1/keys/${short.id}/rotate`, {
+      json: { overlap_seconds: 0 },
+    })).json();
+    deepStrictEqual([(await use(short.key))[0], (await use(next))[0]], [401, 200]);
     const { keys } = await (await admin.request("/v1/keys")).json();
     ok(keys.length >= 3 && keys.every((each: object) => !("key" in each) && !("hash" in each)));
     const stored = await service.pool.use((session) =>
@@ -344,7 +387,7 @@ Deno.test("admins make, rotate and revoke keys; the old one goes on as long as t
       entries.filter(({ actor }: { actor: string }) => actor === "root").map((
         { action }: { action: string },
       ) => action),
-      ["key.revoke", "key.rotate", "key.create"],
+      ["key.rotate", "key.revoke", "key.rotate", "key.create"],
     );
   });
 });

@@ -157,8 +157,9 @@ export async function followJob(
   { place, context }: { readonly place: RemotePlace; readonly context: CommandContext },
 ): Promise<RemoteJobWithResult> {
   const { run } = context;
+  const position = { number: 0 };
   try {
-    return await watch(openRemote(place, context), id, context);
+    return await watch(openRemote(place, context), id, { context, position });
   } catch (error) {
     if (!run.signal.aborted) throw error;
   }
@@ -171,15 +172,20 @@ export async function followJob(
   }
   await client.cancel(id);
   context.progress.print("Cancelling…");
-  return await watch(client, id, context);
+  return await watch(client, id, { context, position });
 }
 
 async function watch(
   client: RemoteClient,
   id: string,
-  { run, progress }: CommandContext,
+  { context: { run, progress }, position }: {
+    readonly context: CommandContext;
+    /** The last event that was shown: what goes on here begins after it. */
+    readonly position: { number: number };
+  },
 ): Promise<RemoteJobWithResult> {
-  for await (const message of client.follow(id)) {
+  for await (const message of client.follow(id, position.number)) {
+    position.number = message.number ?? position.number;
     if (message.kind === "run") run.events(message.event);
     else if (message.kind === "state" && message.state === "queued" && message.attempt === 0) {
       run.events({
