@@ -278,13 +278,17 @@ Deno.test("a key has its number of streams, and gets another when one has ended"
       [refused.response.status, refused.response.headers.get("retry-after")],
       [429, "5"],
     );
+    await refused.end();
     const bob = await key("bob", { scopes: ["admin"] });
     const theirs = await bob.request(`/v1/jobs/${id}/events`);
     strictEqual(theirs.status, 200);
     await theirs.body!.cancel();
     await streams.pop()!.end();
     let another = await open();
-    while (another.response.status === 429) another = await open();
+    while (another.response.status === 429) {
+      await another.end();
+      another = await open();
+    }
     strictEqual(another.response.status, 200);
     for (const { end } of [...streams, another]) await end();
   });

@@ -122,7 +122,7 @@ Deno.test("a job's exit code, error and log come back to who attached, who follo
     // they end by themselves
     const [code, logCode] = await Promise.all([attached.ended(), following.ended()]);
     deepStrictEqual([code, logCode], [8, 0]);
-    match(attached.output, /no room left[^]*make room[^]*trace id [0-9a-f]{32}/);
+    match(attached.output, /no room left[^]*trace id [0-9a-f]{32}[^]*make room/);
     match(
       following.output,
       /taken in[^]*attempt 1 on worker[^]*half way[^]*failed, exit code 8: no room/,

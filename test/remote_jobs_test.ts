@@ -405,7 +405,8 @@ Deno.test("a worker connects to the address that was checked, whatever the name 
 });
 
 Deno.test("a run waits for the service's database when it is away for a moment, and tells nobody where it is", async () => {
-  await using own = await startCluster({ major: 17 });
+  const settings = { fsync: "on", synchronous_commit: "on" };
+  await using own = await startCluster({ major: 17, settings });
   await using service = await openTestService(own.url());
   const alice = await service.key("alice");
   const { runners, runs, reached } = held();

@@ -32,7 +32,8 @@ export class TerminalProgram implements AsyncDisposable {
       "110",
       "-y",
       "50",
-      `${words}; echo "exit code $?"; read -r _`,
+      // Ctrl-C is for the program: the shell would end with it
+      `trap : INT; ${words}; echo "exit code $?"; read -r _`,
     );
     return program;
   }

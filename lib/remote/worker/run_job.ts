@@ -1,5 +1,6 @@
 import { ExitCode, ReplicatorError } from "../../core/mod.ts";
 import type { LaneRunner } from "../../copy/mod.ts";
+import { retry } from "../../postgres/mod.ts";
 import { crewLanes, type CrewOptions, helpCopy, shareOfRate } from "../crew/mod.ts";
 import type { Claim } from "../queue/mod.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
@@ -15,6 +16,9 @@ import { crewTiming, type RunSettings } from "./run_settings.ts";
 import type { JobRunner, RunnableJob, RunnerContext, RunnerOutcome } from "./runner.ts";
 import { resolveJob, specOfSecrets } from "./secrets.ts";
 import { Workspace } from "./workspace.ts";
+
+/** The last lines of a run are worth a short absence of the database. */
+const lastLinesDelaysMs = [500, 1_000, 2_000, 4_000];
 
 /** A job whose secrets are open. */
 export interface OpenedJob {
@@ -67,8 +71,8 @@ export async function runJob(
       });
     return await endingInTime(running, { abort, patienceMs });
   } finally {
-    // how it ended counts, not whether the last lines could be written
-    await journal.close().catch(() => {});
+    // how it ended counts more than whether the last lines could be written
+    await retry(() => journal.close(), { delaysMs: lastLinesDelaysMs }).catch(() => {});
   }
 }
 
