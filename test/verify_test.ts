@@ -234,6 +234,25 @@ Deno.test("verify() finds ten rows of many, in tables with keys of all sorts and
   strictEqual(unequalTables(report).length, tables.length);
 });
 
+Deno.test("verify() finds rows of a table that is read in many chunks, at the edges of these too", async () => {
+  const rows = 90_000;
+  const planted = [1, 2, 5_000, 44_444, 44_445, rows];
+  const report = await compared(
+    `CREATE TABLE t (id bigint PRIMARY KEY, v text, pad text);
+     ALTER TABLE t ALTER COLUMN pad SET STORAGE PLAIN;
+     INSERT INTO t SELECT i, 'value ' || i, repeat('x', 800) FROM generate_series(1, ${rows}) AS i; ANALYZE t`,
+    `UPDATE t SET v = v || '!' WHERE id IN (${planted}); DELETE FROM t WHERE id = 7; INSERT INTO t VALUES (0)`,
+    { maxDiffs: 100 },
+  );
+  strictEqual(report.rows, rows);
+  deepStrictEqual(
+    unequalTables(report).flatMap(({ differences }) =>
+      differences.map(({ kind, key }) => `${kind} ${key[0]?.value}`)
+    ).toSorted(),
+    [...planted.map((id) => `different ${id}`), "missing 7", "extra 0"].toSorted(),
+  );
+});
+
 Deno.test("verify() lists no more than --max-diffs, and no values where none are wanted", async () => {
   const schema =
     "CREATE TABLE t (id int PRIMARY KEY, secret text); INSERT INTO t SELECT i, 'secret ' || i FROM generate_series(1, 100) AS i";

@@ -18,6 +18,8 @@ const smallestChunkBytes = 4 * 1024 * 1024;
 const largestChunkBytes = 1024 * 1024 * 1024;
 /** A table is cut into about so many chunks, if they are not too small or too large then. */
 const wantedChunks = 256;
+/** Ranges of a chunk, for when it differs. */
+const rangesOfChunk = 16;
 /** Chunks of a table that are enough to find differences without cells: finer ones only cost time. */
 const enoughChunks = 16;
 
@@ -30,7 +32,7 @@ export interface CutOptions {
 /**
  * Cuts a table. Boundaries come from a few blocks of it (TABLESAMPLE SYSTEM), never from a scan.
  *
- * In a table of many chunks these alone are cells enough: the few that differ are read once more. Not where rows come and go all the
+ * In a table of many chunks these alone are cells enough: the few that differ are read once more, in finer ranges. Not where rows come and go all the
  * time, for then every chunk may differ.
  *
  * Only a table that lies on disk in the order of its key is read in several chunks: otherwise each would take a scan of its own.
@@ -56,12 +58,20 @@ export async function cutIntoChunks(
   );
   const count = comparison.isClustered ? Math.max(1, Math.ceil(bytes / chunkBytes)) : 1;
   const isCoarse = count >= enoughChunks && !isBusy;
-  const ranges = isCoarse ? count : Math.min(
+  const ranges = isCoarse ? count * rangesOfChunk : Math.min(
     mostRanges * count,
     Math.max(count, Math.ceil(rowEstimate / rowsOfCell)),
   );
   const thresholds = await sampleThresholds(session, { comparison, ranges, rowEstimate });
-  if (isCoarse) return split(thresholds, count).map((part) => ({ comparison, ...part, slices: 1 }));
+  if (isCoarse) {
+    return split(thresholds, count).map(({ thresholds, ...part }) => ({
+      comparison,
+      ...part,
+      thresholds: [],
+      slices: 1,
+      finer: thresholds,
+    }));
+  }
   const slices = slicesFor(rowEstimate / (thresholds.length + 1));
   return split(thresholds, count).map((part) => ({ comparison, ...part, slices }));
 }

@@ -18,18 +18,19 @@ export function columnReference({ name }: { readonly name: string }): string {
 /**
  * A 64-bit hash of a row, as `bigint`.
  *
- * Each value is taken as its type sends it in the binary protocol. Built-in types give their binary form, which does not depend on any setting
- * and keeps what their `=` overlooks (-0, the scale of a numeric). All others give their text: the binary form of enums, composites
- * and the like holds OIDs, which differ between servers. Texts are sent in the client's encoding, UTF8. As elements of an array the
- * values cannot run into each other, and NULL is none of them.
+ * The values go one after the other through the server's 64-bit hash of bytes, each with the hash of those before it as the seed. So they cannot run
+ * into each other whatever they contain, and values that change places change the hash. NULL goes in as something that was drawn by lot.
  *
- * `hash_array_extended` over `bytea`s is the way to the server's 64-bit hash of bytes that all versions have. Never the hash of
- * numbers: it folds 64 bits into 32 (`hashint8extended(1, 0) = hashint8extended(4294967296, 0)`), and so does that of a record.
+ * By the names that versions 12 to 18 have in common that hash is `hashtextextended`, `uuid_hash_extended` and, for `bytea`,
+ * `hash_array_extended` of an array of one. Never the server's hash of numbers: it folds 64 bits into 32
+ * (`hashint8extended(1, 0) = hashint8extended(4294967296, 0)`), and so does that of a record. A number goes in with the seed, which is mixed
+ * in whole.
  *
- * The hash of an array is a linear function of those of its elements, by which sums over rows would not notice values that swap rows. Hashed once
- * more it is none.
+ * Built-in types give what they store (-0, the scale of a numeric, which their `=` overlooks), as no setting changes it. All others give their
+ * text: the binary form of enums, composites and the like holds OIDs, which differ between servers.
  */
 export function rowHash(columns: readonly ComparedColumn[], method: DigestMethod): string {
+  if (method === "hash") return chainedHash(columns);
   const values = columns.map((column) =>
     method === "columns" ? `pg_catalog.textsend(${valueDigest(column)})` : sent(column)
   );
@@ -37,12 +38,91 @@ export function rowHash(columns: readonly ComparedColumn[], method: DigestMethod
   if (method === "md5") {
     return `('x' || pg_catalog.substr(pg_catalog.md5(pg_catalog.array_send(${row})), 1, 16))::bit(64)::bigint`;
   }
-  return hashOf(`pg_catalog.int8send(${hashOf(row)})`);
+  // the hash of an array is linear in those of its elements: sums over rows would not notice values that swap rows
+  return `pg_catalog.hash_array_extended(ARRAY[pg_catalog.int8send(
+    pg_catalog.hash_array_extended(${row}, 0))], 0)`;
 }
 
-function hashOf(value: string): string {
-  const array = value.startsWith("ARRAY[") ? value : `ARRAY[${value}]`;
-  return `pg_catalog.hash_array_extended(${array}, 0)`;
+/** Columns in one expression within another: a server's stack is limited. */
+const columnsOfChain = 40;
+
+function chainedHash(columns: readonly ComparedColumn[]): string {
+  let hash: Link = { hash: "0::bigint", isOpen: false };
+  for (let from = 0; from < columns.length; from += columnsOfChain) {
+    const chain = columns.slice(from, from + columnsOfChain)
+      .reduce(link, { hash: `${from}::bigint`, isOpen: false });
+    hash = from === 0 ? chain : withNumber(hash, closed(chain));
+  }
+  return closed(hash);
+}
+
+/** What has been hashed so far. */
+interface Link {
+  readonly hash: string;
+  /** Whether a number was only added to it: the next hash mixes it in, and a second one before that would run into it. */
+  readonly isOpen: boolean;
+}
+
+function link(before: Link, column: ComparedColumn): Link {
+  const value = columnReference(column);
+  const orElse = (expression: string, otherwise: string) =>
+    column.isNotNull ? expression : `COALESCE(${expression}, ${otherwise})`;
+  switch (column.form) {
+    case "integer":
+      return withNumber(before, orElse(`${value}::bigint`, nullNumber));
+    case "small":
+      return withNumber(before, orElse(`${value}::int::bigint`, nullNumber));
+    case "date":
+      // only finite ones have a distance
+      return withNumber(
+        before,
+        orElse(
+          `CASE WHEN pg_catalog.isfinite(${value}) THEN (${value} - DATE '2000-01-01')::bigint
+                WHEN ${value} > DATE '2000-01-01' THEN 9999999999
+                WHEN ${value} < DATE '2000-01-01' THEN -9999999999 END`,
+          nullNumber,
+        ),
+      );
+    case "text":
+      return withText(before, orElse(`${value}::text`, `'${nullText}'`));
+    case "uuid":
+      return {
+        hash: `pg_catalog.uuid_hash_extended(${orElse(value, `'${nullText}'`)}, ${before.hash})`,
+        isOpen: false,
+      };
+    case "fixed":
+      return withText(
+        before,
+        orElse(`pg_catalog.encode(${sent(column)}, 'hex')`, `'${nullText}'`),
+      );
+    case "bytes":
+      return {
+        hash: `pg_catalog.hash_array_extended(ARRAY[${
+          orElse(sent(column), `'${nullText}'::bytea`)
+        }], ${before.hash})`,
+        isOpen: false,
+      };
+  }
+}
+
+/** Instead of NULL: a value of a column is the same no sooner than two hashes are. Its text is a UUID. */
+const nullNumber = "-6042897352167238451";
+const nullText = "9d1c7b0e-52f3-4a86-b1d9-0f6e83c2a75b";
+
+function withNumber(before: Link, number: string): Link {
+  return { hash: `${closed(before)} # ${number}`, isOpen: true };
+}
+
+/** By bytes, whatever the column's collation. */
+function withText({ hash }: Link, text: string): Link {
+  return {
+    hash: `pg_catalog.hashtextextended(${text} COLLATE pg_catalog."C", ${hash})`,
+    isOpen: false,
+  };
+}
+
+function closed(link: Link): string {
+  return link.isOpen ? withText(link, "''").hash : link.hash;
 }
 
 /** A value's bytes. */
@@ -61,7 +141,9 @@ export function valueDigest(column: ComparedColumn): string {
 
 /** Whether two servers give the same hashes: they do not where one is big-endian. */
 export const hashSample = `
-  SELECT string_agg(pg_catalog.hash_array_extended(ARRAY[pg_catalog.int4send(i),
-           pg_catalog.int8send(i::bigint << 33), pg_catalog.textsend(repeat('aä', i)), NULL,
-           pg_catalog.float8send(i / 8.0::float8)], 0)::text, ' ' ORDER BY i) AS hashes
+  SELECT string_agg(concat_ws(' ',
+           pg_catalog.hashtextextended('' COLLATE pg_catalog."C", i::bigint << 33),
+           pg_catalog.hashtextextended(repeat('aä', i) COLLATE pg_catalog."C", 7 - i),
+           pg_catalog.uuid_hash_extended(pg_catalog.md5(i::text)::uuid, i),
+           pg_catalog.hash_array_extended(ARRAY[pg_catalog.float8send(i / 8.0::float8)], i)), ' ' ORDER BY i) AS hashes
     FROM generate_series(0, 40) AS i`;

@@ -114,15 +114,18 @@ async function* findInLargeCell(
 ): AsyncGenerator<readonly Suspect[], void, void> {
   const { chunk, method, source, target } = options;
   const rows = Math.max(source.get(cell)?.rows ?? 0, target.get(cell)?.rows ?? 0);
-  const finer: Chunk = {
-    ...chunk,
-    ...boundsOf(chunk, Math.floor(cell / chunk.slices)),
-    thresholds: [],
-    slices: Math.min(
-      mostSlices,
-      chunk.slices * 2 ** Math.ceil(Math.log2(rows / (rowsOfBatch / 16))),
-    ),
-  };
+  const bounds = { ...chunk, ...boundsOf(chunk, Math.floor(cell / chunk.slices)), finer: [] };
+  const { finer: thresholds = [] } = chunk;
+  const finer: Chunk = thresholds.length > 0 && chunk.thresholds.length === 0
+    ? { ...bounds, thresholds, slices: 1 }
+    : {
+      ...bounds,
+      thresholds: [],
+      slices: Math.min(
+        mostSlices,
+        chunk.slices * 2 ** Math.ceil(Math.log2(rows / (rowsOfBatch / 16))),
+      ),
+    };
   const [onSource, onTarget] = await both((side) =>
     scan(pair[side], { chunk: finer, side, method })
   );

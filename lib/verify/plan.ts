@@ -5,7 +5,7 @@
  */
 import { displayName, plural, tableKey, type TableName } from "../core/mod.ts";
 import type { Decision } from "../rules/mod.ts";
-import type { Relation } from "./relations.ts";
+import type { Relation, RelationColumn } from "./relations.ts";
 import type { NotChecked, VerifiedKind, VerifiedTable } from "./report.ts";
 
 /** A table that holds rows itself, and which of them are compared. */
@@ -16,11 +16,29 @@ export interface Part extends TableName {
   readonly extensionCondition: string | undefined;
 }
 
+/** As what a value goes into the hash of its row. */
+export type HashForm =
+  /** A number. */
+  | "integer"
+  /** What can be made an `int`: a boolean, a `"char"`. */
+  | "small"
+  | "date"
+  /** Its text, in the encoding that both databases have. */
+  | "text"
+  | "uuid"
+  /** A few bytes of binary form. */
+  | "fixed"
+  /** Its binary form. */
+  | "bytes";
+
 /** A column on both sides. */
 export interface ComparedColumn {
   readonly name: string;
   /** The function that gives its binary form; undefined where its text is compared. */
   readonly send: string | undefined;
+  readonly form: HashForm;
+  /** On both sides. */
+  readonly isNotNull: boolean;
   /** Whether it has no NULLs and ranges of its values are the same on both sides. */
   readonly isOrdered: boolean;
   /** As in a table definition, of either side. */
@@ -66,6 +84,8 @@ export interface PlanOptions {
   readonly ownSchemas: readonly string[];
   /** Whether the target follows the source. */
   readonly live: boolean;
+  /** Whether the same text is the same bytes on both sides. */
+  readonly sameEncoding: boolean;
 }
 
 const clustered = 0.95;
@@ -195,7 +215,7 @@ class Planner {
       readonly predicate?: string | undefined;
     },
   ): void {
-    const { columns, columnProblem } = pairColumns(relation, target);
+    const { columns, columnProblem } = pairColumns(relation, target, this.#options);
     const keyNames = relation.key ?? target.key;
     const key = keyNames?.flatMap((name) => columns.find((column) => column.name === name) ?? []);
     const part = ({ schema, name, extensionCondition }: Relation): Part => ({
@@ -319,19 +339,24 @@ function sum(numbers: readonly (number | undefined)[]): number | undefined {
 export function pairColumns(
   source: Pick<Relation, "columns">,
   target: Pick<Relation, "columns">,
+  { sameEncoding }: { readonly sameEncoding: boolean },
 ): { readonly columns: readonly ComparedColumn[]; readonly columnProblem: string | undefined } {
   const onTarget = new Map(target.columns.map((column) => [column.name, column]));
   const columns = source.columns.flatMap((column): ComparedColumn[] => {
     const other = onTarget.get(column.name);
     onTarget.delete(column.name);
     if (other === undefined) return [];
+    const send = column.typeOid === other.typeOid && column.send === other.send
+      ? column.send
+      : undefined;
+    const isNotNull = column.isNotNull && other.isNotNull;
     return [{
       name: column.name,
-      send: column.typeOid === other.typeOid && column.send === other.send
-        ? column.send
-        : undefined,
+      send,
+      form: formOf({ ...column, send }, sameEncoding),
+      isNotNull,
       isOrdered: column.isOrdered && other.isOrdered && column.typeOid === other.typeOid &&
-        column.isNotNull && other.isNotNull,
+        isNotNull,
       sourceType: column.type,
       targetType: other.type,
       isGenerated: other.isGenerated,
@@ -346,4 +371,28 @@ export function pairColumns(
     ...[...onTarget.keys()].map((name) => `only the target has column ${name}`),
   ];
   return { columns, columnProblem: problems.length === 0 ? undefined : problems.join("; ") };
+}
+
+const forms: ReadonlyMap<string, HashForm> = new Map([
+  ["int2send", "integer"],
+  ["int4send", "integer"],
+  ["int8send", "integer"],
+  ["oidsend", "integer"],
+  ["boolsend", "small"],
+  ["charsend", "small"],
+  ["date_send", "date"],
+  ["uuid_send", "uuid"],
+  // digits look the same in every encoding, and making text of them is quicker
+  ["numeric_send", "text"],
+]);
+
+function formOf(
+  { send, isFixed }: Pick<RelationColumn, "send" | "isFixed">,
+  sameEncoding: boolean,
+): HashForm {
+  const form = forms.get(send ?? "");
+  if (form !== undefined) return form;
+  const isText = send === undefined || send === "textsend" || send === "varcharsend";
+  if (isText && sameEncoding) return "text";
+  return isFixed && send !== undefined ? "fixed" : "bytes";
 }

@@ -41,6 +41,8 @@ export interface RelationColumn {
   readonly typeName: string;
   /** The function that gives the type's binary form, where that means the same on every server. */
   readonly send: string | undefined;
+  /** Whether all values of the type take equally many bytes. */
+  readonly isFixed: boolean;
   /** Whether its values have the same order on every server, so that ranges of them do. */
   readonly isOrdered: boolean;
   readonly isNotNull: boolean;
@@ -119,7 +121,7 @@ const columnStatement = `
   )
   SELECT a.attrelid AS table_oid, a.attname AS name, a.atttypid AS type_oid,
          format_type(a.atttypid, a.atttypmod) AS type, format_type(a.atttypid, NULL) AS type_name,
-         portable.send,
+         portable.send, t.typlen > 0 AS is_fixed,
          t.oid < 10000 AND (t.typname IN ('int2', 'int4', 'int8', 'oid', 'numeric', 'date',
                                           'timestamp', 'timestamptz', 'uuid')
            OR t.typname IN ('text', 'varchar') AND byte_order.oid IS NOT NULL) AS is_ordered,
@@ -158,6 +160,7 @@ type ColumnRow = {
   readonly type: string;
   readonly type_name: string;
   readonly send: string | null;
+  readonly is_fixed: boolean;
   readonly is_ordered: boolean;
   readonly is_not_null: boolean;
   readonly is_generated: boolean;
@@ -177,6 +180,7 @@ export async function readRelations(session: Session): Promise<readonly Relation
       typeOid: row.type_oid,
       typeName: row.type_name,
       send: row.send ?? undefined,
+      isFixed: row.is_fixed,
       isOrdered: row.is_ordered,
       isNotNull: row.is_not_null,
       isGenerated: row.is_generated,

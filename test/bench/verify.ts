@@ -15,7 +15,7 @@ import { ratios, spread } from "./statistics.ts";
 /** Bytes of a row on disk, roughly. */
 const rowBytes = 117;
 /** Tables that the sorting way still manages: its text must stay below 1 GB. */
-const mostSortedRows = 2_000_000;
+const mostSortedRows = 8_000_000;
 const planted = 10;
 
 const columns = "id, name, at, n, amount, note";
@@ -29,22 +29,38 @@ function schema(rows: number): string {
     ALTER TABLE t ADD PRIMARY KEY (id);`;
 }
 
+const shuffle = `
+    ALTER TABLE t RENAME TO was;
+    CREATE TABLE t AS SELECT * FROM was ORDER BY note;
+    DROP TABLE was;
+    ALTER TABLE t ADD PRIMARY KEY (id);`;
+
 const scanQuery = "SELECT count(*), sum(hashtextextended(t::text, 0)) FROM t";
 const sortQuery = `SELECT md5(string_agg(t::text, '' ORDER BY ${columns})) FROM t`;
 
-/** What a round came to, in seconds, and of ours the memory. */
+/**
+ * The same rows in two tables: as they are stored when they come by their key, and in any other order. The former makes a sort by the key all but
+ * free.
+ */
+const databases = { ordered: "verify_ordered", shuffled: "verify_shuffled" } as const;
+type Order = keyof typeof databases;
+
+/** Seconds, and CPU seconds of both servers. */
+interface Cost {
+  readonly seconds: number;
+  readonly cpu: number;
+}
+
+/** What a round came to. */
 interface Round {
   readonly sourceScan: number;
   readonly targetScan: number;
-  readonly equal: Measurement;
-  readonly different: Measurement;
-  /** On both sides at once, as who compares with it has to. */
-  readonly sorted: number;
-  readonly oursOfSorted: number;
   /** CPU seconds of both servers. */
   readonly scansCpu: number;
-  readonly sortedCpu: number;
-  readonly oursOfSortedCpu: number;
+  readonly equal: Readonly<Record<Order, Measurement>>;
+  readonly different: Measurement;
+  /** On both sides at once, as who compares with it has to. */
+  readonly sorted: Readonly<Record<Order, Cost>> | undefined;
 }
 
 /** Measures verify and prints the figures with the bars. */
@@ -56,62 +72,50 @@ export async function benchVerify(
   },
 ): Promise<readonly string[]> {
   const rows = Math.round(options.megabytes * 1024 * 1024 / rowBytes);
-  const small = Math.min(rows, mostSortedRows);
-  await make(servers, "verify_large", rows);
-  await make(servers, "verify_small", small);
+  const bench = new Bench(servers, options);
+  await make(servers, rows);
   const rounds: Round[] = [];
   // the first start of the tool compiles it
-  await new Bench(servers, options).verify("verify_small", 0);
+  await bench.verify("ordered", 0);
   for (let round = 1; round <= options.rounds; round++) {
-    const bench = new Bench(servers, options);
     const cpu = bench.cpuSeconds();
-    const sourceScan = await bench.seconds("source", "verify_large", scanQuery);
-    const targetScan = await bench.seconds("target", "verify_large", scanQuery);
+    const sourceScan = await bench.seconds("source", "ordered", scanQuery);
+    const targetScan = await bench.seconds("target", "ordered", scanQuery);
     const scansCpu = bench.cpuSeconds() - cpu;
-    const equal = await bench.verify("verify_large", 0);
+    const ordered = await bench.verify("ordered", 0);
     await plant(servers, rows, "note || '!'");
-    const different = await bench.verify("verify_large", planted);
+    const different = await bench.verify("ordered", planted);
     await plant(servers, rows, "md5(id::text)");
-    const sortCpu = bench.cpuSeconds();
-    const sorted = Math.max(
-      ...await Promise.all(
-        (["source", "target"] as const).map((side) =>
-          bench.seconds(side, "verify_small", sortQuery)
-        ),
-      ),
-    );
-    const sortedCpu = bench.cpuSeconds() - sortCpu;
-    const { seconds: oursOfSorted, sourceCpu, targetCpu } = await bench.verify("verify_small", 0);
-    rounds.push({
-      sourceScan,
-      targetScan,
-      equal,
-      different,
-      sorted,
-      oursOfSorted,
-      scansCpu,
-      sortedCpu,
-      oursOfSortedCpu: sourceCpu + targetCpu,
-    });
+    const equal = { ordered, shuffled: await bench.verify("shuffled", 0) };
+    const sorted = rows > mostSortedRows
+      ? undefined
+      : { ordered: await bench.sorted("ordered"), shuffled: await bench.sorted("shuffled") };
+    rounds.push({ sourceScan, targetScan, scansCpu, equal, different, sorted });
+    const seconds = (each: number | undefined) => each === undefined ? "–" : `${each.toFixed(2)} s`;
     tell(
-      `  ${round}/${options.rounds} scans ${sourceScan.toFixed(2)} and ${
-        targetScan.toFixed(2)
-      } s, ` +
-        `verify ${equal.seconds.toFixed(2)} s, with ${planted} differences ${
-          different.seconds.toFixed(2)
-        } s; ` +
-        `sorted ${sorted.toFixed(2)} s, verify ${oursOfSorted.toFixed(2)} s`,
+      `  ${round}/${options.rounds} scans ${seconds(sourceScan)} and ${seconds(targetScan)}, ` +
+        `verify ${seconds(ordered.seconds)}, with ${planted} differences ${
+          seconds(different.seconds)
+        }, in no order ${seconds(equal.shuffled.seconds)}; ` +
+        `sorted ${seconds(sorted?.ordered.seconds)}, in no order ${
+          seconds(sorted?.shuffled.seconds)
+        }`,
     );
   }
-  return [
-    `verify: ${rows} rows, ${options.megabytes} MB on each side; sorting ${small} rows`,
-    ...summary(rounds),
-  ];
+  return [`verify: ${rows} rows, ${options.megabytes} MB on each side`, ...summary(rounds)];
 }
 
 function summary(rounds: readonly Round[]): readonly string[] {
   const of = (value: (round: Round) => number) => rounds.map(value);
-  const line = (what: string, ours: number[], theirs: number[], bar: number, most = true) => {
+  const line = (
+    what: string,
+    { ours, theirs, bar, most = true }: {
+      readonly ours: readonly number[];
+      readonly theirs: readonly number[];
+      readonly bar: number;
+      readonly most?: boolean;
+    },
+  ) => {
     const ratio = ratios(ours, theirs);
     const reached = most ? ratio.median <= bar : ratio.median >= bar;
     return [
@@ -121,10 +125,31 @@ function summary(rounds: readonly Round[]): readonly string[] {
       reached ? "✓" : "✗",
     ];
   };
+  const serverCpu = ({ sourceCpu, targetCpu }: Measurement) => sourceCpu + targetCpu;
+  const sorts = rounds.flatMap(({ sorted, equal }) =>
+    sorted === undefined ? [] : [{ sorted, equal }]
+  );
+  const against = (order: Order) =>
+    sorts.length === 0 ? [] : [
+      line(`md5(string_agg(… ORDER BY …)) on both sides at once / verify, rows ${order}`, {
+        ours: sorts.map(({ sorted }) => sorted[order].seconds),
+        theirs: sorts.map(({ equal }) => equal[order].seconds),
+        bar: 5,
+        most: false,
+      }),
+      line("the same in CPU seconds of both servers", {
+        ours: sorts.map(({ sorted }) => sorted[order].cpu),
+        theirs: sorts.map(({ equal }) => serverCpu(equal[order])),
+        bar: 5,
+        most: false,
+      }),
+    ];
   const slower = of(({ sourceScan, targetScan }) => Math.max(sourceScan, targetScan));
-  const equal = of((round) => round.equal.seconds);
+  const equal = of((round) => round.equal.ordered.seconds);
   const peak = spread(
-    rounds.flatMap((round) => [round.equal.peakBytes, round.different.peakBytes]),
+    rounds.flatMap((round) =>
+      [round.equal.ordered, round.equal.shuffled, round.different].map(({ peakBytes }) => peakBytes)
+    ),
   ).most / 1024 / 1024;
   return renderTable(
     [{ title: "ratio" }, { title: "median (least..most)", align: "right" }, {
@@ -132,50 +157,40 @@ function summary(rounds: readonly Round[]): readonly string[] {
       align: "right",
     }, { title: "" }],
     [
-      line("verify / slower side's scan", equal, slower, 1.6),
-      line(
-        "verify / both scans one after the other",
-        equal,
-        of(({ sourceScan, targetScan }) => sourceScan + targetScan),
-        1.6,
-      ),
-      line(
-        "CPU seconds of both servers: verify / both scans",
-        of(({ equal: { sourceCpu, targetCpu } }) => sourceCpu + targetCpu),
-        of(({ scansCpu }) => scansCpu),
-        1.6,
-      ),
-      line(
-        `verify with ${planted} differences / without`,
-        of((round) => round.different.seconds),
-        equal,
-        1.5,
-      ),
-      line(
-        "md5(string_agg(… ORDER BY …)) on both sides at once / verify",
-        of(({ sorted }) => sorted),
-        of(({ oursOfSorted }) => oursOfSorted),
-        5,
-        false,
-      ),
-      line(
-        "the same in CPU seconds of both servers",
-        of(({ sortedCpu }) => sortedCpu),
-        of(({ oursOfSortedCpu }) => oursOfSortedCpu),
-        5,
-        false,
-      ),
+      line("verify / slower side's scan", { ours: equal, theirs: slower, bar: 1.6 }),
+      line("verify / slower side's scan, rows shuffled", {
+        ours: of((round) => round.equal.shuffled.seconds),
+        theirs: slower,
+        bar: 1.6,
+      }),
+      line("CPU seconds of both servers: verify / both scans", {
+        ours: of((round) => serverCpu(round.equal.ordered)),
+        theirs: of(({ scansCpu }) => scansCpu),
+        bar: 1.6,
+      }),
+      line(`verify with ${planted} differences / without`, {
+        ours: of((round) => round.different.seconds),
+        theirs: equal,
+        bar: 1.5,
+      }),
+      ...against("ordered"),
+      ...against("shuffled"),
       ["memory of the tool, MB", peak.toFixed(0), "≤ 150", peak <= 150 ? "✓" : "✗"],
     ],
     { columns: Infinity, color: false },
   );
 }
 
-async function make({ source, target }: Servers, name: string, rows: number): Promise<void> {
+async function make({ source, target }: Servers, rows: number): Promise<void> {
   await Promise.all([source, target].map(async (server) => {
-    await exec(server.url(), `CREATE DATABASE ${name} TEMPLATE template0`);
-    await exec(server.url({ database: name }), schema(rows));
-    await exec(server.url({ database: name }), "VACUUM (FREEZE, ANALYZE) t");
+    const { ordered, shuffled } = databases;
+    const make = async (name: string, template: string, script: string) => {
+      await exec(server.url(), `CREATE DATABASE ${name} TEMPLATE ${template}`);
+      await exec(server.url({ database: name }), script);
+      await exec(server.url({ database: name }), "VACUUM (FREEZE, ANALYZE) t");
+    };
+    await make(ordered, "template0", schema(rows));
+    await make(shuffled, ordered, shuffle);
     await exec(server.url(), "CHECKPOINT");
   }));
 }
@@ -183,7 +198,7 @@ async function make({ source, target }: Servers, name: string, rows: number): Pr
 /** Ten rows, evenly spread. */
 async function plant({ target }: Servers, rows: number, value: string): Promise<void> {
   await query(
-    target.url({ database: "verify_large" }),
+    target.url({ database: databases.ordered }),
     `UPDATE t SET note = ${value}
       WHERE id IN (SELECT 1 + i * (${rows}::bigint / ${planted}) FROM generate_series(0, ${
       planted - 1
@@ -205,15 +220,26 @@ class Bench {
     return cpuSecondsOfTree(source.postmasterPid) + cpuSecondsOfTree(target.postmasterPid);
   }
 
-  async seconds(side: "source" | "target", database: string, statement: string): Promise<number> {
-    return await withSession(this.#servers[side].url({ database }), async (session) => {
+  async seconds(side: "source" | "target", order: Order, statement: string): Promise<number> {
+    const url = this.#servers[side].url({ database: databases[order] });
+    return await withSession(url, async (session) => {
       const start = performance.now();
       await session.unsafe(statement).simple();
       return (performance.now() - start) / 1000;
     });
   }
 
-  async verify(database: string, differences: number): Promise<Measurement> {
+  /** Both sides sort at once, as who compares with it has to. */
+  async sorted(order: Order): Promise<Cost> {
+    const cpu = this.cpuSeconds();
+    const sides = await Promise.all(
+      (["source", "target"] as const).map((side) => this.seconds(side, order, sortQuery)),
+    );
+    return { seconds: Math.max(...sides), cpu: this.cpuSeconds() - cpu };
+  }
+
+  async verify(order: Order, differences: number): Promise<Measurement> {
+    const database = databases[order];
     const { source, target } = this.#servers;
     const scratch = await Deno.makeTempDir({ prefix: "psr-bench-" });
     try {
