@@ -31,15 +31,16 @@ const writers: readonly ((i: number) => string)[] = [
   (i) => `UPDATE event SET day = (day + 7) % 20, v = v + 1 WHERE k = 'k${1 + i * 31 % 3000}'`,
 ];
 
-const paceMs = 10;
-
 /** Writes of many sorts until disposed. Counts what was written. */
 export class BusyWriters implements AsyncDisposable {
   transactions = 0;
   #ended = false;
+  readonly #paceMs: number;
   readonly #running: Promise<unknown>;
 
-  constructor(url: string) {
+  /** @param options `paceMs`: how long each writer rests; the target has to follow, which applies one transaction at a time */
+  constructor(url: string, { paceMs = 10 }: { readonly paceMs?: number } = {}) {
+    this.#paceMs = paceMs;
     this.#running = Promise.all(writers.map((statement) => this.#write(url, statement)));
     this.#running.catch(() => {}); // thrown when disposed
   }
@@ -49,8 +50,7 @@ export class BusyWriters implements AsyncDisposable {
       for (let i = 0; !this.#ended; i++) {
         await session.unsafe(statement(i)).simple();
         this.transactions++;
-        // as fast as the target can follow, which applies one at a time
-        await new Promise((resolve) => setTimeout(resolve, paceMs));
+        await new Promise((resolve) => setTimeout(resolve, this.#paceMs));
       }
     });
   }
