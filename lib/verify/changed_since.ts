@@ -5,7 +5,7 @@
  */
 import { quoteLiteral } from "../core/mod.ts";
 import type { Session } from "../postgres/mod.ts";
-import { columnReference, rowAlias, rowHash } from "./digest.ts";
+import { rowAlias, rowHash, valueText } from "./digest.ts";
 import type { Comparison } from "./plan.ts";
 import type { DigestMethod } from "./report.ts";
 import { ageColumn, fromClause } from "./scan.ts";
@@ -43,7 +43,7 @@ export async function* readChangedSince(
   const selected = key === undefined
     ? `DISTINCT (${rowHash(comparison.columns, method)})::text AS id`
     : `pg_catalog.to_json(ARRAY[${
-      key.map((column) => `${columnReference(column)}::text`).join(", ")
+      key.map((column) => valueText(column)).join(", ")
     }]::text[]) AS id`;
   // what an earlier table left there when it failed
   await session.execute("CLOSE ALL");

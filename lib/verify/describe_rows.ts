@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { columnReference, rowHash, valueDigest } from "./digest.ts";
+import { rowHash, valueDigest, valueText } from "./digest.ts";
 import { both, type Suspect } from "./narrow.ts";
 import type { ComparedColumn, Comparison } from "./plan.ts";
 import type { DifferingColumn, DigestMethod, RowDifference } from "./report.ts";
@@ -120,7 +120,7 @@ async function readValues(
   const hash = rowHash(columns, method);
   const id = key === undefined
     ? `(${hash})::text`
-    : `ARRAY[${key.map((column) => `${columnReference(column)}::text`).join(", ")}]::text[]`;
+    : `ARRAY[${key.map((column) => valueText(column)).join(", ")}]::text[]`;
   const condition = key === undefined
     ? `${hash} IN (${ids.join(", ")})`
     : keyCondition(comparison, ids);
@@ -140,7 +140,7 @@ async function readValues(
 }
 
 function shownText(column: ComparedColumn): string {
-  const text = `${columnReference(column)}::text`;
+  const text = valueText(column);
   return `CASE WHEN length(${text}) > ${shownLength}
     THEN left(${text}, ${shownLength}) || '… (' || length(${text}) || ' characters, MD5 ' || pg_catalog.md5(${text}) || ')'
     ELSE ${text} END`;

@@ -77,9 +77,9 @@ function link(before: Link, column: ComparedColumn): Link {
       return withNumber(
         before,
         orElse(
-          `CASE WHEN pg_catalog.isfinite(${value}) THEN (${value} - DATE '2000-01-01')::bigint
-                WHEN ${value} > DATE '2000-01-01' THEN 9999999999
-                WHEN ${value} < DATE '2000-01-01' THEN -9999999999 END`,
+          `CASE WHEN pg_catalog.isfinite(${value}::date) THEN (${value}::date - DATE '2000-01-01')::bigint
+                WHEN ${value}::date > DATE '2000-01-01' THEN 9999999999
+                WHEN ${value}::date < DATE '2000-01-01' THEN -9999999999 END`,
           nullNumber,
         ),
       );
@@ -87,7 +87,9 @@ function link(before: Link, column: ComparedColumn): Link {
       return withText(before, orElse(`${value}::text`, `'${nullText}'`));
     case "uuid":
       return {
-        hash: `pg_catalog.uuid_hash_extended(${orElse(value, `'${nullText}'`)}, ${before.hash})`,
+        hash: `pg_catalog.uuid_hash_extended(${
+          orElse(`${value}::uuid`, `'${nullText}'`)
+        }, ${before.hash})`,
         isOpen: false,
       };
     case "fixed":
@@ -130,8 +132,21 @@ function sent(column: ComparedColumn): string {
   const reference = columnReference(column);
   if (column.send === undefined) return `pg_catalog.textsend(${reference}::text)`;
   return column.send === "byteasend"
-    ? reference
+    ? `${reference}::bytea`
     : `pg_catalog.${quoteIdentifier(column.send)}(${reference})`;
+}
+
+/**
+ * A value as text that means the same on both sides. A `"char"` of more than 7 bits is printed as it is by servers before 15, and as `\\351` since
+ * then.
+ */
+export function valueText(
+  column: Pick<ComparedColumn, "name" | "send">,
+  reference: string = columnReference(column),
+): string {
+  return column.send === "charsend"
+    ? `pg_catalog.encode(pg_catalog.charsend(${reference}), 'escape')`
+    : `${reference}::text`;
 }
 
 /** MD5 of one value, NULL for NULL: what differs between rows of the same key is found by this. */

@@ -36,8 +36,9 @@ export interface RelationColumn {
   readonly name: string;
   /** As in a table definition: `numeric(10,2)`. */
   readonly type: string;
-  /** The type's OID and name without modifier. */
+  /** The type's OID, of a domain that of what it is made of. */
   readonly typeOid: number;
+  /** Without modifier. */
   readonly typeName: string;
   /** The function that gives the type's binary form, where that means the same on every server. */
   readonly send: string | undefined;
@@ -104,7 +105,11 @@ const relationStatement = `
 // Built in down to the element; the OIDs of other types and what regclass and its like refer to differ between servers.
 // Order: that of numbers, moments, UUIDs; of texts only by bytes.
 const columnStatement = `
-  WITH portable AS (
+  WITH RECURSIVE base (oid, base) AS (
+    SELECT oid, oid FROM pg_type WHERE typtype <> 'd'
+    UNION ALL
+    SELECT d.oid, base.base FROM pg_type AS d JOIN base ON base.oid = d.typbasetype WHERE d.typtype = 'd'
+  ), portable AS (
     SELECT t.oid, send.proname AS send
       FROM pg_type AS t
       JOIN pg_proc AS send ON send.oid = t.typsend
@@ -119,7 +124,7 @@ const columnStatement = `
     SELECT 100 FROM pg_database WHERE datname = current_database() AND datcollate IN ('C', 'POSIX')
        AND coalesce(to_jsonb(pg_database) ->> 'datlocprovider', 'c') = 'c'
   )
-  SELECT a.attrelid AS table_oid, a.attname AS name, a.atttypid AS type_oid,
+  SELECT a.attrelid AS table_oid, a.attname AS name, base.base AS type_oid,
          format_type(a.atttypid, a.atttypmod) AS type, format_type(a.atttypid, NULL) AS type_name,
          portable.send, t.typlen > 0 AS is_fixed,
          t.oid < 10000 AND (t.typname IN ('int2', 'int4', 'int8', 'oid', 'numeric', 'date',
@@ -130,7 +135,8 @@ const columnStatement = `
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
     JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     JOIN pg_type AS t ON t.oid = a.atttypid
-    LEFT JOIN portable ON portable.oid = t.oid
+    JOIN base ON base.oid = t.oid
+    LEFT JOIN portable ON portable.oid = base.base
     LEFT JOIN byte_order ON byte_order.oid = a.attcollation
    WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'
      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'

@@ -5,7 +5,7 @@
  */
 import { ExitCode, plural, quoteIdentifier, quoteQualified, ReplicatorError } from "../core/mod.ts";
 import { type Endpoint, openSession, ServerError, type Session } from "../postgres/mod.ts";
-import { columnReference, rowAlias, rowHash, valueDigest } from "./digest.ts";
+import { columnReference, rowAlias, rowHash, valueDigest, valueText } from "./digest.ts";
 import { type Follower, readInsertPosition } from "./follower.ts";
 import { both, type Suspect } from "./narrow.ts";
 import type { ComparedColumn, Comparison } from "./plan.ts";
@@ -333,7 +333,7 @@ class Transaction {
     const { comparison, method, ids } = this.#rows;
     const { columns, key } = comparison;
     const hash = rowHash(columns, method);
-    const keyed = key?.map((column) => `${columnReference(column)}::text`).join(", ");
+    const keyed = key?.map((column) => valueText(column)).join(", ");
     const list = (items: readonly string[]) => `to_json(ARRAY[${items.join(", ")}]::text[])`;
     const rows = await this.#pair[side].query<Values & { readonly key: unknown }>(`
       SELECT ${
@@ -355,6 +355,9 @@ class Transaction {
 
 /** As `%L` writes it: by the type's output function, so that nothing is lost on the way. */
 function literal(column: ComparedColumn): string {
+  if (column.send === "charsend") {
+    return `COALESCE('(' || ${columnReference(column)}::int || ')::"char"', 'NULL')`;
+  }
   return `format('%L', ${columnReference(column)})`;
 }
 

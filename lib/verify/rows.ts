@@ -5,7 +5,7 @@
  */
 import { quoteLiteral } from "../core/mod.ts";
 import type { Session } from "../postgres/mod.ts";
-import { columnReference, rowAlias, rowHash } from "./digest.ts";
+import { columnReference, rowAlias, rowHash, valueText } from "./digest.ts";
 import type { Comparison } from "./plan.ts";
 import type { DigestMethod } from "./report.ts";
 import {
@@ -76,7 +76,11 @@ async function readOnce(session: Session, options: ReadRowsOptions): Promise<Ima
   const { comparison, side, method, selection } = options;
   const { key } = comparison;
   const hashed = `
-    SELECT ${key === undefined ? "" : `ARRAY[${key.map(keyText).join(", ")}]::text[] AS key, `}
+    SELECT ${
+    key === undefined
+      ? ""
+      : `ARRAY[${key.map((column) => valueText(column)).join(", ")}]::text[] AS key, `
+  }
            ${rangeOf(selection)} AS range, ${rowHash(comparison.columns, method)} AS hash,
            ${rowAlias}."${versionColumn}" AS version
       FROM ${fromClause(comparison, side, { versions: true })}
@@ -111,10 +115,6 @@ function gather(rows: readonly KeyedRow[]): Images {
     );
   }
   return images;
-}
-
-function keyText(column: { readonly name: string }): string {
-  return `${columnReference(column)}::text`;
 }
 
 function rangeOf(selection: RowSelection): string {
@@ -162,6 +162,8 @@ export function keyCondition(
     const texts = JSON.parse(id) as readonly string[];
     return `(${texts.map(quoteLiteral).join(", ")})`;
   });
-  const columns = key.map(reference).join(", ");
+  const columns = key.map((column) =>
+    column.send === "charsend" ? valueText(column, reference(column)) : reference(column)
+  ).join(", ");
   return `${key.length === 1 ? columns : `(${columns})`} IN (${values.join(", ")})`;
 }

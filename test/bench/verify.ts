@@ -99,7 +99,11 @@ export async function benchVerify(
         }, in no order ${seconds(equal.shuffled.seconds)}; ` +
         `sorted ${seconds(sorted?.ordered.seconds)}, in no order ${
           seconds(sorted?.shuffled.seconds)
-        }`,
+        }; memory ${
+          [ordered, different, equal.shuffled].map(({ peakBytes }) =>
+            (peakBytes / 1024 / 1024).toFixed(0)
+          ).join(", ")
+        } MB`,
     );
   }
   return [`verify: ${rows} rows, ${options.megabytes} MB on each side`, ...summary(rounds)];
