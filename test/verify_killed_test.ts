@@ -1,5 +1,5 @@
 /** `verify` that was killed, and verify() between servers whose hashes are not the same. */
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { cliCommand, denoEnvironment } from "./support/cli.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { withDatabase } from "./support/databases.ts";
@@ -41,19 +41,29 @@ Deno.test("verify that was killed goes on where it was", async () => {
           });
         await withSession(from.url, async (holder) => {
           await holder.unsafe("SELECT pg_advisory_lock(77)").simple();
-          await using killed = child().spawn();
-          const ended = killed.output();
-          await Promise.race([
-            until(
-              from.url,
-              "SELECT count(*) > 0 AS ok FROM pg_locks WHERE locktype = 'advisory' AND NOT granted",
-            ),
-            ended.then(({ code, stderr }) => {
-              throw new Error(`ended with ${code}: ${new TextDecoder().decode(stderr)}`);
-            }),
-          ]);
-          killed.kill("SIGKILL");
-          strictEqual((await ended).signal, "SIGKILL");
+          const interrupt = async (signal: "SIGKILL" | "SIGINT") => {
+            await using running = child().spawn();
+            const ended = running.output();
+            await Promise.race([
+              until(
+                from.url,
+                "SELECT count(*) > 0 AS ok FROM pg_locks WHERE locktype = 'advisory' AND NOT granted",
+              ),
+              ended.then(({ code, stderr }) => {
+                throw new Error(`ended with ${code}: ${new TextDecoder().decode(stderr)}`);
+              }),
+            ]);
+            running.kill(signal);
+            return await ended;
+          };
+          const { code, stderr } = await interrupt("SIGINT");
+          strictEqual(code, 130);
+          match(new TextDecoder().decode(stderr), /the same command goes on from there/);
+          await until(
+            from.url,
+            "SELECT count(*) = 0 AS ok FROM pg_locks WHERE locktype = 'advisory' AND NOT granted",
+          );
+          strictEqual((await interrupt("SIGKILL")).signal, "SIGKILL");
         });
         const state = `${folder}/.postgres-seren-replicator`;
         strictEqual([...Deno.readDirSync(state)].length, 1);
@@ -66,6 +76,24 @@ Deno.test("verify that was killed goes on where it was", async () => {
         const large = tables.find(({ name }: { name: string }) => name === "large");
         ok(large.resumed.chunks > 0);
         deepStrictEqual([large.verdict, large.targetRows], ["equal", 10_000]);
+        strictEqual([...Deno.readDirSync(state)].length, 0);
+        // a run that has compared nothing leaves nothing
+        const nowhere = new Deno.Command(Deno.execPath(), {
+          args: [
+            ...cliCommand,
+            "verify",
+            "--source",
+            from.urlFor({ user: "nobody" }),
+            "--target",
+            to.url,
+          ],
+          cwd: folder,
+          clearEnv: true,
+          env: denoEnvironment(),
+          stdin: "null",
+          stderr: "null",
+        });
+        strictEqual((await nowhere.output()).code, 4);
         strictEqual([...Deno.readDirSync(state)].length, 0);
         // and from the beginning it is seen
         const again = JSON.parse(text.decode((await child().output()).stdout));

@@ -90,3 +90,32 @@ Deno.test("a report whose name tells no format is refused before anything is rea
   strictEqual(code, 2);
   match(stderr, /--report: ".*evidence\.pdf" must end in \.html or \.json/);
 });
+
+Deno.test("a table that may not be read makes the exit code 9: nobody said that both sides are equal", async () => {
+  await exec(
+    target.url(),
+    "DROP ROLE IF EXISTS visitor; CREATE ROLE visitor LOGIN",
+  );
+  await withDatabase(source, undefined, async ({ name, url }) => {
+    await withDatabase(target, undefined, async (to) => {
+      const schema = "CREATE TABLE open (id int); CREATE TABLE shut (id int);";
+      await exec(url, schema);
+      await exec(to.url, `${schema} GRANT SELECT ON open TO visitor`);
+      // on the source too, so that privileges do not differ
+      await exec(
+        url,
+        "DROP ROLE IF EXISTS visitor; CREATE ROLE visitor; GRANT SELECT ON open TO visitor",
+      );
+      const { code, stdout } = await runCli([
+        ...["verify", "--source", url, "--target", to.urlFor({ user: "visitor" })],
+        ...["--include-databases", name],
+      ]);
+      await exec(url, "DROP OWNED BY visitor; DROP ROLE visitor");
+      await exec(to.url, "DROP OWNED BY visitor; DROP ROLE visitor");
+      strictEqual(code, 9, stdout);
+      match(stdout, /shut +\? not checked/);
+      match(stdout, /target: permission denied for table shut/);
+      match(stdout, /\? No difference was found, but not everything could be compared/);
+    });
+  });
+});

@@ -317,6 +317,60 @@ Deno.test("verify() never calls a table equal that it could not read", async () 
   });
 });
 
+Deno.test("verify() compares texts by what they say where the databases' encodings differ", async () => {
+  await withDatabase(target, undefined, async (to) => {
+    const name = `latin_${Deno.pid}`;
+    await exec(
+      source.url(),
+      `CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'`,
+    );
+    try {
+      const from = source.url({ database: name });
+      const schema = `CREATE TYPE tone AS ENUM ('hell', 'düster');
+        CREATE TABLE t (id text PRIMARY KEY, v varchar(20), c char(8), j jsonb, x xml, ts text[], e tone);
+        INSERT INTO t SELECT 'ä' || i, 'é ' || i, 'ü', jsonb_build_object('ö', i), '<a>ß</a>', ARRAY['ñ'], 'düster'
+          FROM generate_series(1, 300) AS i`;
+      for (const url of [from, to.url]) await exec(url, schema);
+      deepStrictEqual(unequalTables(await runVerify(from, to.url)), []);
+      await exec(
+        to.url,
+        "UPDATE t SET v = 'è 7' WHERE id = 'ä7'; UPDATE t SET c = 'u' WHERE id = 'ä9'",
+      );
+      deepStrictEqual(unequalTables(await runVerify(from, to.url)).flatMap(differencesOf), [
+        "different id=ä7 v: é 7 → è 7",
+        "different id=ä9 c: ü → u",
+      ]);
+    } finally {
+      await exec(source.url(), `DROP DATABASE ${name}`);
+    }
+  });
+});
+
+Deno.test("verify() compares the rows of materialized views, and finds one that was never refreshed", async () => {
+  const schema =
+    `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 9) AS i;
+    CREATE MATERIALIZED VIEW stale AS SELECT * FROM t; CREATE MATERIALIZED VIEW bare AS SELECT * FROM t;
+    CREATE MATERIALIZED VIEW same AS SELECT * FROM t; CREATE MATERIALIZED VIEW none AS SELECT * FROM t WITH NO DATA`;
+  const report = await compared(
+    schema,
+    `UPDATE t SET v = 'w' WHERE id = 3; REFRESH MATERIALIZED VIEW stale; UPDATE t SET v = 'v' WHERE id = 3;
+     REFRESH MATERIALIZED VIEW bare WITH NO DATA`,
+  );
+  deepStrictEqual(
+    unequalTables(report).map(({ name, kind, verdict, reason, differences }) => [
+      name,
+      kind,
+      verdict,
+      reason,
+      differences.length,
+    ]).toSorted(),
+    [
+      ["bare", "materialized view", "different", "it has never been refreshed on the target", 0],
+      ["stale", "materialized view", "different", undefined, 2],
+    ],
+  );
+});
+
 Deno.test("verify() repairs what differs, and says before what it would do", async () => {
   await withDatabase(source, undefined, async (from) => {
     await withDatabase(target, undefined, async (to) => {

@@ -54,10 +54,15 @@ async function verifyHere(
   { resume, run }: { readonly resume: boolean; readonly run: CommandContext["run"] },
 ): Promise<VerifyReport> {
   if (options.repair !== "no") return await verify(options, run);
-  const { journal, end } = await openJournal(options, { resume, events: run.events });
-  const report = await verify({ ...options, ...(journal === undefined ? {} : { journal }) }, run);
-  await end();
-  return report;
+  const { journal, end, leave } = await openJournal(options, { resume, events: run.events });
+  try {
+    const report = await verify({ ...options, ...(journal === undefined ? {} : { journal }) }, run);
+    await end();
+    return report;
+  } catch (error) {
+    await leave();
+    throw error;
+  }
 }
 
 async function confirmRepair(

@@ -5,11 +5,16 @@ import type { EventSink } from "../core/mod.ts";
 import { describeEndpoint } from "../postgres/mod.ts";
 import { VerifyJournal } from "../verify/mod.ts";
 
-/** The journal of a `verify` as a file in the folder that the tool is run in: opened → ended (and removed) when there is a report. */
+/**
+ * The journal of a `verify` as a file in the folder that the tool is run in: opened → ended (and removed) when there is a report, or left where the
+ * run was interrupted.
+ */
 export interface JournalFile {
   readonly journal: VerifyJournal | undefined;
   /** Removes it: the next run begins afresh. */
   readonly end: () => Promise<void>;
+  /** Keeps it for the next run, which is told, or removes it when nothing is in it. */
+  readonly leave: () => Promise<void>;
 }
 
 /**
@@ -29,15 +34,27 @@ export async function openJournal(
     if (text !== "") {
       events({ kind: "info", message: `goes on where an interrupted run has ended (${path})` });
     }
+    let isEmpty = text === "";
+    const remove = async () => {
+      await Deno.remove(path);
+      await Deno.remove(checkpointFolder).catch(() => {}); // files of others keep it
+    };
     return {
       journal: new VerifyJournal({
         text,
-        append: (line) => Deno.writeTextFileSync(path, line, { append: true }),
+        append: (line) => {
+          Deno.writeTextFileSync(path, line, { append: true });
+          isEmpty = false;
+        },
         now: options.now,
       }),
-      end: async () => {
-        await Deno.remove(path);
-        await Deno.remove(checkpointFolder).catch(() => {}); // files of others keep it
+      end: remove,
+      leave: async () => {
+        if (isEmpty) return await remove();
+        events({
+          kind: "info",
+          message: `what was found equal is kept in ${path}: the same command goes on from there`,
+        });
       },
     };
   } catch (error) {
@@ -47,7 +64,7 @@ export async function openJournal(
         error instanceof Error ? error.message : String(error)
       })`,
     });
-    return { journal: undefined, end: () => Promise.resolve() };
+    return { journal: undefined, end: () => Promise.resolve(), leave: () => Promise.resolve() };
   }
 }
 

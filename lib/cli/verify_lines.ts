@@ -26,6 +26,7 @@ export function verifyLines(report: VerifyReport, options: TableOptions): string
     ...notCheckedLines(report, style),
     "",
     verdictLine(report, style),
+    ...hintLines(report, style),
   ];
 }
 
@@ -91,7 +92,9 @@ function tableRow(table: VerifiedTable, style: Style): string[] {
     ...(table.settledRows > 0
       ? [`${plural(table.settledRows, "row")} arrived while this was compared`]
       : []),
-    ...(table.repairedRows === undefined ? [] : [`${plural(table.repairedRows, "row")} repaired`]),
+    ...(table.repairedRows === undefined ? [] : [
+      `${plural(table.repairedRows, "row")} repaired, the counts are from before`,
+    ]),
     ...(table.resumed === undefined ? [] : [
       `${
         plural(table.resumed.chunks, "piece")
@@ -182,19 +185,39 @@ function verdictLine(report: VerifyReport, style: Style): string {
   const how = `${plural(tables.length, "table")}, ${plural(report.rows, "row")}, ${
     formatBytes(report.bytes)
   } in ${formatDuration(report.ms)}`;
-  const different = tables.filter(({ verdict }) => verdict === "different").length +
-    report.databases.flatMap(({ sections }) => sections)
-      .filter(({ verdict }) => verdict === "different").length;
   switch (report.verdict) {
     case "equal":
       return `${style.green("✓ Both sides are equal")}: ${how}`;
     case "different":
-      return `${style.red("✗ Both sides differ")} in ${
-        formatCount(different)
-      } of what was compared: ${how}`;
+      return `${style.red("✗ Both sides differ")} in ${differing(report)}; compared: ${how}`;
     case "unchecked":
       return `${
         style.yellow("? No difference was found, but not everything could be compared")
       }: ${how}`;
   }
+}
+
+/** `2 tables, columns and indexes`. */
+function differing({ databases }: VerifyReport): string {
+  const isDifferent = ({ verdict }: { readonly verdict: Verdict }) => verdict === "different";
+  const tables = databases.flatMap((database) => database.tables).filter(isDifferent).length;
+  const sections = databases.flatMap((database) => database.sections).filter(isDifferent);
+  const names = [
+    ...(tables === 0 ? [] : [`the rows of ${plural(tables, "table")}`]),
+    ...new Set(sections.map(({ section }) => section.replaceAll("-", " "))),
+  ];
+  return [names.slice(0, -1).join(", "), names.at(-1)].filter((each) => each !== "").join(" and ");
+}
+
+/** What can be done about rows that differ. */
+function hintLines(report: VerifyReport, style: Style): string[] {
+  const hasRows = report.databases.some(({ tables }) =>
+    tables.some(({ differences, more }) => differences.length > 0 || more)
+  );
+  if (report.repair !== undefined || !hasRows) return [];
+  return [
+    style.dim(
+      "  --repair --dry-run prints the SQL that makes the target's rows equal; --repair runs it",
+    ),
+  ];
 }

@@ -104,15 +104,23 @@ class Gate {
 
 /** The stream that TLS reads from and writes to: one read from the network for each that TLS asks for. */
 function encryptedSide(transport: Transport, gate: Gate): Duplex {
+  let buffer = new Uint8Array(readBytes);
   return new Duplex({
     readableHighWaterMark: readBytes,
     async read() {
-      const buffer = new Uint8Array(readBytes);
       try {
         await gate.pass();
         const count = await transport.read(buffer);
         gate.came(count ?? 0);
-        this.push(count === null ? null : Buffer.from(buffer.buffer, 0, count));
+        if (count === null) this.push(null);
+        else if (count < readBytes / 2) {
+          // a short answer in a long buffer of its own: thousands of them wait for the garbage collector
+          this.push(Buffer.from(buffer.subarray(0, count)));
+        } else {
+          const full = buffer;
+          buffer = new Uint8Array(readBytes);
+          this.push(Buffer.from(full.buffer, 0, count));
+        }
       } catch (error) {
         this.destroy(error as Error);
       }

@@ -22,9 +22,9 @@ export interface NotChecked {
 
 /** How the rows of a table became a digest. */
 export type DigestMethod =
-  /** `hashtextextended` of each row's text. */
+  /** The server's 64-bit hash of bytes, of each value seeded with that of the values before it. */
   | "hash"
-  /** MD5 of each row's text in UTF-8: for servers whose hash functions or encodings differ. */
+  /** MD5 of each row's values: for servers whose hash functions differ. */
   | "md5"
   /** MD5 of each value, then of the row: for rows whose text is longer than a value may be (1 GB). */
   | "columns";

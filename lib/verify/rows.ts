@@ -160,7 +160,8 @@ export function keyCondition(
 ): string {
   const values = ids.map((id) => {
     const texts = JSON.parse(id) as readonly string[];
-    return `(${texts.map(quoteLiteral).join(", ")})`;
+    const list = texts.map(quoteLiteral).join(", ");
+    return texts.length === 1 ? list : `(${list})`;
   });
   const columns = key.map((column) =>
     column.send === "charsend" ? valueText(column, reference(column)) : reference(column)
