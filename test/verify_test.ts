@@ -405,6 +405,36 @@ Deno.test("verify() repairs what differs, and says before what it would do", asy
   });
 });
 
+Deno.test("verify() takes a repair back that a trigger spoils, says so, and repairs the other tables", async () => {
+  const schema = `
+    CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.v := NEW.v || '?'; RETURN NEW; END $$;
+    CREATE TABLE spoilt (id int PRIMARY KEY, v text); CREATE TABLE other (id int PRIMARY KEY, v text);
+    INSERT INTO spoilt SELECT i, 'v' FROM generate_series(1, 9) AS i; INSERT INTO other SELECT i, 'v' FROM generate_series(1, 9) AS i;
+    CREATE TRIGGER spoil BEFORE INSERT OR UPDATE ON spoilt FOR EACH ROW EXECUTE FUNCTION spoil();`;
+  const report = await compared(
+    schema,
+    `DELETE FROM spoilt WHERE id = 4; DELETE FROM other WHERE id = 5; ALTER TABLE spoilt ENABLE ALWAYS TRIGGER spoil`,
+    { repair: "follow" },
+    async ({ to }) => {
+      deepStrictEqual(await query(to.url, "SELECT count(*)::int AS n FROM spoilt"), [{ n: 8 }]);
+      deepStrictEqual(await query(to.url, "SELECT count(*)::int AS n FROM other"), [{ n: 9 }]);
+    },
+  );
+  deepStrictEqual(
+    unequalTables(report).map(({ name, reason, differences }) => [
+      name,
+      reason,
+      differences.map(({ kind, key }) => `${kind} ${key[0]?.value}`),
+    ]),
+    [[
+      "spoilt",
+      "repair: 1 row did not become equal by what was written; it was rolled back",
+      ["missing 4"],
+    ]],
+  );
+  strictEqual(report.repair?.rows, 1);
+});
+
 Deno.test("verify() goes on where an interrupted run has ended, and reads nothing twice", async () => {
   await withDatabase(source, undefined, async (from) => {
     await withDatabase(target, undefined, async (to) => {

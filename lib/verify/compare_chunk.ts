@@ -8,7 +8,7 @@ import { isTransient, ServerError } from "../postgres/mod.ts";
 import { describeRows } from "./describe_rows.ts";
 import { type Follower, readInsertPosition } from "./follower.ts";
 import { both, findDifferences, type Suspect } from "./narrow.ts";
-import type { Repairer } from "./repair.ts";
+import { NotRepairedError, type Repairer } from "./repair.ts";
 import type { DigestMethod, RowDifference } from "./report.ts";
 import { type Chunk, differingCells, scan, total } from "./scan.ts";
 import type { SessionPair } from "./session_pair.ts";
@@ -151,7 +151,9 @@ async function repair(
     found.repaired += repaired;
     return suspects.filter(({ id }) => left.has(id));
   } catch (error) {
-    if (!(error instanceof ServerError) || isTransient(error)) throw error;
+    const isPlain = error instanceof NotRepairedError ||
+      error instanceof ServerError && !isTransient(error);
+    if (!isPlain) throw error;
     found.repairFailure = `repair: ${error.message}`;
     return suspects;
   }

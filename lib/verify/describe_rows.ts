@@ -139,9 +139,10 @@ async function readValues(
   ]));
 }
 
+/** In ASCII, which every encoding of a database has. */
 function shownText(column: ComparedColumn): string {
   const text = valueText(column);
   return `CASE WHEN length(${text}) > ${shownLength}
-    THEN left(${text}, ${shownLength}) || '… (' || length(${text}) || ' characters, MD5 ' || pg_catalog.md5(${text}) || ')'
+    THEN left(${text}, ${shownLength}) || '... (' || length(${text}) || ' characters, MD5 ' || pg_catalog.md5(${text}) || ')'
     ELSE ${text} END`;
 }

@@ -313,7 +313,7 @@ class Transaction {
       return one?.hash !== other?.hash || one?.rows !== other?.rows;
     });
     if (wrong.length === 0) return;
-    throw new ReplicatorError(
+    throw new NotRepairedError(
       `${plural(wrong.length, "row")} did not become equal by what was written; it was rolled back`,
       {
         side: "target",
@@ -353,12 +353,20 @@ class Transaction {
   }
 }
 
-/** As `%L` writes it: by the type's output function, so that nothing is lost on the way. */
+/** What was written came out as something else and was taken back: the rows differ as before. */
+export class NotRepairedError extends ReplicatorError {
+  override readonly name = "NotRepairedError";
+}
+
+/** As `%L` writes it: by the type's output function, so that nothing is lost on the way. A `"char"` goes as a number (see `valueText`). */
 function literal(column: ComparedColumn): string {
-  if (column.send === "charsend") {
-    return `COALESCE('(' || ${columnReference(column)}::int || ')::"char"', 'NULL')`;
-  }
-  return `format('%L', ${columnReference(column)})`;
+  const value = columnReference(column);
+  const text = `format('%L', ${value})`;
+  if (column.send === "charsend") return `COALESCE('(' || ${value}::int || ')::"char"', 'NULL')`;
+  if (column.sourceType !== '"char"[]') return text;
+  return `CASE WHEN array_ndims(${value}) = 1 AND array_lower(${value}, 1) = 1 THEN (
+    SELECT 'ARRAY[' || string_agg(COALESCE(e::int::text, 'NULL'), ',' ORDER BY n) || ']::int[]::"char"[]'
+      FROM unnest(${value}) WITH ORDINALITY AS element (e, n)) ELSE ${text} END`;
 }
 
 /** Neither triggers nor foreign keys, as for the apply worker; where our role may not say so they take part. */
