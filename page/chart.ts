@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 import uPlot from "uplot";
-import { clock, fill, make, setAttribute, setText } from "./dom.ts";
+import { clock, dayClock, fill, make, setAttribute, setText } from "./dom.ts";
 import type { Samples } from "./samples.ts";
 
 /** A line of a chart. */
@@ -10,6 +10,12 @@ export interface Line {
 }
 
 const height = 190;
+const daySeconds = 86_400;
+/** Between two marks of time: none below a second, and days for a job of weeks. */
+const tickSeconds: number[] = [
+  ...[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200],
+  ...[1, 2, 5, 10].map((days) => days * daySeconds),
+];
 const lineColours = ["--line-1", "--line-2", "--line-3", "--line-4"] as const;
 
 /** Values over time. Drawn anew when what it shows, its width or the theme changes. */
@@ -103,8 +109,13 @@ export class Chart {
         axes: [
           {
             ...axis,
-            space: 80,
-            values: (_plot, ticks) => ticks.map((s) => clock.format(s * 1000)),
+            space: 90,
+            incrs: tickSeconds,
+            values: (_plot, ticks) => {
+              const spans = (ticks.at(-1) ?? 0) - (ticks[0] ?? 0);
+              const format = spans < daySeconds ? clock : dayClock;
+              return ticks.map((s) => format.format(s * 1000));
+            },
           },
           {
             ...axis,

@@ -78,6 +78,14 @@ export const clock: Intl.DateTimeFormat = new Intl.DateTimeFormat("en", {
   hourCycle: "h23",
 });
 
+/** `Thu 14:03`, of jobs that take days. */
+export const dayClock: Intl.DateTimeFormat = new Intl.DateTimeFormat("en", {
+  weekday: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+});
+
 /** Says something to who listens to the page and cannot see it. */
 export function announce(text: string): void {
   const region = document.getElementById("live");
