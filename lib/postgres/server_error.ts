@@ -166,7 +166,7 @@ const refusalRemedies: Readonly<Record<string, string>> = {
   [SqlState.invalidPassword]:
     "check user and password; special characters in a password of a URL are percent-encoded; ~/.pgpass and PGPASSWORD count too",
   [SqlState.invalidAuthorization]:
-    "pg_hba.conf does not let this user in from here, with or without TLS; add a line there, or another sslmode to the URL",
+    "is it the name of a role there that may log in? if so, pg_hba.conf does not let it in from here, with or without TLS: add a line there, or another sslmode to the URL",
   [SqlState.invalidCatalogName]: "name a database that exists in the URL's path",
   [SqlState.tooManyConnections]:
     "wait until connections are free, raise max_connections, or use fewer --jobs",
