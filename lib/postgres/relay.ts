@@ -127,6 +127,10 @@ class Relay<Job extends CopyJob> {
   #asking = false;
   #failed = false;
   #lastWrite: Promise<void> = Promise.resolve();
+  readonly #packer = new RowPacker({
+    rows: (frames) => this.#forward(frames),
+    message: (type, body) => this.#sourceMessage(type, body),
+  });
 
   constructor(options: RelayOptions<Job> & Ends) {
     this.#options = options;
@@ -152,10 +156,7 @@ class Relay<Job extends CopyJob> {
 
   async run(): Promise<void> {
     const { sourceWire, targetWire } = this.#options;
-    const fromSource = new RowPacker({
-      rows: (frames) => this.#forward(frames),
-      message: (type, body) => this.#sourceMessage(type, body),
-    });
+    const fromSource = this.#packer;
     const fromTarget = new FrameScanner({
       message: (type, body) => this.#targetMessage(type, body),
     });
@@ -167,10 +168,12 @@ class Relay<Job extends CopyJob> {
         ? this.#lastWrite
         : Promise.all([this.#lastWrite, pause]).then(() => {});
     };
-    sourceWire.receive(Object.assign(receive, { place: () => fromSource.place }));
+    sourceWire.receive(receive);
     targetWire.receive((chunk) => fromTarget.push(chunk));
     this.#sendAhead();
     await this.#done.promise;
+    // the target has answered for everything that was sent; after a failure a write may still be under way
+    this.#packer[Symbol.dispose]();
   }
 
   /** Keeps the source's queue filled as far as small jobs allow. */

@@ -3,9 +3,8 @@ import { rowPackerProgram } from "./row_packer_program.ts";
 
 /** The type byte and the length. */
 const headerBytes = 5;
-/** Before each area: for a header that was cut, and one that continues a frame. */
-const headroomBytes = 64;
-const areaBytes = 1024 * 1024;
+/** Where a piece is put: behind room for a header that was cut, and one that continues a frame. */
+const areaStart = 64;
 
 /**
  * Frames sent on get no longer than this, unless one row is. Measured with rows of 100 bytes: 8 KB saves the target half of what 32 KB
@@ -27,9 +26,24 @@ interface Program {
   readonly packedEnd: WebAssembly.Global;
   readonly restStart: WebAssembly.Global;
   pack(from: number, end: number, limit: number): number;
+  /** Forgets a frame whose rest is awaited. */
+  reset(): void;
 }
 
 const compiled = new WebAssembly.Module(Uint8Array.fromBase64(rowPackerProgram));
+
+/**
+ * Programs that nobody uses. One for each copy would not do: each reserves gigabytes of addresses, which are given back only when garbage
+ * is collected, and when they are used up it is others who get none (seen: the embedded pg_dump, after thousands of copies in one process).
+ */
+const idle: Program[] = [];
+
+function takeProgram(): Program {
+  const program = idle.pop() ??
+    new WebAssembly.Instance(compiled).exports as unknown as Program;
+  program.reset();
+  return program;
+}
 
 /**
  * Cuts what a server sends during COPY into rows and messages, and puts rows together into few CopyData frames, for the sake of the
@@ -41,46 +55,27 @@ const compiled = new WebAssembly.Module(Uint8Array.fromBase64(rowPackerProgram))
 export class RowPacker {
   readonly #handler: PackerHandler;
   readonly #messages: FrameScanner;
-  readonly #program = new WebAssembly.Instance(compiled).exports as unknown as Program;
+  readonly #program = takeProgram();
   readonly #memory = new Uint8Array(this.#program.memory.buffer);
   readonly #view = new DataView(this.#program.memory.buffer);
   /** A header that was cut by the end of a piece. */
   #cut: Uint8Array = new Uint8Array(0);
   /** Bytes of a message that are yet to come. */
   #messageRemaining = 0;
-  readonly #areas: readonly [Uint8Array, Uint8Array] = [this.#area(0), this.#area(1)];
-  /** Which of them holds the last piece. */
-  #latest: 0 | 1 = 1;
-
   constructor(handler: PackerHandler) {
     this.#handler = handler;
     this.#messages = new FrameScanner({ message: handler.message });
   }
 
-  /**
-   * Where the next piece is best read to. It may be read while the frames of the last one are on their way, but is not to be pushed
-   * before they have arrived.
-   */
-  get place(): Uint8Array {
-    return this.#areas[this.#other];
-  }
-
-  /** Takes the next piece of the stream, at most a megabyte. One that was not read to {@linkcode place} is copied there. */
+  /** Takes the next piece of the stream, at most a megabyte. */
   push(piece: Uint8Array): void {
-    const { place } = this;
-    this.#latest = this.#other;
-    if (piece.buffer === place.buffer) return this.#push(piece);
-    place.set(piece);
-    this.#push(place.subarray(0, piece.length));
+    this.#memory.set(piece, areaStart);
+    this.#push(this.#memory.subarray(areaStart, areaStart + piece.length));
   }
 
-  get #other(): 0 | 1 {
-    return this.#latest === 0 ? 1 : 0;
-  }
-
-  #area(index: number): Uint8Array {
-    const start = headroomBytes + index * (headroomBytes + areaBytes);
-    return this.#memory.subarray(start, start + areaBytes);
+  /** Gives the program back, for the next packer: nothing that was handed out may be in use any more. */
+  [Symbol.dispose](): void {
+    idle.push(this.#program);
   }
 
   #push(piece: Uint8Array): void {

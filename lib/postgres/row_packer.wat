@@ -7,13 +7,15 @@
 ;; Written by hand, because JavaScript takes a call for each row to move its bytes. `deno task programs` makes
 ;; row_packer_program.ts of it.
 (module
-  (memory (export "memory") 33 33) ;; never grows: a view of it stays valid
+  (memory (export "memory") 17 17) ;; never grows: a view of it stays valid
   ;; bytes of the last frame that are yet to come
   (global $remaining (mut i32) (i32.const 0))
   ;; where the output of the last call ends
   (global $packedEnd (export "packedEnd") (mut i32) (i32.const 0))
   ;; what the last call has not taken begins here: a frame that is not CopyData, or a header that was cut
   (global $restStart (export "restStart") (mut i32) (i32.const 0))
+
+  (func (export "reset") (global.set $remaining (i32.const 0)))
 
   ;; Packs what is between $at and $end, and gives where the output begins. While the rest of a frame is awaited the output needs a
   ;; header that has not come: it begins 5 bytes before $at. Everywhere else it takes the place of the headers that are left out, so

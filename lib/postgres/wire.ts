@@ -18,11 +18,7 @@ const plainBufferBytes = 1024 * 1024;
 const tlsBufferBytes = 256 * 1024;
 
 /** Receives what the server sends; reading goes on when the promise resolves. The view is valid until then. */
-export interface Receiver {
-  (chunk: Uint8Array): void | Promise<void>;
-  /** Where the next chunk is to be read to, while the last one is still in use. What was asked for before comes elsewhere. */
-  readonly place?: () => Uint8Array;
-}
+export type Receiver = (chunk: Uint8Array) => void | Promise<void>;
 
 /** Key of a backend for a CancelRequest. */
 export interface BackendKey {
@@ -141,8 +137,7 @@ export class Wire {
     let delivery: void | Promise<void> = undefined;
     try {
       for (let turn = 0; this.#state === "open"; turn ^= 1) {
-        const place = this.#receiver?.place?.().subarray(0, size);
-        const buffer = place ?? buffers[turn === 0 ? 0 : 1];
+        const buffer = buffers[turn === 0 ? 0 : 1];
         this.#listening = true;
         const count = await this.#transport.read(buffer);
         this.#listening = false;
