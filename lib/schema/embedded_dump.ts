@@ -147,6 +147,7 @@ function failure(
       ? "allow reading Deno's npm cache (--allow-read), or install pg_dump and put it on the PATH"
       : "install pg_dump of a version at least as new as both servers and put it on the PATH",
     exitCode: missingPermission ? ExitCode.prerequisite : ExitCode.stepFailed,
+    cause: new Error(redact(message)),
   });
 }
 
