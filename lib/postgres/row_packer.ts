@@ -33,8 +33,8 @@ interface Program {
 const compiled = new WebAssembly.Module(Uint8Array.fromBase64(rowPackerProgram));
 
 /**
- * Programs that nobody uses. One for each copy would not do: each reserves gigabytes of addresses, which are given back only when garbage
- * is collected, and when they are used up it is others who get none (seen: the embedded pg_dump, after thousands of copies in one process).
+ * Programs that nobody uses. One for each copy would not do: each reserves 8 GB of addresses until garbage is collected, and a process has
+ * room for about 16,000.
  */
 const idle: Program[] = [];
 
