@@ -156,19 +156,17 @@ class Relay<Job extends CopyJob> {
 
   async run(): Promise<void> {
     const { sourceWire, targetWire } = this.#options;
-    const fromSource = this.#packer;
     const fromTarget = new FrameScanner({
       message: (type, body) => this.#targetMessage(type, body),
     });
-    const receive = (chunk: Uint8Array) => {
-      fromSource.push(chunk);
+    sourceWire.receive((chunk) => {
+      this.#packer.push(chunk);
       const pause = this.#options.pace?.(chunk.length);
       // the next chunk is pushed when this one has been taken: backpressure
       return pause === undefined
         ? this.#lastWrite
         : Promise.all([this.#lastWrite, pause]).then(() => {});
-    };
-    sourceWire.receive(receive);
+    });
     targetWire.receive((chunk) => fromTarget.push(chunk));
     this.#sendAhead();
     await this.#done.promise;

@@ -62,6 +62,7 @@ export class RowPacker {
   #cut: Uint8Array = new Uint8Array(0);
   /** Bytes of a message that are yet to come. */
   #messageRemaining = 0;
+
   constructor(handler: PackerHandler) {
     this.#handler = handler;
     this.#messages = new FrameScanner({ message: handler.message });
@@ -69,21 +70,12 @@ export class RowPacker {
 
   /** Takes the next piece of the stream, at most a megabyte. */
   push(piece: Uint8Array): void {
-    this.#memory.set(piece, areaStart);
-    this.#push(this.#memory.subarray(areaStart, areaStart + piece.length));
-  }
-
-  /** Gives the program back, for the next packer: nothing that was handed out may be in use any more. */
-  [Symbol.dispose](): void {
-    idle.push(this.#program);
-  }
-
-  #push(piece: Uint8Array): void {
-    const end = piece.byteOffset + piece.length;
+    const end = areaStart + piece.length;
     const message = piece.subarray(0, this.#messageRemaining);
     this.#gather(message);
-    let at = piece.byteOffset + message.length - this.#cut.length;
+    let at = areaStart + message.length - this.#cut.length;
     this.#memory.set(this.#cut, at);
+    this.#memory.set(piece, areaStart);
     while (true) {
       const start = this.#program.pack(at, end, packedBytes);
       const packedEnd = this.#program.packedEnd.value;
@@ -97,6 +89,11 @@ export class RowPacker {
       at += there.length;
     }
     this.#cut = this.#memory.slice(at, end);
+  }
+
+  /** Gives the program back, for the next packer: nothing that was handed out may be in use any more. */
+  [Symbol.dispose](): void {
+    idle.push(this.#program);
   }
 
   #gather(message: Uint8Array): void {
