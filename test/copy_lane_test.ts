@@ -54,7 +54,7 @@ async function copy({ urls, disturb, whileHeld }: Setting): Promise<void> {
   const locked = await exportLockedSnapshot(from, { signal });
   await using _held = locked.snapshot;
   await whileHeld?.(locked.snapshot.session.processId);
-  let moved = 0;
+  const movedOf = new Map<string, number>();
   await copyTables({
     source: from,
     target: { ...to, options: "-c search_path=public" },
@@ -70,7 +70,9 @@ async function copy({ urls, disturb, whileHeld }: Setting): Promise<void> {
     jobs: 3,
     signal,
     events: (event) => {
-      if (event.kind === "table-progress") disturb(moved += event.bytes);
+      if (event.kind !== "table-progress") return;
+      movedOf.set(event.table, event.bytes);
+      disturb(movedOf.values().reduce((sum, bytes) => sum + bytes, 0));
     },
     record: {
       ...record,

@@ -23,6 +23,7 @@ import { sharedCluster } from "./support/clusters.ts";
 import { withDatabase } from "./support/databases.ts";
 import { endpointOf } from "./support/init.ts";
 import { startProxy } from "./support/proxy.ts";
+import { until } from "./support/replication.ts";
 import { exec, query } from "./support/sql.ts";
 
 const authority = await CertificateAuthority.create();
@@ -57,16 +58,10 @@ async function withPair(use: (pair: Pair) => Promise<void>): Promise<void> {
       await exec(from.url, `${make}; ${fill}`);
       await exec(to.url, make);
       await use({ source: from.url, target: to.url });
-      strictEqual(
-        (await query(to.url, sessionsOfTool)).length,
-        0,
-        "no session is left on the target",
-      );
-      strictEqual(
-        (await query(from.url, sessionsOfTool)).length,
-        0,
-        "no session is left on the source",
-      );
+      // a backend needs a moment to see that its client is gone
+      for (const { url } of [from, to]) {
+        await until(url, `SELECT NOT EXISTS (${sessionsOfTool}) AS ok`);
+      }
     });
   });
 }
@@ -207,24 +202,22 @@ Deno.test("aborting ends threads in the middle of a copy; they take nothing from
       "INSERT INTO big SELECT i, repeat('z', 2000) FROM generate_series(1, 90000) i",
     );
     const abort = new AbortController();
-    let moved = 0;
+    let taken = 0;
     const stalled = Promise.withResolvers<void>();
     const copying = copyInThreads({ ...pair, target: proxy.url(pair.target) }, {
       signal: abort.signal,
       events: (event) => {
         if (event.kind !== "table-progress") return;
-        if (moved === 0) {
-          proxy.stall();
-          stalled.resolve();
-        }
-        moved += event.bytes;
+        proxy.stall();
+        stalled.resolve();
+        if (event.table === "big") taken = event.bytes;
       },
     });
     copying.catch(() => {});
     await stalled.promise;
     const waiting = `${sessionsOfTool} AND wait_event = 'ClientWrite'`;
     while ((await query(pair.source, waiting)).length === 0);
-    ok(moved < 100_000_000, `${moved} bytes were taken of 180 MB`);
+    ok(taken < 100_000_000, `${taken} bytes were taken of 180 MB`);
     abort.abort(new InterruptedError());
     await proxy.cut();
     await rejects(copying, InterruptedError);

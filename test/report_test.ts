@@ -234,7 +234,10 @@ Deno.test("what was tried again is in the report, with when, how long and why", 
     ok(report.retries.length > 0);
     const [first] = report.retries;
     match(first?.what ?? "", /^copying the tables of .* \(session 1\)$/);
-    match(first?.reason ?? "", /terminating connection|closed/);
+    match(
+      first?.reason ?? "",
+      /^(source|target), .*: .*(terminating connection|closed|ended unexpectedly)/,
+    );
     strictEqual(first?.attempt, 1);
     strictEqual(first?.delayMs, 50);
     ok((first?.startMs ?? 0) > 0 && (first?.startMs ?? 0) < report.ms);

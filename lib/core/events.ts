@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Side } from "./errors.ts";
+import { describeError, ReplicatorError, type Side } from "./errors.ts";
 import { redact } from "./secret.ts";
 
 /** The steps of a run, in their order. */
@@ -155,7 +155,9 @@ export function retryEvent(
     readonly delayMs: number;
   },
 ): RunEvent {
-  const reason = redact(error instanceof Error ? error.message : String(error));
+  const text = error instanceof Error ? error.message : String(error);
+  const [line = text] = error instanceof ReplicatorError ? describeError(error) : [];
+  const reason = redact(line);
   return { kind: "retry", what, reason, attempt, delayMs };
 }
 
