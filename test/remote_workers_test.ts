@@ -6,6 +6,7 @@ import { ExitCode, ReplicatorError } from "../lib/core/mod.ts";
 import { resolveEndpoint } from "../lib/postgres/mod.ts";
 import { LocalKeyProvider } from "../lib/remote/secrets/mod.ts";
 import type { JobRunners } from "../lib/remote/worker/mod.ts";
+import { type Cluster, startCluster } from "../lib/cluster/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { dropDatabase, withDatabase } from "./support/databases.ts";
 import { until } from "./support/replication.ts";
@@ -66,8 +67,16 @@ let count = 0;
 
 async function withPlace(
   use: (place: Place, names: readonly string[]) => Promise<void>,
-  databases = 1,
+  { databases = 1, queue }: {
+    readonly databases?: number;
+    /** A server with the service's database alone. */
+    readonly queue?: Cluster;
+  } = {},
 ): Promise<void> {
+  const withQueue = async (work: (database: { readonly url: string }) => Promise<void>) =>
+    queue === undefined
+      ? await withDatabase(target, template, work)
+      : await work({ url: queue.url() });
   const names = Array.from({ length: databases }, () => `workers_${Deno.pid}_${++count}`);
   const folder = await Deno.makeTempDir();
   for (const name of names) {
@@ -75,7 +84,7 @@ async function withPlace(
     await exec(source.url({ database: name }), sharedShop);
   }
   try {
-    await withDatabase(target, template, async ({ url }) => {
+    await withQueue(async ({ url }) => {
       const keys = await LocalKeyProvider.create(`${folder}/keys`);
       await using service = await openTestService(url, { keys });
       const key = await service.key("alice", { limits: { most_running: 20 } });
@@ -171,7 +180,7 @@ Deno.test("three workers share a copy; one that is killed, or their leader, cost
     await Promise.all([helperDies(), leaderDies()]);
     deepStrictEqual(await query(service.databaseUrl, "SELECT FROM seren_remote.copies"), []);
     deepStrictEqual(await query(service.databaseUrl, "SELECT FROM seren_remote.job_secrets"), []);
-  }, 2);
+  }, { databases: 2 });
 });
 
 Deno.test("workers share a copy under the snapshot of a replication slot, and replication goes on from it", async () => {
@@ -297,6 +306,23 @@ Deno.test("a job that is cancelled takes its helpers along", async () => {
       deepStrictEqual(await query(service.databaseUrl, `SELECT FROM seren_remote.${table}`), []);
     }
   });
+});
+
+Deno.test("a copy that is shared goes on when the service's database was away, in the same attempt", async () => {
+  const settings = { fsync: "on", synchronous_commit: "on" };
+  await using queue = await startCluster({ major: 17, settings });
+  await withPlace(async ({ service, key, submit }, [name = ""]) => {
+    await using _one = await startTestWorker(service, runners, { concurrency: 1 });
+    await using _two = await startTestWorker(service, runners, { concurrency: 1 });
+    const id = await submit({ workers: 2 });
+    await hasClaimed(service, await helperOf(key, id));
+    await queue.kill("SIGKILL");
+    await queue.start();
+    const job = await finished(key, id);
+    deepStrictEqual([job.state, job.attempt], ["succeeded", 1], JSON.stringify(job.error));
+    await isCopied(sides, name);
+    ok(await partsOfHelpers(service, id) > 0);
+  }, { queue });
 });
 
 function stackOf(running: readonly Running[]): AsyncDisposableStack {

@@ -1,18 +1,12 @@
 import { type EventSink, ReplicatorError, retryEvent } from "../../core/mod.ts";
 import { readSourcePoint } from "../../checkpoint/mod.ts";
 import { copyLane, Governor } from "../../copy/mod.ts";
-import {
-  type Endpoint,
-  pause,
-  type Session,
-  type SessionPool,
-  withDatabase,
-} from "../../postgres/mod.ts";
+import { type Endpoint, pause, type Session, withDatabase } from "../../postgres/mod.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
 import {
-  claimParts,
   joinCopy,
   leaveCopy,
+  type OwnDatabase,
   type PartNews,
   readOffer,
   reportParts,
@@ -21,7 +15,7 @@ import {
 import { helperApplication } from "./lead.ts";
 import {
   ClaimedJobs,
-  claimSize,
+  claimNext,
   type CopyOffer,
   offerPurpose,
   type TellableJob,
@@ -30,7 +24,7 @@ import {
 
 /** What a helper needs. */
 export interface HelpOptions {
-  readonly pool: SessionPool;
+  readonly database: OwnDatabase;
   /** The parent's. */
   readonly secrets: OpenedSecrets;
   readonly copyId: string;
@@ -67,11 +61,11 @@ interface HelperJob extends TellableJob {
  * @throws what a lane throws; its parts then wait for others
  */
 export async function helpCopy(options: HelpOptions): Promise<HelpReport> {
-  const { pool, secrets, copyId, member, worker } = options;
-  const sealed = await pool.use((session) => readOffer(session, copyId));
+  const { database, secrets, copyId, member, worker } = options;
+  const sealed = await database.use((session) => readOffer(session, copyId));
   if (sealed === undefined) return { parts: 0, rows: 0, bytes: 0 };
   const offer: CopyOffer = JSON.parse(await secrets.unseal(sealed, offerPurpose(copyId)));
-  await pool.use((session) => joinCopy(session, { copyId, member, worker }));
+  await database.use((session) => joinCopy(session, { copyId, member, worker }));
   const helper = new Helper(options, offer);
   try {
     return await helper.run();
@@ -88,6 +82,7 @@ class Helper {
   /** Ends the lanes: the copy is over for this member. */
   readonly #over = new AbortController();
   readonly #signal: AbortSignal;
+  readonly #given = new Set<number>();
   readonly #news = new Map<number, PartNews>();
   #done = { parts: 0, rows: 0, bytes: 0 };
   #running: Promise<void>[] = [];
@@ -101,7 +96,7 @@ class Helper {
   }
 
   async run(): Promise<HelpReport> {
-    const { source, events, leaseSeconds, signal, maxBytesPerSecond } = this.#options;
+    const { source, events, signal, maxBytesPerSecond } = this.#options;
     await using governor = new Governor({
       source: withDatabase(source, this.#offer.sourceDatabase),
       maxBytesPerSecond,
@@ -109,7 +104,6 @@ class Helper {
       events,
     });
     const { pace } = governor;
-    let heardAt = performance.now();
     try {
       for (;;) {
         // none waited a moment ago; some may again, when another helper was lost
@@ -117,12 +111,7 @@ class Helper {
         await pause(this.#options.everyMs, this.#signal).catch(() => {}); // told apart below
         signal.throwIfAborted();
         if (this.#over.signal.aborted) throw this.#over.signal.reason;
-        try {
-          if (!await this.#stay()) return this.#done;
-          heardAt = performance.now();
-        } catch (error) {
-          if (performance.now() - heardAt > leaseSeconds * 800) throw error;
-        }
+        if (!await this.#stay()) return this.#done;
       }
     } finally {
       this.#over.abort(new DOMException("the copy is over", "AbortError"));
@@ -131,8 +120,8 @@ class Helper {
   }
 
   async leave(): Promise<void> {
-    const { pool, copyId, member } = this.#options;
-    await pool.use(async (session) => {
+    const { database, copyId, member } = this.#options;
+    await database.use(async (session) => {
       await this.#report(session);
       await leaveCopy(session, { copyId, member });
     });
@@ -140,8 +129,8 @@ class Helper {
 
   /** Tells what is done, and that this member lives. */
   async #stay(): Promise<boolean> {
-    const { pool, copyId, member, leaseSeconds } = this.#options;
-    return await pool.use(async (session) => {
+    const { database, copyId, member, leaseSeconds } = this.#options;
+    return await database.use(async (session) => {
       await this.#report(session);
       return await stayInCopy(session, { copyId, member, leaseSeconds });
     });
@@ -228,13 +217,11 @@ class Helper {
   }
 
   async #claim(): Promise<readonly HelperJob[]> {
-    const { pool, secrets, copyId, member } = this.#options;
+    const { database, secrets, copyId, member } = this.#options;
     if (this.#signal.aborted) return [];
-    const parts = await pool.use((session) =>
-      claimParts(session, { copyId, member, ...claimSize })
-    );
+    const parts = await claimNext(database, { copyId, member, given: this.#given });
     return await Promise.all(
-      parts.toSorted((a, b) => a.number - b.number).map(async ({ number, ciphertext }) => ({
+      parts.map(async ({ number, ciphertext }) => ({
         ...await unsealPart(secrets, { copyId, number, ciphertext }),
         number,
       })),

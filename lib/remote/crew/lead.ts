@@ -8,34 +8,28 @@ import {
   lanesHere,
   type LaneWork,
 } from "../../copy/mod.ts";
-import {
-  type CopyOutcome,
-  openSession,
-  pause,
-  retry,
-  type Session,
-  type SessionPool,
-} from "../../postgres/mod.ts";
+import { type CopyOutcome, openSession, pause, retry, type Session } from "../../postgres/mod.ts";
 import type { JobQueue, QueueName } from "../queue/mod.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
 import {
   type Attempt,
-  claimParts,
   closeCopy,
   type CopyNews,
   forgetParts,
   insertHelper,
+  isOffered,
   leadCopy,
   leaderName,
   leaveCopy,
   offerCopy,
   offerParts,
+  type OwnDatabase,
   readCopyNews,
 } from "../store/mod.ts";
 import {
   canBeShared,
   ClaimedJobs,
-  claimSize,
+  claimNext,
   type CopyOffer,
   offerPurpose,
   sealPart,
@@ -43,7 +37,7 @@ import {
 
 /** What a leader needs. */
 export interface CrewOptions extends Attempt {
-  readonly pool: SessionPool;
+  readonly database: OwnDatabase;
   readonly queue: JobQueue;
   readonly secrets: OpenedSecrets;
   readonly worker: string;
@@ -87,6 +81,7 @@ class SharedCopy<Job extends LaneJob> {
   readonly #work: LaneWork<Job>;
   readonly #claimed: ClaimedJobs<Job>;
   readonly #numbers: ReadonlyMap<Job, number>;
+  readonly #given = new Set<number>();
   readonly #finished = new Set<number>();
   readonly #toForget: number[] = [];
   readonly #ended = new AbortController();
@@ -124,7 +119,7 @@ class SharedCopy<Job extends LaneJob> {
   }
 
   async #offer(): Promise<void> {
-    const { pool, queue, secrets, jobId, attempt, worker, workers, queueName } = this.#options;
+    const { database, queue, secrets, jobId, attempt, worker, workers, queueName } = this.#options;
     const { source, target, snapshot, jobs, lanes, targetSettings, delaysMs } = this.#work;
     const { sharedLock } = target;
     const { recordedConstraint } = this.#work;
@@ -149,10 +144,9 @@ class SharedCopy<Job extends LaneJob> {
       bytes: job.expectedBytes,
       ciphertext: await sealPart(secrets, { copyId, number, job }),
     })));
-    await pool.transaction(async (session) => {
-      if (!await offerCopy(session, { copyId, jobId, attempt, ciphertext, worker })) {
-        return this.#lost();
-      }
+    const offering = async (session: Session): Promise<boolean> => {
+      if (await isOffered(session, copyId)) return true;
+      if (!await offerCopy(session, { copyId, jobId, attempt, ciphertext, worker })) return false;
       for (let from = 0; from < parts.length; from += 1_000) {
         await offerParts(session, copyId, parts.slice(from, from + 1_000));
       }
@@ -169,7 +163,11 @@ class SharedCopy<Job extends LaneJob> {
           first: true,
         });
       }
-    });
+      return true;
+    };
+    if (!await database.use((session) => session.transaction(() => offering(session)))) {
+      this.#lost();
+    }
   }
 
   #startLane(lane: number, { first }: { readonly first: boolean }): void {
@@ -190,15 +188,12 @@ class SharedCopy<Job extends LaneJob> {
   }
 
   async #claim(): Promise<readonly Job[]> {
-    const { pool } = this.#options;
-    const parts = await retry(
-      () =>
-        pool.use((session) =>
-          claimParts(session, { copyId: this.#copyId, member: leaderName, ...claimSize })
-        ),
-      { signal: this.#signal },
-    );
-    return parts.toSorted((a, b) => a.number - b.number).map(({ number }) => this.#job(number));
+    const parts = await claimNext(this.#options.database, {
+      copyId: this.#copyId,
+      member: leaderName,
+      given: this.#given,
+    });
+    return parts.map(({ number }) => this.#job(number));
   }
 
   #finish(job: Job, outcome: CopyOutcome, lane: number): void {
@@ -212,15 +207,14 @@ class SharedCopy<Job extends LaneJob> {
 
   /** Hears what the others have done; says that the leader lives. */
   async #look(): Promise<void> {
-    const { pool, leaseSeconds } = this.#options;
+    const { database, leaseSeconds } = this.#options;
     const copyId = this.#copyId;
     const forget = [...this.#toForget];
-    const news = await retry(() =>
-      pool.use(async (session) => {
-        if (!await leadCopy(session, copyId)) return undefined;
-        if (forget.length > 0) await forgetParts(session, copyId, forget);
-        return await readCopyNews(session, { copyId, leaseSeconds });
-      }), { signal: this.#signal });
+    const news = await database.use(async (session) => {
+      if (!await leadCopy(session, copyId)) return undefined;
+      if (forget.length > 0) await forgetParts(session, copyId, forget);
+      return await readCopyNews(session, { copyId, leaseSeconds });
+    });
     if (news === undefined) return this.#lost();
     this.#toForget.splice(0, forget.length);
     this.#greet(news);
@@ -281,12 +275,8 @@ class SharedCopy<Job extends LaneJob> {
       // how many rows they were nobody knows any more; the ledger has that it is all of them
       this.#finish(job, { rows: 0, bytes: part.moved }, this.#work.lanes * number + 1);
     }
-    await retry(
-      () =>
-        this.#options.pool.use((session) =>
-          leaveCopy(session, { copyId: this.#copyId, member }, { keep })
-        ),
-      { signal: this.#signal },
+    await this.#options.database.use((session) =>
+      leaveCopy(session, { copyId: this.#copyId, member }, { keep })
     );
     this.#options.events({
       kind: "warning",
@@ -299,8 +289,9 @@ class SharedCopy<Job extends LaneJob> {
 
   /** Nobody is to begin anything of it any more. When the service's database is away its leases see to that. */
   async #close(): Promise<void> {
-    await this.#options.pool.transaction((session) => closeCopy(session, this.#copyId))
-      .catch(() => {});
+    await this.#options.database.use((session) =>
+      session.transaction(() => closeCopy(session, this.#copyId))
+    ).catch(() => {});
   }
 
   #lost(): never {

@@ -2,7 +2,14 @@ import type { SourcePoint } from "../../checkpoint/mod.ts";
 import type { LaneJob, LaneWork } from "../../copy/mod.ts";
 import type { AdvisoryLock } from "../../postgres/mod.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
-import type { ClaimSize } from "../store/mod.ts";
+import {
+  claimParts,
+  type ClaimSize,
+  type Membership,
+  type OfferedPart,
+  type OwnDatabase,
+  readClaimedParts,
+} from "../store/mod.ts";
 
 /**
  * What a worker has to know to take part in a copy, besides the job itself. Stored encrypted.
@@ -29,7 +36,7 @@ export interface CopyOffer {
 export type TellableJob = LaneJob & Required<Pick<LaneJob, "isRecorded">>;
 
 /** Small tables are claimed together, since each claim asks the service's database. */
-export const claimSize: ClaimSize = { mostParts: 64, mostBytes: 4 * 1024 * 1024 };
+const claimSize: ClaimSize = { mostParts: 64, mostBytes: 4 * 1024 * 1024 };
 
 /** Whether a copy can be done by several workers: every part has to be recorded in the transaction of its rows. */
 export function canBeShared<Job extends LaneJob>(work: LaneWork<Job>): boolean {
@@ -84,6 +91,30 @@ export async function unsealPart(
   },
 ): Promise<TellableJob> {
   return JSON.parse(await secrets.unseal(ciphertext, partPurpose(copyId, number)));
+}
+
+/**
+ * Claims the next parts, in their order; none when none waits.
+ *
+ * @param given numbers of the parts that the member knows itself to have; those that it is given now are added
+ */
+export async function claimNext(
+  database: OwnDatabase,
+  { given, ...membership }: Membership & { readonly given: Set<number> },
+): Promise<readonly Pick<OfferedPart, "number" | "ciphertext">[]> {
+  let asked = false;
+  const parts = await database.use(async (session) => {
+    if (asked) {
+      // the answer may have been lost after the parts were this member's
+      const claimed = await readClaimedParts(session, membership);
+      const unheard = claimed.filter(({ number }) => !given.has(number));
+      if (unheard.length > 0) return unheard;
+    }
+    asked = true;
+    return await claimParts(session, { ...membership, ...claimSize });
+  });
+  for (const { number } of parts) given.add(number);
+  return parts.toSorted((a, b) => a.number - b.number);
 }
 
 /**

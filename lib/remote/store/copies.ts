@@ -58,6 +58,15 @@ export async function offerCopy(
   return true;
 }
 
+/** Whether a copy was offered. */
+export async function isOffered(session: Session, copyId: string): Promise<boolean> {
+  const rows = await session.query(
+    "SELECT FROM seren_remote.copies WHERE id = $1::text::uuid",
+    [copyId],
+  );
+  return rows.length > 0;
+}
+
 /** Adds parts to a copy. */
 export async function offerParts(
   session: Session,
@@ -124,6 +133,7 @@ export async function joinCopy(
      SELECT copy_id, $2::text, $3::text,
             (SELECT max(number) + 1 FROM seren_remote.copy_members AS other WHERE other.copy_id = leader.copy_id)
        FROM leader
+         ON CONFLICT (copy_id, member) DO UPDATE SET seen_at = clock_timestamp()
      RETURNING number`,
     [copyId, member, worker],
   );
@@ -195,6 +205,18 @@ export async function claimParts(
       WHERE part.copy_id = $1::text::uuid AND part.number = next.number AND next.before < $4::float8
       RETURNING part.number, part.ciphertext`,
     [copyId, member, mostParts, mostBytes],
+  );
+}
+
+/** What a member has claimed and not done: it may not have heard of all of it. */
+export async function readClaimedParts(
+  session: Session,
+  { copyId, member }: Membership,
+): Promise<readonly Pick<OfferedPart, "number" | "ciphertext">[]> {
+  return await session.query<Pick<OfferedPart, "number" | "ciphertext">>(
+    `SELECT number, ciphertext FROM seren_remote.copy_parts
+      WHERE copy_id = $1::text::uuid AND member = $2::text AND NOT done`,
+    [copyId, member],
   );
 }
 

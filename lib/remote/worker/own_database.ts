@@ -1,11 +1,6 @@
-import { isTransient, pause, type Session, type SessionPool } from "../../postgres/mod.ts";
+import { isTransient, pause, type SessionPool } from "../../postgres/mod.ts";
+import type { OwnDatabase } from "../store/mod.ts";
 import { type AbortKind, JobAbort } from "./abort.ts";
-
-/** The service's database, as a run asks it. */
-export interface OwnDatabase {
-  /** Lends a session for work that may be repeated. */
-  use<Result>(work: (session: Session) => Promise<Result>): Promise<Result>;
-}
 
 /**
  * The service's database within a run. When it is away for a moment it is asked again, for as long as the others do not take the worker for

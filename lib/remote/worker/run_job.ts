@@ -10,7 +10,7 @@ import type { JobAbort } from "./abort.ts";
 import { jobCheckpoints } from "./checkpoints.ts";
 import { endingInTime } from "./ending_in_time.ts";
 import { JobJournal } from "./journal.ts";
-import type { OwnDatabase } from "./own_database.ts";
+import type { OwnDatabase } from "../store/mod.ts";
 import type { Redactor } from "./redactor.ts";
 import { crewTiming, type RunSettings } from "./run_settings.ts";
 import type { JobRunner, RunnableJob, RunnerContext, RunnerOutcome } from "./runner.ts";
@@ -58,10 +58,14 @@ export async function runJob(
         onMeasured,
         checkpoints: jobCheckpoints({ ...identity, database, secrets }),
         workspace: workspace.path,
-        lanes: lanesOf(claim, { settings, spec, secrets, events: journal.take, onLost }),
+        lanes: lanesOf(claim, {
+          ...{ settings, database, spec, secrets, onLost },
+          events: journal.take,
+        }),
       })
       : help(claim, {
         settings,
+        database,
         spec,
         runnable,
         secrets,
@@ -88,23 +92,24 @@ function runnerOf({ job }: Claim, { runners }: RunSettings): JobRunner {
 function lanesOf(
   { job, message }: Claim,
   { settings, spec, ...rest }:
-    & Pick<CrewOptions, "secrets" | "events" | "onLost">
+    & Pick<CrewOptions, "database" | "secrets" | "events" | "onLost">
     & { readonly settings: RunSettings; readonly spec: JobSpec },
 ): LaneRunner | undefined {
   const workers = spec.command === "init" ? spec.options.workers ?? 1 : 1;
   if (workers < 2) return undefined;
-  const { pool, queue } = settings;
+  const { queue } = settings;
   const { id: jobId, attempt, apiKeyId, timeoutSeconds } = job;
   const identity = { jobId, attempt, apiKeyId, timeoutSeconds, worker: job.worker ?? "" };
-  const about = { pool, queue, queueName: message.queue, workers };
+  const about = { queue, queueName: message.queue, workers };
   return crewLanes({ ...identity, ...about, ...crewTiming(settings), ...rest });
 }
 
 /** A job that helps another one: the rows are the other's, and so are the secrets. */
 async function help(
   { job }: Claim,
-  { settings, spec, runnable: { source, target }, secrets, copyId, signal, journal }: {
+  { settings, database, spec, runnable: { source, target }, secrets, copyId, signal, journal }: {
     readonly settings: RunSettings;
+    readonly database: OwnDatabase;
     readonly spec: JobSpec;
     readonly runnable: RunnableJob;
     readonly secrets: OpenedSecrets;
@@ -114,7 +119,7 @@ async function help(
   },
 ): Promise<RunnerOutcome> {
   const result = await helpCopy({
-    pool: settings.pool,
+    database,
     secrets,
     copyId,
     member: `${job.id}/${job.attempt}`,
