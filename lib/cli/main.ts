@@ -12,27 +12,20 @@ import { operatorCommands } from "./operator_commands.ts";
 import { parseArguments, type Parsed } from "./parse.ts";
 import { printJson } from "./print.ts";
 import { openProgress } from "./progress.ts";
-import { runCleanup } from "./run_cleanup.ts";
-import { runDemo } from "./run_demo.ts";
-import { runInit } from "./run_init.ts";
-import { runStatus } from "./run_status.ts";
-import { runSync } from "./run_sync.ts";
-import { runValidate } from "./run_validate.ts";
-import { runVerify } from "./run_verify.ts";
 import { listenForSignals } from "./signals.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 
+/** Each is loaded when it is asked for: the others take longer to read than to say no to a typing error. */
 const runners: Readonly<Record<Exclude<CommandName, "completions">, CommandRunner>> = {
-  validate: runValidate,
-  init: runInit,
-  sync: runSync,
-  status: runStatus,
-  verify: runVerify,
-  cleanup: runCleanup,
-  // what few need is loaded when it is needed
+  validate: async (...given) => await (await import("./run_validate.ts")).runValidate(...given),
+  init: async (...given) => await (await import("./run_init.ts")).runInit(...given),
+  sync: async (...given) => await (await import("./run_sync.ts")).runSync(...given),
+  status: async (...given) => await (await import("./run_status.ts")).runStatus(...given),
+  verify: async (...given) => await (await import("./run_verify.ts")).runVerify(...given),
+  cleanup: async (...given) => await (await import("./run_cleanup.ts")).runCleanup(...given),
   jobs: async (...given) => await (await import("./run_jobs.ts")).runJobs(...given),
   ...operatorCommands,
-  demo: runDemo,
+  demo: async (...given) => await (await import("./run_demo.ts")).runDemo(...given),
 };
 
 /**
