@@ -51,7 +51,7 @@ function notice(job: JobWithResult): HTMLElement | undefined {
     element.append(make("p", { class: "where" }, make("bdi", {}, where.join(": "))));
   }
   if (error.details.length > 0) {
-    element.append(make("ul", {}, ...error.details.map((detail) => make("li", {}, detail))));
+    element.append(make("ul", {}, ...items(error.details)));
   }
   if (error.remedy !== null) {
     element.append(
@@ -59,6 +59,17 @@ function notice(job: JobWithResult): HTMLElement | undefined {
     );
   }
   return element;
+}
+
+/** An item for each line; one that is indented belongs to the line before it. */
+function items(lines: readonly string[]): HTMLElement[] {
+  const found: HTMLElement[] = [];
+  for (const line of lines) {
+    const before = found.at(-1);
+    if (before !== undefined && /^\s/.test(line)) before.append(make("div", {}, line.trim()));
+    else found.push(make("li", {}, line));
+  }
+  return found;
 }
 
 function box(kind: "bad" | "info", title: string, text: string): HTMLElement {

@@ -332,6 +332,7 @@ Deno.test(
               exitCode: 2,
               side: "source",
               object: "shop.public.orders",
+              details: ["SELECT is missing", "  → ask its owner", "it has 3 rows"],
               remedy: "GRANT SELECT ON orders TO copier",
             }),
           ),
@@ -368,6 +369,10 @@ Deno.test(
         await page.goto(`${service.service.url}/#/jobs/${failed}`);
         await page.getByText("What to do: GRANT SELECT ON orders TO copier.").waitFor();
         await page.getByText("source: shop.public.orders").waitFor();
+        deepStrictEqual(await page.locator(".notice li").allInnerTexts(), [
+          "SELECT is missing\n→ ask its owner",
+          "it has 3 rows",
+        ]);
         await looksRight(page);
 
         await page.goto(`${service.service.url}/#/jobs?state=timed_out`);
