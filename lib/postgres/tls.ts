@@ -14,6 +14,7 @@ import { Duplex } from "node:stream";
 import { connect, rootCertificates, type TLSSocket } from "node:tls";
 import type { TlsSettings } from "./endpoint.ts";
 import type { Transport } from "./transport.ts";
+import { YoungBuffers } from "./young_buffers.ts";
 
 /** Small reads cost more than their share: TLS moves what it has not looked at yet for every record. */
 const readBytes = 256 * 1024;
@@ -105,6 +106,7 @@ class Gate {
 /** The stream that TLS reads from and writes to: one read from the network for each that TLS asks for. */
 function encryptedSide(transport: Transport, gate: Gate): Duplex {
   let buffer = new Uint8Array(readBytes);
+  const buffers = new YoungBuffers();
   return new Duplex({
     readableHighWaterMark: readBytes,
     async read() {
@@ -112,6 +114,7 @@ function encryptedSide(transport: Transport, gate: Gate): Duplex {
         await gate.pass();
         const count = await transport.read(buffer);
         gate.came(count ?? 0);
+        buffers.left(count ?? 0);
         if (count === null) this.push(null);
         else if (count < readBytes / 2) {
           // a short answer in a long buffer of its own: thousands of them wait for the garbage collector
@@ -129,6 +132,7 @@ function encryptedSide(transport: Transport, gate: Gate): Duplex {
       transport.write(bytes).then(() => done(), done);
     },
     destroy(error, done) {
+      buffers[Symbol.dispose]();
       transport.close();
       done(error);
     },
