@@ -430,6 +430,17 @@ Deno.test(
         );
         await looksRight(page);
 
+        // of a log that is too long the middle is not kept, and the page says so where it was
+        await query(
+          service.databaseUrl,
+          `DELETE FROM seren_remote.job_logs WHERE message LIKE '%public.t190%' AND job_id = '${huge}'`,
+        );
+        await page.reload();
+        await page.getByRole("log").getByText("t1998").waitFor();
+        const gap = page.getByRole("log").getByText("10 lines not kept");
+        match(await gap.locator("xpath=preceding-sibling::*[1]").innerText(), /t1899/);
+        match(await gap.locator("xpath=following-sibling::*[1]").innerText(), /t1910/);
+
         // a job of somebody else is not there
         await page.goto(`${service.service.url}/#/jobs/${crypto.randomUUID()}`);
         await page.getByRole("heading", { name: "No such job" }).waitFor();
