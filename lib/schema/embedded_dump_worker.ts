@@ -51,10 +51,10 @@ export function dumpWorker(): void {
     const control = new Int32Array(job.control);
     const buffer = new Uint8Array(job.buffer);
 
-    /** Sleeps until a piece is there. */
+    /** Sleeps until a piece is there. What wakes it may still be the word about the piece before, which it had not slept for. */
     const piece = () => {
-      Atomics.wait(control, 0, 0);
-      const bytes = buffer.slice(0, control[1]);
+      while (Atomics.load(control, 0) === 0) Atomics.wait(control, 0, 0);
+      const bytes = buffer.slice(0, Atomics.load(control, 1));
       Atomics.store(control, 0, 0);
       return bytes;
     };
@@ -68,7 +68,7 @@ export function dumpWorker(): void {
       ) => {
         scope.postMessage({ kind: "send", bytes: bytes.slice() });
         const first = piece();
-        const reply = new Uint8Array(control[2] ?? 0);
+        const reply = new Uint8Array(Atomics.load(control, 2));
         reply.set(first);
         for (let filled = first.length; filled < reply.length;) {
           scope.postMessage({ kind: "next" });
