@@ -5,7 +5,14 @@
  */
 import { parse, TomlError } from "smol-toml";
 import type { z } from "zod";
-import { type Problem, redact, Secret, suggest } from "../core/mod.ts";
+import {
+  hasUnreadableName,
+  type Problem,
+  redact,
+  Secret,
+  suggest,
+  unreadableName,
+} from "../core/mod.ts";
 import {
   readFilterPattern,
   type Reading,
@@ -69,6 +76,8 @@ export function readConfig(text: string, { name, lookUp }: ReadConfigOptions): C
   }
   const lines = readTomlLines(text);
   const place = (path: DocumentPath) => `${name}:${lines.lineOf(path)}: ${printPath(path)}`;
+  const unreadable = namesThatWouldBeLost(value, place);
+  if (unreadable.length > 0) return { config: undefined, problems: unreadable };
   const parsed = configSchema.safeParse(value);
   if (!parsed.success) {
     const problems = parsed.error.issues.flatMap((issue) => issueProblems(issue, { value, place }));
@@ -80,6 +89,15 @@ export function readConfig(text: string, { name, lookUp }: ReadConfigOptions): C
 }
 
 type Place = (path: DocumentPath) => string;
+
+/** Better refused than lost: a rule that is not read would let through what it keeps out. */
+function namesThatWouldBeLost(value: unknown, place: Place): readonly Problem[] {
+  const document = value as Readonly<Record<string, unknown>>;
+  return ["databases", "map"].filter((key) => hasUnreadableName(document[key])).map((key) => ({
+    path: place([key, unreadableName]),
+    message: "a file cannot say anything of a database of this name: use flags",
+  }));
+}
 
 class DocumentReader {
   readonly #document: ConfigDocument;

@@ -14,3 +14,4 @@ export * from "./quantities.ts";
 export * from "./secret.ts";
 export * from "./sql_tokens.ts";
 export * from "./suggestion.ts";
+export * from "./unreadable_name.ts";

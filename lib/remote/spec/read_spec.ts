@@ -1,4 +1,4 @@
-import type { Problem } from "../../core/mod.ts";
+import { hasUnreadableName, type Problem, unreadableName } from "../../core/mod.ts";
 import { connectionUrlProblems } from "./connection_url.ts";
 import { jobCommands, type JobSpec } from "./job.ts";
 import { jobSpecSchema } from "./job_spec.ts";
@@ -23,6 +23,7 @@ export function readJobSpec(value: unknown): SpecReading {
         ...checked.error.issues.flatMap(issueProblems),
         ...problemsBesideCommand(value, checked.error.issues),
         ...urlProblems(value),
+        ...mapProblems(value),
       ],
     };
   }
@@ -30,6 +31,7 @@ export function readJobSpec(value: unknown): SpecReading {
   const { include_databases: include, exclude_databases: exclude } = spec.filters;
   const problems = [
     ...urlProblems(spec),
+    ...mapProblems(value),
     ...readJobRules(spec.rules).problems,
     ...(include.length > 0 && exclude.length > 0
       ? [{
@@ -49,6 +51,17 @@ function problemsBesideCommand(value: unknown, issues: readonly Issue[]): readon
   if (!isUnknown || typeof value !== "object" || value === null) return [];
   const checked = jobSpecSchema.safeParse({ ...value, command: jobCommands[0], options: {} });
   return checked.error?.issues.flatMap(issueProblems) ?? [];
+}
+
+/** Better refused than lost: the database would be copied under its own name. */
+function mapProblems(value: unknown): readonly Problem[] {
+  const { filters } = (value ?? {}) as { readonly filters?: { readonly map?: unknown } };
+  return hasUnreadableName(filters?.map)
+    ? [{
+      path: `filters.map.${unreadableName}`,
+      message: "a database of this name cannot be mapped",
+    }]
+    : [];
 }
 
 function urlProblems(value: unknown): readonly Problem[] {

@@ -115,6 +115,10 @@ const refusedSpecs: Readonly<
   "an option of another command": [{ options: { for_sync: true } }, "options.for_sync"],
   "too many workers": [{ options: { jobs: 65 } }, "options.jobs"],
   "a text for a number": [{ options: { jobs: "4" } }, "options.jobs"],
+  "a mapped database of which the name would be lost": [
+    { filters: JSON.parse('{ "map": { "__proto__": "other" } }') },
+    "filters.map.__proto__",
+  ],
   "both filters of databases": [
     { filters: { include_databases: ["a"], exclude_databases: ["b"] } },
     "filters.exclude_databases",
