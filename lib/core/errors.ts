@@ -82,12 +82,15 @@ export function describeError(error: unknown): readonly string[] {
   if (!(error instanceof ReplicatorError)) {
     return [error instanceof Error ? (error.stack ?? error.message) : String(error)];
   }
-  const where = [error.side, error.object].filter((part) => part !== undefined).join(", ");
-  const [first = "", ...rest] = error.message.split("\n");
   return [
-    where === "" ? first : `${where}: ${first}`,
-    ...rest,
+    ...placedMessage(error).split("\n"),
     ...error.details.map((detail) => `  ${detail}`),
     ...(error.remedy === undefined ? [] : [`  → ${error.remedy}`]),
   ];
+}
+
+/** What went wrong, and before it on which side and with what, as far as known. */
+export function placedMessage({ side, object, message }: ReplicatorError): string {
+  const where = [side, object].filter((part) => part !== undefined).join(", ");
+  return where === "" ? message : `${where}: ${message}`;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { describeError, ReplicatorError, type Side } from "./errors.ts";
+import { placedMessage, ReplicatorError, type Side } from "./errors.ts";
 import { redact } from "./secret.ts";
 
 /** The steps of a run, in their order. */
@@ -156,9 +156,8 @@ export function retryEvent(
   },
 ): RunEvent {
   const text = error instanceof Error ? error.message : String(error);
-  const [line = text] = error instanceof ReplicatorError ? describeError(error) : [];
-  const reason = redact(line);
-  return { kind: "retry", what, reason, attempt, delayMs };
+  const reason = error instanceof ReplicatorError ? placedMessage(error) : text;
+  return { kind: "retry", what, reason: redact(reason), attempt, delayMs };
 }
 
 /** `copying the tables of shop (session 2): Connection refused`: a retry's first half. */

@@ -1,6 +1,5 @@
 import type { OpenedSecrets } from "../secrets/mod.ts";
-import { readCheckpoint, writeCheckpoint } from "../store/mod.ts";
-import type { OwnDatabase } from "../store/mod.ts";
+import { type OwnDatabase, readCheckpoint, writeCheckpoint } from "../store/mod.ts";
 import type { JobCheckpoint } from "./runner.ts";
 
 /**

@@ -5,12 +5,11 @@ import { crewLanes, type CrewOptions, helpCopy, shareOfRate } from "../crew/mod.
 import type { Claim } from "../queue/mod.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
 import type { JobSpec } from "../spec/mod.ts";
-import { attemptNumber } from "../store/mod.ts";
+import { attemptNumber, type OwnDatabase } from "../store/mod.ts";
 import type { JobAbort } from "./abort.ts";
 import { jobCheckpoints } from "./checkpoints.ts";
 import { endingInTime } from "./ending_in_time.ts";
 import { JobJournal } from "./journal.ts";
-import type { OwnDatabase } from "../store/mod.ts";
 import type { Redactor } from "./redactor.ts";
 import { crewTiming, type RunSettings } from "./run_settings.ts";
 import type { JobRunner, RunnableJob, RunnerContext, RunnerOutcome } from "./runner.ts";
