@@ -26,13 +26,21 @@ const values: Readonly<Record<string, readonly string[]>> = {
   "date": ["2000-01-01", "1999-12-31", "infinity", "-infinity", "4713-01-01 BC"],
   "time": ["00:00", "24:00", "00:00:00.000001"],
   "timetz": ["00:00+00", "01:00+01"],
-  "timestamp": ["epoch", "2000-01-01", "infinity", "-infinity", "294276-12-31 23:59:59.999999"],
-  "timestamptz": ["epoch", "2000-01-01 00:00Z", "2000-01-01 00:00:00.000001Z", "infinity"],
+  "timestamp": [
+    ...["epoch", "2000-01-01", "infinity", "-infinity", "294276-12-31 23:59:59.999999"],
+    ...["1860-01-01", "1860-01-01 00:00:00.000001", "1859-12-31 23:59:59.999999", "4713-01-01 BC"],
+  ],
+  "timestamptz": [
+    ...["epoch", "2000-01-01 00:00Z", "2000-01-01 00:00:00.000001Z", "infinity", "-infinity"],
+    ...["1860-01-01 00:00Z", "1860-01-01 00:00:00.000001Z", "2131-12-31 23:59:59.999999Z"],
+    ...["2132-01-01 00:00Z", "294276-12-31 23:59:59.999998Z", "294276-12-31 23:59:59.999999Z"],
+  ],
   "interval": ["0", "1 mon", "30 days", "720:00:00", "-1 mon"],
-  "float4": ["0", "-0", "NaN", "Infinity", "1.17549435e-38"],
+  "float4": ["0", "-0", "NaN", "Infinity", "-Infinity", "1.17549435e-38", "1e-45", "-1"],
   "float8": ["0", "-0", "NaN", "Infinity", "-Infinity", "5e-324", "0.1", "0.10000000000000002"],
   "numeric": ["0", "0.0", "NaN", "1", "-1", "1.0", "10000", "1e10", "1e-10"],
-  "numeric(12,2)": ["0", "1", "-1", "10000", "NaN"],
+  "numeric(12,2)": ["0", "1", "-1", "10000", "-10000", "0.01", "-0.01", "100.01", "NaN"],
+  "numeric(4,4)": ["0", "0.1", "-0.1", "0.0001", "NaN"],
   "money": ["0", "1", "-1"],
   "text": ["", " ", "a", "A", "a ", "ä", "a\u0308", "\\x00", "NULL"],
   "varchar(9)": ["", "a", "a "],
@@ -59,6 +67,9 @@ const values: Readonly<Record<string, readonly string[]>> = {
   "mood[]": ["{sad}", "{glad}", "{}"],
   "pair": ["(,)", '("",)', "(a,)", "(,1)"],
   "positive": ["1", "2"],
+  "price": ["0", "1", "-1", "10000"],
+  "fee": ["0", "1", "-1", "10000"],
+  "at": ["epoch", "infinity"],
   "day": ["2000-01-01", "infinity"],
   "identity": ["00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-000000000001"],
   "octets": ["", "\\x00"],
@@ -69,7 +80,8 @@ const types = Object.keys(values);
 
 const schema = `
   CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE TYPE pair AS (t text, n int);
-  CREATE DOMAIN positive AS int CHECK (VALUE > 0); CREATE DOMAIN day AS date; CREATE DOMAIN octets AS bytea;
+  CREATE DOMAIN positive AS int CHECK (VALUE > 0); CREATE DOMAIN day AS date; CREATE DOMAIN at AS timestamptz;
+  CREATE DOMAIN price AS numeric(8, 2); CREATE DOMAIN fee AS price; CREATE DOMAIN octets AS bytea;
   CREATE DOMAIN some_identity AS uuid; CREATE DOMAIN identity AS some_identity;
   CREATE DOMAIN word AS text CHECK (length(VALUE) = 1); CREATE DOMAIN letter AS "char";
   CREATE TABLE t (${
@@ -131,7 +143,10 @@ Deno.test("rowHash() differs between any two rows, whatever their types, and is 
   strictEqual(new Set(first!.hashes).size, rows.length);
   deepStrictEqual(
     [...first!.forms].toSorted(),
-    ["bytes", "date", "fixed", "integer", "small", "text", "uuid"],
+    [
+      ...["bytes", "date", "fixed", "float", "integer"],
+      ...["moment", "small", "text", "uuid"],
+    ],
   );
   for (const { hashes } of others) deepStrictEqual(hashes, first!.hashes);
 });
@@ -139,6 +154,33 @@ Deno.test("rowHash() differs between any two rows, whatever their types, and is 
 Deno.test("rowHash() differs between any two rows where the servers' encodings do not agree", async () => {
   const { hashes } = await filled(clusters[0]!, { sameEncoding: false });
   strictEqual(new Set(hashes).size, rows.length);
+});
+
+Deno.test("rowHash() tells every microsecond from the next, and every cent, near and far", async () => {
+  const moments = [
+    "1859-12-31 23:59:59.99",
+    "1999-12-31 23:59:59.99",
+    "2026-11-26",
+    "2131-12-31 23:59:59.99",
+  ];
+  const far = ["9999-12-31", "294276-12-31 23:59:59", "4713-01-01 BC"];
+  const rows = [
+    ...[...moments, ...far].map((moment) => `TIMESTAMPTZ '${moment} UTC' + i * INTERVAL '1 us', 0`),
+    ...["0.01", "10000", "1e12"].map((unit) => `'epoch', (i - 10000.5)::numeric(7,1) * ${unit}`),
+  ];
+  for (const cluster of [clusters[0]!, clusters.at(-1)!]) {
+    const { hashes } = await filled(cluster, {
+      sameEncoding: true,
+      script: `CREATE TABLE t (at timestamptz, n numeric(24, 3));
+        ${
+        rows.map((row) => `INSERT INTO t SELECT ${row} FROM generate_series(1, 20000) AS i;`).join(
+          "",
+        )
+      }`,
+    });
+    strictEqual(hashes.length, rows.length * 20_000);
+    strictEqual(new Set(hashes).size, hashes.length);
+  }
 });
 
 Deno.test("rowHash() tells apart rows of as many columns as a table can have", async () => {

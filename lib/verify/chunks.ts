@@ -22,6 +22,8 @@ const wantedChunks = 256;
 const rangesOfChunk = 16;
 /** Chunks of a table that are enough to find differences without cells: finer ones only cost time. */
 const enoughChunks = 16;
+/** Bytes of a table that is soon read once more, as that with many chunks is. */
+const soonReadBytes = 64 * 1024 * 1024;
 
 /** What cutting depends on besides the table. */
 export interface CutOptions {
@@ -32,8 +34,8 @@ export interface CutOptions {
 /**
  * Cuts a table. Boundaries come from a few blocks of it (TABLESAMPLE SYSTEM), never from a scan.
  *
- * In a table of many chunks these alone are cells enough: the few that differ are read once more, in finer ranges. Not where rows come and go all the
- * time, for then every chunk may differ.
+ * In a table of many chunks these alone are cells enough: the few that differ are read once more, in finer ranges; so is a small table that differs.
+ * Not where rows come and go all the time, for then every chunk may differ.
  *
  * Only a table that lies on disk in the order of its key is read in several chunks: otherwise each would take a scan of its own.
  */
@@ -57,11 +59,11 @@ export async function cutIntoChunks(
     Math.max(smallestChunkBytes, bytes / wantedChunks),
   );
   const count = comparison.isClustered ? Math.max(1, Math.ceil(bytes / chunkBytes)) : 1;
-  const isCoarse = count >= enoughChunks && !isBusy;
-  const ranges = isCoarse ? count * rangesOfChunk : Math.min(
-    mostRanges * count,
-    Math.max(count, Math.ceil(rowEstimate / rowsOfCell)),
-  );
+  const isCoarse = !isBusy && (count >= enoughChunks || bytes <= soonReadBytes);
+  const wantedRanges = Math.ceil(rowEstimate / rowsOfCell);
+  const ranges = isCoarse
+    ? Math.max(count * rangesOfChunk, Math.min(mostRanges, wantedRanges))
+    : Math.min(mostRanges * count, Math.max(count, wantedRanges));
   const thresholds = await sampleThresholds(session, { comparison, ranges, rowEstimate });
   if (isCoarse) {
     return split(thresholds, count).map(({ thresholds, ...part }) => ({

@@ -83,6 +83,10 @@ function link(before: Link, column: ComparedColumn): Link {
           nullNumber,
         ),
       );
+    case "moment":
+      return withMoment(before, column);
+    case "float":
+      return withNumber(before, floatNumber(column));
     case "text":
       return withText(before, orElse(`${value}::text`, `'${nullText}'`));
     case "uuid":
@@ -110,6 +114,47 @@ function link(before: Link, column: ComparedColumn): Link {
 /** Instead of NULL: a value of a column is the same no sooner than two hashes are. Its text is a UUID. */
 const nullNumber = "-6042897352167238451";
 const nullText = "9d1c7b0e-52f3-4a86-b1d9-0f6e83c2a75b";
+/** No distance of two moments, in seconds. */
+const nullDistance = "7.4029316485028317e-198::float8";
+
+/** Of a float's hash, drawn by lot. */
+const floatSeed = "1947036582274913087";
+
+/**
+ * A moment goes in as its distance from another one, in seconds. `tstzrange_subdiff` (Range Types, "Defining New Range Types") gives that without
+ * regard to calendars, as `double precision`: no two moments within 272 years have the same one. All others, infinite ones among them, go in by
+ * their binary form besides.
+ */
+function withMoment(before: Link, column: ComparedColumn): Link {
+  const [type, distanceOf] = column.send === "timestamp_send"
+    ? ["timestamp", "tsrange_subdiff"]
+    : ["timestamptz", "tstzrange_subdiff"];
+  const value = `${columnReference(column)}::${type}`;
+  // UTC by name, since a session's time zone may be any
+  const [first, last] = ["1860-01-01 00:00:00+00", "2132-01-01 00:00:00+00"]
+    .map((moment) => `${type} '${moment}'`);
+  const distance = `pg_catalog.${distanceOf}(${value}, ${first})`;
+  const [bare, otherwise] = column.isNotNull
+    ? [distance, ""]
+    : [`COALESCE(${distance}, ${nullDistance})`, ` WHEN ${value} IS NULL THEN 0::bigint`];
+  return {
+    hash: `pg_catalog.hashfloat8extended(${bare}, ${closed(before)} # CASE WHEN ${value} > ${first}
+             AND ${value} < ${last} THEN 0::bigint${otherwise}
+             ELSE pg_catalog.hash_array_extended(ARRAY[${sent(column)}], 0) END)`,
+    // of the distance 0 the server's hash is the seed itself
+    isOpen: true,
+  };
+}
+
+/** The server's hash of a float, which is that of its bytes but for 0 and -0, and for NaNs of several forms. */
+function floatNumber(column: ComparedColumn): string {
+  const type = column.send === "float4send" ? "float4" : "float8";
+  const value = `${columnReference(column)}::${type}`;
+  return `CASE WHEN ${value} <> 0::${type} AND ${value} <> ${type} 'NaN'
+      THEN pg_catalog.hash${type}extended(${value}, ${floatSeed})${
+    column.isNotNull ? "" : ` WHEN ${value} IS NULL THEN ${nullNumber}`
+  } ELSE pg_catalog.hash_array_extended(ARRAY[${sent(column)}], ${floatSeed}) END`;
+}
 
 function withNumber(before: Link, number: string): Link {
   return { hash: `${closed(before)} # ${number}`, isOpen: true };
@@ -160,5 +205,11 @@ export const hashSample = `
            pg_catalog.hashtextextended('' COLLATE pg_catalog."C", i::bigint << 33),
            pg_catalog.hashtextextended(repeat('aä', i) COLLATE pg_catalog."C", 7 - i),
            pg_catalog.uuid_hash_extended(pg_catalog.md5(i::text)::uuid, i),
-           pg_catalog.hash_array_extended(ARRAY[pg_catalog.float8send(i / 8.0::float8)], i)), ' ' ORDER BY i) AS hashes
+           pg_catalog.hash_array_extended(ARRAY[pg_catalog.float8send(i / 8.0::float8)], i),
+           pg_catalog.hashfloat8extended(pg_catalog.tstzrange_subdiff(
+             timestamptz '2026-01-01 00:00:00+00' + i * interval '59:59:59.999999',
+             timestamptz '1860-01-01 00:00:00+00'), i),
+           pg_catalog.hashfloat8extended(pg_catalog.tsrange_subdiff(
+             timestamp '2026-01-01' + i * interval '59:59:59.999999', timestamp '1860-01-01'), i),
+           pg_catalog.hashfloat4extended((i / 7.0)::float4, i)), ' ' ORDER BY i) AS hashes
     FROM generate_series(0, 40) AS i`;

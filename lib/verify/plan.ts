@@ -23,6 +23,10 @@ export type HashForm =
   /** What can be made an `int`: a boolean, a `"char"`. */
   | "small"
   | "date"
+  /** A `timestamp` or `timestamptz`. */
+  | "moment"
+  /** A `real` or `double precision`. */
+  | "float"
   /** Its text, in the encoding that both databases have. */
   | "text"
   | "uuid"
@@ -382,6 +386,10 @@ const forms: ReadonlyMap<string, HashForm> = new Map([
   ["charsend", "small"],
   ["date_send", "date"],
   ["uuid_send", "uuid"],
+  ["timestamp_send", "moment"],
+  ["timestamptz_send", "moment"],
+  ["float4send", "float"],
+  ["float8send", "float"],
   // digits look the same in every encoding, and making text of them is quicker
   ["numeric_send", "text"],
 ]);
