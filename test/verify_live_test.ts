@@ -14,7 +14,8 @@ import type { VerifyReport } from "../lib/commands/report.ts";
 
 const source = await sharedCluster(14);
 const target = await sharedCluster(17);
-const seconds = Number(Deno.env.get("VERIFY_LIVE_SECONDS") ?? 4);
+const isLong = Deno.args.includes("--long");
+const seconds = Number(Deno.env.get("VERIFY_LIVE_SECONDS") ?? (isLong ? 600 : 4));
 const paceMs = Number(Deno.env.get("VERIFY_LIVE_PACE_MS") ?? 10);
 
 /** Something that is made wrong on the target, and how `verify` has to tell it. */
