@@ -82,7 +82,7 @@ export async function measure(
   let peakBytes = 0;
   const sampler = setInterval(() => {
     const [, ...tool] = treeOf(child.pid); // without the shell
-    peakBytes = Math.max(peakBytes, tool.reduce((sum, pid) => sum + peakBytesOf(pid), 0));
+    peakBytes = Math.max(peakBytes, peakBytesOf(tool));
   }, sampleEveryMs);
   let impatient = false;
   const patience = setTimeout(() => {

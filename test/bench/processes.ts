@@ -50,12 +50,31 @@ export function cpuSecondsOfMachine(): number {
   return (user + nice + system + interrupts + soft + steal) / ticksPerSecond;
 }
 
-/** The most memory that a process has had in RAM so far, in bytes; 0 when it has ended. */
-export function peakBytesOf(pid: number): number {
+/**
+ * The most memory that processes have had in RAM so far, summed, in bytes; one that has ended counts nothing. Nor does one that is just being
+ * started and lives in its parent's memory until it runs a program of its own (vfork).
+ */
+export function peakBytesOf(pids: readonly number[]): number {
+  const memories = new Map(pids.map((pid) => [pid, memoryOf(pid)]));
+  let bytes = 0;
+  for (const memory of memories.values()) {
+    const parent = memories.get(memory?.parent ?? 0);
+    if (memory !== undefined && memory.sizes !== parent?.sizes) bytes += memory.peakBytes;
+  }
+  return bytes;
+}
+
+function memoryOf(pid: number) {
   try {
     const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+    const field = (name: string) =>
+      Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1] ?? 0);
+    return {
+      parent: field("PPid"),
+      peakBytes: field("VmHWM") * 1024,
+      sizes: `${field("VmSize")} ${field("VmHWM")} ${field("VmRSS")}`,
+    };
   } catch {
-    return 0;
+    return undefined;
   }
 }

@@ -177,6 +177,21 @@ export const scenarios: readonly Scenario[] = [
     ],
     peakBytes: memoryBar,
   },
+  ...([undefined, 8] as const).map((link): Scenario => ({
+    name: link === undefined ? "split" : "split-link",
+    what: `the whole database by ours, tables above several sizes in parts${
+      link === undefined ? "" : `, each connection to the target held to ${link} MB/s`
+    }`,
+    data: ({ megabytes }) => databaseData(megabytes),
+    comparisons: [],
+    alone: ["1TB", "512MB", "256MB", "128MB", "64MB", "32MB"].map((size) =>
+      ours(`--split-tables-larger-than ${size}`, {
+        options: ["--split-tables-larger-than", size],
+      })
+    ),
+    ...(link === undefined ? {} : { targetLink: { bytesPerSecond: link * 1024 ** 2 } }),
+    peakBytes: memoryBar,
+  })),
   {
     name: "partitions",
     what: "one table of twelve partitions with a key and an index",
