@@ -95,7 +95,7 @@ export function buildGrammar(onCommand: OnCommand): Command {
     .option("--index-jobs <N>", "indexes and keys built at once (default: as --jobs)")
     .option(
       "--split-tables-larger-than <SIZE>",
-      "copy larger tables in parts, several at once (default: 512MB)",
+      "copy larger tables in parts, several at once (default: 256MB)",
     )
     .option("--max-rate <SIZE>", "read at most so much a second, all sessions together, e.g. 50MB")
     .option("--copy-format <FORMAT>", `${copyFormats.join(", ")} (default: auto)`)
@@ -143,7 +143,7 @@ export function buildGrammar(onCommand: OnCommand): Command {
     .option("-j, --jobs <N>", "tables copied at once, 1 to 64 (default: CPUs, at most 8)")
     .option(
       "--split-tables-larger-than <SIZE>",
-      "copy larger tables in parts, several at once (default: 512MB)",
+      "copy larger tables in parts, several at once (default: 256MB)",
     )
     .option("--dump-tool <WHICH>", `pg_dump to use: ${dumpTools.join(", ")} (default: auto)`)
     .option("--pg-bin <DIR>", "folder of pg_dump and pg_dumpall, before the PATH")

@@ -35,7 +35,7 @@ export interface InitCommandOptions extends CopyOptions {
 const mostCopyThreads = 16;
 
 /** Above this size a table is copied in parts. */
-export const defaultSplitBytes = 512 * megabyte;
+export const defaultSplitBytes = 256 * megabyte;
 
 /** @throws UsageError with everything that is wrong */
 export async function resolveInitOptions(
