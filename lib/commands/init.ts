@@ -144,7 +144,8 @@ async function chooseTool(
     ).catch(() => undefined); // not there any more: then the choice is made anew
     if (same !== undefined) return same;
   }
-  const tool = await findDumpTool({ sourceMajor, targetMajor: target.majorVersion }, tools);
+  const tool = examination.tool ??
+    await findDumpTool({ sourceMajor, targetMajor: target.majorVersion }, tools);
   return toolForDistance(tool, {
     sourceMajor,
     preference: tools,

@@ -7,7 +7,7 @@ import { readIdentity, sharesBackends, tryLocale } from "../catalog/mod.ts";
 import { plural, ReplicatorError, tableKey, type TableName } from "../core/mod.ts";
 import { openSession, type Session, withDatabase } from "../postgres/mod.ts";
 import { asksNothing, type IdentityFacts, noTableRules } from "../rules/mod.ts";
-import { findDumpTool } from "../schema/mod.ts";
+import { type DumpTool, findDumpTool } from "../schema/mod.ts";
 import type { IdentityPolicy } from "../replication/mod.ts";
 import { type BothEndpoints, type BothSides, openBothSides, summarise } from "./both_sides.ts";
 import { type DatabasePlanning, planDatabases, type PlannedDatabase } from "./database_plan.ts";
@@ -86,6 +86,8 @@ export interface Examination {
   readonly report: ValidationReport;
   readonly planning: DatabasePlanning;
   readonly scopes: readonly DatabaseScope[];
+  /** Undefined where none will do, which is a failed check. */
+  readonly tool: DumpTool | undefined;
 }
 
 /** {@linkcode validate} over sessions that are open. */
@@ -94,7 +96,7 @@ export async function examine(
   { sides, run }: { readonly sides: BothSides; readonly run: RunContext },
 ): Promise<Examination> {
   const validated = startStep("validate", run);
-  const [source, target, { checks, planning, scopes }] = await Promise.all([
+  const [source, target, { checks, ...found }] = await Promise.all([
     summarise(sides.source),
     summarise(sides.target),
     runChecks(options, { sides, run }),
@@ -104,7 +106,7 @@ export async function examine(
     source,
     target,
     checks,
-    scopes: scopes.map((scope) => ({
+    scopes: found.scopes.map((scope) => ({
       database: scope.database,
       tables: tableDecisions(scope),
       notes: scopeNotes(scope),
@@ -116,7 +118,7 @@ export async function examine(
   validated(
     `${report.passed} passed, ${plural(report.warnings, "warning")}, ${report.failures} failed`,
   );
-  return { report, planning, scopes };
+  return { report, ...found };
 }
 
 function startStep(step: "connect" | "validate", { events }: RunContext) {
@@ -137,6 +139,9 @@ async function runChecks(
 ): Promise<Omit<Examination, "report"> & { readonly checks: readonly Check[] }> {
   const { forSync, identity = "fail", jobs, rules = noTableRules } = options;
   const { signal } = run;
+  // programs are started and waited for meanwhile
+  const search = searchTool(options, sides);
+  search.catch(() => {}); // it is told of where it is awaited
   const [source, target] = await Promise.all([readServer(sides.source), readServer(sides.target)]);
   const planning = await planDatabases({
     source: sides.source,
@@ -154,12 +159,13 @@ async function runChecks(
     signal,
   });
   const count = planning.databases.length;
+  const found = await search;
   const checks: Check[] = [
     ...checkVersions(source, target),
     checkSameDatabase(planning.relation, overwritten(planning)),
     ...checkRecovery(source, target, { forSync }),
     ...await checkIntermediaries(sides, { source, target, forSync, signal }),
-    ...await checkTools(options, { source, target }),
+    checkTool(found),
     ...checkSelection(planning),
     ...checkTargetRole(target, planning.databases),
     ...checkRoles(source, target),
@@ -192,7 +198,7 @@ async function runChecks(
       }),
     );
   }
-  return { checks, planning, scopes };
+  return { checks, planning, scopes, tool: found.tool };
 }
 
 /** Databases that would be read and written at once. */
@@ -231,21 +237,30 @@ async function checkIntermediaries(
   return checks.flat();
 }
 
-async function checkTools(
-  { tools }: ValidateOptions,
-  { source, target }: { readonly source: ServerFacts; readonly target: ServerFacts },
-): Promise<readonly Check[]> {
-  const subject = { id: "dump-tool", side: "both" } as const;
+/** The programs that read the schema, or why none of them can. */
+type ToolSearch =
+  | { readonly tool: DumpTool }
+  | { readonly tool: undefined; readonly reason: ReplicatorError };
+
+async function searchTool({ tools }: ValidateOptions, sides: BothSides): Promise<ToolSearch> {
   try {
-    const { description } = await findDumpTool({
-      sourceMajor: source.majorVersion,
-      targetMajor: target.majorVersion,
-    }, tools);
-    return [pass(subject, description)];
+    return {
+      tool: await findDumpTool({
+        sourceMajor: sides.source.majorVersion,
+        targetMajor: sides.target.majorVersion,
+      }, tools),
+    };
   } catch (error) {
     if (!(error instanceof ReplicatorError)) throw error;
-    return [fail(subject, error.message, error.remedy ?? "install PostgreSQL's client programs")];
+    return { tool: undefined, reason: error };
   }
+}
+
+function checkTool(found: ToolSearch): Check {
+  const subject = { id: "dump-tool", side: "both" } as const;
+  if (found.tool !== undefined) return pass(subject, found.tool.description);
+  const { message, remedy = "install PostgreSQL's client programs" } = found.reason;
+  return fail(subject, message, remedy);
 }
 
 interface DatabaseContext {
