@@ -153,11 +153,13 @@ Deno.test("jobs are deleted some time after their end, their log lines and event
       ),
     ];
     for (const statement of backdate) await query(service.databaseUrl, statement);
-    await using _worker = await startTestWorker(service, {}, {
-      queues: ["huge"],
-      houseEveryMs: 50,
-      retention: { jobDays: 10, logDays: 5 },
-    });
+    const folder = await Deno.makeTempDir({ dir: "/tmp" });
+    await using stack = new AsyncDisposableStack();
+    stack.defer(() => Deno.remove(folder, { recursive: true }));
+    await LocalKeyProvider.create(`${folder}/keys`);
+    const env = { SEREN_DATABASE_URL: service.databaseUrl };
+    const options = ["--key-file", `${folder}/keys`, "--queues", "huge"];
+    stack.use(new Running(["worker", ...options, "--keep-jobs", "10", "--keep-logs", "5"], env));
     const left = async () => {
       const rows = await query<{ id: string; events: number; lines: number }>(
         service.databaseUrl,

@@ -96,9 +96,25 @@ async function main(): Promise<void> {
         (bytes / rows / 1000).toFixed(0)
       } MB/s; whole job ${(ms / 1000).toFixed(1)} s; helpers' shares ${shares.join(", ") || "-"} %`,
     );
+    for (const { attempt, reason } of await attemptsThatEnded(url, id)) {
+      console.log(`  attempt ${attempt} was not the last one: ${reason}`);
+    }
     await exec(target.url(), "DROP DATABASE shop WITH (FORCE)");
   }
   await Deno.remove(folder, { recursive: true });
+}
+
+/** Attempts of a job and its helpers that did not come to its end. */
+async function attemptsThatEnded(url: string, job: string) {
+  return await query(
+    url,
+    `SELECT event ->> 'attempt' AS attempt, event ->> 'reason' AS reason
+       FROM seren_remote.job_events JOIN seren_remote.jobs ON jobs.id = job_id
+      WHERE (jobs.id = $1 OR parent_id = $1) AND event ->> 'kind' = 'state'
+        AND event ->> 'state' = 'queued' AND event ? 'reason'
+      ORDER BY at`,
+    [job],
+  );
 }
 
 function data(): string {
