@@ -152,6 +152,12 @@ Deno.test("a worker that is killed in the middle of a job is followed by another
       ok(wrong.code !== 0);
       const logs = await runCli(["jobs", "logs", id], { env: client });
       match(logs.stdout, /attempt 2 on worker/);
+      match(
+        logs.stdout,
+        new RegExp(
+          `warn .*attempt 1 is given up: its worker, ${worker}, was not heard of for \\d+ s`,
+        ),
+      );
       const metrics = await (await fetch(`${url}/metrics`, { headers })).text();
       match(metrics, /seren_jobs\{.*\} 1/);
       const stored = await dump(urls.service);

@@ -11,6 +11,7 @@ import {
   finished,
   jobSpec,
   openTestService,
+  quickQueue,
   serviceTemplate,
   startTestWorker,
   type TestKey,
@@ -131,6 +132,30 @@ Deno.test("a key and its successor share rate and quota", async () => {
       statuses.push(response.status);
     }
     deepStrictEqual(statuses, [200, 200, 429, 429]);
+  });
+});
+
+Deno.test("a worker that was given a longer heartbeat than the instance keeps its job all the same", async () => {
+  await withService(async (service) => {
+    const alice = await service.key("alice");
+    const heard = async () => {
+      const [row] = await query<{ at: string | null }>(
+        service.databaseUrl,
+        "SELECT heartbeat_on::text AS at FROM seren_remote_queue.job WHERE state = 'active'",
+      );
+      return row?.at;
+    };
+    const init: JobRunner<"init"> = async (_, { attempt }) => {
+      const first = await heard();
+      // with its own it would say nothing for 40 s, and be lost after 10
+      while (attempt === 1 && await heard() === first);
+      return { exitCode: 0, result: attempt };
+    };
+    await using _worker = await startTestWorker(service, { init }, {
+      queueSettings: { ...quickQueue, heartbeatSeconds: 120 },
+    });
+    const job = await finished(alice, await submit(alice, { command: "init" }));
+    deepStrictEqual([job.state, job.attempt, job.result], ["succeeded", 1, 1]);
   });
 });
 

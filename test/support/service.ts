@@ -147,12 +147,14 @@ export function jobSpec(change: Record<string, unknown> = {}): Record<string, un
 export async function startTestWorker(
   { databaseUrl, keys }: Pick<TestService, "databaseUrl" | "keys">,
   runners: JobRunners,
-  options: Partial<WorkerOptions> = {},
+  { queueSettings = quickQueue, ...options }: Partial<WorkerOptions> & {
+    readonly queueSettings?: QueueSettings;
+  } = {},
 ): Promise<AsyncDisposable & { readonly end: () => Promise<void>; readonly notices: string[] }> {
   const database = await resolveEndpoint(databaseUrl, { side: "target" });
   const folder = await Deno.makeTempDir();
   const pool = new SessionPool(database, { size: 6, values: "native" });
-  const queue = await JobQueue.open(database, { settings: quickQueue, onError: () => {} });
+  const queue = await JobQueue.open(database, { settings: queueSettings, onError: () => {} });
   const notices: string[] = [];
   const stop = new AbortController();
   const running = new Worker({

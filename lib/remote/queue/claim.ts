@@ -8,6 +8,8 @@ import { type QueueName, queueNames } from "./resource_class.ts";
 export interface Claim {
   readonly message: Message;
   readonly job: JobRow;
+  /** Who had it until now and was lost. */
+  readonly lostWorker?: string;
 }
 
 /** Who claims, and what. */
@@ -65,8 +67,8 @@ export async function claimJob(
           "UPDATE seren_remote.api_keys SET last_claim_at = clock_timestamp() WHERE id = $1::text::uuid",
           [id],
         );
-        const job = await beginAttempt(session, { id: message.jobId, worker: options.worker });
-        if (job !== undefined) return { message, job };
+        const begun = await beginAttempt(session, { id: message.jobId, worker: options.worker });
+        if (begun !== undefined) return { message, ...begun };
         await queue.complete(session, message); // it is over already
       }
     }

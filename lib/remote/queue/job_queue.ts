@@ -21,6 +21,8 @@ export interface Message {
   readonly jobId: string;
   /** Whether a further attempt would be one too many. */
   readonly isLast: boolean;
+  /** Its worker is lost when it was not heard of for so long: as whoever sent the message had it. */
+  readonly heartbeatSeconds: number;
 }
 
 /** A message to send. */
@@ -141,6 +143,7 @@ export class JobQueue implements AsyncDisposable {
       retryCount: message.retryCount,
       jobId: message.data.jobId,
       isLast: message.retryCount >= message.retryLimit,
+      heartbeatSeconds: message.heartbeatSeconds ?? this.settings.heartbeatSeconds,
     };
   }
 

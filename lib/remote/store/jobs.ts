@@ -221,24 +221,28 @@ export async function countJobsOfKey(
   );
 }
 
-/** A worker begins: a new attempt. Undefined when the job is over or gone, or helps an attempt of another one that is. */
+/** A worker begins: a new attempt, maybe in place of one that was lost. Undefined when the job is over or gone, or helps an attempt of another one that is. */
 export async function beginAttempt(
   session: Session,
   { id, worker }: { readonly id: string; readonly worker: string },
-): Promise<JobRow | undefined> {
-  const [row] = await session.query<JobRow>(
+): Promise<{ readonly job: JobRow; readonly lostWorker?: string } | undefined> {
+  const [row] = await session.query<JobRow & { readonly lostWorker: string | null }>(
     `UPDATE seren_remote.jobs
         SET state = 'running', attempt = attempt + 1, worker = $2::text,
             started_at = coalesce(started_at, clock_timestamp())
-      WHERE id = $1::text::uuid AND finished_at IS NULL
+       FROM (SELECT id AS before_id, CASE state WHEN 'running' THEN worker END AS lost_worker
+               FROM seren_remote.jobs WHERE id = $1::text::uuid FOR UPDATE) AS before
+      WHERE id = before_id AND finished_at IS NULL
         AND (parent_id IS NULL OR EXISTS (
               SELECT FROM seren_remote.jobs AS parent
                WHERE parent.id = jobs.parent_id AND parent.attempt = jobs.parent_attempt
                  AND parent.state = 'running'))
-      RETURNING ${columns}`,
+      RETURNING ${columns}, lost_worker AS "lostWorker"`,
     [id, worker],
   );
-  return row;
+  if (row === undefined) return undefined;
+  const { lostWorker, ...job } = row;
+  return { job, ...(lostWorker === null ? {} : { lostWorker }) };
 }
 
 /** Which attempt of a job; what a worker writes counts only while its attempt is the last one. */

@@ -24,7 +24,7 @@ export interface LeaseOptions {
  */
 export async function keepLease(options: LeaseOptions): Promise<void> {
   const { queue, claim, end, signal, lookEveryMs } = options;
-  const leaseMs = queue.settings.heartbeatSeconds * 1000;
+  const leaseMs = claim.message.heartbeatSeconds * 1000;
   let heardAt = performance.now();
   let touchAt = heardAt + leaseMs / 3;
   while (!signal.aborted) {

@@ -1,6 +1,6 @@
 import { type Claim, isLarger, queueFor, type QueueName } from "../queue/mod.ts";
 import { OpenedSecrets } from "../secrets/mod.ts";
-import { appendJournal, attemptNumber, type JobEvent, readSecrets } from "../store/mod.ts";
+import { appendJournal, attemptNumber, readSecrets } from "../store/mod.ts";
 import { JobAbort } from "./abort.ts";
 import type { ClaimOutcome } from "./claim_endings.ts";
 import { StuckRunError } from "./ending_in_time.ts";
@@ -26,7 +26,7 @@ export async function runClaim(
 ): Promise<ClaimOutcome> {
   const { job } = claim;
   const { pool, keys } = settings;
-  await note(claim, settings, { kind: "state", state: "running", attempt: attemptNumber(job) });
+  await noteBegin(claim, settings);
   const leaseEnd = new AbortController();
   const abort = new AbortController();
   const end = (kind: JobAbort["kind"], why: string) => abort.abort(new JobAbort(kind, why));
@@ -40,7 +40,7 @@ export async function runClaim(
   if (drain.aborted) giveBack();
   if (job.cancelRequestedAt !== null) end("cancelled", "cancelled by its owner");
   const lease = keepLease({ ...settings, claim, end, signal: leaseEnd.signal });
-  const { heartbeatSeconds } = settings.queue.settings;
+  const { heartbeatSeconds } = claim.message;
   const database = ownDatabase({ pool, heartbeatSeconds, signal: abort.signal, end });
   let redactor = new Redactor({ urls: [], predicates: [] });
   let outcome: RunnerOutcome | undefined;
@@ -94,12 +94,23 @@ export async function runClaim(
   }
 }
 
-async function note(
-  { job }: Claim,
-  { pool }: RunSettings,
-  event: JobEvent,
-): Promise<void> {
+/** A worker that was lost could not say why its attempt ended; the one that takes over does. */
+async function noteBegin({ job, message, lostWorker }: Claim, { pool }: RunSettings) {
+  const attempt = attemptNumber(job);
+  const reason = lostWorker === undefined
+    ? undefined
+    : `attempt ${
+      attempt - 1
+    } is given up: its worker, ${lostWorker}, was not heard of for ${message.heartbeatSeconds} s`;
   await pool.use((session) =>
-    appendJournal(session, { jobId: job.id, attempt: job.attempt }, { events: [event] })
+    appendJournal(session, { jobId: job.id, attempt: job.attempt }, {
+      events: [{
+        kind: "state",
+        state: "running",
+        attempt,
+        ...(reason === undefined ? {} : { reason }),
+      }],
+      lines: reason === undefined ? [] : [{ level: "warn", message: reason }],
+    })
   );
 }

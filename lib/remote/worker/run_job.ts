@@ -89,23 +89,24 @@ function runnerOf({ job }: Claim, { runners }: RunSettings): JobRunner {
 
 /** With several workers this one leads. */
 function lanesOf(
-  { job, message }: Claim,
+  claim: Claim,
   { settings, spec, ...rest }:
     & Pick<CrewOptions, "database" | "secrets" | "events" | "onLost">
     & { readonly settings: RunSettings; readonly spec: JobSpec },
 ): LaneRunner | undefined {
   const workers = spec.command === "init" ? spec.options.workers ?? 1 : 1;
   if (workers < 2) return undefined;
+  const { job, message } = claim;
   const { queue } = settings;
   const { id: jobId, attempt, apiKeyId, timeoutSeconds } = job;
   const identity = { jobId, attempt, apiKeyId, timeoutSeconds, worker: job.worker ?? "" };
   const about = { queue, queueName: message.queue, workers };
-  return crewLanes({ ...identity, ...about, ...crewTiming(settings), ...rest });
+  return crewLanes({ ...identity, ...about, ...crewTiming(settings, claim), ...rest });
 }
 
 /** A job that helps another one: the rows are the other's, and so are the secrets. */
 async function help(
-  { job }: Claim,
+  claim: Claim,
   { settings, database, spec, runnable: { source, target }, secrets, copyId, signal, journal }: {
     readonly settings: RunSettings;
     readonly database: OwnDatabase;
@@ -117,6 +118,7 @@ async function help(
     readonly journal: JobJournal;
   },
 ): Promise<RunnerOutcome> {
+  const { job } = claim;
   const result = await helpCopy({
     database,
     secrets,
@@ -128,7 +130,7 @@ async function help(
     signal,
     events: journal.take,
     maxBytesPerSecond: spec.command === "init" ? shareOfRate(spec.options) : undefined,
-    ...crewTiming(settings),
+    ...crewTiming(settings, claim),
   });
   return { exitCode: ExitCode.success, result };
 }

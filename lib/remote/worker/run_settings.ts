@@ -1,6 +1,6 @@
 import type { SessionPool } from "../../postgres/mod.ts";
 import type { AddressGuard } from "../guard/mod.ts";
-import type { JobQueue } from "../queue/mod.ts";
+import type { Claim, JobQueue } from "../queue/mod.ts";
 import type { KeyProvider } from "../secrets/mod.ts";
 import type { JobRunners } from "./runner.ts";
 
@@ -29,6 +29,6 @@ export interface CrewTiming {
   readonly everyMs: number;
 }
 /** What holds when nobody says otherwise: as long as the queue waits for a worker. */
-export function crewTiming({ crew, queue }: RunSettings): CrewTiming {
-  return crew ?? { leaseSeconds: queue.settings.heartbeatSeconds, everyMs: 300 };
+export function crewTiming({ crew }: RunSettings, { message }: Claim): CrewTiming {
+  return crew ?? { leaseSeconds: message.heartbeatSeconds, everyMs: 300 };
 }
