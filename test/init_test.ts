@@ -169,6 +169,41 @@ Deno.test("each table gets its statistics when it is complete, and one that cann
   });
 });
 
+for (const onto of [await sharedCluster(17), target]) {
+  Deno.test(`partitions and what they are partitions of get statistics once each, on ${onto.major}`, async () => {
+    const sql = `CREATE TABLE year (i int, m int, PRIMARY KEY (i, m)) PARTITION BY RANGE (m);
+      CREATE TABLE first PARTITION OF year FOR VALUES FROM (0) TO (6);
+      CREATE TABLE rest PARTITION OF year FOR VALUES FROM (6) TO (12) PARTITION BY RANGE (m);
+      CREATE TABLE second PARTITION OF rest FOR VALUES FROM (6) TO (12);
+      INSERT INTO year SELECT i, i % 12 FROM generate_series(1, 20000) i;`;
+    await withSource("year", sql, async (urls) => {
+      try {
+        await runInit(urls.source, onto.url(), { include: ["year"] });
+        const copy = onto.url({ database: "year" });
+        const found = await query(
+          copy,
+          `SELECT c.relname, s.analyze_count::int AS count, (
+                    SELECT bool_and(coalesce(k.n, 0) = 2) FROM (VALUES (relkind = 'p')) AS parent (inherits),
+                           LATERAL (SELECT count(*) AS n FROM pg_statistic
+                                     WHERE starelid = c.oid AND stainherit = parent.inherits) AS k) AS has
+             FROM pg_class AS c JOIN pg_stat_all_tables AS s ON s.relid = c.oid
+            WHERE c.relnamespace = 'public'::regnamespace ORDER BY 1`,
+        );
+        // a partitioned table among the partitions is looked at when all is there
+        const again = onto.major < 18 ? 2 : 1;
+        deepStrictEqual(found.map(({ relname, count, has }) => [relname, count, has]), [
+          ["first", 1, true],
+          ["rest", again, true],
+          ["second", again, true],
+          ["year", 1, true],
+        ]);
+      } finally {
+        await dropDatabase(onto, "year");
+      }
+    });
+  });
+}
+
 Deno.test("the plan tells parts, format and why not binary; binary that cannot be is refused with every table", async () => {
   const sql = `CREATE TABLE big AS SELECT i, repeat('x', 500) AS t FROM generate_series(1, 4000) i;
     CREATE TYPE tag AS ENUM ('a'); CREATE TABLE tagged (i int, tags tag[], r regclass);

@@ -320,6 +320,7 @@ async function copyOne(
       splitBytes: options.splitBytes,
       maxBytesPerSecond: options.maxBytesPerSecond,
       sourceMajor: sides.source.majorVersion,
+      targetMajor: sides.target.majorVersion,
       rules: options.rules ?? noTableRules,
       recorder,
       signal,

@@ -107,8 +107,12 @@ export function describeBatch(batch: readonly TableName[]): string {
     : `statistics of ${batch.length} small tables`;
 }
 
+/** From this version on a partitioned table can be analyzed without its partitions (E. Release 18, `ANALYZE ONLY`). */
+export const analyzesAlone = 18;
+
 /**
- * One ANALYZE of several tables, each of which is its own transaction; one by one when the target refuses one of them.
+ * One ANALYZE of several tables, each of which is its own transaction; one by one when the target refuses one of them. Partitions come with their
+ * partitioned table before {@linkcode analyzesAlone}, and are tables like others from then on.
  *
  * @returns how many were analyzed; each of the others was warned of
  * @throws ConnectionError when the session is gone
@@ -118,7 +122,8 @@ export async function analyzeTogether(
   tables: readonly TableName[],
   { signal, events }: { readonly signal: AbortSignal; readonly events: EventSink },
 ): Promise<number> {
-  const names = tables.map(({ schema, name }) => quoteQualified(schema, name));
+  const only = session.majorVersion >= analyzesAlone ? "ONLY " : "";
+  const names = tables.map(({ schema, name }) => `${only}${quoteQualified(schema, name)}`);
   try {
     if (names.length > 0) await session.execute(`ANALYZE ${names.join(", ")}`);
     return tables.length;

@@ -14,6 +14,7 @@ import {
 import { type Endpoint, isTransient, openPatiently, pause, type Session } from "../postgres/mod.ts";
 import type { DumpStatement } from "../schema/mod.ts";
 import {
+  analyzesAlone,
   analyzeTogether,
   describeBatch,
   mostTogether,
@@ -45,6 +46,7 @@ interface PartitionRoot {
 /** What is built, where, and who is told. */
 export interface BuildIndexesOptions {
   readonly target: Endpoint;
+  readonly targetMajor: number;
   readonly groups: readonly IndexGroup[];
   /** Tables that get planner statistics when their rows and indexes are there; each will be reported ready. */
   readonly analyze: readonly AnalyzedTable[];
@@ -73,6 +75,8 @@ interface BuildItem {
   readonly kind: "build" | "finish" | "analyze";
   readonly group: GroupState;
   readonly statements: readonly DumpStatement[];
+  /** Of a partition that is analyzed by itself. */
+  readonly root?: PartitionRoot;
 }
 
 interface GroupState {
@@ -195,8 +199,16 @@ export class IndexBuilder {
     if (!group.analyze) return this.#tableDone();
     const root = this.#toAnalyze.get(tableKey(group.table));
     if (root === undefined) return this.#push({ kind: "analyze", group, statements: [] });
+    if (this.#options.targetMajor >= analyzesAlone) {
+      return this.#push({ kind: "analyze", group, statements: [], root });
+    }
     // ANALYZE of a partitioned table goes through its partitions: with one of their own each would be read twice
     this.#analyzed.add(tableKey(group.table));
+    this.#partitionDone(group, root);
+  }
+
+  /** The last partition makes way for its partitioned table. */
+  #partitionDone(group: GroupState, root: PartitionRoot): void {
     root.bytes += group.bytes;
     if (--root.partitionsLeft > 0) return this.#tableDone();
     const { table, bytes } = root;
@@ -316,10 +328,11 @@ export class IndexBuilder {
     }
   }
 
-  #next({ kind, group }: BuildItem): void {
+  #next({ kind, group, root }: BuildItem): void {
     if (kind === "build") {
       if (--group.buildsLeft === 0) this.#pushFinish(group);
     } else if (kind === "finish") this.#pushAnalyze(group);
+    else if (root !== undefined) this.#partitionDone(group, root);
     else this.#tableDone();
   }
 

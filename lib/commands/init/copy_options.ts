@@ -31,8 +31,9 @@ export interface CopyDatabaseOptions {
   readonly splitBytes: number;
   /** The most that is read, in bytes a second; undefined for as much as there is. */
   readonly maxBytesPerSecond: number | undefined;
-  /** Major version of the source. */
+  /** Major versions of both servers. */
   readonly sourceMajor: number;
+  readonly targetMajor: number;
   readonly rules: TableRules;
   readonly recorder: Recorder;
   readonly signal: AbortSignal;

@@ -36,6 +36,7 @@ export interface FillDatabaseOptions extends
     | "splitBytes"
     | "maxBytesPerSecond"
     | "sourceMajor"
+    | "targetMajor"
     | "retryPausesMs"
     | "recorder"
     | "signal"
@@ -77,6 +78,7 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
   const later = new Set(tablesWithStatistics(postData.rest).map(tableKey));
   const indexes = new IndexBuilder({
     target,
+    targetMajor: options.targetMajor,
     groups: await indexGroups(postData.perTable, { target, events, signal: options.signal }),
     analyze: copied.filter((table) => !later.has(tableKey(table))),
     sessionStatements: postData.settings,
