@@ -5,7 +5,7 @@ import { InterruptedError, ReplicatorError, type RunEvent } from "../lib/core/mo
 import { readRuleFlags } from "../lib/rules/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { compareDatabases } from "./support/compare.ts";
-import { dropDatabase } from "./support/databases.ts";
+import { dropDatabase, withDatabase } from "./support/databases.ts";
 import { endpointOf, type InitTestOptions, runInit } from "./support/init.ts";
 import { exec, query } from "./support/sql.ts";
 
@@ -202,6 +202,35 @@ Deno.test("another scope and another structure are refused in words; a lost or d
     await exec(urls.source, "ALTER TABLE customers DROP COLUMN late");
     await runInit(urls.source, urls.target, { ...options, allowMixedSnapshots: true });
     await finished(place);
+  });
+});
+
+Deno.test("a ledger whose session broke takes what is committed while it looks for no loss, and a loss for one", async () => {
+  await withDatabase(target, undefined, async ({ url }) => {
+    const endpoint = await endpointOf(url, "target");
+    const events: RunEvent[] = [];
+    const signal = new AbortController().signal;
+    const run = { run: crypto.randomUUID() } as LedgerRun;
+    await using ledger = await Ledger.open(endpoint, {
+      signal,
+      run,
+      events: (event) => events.push(event),
+    });
+    await query(target.url(), "SELECT pg_terminate_backend($1)", [ledger.processId]);
+    const settled = ledger.settle();
+    // its commit comes after the look
+    const index = { type: "INDEX", sql: "CREATE INDEX ON orders (customer);" };
+    ledger.statementRecord.onRecorded([index]);
+    await settled;
+    const [told] = events.flatMap((event) => event.kind === "retry" ? [event] : []);
+    strictEqual(told?.what, "the session of the ledger");
+    match(told.reason ?? "", /terminating connection|ended unexpectedly|has ended/);
+    await rejects(
+      ledger.settle(),
+      /the target has crashed and taken back .*\(1 part or statement\)/,
+    );
+    await exec(url, ledger.statementRecord.statement([index]));
+    await ledger.settle();
   });
 });
 

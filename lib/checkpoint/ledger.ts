@@ -299,6 +299,8 @@ export class Ledger implements AsyncDisposable {
    * @throws ConnectionError (transient) when a crash has taken something back: to be gone on with from what the ledger says
    */
   async settle(): Promise<void> {
+    // indexes are still being built: what is committed from now on may come too late for the look
+    const [parts, done] = [[...this.#parts], [...this.#done]];
     await this.#inTurn((session) =>
       session.query(`UPDATE ${ledgerSchema}.run SET holder = holder WHERE holder = $1`, [
         this.#holder,
@@ -311,8 +313,8 @@ export class Ledger implements AsyncDisposable {
         table.parts.filter(({ done }) => done).map(({ part }) => partKey(table, part))
       ),
     );
-    const lost = [...this.#parts].filter((part) => !there.has(part)).length +
-      [...this.#done].filter((digest) => !statements.has(digest)).length;
+    const lost = parts.filter((part) => !there.has(part)).length +
+      done.filter((digest) => !statements.has(digest)).length;
     if (lost === 0) return;
     throw new ConnectionError(
       `the target has crashed and taken back what was committed last (${
@@ -400,6 +402,7 @@ export class Ledger implements AsyncDisposable {
         return await work(this.#session);
       } catch (error) {
         if (!isTransient(error) || this.#options.signal.aborted) throw error;
+        tellRetries(this.#options.events)(error, 1, 0);
         await this.#reopen();
         return await work(this.#session);
       }
@@ -483,5 +486,5 @@ function emptyState(run: LedgerRun): LedgerState {
 
 function tellRetries(events: EventSink = ignoreEvents): NonNullable<RetryOptions["onRetry"]> {
   return (error, attempt, delayMs) =>
-    events(retryEvent({ what: "connecting to the ledger on the target", error, attempt, delayMs }));
+    events(retryEvent({ what: "the session of the ledger", error, attempt, delayMs }));
 }
