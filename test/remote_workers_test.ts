@@ -114,7 +114,7 @@ async function withPlace(
                 jobs: 2,
                 split_bytes: 1 << 20,
                 ...(sync
-                  ? { enable_sync: true, replica_identity: "full", max_bytes_per_second: 3 << 20 }
+                  ? { enable_sync: true, replica_identity: "full", max_bytes_per_second: 3 << 19 }
                   : {}),
               },
             },
