@@ -151,8 +151,8 @@ function cellOfHash({ slices }: Chunk): string {
 }
 
 /**
- * Whether parallel workers would cost more to start than they bring: a quarter of both servers' CPU for ranges of 4 MB. The planner starts them because
- * it takes the blocks of a range to be all over the table. Other sessions read other ranges meanwhile.
+ * Whether parallel workers would cost more to start than they bring: an eighth to a quarter of both servers' CPU for ranges of 4 MB. The planner
+ * starts them because it takes the blocks of a range to be all over the table. Other sessions read other ranges meanwhile.
  */
 function isShort({ comparison, lower, upper }: Chunk): boolean {
   return (lower !== undefined || upper !== undefined) && comparison.bytes < shortPieces;
