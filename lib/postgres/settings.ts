@@ -45,9 +45,13 @@ export const pinnedSettings: Readonly<Record<string, string>> = {
 export const durableSettings: Readonly<Record<string, string>> = { synchronous_commit: "on" };
 
 /**
- * Sets all of the settings that the server knows, and tells version and backend, in one round trip.
+ * Sets all of the settings that the server knows, and returns version and backend, in one round trip.
  *
- * `statement_timeout` goes first: a short one of the database would end the rest.
+ * Until the path is empty, any name could be a function, operator or type that a user has put into `public` and that
+ * matches better than the server's own. So `SET`, which resolves no names, comes first and alone: the server analyses
+ * each statement of a simple query only when the one before it has run. What follows is qualified nevertheless.
+ *
+ * `statement_timeout` comes next: a short one of the database would end the rest.
  */
 export function pinStatements(
   settings: Readonly<Record<string, string>>,
@@ -59,17 +63,22 @@ export function pinStatements(
   const lock = sharedLock === undefined ? "" : `SET lock_timeout = 0;
     SELECT pg_catalog.pg_advisory_lock_shared(${sharedLock.join(", ")});`;
   return `
+    SET search_path = '';
     SET statement_timeout = 0;
     ${lock}
-    SELECT count(set_config(known.name, wanted.value, false)) AS set,
-           current_setting('server_version_num')::int AS server_version,
-           pg_backend_pid() AS pid,
-           (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint::text AS server_start,
-           (extract(epoch FROM clock_timestamp()) * 1000000)::bigint::text AS opened_at,
-           pg_is_in_recovery() AS in_recovery,
-           current_setting('transaction_read_only') AS read_only
+    SELECT pg_catalog.count(pg_catalog.set_config(known.name, wanted.value, false)) AS set,
+           pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS server_version,
+           pg_catalog.pg_backend_pid() AS pid,
+           (extract(epoch FROM pg_catalog.pg_postmaster_start_time())
+             OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8::pg_catalog.text AS server_start,
+           (extract(epoch FROM pg_catalog.clock_timestamp())
+             OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8::pg_catalog.text AS opened_at,
+           pg_catalog.pg_is_in_recovery() AS in_recovery,
+           pg_catalog.current_setting('transaction_read_only') AS read_only
       FROM (VALUES ${rows}) AS wanted (name, value)
-      JOIN pg_catalog.pg_settings AS known ON lower(known.name) = wanted.name
+      JOIN pg_catalog.pg_settings AS known
+        ON pg_catalog.lower(known.name) OPERATOR(pg_catalog.=) wanted.name
      -- other systems refuse it
-     WHERE known.name <> 'client_connection_check_interval' OR version() ~ 'linux'`;
+     WHERE known.name OPERATOR(pg_catalog.<>) 'client_connection_check_interval'
+        OR pg_catalog.version() OPERATOR(pg_catalog.~) 'linux'`;
 }
