@@ -9,6 +9,7 @@ import { type Adaptation, excerpt, isRefusal } from "./adaptation.ts";
 import { adaptStatement, type SchemaTarget } from "./adapt_statement.ts";
 import type { DumpStatement } from "./dump_reader.ts";
 import { SqlCursor } from "./sql_cursor.ts";
+import { keepKnownOptions } from "./unknown_options.ts";
 
 /** A statement of the schema that the target refused. */
 export class SchemaError extends ReplicatorError {
@@ -218,6 +219,7 @@ class SchemaRun {
       await this.#execute([statement], sql);
     } catch (error) {
       if (!isRefusal(error)) throw error;
+      if (await this.#withoutUnknownOptions(statement, sql, error)) return;
       const answer = (this.#incomplete ? answerToMissing(statement, error) : undefined) ??
         answerTo(statement, error);
       switch (answer.kind) {
@@ -234,6 +236,25 @@ class SchemaRun {
           throw new SchemaError(error, statement, answer.remedy);
       }
     }
+  }
+
+  /** Other versions have other options; an object without one of them is better than none. */
+  async #withoutUnknownOptions(
+    statement: DumpStatement,
+    sql: string,
+    error: ServerError,
+  ): Promise<boolean> {
+    const known = await keepKnownOptions(this.#session, sql, error.sqlState);
+    if (known === undefined) return false;
+    if (known.sql !== undefined) await this.#execute([statement], known.sql);
+    const { dropped } = known;
+    this.#report(statement, error, {
+      consequence: `made without the ${dropped.length === 1 ? "option" : "options"} ${
+        dropped.join(", ")
+      }, which the target does not take`,
+      remedy: "set on the target what it has in their place, if it has anything",
+    });
+    return true;
   }
 
   #note(statement: DumpStatement, note: string | undefined): void {

@@ -8,6 +8,7 @@ import type { Endpoint } from "../postgres/mod.ts";
 import { type DumpStatement, readDump } from "./dump_reader.ts";
 import type { DumpTool } from "./dump_tool.ts";
 import { runEmbeddedDump } from "./embedded_dump.ts";
+import { withoutReservedOptions } from "./reserved_options.ts";
 import { runTool, type ToolRunOptions } from "./tool_run.ts";
 
 /** The sections of a dump that hold no data. */
@@ -38,12 +39,12 @@ export interface DumpSchemaOptions {
 
 /**
  * Dumps a section as statements, with owners, privileges, comments and security labels; without publications, subscriptions, large objects
- * and statistics.
+ * and statistics, and without options that only servers set.
  *
  * Permissions as for {@linkcode runTool} or {@linkcode runEmbeddedDump}.
  */
 export async function dumpSchema(options: DumpSchemaOptions): Promise<readonly DumpStatement[]> {
-  return readDump(await dumpSchemaText(options));
+  return withoutReservedOptions(readDump(await dumpSchemaText(options)));
 }
 
 /** The same as plain SQL, exactly as pg_dump wrote it. */

@@ -49,6 +49,27 @@ export async function withDatabase<T>(
   }
 }
 
+/** As {@linkcode withDatabase} does, for the scope of `await using`: a new database in which `script` has run. */
+export async function createDatabase(
+  cluster: Cluster,
+  script: string,
+  options = "TEMPLATE template0",
+): Promise<TestDatabase & AsyncDisposable> {
+  const name = `test_${Deno.pid}_${++count}`;
+  await exec(cluster.url(), `CREATE DATABASE ${quote(name)} ${options}`);
+  const database = {
+    name,
+    url: cluster.url({ database: name }),
+    urlFor: (options: Omit<ClusterUrlOptions, "database">) =>
+      cluster.url({ ...options, database: name }),
+    [Symbol.asyncDispose]: async () => {
+      if (cluster.postmasterPid) await dropDatabase(cluster, name);
+    },
+  };
+  if (script !== "") await exec(database.url, script);
+  return database;
+}
+
 /** Drops a database if it exists, whoever uses it. */
 export async function dropDatabase(cluster: Cluster, name: string): Promise<void> {
   const url = cluster.url();
