@@ -30,6 +30,7 @@ import type {
 } from "./cleanup/report.ts";
 import type { DatabaseSelection, RunContext } from "./run.ts";
 import { type Answer, Link } from "./link.ts";
+import { reportLockWaits } from "./lock_waits.ts";
 
 export * from "./cleanup/report.ts";
 
@@ -59,9 +60,10 @@ export interface CleanupOptions {
  * @throws ConnectionError when neither side can be reached, ReplicatorError (prerequisite) while an `init` is at work
  */
 export async function cleanup(
-  { source, target, databases, checkpoints, confirm }: CleanupOptions,
+  options: CleanupOptions,
   { events, signal }: RunContext,
 ): Promise<CleanupReport | undefined> {
+  const { source, target, databases, checkpoints, confirm } = reportLockWaits(options, events);
   await using from = new Link(source, signal);
   await using to = new Link(target, signal);
   const [onSource, onTarget] = await Promise.all([

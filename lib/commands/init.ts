@@ -42,6 +42,7 @@ import { Recorder } from "./init/recorder.ts";
 import { reportOf, unfinishedDatabases } from "./init/run_report.ts";
 import { refuseUndroppable } from "./init/refuse_undroppable.ts";
 import type { DatabaseReport, InitPlan, InitReport } from "./report.ts";
+import { reportLockWaits } from "./lock_waits.ts";
 import {
   finishEarlierRun,
   readEarlierRun,
@@ -65,7 +66,8 @@ import { connect, type Examination, examine } from "./validate.ts";
  * @returns undefined when `confirm` said no
  * @throws ReplicatorError; its `exitCode` says what kind: prerequisites, source or target unreachable, a step that failed
  */
-export async function init(wanted: InitOptions, run: RunContext): Promise<InitReport | undefined> {
+export async function init(given: InitOptions, run: RunContext): Promise<InitReport | undefined> {
+  const wanted = reportLockWaits(given, run.events);
   const start = performance.now();
   const recorder = new Recorder(run.events);
   const context = { events: recorder.events, signal: run.signal };

@@ -35,6 +35,7 @@ import {
 import { driftFindings, serverFindings, sortFindings, streamFindings } from "./status/judge.ts";
 import { type Answer, Link } from "./link.ts";
 import type { DatabaseStatus, ServerStatus, StatusFinding, StatusReport } from "./status/report.ts";
+import { reportLockWaits } from "./lock_waits.ts";
 
 export { checkStatus } from "./status/judge.ts";
 export { prometheusMetrics } from "./status/prometheus.ts";
@@ -54,7 +55,7 @@ export interface StatusOptions {
 
 /** One look. See {@linkcode StatusMonitor}. */
 export async function status(options: StatusOptions, context: RunContext): Promise<StatusReport> {
-  await using monitor = new StatusMonitor(options, context);
+  await using monitor = new StatusMonitor(reportLockWaits(options, context.events), context);
   return await monitor.read();
 }
 

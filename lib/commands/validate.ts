@@ -10,6 +10,7 @@ import { asksNothing, type IdentityFacts, noTableRules } from "../rules/mod.ts";
 import { type DumpTool, findDumpTool } from "../schema/mod.ts";
 import type { IdentityPolicy } from "../replication/mod.ts";
 import { type BothEndpoints, type BothSides, openBothSides, summarise } from "./both_sides.ts";
+import { reportLockWaits } from "./lock_waits.ts";
 import { type DatabasePlanning, planDatabases, type PlannedDatabase } from "./database_plan.ts";
 import type { Check, ValidationReport } from "./report.ts";
 import type { RunContext, ValidateOptions } from "./run.ts";
@@ -66,9 +67,10 @@ export { planDatabases } from "./database_plan.ts";
  * @throws UsageError when the rules do not fit the source
  */
 export async function validate(
-  options: ValidateOptions,
+  given: ValidateOptions,
   run: RunContext,
 ): Promise<ValidationReport> {
+  const options = reportLockWaits(given, run.events);
   await using sides = await connect(options, run);
   return (await examine(options, { sides, run })).report;
 }

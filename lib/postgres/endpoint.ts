@@ -4,6 +4,7 @@
  * @module
  */
 import { type Problem, Secret, type Side, UsageError } from "../core/mod.ts";
+import type { LockWaitSink } from "./lock_wait.ts";
 import { findPassword, parsePassfile, type PassfileEntry } from "./passfile.ts";
 import { type HostPort, parsePort, parseUrl } from "./url.ts";
 
@@ -77,6 +78,8 @@ export interface Endpoint {
    * Default: 5 minutes; Infinity: it never is.
    */
   readonly silenceMs?: number;
+  /** Receives the locks that sessions wait for; without it nobody looks. */
+  readonly onLockWait?: LockWaitSink | undefined;
 }
 
 /** The two keys of an advisory lock: "9.28.10. Advisory Lock Functions". */

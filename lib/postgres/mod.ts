@@ -6,6 +6,13 @@
  * @module
  */
 export * from "./endpoint.ts";
+export {
+  describeLockWait,
+  type LockWait,
+  type LockWaitOver,
+  type LockWaitSink,
+} from "./lock_wait.ts";
+export type { LockBlocker } from "./lock_wait.ts";
 export * from "./open_patiently.ts";
 export * from "./open_session.ts";
 export * from "./passfile.ts";

@@ -5,10 +5,11 @@
  */
 import { drive } from "./driver.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { LockWatch } from "./lock_wait.ts";
 import { ConnectionError, connectionFailure, serverMessageOf } from "./server_error.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import { pinnedSettings, pinStatements } from "./settings.ts";
-import { watchForSilence } from "./silence.ts";
+import { type Backend, watchForSilence } from "./silence.ts";
 import { SqlState } from "./sqlstate.ts";
 import { connectTransport, type Encryption } from "./transport.ts";
 import type { HostPort } from "./url.ts";
@@ -148,6 +149,12 @@ async function attempt(
       ]);
       const row = (results as unknown as PinnedRow[][]).at(-1)?.[0];
       if (row === undefined) throw new Error("the server did not answer the first query");
+      const backend: Backend = {
+        processId: row.pid,
+        serverStart: row.server_start,
+        openedAt: row.opened_at,
+      };
+      const observe = (signal: AbortSignal) => openSession(observing(endpoint, place), { signal });
       return {
         session: new Session({
           endpoint,
@@ -162,14 +169,14 @@ async function attempt(
               endpoint,
               place,
               wire: opened,
-              backend: {
-                processId: row.pid,
-                serverStart: row.server_start,
-                openedAt: row.opened_at,
-              },
+              backend,
               awaitsAnswer,
-              observe: (signal) => openSession(observing(endpoint, place), { signal }),
+              observe,
             }),
+          // what a walsender waits for when it makes a slot is reported by those who ask it to
+          lockWatch: endpoint.onLockWait === undefined || options.replication
+            ? undefined
+            : new LockWatch({ endpoint, backend, report: endpoint.onLockWait, observe }),
         }, options.signal),
         fits: (attributes) => fitsAttributes(attributes, row),
       };
@@ -186,7 +193,10 @@ async function attempt(
 }
 
 /** The same server, to ask about a session there. */
-function observing({ sharedLock: _, ...endpoint }: Endpoint, place: HostPort): Endpoint {
+function observing(
+  { sharedLock: _, onLockWait: __, ...endpoint }: Endpoint,
+  place: HostPort,
+): Endpoint {
   return { ...endpoint, hosts: [place], targetSessionAttributes: "any", silenceMs: Infinity };
 }
 

@@ -9,6 +9,7 @@ import type { Endpoint } from "./endpoint.ts";
 import { frame, FrameScanner } from "./frames.ts";
 import { inlineParameters } from "./inline_parameters.ts";
 import { ConnectionError, ServerError, serverMessageOf } from "./server_error.ts";
+import type { LockWatch } from "./lock_wait.ts";
 import { connectTransport } from "./transport.ts";
 import type { HostPort } from "./url.ts";
 import type { Receiver, Wire } from "./wire.ts";
@@ -69,6 +70,7 @@ export class Session implements AsyncDisposable {
   /** Whether the exchange under way has an answer due. */
   #expects: () => boolean = () => false;
   readonly #watching: Promise<void>;
+  readonly #lockWatch: LockWatch | undefined;
 
   /** Use `openSession`. */
   constructor(
@@ -82,6 +84,8 @@ export class Session implements AsyncDisposable {
       readonly replication: boolean;
       /** Watches the connection until it is closed. */
       readonly watch: ((awaitsAnswer: () => boolean) => Promise<void>) | undefined;
+      /** Watches statements for locks that they wait for. */
+      readonly lockWatch: LockWatch | undefined;
     },
     signal: AbortSignal | undefined,
   ) {
@@ -93,6 +97,7 @@ export class Session implements AsyncDisposable {
     this.#wire = opened.wire;
     this.#driver = opened.driver;
     this.#replication = opened.replication;
+    this.#lockWatch = opened.lockWatch;
     this.#signal = signal;
     signal?.addEventListener("abort", this.#abort, { once: true });
     this.#watching = opened.watch?.(() => this.#unanswered > 0 || this.#expects()) ??
@@ -223,6 +228,7 @@ export class Session implements AsyncDisposable {
     const broken = Promise.withResolvers<never>();
     broken.promise.catch(() => {}); // raced below; may come when nobody waits any more
     this.#expects = expects;
+    const unwatch = this.#lockWatch?.watch(() => expects() && isStill(this.#wire));
     try {
       const taken = this.#wire.take(broken.reject); // throws when the connection broke while it was idle
       const result = await Promise.race([
@@ -238,6 +244,7 @@ export class Session implements AsyncDisposable {
       this.#wire.close();
       throw this.#explain(error);
     } finally {
+      unwatch?.();
       this.#expects = () => false;
     }
   }
@@ -245,9 +252,11 @@ export class Session implements AsyncDisposable {
   /** Counts a statement as unanswered until it is. */
   async #answer<Answer>(statement: () => PromiseLike<Answer>, count = 1): Promise<Answer> {
     this.#unanswered += count;
+    const unwatch = count === 0 ? undefined : this.#lockWatch?.watch();
     try {
       return await statement();
     } finally {
+      unwatch?.();
       this.#unanswered -= count;
     }
   }
@@ -310,6 +319,7 @@ export class Session implements AsyncDisposable {
       clearTimeout(patience);
     }
     await this.#interrupting;
+    await this.#lockWatch?.close();
     await this.#watching;
   }
 
@@ -349,6 +359,13 @@ export class Session implements AsyncDisposable {
     }
     return error;
   }
+}
+
+const stillMs = 300;
+
+/** Whether nothing has come or gone for a moment. */
+function isStill({ movedMs }: Wire): boolean {
+  return performance.now() - movedMs > stillMs;
 }
 
 /** What an exchange may do with the connection it has taken over. */

@@ -11,7 +11,7 @@ import { SnapshotLostError } from "./snapshot.ts";
 
 /** An endpoint with its secrets in the open. Only for a message to a thread of this process; never printed. */
 export type EndpointMessage =
-  & Omit<Endpoint, "password" | "passfile" | "tls">
+  & Omit<Endpoint, "password" | "passfile" | "tls" | "onLockWait">
   & {
     readonly password: string | undefined;
     readonly passfile: readonly (Omit<PassfileEntry, "password"> & { readonly password: string })[];
@@ -27,7 +27,7 @@ export type EndpointMessage =
   };
 
 /** Makes an endpoint plain. Of the password file only what its hosts need goes along. */
-export function endpointToMessage(endpoint: Endpoint): EndpointMessage {
+export function endpointToMessage({ onLockWait: _, ...endpoint }: Endpoint): EndpointMessage {
   const { user, database, tls } = endpoint;
   const passfile = endpoint.password !== undefined ? [] : endpoint.hosts.flatMap((place) => {
     const password = passwordFor(endpoint, place)?.reveal();
