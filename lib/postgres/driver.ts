@@ -18,12 +18,14 @@ export type ValueForm = "text" | "native";
 /** The driver for exactly one connection that we have made. */
 export function drive(
   endpoint: Endpoint,
-  { place, wire, replication, values }: {
+  { place, wire, replication, values, parameters = {} }: {
     readonly place: HostPort;
     readonly wire: Wire;
     /** Whether the backend is to be a walsender. */
     readonly replication: boolean;
     readonly values: ValueForm;
+    /** Settings in the startup packet. */
+    readonly parameters?: Readonly<Record<string, string>>;
   },
 ): Driver {
   let used = false;
@@ -62,6 +64,7 @@ export function drive(
       application_name: endpoint.applicationName,
       ...(endpoint.options === undefined ? {} : { options: endpoint.options }),
       ...(replication ? { replication: "database" } : {}),
+      ...parameters,
     },
     types: {
       date: {

@@ -13,6 +13,7 @@ export {
   type LockWaitSink,
 } from "./lock_wait.ts";
 export type { LockBlocker } from "./lock_wait.ts";
+export { acceptsStartupOption, startupOption } from "./event_triggers.ts";
 export * from "./open_patiently.ts";
 export * from "./open_session.ts";
 export * from "./passfile.ts";

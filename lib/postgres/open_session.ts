@@ -5,8 +5,19 @@
  */
 import { drive } from "./driver.ts";
 import type { Endpoint } from "./endpoint.ts";
+import {
+  asksWithoutEventTriggers,
+  mayRefuseParameter,
+  noteEventTriggers,
+  startupParameters,
+} from "./event_triggers.ts";
 import { LockWatch } from "./lock_wait.ts";
-import { ConnectionError, connectionFailure, serverMessageOf } from "./server_error.ts";
+import {
+  ConnectionError,
+  connectionFailure,
+  type ServerMessage,
+  serverMessageOf,
+} from "./server_error.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import { pinnedSettings, pinStatements } from "./settings.ts";
 import { type Backend, watchForSilence } from "./silence.ts";
@@ -28,7 +39,7 @@ export async function openSession(
   for (const { place, encryption, attributes } of attempts(endpoint)) {
     options.signal?.throwIfAborted();
     try {
-      const session = await attempt(endpoint, { place, encryption, options });
+      const session = await attemptQuietly(endpoint, { place, encryption, options });
       if (session.fits(attributes)) return session.session;
       await session.session.close();
       failures.push(
@@ -95,16 +106,43 @@ function* attempts(endpoint: Endpoint) {
 interface OpenedSession {
   readonly session: Session;
   readonly fits: (attributes: string) => boolean;
+  /** Whether event triggers were off before the first statement. */
+  readonly startedQuietly: boolean;
+}
+
+interface Attempt {
+  readonly place: HostPort;
+  readonly encryption: Encryption;
+  readonly options: SessionOptions;
+}
+
+/** Opens a session in which no event trigger runs, not even at login, where server and role allow that. */
+async function attemptQuietly(endpoint: Endpoint, how: Attempt): Promise<OpenedSession> {
+  const { place } = how;
+  if (asksWithoutEventTriggers(endpoint, place)) {
+    const opened = await attempt(endpoint, how, startupParameters);
+    if (!(opened instanceof StartupRefusal)) {
+      noteEventTriggers(endpoint, { place, accepted: opened.startedQuietly });
+      return opened;
+    }
+    if (!mayRefuseParameter(opened.message)) throw opened.error;
+  }
+  const opened = await attempt(endpoint, how, {});
+  if (opened instanceof StartupRefusal) throw opened.error;
+  noteEventTriggers(endpoint, { place, accepted: false });
+  return opened;
+}
+
+/** The server refused the connection itself, and not one of its statements. */
+class StartupRefusal {
+  constructor(readonly error: unknown, readonly message: ServerMessage) {}
 }
 
 async function attempt(
   endpoint: Endpoint,
-  { place, encryption, options }: {
-    readonly place: HostPort;
-    readonly encryption: Encryption;
-    readonly options: SessionOptions;
-  },
-): Promise<OpenedSession> {
+  { place, encryption, options }: Attempt,
+  parameters: Readonly<Record<string, string>>,
+): Promise<OpenedSession | StartupRefusal> {
   const { connectTimeoutMs } = endpoint;
   const timeout = new AbortController();
   const timer = setTimeout(
@@ -140,6 +178,7 @@ async function attempt(
         wire: opened,
         replication: options.replication ?? false,
         values: options.values ?? "text",
+        parameters,
       });
       const results = await Promise.race([
         driver.unsafe(
@@ -179,6 +218,7 @@ async function attempt(
             : new LockWatch({ endpoint, backend, report: endpoint.onLockWait, observe }),
         }, options.signal),
         fits: (attributes) => fitsAttributes(attributes, row),
+        startedQuietly: row.event_triggers === "off",
       };
     } finally {
       signal.removeEventListener("abort", end);
@@ -186,6 +226,10 @@ async function attempt(
   } catch (error) {
     wire?.close();
     signal.throwIfAborted();
+    const message = serverMessageOf(error);
+    if (message !== undefined && wire?.backendKey === undefined) {
+      return new StartupRefusal(error, message);
+    }
     throw error;
   } finally {
     clearTimeout(timer);
@@ -207,6 +251,8 @@ interface PinnedRow {
   readonly opened_at: string;
   readonly in_recovery: boolean;
   readonly read_only: string;
+  /** As the session found it; null before PostgreSQL 17. */
+  readonly event_triggers: string | null;
 }
 
 function fitsAttributes(attributes: string, { in_recovery, read_only }: PinnedRow): boolean {

@@ -24,6 +24,8 @@ export const pinnedSettings: Readonly<Record<string, string>> = {
   default_transaction_read_only: "off",
   default_transaction_isolation: "read committed",
   synchronize_seqscans: "off",
+  // 17+, where the role may set it; from the login on, see event_triggers.ts
+  event_triggers: "off",
   // a long step must not be ended from outside
   statement_timeout: "0",
   lock_timeout: "0",
@@ -66,7 +68,11 @@ export function pinStatements(
     SET search_path = '';
     SET statement_timeout = 0;
     ${lock}
-    SELECT pg_catalog.count(pg_catalog.set_config(known.name, wanted.value, false)) AS set,
+    SELECT pg_catalog.count(pg_catalog.set_config(known.name, wanted.value, false))
+             -- a superuser who comes through a pooler, which did not let the startup packet say it
+             FILTER (WHERE known.context OPERATOR(pg_catalog.<>) 'superuser'
+                        OR pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on')
+             AS set,
            pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS server_version,
            pg_catalog.pg_backend_pid() AS pid,
            (extract(epoch FROM pg_catalog.pg_postmaster_start_time())
@@ -74,7 +80,9 @@ export function pinStatements(
            (extract(epoch FROM pg_catalog.clock_timestamp())
              OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8::pg_catalog.text AS opened_at,
            pg_catalog.pg_is_in_recovery() AS in_recovery,
-           pg_catalog.current_setting('transaction_read_only') AS read_only
+           pg_catalog.current_setting('transaction_read_only') AS read_only,
+           pg_catalog.max(known.setting)
+             FILTER (WHERE known.name OPERATOR(pg_catalog.=) 'event_triggers') AS event_triggers
       FROM (VALUES ${rows}) AS wanted (name, value)
       JOIN pg_catalog.pg_settings AS known
         ON pg_catalog.lower(known.name) OPERATOR(pg_catalog.=) wanted.name

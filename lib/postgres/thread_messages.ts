@@ -5,9 +5,11 @@
  */
 import { type ExitCode, ReplicatorError, Secret, type Side } from "../core/mod.ts";
 import { type Endpoint, passwordFor, type TlsSettings } from "./endpoint.ts";
+import { noteEventTriggers, refusingHosts } from "./event_triggers.ts";
 import type { PassfileEntry } from "./passfile.ts";
 import { ConnectionError, ServerError, type ServerMessage } from "./server_error.ts";
 import { SnapshotLostError } from "./snapshot.ts";
+import type { HostPort } from "./url.ts";
 
 /** An endpoint with its secrets in the open. Only for a message to a thread of this process; never printed. */
 export type EndpointMessage =
@@ -24,6 +26,8 @@ export type EndpointMessage =
         }
         | undefined;
     };
+    /** See event_triggers.ts. */
+    readonly refusing: readonly HostPort[];
   };
 
 /** Makes an endpoint plain. Of the password file only what its hosts need goes along. */
@@ -38,6 +42,7 @@ export function endpointToMessage({ onLockWait: _, ...endpoint }: Endpoint): End
     ...endpoint,
     password: endpoint.password?.reveal(),
     passfile,
+    refusing: refusingHosts(endpoint),
     tls: {
       ...tls,
       client: tls.client === undefined ? undefined : {
@@ -50,10 +55,10 @@ export function endpointToMessage({ onLockWait: _, ...endpoint }: Endpoint): End
 }
 
 /** The endpoint that a message stands for. */
-export function endpointFromMessage(message: EndpointMessage): Endpoint {
+export function endpointFromMessage({ refusing, ...message }: EndpointMessage): Endpoint {
   const { tls, password } = message;
   const secret = (text: string | undefined) => text === undefined ? undefined : new Secret(text);
-  return {
+  const endpoint: Endpoint = {
     ...message,
     password: secret(password),
     passfile: message.passfile.map((entry) => ({ ...entry, password: new Secret(entry.password) })),
@@ -66,6 +71,8 @@ export function endpointFromMessage(message: EndpointMessage): Endpoint {
       },
     },
   };
+  for (const place of refusing) noteEventTriggers(endpoint, { place, accepted: false });
+  return endpoint;
 }
 
 /** An error as plain data. */

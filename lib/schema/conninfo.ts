@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Endpoint } from "../postgres/mod.ts";
+import { acceptsStartupOption, type Endpoint, startupOption } from "../postgres/mod.ts";
 
 /** The connection string; password and key passphrase go by other ways. */
 export function conninfoFor(endpoint: Endpoint): string {
@@ -20,7 +20,7 @@ export function conninfoFor(endpoint: Endpoint): string {
     sslcert: tls.files.sslcert,
     sslkey: tls.files.sslkey,
     sslsni: tls.serverNameIndication ? undefined : "0",
-    options: endpoint.options,
+    options: optionsFor(endpoint),
     application_name: endpoint.applicationName,
     target_session_attrs: endpoint.targetSessionAttributes === "any"
       ? undefined
@@ -34,6 +34,15 @@ export function conninfoFor(endpoint: Endpoint): string {
   return Object.entries(parameters)
     .flatMap(([keyword, value]) => value === undefined ? [] : [`${keyword}=${quoteValue(value)}`])
     .join(" ");
+}
+
+/** The user's options, and no event triggers where a session has found that the server takes that. */
+function optionsFor(endpoint: Endpoint): string | undefined {
+  const options = [
+    ...(endpoint.options === undefined ? [] : [endpoint.options]),
+    ...(acceptsStartupOption(endpoint) ? [startupOption] : []),
+  ];
+  return options.length === 0 ? undefined : options.join(" ");
 }
 
 function quoteValue(value: string): string {
