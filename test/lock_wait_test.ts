@@ -75,28 +75,33 @@ Deno.test("sessions of the tool that wait for one another are not reported", asy
   await withTestDatabase(source, undefined, async (database) => {
     await exec(database.url, "CREATE TABLE mine (id integer); CREATE TABLE theirs (id integer)");
     const objects: string[] = [];
-    const reported = Promise.withResolvers<void>();
+    let reported = Promise.withResolvers<void>();
     const endpoint: Endpoint = {
       ...await endpointOf(database.url, "source"),
-      onLockWait: (wait) => {
-        objects.push(wait.object);
+      onLockWait: ({ kind, object }) => {
+        if (kind !== "waiting") return;
+        objects.push(object);
         reported.resolve();
       },
     };
     await using holder = await openSession(endpoint);
     await using second = await openSession(endpoint);
     await using third = await openSession(endpoint);
+    await using fourth = await openSession(endpoint);
     await withSession(database.url, async (other) => {
       await other.unsafe("BEGIN; LOCK TABLE theirs").simple();
       await holder.execute("BEGIN; LOCK TABLE public.mine");
-      const waiting = second.execute("BEGIN; LOCK TABLE public.mine; COMMIT");
-      // begins later, so it is looked at later: what it reports is what there is to report
-      const waitingToo = third.execute("BEGIN; LOCK TABLE public.theirs; COMMIT");
-      await reported.promise;
-      deepEqual(objects, ["table public.theirs"]);
+      const waiting = [second.execute("BEGIN; LOCK TABLE public.mine; COMMIT")];
+      // each of these begins later and is looked at later: the second session was looked at when they report
+      for (const session of [third, fourth]) {
+        reported = Promise.withResolvers<void>();
+        waiting.push(session.execute("BEGIN; LOCK TABLE public.theirs; COMMIT"));
+        await reported.promise;
+      }
       await holder.execute("COMMIT");
       await other.unsafe("COMMIT").simple();
-      await Promise.all([waiting, waitingToo]);
+      await Promise.all(waiting);
+      deepEqual(objects, ["table public.theirs", "table public.theirs"]);
     });
   });
 });
