@@ -27,6 +27,7 @@ import {
   type Session,
   textArray,
 } from "../postgres/mod.ts";
+import { readContents } from "../catalog/mod.ts";
 import { type DumpStatement, type StatementRecord } from "../schema/mod.ts";
 import { isRecorded, statementDigest } from "./digest.ts";
 import {
@@ -41,6 +42,7 @@ import {
 } from "./ledger_sql.ts";
 import type { Epoch, LedgerRun, LedgerState, TableRecord } from "./model.ts";
 import { readLedger, readLedgerRun } from "./read_ledger.ts";
+import { changedMeanwhile } from "./changed_meanwhile.ts";
 import { letSessionsWork, takeRunLock, workLock } from "./run_lock.ts";
 
 /** How {@linkcode Ledger.open} goes about it. */
@@ -48,6 +50,8 @@ export interface OpenLedgerOptions {
   readonly signal: AbortSignal;
   /** What a new ledger is begun with. */
   readonly run: LedgerRun;
+  /** What the plan found. Another run may have come in between: then nothing is written. Default: either will do. */
+  readonly expects?: "none" | "unfinished" | undefined;
   /** Told of things worth knowing: sessions of an earlier run that were ended, a connection that is tried again. */
   readonly events?: EventSink;
   /** The ledger that an earlier attempt of this process had open, closed since. */
@@ -360,6 +364,20 @@ export class Ledger implements AsyncDisposable {
       ...(events === undefined ? {} : { onEnded: (message) => events({ kind: "info", message }) }),
     });
     const existing = await readLedgerRun(this.#session);
+    const { expects } = this.#options;
+    const { database } = this.target;
+    if (expects === "none" && existing !== undefined) {
+      throw changedMeanwhile(database, "another run has begun to copy into this database");
+    }
+    if (expects === "unfinished" && existing === undefined) {
+      throw changedMeanwhile(database, "another run has finished the copy in this database");
+    }
+    if (expects === "none") {
+      const { empty, description } = await readContents(this.#session);
+      if (!empty) {
+        throw changedMeanwhile(database, `${description} came into this database`);
+      }
+    }
     if (existing === undefined) {
       await this.#session.transaction(async () => {
         await this.#session.execute(createLedgerStatements);

@@ -5,6 +5,7 @@
  *
  * @module
  */
+export * from "./changed_meanwhile.ts";
 export * from "./decide.ts";
 export * from "./digest.ts";
 export * from "./file_store.ts";

@@ -49,14 +49,14 @@ export async function takeRunLock(
   await tryUntil(() => tryLock(session, runLock), {
     signal,
     patienceMs,
-    otherwise: async () => heldBy(session, await holders(session, runLock)),
+    otherwise: async () => heldBy(session.endpoint.database, await holders(session, runLock)),
   });
   if (before !== undefined) return;
   const tries = Math.ceil(patienceMs / pollMs);
   let told = false;
   for (let attempt = 0; !await tryLock(session, workLock); attempt++) {
     const left = await holders(session, workLock);
-    if (attempt > tries) throw heldBy(session, left);
+    if (attempt > tries) throw heldBy(session.endpoint.database, left);
     if (!told && left.length > 0) {
       told = true;
       onEnded(
@@ -72,6 +72,41 @@ export async function takeRunLock(
   }
 }
 
+/** Class of the locks that claim databases of a server by name. */
+const claimClassId = classId + 1;
+
+/**
+ * Claims databases of the session's server by name until the session ends. Unlike the run's lock this works before a database
+ * exists, and before anything in it is looked at; but only among runs that connect to the same maintenance database.
+ *
+ * @throws ReplicatorError (prerequisite) that names the session which has claimed one of them
+ */
+export async function claimDatabases(
+  session: Session,
+  names: readonly string[],
+  { signal, graceMs = 5_000 }: {
+    readonly signal: AbortSignal;
+    /** How long a run that has just ended may take to let go. */
+    readonly graceMs?: number;
+  },
+): Promise<void> {
+  // in one order everywhere: two runs over several databases never wait for each other
+  for (const name of [...names].sort()) {
+    const lock: AdvisoryLock = [claimClassId, await nameKey(name)];
+    await tryUntil(() => tryLock(session, lock), {
+      signal,
+      patienceMs: graceMs,
+      otherwise: async () => heldBy(name, await holders(session, lock)),
+    });
+  }
+}
+
+/** A name as a key of an advisory lock. */
+async function nameKey(name: string): Promise<number> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(name));
+  return new DataView(digest).getInt32(0) & 0x7fff_ffff;
+}
+
 /**
  * Makes sure that no run is at work in the session's database, without keeping any from beginning.
  *
@@ -79,7 +114,7 @@ export async function takeRunLock(
  */
 export async function refuseLiveRun(session: Session): Promise<void> {
   const there = await holders(session, runLock);
-  if (there.length > 0) throw heldBy(session, there);
+  if (there.length > 0) throw heldBy(session.endpoint.database, there);
 }
 
 /** Gives *work* back: from now on sessions of the run can be opened. */
@@ -141,8 +176,7 @@ function holders(session: Session, lock: AdvisoryLock): Promise<readonly LockHol
   return session.query<LockHolder>(holdersStatement, [...lock]);
 }
 
-function heldBy(session: Session, [first]: readonly LockHolder[]): ReplicatorError {
-  const { database } = session.endpoint;
+function heldBy(database: string, [first]: readonly LockHolder[]): ReplicatorError {
   const since = first?.seconds === null || first === undefined
     ? ""
     : `, connected for ${formatDuration(first.seconds * 1_000)}`;

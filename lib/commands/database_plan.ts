@@ -73,13 +73,15 @@ export interface PlanningInput {
   readonly resume?: "yes" | "no" | "complete";
   /** The database that the target's URL names, if it does. The session may be on another one. */
   readonly targetUrlDatabase: string | undefined;
+  /** Called with the selected databases' names on the target before anything in them is looked at. */
+  readonly claim?: ((targets: readonly string[]) => Promise<void>) | undefined;
   readonly signal: AbortSignal;
 }
 
 /** Reads both servers and plans. What each target database holds is looked up in that very database. */
 export async function planDatabases(input: PlanningInput): Promise<DatabasePlanning> {
   const { source, target, selection, signal } = input;
-  const [onSource, onTarget] = await Promise.all([listDatabases(source), listDatabases(target)]);
+  const onSource = await listDatabases(source);
   const [relation, maintenanceIsEmpty] = await Promise.all([
     sameDatabase(source, target),
     isMaintenanceEmpty(source, onSource, signal),
@@ -88,6 +90,8 @@ export async function planDatabases(input: PlanningInput): Promise<DatabasePlann
     wishes: { ...selection, targetUrlDatabase: input.targetUrlDatabase },
     maintenanceIsEmpty,
   });
+  await input.claim?.(choice.selected.map((selected) => selected.target));
+  const onTarget = await listDatabases(target); // only now: the run that had them may have made or dropped some
   const { systemIdentifier } = await readClusterFacts(source);
   const sources = new Set(choice.selected.map((selected) => selected.source.name));
   const databases: PlannedDatabase[] = [];
@@ -240,11 +244,16 @@ async function isMaintenanceEmpty(
 export async function lookAtDatabase(
   target: Endpoint,
   signal: AbortSignal,
-): Promise<{ readonly ledger: LedgerHead | undefined; readonly empty: boolean } | undefined> {
+): Promise<
+  | {
+    readonly ledger: LedgerHead | undefined;
+    readonly contents: DatabaseContents;
+  }
+  | undefined
+> {
   try {
     await using session = await openSession(target, { signal });
-    const { empty } = await readContents(session);
-    return { empty, ledger: await readLedgerRun(session) };
+    return { contents: await readContents(session), ledger: await readLedgerRun(session) };
   } catch (error) {
     if (error instanceof ConnectionError && error.sqlState === SqlState.invalidCatalogName) {
       return undefined;

@@ -22,7 +22,7 @@ import {
   SnapshotLostError,
   withDatabase,
 } from "../postgres/mod.ts";
-import type { Ledger } from "../checkpoint/mod.ts";
+import { claimDatabases, type Ledger } from "../checkpoint/mod.ts";
 import { probeSubscription } from "../replication/mod.ts";
 import { noTableRules } from "../rules/mod.ts";
 import {
@@ -187,8 +187,13 @@ async function refuseWhatCannotWork(
   options: Omit<InitOptions, "resume"> & Pick<ValidateOptions, "resume">,
   place: { readonly sides: BothSides; readonly run: RunContext },
 ): Promise<Examination> {
+  const { sides: { target }, run: { signal } } = place;
   const examination = await examine({
     ...options,
+    // a plan changes nothing, and need not keep anyone from copying
+    ...(options.dryRun
+      ? {}
+      : { claim: (names: readonly string[]) => claimDatabases(target, names, { signal }) }),
     forSync: options.sync !== undefined,
     ...(options.sync === undefined ? {} : { identity: options.sync.identity }),
   }, place);
@@ -356,7 +361,7 @@ async function goOn(
   // ours was made and dropped between two statements, or never touched: as it was planned
   if (left.ledger === undefined) {
     return await attempt(
-      planned.action === "drop-and-create" && left.empty
+      planned.action === "drop-and-create" && left.contents.empty
         ? { ...planned, action: "fill-empty" }
         : planned.action === "create"
         ? { ...planned, action: "fill-empty" }

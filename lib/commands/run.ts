@@ -54,6 +54,8 @@ export interface ValidateOptions {
   readonly dropExisting: boolean;
   /** What becomes of an unfinished copy on the target; see `planDatabases`. */
   readonly resume?: "yes" | "no" | "complete";
+  /** See `planDatabases`. */
+  readonly claim?: (targets: readonly string[]) => Promise<void>;
   readonly jobs: number;
 }
 

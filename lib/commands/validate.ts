@@ -151,6 +151,7 @@ async function runChecks(
     selection: options.databases,
     dropExisting: options.dropExisting,
     ...(options.resume === undefined ? {} : { resume: options.resume }),
+    claim: options.claim,
     targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
     signal,
   });

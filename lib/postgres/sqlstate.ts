@@ -22,6 +22,8 @@ export const SqlState = {
   undefinedObject: "42704",
   /** 42710 */
   duplicateObject: "42710",
+  /** 42P04: the database exists. */
+  duplicateDatabase: "42P04",
   /** 42883 */
   undefinedFunction: "42883",
   /** 42P01 */

@@ -3,8 +3,23 @@
  *
  * @module
  */
-import { type EventSink, plural, quoteIdentifier, retryEvent } from "../../core/mod.ts";
-import { type Endpoint, openPatiently, type Session, withDatabase } from "../../postgres/mod.ts";
+import {
+  type EventSink,
+  plural,
+  quoteIdentifier,
+  ReplicatorError,
+  retryEvent,
+} from "../../core/mod.ts";
+import { readContents } from "../../catalog/mod.ts";
+import {
+  type Endpoint,
+  openPatiently,
+  openSession,
+  ServerError,
+  type Session,
+  SqlState,
+  withDatabase,
+} from "../../postgres/mod.ts";
 import {
   classifyPostData,
   createDatabase,
@@ -12,7 +27,13 @@ import {
   readDatabaseProperties,
 } from "../../schema/mod.ts";
 import { exportLockedSnapshot, type LockedSnapshot, type LockOptions } from "../../copy/mod.ts";
-import { isComplete, Ledger } from "../../checkpoint/mod.ts";
+import {
+  changedMeanwhile,
+  isComplete,
+  Ledger,
+  readLedgerRun,
+  refuseLiveRun,
+} from "../../checkpoint/mod.ts";
 import { describeConsequences } from "../../rules/mod.ts";
 import type { PlannedDatabase } from "../database_plan.ts";
 import type { DatabaseReport } from "../report.ts";
@@ -99,6 +120,11 @@ class DatabaseCopy {
       if (ledger === undefined) {
         await this.#makeDatabase();
         ledger = await this.#openLedger();
+        this.targetTouched = true;
+        await commentOnDatabase(this.#options.maintenance, {
+          name: planned.target,
+          text: "incomplete copy, made by postgres-seren-replicator",
+        });
       }
       const work = new LedgerWork(ledger, {
         events: this.#events,
@@ -156,6 +182,7 @@ class DatabaseCopy {
       signal,
       run: ledgerRun,
       earlier: earlierLedger,
+      expects: planned.action === "resume" ? "unfinished" : "none",
       events: this.#events,
     });
     this.#target = ledger.target;
@@ -228,21 +255,18 @@ class DatabaseCopy {
     await recorder.step(async () => {
       this.targetTouched = planned.action !== "create";
       if (planned.action === "drop-and-create") {
+        await seeThatNothingCame(this.#target, planned, this.#options.signal);
         await maintenance.execute(`DROP DATABASE ${quoteIdentifier(planned.target)}`);
       }
       if (planned.action !== "fill-empty") {
         await using session = await this.#open(this.#source);
         const properties = await readDatabaseProperties(session);
-        tellAdaptations(
-          await createDatabase(maintenance, properties, { name: planned.target }),
-          this.#events,
-        );
+        const adaptations = await createDatabase(maintenance, properties, { name: planned.target })
+          .catch((error) => {
+            throw existsByNow(error) ? changedMeanwhile(planned.target, "it was created") : error;
+          });
+        tellAdaptations(adaptations, this.#events);
       }
-      this.targetTouched = true;
-      await commentOnDatabase(maintenance, {
-        name: planned.target,
-        text: "incomplete copy, made by postgres-seren-replicator",
-      });
     }, { step: "database", database: this.#database, summarise: () => describeAction(planned) });
   }
 
@@ -250,6 +274,38 @@ class DatabaseCopy {
     const { signal } = this.#options;
     return openPatiently(endpoint, { signal, events: this.#events });
   }
+}
+
+/** CREATE DATABASE met another one: of a session that was quicker, or at this very moment. */
+function existsByNow(error: unknown): boolean {
+  return error instanceof ServerError &&
+    (error.sqlState === SqlState.duplicateDatabase || error.sqlState === SqlState.uniqueViolation);
+}
+
+/**
+ * What is dropped is what the plan showed, and nobody copies into it.
+ *
+ * @throws ReplicatorError (prerequisite)
+ */
+async function seeThatNothingCame(
+  target: Endpoint,
+  { contents, unfinished }: PlannedDatabase,
+  signal: AbortSignal,
+): Promise<void> {
+  // an invalid database can be dropped, not opened
+  if (contents === undefined) return;
+  await using session = await openSession(target, { signal });
+  await refuseLiveRun(session);
+  const now = await readContents(session);
+  const ledger = await readLedgerRun(session).catch((error) => {
+    if (error instanceof ReplicatorError) return undefined; // of another version: passed over by the plan too
+    throw error;
+  });
+  if (now.description === contents.description && ledger?.run === unfinished?.run) return;
+  throw changedMeanwhile(
+    target.database,
+    `it changed (it had ${contents.description}, now it has ${now.description})`,
+  );
 }
 
 function describeAction({ action, target }: PlannedDatabase): string {
