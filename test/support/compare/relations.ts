@@ -38,7 +38,9 @@ SELECT n.nspname || '.' || c.relname || '.' || a.attname AS name,
   pg_get_expr(d.adbin, d.adrelid) AS default_expression,
   co.collname AS collation, a.attstorage AS storage,
   ${v.oldest >= 14 ? "a.attcompression AS compression," : ""}
-  COALESCE(a.attstattarget, -1) AS statistics, ${sorted("a.attoptions")} AS options,
+  COALESCE(a.attstattarget, -1) AS statistics,
+  -- what a user can set; from November 2026 on servers keep pg_attver there too, which no dump mentions
+  (SELECT string_agg(x, ', ' ORDER BY x COLLATE "C") FROM unnest(a.attoptions) AS x WHERE x ~ '^n_distinct') AS options,
   ${sorted("a.attfdwoptions")} AS fdw_options, a.attislocal, a.attinhcount,
   ${privileges("a.attacl", "c", "c.relowner", v)} AS privileges
 FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
