@@ -14,6 +14,7 @@ export type SettingName =
   | "max_slot_wal_keep_size"
   | "max_wal_senders"
   | "max_worker_processes"
+  | "output_plugin_libraries"
   | "reserved_connections"
   | "shared_preload_libraries"
   | "superuser_reserved_connections"
@@ -27,6 +28,7 @@ const settingNames: readonly SettingName[] = [
   "max_slot_wal_keep_size", // 13+, MB
   "max_wal_senders",
   "max_worker_processes",
+  "output_plugin_libraries", // updates of August 2026
   "reserved_connections", // 16+
   "shared_preload_libraries", // hidden from ordinary roles
   "superuser_reserved_connections",

@@ -8,7 +8,13 @@ import { plural, ReplicatorError, tableKey, type TableName } from "../core/mod.t
 import { openSession, type Session, withDatabase } from "../postgres/mod.ts";
 import { asksNothing, type IdentityFacts, noTableRules } from "../rules/mod.ts";
 import { type DumpTool, findDumpTool } from "../schema/mod.ts";
-import type { IdentityPolicy } from "../replication/mod.ts";
+import {
+  assessPublication,
+  findHazards,
+  type Hazard,
+  type IdentityPolicy,
+  type UnpublishedTable,
+} from "../replication/mod.ts";
 import { type BothEndpoints, type BothSides, openBothSides, summarise } from "./both_sides.ts";
 import { reportLockWaits } from "./lock_waits.ts";
 import { type DatabasePlanning, planDatabases, type PlannedDatabase } from "./database_plan.ts";
@@ -42,6 +48,7 @@ import {
   checkTargetRole,
 } from "./validate/privilege_checks.ts";
 import {
+  checkHazards,
   checkReplicaIdentity,
   checkSourceReplication,
   checkTargetReplication,
@@ -361,21 +368,30 @@ async function checkSource(
       identities.set(tableKey(table), await readIdentity(session, table));
     }
   }
+  // what comes without rows is not published
+  const tables = facts.tables.filter((table) => scope?.scope.hasRows(table) ?? true);
+  const followed = forSync
+    ? await assessFollowing(session, {
+      facts,
+      tables,
+      scope,
+      policy: identity,
+      targetMajor: target.majorVersion,
+    })
+    : undefined;
   return [
     ...(scope === undefined
       ? []
       : checkRules(scope, { forSync: strict, sourceMajor: majorVersion, identities })),
     ...checkReadable(database, { facts, role, majorVersion }),
     ...checkReplicaIdentity(database, {
-      facts: {
-        ...facts,
-        // what comes without rows is not published
-        tables: facts.tables.filter((table) => scope?.scope.hasRows(table) ?? true),
-      },
+      facts: { ...facts, tables },
       role,
       forSync,
       policy: identity,
+      unpublished: followed?.unpublished,
     }),
+    ...checkHazards(database, followed?.hazards ?? []),
     ...checkSpecialObjects(database, { facts, targetTablespaces: target.tablespaces, forSync }),
     ...checkExtensions(planned.target, {
       installed: facts.extensions,
@@ -384,6 +400,37 @@ async function checkSource(
       target,
     }),
   ];
+}
+
+/** What a publication of these tables could not do, or would come to grief over later. */
+async function assessFollowing(
+  session: Session,
+  { facts, tables, scope, policy, targetMajor }: {
+    readonly facts: SourceDatabaseFacts;
+    readonly tables: SourceDatabaseFacts["tables"];
+    readonly scope: DatabaseScope | undefined;
+    readonly policy: IdentityPolicy;
+    readonly targetMajor: number;
+  },
+): Promise<
+  { readonly unpublished: readonly UnpublishedTable[]; readonly hazards: readonly Hazard[] }
+> {
+  const { plan, problems } = await assessPublication({ session, tables, policy });
+  const onTarget = new Set(facts.tables.map(tableKey));
+  return {
+    unpublished: [
+      ...problems,
+      ...plan.skipped.filter((skipped) =>
+        tables.some((table) => !table.isUnlogged && tableKey(table) === tableKey(skipped))
+      ),
+    ],
+    hazards: await findHazards(session, {
+      tables: facts.tables,
+      plan,
+      targetMajor,
+      isOnTarget: (table) => onTarget.has(tableKey(table)) || scope === undefined,
+    }),
+  };
 }
 
 /** What is left out need not be readable, published or anything else. */

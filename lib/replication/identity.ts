@@ -16,50 +16,71 @@ export type IdentityPolicy = "fail" | "full" | "skip";
 /** A table's replica identity, with all that a publication asks of it. */
 export interface PublishableIdentity {
   readonly oid: number;
+  readonly table: TableName;
   /** `pg_class.relreplident`. */
   readonly kind: "d" | "n" | "i" | "f";
   /** The index of `REPLICA IDENTITY USING INDEX`. */
   readonly index: string | undefined;
-  /** Columns of a usable index; empty where there is none, undefined for FULL. */
+  /** Key columns of a usable index; empty where there is none, undefined for FULL. */
   readonly columns: readonly string[] | undefined;
   readonly hasPrimaryKey: boolean;
-  /** Whether any column is generated. */
-  readonly hasGenerated: boolean;
-  /** Whether a column of the index is. */
-  readonly identityHasGenerated: boolean;
+  /** Key columns of the primary key, if the target can find rows by it: not of a deferrable one. */
+  readonly primaryKey: readonly string[];
+  /** Columns whose values are generated. */
+  readonly generated: readonly string[];
+  /** A unique index without generated columns that could be the replica identity. */
+  readonly alternative: string | undefined;
 }
 
+// INCLUDE columns follow the key columns in indkey and are no part of the identity
 const statement = `
-  SELECT c.oid, c.relreplident AS kind,
-         (SELECT x.relname FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid
-           WHERE i.indrelid = c.oid AND i.indisreplident) AS index,
-         coalesce((SELECT json_agg(a.attname ORDER BY a.attnum)
-                     FROM pg_index AS i
-                     JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-                    WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate
-                      AND CASE c.relreplident WHEN 'd' THEN i.indisprimary
-                                              WHEN 'i' THEN i.indisreplident END), '[]') AS columns,
-         EXISTS (SELECT FROM pg_index AS i
+  WITH keys AS (
+    SELECT i.indrelid, i.indexrelid, i.indisprimary, i.indisreplident,
+           i.indisvalid AND i.indimmediate AND i.indpred IS NULL AS usable,
+           x.relname AS index,
+           pg_catalog.json_agg(a.attname ORDER BY k.n) AS columns,
+           pg_catalog.bool_and(a.attnum IS NOT NULL AND a.attnotnull AND a.attgenerated = '') AS plain
+      FROM pg_catalog.pg_index AS i
+      JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid
+     CROSS JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) AS k (n)
+      LEFT JOIN pg_catalog.pg_attribute AS a
+        ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.n] AND a.attnum <> 0
+     WHERE i.indisunique
+     GROUP BY i.indrelid, i.indexrelid, x.relname
+  )
+  SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relreplident AS kind,
+         (SELECT k.index FROM keys AS k
+           WHERE k.indrelid = c.oid AND k.indisreplident) AS index,
+         (SELECT k.columns FROM keys AS k
+           WHERE k.indrelid = c.oid AND k.usable
+             AND CASE c.relreplident WHEN 'd' THEN k.indisprimary
+                                     WHEN 'i' THEN k.indisreplident END) AS columns,
+         (SELECT k.columns FROM keys AS k
+           WHERE k.indrelid = c.oid AND k.indisprimary AND k.usable) AS primary_key,
+         EXISTS (SELECT FROM pg_catalog.pg_index AS i
                   WHERE i.indrelid = c.oid AND i.indisprimary) AS has_primary_key,
-         EXISTS (SELECT FROM pg_attribute AS a
-                  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-                    AND a.attgenerated <> '') AS has_generated,
-         EXISTS (SELECT FROM pg_index AS i
-                   JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-                  WHERE i.indrelid = c.oid AND a.attgenerated <> ''
-                    AND CASE c.relreplident WHEN 'd' THEN i.indisprimary
-                                            WHEN 'i' THEN i.indisreplident END) AS identity_has_generated
-    FROM pg_class AS c
+         (SELECT coalesce(pg_catalog.json_agg(a.attname ORDER BY a.attnum), '[]')
+            FROM pg_catalog.pg_attribute AS a
+           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+             AND a.attgenerated <> '') AS generated,
+         (SELECT k.index FROM keys AS k
+           WHERE k.indrelid = c.oid AND k.usable AND k.plain
+           ORDER BY k.index COLLATE "C" LIMIT 1) AS alternative
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
    WHERE c.relkind = 'r' AND c.relpersistence = 'p'`;
 
 type IdentityRow = {
   readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
   readonly kind: "d" | "n" | "i" | "f";
   readonly index: string | null;
-  readonly columns: readonly string[];
+  readonly columns: readonly string[] | null;
+  readonly primary_key: readonly string[] | null;
   readonly has_primary_key: boolean;
-  readonly has_generated: boolean;
-  readonly identity_has_generated: boolean;
+  readonly generated: readonly string[];
+  readonly alternative: string | null;
 };
 
 /** Reads the replica identities of all ordinary tables and leaf partitions, by OID. */
@@ -69,44 +90,75 @@ export async function readIdentities(
   const rows = await session.query<IdentityRow>(statement);
   return new Map(rows.map((row) => [row.oid, {
     oid: row.oid,
+    table: { schema: row.schema, name: row.name },
     kind: row.kind,
     index: row.index ?? undefined,
-    columns: row.kind === "f" ? undefined : row.columns,
+    columns: row.kind === "f" ? undefined : row.columns ?? [],
     hasPrimaryKey: row.has_primary_key,
-    hasGenerated: row.has_generated,
-    identityHasGenerated: row.identity_has_generated,
+    primaryKey: row.primary_key ?? [],
+    generated: row.generated,
+    alternative: row.alternative ?? undefined,
   }]));
 }
 
 /**
- * Why the source's UPDATE and DELETE would fail once the table is published; undefined when they would not.
+ * Why UPDATE and DELETE would fail once the table is published, on the source or when the target applies them; undefined when they
+ * would not.
  *
- * From 18 on a replica identity must not have generated columns that are not published; and they cannot be, for the
- * target generates its own.
+ * The values of generated columns are not replicated: the target computes its own. Up to 17 a key that has one stops the target at
+ * the first UPDATE; from 18 on the source itself refuses the UPDATE.
  */
 export function identityProblem(
   identity: PublishableIdentity,
   sourceMajor: number,
 ): string | undefined {
-  if (identity.kind === "f") return fullProblem(identity, sourceMajor);
-  if ((identity.columns ?? []).length === 0) {
-    if (identity.kind === "n") return "its replica identity is NOTHING";
-    if (identity.kind === "i") return "the index of its replica identity cannot be used any more";
-    return identity.hasPrimaryKey ? "its primary key is deferrable" : "it has no primary key";
+  const { kind, columns, hasPrimaryKey, generated } = identity;
+  if (kind === "f") return fullProblem(identity, sourceMajor);
+  if (columns === undefined || columns.length === 0) {
+    if (kind === "n") return "its replica identity is NOTHING";
+    if (kind === "i") return "the index of its replica identity cannot be used any more";
+    return hasPrimaryKey ? "its primary key is deferrable" : "it has no primary key";
   }
-  return sourceMajor >= 18 && identity.identityHasGenerated
-    ? "its replica identity has a generated column"
-    : undefined;
+  const values = columns.filter((column) => generated.includes(column));
+  if (values.length === 0) return undefined;
+  const key = kind === "i" ? "replica identity" : "primary key";
+  return `its ${key} has the generated column ${
+    values.join(", ")
+  }, whose values are not replicated`;
 }
 
 /** Why REPLICA IDENTITY FULL would not do, or does not. */
 export function fullProblem(
-  { hasGenerated }: PublishableIdentity,
+  identity: PublishableIdentity,
   sourceMajor: number,
 ): string | undefined {
-  return sourceMajor >= 18 && hasGenerated
-    ? "REPLICA IDENTITY FULL would have its generated columns, which cannot be published"
-    : undefined;
+  const { generated, primaryKey } = identity;
+  if (sourceMajor >= 18 && generated.length > 0) {
+    return `REPLICA IDENTITY FULL includes the generated column ${
+      generated.join(", ")
+    }, whose values are not replicated`;
+  }
+  const values = primaryKey.filter((column) => generated.includes(column));
+  if (values.length === 0) return undefined;
+  return `even with REPLICA IDENTITY FULL the target looks for rows by the primary key, which has the generated column ${
+    values.join(", ")
+  }, whose values are not replicated`;
+}
+
+/** What lets a table be published that {@linkcode identityProblem} is about. */
+export function identityRemedy(identity: PublishableIdentity, sourceMajor: number): string {
+  const { table: { schema, name }, alternative } = identity;
+  const alter = `ALTER TABLE ${quoteQualified(schema, name)}`;
+  if (alternative !== undefined) {
+    return `on the source: ${alter} REPLICA IDENTITY USING INDEX ${quoteIdentifier(alternative)};`;
+  }
+  const byIndex =
+    `on the source, create a unique index on NOT NULL columns that are not generated, then ${alter} REPLICA IDENTITY USING INDEX …`;
+  if (identity.hasPrimaryKey) return byIndex;
+  return fullProblem(identity, sourceMajor) === undefined
+    ? `on the source: ${alter} ADD PRIMARY KEY (…); or, at the cost of larger WAL, ${alter} REPLICA IDENTITY FULL; or let init do ` +
+      "that with --replica-identity full"
+    : `on the source: ${alter} ADD PRIMARY KEY (…); or ${byIndex.replace("on the source, ", "")}`;
 }
 
 /**

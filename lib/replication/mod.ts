@@ -10,6 +10,7 @@ export * from "./applier.ts";
 export * from "./conninfo.ts";
 export * from "./descriptor.ts";
 export * from "./drift.ts";
+export * from "./hazards/mod.ts";
 export * from "./identity.ts";
 export * from "./lag.ts";
 export * from "./monitor.ts";

@@ -28,6 +28,7 @@ import {
   fullProblem,
   type IdentityPolicy,
   identityProblem,
+  identityRemedy,
   readIdentities,
 } from "./identity.ts";
 
@@ -40,6 +41,8 @@ export interface PublishedTable extends TableName {
 /** A table whose changes do not come, and why. */
 export interface UnpublishedTable extends TableName {
   readonly reason: string;
+  /** What would let it be published. */
+  readonly remedy: string;
 }
 
 /** What is to be published. */
@@ -49,6 +52,15 @@ export interface PublicationPlan {
   readonly skipped: readonly UnpublishedTable[];
   /** Tables that are given REPLICA IDENTITY FULL, with what they have now. */
   readonly changedIdentities: readonly ChangedIdentity[];
+  /** Tables whose rows the target finds by comparing all of their columns. */
+  readonly byAllColumns: readonly TableName[];
+}
+
+/** A plan, with the tables that keep it from being carried out. */
+export interface PublicationAssessment {
+  readonly plan: PublicationPlan;
+  /** Empty under the policy `skip`. */
+  readonly problems: readonly UnpublishedTable[];
 }
 
 /** What planning takes. */
@@ -73,12 +85,20 @@ export interface PublicationInput {
  * @throws ReplicatorError with every table that cannot be published; nothing was changed
  */
 export async function planPublication(input: PublicationInput): Promise<PublicationPlan> {
+  const { plan, problems } = await assessPublication(input);
+  if (problems.length > 0) throw cannotPublish(input.session, problems, input.policy);
+  return plan;
+}
+
+/** {@linkcode planPublication} for reports: returns the tables that cannot be published. */
+export async function assessPublication(input: PublicationInput): Promise<PublicationAssessment> {
   const { session, policy } = input;
   const identities = await readIdentities(session);
   const published: PublishedTable[] = [];
   const skipped: UnpublishedTable[] = [];
   const changedIdentities: ChangedIdentity[] = [];
   const problems: UnpublishedTable[] = [];
+  const byAllColumns: TableName[] = [];
   for (const table of input.tables) {
     const { schema, name } = table;
     const predicate = input.predicateOf?.(table);
@@ -90,12 +110,22 @@ export async function planPublication(input: PublicationInput): Promise<Publicat
         reason: table.isUnlogged
           ? "an unlogged table's changes are not in the WAL"
           : "it is not there any more",
+        remedy: table.isUnlogged ? `ALTER TABLE ${quoteQualified(schema, name)} SET LOGGED;` : "",
       });
       continue;
     }
     const decided = await decide({ input, table, identity, predicate });
+    const unpublished = (reason: string): UnpublishedTable => ({
+      schema,
+      name,
+      reason,
+      remedy: identityRemedy(identity, session.majorVersion),
+    });
     if (decided.problem === undefined) {
       published.push({ schema, name, predicate });
+      if ((identity.kind === "f" || decided.makeFull) && identity.primaryKey.length === 0) {
+        byAllColumns.push({ schema, name });
+      }
       const remembered = input.remembered?.find((each) => tableKey(each) === tableKey(table));
       if (remembered !== undefined && identity.kind === "f") changedIdentities.push(remembered);
       else if (decided.makeFull) {
@@ -108,11 +138,10 @@ export async function planPublication(input: PublicationInput): Promise<Publicat
             : {}),
         });
       }
-    } else if (policy === "skip") skipped.push({ schema, name, reason: decided.problem });
-    else problems.push({ schema, name, reason: decided.problem });
+    } else if (policy === "skip") skipped.push(unpublished(decided.problem));
+    else problems.push(unpublished(decided.problem));
   }
-  if (problems.length > 0) throw cannotPublish(session, problems, policy);
-  return { tables: published, skipped, changedIdentities };
+  return { plan: { tables: published, skipped, changedIdentities, byAllColumns }, problems };
 }
 
 async function decide({ input: { session, policy }, table, identity, predicate }: {
@@ -125,7 +154,7 @@ async function decide({ input: { session, policy }, table, identity, predicate }
   const columns = table.columns.map((column) => column.name);
   const asItIs = identityProblem(identity, sourceMajor) ??
     await filterProblem(session, { table, predicate, columns: identity.columns }) ??
-    (identity.kind === "f" && !identity.hasPrimaryKey
+    (identity.kind === "f" && identity.primaryKey.length === 0
       ? await equalityProblem(session, { table, columns })
       : undefined);
   if (asItIs === undefined || policy !== "full" || identity.kind === "f") {
@@ -133,7 +162,9 @@ async function decide({ input: { session, policy }, table, identity, predicate }
   }
   const asFull = fullProblem(identity, sourceMajor) ??
     await filterProblem(session, { table, predicate, columns: undefined }) ??
-    (identity.hasPrimaryKey ? undefined : await equalityProblem(session, { table, columns }));
+    (identity.primaryKey.length > 0
+      ? undefined
+      : await equalityProblem(session, { table, columns }));
   return { problem: asFull, makeFull: asFull === undefined };
 }
 
@@ -180,11 +211,14 @@ function cannotPublish(
     {
       side: "source",
       object: `database ${session.endpoint.database}`,
-      details: problems.map((table) => `${displayName(table)}: ${table.reason}`),
+      details: problems.flatMap((table) => [
+        `${displayName(table)}: ${table.reason}`,
+        `  → ${table.remedy}`,
+      ]),
       remedy: policy === "fail"
-        ? "give them primary keys; or --replica-identity full, which makes their WAL larger and their UPDATE and DELETE slower on " +
-          "the target; or --replica-identity skip, which copies them once and leaves their changes out"
-        : "give them primary keys, or leave them out with --exclude-tables or --replica-identity skip",
+        ? "--replica-identity full lets init set FULL where that helps, which makes the WAL of such tables larger and their UPDATE and " +
+          "DELETE slower on the target; --replica-identity skip copies them once and leaves their changes out"
+        : "leave them out with --exclude-tables, or copy them once with --replica-identity skip",
       exitCode: ExitCode.prerequisite,
     },
   );

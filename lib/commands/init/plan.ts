@@ -58,7 +58,9 @@ export async function buildPlan(input: PlanInput): Promise<InitPlan> {
     }),
     warnings: [
       ...planning.skipped.map(({ name, reason }) => `database ${name} is left out: ${reason}`),
-      ...checks.filter(({ status }) => status === "warn").map(({ finding }) => finding),
+      ...checks.filter(({ status }) => status === "warn").map(({ finding, fix }) =>
+        fix === undefined ? finding : `${finding} → ${fix}`
+      ),
     ],
   };
 }

@@ -41,6 +41,7 @@ import {
 import { accessTo, selectRows } from "../init/database_stream.ts";
 import type { Recorder } from "../init/recorder.ts";
 import type { SyncOptions } from "../run.ts";
+import { hazardEvents, readHazards, refuseCertain } from "./report_hazards.ts";
 import type { Situation } from "./situation.ts";
 
 /** Which tables, and with what. */
@@ -66,7 +67,7 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
   const settings = work.tool === undefined ? await copySettings(to, work.tables) : {};
-  await refuseUnpublishable(work, from);
+  await refuseUnpublishable(work, { from, to });
   const remembered = await takeOut(work, { from, to });
   let begun: StreamStart | undefined;
   try {
@@ -108,13 +109,17 @@ function explain(error: unknown, { tables, tool, signal }: CopyAgainOptions): un
   });
 }
 
-/** What cannot be published is found while all is as it was. */
+/** What cannot be published, or would stop the stream later, is found while all is as it was. */
 async function refuseUnpublishable(
-  { situation: { scope }, tables: wanted, options }: CopyAgainOptions,
-  session: Session,
+  { situation, tables: wanted, options, recorder }: CopyAgainOptions,
+  { from, to }: { readonly from: Session; readonly to: Session },
 ): Promise<void> {
-  const { tables, predicateOf } = await selectRows(session, wanted, scope.rules);
-  await planPublication({ session, tables, predicateOf, policy: options.sync.identity });
+  const { scope, source: { database } } = situation;
+  const { tables, predicateOf } = await selectRows(from, wanted, scope.rules);
+  await planPublication({ session: from, tables, predicateOf, policy: options.sync.identity });
+  const hazards = await readHazards(situation, { tables, source: from, target: to });
+  refuseCertain(hazards, database);
+  for (const event of hazardEvents(hazards, database)) recorder.events(event);
 }
 
 /** Ends what old streams do to the tables; gives what they remember of their replica identities. */

@@ -26,6 +26,7 @@ import type { Recorder } from "../init/recorder.ts";
 import type { RunContext, SyncOptions } from "../run.ts";
 import { catchUp } from "./catch_up.ts";
 import type { FailedStream } from "./explain.ts";
+import { hazardEvents, readHazards } from "./report_hazards.ts";
 import type { Situation } from "./situation.ts";
 
 /** With what it is done. */
@@ -45,6 +46,14 @@ export async function follow(
   const database = source.database;
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
+  const published = new Set(
+    verdicts.flatMap(({ stream }) => stream.publication?.tables ?? []).map((table) =>
+      tableKey(table)
+    ),
+  );
+  const tables = situation.tables.filter((table) => published.has(tableKey(table)));
+  const hazards = await readHazards(situation, { tables, source: from, target: to });
+  for (const event of hazardEvents(hazards, database)) recorder.events(event);
   const done: string[] = [];
   await recorder.step(async () => {
     for (const verdict of verdicts) {

@@ -1,6 +1,6 @@
 import { mayReplicate, maySubscribe, type SettingName } from "../../catalog/mod.ts";
 import { displayName, formatBytes, plural, quoteIdentifier } from "../../core/mod.ts";
-import type { IdentityPolicy } from "../../replication/mod.ts";
+import type { Hazard, IdentityPolicy, UnpublishedTable } from "../../replication/mod.ts";
 import type { Check } from "../report.ts";
 import { failIf, listNames, pass, warn } from "./check.ts";
 import type { ServerFacts, SourceDatabaseFacts } from "./facts.ts";
@@ -45,6 +45,7 @@ export function checkSourceReplication(
   };
   pool("replication-slots", { setting: "max_replication_slots", used: activity.usedSlots });
   pool("wal-senders", { setting: "max_wal_senders", used: activity.usedSenders });
+  checks.push(...checkOutputPlugin(settings, { forSync }));
   checks.push(
     mayReplicate(role)
       ? pass({ id: "replication-privilege", side: "source" }, `${role.name} may create slots`)
@@ -55,6 +56,24 @@ export function checkSourceReplication(
   );
   if (forSync) checks.push(...checkSlotLimits(settings));
   return checks;
+}
+
+/** Servers with the updates of August 2026 load listed output plugins only. */
+function checkOutputPlugin(
+  { output_plugin_libraries: listed }: ServerFacts["activity"]["settings"],
+  { forSync }: { readonly forSync: boolean },
+): readonly Check[] {
+  const plugins = listed?.split(",").map((name) => name.trim().replace(/^"(.*)"$/, "$1"));
+  if (listed === undefined || plugins?.includes("pgoutput")) return [];
+  const all = ["pgoutput", ...plugins?.filter((name) => name !== "") ?? []];
+  return [
+    failIf(forSync, { id: "output-plugin", side: "source" }, {
+      finding: "output_plugin_libraries does not list pgoutput, which sync reads changes with",
+      fix: `ALTER SYSTEM SET output_plugin_libraries = ${
+        all.map((name) => `'${name.replaceAll("'", "''")}'`).join(", ")
+      }; SELECT pg_reload_conf();`,
+    }),
+  ];
 }
 
 function checkSlotLimits(settings: ServerFacts["activity"]["settings"]): readonly Check[] {
@@ -121,33 +140,20 @@ export function checkTargetReplication(
 /** Can the changes of each table be replicated? */
 export function checkReplicaIdentity(
   database: string,
-  { facts: { tables, access, sequences }, role, forSync, policy = "fail" }: {
+  { facts: { tables, access, sequences }, role, forSync, policy = "fail", unpublished }: {
     readonly facts: Pick<SourceDatabaseFacts, "tables" | "access" | "sequences">;
     readonly role: ServerFacts["role"];
     readonly forSync: boolean;
     /** What will be done about the tables that are found. */
     readonly policy?: IdentityPolicy;
+    /** Tables that cannot be published under the policy, with the reasons; they are known for sync only. */
+    readonly unpublished?: readonly UnpublishedTable[] | undefined;
   },
 ): readonly Check[] {
-  const logged = tables.filter(({ isUnlogged }) => !isUnlogged);
-  const without = logged.filter(({ replicaIdentity }) => replicaIdentity === "nothing");
-  const subject = { id: "replica-identity", side: "source", database } as const;
-  const [first] = without;
   const checks = [
-    first === undefined
-      ? pass(subject, `all of ${plural(logged.length, "table")} have a usable replica identity`)
-      : failIf(forSync && policy === "fail", subject, {
-        finding:
-          `${
-            plural(without.length, "table")
-          } without a usable replica identity, where publishing would make UPDATE and DELETE fail: ` +
-          listNames(without.map(displayName)),
-        fix:
-          `ALTER TABLE ${displayName(first)} ADD PRIMARY KEY (…); or, at the cost of larger WAL, ` +
-          `ALTER TABLE ${
-            displayName(first)
-          } REPLICA IDENTITY FULL; or let init do that with --replica-identity full`,
-      }),
+    unpublished === undefined
+      ? checkUsableIdentity(database, { tables, forSync, policy })
+      : checkPublishable(database, { tables, unpublished, policy }),
   ];
   if (forSync) {
     const foreign = access.filter(({ owned }) => !owned).map(displayName);
@@ -178,4 +184,69 @@ export function checkReplicaIdentity(
     }
   }
   return checks;
+}
+
+function checkUsableIdentity(
+  database: string,
+  { tables, forSync, policy }: {
+    readonly tables: SourceDatabaseFacts["tables"];
+    readonly forSync: boolean;
+    readonly policy: IdentityPolicy;
+  },
+): Check {
+  const logged = tables.filter(({ isUnlogged }) => !isUnlogged);
+  const without = logged.filter(({ replicaIdentity }) => replicaIdentity === "nothing");
+  const subject = { id: "replica-identity", side: "source", database } as const;
+  const [first] = without;
+  return first === undefined
+    ? pass(subject, `all of ${plural(logged.length, "table")} have a usable replica identity`)
+    : failIf(forSync && policy === "fail", subject, {
+      finding:
+        `${
+          plural(without.length, "table")
+        } without a usable replica identity, where publishing would make UPDATE and DELETE fail: ` +
+        listNames(without.map(displayName)),
+      fix: identityFix(first),
+    });
+}
+
+function checkPublishable(
+  database: string,
+  { tables, unpublished, policy }: {
+    readonly tables: SourceDatabaseFacts["tables"];
+    readonly unpublished: readonly UnpublishedTable[];
+    readonly policy: IdentityPolicy;
+  },
+): Check {
+  const logged = tables.filter(({ isUnlogged }) => !isUnlogged);
+  const subject = { id: "replica-identity", side: "source", database } as const;
+  const [first] = unpublished;
+  return first === undefined
+    ? pass(subject, `all of ${plural(logged.length, "table")} can be published`)
+    : failIf(policy !== "skip", subject, {
+      finding:
+        `${
+          plural(unpublished.length, "table")
+        } without a usable replica identity, where publishing would make UPDATE and DELETE fail: ` +
+        listNames(unpublished.map((table) => `${displayName(table)}: ${table.reason}`)),
+      fix: `${first.remedy}${
+        policy === "skip"
+          ? ""
+          : "; or copy such tables once, without their changes, with --replica-identity skip"
+      }`,
+    });
+}
+
+function identityFix(table: Parameters<typeof displayName>[0]): string {
+  const name = displayName(table);
+  return `ALTER TABLE ${name} ADD PRIMARY KEY (…); or, at the cost of larger WAL, ` +
+    `ALTER TABLE ${name} REPLICA IDENTITY FULL; or let init do that with --replica-identity full, ` +
+    "or copy such tables once and leave their changes out with --replica-identity skip";
+}
+
+/** What would stop the replication later, or let the target differ. */
+export function checkHazards(database: string, hazards: readonly Hazard[]): readonly Check[] {
+  return hazards.map(({ id, isCertain, finding, remedy }) =>
+    failIf(isCertain, { id, side: "source", database }, { finding, fix: remedy })
+  );
 }

@@ -1,0 +1,66 @@
+/**
+ * What is known to stop replication later, reported by every `sync` and before tables are copied.
+ *
+ * @module
+ */
+import { ExitCode, ReplicatorError, type RunEvent, tableKey } from "../../core/mod.ts";
+import type { Session } from "../../postgres/mod.ts";
+import { listTables, type Table } from "../../catalog/mod.ts";
+import { assessPublication, findHazards, type Hazard } from "../../replication/mod.ts";
+import { selectRows } from "../init/database_stream.ts";
+import type { Situation } from "./situation.ts";
+
+/** What stands before tables that are, or are to be, published. */
+export async function readHazards(
+  { scope }: Pick<Situation, "scope">,
+  { tables: wanted, source, target }: {
+    readonly tables: readonly Table[];
+    readonly source: Session;
+    readonly target: Session;
+  },
+): Promise<readonly Hazard[]> {
+  const { tables, predicateOf } = await selectRows(source, wanted, scope.rules);
+  const { plan } = await assessPublication({
+    session: source,
+    tables,
+    predicateOf,
+    policy: "skip",
+  });
+  const onTarget = new Set((await listTables(target)).map((table) => tableKey(table)));
+  return await findHazards(source, {
+    tables,
+    plan,
+    targetMajor: target.majorVersion,
+    isOnTarget: (table) => onTarget.has(tableKey(table)),
+  });
+}
+
+/** Hazards as warnings. */
+export function hazardEvents(
+  hazards: readonly Hazard[],
+  database: string,
+): readonly RunEvent[] {
+  return hazards.map(({ finding, remedy }) => ({
+    kind: "warning",
+    side: "source",
+    object: `database ${database}`,
+    message: finding,
+    remedy,
+  }));
+}
+
+/**
+ * Refuses tables whose first change would stop the stream.
+ *
+ * @throws ReplicatorError; nothing was changed
+ */
+export function refuseCertain(hazards: readonly Hazard[], database: string): void {
+  const certain = hazards.filter(({ isCertain }) => isCertain);
+  if (certain.length === 0) return;
+  throw new ReplicatorError("the tables cannot be replicated as they are; nothing was changed", {
+    side: "source",
+    object: `database ${database}`,
+    details: certain.flatMap(({ finding, remedy }) => [finding, `  → ${remedy}`]),
+    exitCode: ExitCode.prerequisite,
+  });
+}

@@ -1,0 +1,69 @@
+/**
+ * Triggers that fire for replicated rows.
+ *
+ * @module
+ */
+import { quoteIdentifier, quoteQualified, type TableName } from "../../core/mod.ts";
+import type { Session } from "../../postgres/mod.ts";
+import { type Hazard, listDetails, listSome } from "./hazard.ts";
+
+/** A trigger that is enabled ALWAYS or for REPLICA. */
+export type FiringTrigger = TableName & {
+  readonly oid: number;
+  readonly trigger: string;
+  readonly mode: "ALWAYS" | "REPLICA";
+};
+
+// the apply worker fires triggers of rows, and of statements for TRUNCATE alone. The triggers of constraints are not dumped with their
+// mode; copies of a trigger on partitions count as internal too before 15, so the function tells them apart
+const statement = `
+  SELECT c.oid, n.nspname AS schema, c.relname AS name, t.tgname AS trigger,
+         CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' ELSE 'REPLICA' END AS mode
+    FROM pg_catalog.pg_trigger AS t
+    JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_proc AS f ON f.oid = t.tgfoid
+   WHERE c.relkind = 'r' AND t.tgenabled IN ('A', 'R')
+     AND NOT (f.oid < 16384 AND f.proname ~ '^(RI_FKey_|unique_key_recheck)')
+     AND (t.tgtype & 1 = 1 OR t.tgtype & 32 = 32 OR $1::pg_catalog.bool)
+   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C", t.tgname COLLATE "C"`;
+
+/**
+ * Triggers of the session's database that fire in an apply worker; with `forCopy` also those of statements, which fire when rows are
+ * copied in the role of a replica.
+ */
+export async function readFiringTriggers(
+  session: Session,
+  { forCopy = false }: { readonly forCopy?: boolean } = {},
+): Promise<readonly FiringTrigger[]> {
+  return await session.query<FiringTrigger>(statement, [forCopy]);
+}
+
+/** Triggers that the target would fire once more for what they have already done on the source. */
+export async function findAlwaysTriggers(
+  session: Session,
+  tables: ReadonlySet<number>,
+): Promise<readonly Hazard[]> {
+  const triggers = (await readFiringTriggers(session)).filter(({ oid }) => tables.has(oid));
+  if (triggers.length === 0) return [];
+  return [{
+    id: "always-triggers",
+    isCertain: false,
+    finding:
+      "triggers that are enabled ALWAYS or for REPLICA fire on the target for every replicated row, whose effects on the source are " +
+      `replicated too: ${
+        listDetails(triggers, ({ trigger, mode }) => `${trigger}: ENABLE ${mode}`)
+      }`,
+    remedy:
+      `until the cutover, let them fire for ordinary sessions only; run before on the source: ${
+        listSome(
+          triggers.map(({ schema, name, trigger, mode }) =>
+            `ALTER TABLE ${quoteQualified(schema, name)} ${
+              mode === "ALWAYS" ? "ENABLE" : "DISABLE"
+            } TRIGGER ${quoteIdentifier(trigger)};`
+          ),
+          " ",
+        )
+      } When replication has ended, restore ENABLE ALWAYS or REPLICA on the target`,
+  }];
+}

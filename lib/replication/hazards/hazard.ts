@@ -1,0 +1,36 @@
+import { displayName, type TableName } from "../../core/mod.ts";
+
+/** Something that is known to stop replication later, or to let the target differ, before anything is copied. */
+export interface Hazard {
+  readonly id:
+    | "ambiguous-rows"
+    | "always-triggers"
+    | "truncate-reach"
+    | "unvalidated-domains"
+    | "forced-row-security"
+    | "owner-privileges";
+  /** Whether the first change of the table stops the replication; otherwise it depends on the rows. */
+  readonly isCertain: boolean;
+  /** What will happen, and to which tables. */
+  readonly finding: string;
+  /** Statements or options that avoid it. */
+  readonly remedy: string;
+}
+
+const mostNames = 20;
+
+/** Each one once, the many cut short: `a, b and 3 more`. */
+export function listSome(items: readonly string[], separator = ", "): string {
+  const distinct = [...new Set(items)];
+  if (distinct.length <= mostNames + 1) return distinct.join(separator);
+  return `${distinct.slice(0, mostNames).join(separator)} and ${distinct.length - mostNames} more`;
+}
+
+/** Names with what each is about: `public.t (x numeric, y real)`. */
+export function listDetails<Item extends TableName>(
+  items: readonly Item[],
+  detail: (item: Item) => string,
+): string {
+  const groups = Map.groupBy(items, (item) => displayName(item));
+  return listSome([...groups].map(([name, group]) => `${name} (${group.map(detail).join(", ")})`));
+}

@@ -1,0 +1,49 @@
+/**
+ * What is known to stop replication later, or to let the target differ, found on the source before anything is copied.
+ *
+ * Only reads catalogs: no code of users runs.
+ *
+ * @module
+ */
+import { tableKey, type TableName } from "../../core/mod.ts";
+import type { Session } from "../../postgres/mod.ts";
+import type { Table } from "../../catalog/mod.ts";
+import type { PublicationPlan } from "../publication.ts";
+import { findAlwaysTriggers } from "./always_triggers.ts";
+import { findAmbiguousRows } from "./ambiguous_rows.ts";
+import type { Hazard } from "./hazard.ts";
+import { findOwnerRights } from "./owner_rights.ts";
+import { findTruncateReach } from "./truncate_reach.ts";
+import { findUnvalidatedDomains } from "./unvalidated_domains.ts";
+
+export { type FiringTrigger, readFiringTriggers } from "./always_triggers.ts";
+export type { Hazard } from "./hazard.ts";
+
+/** What {@linkcode findHazards} takes. */
+export interface HazardInput {
+  /** Tables of the source. */
+  readonly tables: readonly Table[];
+  readonly plan: Pick<PublicationPlan, "tables" | "byAllColumns">;
+  readonly targetMajor: number;
+  /** Whether a table that is not published is on the target all the same. */
+  readonly isOnTarget: (table: TableName) => boolean;
+}
+
+/** Everything about the tables of a publication that will stop it or let it go astray. */
+export async function findHazards(
+  session: Session,
+  { tables, plan, targetMajor, isOnTarget }: HazardInput,
+): Promise<readonly Hazard[]> {
+  const oids = new Map(tables.map((table) => [tableKey(table), table.oid]));
+  const identify = (names: readonly TableName[]) =>
+    names.flatMap((table) => oids.get(tableKey(table)) ?? []);
+  const list = identify(plan.tables);
+  const published = new Set(list);
+  return [
+    ...await findOwnerRights(session, { published, targetMajor }),
+    ...await findTruncateReach(session, { published, isOnTarget }),
+    ...await findUnvalidatedDomains(session, list),
+    ...await findAlwaysTriggers(session, published),
+    ...await findAmbiguousRows(session, identify(plan.byAllColumns)),
+  ];
+}

@@ -1,0 +1,84 @@
+/**
+ * What a table's owner must be allowed for the apply worker, which acts as the owner from version 16 on.
+ *
+ * @module
+ */
+import { displayName, quoteIdentifier, quoteQualified, type TableName } from "../../core/mod.ts";
+import type { Session } from "../../postgres/mod.ts";
+import { type Hazard, listSome } from "./hazard.ts";
+
+/** From this version of the target on, the worker acts as the owner of each table. */
+const actsAsOwnerFrom = 16;
+
+type OwnedTable = TableName & {
+  readonly oid: number;
+  readonly owner: string;
+  readonly is_forced: boolean;
+  readonly lacks: string | null;
+};
+
+const statement = `
+  SELECT c.oid, n.nspname AS schema, c.relname AS name, r.rolname AS owner,
+         c.relrowsecurity AND c.relforcerowsecurity AND NOT r.rolbypassrls AS is_forced,
+         (SELECT pg_catalog.string_agg(p.name, ', ')
+            FROM (VALUES ('INSERT'), ('UPDATE'), ('DELETE'), ('TRUNCATE'), ('SELECT')) AS p (name)
+           WHERE NOT pg_catalog.has_table_privilege(r.oid, c.oid, p.name)) AS lacks
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
+   WHERE c.relkind = 'r' AND NOT r.rolsuper
+   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
+
+/** Tables whose own owner may not do to them what the worker does in the owner's name. Owners, privileges and policies are copied. */
+export async function findOwnerRights(
+  session: Session,
+  { published, targetMajor }: {
+    readonly published: ReadonlySet<number>;
+    readonly targetMajor: number;
+  },
+): Promise<readonly Hazard[]> {
+  if (targetMajor < actsAsOwnerFrom) return [];
+  const tables = (await session.query<OwnedTable>(statement)).filter(({ oid }) =>
+    published.has(oid)
+  );
+  const forced = tables.filter(({ is_forced }) => is_forced);
+  const lacking = tables.filter(({ lacks, is_forced }) => lacks !== null && !is_forced);
+  const hazards: Hazard[] = [];
+  const [first] = forced;
+  if (first !== undefined) {
+    hazards.push({
+      id: "forced-row-security",
+      isCertain: true,
+      finding:
+        `from version ${actsAsOwnerFrom} on the target applies changes as the tables' owners, and refuses to where row-level security is ` +
+        `forced on them: ${listSome(forced.map(displayName))}`,
+      remedy: `run on the source until the cutover: ${
+        listSome(
+          forced.map(({ schema, name }) =>
+            `ALTER TABLE ${quoteQualified(schema, name)} NO FORCE ROW LEVEL SECURITY;`
+          ),
+          " ",
+        )
+      } or ALTER ROLE ${quoteIdentifier(first.owner)} BYPASSRLS;`,
+    });
+  }
+  if (lacking.length > 0) {
+    hazards.push({
+      id: "owner-privileges",
+      isCertain: true,
+      finding:
+        `from version ${actsAsOwnerFrom} on the target applies changes as the tables' owners, who lack privileges on them: ${
+          listSome(lacking.map((table) => `${displayName(table)} (${table.owner}: ${table.lacks})`))
+        }`,
+      remedy: `run on the source: ${
+        listSome(
+          lacking.map(({ schema, name, owner, lacks }) =>
+            `GRANT ${lacks} ON ${quoteQualified(schema, name)} TO ${quoteIdentifier(owner)};`
+          ),
+          " ",
+        )
+      }`,
+    });
+  }
+  return hazards;
+}
