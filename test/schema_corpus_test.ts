@@ -7,6 +7,7 @@ import {
   classifyPostData,
   createDatabase,
   databasePropertyStatements,
+  databaseSettingStatements,
   dumpGlobals,
   dumpSchema,
   dumpSchemaText,
@@ -43,6 +44,7 @@ async function copySchema(source: Cluster, target: Cluster, tool: DumpTool): Pro
   const post = classifyPostData(await dumpSchema({ endpoint: from, tool, section: "post-data" }));
   for (
     const statements of [
+      databaseSettingStatements(properties, { name: "corpus", late: false }),
       pre,
       post.settings,
       ...post.perTable.map(({ statements }) => statements),

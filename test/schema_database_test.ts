@@ -7,6 +7,7 @@ import {
   createDatabaseStatements,
   type DatabaseProperties,
   databasePropertyStatements,
+  databaseSettingStatements,
   readDatabaseProperties,
 } from "../lib/schema/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
@@ -51,7 +52,10 @@ for (const cluster of clusters) {
     await using admin = await openSession(endpoint);
     equal(await createDatabase(admin, properties, { name: "copy; 1" }), []);
     equal(
-      await applyStatements(admin, databasePropertyStatements(properties, { name: "copy; 1" })),
+      await applyStatements(admin, [
+        ...databaseSettingStatements(properties, { name: "copy; 1", late: false }),
+        ...databasePropertyStatements(properties, { name: "copy; 1" }),
+      ]),
       [],
     );
     await using copy = await openSession(withDatabase(endpoint, "copy; 1"));

@@ -78,7 +78,14 @@ async function analyzeRest(
       total: tables.length,
       current: label,
     });
-  }, { target, limit: jobs, signal, events, settings: { synchronous_commit: "off" } });
+  }, {
+    target,
+    limit: jobs,
+    signal,
+    events,
+    computesValues: true, // of expressions there are statistics too
+    settings: { synchronous_commit: "off" },
+  });
   return analyzed;
 }
 

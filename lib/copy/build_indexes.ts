@@ -367,7 +367,12 @@ export class IndexBuilder {
     const { target, jobs, laterJobs, apply, sessionStatements, events } = this.#options;
     const signal = this.#signal;
     const settings = { synchronous_commit: "off" };
-    const session = await openPatiently(target, { signal, settings, events });
+    const session = await openPatiently(target, {
+      signal,
+      settings,
+      events,
+      computesValues: true,
+    });
     await apply(session, sessionStatements);
     await session.query(buildSettingsStatement, [jobs + laterJobs]);
     return session;

@@ -100,11 +100,13 @@ class Lane<Job extends LaneJob> {
     const { onStarted, onBytes, pace, onSnapshot } = this.#options;
     await using to = await openSession(target, {
       signal,
+      computesValues: true,
       settings: { synchronous_commit: "off", ...targetSettings },
     });
     await this.#sortOut(to);
     this.#backend = to.processId;
     await using from = await openSession(source, { signal });
+    await agreeOnMoney(from, to);
     await importSnapshot(from, snapshot);
     await onSnapshot?.(from);
     try {
@@ -161,6 +163,24 @@ class Lane<Job extends LaneJob> {
     this.#underWay.clear();
     this.#sent.clear();
   }
+}
+
+/**
+ * Amounts of money are written as `lc_monetary` says and can only be read so. The target's own one counts for what is computed from
+ * them, so the source takes that; a source that does not have it leaves both with C.
+ */
+async function agreeOnMoney(source: Session, target: Session): Promise<void> {
+  const { own } = await target.queryOne<{ readonly own: string }>(
+    "SELECT reset_val AS own FROM pg_catalog.pg_settings WHERE name = 'lc_monetary'",
+  );
+  if (own === "C") return;
+  try {
+    await source.query("SELECT pg_catalog.set_config('lc_monetary', $1, false)", [own]);
+  } catch (error) {
+    if (!(error instanceof ServerError)) throw error;
+    return;
+  }
+  await target.query("SELECT pg_catalog.set_config('lc_monetary', $1, false)", [own]);
 }
 
 // A backend whose client went away unseen would keep its locks until keepalives end it. The process id alone would not do: the server

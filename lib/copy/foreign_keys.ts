@@ -133,7 +133,14 @@ export async function validateForeignKeys(
       });
     }
     // a crash must not take the validation back while the key, which is in the ledger, stays
-  }, { target, limit: jobs, signal, events, settings: { synchronous_commit: "on" } });
+  }, {
+    target,
+    limit: jobs,
+    signal,
+    events,
+    computesValues: true,
+    settings: { synchronous_commit: "on" },
+  });
   return orphaned;
 }
 

@@ -13,6 +13,8 @@ export interface SessionPoolOptions {
   readonly signal: AbortSignal;
   readonly events: EventSink;
   readonly settings?: Readonly<Record<string, string>>;
+  /** Whether expressions of the user's are computed in them. */
+  readonly computesValues?: boolean;
 }
 
 /**
@@ -22,7 +24,7 @@ export interface SessionPoolOptions {
 export async function withSessions<Item>(
   items: readonly Item[],
   work: (item: Item, session: Session, lane: number) => Promise<void>,
-  { target, limit, signal, events, settings = {} }: SessionPoolOptions,
+  { target, limit, signal, events, settings = {}, computesValues = false }: SessionPoolOptions,
 ): Promise<void> {
   const idle: { readonly session: Session; readonly lane: number }[] = [];
   const all: Session[] = [];
@@ -30,7 +32,12 @@ export async function withSessions<Item>(
     await runConcurrently(items, async (item, workSignal) => {
       let free = idle.pop();
       if (free === undefined) {
-        const session = await openPatiently(target, { signal: workSignal, settings, events });
+        const session = await openPatiently(target, {
+          signal: workSignal,
+          settings,
+          computesValues,
+          events,
+        });
         free = { session, lane: all.push(session) };
       }
       await work(item, free.session, free.lane);

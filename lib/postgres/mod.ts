@@ -22,7 +22,12 @@ export * from "./relay.ts";
 export * from "./retry.ts";
 export * from "./server_error.ts";
 export * from "./session.ts";
-export { durableSettings } from "./settings.ts";
+export {
+  durableSettings,
+  namesRole,
+  ownExpressionSettings,
+  resetRoleStatement,
+} from "./settings.ts";
 export * from "./snapshot.ts";
 export * from "./sqlstate.ts";
 export * from "./thread_messages.ts";

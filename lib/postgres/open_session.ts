@@ -19,7 +19,7 @@ import {
   serverMessageOf,
 } from "./server_error.ts";
 import { Session, type SessionOptions } from "./session.ts";
-import { pinnedSettings, pinStatements } from "./settings.ts";
+import { pinStatements, settingsFor } from "./settings.ts";
 import { type Backend, watchForSilence } from "./silence.ts";
 import { SqlState } from "./sqlstate.ts";
 import { connectTransport, type Encryption } from "./transport.ts";
@@ -120,17 +120,48 @@ interface Attempt {
 async function attemptQuietly(endpoint: Endpoint, how: Attempt): Promise<OpenedSession> {
   const { place } = how;
   if (asksWithoutEventTriggers(endpoint, place)) {
-    const opened = await attempt(endpoint, how, startupParameters);
+    const opened = await attemptInTime(endpoint, how, startupParameters);
     if (!(opened instanceof StartupRefusal)) {
       noteEventTriggers(endpoint, { place, accepted: opened.startedQuietly });
       return opened;
     }
     if (!mayRefuseParameter(opened.message)) throw opened.error;
   }
-  const opened = await attempt(endpoint, how, {});
+  const opened = await attemptInTime(endpoint, how, {});
   if (opened instanceof StartupRefusal) throw opened.error;
   noteEventTriggers(endpoint, { place, accepted: false });
   return opened;
+}
+
+/** Timeouts that may run out before a session has set them, by the SQLSTATE of their error. */
+const timeouts: Readonly<Record<string, string>> = {
+  [SqlState.queryCanceled]: "statement_timeout",
+  [SqlState.lockNotAvailable]: "lock_timeout",
+  [SqlState.transactionTimeout]: "transaction_timeout", // 17+
+  [SqlState.idleSessionTimeout]: "idle_session_timeout", // 14+
+};
+
+/**
+ * A timeout that the database or the role has, of a millisecond for example, may end a session before its first statement has
+ * switched it off: then the startup packet does. It is no more than the second resort because poolers refuse what they do not know.
+ */
+async function attemptInTime(
+  endpoint: Endpoint,
+  how: Attempt,
+  parameters: Readonly<Record<string, string>>,
+): Promise<OpenedSession | StartupRefusal> {
+  for (let without: Readonly<Record<string, string>> = {};;) {
+    const opened = await attempt(endpoint, how, { ...without, ...parameters })
+      .catch((error: unknown) => error instanceof Error ? error : new Error(String(error)));
+    if (!(opened instanceof StartupRefusal) && !(opened instanceof Error)) return opened;
+    const message = opened instanceof Error ? serverMessageOf(opened) : opened.message;
+    const timeout = timeouts[message?.sqlState ?? ""];
+    if (timeout === undefined || timeout in without) {
+      if (opened instanceof Error) throw opened;
+      return opened;
+    }
+    without = { ...without, [timeout]: "0" };
+  }
 }
 
 /** The server refused the connection itself, and not one of its statements. */
@@ -182,7 +213,7 @@ async function attempt(
       });
       const results = await Promise.race([
         driver.unsafe(
-          pinStatements({ ...pinnedSettings, ...options.settings }, endpoint.sharedLock),
+          pinStatements(settingsFor(options), endpoint),
         ).simple(),
         ended.promise,
       ]);

@@ -27,6 +27,14 @@ export interface SessionOptions {
   /** Settings on top of `pinnedSettings`. */
   readonly settings?: Readonly<Record<string, string>>;
   /**
+   * Whether expressions of the user's are computed in it (checks, generated columns, index expressions, materialized
+   * views): what they can see, such as TimeZone and DateStyle, then stays as the database and the role have it. Not for
+   * queries of the tool's own.
+   *
+   * @default false
+   */
+  readonly computesValues?: boolean;
+  /**
    * A walsender of the database (`replication=database`), which takes replication commands besides statements, and no
    * parameters. Source: PostgreSQL documentation, "54.4. Streaming Replication Protocol".
    */

@@ -5,24 +5,44 @@
  * @module
  */
 import { quoteLiteral } from "../core/mod.ts";
-import type { AdvisoryLock } from "./endpoint.ts";
+import type { AdvisoryLock, Endpoint } from "./endpoint.ts";
 
-/** Names and values; those that a version does not know are skipped. */
-export const pinnedSettings: Readonly<Record<string, string>> = {
-  // how values are written and read
+/**
+ * What expressions can see, but the bytes of a copy do not depend on: the source writes dates in ISO order with their
+ * offset, intervals with all of their signs, floats in full, and every server reads those in the same way whatever its own style is.
+ *
+ * Sessions that compute values (see `SessionOptions.computesValues`) leave them as the target's database and role have them.
+ */
+const expressionSettings: Readonly<Record<string, string>> = {
   TimeZone: "UTC",
   DateStyle: "ISO, YMD",
   IntervalStyle: "postgres",
   extra_float_digits: "3",
   bytea_output: "hex",
+  lc_numeric: "C",
+  lc_time: "C",
+};
+
+/** What every session needs. */
+const commonSettings: Readonly<Record<string, string>> = {
+  // how values are written and read
   lc_monetary: "C",
   xmloption: "content",
+  array_nulls: "on", // off: an element NULL is read as the text "NULL"
   standard_conforming_strings: "on",
-  // what names and rows mean
+  backslash_quote: "safe_encoding",
+  // what names, rows and statements mean
   search_path: "",
   row_security: "off", // a policy that would hide rows is an error instead
+  transform_null_equals: "off",
+  quote_all_identifiers: "off",
+  check_function_bodies: "off",
+  default_tablespace: "",
+  default_table_access_method: "heap",
+  lo_compat_privileges: "off",
   default_transaction_read_only: "off",
   default_transaction_isolation: "read committed",
+  default_transaction_deferrable: "off",
   synchronize_seqscans: "off",
   // 17+, where the role may set it; from the login on, see event_triggers.ts
   event_triggers: "off",
@@ -41,10 +61,57 @@ export const pinnedSettings: Readonly<Record<string, string>> = {
   client_min_messages: "warning",
 };
 
+/** Names and values; those that a version does not know, or the role may not set, are skipped. */
+export const pinnedSettings: Readonly<Record<string, string>> = {
+  ...commonSettings,
+  ...expressionSettings,
+};
+
+/**
+ * Statements that let what follows in a transaction of a pinned session compute values as the database's own sessions
+ * would, and that end this.
+ */
+export const ownExpressionSettings = {
+  begin: Object.keys(expressionSettings).map((name) => `SET LOCAL ${name} TO DEFAULT;`).join(" "),
+  end: Object.entries(expressionSettings)
+    .map(([name, value]) => `SET LOCAL ${name} TO ${quoteLiteral(value)};`).join(" "),
+} as const;
+
+/** Which settings a session is given. */
+export interface WantedSettings {
+  /** Skipped where the version does not know them or the role may not set them. */
+  readonly pinned: Readonly<Record<string, string>>;
+  /** Not skipped where the role may not set them. */
+  readonly asked: Readonly<Record<string, string>>;
+}
+
+/** What a session is given: everything, or where it computes values what no expression sees. */
+export function settingsFor(
+  { computesValues = false, settings = {} }: {
+    readonly computesValues?: boolean;
+    readonly settings?: Readonly<Record<string, string>> | undefined;
+  },
+): WantedSettings {
+  return { pinned: computesValues ? commonSettings : pinnedSettings, asked: settings };
+}
+
 /**
  * For sessions whose commits a crash must not take back, whatever the server's default: not everything that they do is in a ledger (sequences, for one).
  */
 export const durableSettings: Readonly<Record<string, string>> = { synchronous_commit: "on" };
+
+/** Whether the URL's own `options` set a role. */
+export function namesRole({ options }: Pick<Endpoint, "options">): boolean {
+  return /(?:^|\s)(?:-c\s*|--)role\s*=/i.test(options ?? "");
+}
+
+/**
+ * Undoes `ALTER DATABASE … SET role` and `ALTER ROLE … SET role`: the session acts as the role that the URL names. A role that
+ * the URL's own `options` set is the user's wish, and the default that RESET goes back to.
+ */
+export function resetRoleStatement(endpoint: Pick<Endpoint, "options">): string {
+  return namesRole(endpoint) ? "RESET ROLE;" : "SET ROLE NONE;";
+}
 
 /**
  * Sets all of the settings that the server knows, and returns version and backend, in one round trip.
@@ -53,24 +120,33 @@ export const durableSettings: Readonly<Record<string, string>> = { synchronous_c
  * matches better than the server's own. So `SET`, which resolves no names, comes first and alone: the server analyses
  * each statement of a simple query only when the one before it has run. What follows is qualified nevertheless.
  *
- * `statement_timeout` comes next: a short one of the database would end the rest.
+ * `statement_timeout` comes next: a short one of the database would end the rest. Then the role, on which it depends what
+ * may be set.
  */
 export function pinStatements(
-  settings: Readonly<Record<string, string>>,
-  sharedLock?: AdvisoryLock,
+  { pinned, asked }: WantedSettings,
+  { sharedLock, options }: {
+    readonly sharedLock?: AdvisoryLock | undefined;
+    readonly options: Endpoint["options"];
+  },
 ): string {
-  const rows = Object.entries(settings)
-    .map(([name, value]) => `(${quoteLiteral(name.toLowerCase())}, ${quoteLiteral(value)})`)
-    .join(", ");
+  const row = (isAsked: boolean) => ([name, value]: [string, string]) =>
+    `(${quoteLiteral(name.toLowerCase())}, ${quoteLiteral(value)}, ${isAsked})`;
+  const rows = [
+    ...Object.entries(pinned).filter(([name]) => !(name in asked)).map(row(false)),
+    ...Object.entries(asked).map(row(true)),
+  ].join(", ");
   const lock = sharedLock === undefined ? "" : `SET lock_timeout = 0;
     SELECT pg_catalog.pg_advisory_lock_shared(${sharedLock.join(", ")});`;
   return `
     SET search_path = '';
     SET statement_timeout = 0;
+    ${resetRoleStatement({ options })}
     ${lock}
     SELECT pg_catalog.count(pg_catalog.set_config(known.name, wanted.value, false))
              -- a superuser who comes through a pooler, which did not let the startup packet say it
-             FILTER (WHERE known.context OPERATOR(pg_catalog.<>) 'superuser'
+             FILTER (WHERE wanted.is_asked
+                        OR known.context OPERATOR(pg_catalog.<>) 'superuser'
                         OR pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on')
              AS set,
            pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS server_version,
@@ -83,7 +159,7 @@ export function pinStatements(
            pg_catalog.current_setting('transaction_read_only') AS read_only,
            pg_catalog.max(known.setting)
              FILTER (WHERE known.name OPERATOR(pg_catalog.=) 'event_triggers') AS event_triggers
-      FROM (VALUES ${rows}) AS wanted (name, value)
+      FROM (VALUES ${rows}) AS wanted (name, value, is_asked)
       JOIN pg_catalog.pg_settings AS known
         ON pg_catalog.lower(known.name) OPERATOR(pg_catalog.=) wanted.name
      -- other systems refuse it

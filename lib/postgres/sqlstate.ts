@@ -50,6 +50,10 @@ export const SqlState = {
   objectInUse: "55006",
   /** 55P03 */
   lockNotAvailable: "55P03",
+  /** 25P04 (17+) */
+  transactionTimeout: "25P04",
+  /** 57P05 (14+) */
+  idleSessionTimeout: "57P05",
   /** XX000 */
   internalError: "XX000",
   /** 57014 */

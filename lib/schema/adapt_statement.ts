@@ -13,6 +13,8 @@ export interface SchemaTarget {
   readonly majorVersion: number;
   /** Whether we are a superuser there. */
   readonly superuser: boolean;
+  /** What a session there that has taken another role goes back to its own with. */
+  readonly resetRole: string;
 }
 
 /** The statement to run, or undefined when there is nothing to do; `note` says what is lost by it. */
@@ -38,7 +40,7 @@ const settingsSince: Readonly<Record<string, number>> = {
  */
 export function adaptStatement(
   { sql, type }: DumpStatement,
-  { majorVersion, superuser }: SchemaTarget,
+  { majorVersion, superuser, resetRole }: SchemaTarget,
 ): AdaptedStatement {
   const cursor = new SqlCursor(sql);
   if (cursor.words("set", "session", "authorization")) {
@@ -47,7 +49,7 @@ export function adaptStatement(
     return { sql: `SET ROLE ${quoteIdentifier(role)};` };
   }
   if (cursor.words("reset", "session", "authorization")) {
-    return { sql: superuser ? sql : "RESET ROLE;" };
+    return { sql: superuser ? sql : resetRole };
   }
   if (type === undefined && cursor.words("set")) {
     const since = settingsSince[cursor.identifier() ?? ""];
@@ -64,9 +66,13 @@ export function adaptStatement(
   if (majorVersion < 14 && /^CREATE TYPE [^(]* AS RANGE \(/.test(sql)) {
     return { sql: withoutMultirange(sql) };
   }
-  // a refresh runs as the view's owner, to whom policies may apply; with row_security off, as dumps set it, it would fail
+  // a refresh runs as the view's owner, to whom policies may apply; with row_security off, as dumps set it, it would fail.
+  // Its text has no amounts of money, but what it computes may depend on how the database writes them.
   if (cursor.words("refresh", "materialized", "view")) {
-    return { sql: `SET row_security = on;\n${sql}\nSET row_security = off;` };
+    return {
+      sql: `SET row_security = on;\nSET lc_monetary TO DEFAULT;\n${sql}\n` +
+        "SET row_security = off;\nSET lc_monetary = 'C';",
+    };
   }
   if (cursor.words("alter", "table")) return alterTable(sql, cursor, majorVersion);
   return { sql };

@@ -4,7 +4,7 @@
  * @module
  */
 import { ExitCode, quoteIdentifier, redact, ReplicatorError } from "../core/mod.ts";
-import { ServerError, type Session, SqlState } from "../postgres/mod.ts";
+import { resetRoleStatement, ServerError, type Session, SqlState } from "../postgres/mod.ts";
 import { type Adaptation, excerpt, isRefusal } from "./adaptation.ts";
 import { adaptStatement, type SchemaTarget } from "./adapt_statement.ts";
 import type { DumpStatement } from "./dump_reader.ts";
@@ -78,7 +78,11 @@ export async function applyStatements(
   { onProgress, batchSize = 100, incomplete = false, record = noRecord }: ApplyOptions = {},
 ): Promise<readonly Adaptation[]> {
   const superuser = await isSuperuser(session);
-  const target = { majorVersion: session.majorVersion, superuser };
+  const target = {
+    majorVersion: session.majorVersion,
+    superuser,
+    resetRole: resetRoleStatement(session.endpoint),
+  };
   const run = new SchemaRun(session, target, { incomplete, record });
   let done = 0;
   for (const batch of batches(statements, batchSize)) {

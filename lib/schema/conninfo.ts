@@ -5,7 +5,41 @@
  *
  * @module
  */
-import { acceptsStartupOption, type Endpoint, startupOption } from "../postgres/mod.ts";
+import { acceptsStartupOption, type Endpoint, namesRole, startupOption } from "../postgres/mod.ts";
+
+/**
+ * What the programs do not set themselves, or only after statements that a setting of the database or role can end already. Known to
+ * all versions, and to be set by anybody.
+ */
+const toolSettings: Readonly<Record<string, string>> = {
+  statement_timeout: "0",
+  lock_timeout: "0",
+  idle_in_transaction_session_timeout: "0",
+  default_transaction_read_only: "off",
+  default_transaction_isolation: "read committed",
+  default_transaction_deferrable: "off",
+  standard_conforming_strings: "on",
+  quote_all_identifiers: "off",
+  array_nulls: "on",
+  transform_null_equals: "off",
+  xmloption: "content",
+  // amounts of money in definitions are read by sessions that have the same
+  lc_monetary: "C",
+};
+
+/**
+ * The endpoint with `options` by which nothing of its database's or role's settings reaches a client program; what the URL's own options say
+ * of anything else stays.
+ *
+ * Source: PostgreSQL documentation, "options" in "34.1.2. Parameter Key Words": spaces within a value need a backslash.
+ */
+export function withToolSettings(endpoint: Endpoint): Endpoint {
+  const settings = namesRole(endpoint) ? toolSettings : { ...toolSettings, role: "none" };
+  const ours = Object.entries(settings).map(([name, value]) =>
+    `-c ${name}=${value.replace(/[\s\\]/g, "\\$&")}`
+  );
+  return { ...endpoint, options: [endpoint.options ?? "", ...ours].join(" ").trim() };
+}
 
 /** The connection string; password and key passphrase go by other ways. */
 export function conninfoFor(endpoint: Endpoint): string {

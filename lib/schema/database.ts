@@ -270,8 +270,37 @@ function isAboutLocale({ sqlState }: ServerError): boolean {
     sqlState === SqlState.featureNotSupported;
 }
 
+/** Settings that decide whether a session begins at all: they come last, when no session is to be begun any more. */
+const lateSettings: ReadonlySet<string> = new Set([
+  "session_preload_libraries",
+  "local_preload_libraries",
+]);
+
 /**
- * Plans what follows the creation: owner, privileges, comment, labels, settings, and at the very end what could keep us out.
+ * Plans the settings that sessions of the database begin with. They come before the schema: checks, generated columns,
+ * index expressions and materialized views are computed under them. Pure; for `applyStatements`.
+ */
+export function databaseSettingStatements(
+  properties: Pick<DatabaseProperties, "settings">,
+  { name, late }: { readonly name: string; readonly late: boolean },
+): readonly DumpStatement[] {
+  const database = quoteIdentifier(name);
+  return properties.settings
+    .filter(({ setting }) => lateSettings.has(setting.name.toLowerCase()) === late)
+    .map(({ role, setting: { name: parameter, values } }) => {
+      const set = `SET ${quoteIdentifier(parameter)} TO ${values.map(literal).join(", ")};`;
+      return {
+        sql: role === undefined
+          ? `ALTER DATABASE ${database} ${set}`
+          : `ALTER ROLE ${quoteIdentifier(role)} IN DATABASE ${database} ${set}`,
+        type: "DATABASE PROPERTIES",
+        name,
+      };
+    });
+}
+
+/**
+ * Plans what follows the creation and the settings: owner, privileges, comment, labels, settings, and at the very end what could keep us out.
  * Pure; for `applyStatements`.
  */
 export function databasePropertyStatements(
@@ -281,8 +310,6 @@ export function databasePropertyStatements(
   const database = quoteIdentifier(name);
   const statement = (type: string, sql: string): DumpStatement => ({ sql, type, name });
   const { comment, connectionLimit, allowConnections, isTemplate } = properties;
-  const set = ({ name, values }: Setting) =>
-    `SET ${quoteIdentifier(name)} TO ${values.map(literal).join(", ")};`;
   return [
     statement(
       "DATABASE",
@@ -300,14 +327,7 @@ export function databasePropertyStatements(
         };`,
       )
     ),
-    ...properties.settings.map(({ role, setting }) =>
-      statement(
-        "DATABASE PROPERTIES",
-        role === undefined
-          ? `ALTER DATABASE ${database} ${set(setting)}`
-          : `ALTER ROLE ${quoteIdentifier(role)} IN DATABASE ${database} ${set(setting)}`,
-      )
-    ),
+    ...databaseSettingStatements(properties, { name, late: true }),
     ...isTemplate
       ? [statement("DATABASE PROPERTIES", `ALTER DATABASE ${database} IS_TEMPLATE true;`)]
       : [],

@@ -144,7 +144,11 @@ Deno.test("tablesWithStatistics() finds the tables of extended statistics", () =
 
 Deno.test("adaptStatement() leaves out what an older target does not know", () => {
   const adapt = (sql: string, majorVersion: number, superuser = true, type?: string) =>
-    adaptStatement(type === undefined ? { sql } : { sql, type }, { majorVersion, superuser }).sql;
+    adaptStatement(type === undefined ? { sql } : { sql, type }, {
+      majorVersion,
+      superuser,
+      resetRole: "RESET ROLE;",
+    }).sql;
   equal(adapt("SET transaction_timeout = 0;", 16), undefined);
   equal(adapt("SET transaction_timeout = 0;", 17), "SET transaction_timeout = 0;");
   equal(adapt("SET row_security = off;", 12), "SET row_security = off;");
@@ -165,11 +169,15 @@ Deno.test("adaptStatement() leaves out what an older target does not know", () =
 
 Deno.test("adaptStatement() takes roles instead of sessions where the target role is no superuser", () => {
   const adapt = (sql: string, superuser: boolean) =>
-    adaptStatement({ sql, type: "ACL" }, { majorVersion: 18, superuser }).sql;
+    adaptStatement({ sql, type: "ACL" }, {
+      majorVersion: 18,
+      superuser,
+      resetRole: "SET ROLE NONE;",
+    }).sql;
   equal(adapt("SET SESSION AUTHORIZATION 'a''b';", false), `SET ROLE "a'b";`);
   equal(adapt('SET SESSION AUTHORIZATION "A b";', false), 'SET ROLE "A b";');
   equal(adapt("SET SESSION AUTHORIZATION app;", true), "SET SESSION AUTHORIZATION app;");
-  equal(adapt("RESET SESSION AUTHORIZATION;", false), "RESET ROLE;");
+  equal(adapt("RESET SESSION AUTHORIZATION;", false), "SET ROLE NONE;");
 });
 
 Deno.test("classifyPostData() goes by tokens: names that read like SQL lead nothing astray", () => {

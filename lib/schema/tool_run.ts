@@ -9,9 +9,11 @@ import {
   ConnectionError,
   type Endpoint,
   formatPassfileEntry,
+  namesRole,
+  openSession,
   passwordFor,
 } from "../postgres/mod.ts";
-import { conninfoFor } from "./conninfo.ts";
+import { conninfoFor, withToolSettings } from "./conninfo.ts";
 import { programEnvironment, type ToolSearch } from "./native_tools.ts";
 
 /** What {@linkcode runTool} takes. */
@@ -36,25 +38,63 @@ export interface ToolRunOptions {
 
 /**
  * Runs a program that only reads from the server, and returns its standard output. The password goes through a file that only
- * we can read and that is gone afterwards; the program sees no `PG*` variables. When the connection failed it is run again.
+ * we can read and that is gone afterwards; the program sees no `PG*` variables, and no settings of the database or role. When the connection
+ * failed it is run again.
  *
- * Requires `--allow-run` of the program and `--allow-write` of the temporary folder.
+ * Requires `--allow-run` of the program, `--allow-write` of the temporary folder, and `--allow-net` for the server.
  *
  * @throws ConnectionError when the connection failed to the end, ReplicatorError with the program's messages otherwise
  */
 export async function runTool(options: ToolRunOptions): Promise<string> {
   const delays = options.retryDelaysMs ?? [2_000, 4_000, 8_000];
+  let run: ToolRunOptions = { ...options, endpoint: withToolSettings(options.endpoint) };
   for (let attempt = 1;; attempt++) {
     options.signal?.throwIfAborted();
     try {
-      return await runOnce(options);
+      return await runOnce(run);
     } catch (error) {
+      const plain = run.endpoint.options === options.endpoint.options
+        ? undefined
+        : await withoutToolSettings(options, run);
+      if (plain !== undefined) {
+        run = plain;
+        attempt--;
+        continue;
+      }
       const delayMs = delays[attempt - 1];
       const again = error instanceof ConnectionError && error.transient;
       if (!again || delayMs === undefined) throw error;
       options.onRetry?.({ error, attempt, delayMs });
       await pause(delayMs, options.signal);
     }
+  }
+}
+
+/**
+ * The run without settings in its connection string, when it is those that the way to the server does not take: poolers
+ * know few parameters of a connection, or none. The role is then taken by the program itself.
+ */
+async function withoutToolSettings(
+  options: ToolRunOptions,
+  { endpoint: pinned }: ToolRunOptions,
+): Promise<ToolRunOptions | undefined> {
+  const { endpoint, signal } = options;
+  try {
+    await using _ = await openSession(pinned, { signal });
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof ConnectionError)) throw error;
+  }
+  try {
+    await using session = await openSession(endpoint, { signal });
+    if (namesRole(endpoint)) return options;
+    const { role } = await session.queryOne<{ readonly role: string }>(
+      "SELECT session_user::pg_catalog.text AS role",
+    );
+    return { ...options, args: [...options.args, `--role=${role}`] };
+  } catch (error) {
+    if (!(error instanceof ConnectionError)) throw error;
+    return undefined; // the server cannot be reached at all: that is what the run reports
   }
 }
 

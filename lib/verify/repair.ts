@@ -4,7 +4,13 @@
  * @module
  */
 import { ExitCode, plural, quoteIdentifier, quoteQualified, ReplicatorError } from "../core/mod.ts";
-import { type Endpoint, openSession, ServerError, type Session } from "../postgres/mod.ts";
+import {
+  type Endpoint,
+  openSession,
+  ownExpressionSettings,
+  ServerError,
+  type Session,
+} from "../postgres/mod.ts";
 import { columnReference, rowAlias, rowHash, valueDigest, valueText } from "./digest.ts";
 import { type Follower, readInsertPosition } from "./follower.ts";
 import { both, type Suspect } from "./narrow.ts";
@@ -194,7 +200,12 @@ class Transaction {
         `LOCK TABLE ${this.#table()} IN SHARE ROW EXCLUSIVE MODE`,
       );
       const written = await this.#statements();
-      for (const statement of written.statements) await target.query(statement);
+      if (written.statements.length > 0) {
+        // generated columns, checks and partitions see what the database's own sessions see
+        await target.execute(ownExpressionSettings.begin);
+        for (const statement of written.statements) await target.query(statement);
+        await target.execute(ownExpressionSettings.end);
+      }
       await this.#mustBeEqual(written.changed);
       return written;
     });

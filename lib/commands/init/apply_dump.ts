@@ -33,6 +33,7 @@ export class DumpApplier {
       signal,
       events,
       settings: durableSettings,
+      computesValues: true,
     });
     await this.applyIn(session, statements);
   }

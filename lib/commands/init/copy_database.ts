@@ -42,7 +42,8 @@ import { DumpApplier, tellAdaptations } from "./apply_dump.ts";
 import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
 import { takeOverEarlierSnapshot } from "./earlier_snapshot.ts";
 import { fillDatabase } from "./fill_database.ts";
-import { commentOnDatabase, finishDatabase } from "./finish_database.ts";
+import { commentOnDatabase, copySettings } from "./database_properties.ts";
+import { finishDatabase } from "./finish_database.ts";
 import { allStatements, earlierTables, LedgerWork } from "./ledger_work.ts";
 
 /**
@@ -146,7 +147,10 @@ class DatabaseCopy {
       schema.incomplete = (this.#scope?.consequences.relations.length ?? 0) > 0;
       const common = { ...this.#options, ...parts, schema, ...this.#endpoints };
       this.hasRows = true;
-      await this.#options.recorder.step(() => schema.apply(parts.preData), {
+      await this.#options.recorder.step(async () => {
+        await copySettings(common);
+        await schema.apply(parts.preData);
+      }, {
         step: "schema",
         database: this.#database,
         summarise: () => plural(parts.preData.length, "statement"),

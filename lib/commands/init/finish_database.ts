@@ -3,19 +3,15 @@
  *
  * @module
  */
-import { formatCount, plural, quoteIdentifier, quoteLiteral } from "../../core/mod.ts";
-import { durableSettings, type Endpoint, openPatiently, type Session } from "../../postgres/mod.ts";
-import {
-  applyStatements,
-  databasePropertyStatements,
-  readDatabaseProperties,
-} from "../../schema/mod.ts";
+import { formatCount, plural } from "../../core/mod.ts";
+import { durableSettings, type Endpoint, openPatiently } from "../../postgres/mod.ts";
 import { analyzeTables } from "../../copy/mod.ts";
 import type { Consequences } from "../../rules/mod.ts";
 import { addForeignKeys } from "./add_foreign_keys.ts";
-import { type DumpApplier, tellAdaptations } from "./apply_dump.ts";
+import type { DumpApplier } from "./apply_dump.ts";
 import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
 import { copySequences } from "./copy_sequences.ts";
+import { copyProperties } from "./database_properties.ts";
 import { partitionedTables } from "./partitioned_tables.ts";
 
 /** Which database, and how. */
@@ -74,6 +70,7 @@ async function finishForeignKeys(
     signal,
     events: recorder.events,
     settings: durableSettings,
+    computesValues: true,
   });
   await schema.applyIn(session, settings);
   const { count, complete } = await addForeignKeys(statements, {
@@ -89,34 +86,4 @@ async function finishForeignKeys(
   });
   schema.incomplete ||= !complete;
   return count;
-}
-
-/** Owner, privileges, settings and the true comment of the database itself. */
-async function copyProperties(
-  { source, target, maintenance, planned, schema, recorder, signal }: FinishDatabaseOptions,
-): Promise<void> {
-  await using from = await openPatiently(source, { signal, events: recorder.events });
-  const properties = await readDatabaseProperties(from);
-  await commentOnDatabase(maintenance, { name: planned.target, text: undefined });
-  // of the database, in another one: any number of times
-  tellAdaptations(
-    await applyStatements(
-      maintenance,
-      databasePropertyStatements(properties, { name: target.database }),
-      { incomplete: schema.incomplete },
-    ),
-    recorder.events,
-  );
-}
-
-/** Sets a database's comment; undefined takes it away. */
-export async function commentOnDatabase(
-  session: Session,
-  { name, text }: { readonly name: string; readonly text: string | undefined },
-): Promise<void> {
-  await session.execute(
-    `COMMENT ON DATABASE ${quoteIdentifier(name)} IS ${
-      text === undefined ? "NULL" : quoteLiteral(text)
-    }`,
-  );
 }

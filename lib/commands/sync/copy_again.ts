@@ -225,7 +225,7 @@ async function makeStructure(
       signal,
     });
   const [before, after] = [await dump("pre-data"), await dump("post-data")];
-  await recorder.step(() => applyAll(to, before, { recorder }), {
+  await recorder.step(() => applyAll(to, before, { recorder, signal }), {
     step: "schema",
     database: situation.source.database,
     summarise: () => plural(tables.length, "table"),
@@ -236,10 +236,11 @@ async function makeStructure(
 async function applyAll(
   session: Session,
   statements: readonly DumpStatement[],
-  { recorder }: Pick<CopyAgainOptions, "recorder">,
+  { recorder, signal }: Pick<CopyAgainOptions, "recorder" | "signal">,
 ): Promise<void> {
   if (statements.length === 0) return;
-  const adaptations = await applyStatements(session, statements, { incomplete: false });
+  await using own = await openSession(session.endpoint, { signal, computesValues: true });
+  const adaptations = await applyStatements(own, statements, { incomplete: false });
   for (const adaptation of adaptations) recorder.events({ kind: "warning", ...adaptation });
 }
 

@@ -1,0 +1,43 @@
+/** Cases about settings of databases and roles: what is computed sees the target's own, the tool's statements none. */
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { withCase } from "../support/case.ts";
+import { sharedCluster } from "../support/clusters.ts";
+
+const source = await sharedCluster(15);
+const target = await sharedCluster(18);
+
+Deno.test("[10] a check that depends on TimeZone and DateStyle holds for rows that are copied", async () => {
+  await withCase("10-timezone-check.sql", { source, target }, async (it) => {
+    await it.init();
+    deepStrictEqual(await it.differences(), []);
+    strictEqual((await it.verify()).verdict, "equal");
+  });
+});
+
+Deno.test("[12] generated columns, index expressions and materialized views see the database's TimeZone", async () => {
+  await withCase("12-generated-timezone.sql", { source, target }, async (it) => {
+    await it.init();
+    deepStrictEqual(await it.differences(), []);
+    strictEqual((await it.verify()).verdict, "equal");
+  });
+});
+
+for (const dump of ["native", "embedded"] as const) {
+  const tools = {
+    dump,
+    binDirectory: undefined,
+    environment: { PATH: Deno.env.get("PATH"), HOME: Deno.env.get("HOME") },
+  };
+  const to = dump === "native" ? source : target;
+  const from = dump === "native" ? await sharedCluster(14) : source;
+  for (const file of ["18-database-read-only.sql", "22-database-role-can-read.sql"]) {
+    Deno.test(`[${file.slice(0, 2)}] settings of the database reach neither a session nor the ${dump} pg_dump`, async () => {
+      await withCase(file, { source: from, target: to }, async (it) => {
+        await it.init({ tools });
+        deepStrictEqual(await it.differences(), []);
+        strictEqual((await it.verify()).verdict, "equal");
+        await it.validate({ tools });
+      });
+    });
+  }
+}
