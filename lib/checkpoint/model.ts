@@ -15,6 +15,14 @@ export interface RunScope {
   readonly now: string;
   /** Whether replication follows. */
   readonly sync: boolean;
+  /** How the databases were selected; undefined in records of earlier versions. */
+  readonly selection?: DatabaseFilter;
+}
+
+/** Names or wildcards that selected the databases of a run, each list sorted; empty: all. */
+export interface DatabaseFilter {
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
 }
 
 /**

@@ -35,8 +35,10 @@ import {
 } from "../schema/mod.ts";
 import { type BothSides, summarise } from "./both_sides.ts";
 import { type DatabasePlanning, lookAtDatabase, type PlannedDatabase } from "./database_plan.ts";
+import { checkScope } from "./init/check_scope.ts";
 import { copyDatabase } from "./init/copy_database.ts";
 import { accessTo, DatabaseStream } from "./init/database_stream.ts";
+import { combineFailures, type DatabaseFailure, endsRun } from "./init/failures.ts";
 import { buildPlan } from "./init/plan.ts";
 import { Recorder } from "./init/recorder.ts";
 import { reportOf, unfinishedDatabases } from "./init/run_report.ts";
@@ -85,6 +87,14 @@ export async function init(given: InitOptions, run: RunContext): Promise<InitRep
     .flatMap((planned) => planned.unfinished ?? []);
   // the file may be gone; the ledgers know the moment too
   const options = withWindowsOf(before, unfinished[0]?.scope.now);
+  const scope = await checkScope({
+    options,
+    planning,
+    decisions: examination.report.scopes,
+    earlier,
+    unfinished,
+    events: recorder.events,
+  });
   await refuseUndroppable(planning.databases, {
     session: sides.target,
     withSync: options.sync !== undefined,
@@ -105,6 +115,7 @@ export async function init(given: InitOptions, run: RunContext): Promise<InitRep
     sides,
     plan,
     planning,
+    scope,
     earlier,
     unfinished,
     events: recorder.events,
@@ -267,12 +278,21 @@ async function copyEverything(
   );
   await checkpoint.addMemberships(globals.temporaryMemberships);
   const streams: DatabaseStream[] = [];
+  const failures: DatabaseFailure[] = [];
   try {
     for (const planned of planning.databases) {
-      reports.push(await copyOne(work, { planned, streams }));
-      await checkpoint.completed(planned.source.name);
+      const database = planned.source.name;
+      try {
+        reports.push(await copyOne(work, { planned, streams }));
+        await checkpoint.completed(database);
+      } catch (error) {
+        if (signal.aborted || endsRun(error)) throw error;
+        failures.push({ database, error });
+        reportFailure(work, failures);
+      }
     }
     for (const stream of streams) await stream.catchUp();
+    if (failures.length > 0) throw combineFailures(failures, planning.databases.length);
   } catch (error) {
     // the memberships were for this run alone; the error that ended it is the one to tell
     await revokeMemberships(work).catch(() => {});
@@ -280,6 +300,18 @@ async function copyEverything(
   }
   await revokeMemberships(work);
   await checkpoint.finish(signal);
+}
+
+/** Says at once that a database has failed where others are still to be copied. */
+function reportFailure({ planning, recorder }: Work, failures: readonly DatabaseFailure[]): void {
+  const last = failures.at(-1);
+  if (last === undefined || planning.databases.length === 1) return;
+  recorder.events({
+    kind: "warning",
+    object: `database ${last.database}`,
+    message: `its copy failed: ${describeError(last.error)[0] ?? ""}`,
+    remedy: "the other databases are copied nevertheless; the error is repeated at the end",
+  });
 }
 
 /** A database; what passes by itself is waited for, and then it goes on with what is done. */

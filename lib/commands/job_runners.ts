@@ -4,6 +4,7 @@
  * @module
  */
 import { MixedSnapshotsError } from "../checkpoint/mod.ts";
+import { failuresOf } from "./init/failures.ts";
 import { ExitCode, parseLsn } from "../core/mod.ts";
 import { shareOfRate } from "../remote/crew/mod.ts";
 import type { JobRunner, JobRunners, RunnableJob } from "../remote/worker/runner.ts";
@@ -106,7 +107,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
     const run = { events, signal };
     const report = await init(wanted, run).catch((error) => {
       // nobody is there to be asked; a copy of one moment is what was wanted, and its first half was this job's own
-      if (!(error instanceof MixedSnapshotsError) || attempt === 1) throw error;
+      if (attempt === 1 || !failuresOf(error).some(isMixed)) throw error;
       events({
         kind: "warning",
         message: `${error.message}: the copy begins anew`,
@@ -193,3 +194,7 @@ const exitCodes: Readonly<Record<Verdict, ExitCode>> = {
   different: ExitCode.mismatch,
   unchecked: ExitCode.notVerified,
 };
+
+function isMixed(error: unknown): boolean {
+  return error instanceof MixedSnapshotsError;
+}

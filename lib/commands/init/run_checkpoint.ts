@@ -3,12 +3,11 @@
  *
  * @module
  */
-import { type EventSink, type Problem, ReplicatorError, UsageError } from "../../core/mod.ts";
+import { type EventSink, ReplicatorError } from "../../core/mod.ts";
 import { readClusterFacts } from "../../catalog/mod.ts";
 import {
   type CheckpointStore,
   type DatabaseState,
-  describeScopeDifference,
   digestEnds,
   dropLedger,
   type LedgerHead,
@@ -28,6 +27,7 @@ import type { BothSides } from "../both_sides.ts";
 import { type DatabasePlanning, planDatabases } from "../database_plan.ts";
 import type { InitPlan } from "../report.ts";
 import type { InitOptions } from "../run.ts";
+import { decisionsOf } from "./check_scope.ts";
 
 /** Where the document of a run is, if the caller keeps one. */
 interface Place {
@@ -62,6 +62,8 @@ export interface BeginOptions {
   readonly sides: BothSides;
   readonly plan: InitPlan;
   readonly planning: DatabasePlanning;
+  /** See `checkScope`. */
+  readonly scope: RunScope;
   readonly earlier: StateDocument | undefined;
   /** Heads of the ledgers that are gone on with. */
   readonly unfinished: readonly LedgerHead[];
@@ -90,24 +92,9 @@ export class RunCheckpoint {
     this.#systemIdentifier = systemIdentifier;
   }
 
-  /**
-   * Compares the scope with that of the earlier run. Changes nothing.
-   *
-   * @throws UsageError that says how they differ
-   */
+  /** Puts the document together. Changes nothing. */
   static async begin(begin: BeginOptions): Promise<RunCheckpoint> {
-    const { options, sides, planning, earlier, unfinished } = begin;
-    const { rules = noTableRules, sync } = options;
-    const databases = Object.fromEntries(
-      planning.databases.map(({ source, target }) => [source.name, target]),
-    );
-    const scope: RunScope = {
-      databases,
-      fingerprint: await fingerprintScope({ databases, rules }),
-      now: rules.now,
-      sync: sync !== undefined,
-    };
-    refuseOtherScope(begin, scope);
+    const { options, sides, planning, scope, earlier, unfinished } = begin;
     const first = unfinished[0];
     const { systemIdentifier } = await readClusterFacts(sides.source);
     return new RunCheckpoint(begin, {
@@ -154,7 +141,9 @@ export class RunCheckpoint {
         databaseOid: planning.databases.find(({ source }) => source.name === database)?.source
           .oid ?? 0,
       },
-      decisions: decisionsOf(plan, database),
+      decisions: decisionsOf(
+        plan.databases.find(({ source }) => source === database)?.decisions,
+      ),
     };
   }
 
@@ -221,55 +210,6 @@ async function dropLedgers(
   for (const database of databases) {
     await dropLedger(withDatabase(target, database.target), { run, signal });
   }
-}
-
-/** `analytics.orders` → `copied`, `left out`, `filtered by …` */
-function decisionsOf({ databases }: InitPlan, database: string): Readonly<Record<string, string>> {
-  const decisions = databases.find(({ source }) => source === database)?.decisions ?? [];
-  return Object.fromEntries(decisions.map(({ schema, name, outcome, predicate }) => [
-    `${schema}.${name}`,
-    predicate === undefined
-      ? {
-        "copied": "copied",
-        "filtered": "filtered",
-        "structure-only": "copied without rows",
-        "left-out": "left out",
-      }[outcome]
-      : `filtered by (${predicate})`,
-  ]));
-}
-
-function refuseOtherScope(
-  { earlier, unfinished, plan, planning }: BeginOptions,
-  scope: RunScope,
-): void {
-  const differences = new Set<string>();
-  for (const head of unfinished) {
-    for (
-      const difference of describeScopeDifference(head, {
-        scope,
-        decisions: decisionsOf(plan, head.source.database),
-      })
-    ) differences.add(difference);
-  }
-  // without a ledger nothing is left of it that could be mixed up
-  const exists = earlier?.databases.some(({ target }) =>
-    planning.onTarget.some(({ name }) => name === target)
-  );
-  if (differences.size === 0 && earlier !== undefined && exists && unfinished.length === 0) {
-    const others = earlier.databases.filter(({ state }) => state !== "waiting");
-    if (others.length > 0) {
-      for (const difference of describeScopeDifference(earlier, { scope })) {
-        differences.add(difference);
-      }
-    }
-  }
-  if (differences.size === 0) return;
-  const since = unfinished[0]?.startedAt ?? earlier?.startedAt;
-  throw new UsageError(
-    [...differences].map((message): Problem => ({ path: "scope", message })),
-    `an unfinished run of ${since} between these servers had another scope: give the same options to go on with it, or --no-resume to drop what it has done and start over`,
-  );
 }
 
 /** The moment that windows reach back from is that of the first attempt. */

@@ -1,0 +1,63 @@
+/**
+ * Databases of a run that failed while others did not.
+ *
+ * @module
+ */
+import {
+  describeError,
+  ExitCode,
+  InterruptedError,
+  plural,
+  ReplicatorError,
+} from "../../core/mod.ts";
+import { ConnectionError } from "../../postgres/mod.ts";
+
+/** A database whose copy failed, and why. */
+export interface DatabaseFailure {
+  /** Its name on the source. */
+  readonly database: string;
+  readonly error: unknown;
+}
+
+/**
+ * Whether an error ends the whole run instead of one database's copy. A server that cannot be reached fails every other database as
+ * well.
+ */
+export function endsRun(error: unknown): boolean {
+  return error instanceof InterruptedError || error instanceof ConnectionError && error.transient;
+}
+
+/** One error for all databases that failed; the error itself when the run has a single database. */
+export function combineFailures(failures: readonly DatabaseFailure[], databases: number): unknown {
+  const [first] = failures;
+  if (databases === 1 || first === undefined) return first?.error;
+  const codes = new Set(failures.map(({ error }) => exitCodeOf(error)));
+  const [code = ExitCode.stepFailed] = codes;
+  const done = databases - failures.length;
+  return new ReplicatorError(
+    `${plural(failures.length, "database")} of ${databases} failed: ${
+      failures.map(({ database }) => database).join(", ")
+    }; ${done === 0 ? "none was copied" : `${plural(done, "was", "were")} copied`}`,
+    {
+      details: failures.flatMap(({ database, error }) => [
+        `database ${database}:`,
+        ...describeError(error).map((line) => `  ${line}`),
+      ]),
+      remedy:
+        "remove the causes and run the same command again: it resumes the databases that failed",
+      exitCode: codes.size === 1 ? code : ExitCode.stepFailed,
+      cause: new AggregateError(failures.map(({ error }) => error)),
+    },
+  );
+}
+
+/** The errors that {@linkcode combineFailures} has combined, or the error alone. */
+export function failuresOf(error: unknown): readonly unknown[] {
+  return error instanceof ReplicatorError && error.cause instanceof AggregateError
+    ? error.cause.errors
+    : [error];
+}
+
+function exitCodeOf(error: unknown): ExitCode {
+  return error instanceof ReplicatorError ? error.exitCode : ExitCode.internal;
+}
