@@ -27,12 +27,13 @@ import {
   type Session,
   textArray,
 } from "../postgres/mod.ts";
+import type { DumpStatement, SetAsideObject, StatementRecord } from "../schema/mod.ts";
 import { readContents } from "../catalog/mod.ts";
-import { type DumpStatement, type StatementRecord } from "../schema/mod.ts";
 import { isRecorded, statementDigest } from "./digest.ts";
 import {
   asciiJson,
   createLedgerStatements,
+  createSetAsideStatement,
   isPartRecordedQuery,
   ledgerFormat,
   partConstraint,
@@ -41,7 +42,7 @@ import {
   recordStatementsStatement,
 } from "./ledger_sql.ts";
 import type { Epoch, LedgerRun, LedgerState, TableRecord } from "./model.ts";
-import { readLedger, readLedgerRun } from "./read_ledger.ts";
+import { hasSetAsideTable, readLedger, readLedgerRun } from "./read_ledger.ts";
 import { changedMeanwhile } from "./changed_meanwhile.ts";
 import { letSessionsWork, takeRunLock, workLock } from "./run_lock.ts";
 
@@ -328,13 +329,24 @@ export class Ledger implements AsyncDisposable {
     );
   }
 
-  /** Everything of this database is done. */
-  async complete(): Promise<void> {
+  /** Everything of this database is done, but for what the target refused. One transaction. */
+  async complete(setAside: readonly SetAsideObject[] = []): Promise<void> {
     await this.#inTurn((session) =>
-      session.query(
-        `UPDATE ${ledgerSchema}.run SET complete = true WHERE holder = $1`,
-        [this.#holder],
-      )
+      session.transaction(async () => {
+        const exists = await hasSetAsideTable(session);
+        if (!exists && setAside.length > 0) await session.execute(createSetAsideStatement);
+        if (exists) await session.query(`DELETE FROM ${ledgerSchema}.set_aside`);
+        for (const [place, object] of setAside.entries()) {
+          await session.query(
+            `INSERT INTO ${ledgerSchema}.set_aside (place, document) VALUES ($1, $2)`,
+            [place, asciiJson(object)],
+          );
+        }
+        await session.query(
+          `UPDATE ${ledgerSchema}.run SET complete = true WHERE holder = $1`,
+          [this.#holder],
+        );
+      })
     );
   }
 
@@ -499,6 +511,7 @@ function emptyState(run: LedgerRun): LedgerState {
     statements: new Set(),
     structure: new Map(),
     complete: false,
+    setAside: [],
   };
 }
 

@@ -14,6 +14,13 @@ export const partConstraint = "seren_ledger_part_done";
 /** The constraint that a session of a run violates which another run has taken over from. */
 export const holderColumn = "holder";
 
+/** Objects that a complete copy lacks. Ledgers of earlier versions have no such table. */
+export const createSetAsideStatement = `
+  CREATE TABLE ${ledgerSchema}.set_aside (
+    place integer PRIMARY KEY,
+    document text NOT NULL
+  )`;
+
 /** Documents are JSON in ASCII: the database may have any encoding. */
 export const createLedgerStatements = `
   CREATE SCHEMA ${ledgerSchema};
@@ -55,7 +62,8 @@ export const createLedgerStatements = `
   CREATE TABLE ${ledgerSchema}.statement_done (
     digest text PRIMARY KEY,
     ${holderColumn} text NOT NULL
-  );`;
+  );
+  ${createSetAsideStatement};`;
 
 /**
  * NULL, which the column refuses, when another run has taken over: a session of ours that was cut off and comes back can then

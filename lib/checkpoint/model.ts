@@ -4,6 +4,7 @@
  * @module
  */
 import type { TableName } from "../core/mod.ts";
+import type { SetAsideObject } from "../schema/mod.ts";
 
 /** What a run moves; another scope never goes on with its work. */
 export interface RunScope {
@@ -113,8 +114,10 @@ export interface LedgerState extends LedgerRun {
   readonly statements: ReadonlySet<string>;
   /** Digests of the dump's statements → their objects, in words. */
   readonly structure: ReadonlyMap<string, string>;
-  /** Whether everything of this database is done. */
+  /** Whether everything of this database is done, but for what was set aside. */
   readonly complete: boolean;
+  /** Objects that the target refused when all else was done. */
+  readonly setAside: readonly SetAsideObject[];
 }
 
 /** The source database as the ledger knows it. */

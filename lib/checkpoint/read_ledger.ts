@@ -5,11 +5,12 @@
  */
 import { ExitCode, ledgerSchema, ReplicatorError, tableKey } from "../core/mod.ts";
 import type { Session } from "../postgres/mod.ts";
+import type { SetAsideObject } from "../schema/mod.ts";
 import { ledgerFormat } from "./ledger_sql.ts";
 import type { Epoch, LedgerRun, LedgerState, PlannedPart, TableRecord } from "./model.ts";
 
 /** The head of a ledger: which run, and whether it has everything. */
-export type LedgerHead = LedgerRun & Pick<LedgerState, "startedAt" | "complete">;
+export type LedgerHead = LedgerRun & Pick<LedgerState, "startedAt" | "complete" | "setAside">;
 
 /**
  * Reads the head of the ledger of the session's database; undefined when there is none.
@@ -39,7 +40,28 @@ export async function readLedgerRun(session: Session): Promise<LedgerHead | unde
     );
   }
   const run = JSON.parse(row.document) as LedgerRun;
-  return { ...run, startedAt: row.started_at, complete: row.complete };
+  return {
+    ...run,
+    startedAt: row.started_at,
+    complete: row.complete,
+    setAside: row.complete ? await readSetAside(session) : [],
+  };
+}
+
+/** Whether a ledger can hold what was set aside: those that earlier versions began cannot. */
+export async function hasSetAsideTable(session: Session): Promise<boolean> {
+  const { there } = await session.queryOne<{ there: boolean }>(
+    `SELECT pg_catalog.to_regclass('${ledgerSchema}.set_aside') IS NOT NULL AS there`,
+  );
+  return there;
+}
+
+async function readSetAside(session: Session): Promise<readonly SetAsideObject[]> {
+  if (!await hasSetAsideTable(session)) return [];
+  const rows = await session.query<{ document: string }>(
+    `SELECT document FROM ${ledgerSchema}.set_aside ORDER BY place`,
+  );
+  return rows.map(({ document }) => JSON.parse(document) as SetAsideObject);
 }
 
 /** Reads all of the ledger. There must be one. */

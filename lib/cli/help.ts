@@ -10,6 +10,7 @@ Exit codes:
   8 a server refused a statement
   9 no difference found, but not everything could be compared
   10 the service of --remote cannot be reached
+  11 complete except for objects that could not be created
   130 ended by Ctrl-C, SIGTERM, or answering no`;
 
 const urls = `

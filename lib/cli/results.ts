@@ -6,14 +6,15 @@ import {
   formatDuration,
   plural,
 } from "../core/mod.ts";
-import type {
-  CheckStatus,
-  InitPlan,
-  InitReport,
-  ServerSummary,
-  TablePlan,
-  ValidationReport,
-  Warning,
+import {
+  type CheckStatus,
+  type InitPlan,
+  type InitReport,
+  type ServerSummary,
+  setAsideObjects,
+  type TablePlan,
+  type ValidationReport,
+  type Warning,
 } from "../commands/report.ts";
 import {
   makeStyle,
@@ -223,7 +224,7 @@ export function reportLines(report: InitReport, options: TableOptions): string[]
     lines.push("");
   }
   lines.push(...stepLines(report, options), ...retryLines(report, style));
-  lines.push("", ...warningLines(report.warnings, style));
+  lines.push("", ...warningLines(report.warnings, style), ...setAsideLines(report, style));
   lines.push(
     `${style.green("✓")} ${plural(report.rows, "row")}, ${formatBytes(report.bytes)} in ` +
       formatDuration(report.ms) +
@@ -282,6 +283,23 @@ function warningLines(warnings: readonly Warning[], style: Style): string[] {
         ...(remedy === undefined ? [] : [style.dim(`  → ${printable(remedy)}`)]),
       ];
     }),
+    "",
+  ];
+}
+
+/** What is not on the target: each object with its statement, the reason and the remedy. */
+function setAsideLines(report: InitReport, style: Style): string[] {
+  const objects = setAsideObjects(report);
+  if (objects.length === 0) return [];
+  const several = report.databases.length > 1;
+  return [
+    style.bold(`Complete except for ${plural(objects.length, "object")}:`),
+    ...objects.flatMap(({ object, database, statement, reason, remedy }) => [
+      `${style.red("✗")} ${printable(several ? `${database}: ${object}` : object)}`,
+      `  ${printable(reason)}`,
+      style.dim(`  ${printable(statement)}`),
+      style.dim(`  → ${printable(remedy)}`),
+    ]),
     "",
   ];
 }

@@ -1,7 +1,12 @@
 import { FileCheckpointStore } from "../checkpoint/mod.ts";
 import { ExitCode, InterruptedError } from "../core/mod.ts";
 import { init } from "../commands/init.ts";
-import type { DatabaseDecisions, InitPlan, InitReport } from "../commands/report.ts";
+import {
+  type DatabaseDecisions,
+  type InitPlan,
+  type InitReport,
+  setAsideObjects,
+} from "../commands/report.ts";
 import type { InitOptions } from "../commands/run.ts";
 import { renderInitReport } from "../ui/mod.ts";
 import { asksNothing, type TableRules } from "../rules/mod.ts";
@@ -80,7 +85,7 @@ export const runInit: CommandRunner = async (reader, context) => {
   }
   if (output.json) printJson(terminal, report);
   else printResult(terminal, reportLines(report, tableOptions(terminal.stdout)));
-  return ExitCode.success;
+  return setAsideObjects(report).length > 0 ? ExitCode.completeExcept : ExitCode.success;
 };
 
 /** How many workers of a service share the copy; undefined when that was not said. */

@@ -164,11 +164,15 @@ export function decideAction(
   const drop = (willBeLost: string) =>
     ({ action: "drop-and-create", refusal: undefined, willBeLost }) as const;
   if (facts.unfinished !== undefined) {
-    const { startedAt, source: { database } } = facts.unfinished;
-    const copy = `the unfinished copy of ${database} that was begun at ${startedAt}`;
+    const { startedAt, source: { database }, setAside } = facts.unfinished;
+    const copy = setAside.length > 0
+      ? `the copy of ${database} that was begun at ${startedAt}, complete except for objects that were set aside`
+      : `the unfinished copy of ${database} that was begun at ${startedAt}`;
     if (facts.isOfSource && (facts.resume ?? true)) {
       return { action: "resume", refusal: undefined, willBeLost: undefined };
     }
+    // it may be in use by now
+    if (setAside.length > 0 && !dropExisting) return refuse(`database "${target}" holds ${copy}`);
     if (facts.isOfSource || dropExisting) {
       return drop(`${copy}; nothing else was in it, for it was begun empty`);
     }

@@ -43,7 +43,7 @@ import { buildPlan } from "./init/plan.ts";
 import { Recorder } from "./init/recorder.ts";
 import { reportOf, unfinishedDatabases } from "./init/run_report.ts";
 import { refuseUndroppable } from "./init/refuse_undroppable.ts";
-import type { DatabaseReport, InitPlan, InitReport } from "./report.ts";
+import { type DatabaseReport, type InitPlan, type InitReport, setAsideObjects } from "./report.ts";
 import { reportLockWaits } from "./lock_waits.ts";
 import {
   finishEarlierRun,
@@ -299,7 +299,9 @@ async function copyEverything(
     throw error;
   }
   await revokeMemberships(work);
-  await checkpoint.finish(signal);
+  // the ledgers say what is missing, to the run that creates it
+  if (setAsideObjects({ databases: reports }).length > 0) await checkpoint.keep();
+  else await checkpoint.finish(signal);
 }
 
 /** Says at once that a database has failed where others are still to be copied. */

@@ -11,7 +11,7 @@ import type { JobRunner, JobRunners, RunnableJob } from "../remote/worker/runner
 import type { JobCommand, JobSpec } from "../remote/spec/mod.ts";
 import type { Verdict } from "../verify/mod.ts";
 import { init } from "./init.ts";
-import type { InitPlan } from "./report.ts";
+import { type InitPlan, setAsideObjects } from "./report.ts";
 import type { InitOptions, SyncAction, SyncSettings, ToolSelection } from "./run.ts";
 import { status } from "./status.ts";
 import { sync } from "./sync.ts";
@@ -115,7 +115,11 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
       });
       return init({ ...wanted, resume: false }, run);
     });
-    return { result: report ?? plan, exitCode: ExitCode.success };
+    const complete = report === undefined || setAsideObjects(report).length === 0;
+    return {
+      result: report ?? plan,
+      exitCode: complete ? ExitCode.success : ExitCode.completeExcept,
+    };
   };
 
   const runSync: JobRunner<"sync"> = async (job, { events, signal, workspace }) => {

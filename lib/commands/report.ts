@@ -5,6 +5,7 @@
  * @module
  */
 import type { GovernorSubject, Side, StepName, TableName, WorkKind } from "../core/mod.ts";
+import type { SetAsideObject } from "../schema/mod.ts";
 import type { NotChecked, Verdict, VerifiedDatabase } from "../verify/mod.ts";
 
 /** How a check of `validate` ended. */
@@ -196,11 +197,26 @@ export interface Warning {
   readonly remedy?: string;
 }
 
+/** The objects that a run could not create, of all its databases. */
+export function setAsideObjects(
+  { databases }: Pick<InitReport, "databases">,
+): readonly (SetAsideObject & { readonly database: string })[] {
+  return databases.flatMap(({ target, setAside = [] }) =>
+    setAside.filter(({ attribute }) => attribute === undefined)
+      .map((object) => ({ ...object, database: target }))
+  );
+}
+
 /** One database that was copied. */
 export interface DatabaseReport {
   readonly source: string;
   readonly target: string;
   readonly tables: readonly TableReport[];
+  /**
+   * Objects that the target refused to create or to fill when all else was there; not there when it has everything. The same command creates
+   * them when their causes are gone. Comments and privileges that come with another object of the list have `attribute`.
+   */
+  readonly setAside?: readonly SetAsideObject[];
   readonly ms: number;
 }
 

@@ -24,6 +24,8 @@ export interface AnalyzeOptions {
   readonly database: string;
   /** Tables that have their statistics already, by `tableKey`. */
   readonly done?: ReadonlySet<string>;
+  /** The tables that are wanted, by `tableKey`; all when undefined. */
+  readonly only?: ReadonlySet<string>;
 }
 
 // a partitioned table has statistics of its own, which autovacuum never makes
@@ -56,11 +58,13 @@ export async function analyzeTables(options: AnalyzeOptions): Promise<number> {
 }
 
 async function analyzeRest(
-  { target, jobs, signal, events, database, done = new Set() }: AnalyzeOptions,
+  { target, jobs, signal, events, database, done = new Set(), only }: AnalyzeOptions,
 ): Promise<number> {
   await using listing = await openSession(target, { signal });
   const tables = (await listing.query<AnalyzableRow>(analyzableStatement))
-    .filter((table) => !done.has(tableKey(table)));
+    .filter((table) =>
+      !done.has(tableKey(table)) && (only === undefined || only.has(tableKey(table)))
+    );
   let finished = 0;
   let analyzed = 0;
   await withSessions(analyzeBatches(tables), async (batch, session, lane) => {

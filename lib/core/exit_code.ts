@@ -28,6 +28,8 @@ export const ExitCode = {
   notVerified: 9,
   /** The service of `--remote` cannot be reached, or failed. */
   serviceUnreachable: 10,
+  /** All rows are on the target; some objects could not be created there, and are listed. */
+  completeExcept: 11,
   /** Ended by Ctrl-C or SIGTERM. */
   interrupted: 130,
 } as const;

@@ -17,6 +17,8 @@ export interface ServerMessage {
   /** The call stack of the server: for COPY, table, line and column. */
   readonly context?: string | undefined;
   readonly constraint?: string | undefined;
+  /** The schema of the object that the message is about, where the server names one. */
+  readonly schema?: string | undefined;
 }
 
 /** A statement that a server refused. */
@@ -113,6 +115,7 @@ export function serverMessageOf(error: unknown): ServerMessage | undefined {
     hint: fields["hint"],
     context: fields["where"],
     constraint: fields["constraint_name"],
+    schema: fields["schema_name"],
   };
 }
 
@@ -125,6 +128,7 @@ export function serverMessageFromFields(fields: ReadonlyMap<string, string>): Se
     hint: fields.get("H"),
     context: fields.get("W"),
     constraint: fields.get("n"),
+    schema: fields.get("s"),
   };
 }
 

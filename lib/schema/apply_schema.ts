@@ -8,6 +8,12 @@ import { resetRoleStatement, ServerError, type Session, SqlState } from "../post
 import { type Adaptation, excerpt, isRefusal } from "./adaptation.ts";
 import { adaptStatement, type SchemaTarget } from "./adapt_statement.ts";
 import type { DumpStatement } from "./dump_reader.ts";
+import {
+  CauseFinder,
+  concernsOneObject,
+  missingStates,
+  type SetAsideStatement,
+} from "./set_aside.ts";
 import { SqlCursor } from "./sql_cursor.ts";
 import { keepKnownOptions } from "./unknown_options.ts";
 
@@ -19,19 +25,31 @@ export class SchemaError extends ReplicatorError {
   readonly sqlState: string;
   /** What it refused. */
   readonly statement: DumpStatement;
+  /** What the server said. */
+  readonly refusal: ServerError;
 
   /** Wraps what the server said. */
-  constructor(error: ServerError, statement: DumpStatement, remedy: string | undefined) {
+  constructor(
+    error: ServerError,
+    statement: DumpStatement,
+    remedy: string | undefined,
+    { needed }: { readonly needed?: string | undefined } = {},
+  ) {
     super(error.message, {
       side: error.side,
       object: describeStatement(statement),
-      details: [...error.details, ...firstLines(statement.sql).map((line) => `SQL: ${line}`)],
+      details: [
+        ...error.details,
+        ...firstLines(statement.sql).map((line) => `SQL: ${line}`),
+        ...(needed === undefined ? [] : [needed]),
+      ],
       remedy: remedy ?? error.remedy,
       exitCode: ExitCode.stepFailed,
       cause: error,
     });
     this.sqlState = error.sqlState;
     this.statement = statement;
+    this.refusal = error;
   }
 }
 
@@ -47,6 +65,15 @@ export interface ApplyOptions {
   readonly incomplete?: boolean;
   /** Records statements as done in the very transaction that does them. */
   readonly record?: StatementRecord;
+  /** Takes what is refused, and everything after it goes on; undefined: the first refusal ends it. */
+  readonly setAside?: SetAsideSink | undefined;
+}
+
+/** Keeps statements that were refused. Several sessions may share it. */
+export interface SetAsideSink {
+  /** Those that it has: what hangs on them is set aside with them. */
+  readonly items: readonly SetAsideStatement[];
+  readonly add: (item: SetAsideStatement) => void;
 }
 
 /** Keeps account of statements. */
@@ -70,12 +97,15 @@ const batchCharacters = 256 * 1024;
  * What the target refuses of ownership, privileges, comments and labels is reported; owners are tried again at the end, because a
  * role that is no superuser can give an object only to who may create in its schema, and those privileges come last.
  *
- * @throws SchemaError when anything else is refused
+ * Anything else that is refused goes to `setAside`.
+ *
+ * @throws SchemaError where there is none, or when the refusal says nothing of the one statement
  */
 export async function applyStatements(
   session: Session,
   statements: readonly DumpStatement[],
-  { onProgress, batchSize = 100, incomplete = false, record = noRecord }: ApplyOptions = {},
+  { onProgress, batchSize = 100, incomplete = false, record = noRecord, setAside }: ApplyOptions =
+    {},
 ): Promise<readonly Adaptation[]> {
   const superuser = await isSuperuser(session);
   const target = {
@@ -83,7 +113,7 @@ export async function applyStatements(
     superuser,
     resetRole: resetRoleStatement(session.endpoint),
   };
-  const run = new SchemaRun(session, target, { incomplete, record });
+  const run = new SchemaRun(session, target, { incomplete, record, setAside });
   let done = 0;
   for (const batch of batches(statements, batchSize)) {
     await run.batch(batch);
@@ -127,8 +157,13 @@ function* batches(
 ): Generator<readonly DumpStatement[]> {
   let batch: DumpStatement[] = [];
   let characters = 0;
+  let alone = false;
   for (const statement of statements) {
-    if (batch.length >= size || batch.length > 0 && characters > batchCharacters) {
+    // hours may go into filling one, and would go again when another statement of the batch is refused
+    const fills = statement.type === "MATERIALIZED VIEW DATA";
+    const full = batch.length >= size || characters > batchCharacters || fills || alone;
+    alone = fills;
+    if (batch.length > 0 && full) {
       yield batch;
       batch = [];
       characters = 0;
@@ -144,18 +179,23 @@ class SchemaRun {
   readonly #target: SchemaTarget;
   readonly #incomplete: boolean;
   readonly #record: StatementRecord;
+  readonly #setAside: SetAsideSink | undefined;
+  readonly #context = new SettingsInEffect();
   readonly #deferred: DumpStatement[] = [];
   readonly adaptations: Adaptation[] = [];
 
   constructor(
     session: Session,
     target: SchemaTarget,
-    { incomplete, record }: Required<Pick<ApplyOptions, "incomplete" | "record">>,
+    { incomplete, record, setAside }:
+      & Required<Pick<ApplyOptions, "incomplete" | "record">>
+      & Pick<ApplyOptions, "setAside">,
   ) {
     this.#session = session;
     this.#target = target;
     this.#incomplete = incomplete;
     this.#record = record;
+    this.#setAside = setAside;
   }
 
   async batch(statements: readonly DumpStatement[]): Promise<void> {
@@ -182,6 +222,7 @@ class SchemaRun {
     const record = this.#record.statement(statements);
     await this.#session.execute(record === "" ? script : `${record};\n${script}`);
     this.#record.onRecorded(statements);
+    for (const statement of statements) this.#context.note(statement);
   }
 
   /** Tries the owners again that were refused. */
@@ -224,6 +265,9 @@ class SchemaRun {
     } catch (error) {
       if (!isRefusal(error)) throw error;
       if (await this.#withoutUnknownOptions(statement, sql, error)) return;
+      if (this.#hangsOnSetAside(statement, error)) {
+        return this.#putAside({ statement, error, remedy: undefined });
+      }
       const answer = (this.#incomplete ? answerToMissing(statement, error) : undefined) ??
         answerTo(statement, error);
       switch (answer.kind) {
@@ -237,7 +281,7 @@ class SchemaRun {
           this.#report(statement, error, answer);
           return;
         case "fail":
-          throw new SchemaError(error, statement, answer.remedy);
+          return this.#putAside({ statement, error, remedy: answer.remedy });
       }
     }
   }
@@ -250,7 +294,12 @@ class SchemaRun {
   ): Promise<boolean> {
     const known = await keepKnownOptions(this.#session, sql, error.sqlState);
     if (known === undefined) return false;
-    if (known.sql !== undefined) await this.#execute([statement], known.sql);
+    try {
+      if (known.sql !== undefined) await this.#execute([statement], known.sql);
+    } catch (other) {
+      if (!isRefusal(other)) throw other;
+      return false; // the first refusal is the one to report
+    }
     const { dropped } = known;
     this.#report(statement, error, {
       consequence: `made without the ${dropped.length === 1 ? "option" : "options"} ${
@@ -259,6 +308,21 @@ class SchemaRun {
       remedy: "set on the target what it has in their place, if it has anything",
     });
     return true;
+  }
+
+  /** Also what would only be reported: its comments, owner and privileges come with the object. */
+  #hangsOnSetAside(statement: DumpStatement, error: ServerError): boolean {
+    const { items = [] } = this.#setAside ?? {};
+    return items.length > 0 && new CauseFinder(items).causeOf(statement, error) !== undefined;
+  }
+
+  #putAside(item: Omit<SetAsideStatement, "context">): void {
+    const { statement, error, remedy } = item;
+    // settings are of the session: everything after them would come out differently
+    if (
+      this.#setAside === undefined || statement.type === undefined || !concernsOneObject(error)
+    ) throw new SchemaError(error, statement, remedy);
+    this.#setAside.add({ ...item, context: this.#context.statements });
   }
 
   #note(statement: DumpStatement, note: string | undefined): void {
@@ -291,6 +355,24 @@ class SchemaRun {
   }
 }
 
+/** The settings of a dump that decide how the statements after them come out. */
+class SettingsInEffect {
+  readonly #statements = new Map<string, string>();
+
+  note({ sql }: DumpStatement): void {
+    const name =
+      /^(?:SET|RESET) (default_tablespace|default_table_access_method|SESSION AUTHORIZATION)\b/
+        .exec(sql)?.[1];
+    if (name === undefined) return;
+    if (sql.startsWith("RESET ")) this.#statements.delete(name);
+    else this.#statements.set(name, sql);
+  }
+
+  get statements(): readonly string[] {
+    return [...this.#statements.values()];
+  }
+}
+
 /** What to do about a refusal. */
 type Answer =
   | { readonly kind: "ignore" | "defer" }
@@ -302,18 +384,9 @@ type Answer =
   }
   | { readonly kind: "fail"; readonly remedy: string | undefined };
 
-/** SQLSTATEs of a statement that names what is not there. */
-const missing: ReadonlySet<string> = new Set([
-  SqlState.undefinedTable,
-  SqlState.undefinedObject,
-  SqlState.undefinedFunction,
-  "42703", // undefined_column
-  "3F000", // invalid_schema_name
-]);
-
 /** Where objects were left out: what hangs on them is left out too. Tables hold rows, so they never are. */
 function answerToMissing(statement: DumpStatement, { sqlState }: ServerError): Answer | undefined {
-  if (!missing.has(sqlState) || statement.type === undefined) return undefined;
+  if (!missingStates.has(sqlState) || statement.type === undefined) return undefined;
   if (/^(?:COMMENT ON|GRANT|REVOKE|SECURITY LABEL)\s/.test(statement.sql)) {
     return { kind: "ignore" };
   }

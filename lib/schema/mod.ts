@@ -23,5 +23,8 @@ export * from "./apply_globals.ts";
 export * from "./post_data.ts";
 export * from "./adapt_statement.ts";
 export * from "./apply_schema.ts";
+export * from "./set_aside.ts";
+export * from "./set_aside_list.ts";
+export * from "./retry_rounds.ts";
 export * from "./database.ts";
 export * from "./sql_cursor.ts";

@@ -12,6 +12,7 @@ import { planSection } from "./html_report/plan_section.ts";
 import { summarySection } from "./html_report/summary_section.ts";
 import { slowestSection, stepsSection, tablesSection } from "./html_report/table_sections.ts";
 import { timelineSection } from "./html_report/timeline_section.ts";
+import { countSetAside, setAsideSection } from "./html_report/set_aside_section.ts";
 import { warningsSection } from "./html_report/warnings_section.ts";
 
 export type * from "./html_report/report_view.ts";
@@ -45,6 +46,7 @@ export function renderInitReport(
       summarySection(report),
       timelineSection(report),
       eventsSection(report),
+      setAsideSection(report),
       warningsSection(report),
       stepsSection(report),
       slowestSection(report),
@@ -67,6 +69,7 @@ function pageHeader(
     ["summary", "Summary"],
     ["timeline", "Timeline"],
     ...(hasEvents(report) ? [["events", "In between"]] : []),
+    ...(countSetAside(report) > 0 ? [["set-aside", "Not created"]] : []),
     ["warnings", "Warnings"],
     ["steps", "Steps"],
     ...(report.timeline.length > 0 ? [["slowest", "Slowest"]] : []),
@@ -92,11 +95,16 @@ function nameList(names: readonly string[]): Markup {
   return markup`${names.map((each, index) => [index === 0 ? "" : ", ", name(each)])}`;
 }
 
-function statusLine({ warnings, failure }: ReportView): Markup {
+function statusLine({ warnings, failure, databases }: ReportView): Markup {
   if (failure !== undefined) {
     return markup`<p class="status failed">✗ Ended before everything was copied</p>
 <div class="failure">${lines(redact(failure))}</div>
 <p>What this page tells of is done and kept: the same command goes on from there.</p>`;
+  }
+  const setAside = countSetAside({ databases });
+  if (setAside > 0) {
+    const objects = plural(setAside, "object");
+    return markup`<p class="status warned">! Complete except for <a href="#set-aside">${objects}</a></p>`;
   }
   if (warnings.length === 0) return markup`<p class="status">✓ Done, without warnings</p>`;
   const count = plural(warnings.length, "warning");

@@ -24,6 +24,7 @@ import {
 import { type Endpoint, type Session, SqlState } from "../../postgres/mod.ts";
 import type { Consequences, SourceForeignKey } from "../../rules/mod.ts";
 import { type DumpStatement, SchemaError } from "../../schema/mod.ts";
+import type { DumpApplier } from "./apply_dump.ts";
 
 /** What adding the keys takes. */
 export interface AddForeignKeysOptions {
@@ -31,7 +32,7 @@ export interface AddForeignKeysOptions {
   /** A session on the target. */
   readonly session: Session;
   /** Applies statements in that session. */
-  readonly apply: (statements: readonly DumpStatement[]) => Promise<void>;
+  readonly schema: DumpApplier;
   readonly partitioned: ReadonlySet<string>;
   /** What the rules make of keys; undefined when there are no rules. */
   readonly consequences: Consequences | undefined;
@@ -51,7 +52,7 @@ export async function addForeignKeys(
   statements: readonly DumpStatement[],
   options: AddForeignKeysOptions,
 ): Promise<{ readonly count: number; readonly complete: boolean }> {
-  const { session, apply, partitioned, consequences, events } = options;
+  const { session, schema, partitioned, consequences, events } = options;
   const impossible = new Set(consequences?.impossibleKeys.map(keyOfConstraint));
   const wanted = new Set<string>();
   /** Keys of partitions, with the key of the partitioned table that they stand for. */
@@ -77,13 +78,13 @@ export async function addForeignKeys(
     }
   }
   for (const { statement, key } of ofPartitioned) {
-    for (const name of await addToPartitioned(statement, { key, session, apply, events })) {
+    for (const name of await addToPartitioned(statement, { key, session, schema, events })) {
       wanted.add(name);
       standIns.set(name, keyOfConstraint(key));
       complete = false;
     }
   }
-  await apply(plain);
+  await schema.applyIn(session, plain);
   const keys = (await listUnvalidatedKeys(options.target, options.signal))
     .filter((key) => wanted.has(keyOfConstraint(key)));
   for (const orphaned of await validateForeignKeys(keys, options)) {
@@ -98,19 +99,21 @@ export async function addForeignKeys(
 /** Adds the key; where rows without a parent are in the way, to each partition instead. Gives back which keys are yet to be validated. */
 async function addToPartitioned(
   statement: DumpStatement,
-  { key, session, apply, events }: {
+  { key, session, schema, events }: {
     readonly key: ForeignKeyStatement;
     readonly session: Session;
-    readonly apply: (statements: readonly DumpStatement[]) => Promise<void>;
+    readonly schema: DumpApplier;
     readonly events: EventSink;
   },
 ): Promise<readonly string[]> {
   try {
-    await apply([statement]);
+    await schema.applyStrictly(session, [statement]);
     return [];
   } catch (error) {
-    if (!(error instanceof SchemaError) || error.sqlState !== SqlState.foreignKeyViolation) {
-      throw error;
+    if (!(error instanceof SchemaError)) throw error;
+    if (error.sqlState !== SqlState.foreignKeyViolation) {
+      schema.put(error);
+      return [];
     }
   }
   const leaves = await session.query<TableName & Record<string, string>>(
@@ -122,7 +125,10 @@ async function addToPartitioned(
       ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`,
     [quoteQualified(key.table.schema, key.table.name)],
   );
-  await apply(leaves.map((leaf) => ({ ...statement, sql: foreignKeyOf(key, leaf) })));
+  await schema.applyIn(
+    session,
+    leaves.map((leaf) => ({ ...statement, sql: foreignKeyOf(key, leaf) })),
+  );
   events({
     kind: "warning",
     side: "target",

@@ -6,7 +6,13 @@
 import type { EventSink } from "../../core/mod.ts";
 import type { Ledger } from "../../checkpoint/mod.ts";
 import { durableSettings, type Endpoint, openPatiently, type Session } from "../../postgres/mod.ts";
-import { type Adaptation, applyStatements, type DumpStatement } from "../../schema/mod.ts";
+import {
+  type Adaptation,
+  applyStatements,
+  type DumpStatement,
+  type SchemaError,
+  SetAsideList,
+} from "../../schema/mod.ts";
 
 /** Where statements go. */
 export interface DumpApplierOptions {
@@ -16,9 +22,14 @@ export interface DumpApplierOptions {
   readonly signal: AbortSignal;
 }
 
-/** Applies what the ledger does not have yet; what the target gets differently is warned of. */
+/**
+ * Applies what the ledger does not have yet; what the target gets differently is warned of. What the target refuses is set aside, and
+ * tried again by {@linkcode retry}.
+ */
 export class DumpApplier {
   readonly #options: DumpApplierOptions;
+  /** What was refused. */
+  readonly setAside = new SetAsideList();
   /** Whether objects are left out on purpose: what depends on them may be refused. */
   incomplete = false;
 
@@ -28,25 +39,68 @@ export class DumpApplier {
 
   /** In a session of its own. */
   async apply(statements: readonly DumpStatement[]): Promise<void> {
-    const { target, signal, events } = this.#options;
-    await using session = await openPatiently(target, {
-      signal,
-      events,
-      settings: durableSettings,
-      computesValues: true,
-    });
+    await using session = await this.#open();
     await this.applyIn(session, statements);
   }
 
   /** Statements that are done already are passed over, settings are not. */
   async applyIn(session: Session, statements: readonly DumpStatement[]): Promise<void> {
+    await this.#apply(session, statements, this.setAside);
+  }
+
+  /** The same, but nothing is set aside. @throws SchemaError when anything is refused */
+  async applyStrictly(session: Session, statements: readonly DumpStatement[]): Promise<void> {
+    await this.#apply(session, statements, undefined);
+  }
+
+  /** Sets aside what {@linkcode applyStrictly} threw. */
+  put(error: SchemaError): void {
+    this.setAside.put(error);
+  }
+
+  /**
+   * Tries again what was refused, now that there is more than before.
+   *
+   * @param settings of the dump, for the session
+   */
+  async retry(settings: readonly DumpStatement[]): Promise<void> {
+    if (this.setAside.items.length === 0) return;
+    const { ledger, events } = this.#options;
+    const { incomplete } = this;
+    await using session = await this.#open();
+    await this.applyIn(session, settings);
+    tellAdaptations(
+      await this.setAside.retry(session, { incomplete, record: ledger.statementRecord }),
+      events,
+    );
+  }
+
+  async #apply(
+    session: Session,
+    statements: readonly DumpStatement[],
+    setAside: SetAsideList | undefined,
+  ): Promise<void> {
     const { ledger, events } = this.#options;
     const left = statements.filter((each) => !ledger.isDone(each));
     const { incomplete } = this;
     tellAdaptations(
-      await applyStatements(session, left, { incomplete, record: ledger.statementRecord }),
+      await applyStatements(session, left, {
+        incomplete,
+        record: ledger.statementRecord,
+        setAside,
+      }),
       events,
     );
+  }
+
+  #open(): Promise<Session> {
+    const { target, signal, events } = this.#options;
+    return openPatiently(target, {
+      signal,
+      events,
+      settings: durableSettings,
+      computesValues: true,
+    });
   }
 }
 

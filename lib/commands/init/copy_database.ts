@@ -25,6 +25,7 @@ import {
   createDatabase,
   dumpSchema,
   readDatabaseProperties,
+  type SetAsideObject,
 } from "../../schema/mod.ts";
 import { exportLockedSnapshot, type LockedSnapshot, type LockOptions } from "../../copy/mod.ts";
 import {
@@ -40,6 +41,7 @@ import type { DatabaseReport } from "../report.ts";
 import { readScope } from "../table_scope.ts";
 import { DumpApplier, tellAdaptations } from "./apply_dump.ts";
 import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
+import { createSetAside, onlyObjects, reportSetAside, settingsOf } from "./create_set_aside.ts";
 import { takeOverEarlierSnapshot } from "./earlier_snapshot.ts";
 import { fillDatabase } from "./fill_database.ts";
 import { commentOnDatabase, copySettings } from "./database_properties.ts";
@@ -56,11 +58,15 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
   const start = performance.now();
   const run = new DatabaseCopy(options);
   try {
-    const tables = await run.copy(() => options.stream?.handOver() ?? Promise.resolve());
+    const { tables, setAside } = await run.copy(() =>
+      options.stream?.handOver() ?? Promise.resolve()
+    );
+    reportSetAside(setAside, { target: planned.target, events: recorder.events });
     return {
       source: planned.source.name,
       target: planned.target,
       tables,
+      ...(setAside.length === 0 ? {} : { setAside }),
       ms: performance.now() - start,
     };
   } catch (error) {
@@ -78,6 +84,13 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
     }
     throw error;
   }
+}
+
+/** What came of a database. */
+interface CopiedDatabase {
+  readonly tables: DatabaseReport["tables"];
+  /** What the target refused when all else was there. */
+  readonly setAside: readonly SetAsideObject[];
 }
 
 class DatabaseCopy {
@@ -110,11 +123,14 @@ class DatabaseCopy {
   }
 
   /** @param handOver called when everything is on the target, before that is taken for complete */
-  async copy(handOver: () => Promise<void>): Promise<DatabaseReport["tables"]> {
+  async copy(handOver: () => Promise<void>): Promise<CopiedDatabase> {
     const { planned } = this.#options;
     let ledger = planned.action === "resume" ? await this.#openLedger() : undefined;
     try {
-      if (ledger?.state.complete) return earlierTables(ledger.state.tables);
+      if (ledger?.state.complete) {
+        const tables = earlierTables(ledger.state.tables);
+        return { tables, setAside: await this.#createSetAside(ledger) };
+      }
       const locked = await this.#openPoint(ledger);
       await using snapshot = locked.snapshot;
       const parts = await this.#dumpSchema(locked);
@@ -138,18 +154,14 @@ class DatabaseCopy {
         snapshot,
         tables: locked.tables.filter((table) => this.#scope?.scope.hasRows(table) ?? true),
       });
-      const schema = new DumpApplier({
-        target: this.#target,
-        ledger,
-        events: this.#events,
-        signal: this.#options.signal,
-      });
-      schema.incomplete = (this.#scope?.consequences.relations.length ?? 0) > 0;
+      const schema = this.#applier(ledger);
       const common = { ...this.#options, ...parts, schema, ...this.#endpoints };
       this.hasRows = true;
       await this.#options.recorder.step(async () => {
         await copySettings(common);
         await schema.apply(parts.preData);
+        await schema.retry(settingsOf(parts.preData));
+        schema.setAside.refuseMissingTables();
       }, {
         step: "schema",
         database: this.#database,
@@ -173,11 +185,40 @@ class DatabaseCopy {
       await finishDatabase({ ...common, consequences, analyzed });
       await ledger.settle();
       await handOver();
-      await ledger.complete();
-      return tables;
+      const setAside = schema.setAside.objects();
+      await ledger.complete(setAside);
+      return { tables, setAside };
     } finally {
       await ledger?.[Symbol.asyncDispose]();
     }
+  }
+
+  /** What an earlier run could not create, as the source has it now. Rows, and who follows whom, stay as they are. */
+  async #createSetAside(ledger: Ledger): Promise<readonly SetAsideObject[]> {
+    const { setAside } = ledger.state;
+    if (setAside.length === 0) return [];
+    const locked = await this.#openPoint(ledger);
+    await using _snapshot = locked.snapshot;
+    const parts = await this.#dumpSchema(locked);
+    const schema = this.#applier(ledger);
+    await createSetAside({
+      ...this.#options,
+      ...onlyObjects(parts, setAside),
+      ...this.#endpoints,
+      consequences: this.#scope?.consequences,
+      schema,
+      ledger,
+    });
+    const left = schema.setAside.objects();
+    await ledger.complete(left);
+    return left;
+  }
+
+  #applier(ledger: Ledger): DumpApplier {
+    const { signal } = this.#options;
+    const schema = new DumpApplier({ target: this.#target, ledger, events: this.#events, signal });
+    schema.incomplete = (this.#scope?.consequences.relations.length ?? 0) > 0;
+    return schema;
   }
 
   async #openLedger(): Promise<Ledger> {

@@ -143,6 +143,7 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
     await recorder.step(async () => {
       const built = await indexes.finish();
       await schema.apply([...postData.settings, ...postData.attach]);
+      await schema.retry(postData.settings);
       return built;
     }, {
       step: "indexes",

@@ -5,6 +5,7 @@
  */
 import { formatCount, plural } from "../../core/mod.ts";
 import { durableSettings, type Endpoint, openPatiently } from "../../postgres/mod.ts";
+import type { DumpStatement } from "../../schema/mod.ts";
 import { analyzeTables } from "../../copy/mod.ts";
 import type { Consequences } from "../../rules/mod.ts";
 import { addForeignKeys } from "./add_foreign_keys.ts";
@@ -30,12 +31,15 @@ export interface FinishDatabaseOptions extends
   readonly analyzed: ReadonlySet<string>;
 }
 
-/** Foreign keys, sequences, triggers, views and rights, properties of the database, and the statistics that are missing. */
+/**
+ * Foreign keys, sequences, triggers, views and rights, properties of the database, and the statistics that are missing. What was set aside is tried
+ * again when all else is there.
+ */
 export async function finishDatabase(options: FinishDatabaseOptions): Promise<void> {
   const { recorder, postData, schema, analyzed, target, jobs, signal } = options;
   const { events } = recorder;
   const database = options.planned.source.name;
-  await recorder.step(() => finishForeignKeys(options), {
+  await recorder.step(() => finishForeignKeys(options, postData.foreignKeys), {
     step: "foreign-keys",
     database,
     summarise: (count) => plural(count, "foreign key"),
@@ -45,7 +49,9 @@ export async function finishDatabase(options: FinishDatabaseOptions): Promise<vo
     { step: "sequences", database, summarise: (count) => plural(count, "sequence") },
   );
   await recorder.step(async () => {
-    await schema.apply([...postData.settings, ...postData.rest, ...postData.eventTriggers]);
+    await schema.apply([...postData.settings, ...postData.rest]);
+    await retryAll(options);
+    await schema.apply([...postData.settings, ...postData.eventTriggers]);
     await copyProperties(options);
   }, { step: "finish-schema", database });
   await recorder.step(
@@ -60,11 +66,23 @@ export async function finishDatabase(options: FinishDatabaseOptions): Promise<vo
   );
 }
 
-async function finishForeignKeys(
-  { target, postData, schema, consequences, indexJobs, planned, recorder, signal }:
-    FinishDatabaseOptions,
+/** Tries again what was set aside. Foreign keys go their own way, because they are validated as well. */
+export async function retryAll(options: Omit<FinishDatabaseOptions, "analyzed">): Promise<void> {
+  const { schema, postData: { settings, foreignKeys } } = options;
+  await schema.retry(settings);
+  const left = foreignKeys.filter((statement) => schema.setAside.has(statement));
+  if (left.length === 0) return;
+  for (const statement of left) schema.setAside.forget(statement);
+  await finishForeignKeys(options, left);
+  await schema.retry(settings); // comments on them
+}
+
+/** Adds foreign keys and validates them. @returns how many there are */
+export async function finishForeignKeys(
+  { target, postData: { settings }, schema, consequences, indexJobs, planned, recorder, signal }:
+    Omit<FinishDatabaseOptions, "analyzed">,
+  statements: readonly DumpStatement[],
 ): Promise<number> {
-  const { foreignKeys: statements, settings } = postData;
   if (statements.length === 0) return 0;
   await using session = await openPatiently(target, {
     signal,
@@ -76,7 +94,7 @@ async function finishForeignKeys(
   const { count, complete } = await addForeignKeys(statements, {
     target,
     session,
-    apply: (some) => schema.applyIn(session, some),
+    schema,
     partitioned: await partitionedTables(session),
     consequences,
     jobs: indexJobs,

@@ -169,6 +169,11 @@ export class RunCheckpoint {
     });
   }
 
+  /** Everything is done but for objects that were set aside: the ledgers stay, for the run that creates them. */
+  async keep(): Promise<void> {
+    await this.#update({ memberships: [] });
+  }
+
   /** Everything is done: first the word that it is, then the ledgers go, then the word. */
   async finish(signal: AbortSignal): Promise<void> {
     const { options: { target } } = this.#begin;

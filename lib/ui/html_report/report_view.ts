@@ -92,6 +92,18 @@ export interface DatabaseView {
   readonly target: string;
   readonly tables: readonly TableView[];
   readonly ms: number;
+  /** What the target refused when all else was there. */
+  readonly setAside?: readonly SetAsideView[];
+}
+
+/** An object that could not be created or filled. */
+export interface SetAsideView {
+  readonly object: string;
+  readonly statement: string;
+  readonly reason: string;
+  readonly remedy: string;
+  /** Of another object of the list, with which it comes: not listed. */
+  readonly attribute?: true;
 }
 
 /** A table that was copied. */

@@ -1,0 +1,159 @@
+/**
+ * What a complete copy lacks: reported, and created by a later run when its cause is gone.
+ *
+ * @module
+ */
+import { type EventSink, plural, tableKey, type TableName } from "../../core/mod.ts";
+import type { Ledger } from "../../checkpoint/mod.ts";
+import { analyzeTables, IndexBuilder } from "../../copy/mod.ts";
+import { openPatiently } from "../../postgres/mod.ts";
+import {
+  describeStatement,
+  type DumpStatement,
+  type SetAsideObject,
+  tablesWithStatistics,
+} from "../../schema/mod.ts";
+import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
+import { type FinishDatabaseOptions, finishForeignKeys, retryAll } from "./finish_database.ts";
+import { partitionedTables } from "./partitioned_tables.ts";
+
+/** What is created where. */
+export interface CreateSetAsideOptions
+  extends
+    Omit<FinishDatabaseOptions, "analyzed">,
+    Pick<CopyDatabaseOptions, "retryPausesMs" | "targetMajor"> {
+  /** What the source has of the objects now. */
+  readonly preData: SchemaParts["preData"];
+  readonly ledger: Ledger;
+}
+
+/** Not a small one: each index is built in a transaction of its own, because the table may be in use. */
+const builtAlone = 2 ** 30;
+
+/** Creates and fills the objects of the given parts, and analyzes what has new statistics. What is refused is in `schema.setAside`. */
+export async function createSetAside(options: CreateSetAsideOptions): Promise<void> {
+  const { recorder, planned, target, jobs, signal, schema, preData, postData } = options;
+  const { events } = recorder;
+  const database = planned.source.name;
+  await recorder.step(async () => {
+    await schema.apply(preData);
+    await buildIndexes(options);
+    await schema.apply([...postData.settings, ...postData.attach]);
+    await schema.retry(postData.settings);
+    await finishForeignKeys(options, postData.foreignKeys);
+    await schema.apply([...postData.settings, ...postData.rest]);
+    await retryAll(options);
+    await schema.apply([...postData.settings, ...postData.eventTriggers]);
+  }, { step: "finish-schema", database });
+  const only = new Set(changedTables(postData).map(tableKey));
+  await recorder.step(
+    () => analyzeTables({ target, jobs, signal, events, database, only }),
+    { step: "analyze", database, summarise: (count) => plural(count, "table") },
+  );
+}
+
+async function buildIndexes(
+  {
+    recorder,
+    planned,
+    target,
+    targetMajor,
+    indexJobs,
+    signal,
+    schema,
+    ledger,
+    postData,
+    ...options
+  }: CreateSetAsideOptions,
+): Promise<void> {
+  const { events } = recorder;
+  const { settings, perTable } = postData;
+  await using session = await openPatiently(target, { signal, events });
+  const partitioned = await partitionedTables(session);
+  const indexes = new IndexBuilder({
+    target,
+    targetMajor,
+    groups: perTable.map((group) => ({
+      ...group,
+      partitioned: partitioned.has(tableKey(group.table)),
+    })),
+    analyze: [],
+    sessionStatements: settings,
+    jobs: indexJobs,
+    laterJobs: 0,
+    signal,
+    events,
+    database: planned.source.name,
+    apply: (session, statements) => schema.applyIn(session, statements),
+    isDone: (statement) => ledger.isDone(statement),
+    onReopened: (session) => ledger.refresh(session),
+    delaysMs: options.retryPausesMs,
+  });
+  for (const { table } of perTable) indexes.ready(table, builtAlone);
+  await indexes.finish();
+}
+
+function changedTables({ perTable, rest }: SchemaParts["postData"]): readonly TableName[] {
+  return [
+    ...perTable.map(({ table }) => table),
+    ...tablesWithStatistics(rest),
+    ...rest.flatMap(({ type, schema, name }) =>
+      type?.startsWith("MATERIALIZED VIEW") && schema !== undefined && name !== undefined
+        ? [{ schema, name }]
+        : []
+    ),
+  ];
+}
+
+/** The statements of these objects, with all settings. An object that the source does not have any more is not missed. */
+export function onlyObjects(
+  { preData, postData }: SchemaParts,
+  objects: readonly SetAsideObject[],
+): SchemaParts {
+  const wanted = new Set(objects.map(({ object }) => object));
+  const some = (statements: readonly DumpStatement[]) =>
+    statements.filter((statement) =>
+      statement.type === undefined || wanted.has(describeStatement(statement))
+    );
+  const { perTable, attach, foreignKeys, rest, eventTriggers } = postData;
+  return {
+    preData: some(preData),
+    postData: {
+      ...postData,
+      perTable: perTable.map((group) => ({ ...group, statements: some(group.statements) }))
+        .filter(({ statements }) => statements.some(({ type }) => type !== undefined)),
+      attach: some(attach),
+      foreignKeys: some(foreignKeys).filter(({ type }) => type !== undefined),
+      rest: some(rest),
+      eventTriggers: some(eventTriggers),
+    },
+  };
+}
+
+/** The settings that a section begins with. */
+export function settingsOf(statements: readonly DumpStatement[]): readonly DumpStatement[] {
+  const end = statements.findIndex(({ type }) => type !== undefined);
+  return end < 0 ? statements : statements.slice(0, end);
+}
+
+/** Warns that a copy is complete except for some objects; the report lists them. */
+export function reportSetAside(
+  objects: readonly SetAsideObject[],
+  { target, events }: { readonly target: string; readonly events: EventSink },
+): void {
+  const counted = objects.filter(({ attribute }) => attribute === undefined);
+  if (counted.length === 0) return;
+  for (const { object, reason } of counted) {
+    events({ kind: "info", message: `${object} of ${target} could not be created: ${reason}` });
+  }
+  events({
+    kind: "warning",
+    side: "target",
+    object: `database ${target}`,
+    message: `complete except for ${plural(counted.length, "object")}: ${
+      counted.slice(0, 5).map(({ object }) => object).join(", ")
+    }${counted.length > 5 ? ", …" : ""}`,
+    remedy: "the report has the reason of each and what to do; then run the same command again: " +
+      "it creates only what is missing",
+  });
+}

@@ -1,0 +1,34 @@
+import { redact } from "../../core/mod.ts";
+import { type Content, lines, type Markup, markup, name } from "./markup.ts";
+import type { ReportView, SetAsideView } from "./report_view.ts";
+import { section } from "./section.ts";
+
+/** How many objects the target refused. */
+export function countSetAside({ databases }: Pick<ReportView, "databases">): number {
+  return databases.flatMap(listed).length;
+}
+
+/** What is not on the target although all rows are, each with its statement, the reason and the remedy; nothing when there is no such object. */
+export function setAsideSection({ databases }: ReportView): Content {
+  if (countSetAside({ databases }) === 0) return undefined;
+  return section("set-aside", "Objects that could not be created", [
+    markup`<p>All rows are on the target. When the causes below are removed, the same command creates what is missing and nothing else.</p>`,
+    databases.map((database): Content => {
+      const objects = listed(database);
+      if (objects.length === 0) return undefined;
+      return markup`\n<h3>${name(database.target)}</h3>\n<ul class="warnings">\n${
+        objects.map(item)
+      }</ul>`;
+    }),
+  ]);
+}
+
+function listed({ setAside = [] }: ReportView["databases"][number]): readonly SetAsideView[] {
+  return setAside.filter(({ attribute }) => attribute === undefined);
+}
+
+function item({ object, statement, reason, remedy }: SetAsideView): Markup {
+  return markup`<li>${name(object)}: ${lines(redact(reason))}<div class="objects"><code>${
+    redact(statement)
+  }</code></div><div class="remedy"><b>What to do:</b> ${lines(redact(remedy))}</div></li>\n`;
+}
