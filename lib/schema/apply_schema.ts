@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ExitCode, quoteIdentifier, redact, ReplicatorError } from "../core/mod.ts";
+import { ExitCode, quoteIdentifier, redact, ReplicatorError, type TableName } from "../core/mod.ts";
 import { resetRoleStatement, ServerError, type Session, SqlState } from "../postgres/mod.ts";
 import { type Adaptation, excerpt, isRefusal } from "./adaptation.ts";
 import { adaptStatement, type SchemaTarget } from "./adapt_statement.ts";
@@ -138,9 +138,20 @@ async function isSuperuser(session: Session): Promise<boolean> {
 }
 
 /** A statement for people: `TABLE public.orders`. */
-export function describeStatement({ sql, type, schema, name }: DumpStatement): string {
+export function describeStatement(statement: DumpStatement): string {
+  const { sql, type, schema, name } = statement;
   if (type === undefined || name === undefined) return excerpt(sql, 60);
+  const view = completedView(statement);
+  if (view !== undefined) return `VIEW ${view.schema}.${view.name}`;
   return `${type} ${schema === undefined ? "" : `${schema}.`}${name}`;
+}
+
+/** The view that a statement completes: pg_dump makes one that is part of a circle in two steps, the first without its query. */
+export function completedView({ sql, type }: DumpStatement): TableName | undefined {
+  if (type !== "RULE") return undefined;
+  const cursor = new SqlCursor(sql);
+  const view = cursor.words("create", "or", "replace", "view") ? cursor.qualified() : undefined;
+  return view?.schema === undefined ? undefined : { schema: view.schema, name: view.name };
 }
 
 function firstLines(sql: string): readonly string[] {

@@ -9,6 +9,7 @@ import { type Adaptation, excerpt } from "./adaptation.ts";
 import {
   type ApplyOptions,
   applyStatements,
+  completedView,
   describeStatement,
   SchemaError,
   type SetAsideSink,
@@ -99,7 +100,7 @@ export class SetAsideList implements SetAsideSink {
     });
   }
 
-  /** What is left, object by object, in the order in which it was refused. */
+  /** What is left, object by object: first causes, then what hangs on them, each in the order in which it was refused. */
   objects(): readonly SetAsideObject[] {
     const causes = new CauseFinder(this.#items);
     const objects = new Map<string, SetAsideObject>();
@@ -111,7 +112,12 @@ export class SetAsideList implements SetAsideSink {
         objects.set(object, described);
       }
     }
-    return [...objects.values()];
+    // causes first
+    const all = [...objects.values()];
+    return [
+      ...all.filter(({ cause }) => cause === undefined),
+      ...all.filter(({ cause }) => cause !== undefined),
+    ];
   }
 
   #remove({ sql, type }: DumpStatement): void {
@@ -131,12 +137,15 @@ export class SetAsideList implements SetAsideSink {
       statement: excerpt(redact(statement.sql), 500),
       sqlState: error.sqlState,
     };
+    const placeholder = completedView(statement) === undefined
+      ? ""
+      : "until it is created the view is a placeholder that gives NULLs; ";
     if (root === undefined || cause === undefined) {
-      return { ...common, reason: reasonOf(error), remedy: remedyOf(item) };
+      return { ...common, reason: placeholder + reasonOf(error), remedy: remedyOf(item) };
     }
     return {
       ...common,
-      reason: `it needs ${cause}, which is not there: ${reasonOf(root.error)}`,
+      reason: `${placeholder}it needs ${cause}, which is not there: ${reasonOf(root.error)}`,
       remedy: `it comes with ${cause}: ${remedyOf(root)}`,
       cause,
       ...(isAttribute(statement) || followers.has(statement.type ?? "") ? { attribute: true } : {}),
