@@ -18,7 +18,15 @@ import {
   type Session,
   withDatabase,
 } from "../postgres/mod.ts";
-import { dropPublication, dropSlot, dropSubscription } from "../replication/mod.ts";
+import {
+  type ChangedIdentity,
+  dropPublication,
+  dropSlot,
+  dropSubscription,
+  readPublications,
+  readSubscriptionDescriptors,
+  restoreIdentities,
+} from "../replication/mod.ts";
 import { findOnSource, findOnTarget } from "./cleanup/find.ts";
 import { planCleanup } from "./cleanup/plan.ts";
 import type {
@@ -101,16 +109,12 @@ export async function cleanup(
   const failed: CleanupFailure[] = [];
   for (const item of plan.items) {
     signal.throwIfAborted();
-    // goes with its publication
     if (item.kind === "replica-identity") {
-      const gone = removed.some(({ kind, name, database }) =>
-        kind === "publication" && database === item.database && name === item.publication
-      );
-      if (gone) removed.push(item);
+      if (removed.includes(carrierOf(item, plan)!)) removed.push(item);
       continue;
     }
     try {
-      await remove(item, { from, to, file, signal });
+      await remove(item, { from, to, file, signal, plan });
       removed.push(item);
       events({ kind: "info", message: `removed ${item.kind} ${item.name}` });
     } catch (error) {
@@ -120,6 +124,16 @@ export async function cleanup(
     }
   }
   return { ...plan, removed, failed };
+}
+
+/** The subscription or publication that a replica identity is restored with, in one transaction where they are on the same side. */
+function carrierOf(
+  { side, publication }: CleanupItem,
+  { items }: CleanupPlan,
+): CleanupItem | undefined {
+  const find = (kind: CleanupItem["kind"]) =>
+    items.find((item) => item.kind === kind && item.name === publication);
+  return (side === "target" ? find("subscription") : undefined) ?? find("publication");
 }
 
 /** What the process should exit with: failures before sides that were out of reach. */
@@ -168,11 +182,12 @@ interface Means {
   readonly to: Link;
   readonly file: CheckpointStore | undefined;
   readonly signal: AbortSignal;
+  readonly plan: CleanupPlan;
 }
 
 async function remove(
   item: CleanupItem,
-  { from, to, file, signal }: Means,
+  { from, to, file, signal, plan }: Means,
 ): Promise<void> {
   const { kind, name, database } = item;
   switch (kind) {
@@ -186,7 +201,22 @@ async function remove(
     case "slot":
       return await dropSlot(await from.session(), { name, signal });
     case "publication":
-      return await within(from, database, signal, (session) => dropPublication(session, name));
+      return await within(from, database, signal, async (session) => {
+        // before what remembers them is gone
+        const carried = plan.items.find((each) =>
+          each.kind === "replica-identity" && each.side === "target" &&
+          carrierOf(each, plan) === item
+        );
+        if (carried !== undefined) {
+          await within(
+            to,
+            carried.database,
+            signal,
+            async (target) => await restoreCopied(target, await readChanged(session, name)),
+          );
+        }
+        await dropPublication(session, name);
+      });
     case "ledger":
       return await within(to, database, signal, (session) =>
         session.execute(
@@ -208,7 +238,25 @@ async function removeSubscription(
       WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())`,
     [name],
   );
-  if (there !== undefined) await dropSubscription(session, { name, signal });
+  if (there === undefined) return;
+  const descriptor = (await readSubscriptionDescriptors(session)).get(name);
+  const restore = descriptor?.changedIdentities ?? [];
+  await dropSubscription(session, { name, signal, restore });
+}
+
+async function readChanged(session: Session, name: string): Promise<readonly ChangedIdentity[]> {
+  const [publication] = await readPublications(session, [name]);
+  return publication?.descriptor?.changedIdentities ?? [];
+}
+
+async function restoreCopied(
+  session: Session,
+  changed: readonly ChangedIdentity[],
+): Promise<void> {
+  await session.transaction(async () => {
+    await session.execute("SET LOCAL lock_timeout = '10s'");
+    await restoreIdentities(session, changed, { side: "target" });
+  });
 }
 
 async function within(

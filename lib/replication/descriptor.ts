@@ -16,12 +16,14 @@ import {
 /** The tool's name in descriptors. */
 export const descriptorTool = "postgres-seren-replicator";
 
-/** A table of the source whose replica identity was changed, and what it was before. */
+/** A table whose replica identity was changed on the source, and copied to the target, and what it was before. */
 export interface ChangedIdentity extends TableName {
   /** As `pg_class.relreplident` had it: default, nothing, index (then with its name), full. */
   readonly before: "d" | "n" | "i";
   /** The index of `REPLICA IDENTITY USING INDEX`, when it was that. */
   readonly index?: string;
+  /** On the source. Missing in what earlier versions wrote. */
+  readonly oid?: number;
 }
 
 /** The comment, as data. Holds no password, address or predicate. */

@@ -19,6 +19,7 @@ export * from "./obstacles.ts";
 export * from "./ours.ts";
 export * from "./positions.ts";
 export * from "./publication.ts";
+export * from "./restore_identities.ts";
 export * from "./scope.ts";
 export * from "./slot.ts";
 export * from "./slot_snapshot.ts";

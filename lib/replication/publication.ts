@@ -20,7 +20,6 @@ import {
   type ChangedIdentity,
   commentOnPublication,
   parseDescriptor,
-  restoreIdentity,
   type ScopeDescriptor,
 } from "./descriptor.ts";
 import {
@@ -31,6 +30,7 @@ import {
   identityRemedy,
   readIdentities,
 } from "./identity.ts";
+import { restoreIdentities } from "./restore_identities.ts";
 
 /** A table of a publication. */
 export interface PublishedTable extends TableName {
@@ -132,6 +132,7 @@ export async function assessPublication(input: PublicationInput): Promise<Public
         changedIdentities.push({
           schema,
           name,
+          oid: table.oid,
           before: identity.kind === "f" ? "d" : identity.kind,
           ...(identity.kind === "i" && identity.index !== undefined
             ? { index: identity.index }
@@ -306,19 +307,6 @@ export async function dropPublication(session: Session, name: string): Promise<v
     await session.execute(
       `SET LOCAL lock_timeout = '10s'; DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`,
     );
-    for (const identity of changed) {
-      if (await isStillFull(session, identity)) await session.execute(restoreIdentity(identity));
-    }
+    await restoreIdentities(session, changed, { side: "source" });
   });
-}
-
-async function isStillFull(session: Session, { schema, name }: TableName): Promise<boolean> {
-  const { full } = await session.queryOne<{ readonly full: boolean }>(
-    `SELECT EXISTS (SELECT FROM pg_class AS c
-                     WHERE c.oid = to_regclass($1) AND c.relreplident = 'f'
-                       AND NOT EXISTS (SELECT FROM pg_publication_rel AS r
-                                        WHERE r.prrelid = c.oid)) AS full`,
-    [quoteQualified(schema, name)],
-  );
-  return full;
 }

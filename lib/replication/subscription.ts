@@ -19,7 +19,8 @@ import {
   type Session,
   SqlState,
 } from "../postgres/mod.ts";
-import { commentOnSubscription, type ScopeDescriptor } from "./descriptor.ts";
+import { type ChangedIdentity, commentOnSubscription, type ScopeDescriptor } from "./descriptor.ts";
+import { restoreIdentities } from "./restore_identities.ts";
 import { subscriptionConninfo } from "./conninfo.ts";
 
 /** What the options of a subscription depend on. */
@@ -296,13 +297,22 @@ async function endWorker(session: Session, pid: number): Promise<void> {
  */
 export async function dropSubscription(
   session: Session,
-  { name, signal }: { readonly name: string; readonly signal?: AbortSignal | undefined },
+  { name, signal, restore = [] }: {
+    readonly name: string;
+    readonly signal?: AbortSignal | undefined;
+    /** Replica identities that its tables get back, or it stays. */
+    readonly restore?: readonly ChangedIdentity[];
+  },
 ): Promise<void> {
   await disableSubscription(session, { name, signal });
   await session.execute(`ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET (slot_name = NONE)`);
-  // DROP SUBSCRIPTION leaves the comment behind (12 to 18)
-  await session.execute(`COMMENT ON SUBSCRIPTION ${quoteIdentifier(name)} IS NULL`);
-  await session.execute(`DROP SUBSCRIPTION ${quoteIdentifier(name)}`);
+  await session.transaction(async () => {
+    await session.execute("SET LOCAL lock_timeout = '10s'");
+    await restoreIdentities(session, restore, { side: "target" });
+    // DROP SUBSCRIPTION leaves the comment behind (12 to 18)
+    await session.execute(`COMMENT ON SUBSCRIPTION ${quoteIdentifier(name)} IS NULL`);
+    await session.execute(`DROP SUBSCRIPTION ${quoteIdentifier(name)}`);
+  });
 }
 
 /**

@@ -4,9 +4,10 @@
  * @module
  */
 import { listDatabases, parseNamePattern, readClusterFacts } from "../../catalog/mod.ts";
-import { ledgerSchema } from "../../core/mod.ts";
+import { ledgerSchema, tableKey } from "../../core/mod.ts";
 import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/mod.ts";
 import {
+  listFullTables,
   listOurPublications,
   listOurSlots,
   listOurSubscriptions,
@@ -53,6 +54,8 @@ export interface TargetFindings {
   readonly system: string | undefined;
   readonly subscriptions: readonly FoundSubscription[];
   readonly ledgers: readonly FoundLedger[];
+  /** Tables with REPLICA IDENTITY FULL, by database and `tableKey`. */
+  readonly full: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /** Looks through all databases of the source. */
@@ -84,6 +87,7 @@ export async function findOnTarget(
   const listed = await listOurSubscriptions(session);
   const subscriptions: FoundSubscription[] = [];
   const ledgers: FoundLedger[] = [];
+  const full = new Map<string, ReadonlySet<string>>();
   await eachDatabase(endpoint, session, signal, async (database, inside) => {
     const here = listed.filter((each) => each.database === database);
     if (here.length > 0) {
@@ -97,11 +101,12 @@ export async function findOnTarget(
         });
       }
     }
+    full.set(database, new Set((await listFullTables(inside)).map((table) => tableKey(table))));
     const ledger = await readLedger(inside, database);
     if (ledger !== undefined) ledgers.push(ledger);
   });
   const system = (await readClusterFacts(session)).systemIdentifier;
-  return { system, subscriptions, ledgers };
+  return { system, subscriptions, ledgers, full };
 }
 
 async function eachDatabase(

@@ -12,6 +12,7 @@ import {
   quoteLiteral,
   ReplicatorError,
   type Side,
+  tableKey,
 } from "../../core/mod.ts";
 import { describeIdentity, restoreIdentity, type ScopeDescriptor } from "../../replication/mod.ts";
 import type { DatabaseSelection } from "../run.ts";
@@ -63,9 +64,33 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       source?.slots.find((slot) => slot.name === name)?.database,
     ], databases)
   );
+  /** Tables of the target that were copied with a replica identity that was changed for the stream. */
+  const takeCopied = (
+    { name, database, descriptor }: {
+      readonly name: string;
+      readonly database: string | undefined;
+      readonly descriptor: ScopeDescriptor | undefined;
+    },
+    reason: string | undefined,
+  ) => {
+    const full = target?.full.get(database ?? "");
+    for (const changed of descriptor?.changedIdentities ?? []) {
+      if (!full?.has(tableKey(changed))) continue;
+      take({
+        kind: "replica-identity",
+        side: "target",
+        ...(database === undefined ? {} : { database }),
+        name: displayName(changed),
+        publication: name,
+        detail: `FULL for ${name}: ${describeIdentity(changed)}`,
+      }, reason);
+    }
+  };
   for (const { name, database, descriptor, slotName } of subscriptions) {
     const detail = slotName === undefined ? "without a slot" : `reads slot ${slotName}`;
-    take({ kind: "subscription", side: "target", database, name, detail }, isForeign(descriptor));
+    const foreign = isForeign(descriptor);
+    take({ kind: "subscription", side: "target", database, name, detail }, foreign);
+    takeCopied({ name, database, descriptor }, foreign);
   }
 
   const publications = (source?.publications ?? []).filter(({ database, descriptor }) =>
@@ -137,6 +162,11 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
         detail: `FULL for ${name}: ${describeIdentity(changed)}`,
       }, foreign);
     }
+    // the subscription remembers them too, where there is one
+    const isSubscribed = subscriptions.some((each) => each.name === name);
+    if (!isSubscribed) {
+      takeCopied({ name, database: descriptor?.target.database, descriptor }, foreign);
+    }
   }
 
   for (const { database, sourceDatabase, sourceSystem } of target?.ledgers ?? []) {
@@ -152,7 +182,7 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
   return {
     items,
     kept,
-    byHand: { source: leftOnSource(items, target), target: leftOnTarget(items) },
+    byHand: { source: leftOnSource(items, target), target: leftOnTarget(items, source) },
   };
 }
 
@@ -211,10 +241,20 @@ function leftOnSource(
   });
 }
 
-function leftOnTarget(items: readonly CleanupItem[]): readonly string[] {
-  return items.filter(({ kind }) => kind === "slot").flatMap(({ name }) => [
-    `ALTER SUBSCRIPTION ${quoteIdentifier(name)} DISABLE;`,
-    `ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET (slot_name = NONE);`,
-    `DROP SUBSCRIPTION ${quoteIdentifier(name)};`,
-  ]);
+function leftOnTarget(
+  items: readonly CleanupItem[],
+  source: SourceFindings | undefined,
+): readonly string[] {
+  return items.filter(({ kind }) => kind === "slot").flatMap(({ name, database }) => {
+    const { descriptor } = source?.publications.find((each) =>
+      each.name === name && each.database === database
+    ) ?? {};
+    return [
+      ...(descriptor === undefined ? [] : [`-- in database ${descriptor.target.database}`]),
+      `ALTER SUBSCRIPTION ${quoteIdentifier(name)} DISABLE;`,
+      `ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET (slot_name = NONE);`,
+      `DROP SUBSCRIPTION ${quoteIdentifier(name)};`,
+      ...(descriptor?.changedIdentities ?? []).map((changed) => `${restoreIdentity(changed)};`),
+    ];
+  });
 }

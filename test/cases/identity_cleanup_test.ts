@@ -1,0 +1,107 @@
+/** Replica identities that `init --replica-identity full` has changed: `cleanup` restores both sides, and nothing else. */
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { type Case, withCase } from "../support/case.ts";
+import { sharedCluster } from "../support/clusters.ts";
+
+const source = await sharedCluster(15, { programs: "embedded" });
+const target = await sharedCluster(18);
+const servers = { source, target };
+const file = "88-identity-full-cleanup.sql";
+
+const more = `
+  create table nothing (id int); alter table nothing replica identity nothing;
+  create table "By Index" (id int not null, k int not null); create unique index "The Index" on "By Index" (k);
+  alter table "By Index" replica identity using index "The Index";
+  create table users_own (id int); alter table users_own replica identity full;
+  create table p (id int) partition by range (id); create table "P 1" partition of p for values from (0) to (9);`;
+const rewrite = (script: string) => `${script};${more}`;
+
+async function identities(it: Case, side: "source" | "target"): Promise<Record<string, string>> {
+  const rows = await it.ask<{ name: string; identity: string }>(
+    side,
+    `SELECT c.relname AS name, c.relreplident::text AS identity FROM pg_class AS c
+       JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
+      ORDER BY c.relname COLLATE "C"`,
+  );
+  return Object.fromEntries(rows.map(({ name, identity }) => [name, identity]));
+}
+
+Deno.test("[88] each kind of identity returns on both sides, and a second cleanup finds nothing", async () => {
+  await withCase(file, { ...servers, rewrite }, async (it) => {
+    const before = await identities(it, "source");
+    await it.initWithSync();
+    deepStrictEqual((await identities(it, "target"))["t"], "f");
+    const { removed, failed } = await it.cleanup();
+    deepStrictEqual(failed, []);
+    deepStrictEqual(
+      removed.filter(({ kind }) => kind === "replica-identity").map((
+        { side, name },
+      ) => [side, name])
+        .sort(),
+      [
+        ...["source", "target"].flatMap((side) =>
+          ['"P 1"', "nothing", "t"].map((name) => [side, name])
+        ),
+      ].sort(),
+    );
+    deepStrictEqual(await identities(it, "source"), before);
+    deepStrictEqual(await identities(it, "target"), before);
+    strictEqual((await it.verify()).verdict, "equal");
+    deepStrictEqual((await it.cleanup()).items, []);
+  });
+});
+
+Deno.test("[88] what was changed, renamed or dropped meanwhile is left or found", async () => {
+  await withCase(file, { ...servers, rewrite }, async (it) => {
+    await it.initWithSync();
+    await it.ask("target", "ALTER TABLE nothing ADD PRIMARY KEY (id)");
+    await it.ask("target", "ALTER TABLE nothing REPLICA IDENTITY USING INDEX nothing_pkey");
+    await it.ask("source", 'ALTER TABLE t RENAME TO "T old"');
+    await it.ask("source", "CREATE TABLE t (id int)");
+    await it.ask("source", "ALTER TABLE t REPLICA IDENTITY FULL");
+    await it.ask("target", 'DROP TABLE "P 1"');
+    const { failed } = await it.cleanup();
+    deepStrictEqual(failed, []);
+    const onSource = await identities(it, "source");
+    const onTarget = await identities(it, "target");
+    deepStrictEqual([onSource["t"], onSource["T old"], onSource["nothing"]], ["f", "d", "n"]);
+    deepStrictEqual([onTarget["t"], onTarget["nothing"], onTarget["users_own"]], ["d", "i", "f"]);
+  });
+});
+
+Deno.test("[88] the target of an init that ended before its subscription is restored too", async () => {
+  await withCase(file, { ...servers, rewrite }, async (it) => {
+    const before = await identities(it, "source");
+    await it.initWithSync();
+    const [subscription] = await it.ask<{ name: string }>(
+      "target",
+      "SELECT subname::text AS name FROM pg_subscription",
+    );
+    for (const change of ["DISABLE", "SET (slot_name = NONE)"]) {
+      await it.ask("target", `ALTER SUBSCRIPTION "${subscription!.name}" ${change}`);
+    }
+    await it.ask("target", `DROP SUBSCRIPTION "${subscription!.name}"`);
+    const { failed } = await it.cleanup();
+    deepStrictEqual(failed, []);
+    deepStrictEqual(await identities(it, "source"), before);
+    deepStrictEqual(await identities(it, "target"), before);
+  });
+});
+
+Deno.test("[88] a cleanup whose target is locked fails without forgetting, and the next one completes it", async () => {
+  await withCase(file, servers, async (it) => {
+    await it.initWithSync();
+    const blocker = (await import("../support/sql.ts")).withSession;
+    await blocker(it.targetUrl, async (session) => {
+      await session.unsafe("BEGIN; LOCK TABLE t IN ACCESS SHARE MODE").simple();
+      const { failed } = await it.cleanup();
+      deepStrictEqual(failed.map(({ item: { kind } }) => kind), ["subscription"]);
+      await session.unsafe("ROLLBACK").simple();
+    });
+    strictEqual((await identities(it, "target"))["t"], "f");
+    const { failed } = await it.cleanup();
+    deepStrictEqual(failed, []);
+    strictEqual((await identities(it, "target"))["t"], "d");
+    strictEqual((await identities(it, "source"))["t"], "d");
+  });
+});
