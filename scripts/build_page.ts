@@ -17,7 +17,15 @@ async function bundle(): Promise<string> {
   try {
     const { success, stderr } = await new Deno.Command("deno", {
       args: [
-        ...["bundle", "--quiet", "--lock=deno.lock", "--platform", "browser", "--minify"],
+        ...[
+          "bundle",
+          "--quiet",
+          "--lock=deno.lock",
+          "--frozen",
+          "--platform",
+          "browser",
+          "--minify",
+        ],
         ...["--output", output, "page/main.ts"],
       ],
       stdout: "null",
@@ -34,7 +42,7 @@ async function bundle(): Promise<string> {
 async function uplotFile(path: string): Promise<string> {
   const entry = new URL(import.meta.resolve(uplot));
   const { success, stdout } = await new Deno.Command("deno", {
-    args: ["info", "--json", "--lock=deno.lock", entry.href],
+    args: ["info", "--json", "--lock=deno.lock", "--frozen", entry.href],
     stderr: "null",
   }).output();
   if (!success) throw new Error(`${uplot} is not there: deno install`);

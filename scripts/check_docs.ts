@@ -11,7 +11,7 @@ const { exports } = JSON.parse(await Deno.readTextFile("deno.json")) as {
   readonly exports: Readonly<Record<string, string>>;
 };
 const { stderr } = await new Deno.Command("deno", {
-  args: ["doc", "--quiet", "--lint", ...Object.values(exports)],
+  args: ["doc", "--quiet", "--lock=deno.lock", "--frozen", "--lint", ...Object.values(exports)],
   env: { NO_COLOR: "1" },
   stdout: "null",
 }).output();

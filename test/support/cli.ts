@@ -22,6 +22,8 @@ export const cliCommand: readonly string[] = [
   "--quiet",
   "--no-prompt",
   `--config=${repository}deno.json`,
+  `--lock=${repository}deno.lock`,
+  "--frozen",
   "-P=cli",
   `${repository}cli.ts`,
 ];
