@@ -46,7 +46,9 @@ const statement = `
       LEFT JOIN pg_catalog.pg_attribute AS a
         ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.n] AND a.attnum <> 0
      WHERE i.indisunique
-     GROUP BY i.indrelid, i.indexrelid, x.relname
+     -- catalogs have primary keys from 14 on: before, a key does not imply the other columns
+     GROUP BY i.indrelid, i.indexrelid, i.indisprimary, i.indisreplident, i.indisvalid,
+              i.indimmediate, i.indpred, x.relname
   )
   SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relreplident AS kind,
          (SELECT k.index FROM keys AS k
