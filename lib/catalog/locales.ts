@@ -4,7 +4,7 @@
  * @module
  */
 import { quoteLiteral } from "../core/mod.ts";
-import { ServerError, type Session, SqlState } from "../postgres/mod.ts";
+import { ServerError, type Session, silenceEventTriggers, SqlState } from "../postgres/mod.ts";
 
 /** What is known of a server's locales. */
 export type LocaleFacts = {
@@ -49,6 +49,7 @@ export function knowsLocale({ libc }: LocaleFacts, locale: string): boolean {
  * is rolled back. Undefined when that may not be tried.
  */
 export async function tryLocale(session: Session, locale: string): Promise<boolean | undefined> {
+  await silenceEventTriggers(session);
   await session.execute("BEGIN READ WRITE");
   try {
     await session.execute(

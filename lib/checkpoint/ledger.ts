@@ -26,6 +26,7 @@ import {
   type RetryOptions,
   type Session,
   textArray,
+  withoutEventTriggers,
 } from "../postgres/mod.ts";
 import type { DumpStatement, SetAsideObject, StatementRecord } from "../schema/mod.ts";
 import { readContents } from "../catalog/mod.ts";
@@ -391,7 +392,7 @@ export class Ledger implements AsyncDisposable {
       }
     }
     if (existing === undefined) {
-      await this.#session.transaction(async () => {
+      await withoutEventTriggers(this.#session, async () => {
         await this.#session.execute(createLedgerStatements);
         await this.#session.query(
           `INSERT INTO ${ledgerSchema}.run (format, holder, document) VALUES ($1, $2, $3)`,
@@ -492,7 +493,10 @@ export async function dropLedger(
   await using session = await retry(() => openSession(target, { signal }), { signal });
   const head = await readLedgerRun(session);
   if (head?.run !== run || !head.complete) return;
-  await session.execute(`DROP SCHEMA ${ledgerSchema} CASCADE`);
+  await withoutEventTriggers(
+    session,
+    () => session.execute(`DROP SCHEMA ${ledgerSchema} CASCADE`),
+  );
 }
 
 /** What the ledger says stays said. */

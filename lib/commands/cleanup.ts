@@ -17,6 +17,7 @@ import {
   openSession,
   type Session,
   withDatabase,
+  withoutEventTriggers,
 } from "../postgres/mod.ts";
 import {
   type ChangedIdentity,
@@ -218,10 +219,16 @@ async function remove(
         await dropPublication(session, name);
       });
     case "ledger":
-      return await within(to, database, signal, (session) =>
-        session.execute(
-          `SET client_min_messages = error; DROP SCHEMA IF EXISTS ${ledgerSchema} CASCADE`,
-        ));
+      return await within(
+        to,
+        database,
+        signal,
+        (session) =>
+          withoutEventTriggers(session, () =>
+            session.execute(
+              `SET LOCAL client_min_messages = error; DROP SCHEMA IF EXISTS ${ledgerSchema} CASCADE`,
+            )),
+      );
     case "state-file":
       return await file?.remove();
   }

@@ -13,6 +13,7 @@ import {
   openSession,
   relayCopies,
   type Session,
+  silenceEventTriggers,
   type SnapshotHolder,
 } from "../postgres/mod.ts";
 import { listLargeObjects } from "../catalog/mod.ts";
@@ -50,6 +51,7 @@ export async function copyLargeObjects(options: CopyLargeObjectsOptions): Promis
   await using from = await openSession(source, { signal });
   await importSnapshot(from, snapshot.identifier);
   await using to = await openSession(target, { signal, settings: { synchronous_commit: "off" } });
+  await silenceEventTriggers(to);
   const there = await existingObjects(to);
   let done = 0;
   for await (const page of listLargeObjects(listing, { pageSize })) {

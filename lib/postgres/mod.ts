@@ -16,6 +16,13 @@ export type { LockBlocker } from "./lock_wait.ts";
 export { acceptsStartupOption, startupOption } from "./event_triggers.ts";
 export * from "./open_patiently.ts";
 export * from "./open_session.ts";
+export {
+  besideEventTriggers,
+  type EventTrigger,
+  readEventTriggers,
+  silenceEventTriggers,
+  withoutEventTriggers,
+} from "./own_ddl.ts";
 export * from "./passfile.ts";
 export * from "./pool.ts";
 export * from "./relay.ts";

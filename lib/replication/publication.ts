@@ -13,7 +13,7 @@ import {
   tableKey,
   type TableName,
 } from "../core/mod.ts";
-import { ServerError, type Session, SqlState } from "../postgres/mod.ts";
+import { ServerError, type Session, SqlState, withoutEventTriggers } from "../postgres/mod.ts";
 import { checkPredicate, type Table } from "../catalog/mod.ts";
 import { inParentheses, publicationProblems, type SourceTable } from "../rules/mod.ts";
 import {
@@ -271,7 +271,7 @@ export async function createPublication(
   ];
   for (let attempt = 1;; attempt++) {
     try {
-      await session.transaction(async () => {
+      await withoutEventTriggers(session, async () => {
         for (const statement of statements) await session.execute(statement);
       });
       return;
@@ -289,7 +289,10 @@ export async function describePublication(
   session: Session,
   { name, descriptor }: { readonly name: string; readonly descriptor: ScopeDescriptor },
 ): Promise<void> {
-  await session.execute(commentOnPublication(name, descriptor));
+  await withoutEventTriggers(
+    session,
+    () => session.execute(commentOnPublication(name, descriptor)),
+  );
 }
 
 /**
@@ -303,7 +306,7 @@ export async function dropPublication(session: Session, name: string): Promise<v
   );
   if (found === undefined) return;
   const changed = parseDescriptor(found.comment)?.changedIdentities ?? [];
-  await session.transaction(async () => {
+  await withoutEventTriggers(session, async () => {
     await session.execute(
       `SET LOCAL lock_timeout = '10s'; DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`,
     );

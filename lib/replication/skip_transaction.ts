@@ -4,7 +4,7 @@
  * @module
  */
 import { formatLsn, type Lsn, quoteIdentifier, quoteLiteral } from "../core/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { type Session, withoutEventTriggers } from "../postgres/mod.ts";
 import { disableSubscription, enableSubscription } from "./subscription.ts";
 
 /**
@@ -27,11 +27,12 @@ export async function skipTransaction(
 ): Promise<void> {
   await disableSubscription(target, { name: subscription, signal });
   if (target.majorVersion >= 15) {
-    await target.execute(
-      `ALTER SUBSCRIPTION ${quoteIdentifier(subscription)} SKIP (lsn = ${
-        quoteLiteral(formatLsn(lsn))
-      })`,
-    );
+    await withoutEventTriggers(target, () =>
+      target.execute(
+        `ALTER SUBSCRIPTION ${quoteIdentifier(subscription)} SKIP (lsn = ${
+          quoteLiteral(formatLsn(lsn))
+        })`,
+      ));
   } else {
     // a transaction is sent when its commit record begins at or behind the position
     await target.query("SELECT pg_replication_origin_advance($1, $2::pg_lsn)", [

@@ -14,7 +14,14 @@ import {
   tableKey,
   type TableName,
 } from "../core/mod.ts";
-import { describeHost, type Endpoint, openSession, retry, type Session } from "../postgres/mod.ts";
+import {
+  describeHost,
+  type Endpoint,
+  openSession,
+  retry,
+  type Session,
+  withoutEventTriggers,
+} from "../postgres/mod.ts";
 import { listTables, readClusterFacts, type Table } from "../catalog/mod.ts";
 import type { LockOptions } from "../copy/mod.ts";
 import { type Applier, SubscriptionApplier } from "./applier.ts";
@@ -289,11 +296,12 @@ export async function keepTables(
   const keys = new Set(kept.map((table) => tableKey(table)));
   const leaving = publication?.tables.filter((table) => !keys.has(tableKey(table))) ?? [];
   if (leaving.length === 0) return;
-  await source.execute(
-    `ALTER PUBLICATION ${quoteIdentifier(name)} DROP TABLE ${
-      leaving.map((table) => `ONLY ${quoteQualified(table.schema, table.name)}`).join(", ")
-    }`,
-  );
+  await withoutEventTriggers(source, () =>
+    source.execute(
+      `ALTER PUBLICATION ${quoteIdentifier(name)} DROP TABLE ${
+        leaving.map((table) => `ONLY ${quoteQualified(table.schema, table.name)}`).join(", ")
+      }`,
+    ));
   if (descriptor === undefined) return;
   const changedIdentities = descriptor.changedIdentities.filter((table) =>
     keys.has(tableKey(table))

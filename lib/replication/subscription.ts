@@ -12,12 +12,14 @@ import {
   type TableName,
 } from "../core/mod.ts";
 import {
+  besideEventTriggers,
   describeEndpoint,
   type Endpoint,
   pause,
   ServerError,
   type Session,
   SqlState,
+  withoutEventTriggers,
 } from "../postgres/mod.ts";
 import { type ChangedIdentity, commentOnSubscription, type ScopeDescriptor } from "./descriptor.ts";
 import { restoreIdentities } from "./restore_identities.ts";
@@ -121,7 +123,7 @@ export async function createSubscription(options: CreateSubscriptionOptions): Pr
   });
   const conninfo = subscriptionConninfo(options.sourceFromTarget, options);
   try {
-    await session.transaction(async () => {
+    await withoutEventTriggers(session, async () => {
       await session.execute(
         createStatement({
           name,
@@ -197,18 +199,21 @@ export async function probeSubscription(
       ? { password_required: "false" }
       : {}),
   };
-  await session.execute("BEGIN");
+  const conninfo = subscriptionConninfo(sourceFromTarget, options);
   try {
-    const conninfo = subscriptionConninfo(sourceFromTarget, options);
-    // a publication that is not there costs a warning; one that is would ask for its tables
-    await session.execute(createStatement({ name, publication: name, conninfo, settings }));
-    return true;
+    await withoutEventTriggers(session, async () => {
+      // a publication that is not there costs a warning; one that is would ask for its tables
+      await session.execute(createStatement({ name, publication: name, conninfo, settings }));
+      throw new ProbeDone();
+    });
   } catch (error) {
-    throw explainCreation(error, options);
-  } finally {
-    await session.execute("ROLLBACK").catch(() => {}); // a session that cannot is closed, which rolls back too
+    if (!(error instanceof ProbeDone)) throw explainCreation(error, options);
   }
+  return true;
 }
+
+/** Takes back what a probe has made. */
+class ProbeDone extends Error {}
 
 function explainCreation(
   error: unknown,
@@ -253,7 +258,10 @@ function explainCreation(
 
 /** Lets a subscription apply. */
 export async function enableSubscription(session: Session, name: string): Promise<void> {
-  await session.execute(`ALTER SUBSCRIPTION ${quoteIdentifier(name)} ENABLE`);
+  await withoutEventTriggers(
+    session,
+    () => session.execute(`ALTER SUBSCRIPTION ${quoteIdentifier(name)} ENABLE`),
+  );
 }
 
 const workerPauseMs = 50;
@@ -269,7 +277,10 @@ export async function disableSubscription(
   session: Session,
   { name, signal }: { readonly name: string; readonly signal?: AbortSignal | undefined },
 ): Promise<void> {
-  await session.execute(`ALTER SUBSCRIPTION ${quoteIdentifier(name)} DISABLE`);
+  await withoutEventTriggers(
+    session,
+    () => session.execute(`ALTER SUBSCRIPTION ${quoteIdentifier(name)} DISABLE`),
+  );
   for (let waitedMs = 0;; waitedMs += workerPauseMs) {
     const workers = await session.query<{ readonly pid: number }>(
       "SELECT pid FROM pg_stat_subscription WHERE subname = $1 AND pid IS NOT NULL",
@@ -305,9 +316,9 @@ export async function dropSubscription(
   },
 ): Promise<void> {
   await disableSubscription(session, { name, signal });
-  await session.execute(`ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET (slot_name = NONE)`);
-  await session.transaction(async () => {
+  await withoutEventTriggers(session, async () => {
     await session.execute("SET LOCAL lock_timeout = '10s'");
+    await session.execute(`ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET (slot_name = NONE)`);
     await restoreIdentities(session, restore, { side: "target" });
     // DROP SUBSCRIPTION leaves the comment behind (12 to 18)
     await session.execute(`COMMENT ON SUBSCRIPTION ${quoteIdentifier(name)} IS NULL`);
@@ -325,9 +336,10 @@ export async function forgetRemovedTables(
   session: Session,
   { name, signal }: { readonly name: string; readonly signal?: AbortSignal | undefined },
 ): Promise<void> {
-  await session.execute(
-    `ALTER SUBSCRIPTION ${quoteIdentifier(name)} REFRESH PUBLICATION WITH (copy_data = false)`,
-  );
+  await besideEventTriggers(session, () =>
+    session.execute(
+      `ALTER SUBSCRIPTION ${quoteIdentifier(name)} REFRESH PUBLICATION WITH (copy_data = false)`,
+    ));
   await disableSubscription(session, { name, signal });
   await enableSubscription(session, name);
 }

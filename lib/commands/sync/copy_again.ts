@@ -13,7 +13,15 @@ import {
   tableKey,
   type TableName,
 } from "../../core/mod.ts";
-import { openSession, retry, ServerError, type Session, SqlState } from "../../postgres/mod.ts";
+import {
+  openSession,
+  retry,
+  ServerError,
+  type Session,
+  silenceEventTriggers,
+  SqlState,
+  withoutEventTriggers,
+} from "../../postgres/mod.ts";
 import type { Table } from "../../catalog/mod.ts";
 import { copyTables, planCopy, readPlanBounds } from "../../copy/mod.ts";
 import {
@@ -157,7 +165,10 @@ async function removeStream(
   if (subscription !== undefined) await dropSubscription(to, { name, signal });
   if (slot !== undefined) await dropSlot(from, { name, signal });
   // replica identities stay: the tables are about to be published again
-  await from.execute(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`);
+  await withoutEventTriggers(
+    from,
+    () => from.execute(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`),
+  );
 }
 
 async function shrinkStream(
@@ -240,6 +251,8 @@ async function applyAll(
 ): Promise<void> {
   if (statements.length === 0) return;
   await using own = await openSession(session.endpoint, { signal, computesValues: true });
+  // the source's have seen the tables being made, and what they wrote is replicated
+  await silenceEventTriggers(own);
   const adaptations = await applyStatements(own, statements, { incomplete: false });
   for (const adaptation of adaptations) recorder.events({ kind: "warning", ...adaptation });
 }

@@ -12,6 +12,7 @@ import {
   relayCopies,
   ServerError,
   type Session,
+  silenceEventTriggers,
 } from "../../../postgres/mod.ts";
 import type { IndexFacts, Table } from "../../../catalog/mod.ts";
 import { type CopyCosts, usualCosts } from "./costs.ts";
@@ -71,7 +72,9 @@ export async function measureCosts(options: MeasureOptions): Promise<CopyCosts |
     { session: from, roundTripMs: sourceRoundTripMs },
     { session: to, roundTripMs: targetRoundTripMs, openedMs },
   ] = await Promise.all([look(source), look(target)]);
-  if (!await mayMakeTemporaryTables(to)) return undefined;
+  if (!await mayMakeTemporaryTables(to) || (await silenceEventTriggers(to)).length > 0) {
+    return undefined;
+  }
   const small = await measureSmall({ from, to, roundTripMs: targetRoundTripMs });
   const rows = await measureRows(options, { from, to });
   return {
@@ -155,7 +158,11 @@ async function measureRows(
       bytesPerMs: one.bytes / one.ms,
       lanes: Math.min(jobs, mostLanes),
       copy: copyWith(probeOf(sample, Math.ceil(limit / 2))),
-      open: (side) => openSession(side === "source" ? source : target, { signal }),
+      open: async (side) => {
+        const session = await openSession(side === "source" ? source : target, { signal });
+        if (side === "target") await silenceEventTriggers(session);
+        return session;
+      },
     });
     return { rowBytesPerMs: one.bytes / one.ms, ...after, ...scaling };
   } catch (error) {

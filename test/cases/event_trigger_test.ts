@@ -1,0 +1,64 @@
+/** Cases about event triggers: what the tool makes for itself does not run them, on either side. */
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import type { Cluster } from "../../lib/cluster/mod.ts";
+import type { Case } from "../support/case.ts";
+import { withCase } from "../support/case.ts";
+import { sharedCluster } from "../support/clusters.ts";
+
+const file = "57-event-trigger-audit-ordinary.sql";
+
+/** The whole life of a replication: nothing of it may show in the audit's log of either side. */
+async function replicateAndCleanUp(it: Case): Promise<void> {
+  await it.initWithSync();
+  await it.stream();
+  strictEqual(await it.drain(), "drained");
+  deepStrictEqual(await it.differences(), []);
+  await it.sync();
+  await it.cleanup();
+  deepStrictEqual(await it.differences(), []);
+  for (const side of ["source", "target"] as const) {
+    deepStrictEqual(
+      await it.ask(
+        side,
+        "SELECT tag, what FROM public.ddl_log WHERE what ~ 'seren' OR tag ~* 'publication|subscription'",
+      ),
+      [],
+    );
+  }
+}
+
+async function pairs(): Promise<readonly (readonly [Cluster, Cluster])[]> {
+  return [
+    [await sharedCluster(12), await sharedCluster(14)],
+    [await sharedCluster(15), await sharedCluster(18)],
+  ];
+}
+
+/** Modes in which event triggers are, with a guard that refuses what is not the audit's own. */
+const modes = {
+  "ordinary ones": "",
+  "those that are ENABLE ALWAYS": `
+    ALTER EVENT TRIGGER a_log ENABLE ALWAYS;
+    ALTER EVENT TRIGGER b_log ENABLE ALWAYS;`,
+  "guards that refuse": `
+    CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no % here', tg_tag; END $$;
+    CREATE EVENT TRIGGER "Guard ""1" ON ddl_command_start EXECUTE FUNCTION refuse();
+    CREATE EVENT TRIGGER c_guard ON sql_drop EXECUTE FUNCTION refuse();`,
+} as const;
+
+for (const [source, target] of await pairs()) {
+  for (const [label, more] of Object.entries(modes)) {
+    Deno.test(`[57] ${label} do not run for what the tool makes, ${source.major} to ${target.major}`, async () => {
+      const rewrite = (script: string) => script.replace("-- STREAM", () => `${more}\n-- STREAM`);
+      await withCase(file, { source, target, rewrite }, async (it) => {
+        const before = await it.ask("source", "SELECT * FROM public.ddl_log ORDER BY n");
+        await replicateAndCleanUp(it);
+        deepStrictEqual(await it.ask("source", "SELECT * FROM public.ddl_log ORDER BY n"), before);
+        deepStrictEqual(
+          await it.ask("target", "SELECT evtname, evtenabled FROM pg_event_trigger ORDER BY 1"),
+          await it.ask("source", "SELECT evtname, evtenabled FROM pg_event_trigger ORDER BY 1"),
+        );
+      });
+    });
+  }
+}
