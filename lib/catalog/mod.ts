@@ -7,6 +7,7 @@
 export * from "./activity.ts";
 export * from "./binary_types.ts";
 export * from "./columns.ts";
+export * from "./computing_functions.ts";
 export * from "./databases.ts";
 export * from "./emptiness.ts";
 export * from "./extension_members.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readIdentity, sharesBackends, tryLocale } from "../catalog/mod.ts";
+import { listComputingFunctions, readIdentity, sharesBackends, tryLocale } from "../catalog/mod.ts";
 import { plural, ReplicatorError, tableKey, type TableName } from "../core/mod.ts";
 import { openSession, type Session, withDatabase } from "../postgres/mod.ts";
 import { asksNothing, type IdentityFacts, noTableRules } from "../rules/mod.ts";
@@ -61,6 +61,7 @@ import {
   checkSameDatabase,
   checkVersions,
 } from "./validate/server_checks.ts";
+import { checkUserCode } from "./validate/user_code_check.ts";
 
 export { openBothSides, summarise } from "./both_sides.ts";
 export { planDatabases } from "./database_plan.ts";
@@ -392,6 +393,11 @@ async function checkSource(
       unpublished: followed?.unpublished,
     }),
     ...checkHazards(database, followed?.hazards ?? []),
+    checkUserCode(planned.target, {
+      functions: await listComputingFunctions(session),
+      role: target.role,
+      forSync,
+    }),
     ...checkSpecialObjects(database, { facts, targetTablespaces: target.tablespaces, forSync }),
     ...checkExtensions(planned.target, {
       installed: facts.extensions,

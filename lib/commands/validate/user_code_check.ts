@@ -1,0 +1,37 @@
+import type { ComputingFunction } from "../../catalog/mod.ts";
+import { plural } from "../../core/mod.ts";
+import type { Check } from "../report.ts";
+import { listNames, pass, warn } from "./check.ts";
+import type { ServerFacts } from "./facts.ts";
+
+/**
+ * Whose code runs with the rights of the target's role while rows arrive: for a superuser, code of roles that are not superusers
+ * is a way to become one.
+ */
+export function checkUserCode(
+  database: string,
+  { functions, role, forSync }: {
+    readonly functions: readonly ComputingFunction[];
+    /** On the target. */
+    readonly role: Pick<ServerFacts["role"], "name" | "superuser">;
+    readonly forSync: boolean;
+  },
+): Check {
+  const subject = { id: "user-code", side: "target", database } as const;
+  const called = functions.filter(({ kind }) => forSync || kind !== "always trigger");
+  if (called.length === 0) {
+    return pass(subject, "no functions of ordinary roles are called while rows arrive");
+  }
+  const names = [...new Set(called.map(({ name }) => name))];
+  const owners = [...new Set(called.map(({ owner }) => owner))];
+  const objects = called.map(({ kind, object }) => `${kind} ${object}`);
+  const finding = `${plural(names.length, "function")} of ${listNames(owners)} ${
+    names.length === 1 ? "is" : "are"
+  } called while rows arrive (${listNames(names)}, by ${listNames(objects)})`;
+  if (!role.superuser) return pass(subject, `${finding}, without superuser rights`);
+  return warn(
+    subject,
+    `${finding}, with the rights of ${role.name}, a superuser: whoever may change them can take over the target's server`,
+    "connect to the target as a role with CREATEDB and CREATEROLE that is not a superuser, or review these functions",
+  );
+}

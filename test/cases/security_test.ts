@@ -1,0 +1,79 @@
+/** Whose code runs where, and who holds the tool up. */
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import type { Cluster } from "../../lib/cluster/mod.ts";
+import { withCase } from "../support/case.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import { endpointOf, runInit } from "../support/init.ts";
+import { exec, query, withSession } from "../support/sql.ts";
+
+const source = await sharedCluster(15);
+const target = await sharedCluster(18);
+
+/** The superusers that the case's functions have made on a server, by what called them. They are dropped. */
+async function takenOverBy(server: Cluster): Promise<readonly string[]> {
+  const rows = await query<{ name: string }>(
+    server.url(),
+    "SELECT rolname AS name FROM pg_roles WHERE rolname ~ '^pwned_' ORDER BY 1",
+  );
+  for (const { name } of rows) await exec(server.url(), `DROP ROLE ${name}`);
+  return rows.map(({ name }) => name.replace("pwned_", ""));
+}
+
+/** What only an expression that the target computes for each row can be: see docs/security.md. */
+const computedForRows = ["chk", "dom", "gen", "part"];
+
+Deno.test("[esc] a superuser's copy runs nothing on the source, and on the target what validate has named", async () => {
+  const owner = { owner: "mallory", name: "esc" };
+  await withCase("security/esc.sql", { source, target, ...owner }, async (it) => {
+    const { checks } = await it.validate();
+    const [check] = checks.filter(({ id }) => id === "user-code");
+    strictEqual(check?.status, "warn");
+    for (const name of computedForRows) match(check.finding, new RegExp(`m\\.${name}\\(`));
+    match(check.finding, /of mallory .*a superuser: whoever may change them can take over/);
+    deepStrictEqual(await takenOverBy(source), []);
+    await it.init();
+    deepStrictEqual(await takenOverBy(source), []);
+    deepStrictEqual(await takenOverBy(target), computedForRows);
+  });
+});
+
+Deno.test("[esc] with an ordinary role on the target nobody gains anything", async () => {
+  await exec(target.url(), "CREATE ROLE mover LOGIN CREATEDB CREATEROLE PASSWORD 'x'");
+  const url = target.url({ user: "mover", password: "x" });
+  await withCase(
+    "security/esc.sql",
+    { source, target, owner: "mallory", name: "esc" },
+    async (it) => {
+      const { checks } = await it.validate({ target: await endpointOf(url, "target") });
+      strictEqual(checks.find(({ id }) => id === "user-code")?.status, "pass");
+      await runInit(it.sourceUrl, url, { include: [it.name] });
+      deepStrictEqual(await takenOverBy(source), []);
+      deepStrictEqual(await takenOverBy(target), []);
+      strictEqual((await it.ask("target", "SELECT FROM t_chk")).length, 100);
+    },
+  );
+  await exec(target.url(), "DROP OWNED BY mover; DROP ROLE mover");
+});
+
+Deno.test("[54] what a locked table is waited for is reported, and the copy is complete", async () => {
+  await withCase("54-locked-table.sql", { source, target }, async (it) => {
+    const reported = Promise.withResolvers<string>();
+    await withSession(it.sourceUrl, async (other) => {
+      await other.unsafe("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE").simple();
+      const copied = it.init({
+        onEvent: (event) => {
+          if (event.kind === "info" && event.message.includes("waiting for")) {
+            reported.resolve(event.message);
+          }
+        },
+      });
+      match(
+        await reported.promise,
+        /table public\.t, held by pid \d+ .*SELECT pg_terminate_backend/,
+      );
+      await other.unsafe("COMMIT").simple();
+      await copied;
+    });
+    deepStrictEqual(await it.differences(), []);
+  });
+});
