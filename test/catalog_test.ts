@@ -18,6 +18,7 @@ import { openSession, resolveEndpoint, type Session } from "../lib/postgres/mod.
 import { sharedCluster } from "./support/clusters.ts";
 import { withDatabase as withTestDatabase } from "./support/databases.ts";
 import { exec, withSession } from "./support/sql.ts";
+import { startupRefusal } from "./support/startup_refusal.ts";
 
 const majors: readonly PgMajor[] = [12, 15, 18];
 const clusters = new Map<PgMajor, Cluster>();
@@ -392,6 +393,11 @@ function startTransactionPooler(cluster: Cluster) {
       count = await client.read(buffer);
     }
     const startup = buffer.slice(0, count ?? 0);
+    if (new TextDecoder("latin1").decode(startup).includes("event_triggers")) {
+      await client.write(startupRefusal("event_triggers"));
+      client.close();
+      return void all.delete(client);
+    }
     idle.push(idle.pop() ?? await connect(startup));
     await client.write(welcome);
     for (let server: Deno.Conn | undefined;;) {

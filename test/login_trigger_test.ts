@@ -7,6 +7,7 @@ import { sharedCluster } from "./support/clusters.ts";
 import { withDatabase } from "./support/databases.ts";
 import { endpointOf, runInit } from "./support/init.ts";
 import { exec, query } from "./support/sql.ts";
+import { startupRefusal } from "./support/startup_refusal.ts";
 
 const source = await sharedCluster(17);
 const target = await sharedCluster(18);
@@ -150,12 +151,7 @@ async function strictPooler(serverPort: number, sqlState: string) {
       client.off("data", first);
       if (text.includes("event_triggers")) {
         refused++;
-        const body = `SFATAL\0C${sqlState}\0Munsupported startup parameter: event_triggers\0\0`;
-        const message = new Uint8Array(5 + body.length);
-        message[0] = "E".charCodeAt(0);
-        new DataView(message.buffer).setInt32(1, 4 + body.length);
-        message.set(new TextEncoder().encode(body), 5);
-        return void client.end(message);
+        return void client.end(startupRefusal("event_triggers", sqlState));
       }
       const upstream = net.connect(serverPort, "127.0.0.1");
       sockets.add(upstream);
