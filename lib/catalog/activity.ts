@@ -62,25 +62,25 @@ export type ServerActivity = {
 };
 
 const statement = `
-  SELECT (SELECT json_object_agg(name, setting) FROM pg_settings
-           WHERE name = ANY ($1::text[])) AS settings,
-         pg_is_in_recovery() AS in_recovery,
-         (SELECT sum(numbackends)::int FROM pg_stat_database) AS used_connections,
-         (SELECT count(*)::int FROM pg_replication_slots) AS used_slots,
-         (SELECT count(*)::int FROM pg_stat_replication) AS used_senders,
-         pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all,
-         (SELECT coalesce(json_agg(json_build_object(
+  SELECT (SELECT pg_catalog.json_object_agg(name, setting) FROM pg_catalog.pg_settings
+           WHERE name = ANY ($1::pg_catalog.text[])) AS settings,
+         pg_catalog.pg_is_in_recovery() AS in_recovery,
+         (SELECT pg_catalog.sum(numbackends)::int FROM pg_catalog.pg_stat_database) AS used_connections,
+         (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_replication_slots) AS used_slots,
+         (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_stat_replication) AS used_senders,
+         pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all,
+         (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
                    'pid', pid, 'database', datname, 'role', usename,
-                   'ageSeconds', extract(epoch FROM now() - xact_start)::float8)
+                   'ageSeconds', extract(epoch FROM pg_catalog.now() - xact_start)::pg_catalog.float8)
                    ORDER BY xact_start), '[]')
-            FROM pg_stat_activity
-           WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
-             AND now() - xact_start > make_interval(secs => $2::float8)) AS long_transactions,
-         (SELECT coalesce(json_agg(json_build_object(
+            FROM pg_catalog.pg_stat_activity
+           WHERE backend_type = 'client backend' AND pid <> pg_catalog.pg_backend_pid()
+             AND pg_catalog.now() - xact_start > pg_catalog.make_interval(secs => $2::pg_catalog.float8)) AS long_transactions,
+         (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
                    'gid', gid, 'database', database, 'role', owner,
-                   'ageSeconds', extract(epoch FROM now() - prepared)::float8)
+                   'ageSeconds', extract(epoch FROM pg_catalog.now() - prepared)::pg_catalog.float8)
                    ORDER BY prepared), '[]')
-            FROM pg_prepared_xacts) AS prepared_transactions`;
+            FROM pg_catalog.pg_prepared_xacts) AS prepared_transactions`;
 
 type ActivityRow = {
   readonly settings: Partial<Record<SettingName, string>>;

@@ -18,9 +18,9 @@ export type TableColumn = {
 
 const columnStatement = `
   SELECT a.attrelid AS table_oid, a.attname AS name, a.atttypid AS type_oid,
-         format_type(a.atttypid, a.atttypmod) AS type_name
-    FROM unnest($1::oid[]) AS wanted (oid)
-    JOIN pg_attribute AS a ON a.attrelid = wanted.oid
+         pg_catalog.format_type(a.atttypid, a.atttypmod) AS type_name
+    FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS wanted (oid)
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = wanted.oid
    WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
    ORDER BY a.attrelid, a.attnum`;
 
@@ -28,34 +28,34 @@ const columnStatement = `
 const typeStatement = `
   WITH RECURSIVE needed (oid) AS (
     SELECT DISTINCT a.atttypid
-      FROM unnest($1::oid[]) AS wanted (oid)
-      JOIN pg_attribute AS a ON a.attrelid = wanted.oid
+      FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS wanted (oid)
+      JOIN pg_catalog.pg_attribute AS a ON a.attrelid = wanted.oid
      WHERE a.attnum > 0 AND NOT a.attisdropped
     UNION
     SELECT part.oid
       FROM needed
-      JOIN pg_type AS t ON t.oid = needed.oid
+      JOIN pg_catalog.pg_type AS t ON t.oid = needed.oid
      CROSS JOIN LATERAL (
        SELECT t.typbasetype WHERE t.typtype = 'd'
        UNION ALL SELECT t.typelem WHERE t.typtype = 'b' AND t.typcategory = 'A'
-       UNION ALL SELECT r.rngsubtype FROM pg_range AS r WHERE r.rngtypid = t.oid
-       UNION ALL SELECT a.atttypid FROM pg_attribute AS a
+       UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range AS r WHERE r.rngtypid = t.oid
+       UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute AS a
                   WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
      ) AS part (oid)
   )
   SELECT t.oid, t.typname AS name, t.typtype AS kind, t.typtype = 'b' AND t.typcategory = 'A' AS is_array,
-         t.typsend::oid <> 0 AND t.typreceive::oid <> 0 AS has_binary_form,
-         CASE WHEN t.typtype = 'd' THEN json_build_array(t.typbasetype)
-              WHEN t.typtype = 'b' AND t.typcategory = 'A' THEN json_build_array(t.typelem)
+         t.typsend::pg_catalog.oid <> 0 AND t.typreceive::pg_catalog.oid <> 0 AS has_binary_form,
+         CASE WHEN t.typtype = 'd' THEN pg_catalog.json_build_array(t.typbasetype)
+              WHEN t.typtype = 'b' AND t.typcategory = 'A' THEN pg_catalog.json_build_array(t.typelem)
               WHEN t.typtype = 'r' THEN
-                   (SELECT json_build_array(r.rngsubtype) FROM pg_range AS r
+                   (SELECT pg_catalog.json_build_array(r.rngsubtype) FROM pg_catalog.pg_range AS r
                      WHERE r.rngtypid = t.oid)
               WHEN t.typtype = 'c' THEN
-                   (SELECT json_agg(a.atttypid ORDER BY a.attnum) FROM pg_attribute AS a
+                   (SELECT pg_catalog.json_agg(a.atttypid ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a
                      WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped)
          END AS parts
     FROM needed
-    JOIN pg_type AS t ON t.oid = needed.oid`;
+    JOIN pg_catalog.pg_type AS t ON t.oid = needed.oid`;
 
 type ColumnRow = {
   readonly table_oid: number;

@@ -38,25 +38,25 @@ export type Database = {
 
 // Columns that not every version has are looked up by name in the row as JSON.
 const statement = `
-  SELECT d.datname AS name, d.oid, pg_get_userbyid(d.datdba) AS owner,
-         CASE WHEN has_database_privilege(d.oid, 'CONNECT')
-                OR pg_has_role('pg_read_all_stats', 'USAGE')
-              THEN pg_database_size(d.oid)::float8 END AS size_bytes,
-         pg_encoding_to_char(d.encoding) AS encoding,
+  SELECT d.datname AS name, d.oid, pg_catalog.pg_get_userbyid(d.datdba) AS owner,
+         CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT')
+                OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
+              THEN pg_catalog.pg_database_size(d.oid)::pg_catalog.float8 END AS size_bytes,
+         pg_catalog.pg_encoding_to_char(d.encoding) AS encoding,
          d.datcollate AS collate, d.datctype AS ctype,
-         CASE to_jsonb(d) ->> 'datlocprovider'                -- 15+
+         CASE pg_catalog.to_jsonb(d) ->> 'datlocprovider'                -- 15+
               WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END AS locale_provider,
-         coalesce(to_jsonb(d) ->> 'datlocale',                -- 17+
-                  to_jsonb(d) ->> 'daticulocale') AS locale,  -- 15, 16
-         to_jsonb(d) ->> 'daticurules' AS icu_rules,          -- 16+
+         coalesce(pg_catalog.to_jsonb(d) ->> 'datlocale',                -- 17+
+                  pg_catalog.to_jsonb(d) ->> 'daticulocale') AS locale,  -- 15, 16
+         pg_catalog.to_jsonb(d) ->> 'daticurules' AS icu_rules,          -- 16+
          t.spcname AS tablespace,
          d.datistemplate AS is_template, d.datallowconn AS allow_connections,
          d.datconnlimit = -2 AS is_invalid,
-         has_database_privilege(d.oid, 'CONNECT') AS can_connect,
-         shobj_description(d.oid, 'pg_database') AS comment
-    FROM pg_database AS d
-    JOIN pg_tablespace AS t ON t.oid = d.dattablespace
-   ORDER BY d.datname COLLATE "C"`;
+         pg_catalog.has_database_privilege(d.oid, 'CONNECT') AS can_connect,
+         pg_catalog.shobj_description(d.oid, 'pg_database') AS comment
+    FROM pg_catalog.pg_database AS d
+    JOIN pg_catalog.pg_tablespace AS t ON t.oid = d.dattablespace
+   ORDER BY d.datname COLLATE pg_catalog."C"`;
 
 type DatabaseRow = {
   readonly name: string;

@@ -88,89 +88,89 @@ const countStatement = `
     SELECT CASE relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'v' THEN 'view'
                         WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table'
                         WHEN 'S' THEN 'sequence' END,
-           'pg_class'::regclass, oid, relnamespace, relowner,
-           CASE WHEN relkind IN ('r', 'm') THEN pg_total_relation_size(oid)::float8 ELSE 0 END
-      FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND relpersistence <> 't'
+           'pg_catalog.pg_class'::pg_catalog.regclass, oid, relnamespace, relowner,
+           CASE WHEN relkind IN ('r', 'm') THEN pg_catalog.pg_total_relation_size(oid)::pg_catalog.float8 ELSE 0 END
+      FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND relpersistence <> 't'
     UNION ALL
-    SELECT 'function', 'pg_proc'::regclass, oid, pronamespace, proowner, 0 FROM pg_proc
+    SELECT 'function', 'pg_catalog.pg_proc'::pg_catalog.regclass, oid, pronamespace, proowner, 0 FROM pg_catalog.pg_proc
     UNION ALL
-    SELECT 'type', 'pg_type'::regclass, oid, typnamespace, typowner, 0
-      FROM pg_type
+    SELECT 'type', 'pg_catalog.pg_type'::pg_catalog.regclass, oid, typnamespace, typowner, 0
+      FROM pg_catalog.pg_type
      WHERE typtype IN ('b', 'd', 'e', 'r')
-        OR typrelid IN (SELECT oid FROM pg_class WHERE relkind = 'c')
+        OR typrelid IN (SELECT oid FROM pg_catalog.pg_class WHERE relkind = 'c')
     UNION ALL
-    SELECT 'operator', 'pg_operator'::regclass, oid, oprnamespace, oprowner, 0 FROM pg_operator
+    SELECT 'operator', 'pg_catalog.pg_operator'::pg_catalog.regclass, oid, oprnamespace, oprowner, 0 FROM pg_catalog.pg_operator
     UNION ALL
-    SELECT 'operator', 'pg_opclass'::regclass, oid, opcnamespace, opcowner, 0 FROM pg_opclass
+    SELECT 'operator', 'pg_catalog.pg_opclass'::pg_catalog.regclass, oid, opcnamespace, opcowner, 0 FROM pg_catalog.pg_opclass
     UNION ALL
-    SELECT 'operator', 'pg_opfamily'::regclass, oid, opfnamespace, opfowner, 0 FROM pg_opfamily
+    SELECT 'operator', 'pg_catalog.pg_opfamily'::pg_catalog.regclass, oid, opfnamespace, opfowner, 0 FROM pg_catalog.pg_opfamily
     UNION ALL
-    SELECT 'collation', 'pg_collation'::regclass, oid, collnamespace, collowner, 0
-      FROM pg_collation
+    SELECT 'collation', 'pg_catalog.pg_collation'::pg_catalog.regclass, oid, collnamespace, collowner, 0
+      FROM pg_catalog.pg_collation
     UNION ALL
-    SELECT 'statistics object', 'pg_statistic_ext'::regclass, oid, stxnamespace, stxowner, 0
-      FROM pg_statistic_ext
+    SELECT 'statistics object', 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, oid, stxnamespace, stxowner, 0
+      FROM pg_catalog.pg_statistic_ext
     UNION ALL
-    SELECT 'text search object', 'pg_ts_config'::regclass, oid, cfgnamespace, cfgowner, 0
-      FROM pg_ts_config
+    SELECT 'text search object', 'pg_catalog.pg_ts_config'::pg_catalog.regclass, oid, cfgnamespace, cfgowner, 0
+      FROM pg_catalog.pg_ts_config
     UNION ALL
-    SELECT 'text search object', 'pg_ts_dict'::regclass, oid, dictnamespace, dictowner, 0
-      FROM pg_ts_dict
+    SELECT 'text search object', 'pg_catalog.pg_ts_dict'::pg_catalog.regclass, oid, dictnamespace, dictowner, 0
+      FROM pg_catalog.pg_ts_dict
     UNION ALL
-    SELECT 'schema', 'pg_namespace'::regclass, oid, oid, nspowner, 0
-      FROM pg_namespace WHERE nspname <> 'public'
+    SELECT 'schema', 'pg_catalog.pg_namespace'::pg_catalog.regclass, oid, oid, nspowner, 0
+      FROM pg_catalog.pg_namespace WHERE nspname <> 'public'
     UNION ALL
-    SELECT 'foreign server', 'pg_foreign_server'::regclass, oid, 0, srvowner, 0
-      FROM pg_foreign_server
+    SELECT 'foreign server', 'pg_catalog.pg_foreign_server'::pg_catalog.regclass, oid, 0, srvowner, 0
+      FROM pg_catalog.pg_foreign_server
     UNION ALL
-    SELECT 'publication', 'pg_publication'::regclass, oid, 0, pubowner, 0 FROM pg_publication
+    SELECT 'publication', 'pg_catalog.pg_publication'::pg_catalog.regclass, oid, 0, pubowner, 0 FROM pg_catalog.pg_publication
     UNION ALL
-    SELECT 'subscription', 'pg_subscription'::regclass, 16384, 0, subowner, 0 -- 12, 13 hide its oid
-      FROM pg_subscription
-     WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+    SELECT 'subscription', 'pg_catalog.pg_subscription'::pg_catalog.regclass, 16384, 0, subowner, 0 -- 12, 13 hide its oid
+      FROM pg_catalog.pg_subscription
+     WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
     UNION ALL
-    SELECT 'event trigger', 'pg_event_trigger'::regclass, oid, 0, evtowner, 0
-      FROM pg_event_trigger
+    SELECT 'event trigger', 'pg_catalog.pg_event_trigger'::pg_catalog.regclass, oid, 0, evtowner, 0
+      FROM pg_catalog.pg_event_trigger
     UNION ALL
-    SELECT 'cast', 'pg_cast'::regclass, oid, 0, 0, 0 FROM pg_cast
+    SELECT 'cast', 'pg_catalog.pg_cast'::pg_catalog.regclass, oid, 0, 0, 0 FROM pg_catalog.pg_cast
   )
-  SELECT object.kind, count(*)::float8 AS count, sum(object.bytes)::float8 AS bytes
+  SELECT object.kind, pg_catalog.count(*)::pg_catalog.float8 AS count, pg_catalog.sum(object.bytes)::pg_catalog.float8 AS bytes
     FROM object
-    LEFT JOIN pg_namespace AS n ON n.oid = object.namespace
-    LEFT JOIN pg_roles AS owner ON owner.oid = object.owner
+    LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = object.namespace
+    LEFT JOIN pg_catalog.pg_roles AS owner ON owner.oid = object.owner
    WHERE object.oid >= 16384
      AND (n.nspname IS NULL
           OR n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '${ledgerSchema}'))
-     AND (owner.rolname IS NULL OR owner.rolname <> ALL ($1::text[]))
-     AND NOT EXISTS (SELECT FROM pg_depend AS d
+     AND (owner.rolname IS NULL OR owner.rolname <> ALL ($1::pg_catalog.text[]))
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
                       WHERE d.classid = object.class AND d.objid = object.oid
                         AND d.objsubid = 0
                         AND (d.deptype = 'e'                              -- an extension's
                              OR object.kind = 'sequence' AND d.deptype IN ('a', 'i') -- a column's
-                                AND d.refclassid = 'pg_class'::regclass
+                                AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
                              OR object.kind IN ('type', 'function', 'operator', 'cast')
                                 AND d.deptype = 'i'))                     -- made with its object
    GROUP BY object.kind
    UNION ALL
-  SELECT 'large object', count(*)::float8, pg_relation_size('pg_largeobject')::float8
-    FROM pg_largeobject_metadata
-  HAVING count(*) > 0`;
+  SELECT 'large object', pg_catalog.count(*)::pg_catalog.float8, pg_catalog.pg_relation_size('pg_catalog.pg_largeobject')::pg_catalog.float8
+    FROM pg_catalog.pg_largeobject_metadata
+  HAVING pg_catalog.count(*) > 0`;
 
 const largestStatement = `
-  SELECT n.nspname AS schema, c.relname AS name, pg_total_relation_size(c.oid)::float8 AS bytes
-    FROM pg_class AS c
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    JOIN pg_roles AS owner ON owner.oid = c.relowner
+  SELECT n.nspname AS schema, c.relname AS name, pg_catalog.pg_total_relation_size(c.oid)::pg_catalog.float8 AS bytes
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_roles AS owner ON owner.oid = c.relowner
    WHERE c.relkind = 'r' AND c.relpersistence <> 't'
      AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '${ledgerSchema}')
-     AND owner.rolname <> ALL ($1::text[])
+     AND owner.rolname <> ALL ($1::pg_catalog.text[])
      AND ${notOfExtension("pg_class", "c.oid")}
-   ORDER BY bytes DESC, n.nspname COLLATE "C", c.relname COLLATE "C"
+   ORDER BY bytes DESC, n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"
    LIMIT $2`;
 
 const extensionStatement = `
-  SELECT extname AS name FROM pg_extension WHERE extname <> 'plpgsql'
-   ORDER BY extname COLLATE "C"`;
+  SELECT extname AS name FROM pg_catalog.pg_extension WHERE extname <> 'plpgsql'
+   ORDER BY extname COLLATE pg_catalog."C"`;
 
 /** Looks into the session's database. */
 export async function readContents(session: Session): Promise<DatabaseContents> {

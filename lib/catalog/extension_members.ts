@@ -18,6 +18,6 @@
  */
 export function notOfExtension(catalog: string, oid: string): string {
   return `NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS made
-                       WHERE made.classid = 'pg_catalog.${catalog}'::regclass
+                       WHERE made.classid = 'pg_catalog.${catalog}'::pg_catalog.regclass
                          AND made.objid = ${oid} AND made.objsubid = 0 AND made.deptype = 'e')`;
 }

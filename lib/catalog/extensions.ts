@@ -43,9 +43,9 @@ export function preloadNeed(extension: string): { readonly required: boolean } |
 
 const installedStatement = `
   SELECT e.extname AS name, e.extversion AS version, n.nspname AS schema
-    FROM pg_extension AS e
-    JOIN pg_namespace AS n ON n.oid = e.extnamespace
-   ORDER BY e.extname COLLATE "C"`;
+    FROM pg_catalog.pg_extension AS e
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
+   ORDER BY e.extname COLLATE pg_catalog."C"`;
 
 /** The extensions of the session's database. */
 export async function listExtensions(session: Session): Promise<readonly Extension[]> {
@@ -55,12 +55,12 @@ export async function listExtensions(session: Session): Promise<readonly Extensi
 // Trusted extensions came with version 13; in 12 all that says superuser means it.
 const availableStatement = `
   SELECT a.name, a.default_version,
-         (SELECT coalesce(json_agg(v.version), '[]') FROM pg_available_extension_versions AS v
+         (SELECT coalesce(pg_catalog.json_agg(v.version), '[]') FROM pg_catalog.pg_available_extension_versions AS v
            WHERE v.name = a.name) AS versions,
-         coalesce((SELECT v.superuser AND NOT coalesce((to_jsonb(v) ->> 'trusted')::boolean, false)
-                     FROM pg_available_extension_versions AS v
+         coalesce((SELECT v.superuser AND NOT coalesce((pg_catalog.to_jsonb(v) ->> 'trusted')::boolean, false)
+                     FROM pg_catalog.pg_available_extension_versions AS v
                     WHERE v.name = a.name AND v.version = a.default_version), true) AS needs_superuser
-    FROM pg_available_extensions AS a`;
+    FROM pg_catalog.pg_available_extensions AS a`;
 
 type AvailableRow = {
   readonly name: string;

@@ -47,18 +47,18 @@ export function relate(
 }
 
 const factsStatement = `
-  SELECT d.datname AS database, d.oid AS database_oid, pg_is_in_recovery() AS in_recovery,
-         has_function_privilege('pg_control_system()', 'EXECUTE') AS may_identify,
-         (SELECT string_agg(format('%s %s %s', oid, datname, datfrozenxid), ',' ORDER BY oid)
-            FROM pg_database)
+  SELECT d.datname AS database, d.oid AS database_oid, pg_catalog.pg_is_in_recovery() AS in_recovery,
+         pg_catalog.has_function_privilege('pg_control_system()', 'EXECUTE') AS may_identify,
+         (SELECT pg_catalog.string_agg(pg_catalog.format('%s %s %s', oid, datname, datfrozenxid), ',' ORDER BY oid)
+            FROM pg_catalog.pg_database)
          || '/' ||
-         (SELECT string_agg(format('%s %s', oid, rolname), ',' ORDER BY oid)
-            FROM pg_roles) AS fingerprint
-    FROM pg_database AS d
-   WHERE d.datname = current_database()`;
+         (SELECT pg_catalog.string_agg(pg_catalog.format('%s %s', oid, rolname), ',' ORDER BY oid)
+            FROM pg_catalog.pg_roles) AS fingerprint
+    FROM pg_catalog.pg_database AS d
+   WHERE d.datname = pg_catalog.current_database()`;
 
 const identifierStatement = `
-  SELECT system_identifier::text AS identifier FROM pg_control_system()`;
+  SELECT system_identifier::pg_catalog.text AS identifier FROM pg_catalog.pg_control_system()`;
 
 type FactsRow = {
   readonly database: string;
@@ -88,12 +88,15 @@ async function seesLockOf(holder: Session, observer: Session): Promise<boolean |
   const [high, low] = crypto.getRandomValues(new Int32Array(2));
   try {
     return await holder.transaction(async () => {
-      await holder.query("SELECT pg_advisory_xact_lock($1::int, $2::int)", [high!, low!]);
+      await holder.query("SELECT pg_catalog.pg_advisory_xact_lock($1::int, $2::int)", [
+        high!,
+        low!,
+      ]);
       const { seen } = await observer.queryOne<{ seen: boolean }>(
-        `SELECT EXISTS (SELECT FROM pg_locks
+        `SELECT EXISTS (SELECT FROM pg_catalog.pg_locks
                          WHERE locktype = 'advisory' AND objsubid = 2
-                           AND classid = ($1::int::bigint & 4294967295)::oid
-                           AND objid = ($2::int::bigint & 4294967295)::oid) AS seen`,
+                           AND classid = ($1::int::bigint & 4294967295)::pg_catalog.oid
+                           AND objid = ($2::int::bigint & 4294967295)::pg_catalog.oid) AS seen`,
         [high!, low!],
       );
       return seen;

@@ -54,5 +54,5 @@ export async function sharesBackends(session: Session, signal: AbortSignal): Pro
 }
 
 async function backendOf(session: Session): Promise<number> {
-  return (await session.queryOne<{ pid: number }>("SELECT pg_backend_pid() AS pid")).pid;
+  return (await session.queryOne<{ pid: number }>("SELECT pg_catalog.pg_backend_pid() AS pid")).pid;
 }

@@ -18,16 +18,16 @@ export interface KeyBounds {
 
 // a key whose order is not that of the rows would make each part read the whole table, or jump through it
 const boundsStatement = `
-  SELECT c.oid, a.attname AS "column", format_type(a.atttypid, a.atttypmod) AS type,
-         to_json(s.histogram_bounds::text::text[]) AS bounds
-    FROM unnest($1::text::oid[]) AS wanted (oid)
-    JOIN pg_class AS c ON c.oid = wanted.oid
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary AND i.indisvalid
-    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
-    JOIN pg_stats AS s ON s.schemaname = n.nspname AND s.tablename = c.relname
+  SELECT c.oid, a.attname AS "column", pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
+         pg_catalog.to_json(s.histogram_bounds::pg_catalog.text::pg_catalog.text[]) AS bounds
+    FROM pg_catalog.unnest($1::pg_catalog.text::pg_catalog.oid[]) AS wanted (oid)
+    JOIN pg_catalog.pg_class AS c ON c.oid = wanted.oid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid AND i.indisprimary AND i.indisvalid
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+    JOIN pg_catalog.pg_stats AS s ON s.schemaname = n.nspname AND s.tablename = c.relname
                       AND s.attname = a.attname AND NOT s.inherited
-   WHERE s.histogram_bounds IS NOT NULL AND abs(s.correlation) > 0.8`;
+   WHERE s.histogram_bounds IS NOT NULL AND pg_catalog.abs(s.correlation) > 0.8`;
 
 /**
  * Reads bounds from the statistics that ANALYZE keeps: no scan, and no skew from gaps in the key. A table that was never analyzed, has no

@@ -24,17 +24,17 @@ export type LargeObjectSummary = {
 };
 
 const summaryStatement = `
-  SELECT count(*)::float8 AS count,
-         pg_relation_size('pg_largeobject')::float8 AS bytes,
-         count(*) FILTER (WHERE NOT (
-           pg_has_role(lo.lomowner, 'USAGE')
-           OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
-           OR EXISTS (SELECT FROM aclexplode(lo.lomacl) AS grants
+  SELECT pg_catalog.count(*)::pg_catalog.float8 AS count,
+         pg_catalog.pg_relation_size('pg_catalog.pg_largeobject')::pg_catalog.float8 AS bytes,
+         pg_catalog.count(*) FILTER (WHERE NOT (
+           pg_catalog.pg_has_role(lo.lomowner, 'USAGE')
+           OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
+           OR EXISTS (SELECT FROM pg_catalog.aclexplode(lo.lomacl) AS grants
                        WHERE grants.privilege_type = 'SELECT'
                          AND CASE WHEN grants.grantee = 0 THEN true
-                                  ELSE pg_has_role(grants.grantee, 'USAGE') END)
-         ))::float8 AS unreadable
-    FROM pg_largeobject_metadata AS lo`;
+                                  ELSE pg_catalog.pg_has_role(grants.grantee, 'USAGE') END)
+         ))::pg_catalog.float8 AS unreadable
+    FROM pg_catalog.pg_largeobject_metadata AS lo`;
 
 /** Counts the large objects of the database. */
 export async function summariseLargeObjects(session: Session): Promise<LargeObjectSummary> {
@@ -42,10 +42,10 @@ export async function summariseLargeObjects(session: Session): Promise<LargeObje
 }
 
 const pageStatement = `
-  SELECT lo.oid, pg_get_userbyid(lo.lomowner) AS owner, to_json(lo.lomacl::text[]) AS acl,
-         obj_description(lo.oid, 'pg_largeobject') AS comment
-    FROM pg_largeobject_metadata AS lo
-   WHERE lo.oid > $1::oid
+  SELECT lo.oid, pg_catalog.pg_get_userbyid(lo.lomowner) AS owner, pg_catalog.to_json(lo.lomacl::pg_catalog.text[]) AS acl,
+         pg_catalog.obj_description(lo.oid, 'pg_largeobject') AS comment
+    FROM pg_catalog.pg_largeobject_metadata AS lo
+   WHERE lo.oid > $1::pg_catalog.oid
    ORDER BY lo.oid
    LIMIT $2`;
 

@@ -16,14 +16,14 @@ export type LocaleFacts = {
 
 // collcollate is NULL for ICU collations from version 15 on
 const statement = `
-  SELECT (SELECT coalesce(json_agg(DISTINCT locale), '[]')
-            FROM (SELECT datcollate::text FROM pg_database
-                  UNION SELECT datctype::text FROM pg_database
-                  UNION SELECT collcollate::text FROM pg_collation WHERE collprovider = 'c'
-                  UNION SELECT collctype::text FROM pg_collation WHERE collprovider = 'c'
+  SELECT (SELECT coalesce(pg_catalog.json_agg(DISTINCT locale), '[]')
+            FROM (SELECT datcollate::pg_catalog.text FROM pg_catalog.pg_database
+                  UNION SELECT datctype::pg_catalog.text FROM pg_catalog.pg_database
+                  UNION SELECT collcollate::pg_catalog.text FROM pg_catalog.pg_collation WHERE collprovider = 'c'
+                  UNION SELECT collctype::pg_catalog.text FROM pg_catalog.pg_collation WHERE collprovider = 'c'
                  ) AS known (locale)
            WHERE locale IS NOT NULL) AS libc,
-         EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i') AS has_icu`;
+         EXISTS (SELECT FROM pg_catalog.pg_collation WHERE collprovider = 'i') AS has_icu`;
 
 type LocaleRow = { readonly libc: readonly string[]; readonly has_icu: boolean };
 

@@ -70,14 +70,14 @@ async function plannedRows(session: Session, query: string): Promise<number> {
 
 // several functions of a name: the worst one counts, for which one is meant only the parser knows
 const volatilityStatement = `
-  SELECT format('%s', p.proname) AS name,
-         CASE min(CASE p.provolatile WHEN 'v' THEN 1 WHEN 's' THEN 2 ELSE 3 END)
+  SELECT pg_catalog.format('%s', p.proname) AS name,
+         CASE pg_catalog.min(CASE p.provolatile WHEN 'v' THEN 1 WHEN 's' THEN 2 ELSE 3 END)
               WHEN 1 THEN 'volatile' WHEN 2 THEN 'stable' ELSE 'immutable' END AS volatility
-    FROM unnest($1::text[], $2::text[]) AS wanted (schema, name)
-    JOIN pg_proc AS p ON p.proname = wanted.name
-    JOIN pg_namespace AS n ON n.oid = p.pronamespace AND n.nspname = wanted.schema
+    FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS wanted (schema, name)
+    JOIN pg_catalog.pg_proc AS p ON p.proname = wanted.name
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace AND n.nspname = wanted.schema
    GROUP BY p.proname
-   ORDER BY p.proname COLLATE "C"`;
+   ORDER BY p.proname COLLATE pg_catalog."C"`;
 
 async function volatilities(
   session: Session,
@@ -113,14 +113,14 @@ function remedyFor({ sqlState, serverMessage: { hint } }: ServerError): string |
 
 const identityStatement = `
   SELECT c.relreplident = 'f' AS is_full,
-         coalesce((SELECT json_agg(a.attname ORDER BY a.attnum)
-                     FROM pg_index AS i
-                     JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+         coalesce((SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum)
+                     FROM pg_catalog.pg_index AS i
+                     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
                     WHERE i.indrelid = c.oid
                       AND CASE c.relreplident WHEN 'd' THEN i.indisprimary
                                               WHEN 'i' THEN i.indisreplident END), '[]') AS columns
-    FROM pg_class AS c
-   WHERE c.oid = $1::regclass`;
+    FROM pg_catalog.pg_class AS c
+   WHERE c.oid = $1::pg_catalog.regclass`;
 
 /** The columns of a table's replica identity. */
 export async function readIdentity(session: Session, table: TableName): Promise<IdentityFacts> {

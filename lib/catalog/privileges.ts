@@ -29,12 +29,12 @@ const roleStatement = `
          r.rolcreatedb AS create_database, r.rolreplication AS replication,
          r.rolbypassrls AS bypass_row_security,
          CASE WHEN r.rolconnlimit >= 0 THEN r.rolconnlimit END AS connection_limit,
-         has_table_privilege('pg_authid', 'SELECT') AS reads_passwords,
-         (SELECT coalesce(json_agg(other.rolname ORDER BY other.rolname COLLATE "C"), '[]')
-            FROM pg_roles AS other
-           WHERE other.oid <> r.oid AND pg_has_role(other.oid, 'USAGE')
-             AND (other.rolname ~ '^pg_' OR other.rolname = ANY ($1::text[]))) AS member_of
-    FROM pg_roles AS r
+         pg_catalog.has_table_privilege('pg_authid', 'SELECT') AS reads_passwords,
+         (SELECT coalesce(pg_catalog.json_agg(other.rolname ORDER BY other.rolname COLLATE pg_catalog."C"), '[]')
+            FROM pg_catalog.pg_roles AS other
+           WHERE other.oid <> r.oid AND pg_catalog.pg_has_role(other.oid, 'USAGE')
+             AND (other.rolname ~ '^pg_' OR other.rolname = ANY ($1::pg_catalog.text[]))) AS member_of
+    FROM pg_catalog.pg_roles AS r
    WHERE r.rolname = current_user`;
 
 /** Roles by which providers give out what only a superuser or an attribute could otherwise. */
@@ -112,17 +112,17 @@ export type TableAccess = {
 
 const accessStatement = `
   SELECT n.nspname AS schema, c.relname AS name,
-         has_schema_privilege(n.oid, 'USAGE') AS schema_usable,
-         has_table_privilege(c.oid, 'SELECT') AS selectable,
-         row_security_active(c.oid) AS rows_hidden,
-         pg_has_role(c.relowner, 'USAGE') AS owned
-    FROM pg_class AS c
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+         pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS schema_usable,
+         pg_catalog.has_table_privilege(c.oid, 'SELECT') AS selectable,
+         pg_catalog.row_security_active(c.oid) AS rows_hidden,
+         pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-     AND (EXISTS (SELECT FROM pg_extension AS e WHERE c.oid = ANY (e.extconfig))
+     AND (EXISTS (SELECT FROM pg_catalog.pg_extension AS e WHERE c.oid = ANY (e.extconfig))
           OR ${notOfExtension("pg_class", "c.oid")})
-   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
+   ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
 
 type AccessRow = {
   readonly schema: string;
@@ -158,12 +158,12 @@ export type DatabasePrivileges = {
 
 const databaseStatement = `
   SELECT d.datname AS database,
-         has_database_privilege(d.oid, 'CREATE') AS create_schemas,
-         (SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace
+         pg_catalog.has_database_privilege(d.oid, 'CREATE') AS create_schemas,
+         (SELECT pg_catalog.has_schema_privilege(oid, 'CREATE') FROM pg_catalog.pg_namespace
            WHERE nspname = 'public') AS create_in_public,
-         pg_has_role(d.datdba, 'USAGE') AS owned
-    FROM pg_database AS d
-   WHERE d.datname = current_database()`;
+         pg_catalog.pg_has_role(d.datdba, 'USAGE') AS owned
+    FROM pg_catalog.pg_database AS d
+   WHERE d.datname = pg_catalog.current_database()`;
 
 type DatabaseRow = {
   readonly database: string;
@@ -195,9 +195,9 @@ export type RoleAttributes = {
 const rolesStatement = `
   SELECT rolname AS name, rolsuper AS superuser, rolreplication AS replication,
          rolbypassrls AS bypass_row_security, rolcanlogin AS can_login
-    FROM pg_roles
-   WHERE rolname !~ '^pg_' AND rolname <> ALL ($1::text[])
-   ORDER BY rolname COLLATE "C"`;
+    FROM pg_catalog.pg_roles
+   WHERE rolname !~ '^pg_' AND rolname <> ALL ($1::pg_catalog.text[])
+   ORDER BY rolname COLLATE pg_catalog."C"`;
 
 /** The roles that people made: neither predefined nor a provider's. */
 export async function listRoles(session: Session): Promise<readonly RoleAttributes[]> {

@@ -138,15 +138,15 @@ export function recogniseProvider(facts: ProviderFacts): Provider | undefined {
 }
 
 const statement = `
-  SELECT (SELECT coalesce(json_agg(name), '[]') FROM pg_settings
+  SELECT (SELECT coalesce(pg_catalog.json_agg(name), '[]') FROM pg_catalog.pg_settings
            WHERE name ~ '^(rds|neon|alloydb|cloudsql|azure|heroku)\\.|^(apg|aurora)_') AS settings,
-         (SELECT coalesce(json_agg(rolname), '[]') FROM pg_roles
-           WHERE rolname = ANY ($1::text[])) AS roles,
-         (SELECT coalesce(json_agg(datname), '[]') FROM pg_database
-           WHERE datname = ANY ($2::text[])) AS databases,
-         (SELECT coalesce(json_agg(DISTINCT proname), '[]') FROM pg_proc
-           WHERE pronamespace = 'pg_catalog'::regnamespace
-             AND proname = ANY ($3::text[])) AS functions`;
+         (SELECT coalesce(pg_catalog.json_agg(rolname), '[]') FROM pg_catalog.pg_roles
+           WHERE rolname = ANY ($1::pg_catalog.text[])) AS roles,
+         (SELECT coalesce(pg_catalog.json_agg(datname), '[]') FROM pg_catalog.pg_database
+           WHERE datname = ANY ($2::pg_catalog.text[])) AS databases,
+         (SELECT coalesce(pg_catalog.json_agg(DISTINCT proname), '[]') FROM pg_catalog.pg_proc
+           WHERE pronamespace = 'pg_catalog'::pg_catalog.regnamespace
+             AND proname = ANY ($3::pg_catalog.text[])) AS functions`;
 
 /** Looks for signs of a provider on the session's server. */
 export async function readProvider(session: Session): Promise<Provider | undefined> {

@@ -28,26 +28,26 @@ export type SequenceValue = TableName & {
 const listStatement = `
   SELECT n.nspname AS schema, c.relname AS name, c.oid,
          c.relpersistence = 'u' AS is_unlogged,
-         has_sequence_privilege(c.oid, 'SELECT')
-           AND has_schema_privilege(n.oid, 'USAGE') AS readable,
+         pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
+           AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS readable,
          owner_schema.nspname AS owner_schema, owner.relname AS owner_table,
          owner_column.attname AS owner_column,
          coalesce(owning.deptype = 'i', false) AS is_identity
-    FROM pg_class AS c
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    LEFT JOIN pg_depend AS owning
-           ON owning.classid = 'pg_class'::regclass AND owning.objid = c.oid AND owning.objsubid = 0
-          AND owning.refclassid = 'pg_class'::regclass AND owning.refobjsubid > 0
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_depend AS owning
+           ON owning.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND owning.objid = c.oid AND owning.objsubid = 0
+          AND owning.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND owning.refobjsubid > 0
           AND owning.deptype IN ('a', 'i')
-    LEFT JOIN pg_class AS owner ON owner.oid = owning.refobjid
-    LEFT JOIN pg_namespace AS owner_schema ON owner_schema.oid = owner.relnamespace
-    LEFT JOIN pg_attribute AS owner_column
+    LEFT JOIN pg_catalog.pg_class AS owner ON owner.oid = owning.refobjid
+    LEFT JOIN pg_catalog.pg_namespace AS owner_schema ON owner_schema.oid = owner.relnamespace
+    LEFT JOIN pg_catalog.pg_attribute AS owner_column
            ON owner_column.attrelid = owning.refobjid AND owner_column.attnum = owning.refobjsubid
    WHERE c.relkind = 'S' AND c.relpersistence <> 't'
      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-     AND (EXISTS (SELECT FROM pg_extension AS e WHERE c.oid = ANY (e.extconfig))
+     AND (EXISTS (SELECT FROM pg_catalog.pg_extension AS e WHERE c.oid = ANY (e.extconfig))
           OR ${notOfExtension("pg_class", "c.oid")})
-   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
+   ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
 
 type SequenceRow = {
   readonly schema: string;
@@ -117,6 +117,6 @@ export function sequenceValuesStatement(sequences: readonly TableName[]): string
 export function setvalStatements(values: readonly SequenceValue[]): readonly string[] {
   return values.map(({ schema, name, lastValue, isCalled }) => {
     const sequence = quoteLiteral(quoteQualified(schema, name)).trim();
-    return `SELECT setval(${sequence}::regclass, ${lastValue}, ${isCalled})`;
+    return `SELECT pg_catalog.setval(${sequence}::pg_catalog.regclass, ${lastValue}, ${isCalled})`;
   });
 }

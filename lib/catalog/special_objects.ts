@@ -25,34 +25,34 @@ export type SpecialObjects = {
 const statement = `
   WITH relation AS (
     SELECT c.relkind, c.relname, n.nspname, c.reltablespace
-      FROM pg_class AS c
-      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      FROM pg_catalog.pg_class AS c
+      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
      WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relpersistence <> 't'
        AND ${notOfExtension("pg_class", "c.oid")}
   )
-  SELECT (SELECT count(*)::int FROM relation WHERE relkind = 'v') AS views,
-         (SELECT count(*)::int FROM relation WHERE relkind = 'm') AS materialized_views,
-         (SELECT count(*)::int FROM pg_proc AS p
-            JOIN pg_namespace AS n ON n.oid = p.pronamespace
+  SELECT (SELECT pg_catalog.count(*)::int FROM relation WHERE relkind = 'v') AS views,
+         (SELECT pg_catalog.count(*)::int FROM relation WHERE relkind = 'm') AS materialized_views,
+         (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_proc AS p
+            JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
            WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-             AND NOT EXISTS (SELECT FROM pg_depend AS d
-                              WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+             AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                              WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid
                                 AND d.deptype IN ('e', 'i'))) AS functions,
-         (SELECT coalesce(json_agg(CASE nspname WHEN 'public' THEN quote_ident(relname)
-                                   ELSE format('%I.%I', nspname, relname) END
+         (SELECT coalesce(pg_catalog.json_agg(CASE nspname WHEN 'public' THEN pg_catalog.quote_ident(relname)
+                                   ELSE pg_catalog.format('%I.%I', nspname, relname) END
                                    ORDER BY nspname, relname), '[]')
             FROM relation WHERE relkind = 'f') AS foreign_tables,
-         (SELECT count(*)::int FROM pg_user_mappings) AS user_mappings,
-         (SELECT coalesce(json_agg(evtname ORDER BY evtname), '[]') FROM pg_event_trigger AS t
+         (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_user_mappings) AS user_mappings,
+         (SELECT coalesce(pg_catalog.json_agg(evtname ORDER BY evtname), '[]') FROM pg_catalog.pg_event_trigger AS t
            WHERE evtenabled <> 'D'
              AND ${notOfExtension("pg_event_trigger", "t.oid")}) AS event_triggers,
-         (SELECT coalesce(json_agg(pubname ORDER BY pubname), '[]')
-            FROM pg_publication) AS publications,
-         (SELECT coalesce(json_agg(subname ORDER BY subname), '[]') FROM pg_subscription
-           WHERE subdbid = (SELECT oid FROM pg_database
-                             WHERE datname = current_database())) AS subscriptions,
-         (SELECT coalesce(json_agg(DISTINCT s.spcname), '[]')
-            FROM relation JOIN pg_tablespace AS s ON s.oid = relation.reltablespace) AS tablespaces`;
+         (SELECT coalesce(pg_catalog.json_agg(pubname ORDER BY pubname), '[]')
+            FROM pg_catalog.pg_publication) AS publications,
+         (SELECT coalesce(pg_catalog.json_agg(subname ORDER BY subname), '[]') FROM pg_catalog.pg_subscription
+           WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database
+                             WHERE datname = pg_catalog.current_database())) AS subscriptions,
+         (SELECT coalesce(pg_catalog.json_agg(DISTINCT s.spcname), '[]')
+            FROM relation JOIN pg_catalog.pg_tablespace AS s ON s.oid = relation.reltablespace) AS tablespaces`;
 
 type SpecialRow = {
   readonly views: number;
@@ -85,7 +85,7 @@ export async function readSpecialObjects(session: Session): Promise<SpecialObjec
 /** Names of a server's tablespaces. */
 export async function listTablespaces(session: Session): Promise<readonly string[]> {
   const rows = await session.query<{ name: string }>(
-    `SELECT spcname AS name FROM pg_tablespace ORDER BY spcname COLLATE "C"`,
+    `SELECT spcname AS name FROM pg_catalog.pg_tablespace ORDER BY spcname COLLATE pg_catalog."C"`,
   );
   return rows.map(({ name }) => name);
 }

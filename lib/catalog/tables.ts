@@ -42,48 +42,48 @@ export type Table = TableName & {
 const statement = `
   WITH configuration AS (
     SELECT member.oid, member.condition
-      FROM pg_extension AS e
+      FROM pg_catalog.pg_extension AS e
      CROSS JOIN LATERAL unnest(e.extconfig, e.extcondition) AS member (oid, condition)
   )
   SELECT n.nspname AS schema, c.relname AS name, c.oid,
-         coalesce(pg_relation_size(c.oid), 0)::float8
+         coalesce(pg_catalog.pg_relation_size(c.oid), 0)::pg_catalog.float8
            + CASE WHEN c.reltoastrelid = 0 THEN 0
-                  ELSE coalesce(pg_relation_size(c.reltoastrelid), 0)::float8 END AS bytes,
+                  ELSE coalesce(pg_catalog.pg_relation_size(c.reltoastrelid), 0)::pg_catalog.float8 END AS bytes,
          CASE WHEN c.reltoastrelid = 0 THEN 0
-              ELSE coalesce(pg_relation_size(c.reltoastrelid), 0)::float8 END AS toast_bytes,
-         ceil(coalesce(pg_relation_size(c.oid), 0)::float8
-           / current_setting('block_size')::float8)::float8 AS blocks,
+              ELSE coalesce(pg_catalog.pg_relation_size(c.reltoastrelid), 0)::pg_catalog.float8 END AS toast_bytes,
+         pg_catalog.ceil(coalesce(pg_catalog.pg_relation_size(c.oid), 0)::pg_catalog.float8
+           / pg_catalog.current_setting('block_size')::pg_catalog.float8)::pg_catalog.float8 AS blocks,
          CASE WHEN c.reltuples < 0 OR (c.reltuples = 0 AND c.relpages = 0) THEN NULL
-              ELSE c.reltuples::float8 END AS row_estimate,
+              ELSE c.reltuples::pg_catalog.float8 END AS row_estimate,
          c.relpersistence = 'u' AS is_unlogged,
          c.relispartition AS is_partition,
          root_schema.nspname AS root_schema, root.relname AS root_name,
          coalesce(am.amname, 'heap') AS access_method,
-         EXISTS (SELECT FROM pg_index AS i
+         EXISTS (SELECT FROM pg_catalog.pg_index AS i
                   WHERE i.indrelid = c.oid AND i.indisprimary) AS has_primary_key,
          CASE WHEN c.relreplident = 'f' THEN 'full'
               WHEN c.relreplident = 'd' AND EXISTS (
-                   SELECT FROM pg_index AS i
+                   SELECT FROM pg_catalog.pg_index AS i
                     WHERE i.indrelid = c.oid AND i.indisprimary
                       AND i.indisvalid AND i.indimmediate) THEN 'primary-key'
               WHEN c.relreplident = 'i' AND EXISTS (
-                   SELECT FROM pg_index AS i
+                   SELECT FROM pg_catalog.pg_index AS i
                     WHERE i.indrelid = c.oid AND i.indisreplident
                       AND i.indisvalid AND i.indimmediate) THEN 'index'
               ELSE 'nothing' END AS replica_identity,
          c.relrowsecurity AS has_row_security, c.relforcerowsecurity AS forces_row_security,
          configuration.condition AS extension_condition
-    FROM pg_class AS c
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    LEFT JOIN pg_am AS am ON am.oid = c.relam
-    LEFT JOIN pg_class AS root ON c.relispartition AND root.oid = pg_partition_root(c.oid)
-    LEFT JOIN pg_namespace AS root_schema ON root_schema.oid = root.relnamespace
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_am AS am ON am.oid = c.relam
+    LEFT JOIN pg_catalog.pg_class AS root ON c.relispartition AND root.oid = pg_catalog.pg_partition_root(c.oid)
+    LEFT JOIN pg_catalog.pg_namespace AS root_schema ON root_schema.oid = root.relnamespace
     LEFT JOIN configuration ON configuration.oid = c.oid
    WHERE c.relkind = 'r' AND c.relpersistence <> 't'
      AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '${ledgerSchema}')
      AND (configuration.oid IS NOT NULL
           OR ${notOfExtension("pg_class", "c.oid")})
-   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
+   ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
 
 type TableRow = {
   readonly schema: string;

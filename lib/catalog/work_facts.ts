@@ -41,63 +41,63 @@ export interface WorkFacts {
 const statement = `
   WITH own AS (
     SELECT c.oid, c.relname, c.relkind, c.reltuples, c.reltoastrelid, n.nspname
-      FROM pg_class AS c
-      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      FROM pg_catalog.pg_class AS c
+      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND c.relpersistence <> 't'
        AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
        AND ${notOfExtension("pg_class", "c.oid")}
   ), width AS (
-    SELECT s.schemaname, s.tablename, sum(s.avg_width * (1 - s.null_frac)) AS bytes, count(*) AS columns
-      FROM pg_stats AS s
+    SELECT s.schemaname, s.tablename, pg_catalog.sum(s.avg_width * (1 - s.null_frac)) AS bytes, pg_catalog.count(*) AS columns
+      FROM pg_catalog.pg_stats AS s
      WHERE NOT s.inherited
      GROUP BY s.schemaname, s.tablename
   ), sized AS (
     SELECT own.nspname, own.relname, own.reltuples, width.bytes AS width, width.columns,
-           coalesce(pg_relation_size(own.oid), 0)::float8 AS heap,
+           coalesce(pg_catalog.pg_relation_size(own.oid), 0)::pg_catalog.float8 AS heap,
            CASE own.reltoastrelid WHEN 0 THEN 0
-                ELSE coalesce(pg_relation_size(own.reltoastrelid), 0)::float8 END AS toast,
-           (SELECT count(*) FROM pg_attribute AS a
+                ELSE coalesce(pg_catalog.pg_relation_size(own.reltoastrelid), 0)::pg_catalog.float8 END AS toast,
+           (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute AS a
              WHERE a.attrelid = own.oid AND a.attnum > 0 AND NOT a.attisdropped) AS all_columns
       FROM own
       LEFT JOIN width ON width.schemaname = own.nspname AND width.tablename = own.relname
      WHERE own.relkind = 'r'
   )
-  SELECT (SELECT coalesce(json_agg(json_build_object(
+  SELECT (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
                    'schema', nspname, 'name', relname,
                    'live', toast + CASE WHEN reltuples >= 0 AND columns = all_columns
                                         THEN least(heap, reltuples * (width + 28)) ELSE heap END)), '[]')
             FROM sized) AS tables,
-         (SELECT coalesce(json_agg(json_build_object(
+         (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
                    'schema', own.nspname, 'name', own.relname,
-                   'bytes', coalesce(pg_relation_size(i.indexrelid), 0)::float8,
+                   'bytes', coalesce(pg_catalog.pg_relation_size(i.indexrelid), 0)::pg_catalog.float8,
                    'columns', CASE WHEN i.indexprs IS NULL AND i.indpred IS NULL
                                     AND am.amname = 'btree' THEN (
-                     SELECT json_agg(a.attname ORDER BY key.position)
-                       FROM unnest(i.indkey) WITH ORDINALITY AS key (attnum, position)
-                       JOIN pg_attribute AS a
+                     SELECT pg_catalog.json_agg(a.attname ORDER BY key.position)
+                       FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY AS key (attnum, position)
+                       JOIN pg_catalog.pg_attribute AS a
                          ON a.attrelid = i.indrelid AND a.attnum = key.attnum) END)), '[]')
-            FROM pg_index AS i
+            FROM pg_catalog.pg_index AS i
             JOIN own ON own.oid = i.indrelid AND own.relkind = 'r'
-            JOIN pg_class AS c ON c.oid = i.indexrelid
-            JOIN pg_am AS am ON am.oid = c.relam) AS indexes,
-         (SELECT coalesce(json_agg(json_build_object(
+            JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+            JOIN pg_catalog.pg_am AS am ON am.oid = c.relam) AS indexes,
+         (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
                    'schema', own.nspname, 'name', own.relname,
-                   'bytes', coalesce(pg_relation_size(con.conrelid), 0)::float8)), '[]')
-            FROM pg_constraint AS con
+                   'bytes', coalesce(pg_catalog.pg_relation_size(con.conrelid), 0)::pg_catalog.float8)), '[]')
+            FROM pg_catalog.pg_constraint AS con
             JOIN own ON own.oid = con.conrelid
            WHERE con.contype = 'f') AS foreign_keys,
-         (SELECT count(*)::int FROM own WHERE relkind = 'S') AS sequences,
-         (SELECT count(*)::int FROM pg_roles WHERE rolname !~ '^pg_') AS roles,
-         (SELECT count(*)::int FROM own WHERE relkind = 'm') AS materialized_views,
-         (SELECT count(*)::int FROM own WHERE relkind = 'v')
-           + (SELECT count(*)::int FROM pg_trigger AS t
+         (SELECT pg_catalog.count(*)::int FROM own WHERE relkind = 'S') AS sequences,
+         (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_') AS roles,
+         (SELECT pg_catalog.count(*)::int FROM own WHERE relkind = 'm') AS materialized_views,
+         (SELECT pg_catalog.count(*)::int FROM own WHERE relkind = 'v')
+           + (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_trigger AS t
                 JOIN own ON own.oid = t.tgrelid WHERE NOT t.tgisinternal)
-           + (SELECT count(*)::int FROM pg_policy AS p JOIN own ON own.oid = p.polrelid)
-           + (SELECT count(*)::int FROM pg_proc AS p
-                JOIN pg_namespace AS n ON n.oid = p.pronamespace
+           + (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_policy AS p JOIN own ON own.oid = p.polrelid)
+           + (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_proc AS p
+                JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
                WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
                  AND ${notOfExtension("pg_proc", "p.oid")}) AS other_objects,
-         pg_relation_size('pg_largeobject')::float8 AS large_object_bytes`;
+         pg_catalog.pg_relation_size('pg_catalog.pg_largeobject')::pg_catalog.float8 AS large_object_bytes`;
 
 type NamedBytes = TableName & { readonly bytes: number };
 

@@ -194,7 +194,7 @@ export class Ledger implements AsyncDisposable {
       await this.#inTurn((session) =>
         session.query(
           `INSERT INTO ${ledgerSchema}.structure (digest, object)
-           SELECT digest, object FROM unnest($1::text[], $2::text[]) AS new (digest, object)
+           SELECT digest, object FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS new (digest, object)
                ON CONFLICT DO NOTHING`,
           [
             textArray(some.map(({ digest }) => digest)),
@@ -227,7 +227,7 @@ export class Ledger implements AsyncDisposable {
         for (const kind of ["planned_part", "part_done"]) {
           await session.query(
             `DELETE FROM ${ledgerSchema}.${kind}
-              USING unnest($1::text[], $2::text[]) AS emptied (schema_name, table_name)
+              USING unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS emptied (schema_name, table_name)
               WHERE ${kind}.schema_name = emptied.schema_name
                 AND ${kind}.table_name = emptied.table_name`,
             [
@@ -262,9 +262,9 @@ export class Ledger implements AsyncDisposable {
             `INSERT INTO ${ledgerSchema}.planned_part
                     (schema_name, table_name, part, parts, epoch, from_block, to_block,
                      key_column, key_type, from_key, to_key)
-             SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::int[],
+             SELECT * FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[], $3::int[], $4::int[], $5::int[],
                                   $6::bigint[], $7::bigint[],
-                                  $8::text[], $9::text[], $10::text[], $11::text[])
+                                  $8::pg_catalog.text[], $9::pg_catalog.text[], $10::pg_catalog.text[], $11::pg_catalog.text[])
                  ON CONFLICT DO NOTHING`,
             [
               textArray(some.map(({ schema }) => schema)),
@@ -412,7 +412,7 @@ export class Ledger implements AsyncDisposable {
     this.#notes = [];
     await session.query(
       `UPDATE ${ledgerSchema}.part_done AS p SET rows = new.rows, bytes = new.bytes
-         FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::bigint[])
+         FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[], $3::int[], $4::bigint[], $5::bigint[])
               AS new (schema_name, table_name, part, rows, bytes)
         WHERE p.schema_name = new.schema_name AND p.table_name = new.table_name
           AND p.part = new.part`,

@@ -30,13 +30,13 @@ export const createLedgerStatements = `
     format integer NOT NULL,
     ${holderColumn} text NOT NULL,
     document text NOT NULL,
-    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     complete boolean NOT NULL DEFAULT false
   );
   CREATE TABLE ${ledgerSchema}.epoch (
     epoch integer PRIMARY KEY,
     document text NOT NULL,
-    started_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
   );
   CREATE TABLE ${ledgerSchema}.planned_part (
     schema_name text, table_name text, part integer,
@@ -52,7 +52,7 @@ export const createLedgerStatements = `
     epoch integer NOT NULL,
     ${holderColumn} text NOT NULL,
     rows bigint, bytes bigint,
-    done_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    done_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     CONSTRAINT ${partConstraint} PRIMARY KEY (schema_name, table_name, part)
   );
   CREATE TABLE ${ledgerSchema}.structure (

@@ -19,7 +19,7 @@ export type LedgerHead = LedgerRun & Pick<LedgerState, "startedAt" | "complete" 
  */
 export async function readLedgerRun(session: Session): Promise<LedgerHead | undefined> {
   const { there } = await session.queryOne<{ there: boolean }>(
-    `SELECT to_regclass('${ledgerSchema}.run') IS NOT NULL AS there`,
+    `SELECT pg_catalog.to_regclass('${ledgerSchema}.run') IS NOT NULL AS there`,
   );
   if (!there) return undefined;
   const [row] = await session.query<
@@ -113,9 +113,9 @@ interface PartRow {
 const partsStatement = `
   SELECT schema_name AS schema, table_name AS name, part,
          coalesce(p.parts, d.parts) AS parts, coalesce(p.epoch, d.epoch) AS epoch,
-         p.from_block::float8 AS from, p.to_block::float8 AS to,
+         p.from_block::pg_catalog.float8 AS from, p.to_block::pg_catalog.float8 AS to,
          p.key_column, p.key_type, p.from_key, p.to_key, d.holder IS NOT NULL AS done,
-         d.rows::float8 AS rows, d.bytes::float8 AS bytes
+         d.rows::pg_catalog.float8 AS rows, d.bytes::pg_catalog.float8 AS bytes
     FROM ${ledgerSchema}.planned_part AS p
     FULL JOIN ${ledgerSchema}.part_done AS d USING (schema_name, table_name, part)
    ORDER BY schema_name, table_name, part`;
@@ -153,5 +153,5 @@ function toPart(row: PartRow): PlannedPart {
 }
 
 function isoTime(column: string): string {
-  return `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS ${column}`;
+  return `pg_catalog.to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS ${column}`;
 }

@@ -119,7 +119,7 @@ export async function refuseLiveRun(session: Session): Promise<void> {
 
 /** Gives *work* back: from now on sessions of the run can be opened. */
 export async function letSessionsWork(session: Session): Promise<void> {
-  await session.query("SELECT pg_advisory_unlock($1::int, $2::int)", [...workLock]);
+  await session.query("SELECT pg_catalog.pg_advisory_unlock($1::int, $2::int)", [...workLock]);
 }
 
 async function tryUntil(
@@ -138,7 +138,7 @@ async function tryUntil(
 
 async function tryLock(session: Session, lock: AdvisoryLock): Promise<boolean> {
   const { taken } = await session.queryOne<{ taken: boolean }>(
-    "SELECT pg_try_advisory_lock($1::int, $2::int) AS taken",
+    "SELECT pg_catalog.pg_try_advisory_lock($1::int, $2::int) AS taken",
     [...lock],
   );
   return taken;
@@ -153,22 +153,22 @@ interface LockHolder {
 }
 
 const holdersStatement = `
-  SELECT l.pid, coalesce(host(a.client_addr), 'a local socket') AS client, a.state,
-         extract(epoch FROM clock_timestamp() - a.backend_start)::float8 AS seconds
-    FROM pg_locks AS l
-    LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+  SELECT l.pid, coalesce(pg_catalog.host(a.client_addr), 'a local socket') AS client, a.state,
+         extract(epoch FROM pg_catalog.clock_timestamp() - a.backend_start)::pg_catalog.float8 AS seconds
+    FROM pg_catalog.pg_locks AS l
+    LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
    WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
-     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-     AND l.classid = $1::oid AND l.objid = $2::oid AND l.pid <> pg_backend_pid()
+     AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+     AND l.classid = $1::pg_catalog.oid AND l.objid = $2::pg_catalog.oid AND l.pid <> pg_catalog.pg_backend_pid()
    ORDER BY a.backend_start`;
 
 const endStatement = `
-  SELECT pg_terminate_backend(l.pid)
-    FROM pg_locks AS l
-    JOIN pg_stat_activity AS a ON a.pid = l.pid
+  SELECT pg_catalog.pg_terminate_backend(l.pid)
+    FROM pg_catalog.pg_locks AS l
+    JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
    WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
-     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-     AND l.classid = $1::oid AND l.objid = $2::oid AND l.pid <> pg_backend_pid()`;
+     AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+     AND l.classid = $1::pg_catalog.oid AND l.objid = $2::pg_catalog.oid AND l.pid <> pg_catalog.pg_backend_pid()`;
 
 const endOneStatement = `${endStatement} AND l.pid = $3::int`;
 
@@ -187,7 +187,7 @@ function heldBy(database: string, [first]: readonly LockHolder[]): ReplicatorErr
     side: "target",
     object: `database ${database}`,
     remedy: "let it finish, or end it; if its machine is gone, run on the target: " +
-      `SELECT pg_terminate_backend(${first?.pid ?? "PID"})`,
+      `SELECT pg_catalog.pg_terminate_backend(${first?.pid ?? "PID"})`,
     exitCode: ExitCode.prerequisite,
   });
 }

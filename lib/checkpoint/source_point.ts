@@ -8,9 +8,9 @@ import type { SourcePoint } from "./model.ts";
 
 // txid_…: the newer names came with 13. In a transaction with a snapshot the answer belongs to it.
 const pointStatement = `
-  SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint::text AS server_start,
-         (SELECT oid FROM pg_database WHERE datname = current_database()) AS database_oid,
-         txid_current_snapshot()::text AS transactions`;
+  SELECT (extract(epoch FROM pg_catalog.pg_postmaster_start_time()) * 1000000)::bigint::pg_catalog.text AS server_start,
+         (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) AS database_oid,
+         pg_catalog.txid_current_snapshot()::pg_catalog.text AS transactions`;
 
 /** Reads the moment that the session's transaction sees. */
 export async function readSourcePoint(session: Session): Promise<SourcePoint> {

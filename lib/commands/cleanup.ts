@@ -241,8 +241,8 @@ async function removeSubscription(
   signal: AbortSignal,
 ): Promise<void> {
   const [there] = await session.query(
-    `SELECT FROM pg_subscription
-      WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+    `SELECT FROM pg_catalog.pg_subscription
+      WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`,
     [name],
   );
   if (there === undefined) return;

@@ -34,7 +34,7 @@ function lockWaitEvents(events: EventSink): LockWaitSink {
     const remedy = pids.length === 0
       ? "commit or roll back the prepared transaction"
       : `let it finish, or end it on the ${wait.side}: ` +
-        pids.map((pid) => `SELECT pg_terminate_backend(${pid});`).join(" ");
+        pids.map((pid) => `SELECT pg_catalog.pg_terminate_backend(${pid});`).join(" ");
     events({ kind: "info", message: `${where}: ${describeLockWait(wait)} (${remedy})` });
   };
 }

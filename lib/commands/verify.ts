@@ -208,7 +208,7 @@ async function isFollowedByOurs(source: Session, target: Session): Promise<boole
     { enabled, descriptor, slotName },
   ) => enabled && descriptor !== undefined && slotName !== undefined ? [slotName] : []);
   const { name: database } = await source.queryOne<{ name: string }>(
-    "SELECT current_database() AS name",
+    "SELECT pg_catalog.current_database() AS name",
   );
   return (await readSlots(source, names)).some((slot) => slot.database === database);
 }

@@ -31,9 +31,9 @@ export interface AnalyzeOptions {
 // a partitioned table has statistics of its own, which autovacuum never makes
 const analyzableStatement = `
   SELECT n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned,
-         coalesce(pg_relation_size(c.oid), 0)::float8 AS bytes
-    FROM pg_class AS c
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+         coalesce(pg_catalog.pg_relation_size(c.oid), 0)::pg_catalog.float8 AS bytes
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
      AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '${ledgerSchema}')
    ORDER BY c.relkind = 'p', bytes DESC`;

@@ -382,16 +382,16 @@ export class IndexBuilder {
 // Memory: an eighth of what the planner may count on as cache, shared by the builders; never less than configured.
 // Workers: what the server has, shared too; never less than configured, and none where none are wanted.
 const buildSettingsStatement = `
-  SELECT set_config('maintenance_work_mem', greatest(
-           (SELECT setting::bigint FROM pg_settings WHERE name = 'maintenance_work_mem'),
+  SELECT pg_catalog.set_config('maintenance_work_mem', greatest(
+           (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'maintenance_work_mem'),
            least(2097151,
-             (SELECT setting::bigint * 8 FROM pg_settings WHERE name = 'effective_cache_size')
-               / 8 / $1::int))::text || 'kB', false),
-         set_config('max_parallel_maintenance_workers', CASE wanted WHEN 0 THEN 0 ELSE greatest(
+             (SELECT setting::bigint * 8 FROM pg_catalog.pg_settings WHERE name = 'effective_cache_size')
+               / 8 / $1::int))::pg_catalog.text || 'kB', false),
+         pg_catalog.set_config('max_parallel_maintenance_workers', CASE wanted WHEN 0 THEN 0 ELSE greatest(
            wanted,
-           least(current_setting('max_parallel_workers')::int,
-                 current_setting('max_worker_processes')::int) / $1::int) END::text, false)
-    FROM current_setting('max_parallel_maintenance_workers') AS configured (value)
+           least(pg_catalog.current_setting('max_parallel_workers')::int,
+                 pg_catalog.current_setting('max_worker_processes')::int) / $1::int) END::pg_catalog.text, false)
+    FROM pg_catalog.current_setting('max_parallel_maintenance_workers') AS configured (value)
    CROSS JOIN LATERAL CAST(configured.value AS int) AS wanted`;
 
 function withRoots(

@@ -186,9 +186,9 @@ async function agreeOnMoney(source: Session, target: Session): Promise<void> {
 // A backend whose client went away unseen would keep its locks until keepalives end it. The process id alone would not do: the server
 // may have been restarted and given it to somebody else.
 const endLeftBehind = `
-  SELECT pg_terminate_backend(old.pid)
-    FROM pg_stat_activity AS old
-    JOIN pg_stat_activity AS own ON own.pid = pg_backend_pid()
+  SELECT pg_catalog.pg_terminate_backend(old.pid)
+    FROM pg_catalog.pg_stat_activity AS old
+    JOIN pg_catalog.pg_stat_activity AS own ON own.pid = pg_catalog.pg_backend_pid()
    WHERE old.pid = $1 AND old.pid <> own.pid AND old.application_name = own.application_name
      AND old.datid = own.datid AND old.usesysid = own.usesysid
      AND old.backend_start < own.backend_start`;

@@ -146,23 +146,23 @@ export async function validateForeignKeys(
 
 // A row counts when all columns of its key are given (MATCH SIMPLE), or any of them (MATCH FULL).
 const orphansStatement = `
-  SELECT format('SELECT count(*)::float8 AS orphans FROM %s AS child WHERE (%s) AND NOT EXISTS (SELECT FROM %s AS parent WHERE %s)',
-           CASE child.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || con.conrelid::regclass,
-           string_agg(format('child.%I IS NOT NULL', a.attname),
+  SELECT pg_catalog.format('SELECT pg_catalog.count(*)::pg_catalog.float8 AS orphans FROM %s AS child WHERE (%s) AND NOT EXISTS (SELECT FROM %s AS parent WHERE %s)',
+           CASE child.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || con.conrelid::pg_catalog.regclass,
+           pg_catalog.string_agg(pg_catalog.format('child.%I IS NOT NULL', a.attname),
                       CASE con.confmatchtype WHEN 'f' THEN ' OR ' ELSE ' AND ' END),
-           CASE parent.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || con.confrelid::regclass,
-           string_agg(format('parent.%I OPERATOR(%I.%s) child.%I',
+           CASE parent.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || con.confrelid::pg_catalog.regclass,
+           pg_catalog.string_agg(pg_catalog.format('parent.%I OPERATOR(%I.%s) child.%I',
                              b.attname, n.nspname, o.oprname, a.attname), ' AND ')) AS query
-    FROM pg_constraint AS con
-    JOIN pg_class AS child ON child.oid = con.conrelid
-    JOIN pg_class AS parent ON parent.oid = con.confrelid
+    FROM pg_catalog.pg_constraint AS con
+    JOIN pg_catalog.pg_class AS child ON child.oid = con.conrelid
+    JOIN pg_catalog.pg_class AS parent ON parent.oid = con.confrelid
    CROSS JOIN LATERAL unnest(con.conkey, con.confkey, con.conpfeqop) AS key (own, other, operator)
-    JOIN pg_attribute AS a ON a.attrelid = con.conrelid AND a.attnum = key.own
-    JOIN pg_attribute AS b ON b.attrelid = con.confrelid AND b.attnum = key.other
-    JOIN pg_operator AS o ON o.oid = key.operator
-    JOIN pg_namespace AS n ON n.oid = o.oprnamespace
-   WHERE con.contype = 'f' AND con.conrelid = $1::regclass AND con.conname = $2
-     AND NOT coalesce((to_jsonb(con) ->> 'conperiod')::boolean, false)  -- 18+
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = con.conrelid AND a.attnum = key.own
+    JOIN pg_catalog.pg_attribute AS b ON b.attrelid = con.confrelid AND b.attnum = key.other
+    JOIN pg_catalog.pg_operator AS o ON o.oid = key.operator
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace
+   WHERE con.contype = 'f' AND con.conrelid = $1::pg_catalog.regclass AND con.conname = $2
+     AND NOT coalesce((pg_catalog.to_jsonb(con) ->> 'conperiod')::boolean, false)  -- 18+
    GROUP BY con.oid, con.conrelid, con.confrelid, con.confmatchtype, child.relkind, parent.relkind`;
 
 /** Counts the rows of a table that have no parent; undefined where that cannot be counted. */
@@ -188,10 +188,10 @@ export function foreignKeyOf(
 
 const unvalidatedStatement = `
   SELECT n.nspname AS schema, c.relname AS name, con.conname AS constraint,
-         pg_relation_size(c.oid)::float8 AS bytes
-    FROM pg_constraint AS con
-    JOIN pg_class AS c ON c.oid = con.conrelid
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+         pg_catalog.pg_relation_size(c.oid)::pg_catalog.float8 AS bytes
+    FROM pg_catalog.pg_constraint AS con
+    JOIN pg_catalog.pg_class AS c ON c.oid = con.conrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
    WHERE con.contype = 'f' AND NOT con.convalidated`;
 
 /** The foreign keys of a database that are not validated. Requires `--allow-net` for the target. */

@@ -31,43 +31,43 @@ export interface GovernorOptions {
 // Those who follow: not what this tool itself has begun. Those who wait: for one of our sessions in this database, or behind one that does.
 const sampleStatement = `
   WITH RECURSIVE ours (pid) AS (
-    SELECT a.pid FROM pg_stat_activity AS a
-     WHERE a.datname = current_database()
-       AND a.application_name = current_setting('application_name')
+    SELECT a.pid FROM pg_catalog.pg_stat_activity AS a
+     WHERE a.datname = pg_catalog.current_database()
+       AND a.application_name = pg_catalog.current_setting('application_name')
   ), waiting (pid, blockers) AS MATERIALIZED (
-    SELECT a.pid, pg_blocking_pids(a.pid) FROM pg_stat_activity AS a
+    SELECT a.pid, pg_catalog.pg_blocking_pids(a.pid) FROM pg_catalog.pg_stat_activity AS a
      WHERE a.wait_event_type = 'Lock'
   ), behind (pid) AS (
     SELECT pid FROM ours
     UNION
     SELECT w.pid FROM waiting AS w JOIN behind AS b ON b.pid = ANY (w.blockers)
   )
-  SELECT (SELECT coalesce(json_agg(json_build_object(
-                   'name', coalesce(nullif(r.application_name, ''), r.client_addr::text, r.pid::text),
-                   'lagBytes', greatest(0, pg_wal_lsn_diff(
-                     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn()
-                          ELSE pg_current_wal_lsn() END, r.replay_lsn))::float8)), '[]')
-            FROM pg_stat_replication AS r
+  SELECT (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+                   'name', coalesce(nullif(r.application_name, ''), r.client_addr::pg_catalog.text, r.pid::pg_catalog.text),
+                   'lagBytes', greatest(0, pg_catalog.pg_wal_lsn_diff(
+                     CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_receive_lsn()
+                          ELSE pg_catalog.pg_current_wal_lsn() END, r.replay_lsn))::pg_catalog.float8)), '[]')
+            FROM pg_catalog.pg_stat_replication AS r
            WHERE r.replay_lsn IS NOT NULL AND r.state IN ('streaming', 'catchup')
              AND r.pid NOT IN (SELECT pid FROM ours)) AS standbys,
-         (SELECT coalesce(json_agg(json_build_object(
+         (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
                    'processId', a.pid, 'role', coalesce(a.usename, '?'),
-                   'command', coalesce(regexp_replace(upper((regexp_match(a.query,
+                   'command', coalesce(pg_catalog.regexp_replace(pg_catalog.upper((pg_catalog.regexp_match(a.query,
                      '^\\s*((?:alter|drop|create|lock|truncate|comment on|cluster|reindex|vacuum)(?:\\s+(?:table|index|unique|full|view|trigger|policy|rule))?|[a-z]+)', 'i'))[1]), '\\s+', ' ', 'g'), '?'),
-                   'relation', (SELECT CASE n.nspname WHEN 'public' THEN quote_ident(c.relname)
-                                            ELSE format('%I.%I', n.nspname, c.relname) END
-                                  FROM pg_locks AS l
-                                  JOIN pg_class AS c ON c.oid = l.relation
-                                  JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                   'relation', (SELECT CASE n.nspname WHEN 'public' THEN pg_catalog.quote_ident(c.relname)
+                                            ELSE pg_catalog.format('%I.%I', n.nspname, c.relname) END
+                                  FROM pg_catalog.pg_locks AS l
+                                  JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+                                  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
                                  WHERE l.pid = a.pid AND NOT l.granted LIMIT 1),
-                   'waitedSeconds', greatest(0, coalesce(extract(epoch FROM now() - a.query_start), 0))::float8,
+                   'waitedSeconds', greatest(0, coalesce(extract(epoch FROM pg_catalog.now() - a.query_start), 0))::pg_catalog.float8,
                    'behind', NOT EXISTS (SELECT FROM waiting AS w
                                            JOIN ours ON ours.pid = ANY (w.blockers)
                                           WHERE w.pid = a.pid)) ORDER BY a.query_start, a.pid), '[]')
-            FROM pg_stat_activity AS a
+            FROM pg_catalog.pg_stat_activity AS a
            WHERE a.pid IN (SELECT pid FROM behind) AND a.pid NOT IN (SELECT pid FROM ours)) AS waiters,
-         (SELECT max(age(a.backend_xmin))::float8 FROM pg_stat_activity AS a
-           WHERE a.pid IN (SELECT pid FROM ours) AND a.pid <> pg_backend_pid()) AS "snapshotAge"`;
+         (SELECT pg_catalog.max(pg_catalog.age(a.backend_xmin))::pg_catalog.float8 FROM pg_catalog.pg_stat_activity AS a
+           WHERE a.pid IN (SELECT pid FROM ours) AND a.pid <> pg_catalog.pg_backend_pid()) AS "snapshotAge"`;
 
 type SampleRow = Pick<SourceSample, "standbys"> & {
   readonly snapshotAge: number | null;

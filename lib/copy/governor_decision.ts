@@ -230,7 +230,7 @@ function describeWaiters(waiters: readonly Waiter[], longest: number): string {
 function waitersRemedy(waiters: readonly Waiter[]): string {
   const ids = waiters.filter(({ behind }) => !behind).map(({ processId }) => processId);
   return `the locks last until the rows of this database are in, and a slower copy would hold them longer: ${
-    ids.slice(0, mostNamed).map((id) => `SELECT pg_cancel_backend(${id})`).join("; ")
+    ids.slice(0, mostNamed).map((id) => `SELECT pg_catalog.pg_cancel_backend(${id})`).join("; ")
   } ends the wait and lets others pass; or end this run with Ctrl-C, which keeps what is done, and run it again after the change (one that alters tables makes the copy begin anew)`;
 }
 

@@ -74,7 +74,9 @@ export async function copyLargeObjects(options: CopyLargeObjectsOptions): Promis
 
 /** Those that an earlier attempt has brought: each was made and filled in one transaction. */
 async function existingObjects(session: Session): Promise<ReadonlySet<number>> {
-  const rows = await session.query<{ oid: number }>("SELECT oid FROM pg_largeobject_metadata");
+  const rows = await session.query<{ oid: number }>(
+    "SELECT oid FROM pg_catalog.pg_largeobject_metadata",
+  );
   return new Set(rows.map(({ oid }) => oid));
 }
 
@@ -86,36 +88,36 @@ function contentsJob(oids: readonly number[]): CopyJob {
     // each object is opened, measured and closed before the next: OFFSET 0 keeps the steps apart, and steps that are
     // laterally joined would be cached by descriptor, which every object has in turn (Memoize, 14+)
     copyOut: `COPY (
-      SELECT measured.oid, start, lo_get(measured.oid, start, ${pieceBytes})
-        FROM (SELECT oid, bytes, lo_close(descriptor) AS closed
-                FROM (SELECT oid, descriptor, lo_lseek64(descriptor, 0, 2) AS bytes
-                        FROM (SELECT oid, lo_open(oid, 262144) AS descriptor
-                                FROM unnest(ARRAY[${list}]::oid[]) AS object (oid)
+      SELECT measured.oid, start, pg_catalog.lo_get(measured.oid, start, ${pieceBytes})
+        FROM (SELECT oid, bytes, pg_catalog.lo_close(descriptor) AS closed
+                FROM (SELECT oid, descriptor, pg_catalog.lo_lseek64(descriptor, 0, 2) AS bytes
+                        FROM (SELECT oid, pg_catalog.lo_open(oid, 262144) AS descriptor
+                                FROM pg_catalog.unnest(ARRAY[${list}]::pg_catalog.oid[]) AS object (oid)
                               OFFSET 0) AS opened
                       OFFSET 0) AS sought
               OFFSET 0) AS measured
-       CROSS JOIN LATERAL generate_series(0, measured.bytes - 1, ${pieceBytes}) AS start
+       CROSS JOIN LATERAL pg_catalog.generate_series(0, measured.bytes - 1, ${pieceBytes}) AS start
     ) TO STDOUT`,
     copyIn: `
-      SELECT count(lo_create(oid)) FROM unnest(ARRAY[${list}]::oid[]) AS object (oid);
+      SELECT pg_catalog.count(pg_catalog.lo_create(oid)) FROM pg_catalog.unnest(ARRAY[${list}]::pg_catalog.oid[]) AS object (oid);
       CREATE TEMPORARY TABLE seren_large_object_piece (oid oid, start bigint, piece bytea) ON COMMIT DROP;
       COPY pg_temp.seren_large_object_piece FROM STDIN;
-      SELECT count(lo_put(oid, start, piece)) FROM pg_temp.seren_large_object_piece;
+      SELECT pg_catalog.count(pg_catalog.lo_put(oid, start, piece)) FROM pg_temp.seren_large_object_piece;
       DROP TABLE pg_temp.seren_large_object_piece`,
   };
 }
 
 const privilegesStatement = `
-  SELECT lo.oid, pg_get_userbyid(lo.lomowner) AS owner,
-         obj_description(lo.oid, 'pg_largeobject') AS comment,
+  SELECT lo.oid, pg_catalog.pg_get_userbyid(lo.lomowner) AS owner,
+         pg_catalog.obj_description(lo.oid, 'pg_largeobject') AS comment,
          lo.lomacl IS NOT NULL AS has_acl,
-         coalesce((SELECT json_agg(json_build_object(
-                     'grantee', CASE WHEN entry.grantee = 0 THEN NULL ELSE pg_get_userbyid(entry.grantee) END,
+         coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+                     'grantee', CASE WHEN entry.grantee = 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(entry.grantee) END,
                      'privilege', entry.privilege_type,
                      'grantable', entry.is_grantable))
-                     FROM aclexplode(lo.lomacl) AS entry), '[]'::json) AS grants
-    FROM pg_largeobject_metadata AS lo
-   WHERE lo.oid = ANY ($1::oid[])
+                     FROM pg_catalog.aclexplode(lo.lomacl) AS entry), '[]'::pg_catalog.json) AS grants
+    FROM pg_catalog.pg_largeobject_metadata AS lo
+   WHERE lo.oid = ANY ($1::pg_catalog.oid[])
    ORDER BY lo.oid`;
 
 interface PrivilegesRow {

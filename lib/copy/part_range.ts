@@ -31,8 +31,8 @@ export function rangeCondition(range: PartRange): string {
 
 function blockConditions({ from, to }: BlockRange): readonly string[] {
   return [
-    ...(from === 0 ? [] : [`ctid >= '(${from},0)'::tid`]),
-    ...(to === undefined ? [] : [`ctid < '(${to},0)'::tid`]),
+    ...(from === 0 ? [] : [`ctid >= '(${from},0)'::pg_catalog.tid`]),
+    ...(to === undefined ? [] : [`ctid < '(${to},0)'::pg_catalog.tid`]),
   ];
 }
 

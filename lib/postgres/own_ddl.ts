@@ -43,7 +43,7 @@ export async function readEventTriggers(session: Session): Promise<readonly Even
      WHERE t.evtenabled <> 'D' AND t.evtevent <> 'login'
        AND COALESCE(pg_catalog.current_setting('event_triggers', true), 'on') <> 'off'
        AND t.evtenabled <> CASE pg_catalog.current_setting('session_replication_role')
-                             WHEN 'replica' THEN 'O'::"char" ELSE 'R'::"char" END
+                             WHEN 'replica' THEN 'O'::pg_catalog."char" ELSE 'R'::pg_catalog."char" END
      ORDER BY t.evtname`);
 }
 

@@ -103,13 +103,13 @@ function goneSilent(
 const backendStatement = `
   SELECT m.start = $2::bigint AS same_server, m.start > $3::bigint AS restarted,
          a.pid, a.wait_event_type, a.wait_event
-    FROM (SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint) AS m (start)
-   CROSS JOIN (SELECT usesysid FROM pg_stat_activity WHERE pid = pg_backend_pid()) AS own
-    LEFT JOIN pg_stat_activity AS a
+    FROM (SELECT (extract(epoch FROM pg_catalog.pg_postmaster_start_time()) * 1000000)::bigint) AS m (start)
+   CROSS JOIN (SELECT usesysid FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()) AS own
+    LEFT JOIN pg_catalog.pg_stat_activity AS a
            ON a.pid = $1::int AND a.usesysid = own.usesysid
           AND (extract(epoch FROM a.backend_start) * 1000000)::bigint <= $3::bigint`;
 
-const endStatement = "SELECT pg_terminate_backend($1::int)";
+const endStatement = "SELECT pg_catalog.pg_terminate_backend($1::int)";
 
 /** What a server says about a backend. */
 export interface BackendRow {

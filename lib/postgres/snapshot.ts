@@ -64,8 +64,8 @@ export class SnapshotHolder implements AsyncDisposable {
       await session.execute(beginReading);
       await lock?.(session);
       const { snapshot, lsn } = await session.queryOne<{ snapshot: string; lsn: string | null }>(`
-        SELECT pg_export_snapshot() AS snapshot,
-               CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS lsn`);
+        SELECT pg_catalog.pg_export_snapshot() AS snapshot,
+               CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END::pg_catalog.text AS lsn`);
       return new SnapshotHolder(session, snapshot, lsn ?? undefined);
     } catch (error) {
       await session.close();
@@ -91,7 +91,7 @@ export class SnapshotHolder implements AsyncDisposable {
     try {
       await importSnapshot(session, identifier);
       const { snapshot } = await session.queryOne<{ snapshot: string }>(
-        "SELECT pg_export_snapshot() AS snapshot",
+        "SELECT pg_catalog.pg_export_snapshot() AS snapshot",
       );
       return new SnapshotHolder(session, snapshot, lsn);
     } catch (error) {

@@ -387,7 +387,7 @@ class Watch {
     this.#movedMs = performance.now(); // not again at once
     try {
       await source.execute(
-        "SET synchronous_commit = on; SELECT pg_logical_emit_message(true, 'seren', '')",
+        "SET synchronous_commit = on; SELECT pg_catalog.pg_logical_emit_message(true, 'seren', '')",
       );
     } catch (error) {
       if (!(error instanceof ServerError)) throw error;

@@ -50,8 +50,8 @@ export class SubscriptionApplier implements Applier {
 
   async state(): Promise<ApplierState> {
     const [row] = await this.#session.query<{ readonly enabled: boolean }>(
-      `SELECT subenabled AS enabled FROM pg_subscription
-        WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+      `SELECT subenabled AS enabled FROM pg_catalog.pg_subscription
+        WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`,
       [this.name],
     );
     return row === undefined ? "absent" : row.enabled ? "running" : "stopped";

@@ -52,23 +52,23 @@ export interface Drift extends TableName {
 }
 
 const shapeStatement = `
-  SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind = 'p' AS partitioned,
-         coalesce((SELECT json_agg(json_build_object('schema', an.nspname, 'name', ac.relname))
-                     FROM pg_partition_ancestors(c.oid) AS a (oid)
-                     JOIN pg_class AS ac ON ac.oid = a.oid AND ac.oid <> c.oid
-                     JOIN pg_namespace AS an ON an.oid = ac.relnamespace), '[]') AS ancestors,
-         coalesce((SELECT json_agg(json_build_object('name', a.attname,
-                                                     'type', format_type(a.atttypid, a.atttypmod),
+  SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name, c.relkind = 'p' AS partitioned,
+         coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('schema', an.nspname, 'name', ac.relname))
+                     FROM pg_catalog.pg_partition_ancestors(c.oid) AS a (oid)
+                     JOIN pg_catalog.pg_class AS ac ON ac.oid = a.oid AND ac.oid <> c.oid
+                     JOIN pg_catalog.pg_namespace AS an ON an.oid = ac.relnamespace), '[]') AS ancestors,
+         coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname,
+                                                     'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
                                                      'generated', a.attgenerated <> '')
                                    ORDER BY a.attnum)
-                     FROM pg_attribute AS a
+                     FROM pg_catalog.pg_attribute AS a
                     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]') AS columns
-    FROM pg_class AS c
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
      AND ${notOfExtension("pg_class", "c.oid")}
-   ORDER BY n.nspname::text COLLATE "C", c.relname::text COLLATE "C"`;
+   ORDER BY n.nspname::pg_catalog.text COLLATE pg_catalog."C", c.relname::pg_catalog.text COLLATE pg_catalog."C"`;
 
 /** Logged tables of the session's database that belong to no extension. */
 export async function readShapes(session: Session): Promise<readonly TableShape[]> {
@@ -83,11 +83,11 @@ export async function readShapes(session: Session): Promise<readonly TableShape[
 }
 
 const publishedStatement = `
-  SELECT t.pubname::text AS publication, t.schemaname::text AS schema, t.tablename::text AS name,
-         to_jsonb(t) -> 'attnames' AS columns                              -- 15+
-    FROM pg_publication_tables AS t
-   WHERE t.pubname::text LIKE 'seren\\_%'
-   ORDER BY 1, t.schemaname::text COLLATE "C", t.tablename::text COLLATE "C"`;
+  SELECT t.pubname::pg_catalog.text AS publication, t.schemaname::pg_catalog.text AS schema, t.tablename::pg_catalog.text AS name,
+         pg_catalog.to_jsonb(t) -> 'attnames' AS columns                              -- 15+
+    FROM pg_catalog.pg_publication_tables AS t
+   WHERE t.pubname::pg_catalog.text LIKE 'seren\\_%'
+   ORDER BY 1, t.schemaname::pg_catalog.text COLLATE pg_catalog."C", t.tablename::pg_catalog.text COLLATE pg_catalog."C"`;
 
 /** What the publications of the session's database list whose names begin like ours. */
 export async function readPublished(session: Session): Promise<readonly PublishedShape[]> {

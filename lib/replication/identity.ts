@@ -67,7 +67,7 @@ const statement = `
              AND a.attgenerated <> '') AS generated,
          (SELECT k.index FROM keys AS k
            WHERE k.indrelid = c.oid AND k.usable AND k.plain
-           ORDER BY k.index COLLATE "C" LIMIT 1) AS alternative
+           ORDER BY k.index COLLATE pg_catalog."C" LIMIT 1) AS alternative
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
    WHERE c.relkind = 'r' AND c.relpersistence = 'p'`;

@@ -26,16 +26,16 @@ export interface PublicationState {
 
 const publicationStatement = `
   SELECT p.pubname AS name, p.puballtables AS all_tables,
-         obj_description(p.oid, 'pg_publication') AS comment,
-         (SELECT coalesce(json_agg(json_build_object('schema', n.nspname, 'name', c.relname)
-                                   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"), '[]')
-            FROM pg_publication_rel AS r
-            JOIN pg_class AS c ON c.oid = r.prrelid
-            JOIN pg_namespace AS n ON n.oid = c.relnamespace
+         pg_catalog.obj_description(p.oid, 'pg_publication') AS comment,
+         (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('schema', n.nspname, 'name', c.relname)
+                                   ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"), '[]')
+            FROM pg_catalog.pg_publication_rel AS r
+            JOIN pg_catalog.pg_class AS c ON c.oid = r.prrelid
+            JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
            WHERE r.prpubid = p.oid) AS tables
-    FROM pg_publication AS p
-   WHERE $1::text[] IS NULL OR p.pubname = ANY ($1::text[])
-   ORDER BY p.pubname COLLATE "C"`;
+    FROM pg_catalog.pg_publication AS p
+   WHERE $1::pg_catalog.text[] IS NULL OR p.pubname = ANY ($1::pg_catalog.text[])
+   ORDER BY p.pubname COLLATE pg_catalog."C"`;
 
 type PublicationRow = {
   readonly name: string;
@@ -69,15 +69,15 @@ export interface DescribedSubscription extends SubscriptionState {
 }
 
 const relationStatement = `
-  SELECT s.subname AS name, obj_description(s.oid, 'pg_subscription') AS comment,
-         (SELECT coalesce(json_agg(json_build_object('schema', n.nspname, 'name', c.relname)
-                                   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"), '[]')
-            FROM pg_subscription_rel AS r
-            JOIN pg_class AS c ON c.oid = r.srrelid
-            JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  SELECT s.subname AS name, pg_catalog.obj_description(s.oid, 'pg_subscription') AS comment,
+         (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('schema', n.nspname, 'name', c.relname)
+                                   ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"), '[]')
+            FROM pg_catalog.pg_subscription_rel AS r
+            JOIN pg_catalog.pg_class AS c ON c.oid = r.srrelid
+            JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
            WHERE r.srsubid = s.oid) AS tables
-    FROM pg_subscription AS s
-   WHERE s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+    FROM pg_catalog.pg_subscription AS s
+   WHERE s.subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`;
 
 /** Subscriptions of the session's database. */
 export async function readDescribedSubscriptions(

@@ -12,16 +12,16 @@ import { listOurSlots } from "./ours.ts";
 import { readWalPosition, type SlotState, subscriptionIdentifiers } from "./positions.ts";
 
 const senderStatement = `
-  SELECT pid, (extract(epoch FROM replay_lag) * 1000)::float8 AS replay_lag_ms
-    FROM pg_stat_replication`;
+  SELECT pid, (extract(epoch FROM replay_lag) * 1000)::pg_catalog.float8 AS replay_lag_ms
+    FROM pg_catalog.pg_stat_replication`;
 
 const waldirAllowedStatement = `
-  SELECT has_function_privilege('pg_ls_waldir()', 'EXECUTE') AND NOT pg_is_in_recovery() AS allowed`;
+  SELECT pg_catalog.has_function_privilege('pg_ls_waldir()', 'EXECUTE') AND NOT pg_catalog.pg_is_in_recovery() AS allowed`;
 
 const segmentAgeStatement = `
-  SELECT (extract(epoch FROM clock_timestamp() - f.modification) * 1000)::float8 AS age_ms
-    FROM pg_ls_waldir() AS f
-   WHERE f.name = pg_walfile_name($1::pg_lsn) AND f.name <> pg_walfile_name($2::pg_lsn)`;
+  SELECT (extract(epoch FROM pg_catalog.clock_timestamp() - f.modification) * 1000)::pg_catalog.float8 AS age_ms
+    FROM pg_catalog.pg_ls_waldir() AS f
+   WHERE f.name = pg_catalog.pg_walfile_name($1::pg_catalog.pg_lsn) AND f.name <> pg_catalog.pg_walfile_name($2::pg_catalog.pg_lsn)`;
 
 /** Less is within one WAL segment of the usual size, whose age tells nothing. */
 const segmentBytes = 16n * 1024n * 1024n;
@@ -77,15 +77,15 @@ export interface SubscribedTable {
 }
 
 const tableStatement = (identifiers: string) => `
-  SELECT s.name AS subscription, n.nspname::text AS schema, c.relname::text AS name,
+  SELECT s.name AS subscription, n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
          CASE r.srsubstate WHEN 'i' THEN 'init' WHEN 'd' THEN 'copying' WHEN 'f' THEN 'finished'
                            WHEN 's' THEN 'synchronized' ELSE 'ready' END AS state,
-         r.srsublsn::text AS lsn
-    FROM pg_subscription_rel AS r
+         r.srsublsn::pg_catalog.text AS lsn
+    FROM pg_catalog.pg_subscription_rel AS r
     JOIN (${identifiers}) AS s ON s.oid = r.srsubid
-    JOIN pg_class AS c ON c.oid = r.srrelid
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-   ORDER BY 1, n.nspname::text COLLATE "C", c.relname::text COLLATE "C"`;
+    JOIN pg_catalog.pg_class AS c ON c.oid = r.srrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+   ORDER BY 1, n.nspname::pg_catalog.text COLLATE pg_catalog."C", c.relname::pg_catalog.text COLLATE pg_catalog."C"`;
 
 /** Tables of all subscriptions of the session's database. */
 export async function readSubscribedTables(session: Session): Promise<readonly SubscribedTable[]> {
@@ -106,11 +106,11 @@ export interface Blocker {
 }
 
 const blockerStatement = `
-  SELECT w.pid AS worker_pid, b.pid AS pid, a.usename::text AS username, a.application_name AS application,
-         (extract(epoch FROM clock_timestamp() - a.xact_start) * 1000)::float8 AS transaction_ms
-    FROM pg_stat_subscription AS w
-   CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS b (pid)
-    LEFT JOIN pg_stat_activity AS a ON a.pid = b.pid
+  SELECT w.pid AS worker_pid, b.pid AS pid, a.usename::pg_catalog.text AS username, a.application_name AS application,
+         (extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start) * 1000)::pg_catalog.float8 AS transaction_ms
+    FROM pg_catalog.pg_stat_subscription AS w
+   CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS b (pid)
+    LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = b.pid
    WHERE w.pid IS NOT NULL
    ORDER BY w.pid, b.pid`;
 
@@ -141,7 +141,7 @@ export interface SubscriptionCounters {
 }
 
 const counterStatement = `
-  SELECT subname::text AS name, to_jsonb(c) AS counters FROM pg_stat_subscription_stats AS c`;
+  SELECT subname::pg_catalog.text AS name, pg_catalog.to_jsonb(c) AS counters FROM pg_catalog.pg_stat_subscription_stats AS c`;
 
 /** Counters of the server's subscriptions by name; empty before 15. */
 export async function readCounters(
@@ -171,9 +171,9 @@ export interface WorkerReading {
 }
 
 const workerStatement = `
-  SELECT subname::text AS name, max(pid) AS pid
-    FROM pg_stat_subscription AS w
-   WHERE relid IS NULL AND to_jsonb(w) ->> 'leader_pid' IS NULL
+  SELECT subname::pg_catalog.text AS name, pg_catalog.max(pid) AS pid
+    FROM pg_catalog.pg_stat_subscription AS w
+   WHERE relid IS NULL AND pg_catalog.to_jsonb(w) ->> 'leader_pid' IS NULL
    GROUP BY 1`;
 
 /** The workers of all of the server's subscriptions, by name. */

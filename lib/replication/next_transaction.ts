@@ -48,12 +48,12 @@ const mostBytes = 1024 * 1024;
  * transactions begin and what tables look like is sent of all of them.
  */
 const peekStatement = `
-  SELECT encode(CASE WHEN octet_length(data) <= ${mostBytes} THEN data ELSE substring(data FOR 5) END, 'hex') AS message,
+  SELECT pg_catalog.encode(CASE WHEN pg_catalog.octet_length(data) <= ${mostBytes} THEN data ELSE pg_catalog.substring(data FOR 5) END, 'hex') AS message,
          changes, messages
-    FROM (SELECT data, chr(get_byte(data, 0)) AS type, n, row_number() OVER (PARTITION BY xid::text ORDER BY n) AS nth,
-                 (count(*) OVER ())::int AS messages,
-                 (count(*) FILTER (WHERE chr(get_byte(data, 0)) IN ('I', 'U', 'D', 'T')) OVER (PARTITION BY xid::text))::int AS changes
-            FROM pg_logical_slot_peek_binary_changes($1, NULL, $2,
+    FROM (SELECT data, pg_catalog.chr(pg_catalog.get_byte(data, 0)) AS type, n, pg_catalog.row_number() OVER (PARTITION BY xid::pg_catalog.text ORDER BY n) AS nth,
+                 (pg_catalog.count(*) OVER ())::int AS messages,
+                 (pg_catalog.count(*) FILTER (WHERE pg_catalog.chr(pg_catalog.get_byte(data, 0)) IN ('I', 'U', 'D', 'T')) OVER (PARTITION BY xid::pg_catalog.text))::int AS changes
+            FROM pg_catalog.pg_logical_slot_peek_binary_changes($1, NULL, $2,
                    'proto_version', '1', 'publication_names', $3) WITH ORDINALITY AS m (lsn, xid, data, n)) AS m
    WHERE nth <= ${mostMessages} OR type IN ('B', 'R')
    ORDER BY n`;
@@ -100,7 +100,7 @@ export async function readOriginPosition(
 ): Promise<OriginPosition> {
   try {
     const row = await target.queryOne<{ readonly lsn: string | null }>(
-      "SELECT pg_replication_origin_progress($1, true)::text AS lsn",
+      "SELECT pg_catalog.pg_replication_origin_progress($1, true)::pg_catalog.text AS lsn",
       [`pg_${subscriptionOid}`],
     );
     return { known: true, lsn: row.lsn === null ? undefined : parseLsn(row.lsn) };

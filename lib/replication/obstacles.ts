@@ -97,20 +97,20 @@ async function readNext(
 }
 
 const tableStatement = `
-  SELECT EXISTS (SELECT FROM pg_subscription_rel AS r
-                  WHERE r.srsubid = $2::oid AND r.srrelid = c.oid) AS followed,
-         (SELECT coalesce(json_agg(a.attname), '[]') FROM pg_attribute AS a
+  SELECT EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS r
+                  WHERE r.srsubid = $2::pg_catalog.oid AND r.srrelid = c.oid) AS followed,
+         (SELECT coalesce(pg_catalog.json_agg(a.attname), '[]') FROM pg_catalog.pg_attribute AS a
            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
-         (SELECT coalesce(json_agg(json_build_object(
-                   'name', i.indexrelid::regclass::text,
-                   'columns', (SELECT json_agg(a.attname)
-                                 FROM unnest(i.indkey[0:i.indnkeyatts - 1]) AS k (attnum)
-                                 JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum))), '[]')
-            FROM pg_index AS i
+         (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+                   'name', i.indexrelid::pg_catalog.regclass::pg_catalog.text,
+                   'columns', (SELECT pg_catalog.json_agg(a.attname)
+                                 FROM pg_catalog.unnest(i.indkey[0:i.indnkeyatts - 1]) AS k (attnum)
+                                 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum))), '[]')
+            FROM pg_catalog.pg_index AS i
            WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid
              AND i.indpred IS NULL AND i.indexprs IS NULL) AS indexes
-    FROM pg_class AS c
-   WHERE c.oid = to_regclass($1)`;
+    FROM pg_catalog.pg_class AS c
+   WHERE c.oid = pg_catalog.to_regclass($1)`;
 
 interface TargetTable {
   /** Changes of other tables are passed over, as long as they have the columns. */

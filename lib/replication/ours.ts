@@ -65,13 +65,13 @@ export async function listTableSyncSlots(session: Session): Promise<readonly Tab
 }
 
 const publicationStatement = `
-  SELECT p.pubname::text AS name, p.puballtables AS all_tables,
-         coalesce((to_jsonb(p) ->> 'pubviaroot')::boolean, false) AS via_root,       -- 13+
-         (SELECT count(*)::int FROM pg_publication_tables AS t WHERE t.pubname = p.pubname) AS tables,
-         obj_description(p.oid, 'pg_publication') AS comment
-    FROM pg_publication AS p
+  SELECT p.pubname::pg_catalog.text AS name, p.puballtables AS all_tables,
+         coalesce((pg_catalog.to_jsonb(p) ->> 'pubviaroot')::boolean, false) AS via_root,       -- 13+
+         (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_publication_tables AS t WHERE t.pubname = p.pubname) AS tables,
+         pg_catalog.obj_description(p.oid, 'pg_publication') AS comment
+    FROM pg_catalog.pg_publication AS p
    WHERE p.pubname LIKE 'seren\\_%'
-   ORDER BY p.pubname::text COLLATE "C"`;
+   ORDER BY p.pubname::pg_catalog.text COLLATE pg_catalog."C"`;
 
 type PublicationRow = {
   readonly name: string;
@@ -98,11 +98,11 @@ export async function listOurPublications(session: Session): Promise<readonly Ou
 }
 
 const subscriptionStatement = `
-  SELECT s.subname::text AS name, d.datname::text AS database, s.subslotname::text AS slot_name
-    FROM pg_subscription AS s
-    JOIN pg_database AS d ON d.oid = s.subdbid
+  SELECT s.subname::pg_catalog.text AS name, d.datname::pg_catalog.text AS database, s.subslotname::pg_catalog.text AS slot_name
+    FROM pg_catalog.pg_subscription AS s
+    JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid
    WHERE s.subname LIKE 'seren\\_%'
-   ORDER BY s.subname::text COLLATE "C", d.datname::text COLLATE "C"`;
+   ORDER BY s.subname::pg_catalog.text COLLATE pg_catalog."C", d.datname::pg_catalog.text COLLATE pg_catalog."C"`;
 
 /** Subscriptions of ours, in all databases of the session's server. */
 export async function listOurSubscriptions(session: Session): Promise<readonly OurSubscription[]> {
@@ -118,7 +118,7 @@ export async function listOurSubscriptions(session: Session): Promise<readonly O
 const commentStatement = (identifiers: string) => `
   SELECT s.name, d.description AS comment
     FROM (${identifiers}) AS s
-    JOIN pg_description AS d ON d.classoid = 'pg_subscription'::regclass AND d.objoid = s.oid`;
+    JOIN pg_catalog.pg_description AS d ON d.classoid = 'pg_catalog.pg_subscription'::pg_catalog.regclass AND d.objoid = s.oid`;
 
 /** Comments of the subscriptions of the session's database, by name; a subscription's comment can only be read there. */
 export async function readSubscriptionDescriptors(

@@ -67,11 +67,11 @@ export interface SubscriptionState {
 }
 
 const walStatement = `
-  SELECT pg_is_in_recovery() AS in_recovery,
-         (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
-               ELSE pg_current_wal_insert_lsn() END)::text AS inserted,
-         (CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())
-               ELSE pg_current_wal_flush_lsn() END)::text AS flushed`;
+  SELECT pg_catalog.pg_is_in_recovery() AS in_recovery,
+         (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+               ELSE pg_catalog.pg_current_wal_insert_lsn() END)::pg_catalog.text AS inserted,
+         (CASE WHEN pg_catalog.pg_is_in_recovery() THEN coalesce(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
+               ELSE pg_catalog.pg_current_wal_flush_lsn() END)::pg_catalog.text AS flushed`;
 
 /** Where the WAL of the session's server ends now. */
 export async function readWalPosition(session: Session): Promise<WalPosition> {
@@ -87,19 +87,19 @@ export async function readWalPosition(session: Session): Promise<WalPosition> {
 
 // Columns that not every version has are looked up by name in the row as JSON.
 const slotStatement = `
-  SELECT s.slot_name::text AS name, s.plugin::text AS plugin, s.database::text AS database,
+  SELECT s.slot_name::pg_catalog.text AS name, s.plugin::pg_catalog.text AS plugin, s.database::pg_catalog.text AS database,
          s.temporary, s.active, s.active_pid,
-         s.restart_lsn::text AS restart_lsn, s.confirmed_flush_lsn::text AS confirmed_flush_lsn,
-         to_jsonb(s) ->> 'wal_status' AS wal_status,                      -- 13+
-         (to_jsonb(s) ->> 'safe_wal_size')::float8 AS safe_wal_size,      -- 13+
-         (extract(epoch FROM clock_timestamp()
-                  - (to_jsonb(s) ->> 'inactive_since')::timestamptz) * 1000)::float8 AS inactive_ms, -- 17+
-         coalesce(to_jsonb(s) ->> 'invalidation_reason',                  -- 17+
-                  CASE WHEN (to_jsonb(s) ->> 'conflicting')::boolean      -- 16+
+         s.restart_lsn::pg_catalog.text AS restart_lsn, s.confirmed_flush_lsn::pg_catalog.text AS confirmed_flush_lsn,
+         pg_catalog.to_jsonb(s) ->> 'wal_status' AS wal_status,                      -- 13+
+         (pg_catalog.to_jsonb(s) ->> 'safe_wal_size')::pg_catalog.float8 AS safe_wal_size,      -- 13+
+         (extract(epoch FROM pg_catalog.clock_timestamp()
+                  - (pg_catalog.to_jsonb(s) ->> 'inactive_since')::pg_catalog.timestamptz) * 1000)::pg_catalog.float8 AS inactive_ms, -- 17+
+         coalesce(pg_catalog.to_jsonb(s) ->> 'invalidation_reason',                  -- 17+
+                  CASE WHEN (pg_catalog.to_jsonb(s) ->> 'conflicting')::boolean      -- 16+
                        THEN 'conflict' END) AS invalidation_reason
-    FROM pg_replication_slots AS s
-   WHERE s.slot_type = 'logical' AND ($1::text[] IS NULL OR s.slot_name::text = ANY ($1::text[]))
-   ORDER BY s.slot_name::text COLLATE "C"`;
+    FROM pg_catalog.pg_replication_slots AS s
+   WHERE s.slot_type = 'logical' AND ($1::pg_catalog.text[] IS NULL OR s.slot_name::pg_catalog.text = ANY ($1::pg_catalog.text[]))
+   ORDER BY s.slot_name::pg_catalog.text COLLATE pg_catalog."C"`;
 
 type SlotRow = {
   readonly name: string;
@@ -138,46 +138,47 @@ export async function readSlots(
   }));
 }
 
-const ownDatabase = "(SELECT oid FROM pg_database WHERE datname = current_database())";
+const ownDatabase =
+  "(SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())";
 
 const identifiersStatement = `
-  SELECT s.oid, s.subname::text AS name FROM pg_subscription AS s WHERE s.subdbid = ${ownDatabase}`;
+  SELECT s.oid, s.subname::pg_catalog.text AS name FROM pg_catalog.pg_subscription AS s WHERE s.subdbid = ${ownDatabase}`;
 
 // before 14 the column oid is for superusers; a name that two databases have cannot be told apart then
 const identifiersByNameStatement = `
-  SELECT DISTINCT w.subid AS oid, w.subname::text AS name
-    FROM pg_stat_subscription AS w
-    JOIN pg_subscription AS s ON s.subname = w.subname
+  SELECT DISTINCT w.subid AS oid, w.subname::pg_catalog.text AS name
+    FROM pg_catalog.pg_stat_subscription AS w
+    JOIN pg_catalog.pg_subscription AS s ON s.subname = w.subname
    WHERE s.subdbid = ${ownDatabase}`;
 
 /** A subquery of the session's database's subscriptions (`oid`, `name`), as our role may read them. */
 export async function subscriptionIdentifiers(session: Session): Promise<string> {
   if (session.majorVersion >= 14) return identifiersStatement;
   const { allowed } = await session.queryOne<{ allowed: boolean }>(
-    "SELECT has_column_privilege('pg_subscription', 'oid', 'SELECT') AS allowed",
+    "SELECT pg_catalog.has_column_privilege('pg_subscription', 'oid', 'SELECT') AS allowed",
   );
   return allowed ? identifiersStatement : identifiersByNameStatement;
 }
 
 // Not to_jsonb(pg_subscription): its connection string may be read by superusers only.
 const subscriptionStatement = (identifiers: string) => `
-  SELECT s.subname::text AS name, i.oid, s.subenabled AS enabled, s.subslotname::text AS slot_name,
-         to_json(s.subpublications) AS publications,
-         w.pid AS worker_pid, w.received_lsn::text AS received_lsn,
-         w.latest_end_lsn::text AS latest_end_lsn,
-         (extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time) * 1000)::float8 AS silence_ms
-    FROM pg_subscription AS s
+  SELECT s.subname::pg_catalog.text AS name, i.oid, s.subenabled AS enabled, s.subslotname::pg_catalog.text AS slot_name,
+         pg_catalog.to_json(s.subpublications) AS publications,
+         w.pid AS worker_pid, w.received_lsn::pg_catalog.text AS received_lsn,
+         w.latest_end_lsn::pg_catalog.text AS latest_end_lsn,
+         (extract(epoch FROM pg_catalog.clock_timestamp() - w.last_msg_receipt_time) * 1000)::pg_catalog.float8 AS silence_ms
+    FROM pg_catalog.pg_subscription AS s
     JOIN (${identifiers}) AS i ON i.name = s.subname
-    LEFT JOIN pg_stat_subscription AS w
+    LEFT JOIN pg_catalog.pg_stat_subscription AS w
            ON w.subid = i.oid AND w.relid IS NULL AND w.pid IS NOT NULL
-          AND to_jsonb(w) ->> 'leader_pid' IS NULL                        -- 16+
+          AND pg_catalog.to_jsonb(w) ->> 'leader_pid' IS NULL                        -- 16+
    WHERE s.subdbid = ${ownDatabase}
-     AND ($1::text[] IS NULL OR s.subname::text = ANY ($1::text[]))
-   ORDER BY s.subname::text COLLATE "C"`;
+     AND ($1::pg_catalog.text[] IS NULL OR s.subname::pg_catalog.text = ANY ($1::pg_catalog.text[]))
+   ORDER BY s.subname::pg_catalog.text COLLATE pg_catalog."C"`;
 
 /** The view came with 15. */
 const applyErrorStatement = `
-  SELECT subid, apply_error_count::float8 AS errors FROM pg_stat_subscription_stats`;
+  SELECT subid, apply_error_count::pg_catalog.float8 AS errors FROM pg_catalog.pg_stat_subscription_stats`;
 
 type SubscriptionRow = {
   readonly name: string;

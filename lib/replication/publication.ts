@@ -301,7 +301,7 @@ export async function describePublication(
  */
 export async function dropPublication(session: Session, name: string): Promise<void> {
   const [found] = await session.query<{ readonly comment: string | null }>(
-    "SELECT obj_description(oid, 'pg_publication') AS comment FROM pg_publication WHERE pubname = $1",
+    "SELECT pg_catalog.obj_description(oid, 'pg_publication') AS comment FROM pg_catalog.pg_publication WHERE pubname = $1",
     [name],
   );
   if (found === undefined) return;

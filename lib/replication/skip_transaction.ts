@@ -35,10 +35,13 @@ export async function skipTransaction(
       ));
   } else {
     // a transaction is sent when its commit record begins at or behind the position
-    await target.query("SELECT pg_replication_origin_advance($1, $2::pg_lsn)", [
-      `pg_${oid}`,
-      formatLsn(lsn + 1n),
-    ]);
+    await target.query(
+      "SELECT pg_catalog.pg_replication_origin_advance($1, $2::pg_catalog.pg_lsn)",
+      [
+        `pg_${oid}`,
+        formatLsn(lsn + 1n),
+      ],
+    );
   }
   await enableSubscription(target, subscription);
 }

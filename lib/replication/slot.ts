@@ -227,7 +227,9 @@ function slotTimeout(
       details: transactions.map(describeAwaited),
       remedy: [
         "wait until they end and run again, with a longer --slot-timeout if you like",
-        ...(pids.length === 0 ? [] : [`or end them: SELECT pg_terminate_backend(${pids[0]});`]),
+        ...(pids.length === 0
+          ? []
+          : [`or end them: SELECT pg_catalog.pg_terminate_backend(${pids[0]});`]),
         ...(prepared.length === 0
           ? []
           : [`COMMIT PREPARED or ROLLBACK PREPARED what nobody will finish: '${prepared[0]}'`]),
@@ -256,25 +258,25 @@ export function describeAwaited(transaction: AwaitedTransaction): string {
 // pg_locks is open to everyone, unlike backend_xid; a transaction is as old as its number says
 const awaitedStatement = `
   WITH waiting AS (
-    SELECT transactionid FROM pg_locks
+    SELECT transactionid FROM pg_catalog.pg_locks
      WHERE pid = $1 AND locktype = 'transactionid' AND NOT granted
   ), holder AS (
     SELECT DISTINCT held.pid, held.transactionid
-      FROM pg_locks AS held
+      FROM pg_catalog.pg_locks AS held
      CROSS JOIN waiting
      WHERE held.locktype = 'transactionid' AND held.granted
-       AND age(held.transactionid) >= age(waiting.transactionid)
+       AND pg_catalog.age(held.transactionid) >= pg_catalog.age(waiting.transactionid)
   )
   SELECT a.pid, NULL AS gid, a.datname AS database, a.usename AS username, a.application_name AS application,
-         a.state, extract(epoch FROM clock_timestamp() - a.xact_start)::float8 * 1000 AS age_ms,
-         to_char(a.query_start, 'YYYY-MM-DD HH24:MI:SS') AS query_start
+         a.state, extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::pg_catalog.float8 * 1000 AS age_ms,
+         pg_catalog.to_char(a.query_start, 'YYYY-MM-DD HH24:MI:SS') AS query_start
     FROM (SELECT pid FROM holder WHERE pid IS NOT NULL GROUP BY pid) AS h
-    JOIN pg_stat_activity AS a ON a.pid = h.pid
+    JOIN pg_catalog.pg_stat_activity AS a ON a.pid = h.pid
    UNION ALL
   SELECT NULL, p.gid, p.database, p.owner, NULL, 'prepared',
-         extract(epoch FROM clock_timestamp() - p.prepared)::float8 * 1000, NULL
+         extract(epoch FROM pg_catalog.clock_timestamp() - p.prepared)::pg_catalog.float8 * 1000, NULL
     FROM holder AS h
-    JOIN pg_prepared_xacts AS p ON p.transaction = h.transactionid
+    JOIN pg_catalog.pg_prepared_xacts AS p ON p.transaction = h.transactionid
    ORDER BY age_ms DESC NULLS LAST`;
 
 type AwaitedRow = {
@@ -307,7 +309,7 @@ export async function readAwaited(
 }
 
 const dropStatement = `
-  SELECT pg_terminate_backend(active_pid) AS ended FROM pg_replication_slots
+  SELECT pg_catalog.pg_terminate_backend(active_pid) AS ended FROM pg_catalog.pg_replication_slots
    WHERE slot_name = $1 AND active`;
 
 const dropAttempts = 50;
@@ -325,7 +327,7 @@ export async function dropSlot(
   for (let attempt = 1;; attempt++) {
     try {
       await session.query(
-        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1",
+        "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
         [name],
       );
       return;
@@ -346,20 +348,23 @@ const creationClass = 0x53455253; // "SERS"
  * transactions, an idle session does. Runs of one slot do not exclude each other by it.
  */
 export async function markCreation(session: Session, slot: string): Promise<void> {
-  await session.query("SELECT pg_advisory_lock_shared($1::int, hashtext($2))", [
-    creationClass,
-    slot,
-  ]);
+  await session.query(
+    "SELECT pg_catalog.pg_advisory_lock_shared($1::int, pg_catalog.hashtext($2))",
+    [
+      creationClass,
+      slot,
+    ],
+  );
 }
 
 /** Whether a slot that is being made belongs to a run that is gone. The session must be on the slot's database. */
 export async function isCreationOrphaned(session: Session, slot: SlotState): Promise<boolean> {
   if (!slot.active || slot.confirmedFlushLsn !== undefined) return false;
   const { marked } = await session.queryOne<{ readonly marked: boolean }>(
-    `SELECT EXISTS (SELECT FROM pg_locks AS l
+    `SELECT EXISTS (SELECT FROM pg_catalog.pg_locks AS l
                      WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted
-                       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                       AND l.classid = $1::int::oid AND l.objid = hashtext($2)::oid) AS marked`,
+                       AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+                       AND l.classid = $1::int::pg_catalog.oid AND l.objid = pg_catalog.hashtext($2)::pg_catalog.oid) AS marked`,
     [creationClass, slot.name],
   );
   return !marked;

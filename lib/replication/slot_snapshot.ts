@@ -153,7 +153,7 @@ async function attemptSnapshot(
           side: "source",
           object: `slot ${slot}`,
           message: "it could not be dropped, and keeps WAL on the source",
-          remedy: `run cleanup, or: SELECT pg_drop_replication_slot('${slot}');`,
+          remedy: `run cleanup, or: SELECT pg_catalog.pg_drop_replication_slot('${slot}');`,
         })
       );
     }
@@ -198,8 +198,8 @@ async function lockPatiently(
 }
 
 const storageStatement = `
-  SELECT c.oid, c.relfilenode, pg_relation_filenode(c.oid) AS now
-    FROM pg_class AS c
+  SELECT c.oid, c.relfilenode, pg_catalog.pg_relation_filenode(c.oid) AS now
+    FROM pg_catalog.pg_class AS c
    WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND c.oid >= 16384`;
 
 /** What happened to the tables between the snapshot and the locks; undefined when nothing did. */
@@ -242,10 +242,10 @@ async function changeSince({ session, observer, tables, now, isCopied, truncated
 
 /** Source: PostgreSQL documentation, "55.9. Logical Replication Message Formats", Truncate. */
 const truncateStatement = `
-  SELECT encode(data, 'hex') AS message
-    FROM pg_logical_slot_peek_binary_changes($1, NULL, NULL,
+  SELECT pg_catalog.encode(data, 'hex') AS message
+    FROM pg_catalog.pg_logical_slot_peek_binary_changes($1, NULL, NULL,
            'proto_version', '1', 'publication_names', $2)
-   WHERE get_byte(data, 0) = ascii('T')`;
+   WHERE pg_catalog.get_byte(data, 0) = pg_catalog.ascii('T')`;
 
 /** The tables whose TRUNCATE the slot delivers, as far as the WAL goes now. Nothing is consumed. */
 async function readTruncated(

@@ -97,11 +97,11 @@ type RoleRow = { readonly superuser: boolean; readonly can_become_owners: boolea
 // before 16 nothing asks for it
 const roleStatement = `
   SELECT r.rolsuper AS superuser,
-         NOT EXISTS (SELECT FROM pg_class AS c
-                      WHERE c.relkind IN ('r', 'p') AND c.relnamespace <> 'pg_catalog'::regnamespace
-                        AND c.relnamespace <> 'information_schema'::regnamespace
-                        AND NOT pg_has_role(c.relowner, 'MEMBER')) AS can_become_owners
-    FROM pg_roles AS r
+         NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c
+                      WHERE c.relkind IN ('r', 'p') AND c.relnamespace <> 'pg_catalog'::pg_catalog.regnamespace
+                        AND c.relnamespace <> 'information_schema'::pg_catalog.regnamespace
+                        AND NOT pg_catalog.pg_has_role(c.relowner, 'MEMBER')) AS can_become_owners
+    FROM pg_catalog.pg_roles AS r
    WHERE r.rolname = current_user`;
 
 /**
@@ -186,7 +186,7 @@ export async function probeSubscription(
   const role = await session.queryOne<RoleRow>(roleStatement);
   refuseHiddenPassword(options, role);
   const { allowed } = await session.queryOne<{ readonly allowed: boolean }>(
-    "SELECT has_database_privilege(current_database(), 'CREATE') AS allowed",
+    "SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS allowed",
   );
   if (!allowed) return false;
   const name = `seren_probe_${crypto.randomUUID().slice(0, 8)}`;
@@ -283,7 +283,7 @@ export async function disableSubscription(
   );
   for (let waitedMs = 0;; waitedMs += workerPauseMs) {
     const workers = await session.query<{ readonly pid: number }>(
-      "SELECT pid FROM pg_stat_subscription WHERE subname = $1 AND pid IS NOT NULL",
+      "SELECT pid FROM pg_catalog.pg_stat_subscription WHERE subname = $1 AND pid IS NOT NULL",
       [name],
     );
     if (workers.length === 0) return;
@@ -296,7 +296,7 @@ export async function disableSubscription(
 
 async function endWorker(session: Session, pid: number): Promise<void> {
   try {
-    await session.query("SELECT pg_terminate_backend($1)", [pid]);
+    await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [pid]);
   } catch (error) {
     // a role that may not end it waits until it ends by itself
     if (!(error instanceof ServerError)) throw error;

@@ -175,8 +175,8 @@ async function joinRoles(
 ): Promise<readonly TemporaryMembership[]> {
   const joined: TemporaryMembership[] = [];
   const able = majorVersion >= 16
-    ? "pg_has_role(oid, 'USAGE') AND pg_has_role(oid, 'SET')"
-    : "pg_has_role(oid, 'MEMBER')";
+    ? "pg_catalog.pg_has_role(oid, 'USAGE') AND pg_catalog.pg_has_role(oid, 'SET')"
+    : "pg_catalog.pg_has_role(oid, 'MEMBER')";
   const there = await session.query<{ name: string; able: boolean }>(
     `SELECT rolname AS name, ${able} AS able FROM pg_catalog.pg_roles`,
   );

@@ -89,23 +89,23 @@ export async function readDatabaseProperties(session: Session): Promise<Database
            d.datcollate AS collate, d.datctype AS ctype, ${localeColumns(session.majorVersion)},
            t.spcname AS tablespace, d.datconnlimit AS connection_limit,
            d.datallowconn AS allow_connections, d.datistemplate AS is_template,
-           (SELECT json_agg(json_build_object('privilege', a.privilege_type, 'grantee', e.rolname,
+           (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('privilege', a.privilege_type, 'grantee', e.rolname,
                      'grantor', pg_catalog.pg_get_userbyid(a.grantor), 'grantable', a.is_grantable)
                      ORDER BY a.grantor <> d.datdba, e.rolname, a.privilege_type)
               FROM pg_catalog.aclexplode(d.datacl) AS a
               LEFT JOIN pg_catalog.pg_roles AS e ON e.oid = a.grantee) AS grants,
            d.datacl IS NOT NULL AS has_acl,
            pg_catalog.shobj_description(d.oid, 'pg_database') AS comment,
-           (SELECT json_agg(json_build_object('provider', l.provider, 'label', l.label) ORDER BY l.provider)
+           (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('provider', l.provider, 'label', l.label) ORDER BY l.provider)
               FROM pg_catalog.pg_shseclabel AS l
-             WHERE l.objoid = d.oid AND l.classoid = 'pg_catalog.pg_database'::regclass) AS labels,
-           (SELECT json_agg(json_build_object('role', r.rolname, 'entries', s.setconfig) ORDER BY r.rolname NULLS FIRST)
+             WHERE l.objoid = d.oid AND l.classoid = 'pg_catalog.pg_database'::pg_catalog.regclass) AS labels,
+           (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('role', r.rolname, 'entries', s.setconfig) ORDER BY r.rolname NULLS FIRST)
               FROM pg_catalog.pg_db_role_setting AS s
               LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = s.setrole
              WHERE s.setdatabase = d.oid) AS settings
       FROM pg_catalog.pg_database AS d
       JOIN pg_catalog.pg_tablespace AS t ON t.oid = d.dattablespace
-     WHERE d.datname = current_database()`);
+     WHERE d.datname = pg_catalog.current_database()`);
   return {
     name: row.name,
     owner: row.owner,
@@ -133,16 +133,16 @@ export async function readDatabaseProperties(session: Session): Promise<Database
 
 function localeColumns(majorVersion: number): string {
   if (majorVersion >= 17) {
-    return `d.datlocprovider::text AS provider, d.datlocale AS locale, d.daticurules AS icu_rules,
+    return `d.datlocprovider::pg_catalog.text AS provider, d.datlocale AS locale, d.daticurules AS icu_rules,
            d.datcollversion AS collation_version`;
   }
   if (majorVersion >= 15) {
-    return `d.datlocprovider::text AS provider, d.daticulocale AS locale,
-           ${majorVersion >= 16 ? "d.daticurules" : "NULL::text"} AS icu_rules,
+    return `d.datlocprovider::pg_catalog.text AS provider, d.daticulocale AS locale,
+           ${majorVersion >= 16 ? "d.daticurules" : "NULL::pg_catalog.text"} AS icu_rules,
            d.datcollversion AS collation_version`;
   }
-  return `'c' AS provider, NULL::text AS locale, NULL::text AS icu_rules,
-           NULL::text AS collation_version`;
+  return `'c' AS provider, NULL::pg_catalog.text AS locale, NULL::pg_catalog.text AS icu_rules,
+           NULL::pg_catalog.text AS collation_version`;
 }
 
 /** What {@linkcode createDatabaseStatements} takes besides the properties. */

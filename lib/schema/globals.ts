@@ -116,8 +116,8 @@ async function ownersIn(
       FROM pg_catalog.pg_shdepend AS s
       JOIN pg_catalog.pg_roles AS r ON r.oid = s.refobjid
       JOIN pg_catalog.pg_database AS d
-        ON d.oid = s.dbid OR s.classid = 'pg_catalog.pg_database'::regclass AND d.oid = s.objid
-     WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass AND s.deptype = 'o'`);
+        ON d.oid = s.dbid OR s.classid = 'pg_catalog.pg_database'::pg_catalog.regclass AND d.oid = s.objid
+     WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.deptype = 'o'`);
   return new Set(
     rows.filter(({ database }) => databases.includes(database)).map(({ name }) => name),
   );

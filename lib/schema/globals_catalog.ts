@@ -36,7 +36,7 @@ export async function readGlobals(session: Session): Promise<readonly GlobalObje
 /** Whether the session may read the password verifiers. */
 export async function canReadPasswords(session: Session): Promise<boolean> {
   const { readable } = await session.queryOne<{ readable: boolean }>(
-    "SELECT has_table_privilege('pg_catalog.pg_authid', 'SELECT') AS readable",
+    "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT') AS readable",
   );
   return readable;
 }
@@ -71,14 +71,14 @@ async function readRoles(session: Session, passwords: boolean): Promise<readonly
     SELECT r.rolname AS name, r.rolsuper AS superuser, r.rolinherit AS inherit,
            r.rolcreaterole AS create_role, r.rolcreatedb AS create_database,
            r.rolcanlogin AS login, r.rolreplication AS replication, r.rolbypassrls AS bypass_rls,
-           r.rolconnlimit AS connection_limit, r.rolvaliduntil::text AS valid_until,
-           ${passwords ? "r.rolpassword" : "NULL::text"} AS password,
+           r.rolconnlimit AS connection_limit, r.rolvaliduntil::pg_catalog.text AS valid_until,
+           ${passwords ? "r.rolpassword" : "NULL::pg_catalog.text"} AS password,
            pg_catalog.shobj_description(r.oid, 'pg_authid') AS comment,
-           (SELECT to_json(s.setconfig) FROM pg_catalog.pg_db_role_setting AS s
+           (SELECT pg_catalog.to_json(s.setconfig) FROM pg_catalog.pg_db_role_setting AS s
              WHERE s.setrole = r.oid AND s.setdatabase = 0) AS settings,
-           (SELECT json_agg(json_build_object('provider', l.provider, 'label', l.label) ORDER BY l.provider)
+           (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('provider', l.provider, 'label', l.label) ORDER BY l.provider)
               FROM pg_catalog.pg_shseclabel AS l
-             WHERE l.objoid = r.oid AND l.classoid = 'pg_catalog.pg_authid'::regclass) AS labels
+             WHERE l.objoid = r.oid AND l.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass) AS labels
       FROM pg_catalog.${passwords ? "pg_authid" : "pg_roles"} AS r
      WHERE r.rolname !~ '^pg_'`);
   return rows.map((row) => ({
@@ -135,7 +135,7 @@ async function readMemberships(session: Session): Promise<readonly MembershipObj
 /** Reads what `ALTER ROLE ALL SET` has set. */
 export async function readCommonSettings(session: Session): Promise<readonly GlobalObject[]> {
   const rows = await session.query<{ entry: string }>(`
-    SELECT unnest(setconfig) AS entry FROM pg_catalog.pg_db_role_setting
+    SELECT pg_catalog.unnest(setconfig) AS entry FROM pg_catalog.pg_db_role_setting
      WHERE setrole = 0 AND setdatabase = 0`);
   return rows.map(({ entry }) => ({ kind: "common-setting", setting: parseSetting(entry) }));
 }
@@ -152,9 +152,9 @@ async function readTablespaces(session: Session): Promise<readonly TablespaceObj
     }
   >(`
     SELECT t.spcname AS name, pg_catalog.pg_get_userbyid(t.spcowner) AS owner,
-           pg_catalog.pg_tablespace_location(t.oid) AS location, to_json(t.spcoptions) AS options,
+           pg_catalog.pg_tablespace_location(t.oid) AS location, pg_catalog.to_json(t.spcoptions) AS options,
            pg_catalog.shobj_description(t.oid, 'pg_tablespace') AS comment,
-           (SELECT json_agg(json_build_object('grantee', g.rolname, 'grantable', a.is_grantable)
+           (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('grantee', g.rolname, 'grantable', a.is_grantable)
                             ORDER BY g.rolname)
               FROM pg_catalog.aclexplode(t.spcacl) AS a
               LEFT JOIN pg_catalog.pg_roles AS g ON g.oid = a.grantee

@@ -52,10 +52,12 @@ export class ServerStandIn {
   /** Reads from the session what the login will report. */
   static async for(session: Session): Promise<ServerStandIn> {
     const rows = await session.query<{ name: string; setting: string | null }>(`
-      SELECT name, coalesce(current_setting(name, true),
+      SELECT name, coalesce(pg_catalog.current_setting(name, true),
                             CASE name WHEN 'in_hot_standby' THEN
-                              CASE WHEN pg_is_in_recovery() THEN 'on' ELSE 'off' END END) AS setting
-        FROM unnest(string_to_array('${reportedParameters.join(",")}', ',')) AS name`);
+                              CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'on' ELSE 'off' END END) AS setting
+        FROM pg_catalog.unnest(pg_catalog.string_to_array('${
+      reportedParameters.join(",")
+    }', ',')) AS name`);
     return new ServerStandIn(
       session,
       new Map(rows.flatMap(({ name, setting }) => setting === null ? [] : [[name, setting]])),

@@ -11,7 +11,7 @@ import type { DigestMethod } from "./report.ts";
 import { ageColumn, fromClause } from "./scan.ts";
 
 // by the name that versions 12 to 18 have in common
-const snapshotStatement = "SELECT txid_current_snapshot()::text AS snapshot";
+const snapshotStatement = "SELECT pg_catalog.txid_current_snapshot()::pg_catalog.text AS snapshot";
 
 /** What is visible now, as `xmin:xmax:xip_list`. Two that are the same: nothing was committed in between. */
 export async function readVisibility(session: Session): Promise<string> {
@@ -41,10 +41,10 @@ export async function* readChangedSince(
 ): AsyncGenerator<readonly string[], void, void> {
   const { key } = comparison;
   const selected = key === undefined
-    ? `DISTINCT (${rowHash(comparison.columns, method)})::text AS id`
+    ? `DISTINCT (${rowHash(comparison.columns, method)})::pg_catalog.text AS id`
     : `pg_catalog.to_json(ARRAY[${
       key.map((column) => valueText(column)).join(", ")
-    }]::text[]) AS id`;
+    }]::pg_catalog.text[]) AS id`;
   // what an earlier table left there when it failed
   await session.execute("CLOSE ALL");
   await session.execute(`
@@ -71,5 +71,5 @@ function changedSince(
   const age = `${rowAlias}."${ageColumn}"`;
   if (next - oldest >= 2n ** 31n) return "true";
   const xid = String(oldest & 0xffff_ffffn);
-  return `${age} BETWEEN 0 AND (SELECT pg_catalog.age(${quoteLiteral(xid)}::xid))`;
+  return `${age} BETWEEN 0 AND (SELECT pg_catalog.age(${quoteLiteral(xid)}::pg_catalog.xid))`;
 }

@@ -109,9 +109,9 @@ async function sampleThresholds(
     } TABLESAMPLE SYSTEM (${percent})`
   );
   const { thresholds } = await session.queryOne<{ thresholds: readonly string[] | null }>(`
-    SELECT json_agg(value::text ORDER BY value) AS thresholds
-      FROM (SELECT DISTINCT unnest(percentile_disc(
-                     ARRAY(SELECT i / ${ranges}::float8 FROM generate_series(1, ${
+    SELECT pg_catalog.json_agg(value::pg_catalog.text ORDER BY value) AS thresholds
+      FROM (SELECT DISTINCT pg_catalog.unnest(pg_catalog.percentile_disc(
+                     ARRAY(SELECT i / ${ranges}::pg_catalog.float8 FROM pg_catalog.generate_series(1, ${
     ranges - 1
   }) AS i))
                      WITHIN GROUP (ORDER BY value)) AS value

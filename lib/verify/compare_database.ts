@@ -98,7 +98,7 @@ export async function compareRows(options: CompareRowsOptions): Promise<Compared
 
 async function encodingOf(session: Session): Promise<string> {
   const { encoding } = await session.queryOne<{ encoding: string }>(
-    "SELECT current_setting('server_encoding') AS encoding",
+    "SELECT pg_catalog.current_setting('server_encoding') AS encoding",
   );
   return encoding;
 }

@@ -119,15 +119,16 @@ async function readValues(
   const ids = suspects.map(({ id }) => id);
   const hash = rowHash(columns, method);
   const id = key === undefined
-    ? `(${hash})::text`
-    : `ARRAY[${key.map((column) => valueText(column)).join(", ")}]::text[]`;
+    ? `(${hash})::pg_catalog.text`
+    : `ARRAY[${key.map((column) => valueText(column)).join(", ")}]::pg_catalog.text[]`;
   const condition = key === undefined
     ? `${hash} IN (${ids.join(", ")})`
     : keyCondition(comparison, ids);
-  const list = (items: readonly string[]) => `to_json(ARRAY[${items.join(", ")}]::text[])`;
+  const list = (items: readonly string[]) =>
+    `pg_catalog.to_json(ARRAY[${items.join(", ")}]::pg_catalog.text[])`;
   const rows = await pair[side].query<ValuesRow & { readonly key: unknown }>(`
     SELECT ${key === undefined ? "DISTINCT ON (1) " : ""}${
-    key === undefined ? id : `to_json(${id})`
+    key === undefined ? id : `pg_catalog.to_json(${id})`
   } AS key,
            ${list(columns.map(valueDigest))} AS digests,
            ${list(showValues ? columns.map(shownText) : [])} AS texts
@@ -142,7 +143,7 @@ async function readValues(
 /** In ASCII, which every encoding of a database has. */
 function shownText(column: ComparedColumn): string {
   const text = valueText(column);
-  return `CASE WHEN length(${text}) > ${shownLength}
-    THEN left(${text}, ${shownLength}) || '... (' || length(${text}) || ' characters, MD5 ' || pg_catalog.md5(${text}) || ')'
+  return `CASE WHEN pg_catalog.length(${text}) > ${shownLength}
+    THEN pg_catalog.left(${text}, ${shownLength}) || '... (' || pg_catalog.length(${text}) || ' characters, MD5 ' || pg_catalog.md5(${text}) || ')'
     ELSE ${text} END`;
 }

@@ -34,7 +34,7 @@ export function rowHash(columns: readonly ComparedColumn[], method: DigestMethod
   const values = columns.map((column) =>
     method === "columns" ? `pg_catalog.textsend(${valueDigest(column)})` : sent(column)
   );
-  const row = `ARRAY[${values.join(", ")}]::bytea[]`;
+  const row = `ARRAY[${values.join(", ")}]::pg_catalog.bytea[]`;
   if (method === "md5") {
     return `('x' || pg_catalog.substr(pg_catalog.md5(pg_catalog.array_send(${row})), 1, 16))::bit(64)::bigint`;
   }
@@ -77,9 +77,9 @@ function link(before: Link, column: ComparedColumn): Link {
       return withNumber(
         before,
         orElse(
-          `CASE WHEN pg_catalog.isfinite(${value}::date) THEN (${value}::date - DATE '2000-01-01')::bigint
-                WHEN ${value}::date > DATE '2000-01-01' THEN 9999999999
-                WHEN ${value}::date < DATE '2000-01-01' THEN -9999999999 END`,
+          `CASE WHEN pg_catalog.isfinite(${value}::pg_catalog.date) THEN (${value}::pg_catalog.date - pg_catalog.pg_catalog.date '2000-01-01')::bigint
+                WHEN ${value}::pg_catalog.date > pg_catalog.pg_catalog.date '2000-01-01' THEN 9999999999
+                WHEN ${value}::pg_catalog.date < pg_catalog.pg_catalog.date '2000-01-01' THEN -9999999999 END`,
           nullNumber,
         ),
       );
@@ -88,11 +88,11 @@ function link(before: Link, column: ComparedColumn): Link {
     case "float":
       return withNumber(before, floatNumber(column));
     case "text":
-      return withText(before, orElse(`${value}::text`, `'${nullText}'`));
+      return withText(before, orElse(`${value}::pg_catalog.text`, `'${nullText}'`));
     case "uuid":
       return {
         hash: `pg_catalog.uuid_hash_extended(${
-          orElse(`${value}::uuid`, `'${nullText}'`)
+          orElse(`${value}::pg_catalog.uuid`, `'${nullText}'`)
         }, ${before.hash})`,
         isOpen: false,
       };
@@ -104,7 +104,7 @@ function link(before: Link, column: ComparedColumn): Link {
     case "bytes":
       return {
         hash: `pg_catalog.hash_array_extended(ARRAY[${
-          orElse(sent(column), `'${nullText}'::bytea`)
+          orElse(sent(column), `'${nullText}'::pg_catalog.bytea`)
         }], ${before.hash})`,
         isOpen: false,
       };
@@ -115,7 +115,7 @@ function link(before: Link, column: ComparedColumn): Link {
 const nullNumber = "-6042897352167238451";
 const nullText = "9d1c7b0e-52f3-4a86-b1d9-0f6e83c2a75b";
 /** No distance of two moments, in seconds. */
-const nullDistance = "7.4029316485028317e-198::float8";
+const nullDistance = "7.4029316485028317e-198::pg_catalog.float8";
 
 /** Of a float's hash, drawn by lot. */
 const floatSeed = "1947036582274913087";
@@ -175,9 +175,9 @@ function closed(link: Link): string {
 /** A value's bytes. */
 function sent(column: ComparedColumn): string {
   const reference = columnReference(column);
-  if (column.send === undefined) return `pg_catalog.textsend(${reference}::text)`;
+  if (column.send === undefined) return `pg_catalog.textsend(${reference}::pg_catalog.text)`;
   return column.send === "byteasend"
-    ? `${reference}::bytea`
+    ? `${reference}::pg_catalog.bytea`
     : `pg_catalog.${quoteIdentifier(column.send)}(${reference})`;
 }
 
@@ -191,7 +191,7 @@ export function valueText(
 ): string {
   return column.send === "charsend"
     ? `pg_catalog.encode(pg_catalog.charsend(${reference}), 'escape')`
-    : `${reference}::text`;
+    : `${reference}::pg_catalog.text`;
 }
 
 /** MD5 of one value, NULL for NULL: what differs between rows of the same key is found by this. */
@@ -201,15 +201,15 @@ export function valueDigest(column: ComparedColumn): string {
 
 /** Whether two servers give the same hashes: they do not where one is big-endian. */
 export const hashSample = `
-  SELECT string_agg(concat_ws(' ',
+  SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ',
            pg_catalog.hashtextextended('' COLLATE pg_catalog."C", i::bigint << 33),
-           pg_catalog.hashtextextended(repeat('aä', i) COLLATE pg_catalog."C", 7 - i),
-           pg_catalog.uuid_hash_extended(pg_catalog.md5(i::text)::uuid, i),
-           pg_catalog.hash_array_extended(ARRAY[pg_catalog.float8send(i / 8.0::float8)], i),
+           pg_catalog.hashtextextended(pg_catalog.repeat('aä', i) COLLATE pg_catalog."C", 7 - i),
+           pg_catalog.uuid_hash_extended(pg_catalog.md5(i::pg_catalog.text)::pg_catalog.uuid, i),
+           pg_catalog.hash_array_extended(ARRAY[pg_catalog.float8send(i / 8.0::pg_catalog.float8)], i),
            pg_catalog.hashfloat8extended(pg_catalog.tstzrange_subdiff(
-             timestamptz '2026-01-01 00:00:00+00' + i * interval '59:59:59.999999',
-             timestamptz '1860-01-01 00:00:00+00'), i),
+             pg_catalog.pg_catalog.timestamptz '2026-01-01 00:00:00+00' + i * interval '59:59:59.999999',
+             pg_catalog.pg_catalog.timestamptz '1860-01-01 00:00:00+00'), i),
            pg_catalog.hashfloat8extended(pg_catalog.tsrange_subdiff(
              timestamp '2026-01-01' + i * interval '59:59:59.999999', timestamp '1860-01-01'), i),
-           pg_catalog.hashfloat4extended((i / 7.0)::float4, i)), ' ' ORDER BY i) AS hashes
-    FROM generate_series(0, 40) AS i`;
+           pg_catalog.hashfloat4extended((i / 7.0)::pg_catalog.float4, i)), ' ' ORDER BY i) AS hashes
+    FROM pg_catalog.generate_series(0, 40) AS i`;

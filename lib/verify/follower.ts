@@ -16,8 +16,8 @@ export interface FollowerOptions {
 }
 
 const insertPosition = `
-  SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
-               ELSE pg_current_wal_insert_lsn() END)::text AS lsn`;
+  SELECT (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+               ELSE pg_catalog.pg_current_wal_insert_lsn() END)::pg_catalog.text AS lsn`;
 
 /**
  * The end of the source's WAL. Not `pg_current_wal_lsn()`: what was committed with `synchronous_commit = off` is visible before
@@ -105,13 +105,13 @@ export class Follower implements AsyncDisposable {
 // a partitioned table stands for its partitions, and a partition for those above it
 const tablesStatement = `
   WITH RECURSIVE subscribed (oid) AS (
-    SELECT srrelid FROM pg_subscription_rel WHERE srsubid = ANY ($1::oid[])
+    SELECT srrelid FROM pg_catalog.pg_subscription_rel WHERE srsubid = ANY ($1::pg_catalog.oid[])
     UNION
     SELECT i.inhrelid FROM subscribed
-      JOIN pg_inherits AS i ON i.inhparent = subscribed.oid
-      JOIN pg_class AS c ON c.oid = i.inhrelid AND c.relispartition
+      JOIN pg_catalog.pg_inherits AS i ON i.inhparent = subscribed.oid
+      JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid AND c.relispartition
   )
   SELECT n.nspname AS schema, c.relname AS name
     FROM subscribed
-    JOIN pg_class AS c ON c.oid = subscribed.oid
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace`;
+    JOIN pg_catalog.pg_class AS c ON c.oid = subscribed.oid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace`;

@@ -30,13 +30,13 @@ const pageSize = 500;
 // Pieces are hashed with their place as seed and the hashes added up: a hole and the zeros that it reads as are the same, and no object
 // needs memory. The steps are kept apart by OFFSET 0, as Memoize (14+) would take one descriptor for another.
 const pageStatement = `
-  SELECT oid, bytes::text AS bytes,
-         (SELECT coalesce(sum(hash_array_extended(ARRAY[lo_get(oid, start, 262144)], start)), 0)::text
-            FROM generate_series(0, bytes - 1, 262144) AS start) AS hash
-    FROM (SELECT oid, bytes, lo_close(descriptor) AS closed
-            FROM (SELECT oid, descriptor, lo_lseek64(descriptor, 0, 2) AS bytes
-                    FROM (SELECT oid, lo_open(oid, 262144) AS descriptor
-                            FROM (SELECT oid FROM pg_largeobject_metadata WHERE oid > $1::oid
+  SELECT oid, bytes::pg_catalog.text AS bytes,
+         (SELECT coalesce(pg_catalog.sum(pg_catalog.hash_array_extended(ARRAY[pg_catalog.lo_get(oid, start, 262144)], start)), 0)::pg_catalog.text
+            FROM pg_catalog.generate_series(0, bytes - 1, 262144) AS start) AS hash
+    FROM (SELECT oid, bytes, pg_catalog.lo_close(descriptor) AS closed
+            FROM (SELECT oid, descriptor, pg_catalog.lo_lseek64(descriptor, 0, 2) AS bytes
+                    FROM (SELECT oid, pg_catalog.lo_open(oid, 262144) AS descriptor
+                            FROM (SELECT oid FROM pg_catalog.pg_largeobject_metadata WHERE oid > $1::pg_catalog.oid
                                    ORDER BY oid LIMIT ${pageSize}) AS page
                           OFFSET 0) AS opened
                   OFFSET 0) AS sought
@@ -78,7 +78,7 @@ export async function compareLargeObjects(
 
 async function countOf(session: Session): Promise<number> {
   const { count } = await session.queryOne<{ count: number }>(
-    "SELECT count(*)::float8 AS count FROM (SELECT FROM pg_largeobject_metadata LIMIT 1) AS object",
+    "SELECT pg_catalog.count(*)::pg_catalog.float8 AS count FROM (SELECT FROM pg_catalog.pg_largeobject_metadata LIMIT 1) AS object",
   );
   return count;
 }

@@ -55,16 +55,16 @@ export interface RelationColumn {
 const relationStatement = `
   WITH configuration AS (
     SELECT member.oid, member.condition
-      FROM pg_extension AS e
+      FROM pg_catalog.pg_extension AS e
      CROSS JOIN LATERAL unnest(e.extconfig, e.extcondition) AS member (oid, condition)
   ), key AS (
     SELECT DISTINCT ON (i.indrelid) i.indrelid, columns.names
-      FROM pg_index AS i
+      FROM pg_catalog.pg_index AS i
      CROSS JOIN LATERAL (
-       SELECT json_agg(a.attname ORDER BY k.place) AS names, array_agg(a.attname ORDER BY k.place) AS list,
-              bool_and(a.attnotnull) AS not_null
-         FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, place)
-         JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+       SELECT pg_catalog.json_agg(a.attname ORDER BY k.place) AS names, pg_catalog.array_agg(a.attname ORDER BY k.place) AS list,
+              pg_catalog.bool_and(a.attnotnull) AS not_null
+         FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k (attnum, place)
+         JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
         WHERE k.place <= i.indnkeyatts
      ) AS columns
      WHERE i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
@@ -77,64 +77,64 @@ const relationStatement = `
                         WHEN 'm' THEN 'materialized view' ELSE 'foreign table' END AS kind,
          c.relispopulated AS is_populated, c.relpersistence = 'u' AS is_unlogged,
          root_schema.nspname AS root_schema, root.relname AS root_name,
-         CASE WHEN c.relkind IN ('r', 'm') THEN coalesce(pg_relation_size(c.oid), 0)::float8
+         CASE WHEN c.relkind IN ('r', 'm') THEN coalesce(pg_catalog.pg_relation_size(c.oid), 0)::pg_catalog.float8
            + CASE WHEN c.reltoastrelid = 0 THEN 0
-                  ELSE coalesce(pg_relation_size(c.reltoastrelid), 0)::float8 END
+                  ELSE coalesce(pg_catalog.pg_relation_size(c.reltoastrelid), 0)::pg_catalog.float8 END
            ELSE 0 END AS bytes,
          CASE WHEN c.reltuples < 0 OR (c.reltuples = 0 AND c.relpages = 0) THEN NULL
-              ELSE c.reltuples::float8 END AS row_estimate,
-         (SELECT e.extname FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
-           WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
-             AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+              ELSE c.reltuples::pg_catalog.float8 END AS row_estimate,
+         (SELECT e.extname FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+           WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.objsubid = 0
+             AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
            LIMIT 1) AS extension,
          configuration.condition AS extension_condition,
          key.names AS key,
-         (SELECT abs(max(s.correlation))::float8 FROM pg_stats AS s
+         (SELECT pg_catalog.abs(pg_catalog.max(s.correlation))::pg_catalog.float8 FROM pg_catalog.pg_stats AS s
            WHERE s.schemaname = n.nspname AND s.tablename = c.relname
              AND s.attname = key.names ->> 0 AND NOT s.inherited) AS key_correlation
-    FROM pg_class AS c
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    LEFT JOIN pg_class AS root ON c.relispartition AND root.oid = pg_partition_root(c.oid)
-    LEFT JOIN pg_namespace AS root_schema ON root_schema.oid = root.relnamespace
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_class AS root ON c.relispartition AND root.oid = pg_catalog.pg_partition_root(c.oid)
+    LEFT JOIN pg_catalog.pg_namespace AS root_schema ON root_schema.oid = root.relnamespace
     LEFT JOIN configuration ON configuration.oid = c.oid
     LEFT JOIN key ON key.indrelid = c.oid
    WHERE c.relkind IN ('r', 'p', 'm', 'f') AND c.relpersistence <> 't'
      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
+   ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
 
 // Built in down to the element; the OIDs of other types and what regclass and its like refer to differ between servers.
 // Order: that of numbers, moments, UUIDs; of texts only by bytes.
 const columnStatement = `
   WITH RECURSIVE base (oid, base) AS (
-    SELECT oid, oid FROM pg_type WHERE typtype <> 'd'
+    SELECT oid, oid FROM pg_catalog.pg_type WHERE typtype <> 'd'
     UNION ALL
-    SELECT d.oid, base.base FROM pg_type AS d JOIN base ON base.oid = d.typbasetype WHERE d.typtype = 'd'
+    SELECT d.oid, base.base FROM pg_catalog.pg_type AS d JOIN base ON base.oid = d.typbasetype WHERE d.typtype = 'd'
   ), portable AS (
     SELECT t.oid, send.proname AS send
-      FROM pg_type AS t
-      JOIN pg_proc AS send ON send.oid = t.typsend
-      LEFT JOIN pg_type AS element ON t.typcategory = 'A' AND element.oid = t.typelem
+      FROM pg_catalog.pg_type AS t
+      JOIN pg_catalog.pg_proc AS send ON send.oid = t.typsend
+      LEFT JOIN pg_catalog.pg_type AS element ON t.typcategory = 'A' AND element.oid = t.typelem
      WHERE t.oid < 10000 AND t.typtype IN ('b', 'r', 'm')
-       AND t.typname !~ '^_?reg' AND coalesce(element.typsend::oid <> 0, true)
+       AND t.typname !~ '^_?reg' AND coalesce(element.typsend::pg_catalog.oid <> 0, true)
        AND coalesce(element.typtype IN ('b', 'r', 'm'), true)
        AND t.typname NOT IN ('aclitem', '_aclitem')
   ), byte_order AS (
-    SELECT oid FROM pg_collation WHERE collcollate IN ('C', 'POSIX')
+    SELECT oid FROM pg_catalog.pg_collation WHERE collcollate IN ('C', 'POSIX')
     UNION ALL
-    SELECT 100 FROM pg_database WHERE datname = current_database() AND datcollate IN ('C', 'POSIX')
-       AND coalesce(to_jsonb(pg_database) ->> 'datlocprovider', 'c') = 'c'
+    SELECT 100 FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database() AND datcollate IN ('C', 'POSIX')
+       AND coalesce(pg_catalog.to_jsonb(pg_database) ->> 'datlocprovider', 'c') = 'c'
   )
   SELECT a.attrelid AS table_oid, a.attname AS name, base.base AS type_oid,
-         format_type(a.atttypid, a.atttypmod) AS type, format_type(a.atttypid, NULL) AS type_name,
+         pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, pg_catalog.format_type(a.atttypid, NULL) AS type_name,
          portable.send, t.typlen > 0 AS is_fixed,
          t.oid < 10000 AND (t.typname IN ('int2', 'int4', 'int8', 'oid', 'numeric', 'date',
                                           'timestamp', 'timestamptz', 'uuid')
            OR t.typname IN ('text', 'varchar') AND byte_order.oid IS NOT NULL) AS is_ordered,
          a.attnotnull AS is_not_null, a.attgenerated <> '' AS is_generated, a.attidentity = 'a' AS is_identity_always
-    FROM pg_class AS c
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    JOIN pg_type AS t ON t.oid = a.atttypid
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
     JOIN base ON base.oid = t.oid
     LEFT JOIN portable ON portable.oid = base.base
     LEFT JOIN byte_order ON byte_order.oid = a.attcollation

@@ -345,12 +345,13 @@ class Transaction {
     const { columns, key } = comparison;
     const hash = rowHash(columns, method);
     const keyed = key?.map((column) => valueText(column)).join(", ");
-    const list = (items: readonly string[]) => `to_json(ARRAY[${items.join(", ")}]::text[])`;
+    const list = (items: readonly string[]) =>
+      `pg_catalog.to_json(ARRAY[${items.join(", ")}]::pg_catalog.text[])`;
     const rows = await this.#pair[side].query<Values & { readonly key: unknown }>(`
       SELECT ${
       keyed === undefined
-        ? `DISTINCT ON (1) (${hash})::text AS key`
-        : `to_json(ARRAY[${keyed}]::text[]) AS key`
+        ? `DISTINCT ON (1) (${hash})::pg_catalog.text AS key`
+        : `pg_catalog.to_json(ARRAY[${keyed}]::pg_catalog.text[]) AS key`
     },
              ${list(columns.map(valueDigest))} AS digests,
              ${list(side === "source" ? columns.map(literal) : [])} AS literals
@@ -372,12 +373,12 @@ export class NotRepairedError extends ReplicatorError {
 /** As `%L` writes it: by the type's output function, so that nothing is lost on the way. A `"char"` goes as a number (see `valueText`). */
 function literal(column: ComparedColumn): string {
   const value = columnReference(column);
-  const text = `format('%L', ${value})`;
+  const text = `pg_catalog.format('%L', ${value})`;
   if (column.send === "charsend") return `COALESCE('(' || ${value}::int || ')::"char"', 'NULL')`;
   if (column.sourceType !== '"char"[]') return text;
-  return `CASE WHEN array_ndims(${value}) = 1 AND array_lower(${value}, 1) = 1 THEN (
-    SELECT 'ARRAY[' || string_agg(COALESCE(e::int::text, 'NULL'), ',' ORDER BY n) || ']::int[]::"char"[]'
-      FROM unnest(${value}) WITH ORDINALITY AS element (e, n)) ELSE ${text} END`;
+  return `CASE WHEN pg_catalog.array_ndims(${value}) = 1 AND pg_catalog.array_lower(${value}, 1) = 1 THEN (
+    SELECT 'ARRAY[' || pg_catalog.string_agg(COALESCE(e::int::pg_catalog.text, 'NULL'), ',' ORDER BY n) || ']::int[]::"char"[]'
+      FROM pg_catalog.unnest(${value}) WITH ORDINALITY AS element (e, n)) ELSE ${text} END`;
 }
 
 /** Neither triggers nor foreign keys, as for the apply worker; where our role may not say so they take part. */

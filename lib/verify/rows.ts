@@ -79,7 +79,7 @@ async function readOnce(session: Session, options: ReadRowsOptions): Promise<Ima
     SELECT ${
     key === undefined
       ? ""
-      : `ARRAY[${key.map((column) => valueText(column)).join(", ")}]::text[] AS key, `
+      : `ARRAY[${key.map((column) => valueText(column)).join(", ")}]::pg_catalog.text[] AS key, `
   }
            ${rangeOf(selection)} AS range, ${rowHash(comparison.columns, method)} AS hash,
            ${rowAlias}."${versionColumn}" AS version
@@ -88,13 +88,13 @@ async function readOnce(session: Session, options: ReadRowsOptions): Promise<Ima
   const where = outerCondition(comparison, selection);
   if (key === undefined) {
     const rows = await session.query<HashRow>(`
-      SELECT hash::text AS hash, count(*)::float8 AS rows,
-             pg_catalog.md5(string_agg(version, ' ' ORDER BY version)) AS version
+      SELECT hash::pg_catalog.text AS hash, pg_catalog.count(*)::pg_catalog.float8 AS rows,
+             pg_catalog.md5(pg_catalog.string_agg(version, ' ' ORDER BY version)) AS version
         FROM (${hashed}) AS hashed WHERE ${where} GROUP BY hash`);
     return new Map(rows.map((row) => [row.hash, { key: [], ...row }]));
   }
   const rows = await session.query<KeyedRow>(
-    `SELECT to_json(key) AS key, hash::text AS hash, version FROM (${hashed}) AS hashed WHERE ${where}`,
+    `SELECT pg_catalog.to_json(key) AS key, hash::pg_catalog.text AS hash, version FROM (${hashed}) AS hashed WHERE ${where}`,
   );
   return gather(rows);
 }

@@ -51,7 +51,9 @@ export function fromClause(
     ...comparison.columns.map(({ name }) => quoteIdentifier(name)),
     ...(versions
       ? [
-        `tableoid::text || ctid::text || ':' || xmin::text AS ${quoteIdentifier(versionColumn)}`,
+        `tableoid::pg_catalog.text || ctid::pg_catalog.text || ':' || xmin::pg_catalog.text AS ${
+          quoteIdentifier(versionColumn)
+        }`,
         `pg_catalog.age(xmin) AS ${quoteIdentifier(ageColumn)}`,
       ]
       : []),
@@ -129,15 +131,15 @@ export function scanStatement(chunk: Chunk, side: ScanSide, method: DigestMethod
   const where = conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`;
   const hash = rowHash(comparison.columns, method);
   if (slices === 1 && chunk.thresholds.length === 0) {
-    return `SELECT 0 AS cell, count(*)::text AS rows, coalesce(sum(${hash}), 0)::text AS sum FROM ${from}${where}`;
+    return `SELECT 0 AS cell, pg_catalog.count(*)::pg_catalog.text AS rows, coalesce(pg_catalog.sum(${hash}), 0)::pg_catalog.text AS sum FROM ${from}${where}`;
   }
   // OFFSET 0 keeps the planner from computing the hash twice, once for the cell and once for the sum
   return slices === 1
     ? `SELECT ${
       cellExpression(chunk, hash)
-    } AS cell, count(*)::text AS rows, sum(${hash})::text AS sum
+    } AS cell, pg_catalog.count(*)::pg_catalog.text AS rows, pg_catalog.sum(${hash})::pg_catalog.text AS sum
          FROM ${from}${where} GROUP BY 1`
-    : `SELECT cell, count(*)::text AS rows, sum(hash)::text AS sum
+    : `SELECT cell, pg_catalog.count(*)::pg_catalog.text AS rows, pg_catalog.sum(hash)::pg_catalog.text AS sum
          FROM (SELECT ${cellOfHash(chunk)} AS cell, hash
                  FROM (SELECT ${
       cellExpression({ ...chunk, slices: 1 }, "")

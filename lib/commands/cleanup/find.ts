@@ -124,10 +124,10 @@ async function eachDatabase(
 
 // the comment tells ours from a schema of somebody who likes the name
 const ledgerStatement = `
-  SELECT to_regclass('${ledgerSchema}.run') IS NOT NULL AS has_run
-    FROM pg_namespace AS n
+  SELECT pg_catalog.to_regclass('${ledgerSchema}.run') IS NOT NULL AS has_run
+    FROM pg_catalog.pg_namespace AS n
    WHERE n.nspname = '${ledgerSchema}'
-     AND obj_description(n.oid, 'pg_namespace') LIKE 'postgres-seren-replicator:%'`;
+     AND pg_catalog.obj_description(n.oid, 'pg_namespace') LIKE 'postgres-seren-replicator:%'`;
 
 const runStatement = `SELECT document FROM ${ledgerSchema}.run`;
 

@@ -234,7 +234,7 @@ function leftOnSource(
     ) ?? {};
     return [
       ...(descriptor === undefined ? [] : [`-- in database ${descriptor.source.database}`]),
-      `SELECT pg_drop_replication_slot(${quoteLiteral(name).trim()});`,
+      `SELECT pg_catalog.pg_drop_replication_slot(${quoteLiteral(name).trim()});`,
       `DROP PUBLICATION ${quoteIdentifier(name)};`,
       ...(descriptor?.changedIdentities ?? []).map((changed) => `${restoreIdentity(changed)};`),
     ];

@@ -126,8 +126,8 @@ async function sumUp(
   if (!exists) return undefined;
   // the sum of hashes does not depend on the order of rows, nor do equal rows cancel each other out as with XOR
   const { rows, checksum } = await session.queryOne<{ rows: string; checksum: string }>(`
-    SELECT pg_catalog.count(*)::text AS rows,
-           coalesce(sum(('x' || pg_catalog.substr(pg_catalog.md5(t::text), 1, 16))::bit(64)::bigint::numeric), 0)::text AS checksum
+    SELECT pg_catalog.count(*)::pg_catalog.text AS rows,
+           coalesce(pg_catalog.sum(('x' || pg_catalog.substr(pg_catalog.md5(t::pg_catalog.text), 1, 16))::bit(64)::bigint::numeric), 0)::pg_catalog.text AS checksum
     FROM ONLY ${table} AS t`);
   return { rows: Number(rows), checksum };
 }

@@ -118,11 +118,11 @@ async function addToPartitioned(
   }
   const leaves = await session.query<TableName & Record<string, string>>(
     `SELECT n.nspname AS schema, c.relname AS name
-       FROM pg_partition_tree($1::regclass) AS tree
-       JOIN pg_class AS c ON c.oid = tree.relid
-       JOIN pg_namespace AS n ON n.oid = c.relnamespace
+       FROM pg_catalog.pg_partition_tree($1::pg_catalog.regclass) AS tree
+       JOIN pg_catalog.pg_class AS c ON c.oid = tree.relid
+       JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
       WHERE tree.isleaf AND c.relkind = 'r'
-      ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`,
+      ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`,
     [quoteQualified(key.table.schema, key.table.name)],
   );
   await schema.applyIn(

@@ -5,8 +5,8 @@ import type { Session } from "../../postgres/mod.ts";
 export async function partitionedTables(session: Session): Promise<ReadonlySet<string>> {
   const rows = await session.query<{ readonly schema: string; readonly name: string }>(`
     SELECT n.nspname AS schema, c.relname AS name
-      FROM pg_class AS c
-      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      FROM pg_catalog.pg_class AS c
+      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
      WHERE c.relkind = 'p'`);
   return new Set(rows.map((table) => tableKey(table)));
 }

@@ -9,24 +9,24 @@ import { parseReplicationName } from "../../replication/mod.ts";
 import type { PlannedDatabase } from "../database_plan.ts";
 
 const subscriptionStatement = `
-  SELECT d.datname::text AS database, s.subname::text AS name
-    FROM pg_subscription AS s
-    JOIN pg_database AS d ON d.oid = s.subdbid
-   WHERE d.datname::text = ANY ($1::text[])
+  SELECT d.datname::pg_catalog.text AS database, s.subname::pg_catalog.text AS name
+    FROM pg_catalog.pg_subscription AS s
+    JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid
+   WHERE d.datname::pg_catalog.text = ANY ($1::pg_catalog.text[])
    ORDER BY 1, 2`;
 
 // Where our role may not see what kind a backend is, one with a user is taken for a client: autovacuum, which DROP DATABASE ends, has none.
 const userStatement = `
-  SELECT a.datname::text AS database,
-         concat('session pid ', a.pid, ' (', concat_ws(', ', a.usename, nullif(a.application_name, ''),
-                host(a.client_addr), a.state), ')') AS who
-    FROM pg_stat_activity AS a
-   WHERE a.datname::text = ANY ($1::text[]) AND a.pid <> pg_backend_pid() AND a.usename IS NOT NULL
+  SELECT a.datname::pg_catalog.text AS database,
+         pg_catalog.concat('session pid ', a.pid, ' (', pg_catalog.concat_ws(', ', a.usename, nullif(a.application_name, ''),
+                pg_catalog.host(a.client_addr), a.state), ')') AS who
+    FROM pg_catalog.pg_stat_activity AS a
+   WHERE a.datname::pg_catalog.text = ANY ($1::pg_catalog.text[]) AND a.pid <> pg_catalog.pg_backend_pid() AND a.usename IS NOT NULL
      AND coalesce(a.backend_type, 'client backend') IN ('client backend', 'walsender')
    UNION ALL
-  SELECT p.database::text, concat('prepared transaction ', quote_literal(p.gid), ' (', p.owner, ')')
-    FROM pg_prepared_xacts AS p
-   WHERE p.database::text = ANY ($1::text[])
+  SELECT p.database::pg_catalog.text, pg_catalog.concat('prepared transaction ', pg_catalog.quote_literal(p.gid), ' (', p.owner, ')')
+    FROM pg_catalog.pg_prepared_xacts AS p
+   WHERE p.database::pg_catalog.text = ANY ($1::pg_catalog.text[])
    ORDER BY 1, 2`;
 
 type Use = { readonly database: string; readonly who: string };
@@ -65,9 +65,9 @@ export async function refuseUndroppable(
   const details = [
     ...subscriptions.flatMap(describeSubscription),
     ...users.flatMap(({ database, who }) => [`${database} is used: ${who}`]),
-    ...(users.length === 0
-      ? []
-      : ["  → end what uses it (SELECT pg_terminate_backend(PID);), and keep it from coming back"]),
+    ...(users.length === 0 ? [] : [
+      "  → end what uses it (SELECT pg_catalog.pg_terminate_backend(PID);), and keep it from coming back",
+    ]),
   ];
   if (details.length === 0) return;
   throw new ReplicatorError(

@@ -346,9 +346,9 @@ async function copySettings(
   }
   const rows = await session.query<TableName>(
     `SELECT n.nspname AS schema, c.relname AS name
-       FROM pg_class AS c
-       JOIN pg_namespace AS n ON n.oid = c.relnamespace
-      WHERE EXISTS (SELECT FROM pg_trigger AS t
+       FROM pg_catalog.pg_class AS c
+       JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+      WHERE EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
                      WHERE t.tgrelid = c.oid AND t.tgenabled IN ('O', 'A'))`,
   );
   const wanted = new Set(tables.map((table) => tableKey(table)));

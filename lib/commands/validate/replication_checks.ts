@@ -38,7 +38,7 @@ export function checkSourceReplication(
           finding: `${Math.max(0, limit - used)} of ${limit} are free, sync needs ${databases}`,
           fix: settingRemedy(provider?.id, { name: setting, value: used + databases + 2 }) +
             (id === "replication-slots"
-              ? "; or drop slots that nobody reads: SELECT slot_name FROM pg_replication_slots WHERE NOT active;"
+              ? "; or drop slots that nobody reads: SELECT slot_name FROM pg_catalog.pg_replication_slots WHERE NOT active;"
               : ""),
         }),
     );
@@ -71,7 +71,7 @@ function checkOutputPlugin(
       finding: "output_plugin_libraries does not list pgoutput, which sync reads changes with",
       fix: `ALTER SYSTEM SET output_plugin_libraries = ${
         all.map((name) => `'${name.replaceAll("'", "''")}'`).join(", ")
-      }; SELECT pg_reload_conf();`,
+      }; SELECT pg_catalog.pg_reload_conf();`,
     }),
   ];
 }
@@ -93,7 +93,7 @@ function checkSlotLimits(settings: ServerFacts["activity"]["settings"]): readonl
     checks.push(warn(
       { id: "slot-idle-timeout", side: "source" },
       `a slot that is idle for ${idle} s is lost (idle_replication_slot_timeout); init may take longer`,
-      "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf();",
+      "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_catalog.pg_reload_conf();",
     ));
   }
   return checks;

@@ -98,7 +98,7 @@ export function checkTransactions(
       `open for long: ${
         listNames(longTransactions.map(describeTransaction))
       }; creating a slot waits for them, and their locks may hold up pg_dump`,
-      `let them end, or SELECT pg_terminate_backend(${firstLong.pid});`,
+      `let them end, or SELECT pg_catalog.pg_terminate_backend(${firstLong.pid});`,
     ));
   } else {
     checks.push(pass(long, seesAll ? "none" : "none of our own role's; others' cannot be seen"));

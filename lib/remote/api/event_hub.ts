@@ -49,7 +49,7 @@ export class EventHub implements AsyncDisposable {
       const rows = await this.#pool.use((session) =>
         session.query<{ readonly id: string; readonly mark: string }>(
           `SELECT id, state || ' ' || last_event AS mark FROM seren_remote.jobs
-            WHERE id = ANY ($1::uuid[])`,
+            WHERE id = ANY ($1::pg_catalog.uuid[])`,
           [textArray(ids)],
         )
       ).catch(() => []); // the database is away: its streams wait

@@ -66,7 +66,7 @@ const families: readonly Family[] = [
     help: "Jobs that are kept, by command and state.",
     type: "gauge",
     statement: `
-      SELECT jsonb_build_object('command', command, 'state', state) AS labels, count(*)::float8 AS value
+      SELECT pg_catalog.jsonb_build_object('command', command, 'state', state) AS labels, pg_catalog.count(*)::pg_catalog.float8 AS value
         FROM seren_remote.jobs GROUP BY command, state ORDER BY command, state`,
   },
   {
@@ -74,8 +74,8 @@ const families: readonly Family[] = [
     help: "Time from the first attempt to the end of the finished jobs that are kept.",
     type: "gauge",
     statement: `
-      SELECT jsonb_build_object('command', command, 'state', state) AS labels,
-             sum(extract(epoch FROM finished_at - started_at))::float8 AS value
+      SELECT pg_catalog.jsonb_build_object('command', command, 'state', state) AS labels,
+             pg_catalog.sum(extract(epoch FROM finished_at - started_at))::pg_catalog.float8 AS value
         FROM seren_remote.jobs WHERE finished_at IS NOT NULL AND started_at IS NOT NULL
        GROUP BY command, state ORDER BY command, state`,
   },
@@ -84,7 +84,7 @@ const families: readonly Family[] = [
     help: "Jobs that wait for a worker, by queue.",
     type: "gauge",
     statement: `
-      SELECT jsonb_build_object('queue', queue) AS labels, count(*)::float8 AS value
+      SELECT pg_catalog.jsonb_build_object('queue', queue) AS labels, pg_catalog.count(*)::pg_catalog.float8 AS value
         FROM seren_remote.jobs WHERE state = 'queued' GROUP BY queue ORDER BY queue`,
   },
   {
@@ -92,8 +92,8 @@ const families: readonly Family[] = [
     help: "How long the oldest waiting job has waited, by queue.",
     type: "gauge",
     statement: `
-      SELECT jsonb_build_object('queue', queue) AS labels,
-             max(extract(epoch FROM now() - created_at))::float8 AS value
+      SELECT pg_catalog.jsonb_build_object('queue', queue) AS labels,
+             pg_catalog.max(extract(epoch FROM pg_catalog.now() - created_at))::pg_catalog.float8 AS value
         FROM seren_remote.jobs WHERE state = 'queued' GROUP BY queue ORDER BY queue`,
   },
   {
@@ -102,7 +102,7 @@ const families: readonly Family[] = [
       "Attempts of the jobs that are kept beyond the first of each: lost workers, unreachable servers, drains.",
     type: "gauge",
     statement: `
-      SELECT '{}'::jsonb AS labels, coalesce(sum(greatest(0, attempt - 1)), 0)::float8 AS value
+      SELECT '{}'::pg_catalog.jsonb AS labels, coalesce(pg_catalog.sum(greatest(0, attempt - 1)), 0)::pg_catalog.float8 AS value
         FROM seren_remote.jobs`,
   },
   {
@@ -110,7 +110,7 @@ const families: readonly Family[] = [
     help: "Messages whose workers were lost too often and that are not dealt with yet.",
     type: "gauge",
     statement: `
-      SELECT '{}'::jsonb AS labels, count(*)::float8 AS value FROM seren_remote_queue.job
+      SELECT '{}'::pg_catalog.jsonb AS labels, pg_catalog.count(*)::pg_catalog.float8 AS value FROM seren_remote_queue.job
        WHERE name = 'dead' AND state < 'completed'`,
   },
   {
@@ -118,8 +118,8 @@ const families: readonly Family[] = [
     help: "Workers heard of within a minute.",
     type: "gauge",
     statement: `
-      SELECT jsonb_build_object('draining', draining::text) AS labels, count(*)::float8 AS value
-        FROM seren_remote.workers WHERE seen_at > now() - interval '1 minute'
+      SELECT pg_catalog.jsonb_build_object('draining', draining::pg_catalog.text) AS labels, pg_catalog.count(*)::pg_catalog.float8 AS value
+        FROM seren_remote.workers WHERE seen_at > pg_catalog.now() - interval '1 minute'
        GROUP BY draining ORDER BY draining`,
   },
   {
@@ -127,25 +127,25 @@ const families: readonly Family[] = [
     help: "Jobs that these workers can run at once.",
     type: "gauge",
     statement: `
-      SELECT '{}'::jsonb AS labels, coalesce(sum(concurrency), 0)::float8 AS value
-        FROM seren_remote.workers WHERE seen_at > now() - interval '1 minute'`,
+      SELECT '{}'::pg_catalog.jsonb AS labels, coalesce(pg_catalog.sum(concurrency), 0)::pg_catalog.float8 AS value
+        FROM seren_remote.workers WHERE seen_at > pg_catalog.now() - interval '1 minute'`,
   },
   {
     name: "seren_worker_running",
     help: "Jobs that these workers run.",
     type: "gauge",
     statement: `
-      SELECT '{}'::jsonb AS labels, coalesce(sum(running), 0)::float8 AS value
-        FROM seren_remote.workers WHERE seen_at > now() - interval '1 minute'`,
+      SELECT '{}'::pg_catalog.jsonb AS labels, coalesce(pg_catalog.sum(running), 0)::pg_catalog.float8 AS value
+        FROM seren_remote.workers WHERE seen_at > pg_catalog.now() - interval '1 minute'`,
   },
   {
     name: "seren_api_keys",
     help: "Keys, by whether they are good.",
     type: "gauge",
     statement: `
-      SELECT jsonb_build_object('state', state) AS labels, count(*)::float8 AS value
+      SELECT pg_catalog.jsonb_build_object('state', state) AS labels, pg_catalog.count(*)::pg_catalog.float8 AS value
         FROM (SELECT CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
-                          WHEN expires_at < now() THEN 'expired' ELSE 'good' END AS state
+                          WHEN expires_at < pg_catalog.now() THEN 'expired' ELSE 'good' END AS state
                 FROM seren_remote.api_keys) AS key
        GROUP BY state ORDER BY state`,
   },

@@ -171,7 +171,7 @@ async function checkAddresses({ guard }: ServiceParts, spec: JobSpec): Promise<E
 async function enforceQuota(session: Session, key: ApiKeyRow): Promise<void> {
   // two requests of one key are counted one after the other
   await session.query(
-    "SELECT pg_advisory_xact_lock(hashtextextended('seren_remote quota ' || $1::text, 0))",
+    "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('seren_remote quota ' || $1::pg_catalog.text, 0))",
     [key.limitsId],
   );
   const { open, today } = await countJobsOfKey(session, key.limitsId);

@@ -319,7 +319,7 @@ async function isRecorded(session: Session, query: string): Promise<boolean> {
 
 // a worker that has lost its network would come back to a session that holds locks, or commit what another has begun again
 const endSessionsStatement = `
-  SELECT pg_terminate_backend(a.pid)
-    FROM pg_stat_activity AS a
-    JOIN pg_stat_activity AS own ON own.pid = pg_backend_pid()
+  SELECT pg_catalog.pg_terminate_backend(a.pid)
+    FROM pg_catalog.pg_stat_activity AS a
+    JOIN pg_catalog.pg_stat_activity AS own ON own.pid = pg_catalog.pg_backend_pid()
    WHERE a.application_name = $1 AND a.datid = own.datid AND a.usesysid = own.usesysid`;

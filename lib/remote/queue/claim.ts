@@ -36,23 +36,23 @@ export async function claimJob(
   options: ClaimOptions,
 ): Promise<Claim | undefined> {
   return await pool.transaction(async (session) => {
-    await session.query("SELECT pg_advisory_xact_lock($1::bigint)", [claimLock]);
+    await session.query("SELECT pg_catalog.pg_advisory_xact_lock($1::bigint)", [claimLock]);
     // pg-boss's own table: it alone knows what is claimed and what waits for its next attempt
     const keys = await session.query<WaitingKey>(
       // each part by an index of pg-boss's that has no finished messages in it: they are kept for a week
       `WITH running AS (
-         SELECT group_id, count(*) AS count FROM seren_remote_queue.job
-          WHERE name = ANY ($1::text[]) AND state = 'active' AND group_id IS NOT NULL
+         SELECT group_id, pg_catalog.count(*) AS count FROM seren_remote_queue.job
+          WHERE name = ANY ($1::pg_catalog.text[]) AND state = 'active' AND group_id IS NOT NULL
           GROUP BY group_id
        ), waiting AS (
          SELECT DISTINCT group_id FROM seren_remote_queue.job
-          WHERE name = ANY ($2::text[]) AND state < 'active' AND NOT blocked AND start_after <= now()
+          WHERE name = ANY ($2::pg_catalog.text[]) AND state < 'active' AND NOT blocked AND start_after <= pg_catalog.now()
        )
        SELECT key.id,
               coalesce(running.count, 0) < key.most_running AS "belowLimit",
-              (SELECT coalesce(sum(count), 0) FROM running)::int AS total
+              (SELECT coalesce(pg_catalog.sum(count), 0) FROM running)::int AS total
          FROM waiting
-         JOIN seren_remote.api_keys AS key ON key.id::text = waiting.group_id
+         JOIN seren_remote.api_keys AS key ON key.id::pg_catalog.text = waiting.group_id
          LEFT JOIN running ON running.group_id = waiting.group_id
         ORDER BY key.last_claim_at NULLS FIRST, key.id`,
       [textArray(queueNames), textArray(options.queues)],
@@ -64,7 +64,7 @@ export async function claimJob(
         const message = await queue.fetch(session, { queue: name, ignoredKeys });
         if (message === undefined) continue;
         await session.query(
-          "UPDATE seren_remote.api_keys SET last_claim_at = clock_timestamp() WHERE id = $1::text::uuid",
+          "UPDATE seren_remote.api_keys SET last_claim_at = pg_catalog.clock_timestamp() WHERE id = $1::pg_catalog.text::pg_catalog.uuid",
           [id],
         );
         const begun = await beginAttempt(session, { id: message.jobId, worker: options.worker });

@@ -121,7 +121,7 @@ export class JobQueue implements AsyncDisposable {
     });
     if (expirySeconds <= mostExpirySeconds) return;
     await session.query(
-      "UPDATE seren_remote_queue.job SET expire_seconds = $2::int WHERE id = $1::text::uuid",
+      "UPDATE seren_remote_queue.job SET expire_seconds = $2::int WHERE id = $1::pg_catalog.text::pg_catalog.uuid",
       [message.id, expirySeconds],
     );
   }

@@ -33,7 +33,7 @@ export interface AuditRow {
 export async function appendAudit(session: Session, entry: AuditEntry): Promise<void> {
   await session.query(
     `INSERT INTO seren_remote.audit (actor, api_key_prefix, action, object, outcome, trace_id, address, details)
-     VALUES ($1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::jsonb)`,
+     VALUES ($1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.text, $6::pg_catalog.text, $7::pg_catalog.text, $8::pg_catalog.jsonb)`,
     [
       entry.actor,
       entry.apiKeyPrefix ?? null,
@@ -53,7 +53,7 @@ export async function listAudit(
   { before, limit }: { readonly before: number | undefined; readonly limit: number },
 ): Promise<readonly AuditRow[]> {
   return await session.query<AuditRow>(
-    `SELECT id::float8 AS id, at, actor, api_key_prefix AS "apiKeyPrefix", action, object, outcome,
+    `SELECT id::pg_catalog.float8 AS id, at, actor, api_key_prefix AS "apiKeyPrefix", action, object, outcome,
             trace_id AS "traceId", address, details
        FROM seren_remote.audit
       WHERE $1::bigint IS NULL OR id < $1::bigint

@@ -24,14 +24,14 @@ export async function takeToken(
   { apiKeyId, kind, rate, burst }: BucketRequest,
 ): Promise<BucketAnswer> {
   const available =
-    `least($4::float8, b.tokens + $3::float8 * greatest(0, extract(epoch FROM clock_timestamp() - b.updated_at))::float8)`;
+    `least($4::pg_catalog.float8, b.tokens + $3::pg_catalog.float8 * greatest(0, extract(epoch FROM pg_catalog.clock_timestamp() - b.updated_at))::pg_catalog.float8)`;
   const { allowed, tokens } = await session.queryOne<
     { readonly allowed: boolean; readonly tokens: number }
   >(
     `INSERT INTO seren_remote.buckets AS b (api_key_id, kind, tokens, allowed, updated_at)
-     VALUES ($1::text::uuid, $2::text, $4::float8 - 1, true, clock_timestamp())
+     VALUES ($1::pg_catalog.text::pg_catalog.uuid, $2::pg_catalog.text, $4::pg_catalog.float8 - 1, true, pg_catalog.clock_timestamp())
      ON CONFLICT (api_key_id, kind) DO UPDATE
-        SET updated_at = greatest(b.updated_at, clock_timestamp()),
+        SET updated_at = greatest(b.updated_at, pg_catalog.clock_timestamp()),
             allowed = ${available} >= 1,
             tokens = ${available} - CASE WHEN ${available} >= 1 THEN 1 ELSE 0 END
      RETURNING allowed, tokens`,

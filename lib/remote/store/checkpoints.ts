@@ -8,7 +8,7 @@ export async function readCheckpoint(
 ): Promise<string | undefined> {
   const [row] = await session.query<{ readonly ciphertext: string }>(
     `SELECT ciphertext FROM seren_remote.job_checkpoints
-      WHERE job_id = $1::text::uuid AND operation = $2::text`,
+      WHERE job_id = $1::pg_catalog.text::pg_catalog.uuid AND operation = $2::pg_catalog.text`,
     [jobId, operation],
   );
   return row?.ciphertext;
@@ -24,11 +24,11 @@ export async function writeCheckpoint(
 ): Promise<boolean> {
   const rows = await session.query(
     `INSERT INTO seren_remote.job_checkpoints (job_id, operation, ciphertext)
-     SELECT id, $3::text, $4::text FROM seren_remote.jobs
-      WHERE id = $1::text::uuid AND attempt = $2::int AND state = 'running'
+     SELECT id, $3::pg_catalog.text, $4::pg_catalog.text FROM seren_remote.jobs
+      WHERE id = $1::pg_catalog.text::pg_catalog.uuid AND attempt = $2::int AND state = 'running'
         FOR UPDATE
      ON CONFLICT (job_id, operation) DO UPDATE
-        SET ciphertext = excluded.ciphertext, updated_at = now()
+        SET ciphertext = excluded.ciphertext, updated_at = pg_catalog.now()
      RETURNING job_id`,
     [jobId, attempt, operation, ciphertext],
   );

@@ -44,15 +44,15 @@ export async function offerCopy(
   await endCopies(session, jobId);
   const rows = await session.query(
     `INSERT INTO seren_remote.copies (id, job_id, attempt, ciphertext)
-     SELECT $3::text::uuid, id, attempt, $4::text FROM seren_remote.jobs
-      WHERE id = $1::text::uuid AND attempt = $2::int AND state = 'running'
+     SELECT $3::pg_catalog.text::pg_catalog.uuid, id, attempt, $4::pg_catalog.text FROM seren_remote.jobs
+      WHERE id = $1::pg_catalog.text::pg_catalog.uuid AND attempt = $2::int AND state = 'running'
      RETURNING id`,
     [jobId, attempt, copyId, ciphertext],
   );
   if (rows.length === 0) return false;
   await session.query(
     `INSERT INTO seren_remote.copy_members (copy_id, member, worker, number)
-     VALUES ($1::text::uuid, $2::text, $3::text, 0)`,
+     VALUES ($1::pg_catalog.text::pg_catalog.uuid, $2::pg_catalog.text, $3::pg_catalog.text, 0)`,
     [copyId, leaderName, worker],
   );
   return true;
@@ -61,7 +61,7 @@ export async function offerCopy(
 /** Whether a copy was offered. */
 export async function isOffered(session: Session, copyId: string): Promise<boolean> {
   const rows = await session.query(
-    "SELECT FROM seren_remote.copies WHERE id = $1::text::uuid",
+    "SELECT FROM seren_remote.copies WHERE id = $1::pg_catalog.text::pg_catalog.uuid",
     [copyId],
   );
   return rows.length > 0;
@@ -75,8 +75,8 @@ export async function offerParts(
 ): Promise<void> {
   await session.query(
     `INSERT INTO seren_remote.copy_parts (copy_id, number, bytes, ciphertext)
-     SELECT $1::text::uuid, number::int, bytes::float8, ciphertext
-       FROM unnest($2::text[], $3::text[], $4::text[]) AS part (number, bytes, ciphertext)`,
+     SELECT $1::pg_catalog.text::pg_catalog.uuid, number::int, bytes::pg_catalog.float8, ciphertext
+       FROM unnest($2::pg_catalog.text[], $3::pg_catalog.text[], $4::pg_catalog.text[]) AS part (number, bytes, ciphertext)`,
     [
       copyId,
       textArray(parts.map(({ number }) => String(number))),
@@ -100,9 +100,9 @@ export async function insertHelper(
     `INSERT INTO seren_remote.jobs (
        id, owner, api_key_id, command, state, queue, message_id, spec, timeout_seconds, trace_id,
        parent_id, parent_attempt, copy_id)
-     SELECT $1::text::uuid, owner, api_key_id, command, 'queued', $3::text, $2::text::uuid, spec, timeout_seconds, trace_id,
-            id, $5::int, $6::text::uuid
-       FROM seren_remote.jobs WHERE id = $4::text::uuid`,
+     SELECT $1::pg_catalog.text::pg_catalog.uuid, owner, api_key_id, command, 'queued', $3::pg_catalog.text, $2::pg_catalog.text::pg_catalog.uuid, spec, timeout_seconds, trace_id,
+            id, $5::int, $6::pg_catalog.text::pg_catalog.uuid
+       FROM seren_remote.jobs WHERE id = $4::pg_catalog.text::pg_catalog.uuid`,
     [id, messageId, queue, jobId, attempt, copyId],
   );
 }
@@ -112,7 +112,7 @@ export async function readOffer(session: Session, copyId: string): Promise<strin
   const [row] = await session.query<{ readonly ciphertext: string }>(
     `SELECT copy.ciphertext FROM seren_remote.copies AS copy
        JOIN seren_remote.jobs AS job ON job.id = copy.job_id AND job.attempt = copy.attempt
-      WHERE copy.id = $1::text::uuid AND NOT copy.closed AND job.state = 'running'`,
+      WHERE copy.id = $1::pg_catalog.text::pg_catalog.uuid AND NOT copy.closed AND job.state = 'running'`,
     [copyId],
   );
   return row?.ciphertext;
@@ -127,13 +127,13 @@ export async function joinCopy(
   const { number } = await session.queryOne<{ readonly number: number }>(
     `WITH leader AS (
        SELECT copy_id FROM seren_remote.copy_members
-        WHERE copy_id = $1::text::uuid AND number = 0 FOR UPDATE
+        WHERE copy_id = $1::pg_catalog.text::pg_catalog.uuid AND number = 0 FOR UPDATE
      )
      INSERT INTO seren_remote.copy_members (copy_id, member, worker, number)
-     SELECT copy_id, $2::text, $3::text,
-            (SELECT max(number) + 1 FROM seren_remote.copy_members AS other WHERE other.copy_id = leader.copy_id)
+     SELECT copy_id, $2::pg_catalog.text, $3::pg_catalog.text,
+            (SELECT pg_catalog.max(number) + 1 FROM seren_remote.copy_members AS other WHERE other.copy_id = leader.copy_id)
        FROM leader
-         ON CONFLICT (copy_id, member) DO UPDATE SET seen_at = clock_timestamp()
+         ON CONFLICT (copy_id, member) DO UPDATE SET seen_at = pg_catalog.clock_timestamp()
      RETURNING number`,
     [copyId, member, worker],
   );
@@ -149,13 +149,13 @@ export async function stayInCopy(
   { copyId, member, leaseSeconds }: Membership & { readonly leaseSeconds: number },
 ): Promise<boolean> {
   const rows = await session.query(
-    `UPDATE seren_remote.copy_members AS own SET seen_at = clock_timestamp()
+    `UPDATE seren_remote.copy_members AS own SET seen_at = pg_catalog.clock_timestamp()
        FROM seren_remote.copies AS copy
        JOIN seren_remote.jobs AS job ON job.id = copy.job_id AND job.attempt = copy.attempt
-      WHERE own.copy_id = $1::text::uuid AND own.member = $2::text AND NOT own.gone
+      WHERE own.copy_id = $1::pg_catalog.text::pg_catalog.uuid AND own.member = $2::pg_catalog.text AND NOT own.gone
         AND copy.id = own.copy_id AND NOT copy.closed
         AND job.state = 'running' AND job.cancel_requested_at IS NULL
-        AND copy.leader_seen_at > clock_timestamp() - make_interval(secs => $3::float8)
+        AND copy.leader_seen_at > pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $3::pg_catalog.float8)
       RETURNING own.member`,
     [copyId, member, leaseSeconds],
   );
@@ -165,9 +165,9 @@ export async function stayInCopy(
 /** Says that the leader lives. False: another attempt has begun, or the job is over. */
 export async function leadCopy(session: Session, copyId: string): Promise<boolean> {
   const rows = await session.query(
-    `UPDATE seren_remote.copies AS copy SET leader_seen_at = clock_timestamp()
+    `UPDATE seren_remote.copies AS copy SET leader_seen_at = pg_catalog.clock_timestamp()
        FROM seren_remote.jobs AS job
-      WHERE copy.id = $1::text::uuid AND job.id = copy.job_id
+      WHERE copy.id = $1::pg_catalog.text::pg_catalog.uuid AND job.id = copy.job_id
         AND job.attempt = copy.attempt AND job.state = 'running'
       RETURNING copy.id`,
     [copyId],
@@ -190,19 +190,19 @@ export async function claimParts(
     `WITH own AS (
        SELECT FROM seren_remote.copy_members AS m
          JOIN seren_remote.copies AS copy ON copy.id = m.copy_id AND NOT copy.closed
-        WHERE m.copy_id = $1::text::uuid AND m.member = $2::text AND NOT m.gone
+        WHERE m.copy_id = $1::pg_catalog.text::pg_catalog.uuid AND m.member = $2::pg_catalog.text AND NOT m.gone
           FOR SHARE OF m
      ), waiting AS (
        SELECT number, bytes FROM seren_remote.copy_parts
-        WHERE copy_id = $1::text::uuid AND member IS NULL AND EXISTS (SELECT FROM own)
+        WHERE copy_id = $1::pg_catalog.text::pg_catalog.uuid AND member IS NULL AND EXISTS (SELECT FROM own)
         ORDER BY number LIMIT $3::int
           FOR UPDATE SKIP LOCKED
      ), next AS (
-       SELECT number, sum(bytes) OVER (ORDER BY number) - bytes AS before FROM waiting
+       SELECT number, pg_catalog.sum(bytes) OVER (ORDER BY number) - bytes AS before FROM waiting
      )
-     UPDATE seren_remote.copy_parts AS part SET member = $2::text
+     UPDATE seren_remote.copy_parts AS part SET member = $2::pg_catalog.text
        FROM next
-      WHERE part.copy_id = $1::text::uuid AND part.number = next.number AND next.before < $4::float8
+      WHERE part.copy_id = $1::pg_catalog.text::pg_catalog.uuid AND part.number = next.number AND next.before < $4::pg_catalog.float8
       RETURNING part.number, part.ciphertext`,
     [copyId, member, mostParts, mostBytes],
   );
@@ -215,7 +215,7 @@ export async function readClaimedParts(
 ): Promise<readonly Pick<OfferedPart, "number" | "ciphertext">[]> {
   return await session.query<Pick<OfferedPart, "number" | "ciphertext">>(
     `SELECT number, ciphertext FROM seren_remote.copy_parts
-      WHERE copy_id = $1::text::uuid AND member = $2::text AND NOT done`,
+      WHERE copy_id = $1::pg_catalog.text::pg_catalog.uuid AND member = $2::pg_catalog.text AND NOT done`,
     [copyId, member],
   );
 }
@@ -239,10 +239,10 @@ export async function reportParts(
     textArray(values.map((value) => String(value ?? -1)));
   await session.query(
     `UPDATE seren_remote.copy_parts AS part
-        SET lane = news.lane::int, moved = news.moved::float8, done = news.rows <> '-1',
-            rows = nullif(news.rows, '-1')::float8
-       FROM unnest($3::text[], $4::text[], $5::text[], $6::text[]) AS news (number, lane, moved, rows)
-      WHERE part.copy_id = $1::text::uuid AND part.number = news.number::int AND part.member = $2::text`,
+        SET lane = news.lane::int, moved = news.moved::pg_catalog.float8, done = news.rows <> '-1',
+            rows = nullif(news.rows, '-1')::pg_catalog.float8
+       FROM unnest($3::pg_catalog.text[], $4::pg_catalog.text[], $5::pg_catalog.text[], $6::pg_catalog.text[]) AS news (number, lane, moved, rows)
+      WHERE part.copy_id = $1::pg_catalog.text::pg_catalog.uuid AND part.number = news.number::int AND part.member = $2::pg_catalog.text`,
     [
       copyId,
       member,
@@ -266,10 +266,10 @@ export async function leaveCopy(
   await session.query(
     `WITH own AS (
        UPDATE seren_remote.copy_members SET gone = true
-        WHERE copy_id = $1::text::uuid AND member = $2::text
+        WHERE copy_id = $1::pg_catalog.text::pg_catalog.uuid AND member = $2::pg_catalog.text
      )
      UPDATE seren_remote.copy_parts SET member = NULL, lane = NULL, moved = 0
-      WHERE copy_id = $1::text::uuid AND member = $2::text AND NOT done AND number <> ALL ($3::int[])`,
+      WHERE copy_id = $1::pg_catalog.text::pg_catalog.uuid AND member = $2::pg_catalog.text AND NOT done AND number <> ALL ($3::int[])`,
     [copyId, member, `{${keep.join(",")}}`],
   );
 }
@@ -299,19 +299,19 @@ export async function readCopyNews(
 ): Promise<CopyNews> {
   const members = await session.query<CopyNews["members"][number]>(
     `SELECT member, worker, number, gone,
-            NOT gone AND seen_at < clock_timestamp() - make_interval(secs => $2::float8) AS lost
+            NOT gone AND seen_at < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $2::pg_catalog.float8) AS lost
        FROM seren_remote.copy_members
-      WHERE copy_id = $1::text::uuid AND number > 0 ORDER BY number`,
+      WHERE copy_id = $1::pg_catalog.text::pg_catalog.uuid AND number > 0 ORDER BY number`,
     [copyId, leaseSeconds],
   );
   const claimed = await session.query<ClaimedPart>(
     `SELECT number, member, lane, moved, done, rows FROM seren_remote.copy_parts
-      WHERE copy_id = $1::text::uuid AND member IS NOT NULL AND member <> $2::text`,
+      WHERE copy_id = $1::pg_catalog.text::pg_catalog.uuid AND member IS NOT NULL AND member <> $2::pg_catalog.text`,
     [copyId, leaderName],
   );
   const { waiting } = await session.queryOne<{ readonly waiting: number }>(
-    `SELECT count(*)::int AS waiting FROM seren_remote.copy_parts
-      WHERE copy_id = $1::text::uuid AND member IS NULL`,
+    `SELECT pg_catalog.count(*)::int AS waiting FROM seren_remote.copy_parts
+      WHERE copy_id = $1::pg_catalog.text::pg_catalog.uuid AND member IS NULL`,
     [copyId],
   );
   return { members, claimed, waiting };
@@ -324,25 +324,34 @@ export async function forgetParts(
   numbers: readonly number[],
 ): Promise<void> {
   await session.query(
-    "DELETE FROM seren_remote.copy_parts WHERE copy_id = $1::text::uuid AND number = ANY ($2::int[])",
+    "DELETE FROM seren_remote.copy_parts WHERE copy_id = $1::pg_catalog.text::pg_catalog.uuid AND number = ANY ($2::int[])",
     [copyId, `{${numbers.join(",")}}`],
   );
 }
 
 /** Ends a copy: nobody claims anything of it any more, and helpers that have not begun never will. */
 export async function closeCopy(session: Session, copyId: string): Promise<void> {
-  await session.query("UPDATE seren_remote.copies SET closed = true WHERE id = $1::text::uuid", [
-    copyId,
-  ]);
-  await session.query("DELETE FROM seren_remote.copy_parts WHERE copy_id = $1::text::uuid", [
-    copyId,
-  ]);
+  await session.query(
+    "UPDATE seren_remote.copies SET closed = true WHERE id = $1::pg_catalog.text::pg_catalog.uuid",
+    [
+      copyId,
+    ],
+  );
+  await session.query(
+    "DELETE FROM seren_remote.copy_parts WHERE copy_id = $1::pg_catalog.text::pg_catalog.uuid",
+    [
+      copyId,
+    ],
+  );
   await endHelpers(session, "copy_id", copyId);
 }
 
 /** Ends all that a job has offered. */
 export async function endCopies(session: Session, jobId: string): Promise<void> {
-  await session.query("DELETE FROM seren_remote.copies WHERE job_id = $1::text::uuid", [jobId]);
+  await session.query(
+    "DELETE FROM seren_remote.copies WHERE job_id = $1::pg_catalog.text::pg_catalog.uuid",
+    [jobId],
+  );
   await endHelpers(session, "parent_id", jobId);
 }
 
@@ -354,8 +363,8 @@ async function endHelpers(
 ): Promise<void> {
   await session.query(
     `UPDATE seren_remote.jobs
-        SET state = 'cancelled', exit_code = 0, finished_at = clock_timestamp()
-      WHERE ${column} = $1::text::uuid AND parent_id IS NOT NULL AND state = 'queued'`,
+        SET state = 'cancelled', exit_code = 0, finished_at = pg_catalog.clock_timestamp()
+      WHERE ${column} = $1::pg_catalog.text::pg_catalog.uuid AND parent_id IS NOT NULL AND state = 'queued'`,
     [id],
   );
 }

@@ -111,8 +111,8 @@ export async function insertJob(session: Session, job: JobToInsert): Promise<Job
     `INSERT INTO seren_remote.jobs (
        id, owner, api_key_id, command, state, queue, message_id, spec, timeout_seconds, trace_id,
        idempotency_key, request_digest)
-     VALUES ($1::text::uuid, $2::text, $3::text::uuid, $4::text, 'queued', $5::text, $6::text::uuid, $7::jsonb, $8::int,
-             $9::text, $10::text, $11::text)
+     VALUES ($1::pg_catalog.text::pg_catalog.uuid, $2::pg_catalog.text, $3::pg_catalog.text::pg_catalog.uuid, $4::pg_catalog.text, 'queued', $5::pg_catalog.text, $6::pg_catalog.text::pg_catalog.uuid, $7::pg_catalog.jsonb, $8::int,
+             $9::pg_catalog.text, $10::pg_catalog.text, $11::pg_catalog.text)
      ON CONFLICT (api_key_id, idempotency_key) DO NOTHING
      RETURNING ${columns}`,
     [
@@ -132,7 +132,7 @@ export async function insertJob(session: Session, job: JobToInsert): Promise<Job
   if (row === undefined) return undefined;
   await session.query(
     `INSERT INTO seren_remote.job_secrets (job_id, key_id, wrapped_key, ciphertext)
-     VALUES ($1::text::uuid, $2::text, $3::text, $4::text)`,
+     VALUES ($1::pg_catalog.text::pg_catalog.uuid, $2::pg_catalog.text, $3::pg_catalog.text, $4::pg_catalog.text)`,
     [job.id, job.sealed.keyId, job.sealed.wrappedKey, job.sealed.ciphertext],
   );
   return row;
@@ -145,7 +145,7 @@ export async function findByIdempotencyKey(
 ): Promise<(JobRow & { readonly requestDigest: string | null }) | undefined> {
   const [row] = await session.query<JobRow & { readonly requestDigest: string | null }>(
     `SELECT ${columns}, request_digest AS "requestDigest" FROM seren_remote.jobs
-      WHERE api_key_id = $1::text::uuid AND idempotency_key = $2::text`,
+      WHERE api_key_id = $1::pg_catalog.text::pg_catalog.uuid AND idempotency_key = $2::pg_catalog.text`,
     [apiKeyId, idempotencyKey],
   );
   return row;
@@ -159,7 +159,7 @@ export async function findJob(
 ): Promise<JobRow | undefined> {
   const [row] = await session.query<JobRow>(
     `SELECT ${columns} FROM seren_remote.jobs
-      WHERE id = $1::text::uuid AND ($2::text IS NULL OR owner = $2::text)`,
+      WHERE id = $1::pg_catalog.text::pg_catalog.uuid AND ($2::pg_catalog.text IS NULL OR owner = $2::pg_catalog.text)`,
     [id, owner ?? null],
   );
   return row;
@@ -168,7 +168,7 @@ export async function findJob(
 /** What a finished job gave. */
 export async function readResult(session: Session, id: string): Promise<unknown> {
   const [row] = await session.query<{ readonly result: unknown }>(
-    "SELECT result FROM seren_remote.jobs WHERE id = $1::text::uuid",
+    "SELECT result FROM seren_remote.jobs WHERE id = $1::pg_catalog.text::pg_catalog.uuid",
     [id],
   );
   return row?.result ?? null;
@@ -189,11 +189,11 @@ export async function listJobs(session: Session, listing: JobListing): Promise<r
   return await session.query<JobRow>(
     `SELECT ${columns} FROM seren_remote.jobs
       WHERE parent_id IS NULL
-        AND ($1::text IS NULL OR owner = $1::text)
-        AND ($2::text IS NULL OR state = $2::text)
-        AND ($3::text IS NULL OR command = $3::text)
-        AND ($4::text IS NULL OR (created_at, id) <
-             (SELECT last.created_at, last.id FROM seren_remote.jobs AS last WHERE last.id = $4::text::uuid))
+        AND ($1::pg_catalog.text IS NULL OR owner = $1::pg_catalog.text)
+        AND ($2::pg_catalog.text IS NULL OR state = $2::pg_catalog.text)
+        AND ($3::pg_catalog.text IS NULL OR command = $3::pg_catalog.text)
+        AND ($4::pg_catalog.text IS NULL OR (created_at, id) <
+             (SELECT last.created_at, last.id FROM seren_remote.jobs AS last WHERE last.id = $4::pg_catalog.text::pg_catalog.uuid))
       ORDER BY created_at DESC, id DESC
       LIMIT $5::int`,
     [
@@ -212,11 +212,11 @@ export async function countJobsOfKey(
   apiKeyId: string,
 ): Promise<{ readonly open: number; readonly today: number }> {
   return await session.queryOne<{ readonly open: number; readonly today: number }>(
-    `SELECT (count(*) FILTER (WHERE finished_at IS NULL))::int AS open,
-            (count(*) FILTER (WHERE created_at > now() - interval '1 day'))::int AS today
+    `SELECT (pg_catalog.count(*) FILTER (WHERE finished_at IS NULL))::int AS open,
+            (pg_catalog.count(*) FILTER (WHERE created_at > pg_catalog.now() - interval '1 day'))::int AS today
        FROM seren_remote.jobs
-      WHERE api_key_id = $1::text::uuid AND parent_id IS NULL
-        AND (finished_at IS NULL OR created_at > now() - interval '1 day')`,
+      WHERE api_key_id = $1::pg_catalog.text::pg_catalog.uuid AND parent_id IS NULL
+        AND (finished_at IS NULL OR created_at > pg_catalog.now() - interval '1 day')`,
     [apiKeyId],
   );
 }
@@ -228,10 +228,10 @@ export async function beginAttempt(
 ): Promise<{ readonly job: JobRow; readonly lostWorker?: string } | undefined> {
   const [row] = await session.query<JobRow & { readonly lostWorker: string | null }>(
     `UPDATE seren_remote.jobs
-        SET state = 'running', attempt = attempt + 1, worker = $2::text,
-            started_at = coalesce(started_at, clock_timestamp())
+        SET state = 'running', attempt = attempt + 1, worker = $2::pg_catalog.text,
+            started_at = coalesce(started_at, pg_catalog.clock_timestamp())
        FROM (SELECT id AS before_id, CASE state WHEN 'running' THEN worker END AS lost_worker
-               FROM seren_remote.jobs WHERE id = $1::text::uuid FOR UPDATE) AS before
+               FROM seren_remote.jobs WHERE id = $1::pg_catalog.text::pg_catalog.uuid FOR UPDATE) AS before
       WHERE id = before_id AND finished_at IS NULL
         AND (parent_id IS NULL OR EXISTS (
               SELECT FROM seren_remote.jobs AS parent
@@ -266,8 +266,8 @@ export async function moveAttempt(
 ): Promise<boolean> {
   const rows = await session.query(
     `UPDATE seren_remote.jobs
-        SET state = 'queued', worker = NULL, message_id = $3::text::uuid, queue = $4::text, moves = moves + 1
-      WHERE id = $1::text::uuid AND attempt = $2::int AND state = 'running' RETURNING id`,
+        SET state = 'queued', worker = NULL, message_id = $3::pg_catalog.text::pg_catalog.uuid, queue = $4::pg_catalog.text, moves = moves + 1
+      WHERE id = $1::pg_catalog.text::pg_catalog.uuid AND attempt = $2::int AND state = 'running' RETURNING id`,
     [jobId, attempt, messageId, queue],
   );
   return rows.length > 0;
@@ -279,8 +279,8 @@ export async function requeueAttempt(
   { jobId, attempt, messageId }: Attempt & { readonly messageId: string },
 ): Promise<boolean> {
   const rows = await session.query(
-    `UPDATE seren_remote.jobs SET state = 'queued', worker = NULL, message_id = $3::text::uuid
-      WHERE id = $1::text::uuid AND attempt = $2::int AND state = 'running' RETURNING id`,
+    `UPDATE seren_remote.jobs SET state = 'queued', worker = NULL, message_id = $3::pg_catalog.text::pg_catalog.uuid
+      WHERE id = $1::pg_catalog.text::pg_catalog.uuid AND attempt = $2::int AND state = 'running' RETURNING id`,
     [jobId, attempt, messageId],
   );
   return rows.length > 0;
@@ -310,8 +310,8 @@ export async function finishJob(
 ): Promise<boolean> {
   const rows = await session.query(
     `UPDATE seren_remote.jobs
-        SET state = $3::text, exit_code = $4::int, result = $5::jsonb, error = $6::jsonb, finished_at = clock_timestamp()
-      WHERE id = $1::text::uuid AND finished_at IS NULL AND ($2::int IS NULL OR attempt = $2::int)
+        SET state = $3::pg_catalog.text, exit_code = $4::int, result = $5::pg_catalog.jsonb, error = $6::pg_catalog.jsonb, finished_at = pg_catalog.clock_timestamp()
+      WHERE id = $1::pg_catalog.text::pg_catalog.uuid AND finished_at IS NULL AND ($2::int IS NULL OR attempt = $2::int)
       RETURNING id`,
     [
       jobId,
@@ -323,12 +323,18 @@ export async function finishJob(
     ],
   );
   if (rows.length === 0) return false;
-  await session.query("DELETE FROM seren_remote.job_secrets WHERE job_id = $1::text::uuid", [
-    jobId,
-  ]);
-  await session.query("DELETE FROM seren_remote.job_checkpoints WHERE job_id = $1::text::uuid", [
-    jobId,
-  ]);
+  await session.query(
+    "DELETE FROM seren_remote.job_secrets WHERE job_id = $1::pg_catalog.text::pg_catalog.uuid",
+    [
+      jobId,
+    ],
+  );
+  await session.query(
+    "DELETE FROM seren_remote.job_checkpoints WHERE job_id = $1::pg_catalog.text::pg_catalog.uuid",
+    [
+      jobId,
+    ],
+  );
   await endCopies(session, jobId);
   return true;
 }
@@ -338,9 +344,9 @@ export async function askToCancel(session: Session, id: string): Promise<JobRow 
   const [row] = await session.query<JobRow>(
     `UPDATE seren_remote.jobs
         SET cancel_requested_at = CASE WHEN finished_at IS NULL
-                                       THEN coalesce(cancel_requested_at, clock_timestamp())
+                                       THEN coalesce(cancel_requested_at, pg_catalog.clock_timestamp())
                                        ELSE cancel_requested_at END
-      WHERE id = $1::text::uuid
+      WHERE id = $1::pg_catalog.text::pg_catalog.uuid
       RETURNING ${columns}`,
     [id],
   );
@@ -354,7 +360,7 @@ export async function readSecrets(
 ): Promise<SealedSecrets | undefined> {
   const [row] = await session.query<SealedSecrets>(
     `SELECT key_id AS "keyId", wrapped_key AS "wrappedKey", ciphertext
-       FROM seren_remote.job_secrets WHERE job_id = $1::text::uuid`,
+       FROM seren_remote.job_secrets WHERE job_id = $1::pg_catalog.text::pg_catalog.uuid`,
     [jobId],
   );
   return row;
@@ -368,14 +374,14 @@ export async function deleteOldJobs(
   await session.query(
     `DELETE FROM seren_remote.jobs WHERE id IN (
        SELECT id FROM seren_remote.jobs
-        WHERE finished_at < now() - make_interval(days => $1::int) LIMIT 1000)`,
+        WHERE finished_at < pg_catalog.now() - pg_catalog.make_interval(days => $1::int) LIMIT 1000)`,
     [jobDays],
   );
   for (const table of ["job_events", "job_logs"]) {
     await session.query(
       `DELETE FROM seren_remote.${table} WHERE job_id IN (
          SELECT id FROM seren_remote.jobs AS job
-          WHERE finished_at < now() - make_interval(days => $1::int)
+          WHERE finished_at < pg_catalog.now() - pg_catalog.make_interval(days => $1::int)
             AND EXISTS (SELECT FROM seren_remote.${table} AS entry WHERE entry.job_id = job.id)
           LIMIT 1000)`,
       [logDays],

@@ -55,21 +55,21 @@ export async function appendJournal(
   const rows = await session.query(
     `WITH job AS (
        UPDATE seren_remote.jobs
-          SET last_event = last_event + jsonb_array_length($3::jsonb),
-              last_log = last_log + jsonb_array_length($4::jsonb),
-              progress = coalesce($5::jsonb, progress)
-        WHERE id = $1::text::uuid AND ($2::int IS NULL OR attempt = $2::int)
-        RETURNING id, last_event - jsonb_array_length($3::jsonb) AS event_base,
-                  last_log - jsonb_array_length($4::jsonb) AS log_base
+          SET last_event = last_event + pg_catalog.jsonb_array_length($3::pg_catalog.jsonb),
+              last_log = last_log + pg_catalog.jsonb_array_length($4::pg_catalog.jsonb),
+              progress = coalesce($5::pg_catalog.jsonb, progress)
+        WHERE id = $1::pg_catalog.text::pg_catalog.uuid AND ($2::int IS NULL OR attempt = $2::int)
+        RETURNING id, last_event - pg_catalog.jsonb_array_length($3::pg_catalog.jsonb) AS event_base,
+                  last_log - pg_catalog.jsonb_array_length($4::pg_catalog.jsonb) AS log_base
      ), events AS (
        INSERT INTO seren_remote.job_events (job_id, number, event, series, sample)
        SELECT job.id, job.event_base + each.ordinality, each.value -> 'event', each.value ->> 'series',
               coalesce((each.value ->> 'sample')::boolean, false)
-         FROM job, jsonb_array_elements($3::jsonb) WITH ORDINALITY AS each
+         FROM job, pg_catalog.jsonb_array_elements($3::pg_catalog.jsonb) WITH ORDINALITY AS each
      ), lines AS (
        INSERT INTO seren_remote.job_logs (job_id, number, level, message)
        SELECT job.id, job.log_base + each.ordinality, each.value ->> 'level', each.value ->> 'message'
-         FROM job, jsonb_array_elements($4::jsonb) WITH ORDINALITY AS each
+         FROM job, pg_catalog.jsonb_array_elements($4::pg_catalog.jsonb) WITH ORDINALITY AS each
      )
      SELECT id FROM job`,
     [
@@ -97,11 +97,11 @@ export async function readEvents(
   limit: number,
 ): Promise<readonly NumberedEvent[]> {
   return await session.query<NumberedEvent>(
-    `SELECT e.job_id AS "jobId", e.number::float8 AS number, e.at, e.event
-       FROM unnest($1::text[], $2::text[]) AS wanted (job_id, after)
+    `SELECT e.job_id AS "jobId", e.number::pg_catalog.float8 AS number, e.at, e.event
+       FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS wanted (job_id, after)
       CROSS JOIN LATERAL (
         SELECT * FROM seren_remote.job_events AS e
-         WHERE e.job_id = wanted.job_id::uuid AND e.number > wanted.after::bigint
+         WHERE e.job_id = wanted.job_id::pg_catalog.uuid AND e.number > wanted.after::bigint
          ORDER BY e.number LIMIT $3::int) AS e
       ORDER BY e.job_id, e.number`,
     [
@@ -122,8 +122,8 @@ export async function readLogsBefore(
   },
 ): Promise<readonly LogLine[]> {
   const lines = await session.query<LogLine>(
-    `SELECT number::float8 AS number, at, level, message FROM seren_remote.job_logs
-      WHERE job_id = $1::text::uuid AND number < $2::bigint
+    `SELECT number::pg_catalog.float8 AS number, at, level, message FROM seren_remote.job_logs
+      WHERE job_id = $1::pg_catalog.text::pg_catalog.uuid AND number < $2::bigint
       ORDER BY number DESC LIMIT $3::int`,
     [jobId, before, limit],
   );
@@ -140,8 +140,8 @@ export async function readLogs(
   },
 ): Promise<readonly LogLine[]> {
   return await session.query<LogLine>(
-    `SELECT number::float8 AS number, at, level, message FROM seren_remote.job_logs
-      WHERE job_id = $1::text::uuid AND number > $2::bigint
+    `SELECT number::pg_catalog.float8 AS number, at, level, message FROM seren_remote.job_logs
+      WHERE job_id = $1::pg_catalog.text::pg_catalog.uuid AND number > $2::bigint
       ORDER BY number LIMIT $3::int`,
     [jobId, after, limit],
   );

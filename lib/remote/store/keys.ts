@@ -68,8 +68,8 @@ export async function insertKey(
     `INSERT INTO seren_remote.api_keys (
        owner, name, prefix, hash, scopes, requests_per_second, request_burst, most_running,
        most_queued, jobs_per_day, created_by, expires_at, limits_id)
-     VALUES ($1::text, $2::text, $3::text, $4::text, $5::text[], $6::float8, $7::int, $8::int, $9::int, $10::int,
-             $11::text, $12::text::timestamptz, $13::text::uuid)
+     VALUES ($1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.text[], $6::pg_catalog.float8, $7::int, $8::int, $9::int, $10::int,
+             $11::pg_catalog.text, $12::pg_catalog.text::pg_catalog.timestamptz, $13::pg_catalog.text::pg_catalog.uuid)
      RETURNING ${columns}`,
     [
       key.owner,
@@ -95,7 +95,7 @@ export async function findKeyByPrefix(
   prefix: string,
 ): Promise<ApiKeyRow | undefined> {
   const [row] = await session.query<ApiKeyRow>(
-    `SELECT ${columns} FROM seren_remote.api_keys WHERE prefix = $1::text`,
+    `SELECT ${columns} FROM seren_remote.api_keys WHERE prefix = $1::pg_catalog.text`,
     [prefix],
   );
   return row;
@@ -104,7 +104,7 @@ export async function findKeyByPrefix(
 /** The key of an id, whatever its state. */
 export async function findKey(session: Session, id: string): Promise<ApiKeyRow | undefined> {
   const [row] = await session.query<ApiKeyRow>(
-    `SELECT ${columns} FROM seren_remote.api_keys WHERE id = $1::text::uuid`,
+    `SELECT ${columns} FROM seren_remote.api_keys WHERE id = $1::pg_catalog.text::pg_catalog.uuid`,
     [id],
   );
   return row;
@@ -120,8 +120,8 @@ export async function listKeys(session: Session): Promise<readonly ApiKeyRow[]> 
 /** Ends a key at once. Returns whether it was still good. */
 export async function revokeKey(session: Session, id: string): Promise<boolean> {
   const rows = await session.query(
-    `UPDATE seren_remote.api_keys SET revoked_at = now()
-      WHERE id = $1::text::uuid AND revoked_at IS NULL RETURNING id`,
+    `UPDATE seren_remote.api_keys SET revoked_at = pg_catalog.now()
+      WHERE id = $1::pg_catalog.text::pg_catalog.uuid AND revoked_at IS NULL RETURNING id`,
     [id],
   );
   return rows.length > 0;
@@ -135,9 +135,9 @@ export async function replaceKey(
 ): Promise<void> {
   await session.query(
     `UPDATE seren_remote.api_keys
-        SET replaced_by = $2::text::uuid,
-            expires_at = least(coalesce(expires_at, 'infinity'), now() + make_interval(secs => $3::float8))
-      WHERE id = $1::text::uuid`,
+        SET replaced_by = $2::pg_catalog.text::pg_catalog.uuid,
+            expires_at = least(coalesce(expires_at, 'infinity'), pg_catalog.now() + pg_catalog.make_interval(secs => $3::pg_catalog.float8))
+      WHERE id = $1::pg_catalog.text::pg_catalog.uuid`,
     [id, by, overlapSeconds],
   );
 }
@@ -145,8 +145,8 @@ export async function replaceKey(
 /** Notes that a key was used, once a minute at most: a write for every request would be a write too many. */
 export async function touchKey(session: Session, id: string): Promise<void> {
   await session.query(
-    `UPDATE seren_remote.api_keys SET last_used_at = now()
-      WHERE id = $1::text::uuid AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')`,
+    `UPDATE seren_remote.api_keys SET last_used_at = pg_catalog.now()
+      WHERE id = $1::pg_catalog.text::pg_catalog.uuid AND (last_used_at IS NULL OR last_used_at < pg_catalog.now() - interval '1 minute')`,
     [id],
   );
 }

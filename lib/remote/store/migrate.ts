@@ -16,15 +16,15 @@ export async function migrate(
   migrations: readonly Migration[] = ourMigrations,
 ): Promise<void> {
   await pool.transaction(async (session) => {
-    await session.query("SELECT pg_advisory_xact_lock($1::bigint)", [migrationLock]);
+    await session.query("SELECT pg_catalog.pg_advisory_xact_lock($1::bigint)", [migrationLock]);
     await session.execute(`
       CREATE SCHEMA IF NOT EXISTS seren_remote;
       CREATE TABLE IF NOT EXISTS seren_remote.migrations (
         version integer PRIMARY KEY,
-        applied_at timestamptz NOT NULL DEFAULT now()
+        applied_at timestamptz NOT NULL DEFAULT pg_catalog.now()
       )`);
     const { version } = await session.queryOne<{ readonly version: number }>(
-      "SELECT coalesce(max(version), 0) AS version FROM seren_remote.migrations",
+      "SELECT coalesce(pg_catalog.max(version), 0) AS version FROM seren_remote.migrations",
     );
     const newest = migrations.at(-1)?.version ?? 0;
     if (version > newest) {

@@ -12,7 +12,7 @@ export const migrations: readonly Migration[] = [{
   version: 1,
   statements: `
     CREATE TABLE seren_remote.api_keys (
-      id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+      id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
       owner text NOT NULL,
       name text NOT NULL,
       prefix text NOT NULL UNIQUE,
@@ -23,7 +23,7 @@ export const migrations: readonly Migration[] = [{
       most_running integer NOT NULL,
       most_queued integer NOT NULL,
       jobs_per_day integer NOT NULL,
-      created_at timestamptz NOT NULL DEFAULT now(),
+      created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
       created_by text NOT NULL,
       expires_at timestamptz,
       revoked_at timestamptz,
@@ -55,7 +55,7 @@ export const migrations: readonly Migration[] = [{
       trace_id text NOT NULL,
       idempotency_key text,
       request_digest text,
-      created_at timestamptz NOT NULL DEFAULT now(),
+      created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
       started_at timestamptz,
       finished_at timestamptz,
       attempt integer NOT NULL DEFAULT 0,
@@ -81,21 +81,21 @@ export const migrations: readonly Migration[] = [{
       key_id text NOT NULL,
       wrapped_key text NOT NULL,
       ciphertext text NOT NULL,
-      created_at timestamptz NOT NULL DEFAULT now()
+      created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
     );
 
     CREATE TABLE seren_remote.job_checkpoints (
       job_id uuid NOT NULL REFERENCES seren_remote.jobs (id) ON DELETE CASCADE,
       operation text NOT NULL,
       ciphertext text NOT NULL,
-      updated_at timestamptz NOT NULL DEFAULT now(),
+      updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
       PRIMARY KEY (job_id, operation)
     );
 
     CREATE TABLE seren_remote.job_events (
       job_id uuid NOT NULL REFERENCES seren_remote.jobs (id) ON DELETE CASCADE,
       number bigint NOT NULL,
-      at timestamptz NOT NULL DEFAULT clock_timestamp(),
+      at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
       event jsonb NOT NULL,
       PRIMARY KEY (job_id, number)
     );
@@ -103,7 +103,7 @@ export const migrations: readonly Migration[] = [{
     CREATE TABLE seren_remote.job_logs (
       job_id uuid NOT NULL REFERENCES seren_remote.jobs (id) ON DELETE CASCADE,
       number bigint NOT NULL,
-      at timestamptz NOT NULL DEFAULT clock_timestamp(),
+      at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
       level text NOT NULL,
       message text NOT NULL,
       PRIMARY KEY (job_id, number)
@@ -115,13 +115,13 @@ export const migrations: readonly Migration[] = [{
       concurrency integer NOT NULL,
       running integer NOT NULL,
       draining boolean NOT NULL,
-      started_at timestamptz NOT NULL DEFAULT now(),
-      seen_at timestamptz NOT NULL DEFAULT now()
+      started_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+      seen_at timestamptz NOT NULL DEFAULT pg_catalog.now()
     );
 
     CREATE TABLE seren_remote.audit (
       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-      at timestamptz NOT NULL DEFAULT clock_timestamp(),
+      at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
       actor text NOT NULL,
       api_key_prefix text,
       action text NOT NULL,
@@ -159,7 +159,7 @@ export const migrations: readonly Migration[] = [{
       attempt integer NOT NULL,
       ciphertext text NOT NULL,
       closed boolean NOT NULL DEFAULT false,
-      leader_seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
+      leader_seen_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
     );
     COMMENT ON TABLE seren_remote.copies IS 'copies of one database by several workers, as their leaders offer them';
     CREATE INDEX copies_by_job ON seren_remote.copies (job_id);
@@ -169,7 +169,7 @@ export const migrations: readonly Migration[] = [{
       member text NOT NULL,
       worker text NOT NULL,
       number integer NOT NULL,
-      seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+      seen_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
       gone boolean NOT NULL DEFAULT false,
       PRIMARY KEY (copy_id, member)
     );

@@ -39,7 +39,7 @@ export async function thinJournal(
 ): Promise<void> {
   const { samples, recentSeconds } = bounds;
   let { width } = await session.queryOne<{ readonly width: number }>(
-    "SELECT sample_seconds AS width FROM seren_remote.jobs WHERE id = $1::text::uuid",
+    "SELECT sample_seconds AS width FROM seren_remote.jobs WHERE id = $1::pg_catalog.text::pg_catalog.uuid",
     [jobId],
   );
   // at the widest each series has one sample or two, and what is finished none: twenty doublings are twelve days
@@ -48,24 +48,24 @@ export async function thinJournal(
     if (kept <= samples) break;
   }
   await session.query(
-    "UPDATE seren_remote.jobs SET sample_seconds = greatest(sample_seconds, $2::float8) WHERE id = $1::text::uuid",
+    "UPDATE seren_remote.jobs SET sample_seconds = greatest(sample_seconds, $2::pg_catalog.float8) WHERE id = $1::pg_catalog.text::pg_catalog.uuid",
     [jobId, width],
   );
   await session.query(
     `DELETE FROM seren_remote.job_events
-      WHERE job_id = $1::text::uuid AND series = $2::text
+      WHERE job_id = $1::pg_catalog.text::pg_catalog.uuid AND series = $2::pg_catalog.text
         AND number > (SELECT number FROM seren_remote.job_events
-                       WHERE job_id = $1::text::uuid AND series = $2::text
+                       WHERE job_id = $1::pg_catalog.text::pg_catalog.uuid AND series = $2::pg_catalog.text
                        ORDER BY number OFFSET $3::int - 1 LIMIT 1)
         AND number < (SELECT number FROM seren_remote.job_events
-                       WHERE job_id = $1::text::uuid AND series = $2::text
+                       WHERE job_id = $1::pg_catalog.text::pg_catalog.uuid AND series = $2::pg_catalog.text
                        ORDER BY number DESC OFFSET $4::int - 1 LIMIT 1)`,
     [jobId, noteSeries, bounds.firstNotes, bounds.lastNotes],
   );
   await session.query(
     `DELETE FROM seren_remote.job_logs
-      WHERE job_id = $1::text::uuid AND number > $2::bigint
-        AND number <= (SELECT last_log FROM seren_remote.jobs WHERE id = $1::text::uuid) - $3::bigint`,
+      WHERE job_id = $1::pg_catalog.text::pg_catalog.uuid AND number > $2::bigint
+        AND number <= (SELECT last_log FROM seren_remote.jobs WHERE id = $1::pg_catalog.text::pg_catalog.uuid) - $3::bigint`,
     [jobId, bounds.firstLines, bounds.lastLines],
   );
 }
@@ -81,20 +81,20 @@ async function thinSamples(
 ): Promise<number> {
   const { kept } = await session.queryOne<{ readonly kept: number }>(
     `WITH old AS MATERIALIZED (
-       SELECT number, floor(extract(epoch FROM at) / $2::float8) = next_interval AS said_again
+       SELECT number, pg_catalog.floor(extract(epoch FROM at) / $2::pg_catalog.float8) = next_interval AS said_again
          FROM seren_remote.job_events AS event
          LEFT JOIN LATERAL (
-           SELECT floor(extract(epoch FROM next.at) / $2::float8) AS next_interval
+           SELECT pg_catalog.floor(extract(epoch FROM next.at) / $2::pg_catalog.float8) AS next_interval
              FROM seren_remote.job_events AS next
             WHERE next.job_id = event.job_id AND next.series = event.series AND next.number > event.number
             ORDER BY next.number LIMIT 1) AS next ON true
-        WHERE job_id = $1::text::uuid AND sample
-          AND at < clock_timestamp() - make_interval(secs => $3::float8)
+        WHERE job_id = $1::pg_catalog.text::pg_catalog.uuid AND sample
+          AND at < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $3::pg_catalog.float8)
      ), thinned AS (
        DELETE FROM seren_remote.job_events AS event
-        USING old WHERE event.job_id = $1::text::uuid AND event.number = old.number AND old.said_again
+        USING old WHERE event.job_id = $1::pg_catalog.text::pg_catalog.uuid AND event.number = old.number AND old.said_again
      )
-     SELECT (count(*) FILTER (WHERE said_again IS NOT TRUE))::int AS kept FROM old`,
+     SELECT (pg_catalog.count(*) FILTER (WHERE said_again IS NOT TRUE))::int AS kept FROM old`,
     [jobId, width, recentSeconds],
   );
   return kept;

@@ -13,20 +13,22 @@ export interface WorkerReport {
 export async function reportWorker(session: Session, worker: WorkerReport): Promise<void> {
   await session.query(
     `INSERT INTO seren_remote.workers (name, queues, concurrency, running, draining)
-     VALUES ($1::text, $2::text[], $3::int, $4::int, $5::boolean)
+     VALUES ($1::pg_catalog.text, $2::pg_catalog.text[], $3::int, $4::int, $5::boolean)
      ON CONFLICT (name) DO UPDATE
         SET queues = excluded.queues, concurrency = excluded.concurrency, running = excluded.running,
-            draining = excluded.draining, seen_at = now()`,
+            draining = excluded.draining, seen_at = pg_catalog.now()`,
     [worker.name, textArray(worker.queues), worker.concurrency, worker.running, worker.draining],
   );
 }
 
 /** Says that a worker has gone. */
 export async function removeWorker(session: Session, name: string): Promise<void> {
-  await session.query("DELETE FROM seren_remote.workers WHERE name = $1::text", [name]);
+  await session.query("DELETE FROM seren_remote.workers WHERE name = $1::pg_catalog.text", [name]);
 }
 
 /** Forgets workers that have not been heard of for a day. */
 export async function forgetWorkers(session: Session): Promise<void> {
-  await session.query("DELETE FROM seren_remote.workers WHERE seen_at < now() - interval '1 day'");
+  await session.query(
+    "DELETE FROM seren_remote.workers WHERE seen_at < pg_catalog.now() - interval '1 day'",
+  );
 }

@@ -26,7 +26,7 @@ const statement = `
    WHERE c.relkind = 'r' AND t.tgenabled IN ('A', 'R')
      AND NOT (f.oid < 16384 AND f.proname ~ '^(RI_FKey_|unique_key_recheck)')
      AND (t.tgtype & 1 = 1 OR t.tgtype & 32 = 32 OR $1::pg_catalog.bool)
-   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C", t.tgname COLLATE "C"`;
+   ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C", t.tgname COLLATE pg_catalog."C"`;
 
 /**
  * Triggers of the session's database that fire in an apply worker; with `forCopy` also those of statements, which fire when rows are

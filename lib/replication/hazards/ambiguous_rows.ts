@@ -49,7 +49,7 @@ const statement = `
       OR NOT coalesce(l.collisdeterministic, true)
       OR t.typtype = 'b' AND t.oid >= 16384 AND t.typcategory <> 'A'
    GROUP BY n.nspname, c.relname, a.attname, a.attnum, a.atttypid, a.atttypmod
-   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C", a.attnum`;
+   ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C", a.attnum`;
 
 type AmbiguousColumn = TableName & { readonly column: string; readonly type: string };
 
@@ -78,7 +78,7 @@ export async function findAmbiguousRows(
     remedy:
       `give ${displayName(first)} a primary key, or a unique index on NOT NULL columns with ` +
       `ALTER TABLE ${name} REPLICA IDENTITY USING INDEX …; whether it has such rows: ` +
-      `SELECT t FROM ${name} AS t GROUP BY t HAVING count(DISTINCT format('%s', t)) > 1; ` +
+      `SELECT t FROM ${name} AS t GROUP BY t HAVING pg_catalog.count(DISTINCT pg_catalog.format('%s', t)) > 1; ` +
       "verify --repair corrects them at the cutover",
   }];
 }

@@ -27,7 +27,7 @@ const statement = `
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
    WHERE c.relkind = 'r' AND NOT r.rolsuper
-   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
+   ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
 
 /** Tables whose own owner may not do to them what the worker does in the owner's name. Owners, privileges and policies are copied. */
 export async function findOwnerRights(

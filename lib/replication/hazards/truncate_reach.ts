@@ -43,7 +43,7 @@ const statement = `
     JOIN pg_catalog.pg_class AS b ON b.oid = d.conrelid
     JOIN pg_catalog.pg_namespace AS e ON e.oid = b.relnamespace
    WHERE k.contype = 'f' AND c.relkind = 'r' AND o.relkind = 'r' AND c.oid <> o.oid
-   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C", k.conname COLLATE "C"`;
+   ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C", k.conname COLLATE pg_catalog."C"`;
 
 /**
  * Published tables that are referenced by tables which are on the target without being published. The source truncates both at once, the

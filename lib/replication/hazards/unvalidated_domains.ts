@@ -52,7 +52,7 @@ const statement = `
     JOIN pg_catalog.pg_class AS c ON c.oid = w.relation
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = w.relation AND a.attnum = w.attribute
-   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C", a.attnum`;
+   ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C", a.attnum`;
 
 /**
  * Columns of domains with constraints that are NOT VALID. The source does not look at a value that an UPDATE leaves as it was; the target

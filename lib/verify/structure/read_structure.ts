@@ -38,10 +38,10 @@ function isOfConcurrentChange(error: unknown): boolean {
 }
 
 const serverStatement = `
-  SELECT (SELECT json_agg(rolname) FROM pg_roles) AS roles,
-         (SELECT json_agg(rolname) FROM pg_roles WHERE pg_has_role(oid, 'MEMBER')) AS acts_as,
-         (SELECT rolname FROM pg_roles WHERE oid = 10) AS bootstrap_role,
-         current_user::text AS "user"`;
+  SELECT (SELECT pg_catalog.json_agg(rolname) FROM pg_catalog.pg_roles) AS roles,
+         (SELECT pg_catalog.json_agg(rolname) FROM pg_catalog.pg_roles WHERE pg_catalog.pg_has_role(oid, 'MEMBER')) AS acts_as,
+         (SELECT rolname FROM pg_catalog.pg_roles WHERE oid = 10) AS bootstrap_role,
+         current_user::pg_catalog.text AS "user"`;
 
 type ServerRow = {
   readonly roles: readonly string[];

@@ -240,7 +240,7 @@ async function measureAfterRows(
   await session.execute(probe.createIndex);
   const ms = performance.now() - start;
   const { size } = await session.queryOne<{ readonly size: number }>(
-    "SELECT pg_relation_size('pg_temp.seren_probe_index')::float8 AS size",
+    "SELECT pg_catalog.pg_relation_size('pg_temp.seren_probe_index')::pg_catalog.float8 AS size",
   );
   return { analyzeLargeMs, indexBytesPerMs: size / ms };
 }
@@ -273,7 +273,7 @@ async function measureScaling(
 
 async function mayMakeTemporaryTables(session: Session): Promise<boolean> {
   const { allowed } = await session.queryOne<{ readonly allowed: boolean }>(`
-    SELECT has_database_privilege(current_database(), 'TEMPORARY')
-       AND NOT pg_is_in_recovery() AS allowed`);
+    SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMPORARY')
+       AND NOT pg_catalog.pg_is_in_recovery() AS allowed`);
   return allowed;
 }

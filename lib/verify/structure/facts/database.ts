@@ -1,7 +1,8 @@
 /** The database itself and what belongs to no table. @module */
 import { column, type FactSource, ownObject, roleName, userSchema, word } from "./fact_source.ts";
 
-const ofThis = `(SELECT oid FROM pg_database WHERE datname = current_database())`;
+const ofThis =
+  `(SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`;
 
 /** The database; it may have another name on the target. */
 export const database: FactSource = {
@@ -10,9 +11,9 @@ export const database: FactSource = {
   name: "''",
   owner: "d.datdba",
   acl: { list: "d.datacl", letter: "d" },
-  comment: "shobj_description(d.oid, 'pg_database')",
+  comment: "pg_catalog.shobj_description(d.oid, 'pg_database')",
   facts: {
-    encoding: "pg_encoding_to_char(d.encoding)",
+    encoding: "pg_catalog.pg_encoding_to_char(d.encoding)",
     collation: "d.datcollate",
     "character type": "d.datctype",
     "locale provider": word(`coalesce(${column("d", "datlocprovider")}, 'c')`, {
@@ -25,7 +26,7 @@ export const database: FactSource = {
     "connection limit": "nullif(d.datconnlimit, -1)",
     template: "nullif(d.datistemplate, false)",
   },
-  from: `FROM pg_database AS d WHERE d.datname = current_database()`,
+  from: `FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()`,
 };
 
 /** ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET, one object for each parameter. */
@@ -33,9 +34,10 @@ export const settings: FactSource = {
   kind: "setting",
   section: "settings",
   parent: `CASE WHEN s.setrole <> 0 THEN ${roleName("s.setrole")} END`,
-  name: "split_part(setting, '=', 1)",
-  facts: { value: "substr(setting, strpos(setting, '=') + 1)" },
-  from: `FROM pg_db_role_setting AS s CROSS JOIN LATERAL unnest(s.setconfig) AS setting
+  name: "pg_catalog.split_part(setting, '=', 1)",
+  facts: { value: "pg_catalog.substr(setting, pg_catalog.strpos(setting, '=') + 1)" },
+  from:
+    `FROM pg_catalog.pg_db_role_setting AS s CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS setting
    WHERE s.setdatabase = ${ofThis}`,
 };
 
@@ -47,9 +49,11 @@ export const schemas: FactSource = {
   owner: "n.nspowner",
   acl: { list: "n.nspacl", letter: "n" },
   // initdb makes public, with a comment of its own
-  comment: `nullif(obj_description(n.oid, 'pg_namespace'),
+  comment: `nullif(pg_catalog.obj_description(n.oid, 'pg_namespace'),
                    CASE n.nspname WHEN 'public' THEN 'standard public schema' END)`,
-  from: `FROM pg_namespace AS n WHERE ${userSchema} AND ${ownObject("pg_namespace", "n.oid")}`,
+  from: `FROM pg_catalog.pg_namespace AS n WHERE ${userSchema} AND ${
+    ownObject("pg_namespace", "n.oid")
+  }`,
 };
 
 /** Extensions. What they made is not looked at. */
@@ -59,7 +63,8 @@ export const extensions: FactSource = {
   name: "e.extname",
   owner: "e.extowner",
   facts: { schema: "n.nspname", version: "e.extversion" },
-  from: `FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace`,
+  from:
+    `FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace`,
 };
 
 /** ALTER DEFAULT PRIVILEGES: of a role, in a schema or everywhere, for a kind of object. */
@@ -77,7 +82,8 @@ export const defaultPrivileges: FactSource = {
     L: "large objects",
   }),
   acl: { list: "d.defaclacl", owner: "d.defaclrole" },
-  from: `FROM pg_default_acl AS d LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace`,
+  from:
+    `FROM pg_catalog.pg_default_acl AS d LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = d.defaclnamespace`,
 };
 
 /** Foreign-data wrappers. */
@@ -87,13 +93,15 @@ export const foreignDataWrappers: FactSource = {
   name: "f.fdwname",
   owner: "f.fdwowner",
   acl: { list: "f.fdwacl", letter: "F" },
-  comment: "obj_description(f.oid, 'pg_foreign_data_wrapper')",
+  comment: "pg_catalog.obj_description(f.oid, 'pg_foreign_data_wrapper')",
   facts: {
-    handler: "nullif(f.fdwhandler, 0)::regproc::text",
-    validator: "nullif(f.fdwvalidator, 0)::regproc::text",
+    handler: "nullif(f.fdwhandler, 0)::pg_catalog.regproc::pg_catalog.text",
+    validator: "nullif(f.fdwvalidator, 0)::pg_catalog.regproc::pg_catalog.text",
   },
   sets: { options: "f.fdwoptions" },
-  from: `FROM pg_foreign_data_wrapper AS f WHERE ${ownObject("pg_foreign_data_wrapper", "f.oid")}`,
+  from: `FROM pg_catalog.pg_foreign_data_wrapper AS f WHERE ${
+    ownObject("pg_foreign_data_wrapper", "f.oid")
+  }`,
 };
 
 /** Foreign servers. */
@@ -103,10 +111,11 @@ export const foreignServers: FactSource = {
   name: "s.srvname",
   owner: "s.srvowner",
   acl: { list: "s.srvacl", letter: "S" },
-  comment: "obj_description(s.oid, 'pg_foreign_server')",
+  comment: "pg_catalog.obj_description(s.oid, 'pg_foreign_server')",
   facts: { wrapper: "f.fdwname", type: "s.srvtype", version: "s.srvversion" },
   sets: { options: "s.srvoptions" },
-  from: `FROM pg_foreign_server AS s JOIN pg_foreign_data_wrapper AS f ON f.oid = s.srvfdw
+  from:
+    `FROM pg_catalog.pg_foreign_server AS s JOIN pg_catalog.pg_foreign_data_wrapper AS f ON f.oid = s.srvfdw
    WHERE ${ownObject("pg_foreign_server", "s.oid")}`,
 };
 
@@ -117,7 +126,7 @@ export const userMappings: FactSource = {
   parent: "m.srvname",
   name: "m.usename",
   sets: { options: "m.umoptions" },
-  from: `FROM pg_user_mappings AS m`,
+  from: `FROM pg_catalog.pg_user_mappings AS m`,
 };
 
 /** Large objects by owner and privileges: there may be millions. */
@@ -127,19 +136,20 @@ export const largeObjects: FactSource = {
   parent: "l.owner",
   name: "l.privileges",
   facts: {
-    count: "count(*)::text",
-    numbers: "sum(hashint8extended(l.oid::bigint, 0)::numeric)::text",
-    comments: "count(l.comment)::text",
+    count: "pg_catalog.count(*)::pg_catalog.text",
+    numbers:
+      "pg_catalog.sum(pg_catalog.hashint8extended(l.oid::bigint, 0)::numeric)::pg_catalog.text",
+    comments: "pg_catalog.count(l.comment)::pg_catalog.text",
   },
   from: `FROM (SELECT m.oid, ${roleName("m.lomowner")} AS owner,
-                 obj_description(m.oid, 'pg_largeobject') AS comment,
-                 coalesce((SELECT string_agg(grantee.name || ': ' || g.privilege_type, ', '
-                                             ORDER BY grantee.name COLLATE "C", g.privilege_type)
-                             FROM aclexplode(m.lomacl) AS g
+                 pg_catalog.obj_description(m.oid, 'pg_largeobject') AS comment,
+                 coalesce((SELECT pg_catalog.string_agg(grantee.name || ': ' || g.privilege_type, ', '
+                                             ORDER BY grantee.name COLLATE pg_catalog."C", g.privilege_type)
+                             FROM pg_catalog.aclexplode(m.lomacl) AS g
                             CROSS JOIN LATERAL (SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC'
                                    ELSE ${roleName("g.grantee")} END) AS grantee (name)
                             WHERE g.grantee <> m.lomowner), '') AS privileges
-            FROM pg_largeobject_metadata AS m) AS l
+            FROM pg_catalog.pg_largeobject_metadata AS m) AS l
    GROUP BY l.owner, l.privileges`,
 };
 
@@ -150,6 +160,6 @@ export const securityLabels: FactSource = {
   parent: "l.provider",
   name: "l.objtype || ' ' || l.objname",
   facts: { label: "l.label" },
-  from: `FROM pg_seclabels AS l
+  from: `FROM pg_catalog.pg_seclabels AS l
    WHERE l.objtype NOT IN ('role', 'tablespace', 'publication', 'subscription', 'large object')`,
 };

@@ -45,7 +45,7 @@ export type FactRow = {
 /** One standalone statement whose columns are those of {@linkcode FactRow}. */
 export function factStatement(source: FactSource): string {
   const object = (entries: Readonly<Record<string, string>> = {}) =>
-    `json_build_object(${
+    `pg_catalog.json_build_object(${
       Object.entries(entries).map(([label, expression]) => `'${label}', ${expression}`).join(
         ",\n         ",
       )
@@ -67,29 +67,29 @@ export function factStatement(source: FactSource): string {
 
 /** A role's name from its OID; `PUBLIC` has none. */
 export function roleName(oid: string): string {
-  return `pg_get_userbyid(${oid})::text`;
+  return `pg_catalog.pg_get_userbyid(${oid})::pg_catalog.text`;
 }
 
 function grants(
   { list, letter, owner: given }: NonNullable<FactSource["acl"]>,
   objectOwner: string | undefined,
 ): string {
-  const owner = given ?? objectOwner ?? "0::oid";
+  const owner = given ?? objectOwner ?? "0::pg_catalog.oid";
   const whole = letter === undefined
     ? list
-    : `coalesce(${list}, acldefault('${letter}', ${owner}))`;
-  return `(SELECT json_agg(json_build_array(
-            CASE WHEN g.grantee = 0 THEN 'null'::json WHEN g.grantee = ${owner} THEN 'true'::json
-                 ELSE to_json(${roleName("g.grantee")}) END,
+    : `coalesce(${list}, pg_catalog.acldefault('${letter}', ${owner}))`;
+  return `(SELECT pg_catalog.json_agg(pg_catalog.json_build_array(
+            CASE WHEN g.grantee = 0 THEN 'null'::pg_catalog.json WHEN g.grantee = ${owner} THEN 'true'::pg_catalog.json
+                 ELSE pg_catalog.to_json(${roleName("g.grantee")}) END,
             g.privilege_type || CASE WHEN g.is_grantable AND g.grantee <> ${owner}
                                      THEN ' WITH GRANT OPTION' ELSE '' END))
-           FROM aclexplode(${whole}) AS g)`;
+           FROM pg_catalog.aclexplode(${whole}) AS g)`;
 }
 
 /** The members of an array in order, as JSON. */
 function sorted(array: string): string {
-  return `(SELECT json_agg(member ORDER BY member COLLATE "C")
-            FROM (SELECT unnest(${array})::text AS member) AS members)`;
+  return `(SELECT pg_catalog.json_agg(member ORDER BY member COLLATE pg_catalog."C")
+            FROM (SELECT pg_catalog.unnest(${array})::pg_catalog.text AS member) AS members)`;
 }
 
 /** Schemas that are nobody's own are left out; the schema's alias is `n`. */
@@ -101,18 +101,18 @@ export { notOfExtension as ownObject } from "../../../catalog/mod.ts";
 /** A word for each code of one letter. */
 export function word(expression: string, words: Readonly<Record<string, string>>): string {
   const cases = Object.entries(words).map(([code, text]) => `WHEN '${code}' THEN '${text}'`);
-  return `CASE ${expression} ${cases.join(" ")} ELSE ${expression}::text END`;
+  return `CASE ${expression} ${cases.join(" ")} ELSE ${expression}::pg_catalog.text END`;
 }
 
 /** A column that only some versions have, as text. `alias` is that of the catalog. */
 export function column(alias: string, name: string): string {
-  return `(to_jsonb(${alias}) ->> '${name}')`;
+  return `(pg_catalog.to_jsonb(${alias}) ->> '${name}')`;
 }
 
 /** A collation's name; `regcollation` came with 13. */
 export function collationName(oid: string): string {
-  return `(SELECT quote_ident(cn.nspname) || '.' || quote_ident(co.collname)
-             FROM pg_collation AS co JOIN pg_namespace AS cn ON cn.oid = co.collnamespace
+  return `(SELECT pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(co.collname)
+             FROM pg_catalog.pg_collation AS co JOIN pg_catalog.pg_namespace AS cn ON cn.oid = co.collnamespace
             WHERE co.oid = ${oid})`;
 }
 

@@ -8,7 +8,7 @@ export const indexes: FactSource = {
   schema: "n.nspname",
   parent: "tab.relname",
   name: "c.relname",
-  comment: "obj_description(c.oid, 'pg_class')",
+  comment: "pg_catalog.obj_description(c.oid, 'pg_class')",
   facts: {
     valid: "i.indisvalid",
     ready: "i.indisready",
@@ -16,20 +16,21 @@ export const indexes: FactSource = {
     "immediately enforced": "i.indimmediate",
     clustered: "nullif(i.indisclustered, false)",
     "replica identity": "nullif(i.indisreplident, false)",
-    "attached to": `(SELECT inh.inhparent::regclass::text FROM pg_inherits AS inh
+    "attached to":
+      `(SELECT inh.inhparent::pg_catalog.regclass::pg_catalog.text FROM pg_catalog.pg_inherits AS inh
                       WHERE inh.inhrelid = c.oid)`,
     tablespace: "ts.spcname",
     "statistics targets":
-      `(SELECT string_agg(a.attnum || ': ' || a.attstattarget, ', ' ORDER BY a.attnum)
-                              FROM pg_attribute AS a
+      `(SELECT pg_catalog.string_agg(a.attnum || ': ' || a.attstattarget, ', ' ORDER BY a.attnum)
+                              FROM pg_catalog.pg_attribute AS a
                              WHERE a.attrelid = c.oid AND a.attstattarget >= 0)`,
   },
-  definitions: { definition: "pg_get_indexdef(i.indexrelid)" },
-  from: `FROM pg_index AS i
-    JOIN pg_class AS c ON c.oid = i.indexrelid
-    JOIN pg_class AS tab ON tab.oid = i.indrelid
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    LEFT JOIN pg_tablespace AS ts ON ts.oid = c.reltablespace
+  definitions: { definition: "pg_catalog.pg_get_indexdef(i.indexrelid)" },
+  from: `FROM pg_catalog.pg_index AS i
+    JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+    JOIN pg_catalog.pg_class AS tab ON tab.oid = i.indrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_tablespace AS ts ON ts.oid = c.reltablespace
    WHERE c.relpersistence <> 't' AND ${userSchema} AND ${ownObject("pg_class", "i.indrelid")}`,
 };
 
@@ -43,7 +44,7 @@ const constraintKinds = {
 };
 
 /** What the facts below tell one by one stands at the end of the definition as well. */
-const plainDefinition = `regexp_replace(pg_get_constraintdef(k.oid),
+const plainDefinition = `pg_catalog.regexp_replace(pg_catalog.pg_get_constraintdef(k.oid),
            '( NOT DEFERRABLE| DEFERRABLE| INITIALLY (DEFERRED|IMMEDIATE)| NOT ENFORCED| NOT VALID)+$', '')`;
 
 const constraintFacts = {
@@ -61,28 +62,29 @@ export const constraints: FactSource = {
   schema: "n.nspname",
   parent: "c.relname",
   name: "k.conname",
-  comment: "obj_description(k.oid, 'pg_constraint')",
+  comment: "pg_catalog.obj_description(k.oid, 'pg_constraint')",
   facts: {
     ...constraintFacts,
     index: "CASE WHEN k.contype IN ('p', 'u', 'x') THEN ic.relname END",
-    "references": "CASE WHEN k.contype = 'f' THEN k.confrelid::regclass::text END",
+    "references":
+      "CASE WHEN k.contype = 'f' THEN k.confrelid::pg_catalog.regclass::pg_catalog.text END",
     // ALTER TABLE … DISABLE TRIGGER ALL switches a foreign key off
-    "enforcing triggers": `(SELECT nullif(string_agg(DISTINCT ${
+    "enforcing triggers": `(SELECT nullif(pg_catalog.string_agg(DISTINCT ${
       firing("t.tgenabled")
     }, ', '), 'enabled')
-                              FROM pg_trigger AS t
+                              FROM pg_catalog.pg_trigger AS t
                              WHERE t.tgconstraint = k.oid AND t.tgisinternal AND k.contype = 'f')`,
   },
   definitions: { definition: plainDefinition },
-  from: `FROM pg_constraint AS k
-    JOIN pg_class AS c ON c.oid = k.conrelid
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    LEFT JOIN pg_class AS ic ON ic.oid = k.conindid
+  from: `FROM pg_catalog.pg_constraint AS k
+    JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_class AS ic ON ic.oid = k.conindid
    WHERE k.contype <> 't' AND c.relpersistence <> 't' AND ${userSchema} AND ${
     ownObject("pg_class", "c.oid")
   }
      -- one for each partition that a key refers to: the server's own business
-     AND NOT EXISTS (SELECT FROM pg_constraint AS whole
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS whole
                       WHERE whole.oid = k.conparentid AND whole.conrelid = k.conrelid)`,
 };
 
@@ -93,12 +95,12 @@ export const domainConstraints: FactSource = {
   schema: "n.nspname",
   parent: "t.typname",
   name: "k.conname",
-  comment: "obj_description(k.oid, 'pg_constraint')",
+  comment: "pg_catalog.obj_description(k.oid, 'pg_constraint')",
   facts: constraintFacts,
   definitions: { definition: plainDefinition },
-  from: `FROM pg_constraint AS k
-    JOIN pg_type AS t ON t.oid = k.contypid
-    JOIN pg_namespace AS n ON n.oid = t.typnamespace
+  from: `FROM pg_catalog.pg_constraint AS k
+    JOIN pg_catalog.pg_type AS t ON t.oid = k.contypid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
    WHERE ${userSchema} AND ${ownObject("pg_type", "t.oid")}`,
 };
 
@@ -109,16 +111,16 @@ export const triggers: FactSource = {
   schema: "n.nspname",
   parent: "c.relname",
   name: "t.tgname",
-  comment: "obj_description(t.oid, 'pg_trigger')",
+  comment: "pg_catalog.obj_description(t.oid, 'pg_trigger')",
   facts: {
     state: firing("t.tgenabled"),
-    function: "p.oid::regprocedure::text",
+    function: "p.oid::pg_catalog.regprocedure::pg_catalog.text",
   },
-  definitions: { definition: "pg_get_triggerdef(t.oid)" },
-  from: `FROM pg_trigger AS t
-    JOIN pg_class AS c ON c.oid = t.tgrelid
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    JOIN pg_proc AS p ON p.oid = t.tgfoid
+  definitions: { definition: "pg_catalog.pg_get_triggerdef(t.oid)" },
+  from: `FROM pg_catalog.pg_trigger AS t
+    JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
    WHERE ${userSchema} AND ${ownObject("pg_class", "c.oid")} AND ${ownObject("pg_trigger", "t.oid")}
      -- before 15 a partition's triggers are marked internal
      AND (NOT t.tgisinternal OR (c.relispartition AND t.tgconstraint = 0))`,
@@ -130,12 +132,12 @@ export const eventTriggers: FactSource = {
   section: "event triggers",
   name: "e.evtname",
   owner: "e.evtowner",
-  comment: "obj_description(e.oid, 'pg_event_trigger')",
+  comment: "pg_catalog.obj_description(e.oid, 'pg_event_trigger')",
   facts: {
     event: "e.evtevent",
-    function: "e.evtfoid::regprocedure::text",
+    function: "e.evtfoid::pg_catalog.regprocedure::pg_catalog.text",
     state: firing("e.evtenabled"),
   },
   sets: { tags: "e.evttags" },
-  from: `FROM pg_event_trigger AS e WHERE ${ownObject("pg_event_trigger", "e.oid")}`,
+  from: `FROM pg_catalog.pg_event_trigger AS e WHERE ${ownObject("pg_event_trigger", "e.oid")}`,
 };

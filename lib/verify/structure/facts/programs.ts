@@ -14,11 +14,11 @@ export const functions: FactSource = {
   section: "functions",
   schema: "n.nspname",
   name: `p.proname || '(' || coalesce((
-           SELECT string_agg(format_type(argument, NULL), ', ' ORDER BY place)
-             FROM unnest(p.proargtypes) WITH ORDINALITY AS arguments (argument, place)), '') || ')'`,
+           SELECT pg_catalog.string_agg(pg_catalog.format_type(argument, NULL), ', ' ORDER BY place)
+             FROM pg_catalog.unnest(p.proargtypes) WITH ORDINALITY AS arguments (argument, place)), '') || ')'`,
   owner: "p.proowner",
   acl: { list: "p.proacl", letter: "f" },
-  comment: "obj_description(p.oid, 'pg_proc')",
+  comment: "pg_catalog.obj_description(p.oid, 'pg_proc')",
   facts: {
     kind: word("p.prokind", {
       f: "function",
@@ -26,9 +26,9 @@ export const functions: FactSource = {
       a: "aggregate",
       w: "window function",
     }),
-    signature: "p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')'",
+    signature: "p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')'",
     language: "l.lanname",
-    returns: "pg_get_function_result(p.oid)",
+    returns: "pg_catalog.pg_get_function_result(p.oid)",
     body: "nullif(p.prosrc, '')",
     library: "p.probin",
     volatility: word("p.provolatile", { i: "immutable", s: "stable", v: "volatile" }),
@@ -36,39 +36,40 @@ export const functions: FactSource = {
     strict: "nullif(p.proisstrict, false)",
     leakproof: "nullif(p.proleakproof, false)",
     parallel: word("p.proparallel", { s: "safe", r: "restricted", u: "unsafe" }),
-    cost: "p.procost::text",
-    rows: "nullif(p.prorows, 0)::text",
-    support: `nullif(p.prosupport::oid, 0)::regproc::text`,
+    cost: "p.procost::pg_catalog.text",
+    rows: "nullif(p.prorows, 0)::pg_catalog.text",
+    support: `nullif(p.prosupport::pg_catalog.oid, 0)::pg_catalog.regproc::pg_catalog.text`,
     transforms:
-      `(SELECT string_agg(format_type(type, NULL), ', ') FROM unnest(p.protrftypes) AS type)`,
-    "state type": "CASE WHEN a.aggfnoid IS NOT NULL THEN format_type(a.aggtranstype, NULL) END",
+      `(SELECT pg_catalog.string_agg(pg_catalog.format_type(type, NULL), ', ') FROM pg_catalog.unnest(p.protrftypes) AS type)`,
+    "state type":
+      "CASE WHEN a.aggfnoid IS NOT NULL THEN pg_catalog.format_type(a.aggtranstype, NULL) END",
     "state size": "nullif(a.aggtransspace, 0)",
     "initial state": "a.agginitval",
     "initial moving state": "a.aggminitval",
     "transition functions": `CASE WHEN a.aggfnoid IS NOT NULL THEN
-           concat_ws(', ', a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn,
+           pg_catalog.concat_ws(', ', a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn,
                      a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn, a.aggkind, a.aggfinalmodify,
                      a.aggfinalextra) END`,
-    "sort operator": "nullif(a.aggsortop, 0)::regoperator::text",
+    "sort operator": "nullif(a.aggsortop, 0)::pg_catalog.regoperator::pg_catalog.text",
   },
   sets: { settings: "p.proconfig" },
   definitions: {
     // from 14 on a procedure's IN is spelled out
     arguments: `nullif(CASE WHEN p.prokind = 'p'
-           THEN regexp_replace(pg_get_function_arguments(p.oid), '(^|, )IN ', '\\1', 'g')
-           ELSE pg_get_function_arguments(p.oid) END, '')`,
+           THEN pg_catalog.regexp_replace(pg_catalog.pg_get_function_arguments(p.oid), '(^|, )IN ', '\\1', 'g')
+           ELSE pg_catalog.pg_get_function_arguments(p.oid) END, '')`,
     // the body of a function in the SQL standard's form is kept parsed (14+); before, there is none
     "parsed body": `CASE WHEN ${column("p", "prosqlbody")} IS NOT NULL
-                         THEN pg_get_functiondef(p.oid) END`,
+                         THEN pg_catalog.pg_get_functiondef(p.oid) END`,
   },
-  from: `FROM pg_proc AS p
-    JOIN pg_namespace AS n ON n.oid = p.pronamespace
-    JOIN pg_language AS l ON l.oid = p.prolang
-    LEFT JOIN pg_aggregate AS a ON a.aggfnoid = p.oid
+  from: `FROM pg_catalog.pg_proc AS p
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+    JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
+    LEFT JOIN pg_catalog.pg_aggregate AS a ON a.aggfnoid = p.oid
    WHERE ${userSchema} AND ${ownObject("pg_proc", "p.oid")}
      -- constructors of ranges are part of the type
-     AND NOT EXISTS (SELECT FROM pg_depend AS d
-                      WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')`,
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                      WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'i')`,
 };
 
 /** Types of the user's own; their columns, if any, are with the columns. */
@@ -79,7 +80,7 @@ export const types: FactSource = {
   name: "t.typname",
   owner: "t.typowner",
   acl: { list: "t.typacl", letter: "T" },
-  comment: "obj_description(t.oid, 'pg_type')",
+  comment: "pg_catalog.obj_description(t.oid, 'pg_type')",
   facts: {
     kind: `CASE WHEN NOT t.typisdefined THEN 'shell type' ELSE ${
       word("t.typtype", {
@@ -91,35 +92,40 @@ export const types: FactSource = {
         p: "pseudo-type",
       })
     } END`,
-    labels: `(SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)
-                FROM pg_enum AS e WHERE e.enumtypid = t.oid)`,
-    "base type": "CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END",
+    labels: `(SELECT pg_catalog.json_agg(e.enumlabel ORDER BY e.enumsortorder)
+                FROM pg_catalog.pg_enum AS e WHERE e.enumtypid = t.oid)`,
+    "base type":
+      "CASE WHEN t.typtype = 'd' THEN pg_catalog.format_type(t.typbasetype, t.typtypmod) END",
     "not null": "nullif(t.typnotnull, false)",
-    collation: `(SELECT ${collationName("t.typcollation")} FROM pg_type AS base
+    collation: `(SELECT ${collationName("t.typcollation")} FROM pg_catalog.pg_type AS base
                   WHERE t.typtype = 'd' AND base.oid = t.typbasetype
                     AND base.typcollation <> t.typcollation)`,
-    subtype: "format_type(r.rngsubtype, NULL)",
-    "subtype operator class": "opc.opcnamespace::regnamespace || '.' || opc.opcname",
+    subtype: "pg_catalog.format_type(r.rngsubtype, NULL)",
+    "subtype operator class": "opc.opcnamespace::pg_catalog.regnamespace || '.' || opc.opcname",
     "subtype collation": collationName("r.rngcollation"),
-    canonical: "nullif(r.rngcanonical::oid, 0)::regproc::text",
-    difference: "nullif(r.rngsubdiff::oid, 0)::regproc::text",
-    multirange: `(${column("r", "rngmultitypid")}::oid)::regtype::text`,
+    canonical: "nullif(r.rngcanonical::pg_catalog.oid, 0)::pg_catalog.regproc::pg_catalog.text",
+    difference: "nullif(r.rngsubdiff::pg_catalog.oid, 0)::pg_catalog.regproc::pg_catalog.text",
+    multirange: `(${
+      column("r", "rngmultitypid")
+    }::pg_catalog.oid)::pg_catalog.regtype::pg_catalog.text`,
     functions: `CASE WHEN t.typtype = 'b' AND t.typisdefined THEN
-           concat_ws(', ', t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout,
+           pg_catalog.concat_ws(', ', t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout,
                      t.typanalyze) END`,
     layout: `CASE WHEN t.typtype = 'b' AND t.typisdefined THEN
-           concat_ws(', ', t.typlen, t.typbyval, t.typalign, t.typstorage, t.typcategory,
-                     t.typispreferred, t.typdelim, nullif(t.typelem, 0)::regtype) END`,
+           pg_catalog.concat_ws(', ', t.typlen, t.typbyval, t.typalign, t.typstorage, t.typcategory,
+                     t.typispreferred, t.typdelim, nullif(t.typelem, 0)::pg_catalog.regtype) END`,
   },
-  definitions: { "default": "CASE WHEN t.typtype = 'd' THEN pg_get_expr(t.typdefaultbin, 0) END" },
-  from: `FROM pg_type AS t
-    JOIN pg_namespace AS n ON n.oid = t.typnamespace
-    LEFT JOIN pg_range AS r ON r.rngtypid = t.oid
-    LEFT JOIN pg_opclass AS opc ON opc.oid = r.rngsubopc
+  definitions: {
+    "default": "CASE WHEN t.typtype = 'd' THEN pg_catalog.pg_get_expr(t.typdefaultbin, 0) END",
+  },
+  from: `FROM pg_catalog.pg_type AS t
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
+    LEFT JOIN pg_catalog.pg_range AS r ON r.rngtypid = t.oid
+    LEFT JOIN pg_catalog.pg_opclass AS opc ON opc.oid = r.rngsubopc
    WHERE ${userSchema} AND ${ownObject("pg_type", "t.oid")}
-     AND (t.typrelid = 0 OR EXISTS (SELECT FROM pg_class AS c
+     AND (t.typrelid = 0 OR EXISTS (SELECT FROM pg_catalog.pg_class AS c
                                      WHERE c.oid = t.typrelid AND c.relkind = 'c'))
-     AND NOT EXISTS (SELECT FROM pg_type AS element WHERE element.typarray = t.oid)
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_type AS element WHERE element.typarray = t.oid)
      AND t.typtype <> 'm'`,
 };
 
@@ -128,20 +134,23 @@ export const operators: FactSource = {
   kind: "operator",
   section: "operators and casts",
   schema: "n.nspname",
-  name: `o.oprname || '(' || coalesce(format_type(nullif(o.oprleft, 0), NULL), 'NONE') || ', '
-           || coalesce(format_type(nullif(o.oprright, 0), NULL), 'NONE') || ')'`,
+  name:
+    `o.oprname || '(' || coalesce(pg_catalog.format_type(nullif(o.oprleft, 0), NULL), 'NONE') || ', '
+           || coalesce(pg_catalog.format_type(nullif(o.oprright, 0), NULL), 'NONE') || ')'`,
   owner: "o.oprowner",
-  comment: "obj_description(o.oid, 'pg_operator')",
+  comment: "pg_catalog.obj_description(o.oid, 'pg_operator')",
   facts: {
-    function: "o.oprcode::text",
-    commutator: "nullif(o.oprcom, 0)::regoperator::text",
-    negator: "nullif(o.oprnegate, 0)::regoperator::text",
-    "restriction estimator": "nullif(o.oprrest::oid, 0)::regproc::text",
-    "join estimator": "nullif(o.oprjoin::oid, 0)::regproc::text",
+    function: "o.oprcode::pg_catalog.text",
+    commutator: "nullif(o.oprcom, 0)::pg_catalog.regoperator::pg_catalog.text",
+    negator: "nullif(o.oprnegate, 0)::pg_catalog.regoperator::pg_catalog.text",
+    "restriction estimator":
+      "nullif(o.oprrest::pg_catalog.oid, 0)::pg_catalog.regproc::pg_catalog.text",
+    "join estimator": "nullif(o.oprjoin::pg_catalog.oid, 0)::pg_catalog.regproc::pg_catalog.text",
     merges: "nullif(o.oprcanmerge, false)",
     hashes: "nullif(o.oprcanhash, false)",
   },
-  from: `FROM pg_operator AS o JOIN pg_namespace AS n ON n.oid = o.oprnamespace
+  from:
+    `FROM pg_catalog.pg_operator AS o JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace
    WHERE ${userSchema} AND ${ownObject("pg_operator", "o.oid")}`,
 };
 
@@ -152,17 +161,17 @@ export const operatorClasses: FactSource = {
   schema: "n.nspname",
   name: "o.opcname || ' for ' || am.amname",
   owner: "o.opcowner",
-  comment: "obj_description(o.oid, 'pg_opclass')",
+  comment: "pg_catalog.obj_description(o.oid, 'pg_opclass')",
   facts: {
-    type: "format_type(o.opcintype, NULL)",
+    type: "pg_catalog.format_type(o.opcintype, NULL)",
     "default": "nullif(o.opcdefault, false)",
-    "stored type": "nullif(o.opckeytype, 0)::regtype::text",
+    "stored type": "nullif(o.opckeytype, 0)::pg_catalog.regtype::pg_catalog.text",
     family: "f.opfname",
   },
-  from: `FROM pg_opclass AS o
-    JOIN pg_namespace AS n ON n.oid = o.opcnamespace
-    JOIN pg_am AS am ON am.oid = o.opcmethod
-    JOIN pg_opfamily AS f ON f.oid = o.opcfamily
+  from: `FROM pg_catalog.pg_opclass AS o
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = o.opcnamespace
+    JOIN pg_catalog.pg_am AS am ON am.oid = o.opcmethod
+    JOIN pg_catalog.pg_opfamily AS f ON f.oid = o.opcfamily
    WHERE ${userSchema} AND ${ownObject("pg_opclass", "o.oid")}`,
 };
 
@@ -173,16 +182,18 @@ export const operatorFamilies: FactSource = {
   schema: "n.nspname",
   name: "f.opfname || ' for ' || am.amname",
   owner: "f.opfowner",
-  comment: "obj_description(f.oid, 'pg_opfamily')",
+  comment: "pg_catalog.obj_description(f.oid, 'pg_opfamily')",
   sets: {
-    operators: `(SELECT array_agg(m.amopstrategy || ' ' || m.amopopr::regoperator)
-                   FROM pg_amop AS m WHERE m.amopfamily = f.oid)`,
-    functions: `(SELECT array_agg(m.amprocnum || ' ' || m.amproc::regprocedure)
-                   FROM pg_amproc AS m WHERE m.amprocfamily = f.oid)`,
+    operators:
+      `(SELECT pg_catalog.array_agg(m.amopstrategy || ' ' || m.amopopr::pg_catalog.regoperator)
+                   FROM pg_catalog.pg_amop AS m WHERE m.amopfamily = f.oid)`,
+    functions:
+      `(SELECT pg_catalog.array_agg(m.amprocnum || ' ' || m.amproc::pg_catalog.regprocedure)
+                   FROM pg_catalog.pg_amproc AS m WHERE m.amprocfamily = f.oid)`,
   },
-  from: `FROM pg_opfamily AS f
-    JOIN pg_namespace AS n ON n.oid = f.opfnamespace
-    JOIN pg_am AS am ON am.oid = f.opfmethod
+  from: `FROM pg_catalog.pg_opfamily AS f
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = f.opfnamespace
+    JOIN pg_catalog.pg_am AS am ON am.oid = f.opfmethod
    WHERE ${userSchema} AND ${ownObject("pg_opfamily", "f.oid")}`,
 };
 
@@ -190,17 +201,18 @@ export const operatorFamilies: FactSource = {
 export const casts: FactSource = {
   kind: "cast",
   section: "operators and casts",
-  name: "format_type(c.castsource, NULL) || ' AS ' || format_type(c.casttarget, NULL)",
-  comment: "obj_description(c.oid, 'pg_cast')",
+  name:
+    "pg_catalog.format_type(c.castsource, NULL) || ' AS ' || pg_catalog.format_type(c.casttarget, NULL)",
+  comment: "pg_catalog.obj_description(c.oid, 'pg_cast')",
   facts: {
-    function: "nullif(c.castfunc, 0)::regprocedure::text",
+    function: "nullif(c.castfunc, 0)::pg_catalog.regprocedure::pg_catalog.text",
     context: word("c.castcontext", { e: "explicit", a: "assignment", i: "implicit" }),
     method: word("c.castmethod", { f: "function", i: "input and output", b: "binary" }),
   },
-  from: `FROM pg_cast AS c
+  from: `FROM pg_catalog.pg_cast AS c
    WHERE c.oid >= 16384 AND ${ownObject("pg_cast", "c.oid")}
-     AND NOT EXISTS (SELECT FROM pg_depend AS d
-                      WHERE d.classid = 'pg_cast'::regclass AND d.objid = c.oid AND d.deptype = 'i')`,
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                      WHERE d.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'i')`,
 };
 
 /** Collations. Their versions are the operating system's. */
@@ -210,7 +222,7 @@ export const collations: FactSource = {
   schema: "n.nspname",
   name: "c.collname",
   owner: "c.collowner",
-  comment: "obj_description(c.oid, 'pg_collation')",
+  comment: "pg_catalog.obj_description(c.oid, 'pg_collation')",
   facts: {
     provider: word("c.collprovider", { c: "libc", i: "icu", b: "builtin", d: "default" }),
     deterministic: "c.collisdeterministic",
@@ -220,7 +232,8 @@ export const collations: FactSource = {
     "character type": "CASE WHEN c.collprovider = 'c' THEN c.collctype END",
     rules: column("c", "collicurules"),
   },
-  from: `FROM pg_collation AS c JOIN pg_namespace AS n ON n.oid = c.collnamespace
+  from:
+    `FROM pg_catalog.pg_collation AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.collnamespace
    WHERE ${userSchema} AND ${ownObject("pg_collation", "c.oid")}`,
 };
 
@@ -231,14 +244,15 @@ export const conversions: FactSource = {
   schema: "n.nspname",
   name: "c.conname",
   owner: "c.conowner",
-  comment: "obj_description(c.oid, 'pg_conversion')",
+  comment: "pg_catalog.obj_description(c.oid, 'pg_conversion')",
   facts: {
-    from: "pg_encoding_to_char(c.conforencoding)",
-    to: "pg_encoding_to_char(c.contoencoding)",
-    function: "c.conproc::text",
+    from: "pg_catalog.pg_encoding_to_char(c.conforencoding)",
+    to: "pg_catalog.pg_encoding_to_char(c.contoencoding)",
+    function: "c.conproc::pg_catalog.text",
     "default": "nullif(c.condefault, false)",
   },
-  from: `FROM pg_conversion AS c JOIN pg_namespace AS n ON n.oid = c.connamespace
+  from:
+    `FROM pg_catalog.pg_conversion AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.connamespace
    WHERE ${userSchema} AND ${ownObject("pg_conversion", "c.oid")}`,
 };
 
@@ -249,16 +263,17 @@ export const textSearchConfigurations: FactSource = {
   schema: "n.nspname",
   name: "c.cfgname",
   owner: "c.cfgowner",
-  comment: "obj_description(c.oid, 'pg_ts_config')",
+  comment: "pg_catalog.obj_description(c.oid, 'pg_ts_config')",
   facts: {
     parser: "p.prsname",
-    mappings: `(SELECT string_agg(m.maptokentype || ' ' || m.mapdict::regdictionary, ', '
+    mappings:
+      `(SELECT pg_catalog.string_agg(m.maptokentype || ' ' || m.mapdict::pg_catalog.regdictionary, ', '
                                   ORDER BY m.maptokentype, m.mapseqno)
-                  FROM pg_ts_config_map AS m WHERE m.mapcfg = c.oid)`,
+                  FROM pg_catalog.pg_ts_config_map AS m WHERE m.mapcfg = c.oid)`,
   },
-  from: `FROM pg_ts_config AS c
-    JOIN pg_namespace AS n ON n.oid = c.cfgnamespace
-    JOIN pg_ts_parser AS p ON p.oid = c.cfgparser
+  from: `FROM pg_catalog.pg_ts_config AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.cfgnamespace
+    JOIN pg_catalog.pg_ts_parser AS p ON p.oid = c.cfgparser
    WHERE ${userSchema} AND ${ownObject("pg_ts_config", "c.oid")}`,
 };
 
@@ -269,11 +284,11 @@ export const textSearchDictionaries: FactSource = {
   schema: "n.nspname",
   name: "d.dictname",
   owner: "d.dictowner",
-  comment: "obj_description(d.oid, 'pg_ts_dict')",
+  comment: "pg_catalog.obj_description(d.oid, 'pg_ts_dict')",
   facts: { template: "t.tmplname", options: "d.dictinitoption" },
-  from: `FROM pg_ts_dict AS d
-    JOIN pg_namespace AS n ON n.oid = d.dictnamespace
-    JOIN pg_ts_template AS t ON t.oid = d.dicttemplate
+  from: `FROM pg_catalog.pg_ts_dict AS d
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = d.dictnamespace
+    JOIN pg_catalog.pg_ts_template AS t ON t.oid = d.dicttemplate
    WHERE ${userSchema} AND ${ownObject("pg_ts_dict", "d.oid")}`,
 };
 
@@ -283,11 +298,13 @@ export const textSearchParsers: FactSource = {
   section: "text search",
   schema: "n.nspname",
   name: "p.prsname",
-  comment: "obj_description(p.oid, 'pg_ts_parser')",
+  comment: "pg_catalog.obj_description(p.oid, 'pg_ts_parser')",
   facts: {
-    functions: "concat_ws(', ', p.prsstart, p.prstoken, p.prsend, p.prsheadline, p.prslextype)",
+    functions:
+      "pg_catalog.concat_ws(', ', p.prsstart, p.prstoken, p.prsend, p.prsheadline, p.prslextype)",
   },
-  from: `FROM pg_ts_parser AS p JOIN pg_namespace AS n ON n.oid = p.prsnamespace
+  from:
+    `FROM pg_catalog.pg_ts_parser AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.prsnamespace
    WHERE ${userSchema} AND ${ownObject("pg_ts_parser", "p.oid")}`,
 };
 
@@ -297,9 +314,10 @@ export const textSearchTemplates: FactSource = {
   section: "text search",
   schema: "n.nspname",
   name: "t.tmplname",
-  comment: "obj_description(t.oid, 'pg_ts_template')",
-  facts: { functions: "concat_ws(', ', t.tmplinit, t.tmpllexize)" },
-  from: `FROM pg_ts_template AS t JOIN pg_namespace AS n ON n.oid = t.tmplnamespace
+  comment: "pg_catalog.obj_description(t.oid, 'pg_ts_template')",
+  facts: { functions: "pg_catalog.concat_ws(', ', t.tmplinit, t.tmpllexize)" },
+  from:
+    `FROM pg_catalog.pg_ts_template AS t JOIN pg_catalog.pg_namespace AS n ON n.oid = t.tmplnamespace
    WHERE ${userSchema} AND ${ownObject("pg_ts_template", "t.oid")}`,
 };
 
@@ -307,13 +325,13 @@ export const textSearchTemplates: FactSource = {
 export const transforms: FactSource = {
   kind: "transform",
   section: "operators and casts",
-  name: "format_type(t.trftype, NULL) || ' in ' || l.lanname",
-  comment: "obj_description(t.oid, 'pg_transform')",
+  name: "pg_catalog.format_type(t.trftype, NULL) || ' in ' || l.lanname",
+  comment: "pg_catalog.obj_description(t.oid, 'pg_transform')",
   facts: {
-    "from SQL": "nullif(t.trffromsql::oid, 0)::regproc::text",
-    "to SQL": "nullif(t.trftosql::oid, 0)::regproc::text",
+    "from SQL": "nullif(t.trffromsql::pg_catalog.oid, 0)::pg_catalog.regproc::pg_catalog.text",
+    "to SQL": "nullif(t.trftosql::pg_catalog.oid, 0)::pg_catalog.regproc::pg_catalog.text",
   },
-  from: `FROM pg_transform AS t JOIN pg_language AS l ON l.oid = t.trflang
+  from: `FROM pg_catalog.pg_transform AS t JOIN pg_catalog.pg_language AS l ON l.oid = t.trflang
    WHERE ${ownObject("pg_transform", "t.oid")}`,
 };
 
@@ -324,13 +342,13 @@ export const languages: FactSource = {
   name: "l.lanname",
   owner: "l.lanowner",
   acl: { list: "l.lanacl", letter: "l" },
-  comment: "obj_description(l.oid, 'pg_language')",
+  comment: "pg_catalog.obj_description(l.oid, 'pg_language')",
   facts: {
     trusted: "l.lanpltrusted",
     functions:
-      "concat_ws(', ', l.lanplcallfoid::regproc, l.laninline::regproc, l.lanvalidator::regproc)",
+      "pg_catalog.concat_ws(', ', l.lanplcallfoid::pg_catalog.regproc, l.laninline::pg_catalog.regproc, l.lanvalidator::pg_catalog.regproc)",
   },
-  from: `FROM pg_language AS l WHERE l.lanispl AND ${ownObject("pg_language", "l.oid")}`,
+  from: `FROM pg_catalog.pg_language AS l WHERE l.lanispl AND ${ownObject("pg_language", "l.oid")}`,
 };
 
 /** Access methods that no extension made; the first OIDs are the server's own. */
@@ -338,10 +356,10 @@ export const accessMethods: FactSource = {
   kind: "access method",
   section: "languages and access methods",
   name: "am.amname",
-  comment: "obj_description(am.oid, 'pg_am')",
+  comment: "pg_catalog.obj_description(am.oid, 'pg_am')",
   facts: {
     kind: word("am.amtype", { t: "table access method", i: "index access method" }),
-    handler: "am.amhandler::text",
+    handler: "am.amhandler::pg_catalog.text",
   },
-  from: `FROM pg_am AS am WHERE am.oid >= 16384 AND ${ownObject("pg_am", "am.oid")}`,
+  from: `FROM pg_catalog.pg_am AS am WHERE am.oid >= 16384 AND ${ownObject("pg_am", "am.oid")}`,
 };
