@@ -48,7 +48,7 @@ export function relate(
 
 const factsStatement = `
   SELECT d.datname AS database, d.oid AS database_oid, pg_catalog.pg_is_in_recovery() AS in_recovery,
-         pg_catalog.has_function_privilege('pg_control_system()', 'EXECUTE') AS may_identify,
+         pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may_identify,
          (SELECT pg_catalog.string_agg(pg_catalog.format('%s %s %s', oid, datname, datfrozenxid), ',' ORDER BY oid)
             FROM pg_catalog.pg_database)
          || '/' ||

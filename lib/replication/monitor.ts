@@ -16,7 +16,7 @@ const senderStatement = `
     FROM pg_catalog.pg_stat_replication`;
 
 const waldirAllowedStatement = `
-  SELECT pg_catalog.has_function_privilege('pg_ls_waldir()', 'EXECUTE') AND NOT pg_catalog.pg_is_in_recovery() AS allowed`;
+  SELECT pg_catalog.has_function_privilege('pg_catalog.pg_ls_waldir()', 'EXECUTE') AND NOT pg_catalog.pg_is_in_recovery() AS allowed`;
 
 const segmentAgeStatement = `
   SELECT (extract(epoch FROM pg_catalog.clock_timestamp() - f.modification) * 1000)::pg_catalog.float8 AS age_ms

@@ -1,0 +1,30 @@
+/**
+ * Checks that the SQL of the product leaves no name to the search path. Part of `deno task ok`;
+ * `docs/security.md` explains why.
+ *
+ * Requires `--allow-read=.`.
+ *
+ * @module
+ */
+import { productNames } from "./sql/product_names.ts";
+
+/** What is no name of PostgreSQL's, or cannot be qualified, and why. */
+const exceptions: readonly {
+  readonly path: string;
+  readonly name: string;
+  readonly why: string;
+}[] = [];
+
+const isException = ({ path, name }: { readonly path: string; readonly name: string }) =>
+  exceptions.some((exception) => exception.path === path && exception.name === name);
+
+const names = await productNames(".");
+const problems = names.filter((found) => found.schema === undefined && !isException(found));
+for (const { path, line, kind, name } of problems) {
+  console.error(`${path}:${line}: ${kind} ${name} is not qualified (pg_catalog.${name}?)`);
+}
+for (const { path, name } of exceptions) {
+  if (names.some((found) => found.path === path && found.name === name)) continue;
+  console.error(`${path}: the exception for ${name} is not needed any more`);
+}
+if (problems.length > 0) Deno.exit(1);
