@@ -21,7 +21,7 @@ const faulty: Readonly<Record<string, readonly string[]>> = {
     "1 type json",
   ],
   "`SELECT ${names.map((name) => `lower(${name})`)} FROM ${table}`": ["1 function lower"],
-  '"SELECT substring(a, 1, 2), substring(b FROM 1 FOR 2), unnest(c)"': [
+  '"SELECT substring(a, 1, 2), substring(b FROM 1), substring(b FOR 2), unnest(c)"': [
     "1 function substring",
     "1 function unnest",
   ],

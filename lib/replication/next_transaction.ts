@@ -48,7 +48,7 @@ const mostBytes = 1024 * 1024;
  * transactions begin and what tables look like is sent of all of them.
  */
 const peekStatement = `
-  SELECT pg_catalog.encode(CASE WHEN pg_catalog.octet_length(data) <= ${mostBytes} THEN data ELSE pg_catalog.substring(data FOR 5) END, 'hex') AS message,
+  SELECT pg_catalog.encode(CASE WHEN pg_catalog.octet_length(data) <= ${mostBytes} THEN data ELSE substring(data FOR 5) END, 'hex') AS message,
          changes, messages
     FROM (SELECT data, pg_catalog.chr(pg_catalog.get_byte(data, 0)) AS type, n, pg_catalog.row_number() OVER (PARTITION BY xid::pg_catalog.text ORDER BY n) AS nth,
                  (pg_catalog.count(*) OVER ())::int AS messages,

@@ -212,7 +212,8 @@ class Reader {
     }
     const { word, start } = current;
     if (grammar.has(word) || keywordTypes.has(word) || this.#known.has(word)) return;
-    if (["substring", "overlay"].includes(word) && this.#holds("from", index + 1)) return;
+    const hasSyntax = ["substring", "overlay"].includes(word);
+    if (hasSyntax && ["from", "for"].some((each) => this.#holds(each, index + 1))) return;
     // of several arrays: the parser's own, which exists only under this name
     if (word === "unnest" && this.#holds(",", index + 1)) return;
     if (this.#isNewName(index)) return;
