@@ -62,7 +62,9 @@ function tokenAt(text: string, start: number, { backslashEscapes }: TokenOptions
   const quote = matched(stringStart);
   if (quote !== undefined) {
     const prefix = text.charAt(start).toLowerCase();
-    const escapes = prefix === "e" || prefix === "'" && (backslashEscapes?.() ?? false);
+    // N'…' is read like a plain literal
+    const plain = prefix === "'" || prefix === "n";
+    const escapes = prefix === "e" || plain && (backslashEscapes?.() ?? false);
     const end = stringEnd(text, quote, escapes);
     return end === undefined ? token("open", text.length) : token("string", end);
   }

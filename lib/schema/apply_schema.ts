@@ -8,13 +8,14 @@ import { resetRoleStatement, ServerError, type Session, SqlState } from "../post
 import { type Adaptation, excerpt, isRefusal } from "./adaptation.ts";
 import { adaptStatement, type SchemaTarget } from "./adapt_statement.ts";
 import type { DumpStatement } from "./dump_reader.ts";
+import { remedyFor } from "./refusal_remedy.ts";
 import {
   CauseFinder,
   concernsOneObject,
   missingStates,
   type SetAsideStatement,
 } from "./set_aside.ts";
-import { SqlCursor } from "./sql_cursor.ts";
+import { setsOwner, SqlCursor } from "./sql_cursor.ts";
 import { keepKnownOptions } from "./unknown_options.ts";
 
 /** A statement of the schema that the target refused. */
@@ -63,6 +64,8 @@ export interface ApplyOptions {
    * Whether objects were left out on purpose: what cannot be made without them is then reported and not an error. Tables are always made.
    */
   readonly incomplete?: boolean;
+  /** Major version of the server that the statements come from: what to do about a refusal depends on which side is older. */
+  readonly sourceMajor?: number | undefined;
   /** Records statements as done in the very transaction that does them. */
   readonly record?: StatementRecord;
   /** Takes what is refused, and everything after it goes on; undefined: the first refusal ends it. */
@@ -104,8 +107,8 @@ const batchCharacters = 256 * 1024;
 export async function applyStatements(
   session: Session,
   statements: readonly DumpStatement[],
-  { onProgress, batchSize = 100, incomplete = false, record = noRecord, setAside }: ApplyOptions =
-    {},
+  { onProgress, batchSize = 100, incomplete = false, record = noRecord, setAside, sourceMajor }:
+    ApplyOptions = {},
 ): Promise<readonly Adaptation[]> {
   const superuser = await isSuperuser(session);
   const target = {
@@ -113,7 +116,7 @@ export async function applyStatements(
     superuser,
     resetRole: resetRoleStatement(session.endpoint),
   };
-  const run = new SchemaRun(session, target, { incomplete, record, setAside });
+  const run = new SchemaRun(session, target, { incomplete, record, setAside, sourceMajor });
   let done = 0;
   for (const batch of batches(statements, batchSize)) {
     await run.batch(batch);
@@ -191,6 +194,7 @@ class SchemaRun {
   readonly #incomplete: boolean;
   readonly #record: StatementRecord;
   readonly #setAside: SetAsideSink | undefined;
+  readonly #targetIsOlder: boolean;
   readonly #context = new SettingsInEffect();
   readonly #deferred: DumpStatement[] = [];
   readonly adaptations: Adaptation[] = [];
@@ -198,10 +202,11 @@ class SchemaRun {
   constructor(
     session: Session,
     target: SchemaTarget,
-    { incomplete, record, setAside }:
+    { incomplete, record, setAside, sourceMajor }:
       & Required<Pick<ApplyOptions, "incomplete" | "record">>
-      & Pick<ApplyOptions, "setAside">,
+      & Pick<ApplyOptions, "setAside" | "sourceMajor">,
   ) {
+    this.#targetIsOlder = sourceMajor === undefined || sourceMajor > target.majorVersion;
     this.#session = session;
     this.#target = target;
     this.#incomplete = incomplete;
@@ -280,7 +285,7 @@ class SchemaRun {
         return this.#putAside({ statement, error, remedy: undefined });
       }
       const answer = (this.#incomplete ? answerToMissing(statement, error) : undefined) ??
-        answerTo(statement, error);
+        answerTo(statement, error, this.#targetIsOlder);
       switch (answer.kind) {
         case "ignore":
           return;
@@ -401,7 +406,7 @@ function answerToMissing(statement: DumpStatement, { sqlState }: ServerError): A
   if (/^(?:COMMENT ON|GRANT|REVOKE|SECURITY LABEL)\s/.test(statement.sql)) {
     return { kind: "ignore" };
   }
-  if (isOwnership(statement.sql)) return { kind: "ignore" };
+  if (setsOwner(statement.sql)) return { kind: "ignore" };
   if (statement.type === "TABLE" || statement.type === "EXTENSION") return undefined;
   return {
     kind: "report",
@@ -412,7 +417,11 @@ function answerToMissing(statement: DumpStatement, { sqlState }: ServerError): A
 
 const duplicateSchema = "42P06";
 
-function answerTo(statement: DumpStatement, error: ServerError): Answer {
+function answerTo(
+  statement: DumpStatement,
+  error: ServerError,
+  targetIsOlder: boolean,
+): Answer {
   const cursor = new SqlCursor(statement.sql);
   const { sqlState } = error;
   if (cursor.words("set", "default_tablespace")) {
@@ -444,7 +453,7 @@ function answerTo(statement: DumpStatement, error: ServerError): Answer {
   ) {
     return { kind: "ignore" };
   }
-  if (isOwnership(statement.sql)) return { kind: "defer" };
+  if (setsOwner(statement.sql)) return { kind: "defer" };
   if (/^ALTER (?:DATABASE|ROLE)\s/.test(statement.sql)) {
     return { kind: "report", consequence: "setting not carried over" };
   }
@@ -463,25 +472,5 @@ function answerTo(statement: DumpStatement, error: ServerError): Answer {
   if (/^ALTER TABLE .* SET COMPRESSION /s.test(statement.sql)) {
     return { kind: "report", consequence: "compression method not carried over" };
   }
-  return { kind: "fail", remedy: remedyFor(statement, sqlState) };
-}
-
-function remedyFor({ type }: DumpStatement, sqlState: string): string | undefined {
-  if (type === "EXTENSION") {
-    return sqlState === SqlState.insufficientPrivilege
-      ? "have an administrator of the target create the extension and start again"
-      : "install the extension on the target's server, or drop it on the source if it is not used";
-  }
-  if (sqlState === "42601" || sqlState === SqlState.featureNotSupported) {
-    return "the target is too old for this; use a target at least as new as the source";
-  }
-  return sqlState === SqlState.insufficientPrivilege
-    ? "connect to the target as a role that may do this"
-    : undefined;
-}
-
-/** `ALTER … OWNER TO …` */
-function isOwnership(sql: string): boolean {
-  const cursor = new SqlCursor(sql);
-  return cursor.words("alter") && cursor.skipTo("owner") && cursor.words("to");
+  return { kind: "fail", remedy: remedyFor(statement, sqlState, targetIsOlder) };
 }

@@ -42,11 +42,10 @@ export function readDump(text: string): readonly DumpStatement[] {
 
   for (const token of tokensFrom(text, () => from, () => backslashEscapes)) {
     if (start === undefined) {
-      if (token.kind === "space" || token.kind === "block-comment") continue;
       if (token.kind === "line-comment") {
         header = readHeader(text.slice(token.start, token.end)) ?? header;
-        continue;
       }
+      if (isIgnored(token)) continue;
       if (token.kind === "symbol" && text[token.start] === "\\") {
         const lineEnd = text.indexOf("\n", token.start);
         from = lineEnd < 0 ? text.length : lineEnd + 1;
@@ -92,30 +91,49 @@ function* tokensFrom(
   }
 }
 
-/** Where in a statement we are: only outside of parentheses and SQL-standard bodies a semicolon ends it. */
+/**
+ * Where in a statement we are: only outside of parentheses and SQL-standard bodies a semicolon ends it.
+ *
+ * As in the server's grammar, nothing but a routine has such a body, and nothing but the words BEGIN ATOMIC opens it: BEGIN alone is a name like any
+ * other. Inside of it CASE and END are reserved, so they come in pairs, except where any word is a name: behind AS and behind a dot.
+ */
 class Nesting {
   #parentheses = 0;
+  /** The body and the CASE expressions that are open in it. */
   #blocks = 0;
-  /** The unquoted words at the beginning, as far as they tell whether this is a routine. */
+  /** The unquoted words at the beginning, as far as they say whether this is a routine. */
   #words: string[] = [];
+  /** The token before: a word in lower case, or a symbol. */
+  #previous = "";
 
   /** Takes the next token; true when the statement ends with it. */
   endsWith(text: string, token: Token): boolean {
+    if (isIgnored(token)) return false;
+    const written = text.slice(token.start, token.end);
+    const previous = this.#previous;
+    this.#previous = token.kind === "word" ? written.toLowerCase() : written;
     if (token.kind === "symbol") {
-      const symbol = text[token.start];
-      if (symbol === "(") this.#parentheses++;
-      else if (symbol === ")") this.#parentheses = Math.max(0, this.#parentheses - 1);
-      else if (symbol === ";") return this.#parentheses === 0 && this.#blocks === 0;
-    } else if (token.kind === "word") this.#word(text.slice(token.start, token.end).toLowerCase());
+      if (written === "(") this.#parentheses++;
+      else if (written === ")") this.#parentheses = Math.max(0, this.#parentheses - 1);
+      else if (written === ";") return this.#parentheses === 0 && this.#blocks === 0;
+    } else if (token.kind === "word") this.#word(this.#previous, previous);
     return false;
   }
 
-  #word(word: string): void {
+  #word(word: string, previous: string): void {
     if (this.#words.length < 4) this.#words.push(word);
-    if (this.#parentheses > 0 || !isRoutine(this.#words)) return;
-    if (word === "begin" || word === "case" && this.#blocks > 0) this.#blocks++;
-    else if (word === "end" && this.#blocks > 0) this.#blocks--;
+    if (this.#parentheses > 0) return;
+    if (this.#blocks === 0) {
+      if (word === "atomic" && previous === "begin" && isRoutine(this.#words)) this.#blocks = 1;
+    } else if (previous !== "as" && previous !== ".") {
+      if (word === "case") this.#blocks++;
+      else if (word === "end") this.#blocks--;
+    }
   }
+}
+
+function isIgnored({ kind }: Token): boolean {
+  return kind === "space" || kind === "line-comment" || kind === "block-comment";
 }
 
 function isRoutine(words: readonly string[]): boolean {

@@ -33,6 +33,29 @@ Deno.test("SQL-standard bodies are kept whole, with nested CASE and blocks", () 
   equal(statementsOf(whole.join("\n\n")), whole);
 });
 
+Deno.test("BEGIN is a name like any other outside of the words BEGIN ATOMIC", () => {
+  const whole = [
+    `CREATE FUNCTION public.begin() RETURNS integer LANGUAGE plpgsql AS $$ begin return 1; end $$;`,
+    `CREATE FUNCTION begin.atomic(begin begin.atomic, atomic int DEFAULT begin.end()) RETURNS begin.atomic LANGUAGE sql AS 'x;';`,
+    `CREATE OR REPLACE PROCEDURE begin.begin() LANGUAGE sql AS 'x;';`,
+    `CREATE FUNCTION f() RETURNS begin SET begin.end TO 'x' LANGUAGE sql AS 'x';`,
+    `CREATE TABLE begin.begin (begin begin.begin);`,
+    `CREATE VIEW begin.v AS SELECT begin.begin AS end FROM begin.begin;`,
+    `CREATE PROCEDURE begin.p() LANGUAGE sql
+       BEGIN /* ; */ ATOMIC SELECT begin.begin, x.end, 1 AS case, CASE WHEN begin THEN CASE atomic WHEN 1 THEN 2 END END AS end
+       FROM begin.atomic begin; WITH begin AS (SELECT 1) SELECT begin.atomic FROM begin; END;`,
+    `CREATE FUNCTION function(atomic int) RETURNS TABLE("begin" int) LANGUAGE sql BEGIN ATOMIC\nEND;`,
+    `CREATE FUNCTION f(a int) RETURNS int RETURN CASE WHEN a > 1 THEN 2 END;`,
+    `CREATE SCHEMA begin;`,
+  ];
+  equal(statementsOf(whole.join("\n")), whole);
+});
+
+Deno.test("a literal of national characters is read as a plain one", () => {
+  const off = ["SET standard_conforming_strings = off;", "SELECT N'a\\';b';"];
+  equal(statementsOf(off.join("\n")), off);
+});
+
 Deno.test("statements get the entry of the comment above them; session settings get none", () => {
   equal(
     readDump(`--

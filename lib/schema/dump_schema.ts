@@ -70,6 +70,8 @@ function dumpArguments(
     ...sections.map((name) => `--section=${name}`),
     ...(snapshot === undefined ? [] : [`--snapshot=${snapshot}`]),
     "--encoding=UTF8",
+    // what is no keyword for the source can be one for the target; the source's own definitions are quoted by it too
+    "--quote-all-identifiers",
     "-B", // large objects; the long name changed in 16
     "--no-publications",
     "--no-subscriptions",

@@ -8,7 +8,7 @@ import { type ServerError, SqlState } from "../postgres/mod.ts";
 import { excerpt } from "./adaptation.ts";
 import type { DumpStatement } from "./dump_reader.ts";
 import { type MentionedNames, mentionedNames } from "./mentioned_names.ts";
-import { SqlCursor } from "./sql_cursor.ts";
+import { setsOwner, SqlCursor } from "./sql_cursor.ts";
 
 /** A statement that was refused, for it to be tried again. */
 export interface SetAsideStatement {
@@ -71,7 +71,7 @@ export function isAttribute({ sql }: DumpStatement): boolean {
   const cursor = new SqlCursor(sql);
   return cursor.words("comment", "on") || cursor.words("grant") || cursor.words("revoke") ||
     cursor.words("security", "label") ||
-    cursor.words("alter") && cursor.skipTo("owner") && cursor.words("to");
+    setsOwner(sql);
 }
 
 /** Finds which of the refused statements another one hangs on. */

@@ -65,7 +65,7 @@ export class SetAsideList implements SetAsideSink {
   /** Tries again, in rounds, all but foreign keys, which are also to be validated. @returns what the target got differently */
   async retry(
     session: Session,
-    options: Pick<ApplyOptions, "incomplete" | "record">,
+    options: Pick<ApplyOptions, "incomplete" | "record" | "sourceMajor">,
   ): Promise<readonly Adaptation[]> {
     const adaptations: Adaptation[] = [];
     const items = this.#items.filter(({ statement }) => statement.type !== "FK CONSTRAINT");

@@ -85,6 +85,14 @@ export class SqlCursor {
     return false;
   }
 
+  /** Goes on at the last tokens, so many of them, a closing semicolon not counted; stays when they are behind. */
+  skipToLast(count: number): boolean {
+    const end = this.#tokens.filter(({ end }) => end <= this.#last).length;
+    if (end - count < this.#at) return false;
+    this.#at = end - count;
+    return true;
+  }
+
   /** Takes what stands in parentheses, they included, as it is written. */
   parentheses(): string | undefined {
     const from = this.#at;
@@ -141,6 +149,12 @@ export class SqlCursor {
   #text({ start, end }: Token): string {
     return this.#sql.slice(start, end);
   }
+}
+
+/** `ALTER … OWNER TO …`: told by its end, because what it alters can be called OWNER itself. */
+export function setsOwner(sql: string): boolean {
+  const cursor = new SqlCursor(sql);
+  return cursor.words("alter") && cursor.skipToLast(3) && cursor.words("owner", "to");
 }
 
 const escapes: Readonly<Record<string, string>> = { b: "\b", f: "\f", n: "\n", r: "\r", t: "\t" };

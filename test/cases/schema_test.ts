@@ -13,3 +13,18 @@ Deno.test("[20] a source without the schema public has a target without it", asy
     strictEqual((await it.verify()).verdict, "equal");
   });
 });
+
+Deno.test("[81] a routine named begin", async () => {
+  await withCase("81-function-named-begin.sql", { source, target }, async (it) => {
+    await it.init();
+    deepStrictEqual(await it.differences(), []);
+    deepStrictEqual(await it.ask("target", "SELECT public.begin() AS one"), [{ one: 1 }]);
+  });
+});
+
+Deno.test("[85] an argument named like a keyword of the target", async () => {
+  await withCase("85-argument-named-json-15-to-18.sql", { source, target }, async (it) => {
+    await it.init();
+    deepStrictEqual(await it.ask("target", "SELECT public.f('[1]')::text AS f"), [{ f: "[1]" }]);
+  });
+});

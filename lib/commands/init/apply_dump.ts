@@ -17,6 +17,8 @@ import {
 /** Where statements go. */
 export interface DumpApplierOptions {
   readonly target: Endpoint;
+  /** Major version of the source. */
+  readonly sourceMajor: number;
   readonly ledger: Ledger;
   readonly events: EventSink;
   readonly signal: AbortSignal;
@@ -65,12 +67,16 @@ export class DumpApplier {
    */
   async retry(settings: readonly DumpStatement[]): Promise<void> {
     if (this.setAside.items.length === 0) return;
-    const { ledger, events } = this.#options;
+    const { ledger, events, sourceMajor } = this.#options;
     const { incomplete } = this;
     await using session = await this.#open();
     await this.applyIn(session, settings);
     tellAdaptations(
-      await this.setAside.retry(session, { incomplete, record: ledger.statementRecord }),
+      await this.setAside.retry(session, {
+        incomplete,
+        sourceMajor,
+        record: ledger.statementRecord,
+      }),
       events,
     );
   }
@@ -80,12 +86,13 @@ export class DumpApplier {
     statements: readonly DumpStatement[],
     setAside: SetAsideList | undefined,
   ): Promise<void> {
-    const { ledger, events } = this.#options;
+    const { ledger, events, sourceMajor } = this.#options;
     const left = statements.filter((each) => !ledger.isDone(each));
     const { incomplete } = this;
     tellAdaptations(
       await applyStatements(session, left, {
         incomplete,
+        sourceMajor,
         record: ledger.statementRecord,
         setAside,
       }),

@@ -216,7 +216,13 @@ class DatabaseCopy {
 
   #applier(ledger: Ledger): DumpApplier {
     const { signal } = this.#options;
-    const schema = new DumpApplier({ target: this.#target, ledger, events: this.#events, signal });
+    const schema = new DumpApplier({
+      target: this.#target,
+      sourceMajor: this.#options.sourceMajor,
+      ledger,
+      events: this.#events,
+      signal,
+    });
     schema.incomplete = (this.#scope?.consequences.relations.length ?? 0) > 0;
     return schema;
   }
