@@ -22,6 +22,7 @@ export * from "./predicates.ts";
 export * from "./privileges.ts";
 export * from "./provider.ts";
 export * from "./provider_names.ts";
+export * from "./row_types.ts";
 export * from "./select_databases.ts";
 export * from "./sequences.ts";
 export * from "./source_tables.ts";

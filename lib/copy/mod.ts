@@ -7,6 +7,7 @@
  */
 export * from "./analyze.ts";
 export * from "./build_indexes.ts";
+export * from "./check_row_types.ts";
 export * from "./copy_lane.ts";
 export * from "./copy_statements.ts";
 export * from "./copy_tables.ts";

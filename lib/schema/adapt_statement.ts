@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { quoteIdentifier } from "../core/mod.ts";
+import { quoteIdentifier, quoteQualified } from "../core/mod.ts";
 import type { DumpStatement } from "./dump_reader.ts";
 import { SqlCursor } from "./sql_cursor.ts";
+import { parseCreateTable, type TableDefinition } from "./table_definition.ts";
 
 /** What the adaptation depends on. */
 export interface SchemaTarget {
@@ -35,13 +36,14 @@ const settingsSince: Readonly<Record<string, number>> = {
  *
  * What a newer pg_dump writes for an older target: `SET transaction_timeout` (17), the MAINTAIN privilege (17), `SET ACCESS METHOD` of a partitioned
  * table (17), unlogged sequences (15), `SET COMPRESSION` (14) and
- * the name of a range's multirange type (14). The rest of newer syntax stands for what
+ * the name of a range's multirange type (14); and for one before 18 NOT NULL as a constraint of the table. The rest of newer syntax stands for what
  * an older server does not have at all, and is an error there.
  */
 export function adaptStatement(
-  { sql, type }: DumpStatement,
+  { sql, type, inOrder }: DumpStatement,
   { majorVersion, superuser, resetRole }: SchemaTarget,
 ): AdaptedStatement {
+  if (inOrder !== undefined) return { sql: inOrder };
   const cursor = new SqlCursor(sql);
   if (cursor.words("set", "session", "authorization")) {
     if (superuser) return { sql };
@@ -66,6 +68,12 @@ export function adaptStatement(
   if (majorVersion < 14 && /^CREATE TYPE [^(]* AS RANGE \(/.test(sql)) {
     return { sql: withoutMultirange(sql) };
   }
+  if (majorVersion < 18) {
+    const table = parseCreateTable(sql);
+    if (table?.items.some(({ notNullOf }) => notNullOf !== undefined)) {
+      return { sql: withColumnsNotNull(table) };
+    }
+  }
   // a refresh runs as the view's owner, to whom policies may apply; with row_security off, as dumps set it, it would fail.
   // Its text has no amounts of money, but what it computes may depend on how the database writes them.
   if (cursor.words("refresh", "materialized", "view")) {
@@ -76,6 +84,22 @@ export function adaptStatement(
   }
   if (cursor.words("alter", "table")) return alterTable(sql, cursor, majorVersion);
   return { sql };
+}
+
+/** What a table has NOT NULL of its own in inherited columns is said afterwards. */
+function withColumnsNotNull({ table, opening, items, parents, tail }: TableDefinition): string {
+  const name = quoteQualified(table.schema, table.name);
+  const kept = items.filter(({ notNullOf }) => notNullOf === undefined);
+  const from = parents.map(({ schema, name }) => quoteQualified(schema, name)).join(", ");
+  return [
+    `${opening} (${kept.map(({ text }) => text).join(", ")})` +
+    `${from === "" ? "" : ` INHERITS (${from})`}${tail};`,
+    ...items.flatMap(({ notNullOf }) =>
+      notNullOf === undefined
+        ? []
+        : [`ALTER TABLE ONLY ${name} ALTER COLUMN ${quoteIdentifier(notNullOf)} SET NOT NULL;`]
+    ),
+  ].join("\n");
 }
 
 function alterTable(sql: string, cursor: SqlCursor, majorVersion: number): AdaptedStatement {

@@ -280,6 +280,7 @@ class SchemaRun {
       await this.#execute([statement], sql);
     } catch (error) {
       if (!isRefusal(error)) throw error;
+      if (statement.inOrder !== undefined) return await this.#inPlainOrder(statement, error);
       if (await this.#withoutUnknownOptions(statement, sql, error)) return;
       if (this.#hangsOnSetAside(statement, error)) {
         return this.#putAside({ statement, error, remedy: undefined });
@@ -300,6 +301,17 @@ class SchemaRun {
           return this.#putAside({ statement, error, remedy: answer.remedy });
       }
     }
+  }
+
+  async #inPlainOrder(
+    { inOrder: _, ...statement }: DumpStatement,
+    error: ServerError,
+  ): Promise<void> {
+    await this.#one(statement, adaptStatement(statement, this.#target).sql ?? statement.sql);
+    this.#report(statement, error, {
+      consequence: "its columns stand in another order than on the source",
+      remedy: "name columns instead of relying on their order",
+    });
   }
 
   /** Other versions have other options; an object without one of them is better than none. */

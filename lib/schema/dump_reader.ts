@@ -19,9 +19,13 @@ export interface DumpStatement {
   readonly schema?: string;
   /** The role that owns it. */
   readonly owner?: string;
+  /** Statements that make the same table with its columns in the source's order; `sql` where the target refuses them. */
+  readonly inOrder?: string;
 }
 
-type Header = Required<Pick<DumpStatement, "type" | "name">> & Omit<DumpStatement, "sql">;
+type Header =
+  & Required<Pick<DumpStatement, "type" | "name">>
+  & Omit<DumpStatement, "sql" | "inOrder">;
 
 /**
  * Cuts a dump into its statements, where psql would cut it.

@@ -5,9 +5,11 @@
  */
 import { ledgerSchema, quoteIdentifier, type TableName } from "../core/mod.ts";
 import type { Endpoint } from "../postgres/mod.ts";
+import { hasInheritance, withColumnOrder } from "./column_order.ts";
 import { type DumpStatement, readDump } from "./dump_reader.ts";
 import type { DumpTool } from "./dump_tool.ts";
 import { runEmbeddedDump } from "./embedded_dump.ts";
+import { readInheritedColumns } from "./inherited_columns.ts";
 import { withoutReservedOptions } from "./reserved_options.ts";
 import { runTool, type ToolRunOptions } from "./tool_run.ts";
 
@@ -39,13 +41,19 @@ export interface DumpSchemaOptions {
 
 /**
  * Dumps a section as statements, with owners, privileges, comments and security labels; without publications, subscriptions, large objects
- * and statistics, and without options that only servers set.
+ * and statistics, and without options that only servers set. Tables that inherit keep the order of their columns.
  *
  * Permissions as for {@linkcode runTool} or {@linkcode runEmbeddedDump}.
  */
 export async function dumpSchema(options: DumpSchemaOptions): Promise<readonly DumpStatement[]> {
-  return withoutReservedOptions(readDump(await dumpSchemaText(options)));
+  const statements = withoutReservedOptions(readDump(await dumpSchemaText(options)))
+    .filter(({ sql }) => sql !== commentOfNewDatabases);
+  if (!hasInheritance(statements)) return statements;
+  return withColumnOrder(statements, await readInheritedColumns(options));
 }
+
+/** Every new database has it, and pg_dump leaves it out unless it quotes the name. */
+const commentOfNewDatabases = `COMMENT ON SCHEMA "public" IS 'standard public schema';`;
 
 /** The same as plain SQL, exactly as pg_dump wrote it. */
 export async function dumpSchemaText(options: DumpSchemaOptions): Promise<string> {

@@ -28,3 +28,25 @@ Deno.test("[85] an argument named like a keyword of the target", async () => {
     deepStrictEqual(await it.ask("target", "SELECT public.f('[1]')::text AS f"), [{ f: "[1]" }]);
   });
 });
+
+Deno.test("[24] tables whose parents gained columns later have their columns in the same order", async () => {
+  await withCase("24-inherit-order.sql", { source, target }, async (it) => {
+    await it.init();
+    deepStrictEqual(await it.differences(), []);
+    const orders =
+      `SELECT attrelid::regclass::text AS t, string_agg(attname, ',' ORDER BY attnum) AS columns
+      FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped AND attrelid IN ('a_s'::regclass, 'b_s'::regclass,
+      'c_s'::regclass, 'd_s'::regclass) GROUP BY 1 ORDER BY 1`;
+    deepStrictEqual(await it.ask("target", orders), await it.ask("source", orders));
+  });
+});
+
+Deno.test("[29] rows of such a table keep their meaning where a column stores them", async () => {
+  await withCase("29-rowtype-order-silent.sql", { source, target }, async (it) => {
+    await it.init();
+    deepStrictEqual(await it.differences(), []);
+    const attributes =
+      "SELECT id, (was).class, (was).own, (was).late FROM public.history ORDER BY id";
+    deepStrictEqual(await it.ask("target", attributes), await it.ask("source", attributes));
+  });
+});

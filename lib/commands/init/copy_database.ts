@@ -27,7 +27,12 @@ import {
   readDatabaseProperties,
   type SetAsideObject,
 } from "../../schema/mod.ts";
-import { exportLockedSnapshot, type LockedSnapshot, type LockOptions } from "../../copy/mod.ts";
+import {
+  checkRowTypes,
+  exportLockedSnapshot,
+  type LockedSnapshot,
+  type LockOptions,
+} from "../../copy/mod.ts";
 import {
   changedMeanwhile,
   isComplete,
@@ -167,6 +172,7 @@ class DatabaseCopy {
         database: this.#database,
         summarise: () => plural(parts.preData.length, "statement"),
       });
+      await this.#checkRowTypes(snapshot.session);
       const { tables, analyzed } = await fillDatabase({
         ...common,
         locked,
@@ -319,6 +325,11 @@ class DatabaseCopy {
         tellAdaptations(adaptations, this.#events);
       }
     }, { step: "database", database: this.#database, summarise: () => describeAction(planned) });
+  }
+
+  async #checkRowTypes(source: Session): Promise<void> {
+    await using target = await this.#open(this.#target);
+    await checkRowTypes(source, target);
   }
 
   #open(endpoint: Endpoint): Promise<Session> {

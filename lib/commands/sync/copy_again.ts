@@ -23,7 +23,7 @@ import {
   withoutEventTriggers,
 } from "../../postgres/mod.ts";
 import type { Table } from "../../catalog/mod.ts";
-import { copyTables, planCopy, readPlanBounds } from "../../copy/mod.ts";
+import { checkRowTypes, copyTables, planCopy, readPlanBounds } from "../../copy/mod.ts";
 import {
   abandonStream,
   type ChangedIdentity,
@@ -271,6 +271,7 @@ async function copyRows(
     start.tables,
     situation.scope.rules,
   );
+  await checkRowTypes(start.snapshot.session, to);
   if (tool === undefined) await emptyTables(to, start.published);
   recorder.events({
     kind: "database-planned",

@@ -1,0 +1,68 @@
+/**
+ * Row types that columns are made of.
+ *
+ * A value of a row type is sent as its attributes one after the other, without their names: both servers must have them in one order, or each
+ * value arrives in another attribute, without an error where the types are alike.
+ *
+ * @module
+ */
+import { displayName, tableKey, type TableName } from "../core/mod.ts";
+import type { Session } from "../postgres/mod.ts";
+
+/** A table or composite type whose rows are stored in a column somewhere. */
+export interface StoredRowType extends TableName {
+  /** Its attributes in their order. */
+  readonly attributes: readonly string[];
+}
+
+// Columns of tables, and what arrays, domains, ranges and other row types in them are made of.
+const statement = `
+  WITH RECURSIVE needed (oid) AS (
+    SELECT a.atttypid
+      FROM pg_catalog.pg_class AS c
+      JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid
+     WHERE c.relkind IN ('r', 'p', 'f', 'm') AND a.attnum > 0 AND NOT a.attisdropped
+       AND c.relnamespace <> 'pg_catalog'::pg_catalog.regnamespace
+    UNION
+    SELECT part.oid
+      FROM needed
+      JOIN pg_catalog.pg_type AS t ON t.oid = needed.oid
+     CROSS JOIN LATERAL (
+       SELECT t.typbasetype WHERE t.typtype = 'd'
+       UNION ALL SELECT t.typelem WHERE t.typtype = 'b' AND t.typelem <> 0
+       UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range AS r WHERE r.rngtypid = t.oid MULTIRANGES
+       UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute AS a
+                  WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+     ) AS part (oid)
+  )
+  SELECT n.nspname AS schema, c.relname AS name,
+         pg_catalog.array_to_json(ARRAY(
+           SELECT a.attname FROM pg_catalog.pg_attribute AS a
+            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum)) AS attributes
+    FROM needed
+    JOIN pg_catalog.pg_type AS t ON t.oid = needed.oid AND t.typtype = 'c'
+    JOIN pg_catalog.pg_class AS c ON c.oid = t.typrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace`;
+
+const ofMultiranges = "OR r.rngmultitypid = t.oid";
+
+/** Reads those of the session's database. */
+export async function readStoredRowTypes(session: Session): Promise<readonly StoredRowType[]> {
+  return await session.query<StoredRowType & Record<string, unknown>>(
+    statement.replace("MULTIRANGES", session.majorVersion >= 14 ? ofMultiranges : ""),
+  );
+}
+
+/** Those that both sides have with their attributes in different orders, as a person would write them. Pure. */
+export function differentlyOrdered(
+  source: readonly StoredRowType[],
+  target: readonly StoredRowType[],
+): readonly string[] {
+  const there = new Map(target.map((type) => [tableKey(type), type.attributes]));
+  return source.filter((type) => {
+    const attributes = there.get(tableKey(type));
+    return attributes !== undefined &&
+      (attributes.length !== type.attributes.length ||
+        attributes.some((name, index) => name !== type.attributes[index]));
+  }).map(displayName);
+}
