@@ -4,7 +4,7 @@ import { tableKey } from "../core/mod.ts";
 import { decideResume, isComplete, type ResumeFacts } from "./decide.ts";
 import type { Epoch, SourcePoint, TableRecord } from "./model.ts";
 import { describeScopeDifference } from "./scope_difference.ts";
-import { changedStructure } from "./structure.ts";
+import { compareStructure } from "./structure.ts";
 
 const point = (transactions: string): SourcePoint => ({
   serverStart: "1",
@@ -139,11 +139,24 @@ Deno.test("describeScopeDifference() tells in words what was not part of the fir
   );
 });
 
-Deno.test("changedStructure() tells what is gone or changed; what is new is no difference", () => {
-  const before = new Map([["1", "TABLE public.a"], ["2", "TABLE public.b"]]);
-  const now = [{ digest: "1", object: "TABLE public.a" }, {
-    digest: "3",
-    object: "TABLE public.c",
-  }];
-  deepStrictEqual(changedStructure(before, now), ["TABLE public.b"]);
+Deno.test("compareStructure() finds what is on the target in another form; what is new or not yet there is no difference", () => {
+  const recorded = new Map([
+    ["1", "TABLE public.a"],
+    ["2", "TABLE public.b"],
+    ["3", "VIEW public.v"],
+    ["4", "FUNCTION public.f(integer)"],
+    ["5", "FUNCTION public.gone()"],
+  ]);
+  const now = [
+    { digest: "1", object: "TABLE public.a" },
+    { digest: "20", object: "TABLE public.b" },
+    { digest: "30", object: "VIEW public.v" },
+    { digest: "40", object: "FUNCTION public.f(integer)" },
+    { digest: "6", object: "TABLE public.new" },
+  ];
+  const done = new Set(["1", "2", "4", "5"]);
+  deepStrictEqual(compareStructure(recorded, now, done), {
+    changed: ["TABLE public.b", "FUNCTION public.gone()"],
+    replaceable: new Set(["FUNCTION public.f(integer)"]),
+  });
 });

@@ -21,15 +21,49 @@ export function structureOf(statements: readonly DumpStatement[]): readonly Stru
   }));
 }
 
+/** How the structure of the source has changed since a run was begun. */
+export interface StructureChanges {
+  /** Objects that are on the target already and that the source has in another form, or no longer. */
+  readonly changed: readonly string[];
+  /** Functions and procedures among them that can be replaced on the target by what the source has now. */
+  readonly replaceable: ReadonlySet<string>;
+}
+
 /**
- * Objects that the ledger knows and the dump does not have any more, or has in other words. What is new in the dump is no difference: it is simply
- * not done yet.
+ * Compares the structure that a run began with to the present one. What is new, or has changed before it was created on the target, is no
+ * difference: it is created as it is now.
+ *
+ * @param done digests of the statements that are committed
  */
-export function changedStructure(
+export function compareStructure(
   recorded: ReadonlyMap<string, string>,
   now: readonly StructureEntry[],
-): readonly string[] {
-  const there = new Set(now.map(({ digest }) => digest));
-  const gone = [...recorded].filter(([digest]) => !there.has(digest)).map(([, object]) => object);
-  return [...new Set(gone)];
+  done: ReadonlySet<string>,
+): StructureChanges {
+  const digests = new Set(now.map(({ digest }) => digest));
+  const objects = new Set(now.map(({ object }) => object));
+  const differing = [...recorded].filter(([digest]) => !digests.has(digest) && done.has(digest))
+    .map(([, object]) => object);
+  const isReplaceable = (object: string) =>
+    /^(?:FUNCTION|PROCEDURE) /.test(object) && objects.has(object);
+  return {
+    changed: [...new Set(differing.filter((object) => !isReplaceable(object)))],
+    replaceable: new Set(differing.filter(isReplaceable)),
+  };
+}
+
+/** The same statements, with CREATE OR REPLACE for the given functions and procedures. */
+export function replaceRoutines(
+  statements: readonly DumpStatement[],
+  routines: ReadonlySet<string>,
+): readonly DumpStatement[] {
+  if (routines.size === 0) return statements;
+  return statements.map((statement) =>
+    statement.type !== undefined && routines.has(describeStatement(statement))
+      ? {
+        ...statement,
+        sql: statement.sql.replace(/^CREATE (?=FUNCTION|PROCEDURE)/, "CREATE OR REPLACE "),
+      }
+      : statement
+  );
 }

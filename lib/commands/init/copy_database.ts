@@ -39,6 +39,7 @@ import {
   Ledger,
   readLedgerRun,
   refuseLiveRun,
+  replaceRoutines,
 } from "../../checkpoint/mod.ts";
 import { describeConsequences } from "../../rules/mod.ts";
 import type { PlannedDatabase } from "../database_plan.ts";
@@ -84,7 +85,8 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
         message: "the copy of this database is incomplete",
         remedy: options.signal.aborted
           ? "run the same command again: what is done is kept"
-          : "when the cause is removed, run the same command again: what is done is kept",
+          : "when the cause is removed, run the same command again: what is done is kept; " +
+            "after a change of tables that are on the target already, with --no-resume",
       });
     }
     throw error;
@@ -138,7 +140,7 @@ class DatabaseCopy {
       }
       const locked = await this.#openPoint(ledger);
       await using snapshot = locked.snapshot;
-      const parts = await this.#dumpSchema(locked);
+      const dumped = await this.#dumpSchema(locked);
       if (ledger === undefined) {
         await this.#makeDatabase();
         ledger = await this.#openLedger();
@@ -154,7 +156,14 @@ class DatabaseCopy {
         allowMixedSnapshots: this.#options.allowMixedSnapshots,
         sync: this.#options.stream !== undefined,
       });
-      await work.checkStructure([...parts.preData, ...allStatements(parts.postData)]);
+      const routines = await work.checkStructure([
+        ...dumped.preData,
+        ...allStatements(dumped.postData),
+      ]);
+      const parts: SchemaParts = {
+        preData: replaceRoutines(dumped.preData, routines),
+        postData: { ...dumped.postData, rest: replaceRoutines(dumped.postData.rest, routines) },
+      };
       const progress = await work.decide({
         snapshot,
         tables: locked.tables.filter((table) => this.#scope?.scope.hasRows(table) ?? true),

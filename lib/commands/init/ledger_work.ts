@@ -23,7 +23,7 @@ import {
   planEarlierParts,
 } from "../../copy/mod.ts";
 import {
-  changedStructure,
+  compareStructure,
   decideResume,
   type Ledger,
   MixedSnapshotsError,
@@ -76,15 +76,20 @@ export class LedgerWork {
   /**
    * Compares the dump with the one that the copy was begun with, and remembers it.
    *
-   * @throws ReplicatorError when something that the copy was begun with is gone or has changed
+   * @returns functions and procedures that are to be replaced on the target
+   * @throws ReplicatorError when anything else that is on the target already is gone or has changed
    */
-  async checkStructure(statements: readonly DumpStatement[]): Promise<void> {
+  async checkStructure(statements: readonly DumpStatement[]): Promise<ReadonlySet<string>> {
     const structure = structureOf(statements);
     const { state } = this.ledger;
-    const changed = changedStructure(state.structure, structure);
+    const { changed, replaceable } = compareStructure(
+      state.structure,
+      structure,
+      state.statements,
+    );
     if (changed.length > 0) {
       throw new ReplicatorError(
-        "the structure of the source has changed since the copy was begun, and cannot be gone on with",
+        "the structure of the source has changed since the copy was begun, and the copy cannot be resumed with it",
         {
           side: "source",
           object: `database ${this.#options.database}`,
@@ -101,6 +106,14 @@ export class LedgerWork {
     await this.ledger.recordStructure(
       structure.filter(({ digest }) => !state.structure.has(digest)),
     );
+    for (const object of replaceable) {
+      this.#options.events({
+        kind: "info",
+        message:
+          `${object} has changed on the source since the copy was begun, and is replaced on the target`,
+      });
+    }
+    return replaceable;
   }
 
   /**
