@@ -5,9 +5,10 @@ import { requireScope } from "./authenticate.ts";
 import { addJobRoutes } from "./job_routes.ts";
 import { databaseMetrics } from "./metrics.ts";
 import { HttpProblem } from "./problem.ts";
-import { answering, type Bindings, type ServiceApp } from "./routing.ts";
+import { addressOf, answering, type Bindings, type ServiceApp } from "./routing.ts";
 import type { ServiceParts } from "./service.ts";
 import { readTrace } from "./trace.ts";
+import { hasUnstorableText } from "./unstorable_text.ts";
 
 /** The service as one function from requests to answers. */
 export function makeApp(parts: ServiceParts): ServiceApp {
@@ -17,6 +18,11 @@ export function makeApp(parts: ServiceParts): ServiceApp {
     in: "header",
     name: "x-api-key",
   });
+  app.use(
+    "*",
+    (context, next) =>
+      hasUnstorableText(new URL(context.req.url)) ? unreadable(parts, context) : next(),
+  );
   for (const path of ["/v1/*", "/metrics"]) {
     app.use(path, (context, next) => parts.isReady() ? next() : notYet(parts, context));
   }
@@ -31,6 +37,15 @@ export function makeApp(parts: ServiceParts): ServiceApp {
     )
   );
   return app;
+}
+
+/** A path or a query that is no text: it is neither looked up nor stored. */
+function unreadable(parts: ServiceParts, context: Context): Promise<Response> {
+  const trace = readTrace(context.req.header("traceparent"));
+  return answering(parts, { context, trace, route: "(unreadable)" }, () =>
+    Promise.reject(
+      new HttpProblem(400, "the URL is not percent-encoded UTF-8 without NUL characters"),
+    ));
 }
 
 /** What needs the database is answered so until it is there for the first time. */
@@ -60,7 +75,10 @@ function addOpenRoutes(app: ServiceApp, parts: ServiceParts): void {
     const trace = readTrace(context.req.header("traceparent"));
     return answering(parts, { context, trace, route: "/metrics" }, async (told) => {
       if (!parts.openMetrics) {
-        const key = await parts.authenticator.authenticate(context.req.raw.headers);
+        const key = await parts.authenticator.authenticate(
+          context.req.raw.headers,
+          addressOf(context),
+        );
         told.keyPrefix = key.prefix;
         requireScope(key, "metrics:read");
       }

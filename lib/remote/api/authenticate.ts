@@ -1,44 +1,40 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { SessionPool } from "../../postgres/mod.ts";
-import { prefixOf, type Scope, verifyApiKey } from "../keys/mod.ts";
-import { type ApiKeyRow, findKeyByPrefix, takeToken, touchKey } from "../store/mod.ts";
+import { digestOf, matchesDigest, matchesHash, prefixOf, type Scope } from "../keys/mod.ts";
+import { type ApiKeyRow, findKeyByPrefix, keepDigest, touchKey } from "../store/mod.ts";
+import { FailedAttempts } from "./failed_attempts.ts";
 import { HttpProblem } from "./problem.ts";
 
-interface Verified {
-  readonly digest: Uint8Array;
-  readonly hash: string;
-  readonly atMs: number;
-}
-
-const rememberMs = 60_000;
-const mostRemembered = 10_000;
-/** scrypt is work on purpose; so much of it at a time that nobody can make the service do nothing else. */
+/** scrypt is work on purpose; so much of it at a time that it cannot keep the service from everything else. */
 const mostDerivations = 4;
-/** Requests that wait for their turn; an instance that has just started knows nobody's key yet. */
+/** Requests that wait for their turn. */
 const mostWaiting = 200;
 
 /**
- * Tells whose key a request shows. The key's row is read for every request, so that a revoked or expired key is refused at once;
- * only that the key belongs to its hash is remembered for a minute.
+ * Finds whose key a request shows. The key's row is read for every request, so that a revoked or expired key is refused at once.
+ *
+ * A right key passes by its digest, whatever has failed before, here or elsewhere. Wrong ones count against the address that they
+ * come from. Keys that were made before digests were kept are verified by scrypt the first time, and get their digest then.
  */
 export class Authenticator {
   readonly #pool: SessionPool;
-  readonly #verified = new Map<string, Verified>();
-  /** Keys that are being verified: requests that show the same one share the answer. */
+  readonly #failed: FailedAttempts;
+  /** Keys that are being verified by scrypt: requests that show the same one share the answer. */
   readonly #verifying = new Map<string, Promise<boolean>>();
   readonly #waiting: (() => void)[] = [];
   #deriving = 0;
 
-  constructor(pool: SessionPool) {
+  constructor(pool: SessionPool, failed: FailedAttempts = new FailedAttempts()) {
     this.#pool = pool;
+    this.#failed = failed;
   }
 
   /**
    * The key of a request.
    *
-   * @throws HttpProblem 401 when there is none or it is not good, 429 when it was tried too often
+   * @param address where its connection comes from
+   * @throws HttpProblem 401 when there is none or it is not good, 429 when too many wrong ones came from this address
    */
-  async authenticate(headers: Headers): Promise<ApiKeyRow> {
+  async authenticate(headers: Headers, address: string | undefined): Promise<ApiKeyRow> {
     const presented = headers.get("x-api-key") ??
       /^Bearer +(\S+)$/i.exec(headers.get("authorization") ?? "")?.[1];
     if (presented === undefined) {
@@ -48,42 +44,36 @@ export class Authenticator {
     const row = prefix === undefined
       ? undefined
       : await this.#pool.use((session) => findKeyByPrefix(session, prefix));
-    // one answer for all that is wrong: nobody learns which keys there are
-    if (row === undefined || !await this.#matches(presented, row) || !isGood(row)) {
+    const matches = row !== undefined && await this.#matches(presented, row, address);
+    if (!matches) {
+      if (this.#failed.isExhausted(address)) throw tooManyFailures();
+      this.#failed.add(address);
+    }
+    // one answer for all that is wrong: it does not say which keys exist
+    if (!matches || !isGood(row)) {
       throw unauthorized("the API key is unknown, expired or revoked");
     }
     await this.#pool.use((session) => touchKey(session, row.id));
     return row;
   }
 
-  async #matches(presented: string, key: ApiKeyRow): Promise<boolean> {
-    const digest = createHash("sha256").update(presented).digest();
-    const known = this.#verified.get(key.prefix);
-    if (
-      known !== undefined && known.hash === key.hash &&
-      performance.now() - known.atMs < rememberMs && timingSafeEqual(known.digest, digest)
-    ) return true;
-    const name = `${key.prefix} ${key.hash} ${digest.toString("base64")}`;
+  async #matches(
+    presented: string,
+    key: ApiKeyRow,
+    address: string | undefined,
+  ): Promise<boolean> {
+    if (key.digest !== null) return matchesDigest(presented, key.digest);
+    if (this.#failed.isExhausted(address)) throw tooManyFailures();
+    const name = `${key.id} ${digestOf(presented)}`;
     const verifying = this.#verifying.get(name) ??
-      this.#verify(presented, { key, digest }).finally(() => this.#verifying.delete(name));
+      this.#verifyByHash(presented, key).finally(() => this.#verifying.delete(name));
     this.#verifying.set(name, verifying);
     return await verifying;
   }
 
-  async #verify(
-    presented: string,
-    { key: { id, prefix, hash }, digest }: {
-      readonly key: ApiKeyRow;
-      readonly digest: Uint8Array;
-    },
-  ): Promise<boolean> {
-    const { allowed } = await this.#pool.use((session) =>
-      takeToken(session, { apiKeyId: id, kind: "verify", rate: 2, burst: 20 })
-    );
-    if (!allowed) throw tooMany("too many attempts with this key");
-    if (!await this.#deriveInTurn(() => verifyApiKey(presented, hash))) return false;
-    if (this.#verified.size >= mostRemembered) this.#verified.clear();
-    this.#verified.set(prefix, { digest, hash, atMs: performance.now() });
+  async #verifyByHash(presented: string, { id, hash }: ApiKeyRow): Promise<boolean> {
+    if (!await this.#deriveInTurn(() => matchesHash(presented, hash))) return false;
+    await this.#pool.use((session) => keepDigest(session, id, digestOf(presented)));
     return true;
   }
 
@@ -101,6 +91,10 @@ export class Authenticator {
       else next();
     }
   }
+}
+
+function tooManyFailures(): HttpProblem {
+  return tooMany("too many wrong API keys came from this address");
 }
 
 function tooMany(detail: string): HttpProblem {

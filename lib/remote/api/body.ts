@@ -1,5 +1,6 @@
 import { mostBodyBytes } from "../spec/mod.ts";
 import { HttpProblem } from "./problem.ts";
+import { unstorableText } from "./unstorable_text.ts";
 
 /** Who sends a body of 15 KB for longer than this does not mean well. */
 const bodyTimeoutMs = 10_000;
@@ -7,7 +8,7 @@ const bodyTimeoutMs = 10_000;
 /**
  * The body of a request as text.
  *
- * @throws HttpProblem 415 when it is no JSON, 413 when it is too large, 400 when it comes too slowly
+ * @throws HttpProblem 415 when it is no JSON, 413 when it is too large, 400 when it comes too slowly or is not UTF-8
  */
 export async function readBody(request: Request): Promise<string> {
   const type = request.headers.get("content-type") ?? "";
@@ -40,15 +41,26 @@ export async function readBody(request: Request): Promise<string> {
   } finally {
     clearTimeout(timer);
   }
-  return await new Blob(chunks).text();
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(await new Blob(chunks).bytes());
+  } catch (error) {
+    if (error instanceof TypeError) throw new HttpProblem(400, "the body is not UTF-8");
+    throw error;
+  }
 }
 
-/** @throws HttpProblem 400 when it is no JSON */
+/** @throws HttpProblem 400 when it is not JSON, or has text that can be neither stored nor sent */
 export function parseBody(text: string): unknown {
+  let document: unknown;
   try {
-    return JSON.parse(text);
+    document = JSON.parse(text);
   } catch {
     // the parser's message quotes the body
     throw new HttpProblem(400, "the body is no JSON");
   }
+  const problems = unstorableText(document);
+  if (problems.length === 0) return document;
+  throw new HttpProblem(400, "the body has text that can be neither stored nor sent", {
+    problems: problems.slice(0, 20),
+  });
 }

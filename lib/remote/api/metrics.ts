@@ -8,6 +8,16 @@ interface Series {
 
 const bounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
 
+const methods: ReadonlySet<string> = new Set([
+  "GET",
+  "HEAD",
+  "POST",
+  "PUT",
+  "PATCH",
+  "DELETE",
+  "OPTIONS",
+]);
+
 /** Counts requests of this instance. Labels are routes, never paths. */
 export class RequestMetrics {
   readonly #series = new Map<string, Series>();
@@ -21,7 +31,9 @@ export class RequestMetrics {
       readonly ms: number;
     },
   ): void {
-    const labels = `method="${method}",route="${route}",status="${status}"`;
+    // a client can send any method: there must not be a series for each
+    const known = methods.has(method) ? method : "OTHER";
+    const labels = `method="${known}",route="${route}",status="${status}"`;
     let series = this.#series.get(labels);
     if (series === undefined) {
       series = { count: 0, seconds: 0, buckets: bounds.map(() => 0) };

@@ -63,13 +63,16 @@ export function addRoute<
     const trace = readTrace(context.req.header("traceparent"));
     const request = { context, trace, route: route.path };
     return await answering(parts, request, async (told) => {
-      const key = await parts.authenticator.authenticate(context.req.raw.headers);
+      const key = await parts.authenticator.authenticate(
+        context.req.raw.headers,
+        addressOf(context),
+      );
       told.keyPrefix = key.prefix;
       const actor: Actor = {
         actor: key.owner,
         apiKeyPrefix: key.prefix,
         traceId: trace.traceId,
-        address: (context.env as Bindings | undefined)?.address,
+        address: addressOf(context),
       };
       await limitRate(parts, key);
       if (!hasScope(key, route.scope)) {
@@ -88,6 +91,11 @@ export function addRoute<
       return await route.handle({ context, key, trace, params, query, actor });
     });
   });
+}
+
+/** Where a request's connection comes from; undefined where the server does not say. */
+export function addressOf(context: Context): string | undefined {
+  return (context.env as Bindings | undefined)?.address;
 }
 
 /** Answers whatever happens, and notes it. */

@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { randomBytes, scrypt, timingSafeEqual } from "node:crypto";
+import { createHash, randomBytes, scrypt, timingSafeEqual } from "node:crypto";
 
 /** What a key may be used for. */
 export const scopes = ["jobs:read", "jobs:write", "metrics:read", "admin"] as const;
@@ -12,14 +12,12 @@ export interface NewApiKey {
   readonly key: string;
   /** Tells keys apart, in lists and logs; no secret. */
   readonly prefix: string;
-  /** scrypt of the whole key, with its salt and costs. */
+  /** {@linkcode digestOf} the whole key, by which it is verified. */
+  readonly digest: string;
+  /** scrypt of the whole key, with its salt and costs: the only thing that instances of earlier versions know. */
   readonly hash: string;
 }
 
-/**
- * The secret has 256 random bits, so nobody guesses it whatever the hash costs; the cost is for the case that keys are one day
- * made otherwise. It is paid once a minute and key, see `Authenticator`.
- */
 const cost = { N: 1 << 14, r: 8, p: 1 } as const;
 const saltBytes = 16;
 const hashBytes = 32;
@@ -36,6 +34,7 @@ export async function makeApiKey(): Promise<NewApiKey> {
   return {
     key,
     prefix,
+    digest: digestOf(key),
     hash: `scrypt$${N}$${r}$${p}$${salt.toString("base64")}$${hash.toString("base64")}`,
   };
 }
@@ -45,8 +44,23 @@ export function prefixOf(key: string): string | undefined {
   return keyForm.exec(key)?.[1];
 }
 
-/** Whether a key is the one that the hash was made of. */
-export async function verifyApiKey(key: string, stored: string): Promise<boolean> {
+/**
+ * SHA-256 of a key, in base64. The secret has 256 random bits: no hash, however slow, makes it harder to guess, and a fast one
+ * lets the right key pass whatever others try at the same time.
+ */
+export function digestOf(key: string): string {
+  return createHash("sha256").update(key).digest("base64");
+}
+
+/** Whether a key is the one that the digest was made of, in a time that says nothing about either. */
+export function matchesDigest(key: string, stored: string): boolean {
+  const expected = Buffer.from(stored, "base64");
+  const actual = Buffer.from(digestOf(key), "base64");
+  return expected.length === actual.length && timingSafeEqual(actual, expected);
+}
+
+/** Whether a key is the one that the hash was made of: for keys that were made before digests were kept. */
+export async function matchesHash(key: string, stored: string): Promise<boolean> {
   const [algorithm, N, r, p, salt = "", hash = ""] = stored.split("$");
   if (algorithm !== "scrypt") return false;
   const expected = Buffer.from(hash, "base64");
@@ -55,7 +69,7 @@ export async function verifyApiKey(key: string, stored: string): Promise<boolean
     r: Number(r),
     p: Number(p),
   });
-  return timingSafeEqual(actual, expected);
+  return expected.length === actual.length && timingSafeEqual(actual, expected);
 }
 
 function derive(

@@ -28,6 +28,9 @@ export interface ApiKeyRow extends KeyLimits {
   readonly owner: string;
   readonly name: string;
   readonly prefix: string;
+  /** SHA-256 of the key; null until a key that was made before digests were kept is used for the first time. */
+  readonly digest: string | null;
+  /** scrypt of the key. */
   readonly hash: string;
   readonly scopes: readonly Scope[];
   readonly createdAt: Date;
@@ -41,7 +44,7 @@ export interface ApiKeyRow extends KeyLimits {
 }
 
 const columns = `
-  id, owner, name, prefix, hash, scopes, requests_per_second AS "requestsPerSecond",
+  id, owner, name, prefix, digest, hash, scopes, requests_per_second AS "requestsPerSecond",
   request_burst AS "requestBurst", most_running AS "mostRunning", most_queued AS "mostQueued",
   jobs_per_day AS "jobsPerDay", created_at AS "createdAt", created_by AS "createdBy",
   expires_at AS "expiresAt", revoked_at AS "revokedAt", last_used_at AS "lastUsedAt",
@@ -67,9 +70,9 @@ export async function insertKey(
   return await session.queryOne<ApiKeyRow>(
     `INSERT INTO seren_remote.api_keys (
        owner, name, prefix, hash, scopes, requests_per_second, request_burst, most_running,
-       most_queued, jobs_per_day, created_by, expires_at, limits_id)
+       most_queued, jobs_per_day, created_by, expires_at, limits_id, digest)
      VALUES ($1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.text[], $6::pg_catalog.float8, $7::int, $8::int, $9::int, $10::int,
-             $11::pg_catalog.text, $12::pg_catalog.text::pg_catalog.timestamptz, $13::pg_catalog.text::pg_catalog.uuid)
+             $11::pg_catalog.text, $12::pg_catalog.text::pg_catalog.timestamptz, $13::pg_catalog.text::pg_catalog.uuid, $14::pg_catalog.text)
      RETURNING ${columns}`,
     [
       key.owner,
@@ -85,6 +88,7 @@ export async function insertKey(
       key.createdBy,
       key.expiresAt?.toISOString() ?? null,
       key.limitsId ?? null,
+      made.digest,
     ],
   );
 }
@@ -139,6 +143,14 @@ export async function replaceKey(
             expires_at = least(coalesce(expires_at, 'infinity'), pg_catalog.now() + pg_catalog.make_interval(secs => $3::pg_catalog.float8))
       WHERE id = $1::pg_catalog.text::pg_catalog.uuid`,
     [id, by, overlapSeconds],
+  );
+}
+
+/** Keeps the digest of a key that was made before digests were kept. */
+export async function keepDigest(session: Session, id: string, digest: string): Promise<void> {
+  await session.query(
+    "UPDATE seren_remote.api_keys SET digest = $2::pg_catalog.text WHERE id = $1::pg_catalog.text::pg_catalog.uuid AND digest IS NULL",
+    [id, digest],
   );
 }
 

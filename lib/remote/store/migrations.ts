@@ -220,4 +220,10 @@ export const migrations: readonly Migration[] = [{
     CREATE INDEX job_events_samples ON seren_remote.job_events (job_id, number) WHERE sample;
     ALTER TABLE seren_remote.jobs ADD COLUMN sample_seconds double precision NOT NULL DEFAULT 1;
     COMMENT ON COLUMN seren_remote.jobs.sample_seconds IS 'the interval that old samples are thinned to; it doubles when there are too many';`,
+}, {
+  version: 5,
+  statements: `
+    ALTER TABLE seren_remote.api_keys ADD COLUMN digest text;
+    COMMENT ON COLUMN seren_remote.api_keys.digest IS 'SHA-256 of the key; NULL until a key that was made before is used for the first time';
+    DELETE FROM seren_remote.buckets WHERE kind = 'verify';`,
 }];

@@ -1,0 +1,85 @@
+/** How many wrong keys an address may show. */
+export interface FailureLimits {
+  /** At once. */
+  readonly burst: number;
+  /** Later, a second. */
+  readonly perSecond: number;
+  /** Addresses that are remembered; beyond it the one whose last failure is oldest is forgotten. */
+  readonly mostAddresses: number;
+}
+
+/** Enough for a client with a stale key; too slow to learn anything by trying. */
+export const defaultFailureLimits: FailureLimits = {
+  burst: 20,
+  perSecond: 1,
+  mostAddresses: 10_000,
+};
+
+interface Bucket {
+  tokens: number;
+  atMs: number;
+}
+
+/**
+ * Counts wrong keys by the address that showed them, never by the key: a prefix is no secret, and whoever knows one must not be able
+ * to lock its owner out. A right key is not counted and not refused, wherever it comes from.
+ *
+ * The address is that of the connection. What a client claims about itself (`X-Forwarded-For`) does not count.
+ */
+export class FailedAttempts {
+  readonly #limits: FailureLimits;
+  readonly #buckets = new Map<string, Bucket>();
+  readonly #now: () => number;
+
+  constructor(
+    limits: FailureLimits = defaultFailureLimits,
+    now: () => number = () => performance.now(),
+  ) {
+    this.#limits = limits;
+    this.#now = now;
+  }
+
+  /** Addresses that are remembered. */
+  get size(): number {
+    return this.#buckets.size;
+  }
+
+  /** Whether an address has none left. */
+  isExhausted(address: string | undefined): boolean {
+    return this.#refilled(networkOf(address)).tokens < 1;
+  }
+
+  /** Counts one more. */
+  add(address: string | undefined): void {
+    const network = networkOf(address);
+    const bucket = this.#refilled(network);
+    this.#buckets.delete(network); // to the end: maps keep the order of insertion
+    this.#buckets.set(network, { ...bucket, tokens: Math.max(0, bucket.tokens - 1) });
+    if (this.#buckets.size <= this.#limits.mostAddresses) return;
+    const [oldest] = this.#buckets.keys();
+    if (oldest !== undefined) this.#buckets.delete(oldest);
+  }
+
+  #refilled(network: string): Bucket {
+    const { burst, perSecond } = this.#limits;
+    const atMs = this.#now();
+    const bucket = this.#buckets.get(network);
+    if (bucket === undefined) return { tokens: burst, atMs };
+    const tokens = bucket.tokens + perSecond * (atMs - bucket.atMs) / 1_000;
+    return { tokens: Math.min(burst, tokens), atMs };
+  }
+}
+
+/** An IPv4 address, or the first 64 bits of an IPv6 one: everyone has as many addresses there as they like. */
+export function networkOf(address: string | undefined): string {
+  if (address === undefined) return "unknown";
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (mapped !== undefined) return mapped;
+  if (!address.includes(":")) return address;
+  const [head = "", tail] = address.split("%")[0]!.toLowerCase().split("::");
+  const left = head === "" ? [] : head.split(":");
+  const right = tail === undefined || tail === "" ? [] : tail.split(":");
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length);
+  return [...left, ...Array<string>(zeros).fill("0"), ...right].slice(0, 4)
+    .map((group) => group.replace(/^0+(?=.)/, "")).join(":");
+}
