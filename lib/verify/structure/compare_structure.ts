@@ -7,7 +7,6 @@ import { displayName, plural, tableKey } from "../../core/mod.ts";
 import type { Session } from "../../postgres/mod.ts";
 import { providerRole } from "../../schema/mod.ts";
 import { diffStructure, type DoubtfulDefinition } from "./diff_structure.ts";
-import { changeOf, type FoundDifference } from "./found.ts";
 import { diffSequenceValues } from "./diff_sequences.ts";
 import type { StructureComparison, StructureDifference, StructureSection } from "./difference.ts";
 import type { NotChecked } from "../report.ts";
@@ -15,7 +14,6 @@ import type { SequenceState, Structure } from "./model.ts";
 import { readSequenceState, readStructure } from "./read_structure.ts";
 import { withReason } from "./reasons.ts";
 import { scopeFilter, type StructureScope, withinScope } from "./scope.ts";
-import { meansTheSame } from "./settle.ts";
 import { describeObject } from "./words.ts";
 
 /** A session on each side, idle; their databases are compared. */
@@ -43,11 +41,10 @@ export async function compareStructure(
   const isInScope = scopeFilter(scope);
   const [ours, theirs] = [withinScope(one, isInScope), withinScope(other, isInScope)];
   const diff = diffStructure(ours, theirs);
-  const settled = await settle(target, diff.doubtful);
   const context = { source: ours, target: theirs, consequences: scope.consequences };
   const named = namedRoles(ours);
   const differences = [
-    ...[...diff.found, ...settled.found].map((found) => withReason(found, context)),
+    ...diff.found.map((found) => withReason(found, context)),
     ...diffSequenceValues(ours, { ...sequences, awaitsCutover: scope.awaitsCutover ?? false }),
     ...missingRoles(named, theirs),
   ];
@@ -57,7 +54,7 @@ export async function compareStructure(
       sectionOf(section, { compared, differences })
     ),
     notChecked: [
-      ...settled.gaps,
+      ...diff.doubtful.map(gapOf),
       ...unreadableSequences(ours, { state: sequences.source, side: "source" }),
       ...unreadableSequences(theirs, { state: sequences.target, side: "target" }),
       ...neverCompared,
@@ -83,33 +80,14 @@ function sectionOf(
   };
 }
 
-async function settle(
-  target: Session,
-  doubtful: readonly DoubtfulDefinition[],
-): Promise<{ readonly found: FoundDifference[]; readonly gaps: NotChecked[] }> {
-  const found: FoundDifference[] = [];
-  const gaps: NotChecked[] = [];
-  for (const definition of doubtful) {
-    const { source, target: other, property } = definition;
-    const same = await meansTheSame(target, definition);
-    if (same === true) continue;
-    if (same === false) {
-      const change = {
-        property,
-        source: source.definitions[property],
-        target: other.definitions[property],
-      };
-      found.push({ source, target: other, difference: changeOf(definition, change) });
-      continue;
-    }
-    gaps.push({
-      what: `${property} of ${describeObject(source)}`,
-      reason:
-        "the servers' versions print it differently, and nothing can tell whether it means the same",
-      failed: false,
-    });
-  }
-  return { found, gaps };
+/** Asking a server for a plan of both would tell, and run the immutable functions in them. */
+function gapOf({ source, property }: DoubtfulDefinition): NotChecked {
+  return {
+    what: `${property} of ${describeObject(source)}`,
+    reason:
+      "servers before 14 print it differently, and texts alone cannot tell whether it means the same",
+    failed: false,
+  };
 }
 
 /** The roles that objects belong to or grant something, with how many objects. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Token, tokenize } from "../../core/mod.ts";
+import { normalForm, tokensOf } from "./normal_form.ts";
 
 /** A piece of SQL and the version of the server that printed it. */
 export interface PrintedSql {
@@ -13,18 +13,22 @@ export interface PrintedSql {
 
 /**
  * Compares token by token: white space does not count. From 16 on a server leaves out the qualifier of a column where a query
- * has one relation only; what an older one prints more is passed over.
+ * has one relation only; what an older one prints more is passed over. What still differs is compared in its normal form.
  */
 export function sameSql(one: PrintedSql, other: PrintedSql): boolean {
+  if (one.text === other.text) return true;
   const [older, newer] = one.majorVersion <= other.majorVersion ? [one, other] : [other, one];
   const fewerQualifiers = older.majorVersion < 16 && newer.majorVersion >= 16;
-  const [a, b] = [tokensOf(older.text), tokensOf(newer.text)];
-  let at = 0;
-  for (let i = 0; i < a.length; i++, at++) {
-    while (fewerQualifiers && a[i + 1] === "." && isName(a[i]!) && b[at + 1] !== ".") i += 2;
-    if (a[i] !== b[at]) return false;
-  }
-  return at === b.length;
+  const [a, b] = [normalForm(older.text), normalForm(newer.text)];
+  return a.length === b.length &&
+    a.every((token, at) =>
+      token === b[at] || fewerQualifiers && isColumn(token) && token.endsWith(`.${b[at]}`)
+    );
+}
+
+/** A qualified name, and no literal or number. */
+function isColumn(token: string): boolean {
+  return /^["\p{L}_].*\./su.test(token) && !token.endsWith("'");
 }
 
 /** Functions that have a syntax of their own: from 14 on it is printed as it was written, before as a call. */
@@ -48,18 +52,11 @@ const spelledTwice: ReadonlySet<string> = new Set([
   "xmlexists",
 ]);
 
-/** Whether versions may print the same expression as these two texts; if not, they differ. Of no use for queries. */
-export function maySpellTheSame(one: string, other: string): boolean {
-  return [one, other].some((text) =>
+/** Whether a server before 14 and a later one may print the same expression as these two texts; if not, they differ. */
+export function maySpellTheSame(one: PrintedSql, other: PrintedSql): boolean {
+  const versions = [one.majorVersion, other.majorVersion];
+  if (Math.min(...versions) >= 14 || Math.max(...versions) < 14) return false;
+  return [one, other].some(({ text }) =>
     tokensOf(text).some((token) => spelledTwice.has(token.toLowerCase().replaceAll('"', "")))
   );
-}
-
-function tokensOf(text: string): readonly string[] {
-  const isWord = ({ kind }: Token) => kind !== "space";
-  return [...tokenize(text)].filter(isWord).map(({ start, end }) => text.slice(start, end));
-}
-
-function isName(token: string): boolean {
-  return /^["\p{L}_]/u.test(token);
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { sameSql } from "./definitions.ts";
+import { maySpellTheSame, sameSql } from "./definitions.ts";
 import { diffColumnOrder } from "./diff_columns.ts";
 import { diffGrants } from "./diff_grants.ts";
 import { changeOf, differenceOf, type FoundDifference, type ObjectPair } from "./found.ts";
@@ -11,7 +11,7 @@ import type { FactValue, Structure, StructureObject } from "./model.ts";
 import { objectKey } from "./model.ts";
 import { broughtBy } from "./versions.ts";
 
-/** A definition that servers of two versions print differently: it may mean the same nevertheless. */
+/** A definition that a server before 14 and a later one may print differently although it means the same. */
 export interface DoubtfulDefinition extends ObjectPair {
   readonly property: string;
 }
@@ -120,7 +120,7 @@ function diffObject(
         { text: other, majorVersion: versions.target },
       ] as const;
       if (sameSql(...printed)) continue;
-      if (versions.source !== versions.target) {
+      if (maySpellTheSame(...printed)) {
         doubtful.push({ ...pair, property });
         continue;
       }

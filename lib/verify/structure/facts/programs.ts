@@ -129,7 +129,7 @@ export const types: FactSource = {
      AND t.typtype <> 'm'`,
 };
 
-/** Operators. */
+/** Operators. One that only another's definition has announced is none yet, and in no dump. */
 export const operators: FactSource = {
   kind: "operator",
   section: "operators and casts",
@@ -151,7 +151,7 @@ export const operators: FactSource = {
   },
   from:
     `FROM pg_catalog.pg_operator AS o JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace
-   WHERE ${userSchema} AND ${ownObject("pg_operator", "o.oid")}`,
+   WHERE o.oprcode::pg_catalog.oid <> 0 AND ${userSchema} AND ${ownObject("pg_operator", "o.oid")}`,
 };
 
 /** Operator classes. */

@@ -94,7 +94,12 @@ export const columns: FactSource = {
     "statistics target": "nullif(a.attstattarget, -1)",
     inherited: "nullif(a.attinhcount > 0 AND NOT c.relispartition, false)",
   },
-  sets: { options: "a.attoptions", "foreign options": "a.attfdwoptions" },
+  sets: {
+    // a server's own notes (pg_attver=…) are in no dump
+    options: `(SELECT pg_catalog.array_agg(o) FROM pg_catalog.unnest(a.attoptions) AS o
+                WHERE o ~ '^n_distinct(_inherited)?=')`,
+    "foreign options": "a.attfdwoptions",
+  },
   definitions: { "default": "pg_catalog.pg_get_expr(d.adbin, d.adrelid)" },
   from: `FROM pg_catalog.pg_attribute AS a
     JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
