@@ -2,7 +2,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { pinnedSettings } from "../lib/postgres/settings.ts";
 import { rowHash } from "../lib/verify/digest.ts";
-import { type ComparedColumn, pairColumns } from "../lib/verify/plan.ts";
+import { type ComparedColumn, pairColumns } from "../lib/verify/columns.ts";
 import { readRelations } from "../lib/verify/relations.ts";
 import { openSession, type Session } from "../lib/postgres/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";

@@ -11,7 +11,8 @@ import type { DigestMethod } from "./report.ts";
 import { ageColumn, fromClause } from "./scan.ts";
 
 // by the name that versions 12 to 18 have in common
-const snapshotStatement = "SELECT pg_catalog.txid_current_snapshot()::pg_catalog.text AS snapshot";
+const snapshotStatement =
+  "SELECT pg_catalog.format('%s', pg_catalog.txid_current_snapshot()) AS snapshot";
 
 /** What is visible now, as `xmin:xmax:xip_list`. Two that are the same: nothing was committed in between. */
 export async function readVisibility(session: Session): Promise<string> {
@@ -41,7 +42,7 @@ export async function* readChangedSince(
 ): AsyncGenerator<readonly string[], void, void> {
   const { key } = comparison;
   const selected = key === undefined
-    ? `DISTINCT (${rowHash(comparison.columns, method)})::pg_catalog.text AS id`
+    ? `DISTINCT pg_catalog.format('%s', ${rowHash(comparison.columns, method)}) AS id`
     : `pg_catalog.to_json(ARRAY[${
       key.map((column) => valueText(column)).join(", ")
     }]::pg_catalog.text[]) AS id`;

@@ -109,7 +109,7 @@ async function sampleThresholds(
     } TABLESAMPLE SYSTEM (${percent})`
   );
   const { thresholds } = await session.queryOne<{ thresholds: readonly string[] | null }>(`
-    SELECT pg_catalog.json_agg(value::pg_catalog.text ORDER BY value) AS thresholds
+    SELECT pg_catalog.json_agg(pg_catalog.format('%s', value) ORDER BY value) AS thresholds
       FROM (SELECT DISTINCT pg_catalog.unnest(pg_catalog.percentile_disc(
                      ARRAY(SELECT i / ${ranges}::pg_catalog.float8 FROM pg_catalog.generate_series(1, ${
     ranges - 1

@@ -5,7 +5,8 @@
  */
 import { rowHash, valueDigest, valueText } from "./digest.ts";
 import { both, type Suspect } from "./narrow.ts";
-import type { ComparedColumn, Comparison } from "./plan.ts";
+import type { ComparedColumn } from "./columns.ts";
+import type { Comparison } from "./plan.ts";
 import type { DifferingColumn, DigestMethod, RowDifference } from "./report.ts";
 import { keyCondition } from "./rows.ts";
 import { fromClause, type ScanSide } from "./scan.ts";
@@ -119,7 +120,7 @@ async function readValues(
   const ids = suspects.map(({ id }) => id);
   const hash = rowHash(columns, method);
   const id = key === undefined
-    ? `(${hash})::pg_catalog.text`
+    ? `pg_catalog.format('%s', ${hash})`
     : `ARRAY[${key.map((column) => valueText(column)).join(", ")}]::pg_catalog.text[]`;
   const condition = key === undefined
     ? `${hash} IN (${ids.join(", ")})`
@@ -144,6 +145,7 @@ async function readValues(
 function shownText(column: ComparedColumn): string {
   const text = valueText(column);
   return `CASE WHEN pg_catalog.length(${text}) > ${shownLength}
-    THEN pg_catalog.left(${text}, ${shownLength}) || '... (' || pg_catalog.length(${text}) || ' characters, MD5 ' || pg_catalog.md5(${text}) || ')'
+    THEN pg_catalog.format('%s... (%s characters, MD5 %s)', pg_catalog."left"(${text}, ${shownLength}),
+                           pg_catalog.length(${text}), pg_catalog.md5(${text}))
     ELSE ${text} END`;
 }

@@ -4,8 +4,9 @@
  * @module
  */
 import { quoteIdentifier } from "../core/mod.ts";
-import type { ComparedColumn } from "./plan.ts";
+import type { ComparedColumn } from "./columns.ts";
 import type { DigestMethod } from "./report.ts";
+import { charArrayText, charText, outputText } from "./type_shapes.ts";
 
 /** The alias under which a scan sees the rows. */
 export const rowAlias = "seren_row";
@@ -27,7 +28,9 @@ export function columnReference({ name }: { readonly name: string }): string {
  * in whole.
  *
  * Built-in types give what they store (-0, the scale of a numeric, which their `=` overlooks), as no setting changes it. All others give their
- * text: the binary form of enums, composites and the like holds OIDs, which differ between servers.
+ * text: the binary form of enums, composites and the like holds OIDs, which differ between servers, and that of arrays what no copy can
+ * keep. Text is always that of the type's output function. A cast may be a user's, and so may be the operators, the comparison and the hash
+ * function of any type that the server does not bring itself: none of them is in these expressions.
  */
 export function rowHash(columns: readonly ComparedColumn[], method: DigestMethod): string {
   if (method === "hash") return chainedHash(columns);
@@ -77,9 +80,9 @@ function link(before: Link, column: ComparedColumn): Link {
       return withNumber(
         before,
         orElse(
-          `CASE WHEN pg_catalog.isfinite(${value}::pg_catalog.date) THEN (${value}::pg_catalog.date - pg_catalog.pg_catalog.date '2000-01-01')::bigint
-                WHEN ${value}::pg_catalog.date > pg_catalog.pg_catalog.date '2000-01-01' THEN 9999999999
-                WHEN ${value}::pg_catalog.date < pg_catalog.pg_catalog.date '2000-01-01' THEN -9999999999 END`,
+          `CASE WHEN pg_catalog.isfinite(${value}::pg_catalog.date) THEN (${value}::pg_catalog.date - pg_catalog.date '2000-01-01')::bigint
+                WHEN ${value}::pg_catalog.date > pg_catalog.date '2000-01-01' THEN 9999999999
+                WHEN ${value}::pg_catalog.date < pg_catalog.date '2000-01-01' THEN -9999999999 END`,
           nullNumber,
         ),
       );
@@ -88,7 +91,7 @@ function link(before: Link, column: ComparedColumn): Link {
     case "float":
       return withNumber(before, floatNumber(column));
     case "text":
-      return withText(before, orElse(`${value}::pg_catalog.text`, `'${nullText}'`));
+      return withText(before, orElse(valueText(column), `'${nullText}'`));
     case "uuid":
       return {
         hash: `pg_catalog.uuid_hash_extended(${
@@ -117,6 +120,8 @@ const nullText = "9d1c7b0e-52f3-4a86-b1d9-0f6e83c2a75b";
 /** No distance of two moments, in seconds. */
 const nullDistance = "7.4029316485028317e-198::pg_catalog.float8";
 
+/** Instead of any NaN, drawn by lot. */
+const nanNumber = "5160493787212648097";
 /** Of a float's hash, drawn by lot. */
 const floatSeed = "1947036582274913087";
 
@@ -150,10 +155,12 @@ function withMoment(before: Link, column: ComparedColumn): Link {
 function floatNumber(column: ComparedColumn): string {
   const type = column.send === "float4send" ? "float4" : "float8";
   const value = `${columnReference(column)}::${type}`;
+  // a NaN may have a sign, which no text keeps
   return `CASE WHEN ${value} <> 0::${type} AND ${value} <> ${type} 'NaN'
       THEN pg_catalog.hash${type}extended(${value}, ${floatSeed})${
     column.isNotNull ? "" : ` WHEN ${value} IS NULL THEN ${nullNumber}`
-  } ELSE pg_catalog.hash_array_extended(ARRAY[${sent(column)}], ${floatSeed}) END`;
+  } WHEN ${value} = ${type} 'NaN' THEN ${nanNumber}
+    ELSE pg_catalog.hash_array_extended(ARRAY[${sent(column)}], ${floatSeed}) END`;
 }
 
 function withNumber(before: Link, number: string): Link {
@@ -172,26 +179,41 @@ function closed(link: Link): string {
   return link.isOpen ? withText(link, "''").hash : link.hash;
 }
 
-/** A value's bytes. */
+/** A value's bytes; of a float those of its text, which a NaN's sign is not in. */
 function sent(column: ComparedColumn): string {
   const reference = columnReference(column);
-  if (column.send === undefined) return `pg_catalog.textsend(${reference}::pg_catalog.text)`;
-  return column.send === "byteasend"
+  const { send, form } = column;
+  if (send === undefined || form === "float") return `pg_catalog.textsend(${valueText(column)})`;
+  return send === "byteasend"
     ? `${reference}::pg_catalog.bytea`
-    : `pg_catalog.${quoteIdentifier(column.send)}(${reference})`;
+    : `pg_catalog.${quoteIdentifier(send)}(${reference})`;
 }
 
 /**
- * A value as text that means the same on both sides. A `"char"` of more than 7 bits is printed as it is by servers before 15, and as `\\351` since
- * then.
+ * A value as text that means the same on both sides, NULL for NULL. A `"char"` of more than 7 bits is printed as it is by servers before 15, and
+ * as `\\351` since then.
  */
 export function valueText(
-  column: Pick<ComparedColumn, "name" | "send">,
+  column: Pick<
+    ComparedColumn,
+    "name" | "send" | "output" | "isCharArray" | "sourceText"
+  >,
   reference: string = columnReference(column),
 ): string {
-  return column.send === "charsend"
-    ? `pg_catalog.encode(pg_catalog.charsend(${reference}), 'escape')`
-    : `${reference}::pg_catalog.text`;
+  // already text where it comes from
+  if (column.sourceText !== undefined) return reference;
+  if (column.send === "charsend") return charText(reference);
+  if (column.isCharArray) return charArrayText(reference);
+  switch (column.output) {
+    case undefined:
+      return outputText(reference);
+    case "textout":
+    case "varcharout":
+    case "bpcharout": // without the blanks that it is filled up with, as its = sees it
+      return `${reference}::pg_catalog.text`;
+    default:
+      return `pg_catalog.textin(pg_catalog.${quoteIdentifier(column.output)}(${reference}))`;
+  }
 }
 
 /** MD5 of one value, NULL for NULL: what differs between rows of the same key is found by this. */
@@ -204,11 +226,11 @@ export const hashSample = `
   SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ',
            pg_catalog.hashtextextended('' COLLATE pg_catalog."C", i::bigint << 33),
            pg_catalog.hashtextextended(pg_catalog.repeat('aä', i) COLLATE pg_catalog."C", 7 - i),
-           pg_catalog.uuid_hash_extended(pg_catalog.md5(i::pg_catalog.text)::pg_catalog.uuid, i),
+           pg_catalog.uuid_hash_extended(pg_catalog.md5(pg_catalog.format('%s', i))::pg_catalog.uuid, i),
            pg_catalog.hash_array_extended(ARRAY[pg_catalog.float8send(i / 8.0::pg_catalog.float8)], i),
            pg_catalog.hashfloat8extended(pg_catalog.tstzrange_subdiff(
-             pg_catalog.pg_catalog.timestamptz '2026-01-01 00:00:00+00' + i * interval '59:59:59.999999',
-             pg_catalog.pg_catalog.timestamptz '1860-01-01 00:00:00+00'), i),
+             pg_catalog.timestamptz '2026-01-01 00:00:00+00' + i * interval '59:59:59.999999',
+             pg_catalog.timestamptz '1860-01-01 00:00:00+00'), i),
            pg_catalog.hashfloat8extended(pg_catalog.tsrange_subdiff(
              timestamp '2026-01-01' + i * interval '59:59:59.999999', timestamp '1860-01-01'), i),
            pg_catalog.hashfloat4extended((i / 7.0)::pg_catalog.float4, i)), ' ' ORDER BY i) AS hashes

@@ -8,7 +8,8 @@
  */
 export * from "./compare_database.ts";
 export * from "./journal.ts";
-export type { ComparedColumn, Comparison, HashForm, Part } from "./plan.ts";
+export type { ComparedColumn, HashForm } from "./columns.ts";
+export type { Comparison, Part } from "./plan.ts";
 export * from "./report.ts";
 export type { Cell, Chunk } from "./scan.ts";
 export type { ChunkOutcome } from "./table_result.ts";

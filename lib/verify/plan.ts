@@ -5,7 +5,8 @@
  */
 import { displayName, plural, tableKey, type TableName } from "../core/mod.ts";
 import type { Decision } from "../rules/mod.ts";
-import type { Relation, RelationColumn } from "./relations.ts";
+import { type ComparedColumn, pairColumns } from "./columns.ts";
+import type { Relation } from "./relations.ts";
 import type { NotChecked, VerifiedKind, VerifiedTable } from "./report.ts";
 
 /** A table that holds rows itself, and which of them are compared. */
@@ -14,42 +15,6 @@ export interface Part extends TableName {
   readonly conditions: readonly string[];
   /** An extension's own condition, with its WHERE. */
   readonly extensionCondition: string | undefined;
-}
-
-/** As what a value goes into the hash of its row. */
-export type HashForm =
-  /** A number. */
-  | "integer"
-  /** What can be made an `int`: a boolean, a `"char"`. */
-  | "small"
-  | "date"
-  /** A `timestamp` or `timestamptz`. */
-  | "moment"
-  /** A `real` or `double precision`. */
-  | "float"
-  /** Its text, in the encoding that both databases have. */
-  | "text"
-  | "uuid"
-  /** A few bytes of binary form. */
-  | "fixed"
-  /** Its binary form. */
-  | "bytes";
-
-/** A column on both sides. */
-export interface ComparedColumn {
-  readonly name: string;
-  /** The function that gives its binary form; undefined where its text is compared. */
-  readonly send: string | undefined;
-  readonly form: HashForm;
-  /** On both sides. */
-  readonly isNotNull: boolean;
-  /** Whether it has no NULLs and ranges of its values are the same on both sides. */
-  readonly isOrdered: boolean;
-  /** As in a table definition, of either side. */
-  readonly sourceType: string;
-  readonly targetType: string;
-  readonly isGenerated: boolean;
-  readonly isIdentityAlways: boolean;
 }
 
 /** One comparison of rows. */
@@ -337,70 +302,4 @@ function sum(numbers: readonly (number | undefined)[]): number | undefined {
     (total, number) => total === undefined || number === undefined ? undefined : total + number,
     0,
   );
-}
-
-/** Columns that both sides have, in the source's order, and what is wrong with the others. */
-export function pairColumns(
-  source: Pick<Relation, "columns">,
-  target: Pick<Relation, "columns">,
-  { sameEncoding }: { readonly sameEncoding: boolean },
-): { readonly columns: readonly ComparedColumn[]; readonly columnProblem: string | undefined } {
-  const onTarget = new Map(target.columns.map((column) => [column.name, column]));
-  const columns = source.columns.flatMap((column): ComparedColumn[] => {
-    const other = onTarget.get(column.name);
-    onTarget.delete(column.name);
-    if (other === undefined) return [];
-    const send = column.typeOid === other.typeOid && column.send === other.send
-      ? column.send
-      : undefined;
-    const isNotNull = column.isNotNull && other.isNotNull;
-    return [{
-      name: column.name,
-      send,
-      form: formOf({ ...column, send }, sameEncoding),
-      isNotNull,
-      isOrdered: column.isOrdered && other.isOrdered && column.typeOid === other.typeOid &&
-        isNotNull,
-      sourceType: column.type,
-      targetType: other.type,
-      isGenerated: other.isGenerated,
-      isIdentityAlways: other.isIdentityAlways,
-    }];
-  });
-  const missing = source.columns.filter(({ name }) =>
-    !columns.some((column) => column.name === name)
-  );
-  const problems = [
-    ...missing.map(({ name }) => `the target has no column ${name}`),
-    ...[...onTarget.keys()].map((name) => `only the target has column ${name}`),
-  ];
-  return { columns, columnProblem: problems.length === 0 ? undefined : problems.join("; ") };
-}
-
-const forms: ReadonlyMap<string, HashForm> = new Map([
-  ["int2send", "integer"],
-  ["int4send", "integer"],
-  ["int8send", "integer"],
-  ["oidsend", "integer"],
-  ["boolsend", "small"],
-  ["charsend", "small"],
-  ["date_send", "date"],
-  ["uuid_send", "uuid"],
-  ["timestamp_send", "moment"],
-  ["timestamptz_send", "moment"],
-  ["float4send", "float"],
-  ["float8send", "float"],
-  // digits look the same in every encoding, and making text of them is quicker
-  ["numeric_send", "text"],
-]);
-
-function formOf(
-  { send, isFixed }: Pick<RelationColumn, "send" | "isFixed">,
-  sameEncoding: boolean,
-): HashForm {
-  const form = forms.get(send ?? "");
-  if (form !== undefined) return form;
-  const isText = send === undefined || send === "textsend" || send === "varcharsend";
-  if (isText && sameEncoding) return "text";
-  return isFixed && send !== undefined ? "fixed" : "bytes";
 }

@@ -5,6 +5,7 @@
  */
 import type { TableName } from "../core/mod.ts";
 import type { Session } from "../postgres/mod.ts";
+import { readTypeShapes, type TypeShape } from "./type_shapes.ts";
 
 /** A relation of one side. */
 export interface Relation extends TableName {
@@ -38,6 +39,14 @@ export interface RelationColumn {
   readonly type: string;
   /** The type's OID, of a domain that of what it is made of. */
   readonly typeOid: number;
+  readonly shape: TypeShape;
+  /**
+   * Whether the server itself brings the type, or what the domain is made of. Only then no user's code can be behind its
+   * operators.
+   */
+  readonly isBuiltIn: boolean;
+  /** The type's output function in `pg_catalog`, where it can be called by its name. */
+  readonly output: string | undefined;
   /** Without modifier. */
   readonly typeName: string;
   /** The function that gives the type's binary form, where that means the same on every server. */
@@ -49,6 +58,8 @@ export interface RelationColumn {
   readonly isNotNull: boolean;
   /** Whether the server computes it. */
   readonly isGenerated: boolean;
+  /** Whether it does so whenever the column is read (18+), which runs the user's expression. */
+  readonly isVirtual: boolean;
   readonly isIdentityAlways: boolean;
 }
 
@@ -102,7 +113,9 @@ const relationStatement = `
      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
 
-// Built in down to the element; the OIDs of other types and what regclass and its like refer to differ between servers.
+// Types whose binary form holds no more than a copy can keep: not arrays, which remember a NULL that was
+// overwritten, nor what has floats in it, whose NaN may have a sign. Nor OIDs, which differ between servers.
+// Bit strings and the types of text search go by their text for the same reason: a copy makes them anew.
 // Order: that of numbers, moments, UUIDs; of texts only by bytes.
 const columnStatement = `
   WITH RECURSIVE base (oid, base) AS (
@@ -113,11 +126,8 @@ const columnStatement = `
     SELECT t.oid, send.proname AS send
       FROM pg_catalog.pg_type AS t
       JOIN pg_catalog.pg_proc AS send ON send.oid = t.typsend
-      LEFT JOIN pg_catalog.pg_type AS element ON t.typcategory = 'A' AND element.oid = t.typelem
-     WHERE t.oid < 10000 AND t.typtype IN ('b', 'r', 'm')
-       AND t.typname !~ '^_?reg' AND coalesce(element.typsend::pg_catalog.oid <> 0, true)
-       AND coalesce(element.typtype IN ('b', 'r', 'm'), true)
-       AND t.typname NOT IN ('aclitem', '_aclitem')
+     WHERE t.oid < 10000 AND t.typtype IN ('b', 'r', 'm') AND t.typcategory NOT IN ('A', 'G', 'V')
+       AND t.typname !~ '^reg' AND t.typname NOT IN ('aclitem', 'tsvector', 'tsquery')
   ), byte_order AS (
     SELECT oid FROM pg_catalog.pg_collation WHERE collcollate IN ('C', 'POSIX')
     UNION ALL
@@ -127,15 +137,21 @@ const columnStatement = `
   SELECT a.attrelid AS table_oid, a.attname AS name, base.base AS type_oid,
          pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, pg_catalog.format_type(a.atttypid, NULL) AS type_name,
          portable.send, t.typlen > 0 AS is_fixed,
+         made_of.oid < 16384 AND made_of.typtype IN ('b', 'r', 'm') AS is_built_in,
+         CASE WHEN output.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
+               AND (t.oid = made_of.oid OR output.proargtypes[0] = made_of.oid) THEN output.proname END AS output,
          t.oid < 10000 AND (t.typname IN ('int2', 'int4', 'int8', 'oid', 'numeric', 'date',
                                           'timestamp', 'timestamptz', 'uuid')
            OR t.typname IN ('text', 'varchar') AND byte_order.oid IS NOT NULL) AS is_ordered,
-         a.attnotnull AS is_not_null, a.attgenerated <> '' AS is_generated, a.attidentity = 'a' AS is_identity_always
+         a.attnotnull AS is_not_null, a.attgenerated <> '' AS is_generated,
+         a.attgenerated = 'v' AS is_virtual, a.attidentity = 'a' AS is_identity_always
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
     JOIN base ON base.oid = t.oid
+    JOIN pg_catalog.pg_type AS made_of ON made_of.oid = base.base
+    JOIN pg_catalog.pg_proc AS output ON output.oid = made_of.typoutput
     LEFT JOIN portable ON portable.oid = base.base
     LEFT JOIN byte_order ON byte_order.oid = a.attcollation
    WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'
@@ -167,15 +183,19 @@ type ColumnRow = {
   readonly type_name: string;
   readonly send: string | null;
   readonly is_fixed: boolean;
+  readonly is_built_in: boolean;
+  readonly output: string | null;
   readonly is_ordered: boolean;
   readonly is_not_null: boolean;
   readonly is_generated: boolean;
+  readonly is_virtual: boolean;
   readonly is_identity_always: boolean;
 };
 
 /** Every relation of the session's database that may hold rows, by schema and name; system and temporary ones are not among them. */
 export async function readRelations(session: Session): Promise<readonly Relation[]> {
   const rows = await session.query<RelationRow>(relationStatement);
+  const shapeOf = await readTypeShapes(session);
   const columns = new Map<number, RelationColumn[]>();
   for (const row of await session.query<ColumnRow>(columnStatement)) {
     const list = columns.get(row.table_oid) ?? [];
@@ -184,12 +204,16 @@ export async function readRelations(session: Session): Promise<readonly Relation
       name: row.name,
       type: row.type,
       typeOid: row.type_oid,
+      shape: shapeOf(row.type_oid),
+      isBuiltIn: row.is_built_in,
+      output: row.output ?? undefined,
       typeName: row.type_name,
       send: row.send ?? undefined,
       isFixed: row.is_fixed,
       isOrdered: row.is_ordered,
       isNotNull: row.is_not_null,
       isGenerated: row.is_generated,
+      isVirtual: row.is_virtual,
       isIdentityAlways: row.is_identity_always,
     });
   }

@@ -14,10 +14,11 @@ import {
 import { columnReference, rowAlias, rowHash, valueDigest, valueText } from "./digest.ts";
 import { type Follower, readInsertPosition } from "./follower.ts";
 import { both, type Suspect } from "./narrow.ts";
-import type { ComparedColumn, Comparison } from "./plan.ts";
+import type { ComparedColumn } from "./columns.ts";
+import type { Comparison } from "./plan.ts";
 import type { DigestMethod } from "./report.ts";
 import { type Image, type Images, keyCondition, readImages } from "./rows.ts";
-import { fromClause, type ScanSide } from "./scan.ts";
+import { fromClause, planSettings, type ScanSide, selectList } from "./scan.ts";
 import type { SessionPair } from "./session_pair.ts";
 
 /** What a {@linkcode Repairer} is made with. */
@@ -133,9 +134,9 @@ export class Repairer implements AsyncDisposable {
     const { source, target, signal } = this.#options;
     const onSource = await openSession(source, {
       signal,
-      settings: { default_transaction_read_only: "on" },
+      settings: { ...planSettings, default_transaction_read_only: "on" },
     });
-    const onTarget = await openSession(target, { signal });
+    const onTarget = await openSession(target, { signal, settings: planSettings });
     return this.#sessions = { source: onSource, target: onTarget };
   }
 
@@ -252,7 +253,7 @@ class Transaction {
           : Array.from({ length: rows - others }, () => this.#insert(values)),
       };
     }
-    const where = keyCondition(comparison, [id], ({ name }) => quoteIdentifier(name));
+    const where = keyCondition(comparison, [id], "target table");
     if (rows === 1 && others === 1 && values !== undefined && onTarget !== undefined) {
       const update = this.#update(values, onTarget, where);
       if (update !== undefined) return { removing: [], writing: [update] };
@@ -294,7 +295,7 @@ class Transaction {
   #removeCopies(hash: string, count: number): readonly string[] {
     const { comparison, method } = this.#rows;
     const table = this.#table();
-    const columns = comparison.columns.map(({ name }) => quoteIdentifier(name));
+    const columns = selectList(comparison, "target");
     return [
       `DELETE FROM ${table} WHERE (tableoid, ctid) IN (SELECT seren_table, seren_ctid FROM ` +
       `(SELECT ${
@@ -350,7 +351,7 @@ class Transaction {
     const rows = await this.#pair[side].query<Values & { readonly key: unknown }>(`
       SELECT ${
       keyed === undefined
-        ? `DISTINCT ON (1) (${hash})::pg_catalog.text AS key`
+        ? `DISTINCT ON (1) pg_catalog.format('%s', ${hash}) AS key`
         : `pg_catalog.to_json(ARRAY[${keyed}]::pg_catalog.text[]) AS key`
     },
              ${list(columns.map(valueDigest))} AS digests,
@@ -377,7 +378,7 @@ function literal(column: ComparedColumn): string {
   if (column.send === "charsend") return `COALESCE('(' || ${value}::int || ')::"char"', 'NULL')`;
   if (column.sourceType !== '"char"[]') return text;
   return `CASE WHEN pg_catalog.array_ndims(${value}) = 1 AND pg_catalog.array_lower(${value}, 1) = 1 THEN (
-    SELECT 'ARRAY[' || pg_catalog.string_agg(COALESCE(e::int::pg_catalog.text, 'NULL'), ',' ORDER BY n) || ']::int[]::"char"[]'
+    SELECT 'ARRAY[' || pg_catalog.string_agg(COALESCE(pg_catalog.textin(pg_catalog.int4out(e::int)), 'NULL'), ',' ORDER BY n) || ']::int[]::"char"[]'
       FROM pg_catalog.unnest(${value}) WITH ORDINALITY AS element (e, n)) ELSE ${text} END`;
 }
 

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { quoteLiteral } from "../core/mod.ts";
+import { quoteIdentifier, quoteLiteral } from "../core/mod.ts";
 import type { Session } from "../postgres/mod.ts";
 import { columnReference, rowAlias, rowHash, valueText } from "./digest.ts";
+import type { ComparedColumn } from "./columns.ts";
 import type { Comparison } from "./plan.ts";
 import type { DigestMethod } from "./report.ts";
 import {
@@ -88,13 +89,13 @@ async function readOnce(session: Session, options: ReadRowsOptions): Promise<Ima
   const where = outerCondition(comparison, selection);
   if (key === undefined) {
     const rows = await session.query<HashRow>(`
-      SELECT hash::pg_catalog.text AS hash, pg_catalog.count(*)::pg_catalog.float8 AS rows,
+      SELECT pg_catalog.format('%s', hash) AS hash, pg_catalog.count(*)::pg_catalog.float8 AS rows,
              pg_catalog.md5(pg_catalog.string_agg(version, ' ' ORDER BY version)) AS version
         FROM (${hashed}) AS hashed WHERE ${where} GROUP BY hash`);
     return new Map(rows.map((row) => [row.hash, { key: [], ...row }]));
   }
   const rows = await session.query<KeyedRow>(
-    `SELECT pg_catalog.to_json(key) AS key, hash::pg_catalog.text AS hash, version FROM (${hashed}) AS hashed WHERE ${where}`,
+    `SELECT pg_catalog.to_json(key) AS key, pg_catalog.format('%s', hash) AS hash, version FROM (${hashed}) AS hashed WHERE ${where}`,
   );
   return gather(rows);
 }
@@ -152,19 +153,28 @@ function outerCondition({ key }: Comparison, selection: RowSelection): string {
   return `range * ${slices} + (hash & ${slices - 1})::int IN (${cells.join(", ")})`;
 }
 
-/** A condition for rows with these keys. Literals take the columns' types by themselves, on either side. */
+/**
+ * A condition for rows with these keys. Literals take the columns' types by themselves, on either side. What the server does not
+ * bring itself is compared by its text: its operators may be a user's, and so may a cast to a type that has others.
+ */
 export function keyCondition(
   { key = [] }: Pick<Comparison, "key">,
   ids: readonly string[],
-  reference: (column: { readonly name: string }) => string = columnReference,
+  /** Where the columns are: of the rows that are read, or of the target's table itself. */
+  place: "rows" | "target table" = "rows",
 ): string {
   const values = ids.map((id) => {
     const texts = JSON.parse(id) as readonly string[];
     const list = texts.map(quoteLiteral).join(", ");
     return texts.length === 1 ? list : `(${list})`;
   });
-  const columns = key.map((column) =>
-    column.send === "charsend" ? valueText(column, reference(column)) : reference(column)
-  ).join(", ");
+  const columns = key.map((column) => keyExpression(column, place)).join(", ");
   return `${key.length === 1 ? columns : `(${columns})`} IN (${values.join(", ")})`;
+}
+
+function keyExpression(column: ComparedColumn, place: "rows" | "target table"): string {
+  const reference = place === "rows" ? columnReference(column) : quoteIdentifier(column.name);
+  if (column.isComparable && column.send !== "charsend" && !column.isCharArray) return reference;
+  const text = place === "rows" ? undefined : column.targetText;
+  return `(${text ?? valueText(column, reference)}) COLLATE pg_catalog."C"`;
 }

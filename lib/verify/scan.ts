@@ -7,7 +7,8 @@ import { quoteIdentifier, quoteLiteral, quoteQualified } from "../core/mod.ts";
 import { inParentheses } from "../rules/mod.ts";
 import type { Session } from "../postgres/mod.ts";
 import { columnReference, rowAlias, rowHash } from "./digest.ts";
-import type { ComparedColumn, Comparison, Part } from "./plan.ts";
+import type { ComparedColumn } from "./columns.ts";
+import type { Comparison, Part } from "./plan.ts";
 import type { DigestMethod } from "./report.ts";
 
 /** Count and sum of hashes of the rows that fall into a cell. */
@@ -48,24 +49,31 @@ export function fromClause(
   { versions = false }: { readonly versions?: boolean } = {},
 ): string {
   const columns = [
-    ...comparison.columns.map(({ name }) => quoteIdentifier(name)),
+    ...selectList(comparison, side),
     ...(versions
       ? [
-        `tableoid::pg_catalog.text || ctid::pg_catalog.text || ':' || xmin::pg_catalog.text AS ${
-          quoteIdentifier(versionColumn)
-        }`,
+        `pg_catalog.format('%s%s:%s', tableoid, ctid, xmin) AS ${quoteIdentifier(versionColumn)}`,
         `pg_catalog.age(xmin) AS ${quoteIdentifier(ageColumn)}`,
       ]
       : []),
   ];
   const parts = comparison[side];
-  if (!versions && parts.length === 1 && isPlain(parts[0]!)) {
+  const isRead = comparison.columns.every(({ sourceText }) => sourceText === undefined);
+  if (!versions && isRead && parts.length === 1 && isPlain(parts[0]!)) {
     return `ONLY ${quoteQualified(parts[0]!.schema, parts[0]!.name)} AS ${rowAlias}`;
   }
   return `(${
     parts.map((part) => `SELECT ${columns.join(", ")} FROM ${partClause(part)}`)
       .join(" UNION ALL ")
   }) AS ${rowAlias}`;
+}
+
+/** What stands for the columns: themselves, or the text of those whose types are made in another order on the sides. */
+export function selectList({ columns }: Comparison, side: ScanSide): readonly string[] {
+  return columns.map(({ name, sourceText, targetText }) => {
+    const text = side === "source" ? sourceText : targetText;
+    return text === undefined ? quoteIdentifier(name) : `${text} AS ${quoteIdentifier(name)}`;
+  });
 }
 
 /** How many transactions ago the row was written. */
@@ -131,21 +139,25 @@ export function scanStatement(chunk: Chunk, side: ScanSide, method: DigestMethod
   const where = conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`;
   const hash = rowHash(comparison.columns, method);
   if (slices === 1 && chunk.thresholds.length === 0) {
-    return `SELECT 0 AS cell, pg_catalog.count(*)::pg_catalog.text AS rows, coalesce(pg_catalog.sum(${hash}), 0)::pg_catalog.text AS sum FROM ${from}${where}`;
+    return `SELECT 0 AS cell, ${rowsAndSum(hash)} FROM ${from}${where}`;
   }
   // OFFSET 0 keeps the planner from computing the hash twice, once for the cell and once for the sum
   return slices === 1
-    ? `SELECT ${
-      cellExpression(chunk, hash)
-    } AS cell, pg_catalog.count(*)::pg_catalog.text AS rows, pg_catalog.sum(${hash})::pg_catalog.text AS sum
+    ? `SELECT ${cellExpression(chunk, hash)} AS cell, ${rowsAndSum(hash)}
          FROM ${from}${where} GROUP BY 1`
-    : `SELECT cell, pg_catalog.count(*)::pg_catalog.text AS rows, pg_catalog.sum(hash)::pg_catalog.text AS sum
+    : `SELECT cell, ${rowsAndSum("hash")}
          FROM (SELECT ${cellOfHash(chunk)} AS cell, hash
                  FROM (SELECT ${
       cellExpression({ ...chunk, slices: 1 }, "")
     } AS range, ${hash} AS hash
                          FROM ${from}${where} OFFSET 0) AS hashed) AS placed
         GROUP BY cell`;
+}
+
+/** As text: numbers of any size. */
+function rowsAndSum(hash: string): string {
+  return `pg_catalog.format('%s', pg_catalog.count(*)) AS rows,
+         pg_catalog.format('%s', COALESCE(pg_catalog.sum(${hash}), 0)) AS sum`;
 }
 
 function cellOfHash({ slices }: Chunk): string {
@@ -205,6 +217,9 @@ export function total(cells: Cells): Cell {
   return { rows, sum };
 }
 
+/** Planning must not look whether a table's CHECKs rule a range of keys out: it would run what is constant in them. */
+export const planSettings: Readonly<Record<string, string>> = { constraint_exclusion: "off" };
+
 /**
  * What sessions that scan need besides the pinned settings: one pass with a hash table, never a sort. A range is read block by block (a bitmap),
  * which costs less than to go from an index to every row, and never by reading the whole table.
@@ -215,5 +230,6 @@ export const scanSettings: Readonly<Record<string, string>> = {
   enable_seqscan: "off",
   jit: "off",
   work_mem: "32MB",
+  ...planSettings,
   default_transaction_read_only: "on",
 };

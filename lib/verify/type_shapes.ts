@@ -1,0 +1,210 @@
+/**
+ * What the types of columns are made of, as far as it decides how their values are compared.
+ *
+ * @module
+ */
+import { quoteIdentifier } from "../core/mod.ts";
+import type { Session } from "../postgres/mod.ts";
+
+/** A type, its domains resolved. */
+export type TypeShape =
+  /** Its text means the same on both sides. */
+  | { readonly kind: "plain" }
+  /** `"char"`: more than 7 bits are printed in one way before 15 and in another since. */
+  | { readonly kind: "char" }
+  | { readonly kind: "array"; readonly element: TypeShape }
+  | { readonly kind: "composite"; readonly attributes: readonly Attribute[] };
+
+/** An attribute of a composite type, in the type's order. */
+export interface Attribute {
+  readonly name: string;
+  readonly shape: TypeShape;
+}
+
+const plain: TypeShape = { kind: "plain" };
+
+// Only types that columns use: each table has a row type of its own. A type whose element has another
+// array type is none.
+const typeStatement = `
+  WITH RECURSIVE used (oid) AS (
+    SELECT DISTINCT a.atttypid
+      FROM pg_catalog.pg_class AS c
+      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+      JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+     WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'
+       AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    UNION
+    SELECT part.oid
+      FROM used
+      JOIN pg_catalog.pg_type AS t ON t.oid = used.oid
+     CROSS JOIN LATERAL (
+       SELECT t.typbasetype WHERE t.typtype = 'd'
+       UNION ALL
+       SELECT e.oid FROM pg_catalog.pg_type AS e WHERE e.typarray = t.oid
+       UNION ALL
+       SELECT a.atttypid FROM pg_catalog.pg_attribute AS a
+        WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+     ) AS part (oid)
+  )
+  SELECT t.oid, CASE WHEN t.typtype = 'd' THEN t.typbasetype END AS base,
+         (SELECT e.oid FROM pg_catalog.pg_type AS e WHERE e.typarray = t.oid) AS element,
+         CASE WHEN t.typtype = 'c' THEN (
+           SELECT pg_catalog.json_agg(pg_catalog.json_build_array(a.attname, a.atttypid) ORDER BY a.attnum)
+             FROM pg_catalog.pg_attribute AS a
+            WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) END AS attributes,
+         t.typtype = 'c' AS is_composite
+    FROM used
+    JOIN pg_catalog.pg_type AS t ON t.oid = used.oid
+   WHERE t.typtype IN ('c', 'd') OR EXISTS (SELECT FROM pg_catalog.pg_type AS e WHERE e.typarray = t.oid)`;
+
+type TypeRow = {
+  readonly oid: number;
+  readonly base: number | null;
+  readonly element: number | null;
+  readonly attributes: readonly (readonly [string, string | number])[] | null;
+  readonly is_composite: boolean;
+};
+
+const charOid = 18;
+
+/** Reads the shapes of the types that columns of tables have; gives back how a type is looked up by its OID. */
+export async function readTypeShapes(session: Session): Promise<(oid: number) => TypeShape> {
+  const rows = await session.query<TypeRow>(typeStatement);
+  const types = new Map(rows.map((row) => [row.oid, row]));
+  const shapes = new Map<number, TypeShape>();
+  const shapeOf = (oid: number): TypeShape => {
+    const known = shapes.get(oid);
+    if (known !== undefined) return known;
+    const shape = make(oid);
+    shapes.set(oid, shape);
+    return shape;
+  };
+  const make = (oid: number): TypeShape => {
+    if (oid === charOid) return { kind: "char" };
+    const type = types.get(oid);
+    if (type === undefined) return plain;
+    if (type.base !== null) return shapeOf(type.base);
+    if (type.is_composite) {
+      const attributes = (type.attributes ?? [])
+        .map(([name, oid]) => ({ name, shape: shapeOf(Number(oid)) }));
+      return { kind: "composite", attributes };
+    }
+    if (type.element !== null) return { kind: "array", element: shapeOf(type.element) };
+    return plain;
+  };
+  return shapeOf;
+}
+
+/**
+ * The shape in which both sides' values of a composite type are written: the target's attributes in the target's
+ * order, so that the text is one that the target reads, then those that only the source has. Undefined where
+ * the server's own text will do on both sides.
+ */
+export function commonShape(source: TypeShape, target: TypeShape): TypeShape | undefined {
+  const common = merged(source, target);
+  return containsComposite(common) &&
+      (containsChar(common) || !isSame(source, common) || !isSame(target, common))
+    ? common
+    : undefined;
+}
+
+function merged(source: TypeShape, target: TypeShape): TypeShape {
+  if (source.kind === "array" && target.kind === "array") {
+    return { kind: "array", element: merged(source.element, target.element) };
+  }
+  if (source.kind !== "composite" || target.kind !== "composite") return target;
+  const onSource = new Map(source.attributes.map(({ name, shape }) => [name, shape]));
+  const onTarget = new Set(target.attributes.map(({ name }) => name));
+  return {
+    kind: "composite",
+    attributes: [
+      ...target.attributes.map(({ name, shape }) => ({
+        name,
+        shape: merged(onSource.get(name) ?? shape, shape),
+      })),
+      ...source.attributes.filter(({ name }) => !onTarget.has(name)),
+    ],
+  };
+}
+
+function isSame(one: TypeShape, other: TypeShape): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+function containsComposite(shape: TypeShape): boolean {
+  return shape.kind === "composite" || shape.kind === "array" && containsComposite(shape.element);
+}
+
+function containsChar(shape: TypeShape): boolean {
+  switch (shape.kind) {
+    case "plain":
+      return false;
+    case "char":
+      return true;
+    case "array":
+      return containsChar(shape.element);
+    case "composite":
+      return shape.attributes.some((attribute) => containsChar(attribute.shape));
+  }
+}
+
+/**
+ * A value's text in a given shape, as the server itself would write a value of a type that is made so. Only output functions and
+ * the server's own functions run, whatever the types are.
+ *
+ * @param value an SQL expression
+ * @param own what the value's type is made of
+ * @param wanted attributes and their order
+ */
+export function textInShape(value: string, own: TypeShape, wanted: TypeShape, depth = 0): string {
+  if (wanted.kind === "composite" && own.kind === "composite") {
+    const shapes = new Map(own.attributes.map(({ name, shape }) => [name, shape]));
+    const attributes = wanted.attributes.map(({ name, shape }) => {
+      const there = shapes.get(name);
+      return there === undefined
+        ? "NULL::pg_catalog.text"
+        : textInShape(`(${value}).${quoteIdentifier(name)}`, there, shape, depth + 1);
+    });
+    return unlessNull(value, `pg_catalog.format('%s', ROW(${attributes.join(", ")}))`);
+  }
+  if (
+    wanted.kind === "array" && own.kind === "array" &&
+    (containsComposite(wanted) || containsChar(wanted))
+  ) {
+    return unlessNull(value, arrayInShape(value, own.element, wanted.element, depth + 1));
+  }
+  // what is no "char" on one of the sides is text on both
+  return wanted.kind === "char" && own.kind === "char" ? charText(value) : outputText(value);
+}
+
+/** Bounds are written before the elements where `array_out` does so, and where there are several dimensions: these come in a row. */
+function arrayInShape(value: string, own: TypeShape, wanted: TypeShape, depth: number): string {
+  const element = `seren_${depth}`;
+  const texts = `pg_catalog.format('%s', ARRAY(SELECT ${
+    textInShape(`${element}.value`, own, wanted, depth)
+  } FROM (SELECT pg_catalog.unnest(${value}) AS value) AS ${element}))`;
+  return `CASE WHEN pg_catalog.array_ndims(${value}) > 1 OR pg_catalog.array_lower(${value}, 1) <> 1
+    THEN pg_catalog.concat(pg_catalog.array_dims(${value}), '=') ELSE '' END OPERATOR(pg_catalog.||) ${texts}`;
+}
+
+/** A `"char"` that servers of all versions read and write in the same way. */
+export function charText(value: string): string {
+  return `pg_catalog.encode(pg_catalog.charsend(${value}), 'escape')`;
+}
+
+/**
+ * A value's text by its type's output function: a cast to text may be a user's. `format` writes NULL as an empty text; IS DISTINCT FROM NULL is
+ * true for a composite value of NULLs too, which IS NOT NULL is not, and looks for no operator.
+ */
+export function outputText(value: string): string {
+  return unlessNull(value, `pg_catalog.format('%s', ${value})`);
+}
+
+/** As {@linkcode charText}, of a `"char"[]`. */
+export function charArrayText(value: string): string {
+  return unlessNull(value, arrayInShape(value, { kind: "char" }, { kind: "char" }, 0));
+}
+
+function unlessNull(value: string, text: string): string {
+  return `CASE WHEN ${value} IS DISTINCT FROM NULL THEN ${text} END`;
+}

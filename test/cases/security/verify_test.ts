@@ -1,0 +1,105 @@
+/** verify runs no code of a user: neither in servers that are equal, nor where they differ, nor when it says what a repair would do. */
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { sharedCluster } from "../../support/clusters.ts";
+import { withDatabase } from "../../support/databases.ts";
+import { exec } from "../../support/sql.ts";
+import { rowsVerdict, runVerify, unequalTables } from "../../support/verify.ts";
+
+const clusters = {
+  12: await sharedCluster(12),
+  15: await sharedCluster(15),
+  18: await sharedCluster(18),
+};
+
+const traps = await Deno.readTextFile(new URL("traps.sql", import.meta.url));
+
+/** The script for a server; what was triggered by its own statements does not count. */
+function scriptFor(majors: readonly number[], directory: string): string {
+  const virtual = majors.every((each) => each >= 18)
+    ? ", g int GENERATED ALWAYS AS (pg_catalog.int4pl(1, id)) VIRTUAL"
+    : "";
+  return `SET seren.trap = off; ${
+    traps.replaceAll("DIRECTORY", directory).replace("/*VIRTUAL*/", virtual)
+  }`;
+}
+
+/** What differs on the target afterwards: one row of every table at least. */
+const differences = `SET seren.trap = off; SET session_replication_role = replica;
+  UPDATE by_enum SET v = 9 WHERE e::text = 'y' OR v = 2; DELETE FROM by_domain WHERE v = 5;
+  UPDATE by_domains SET v = 'w' WHERE i = 3; UPDATE by_comp SET v = 9 WHERE v = 4;
+  UPDATE by_dcomp SET v = 9 WHERE v = 4; UPDATE by_range SET v = 9 WHERE v = 4;
+  UPDATE by_array SET v = 9 WHERE v = 2; UPDATE by_comps SET v = 9 WHERE v = 4;
+  UPDATE no_key SET c = ROW(-1, 'v')::comp WHERE (c).x = 3; UPDATE no_key SET e = 'z' WHERE (c).x = 5;
+  UPDATE everything SET c = ROW(-1, 'v')::comp WHERE id = 1; UPDATE everything SET e = 'z' WHERE id = 2;
+  UPDATE everything SET r = rng(NULL, NULL) WHERE id = 3; UPDATE everything SET d = 99 WHERE id = 4;
+  UPDATE everything SET ens = '{z}' WHERE id = 5; UPDATE everything SET ws = '{}' WHERE id = 6;
+  UPDATE parts SET v = 'w' WHERE id IN (5, 5000); UPDATE expressed SET v = 'w' WHERE id = 5;
+  UPDATE guarded SET v = 'w' WHERE id = 5;`;
+
+const pairs = [[12, 18], [15, 15], [18, 18], [18, 15]] as const;
+
+for (const [from, to] of pairs) {
+  Deno.test(`[1.2] verify of ${from} against ${to} runs nothing of a user's own, whatever differs`, async () => {
+    const directory = await Deno.makeTempDir({ prefix: "seren_traps_" });
+    await Deno.chmod(directory, 0o777);
+    const sprung = () =>
+      [...Deno.readDirSync(directory)].map(({ name }) => name.replace(/^\d+_/, "")).toSorted();
+    await withDatabase(clusters[from], undefined, async (source) => {
+      await withDatabase(clusters[to], undefined, async (target) => {
+        await exec(source.url, scriptFor([from, to], directory));
+        await exec(target.url, scriptFor([from, to], directory));
+        deepStrictEqual(sprung(), []);
+        await exec(
+          source.url,
+          "SELECT c::text, e::text, d + 0 FROM everything WHERE dc = c LIMIT 1",
+        );
+        deepStrictEqual(sprung(), ["cast_comp", "cast_enum", "equal_comp"], "the traps work");
+        for (const name of [...Deno.readDirSync(directory)].map(({ name }) => name)) {
+          await Deno.remove(`${directory}/${name}`);
+        }
+
+        const equal = await runVerify(source.url, target.url);
+        deepStrictEqual(sprung(), []);
+        deepStrictEqual(unequalTables(equal), []);
+
+        await exec(target.url, differences);
+        const different = await runVerify(source.url, target.url);
+        deepStrictEqual(sprung(), []);
+        const found = unequalTables(different);
+        deepStrictEqual(
+          found.map(({ name, verdict, differences }) => `${name} ${verdict} ${differences.length}`)
+            .toSorted(),
+          [
+            "by_array different 1",
+            "by_comp different 1",
+            "by_comps different 1",
+            "by_dcomp different 1",
+            "by_domain different 1",
+            "by_domains different 1",
+            "by_enum different 1",
+            "by_range different 1",
+            "everything different 6",
+            "expressed_1 different 2",
+            "guarded different 1",
+            "no_key different 4",
+            "parts_1 different 1",
+            "parts_2 different 1",
+          ],
+        );
+
+        const planned = await runVerify(source.url, target.url, { repair: "print" });
+        deepStrictEqual(sprung(), []);
+        ok((planned.repair?.rows ?? 0) >= 15);
+
+        const repaired = await runVerify(source.url, target.url, { repair: "follow" });
+        // what any write to these tables runs, and nothing on the source
+        const allowed =
+          /^(domain_|check$|stored$|partition_key$|compare_comp$|less_comp$|hash_|equal_comp$|index_|constraint_exclusion$|rule$)/;
+        deepStrictEqual(sprung().filter((name) => !allowed.test(name)), []);
+        deepStrictEqual(unequalTables(repaired), []);
+        strictEqual(rowsVerdict(await runVerify(source.url, target.url)), "equal");
+      });
+    });
+    await Deno.remove(directory, { recursive: true });
+  });
+}
