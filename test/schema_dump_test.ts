@@ -228,6 +228,7 @@ Deno.test(
       const endpoint = await endpointOf(old);
       const output = await runTool({
         program,
+        major: 15,
         args: ["--x"],
         endpoint,
         environment: search.environment,
@@ -254,6 +255,7 @@ Deno.test("only a connection that failed is tried again", withNative, async () =
     let failure: unknown;
     await runTool({
       program,
+      major: 15,
       args,
       endpoint,
       environment,
@@ -288,6 +290,7 @@ Deno.test("a program is ended by the signal", withNative, async () => {
     const endpoint = await endpointOf(old);
     const run = runTool({
       program,
+      major: 15,
       args: [],
       endpoint,
       environment: search.environment,

@@ -1,4 +1,4 @@
-import type { Surroundings } from "../postgres/mod.ts";
+import { libpqVariables, type Surroundings } from "../postgres/mod.ts";
 
 /** Variables of this tool and of terminals. */
 const ownVariables = [
@@ -7,26 +7,6 @@ const ownVariables = [
   "NO_COLOR",
   "FORCE_COLOR",
   "TERM",
-] as const;
-
-/** Variables that libpq reads and so do we. */
-const libpqVariables = [
-  "PGHOST",
-  "PGPORT",
-  "PGUSER",
-  "PGPASSWORD",
-  "PGDATABASE",
-  "PGPASSFILE",
-  "PGOPTIONS",
-  "PGAPPNAME",
-  "PGCONNECT_TIMEOUT",
-  "PGTARGETSESSIONATTRS",
-  "PGSSLMODE",
-  "PGSSLROOTCERT",
-  "PGSSLCERT",
-  "PGSSLKEY",
-  "PGSSLPASSWORD",
-  "PGSSLSNI",
 ] as const;
 
 /** Variables of the service and its client, and those that a configuration file may refer to without a further permission. */

@@ -15,6 +15,7 @@ import {
 import {
   durableSettings,
   isTransient,
+  leastLibpqMajor,
   measureRoundTrip,
   openSession,
   pause,
@@ -149,16 +150,18 @@ async function chooseTool(
   },
 ): Promise<DumpTool> {
   const sourceMajor = source.majorVersion;
+  const libpqMajor = leastLibpqMajor(source.endpoint);
+  const majors = { sourceMajor, targetMajor: target.majorVersion, libpqMajor };
   if (before !== undefined) {
     const dump = before.startsWith("embedded") ? "embedded" : "native";
     const same = await findDumpTool(
-      { sourceMajor, targetMajor: target.majorVersion },
+      majors,
       { ...tools, dump },
     ).catch(() => undefined); // not there any more: then the choice is made anew
     if (same !== undefined) return same;
   }
   const tool = examination.tool ??
-    await findDumpTool({ sourceMajor, targetMajor: target.majorVersion }, tools);
+    await findDumpTool(majors, tools);
   return toolForDistance(tool, {
     sourceMajor,
     preference: tools,

@@ -4,7 +4,7 @@
  * @module
  */
 import { displayName, ExitCode, plural, ReplicatorError, UsageError } from "../core/mod.ts";
-import { withDatabase } from "../postgres/mod.ts";
+import { leastLibpqMajor, withDatabase } from "../postgres/mod.ts";
 import { findDumpTool } from "../schema/mod.ts";
 import { openBothSides } from "./both_sides.ts";
 import { planDatabases } from "./database_plan.ts";
@@ -71,6 +71,7 @@ export async function sync(given: SyncOptions, run: RunContext): Promise<SyncRep
       ? await findDumpTool({
         sourceMajor: sides.source.majorVersion,
         targetMajor: sides.target.majorVersion,
+        libpqMajor: leastLibpqMajor(sides.source.endpoint),
       }, options.tools)
       : undefined;
     for (const each of chosen) {

@@ -5,7 +5,7 @@
  */
 import { listComputingFunctions, readIdentity, sharesBackends, tryLocale } from "../catalog/mod.ts";
 import { plural, ReplicatorError, tableKey, type TableName } from "../core/mod.ts";
-import { openSession, type Session, withDatabase } from "../postgres/mod.ts";
+import { leastLibpqMajor, openSession, type Session, withDatabase } from "../postgres/mod.ts";
 import { asksNothing, type IdentityFacts, noTableRules } from "../rules/mod.ts";
 import { type DumpTool, findDumpTool } from "../schema/mod.ts";
 import {
@@ -259,6 +259,7 @@ async function searchTool({ tools }: ValidateOptions, sides: BothSides): Promise
       tool: await findDumpTool({
         sourceMajor: sides.source.majorVersion,
         targetMajor: sides.target.majorVersion,
+        libpqMajor: leastLibpqMajor(sides.source.endpoint),
       }, tools),
     };
   } catch (error) {

@@ -4,7 +4,7 @@
  * @module
  */
 import postgres from "postgres";
-import { type Endpoint, passwordFor } from "./endpoint.ts";
+import type { Endpoint } from "./endpoint.ts";
 import type { HostPort } from "./url.ts";
 import { parseArray } from "./arrays.ts";
 import type { Wire } from "./wire.ts";
@@ -18,14 +18,10 @@ export type ValueForm = "text" | "native";
 /** The driver for exactly one connection that we have made. */
 export function drive(
   endpoint: Endpoint,
-  { place, wire, replication, values, parameters = {} }: {
+  { place, wire, values }: {
     readonly place: HostPort;
     readonly wire: Wire;
-    /** Whether the backend is to be a walsender. */
-    readonly replication: boolean;
     readonly values: ValueForm;
-    /** Settings in the startup packet. */
-    readonly parameters?: Readonly<Record<string, string>>;
   },
 ): Driver {
   let used = false;
@@ -37,7 +33,7 @@ export function drive(
     port: place.port,
     user: endpoint.user,
     database: endpoint.database,
-    pass: () => passwordFor(endpoint, place)?.reveal() ?? "",
+    pass: "", // the session is open already: see start_session.ts
     socket: () => {
       if (used) throw new Error("the connection is closed");
       used = true;
@@ -60,12 +56,8 @@ export function drive(
     publications: "alltables",
     target_session_attrs: null,
     onnotice: () => {},
-    connection: {
-      application_name: endpoint.applicationName,
-      ...(endpoint.options === undefined ? {} : { options: endpoint.options }),
-      ...(replication ? { replication: "database" } : {}),
-      ...parameters,
-    },
+    // it would look these up in the environment too, which needs a permission each; the session is open already
+    connection: { application_name: endpoint.applicationName },
     types: {
       date: {
         to: 1184,

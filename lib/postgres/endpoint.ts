@@ -5,20 +5,16 @@
  */
 import { type Problem, Secret, type Side, UsageError } from "../core/mod.ts";
 import type { LockWaitSink } from "./lock_wait.ts";
+import {
+  allowedMethods,
+  channelBindings,
+  type LoginRules,
+  requireAuthProblem,
+} from "./login_rules.ts";
 import { findPassword, parsePassfile, type PassfileEntry } from "./passfile.ts";
+import { resolveTls, type TlsSettings } from "./tls_settings.ts";
 import { type HostPort, parsePort, parseUrl } from "./url.ts";
-
-/** libpq's `sslmode`; see "34.19.3. Protection Provided in Different Modes". */
-export const sslModes = [
-  "disable",
-  "allow",
-  "prefer",
-  "require",
-  "verify-ca",
-  "verify-full",
-] as const;
-/** One of {@linkcode sslModes}. */
-export type SslMode = typeof sslModes[number];
+import { ConnectionParameters } from "./url_parameters.ts";
 
 /** libpq's `target_session_attrs`. */
 export const targetSessionAttributes = [
@@ -32,25 +28,6 @@ export const targetSessionAttributes = [
 /** One of {@linkcode targetSessionAttributes}. */
 export type TargetSessionAttributes = typeof targetSessionAttributes[number];
 
-/** How a connection is encrypted, every file already read. */
-export interface TlsSettings {
-  readonly mode: SslMode;
-  /** Trusted certificates as PEM, `"system"` for those of the runtime, undefined for no verification. */
-  readonly rootCertificates: string | "system" | undefined;
-  /** Certificate and key that we show to the server, as PEM. */
-  readonly client:
-    | {
-      readonly certificate: string;
-      readonly key: Secret;
-      readonly passphrase: Secret | undefined;
-    }
-    | undefined;
-  /** Whether the host's name is sent in the handshake (providers route by it). */
-  readonly serverNameIndication: boolean;
-  /** The files named by the user, for the client programs. */
-  readonly files: Readonly<Record<"sslrootcert" | "sslcert" | "sslkey", string | undefined>>;
-}
-
 /** A database of a server, with all that is needed to connect. No defaults remain open. */
 export interface Endpoint {
   readonly side: Side;
@@ -63,6 +40,7 @@ export interface Endpoint {
   readonly password: Secret | undefined;
   readonly passfile: readonly PassfileEntry[];
   readonly tls: TlsSettings;
+  readonly login: LoginRules;
   readonly applicationName: string;
   /** Command-line options for the server process (libpq's `options`), e.g. `endpoint=…` for Neon. */
   readonly options: string | undefined;
@@ -121,32 +99,33 @@ export async function resolveEndpoint(
   const { parts } = parsed;
   const problems: Problem[] = [];
   const problem = (message: string) => void problems.push({ path, message });
-  const setting = (keyword: string, variable: string) =>
-    parts.parameters[keyword] ?? nonEmpty(environment[variable]);
+  const parameters = new ConnectionParameters(parts.parameters, environment);
+  for (const message of parameters.problems()) problem(message);
 
-  const user = parts.user ?? setting("user", "PGUSER") ?? environment["USER"] ??
+  const user = parts.user ?? parameters.value("user") ?? environment["USER"] ??
     environment["LOGNAME"] ?? environment["USERNAME"];
   if (!user) problem("names no user; write postgresql://USER@host/database");
 
-  const timeout = setting("connect_timeout", "PGCONNECT_TIMEOUT");
-  if (timeout !== undefined && !/^-?\d+$/.test(timeout)) {
-    problem(`connect_timeout "${timeout}" is not a whole number of seconds`);
+  const timeout = parameters.given("connect_timeout");
+  const timeoutSeconds = Number(timeout?.value ?? 0);
+  if (timeout !== undefined && !/^-?\d+$/.test(timeout.value)) {
+    problem(`${timeout.shown} must be a whole number of seconds`);
   }
-  const attributes = setting("target_session_attrs", "PGTARGETSESSIONATTRS") ?? "any";
-  if (!includes(targetSessionAttributes, attributes)) {
-    problem(
-      `target_session_attrs "${attributes}" is none of ${targetSessionAttributes.join(", ")}`,
-    );
+  const attributes = parameters.given("target_session_attrs");
+  const wanted = attributes?.value ?? "any";
+  if (!includes(targetSessionAttributes, wanted)) {
+    problem(`${attributes?.shown} must be one of ${targetSessionAttributes.join(", ")}`);
   }
-  const hosts = resolveHosts(parts, setting, problem);
-  const tls = await resolveTls(hosts, setting, surroundings, problem);
+  const hosts = resolveHosts(parts, parameters, problem);
+  const tls = await resolveTls(parameters, { hosts, surroundings, problem });
+  const login = resolveLogin(parameters, { hosts, tls, problem });
   const home = environment["HOME"] ?? environment["USERPROFILE"];
-  const passfilePath = setting("passfile", "PGPASSFILE") ?? (home && `${home}/.pgpass`);
+  const passfilePath = parameters.value("passfile") ?? (home && `${home}/.pgpass`);
   const passfileText = passfilePath ? await surroundings.readFile(passfilePath) : undefined;
-  const password = parts.password ?? setting("password", "PGPASSWORD");
-  const database = parts.database ?? setting("dbname", "PGDATABASE");
+  const password = parts.password || parameters.value("password");
+  const database = parts.database ?? parameters.value("dbname");
 
-  if (problems.length > 0 || !user || !includes(targetSessionAttributes, attributes)) {
+  if (problems.length > 0 || !user || !includes(targetSessionAttributes, wanted)) {
     throw new UsageError(problems);
   }
   return {
@@ -158,104 +137,64 @@ export async function resolveEndpoint(
     password: password === undefined ? undefined : new Secret(password),
     passfile: passfileText === undefined ? [] : parsePassfile(passfileText),
     tls,
-    applicationName: setting("application_name", "PGAPPNAME") ??
-      parts.parameters["fallback_application_name"] ?? "postgres-seren-replicator",
-    options: setting("options", "PGOPTIONS"),
-    connectTimeoutMs: timeout === undefined || Number(timeout) <= 0
+    login,
+    applicationName: parameters.value("application_name") ??
+      parameters.value("fallback_application_name") ?? "postgres-seren-replicator",
+    options: parameters.value("options"),
+    connectTimeoutMs: timeoutSeconds <= 0
       ? defaultConnectTimeoutMs
-      : Math.max(2, Number(timeout)) * 1000, // libpq rounds 1 up to 2
-    targetSessionAttributes: attributes,
+      : Math.max(2, timeoutSeconds) * 1000, // libpq rounds 1 up to 2
+    targetSessionAttributes: wanted,
   };
 }
 
-type Setting = (keyword: string, variable: string) => string | undefined;
-
 function resolveHosts(
-  { hosts, parameters }: {
-    hosts: readonly Partial<HostPort>[];
-    parameters: Readonly<Record<string, string>>;
-  },
-  setting: Setting,
+  { hosts }: { readonly hosts: readonly Partial<HostPort>[] },
+  parameters: ConnectionParameters,
   problem: (message: string) => void,
 ): readonly HostPort[] {
-  const hostList = setting("host", "PGHOST")?.split(",");
-  const portList = setting("port", "PGPORT")?.split(",");
+  const hostList = parameters.value("host")?.split(",");
+  const ports = parameters.given("port");
+  const portList = ports?.value.split(",");
   const given: readonly Partial<HostPort>[] = hosts.some(({ host }) => host !== undefined)
     ? hosts
     : (hostList ?? ["localhost"]).map((host, index) => ({ host, ...hosts[index] }));
-  const addresses = parameters["hostaddr"]?.split(",");
+  const addresses = parameters.value("hostaddr")?.split(",");
   return given.map(({ host, port }, index) => {
     const portText = portList?.length === 1 ? portList[0] : portList?.[index];
     const fallback = portText === undefined || portText === "" ? 5432 : parsePort(portText);
-    if (fallback === undefined) problem(`port "${portText}" is not a number from 1 to 65535`);
+    if (fallback === undefined) problem(`${ports?.shown} must be a number from 1 to 65535`);
     return { host: addresses?.[index] ?? (host || "localhost"), port: port ?? fallback ?? 5432 };
   });
 }
 
-async function resolveTls(
-  hosts: readonly HostPort[],
-  setting: Setting,
-  { environment, readFile }: Surroundings,
-  problem: (message: string) => void,
-): Promise<TlsSettings> {
-  const home = environment["HOME"] ?? environment["USERPROFILE"];
-  const inHome = (name: string) => home === undefined ? undefined : `${home}/.postgresql/${name}`;
-  const rootSetting = setting("sslrootcert", "PGSSLROOTCERT");
-  const system = rootSetting === "system";
-  const modeText = setting("sslmode", "PGSSLMODE") ?? (system ? "verify-full" : "prefer");
-  const mode = includes(sslModes, modeText) ? modeText : "prefer";
-  if (!includes(sslModes, modeText)) {
-    problem(`sslmode "${modeText}" is none of ${sslModes.join(", ")}`);
+function resolveLogin(
+  parameters: ConnectionParameters,
+  { hosts, tls, problem }: {
+    readonly hosts: readonly HostPort[];
+    readonly tls: TlsSettings;
+    readonly problem: (message: string) => void;
+  },
+): LoginRules {
+  const requireAuth = parameters.value("require_auth");
+  const wrong = requireAuth === undefined ? undefined : requireAuthProblem(requireAuth);
+  if (wrong !== undefined) problem(wrong);
+  const binding = parameters.given("channel_binding");
+  const channelBinding = channelBindings.find((each) => each === (binding?.value ?? "prefer"));
+  if (channelBinding === undefined) {
+    problem(`${binding?.shown} must be one of ${channelBindings.join(", ")}`);
   }
-  if (system && mode !== "verify-full") {
-    problem(`sslrootcert=system needs sslmode=verify-full, not "${mode}"`);
+  if (channelBinding === "require") {
+    if (tls.mode === "disable" || hosts.some(({ host }) => host.startsWith("/"))) {
+      problem(
+        "channel_binding=require needs TLS: connect by TCP, with sslmode=require or stricter",
+      );
+    }
+    if (wrong === undefined && !allowedMethods(requireAuth).has("scram-sha-256")) {
+      problem("channel_binding=require needs scram-sha-256, which require_auth excludes");
+    }
   }
-
-  const sockets = hosts.every(({ host }) => host.startsWith("/"));
-  const verifying = mode === "verify-ca" || mode === "verify-full";
-  const wanted = !sockets && mode !== "disable" && mode !== "allow" && mode !== "prefer";
-  const rootPath = system ? undefined : rootSetting ?? inHome("root.crt");
-  const roots = wanted && rootPath !== undefined ? await readFile(rootPath) : undefined;
-  if (verifying && !sockets && !system && roots === undefined) {
-    problem(
-      `sslmode=${mode} needs the certificate of the authority that signed the server's: ` +
-        `${
-          rootPath ?? "~/.postgresql/root.crt"
-        } is not there. Name its file with sslrootcert=FILE, ` +
-        `or use sslrootcert=system for a public authority`,
-    );
-  }
-  const certificatePath = setting("sslcert", "PGSSLCERT") ?? inHome("postgresql.crt");
-  const keyPath = setting("sslkey", "PGSSLKEY") ?? inHome("postgresql.key");
-  const usesTls = !sockets && mode !== "disable";
-  const certificate = usesTls && certificatePath ? await readFile(certificatePath) : undefined;
-  const key = certificate !== undefined && keyPath ? await readFile(keyPath) : undefined;
-  if (usesTls && setting("sslcert", "PGSSLCERT") !== undefined && certificate === undefined) {
-    problem(`sslcert: there is no file ${certificatePath}`);
-  }
-  if (certificate !== undefined && key === undefined) {
-    problem(
-      `the client certificate ${certificatePath} needs its key; ${
-        keyPath ?? "sslkey"
-      } is not there`,
-    );
-  }
-  const passphrase = setting("sslpassword", "PGSSLPASSWORD");
-  return {
-    mode,
-    rootCertificates: system ? "system" : roots,
-    client: certificate === undefined || key === undefined ? undefined : {
-      certificate,
-      key: new Secret(key),
-      passphrase: passphrase === undefined ? undefined : new Secret(passphrase),
-    },
-    serverNameIndication: setting("sslsni", "PGSSLSNI") !== "0",
-    files: {
-      sslrootcert: system ? "system" : roots === undefined ? undefined : rootPath,
-      sslcert: certificate === undefined ? undefined : certificatePath,
-      sslkey: certificate === undefined ? undefined : keyPath,
-    },
-  };
+  return { channelBinding: channelBinding ?? "require", requireAuth };
 }
 
 /** The same server, another database; everything else is kept. */
@@ -288,8 +227,4 @@ export function describeHost({ host, port }: HostPort): string {
 
 function includes<Value extends string>(values: readonly Value[], text: string): text is Value {
   return (values as readonly string[]).includes(text);
-}
-
-function nonEmpty(text: string | undefined): string | undefined {
-  return text === "" ? undefined : text;
 }

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { asynchronousBytes, checkHeader, isAsynchronous, ProtocolError } from "./message_limits.ts";
 
 /** Type bytes of the messages that are looked at here. */
 export const frame = {
@@ -16,8 +17,14 @@ export const frame = {
   commandComplete: 0x43, // C
   error: 0x45, // E
   keyData: 0x4b, // K
+  authentication: 0x52, // R
+  noData: 0x6e, // n
+  parameterDescription: 0x74, // t
+  password: 0x70, // p
   query: 0x51, // Q
   ready: 0x5a, // Z
+  row: 0x44, // D
+  rowDescription: 0x54, // T
 } as const;
 
 const headerBytes = 5;
@@ -26,15 +33,42 @@ const decoder = new TextDecoder();
 
 /** Where the scanner hands what it finds. */
 export interface FrameHandler {
-  /** A frame, whole; `body` is what follows the length. Views are valid during the call only. */
-  readonly message: (type: number, body: Uint8Array) => void;
+  /**
+   * A frame, whole; `body` is what follows the length. Views are valid during the call only, unless `own` says that the handler may keep
+   * them.
+   *
+   * Notices, notifications and parameter changes are not handed out: nothing here needs them, and a server may send any number.
+   */
+  readonly message: (
+    type: number,
+    body: Uint8Array,
+    frame: { readonly whole: Uint8Array; readonly own: boolean },
+  ) => void;
+  /**
+   * Called with each header, before anything of the body is kept.
+   *
+   * @param length the length word, which counts itself
+   * @throws when the message may not come
+   */
+  readonly header?: (type: number, length: number) => void;
 }
 
-/** Cuts a stream of bytes into frames. A frame may be cut anywhere, its header included; it is gathered until it is whole. */
+/**
+ * Cuts a stream of bytes into frames. A frame may be cut anywhere, its header included; it is gathered until it is whole.
+ *
+ * What the server announces is checked first (see `message_limits.ts`), and memory is only taken for what has come.
+ */
 export class FrameScanner {
   readonly #handler: FrameHandler;
-  /** The frame that is being gathered across chunks. */
-  #gathered: Uint8Array = nothing;
+  /** The beginning of a frame that is being gathered across chunks; longer than {@linkcode #filled}. */
+  #gathered: Uint8Array = new Uint8Array(initialBytes);
+  #filled = 0;
+  /** Length of the frame that is being gathered; its header's while that has not come. */
+  #size = headerBytes;
+  /** Bytes of a message that is passed over which are yet to come. */
+  #passing = 0;
+  /** Bytes passed over since the last ReadyForQuery. */
+  #passed = 0;
 
   constructor(handler: FrameHandler) {
     this.#handler = handler;
@@ -42,33 +76,100 @@ export class FrameScanner {
 
   /** True between frames. */
   get atBoundary(): boolean {
-    return this.#gathered.length === 0;
+    return this.#filled === 0 && this.#passing === 0;
   }
 
-  /** Takes the next piece of the stream. */
+  /**
+   * Takes the next piece of the stream.
+   *
+   * @throws ProtocolError when it is not what a server sends
+   */
   push(chunk: Uint8Array): void {
-    if (this.#gathered.length > 0) chunk = join(this.#gathered, chunk);
-    this.#gathered = nothing;
-    const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     let at = 0;
-    while (at + headerBytes <= chunk.length) {
-      const end = at + 1 + view.getUint32(at + 1);
-      if (end > chunk.length) break;
-      this.#handler.message(view.getUint8(at), chunk.subarray(at + headerBytes, end));
-      at = end;
+    while (at < chunk.length) {
+      if (this.#passing > 0) {
+        const passed = Math.min(this.#passing, chunk.length - at);
+        this.#passing -= passed;
+        at += passed;
+      } else if (this.#filled > 0) at += this.#gather(chunk.subarray(at));
+      else if (chunk.length - at < headerBytes) at += this.#begin(headerBytes, chunk.subarray(at));
+      else {
+        const size = this.#open(chunk, at);
+        if (size === undefined) at += headerBytes;
+        else if (size > chunk.length - at) at += this.#begin(size, chunk.subarray(at));
+        else {
+          this.#handOut(chunk.subarray(at, at + size), false);
+          at += size;
+        }
+      }
     }
-    if (at < chunk.length) this.#gathered = chunk.slice(at);
+  }
+
+  /** Checks a header; gives the frame's length with it, or undefined when the frame is passed over. */
+  #open(bytes: Uint8Array, at: number): number | undefined {
+    const type = bytes[at] ?? 0;
+    const length = new DataView(bytes.buffer, bytes.byteOffset + at + 1, 4).getUint32(0);
+    checkHeader(type, length);
+    if (!isAsynchronous(type)) {
+      this.#handler.header?.(type, length);
+      return 1 + length;
+    }
+    this.#passing = length - 4;
+    this.#passed += 1 + length;
+    if (this.#passed > asynchronousBytes) {
+      throw new ProtocolError("it sent nothing but notices, more than 256 MB of them");
+    }
+    return undefined;
+  }
+
+  #begin(size: number, bytes: Uint8Array): number {
+    this.#size = size;
+    return this.#gather(bytes);
+  }
+
+  /** Adds to the frame that is being gathered; gives how many bytes it took. */
+  #gather(bytes: Uint8Array): number {
+    const taken = Math.min(this.#size - this.#filled, bytes.length);
+    this.#reserve(this.#filled + taken);
+    this.#gathered.set(bytes.subarray(0, taken), this.#filled);
+    this.#filled += taken;
+    if (this.#filled < this.#size) return taken;
+    if (this.#size === headerBytes) {
+      const size = this.#open(this.#gathered, 0);
+      if (size === undefined) this.#filled = 0;
+      else if (size > headerBytes) this.#size = size;
+      else this.#finish();
+    } else this.#finish();
+    return taken;
+  }
+
+  #finish(): void {
+    const whole = this.#gathered.subarray(0, this.#filled);
+    this.#filled = 0;
+    const own = this.#gathered.length > initialBytes;
+    if (own) this.#gathered = new Uint8Array(initialBytes);
+    this.#handOut(whole, own);
+  }
+
+  #handOut(whole: Uint8Array, own: boolean): void {
+    const type = whole[0] ?? 0;
+    if (type === frame.ready) this.#passed = 0;
+    this.#handler.message(type, whole.subarray(headerBytes), { whole, own });
+  }
+
+  /** Grows by doubling, and no further than the frame: what is only announced takes no memory. */
+  #reserve(bytes: number): void {
+    if (bytes <= this.#gathered.length) return;
+    const grown = new Uint8Array(
+      Math.max(bytes, Math.min(this.#size, 2 * this.#gathered.length)),
+    );
+    grown.set(this.#gathered.subarray(0, this.#filled));
+    this.#gathered = grown;
   }
 }
 
-const nothing = new Uint8Array(0);
-
-function join(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
-  const joined = new Uint8Array(first.length + second.length);
-  joined.set(first);
-  joined.set(second, first.length);
-  return joined;
-}
+/** Kept by each scanner for frames that are cut: most are rows of a few hundred bytes. */
+const initialBytes = 4 * 1024;
 
 /** A frontend message with a body. */
 export function encodeFrame(type: number, body: Uint8Array): Uint8Array {

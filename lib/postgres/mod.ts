@@ -29,6 +29,9 @@ export * from "./relay.ts";
 export * from "./retry.ts";
 export * from "./server_error.ts";
 export * from "./session.ts";
+export * from "./libpq_words.ts";
+export * from "./login_rules.ts";
+export * from "./message_limits.ts";
 export {
   durableSettings,
   namesRole,
@@ -38,6 +41,8 @@ export {
 export * from "./snapshot.ts";
 export * from "./sqlstate.ts";
 export * from "./thread_messages.ts";
+export * from "./tls_settings.ts";
 export * from "./url.ts";
+export { libpqVariables } from "./url_parameters.ts";
 export type { ValueForm } from "./driver.ts";
 export type { Receiver } from "./wire.ts";

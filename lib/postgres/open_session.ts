@@ -12,6 +12,8 @@ import {
   startupParameters,
 } from "./event_triggers.ts";
 import { LockWatch } from "./lock_wait.ts";
+import { LoginError } from "./login_error.ts";
+import { ProtocolError } from "./message_limits.ts";
 import {
   ConnectionError,
   connectionFailure,
@@ -22,7 +24,8 @@ import { Session, type SessionOptions } from "./session.ts";
 import { pinStatements, settingsFor } from "./settings.ts";
 import { type Backend, watchForSilence } from "./silence.ts";
 import { SqlState } from "./sqlstate.ts";
-import { connectTransport, type Encryption } from "./transport.ts";
+import { type Started, type StartOptions, startSession } from "./start_session.ts";
+import { connectTransport, type Encryption, type Transport } from "./transport.ts";
 import type { HostPort } from "./url.ts";
 import { Wire } from "./wire.ts";
 
@@ -69,8 +72,10 @@ export async function openSession(
   );
 }
 
+/** Whether the server answered, and would answer the same again. */
 function isRefusal(error: unknown): boolean {
-  return serverMessageOf(error) !== undefined;
+  return serverMessageOf(error) !== undefined || error instanceof LoginError ||
+    error instanceof ProtocolError;
 }
 
 function retriesWithOtherEncryption({ tls }: Endpoint, error: unknown): boolean {
@@ -191,7 +196,14 @@ async function attempt(
     : AbortSignal.any([options.signal, timeout.signal]);
   let wire: Wire | undefined;
   try {
-    wire = new Wire(await connectTransport(place, { encryption, tls: endpoint.tls, signal }));
+    const transport = await connectTransport(place, { encryption, tls: endpoint.tls, signal });
+    const started = await logIn(transport, {
+      endpoint,
+      place,
+      parameters: { ...sessionParameters(endpoint, options), ...parameters },
+      signal,
+    });
+    wire = new Wire(transport, started);
     const opened = wire;
     // a connection that closes before it is ready makes the driver try again, and the query would wait for ever
     const ended = Promise.withResolvers<never>();
@@ -200,16 +212,16 @@ async function attempt(
       opened.close(signal.reason);
       ended.reject(signal.reason);
     };
-    opened.closed.then(() => ended.reject(new Error("the server closed the connection")));
+    opened.closed.then(() =>
+      ended.reject(opened.failure ?? new Error("the server closed the connection"))
+    );
     signal.addEventListener("abort", end, { once: true });
     if (signal.aborted) end();
     try {
       const driver = drive(endpoint, {
         place,
         wire: opened,
-        replication: options.replication ?? false,
         values: options.values ?? "text",
-        parameters,
       });
       const results = await Promise.race([
         driver.unsafe(
@@ -218,7 +230,9 @@ async function attempt(
         ended.promise,
       ]);
       const row = (results as unknown as PinnedRow[][]).at(-1)?.[0];
-      if (row === undefined) throw new Error("the server did not answer the first query");
+      if (typeof row?.server_version !== "number" || typeof row.pid !== "number") {
+        throw new ProtocolError("it did not answer the first query");
+      }
       const backend: Backend = {
         processId: row.pid,
         serverStart: row.server_start,
@@ -258,12 +272,45 @@ async function attempt(
     wire?.close();
     signal.throwIfAborted();
     const message = serverMessageOf(error);
-    if (message !== undefined && wire?.backendKey === undefined) {
+    if (message !== undefined && wire === undefined) {
       return new StartupRefusal(error, message);
     }
     throw error;
   } finally {
     clearTimeout(timer);
+  }
+}
+
+function sessionParameters(
+  { applicationName, options }: Endpoint,
+  { replication }: SessionOptions,
+): Readonly<Record<string, string>> {
+  return {
+    application_name: applicationName,
+    ...(options === undefined ? {} : { options }),
+    ...(replication ? { replication: "database" } : {}),
+  };
+}
+
+/** Starts the session on a connection, which is closed when that fails or the signal aborts meanwhile. */
+async function logIn(
+  transport: Transport,
+  { signal, ...options }: StartOptions & { readonly signal: AbortSignal },
+): Promise<Started> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => {
+    transport.close();
+    aborted.reject(signal.reason);
+  };
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    if (signal.aborted) abort();
+    return await Promise.race([startSession(transport, options), aborted.promise]);
+  } catch (error) {
+    transport.close();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 }
 

@@ -1,4 +1,5 @@
 import { FrameScanner } from "./frames.ts";
+import { checkHeader } from "./message_limits.ts";
 import { rowPackerProgram } from "./row_packer_program.ts";
 
 /** The type byte and the length. */
@@ -82,7 +83,9 @@ export class RowPacker {
       if (packedEnd > start) this.#handler.rows(this.#memory.subarray(start, packedEnd));
       at = this.#program.restStart.value;
       if (end - at < headerBytes) break;
-      const size = 1 + this.#view.getUint32(at + 1);
+      const length = this.#view.getUint32(at + 1);
+      checkHeader(this.#memory[at] ?? 0, length); // a row's too, when the program has left it
+      const size = 1 + length;
       this.#messageRemaining = size;
       const there = this.#memory.subarray(at, Math.min(at + size, end));
       this.#gather(there);

@@ -39,9 +39,11 @@
         (local.set $remaining (i32.sub (local.get $remaining) (local.get $size)))
         (br_if $done (i32.lt_u (i32.sub (local.get $end) (local.get $at)) (i32.const 5)))
         (br_if $done (i32.ne (i32.load8_u (local.get $at)) (i32.const 0x64))) ;; d
-        ;; the length counts itself
-        (local.set $remaining
+        ;; the length counts itself; one that no server sends is left for the caller to refuse
+        (local.set $size
           (i32.sub (call $reversed (i32.load offset=1 (local.get $at))) (i32.const 4)))
+        (br_if $done (i32.gt_u (local.get $size) (i32.const 0x3fffffff)))
+        (local.set $remaining (local.get $size))
         (local.set $at (i32.add (local.get $at) (i32.const 5)))
         (if (local.get $frame)
           (then

@@ -1,6 +1,7 @@
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
 import fc from "fast-check";
 import { encodeFrame, frame, FrameScanner } from "./frames.ts";
+import { ProtocolError } from "./message_limits.ts";
 import { RowPacker } from "./row_packer.ts";
 import { concat, pieces } from "./streams_test.ts";
 
@@ -38,7 +39,7 @@ function joined(messages: readonly Message[]): readonly Message[] {
   return result.filter(({ type, body }) => type !== frame.copyData || body.length > 0);
 }
 
-const others = [frame.commandComplete, frame.error, frame.ready, frame.copyDone, frame.copyOut];
+const others = [frame.commandComplete, frame.error, frame.copyOut];
 const anyMessage = fc.oneof(
   { weight: 4, arbitrary: fc.constant(frame.copyData as number) },
   fc.constantFrom<number>(...others),
@@ -78,7 +79,7 @@ Deno.test("RowPacker puts narrow rows together, and makes no frame longer than 3
 
 Deno.test("RowPacker passes on what has come of a long row, as frames of its own", () => {
   const row = crypto.getRandomValues(new Uint8Array(60_000));
-  const stream = concat([encodeFrame(frame.copyData, row), encodeFrame(frame.copyDone, row)]);
+  const stream = concat([encodeFrame(frame.copyData, row), encodeFrame(frame.error, row)]);
   const frames = pack(pieces(stream, [3, 5, 10_000, 40_000, 60_004]));
   deepStrictEqual(frames.map(({ body }) => body.length), [
     ...[9_995, 30_000, 20_004, 1], // nothing in the first two pieces
@@ -86,7 +87,7 @@ Deno.test("RowPacker passes on what has come of a long row, as frames of its own
   ]);
   deepStrictEqual(joined(frames), [
     { type: frame.copyData, body: row },
-    { type: frame.copyDone, body: row },
+    { type: frame.error, body: row },
   ]);
 });
 
@@ -94,4 +95,23 @@ Deno.test("RowPacker begins anew although the one before it ended within a row",
   const row = encodeFrame(frame.copyData, new Uint8Array(100));
   deepStrictEqual(pack([row.subarray(0, 50)]).length, 1);
   deepStrictEqual(pack([row]), [{ type: frame.copyData, body: new Uint8Array(100) }]);
+});
+
+Deno.test("RowPacker refuses rows and messages of a length that no server sends", () => {
+  for (const type of ["d", "E", "C"]) {
+    for (const length of [0, 3, -1, -5, -2_147_483_648, 0x4000_0004, 2_147_483_647]) {
+      const bad = new Uint8Array(105);
+      bad[0] = type.charCodeAt(0);
+      new DataView(bad.buffer).setInt32(1, length);
+      const row = encodeFrame(frame.copyData, new Uint8Array(100));
+      for (const cut of [[], [3], [105], [107, 5], [109]]) {
+        throws(() => pack(pieces(concat([row, bad]), cut)), ProtocolError, `${type} ${length}`);
+      }
+    }
+  }
+  // the longest row that PostgreSQL can make is none of them
+  const long = new Uint8Array(5);
+  long[0] = frame.copyData;
+  new DataView(long.buffer).setInt32(1, 0x3fff_ffff + 4);
+  deepStrictEqual(pack([long]), []);
 });

@@ -5,6 +5,8 @@
  */
 import { ExitCode, redact, ReplicatorError, type Side } from "../core/mod.ts";
 import { describeEndpoint, describeHost, type Endpoint } from "./endpoint.ts";
+import { LoginError, StartupRefusedError } from "./login_error.ts";
+import { ProtocolError } from "./message_limits.ts";
 import { isTransientState, SqlState } from "./sqlstate.ts";
 import type { HostPort } from "./url.ts";
 
@@ -106,6 +108,7 @@ export function isTransient(error: unknown): boolean {
 
 /** Reads the fields of an error of postgres.js; undefined when the server sent none. */
 export function serverMessageOf(error: unknown): ServerMessage | undefined {
+  if (error instanceof StartupRefusedError) return error.serverMessage;
   if (!(error instanceof Error) || error.name !== "PostgresError") return undefined;
   const fields = error as Error & Partial<Record<string, string>>;
   return {
@@ -132,6 +135,26 @@ export function serverMessageFromFields(fields: ReadonlyMap<string, string>): Se
   };
 }
 
+/** What a server sent that none may send. Final: it would send the same again. */
+export function protocolFailure(
+  error: ProtocolError,
+  endpoint: Endpoint,
+  place: HostPort,
+): ConnectionError {
+  return new ConnectionError(
+    `the connection to ${
+      describeHost(place)
+    } was closed because of what the server sent: ${error.message}`,
+    {
+      endpoint,
+      transient: false,
+      remedy:
+        "is it PostgreSQL that answers there, and a server that you trust? if so, report this with its version",
+      cause: error,
+    },
+  );
+}
+
 /** Explains why a session could not be opened on one host. */
 export function connectionFailure(
   error: unknown,
@@ -148,10 +171,18 @@ export function connectionFailure(
       remedy: refusalRemedies[message.sqlState] ?? message.hint,
     });
   }
+  if (error instanceof LoginError) {
+    return new ConnectionError(`${at}: ${error.message}`, {
+      endpoint,
+      transient: false,
+      remedy: error.remedy,
+    });
+  }
+  if (error instanceof ProtocolError) return protocolFailure(error, endpoint, place);
   const text = error instanceof Error ? error.message : String(error);
   const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
   const known = code === undefined ? undefined : certificateRemedies[code];
-  if (known !== undefined || error instanceof Error && error.name === "TlsRefusedError") {
+  if (known !== undefined || error instanceof Error && /^Tls\w+Error$/.test(error.name)) {
     return new ConnectionError(`${at}: TLS failed: ${text}`, {
       endpoint,
       transient: false,

@@ -6,9 +6,10 @@
 import { InterruptedError, type Side } from "../core/mod.ts";
 import type { Driver, ValueForm } from "./driver.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { frame, FrameScanner } from "./frames.ts";
+import { collectAnswer } from "./collect_answer.ts";
 import { inlineParameters } from "./inline_parameters.ts";
-import { ConnectionError, ServerError, serverMessageOf } from "./server_error.ts";
+import { defaultResultBytes, ProtocolError } from "./message_limits.ts";
+import { ConnectionError, protocolFailure, ServerError, serverMessageOf } from "./server_error.ts";
 import type { LockWatch } from "./lock_wait.ts";
 import { connectTransport } from "./transport.ts";
 import type { HostPort } from "./url.ts";
@@ -135,18 +136,21 @@ export class Session implements AsyncDisposable {
    *
    * @param statement one statement; `$1`… stand for the parameters
    * @param options `extended`: by the extended protocol, in which the server takes one statement and no more;
-   * `mayBeSilent`: nobody minds when the answer never comes, as with a heartbeat
+   * `mayBeSilent`: nobody minds when the answer never comes, as with a heartbeat;
+   * `resultBytes`: how much memory the rows may take, by default 256 MB: a larger answer ends the session
    * @throws ServerError when the server refuses it, ConnectionError when the connection ends
    */
   async query<Result extends object = Row>(
     statement: string,
     parameters: readonly Parameter[] = [],
-    { extended = false, mayBeSilent = false }: {
+    { extended = false, mayBeSilent = false, resultBytes = defaultResultBytes }: {
       readonly extended?: boolean;
       readonly mayBeSilent?: boolean;
+      readonly resultBytes?: number;
     } = {},
   ): Promise<Result[]> {
     this.#signal?.throwIfAborted();
+    const forbid = this.#wire.allowResult(resultBytes);
     const simple = extended || parameters.length === 0
       ? undefined
       : inlineParameters(statement, parameters);
@@ -162,6 +166,8 @@ export class Session implements AsyncDisposable {
       return [...rows];
     } catch (error) {
       throw this.#explain(error);
+    } finally {
+      forbid();
     }
   }
 
@@ -169,7 +175,7 @@ export class Session implements AsyncDisposable {
   async queryOne<Result extends object = Row>(
     statement: string,
     parameters: readonly Parameter[] = [],
-    options: { readonly extended?: boolean } = {},
+    options: { readonly extended?: boolean; readonly resultBytes?: number } = {},
   ): Promise<Result> {
     const [row] = await this.query<Result>(statement, parameters, options);
     if (row === undefined) throw new Error(`no row came back from: ${statement}`);
@@ -275,19 +281,7 @@ export class Session implements AsyncDisposable {
    * @param messages one or more frontend messages that end in a Query or Sync
    */
   exchange(messages: Uint8Array): Promise<Uint8Array> {
-    return this.takeOver(async (wire) => {
-      const chunks: Uint8Array[] = [];
-      const ready = Promise.withResolvers<void>();
-      const scanner = new FrameScanner({
-        message: (type) => type === frame.ready && ready.resolve(),
-      });
-      wire.receive((chunk) => {
-        chunks.push(chunk.slice());
-        scanner.push(chunk);
-      });
-      await Promise.all([wire.write(messages), ready.promise]);
-      return new Uint8Array(await new Blob(chunks as BlobPart[]).arrayBuffer());
-    });
+    return this.takeOver((wire) => collectAnswer(wire, messages));
   }
 
   /** Asks the server to cancel what this session runs. Source: "54.2.8. Canceling Requests in Progress". */
@@ -343,6 +337,11 @@ export class Session implements AsyncDisposable {
 
   #explain(error: unknown): unknown {
     if (this.#signal?.aborted) return this.#signal.reason;
+    const { failure } = this.#wire;
+    const broken = failure instanceof ProtocolError ? failure : error;
+    if (broken instanceof ProtocolError) {
+      return protocolFailure(broken, this.endpoint, this.#place);
+    }
     const message = serverMessageOf(error);
     if (message !== undefined) {
       return new ServerError(message, { side: this.side, object: this.endpoint.database });

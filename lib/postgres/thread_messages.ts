@@ -4,11 +4,12 @@
  * @module
  */
 import { type ExitCode, ReplicatorError, Secret, type Side } from "../core/mod.ts";
-import { type Endpoint, passwordFor, type TlsSettings } from "./endpoint.ts";
+import { type Endpoint, passwordFor } from "./endpoint.ts";
 import { noteEventTriggers, refusingHosts } from "./event_triggers.ts";
 import type { PassfileEntry } from "./passfile.ts";
 import { ConnectionError, ServerError, type ServerMessage } from "./server_error.ts";
 import { SnapshotLostError } from "./snapshot.ts";
+import type { TlsSettings } from "./tls_settings.ts";
 import type { HostPort } from "./url.ts";
 
 /** An endpoint with its secrets in the open. Only for a message to a thread of this process; never printed. */

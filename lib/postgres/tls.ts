@@ -12,7 +12,8 @@ import { Buffer } from "node:buffer";
 import { isIP } from "node:net";
 import { Duplex } from "node:stream";
 import { connect, rootCertificates, type TLSSocket } from "node:tls";
-import type { TlsSettings } from "./endpoint.ts";
+import { certificateHash } from "./channel_binding.ts";
+import type { TlsSettings } from "./tls_settings.ts";
 import type { Transport } from "./transport.ts";
 import { YoungBuffers } from "./young_buffers.ts";
 
@@ -36,7 +37,9 @@ export async function startTls(
   const socket = connect({
     socket: encryptedSide(transport, gate),
     rejectUnauthorized: verify,
-    ALPNProtocols: ["postgresql"],
+    ALPNProtocols: [alpnProtocol],
+    minVersion: tls.minVersion,
+    maxVersion: tls.maxVersion,
     ...(tls.rootCertificates === undefined ? {} : {
       ca: tls.rootCertificates === "system" ? [...rootCertificates] : tls.rootCertificates,
     }),
@@ -61,7 +64,30 @@ export async function startTls(
     socket.destroy();
     throw error;
   });
-  return decryptedSide(socket, { transport, gate });
+  // what was asked for is looked at: the runtime, too, must not be believed blindly
+  const version = socket.getProtocol();
+  const refusal = version === null || !(version >= tls.minVersion && version <= tls.maxVersion)
+    ? `TLS ${version ?? "of an unknown version"} was negotiated, which is not allowed`
+    : tls.negotiation === "direct" && socket.alpnProtocol !== alpnProtocol
+    ? "the server does not take TLS connections without being asked first (sslnegotiation=direct, PostgreSQL 17 and later)"
+    : undefined;
+  if (refusal !== undefined) {
+    socket.destroy();
+    throw new TlsVersionError(refusal);
+  }
+  const { raw } = socket.getPeerCertificate();
+  return decryptedSide(socket, {
+    transport,
+    gate,
+    certificateHash: raw === undefined ? undefined : await certificateHash(new Uint8Array(raw)),
+  });
+}
+
+const alpnProtocol = "postgresql";
+
+/** The connection is encrypted, but not as the URL demands. */
+export class TlsVersionError extends Error {
+  override readonly name = "TlsVersionError";
 }
 
 /**
@@ -142,7 +168,11 @@ function encryptedSide(transport: Transport, gate: Gate): Duplex {
 /** Turns the event-driven socket into one that is asked. */
 function decryptedSide(
   socket: TLSSocket,
-  { transport, gate }: { readonly transport: Transport; readonly gate: Gate },
+  { transport, gate, certificateHash }: {
+    readonly transport: Transport;
+    readonly gate: Gate;
+    readonly certificateHash: Uint8Array | undefined;
+  },
 ): Transport {
   let failure: Error | undefined;
   let ended = false;
@@ -163,6 +193,7 @@ function decryptedSide(
   });
   return {
     encrypted: true,
+    certificateHash,
     async read(into) {
       while (true) {
         const chunk: Uint8Array | null = socket.read();

@@ -4,14 +4,16 @@
  *
  * @module
  */
-import type { TlsSettings } from "./endpoint.ts";
 import { startTls } from "./tls.ts";
+import type { TlsSettings } from "./tls_settings.ts";
 import type { HostPort } from "./url.ts";
 
 /** A connected byte stream; one read and one write may be under way at a time. */
 export interface Transport {
   /** Whether TLS protects it. */
   readonly encrypted: boolean;
+  /** Of the server's certificate, which a login can be bound to; undefined without TLS, and when it has none that is known. */
+  readonly certificateHash: Uint8Array | undefined;
   /** Reads what is there, at most the buffer's size; null at the end of the stream. */
   read(into: Uint8Array): Promise<number | null>;
   /** Writes all of the bytes; resolves when they have been taken. */
@@ -52,7 +54,7 @@ export async function connectTransport(
     connection.setNoDelay(true);
     connection.setKeepAlive(true); // the intervals are set from the server's end, see settings.ts
     if (encryption === "plain") return plainTransport(connection);
-    if (await askForTls(connection)) {
+    if (tls.negotiation === "direct" || await askForTls(connection)) {
       return await startTls(plainTransport(connection), { host, tls });
     }
     if (encryption === "required") throw new TlsRefusedError();
@@ -129,6 +131,7 @@ async function askForTls(connection: Deno.Conn): Promise<boolean> {
 function plainTransport(connection: Deno.Conn): Transport {
   return {
     encrypted: false,
+    certificateHash: undefined,
     read: (into) => connection.read(into),
     write: (bytes) => writeAll(connection, bytes),
     close: () => closeQuietly(connection),

@@ -6,6 +6,7 @@
  * @module
  */
 import { type Problem, suggest } from "../core/mod.ts";
+import { ConnectionParameters, isKeyword, usableKeywords } from "./url_parameters.ts";
 
 /** One server to try. `host` is a name, an address, or the folder of a Unix socket when it starts with `/`. */
 export interface HostPort {
@@ -25,68 +26,6 @@ export interface UrlParts {
   readonly parameters: Readonly<Record<string, string>>;
 }
 
-/** Keywords that change how this tool connects. */
-const honoured = [
-  "host",
-  "hostaddr",
-  "port",
-  "dbname",
-  "user",
-  "password",
-  "passfile",
-  "connect_timeout",
-  "options",
-  "application_name",
-  "fallback_application_name",
-  "sslmode",
-  "sslcert",
-  "sslkey",
-  "sslpassword",
-  "sslrootcert",
-  "sslsni",
-  "target_session_attrs",
-] as const;
-
-/** Keywords of libpq that change nothing here: accepted, so that a URL that works elsewhere works here. */
-const accepted = [
-  "channel_binding",
-  "client_encoding",
-  "gssencmode",
-  "keepalives",
-  "keepalives_count",
-  "keepalives_idle",
-  "keepalives_interval",
-  "krbsrvname",
-  "load_balance_hosts",
-  "max_protocol_version",
-  "min_protocol_version",
-  "require_auth",
-  "scram_client_key",
-  "scram_server_key",
-  "sslcertmode",
-  "sslcompression",
-  "sslkeylogfile",
-  "ssl_max_protocol_version",
-  "ssl_min_protocol_version",
-  "sslnegotiation",
-  "tcp_user_timeout",
-] as const;
-
-/** Keywords whose neglect would weaken or change the connection: refused with a reason. */
-const refused: Readonly<Record<string, string>> = {
-  sslcrl: "certificate revocation lists are not supported; remove it or tunnel through a TLS proxy",
-  sslcrldir:
-    "certificate revocation lists are not supported; remove it or tunnel through a TLS proxy",
-  requirepeer: "requirepeer is not supported; remove it",
-  service: "service files are not read; write the parameters into the URL",
-  servicefile: "service files are not read; write the parameters into the URL",
-  replication: "the tool sets this itself where it is needed; remove it",
-  pgbouncer:
-    "this is a setting of Prisma, not of PostgreSQL; remove it and connect past the pooler",
-  schema: "this is a setting of Prisma, not of PostgreSQL; remove it",
-  connection_limit: "this is a setting of Prisma, not of PostgreSQL; remove it and use --jobs",
-};
-
 /** The outcome of {@linkcode parseUrl}: parts, or everything that is wrong. */
 export type ParsedUrl =
   | { readonly parts: UrlParts; readonly problems: readonly [] }
@@ -95,7 +34,8 @@ export type ParsedUrl =
 /**
  * Reads a connection URL.
  *
- * Never throws; problems quote the part concerned but never a password.
+ * Never throws. Problems name the part concerned and quote nothing of the URL: a password that was not percent-encoded may be in any part of
+ * what could not be read.
  *
  * @param url `postgresql://[user[:password]@][host[:port][,…]][/database][?keyword=value&…]`
  * @param path where the URL came from, for the problems (`--source`)
@@ -149,27 +89,40 @@ export function parseUrl(url: string, path: string): ParsedUrl {
     return { parts: undefined, problems };
   }
 
+  const query = queryAt < 0 ? "" : rest.slice(queryAt + 1);
+  if (query.includes("@")) {
+    // libpq takes it; but far more often it is the end of a password that has a ? in it, and the rest would be taken for a host
+    problem(
+      'has an "@" after the "?"; in a password ? is written %3F, and in a parameter @ is written %40',
+    );
+    return { parts: undefined, problems };
+  }
+
   const parameters: Record<string, string> = {};
-  for (const pair of queryAt < 0 ? [] : rest.slice(queryAt + 1).split("&")) {
+  const pairs = query.split("&");
+  for (const [index, pair] of pairs.entries()) {
     if (pair === "") continue;
+    const which = `the ${ordinal(index + 1)} parameter`;
     const equals = pair.indexOf("=");
     if (equals < 0) {
-      problem(`parameter "${pair}" has no value`);
+      problem(`${which} after the "?" has no value; a ? in a password is written %3F`);
       continue;
     }
-    const keyword = decode(pair.slice(0, equals), "a parameter's name");
-    const value = decode(pair.slice(equals + 1), `parameter "${keyword}"`);
+    const keyword = decode(pair.slice(0, equals), `the name of ${which}`);
+    const known = isKeyword(keyword);
+    const value = decode(pair.slice(equals + 1), known ? `parameter "${keyword}"` : which);
     if (keyword === "ssl" && value === "true") parameters["sslmode"] ??= "require"; // as JDBC writes it
-    else if (Object.hasOwn(refused, keyword)) {
-      problem(`parameter "${keyword}": ${refused[keyword]}`);
-    } else if (!isKeyword(keyword)) {
-      const near = suggest(keyword, [...honoured, ...accepted]);
+    else if (known) parameters[keyword] = value;
+    else {
+      const near = suggest(keyword, usableKeywords);
       problem(
-        `unknown parameter "${keyword}"` +
-          (near.length > 0 ? `; did you mean ${near.join(" or ")}?` : ""),
+        `unknown parameter, the ${ordinal(index + 1)} after the "?"; ${
+          near.length > 0 ? `did you mean ${near.join(" or ")}? ` : ""
+        }A ? in a password is written %3F`,
       );
-    } else parameters[keyword] = value;
+    }
   }
+  for (const message of new ConnectionParameters(parameters, {}).problems()) problem(message);
 
   const hosts = hostPart === ""
     ? []
@@ -191,19 +144,36 @@ export function parseUrl(url: string, path: string): ParsedUrl {
   return problems.length > 0 ? { parts: undefined, problems } : { parts, problems: [] };
 }
 
-function isKeyword(keyword: string): boolean {
-  return (honoured as readonly string[]).includes(keyword) ||
-    (accepted as readonly string[]).includes(keyword);
+function ordinal(position: number): string {
+  return position === 1 ? "1st" : position === 2 ? "2nd" : position === 3 ? "3rd" : `${position}th`;
 }
 
+const otherSchemes: readonly string[] = [
+  "cockroachdb",
+  "file",
+  "ftp",
+  "http",
+  "https",
+  "mariadb",
+  "mongodb",
+  "mssql",
+  "mysql",
+  "oracle",
+  "redis",
+  "sqlite",
+  "sqlserver",
+];
+
 function schemeProblem(text: string): string {
-  const other = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1];
-  if (other !== undefined) {
-    return `begins with "${other}://"; a connection URL begins with "postgresql://"`;
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1];
+  if (scheme !== undefined) {
+    // any other could be a password that begins like one
+    const known = otherSchemes.includes(scheme.toLowerCase()) ? `"${scheme}://"` : "another scheme";
+    return `begins with ${known}; a connection URL begins with "postgresql://"`;
   }
   return text === ""
     ? "is empty; give a URL like postgresql://user@host:5432/database"
-    : 'is no connection URL; it must begin with "postgresql://"';
+    : 'is not a connection URL; it must begin with "postgresql://"';
 }
 
 function parseHost(
@@ -213,20 +183,22 @@ function parseHost(
 ): { host?: string; port?: number } {
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(.*))?$/.exec(text);
   if (match === null) {
-    problem(`host "${text}" is malformed; an IPv6 address is written in brackets: [::1]:5432`);
+    problem("a host is malformed; an IPv6 address is written in brackets: [::1]:5432");
     return {};
   }
   const [, bracketed, plain = "", portText] = match;
   if (bracketed !== undefined && !/^[0-9a-f:.]+(?:%25?[\w.-]+)?$/i.test(bracketed)) {
-    problem(`"[${bracketed}]" is no IPv6 address`);
+    problem("what is in brackets is not an IPv6 address");
   }
   const host = bracketed ?? decode(plain, "the host");
   if (bracketed === undefined && !host.startsWith("/") && !/^[\p{L}\p{N}._-]*$/u.test(host)) {
-    problem(`host "${host}" has a character that no host name may have`);
+    problem("a host has a character that no host name may have");
   }
   const port = portText === undefined || portText === "" ? undefined : parsePort(portText);
   if (portText && port === undefined) {
-    problem(`port "${portText}" is not a number from 1 to 65535`);
+    problem(
+      'a port is not a number from 1 to 65535; in a password ":" is written %3A, "/" is %2F, "?" is %3F',
+    );
   }
   return { ...(host === "" ? {} : { host }), ...(port === undefined ? {} : { port }) };
 }

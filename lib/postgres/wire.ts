@@ -1,15 +1,17 @@
 /**
  * One connection shared in turn by the driver and by us.
  *
- * postgres.js does authentication and queries over {@linkcode Wire.driverSocket}. While the driver is idle the wire can be taken over:
- * then whole protocol exchanges (COPY, the traffic of an embedded pg_dump) run past it, from ReadyForQuery to
- * ReadyForQuery, and it never sees a byte of them.
+ * postgres.js runs queries over {@linkcode Wire.driverSocket}; what a server answers is checked before it gets there. While the driver is
+ * idle the wire can be taken over: then whole protocol exchanges (COPY, the traffic of an embedded pg_dump) run past it, from ReadyForQuery
+ * to ReadyForQuery, and it never sees a byte of them.
  *
  * @module
  */
 import { Buffer } from "node:buffer";
 import { EventEmitter } from "node:events";
-import { frame, FrameScanner } from "./frames.ts";
+import { AnswerGuard } from "./answer_guard.ts";
+import { encodeFrame, frame, FrameScanner } from "./frames.ts";
+import type { BackendKey, Started } from "./start_session.ts";
 import type { Transport } from "./transport.ts";
 
 /** Each read and write has a cost of its own; pages that no read fills stay untouched. */
@@ -19,12 +21,6 @@ const tlsBufferBytes = 256 * 1024;
 
 /** Receives what the server sends; reading goes on when the promise resolves. The view is valid until then. */
 export type Receiver = (chunk: Uint8Array) => void | Promise<void>;
-
-/** Key of a backend for a CancelRequest. */
-export interface BackendKey {
-  readonly processId: number;
-  readonly bytes: Uint8Array;
-}
 
 /**
  * States: driving (bytes go to the driver) ⇄ taken (bytes go to the receiver of {@linkcode take}) → closed, for good.
@@ -42,15 +38,24 @@ export class Wire {
   /** Whether bytes would be read if any came: not while the receiver holds the reading back. */
   #listening = false;
   #movedMs = performance.now();
-  /** From the start of the session, for cancelling. */
-  backendKey: BackendKey | undefined;
+  /** For cancelling; undefined when the server gave none. */
+  readonly backendKey: BackendKey | undefined;
   /** The stream that postgres.js talks to. */
   readonly driverSocket: DriverSocket;
+  readonly #guard = new AnswerGuard();
+  readonly #answers = new FrameScanner({
+    header: (type, length) => this.#guard.header(type, length),
+    message: (type, body, { whole, own }) => {
+      this.#guard.message(type, body);
+      this.driverSocket.receive(whole, own);
+    },
+  });
 
-  constructor(transport: Transport) {
+  /** @param transport a session that the server has let in, see `startSession` */
+  constructor(transport: Transport, { backendKey }: Started) {
     this.#transport = transport;
+    this.backendKey = backendKey;
     this.driverSocket = new DriverSocket(this);
-    this.#receiveWithKey();
     void this.#pump();
   }
 
@@ -68,6 +73,11 @@ export class Wire {
     return this.#closed.promise;
   }
 
+  /** Why the connection was closed, where there was a reason. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
   /** When a byte last went either way: `performance.now()`. */
   get movedMs(): number {
     return this.#movedMs;
@@ -81,6 +91,17 @@ export class Wire {
   /** Whether what comes would be read at once. */
   get isListening(): boolean {
     return this.#listening;
+  }
+
+  /** Messages of the driver. */
+  writeQuery(messages: Uint8Array): Promise<void> {
+    this.#guard.sent(messages);
+    return this.write(messages);
+  }
+
+  /** Allows larger answers to the driver's queries until the returned function is called. */
+  allowResult(bytes: number): () => void {
+    return this.#guard.allow(bytes);
   }
 
   /** Writes after everything written before. */
@@ -154,39 +175,55 @@ export class Wire {
 
   #deliver(chunk: Uint8Array): void | Promise<void> {
     if (this.#receiver !== undefined) return this.#receiver(chunk);
-    this.driverSocket.receive(chunk);
-  }
-
-  /** Looks at the first frames for BackendKeyData, which the driver keeps to itself. */
-  #receiveWithKey(): void {
-    const scanner = new FrameScanner({
-      message: (type, body) => {
-        if (type === frame.keyData) {
-          const bytes = body.slice();
-          this.backendKey = { processId: new DataView(bytes.buffer).getInt32(0), bytes };
-        } else if (type === frame.ready) this.#receiver = undefined;
-      },
-    });
-    this.#receiver = (chunk) => {
-      scanner.push(chunk);
-      this.driverSocket.receive(chunk);
-    };
+    this.#answers.push(chunk);
+    this.driverSocket.flush();
   }
 }
+
+/** What the driver gets for its startup packet: the session is open already, and nobody's password is needed. */
+const greeting = [
+  encodeFrame(frame.authentication, new Uint8Array(4)),
+  encodeFrame(frame.ready, new Uint8Array([0x49])), // I: idle
+];
+
+/** Whole messages are handed over together up to this size. */
+const batchBytes = 64 * 1024;
 
 /** As much of `net.Socket` as postgres.js uses. */
 class DriverSocket extends EventEmitter {
   readonly #wire: Wire;
   readyState: "open" | "closed" = "open";
+  #started = false;
+  readonly #batch = new Uint8Array(batchBytes);
+  #batched = 0;
 
   constructor(wire: Wire) {
     super();
     this.#wire = wire;
   }
 
-  /** Hands a copy to the driver, which keeps views of what it gets. */
-  receive(chunk: Uint8Array): void {
-    this.emit("data", Buffer.from(chunk));
+  /** Takes a whole message for the driver, which keeps views of what it gets: a copy, unless the message is its own. */
+  receive(message: Uint8Array, own: boolean): void {
+    if (this.#batched + message.length > batchBytes) this.flush();
+    if (message.length > batchBytes) {
+      this.emit(
+        "data",
+        own
+          ? Buffer.from(message.buffer, message.byteOffset, message.length)
+          : Buffer.from(message),
+      );
+    } else {
+      this.#batch.set(message, this.#batched);
+      this.#batched += message.length;
+    }
+  }
+
+  /** Hands over what has been taken. */
+  flush(): void {
+    if (this.#batched === 0) return;
+    const messages = Buffer.from(this.#batch.subarray(0, this.#batched));
+    this.#batched = 0;
+    this.emit("data", messages);
   }
 
   closed(reason: Error | undefined): void {
@@ -197,7 +234,11 @@ class DriverSocket extends EventEmitter {
   }
 
   write(bytes: Uint8Array, done?: (error?: Error) => void): boolean {
-    this.#wire.write(bytes).then(() => done?.(), (error) => done?.(error));
+    if (!this.#started) {
+      // the startup packet
+      this.#started = true;
+      queueMicrotask(() => this.emit("data", Buffer.concat(greeting)));
+    } else this.#wire.writeQuery(bytes).then(() => done?.(), (error) => done?.(error));
     return true;
   }
 

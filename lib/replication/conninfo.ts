@@ -5,12 +5,17 @@
  *
  * @module
  */
-import { type Endpoint, passwordFor } from "../postgres/mod.ts";
+import { type Endpoint, libpqWords, passwordFor } from "../postgres/mod.ts";
+
+/** Kerberos tickets and certificates of the target server's own user are for its administrator to allow. */
+const serversOwn: ReadonlySet<string> = new Set(["gssencmode", "sslcertmode"]);
 
 /** What {@linkcode subscriptionConninfo} takes besides the source. */
 export interface ConninfoOptions {
   /** A file on the target's server with the password, which then is not in the catalog. */
   readonly passfile: string | undefined;
+  /** Of the target's server, whose libpq reads the string. */
+  readonly targetMajor: number;
 }
 
 /**
@@ -20,7 +25,10 @@ export interface ConninfoOptions {
  *
  * @param source as the target sees it
  */
-export function subscriptionConninfo(source: Endpoint, { passfile }: ConninfoOptions): string {
+export function subscriptionConninfo(
+  source: Endpoint,
+  { passfile, targetMajor }: ConninfoOptions,
+): string {
   const { hosts, tls } = source;
   const [first] = hosts;
   const password = passfile === undefined && first !== undefined
@@ -39,6 +47,7 @@ export function subscriptionConninfo(source: Endpoint, { passfile }: ConninfoOpt
     ["sslkey", tls.files.sslkey],
     ["sslpassword", tls.client?.passphrase?.reveal()],
     ["sslsni", tls.serverNameIndication ? undefined : "0"],
+    ...libpqWords(source, targetMajor).filter(([keyword]) => !serversOwn.has(keyword)),
     ["options", source.options],
     ["connect_timeout", String(Math.max(2, Math.round(source.connectTimeoutMs / 1_000)))],
     ["keepalives_idle", "60"],

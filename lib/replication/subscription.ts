@@ -15,6 +15,8 @@ import {
   besideEventTriggers,
   describeEndpoint,
   type Endpoint,
+  leastLibpqMajor,
+  missingLibpqWords,
   pause,
   ServerError,
   type Session,
@@ -121,7 +123,7 @@ export async function createSubscription(options: CreateSubscriptionOptions): Pr
     canBecomeOwners: role.can_become_owners,
     usesPassfile: options.passfile !== undefined,
   });
-  const conninfo = subscriptionConninfo(options.sourceFromTarget, options);
+  const conninfo = conninfoOf(options);
   try {
     await withoutEventTriggers(session, async () => {
       await session.execute(
@@ -155,6 +157,32 @@ function createStatement({ name, publication, conninfo, settings }: {
     `PUBLICATION ${quoteIdentifier(publication)} WITH (${list.join(", ")})`;
 }
 
+/** @throws ReplicatorError when the target's libpq is too old for what the source's URL demands */
+function conninfoOf(
+  { session, sourceFromTarget, passfile }: Pick<
+    CreateSubscriptionOptions,
+    "session" | "sourceFromTarget" | "passfile"
+  >,
+): string {
+  const missing = missingLibpqWords(sourceFromTarget, session.majorVersion);
+  if (missing.length > 0) {
+    throw new ReplicatorError(
+      `the target is PostgreSQL ${session.majorVersion}, which does not know ${
+        missing.join(", ")
+      } and would subscribe without`,
+      {
+        side: "target",
+        object: `database ${session.endpoint.database}`,
+        remedy: `name another URL for it with --source-from-target, or use a target of PostgreSQL ${
+          leastLibpqMajor(sourceFromTarget)
+        } or later`,
+        exitCode: ExitCode.prerequisite,
+      },
+    );
+  }
+  return subscriptionConninfo(sourceFromTarget, { passfile, targetMajor: session.majorVersion });
+}
+
 function refuseHiddenPassword(
   { session, passfile }: Pick<CreateSubscriptionOptions, "session" | "passfile">,
   { superuser }: RoleRow,
@@ -182,7 +210,7 @@ function refuseHiddenPassword(
 export async function probeSubscription(
   options: Pick<CreateSubscriptionOptions, "session" | "sourceFromTarget" | "passfile">,
 ): Promise<boolean> {
-  const { session, sourceFromTarget } = options;
+  const { session } = options;
   const role = await session.queryOne<RoleRow>(roleStatement);
   refuseHiddenPassword(options, role);
   const { allowed } = await session.queryOne<{ readonly allowed: boolean }>(
@@ -199,7 +227,7 @@ export async function probeSubscription(
       ? { password_required: "false" }
       : {}),
   };
-  const conninfo = subscriptionConninfo(sourceFromTarget, options);
+  const conninfo = conninfoOf(options);
   try {
     await withoutEventTriggers(session, async () => {
       // a publication that is not there costs a warning; one that is would ask for its tables

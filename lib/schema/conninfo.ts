@@ -5,7 +5,13 @@
  *
  * @module
  */
-import { acceptsStartupOption, type Endpoint, namesRole, startupOption } from "../postgres/mod.ts";
+import {
+  acceptsStartupOption,
+  type Endpoint,
+  libpqWords,
+  namesRole,
+  startupOption,
+} from "../postgres/mod.ts";
 
 /**
  * What the programs do not set themselves, or only after statements that a setting of the database or role can end already. Known to
@@ -41,8 +47,12 @@ export function withToolSettings(endpoint: Endpoint): Endpoint {
   return { ...endpoint, options: [endpoint.options ?? "", ...ours].join(" ").trim() };
 }
 
-/** The connection string; password and key passphrase go by other ways. */
-export function conninfoFor(endpoint: Endpoint): string {
+/**
+ * The connection string; password and key passphrase go by other ways.
+ *
+ * @param major of the program: what its libpq does not know is left out
+ */
+export function conninfoFor(endpoint: Endpoint, major: number): string {
   const { hosts, tls } = endpoint;
   const parameters: Readonly<Record<string, string | undefined>> = {
     host: hosts.map(({ host }) => host).join(","),
@@ -54,6 +64,7 @@ export function conninfoFor(endpoint: Endpoint): string {
     sslcert: tls.files.sslcert,
     sslkey: tls.files.sslkey,
     sslsni: tls.serverNameIndication ? undefined : "0",
+    ...Object.fromEntries(libpqWords(endpoint, major)),
     options: optionsFor(endpoint),
     application_name: endpoint.applicationName,
     target_session_attrs: endpoint.targetSessionAttributes === "any"

@@ -62,6 +62,7 @@ export async function dumpSchemaText(options: DumpSchemaOptions): Promise<string
   if (tool.kind === "embedded") return await runEmbeddedDump({ endpoint, args, signal });
   return await runTool({
     program: tool.pgDump,
+    major: tool.major,
     args,
     endpoint,
     environment: tool.environment,

@@ -36,6 +36,8 @@ export interface ServerMajors {
   readonly sourceMajor: number;
   /** Of the target: 18. */
   readonly targetMajor: number;
+  /** First major version whose libpq can be told what the source's URL demands, see `leastLibpqMajor`. */
+  readonly libpqMajor?: number;
 }
 
 /** Looks for installed programs and chooses. Permissions as for {@linkcode findInstalledTools}. */
@@ -85,13 +87,19 @@ export function toolForDistance(
  *
  * @throws ReplicatorError (prerequisite) when nothing usable is there
  */
-export function chooseDumpTool({ sourceMajor, targetMajor, preference, installed }: ServerMajors & {
-  readonly preference: ToolPreference;
-  /** As {@linkcode findInstalledTools} orders them. */
-  readonly installed: readonly InstalledTools[];
-}): DumpTool {
-  const needed = Math.max(sourceMajor, targetMajor);
-  const newest = sourceMajor >= targetMajor ? "the source" : "the target";
+export function chooseDumpTool(
+  { sourceMajor, targetMajor, libpqMajor = 0, preference, installed }: ServerMajors & {
+    readonly preference: ToolPreference;
+    /** As {@linkcode findInstalledTools} orders them. */
+    readonly installed: readonly InstalledTools[];
+  },
+): DumpTool {
+  const needed = Math.max(sourceMajor, targetMajor, libpqMajor);
+  const newest = needed === sourceMajor
+    ? "the source"
+    : needed === targetMajor
+    ? "the target"
+    : "the parameters of the source's URL";
   const usable = installed.find(({ major }) => major >= needed);
   if (preference.dump !== "embedded" && usable !== undefined) {
     const { pgDump, pgDumpall, major, version } = usable;

@@ -89,6 +89,7 @@ async function readWithTool(
 ): Promise<readonly GlobalObject[]> {
   const text = await runTool({
     program: tool.pgDumpall,
+    major: tool.major,
     args: [
       "--globals-only",
       `--database=${session.endpoint.database}`, // pg_dumpall looks past the one in the connection string

@@ -9,6 +9,8 @@ import {
   ConnectionError,
   type Endpoint,
   formatPassfileEntry,
+  leastLibpqMajor,
+  missingLibpqWords,
   namesRole,
   openSession,
   passwordFor,
@@ -20,6 +22,8 @@ import { programEnvironment, type ToolSearch } from "./native_tools.ts";
 export interface ToolRunOptions {
   /** Path of the program. */
   readonly program: string;
+  /** Its major version. */
+  readonly major: number;
   /** Arguments besides those about the connection. */
   readonly args: readonly string[];
   /** Where it connects to. */
@@ -99,7 +103,8 @@ async function withoutToolSettings(
 }
 
 async function runOnce(options: ToolRunOptions): Promise<string> {
-  const { program, endpoint, environment, signal } = options;
+  const { program, major, endpoint, environment, signal } = options;
+  refuseMissingWords(options);
   await using folder = await SecretFolder.make();
   const passfile = await folder.write("pgpass", passfileText(endpoint));
   const passphrase = endpoint.tls.client?.passphrase;
@@ -107,7 +112,8 @@ async function runOnce(options: ToolRunOptions): Promise<string> {
     "pg_service.conf",
     `[replicator]\nsslpassword=${passphrase.reveal()}\n`,
   );
-  const conninfo = conninfoFor(endpoint) + (service === undefined ? "" : " service=replicator");
+  const conninfo = conninfoFor(endpoint, major) +
+    (service === undefined ? "" : " service=replicator");
 
   const child = new Deno.Command(program, {
     args: ["--no-password", `--dbname=${conninfo}`, ...options.args],
@@ -135,6 +141,24 @@ async function runOnce(options: ToolRunOptions): Promise<string> {
   } finally {
     signal?.removeEventListener("abort", kill);
   }
+}
+
+/** A program that cannot be told what the URL demands would connect without it. */
+function refuseMissingWords({ program, major, endpoint }: ToolRunOptions): void {
+  const missing = missingLibpqWords(endpoint, major);
+  if (missing.length === 0) return;
+  throw new ReplicatorError(
+    `${program} is of PostgreSQL ${major}, which does not know ${missing.join(", ")}`,
+    {
+      side: endpoint.side,
+      object: endpoint.database,
+      exitCode: ExitCode.prerequisite,
+      remedy:
+        `let the embedded pg_dump do it (--dump-tool embedded), or install the programs of PostgreSQL ${
+          leastLibpqMajor(endpoint)
+        } or later`,
+    },
+  );
 }
 
 function killQuietly(child: Deno.ChildProcess): void {

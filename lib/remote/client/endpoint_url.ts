@@ -1,5 +1,10 @@
 import type { Problem } from "../../core/mod.ts";
-import { type Endpoint, passwordFor } from "../../postgres/mod.ts";
+import { type Endpoint, libpqWords, passwordFor } from "../../postgres/mod.ts";
+
+/** The service knows every parameter that this program knows. */
+const newestMajor = Infinity;
+/** What the service does anyway. */
+const impliedWords: ReadonlySet<string> = new Set(["gssencmode", "sslcertmode"]);
 
 /** A URL that says all that an endpoint says, for a service that has none of the caller's variables and files. */
 export type EndpointUrl =
@@ -38,6 +43,7 @@ export function endpointUrl(endpoint: Endpoint, path: string): EndpointUrl {
     ["sslmode", tls.mode === "prefer" ? undefined : tls.mode],
     ["sslrootcert", tls.rootCertificates === "system" ? "system" : undefined],
     ["sslsni", tls.serverNameIndication ? undefined : "0"],
+    ...libpqWords(endpoint, newestMajor).filter(([keyword]) => !impliedWords.has(keyword)),
     [
       "application_name",
       endpoint.applicationName === "postgres-seren-replicator"

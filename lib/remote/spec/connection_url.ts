@@ -43,10 +43,7 @@ export function connectionUrlProblems(url: string, path: string): readonly Probl
     ];
   }
   const parsed = parseUrl(url, path);
-  if (parsed.parts === undefined) {
-    // a message of the reader may quote a part of the URL, which may be a password in the wrong place
-    return parsed.problems.map(({ message }) => problem(withoutQuotes(message)));
-  }
+  if (parsed.parts === undefined) return parsed.problems;
   return partProblems(parsed.parts).map(problem);
 }
 
@@ -72,8 +69,4 @@ function partProblems({ hosts, user, parameters }: UrlParts): readonly string[] 
     problems.push('parameter "sslrootcert" names a file of the worker\'s; it can only be "system"');
   }
   return problems;
-}
-
-function withoutQuotes(message: string): string {
-  return message.replace(/"[^"]*"/g, (quoted) => /^"[a-z_]{1,30}"$/.test(quoted) ? quoted : '"…"');
 }

@@ -1,0 +1,46 @@
+/**
+ * Raw answers of a server, gathered whole.
+ *
+ * @module
+ */
+import { frame, FrameScanner } from "./frames.ts";
+import { ProtocolError } from "./message_limits.ts";
+import type { ExchangeWire } from "./session.ts";
+
+/** pg_dump asks for the columns of all tables at once: 400 MB for a catalog of 100,000 tables with twenty columns each. */
+const maxAnswerBytes = 1024 * 1024 * 1024;
+const firstBytes = 64 * 1024;
+
+/**
+ * Sends messages and gathers what comes up to and including ReadyForQuery; notices are left out.
+ *
+ * @throws ProtocolError when it would be more than a gigabyte
+ */
+export async function collectAnswer(
+  wire: ExchangeWire,
+  messages: Uint8Array,
+): Promise<Uint8Array> {
+  let answer = new Uint8Array(firstBytes);
+  let bytes = 0;
+  const ready = Promise.withResolvers<void>();
+  const scanner = new FrameScanner({
+    header: (_, length) => {
+      if (bytes + 1 + length > maxAnswerBytes) {
+        throw new ProtocolError("its answer to one query of pg_dump is larger than 1 GB");
+      }
+    },
+    message: (type, _, { whole }) => {
+      if (bytes + whole.length > answer.length) {
+        const grown = new Uint8Array(Math.max(2 * answer.length, bytes + whole.length));
+        grown.set(answer.subarray(0, bytes));
+        answer = grown;
+      }
+      answer.set(whole, bytes);
+      bytes += whole.length;
+      if (type === frame.ready) ready.resolve();
+    },
+  });
+  wire.receive((chunk) => scanner.push(chunk));
+  await Promise.all([wire.write(messages), ready.promise]);
+  return answer.slice(0, bytes);
+}
