@@ -41,7 +41,13 @@ export {
 export * from "./snapshot.ts";
 export * from "./sqlstate.ts";
 export * from "./thread_messages.ts";
-export * from "./tls_settings.ts";
+export {
+  type SslMode,
+  sslModes,
+  type TlsNegotiation,
+  type TlsSettings,
+  type TlsVersion,
+} from "./tls_settings.ts";
 export * from "./url.ts";
 export { libpqVariables } from "./url_parameters.ts";
 export type { ValueForm } from "./driver.ts";
