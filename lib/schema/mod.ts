@@ -27,4 +27,5 @@ export * from "./set_aside.ts";
 export * from "./set_aside_list.ts";
 export * from "./retry_rounds.ts";
 export * from "./database.ts";
+export * from "./new_database.ts";
 export * from "./sql_cursor.ts";

@@ -24,6 +24,7 @@ import {
   classifyPostData,
   createDatabase,
   dumpSchema,
+  matchNewDatabase,
   readDatabaseProperties,
   type SetAsideObject,
 } from "../../schema/mod.ts";
@@ -172,6 +173,7 @@ class DatabaseCopy {
       const common = { ...this.#options, ...parts, schema, ...this.#endpoints };
       this.hasRows = true;
       await this.#options.recorder.step(async () => {
+        await this.#matchNewDatabase(snapshot.session);
         await copySettings(common);
         await schema.apply(parts.preData);
         await schema.retry(settingsOf(parts.preData));
@@ -334,6 +336,12 @@ class DatabaseCopy {
         tellAdaptations(adaptations, this.#events);
       }
     }, { step: "database", database: this.#database, summarise: () => describeAction(planned) });
+  }
+
+  /** Before anything else is made there: on a rerun nothing of it is left to do, or it is refused. */
+  async #matchNewDatabase(source: Session): Promise<void> {
+    await using target = await this.#open(this.#target);
+    tellAdaptations(await matchNewDatabase(source, target), this.#events);
   }
 
   async #checkRowTypes(source: Session): Promise<void> {
