@@ -24,6 +24,8 @@ export * from "./provider.ts";
 export * from "./provider_names.ts";
 export * from "./row_types.ts";
 export * from "./select_databases.ts";
+export * from "./search_path_use.ts";
+export type { UnqualifiedName } from "./unqualified_names.ts";
 export * from "./sequences.ts";
 export * from "./source_tables.ts";
 export * from "./special_objects.ts";

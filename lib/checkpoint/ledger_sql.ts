@@ -70,7 +70,7 @@ export const createLedgerStatements = `
  * commit nothing.
  */
 function holderOrNull(holder: string): string {
-  return `(SELECT ${holderColumn} FROM ${ledgerSchema}.run WHERE ${holderColumn} = ${
+  return `(SELECT ${holderColumn} FROM ${ledgerSchema}.run WHERE ${holderColumn} OPERATOR(pg_catalog.=) ${
     quoteLiteral(holder)
   })`;
 }

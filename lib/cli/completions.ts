@@ -6,6 +6,7 @@ import {
   jobActions,
   keyActions,
   logFormats,
+  searchPaths,
   type Shell,
   shells,
 } from "./grammar.ts";
@@ -45,6 +46,7 @@ const valuesOf: Readonly<Record<string, readonly string[]>> = {
   "--log-format": logFormats,
   "--dump-tool": dumpTools,
   "--copy-format": copyFormats,
+  "--restore-search-path": searchPaths,
   "--copy-threads": ["auto"],
   "--replica-identity": identityPolicies,
 };

@@ -16,6 +16,7 @@ function optionsOf(config: Config): Readonly<Record<string, string | undefined>>
     indexJobs: text(config.indexJobs),
     splitTablesLargerThan: config.splitTablesLargerThan,
     copyFormat: config.copyFormat,
+    restoreSearchPath: config.restoreSearchPath,
     dumpTool: config.dumpTool,
     pgBin: config.pgBin,
     logLevel: config.logLevel,

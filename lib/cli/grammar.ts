@@ -53,6 +53,8 @@ export const dumpTools = ["auto", "native", "embedded"] as const;
 export const identityPolicies = ["fail", "full", "skip"] as const;
 /** Formats of COPY. */
 export const copyFormats = ["auto", "text", "binary"] as const;
+/** Under which `search_path` values are computed. */
+export const searchPaths = ["empty", "own"] as const;
 
 /**
  * The grammar of the command line. No option has a default or a check here: all of that happens at once in
@@ -99,6 +101,10 @@ export function buildGrammar(onCommand: OnCommand): Command {
     )
     .option("--max-rate <SIZE>", "read at most so much a second, all sessions together, e.g. 50MB")
     .option("--copy-format <FORMAT>", `${copyFormats.join(", ")} (default: auto)`)
+    .option(
+      "--restore-search-path <PATH>",
+      "compute checks, generated columns, indexes and materialized views under an empty search_path, as pg_dump and psql do, or the target database's own: empty, own (default: empty)",
+    )
     .option(
       "--copy-threads <N>",
       "threads that copy rows besides the main one, 0 to 16, or auto (default: auto)",

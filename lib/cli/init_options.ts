@@ -8,7 +8,7 @@ import {
   readJobs,
   type ResolveContext,
 } from "./copy_options.ts";
-import { copyFormats } from "./grammar.ts";
+import { copyFormats, searchPaths } from "./grammar.ts";
 import { megabyte, type OptionReader } from "./option_reader.ts";
 import { readReportFile } from "./report_file.ts";
 import { readSyncSettings } from "./sync_settings.ts";
@@ -17,6 +17,7 @@ import { readSyncSettings } from "./sync_settings.ts";
 export interface InitCommandOptions extends CopyOptions {
   readonly indexJobs: number;
   readonly copyFormat: typeof copyFormats[number];
+  readonly restoreSearchPath: typeof searchPaths[number];
   readonly copyThreads: number;
   readonly splitBytes: number;
   /** In bytes a second; undefined for no limit. */
@@ -51,6 +52,11 @@ export async function resolveInitOptions(
     values: copyFormats,
     fallback: "auto",
   });
+  const restoreSearchPath = reader.choice("restoreSearchPath", {
+    path: "--restore-search-path",
+    values: searchPaths,
+    fallback: "empty",
+  });
   const copyThreads = readCopyThreads(reader, partial, context.cpuCount);
   const splitBytes = reader.bytes("splitTablesLargerThan", {
     path: "--split-tables-larger-than",
@@ -83,6 +89,7 @@ export async function resolveInitOptions(
     dryRun,
     indexJobs,
     copyFormat,
+    restoreSearchPath,
     copyThreads,
     splitBytes,
     maxBytesPerSecond,

@@ -46,6 +46,7 @@ export async function initRemotely(
     ...given(reader, { indexJobs: options.indexJobs }, "index_jobs"),
     ...given(reader, { splitTablesLargerThan: options.splitBytes }, "split_bytes"),
     ...given(reader, { copyFormat: options.copyFormat }, "copy_format"),
+    ...given(reader, { restoreSearchPath: options.restoreSearchPath }, "restore_search_path"),
     ...(options.maxBytesPerSecond === undefined
       ? {}
       : { max_bytes_per_second: Math.max(1024, Math.round(options.maxBytesPerSecond)) }),

@@ -70,7 +70,10 @@ import { connect, type Examination, examine } from "./validate.ts";
  * @throws ReplicatorError; its `exitCode` says what kind: prerequisites, source or target unreachable, a step that failed
  */
 export async function init(given: InitOptions, run: RunContext): Promise<InitReport | undefined> {
-  const wanted = reportLockWaits(given, run.events);
+  const wanted = reportLockWaits({
+    ...given,
+    target: { ...given.target, ownSearchPath: given.restoreSearchPath === "own" },
+  }, run.events);
   const start = performance.now();
   const recorder = new Recorder(run.events);
   const context = { events: recorder.events, signal: run.signal };

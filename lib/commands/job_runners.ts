@@ -87,6 +87,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
       jobs,
       indexJobs: options.index_jobs ?? jobs,
       copyFormat: options.copy_format ?? "auto",
+      restoreSearchPath: options.restore_search_path ?? "empty",
       splitBytes: options.split_bytes ?? defaults.splitBytes,
       maxBytesPerSecond: shareOfRate(options),
       lanes,

@@ -50,6 +50,8 @@ export interface ValidateOptions {
   readonly forSync: boolean;
   /** With replication: what will be done about tables without a usable replica identity. Default: `fail`. */
   readonly identity?: IdentityPolicy;
+  /** Under which `search_path` `init` will compute values. Default: `empty`. */
+  readonly restoreSearchPath?: "empty" | "own";
   /** Whether a target that is not empty will be dropped. */
   readonly dropExisting: boolean;
   /** What becomes of an unfinished copy on the target; see `planDatabases`. */
@@ -102,6 +104,11 @@ export interface InitOptions {
   readonly indexJobs: number;
   /** `auto`: binary where it means the same on both servers, else text. */
   readonly copyFormat: "auto" | "text" | "binary";
+  /**
+   * Under which `search_path` checks, generated columns, index expressions and materialized views are computed: an empty one,
+   * as with pg_dump and psql, or the one that the target's database and role have. Default: `empty`.
+   */
+  readonly restoreSearchPath?: "empty" | "own";
   /** Threads that copy rows; none, or 0: the caller's. See `copyThreadsFor`. */
   readonly copyThreads?: number | undefined;
   /** Who copies the rows; default: this process. */

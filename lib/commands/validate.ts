@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { listComputingFunctions, readIdentity, sharesBackends, tryLocale } from "../catalog/mod.ts";
+import {
+  listComputingFunctions,
+  readIdentity,
+  readSearchPathUse,
+  sharesBackends,
+  tryLocale,
+} from "../catalog/mod.ts";
 import { plural, ReplicatorError, tableKey, type TableName } from "../core/mod.ts";
 import { leastLibpqMajor, openSession, type Session, withDatabase } from "../postgres/mod.ts";
 import { asksNothing, type IdentityFacts, noTableRules } from "../rules/mod.ts";
@@ -41,6 +47,7 @@ import {
   type TargetOffer,
 } from "./validate/facts.ts";
 import { checkEventTriggers, checkSpecialObjects } from "./validate/object_checks.ts";
+import { checkSearchPath } from "./validate/search_path_checks.ts";
 import {
   checkReadable,
   checkRoles,
@@ -147,7 +154,8 @@ async function runChecks(
   options: ValidateOptions,
   { sides, run }: { readonly sides: BothSides; readonly run: RunContext },
 ): Promise<Omit<Examination, "report"> & { readonly checks: readonly Check[] }> {
-  const { forSync, identity = "fail", jobs, rules = noTableRules } = options;
+  const { forSync, identity = "fail", restoreSearchPath = "empty", jobs, rules = noTableRules } =
+    options;
   const { signal } = run;
   // programs are started and waited for meanwhile
   const search = searchTool(options, sides);
@@ -204,6 +212,7 @@ async function runChecks(
         offer,
         forSync,
         identity,
+        restoreSearchPath,
         signal,
         scope: asksNothing(rules) ? undefined : scopes[index],
       }),
@@ -282,6 +291,7 @@ interface DatabaseContext {
   readonly offer: TargetOffer;
   readonly forSync: boolean;
   readonly identity: IdentityPolicy;
+  readonly restoreSearchPath: "empty" | "own";
   readonly signal: AbortSignal;
   /** Undefined when there are no rules. */
   readonly scope: DatabaseScope | undefined;
@@ -354,7 +364,8 @@ async function checkExistingTarget(
 
 async function checkSource(
   planned: PlannedDatabase,
-  { sides, source, target, offer, forSync, identity, signal, scope }: DatabaseContext,
+  { sides, source, target, offer, forSync, identity, restoreSearchPath, signal, scope }:
+    DatabaseContext,
 ): Promise<readonly Check[]> {
   const database = planned.source.name;
   await using session = await openSession(withDatabase(sides.source.endpoint, database), {
@@ -399,6 +410,13 @@ async function checkSource(
       role: target.role,
       forSync,
     }),
+    ...checkSearchPath(
+      database,
+      (await readSearchPathUse(session)).filter(({ kind, table }) =>
+        table === undefined || kind === "materialized view" || (scope?.scope.isMade(table) ?? true)
+      ),
+      { targetMajor: target.majorVersion, forSync, ownPath: restoreSearchPath === "own" },
+    ),
     ...checkSpecialObjects(database, { facts, targetTablespaces: target.tablespaces, forSync }),
     ...checkExtensions(planned.target, {
       installed: facts.extensions,

@@ -37,6 +37,7 @@ export interface Config {
   /** A size as text, like `2GB`. */
   readonly splitTablesLargerThan: string | undefined;
   readonly copyFormat: "auto" | "text" | "binary" | undefined;
+  readonly restoreSearchPath: "empty" | "own" | undefined;
   readonly dumpTool: "auto" | "native" | "embedded" | undefined;
   readonly pgBin: string | undefined;
   readonly logLevel: "error" | "warn" | "info" | "debug" | undefined;
@@ -124,6 +125,7 @@ class DocumentReader {
       indexJobs: document.index_jobs,
       splitTablesLargerThan: document.split_tables_larger_than,
       copyFormat: document.copy_format,
+      restoreSearchPath: document.restore_search_path,
       dumpTool: document.dump_tool,
       pgBin: document.pg_bin,
       logLevel: document.log_level,

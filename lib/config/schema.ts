@@ -98,6 +98,11 @@ export const configSchema = z.strictObject({
     description: "Format of COPY (`--copy-format`).",
     examples: ["auto"],
   }),
+  restore_search_path: z.enum(["empty", "own"]).optional().meta({
+    description:
+      "Under which search_path checks, generated columns, index expressions and materialized views are computed on the target: an empty one, as with pg_dump and psql, or the database's own (`--restore-search-path`).",
+    examples: ["own"],
+  }),
   dump_tool: z.enum(dumpTools).optional().meta({
     description: "pg_dump to use (`--dump-tool`).",
     examples: ["auto"],

@@ -136,7 +136,7 @@ export async function analyzeTogether(
   const only = session.majorVersion >= analyzesAlone ? "ONLY " : "";
   const names = tables.map(({ schema, name }) => `${only}${quoteQualified(schema, name)}`);
   try {
-    if (names.length > 0) await session.execute(`ANALYZE ${names.join(", ")}`);
+    if (names.length > 0) await analyzeNames(session, names);
     return tables.length;
   } catch (error) {
     signal.throwIfAborted();
@@ -152,6 +152,18 @@ export async function analyzeTogether(
     analyzed += await analyzeTogether(session, [table], { signal, events });
   }
   return analyzed;
+}
+
+/** Each table in its own transaction, which a message of several statements would not let it have. */
+async function analyzeNames(session: Session, names: readonly string[]): Promise<void> {
+  const analyze = `ANALYZE ${names.join(", ")}`;
+  if (!session.endpoint.ownSearchPath) return await session.execute(analyze);
+  await session.execute("SET search_path TO DEFAULT");
+  try {
+    await session.execute(analyze);
+  } finally {
+    await session.execute("SET search_path TO ''");
+  }
 }
 
 /** Warns that something has no statistics. */

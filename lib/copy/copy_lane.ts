@@ -109,6 +109,8 @@ class Lane<Job extends LaneJob> {
     await agreeOnMoney(from, to);
     await importSnapshot(from, snapshot);
     await onSnapshot?.(from);
+    // last of all: what runs from here on are the copies, and texts that name everything with its schema
+    if (target.ownSearchPath) await to.execute("SET search_path TO DEFAULT");
     try {
       await relayCopies<Job>(from, to, {
         next: () => this.#next(),

@@ -14,6 +14,7 @@ import {
 import {
   type Endpoint,
   openSession,
+  ownSearchPath,
   ServerError,
   type Session,
   SqlState,
@@ -97,10 +98,11 @@ export async function validateForeignKeys(
     for (const { table, name } of group) {
       const startedAtMs = performance.now();
       try {
+        const { begin, end } = target.ownSearchPath ? ownSearchPath : { begin: "", end: "" };
         await session.execute(
-          `ALTER TABLE ${quoteQualified(table.schema, table.name)} VALIDATE CONSTRAINT ${
+          `${begin} ALTER TABLE ${quoteQualified(table.schema, table.name)} VALIDATE CONSTRAINT ${
             quoteIdentifier(name)
-          }`,
+          }; ${end}`,
         );
       } catch (error) {
         if (!(error instanceof ServerError) || error.sqlState !== SqlState.foreignKeyViolation) {

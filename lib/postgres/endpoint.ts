@@ -56,6 +56,11 @@ export interface Endpoint {
    * Default: 5 minutes; Infinity: it never is.
    */
   readonly silenceMs?: number;
+  /**
+   * Whether statements that compute values of the user's (COPY, builds of indexes, refreshes, validation) run under the `search_path` that
+   * database and role have. Default: under an empty one, as those of pg_dump and psql.
+   */
+  readonly ownSearchPath?: boolean | undefined;
   /** Receives the locks that sessions wait for; without it nobody looks. */
   readonly onLockWait?: LockWaitSink | undefined;
 }

@@ -36,6 +36,7 @@ export {
   durableSettings,
   namesRole,
   ownExpressionSettings,
+  ownSearchPath,
   resetRoleStatement,
 } from "./settings.ts";
 export * from "./snapshot.ts";

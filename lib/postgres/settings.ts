@@ -77,6 +77,15 @@ export const ownExpressionSettings = {
     .map(([name, value]) => `SET LOCAL ${name} TO ${quoteLiteral(value)};`).join(" "),
 } as const;
 
+/**
+ * Statements that let what stands between them in one transaction run under the `search_path` of database and role: only what
+ * computes values of the user's, see `Endpoint.ownSearchPath`.
+ */
+export const ownSearchPath = {
+  begin: "SET LOCAL search_path TO DEFAULT;",
+  end: "SET LOCAL search_path TO '';",
+} as const;
+
 /** Which settings a session is given. */
 export interface WantedSettings {
   /** Skipped where the version does not know them or the role may not set them. */

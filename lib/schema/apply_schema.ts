@@ -4,13 +4,20 @@
  * @module
  */
 import { ExitCode, quoteIdentifier, redact, ReplicatorError, type TableName } from "../core/mod.ts";
-import { resetRoleStatement, ServerError, type Session, SqlState } from "../postgres/mod.ts";
+import {
+  ownSearchPath,
+  resetRoleStatement,
+  ServerError,
+  type Session,
+  SqlState,
+} from "../postgres/mod.ts";
 import { type Adaptation, excerpt, isRefusal } from "./adaptation.ts";
 import { adaptStatement, type SchemaTarget } from "./adapt_statement.ts";
 import type { DumpStatement } from "./dump_reader.ts";
 import { remedyFor } from "./refusal_remedy.ts";
 import {
   CauseFinder,
+  computesValues,
   concernsOneObject,
   missingStates,
   type SetAsideStatement,
@@ -216,7 +223,9 @@ class SchemaRun {
 
   async batch(statements: readonly DumpStatement[]): Promise<void> {
     const adapted = statements.map((statement) => adaptStatement(statement, this.#target));
-    const script = adapted.flatMap(({ sql }) => sql ?? []).join("\n");
+    const script = adapted.flatMap(({ sql }, index) =>
+      sql === undefined ? [] : this.#underPath(statements[index], sql)
+    ).join("\n");
     if (statements.length > 1) {
       try {
         if (script !== "") await this.#execute(statements, script);
@@ -231,6 +240,14 @@ class SchemaRun {
       if (sql !== undefined) await this.#one(statement, sql);
       this.#note(statement, note);
     }
+  }
+
+  /** What computes values of the user's sees the database's own path where that was asked for. */
+  #underPath(statement: DumpStatement | undefined, sql: string): string {
+    const { ownSearchPath: own } = this.#session.endpoint;
+    return own && statement !== undefined && computesValues(statement)
+      ? `${ownSearchPath.begin}\n${sql}\n${ownSearchPath.end}`
+      : sql;
   }
 
   /** Before, not after them: they may leave the session in another role. */
@@ -277,7 +294,7 @@ class SchemaRun {
 
   async #one(statement: DumpStatement, sql: string): Promise<void> {
     try {
-      await this.#execute([statement], sql);
+      await this.#execute([statement], this.#underPath(statement, sql));
     } catch (error) {
       if (!isRefusal(error)) throw error;
       if (statement.inOrder !== undefined) return await this.#inPlainOrder(statement, error);
@@ -323,7 +340,9 @@ class SchemaRun {
     const known = await keepKnownOptions(this.#session, sql, error.sqlState);
     if (known === undefined) return false;
     try {
-      if (known.sql !== undefined) await this.#execute([statement], known.sql);
+      if (known.sql !== undefined) {
+        await this.#execute([statement], this.#underPath(statement, known.sql));
+      }
     } catch (other) {
       if (!isRefusal(other)) throw other;
       return false; // the first refusal is the one to report

@@ -178,7 +178,7 @@ export function remedyOf({ statement, error, remedy }: SetAsideStatement): strin
   if (missingStates.has(error.sqlState) && computesValues(statement)) {
     return "it counts on a search_path, and is computed under an empty one as pg_dump and psql do: " +
       "name tables and functions with their schemas, or give the function a path of its own " +
-      `(ALTER FUNCTION … SET search_path = …), on both sides; ${rerun}`;
+      `(ALTER FUNCTION … SET search_path = …), on both sides; where the target is older than 17 --restore-search-path own does as well; ${rerun}`;
   }
   return remedy === undefined
     ? `remove the cause on the target, or change or drop the object on the source; ${rerun}`
@@ -186,7 +186,7 @@ export function remedyOf({ statement, error, remedy }: SetAsideStatement): strin
 }
 
 /** Whether rows are read by the statement, so that functions of users run. */
-function computesValues({ type }: DumpStatement): boolean {
+export function computesValues({ type }: DumpStatement): boolean {
   return type === "MATERIALIZED VIEW DATA" || type === "INDEX" || type === "CONSTRAINT" ||
     type === "CHECK CONSTRAINT";
 }

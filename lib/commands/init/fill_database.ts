@@ -21,6 +21,7 @@ import type { DatabaseReport } from "../report.ts";
 import type { DumpApplier } from "./apply_dump.ts";
 import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
 import { earlierTables, largeObjectsMark, type LedgerWork, type TableWork } from "./ledger_work.ts";
+import { explainSearchPath } from "./search_path_remedy.ts";
 import { partitionedTables } from "./partitioned_tables.ts";
 
 /** What is filled with what, and how. */
@@ -168,7 +169,11 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
   } catch (error) {
     ended.abort(error);
     await indexes.finish().catch(() => {}); // ended by the very error that is thrown here
-    throw error;
+    throw await explainSearchPath(error, {
+      source,
+      ownPath: target.ownSearchPath === true,
+      signal: options.signal,
+    });
   }
 }
 

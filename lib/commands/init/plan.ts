@@ -30,6 +30,10 @@ export interface PlanInput {
   readonly signal: AbortSignal;
 }
 
+const ownPathWarning =
+  "--restore-search-path own: rows, indexes and materialized views are computed under the search_path of the target's database and role; " +
+  "whoever may create functions in a schema of that path can have them run as the role of --target";
+
 /** Reads sizes, measures a short copy, and puts the plan together. */
 export async function buildPlan(input: PlanInput): Promise<InitPlan> {
   const { options, sides, planning, scopes, tool, report: { checks }, signal } = input;
@@ -57,6 +61,7 @@ export async function buildPlan(input: PlanInput): Promise<InitPlan> {
       predictedSteps,
     }),
     warnings: [
+      ...(options.restoreSearchPath === "own" ? [ownPathWarning] : []),
       ...planning.skipped.map(({ name, reason }) => `database ${name} is left out: ${reason}`),
       ...checks.filter(({ status }) => status === "warn").map(({ finding, fix }) =>
         fix === undefined ? finding : `${finding} → ${fix}`

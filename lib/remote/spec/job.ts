@@ -97,6 +97,8 @@ export interface InitJobOptions extends JobReplicationOptions {
   readonly jobs?: number | undefined;
   readonly index_jobs?: number | undefined;
   readonly copy_format?: "auto" | "text" | "binary" | undefined;
+  /** Under which `search_path` values are computed. */
+  readonly restore_search_path?: "empty" | "own" | undefined;
   /** In bytes; larger tables are copied in parts. */
   readonly split_bytes?: number | undefined;
   readonly drop_existing?: boolean | undefined;

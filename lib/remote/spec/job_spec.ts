@@ -77,6 +77,7 @@ const initOptions = z.strictObject({
   jobs: parallel.optional(),
   index_jobs: parallel.optional(),
   copy_format: z.enum(["auto", "text", "binary"]).optional(),
+  restore_search_path: z.enum(["empty", "own"]).optional(),
   /** In bytes; larger tables are copied in parts. */
   split_bytes: z.int().min(1 << 20).optional(),
   drop_existing: z.boolean().optional(),

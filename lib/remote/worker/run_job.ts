@@ -126,7 +126,10 @@ async function help(
     member: `${job.id}/${job.attempt}`,
     worker: job.worker ?? "",
     source,
-    target,
+    target: {
+      ...target,
+      ownSearchPath: spec.command === "init" && spec.options.restore_search_path === "own",
+    },
     signal,
     events: journal.take,
     maxBytesPerSecond: spec.command === "init" ? shareOfRate(spec.options) : undefined,

@@ -1,0 +1,169 @@
+/**
+ * What a database computes with functions that count on a `search_path`: found in the catalogs, without running any of it.
+ *
+ * @module
+ */
+import { quoteQualified, type TableName } from "../core/mod.ts";
+import type { Session } from "../postgres/mod.ts";
+import {
+  computedStatement,
+  functionsStatement,
+  namesStatement,
+  queriesStatement,
+} from "./search_path_sql.ts";
+import { findNames, type UnqualifiedName, type UserNames } from "./unqualified_names.ts";
+
+/** When it is computed. */
+export type ComputedKind =
+  /** With every row that is copied. */
+  | "check constraint"
+  | "generated column"
+  | "partition key"
+  /** When the object is made or filled. */
+  | "index"
+  | "materialized view"
+  | "statistics"
+  /** By replication alone. */
+  | "trigger";
+
+/** Something that is computed with a function, or a query in a text, that counts on a path. */
+export interface SearchPathUse {
+  readonly kind: ComputedKind;
+  /** `public.pages.slug` */
+  readonly object: string;
+  /** Whose rows it is computed with; undefined for domains. */
+  readonly table: TableName | undefined;
+  /** The function that names things without their schema; undefined for a text in the query of a materialized view. */
+  readonly routine: PathDependentFunction | undefined;
+  readonly names: readonly UnqualifiedName[];
+}
+
+/** A function without a path of its own. */
+export interface PathDependentFunction {
+  /** `public.slug(text)`, quoted where needed. */
+  readonly signature: string;
+  /** The statement that gives it one. */
+  readonly alter: string;
+  /** Whether it belongs to an extension: the change is then not part of a dump. */
+  readonly ofExtension: boolean;
+}
+
+interface ComputedRow extends Record<string, unknown> {
+  readonly kind: ComputedKind;
+  readonly object: string;
+  readonly schema: string | null;
+  readonly name: string | null;
+  readonly functions: string;
+}
+
+interface FunctionRow extends Record<string, unknown> {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly signature: string;
+  readonly keyword: string;
+  /** Null for a function whose body cannot count on a path. */
+  readonly body: string | null;
+  readonly of_extension: boolean;
+}
+
+/** Reads it. Only a few questions where nothing is computed with functions of users. Requires nothing but the catalogs. */
+export async function readSearchPathUse(session: Session): Promise<readonly SearchPathUse[]> {
+  const major = session.majorVersion;
+  const computed = await session.query<ComputedRow>(computedStatement(major));
+  const queries = await session.query<
+    { object: string; schema: string; name: string; query: string }
+  >(
+    queriesStatement,
+  );
+  if (computed.length === 0 && queries.length === 0) return [];
+  const names = await readNames(session);
+  const functions = await session.query<FunctionRow>(functionsStatement(major));
+  const bodies = new FunctionBodies(functions, names);
+  return [
+    ...computed.flatMap(({ kind, object, schema, name, functions }) =>
+      bodies.dependent(JSON.parse(functions) as readonly number[]).map((found): SearchPathUse => ({
+        kind,
+        object,
+        table: schema === null || name === null ? undefined : { schema, name },
+        ...found,
+      }))
+    ),
+    ...queries.flatMap(({ object, schema, name, query }): readonly SearchPathUse[] => {
+      const { unqualified } = findNames(query, names);
+      return unqualified.length === 0 ? [] : [{
+        kind: "materialized view",
+        object,
+        table: { schema, name },
+        routine: undefined,
+        names: unqualified,
+      }];
+    }),
+  ];
+}
+
+class FunctionBodies {
+  readonly #names: UserNames;
+  readonly #byOid: ReadonlyMap<number, FunctionRow>;
+  readonly #byName: ReadonlyMap<string, readonly FunctionRow[]>;
+
+  constructor(functions: readonly FunctionRow[], names: UserNames) {
+    this.#names = names;
+    this.#byOid = new Map(functions.map((each) => [each.oid, each]));
+    this.#byName = Map.groupBy(functions, ({ schema, name }) => quoteQualified(schema, name));
+  }
+
+  /** Those of the functions, and of what they call, that count on a path. */
+  dependent(
+    oids: readonly number[],
+  ): readonly Required<Pick<SearchPathUse, "routine" | "names">>[] {
+    const seen = new Set<FunctionRow>();
+    const waiting = oids.flatMap((oid) => this.#byOid.get(oid) ?? []);
+    const found: {
+      readonly routine: PathDependentFunction;
+      readonly names: readonly UnqualifiedName[];
+    }[] = [];
+    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+      if (seen.has(next) || next.body === null) continue;
+      seen.add(next);
+      const { unqualified, calls } = findNames(next.body, this.#names);
+      if (unqualified.length > 0) {
+        found.push({ routine: describe(next, unqualified), names: unqualified });
+      }
+      // a path that the caller is given holds for what it calls as well; until then both are to be reported
+      for (const { schema, name } of calls) {
+        waiting.push(...this.#byName.get(quoteQualified(schema, name)) ?? []);
+      }
+    }
+    return found;
+  }
+}
+
+function describe(
+  { signature, keyword, of_extension }: FunctionRow,
+  names: readonly UnqualifiedName[],
+): PathDependentFunction {
+  const schemas = [...new Set(names.flatMap((each) => each.schemas))];
+  return {
+    signature,
+    alter: `ALTER ${keyword} ${signature} SET search_path = ${schemas.join(", ")};`,
+    ofExtension: of_extension,
+  };
+}
+
+async function readNames(session: Session): Promise<UserNames> {
+  const rows = await session.query<{ kind: keyof UserNames; name: string; schemas: string }>(
+    namesStatement,
+  );
+  const of = (kind: keyof UserNames) =>
+    new Map(
+      rows.filter((row) => row.kind === kind)
+        .map(({ name, schemas }) => [name, JSON.parse(schemas) as readonly string[]]),
+    );
+  return {
+    relations: of("relations"),
+    functions: of("functions"),
+    types: of("types"),
+    operators: of("operators"),
+  };
+}

@@ -1,0 +1,66 @@
+import { displayName, ReplicatorError } from "../../core/mod.ts";
+import { readSearchPathUse, type SearchPathUse } from "../../catalog/mod.ts";
+import { type Endpoint, openSession, ServerError } from "../../postgres/mod.ts";
+import { missingStates } from "../../schema/mod.ts";
+
+/** Where what could explain an error is looked up. */
+export interface SearchPathRemedyOptions {
+  readonly source: Endpoint;
+  /** Whether values are computed under the database's own path already. */
+  readonly ownPath: boolean;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * An error of rows that could not be copied, with the function that it comes from and the statement that mends it, when it comes from one
+ * that counts on a `search_path`. Any other error as it is.
+ */
+export async function explainSearchPath(
+  error: unknown,
+  { source, ownPath, signal }: SearchPathRemedyOptions,
+): Promise<unknown> {
+  if (
+    signal.aborted || !(error instanceof ServerError) || error.side !== "target" ||
+    !missingStates.has(error.sqlState)
+  ) return error;
+  try {
+    await using session = await openSession(source, { signal });
+    const uses = (await readSearchPathUse(session)).filter(({ kind, routine }) =>
+      routine !== undefined &&
+      (kind === "check constraint" || kind === "generated column" || kind === "partition key")
+    );
+    const own = uses.filter(({ table }) =>
+      table !== undefined && error.object?.includes(displayName(table))
+    );
+    const found = own.length > 0 ? own : uses;
+    return found.length === 0 ? error : withRemedy(error, found, { ownPath });
+  } catch {
+    return error; // it is the one to report; what could explain it is lost
+  }
+}
+
+function withRemedy(
+  error: ServerError,
+  uses: readonly SearchPathUse[],
+  { ownPath }: { readonly ownPath: boolean },
+): ReplicatorError {
+  const alters = [...new Set(uses.flatMap(({ routine }) => routine?.alter ?? []))];
+  return new ReplicatorError(error.message, {
+    side: error.side,
+    object: error.object,
+    details: [
+      ...error.details,
+      ...uses.slice(0, 5).map(({ kind, object, routine, names }) =>
+        `${kind} ${object} calls ${routine?.signature}, which names ${
+          names.map(({ name }) => name).join(", ")
+        } without schema; the copy computes under ${
+          ownPath ? "the target database's search_path" : "an empty search_path"
+        }, as pg_dump and psql do`
+      ),
+    ],
+    remedy: `run on the source: ${alters.join(" ")} and start again with --no-resume` +
+      (ownPath ? "" : "; or give --restore-search-path own"),
+    exitCode: error.exitCode,
+    cause: error,
+  });
+}

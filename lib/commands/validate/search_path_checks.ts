@@ -1,0 +1,99 @@
+import { type ComputedKind, type SearchPathUse } from "../../catalog/mod.ts";
+import type { Check } from "../report.ts";
+import { listNames, pass, warn } from "./check.ts";
+
+/** When what is computed stops what. */
+const consequences: readonly {
+  readonly id: string;
+  readonly kinds: readonly ComputedKind[];
+  readonly finding: string;
+}[] = [
+  {
+    id: "search-path-rows",
+    kinds: ["check constraint", "generated column", "partition key"],
+    finding: "rows may fail to be copied",
+  },
+  {
+    id: "search-path-objects",
+    kinds: ["index", "materialized view", "statistics"],
+    finding: "objects may be set aside (exit code 11)",
+  },
+  { id: "search-path-triggers", kinds: ["trigger"], finding: "replication may stop" },
+];
+
+/** From this version on servers build indexes and refresh materialized views under a path of their own. */
+const restrictsMaintenance = 17;
+
+/** What is asked for. */
+export interface SearchPathOptions {
+  readonly targetMajor: number;
+  readonly forSync: boolean;
+  /** Whether the copy computes under the database's own path (`--restore-search-path own`). */
+  readonly ownPath: boolean;
+}
+
+/** Functions and queries that name things without their schema, and are computed under an empty `search_path`. */
+export function checkSearchPath(
+  database: string,
+  uses: readonly SearchPathUse[],
+  options: SearchPathOptions,
+): readonly Check[] {
+  const about = (id: string) => ({ id, side: "source", database }) as const;
+  const { ownPath, targetMajor, forSync } = options;
+  const checks = consequences.flatMap(({ id, kinds, finding }) => {
+    const found = uses.filter(({ kind }) => kinds.includes(kind));
+    const isMaintenance = id === "search-path-objects";
+    const optionHelps = id === "search-path-rows" ||
+      isMaintenance && targetMajor < restrictsMaintenance;
+    const matters = id === "search-path-triggers" ? forSync : forSync || !(ownPath && optionHelps);
+    if (found.length === 0 || !matters) return [];
+    const isLater = ownPath && optionHelps; // then it is replication alone that fails
+    return [warn(
+      about(id),
+      `computed under an empty search_path, as by pg_dump and psql, ${
+        isLater ? "replication may stop" : finding
+      }: ${listNames(describeUses(found))}`,
+      remedy(found, { optionHelps: optionHelps && !ownPath, forSync }),
+    )];
+  });
+  return checks.length > 0
+    ? checks
+    : [pass(about("search-path"), "nothing that is computed counts on a search_path")];
+}
+
+/** `generated column public.pages.slug calls public.slug(text), which names unaccent without schema` */
+function describeUses(uses: readonly SearchPathUse[]): readonly string[] {
+  return uses.map(({ kind, object, routine, names }) => {
+    const all = names.map(({ name }) => name).join(", ");
+    return routine === undefined
+      ? `${kind} ${object} has ${all} without schema in a text of its query`
+      : `${kind} ${object} calls ${routine.signature}, which names ${all} without schema`;
+  });
+}
+
+function remedy(
+  uses: readonly SearchPathUse[],
+  { optionHelps, forSync }: { readonly optionHelps: boolean; readonly forSync: boolean },
+): string {
+  const routines = uses.flatMap(({ routine }) => routine ?? []);
+  const alters = [...new Set(routines.map(({ alter }) => alter))];
+  const ofExtensions = routines.some(({ ofExtension }) => ofExtension);
+  const queries = [
+    ...new Set(uses.filter(({ routine }) => routine === undefined).map(({ object }) => object)),
+  ];
+  return [
+    ...(alters.length === 0 ? [] : [`on the source: ${alters.join(" ")}`]),
+    ...(ofExtensions
+      ? ["(what is altered of an extension is no part of a dump: run it on the target as well)"]
+      : []),
+    ...(queries.length === 0
+      ? []
+      : [`create anew with schemas in the text: ${queries.join(", ")}`]),
+    ...(optionHelps
+      ? [
+        "or give --restore-search-path own, so that init computes under the database's own search_path" +
+        (forSync ? " (replication does not: its workers always have an empty one)" : ""),
+      ]
+      : []),
+  ].join("; ");
+}
