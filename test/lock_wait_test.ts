@@ -2,6 +2,8 @@ import { deepEqual, match, strictEqual as equal } from "node:assert/strict";
 import type { RunEvent } from "../lib/core/mod.ts";
 import { type Endpoint, openSession } from "../lib/postgres/mod.ts";
 import { withDatabase as withTestDatabase } from "./support/databases.ts";
+import { startCluster } from "../lib/cluster/mod.ts";
+import { installedDumpMajor } from "./support/corpus_copy.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { endpointOf, runInit } from "./support/init.ts";
 import { exec, query, withSession } from "./support/sql.ts";
@@ -48,12 +50,40 @@ Deno.test("init names the session whose lock it waits for on the source", async 
       new RegExp(`^source, database ${database.name}: waiting for AccessShareLock on`),
     );
     match(waiting, new RegExp(`table public\\.t, held by pid ${pid} \\(role `));
-    match(waiting, new RegExp(`SELECT pg_terminate_backend\\(${pid}\\);`));
+    match(waiting, new RegExp(`SELECT pg_catalog\\.pg_terminate_backend\\(${pid}\\);`));
     equal(messages.some((message) => message.includes("is no longer waited for")), true);
     const copied = target.url({ database: database.name });
     equal((await query(copied, "SELECT FROM public.t")).length, 1);
     await exec(target.url(), `DROP DATABASE ${database.name}`);
   });
+});
+
+Deno.test({
+  name: "init names the session whose lock an installed pg_dump waits for",
+  ignore: await installedDumpMajor() < 15, // needs one as new as both servers
+  fn: async () => {
+    await withTestDatabase(source, undefined, async (database) => {
+      await exec(database.url, `${rows}; CREATE VIEW v AS SELECT id FROM t`);
+      const peer = await startCluster({ major: 15 });
+      await using _peer = peer;
+      const { messages, pid } = await untilReported(
+        // the tables stay free: only pg_dump looks into the view
+        { url: database.url, locks: "CREATE OR REPLACE VIEW v AS SELECT id FROM t" },
+        (onEvent) =>
+          runInit(database.url, peer.url(), {
+            include: [database.name],
+            onEvent,
+            tools: {
+              dump: "native",
+              binDirectory: undefined,
+              environment: { PATH: Deno.env.get("PATH"), HOME: Deno.env.get("HOME") },
+            },
+          }),
+      );
+      const waiting = messages.find((message) => message.includes("waiting for"))!;
+      match(waiting, new RegExp(`on view public\\.v, held by pid ${pid} `));
+    });
+  },
 });
 
 Deno.test("verify names the session whose lock it waits for on the target", async () => {

@@ -25,6 +25,7 @@ export {
 } from "./own_ddl.ts";
 export * from "./passfile.ts";
 export * from "./pool.ts";
+export * from "./program_lock_watch.ts";
 export * from "./relay.ts";
 export * from "./retry.ts";
 export * from "./server_error.ts";

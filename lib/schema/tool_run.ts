@@ -14,6 +14,7 @@ import {
   namesRole,
   openSession,
   passwordFor,
+  watchProgramLocks,
 } from "../postgres/mod.ts";
 import { conninfoFor, withToolSettings } from "./conninfo.ts";
 import { programEnvironment, type ToolSearch } from "./native_tools.ts";
@@ -103,8 +104,12 @@ async function withoutToolSettings(
 }
 
 async function runOnce(options: ToolRunOptions): Promise<string> {
-  const { program, major, endpoint, environment, signal } = options;
+  const { program, major, environment, signal } = options;
   refuseMissingWords(options);
+  const endpoint: Endpoint = {
+    ...options.endpoint,
+    applicationName: nameOfRun(options.endpoint.applicationName),
+  };
   await using folder = await SecretFolder.make();
   const passfile = await folder.write("pgpass", passfileText(endpoint));
   const passphrase = endpoint.tls.client?.passphrase;
@@ -129,6 +134,11 @@ async function runOnce(options: ToolRunOptions): Promise<string> {
   }).spawn();
   const kill = () => killQuietly(child);
   signal?.addEventListener("abort", kill, { once: true });
+  const ended = new AbortController();
+  const watching = watchProgramLocks(endpoint, {
+    applicationName: endpoint.applicationName,
+    signal: ended.signal,
+  });
   try {
     const [output, messages, { success, code }] = await Promise.all([
       new Response(child.stdout).text(),
@@ -140,6 +150,8 @@ async function runOnce(options: ToolRunOptions): Promise<string> {
     throw failure(options, messages, code);
   } finally {
     signal?.removeEventListener("abort", kill);
+    ended.abort();
+    await watching;
   }
 }
 
@@ -159,6 +171,11 @@ function refuseMissingWords({ program, major, endpoint }: ToolRunOptions): void 
         } or later`,
     },
   );
+}
+
+/** A name by which the run's session can be found; longer ones than 63 bytes are cut off by the server. */
+function nameOfRun(applicationName: string): string {
+  return `${applicationName.slice(0, 40)} ${crypto.randomUUID().slice(0, 8)}`;
 }
 
 function killQuietly(child: Deno.ChildProcess): void {

@@ -69,7 +69,7 @@ Deno.test("[54] what a locked table is waited for is reported, and the copy is c
       });
       match(
         await reported.promise,
-        /table public\.t, held by pid \d+ .*SELECT pg_terminate_backend/,
+        /table public\.t, held by pid \d+ .*SELECT pg_catalog\.pg_terminate_backend/,
       );
       await other.unsafe("COMMIT").simple();
       await copied;
