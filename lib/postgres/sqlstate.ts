@@ -49,6 +49,7 @@ export const SqlState = {
   /** 55006: the database is in use. */
   objectInUse: "55006",
   /** 55P03 */
+  checkViolation: "23514",
   lockNotAvailable: "55P03",
   /** 25P04 (17+) */
   transactionTimeout: "25P04",

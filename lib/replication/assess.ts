@@ -59,7 +59,9 @@ export function judgeStream(stream: StreamState): StreamVerdict {
       } are not all on the target: a copy is under way or was interrupted`,
       stream.epoch === 1
         ? "run init --enable-sync again, or cleanup to give it up"
-        : `run sync --resnapshot again for its tables${listOf(stream)}`,
+        : `run sync ${
+          descriptor?.added === undefined ? "--resnapshot" : "--add-tables"
+        } again for its tables${listOf(stream)}`,
     );
   }
   if (slot === undefined) {

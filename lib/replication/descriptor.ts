@@ -54,16 +54,24 @@ export interface ScopeDescriptor {
    * schema was copied with it.
    */
   readonly changedIdentities: readonly ChangedIdentity[];
+  /**
+   * Tables that the target did not have when the stream was begun. Until `copiedAt` is set they may be on it incompletely, made by the
+   * run that began the stream.
+   */
+  readonly added?: readonly TableName[];
+  /** Tables whose changes do not follow by the choice of the user (`--replica-identity skip`). */
+  readonly skipped?: readonly TableName[];
 }
 
 /** Describes a scope for one epoch. */
 export async function describeScope(
   scope: ReplicationScope,
-  { epoch, createdAt, changedIdentities }: {
+  { epoch, createdAt, changedIdentities, added = [] }: {
     readonly epoch: number;
     /** ISO timestamp. */
     readonly createdAt: string;
     readonly changedIdentities: readonly ChangedIdentity[];
+    readonly added?: readonly TableName[];
   },
 ): Promise<ScopeDescriptor> {
   return {
@@ -78,6 +86,7 @@ export async function describeScope(
     rulesNow: scope.rules.now,
     createdAt,
     changedIdentities,
+    ...(added.length === 0 ? {} : { added }),
   };
 }
 

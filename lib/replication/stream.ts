@@ -71,6 +71,8 @@ export interface StreamOptions extends LockOptions {
   readonly policy: IdentityPolicy;
   /** What earlier epochs of the scope changed. */
   readonly remembered?: readonly ChangedIdentity[];
+  /** Tables that the target does not have yet. */
+  readonly added?: readonly TableName[];
   readonly slotTimeoutMs: number;
   /** Whether standbys of the source keep the slot in step (17+). */
   readonly failover: boolean;
@@ -100,11 +102,16 @@ const attempts = 5;
  */
 export async function startStream(source: Endpoint, options: StreamOptions): Promise<StreamStart> {
   const { signal, events, epoch, scope, createdAt } = options;
-  const described = await describeScope(scope, { epoch, createdAt, changedIdentities: [] });
+  const described = await describeScope(scope, {
+    epoch,
+    createdAt,
+    changedIdentities: [],
+    ...(options.added === undefined ? {} : { added: options.added }),
+  });
   const names = replicationNames(described);
   for (let attempt = 1;; attempt++) {
     const planned = await publish(source, { ...options, names, descriptor: described });
-    const descriptor = { ...described, changedIdentities: planned.plan.changedIdentities };
+    const descriptor = describePlan(described, planned.plan);
     const copied = new Set(planned.tables.map((table) => tableKey(table)));
     let snapshot: SlotSnapshot | undefined;
     let difference: string | undefined;
@@ -138,6 +145,19 @@ export async function startStream(source: Endpoint, options: StreamOptions): Pro
   }
 }
 
+function describePlan(
+  descriptor: ScopeDescriptor,
+  { changedIdentities, skipped }: PublicationPlan,
+): ScopeDescriptor {
+  return {
+    ...descriptor,
+    changedIdentities,
+    ...(skipped.length === 0
+      ? {}
+      : { skipped: skipped.map(({ schema, name }) => ({ schema, name })) }),
+  };
+}
+
 async function undo(
   source: Endpoint,
   { names, snapshot }: {
@@ -169,7 +189,11 @@ async function publish(
     policy,
     ...(remembered === undefined ? {} : { remembered }),
   });
-  await createPublication(session, { name: names.publication, plan, descriptor });
+  await createPublication(session, {
+    name: names.publication,
+    plan,
+    descriptor: describePlan(descriptor, plan),
+  });
   if (plan.changedIdentities.length > 0) {
     events({
       kind: "info",

@@ -77,6 +77,8 @@ export interface ApplyOptions {
   readonly record?: StatementRecord;
   /** Takes what is refused, and everything after it goes on; undefined: the first refusal ends it. */
   readonly setAside?: SetAsideSink | undefined;
+  /** Whether the caller has begun a transaction that all of it belongs to. Default: false. */
+  readonly inTransaction?: boolean;
 }
 
 /** Keeps statements that were refused. Several sessions may share it. */
@@ -114,8 +116,15 @@ const batchCharacters = 256 * 1024;
 export async function applyStatements(
   session: Session,
   statements: readonly DumpStatement[],
-  { onProgress, batchSize = 100, incomplete = false, record = noRecord, setAside, sourceMajor }:
-    ApplyOptions = {},
+  {
+    onProgress,
+    batchSize = 100,
+    incomplete = false,
+    record = noRecord,
+    setAside,
+    inTransaction = false,
+    sourceMajor,
+  }: ApplyOptions = {},
 ): Promise<readonly Adaptation[]> {
   const superuser = await isSuperuser(session);
   const target = {
@@ -123,7 +132,13 @@ export async function applyStatements(
     superuser,
     resetRole: resetRoleStatement(session.endpoint),
   };
-  const run = new SchemaRun(session, target, { incomplete, record, setAside, sourceMajor });
+  const run = new SchemaRun(session, target, {
+    incomplete,
+    record,
+    setAside,
+    sourceMajor,
+    inTransaction,
+  });
   let done = 0;
   for (const batch of batches(statements, batchSize)) {
     await run.batch(batch);
@@ -202,6 +217,7 @@ class SchemaRun {
   readonly #record: StatementRecord;
   readonly #setAside: SetAsideSink | undefined;
   readonly #targetIsOlder: boolean;
+  readonly #inTransaction: boolean;
   readonly #context = new SettingsInEffect();
   readonly #deferred: DumpStatement[] = [];
   readonly adaptations: Adaptation[] = [];
@@ -209,8 +225,8 @@ class SchemaRun {
   constructor(
     session: Session,
     target: SchemaTarget,
-    { incomplete, record, setAside, sourceMajor }:
-      & Required<Pick<ApplyOptions, "incomplete" | "record">>
+    { incomplete, record, setAside, sourceMajor, inTransaction }:
+      & Required<Pick<ApplyOptions, "incomplete" | "record" | "inTransaction">>
       & Pick<ApplyOptions, "setAside" | "sourceMajor">,
   ) {
     this.#targetIsOlder = sourceMajor === undefined || sourceMajor > target.majorVersion;
@@ -219,6 +235,7 @@ class SchemaRun {
     this.#incomplete = incomplete;
     this.#record = record;
     this.#setAside = setAside;
+    this.#inTransaction = inTransaction;
   }
 
   async batch(statements: readonly DumpStatement[]): Promise<void> {
@@ -250,10 +267,27 @@ class SchemaRun {
       : sql;
   }
 
+  /** A refusal leaves the caller's transaction usable. */
+  async #send(sql: string): Promise<void> {
+    if (!this.#inTransaction) return await this.#session.execute(sql);
+    await this.#session.execute("SAVEPOINT seren_statement");
+    try {
+      await this.#session.execute(sql);
+    } catch (error) {
+      if (isRefusal(error)) {
+        await this.#session.execute(
+          "ROLLBACK TO SAVEPOINT seren_statement; RELEASE SAVEPOINT seren_statement",
+        );
+      }
+      throw error;
+    }
+    await this.#session.execute("RELEASE SAVEPOINT seren_statement");
+  }
+
   /** Before, not after them: they may leave the session in another role. */
   async #execute(statements: readonly DumpStatement[], script: string): Promise<void> {
     const record = this.#record.statement(statements);
-    await this.#session.execute(record === "" ? script : `${record};\n${script}`);
+    await this.#send(record === "" ? script : `${record};\n${script}`);
     this.#record.onRecorded(statements);
     for (const statement of statements) this.#context.note(statement);
   }
@@ -282,7 +316,7 @@ class SchemaRun {
     if (owner === undefined || schema === undefined) return false;
     const place = `SCHEMA ${quoteIdentifier(schema)}`;
     try {
-      await this.#session.execute(
+      await this.#send(
         `GRANT CREATE ON ${place} TO ${owner};\n${sql}\nREVOKE CREATE ON ${place} FROM ${owner};`,
       );
       return true;
@@ -311,7 +345,7 @@ class SchemaRun {
           this.#deferred.push(statement);
           return;
         case "report":
-          if (answer.instead !== undefined) await this.#session.execute(answer.instead);
+          if (answer.instead !== undefined) await this.#send(answer.instead);
           this.#report(statement, error, answer);
           return;
         case "fail":

@@ -28,4 +28,5 @@ export * from "./set_aside_list.ts";
 export * from "./retry_rounds.ts";
 export * from "./database.ts";
 export * from "./new_database.ts";
+export * from "./missing_objects.ts";
 export * from "./sql_cursor.ts";

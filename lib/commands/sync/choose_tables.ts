@@ -41,12 +41,11 @@ export function chooseTables(
       ? situation.appeared
       : situation.tables.filter((table) => !situation.appeared.includes(table)),
   }));
+  // a new partition is also meant by the name of the partitioned table that it is in
   const matches = (situation: Situation, table: Table, pattern: TablePattern) =>
-    matchesTable(pattern, {
-      database: situation.source.database,
-      schema: table.schema,
-      name: table.name,
-    });
+    [table, ...(areNew && table.partitionRoot !== undefined ? [table.partitionRoot] : [])].some((
+      { schema, name },
+    ) => matchesTable(pattern, { database: situation.source.database, schema, name }));
   for (const { text, pattern } of patterns) {
     if (
       offered.some(({ situation, tables }) => tables.some((t) => matches(situation, t, pattern)))

@@ -18,7 +18,6 @@ import {
   retry,
   ServerError,
   type Session,
-  silenceEventTriggers,
   SqlState,
   withoutEventTriggers,
 } from "../../postgres/mod.ts";
@@ -29,6 +28,7 @@ import {
   type ChangedIdentity,
   disableSubscription,
   dropSlot,
+  dropSlotApart,
   dropSubscription,
   enableSubscription,
   forgetRemovedTables,
@@ -36,19 +36,16 @@ import {
   keepTables,
   nameSome,
   planPublication,
+  readFiringTriggers,
   startStream,
   type StreamStart,
   type StreamState,
 } from "../../replication/mod.ts";
-import {
-  applyStatements,
-  dumpSchema,
-  type DumpStatement,
-  type DumpTool,
-} from "../../schema/mod.ts";
+import type { DumpTool } from "../../schema/mod.ts";
 import { accessTo, selectRows } from "../init/database_stream.ts";
 import type { Recorder } from "../init/recorder.ts";
 import type { SyncOptions } from "../run.ts";
+import { finishTables, makeTables, type NewStructure, removeTables } from "./new_tables.ts";
 import { hazardEvents, readHazards, refuseCertain } from "./report_hazards.ts";
 import type { Situation } from "./situation.ts";
 
@@ -70,20 +67,25 @@ export interface CopyAgainOptions {
  * on the way the tables are in no stream, the new one is undone, and the error says so.
  */
 export async function copyAgain(work: CopyAgainOptions): Promise<void> {
-  const { situation, options, signal } = work;
+  const { situation, options, signal, tool, recorder } = work;
   const { source, target } = situation;
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
-  const settings = work.tool === undefined ? await copySettings(to, work.tables) : {};
+  const settings = await copySettings(to, work);
   await refuseUnpublishable(work, { from, to });
   const remembered = await takeOut(work, { from, to });
   let begun: StreamStart | undefined;
+  let structure: NewStructure | undefined;
   try {
     begun = await begin(work, remembered);
     await using _held = begun.snapshot;
-    const structure = await makeStructure(work, { start: begun, to });
+    const making = tool === undefined ? undefined : {
+      ...{ situation, tables: work.tables, tool, start: begun, from, to, recorder, signal },
+      actsAsReplica: "session_replication_role" in settings,
+    };
+    if (making !== undefined) structure = await makeTables(making);
     await copyRows(work, { start: begun, to, settings });
-    await applyAll(to, structure, work);
+    if (making !== undefined && structure !== undefined) await finishTables(making, structure);
     const { snapshot: _, ...start } = begun;
     await handOver({
       source: from,
@@ -94,12 +96,48 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
       signal,
     });
   } catch (error) {
-    if (begun !== undefined) await abandonStream(source, begun.names).catch(() => {}); // told below
-    throw explain(error, work);
+    const left = await withdraw(work, { begun, structure });
+    throw explain(error, work, left);
   }
 }
 
-function explain(error: unknown, { tables, tool, signal }: CopyAgainOptions): unknown {
+/**
+ * Undoes what was begun. New tables that cannot be taken away now keep their publication, by which the next run knows them.
+ *
+ * @returns why new tables are left on the target, if they are
+ */
+async function withdraw(
+  { situation }: CopyAgainOptions,
+  { begun, structure }: {
+    readonly begun: StreamStart | undefined;
+    readonly structure: NewStructure | undefined;
+  },
+): Promise<string | undefined> {
+  if (begun === undefined) return undefined;
+  const { source, target } = situation;
+  try {
+    await using session = await openSession(target);
+    // an error on the way may have come after the subscription had taken over
+    const [following] = await session.query(
+      "SELECT FROM pg_catalog.pg_subscription WHERE subname = $1",
+      [begun.names.subscription],
+    );
+    if (following !== undefined) return undefined;
+    if (structure !== undefined) await removeTables(situation, structure.made);
+    await abandonStream(source, begun.names);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof ReplicatorError)) throw error;
+    await dropSlotApart(source, begun.names.slot).catch(() => {}); // the first reason is the one to report
+    return structure === undefined ? undefined : error.message;
+  }
+}
+
+function explain(
+  error: unknown,
+  { tables, tool, signal }: CopyAgainOptions,
+  left: string | undefined,
+): unknown {
   if (signal.aborted || !(error instanceof ReplicatorError)) return error;
   return new ReplicatorError(error.message, {
     side: error.side,
@@ -107,6 +145,9 @@ function explain(error: unknown, { tables, tool, signal }: CopyAgainOptions): un
     details: [
       ...error.details,
       `${plural(tables.length, "table")} follow no stream now: ${nameSome(tables)}`,
+      ...(left === undefined
+        ? []
+        : [`they are incomplete on the target, and could not be removed: ${left}`]),
     ],
     remedy: [
       ...(error.remedy === undefined ? [] : [error.remedy]),
@@ -206,6 +247,9 @@ function begin(
       failover: options.sync.failover,
       createdAt: options.sync.now,
       remembered,
+      ...(tool === undefined
+        ? {}
+        : { added: tables.map(({ schema, name }) => ({ schema, name })) }),
       events: recorder.events,
       signal,
       select: (_, all) => Promise.resolve(all.filter((table) => wanted.has(tableKey(table)))),
@@ -218,43 +262,6 @@ function begin(
         tool === undefined ? "again" : "added"
       }: ${names.slot}`,
   });
-}
-
-/** Makes tables that are new; gives what is to be made when their rows are in. */
-async function makeStructure(
-  { situation, tool, recorder, signal, tables }: CopyAgainOptions,
-  { start, to }: { readonly start: StreamStart; readonly to: Session },
-): Promise<readonly DumpStatement[]> {
-  if (tool === undefined) return [];
-  const dump = (section: "pre-data" | "post-data") =>
-    dumpSchema({
-      endpoint: situation.source,
-      tool,
-      section,
-      only: tables,
-      snapshot: start.snapshot.identifier,
-      signal,
-    });
-  const [before, after] = [await dump("pre-data"), await dump("post-data")];
-  await recorder.step(() => applyAll(to, before, { recorder, signal }), {
-    step: "schema",
-    database: situation.source.database,
-    summarise: () => plural(tables.length, "table"),
-  });
-  return after;
-}
-
-async function applyAll(
-  session: Session,
-  statements: readonly DumpStatement[],
-  { recorder, signal }: Pick<CopyAgainOptions, "recorder" | "signal">,
-): Promise<void> {
-  if (statements.length === 0) return;
-  await using own = await openSession(session.endpoint, { signal, computesValues: true });
-  // the source's have seen the tables being made, and what they wrote is replicated
-  await silenceEventTriggers(own);
-  const adaptations = await applyStatements(own, statements, { incomplete: false });
-  for (const adaptation of adaptations) recorder.events({ kind: "warning", ...adaptation });
 }
 
 async function copyRows(
@@ -327,42 +334,76 @@ async function emptyTables(session: Session, tables: readonly TableName[]): Prom
 }
 
 /**
- * Rows that are copied must not fire triggers, nor foreign keys' checks: the target's tables have them by now.
+ * Rows that are copied must not fire triggers, nor foreign keys' checks. New tables get theirs afterwards where the role may not switch
+ * them off.
  *
- * @throws ReplicatorError when the role may not switch them off
+ * @throws ReplicatorError when the role may not, or triggers fire nevertheless
  */
 async function copySettings(
   session: Session,
-  tables: readonly TableName[],
+  { tables, tool }: Pick<CopyAgainOptions, "tables" | "tool">,
 ): Promise<Readonly<Record<string, string>>> {
+  const isReplica = await mayActAsReplica(session);
+  if (tool === undefined) {
+    const wanted = new Set(tables.map((table) => tableKey(table)));
+    const triggers = isReplica
+      ? await readFiringTriggers(session, { forCopy: true })
+      : await readEnabledTriggers(session);
+    const found = triggers.filter((table) => wanted.has(tableKey(table)));
+    if (found.length > 0) throw triggersFire(session, { isReplica, found });
+  }
+  return isReplica ? { session_replication_role: "replica" } : {};
+}
+
+async function mayActAsReplica(session: Session): Promise<boolean> {
   try {
     await session.transaction(() =>
       session.execute("SET LOCAL session_replication_role = replica")
     );
-    return { session_replication_role: "replica" };
+    return true;
   } catch (error) {
     if (!(error instanceof ServerError) || error.sqlState !== SqlState.insufficientPrivilege) {
       throw error;
     }
+    return false;
   }
-  const rows = await session.query<TableName>(
-    `SELECT n.nspname AS schema, c.relname AS name
-       FROM pg_catalog.pg_class AS c
+}
+
+type TriggerOf = TableName & { readonly trigger: string };
+
+async function readEnabledTriggers(session: Session): Promise<readonly TriggerOf[]> {
+  return await session.query<TriggerOf>(
+    `SELECT n.nspname AS schema, c.relname AS name, t.tgname AS trigger
+       FROM pg_catalog.pg_trigger AS t
+       JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-      WHERE EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
-                     WHERE t.tgrelid = c.oid AND t.tgenabled IN ('O', 'A'))`,
+      WHERE t.tgenabled IN ('O', 'A')`,
   );
-  const wanted = new Set(tables.map((table) => tableKey(table)));
-  const found = rows.filter((table) => wanted.has(tableKey(table)));
-  if (found.length === 0) return {};
-  throw new ReplicatorError(
-    `the role may not switch triggers off, and ${found.map(displayName).join(", ")} ${
-      found.length === 1 ? "has" : "have"
-    } some`,
+}
+
+function triggersFire(
+  session: Session,
+  { isReplica, found }: { readonly isReplica: boolean; readonly found: readonly TriggerOf[] },
+): ReplicatorError {
+  const names = [...new Set(found.map(displayName))];
+  const alter = (what: string) =>
+    found.map(({ schema, name, trigger }) =>
+      `ALTER TABLE ${quoteQualified(schema, name)} ${what} TRIGGER ${quoteIdentifier(trigger)};`
+    ).join(" ");
+  return new ReplicatorError(
+    isReplica
+      ? `triggers of ${
+        names.join(", ")
+      } that are enabled ALWAYS or for REPLICA would fire for every row that is copied`
+      : `the role may not switch triggers off, and ${names.join(", ")} ${
+        names.length === 1 ? "has" : "have"
+      } some`,
     {
       side: "target",
       object: `database ${session.endpoint.database}`,
-      remedy: session.majorVersion >= 15
+      remedy: isReplica
+        ? `run on the target: ${alter("DISABLE")} and enable them again after the cutover`
+        : session.majorVersion >= 15
         ? "as a superuser: GRANT SET ON PARAMETER session_replication_role TO the role; or connect as a superuser"
         : "connect as a superuser, or the provider's admin role",
       exitCode: ExitCode.prerequisite,

@@ -41,8 +41,10 @@ export interface Situation {
   readonly tables: readonly Table[];
   /** Of those: what no stream has, and the target has. */
   readonly unfollowed: readonly Table[];
-  /** Of those: what no stream has, and the target does not either. */
+  /** Of those: what no stream has, and the target does not either, or only as an interrupted run has left it. */
   readonly appeared: readonly Table[];
+  /** Of those: what an interrupted run has made. */
+  readonly halfAdded: readonly TableName[];
   /** Published and yet passed over by the subscription. */
   readonly unsubscribed: readonly TableName[];
 }
@@ -69,8 +71,11 @@ export async function readSituation(input: SituationInput): Promise<Situation> {
   const now = streams.find(({ descriptor }) => descriptor !== undefined)?.descriptor?.rulesNow;
   const rules = { ...input.rules, ...(now === undefined ? {} : { now }) };
   const { tables } = await selectRows(from, undefined, rules);
+  const listed = streams.flatMap(({ publication }) => publication?.tables ?? []);
+  const halfAdded = streams.flatMap(unfinishedAdditions);
+  const unfinished = new Set(halfAdded.map((table) => tableKey(table)));
   const published = new Set(
-    streams.flatMap(({ publication }) => publication?.tables ?? []).map((table) => tableKey(table)),
+    listed.map((table) => tableKey(table)).filter((key) => !unfinished.has(key)),
   );
   const loose = tables.filter((table) => !table.isUnlogged && !published.has(tableKey(table)));
   const there = new Set((await listTables(to)).map((table) => tableKey(table)));
@@ -84,10 +89,24 @@ export async function readSituation(input: SituationInput): Promise<Situation> {
     verdicts: streams.map(judgeStream),
     others: await readOthers(described, { from, to }),
     tables,
-    unfollowed: loose.filter((table) => there.has(tableKey(table))),
-    appeared: loose.filter((table) => !there.has(tableKey(table))),
+    unfollowed: loose.filter((table) =>
+      there.has(tableKey(table)) && !unfinished.has(tableKey(table))
+    ),
+    appeared: loose.filter((table) =>
+      !there.has(tableKey(table)) || unfinished.has(tableKey(table))
+    ),
+    halfAdded,
     unsubscribed: streams.flatMap(passedOver),
   };
+}
+
+/** Tables of `--add-tables` whose run has ended before they were in: the target has them incompletely, or not at all. */
+function unfinishedAdditions(
+  { publication, subscription, descriptor }: StreamState,
+): readonly TableName[] {
+  if (subscription !== undefined || descriptor?.copiedAt !== undefined) return [];
+  const added = new Set((descriptor?.added ?? []).map((table) => tableKey(table)));
+  return publication?.tables.filter((table) => added.has(tableKey(table))) ?? [];
 }
 
 function passedOver({ publication, subscription }: StreamState): readonly TableName[] {

@@ -1,0 +1,265 @@
+/**
+ * Tables that are new on the source: made on the target completely, in one transaction, or not at all.
+ *
+ * @module
+ */
+import {
+  plural,
+  quoteIdentifier,
+  quoteQualified,
+  tableKey,
+  type TableName,
+} from "../../core/mod.ts";
+import {
+  openSession,
+  ServerError,
+  type Session,
+  silenceEventTriggers,
+  SqlState,
+} from "../../postgres/mod.ts";
+import type { Table } from "../../catalog/mod.ts";
+import { readShapes, type StreamStart } from "../../replication/mod.ts";
+import {
+  applyStatements,
+  attachAfterKeys,
+  dumpSchema,
+  type DumpStatement,
+  type DumpTool,
+  findMissingObjects,
+  firesForReplica,
+  SchemaError,
+  type SchemaObject,
+  selectStatements,
+} from "../../schema/mod.ts";
+import type { Recorder } from "../init/recorder.ts";
+import { catchUp } from "./catch_up.ts";
+import type { Situation } from "./situation.ts";
+
+/** What is made, with what. */
+export interface NewTablesOptions {
+  readonly situation: Situation;
+  readonly tables: readonly Table[];
+  readonly tool: DumpTool;
+  readonly start: Pick<StreamStart, "snapshot">;
+  /** On the source's database. */
+  readonly from: Session;
+  /** On the target's database. */
+  readonly to: Session;
+  /** Whether copied rows fire no triggers: then keys and triggers need not wait for them. */
+  readonly actsAsReplica: boolean;
+  readonly recorder: Recorder;
+  readonly signal: AbortSignal;
+}
+
+/** What has been made. */
+export interface NewStructure {
+  /** Statements for the time when the rows are in, in a transaction of their own. */
+  readonly late: readonly DumpStatement[];
+  /** What to take away should the rows never come. */
+  readonly made: {
+    readonly relations: readonly TableName[];
+    readonly objects: readonly SchemaObject[];
+  };
+}
+
+/**
+ * Makes the tables with everything that belongs to them, empty: keys, indexes, triggers, policies, privileges, comments; before them the
+ * partitioned tables that they are in, and schemas, types, sequences and functions that the target lacks.
+ *
+ * One transaction: what an interrupted run has made of them goes in it, too. Empty tables are attached and their keys checked at once.
+ */
+export async function makeTables(options: NewTablesOptions): Promise<NewStructure> {
+  const { situation, tables, to, actsAsReplica, recorder } = options;
+  const relations = await withMissingParents(options);
+  const objects = await findMissingObjects(
+    options.start.snapshot.session,
+    to,
+    await relationIds(options.start.snapshot.session, relations),
+  );
+  const statements = attachAfterKeys(await readStatements(options, { relations, objects }))
+    .filter(({ sql }) => !/^SET lock_timeout /.test(sql));
+  const isLate = (statement: DumpStatement) =>
+    firesForReplica(statement) || !actsAsReplica && needsRows(statement);
+  const wanted = new Set(tables.map((table) => tableKey(table)));
+  const leftovers = situation.halfAdded.filter((table) => wanted.has(tableKey(table)));
+  await recorder.step(
+    () =>
+      applyAtOnce(options, {
+        before: dropTables(leftovers),
+        statements: statements.filter((statement) => !isLate(statement)),
+      }),
+    {
+      step: "schema",
+      database: situation.source.database,
+      summarise: () => plural(relations.length, "table"),
+    },
+  );
+  return {
+    late: statements.filter((statement) => statement.type === undefined || isLate(statement)),
+    made: { relations, objects },
+  };
+}
+
+/** Runs what waited for the rows. */
+export async function finishTables(
+  options: NewTablesOptions,
+  { late }: NewStructure,
+): Promise<void> {
+  if (late.every(({ type }) => type === undefined)) return;
+  await applyAtOnce(options, { before: [], statements: late });
+}
+
+/** Takes away what {@linkcode makeTables} has made; objects that something else uses by now stay. */
+export async function removeTables(
+  { target }: Pick<Situation, "target">,
+  { relations, objects }: NewStructure["made"],
+): Promise<void> {
+  await using session = await openSession(target);
+  await silenceEventTriggers(session);
+  await session.transaction(async () => {
+    await session.execute("SET LOCAL lock_timeout = '10s'");
+    for (const statement of dropTables(relations)) await session.execute(statement);
+    for (const object of objects.toReversed()) {
+      const statement = dropObject(object);
+      if (statement === undefined) continue;
+      await session.execute("SAVEPOINT object");
+      try {
+        await session.execute(statement);
+      } catch (error) {
+        if (!(error instanceof ServerError) || error.sqlState !== dependentObjects) throw error;
+        await session.execute("ROLLBACK TO SAVEPOINT object");
+      }
+    }
+  });
+}
+
+const dependentObjects = "2BP01";
+
+function dropTables(relations: readonly TableName[]): readonly string[] {
+  if (relations.length === 0) return [];
+  const names = relations.map(({ schema, name }) => quoteQualified(schema, name));
+  return [`DROP TABLE IF EXISTS ${names.join(", ")}`];
+}
+
+/** Routines and operators stay: without tables that use them they do no harm. */
+function dropObject({ type, schema, name }: SchemaObject): string | undefined {
+  switch (type) {
+    case "SCHEMA":
+      return `DROP SCHEMA IF EXISTS ${quoteIdentifier(name)}`;
+    case "TYPE":
+    case "DOMAIN":
+    case "SEQUENCE":
+    case "COLLATION":
+      return `DROP ${type} IF EXISTS ${quoteQualified(schema ?? "public", name)}`;
+    default:
+      return undefined;
+  }
+}
+
+/** What would fire, or be checked, for every row that is copied. */
+function needsRows({ type }: DumpStatement): boolean {
+  return type === "TRIGGER" || type === "FK CONSTRAINT" || type === "TABLE ATTACH" ||
+    type === "INDEX ATTACH";
+}
+
+/** The tables, and the partitioned tables above them that the target does not have. */
+async function withMissingParents(
+  { tables, start, to }: NewTablesOptions,
+): Promise<readonly TableName[]> {
+  const shapes = new Map(
+    (await readShapes(start.snapshot.session)).map((shape) => [tableKey(shape), shape]),
+  );
+  const existing = new Set((await readShapes(to)).map((shape) => tableKey(shape)));
+  const relations = new Map<string, TableName>();
+  for (const table of tables) {
+    for (const ancestor of shapes.get(tableKey(table))?.ancestors ?? []) {
+      if (!existing.has(tableKey(ancestor))) relations.set(tableKey(ancestor), ancestor);
+    }
+    relations.set(tableKey(table), { schema: table.schema, name: table.name });
+  }
+  return [...relations.values()];
+}
+
+async function relationIds(
+  session: Session,
+  relations: readonly TableName[],
+): Promise<readonly number[]> {
+  const rows = await session.query<TableName & { readonly oid: number }>(
+    `SELECT c.oid, n.nspname AS schema, c.relname AS name
+       FROM pg_catalog.pg_class AS c
+       JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p')`,
+  );
+  const wanted = new Set(relations.map((relation) => tableKey(relation)));
+  return rows.filter((row) => wanted.has(tableKey(row))).map(({ oid }) => oid);
+}
+
+async function readStatements(
+  { situation, tool, start, signal }: NewTablesOptions,
+  { relations, objects }: {
+    readonly relations: readonly TableName[];
+    readonly objects: readonly SchemaObject[];
+  },
+): Promise<readonly DumpStatement[]> {
+  const dump = {
+    endpoint: situation.source,
+    tool,
+    snapshot: start.snapshot.identifier,
+    signal,
+  };
+  const own = await dumpSchema({ ...dump, only: relations });
+  // in the order of the whole, which knows what needs what
+  return objects.length === 0 ? own : selectStatements(await dumpSchema(dump), { own, objects });
+}
+
+const attempts = 5;
+
+/**
+ * Runs the statements in one transaction. Locks that the apply worker or others hold are tried for again. A default partition may hold
+ * rows that the source has moved out of it meanwhile: then the other streams catch up first.
+ */
+async function applyAtOnce(
+  { situation, to, recorder, signal }: NewTablesOptions,
+  { before, statements }: {
+    readonly before: readonly string[];
+    readonly statements: readonly DumpStatement[];
+  },
+): Promise<void> {
+  let hasCaughtUp = false;
+  await using own = await openSession(to.endpoint, { signal, computesValues: true });
+  // the source's have seen the tables being made, and what they wrote is replicated
+  await silenceEventTriggers(own);
+  for (let attempt = 1;; attempt++) {
+    try {
+      const adaptations = await own.transaction(async () => {
+        await own.execute("SET LOCAL lock_timeout = '10s'");
+        for (const statement of before) await own.execute(statement);
+        return await applyStatements(own, statements, { inTransaction: true });
+      });
+      for (const adaptation of adaptations) recorder.events({ kind: "warning", ...adaptation });
+      return;
+    } catch (error) {
+      const sqlState = error instanceof SchemaError || error instanceof ServerError
+        ? error.sqlState
+        : undefined;
+      if (sqlState === SqlState.checkViolation && !hasCaughtUp) {
+        hasCaughtUp = true;
+        await catchUpOthers(situation, { recorder, signal });
+        continue;
+      }
+      const passing = sqlState === SqlState.lockNotAvailable ||
+        sqlState === SqlState.deadlockDetected;
+      if (!passing || attempt >= attempts) throw error;
+    }
+  }
+}
+
+async function catchUpOthers(
+  { source, target, verdicts }: Situation,
+  { recorder, signal }: { readonly recorder: Recorder; readonly signal: AbortSignal },
+): Promise<void> {
+  const subscriptions = verdicts.filter(({ condition }) => condition === "following")
+    .map(({ stream }) => stream.name);
+  if (subscriptions.length === 0) return;
+  await catchUp({ source, target, subscriptions, signal, events: recorder.events });
+}

@@ -1,0 +1,148 @@
+/** Tables that appear on the source during replication: `sync --add-tables` makes them completely, or not at all. */
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { type Case, withCase } from "../support/case.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import { rowsVerdict } from "../support/verify.ts";
+
+const source = await sharedCluster(15, { programs: "embedded" });
+const target = await sharedCluster(18);
+const servers = { source, target };
+const file = "37-sync-new-partition.sql";
+
+const addTables = (...tables: string[]) => ({
+  action: { kind: "copy", tables, areNew: true },
+} as const);
+
+/** Appended to what happens during replication. */
+const during = (sql: string, before = "") => (script: string) =>
+  script.replace("-- STREAM", `${before}\n-- STREAM`) + sql;
+
+async function equal(it: Case): Promise<void> {
+  strictEqual(await it.drain(), "drained");
+  // sequences do not follow: the cutover sets them
+  deepStrictEqual((await it.differences()).filter(({ kind }) => kind !== "sequence value"), []);
+  strictEqual(rowsVerdict(await it.verify()), "equal");
+}
+
+Deno.test("[37] a new partition is added with its keys, and status is unhealthy until it is", async () => {
+  await withCase(file, servers, async (it) => {
+    await it.initWithSync();
+    strictEqual((await it.status()).healthy, true);
+    await it.stream();
+    const { healthy, findings } = await it.status();
+    strictEqual(healthy, false);
+    match(findings.map(({ message }) => message).join("\n"), /ev_2 is new on the source/);
+    await it.sync(addTables("ev_2"));
+    await equal(it);
+    await it.ask(
+      "source",
+      "UPDATE ev SET v = 'moved', at = '2024-02-20' WHERE id BETWEEN 10 AND 20",
+    );
+    await equal(it);
+    strictEqual((await it.status()).healthy, true);
+  });
+});
+
+Deno.test("[37] trees of partitions, schemas, types, sequences, functions and all that belongs to tables", async () => {
+  const before = `
+    CREATE ROLE "Reader 37"; CREATE TABLE ref (id int PRIMARY KEY); INSERT INTO ref VALUES (1), (2);
+    ALTER TABLE ev ADD COLUMN r int REFERENCES ref; CREATE INDEX ev_v ON ev (v);
+    CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.v := NEW.v || ''!''; RETURN NEW; END';
+    CREATE TRIGGER stamp BEFORE INSERT ON ev FOR EACH ROW EXECUTE FUNCTION stamp();`;
+  const sql = `
+    CREATE SCHEMA "New S"; GRANT USAGE ON SCHEMA "New S" TO "Reader 37"; COMMENT ON SCHEMA "New S" IS 'new';
+    CREATE TYPE "New S".mood AS ENUM ('ok', 'bad'); CREATE DOMAIN "New S".pos AS int CHECK (VALUE > 0);
+    CREATE TYPE "New S".pair AS (a "New S".mood, b "New S".pos[]);
+    CREATE TYPE "New S".span AS RANGE (subtype = numeric); COMMENT ON TYPE "New S".mood IS 'm';
+    CREATE SEQUENCE "New S".standalone; GRANT USAGE ON SEQUENCE "New S".standalone TO "Reader 37";
+    CREATE FUNCTION "New S".f(m "New S".mood, int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1';
+    CREATE FUNCTION "New S".t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    CREATE TABLE ev_3 PARTITION OF ev FOR VALUES FROM ('2024-03-01') TO ('2024-04-01') PARTITION BY LIST (v);
+    CREATE TABLE "Ev 3a" PARTITION OF ev_3 FOR VALUES IN ('a!'); CREATE TABLE ev_3b PARTITION OF ev_3 DEFAULT;
+    CREATE INDEX ON "Ev 3a" (r);
+    INSERT INTO ev SELECT i, '2024-03-05', CASE WHEN i % 2 = 0 THEN 'a' ELSE 'b' END, 1 FROM generate_series(300, 350) i;
+    CREATE TABLE "New S"."Root" (id int GENERATED ALWAYS AS IDENTITY, m "New S".mood NOT NULL DEFAULT 'ok',
+      p "New S".pair, s "New S".span, k bigint DEFAULT nextval('"New S".standalone'), n serial,
+      x int GENERATED ALWAYS AS ("New S".f('ok', 1)) STORED, PRIMARY KEY (id, m), CHECK ("New S".f(m, id) = 1)) PARTITION BY LIST (m);
+    CREATE TABLE "New S".r1 PARTITION OF "New S"."Root" FOR VALUES IN ('ok');
+    CREATE TABLE "New S".r2 PARTITION OF "New S"."Root" FOR VALUES IN ('bad');
+    CREATE UNIQUE INDEX ON "New S"."Root" (id, m, k); CREATE STATISTICS "New S".stat ON id, n FROM "New S".r1;
+    CREATE TRIGGER tr BEFORE INSERT ON "New S"."Root" FOR EACH ROW EXECUTE FUNCTION "New S".t();
+    ALTER TABLE "New S".r1 ENABLE ROW LEVEL SECURITY; CREATE POLICY pol ON "New S".r1 TO "Reader 37" USING (id > 0);
+    GRANT SELECT (id), UPDATE ON "New S".r1 TO "Reader 37"; COMMENT ON COLUMN "New S".r1.id IS 'c';
+    INSERT INTO "New S"."Root" (m, p, s) SELECT CASE WHEN i % 2 = 0 THEN 'ok' ELSE 'bad' END::"New S".mood, ('bad', '{1,2}'), '[1,2)'
+      FROM generate_series(1, 20) i;
+    CREATE TABLE kid (id int PRIMARY KEY REFERENCES kid, ref int REFERENCES ref, arr "New S".mood[]) WITH (fillfactor = 50);
+    INSERT INTO kid VALUES (1, 1, '{ok}'), (2, 2, NULL);
+    CREATE TABLE heir (extra text) INHERITS (kid); INSERT INTO heir VALUES (3, 1, '{bad}', 'x');`;
+  await withCase(file, { ...servers, rewrite: during(sql, before) }, async (it) => {
+    await it.initWithSync();
+    await it.stream();
+    await it.sync(addTables("*"));
+    await equal(it);
+    await it.ask("source", `INSERT INTO "New S"."Root" (m) VALUES ('bad')`);
+    await it.ask("source", "DELETE FROM ev WHERE id > 340");
+    await equal(it);
+    strictEqual((await it.status()).healthy, true);
+  });
+});
+
+Deno.test("[37] the name of a partitioned table means its new partitions", async () => {
+  await withCase(file, servers, async (it) => {
+    await it.initWithSync();
+    await it.stream();
+    await it.sync(addTables("ev"));
+    await equal(it);
+  });
+});
+
+Deno.test("[37] what cannot be made is not made in part, and made by the next run", async () => {
+  const sql = `
+    CREATE SCHEMA fresh; CREATE TYPE fresh.t AS ENUM ('a');
+    CREATE TABLE fresh.one (id int PRIMARY KEY, t fresh.t); INSERT INTO fresh.one VALUES (1, 'a');
+    CREATE TABLE taken (id int PRIMARY KEY); CREATE INDEX taken_i ON taken (id);`;
+  await withCase(file, { ...servers, rewrite: during(sql) }, async (it) => {
+    await it.initWithSync();
+    await it.stream();
+    await it.ask("target", "CREATE VIEW taken_i AS SELECT 1");
+    const before = await objects(it);
+    await rejects(it.sync(addTables("*")), /taken_i/);
+    deepStrictEqual(await objects(it), before);
+    strictEqual((await it.status()).healthy, false);
+    await it.ask("target", "DROP VIEW taken_i");
+    await it.sync(addTables("*"));
+    await equal(it);
+  });
+});
+
+Deno.test("[37] triggers that are enabled ALWAYS do not fire for rows that are added", async () => {
+  const sql = `
+    CREATE TABLE log (id int); CREATE TABLE acc (id int PRIMARY KEY);
+    CREATE FUNCTION l() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.log VALUES (NEW.id); RETURN NEW; END';
+    INSERT INTO acc VALUES (1); CREATE TRIGGER l AFTER INSERT ON acc FOR EACH ROW EXECUTE FUNCTION l();
+    ALTER TABLE acc ENABLE ALWAYS TRIGGER l;`;
+  await withCase(file, { ...servers, rewrite: during(sql) }, async (it) => {
+    await it.initWithSync();
+    await it.stream();
+    await it.sync(addTables("*"));
+    await equal(it);
+    await rejects(
+      it.sync({ action: { kind: "copy", tables: ["acc"], areNew: false } }),
+      (error: Error & { remedy?: string }) => {
+        match(error.remedy ?? "", /ALTER TABLE "public"\."acc" DISABLE TRIGGER "l";/);
+        return true;
+      },
+    );
+  });
+});
+
+async function objects(it: Case): Promise<readonly unknown[]> {
+  return await it.ask(
+    "target",
+    `SELECT nspname AS name FROM pg_namespace WHERE nspname !~ '^pg_' UNION ALL SELECT relname FROM pg_class
+      WHERE oid > 16384 AND relnamespace::regnamespace::text !~ '^pg_' UNION ALL SELECT typname FROM pg_type
+      WHERE oid > 16384 AND typnamespace::regnamespace::text !~ '^pg_' ORDER BY 1`,
+  );
+}
+
+ok(addTables);
