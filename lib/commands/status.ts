@@ -4,7 +4,7 @@
  * @module
  */
 import { parseNamePattern } from "../catalog/mod.ts";
-import { formatLsn } from "../core/mod.ts";
+import { formatLsn, tableKey, type TableName } from "../core/mod.ts";
 import { describeEndpoint, type Endpoint, pause } from "../postgres/mod.ts";
 import {
   compareShapes,
@@ -12,11 +12,13 @@ import {
   type NameParts,
   parseReplicationName,
   readWorkers,
+  rulesFromWords,
   type ScopeDescriptor,
   type SourceReading,
   walRate,
   type WorkerReading,
 } from "../replication/mod.ts";
+import type { TableRules } from "../rules/mod.ts";
 import { formatVersion } from "./both_sides.ts";
 import type { DatabaseSelection, RunContext } from "./run.ts";
 import { sequenceDifferences, streamStatus } from "./status/assemble.ts";
@@ -34,6 +36,7 @@ import {
 } from "./status/facts.ts";
 import { driftFindings, serverFindings, sortFindings, streamFindings } from "./status/judge.ts";
 import { type Answer, Link } from "./link.ts";
+import { readScope } from "./table_scope.ts";
 import type { DatabaseStatus, ServerStatus, StatusFinding, StatusReport } from "./status/report.ts";
 import { reportLockWaits } from "./lock_waits.ts";
 
@@ -68,6 +71,7 @@ interface Compared {
   readonly atMs: number;
   readonly source: Contents;
   readonly target: Contents;
+  readonly inScope: (table: TableName) => boolean;
 }
 
 /**
@@ -265,7 +269,9 @@ export class StatusMonitor implements AsyncDisposable {
       subscribed: pair.targetFacts?.tables.filter(({ subscription }) =>
         pair.streams.some(({ name }) => name === subscription)
       ) ?? [],
-      partial: isPartial(pair),
+      types: { source: compared.source.types, target: compared.target.types },
+      inScope: compared.inScope,
+      isSkipped: skippedTables(pair),
     });
     return {
       drift,
@@ -289,18 +295,27 @@ export class StatusMonitor implements AsyncDisposable {
     };
   }
 
-  async #compare(
-    { source, target, targetFacts }: Pair,
-  ): Promise<Compared | undefined> {
+  async #compare(pair: Pair): Promise<Compared | undefined> {
+    const { source, target, targetFacts } = pair;
     if (source === undefined || target === undefined || targetFacts === undefined) return undefined;
     const key = JSON.stringify([source, target]);
     const known = this.#compared.get(key);
     const atMs = performance.now();
     if (known !== undefined && atMs - known.atMs < contentsEveryMs) return known;
-    const onSource = await this.#source.ask(source, readContents);
+    const rules = rulesOf(pair);
+    const onSource = await this.#source.ask(source, async (session) => ({
+      contents: await readContents(session),
+      scope: (await readScope(session, rules))?.scope,
+    }));
     const onTarget = await this.#target.ask(target, readContents);
     if (!onSource.reached || !onTarget.reached) return undefined;
-    const compared = { atMs, source: onSource.value, target: onTarget.value };
+    const { contents, scope } = onSource.value;
+    const compared = {
+      atMs,
+      source: contents,
+      target: onTarget.value,
+      inScope: (table: TableName) => scope?.hasRows(table) ?? true,
+    };
     this.#compared.set(key, compared);
     return compared;
   }
@@ -341,15 +356,25 @@ function isForeign(
   return differs(descriptor.source.system, source) || differs(descriptor.target.system, target);
 }
 
-/** Whether rules leave tables out. */
-function isPartial({ sourceFacts, targetFacts, streams }: Pair): boolean {
-  const descriptors = streams.map(({ name }) =>
+function descriptorsOf(
+  { sourceFacts, targetFacts, streams }: Pair,
+): readonly ScopeDescriptor[] {
+  return streams.flatMap(({ name }) =>
     targetFacts?.descriptors.get(name) ??
-      sourceFacts?.publications.find((each) => each.name === name)?.descriptor
+      sourceFacts?.publications.find((each) => each.name === name)?.descriptor ?? []
   );
-  return descriptors.some((each) =>
-    each?.words.some((word) => /^(only|without) |: structure only$/.test(word)) ?? false
+}
+
+/** The rules that the streams were begun with. */
+function rulesOf(pair: Pair): TableRules {
+  return rulesFromWords(descriptorsOf(pair)[0]?.words ?? []);
+}
+
+function skippedTables(pair: Pair): (table: TableName) => boolean {
+  const skipped = new Set(
+    descriptorsOf(pair).flatMap(({ skipped = [] }) => skipped).map((table) => tableKey(table)),
   );
+  return (table) => skipped.has(tableKey(table));
 }
 
 function hasSubscription({ subscriptions }: TargetServer, name: string): boolean {

@@ -3,10 +3,17 @@
  *
  * @module
  */
-import { displayName, tableKey, type TableName } from "../core/mod.ts";
+import {
+  displayName,
+  quoteIdentifier,
+  quoteQualified,
+  tableKey,
+  type TableName,
+} from "../core/mod.ts";
 import type { Session } from "../postgres/mod.ts";
 import { notOfExtension } from "../catalog/mod.ts";
 import type { SubscribedTable } from "./monitor.ts";
+import { compareTypes, type TypeShape } from "./type_drift.ts";
 
 /** A table with its columns, as far as replication cares. */
 export interface TableShape extends TableName {
@@ -23,6 +30,8 @@ export interface ColumnShape {
   /** As in a table definition. */
   readonly type: string;
   readonly generated: boolean;
+  /** Whether NULL is refused. */
+  readonly notNull: boolean;
 }
 
 /** A table that our publications list. */
@@ -42,7 +51,12 @@ export interface Drift extends TableName {
     | "table-not-published"
     | "column-added"
     | "column-dropped"
-    | "column-type";
+    | "column-type"
+    | "column-not-null"
+    | "partition"
+    | "enum-label"
+    | "domain-check"
+    | "type-attribute";
   readonly column?: string;
   /** What is so, in a sentence. */
   readonly message: string;
@@ -59,7 +73,8 @@ const shapeStatement = `
                      JOIN pg_catalog.pg_namespace AS an ON an.oid = ac.relnamespace), '[]') AS ancestors,
          coalesce((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname,
                                                      'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
-                                                     'generated', a.attgenerated <> '')
+                                                     'generated', a.attgenerated <> '',
+                                                     'notNull', a.attnotnull)
                                    ORDER BY a.attnum)
                      FROM pg_catalog.pg_attribute AS a
                     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]') AS columns
@@ -107,16 +122,20 @@ export interface DriftInput {
   /** By our publications that have a stream. */
   readonly published: readonly PublishedShape[];
   readonly subscribed: readonly SubscribedTable[];
-  /** Whether rules leave tables or their rows out, so that one that is not published may be no news. */
-  readonly partial: boolean;
+  /** Types that columns of the tables are made of, of both sides. */
+  readonly types: { readonly source: readonly TypeShape[]; readonly target: readonly TypeShape[] };
+  /** Whether the rows of a table follow by the rules. */
+  readonly inScope: (table: TableName) => boolean;
+  /** Whether the user has chosen that the changes of a table do not follow. */
+  readonly isSkipped: (table: TableName) => boolean;
 }
 
 /** Compares both sides. Pure. */
 export function compareShapes(input: DriftInput): readonly Drift[] {
-  const { source, target, published, subscribed } = input;
+  const { source, target, published: publications, subscribed } = input;
   const onSource = new Map(source.map((table) => [tableKey(table), table]));
   const onTarget = new Map(target.map((table) => [tableKey(table), table]));
-  const listed = new Map(published.map((table) => [tableKey(table), table]));
+  const listed = new Map(publications.map((table) => [tableKey(table), table]));
   const applied = new Set(subscribed.map(tableKey));
   const drift: Drift[] = [];
   for (const [key, table] of listed) {
@@ -131,9 +150,20 @@ export function compareShapes(input: DriftInput): readonly Drift[] {
   for (const table of source) {
     const covered = listed.has(tableKey(table)) ||
       table.ancestors.some((ancestor) => listed.has(tableKey(ancestor)));
-    if (covered || table.partitioned || applied.has(tableKey(table)) || input.partial) continue;
-    drift.push(onTarget.has(tableKey(table)) ? notPublished(table) : added(table));
+    if (covered || table.partitioned || applied.has(tableKey(table)) || !input.inScope(table)) {
+      continue;
+    }
+    const copy = onTarget.get(tableKey(table));
+    drift.push(copy === undefined ? added(table) : notPublished(table, input.isSkipped(table)));
   }
+  for (const table of source) {
+    const copy = onTarget.get(tableKey(table));
+    if (copy !== undefined && listed.has(tableKey(table))) {
+      drift.push(...comparePlaces(table, copy));
+    }
+  }
+  const published = new Set([...listed.keys()].filter((key) => onTarget.has(key)));
+  drift.push(...compareTypes(input.types, (table) => published.has(tableKey(table))));
   for (const table of subscribed) {
     if (!onSource.has(tableKey(table))) drift.push(dropped(table));
   }
@@ -169,21 +199,26 @@ function added({ schema, name }: TableName): Drift {
     kind: "table-added",
     schema,
     name,
-    severity: "warning",
+    severity: "problem",
     message: `${displayName({ schema, name })} is new on the source; neither it nor its rows come`,
-    remedy: "sync --add-tables, or leave it out by a rule",
+    remedy: `sync --add-tables ${quotedPattern({ schema, name })}, or leave it out by a rule`,
   };
 }
 
-function notPublished({ schema, name }: TableName): Drift {
+function notPublished({ schema, name }: TableName, isSkipped: boolean): Drift {
   return {
     kind: "table-not-published",
     schema,
     name,
-    severity: "warning",
+    severity: isSkipped ? "warning" : "problem",
     message: `${displayName({ schema, name })} is on both sides and not published: ` +
-      "its changes do not come",
-    remedy: "sync --add-tables, or leave it out by a rule",
+      `its changes do not come${isSkipped ? " (--replica-identity skip)" : ""}`,
+    remedy: isSkipped
+      ? "copy it again at the cutover, or give it a primary key and run sync --resnapshot"
+      : `sync --resnapshot ${
+        quotedPattern({ schema, name })
+      } copies it again and lets it follow; ` +
+        "sync --add-tables, if an interrupted one has left it; or leave it out by a rule",
   };
 }
 
@@ -196,6 +231,33 @@ function dropped({ schema, name }: TableName): Drift {
     message: `${displayName({ schema, name })} is not on the source any more (dropped or renamed)`,
     remedy: "do the same on the target",
   };
+}
+
+/** Whether a table is in the same tree of partitions on both sides. */
+function comparePlaces(source: TableShape, target: TableShape): readonly Drift[] {
+  const { schema, name } = source;
+  const path = ({ ancestors }: TableShape) => ancestors.map(displayName).sort();
+  const [ours, theirs] = [path(source), path(target)];
+  if (ours.join("\n") === theirs.join("\n")) return [];
+  const where = (tables: readonly string[]) =>
+    tables.length === 0 ? "no partition" : `a partition of ${tables.join(" and ")}`;
+  return [{
+    kind: "partition",
+    schema,
+    name,
+    severity: "warning",
+    message: `${displayName(source)} is ${where(ours)} on the source and ${
+      where(theirs)
+    } on the target`,
+    remedy: "attach or detach it on the target as the source has it",
+  }];
+}
+
+/** As `--add-tables` takes it. */
+function quotedPattern({ schema, name }: TableName): string {
+  const part = (text: string) =>
+    /^[\p{Ll}_][\p{Ll}\p{Nd}_$]*$/u.test(text) ? text : quoteIdentifier(text);
+  return `${part(schema)}.${part(name)}`;
 }
 
 function compareColumns(
@@ -222,8 +284,9 @@ function compareColumns(
           ? `${table}: column ${column.name} ${column.type} is published and not on the target: the next change of the table stops ` +
             "the replication"
           : `${table}: column ${column.name} ${column.type} is new on the source and not published`,
-        remedy:
-          "add the column on the target; the replication goes on by itself or with sync --retry",
+        remedy: `on the target: ALTER TABLE ${quoteQualified(schema, name)} ADD COLUMN ${
+          quoteIdentifier(column.name)
+        } ${column.type}; replication resumes by itself, or with sync --retry`,
       });
     } else if (other !== undefined && other.type !== column.type) {
       drift.push({
@@ -234,7 +297,23 @@ function compareColumns(
         severity: "warning",
         message: `${table}: column ${column.name} is ${column.type} on the source and ` +
           `${other.type} on the target`,
-        remedy: "give the column the same type on the target",
+        remedy: `on the target: ALTER TABLE ${quoteQualified(schema, name)} ALTER COLUMN ${
+          quoteIdentifier(column.name)
+        } TYPE ${column.type};`,
+      });
+    }
+    if (other?.notNull && !column.notNull && isPublished) {
+      drift.push({
+        kind: "column-not-null",
+        schema,
+        name,
+        column: column.name,
+        severity: "problem",
+        message: `${table}: column ${column.name} may be NULL on the source alone: ` +
+          "the next row with NULL stops the replication",
+        remedy: `on the target: ALTER TABLE ${quoteQualified(schema, name)} ALTER COLUMN ${
+          quoteIdentifier(column.name)
+        } DROP NOT NULL;`,
       });
     }
   }

@@ -24,6 +24,7 @@ export * from "./scope.ts";
 export * from "./slot.ts";
 export * from "./slot_snapshot.ts";
 export * from "./subscription.ts";
+export * from "./type_drift.ts";
 export * from "./stream.ts";
 export * from "./inventory.ts";
 export * from "./assess.ts";

@@ -23,6 +23,8 @@ export interface RowChange {
   readonly key: Readonly<Record<string, string | null>>;
   /** All columns of an inserted row, as text. */
   readonly row?: Readonly<Record<string, string | null>>;
+  /** What the columns of a row have after an insert or update, as text; without values that are stored apart and did not change. */
+  readonly next?: Readonly<Record<string, string | null>>;
 }
 
 /** A transaction of the source as the slot delivers it. */
@@ -180,9 +182,14 @@ function readChange(
   const change = { table: { schema, name }, operation, key: {} };
   if (reader.isAtEnd) return change;
   // an update or delete may begin with the old key (K) or the old row (O); that is how the target finds the row
-  reader.character();
+  const first = reader.character();
   const values = readTuple(reader);
-  const named = (columns: Relation["columns"]) =>
+  let next = first === "N" ? values : undefined;
+  if (type === "U" && next === undefined && !reader.isAtEnd) {
+    reader.character();
+    next = readTuple(reader);
+  }
+  const named = (columns: Relation["columns"], values: Tuple) =>
     Object.fromEntries(
       columns.flatMap((column): [string, string | null][] => {
         const value = values[relation.columns.indexOf(column)];
@@ -191,12 +198,15 @@ function readChange(
     );
   return {
     ...change,
-    key: named(relation.columns.filter(({ isKey }) => isKey)),
-    ...(type === "I" ? { row: named(relation.columns) } : {}),
+    key: named(relation.columns.filter(({ isKey }) => isKey), values),
+    ...(type === "I" ? { row: named(relation.columns, values) } : {}),
+    ...(next === undefined ? {} : { next: named(relation.columns, next) }),
   };
 }
 
-function readTuple(reader: MessageReader): readonly (string | null | undefined)[] {
+type Tuple = readonly (string | null | undefined)[];
+
+function readTuple(reader: MessageReader): Tuple {
   return Array.from({ length: reader.int16() }, () => {
     const kind = reader.character();
     if (kind === "n") return null;

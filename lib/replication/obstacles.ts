@@ -21,6 +21,7 @@ import {
   shown,
 } from "./next_transaction.ts";
 import type { SlotState, SubscriptionState } from "./positions.ts";
+import { findValueObstacles } from "./value_obstacles.ts";
 
 /** The next transaction of a stopped subscription, in words. */
 export interface Diagnosis {
@@ -55,7 +56,10 @@ export async function diagnose(options: DiagnoseOptions): Promise<Diagnosis> {
     if (transaction === undefined) return { transaction, obstacles: [], lines: [] };
     // the slot hears of what was applied a while later: a row of an earlier transaction would be its own obstacle
     const obstacles = applied.known
-      ? await findObstacles(target, { transaction, subscription })
+      ? [
+        ...await findObstacles(target, { transaction, subscription }),
+        ...await findValueObstacles({ source: options.source, target, transaction }),
+      ]
       : [];
     return {
       transaction,

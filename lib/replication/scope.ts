@@ -6,8 +6,11 @@
 import {
   fingerprintScope,
   literalOf,
+  noTableRules,
   printPattern,
   printTimeWindow,
+  readRulePattern,
+  type RuleOrigin,
   type TableRules,
 } from "../rules/mod.ts";
 
@@ -78,6 +81,28 @@ export async function describeScopeRules(
     }
   }
   return [...new Set(lines)].sort();
+}
+
+/**
+ * The rules that {@linkcode describeScopeRules} has put in words, as far as they decide whose rows come: which rows of a table do, the
+ * words do not say.
+ */
+export function rulesFromWords(words: readonly string[]): TableRules {
+  const origin: RuleOrigin = { from: "flag", path: "recorded rules" };
+  const include: TableRules["include"][number][] = [];
+  const exclude: TableRules["exclude"][number][] = [];
+  const rows: TableRules["rows"][number][] = [];
+  for (const word of words) {
+    const [, what, text] = /^(only|without) (.*)$/s.exec(word) ?? [];
+    const [, structure] = /^(.*): structure only$/s.exec(word) ?? [];
+    const reading = readRulePattern(text ?? structure ?? "");
+    if ("problem" in reading) continue;
+    const pattern = reading.value;
+    if (what === "only") include.push({ pattern, origin });
+    else if (what === "without") exclude.push({ pattern, origin });
+    else rows.push({ pattern, origin, kind: "schema-only" });
+  }
+  return { include, exclude, rows, now: noTableRules.now };
 }
 
 async function digest(text: string): Promise<string> {

@@ -1,5 +1,5 @@
 /**
- * What tables need that the target does not have: schemas, types, sequences, functions, collations, extensions.
+ * What tables need that the target does not have: schemas, types, sequences, functions, collations, extensions, extended statistics.
  *
  * @module
  */
@@ -65,6 +65,10 @@ const objectsStatement = `
     FROM pg_catalog.pg_ts_dict AS d
     JOIN user_schema AS n ON n.oid = d.dictnamespace
   UNION ALL
+  SELECT 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, s.oid, 'STATISTICS', n.nspname, s.stxname
+    FROM pg_catalog.pg_statistic_ext AS s
+    JOIN user_schema AS n ON n.oid = s.stxnamespace
+  UNION ALL
   SELECT 'pg_catalog.pg_operator'::pg_catalog.regclass, o.oid, 'OPERATOR', n.nspname, o.oprname
     FROM pg_catalog.pg_operator AS o
     JOIN user_schema AS n ON n.oid = o.oprnamespace
@@ -77,7 +81,7 @@ const objectsStatement = `
     FROM pg_catalog.pg_opclass AS o
     JOIN user_schema AS n ON n.oid = o.opcnamespace`;
 
-// Objects point at what they need (forward). The parts of a table point at it (backward): keys, defaults, indexes, triggers, policies,
+// pg_dump leaves out the statistics objects of tables that it is asked for by name. Objects point at what they need (forward). The parts of a table point at it (backward): keys, defaults, indexes, triggers, policies,
 // sequences that it owns; and so do the checks of a domain and the columns of a composite type.
 const neededStatement = `
   WITH RECURSIVE needed (class, oid) AS (
@@ -112,7 +116,12 @@ const listObjects = (session: Session): Promise<readonly ObjectRow[]> =>
   session.query<ObjectRow>(objectsStatement);
 
 function objectKey({ type, schema, name }: SchemaObject): string {
-  return JSON.stringify([type, schema ?? null, name]);
+  return JSON.stringify([type, schema ?? null, plain(name)]);
+}
+
+/** The types of arguments are quoted as the session's settings have it. */
+function plain(name: string): string {
+  return name.replaceAll('"', "");
 }
 
 /** Objects that tables of the source depend on, directly or not, and that the target does not have. */
@@ -160,7 +169,7 @@ export function selectStatements(
     }
     // "TYPE mood", "FUNCTION f(integer)", "COLUMN pair.a"
     return objects.some((object) =>
-      name === `${object.type} ${object.name}` &&
+      plain(name) === plain(`${object.type} ${object.name}`) &&
         (object.schema ?? schema) === schema ||
       object.type === "TYPE" && object.schema === schema &&
         name.startsWith(`COLUMN ${object.name}.`)

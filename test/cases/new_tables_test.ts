@@ -1,5 +1,5 @@
 /** Tables that appear on the source during replication: `sync --add-tables` makes them completely, or not at all. */
-import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
 import { type Case, withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { rowsVerdict } from "../support/verify.ts";
@@ -19,8 +19,14 @@ const during = (sql: string, before = "") => (script: string) =>
 
 async function equal(it: Case): Promise<void> {
   strictEqual(await it.drain(), "drained");
-  // sequences do not follow: the cutover sets them
-  deepStrictEqual((await it.differences()).filter(({ kind }) => kind !== "sequence value"), []);
+  // sequences do not follow: the cutover sets them; keys of partitions that are attached, as pg_dump does it, count as their own; from
+  // 17 on partitions have the identity of their parent
+  deepStrictEqual(
+    (await it.differences()).filter(({ kind, property }) =>
+      kind !== "sequence value" && property !== "connoinherit" && property !== "attidentity"
+    ),
+    [],
+  );
   strictEqual(rowsVerdict(await it.verify()), "equal");
 }
 
@@ -57,8 +63,9 @@ Deno.test("[37] trees of partitions, schemas, types, sequences, functions and al
     CREATE SEQUENCE "New S".standalone; GRANT USAGE ON SEQUENCE "New S".standalone TO "Reader 37";
     CREATE FUNCTION "New S".f(m "New S".mood, int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1';
     CREATE FUNCTION "New S".t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
-    CREATE TABLE ev_3 PARTITION OF ev FOR VALUES FROM ('2024-03-01') TO ('2024-04-01') PARTITION BY LIST (v);
-    CREATE TABLE "Ev 3a" PARTITION OF ev_3 FOR VALUES IN ('a!'); CREATE TABLE ev_3b PARTITION OF ev_3 DEFAULT;
+    CREATE TABLE ev_3 PARTITION OF ev FOR VALUES FROM ('2024-03-01') TO ('2024-04-01') PARTITION BY HASH (id);
+    CREATE TABLE "Ev 3a" PARTITION OF ev_3 FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+    CREATE TABLE ev_3b PARTITION OF ev_3 FOR VALUES WITH (MODULUS 2, REMAINDER 1);
     CREATE INDEX ON "Ev 3a" (r);
     INSERT INTO ev SELECT i, '2024-03-05', CASE WHEN i % 2 = 0 THEN 'a' ELSE 'b' END, 1 FROM generate_series(300, 350) i;
     CREATE TABLE "New S"."Root" (id int GENERATED ALWAYS AS IDENTITY, m "New S".mood NOT NULL DEFAULT 'ok',
@@ -70,7 +77,7 @@ Deno.test("[37] trees of partitions, schemas, types, sequences, functions and al
     CREATE TRIGGER tr BEFORE INSERT ON "New S"."Root" FOR EACH ROW EXECUTE FUNCTION "New S".t();
     ALTER TABLE "New S".r1 ENABLE ROW LEVEL SECURITY; CREATE POLICY pol ON "New S".r1 TO "Reader 37" USING (id > 0);
     GRANT SELECT (id), UPDATE ON "New S".r1 TO "Reader 37"; COMMENT ON COLUMN "New S".r1.id IS 'c';
-    INSERT INTO "New S"."Root" (m, p, s) SELECT CASE WHEN i % 2 = 0 THEN 'ok' ELSE 'bad' END::"New S".mood, ('bad', '{1,2}'), '[1,2)'
+    INSERT INTO "New S"."Root" (m, p, s) SELECT CASE WHEN i % 2 = 0 THEN 'ok' ELSE 'bad' END::"New S".mood, '(bad,"{1,2}")'::"New S".pair, '[1,2)'
       FROM generate_series(1, 20) i;
     CREATE TABLE kid (id int PRIMARY KEY REFERENCES kid, ref int REFERENCES ref, arr "New S".mood[]) WITH (fillfactor = 50);
     INSERT INTO kid VALUES (1, 1, '{ok}'), (2, 2, NULL);
@@ -144,5 +151,3 @@ async function objects(it: Case): Promise<readonly unknown[]> {
       WHERE oid > 16384 AND typnamespace::regnamespace::text !~ '^pg_' ORDER BY 1`,
   );
 }
-
-ok(addTables);

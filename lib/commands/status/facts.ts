@@ -25,6 +25,7 @@ import {
   readSubscribedTables,
   readSubscriptionDescriptors,
   readSubscriptions,
+  readTypes,
   readWorkers,
   type ScopeDescriptor,
   type SourceReading,
@@ -32,6 +33,7 @@ import {
   type SubscriptionCounters,
   type SubscriptionState,
   type TableShape,
+  type TypeShape,
   type WorkerReading,
 } from "../../replication/mod.ts";
 
@@ -54,6 +56,7 @@ export interface TargetServer {
 /** What is compared between the sides; costs more than the rest. */
 export interface Contents {
   readonly shapes: readonly TableShape[];
+  readonly types: readonly TypeShape[];
   readonly sequences: readonly SequenceValue[];
 }
 
@@ -117,6 +120,7 @@ export async function readContents(session: Session): Promise<Contents> {
   );
   return {
     shapes: await readShapes(session),
+    types: await readTypes(session),
     sequences: await readSequenceValues(session, sequences),
   };
 }

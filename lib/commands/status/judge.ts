@@ -155,7 +155,7 @@ export function streamFindings(
   const unready = subscription?.tables.filter((table) => table.state !== "ready") ?? [];
   if (unready.length > 0) {
     findings.push(finding("tables-not-ready", "target", [
-      "warning",
+      "problem",
       `${plural(unready.length, "table")} not ready: the server copies on its own`,
       "wait; see the list of tables",
     ]));
