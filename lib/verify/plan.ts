@@ -184,6 +184,13 @@ class Planner {
       readonly predicate?: string | undefined;
     },
   ): void {
+    for (const [side, relations] of [["source", sources], ["target", targets]] as const) {
+      const hazard = relations.find(({ hazard }) => hazard !== undefined)?.hazard;
+      if (hazard === undefined) continue;
+      const reason = `${hazard} on the ${side}: any query of the table would run that function. ` +
+        "Drop it there, or write the value in place of the call, and verify again";
+      return this.#skip(relation, reason, true);
+    }
     const { columns, columnProblem } = pairColumns(relation, target, this.#options);
     const keyNames = relation.key ?? target.key;
     const key = keyNames?.flatMap((name) => columns.find((column) => column.name === name) ?? []);

@@ -5,6 +5,7 @@
  */
 import type { TableName } from "../core/mod.ts";
 import type { Session } from "../postgres/mod.ts";
+import { readPlanningHazards } from "./planning_hazards.ts";
 import { readTypeShapes, type TypeShape } from "./type_shapes.ts";
 
 /** A relation of one side. */
@@ -30,6 +31,8 @@ export interface Relation extends TableName {
   readonly key: readonly string[] | undefined;
   /** How well the order of the rows on disk follows the key's first column, from 0 to 1; undefined before ANALYZE. */
   readonly keyCorrelation: number | undefined;
+  /** Why it cannot be read without running a user's function. */
+  readonly hazard: string | undefined;
 }
 
 /** A column of one side. */
@@ -195,6 +198,7 @@ type ColumnRow = {
 /** Every relation of the session's database that may hold rows, by schema and name; system and temporary ones are not among them. */
 export async function readRelations(session: Session): Promise<readonly Relation[]> {
   const rows = await session.query<RelationRow>(relationStatement);
+  const hazards = await readPlanningHazards(session);
   const shapeOf = await readTypeShapes(session);
   const columns = new Map<number, RelationColumn[]>();
   for (const row of await session.query<ColumnRow>(columnStatement)) {
@@ -234,5 +238,6 @@ export async function readRelations(session: Session): Promise<readonly Relation
     columns: columns.get(row.oid) ?? [],
     key: row.key ?? undefined,
     keyCorrelation: row.key_correlation ?? undefined,
+    hazard: hazards.get(row.oid),
   }));
 }

@@ -103,3 +103,62 @@ for (const [from, to] of pairs) {
     await Deno.remove(directory, { recursive: true });
   });
 }
+
+/** A server plans no query of these tables without evaluating what is constant there, whatever the query asks for. */
+const planned = `SET seren.trap = off;
+  CREATE FUNCTION m.inlined(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i + m.num(''inlined'', 1)';
+  CREATE FUNCTION m.passed(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT m.num(''passed'', i)';
+  CREATE FUNCTION m.lazy(int, int) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM m.boom('operator'); RETURN true; END $$;
+  CREATE OPERATOR m.<<< (LEFTARG = int, RIGHTARG = int, FUNCTION = m.lazy);
+  CREATE TABLE p_expression (id int PRIMARY KEY); CREATE INDEX ON p_expression ((id + m.num('index_constant', 1)));
+  CREATE TABLE p_predicate (id int PRIMARY KEY); CREATE INDEX ON p_predicate (id) WHERE id > m.num('predicate_constant', 0);
+  CREATE TABLE p_inlined (id int PRIMARY KEY); CREATE INDEX ON p_inlined (m.inlined(id));
+  CREATE TABLE p_operator (id int PRIMARY KEY); CREATE INDEX ON p_operator (id) WHERE 1 OPERATOR(m.<<<) 2 OR id > 5;
+  CREATE TABLE p_safe (id int PRIMARY KEY, t text); CREATE INDEX ON p_safe (m.passed(id));
+  CREATE INDEX ON p_safe (m.num('safe', id)) WHERE lower(t) <> lower('A') AND id OPERATOR(m.<<<) 7;
+  /*STATISTICS*/
+  INSERT INTO p_expression VALUES (1); INSERT INTO p_predicate VALUES (1); INSERT INTO p_inlined VALUES (1);
+  INSERT INTO p_operator VALUES (1); INSERT INTO p_safe VALUES (1, 'a');`;
+
+for (const [from, to] of [[12, 18], [15, 15], [18, 15]] as const) {
+  Deno.test(`[1.2] verify of ${from} against ${to} leaves tables unread whose plan runs a user's function, and says why`, async () => {
+    const directory = await Deno.makeTempDir({ prefix: "seren_traps_" });
+    await Deno.chmod(directory, 0o777);
+    const script = scriptFor([from, to], directory) + planned.replace(
+      "/*STATISTICS*/",
+      from < 14 ? "" : `CREATE TABLE p_statistics (id int PRIMARY KEY);
+        CREATE STATISTICS s ON id, (id + m.num('statistics_constant', 1)) FROM p_statistics; INSERT INTO p_statistics VALUES (1);`,
+    );
+    await withDatabase(clusters[from], undefined, async (source) => {
+      await withDatabase(clusters[to], undefined, async (target) => {
+        for (const { url } of [source, target]) await exec(url, script);
+        const report = await runVerify(source.url, target.url);
+        deepStrictEqual([...Deno.readDirSync(directory)].map(({ name }) => name), []);
+        deepStrictEqual(
+          unequalTables(report).map(({ name, verdict }) => `${name} ${verdict}`).toSorted(),
+          [
+            ...[
+              "p_expression unchecked",
+              "p_inlined unchecked",
+              "p_operator unchecked",
+              "p_predicate unchecked",
+            ],
+            ...(from < 14 ? [] : ["p_statistics unchecked"]),
+          ],
+        );
+        strictEqual(
+          unequalTables(report).find(({ name }) => name === "p_expression")!.reason,
+          "index p_expression_expr_idx calls m.num with constants on the source: any query of the table would run that function. " +
+            "Drop it there, or write the value in place of the call, and verify again",
+        );
+        await exec(source.url, "SELECT count(*) FROM p_expression");
+        deepStrictEqual(
+          [...Deno.readDirSync(directory)].map(({ name }) => name.replace(/^\d+_/, "")),
+          ["index_constant"],
+          "the trap works",
+        );
+      });
+    });
+    await Deno.remove(directory, { recursive: true });
+  });
+}
