@@ -17,7 +17,9 @@ const flushMessage = 0x48;
 /** What an object of a row and each of its values weigh besides their bytes. */
 const rowWeight = 96;
 const valueWeight = 24;
-const messageWeight = 64;
+const messageWeight = 256;
+/** A query is answered by one error; another may come when the server is shut down just then. */
+const maxErrors = 8;
 
 /** Follows the answers of one connection: idle ⇄ answering, by the ReadyForQuery messages that are due. */
 export class AnswerGuard {
@@ -29,6 +31,8 @@ export class AnswerGuard {
   #columns: number | undefined;
   /** What has come of the answer, as it weighs in memory. */
   #weight = 0;
+  /** Errors since the last ReadyForQuery. */
+  #errors = 0;
   readonly #allowances: number[] = [];
 
   /** Notes what goes to the server: whole messages. */
@@ -65,8 +69,11 @@ export class AnswerGuard {
       (type === frame.row
         ? rowWeight + valueWeight * (this.#columns ?? 0)
         : type === frame.rowDescription
-        ? messageWeight + 4 * length
+        ? 4 * (messageWeight + length)
         : messageWeight);
+    if (type === frame.error && ++this.#errors > maxErrors + this.#due) {
+      throw new ProtocolError("it sent more errors than queries were sent to it");
+    }
     const most = Math.max(defaultResultBytes, ...this.#allowances);
     if (this.#weight > most) {
       throw new ProtocolError(
@@ -88,6 +95,7 @@ export class AnswerGuard {
     else if (type === frame.ready) {
       this.#due--;
       this.#weight = 0;
+      this.#errors = 0;
       this.#columns = undefined;
     }
   }

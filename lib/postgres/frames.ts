@@ -115,7 +115,7 @@ export class FrameScanner {
       return 1 + length;
     }
     this.#passing = length - 4;
-    this.#passed += 1 + length;
+    this.#passed += Math.max(leastPassedBytes, length);
     if (this.#passed > asynchronousBytes) {
       throw new ProtocolError("it sent nothing but notices, more than 256 MB of them");
     }
@@ -167,6 +167,9 @@ export class FrameScanner {
     this.#gathered = grown;
   }
 }
+
+/** What a short message that is passed over counts: it takes its time, if no memory. */
+const leastPassedBytes = 100;
 
 /** Kept by each scanner for frames that are cut: most are rows of a few hundred bytes. */
 const initialBytes = 4 * 1024;

@@ -21,6 +21,7 @@ import {
   frame,
   FrameScanner,
 } from "./frames.ts";
+import { describeType, ProtocolError } from "./message_limits.ts";
 import { RowPacker } from "./row_packer.ts";
 import { ConnectionError, ServerError, serverMessageFromFields } from "./server_error.ts";
 import type { ExchangeWire, Session } from "./session.ts";
@@ -127,8 +128,11 @@ class Relay<Job extends CopyJob> {
   #asking = false;
   #failed = false;
   #lastWrite: Promise<void> = Promise.resolve();
+  /** Bytes of the target's answers to the current job. */
+  #answered = 0;
   readonly #packer = new RowPacker({
     rows: (frames) => this.#forward(frames),
+    header: limitMessage,
     message: (type, body) => this.#sourceMessage(type, body),
   });
 
@@ -157,6 +161,10 @@ class Relay<Job extends CopyJob> {
   async run(): Promise<void> {
     const { sourceWire, targetWire } = this.#options;
     const fromTarget = new FrameScanner({
+      header: (type, length) => {
+        this.#answered += length;
+        limitMessage(type, Math.max(length, this.#answered));
+      },
       message: (type, body) => this.#targetMessage(type, body),
     });
     sourceWire.receive((chunk) => {
@@ -230,7 +238,8 @@ class Relay<Job extends CopyJob> {
 
   #forward(bytes: Uint8Array): void {
     const [current] = this.#reading;
-    if (current === undefined || current.error !== undefined || this.#failed) return;
+    if (this.#failed || current?.error !== undefined) return;
+    if (!current?.sent) throw unexpected(frame.copyData);
     current.bytes += bytes.length;
     this.#write(this.#options.targetWire, bytes);
     this.#options.onBytes?.(current.job, bytes.length);
@@ -238,16 +247,25 @@ class Relay<Job extends CopyJob> {
 
   #sourceMessage(type: number, body: Uint8Array): void {
     const [current] = this.#reading;
-    if (current === undefined) return;
+    if (this.#failed) return;
+    if (current === undefined) {
+      if (type === frame.error) return; // the backend is being ended; the connection closes next
+      throw unexpected(type);
+    }
     const { targetWire } = this.#options;
     switch (type) {
       case frame.copyOut:
+        if (current.sent) throw unexpected(type);
         current.sent = true;
         this.#writing.push(current);
         this.#options.onStarted?.(current.job);
         this.#write(targetWire, encodeQuery(current.job.copyIn));
         break;
+      case frame.copyDone:
+        if (!current.sent) throw unexpected(type);
+        break;
       case frame.commandComplete:
+        if (!current.sent || current.sourceRows !== undefined) throw unexpected(type);
         current.sourceRows = copiedRows(body) ?? current.sourceRows;
         // not at CopyDone already: what the target may commit from here on is complete, and known to be
         this.#write(targetWire, copyDone);
@@ -261,15 +279,23 @@ class Relay<Job extends CopyJob> {
         this.#fail(current, this.#refusal(body, this.#options.source, current.job));
         break;
       case frame.ready:
+        if (current.sourceRows === undefined) throw unexpected(type);
         this.#reading.shift();
         this.#sendAhead();
         break;
+      default:
+        throw unexpected(type);
     }
   }
 
   #targetMessage(type: number, body: Uint8Array): void {
     const [current] = this.#writing;
-    if (current === undefined) return;
+    if (this.#failed) return;
+    if (current === undefined) {
+      if (type === frame.error) return; // likewise
+      throw unexpected(type);
+    }
+    if (!targetAnswers.has(type)) throw unexpected(type);
     switch (type) {
       case frame.commandComplete:
         current.targetRows = copiedRows(body) ?? current.targetRows;
@@ -278,7 +304,11 @@ class Relay<Job extends CopyJob> {
         this.#fail(current, this.#refusal(body, this.#options.target, current.job));
         break;
       case frame.ready:
+        if (current.sourceRows === undefined || current.targetRows === undefined) {
+          throw unexpected(type);
+        }
         this.#writing.shift();
+        this.#answered = 0;
         this.#finish(current);
         break;
     }
@@ -320,6 +350,34 @@ class Relay<Job extends CopyJob> {
       object: `database ${session.endpoint.database}, table ${job.name}`,
     });
   }
+}
+
+/** What the statements around a COPY, and itself, are answered with. */
+const targetAnswers: ReadonlySet<number> = new Set([
+  frame.copyIn,
+  frame.commandComplete,
+  frame.error,
+  frame.ready,
+  frame.rowDescription,
+  frame.row,
+]);
+
+const maxMessageBytes = 16 * 1024 * 1024;
+
+/** Rows are passed on piece by piece; everything else is gathered. */
+function limitMessage(type: number, length: number): void {
+  if (type === frame.copyData || length <= maxMessageBytes) return;
+  throw new ProtocolError(
+    `it announced a message of type ${
+      describeType(type)
+    } during COPY, with which its answers have ${length} bytes`,
+  );
+}
+
+function unexpected(type: number): ProtocolError {
+  return new ProtocolError(
+    `it sent a message of type ${describeType(type)} where COPY has none`,
+  );
 }
 
 /** The count of a `COPY 42` tag; undefined for other tags. */

@@ -19,6 +19,8 @@ export interface PackerHandler {
   readonly rows: (frames: Uint8Array) => void;
   /** Any other frame, whole; `body` is what follows the length. Valid during the call only. */
   readonly message: (type: number, body: Uint8Array) => void;
+  /** Called with the header of each message, see `FrameHandler`. */
+  readonly header?: (type: number, length: number) => void;
 }
 
 /** What `row_packer.wat` exports. */
@@ -66,7 +68,7 @@ export class RowPacker {
 
   constructor(handler: PackerHandler) {
     this.#handler = handler;
-    this.#messages = new FrameScanner({ message: handler.message });
+    this.#messages = new FrameScanner(handler);
   }
 
   /** Takes the next piece of the stream, at most a megabyte. */
