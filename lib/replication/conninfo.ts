@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Endpoint, libpqWords, passwordFor } from "../postgres/mod.ts";
+import { type Endpoint, libpqWords, namesRole, passwordFor } from "../postgres/mod.ts";
 
 /** Kerberos tickets and certificates of the target server's own user are for its administrator to allow. */
 const serversOwn: ReadonlySet<string> = new Set(["gssencmode", "sslcertmode"]);
@@ -16,6 +16,24 @@ export interface ConninfoOptions {
   readonly passfile: string | undefined;
   /** Of the target's server, whose libpq reads the string. */
   readonly targetMajor: number;
+}
+
+/**
+ * What the source's end of a subscription needs whatever its database's or role's settings are. How dates, intervals and floats are
+ * written is what subscribers from 15 on ask for by themselves; older ones would misread what `DateStyle` of the source's database says.
+ */
+const publisherSettings: Readonly<Record<string, string>> = {
+  datestyle: "ISO",
+  intervalstyle: "postgres",
+  extra_float_digits: "3",
+  statement_timeout: "0",
+  lock_timeout: "0",
+};
+
+function publisherOptions(source: Endpoint): string {
+  const settings = namesRole(source) ? publisherSettings : { ...publisherSettings, role: "none" };
+  const ours = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
+  return [...(source.options === undefined ? [] : [source.options]), ...ours].join(" ");
 }
 
 /**
@@ -48,7 +66,7 @@ export function subscriptionConninfo(
     ["sslpassword", tls.client?.passphrase?.reveal()],
     ["sslsni", tls.serverNameIndication ? undefined : "0"],
     ...libpqWords(source, targetMajor).filter(([keyword]) => !serversOwn.has(keyword)),
-    ["options", source.options],
+    ["options", publisherOptions(source)],
     ["connect_timeout", String(Math.max(2, Math.round(source.connectTimeoutMs / 1_000)))],
     ["keepalives_idle", "60"],
     ["keepalives_interval", "10"],

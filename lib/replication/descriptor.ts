@@ -26,6 +26,13 @@ export interface ChangedIdentity extends TableName {
   readonly oid?: number;
 }
 
+/** A setting of the subscription's owner in the target's database that was changed for apply workers. */
+export interface WorkerSetting {
+  readonly name: string;
+  /** What `ALTER ROLE … IN DATABASE` had said; undefined: nothing. */
+  readonly before?: string;
+}
+
 /** The comment, as data. Holds no password, address or predicate. */
 export interface ScopeDescriptor {
   /** Of this form. */
@@ -61,6 +68,8 @@ export interface ScopeDescriptor {
   readonly added?: readonly TableName[];
   /** Tables whose changes do not follow by the choice of the user (`--replica-identity skip`). */
   readonly skipped?: readonly TableName[];
+  /** Of a subscription: settings that are to be taken back with the last one. */
+  readonly workerSettings?: readonly WorkerSetting[];
 }
 
 /** Describes a scope for one epoch. */

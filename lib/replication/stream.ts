@@ -44,6 +44,7 @@ import {
 import type { ReplicationScope, ScopePlace } from "./scope.ts";
 import { dropSlotApart } from "./slot.ts";
 import { createSlotSnapshot, type SlotSnapshot } from "./slot_snapshot.ts";
+import { readHarmfulSettings } from "./worker_settings.ts";
 
 /** The session's database as a place that addresses and users do not change. */
 export async function readPlace(session: Session): Promise<ScopePlace> {
@@ -274,6 +275,7 @@ export interface HandOverOptions {
   /** ISO timestamp. */
   readonly copiedAt: string;
   readonly signal: AbortSignal;
+  readonly events?: EventSink;
 }
 
 /**
@@ -286,6 +288,7 @@ export async function handOver(options: HandOverOptions): Promise<Applier> {
     ...options.descriptor,
     copiedAt: options.descriptor.copiedAt ?? options.copiedAt,
   };
+  const harmfulSettings = await readHarmfulSettings({ source, target });
   const applier = new SubscriptionApplier({
     session: target,
     name: names.subscription,
@@ -298,11 +301,21 @@ export async function handOver(options: HandOverOptions): Promise<Applier> {
       columns.every(({ portableBinary }) => portableBinary)
     ),
     descriptor,
+    harmfulSettings,
   }, signal);
   // what a crash must not take back, whatever the servers' defaults
   for (const session of [source, target]) await session.execute("SET synchronous_commit = on");
   // its commit brings the copied rows to the target's disk too, which were committed without waiting for that
-  if (await applier.state() === "absent") await applier.create();
+  if (await applier.state() === "absent") {
+    await applier.create();
+    for (const { name, value, needed } of harmfulSettings) {
+      options.events?.({
+        kind: "info",
+        message:
+          `${name} is ${value} in ${target.endpoint.database} on the target; apply workers get ${needed}, until cleanup`,
+      });
+    }
+  }
   await describePublication(source, { name: names.publication, descriptor });
   await applier.start();
   return applier;

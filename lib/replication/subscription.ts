@@ -26,6 +26,11 @@ import {
 import { type ChangedIdentity, commentOnSubscription, type ScopeDescriptor } from "./descriptor.ts";
 import { restoreIdentities } from "./restore_identities.ts";
 import { subscriptionConninfo } from "./conninfo.ts";
+import {
+  type HarmfulSetting,
+  restoreWorkerSettings,
+  setWorkerSettings,
+} from "./worker_settings.ts";
 
 /** What the options of a subscription depend on. */
 export interface SubscriptionFacts {
@@ -92,6 +97,8 @@ export interface CreateSubscriptionOptions {
   readonly tables: readonly TableName[];
   readonly portableBinary: boolean;
   readonly descriptor: ScopeDescriptor;
+  /** Settings that an apply worker must not begin with. */
+  readonly harmfulSettings: readonly HarmfulSetting[];
 }
 
 type RoleRow = { readonly superuser: boolean; readonly can_become_owners: boolean };
@@ -134,7 +141,13 @@ export async function createSubscription(options: CreateSubscriptionOptions): Pr
           settings: { ...settings, slot_name: slot },
         }),
       );
-      await session.execute(commentOnSubscription(name, options.descriptor));
+      const workerSettings = await setWorkerSettings(session, options.harmfulSettings);
+      await session.execute(
+        commentOnSubscription(name, {
+          ...options.descriptor,
+          ...(workerSettings.length === 0 ? {} : { workerSettings }),
+        }),
+      );
     });
   } catch (error) {
     throw explainCreation(error, options);
@@ -348,6 +361,7 @@ export async function dropSubscription(
     await session.execute("SET LOCAL lock_timeout = '10s'");
     await session.execute(`ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET (slot_name = NONE)`);
     await restoreIdentities(session, restore, { side: "target" });
+    await restoreWorkerSettings(session, name);
     // DROP SUBSCRIPTION leaves the comment behind (12 to 18)
     await session.execute(`COMMENT ON SUBSCRIPTION ${quoteIdentifier(name)} IS NULL`);
     await session.execute(`DROP SUBSCRIPTION ${quoteIdentifier(name)}`);

@@ -1,5 +1,5 @@
 /** Cases about settings of databases and roles: what is computed sees the target's own, the tool's statements none. */
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";
 
@@ -40,4 +40,23 @@ for (const dump of ["native", "embedded"] as const) {
       });
     });
   }
+}
+
+const pairs = [[await sharedCluster(12), await sharedCluster(14)], [source, target]] as const;
+
+for (const [from, to] of pairs) {
+  Deno.test(`[35] settings that would change what an apply worker writes do not reach it, ${from.major} to ${to.major}`, async () => {
+    await withCase("35-sync-database-settings.sql", { source: from, target: to }, async (it) => {
+      const { events } = await it.initWithSync();
+      match(JSON.stringify(events), /array_nulls is off/);
+      await it.stream();
+      strictEqual(await it.drain(), "drained");
+      const ofRows = (await it.differences()).filter(({ kind }) => kind !== "database setting");
+      deepStrictEqual(ofRows, []);
+      strictEqual((await it.verify()).verdict, "equal");
+      await it.cleanup();
+      deepStrictEqual(await it.differences(), []);
+      strictEqual((await it.verify()).verdict, "equal");
+    });
+  });
 }

@@ -277,6 +277,7 @@ export class DatabaseStream {
       access: accessTo(source, sync),
       copiedAt: sync.now,
       signal,
+      events: recorder.events,
     };
     await recorder.step(async () => {
       for (const { name, epoch, publication, descriptor } of this.#earlier) {

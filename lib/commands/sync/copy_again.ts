@@ -94,6 +94,7 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
       access: accessTo(source, options.sync),
       copiedAt: options.sync.now,
       signal,
+      events: work.recorder.events,
     });
   } catch (error) {
     const left = await withdraw(work, { begun, structure });

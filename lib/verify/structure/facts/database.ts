@@ -29,6 +29,14 @@ export const database: FactSource = {
   from: `FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()`,
 };
 
+/** Settings that a subscription of the tool needs until cleanup, as its comment names them, are the tool's and nobody's difference. */
+const setForWorker = `s.setrole <> 0 AND EXISTS (
+     SELECT FROM pg_catalog.pg_subscription AS sub
+      WHERE sub.subdbid = s.setdatabase AND sub.subowner = s.setrole AND sub.subname ~ '^seren_'
+        AND pg_catalog.strpos(
+              pg_catalog.split_part(pg_catalog.obj_description(sub.oid, 'pg_subscription'), '"workerSettings":', 2),
+              pg_catalog.format('{"name":"%s"', pg_catalog.split_part(setting, '=', 1))) > 0)`;
+
 /** ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET, one object for each parameter. */
 export const settings: FactSource = {
   kind: "setting",
@@ -38,7 +46,7 @@ export const settings: FactSource = {
   facts: { value: "pg_catalog.substr(setting, pg_catalog.strpos(setting, '=') + 1)" },
   from:
     `FROM pg_catalog.pg_db_role_setting AS s CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS setting
-   WHERE s.setdatabase = ${ofThis}`,
+   WHERE s.setdatabase = ${ofThis} AND NOT (${setForWorker})`,
 };
 
 /** Schemas. */
