@@ -636,11 +636,17 @@ Deno.test("validate() warns about event triggers in a database that is to be fil
     const report = await run(source.url(), target.url(), only(name));
     // a provider's own objects do not make a database full
     equal(find(report, "target-empty").status, "pass");
-    equal(find(report, "event-triggers").status, "warn");
-    ok(find(report, "event-triggers").finding.endsWith("It watches"));
+    // sessions of a superuser have none from 17 on
+    equal(find(report, "event-triggers").status, target.major >= 17 ? "pass" : "warn");
+    await role(target, "ordinary", "LOGIN CREATEDB");
+    const ordinary = await run(source.url(), target.url({ user: "ordinary" }), only(name));
+    equal(find(ordinary, "event-triggers").status, "warn");
+    ok(find(ordinary, "event-triggers").finding.endsWith("It watches"));
+    equal(find(ordinary, "own-event-triggers").status, "warn");
   } finally {
     await drop(source, name);
     await drop(target, name);
+    await exec(target.url(), "DROP ROLE ordinary");
     await exec(target.url(), "DROP ROLE dashboard_user");
   }
 });

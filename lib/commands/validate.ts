@@ -11,7 +11,13 @@ import {
   tryLocale,
 } from "../catalog/mod.ts";
 import { plural, ReplicatorError, tableKey, type TableName } from "../core/mod.ts";
-import { leastLibpqMajor, openSession, type Session, withDatabase } from "../postgres/mod.ts";
+import {
+  leastLibpqMajor,
+  openSession,
+  readEventTriggers,
+  type Session,
+  withDatabase,
+} from "../postgres/mod.ts";
 import { asksNothing, type IdentityFacts, noTableRules } from "../rules/mod.ts";
 import { type DumpTool, findDumpTool } from "../schema/mod.ts";
 import {
@@ -48,6 +54,7 @@ import {
 } from "./validate/facts.ts";
 import { checkEventTriggers, checkSpecialObjects } from "./validate/object_checks.ts";
 import { checkSearchPath } from "./validate/search_path_checks.ts";
+import { checkOwnDdl, checkWorkerSettings } from "./validate/own_ddl_checks.ts";
 import {
   checkReadable,
   checkRoles,
@@ -356,9 +363,15 @@ async function checkExistingTarget(
     signal,
   });
   const facts = await readTargetDatabase(session);
+  if (action !== "fill-empty") {
+    return [checkTargetDatabase(planned, { role: target.role, facts })];
+  }
+  // a superuser's sessions have none from 17 on
+  const running = await readEventTriggers(session);
   return [
     checkTargetDatabase(planned, { role: target.role, facts }),
-    ...(action === "fill-empty" ? [checkEventTriggers(planned.target, facts)] : []),
+    checkEventTriggers(planned.target, running.map(({ name }) => name)),
+    await checkOwnDdl(session, { side: "target", database: planned.target }),
   ];
 }
 
@@ -417,6 +430,12 @@ async function checkSource(
       ),
       { targetMajor: target.majorVersion, forSync, ownPath: restoreSearchPath === "own" },
     ),
+    ...(forSync
+      ? [
+        await checkOwnDdl(session, { side: "source", database }),
+        await checkWorkerSettings(session, database),
+      ]
+      : []),
     ...checkSpecialObjects(database, { facts, targetTablespaces: target.tablespaces, forSync }),
     ...checkExtensions(planned.target, {
       installed: facts.extensions,

@@ -30,3 +30,4 @@ export * from "./inventory.ts";
 export * from "./assess.ts";
 export * from "./next_transaction.ts";
 export * from "./skip_transaction.ts";
+export { type HarmfulSetting, readHarmfulSettings, workerSettings } from "./worker_settings.ts";

@@ -25,14 +25,17 @@ export const workerSettings: Readonly<Record<string, string>> = {
   default_transaction_isolation: "read committed",
 };
 
-/** What sessions of the role begin with, by the names of {@linkcode workerSettings} and `lc_monetary`. */
 interface SettingRow {
   readonly name: string;
   readonly value: string;
 }
 
-/** Harmful settings, with the values that they have. */
-export interface HarmfulSetting extends SettingRow {
+/** A setting that would harm an apply worker. */
+export interface HarmfulSetting {
+  readonly name: string;
+  /** What a worker would begin with. */
+  readonly value: string;
+  /** What it is given. */
   readonly needed: string;
 }
 

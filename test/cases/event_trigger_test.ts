@@ -1,9 +1,11 @@
 /** Cases about event triggers: what the tool makes for itself does not run them, on either side. */
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import type { Cluster } from "../../lib/cluster/mod.ts";
 import type { Case } from "../support/case.ts";
 import { withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";
+import { endpointOf } from "../support/init.ts";
+import { exec } from "../support/sql.ts";
 
 const file = "57-event-trigger-audit-ordinary.sql";
 
@@ -62,3 +64,35 @@ for (const [source, target] of await pairs()) {
     });
   }
 }
+
+Deno.test("[57] validate names the event triggers that an ordinary role cannot keep from running", async () => {
+  const [source, target] = [await sharedCluster(15), await sharedCluster(18)];
+  await withCase(file, { source, target }, async (it) => {
+    await exec(
+      source.url(),
+      `CREATE ROLE "h57 mover" LOGIN REPLICATION; GRANT CREATE ON DATABASE h57 TO "h57 mover"`,
+    );
+    const report = await it.validate({
+      source: await endpointOf(source.url({ database: it.name, user: "h57 mover" }), "source"),
+      forSync: true,
+      identity: "full",
+    });
+    const check = report.checks.find(({ id, side }) =>
+      id === "own-event-triggers" && side === "source"
+    );
+    strictEqual(check?.status, "warn");
+    match(check.finding, /a_log \(ddl_command_end, public\.log_ddl\)/);
+    match(check.fix ?? "", /GRANT SET ON PARAMETER session_replication_role TO "h57 mover"/);
+    await exec(source.url(), `GRANT SET ON PARAMETER session_replication_role TO "h57 mover"`);
+    const granted = await it.validate({
+      source: await endpointOf(source.url({ database: it.name, user: "h57 mover" }), "source"),
+      forSync: true,
+      identity: "full",
+    });
+    strictEqual(
+      granted.checks.find(({ id, side }) => id === "own-event-triggers" && side === "source")
+        ?.status,
+      "pass",
+    );
+  });
+});

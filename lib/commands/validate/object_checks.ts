@@ -1,7 +1,7 @@
 import { plural, quoteIdentifier } from "../../core/mod.ts";
 import type { Check } from "../report.ts";
 import { listNames, pass, warn } from "./check.ts";
-import type { SourceDatabaseFacts, TargetDatabaseFacts } from "./facts.ts";
+import type { SourceDatabaseFacts } from "./facts.ts";
 
 /** What a copy treats in a way of its own. */
 export function checkSpecialObjects(
@@ -75,7 +75,7 @@ export function checkSpecialObjects(
 /** What could interfere in a database that is to be filled? */
 export function checkEventTriggers(
   database: string,
-  { special: { eventTriggers } }: Pick<TargetDatabaseFacts, "special">,
+  eventTriggers: readonly string[],
 ): Check {
   const subject = { id: "event-triggers", side: "target", database } as const;
   const [first] = eventTriggers;

@@ -1,0 +1,76 @@
+/**
+ * What of a database takes part when the tool makes objects of its own there, or lets a worker apply changes.
+ *
+ * @module
+ */
+import { quoteIdentifier, type Side } from "../../core/mod.ts";
+import { type Session, silenceEventTriggers } from "../../postgres/mod.ts";
+import { workerSettings } from "../../replication/mod.ts";
+import type { Check } from "../report.ts";
+import { listNames, pass, warn } from "./check.ts";
+
+/** Event triggers that run for the tool's own ledger, publication or subscription, because the role cannot keep them from it. */
+export async function checkOwnDdl(
+  session: Session,
+  { side, database }: { readonly side: Side; readonly database: string },
+): Promise<Check> {
+  const subject = { id: "own-event-triggers", side, database } as const;
+  const running = (await silenceEventTriggers(session)).filter(({ owned }) => !owned);
+  const [first] = running;
+  if (first === undefined) {
+    return pass(subject, "no event trigger runs for what the tool makes for itself");
+  }
+  const made = side === "source"
+    ? "the publication and changed replica identities"
+    : "the ledger and the subscription";
+  return warn(
+    subject,
+    `event triggers run for ${made}, and may refuse them: ${
+      listNames(running.map(({ name, event, calls }) => `${name} (${event}, ${calls})`))
+    }`,
+    session.majorVersion >= 15
+      ? `as a superuser: GRANT SET ON PARAMETER ${
+        session.majorVersion >= 17 ? "event_triggers" : "session_replication_role"
+      } TO ${quoteIdentifier(session.endpoint.user)}; or ALTER EVENT TRIGGER ${
+        quoteIdentifier(first.name)
+      } DISABLE until cleanup`
+      : `ALTER EVENT TRIGGER ${
+        quoteIdentifier(first.name)
+      } DISABLE until cleanup, or connect as a superuser`,
+  );
+}
+
+const configuredStatement = `
+  SELECT DISTINCT setting
+    FROM pg_catalog.pg_db_role_setting AS s
+   CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS setting
+    JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase
+   WHERE d.datname = pg_catalog.current_database() AND s.setrole = 0
+   ORDER BY setting`;
+
+/** Settings that come with the source's database and that apply workers are kept from. */
+export async function checkWorkerSettings(session: Session, database: string): Promise<Check> {
+  const subject = { id: "worker-settings", side: "source", database } as const;
+  const needed: Readonly<Record<string, string>> = { ...workerSettings, role: "none" };
+  const rows = await session.query<{ readonly setting: string }>(configuredStatement);
+  const harmful = rows.flatMap(({ setting }) => {
+    const [name = "", value] = [
+      setting.slice(0, setting.indexOf("=")),
+      setting.slice(setting.indexOf("=") + 1),
+    ];
+    const wanted = needed[name.toLowerCase()];
+    return wanted === undefined || wanted === value ? [] : [{ name, value, wanted }];
+  });
+  if (harmful.length === 0) {
+    return pass(subject, "no setting of the database changes what replication writes");
+  }
+  const list = harmful.map(({ name, value }) => `${name} = ${value}`);
+  return warn(
+    subject,
+    `with ${listNames(list)} an apply worker on the target would write other data, or nothing`,
+    "nothing, if the role that is to own the subscription may have other settings in that database until cleanup (init sets them by " +
+      `ALTER ROLE … IN DATABASE); else ALTER DATABASE ${quoteIdentifier(database)} RESET ${
+        harmful[0]?.name ?? ""
+      } on the source`,
+  );
+}
