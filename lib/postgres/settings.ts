@@ -71,11 +71,11 @@ export const pinnedSettings: Readonly<Record<string, string>> = {
  * Statements that let what follows in a transaction of a pinned session compute values as the database's own sessions
  * would, and that end this.
  */
-export const ownExpressionSettings = {
+export const ownExpressionSettings: { readonly begin: string; readonly end: string } = {
   begin: Object.keys(expressionSettings).map((name) => `SET LOCAL ${name} TO DEFAULT;`).join(" "),
   end: Object.entries(expressionSettings)
     .map(([name, value]) => `SET LOCAL ${name} TO ${quoteLiteral(value)};`).join(" "),
-} as const;
+};
 
 /**
  * Statements that let what stands between them in one transaction run under the `search_path` of database and role: only what
