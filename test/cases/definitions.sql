@@ -114,3 +114,20 @@ CREATE TYPE shell;
 CREATE FUNCTION on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
 CREATE EVENT TRIGGER et ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'DROP TABLE') EXECUTE FUNCTION on_ddl();
 ALTER EVENT TRIGGER et DISABLE;
+CREATE TABLE more (id int, s varchar(9), t text, c char(2), n numeric(8, 2), a varchar(4)[], ns name, b bigint,
+  CHECK (s::varchar(2) IN ('a', 'b')), CHECK (s IN ('a', t)), CHECK (n IN (1, 2.25) OR n::int IN (1, 2)), CHECK (a <> ARRAY['a', 'b']::varchar(4)[]),
+  CHECK (s LIKE ANY (ARRAY['a%', 'b%']) OR t NOT LIKE ALL (ARRAY['x', 'y'])), CHECK (s ~ ANY ('{a,b}')), CHECK (c IN ('a', t)), CHECK (s IN (c, 'x')),
+  CHECK (ns IN ('a', s)), CHECK (b IN (1, id, n)), CHECK (s = ANY (ARRAY['a', t]) OR s = ANY (ARRAY['a'::varchar, 'b'])), CHECK (s IN ('a'::varchar(3), 'b')),
+  CHECK ((s IN ('a', 'b')) = (t IN ('c', 'd'))), CHECK (NOT (s IN ('a', 'b') AND t IS NULL)), CHECK (coalesce(s IN ('a', 'b'), false)),
+  CHECK (id BETWEEN 1 AND 2 OR (id BETWEEN 3 AND 4 AND b BETWEEN 5 AND 6) OR id NOT BETWEEN 7 AND 8), CHECK (((id > 0) AND ((b > 0))) OR (((t = 'x')))),
+  CHECK (CASE WHEN s IN ('a', 'b') AND id BETWEEN 1 AND 2 AND t = 'x' THEN s::text ELSE t END <> ''), CHECK (length(s) > 0 AND s <> '' AND upper(s) = s || ''),
+  CHECK (greatest(s, 'a') IN ('a', 'b') AND nullif(s, 'x') <> 'y' AND coalesce(nullif(s, ''), nullif(t, ''), 'z') <> 'q'),
+  CHECK (ARRAY[s, 'x']::text[] && ARRAY[t, 'y'] AND array_position(ARRAY['a', 'b'], t) > 0 AND array_position(ARRAY['a', 'b']::varchar[], s) > 0),
+  CHECK (ARRAY[s] <@ ARRAY['a', 'b']::varchar[] AND (ARRAY['a', 'b'])[1] = s AND (ARRAY[[1, 2], [3, 4]])[1][2] = id));
+CREATE VIEW w1 AS SELECT a.id, b.s FROM more a NATURAL JOIN (SELECT id, t FROM more) b2 JOIN more b USING (id, t) WHERE a.s = ANY (b.a) AND a.s IN (SELECT 'x' UNION SELECT s FROM more);
+CREATE VIEW w2 AS SELECT count(*) FILTER (WHERE s IN ('a', 'b')), sum(n) OVER (PARTITION BY s IN ('a', 'b') ORDER BY id RANGE BETWEEN 1 PRECEDING AND 1 FOLLOWING), 'x' || s AS x FROM more GROUP BY s, n, id HAVING bool_or(s IN ('a', 'b') AND id BETWEEN 1 AND 2 AND t = '');
+CREATE VIEW w3 AS SELECT f.*, g.x, h.* FROM generate_series(1, 2) WITH ORDINALITY AS f (v, o), unnest(ARRAY['a', 'b'], ARRAY[1, 2]) AS g (x, y), ROWS FROM (generate_series(1, 2), generate_series(3, 4)) AS h (c1, c2), json_to_recordset('[]') AS r (a int, b varchar(5));
+CREATE VIEW w4 AS SELECT 'lit', (SELECT 'a' WHERE EXISTS (SELECT 'b' HAVING true)) AS q, (VALUES (1)) AS v, (SELECT x FROM (VALUES ('a'), ('b')) AS vv (x) LIMIT 1) AS w, ARRAY(SELECT s FROM more ORDER BY 1) AS ar, (SELECT ROW(1, 'x')::text) AS ro;
+CREATE VIEW w5 AS WITH a AS MATERIALIZED (SELECT 'x', 1 AS b), c AS NOT MATERIALIZED (SELECT 'y' AS z) SELECT * FROM a, c WHERE z IN (SELECT s FROM more WHERE s IN ('a', 'b'));
+CREATE VIEW w6 AS SELECT CASE WHEN EXISTS (SELECT s, s || 'x', upper(s), s::text, 1 + 1 FROM more) THEN 'a' ELSE (SELECT s FROM more LIMIT 1) END AS x, (SELECT (SELECT (SELECT 'deep'))) AS y;
+CREATE VIEW w7 AS SELECT p, q FROM (more a CROSS JOIN (SELECT 1 AS one) b) AS j (p, q) WHERE p = one OR q IN ('a', 'b');

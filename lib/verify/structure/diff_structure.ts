@@ -9,6 +9,7 @@ import { diffGrants } from "./diff_grants.ts";
 import { changeOf, differenceOf, type FoundDifference, type ObjectPair } from "./found.ts";
 import type { FactValue, Structure, StructureObject } from "./model.ts";
 import { objectKey } from "./model.ts";
+import { tokensOf, unquoted } from "./normal_form.ts";
 import { broughtBy } from "./versions.ts";
 
 /** A definition that a server before 14 and a later one may print differently although it means the same. */
@@ -108,7 +109,9 @@ function diffObject(
     const [one, other] = [source.facts[property], target.facts[property]];
     // what the source cannot have is none of its own
     const known = versions.source >= (broughtBy(source, property) ?? 0);
-    if (known && !silentFacts.has(property) && !sameValue(one, other)) {
+    const isSame = sameValue(one, other) ||
+      versions.source !== versions.target && sameNames(property, one, other);
+    if (known && !silentFacts.has(property) && !isSame) {
       changed(property, one, other);
     }
   }
@@ -142,6 +145,22 @@ function propertiesOf(one: object, other: object): ReadonlySet<string> {
 
 function sameValue(one: FactValue | undefined, other: FactValue | undefined): boolean {
   return JSON.stringify(one ?? null) === JSON.stringify(other ?? null);
+}
+
+/** Facts that are no names, whatever is in quotes there. */
+const literalFacts: ReadonlySet<string> = new Set(["body", "library", "value", "label"]);
+
+/** Whether names differ in quotes only, which a version puts around its own keywords. */
+function sameNames(
+  property: string,
+  one: FactValue | undefined,
+  other: FactValue | undefined,
+): boolean {
+  if (typeof one !== "string" || typeof other !== "string" || literalFacts.has(property)) {
+    return false;
+  }
+  const [a, b] = [one, other].map((text) => tokensOf(text).map(unquoted).join(" "));
+  return a === b;
 }
 
 /** Options that may be secrets: their values are compared, and not told. */

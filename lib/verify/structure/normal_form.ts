@@ -20,7 +20,12 @@ export interface Group {
 
 /** The normal form of a piece of SQL, as tokens: white space, brackets and casts that mean nothing are gone. */
 export function normalForm(text: string): readonly string[] {
-  return [...flat(normal(treeOf(tokensOf(text))))];
+  return [...flat(normal(treeOf(tokensOf(text).map(unquoted))))];
+}
+
+/** A name is printed in quotes where it is a keyword of the server's version: `"json"` from 16 on. */
+export function unquoted(text: string): string {
+  return text.replace(/^"((?!true"|false")[a-z_][a-z0-9_$]*)"$/, "$1");
 }
 
 /** A piece of SQL without its white space. */

@@ -18,6 +18,7 @@ const same: readonly (readonly [string, string])[] = [
   [" SELECT a.x\n   FROM (a LEFT JOIN b ON TRUE);", " SELECT a.x FROM (a LEFT JOIN b ON (true));"],
   ["(EXISTS ( SELECT 'x'::text FROM t))", `(EXISTS ( SELECT 'x'::text AS text FROM t))`],
   [`(EXISTS ( SELECT 1 AS "?column?" FROM t))`, `(EXISTS ( SELECT 1 FROM t))`],
+  [`"json" json, x integer`, `json json, x integer`],
 ];
 
 /** What must stay apart. */
@@ -30,6 +31,8 @@ const other: readonly (readonly [string, string])[] = [
   [`('a'::character varying(3))`, `('a'::character varying(4))`],
   [`('a'::character varying(3))`, `('a'::text)`],
   ["SELECT a.x FROM ( SELECT 1 AS x) a", "SELECT a.x FROM ( SELECT 1 AS y) a"],
+  [`"Json" json`, "json json"],
+  [`"true"`, "true"],
   ["SELECT x AS one FROM t", "SELECT x AS two FROM t"],
   ["WITH c AS ( SELECT 1 AS x) SELECT 2", "WITH c AS ( SELECT 1 AS y) SELECT 2"],
   ["SELECT a FROM t, ( SELECT 1 AS x) q", "SELECT a FROM t, ( SELECT 1 AS y) q"],
