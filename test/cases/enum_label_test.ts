@@ -28,6 +28,8 @@ Deno.test("[39] a new label is named by status before it stops the stream, and b
     match(early?.message ?? "", /lab\.s: the target's type st lacks the label 'It's'/);
     match(early?.remedy ?? "", /ALTER TYPE "public"\."st" ADD VALUE 'It''s' AFTER 'a';/);
     strictEqual((await it.status()).healthy, false);
+    const { report: { warnings } } = await it.sync();
+    match(warnings.map(({ remedy }) => remedy).join("\n"), /ADD VALUE 'It''s' AFTER 'a';/);
     await runOnTarget(it, early?.remedy ?? "");
     deepStrictEqual(await problems(it), []);
 

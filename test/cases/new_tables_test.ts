@@ -2,6 +2,8 @@
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
 import { type Case, withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";
+import { until } from "../support/replication.ts";
+import { Running } from "../support/running.ts";
 import { rowsVerdict } from "../support/verify.ts";
 
 const source = await sharedCluster(15, { programs: "embedded" });
@@ -150,4 +152,76 @@ async function objects(it: Case): Promise<readonly unknown[]> {
       WHERE oid > 16384 AND relnamespace::regnamespace::text !~ '^pg_' UNION ALL SELECT typname FROM pg_type
       WHERE oid > 16384 AND typnamespace::regnamespace::text !~ '^pg_' ORDER BY 1`,
   );
+}
+
+const moments = {
+  "its publication": ["source", "SELECT count(*) > 1 AS ok FROM pg_publication"],
+  "its slot": [
+    "source",
+    "SELECT count(*) > 1 AS ok FROM pg_replication_slots WHERE database = current_database()",
+  ],
+  "its tables": ["target", "SELECT to_regclass('public.ev_2') IS NOT NULL AS ok"],
+  "some of its rows": [
+    "target",
+    `SELECT coalesce((SELECT pg_relation_size(oid) > 0 FROM pg_class WHERE oid = to_regclass('public.big')), false) AS ok`,
+  ],
+  "its subscription": [
+    "target",
+    "SELECT count(*) > 1 AS ok FROM pg_subscription AS s JOIN pg_database AS d ON d.oid = subdbid AND datname = current_database()",
+  ],
+} as const;
+
+for (const [moment, [side, condition]] of Object.entries(moments)) {
+  Deno.test(`[37] a run that is killed when ${moment} exists is completed by the next one`, async () => {
+    const sql = `
+      CREATE SCHEMA fresh; CREATE TYPE fresh.t AS ENUM ('a');
+      CREATE TABLE fresh.one (id serial PRIMARY KEY, t fresh.t); INSERT INTO fresh.one (t) VALUES ('a');
+      CREATE TABLE big (id int PRIMARY KEY, v text); INSERT INTO big SELECT i, repeat('x', 200) FROM generate_series(1, 50000) i;`;
+    await withCase(file, { ...servers, rewrite: during(sql) }, async (it) => {
+      await it.initWithSync();
+      await it.stream();
+      const before = await objects(it);
+      await using run = new Running(
+        [
+          ...["sync", "--source", it.sourceUrl, "--target", it.target.url()],
+          ...[
+            "--include-databases",
+            it.name,
+            "--add-tables",
+            "*",
+            "--yes",
+            "--dump-tool",
+            "embedded",
+          ],
+        ],
+        { HOME: Deno.env.get("HOME") ?? "/" },
+        { permissions: "cli" },
+      );
+      await until(it.neutralUrl(side), condition);
+      await run.kill("SIGKILL");
+      // the server notices a client that is gone when it has something to say
+      await until(
+        it.neutralUrl("target"),
+        `SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'postgres-seren%'
+           AND datname = current_database() AND pid <> pg_backend_pid()) AS ok`,
+      );
+      const [{ subscribed } = { subscribed: false }] = await it.ask<{ subscribed: boolean }>(
+        "target",
+        "SELECT count(*) > 1 AS subscribed FROM pg_subscription WHERE subenabled",
+      );
+      strictEqual((await it.status()).healthy, subscribed);
+      const made = await it.ask<{ n: number }>(
+        "target",
+        `SELECT count(*)::int AS n FROM pg_index WHERE indrelid::regclass::text IN ('ev_2', 'fresh.one', 'big') AND indisprimary`,
+      );
+      if (made[0]?.n === 0) deepStrictEqual(await objects(it), before);
+      else strictEqual(made[0]?.n, 3);
+      await (subscribed ? it.sync() : it.sync(addTables("*"))).catch(async (error) => {
+        if (made[0]?.n !== 3) throw error;
+        await it.sync(); // only its start was missing
+      });
+      await equal(it);
+      strictEqual((await it.status()).healthy, true);
+    });
+  });
 }

@@ -13,10 +13,12 @@ import {
 } from "../../core/mod.ts";
 import { openSession, retry, type Session } from "../../postgres/mod.ts";
 import {
+  compareTypes,
   diagnose,
   disableSubscription,
   enableSubscription,
   handOver,
+  readTypes,
   type ScopeDescriptor,
   skipTransaction,
   type StreamVerdict,
@@ -54,6 +56,17 @@ export async function follow(
   const tables = situation.tables.filter((table) => published.has(tableKey(table)));
   const hazards = await readHazards(situation, { tables, source: from, target: to });
   for (const event of hazardEvents(hazards, database)) recorder.events(event);
+  const types = { source: await readTypes(from), target: await readTypes(to) };
+  for (const drift of compareTypes(types, (table) => published.has(tableKey(table)))) {
+    const { message, remedy } = drift;
+    recorder.events({
+      kind: "warning",
+      side: "target",
+      object: `database ${target.database}`,
+      message,
+      remedy,
+    });
+  }
   const done: string[] = [];
   await recorder.step(async () => {
     for (const verdict of verdicts) {
