@@ -44,7 +44,7 @@ Deno.test("an answer is waited for although the word about the one before comes 
       Atomics.notify(control, signal.ready);
     };
     worker.onmessage = async ({ data }: MessageEvent<WorkerMessage>) => {
-      if (data.kind === "done") return done.resolve(data.sql);
+      if (data.kind === "done") return done.resolve(new TextDecoder().decode(data.dump));
       if (data.kind === "failed") return done.reject(new Error(data.message));
       if (data.kind !== "send") return;
       const [number = -1] = data.bytes;

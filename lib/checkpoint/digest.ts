@@ -4,11 +4,12 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { encodeOpaque } from "../core/mod.ts";
 import type { DumpStatement } from "../schema/mod.ts";
 
 /** The digest of a statement: 32 hexadecimal digits. */
 export function statementDigest({ sql }: DumpStatement): string {
-  return createHash("sha256").update(sql).digest("hex").slice(0, 32);
+  return createHash("sha256").update(encodeOpaque(sql)).digest("hex").slice(0, 32);
 }
 
 /**

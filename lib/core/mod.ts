@@ -10,6 +10,7 @@ export * from "./exit_code.ts";
 export * from "./identifiers.ts";
 export * from "./ledger_schema.ts";
 export * from "./lsn.ts";
+export * from "./opaque_text.ts";
 export * from "./quantities.ts";
 export * from "./secret.ts";
 export * from "./sql_tokens.ts";

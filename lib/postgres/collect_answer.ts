@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { frame, FrameScanner } from "./frames.ts";
+import { decodeErrorFields, frame, FrameScanner } from "./frames.ts";
 import { ProtocolError } from "./message_limits.ts";
+import { type ServerMessage, serverMessageFromFields } from "./server_error.ts";
 import type { ExchangeWire } from "./session.ts";
 
 /** pg_dump asks for the columns of all tables at once: 400 MB for a catalog of 100,000 tables with twenty columns each. */
@@ -43,4 +44,15 @@ export async function collectAnswer(
   wire.receive((chunk) => scanner.push(chunk));
   await Promise.all([wire.write(messages), ready.promise]);
   return answer.slice(0, bytes);
+}
+
+/** The error in an answer; undefined when the server did what it was asked. */
+export function firstError(answer: Uint8Array): ServerMessage | undefined {
+  let error: ServerMessage | undefined;
+  new FrameScanner({
+    message: (type, body) => {
+      if (type === frame.error) error ??= serverMessageFromFields(decodeErrorFields(body));
+    },
+  }).push(answer);
+  return error;
 }

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { InterruptedError, type Side } from "../core/mod.ts";
+import { encodeOpaque, hasOpaqueBytes, InterruptedError, type Side } from "../core/mod.ts";
 import type { Driver, ValueForm } from "./driver.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { collectAnswer } from "./collect_answer.ts";
+import { collectAnswer, firstError } from "./collect_answer.ts";
+import { encodeFrame, frame } from "./frames.ts";
 import { inlineParameters } from "./inline_parameters.ts";
 import { defaultResultBytes, ProtocolError } from "./message_limits.ts";
 import { ConnectionError, protocolFailure, ServerError, serverMessageOf } from "./server_error.ts";
@@ -201,11 +202,21 @@ export class Session implements AsyncDisposable {
   /** Runs statements, several at once if separated by semicolons, and ignores what they return. */
   async execute(statements: string): Promise<void> {
     this.#signal?.throwIfAborted();
+    if (hasOpaqueBytes(statements)) return await this.#executeBytes(encodeOpaque(statements));
     try {
       await this.#answer(() => this.#driver.unsafe(statements).simple());
     } catch (error) {
       throw this.#explain(error);
     }
+  }
+
+  /** The driver would write what is no valid UTF-8 as something else. */
+  async #executeBytes(statements: Uint8Array): Promise<void> {
+    const body = new Uint8Array(statements.length + 1); // ends in a zero
+    body.set(statements);
+    const error = firstError(await this.exchange(encodeFrame(frame.query, body)));
+    if (error === undefined) return;
+    throw new ServerError(error, { side: this.side, object: this.endpoint.database });
   }
 
   /**

@@ -4,7 +4,7 @@
  * @module
  */
 import { ledgerSchema, quoteIdentifier, type TableName } from "../core/mod.ts";
-import type { Endpoint } from "../postgres/mod.ts";
+import { ConnectionError, type Endpoint } from "../postgres/mod.ts";
 import { hasInheritance, withColumnOrder } from "./column_order.ts";
 import { type DumpStatement, readDump } from "./dump_reader.ts";
 import type { DumpTool } from "./dump_tool.ts";
@@ -22,6 +22,8 @@ export interface DumpSchemaOptions {
   readonly endpoint: Endpoint;
   /** Which pg_dump. */
   readonly tool: DumpTool;
+  /** Of the database. In SQL_ASCII texts come as the bytes that they are. Default: `UTF8`. */
+  readonly encoding?: string | undefined;
   /** Both when undefined. */
   readonly section?: SchemaSection | undefined;
   /**
@@ -55,15 +57,33 @@ export async function dumpSchema(options: DumpSchemaOptions): Promise<readonly D
 /** Every new database has it, and pg_dump leaves it out unless it quotes the name. */
 const commentOfNewDatabases = `COMMENT ON SCHEMA "public" IS 'standard public schema';`;
 
-/** The same as plain SQL, exactly as pg_dump wrote it. */
+/**
+ * The same as plain SQL, exactly as pg_dump wrote it: in UTF-8, or in the database's own encoding, which is SQL_ASCII or has characters that
+ * Unicode lacks. `decodeOpaque` says how such bytes are read.
+ */
 export async function dumpSchemaText(options: DumpSchemaOptions): Promise<string> {
+  const { encoding = "UTF8" } = options;
+  if (encoding === "UTF8" || encoding === "SQL_ASCII") return await dumpIn(encoding, options);
+  try {
+    return await dumpIn("UTF8", options);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (error instanceof ConnectionError) throw error;
+    // what cannot be converted can still be copied; if something else was wrong, it still is
+    return await dumpIn(encoding, options).catch(() => {
+      throw error;
+    });
+  }
+}
+
+async function dumpIn(encoding: string, options: DumpSchemaOptions): Promise<string> {
   const { endpoint, tool, signal, onRetry } = options;
   const args = dumpArguments(options);
-  if (tool.kind === "embedded") return await runEmbeddedDump({ endpoint, args, signal });
+  if (tool.kind === "embedded") return await runEmbeddedDump({ endpoint, args, encoding, signal });
   return await runTool({
     program: tool.pgDump,
     major: tool.major,
-    args,
+    args: [`--encoding=${encoding}`, ...args],
     endpoint,
     environment: tool.environment,
     signal,
@@ -78,7 +98,6 @@ function dumpArguments(
   return [
     ...sections.map((name) => `--section=${name}`),
     ...(snapshot === undefined ? [] : [`--snapshot=${snapshot}`]),
-    "--encoding=UTF8",
     // what is no keyword for the source can be one for the target; the source's own definitions are quoted by it too
     "--quote-all-identifiers",
     "-B", // large objects; the long name changed in 16

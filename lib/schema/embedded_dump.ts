@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ExitCode, redact, ReplicatorError } from "../core/mod.ts";
+import { decodeOpaque, ExitCode, quoteLiteral, redact, ReplicatorError } from "../core/mod.ts";
 import { type Endpoint, openSession, ServerError, type Session } from "../postgres/mod.ts";
 import {
   type DumpJob,
@@ -28,8 +28,10 @@ const bufferBytes = 1024 * 1024;
 export interface EmbeddedDumpOptions {
   /** The database to dump. */
   readonly endpoint: Endpoint;
-  /** Arguments of pg_dump, those about the connection left out. */
+  /** Arguments of pg_dump, those about the connection and the encoding left out. */
   readonly args: readonly string[];
+  /** The encoding of the dump; `decodeOpaque` says how bytes that are no valid UTF-8 are read. Default: `UTF8`. */
+  readonly encoding?: string;
   /** Ends the dump. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -44,9 +46,11 @@ export interface EmbeddedDumpOptions {
  * @throws ServerError when the server refuses one of pg_dump's queries, ReplicatorError with its output when it fails otherwise
  */
 export async function runEmbeddedDump(
-  { endpoint, args, signal }: EmbeddedDumpOptions,
+  { endpoint, args, encoding = "UTF8", signal }: EmbeddedDumpOptions,
 ): Promise<string> {
   await using session = await openSession(endpoint, { signal });
+  // from the start: pg_dump is not told of parameters that change later
+  await session.execute(`SET client_encoding = ${quoteLiteral(encoding)}`);
   const server = await ServerStandIn.for(session);
   signal?.throwIfAborted();
   const worker = startWorker();
@@ -56,7 +60,7 @@ export async function runEmbeddedDump(
   try {
     const job: DumpJob = {
       module: embeddedDumpModule,
-      args,
+      args: [`--encoding=${encoding}`, ...args],
       control: new SharedArrayBuffer(3 * Int32Array.BYTES_PER_ELEMENT),
       buffer: new SharedArrayBuffer(bufferBytes),
     };
@@ -70,7 +74,7 @@ export async function runEmbeddedDump(
           replies.sendPiece();
           break;
         case "done":
-          outcome.resolve(data.sql);
+          outcome.resolve(decodeOpaque(data.dump));
           break;
         case "failed":
           outcome.reject(failure(session, server, data));

@@ -30,7 +30,7 @@ export const signal = {
 export type WorkerMessage =
   | { readonly kind: "send"; readonly bytes: Uint8Array }
   | { readonly kind: "next" }
-  | { readonly kind: "done"; readonly sql: string }
+  | { readonly kind: "done"; readonly dump: Uint8Array }
   | { readonly kind: "failed"; readonly message: string; readonly missingPermission: boolean };
 
 /**
@@ -82,17 +82,33 @@ export function dumpWorker(): void {
     try {
       scope.process.argv[1] = "pg_dump"; // the name it gives itself in its messages
       const { pgDump } = await import(job.module);
+      // the wrapper reads the dump as UTF-8, which it need not be: the bytes are kept
+      let read: { readonly bytes: Uint8Array; readonly text: string } | undefined;
+      let dump: Uint8Array | undefined;
+      const decode = TextDecoder.prototype.decode;
+      Object.defineProperty(TextDecoder.prototype, "decode", {
+        value: function (this: TextDecoder, bytes?: Uint8Array, ...options: []) {
+          const text = decode.call(this, bytes, ...options);
+          if (bytes instanceof Uint8Array) read = { bytes, text };
+          return text;
+        },
+      });
       // the wrapper drops every line that begins with \\restrict, those inside of function bodies and comments too;
       // in this worker's realm it finds none, and the dump reader drops those that are commands
       const replace = String.prototype.replace as (this: string, ...args: unknown[]) => string;
       Object.defineProperty(String.prototype, "replace", {
         value: function (this: string, pattern: unknown, by: unknown) {
           const prunes = pattern instanceof RegExp && pattern.source.includes("restrict");
-          return prunes ? String(this) : replace.call(this, pattern, by);
+          if (!prunes) return replace.call(this, pattern, by);
+          if (read?.text === String(this)) dump = read.bytes.slice();
+          return String(this);
         },
       });
       const file = await pgDump({ pg: server, args: [...job.args] });
-      scope.postMessage({ kind: "done", sql: await file.text() });
+      scope.postMessage({
+        kind: "done",
+        dump: dump ?? new TextEncoder().encode(await file.text()),
+      });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       const missingPermission = message.includes("NotCapable");

@@ -4,7 +4,7 @@
  * @module
  */
 import { join } from "node:path";
-import { ExitCode, redact, ReplicatorError, Secret } from "../core/mod.ts";
+import { decodeOpaque, ExitCode, redact, ReplicatorError, Secret } from "../core/mod.ts";
 import {
   ConnectionError,
   type Endpoint,
@@ -141,12 +141,12 @@ async function runOnce(options: ToolRunOptions): Promise<string> {
   });
   try {
     const [output, messages, { success, code }] = await Promise.all([
-      new Response(child.stdout).text(),
+      new Response(child.stdout).bytes(),
       new Response(child.stderr).text(),
       child.status,
     ]);
     signal?.throwIfAborted();
-    if (success) return output;
+    if (success) return decodeOpaque(output);
     throw failure(options, messages, code);
   } finally {
     signal?.removeEventListener("abort", kill);

@@ -284,6 +284,7 @@ class DatabaseCopy {
     const dump = (section: "pre-data" | "post-data") =>
       dumpSchema({
         endpoint: this.#source,
+        encoding: this.#options.planned.source.encoding,
         tool,
         section,
         snapshot: snapshot.identifier,

@@ -203,6 +203,7 @@ async function readStatements(
 ): Promise<readonly DumpStatement[]> {
   const dump = {
     endpoint: situation.source,
+    encoding: situation.planned.source.encoding,
     tool,
     snapshot: start.snapshot.identifier,
     signal,

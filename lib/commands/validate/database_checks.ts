@@ -90,10 +90,13 @@ export function checkEncoding({ source, target, action, existing }: PlannedDatab
     ? existing.encoding
     : source.encoding;
   if (source.encoding === "SQL_ASCII") {
+    if (actual === "SQL_ASCII") {
+      return pass(subject, "SQL_ASCII: texts come as the bytes that they are");
+    }
     return warn(
       subject,
-      `the source is in SQL_ASCII, that is, in no encoding: texts that are not valid UTF-8 will be refused`,
-      "find out which encoding the texts have; convert the source before, if it is not UTF-8",
+      `the source is in SQL_ASCII, that is, in no encoding: texts that are not valid ${actual} will be refused`,
+      `find out which encoding the texts have; convert the source before if it is not ${actual}, or let init create the database like the source`,
     );
   }
   if (actual === source.encoding) return pass(subject, actual);

@@ -1,0 +1,80 @@
+/**
+ * Text that may hold bytes which are no valid UTF-8, as databases in SQL_ASCII do: read and written without a change.
+ *
+ * Each such byte stands in the text as a lone surrogate, U+DC80 to U+DCFF, which no valid text has.
+ *
+ * @module
+ */
+
+const firstSurrogate = 0xdc00;
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
+const opaqueBytes = /[\u{dc80}-\u{dcff}]+/u;
+
+/** Reads bytes; {@linkcode encodeOpaque} gives the same bytes again. */
+export function decodeOpaque(bytes: Uint8Array): string {
+  const whole = decodeStrictly(bytes);
+  if (whole !== undefined) return whole;
+  const pieces: string[] = [];
+  let from = 0;
+  for (let at = 0; at < bytes.length;) {
+    const length = sequenceLength(bytes, at);
+    if (length > 0) {
+      at += length;
+      continue;
+    }
+    pieces.push(strict.decode(bytes.subarray(from, at)));
+    pieces.push(String.fromCharCode(firstSurrogate + bytes[at]!));
+    from = ++at;
+  }
+  pieces.push(strict.decode(bytes.subarray(from)));
+  return pieces.join("");
+}
+
+/** The bytes of a text. */
+export function encodeOpaque(text: string): Uint8Array<ArrayBuffer> {
+  if (!hasOpaqueBytes(text)) return encoder.encode(text);
+  const parts = text.split(/([\u{dc80}-\u{dcff}]+)/u).map((part) =>
+    opaqueBytes.test(part)
+      ? Uint8Array.from(part, (letter) => letter.charCodeAt(0) - firstSurrogate)
+      : encoder.encode(part)
+  );
+  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+/** Whether a text stands for bytes that are no valid UTF-8. */
+export function hasOpaqueBytes(text: string): boolean {
+  return opaqueBytes.test(text);
+}
+
+function decodeStrictly(bytes: Uint8Array): string | undefined {
+  try {
+    return strict.decode(bytes);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return undefined;
+  }
+}
+
+/** How many bytes a valid character takes there; 0 when none begins there. */
+function sequenceLength(bytes: Uint8Array, at: number): number {
+  const first = bytes[at]!;
+  if (first < 0x80) return 1;
+  const length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || at + length > bytes.length) return 0;
+  const second = bytes[at + 1]!;
+  // no overlong forms, no surrogates, nothing beyond U+10FFFF
+  const least = first === 0xe0 ? 0xa0 : first === 0xf0 ? 0x90 : 0x80;
+  const most = first === 0xed ? 0x9f : first === 0xf4 ? 0x8f : 0xbf;
+  if (second < least || second > most) return 0;
+  for (let next = at + 2; next < at + length; next++) {
+    if ((bytes[next]! & 0xc0) !== 0x80) return 0;
+  }
+  return length;
+}
