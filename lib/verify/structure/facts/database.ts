@@ -29,24 +29,30 @@ export const database: FactSource = {
   from: `FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()`,
 };
 
-/** Settings that a subscription of the tool needs until cleanup, as its comment names them, are the tool's and nobody's difference. */
-const setForWorker = `s.setrole <> 0 AND EXISTS (
-     SELECT FROM pg_catalog.pg_subscription AS sub
+/** What the comment of one of the tool's subscriptions says of a setting that it needs until cleanup; no row where it says nothing. */
+const workerNote = `(
+     SELECT note.value AS note
+       FROM pg_catalog.pg_subscription AS sub
+      CROSS JOIN LATERAL pg_catalog.json_array_elements(
+              pg_catalog.obj_description(sub.oid, 'pg_subscription')::pg_catalog.json -> 'workerSettings') AS note
       WHERE sub.subdbid = s.setdatabase AND sub.subowner = s.setrole AND sub.subname ~ '^seren_'
-        AND pg_catalog.strpos(
-              pg_catalog.split_part(pg_catalog.obj_description(sub.oid, 'pg_subscription'), '"workerSettings":', 2),
-              pg_catalog.format('{"name":"%s"', pg_catalog.split_part(setting, '=', 1))) > 0)`;
+        AND note.value ->> 'name' = pg_catalog.split_part(setting, '=', 1)
+      LIMIT 1)`;
 
-/** ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET, one object for each parameter. */
+/** ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET, one object for each parameter; those of the tool as they were before. */
 export const settings: FactSource = {
   kind: "setting",
   section: "settings",
   parent: `CASE WHEN s.setrole <> 0 THEN ${roleName("s.setrole")} END`,
   name: "pg_catalog.split_part(setting, '=', 1)",
-  facts: { value: "pg_catalog.substr(setting, pg_catalog.strpos(setting, '=') + 1)" },
+  facts: {
+    value:
+      "COALESCE(worker.note ->> 'before', pg_catalog.substr(setting, pg_catalog.strpos(setting, '=') + 1))",
+  },
   from:
     `FROM pg_catalog.pg_db_role_setting AS s CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS setting
-   WHERE s.setdatabase = ${ofThis} AND NOT (${setForWorker})`,
+   LEFT JOIN LATERAL ${workerNote} AS worker ON true
+   WHERE s.setdatabase = ${ofThis} AND (worker.note IS NULL OR worker.note ->> 'before' IS NOT NULL)`,
 };
 
 /** Schemas. */
