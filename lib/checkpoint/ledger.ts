@@ -330,6 +330,22 @@ export class Ledger implements AsyncDisposable {
     );
   }
 
+  /** Takes back what statements made, and that they are done. One transaction. */
+  async undo(sql: string, statements: readonly DumpStatement[]): Promise<void> {
+    const digests = statements.filter(isRecorded).map(statementDigest);
+    await this.#inTurn((session) =>
+      session.transaction(async () => {
+        await session.execute(sql);
+        await session.query(
+          `DELETE FROM ${ledgerSchema}.statement_done
+            WHERE digest OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[])`,
+          [textArray(digests)],
+        );
+      })
+    );
+    for (const digest of digests) this.#done.delete(digest);
+  }
+
   /** Everything of this database is done, but for what the target refused. One transaction. */
   async complete(setAside: readonly SetAsideObject[] = []): Promise<void> {
     await this.#inTurn((session) =>

@@ -23,6 +23,7 @@ export * from "./apply_globals.ts";
 export * from "./post_data.ts";
 export * from "./adapt_statement.ts";
 export * from "./apply_schema.ts";
+export * from "./mentioned_names.ts";
 export * from "./set_aside.ts";
 export * from "./set_aside_list.ts";
 export * from "./retry_rounds.ts";

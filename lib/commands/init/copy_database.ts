@@ -49,6 +49,7 @@ import { readScope } from "../table_scope.ts";
 import { DumpApplier, tellAdaptations } from "./apply_dump.ts";
 import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
 import { createSetAside, onlyObjects, reportSetAside, settingsOf } from "./create_set_aside.ts";
+import { dropRedefinedViews } from "./redefined_views.ts";
 import { takeOverEarlierSnapshot } from "./earlier_snapshot.ts";
 import { fillDatabase } from "./fill_database.ts";
 import { commentOnDatabase, copySettings } from "./database_properties.ts";
@@ -218,9 +219,18 @@ class DatabaseCopy {
     await using _snapshot = locked.snapshot;
     const parts = await this.#dumpSchema(locked);
     const schema = this.#applier(ledger);
+    const { signal } = this.#options;
+    const events = this.#events;
+    const redefined = await dropRedefinedViews({
+      parts,
+      objects: setAside,
+      ledger,
+      events,
+      signal,
+    });
     await createSetAside({
       ...this.#options,
-      ...onlyObjects(parts, setAside),
+      ...onlyObjects(parts, setAside, redefined),
       ...this.#endpoints,
       consequences: this.#scope?.consequences,
       schema,

@@ -105,15 +105,18 @@ function changedTables({ perTable, rest }: SchemaParts["postData"]): readonly Ta
   ];
 }
 
-/** The statements of these objects, with all settings. An object that the source does not have any more is not missed. */
+/** The statements of these objects, and some more, with all settings. An object that the source does not have any more is not missed. */
 export function onlyObjects(
   { preData, postData }: SchemaParts,
   objects: readonly SetAsideObject[],
+  more: readonly DumpStatement[] = [],
 ): SchemaParts {
   const wanted = new Set(objects.map(({ object }) => object));
+  const also = new Set(more);
   const some = (statements: readonly DumpStatement[]) =>
     statements.filter((statement) =>
-      statement.type === undefined || wanted.has(describeStatement(statement))
+      statement.type === undefined || also.has(statement) ||
+      wanted.has(describeStatement(statement))
     );
   const { perTable, attach, foreignKeys, rest, eventTriggers } = postData;
   return {

@@ -1,0 +1,92 @@
+/**
+ * Materialized views that could not be filled, and that the source defines in another way since.
+ *
+ * @module
+ */
+import { displayName, type EventSink, quoteQualified, type TableName } from "../../core/mod.ts";
+import type { Ledger } from "../../checkpoint/mod.ts";
+import { openPatiently, ServerError, type Session } from "../../postgres/mod.ts";
+import { type DumpStatement, mentionedNames, type SetAsideObject } from "../../schema/mod.ts";
+import { allStatements } from "./ledger_work.ts";
+import type { SchemaParts } from "./copy_options.ts";
+
+/** Where and for whom. */
+export interface RedefinedViewsOptions {
+  readonly parts: SchemaParts;
+  /** What is missing. */
+  readonly objects: readonly SetAsideObject[];
+  readonly ledger: Ledger;
+  readonly events: EventSink;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Drops those that are empty on the target, so that they are made as the source has them now.
+ *
+ * @returns what makes them: the views, their indexes, comments and privileges
+ */
+export async function dropRedefinedViews(
+  { parts, objects, ledger, events, signal }: RedefinedViewsOptions,
+): Promise<readonly DumpStatement[]> {
+  const empty = new Set(objects.map(({ object }) => object));
+  const statements = [...parts.preData, ...allStatements(parts.postData)];
+  const views = statements.flatMap((statement) => {
+    const { sql, type, schema, name } = statement;
+    const redefined = type === "MATERIALIZED VIEW" && /^CREATE\s/.test(sql) &&
+      schema !== undefined && name !== undefined && !ledger.isDone(statement) &&
+      empty.has(`MATERIALIZED VIEW DATA ${schema}.${name}`);
+    return redefined ? [{ schema, name }] : [];
+  });
+  if (views.length === 0) return [];
+  await using session = await openPatiently(ledger.target, { signal, events });
+  const made: DumpStatement[] = [];
+  for (const view of views) {
+    if (!await isEmptyView(session, view)) continue;
+    const own = statementsOf(view, parts);
+    try {
+      await ledger.undo(`DROP MATERIALIZED VIEW ${quoteQualified(view.schema, view.name)}`, own);
+      made.push(...own);
+    } catch (error) {
+      if (!(error instanceof ServerError)) throw error;
+      events({
+        kind: "warning",
+        side: "target",
+        object: `materialized view ${displayName(view)}`,
+        message: `the source defines it in another way by now, but here it cannot be dropped: ${
+          [error.message, ...error.details].join("; ")
+        }`,
+        remedy: "drop what depends on it, and create that again when this one is there",
+      });
+    }
+  }
+  return made;
+}
+
+async function isEmptyView(session: Session, { schema, name }: TableName): Promise<boolean> {
+  const rows = await session.query(
+    `SELECT FROM pg_catalog.pg_class AS c
+      WHERE c.oid = pg_catalog.to_regclass($1) AND c.relkind = 'm' AND NOT c.relispopulated`,
+    [quoteQualified(schema, name)],
+  );
+  return rows.length > 0;
+}
+
+const attached: ReadonlySet<string> = new Set(["INDEX", "COMMENT", "STATISTICS", "SECURITY LABEL"]);
+
+function statementsOf(
+  { schema, name }: TableName,
+  { preData, postData }: SchemaParts,
+): readonly DumpStatement[] {
+  const group = postData.perTable.find(({ table }) =>
+    table.schema === schema && table.name === name
+  );
+  return [
+    ...[...preData, ...postData.rest].filter((statement) => {
+      const { type = "", sql } = statement;
+      return type.startsWith("MATERIALIZED VIEW")
+        ? statement.schema === schema && statement.name === name
+        : (attached.has(type) || type === "ACL") && mentionedNames(sql).has(schema, name);
+    }),
+    ...(group?.statements ?? []),
+  ];
+}
