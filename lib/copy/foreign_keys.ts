@@ -15,11 +15,11 @@ import {
   type Endpoint,
   openSession,
   ownSearchPath,
-  ServerError,
+  type ServerError,
   type Session,
   SqlState,
 } from "../postgres/mod.ts";
-import { SqlCursor } from "../schema/mod.ts";
+import { concernsOneObject, isRefusal, SqlCursor } from "../schema/mod.ts";
 import { withSessions } from "./run_statements.ts";
 
 /** A foreign key that is there and not validated. */
@@ -30,13 +30,15 @@ export interface UnvalidatedKey {
   readonly bytes: number;
 }
 
-/** A foreign key whose rows do not all have their parents. */
+/** A foreign key whose rows do not all have their parents, or could not be checked. */
 export interface OrphanedKey {
   readonly table: TableName;
   readonly name: string;
   readonly message: string;
   /** How many rows have no parent; undefined where that cannot be counted (keys with PERIOD). */
   readonly orphans: number | undefined;
+  /** Why the rows could not be checked; undefined when they were. */
+  readonly refusal: ServerError | undefined;
 }
 
 /** Where, how many at once, and who is told. */
@@ -105,14 +107,15 @@ export async function validateForeignKeys(
           }; ${end}`,
         );
       } catch (error) {
-        if (!(error instanceof ServerError) || error.sqlState !== SqlState.foreignKeyViolation) {
-          throw error;
-        }
+        // a comparison of the user's may fail, which says nothing of the other keys
+        if (!isRefusal(error) || !concernsOneObject(error)) throw error;
+        const violated = error.sqlState === SqlState.foreignKeyViolation;
         orphaned.push({
           table,
           name,
           message: [error.message, ...error.details].join("; "),
-          orphans: await countOrphans(session, { table, name }),
+          orphans: violated ? await tryToCount(session, { table, name }) : undefined,
+          refusal: violated ? undefined : error,
         });
       }
       done++;
@@ -144,6 +147,19 @@ export async function validateForeignKeys(
     settings: { synchronous_commit: "on" },
   });
   return orphaned;
+}
+
+/** The key is reported without the number when a comparison fails. */
+async function tryToCount(
+  session: Session,
+  key: Pick<UnvalidatedKey, "table" | "name">,
+): Promise<number | undefined> {
+  try {
+    return await countOrphans(session, key);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    return undefined;
+  }
 }
 
 // A row counts when all columns of its key are given (MATCH SIMPLE), or any of them (MATCH FULL).

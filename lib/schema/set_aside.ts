@@ -188,7 +188,7 @@ export function remedyOf({ statement, error, remedy }: SetAsideStatement): strin
 /** Whether rows are read by the statement, so that functions of users run. */
 export function computesValues({ type }: DumpStatement): boolean {
   return type === "MATERIALIZED VIEW DATA" || type === "INDEX" || type === "CONSTRAINT" ||
-    type === "CHECK CONSTRAINT";
+    type === "CHECK CONSTRAINT" || type === "FK CONSTRAINT";
 }
 
 /** What the server said, in one line, without secrets. */

@@ -57,6 +57,7 @@ export async function addForeignKeys(
   const wanted = new Set<string>();
   /** Keys of partitions, with the key of the partitioned table that they stand for. */
   const standIns = new Map<string, string>();
+  const statementOf = new Map<string, DumpStatement>();
   const plain: DumpStatement[] = [];
   const ofPartitioned: { readonly statement: DumpStatement; readonly key: ForeignKeyStatement }[] =
     [];
@@ -69,6 +70,7 @@ export async function addForeignKeys(
       continue;
     }
     if (impossible.has(keyOfConstraint(key))) continue;
+    statementOf.set(keyOfConstraint(key), statement);
     count++;
     // before version 18 the key of a partitioned table cannot be NOT VALID
     if (partitioned.has(tableKey(key.table))) ofPartitioned.push({ statement, key });
@@ -89,6 +91,13 @@ export async function addForeignKeys(
     .filter((key) => wanted.has(keyOfConstraint(key)));
   for (const orphaned of await validateForeignKeys(keys, options)) {
     const own = keyOfConstraint(orphaned);
+    const { refusal } = orphaned;
+    if (refusal !== undefined) {
+      const statement = statementOf.get(standIns.get(own) ?? own);
+      if (statement === undefined) throw refusal;
+      schema.setAside.add({ statement, error: refusal, context: [], remedy: undefined });
+      continue;
+    }
     const doubtful = consequences?.doubtfulKeys
       .find((key) => keyOfConstraint(key) === (standIns.get(own) ?? own));
     tellOrphans(orphaned, doubtful, events);

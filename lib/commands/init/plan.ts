@@ -3,7 +3,14 @@
  *
  * @module
  */
-import { displayName, type Problem, tableKey, type TableName, UsageError } from "../../core/mod.ts";
+import {
+  displayName,
+  plural,
+  type Problem,
+  tableKey,
+  type TableName,
+  UsageError,
+} from "../../core/mod.ts";
 import { type CopyPlanOptions, planCopy, readPlanBounds, whyText } from "../../copy/mod.ts";
 import { readLedger } from "../../checkpoint/mod.ts";
 import { type Endpoint, openSession, withDatabase } from "../../postgres/mod.ts";
@@ -62,6 +69,15 @@ export async function buildPlan(input: PlanInput): Promise<InitPlan> {
     }),
     warnings: [
       ...(options.restoreSearchPath === "own" ? [ownPathWarning] : []),
+      ...planning.databases.flatMap(({ action, target, unfinished }) => {
+        const missing = unfinished?.setAside.filter(({ attribute }) => attribute === undefined) ??
+          [];
+        return action !== "resume" || missing.length === 0 ? [] : [
+          `database ${target} is complete except for ${
+            plural(missing.length, "object")
+          }: only those are created`,
+        ];
+      }),
       ...planning.skipped.map(({ name, reason }) => `database ${name} is left out: ${reason}`),
       ...checks.filter(({ status }) => status === "warn").map(({ finding, fix }) =>
         fix === undefined ? finding : `${finding} → ${fix}`
