@@ -215,8 +215,8 @@ Deno.test("rangeCondition() compares keys as values of their type, whatever is i
 });
 
 Deno.test("rangeCondition() leaves the first part open below and the last above", () => {
-  strictEqual(rangeCondition({ from: 0, to: 5 }), "ctid < '(5,0)'::tid");
-  strictEqual(rangeCondition({ from: 5, to: undefined }), "ctid >= '(5,0)'::tid");
+  strictEqual(rangeCondition({ from: 0, to: 5 }), "ctid < '(5,0)'::pg_catalog.tid");
+  strictEqual(rangeCondition({ from: 5, to: undefined }), "ctid >= '(5,0)'::pg_catalog.tid");
 });
 
 Deno.test("COPY statements quote names, and know tables without columns and configuration tables", () => {
@@ -429,7 +429,7 @@ Deno.test("a predicate stays within its parentheses, whatever else chooses rows"
   );
   strictEqual(
     copyOutStatement({ ...part, predicate, range: { from: 5, to: 9 } }, "UTF8"),
-    `COPY (SELECT "id" FROM ONLY "public"."orders" WHERE ctid >= '(5,0)'::tid AND ctid < '(9,0)'::tid AND (${predicate})) ${end}`,
+    `COPY (SELECT "id" FROM ONLY "public"."orders" WHERE ctid >= '(5,0)'::pg_catalog.tid AND ctid < '(9,0)'::pg_catalog.tid AND (${predicate})) ${end}`,
   );
   strictEqual(
     copyOutStatement({ ...part, predicate: "id > 5 -- the rest" }, "UTF8"),

@@ -101,7 +101,7 @@ Deno.test("govern() names who waits for the copy's locks, what for, who waits be
     note?.message,
     "3 sessions wait on the source for locks that the copy holds, 12.0 s so far: pid 7 of app (ALTER TABLE on orders), and behind it 2 more",
   );
-  match(note?.remedy ?? "", /: SELECT pg_cancel_backend\(7\) ends the wait/);
+  match(note?.remedy ?? "", /: SELECT pg_catalog\.pg_cancel_backend\(7\) ends the wait/);
   equal(note?.about, "locks");
 });
 
