@@ -11,6 +11,7 @@ export * from "./digest.ts";
 export * from "./file_store.ts";
 export * from "./ledger.ts";
 export * from "./ledger_sql.ts";
+export * from "./ledger_trust.ts";
 export * from "./mixed_snapshots_error.ts";
 export * from "./model.ts";
 export * from "./operation.ts";

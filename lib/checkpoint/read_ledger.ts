@@ -7,6 +7,7 @@ import { ExitCode, ledgerSchema, ReplicatorError, tableKey } from "../core/mod.t
 import type { Session } from "../postgres/mod.ts";
 import type { SetAsideObject } from "../schema/mod.ts";
 import { ledgerFormat } from "./ledger_sql.ts";
+import { refuseForeignLedger } from "./ledger_trust.ts";
 import type { Epoch, LedgerRun, LedgerState, PlannedPart, TableRecord } from "./model.ts";
 
 /** The head of a ledger: which run, and whether it has everything. */
@@ -15,13 +16,14 @@ export type LedgerHead = LedgerRun & Pick<LedgerState, "startedAt" | "complete" 
 /**
  * Reads the head of the ledger of the session's database; undefined when there is none.
  *
- * @throws ReplicatorError when it is of another version of the tool, or its tables are not what they should be
+ * @throws ReplicatorError when it is of another version of the tool, or the tool cannot have made it
  */
 export async function readLedgerRun(session: Session): Promise<LedgerHead | undefined> {
+  if (!await refuseForeignLedger(session)) return undefined;
   const { there } = await session.queryOne<{ there: boolean }>(
     `SELECT pg_catalog.to_regclass('${ledgerSchema}.run') IS NOT NULL AS there`,
   );
-  if (!there) return undefined;
+  if (!there) throw notALedger(session);
   const [row] = await session.query<
     { format: number; document: string; started_at: string; complete: boolean }
   >(`SELECT format, document, complete, ${isoTime("started_at")} FROM ${ledgerSchema}.run`);
@@ -46,6 +48,18 @@ export async function readLedgerRun(session: Session): Promise<LedgerHead | unde
     complete: row.complete,
     setAside: row.complete ? await readSetAside(session) : [],
   };
+}
+
+function notALedger({ endpoint: { database } }: Session): ReplicatorError {
+  return new ReplicatorError(
+    `the schema ${ledgerSchema} in database ${database} is not a record of this tool: it has no table run`,
+    {
+      side: "target",
+      object: `schema ${ledgerSchema}`,
+      remedy: "rename or remove it, or start over with --no-resume --drop-existing",
+      exitCode: ExitCode.prerequisite,
+    },
+  );
 }
 
 /** Whether a ledger can hold what was set aside: those that earlier versions began cannot. */

@@ -147,13 +147,15 @@ async function tryLock(session: Session, lock: AdvisoryLock): Promise<boolean> {
 /** A session that holds a lock of a run. */
 interface LockHolder {
   readonly pid: number;
+  readonly role: string | null;
+  readonly application: string | null;
   readonly client: string | null;
   readonly state: string | null;
   readonly seconds: number | null;
 }
 
 const holdersStatement = `
-  SELECT l.pid, coalesce(pg_catalog.host(a.client_addr), 'a local socket') AS client, a.state,
+  SELECT l.pid, a.usename::pg_catalog.text AS role, a.application_name AS application, coalesce(pg_catalog.host(a.client_addr), 'a local socket') AS client, a.state,
          extract(epoch FROM pg_catalog.clock_timestamp() - a.backend_start)::pg_catalog.float8 AS seconds
     FROM pg_catalog.pg_locks AS l
     LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
@@ -182,7 +184,9 @@ function heldBy(database: string, [first]: readonly LockHolder[]): ReplicatorErr
     : `, connected for ${formatDuration(first.seconds * 1_000)}`;
   const who = first === undefined
     ? ""
-    : `: session ${first.pid} from ${first.client ?? "elsewhere"}${since}`;
+    : `: session ${first.pid} of role ${first.role ?? "unknown"} from ${
+      first.client ?? "elsewhere"
+    }${first.application ? ` (${first.application})` : ""}${since}`;
   return new ReplicatorError(`another run is copying into this database${who}`, {
     side: "target",
     object: `database ${database}`,

@@ -4,6 +4,7 @@
  * @module
  */
 import { listDatabases, parseNamePattern, readClusterFacts } from "../../catalog/mod.ts";
+import { examineLedger } from "../../checkpoint/mod.ts";
 import { ledgerSchema, tableKey } from "../../core/mod.ts";
 import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/mod.ts";
 import {
@@ -39,6 +40,8 @@ export interface FoundLedger {
   /** Of the server that was copied from. */
   readonly sourceSystem: string | undefined;
   readonly sourceDatabase: string | undefined;
+  /** Why the tool cannot have made it; then nothing in it was read. */
+  readonly foreign: string | undefined;
 }
 
 /** What is on the source. */
@@ -134,12 +137,16 @@ const runStatement = `SELECT document FROM ${ledgerSchema}.run`;
 async function readLedger(session: Session, database: string): Promise<FoundLedger | undefined> {
   const [ledger] = await session.query<{ has_run: boolean }>(ledgerStatement);
   if (ledger === undefined) return undefined;
-  const [run] = ledger.has_run ? await session.query<{ document: string }>(runStatement) : [];
+  // read by a superuser, a view of somebody else's in its place would run their code
+  const [foreign] = (await examineLedger(session)).problems;
+  const isReadable = ledger.has_run && foreign === undefined;
+  const [run] = isReadable ? await session.query<{ document: string }>(runStatement) : [];
   const source = run === undefined ? undefined : readSource(run.document);
   return {
     database,
     sourceSystem: source?.systemIdentifier,
     sourceDatabase: source?.database,
+    foreign,
   };
 }
 

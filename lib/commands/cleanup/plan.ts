@@ -169,14 +169,16 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
     }
   }
 
-  for (const { database, sourceDatabase, sourceSystem } of target?.ledgers ?? []) {
+  for (const { database, sourceDatabase, sourceSystem, foreign } of target?.ledgers ?? []) {
     if (!isSelected([database, sourceDatabase], databases)) continue;
     take({
       kind: "ledger",
       side: "target",
       database,
       name: ledgerSchema,
-      detail: "the record of a copy: without it, an unfinished init cannot go on",
+      detail: foreign === undefined
+        ? "the record of a copy: without it, an unfinished init cannot go on"
+        : `not read, since ${foreign}; another role's unfinished init cannot go on without it`,
     }, differ(sourceSystem, source?.system) ? "belongs to another source" : undefined);
   }
   return {

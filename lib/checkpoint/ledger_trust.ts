@@ -1,0 +1,143 @@
+/**
+ * Whether a schema of the ledger's name is one that the tool itself has made.
+ *
+ * Anyone who owns a database can make a schema of that name, with a view or a trigger in it: the tool's session, often a superuser's,
+ * would run their code, or believe that parts are copied which are not. Only catalogs are read here.
+ *
+ * @module
+ */
+import { ExitCode, ledgerSchema, ReplicatorError } from "../core/mod.ts";
+import type { Session } from "../postgres/mod.ts";
+
+/** Whoever is trusted: this session's own role, and superusers, who can do everything anyway. */
+const trusted = (owner: string) =>
+  `(${owner} = (SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user)
+    OR EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = ${owner} AND r.rolsuper))`;
+
+const schemaStatement = `
+  SELECT pg_catalog.pg_get_userbyid(n.nspowner)::pg_catalog.text AS owner, ${
+  trusted("n.nspowner")
+} AS trusted
+    FROM pg_catalog.pg_namespace AS n
+   WHERE n.nspname = $1`;
+
+type SchemaRow = { readonly owner: string; readonly trusted: boolean };
+
+/** What the tool's own tables have of defaults and checks, as the server prints it. */
+const ownExpressions: readonly string[] = [
+  "true",
+  "false",
+  "clock_timestamp()",
+  "pg_catalog.clock_timestamp()",
+  "CHECK (only_row)",
+];
+
+const ownExpressionList = ownExpressions.map((text) => `'${text}'`).join(", ");
+
+/** One row for each thing in the schema that a ledger does not have. */
+const contentsStatement = `
+  WITH relation AS (
+    SELECT c.* FROM pg_catalog.pg_class AS c
+      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE n.nspname = $1 AND c.relkind NOT IN ('i', 'I')
+  ), problem AS (
+    SELECT c.relname AS relation, 'belongs to role ' || pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(c.relowner)) AS problem
+      FROM relation AS c WHERE NOT ${trusted("c.relowner")}
+    UNION ALL
+    SELECT c.relname, 'is not an ordinary table'
+      FROM relation AS c
+     WHERE c.relkind <> 'r' OR c.relpersistence <> 'p' OR c.relispartition OR c.reloftype <> 0
+        OR EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE c.oid IN (i.inhrelid, i.inhparent))
+    UNION ALL
+    SELECT c.relname, 'has row-level security'
+      FROM relation AS c
+     WHERE c.relrowsecurity OR c.relforcerowsecurity
+        OR EXISTS (SELECT FROM pg_catalog.pg_policy AS p WHERE p.polrelid = c.oid)
+    UNION ALL
+    SELECT c.relname, 'has the trigger ' || pg_catalog.quote_ident(t.tgname)
+      FROM relation AS c JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = c.oid
+     WHERE NOT t.tgisinternal
+    UNION ALL
+    SELECT c.relname, 'has the rule ' || pg_catalog.quote_ident(r.rulename)
+      FROM relation AS c JOIN pg_catalog.pg_rewrite AS r ON r.ev_class = c.oid
+     WHERE c.relkind = 'r'
+    UNION ALL
+    SELECT c.relname, 'has column ' || pg_catalog.quote_ident(a.attname) || ' of a type that is not built in'
+      FROM relation AS c
+      JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+      JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+      JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
+     WHERE n.nspname <> 'pg_catalog' OR t.typtype <> 'b'
+    UNION ALL
+    SELECT c.relname, 'has the expression ' || pg_catalog.pg_get_expr(d.adbin, d.adrelid) || ' in column ' || pg_catalog.quote_ident(a.attname)
+      FROM relation AS c
+      JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid
+      JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+     WHERE a.attgenerated <> '' OR pg_catalog.pg_get_expr(d.adbin, d.adrelid) NOT IN (${ownExpressionList})
+    UNION ALL
+    SELECT c.relname, 'has the constraint ' || pg_catalog.quote_ident(o.conname)
+      FROM relation AS c JOIN pg_catalog.pg_constraint AS o ON o.conrelid = c.oid
+     WHERE o.contype NOT IN ('p', 'f', 'n')
+       AND pg_catalog.pg_get_constraintdef(o.oid) NOT IN (${ownExpressionList})
+    UNION ALL
+    SELECT c.relname, 'has the index ' || pg_catalog.quote_ident(x.relname)
+      FROM relation AS c
+      JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid
+      JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid
+     WHERE NOT i.indisprimary OR i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
+  )
+  SELECT relation::pg_catalog.text AS relation, problem FROM problem ORDER BY relation COLLATE pg_catalog."C", problem COLLATE pg_catalog."C"`;
+
+/** What speaks against a schema of the ledger's name. */
+export interface LedgerTrust {
+  /** Whether there is such a schema. */
+  readonly exists: boolean;
+  /** Why it is not one that the tool has made: objects with their owners; empty: it may be read and written. */
+  readonly problems: readonly string[];
+}
+
+/** Looks at the ledger's schema in the session's database, without reading anything in it. */
+export async function examineLedger(session: Session): Promise<LedgerTrust> {
+  const [schema] = await session.query<SchemaRow>(schemaStatement, [ledgerSchema]);
+  if (schema === undefined) return { exists: false, problems: [] };
+  if (!schema.trusted) {
+    return {
+      exists: true,
+      problems: [`schema ${ledgerSchema} belongs to role "${schema.owner}"`],
+    };
+  }
+  const found = await session.query<{ readonly relation: string; readonly problem: string }>(
+    contentsStatement,
+    [ledgerSchema],
+  );
+  return {
+    exists: true,
+    problems: found.map(({ relation, problem }) => `${ledgerSchema}.${relation} ${problem}`),
+  };
+}
+
+/**
+ * Makes sure that a ledger in the session's database was made by the tool. Nothing in it has been read until then.
+ *
+ * @returns whether there is one
+ * @throws ReplicatorError (prerequisite) that names what speaks against it
+ */
+export async function refuseForeignLedger(session: Session): Promise<boolean> {
+  const { exists, problems } = await examineLedger(session);
+  const { database } = session.endpoint;
+  if (problems.length > 0) {
+    throw new ReplicatorError(
+      `the schema ${ledgerSchema} in database ${database} was not made by this role or a superuser, so what it says is not believed`,
+      {
+        side: "target",
+        object: `schema ${ledgerSchema}`,
+        details: problems.slice(0, 10),
+        remedy:
+          "if an earlier run made it as another role, connect as that role; otherwise look at it and remove it " +
+          `(DROP SCHEMA ${ledgerSchema} CASCADE), or start over with --no-resume --drop-existing`,
+        exitCode: ExitCode.prerequisite,
+      },
+    );
+  }
+  return exists;
+}
