@@ -46,7 +46,10 @@ Deno.test("of three runs into one database one copies, and the others name it an
     for (const error of refused) {
       ok(error instanceof ReplicatorError);
       equal(error.exitCode, ExitCode.prerequisite);
-      match(error.message, /^another run is copying into this database: session \d+ of role \S+ from /);
+      match(
+        error.message,
+        /^another run is copying into this database: session \d+ of role \S+ from /,
+      );
       equal(error.object, `database ${name}`);
     }
     equal(await rowsOf(name), 1000);

@@ -1,6 +1,6 @@
 /** A ledger that someone else has made in the target is neither read nor written: its code would run as the tool's role. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { Ledger, readLedgerRun, refuseForeignLedger } from "../lib/checkpoint/mod.ts";
+import { Ledger, readLedgerRun, refuseForeignLedger, workLock } from "../lib/checkpoint/mod.ts";
 import { createLedgerStatements } from "../lib/checkpoint/ledger_sql.ts";
 import { cleanup } from "../lib/commands/cleanup.ts";
 import { ReplicatorError } from "../lib/core/mod.ts";
@@ -221,5 +221,29 @@ Deno.test("a stranger who holds the run's lock is named with pid and role, and w
         return true;
       });
     });
+  });
+});
+
+Deno.test("a stranger who keeps the run's sessions out is named instead of waited for", async () => {
+  await exec(target.url(), roles);
+  await withDatabase(target, undefined, async ({ url, urlFor }) => {
+    await withSession(urlFor({ user: "mallory" }), async (stranger) => {
+      const [row] = await stranger.unsafe<{ pid: number }[]>(
+        `SELECT pg_backend_pid() AS pid, pg_advisory_lock(${workLock.join(", ")})`,
+      );
+      const endpoint = { ...await endpointOf(url, "target"), sharedLock: workLock };
+      await rejects(openSession(endpoint), (error) => {
+        ok(error instanceof ReplicatorError, String(error));
+        strictEqual(error.exitCode, 3);
+        match(error.message, new RegExp(`^session ${row?.pid} of role mallory`));
+        match(error.remedy ?? "", new RegExp(`pg_terminate_backend\\(${row?.pid}\\)`));
+        return true;
+      });
+    });
+    const endpoint = { ...await endpointOf(url, "target"), sharedLock: workLock };
+    await using session = await openSession(endpoint);
+    deepStrictEqual(await session.query("SELECT current_setting('lock_timeout') AS t"), [{
+      t: "0",
+    }]);
   });
 });

@@ -22,6 +22,7 @@ import {
 } from "./server_error.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import { pinStatements, settingsFor } from "./settings.ts";
+import { sharedLockHeld } from "./shared_lock.ts";
 import { type Backend, watchForSilence } from "./silence.ts";
 import { SqlState } from "./sqlstate.ts";
 import { type Started, type StartOptions, startSession } from "./start_session.ts";
@@ -53,6 +54,7 @@ export async function openSession(
       );
     } catch (error) {
       options.signal?.throwIfAborted();
+      await refuseHeldLock(error, { endpoint, place, signal: options.signal });
       const failure = connectionFailure(error, endpoint, place);
       failures.push(failure);
       // libpq too goes on to the next host only when this one could not be reached
@@ -70,6 +72,22 @@ export async function openSession(
       cause: first,
     },
   );
+}
+
+/** @throws ReplicatorError that names the holder, when it was the lock of the run that could not be had */
+async function refuseHeldLock(
+  error: unknown,
+  { endpoint, place, signal }: {
+    readonly endpoint: Endpoint;
+    readonly place: HostPort;
+    readonly signal: AbortSignal | undefined;
+  },
+): Promise<void> {
+  const { sharedLock } = endpoint;
+  if (sharedLock === undefined) return;
+  if (serverMessageOf(error)?.sqlState !== SqlState.lockNotAvailable) return;
+  await using session = await openSession(observing(endpoint, place), signal ? { signal } : {});
+  throw await sharedLockHeld(session, sharedLock);
 }
 
 /** Whether the server answered, and would answer the same again. */
@@ -161,7 +179,8 @@ async function attemptInTime(
     if (!(opened instanceof StartupRefusal) && !(opened instanceof Error)) return opened;
     const message = opened instanceof Error ? serverMessageOf(opened) : opened.message;
     const timeout = timeouts[message?.sqlState ?? ""];
-    if (timeout === undefined || timeout in without) {
+    const isOfRun = timeout === "lock_timeout" && endpoint.sharedLock !== undefined;
+    if (timeout === undefined || timeout in without || isOfRun) {
       if (opened instanceof Error) throw opened;
       return opened;
     }

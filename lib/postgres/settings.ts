@@ -86,6 +86,16 @@ export const ownSearchPath = {
   end: "SET LOCAL search_path TO '';",
 } as const;
 
+/**
+ * How long `Endpoint.sharedLock` is waited for: less than opening the session may take, and more than the moment for which a run that takes
+ * over holds it.
+ */
+export function sharedLockTimeoutMs(
+  { connectTimeoutMs }: Pick<Endpoint, "connectTimeoutMs">,
+): number {
+  return Math.round(Math.min(10_000, connectTimeoutMs / 2));
+}
+
 /** Which settings a session is given. */
 export interface WantedSettings {
   /** Skipped where the version does not know them or the role may not set them. */
@@ -134,8 +144,9 @@ export function resetRoleStatement(endpoint: Pick<Endpoint, "options">): string 
  */
 export function pinStatements(
   { pinned, asked }: WantedSettings,
-  { sharedLock, options }: {
+  { sharedLock, connectTimeoutMs, options }: {
     readonly sharedLock?: AdvisoryLock | undefined;
+    readonly connectTimeoutMs: number;
     readonly options: Endpoint["options"];
   },
 ): string {
@@ -145,8 +156,11 @@ export function pinStatements(
     ...Object.entries(pinned).filter(([name]) => !(name in asked)).map(row(false)),
     ...Object.entries(asked).map(row(true)),
   ].join(", ");
-  const lock = sharedLock === undefined ? "" : `SET lock_timeout = 0;
-    SELECT pg_catalog.pg_advisory_lock_shared(${sharedLock.join(", ")});`;
+  const lock = sharedLock === undefined
+    ? ""
+    : `SET lock_timeout = ${sharedLockTimeoutMs({ connectTimeoutMs })};
+    SELECT pg_catalog.pg_advisory_lock_shared(${sharedLock.join(", ")});
+    SET lock_timeout = 0;`;
   return `
     SET search_path = '';
     SET statement_timeout = 0;
