@@ -237,7 +237,7 @@ Deno.test("cleanup() removes whatever half of a stream there is", async () => {
     await query(sourceUrl, `SELECT pg_create_logical_replication_slot('${slotOnly}', 'pgoutput')`);
     await exec(sourceUrl, 'CREATE PUBLICATION "seren_00000000000000a2" FOR TABLE t');
     const noSlot = await replicate(sourceUrl, targetUrl, { options: "enabled = false" });
-    await exec(sourceUrl, `SELECT pg_drop_replication_slot('${noSlot.name}')`);
+    await exec(sourceUrl, `SELECT pg_catalog.pg_drop_replication_slot('${noSlot.name}')`);
     const detached = await replicate(sourceUrl, targetUrl, { options: "enabled = false" });
     await exec(targetUrl, `ALTER SUBSCRIPTION "${detached.name}" SET (slot_name = NONE)`);
     const noPublication = await replicate(sourceUrl, targetUrl);
@@ -273,7 +273,7 @@ Deno.test("cleanup() of the target alone when the source is gone, and of the sou
       strictEqual(cleanupExitCode(report), 4);
       deepStrictEqual(report.unreachable.map(({ side, byHand }) => [side, byHand]), [["source", [
         `-- in database ${new URL(sourceUrl).pathname.slice(1)}`,
-        `SELECT pg_drop_replication_slot('${ours.name}');`,
+        `SELECT pg_catalog.pg_drop_replication_slot('${ours.name}');`,
         `DROP PUBLICATION "${ours.name}";`,
         'ALTER TABLE "public"."n" REPLICA IDENTITY DEFAULT;',
       ]]]);
