@@ -1,5 +1,8 @@
 /** What a stranger can do to the service: keys that are tried, and texts that cannot be stored. */
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { ReplicatorError } from "../lib/core/mod.ts";
+import { resolveEndpoint, SessionPool } from "../lib/postgres/mod.ts";
+import { migrate } from "../lib/remote/store/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { withDatabase } from "./support/databases.ts";
 import { jobSpec, openTestService, serviceTemplate, type TestService } from "./support/service.ts";
@@ -174,5 +177,44 @@ Deno.test("a client that makes up methods makes no series of metrics for each", 
     const text = await (await monitor.request("/metrics")).text();
     ok(!text.includes("MADEUP"));
     ok(text.includes('method="OTHER"'));
+  });
+});
+
+Deno.test("schemas of the service that another role has made are refused before anything in them is used", async () => {
+  await exec(cluster.url(), "CREATE ROLE squatter LOGIN");
+  const hostile = [
+    "CREATE SCHEMA seren_remote AUTHORIZATION squatter",
+    "CREATE SCHEMA seren_remote_queue AUTHORIZATION squatter",
+    `CREATE SCHEMA seren_remote; CREATE TABLE seren_remote.migrations (version int, applied_at timestamptz);
+     ALTER TABLE seren_remote.migrations OWNER TO squatter`,
+    `CREATE SCHEMA seren_remote; CREATE FUNCTION seren_remote.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+     ALTER FUNCTION seren_remote.refuse_change() OWNER TO squatter`,
+  ];
+  for (const sql of hostile) {
+    await withDatabase(cluster, undefined, async ({ url }) => {
+      await exec(url, sql);
+      const database = await resolveEndpoint(url, { side: "target" });
+      await using pool = new SessionPool(database, { size: 1 });
+      await rejects(migrate(pool), (error) => {
+        ok(error instanceof ReplicatorError, String(error));
+        strictEqual(error.exitCode, 3);
+        match(error.details.join(), /seren_remote\S* belongs to role "squatter"/);
+        return true;
+      });
+    });
+  }
+});
+
+Deno.test("a service whose role is a member of the tables' owner runs on", async () => {
+  await exec(cluster.url(), "CREATE ROLE owners; CREATE ROLE app LOGIN IN ROLE owners");
+  await withDatabase(cluster, undefined, async ({ name, url, urlFor }) => {
+    await exec(
+      url,
+      `GRANT CREATE ON DATABASE "${name}" TO owners; CREATE SCHEMA seren_remote AUTHORIZATION owners`,
+    );
+    const database = await resolveEndpoint(urlFor({ user: "app" }), { side: "target" });
+    await using pool = new SessionPool(database, { size: 1 });
+    await migrate(pool);
+    await migrate(pool);
   });
 });

@@ -1,6 +1,10 @@
 import { ExitCode, ReplicatorError } from "../../core/mod.ts";
 import type { SessionPool } from "../../postgres/mod.ts";
-import { type Migration, migrations as ourMigrations } from "./migrations.ts";
+import { type Migration, migrations as ourMigrations, schema } from "./migrations.ts";
+import { refuseForeignSchemas } from "./own_schemas.ts";
+
+/** The service's own and pg-boss's. */
+const schemas = [schema, `${schema}_queue`];
 
 /** An advisory lock's number: any number that nobody else uses. */
 const migrationLock = "7237101459133720042";
@@ -9,7 +13,7 @@ const migrationLock = "7237101459133720042";
  * Brings the service's tables to this version, each step once however many instances start together. Tables of a newer version
  * are left alone.
  *
- * @throws ReplicatorError when the tables are of a newer version than this program
+ * @throws ReplicatorError when the tables are of a newer version than this program, or another role has made them
  */
 export async function migrate(
   pool: SessionPool,
@@ -17,6 +21,7 @@ export async function migrate(
 ): Promise<void> {
   await pool.transaction(async (session) => {
     await session.query("SELECT pg_catalog.pg_advisory_xact_lock($1::bigint)", [migrationLock]);
+    await refuseForeignSchemas(session, schemas);
     await session.execute(`
       CREATE SCHEMA IF NOT EXISTS seren_remote;
       CREATE TABLE IF NOT EXISTS seren_remote.migrations (
