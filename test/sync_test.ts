@@ -166,6 +166,14 @@ Deno.test("a run that is killed while its slot is being made does not keep the n
       try {
         await until(pair.url, creating);
         await rejects(copy(pair), (error) => {
+          match(refusal(error), /^another run is copying into this database: session \d+ from /);
+          return true;
+        });
+        // one that comes in over another database of the target does not see that, and finds the slot
+        const elsewhere = target18.url({ database: "template1" });
+        const map = { [pair.name]: pair.name };
+        const over = { include: [pair.name], map, sync: syncSettings };
+        await rejects(runInit(pair.url, elsewhere, over), (error) => {
           match(refusal(error), /slot seren_\S+ of this very scope is in use[^]*pid \d+/);
           return true;
         });
