@@ -50,6 +50,7 @@ export {
   type TlsSettings,
   type TlsVersion,
 } from "./tls_settings.ts";
+export { keepOutOfLog } from "./unlogged.ts";
 export * from "./url.ts";
 export { libpqVariables } from "./url_parameters.ts";
 export type { ValueForm } from "./driver.ts";

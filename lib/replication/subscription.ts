@@ -15,6 +15,7 @@ import {
   besideEventTriggers,
   describeEndpoint,
   type Endpoint,
+  keepOutOfLog,
   leastLibpqMajor,
   missingLibpqWords,
   pause,
@@ -133,6 +134,7 @@ export async function createSubscription(options: CreateSubscriptionOptions): Pr
   const conninfo = conninfoOf(options);
   try {
     await withoutEventTriggers(session, async () => {
+      await keepOutOfLog(session);
       await session.execute(
         createStatement({
           name,
@@ -243,6 +245,7 @@ export async function probeSubscription(
   const conninfo = conninfoOf(options);
   try {
     await withoutEventTriggers(session, async () => {
+      await keepOutOfLog(session);
       // a publication that is not there costs a warning; one that is would ask for its tables
       await session.execute(createStatement({ name, publication: name, conninfo, settings }));
       throw new ProbeDone();

@@ -5,6 +5,7 @@
  */
 import { ExitCode, ReplicatorError } from "../core/mod.ts";
 import { embeddedDumpMajor } from "./embedded_dump.ts";
+import { removeAbandonedSecrets } from "./secret_folder.ts";
 import { findInstalledTools, type InstalledTools, type ToolSearch } from "./native_tools.ts";
 
 /** The programs that give schema and globals. */
@@ -40,11 +41,15 @@ export interface ServerMajors {
   readonly libpqMajor?: number;
 }
 
-/** Looks for installed programs and chooses. Permissions as for {@linkcode findInstalledTools}. */
+/**
+ * Looks for installed programs and chooses; removes what a killed process gave to such programs and left behind. Permissions as for
+ * {@linkcode findInstalledTools}.
+ */
 export async function findDumpTool(
   majors: ServerMajors,
   preference: ToolPreference,
 ): Promise<DumpTool> {
+  await removeAbandonedSecrets();
   const installed = preference.dump === "embedded" ? [] : await findInstalledTools(preference);
   return chooseDumpTool({ ...majors, preference, installed });
 }

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { join } from "node:path";
 import { decodeOpaque, ExitCode, redact, ReplicatorError, Secret } from "../core/mod.ts";
 import {
   ConnectionError,
@@ -18,6 +17,7 @@ import {
 } from "../postgres/mod.ts";
 import { conninfoFor, withToolSettings } from "./conninfo.ts";
 import { programEnvironment, type ToolSearch } from "./native_tools.ts";
+import { SecretFolder } from "./secret_folder.ts";
 
 /** What {@linkcode runTool} takes. */
 export interface ToolRunOptions {
@@ -222,30 +222,6 @@ function formatEntry(
         cause: error,
       },
     );
-  }
-}
-
-/** A folder that nobody else can look into, removed with all that is in it. */
-class SecretFolder implements AsyncDisposable {
-  readonly #path: string;
-
-  private constructor(path: string) {
-    this.#path = path;
-  }
-
-  static async make(): Promise<SecretFolder> {
-    return new SecretFolder(await Deno.makeTempDir({ prefix: "postgres-seren-replicator-" }));
-  }
-
-  /** Writes a file that has mode 0600 from the start. */
-  async write(name: string, text: string): Promise<string> {
-    const path = join(this.#path, name);
-    await Deno.writeTextFile(path, text, { createNew: true, mode: 0o600 });
-    return path;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.#path, { recursive: true });
   }
 }
 
