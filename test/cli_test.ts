@@ -107,6 +107,26 @@ Deno.test("missing URLs are named with the variables that could give them", asyn
   match(fromVariables.stderr, /SOURCE_URL: begins with "mysql:\/\/"/);
 });
 
+Deno.test("no piece of a password that was not percent-encoded is repeated, wherever its URL was typed", async () => {
+  const url = 'postgresql://u:QZpa?s,s#wo/rd XY"@h/db';
+  for (
+    const args of [
+      ["init", "--jobs", url],
+      ["init", `--sorce=${url}`],
+      ["init", "--include-databases", `a,${url}`],
+      ["init", "--source", url, "--target", "host=h password=QZpa"],
+      [url],
+      ["status", url, "--json"],
+    ]
+  ) {
+    const { code, stdout, stderr } = await runCli(args);
+    strictEqual(code, 2);
+    for (const piece of ["QZpa", "s#wo", "rd XY"]) {
+      ok(!`${stdout}${stderr}`.includes(piece), `${args.join(" ")}: ${stdout}${stderr}`);
+    }
+  }
+});
+
 Deno.test("a password typed in the wrong place is not repeated", async () => {
   const { code, stdout, stderr } = await runCli(["init", nowhere, "--json"]);
   strictEqual(code, 2);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Session, textArray } from "../postgres/mod.ts";
+import { catalogResultBytes, type Session, textArray } from "../postgres/mod.ts";
 import { hasPortableBinaryForm, type TypeFacts } from "./binary_types.ts";
 
 /** A column whose values are copied. */
@@ -81,7 +81,7 @@ export async function readColumns(
   const oids = textArray(tableOids.map(String));
   const [types, rows] = await Promise.all([
     readTypes(session, oids),
-    session.query<ColumnRow>(columnStatement, [oids]),
+    session.query<ColumnRow>(columnStatement, [oids], { resultBytes: catalogResultBytes }),
   ]);
   const byTable = new Map<number, TableColumn[]>();
   for (const row of rows) {

@@ -6,7 +6,7 @@
  * @module
  */
 import { tableKey, type TableName } from "../core/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { catalogResultBytes, type Session } from "../postgres/mod.ts";
 import {
   type SourceColumn,
   type SourceDatabase,
@@ -220,10 +220,10 @@ export async function readSourceTables(session: Session): Promise<SourceDatabase
   // one session answers in order; sent together they cost one round trip
   const [{ name }, tables, parentRows, needRows, columnRows, keys, dependents] = await Promise.all([
     session.queryOne<{ name: string }>("SELECT pg_catalog.current_database() AS name"),
-    session.query<TableRow>(tablesStatement),
+    session.query<TableRow>(tablesStatement, [], { resultBytes: catalogResultBytes }),
     session.query<NamedRow>(parentsStatement),
     session.query<NamedRow>(needsStatement),
-    session.query<ColumnsRow>(columnsStatement),
+    session.query<ColumnsRow>(columnsStatement, [], { resultBytes: catalogResultBytes }),
     session.query<KeyRow>(foreignKeysStatement),
     session.query<DependentRow>(dependentsStatement),
   ]);

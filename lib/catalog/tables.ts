@@ -4,7 +4,7 @@
  * @module
  */
 import { ledgerSchema, type TableName } from "../core/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { catalogResultBytes, type Session } from "../postgres/mod.ts";
 import { readColumns, type TableColumn } from "./columns.ts";
 import { notOfExtension } from "./extension_members.ts";
 
@@ -112,7 +112,7 @@ type TableRow = {
  * Inside a transaction the answer belongs to its snapshot (except sizes).
  */
 export async function listTables(session: Session): Promise<readonly Table[]> {
-  const rows = await session.query<TableRow>(statement);
+  const rows = await session.query<TableRow>(statement, [], { resultBytes: catalogResultBytes });
   const columns = await readColumns(session, rows.map(({ oid }) => oid));
   return rows.map((row) => ({
     schema: row.schema,

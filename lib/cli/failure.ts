@@ -70,3 +70,28 @@ export function failureDocument(error: unknown): unknown {
 function redactProblem({ path, message }: Problem): Problem {
   return { path: redact(path), message: redact(message) };
 }
+
+/**
+ * A usage error that quotes no argument with a connection string in it: typed in the wrong place, such a string may have been taken apart before
+ * it is quoted, and a password in it may have any character.
+ */
+export function withoutConnectionStrings(error: unknown, args: readonly string[]): unknown {
+  if (!(error instanceof UsageError)) return error;
+  const secrets = args
+    .filter((arg) => /:\/\/|password\s*=/i.test(arg))
+    .flatMap((arg) => [arg, arg.replace(/^--?[\w-]+=/, ""), ...arg.split(/[=,:;@/?&\s"']+/)])
+    .filter((text) =>
+      text.length >= leastSecretLength && !/^--[a-z-]+$|^postgres(?:ql)?$/.test(text)
+    )
+    .sort((one, other) => other.length - one.length);
+  if (secrets.length === 0) return error;
+  const hide = (text: string) =>
+    secrets.reduce((hidden, secret) => hidden.replaceAll(secret, "(not shown)"), text);
+  return new UsageError(
+    error.problems.map(({ path, message }) => ({ path: hide(path), message: hide(message) })),
+    error.remedy,
+  );
+}
+
+/** Shorter pieces are left: they say nothing, and words of the message may have them in it. */
+const leastSecretLength = 4;

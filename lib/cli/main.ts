@@ -3,7 +3,7 @@ import { completionScript } from "./completions.ts";
 import type { CommandRunner, Exit } from "./context.ts";
 import { readConfigFile } from "./config_file.ts";
 import { type Environment, readEnvironment, readFile, readVariable } from "./environment.ts";
-import { exitCodeOf, failureDocument, failureLines } from "./failure.ts";
+import { exitCodeOf, failureDocument, failureLines, withoutConnectionStrings } from "./failure.ts";
 import type { CommandName, RawOptions } from "./grammar.ts";
 import { resolveShell } from "./completions.ts";
 import { OptionReader } from "./option_reader.ts";
@@ -64,7 +64,8 @@ export async function main(
       environment,
       exit,
     });
-  } catch (error) {
+  } catch (thrown) {
+    const error = withoutConnectionStrings(thrown, args);
     for (const line of failureLines(error, terminal.stderr)) terminal.stderr.write(`${line}\n`);
     if (json) printJson(terminal, failureDocument(error));
     return exitCodeOf(error);

@@ -50,6 +50,8 @@ Deno.test("redact() takes passwords out of URLs, parameters and statements", () 
     const text of [
       "postgresql://u:hunter2@h/db",
       "postgresql://u:p@hunter2@h/db",
+      "postgresql://u:p/hunter2@h/db",
+      "postgresql://u:p?x#hunter2@h/db?sslmode=require",
       "host=h password='hunter2' user=u",
       "https://h/?password=hunter2&x=1",
       "ALTER ROLE u PASSWORD 'hunter2'",

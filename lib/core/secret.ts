@@ -44,7 +44,8 @@ export class Secret {
  */
 export function redact(text: string): string {
   return text
-    .replace(/(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/?#@]*):[^\s/]*@/gi, `$1:${hidden}@`)
+    // to the last @ of the word: a password may have / ? # and @ in it that should have been percent-encoded
+    .replace(/(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/?#@]*):\S*@/gi, `$1:${hidden}@`)
     .replace(/(\b(?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)/gi, `$1${hidden}`)
     .replace(/(\bPASSWORD\s+)E?'(?:[^']|'')*'/gi, `$1'${hidden}'`);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { TableName } from "../core/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { catalogResultBytes, type Session } from "../postgres/mod.ts";
 import { readPlanningHazards } from "./planning_hazards.ts";
 import { readTypeShapes, type TypeShape } from "./type_shapes.ts";
 
@@ -197,11 +197,17 @@ type ColumnRow = {
 
 /** Every relation of the session's database that may hold rows, by schema and name; system and temporary ones are not among them. */
 export async function readRelations(session: Session): Promise<readonly Relation[]> {
-  const rows = await session.query<RelationRow>(relationStatement);
+  const rows = await session.query<RelationRow>(relationStatement, [], {
+    resultBytes: catalogResultBytes,
+  });
   const hazards = await readPlanningHazards(session);
   const shapeOf = await readTypeShapes(session);
   const columns = new Map<number, RelationColumn[]>();
-  for (const row of await session.query<ColumnRow>(columnStatement)) {
+  for (
+    const row of await session.query<ColumnRow>(columnStatement, [], {
+      resultBytes: catalogResultBytes,
+    })
+  ) {
     const list = columns.get(row.table_oid) ?? [];
     columns.set(row.table_oid, list);
     list.push({

@@ -8,6 +8,7 @@ import {
   type Endpoint,
   openSession,
   ownExpressionSettings,
+  rowResultBytes,
   ServerError,
   type Session,
 } from "../postgres/mod.ts";
@@ -348,18 +349,22 @@ class Transaction {
     const keyed = key?.map((column) => valueText(column)).join(", ");
     const list = (items: readonly string[]) =>
       `pg_catalog.to_json(ARRAY[${items.join(", ")}]::pg_catalog.text[])`;
-    const rows = await this.#pair[side].query<Values & { readonly key: unknown }>(`
+    const rows = await this.#pair[side].query<Values & { readonly key: unknown }>(
+      `
       SELECT ${
-      keyed === undefined
-        ? `DISTINCT ON (1) pg_catalog.format('%s', ${hash}) AS key`
-        : `pg_catalog.to_json(ARRAY[${keyed}]::pg_catalog.text[]) AS key`
-    },
+        keyed === undefined
+          ? `DISTINCT ON (1) pg_catalog.format('%s', ${hash}) AS key`
+          : `pg_catalog.to_json(ARRAY[${keyed}]::pg_catalog.text[]) AS key`
+      },
              ${list(columns.map(valueDigest))} AS digests,
              ${list(side === "source" ? columns.map(literal) : [])} AS literals
         FROM ${fromClause(comparison, side)}
        WHERE ${
-      keyed === undefined ? `${hash} IN (${ids.join(", ")})` : keyCondition(comparison, ids)
-    }`);
+        keyed === undefined ? `${hash} IN (${ids.join(", ")})` : keyCondition(comparison, ids)
+      }`,
+      [],
+      { resultBytes: rowResultBytes },
+    );
     return new Map(
       rows.map((row) => [typeof row.key === "string" ? row.key : JSON.stringify(row.key), row]),
     );

@@ -5,7 +5,7 @@
  */
 import { listSequences, readSequenceValues } from "../../catalog/mod.ts";
 import { tableKey } from "../../core/mod.ts";
-import { ServerError, type Session } from "../../postgres/mod.ts";
+import { catalogResultBytes, ServerError, type Session } from "../../postgres/mod.ts";
 import { type FactRow, type FactSource, factSources, factStatement } from "./facts/mod.ts";
 import { objectKey, type SequenceState, type Structure, type StructureObject } from "./model.ts";
 
@@ -76,7 +76,9 @@ export async function readSequenceState(session: Session): Promise<SequenceState
 }
 
 async function readObjects(session: Session, source: FactSource): Promise<StructureObject[]> {
-  const rows = await session.query<FactRow>(factStatement(source));
+  const rows = await session.query<FactRow>(factStatement(source), [], {
+    resultBytes: catalogResultBytes,
+  });
   return rows.map((row) => objectOf(source, row)).sort(byName);
 }
 
