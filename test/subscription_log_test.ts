@@ -48,6 +48,7 @@ Deno.test("a superuser's CREATE SUBSCRIPTION leaves no password in the log, whet
     sourceMajor: 16,
     tables: [],
     portableBinary: false,
+    harmfulSettings: [],
     descriptor: { format: 1 } as never,
   });
   const log = await target.log();
