@@ -262,9 +262,10 @@ class SchemaRun {
   /** What computes values of the user's sees the database's own path where that was asked for. */
   #underPath(statement: DumpStatement | undefined, sql: string): string {
     const { ownSearchPath: own } = this.#session.endpoint;
+    const ended = sql.endsWith(";") ? sql : `${sql};`; // foreign keys that were taken apart have none
     return own && statement !== undefined && computesValues(statement)
-      ? `${ownSearchPath.begin}\n${sql}\n${ownSearchPath.end}`
-      : sql;
+      ? `${ownSearchPath.begin}\n${ended}\n${ownSearchPath.end}`
+      : ended;
   }
 
   /** A refusal leaves the caller's transaction usable. */
