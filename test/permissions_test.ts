@@ -176,7 +176,7 @@ const dumping = (tool: string) => `
     environment,
   });
   const text = await dumpSchemaText({ endpoint: source, tool });
-  console.log(tool.kind, /CREATE TABLE public.t /.test(text));`;
+  console.log(tool.kind, /CREATE TABLE "public"."t" /.test(text));`;
 
 Deno.test("schema with the embedded pg_dump needs to read Deno's npm cache besides", async () => {
   await withDatabases(async (urls) => {
@@ -195,7 +195,8 @@ const installed = await runProgram("pg_dump", ["--version"], { env: denoEnvironm
 if (installed === undefined) console.log("      skipped: no pg_dump here to run");
 
 Deno.test({
-  name: "schema with installed programs needs to run them and to write the temporary folder",
+  name:
+    "schema with installed programs needs to run them, and to read and write the temporary folder",
   ignore: installed === undefined,
   fn: async () => {
     await withDatabases(async (urls) => {
@@ -205,6 +206,7 @@ Deno.test({
           net,
           driver,
           "--allow-run=pg_dump,pg_dumpall",
+          `--allow-read=${temporary}`,
           `--allow-write=${temporary}`,
         ],
         dumping("native"),

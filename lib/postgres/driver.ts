@@ -33,7 +33,8 @@ export function drive(
     port: place.port,
     user: endpoint.user,
     database: endpoint.database,
-    pass: "", // the session is open already: see start_session.ts
+    // the session is open already: see start_session.ts. An empty text would be looked up in the environment
+    pass: () => "",
     socket: () => {
       if (used) throw new Error("the connection is closed");
       used = true;
