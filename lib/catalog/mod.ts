@@ -18,6 +18,7 @@ export * from "./key_bounds.ts";
 export * from "./large_objects.ts";
 export * from "./locales.ts";
 export * from "./name_pattern.ts";
+export { planningHazardOf, readPlanningHazards } from "./planning_hazards.ts";
 export * from "./predicates.ts";
 export * from "./privileges.ts";
 export * from "./provider.ts";

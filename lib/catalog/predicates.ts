@@ -5,6 +5,7 @@
  */
 import { quoteQualified, type TableName } from "../core/mod.ts";
 import { ServerError, type Session, SqlState, textArray } from "../postgres/mod.ts";
+import { planningHazardOf } from "./planning_hazards.ts";
 import {
   type IdentityFacts,
   inParentheses,
@@ -27,6 +28,15 @@ export async function checkPredicate(
   session: Session,
   { table, predicate }: { readonly table: SourceTable; readonly predicate: string },
 ): Promise<PredicateAnswer> {
+  const hazard = await planningHazardOf(session, table);
+  if (hazard !== undefined) {
+    return {
+      problem:
+        `a query of this table runs a function of another role with the rights of ${session.endpoint.user}: ${hazard}`,
+      remedy:
+        "copy the table without a filter, drop that index or statistics object, or connect as the function's owner",
+    };
+  }
   const from = `SELECT FROM ONLY ${quoteQualified(table.schema, table.name)}`;
   await session.execute("BEGIN READ ONLY");
   try {

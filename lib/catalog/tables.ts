@@ -7,6 +7,7 @@ import { ledgerSchema, type TableName } from "../core/mod.ts";
 import { catalogResultBytes, type Session } from "../postgres/mod.ts";
 import { readColumns, type TableColumn } from "./columns.ts";
 import { notOfExtension } from "./extension_members.ts";
+import { readPlanningHazards } from "./planning_hazards.ts";
 
 /** What tells the rows of a table apart for replicated UPDATE and DELETE. */
 export type ReplicaIdentity = "primary-key" | "index" | "full" | "nothing";
@@ -37,6 +38,11 @@ export type Table = TableName & {
   readonly forcesRowSecurity: boolean;
   /** For an extension's configuration table: which rows are the user's (an expression, empty for all). */
   readonly extensionCondition: string | undefined;
+  /**
+   * Why a query of the table would run a function that neither a superuser nor the session's role owns: `index i calls m.f with constants`. COPY of
+   * the table as a whole is no query.
+   */
+  readonly planningHazard?: string | undefined;
 };
 
 const statement = `
@@ -114,6 +120,7 @@ type TableRow = {
 export async function listTables(session: Session): Promise<readonly Table[]> {
   const rows = await session.query<TableRow>(statement, [], { resultBytes: catalogResultBytes });
   const columns = await readColumns(session, rows.map(({ oid }) => oid));
+  const hazards = await readPlanningHazards(session, { trusting: true });
   return rows.map((row) => ({
     schema: row.schema,
     name: row.name,
@@ -134,5 +141,6 @@ export async function listTables(session: Session): Promise<readonly Table[]> {
     hasRowSecurity: row.has_row_security,
     forcesRowSecurity: row.forces_row_security,
     extensionCondition: row.extension_condition ?? undefined,
+    ...(hazards.has(row.oid) ? { planningHazard: hazards.get(row.oid) } : {}),
   }));
 }

@@ -153,6 +153,7 @@ function rangesOf(
 function partCount(table: Table, options: CopyPlanOptions): number {
   const { splitBytes, jobs } = options;
   if (jobs === 1 || table.bytes <= splitBytes || table.extensionCondition !== undefined) return 1;
+  if (table.planningHazard !== undefined) return 1; // a range is a query
   return Math.max(
     1,
     Math.min(Math.ceil(table.bytes / splitBytes), mostRanges(table, options), mostParts),

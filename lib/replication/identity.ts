@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { planningHazardOf } from "../catalog/mod.ts";
 import { quoteIdentifier, quoteQualified, type TableName } from "../core/mod.ts";
 import { ServerError, type Session } from "../postgres/mod.ts";
 
@@ -172,6 +173,10 @@ export async function equalityProblem(
   { table, columns }: { readonly table: TableName; readonly columns: readonly string[] },
 ): Promise<string | undefined> {
   if (columns.length === 0) return "it has no columns to tell its rows apart";
+  const hazard = await planningHazardOf(session, table);
+  if (hazard !== undefined) {
+    return `whether all columns tell its rows apart cannot be asked without running a user's function: ${hazard}`;
+  }
   try {
     await session.query(
       `EXPLAIN SELECT FROM ONLY ${quoteQualified(table.schema, table.name)}

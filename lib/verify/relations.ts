@@ -3,9 +3,9 @@
  *
  * @module
  */
+import { readPlanningHazards } from "../catalog/mod.ts";
 import type { TableName } from "../core/mod.ts";
 import { catalogResultBytes, type Session } from "../postgres/mod.ts";
-import { readPlanningHazards } from "./planning_hazards.ts";
 import { readTypeShapes, type TypeShape } from "./type_shapes.ts";
 
 /** A relation of one side. */

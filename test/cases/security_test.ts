@@ -1,8 +1,11 @@
 /** Whose code runs where, and who holds the tool up. */
-import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Cluster } from "../../lib/cluster/mod.ts";
+import { ReplicatorError } from "../../lib/core/mod.ts";
+import { readRuleFlags } from "../../lib/rules/mod.ts";
 import { withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";
+import { dropDatabase } from "../support/databases.ts";
 import { endpointOf, runInit } from "../support/init.ts";
 import { exec, query, withSession } from "../support/sql.ts";
 
@@ -53,6 +56,60 @@ Deno.test("[esc] with an ordinary role on the target nobody gains anything", asy
     },
   );
   await exec(target.url(), "DROP OWNED BY mover; DROP ROLE mover");
+});
+
+/** Planning any query of the table evaluates the constant call in its index, with the rights of whoever asks. */
+const plannedTrap = `
+  CREATE SCHEMA m;
+  CREATE FUNCTION m.zero(n integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $b$
+    BEGIN
+      IF current_setting('is_superuser') = 'on'
+          AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pwned_planner') THEN
+        EXECUTE 'CREATE ROLE pwned_planner SUPERUSER';
+      END IF;
+      RETURN 0;
+    END $b$;
+  CREATE TABLE t (id integer PRIMARY KEY, v text);
+  INSERT INTO t SELECT i, repeat('x', 300) FROM generate_series(1, 60000) i;
+  CREATE INDEX ON t (id) WHERE id > m.zero(0);
+  CREATE TABLE nokey (id integer);
+  INSERT INTO nokey SELECT generate_series(1, 10);
+  CREATE INDEX ON nokey ((id + m.zero(1)));`;
+
+Deno.test("a table whose plans run a user's function is copied as a whole and unmeasured, and that function never runs on the source", async () => {
+  const made = { owner: "mallory", name: "planned", rewrite: () => plannedTrap };
+  await withCase("50-plain-1520.sql", { source, target, ...made }, async (it) => {
+    await it.init({ splitBytes: 1024 * 1024, jobs: 4 });
+    deepStrictEqual(await takenOverBy(source), []);
+    strictEqual((await it.ask("target", "SELECT FROM t")).length, 60000);
+    await dropDatabase(target, it.name);
+    await it.initWithSync({ identity: "full" }).catch(() => {}); // the table without a key is refused
+    deepStrictEqual(await takenOverBy(source), []);
+    await it.cleanup();
+    deepStrictEqual(await takenOverBy(source), []);
+  });
+  await takenOverBy(target);
+});
+
+Deno.test("a filter on a table whose plans run a user's function is refused", async () => {
+  const made = { owner: "mallory", name: "planned", rewrite: () => plannedTrap };
+  await withCase("50-plain-1520.sql", { source, target, ...made }, async (it) => {
+    const { rules } = readRuleFlags({
+      includeTables: [],
+      excludeTables: [],
+      schemaOnlyTables: [],
+      tableFilters: ["public.t:id < 100"],
+      timeFilters: [],
+    });
+    const filtered = { ...rules, now: "2026-01-01T00:00:00.000Z" };
+    const error = await it.init({ rules: filtered }).then(() => undefined, (reason) => reason);
+    ok(error instanceof ReplicatorError, String(error));
+    match(
+      [error.message, ...error.details].join("\n"),
+      /runs a function of another role .*m\.zero/,
+    );
+    deepStrictEqual(await takenOverBy(source), []);
+  });
 });
 
 Deno.test("[54] what a locked table is waited for is reported, and the copy is complete", async () => {

@@ -52,7 +52,9 @@ export async function predictRun(
 
 /** The largest table, with its largest index that can be built from its columns. */
 function sampleOf({ parts, facts }: PredictedWork): ProbeSample | undefined {
-  const [part] = parts.toSorted((a, b) => b.table.bytes - a.table.bytes);
+  const [part] = parts.filter(({ table }) => table.planningHazard === undefined).toSorted((a, b) =>
+    b.table.bytes - a.table.bytes
+  );
   if (part === undefined) return undefined;
   const { table, format } = part;
   const key = tableKey(table);

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { displayName, tokenize } from "../core/mod.ts";
+import { displayName, type TableName, tokenize } from "../core/mod.ts";
 import type { Session } from "../postgres/mod.ts";
 
 // dependencies on what the server itself brings are not recorded
@@ -28,7 +28,7 @@ const expressionStatement = `
    WHERE pg_catalog.to_jsonb(s) ->> 'stxexprs' IS NOT NULL`;
 
 // what an extension made is the server's, as far as this goes
-const functionStatement = `
+const functionStatement = (trusting: boolean) => `
   SELECT p.oid, n.nspname AS schema, p.proname AS name,
          l.lanname = 'sql' AND NOT p.prosecdef AND p.proconfig IS NULL AS may_be_inlined,
          p.prosrc AS body, pg_catalog.to_jsonb(p) ->> 'prosqlbody' AS parsed_body,
@@ -40,7 +40,13 @@ const functionStatement = `
    WHERE p.oid >= 16384
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
                       WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid
-                        AND d.deptype = 'e')`;
+                        AND d.deptype = 'e')
+     ${
+  trusting
+    ? `AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS r
+                        WHERE r.oid = p.proowner AND (r.rolsuper OR r.rolname = current_user))`
+    : ""
+}`;
 
 type ExpressionRow = { readonly table_oid: number; readonly what: string; readonly tree: string };
 
@@ -60,11 +66,18 @@ type FunctionRow = UserFunction & {
   readonly operators: readonly (number | string)[] | null;
 };
 
-/** By the table's OID, why a query of it would run a user's function. */
-export async function readPlanningHazards(session: Session): Promise<ReadonlyMap<number, string>> {
+/**
+ * By the table's OID, why a query of it would run a user's function.
+ *
+ * @param trusting whether functions of superusers and of the session's own role do not count
+ */
+export async function readPlanningHazards(
+  session: Session,
+  { trusting = false }: { readonly trusting?: boolean } = {},
+): Promise<ReadonlyMap<number, string>> {
   const expressions = await session.query<ExpressionRow>(expressionStatement);
   if (expressions.length === 0) return new Map();
-  const rows = await session.query<FunctionRow>(functionStatement);
+  const rows = await session.query<FunctionRow>(functionStatement(trusting));
   const functions = new Map<number, UserFunction>();
   for (const row of rows) {
     functions.set(row.oid, row);
@@ -76,6 +89,22 @@ export async function readPlanningHazards(session: Session): Promise<ReadonlyMap
       ? []
       : [[table_oid, `${what} calls ${displayName(found)} with constants`] as const];
   }));
+}
+
+/** Why a query of one table would run a function that neither a superuser nor the session's role owns; undefined when none would. */
+export async function planningHazardOf(
+  session: Session,
+  { schema, name }: TableName,
+): Promise<string | undefined> {
+  const hazards = await readPlanningHazards(session, { trusting: true });
+  if (hazards.size === 0) return undefined;
+  const [table] = await session.query<{ readonly oid: number }>(
+    `SELECT c.oid FROM pg_catalog.pg_class AS c
+       JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+      WHERE n.nspname = $1 AND c.relname = $2`,
+    [schema, name],
+  );
+  return table === undefined ? undefined : hazards.get(table.oid);
 }
 
 /** What makes an expression no constant: columns, parameters, what stands for the value of a CASE or of an array's element. */
