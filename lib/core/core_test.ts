@@ -55,6 +55,11 @@ Deno.test("redact() takes passwords out of URLs, parameters and statements", () 
       "host=h password='hunter2' user=u",
       "https://h/?password=hunter2&x=1",
       "ALTER ROLE u PASSWORD 'hunter2'",
+      "ALTER ROLE u PASSWORD 'cut off, hunter2",
+      // as a dump with --quote-all-identifiers has them
+      `CREATE SERVER "s" FOREIGN DATA WRAPPER "f" OPTIONS (\n    "sslpassword" 'hunter2'\n);`,
+      `CREATE USER MAPPING FOR "u" SERVER "s" OPTIONS (\n    "user" 'x',\n    "secret_key" 'it''s hunter2'\n);`,
+      "CREATE SUBSCRIPTION s CONNECTION 'host=h password=''a hunter2'' user=u' PUBLICATION p",
     ]
   ) ok(!redact(text).includes("hunter2"), redact(text));
 });
