@@ -300,8 +300,9 @@ export async function describePublication(
  * that somebody changed since, are passed over. Nothing happens when there is none.
  */
 export async function dropPublication(session: Session, name: string): Promise<void> {
-  const [found] = await session.query<{ readonly comment: string | null }>(
-    "SELECT pg_catalog.obj_description(oid, 'pg_publication') AS comment FROM pg_catalog.pg_publication WHERE pubname = $1",
+  const [found] = await session.query<{ readonly comment: string | null; readonly owner: number }>(
+    `SELECT pg_catalog.obj_description(p.oid, 'pg_publication') AS comment, p.pubowner AS owner
+       FROM pg_catalog.pg_publication AS p WHERE p.pubname = $1`,
     [name],
   );
   if (found === undefined) return;
@@ -310,6 +311,7 @@ export async function dropPublication(session: Session, name: string): Promise<v
     await session.execute(
       `SET LOCAL lock_timeout = '10s'; DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`,
     );
-    await restoreIdentities(session, changed, { side: "source" });
+    // whoever owns a publication can write anything into its comment
+    await restoreIdentities(session, changed, { side: "source", writtenBy: found.owner });
   });
 }

@@ -29,6 +29,7 @@ const stateStatement = `
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
    WHERE c.oid = coalesce($1::pg_catalog.oid, pg_catalog.to_regclass($2)::pg_catalog.oid)
      AND c.relkind = 'r' AND c.relreplident = 'f'
+     AND coalesce(pg_catalog.pg_has_role($4::pg_catalog.oid, c.relowner, 'MEMBER'), true)
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_publication_rel AS r WHERE r.prrelid = c.oid)`;
 
 type TableState = TableName & { readonly has_index: boolean };
@@ -40,7 +41,11 @@ type TableState = TableName & { readonly has_index: boolean };
 export async function restoreIdentities(
   session: Session,
   changed: readonly ChangedIdentity[],
-  { side }: { readonly side: "source" | "target" },
+  { side, writtenBy }: {
+    readonly side: "source" | "target";
+    /** OID of the role whose record `changed` is: only tables that it may alter itself are touched. Undefined: all. */
+    readonly writtenBy?: number;
+  },
 ): Promise<void> {
   for (const identity of changed) {
     const { schema, name, index } = identity;
@@ -48,6 +53,7 @@ export async function restoreIdentities(
       side === "source" ? identity.oid ?? null : null,
       quoteQualified(schema, name),
       index ?? "",
+      writtenBy ?? null,
     ]);
     if (table === undefined) continue;
     const before = identity.before === "i" && !table.has_index ? "d" : identity.before;

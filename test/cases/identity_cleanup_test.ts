@@ -105,3 +105,19 @@ Deno.test("[88] a cleanup whose target is locked fails without forgetting, and t
     strictEqual((await identities(it, "source"))["t"], "d");
   });
 });
+
+Deno.test("a publication of an ordinary role cannot make a superuser's cleanup alter tables of others", async () => {
+  await withCase(file, { ...servers, rewrite }, async (it) => {
+    await it.initWithSync();
+    await it.ask(
+      "source",
+      `DO $$ DECLARE p name; BEGIN
+         CREATE ROLE planter; EXECUTE format('GRANT CREATE ON DATABASE %I TO planter', current_database());
+         FOR p IN SELECT pubname FROM pg_publication LOOP
+           EXECUTE format('ALTER PUBLICATION %I OWNER TO planter', p);
+         END LOOP; END $$`,
+    );
+    await it.cleanup();
+    strictEqual((await identities(it, "source"))["t"], "f");
+  });
+});

@@ -129,6 +129,19 @@ export const types: FactSource = {
      AND t.typtype <> 'm'`,
 };
 
+/**
+ * The operator that this one names, or else the one that names it: minor versions differ in whether an operator that was announced by another gets the
+ * link back. Announced operators that were never created do not count.
+ */
+function linkedOperator(column: "oprcom" | "oprnegate"): string {
+  return `coalesce(
+    (SELECT other.oid::pg_catalog.regoperator::pg_catalog.text FROM pg_catalog.pg_operator AS other
+      WHERE other.oid = o.${column} AND other.oprcode::pg_catalog.oid <> 0),
+    (SELECT pg_catalog.min(other.oid::pg_catalog.regoperator::pg_catalog.text)
+       FROM pg_catalog.pg_operator AS other
+      WHERE other.${column} = o.oid AND other.oprcode::pg_catalog.oid <> 0))`;
+}
+
 /** Operators. One that only another's definition has announced is none yet, and in no dump. */
 export const operators: FactSource = {
   kind: "operator",
@@ -141,8 +154,8 @@ export const operators: FactSource = {
   comment: "pg_catalog.obj_description(o.oid, 'pg_operator')",
   facts: {
     function: "o.oprcode::pg_catalog.text",
-    commutator: "nullif(o.oprcom, 0)::pg_catalog.regoperator::pg_catalog.text",
-    negator: "nullif(o.oprnegate, 0)::pg_catalog.regoperator::pg_catalog.text",
+    commutator: linkedOperator("oprcom"),
+    negator: linkedOperator("oprnegate"),
     "restriction estimator":
       "nullif(o.oprrest::pg_catalog.oid, 0)::pg_catalog.regproc::pg_catalog.text",
     "join estimator": "nullif(o.oprjoin::pg_catalog.oid, 0)::pg_catalog.regproc::pg_catalog.text",
