@@ -32,6 +32,8 @@ const patched = (await installedMajors()).includes(15)
   : await sharedCluster(15);
 const plain = await sharedCluster(15, { programs: "embedded" });
 const newest = await sharedCluster(18);
+/** Does not know security_invoker. */
+const older = await sharedCluster(14);
 
 const embedded: DumpTool = { kind: "embedded", major: 18, description: "embedded pg_dump 18" };
 const environment = Deno.env.toObject();
@@ -131,14 +133,50 @@ Deno.test("an object is made without the options that the target does not know, 
 Deno.test("a view is never made without an option that hides rows", async () => {
   await using target = await createDatabase(plain, "");
   await using old = await openSession(await resolveEndpoint(target.url, { side: "target" }));
-  await rejects(
-    applyStatements(
-      old,
-      readDump("CREATE VIEW public.v WITH (security_invoker='maybe', third='4') AS SELECT 1;"),
-    ),
-    SchemaError,
-  );
+  for (const option of ["security_invoker", '"security_invoker"']) {
+    await rejects(
+      applyStatements(
+        old,
+        readDump(`CREATE VIEW public.v WITH (${option}='maybe', third='4') AS SELECT 1;`),
+      ),
+      SchemaError,
+    );
+  }
   equal(await query(target.url, "SELECT 1 FROM pg_catalog.pg_views WHERE viewname = 'v'"), []);
+});
+
+Deno.test("init sets aside a view whose rows the target could not hide", async () => {
+  await using source = await createDatabase(
+    plain,
+    "CREATE VIEW v WITH (security_invoker = true, security_barrier = true) AS SELECT 1 AS a;",
+  );
+  await using target = await createDatabase(older, "");
+  const { report } = await runInit(source.url, target.url, {
+    include: [source.name],
+    map: { [source.name]: target.name },
+  });
+  equal(report.databases[0]?.setAside?.map(({ object }) => object), ["VIEW public.v"]);
+  equal(await query(target.url, "SELECT 1 FROM pg_catalog.pg_views WHERE viewname = 'v'"), []);
+});
+
+Deno.test("finding out which options the target knows leaves the caller's transaction open", async () => {
+  await using target = await createDatabase(newest, "");
+  await using session = await openSession(await resolveEndpoint(target.url, { side: "target" }));
+  const statements = readDump(`
+    CREATE TABLE public.t (a int) WITH ("fillfactor"='70', "unheard_of"='1');
+    CREATE INDEX i ON public.t (a) WITH (first='1');`);
+  await session.transaction(async () => {
+    const adaptations = await applyStatements(session, statements, { inTransaction: true });
+    equal(adaptations.length, 2);
+    equal(await session.query("SELECT FROM pg_catalog.pg_class WHERE relname IN ('t', 'i')"), [
+      {},
+      {},
+    ]);
+    equal(await query(target.url, "SELECT FROM pg_catalog.pg_class WHERE relname = 't'"), []);
+  });
+  equal(await query(target.url, "SELECT reloptions FROM pg_catalog.pg_class WHERE relname = 't'"), [
+    { reloptions: "{fillfactor=70}" },
+  ]);
 });
 
 Deno.test("options of foreign objects that the target's wrapper does not know are left out", async () => {

@@ -372,7 +372,10 @@ class SchemaRun {
     sql: string,
     error: ServerError,
   ): Promise<boolean> {
-    const known = await keepKnownOptions(this.#session, sql, error.sqlState);
+    const known = await keepKnownOptions(this.#session, sql, {
+      sqlState: error.sqlState,
+      inTransaction: this.#inTransaction,
+    });
     if (known === undefined) return false;
     try {
       if (known.sql !== undefined) {

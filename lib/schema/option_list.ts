@@ -7,7 +7,7 @@ import { type Token, tokenize } from "../core/mod.ts";
 
 /** One option, and where it stands in the statement. */
 export interface StatementOption {
-  /** As it is written, in lower case: `fillfactor`, `toast.autovacuum_enabled`. */
+  /** Without quotes, which dumps put around it, and in lower case: `fillfactor`, `toast.autovacuum_enabled`. */
   readonly name: string;
   readonly start: number;
   readonly end: number;
@@ -117,10 +117,15 @@ function splitOptions(
       ? [first, dot, second]
       : [first];
     options.push({
-      name: named.map(textOf).join("").toLowerCase(),
+      name: named.map((token) => nameOf(token, textOf)).join("").toLowerCase(),
       start: first.start,
       end: last.end,
     });
   }
   return options;
+}
+
+function nameOf(token: Token, textOf: (token: Token) => string): string {
+  const text = textOf(token);
+  return token.kind === "quoted-identifier" ? text.slice(1, -1).replaceAll('""', '"') : text;
 }

@@ -30,29 +30,38 @@ const refusesOptions: ReadonlySet<string> = new Set([SqlState.invalidParameterVa
 export async function keepKnownOptions(
   session: Session,
   sql: string,
-  sqlState: string,
+  { sqlState, inTransaction }: {
+    readonly sqlState: string;
+    /** Whether the session is in a transaction of the caller's, which goes on. */
+    readonly inTransaction: boolean;
+  },
 ): Promise<KnownOptions | undefined> {
   if (!refusesOptions.has(sqlState)) return undefined;
   const droppable = statementOptions(sql).filter(({ name }) => !neverDropped.has(name));
   if (droppable.length === 0) return undefined;
+  const isAccepted = (without: string | undefined) =>
+    accepts(session, without, inTransaction ? withinTransaction : alone);
   return buildsIndex.test(sql)
-    ? await smallestDrop(session, sql, droppable)
-    : await oneByOne(session, sql, droppable);
+    ? await smallestDrop(sql, droppable, isAccepted)
+    : await oneByOne(sql, droppable, isAccepted);
 }
+
+/** Whether a statement, undefined when nothing is left of it, is accepted. */
+type Attempt = (sql: string | undefined) => Promise<boolean>;
 
 const buildsIndex = /^(?:CREATE (?:UNIQUE )?INDEX|ALTER TABLE .* ADD CONSTRAINT)\s/s;
 
 /** First without any of them, then each is added and stays where it is accepted. */
 async function oneByOne(
-  session: Session,
   sql: string,
   droppable: readonly StatementOption[],
+  isAccepted: Attempt,
 ): Promise<KnownOptions | undefined> {
-  if (!await isAccepted(session, withoutOptions(sql, droppable))) return undefined;
+  if (!await isAccepted(withoutOptions(sql, droppable))) return undefined;
   const dropped = [...droppable];
   for (const option of droppable) {
     const others = dropped.filter((other) => other !== option);
-    if (await isAccepted(session, withoutOptions(sql, others))) {
+    if (await isAccepted(withoutOptions(sql, others))) {
       dropped.splice(0, dropped.length, ...others);
     }
   }
@@ -64,13 +73,13 @@ async function oneByOne(
  * and the first set that is accepted is the one.
  */
 async function smallestDrop(
-  session: Session,
   sql: string,
   droppable: readonly StatementOption[],
+  isAccepted: Attempt,
 ): Promise<KnownOptions | undefined> {
   for (let count = 1; count <= droppable.length; count++) {
     for (const dropped of subsets(droppable, count)) {
-      if (await isAccepted(session, withoutOptions(sql, dropped))) return outcome(sql, dropped);
+      if (await isAccepted(withoutOptions(sql, dropped))) return outcome(sql, dropped);
     }
   }
   return undefined;
@@ -90,10 +99,26 @@ function* subsets<Item>(items: readonly Item[], count: number): Generator<readon
   }
 }
 
+/** What a trial is enclosed in. */
+interface Enclosure {
+  readonly begin: string;
+  readonly end: string;
+}
+
+const alone: Enclosure = { begin: "BEGIN", end: "ROLLBACK" };
+const withinTransaction: Enclosure = {
+  begin: "SAVEPOINT seren_trial",
+  end: "ROLLBACK TO SAVEPOINT seren_trial; RELEASE SAVEPOINT seren_trial",
+};
+
 /** Whether the target takes the statement; it is rolled back. */
-async function isAccepted(session: Session, sql: string | undefined): Promise<boolean> {
+async function accepts(
+  session: Session,
+  sql: string | undefined,
+  { begin, end }: Enclosure,
+): Promise<boolean> {
   if (sql === undefined) return true;
-  await session.execute("BEGIN");
+  await session.execute(begin);
   try {
     await session.execute(sql);
     return true;
@@ -101,6 +126,6 @@ async function isAccepted(session: Session, sql: string | undefined): Promise<bo
     if (!isRefusal(error)) throw error;
     return false;
   } finally {
-    await session.execute("ROLLBACK");
+    await session.execute(end);
   }
 }
