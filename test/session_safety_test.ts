@@ -1,5 +1,5 @@
 /** What a database's owner can make a session of somebody else run: nothing. */
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
 import { openSession, resolveEndpoint } from "../lib/postgres/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { type TestDatabase, withDatabase } from "./support/databases.ts";
@@ -66,3 +66,14 @@ for (const server of servers) {
     });
   });
 }
+
+Deno.test("a query that fails after its first rows leaves nothing in the next result", async () => {
+  await using session = await openSession(
+    await resolveEndpoint(servers[0]!.url(), { side: "source" }),
+  );
+  const failing = "SELECT 1 / (3 - i) FROM generate_series(1, 3) AS i";
+  await rejects(session.query(failing));
+  deepStrictEqual(await session.query("SELECT 1 AS n"), [{ n: 1 }]);
+  await rejects(session.query(failing));
+  deepStrictEqual(await session.queryAll("SELECT 1 AS n; SELECT 2 AS n"), [[{ n: 1 }], [{ n: 2 }]]);
+});
