@@ -1,11 +1,18 @@
 /** Databases in other encodings than UTF-8, and in none. */
-import { deepStrictEqual as equal } from "node:assert/strict";
+import { deepStrictEqual as equal, ok as assert, rejects } from "node:assert/strict";
 import { sharedCluster } from "./support/clusters.ts";
 import { createDatabase } from "./support/databases.ts";
 import { installedClient } from "./support/installed.ts";
 import { runInit } from "./support/init.ts";
-import { runVerify } from "./support/verify.ts";
-import { query } from "./support/sql.ts";
+import { rowsVerdict, runVerify } from "./support/verify.ts";
+import { ExitCode, ReplicatorError } from "../lib/core/mod.ts";
+import { openSession, resolveEndpoint } from "../lib/postgres/mod.ts";
+import { readChangedSince, readVisibility } from "../lib/verify/changed_since.ts";
+import { pairColumns } from "../lib/verify/columns.ts";
+import { planComparisons } from "../lib/verify/plan.ts";
+import { readRelations } from "../lib/verify/relations.ts";
+import type { VerifyReport } from "../lib/commands/report.ts";
+import { exec, query } from "./support/sql.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
@@ -53,7 +60,6 @@ const encodings = [
 ] as const;
 
 for (const [encoding, text] of encodings) {
-  const convertible = encoding !== "SQL_ASCII" && text !== String.raw`\x81`;
   for (const dump of ["embedded", ...native] as const) {
     Deno.test(`a database in ${encoding} with ${text} comes byte for byte by the ${dump} pg_dump`, async () => {
       const options = `TEMPLATE template0 ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C'`;
@@ -74,7 +80,214 @@ for (const [encoding, text] of encodings) {
         [],
       );
       equal(await query(other.url, bytes), await query(one.url, bytes));
-      if (convertible) equal((await runVerify(one.url, other.url)).verdict, "equal");
+      const report = await runVerify(one.url, other.url);
+      equal([report.verdict, differences(report)], ["equal", []]);
     });
   }
 }
+
+/** What a report shows: objects and rows with their values. */
+function differences({ databases }: VerifyReport): readonly unknown[] {
+  return databases.flatMap(({ sections, tables }) => [
+    ...sections.flatMap((section) =>
+      section.differences.map(({ object, property, source, target }) => [
+        `${object}: ${property}`,
+        source,
+        target,
+      ])
+    ),
+    ...tables.flatMap((table) => [
+      ...table.reason === undefined ? [] : [[table.name, table.reason]],
+      ...table.differences.map(({ kind, key, columns }) => [
+        `${table.name} ${key.map(({ value }) => value)}: ${kind}`,
+        ...columns.map(({ column, source, target }) => [column, source, target]),
+      ]),
+    ]),
+  ]);
+}
+
+const keyed = (x: string) => `
+  CREATE TABLE k (k text COLLATE "C" PRIMARY KEY, v text, x xml, j json, b character(4), n name, a text[]);
+  INSERT INTO k SELECT E'${x}' || i, 'v', '<a/>', '{}', 'b', 'n', '{}' FROM generate_series(1, 9000) AS i;
+  INSERT INTO k VALUES (E'${x}\\\\''', E'\\\\${x}''', '<a/>', E'"${x}"', E'${x}', E'${x}', ARRAY[E'${x}']);
+  CREATE FUNCTION g(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS E'BEGIN RETURN $1 || ''${x}''; END';
+  CREATE INDEX i ON k (g(v));
+  CREATE TABLE twice (v text);
+  INSERT INTO twice VALUES (E'${x}'), (E'${x}'), ('a');
+  ANALYZE;`;
+
+const plantedStructure = (y: string) => `
+  CREATE OR REPLACE FUNCTION f() RETURNS text LANGUAGE sql AS E'SELECT ''${y}''::text';
+  COMMENT ON TABLE t IS E'${y}';
+  ALTER TABLE t ALTER v SET DEFAULT E'${y}';`;
+
+const plantedRows = (x: string, y: string) => `
+  UPDATE k SET v = E'${y}' WHERE k = E'${x}7';
+  UPDATE k SET j = E'["${y}"]', b = E'${y}', n = E'${y}', a = ARRAY[E'${y}'] WHERE k = E'${x}\\\\''';
+  DELETE FROM k WHERE k = E'${x}8';
+  INSERT INTO k (k) VALUES (E'${y}');
+  DELETE FROM twice WHERE v <> 'a';
+  INSERT INTO twice VALUES (E'${y}');`;
+
+/** How a report shows them: `x` and `y` as it shows these texts. */
+const plantedDifferences = (
+  [x, y, accents]: readonly [string, string, readonly [string, string]],
+) => [
+  ["table t: comment", `r${accents[0]}sum${accents[0]}`, y],
+  ["column v of t: default", undefined, `'${y}'::text`],
+  ["function f(): body", `SELECT 'na${accents[1]}ve'::text`, `SELECT '${y}'::text`],
+  [`k ${x}7: different`, ["v", "v", y]],
+  [
+    `k ${x}8: missing`,
+    ...[["v", "v"], ["x", "<a/>"], ["j", "{}"], ["b", "b"], ["n", "n"], ["a", "{}"]]
+      .map(([column, value]) => [column, value, undefined]),
+  ],
+  [
+    `k ${x}\\': different`,
+    ["j", `"${x}"`, `["${y}"]`],
+    ["b", x, y],
+    ["n", x, y],
+    ["a", `{${x}}`, `{${y}}`],
+  ],
+  [`k ${y}: extra`, ...[..."vxjbna"].map((column) => [column, undefined, null])],
+  ["twice : missing", ["v", x, undefined]],
+  ["twice : extra", ["v", undefined, y]],
+];
+
+const shownBytes = [String.raw`\xe9`, String.raw`\xef`] as const;
+
+for (
+  const { encoding, x, y, shown } of [
+    {
+      encoding: "SQL_ASCII",
+      x: String.raw`\xe9`,
+      y: String.raw`\xea`,
+      shown: [String.raw`\xe9`, String.raw`\xea`, shownBytes],
+    },
+    {
+      encoding: "LATIN1",
+      x: String.raw`\xe9`,
+      y: String.raw`\xc3\xa9`,
+      shown: ["é", "Ã©", ["é", "ï"]],
+    },
+    {
+      encoding: "WIN1252",
+      x: String.raw`\x81`, // which Unicode lacks
+      y: String.raw`\xc3\xa9\x8d`, // in UTF-8 this would be something else
+      shown: [String.raw`\x81`, String.raw`\xc3\xa9\x8d`, shownBytes],
+    },
+  ] as const
+) {
+  Deno.test(`[63] verify of databases in ${encoding} shows how ${x} differs, and repairs it`, async () => {
+    const options = `TEMPLATE template0 ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C'`;
+    await using one = await createDatabase(source, script + keyed(x), options);
+    await using other = await createDatabase(target, "", options);
+    await runInit(one.url, other.url, { include: [one.name], map: { [one.name]: other.name } });
+    const report = await runVerify(one.url, other.url);
+    equal([report.verdict, differences(report)], ["equal", []]);
+
+    await exec(other.url, plantedStructure(y) + plantedRows(x, y));
+    const found = await runVerify(one.url, other.url, { repair: "print" });
+    equal(sorted(differences(found)), sorted(plantedDifferences(shown)));
+    await exec(other.url, found.repair!.statements.join(";\n"));
+    equal(rowsVerdict(await runVerify(one.url, other.url)), "equal");
+
+    await exec(other.url, plantedRows(x, y));
+    equal(rowsVerdict(await runVerify(one.url, other.url)), "different");
+    await runVerify(one.url, other.url, { repair: "follow" });
+    equal(rowsVerdict(await runVerify(one.url, other.url)), "equal");
+    const rows = `
+      SELECT encode(convert_to(concat_ws('|', k, v, x, j, b, n, a), getdatabaseencoding()), 'hex') AS bytes
+        FROM k ORDER BY k`;
+    equal(await query(other.url, rows), await query(one.url, rows));
+  });
+}
+
+function sorted(found: readonly unknown[]): readonly string[] {
+  return found.map((each) => JSON.stringify(each)).sort();
+}
+
+Deno.test("[63] names in bytes that are no valid UTF-8 are refused with their number", async () => {
+  await using one = await createDatabase(
+    source,
+    String.raw`CREATE TABLE t (id int); CREATE SCHEMA s;
+      DO $do$ BEGIN
+        EXECUTE E'CREATE TABLE s."na\xefve" (id int, "caf\xe9" text)';
+        EXECUTE E'CREATE TABLE "r\xc3\xa9sum\xc3\xa9" (id int)';
+      END $do$;`,
+    "TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'",
+  );
+  await using other = await createDatabase(target, "");
+  const refusal = (error: unknown) => {
+    assert(error instanceof ReplicatorError);
+    equal(
+      [error.exitCode, error.side, error.object],
+      [
+        ExitCode.prerequisite,
+        "source",
+        `database ${one.name}: 2 names (table ${String.raw`na\xefve, column caf\xe9`})`,
+      ],
+    );
+    return true;
+  };
+  const only = { include: [one.name], map: { [one.name]: other.name } };
+  await rejects(runInit(one.url, other.url, only), refusal);
+  await rejects(runVerify(one.url, other.url), refusal);
+});
+
+Deno.test("[63] verify of a database in SQL_ASCII against one in UTF8 compares what both can hold", async () => {
+  await using one = await createDatabase(
+    source,
+    String.raw`CREATE TABLE k (k text COLLATE "C" PRIMARY KEY, v text, j json);
+      INSERT INTO k VALUES (E'\xc3\xa9', E'\xc3\xa8', '{}'), ('b', E'\xc3\xa8', E'"\xc3\xa8"');
+      COMMENT ON TABLE k IS E'\xc3\xa9';`,
+    "TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'",
+  );
+  await using other = await createDatabase(
+    target,
+    "",
+    "TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'",
+  );
+  await runInit(one.url, other.url, { include: [one.name], map: { [one.name]: other.name } });
+  const report = await runVerify(one.url, other.url);
+  equal(differences(report).filter((each) => !String(each).startsWith("the database")), []);
+  equal(rowsVerdict(report), "equal");
+  await exec(other.url, "UPDATE k SET v = 'è!' WHERE k = 'é'; COMMENT ON TABLE k IS 'è'");
+  const found = await runVerify(one.url, other.url, { repair: "follow" });
+  equal(found.repair?.rows, 1);
+  equal(
+    differences(found).filter((each) => String(each).startsWith("table")),
+    [["table k: comment", "é", "è"]],
+  );
+  equal(rowsVerdict(await runVerify(one.url, other.url)), "equal");
+});
+
+Deno.test("[63] rows that changed are listed by keys in any bytes", async () => {
+  await using one = await createDatabase(
+    source,
+    String.raw`CREATE TABLE k (k text PRIMARY KEY, v text);
+      INSERT INTO k SELECT E'\xe9' || i, 'v' FROM generate_series(1, 6000) AS i`,
+    "TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'",
+  );
+  await using session = await openSession(await resolveEndpoint(one.url, { side: "source" }));
+  const [relation] = await readRelations(session);
+  const options = { sameEncoding: true, isConverted: true };
+  const { columns } = pairColumns(relation!, relation!, options);
+  const [comparison] = planComparisons({
+    source: [relation!],
+    target: [relation!],
+    decide: () => ({ outcome: "copied" }) as never,
+    leftOut: new Set(),
+    ownSchemas: [],
+    live: true,
+    encodings: { source: "SQL_ASCII", target: "SQL_ASCII" },
+  }).comparisons;
+  equal(comparison!.columns, columns);
+  const since = await readVisibility(session);
+  await exec(one.url, String.raw`UPDATE k SET v = E'\xff' WHERE k = E'\xe97'`);
+  const now = await readVisibility(session);
+  const changed = await Array.fromAsync(
+    readChangedSince(session, { comparison: comparison!, method: "hash", since, now }),
+  );
+  equal(changed, [[JSON.stringify(["\udce97"])]]);
+});

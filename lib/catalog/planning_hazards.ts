@@ -8,8 +8,8 @@
  *
  * @module
  */
-import { displayName, type TableName, tokenize } from "../core/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { displayName, showOpaque, type TableName, tokenize } from "../core/mod.ts";
+import { queryBytes, type Session } from "../postgres/mod.ts";
 
 // dependencies on what the server itself brings are not recorded
 const expressionStatement = `
@@ -77,7 +77,8 @@ export async function readPlanningHazards(
 ): Promise<ReadonlyMap<number, string>> {
   const expressions = await session.query<ExpressionRow>(expressionStatement);
   if (expressions.length === 0) return new Map();
-  const rows = await session.query<FunctionRow>(functionStatement(trusting));
+  // bodies may be in any bytes, and this may run within a transaction, which an error would end
+  const rows = await queryBytes<FunctionRow>(session, functionStatement(trusting));
   const functions = new Map<number, UserFunction>();
   for (const row of rows) {
     functions.set(row.oid, row);
@@ -87,7 +88,7 @@ export async function readPlanningHazards(
     const found = constantCall(tree, functions);
     return found === undefined
       ? []
-      : [[table_oid, `${what} calls ${displayName(found)} with constants`] as const];
+      : [[table_oid, `${what} calls ${showOpaque(displayName(found))} with constants`] as const];
   }));
 }
 

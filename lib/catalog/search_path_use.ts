@@ -4,7 +4,7 @@
  * @module
  */
 import { quoteQualified, type TableName } from "../core/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { queryAnyText, type Session } from "../postgres/mod.ts";
 import {
   computedStatement,
   functionsStatement,
@@ -71,14 +71,16 @@ interface FunctionRow extends Record<string, unknown> {
 export async function readSearchPathUse(session: Session): Promise<readonly SearchPathUse[]> {
   const major = session.majorVersion;
   const computed = await session.query<ComputedRow>(computedStatement(major));
-  const queries = await session.query<
+  // bodies and texts of queries may be in any bytes
+  const queries = await queryAnyText<
     { object: string; schema: string; name: string; query: string }
   >(
+    session,
     queriesStatement,
   );
   if (computed.length === 0 && queries.length === 0) return [];
   const names = await readNames(session);
-  const functions = await session.query<FunctionRow>(functionsStatement(major));
+  const functions = await queryAnyText<FunctionRow>(session, functionsStatement(major));
   const bodies = new FunctionBodies(functions, names);
   return [
     ...computed.flatMap(({ kind, object, schema, name, functions }) =>

@@ -3,16 +3,24 @@
  *
  * @module
  */
-import { checkPredicate, listDatabases, readSourceTables } from "../catalog/mod.ts";
+import {
+  checkPredicate,
+  listDatabases,
+  listUnreadableNames,
+  readSourceTables,
+} from "../catalog/mod.ts";
 import {
   displayName,
+  ExitCode,
   formatCount,
   plural,
   type Problem,
+  ReplicatorError,
+  showOpaque,
   tableKey,
   UsageError,
 } from "../core/mod.ts";
-import { type Endpoint, openSession, withDatabase } from "../postgres/mod.ts";
+import { type Endpoint, isUnconvertible, openSession, withDatabase } from "../postgres/mod.ts";
 import {
   asksNothing,
   type Consequences,
@@ -53,6 +61,7 @@ export interface ScopeOptions {
  * Reads the databases and resolves the rules against them.
  *
  * @throws UsageError with everything that is wrong with the rules, predicates included; nothing was touched
+ * @throws ReplicatorError when names of tables, columns and the like are in bytes that no session in UTF-8 can write
  */
 export async function resolveScopes(
   { source, databases, rules = noTableRules, signal }: ScopeOptions,
@@ -63,6 +72,7 @@ export async function resolveScopes(
     readonly source: SourceDatabase;
     readonly predicates: DatabaseScope["predicates"];
   }[] = [];
+  const unreadable: string[] = [];
   for (const database of databases) {
     await using session = await openSession(withDatabase(source, database), { signal });
     if (others.size === 0) {
@@ -70,10 +80,24 @@ export async function resolveScopes(
         if (!databases.includes(name)) others.add(name);
       }
     }
-    const tables = await readSourceTables(session);
+    const tables = await readTables(session, database);
+    if (typeof tables === "string") {
+      unreadable.push(tables);
+      continue;
+    }
     const judged = await judge(session, decideTables(rules, tables));
     problems.push(...judged.problems);
     read.push({ source: tables, predicates: judged.predicates });
+  }
+  if (unreadable.length > 0) {
+    throw new ReplicatorError("names of the database cannot be written in UTF-8", {
+      side: "source",
+      object: unreadable.join("; "),
+      remedy:
+        "rename them there (ALTER … RENAME TO), in a session with the client_encoding of the database, " +
+        "or leave the database out with --exclude-databases",
+      exitCode: ExitCode.prerequisite,
+    });
   }
   const resolved = resolveRules(rules, read.map(({ source }) => source), { others: [...others] });
   const all = [...resolved.problems, ...problems];
@@ -90,6 +114,22 @@ export async function resolveScopes(
     consequences: consequencesOf(resolved.scopes[index]!, each.source),
   }));
 }
+
+/** What the rules are about, or in words which names stand against reading it. */
+async function readTables(session: Session, database: string): Promise<SourceDatabase | string> {
+  try {
+    return await readSourceTables(session);
+  } catch (error) {
+    if (!isUnconvertible(error)) throw error;
+    const names = await listUnreadableNames(session);
+    if (names.length === 0) throw error;
+    const shown = names.slice(0, namesShown).map(({ kind, name }) => `${kind} ${showOpaque(name)}`);
+    const more = names.length > namesShown ? `, and ${names.length - namesShown} more` : "";
+    return `database ${database}: ${plural(names.length, "name")} (${shown.join(", ")}${more})`;
+  }
+}
+
+const namesShown = 5;
 
 /** The same for the database of a session, whose snapshot the answer belongs to. The rules are known to be right by then. */
 export async function readScope(

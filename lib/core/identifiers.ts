@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { escapeOpaque, hasOpaqueBytes } from "./opaque_text.ts";
 
 /**
  * Quotes an identifier, always: a name that needs no quotes today may be a keyword of tomorrow's version.
@@ -27,14 +28,22 @@ export function quoteQualified(schema: string, name: string): string {
 }
 
 /**
- * Quotes a string literal; safe whatever `standard_conforming_strings` says.
+ * Quotes a string literal; safe whatever `standard_conforming_strings` says. Bytes that are no valid UTF-8 (see `decodeOpaque`) are written
+ * as `\xe9`, which a server takes for bytes in the database's own encoding.
  *
  * Source: PostgreSQL documentation, "4.1.2.2. String Constants with C-Style Escapes".
  */
 export function quoteLiteral(text: string): string {
   if (text.includes("\0")) throw new TypeError("a string literal cannot contain a NUL character");
   const doubled = text.replaceAll("'", "''");
+  if (hasOpaqueBytes(text)) return ` E'${escapeOpaque(doubled.replaceAll("\\", "\\\\"))}'`;
   return doubled.includes("\\") ? ` E'${doubled.replaceAll("\\", "\\\\")}'` : `'${doubled}'`;
+}
+
+/** A string constant as the server's `%L` writes it, with what is no valid UTF-8 as {@linkcode quoteLiteral} has it. */
+export function escapedLiteral(literal: string): string {
+  if (!hasOpaqueBytes(literal)) return literal;
+  return escapeOpaque(literal.startsWith("'") ? ` E${literal}` : literal);
 }
 
 /** A relation's full name, as catalogs know it (nothing quoted, nothing folded). */

@@ -24,7 +24,7 @@ export function decodeOpaque(bytes: Uint8Array): string {
       continue;
     }
     pieces.push(strict.decode(bytes.subarray(from, at)));
-    pieces.push(String.fromCharCode(firstSurrogate + bytes[at]!));
+    pieces.push(opaqueCharacter(bytes[at]!));
     from = ++at;
   }
   pieces.push(strict.decode(bytes.subarray(from)));
@@ -48,9 +48,34 @@ export function encodeOpaque(text: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** What stands for a byte from 0x80 on. */
+export function opaqueCharacter(byte: number): string {
+  return String.fromCharCode(firstSurrogate + byte);
+}
+
+/** For people: such bytes as `\xe9`. */
+export function showOpaque(text: string): string {
+  return text.replace(
+    /[\u{dc80}-\u{dcff}]/gu,
+    (letter) => hexEscape(letter.charCodeAt(0) - firstSurrogate),
+  );
+}
+
+/** A piece of an SQL string constant in which backslashes escape: everything beyond ASCII as its bytes. */
+export function escapeOpaque(text: string): string {
+  return text.replace(
+    /[^\0-\x7f]+/gu,
+    (letters) => Array.from(encodeOpaque(letters), hexEscape).join(""),
+  );
+}
+
 /** Whether a text stands for bytes that are no valid UTF-8. */
 export function hasOpaqueBytes(text: string): boolean {
   return opaqueBytes.test(text);
+}
+
+function hexEscape(byte: number): string {
+  return `\\x${byte.toString(16).padStart(2, "0")}`;
 }
 
 function decodeStrictly(bytes: Uint8Array): string | undefined {

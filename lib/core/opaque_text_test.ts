@@ -1,6 +1,7 @@
 import { deepStrictEqual as equal } from "node:assert/strict";
 import fc from "fast-check";
-import { decodeOpaque, encodeOpaque, hasOpaqueBytes } from "./opaque_text.ts";
+import { escapedLiteral, quoteLiteral } from "./identifiers.ts";
+import { decodeOpaque, encodeOpaque, hasOpaqueBytes, showOpaque } from "./opaque_text.ts";
 
 Deno.test("any bytes come back as they were", () => {
   const bytes = fc.oneof(
@@ -18,4 +19,13 @@ Deno.test("valid text is read as what it is, and nothing else is", () => {
   }));
   const mixed = Uint8Array.from([...new TextEncoder().encode("é😀"), 0xe9, 0x41, 0xf0, 0x9f]);
   equal(decodeOpaque(mixed), "é😀\udce9A\udcf0\udc9f");
+});
+
+Deno.test("people read such bytes as hexadecimal, and servers take them in literals of ASCII", () => {
+  equal(showOpaque("é\udce9'😀"), "é\\xe9'😀");
+  equal(quoteLiteral("é\udce9'\\"), " E'\\xc3\\xa9\\xe9''\\\\'");
+  equal(quoteLiteral("é"), "'é'");
+  equal(escapedLiteral("'a''\udce9'"), " E'a''\\xe9'");
+  equal(escapedLiteral(" E'\\\\\udce9'"), " E'\\\\\\xe9'");
+  equal(escapedLiteral("'é'"), "'é'");
 });

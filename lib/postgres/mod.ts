@@ -26,6 +26,7 @@ export {
 export * from "./passfile.ts";
 export * from "./pool.ts";
 export * from "./program_lock_watch.ts";
+export * from "./query_bytes.ts";
 export * from "./relay.ts";
 export * from "./retry.ts";
 export * from "./server_error.ts";

@@ -8,6 +8,10 @@
 export const SqlState = {
   /** 0A000: what was asked for is not supported by this version. */
   featureNotSupported: "0A000",
+  /** 22021: bytes that are not valid in an encoding. */
+  characterNotInRepertoire: "22021",
+  /** 22P05: a character that another encoding lacks. */
+  untranslatableCharacter: "22P05",
   /** 22023 */
   invalidParameterValue: "22023",
   /** 28000: pg_hba.conf refuses, or the role may not log in. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { quoteLiteral } from "../core/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { type BytesRow, bytesStatement, parseBytesRow, type Session } from "../postgres/mod.ts";
 import { rowAlias, rowHash, valueText } from "./digest.ts";
 import type { Comparison } from "./plan.ts";
 import type { DigestMethod } from "./report.ts";
@@ -19,6 +19,8 @@ export async function readVisibility(session: Session): Promise<string> {
   const { snapshot } = await session.queryOne<{ snapshot: string }>(snapshotStatement);
   return snapshot;
 }
+
+type ChangedRow = { readonly id: string | readonly string[] };
 
 /** Rows that are handed over at a time. */
 const rowsOfFetch = 5_000;
@@ -46,18 +48,22 @@ export async function* readChangedSince(
     : `pg_catalog.to_json(ARRAY[${
       key.map((column) => valueText(column)).join(", ")
     }]::pg_catalog.text[]) AS id`;
+  const statement = `
+     SELECT ${selected}
+       FROM ${fromClause(comparison, "source", { versions: true })}
+      WHERE ${changedSince({ since, now })}`;
   // what an earlier table left there when it failed
   await session.execute("CLOSE ALL");
   await session.execute(`
-    DECLARE seren_changed NO SCROLL CURSOR WITH HOLD FOR
-     SELECT ${selected}
-       FROM ${fromClause(comparison, "source", { versions: true })}
-      WHERE ${changedSince({ since, now })}`);
+    DECLARE seren_changed NO SCROLL CURSOR WITH HOLD FOR ${
+    comparison.asBytes ? bytesStatement(statement) : statement
+  }`);
   for (;;) {
-    const rows = await session.query<{ id: string | readonly string[] }>(
-      `FETCH ${rowsOfFetch} FROM seren_changed`,
-    );
-    if (rows.length === 0) break;
+    const fetched = await session.query(`FETCH ${rowsOfFetch} FROM seren_changed`);
+    if (fetched.length === 0) break;
+    const rows = comparison.asBytes
+      ? (fetched as BytesRow[]).map((row) => parseBytesRow<ChangedRow>(row))
+      : fetched as ChangedRow[];
     yield rows.map(({ id }) => typeof id === "string" ? id : JSON.stringify(id));
   }
   await session.execute("CLOSE ALL");

@@ -6,6 +6,7 @@
 import { quoteIdentifier, quoteQualified } from "../core/mod.ts";
 import type { Session } from "../postgres/mod.ts";
 import type { Comparison } from "./plan.ts";
+import { queryRows } from "./rows.ts";
 import { type Chunk, rangeColumn } from "./scan.ts";
 
 /** Few enough that the rows of a cell can be looked at one by one. */
@@ -108,14 +109,18 @@ async function sampleThresholds(
       quoteQualified(part.schema, part.name)
     } TABLESAMPLE SYSTEM (${percent})`
   );
-  const { thresholds } = await session.queryOne<{ thresholds: readonly string[] | null }>(`
+  const [found] = await queryRows<{ thresholds: readonly string[] | null }>(
+    session,
+    comparison,
+    `
     SELECT pg_catalog.json_agg(pg_catalog.format('%s', value) ORDER BY value) AS thresholds
       FROM (SELECT DISTINCT pg_catalog.unnest(pg_catalog.percentile_disc(
                      ARRAY(SELECT i / ${ranges}::pg_catalog.float8 FROM pg_catalog.generate_series(1, ${
-    ranges - 1
-  }) AS i))
+      ranges - 1
+    }) AS i))
                      WITHIN GROUP (ORDER BY value)) AS value
               FROM (${parts.join(" UNION ALL ")}) AS sample) AS found
-     WHERE value IS NOT NULL`);
-  return thresholds ?? [];
+     WHERE value IS NOT NULL`,
+  );
+  return found?.thresholds ?? [];
 }

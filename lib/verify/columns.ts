@@ -44,6 +44,8 @@ export interface ComparedColumn {
    */
   readonly sourceText: string | undefined;
   readonly targetText: string | undefined;
+  /** Whether its text goes into digests in the encoding of both databases instead of UTF-8, in which it may have no form. */
+  readonly isConverted: boolean;
   /** On both sides. */
   readonly isNotNull: boolean;
   /** Whether it has no NULLs and ranges of its values are the same on both sides. */
@@ -55,11 +57,19 @@ export interface ComparedColumn {
   readonly isIdentityAlways: boolean;
 }
 
+/** What is known of the two databases' encodings. */
+export interface EncodingOptions {
+  /** Whether the same text is the same bytes on both sides. */
+  readonly sameEncoding: boolean;
+  /** Whether they have one and it is not that of our sessions: some texts may have no form in UTF-8. */
+  readonly isConverted?: boolean;
+}
+
 /** Columns that both sides have, in the source's order, and what is wrong with the others. */
 export function pairColumns(
   source: Pick<Relation, "columns">,
   target: Pick<Relation, "columns">,
-  { sameEncoding }: { readonly sameEncoding: boolean },
+  encoding: EncodingOptions,
 ): { readonly columns: readonly ComparedColumn[]; readonly columnProblem: string | undefined } {
   const onTarget = new Map(target.columns.map((column) => [column.name, column]));
   const columns = source.columns.flatMap((column): ComparedColumn[] => {
@@ -68,7 +78,7 @@ export function pairColumns(
     if (other === undefined) return [];
     // derived from the others whenever it is read, by an expression that the structure's comparison looks at
     if (column.isVirtual || other.isVirtual) return [];
-    return [pairColumn(column, other, sameEncoding)];
+    return [pairColumn(column, other, encoding)];
   });
   const missing = source.columns.filter(({ name }) =>
     !target.columns.some((column) => column.name === name)
@@ -83,14 +93,14 @@ export function pairColumns(
 function pairColumn(
   column: RelationColumn,
   other: RelationColumn,
-  sameEncoding: boolean,
+  { sameEncoding, isConverted = false }: EncodingOptions,
 ): ComparedColumn {
   const name = quoteIdentifier(column.name);
   const shape = commonShape(column.shape, other.shape);
   const isSameType = column.typeOid === other.typeOid;
-  const send = shape === undefined && isSameType && column.send === other.send
-    ? column.send
-    : undefined;
+  const isSent = shape === undefined && isSameType && column.send === other.send &&
+    !(isConverted && textSends.has(column.send ?? ""));
+  const send = isSent ? column.send : undefined;
   const isNotNull = column.isNotNull && other.isNotNull;
   const isBuiltIn = column.isBuiltIn && other.isBuiltIn;
   return {
@@ -108,6 +118,7 @@ function pairColumn(
     ),
     sourceText: shape && textInShape(name, column.shape, shape),
     targetText: shape && textInShape(name, other.shape, shape),
+    isConverted,
     isNotNull,
     isOrdered: column.isOrdered && other.isOrdered && isSameType && isNotNull,
     sourceType: column.type,
@@ -132,6 +143,19 @@ const forms: ReadonlyMap<string, HashForm> = new Map([
   ["float8send", "float"],
   // digits look the same in every encoding, and making text of them is quicker
   ["numeric_send", "text"],
+]);
+
+/** Binary forms that are text in the encoding of the session. */
+const textSends: ReadonlySet<string> = new Set([
+  "bpcharsend",
+  "json_send",
+  "jsonb_send",
+  "jsonpath_send",
+  "namesend",
+  "textsend",
+  "unknownsend",
+  "varcharsend",
+  "xml_send",
 ]);
 
 function formOf(

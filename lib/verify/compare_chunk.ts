@@ -4,7 +4,7 @@
  * @module
  */
 import type { Lsn } from "../core/mod.ts";
-import { isTransient, ServerError } from "../postgres/mod.ts";
+import { isTransient, isUnconvertible, ServerError } from "../postgres/mod.ts";
 import { describeRows } from "./describe_rows.ts";
 import { type Follower, readInsertPosition } from "./follower.ts";
 import { both, findDifferences, type Suspect } from "./narrow.ts";
@@ -41,6 +41,11 @@ export async function compareChunk(
     if (!(error instanceof ServerError) || isTransient(error)) throw error;
     if (tooLong.has(error.sqlState) && method !== "columns") {
       return await compareChunk(pair, { ...work, method: "columns" });
+    }
+    const { comparison } = work.chunk;
+    if (isUnconvertible(error) && comparison.sameEncoding && !comparison.asBytes) {
+      const chunk = { ...work.chunk, comparison: { ...comparison, asBytes: true } };
+      return await compareChunk(pair, { ...work, chunk });
     }
     result.failure = `${error.side}: ${error.message}`;
     return undefined;

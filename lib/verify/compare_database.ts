@@ -4,7 +4,8 @@
  * @module
  */
 import { type EventSink, ledgerSchema, plural, tableKey } from "../core/mod.ts";
-import { type Endpoint, openSession, type Session } from "../postgres/mod.ts";
+import { readEncoding } from "../catalog/mod.ts";
+import { type Endpoint, openSession } from "../postgres/mod.ts";
 import type { Consequences, TableScope } from "../rules/mod.ts";
 import { compareTables } from "./compare_tables.ts";
 import { hashSample } from "./digest.ts";
@@ -63,7 +64,7 @@ export async function compareRows(options: CompareRowsOptions): Promise<Compared
     leftOut: new Set(consequences.relations.map(tableKey)),
     ownSchemas: [ledgerSchema],
     live: follower !== undefined,
-    sameEncoding: await encodingOf(onSource) === await encodingOf(onTarget),
+    encodings: { source: await readEncoding(onSource), target: await readEncoding(onTarget) },
   });
   const samples = await Promise.all(
     [onSource, onTarget].map((session) => session.queryOne<{ hashes: string }>(hashSample)),
@@ -94,11 +95,4 @@ export async function compareRows(options: CompareRowsOptions): Promise<Compared
     live: follower !== undefined,
     repaired: { rows: repairer?.rows ?? 0, statements: repairer?.statements ?? [] },
   };
-}
-
-async function encodingOf(session: Session): Promise<string> {
-  const { encoding } = await session.queryOne<{ encoding: string }>(
-    "SELECT pg_catalog.current_setting('server_encoding') AS encoding",
-  );
-  return encoding;
 }

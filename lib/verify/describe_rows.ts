@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { showOpaque } from "../core/mod.ts";
 import { rowHash, valueDigest, valueText } from "./digest.ts";
 import { both, type Suspect } from "./narrow.ts";
 import type { ComparedColumn } from "./columns.ts";
 import type { Comparison } from "./plan.ts";
 import type { DifferingColumn, DigestMethod, RowDifference } from "./report.ts";
-import { keyCondition } from "./rows.ts";
+import { keyCondition, queryRows } from "./rows.ts";
 import { fromClause, type ScanSide } from "./scan.ts";
 import type { SessionPair } from "./session_pair.ts";
 
@@ -58,7 +59,7 @@ function describeRow(
   const texts = (suspect.source ?? suspect.target)?.key ?? [];
   const identity = key.map(({ name }, index) => ({
     column: name,
-    ...(showValues ? { value: texts[index] ?? null } : {}),
+    ...(showValues ? { value: shown(texts[index]) } : {}),
   }));
   if (rows.source === rows.target && rows.source === 1) {
     const changed = columns.flatMap((column, index): DifferingColumn[] =>
@@ -106,9 +107,13 @@ function shownColumn(
   if (!showValues) return { column: name };
   return {
     column: name,
-    ...(source === undefined ? {} : { source: source.texts[index] ?? null }),
-    ...(target === undefined ? {} : { target: target.texts[index] ?? null }),
+    ...(source === undefined ? {} : { source: shown(source.texts[index]) }),
+    ...(target === undefined ? {} : { target: shown(target.texts[index]) }),
   };
+}
+
+function shown(text: string | null | undefined): string | null {
+  return text === null || text === undefined ? null : showOpaque(text);
 }
 
 async function readValues(
@@ -127,14 +132,18 @@ async function readValues(
     : keyCondition(comparison, ids);
   const list = (items: readonly string[]) =>
     `pg_catalog.to_json(ARRAY[${items.join(", ")}]::pg_catalog.text[])`;
-  const rows = await pair[side].query<ValuesRow & { readonly key: unknown }>(`
+  const rows = await queryRows<ValuesRow & { readonly key: unknown }>(
+    pair[side],
+    comparison,
+    `
     SELECT ${key === undefined ? "DISTINCT ON (1) " : ""}${
-    key === undefined ? id : `pg_catalog.to_json(${id})`
-  } AS key,
+      key === undefined ? id : `pg_catalog.to_json(${id})`
+    } AS key,
            ${list(columns.map(valueDigest))} AS digests,
            ${list(showValues ? columns.map(shownText) : [])} AS texts
       FROM ${fromClause(comparison, side)}
-     WHERE ${condition}`);
+     WHERE ${condition}`,
+  );
   return new Map(rows.map((row) => [
     typeof row.key === "string" ? row.key : JSON.stringify(row.key),
     row,

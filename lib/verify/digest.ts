@@ -183,7 +183,12 @@ function closed(link: Link): string {
 function sent(column: ComparedColumn): string {
   const reference = columnReference(column);
   const { send, form } = column;
-  if (send === undefined || form === "float") return `pg_catalog.textsend(${valueText(column)})`;
+  if (send === undefined || form === "float") {
+    const text = valueText(column);
+    return column.isConverted
+      ? `pg_catalog.convert_to(${text}, pg_catalog.getdatabaseencoding())`
+      : `pg_catalog.textsend(${text})`;
+  }
   return send === "byteasend"
     ? `${reference}::pg_catalog.bytea`
     : `pg_catalog.${quoteIdentifier(send)}(${reference})`;

@@ -30,6 +30,10 @@ export interface Comparison extends TableName {
   readonly columnProblem: string | undefined;
   readonly bytes: number;
   readonly rowEstimate: number | undefined;
+  /** Whether texts are read as bytes, since some may have no form in UTF-8 (see `queryBytes`). */
+  readonly asBytes: boolean;
+  /** Whether both databases have one encoding: the bytes of their texts may be compared. */
+  readonly sameEncoding: boolean;
   /** Whether the rows lie on disk in the key's order, on both sides. */
   readonly isClustered: boolean;
 }
@@ -53,8 +57,8 @@ export interface PlanOptions {
   readonly ownSchemas: readonly string[];
   /** Whether the target follows the source. */
   readonly live: boolean;
-  /** Whether the same text is the same bytes on both sides. */
-  readonly sameEncoding: boolean;
+  /** Of the databases: `UTF8`, `SQL_ASCII`. */
+  readonly encodings: { readonly source: string; readonly target: string };
 }
 
 const clustered = 0.95;
@@ -191,7 +195,12 @@ class Planner {
         "Drop it there, or write the value in place of the call, and verify again";
       return this.#skip(relation, reason, true);
     }
-    const { columns, columnProblem } = pairColumns(relation, target, this.#options);
+    const { encodings } = this.#options;
+    const sameEncoding = encodings.source === encodings.target;
+    const { columns, columnProblem } = pairColumns(relation, target, {
+      sameEncoding,
+      isConverted: sameEncoding && encodings.source !== "UTF8",
+    });
     const keyNames = relation.key ?? target.key;
     const key = keyNames?.flatMap((name) => columns.find((column) => column.name === name) ?? []);
     const part = ({ schema, name, extensionCondition }: Relation): Part => ({
@@ -212,6 +221,8 @@ class Planner {
       columnProblem,
       bytes: sources.reduce((sum, { bytes }) => sum + bytes, 0),
       rowEstimate: sum(sources.map(({ rowEstimate }) => rowEstimate)),
+      asBytes: Object.values(encodings).includes("SQL_ASCII"),
+      sameEncoding,
       isClustered: [...sources, ...targets].every(({ keyCorrelation = 0 }) =>
         keyCorrelation >= clustered
       ),

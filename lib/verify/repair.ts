@@ -3,7 +3,14 @@
  *
  * @module
  */
-import { ExitCode, plural, quoteIdentifier, quoteQualified, ReplicatorError } from "../core/mod.ts";
+import {
+  escapedLiteral,
+  ExitCode,
+  plural,
+  quoteIdentifier,
+  quoteQualified,
+  ReplicatorError,
+} from "../core/mod.ts";
 import {
   type Endpoint,
   openSession,
@@ -12,15 +19,15 @@ import {
   ServerError,
   type Session,
 } from "../postgres/mod.ts";
-import { columnReference, rowAlias, rowHash, valueDigest, valueText } from "./digest.ts";
+import { rowAlias, rowHash, valueDigest, valueText } from "./digest.ts";
 import { type Follower, readInsertPosition } from "./follower.ts";
 import { both, type Suspect } from "./narrow.ts";
-import type { ComparedColumn } from "./columns.ts";
 import type { Comparison } from "./plan.ts";
 import type { DigestMethod } from "./report.ts";
-import { type Image, type Images, keyCondition, readImages } from "./rows.ts";
+import { type Image, type Images, keyCondition, queryRows, readImages } from "./rows.ts";
 import { fromClause, planSettings, type ScanSide, selectList } from "./scan.ts";
 import type { SessionPair } from "./session_pair.ts";
+import { valueLiteral } from "./value_literal.ts";
 
 /** What a {@linkcode Repairer} is made with. */
 export interface RepairerOptions {
@@ -349,7 +356,9 @@ class Transaction {
     const keyed = key?.map((column) => valueText(column)).join(", ");
     const list = (items: readonly string[]) =>
       `pg_catalog.to_json(ARRAY[${items.join(", ")}]::pg_catalog.text[])`;
-    const rows = await this.#pair[side].query<Values & { readonly key: unknown }>(
+    const rows = await queryRows<Values & { readonly key: unknown }>(
+      this.#pair[side],
+      comparison,
       `
       SELECT ${
         keyed === undefined
@@ -357,16 +366,18 @@ class Transaction {
           : `pg_catalog.to_json(ARRAY[${keyed}]::pg_catalog.text[]) AS key`
       },
              ${list(columns.map(valueDigest))} AS digests,
-             ${list(side === "source" ? columns.map(literal) : [])} AS literals
+             ${list(side === "source" ? columns.map(valueLiteral) : [])} AS literals
         FROM ${fromClause(comparison, side)}
        WHERE ${
         keyed === undefined ? `${hash} IN (${ids.join(", ")})` : keyCondition(comparison, ids)
       }`,
-      [],
       { resultBytes: rowResultBytes },
     );
     return new Map(
-      rows.map((row) => [typeof row.key === "string" ? row.key : JSON.stringify(row.key), row]),
+      rows.map((row) => [
+        typeof row.key === "string" ? row.key : JSON.stringify(row.key),
+        { ...row, literals: row.literals.map(escapedLiteral) },
+      ]),
     );
   }
 }
@@ -374,17 +385,6 @@ class Transaction {
 /** What was written came out as something else and was taken back: the rows differ as before. */
 export class NotRepairedError extends ReplicatorError {
   override readonly name = "NotRepairedError";
-}
-
-/** As `%L` writes it: by the type's output function, so that nothing is lost on the way. A `"char"` goes as a number (see `valueText`). */
-function literal(column: ComparedColumn): string {
-  const value = columnReference(column);
-  const text = `pg_catalog.format('%L', ${value})`;
-  if (column.send === "charsend") return `COALESCE('(' || ${value}::int || ')::"char"', 'NULL')`;
-  if (column.sourceType !== '"char"[]') return text;
-  return `CASE WHEN pg_catalog.array_ndims(${value}) = 1 AND pg_catalog.array_lower(${value}, 1) = 1 THEN (
-    SELECT 'ARRAY[' || pg_catalog.string_agg(COALESCE(pg_catalog.textin(pg_catalog.int4out(e::int)), 'NULL'), ',' ORDER BY n) || ']::int[]::"char"[]'
-      FROM pg_catalog.unnest(${value}) WITH ORDINALITY AS element (e, n)) ELSE ${text} END`;
 }
 
 /** Neither triggers nor foreign keys, as for the apply worker; where our role may not say so they take part. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { quoteIdentifier, quoteLiteral } from "../core/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { queryBytes, type Session } from "../postgres/mod.ts";
 import { columnReference, rowAlias, rowHash, valueText } from "./digest.ts";
 import type { ComparedColumn } from "./columns.ts";
 import type { Comparison } from "./plan.ts";
@@ -88,16 +88,32 @@ async function readOnce(session: Session, options: ReadRowsOptions): Promise<Ima
      WHERE ${innerConditions(comparison, selection)} OFFSET 0`;
   const where = outerCondition(comparison, selection);
   if (key === undefined) {
-    const rows = await session.query<HashRow>(`
+    const rows = await queryRows<HashRow>(
+      session,
+      comparison,
+      `
       SELECT pg_catalog.format('%s', hash) AS hash, pg_catalog.count(*)::pg_catalog.float8 AS rows,
              pg_catalog.md5(pg_catalog.string_agg(version, ' ' ORDER BY version)) AS version
-        FROM (${hashed}) AS hashed WHERE ${where} GROUP BY hash`);
+        FROM (${hashed}) AS hashed WHERE ${where} GROUP BY hash`,
+    );
     return new Map(rows.map((row) => [row.hash, { key: [], ...row }]));
   }
-  const rows = await session.query<KeyedRow>(
+  const rows = await queryRows<KeyedRow>(
+    session,
+    comparison,
     `SELECT pg_catalog.to_json(key) AS key, pg_catalog.format('%s', hash) AS hash, version FROM (${hashed}) AS hashed WHERE ${where}`,
   );
   return gather(rows);
+}
+
+/** Runs a query over the rows of a comparison. */
+export function queryRows<Row extends object>(
+  session: Session,
+  { asBytes }: Pick<Comparison, "asBytes">,
+  statement: string,
+  options: { readonly resultBytes?: number } = {},
+): Promise<Row[]> {
+  return asBytes ? queryBytes(session, statement, options) : session.query(statement, [], options);
 }
 
 function gather(rows: readonly KeyedRow[]): Images {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { displayName, plural, tableKey } from "../../core/mod.ts";
+import { displayName, plural, showOpaque, tableKey } from "../../core/mod.ts";
 import type { Session } from "../../postgres/mod.ts";
 import { providerRole } from "../../schema/mod.ts";
 import { diffStructure, type DoubtfulDefinition } from "./diff_structure.ts";
@@ -11,7 +11,7 @@ import { diffSequenceValues } from "./diff_sequences.ts";
 import type { StructureComparison, StructureDifference, StructureSection } from "./difference.ts";
 import type { NotChecked } from "../report.ts";
 import type { SequenceState, Structure } from "./model.ts";
-import { readSequenceState, readStructure } from "./read_structure.ts";
+import { readSequenceState, readStructures } from "./read_structure.ts";
 import { withReason } from "./reasons.ts";
 import { scopeFilter, type StructureScope, withinScope } from "./scope.ts";
 import { describeObject } from "./words.ts";
@@ -32,7 +32,7 @@ export async function compareStructure(
   { source, target }: StructureSessions,
   scope: StructureScope = {},
 ): Promise<StructureComparison> {
-  const [one, other] = await Promise.all([readStructure(source), readStructure(target)]);
+  const [one, other] = await readStructures({ source, target });
   // the source first: whatever the target has been given by then is not taken for behind
   const sequences = {
     source: await readSequenceState(source),
@@ -44,7 +44,7 @@ export async function compareStructure(
   const context = { source: ours, target: theirs, consequences: scope.consequences };
   const named = namedRoles(ours);
   const differences = [
-    ...diff.found.map((found) => withReason(found, context)),
+    ...diff.found.map((found) => shown(withReason(found, context))),
     ...diffSequenceValues(ours, { ...sequences, awaitsCutover: scope.awaitsCutover ?? false }),
     ...missingRoles(named, theirs),
   ];
@@ -60,6 +60,15 @@ export async function compareStructure(
       ...neverCompared,
     ],
   };
+}
+
+/** With bytes that are no valid UTF-8 as people can read them. */
+function shown(difference: StructureDifference): StructureDifference {
+  return Object.fromEntries(
+    Object.entries(difference).map((
+      [property, value],
+    ) => [property, typeof value === "string" ? showOpaque(value) : value]),
+  ) as unknown as StructureDifference;
 }
 
 function sectionOf(

@@ -3,26 +3,68 @@
  *
  * @module
  */
-import { listSequences, readSequenceValues } from "../../catalog/mod.ts";
+import { listSequences, readEncoding, readSequenceValues } from "../../catalog/mod.ts";
 import { tableKey } from "../../core/mod.ts";
-import { catalogResultBytes, ServerError, type Session } from "../../postgres/mod.ts";
+import {
+  catalogResultBytes,
+  isUnconvertible,
+  queryBytes,
+  ServerError,
+  type Session,
+} from "../../postgres/mod.ts";
+import { both } from "../narrow.ts";
 import { type FactRow, type FactSource, factSources, factStatement } from "./facts/mod.ts";
 import { objectKey, type SequenceState, type Structure, type StructureObject } from "./model.ts";
 
 /** The catalogs belong to one snapshot; what the server prints from them does not, and fails for what was just dropped. */
 const attempts = 3;
 
+/** Reads what a statement gives, in UTF-8 or in the bytes that the database has. */
+type Read = <Row extends object>(statement: string) => Promise<Row[]>;
+
+/**
+ * Reads two databases for comparing them. Where a text has no form in UTF-8 and both have the same encoding, the texts of both are
+ * read as bytes.
+ *
+ * @throws ServerError when a server refuses a question
+ */
+export async function readStructures(
+  { source, target }: { readonly source: Session; readonly target: Session },
+): Promise<readonly [Structure, Structure]> {
+  const sides = { source, target };
+  const encodings = {
+    source: await readEncoding(source),
+    target: await readEncoding(target),
+  };
+  try {
+    return await both((side) =>
+      readStructure(sides[side], { asBytes: encodings[side] === "SQL_ASCII" })
+    );
+  } catch (error) {
+    if (!isUnconvertible(error) || encodings.source !== encodings.target) throw error;
+    return await both((side) => readStructure(sides[side], { asBytes: true }));
+  }
+}
+
 /**
  * Reads everything in one transaction that writes nothing.
  *
  * @param session idle; its database is the one that is read
+ * @param options `asBytes`: texts may hold bytes that are no UTF-8, see `queryBytes`
  * @throws ServerError when the server refuses a question
  */
-export async function readStructure(session: Session): Promise<Structure> {
+export async function readStructure(
+  session: Session,
+  { asBytes = false }: { readonly asBytes?: boolean } = {},
+): Promise<Structure> {
+  const read: Read = (statement) =>
+    asBytes
+      ? queryBytes(session, statement, { resultBytes: catalogResultBytes })
+      : session.query(statement, [], { resultBytes: catalogResultBytes });
   for (let attempt = 1;; attempt++) {
     try {
       return await session.transaction(
-        () => readAll(session),
+        () => readAll(session, read),
         "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
       );
     } catch (error) {
@@ -50,10 +92,10 @@ type ServerRow = {
   readonly user: string;
 };
 
-async function readAll(session: Session): Promise<Structure> {
-  const server = await session.queryOne<ServerRow>(serverStatement);
+async function readAll(session: Session, read: Read): Promise<Structure> {
+  const [server] = await read<ServerRow>(serverStatement) as [ServerRow];
   const objects: StructureObject[] = [];
-  for (const source of factSources) objects.push(...await readObjects(session, source));
+  for (const source of factSources) objects.push(...await readObjects(read, source));
   return {
     majorVersion: session.majorVersion,
     objects: new Map(objects.map((object) => [objectKey(object), object])),
@@ -75,10 +117,8 @@ export async function readSequenceState(session: Session): Promise<SequenceState
   };
 }
 
-async function readObjects(session: Session, source: FactSource): Promise<StructureObject[]> {
-  const rows = await session.query<FactRow>(factStatement(source), [], {
-    resultBytes: catalogResultBytes,
-  });
+async function readObjects(read: Read, source: FactSource): Promise<StructureObject[]> {
+  const rows = await read<FactRow>(factStatement(source));
   return rows.map((row) => objectOf(source, row)).sort(byName);
 }
 

@@ -1,0 +1,18 @@
+/**
+ * Values of rows as SQL literals, which a server makes of them.
+ *
+ * @module
+ */
+import type { ComparedColumn } from "./columns.ts";
+import { columnReference } from "./digest.ts";
+
+/** As `%L` writes it: by the type's output function, so that nothing is lost on the way. A `"char"` goes as a number (see `valueText`). */
+export function valueLiteral(column: ComparedColumn): string {
+  const value = columnReference(column);
+  const text = `pg_catalog.format('%L', ${value})`;
+  if (column.send === "charsend") return `COALESCE('(' || ${value}::int || ')::"char"', 'NULL')`;
+  if (column.sourceType !== '"char"[]') return text;
+  return `CASE WHEN pg_catalog.array_ndims(${value}) = 1 AND pg_catalog.array_lower(${value}, 1) = 1 THEN (
+    SELECT 'ARRAY[' || pg_catalog.string_agg(COALESCE(pg_catalog.textin(pg_catalog.int4out(e::int)), 'NULL'), ',' ORDER BY n) || ']::int[]::"char"[]'
+      FROM pg_catalog.unnest(${value}) WITH ORDINALITY AS element (e, n)) ELSE ${text} END`;
+}
