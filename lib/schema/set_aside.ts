@@ -79,8 +79,10 @@ export class CauseFinder {
   readonly #causes: readonly { readonly item: SetAsideStatement; readonly made: Made }[];
 
   constructor(items: readonly SetAsideStatement[]) {
-    this.#causes = items.filter(({ statement }) => !isAttribute(statement))
-      .map((item) => ({ item, made: madeBy(item.statement) }));
+    this.#causes = items.flatMap((item) => {
+      const made = readOnce(item.statement);
+      return made === undefined ? [] : [{ item, made }];
+    });
   }
 
   /** The statement whose object this one needs; undefined when the reason is its own. */
@@ -126,6 +128,19 @@ interface Made {
   readonly name: string | undefined;
   /** Of an index, key, trigger, rule or policy. */
   readonly table: string | undefined;
+}
+
+/** Reading a statement costs more than comparing it, and each refusal looks through all that came before. */
+const read = new WeakMap<DumpStatement, { readonly made: Made | undefined }>();
+
+/** What a statement makes; undefined for one that has no life of its own. */
+function readOnce(statement: DumpStatement): Made | undefined {
+  let known = read.get(statement);
+  if (known === undefined) {
+    known = { made: isAttribute(statement) ? undefined : madeBy(statement) };
+    read.set(statement, known);
+  }
+  return known.made;
 }
 
 function madeBy({ sql, type = "", schema, name }: DumpStatement): Made {
