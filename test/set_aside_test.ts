@@ -336,6 +336,31 @@ Deno.test("replication is handed over although objects were set aside, and a rer
   });
 });
 
+Deno.test("a run that was killed when it had dropped a redefined materialized view is made up for", async () => {
+  await withCase("03-matview-text-query.sql", { source: recent, target }, async (it) => {
+    deepStrictEqual(names(await it.init()), ["MATERIALIZED VIEW DATA public.word_stats"]);
+    await it.ask(
+      "source",
+      `DROP MATERIALIZED VIEW public.word_stats;
+       CREATE MATERIALIZED VIEW public.word_stats AS SELECT pg_catalog.count(*) AS n FROM lib.docs;
+       CREATE UNIQUE INDEX word_stats_n_idx ON public.word_stats (n)`,
+    );
+    // what that run had committed
+    await it.ask(
+      "target",
+      "DROP MATERIALIZED VIEW public.word_stats; DELETE FROM seren_ledger.statement_done",
+    );
+    deepStrictEqual(names(await it.init()), []);
+    deepStrictEqual(
+      await it.ask(
+        "target",
+        "SELECT n::int, to_regclass('public.word_stats_n_idx') IS NOT NULL AS indexed FROM public.word_stats",
+      ),
+      [{ n: 20, indexed: true }],
+    );
+  });
+});
+
 Deno.test("killed, run again: exit code 11 with the list in --json; after the fix 0", async () => {
   await withCopy(codes, async ({ name, to }) => {
     const folder = await Deno.makeTempDir({ prefix: "psr-aside-killed-" });

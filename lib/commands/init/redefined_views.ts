@@ -21,7 +21,8 @@ export interface RedefinedViewsOptions {
 }
 
 /**
- * Drops those that are empty on the target, so that they are made as the source has them now.
+ * Drops those that are empty on the target, so that they are made as the source has them now. One that a run has dropped which ended before it
+ * was made again is made as well.
  *
  * @returns what makes them: the views, their indexes, comments and privileges
  */
@@ -41,10 +42,13 @@ export async function dropRedefinedViews(
   await using session = await openPatiently(ledger.target, { signal, events });
   const made: DumpStatement[] = [];
   for (const view of views) {
-    if (!await isEmptyView(session, view)) continue;
+    if (!await isEmptyOrMissing(session, view)) continue;
     const own = statementsOf(view, parts);
     try {
-      await ledger.undo(`DROP MATERIALIZED VIEW ${quoteQualified(view.schema, view.name)}`, own);
+      await ledger.undo(
+        `DROP MATERIALIZED VIEW IF EXISTS ${quoteQualified(view.schema, view.name)}`,
+        own,
+      );
       made.push(...own);
     } catch (error) {
       if (!(error instanceof ServerError)) throw error;
@@ -62,13 +66,16 @@ export async function dropRedefinedViews(
   return made;
 }
 
-async function isEmptyView(session: Session, { schema, name }: TableName): Promise<boolean> {
-  const rows = await session.query(
-    `SELECT FROM pg_catalog.pg_class AS c
-      WHERE c.oid = pg_catalog.to_regclass($1) AND c.relkind = 'm' AND NOT c.relispopulated`,
+async function isEmptyOrMissing(
+  session: Session,
+  { schema, name }: TableName,
+): Promise<boolean> {
+  const { found } = await session.queryOne<{ readonly found: boolean }>(
+    `SELECT coalesce((SELECT c.relkind = 'm' AND NOT c.relispopulated FROM pg_catalog.pg_class AS c
+                       WHERE c.oid = pg_catalog.to_regclass($1)), true) AS found`,
     [quoteQualified(schema, name)],
   );
-  return rows.length > 0;
+  return found;
 }
 
 const attached: ReadonlySet<string> = new Set(["INDEX", "COMMENT", "STATISTICS", "SECURITY LABEL"]);
