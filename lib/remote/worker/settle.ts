@@ -1,4 +1,5 @@
 import { ExitCode, ReplicatorError } from "../../core/mod.ts";
+import { ConnectionError } from "../../postgres/mod.ts";
 import type { Claim, QueueName } from "../queue/mod.ts";
 import type { JobError } from "../store/mod.ts";
 import type { JobAbort } from "./abort.ts";
@@ -60,7 +61,9 @@ export async function settle(
   });
 }
 
+/** A server that cannot be reached for the moment. One that refuses us, or sends what no server sends, does so again. */
 function isUnreachable(failure: unknown): boolean {
+  if (failure instanceof ConnectionError && !failure.transient) return false;
   return failure instanceof ReplicatorError &&
     (failure.exitCode === ExitCode.sourceUnreachable ||
       failure.exitCode === ExitCode.targetUnreachable);
