@@ -6,6 +6,7 @@ import { installedClient } from "./support/installed.ts";
 import { runInit } from "./support/init.ts";
 import { rowsVerdict, runVerify } from "./support/verify.ts";
 import { ExitCode, ReplicatorError } from "../lib/core/mod.ts";
+import { readPlanningHazards, readSearchPathUse } from "../lib/catalog/mod.ts";
 import { openSession, resolveEndpoint } from "../lib/postgres/mod.ts";
 import { readChangedSince, readVisibility } from "../lib/verify/changed_since.ts";
 import { pairColumns } from "../lib/verify/columns.ts";
@@ -290,4 +291,21 @@ Deno.test("[63] rows that changed are listed by keys in any bytes", async () => 
     readChangedSince(session, { comparison: comparison!, method: "hash", since, now }),
   );
   equal(changed, [[JSON.stringify(["\udce97"])]]);
+});
+
+Deno.test("[63] functions whose bodies are in any bytes are read for what they name and compute", async () => {
+  await using one = await createDatabase(
+    source,
+    String.raw`CREATE TABLE names (v text);
+      CREATE FUNCTION first(int) RETURNS text IMMUTABLE LANGUAGE plpgsql AS
+        E'BEGIN RETURN (SELECT v || ''\xe9'' FROM names LIMIT 1); END';
+      CREATE TABLE t (id int, CHECK (first(id) IS NULL));
+      CREATE INDEX planned ON t (id) WHERE first(0) IS NULL;`,
+    "TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'",
+  );
+  await using session = await openSession(await resolveEndpoint(one.url, { side: "source" }));
+  equal((await readSearchPathUse(session)).length, 2);
+  equal([...(await readPlanningHazards(session)).values()], [
+    "index planned calls first with constants",
+  ]);
 });

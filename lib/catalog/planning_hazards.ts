@@ -62,7 +62,7 @@ export interface UserFunction {
 }
 
 type FunctionRow = UserFunction & {
-  readonly oid: number;
+  readonly oid: number | string;
   readonly operators: readonly (number | string)[] | null;
 };
 
@@ -81,7 +81,7 @@ export async function readPlanningHazards(
   const rows = await queryBytes<FunctionRow>(session, functionStatement(trusting));
   const functions = new Map<number, UserFunction>();
   for (const row of rows) {
-    functions.set(row.oid, row);
+    functions.set(Number(row.oid), row);
     for (const operator of row.operators ?? []) functions.set(Number(operator), row);
   }
   return new Map(expressions.flatMap(({ table_oid, what, tree }) => {

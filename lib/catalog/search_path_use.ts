@@ -57,7 +57,7 @@ interface ComputedRow extends Record<string, unknown> {
 }
 
 interface FunctionRow extends Record<string, unknown> {
-  readonly oid: number;
+  readonly oid: number | string;
   readonly schema: string;
   readonly name: string;
   readonly signature: string;
@@ -111,7 +111,7 @@ class FunctionBodies {
 
   constructor(functions: readonly FunctionRow[], names: UserNames) {
     this.#names = names;
-    this.#byOid = new Map(functions.map((each) => [each.oid, each]));
+    this.#byOid = new Map(functions.map((each) => [Number(each.oid), each]));
     this.#byName = Map.groupBy(functions, ({ schema, name }) => quoteQualified(schema, name));
   }
 

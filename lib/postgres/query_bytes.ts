@@ -39,7 +39,8 @@ export function parseBytesRow<Result extends object>({ row, encoding }: BytesRow
 }
 
 /**
- * As `Session.query` does it, for texts of any bytes. Values come as JSON has them: arrays as arrays.
+ * As `Session.query` does it, for texts of any bytes. Values come as JSON has them: arrays as arrays, and
+ * OIDs, which are numbers in other queries, as text.
  *
  * @param options `resultBytes`: as for `Session.query`, of what comes in hexadecimal
  * @throws ServerError when the server refuses it
