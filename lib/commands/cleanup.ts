@@ -39,7 +39,7 @@ import type {
 } from "./cleanup/report.ts";
 import type { DatabaseSelection, RunContext } from "./run.ts";
 import { type Answer, Link } from "./link.ts";
-import { reportLockWaits } from "./lock_waits.ts";
+import { prepareEndpoints } from "./prepare_endpoints.ts";
 
 export * from "./cleanup/report.ts";
 
@@ -72,7 +72,7 @@ export async function cleanup(
   options: CleanupOptions,
   { events, signal }: RunContext,
 ): Promise<CleanupReport | undefined> {
-  const { source, target, databases, checkpoints, confirm } = reportLockWaits(options, events);
+  const { source, target, databases, checkpoints, confirm } = prepareEndpoints(options, events);
   await using from = new Link(source, signal);
   await using to = new Link(target, signal);
   const [onSource, onTarget] = await Promise.all([

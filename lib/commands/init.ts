@@ -45,7 +45,7 @@ import { Recorder } from "./init/recorder.ts";
 import { reportOf, unfinishedDatabases } from "./init/run_report.ts";
 import { refuseUndroppable } from "./init/refuse_undroppable.ts";
 import { type DatabaseReport, type InitPlan, type InitReport, setAsideObjects } from "./report.ts";
-import { reportLockWaits } from "./lock_waits.ts";
+import { prepareEndpoints } from "./prepare_endpoints.ts";
 import {
   finishEarlierRun,
   readEarlierRun,
@@ -70,7 +70,7 @@ import { connect, type Examination, examine } from "./validate.ts";
  * @throws ReplicatorError; its `exitCode` says what kind: prerequisites, source or target unreachable, a step that failed
  */
 export async function init(given: InitOptions, run: RunContext): Promise<InitReport | undefined> {
-  const wanted = reportLockWaits({
+  const wanted = prepareEndpoints({
     ...given,
     target: { ...given.target, ownSearchPath: given.restoreSearchPath === "own" },
   }, run.events);

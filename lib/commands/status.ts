@@ -38,7 +38,7 @@ import { driftFindings, serverFindings, sortFindings, streamFindings } from "./s
 import { type Answer, Link } from "./link.ts";
 import { readScope } from "./table_scope.ts";
 import type { DatabaseStatus, ServerStatus, StatusFinding, StatusReport } from "./status/report.ts";
-import { reportLockWaits } from "./lock_waits.ts";
+import { prepareEndpoints } from "./prepare_endpoints.ts";
 
 export { checkStatus } from "./status/judge.ts";
 export { prometheusMetrics } from "./status/prometheus.ts";
@@ -58,7 +58,7 @@ export interface StatusOptions {
 
 /** One look. See {@linkcode StatusMonitor}. */
 export async function status(options: StatusOptions, context: RunContext): Promise<StatusReport> {
-  await using monitor = new StatusMonitor(reportLockWaits(options, context.events), context);
+  await using monitor = new StatusMonitor(prepareEndpoints(options, context.events), context);
   return await monitor.read();
 }
 

@@ -8,7 +8,7 @@ import { leastLibpqMajor, withDatabase } from "../postgres/mod.ts";
 import { findDumpTool } from "../schema/mod.ts";
 import { openBothSides } from "./both_sides.ts";
 import { planDatabases } from "./database_plan.ts";
-import { reportLockWaits } from "./lock_waits.ts";
+import { prepareEndpoints } from "./prepare_endpoints.ts";
 import { Recorder } from "./init/recorder.ts";
 import type { SyncDatabaseReport, SyncPlan, SyncReport } from "./report.ts";
 import type { RunContext, SyncOptions } from "./run.ts";
@@ -28,7 +28,7 @@ import { follow, skip } from "./sync/follow.ts";
  * @throws ReplicatorError with everything that stands in the way, of all databases at once
  */
 export async function sync(given: SyncOptions, run: RunContext): Promise<SyncReport | undefined> {
-  const options = reportLockWaits(given, run.events);
+  const options = prepareEndpoints(given, run.events);
   const start = performance.now();
   const recorder = new Recorder(run.events);
   const context = { events: recorder.events, signal: run.signal };

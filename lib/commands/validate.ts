@@ -28,7 +28,7 @@ import {
   type UnpublishedTable,
 } from "../replication/mod.ts";
 import { type BothEndpoints, type BothSides, openBothSides, summarise } from "./both_sides.ts";
-import { reportLockWaits } from "./lock_waits.ts";
+import { prepareEndpoints } from "./prepare_endpoints.ts";
 import { type DatabasePlanning, planDatabases, type PlannedDatabase } from "./database_plan.ts";
 import type { Check, ValidationReport } from "./report.ts";
 import type { RunContext, ValidateOptions } from "./run.ts";
@@ -92,7 +92,7 @@ export async function validate(
   given: ValidateOptions,
   run: RunContext,
 ): Promise<ValidationReport> {
-  const options = reportLockWaits(given, run.events);
+  const options = prepareEndpoints(given, run.events);
   await using sides = await connect(options, run);
   return (await examine(options, { sides, run })).report;
 }

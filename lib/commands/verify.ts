@@ -22,7 +22,7 @@ import {
 } from "../replication/mod.ts";
 import { consequencesOf, decideTables, noTableRules } from "../rules/mod.ts";
 import { openBothSides, summarise } from "./both_sides.ts";
-import { reportLockWaits } from "./lock_waits.ts";
+import { prepareEndpoints } from "./prepare_endpoints.ts";
 import { planDatabases, type PlannedDatabase } from "./database_plan.ts";
 import { Recorder } from "./init/recorder.ts";
 import type { VerifyReport } from "./report.ts";
@@ -39,7 +39,7 @@ import { type DatabaseScope, resolveScopes } from "./table_scope.ts";
  * @throws ReplicatorError when the comparison cannot go on at all: wrong rules, a server out of reach
  */
 export async function verify(given: VerifyOptions, run: RunContext): Promise<VerifyReport> {
-  const options = reportLockWaits(given, run.events);
+  const options = prepareEndpoints(given, run.events);
   const start = performance.now();
   const startedAt = options.now();
   const recorder = new Recorder(run.events);

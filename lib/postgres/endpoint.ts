@@ -61,6 +61,8 @@ export interface Endpoint {
    * database and role have. Default: under an empty one, as those of pg_dump and psql.
    */
   readonly ownSearchPath?: boolean | undefined;
+  /** Whether sessions may read views of users: predicates of the caller's own do. Default: no. */
+  readonly readsViews?: boolean | undefined;
   /** Receives the locks that sessions wait for; without it nobody looks. */
   readonly onLockWait?: LockWaitSink | undefined;
 }

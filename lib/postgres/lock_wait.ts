@@ -41,7 +41,8 @@ export interface LockWait {
 }
 
 /** The end of a {@linkcode LockWait} that was reported. */
-export interface LockWaitOver extends Pick<LockWait, "side" | "database" | "object" | "waitedMs"> {
+export interface LockWaitOver
+  extends Pick<LockWait, "side" | "database" | "processId" | "object" | "waitedMs"> {
   readonly kind: "over";
 }
 
@@ -115,12 +116,13 @@ export class LockWatch {
   }
 
   async #run(signal: AbortSignal, isStill: () => boolean): Promise<void> {
-    const { endpoint: { side, database }, report } = this.#options;
+    const { endpoint: { side, database }, backend: { processId }, report } = this.#options;
     let waiting: { readonly wait: LockWait; readonly sinceMs: number } | undefined;
     const end = () => {
       if (waiting === undefined) return;
       const { wait: { object }, sinceMs } = waiting;
-      report({ kind: "over", side, database, object, waitedMs: performance.now() - sinceMs });
+      const waitedMs = performance.now() - sinceMs;
+      report({ kind: "over", side, database, processId, object, waitedMs });
       waiting = undefined;
     };
     for (let look = 0; !signal.aborted; look++) {

@@ -244,7 +244,7 @@ async function attempt(
       });
       const results = await Promise.race([
         driver.unsafe(
-          pinStatements(settingsFor(options), endpoint),
+          pinStatements(settingsFor({ ...options, readsViews: endpoint.readsViews }), endpoint),
         ).simple(),
         ended.promise,
       ]);

@@ -37,6 +37,8 @@ const commonSettings: Readonly<Record<string, string>> = {
   transform_null_equals: "off",
   quote_all_identifiers: "off",
   check_function_bodies: "off",
+  // on: the expressions of CHECKs are evaluated while a query is planned
+  constraint_exclusion: "off",
   default_tablespace: "",
   default_table_access_method: "heap",
   lo_compat_privileges: "off",
@@ -59,6 +61,16 @@ const commonSettings: Readonly<Record<string, string>> = {
   client_connection_check_interval: "5s",
   // noise
   client_min_messages: "warning",
+};
+
+/**
+ * What was a table or a sequence when the catalog was read may be a view by the time it is read itself: its owner can swap it, and a
+ * view runs the owner's code with this role's rights. pg_dump sets the same.
+ *
+ * Source: PostgreSQL documentation, "19.11.1. Statement Behavior" (12.20, 13.16, 14.13, 15.8, 16.4 and newer).
+ */
+const tablesOnly: Readonly<Record<string, string>> = {
+  restrict_nonsystem_relation_kind: "view, foreign-table",
 };
 
 /** Names and values; those that a version does not know, or the role may not set, are skipped. */
@@ -106,12 +118,18 @@ export interface WantedSettings {
 
 /** What a session is given: everything, or where it computes values what no expression sees. */
 export function settingsFor(
-  { computesValues = false, settings = {} }: {
+  { computesValues = false, readsViews = false, settings = {} }: {
     readonly computesValues?: boolean;
+    /** See `Endpoint.readsViews`. */
+    readonly readsViews?: boolean | undefined;
     readonly settings?: Readonly<Record<string, string>> | undefined;
   },
 ): WantedSettings {
-  return { pinned: computesValues ? commonSettings : pinnedSettings, asked: settings };
+  const pinned = computesValues ? commonSettings : pinnedSettings;
+  return {
+    pinned: computesValues || readsViews ? pinned : { ...pinned, ...tablesOnly },
+    asked: settings,
+  };
 }
 
 /**

@@ -7,6 +7,7 @@ import { withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { dropDatabase } from "../support/databases.ts";
 import { endpointOf, runInit } from "../support/init.ts";
+import { until } from "../support/replication.ts";
 import { exec, query, withSession } from "../support/sql.ts";
 
 const source = await sharedCluster(15);
@@ -108,6 +109,38 @@ Deno.test("a filter on a table whose plans run a user's function is refused", as
       [error.message, ...error.details].join("\n"),
       /runs a function of another role .*m\.zero/,
     );
+    deepStrictEqual(await takenOverBy(source), []);
+  });
+});
+
+/** Two sequences; the second is replaced by a view, which runs the owner's code, while the tool waits for the first. */
+const swapped = `
+  CREATE FUNCTION boom() RETURNS bigint LANGUAGE plpgsql AS $b$
+    BEGIN
+      IF current_setting('is_superuser') = 'on' THEN EXECUTE 'CREATE ROLE pwned_view SUPERUSER'; END IF;
+      RETURN 1;
+    END $b$;
+  CREATE SEQUENCE a1; CREATE SEQUENCE b2;`;
+
+Deno.test("what verify takes for a sequence and has become a view since is not read", async () => {
+  const made = { owner: "mallory", name: "swapped", rewrite: () => swapped };
+  await withCase("50-plain-1520.sql", { source, target, ...made }, async (it) => {
+    await it.init();
+    await withSession(it.source.url({ database: it.name, user: "mallory" }), async (owner) => {
+      await owner.unsafe("BEGIN; ALTER SEQUENCE a1 RENAME TO a1x").simple();
+      // refused by the server, or told of as a difference: only what it runs matters here
+      const done = it.verify().catch(() => {});
+      await until(
+        it.sourceUrl,
+        "SELECT count(*) > 0 AS ok FROM pg_stat_activity WHERE datname = 'swapped' AND wait_event_type = 'Lock'",
+      );
+      await exec(
+        it.source.url({ database: it.name, user: "mallory" }),
+        "DROP SEQUENCE b2; CREATE VIEW b2 AS SELECT boom() AS last_value, true AS is_called",
+      );
+      await owner.unsafe("ROLLBACK").simple();
+      await done;
+    });
     deepStrictEqual(await takenOverBy(source), []);
   });
 });
