@@ -34,7 +34,6 @@ import { isRecorded, statementDigest } from "./digest.ts";
 import {
   asciiJson,
   createLedgerStatements,
-  createSetAsideStatement,
   isPartRecordedQuery,
   ledgerFormat,
   partConstraint,
@@ -43,7 +42,7 @@ import {
   recordStatementsStatement,
 } from "./ledger_sql.ts";
 import type { Epoch, LedgerRun, LedgerState, TableRecord } from "./model.ts";
-import { hasSetAsideTable, readLedger, readLedgerRun } from "./read_ledger.ts";
+import { readLedger, readLedgerRun } from "./read_ledger.ts";
 import { changedMeanwhile } from "./changed_meanwhile.ts";
 import { letSessionsWork, takeRunLock, workLock } from "./run_lock.ts";
 
@@ -350,9 +349,7 @@ export class Ledger implements AsyncDisposable {
   async complete(setAside: readonly SetAsideObject[] = []): Promise<void> {
     await this.#inTurn((session) =>
       session.transaction(async () => {
-        const exists = await hasSetAsideTable(session);
-        if (!exists && setAside.length > 0) await session.execute(createSetAsideStatement);
-        if (exists) await session.query(`DELETE FROM ${ledgerSchema}.set_aside`);
+        await session.query(`DELETE FROM ${ledgerSchema}.set_aside`);
         for (const [place, object] of setAside.entries()) {
           await session.query(
             `INSERT INTO ${ledgerSchema}.set_aside (place, document) VALUES ($1, $2)`,

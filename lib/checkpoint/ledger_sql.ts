@@ -6,20 +6,13 @@
 import { ledgerSchema, quoteLiteral, type TableName } from "../core/mod.ts";
 
 /** Format of the ledger that this version writes, and the only one it goes on with. */
-export const ledgerFormat = 1;
+export const ledgerFormat = 2;
 
 /** The constraint that a part violates which is recorded already. */
 export const partConstraint = "seren_ledger_part_done";
 
 /** The constraint that a session of a run violates which another run has taken over from. */
 export const holderColumn = "holder";
-
-/** Objects that a complete copy lacks. Ledgers of earlier versions have no such table. */
-export const createSetAsideStatement = `
-  CREATE TABLE ${ledgerSchema}.set_aside (
-    place integer PRIMARY KEY,
-    document text NOT NULL
-  )`;
 
 /** Documents are JSON in ASCII: the database may have any encoding. */
 export const createLedgerStatements = `
@@ -63,7 +56,10 @@ export const createLedgerStatements = `
     digest text PRIMARY KEY,
     ${holderColumn} text NOT NULL
   );
-  ${createSetAsideStatement};`;
+  CREATE TABLE ${ledgerSchema}.set_aside (
+    place integer PRIMARY KEY,
+    document text NOT NULL
+  );`;
 
 /**
  * NULL, which the column refuses, when another run has taken over: a session of ours that was cut off and comes back can then

@@ -62,16 +62,7 @@ function notALedger({ endpoint: { database } }: Session): ReplicatorError {
   );
 }
 
-/** Whether a ledger can hold what was set aside: those that earlier versions began cannot. */
-export async function hasSetAsideTable(session: Session): Promise<boolean> {
-  const { there } = await session.queryOne<{ there: boolean }>(
-    `SELECT pg_catalog.to_regclass('${ledgerSchema}.set_aside') IS NOT NULL AS there`,
-  );
-  return there;
-}
-
 async function readSetAside(session: Session): Promise<readonly SetAsideObject[]> {
-  if (!await hasSetAsideTable(session)) return [];
   const rows = await session.query<{ document: string }>(
     `SELECT document FROM ${ledgerSchema}.set_aside ORDER BY place`,
   );
