@@ -1,10 +1,11 @@
-import { deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
+import { deepEqual, match, notDeepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { FileCheckpointStore } from "../lib/checkpoint/mod.ts";
 import type { InitReport } from "../lib/commands/report.ts";
 import { ExitCode, ReplicatorError, UsageError } from "../lib/core/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { dropDatabase } from "./support/databases.ts";
 import { type InitTestOptions, runInit } from "./support/init.ts";
+import { cliCommand, denoEnvironment, runProgram } from "./support/cli.ts";
 import { exec, query } from "./support/sql.ts";
 
 const source = await sharedCluster(15);
@@ -79,6 +80,74 @@ Deno.test("a database that fails does not keep the others from being copied, and
       "SELECT FROM pg_namespace WHERE nspname ~ 'seren'",
     );
     equal(ledgers.length, 0);
+  });
+});
+
+/** A materialized view that finds its table under the database's own search_path only: it is set aside. */
+const lacking = `${rows}
+  CREATE FUNCTION counted() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM t); END';
+  CREATE MATERIALIZED VIEW m AS SELECT counted() AS n;`;
+
+const oidOf = (name: string) =>
+  query(target.url(), `SELECT oid::text FROM pg_database WHERE datname = '${name}'`);
+
+Deno.test("--no-resume keeps databases whose copy is complete, and copies those that failed anew", async () => {
+  await withDatabases(
+    { many_a: rows, many_b: broken, many_c: lacking },
+    async (run) => {
+      await run().then(() => ok(false), () => {});
+      const kept = ["many_a", "many_c"];
+      for (const database of kept) {
+        await exec(target.url({ database }), "INSERT INTO t VALUES (101)");
+      }
+      const before = await Promise.all([...kept, "many_b"].map(oidOf));
+      await exec(source.url({ database: "many_b" }), mended);
+      await run({ resume: false });
+      const after = await Promise.all([...kept, "many_b"].map(oidOf));
+      deepEqual(after.slice(0, 2), before.slice(0, 2));
+      notDeepEqual(after[2], before[2]);
+      deepEqual([await rowsOf("many_a"), await rowsOf("many_b"), await rowsOf("many_c")], [
+        101,
+        100,
+        101,
+      ]);
+      // and dropped where that was said
+      await run({ resume: false, dropExisting: true });
+      deepEqual([await rowsOf("many_a"), await rowsOf("many_c")], [100, 100]);
+    },
+  );
+});
+
+Deno.test("what copied databases lack is told although another one failed", async () => {
+  await withDatabases({ many_a: lacking, many_b: broken }, async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      const init = async (...more: readonly string[]) =>
+        await runProgram(Deno.execPath(), [
+          ...cliCommand,
+          ...["init", "--source", source.url(), "--target", target.url(), "--yes"],
+          ...["--dump-tool", "embedded", ...more],
+        ], { env: denoEnvironment(), cwd: folder });
+      const text = await init();
+      equal(text.code, ExitCode.stepFailed, text.stderr);
+      match(
+        text.stdout,
+        /^many_a: complete except for 1 object:\n✗ many_a: MATERIALIZED VIEW DATA/,
+      );
+      const json = await init("--json");
+      equal(json.code, ExitCode.stepFailed, json.stderr);
+      const { error, databases } = JSON.parse(json.stdout);
+      match(error.message, /^1 database of 2 failed: many_b/);
+      deepEqual(
+        databases.map(({ source, setAside }: InitReport["databases"][number]) => [
+          source,
+          setAside?.map(({ object }) => object),
+        ]),
+        [["many_a", ["MATERIALIZED VIEW DATA public.m"]]],
+      );
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
   });
 });
 

@@ -18,6 +18,8 @@ export interface CommandContext {
   readonly progress: ProgressDisplay;
   readonly run: RunContext;
   readonly resolve: ResolveContext;
+  /** With `--json`: what the document of the error that ends the command has beside it. */
+  readonly addToFailure: (results: Readonly<Record<string, unknown>>) => void;
 }
 
 /** A command of the command line: resolves its options, runs, prints, and says how it ended. */

@@ -37,7 +37,7 @@ export function failureLines(error: unknown, { color }: { readonly color: boolea
 }
 
 /** An error as the one JSON document of `--json`. */
-export function failureDocument(error: unknown): unknown {
+export function failureDocument(error: unknown): Readonly<Record<string, unknown>> {
   const exitCode = exitCodeOf(error);
   if (!(error instanceof ReplicatorError)) {
     const text = error instanceof Error ? error.message : String(error);

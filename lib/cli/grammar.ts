@@ -112,7 +112,7 @@ export function buildGrammar(onCommand: OnCommand): Command {
     .option("--enable-sync", "go on with replication, without a gap: the target follows the source")
     .option("-y, --yes", "do not ask before the start; never allows to drop anything")
     .option("--dry-run", "print the plan and stop; nothing is changed")
-    .option("--no-resume", "drop what an interrupted run has done, and start over")
+    .option("--no-resume", "drop the unfinished copies of an interrupted run, and start over")
     .option(
       "--allow-mixed-snapshots",
       "go on although the rest can only be copied as of another moment",

@@ -1,6 +1,6 @@
 import { ExitCode, type Problem, UsageError } from "../core/mod.ts";
 import { completionScript } from "./completions.ts";
-import type { CommandRunner, Exit } from "./context.ts";
+import type { CommandContext, CommandRunner, Exit } from "./context.ts";
 import { readConfigFile } from "./config_file.ts";
 import { type Environment, readEnvironment, readFile, readVariable } from "./environment.ts";
 import { exitCodeOf, failureDocument, failureLines, withoutConnectionStrings } from "./failure.ts";
@@ -39,6 +39,7 @@ export async function main(
 ): Promise<ExitCode> {
   const environment = readEnvironment();
   const terminal = openTerminal(environment, { color: !args.includes("--no-color") });
+  let results: Readonly<Record<string, unknown>> = {};
   let json = args.includes("--json");
   try {
     const parsed = parseArguments(args);
@@ -63,24 +64,26 @@ export async function main(
       terminal,
       environment,
       exit,
+      addToFailure: (more) => results = more,
     });
   } catch (thrown) {
     const error = withoutConnectionStrings(thrown, args);
     for (const line of failureLines(error, terminal.stderr)) terminal.stderr.write(`${line}\n`);
-    if (json) printJson(terminal, failureDocument(error));
+    if (json) printJson(terminal, { ...failureDocument(error), ...results });
     return exitCodeOf(error);
   }
 }
 
 async function runCommand(
   runner: CommandRunner,
-  { args, reader, output, terminal, environment, exit }: {
+  { args, reader, output, terminal, environment, exit, addToFailure }: {
     readonly args: readonly string[];
     readonly reader: OptionReader;
     readonly output: OutputOptions;
     readonly terminal: Terminal;
     readonly environment: Environment;
     readonly exit: Exit;
+    readonly addToFailure: CommandContext["addToFailure"];
   },
 ): Promise<ExitCode> {
   using progress = openProgress(terminal.stderr, output, environment);
@@ -96,6 +99,7 @@ async function runCommand(
     args,
     output,
     progress,
+    addToFailure,
     run: { events: progress.take, signal: signals.signal },
     resolve: {
       environment,

@@ -287,13 +287,29 @@ function warningLines(warnings: readonly Warning[], style: Style): string[] {
   ];
 }
 
+/** What databases lack that were copied although their run failed; none when they lack nothing. */
+export function finishedLines(
+  { databases, plan }: Pick<InitReport, "databases" | "plan">,
+  options: TableOptions,
+): string[] {
+  const copied = databases.map(({ target }) => printable(target)).join(", ");
+  return setAsideLines(
+    { databases, several: plan.databases.length > 1, title: `${copied}: complete` },
+    makeStyle(options.color),
+  );
+}
+
 /** What is not on the target: each object with its statement, the reason and the remedy. */
-function setAsideLines(report: InitReport, style: Style): string[] {
-  const objects = setAsideObjects(report);
+function setAsideLines(
+  { databases, several = databases.length > 1, title = "Complete" }:
+    & Pick<InitReport, "databases">
+    & { readonly several?: boolean; readonly title?: string },
+  style: Style,
+): string[] {
+  const objects = setAsideObjects({ databases });
   if (objects.length === 0) return [];
-  const several = report.databases.length > 1;
   return [
-    style.bold(`Complete except for ${plural(objects.length, "object")}:`),
+    style.bold(`${title} except for ${plural(objects.length, "object")}:`),
     ...objects.flatMap(({ object, database, statement, reason, remedy }) => [
       `${style.red("✗")} ${printable(several ? `${database}: ${object}` : object)}`,
       `  ${printable(reason)}`,

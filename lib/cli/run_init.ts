@@ -22,7 +22,7 @@ import { version } from "./program.ts";
 import { writeReportFile } from "./report_file.ts";
 import { readRemote } from "./remote.ts";
 import { initRemotely } from "./remote_commands.ts";
-import { planLines, reportLines } from "./results.ts";
+import { finishedLines, planLines, reportLines } from "./results.ts";
 
 /** `init`: shows the plan, asks, copies, and prints the report on stdout. `--dry-run`: prints the plan and stops. */
 export const runInit: CommandRunner = async (reader, context) => {
@@ -34,6 +34,7 @@ export const runInit: CommandRunner = async (reader, context) => {
   if (options === undefined) throw nothingChosen();
   let dryRunPlan: InitPlan | undefined;
   let begun = false;
+  let unfinished: InitReport | undefined;
   const confirmed: InitOptions = {
     ...options,
     version,
@@ -47,8 +48,9 @@ export const runInit: CommandRunner = async (reader, context) => {
       begun = await confirmPlan(plan, { yes, rules: options.rules, context });
       return begun;
     },
-    onUnfinished: async (unfinished) => {
-      if (reportFile !== undefined) await writeReport(unfinished, { reportFile, context });
+    onUnfinished: async (soFar) => {
+      unfinished = soFar;
+      if (reportFile !== undefined) await writeReport(soFar, { reportFile, context });
     },
   };
   const report =
@@ -56,6 +58,7 @@ export const runInit: CommandRunner = async (reader, context) => {
       ? init(confirmed, run)
       : initRemotely(confirmed, { place, reader, yes, workers, context })).catch((error) => {
         progress.pause();
+        if (unfinished !== undefined) reportFinished(unfinished, context);
         if (begun && place === undefined && error instanceof InterruptedError) {
           terminal.stderr.write(
             `What is done is kept. To go on where it ended:\n  ${commandToGoOn(context.args)}\n`,
@@ -87,6 +90,18 @@ export const runInit: CommandRunner = async (reader, context) => {
   else printResult(terminal, reportLines(report, tableOptions(terminal.stdout)));
   return setAsideObjects(report).length > 0 ? ExitCode.completeExcept : ExitCode.success;
 };
+
+/** What databases lack that were copied before the run failed: nothing else says it before the run that creates it. */
+function reportFinished(
+  report: InitReport,
+  { terminal, output, addToFailure }: CommandContext,
+): void {
+  const databases = report.databases.filter(({ incomplete }) => !incomplete);
+  if (databases.length === 0) return;
+  if (output.json) return addToFailure({ databases });
+  const lines = finishedLines({ ...report, databases }, tableOptions(terminal.stdout));
+  if (lines.length > 0) printResult(terminal, lines);
+}
 
 /** How many workers of a service share the copy; undefined when that was not said. */
 function readWorkers(

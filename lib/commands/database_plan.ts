@@ -67,8 +67,8 @@ export interface PlanningInput {
   readonly selection: DatabaseSelection;
   readonly dropExisting: boolean;
   /**
-   * Whether an unfinished copy is gone on with; else it is dropped and begun anew. `complete`: only one that lacks nothing but the end of
-   * its run. Default: `yes`.
+   * Whether an unfinished copy is gone on with; else it is dropped and begun anew, but for one that lacks nothing but the end of its run:
+   * that is dropped with `dropExisting` only. `complete`: only such a one is gone on with. Default: `yes`.
    */
   readonly resume?: "yes" | "no" | "complete";
   /** The database that the target's URL names, if it does. The session may be on another one. */
@@ -116,6 +116,7 @@ export async function planDatabases(input: PlanningInput): Promise<DatabasePlann
         existing,
         contents,
         dropExisting: input.dropExisting,
+        alone: choice.selected.length === 1,
         overwritesSource: relation !== "different" && sources.has(selected.target),
       }),
     });
@@ -141,6 +142,8 @@ export interface ActionFacts {
   readonly isOfSource?: boolean;
   readonly resume?: boolean | undefined;
   readonly dropExisting: boolean;
+  /** Whether the run has no other database. */
+  readonly alone?: boolean;
   /** Whether the target database is one of those that are to be read. */
   readonly overwritesSource: boolean;
 }
@@ -164,14 +167,17 @@ export function decideAction(
   const drop = (willBeLost: string) =>
     ({ action: "drop-and-create", refusal: undefined, willBeLost }) as const;
   if (facts.unfinished !== undefined) {
-    const { startedAt, source: { database }, setAside } = facts.unfinished;
+    const { startedAt, source: { database }, setAside, complete } = facts.unfinished;
     const copy = setAside.length > 0
       ? `the copy of ${database} that was begun at ${startedAt}, complete except for objects that were set aside`
-      : `the unfinished copy of ${database} that was begun at ${startedAt}`;
-    if (facts.isOfSource && (facts.resume ?? true)) {
+      : `the ${
+        complete ? "complete" : "unfinished"
+      } copy of ${database} that was begun at ${startedAt}`;
+    // a complete one may be in use by now, while other databases of its run failed: it is kept and they are begun anew
+    const kept = complete && !dropExisting && !(facts.alone && setAside.length > 0);
+    if (facts.isOfSource && (kept || (facts.resume ?? true))) {
       return { action: "resume", refusal: undefined, willBeLost: undefined };
     }
-    // it may be in use by now
     if (setAside.length > 0 && !dropExisting) return refuse(`database "${target}" holds ${copy}`);
     if (facts.isOfSource || dropExisting) {
       return drop(`${copy}; nothing else was in it, for it was begun empty`);

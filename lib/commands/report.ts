@@ -217,6 +217,8 @@ export interface DatabaseReport {
    * them when their causes are gone. Comments and privileges that come with another object of the list have `attribute`.
    */
   readonly setAside?: readonly SetAsideObject[];
+  /** Whether the run ended before this database was complete. */
+  readonly incomplete?: true;
   readonly ms: number;
 }
 

@@ -43,8 +43,9 @@ export function combineFailures(failures: readonly DatabaseFailure[], databases:
         `database ${database}:`,
         ...describeError(error).map((line) => `  ${line}`),
       ]),
-      remedy:
-        "remove the causes and run the same command again: it resumes the databases that failed",
+      remedy: failures.some(({ error }) => mayStartOver(error))
+        ? "do for each database as described there; with --no-resume the same command copies those that failed anew, and keeps those that were copied"
+        : "remove the causes as described for each database, then run the same command again: it resumes those that failed",
       exitCode: codes.size === 1 ? code : ExitCode.stepFailed,
       cause: new AggregateError(failures.map(({ error }) => error)),
     },
@@ -56,6 +57,11 @@ export function failuresOf(error: unknown): readonly unknown[] {
   return error instanceof ReplicatorError && error.cause instanceof AggregateError
     ? error.cause.errors
     : [error];
+}
+
+/** Whether what to do about an error is, or may be, not to resume: all remedies are read by people only, and name the option. */
+function mayStartOver(error: unknown): boolean {
+  return error instanceof ReplicatorError && (error.remedy?.includes("--no-resume") ?? false);
 }
 
 function exitCodeOf(error: unknown): ExitCode {

@@ -46,6 +46,7 @@ export function unfinishedDatabases(
         const done = finished.get(displayName({ schema, name }));
         return done === undefined ? [] : [{ schema, name, ...done }];
       }),
+      incomplete: true,
       ms: steps.reduce((sum, { ms }) => sum + ms, 0),
     }];
   });
