@@ -73,6 +73,7 @@ Deno.test("demo tells the whole story, compares both sides and leaves nothing be
     ]
   ) ok(stderr.includes(part), `${part} is missing in\n${stderr}`);
   match(stdout, /With your own servers/);
+  ok(!/without schema/.test(stderr), stderr); // no false alarm about search_path
   deepStrictEqual(await processesLeft(), []);
   deepStrictEqual(await filesLeft(), []);
 });

@@ -60,6 +60,9 @@ const notDeclared: ReadonlySet<string> = new Set(
   ),
 );
 
+/** Calls in which `FROM` stands before a value. */
+const fromValue: ReadonlySet<string> = new Set(["extract", "overlay", "substring", "trim"]);
+
 const operatorCharacter = /[-+*/<>=~!@#%^&|`?]/;
 
 interface Word {
@@ -120,7 +123,30 @@ function isRelation(words: readonly Word[], at: number): boolean {
   const before = words[at - 1];
   if (before?.kind !== "name") return false;
   if (before.text === "into") return ["insert", "merge"].includes(words[at - 2]?.text ?? "");
+  if (before.text === "from" && isBeforeValue(words, at - 1)) return false;
   return beforeRelation.has(before.text);
+}
+
+/** `a IS DISTINCT FROM kinds`, `extract(year FROM kinds)` */
+function isBeforeValue(words: readonly Word[], from: number): boolean {
+  const isComparison = words[from - 1]?.text === "distinct" &&
+    ["is", "not"].includes(words[from - 2]?.text ?? "");
+  return isComparison || fromValue.has(callAround(words, from) ?? "");
+}
+
+/** The name before the innermost parenthesis that is open there. */
+function callAround(words: readonly Word[], at: number): string | undefined {
+  let closed = 0;
+  for (let index = at - 1; index >= 0; index--) {
+    const { kind, text } = words[index]!;
+    if (kind !== "other") continue;
+    if (text === ")") closed++;
+    else if (text === "(" && closed-- === 0) {
+      const name = words[index - 1];
+      return name?.kind === "name" ? name.text : undefined;
+    }
+  }
+  return undefined;
 }
 
 /** `kinds%ROWTYPE`, `kinds.code%TYPE` */
@@ -129,16 +155,24 @@ function isRowType(words: readonly Word[], at: number): boolean {
   return words[end]?.text === "%" && ["type", "rowtype"].includes(words[end + 1]?.text ?? "");
 }
 
-/** `value::mood`, `CAST(value AS mood)`, `declared mood;` */
+/** `value::mood`, `CAST(value AS mood)`, `CREATE DOMAIN code AS mood`, `declared mood;` */
 function isType(words: readonly Word[], at: number): boolean {
   const before = words[at - 1];
   const after = words[at + 1]?.text;
-  if (before?.text === "::" || before?.kind === "name" && before.text === "as") {
-    return after !== ".";
+  if (before?.text === "::") return after !== ".";
+  if (before?.kind === "name" && before.text === "as") {
+    // elsewhere it names a column or a table
+    return after !== "." && (callAround(words, at) === "cast" || isOfDomain(words, at - 1));
   }
   return before?.kind === "name" && !notDeclared.has(before.text) &&
     (after === ";" || after === ":=") && words[at - 2]?.text !== undefined &&
     [";", "declare"].includes(words[at - 2]!.text);
+}
+
+/** `CREATE DOMAIN app.code AS` */
+function isOfDomain(words: readonly Word[], as: number): boolean {
+  const name = words[as - 2]?.text === "." ? as - 3 : as - 1;
+  return words[name - 1]?.text === "domain" && words[name - 2]?.text === "create";
 }
 
 /** Texts that are SQL themselves, and names of relations in them. */

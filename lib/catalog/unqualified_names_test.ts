@@ -37,6 +37,19 @@ Deno.test("names with schema, columns, variables, comments and texts are left al
   deepStrictEqual(found("SELECT a IS DISTINCT FROM b, extract(year FROM c), a % b"), []);
 });
 
+Deno.test("an alias or a value with the name of a relation or type is neither", () => {
+  deepStrictEqual(found("SELECT count(*) AS mood, (1 + 2) AS mood FROM app.t AS mood"), []);
+  deepStrictEqual(found("SELECT f(cast(1 AS integer)) AS mood, (SELECT max(a AS mood)) AS x"), []);
+  deepStrictEqual(found("SELECT CAST((SELECT a AS mood FROM app.t) AS text)"), []);
+  deepStrictEqual(found("SELECT a IS NOT DISTINCT FROM kinds, extract(year FROM kinds)"), []);
+  deepStrictEqual(found("SELECT trim(both ' ' from kinds), substring((x) from kinds for 2)"), []);
+  deepStrictEqual(found("SELECT CAST((SELECT f(a) AS b FROM app.t) AS mood)"), ["mood"]);
+  deepStrictEqual(found("CREATE DOMAIN app.code AS mood"), ["mood"]);
+  deepStrictEqual(found("CREATE DOMAIN code AS mood"), ["mood"]);
+  deepStrictEqual(found("SELECT extract(year FROM (SELECT a FROM kinds))"), ["kinds"]);
+  deepStrictEqual(found("SELECT DISTINCT FROM kinds"), ["kinds"]);
+});
+
 Deno.test("functions that are called by their full name are followed", () => {
   deepStrictEqual(findNames('SELECT "My App".f(app.g (1))', names).calls, [
     { schema: "My App", name: "f" },

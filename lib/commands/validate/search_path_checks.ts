@@ -81,7 +81,7 @@ function remedy(
   const queries = [
     ...new Set(uses.filter(({ routine }) => routine === undefined).map(({ object }) => object)),
   ];
-  return [
+  const steps = [
     ...(alters.length === 0 ? [] : [`on the source: ${alters.join(" ")}`]),
     ...(ofExtensions
       ? ["(what is altered of an extension is no part of a dump: run it on the target as well)"]
@@ -95,5 +95,7 @@ function remedy(
         (forSync ? " (replication does not: its workers always have an empty one)" : ""),
       ]
       : []),
-  ].join("; ");
+  ];
+  // statements end with a semicolon of their own
+  return steps.reduce((all, step) => `${all}${all.endsWith(";") ? "" : ";"} ${step}`);
 }
