@@ -102,9 +102,11 @@ export class CauseFinder {
       statement.sql !== sql && statement.type === type && statement.schema === schema &&
       statement.name === name
     );
-    return sameEntry?.item ??
-      // what belongs to an extension cannot be told by its name
-      this.#causes.find(({ made: { kind } }) => kind === "EXTENSION")?.item;
+    if (sameEntry !== undefined) return sameEntry.item;
+    // what an owner or a privilege misses so is a role
+    if (sqlState === SqlState.undefinedObject && isAttribute({ sql })) return undefined;
+    // what belongs to an extension cannot be told by its name
+    return this.#causes.find(({ made: { kind } }) => kind === "EXTENSION")?.item;
   }
 
   /** The end of the chain; undefined when the reason is its own. */

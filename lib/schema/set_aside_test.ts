@@ -65,6 +65,26 @@ Deno.test("a cause is told by qualified names, whatever their case and quotes", 
   );
 });
 
+Deno.test("a missing role is not put down to an extension, a missing function is", () => {
+  const extension = item({
+    sql: "CREATE EXTENSION IF NOT EXISTS fuzzy WITH SCHEMA public;",
+    type: "EXTENSION",
+    name: "fuzzy",
+  });
+  const finder = new CauseFinder([extension]);
+  const causeOf = (sql: string, sqlState: string) => finder.causeOf({ sql }, { sqlState });
+  for (
+    const sql of [
+      "GRANT SELECT ON TABLE public.t TO reader;",
+      "REVOKE ALL ON TABLE public.t FROM reader;",
+      "ALTER TABLE public.t OWNER TO reader;",
+    ]
+  ) strictEqual(causeOf(sql, "42704"), undefined, sql);
+  strictEqual(causeOf("GRANT ALL ON FUNCTION public.near(text) TO x;", "42883"), extension);
+  strictEqual(causeOf("COMMENT ON EXTENSION fuzzy IS 'x';", "42704"), extension);
+  strictEqual(causeOf("CREATE TABLE public.t (a public.fuzz);", "42704"), extension);
+});
+
 Deno.test("tables and attached partitions hold rows; foreign tables, views and settings of tables do not", () => {
   const is = (sql: string, type: string) => holdsRows({ sql, type });
   strictEqual(is("CREATE TABLE a.b (i integer);", "TABLE"), true);
