@@ -245,6 +245,8 @@ Deno.test("cleanup() removes whatever half of a stream there is", async () => {
     const report = await run(urls);
     deepStrictEqual(report.failed, []);
     strictEqual(report.removed.length, 9);
+    const small = report.removed.find(({ name }) => name === "seren_00000000000000a2");
+    strictEqual(small?.detail, "of 1 table");
     deepStrictEqual(await traces(c15, c18), before);
   });
 });
@@ -403,6 +405,7 @@ Deno.test("init --enable-sync and then cleanup leave both catalogs as they were 
       match(asking.stderr, /--yes: is needed here/);
       const done = await runCli(["cleanup", "--yes", "--json", ...databases], { env });
       strictEqual(done.code, 0, done.stderr);
+      match(done.stderr, /removed subscription seren_\w+ of database copy_test/);
       const report = JSON.parse(done.stdout);
       deepStrictEqual(report.failed, []);
       ok(report.removed.length >= 4, done.stdout);

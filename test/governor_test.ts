@@ -165,7 +165,7 @@ Deno.test("init reads no faster than --max-rate allows", async () => {
       maxBytesPerSecond: 1024 ** 2,
     });
     strictEqual(report.rows, 4_000);
-    strictEqual(report.governor[0]?.message, "held to 1.00 MB/s, as wanted");
+    strictEqual(report.governor[0]?.message, "limited to 1.00 MB/s by --max-rate");
     const copying = report.steps.find(({ step }) => step === "data");
     // 3.8 MB; a tenth of a second may be made up for, and nobody waits after the last piece, of up to 1 MB
     ok((copying?.ms ?? 0) > 2_400, `${copying?.ms} ms`);

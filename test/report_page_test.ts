@@ -83,7 +83,7 @@ const report: ReportView = {
   governor: [{
     database: "app",
     about: "speed" as const,
-    message: "held to 50.0 MB/s, as wanted",
+    message: "limited to 50.0 MB/s by --max-rate",
     startMs: 900,
   }, {
     database: "app",

@@ -180,7 +180,7 @@ Deno.test("chooseDumpTool() takes a program that is new enough for both servers,
     "embedded pg_dump 18 (pg_dump 15.18 is older than the source, 17)",
   );
   equal(choose(17, 18, []), "embedded pg_dump 18 (no pg_dump is installed)");
-  equal(choose(12, 12, ["18.1"], "embedded"), "embedded pg_dump 18 (as wanted)");
+  equal(choose(12, 12, ["18.1"], "embedded"), "embedded pg_dump 18 (chosen by --dump-tool)");
   equal(choose(19, 19, ["19beta1"]), "pg_dump 19beta1");
   const prerequisite = (error: unknown) =>
     error instanceof ReplicatorError && error.exitCode === 3 && error.remedy !== undefined;

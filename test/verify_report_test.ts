@@ -119,3 +119,17 @@ Deno.test("a table that may not be read makes the exit code 9: nobody said that 
     });
   });
 });
+
+Deno.test("the verdict tells rows that differ from definitions of tables that do", async () => {
+  await withDatabase(source, undefined, async ({ name, url }) => {
+    await exec(url, "CREATE TABLE t AS SELECT 1 AS a");
+    await withDatabase(target, undefined, async (to) => {
+      await exec(to.url, "CREATE TABLE t WITH (fillfactor = 50) AS SELECT 2 AS a");
+      const { code, stdout } = await runCli([
+        ...["verify", "--source", url, "--target", to.url, "--include-databases", name],
+      ]);
+      strictEqual(code, 6, stdout);
+      match(stdout, /Both sides differ in the rows of 1 table and table definitions;/);
+    });
+  });
+});

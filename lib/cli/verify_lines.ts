@@ -197,14 +197,18 @@ function verdictLine(report: VerifyReport, style: Style): string {
   }
 }
 
-/** `2 tables, columns and indexes`. */
+/** `the rows of 2 tables, table definitions and indexes` */
 function differing({ databases }: VerifyReport): string {
   const isDifferent = ({ verdict }: { readonly verdict: Verdict }) => verdict === "different";
   const tables = databases.flatMap((database) => database.tables).filter(isDifferent).length;
   const sections = databases.flatMap((database) => database.sections).filter(isDifferent);
   const names = [
     ...(tables === 0 ? [] : [`the rows of ${plural(tables, "table")}`]),
-    ...new Set(sections.map(({ section }) => section.replaceAll("-", " "))),
+    ...new Set(
+      sections.map(({ section }) =>
+        section === "tables" ? "table definitions" : section.replaceAll("-", " ")
+      ),
+    ),
   ];
   return [names.slice(0, -1).join(", "), names.at(-1)].filter((each) => each !== "").join(" and ");
 }

@@ -117,7 +117,8 @@ export async function cleanup(
     try {
       await remove(item, { from, to, file, signal, plan });
       removed.push(item);
-      events({ kind: "info", message: `removed ${item.kind} ${item.name}` });
+      const place = item.database === undefined ? "" : ` of database ${item.database}`;
+      events({ kind: "info", message: `removed ${item.kind} ${item.name}${place}` });
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof ReplicatorError)) throw error;

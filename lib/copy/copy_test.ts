@@ -166,7 +166,7 @@ Deno.test("whyText() says why a table does not come in binary", () => {
   strictEqual(why([]), undefined);
   strictEqual(why(["mood"]), "column mood app.mood");
   strictEqual(why(["a", "b", "c", "d"]), "columns a app.a, b app.b, c app.c, …");
-  strictEqual(why(["mood"], { format: "text" }), "as wanted");
+  strictEqual(why(["mood"], { format: "text" }), "chosen by --copy-format");
   strictEqual(why([], { encoding: "LATIN1" }), "the database's encoding is LATIN1");
 });
 

@@ -161,7 +161,7 @@ export class Governor implements AsyncDisposable {
       kind: "governor",
       database,
       about: "speed",
-      message: `held to ${formatBytes(maxBytesPerSecond)}/s, as wanted`,
+      message: `limited to ${formatBytes(maxBytesPerSecond)}/s by --max-rate`,
       bytesPerSecond: maxBytesPerSecond,
     });
   }

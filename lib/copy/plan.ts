@@ -191,7 +191,7 @@ export function whyText(
   { columns }: Pick<Table, "columns">,
   { format, encoding }: Pick<CopyPlanOptions, "format" | "encoding">,
 ): string | undefined {
-  if (format === "text") return "as wanted";
+  if (format === "text") return "chosen by --copy-format";
   if (encoding !== "UTF8") return `the database's encoding is ${encoding}`;
   const own = columns.filter(({ portableBinary }) => !portableBinary)
     .map(({ name, typeName }) => `${name} ${typeName}`);

@@ -140,7 +140,7 @@ export function chooseDumpTool(
       },
     );
   }
-  const why = preference.dump === "embedded" ? "as wanted" : found;
+  const why = preference.dump === "embedded" ? "chosen by --dump-tool" : found;
   return {
     kind: "embedded",
     major: embeddedDumpMajor,

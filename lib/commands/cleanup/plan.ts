@@ -8,6 +8,7 @@ import {
   ExitCode,
   formatLsn,
   ledgerSchema,
+  plural,
   quoteIdentifier,
   quoteLiteral,
   ReplicatorError,
@@ -150,7 +151,7 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       side: "source",
       database,
       name,
-      detail: allTables ? "of all tables" : `of ${tables} tables`,
+      detail: allTables ? "of all tables" : `of ${plural(tables, "table")}`,
     }, foreign);
     for (const changed of descriptor?.changedIdentities ?? []) {
       take({

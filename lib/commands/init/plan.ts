@@ -38,7 +38,8 @@ export interface PlanInput {
 }
 
 const ownPathWarning =
-  "--restore-search-path own: rows, indexes and materialized views are computed under the search_path of the target's database and role; " +
+  "--restore-search-path own: rows and constraints are computed under the search_path of the target's database and role, " +
+  "and so are indexes and materialized views on servers before 17; " +
   "whoever may create functions in a schema of that path can have them run as the role of --target";
 
 /** Reads sizes, measures a short copy, and puts the plan together. */
