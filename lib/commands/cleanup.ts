@@ -10,7 +10,7 @@ import {
   operationOf,
   refuseLiveRun,
 } from "../checkpoint/mod.ts";
-import { ExitCode, ledgerSchema, ReplicatorError, type Side } from "../core/mod.ts";
+import { displayName, ExitCode, ledgerSchema, ReplicatorError, type Side } from "../core/mod.ts";
 import {
   describeEndpoint,
   type Endpoint,
@@ -20,21 +20,23 @@ import {
   withoutEventTriggers,
 } from "../postgres/mod.ts";
 import {
-  type ChangedIdentity,
+  describeIdentity,
   dropPublication,
   dropSlot,
   dropSubscription,
-  readPublications,
+  type LeftIdentity,
+  listOurPublications,
   readSubscriptionDescriptors,
   restoreIdentities,
 } from "../replication/mod.ts";
-import { findOnSource, findOnTarget } from "./cleanup/find.ts";
-import { planCleanup } from "./cleanup/plan.ts";
+import { findOnSource, findOnTarget, type TargetFindings } from "./cleanup/find.ts";
+import { planCleanup, type PlannedItems } from "./cleanup/plan.ts";
 import type {
   CleanupFailure,
   CleanupItem,
   CleanupPlan,
   CleanupReport,
+  KeptItem,
   UnreachableSide,
 } from "./cleanup/report.ts";
 import type { DatabaseSelection, RunContext } from "./run.ts";
@@ -107,15 +109,29 @@ export async function cleanup(
   if (!await confirm(plan)) return undefined;
   await refuseWhileRunsLive(plan, { to, signal });
   const removed: CleanupItem[] = [];
+  const left: KeptItem[] = [];
   const failed: CleanupFailure[] = [];
   for (const item of plan.items) {
     signal.throwIfAborted();
     if (item.kind === "replica-identity") {
-      if (removed.includes(carrierOf(item, plan)!)) removed.push(item);
+      const isLeft = left.some((each) =>
+        each.side === item.side && each.publication === item.publication &&
+        each.database === item.database && each.name === item.name
+      );
+      if (!isLeft && removed.includes(planned.carriers.get(item)!)) removed.push(item);
       continue;
     }
     try {
-      await remove(item, { from, to, file, signal, plan });
+      left.push(
+        ...await remove(item, {
+          from,
+          to,
+          file,
+          signal,
+          planned,
+          targetSystem: onTarget.reached ? onTarget.value.system : undefined,
+        }),
+      );
       removed.push(item);
       const place = item.database === undefined ? "" : ` of database ${item.database}`;
       events({ kind: "info", message: `removed ${item.kind} ${item.name}${place}` });
@@ -125,17 +141,7 @@ export async function cleanup(
       failed.push({ item, problem: error.message, remedy: error.remedy ?? null });
     }
   }
-  return { ...plan, removed, failed };
-}
-
-/** The subscription or publication that a replica identity is restored with, in one transaction where they are on the same side. */
-function carrierOf(
-  { side, publication }: CleanupItem,
-  { items }: CleanupPlan,
-): CleanupItem | undefined {
-  const find = (kind: CleanupItem["kind"]) =>
-    items.find((item) => item.kind === kind && item.name === publication);
-  return (side === "target" ? find("subscription") : undefined) ?? find("publication");
+  return { ...plan, kept: [...plan.kept, ...left], removed, failed };
 }
 
 /** What the process should exit with: failures before sides that were out of reach. */
@@ -184,43 +190,60 @@ interface Means {
   readonly to: Link;
   readonly file: CheckpointStore | undefined;
   readonly signal: AbortSignal;
-  readonly plan: CleanupPlan;
+  readonly planned: PlannedItems;
+  readonly targetSystem: TargetFindings["system"];
 }
 
-async function remove(
-  item: CleanupItem,
-  { from, to, file, signal, plan }: Means,
-): Promise<void> {
+/** @returns replica identities that had to be left as they are */
+async function remove(item: CleanupItem, means: Means): Promise<readonly KeptItem[]> {
   const { kind, name, database } = item;
+  const { from, to, file, signal, planned } = means;
+  const report = (left: readonly LeftIdentity[], side: Side, where: string | undefined) =>
+    left.filter(({ publications }) =>
+      // the last of ours that publishes it restores it
+      publications.length === 0 || !publications.every((publication) =>
+        planned.items.some((each) =>
+          each.kind === "publication" && each.side === side && each.database === where &&
+          each.name === publication
+        )
+      )
+    ).map(({ changed, reason }): KeptItem => ({
+      kind: "replica-identity",
+      side,
+      ...(where === undefined ? {} : { database: where }),
+      name: displayName(changed),
+      publication: name,
+      detail: `FULL for ${name}: ${describeIdentity(changed)}`,
+      reason,
+    }));
   switch (kind) {
     case "subscription":
       return await within(
         to,
         database,
         signal,
-        (session) => removeSubscription(session, name, signal),
+        async (session) =>
+          report(await removeSubscription(session, name, signal), "target", database),
       );
     case "slot":
-      return await dropSlot(await from.session(), { name, signal });
+      await dropSlot(await from.session(), { name, signal });
+      return [];
     case "publication":
       return await within(from, database, signal, async (session) => {
         // before what remembers them is gone
-        const carried = plan.items.find((each) =>
+        const carried = planned.items.find((each) =>
           each.kind === "replica-identity" && each.side === "target" &&
-          carrierOf(each, plan) === item
+          planned.carriers.get(each) === item
         );
-        if (carried !== undefined) {
-          await within(
-            to,
-            carried.database,
-            signal,
-            async (target) => await restoreCopied(target, await readChanged(session, name)),
-          );
-        }
-        await dropPublication(session, name);
+        const onTarget = carried === undefined ? [] : report(
+          await restoreCopied(session, { name, database: carried.database }, means),
+          "target",
+          carried.database,
+        );
+        return [...onTarget, ...report(await dropPublication(session, name), "source", database)];
       });
     case "ledger":
-      return await within(
+      await within(
         to,
         database,
         signal,
@@ -230,8 +253,12 @@ async function remove(
               `SET LOCAL client_min_messages = error; DROP SCHEMA IF EXISTS ${ledgerSchema} CASCADE`,
             )),
       );
+      return [];
+    case "replica-identity":
+      return []; // with what remembers it
     case "state-file":
-      return await file?.remove();
+      await file?.remove();
+      return [];
   }
 }
 
@@ -240,42 +267,51 @@ async function removeSubscription(
   session: Session,
   name: string,
   signal: AbortSignal,
-): Promise<void> {
-  const [there] = await session.query(
-    `SELECT FROM pg_catalog.pg_subscription
+): Promise<readonly LeftIdentity[]> {
+  const [there] = await session.query<{ readonly owner: number }>(
+    `SELECT subowner AS owner FROM pg_catalog.pg_subscription
       WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`,
     [name],
   );
-  if (there === undefined) return;
+  if (there === undefined) return [];
   const descriptor = (await readSubscriptionDescriptors(session)).get(name);
   const restore = descriptor?.changedIdentities ?? [];
-  await dropSubscription(session, { name, signal, restore });
+  // whoever owns a subscription can write anything into its comment
+  return await dropSubscription(session, { name, signal, restore, writtenBy: there.owner });
 }
 
-async function readChanged(session: Session, name: string): Promise<readonly ChangedIdentity[]> {
-  const [publication] = await readPublications(session, [name]);
-  return publication?.descriptor?.changedIdentities ?? [];
-}
-
+/** Believes the publication's comment only as planning did: it may have been written anew since. */
 async function restoreCopied(
-  session: Session,
-  changed: readonly ChangedIdentity[],
-): Promise<void> {
-  await session.transaction(async () => {
-    await session.execute("SET LOCAL lock_timeout = '10s'");
-    await restoreIdentities(session, changed, { side: "target" });
-  });
+  source: Session,
+  { name, database }: { readonly name: string; readonly database: string | undefined },
+  { to, signal, targetSystem }: Means,
+): Promise<readonly LeftIdentity[]> {
+  const publication = (await listOurPublications(source)).find((each) => each.name === name);
+  const place = publication?.descriptor?.target;
+  const isBelieved = publication?.isTrusted === true && place?.database === database &&
+    place?.system === targetSystem;
+  const changed = isBelieved ? publication.descriptor?.changedIdentities ?? [] : [];
+  return await within(
+    to,
+    database,
+    signal,
+    async (session) =>
+      await session.transaction(async () => {
+        await session.execute("SET LOCAL lock_timeout = '10s'");
+        return await restoreIdentities(session, changed, { side: "target" });
+      }),
+  );
 }
 
-async function within(
+async function within<Result>(
   { endpoint }: Link,
   database: string | undefined,
   signal: AbortSignal,
-  work: (session: Session) => Promise<void>,
-): Promise<void> {
+  work: (session: Session) => Promise<Result>,
+): Promise<Result> {
   await using session = await openSession(
     database === undefined ? endpoint : withDatabase(endpoint, database),
     { signal },
   );
-  await work(session);
+  return await work(session);
 }

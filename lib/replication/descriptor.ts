@@ -121,12 +121,24 @@ function isDescriptor(value: unknown): value is ScopeDescriptor {
     (value ?? {}) as Readonly<Record<string, unknown>>;
   return version === 1 && tool === descriptorTool && typeof hash === "string" &&
     typeof epoch === "number" && isPlace(source) && isPlace(target) && typeof rules === "string" &&
-    Array.isArray(words) && Array.isArray(changedIdentities);
+    Array.isArray(words) && Array.isArray(changedIdentities) &&
+    changedIdentities.every(isChangedIdentity);
+}
+
+/** A comment may be anybody's: what is no name would make every cleanup fail. */
+function isChangedIdentity(value: unknown): value is ChangedIdentity {
+  const { schema, name, before, index } = (value ?? {}) as Readonly<Record<string, unknown>>;
+  return isName(schema) && isName(name) && (before === "d" || before === "n" || before === "i") &&
+    (index === undefined || isName(index));
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === "string" && value !== "" && !value.includes("\0");
 }
 
 function isPlace(value: unknown): value is ScopePlace {
   const { system, database } = (value ?? {}) as Readonly<Record<string, unknown>>;
-  return typeof system === "string" && typeof database === "string";
+  return typeof system === "string" && isName(database);
 }
 
 /** `COMMENT ON PUBLICATION …` with a descriptor. */

@@ -27,6 +27,8 @@ export interface OurPublication extends Named {
   readonly tables: number;
   /** Its comment; undefined when there is none that we understand. */
   readonly descriptor: ScopeDescriptor | undefined;
+  /** Whether this session's role or a superuser owns it: whoever owns it can write anything into its comment. */
+  readonly isTrusted: boolean;
 }
 
 /** A subscription of ours, in any database of the session's server. */
@@ -68,7 +70,9 @@ const publicationStatement = `
   SELECT p.pubname::pg_catalog.text AS name, p.puballtables AS all_tables,
          coalesce((pg_catalog.to_jsonb(p) ->> 'pubviaroot')::boolean, false) AS via_root,       -- 13+
          (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_publication_tables AS t WHERE t.pubname = p.pubname) AS tables,
-         pg_catalog.obj_description(p.oid, 'pg_publication') AS comment
+         pg_catalog.obj_description(p.oid, 'pg_publication') AS comment,
+         EXISTS (SELECT FROM pg_catalog.pg_roles AS r
+                  WHERE r.oid = p.pubowner AND (r.rolsuper OR r.rolname = current_user)) AS is_trusted
     FROM pg_catalog.pg_publication AS p
    WHERE p.pubname LIKE 'seren\\_%'
    ORDER BY p.pubname::pg_catalog.text COLLATE pg_catalog."C"`;
@@ -79,6 +83,7 @@ type PublicationRow = {
   readonly via_root: boolean;
   readonly tables: number;
   readonly comment: string | null;
+  readonly is_trusted: boolean;
 };
 
 /** Publications of ours in the session's database. */
@@ -93,6 +98,7 @@ export async function listOurPublications(session: Session): Promise<readonly Ou
       viaRoot: row.via_root,
       tables: row.tables,
       descriptor: parseDescriptor(row.comment),
+      isTrusted: row.is_trusted,
     }];
   });
 }

@@ -30,7 +30,7 @@ import {
   identityRemedy,
   readIdentities,
 } from "./identity.ts";
-import { restoreIdentities } from "./restore_identities.ts";
+import { type LeftIdentity, restoreIdentities } from "./restore_identities.ts";
 
 /** A table of a publication. */
 export interface PublishedTable extends TableName {
@@ -298,20 +298,25 @@ export async function describePublication(
 /**
  * Drops a publication of ours and gives the tables back the replica identity that they had, both or neither; tables that are gone, or
  * that somebody changed since, are passed over. Nothing happens when there is none.
+ *
+ * @returns tables that had to be left as they are
  */
-export async function dropPublication(session: Session, name: string): Promise<void> {
+export async function dropPublication(
+  session: Session,
+  name: string,
+): Promise<readonly LeftIdentity[]> {
   const [found] = await session.query<{ readonly comment: string | null; readonly owner: number }>(
     `SELECT pg_catalog.obj_description(p.oid, 'pg_publication') AS comment, p.pubowner AS owner
        FROM pg_catalog.pg_publication AS p WHERE p.pubname = $1`,
     [name],
   );
-  if (found === undefined) return;
+  if (found === undefined) return [];
   const changed = parseDescriptor(found.comment)?.changedIdentities ?? [];
-  await withoutEventTriggers(session, async () => {
+  return await withoutEventTriggers(session, async () => {
     await session.execute(
       `SET LOCAL lock_timeout = '10s'; DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`,
     );
     // whoever owns a publication can write anything into its comment
-    await restoreIdentities(session, changed, { side: "source", writtenBy: found.owner });
+    return await restoreIdentities(session, changed, { side: "source", writtenBy: found.owner });
   });
 }

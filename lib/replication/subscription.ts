@@ -25,7 +25,7 @@ import {
   withoutEventTriggers,
 } from "../postgres/mod.ts";
 import { type ChangedIdentity, commentOnSubscription, type ScopeDescriptor } from "./descriptor.ts";
-import { restoreIdentities } from "./restore_identities.ts";
+import { type LeftIdentity, restoreIdentities } from "./restore_identities.ts";
 import { subscriptionConninfo } from "./conninfo.ts";
 import {
   type HarmfulSetting,
@@ -349,25 +349,33 @@ async function endWorker(session: Session, pid: number): Promise<void> {
 
 /**
  * Drops a subscription and leaves its slot: the source may be gone, and slots are ours to drop.
+ *
+ * @returns tables that had to be left at the replica identity that they have
  */
 export async function dropSubscription(
   session: Session,
-  { name, signal, restore = [] }: {
+  { name, signal, restore = [], writtenBy }: {
     readonly name: string;
     readonly signal?: AbortSignal | undefined;
     /** Replica identities that its tables get back, or it stays. */
     readonly restore?: readonly ChangedIdentity[];
+    /** OID of the role that could write `restore`. */
+    readonly writtenBy?: number | undefined;
   },
-): Promise<void> {
+): Promise<readonly LeftIdentity[]> {
   await disableSubscription(session, { name, signal });
-  await withoutEventTriggers(session, async () => {
+  return await withoutEventTriggers(session, async () => {
     await session.execute("SET LOCAL lock_timeout = '10s'");
     await session.execute(`ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET (slot_name = NONE)`);
-    await restoreIdentities(session, restore, { side: "target" });
+    const left = await restoreIdentities(session, restore, {
+      side: "target",
+      writtenBy,
+    });
     await restoreWorkerSettings(session, name);
     // DROP SUBSCRIPTION leaves the comment behind (12 to 18)
     await session.execute(`COMMENT ON SUBSCRIPTION ${quoteIdentifier(name)} IS NULL`);
     await session.execute(`DROP SUBSCRIPTION ${quoteIdentifier(name)}`);
+    return left;
   });
 }
 

@@ -1,7 +1,8 @@
 /** Replica identities that `init --replica-identity full` has changed: `cleanup` restores both sides, and nothing else. */
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { type Case, withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";
+import { exec, query } from "../support/sql.ts";
 
 const source = await sharedCluster(15, { programs: "embedded" });
 const target = await sharedCluster(18);
@@ -121,3 +122,133 @@ Deno.test("a publication of an ordinary role cannot make a superuser's cleanup a
     strictEqual((await identities(it, "source"))["t"], "f");
   });
 });
+
+const whole = await sharedCluster(12, { programs: "embedded" });
+const publishers = `
+  create schema s; create table s.u (id int, v text); insert into s.u values (1, 'a');
+  create table pt (id int, v text) partition by list (id); create table pt1 partition of pt for values in (1);
+  insert into pt values (1, 'a');`;
+
+const left = (
+  kept: readonly { readonly kind: string; readonly side?: string; readonly name: string }[],
+) =>
+  kept.filter(({ kind }) => kind === "replica-identity").map(({ side, name }) => `${side} ${name}`)
+    .sort();
+
+Deno.test("tables that publications of others publish stay FULL on both sides, and are reported", async () => {
+  await withCase(
+    file,
+    { ...servers, rewrite: (script) => `${script};${publishers}` },
+    async (it) => {
+      await it.initWithSync();
+      const own =
+        'CREATE PUBLICATION warehouse FOR TABLES IN SCHEMA s; CREATE PUBLICATION "Up" FOR TABLE pt';
+      await it.ask("source", own);
+      await it.ask("target", "CREATE PUBLICATION everything FOR ALL TABLES");
+      const { failed, kept, removed } = await it.cleanup();
+      deepStrictEqual(failed, []);
+      deepStrictEqual(left(kept), [
+        "source pt1",
+        "source s.u",
+        "target pt1",
+        "target s.u",
+        "target t",
+      ]);
+      match(kept.find(({ name, side }) => side === "source" && name === "pt1")!.reason, /"Up"/);
+      deepStrictEqual(left(removed), ["source t"]);
+      for (
+        const statement of [
+          "UPDATE s.u SET v = 'b'",
+          "UPDATE pt SET v = 'b'",
+          "UPDATE pt1 SET v = 'c'",
+        ]
+      ) {
+        await it.ask("source", statement);
+      }
+      strictEqual((await identities(it, "source"))["t"], "d");
+    },
+  );
+});
+
+Deno.test("a table of a publication of all tables stays FULL on a source of 12", async () => {
+  await withCase(
+    file,
+    { source: whole, target, rewrite: (script) => `${script};${publishers}` },
+    async (it) => {
+      await it.initWithSync();
+      await it.ask("source", "CREATE PUBLICATION everything FOR ALL TABLES");
+      const { failed, kept } = await it.cleanup();
+      deepStrictEqual(failed, []);
+      deepStrictEqual(left(kept), ["source pt1", "source s.u", "source t"]);
+      await it.ask("source", "UPDATE pt1 SET v = 'c'");
+    },
+  );
+});
+
+for (
+  const { what, system, superuser, expected } of [
+    { what: "an ordinary role's", system: "nowhere", superuser: false, expected: "f" },
+    {
+      what: "an ordinary role's of the right system",
+      system: undefined,
+      superuser: false,
+      expected: "f",
+    },
+    { what: "a superuser's of no system", system: "nowhere", superuser: true, expected: "f" },
+    { what: "a superuser's", system: undefined, superuser: true, expected: "n" },
+  ]
+) {
+  Deno.test(`a publication's comment alone alters the target only when it is believed: ${what}`, async () => {
+    await withCase(file, servers, async (it) => {
+      await it.init();
+      const victim = `${it.name}_victim`;
+      const victimUrl = target.url({ database: victim });
+      await exec(target.url(), `CREATE DATABASE "${victim}"`);
+      try {
+        await exec(victimUrl, "CREATE TABLE accounts (id int)");
+        await exec(victimUrl, "ALTER TABLE accounts REPLICA IDENTITY FULL");
+        const [real] = await query<{ system: string }>(
+          victimUrl,
+          "SELECT system_identifier::text AS system FROM pg_control_system()",
+        );
+        const comment = JSON.stringify({
+          version: 1,
+          tool: "postgres-seren-replicator",
+          hash: "0123456789abcdef",
+          epoch: 1,
+          source: { system: "x", database: it.name },
+          target: { system: system ?? real!.system, database: victim },
+          rules: "r",
+          words: [],
+          rulesNow: "2026-01-01T00:00:00Z",
+          createdAt: "2026-01-01T00:00:00Z",
+          changedIdentities: [{ schema: "public", name: "accounts", before: "n" }],
+        });
+        const role = `${it.name}_mallory`;
+        await it.ask("source", "CREATE PUBLICATION seren_0123456789abcdef");
+        await it.ask("source", `COMMENT ON PUBLICATION seren_0123456789abcdef IS '${comment}'`);
+        if (!superuser) {
+          await exec(it.sourceUrl, `CREATE ROLE "${role}"`);
+          await exec(it.sourceUrl, `GRANT CREATE ON DATABASE "${it.name}" TO "${role}"`);
+          await exec(it.sourceUrl, `ALTER PUBLICATION seren_0123456789abcdef OWNER TO "${role}"`);
+        }
+        const { failed, kept, removed } = await it.cleanup();
+        deepStrictEqual(failed, []);
+        deepStrictEqual(removed.filter(({ kind }) => kind === "publication").length, 1);
+        const [table] = await query<{ identity: string }>(
+          victimUrl,
+          "SELECT relreplident::text AS identity FROM pg_class WHERE relname = 'accounts'",
+        );
+        strictEqual(table!.identity, expected);
+        deepStrictEqual(left(kept), expected === "f" ? ["target accounts"] : []);
+      } finally {
+        await exec(target.url(), `DROP DATABASE "${victim}" WITH (FORCE)`);
+        if (!superuser) {
+          await exec(it.sourceUrl, "DROP PUBLICATION IF EXISTS seren_0123456789abcdef");
+          await exec(it.sourceUrl, `DROP OWNED BY "${it.name}_mallory"`);
+          await exec(it.sourceUrl, `DROP ROLE "${it.name}_mallory"`);
+        }
+      }
+    });
+  });
+}

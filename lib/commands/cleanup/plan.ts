@@ -33,6 +33,8 @@ export interface PlannedItems {
   readonly kept: readonly KeptItem[];
   /** Statements for a side that is out of reach. */
   readonly byHand: Readonly<Record<Side, readonly string[]>>;
+  /** The subscription or publication that a replica identity is restored with. */
+  readonly carriers: ReadonlyMap<CleanupItem, CleanupItem>;
 }
 
 /**
@@ -45,9 +47,12 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
   const { source, target, databases } = findings;
   const items: CleanupItem[] = [];
   const kept: KeptItem[] = [];
-  const take = (item: CleanupItem, reason: string | undefined) => {
+  const carriers = new Map<CleanupItem, CleanupItem>();
+  const take = (item: CleanupItem, reason: string | undefined, carrier?: CleanupItem) => {
     if (reason === undefined) items.push(item);
     else kept.push({ ...item, reason });
+    if (carrier !== undefined) carriers.set(item, carrier);
+    return item;
   };
   refuseSeveral(findings);
 
@@ -73,25 +78,30 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       readonly descriptor: ScopeDescriptor | undefined;
     },
     reason: string | undefined,
+    carrier: CleanupItem,
   ) => {
     const full = target?.full.get(database ?? "");
     for (const changed of descriptor?.changedIdentities ?? []) {
       if (!full?.has(tableKey(changed))) continue;
-      take({
-        kind: "replica-identity",
-        side: "target",
-        ...(database === undefined ? {} : { database }),
-        name: displayName(changed),
-        publication: name,
-        detail: `FULL for ${name}: ${describeIdentity(changed)}`,
-      }, reason);
+      take(
+        {
+          kind: "replica-identity",
+          side: "target",
+          ...(database === undefined ? {} : { database }),
+          name: displayName(changed),
+          publication: name,
+          detail: `FULL for ${name}: ${describeIdentity(changed)}`,
+        },
+        reason,
+        carrier,
+      );
     }
   };
   for (const { name, database, descriptor, slotName } of subscriptions) {
     const detail = slotName === undefined ? "without a slot" : `reads slot ${slotName}`;
     const foreign = isForeign(descriptor);
-    take({ kind: "subscription", side: "target", database, name, detail }, foreign);
-    takeCopied({ name, database, descriptor }, foreign);
+    const item = take({ kind: "subscription", side: "target", database, name, detail }, foreign);
+    takeCopied({ name, database, descriptor }, foreign, item);
   }
 
   const publications = (source?.publications ?? []).filter(({ database, descriptor }) =>
@@ -144,9 +154,9 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
   }
 
   for (const publication of publications.toSorted((a, b) => b.parts.epoch - a.parts.epoch)) {
-    const { name, database, tables, allTables, descriptor } = publication;
+    const { name, database, tables, allTables, descriptor, isTrusted } = publication;
     const foreign = isForeign(descriptor);
-    take({
+    const item = take({
       kind: "publication",
       side: "source",
       database,
@@ -154,19 +164,33 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       detail: allTables ? "of all tables" : `of ${plural(tables, "table")}`,
     }, foreign);
     for (const changed of descriptor?.changedIdentities ?? []) {
-      take({
-        kind: "replica-identity",
-        side: "source",
-        database,
-        name: displayName(changed),
-        publication: name,
-        detail: `FULL for ${name}: ${describeIdentity(changed)}`,
-      }, foreign);
+      take(
+        {
+          kind: "replica-identity",
+          side: "source",
+          database,
+          name: displayName(changed),
+          publication: name,
+          detail: `FULL for ${name}: ${describeIdentity(changed)}`,
+        },
+        foreign,
+        item,
+      );
     }
     // the subscription remembers them too, where there is one
     const isSubscribed = subscriptions.some((each) => each.name === name);
     if (!isSubscribed) {
-      takeCopied({ name, database: descriptor?.target.database, descriptor }, foreign);
+      // only the comment says which database that is, and whoever owns a publication can write anything into it
+      const unsure = !isTrusted
+        ? "another role's publication alone says that it was changed: connect to the source as that role, or restore it by hand"
+        : descriptor?.target.system !== target?.system
+        ? "the publication's comment does not say that it was changed on this server: restore it by hand"
+        : undefined;
+      takeCopied(
+        { name, database: descriptor?.target.database, descriptor },
+        foreign ?? unsure,
+        item,
+      );
     }
   }
 
@@ -185,6 +209,7 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
   return {
     items,
     kept,
+    carriers,
     byHand: { source: leftOnSource(items, target), target: leftOnTarget(items, source) },
   };
 }
@@ -236,7 +261,7 @@ function leftOnSource(
       each.name === name && each.database === database
     ) ?? {};
     return [
-      ...(descriptor === undefined ? [] : [`-- in database ${descriptor.source.database}`]),
+      ...(descriptor === undefined ? [] : [inDatabase(descriptor.source.database)]),
       `SELECT pg_catalog.pg_drop_replication_slot(${quoteLiteral(name).trim()});`,
       `DROP PUBLICATION ${quoteIdentifier(name)};`,
       ...(descriptor?.changedIdentities ?? []).map((changed) => `${restoreIdentity(changed)};`),
@@ -249,15 +274,24 @@ function leftOnTarget(
   source: SourceFindings | undefined,
 ): readonly string[] {
   return items.filter(({ kind }) => kind === "slot").flatMap(({ name, database }) => {
-    const { descriptor } = source?.publications.find((each) =>
+    const { descriptor, isTrusted = false } = source?.publications.find((each) =>
       each.name === name && each.database === database
     ) ?? {};
     return [
-      ...(descriptor === undefined ? [] : [`-- in database ${descriptor.target.database}`]),
+      ...(descriptor === undefined ? [] : [inDatabase(descriptor.target.database)]),
       `ALTER SUBSCRIPTION ${quoteIdentifier(name)} DISABLE;`,
       `ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET (slot_name = NONE);`,
       `DROP SUBSCRIPTION ${quoteIdentifier(name)};`,
-      ...(descriptor?.changedIdentities ?? []).map((changed) => `${restoreIdentity(changed)};`),
+      // a superuser would run what another role has written
+      ...(isTrusted ? descriptor?.changedIdentities ?? [] : []).map((changed) =>
+        `${restoreIdentity(changed)};`
+      ),
     ];
   });
+}
+
+/** A comment of one line, whatever the name: what follows a line's end would be SQL. */
+function inDatabase(name: string): string {
+  const line = displayName({ schema: "public", name }).replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "\ufffd");
+  return `-- in database ${line}`;
 }
