@@ -23,9 +23,16 @@ Deno.test("every task takes deno.lock as it is", async () => {
   deepStrictEqual(loose, []);
 });
 
+async function* scriptsIn(folder: string): AsyncGenerator<string> {
+  for await (const { name, isDirectory } of Deno.readDir(`${repository}${folder}`)) {
+    if (isDirectory) yield* scriptsIn(`${folder}/${name}`);
+    else yield `${folder}/${name}`;
+  }
+}
+
 Deno.test("so does every call of deno in a script", async () => {
-  for await (const { name } of Deno.readDir(`${repository}scripts`)) {
-    const text = await Deno.readTextFile(`${repository}scripts/${name}`);
+  for await (const name of scriptsIn("scripts")) {
+    const text = await Deno.readTextFile(`${repository}${name}`);
     for (const [call] of text.matchAll(/new Deno\.Command\("deno", \{\s*args: \[[^]*?\}/g)) {
       if (call.includes('"fmt"')) continue;
       match(call, /"--lock=deno\.lock",\s+"--frozen"/, name);
