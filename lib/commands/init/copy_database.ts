@@ -89,7 +89,8 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
         remedy: options.signal.aborted
           ? "run the same command again: what is done is kept"
           : "when the cause is removed, run the same command again: what is done is kept; " +
-            "after a change of tables that are on the target already, with --no-resume",
+            "where the source was written to meanwhile, as by a fix there, that takes " +
+            "--allow-mixed-snapshots, and after a change of tables that are on the target, --no-resume",
       });
     }
     throw error;

@@ -54,8 +54,10 @@ function withRemedy(
         `${kind} ${object} calls ${routine?.signature}, which names ${
           names.map(({ name }) => name).join(", ")
         } without schema; the copy computes under ${
-          ownPath ? "the target database's search_path" : "an empty search_path"
-        }, as pg_dump and psql do`
+          ownPath
+            ? "the target database's search_path"
+            : "an empty search_path, as pg_dump and psql do"
+        }`
       ),
     ],
     remedy: `run on the source: ${alters.join(" ")} and start again with --no-resume` +
