@@ -131,12 +131,11 @@ export const types: FactSource = {
 
 /**
  * The operator that this one names, or else the one that names it: minor versions differ in whether an operator that was announced by another gets the
- * link back. Announced operators that were never created do not count.
+ * link back.
  */
 function linkedOperator(column: "oprcom" | "oprnegate"): string {
   return `coalesce(
-    (SELECT other.oid::pg_catalog.regoperator::pg_catalog.text FROM pg_catalog.pg_operator AS other
-      WHERE other.oid = o.${column} AND other.oprcode::pg_catalog.oid <> 0),
+    nullif(o.${column}, 0)::pg_catalog.regoperator::pg_catalog.text,
     (SELECT pg_catalog.min(other.oid::pg_catalog.regoperator::pg_catalog.text)
        FROM pg_catalog.pg_operator AS other
       WHERE other.${column} = o.oid AND other.oprcode::pg_catalog.oid <> 0))`;
