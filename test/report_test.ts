@@ -6,7 +6,7 @@ import { runCli } from "./support/cli.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { dropDatabase, withDatabase } from "./support/databases.ts";
 import { runInit } from "./support/init.ts";
-import { query, withSession } from "./support/sql.ts";
+import { exec, query, withSession } from "./support/sql.ts";
 
 type Node = DefaultTreeAdapterTypes.Node;
 
@@ -188,12 +188,13 @@ Deno.test("a folder that goes away during the run costs the report, not the run"
 Deno.test("a run that fails leaves a report of what is done, and why it ended", async () => {
   await withFolder(async (folder) => {
     await withShop(async ({ url, args }) => {
-      await query(url, "CREATE TABLE broken (id int); INSERT INTO broken VALUES (1), (1)");
-      // made unique behind the server's back: the target will find out when it builds the index
-      await query(
+      // rows that the table's own constraint no longer allows: the target refuses them
+      await exec(
         url,
-        `CREATE INDEX broken_id ON broken (id);
-         UPDATE pg_index SET indisunique = true WHERE indexrelid = 'broken_id'::regclass`,
+        `CREATE FUNCTION fine(integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
+         CREATE TABLE broken (id integer CONSTRAINT still_fine CHECK (fine(id)));
+         INSERT INTO broken VALUES (1);
+         CREATE OR REPLACE FUNCTION fine(integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false'`,
       );
       const file = join(folder, "report.html");
       const { code, stderr } = await runCli([...args, "--report", file]);
@@ -201,7 +202,7 @@ Deno.test("a run that fails leaves a report of what is done, and why it ended", 
       const page = await Deno.readTextFile(file);
       ok(!page.includes(password));
       match(page, /✗ Ended before everything was copied/);
-      match(page, /could not create unique index/);
+      match(page, /violates check constraint/);
       match(page, /✗ failed/);
       match(page, /customers/);
     });

@@ -162,7 +162,7 @@ for (
       const statements = await statementsOf(source, tool);
       let last = 0;
       {
-        await using session = await openSession(target);
+        await using session = await openSession(target, { computesValues: true });
         const adapted = await applyStatements(session, statements, {
           onProgress: ({ done }) => last = done,
         });
@@ -186,7 +186,7 @@ Deno.test("a schema of 18 goes to 12 as far as 12 knows it", async () => {
   await copyGlobals(sources[18], target);
   const statements = (await statementsOf(await endpointOf(sources[18], "source"), embedded))
     .filter(({ name }) => !name?.startsWith("atomic")); // syntax of 14
-  await using session = await openSession(target);
+  await using session = await openSession(target, { computesValues: true });
   const adapted = await applyStatements(session, statements);
   equal(adapted.map(({ object }) => object), ["TABLE App;.compressed", "SEQUENCE public.us"]);
 });
@@ -225,7 +225,7 @@ for (const major of [15, 18] as const) {
     await exec(cluster.url(), "CREATE DATABASE app OWNER migrator");
     const target = await endpointOf(cluster, "target", "migrator");
     const globals = await copyGlobals(sources[15], target);
-    await using session = await openSession(target);
+    await using session = await openSession(target, { computesValues: true });
     const statements = await statementsOf(await endpointOf(sources[15], "source"), embedded);
     const adapted = await applyStatements(session, statements);
     await revokeTemporaryMemberships(session, globals.temporaryMemberships);

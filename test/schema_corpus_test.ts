@@ -39,7 +39,7 @@ async function copySchema(source: Cluster, target: Cluster, tool: DumpTool): Pro
     );
     equal(await createDatabase(session, properties, { name: "corpus" }), []);
   }
-  await using session = await openSession(to);
+  await using session = await openSession(to, { computesValues: true });
   const pre = await dumpSchema({ endpoint: from, tool, section: "pre-data" });
   const post = classifyPostData(await dumpSchema({ endpoint: from, tool, section: "post-data" }));
   for (
