@@ -166,7 +166,10 @@ Deno.test("a run that is killed while its slot is being made does not keep the n
       try {
         await until(pair.url, creating);
         await rejects(copy(pair), (error) => {
-          match(refusal(error), /^another run is copying into this database: session \d+ from /);
+          match(
+            refusal(error),
+            /^another run is copying into this database: session \d+ of role postgres from /,
+          );
           return true;
         });
         // one that comes in over another database of the target does not see that, and finds the slot
