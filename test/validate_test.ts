@@ -474,11 +474,13 @@ Deno.test("validate() finds encodings and locales that the target cannot have", 
       find(await run(source.url(), target.url(), { ...only(name), ...wishes }), "encoding").status;
     equal(await encoding("latin"), "fail");
     equal(await encoding("latin", { dropExisting: true }), "pass");
+    equal(await encoding("ascii"), "pass"); // made on the target in SQL_ASCII, too
+    await exec(target.url(), "CREATE DATABASE ascii TEMPLATE template0 ENCODING 'UTF8'");
     equal(await encoding("ascii"), "warn");
     equal(await encoding("icu"), "pass");
   } finally {
     for (const name of ["icu", "builtin", "latin", "ascii"]) await drop(source, name);
-    await drop(target, "latin");
+    for (const name of ["latin", "ascii"]) await drop(target, name);
   }
 });
 
