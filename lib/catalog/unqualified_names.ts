@@ -53,7 +53,7 @@ const takesRelation: ReadonlySet<string> = new Set([
   "pg_get_serial_sequence",
 ]);
 
-/** Words that a name may stand behind which is no type. */
+/** Words that may precede a name that is not a type. */
 const notDeclared: ReadonlySet<string> = new Set(
   "begin then else loop return raise perform exit continue next close fetch open end call".split(
     " ",

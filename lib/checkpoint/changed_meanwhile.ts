@@ -1,6 +1,6 @@
 import { ExitCode, ReplicatorError } from "../core/mod.ts";
 
-/** A target database is no longer what it was when the plan was made: another run or session has come in between. */
+/** A target database has changed since the plan was made: another run or session was faster. */
 export function changedMeanwhile(database: string, found: string): ReplicatorError {
   return new ReplicatorError(`${found}, since the plan of this run was made`, {
     side: "target",
