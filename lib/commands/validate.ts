@@ -157,16 +157,32 @@ function startStep(step: "connect" | "validate", { events }: RunContext) {
     });
 }
 
+type Findings = Omit<Examination, "report"> & { readonly checks: readonly Check[] };
+
+/** All checks, while the installed programs are looked for; the search never outlives this call. */
 async function runChecks(
   options: ValidateOptions,
   { sides, run }: { readonly sides: BothSides; readonly run: RunContext },
-): Promise<Omit<Examination, "report"> & { readonly checks: readonly Check[] }> {
+): Promise<Findings> {
+  const search = searchTool(options, sides);
+  try {
+    return await checkEverything(options, { sides, run, search });
+  } finally {
+    await Promise.allSettled([search]);
+  }
+}
+
+async function checkEverything(
+  options: ValidateOptions,
+  { sides, run, search }: {
+    readonly sides: BothSides;
+    readonly run: RunContext;
+    readonly search: Promise<ToolSearch>;
+  },
+): Promise<Findings> {
   const { forSync, identity = "fail", restoreSearchPath = "empty", jobs, rules = noTableRules } =
     options;
   const { signal } = run;
-  // programs are started and waited for meanwhile
-  const search = searchTool(options, sides);
-  search.catch(() => {}); // it is told of where it is awaited
   const [source, target] = await Promise.all([readServer(sides.source), readServer(sides.target)]);
   const planning = await planDatabases({
     source: sides.source,
