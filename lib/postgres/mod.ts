@@ -28,6 +28,7 @@ export * from "./pool.ts";
 export * from "./program_lock_watch.ts";
 export * from "./query_bytes.ts";
 export * from "./relay.ts";
+export { actAsReplica } from "./replica_role.ts";
 export * from "./retry.ts";
 export * from "./server_error.ts";
 export * from "./session.ts";

@@ -12,9 +12,8 @@
  * @module
  */
 import { quoteIdentifier } from "../core/mod.ts";
-import { ServerError } from "./server_error.ts";
+import { actAsReplica } from "./replica_role.ts";
 import type { Session } from "./session.ts";
-import { SqlState } from "./sqlstate.ts";
 
 /** An event trigger that is enabled. */
 export interface EventTrigger {
@@ -57,7 +56,7 @@ export async function withoutEventTriggers<Result>(
 ): Promise<Result> {
   if ((await readEventTriggers(session)).length === 0) return await session.transaction(work);
   return await session.transaction(async () => {
-    await beReplica(session, "LOCAL");
+    await actAsReplica(session, "LOCAL");
     const disabled = (await readEventTriggers(session)).filter(({ owned }) => owned);
     for (const { name } of disabled) {
       await session.execute(`ALTER EVENT TRIGGER ${quoteIdentifier(name)} DISABLE`);
@@ -79,7 +78,7 @@ export async function besideEventTriggers<Result>(
   const { before } = await session.queryOne<{ readonly before: string }>(
     "SELECT pg_catalog.current_setting('session_replication_role') AS before",
   );
-  const changed = await beReplica(session, "SESSION");
+  const changed = await actAsReplica(session, "SESSION");
   try {
     return await work();
   } finally {
@@ -97,21 +96,6 @@ export async function besideEventTriggers<Result>(
  */
 export async function silenceEventTriggers(session: Session): Promise<readonly EventTrigger[]> {
   const triggers = await readEventTriggers(session);
-  if (triggers.length === 0 || !await beReplica(session, "SESSION")) return triggers;
+  if (triggers.length === 0 || !await actAsReplica(session, "SESSION")) return triggers;
   return await readEventTriggers(session);
-}
-
-/** Neither event triggers, triggers nor foreign keys, where the role may say so. @returns whether it may */
-async function beReplica(session: Session, scope: "LOCAL" | "SESSION"): Promise<boolean> {
-  if (scope === "LOCAL") await session.execute("SAVEPOINT seren_replica");
-  try {
-    await session.execute(`SET ${scope} session_replication_role = replica`);
-    return true;
-  } catch (error) {
-    if (!(error instanceof ServerError) || error.sqlState !== SqlState.insufficientPrivilege) {
-      throw error;
-    }
-    if (scope === "LOCAL") await session.execute("ROLLBACK TO SAVEPOINT seren_replica");
-    return false;
-  }
 }

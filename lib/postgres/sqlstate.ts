@@ -31,6 +31,7 @@ export const SqlState = {
   /** 42883 */
   undefinedFunction: "42883",
   /** 42P01 */
+  undefinedColumn: "42703",
   undefinedTable: "42P01",
   /** 23505 */
   uniqueViolation: "23505",

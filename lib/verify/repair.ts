@@ -12,12 +12,11 @@ import {
   ReplicatorError,
 } from "../core/mod.ts";
 import {
+  actAsReplica,
   type Endpoint,
   openSession,
   ownExpressionSettings,
   rowResultBytes,
-  ServerError,
-  type Session,
 } from "../postgres/mod.ts";
 import { rowAlias, rowHash, valueDigest, valueText } from "./digest.ts";
 import { type Follower, readInsertPosition } from "./follower.ts";
@@ -204,7 +203,7 @@ class Transaction {
     const { target } = this.#pair;
     return await target.transaction(async () => {
       await target.execute(`SET LOCAL lock_timeout = '${lockTimeout}'`);
-      await beReplica(target);
+      await actAsReplica(target, "LOCAL"); // as the apply worker; where the role may not, triggers take part
       await target.execute(
         `LOCK TABLE ${this.#table()} IN SHARE ROW EXCLUSIVE MODE`,
       );
@@ -385,15 +384,4 @@ class Transaction {
 /** What was written came out as something else and was taken back: the rows differ as before. */
 export class NotRepairedError extends ReplicatorError {
   override readonly name = "NotRepairedError";
-}
-
-/** Neither triggers nor foreign keys, as for the apply worker; where our role may not say so they take part. */
-async function beReplica(target: Session): Promise<void> {
-  await target.execute("SAVEPOINT seren_replica");
-  try {
-    await target.execute("SET LOCAL session_replication_role = replica");
-  } catch (error) {
-    if (!(error instanceof ServerError)) throw error;
-    await target.execute("ROLLBACK TO SAVEPOINT seren_replica");
-  }
 }

@@ -14,6 +14,7 @@ import {
   type TableName,
 } from "../../core/mod.ts";
 import {
+  actAsReplica,
   openSession,
   retry,
   ServerError,
@@ -344,7 +345,7 @@ async function copySettings(
   session: Session,
   { tables, tool }: Pick<CopyAgainOptions, "tables" | "tool">,
 ): Promise<Readonly<Record<string, string>>> {
-  const isReplica = await mayActAsReplica(session);
+  const isReplica = await session.transaction(() => actAsReplica(session, "LOCAL"));
   if (tool === undefined) {
     const wanted = new Set(tables.map((table) => tableKey(table)));
     const triggers = isReplica
@@ -354,20 +355,6 @@ async function copySettings(
     if (found.length > 0) throw triggersFire(session, { isReplica, found });
   }
   return isReplica ? { session_replication_role: "replica" } : {};
-}
-
-async function mayActAsReplica(session: Session): Promise<boolean> {
-  try {
-    await session.transaction(() =>
-      session.execute("SET LOCAL session_replication_role = replica")
-    );
-    return true;
-  } catch (error) {
-    if (!(error instanceof ServerError) || error.sqlState !== SqlState.insufficientPrivilege) {
-      throw error;
-    }
-    return false;
-  }
 }
 
 type TriggerOf = TableName & { readonly trigger: string };
