@@ -195,3 +195,26 @@ Deno.test("what is refused for another reason is still an error", async () => {
     (error) => error instanceof SchemaError && error.sqlState === "22023",
   );
 });
+
+Deno.test("which options an index may have is found out under the path that it is built under", async () => {
+  await using target = await createDatabase(
+    plain, // from 17 on the server builds indexes under a path of its own
+    `CREATE TABLE words (w text); INSERT INTO words VALUES ('a'); CREATE TABLE t (v text);
+     INSERT INTO t VALUES ('a');
+     CREATE FUNCTION known(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS
+       'BEGIN RETURN EXISTS (SELECT FROM words WHERE w = $1); END'`,
+  );
+  const endpoint = await resolveEndpoint(target.url, { side: "target" });
+  await using session = await openSession({ ...endpoint, ownSearchPath: true });
+  const statements = readDump(
+    `--\n-- Name: t_known; Type: INDEX; Schema: public; Owner: -\n--\n
+CREATE INDEX t_known ON public.t USING btree (public.known(v)) WITH (fillfactor='60', unheard_of='1');`,
+  );
+  equal(statements.map(({ type }) => type), ["INDEX"]);
+  const [adaptation] = await applyStatements(session, statements);
+  ok(adaptation?.message.startsWith("made without the option unheard_of,"));
+  equal(
+    await query(target.url, "SELECT reloptions FROM pg_catalog.pg_class WHERE relname = 't_known'"),
+    [{ reloptions: "{fillfactor=60}" }],
+  );
+});

@@ -375,6 +375,7 @@ class SchemaRun {
     const known = await keepKnownOptions(this.#session, sql, {
       sqlState: error.sqlState,
       inTransaction: this.#inTransaction,
+      toScript: (without) => this.#underPath(statement, without),
     });
     if (known === undefined) return false;
     try {

@@ -30,8 +30,10 @@ const refusesOptions: ReadonlySet<string> = new Set([SqlState.invalidParameterVa
 export async function keepKnownOptions(
   session: Session,
   sql: string,
-  { sqlState, inTransaction }: {
+  { sqlState, inTransaction, toScript }: {
     readonly sqlState: string;
+    /** The script that runs a statement: what is tried runs under the settings that it is to be made under. */
+    readonly toScript: (sql: string) => string;
     /** Whether the session is in a transaction of the caller's, which goes on. */
     readonly inTransaction: boolean;
   },
@@ -40,7 +42,11 @@ export async function keepKnownOptions(
   const droppable = statementOptions(sql).filter(({ name }) => !neverDropped.has(name));
   if (droppable.length === 0) return undefined;
   const isAccepted = (without: string | undefined) =>
-    accepts(session, without, inTransaction ? withinTransaction : alone);
+    accepts(
+      session,
+      without === undefined ? undefined : toScript(without),
+      inTransaction ? withinTransaction : alone,
+    );
   return buildsIndex.test(sql)
     ? await smallestDrop(sql, droppable, isAccepted)
     : await oneByOne(sql, droppable, isAccepted);
