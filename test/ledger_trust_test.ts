@@ -1,13 +1,20 @@
 /** A ledger that someone else has made in the target is neither read nor written: its code would run as the tool's role. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { Ledger, readLedgerRun, refuseForeignLedger, workLock } from "../lib/checkpoint/mod.ts";
+import {
+  Ledger,
+  readKnownLedgerRun,
+  readLedgerRun,
+  refuseForeignLedger,
+  workLock,
+} from "../lib/checkpoint/mod.ts";
 import { createLedgerStatements } from "../lib/checkpoint/ledger_sql.ts";
 import { cleanup } from "../lib/commands/cleanup.ts";
 import { ReplicatorError } from "../lib/core/mod.ts";
-import { openSession } from "../lib/postgres/mod.ts";
+import { ConnectionError, openSession } from "../lib/postgres/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { dropDatabase, withDatabase } from "./support/databases.ts";
 import { endpointOf, runInit } from "./support/init.ts";
+import { until } from "./support/replication.ts";
 import { exec, query, withSession } from "./support/sql.ts";
 
 const source = await sharedCluster(15);
@@ -245,5 +252,52 @@ Deno.test("a stranger who keeps the run's sessions out is named instead of waite
     deepStrictEqual(await session.query("SELECT current_setting('lock_timeout') AS t"), [{
       t: "0",
     }]);
+  });
+});
+
+Deno.test("a ledger that cannot be read counts as none where the database is dropped, but a lost connection does not", async () => {
+  await withDatabase(target, undefined, async (database) => {
+    const endpoint = await endpointOf(database.url, "target");
+    await using session = await openSession(endpoint);
+    strictEqual(await readKnownLedgerRun(session), undefined);
+    for (
+      const [script, reason] of [
+        ["CREATE SCHEMA seren_ledger", /has no table run/],
+        ["CREATE TABLE seren_ledger.run (moment date)", /its table run has other columns/],
+        [
+          `DROP SCHEMA seren_ledger CASCADE; ${createLedgerStatements};
+           INSERT INTO seren_ledger.run (format, holder, document) VALUES (0, 'x', '{}')`,
+          /an older version/,
+        ],
+      ] as const
+    ) {
+      await exec(database.url, script);
+      await rejects(readLedgerRun(session), reason);
+      strictEqual(await readKnownLedgerRun(session), undefined);
+    }
+    await withSession(database.url, async (other) => {
+      await other.unsafe("BEGIN; LOCK TABLE seren_ledger.run").simple();
+      const reading = readKnownLedgerRun(session);
+      reading.catch(() => {});
+      const waits = `pid = ${session.processId} AND wait_event_type = 'Lock'`;
+      await until(
+        database.url,
+        `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE ${waits}) AS ok`,
+      );
+      await query(database.url, "SELECT pg_terminate_backend($1)", [session.processId]);
+      await rejects(reading, ConnectionError);
+    });
+  });
+});
+
+Deno.test("a ledger that the role may not read is reported as such", async () => {
+  await exec(target.url(), roles);
+  await withDatabase(target, undefined, async (database) => {
+    await exec(database.url, `${createLedgerStatements}`);
+    await using session = await openSession(
+      await endpointOf(database.urlFor({ user: "mallory" }), "target"),
+    );
+    await rejects(readLedgerRun(session), /may not be read by this role/);
+    strictEqual(await readKnownLedgerRun(session), undefined);
   });
 });

@@ -4,7 +4,7 @@
  * @module
  */
 import { ExitCode, ledgerSchema, ReplicatorError, tableKey } from "../core/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { ConnectionError, ServerError, type Session, SqlState } from "../postgres/mod.ts";
 import type { SetAsideObject } from "../schema/mod.ts";
 import { ledgerFormat } from "./ledger_sql.ts";
 import { refuseForeignLedger } from "./ledger_trust.ts";
@@ -20,13 +20,7 @@ export type LedgerHead = LedgerRun & Pick<LedgerState, "startedAt" | "complete" 
  */
 export async function readLedgerRun(session: Session): Promise<LedgerHead | undefined> {
   if (!await refuseForeignLedger(session)) return undefined;
-  const { there } = await session.queryOne<{ there: boolean }>(
-    `SELECT pg_catalog.to_regclass('${ledgerSchema}.run') IS NOT NULL AS there`,
-  );
-  if (!there) throw notALedger(session);
-  const [row] = await session.query<
-    { format: number; document: string; started_at: string; complete: boolean }
-  >(`SELECT format, document, complete, ${isoTime("started_at")} FROM ${ledgerSchema}.run`);
+  const row = await readRunRow(session);
   if (row === undefined) return undefined;
   if (row.format !== ledgerFormat) {
     throw new ReplicatorError(
@@ -50,16 +44,59 @@ export async function readLedgerRun(session: Session): Promise<LedgerHead | unde
   };
 }
 
-function notALedger({ endpoint: { database } }: Session): ReplicatorError {
-  return new ReplicatorError(
-    `the schema ${ledgerSchema} in database ${database} is not a record of this tool: it has no table run`,
-    {
-      side: "target",
-      object: `schema ${ledgerSchema}`,
-      remedy: "rename or remove it, or start over with --no-resume --drop-existing",
-      exitCode: ExitCode.prerequisite,
-    },
-  );
+/**
+ * As {@linkcode readLedgerRun}, but a ledger that this version of the tool cannot read, or does not trust, counts as none: for
+ * databases that are dropped or only looked at.
+ *
+ * @throws ConnectionError or ServerError when the server did not answer: whether there is a ledger is then unknown
+ */
+export async function readKnownLedgerRun(session: Session): Promise<LedgerHead | undefined> {
+  try {
+    return await readLedgerRun(session);
+  } catch (error) {
+    const isUnknown = error instanceof ConnectionError || error instanceof ServerError;
+    if (isUnknown || !(error instanceof ReplicatorError)) throw error;
+    return undefined;
+  }
+}
+
+interface RunRow {
+  readonly format: number;
+  readonly document: string;
+  readonly started_at: string;
+  readonly complete: boolean;
+}
+
+async function readRunRow(session: Session): Promise<RunRow | undefined> {
+  try {
+    const [row] = await session.query<RunRow & Record<string, unknown>>(
+      `SELECT format, document, complete, ${isoTime("started_at")} FROM ${ledgerSchema}.run`,
+    );
+    return row;
+  } catch (error) {
+    const problem = error instanceof ServerError ? ledgerProblems[error.sqlState] : undefined;
+    if (problem === undefined) throw error;
+    throw notALedger(session, { problem, cause: error });
+  }
+}
+
+const ledgerProblems: Readonly<Record<string, string>> = {
+  [SqlState.undefinedTable]: "is not a record of this tool: it has no table run",
+  [SqlState.undefinedColumn]: "is not a record of this tool: its table run has other columns",
+  [SqlState.insufficientPrivilege]: "may not be read by this role",
+};
+
+function notALedger(
+  { endpoint: { database } }: Session,
+  { problem, cause }: { readonly problem: string; readonly cause: unknown },
+): ReplicatorError {
+  return new ReplicatorError(`the schema ${ledgerSchema} in database ${database} ${problem}`, {
+    side: "target",
+    object: `schema ${ledgerSchema}`,
+    remedy: "rename or remove it, or start over with --no-resume --drop-existing",
+    exitCode: ExitCode.prerequisite,
+    cause,
+  });
 }
 
 async function readSetAside(session: Session): Promise<readonly SetAsideObject[]> {

@@ -15,8 +15,13 @@ import {
   sameDatabase,
   selectDatabases,
 } from "../catalog/mod.ts";
-import { type LedgerHead, type LedgerSource, readLedgerRun } from "../checkpoint/mod.ts";
-import { type Problem, ReplicatorError } from "../core/mod.ts";
+import {
+  type LedgerHead,
+  type LedgerSource,
+  readKnownLedgerRun,
+  readLedgerRun,
+} from "../checkpoint/mod.ts";
+import type { Problem } from "../core/mod.ts";
 import {
   ConnectionError,
   type Endpoint,
@@ -289,17 +294,15 @@ async function lookInto(
 ): Promise<Inside | undefined> {
   const look = async (from: Session): Promise<Inside> => ({
     contents: await readContents(from),
-    ledger: await readLedgerRun(from).catch((error) => {
-      if (unknownLedgers && error instanceof ReplicatorError) return undefined;
-      throw error;
-    }),
+    ledger: await (unknownLedgers ? readKnownLedgerRun(from) : readLedgerRun(from)),
   });
   if (session.endpoint.database === database) return await look(session);
-  try {
-    await using other = await openSession(withDatabase(session.endpoint, database), { signal });
-    return await look(other);
-  } catch (error) {
-    if (error instanceof ConnectionError && !error.transient) return undefined;
-    throw error;
-  }
+  const opened = await openSession(withDatabase(session.endpoint, database), { signal })
+    .catch((error) => {
+      if (error instanceof ConnectionError && !error.transient) return undefined;
+      throw error;
+    });
+  if (opened === undefined) return undefined;
+  await using other = opened;
+  return await look(other);
 }
