@@ -9,62 +9,96 @@
  * @module
  */
 import { displayName, showOpaque, type TableName, tokenize } from "../core/mod.ts";
-import { queryBytes, type Session } from "../postgres/mod.ts";
+import { catalogResultBytes, queryBytes, type Session } from "../postgres/mod.ts";
+
+/** Rows that are read at once: a database may have any number of functions and indexes, each with a text of any length. */
+const pageRows = 200;
 
 // dependencies on what the server itself brings are not recorded
-const expressionStatement = `
+const keyStatement = `
+  SELECT i.indexrelid AS oid, true AS is_index
+    FROM pg_catalog.pg_index AS i
+   WHERE (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+     AND EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid
+                    AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass,
+                                         'pg_catalog.pg_operator'::pg_catalog.regclass))
+   UNION ALL
+  SELECT s.oid, false
+    FROM pg_catalog.pg_statistic_ext AS s
+   WHERE pg_catalog.to_jsonb(s) ->> 'stxexprs' IS NOT NULL`;
+
+const treeStatement = `
   SELECT i.indrelid AS table_oid, pg_catalog.format('index %s', c.relname) AS what,
          pg_catalog.format('%s %s', i.indexprs, i.indpred) AS tree
     FROM pg_catalog.pg_index AS i
     JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-   WHERE (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
-     AND EXISTS (SELECT FROM pg_catalog.pg_depend AS d
-                  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
-                    AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass,
-                                         'pg_catalog.pg_operator'::pg_catalog.regclass))
+   WHERE i.indexrelid = ANY ($1::pg_catalog.oid[])
    UNION ALL
   SELECT s.stxrelid, pg_catalog.format('statistics %s', s.stxname), pg_catalog.to_jsonb(s) ->> 'stxexprs'
     FROM pg_catalog.pg_statistic_ext AS s
-   WHERE pg_catalog.to_jsonb(s) ->> 'stxexprs' IS NOT NULL`;
+   WHERE s.oid = ANY ($2::pg_catalog.oid[])`;
 
-// what an extension made is the server's, as far as this goes
-const functionStatement = (trusting: boolean) => `
-  SELECT p.oid, n.nspname AS schema, p.proname AS name,
-         l.lanname = 'sql' AND NOT p.prosecdef AND p.proconfig IS NULL AS may_be_inlined,
-         p.prosrc AS body, pg_catalog.to_jsonb(p) ->> 'prosqlbody' AS parsed_body,
-         pg_catalog.to_jsonb(p.proargnames) AS arguments,
-         (SELECT pg_catalog.json_agg(o.oid) FROM pg_catalog.pg_operator AS o WHERE o.oprcode = p.oid) AS operators
-    FROM pg_catalog.pg_proc AS p
-    JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-    JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
-   WHERE p.oid >= 16384
+/** A user's function. What an extension made is the server's, as far as this goes. */
+const userFunction = (trusting: boolean) =>
+  `p.oid >= 16384
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
                       WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid
                         AND d.deptype = 'e')
      ${
-  trusting
-    ? `AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS r
+    trusting
+      ? `AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS r
                         WHERE r.oid = p.proowner AND (r.rolsuper OR r.rolname = current_user))`
-    : ""
-}`;
+      : ""
+  }`;
 
-type ExpressionRow = { readonly table_oid: number; readonly what: string; readonly tree: string };
+/** Of the OIDs, which are of functions and operators, those that a user's function is behind. */
+const functionStatement = (oids: readonly number[], trusting: boolean) => `
+  SELECT w.oid, n.nspname AS schema, p.proname AS name, m.may_be_inlined,
+         CASE WHEN m.may_be_inlined THEN p.prosrc END AS body,
+         CASE WHEN m.may_be_inlined THEN pg_catalog.to_jsonb(p) ->> 'prosqlbody' END AS parsed_body,
+         pg_catalog.to_jsonb(p.proargnames) AS arguments
+    FROM (SELECT u.oid, u.oid AS function_oid
+            FROM pg_catalog.unnest('${oidArray(oids)}'::pg_catalog.oid[]) AS u (oid)
+           UNION ALL
+          SELECT o.oid, o.oprcode::pg_catalog.oid
+            FROM pg_catalog.pg_operator AS o
+           WHERE o.oid = ANY ('${oidArray(oids)}'::pg_catalog.oid[])) AS w
+    JOIN pg_catalog.pg_proc AS p ON p.oid = w.function_oid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+    JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
+   CROSS JOIN LATERAL (
+     SELECT l.lanname = 'sql' AND NOT p.prosecdef AND p.proconfig IS NULL AS may_be_inlined) AS m
+   WHERE ${userFunction(trusting)}`;
+
+const nameStatement = (trusting: boolean) => `
+  SELECT DISTINCT p.proname AS name FROM pg_catalog.pg_proc AS p WHERE ${userFunction(trusting)}`;
+
+function oidArray(oids: readonly number[]): string {
+  return `{${oids.join(",")}}`;
+}
+
+type KeyRow = { readonly oid: number; readonly is_index: boolean };
+
+type ExpressionRow = {
+  readonly table_oid: number;
+  readonly what: string;
+  readonly tree: string;
+};
 
 /** A function of a user's own. */
-export interface UserFunction {
+interface UserFunction {
   readonly schema: string;
   readonly name: string;
   /** Whether the server may put its body in its place, and evaluate what is constant there. */
   readonly may_be_inlined: boolean;
-  readonly body: string;
+  /** Null where it is not inlined. */
+  readonly body: string | null;
   readonly parsed_body: string | null;
   readonly arguments: readonly string[] | null;
 }
 
-type FunctionRow = UserFunction & {
-  readonly oid: number | string;
-  readonly operators: readonly (number | string)[] | null;
-};
+type FunctionRow = UserFunction & { readonly oid: number | string };
 
 /**
  * By the table's OID, why a query of it would run a user's function.
@@ -75,22 +109,102 @@ export async function readPlanningHazards(
   session: Session,
   { trusting = false }: { readonly trusting?: boolean } = {},
 ): Promise<ReadonlyMap<number, string>> {
-  const expressions = await session.query<ExpressionRow>(expressionStatement);
-  if (expressions.length === 0) return new Map();
-  // bodies may be in any bytes, and this may run within a transaction, which an error would end
-  const rows = await queryBytes<FunctionRow>(session, functionStatement(trusting));
-  const functions = new Map<number, UserFunction>();
-  for (const row of rows) {
-    functions.set(Number(row.oid), row);
-    for (const operator of row.operators ?? []) functions.set(Number(operator), row);
+  const functions = new UserFunctions(session, trusting);
+  const hazards = new Map<number, string>();
+  const keys = await session.query<KeyRow>(keyStatement, [], { resultBytes: catalogResultBytes });
+  for (let at = 0; at < keys.length; at += pageRows) {
+    const page = keys.slice(at, at + pageRows);
+    const oidsOf = (isIndex: boolean) =>
+      oidArray(page.filter(({ is_index }) => is_index === isIndex).map(({ oid }) => oid));
+    const expressions = await session.query<ExpressionRow>(
+      treeStatement,
+      [oidsOf(true), oidsOf(false)],
+      { resultBytes: catalogResultBytes },
+    );
+    await functions.load(expressions.map(({ tree }) => tree));
+    for (const { table_oid, what, tree } of expressions) {
+      const found = constantCall(tree, functions);
+      if (found === undefined) continue;
+      hazards.set(table_oid, `${what} calls ${showOpaque(displayName(found))} with constants`);
+    }
   }
-  return new Map(expressions.flatMap(({ table_oid, what, tree }) => {
-    const found = constantCall(tree, functions);
-    return found === undefined
-      ? []
-      : [[table_oid, `${what} calls ${showOpaque(displayName(found))} with constants`] as const];
-  }));
+  return hazards;
 }
+
+/** The user's functions that expressions call, with those that the server may find when it puts bodies in the place of calls. */
+class UserFunctions {
+  readonly #session: Session;
+  readonly #trusting: boolean;
+  readonly #byOid = new Map<number, UserFunction>();
+  readonly #known = new Set<number>();
+  #names: ReadonlySet<string> | undefined;
+
+  constructor(session: Session, trusting: boolean) {
+    this.#session = session;
+    this.#trusting = trusting;
+  }
+
+  /** By its own OID, or that of an operator that it is behind. */
+  get(oid: number): UserFunction | undefined {
+    return this.#byOid.get(oid);
+  }
+
+  /** Those of all user's functions; empty unless one that is loaded has a body in text. */
+  get names(): ReadonlySet<string> {
+    return this.#names ?? new Set();
+  }
+
+  /** Reads what the expressions call. */
+  async load(trees: readonly string[]): Promise<void> {
+    // what the server itself brings is no user's
+    let wanted = this.#unknownIn(trees);
+    while (wanted.length > 0) {
+      const found: string[] = [];
+      for (let at = 0; at < wanted.length; at += pageRows) {
+        found.push(...await this.#read(wanted.slice(at, at + pageRows)));
+      }
+      wanted = this.#unknownIn(found);
+    }
+  }
+
+  #unknownIn(trees: readonly string[]): readonly number[] {
+    const oids = new Set<number>();
+    for (const tree of trees) {
+      for (const [, , field] of treeTokens(tree)) {
+        const oid = Number(field);
+        if (oid >= firstUserOid && !this.#known.has(oid)) oids.add(oid);
+      }
+    }
+    return [...oids];
+  }
+
+  /** @returns the trees of their bodies */
+  async #read(oids: readonly number[]): Promise<readonly string[]> {
+    // bodies may be in any bytes, and this may run within a transaction, which an error would end
+    const rows = await queryBytes<FunctionRow>(
+      this.#session,
+      functionStatement(oids, this.#trusting),
+      { resultBytes: catalogResultBytes },
+    );
+    for (const oid of oids) this.#known.add(oid);
+    for (const row of rows) this.#byOid.set(Number(row.oid), row);
+    if (rows.some((row) => row.may_be_inlined && row.parsed_body === null)) await this.#readNames();
+    return rows.flatMap(({ parsed_body }) => parsed_body ?? []);
+  }
+
+  async #readNames(): Promise<void> {
+    if (this.#names !== undefined) return;
+    const rows = await queryBytes<{ readonly name: string }>(
+      this.#session,
+      nameStatement(this.#trusting),
+      { resultBytes: catalogResultBytes },
+    );
+    this.#names = new Set(rows.map(({ name }) => name));
+  }
+}
+
+/** The first OID that objects get which the server does not bring: `FirstNormalObjectId`. */
+const firstUserOid = 16_384;
 
 /** Why a query of one table would run a function that neither a superuser nor the session's role owns; undefined when none would. */
 export async function planningHazardOf(
@@ -124,22 +238,24 @@ const calls: ReadonlySet<string> = new Set([
   "SCALARARRAYOPEXPR",
 ]);
 
+function treeTokens(tree: string): IterableIterator<RegExpExecArray> {
+  return tree.matchAll(/\\.|\{(\w+)|\}|:(?:funcid|opno|opfuncid) (\d+)/gs);
+}
+
 /**
  * The first user function that the server would evaluate in an expression. Pure.
  *
  * @param tree as the catalogs hold it (`pg_node_tree`)
- * @param functions by their OID, and by those of the operators that they are behind
+ * @param functions what it calls is loaded
  */
-export function constantCall(
+function constantCall(
   tree: string,
-  functions: ReadonlyMap<number, UserFunction>,
+  functions: UserFunctions,
   within: ReadonlySet<UserFunction> = new Set(),
 ): UserFunction | undefined {
   const stack: { readonly type: string; readonly called: UserFunction[]; isVariable: boolean }[] =
     [];
-  for (
-    const [token, type, field] of tree.matchAll(/\\.|\{(\w+)|\}|:(?:funcid|opno|opfuncid) (\d+)/gs)
-  ) {
+  for (const [token, type, field] of treeTokens(tree)) {
     const node = stack.at(-1);
     if (type !== undefined) stack.push({ type, called: [], isVariable: variables.has(type) });
     else if (field !== undefined) {
@@ -163,13 +279,13 @@ export function constantCall(
 /** Whether a function's body, put in the place of its call, has something constant to evaluate. */
 function callsWithin(
   called: UserFunction,
-  functions: ReadonlyMap<number, UserFunction>,
+  functions: UserFunctions,
   within: ReadonlySet<UserFunction>,
 ): boolean {
   if (!called.may_be_inlined) return false;
   const inner = new Set([...within, called]);
   return called.parsed_body === null
-    ? callsInText(called, new Set([...functions.values()].map(({ name }) => name)))
+    ? callsInText(called, functions.names)
     : constantCall(called.parsed_body, functions, inner) !== undefined;
 }
 
@@ -178,6 +294,7 @@ function callsInText(
   { body, arguments: parameters }: UserFunction,
   names: ReadonlySet<string>,
 ): boolean {
+  if (body === null) return false;
   const tokens = [...tokenize(body)]
     .filter(({ kind }) => !["space", "line-comment", "block-comment"].includes(kind))
     .map(({ kind, start, end }) => ({ kind, text: body.slice(start, end) }));
