@@ -22,6 +22,7 @@ import { asksNothing, type IdentityFacts, noTableRules } from "../rules/mod.ts";
 import { type DumpTool, findDumpTool } from "../schema/mod.ts";
 import {
   assessPublication,
+  equalityProblem,
   findHazards,
   type Hazard,
   type IdentityPolicy,
@@ -66,6 +67,7 @@ import {
   checkReplicaIdentity,
   checkSourceReplication,
   checkTargetReplication,
+  hasNoIdentity,
 } from "./validate/replication_checks.ts";
 import { checkRules } from "./validate/rule_checks.ts";
 import { checkConnections, checkDisk, checkTransactions } from "./validate/resource_checks.ts";
@@ -421,6 +423,7 @@ async function checkSource(
       targetMajor: target.majorVersion,
     })
     : undefined;
+  const unidentified = forSync ? undefined : tables.find(hasNoIdentity);
   return [
     ...(scope === undefined
       ? []
@@ -432,6 +435,10 @@ async function checkSource(
       forSync,
       policy: identity,
       unpublished: followed?.unpublished,
+      fullProblem: unidentified === undefined ? undefined : await equalityProblem(session, {
+        table: unidentified,
+        columns: unidentified.columns.map((column) => column.name),
+      }),
     }),
     ...checkHazards(database, followed?.hazards ?? []),
     checkUserCode(planned.target, {

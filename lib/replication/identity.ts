@@ -148,8 +148,15 @@ export function fullProblem(
   }, whose values are not replicated`;
 }
 
-/** What lets a table be published that {@linkcode identityProblem} is about. */
-export function identityRemedy(identity: PublishableIdentity, sourceMajor: number): string {
+/**
+ * What lets a table be published that {@linkcode identityProblem} or {@linkcode equalityProblem} is about.
+ *
+ * @param options `canBeFull`: whether REPLICA IDENTITY FULL would do, by {@linkcode fullProblem} and {@linkcode equalityProblem}
+ */
+export function identityRemedy(
+  identity: PublishableIdentity,
+  { canBeFull }: { readonly canBeFull: boolean },
+): string {
   const { table: { schema, name }, alternative } = identity;
   const alter = `ALTER TABLE ${quoteQualified(schema, name)}`;
   if (alternative !== undefined) {
@@ -158,7 +165,7 @@ export function identityRemedy(identity: PublishableIdentity, sourceMajor: numbe
   const byIndex =
     `on the source, create a unique index on NOT NULL columns that are not generated, then ${alter} REPLICA IDENTITY USING INDEX …`;
   if (identity.hasPrimaryKey) return byIndex;
-  return fullProblem(identity, sourceMajor) === undefined
+  return canBeFull
     ? `on the source: ${alter} ADD PRIMARY KEY (…); or, at the cost of larger WAL, ${alter} REPLICA IDENTITY FULL; or let init do ` +
       "that with --replica-identity full"
     : `on the source: ${alter} ADD PRIMARY KEY (…); or ${byIndex.replace("on the source, ", "")}`;

@@ -115,11 +115,13 @@ export async function assessPublication(input: PublicationInput): Promise<Public
       continue;
     }
     const decided = await decide({ input, table, identity, predicate });
-    const unpublished = (reason: string): UnpublishedTable => ({
+    const unpublished = async (reason: string): Promise<UnpublishedTable> => ({
       schema,
       name,
       reason,
-      remedy: identityRemedy(identity, session.majorVersion),
+      remedy: identityRemedy(identity, {
+        canBeFull: await problemOfFull(session, { table, identity }) === undefined,
+      }),
     });
     if (decided.problem === undefined) {
       published.push({ schema, name, predicate });
@@ -139,8 +141,8 @@ export async function assessPublication(input: PublicationInput): Promise<Public
             : {}),
         });
       }
-    } else if (policy === "skip") skipped.push(unpublished(decided.problem));
-    else problems.push(unpublished(decided.problem));
+    } else if (policy === "skip") skipped.push(await unpublished(decided.problem));
+    else problems.push(await unpublished(decided.problem));
   }
   return { plan: { tables: published, skipped, changedIdentities, byAllColumns }, problems };
 }
@@ -161,12 +163,23 @@ async function decide({ input: { session, policy }, table, identity, predicate }
   if (asItIs === undefined || policy !== "full" || identity.kind === "f") {
     return { problem: asItIs, makeFull: false };
   }
-  const asFull = fullProblem(identity, sourceMajor) ??
-    await filterProblem(session, { table, predicate, columns: undefined }) ??
-    (identity.primaryKey.length > 0
-      ? undefined
-      : await equalityProblem(session, { table, columns }));
+  const asFull = await filterProblem(session, { table, predicate, columns: undefined }) ??
+    await problemOfFull(session, { table, identity });
   return { problem: asFull, makeFull: asFull === undefined };
+}
+
+/** Why REPLICA IDENTITY FULL would not do: the target finds rows by the primary key where there is one, else by all columns. */
+async function problemOfFull(
+  session: Session,
+  { table, identity }: {
+    readonly table: Table;
+    readonly identity: Parameters<typeof fullProblem>[0];
+  },
+): Promise<string | undefined> {
+  const problem = fullProblem(identity, session.majorVersion);
+  if (problem !== undefined || identity.primaryKey.length > 0) return problem;
+  const columns = table.columns.map((column) => column.name);
+  return await equalityProblem(session, { table, columns });
 }
 
 async function filterProblem(session: Session, { table, predicate, columns }: {

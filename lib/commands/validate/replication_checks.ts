@@ -140,7 +140,14 @@ export function checkTargetReplication(
 /** Can the changes of each table be replicated? */
 export function checkReplicaIdentity(
   database: string,
-  { facts: { tables, access, sequences }, role, forSync, policy = "fail", unpublished }: {
+  {
+    facts: { tables, access, sequences },
+    role,
+    forSync,
+    policy = "fail",
+    unpublished,
+    fullProblem,
+  }: {
     readonly facts: Pick<SourceDatabaseFacts, "tables" | "access" | "sequences">;
     readonly role: ServerFacts["role"];
     readonly forSync: boolean;
@@ -148,11 +155,13 @@ export function checkReplicaIdentity(
     readonly policy?: IdentityPolicy;
     /** Tables that cannot be published under the policy, with the reasons; they are known for sync only. */
     readonly unpublished?: readonly UnpublishedTable[] | undefined;
+    /** Without sync: why REPLICA IDENTITY FULL would not do for the first table that has none. */
+    readonly fullProblem?: string | undefined;
   },
 ): readonly Check[] {
   const checks = [
     unpublished === undefined
-      ? checkUsableIdentity(database, { tables, forSync, policy })
+      ? checkUsableIdentity(database, { tables, forSync, policy, fullProblem })
       : checkPublishable(database, { tables, unpublished, policy }),
   ];
   if (forSync) {
@@ -188,14 +197,15 @@ export function checkReplicaIdentity(
 
 function checkUsableIdentity(
   database: string,
-  { tables, forSync, policy }: {
+  { tables, forSync, policy, fullProblem }: {
     readonly tables: SourceDatabaseFacts["tables"];
     readonly forSync: boolean;
     readonly policy: IdentityPolicy;
+    readonly fullProblem: string | undefined;
   },
 ): Check {
   const logged = tables.filter(({ isUnlogged }) => !isUnlogged);
-  const without = logged.filter(({ replicaIdentity }) => replicaIdentity === "nothing");
+  const without = logged.filter(hasNoIdentity);
   const subject = { id: "replica-identity", side: "source", database } as const;
   const [first] = without;
   return first === undefined
@@ -206,7 +216,7 @@ function checkUsableIdentity(
           plural(without.length, "table")
         } without a usable replica identity, where publishing would make UPDATE and DELETE fail: ` +
         listNames(without.map(displayName)),
-      fix: identityFix(first),
+      fix: identityFix(first, fullProblem),
     });
 }
 
@@ -237,8 +247,23 @@ function checkPublishable(
     });
 }
 
-function identityFix(table: Parameters<typeof displayName>[0]): string {
+/** Whether UPDATE and DELETE of a table could not be published. */
+export function hasNoIdentity(
+  { replicaIdentity, isUnlogged }: SourceDatabaseFacts["tables"][number],
+): boolean {
+  return replicaIdentity === "nothing" && !isUnlogged;
+}
+
+function identityFix(
+  table: Parameters<typeof displayName>[0],
+  fullProblem: string | undefined,
+): string {
   const name = displayName(table);
+  if (fullProblem !== undefined) {
+    return `ALTER TABLE ${name} ADD PRIMARY KEY (…); or create a unique index on NOT NULL columns, then ` +
+      `ALTER TABLE ${name} REPLICA IDENTITY USING INDEX …; REPLICA IDENTITY FULL would not do: ${fullProblem}; ` +
+      "or copy such tables once and leave their changes out with --replica-identity skip";
+  }
   return `ALTER TABLE ${name} ADD PRIMARY KEY (…); or, at the cost of larger WAL, ` +
     `ALTER TABLE ${name} REPLICA IDENTITY FULL; or let init do that with --replica-identity full, ` +
     "or copy such tables once and leave their changes out with --replica-identity skip";
