@@ -1,7 +1,7 @@
 /** Databases in other encodings than UTF-8, and in none. */
 import { deepStrictEqual as equal, ok as assert, rejects } from "node:assert/strict";
 import { sharedCluster } from "./support/clusters.ts";
-import { createDatabase } from "./support/databases.ts";
+import { createDatabase, dropDatabase } from "./support/databases.ts";
 import { installedClient } from "./support/installed.ts";
 import { runInit } from "./support/init.ts";
 import { rowsVerdict, runVerify } from "./support/verify.ts";
@@ -234,6 +234,70 @@ Deno.test("[63] names in bytes that are no valid UTF-8 are refused with their nu
   const only = { include: [one.name], map: { [one.name]: other.name } };
   await rejects(runInit(one.url, other.url, only), refusal);
   await rejects(runVerify(one.url, other.url), refusal);
+});
+
+const inAnyBytes = "TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'";
+/** `$` stands for a name in bytes that are no valid UTF-8. */
+const inBytes = (script: string) =>
+  `DO $do$ BEGIN EXECUTE E'${
+    script.replaceAll("'", "''").replaceAll("$", String.raw`"na\xefve"`)
+  }'; END $do$`;
+
+const refusedNames: Readonly<Record<string, readonly [script: string, undo?: string]>> = {
+  "type": ["CREATE TYPE $ AS ENUM ('a'); CREATE TABLE t (a $[])"],
+  "attribute": ["CREATE TYPE c AS ($ int); CREATE TABLE t (a c)"],
+  "sequence": ["CREATE SEQUENCE $"],
+  "schema": ["CREATE SCHEMA $; CREATE TABLE $.t (a int)"],
+  "event trigger": [
+    "CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; " +
+    "CREATE EVENT TRIGGER $ ON ddl_command_end EXECUTE FUNCTION f()",
+  ],
+  "publication": ["CREATE PUBLICATION $"],
+  "role": [
+    "CREATE ROLE $; CREATE TABLE t (a int); ALTER TABLE t OWNER TO $",
+    "DROP OWNED BY $; DROP ROLE $",
+  ],
+};
+
+for (const [kind, [script, undo]] of Object.entries(refusedNames)) {
+  Deno.test(`[63] names in bytes that are no valid UTF-8 are refused before anything is changed: ${kind}`, async () => {
+    await using one = await createDatabase(source, inBytes(script), inAnyBytes);
+    await using other = await createDatabase(target, "");
+    const only = { include: [one.name], map: { [one.name]: other.name } };
+    try {
+      await rejects(runInit(one.url, other.url, only), (error: unknown) => {
+        assert(error instanceof ReplicatorError);
+        equal([error.exitCode, error.side], [ExitCode.prerequisite, "source"]);
+        assert(
+          error.object?.endsWith(String.raw`1 name (${kind} na\xefve)`),
+          `${error.message}: ${error.object}`,
+        );
+        return true;
+      });
+      equal(
+        await query(other.url, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'seren%'"),
+        [],
+      );
+    } finally {
+      if (undo !== undefined) await exec(one.url, inBytes(undo));
+    }
+  });
+}
+
+Deno.test("[63] names that go from server to server in statements alone may be in any bytes", async () => {
+  const script =
+    `CREATE DOMAIN $ AS int; CREATE SCHEMA $; CREATE FUNCTION $.$($ int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+    CREATE VIEW $.$ AS SELECT 1 AS $; CREATE TABLE t (a int CONSTRAINT $ CHECK (a > 0), b int);
+    CREATE INDEX $ ON t (a); CREATE POLICY $ ON t; CREATE STATISTICS $ ON a, b FROM t; INSERT INTO t VALUES (1, 2)`;
+  await using one = await createDatabase(source, inBytes(script), inAnyBytes);
+  const name = `${one.name}_copy`;
+  try {
+    await runInit(one.url, target.url(), { include: [one.name], map: { [one.name]: name } });
+    const report = await runVerify(one.url, target.url({ database: name }));
+    equal(report.verdict, "equal");
+  } finally {
+    await dropDatabase(target, name);
+  }
 });
 
 Deno.test("[63] verify of a database in SQL_ASCII against one in UTF8 compares what both can hold", async () => {

@@ -7,19 +7,18 @@ import {
   checkPredicate,
   listDatabases,
   listUnreadableNames,
+  readEncoding,
   readSourceTables,
 } from "../catalog/mod.ts";
 import {
   displayName,
-  ExitCode,
   formatCount,
   plural,
   type Problem,
-  ReplicatorError,
-  showOpaque,
   tableKey,
   UsageError,
 } from "../core/mod.ts";
+import { describeNames, unreadableDatabases } from "./unreadable_names.ts";
 import { type Endpoint, isUnconvertible, openSession, withDatabase } from "../postgres/mod.ts";
 import {
   asksNothing,
@@ -90,14 +89,7 @@ export async function resolveScopes(
     read.push({ source: tables, predicates: judged.predicates });
   }
   if (unreadable.length > 0) {
-    throw new ReplicatorError("names of the database cannot be written in UTF-8", {
-      side: "source",
-      object: unreadable.join("; "),
-      remedy:
-        "rename them there (ALTER … RENAME TO), in a session with the client_encoding of the database, " +
-        "or leave the database out with --exclude-databases",
-      exitCode: ExitCode.prerequisite,
-    });
+    throw unreadableDatabases(unreadable);
   }
   const resolved = resolveRules(rules, read.map(({ source }) => source), { others: [...others] });
   const all = [...resolved.problems, ...problems];
@@ -117,19 +109,24 @@ export async function resolveScopes(
 
 /** What the rules are about, or in words which names stand against reading it. */
 async function readTables(session: Session, database: string): Promise<SourceDatabase | string> {
+  const named = async () => {
+    const names = await listUnreadableNames(session);
+    return names.length === 0 ? undefined : `database ${database}: ${describeNames(names)}`;
+  };
+  // any bytes may be in its names, also in those that are read only when the copy has begun
+  if (await readEncoding(session) === "SQL_ASCII") {
+    const unreadable = await named();
+    if (unreadable !== undefined) return unreadable;
+  }
   try {
     return await readSourceTables(session);
   } catch (error) {
     if (!isUnconvertible(error)) throw error;
-    const names = await listUnreadableNames(session);
-    if (names.length === 0) throw error;
-    const shown = names.slice(0, namesShown).map(({ kind, name }) => `${kind} ${showOpaque(name)}`);
-    const more = names.length > namesShown ? `, and ${names.length - namesShown} more` : "";
-    return `database ${database}: ${plural(names.length, "name")} (${shown.join(", ")}${more})`;
+    const unreadable = await named();
+    if (unreadable === undefined) throw error;
+    return unreadable;
   }
 }
-
-const namesShown = 5;
 
 /** The same for the database of a session, whose snapshot the answer belongs to. The rules are known to be right by then. */
 export async function readScope(

@@ -34,6 +34,7 @@ import { type DatabasePlanning, planDatabases, type PlannedDatabase } from "./da
 import type { Check, ValidationReport } from "./report.ts";
 import type { RunContext, ValidateOptions } from "./run.ts";
 import { type DatabaseScope, resolveScopes, scopeNotes, tableDecisions } from "./table_scope.ts";
+import { readNamingRoles } from "./unreadable_names.ts";
 import { attempt, fail, pass } from "./validate/check.ts";
 import {
   checkEncoding,
@@ -185,7 +186,10 @@ async function checkEverything(
   const { forSync, identity = "fail", restoreSearchPath = "empty", jobs, rules = noTableRules } =
     options;
   const { signal } = run;
-  const [source, target] = await Promise.all([readServer(sides.source), readServer(sides.target)]);
+  const [source, target] = await Promise.all([
+    readNamingRoles(sides.source, readServer),
+    readNamingRoles(sides.target, readServer),
+  ]);
   const planning = await planDatabases({
     source: sides.source,
     target: sides.target,
