@@ -2,7 +2,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { readRuleFlags } from "../lib/rules/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
-import { type TestDatabase, withDatabase } from "./support/databases.ts";
+import { createDatabase, type TestDatabase, withDatabase } from "./support/databases.ts";
 import { exec, query } from "./support/sql.ts";
 import { type VerifiedTable, VerifyJournal } from "../lib/verify/mod.ts";
 import { rowsVerdict, runVerify, unequalTables, type VerifyTestOptions } from "./support/verify.ts";
@@ -297,6 +297,36 @@ Deno.test("verify() compares large objects by their contents", async () => {
     "equal",
   );
 });
+
+for (const encoding of ["UTF8", "SQL_ASCII"]) {
+  Deno.test(`verify() compares comments on large objects, one by one (${encoding})`, async () => {
+    const create =
+      `SELECT lo_create(81), lo_create(82), lo_create(83), lo_create(84), lo_create(85);
+      COMMENT ON LARGE OBJECT 81 IS 'same'; COMMENT ON LARGE OBJECT 82 IS ${
+        encoding === "UTF8" ? "'é'" : String.raw`E'\xe9'`
+      };
+      COMMENT ON LARGE OBJECT 83 IS 'gone';`;
+    const options = `TEMPLATE template0 ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C'`;
+    await using one = await createDatabase(source, create, options);
+    await using other = await createDatabase(target, create, options);
+    const differences = async () => {
+      const { databases } = await runVerify(one.url, other.url);
+      const section = databases[0]?.sections.find((each) => each.section === "large-objects");
+      return section?.differences.map(({ object, message }) => `${object} ${message}`);
+    };
+    deepStrictEqual(await differences(), []);
+    await exec(
+      other.url,
+      `COMMENT ON LARGE OBJECT 82 IS 'e'; COMMENT ON LARGE OBJECT 83 IS NULL;
+       COMMENT ON LARGE OBJECT 84 IS 'new'`,
+    );
+    deepStrictEqual(await differences(), [
+      "large object 82 has another comment on the target",
+      "large object 83 has no comment on the target",
+      "large object 84 has a comment on the target only",
+    ]);
+  });
+}
 
 Deno.test("verify() never calls a table equal that it could not read", async () => {
   await withDatabase(source, undefined, async (from) => {

