@@ -15,6 +15,7 @@ export * from "./ledger_trust.ts";
 export * from "./mixed_snapshots_error.ts";
 export * from "./model.ts";
 export * from "./operation.ts";
+export * from "./outstanding.ts";
 export * from "./read_ledger.ts";
 export * from "./run_lock.ts";
 export * from "./scope_difference.ts";

@@ -218,8 +218,18 @@ function hintLines(report: VerifyReport, style: Style): string[] {
   const hasRows = report.databases.some(({ tables }) =>
     tables.some(({ differences, more }) => differences.length > 0 || more)
   );
-  if (report.repair !== undefined || !hasRows) return [];
+  const setAside = report.databases.flatMap(({ sections }) => sections)
+    .flatMap(({ differences }) => differences).filter((difference) => difference.setAside).length;
+  const known = setAside === 0 ? [] : [
+    style.dim(
+      `  ${
+        plural(setAside, "difference was", "differences were")
+      } set aside by init: remove the causes and run the same init command again (docs/set-aside.md)`,
+    ),
+  ];
+  if (report.repair !== undefined || !hasRows) return known;
   return [
+    ...known,
     style.dim(
       "  --repair --dry-run prints the SQL that makes the target's rows equal; --repair runs it",
     ),

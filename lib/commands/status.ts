@@ -34,7 +34,13 @@ import {
   type TargetDatabaseFacts,
   type TargetServer,
 } from "./status/facts.ts";
-import { driftFindings, serverFindings, sortFindings, streamFindings } from "./status/judge.ts";
+import {
+  driftFindings,
+  serverFindings,
+  setAsideFindings,
+  sortFindings,
+  streamFindings,
+} from "./status/judge.ts";
 import { type Answer, Link } from "./link.ts";
 import { readScope } from "./table_scope.ts";
 import type { DatabaseStatus, ServerStatus, StatusFinding, StatusReport } from "./status/report.ts";
@@ -127,6 +133,7 @@ export class StatusMonitor implements AsyncDisposable {
           streamFindings(stream, { database, isPublicationKnown })
         ),
         ...driftFindings(drift, database),
+        ...setAsideFindings(status.setAside ?? [], database),
       );
     }
     if (source.reached) this.#before = source.value.reading;
@@ -291,6 +298,7 @@ export class StatusMonitor implements AsyncDisposable {
         sequences: compared === undefined
           ? null
           : sequenceDifferences(compared.source.sequences, compared.target.sequences),
+        setAside: pair.targetFacts?.setAside ?? null,
       },
     };
   }

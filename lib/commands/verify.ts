@@ -9,6 +9,8 @@ import {
   type ComparedRows,
   compareRows,
   compareStructure,
+  nameSetAside,
+  nameUnfilled,
   type NotChecked,
   type StructureComparison,
   type VerifiedDatabase,
@@ -21,6 +23,8 @@ import {
   readSlots,
 } from "../replication/mod.ts";
 import { consequencesOf, decideTables, noTableRules } from "../rules/mod.ts";
+import { readOutstanding } from "../checkpoint/mod.ts";
+import type { SetAsideObject } from "../schema/mod.ts";
 import { openBothSides, summarise } from "./both_sides.ts";
 import { prepareEndpoints } from "./prepare_endpoints.ts";
 import { planDatabases, type PlannedDatabase } from "./database_plan.ts";
@@ -178,7 +182,7 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
       target: planned.target,
       live: rows.live,
       ...asOf(rows),
-      tables: rows.tables,
+      tables: nameUnfilled(rows.tables, structure.setAside),
       sections: [...structure.sections, ...rows.sections],
       ms: performance.now() - start,
     },
@@ -193,13 +197,15 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
 async function structureOf(
   endpoints: { readonly source: Endpoint; readonly target: Endpoint },
   { scope, signal }: DatabaseWork,
-): Promise<StructureComparison> {
+): Promise<StructureComparison & { readonly setAside: readonly SetAsideObject[] }> {
   await using source = await openSession(endpoints.source, { signal });
   await using target = await openSession(endpoints.target, { signal });
-  return await compareStructure({ source, target }, {
+  const compared = await compareStructure({ source, target }, {
     consequences: scope.consequences,
     awaitsCutover: await isFollowedByOurs(source, target),
   });
+  const setAside = await readOutstanding(target);
+  return { ...compared, sections: nameSetAside(compared.sections, setAside), setAside };
 }
 
 /** Whether an enabled subscription of ours reads a slot of the source's database. */

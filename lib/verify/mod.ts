@@ -12,5 +12,6 @@ export type { ComparedColumn, HashForm } from "./columns.ts";
 export type { Comparison, Part } from "./plan.ts";
 export * from "./report.ts";
 export type { Cell, Chunk } from "./scan.ts";
+export * from "./set_aside.ts";
 export type { ChunkOutcome } from "./table_result.ts";
 export * from "./structure/mod.ts";

@@ -117,6 +117,8 @@ export interface ObjectDifference {
   readonly reason?: string;
   /** What to do about it. */
   readonly remedy?: string;
+  /** Set aside by `init`: running it again creates the object when the cause is gone. */
+  readonly setAside?: true;
 }
 
 /** One database on both sides. */

@@ -45,6 +45,7 @@ import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
 import { createSetAside, onlyObjects, reportSetAside, settingsOf } from "./create_set_aside.ts";
 import { dropRedefinedViews } from "./redefined_views.ts";
 import { takeOverEarlierSnapshot } from "./earlier_snapshot.ts";
+import { warnLostIdentities } from "./warn_lost_identity.ts";
 import { fillDatabase } from "./fill_database.ts";
 import { commentOnDatabase, copySettings } from "./database_properties.ts";
 import { finishDatabase } from "./finish_database.ts";
@@ -64,6 +65,9 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
       options.stream?.handOver() ?? Promise.resolve()
     );
     reportSetAside(setAside, { target: planned.target, events: recorder.events });
+    if (setAside.length > 0 && options.stream !== undefined) {
+      await run.warnLostIdentities(tables);
+    }
     return {
       source: planned.source.name,
       target: planned.target,
@@ -124,6 +128,12 @@ class DatabaseCopy {
 
   get #endpoints(): { readonly source: Endpoint; readonly target: Endpoint } {
     return { source: this.#source, target: this.#target };
+  }
+
+  /** Warns about replicated tables whose keys were set aside. */
+  async warnLostIdentities(tables: DatabaseReport["tables"]): Promise<void> {
+    const { signal } = this.#options;
+    await warnLostIdentities({ ...this.#endpoints, tables, events: this.#events, signal });
   }
 
   /** @param handOver called when everything is on the target, before that is taken for complete */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { readOutstanding } from "../../checkpoint/mod.ts";
 import {
   listSequences,
   readClusterFacts,
@@ -73,6 +74,8 @@ export interface TargetDatabaseFacts {
   readonly counters: ReadonlyMap<string, SubscriptionCounters>;
   readonly tables: readonly SubscribedTable[];
   readonly blockers: readonly Blocker[];
+  /** Objects that `init` could not create and no later run has, without comments and the like. */
+  readonly setAside: readonly string[];
 }
 
 /** Reads the source's WAL and slots. */
@@ -110,6 +113,8 @@ export async function readTargetDatabase(session: Session): Promise<TargetDataba
     counters: await readCounters(session),
     tables: await readSubscribedTables(session),
     blockers: await readBlockers(session),
+    setAside: (await readOutstanding(session)).filter(({ attribute }) => attribute === undefined)
+      .map(({ object }) => object),
   };
 }
 

@@ -243,6 +243,30 @@ export function driftFindings(
   }));
 }
 
+/** Objects listed in one finding. */
+const maxSetAside = 5;
+
+/** Objects that `init` set aside and no later run has created. */
+export function setAsideFindings(
+  objects: readonly string[],
+  database: string | null,
+): readonly StatusFinding[] {
+  if (objects.length === 0) return [];
+  const more = objects.length > maxSetAside ? ", …" : "";
+  return [{
+    id: "objects-set-aside",
+    severity: "warning",
+    side: "target",
+    database,
+    stream: null,
+    message: `${plural(objects.length, "object")} set aside by init, still to be created: ${
+      objects.slice(0, maxSetAside).join(", ")
+    }${more}`,
+    remedy:
+      "remove the causes and run the same init command again: it creates only what is missing (docs/set-aside.md)",
+  }];
+}
+
 /** That a server is out of reach, or that there is nothing to see. */
 export function serverFindings(
   { source, target, databases }: {

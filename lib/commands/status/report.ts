@@ -53,6 +53,8 @@ export interface DatabaseStatus {
   readonly drift: readonly DriftStatus[] | null;
   /** Sequences that differ; null when they cannot be compared. They are set at the cutover. */
   readonly sequences: readonly SequenceStatus[] | null;
+  /** Objects that `init` set aside and that are still to be created; null when the target is out of reach. */
+  readonly setAside: readonly string[] | null;
 }
 
 /** What a stream of changes is doing. */

@@ -117,6 +117,9 @@ const database = z.strictObject({
     target: z.string().regex(/^-?\d+$/),
     distance: z.number(),
   })).nullable(),
+  setAside: z.array(z.string()).nullable().meta({
+    description: "Objects that init set aside and that are still to be created.",
+  }),
 });
 
 const report = z.strictObject({

@@ -1,0 +1,72 @@
+/**
+ * Differences that `init` knows of: objects that the target refused to create or to fill. Pure.
+ *
+ * @module
+ */
+import type { SetAsideObject } from "../schema/mod.ts";
+import type { StructureDifference, StructureSection } from "./structure/mod.ts";
+import type { VerifiedTable } from "./report.ts";
+
+/** The sections with a word about each object that was set aside. They stay differences. */
+export function nameSetAside(
+  sections: readonly StructureSection[],
+  objects: readonly SetAsideObject[],
+): readonly StructureSection[] {
+  if (objects.length === 0) return sections;
+  return sections.map((section) => ({
+    ...section,
+    differences: section.differences.map((difference) => {
+      const object = objects.find((each) => isOf(each, difference));
+      return object === undefined ? difference : { ...difference, ...wordsOf(object, difference) };
+    }),
+  }));
+}
+
+/** The materialized views with a word about each that could not be filled. */
+export function nameUnfilled(
+  tables: readonly VerifiedTable[],
+  objects: readonly SetAsideObject[],
+): readonly VerifiedTable[] {
+  return tables.map((table) => {
+    const object = objects.find((each) =>
+      each.object.startsWith("MATERIALIZED VIEW ") &&
+      nameIn(each) === `${table.schema}.${table.name}`
+    );
+    if (object === undefined || table.verdict === "equal") return table;
+    const reason = [table.reason, `set aside by init: ${object.reason}`, seeAlso(object)]
+      .filter((part) => part !== undefined).join("; ");
+    return { ...table, reason };
+  });
+}
+
+function wordsOf(
+  object: SetAsideObject,
+  { message }: StructureDifference,
+): Pick<StructureDifference, "message" | "remedy" | "setAside"> {
+  return {
+    message: `${message}; set aside by init: ${object.reason}`,
+    remedy: seeAlso(object),
+    setAside: true,
+  };
+}
+
+function seeAlso({ remedy }: SetAsideObject): string {
+  return `${remedy} (docs/set-aside.md)`;
+}
+
+/** `public.orders orders_pkey` of `CONSTRAINT public.orders orders_pkey`; arguments are no part of a name. */
+function nameIn({ object }: SetAsideObject): string {
+  return withoutArguments(object.replace(/^[A-Z ]+ /, ""));
+}
+
+function isOf(object: SetAsideObject, { schema, parent, name }: StructureDifference): boolean {
+  const within = schema === undefined ? "" : `${schema}.`;
+  const bare = withoutArguments(name);
+  const wanted = nameIn(object);
+  return wanted === `${within}${bare}` ||
+    parent !== undefined && wanted === `${within}${parent} ${bare}`;
+}
+
+function withoutArguments(name: string): string {
+  return name.replace(/\(.*$/s, "");
+}
