@@ -142,12 +142,18 @@ export function openRemote(
  */
 export async function runRemotely<Result>(
   spec: JobSpecInput,
-  { place, context }: { readonly place: RemotePlace; readonly context: CommandContext },
+  { place, context, onUnfinished }: {
+    readonly place: RemotePlace;
+    readonly context: CommandContext;
+    /** Receives the report of what a failed job has done; then the error is thrown. */
+    readonly onUnfinished?: ((result: unknown) => Promise<void>) | undefined;
+  },
 ): Promise<Result> {
   const client = openRemote(place, context);
   const job = await client.submit(spec);
   context.run.events({ kind: "info", message: `job ${job.id} on ${place.url}` });
   const finished = await followJob(job.id, { place, context });
+  if (hasFailed(finished) && finished.result !== null) await onUnfinished?.(finished.result);
   return resultOf(finished) as Result;
 }
 
@@ -217,11 +223,16 @@ async function wantsCancel(
   return /^\s*c(ancel)?\s*$/i.test(await terminal.readLine() ?? "");
 }
 
-/** The report of a finished job. @throws ReplicatorError when there is none */
+/** Whether a job has ended with an error; what it did before may be its result all the same. */
+export function hasFailed({ error }: Pick<RemoteJobWithResult, "error">): boolean {
+  return error !== null && error !== undefined;
+}
+
+/** The report of a finished job. @throws ReplicatorError when it has failed */
 export function resultOf(
   { state, result, error, exit_code, trace_id }: RemoteJobWithResult,
 ): unknown {
-  if (result !== null && result !== undefined) return result;
+  if (!hasFailed({ error }) && result !== null && result !== undefined) return result;
   if (state === "cancelled") throw new InterruptedError(error?.message ?? "cancelled");
   const code = Object.values(ExitCode).find((each) => each === exit_code) ?? ExitCode.internal;
   const side = error?.side === "source" || error?.side === "target" ? error.side : undefined;

@@ -66,7 +66,10 @@ export async function initRemotely(
     if (!await options.confirm(plan) || options.dryRun) return undefined;
     size = { estimated_bytes: plan.bytes };
   }
-  return await runRemotely({ ...scope, ...size, command: "init", options: wanted }, command);
+  return await runRemotely({ ...scope, ...size, command: "init", options: wanted }, {
+    ...command,
+    onUnfinished: (result) => options.onUnfinished?.(result as InitReport) ?? Promise.resolve(),
+  });
 }
 
 function replication({ identity, slotTimeoutMs, passfile }: SyncSettings) {

@@ -22,7 +22,8 @@ import { version } from "./program.ts";
 import { writeReportFile } from "./report_file.ts";
 import { readRemote } from "./remote.ts";
 import { initRemotely } from "./remote_commands.ts";
-import { finishedLines, planLines, reportLines } from "./results.ts";
+import { reportFinished } from "./report_finished.ts";
+import { planLines, reportLines } from "./results.ts";
 
 /** `init`: shows the plan, asks, copies, and prints the report on stdout. `--dry-run`: prints the plan and stops. */
 export const runInit: CommandRunner = async (reader, context) => {
@@ -90,18 +91,6 @@ export const runInit: CommandRunner = async (reader, context) => {
   else printResult(terminal, reportLines(report, tableOptions(terminal.stdout)));
   return setAsideObjects(report).length > 0 ? ExitCode.completeExcept : ExitCode.success;
 };
-
-/** What databases lack that were copied before the run failed: nothing else says it before the run that creates it. */
-function reportFinished(
-  report: InitReport,
-  { terminal, output, addToFailure }: CommandContext,
-): void {
-  const databases = report.databases.filter(({ incomplete }) => !incomplete);
-  if (databases.length === 0) return;
-  if (output.json) return addToFailure({ databases });
-  const lines = finishedLines({ ...report, databases }, tableOptions(terminal.stdout));
-  if (lines.length > 0) printResult(terminal, lines);
-}
 
 /** How many workers of a service share the copy; undefined when that was not said. */
 function readWorkers(

@@ -1,12 +1,21 @@
 import { ExitCode, formatBytes, formatCount, plural, UsageError } from "../core/mod.ts";
 import { pause } from "../postgres/mod.ts";
+import type { InitReport } from "../commands/report.ts";
 import type { RemoteClient, RemoteJob } from "../remote/mod.ts";
 import { makeStyle, printable, renderTable } from "../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "./context.ts";
 import { jobActions } from "./grammar.ts";
 import type { OptionReader } from "./option_reader.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
-import { followJob, openRemote, readRemote, type RemotePlace, resultOf } from "./remote.ts";
+import {
+  followJob,
+  hasFailed,
+  openRemote,
+  readRemote,
+  type RemotePlace,
+  resultOf,
+} from "./remote.ts";
+import { reportFinished } from "./report_finished.ts";
 import { printJobResult } from "./remote_results.ts";
 
 /** `jobs`: lists, shows, follows and cancels jobs of a service. */
@@ -31,6 +40,10 @@ export const runJobs: CommandRunner = async (reader, context) => {
     case "attach": {
       const job = await followJob(id, { place, context });
       if (job.result === null) resultOf(job);
+      if (hasFailed(job)) {
+        if (job.command === "init") reportFinished(job.result as InitReport, context);
+        resultOf(job);
+      }
       printJobResult(job, context);
       return exitCodeOf(job);
     }

@@ -75,7 +75,8 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
 
   const runInit: JobRunner<"init"> = async (job, context) => {
     const { source, target, databases, rules, options } = job;
-    const { events, signal, workspace, attempt, checkpoints, lanes, onMeasured } = context;
+    const { events, signal, workspace, attempt, checkpoints, lanes } = context;
+    const { onMeasured, onUnfinished } = context;
     const jobs = options.jobs ?? defaults.jobs;
     let plan: InitPlan | undefined;
     const wanted: InitOptions = {
@@ -103,6 +104,10 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
         plan = asked;
         if (options.dry_run !== true) onMeasured(asked.bytes);
         return Promise.resolve(true); // who submitted it has confirmed it
+      },
+      onUnfinished: (soFar) => {
+        if (soFar.databases.some(({ incomplete }) => !incomplete)) onUnfinished(soFar);
+        return Promise.resolve();
       },
     };
     const run = { events, signal };

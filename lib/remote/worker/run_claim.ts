@@ -45,6 +45,7 @@ export async function runClaim(
   let redactor = new Redactor({ urls: [], predicates: [] });
   let outcome: RunnerOutcome | undefined;
   let failure: unknown;
+  let unfinished: unknown;
   let properQueue: QueueName | undefined;
   try {
     const secretsOf = job.parentId ?? job.id;
@@ -71,6 +72,7 @@ export async function runClaim(
       abort: abort.signal,
       end,
       onMeasured,
+      onUnfinished: (result) => unfinished = result,
     });
   } catch (error) {
     if (error instanceof StuckRunError) throw error;
@@ -84,6 +86,7 @@ export async function runClaim(
     return await settle(claim, settings, {
       outcome,
       failure,
+      unfinished,
       abort: reason instanceof JobAbort ? reason : undefined,
       redactor,
       properQueue,

@@ -29,6 +29,7 @@ export interface OpenedJob {
   readonly abort: AbortSignal;
   readonly end: (kind: JobAbort["kind"], why: string) => void;
   readonly onMeasured: RunnerContext["onMeasured"];
+  readonly onUnfinished: RunnerContext["onUnfinished"];
 }
 
 /**
@@ -37,7 +38,7 @@ export interface OpenedJob {
  * @throws StuckRunError when it does not end although it was told to
  */
 export async function runJob(
-  { claim, settings, database, secrets, redactor, abort, end, onMeasured }: OpenedJob,
+  { claim, settings, database, secrets, redactor, abort, end, onMeasured, onUnfinished }: OpenedJob,
 ): Promise<RunnerOutcome> {
   const { job } = claim;
   const { pool, workspaceRoot, patienceMs } = settings;
@@ -55,6 +56,7 @@ export async function runJob(
         signal: abort,
         attempt: attemptNumber(job),
         onMeasured,
+        onUnfinished,
         checkpoints: jobCheckpoints({ ...identity, database, secrets }),
         workspace: workspace.path,
         lanes: lanesOf(claim, {

@@ -47,6 +47,8 @@ export interface RunnerContext {
   readonly onMeasured: (bytes: number) => void;
   /** Runs the lanes of a copy on several workers; undefined: on this one alone. */
   readonly lanes: LaneRunner | undefined;
+  /** Keeps a report of what was done for a run that fails later; it becomes the job's result, beside the error. */
+  readonly onUnfinished: (result: unknown) => void;
 }
 
 /** What a run gave; errors are thrown. */

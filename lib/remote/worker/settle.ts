@@ -12,6 +12,8 @@ import type { RunnerOutcome } from "./runner.ts";
 export interface Ending {
   readonly outcome: RunnerOutcome | undefined;
   readonly failure: unknown;
+  /** The report of what was done before the failure; undefined when nothing is worth reporting. */
+  readonly unfinished: unknown;
   readonly abort: JobAbort | undefined;
   readonly redactor: Redactor;
   /** Where a job belongs that was only measured. */
@@ -22,7 +24,7 @@ export interface Ending {
 export async function settle(
   claim: Claim,
   settings: RunSettings,
-  { outcome, failure, abort, redactor, properQueue }: Ending,
+  { outcome, failure, unfinished, abort, redactor, properQueue }: Ending,
 ): Promise<ClaimOutcome> {
   if (outcome !== undefined) {
     return await finish(claim, settings, {
@@ -31,6 +33,7 @@ export async function settle(
       result: redactor.value(outcome.result),
     });
   }
+  const result = unfinished === undefined ? {} : { result: redactor.value(unfinished) };
   switch (abort?.kind) {
     case "lost":
       return "lost";
@@ -43,12 +46,14 @@ export async function settle(
         state: "cancelled",
         exitCode: ExitCode.interrupted,
         error: errorOf(abort, redactor),
+        ...result,
       });
     case "timed-out":
       return await finish(claim, settings, {
         state: "timed_out",
         exitCode: ExitCode.stepFailed,
         error: errorOf(abort, redactor),
+        ...result,
       });
   }
   if (isUnreachable(failure) && !claim.message.isLast) {
@@ -58,6 +63,7 @@ export async function settle(
     state: "failed",
     exitCode: failure instanceof ReplicatorError ? failure.exitCode : ExitCode.internal,
     error: errorOf(failure, redactor),
+    ...result,
   });
 }
 
