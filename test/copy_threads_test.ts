@@ -13,6 +13,8 @@ import {
   type Endpoint,
   endpointFromMessage,
   endpointToMessage,
+  type LockWait,
+  openSession,
   passwordFor,
   resolveEndpoint,
   ServerError,
@@ -24,7 +26,7 @@ import { withDatabase } from "./support/databases.ts";
 import { endpointOf } from "./support/init.ts";
 import { startProxy } from "./support/proxy.ts";
 import { until } from "./support/replication.ts";
-import { exec, query } from "./support/sql.ts";
+import { exec, query, withSession } from "./support/sql.ts";
 
 const authority = await CertificateAuthority.create();
 const cluster = await sharedCluster(16, {
@@ -221,6 +223,106 @@ Deno.test("aborting ends threads in the middle of a copy; they take nothing from
     abort.abort(new InterruptedError());
     await proxy.cut();
     await rejects(copying, InterruptedError);
+  });
+});
+
+/** Copies `big` by a lane in a thread. */
+async function copyBig(
+  { from, to, threads }: {
+    readonly from: Endpoint;
+    readonly to: Endpoint;
+    readonly threads: LaneThreads;
+  },
+  pace?: (bytes: number) => Promise<void>,
+): Promise<void> {
+  const signal = new AbortController().signal;
+  await using locked = (await exportLockedSnapshot(from, { signal })).snapshot;
+  const copyOut = "COPY public.big TO STDOUT";
+  const jobs = [{ name: "big", copyOut, copyIn: "COPY public.big FROM STDIN", expectedBytes: 0 }];
+  await threads.copyLane(0, {
+    ...{ source: from, target: to, snapshot: locked.identifier, signal, delaysMs: [] },
+    ...(pace === undefined ? {} : { pace }),
+    next: () => jobs.shift(),
+    onFinished: () => {},
+  });
+}
+
+Deno.test("a lock that a thread's session waits for is reported with its holder, and when it is over", async () => {
+  await withPair(async ({ source, target }) => {
+    const reported = Promise.withResolvers<LockWait>();
+    let over = 0;
+    const from = await endpointOf(source, "source");
+    const to: Endpoint = {
+      ...await endpointOf(target, "target"),
+      onLockWait: (wait) => wait.kind === "waiting" ? reported.resolve(wait) : over++,
+    };
+    using threads = await LaneThreads.start({ source: from, target: to, threads: 1 });
+    await withSession(target, async (other) => {
+      const [row] = await other.unsafe<{ pid: number }[]>("SELECT pg_backend_pid() AS pid");
+      await other.unsafe("BEGIN; LOCK TABLE big").simple();
+      const copying = copyBig({ from, to, threads: threads! });
+      const { object, side, blockers } = await reported.promise;
+      deepStrictEqual([object, side, blockers.map(({ processId }) => processId)], [
+        "table public.big",
+        "target",
+        [row!.pid],
+      ]);
+      await other.unsafe("COMMIT").simple();
+      await copying;
+      strictEqual(over, 1);
+    });
+  });
+});
+
+Deno.test("sessions of threads and of the main thread that wait for one another are not reported", async () => {
+  await withPair(async ({ source, target }) => {
+    await exec(target, "CREATE TABLE theirs (i int)");
+    const objects: string[] = [];
+    let reported = Promise.withResolvers<void>();
+    const from = await endpointOf(source, "source");
+    const to: Endpoint = {
+      ...await endpointOf(target, "target"),
+      onLockWait: ({ kind, object }) => {
+        if (kind !== "waiting") return;
+        objects.push(object);
+        reported.resolve();
+      },
+    };
+    using threads = await LaneThreads.start({ source: from, target: to, threads: 1 });
+    /** Two waits that begin one after the other and are reported: what waited before was looked at. */
+    const othersWait = async () => {
+      await using third = await openSession(to);
+      await using fourth = await openSession(to);
+      await withSession(target, async (other) => {
+        await other.unsafe("BEGIN; LOCK TABLE theirs").simple();
+        const waiting: Promise<void>[] = [];
+        for (const session of [third, fourth]) {
+          reported = Promise.withResolvers<void>();
+          waiting.push(session.execute("BEGIN; LOCK TABLE public.theirs; COMMIT"));
+          await reported.promise;
+        }
+        await other.unsafe("COMMIT").simple();
+        await Promise.all(waiting);
+      });
+    };
+    const locks = (granted: boolean, mode: string) =>
+      `SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'big'::regclass
+                         AND granted = ${granted} AND mode = '${mode}') AS ok`;
+    await using main = await openSession(to);
+    await main.execute("BEGIN; LOCK TABLE public.big");
+    const gate = Promise.withResolvers<void>();
+    const copying = copyBig({ from, to, threads: threads! }, () => gate.promise);
+    await until(target, locks(false, "RowExclusiveLock"));
+    await othersWait();
+    await main.execute("COMMIT");
+
+    await until(target, locks(true, "RowExclusiveLock"));
+    const waiting = main.execute("BEGIN; LOCK TABLE public.big; COMMIT");
+    await until(target, locks(false, "AccessExclusiveLock"));
+    await othersWait();
+    gate.resolve();
+    await Promise.all([copying, waiting]);
+    deepStrictEqual(objects, Array(4).fill("table public.theirs"));
   });
 });
 

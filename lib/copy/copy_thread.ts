@@ -4,7 +4,14 @@
  * @module
  */
 import { InterruptedError } from "../core/mod.ts";
-import { endpointFromMessage, errorToMessage } from "../postgres/mod.ts";
+import {
+  endpointFromMessage,
+  errorToMessage,
+  followOwnBackends,
+  type LockWaitSink,
+  noteOwnBackend,
+  type OwnBackendListener,
+} from "../postgres/mod.ts";
 import { copyLane, type LaneJob } from "./copy_lane.ts";
 import type { LaneEvent, MessageFromThread, MessageToThread } from "./lane_messages.ts";
 
@@ -29,8 +36,9 @@ class ThreadLane {
   }
 
   async run(begin: MessageToThread & { kind: "begin" }): Promise<void> {
-    const source = endpointFromMessage(begin.source);
-    const target = endpointFromMessage(begin.target);
+    const reportWait: LockWaitSink = (wait) => this.#tell({ kind: "lock-wait", wait });
+    const source = endpointFromMessage(begin.source, reportWait);
+    const target = endpointFromMessage(begin.target, reportWait);
     const { snapshot, targetSettings, recordedConstraint, delaysMs, paced } = begin;
     try {
       await copyLane<NumberedJob>({
@@ -81,7 +89,10 @@ class ThreadLane {
 
 function serve(scope: ThreadScope): void {
   const lanes = new Map<number, ThreadLane>();
+  const passOn: OwnBackendListener = (change) => scope.postMessage({ kind: "own-backend", change });
+  followOwnBackends(passOn);
   scope.onmessage = ({ data }) => {
+    if (data.kind === "own-backend") return noteOwnBackend(data.change, passOn);
     const { lane } = data;
     if (data.kind !== "begin") return lanes.get(lane)?.receive(data);
     const begun = new ThreadLane((event) => scope.postMessage({ kind: "lane", lane, event }));

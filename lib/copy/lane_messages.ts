@@ -3,7 +3,14 @@
  *
  * @module
  */
-import type { CopyOutcome, EndpointMessage, ErrorMessage } from "../postgres/mod.ts";
+import type {
+  CopyOutcome,
+  EndpointMessage,
+  ErrorMessage,
+  LockWait,
+  LockWaitOver,
+  OwnBackendChange,
+} from "../postgres/mod.ts";
 import type { LaneJob } from "./copy_lane.ts";
 
 /** To a copy thread. */
@@ -29,7 +36,9 @@ export type MessageToThread =
   }
   /** The answer to `pace`. */
   | { readonly kind: "go-on"; readonly lane: number }
-  | { readonly kind: "abort"; readonly lane: number };
+  | { readonly kind: "abort"; readonly lane: number }
+  /** Of another thread. */
+  | { readonly kind: "own-backend"; readonly change: OwnBackendChange };
 
 /** What a lane says. Jobs go by the number that they came with. */
 export type LaneEvent =
@@ -44,6 +53,7 @@ export type LaneEvent =
     readonly attempt: number;
     readonly delayMs: number;
   }
+  | { readonly kind: "lock-wait"; readonly wait: LockWait | LockWaitOver }
   /** The last one: the lane's sessions are closed. */
   | { readonly kind: "ended"; readonly error: ErrorMessage | undefined };
 
@@ -51,4 +61,5 @@ export type LaneEvent =
 export type MessageFromThread =
   /** It has loaded its modules. */
   | { readonly kind: "ready" }
+  | { readonly kind: "own-backend"; readonly change: OwnBackendChange }
   | { readonly kind: "lane"; readonly lane: number; readonly event: LaneEvent };

@@ -4,7 +4,15 @@
  * @module
  */
 import type { Side } from "../core/mod.ts";
-import { type Endpoint, endpointToMessage, errorFromMessage } from "../postgres/mod.ts";
+import {
+  type Endpoint,
+  endpointToMessage,
+  errorFromMessage,
+  followOwnBackends,
+  noteOwnBackend,
+  type OwnBackendChange,
+  type OwnBackendListener,
+} from "../postgres/mod.ts";
 import type { CopyLaneOptions, LaneJob } from "./copy_lane.ts";
 import type { LaneEvent, MessageFromThread, MessageToThread } from "./lane_messages.ts";
 
@@ -90,10 +98,16 @@ export class LaneThreads implements Disposable {
 class LaneThread {
   readonly #worker: Worker;
   readonly #lanes = new Map<number, RemoteLane>();
+  readonly #backends = new Set<string>();
+  readonly #passOn: OwnBackendListener;
+  readonly #unfollow: () => void;
   #failure: Error | undefined;
 
   private constructor(worker: Worker) {
     this.#worker = worker;
+    this.#passOn = (change) =>
+      worker.postMessage({ kind: "own-backend", change } satisfies MessageToThread);
+    this.#unfollow = followOwnBackends(this.#passOn);
   }
 
   static async start(
@@ -108,6 +122,7 @@ class LaneThread {
     const thread = new LaneThread(worker);
     worker.onmessage = ({ data }: MessageEvent<MessageFromThread>) => {
       if (data.kind === "ready") ready.resolve();
+      else if (data.kind === "own-backend") thread.#noteBackend(data.change);
       else thread.#lanes.get(data.lane)?.receive(data.event);
     };
     worker.onerror = (event) => {
@@ -119,7 +134,7 @@ class LaneThread {
     try {
       await ready.promise;
     } catch (error) {
-      worker.terminate();
+      thread.end();
       throw error;
     }
     return thread;
@@ -142,10 +157,25 @@ class LaneThread {
 
   end(): void {
     this.#worker.terminate();
+    this.#forgetBackends();
+  }
+
+  #noteBackend(change: OwnBackendChange): void {
+    if (change.isOpen) this.#backends.add(change.backend);
+    else this.#backends.delete(change.backend);
+    noteOwnBackend(change, this.#passOn);
+  }
+
+  /** The thread is gone, and its sessions with it. */
+  #forgetBackends(): void {
+    this.#unfollow();
+    for (const backend of this.#backends) noteOwnBackend({ backend, isOpen: false });
+    this.#backends.clear();
   }
 
   #broke(error: Error): void {
     this.#failure ??= error;
+    this.#forgetBackends();
     for (const lane of this.#lanes.values()) lane.lost(error);
   }
 }
@@ -234,6 +264,9 @@ class RemoteLane<Job extends LaneJob = LaneJob> {
         break;
       case "retry":
         onRetry?.(this.#revive(event.error), event.attempt, event.delayMs);
+        break;
+      case "lock-wait":
+        this.#options[event.wait.side].onLockWait?.(event.wait);
         break;
       case "ended":
         if (event.error === undefined) this.#ended.resolve();

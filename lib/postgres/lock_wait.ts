@@ -8,6 +8,7 @@
  */
 import { formatDuration, type Side } from "../core/mod.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { backendKey, isOwnBackend, noteOwnBackend } from "./own_backends.ts";
 import { pause } from "./retry.ts";
 import type { Backend, Observer } from "./silence.ts";
 
@@ -65,15 +66,6 @@ const laterLooksMs: readonly number[] = [1_500, 3_000, 10_000, 30_000];
 /** How often to look while a lock is waited for. */
 const waitingLookMs = 5_000;
 
-/** Backends of this process, by server: one of them that waits for another is not worth a word. */
-const ownBackends = new Set<string>();
-
-function backendKey(
-  { serverStart, processId }: Pick<Backend, "serverStart" | "processId">,
-): string {
-  return `${serverStart} ${processId}`;
-}
-
 /**
  * Watches the statements of one session.
  *
@@ -86,7 +78,7 @@ export class LockWatch {
 
   constructor(options: LockWatchOptions) {
     this.#options = options;
-    ownBackends.add(backendKey(options.backend));
+    noteOwnBackend({ backend: backendKey(options.backend), isOpen: true });
   }
 
   /**
@@ -112,7 +104,7 @@ export class LockWatch {
   async close(): Promise<void> {
     this.#closed.abort();
     await this.#watching;
-    ownBackends.delete(backendKey(this.#options.backend));
+    noteOwnBackend({ backend: backendKey(this.#options.backend), isOpen: false });
   }
 
   async #run(signal: AbortSignal, isStill: () => boolean): Promise<void> {
@@ -146,8 +138,7 @@ export class LockWatch {
     try {
       const rows = await observer.query(waitStatement, [processId]) as readonly WaitRow[];
       const [first] = rows;
-      const isOwn = ({ pid }: WaitRow) =>
-        ownBackends.has(backendKey({ serverStart, processId: pid }));
+      const isOwn = ({ pid }: WaitRow) => isOwnBackend(backendKey({ serverStart, processId: pid }));
       // in a chain of our sessions the one at its front reports the session it waits for
       if (first === undefined || rows.every(isOwn)) return undefined;
       return {

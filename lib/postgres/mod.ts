@@ -17,6 +17,12 @@ export { acceptsStartupOption, startupOption } from "./event_triggers.ts";
 export * from "./open_patiently.ts";
 export * from "./open_session.ts";
 export {
+  followOwnBackends,
+  noteOwnBackend,
+  type OwnBackendChange,
+  type OwnBackendListener,
+} from "./own_backends.ts";
+export {
   besideEventTriggers,
   type EventTrigger,
   readEventTriggers,

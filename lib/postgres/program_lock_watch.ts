@@ -8,8 +8,19 @@ import { LockWatch } from "./lock_wait.ts";
 import { openSession } from "./open_session.ts";
 import { pause } from "./retry.ts";
 import type { Session } from "./session.ts";
+import type { Backend } from "./silence.ts";
 
 const lookMs = 500;
+
+// the server's start is written as sessions of the tool read it: a program's session counts as one of them
+const backendStatement = `
+  SELECT a.pid AS "processId",
+         (extract(epoch FROM pg_catalog.pg_postmaster_start_time())
+           OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8::pg_catalog.text AS "serverStart",
+         (extract(epoch FROM a.backend_start)
+           OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8::pg_catalog.text AS "openedAt"
+    FROM pg_catalog.pg_stat_activity AS a
+   WHERE a.application_name = $1`;
 
 /**
  * Watches a client program's session, which it finds by its name, until the signal aborts. Reports to `endpoint.onLockWait`; without one
@@ -27,17 +38,12 @@ export async function watchProgramLocks(
   const observe = (ending: AbortSignal): Promise<Session> =>
     openSession(endpoint, { signal: ending });
   try {
-    let processId: number | undefined;
-    while (processId === undefined) {
+    let backend: Backend | undefined;
+    while (backend === undefined) {
       await pause(lookMs, signal);
       await using observer = await observe(signal);
-      const [row] = await observer.query<{ pid: number }>(
-        "SELECT a.pid FROM pg_catalog.pg_stat_activity AS a WHERE a.application_name = $1",
-        [applicationName],
-      );
-      processId = row?.pid;
+      [backend] = await observer.query<Backend>(backendStatement, [applicationName]);
     }
-    const backend = { processId, serverStart: "", openedAt: "" };
     const watch = new LockWatch({ endpoint, backend, report: onLockWait, observe });
     const end = watch.watch();
     await new Promise<void>((resolve) =>

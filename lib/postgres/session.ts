@@ -253,7 +253,10 @@ export class Session implements AsyncDisposable {
     const broken = Promise.withResolvers<never>();
     broken.promise.catch(() => {}); // raced below; may come when nobody waits any more
     this.#expects = expects;
-    const unwatch = this.#lockWatch?.watch(() => expects() && isStill(this.#wire));
+    // a backend that waits for a lock before it takes rows answers nothing and reads nothing
+    const unwatch = this.#lockWatch?.watch(() =>
+      (expects() || this.#wire.isWriting) && isStill(this.#wire)
+    );
     try {
       const taken = this.#wire.take(broken.reject); // throws when the connection broke while it was idle
       const result = await Promise.race([

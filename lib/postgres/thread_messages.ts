@@ -6,6 +6,7 @@
 import { type ExitCode, ReplicatorError, Secret, type Side } from "../core/mod.ts";
 import { type Endpoint, passwordFor } from "./endpoint.ts";
 import { noteEventTriggers, refusingHosts } from "./event_triggers.ts";
+import type { LockWaitSink } from "./lock_wait.ts";
 import type { PassfileEntry } from "./passfile.ts";
 import { ConnectionError, ServerError, type ServerMessage } from "./server_error.ts";
 import { SnapshotLostError } from "./snapshot.ts";
@@ -27,12 +28,14 @@ export type EndpointMessage =
         }
         | undefined;
     };
+    /** Whether locks that sessions wait for are to be reported. */
+    readonly reportsLockWaits: boolean;
     /** See event_triggers.ts. */
     readonly refusing: readonly HostPort[];
   };
 
 /** Makes an endpoint plain. Of the password file only what its hosts need goes along. */
-export function endpointToMessage({ onLockWait: _, ...endpoint }: Endpoint): EndpointMessage {
+export function endpointToMessage({ onLockWait, ...endpoint }: Endpoint): EndpointMessage {
   const { user, database, tls } = endpoint;
   const passfile = endpoint.password !== undefined ? [] : endpoint.hosts.flatMap((place) => {
     const password = passwordFor(endpoint, place)?.reveal();
@@ -43,6 +46,7 @@ export function endpointToMessage({ onLockWait: _, ...endpoint }: Endpoint): End
     ...endpoint,
     password: endpoint.password?.reveal(),
     passfile,
+    reportsLockWaits: onLockWait !== undefined,
     refusing: refusingHosts(endpoint),
     tls: {
       ...tls,
@@ -55,12 +59,20 @@ export function endpointToMessage({ onLockWait: _, ...endpoint }: Endpoint): End
   };
 }
 
-/** The endpoint that a message stands for. */
-export function endpointFromMessage({ refusing, ...message }: EndpointMessage): Endpoint {
+/**
+ * The endpoint that a message stands for.
+ *
+ * @param onLockWait receives the locks that its sessions wait for, where the endpoint had one that does
+ */
+export function endpointFromMessage(
+  { refusing, reportsLockWaits, ...message }: EndpointMessage,
+  onLockWait?: LockWaitSink,
+): Endpoint {
   const { tls, password } = message;
   const secret = (text: string | undefined) => text === undefined ? undefined : new Secret(text);
   const endpoint: Endpoint = {
     ...message,
+    ...(reportsLockWaits ? { onLockWait } : {}),
     password: secret(password),
     passfile: message.passfile.map((entry) => ({ ...entry, password: new Secret(entry.password) })),
     tls: {
