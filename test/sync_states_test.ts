@@ -1,6 +1,6 @@
 /** What somebody may do to a running replication, what `sync` says of it, and names that nobody would choose. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import type { Cluster } from "../lib/cluster/mod.ts";
+import { type Cluster, startCluster } from "../lib/cluster/mod.ts";
 import { ReplicatorError } from "../lib/core/mod.ts";
 import { parseLsn } from "../lib/core/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
@@ -8,7 +8,7 @@ import { dropDatabase } from "./support/databases.ts";
 import { runInit } from "./support/init.ts";
 import { compareRows, drain } from "./support/replicated.ts";
 import { until } from "./support/replication.ts";
-import { exec, query } from "./support/sql.ts";
+import { exec, query, withSession } from "./support/sql.ts";
 import { runSync, syncSettings } from "./support/sync.ts";
 
 const source14 = await sharedCluster(14, { settings: { wal_keep_size: "0" } });
@@ -244,6 +244,52 @@ Deno.test("changes of a table that the subscription passes over are in nobody's 
     await exec(url, "INSERT INTO a VALUES (51, 'e51', 'comes')");
     const { report } = await follow();
     deepStrictEqual(report.databases[0]?.done, [`${stream} switched on`]);
+    await isEqual(pair);
+  });
+});
+
+Deno.test("a subscription whose commit was not answered is kept, and the next run starts it", async () => {
+  await using target = await startCluster({ major: 17 });
+  await withStream([source16, target], { sql: tables }, async (pair) => {
+    const { url, targetUrl, stream, follow } = pair;
+    await exec(url, `ALTER PUBLICATION ${stream} DROP TABLE b`);
+    await follow();
+    const waits = (relation: string, mode: string) =>
+      `SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND mode = '${mode}'
+                         AND relation = '${relation}'::regclass) AS ok`;
+    let refused: Promise<string> | undefined;
+    await withSession(targetUrl, async (catalog) => {
+      await withSession(targetUrl, async (table) => {
+        await table.unsafe("BEGIN; LOCK TABLE b IN ROW EXCLUSIVE MODE").simple();
+        refused = refusal(follow({ action: { kind: "copy", tables: ["b"], areNew: false } }), 5);
+        refused.catch(() => {});
+        await until(targetUrl, waits("b", "AccessExclusiveLock"));
+        await catalog.unsafe("BEGIN; LOCK TABLE pg_subscription IN SHARE MODE").simple();
+        await table.unsafe("COMMIT").simple();
+      });
+      await until(targetUrl, waits("pg_subscription", "RowExclusiveLock"));
+      // from here on a commit waits for a standby that does not exist
+      await exec(targetUrl, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+      await exec(targetUrl, "SELECT pg_reload_conf()");
+      await until(
+        targetUrl,
+        "SELECT current_setting('synchronous_standby_names') = 'nobody' AS ok",
+      );
+      await exec(targetUrl, "CHECKPOINT");
+      await catalog.unsafe("ROLLBACK").simple();
+    });
+    const committing = `FROM pg_stat_activity WHERE wait_event = 'SyncRep'
+                          AND application_name = 'postgres-seren-replicator'`;
+    await until(targetUrl, `SELECT EXISTS (SELECT ${committing}) AS ok`);
+    await query(targetUrl, `SELECT pg_terminate_backend(pid) ${committing}`);
+    const text = await refused!;
+    match(text, /all rows are in, and subscription \S+ exists, for 1 table: b/);
+    match(text, /run sync again, which starts it/);
+    await exec(targetUrl, "ALTER SYSTEM RESET synchronous_standby_names");
+    await exec(targetUrl, "SELECT pg_reload_conf()");
+    const { report } = await follow();
+    deepStrictEqual(report.databases[0]?.unfollowed, []);
+    await exec(url, "UPDATE b SET v = 'follows'; UPDATE a SET v = 'follows'");
     await isEqual(pair);
   });
 });

@@ -15,7 +15,9 @@ import {
 } from "../../core/mod.ts";
 import {
   actAsReplica,
+  ConnectionError,
   openSession,
+  pause,
   retry,
   ServerError,
   type Session,
@@ -77,6 +79,7 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
   const remembered = await takeOut(work, { from, to });
   let begun: StreamStart | undefined;
   let structure: NewStructure | undefined;
+  let stage: Stage = "copying";
   try {
     begun = await begin(work, remembered);
     await using _held = begun.snapshot;
@@ -84,10 +87,15 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
       ...{ situation, tables: work.tables, tool, start: begun, from, to, recorder, signal },
       actsAsReplica: "session_replication_role" in settings,
     };
-    if (making !== undefined) structure = await makeTables(making);
+    if (making !== undefined) {
+      stage = "making-tables";
+      structure = await makeTables(making);
+      stage = "copying";
+    }
     await copyRows(work, { start: begun, to, settings });
     if (making !== undefined && structure !== undefined) await finishTables(making, structure);
     const { snapshot: _, ...start } = begun;
+    stage = "handing-over";
     await handOver({
       source: from,
       target: to,
@@ -98,63 +106,156 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
       events: work.recorder.events,
     });
   } catch (error) {
-    const left = await withdraw(work, { begun, structure });
+    const left = await withdraw(work, {
+      ...{ begun, structure, stage, error },
+      lost: to.isOpen ? undefined : to.processId,
+    });
     throw explain(error, work, left);
   }
 }
 
+/** What was under way. In the stages other than `copying` a lost connection leaves open what the target has committed. */
+type Stage = "making-tables" | "copying" | "handing-over";
+
+/** What is left of a copy that failed. */
+type Left =
+  | { readonly kind: "nothing" }
+  /** The target has committed the subscription: all rows are in, and it takes what comes. */
+  | { readonly kind: "subscription"; readonly name: string }
+  /** The target did not say whether it has committed it: the slot stays for it. */
+  | { readonly kind: "unknown"; readonly slot: string; readonly reason: string }
+  | { readonly kind: "tables"; readonly reason: string }
+  | { readonly kind: "stream"; readonly name: string; readonly reason: string };
+
 /**
- * Undoes what was begun. New tables that cannot be taken away now keep their publication, by which the next run knows them.
- *
- * @returns why new tables are left on the target, if they are
+ * Undoes what was begun, as far as the target confirms that it has not become a subscription: an error may have come after the
+ * commit. May be interrupted and repeated. New tables that cannot be removed keep their publication, by which the next run knows
+ * them.
  */
 async function withdraw(
   { situation }: CopyAgainOptions,
-  { begun, structure }: {
+  { begun, structure, stage, error, lost }: {
     readonly begun: StreamStart | undefined;
     readonly structure: NewStructure | undefined;
+    readonly stage: Stage;
+    readonly error: unknown;
+    /** The backend of a connection that broke: it may be about to commit. */
+    readonly lost: number | undefined;
   },
-): Promise<string | undefined> {
-  if (begun === undefined) return undefined;
+): Promise<Left> {
+  if (begun === undefined) return { kind: "nothing" };
   const { source, target } = situation;
+  const { names } = begun;
+  let isUnknown = stage === "handing-over";
   try {
-    await using session = await openSession(target);
-    // an error on the way may have come after the subscription had taken over
-    const [following] = await session.query(
-      "SELECT FROM pg_catalog.pg_subscription WHERE subname = $1",
-      [begun.names.subscription],
-    );
-    if (following !== undefined) return undefined;
+    await using session = await retry(() => openSession(target), {
+      ...(isUnknown ? {} : { delaysMs: [] }),
+    });
+    if (lost !== undefined) await endBackend(session, lost);
+    if (await isSubscribed(session, names.subscription)) {
+      return { kind: "subscription", name: names.subscription };
+    }
+    isUnknown = false;
     if (structure !== undefined) await removeTables(situation, structure.made);
-    await abandonStream(source, begun.names);
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof ReplicatorError)) throw error;
-    await dropSlotApart(source, begun.names.slot).catch(() => {}); // the first reason is the one to report
-    return structure === undefined ? undefined : error.message;
+    else if (stage === "making-tables" && error instanceof ConnectionError) throw error;
+  } catch (failure) {
+    if (!(failure instanceof ReplicatorError)) throw failure;
+    const reason = failure.message;
+    if (isUnknown) return { kind: "unknown", slot: names.slot, reason };
+    await dropSlotApart(source, names.slot).catch(() => {}); // the first reason is the one to report
+    const mayHaveTables = structure !== undefined || stage === "making-tables";
+    return mayHaveTables ? { kind: "tables", reason } : { kind: "nothing" };
   }
+  try {
+    await abandonStream(source, names);
+    return { kind: "nothing" };
+  } catch (failure) {
+    if (!(failure instanceof ReplicatorError)) throw failure;
+    return { kind: "stream", name: names.publication, reason: failure.message };
+  }
+}
+
+// by more than its process ID, which the server may have given to another session since
+const endStatement = `
+  SELECT pg_catalog.pg_terminate_backend(old.pid)
+    FROM pg_catalog.pg_stat_activity AS old
+    JOIN pg_catalog.pg_stat_activity AS own ON own.pid = pg_catalog.pg_backend_pid()
+   WHERE old.pid = $1 AND old.pid <> own.pid AND old.application_name = own.application_name
+     AND old.datid = own.datid AND old.usesysid = own.usesysid
+     AND old.backend_start < own.backend_start`;
+
+const endAttempts = 50;
+const endPauseMs = 200;
+
+/**
+ * Ends a backend that a broken connection has left: from then on it commits nothing.
+ *
+ * @throws ReplicatorError when it does not end
+ */
+async function endBackend(session: Session, processId: number): Promise<void> {
+  for (let attempt = 1;; attempt++) {
+    if ((await session.query(endStatement, [processId])).length === 0) return;
+    if (attempt >= endAttempts) {
+      throw new ReplicatorError(`the tool's session ${processId} on the target does not end`, {
+        side: "target",
+        object: `database ${session.endpoint.database}`,
+      });
+    }
+    await pause(endPauseMs);
+  }
+}
+
+async function isSubscribed(session: Session, name: string): Promise<boolean> {
+  const rows = await session.query(
+    `SELECT FROM pg_catalog.pg_subscription
+      WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_catalog.pg_database
+                                         WHERE datname = pg_catalog.current_database())`,
+    [name],
+  );
+  return rows.length > 0;
 }
 
 function explain(
   error: unknown,
   { tables, tool, signal }: CopyAgainOptions,
-  left: string | undefined,
+  left: Left,
 ): unknown {
   if (signal.aborted || !(error instanceof ReplicatorError)) return error;
+  const copied = `${plural(tables.length, "table")}: ${nameSome(tables)}`;
+  const again = `then run sync ${
+    tool === undefined ? "--resnapshot" : "--add-tables"
+  } again for them`;
+  const [details, remedy] = left.kind === "subscription"
+    ? [
+      [`all rows are in, and subscription ${left.name} exists, for ${copied}`],
+      "run sync again, which starts it",
+    ]
+    : left.kind === "unknown"
+    ? [
+      [
+        `whether the target has made the subscription is not known (${left.reason}), for ${copied}`,
+        `the slot ${left.slot} stays on the source for it, and keeps WAL there`,
+      ],
+      "run sync again as soon as the target answers: it starts the subscription, or reports what to copy again",
+    ]
+    : [
+      [
+        `${plural(tables.length, "table")} follow no stream now: ${nameSome(tables)}`,
+        ...(left.kind === "tables"
+          ? [`they are incomplete on the target, and could not be removed: ${left.reason}`]
+          : left.kind === "stream"
+          ? [
+            `slot and publication ${left.name} could not be removed from the source: ${left.reason}`,
+          ]
+          : []),
+      ],
+      again,
+    ];
   return new ReplicatorError(error.message, {
     side: error.side,
     object: error.object,
-    details: [
-      ...error.details,
-      `${plural(tables.length, "table")} follow no stream now: ${nameSome(tables)}`,
-      ...(left === undefined
-        ? []
-        : [`they are incomplete on the target, and could not be removed: ${left}`]),
-    ],
-    remedy: [
-      ...(error.remedy === undefined ? [] : [error.remedy]),
-      `then run sync ${tool === undefined ? "--resnapshot" : "--add-tables"} again for them`,
-    ].join("; "),
+    details: [...error.details, ...details],
+    remedy: [...(error.remedy === undefined ? [] : [error.remedy]), remedy].join("; "),
     exitCode: error.exitCode,
     cause: error,
   });
