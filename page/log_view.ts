@@ -6,7 +6,7 @@ import { sentence } from "./sign_in.ts";
 
 const batch = 500;
 /** More lines than this make a browser slow; earlier ones can be asked for. */
-const mostLines = 3_000;
+const maxLines = 3_000;
 
 /** The end of a job's log, which goes on while it is followed. */
 export class LogTail {
@@ -109,7 +109,7 @@ export class LogTail {
 
   #append(lines: readonly HTMLElement[]): void {
     this.#lines.append(...lines);
-    while (this.#lines.childElementCount > mostLines) {
+    while (this.#lines.childElementCount > maxLines) {
       this.#lines.firstElementChild!.remove();
       this.#first = Number(this.#lines.firstElementChild!.getAttribute("data-number"));
     }

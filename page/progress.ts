@@ -29,7 +29,7 @@ export interface StepView {
 }
 
 /** More points than a chart has pixels are of no use. */
-const mostLagPoints = 2_000;
+const maxLagPoints = 2_000;
 
 /**
  * What a job's events come to: its tables, steps, throughput and lag. Taking an event costs the same however many tables there
@@ -211,7 +211,7 @@ export class Progress {
     // every second one goes: the chart keeps its shape
     this.lag.set(
       key,
-      points.length < mostLagPoints ? points : points.filter((_, index) => index % 2 === 1),
+      points.length < maxLagPoints ? points : points.filter((_, index) => index % 2 === 1),
     );
   }
 }

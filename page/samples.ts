@@ -4,7 +4,7 @@ export interface Samples {
   readonly values: readonly number[];
 }
 
-const mostBuckets = 600;
+const maxBuckets = 600;
 const recentMs = 10_000;
 
 /**
@@ -22,7 +22,7 @@ export class Throughput {
     if (bytes <= 0 && this.#first === undefined) return;
     this.#first ??= at;
     let index = Math.max(0, Math.floor((at - this.#first) / this.#widthMs));
-    while (index >= mostBuckets) {
+    while (index >= maxBuckets) {
       this.#merge();
       index = Math.floor((at - this.#first) / this.#widthMs);
     }
@@ -41,7 +41,7 @@ export class Throughput {
   samples(now: number): Samples {
     const first = this.#first;
     if (first === undefined) return { at: [], values: [] };
-    while (now - first > mostBuckets * this.#widthMs) this.#merge();
+    while (now - first > maxBuckets * this.#widthMs) this.#merge();
     const full = Math.max(1, Math.floor((now - first) / this.#widthMs));
     const indexes = Array.from({ length: full }, (_, index) => index);
     return {

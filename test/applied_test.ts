@@ -6,7 +6,7 @@ import {
   readSlots,
   readSubscriptions,
   readWalPosition,
-  waitUntilApplied,
+  waitForLsn,
 } from "../lib/replication/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { withDatabase } from "./support/databases.ts";
@@ -48,7 +48,7 @@ async function withReplication(
         const wait: Setting["wait"] = async (
           { lsn, timeoutMs = 60_000, signal = new AbortController().signal } = {},
         ) => {
-          await waitUntilApplied({
+          await waitForLsn({
             source,
             target,
             subscriptions: [replication.name],
@@ -67,7 +67,7 @@ async function withReplication(
 }
 
 for (const pair of pairs) {
-  Deno.test(`waitUntilApplied() resolves when the rows are there (${pair.join(" to ")})`, async () => {
+  Deno.test(`waitForLsn() resolves when the rows are there (${pair.join(" to ")})`, async () => {
     await withReplication(pair, async ({ replication: { sourceUrl, targetUrl }, wait }) => {
       for (let round = 0; round < 2; round++) {
         await exec(
@@ -81,7 +81,7 @@ for (const pair of pairs) {
     });
   });
 
-  Deno.test(`waitUntilApplied() does not hang on an idle source (${pair.join(" to ")})`, async () => {
+  Deno.test(`waitForLsn() does not hang on an idle source (${pair.join(" to ")})`, async () => {
     await withReplication(pair, async ({ source, replication: { sourceUrl, name }, wait }) => {
       await wait();
       await wait();
@@ -97,7 +97,7 @@ for (const pair of pairs) {
   });
 }
 
-Deno.test("waitUntilApplied() waits for a transaction that a lock holds up, and tells the lag", async () => {
+Deno.test("waitForLsn() waits for a transaction that a lock holds up, and tells the lag", async () => {
   await withReplication(
     [15, 18],
     async ({ replication: { sourceUrl, targetUrl }, events, wait }) => {
@@ -122,7 +122,7 @@ Deno.test("waitUntilApplied() waits for a transaction that a lock holds up, and 
   );
 });
 
-Deno.test("waitUntilApplied() says why it would wait for ever: disabled, no slot, no subscription", async () => {
+Deno.test("waitForLsn() says why it would wait for ever: disabled, no slot, no subscription", async () => {
   await withReplication([18, 15], async ({ source, target, replication, wait }) => {
     const { name, targetUrl, sourceUrl } = replication;
     await exec(targetUrl, `ALTER SUBSCRIPTION "${name}" DISABLE`);
@@ -146,7 +146,7 @@ Deno.test("waitUntilApplied() says why it would wait for ever: disabled, no slot
 
 for (const pair of [[15, 18], [18, 12]] as const) {
   Deno.test(
-    `waitUntilApplied() gives up on a worker that fails again and again, and says at what (${
+    `waitForLsn() gives up on a worker that fails again and again, and says at what (${
       pair.join(" to ")
     })`,
     async () => {
@@ -179,7 +179,7 @@ for (const pair of [[15, 18], [18, 12]] as const) {
   );
 }
 
-Deno.test("waitUntilApplied() ends with its signal", async () => {
+Deno.test("waitForLsn() ends with its signal", async () => {
   await withReplication([15, 15], async ({ replication: { targetUrl }, source, wait }) => {
     const end = new AbortController();
     const far = (await readWalPosition(source)).inserted + 1_000_000_000n;

@@ -59,7 +59,7 @@ const plain = await sharedCluster(12);
 function endpoint(url: string, environment: Record<string, string> = {}): Promise<Endpoint> {
   return resolveEndpoint(url, {
     side: "source",
-    surroundings: { environment, readFile: (path) => Promise.resolve(files[path]) },
+    resolveEnvironment: { environment, readFile: (path) => Promise.resolve(files[path]) },
   });
 }
 

@@ -2,12 +2,12 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { listTables } from "../lib/catalog/mod.ts";
 import {
-  copyLane,
   type CopyPart,
   copyTables,
   exportLockedSnapshot,
   type PartRecord,
   planCopy,
+  runCopyWorker,
 } from "../lib/copy/mod.ts";
 import { quoteLiteral } from "../lib/core/mod.ts";
 import { openSession, SnapshotLostError } from "../lib/postgres/mod.ts";
@@ -200,7 +200,7 @@ Deno.test("a session whose connection broke while it was idle is told as such wh
         expectedBytes: 1,
       };
       const jobs = [job];
-      await copyLane({
+      await runCopyWorker({
         source: await endpointOf(from.url, "source"),
         target: endpoint,
         snapshot: locked.snapshot.identifier,

@@ -3,9 +3,9 @@ import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/st
 import {
   copyTables,
   type CopyTablesOptions,
+  CopyThreads,
   copyThreadsFor,
   exportLockedSnapshot,
-  LaneThreads,
   planCopy,
 } from "../lib/copy/mod.ts";
 import { InterruptedError } from "../lib/core/mod.ts";
@@ -125,7 +125,7 @@ Deno.test("a thread may be limited to the two servers, by TCP and by Unix socket
     }&port=${cluster.port}`;
     const from = await endpointOf(socket, "source");
     const to = await endpointOf(target, "target");
-    using threads = await LaneThreads.start({
+    using threads = await CopyThreads.start({
       source: from,
       target: to,
       threads: 1,
@@ -141,7 +141,7 @@ Deno.test("a thread may be limited to the two servers, by TCP and by Unix socket
         copyIn: "COPY public.big FROM STDIN",
         expectedBytes: 0,
       }];
-      return threads.copyLane(1, {
+      return threads.runCopyWorker(1, {
         source: from,
         target: endpoint,
         snapshot: held.identifier,
@@ -231,7 +231,7 @@ async function copyBig(
   { from, to, threads }: {
     readonly from: Endpoint;
     readonly to: Endpoint;
-    readonly threads: LaneThreads;
+    readonly threads: CopyThreads;
   },
   pace?: (bytes: number) => Promise<void>,
 ): Promise<void> {
@@ -239,7 +239,7 @@ async function copyBig(
   await using locked = (await exportLockedSnapshot(from, { signal })).snapshot;
   const copyOut = "COPY public.big TO STDOUT";
   const jobs = [{ name: "big", copyOut, copyIn: "COPY public.big FROM STDIN", expectedBytes: 0 }];
-  await threads.copyLane(0, {
+  await threads.runCopyWorker(0, {
     ...{ source: from, target: to, snapshot: locked.identifier, signal, delaysMs: [] },
     ...(pace === undefined ? {} : { pace }),
     next: () => jobs.shift(),
@@ -256,7 +256,7 @@ Deno.test("a lock that a thread's session waits for is reported with its holder,
       ...await endpointOf(target, "target"),
       onLockWait: (wait) => wait.kind === "waiting" ? reported.resolve(wait) : over++,
     };
-    using threads = await LaneThreads.start({ source: from, target: to, threads: 1 });
+    using threads = await CopyThreads.start({ source: from, target: to, threads: 1 });
     await withSession(target, async (other) => {
       const [row] = await other.unsafe<{ pid: number }[]>("SELECT pg_backend_pid() AS pid");
       await other.unsafe("BEGIN; LOCK TABLE big").simple();
@@ -288,7 +288,7 @@ Deno.test("sessions of threads and of the main thread that wait for one another 
         reported.resolve();
       },
     };
-    using threads = await LaneThreads.start({ source: from, target: to, threads: 1 });
+    using threads = await CopyThreads.start({ source: from, target: to, threads: 1 });
     /** Two waits that begin one after the other and are reported: what waited before was looked at. */
     const othersWait = async () => {
       await using third = await openSession(to);
@@ -345,7 +345,7 @@ Deno.test("without permission to read the thread's module there are no threads, 
 Deno.test("an endpoint survives the way to a thread, with the passwords that it needs and no other", async () => {
   const endpoint = await resolveEndpoint("postgresql://me@one,two:5433/db?sslmode=require", {
     side: "source",
-    surroundings: {
+    resolveEnvironment: {
       environment: { PGPASSFILE: "/pass" },
       readFile: () => Promise.resolve("two:5433:*:me:right\nother:*:*:*:wrong\n"),
     },

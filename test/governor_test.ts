@@ -1,6 +1,6 @@
 /** The governor against a real source: a standby that does not replay, a session that waits for our locks. */
 import { match, ok, rejects, strictEqual } from "node:assert/strict";
-import { Governor, governorLimits } from "../lib/copy/mod.ts";
+import { CopyThrottle, throttleLimits } from "../lib/copy/mod.ts";
 import type { RunEvent } from "../lib/core/mod.ts";
 import { encodeQuery } from "../lib/postgres/frames.ts";
 import { openSession, pause } from "../lib/postgres/mod.ts";
@@ -80,16 +80,16 @@ Deno.test("the governor slows the copy while a standby falls behind, and lets go
     following.catch(() => {}); // looked at below
     const events = new Events();
     {
-      await using governor = new Governor({
+      await using governor = new CopyThrottle({
         source: await endpointOf(url, "source"),
         maxBytesPerSecond: undefined,
         signal: new AbortController().signal,
         events: events.sink,
         // looked at so often here that it would give the standby up before that has had time to answer
         limits: {
-          ...governorLimits,
+          ...throttleLimits,
           lagBytes: 100_000,
-          leastBytesPerSecond: 1_000,
+          minBytesPerSecond: 1_000,
           fruitless: 10_000,
         },
         everyMs: 20,
@@ -132,7 +132,7 @@ Deno.test("the governor tells who waits for the copy's locks, who waits behind, 
     await waits(2);
     const events = new Events();
     {
-      await using _governor = new Governor({
+      await using _governor = new CopyThrottle({
         source: endpoint,
         maxBytesPerSecond: undefined,
         signal: new AbortController().signal,

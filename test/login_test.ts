@@ -95,8 +95,8 @@ Deno.test("TLS versions and direct negotiation are what the URL says", async () 
 Deno.test("what cannot be honoured is refused before anything is sent, all of it, from URL and environment", async () => {
   await using rogue = new RogueServer((connection) => connection.startup());
   const refused = async (query: string, environment: Record<string, string> = {}) => {
-    const surroundings = { environment, readFile: () => Promise.resolve(undefined) };
-    const error = await resolveEndpoint(rogue.url(query), { side: "source", surroundings })
+    const resolveEnvironment = { environment, readFile: () => Promise.resolve(undefined) };
+    const error = await resolveEndpoint(rogue.url(query), { side: "source", resolveEnvironment })
       .then(() => undefined, (error) => error);
     return String(error?.message);
   };

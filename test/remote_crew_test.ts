@@ -3,12 +3,12 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { openSession, resolveEndpoint } from "../lib/postgres/mod.ts";
 import { claimNext } from "../lib/remote/crew/offer.ts";
 import {
+  coordinatorName,
   isOffered,
   joinCopy,
-  leaderName,
   offerCopy,
   offerParts,
-  type OwnDatabase,
+  type StoreDatabase,
 } from "../lib/remote/store/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { withDatabase } from "./support/databases.ts";
@@ -40,7 +40,7 @@ Deno.test("parts of which the answer was lost are given to whoever has claimed t
     await offerParts(session, copyId, parts);
 
     /** Every question is asked twice, as if the first answer had never come. */
-    const deaf: OwnDatabase = {
+    const deaf: StoreDatabase = {
       async use(work) {
         await work(session);
         return await work(session);
@@ -54,7 +54,9 @@ Deno.test("parts of which the answer was lost are given to whoever has claimed t
     const heard: number[] = [];
     for (let turn = 0;; turn++) {
       ok(turn <= count);
-      const [name, known] = turn % 2 === 0 ? [leaderName, given.leader] : [member, given.helper];
+      const [name, known] = turn % 2 === 0
+        ? [coordinatorName, given.leader]
+        : [member, given.helper];
       const claimed = await claimNext(deaf, { copyId, member: name, given: known });
       if (claimed.length === 0) break;
       for (const { number, ciphertext } of claimed) strictEqual(ciphertext, `part ${number}`);

@@ -11,7 +11,7 @@ function serve(options: Partial<HttpServerOptions> = {}): HttpServer {
     port: 0,
     tls: undefined,
     most: 300,
-    patienceMs: 600_000,
+    graceMs: 600_000,
     drainMs: 10_000,
     onError: (error) => {
       throw error;
@@ -121,17 +121,17 @@ Deno.test("the connection that waits longest for an answer gives way when there 
 });
 
 Deno.test("a connection that gets no answer in time is closed", async () => {
-  await using server = serve({ patienceMs: 100 });
+  await using server = serve({ graceMs: 100 });
   await using slow = await sendSlowly(server);
   await slow.closed;
 });
 
 Deno.test("a client that was silent for long and then asks has the whole time for its answer", async () => {
-  const patienceMs = 600;
+  const graceMs = 600;
   await using server = serve({
-    patienceMs,
+    graceMs,
     answer: async () => {
-      await after(patienceMs * 0.7);
+      await after(graceMs * 0.7);
       return new Response("late");
     },
   });
@@ -139,7 +139,7 @@ Deno.test("a client that was silent for long and then asks has the whole time fo
   await client.send(ask);
   await client.hears(/late/);
   client.answered = "";
-  await after(patienceMs * 0.7);
+  await after(graceMs * 0.7);
   await client.send(ask);
   await client.hears(/late/);
 });
@@ -202,7 +202,7 @@ Deno.test("a client that does not read what it is sent is waited for, and closed
   let pulled = 0;
   const cancelled = Promise.withResolvers<void>();
   await using server = serve({
-    patienceMs: 500,
+    graceMs: 500,
     answer: () =>
       new Response(
         new ReadableStream({

@@ -320,7 +320,7 @@ Deno.test("a job whose workers were lost too often ends as failed, through the d
     // any worker keeps the house, whatever it takes
     await using _worker = await startTestWorker(service, {}, {
       queues: ["huge"],
-      houseEveryMs: 100,
+      maintenanceEveryMs: 100,
     });
     const job = await finished(alice, id);
     deepStrictEqual([job.state, job.exit_code], ["failed", 1]);

@@ -6,7 +6,7 @@ import {
   appendJournal,
   type JobEvent,
   journalBounds,
-  thinJournal,
+  pruneJournal,
 } from "../lib/remote/store/mod.ts";
 import { JobJournal } from "../lib/remote/worker/journal.ts";
 import { Redactor } from "../lib/remote/worker/mod.ts";
@@ -146,7 +146,7 @@ Deno.test("three days of a job are kept within bounds, and whoever comes late or
       pending = [];
       if (sinceThinned < 1_000) return;
       sinceThinned = 0;
-      await pool.use((session) => thinJournal(session, id));
+      await pool.use((session) => pruneJournal(session, id));
       const [{ samples, notes } = { samples: 0, notes: 0 }] = await query(
         service.databaseUrl,
         `SELECT (count(*) FILTER (WHERE event->'event'->>'kind' IN ('table-progress', 'replication-lag')))::int AS samples,

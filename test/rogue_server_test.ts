@@ -2,8 +2,8 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import {
   ConnectionError,
-  openPatiently,
   openSession,
+  openSessionWithRetry,
   relayCopies,
   resolveEndpoint,
   type Session,
@@ -40,7 +40,7 @@ async function refusal(
   const timer = setInterval(() => most = Math.max(most, Deno.memoryUsage().rss - before), 20);
   let failure: unknown;
   try {
-    const session = await openPatiently(endpoint, {
+    const session = await openSessionWithRetry(endpoint, {
       signal: AbortSignal.timeout(60_000),
       events: () => {},
     });

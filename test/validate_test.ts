@@ -2,7 +2,7 @@ import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
 import type { Cluster, PgMajor } from "../lib/cluster/mod.ts";
 import type { Check, ValidationReport } from "../lib/commands/report.ts";
 import type { ValidateOptions } from "../lib/commands/run.ts";
-import { openBothSides, planDatabases, validate } from "../lib/commands/validate.ts";
+import { openServerPair, planDatabases, validate } from "../lib/commands/validate.ts";
 import { checkTransactions } from "../lib/commands/validate/resource_checks.ts";
 import type { RunEvent } from "../lib/core/mod.ts";
 import { resolveEndpoint } from "../lib/postgres/mod.ts";
@@ -316,7 +316,7 @@ for (const major of majors) {
         resolveEndpoint(target.url(), { side: "target" }),
       ]);
       const context = { events: () => {}, signal: untouched };
-      await using sides = await openBothSides({ source: from, target: to }, context);
+      await using sides = await openServerPair({ source: from, target: to }, context);
       for (const dropExisting of [false, true]) {
         const { databases } = await planDatabases({
           source: sides.source,
@@ -531,7 +531,7 @@ Deno.test("validate() finds that no pg_dump is to be had", async () => {
   ok(check.status === "pass" || check.fix !== undefined);
 });
 
-Deno.test("openBothSides() tells about both servers when neither can be reached", async () => {
+Deno.test("openServerPair() tells about both servers when neither can be reached", async () => {
   const nowhere = (side: "source" | "target") =>
     resolveEndpoint("postgresql://nobody@127.0.0.1:1/x", { side });
   const endpoints = {
@@ -540,26 +540,26 @@ Deno.test("openBothSides() tells about both servers when neither can be reached"
     retryDelaysMs: [],
   };
   const context = { events: () => {}, signal: untouched };
-  await rejects(openBothSides(endpoints, context), (error: Error) => {
+  await rejects(openServerPair(endpoints, context), (error: Error) => {
     equal(error.name, "ConnectionError");
     ok(/127\.0\.0\.1:1.*\ntarget, .*127\.0\.0\.1:1/.test(error.message), error.message);
     return true;
   });
 });
 
-Deno.test("openBothSides() leaves no session behind when one server cannot be reached", async () => {
+Deno.test("openServerPair() leaves no session behind when one server cannot be reached", async () => {
   const endpoints = {
     source: await resolveEndpoint("postgresql://nobody@127.0.0.1:1/x", { side: "source" }),
     target: await resolveEndpoint(target.url(), { side: "target" }),
     retryDelaysMs: [],
   };
-  await rejects(openBothSides(endpoints, { events: () => {}, signal: untouched }), {
+  await rejects(openServerPair(endpoints, { events: () => {}, signal: untouched }), {
     name: "ConnectionError",
     side: "source",
     exitCode: 4,
   });
   await rejects(
-    openBothSides(
+    openServerPair(
       {
         source: { ...endpoints.target, side: "source" },
         target: { ...endpoints.source, side: "target" },

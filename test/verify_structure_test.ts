@@ -4,7 +4,7 @@ import type { Cluster } from "../lib/cluster/mod.ts";
 import { resolveScopes } from "../lib/commands/mod.ts";
 import { openSession } from "../lib/postgres/mod.ts";
 import { readRuleFlags } from "../lib/rules/mod.ts";
-import { compareStructure, type StructureComparison } from "../lib/verify/structure/mod.ts";
+import { compareStructures, type StructureComparison } from "../lib/verify/structure/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { createTemplate, dropDatabase, withDatabase } from "./support/databases.ts";
 import { endpointOf, runInit } from "./support/init.ts";
@@ -78,7 +78,7 @@ async function compared(
       await exec(other.url, setting + onTarget);
       await using ours = await openSession(await endpointOf(one.url, "source"));
       await using theirs = await openSession(await endpointOf(other.url, "target"));
-      return await compareStructure({ source: ours, target: theirs });
+      return await compareStructures({ source: ours, target: theirs });
     }));
 }
 
@@ -362,7 +362,7 @@ Deno.test("what rules leave out is missing on neither side", async () => {
       await exec(other.url, setting + "DROP TABLE customers CASCADE");
       await using ours = await openSession(source);
       await using theirs = await openSession(await endpointOf(other.url, "target"));
-      const comparison = await compareStructure({ source: ours, target: theirs }, {
+      const comparison = await compareStructures({ source: ours, target: theirs }, {
         consequences: scope!.consequences,
       });
       deepStrictEqual(told(comparison), []);
@@ -408,7 +408,7 @@ Deno.test("a sequence that may not be read is a gap that counts", async () => {
         );
         await exec(one.url, setting);
         await exec(other.url, setting);
-        return await compareStructure({ source: ours, target: theirs });
+        return await compareStructures({ source: ours, target: theirs });
       }),
   );
   deepStrictEqual(told(comparison), []);
@@ -428,7 +428,7 @@ Deno.test("what a target without superuser could not be given is noted with its 
       await runInit(older.url(), asManager("postgres"), { include: [name], map: { [name]: name } });
       await using source = await openSession(await endpointOf(url, "source"));
       await using target = await openSession(await endpointOf(asManager(name), "target"));
-      const comparison = await compareStructure({ source, target });
+      const comparison = await compareStructures({ source, target });
       deepStrictEqual(told(comparison), []);
       const of = (object: string) =>
         comparison.sections.flatMap(({ notes }) => notes)

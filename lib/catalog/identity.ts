@@ -6,7 +6,7 @@
 import { ServerError, type Session } from "../postgres/mod.ts";
 
 /** How the databases of two sessions relate. */
-export type Relation = "same-database" | "same-cluster" | "different";
+export type ServerRelation = "same-database" | "same-cluster" | "different";
 
 /** What a server says about itself. */
 export type ClusterFacts = {
@@ -25,7 +25,7 @@ export type ClusterFacts = {
  * The proof is a lock that one session takes and the other one sees: it needs no privilege and works through poolers.
  * It cannot see that a standby follows its primary; there, identifiers decide.
  */
-export async function sameDatabase(a: Session, b: Session): Promise<Relation> {
+export async function sameDatabase(a: Session, b: Session): Promise<ServerRelation> {
   const [factsOfA, factsOfB] = await Promise.all([readClusterFacts(a), readClusterFacts(b)]);
   const seen = await seesLockOf(a, b);
   return relate(factsOfA, factsOfB, seen);
@@ -36,7 +36,7 @@ export function relate(
   a: ClusterFacts,
   b: ClusterFacts,
   sharesLocks: boolean | undefined,
-): Relation {
+): ServerRelation {
   if (sharesLocks === false && !a.inRecovery && !b.inRecovery) return "different";
   const same = sharesLocks === true ||
     (a.systemIdentifier !== undefined && b.systemIdentifier !== undefined

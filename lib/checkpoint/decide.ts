@@ -4,7 +4,7 @@
  * @module
  */
 import { displayName, tableKey, type TableName } from "../core/mod.ts";
-import type { Epoch, LedgerState, SourcePoint, TableRecord } from "./model.ts";
+import type { LedgerState, SnapshotGeneration, SourcePoint, TableRecord } from "./model.ts";
 
 /** What the decision depends on. */
 export interface ResumeFacts {
@@ -99,7 +99,7 @@ function refusal(
   kept: readonly TableRecord[],
   emptied: readonly TableName[],
 ): ResumeDecision {
-  const since = ledger.epochs.at(-1) as Epoch;
+  const since = ledger.epochs.at(-1) as SnapshotGeneration;
   const names = (some: readonly TableName[]) =>
     some.slice(0, 5).map(displayName).join(", ") + (some.length > 5 ? ", …" : "");
   const keptNames = new Set(kept.map((record) => tableKey(record)));

@@ -2,16 +2,16 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { tableKey } from "../core/mod.ts";
 import { decideResume, isComplete, type ResumeFacts } from "./decide.ts";
-import type { Epoch, SourcePoint, TableRecord } from "./model.ts";
+import type { SnapshotGeneration, SourcePoint, TableRecord } from "./model.ts";
 import { describeScopeDifference } from "./scope_difference.ts";
-import { compareStructure } from "./structure.ts";
+import { compareDumpStructure } from "./structure.ts";
 
 const point = (transactions: string): SourcePoint => ({
   serverStart: "1",
   databaseOid: 5,
   transactions,
 });
-const epoch = (number: number, transactions: string): Epoch => ({
+const epoch = (number: number, transactions: string): SnapshotGeneration => ({
   epoch: number,
   snapshot: "s",
   startedAt: "2026-01-01T00:00:00.000Z",
@@ -155,7 +155,7 @@ Deno.test("compareStructure() finds what is on the target in another form; what 
     { digest: "6", object: "TABLE public.new" },
   ];
   const done = new Set(["1", "2", "4", "5"]);
-  deepStrictEqual(compareStructure(recorded, now, done), {
+  deepStrictEqual(compareDumpStructure(recorded, now, done), {
     changed: ["TABLE public.b", "FUNCTION public.gone()"],
     replaceable: new Set(["FUNCTION public.f(integer)"]),
   });

@@ -41,7 +41,7 @@ import {
   recordPartStatement,
   recordStatementsStatement,
 } from "./ledger_sql.ts";
-import type { Epoch, LedgerRun, LedgerState, TableRecord } from "./model.ts";
+import type { LedgerRun, LedgerState, SnapshotGeneration, TableRecord } from "./model.ts";
 import { readLedger, readLedgerRun } from "./read_ledger.ts";
 import { changedMeanwhile } from "./changed_meanwhile.ts";
 import { letSessionsWork, takeRunLock, workLock } from "./run_lock.ts";
@@ -117,7 +117,7 @@ export class Ledger implements AsyncDisposable {
     // not ended by the signal: a run that is interrupted still notes what it knows
     const session = await retry(() => openSession(target, { settings: durable }), {
       signal: options.signal,
-      onRetry: tellRetries(options.events),
+      onRetry: reportRetries(options.events),
     });
     const ledger = new Ledger(target, session, options);
     try {
@@ -209,7 +209,7 @@ export class Ledger implements AsyncDisposable {
    * transaction.
    */
   async beginEpoch(
-    { epoch, startedAt: _, ...document }: Epoch,
+    { epoch, startedAt: _, ...document }: SnapshotGeneration,
     toBeEmptied: readonly TableName[],
   ): Promise<void> {
     await this.#inTurn((session) =>
@@ -446,7 +446,7 @@ export class Ledger implements AsyncDisposable {
         return await work(this.#session);
       } catch (error) {
         if (!isTransient(error) || this.#options.signal.aborted) throw error;
-        tellRetries(this.#options.events)(error, 1, 0);
+        reportRetries(this.#options.events)(error, 1, 0);
         await this.#reopen();
         return await work(this.#session);
       }
@@ -466,7 +466,7 @@ export class Ledger implements AsyncDisposable {
         {
           signal,
           delaysMs: [200, 1_000, 2_000, 4_000, 8_000],
-          onRetry: tellRetries(this.#options.events),
+          onRetry: reportRetries(this.#options.events),
         },
       );
       await takeRunLock(this.#session, { signal, before });
@@ -532,7 +532,7 @@ function emptyState(run: LedgerRun): LedgerState {
   };
 }
 
-function tellRetries(events: EventSink = ignoreEvents): NonNullable<RetryOptions["onRetry"]> {
+function reportRetries(events: EventSink = ignoreEvents): NonNullable<RetryOptions["onRetry"]> {
   return (error, attempt, delayMs) =>
     events(retryEvent({ what: "the session of the ledger", error, attempt, delayMs }));
 }

@@ -42,7 +42,7 @@ export interface SourcePoint {
 }
 
 /** One consistent point of a source database, and the tables that were copied as of it. */
-export interface Epoch {
+export interface SnapshotGeneration {
   /** From 1. */
   readonly epoch: number;
   /** Where the source's WAL stood; undefined where it may not be read. */
@@ -108,7 +108,7 @@ export interface LedgerRun {
 export interface LedgerState extends LedgerRun {
   /** By the target's clock, ISO 8601. */
   readonly startedAt: string;
-  readonly epochs: readonly Epoch[];
+  readonly epochs: readonly SnapshotGeneration[];
   readonly tables: readonly TableRecord[];
   /** Digests of the statements that are committed, see `statementDigest`. */
   readonly statements: ReadonlySet<string>;

@@ -8,7 +8,13 @@ import { ConnectionError, ServerError, type Session, SqlState } from "../postgre
 import type { SetAsideObject } from "../schema/mod.ts";
 import { ledgerFormat } from "./ledger_sql.ts";
 import { refuseForeignLedger } from "./ledger_trust.ts";
-import type { Epoch, LedgerRun, LedgerState, PlannedPart, TableRecord } from "./model.ts";
+import type {
+  LedgerRun,
+  LedgerState,
+  PlannedPart,
+  SnapshotGeneration,
+  TableRecord,
+} from "./model.ts";
 
 /** The head of a ledger: which run, and whether it has everything. */
 export type LedgerHead = LedgerRun & Pick<LedgerState, "startedAt" | "complete" | "setAside">;
@@ -122,7 +128,7 @@ export async function readLedger(session: Session): Promise<LedgerState> {
   return {
     ...head,
     epochs: epochs.map(({ epoch, document, started_at }) => ({
-      ...JSON.parse(document) as Omit<Epoch, "epoch" | "startedAt">,
+      ...JSON.parse(document) as Omit<SnapshotGeneration, "epoch" | "startedAt">,
       epoch,
       startedAt: started_at,
     })),

@@ -26,7 +26,7 @@ export interface RunLockOptions {
   /** The session that an earlier attempt of the same process had it in: its connection may have been lost without the server's noticing. */
   readonly ownEarlier?: number | undefined;
   /** How long a run that holds the lock may take to end. */
-  readonly patienceMs?: number;
+  readonly graceMs?: number;
 }
 
 const pollMs = 100;
@@ -41,18 +41,18 @@ const pollMs = 100;
  */
 export async function takeRunLock(
   session: Session,
-  { signal, onEnded = () => {}, before, ownEarlier, patienceMs = 10_000 }: RunLockOptions,
+  { signal, onEnded = () => {}, before, ownEarlier, graceMs = 10_000 }: RunLockOptions,
 ): Promise<void> {
   // a connection that broke without a word leaves its session behind, and with it the lock
   const left = before ?? ownEarlier;
   if (left !== undefined) await session.query(endOneStatement, [...runLock, left]);
   await tryUntil(() => tryLock(session, runLock), {
     signal,
-    patienceMs,
+    graceMs,
     otherwise: async () => heldBy(session.endpoint.database, await holders(session, runLock)),
   });
   if (before !== undefined) return;
-  const tries = Math.ceil(patienceMs / pollMs);
+  const tries = Math.ceil(graceMs / pollMs);
   let told = false;
   for (let attempt = 0; !await tryLock(session, workLock); attempt++) {
     const left = await holders(session, workLock);
@@ -95,7 +95,7 @@ export async function claimDatabases(
     const lock: AdvisoryLock = [claimClassId, await nameKey(name)];
     await tryUntil(() => tryLock(session, lock), {
       signal,
-      patienceMs: graceMs,
+      graceMs: graceMs,
       otherwise: async () => heldBy(name, await holders(session, lock)),
     });
   }
@@ -124,14 +124,14 @@ export async function letSessionsWork(session: Session): Promise<void> {
 
 async function tryUntil(
   attempt: () => Promise<boolean>,
-  { signal, patienceMs, otherwise }: {
+  { signal, graceMs, otherwise }: {
     readonly signal: AbortSignal;
-    readonly patienceMs: number;
+    readonly graceMs: number;
     readonly otherwise: () => Promise<Error>;
   },
 ): Promise<void> {
   for (let waited = 0; !await attempt(); waited += pollMs) {
-    if (waited >= patienceMs) throw await otherwise();
+    if (waited >= graceMs) throw await otherwise();
     await pause(pollMs, signal);
   }
 }

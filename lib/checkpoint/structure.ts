@@ -35,7 +35,7 @@ export interface StructureChanges {
  *
  * @param done digests of the statements that are committed
  */
-export function compareStructure(
+export function compareDumpStructure(
   recorded: ReadonlyMap<string, string>,
   now: readonly StructureEntry[],
   done: ReadonlySet<string>,

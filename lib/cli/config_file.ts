@@ -2,7 +2,7 @@ import { type Config, readConfig } from "../config/mod.ts";
 import type { OptionReader } from "./option_reader.ts";
 
 /** How files and variables are read. */
-export interface ConfigSurroundings {
+export interface ConfigEnvironment {
   /** The file's text; undefined when there is none. */
   readonly readFile: (path: string) => Promise<string | undefined>;
   readonly lookUp: (variable: string) => string | undefined;
@@ -32,7 +32,7 @@ function keyOf(option: string): string {
 /** Reads the file that `--config` names, if it does: its values are the defaults of the flags. What is wrong is noted in the reader. */
 export async function readConfigFile(
   reader: OptionReader,
-  { readFile, lookUp }: ConfigSurroundings,
+  { readFile, lookUp }: ConfigEnvironment,
 ): Promise<void> {
   const name = reader.text("config");
   if (name === undefined) return;
@@ -52,7 +52,7 @@ async function readText(
   name: string,
   { reader, readFile }: {
     readonly reader: OptionReader;
-    readonly readFile: ConfigSurroundings["readFile"];
+    readonly readFile: ConfigEnvironment["readFile"];
   },
 ): Promise<string | undefined> {
   if (name === "") {

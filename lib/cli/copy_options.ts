@@ -2,7 +2,7 @@ import { type Side, UsageError } from "../core/mod.ts";
 import type { DatabaseSelection, ToolSelection } from "../commands/run.ts";
 import { type Endpoint, resolveEndpoint } from "../postgres/mod.ts";
 import { mergeRules, readRuleFlags, type TableRules } from "../rules/mod.ts";
-import { type Environment, surroundingsOf } from "./environment.ts";
+import { type Environment, resolveEnvironmentOf } from "./environment.ts";
 import { dumpTools } from "./grammar.ts";
 import { type OptionReader, splitNames } from "./option_reader.ts";
 
@@ -30,8 +30,8 @@ export interface ResolveContext {
   readonly now: Date;
 }
 
-const mostJobs = 64;
-const mostDefaultJobs = 8;
+const maxJobs = 64;
+const maxDefaultJobs = 8;
 
 /** Copy options of which a server may be missing, which has been noted. */
 export type PartialCopyOptions = {
@@ -78,7 +78,7 @@ export async function readCopyOptions(
       binDirectory: reader.text("pgBin"),
       environment,
     },
-    jobs: readJobs(reader, "jobs", "--jobs", Math.max(1, Math.min(mostDefaultJobs, cpuCount))),
+    jobs: readJobs(reader, "jobs", "--jobs", Math.max(1, Math.min(maxDefaultJobs, cpuCount))),
     dropExisting: reader.flag("dropExisting"),
   };
 }
@@ -97,7 +97,7 @@ export function readJobs(
   path: string,
   fallback: number,
 ): number {
-  return reader.whole(key, { path, least: 1, most: mostJobs, fallback });
+  return reader.whole(key, { path, least: 1, most: maxJobs, fallback });
 }
 
 /** A server by flag, variable or file; what is wrong is noted in the reader. */
@@ -130,7 +130,11 @@ export async function readEndpoint(
   }
   const path = fromFlag !== undefined ? flag : fromFile !== undefined ? place : variable;
   try {
-    return await resolveEndpoint(url, { side, path, surroundings: surroundingsOf(environment) });
+    return await resolveEndpoint(url, {
+      side,
+      path,
+      resolveEnvironment: resolveEnvironmentOf(environment),
+    });
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     reader.problems.push(...error.problems);

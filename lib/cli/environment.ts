@@ -1,4 +1,4 @@
-import { libpqVariables, type Surroundings } from "../postgres/mod.ts";
+import { libpqVariables, type ResolveEnvironment } from "../postgres/mod.ts";
 
 /** Variables of this tool and of terminals. */
 const ownVariables = [
@@ -51,8 +51,8 @@ export function readVariable(variable: string): string | undefined {
   return Deno.env.get(variable);
 }
 
-/** The environment and the files, as {@linkcode Surroundings} for resolving URLs. */
-export function surroundingsOf(environment: Environment): Surroundings {
+/** The environment and the files, as {@linkcode ResolveEnvironment} for resolving URLs. */
+export function resolveEnvironmentOf(environment: Environment): ResolveEnvironment {
   return { environment, readFile };
 }
 

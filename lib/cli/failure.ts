@@ -80,9 +80,7 @@ export function withoutConnectionStrings(error: unknown, args: readonly string[]
   const secrets = args
     .filter((arg) => /:\/\/|password\s*=/i.test(arg))
     .flatMap((arg) => [arg, arg.replace(/^--?[\w-]+=/, ""), ...arg.split(/[=,:;@/?&\s"']+/)])
-    .filter((text) =>
-      text.length >= leastSecretLength && !/^--[a-z-]+$|^postgres(?:ql)?$/.test(text)
-    )
+    .filter((text) => text.length >= minSecretLength && !/^--[a-z-]+$|^postgres(?:ql)?$/.test(text))
     .sort((one, other) => other.length - one.length);
   if (secrets.length === 0) return error;
   const hide = (text: string) =>
@@ -94,4 +92,4 @@ export function withoutConnectionStrings(error: unknown, args: readonly string[]
 }
 
 /** Shorter pieces are left: they say nothing, and words of the message may have them in it. */
-const leastSecretLength = 4;
+const minSecretLength = 4;

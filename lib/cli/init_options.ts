@@ -33,7 +33,7 @@ export interface InitCommandOptions extends CopyOptions {
   readonly reportFile: string | undefined;
 }
 
-const mostCopyThreads = 16;
+const maxCopyThreads = 16;
 
 /** Above this size a table is copied in parts. */
 export const defaultSplitBytes = 256 * megabyte;
@@ -114,7 +114,7 @@ function readCopyThreads(
     return reader.whole("copyThreads", {
       path: "--copy-threads",
       least: 0,
-      most: mostCopyThreads,
+      most: maxCopyThreads,
       fallback: 0,
     });
   }

@@ -14,7 +14,7 @@ export interface FileOptions {
 /** A megabyte. */
 export const megabyte: number = 1 << 20;
 /** Below this a second a copy would not come to an end. */
-const leastRate = 64 * 1024;
+const minRate = 64 * 1024;
 
 /** Reads typed options and notes everything that is wrong with them; what is wrong reads as its default. */
 export class OptionReader {
@@ -151,7 +151,7 @@ export class OptionReader {
     if (text === undefined) return undefined;
     const size = text.replace(/\s*\/\s*s$/i, "");
     const bytes = parseBytes(/^\d+$/.test(size) ? `${size}MB` : size);
-    if (bytes !== undefined && bytes >= leastRate) return bytes;
+    if (bytes !== undefined && bytes >= minRate) return bytes;
     this.problem(
       this.#pathOf(key, path),
       `"${text}" is no rate of 64kB a second or more (like 50MB or 50MB/s)`,

@@ -1,11 +1,11 @@
-import { type LogLevel, logLevels } from "../ui/mod.ts";
+import { logLevels, type ShownLevel } from "../ui/mod.ts";
 import { logFormats } from "./grammar.ts";
 import type { OptionReader } from "./option_reader.ts";
 
 /** How a command talks. */
 export interface OutputOptions {
   readonly json: boolean;
-  readonly logLevel: LogLevel;
+  readonly logLevel: ShownLevel;
   readonly logFormat: typeof logFormats[number];
 }
 

@@ -9,7 +9,7 @@ import type { StatusReport } from "../commands/status.ts";
 import type { RemoteJobWithResult } from "../remote/mod.ts";
 import type { CommandContext } from "./context.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
-import { planLines, reportLines, validationLines } from "./results.ts";
+import { initPlanLines, initReportLines, validationLines } from "./results.ts";
 import { syncLines } from "./run_sync.ts";
 import { statusLines } from "./status_lines.ts";
 import { verifyLines } from "./verify_lines.ts";
@@ -32,7 +32,7 @@ export function printJobResult(
       const report = result as InitReport | InitPlan;
       return printResult(
         terminal,
-        "timeline" in report ? reportLines(report, size) : planLines(report, size),
+        "timeline" in report ? initReportLines(report, size) : initPlanLines(report, size),
       );
     }
     case "sync":

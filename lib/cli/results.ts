@@ -32,7 +32,7 @@ const statusWords: Readonly<Record<CheckStatus, string>> = {
   fail: "✗ FAIL",
 };
 
-const mostTables = 20;
+const maxTables = 20;
 
 /** The outcome of `validate` as lines. */
 export function validationLines(report: ValidationReport, options: TableOptions): string[] {
@@ -88,7 +88,7 @@ export function validationLines(report: ValidationReport, options: TableOptions)
 }
 
 /** The plan of `init` as lines: the servers, what happens to each database, its largest tables. */
-export function planLines(plan: InitPlan, options: TableOptions): string[] {
+export function initPlanLines(plan: InitPlan, options: TableOptions): string[] {
   const style = makeStyle(options.color);
   const lines = [serverLine("source", plan.source), serverLine("target", plan.target), ""];
   for (const database of plan.databases) {
@@ -99,7 +99,7 @@ export function planLines(plan: InitPlan, options: TableOptions): string[] {
         (database.largeObjects > 0 ? `, ${plural(database.largeObjects, "large object")}` : ""),
     );
     lines.push(...actionLines(database, style));
-    const largest = [...database.tables].sort((a, b) => b.bytes - a.bytes).slice(0, mostTables);
+    const largest = [...database.tables].sort((a, b) => b.bytes - a.bytes).slice(0, maxTables);
     if (largest.length > 0) {
       const rows = largest.map((table) => [
         `  ${printable(displayName(table))}`,
@@ -141,8 +141,8 @@ function predictionLines({ predictedSteps = [] }: InitPlan, style: Style): strin
     .map(([step, all]) => ({ step, ms: all.reduce((sum, { ms }) => sum + ms, 0) }))
     .sort((a, b) => b.ms - a.ms);
   if (sums.length === 0) return [];
-  const shown = sums.slice(0, mostPredicted);
-  const rest = sums.slice(mostPredicted).reduce((sum, { ms }) => sum + ms, 0);
+  const shown = sums.slice(0, maxPredicted);
+  const rest = sums.slice(maxPredicted).reduce((sum, { ms }) => sum + ms, 0);
   const words = [
     ...shown.map(({ step, ms }) => `${inSentence(stepTitle(step))} ${formatDuration(ms)}`),
     ...(rest > 0 ? [`the rest ${formatDuration(rest)}`] : []),
@@ -150,7 +150,7 @@ function predictionLines({ predictedSteps = [] }: InitPlan, style: Style): strin
   return [style.dim(`  of which ${words.join(", ")}`)];
 }
 
-const mostPredicted = 4;
+const maxPredicted = 4;
 
 function inSentence(title: string): string {
   return title.charAt(0).toLowerCase() + title.slice(1);
@@ -193,12 +193,12 @@ function actionLines(
 }
 
 /** The outcome of `init` as lines: tables, steps, warnings, totals. */
-export function reportLines(report: InitReport, options: TableOptions): string[] {
+export function initReportLines(report: InitReport, options: TableOptions): string[] {
   const style = makeStyle(options.color);
   const lines: string[] = [];
   for (const database of report.databases) {
     const tables = [...database.tables].sort((a, b) => b.bytes - a.bytes);
-    const rows = tables.slice(0, mostTables).map((table) => [
+    const rows = tables.slice(0, maxTables).map((table) => [
       printable(displayName(table)),
       table.uncounted ? "not counted" : formatCount(table.rows),
       formatBytes(table.bytes),

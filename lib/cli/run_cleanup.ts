@@ -27,7 +27,7 @@ export const runCleanup: CommandRunner = async (reader, context) => {
       listed = plan;
       if (dryRun) return false;
       if (!yes || !output.json) {
-        printLines(terminal.stderr, [...planLines(plan, tableOptions(terminal.stderr)), ""]);
+        printLines(terminal.stderr, [...cleanupPlanLines(plan, tableOptions(terminal.stderr)), ""]);
       }
       return yes || await askYesNo("Remove all of this?", { terminal, signal: run.signal });
     },
@@ -36,7 +36,7 @@ export const runCleanup: CommandRunner = async (reader, context) => {
   const size = tableOptions(terminal.stdout);
   if (report === undefined && dryRun && listed !== undefined) {
     if (output.json) printJson(terminal, listed);
-    else printResult(terminal, planLines(listed, size));
+    else printResult(terminal, cleanupPlanLines(listed, size));
     return cleanupExitCode({ ...listed, removed: [], failed: [] });
   }
   if (report === undefined) {
@@ -45,7 +45,7 @@ export const runCleanup: CommandRunner = async (reader, context) => {
     return ExitCode.interrupted;
   }
   if (output.json) printJson(terminal, report);
-  else printResult(terminal, reportLines(report, size));
+  else printResult(terminal, cleanupReportLines(report, size));
   return cleanupExitCode(report);
 };
 
@@ -77,7 +77,7 @@ const columns = [
 ] as const;
 
 /** What would go, what stays, and which side could not be asked. */
-export function planLines(plan: CleanupPlan, options: TableOptions): string[] {
+export function cleanupPlanLines(plan: CleanupPlan, options: TableOptions): string[] {
   const style = makeStyle(options.color);
   return [
     ...(plan.items.length === 0
@@ -92,7 +92,7 @@ export function planLines(plan: CleanupPlan, options: TableOptions): string[] {
 }
 
 /** What went, what did not, what stays. */
-export function reportLines(report: CleanupReport, options: TableOptions): string[] {
+export function cleanupReportLines(report: CleanupReport, options: TableOptions): string[] {
   const style = makeStyle(options.color);
   const { items, removed, failed, unreachable } = report;
   const done = failed.length === 0 && unreachable.length === 0;

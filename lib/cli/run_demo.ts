@@ -5,10 +5,10 @@ import type { CommandContext, CommandRunner } from "./context.ts";
 import { resolveDemoOptions } from "./demo_options.ts";
 import { printJson, tableOptions } from "./print.ts";
 import { programName } from "./program.ts";
-import { planLines, reportLines, validationLines } from "./results.ts";
+import { initPlanLines, initReportLines, validationLines } from "./results.ts";
 
-const mostJobs = 8;
-const mostTables = 15;
+const maxJobs = 8;
+const maxTables = 15;
 const widestText = 100;
 
 /** `demo`: the story on stderr together with its progress; with `--json` also the report on stdout. */
@@ -17,7 +17,7 @@ export const runDemo: CommandRunner = async (reader, context) => {
   const options = resolveDemoOptions(reader);
   const report = await demo({
     ...options,
-    jobs: Math.max(1, Math.min(mostJobs, resolve.cpuCount)),
+    jobs: Math.max(1, Math.min(maxJobs, resolve.cpuCount)),
     tools: { dump: "auto", binDirectory: undefined, environment: resolve.environment },
     now: resolve.now.toISOString(),
     narrator: narrate(context),
@@ -41,8 +41,8 @@ function narrate({ terminal: { stderr }, output, progress }: CommandContext): De
     chapter: (title) => print(["", style.bold(style.cyan(`── ${title} `.padEnd(60, "─")))]),
     tell: (text) => print(wrap(text, Math.min(options.columns - 1, widestText))),
     validated: (report) => print(validationLines(report, options)),
-    planned: (plan) => print(planLines(plan, options)),
-    copied: (report) => print(reportLines(report, options)),
+    planned: (plan) => print(initPlanLines(plan, options)),
+    copied: (report) => print(initReportLines(report, options)),
     following: ({ bytes, committed, running }) =>
       print([
         `  ${running ? style.green("●") : style.red("○ stopped")} ${
@@ -91,7 +91,7 @@ function comparisonLines(
   const style = makeStyle(options.color);
   const sign = (good: boolean) => good ? style.green("✓ equal") : style.red("✗ DIFFERS");
   const rows = tables.reduce((sum, { sourceRows }) => sum + sourceRows, 0);
-  const shown = tables.filter((table, index) => index < mostTables || !table.equal);
+  const shown = tables.filter((table, index) => index < maxTables || !table.equal);
   return [
     ...renderTable(
       [

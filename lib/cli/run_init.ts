@@ -23,7 +23,7 @@ import { writeReportFile } from "./report_file.ts";
 import { readRemote } from "./remote.ts";
 import { initRemotely } from "./remote_commands.ts";
 import { reportFinished } from "./report_finished.ts";
-import { planLines, reportLines } from "./results.ts";
+import { initPlanLines, initReportLines } from "./results.ts";
 
 /** `init`: shows the plan, asks, copies, and prints the report on stdout. `--dry-run`: prints the plan and stops. */
 export const runInit: CommandRunner = async (reader, context) => {
@@ -78,7 +78,7 @@ export const runInit: CommandRunner = async (reader, context) => {
       const decisions = asksNothing(options.rules)
         ? []
         : decisionLines(decisionsOf(dryRunPlan), size);
-      printResult(terminal, [...planLines(dryRunPlan, size), ...decisions]);
+      printResult(terminal, [...initPlanLines(dryRunPlan, size), ...decisions]);
     }
     return ExitCode.success;
   }
@@ -88,7 +88,7 @@ export const runInit: CommandRunner = async (reader, context) => {
     return ExitCode.interrupted;
   }
   if (output.json) printJson(terminal, report);
-  else printResult(terminal, reportLines(report, tableOptions(terminal.stdout)));
+  else printResult(terminal, initReportLines(report, tableOptions(terminal.stdout)));
   return setAsideObjects(report).length > 0 ? ExitCode.completeExcept : ExitCode.success;
 };
 
@@ -142,7 +142,7 @@ async function confirmPlan(
   if (!yes || wanted) {
     const size = tableOptions(terminal.stderr);
     const lines = [
-      ...planLines(plan, size),
+      ...initPlanLines(plan, size),
       ...(asksNothing(rules) ? [] : exceptionLines(decisionsOf(plan), size)),
     ];
     printLines(terminal.stderr, [...lines, ""]);

@@ -64,7 +64,7 @@ export const runServe: CommandRunner = async (reader, context) => {
     await end;
     return ExitCode.success;
   }
-  await tellHowToUse(service, context);
+  await reportHowToUse(service, context);
   await work({ options: worker, keeper, database, keys, context, signal });
   return ExitCode.success;
 };
@@ -155,7 +155,10 @@ async function keysForNow(opened: AsyncDisposableStack): Promise<KeyProvider> {
   return await LocalKeyProvider.create(`${folder}/keys`);
 }
 
-async function tellHowToUse(service: Service, { terminal, output }: CommandContext): Promise<void> {
+async function reportHowToUse(
+  service: Service,
+  { terminal, output }: CommandContext,
+): Promise<void> {
   const { key } = await service.pool.transaction((session) =>
     createKey(session, { owner: "me", name: "embedded", scopes: ["admin"] }, {
       actor: "serve --embedded",

@@ -45,7 +45,7 @@ async function confirmPlan(
   return yes || await askYesNo("Start?", { terminal, signal: run.signal });
 }
 
-const mostTables = 20;
+const maxTables = 20;
 
 function planLines({ databases, areNew }: SyncPlan, options: TableOptions): string[] {
   const style = makeStyle(options.color);
@@ -55,10 +55,10 @@ function planLines({ databases, areNew }: SyncPlan, options: TableOptions): stri
         ? `will be made in ${printable(target)} and copied`
         : style.red(`will be EMPTIED in ${printable(target)} and copied again`)
     }`,
-    ...tables.slice(0, mostTables).map((table) =>
+    ...tables.slice(0, maxTables).map((table) =>
       `  ${printable(displayName(table))}  ${formatBytes(table.bytes)}`
     ),
-    ...(tables.length > mostTables ? [`  and ${tables.length - mostTables} more`] : []),
+    ...(tables.length > maxTables ? [`  and ${tables.length - maxTables} more`] : []),
   ]);
 }
 

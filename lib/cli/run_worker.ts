@@ -140,10 +140,10 @@ export async function work(
       version,
       now: () => new Date(),
     }),
-    lookEveryMs: 1_000,
-    patienceMs: 60_000,
+    checkEveryMs: 1_000,
+    graceMs: 60_000,
     pollMs: 1_000,
-    houseEveryMs: 10_000,
+    maintenanceEveryMs: 10_000,
     notice,
   });
   notice({ level: "info", message: `takes jobs of ${options.queues.join(", ")}` });

@@ -4,7 +4,7 @@ import { AddressGuard, readAllowList } from "../remote/guard/mod.ts";
 import { defaultQueueSettings, type QueueSettings } from "../remote/queue/settings.ts";
 import { type KeyProvider, LocalKeyProvider, openAwsKms } from "../remote/secrets/mod.ts";
 import { UsageError } from "../core/mod.ts";
-import { type Environment, surroundingsOf } from "./environment.ts";
+import { type Environment, resolveEnvironmentOf } from "./environment.ts";
 import type { OptionReader } from "./option_reader.ts";
 
 /** Where the keys that encrypt secrets are. */
@@ -40,8 +40,8 @@ export async function readServiceDatabase(
     return undefined;
   }
   try {
-    const surroundings = surroundingsOf(environment);
-    const endpoint = await resolveEndpoint(url, { side: "target", path, surroundings });
+    const resolveEnvironment = resolveEnvironmentOf(environment);
+    const endpoint = await resolveEndpoint(url, { side: "target", path, resolveEnvironment });
     return { ...endpoint, applicationName: "postgres-seren-replicator service" };
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;

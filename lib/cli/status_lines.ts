@@ -18,8 +18,8 @@ import {
   type WatchView,
 } from "../ui/mod.ts";
 
-const mostTables = 10;
-const mostSequences = 5;
+const maxTables = 10;
+const maxSequences = 5;
 
 /** The report of `status` for people. */
 export function statusLines(report: StatusReport, options: TableOptions): string[] {
@@ -122,19 +122,19 @@ function tablesText({ subscription, publication }: StreamStatus): string {
   if (tables === undefined) return publication === null ? "" : `${publication.tables} published`;
   const others = tables.filter(({ state }) => state !== "ready");
   const ready = `${formatCount(tables.length - others.length)} ready`;
-  const named = others.slice(0, mostTables).map((table) =>
+  const named = others.slice(0, maxTables).map((table) =>
     `${printable(displayName(table))} ${table.state}`
   );
-  const more = others.length > mostTables ? [`${others.length - mostTables} more not ready`] : [];
+  const more = others.length > maxTables ? [`${others.length - maxTables} more not ready`] : [];
   return [ready, ...named, ...more].join(", ");
 }
 
 function sequenceLines({ sequences }: DatabaseStatus, style: Style): string[] {
   if (sequences === null || sequences.length === 0) return [];
-  const shown = sequences.slice(0, mostSequences).map((sequence) =>
+  const shown = sequences.slice(0, maxSequences).map((sequence) =>
     `${printable(displayName(sequence))} by ${formatCount(sequence.distance)}`
   );
-  const more = sequences.length > mostSequences ? [`${sequences.length - mostSequences} more`] : [];
+  const more = sequences.length > maxSequences ? [`${sequences.length - maxSequences} more`] : [];
   return [style.dim(`sequences behind until the cutover: ${[...shown, ...more].join(", ")}`)];
 }
 
@@ -185,7 +185,7 @@ function paintState(state: StreamState, style: Style): string {
     : style.yellow(state);
 }
 
-const mostHistory = 200;
+const maxHistory = 200;
 
 /** Lag of each stream at the last looks, for its chart. */
 export class WatchHistory {
@@ -194,7 +194,7 @@ export class WatchHistory {
   /** Remembers one look. */
   note({ databases }: StatusReport): void {
     for (const { name, lagBytes } of databases.flatMap(({ streams }) => streams)) {
-      this.#lags.set(name, [...(this.#lags.get(name) ?? []), lagBytes].slice(-mostHistory));
+      this.#lags.set(name, [...(this.#lags.get(name) ?? []), lagBytes].slice(-maxHistory));
     }
   }
 

@@ -3,7 +3,7 @@ import type { ObjectDifference, VerifiedSection } from "../verify/mod.ts";
 import { printable, type Style } from "../ui/mod.ts";
 
 /** Notes of one reason are told together; of more objects than these only how many there are. */
-const mostObjects = 5;
+const maxObjects = 5;
 
 /** What is no row: differences by section, then what is not the same for a reason, then what is equal. */
 export function structureLines(sections: readonly VerifiedSection[], style: Style): string[] {
@@ -50,14 +50,14 @@ function noteLines(notes: readonly ObjectDifference[], style: Style): string[] {
     `  ${style.yellow("!")} ${style.bold("not the same, as is to be expected")}`,
     ...[...groups].flatMap(([reason, group]) => [
       `    ${printable(reason)}:`,
-      ...group.slice(0, mostObjects).map(({ object, message }) =>
+      ...group.slice(0, maxObjects).map(({ object, message }) =>
         style.dim(`      ${printable(`${object}: ${message}`)}`)
       ),
-      ...(group.length > mostObjects
+      ...(group.length > maxObjects
         ? [
           style.dim(
             `      and ${
-              plural(group.length - mostObjects, "more", "more")
+              plural(group.length - maxObjects, "more", "more")
             }; --json and --report have all`,
           ),
         ]

@@ -2,7 +2,7 @@ import { UsageError } from "../core/mod.ts";
 import type { SyncSettings } from "../commands/run.ts";
 import { type Endpoint, resolveEndpoint } from "../postgres/mod.ts";
 import type { ResolveContext } from "./copy_options.ts";
-import { type Environment, surroundingsOf } from "./environment.ts";
+import { type Environment, resolveEnvironmentOf } from "./environment.ts";
 import { identityPolicies } from "./grammar.ts";
 import type { OptionReader } from "./option_reader.ts";
 
@@ -50,7 +50,7 @@ async function readSourceFromTarget(
     return await resolveEndpoint(url, {
       side: "source",
       path,
-      surroundings: surroundingsOf({ PGPASSWORD, PGPASSFILE, PGUSER, HOME, USER }),
+      resolveEnvironment: resolveEnvironmentOf({ PGPASSWORD, PGPASSFILE, PGUSER, HOME, USER }),
     });
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;

@@ -10,7 +10,7 @@ import {
   ConnectionError,
   describeEndpoint,
   type Endpoint,
-  openPatiently,
+  openSessionWithRetry,
   type Session,
   SqlState,
   withDatabase,
@@ -19,14 +19,14 @@ import type { ServerSummary } from "./report.ts";
 import type { RunContext } from "./run.ts";
 
 /** A session on each server: open → disposed. */
-export interface BothSides extends AsyncDisposable {
+export interface ServerPair extends AsyncDisposable {
   readonly source: Session;
   /** On the database that the URL names, or on `postgres` when that is yet to be made. */
   readonly target: Session;
 }
 
 /** Where to, and how patiently. */
-export interface BothEndpoints {
+export interface EndpointPair {
   readonly source: Endpoint;
   readonly target: Endpoint;
   /** Pauses before each further attempt. */
@@ -38,12 +38,12 @@ export interface BothEndpoints {
  *
  * @throws ConnectionError of the side that cannot be reached; when neither can, it tells about both
  */
-export async function openBothSides(
-  { source, target, retryDelaysMs = connectionDelaysMs }: BothEndpoints,
+export async function openServerPair(
+  { source, target, retryDelaysMs = connectionDelaysMs }: EndpointPair,
   { events, signal }: RunContext,
-): Promise<BothSides> {
+): Promise<ServerPair> {
   const open = (endpoint: Endpoint) =>
-    openPatiently(endpoint, { signal, events, delaysMs: retryDelaysMs });
+    openSessionWithRetry(endpoint, { signal, events, delaysMs: retryDelaysMs });
   const [onSource, onTarget] = await Promise.allSettled([open(source), openTarget(target, open)]);
   if (onSource.status === "fulfilled" && onTarget.status === "fulfilled") {
     const sessions = { source: onSource.value, target: onTarget.value };

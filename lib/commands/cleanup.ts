@@ -25,8 +25,8 @@ import {
   dropSlot,
   dropSubscription,
   type LeftIdentity,
-  listOurPublications,
-  readSubscriptionDescriptors,
+  listOwnedPublications,
+  readSubscriptionComments,
   restoreIdentities,
 } from "../replication/mod.ts";
 import { findOnSource, findOnTarget, type TargetFindings } from "./cleanup/find.ts";
@@ -40,7 +40,7 @@ import type {
   UnreachableSide,
 } from "./cleanup/report.ts";
 import type { DatabaseSelection, RunContext } from "./run.ts";
-import { type Answer, Link } from "./link.ts";
+import { type Reachable, ReconnectingSession } from "./link.ts";
 import { prepareEndpoints } from "./prepare_endpoints.ts";
 
 export * from "./cleanup/report.ts";
@@ -75,8 +75,8 @@ export async function cleanup(
   { events, signal }: RunContext,
 ): Promise<CleanupReport | undefined> {
   const { source, target, databases, checkpoints, confirm } = prepareEndpoints(options, events);
-  await using from = new Link(source, signal);
-  await using to = new Link(target, signal);
+  await using from = new ReconnectingSession(source, signal);
+  await using to = new ReconnectingSession(target, signal);
   const [onSource, onTarget] = await Promise.all([
     from.ask(undefined, (session) => findOnSource(source, session, signal)),
     to.ask(undefined, (session) => findOnTarget(target, session, signal)),
@@ -155,7 +155,7 @@ export function cleanupExitCode({ failed, unreachable }: CleanupReport): ExitCod
 /** A run whose ledger or slot were taken away would fail, at best: before the question, and after its answer. */
 async function refuseWhileRunsLive(
   { items }: CleanupPlan,
-  { to, signal }: { readonly to: Link; readonly signal: AbortSignal },
+  { to, signal }: { readonly to: ReconnectingSession; readonly signal: AbortSignal },
 ): Promise<void> {
   for (const { kind, database } of items) {
     if (kind === "ledger") await within(to, database, signal, refuseLiveRun);
@@ -173,7 +173,7 @@ function unreachable(
   side: Side,
   { endpoint, answer, planned }: {
     readonly endpoint: Endpoint;
-    readonly answer: Answer<unknown>;
+    readonly answer: Reachable<unknown>;
     readonly planned: Readonly<Record<Side, readonly string[]>>;
   },
 ): readonly UnreachableSide[] {
@@ -186,8 +186,8 @@ function unreachable(
 }
 
 interface Means {
-  readonly from: Link;
-  readonly to: Link;
+  readonly from: ReconnectingSession;
+  readonly to: ReconnectingSession;
   readonly file: CheckpointStore | undefined;
   readonly signal: AbortSignal;
   readonly planned: PlannedItems;
@@ -274,7 +274,7 @@ async function removeSubscription(
     [name],
   );
   if (there === undefined) return [];
-  const descriptor = (await readSubscriptionDescriptors(session)).get(name);
+  const descriptor = (await readSubscriptionComments(session)).get(name);
   const restore = descriptor?.changedIdentities ?? [];
   // whoever owns a subscription can write anything into its comment
   return await dropSubscription(session, { name, signal, restore, writtenBy: there.owner });
@@ -286,7 +286,7 @@ async function restoreCopied(
   { name, database }: { readonly name: string; readonly database: string | undefined },
   { to, signal, targetSystem }: Means,
 ): Promise<readonly LeftIdentity[]> {
-  const publication = (await listOurPublications(source)).find((each) => each.name === name);
+  const publication = (await listOwnedPublications(source)).find((each) => each.name === name);
   const place = publication?.descriptor?.target;
   const isBelieved = publication?.isTrusted === true && place?.database === database &&
     place?.system === targetSystem;
@@ -304,7 +304,7 @@ async function restoreCopied(
 }
 
 async function within<Result>(
-  { endpoint }: Link,
+  { endpoint }: ReconnectingSession,
   database: string | undefined,
   signal: AbortSignal,
   work: (session: Session) => Promise<Result>,

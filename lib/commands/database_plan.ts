@@ -11,9 +11,9 @@ import {
   maintenanceDatabase,
   readClusterFacts,
   readContents,
-  type Relation,
   sameDatabase,
   selectDatabases,
+  type ServerRelation,
 } from "../catalog/mod.ts";
 import {
   type LedgerHead,
@@ -60,7 +60,7 @@ export interface DatabasePlanning {
   /** What is wrong with the selection. */
   readonly problems: readonly Problem[];
   /** How the two servers relate. */
-  readonly relation: Relation;
+  readonly relation: ServerRelation;
   /** All databases of the target. */
   readonly onTarget: readonly Database[];
 }
@@ -104,7 +104,7 @@ export async function planDatabases(input: PlanningInput): Promise<DatabasePlann
     const existing = onTarget.find(({ name }) => name === selected.target);
     const inside = existing === undefined || !canOpen(existing)
       ? undefined
-      : await lookInto(existing.name, target, { signal, unknownLedgers: input.resume === "no" });
+      : await inspectSide(existing.name, target, { signal, unknownLedgers: input.resume === "no" });
     const { contents, ledger: unfinished } = inside ?? {};
     databases.push({
       ...selected,
@@ -251,12 +251,12 @@ async function isMaintenanceEmpty(
   const maintenance = databases.find(({ name }) => name === maintenanceDatabase);
   if (maintenance === undefined || !canOpen(maintenance)) return true;
   // one that cannot be looked into comes along, so that its own check tells
-  const inside = await lookInto(maintenanceDatabase, source, { signal, unknownLedgers: true });
+  const inside = await inspectSide(maintenanceDatabase, source, { signal, unknownLedgers: true });
   return inside?.contents.empty ?? false;
 }
 
 /** What a database of the target holds by now; undefined when there is none. */
-export async function lookAtDatabase(
+export async function inspectDatabase(
   target: Endpoint,
   signal: AbortSignal,
 ): Promise<
@@ -283,7 +283,7 @@ interface Inside {
 }
 
 /** What a database of the session's server holds; undefined when the server does not let us in. */
-async function lookInto(
+async function inspectSide(
   database: string,
   session: Session,
   { signal, unknownLedgers }: {

@@ -15,7 +15,7 @@ import {
 } from "../postgres/mod.ts";
 import { readSlots, readSubscriptions, readWalPosition } from "../replication/mod.ts";
 import { cleanup, type CleanupReport } from "./cleanup.ts";
-import { type Comparison, SourceAtSnapshot } from "./demo/compare.ts";
+import { type DemoComparison, SourceAtSnapshot } from "./demo/compare.ts";
 import { init } from "./init.ts";
 import type { InitPlan, InitReport, ValidationReport } from "./report.ts";
 import type { RunContext, ToolSelection } from "./run.ts";
@@ -48,7 +48,7 @@ export interface DemoNarrator {
   readonly copied: (report: InitReport) => void;
   /** How far the new server is behind, again and again. */
   readonly following: (lag: DemoLag) => void;
-  readonly compared: (comparison: Comparison) => void;
+  readonly compared: (comparison: DemoComparison) => void;
   readonly cleaned: (report: CleanupReport) => void;
 }
 
@@ -66,7 +66,7 @@ export interface DemoLag {
 export interface DemoReport {
   readonly validation: ValidationReport;
   readonly init: InitReport;
-  readonly comparison: Comparison;
+  readonly comparison: DemoComparison;
   /** What was removed at the end; null when both servers were to stay. */
   readonly cleanup: CleanupReport | null;
   /** What the shop's users wrote from the start of the copy on. */
@@ -204,7 +204,7 @@ async function cleanUp(
   return report;
 }
 
-const lookEveryMs = 500;
+const checkEveryMs = 500;
 /** Looks before the new server is stopped, and while it is. */
 const looksBefore = 4;
 const looksDown = 4;
@@ -230,7 +230,7 @@ async function watchLag(
   await using from = await openSession(source, { signal });
   const names = (await subscriptionsOf(target, signal)).map(({ name }) => name);
   const look = async (running: boolean) => {
-    await pause(lookEveryMs, signal);
+    await pause(checkEveryMs, signal);
     const { inserted } = await readWalPosition(from);
     const slots = await readSlots(from, names);
     const bytes = Math.max(

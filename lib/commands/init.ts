@@ -15,8 +15,8 @@ import {
 import {
   durableSettings,
   isTransient,
-  leastLibpqMajor,
   measureRoundTrip,
+  minLibpqMajor,
   openSession,
   pause,
   type Session,
@@ -34,11 +34,11 @@ import {
   revokeTemporaryMemberships,
   toolForDistance,
 } from "../schema/mod.ts";
-import { type BothSides, summarise } from "./both_sides.ts";
-import { type DatabasePlanning, lookAtDatabase, type PlannedDatabase } from "./database_plan.ts";
+import { type ServerPair, summarise } from "./both_sides.ts";
+import { type DatabasePlanning, inspectDatabase, type PlannedDatabase } from "./database_plan.ts";
 import { checkScope } from "./init/check_scope.ts";
 import { copyDatabase } from "./init/copy_database.ts";
-import { accessTo, DatabaseStream } from "./init/database_stream.ts";
+import { accessTo, ReplicationSetup } from "./init/database_stream.ts";
 import { combineFailures, type DatabaseFailure, endsRun } from "./init/failures.ts";
 import { buildPlan } from "./init/plan.ts";
 import { Recorder } from "./init/recorder.ts";
@@ -146,14 +146,14 @@ export async function init(given: InitOptions, run: RunContext): Promise<InitRep
 async function chooseTool(
   { tools }: InitOptions,
   { sides: { source, target }, examination, before }: {
-    readonly sides: BothSides;
+    readonly sides: ServerPair;
     readonly examination: Examination;
     /** What the run that is gone on with was begun with: another one writes the same structure in other words. */
     readonly before: string | undefined;
   },
 ): Promise<DumpTool> {
   const sourceMajor = source.majorVersion;
-  const libpqMajor = leastLibpqMajor(source.endpoint);
+  const libpqMajor = minLibpqMajor(source.endpoint);
   const majors = { sourceMajor, targetMajor: target.majorVersion, libpqMajor };
   if (before !== undefined) {
     const dump = before.startsWith("embedded") ? "embedded" : "native";
@@ -177,7 +177,7 @@ async function chooseTool(
 async function nothingLeft(
   { options, sides, recorder, start }: {
     readonly options: InitOptions;
-    readonly sides: BothSides;
+    readonly sides: ServerPair;
     readonly recorder: Recorder;
     readonly start: number;
   },
@@ -202,7 +202,7 @@ async function nothingLeft(
 /** Runs `validate` and stops with everything that failed, at once. */
 async function refuseWhatCannotWork(
   options: Omit<InitOptions, "resume"> & Pick<ValidateOptions, "resume">,
-  place: { readonly sides: BothSides; readonly run: RunContext },
+  place: { readonly sides: ServerPair; readonly run: RunContext },
 ): Promise<Examination> {
   const { sides: { target }, run: { signal } } = place;
   const examination = await examine({
@@ -232,7 +232,7 @@ async function refuseWhatCannotWork(
 async function probeWayBack(
   { sync, source }: InitOptions,
   { sides, planning, events }: {
-    readonly sides: BothSides;
+    readonly sides: ServerPair;
     readonly planning: DatabasePlanning;
     readonly events: EventSink;
   },
@@ -254,7 +254,7 @@ async function probeWayBack(
 
 interface Work {
   readonly options: InitOptions;
-  readonly sides: BothSides;
+  readonly sides: ServerPair;
   readonly planning: DatabasePlanning;
   readonly tool: DumpTool;
   readonly plan: InitPlan;
@@ -283,7 +283,7 @@ async function copyEverything(
     },
   );
   await checkpoint.addMemberships(globals.temporaryMemberships);
-  const streams: DatabaseStream[] = [];
+  const streams: ReplicationSetup[] = [];
   const failures: DatabaseFailure[] = [];
   try {
     for (const planned of planning.databases) {
@@ -327,7 +327,7 @@ async function copyOne(
   work: Work,
   { planned, streams }: {
     readonly planned: PlannedDatabase;
-    readonly streams: DatabaseStream[];
+    readonly streams: ReplicationSetup[];
   },
 ): Promise<DatabaseReport> {
   const { options, sides, tool, plan, recorder, checkpoint, signal } = work;
@@ -342,7 +342,7 @@ async function copyOne(
   const attempt = async (current: PlannedDatabase) => {
     await using maintenance = await openMaintenance(work);
     const done = current.unfinished?.complete ?? false;
-    const stream = options.sync === undefined || done ? undefined : new DatabaseStream({
+    const stream = options.sync === undefined || done ? undefined : new ReplicationSetup({
       source: withDatabase(options.source, current.source.name),
       target: withDatabase(options.target, current.target),
       targetServer: maintenance,
@@ -396,7 +396,7 @@ async function goOn(
 ): Promise<DatabaseReport> {
   const { options, signal } = work;
   const target = withDatabase(options.target, planned.target);
-  const left = await lookAtDatabase(target, signal);
+  const left = await inspectDatabase(target, signal);
   if (left === undefined) return await attempt({ ...planned, action: "create" });
   // ours was made and dropped between two statements, or never touched: as it was planned
   if (left.ledger === undefined) {
@@ -423,16 +423,16 @@ async function again<Result>(
   what: string,
   work: (times: number) => Promise<Result>,
 ): Promise<Result> {
-  for (let times = 0, inVain = 0;; times++, inVain++) {
+  for (let times = 0, failedAttempts = 0;; times++, failedAttempts++) {
     const begun = performance.now();
     try {
       return await work(times);
     } catch (error) {
-      if (performance.now() - begun > longMs) inVain = 0;
-      const delayMs = retryPausesMs[inVain];
+      if (performance.now() - begun > longMs) failedAttempts = 0;
+      const delayMs = retryPausesMs[failedAttempts];
       const passes = isTransient(error) || error instanceof SnapshotLostError;
       if (signal.aborted || delayMs === undefined || !passes) throw error;
-      recorder.events(retryEvent({ what, error, attempt: inVain + 1, delayMs }));
+      recorder.events(retryEvent({ what, error, attempt: failedAttempts + 1, delayMs }));
       await pause(delayMs, signal);
     }
   }

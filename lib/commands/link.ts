@@ -15,7 +15,7 @@ import {
 } from "../postgres/mod.ts";
 
 /** What came of asking one side: the answer, or why it is out of reach. */
-export type Answer<Value> =
+export type Reachable<Value> =
   | { readonly reached: true; readonly value: Value }
   | { readonly reached: false; readonly error: ConnectionError | ServerError };
 
@@ -27,7 +27,7 @@ const waysIn = ["postgres", "template1"] as const;
  *
  * States: open → disposed.
  */
-export class Link implements AsyncDisposable {
+export class ReconnectingSession implements AsyncDisposable {
   readonly endpoint: Endpoint;
   readonly #signal: AbortSignal;
   readonly #sessions = new Map<string, Session>();
@@ -41,7 +41,7 @@ export class Link implements AsyncDisposable {
   async ask<Value>(
     database: string | undefined,
     question: (session: Session) => Promise<Value>,
-  ): Promise<Answer<Value>> {
+  ): Promise<Reachable<Value>> {
     try {
       return { reached: true, value: await question(await this.session(database)) };
     } catch (error) {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { GovernorSubject, Side, StepName, TableName, WorkKind } from "../core/mod.ts";
+import type { Side, StepName, TableName, ThrottleSubject, WorkKind } from "../core/mod.ts";
 import type { SetAsideObject } from "../schema/mod.ts";
 import type { NotChecked, Verdict, VerifiedDatabase } from "../verify/mod.ts";
 
@@ -135,7 +135,7 @@ export interface InitReport {
   /** What each session did when. */
   readonly timeline: readonly TimelineEntry[];
   /** How the source bore the copy, and what the copy did about it. */
-  readonly governor: readonly GovernorReport[];
+  readonly governor: readonly ThrottleReport[];
   /** What failed, passed by itself, and was tried again. */
   readonly retries: readonly RetryReport[];
   readonly rows: number;
@@ -147,9 +147,9 @@ export interface InitReport {
 }
 
 /** How the source bore the copy, and what the copy did about it. */
-export interface GovernorReport {
+export interface ThrottleReport {
   readonly database: string;
-  readonly about: GovernorSubject;
+  readonly about: ThrottleSubject;
   /** `slowed to 40 MB/s: standby s1 is 310 MB behind` */
   readonly message: string;
   /** What it was held to; not there when it could go as fast as it can, and not for other subjects than the speed. */

@@ -5,7 +5,7 @@
  */
 import type { EventSink, Lsn } from "../core/mod.ts";
 import type { CheckpointStores } from "../checkpoint/mod.ts";
-import type { LaneRunner } from "../copy/mod.ts";
+import type { CopyWorkerRunner } from "../copy/mod.ts";
 import type { InitPlan, InitReport, SyncPlan } from "./report.ts";
 import type { Endpoint } from "../postgres/mod.ts";
 import type { IdentityPolicy } from "../replication/mod.ts";
@@ -112,7 +112,7 @@ export interface InitOptions {
   /** Threads that copy rows; none, or 0: the caller's. See `copyThreadsFor`. */
   readonly copyThreads?: number | undefined;
   /** Who copies the rows; default: this process. */
-  readonly lanes?: LaneRunner | undefined;
+  readonly lanes?: CopyWorkerRunner | undefined;
   /** Tables of more bytes are copied in parts, several at once. */
   readonly splitBytes: number;
   /** The most that is read from the source, in bytes a second, all sessions together; undefined for as much as there is. */

@@ -13,7 +13,7 @@ import {
   parseReplicationName,
   readWorkers,
   rulesFromWords,
-  type ScopeDescriptor,
+  type ScopeComment,
   type SourceReading,
   walRate,
   type WorkerReading,
@@ -23,16 +23,16 @@ import { formatVersion } from "./both_sides.ts";
 import type { DatabaseSelection, RunContext } from "./run.ts";
 import { sequenceDifferences, streamStatus } from "./status/assemble.ts";
 import {
-  type Contents,
-  readContents,
-  readSourceDatabase,
   readSourceServer,
-  readTargetDatabase,
+  readSourceStatus,
+  readStatusContents,
   readTargetServer,
-  type SourceDatabaseFacts,
+  readTargetStatus,
   type SourceServer,
-  type TargetDatabaseFacts,
+  type SourceStatusFacts,
+  type StatusContents,
   type TargetServer,
+  type TargetStatusFacts,
 } from "./status/facts.ts";
 import {
   driftFindings,
@@ -41,7 +41,7 @@ import {
   sortFindings,
   streamFindings,
 } from "./status/judge.ts";
-import { type Answer, Link } from "./link.ts";
+import { type Reachable, ReconnectingSession } from "./link.ts";
 import { readScope } from "./table_scope.ts";
 import type { DatabaseStatus, ServerStatus, StatusFinding, StatusReport } from "./status/report.ts";
 import { prepareEndpoints } from "./prepare_endpoints.ts";
@@ -75,8 +75,8 @@ const contentsEveryMs = 10_000;
 /** What is compared of one pair of databases, and when it was read. */
 interface Compared {
   readonly atMs: number;
-  readonly source: Contents;
-  readonly target: Contents;
+  readonly source: StatusContents;
+  readonly target: StatusContents;
   readonly inScope: (table: TableName) => boolean;
 }
 
@@ -92,8 +92,8 @@ interface Compared {
 export class StatusMonitor implements AsyncDisposable {
   readonly #options: StatusOptions;
   readonly #context: RunContext;
-  readonly #source: Link;
-  readonly #target: Link;
+  readonly #source: ReconnectingSession;
+  readonly #target: ReconnectingSession;
   readonly #compared = new Map<string, Compared>();
   #workersBefore: ReadonlyMap<string, WorkerReading> | undefined;
   #before: SourceReading | undefined;
@@ -101,8 +101,8 @@ export class StatusMonitor implements AsyncDisposable {
   constructor(options: StatusOptions, context: RunContext) {
     this.#options = options;
     this.#context = context;
-    this.#source = new Link(options.source, context.signal);
-    this.#target = new Link(options.target, context.signal);
+    this.#source = new ReconnectingSession(options.source, context.signal);
+    this.#target = new ReconnectingSession(options.target, context.signal);
   }
 
   /**
@@ -181,8 +181,8 @@ export class StatusMonitor implements AsyncDisposable {
 
   /** Databases that belong together, with the streams between them. Streams of other servers are left out. */
   async #pairs({ source, target }: Looked): Promise<readonly Pair[]> {
-    const targets = new Map<string, TargetDatabaseFacts | undefined>();
-    const sources = new Map<string, SourceDatabaseFacts | undefined>();
+    const targets = new Map<string, TargetStatusFacts | undefined>();
+    const sources = new Map<string, SourceStatusFacts | undefined>();
     const streams = new Map<string, { source?: string | undefined; target?: string }>();
     if (source.reached) {
       for (const { name, database } of source.value.reading.slots) {
@@ -193,12 +193,12 @@ export class StatusMonitor implements AsyncDisposable {
       for (const { name, database } of target.value.subscriptions) {
         streams.set(name, { ...streams.get(name), target: database });
         if (!targets.has(database)) {
-          const answer = await this.#target.ask(database, readTargetDatabase);
+          const answer = await this.#target.ask(database, readTargetStatus);
           targets.set(database, answer.reached ? answer.value : undefined);
         }
       }
     }
-    const describedBy = (name: string): ScopeDescriptor | undefined => {
+    const describedBy = (name: string): ScopeComment | undefined => {
       const database = streams.get(name)?.target;
       return database === undefined ? undefined : targets.get(database)?.descriptors.get(name);
     };
@@ -206,7 +206,7 @@ export class StatusMonitor implements AsyncDisposable {
       places.source ??= describedBy(name)?.source.database;
       const database = places.source;
       if (database !== undefined && source.reached && !sources.has(database)) {
-        const answer = await this.#source.ask(database, readSourceDatabase);
+        const answer = await this.#source.ask(database, readSourceStatus);
         sources.set(database, answer.reached ? answer.value : undefined);
       }
     }
@@ -312,10 +312,10 @@ export class StatusMonitor implements AsyncDisposable {
     if (known !== undefined && atMs - known.atMs < contentsEveryMs) return known;
     const rules = rulesOf(pair);
     const onSource = await this.#source.ask(source, async (session) => ({
-      contents: await readContents(session),
+      contents: await readStatusContents(session),
       scope: (await readScope(session, rules))?.scope,
     }));
-    const onTarget = await this.#target.ask(target, readContents);
+    const onTarget = await this.#target.ask(target, readStatusContents);
     if (!onSource.reached || !onTarget.reached) return undefined;
     const { contents, scope } = onSource.value;
     const compared = {
@@ -334,8 +334,8 @@ export class StatusMonitor implements AsyncDisposable {
 }
 
 interface Looked {
-  readonly source: Answer<SourceServer>;
-  readonly target: Answer<TargetServer>;
+  readonly source: Reachable<SourceServer>;
+  readonly target: Reachable<TargetServer>;
   readonly before: SourceReading | undefined;
 }
 
@@ -343,20 +343,20 @@ interface Looked {
 interface Pair {
   readonly source: string | undefined;
   readonly target: string | undefined;
-  readonly sourceFacts: SourceDatabaseFacts | undefined;
-  readonly targetFacts: TargetDatabaseFacts | undefined;
+  readonly sourceFacts: SourceStatusFacts | undefined;
+  readonly targetFacts: TargetStatusFacts | undefined;
   readonly streams: readonly { readonly name: string; readonly parts: NameParts }[];
 }
 
 /** Whether the stream goes from or to another server: told by system identifiers, where both may be read. */
 function isForeign(
-  descriptor: ScopeDescriptor | undefined,
+  descriptor: ScopeComment | undefined,
   { source, target }: Pick<Looked, "source" | "target">,
 ): boolean {
   if (descriptor === undefined) return false;
   const differs = (
     described: string,
-    server: Answer<{ readonly systemIdentifier: string | undefined }>,
+    server: Reachable<{ readonly systemIdentifier: string | undefined }>,
   ) => {
     const known = server.reached ? server.value.systemIdentifier : undefined;
     return known !== undefined && /^\d+$/.test(described) && described !== known;
@@ -366,7 +366,7 @@ function isForeign(
 
 function descriptorsOf(
   { sourceFacts, targetFacts, streams }: Pair,
-): readonly ScopeDescriptor[] {
+): readonly ScopeComment[] {
   return streams.flatMap(({ name }) =>
     targetFacts?.descriptors.get(name) ??
       sourceFacts?.publications.find((each) => each.name === name)?.descriptor ?? []
@@ -391,7 +391,7 @@ function hasSubscription({ subscriptions }: TargetServer, name: string): boolean
 
 function serverStatus(
   endpoint: Endpoint,
-  answer: Answer<{ readonly serverVersion: number }>,
+  answer: Reachable<{ readonly serverVersion: number }>,
 ): ServerStatus {
   return {
     url: describeEndpoint(endpoint),

@@ -4,9 +4,9 @@
  * @module
  */
 import { displayName, ExitCode, plural, ReplicatorError, UsageError } from "../core/mod.ts";
-import { leastLibpqMajor, withDatabase } from "../postgres/mod.ts";
+import { minLibpqMajor, withDatabase } from "../postgres/mod.ts";
 import { findDumpTool } from "../schema/mod.ts";
-import { openBothSides } from "./both_sides.ts";
+import { openServerPair } from "./both_sides.ts";
 import { planDatabases } from "./database_plan.ts";
 import { prepareEndpoints } from "./prepare_endpoints.ts";
 import { Recorder } from "./init/recorder.ts";
@@ -15,7 +15,7 @@ import type { RunContext, SyncOptions } from "./run.ts";
 import { copyAgain } from "./sync/copy_again.ts";
 import { chooseTables } from "./sync/choose_tables.ts";
 import { describeVerdicts, failedStreams, refuseWhatCannotFollow } from "./sync/explain.ts";
-import { readSituation, type Situation } from "./sync/situation.ts";
+import { readReplicationStatus, type ReplicationStatus } from "./sync/situation.ts";
 import { follow, skip } from "./sync/follow.ts";
 
 /**
@@ -32,7 +32,7 @@ export async function sync(given: SyncOptions, run: RunContext): Promise<SyncRep
   const start = performance.now();
   const recorder = new Recorder(run.events);
   const context = { events: recorder.events, signal: run.signal };
-  await using sides = await openBothSides(options, context);
+  await using sides = await openServerPair(options, context);
   const planning = await planDatabases({
     ...sides,
     selection: options.databases,
@@ -43,10 +43,10 @@ export async function sync(given: SyncOptions, run: RunContext): Promise<SyncRep
   if (planning.problems.length > 0) throw new UsageError(planning.problems);
   const missing = planning.databases.filter(({ existing }) => existing === undefined);
   if (missing.length > 0) throw notThere(missing.map(({ target }) => target));
-  const situations: Situation[] = [];
+  const situations: ReplicationStatus[] = [];
   for (const planned of planning.databases) {
     situations.push(
-      await readSituation({
+      await readReplicationStatus({
         planned,
         source: withDatabase(options.source, planned.source.name),
         target: withDatabase(options.target, planned.target),
@@ -71,7 +71,7 @@ export async function sync(given: SyncOptions, run: RunContext): Promise<SyncRep
       ? await findDumpTool({
         sourceMajor: sides.source.majorVersion,
         targetMajor: sides.target.majorVersion,
-        libpqMajor: leastLibpqMajor(sides.source.endpoint),
+        libpqMajor: minLibpqMajor(sides.source.endpoint),
       }, options.tools)
       : undefined;
     for (const each of chosen) {
@@ -84,7 +84,7 @@ export async function sync(given: SyncOptions, run: RunContext): Promise<SyncRep
 }
 
 async function followAll(
-  situations: readonly Situation[],
+  situations: readonly ReplicationStatus[],
   { options, recorder, run, start }: {
     readonly options: SyncOptions;
     readonly recorder: Recorder;
@@ -92,9 +92,11 @@ async function followAll(
     readonly start: number;
   },
 ): Promise<SyncReport> {
-  const fresh: Situation[] = [];
+  const fresh: ReplicationStatus[] = [];
   for (const situation of situations) {
-    fresh.push(await readSituation({ ...situation, rules: options.rules, signal: run.signal }));
+    fresh.push(
+      await readReplicationStatus({ ...situation, rules: options.rules, signal: run.signal }),
+    );
   }
   const retrying = options.action.kind === "retry" || options.action.kind === "skip";
   await refuseWhatCannotFollow(fresh, { retrying, signal: run.signal });

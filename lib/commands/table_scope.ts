@@ -84,9 +84,9 @@ export async function resolveScopes(
       unreadable.push(tables);
       continue;
     }
-    const judged = await judge(session, decideTables(rules, tables));
-    problems.push(...judged.problems);
-    read.push({ source: tables, predicates: judged.predicates });
+    const evaluated = await judge(session, decideTables(rules, tables));
+    problems.push(...evaluated.problems);
+    read.push({ source: tables, predicates: evaluated.predicates });
   }
   if (unreadable.length > 0) {
     throw unreadableDatabases(unreadable);

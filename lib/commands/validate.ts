@@ -12,7 +12,7 @@ import {
 } from "../catalog/mod.ts";
 import { plural, ReplicatorError, tableKey, type TableName } from "../core/mod.ts";
 import {
-  leastLibpqMajor,
+  minLibpqMajor,
   openSession,
   readEventTriggers,
   type Session,
@@ -28,14 +28,14 @@ import {
   type IdentityPolicy,
   type UnpublishedTable,
 } from "../replication/mod.ts";
-import { type BothEndpoints, type BothSides, openBothSides, summarise } from "./both_sides.ts";
+import { type EndpointPair, openServerPair, type ServerPair, summarise } from "./both_sides.ts";
 import { prepareEndpoints } from "./prepare_endpoints.ts";
 import { type DatabasePlanning, planDatabases, type PlannedDatabase } from "./database_plan.ts";
 import type { Check, ValidationReport } from "./report.ts";
 import type { RunContext, ValidateOptions } from "./run.ts";
 import { type DatabaseScope, resolveScopes, scopeNotes, tableDecisions } from "./table_scope.ts";
 import { readNamingRoles } from "./unreadable_names.ts";
-import { attempt, fail, pass } from "./validate/check.ts";
+import { checkOr, fail, pass } from "./validate/check.ts";
 import {
   checkEncoding,
   checkLocale,
@@ -80,7 +80,7 @@ import {
 } from "./validate/server_checks.ts";
 import { checkUserCode } from "./validate/user_code_check.ts";
 
-export { openBothSides, summarise } from "./both_sides.ts";
+export { openServerPair, summarise } from "./both_sides.ts";
 export { planDatabases } from "./database_plan.ts";
 
 /**
@@ -101,9 +101,9 @@ export async function validate(
 }
 
 /** Opens both servers as a step of the run. */
-export async function connect(options: BothEndpoints, run: RunContext): Promise<BothSides> {
+export async function connect(options: EndpointPair, run: RunContext): Promise<ServerPair> {
   const connected = startStep("connect", run);
-  const sides = await openBothSides(options, run);
+  const sides = await openServerPair(options, run);
   connected();
   return sides;
 }
@@ -120,7 +120,7 @@ export interface Examination {
 /** {@linkcode validate} over sessions that are open. */
 export async function examine(
   options: ValidateOptions,
-  { sides, run }: { readonly sides: BothSides; readonly run: RunContext },
+  { sides, run }: { readonly sides: ServerPair; readonly run: RunContext },
 ): Promise<Examination> {
   const validated = startStep("validate", run);
   const [source, target, { checks, ...found }] = await Promise.all([
@@ -165,7 +165,7 @@ type Findings = Omit<Examination, "report"> & { readonly checks: readonly Check[
 /** All checks, while the installed programs are looked for; the search never outlives this call. */
 async function runChecks(
   options: ValidateOptions,
-  { sides, run }: { readonly sides: BothSides; readonly run: RunContext },
+  { sides, run }: { readonly sides: ServerPair; readonly run: RunContext },
 ): Promise<Findings> {
   const search = searchTool(options, sides);
   try {
@@ -178,7 +178,7 @@ async function runChecks(
 async function checkEverything(
   options: ValidateOptions,
   { sides, run, search }: {
-    readonly sides: BothSides;
+    readonly sides: ServerPair;
     readonly run: RunContext;
     readonly search: Promise<ToolSearch>;
   },
@@ -258,7 +258,7 @@ function overwritten({ relation, databases }: DatabasePlanning): readonly string
 }
 
 async function checkIntermediaries(
-  sides: BothSides,
+  sides: ServerPair,
   { source, target, forSync, signal }: {
     readonly source: ServerFacts;
     readonly target: ServerFacts;
@@ -269,7 +269,7 @@ async function checkIntermediaries(
   const facts = { source, target };
   const checks = await Promise.all(
     (["source", "target"] as const).map((side) =>
-      attempt({ id: "pooler", side }, {
+      checkOr({ id: "pooler", side }, {
         essential: false,
         signal,
         check: async () => [
@@ -291,13 +291,13 @@ type ToolSearch =
   | { readonly tool: DumpTool }
   | { readonly tool: undefined; readonly reason: ReplicatorError };
 
-async function searchTool({ tools }: ValidateOptions, sides: BothSides): Promise<ToolSearch> {
+async function searchTool({ tools }: ValidateOptions, sides: ServerPair): Promise<ToolSearch> {
   try {
     return {
       tool: await findDumpTool({
         sourceMajor: sides.source.majorVersion,
         targetMajor: sides.target.majorVersion,
-        libpqMajor: leastLibpqMajor(sides.source.endpoint),
+        libpqMajor: minLibpqMajor(sides.source.endpoint),
       }, tools),
     };
   } catch (error) {
@@ -314,7 +314,7 @@ function checkTool(found: ToolSearch): Check {
 }
 
 interface DatabaseContext {
-  readonly sides: BothSides;
+  readonly sides: ServerPair;
   readonly source: ServerFacts;
   readonly target: ServerFacts;
   readonly offer: TargetOffer;
@@ -340,7 +340,7 @@ async function checkDatabase(
   return [
     checkTargetEmpty(planned),
     checkEncoding(planned),
-    ...await attempt({ ...onTarget, id: "locale" }, {
+    ...await checkOr({ ...onTarget, id: "locale" }, {
       essential: false,
       signal,
       check: async () => [
@@ -351,12 +351,12 @@ async function checkDatabase(
         }),
       ],
     }),
-    ...await attempt(onTarget, {
+    ...await checkOr(onTarget, {
       essential: true,
       signal,
       check: () => checkExistingTarget(planned, context),
     }),
-    ...await attempt(onSource, {
+    ...await checkOr(onSource, {
       essential: true,
       signal,
       check: () => checkSource(planned, context),

@@ -8,7 +8,7 @@ import { type Endpoint, openSession, type Session, withDatabase } from "../postg
 import {
   type ComparedRows,
   compareRows,
-  compareStructure,
+  compareStructures,
   nameSetAside,
   nameUnfilled,
   type NotChecked,
@@ -18,14 +18,14 @@ import {
 } from "../verify/mod.ts";
 import {
   describeScope,
+  readDatabaseRef,
   readDescribedSubscriptions,
-  readPlace,
   readSlots,
 } from "../replication/mod.ts";
 import { consequencesOf, decideTables, noTableRules } from "../rules/mod.ts";
 import { readOutstanding } from "../checkpoint/mod.ts";
 import type { SetAsideObject } from "../schema/mod.ts";
-import { openBothSides, summarise } from "./both_sides.ts";
+import { openServerPair, summarise } from "./both_sides.ts";
 import { prepareEndpoints } from "./prepare_endpoints.ts";
 import { planDatabases, type PlannedDatabase } from "./database_plan.ts";
 import { Recorder } from "./init/recorder.ts";
@@ -48,7 +48,7 @@ export async function verify(given: VerifyOptions, run: RunContext): Promise<Ver
   const startedAt = options.now();
   const recorder = new Recorder(run.events);
   const context = { events: recorder.events, signal: run.signal };
-  await using sides = await openBothSides(options, context);
+  await using sides = await openServerPair(options, context);
   const planning = await planDatabases({
     ...sides,
     selection: options.databases,
@@ -200,7 +200,7 @@ async function structureOf(
 ): Promise<StructureComparison & { readonly setAside: readonly SetAsideObject[] }> {
   await using source = await openSession(endpoints.source, { signal });
   await using target = await openSession(endpoints.target, { signal });
-  const compared = await compareStructure({ source, target }, {
+  const compared = await compareStructures({ source, target }, {
     consequences: scope.consequences,
     awaitsCutover: await isFollowedByOurs(source, target),
   });
@@ -240,7 +240,7 @@ async function withStoredWindows(
   if (!hasWindows) return scope;
   await using source = await openSession(endpoints.source, { signal });
   await using target = await openSession(endpoints.target, { signal });
-  const places = { source: await readPlace(source), target: await readPlace(target) };
+  const places = { source: await readDatabaseRef(source), target: await readDatabaseRef(target) };
   const { hash } = await describeScope({ ...places, rules }, {
     epoch: 1,
     createdAt: "",

@@ -52,7 +52,7 @@ export async function analyzeTables(options: AnalyzeOptions): Promise<number> {
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof ReplicatorError)) throw error;
-    tellFailure(`database ${database}`, error, events);
+    reportFailure(`database ${database}`, error, events);
     return 0;
   }
 }
@@ -96,7 +96,7 @@ async function analyzeRest(
 /** Tables of fewer bytes take no time themselves: many are told of in one statement. */
 export const smallTableBytes = 1024 * 1024;
 /** The most of them in one. */
-export const mostTogether = 100;
+export const maxTogether = 100;
 
 function analyzeBatches(tables: readonly AnalyzableRow[]): readonly (readonly TableName[])[] {
   const isSmall = ({ bytes, partitioned }: AnalyzableRow) =>
@@ -104,8 +104,8 @@ function analyzeBatches(tables: readonly AnalyzableRow[]): readonly (readonly Ta
   const batches: (readonly TableName[])[] = tables.filter((table) => !isSmall(table))
     .map((table) => [table]);
   const small = tables.filter(isSmall);
-  for (let from = 0; from < small.length; from += mostTogether) {
-    batches.push(small.slice(from, from + mostTogether));
+  for (let from = 0; from < small.length; from += maxTogether) {
+    batches.push(small.slice(from, from + maxTogether));
   }
   return batches;
 }
@@ -143,7 +143,7 @@ export async function analyzeTogether(
     if (!(error instanceof ServerError)) throw error;
     const [table] = tables;
     if (table !== undefined && tables.length === 1) {
-      tellFailure(displayName(table), error, events);
+      reportFailure(displayName(table), error, events);
       return 0;
     }
   }
@@ -167,7 +167,7 @@ async function analyzeNames(session: Session, names: readonly string[]): Promise
 }
 
 /** Warns that something has no statistics. */
-export function tellFailure(object: string, error: ReplicatorError, events: EventSink): void {
+export function reportFailure(object: string, error: ReplicatorError, events: EventSink): void {
   events({
     kind: "warning",
     side: "target",

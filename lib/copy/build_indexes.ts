@@ -11,18 +11,24 @@ import {
   tableKey,
   type TableName,
 } from "../core/mod.ts";
-import { type Endpoint, isTransient, openPatiently, pause, type Session } from "../postgres/mod.ts";
+import {
+  type Endpoint,
+  isTransient,
+  openSessionWithRetry,
+  pause,
+  type Session,
+} from "../postgres/mod.ts";
 import type { DumpStatement } from "../schema/mod.ts";
 import {
   analyzesAlone,
   analyzeTogether,
   describeBatch,
-  mostTogether,
+  maxTogether,
+  reportFailure,
   smallTableBytes,
-  tellFailure,
 } from "./analyze.ts";
 import { BuildQueue } from "./build_queue.ts";
-import { laneDelaysMs } from "./copy_lane.ts";
+import { copyRetryDelaysMs } from "./copy_lane.ts";
 import { type IndexPlan, planIndexes, planInOrder } from "./index_plan.ts";
 
 /** The indexes and keys of one table, in the order of the dump. */
@@ -265,7 +271,7 @@ export class IndexBuilder {
     session: Session | undefined,
     statements: readonly DumpStatement[],
   ): Promise<Session> {
-    const { apply, onReopened, events, database, delaysMs = laneDelaysMs } = this.#options;
+    const { apply, onReopened, events, database, delaysMs = copyRetryDelaysMs } = this.#options;
     let current = session;
     for (let attempt = 0;; attempt++) {
       try {
@@ -297,7 +303,7 @@ export class IndexBuilder {
   /** The item, and if it is of a small table those of further small tables that wait. */
   #withOthers(item: BuildItem): readonly BuildItem[] {
     const together = [item];
-    for (let count = sizeOf(item); item.group.small && count < mostTogether;) {
+    for (let count = sizeOf(item); item.group.small && count < maxTogether;) {
       const next = this.#queue.takeIf(({ kind, group }) => group.small && kind === item.kind);
       if (next === undefined) break;
       together.push(next);
@@ -322,7 +328,7 @@ export class IndexBuilder {
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof ReplicatorError)) throw error;
-      for (const table of tables) tellFailure(displayName(table), error, events);
+      for (const table of tables) reportFailure(displayName(table), error, events);
       await session?.close();
       return undefined;
     }
@@ -367,7 +373,7 @@ export class IndexBuilder {
     const { target, jobs, laterJobs, apply, sessionStatements, events } = this.#options;
     const signal = this.#signal;
     const settings = { synchronous_commit: "off" };
-    const session = await openPatiently(target, {
+    const session = await openSessionWithRetry(target, {
       signal,
       settings,
       events,

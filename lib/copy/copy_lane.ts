@@ -19,10 +19,10 @@ import {
 } from "../postgres/mod.ts";
 
 /** Pauses of a lane whose connection broke, before it goes on; a finished job starts them anew. */
-export const laneDelaysMs: readonly number[] = [200, 1_000, 2_000, 4_000, 8_000];
+export const copyRetryDelaysMs: readonly number[] = [200, 1_000, 2_000, 4_000, 8_000];
 
 /** A COPY of which the target knows whether it was committed. Plain data: it can be sent to a worker thread. */
-export interface LaneJob extends CopyJob {
+export interface CopyWorkerJob extends CopyJob {
   /**
    * A query on the target that gives a row when the job is committed. Without it a job whose connection broke while the target was
    * committing ends the copy: whether its rows are there cannot be told.
@@ -31,7 +31,7 @@ export interface LaneJob extends CopyJob {
 }
 
 /** What a lane works on. Plain data but for the functions. */
-export interface CopyLaneOptions<Job extends LaneJob> extends RelayOptions<Job> {
+export interface CopyWorkerOptions<Job extends CopyWorkerJob> extends RelayOptions<Job> {
   readonly source: Endpoint;
   readonly target: Endpoint;
   /** Identifier of the exported snapshot that all lanes read under. */
@@ -60,8 +60,10 @@ export interface CopyLaneOptions<Job extends LaneJob> extends RelayOptions<Job> 
  *
  * @throws SnapshotLostError when the snapshot is gone; ServerError, ConnectionError when trying again does not help
  */
-export async function copyLane<Job extends LaneJob>(options: CopyLaneOptions<Job>): Promise<void> {
-  const { signal, onRetry, delaysMs = laneDelaysMs } = options;
+export async function runCopyWorker<Job extends CopyWorkerJob>(
+  options: CopyWorkerOptions<Job>,
+): Promise<void> {
+  const { signal, onRetry, delaysMs = copyRetryDelaysMs } = options;
   const lane = new Lane(options);
   for (let attempt = 0;; attempt++) {
     const finishedBefore = lane.finished;
@@ -77,8 +79,8 @@ export async function copyLane<Job extends LaneJob>(options: CopyLaneOptions<Job
   }
 }
 
-class Lane<Job extends LaneJob> {
-  readonly #options: CopyLaneOptions<Job>;
+class Lane<Job extends CopyWorkerJob> {
+  readonly #options: CopyWorkerOptions<Job>;
   /** Taken and not known to be committed, in their order. */
   readonly #underWay = new Set<Job>();
   /** Of those: what the source has sent in full. Only they can have been committed. */
@@ -91,7 +93,7 @@ class Lane<Job extends LaneJob> {
   #backend: number | undefined;
   finished = 0;
 
-  constructor(options: CopyLaneOptions<Job>) {
+  constructor(options: CopyWorkerOptions<Job>) {
     this.#options = options;
   }
 

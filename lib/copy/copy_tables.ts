@@ -6,9 +6,9 @@
 import { displayName, type EventSink, retryEvent } from "../core/mod.ts";
 import type { CopyOutcome, Endpoint, SnapshotHolder } from "../postgres/mod.ts";
 import type { Table } from "../catalog/mod.ts";
-import type { LaneJob } from "./copy_lane.ts";
+import type { CopyWorkerJob } from "./copy_lane.ts";
 import { copyInStatement, copyOutStatement } from "./copy_statements.ts";
-import { type LaneRunner, lanesHere } from "./lane_runner.ts";
+import { type CopyWorkerRunner, copyWorkersHere } from "./lane_runner.ts";
 import type { CopyPart } from "./plan.ts";
 
 /** What is copied, from where, and who is told. */
@@ -24,17 +24,17 @@ export interface CopyTablesOptions {
   readonly encoding: string;
   /** Parts copied at once: sessions on each side. */
   readonly jobs: number;
-  /** Threads that the jobs are dealt out to, see `LaneThreads`. None, or 0: all work is done in the caller's. */
+  /** Threads that the jobs are dealt out to, see `CopyThreads`. None, or 0: all work is done in the caller's. */
   readonly threads?: number | undefined;
-  /** Who runs the lanes. Default: this process, see `lanesHere`. */
-  readonly lanes?: LaneRunner | undefined;
+  /** Who runs the lanes. Default: this process, see `copyWorkersHere`. */
+  readonly lanes?: CopyWorkerRunner | undefined;
   readonly signal: AbortSignal;
   readonly events: EventSink;
   /** See `RelayOptions.pace`. */
   readonly pace?: ((bytes: number) => Promise<void> | undefined) | undefined;
   /** How the target is told that a part is in it. Without it, connections that break while the target commits end the copy. */
   readonly record?: PartRecord;
-  /** Pauses of a worker whose connection broke; see `copyLane`. */
+  /** Pauses of a worker whose connection broke; see `runCopyWorker`. */
   readonly delaysMs?: readonly number[] | undefined;
   /** Called when a part is committed on the target. */
   readonly onPart?: (part: CopyPart, outcome: CopyOutcome) => void;
@@ -63,14 +63,14 @@ export interface CopiedTable {
   readonly ms: number;
 }
 
-interface PartJob extends LaneJob {
+interface PartJob extends CopyWorkerJob {
   readonly part: CopyPart;
 }
 
 /**
  * Copies the rows of all parts.
  *
- * A worker whose connection breaks goes on with a new one, see `copyLane`. The first error that does not pass ends all workers; what was not
+ * A worker whose connection breaks goes on with a new one, see `runCopyWorker`. The first error that does not pass ends all workers; what was not
  * committed is rolled back and no session stays behind.
  *
  * Requires `--allow-net` for both hosts.
@@ -91,7 +91,7 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
     };
   });
   const progress = new TableProgress(options);
-  await (options.lanes ?? lanesHere({ threads: options.threads ?? 0 })).run<PartJob>({
+  await (options.lanes ?? copyWorkersHere({ threads: options.threads ?? 0 })).run<PartJob>({
     source,
     target,
     targetSettings: options.targetSettings,

@@ -1,5 +1,5 @@
 /**
- * The program of a copy thread: runs lanes as the main thread would, and tells it by messages. Started by {@linkcode LaneThreads}.
+ * The program of a copy thread: runs lanes as the main thread would, and tells it by messages. Started by {@linkcode CopyThreads}.
  *
  * @module
  */
@@ -12,26 +12,26 @@ import {
   noteOwnBackend,
   type OwnBackendListener,
 } from "../postgres/mod.ts";
-import { copyLane, type LaneJob } from "./copy_lane.ts";
-import type { LaneEvent, MessageFromThread, MessageToThread } from "./lane_messages.ts";
+import { type CopyWorkerJob, runCopyWorker } from "./copy_lane.ts";
+import type { CopyWorkerEvent, MessageFromThread, MessageToThread } from "./lane_messages.ts";
 
 interface ThreadScope {
   onmessage: (event: { readonly data: MessageToThread }) => void;
   postMessage: (message: MessageFromThread) => void;
 }
 
-interface NumberedJob extends LaneJob {
+interface NumberedJob extends CopyWorkerJob {
   readonly id: number;
 }
 
 /** The thread's end of one lane. */
 class ThreadLane {
   readonly #abort = new AbortController();
-  readonly #tell: (event: LaneEvent) => void;
+  readonly #tell: (event: CopyWorkerEvent) => void;
   #gotJob: (job: NumberedJob | undefined) => void = () => {};
   #goOn: () => void = () => {};
 
-  constructor(tell: (event: LaneEvent) => void) {
+  constructor(tell: (event: CopyWorkerEvent) => void) {
     this.#tell = tell;
   }
 
@@ -41,7 +41,7 @@ class ThreadLane {
     const target = endpointFromMessage(begin.target, reportWait);
     const { snapshot, targetSettings, recordedConstraint, delaysMs, paced } = begin;
     try {
-      await copyLane<NumberedJob>({
+      await runCopyWorker<NumberedJob>({
         source,
         target,
         snapshot,

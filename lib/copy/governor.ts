@@ -6,24 +6,24 @@
 import { type EventSink, formatBytes, ReplicatorError } from "../core/mod.ts";
 import { type Endpoint, openSession, pause, type Session } from "../postgres/mod.ts";
 import {
-  govern,
-  type GovernorLimits,
-  governorLimits,
-  type GovernorNote,
-  initialGovernorState,
+  decideRate,
+  initialThrottleState,
   type SourceSample,
+  type ThrottleLimits,
+  throttleLimits,
+  type ThrottleNote,
   type Waiter,
 } from "./governor_decision.ts";
 import { RateLimiter } from "./rate_limiter.ts";
 
 /** What is watched, and who is told. */
-export interface GovernorOptions {
+export interface CopyThrottleOptions {
   readonly source: Endpoint;
   /** The most that is read, in bytes a second; undefined for as much as there is. */
   readonly maxBytesPerSecond: number | undefined;
   readonly signal: AbortSignal;
   readonly events: EventSink;
-  readonly limits?: GovernorLimits;
+  readonly limits?: ThrottleLimits;
   /** Time between two looks. */
   readonly everyMs?: number;
 }
@@ -77,18 +77,18 @@ type SampleRow = Pick<SourceSample, "standbys"> & {
 /**
  * Holds the rate of a copy. States: watching → ended, by its disposal or its signal. When the source cannot be watched the copy goes on unwatched, which is told.
  */
-export class Governor implements AsyncDisposable {
-  readonly #options: GovernorOptions;
+export class CopyThrottle implements AsyncDisposable {
+  readonly #options: CopyThrottleOptions;
   readonly #ended = new AbortController();
   readonly #limiter: RateLimiter;
   readonly #watching: Promise<void>;
 
   /** Begins to watch. Requires `--allow-net` for the source. */
-  constructor(options: GovernorOptions) {
+  constructor(options: CopyThrottleOptions) {
     this.#options = options;
     const signal = AbortSignal.any([options.signal, this.#ended.signal]);
     this.#limiter = new RateLimiter({ bytesPerSecond: options.maxBytesPerSecond, signal });
-    this.#tellMaxRate();
+    this.#reportMaxRate();
     this.#watching = this.#watch(signal).catch((error) => {
       if (signal.aborted) return;
       if (!(error instanceof ReplicatorError)) throw error;
@@ -114,11 +114,11 @@ export class Governor implements AsyncDisposable {
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
-    const { source, maxBytesPerSecond, limits = governorLimits, everyMs = 5_000 } = this.#options;
+    const { source, maxBytesPerSecond, limits = throttleLimits, everyMs = 5_000 } = this.#options;
     // a copy that is over by then needs no watching
     await pause(everyMs, signal);
     await using session = await openSession(source, { signal });
-    let state = initialGovernorState;
+    let state = initialThrottleState;
     let before = { atMs: performance.now(), bytes: this.#limiter.bytes };
     for (;; await pause(everyMs, signal)) {
       const now = { atMs: performance.now(), bytes: this.#limiter.bytes };
@@ -126,7 +126,7 @@ export class Governor implements AsyncDisposable {
         1000;
       before = now;
       const sample = { ...await readSample(session), bytesPerSecond };
-      const decision = govern(state, sample, limits);
+      const decision = decideRate(state, sample, limits);
       state = decision.state;
       const { bytesPerSecond: automatic } = state;
       this.#limiter.bytesPerSecond = automatic === undefined || maxBytesPerSecond === undefined
@@ -137,7 +137,7 @@ export class Governor implements AsyncDisposable {
   }
 
   #tell(
-    { about, message, remedy, over }: GovernorNote,
+    { about, message, remedy, over }: ThrottleNote,
     bytesPerSecond: number | undefined,
   ): void {
     const { events, source: { database } } = this.#options;
@@ -150,11 +150,11 @@ export class Governor implements AsyncDisposable {
       ...(about === "speed" && bytesPerSecond !== undefined ? { bytesPerSecond } : {}),
       ...(over === undefined ? {} : { over }),
     });
-    if (about === "speed" && over) this.#tellMaxRate();
+    if (about === "speed" && over) this.#reportMaxRate();
   }
 
   /** The limit that the user has set holds when no other does. */
-  #tellMaxRate(): void {
+  #reportMaxRate(): void {
     const { events, source: { database }, maxBytesPerSecond } = this.#options;
     if (maxBytesPerSecond === undefined) return;
     events({

@@ -7,8 +7,8 @@ import {
   formatBytes,
   formatCount,
   formatDuration,
-  type GovernorSubject,
   plural,
+  type ThrottleSubject,
 } from "../core/mod.ts";
 
 /** A session that waits. */
@@ -37,11 +37,11 @@ export interface SourceSample {
 }
 
 /** What counts as suffering. */
-export interface GovernorLimits {
+export interface ThrottleLimits {
   /** A standby may fall this much further behind than it was at the beginning. */
   readonly lagBytes: number;
   /** No slower than this: a copy that hardly moves keeps its snapshot for ever. */
-  readonly leastBytesPerSecond: number;
+  readonly minBytesPerSecond: number;
   /** So often in a row slowing may show no effect. */
   readonly fruitless: number;
   /** A snapshot of this age is told of, and again whenever it has doubled. */
@@ -49,15 +49,15 @@ export interface GovernorLimits {
 }
 
 /** The limits that hold unless a test wants others. */
-export const governorLimits: GovernorLimits = {
+export const throttleLimits: ThrottleLimits = {
   lagBytes: 256 * 1024 * 1024,
-  leastBytesPerSecond: 4 * 1024 * 1024,
+  minBytesPerSecond: 4 * 1024 * 1024,
   fruitless: 6,
   snapshotAge: 10_000_000,
 };
 
 /** What the governor knows from before. */
-export interface GovernorState {
+export interface ThrottleState {
   /** Undefined while the copy may go as fast as it can. */
   readonly bytesPerSecond: number | undefined;
   /** How fast it was before it was slowed. */
@@ -66,27 +66,27 @@ export interface GovernorState {
   readonly baselines: Readonly<Record<string, number>>;
   readonly lastLags: Readonly<Record<string, number>>;
   readonly fruitless: number;
-  readonly toldAge: number;
-  readonly toldWaiters: readonly number[];
+  readonly reportedAge: number;
+  readonly reportedWaiters: readonly number[];
   /** How long the first of them had waited when it was last told. */
-  readonly toldWaitSeconds: number;
+  readonly reportedWaitSeconds: number;
 }
 
 /** Before anything is known. */
-export const initialGovernorState: GovernorState = {
+export const initialThrottleState: ThrottleState = {
   bytesPerSecond: undefined,
   unhindered: 0,
   baselines: {},
   lastLags: {},
   fruitless: 0,
-  toldAge: 0,
-  toldWaiters: [],
-  toldWaitSeconds: 0,
+  reportedAge: 0,
+  reportedWaiters: [],
+  reportedWaitSeconds: 0,
 };
 
 /** Something that the user should know. */
-export interface GovernorNote {
-  readonly about: GovernorSubject;
+export interface ThrottleNote {
+  readonly about: ThrottleSubject;
   readonly message: string;
   /** What to do about it, for what slowing down does not help: then it is a warning too. */
   readonly remedy?: string;
@@ -95,9 +95,9 @@ export interface GovernorNote {
 }
 
 /** The next state, and what is to be told. */
-export interface GovernorDecision {
-  readonly state: GovernorState;
-  readonly notes: readonly GovernorNote[];
+export interface ThrottleDecision {
+  readonly state: ThrottleState;
+  readonly notes: readonly ThrottleNote[];
 }
 
 /**
@@ -108,22 +108,22 @@ export interface GovernorDecision {
  * on every table, so what waits is ALTER TABLE and the like, and all that queues up behind it) and the snapshot last until the rows are in, whatever the speed
  * and the number of sessions: slower would make both worse. So neither slows the copy, and a copy that others wait for is not slowed any further.
  */
-export function govern(
-  state: GovernorState,
+export function decideRate(
+  state: ThrottleState,
   sample: SourceSample,
-  limits: GovernorLimits = governorLimits,
-): GovernorDecision {
+  limits: ThrottleLimits = throttleLimits,
+): ThrottleDecision {
   const followed = followStandbys(state, sample, limits);
-  const waited = tellWaiters(followed.state, sample);
-  const aged = tellAge(waited.state, sample, limits);
+  const waited = reportWaiters(followed.state, sample);
+  const aged = reportAge(waited.state, sample, limits);
   return { state: aged.state, notes: [...followed.notes, ...waited.notes, ...aged.notes] };
 }
 
 function followStandbys(
-  before: GovernorState,
+  before: ThrottleState,
   { standbys, waiters, bytesPerSecond: measured }: SourceSample,
-  limits: GovernorLimits,
-): GovernorDecision {
+  limits: ThrottleLimits,
+): ThrottleDecision {
   const baselines = Object.fromEntries(
     standbys.map(({ name, lagBytes }) => [name, before.baselines[name] ?? lagBytes]),
   );
@@ -157,7 +157,7 @@ function followStandbys(
     }
     if (limit === undefined && measured === 0) return unchanged(state); // nothing to slow
     if (waiters.length > 0) return unchanged(state); // who waits for the copy to end would wait longer
-    const next = Math.max(limits.leastBytesPerSecond, (limit ?? measured) / 2);
+    const next = Math.max(limits.minBytesPerSecond, (limit ?? measured) / 2);
     const slowed = { ...state, bytesPerSecond: next, fruitless: state.fruitless + 1 };
     return next === limit
       ? unchanged(slowed)
@@ -177,14 +177,14 @@ function followStandbys(
   );
 }
 
-function tellWaiters(before: GovernorState, { waiters }: SourceSample): GovernorDecision {
-  const toldWaiters = waiters.map(({ processId }) => processId);
+function reportWaiters(before: ThrottleState, { waiters }: SourceSample): ThrottleDecision {
+  const reportedWaiters = waiters.map(({ processId }) => processId);
   const longest = waiters.reduce((most, { waitedSeconds }) => Math.max(most, waitedSeconds), 0);
-  const state = { ...before, toldWaiters };
+  const state = { ...before, reportedWaiters };
   if (waiters.length === 0) {
-    if (before.toldWaiters.length === 0) return unchanged(state);
+    if (before.reportedWaiters.length === 0) return unchanged(state);
     return {
-      state: { ...state, toldWaitSeconds: 0 },
+      state: { ...state, reportedWaitSeconds: 0 },
       notes: [{
         about: "locks",
         message: "nobody waits for the copy's locks any more",
@@ -192,12 +192,12 @@ function tellWaiters(before: GovernorState, { waiters }: SourceSample): Governor
       }],
     };
   }
-  const isFresh = waiters.some(({ processId }) => !before.toldWaiters.includes(processId));
-  if (!isFresh && longest < Math.max(leastToldAgainSeconds, 2 * before.toldWaitSeconds)) {
+  const isFresh = waiters.some(({ processId }) => !before.reportedWaiters.includes(processId));
+  if (!isFresh && longest < Math.max(minReportAgainSeconds, 2 * before.reportedWaitSeconds)) {
     return unchanged(state);
   }
   return {
-    state: { ...state, toldWaitSeconds: longest },
+    state: { ...state, reportedWaitSeconds: longest },
     notes: [{
       about: "locks",
       message: describeWaiters(waiters, longest),
@@ -207,12 +207,12 @@ function tellWaiters(before: GovernorState, { waiters }: SourceSample): Governor
 }
 
 /** Somebody who still waits is told of again after so long, and whenever the time has doubled. */
-const leastToldAgainSeconds = 30;
-const mostNamed = 3;
+const minReportAgainSeconds = 30;
+const maxNamed = 3;
 
 function describeWaiters(waiters: readonly Waiter[], longest: number): string {
   const first = waiters.filter(({ behind }) => !behind);
-  const named = first.slice(0, mostNamed).map(({ processId, role, command, relation }) =>
+  const named = first.slice(0, maxNamed).map(({ processId, role, command, relation }) =>
     `pid ${processId} of ${role} (${command}${relation === undefined ? "" : ` on ${relation}`})`
   );
   const behind = waiters.length - first.length;
@@ -230,19 +230,19 @@ function describeWaiters(waiters: readonly Waiter[], longest: number): string {
 function waitersRemedy(waiters: readonly Waiter[]): string {
   const ids = waiters.filter(({ behind }) => !behind).map(({ processId }) => processId);
   return `the locks last until the rows of this database are in, and a slower copy would hold them longer: ${
-    ids.slice(0, mostNamed).map((id) => `SELECT pg_catalog.pg_cancel_backend(${id})`).join("; ")
+    ids.slice(0, maxNamed).map((id) => `SELECT pg_catalog.pg_cancel_backend(${id})`).join("; ")
   } ends the wait and lets others pass; or end this run with Ctrl-C, which keeps what is done, and run it again after the change (one that alters tables makes the copy begin anew)`;
 }
 
-function tellAge(
-  state: GovernorState,
+function reportAge(
+  state: ThrottleState,
   { snapshotAge }: SourceSample,
-  limits: GovernorLimits,
-): GovernorDecision {
-  const due = state.toldAge === 0 ? limits.snapshotAge : state.toldAge * 2;
+  limits: ThrottleLimits,
+): ThrottleDecision {
+  const due = state.reportedAge === 0 ? limits.snapshotAge : state.reportedAge * 2;
   if (snapshotAge === undefined || snapshotAge < due) return unchanged(state);
   return {
-    state: { ...state, toldAge: snapshotAge },
+    state: { ...state, reportedAge: snapshotAge },
     notes: [{
       about: "snapshot",
       message: `the copy's snapshot is ${
@@ -254,11 +254,11 @@ function tellAge(
   };
 }
 
-function unchanged(state: GovernorState): GovernorDecision {
+function unchanged(state: ThrottleState): ThrottleDecision {
   return { state, notes: [] };
 }
 
-function tell(state: GovernorState, message: string): GovernorDecision {
+function tell(state: ThrottleState, message: string): ThrottleDecision {
   const over = state.bytesPerSecond === undefined ? { over: true } as const : {};
   return { state, notes: [{ about: "speed", message, ...over }] };
 }

@@ -1,18 +1,18 @@
 import { deepStrictEqual as equal, match, ok } from "node:assert/strict";
 import {
-  govern,
-  type GovernorLimits,
-  type GovernorState,
-  initialGovernorState,
+  decideRate,
+  initialThrottleState,
   type SourceSample,
+  type ThrottleLimits,
+  type ThrottleState,
   type Waiter,
 } from "./governor_decision.ts";
 import { RateLimiter } from "./rate_limiter.ts";
 
 const MB = 1024 * 1024;
-const limits: GovernorLimits = {
+const limits: ThrottleLimits = {
   lagBytes: 256 * MB,
-  leastBytesPerSecond: 4 * MB,
+  minBytesPerSecond: 4 * MB,
   fruitless: 3,
   snapshotAge: 1_000,
 };
@@ -20,7 +20,7 @@ const limits: GovernorLimits = {
 /** Lets the governor see lags of one standby, one after the other; gives back what it told. */
 function follow(
   lags: readonly number[],
-  { rate = 80, state = initialGovernorState }: { rate?: number; state?: GovernorState } = {},
+  { rate = 80, state = initialThrottleState }: { rate?: number; state?: ThrottleState } = {},
 ) {
   const told: string[] = [];
   for (const lag of lags) {
@@ -30,7 +30,7 @@ function follow(
       waiters: [],
       snapshotAge: undefined,
     };
-    const decision = govern(state, sample, limits);
+    const decision = decideRate(state, sample, limits);
     state = decision.state;
     told.push(...decision.notes.map(({ message }) => message));
   }
@@ -75,10 +75,10 @@ const waiter = (processId: number, more: Partial<Waiter> = {}): Waiter => ({
 });
 
 /** Lets the governor see one sample after the other, and gives what each made it tell. */
-function looker() {
-  let state = initialGovernorState;
+function observer() {
+  let state = initialThrottleState;
   return (sample: Partial<SourceSample>) => {
-    const decision = govern(
+    const decision = decideRate(
       state,
       { bytesPerSecond: 80 * MB, standbys: [], waiters: [], snapshotAge: undefined, ...sample },
       limits,
@@ -89,7 +89,7 @@ function looker() {
 }
 
 Deno.test("govern() names who waits for the copy's locks, what for, who waits behind, and how to end it", () => {
-  const look = looker();
+  const look = observer();
   const [note] = look({
     waiters: [
       waiter(7, { waitedSeconds: 12 }),
@@ -106,7 +106,7 @@ Deno.test("govern() names who waits for the copy's locks, what for, who waits be
 });
 
 Deno.test("govern() warns of each waiting session once, tells again when the wait has doubled, and when it is over", () => {
-  const look = looker();
+  const look = observer();
   const told = (seconds: number, ...ids: readonly number[]) =>
     look({ waiters: ids.map((id) => waiter(id, { waitedSeconds: seconds })) })
       .map(({ message, remedy, over }) =>
@@ -125,7 +125,7 @@ Deno.test("govern() warns of each waiting session once, tells again when the wai
 });
 
 Deno.test("govern() slows a copy that others wait for no further, and goes on slowing when they are through", () => {
-  const look = looker();
+  const look = observer();
   const lag = (lagBytes: number) => [{ name: "s1", lagBytes: lagBytes * MB }];
   look({ standbys: lag(0) });
   equal(look({ standbys: lag(300) }).map(({ message }) => message.slice(0, 16)), [
@@ -142,7 +142,7 @@ Deno.test("govern() slows a copy that others wait for no further, and goes on sl
 });
 
 Deno.test("govern() tells of the snapshot's age whenever it has doubled", () => {
-  const look = looker();
+  const look = observer();
   const told = (snapshotAge: number) =>
     look({ snapshotAge }).map(({ about, message, remedy }) => {
       ok(remedy !== undefined);

@@ -11,7 +11,7 @@ import type {
   LockWaitOver,
   OwnBackendChange,
 } from "../postgres/mod.ts";
-import type { LaneJob } from "./copy_lane.ts";
+import type { CopyWorkerJob } from "./copy_lane.ts";
 
 /** To a copy thread. */
 export type MessageToThread =
@@ -32,7 +32,7 @@ export type MessageToThread =
     readonly kind: "job";
     readonly lane: number;
     readonly id: number;
-    readonly job: LaneJob | undefined;
+    readonly job: CopyWorkerJob | undefined;
   }
   /** The answer to `pace`. */
   | { readonly kind: "go-on"; readonly lane: number }
@@ -41,7 +41,7 @@ export type MessageToThread =
   | { readonly kind: "own-backend"; readonly change: OwnBackendChange };
 
 /** What a lane says. Jobs go by the number that they came with. */
-export type LaneEvent =
+export type CopyWorkerEvent =
   | { readonly kind: "next" }
   | { readonly kind: "started"; readonly id: number }
   | { readonly kind: "moved"; readonly id: number; readonly bytes: number }
@@ -62,4 +62,4 @@ export type MessageFromThread =
   /** It has loaded its modules. */
   | { readonly kind: "ready" }
   | { readonly kind: "own-backend"; readonly change: OwnBackendChange }
-  | { readonly kind: "lane"; readonly lane: number; readonly event: LaneEvent };
+  | { readonly kind: "lane"; readonly lane: number; readonly event: CopyWorkerEvent };

@@ -5,11 +5,11 @@
  */
 import { runConcurrently } from "../core/mod.ts";
 import type { CopyOutcome, Endpoint, SnapshotHolder } from "../postgres/mod.ts";
-import { copyLane, type CopyLaneOptions, type LaneJob } from "./copy_lane.ts";
-import { LaneThreads } from "./lane_threads.ts";
+import { type CopyWorkerJob, type CopyWorkerOptions, runCopyWorker } from "./copy_lane.ts";
+import { CopyThreads } from "./lane_threads.ts";
 
 /** Jobs to be copied under one snapshot, and who is told. */
-export interface LaneWork<Job extends LaneJob> {
+export interface CopyWork<Job extends CopyWorkerJob> {
   readonly source: Endpoint;
   readonly target: Endpoint;
   /** Of the sessions on the target, on top of the pinned ones. */
@@ -20,7 +20,7 @@ export interface LaneWork<Job extends LaneJob> {
   /** Lanes of this process. */
   readonly lanes: number;
   readonly signal: AbortSignal;
-  /** See `CopyLaneOptions`; it is there when every job can be told to be committed. */
+  /** See `CopyWorkerOptions`; it is there when every job can be told to be committed. */
   readonly recordedConstraint: string | undefined;
   readonly delaysMs: readonly number[] | undefined;
   readonly pace: ((bytes: number) => Promise<void> | undefined) | undefined;
@@ -29,28 +29,30 @@ export interface LaneWork<Job extends LaneJob> {
   readonly onBytes: (job: Job, bytes: number) => void;
   /** Called once for each job, when it is committed on the target. */
   readonly onFinished: (job: Job, outcome: CopyOutcome, lane: number) => void;
-  readonly onRetry: (error: unknown, about: LaneRetry) => void;
+  readonly onRetry: (error: unknown, about: CopyRetry) => void;
   /** Called when one of the lanes of this process has nothing left to copy, or never had. */
   readonly onIdle: () => void;
 }
 
 /** A lane that goes on with new sessions. */
-export interface LaneRetry {
+export interface CopyRetry {
   readonly lane: number;
   readonly attempt: number;
   readonly delayMs: number;
 }
 
 /** Runs the lanes of copies. */
-export interface LaneRunner {
+export interface CopyWorkerRunner {
   /** How many processes share a copy, each with its lanes: large tables are cut so that all of them find something to do. */
   readonly processes: number;
   /** Resolves when all jobs are committed; throws the first error that does not pass, when all that was begun has ended. */
-  run<Job extends LaneJob>(work: LaneWork<Job>): Promise<void>;
+  run<Job extends CopyWorkerJob>(work: CopyWork<Job>): Promise<void>;
 }
 
 /** The lanes of a copy in this process, in threads of their own when there are to be any. */
-export function lanesHere({ threads = 0 }: { readonly threads?: number } = {}): LaneRunner {
+export function copyWorkersHere(
+  { threads = 0 }: { readonly threads?: number } = {},
+): CopyWorkerRunner {
   return {
     processes: 1,
     async run(work) {
@@ -61,12 +63,12 @@ export function lanesHere({ threads = 0 }: { readonly threads?: number } = {}): 
       const wanted = Math.min(threads, count);
       using laneThreads = wanted === 0
         ? undefined
-        : await LaneThreads.start({ source, target, threads: wanted });
+        : await CopyThreads.start({ source, target, threads: wanted });
       await runConcurrently(
         Array.from({ length: count }, (_, index) => index + 1),
         async (lane, signal) => {
-          const options = laneOptions(work, { lane, signal, next: () => queue.shift() });
-          await (laneThreads?.copyLane(lane, options) ?? copyLane(options));
+          const options = copyWorkerOptions(work, { lane, signal, next: () => queue.shift() });
+          await (laneThreads?.runCopyWorker(lane, options) ?? runCopyWorker(options));
           onIdle();
         },
         { limit: count, signal: AbortSignal.any([signal, snapshot.lost]) },
@@ -76,10 +78,12 @@ export function lanesHere({ threads = 0 }: { readonly threads?: number } = {}): 
 }
 
 /** What one lane of a copy is given. */
-export function laneOptions<Job extends LaneJob>(
-  work: LaneWork<Job>,
-  { lane, signal, next }: Pick<CopyLaneOptions<Job>, "signal" | "next"> & { readonly lane: number },
-): CopyLaneOptions<Job> {
+export function copyWorkerOptions<Job extends CopyWorkerJob>(
+  work: CopyWork<Job>,
+  { lane, signal, next }: Pick<CopyWorkerOptions<Job>, "signal" | "next"> & {
+    readonly lane: number;
+  },
+): CopyWorkerOptions<Job> {
   const { source, target, targetSettings, snapshot, recordedConstraint, delaysMs, pace } = work;
   return {
     source,

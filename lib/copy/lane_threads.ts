@@ -13,13 +13,13 @@ import {
   type OwnBackendChange,
   type OwnBackendListener,
 } from "../postgres/mod.ts";
-import type { CopyLaneOptions, LaneJob } from "./copy_lane.ts";
-import type { LaneEvent, MessageFromThread, MessageToThread } from "./lane_messages.ts";
+import type { CopyWorkerJob, CopyWorkerOptions } from "./copy_lane.ts";
+import type { CopyWorkerEvent, MessageFromThread, MessageToThread } from "./lane_messages.ts";
 
 /** Sessions over TLS that one thread can serve: together they are faster than most networks. */
 const tlsLanesOfThread = 8;
 /** With fewer cores the system has a better use for them. */
-const leastCpuCount = 4;
+const minCpuCount = 4;
 
 /**
  * How many threads a copy should have besides the caller's. Pure.
@@ -35,12 +35,12 @@ export function copyThreadsFor({ endpoints, jobs, cpuCount }: {
   const encrypts = ({ tls, hosts }: Endpoint) =>
     tls.mode !== "disable" && tls.mode !== "allow" &&
     hosts.some(({ host }) => !host.startsWith("/"));
-  if (!endpoints.some(encrypts) || cpuCount < leastCpuCount || jobs <= tlsLanesOfThread) return 0;
+  if (!endpoints.some(encrypts) || cpuCount < minCpuCount || jobs <= tlsLanesOfThread) return 0;
   return Math.min(Math.ceil(jobs / tlsLanesOfThread), Math.floor(cpuCount / 2));
 }
 
 /** How the threads are started. */
-export interface LaneThreadsOptions {
+export interface CopyThreadsOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
   /** How many threads. Lanes are dealt out to them in turn. */
@@ -53,11 +53,11 @@ export interface LaneThreadsOptions {
 }
 
 /**
- * Threads that run lanes with `copyLane`, each lane with both of its connections in one thread.
+ * Threads that run lanes with `runCopyWorker`, each lane with both of its connections in one thread.
  *
  * States: started (lanes may be run) → disposed (the threads are gone, with every connection that they still had).
  */
-export class LaneThreads implements Disposable {
+export class CopyThreads implements Disposable {
   readonly #threads: readonly LaneThread[];
 
   private constructor(threads: readonly LaneThread[]) {
@@ -67,24 +67,27 @@ export class LaneThreads implements Disposable {
   /**
    * Starts the threads.
    *
-   * Requires, besides what `copyLane` requires, `--allow-read` of the module of the thread when it is a file (or `--allow-import` of its host).
+   * Requires, besides what `runCopyWorker` requires, `--allow-read` of the module of the thread when it is a file (or `--allow-import` of its host).
    *
    * @returns undefined where they cannot be had: the module of the thread is not there (a bundle is one file) or may not be read. The
    * caller's own thread does the same work then.
    */
-  static async start(options: LaneThreadsOptions): Promise<LaneThreads | undefined> {
+  static async start(options: CopyThreadsOptions): Promise<CopyThreads | undefined> {
     if (!mayLoad(threadModule)) return undefined;
     const starting = await Promise.allSettled(
       Array.from({ length: options.threads }, () => LaneThread.start(options)),
     );
     const started = starting.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
-    if (started.length === starting.length) return new LaneThreads(started);
+    if (started.length === starting.length) return new CopyThreads(started);
     for (const thread of started) thread.end();
     return undefined;
   }
 
-  /** Runs a lane: as `copyLane`, in one of the threads. */
-  copyLane<Job extends LaneJob>(lane: number, options: CopyLaneOptions<Job>): Promise<void> {
+  /** Runs a lane: as `runCopyWorker`, in one of the threads. */
+  runCopyWorker<Job extends CopyWorkerJob>(
+    lane: number,
+    options: CopyWorkerOptions<Job>,
+  ): Promise<void> {
     const thread = this.#threads[lane % this.#threads.length];
     if (thread === undefined) throw new Error("there are no copy threads");
     return thread.run(lane, options);
@@ -111,7 +114,7 @@ class LaneThread {
   }
 
   static async start(
-    { source, target, limited = Deno.build.standalone }: LaneThreadsOptions,
+    { source, target, limited = Deno.build.standalone }: CopyThreadsOptions,
   ): Promise<LaneThread> {
     const worker = new Worker(threadModule, {
       type: "module",
@@ -140,7 +143,10 @@ class LaneThread {
     return thread;
   }
 
-  async run<Job extends LaneJob>(lane: number, options: CopyLaneOptions<Job>): Promise<void> {
+  async run<Job extends CopyWorkerJob>(
+    lane: number,
+    options: CopyWorkerOptions<Job>,
+  ): Promise<void> {
     options.signal.throwIfAborted();
     if (this.#failure !== undefined) throw this.#failure;
     const remote = new RemoteLane<Job>(
@@ -183,8 +189,8 @@ class LaneThread {
 type WithoutLane<Message> = Message extends unknown ? Omit<Message, "lane"> : never;
 
 /** The main thread's end of a lane: keeps the jobs, answers what the lane asks. */
-class RemoteLane<Job extends LaneJob = LaneJob> {
-  readonly #options: CopyLaneOptions<Job>;
+class RemoteLane<Job extends CopyWorkerJob = CopyWorkerJob> {
+  readonly #options: CopyWorkerOptions<Job>;
   readonly #post: (message: WithoutLane<MessageToThread>) => void;
   readonly #jobs = new Map<number, Job>();
   readonly #ended = Promise.withResolvers<void>();
@@ -193,7 +199,7 @@ class RemoteLane<Job extends LaneJob = LaneJob> {
   #failure: { readonly error: unknown } | undefined;
 
   constructor(
-    options: CopyLaneOptions<Job>,
+    options: CopyWorkerOptions<Job>,
     post: (message: WithoutLane<MessageToThread>) => void,
   ) {
     this.#options = options;
@@ -230,7 +236,7 @@ class RemoteLane<Job extends LaneJob = LaneJob> {
     }
   }
 
-  receive(event: LaneEvent): void {
+  receive(event: CopyWorkerEvent): void {
     try {
       this.#handle(event);
     } catch (error) {
@@ -243,7 +249,7 @@ class RemoteLane<Job extends LaneJob = LaneJob> {
     this.#ended.reject(error);
   }
 
-  #handle(event: LaneEvent): void {
+  #handle(event: CopyWorkerEvent): void {
     const { onStarted, onBytes, onFinished, onRetry } = this.#options;
     switch (event.kind) {
       case "next":
@@ -315,7 +321,9 @@ class RemoteLane<Job extends LaneJob = LaneJob> {
 }
 
 /** A caller's job may carry what no message can. */
-function plainJob({ name, copyOut, copyIn, expectedBytes, isRecorded }: LaneJob): LaneJob {
+function plainJob(
+  { name, copyOut, copyIn, expectedBytes, isRecorded }: CopyWorkerJob,
+): CopyWorkerJob {
   const plain = { name, copyOut, copyIn, expectedBytes };
   return isRecorded === undefined ? plain : { ...plain, isRecorded };
 }

@@ -14,7 +14,7 @@ export * from "./copy_tables.ts";
 export * from "./foreign_keys.ts";
 export * from "./governor.ts";
 export * from "./governor_decision.ts";
-export { copyThreadsFor, LaneThreads, type LaneThreadsOptions } from "./lane_threads.ts";
+export { CopyThreads, copyThreadsFor, type CopyThreadsOptions } from "./lane_threads.ts";
 export * from "./lane_runner.ts";
 export * from "./large_objects.ts";
 export * from "./lock_tables.ts";

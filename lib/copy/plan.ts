@@ -48,7 +48,7 @@ export interface CopyPart {
 }
 
 /** At most this many parts of one table. */
-const mostParts = 1_024;
+const maxParts = 1_024;
 
 /**
  * Cuts large tables into equal ranges of blocks, before 14 of keys, and puts the largest parts first, so that no worker is left alone at the end.
@@ -156,12 +156,12 @@ function partCount(table: Table, options: CopyPlanOptions): number {
   if (table.planningHazard !== undefined) return 1; // a range is a query
   return Math.max(
     1,
-    Math.min(Math.ceil(table.bytes / splitBytes), mostRanges(table, options), mostParts),
+    Math.min(Math.ceil(table.bytes / splitBytes), maxRanges(table, options), maxParts),
   );
 }
 
 /** How many ranges a table can be cut into. */
-function mostRanges(table: Table, { sourceMajor, keyBounds }: CopyPlanOptions): number {
+function maxRanges(table: Table, { sourceMajor, keyBounds }: CopyPlanOptions): number {
   if (sourceMajor >= 14) return table.accessMethod === "heap" ? table.blocks : 1;
   return (keyBounds?.get(table.oid)?.bounds.length ?? 0) + 1;
 }
@@ -196,9 +196,9 @@ export function whyText(
   const own = columns.filter(({ portableBinary }) => !portableBinary)
     .map(({ name, typeName }) => `${name} ${typeName}`);
   if (own.length === 0) return undefined;
-  return `${own.length === 1 ? "column" : "columns"} ${own.slice(0, mostNamed).join(", ")}${
-    own.length > mostNamed ? ", …" : ""
+  return `${own.length === 1 ? "column" : "columns"} ${own.slice(0, maxNamed).join(", ")}${
+    own.length > maxNamed ? ", …" : ""
   }`;
 }
 
-const mostNamed = 3;
+const maxNamed = 3;

@@ -4,7 +4,7 @@
  * @module
  */
 import { type EventSink, runConcurrently } from "../core/mod.ts";
-import { type Endpoint, openPatiently, type Session } from "../postgres/mod.ts";
+import { type Endpoint, openSessionWithRetry, type Session } from "../postgres/mod.ts";
 
 /** A pool of target sessions that hand work to each other. */
 export interface SessionPoolOptions {
@@ -32,7 +32,7 @@ export async function withSessions<Item>(
     await runConcurrently(items, async (item, workSignal) => {
       let free = idle.pop();
       if (free === undefined) {
-        const session = await openPatiently(target, {
+        const session = await openSessionWithRetry(target, {
           signal: workSignal,
           settings,
           computesValues,

@@ -34,7 +34,7 @@ export type StepName =
 export type WorkKind = "copy" | "index" | "foreign-key" | "analyze";
 
 /** How fast the copy may be; who waits for its locks; how old its snapshot is. */
-export type GovernorSubject = "speed" | "locks" | "snapshot";
+export type ThrottleSubject = "speed" | "locks" | "snapshot";
 
 /** Something that happened, with what a renderer needs to show it. Times are milliseconds, sizes bytes. */
 export type RunEvent =
@@ -104,7 +104,7 @@ export type RunEvent =
     /** How the source bears the copy, and what the copy does about it. */
     readonly kind: "governor";
     readonly database: string;
-    readonly about: GovernorSubject;
+    readonly about: ThrottleSubject;
     /** `slowed to 40 MB/s: standby s1 is 310 MB behind` */
     readonly message: string;
     /** What the copy is held to; not there when it may go as fast as it can, and not for other subjects than the speed. */

@@ -9,7 +9,7 @@ import { type ServerMessage, serverMessageFromFields } from "./server_error.ts";
 import type { ExchangeWire } from "./session.ts";
 
 /** pg_dump asks for the columns of all tables at once: 400 MB for a catalog of 100,000 tables with twenty columns each. */
-const maxAnswerBytes = 1024 * 1024 * 1024;
+const maxResultBytes = 1024 * 1024 * 1024;
 const firstBytes = 64 * 1024;
 
 /**
@@ -17,7 +17,7 @@ const firstBytes = 64 * 1024;
  *
  * @throws ProtocolError when it would be more than a gigabyte
  */
-export async function collectAnswer(
+export async function collectResult(
   wire: ExchangeWire,
   messages: Uint8Array,
 ): Promise<Uint8Array> {
@@ -26,7 +26,7 @@ export async function collectAnswer(
   const ready = Promise.withResolvers<void>();
   const scanner = new FrameScanner({
     header: (_, length) => {
-      if (bytes + 1 + length > maxAnswerBytes) {
+      if (bytes + 1 + length > maxResultBytes) {
         throw new ProtocolError("its answer to one query of pg_dump is larger than 1 GB");
       }
     },

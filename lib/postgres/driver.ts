@@ -7,7 +7,7 @@ import postgres from "postgres";
 import type { Endpoint } from "./endpoint.ts";
 import type { HostPort } from "./url.ts";
 import { parseArray } from "./arrays.ts";
-import type { Wire } from "./wire.ts";
+import type { Connection } from "./wire.ts";
 
 /** The driver of one connection. */
 export type Driver = postgres.Sql<{ date: string }>;
@@ -20,7 +20,7 @@ export function drive(
   endpoint: Endpoint,
   { place, wire, values }: {
     readonly place: HostPort;
-    readonly wire: Wire;
+    readonly wire: Connection;
     readonly values: ValueForm;
   },
 ): Driver {

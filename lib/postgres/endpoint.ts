@@ -71,7 +71,7 @@ export interface Endpoint {
 export type AdvisoryLock = readonly [classId: number, objectId: number];
 
 /** What resolving may look at. The library reads no environment of its own. */
-export interface Surroundings {
+export interface ResolveEnvironment {
   /** The environment (`PG*`, `HOME`, `USER`). */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Reads a file; undefined when there is none. Requires `--allow-read` of the files of libpq that exist. */
@@ -79,7 +79,7 @@ export interface Surroundings {
 }
 
 /** Surroundings for a library caller who wants the URL alone to count. */
-export const noSurroundings: Surroundings = {
+export const emptyEnvironment: ResolveEnvironment = {
   environment: {},
   readFile: () => Promise.resolve(undefined),
 };
@@ -94,13 +94,13 @@ const defaultConnectTimeoutMs = 15_000;
  */
 export async function resolveEndpoint(
   url: string,
-  { side, path = `--${side}`, surroundings = noSurroundings }: {
+  { side, path = `--${side}`, resolveEnvironment = emptyEnvironment }: {
     readonly side: Side;
     readonly path?: string;
-    readonly surroundings?: Surroundings;
+    readonly resolveEnvironment?: ResolveEnvironment;
   },
 ): Promise<Endpoint> {
-  const { environment } = surroundings;
+  const { environment } = resolveEnvironment;
   const parsed = parseUrl(url, path);
   if (parsed.parts === undefined) throw new UsageError(parsed.problems);
   const { parts } = parsed;
@@ -124,11 +124,11 @@ export async function resolveEndpoint(
     problem(`${attributes?.shown} must be one of ${targetSessionAttributes.join(", ")}`);
   }
   const hosts = resolveHosts(parts, parameters, problem);
-  const tls = await resolveTls(parameters, { hosts, surroundings, problem });
+  const tls = await resolveTls(parameters, { hosts, resolveEnvironment, problem });
   const login = resolveLogin(parameters, { hosts, tls, problem });
   const home = environment["HOME"] ?? environment["USERPROFILE"];
   const passfilePath = parameters.value("passfile") ?? (home && `${home}/.pgpass`);
-  const passfileText = passfilePath ? await surroundings.readFile(passfilePath) : undefined;
+  const passfileText = passfilePath ? await resolveEnvironment.readFile(passfilePath) : undefined;
   const password = parts.password || parameters.value("password");
   const database = parts.database ?? parameters.value("dbname");
 

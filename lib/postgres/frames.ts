@@ -115,7 +115,7 @@ export class FrameScanner {
       return 1 + length;
     }
     this.#passing = length - 4;
-    this.#passed += Math.max(leastPassedBytes, length);
+    this.#passed += Math.max(minPassedBytes, length);
     if (this.#passed > asynchronousBytes) {
       throw new ProtocolError("it sent nothing but notices, more than 256 MB of them");
     }
@@ -169,7 +169,7 @@ export class FrameScanner {
 }
 
 /** What a short message that is passed over counts: it takes its time, if no memory. */
-const leastPassedBytes = 100;
+const minPassedBytes = 100;
 
 /** Kept by each scanner for frames that are cut: most are rows of a few hundred bytes. */
 const initialBytes = 4 * 1024;

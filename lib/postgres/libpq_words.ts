@@ -43,7 +43,7 @@ function wordsOf({ tls, login }: Endpoint): readonly Word[] {
 }
 
 /** Keywords and values that a libpq of this major version knows. */
-export function libpqWords(
+export function libpqParameters(
   endpoint: Endpoint,
   major: number,
 ): readonly (readonly [keyword: string, value: string])[] {
@@ -53,13 +53,13 @@ export function libpqWords(
 }
 
 /** Keywords that are needed and that a libpq of this major version does not know. */
-export function missingLibpqWords(endpoint: Endpoint, major: number): readonly string[] {
+export function missingLibpqParameters(endpoint: Endpoint, major: number): readonly string[] {
   return wordsOf(endpoint)
     .filter(({ since, needed }) => needed && since > major)
     .map(({ keyword }) => keyword);
 }
 
 /** The first major version whose libpq can be told everything that is needed. */
-export function leastLibpqMajor(endpoint: Endpoint): number {
+export function minLibpqMajor(endpoint: Endpoint): number {
   return Math.max(...wordsOf(endpoint).map(({ since, needed }) => needed ? since : 0));
 }

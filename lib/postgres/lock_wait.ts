@@ -10,7 +10,7 @@ import { formatDuration, type Side } from "../core/mod.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { backendKey, isOwnBackend, noteOwnBackend } from "./own_backends.ts";
 import { pause } from "./retry.ts";
-import type { Backend, Observer } from "./silence.ts";
+import type { Backend, StallObserver } from "./silence.ts";
 
 /** A session that holds a lock, or stands before us in the queue for it. */
 export interface LockBlocker {
@@ -56,7 +56,7 @@ export interface LockWatchOptions {
   readonly backend: Backend;
   readonly report: LockWaitSink;
   /** Opens another session on the same server. */
-  readonly observe: (signal: AbortSignal) => Promise<Observer>;
+  readonly observe: (signal: AbortSignal) => Promise<StallObserver>;
 }
 
 /** When to look, each counted from the one before: soon at first, then rarely; the last one repeats. */

@@ -10,7 +10,8 @@ import { retry, type RetryOptions } from "./retry.ts";
 import type { Session, SessionOptions } from "./session.ts";
 
 /** How a session is opened, and who is told of every pause. */
-export interface OpenPatientlyOptions extends SessionOptions, Pick<RetryOptions, "delaysMs"> {
+export interface OpenSessionWithRetryOptions
+  extends SessionOptions, Pick<RetryOptions, "delaysMs"> {
   readonly signal: AbortSignal;
   readonly events: EventSink;
 }
@@ -22,9 +23,9 @@ export interface OpenPatientlyOptions extends SessionOptions, Pick<RetryOptions,
  *
  * @throws ConnectionError when it cannot be reached to the end
  */
-export function openPatiently(
+export function openSessionWithRetry(
   endpoint: Endpoint,
-  { events, delaysMs, ...options }: OpenPatientlyOptions,
+  { events, delaysMs, ...options }: OpenSessionWithRetryOptions,
 ): Promise<Session> {
   return retry(() => openSession(endpoint, options), {
     signal: options.signal,

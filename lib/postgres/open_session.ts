@@ -23,12 +23,12 @@ import {
 import { Session, type SessionOptions } from "./session.ts";
 import { pinStatements, settingsFor } from "./settings.ts";
 import { sharedLockHeld } from "./shared_lock.ts";
-import { type Backend, watchForSilence } from "./silence.ts";
+import { type Backend, watchForStall } from "./silence.ts";
 import { SqlState } from "./sqlstate.ts";
 import { type Started, type StartOptions, startSession } from "./start_session.ts";
 import { connectTransport, type Encryption, type Transport } from "./transport.ts";
 import type { HostPort } from "./url.ts";
-import { Wire } from "./wire.ts";
+import { Connection } from "./wire.ts";
 
 /**
  * Opens a session on the first host that answers and fits `target_session_attrs`.
@@ -213,7 +213,7 @@ async function attempt(
   const signal = options.signal === undefined
     ? timeout.signal
     : AbortSignal.any([options.signal, timeout.signal]);
-  let wire: Wire | undefined;
+  let wire: Connection | undefined;
   try {
     const transport = await connectTransport(place, { encryption, tls: endpoint.tls, signal });
     const started = await logIn(transport, {
@@ -222,7 +222,7 @@ async function attempt(
       parameters: { ...sessionParameters(endpoint, options), ...parameters },
       signal,
     });
-    wire = new Wire(transport, started);
+    wire = new Connection(transport, started);
     const opened = wire;
     // a connection that closes before it is ready makes the driver try again, and the query would wait for ever
     const ended = Promise.withResolvers<never>();
@@ -268,7 +268,7 @@ async function attempt(
           processId: row.pid,
           replication: options.replication ?? false,
           watch: endpoint.silenceMs === Infinity ? undefined : (awaitsAnswer) =>
-            watchForSilence({
+            watchForStall({
               endpoint,
               place,
               wire: opened,

@@ -10,7 +10,7 @@ import { pause } from "./retry.ts";
 import type { Session } from "./session.ts";
 import type { Backend } from "./silence.ts";
 
-const lookMs = 500;
+const checkMs = 500;
 
 // the server's start is written as sessions of the tool read it: a program's session counts as one of them
 const backendStatement = `
@@ -40,7 +40,7 @@ export async function watchProgramLocks(
   try {
     let backend: Backend | undefined;
     while (backend === undefined) {
-      await pause(lookMs, signal);
+      await pause(checkMs, signal);
       await using observer = await observe(signal);
       [backend] = await observer.query<Backend>(backendStatement, [applicationName]);
     }

@@ -6,7 +6,7 @@
 import { encodeOpaque, hasOpaqueBytes, InterruptedError, type Side } from "../core/mod.ts";
 import type { Driver, ValueForm } from "./driver.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { collectAnswer, firstError } from "./collect_answer.ts";
+import { collectResult, firstError } from "./collect_answer.ts";
 import { encodeFrame, frame } from "./frames.ts";
 import { inlineParameters } from "./inline_parameters.ts";
 import { defaultResultBytes, ProtocolError } from "./message_limits.ts";
@@ -14,7 +14,7 @@ import { ConnectionError, protocolFailure, ServerError, serverMessageOf } from "
 import type { LockWatch } from "./lock_wait.ts";
 import { connectTransport } from "./transport.ts";
 import type { HostPort } from "./url.ts";
-import type { Receiver, Wire } from "./wire.ts";
+import type { Connection, Receiver } from "./wire.ts";
 
 /** What a query parameter may be. Lists go as {@linkcode textArray}. */
 export type Parameter = string | number | boolean | null;
@@ -67,7 +67,7 @@ export class Session implements AsyncDisposable {
   /** Process id of the backend. */
   readonly processId: number;
   readonly #place: HostPort;
-  readonly #wire: Wire;
+  readonly #wire: Connection;
   readonly #driver: Driver;
   readonly #signal: AbortSignal | undefined;
   readonly #replication: boolean;
@@ -87,7 +87,7 @@ export class Session implements AsyncDisposable {
     opened: {
       readonly endpoint: Endpoint;
       readonly place: HostPort;
-      readonly wire: Wire;
+      readonly wire: Connection;
       readonly driver: Driver;
       readonly serverVersion: number;
       readonly processId: number;
@@ -295,7 +295,7 @@ export class Session implements AsyncDisposable {
    * @param messages one or more frontend messages that end in a Query or Sync
    */
   exchange(messages: Uint8Array): Promise<Uint8Array> {
-    return this.takeOver((wire) => collectAnswer(wire, messages));
+    return this.takeOver((wire) => collectResult(wire, messages));
   }
 
   /** Asks the server to cancel what this session runs. Source: "54.2.8. Canceling Requests in Progress". */
@@ -390,7 +390,7 @@ function present<Result>(rows: readonly Result[]): Result[] {
 const stillMs = 300;
 
 /** Whether nothing has come or gone for a moment. */
-function isStill({ movedMs }: Wire): boolean {
+function isStill({ movedMs }: Connection): boolean {
   return performance.now() - movedMs > stillMs;
 }
 

@@ -12,10 +12,10 @@ import { describeHost, type Endpoint } from "./endpoint.ts";
 import { pause } from "./retry.ts";
 import { ConnectionError } from "./server_error.ts";
 import type { HostPort } from "./url.ts";
-import type { Wire } from "./wire.ts";
+import type { Connection } from "./wire.ts";
 
 /** How long a connection may be silent before the server is asked, unless the endpoint says otherwise. */
-export const defaultSilenceMs = 5 * 60_000;
+export const defaultStallMs = 5 * 60_000;
 
 /** A backend as its session found it. Times are microseconds since 1970, as texts. */
 export interface Backend {
@@ -27,34 +27,34 @@ export interface Backend {
 }
 
 /** What asks the server about a backend: another session, and as much of one as that takes. */
-export interface Observer {
+export interface StallObserver {
   query(statement: string, parameters: readonly (string | number)[]): Promise<readonly object[]>;
   close(): Promise<void>;
 }
 
 /** What is watched. */
-export interface SilenceOptions {
+export interface StallOptions {
   readonly endpoint: Endpoint;
   readonly place: HostPort;
-  readonly wire: Wire;
+  readonly wire: Connection;
   readonly backend: Backend;
   /** Whether an answer of the server is due. */
   readonly awaitsAnswer: () => boolean;
   /** Opens another session on the same server. */
-  readonly observe: (signal: AbortSignal) => Promise<Observer>;
+  readonly observe: (signal: AbortSignal) => Promise<StallObserver>;
 }
 
 /** Looks that have to agree, one after the other, before a connection is given up. */
-const agreeingLooks = 2;
-const looksOfSilence = 10;
+const agreeingObservations = 2;
+const stallObservations = 10;
 
 /**
  * Watches a connection until it is closed, and closes it with a transient {@linkcode ConnectionError} when it has gone silent for ever.
  *
  * Its backend is ended too, where that can be done: it would keep its locks until the server notices that nobody is there, which it may never do.
  */
-export async function watchForSilence(options: SilenceOptions): Promise<void> {
-  const { wire, awaitsAnswer, endpoint: { silenceMs = defaultSilenceMs } } = options;
+export async function watchForStall(options: StallOptions): Promise<void> {
+  const { wire, awaitsAnswer, endpoint: { silenceMs = defaultStallMs } } = options;
   const closed = new AbortController();
   wire.closed.then(() => closed.abort());
   const { signal } = closed;
@@ -62,18 +62,20 @@ export async function watchForSilence(options: SilenceOptions): Promise<void> {
   let agreeing = 0;
   try {
     for (;;) {
-      await pause(silenceMs / looksOfSilence, signal);
+      await pause(silenceMs / stallObservations, signal);
       const now = performance.now();
       // while what has come is being passed on the backend may well wait for this end
       const waits = wire.isListening && (wire.isWriting || awaitsAnswer());
       waitingSinceMs = waits ? waitingSinceMs ?? now : undefined;
       const sinceMs = Math.max(waitingSinceMs ?? now, wire.movedMs);
       const isSilent = () => wire.movedMs <= sinceMs;
-      const verdict = now - sinceMs < silenceMs
-        ? undefined
-        : await askAbout(options, { signal, isSilent, endsIt: agreeing + 1 >= agreeingLooks });
+      const verdict = now - sinceMs < silenceMs ? undefined : await askAbout(options, {
+        signal,
+        isSilent,
+        endsIt: agreeing + 1 >= agreeingObservations,
+      });
       agreeing = verdict === undefined ? 0 : agreeing + 1;
-      if (verdict === undefined || agreeing < agreeingLooks) continue;
+      if (verdict === undefined || agreeing < agreeingObservations) continue;
       wire.close(goneSilent(options, { verdict, silentMs: performance.now() - sinceMs }));
     }
   } catch (error) {
@@ -82,7 +84,7 @@ export async function watchForSilence(options: SilenceOptions): Promise<void> {
 }
 
 function goneSilent(
-  { endpoint, place }: SilenceOptions,
+  { endpoint, place }: StallOptions,
   { verdict, silentMs }: { readonly verdict: string; readonly silentMs: number },
 ): ConnectionError {
   return new ConnectionError(
@@ -123,18 +125,18 @@ export interface BackendRow {
 
 /** Why nothing can come any more; undefined when something may, or it cannot be told. */
 async function askAbout(
-  { observe, backend: { processId, serverStart, openedAt } }: SilenceOptions,
+  { observe, backend: { processId, serverStart, openedAt } }: StallOptions,
   { signal, isSilent, endsIt }: {
     readonly signal: AbortSignal;
     readonly isSilent: () => boolean;
     readonly endsIt: boolean;
   },
 ): Promise<string | undefined> {
-  let observer: Observer | undefined;
+  let observer: StallObserver | undefined;
   try {
     observer = await observe(signal);
     const [row] = await observer.query(backendStatement, [processId, serverStart, openedAt]);
-    const verdict = row === undefined ? undefined : judgeSilence(row as BackendRow, processId);
+    const verdict = row === undefined ? undefined : evaluateStall(row as BackendRow, processId);
     // what came meanwhile came over the connection in question
     if (verdict === undefined || !isSilent()) return undefined;
     if (endsIt && (row as BackendRow).pid !== null) {
@@ -155,7 +157,7 @@ async function askAbout(
 }
 
 /** What the server's word about a backend means for one who waits for its answer; undefined: nothing is wrong, or it cannot be told. Pure. */
-export function judgeSilence(
+export function evaluateStall(
   { same_server, restarted, pid, wait_event_type, wait_event }: BackendRow,
   processId: number,
 ): string | undefined {

@@ -15,13 +15,13 @@ import { connect, rootCertificates, type TLSSocket } from "node:tls";
 import { certificateHash } from "./channel_binding.ts";
 import type { TlsSettings } from "./tls_settings.ts";
 import type { Transport } from "./transport.ts";
-import { YoungBuffers } from "./young_buffers.ts";
+import { TlsBufferGc } from "./young_buffers.ts";
 
 /** Small reads cost more than their share: TLS moves what it has not looked at yet for every record. */
 const readBytes = 256 * 1024;
 
 /** Bytes that may wait to be taken before reading from the network pauses. */
-const mostWaitingBytes = 256 * 1024;
+const maxWaitingBytes = 256 * 1024;
 
 /**
  * Does the handshake over `transport` and verifies what the mode asks for.
@@ -104,7 +104,7 @@ class Gate {
 
   /** Resolves when more may be read from the network. */
   async pass(): Promise<void> {
-    while (!this.#wanted && this.#waitingBytes > mostWaitingBytes) {
+    while (!this.#wanted && this.#waitingBytes > maxWaitingBytes) {
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
   }
@@ -118,7 +118,7 @@ class Gate {
   taken(bytes: number): void {
     this.#wanted = false;
     this.#waitingBytes = Math.max(0, this.#waitingBytes - bytes);
-    if (this.#waitingBytes <= mostWaitingBytes) this.#wake();
+    if (this.#waitingBytes <= maxWaitingBytes) this.#wake();
   }
 
   /** The reader has found nothing and waits, or will never read again. */
@@ -132,7 +132,7 @@ class Gate {
 /** The stream that TLS reads from and writes to: one read from the network for each that TLS asks for. */
 function encryptedSide(transport: Transport, gate: Gate): Duplex {
   let buffer = new Uint8Array(readBytes);
-  const buffers = new YoungBuffers();
+  const buffers = new TlsBufferGc();
   return new Duplex({
     readableHighWaterMark: readBytes,
     async read() {

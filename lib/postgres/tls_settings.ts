@@ -4,7 +4,7 @@
  * @module
  */
 import { Secret } from "../core/mod.ts";
-import type { Surroundings } from "./endpoint.ts";
+import type { ResolveEnvironment } from "./endpoint.ts";
 import type { HostPort } from "./url.ts";
 import type { ConnectionParameters } from "./url_parameters.ts";
 
@@ -51,7 +51,7 @@ export interface TlsSettings {
 /** What resolving takes besides the parameters. */
 export interface ResolveTlsOptions {
   readonly hosts: readonly HostPort[];
-  readonly surroundings: Surroundings;
+  readonly resolveEnvironment: ResolveEnvironment;
   readonly problem: (message: string) => void;
 }
 
@@ -60,7 +60,7 @@ export async function resolveTls(
   parameters: ConnectionParameters,
   options: ResolveTlsOptions,
 ): Promise<TlsSettings> {
-  const { hosts, surroundings: { environment } } = options;
+  const { hosts, resolveEnvironment: { environment } } = options;
   const home = environment["HOME"] ?? environment["USERPROFILE"];
   const inHome = (name: string) => home === undefined ? undefined : `${home}/.postgresql/${name}`;
   const mode = resolveMode(parameters, options);
@@ -82,12 +82,15 @@ export async function resolveTls(
   };
 }
 
-type Noting = Pick<ResolveTlsOptions, "surroundings" | "problem">;
+type Noting = Pick<ResolveTlsOptions, "resolveEnvironment" | "problem">;
 
-function resolveMode(parameters: ConnectionParameters, { surroundings, problem }: Noting): SslMode {
+function resolveMode(
+  parameters: ConnectionParameters,
+  { resolveEnvironment, problem }: Noting,
+): SslMode {
   const given = parameters.given("sslmode");
   const system = parameters.value("sslrootcert") === "system";
-  const required = surroundings.environment["PGREQUIRESSL"] === "1" ? "require" : "prefer";
+  const required = resolveEnvironment.environment["PGREQUIRESSL"] === "1" ? "require" : "prefer";
   const fallback = system ? "verify-full" : required;
   const mode = sslModes.find((each) => each === (given?.value ?? fallback));
   if (mode === undefined) problem(`${given?.shown} must be one of ${sslModes.join(", ")}`);
@@ -142,7 +145,7 @@ function resolveVersions(parameters: ConnectionParameters, { problem }: Noting) 
 
 async function resolveRoots(
   parameters: ConnectionParameters,
-  { mode, sockets, inHome, surroundings: { readFile }, problem }: Noting & {
+  { mode, sockets, inHome, resolveEnvironment: { readFile }, problem }: Noting & {
     readonly mode: SslMode;
     readonly sockets: boolean;
     readonly inHome: (name: string) => string | undefined;
@@ -174,7 +177,7 @@ async function resolveRoots(
 
 async function resolveClient(
   parameters: ConnectionParameters,
-  { usesTls, inHome, surroundings: { readFile }, problem }: Noting & {
+  { usesTls, inHome, resolveEnvironment: { readFile }, problem }: Noting & {
     readonly usesTls: boolean;
     readonly inHome: (name: string) => string | undefined;
   },

@@ -1,7 +1,7 @@
 /**
  * One connection shared in turn by the driver and by us.
  *
- * postgres.js runs queries over {@linkcode Wire.driverSocket}; what a server answers is checked before it gets there. While the driver is
+ * postgres.js runs queries over {@linkcode Connection.driverSocket}; what a server answers is checked before it gets there. While the driver is
  * idle the wire can be taken over: then whole protocol exchanges (COPY, the traffic of an embedded pg_dump) run past it, from ReadyForQuery
  * to ReadyForQuery, and it never sees a byte of them.
  *
@@ -25,7 +25,7 @@ export type Receiver = (chunk: Uint8Array) => void | Promise<void>;
 /**
  * States: driving (bytes go to the driver) ⇄ taken (bytes go to the receiver of {@linkcode take}) → closed, for good.
  */
-export class Wire {
+export class Connection {
   readonly #transport: Transport;
   readonly #closed = Promise.withResolvers<void>();
   #receiver: Receiver | undefined;
@@ -191,13 +191,13 @@ const batchBytes = 64 * 1024;
 
 /** As much of `net.Socket` as postgres.js uses. */
 class DriverSocket extends EventEmitter {
-  readonly #wire: Wire;
+  readonly #wire: Connection;
   readyState: "open" | "closed" = "open";
   #started = false;
   readonly #batch = new Uint8Array(batchBytes);
   #batched = 0;
 
-  constructor(wire: Wire) {
+  constructor(wire: Connection) {
     super();
     this.#wire = wire;
   }

@@ -12,9 +12,9 @@ import { runInNewContext } from "node:vm";
 /** Fewer connections have room: a collection takes 10 ms and more, which one table over TLS would feel (a tenth of its time). */
 const fewConnections = 16;
 /** So many bytes of buffers more than after the last collection call for one. */
-const mostGrowth = 48 * 1024 * 1024;
+const maxGrowth = 48 * 1024 * 1024;
 /** Bytes from the network between two looks. */
-const lookEveryBytes = 1024 * 1024;
+const checkEveryBytes = 1024 * 1024;
 
 let connections = 0;
 let bytesSince = 0;
@@ -22,7 +22,7 @@ let floor = Infinity;
 let collect: (() => void) | undefined;
 
 /** What one connection leaves behind. */
-export class YoungBuffers implements Disposable {
+export class TlsBufferGc implements Disposable {
   #closed = false;
 
   constructor() {
@@ -32,11 +32,11 @@ export class YoungBuffers implements Disposable {
   /** Tells of bytes that have come, and are in buffers that nobody will use any more before long. */
   left(bytes: number): void {
     bytesSince += bytes;
-    if (bytesSince < lookEveryBytes || connections < fewConnections) return;
+    if (bytesSince < checkEveryBytes || connections < fewConnections) return;
     bytesSince = 0;
     const { external } = Deno.memoryUsage();
     floor = Math.min(floor, external);
-    if (external - floor < mostGrowth) return;
+    if (external - floor < maxGrowth) return;
     collect ??= findCollector();
     collect();
     floor = Deno.memoryUsage().external;

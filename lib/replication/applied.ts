@@ -15,7 +15,7 @@ import {
   ReplicatorError,
 } from "../core/mod.ts";
 import { pause, ServerError, type Session } from "../postgres/mod.ts";
-import { diagnose, type Diagnosis } from "./obstacles.ts";
+import { type ApplyErrorDiagnosis, diagnoseApplyError } from "./obstacles.ts";
 import {
   readSlots,
   readSubscriptions,
@@ -25,8 +25,8 @@ import {
   type WalPosition,
 } from "./positions.ts";
 
-/** What {@linkcode waitUntilApplied} takes. */
-export interface AppliedOptions {
+/** What {@linkcode waitForLsn} takes. */
+export interface WaitForLsnOptions {
   /** On the database that is replicated, in no transaction. */
   readonly source: Session;
   /** On the database that has the subscriptions, in no transaction. */
@@ -53,7 +53,7 @@ export interface AwaitedSubscription {
 }
 
 /** Errors one after the other, nothing applied in between, that are not taken for a passing trouble. */
-const hopelessErrors = 3;
+const terminalErrors = 3;
 const shortestPauseMs = 20;
 const longestPauseMs = 500;
 const lagEventMs = 500;
@@ -77,7 +77,7 @@ const pageBytes = 8192;
  * @throws ReplicatorError that says why it can never come, or has not come in time: subscription or slot missing, disabled, lost,
  *   apply errors one after the other
  */
-export async function waitUntilApplied(options: AppliedOptions): Promise<void> {
+export async function waitForLsn(options: WaitForLsnOptions): Promise<void> {
   const { source, target, subscriptions, lsn, signal, timeoutMs = Infinity } = options;
   if (subscriptions.length === 0) throw new RangeError("no subscription was named");
   const watch = new Watch(options);
@@ -94,10 +94,10 @@ export async function waitUntilApplied(options: AppliedOptions): Promise<void> {
       }];
     }));
     for (const [name, each] of awaited) {
-      const failure = hopeless(name, each);
+      const failure = terminalFailure(name, each);
       if (failure !== undefined) throw await withCause(failure, { each, source, target });
     }
-    const late = awaited.filter(([, { slot }]) => !hasApplied(slot, lsn));
+    const late = awaited.filter(([, { slot }]) => !hasReachedLsn(slot, lsn));
     if (late.length === 0) return;
     if (watch.elapsedMs > timeoutMs) throw notInTime(late, { lsn, timeoutMs, source });
     watch.tell(late);
@@ -113,12 +113,12 @@ interface Found {
 }
 
 /** Whether everything before the position is on the target. */
-export function hasApplied(slot: SlotState | undefined, lsn: Lsn): boolean {
+export function hasReachedLsn(slot: SlotState | undefined, lsn: Lsn): boolean {
   return slot?.confirmedFlushLsn !== undefined && slot.confirmedFlushLsn >= lsn;
 }
 
 /** Why waiting is of no use; undefined when it may be. */
-export function hopeless(
+export function terminalFailure(
   name: string,
   { subscription, slot, newErrors }: AwaitedSubscription,
 ): ReplicatorError | undefined {
@@ -164,7 +164,7 @@ export function hopeless(
       `the server has given the slot up (${slot.invalidationReason ?? "wal_status is lost"})`,
     );
   }
-  if (newErrors >= hopelessErrors) {
+  if (newErrors >= terminalErrors) {
     return target(
       `the apply worker fails again and again (${plural(newErrors, "error")}, nothing applied)`,
       failingRemedy,
@@ -176,11 +176,11 @@ export function hopeless(
 /** The same error with the transaction that cannot be applied, where errors of applying are what it is about. */
 async function withCause(
   failure: ReplicatorError,
-  { each, source, target }: Pick<AppliedOptions, "source" | "target"> & {
+  { each, source, target }: Pick<WaitForLsnOptions, "source" | "target"> & {
     readonly each: AwaitedSubscription;
   },
 ): Promise<ReplicatorError> {
-  if (each.newErrors < hopelessErrors) return failure;
+  if (each.newErrors < terminalErrors) return failure;
   const { lines } = await diagnoseAwaited(each, { source, target });
   return new ReplicatorError(failure.message, {
     ...describeFailure(failure),
@@ -194,13 +194,13 @@ function describeFailure({ side, object, remedy, exitCode }: ReplicatorError) {
 
 async function diagnoseAwaited(
   { subscription, slot }: AwaitedSubscription,
-  { source, target }: Pick<AppliedOptions, "source" | "target">,
-): Promise<Diagnosis> {
+  { source, target }: Pick<WaitForLsnOptions, "source" | "target">,
+): Promise<ApplyErrorDiagnosis> {
   const [publication] = subscription?.publications ?? [];
   if (subscription === undefined || slot === undefined || publication === undefined) {
     return { transaction: undefined, obstacles: [], lines: [] };
   }
-  return await diagnose({ source, target, subscription, slot, publication });
+  return await diagnoseApplyError({ source, target, subscription, slot, publication });
 }
 
 /**
@@ -212,7 +212,7 @@ async function diagnoseAwaited(
 async function refuseObstacles(
   name: string,
   each: AwaitedSubscription,
-  { source, target }: Pick<AppliedOptions, "source" | "target">,
+  { source, target }: Pick<WaitForLsnOptions, "source" | "target">,
 ): Promise<void> {
   if (target.majorVersion >= 15) return;
   const { obstacles, lines } = await diagnoseAwaited(each, { source, target });
@@ -232,7 +232,7 @@ export const failingRemedy: string =
   'the target\'s log has the error itself ("logical replication")';
 
 /** What keeps a subscription from applying just now, in words; undefined when it is at work. */
-export function hindrance({ subscription, slot, newErrors }: AwaitedSubscription):
+export function blockingReason({ subscription, slot, newErrors }: AwaitedSubscription):
   | string
   | undefined {
   if (newErrors > 0) return `the apply worker fails (${plural(newErrors, "error")})`;
@@ -267,7 +267,7 @@ function notInTime(
 function describeLag(each: AwaitedSubscription, lsn: Lsn): string {
   const bytes = bytesBehind(each, lsn);
   const behind = bytes === undefined ? "nothing confirmed yet" : `${formatBytes(bytes)} behind`;
-  const hindered = hindrance(each);
+  const hindered = blockingReason(each);
   return hindered === undefined ? behind : `${behind}, ${hindered}`;
 }
 
@@ -288,13 +288,13 @@ function needsNudge(
   if (wal.flushed < lsn) return true;
   return late.every(([, each]) => {
     const bytes = bytesBehind(each, lsn);
-    return bytes !== undefined && bytes < pageBytes && hindrance(each) === undefined;
+    return bytes !== undefined && bytes < pageBytes && blockingReason(each) === undefined;
   });
 }
 
 /** What was seen so far, to tell moving from standing still. */
 class Watch {
-  readonly #options: AppliedOptions;
+  readonly #options: WaitForLsnOptions;
   readonly #startedMs = performance.now();
   readonly #errorsBefore = new Map<string, number>();
   readonly #confirmed = new Map<string, Lsn>();
@@ -305,7 +305,7 @@ class Watch {
   #movedMs = performance.now();
   #lagToldMs = -Infinity;
 
-  constructor(options: AppliedOptions) {
+  constructor(options: WaitForLsnOptions) {
     this.#options = options;
   }
 
@@ -359,7 +359,7 @@ class Watch {
       if (bytes !== undefined && now - this.#lagToldMs >= lagEventMs) {
         events({ kind: "replication-lag", database, subscription: name, bytes });
       }
-      const reason = hindrance(each);
+      const reason = blockingReason(each);
       if (reason === undefined) {
         this.#hinderedSinceMs.delete(name);
         continue;

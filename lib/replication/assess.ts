@@ -4,7 +4,7 @@
  * @module
  */
 import { plural, quoteIdentifier } from "../core/mod.ts";
-import type { StreamState } from "./inventory.ts";
+import type { ReplicationStream } from "./inventory.ts";
 
 /** In which state a stream is. */
 export type StreamCondition =
@@ -26,7 +26,7 @@ export type StreamCondition =
 
 /** A stream with what its state means. */
 export interface StreamVerdict {
-  readonly stream: StreamState;
+  readonly stream: ReplicationStream;
   readonly condition: StreamCondition;
   /** In a sentence. */
   readonly message: string;
@@ -42,7 +42,7 @@ export const applyRemedy: string =
   "remove the cause on the target, then sync --retry; or sync --skip-lsn LSN to leave the transaction out";
 
 /** Judges one stream. */
-export function judgeStream(stream: StreamState): StreamVerdict {
+export function evaluateStream(stream: ReplicationStream): StreamVerdict {
   const verdict = (condition: StreamCondition, message: string, remedy?: string) => ({
     stream,
     condition,
@@ -124,7 +124,7 @@ export function judgeStream(stream: StreamState): StreamVerdict {
     : verdict("disabled", `the subscription ${name} is switched off`);
 }
 
-function listOf({ publication }: StreamState): string {
+function listOf({ publication }: ReplicationStream): string {
   const names = publication?.tables.slice(0, 5).map(({ schema, name }) => `${schema}.${name}`) ??
     [];
   return names.length === 0

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Endpoint, libpqWords, namesRole, passwordFor } from "../postgres/mod.ts";
+import { type Endpoint, libpqParameters, namesRole, passwordFor } from "../postgres/mod.ts";
 
 /** Kerberos tickets and certificates of the target server's own user are for its administrator to allow. */
 const serversOwn: ReadonlySet<string> = new Set(["gssencmode", "sslcertmode"]);
@@ -65,7 +65,7 @@ export function subscriptionConninfo(
     ["sslkey", tls.files.sslkey],
     ["sslpassword", tls.client?.passphrase?.reveal()],
     ["sslsni", tls.serverNameIndication ? undefined : "0"],
-    ...libpqWords(source, targetMajor).filter(([keyword]) => !serversOwn.has(keyword)),
+    ...libpqParameters(source, targetMajor).filter(([keyword]) => !serversOwn.has(keyword)),
     ["options", publisherOptions(source)],
     ["connect_timeout", String(Math.max(2, Math.round(source.connectTimeoutMs / 1_000)))],
     ["keepalives_idle", "60"],

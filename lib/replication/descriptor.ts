@@ -7,14 +7,14 @@
 import { displayName, quoteIdentifier, quoteLiteral, type TableName } from "../core/mod.ts";
 import { scopeHash } from "./names.ts";
 import {
+  type DatabaseRef,
   describeScopeRules,
   type ReplicationScope,
-  type ScopePlace,
   tableFingerprint,
 } from "./scope.ts";
 
 /** The tool's name in descriptors. */
-export const descriptorTool = "postgres-seren-replicator";
+export const commentTool = "postgres-seren-replicator";
 
 /** A table whose replica identity was changed on the source, and copied to the target, and what it was before. */
 export interface ChangedIdentity extends TableName {
@@ -34,15 +34,15 @@ export interface WorkerSetting {
 }
 
 /** The comment, as data. Holds no password, address or predicate. */
-export interface ScopeDescriptor {
+export interface ScopeComment {
   /** Of this form. */
   readonly version: 1;
-  readonly tool: typeof descriptorTool;
+  readonly tool: typeof commentTool;
   /** Of the scope: the middle part of the names. */
   readonly hash: string;
   readonly epoch: number;
-  readonly source: ScopePlace;
-  readonly target: ScopePlace;
+  readonly source: DatabaseRef;
+  readonly target: DatabaseRef;
   /** Fingerprint of what the rules say of this database. */
   readonly rules: string;
   /** The rules, one line each. */
@@ -82,10 +82,10 @@ export async function describeScope(
     readonly changedIdentities: readonly ChangedIdentity[];
     readonly added?: readonly TableName[];
   },
-): Promise<ScopeDescriptor> {
+): Promise<ScopeComment> {
   return {
     version: 1,
-    tool: descriptorTool,
+    tool: commentTool,
     hash: await scopeHash(scope),
     epoch,
     source: scope.source,
@@ -100,12 +100,12 @@ export async function describeScope(
 }
 
 /** The comment's text. */
-export function printDescriptor(descriptor: ScopeDescriptor): string {
+export function printComment(descriptor: ScopeComment): string {
   return JSON.stringify(descriptor);
 }
 
 /** Reads a comment; undefined when it is not one of ours (or of a form that a later version made). */
-export function parseDescriptor(comment: string | null | undefined): ScopeDescriptor | undefined {
+export function parseComment(comment: string | null | undefined): ScopeComment | undefined {
   if (comment === null || comment === undefined || !comment.startsWith("{")) return undefined;
   try {
     const value: unknown = JSON.parse(comment);
@@ -116,10 +116,10 @@ export function parseDescriptor(comment: string | null | undefined): ScopeDescri
   }
 }
 
-function isDescriptor(value: unknown): value is ScopeDescriptor {
+function isDescriptor(value: unknown): value is ScopeComment {
   const { version, tool, hash, epoch, source, target, rules, words, changedIdentities } =
     (value ?? {}) as Readonly<Record<string, unknown>>;
-  return version === 1 && tool === descriptorTool && typeof hash === "string" &&
+  return version === 1 && tool === commentTool && typeof hash === "string" &&
     typeof epoch === "number" && isPlace(source) && isPlace(target) && typeof rules === "string" &&
     Array.isArray(words) && Array.isArray(changedIdentities) &&
     changedIdentities.every(isChangedIdentity);
@@ -136,39 +136,39 @@ function isName(value: unknown): value is string {
   return typeof value === "string" && value !== "" && !value.includes("\0");
 }
 
-function isPlace(value: unknown): value is ScopePlace {
+function isPlace(value: unknown): value is DatabaseRef {
   const { system, database } = (value ?? {}) as Readonly<Record<string, unknown>>;
   return typeof system === "string" && isName(database);
 }
 
 /** `COMMENT ON PUBLICATION …` with a descriptor. */
-export function commentOnPublication(name: string, descriptor: ScopeDescriptor): string {
+export function commentOnPublication(name: string, descriptor: ScopeComment): string {
   return `COMMENT ON PUBLICATION ${quoteIdentifier(name)} IS ${
-    quoteLiteral(printDescriptor(descriptor))
+    quoteLiteral(printComment(descriptor))
   }`;
 }
 
 /** `COMMENT ON SUBSCRIPTION …` with a descriptor. */
-export function commentOnSubscription(name: string, descriptor: ScopeDescriptor): string {
+export function commentOnSubscription(name: string, descriptor: ScopeComment): string {
   return `COMMENT ON SUBSCRIPTION ${quoteIdentifier(name)} IS ${
-    quoteLiteral(printDescriptor(descriptor))
+    quoteLiteral(printComment(descriptor))
   }`;
 }
 
 /** Whether two descriptors are about the same two databases, whatever their rules. */
-export function samePlaces(a: ScopeDescriptor, b: ScopeDescriptor): boolean {
+export function sameDatabaseRefs(a: ScopeComment, b: ScopeComment): boolean {
   return samePlace(a.source, b.source) && samePlace(a.target, b.target);
 }
 
-function samePlace(a: ScopePlace, b: ScopePlace): boolean {
+function samePlace(a: DatabaseRef, b: DatabaseRef): boolean {
   return a.system === b.system && a.database === b.database;
 }
 
 /** In what the scope that is there differs from the one that is wanted, one line each; empty when they are the same. */
 export function scopeDifferences(
-  { wanted, there }: { readonly wanted: ScopeDescriptor; readonly there: ScopeDescriptor },
+  { wanted, there }: { readonly wanted: ScopeComment; readonly there: ScopeComment },
 ): readonly string[] {
-  const place = (what: string, a: ScopePlace, b: ScopePlace) =>
+  const place = (what: string, a: DatabaseRef, b: DatabaseRef) =>
     samePlace(a, b) ? [] : [
       a.database === b.database
         ? `${what}: database ${a.database} of another server`

@@ -13,7 +13,7 @@ import {
 import type { Session } from "../postgres/mod.ts";
 import { notOfExtension } from "../catalog/mod.ts";
 import type { SubscribedTable } from "./monitor.ts";
-import { compareTypes, type TypeShape } from "./type_drift.ts";
+import { compareTypes, type ReplicatedTypeShape } from "./type_drift.ts";
 
 /** A table with its columns, as far as replication cares. */
 export interface TableShape extends TableName {
@@ -123,7 +123,10 @@ export interface DriftInput {
   readonly published: readonly PublishedShape[];
   readonly subscribed: readonly SubscribedTable[];
   /** Types that columns of the tables are made of, of both sides. */
-  readonly types: { readonly source: readonly TypeShape[]; readonly target: readonly TypeShape[] };
+  readonly types: {
+    readonly source: readonly ReplicatedTypeShape[];
+    readonly target: readonly ReplicatedTypeShape[];
+  };
   /** Whether the rows of a table follow by the rules. */
   readonly inScope: (table: TableName) => boolean;
   /** Whether the user has chosen that the changes of a table do not follow. */

@@ -87,7 +87,7 @@ type IdentityRow = {
 };
 
 /** Reads the replica identities of all ordinary tables and leaf partitions, by OID. */
-export async function readIdentities(
+export async function readReplicaIdentities(
   session: Session,
 ): Promise<ReadonlyMap<number, PublishableIdentity>> {
   const rows = await session.query<IdentityRow>(statement);

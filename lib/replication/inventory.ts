@@ -5,7 +5,7 @@
  */
 import type { TableName } from "../core/mod.ts";
 import { type Session, textArray } from "../postgres/mod.ts";
-import { parseDescriptor, type ScopeDescriptor } from "./descriptor.ts";
+import { parseComment, type ScopeComment } from "./descriptor.ts";
 import { parseReplicationName } from "./names.ts";
 import {
   readSlots,
@@ -21,7 +21,7 @@ export interface PublicationState {
   /** In the order of their names; of a partitioned table as the publication lists it. */
   readonly tables: readonly TableName[];
   /** What we remember in its comment; undefined for somebody else's. */
-  readonly descriptor: ScopeDescriptor | undefined;
+  readonly descriptor: ScopeComment | undefined;
 }
 
 const publicationStatement = `
@@ -56,14 +56,14 @@ export async function readPublications(
     name,
     allTables: all_tables,
     tables,
-    descriptor: parseDescriptor(comment),
+    descriptor: parseComment(comment),
   }));
 }
 
 /** A subscription with what is remembered of it, and the tables it follows. */
 export interface DescribedSubscription extends SubscriptionState {
   /** Undefined for somebody else's. */
-  readonly descriptor: ScopeDescriptor | undefined;
+  readonly descriptor: ScopeComment | undefined;
   /** Of `pg_subscription_rel`: changes of other tables are passed over. */
   readonly tables: readonly TableName[];
 }
@@ -95,13 +95,13 @@ export async function readDescribedSubscriptions(
   );
   return states.map((state) => ({
     ...state,
-    descriptor: parseDescriptor(rows.get(state.name)?.comment),
+    descriptor: parseComment(rows.get(state.name)?.comment),
     tables: rows.get(state.name)?.tables ?? [],
   }));
 }
 
 /** One stream of changes of a scope: what of it is there. */
-export interface StreamState {
+export interface ReplicationStream {
   /** Of publication, slot and subscription. */
   readonly name: string;
   readonly epoch: number;
@@ -109,7 +109,7 @@ export interface StreamState {
   readonly slot: SlotState | undefined;
   readonly subscription: DescribedSubscription | undefined;
   /** Of publication or subscription, whichever is there. */
-  readonly descriptor: ScopeDescriptor | undefined;
+  readonly descriptor: ScopeComment | undefined;
 }
 
 /** All streams of a scope, by epoch. */
@@ -121,7 +121,7 @@ export async function readStreams(
     /** On the target's database; undefined when it is not there. */
     readonly target: Session | undefined;
   },
-): Promise<readonly StreamState[]> {
+): Promise<readonly ReplicationStream[]> {
   const ours = (name: string) => parseReplicationName(name)?.hash === hash;
   const publications = (await readPublications(source)).filter(({ name }) => ours(name));
   const slots = (await readSlots(source)).filter(({ name }) => ours(name));
@@ -129,7 +129,7 @@ export async function readStreams(
     ? []
     : (await readDescribedSubscriptions(target)).filter(({ name }) => ours(name));
   const names = new Set([...publications, ...slots, ...subscriptions].map(({ name }) => name));
-  return [...names].map((name): StreamState => {
+  return [...names].map((name): ReplicationStream => {
     const publication = publications.find((each) => each.name === name);
     const subscription = subscriptions.find((each) => each.name === name);
     return {

@@ -8,7 +8,7 @@
 import { formatLsn, type Lsn } from "../core/mod.ts";
 import type { Session } from "../postgres/mod.ts";
 import type { SlotReading, SourceReading } from "./lag.ts";
-import { listOurSlots } from "./ours.ts";
+import { listOwnedSlots } from "./ours.ts";
 import { readWalPosition, type SlotState, subscriptionIdentifiers } from "./positions.ts";
 
 const senderStatement = `
@@ -31,9 +31,9 @@ const segmentBytes = 16n * 1024n * 1024n;
  *
  * @param atMs the moment, on the caller's clock that only grows
  */
-export async function readSource(session: Session, atMs: number): Promise<SourceReading> {
+export async function readSourceWal(session: Session, atMs: number): Promise<SourceReading> {
   const wal = (await readWalPosition(session)).inserted;
-  const slots = await listOurSlots(session);
+  const slots = await listOwnedSlots(session);
   const lags = new Map(
     (await session.query<{ pid: number; replay_lag_ms: number | null }>(senderStatement))
       .map(({ pid, replay_lag_ms }) => [pid, replay_lag_ms ?? undefined]),
@@ -96,7 +96,7 @@ export async function readSubscribedTables(session: Session): Promise<readonly S
 }
 
 /** What the apply worker waits for. */
-export interface Blocker {
+export interface ApplyBlocker {
   readonly workerPid: number;
   readonly pid: number;
   readonly user: string | undefined;
@@ -115,7 +115,7 @@ const blockerStatement = `
    ORDER BY w.pid, b.pid`;
 
 /** Sessions whose locks hold apply workers up. */
-export async function readBlockers(session: Session): Promise<readonly Blocker[]> {
+export async function readBlockers(session: Session): Promise<readonly ApplyBlocker[]> {
   const rows = await session.query<{
     readonly worker_pid: number;
     readonly pid: number;

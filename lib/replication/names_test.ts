@@ -7,9 +7,9 @@ import {
 import { noTableRules, readRuleFlags, type TableRules } from "../rules/mod.ts";
 import {
   describeScope,
-  parseDescriptor,
+  parseComment,
   parseReplicationName,
-  printDescriptor,
+  printComment,
   replicationNames,
   type ReplicationScope,
   restoreIdentity,
@@ -84,11 +84,11 @@ Deno.test("a descriptor survives being a comment, and holds no predicate", async
     createdAt: "2026-01-01T00:00:00Z",
     changedIdentities: [{ schema: "public", name: "log", before: "n" }],
   });
-  const text = printDescriptor(descriptor);
-  assertEquals(parseDescriptor(text), descriptor);
+  const text = printComment(descriptor);
+  assertEquals(parseComment(text), descriptor);
   assert(!text.includes("secret"));
   for (const other of [null, "", "{", "{}", "our shop", '{"version":2}']) {
-    assertEquals(parseDescriptor(other), undefined, String(other));
+    assertEquals(parseComment(other), undefined, String(other));
   }
   const bare = await describeScope(plain, { ...descriptor, epoch: 1 });
   assertEquals(scopeDifferences({ wanted: bare, there: bare }), []);

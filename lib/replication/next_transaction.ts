@@ -39,25 +39,25 @@ export interface PendingTransaction {
 }
 
 /** Changes of a transaction that are shown. */
-const mostChanges = 5;
+const maxChanges = 5;
 /** Messages of a transaction that are looked at: among them are its first changes. */
-const mostMessages = 40;
+const maxMessages = 40;
 /** Of larger changes only the table is told. */
-const mostBytes = 1024 * 1024;
+const maxBytes = 1024 * 1024;
 
 /**
  * A transaction may have millions of changes, and a change hundreds of megabytes: the server counts, and sends what is shown. Where
  * transactions begin and what tables look like is sent of all of them.
  */
 const peekStatement = `
-  SELECT pg_catalog.encode(CASE WHEN pg_catalog.octet_length(data) <= ${mostBytes} THEN data ELSE substring(data FOR 5) END, 'hex') AS message,
+  SELECT pg_catalog.encode(CASE WHEN pg_catalog.octet_length(data) <= ${maxBytes} THEN data ELSE substring(data FOR 5) END, 'hex') AS message,
          changes, messages
     FROM (SELECT data, pg_catalog.chr(pg_catalog.get_byte(data, 0)) AS type, n, pg_catalog.row_number() OVER (PARTITION BY xid::pg_catalog.text ORDER BY n) AS nth,
                  (pg_catalog.count(*) OVER ())::int AS messages,
                  (pg_catalog.count(*) FILTER (WHERE pg_catalog.chr(pg_catalog.get_byte(data, 0)) IN ('I', 'U', 'D', 'T')) OVER (PARTITION BY xid::pg_catalog.text))::int AS changes
             FROM pg_catalog.pg_logical_slot_peek_binary_changes($1, NULL, $2,
                    'proto_version', '1', 'publication_names', $3) WITH ORDINALITY AS m (lsn, xid, data, n)) AS m
-   WHERE nth <= ${mostMessages} OR type IN ('B', 'R')
+   WHERE nth <= ${maxMessages} OR type IN ('B', 'R')
    ORDER BY n`;
 
 /**
@@ -131,7 +131,7 @@ export function readTransactions(
     const type = reader.character();
     const current = transactions.at(-1);
     const add = (change: RowChange) => {
-      if (current !== undefined && current.changes.length < mostChanges) {
+      if (current !== undefined && current.changes.length < maxChanges) {
         current.changes.push(change);
       }
     };
@@ -261,12 +261,12 @@ class MessageReader {
   }
 }
 
-const mostCharacters = 80;
+const maxCharacters = 80;
 
 /** A value for people: not a whole document. */
-export function shown(value: string | null): string {
+export function quotedValue(value: string | null): string {
   if (value === null) return "NULL";
-  return value.length <= mostCharacters ? value : `${value.slice(0, mostCharacters)}…`;
+  return value.length <= maxCharacters ? value : `${value.slice(0, maxCharacters)}…`;
 }
 
 /** A transaction for people: where it ends, and its first changes with their keys. */
@@ -277,7 +277,9 @@ export function describeTransaction(transaction: PendingTransaction): readonly s
       formatLsn(finishLsn)
     }, and has ${count} ${count === 1 ? "change" : "changes"}:`,
     ...changes.map(({ table, operation, key }) => {
-      const values = Object.entries(key).map(([column, value]) => `${column} = ${shown(value)}`);
+      const values = Object.entries(key).map(([column, value]) =>
+        `${column} = ${quotedValue(value)}`
+      );
       return `  ${operation} ${displayName(table)}${
         values.length === 0 ? "" : ` (${values.join(", ")})`
       }`;

@@ -15,16 +15,16 @@ import { pause, ServerError, type Session, SqlState } from "../postgres/mod.ts";
 import {
   describeTransaction,
   type PendingTransaction,
+  quotedValue,
   readNextTransaction,
   readOriginPosition,
   type RowChange,
-  shown,
 } from "./next_transaction.ts";
 import type { SlotState, SubscriptionState } from "./positions.ts";
-import { findValueObstacles } from "./value_obstacles.ts";
+import { findValueErrors } from "./value_obstacles.ts";
 
 /** The next transaction of a stopped subscription, in words. */
-export interface Diagnosis {
+export interface ApplyErrorDiagnosis {
   readonly transaction: PendingTransaction | undefined;
   /** What is in its way, as far as can be seen: then it can never be applied as things stand. */
   readonly obstacles: readonly string[];
@@ -32,7 +32,7 @@ export interface Diagnosis {
   readonly lines: readonly string[];
 }
 
-/** What {@linkcode diagnose} takes. */
+/** What {@linkcode diagnoseApplyError} takes. */
 export interface DiagnoseOptions {
   /** On the source's database. */
   readonly source: Session;
@@ -48,7 +48,7 @@ export interface DiagnoseOptions {
  *
  * The slot must not be in use. A worker that starts meanwhile finds it in use and starts again.
  */
-export async function diagnose(options: DiagnoseOptions): Promise<Diagnosis> {
+export async function diagnoseApplyError(options: DiagnoseOptions): Promise<ApplyErrorDiagnosis> {
   try {
     const { target, subscription } = options;
     const applied = await readOriginPosition(target, subscription.oid);
@@ -57,8 +57,8 @@ export async function diagnose(options: DiagnoseOptions): Promise<Diagnosis> {
     // the slot hears of what was applied a while later: a row of an earlier transaction would be its own obstacle
     const obstacles = applied.known
       ? [
-        ...await findObstacles(target, { transaction, subscription }),
-        ...await findValueObstacles({ source: options.source, target, transaction }),
+        ...await findConflictingRows(target, { transaction, subscription }),
+        ...await findValueErrors({ source: options.source, target, transaction }),
       ]
       : [];
     return {
@@ -125,7 +125,7 @@ interface TargetTable {
 }
 
 /** Of the changes that are known: tables and columns that the target lacks, and rows that it has already. */
-export async function findObstacles(
+export async function findConflictingRows(
   target: Session,
   { transaction: { changes }, subscription }: {
     readonly transaction: PendingTransaction;
@@ -186,7 +186,7 @@ async function findRows(
     }
     found.push(
       `the target has a row of ${displayName(change.table)} with ${
-        columns.map((column, at) => `${column} = ${shown(values[at] ?? null)}`).join(", ")
+        columns.map((column, at) => `${column} = ${quotedValue(values[at] ?? null)}`).join(", ")
       } already (${index})`,
     );
   }

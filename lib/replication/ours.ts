@@ -4,7 +4,7 @@
  * @module
  */
 import type { Session } from "../postgres/mod.ts";
-import { parseDescriptor, type ScopeDescriptor } from "./descriptor.ts";
+import { parseComment, type ScopeComment } from "./descriptor.ts";
 import { type NameParts, parseReplicationName } from "./names.ts";
 import { readSlots, type SlotState, subscriptionIdentifiers } from "./positions.ts";
 
@@ -15,30 +15,30 @@ export interface Named {
 }
 
 /** A slot of ours. */
-export interface OurSlot extends SlotState {
+export interface OwnedSlot extends SlotState {
   readonly parts: NameParts;
 }
 
 /** A publication of ours in the session's database. */
-export interface OurPublication extends Named {
+export interface OwnedPublication extends Named {
   readonly allTables: boolean;
   /** Publishes changes of partitions as those of their root. */
   readonly viaRoot: boolean;
   readonly tables: number;
   /** Its comment; undefined when there is none that we understand. */
-  readonly descriptor: ScopeDescriptor | undefined;
+  readonly descriptor: ScopeComment | undefined;
   /** Whether this session's role or a superuser owns it: whoever owns it can write anything into its comment. */
   readonly isTrusted: boolean;
 }
 
 /** A subscription of ours, in any database of the session's server. */
-export interface OurSubscription extends Named {
+export interface OwnedSubscription extends Named {
   readonly database: string;
   readonly slotName: string | undefined;
 }
 
 /** Slots of ours, of all databases of the session's server. */
-export async function listOurSlots(session: Session): Promise<readonly OurSlot[]> {
+export async function listOwnedSlots(session: Session): Promise<readonly OwnedSlot[]> {
   return (await readSlots(session)).flatMap((slot) => {
     const parts = parseReplicationName(slot.name);
     return parts === undefined ? [] : [{ ...slot, parts }];
@@ -87,7 +87,9 @@ type PublicationRow = {
 };
 
 /** Publications of ours in the session's database. */
-export async function listOurPublications(session: Session): Promise<readonly OurPublication[]> {
+export async function listOwnedPublications(
+  session: Session,
+): Promise<readonly OwnedPublication[]> {
   const rows = await session.query<PublicationRow>(publicationStatement);
   return rows.flatMap((row) => {
     const parts = parseReplicationName(row.name);
@@ -97,7 +99,7 @@ export async function listOurPublications(session: Session): Promise<readonly Ou
       allTables: row.all_tables,
       viaRoot: row.via_root,
       tables: row.tables,
-      descriptor: parseDescriptor(row.comment),
+      descriptor: parseComment(row.comment),
       isTrusted: row.is_trusted,
     }];
   });
@@ -111,7 +113,9 @@ const subscriptionStatement = `
    ORDER BY s.subname::pg_catalog.text COLLATE pg_catalog."C", d.datname::pg_catalog.text COLLATE pg_catalog."C"`;
 
 /** Subscriptions of ours, in all databases of the session's server. */
-export async function listOurSubscriptions(session: Session): Promise<readonly OurSubscription[]> {
+export async function listOwnedSubscriptions(
+  session: Session,
+): Promise<readonly OwnedSubscription[]> {
   const rows = await session.query<
     { readonly name: string; readonly database: string; readonly slot_name: string | null }
   >(subscriptionStatement);
@@ -127,16 +131,16 @@ const commentStatement = (identifiers: string) => `
     JOIN pg_catalog.pg_description AS d ON d.classoid = 'pg_catalog.pg_subscription'::pg_catalog.regclass AND d.objoid = s.oid`;
 
 /** Comments of the subscriptions of the session's database, by name; a subscription's comment can only be read there. */
-export async function readSubscriptionDescriptors(
+export async function readSubscriptionComments(
   session: Session,
-): Promise<ReadonlyMap<string, ScopeDescriptor>> {
-  const descriptors = new Map<string, ScopeDescriptor>();
+): Promise<ReadonlyMap<string, ScopeComment>> {
+  const descriptors = new Map<string, ScopeComment>();
   for (
     const { name, comment } of await session.query<{ name: string; comment: string }>(
       commentStatement(await subscriptionIdentifiers(session)),
     )
   ) {
-    const descriptor = parseDescriptor(comment);
+    const descriptor = parseComment(comment);
     if (descriptor !== undefined) descriptors.set(name, descriptor);
   }
   return descriptors;

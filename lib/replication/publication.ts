@@ -19,8 +19,8 @@ import { inParentheses, publicationProblems, type SourceTable } from "../rules/m
 import {
   type ChangedIdentity,
   commentOnPublication,
-  parseDescriptor,
-  type ScopeDescriptor,
+  parseComment,
+  type ScopeComment,
 } from "./descriptor.ts";
 import {
   equalityProblem,
@@ -28,7 +28,7 @@ import {
   type IdentityPolicy,
   identityProblem,
   identityRemedy,
-  readIdentities,
+  readReplicaIdentities,
 } from "./identity.ts";
 import { type LeftIdentity, restoreIdentities } from "./restore_identities.ts";
 
@@ -93,7 +93,7 @@ export async function planPublication(input: PublicationInput): Promise<Publicat
 /** {@linkcode planPublication} for reports: returns the tables that cannot be published. */
 export async function assessPublication(input: PublicationInput): Promise<PublicationAssessment> {
   const { session, policy } = input;
-  const identities = await readIdentities(session);
+  const identities = await readReplicaIdentities(session);
   const published: PublishedTable[] = [];
   const skipped: UnpublishedTable[] = [];
   const changedIdentities: ChangedIdentity[] = [];
@@ -270,7 +270,7 @@ export async function createPublication(
   { name, plan, descriptor }: {
     readonly name: string;
     readonly plan: PublicationPlan;
-    readonly descriptor: ScopeDescriptor;
+    readonly descriptor: ScopeComment;
   },
 ): Promise<void> {
   const statements = [
@@ -300,7 +300,7 @@ export async function createPublication(
 /** Adds a comment's news to a publication that is there. */
 export async function describePublication(
   session: Session,
-  { name, descriptor }: { readonly name: string; readonly descriptor: ScopeDescriptor },
+  { name, descriptor }: { readonly name: string; readonly descriptor: ScopeComment },
 ): Promise<void> {
   await withoutEventTriggers(
     session,
@@ -324,7 +324,7 @@ export async function dropPublication(
     [name],
   );
   if (found === undefined) return [];
-  const changed = parseDescriptor(found.comment)?.changedIdentities ?? [];
+  const changed = parseComment(found.comment)?.changedIdentities ?? [];
   return await withoutEventTriggers(session, async () => {
     await session.execute(
       `SET LOCAL lock_timeout = '10s'; DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`,

@@ -15,7 +15,7 @@ import {
 } from "../rules/mod.ts";
 
 /** A database as a place that addresses and users do not change. */
-export interface ScopePlace {
+export interface DatabaseRef {
   /** `system_identifier` of the server, where it may be read; else its address. */
   readonly system: string;
   readonly database: string;
@@ -23,8 +23,8 @@ export interface ScopePlace {
 
 /** From where to where, and what of it. */
 export interface ReplicationScope {
-  readonly source: ScopePlace;
-  readonly target: ScopePlace;
+  readonly source: DatabaseRef;
+  readonly target: DatabaseRef;
   readonly rules: TableRules;
 }
 

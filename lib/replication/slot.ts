@@ -132,8 +132,8 @@ function explain(error: unknown, { name, walsender }: CreateSlotOptions): unknow
 }
 
 const firstLookMs = 250;
-const lookEveryMs = 1_000;
-const tellEveryMs = 15_000;
+const checkEveryMs = 1_000;
+const reportEveryMs = 15_000;
 
 /** Looks at what a creation waits for, tells it, and ends it when it takes too long. */
 class SlotWait {
@@ -165,7 +165,7 @@ class SlotWait {
           return;
         }
         await pause(
-          Math.min(lookEveryMs, Math.max(50, this.#options.timeoutMs - waitedMs)),
+          Math.min(checkEveryMs, Math.max(50, this.#options.timeoutMs - waitedMs)),
           signal,
         );
       }
@@ -197,7 +197,7 @@ class SlotWait {
     for (const transaction of transactions) {
       const key = transaction.preparedAs ?? String(transaction.pid);
       const last = this.#told.get(key);
-      if (last !== undefined && waitedMs - last < tellEveryMs) continue;
+      if (last !== undefined && waitedMs - last < reportEveryMs) continue;
       this.#told.set(key, waitedMs);
       events({
         kind: "info",

@@ -29,10 +29,10 @@ import {
   type ChangedIdentity,
   describeIdentityList,
   describeScope,
-  type ScopeDescriptor,
+  type ScopeComment,
 } from "./descriptor.ts";
 import type { IdentityPolicy } from "./identity.ts";
-import type { StreamState } from "./inventory.ts";
+import type { ReplicationStream } from "./inventory.ts";
 import { type ReplicationNames, replicationNames } from "./names.ts";
 import {
   createPublication,
@@ -41,13 +41,13 @@ import {
   planPublication,
   type PublicationPlan,
 } from "./publication.ts";
-import type { ReplicationScope, ScopePlace } from "./scope.ts";
+import type { DatabaseRef, ReplicationScope } from "./scope.ts";
 import { dropSlotApart } from "./slot.ts";
 import { createSlotSnapshot, type SlotSnapshot } from "./slot_snapshot.ts";
 import { readHarmfulSettings } from "./worker_settings.ts";
 
 /** The session's database as a place that addresses and users do not change. */
-export async function readPlace(session: Session): Promise<ScopePlace> {
+export async function readDatabaseRef(session: Session): Promise<DatabaseRef> {
   const { systemIdentifier } = await readClusterFacts(session);
   return {
     system: systemIdentifier ?? session.endpoint.hosts.map(describeHost).join(","),
@@ -56,7 +56,7 @@ export async function readPlace(session: Session): Promise<ScopePlace> {
 }
 
 /** Of the tables that there are, those whose rows are copied, with their conditions. */
-export interface RowSelection {
+export interface PublishedRows {
   readonly tables: readonly Table[];
   /** Undefined for all rows. */
   readonly predicateOf: (table: TableName) => string | undefined;
@@ -68,7 +68,7 @@ export interface StreamOptions extends LockOptions {
   /** From 1. */
   readonly epoch: number;
   /** Those whose rows are copied, of those that `select` gave. */
-  readonly withRows: (session: Session, tables: readonly Table[]) => Promise<RowSelection>;
+  readonly withRows: (session: Session, tables: readonly Table[]) => Promise<PublishedRows>;
   readonly policy: IdentityPolicy;
   /** What earlier epochs of the scope changed. */
   readonly remembered?: readonly ChangedIdentity[];
@@ -85,7 +85,7 @@ export interface StreamOptions extends LockOptions {
 /** A stream that has begun: what was committed before its point is to be copied, everything else comes through its slot. */
 export interface StreamStart extends SlotSnapshot {
   readonly names: ReplicationNames;
-  readonly descriptor: ScopeDescriptor;
+  readonly descriptor: ScopeComment;
   readonly plan: PublicationPlan;
   /** Of {@linkcode SlotSnapshot.tables}, those that are published. */
   readonly published: readonly Table[];
@@ -130,12 +130,12 @@ export async function startStream(source: Endpoint, options: StreamOptions): Pro
       const { tables } = await options.withRows(snapshot.snapshot.session, snapshot.tables);
       difference = differs(planned.tables, tables);
       if (difference === undefined) {
-        tellSkipped(planned.plan, options);
+        reportSkipped(planned.plan, options);
         const keys = new Set(planned.plan.tables.map((table) => tableKey(table)));
         const published = tables.filter((table) => keys.has(tableKey(table)));
         return { ...snapshot, names, descriptor, plan: planned.plan, published };
       }
-      if (attempt >= attempts) throw restless(source, difference);
+      if (attempt >= attempts) throw keepsChanging(source, difference);
     } catch (error) {
       // the error that ended it is the one to tell; cleanup finds what cannot be dropped now
       await undo(source, { names, snapshot }).catch(() => {});
@@ -147,9 +147,9 @@ export async function startStream(source: Endpoint, options: StreamOptions): Pro
 }
 
 function describePlan(
-  descriptor: ScopeDescriptor,
+  descriptor: ScopeComment,
   { changedIdentities, skipped }: PublicationPlan,
-): ScopeDescriptor {
+): ScopeComment {
   return {
     ...descriptor,
     changedIdentities,
@@ -175,7 +175,7 @@ async function publish(
   source: Endpoint,
   options: StreamOptions & {
     readonly names: ReplicationNames;
-    readonly descriptor: ScopeDescriptor;
+    readonly descriptor: ScopeComment;
   },
 ): Promise<{ readonly plan: PublicationPlan; readonly tables: readonly Table[] }> {
   const { signal, names, descriptor, policy, remembered, events } = options;
@@ -206,7 +206,7 @@ async function publish(
   return { plan, tables };
 }
 
-function tellSkipped({ skipped }: PublicationPlan, { events }: StreamOptions): void {
+function reportSkipped({ skipped }: PublicationPlan, { events }: StreamOptions): void {
   for (const table of skipped) {
     events({
       kind: "warning",
@@ -229,7 +229,7 @@ function differs(planned: readonly Table[], seen: readonly Table[]): string | un
   return appeared === undefined ? undefined : `${displayName(appeared)} appeared meanwhile`;
 }
 
-function restless(source: Endpoint, difference: string): ReplicatorError {
+function keepsChanging(source: Endpoint, difference: string): ReplicatorError {
   return new ReplicatorError(
     `tables appeared or vanished during each of ${
       plural(attempts, "attempt")
@@ -268,7 +268,7 @@ export interface HandOverOptions {
   /** On the target's database. */
   readonly target: Session;
   readonly names: ReplicationNames;
-  readonly descriptor: ScopeDescriptor;
+  readonly descriptor: ScopeComment;
   /** The published tables. */
   readonly published: readonly Table[];
   readonly access: SubscriptionAccess;
@@ -284,7 +284,7 @@ export interface HandOverOptions {
  */
 export async function handOver(options: HandOverOptions): Promise<Applier> {
   const { source, target, names, access, published, signal } = options;
-  const descriptor: ScopeDescriptor = {
+  const descriptor: ScopeComment = {
     ...options.descriptor,
     copiedAt: options.descriptor.copiedAt ?? options.copiedAt,
   };
@@ -327,7 +327,7 @@ export async function handOver(options: HandOverOptions): Promise<Applier> {
  */
 export async function keepTables(
   source: Session,
-  { name, publication, descriptor }: StreamState,
+  { name, publication, descriptor }: ReplicationStream,
   kept: readonly TableName[],
 ): Promise<void> {
   const keys = new Set(kept.map((table) => tableKey(table)));

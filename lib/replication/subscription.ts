@@ -16,15 +16,15 @@ import {
   describeEndpoint,
   type Endpoint,
   keepOutOfLog,
-  leastLibpqMajor,
-  missingLibpqWords,
+  minLibpqMajor,
+  missingLibpqParameters,
   pause,
   ServerError,
   type Session,
   SqlState,
   withoutEventTriggers,
 } from "../postgres/mod.ts";
-import { type ChangedIdentity, commentOnSubscription, type ScopeDescriptor } from "./descriptor.ts";
+import { type ChangedIdentity, commentOnSubscription, type ScopeComment } from "./descriptor.ts";
 import { type LeftIdentity, restoreIdentities } from "./restore_identities.ts";
 import { subscriptionConninfo } from "./conninfo.ts";
 import {
@@ -97,7 +97,7 @@ export interface CreateSubscriptionOptions {
   /** Those of the publication. */
   readonly tables: readonly TableName[];
   readonly portableBinary: boolean;
-  readonly descriptor: ScopeDescriptor;
+  readonly descriptor: ScopeComment;
   /** Settings that an apply worker must not begin with. */
   readonly harmfulSettings: readonly HarmfulSetting[];
 }
@@ -179,7 +179,7 @@ function conninfoOf(
     "session" | "sourceFromTarget" | "passfile"
   >,
 ): string {
-  const missing = missingLibpqWords(sourceFromTarget, session.majorVersion);
+  const missing = missingLibpqParameters(sourceFromTarget, session.majorVersion);
   if (missing.length > 0) {
     throw new ReplicatorError(
       `the target is PostgreSQL ${session.majorVersion}, which does not know ${
@@ -189,7 +189,7 @@ function conninfoOf(
         side: "target",
         object: `database ${session.endpoint.database}`,
         remedy: `name another URL for it with --source-from-target, or use a target of PostgreSQL ${
-          leastLibpqMajor(sourceFromTarget)
+          minLibpqMajor(sourceFromTarget)
         } or later`,
         exitCode: ExitCode.prerequisite,
       },

@@ -14,7 +14,7 @@ import type { Session } from "../postgres/mod.ts";
 import type { Drift } from "./drift.ts";
 
 /** An enum, domain, composite or other type of users, and where it is used. */
-export interface TypeShape extends TableName {
+export interface ReplicatedTypeShape extends TableName {
   readonly kind: "enum" | "domain" | "composite" | "other";
   /** Of an enum, in their order. */
   readonly labels: readonly string[];
@@ -85,10 +85,12 @@ const statement = `
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = t.typrelid AND c.relkind <> 'c')
    ORDER BY n.nspname COLLATE pg_catalog."C", t.typname COLLATE pg_catalog."C"`;
 
-type TypeRow = Omit<TypeShape, "usedBy"> & { readonly used_by: TypeShape["usedBy"] };
+type TypeRow = Omit<ReplicatedTypeShape, "usedBy"> & {
+  readonly used_by: ReplicatedTypeShape["usedBy"];
+};
 
 /** Types that columns of the session's database are made of, also through arrays, domains, composites and ranges. */
-export async function readTypes(session: Session): Promise<readonly TypeShape[]> {
+export async function readTypes(session: Session): Promise<readonly ReplicatedTypeShape[]> {
   const rows = await session.query<TypeRow>(statement);
   return rows.map(({ used_by, ...type }) => ({ ...type, usedBy: used_by }));
 }
@@ -98,8 +100,8 @@ const typeKey = ({ schema, name }: TableName) => JSON.stringify([schema, name]);
 /** Compares the types that published tables use on the source. Pure. */
 export function compareTypes(
   { source, target }: {
-    readonly source: readonly TypeShape[];
-    readonly target: readonly TypeShape[];
+    readonly source: readonly ReplicatedTypeShape[];
+    readonly target: readonly ReplicatedTypeShape[];
   },
   isPublished: (table: TableName) => boolean,
 ): readonly Drift[] {
@@ -155,8 +157,8 @@ export interface TypeDifference {
 
 /** Labels that the target lacks, with the statements that add or rename them in the right places. */
 export function compareLabels(
-  source: TypeShape,
-  target: TypeShape,
+  source: ReplicatedTypeShape,
+  target: ReplicatedTypeShape,
 ): readonly (TypeDifference & { readonly label: string })[] {
   const alter = `ALTER TYPE ${quoteQualified(source.schema, source.name)}`;
   const quote = (label: string) => quoteLiteral(label).trim();
@@ -186,8 +188,8 @@ export function compareLabels(
 }
 
 function compareChecks(
-  source: TypeShape,
-  target: TypeShape,
+  source: ReplicatedTypeShape,
+  target: ReplicatedTypeShape,
 ): readonly (TypeDifference & { readonly stops: boolean })[] {
   const name = displayName(source);
   const alter = `ALTER DOMAIN ${quoteQualified(source.schema, source.name)}`;
@@ -218,7 +220,10 @@ function compareChecks(
 }
 
 /** Attributes of a composite type that differ: it has all of them in every value. */
-export function compareAttributes(source: TypeShape, target: TypeShape): readonly TypeDifference[] {
+export function compareAttributes(
+  source: ReplicatedTypeShape,
+  target: ReplicatedTypeShape,
+): readonly TypeDifference[] {
   const name = displayName(source);
   const alter = `ALTER TYPE ${quoteQualified(source.schema, source.name)}`;
   const theirs = new Map(target.attributes.map((attribute) => [attribute.name, attribute.type]));

@@ -12,7 +12,12 @@ import {
 } from "../core/mod.ts";
 import type { Session } from "../postgres/mod.ts";
 import type { PendingTransaction, RowChange } from "./next_transaction.ts";
-import { compareAttributes, compareLabels, readTypes, type TypeShape } from "./type_drift.ts";
+import {
+  compareAttributes,
+  compareLabels,
+  readTypes,
+  type ReplicatedTypeShape,
+} from "./type_drift.ts";
 
 type Column = {
   readonly name: string;
@@ -33,7 +38,7 @@ const columnsStatement = `
    WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`;
 
 /** What the target's columns and types refuse of the changes, each with the statement that lets it through. */
-export async function findValueObstacles(
+export async function findValueErrors(
   { source, target, transaction: { changes } }: {
     readonly source: Session;
     readonly target: Session;
@@ -86,8 +91,8 @@ function refusedByColumns(
 function refusedByTypes(
   { table, next = {} }: RowChange,
   { source, target }: {
-    readonly source: readonly TypeShape[];
-    readonly target: readonly TypeShape[];
+    readonly source: readonly ReplicatedTypeShape[];
+    readonly target: readonly ReplicatedTypeShape[];
   },
 ): readonly string[] {
   const there = new Map(target.map((type) => [tableKey(type), type]));

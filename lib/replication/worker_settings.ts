@@ -13,7 +13,7 @@
  */
 import { ExitCode, quoteLiteral, ReplicatorError } from "../core/mod.ts";
 import { resetRoleStatement, ServerError, type Session } from "../postgres/mod.ts";
-import { parseDescriptor, type WorkerSetting } from "./descriptor.ts";
+import { parseComment, type WorkerSetting } from "./descriptor.ts";
 import { parseReplicationName } from "./names.ts";
 
 /** What a worker needs, whatever the database has. Names that a version does not know are passed over. */
@@ -183,7 +183,7 @@ async function readNotes(session: Session): Promise<readonly Note[]> {
   return rows.filter(({ name }) => parseReplicationName(name) !== undefined).map((row) => ({
     subscription: row.name,
     owner: row.owner,
-    settings: parseDescriptor(row.comment)?.workerSettings ?? [],
+    settings: parseComment(row.comment)?.workerSettings ?? [],
   }));
 }
 

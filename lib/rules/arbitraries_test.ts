@@ -62,7 +62,7 @@ const rowRules: fc.Arbitrary<RowRule> = fc.oneof(
 );
 
 /** Rules over few names, so that they meet tables and each other. */
-export const rules: fc.Arbitrary<TableRules> = fc.oneof(
+export const arbitraryRules: fc.Arbitrary<TableRules> = fc.oneof(
   fc.record({ include: fc.array(choices, { maxLength: 3 }), exclude: fc.constant([]) }),
   fc.record({ include: fc.constant([]), exclude: fc.array(choices, { maxLength: 3 }) }),
 ).chain((chosen) =>

@@ -176,11 +176,11 @@ class Decider {
   /** A parent that is there only for what was let in. */
   #comesAlong(table: SourceTable): Decision | undefined {
     if (this.#rules.include.length === 0 || this.#isIncluded(table)) return undefined;
-    const heir = this.#includedHeir(table);
-    if (heir === undefined) return undefined;
+    const childTable = this.#includedHeir(table);
+    if (childTable === undefined) return undefined;
     return {
       outcome: "structure-only",
-      reason: `the parent of ${displayName(heir)}, which is let in`,
+      reason: `the parent of ${displayName(childTable)}, which is let in`,
       rules: [],
     };
   }
@@ -265,11 +265,11 @@ class Decider {
   }
 
   #includedHeir(table: SourceTable): SourceTable | undefined {
-    const heirs = [...this.#children.get(tableKey(table)) ?? []];
-    for (const heir of heirs) {
-      if (this.#isIncluded(heir)) return heir;
-      for (const child of this.#children.get(tableKey(heir)) ?? []) {
-        if (!heirs.includes(child)) heirs.push(child);
+    const childTables = [...this.#children.get(tableKey(table)) ?? []];
+    for (const childTable of childTables) {
+      if (this.#isIncluded(childTable)) return childTable;
+      for (const child of this.#children.get(tableKey(childTable)) ?? []) {
+        if (!childTables.includes(child)) childTables.push(child);
       }
     }
     return undefined;

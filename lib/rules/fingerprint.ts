@@ -7,7 +7,7 @@ import { type PartPattern, patternsOverlap, type TablePattern } from "./name_pat
 import type { RowRule, TableRules } from "./table_rules.ts";
 
 /** What a run moves. */
-export interface Scope {
+export interface RuleScope {
   /** Source name → target name, of all databases of the run. */
   readonly databases: Readonly<Record<string, string>>;
   readonly rules: Omit<TableRules, "now">;
@@ -19,13 +19,13 @@ export interface Scope {
  * Order, origin and spelling of rules do not count (`12 months` is `1 year`); databases, schemas, tables and predicates do. Of a time window its
  * length counts and not the moment it reaches back from: a run that goes on after an interruption has the moment that it began with.
  */
-export async function fingerprintScope(scope: Scope): Promise<string> {
+export async function fingerprintScope(scope: RuleScope): Promise<string> {
   const bytes = new TextEncoder().encode(canonicalScope(scope));
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }
 
 /** The text that the fingerprint is made of. */
-export function canonicalScope({ databases, rules }: Scope): string {
+export function canonicalScope({ databases, rules }: RuleScope): string {
   const sorted = (values: readonly unknown[]) =>
     [...new Set(values.map((value) => JSON.stringify(value)))].sort();
   return JSON.stringify([

@@ -23,7 +23,7 @@ export interface TablePattern {
 export type Reading<Value> = { readonly value: Value } | { readonly problem: string };
 
 /** PostgreSQL's limit for identifiers (NAMEDATALEN - 1). */
-const mostBytes = 63;
+const maxBytes = 63;
 
 /** A name in `public`, when no schema is given. */
 const publicSchema: PartPattern = ["public"];
@@ -133,7 +133,7 @@ export function readFilterPattern(text: string): Reading<TablePattern> {
   if (first === undefined || second === undefined) {
     return {
       problem: `${
-        shown(text)
+        quotedPattern(text)
       } does not say in which database: write database.table or database.schema.table`,
     };
   }
@@ -186,18 +186,20 @@ function readParts(text: string): Reading<readonly PartPattern[]> {
 function part(texts: readonly string[], whole: string): Reading<PartPattern> {
   if (texts.length === 1 && texts[0] === "") {
     return {
-      problem: whole.trim() === "" ? "an empty table name" : `${shown(whole)} has an empty part`,
+      problem: whole.trim() === ""
+        ? "an empty table name"
+        : `${quotedPattern(whole)} has an empty part`,
     };
   }
   if (texts.some((text) => text.includes("\0"))) {
-    return { problem: `${shown(whole)} has a NUL character in it` };
+    return { problem: `${quotedPattern(whole)} has a NUL character in it` };
   }
   const bytes = new TextEncoder().encode(texts.join("")).length;
-  if (bytes > mostBytes) {
+  if (bytes > maxBytes) {
     return {
       problem: `${
-        shown(whole)
-      } has a part of ${bytes} bytes; PostgreSQL's names have at most ${mostBytes}`,
+        quotedPattern(whole)
+      } has a part of ${bytes} bytes; PostgreSQL's names have at most ${maxBytes}`,
     };
   }
   // several wildcards in a row are one
@@ -206,12 +208,14 @@ function part(texts: readonly string[], whole: string): Reading<PartPattern> {
 }
 
 function tooManyParts(text: string, count: number): string {
-  return `${shown(text)} has ${plural(count, "part")}; a table is database.schema.table at most ` +
+  return `${quotedPattern(text)} has ${
+    plural(count, "part")
+  }; a table is database.schema.table at most ` +
     `(put a name with dots into double quotes)`;
 }
 
 /** A text in a message, cut short. */
-export function shown(text: string): string {
+export function quotedPattern(text: string): string {
   const short = text.length > 80 ? `${text.slice(0, 80)}…` : text;
   return /^".*"$/s.test(short) || /["*]/.test(short) ? short : `"${short}"`;
 }
@@ -241,7 +245,7 @@ function split(
     else add(character);
   }
   return quoted
-    ? { fields, problem: `${shown(text)} has a double quote that is not closed` }
+    ? { fields, problem: `${quotedPattern(text)} has a double quote that is not closed` }
     : { fields };
 }
 

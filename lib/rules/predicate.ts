@@ -4,7 +4,7 @@
  * @module
  */
 import { tokenize } from "../core/mod.ts";
-import { type Reading, shown } from "./name_pattern.ts";
+import { quotedPattern, type Reading } from "./name_pattern.ts";
 
 /**
  * Reads a predicate. It must not be able to end the parentheses it is put into, nor the statement: no semicolon, no parenthesis
@@ -19,7 +19,7 @@ export function readPredicate(text: string): Reading<string> {
   }
   if (predicate.includes("\0")) return { problem: "the predicate has a NUL character in it" };
   if (/^where\b/i.test(predicate)) {
-    return { problem: `${shown(predicate)} begins with WHERE: give what comes after it` };
+    return { problem: `${quotedPattern(predicate)} begins with WHERE: give what comes after it` };
   }
   let depth = 0;
   let empty = true;
@@ -34,18 +34,24 @@ export function readPredicate(text: string): Reading<string> {
     if (kind !== "symbol") continue;
     if (token === ";") {
       return {
-        problem: `the predicate ${shown(predicate)} has a semicolon in it: give one condition only`,
+        problem: `the predicate ${
+          quotedPattern(predicate)
+        } has a semicolon in it: give one condition only`,
       };
     }
     if (token === "(") depth++;
     else if (token === ")" && --depth < 0) {
       return {
-        problem: `the predicate ${shown(predicate)} closes a parenthesis that it has not opened`,
+        problem: `the predicate ${
+          quotedPattern(predicate)
+        } closes a parenthesis that it has not opened`,
       };
     }
   }
   if (depth > 0) {
-    return { problem: `the predicate ${shown(predicate)} has a parenthesis that is not closed` };
+    return {
+      problem: `the predicate ${quotedPattern(predicate)} has a parenthesis that is not closed`,
+    };
   }
   return empty ? { problem: "the predicate is nothing but comments" } : { value: predicate };
 }

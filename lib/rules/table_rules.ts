@@ -11,7 +11,7 @@ import {
   readPartPattern,
   readRulePattern,
 } from "./name_pattern.ts";
-import { literalOf, shown, type TablePattern } from "./name_pattern.ts";
+import { literalOf, quotedPattern, type TablePattern } from "./name_pattern.ts";
 import { readPredicate } from "./predicate.ts";
 import { readTimeWindow, type TimeWindow } from "./time_window.ts";
 
@@ -197,7 +197,7 @@ export function readRuleFlags(flags: RuleFlags): RulesReading {
         path: "--table-filter",
         message: "problem" in problem && /quote/.test(problem.problem)
           ? problem.problem
-          : `${shown(text)} is not of the form TABLE:PREDICATE`,
+          : `${quotedPattern(text)} is not of the form TABLE:PREDICATE`,
       });
     } else {
       reader.tableFilter({ table: readRulePattern(table), where }, {
@@ -214,7 +214,7 @@ export function readRuleFlags(flags: RuleFlags): RulesReading {
         message: "problem" in problem && /quote/.test(problem.problem)
           ? problem.problem
           : `${
-            shown(text)
+            quotedPattern(text)
           } is not of the form TABLE:COLUMN:WINDOW, like events:created_at:6 months`,
       });
     } else {
@@ -226,8 +226,8 @@ export function readRuleFlags(flags: RuleFlags): RulesReading {
           message: "problem" in name && column.trim() !== ""
             ? name.problem
             : column.trim() === ""
-            ? `${shown(text)} has an empty column name`
-            : `${shown(column)} cannot have a wildcard: name one column`,
+            ? `${quotedPattern(text)} has an empty column name`
+            : `${quotedPattern(column)} cannot have a wildcard: name one column`,
         });
       } else {
         reader.timeFilter(

@@ -8,7 +8,7 @@
 import {
   acceptsStartupOption,
   type Endpoint,
-  libpqWords,
+  libpqParameters,
   namesRole,
   startupOption,
 } from "../postgres/mod.ts";
@@ -64,7 +64,7 @@ export function conninfoFor(endpoint: Endpoint, major: number): string {
     sslcert: tls.files.sslcert,
     sslkey: tls.files.sslkey,
     sslsni: tls.serverNameIndication ? undefined : "0",
-    ...Object.fromEntries(libpqWords(endpoint, major)),
+    ...Object.fromEntries(libpqParameters(endpoint, major)),
     options: optionsFor(endpoint),
     application_name: endpoint.applicationName,
     target_session_attrs: endpoint.targetSessionAttributes === "any"

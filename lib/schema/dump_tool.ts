@@ -37,7 +37,7 @@ export interface ServerMajors {
   readonly sourceMajor: number;
   /** Of the target: 18. */
   readonly targetMajor: number;
-  /** First major version whose libpq can be told what the source's URL demands, see `leastLibpqMajor`. */
+  /** First major version whose libpq can be told what the source's URL demands, see `minLibpqMajor`. */
   readonly libpqMajor?: number;
 }
 

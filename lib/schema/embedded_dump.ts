@@ -11,7 +11,7 @@ import {
   signal as signals,
   type WorkerMessage,
 } from "./embedded_dump_worker.ts";
-import { ServerStandIn } from "./server_stand_in.ts";
+import { PgServerShim } from "./server_stand_in.ts";
 
 /**
  * The package with the program. The specifier is complete because the worker has no import map; `import_map.json` names the same version.
@@ -51,7 +51,7 @@ export async function runEmbeddedDump(
   await using session = await openSession(endpoint, { signal });
   // from the start: pg_dump is not told of parameters that change later
   await session.execute(`SET client_encoding = ${quoteLiteral(encoding)}`);
-  const server = await ServerStandIn.for(session);
+  const server = await PgServerShim.for(session);
   signal?.throwIfAborted();
   const worker = startWorker();
   const outcome = Promise.withResolvers<string>();
@@ -133,7 +133,7 @@ class ReplyChannel {
 
 function failure(
   session: Session,
-  server: ServerStandIn,
+  server: PgServerShim,
   { message, missingPermission }: {
     readonly message: string;
     readonly missingPermission: boolean;

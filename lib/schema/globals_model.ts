@@ -6,7 +6,7 @@
 import type { Secret } from "../core/mod.ts";
 
 /** The attributes of a role. */
-export interface RoleAttributes {
+export interface DumpedRoleAttributes {
   /** SUPERUSER */
   readonly superuser: boolean;
   /** INHERIT */
@@ -50,7 +50,7 @@ export interface RoleObject {
   /** Its name, unquoted. */
   readonly name: string;
   /** What it may do. */
-  readonly attributes: RoleAttributes;
+  readonly attributes: DumpedRoleAttributes;
   /** The stored verifier (SCRAM or md5), where the source lets us read it. */
   readonly password: Secret | undefined;
   /** `ALTER ROLE … SET` */

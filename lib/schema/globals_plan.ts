@@ -6,10 +6,10 @@
 import { quoteIdentifier, quoteLiteral } from "../core/mod.ts";
 import type { Adaptation } from "./adaptation.ts";
 import type {
+  DumpedRoleAttributes,
   GlobalObject,
   MembershipObject,
   ParameterGrantObject,
-  RoleAttributes,
   RoleObject,
   Setting,
   TablespaceObject,
@@ -120,7 +120,7 @@ function protectedBecause(name: string, target: GlobalsTarget): string | undefin
     : undefined;
 }
 
-const flags: readonly (readonly [keyof RoleAttributes, string])[] = [
+const flags: readonly (readonly [keyof DumpedRoleAttributes, string])[] = [
   ["superuser", "SUPERUSER"],
   ["createRole", "CREATEROLE"],
   ["createDatabase", "CREATEDB"],

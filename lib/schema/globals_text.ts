@@ -8,10 +8,10 @@ import { excerpt } from "./adaptation.ts";
 import { readDump } from "./dump_reader.ts";
 import {
   creatableLocation,
+  type DumpedRoleAttributes,
   type GlobalObject,
   type MembershipObject,
   type ParameterGrantObject,
-  type RoleAttributes,
   type RoleObject,
   type SecurityLabel,
   type Setting,
@@ -22,7 +22,7 @@ import { SqlCursor } from "./sql_cursor.ts";
 
 type Open<Value> = { -readonly [Key in keyof Value]: Value[Key] };
 interface OpenRole extends Omit<Open<RoleObject>, "attributes" | "settings" | "securityLabels"> {
-  attributes: Open<RoleAttributes>;
+  attributes: Open<DumpedRoleAttributes>;
   settings: Setting[];
   securityLabels: SecurityLabel[];
 }
@@ -32,7 +32,7 @@ interface OpenTablespace extends Omit<Open<TablespaceObject>, "options" | "grant
 }
 
 /** What a role has that says nothing else. */
-const newRole: RoleAttributes = {
+const newRole: DumpedRoleAttributes = {
   superuser: false,
   inherit: true,
   createRole: false,
@@ -44,7 +44,7 @@ const newRole: RoleAttributes = {
   validUntil: undefined,
 };
 
-const attributeWords: Readonly<Record<string, readonly [keyof RoleAttributes, boolean]>> = {
+const attributeWords: Readonly<Record<string, readonly [keyof DumpedRoleAttributes, boolean]>> = {
   superuser: ["superuser", true],
   nosuperuser: ["superuser", false],
   inherit: ["inherit", true],

@@ -36,7 +36,7 @@ const protocol3 = 3 << 16;
 const encoder = new TextEncoder();
 
 /** States: awaiting the startup packet → logged in. Bytes may come cut anywhere; libpq flushes every 8 kB. */
-export class ServerStandIn {
+export class PgServerShim {
   readonly #session: Session;
   readonly #parameters: ReadonlyMap<string, string>;
   #loggedIn = false;
@@ -50,7 +50,7 @@ export class ServerStandIn {
   }
 
   /** Reads from the session what the login will report. */
-  static async for(session: Session): Promise<ServerStandIn> {
+  static async for(session: Session): Promise<PgServerShim> {
     const rows = await session.query<{ name: string; setting: string | null }>(`
       SELECT name, coalesce(pg_catalog.current_setting(name, true),
                             CASE name WHEN 'in_hot_standby' THEN
@@ -58,7 +58,7 @@ export class ServerStandIn {
         FROM pg_catalog.unnest(pg_catalog.string_to_array('${
       reportedParameters.join(",")
     }', ',')) AS name`);
-    return new ServerStandIn(
+    return new PgServerShim(
       session,
       new Map(rows.flatMap(({ name, setting }) => setting === null ? [] : [[name, setting]])),
     );

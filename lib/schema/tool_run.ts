@@ -8,8 +8,8 @@ import {
   ConnectionError,
   type Endpoint,
   formatPassfileEntry,
-  leastLibpqMajor,
-  missingLibpqWords,
+  minLibpqMajor,
+  missingLibpqParameters,
   namesRole,
   openSession,
   passwordFor,
@@ -157,7 +157,7 @@ async function runOnce(options: ToolRunOptions): Promise<string> {
 
 /** A program that cannot be told what the URL demands would connect without it. */
 function refuseMissingWords({ program, major, endpoint }: ToolRunOptions): void {
-  const missing = missingLibpqWords(endpoint, major);
+  const missing = missingLibpqParameters(endpoint, major);
   if (missing.length === 0) return;
   throw new ReplicatorError(
     `${program} is of PostgreSQL ${major}, which does not know ${missing.join(", ")}`,
@@ -167,7 +167,7 @@ function refuseMissingWords({ program, major, endpoint }: ToolRunOptions): void 
       exitCode: ExitCode.prerequisite,
       remedy:
         `let the embedded pg_dump do it (--dump-tool embedded), or install the programs of PostgreSQL ${
-          leastLibpqMajor(endpoint)
+          minLibpqMajor(endpoint)
         } or later`,
     },
   );

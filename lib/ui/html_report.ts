@@ -37,7 +37,7 @@ export function renderInitReport(
   const names = report.databases.map(({ target }) => target);
   const generator = `${toolName} ${toolVersion}`;
   return renderPage({
-    title: `${names.length > mostNames ? plural(names.length, "database") : names.join(", ")} – ${
+    title: `${names.length > maxNames ? plural(names.length, "database") : names.join(", ")} – ${
       report.failure === undefined ? "copied" : "not copied in full"
     } by init`,
     generator,
@@ -88,10 +88,10 @@ ${statusLine(report)}
 </header>`;
 }
 
-const mostNames = 6;
+const maxNames = 6;
 
 function nameList(names: readonly string[]): Markup {
-  if (names.length > mostNames) return markup`${plural(names.length, "database")}`;
+  if (names.length > maxNames) return markup`${plural(names.length, "database")}`;
   return markup`${names.map((each, index) => [index === 0 ? "" : ", ", name(each)])}`;
 }
 

@@ -4,10 +4,10 @@ import type { ProgressDisplay } from "./live_progress.ts";
 /** How much is told, from least to most. */
 export const logLevels = ["error", "warn", "info", "debug"] as const;
 /** One of {@linkcode logLevels}. */
-export type LogLevel = typeof logLevels[number];
+export type ShownLevel = typeof logLevels[number];
 
 /** How important an event is. */
-export function levelOf(event: RunEvent): LogLevel {
+export function levelOf(event: RunEvent): ShownLevel {
   switch (event.kind) {
     case "warning":
     case "retry":
@@ -22,17 +22,17 @@ export function levelOf(event: RunEvent): LogLevel {
 }
 
 /** Whether an event is told at this level. */
-export function isShown(event: RunEvent, level: LogLevel): boolean {
+export function isShown(event: RunEvent, level: ShownLevel): boolean {
   return logLevels.indexOf(levelOf(event)) <= logLevels.indexOf(level);
 }
 
 /** One JSON object a line, for log collectors: `{"time":…,"level":…,"event":…}` and the event's own fields. */
 export function jsonLines({ writeLine, level, date }: {
   readonly writeLine: (line: string) => void;
-  readonly level: LogLevel;
+  readonly level: ShownLevel;
   readonly date: () => Date;
 }): ProgressDisplay {
-  const write = (each: LogLevel, event: string, fields: Readonly<Record<string, unknown>>) =>
+  const write = (each: ShownLevel, event: string, fields: Readonly<Record<string, unknown>>) =>
     writeLine(JSON.stringify({ time: date().toISOString(), level: each, event, ...fields }));
   return {
     take(event) {

@@ -7,7 +7,7 @@ import {
   type RunEvent,
 } from "../core/mod.ts";
 import type { ProgressDisplay } from "./live_progress.ts";
-import { isShown, type LogLevel } from "./json_lines.ts";
+import { isShown, type ShownLevel } from "./json_lines.ts";
 import {
   copiedBytes,
   copiedFraction,
@@ -22,7 +22,7 @@ import { printable } from "./text.ts";
 /** What {@linkcode plainLines} needs. */
 export interface PlainLinesOptions {
   readonly writeLine: (line: string) => void;
-  readonly level: LogLevel;
+  readonly level: ShownLevel;
   readonly now: () => number;
 }
 

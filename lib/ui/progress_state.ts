@@ -1,4 +1,4 @@
-import type { GovernorSubject, RunEvent, StepName } from "../core/mod.ts";
+import type { RunEvent, StepName, ThrottleSubject } from "../core/mod.ts";
 
 /** A table being copied. */
 export interface RunningTable {
@@ -49,7 +49,7 @@ export interface ProgressState {
   readonly warnings: number;
   readonly retries: number;
   /** How the source bears the copy: why that is slower than it could be, who waits for it, how old its snapshot is. */
-  readonly governor: Readonly<Partial<Record<GovernorSubject, string>>>;
+  readonly governor: Readonly<Partial<Record<ThrottleSubject, string>>>;
   readonly samples: readonly Sample[];
 }
 

@@ -2,7 +2,7 @@ import { displayWidth, padEnd, padStart, truncate, wrap } from "./text.ts";
 import { makeStyle } from "./style.ts";
 
 /** A column of a {@linkcode renderTable}. */
-export interface TableColumn {
+export interface TextColumn {
   readonly title: string;
   /** Default: left. */
   readonly align?: "left" | "right";
@@ -25,11 +25,11 @@ export interface TableOptions {
 
 const gap = 2;
 /** A column that shrinks still shows this much, even if the terminal then breaks the line. */
-const leastWidth = 12;
+const minWidth = 12;
 
 /** Aligned columns under their titles, one string a line. */
 export function renderTable(
-  columns: readonly TableColumn[],
+  columns: readonly TextColumn[],
   rows: readonly TableRow[],
   options: TableOptions,
 ): string[] {
@@ -62,7 +62,7 @@ function fitCell(text: string, width: number, narrow: "keep" | "wrap" | "cut"): 
 
 /** Natural widths; what is too much is taken, column by column, from the widest of those that may shrink. */
 function fitWidths(
-  columns: readonly TableColumn[],
+  columns: readonly TextColumn[],
   rows: readonly TableRow[],
   available: number,
 ): number[] {
@@ -75,7 +75,7 @@ function fitWidths(
   );
   for (; excess > 0; excess--) {
     const widest = shrinking
-      .filter((index) => (widths[index] ?? 0) > leastWidth)
+      .filter((index) => (widths[index] ?? 0) > minWidth)
       .reduce((a, b) => (widths[b] ?? 0) > (widths[a] ?? 0) ? b : a, -1);
     if (widest < 0) break;
     widths[widest] = (widths[widest] ?? 0) - 1;

@@ -23,7 +23,7 @@ import { verdictSentence } from "./verify_report/verify_words.ts";
 export type * from "./verify_report/verify_view.ts";
 
 const toolName = "postgres-seren-replicator";
-const mostNames = 6;
+const maxNames = 6;
 
 /** One HTML page with everything that a comparison has found, and what it has not looked at. Pure; all texts are escaped. */
 export function renderVerifyReport(
@@ -31,7 +31,7 @@ export function renderVerifyReport(
   { generatedAt, toolVersion }: HtmlReportOptions,
 ): string {
   const names = report.databases.map(({ source }) => source);
-  const short = names.length > mostNames;
+  const short = names.length > maxNames;
   const generator = `${toolName} ${toolVersion}`;
   const verdict = { equal: "equal", different: "DIFFERENT", unchecked: "not fully checked" };
   return renderPage({

@@ -54,11 +54,11 @@ export function renderWatch(view: WatchView, { columns, rows, color }: ViewSize)
   const head = [headLine(view, { style, columns })];
   const foot = most >= 6 ? [style.dim(printable(view.hint))] : [];
   const room = Math.max(1, most - head.length - foot.length);
-  const leastFindings = view.findings.length === 0 ? 0 : Math.min(2, Math.floor(room / 3));
+  const minFindings = view.findings.length === 0 ? 0 : Math.min(2, Math.floor(room / 3));
   const streams = streamLines(view.streams, {
     style,
     columns,
-    room: Math.max(1, room - leastFindings),
+    room: Math.max(1, room - minFindings),
   });
   const findings = findingLines(view.findings, { style, columns, room: room - streams.length });
   return [...head, ...streams, ...findings, ...foot]

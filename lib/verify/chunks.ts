@@ -11,8 +11,8 @@ import { type Chunk, rangeColumn } from "./scan.ts";
 
 /** Few enough that the rows of a cell can be looked at one by one. */
 const rowsOfCell = 2_500;
-const mostRanges = 256;
-const mostSlices = 4_096;
+const maxRanges = 256;
+const maxSlices = 4_096;
 const sampleRows = 20_000;
 const smallTable = 5_000;
 const smallestChunkBytes = 4 * 1024 * 1024;
@@ -51,7 +51,7 @@ export async function cutIntoChunks(
     return [{ ...whole, thresholds: [], slices: 1 }];
   }
   const slicesFor = (rows: number) =>
-    Math.min(mostSlices, 2 ** Math.max(0, Math.ceil(Math.log2(rows / rowsOfCell))));
+    Math.min(maxSlices, 2 ** Math.max(0, Math.ceil(Math.log2(rows / rowsOfCell))));
   if (rangeColumn(comparison) === undefined) {
     return [{ ...whole, thresholds: [], slices: slicesFor(rowEstimate) }];
   }
@@ -63,8 +63,8 @@ export async function cutIntoChunks(
   const isCoarse = !isBusy && (count >= enoughChunks || bytes <= soonReadBytes);
   const wantedRanges = Math.ceil(rowEstimate / rowsOfCell);
   const ranges = isCoarse
-    ? Math.max(count * rangesOfChunk, Math.min(mostRanges, wantedRanges))
-    : Math.min(mostRanges * count, Math.max(count, wantedRanges));
+    ? Math.max(count * rangesOfChunk, Math.min(maxRanges, wantedRanges))
+    : Math.min(maxRanges * count, Math.max(count, wantedRanges));
   const thresholds = await sampleThresholds(session, { comparison, ranges, rowEstimate });
   if (isCoarse) {
     return split(thresholds, count).map(({ thresholds, ...part }) => ({

@@ -4,7 +4,7 @@
  * @module
  */
 import { quoteIdentifier } from "../core/mod.ts";
-import type { Relation, RelationColumn } from "./relations.ts";
+import type { ComparedRelation, RelationColumn } from "./relations.ts";
 import { commonShape, textInShape } from "./type_shapes.ts";
 
 /** As what a value goes into the hash of its row. */
@@ -67,8 +67,8 @@ export interface EncodingOptions {
 
 /** Columns that both sides have, in the source's order, and what is wrong with the others. */
 export function pairColumns(
-  source: Pick<Relation, "columns">,
-  target: Pick<Relation, "columns">,
+  source: Pick<ComparedRelation, "columns">,
+  target: Pick<ComparedRelation, "columns">,
   encoding: EncodingOptions,
 ): { readonly columns: readonly ComparedColumn[]; readonly columnProblem: string | undefined } {
   const onTarget = new Map(target.columns.map((column) => [column.name, column]));

@@ -53,7 +53,7 @@ export async function compareChunk(
 }
 
 /** Readings of a chunk that differ as a whole while no row of it does: rows came and went in between. */
-const mostReadings = 5;
+const maxReadings = 5;
 
 async function outcomeOf(pair: SessionPair, work: ChunkWork, reading = 1): Promise<ChunkOutcome> {
   const { chunk, method, result } = work;
@@ -81,7 +81,7 @@ async function outcomeOf(pair: SessionPair, work: ChunkWork, reading = 1): Promi
       if (found.more && work.repairer === undefined) break;
     }
     if (found.isNothing) {
-      if (reading < mostReadings) return await outcomeOf(pair, work, reading + 1);
+      if (reading < maxReadings) return await outcomeOf(pair, work, reading + 1);
       found.unsettled++;
     }
   }

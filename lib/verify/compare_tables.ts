@@ -78,7 +78,7 @@ export async function compareTables(
       result.pending = chunks.length;
       for (const { outcome, at } of equal.values()) result.resume(outcome, at);
       if (equal.size > 0 && result.pending === 0) {
-        await lookAgain(pool, result, options);
+        await recheckLater(pool, result, options);
         progress.finished(comparison);
       }
       for (const [number, chunk] of chunks.entries()) {
@@ -107,7 +107,7 @@ export async function compareTables(
         }
       }
       if (result.finished()) {
-        await lookAgain(pool, result, options);
+        await recheckLater(pool, result, options);
         progress.finished(comparison);
       }
     }
@@ -123,7 +123,7 @@ export async function compareTables(
 }
 
 /** Compares once more what changed on the source since a table was begun. */
-async function lookAgain(
+async function recheckLater(
   pool: PairPool,
   result: TableResult,
   options: CompareTablesOptions,

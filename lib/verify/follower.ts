@@ -5,7 +5,7 @@
  */
 import { type EventSink, type Lsn, parseLsn, tableKey, type TableName } from "../core/mod.ts";
 import { type Endpoint, openSession, type Session } from "../postgres/mod.ts";
-import { readSlots, readSubscriptions, waitUntilApplied } from "../replication/mod.ts";
+import { readSlots, readSubscriptions, waitForLsn } from "../replication/mod.ts";
 
 /** What {@linkcode Follower.find} takes. */
 export interface FollowerOptions {
@@ -83,7 +83,7 @@ export class Follower implements AsyncDisposable {
   async reach(lsn: Lsn): Promise<void> {
     const turn = this.#turn.then(async () => {
       if (this.#applied >= lsn) return;
-      await waitUntilApplied({
+      await waitForLsn({
         ...this.#sessions,
         subscriptions: this.subscriptions,
         lsn,

@@ -49,7 +49,7 @@ export interface KnownTable {
 }
 
 /** Where lines come from and go to. */
-export interface JournalOptions {
+export interface VerifyJournalOptions {
   /** What earlier runs of the same comparison have left; the last line may be cut off. */
   readonly text: string;
   readonly append: (line: string) => void;
@@ -59,13 +59,13 @@ export interface JournalOptions {
 
 /** The journal of one run over any number of databases. Only chunks that are equal are in it. */
 export class VerifyJournal {
-  readonly #options: JournalOptions;
+  readonly #options: VerifyJournalOptions;
   readonly #known = new Map<
     string,
     { readonly line: TableLine; readonly equal: Map<number, ChunkLine> }
   >();
 
-  constructor(options: JournalOptions) {
+  constructor(options: VerifyJournalOptions) {
     this.#options = options;
     for (const text of options.text.split("\n")) {
       const line = parse(text);

@@ -40,13 +40,13 @@ export interface NotedRows {
 
 /** Rows that are looked at in one go: they fit into memory. */
 const rowsOfBatch = 5_000;
-const mostSlices = 65_536;
+const maxSlices = 65_536;
 /** Suspects that are followed at a time. */
 const followedAtOnce = 1_000;
 /** From this round on, rows that keep changing are read again and again. */
 const samplingRound = 2;
 const samples = 25;
-const mostRounds = 40;
+const maxRounds = 40;
 const longestPauseMs = 50;
 
 /**
@@ -92,7 +92,7 @@ async function* findInCells(
   let batch: number[] = [];
   let rows = 0;
   for (const cell of differingCells(source, target)) {
-    if (isKeyed && rowsOf(cell) > rowsOfBatch && chunk.slices < mostSlices) {
+    if (isKeyed && rowsOf(cell) > rowsOfBatch && chunk.slices < maxSlices) {
       yield* findInLargeCell(pair, cell, options);
       continue;
     }
@@ -122,7 +122,7 @@ async function* findInLargeCell(
       ...bounds,
       thresholds: [],
       slices: Math.min(
-        mostSlices,
+        maxSlices,
         chunk.slices * 2 ** Math.ceil(Math.log2(rows / (rowsOfBatch / 16))),
       ),
     };
@@ -214,7 +214,7 @@ async function followUp(
 ): Promise<readonly Suspect[]> {
   const certain: Suspect[] = [];
   let pending = new Map(suspects.map((suspect) => [suspect.id, suspect]));
-  for (let round = 1; pending.size > 0 && round <= mostRounds; round++) {
+  for (let round = 1; pending.size > 0 && round <= maxRounds; round++) {
     const selection = { ids: [...pending.keys()] };
     const still = new Map<string, Suspect>();
     const now = round < samplingRound

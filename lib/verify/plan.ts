@@ -6,7 +6,7 @@
 import { displayName, plural, tableKey, type TableName } from "../core/mod.ts";
 import type { Decision } from "../rules/mod.ts";
 import { type ComparedColumn, pairColumns } from "./columns.ts";
-import type { Relation } from "./relations.ts";
+import type { ComparedRelation } from "./relations.ts";
 import type { NotChecked, VerifiedKind, VerifiedTable } from "./report.ts";
 
 /** A table that holds rows itself, and which of them are compared. */
@@ -47,8 +47,8 @@ export interface ComparisonPlan {
 
 /** What the plan depends on. */
 export interface PlanOptions {
-  readonly source: readonly Relation[];
-  readonly target: readonly Relation[];
+  readonly source: readonly ComparedRelation[];
+  readonly target: readonly ComparedRelation[];
   /** What the rules say of a table; undefined for one that they do not know. */
   readonly decide: (table: TableName) => Decision | undefined;
   /** Materialized views that do not come because of the rules, by `tableKey`. */
@@ -73,8 +73,8 @@ export function planComparisons(options: PlanOptions): ComparisonPlan {
 
 class Planner {
   readonly #options: PlanOptions;
-  readonly #targets: ReadonlyMap<string, Relation>;
-  readonly #sources: ReadonlyMap<string, Relation>;
+  readonly #targets: ReadonlyMap<string, ComparedRelation>;
+  readonly #sources: ReadonlyMap<string, ComparedRelation>;
   readonly #consumed = new Set<string>();
   readonly #comparisons: Comparison[] = [];
   readonly #decided: VerifiedTable[] = [];
@@ -100,7 +100,7 @@ class Planner {
     };
   }
 
-  #single(relation: Relation): void {
+  #single(relation: ComparedRelation): void {
     this.#consumed.add(tableKey(relation));
     if (!this.#hasRows(relation)) return;
     const target = this.#targets.get(tableKey(relation));
@@ -113,7 +113,7 @@ class Planner {
     this.#compare({ relation, sources: [relation], target, targets: [target] });
   }
 
-  #arePopulated(source: Relation, target: Relation): boolean {
+  #arePopulated(source: ComparedRelation, target: ComparedRelation): boolean {
     if (source.isPopulated && target.isPopulated) return true;
     if (source.isPopulated !== target.isPopulated) {
       this.#decided.push({
@@ -127,7 +127,7 @@ class Planner {
     return false;
   }
 
-  #partitioned(root: Relation): void {
+  #partitioned(root: ComparedRelation): void {
     this.#consumed.add(tableKey(root));
     const leaves = this.#leavesOf(root, this.#options.source);
     for (const leaf of leaves) this.#consumed.add(tableKey(leaf));
@@ -140,7 +140,7 @@ class Planner {
     const onTarget = target.kind === "partitioned table"
       ? this.#leavesOf(target, this.#options.target)
       : [];
-    const names = (relations: readonly Relation[]) =>
+    const names = (relations: readonly ComparedRelation[]) =>
       new Set(relations.filter(({ kind }) => kind !== "foreign table").map(tableKey));
     const same = target.kind === "partitioned table" &&
       names(leaves).symmetricDifference(names(onTarget)).size === 0;
@@ -155,14 +155,18 @@ class Planner {
   }
 
   /** All partitions of a table that hold rows, at any depth. */
-  #leavesOf(root: Relation, all: readonly Relation[]): readonly Relation[] {
+  #leavesOf(root: ComparedRelation, all: readonly ComparedRelation[]): readonly ComparedRelation[] {
     return all.filter((each) =>
       each.root !== undefined && tableKey(each.root) === tableKey(root) &&
       each.kind !== "partitioned table"
     );
   }
 
-  #byRoot(root: Relation, sources: readonly Relation[], target: Relation): void {
+  #byRoot(
+    root: ComparedRelation,
+    sources: readonly ComparedRelation[],
+    target: ComparedRelation,
+  ): void {
     const targets = target.kind === "partitioned table"
       ? this.#leavesOf(target, this.#options.target).filter(({ kind }) => kind !== "foreign table")
       : [target];
@@ -181,10 +185,10 @@ class Planner {
 
   #compare(
     { relation, sources, target, targets, predicate = this.#predicateOf(relation) }: {
-      readonly relation: Relation;
-      readonly sources: readonly Relation[];
-      readonly target: Relation;
-      readonly targets: readonly Relation[];
+      readonly relation: ComparedRelation;
+      readonly sources: readonly ComparedRelation[];
+      readonly target: ComparedRelation;
+      readonly targets: readonly ComparedRelation[];
       readonly predicate?: string | undefined;
     },
   ): void {
@@ -203,7 +207,7 @@ class Planner {
     });
     const keyNames = relation.key ?? target.key;
     const key = keyNames?.flatMap((name) => columns.find((column) => column.name === name) ?? []);
-    const part = ({ schema, name, extensionCondition }: Relation): Part => ({
+    const part = ({ schema, name, extensionCondition }: ComparedRelation): Part => ({
       schema,
       name,
       conditions: predicate === undefined ? [] : [predicate],
@@ -237,7 +241,7 @@ class Planner {
   }
 
   /** Whether the rows are in the scope; what is not is noted. */
-  #hasRows(relation: Relation): boolean {
+  #hasRows(relation: ComparedRelation): boolean {
     if (relation.kind === "materialized view") {
       if (relation.extension !== undefined) return false;
       if (this.#options.leftOut.has(tableKey(relation))) {
@@ -259,12 +263,12 @@ class Planner {
     return false;
   }
 
-  #predicateOf(relation: Relation): string | undefined {
+  #predicateOf(relation: ComparedRelation): string | undefined {
     const decision = this.#options.decide(relation);
     return decision?.outcome === "filtered" ? decision.predicate : undefined;
   }
 
-  #missing(relation: Relation, leaves: readonly Relation[] = [relation]): void {
+  #missing(relation: ComparedRelation, leaves: readonly ComparedRelation[] = [relation]): void {
     this.#decided.push({
       ...blank(relation),
       verdict: "different",
@@ -278,7 +282,7 @@ class Planner {
     });
   }
 
-  #skip(relation: Relation, reason: string, failed = false): void {
+  #skip(relation: ComparedRelation, reason: string, failed = false): void {
     if (failed) this.#decided.push({ ...blank(relation), verdict: "unchecked", reason });
     this.#notChecked.push({ what: `rows of ${displayName(relation)}`, reason, failed });
   }
@@ -302,7 +306,7 @@ class Planner {
   }
 }
 
-function blank(relation: Relation): Omit<VerifiedTable, "verdict"> {
+function blank(relation: ComparedRelation): Omit<VerifiedTable, "verdict"> {
   return {
     schema: relation.schema,
     name: relation.name,

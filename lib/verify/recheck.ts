@@ -11,9 +11,9 @@ import type { SessionPair } from "./session_pair.ts";
 import type { ChunkOutcome } from "./table_result.ts";
 
 /** Passes over row headers, each for what went away during the one before. */
-const mostPasses = 3;
+const maxPasses = 3;
 /** Each of these batches is a scan of a table without a key. */
-const mostBatchesWithoutKey = 2;
+const maxBatchesWithoutKey = 2;
 
 /** What looking again takes. */
 export interface RecheckWork extends Omit<ChunkWork, "follower"> {
@@ -47,7 +47,7 @@ export async function recheck(pair: SessionPair, work: RecheckWork): Promise<Rec
     let gone = 0;
     let batches = 0;
     for await (const ids of readChangedSince(pair.source, { comparison, method, since, now })) {
-      if (comparison.key === undefined && ++batches > mostBatchesWithoutKey) {
+      if (comparison.key === undefined && ++batches > maxBatchesWithoutKey) {
         gap = "so many rows of this table without a key changed while it was read that " +
           "not all of them were looked at again: one that is missing on the target and was updated meanwhile may have been missed";
         break;
@@ -66,7 +66,7 @@ export async function recheck(pair: SessionPair, work: RecheckWork): Promise<Rec
       if (found.more && work.repairer === undefined) break;
     }
     if (gone === 0 || gap !== undefined) break;
-    if (pass === mostPasses) {
+    if (pass === maxPasses) {
       gap =
         `keys went away whenever changed rows were looked at (${gone} in the last pass): a row that is missing on the target and ` +
         "whose key was updated in every pass may have been missed";

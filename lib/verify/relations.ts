@@ -9,7 +9,7 @@ import { catalogResultBytes, type Session } from "../postgres/mod.ts";
 import { readTypeShapes, type TypeShape } from "./type_shapes.ts";
 
 /** A relation of one side. */
-export interface Relation extends TableName {
+export interface ComparedRelation extends TableName {
   readonly oid: number;
   readonly kind: "table" | "partitioned table" | "materialized view" | "foreign table";
   /** False for a materialized view WITH NO DATA. */
@@ -165,7 +165,7 @@ type RelationRow = {
   readonly schema: string;
   readonly name: string;
   readonly oid: number;
-  readonly kind: Relation["kind"];
+  readonly kind: ComparedRelation["kind"];
   readonly is_populated: boolean;
   readonly is_unlogged: boolean;
   readonly root_schema: string | null;
@@ -196,7 +196,7 @@ type ColumnRow = {
 };
 
 /** Every relation of the session's database that may hold rows, by schema and name; system and temporary ones are not among them. */
-export async function readRelations(session: Session): Promise<readonly Relation[]> {
+export async function readRelations(session: Session): Promise<readonly ComparedRelation[]> {
   const rows = await session.query<RelationRow>(relationStatement, [], {
     resultBytes: catalogResultBytes,
   });

@@ -6,10 +6,10 @@
 import { openSession, relayCopies, resolveEndpoint } from "../../lib/postgres/mod.ts";
 
 const [sourceUrl = "", targetUrl = "", table = "", format = "text"] = Deno.args;
-const surroundings = { environment: {}, readFile: (path: string) => Deno.readTextFile(path) };
+const resolveEnvironment = { environment: {}, readFile: (path: string) => Deno.readTextFile(path) };
 const [source, target] = await Promise.all(
   ([["source", sourceUrl], ["target", targetUrl]] as const).map(async ([side, url]) =>
-    openSession(await resolveEndpoint(url, { side, surroundings }))
+    openSession(await resolveEndpoint(url, { side, resolveEnvironment }))
   ),
 );
 if (source === undefined || target === undefined) throw new Error("no sessions");

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { renderTable, type TableColumn } from "../../lib/ui/table.ts";
+import { renderTable, type TextColumn } from "../../lib/ui/table.ts";
 import type { Measurement } from "./measure.ts";
 import type { ContenderResult, ScenarioResult } from "./run_scenario.ts";
 import { median, ratios, type Spread, spread } from "./statistics.ts";
@@ -82,7 +82,7 @@ export function summaryOf(
 
 const number = { align: "right" } as const;
 
-const measuredColumns: readonly TableColumn[] = [
+const measuredColumns: readonly TextColumn[] = [
   { title: "tool" },
   { title: "s (least..most)", ...number },
   { title: "MB/s", ...number },
@@ -94,7 +94,7 @@ const measuredColumns: readonly TableColumn[] = [
   { title: "peak MB", ...number },
 ];
 
-const ratioColumns: readonly TableColumn[] = [
+const ratioColumns: readonly TextColumn[] = [
   { title: "ours / theirs" },
   { title: "time (least..most)", ...number },
   { title: "bar", ...number },

@@ -8,7 +8,7 @@ import { encodeQuery } from "../../lib/postgres/frames.ts";
 import { query } from "../support/sql.ts";
 
 /** Rows are read again until so much time has passed: a moment says little. */
-const leastMs = 1_000;
+const minMs = 1_000;
 
 /**
  * Reads the tables of schema `public`, several at a time, and throws the rows away.
@@ -22,10 +22,13 @@ export async function measureSource(url: string, jobs: number): Promise<number> 
       WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace`,
   );
   const tables = rows.map(({ name }) => String(name));
-  const surroundings = { environment: {}, readFile: (path: string) => Deno.readTextFile(path) };
+  const resolveEnvironment = {
+    environment: {},
+    readFile: (path: string) => Deno.readTextFile(path),
+  };
   const endpoint = await resolveEndpoint(`${url}?sslmode=disable`, {
     side: "source",
-    surroundings,
+    resolveEnvironment,
   });
   await using stack = new AsyncDisposableStack();
   const sessions = await Promise.all(
@@ -34,7 +37,7 @@ export async function measureSource(url: string, jobs: number): Promise<number> 
   await readAll(sessions, tables); // what is measured is not the first time that it is done
   let bytes = 0;
   const start = performance.now();
-  do bytes += await readAll(sessions, tables); while (performance.now() - start < leastMs);
+  do bytes += await readAll(sessions, tables); while (performance.now() - start < minMs);
   return bytes / (performance.now() - start) * 1000;
 }
 

@@ -60,7 +60,7 @@ interface Attempt {
   readonly hit: boolean;
 }
 
-const mostAttempts = 6;
+const maxAttempts = 6;
 
 /** Runs rounds and counts what happened. */
 export class FaultRounds {
@@ -133,8 +133,8 @@ export class FaultRounds {
       if (logs !== undefined) await Deno.writeTextFile(`${logs}/${round.names[0]}.log`, all);
       return { ok: false, text: `${attempts.join(" ")}: ${text}` };
     };
-    for (let attempt = 1; attempt <= mostAttempts; attempt++) {
-      const last = attempt === mostAttempts;
+    for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+      const last = attempt === maxAttempts;
       const faulty = !last && (attempt === 1 || this.#random() < 0.3);
       const outcome = await this.#attempt(round, { faulty, again: attempt > 1 });
       lines.push(...outcome.lines);

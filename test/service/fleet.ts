@@ -8,7 +8,7 @@ export class Supervised implements AsyncDisposable {
   kills = 0;
   deaths = 0;
   /** The most memory that any of its processes had, in bytes. */
-  mostBytes = 0;
+  maxBytes = 0;
   readonly #args: readonly string[];
   readonly #env: Readonly<Record<string, string>>;
   readonly #logFile: string;
@@ -73,7 +73,7 @@ export class Supervised implements AsyncDisposable {
     const pid = this.#process?.pid ?? 0;
     const text = await Deno.readTextFile(`/proc/${pid}/status`).catch(() => "");
     const bytes = Number(/VmRSS:\s+(\d+) kB/.exec(text)?.[1] ?? 0) * 1024;
-    this.mostBytes = Math.max(this.mostBytes, bytes);
+    this.maxBytes = Math.max(this.maxBytes, bytes);
     this.#cpuNow = Math.max(this.#cpuNow, await cpuSeconds(pid));
   }
 

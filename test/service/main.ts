@@ -109,7 +109,7 @@ async function untilOver(count: number): Promise<void> {
   while (true) {
     const over = await stage.countOver();
     if (over !== undefined && over >= count) return;
-    if (working() > options.mostSeconds) return say(`gave up: ${over} of ${count} over`);
+    if (working() > options.maxSeconds) return say(`gave up: ${over} of ${count} over`);
     if (performance.now() - told > 15_000) {
       told = performance.now();
       const [{ running } = { running: "?" }] = await query(

@@ -18,7 +18,7 @@ export interface LoadOptions {
   /** What is to be waited for before a piece, see `turn.ts`. */
   readonly turn: string | undefined;
   /** Of all pieces together, without waiting for turns. */
-  readonly mostSeconds: number;
+  readonly maxSeconds: number;
   readonly seed: number;
 }
 
@@ -55,7 +55,7 @@ export function readOptions(args: readonly string[]): LoadOptions {
     killEvery: Number(values["kill-every"]),
     pieces: Number(values.pieces),
     turn: values.turn,
-    mostSeconds: Number(values["most-seconds"]),
+    maxSeconds: Number(values["most-seconds"]),
     seed: Number(values.seed),
   };
 }

@@ -155,11 +155,11 @@ async function tellProcesses(
   { stage, options, chaos, requests, seconds }: Outcome,
   check: Check,
 ): Promise<void> {
-  for (const { name, kills, deaths, mostBytes } of [...stage.serves, ...stage.workers]) {
+  for (const { name, kills, deaths, maxBytes } of [...stage.serves, ...stage.workers]) {
     console.log(
-      `${name}: killed ${kills}, ended by itself ${deaths}, at most ${mb(mostBytes)} MB`,
+      `${name}: killed ${kills}, ended by itself ${deaths}, at most ${mb(maxBytes)} MB`,
     );
-    check(mostBytes < 600 * 2 ** 20, `${name} had ${mb(mostBytes)} MB`);
+    check(maxBytes < 600 * 2 ** 20, `${name} had ${mb(maxBytes)} MB`);
   }
   const kills = [...stage.serves, ...stage.workers].reduce((sum, each) => sum + each.kills, 0);
   console.log(

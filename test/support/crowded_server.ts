@@ -10,7 +10,7 @@ const server = new HttpServer({
   port: 0,
   tls: undefined,
   most: 300,
-  patienceMs: 60_000,
+  graceMs: 60_000,
   drainMs: 1_000,
   onError: (error) => console.error(String(error)),
   answer: () => new Response("here"),

@@ -27,7 +27,7 @@ export interface InitOutcome {
 export function endpointOf(url: string, side: "source" | "target"): Promise<Endpoint> {
   return resolveEndpoint(url, {
     side,
-    surroundings: {
+    resolveEnvironment: {
       environment: {},
       readFile: (path) => Deno.readTextFile(path).catch(() => undefined),
     },

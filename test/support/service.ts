@@ -8,7 +8,7 @@ import {
   type ServiceOptions,
 } from "../../lib/remote/api/mod.ts";
 import { AddressGuard, readAllowList } from "../../lib/remote/guard/mod.ts";
-import type { Scope } from "../../lib/remote/keys/mod.ts";
+import type { KeyScope } from "../../lib/remote/keys/mod.ts";
 import {
   defaultQueueSettings,
   JobQueue,
@@ -52,7 +52,7 @@ export interface TestService extends AsyncDisposable {
   /** Makes a key of a user. */
   key(
     owner: string,
-    options?: { scopes?: readonly Scope[]; limits?: Record<string, number> },
+    options?: { scopes?: readonly KeyScope[]; limits?: Record<string, number> },
   ): Promise<TestKey>;
   /** Another instance on the same database. */
   another(port?: number): Promise<Service>;
@@ -101,7 +101,7 @@ export async function openTestService(
     databaseUrl,
     keys: provider,
     another: open,
-    async key(owner, { scopes = ["jobs:read", "jobs:write"] as readonly Scope[], limits } = {}) {
+    async key(owner, { scopes = ["jobs:read", "jobs:write"] as readonly KeyScope[], limits } = {}) {
       const { row, key } = await service.pool.transaction((session) =>
         createKey(session, {
           owner,
@@ -165,15 +165,15 @@ export async function startTestWorker(
     guard: new AddressGuard(readAllowList(["127.0.0.0/8"]).allow),
     runners,
     workspaceRoot: folder,
-    lookEveryMs: 50,
-    patienceMs: 5_000,
+    checkEveryMs: 50,
+    graceMs: 5_000,
     queues: queueNames,
     concurrency: 4,
     mostRunning: 1000,
     pollMs: 50,
     drainMs: 0,
     retention: defaultRetention,
-    houseEveryMs: 10_000,
+    maintenanceEveryMs: 10_000,
     notice: ({ message }) => void notices.push(message),
     ...options,
   }).run(stop.signal);

@@ -9,29 +9,29 @@ import { ledgerSchema, tableKey } from "../../core/mod.ts";
 import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/mod.ts";
 import {
   listFullTables,
-  listOurPublications,
-  listOurSlots,
-  listOurSubscriptions,
+  listOwnedPublications,
+  listOwnedSlots,
+  listOwnedSubscriptions,
   listTableSyncSlots,
-  type OurPublication,
-  type OurSlot,
-  type OurSubscription,
-  readSubscriptionDescriptors,
+  type OwnedPublication,
+  type OwnedSlot,
+  type OwnedSubscription,
+  readSubscriptionComments,
   readSubscriptions,
-  type ScopeDescriptor,
+  type ScopeComment,
   type TableSyncSlot,
 } from "../../replication/mod.ts";
 import type { DatabaseSelection } from "../run.ts";
 
 /** A publication in its database. */
-export interface FoundPublication extends OurPublication {
+export interface FoundPublication extends OwnedPublication {
   readonly database: string;
 }
 
 /** A subscription, with its comment. */
-export interface FoundSubscription extends OurSubscription {
+export interface FoundSubscription extends OwnedSubscription {
   readonly oid: number | undefined;
-  readonly descriptor: ScopeDescriptor | undefined;
+  readonly descriptor: ScopeComment | undefined;
 }
 
 /** The record of an unfinished copy. */
@@ -47,7 +47,7 @@ export interface FoundLedger {
 /** What is on the source. */
 export interface SourceFindings {
   readonly system: string | undefined;
-  readonly slots: readonly OurSlot[];
+  readonly slots: readonly OwnedSlot[];
   readonly tableSyncSlots: readonly TableSyncSlot[];
   readonly publications: readonly FoundPublication[];
 }
@@ -69,13 +69,13 @@ export async function findOnSource(
 ): Promise<SourceFindings> {
   const publications: FoundPublication[] = [];
   await eachDatabase(endpoint, session, signal, async (database, inside) => {
-    for (const publication of await listOurPublications(inside)) {
+    for (const publication of await listOwnedPublications(inside)) {
       publications.push({ ...publication, database });
     }
   });
   return {
     system: (await readClusterFacts(session)).systemIdentifier,
-    slots: await listOurSlots(session),
+    slots: await listOwnedSlots(session),
     tableSyncSlots: await listTableSyncSlots(session),
     publications,
   };
@@ -87,14 +87,14 @@ export async function findOnTarget(
   session: Session,
   signal: AbortSignal,
 ): Promise<TargetFindings> {
-  const listed = await listOurSubscriptions(session);
+  const listed = await listOwnedSubscriptions(session);
   const subscriptions: FoundSubscription[] = [];
   const ledgers: FoundLedger[] = [];
   const full = new Map<string, ReadonlySet<string>>();
   await eachDatabase(endpoint, session, signal, async (database, inside) => {
     const here = listed.filter((each) => each.database === database);
     if (here.length > 0) {
-      const descriptors = await readSubscriptionDescriptors(inside);
+      const descriptors = await readSubscriptionComments(inside);
       const states = await readSubscriptions(inside);
       for (const each of here) {
         subscriptions.push({

@@ -15,7 +15,7 @@ import {
   type Side,
   tableKey,
 } from "../../core/mod.ts";
-import { describeIdentity, restoreIdentity, type ScopeDescriptor } from "../../replication/mod.ts";
+import { describeIdentity, restoreIdentity, type ScopeComment } from "../../replication/mod.ts";
 import type { DatabaseSelection } from "../run.ts";
 import { differ, isSelected, type SourceFindings, type TargetFindings } from "./find.ts";
 import type { CleanupItem, KeptItem } from "./report.ts";
@@ -56,7 +56,7 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
   };
   refuseSeveral(findings);
 
-  const isForeign = (descriptor: ScopeDescriptor | undefined) =>
+  const isForeign = (descriptor: ScopeComment | undefined) =>
     differ(descriptor?.source.system, source?.system)
       ? "belongs to another source"
       : differ(descriptor?.target.system, target?.system)
@@ -75,7 +75,7 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
     { name, database, descriptor }: {
       readonly name: string;
       readonly database: string | undefined;
-      readonly descriptor: ScopeDescriptor | undefined;
+      readonly descriptor: ScopeComment | undefined;
     },
     reason: string | undefined,
     carrier: CleanupItem,

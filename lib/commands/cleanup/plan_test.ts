@@ -1,12 +1,12 @@
 import { strictEqual } from "node:assert/strict";
-import type { ScopeDescriptor } from "../../replication/mod.ts";
+import type { ScopeComment } from "../../replication/mod.ts";
 import type { SourceFindings } from "./find.ts";
 import { planCleanup } from "./plan.ts";
 
 const name = "seren_0123456789abcdef";
 
 function findings(isTrusted: boolean): SourceFindings {
-  const descriptor: ScopeDescriptor = {
+  const descriptor: ScopeComment = {
     version: 1,
     tool: "postgres-seren-replicator",
     hash: "0123456789abcdef",

@@ -25,7 +25,7 @@ export interface ComparedKind {
 }
 
 /** The outcome of a comparison. */
-export interface Comparison {
+export interface DemoComparison {
   readonly tables: readonly ComparedTable[];
   readonly kinds: readonly ComparedKind[];
   readonly equal: boolean;
@@ -52,7 +52,7 @@ export class SourceAtSnapshot implements AsyncDisposable {
   }
 
   /** Compares with a target: objects by kind, rows by count and checksum. */
-  async compare(target: Endpoint, signal: AbortSignal): Promise<Comparison> {
+  async compare(target: Endpoint, signal: AbortSignal): Promise<DemoComparison> {
     await using targetSession = await openSession(target, { signal });
     const [sourceKinds, targetKinds, tables] = await Promise.all([
       countKinds(this.#session),

@@ -100,7 +100,7 @@ export async function addForeignKeys(
     }
     const doubtful = consequences?.doubtfulKeys
       .find((key) => keyOfConstraint(key) === (standIns.get(own) ?? own));
-    tellOrphans(orphaned, doubtful, events);
+    reportOrphans(orphaned, doubtful, events);
   }
   return { count, complete };
 }
@@ -151,7 +151,7 @@ async function addToPartitioned(
   return leaves.map((leaf) => keyOfConstraint({ table: leaf, name: key.name }));
 }
 
-function tellOrphans(
+function reportOrphans(
   { table, name, message, orphans }: OrphanedKey,
   doubtful: SourceForeignKey | undefined,
   events: EventSink,

@@ -5,7 +5,12 @@
  */
 import type { EventSink } from "../../core/mod.ts";
 import type { Ledger } from "../../checkpoint/mod.ts";
-import { durableSettings, type Endpoint, openPatiently, type Session } from "../../postgres/mod.ts";
+import {
+  durableSettings,
+  type Endpoint,
+  openSessionWithRetry,
+  type Session,
+} from "../../postgres/mod.ts";
 import {
   type Adaptation,
   applyStatements,
@@ -71,7 +76,7 @@ export class DumpApplier {
     const { incomplete } = this;
     await using session = await this.#open();
     await this.applyIn(session, settings);
-    tellAdaptations(
+    reportAdaptations(
       await this.setAside.retry(session, {
         incomplete,
         sourceMajor,
@@ -89,7 +94,7 @@ export class DumpApplier {
     const { ledger, events, sourceMajor } = this.#options;
     const left = statements.filter((each) => !ledger.isDone(each));
     const { incomplete } = this;
-    tellAdaptations(
+    reportAdaptations(
       await applyStatements(session, left, {
         incomplete,
         sourceMajor,
@@ -102,7 +107,7 @@ export class DumpApplier {
 
   #open(): Promise<Session> {
     const { target, signal, events } = this.#options;
-    return openPatiently(target, {
+    return openSessionWithRetry(target, {
       signal,
       events,
       settings: durableSettings,
@@ -112,6 +117,6 @@ export class DumpApplier {
 }
 
 /** Warns of everything that the target got differently. */
-export function tellAdaptations(adaptations: readonly Adaptation[], events: EventSink): void {
+export function reportAdaptations(adaptations: readonly Adaptation[], events: EventSink): void {
   for (const adaptation of adaptations) events({ kind: "warning", ...adaptation });
 }

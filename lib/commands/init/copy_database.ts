@@ -7,8 +7,8 @@ import { type EventSink, plural, quoteIdentifier, retryEvent, tableKey } from ".
 import { type DatabaseContents, readContents } from "../../catalog/mod.ts";
 import {
   type Endpoint,
-  openPatiently,
   openSession,
+  openSessionWithRetry,
   ServerError,
   type Session,
   SqlState,
@@ -40,7 +40,7 @@ import { describeConsequences } from "../../rules/mod.ts";
 import type { PlannedDatabase } from "../database_plan.ts";
 import type { DatabaseReport } from "../report.ts";
 import { readScope } from "../table_scope.ts";
-import { DumpApplier, tellAdaptations } from "./apply_dump.ts";
+import { DumpApplier, reportAdaptations } from "./apply_dump.ts";
 import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
 import { createSetAside, onlyObjects, reportSetAside, settingsOf } from "./create_set_aside.ts";
 import { dropRedefinedViews } from "./redefined_views.ts";
@@ -308,7 +308,7 @@ class DatabaseCopy {
         onRetry: (again) =>
           this.#events(retryEvent({ what: `reading the schema of ${this.#database}`, ...again })),
       });
-    this.#tellWhatIsLeftOut();
+    this.#reportWhatIsLeftOut();
     return await recorder.step(async () => {
       // both at once, and none left running when the other one fails
       const [preData, postData] = await Promise.allSettled([dump("pre-data"), dump("post-data")]);
@@ -318,7 +318,7 @@ class DatabaseCopy {
     }, { step: "dump", database: this.#database, summarise: () => tool.description });
   }
 
-  #tellWhatIsLeftOut(): void {
+  #reportWhatIsLeftOut(): void {
     const consequences = this.#scope?.consequences;
     if (consequences === undefined) return;
     // of functions, policies and rules the target tells when it refuses them, of keys that have orphans their validation
@@ -349,7 +349,7 @@ class DatabaseCopy {
           .catch((error) => {
             throw existsByNow(error) ? changedMeanwhile(planned.target, "it was created") : error;
           });
-        tellAdaptations(adaptations, this.#events);
+        reportAdaptations(adaptations, this.#events);
       }
     }, { step: "database", database: this.#database, summarise: () => describeAction(planned) });
   }
@@ -357,7 +357,7 @@ class DatabaseCopy {
   /** Before anything else is made there: on a rerun nothing of it is left to do, or it is refused. */
   async #matchNewDatabase(source: Session): Promise<void> {
     await using target = await this.#open(this.#target);
-    tellAdaptations(await matchNewDatabase(source, target), this.#events);
+    reportAdaptations(await matchNewDatabase(source, target), this.#events);
   }
 
   async #checkRowTypes(source: Session): Promise<void> {
@@ -367,7 +367,7 @@ class DatabaseCopy {
 
   #open(endpoint: Endpoint): Promise<Session> {
     const { signal } = this.#options;
-    return openPatiently(endpoint, { signal, events: this.#events });
+    return openSessionWithRetry(endpoint, { signal, events: this.#events });
   }
 }
 

@@ -5,12 +5,12 @@
  */
 import type { Endpoint, Session } from "../../postgres/mod.ts";
 import type { classifyPostData, DumpStatement, DumpTool } from "../../schema/mod.ts";
-import type { CopyFormat, LaneRunner } from "../../copy/mod.ts";
+import type { CopyFormat, CopyWorkerRunner } from "../../copy/mod.ts";
 import type { Ledger, LedgerRun } from "../../checkpoint/mod.ts";
 import type { TableRules } from "../../rules/mod.ts";
 import type { PlannedDatabase } from "../database_plan.ts";
 import type { SnapshotHook } from "../run.ts";
-import type { DatabaseStream } from "./database_stream.ts";
+import type { ReplicationSetup } from "./database_stream.ts";
 import type { Recorder } from "./recorder.ts";
 
 /** What copying one database needs. */
@@ -26,7 +26,7 @@ export interface CopyDatabaseOptions {
   readonly copyFormat: "auto" | CopyFormat;
   readonly copyThreads: number;
   /** Who copies the rows; undefined: this process. */
-  readonly lanes: LaneRunner | undefined;
+  readonly lanes: CopyWorkerRunner | undefined;
   /** Tables of more bytes are copied in parts. */
   readonly splitBytes: number;
   /** The most that is read, in bytes a second; undefined for as much as there is. */
@@ -39,7 +39,7 @@ export interface CopyDatabaseOptions {
   readonly signal: AbortSignal;
   readonly whileSnapshotHeld: SnapshotHook;
   /** What follows when the rows are in; undefined: nothing does. */
-  readonly stream: DatabaseStream | undefined;
+  readonly stream: ReplicationSetup | undefined;
   /** What the ledger is begun with. */
   readonly ledgerRun: LedgerRun;
   /** The ledger that the attempt before had open. */

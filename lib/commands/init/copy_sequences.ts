@@ -5,7 +5,7 @@
  */
 import { displayName, type EventSink, tableKey } from "../../core/mod.ts";
 import { listSequences, readSequenceValues, setvalStatements } from "../../catalog/mod.ts";
-import { durableSettings, type Endpoint, openPatiently } from "../../postgres/mod.ts";
+import { durableSettings, type Endpoint, openSessionWithRetry } from "../../postgres/mod.ts";
 
 /** From where to where, and who is told. */
 export interface CopySequencesOptions {
@@ -26,7 +26,7 @@ export async function copySequences(
   await using stack = new AsyncDisposableStack();
   const list = async (endpoint: Endpoint) => {
     const session = stack.use(
-      await openPatiently(endpoint, { signal, events, settings: durableSettings }),
+      await openSessionWithRetry(endpoint, { signal, events, settings: durableSettings }),
     );
     return { session, sequences: await listSequences(session) };
   };

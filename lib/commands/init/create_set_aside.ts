@@ -6,7 +6,7 @@
 import { type EventSink, plural, tableKey, type TableName } from "../../core/mod.ts";
 import type { Ledger } from "../../checkpoint/mod.ts";
 import { analyzeTables, IndexBuilder } from "../../copy/mod.ts";
-import { openPatiently } from "../../postgres/mod.ts";
+import { openSessionWithRetry } from "../../postgres/mod.ts";
 import {
   describeStatement,
   type DumpStatement,
@@ -68,7 +68,7 @@ async function buildIndexes(
 ): Promise<void> {
   const { events } = recorder;
   const { settings, perTable } = postData;
-  await using session = await openPatiently(target, { signal, events });
+  await using session = await openSessionWithRetry(target, { signal, events });
   const partitioned = await partitionedTables(session);
   const indexes = new IndexBuilder({
     target,

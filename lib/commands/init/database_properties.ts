@@ -4,7 +4,7 @@
  * @module
  */
 import { quoteIdentifier, quoteLiteral } from "../../core/mod.ts";
-import { type Endpoint, openPatiently, type Session } from "../../postgres/mod.ts";
+import { type Endpoint, openSessionWithRetry, type Session } from "../../postgres/mod.ts";
 import {
   applyStatements,
   type DatabaseProperties,
@@ -12,7 +12,7 @@ import {
   databaseSettingStatements,
   readDatabaseProperties,
 } from "../../schema/mod.ts";
-import { type DumpApplier, tellAdaptations } from "./apply_dump.ts";
+import { type DumpApplier, reportAdaptations } from "./apply_dump.ts";
 import type { CopyDatabaseOptions } from "./copy_options.ts";
 
 /** Of which database, and whose. */
@@ -25,7 +25,7 @@ export interface DatabasePropertiesOptions
 async function readProperties(
   { source, recorder, signal }: Pick<DatabasePropertiesOptions, "source" | "recorder" | "signal">,
 ): Promise<DatabaseProperties> {
-  await using session = await openPatiently(source, { signal, events: recorder.events });
+  await using session = await openSessionWithRetry(source, { signal, events: recorder.events });
   return await readDatabaseProperties(session);
 }
 
@@ -39,7 +39,7 @@ export async function copySettings(options: DatabasePropertiesOptions): Promise<
     name: target.database,
     late: false,
   });
-  tellAdaptations(await applyStatements(maintenance, statements), recorder.events);
+  reportAdaptations(await applyStatements(maintenance, statements), recorder.events);
 }
 
 /** Owner, privileges and the true comment of the database itself. */
@@ -50,7 +50,7 @@ export async function copyProperties(
   const properties = await readProperties(options);
   await commentOnDatabase(maintenance, { name: planned.target, text: undefined });
   // of the database, in another one: any number of times
-  tellAdaptations(
+  reportAdaptations(
     await applyStatements(
       maintenance,
       databasePropertyStatements(properties, { name: target.database }),

@@ -4,7 +4,12 @@
  * @module
  */
 import { ExitCode, plural, ReplicatorError, tableKey, type TableName } from "../../core/mod.ts";
-import { type Endpoint, openPatiently, type Session, withDatabase } from "../../postgres/mod.ts";
+import {
+  type Endpoint,
+  openSessionWithRetry,
+  type Session,
+  withDatabase,
+} from "../../postgres/mod.ts";
 import { exportLockedSnapshot, type LockedSnapshot, type LockOptions } from "../../copy/mod.ts";
 import { listTables, type Table } from "../../catalog/mod.ts";
 import {
@@ -17,17 +22,17 @@ import {
   nameSome,
   parseReplicationName,
   planPublication,
-  readPlace,
+  type PublishedRows,
+  readDatabaseRef,
   readStreams,
   readSubscriptions,
   type ReplicationNames,
   type ReplicationScope,
-  type RowSelection,
+  type ReplicationStream,
   scopeHash,
   type SlotState,
   startStream,
   type StreamStart,
-  type StreamState,
   type SubscriptionAccess,
 } from "../../replication/mod.ts";
 import { catchUp } from "../sync/catch_up.ts";
@@ -37,7 +42,7 @@ import type { TableRules } from "../../rules/mod.ts";
 import type { Recorder } from "./recorder.ts";
 
 /** What a stream is about. */
-export interface DatabaseStreamOptions {
+export interface ReplicationSetupOptions {
   /** The database on the source. */
   readonly source: Endpoint;
   /** The database on the target; it may be yet to be made. */
@@ -59,14 +64,14 @@ export interface DatabaseStreamOptions {
  * A run that goes on where another one ended has a new snapshot, so a new slot for the tables that are not in yet; those that are in stay
  * with the slot that they were copied under. In the end each slot has its subscription.
  */
-export class DatabaseStream {
-  readonly #options: DatabaseStreamOptions;
+export class ReplicationSetup {
+  readonly #options: ReplicationSetupOptions;
   #start: StreamStart | undefined;
   /** Streams that tables stay with which an earlier run has copied. */
-  #earlier: readonly StreamState[] = [];
+  #earlier: readonly ReplicationStream[] = [];
   #begun = false;
 
-  constructor(options: DatabaseStreamOptions) {
+  constructor(options: ReplicationSetupOptions) {
     this.#options = options;
   }
 
@@ -156,7 +161,7 @@ export class DatabaseStream {
 
   async #isAllDone(
     { select }: LockOptions,
-    withRows: (session: Session, tables: readonly Table[]) => Promise<RowSelection>,
+    withRows: (session: Session, tables: readonly Table[]) => Promise<PublishedRows>,
   ): Promise<boolean> {
     await using session = await this.#open(this.#options.source);
     const all = await listTables(session);
@@ -170,13 +175,13 @@ export class DatabaseStream {
    *
    * @returns all that there were, also those that are gone: their epochs are not used again
    */
-  async #keep(hash: string, finished: readonly TableName[]): Promise<readonly StreamState[]> {
+  async #keep(hash: string, finished: readonly TableName[]): Promise<readonly ReplicationStream[]> {
     const { source, target, recorder } = this.#options;
     const done = new Set(finished.map((table) => tableKey(table)));
     await using from = await this.#open(source);
     await using to = finished.length === 0 ? undefined : await this.#open(target);
     const streams = await readStreams(hash, { source: from, target: to });
-    const earlier: StreamState[] = [];
+    const earlier: ReplicationStream[] = [];
     for (const stream of streams) {
       const { name, slot, publication, subscription } = stream;
       const kept = publication?.tables.filter((table) => done.has(tableKey(table))) ?? [];
@@ -207,7 +212,7 @@ export class DatabaseStream {
   async #refuseLost(
     session: Session,
     { earlier, finished }: {
-      readonly earlier: readonly StreamState[];
+      readonly earlier: readonly ReplicationStream[];
       readonly finished: readonly TableName[];
     },
   ): Promise<void> {
@@ -258,8 +263,8 @@ export class DatabaseStream {
     const { source, target, targetServer, rules } = this.#options;
     await using session = await this.#open(source);
     return {
-      source: await readPlace(session),
-      target: { ...await readPlace(targetServer), database: target.database },
+      source: await readDatabaseRef(session),
+      target: { ...await readDatabaseRef(targetServer), database: target.database },
       rules,
     };
   }
@@ -369,7 +374,7 @@ export class DatabaseStream {
 
   #open(endpoint: Endpoint): Promise<Session> {
     const { signal, recorder } = this.#options;
-    return openPatiently(endpoint, { signal, events: recorder.events });
+    return openSessionWithRetry(endpoint, { signal, events: recorder.events });
   }
 }
 
@@ -389,7 +394,7 @@ export async function selectRows(
   session: Session,
   tables: readonly Table[] | undefined,
   rules: TableRules,
-): Promise<RowSelection> {
+): Promise<PublishedRows> {
   const all = tables ?? await listTables(session);
   const scope = (await readScope(session, rules))?.scope;
   return {

@@ -12,7 +12,7 @@ import {
 } from "../../postgres/mod.ts";
 import { type LockedSnapshot, type LockOptions, lockTables } from "../../copy/mod.ts";
 import { listTables } from "../../catalog/mod.ts";
-import { type Epoch, isSamePoint, readSourcePoint } from "../../checkpoint/mod.ts";
+import { isSamePoint, readSourcePoint, type SnapshotGeneration } from "../../checkpoint/mod.ts";
 
 /**
  * Takes over the snapshot of an epoch; undefined when it is gone.
@@ -21,7 +21,7 @@ import { type Epoch, isSamePoint, readSourcePoint } from "../../checkpoint/mod.t
  */
 export async function takeOverEarlierSnapshot(
   source: Endpoint,
-  { snapshot: identifier, lsn, point }: Epoch,
+  { snapshot: identifier, lsn, point }: SnapshotGeneration,
   { signal, select }: LockOptions,
 ): Promise<LockedSnapshot | undefined> {
   if (point === undefined) return undefined;

@@ -4,13 +4,13 @@
  * @module
  */
 import { type EventSink, plural, tableKey } from "../../core/mod.ts";
-import { type Endpoint, openPatiently, type SnapshotHolder } from "../../postgres/mod.ts";
+import { type Endpoint, openSessionWithRetry, type SnapshotHolder } from "../../postgres/mod.ts";
 import { summariseLargeObjects, type Table } from "../../catalog/mod.ts";
 import { tablesWithStatistics } from "../../schema/mod.ts";
 import {
   copyLargeObjects,
   copyTables,
-  Governor,
+  CopyThrottle,
   IndexBuilder,
   type IndexGroup,
   type LockedSnapshot,
@@ -110,7 +110,7 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
     keyBounds: await readPlanBounds(snapshot.session, { tables: copied, splitBytes }),
   };
   try {
-    await using governor = new Governor({
+    await using governor = new CopyThrottle({
       source,
       maxBytesPerSecond: options.maxBytesPerSecond,
       signal,
@@ -183,7 +183,7 @@ async function indexGroups(
     readonly events: EventSink;
   },
 ): Promise<readonly IndexGroup[]> {
-  await using session = await openPatiently(target, { signal, events });
+  await using session = await openSessionWithRetry(target, { signal, events });
   const partitioned = await partitionedTables(session);
   return perTable.map((group) => ({
     ...group,

@@ -4,7 +4,7 @@
  * @module
  */
 import { formatCount, plural } from "../../core/mod.ts";
-import { durableSettings, type Endpoint, openPatiently } from "../../postgres/mod.ts";
+import { durableSettings, type Endpoint, openSessionWithRetry } from "../../postgres/mod.ts";
 import type { DumpStatement } from "../../schema/mod.ts";
 import { analyzeTables } from "../../copy/mod.ts";
 import type { Consequences } from "../../rules/mod.ts";
@@ -84,7 +84,7 @@ export async function finishForeignKeys(
   statements: readonly DumpStatement[],
 ): Promise<number> {
   if (statements.length === 0) return 0;
-  await using session = await openPatiently(target, {
+  await using session = await openSessionWithRetry(target, {
     signal,
     events: recorder.events,
     settings: durableSettings,

@@ -23,7 +23,7 @@ import {
   planEarlierParts,
 } from "../../copy/mod.ts";
 import {
-  compareStructure,
+  compareDumpStructure,
   decideResume,
   type Ledger,
   MixedSnapshotsError,
@@ -82,7 +82,7 @@ export class LedgerWork {
   async checkStructure(statements: readonly DumpStatement[]): Promise<ReadonlySet<string>> {
     const structure = structureOf(statements);
     const { state } = this.ledger;
-    const { changed, replaceable } = compareStructure(
+    const { changed, replaceable } = compareDumpStructure(
       state.structure,
       structure,
       state.statements,

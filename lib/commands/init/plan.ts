@@ -16,7 +16,7 @@ import { readLedger } from "../../checkpoint/mod.ts";
 import { type Endpoint, openSession, withDatabase } from "../../postgres/mod.ts";
 import { listTables, readWorkFacts, summariseLargeObjects, type Table } from "../../catalog/mod.ts";
 import type { DumpTool } from "../../schema/mod.ts";
-import { type BothSides, summarise } from "../both_sides.ts";
+import { type ServerPair, summarise } from "../both_sides.ts";
 import type { DatabasePlanning, PlannedDatabase } from "../database_plan.ts";
 import type { DatabasePlan, InitPlan, TablePlan, ValidationReport } from "../report.ts";
 import type { InitOptions } from "../run.ts";
@@ -27,7 +27,7 @@ import type { PredictedWork } from "./predict/predict_steps.ts";
 /** What a plan is made from. */
 export interface PlanInput {
   readonly options: InitOptions;
-  readonly sides: BothSides;
+  readonly sides: ServerPair;
   readonly planning: DatabasePlanning;
   readonly tool: DumpTool;
   /** Of each planned database. */

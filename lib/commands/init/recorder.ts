@@ -5,10 +5,10 @@
  */
 import type { EventSink, RunEvent, StepName } from "../../core/mod.ts";
 import type {
-  GovernorReport,
   RetryReport,
   StepPrediction,
   StepReport,
+  ThrottleReport,
   TimelineEntry,
   Warning,
 } from "../report.ts";
@@ -29,7 +29,7 @@ export class Recorder {
   readonly steps: StepReport[] = [];
   readonly warnings: Warning[] = [];
   readonly timeline: TimelineEntry[] = [];
-  readonly governor: GovernorReport[] = [];
+  readonly governor: ThrottleReport[] = [];
   readonly retries: RetryReport[] = [];
   readonly tables: FinishedTable[] = [];
   /** What each step is expected to take; given once that is known. */

@@ -5,7 +5,7 @@
  */
 import { displayName, type EventSink, quoteQualified, type TableName } from "../../core/mod.ts";
 import type { Ledger } from "../../checkpoint/mod.ts";
-import { openPatiently, ServerError, type Session } from "../../postgres/mod.ts";
+import { openSessionWithRetry, ServerError, type Session } from "../../postgres/mod.ts";
 import { type DumpStatement, mentionedNames, type SetAsideObject } from "../../schema/mod.ts";
 import { allStatements } from "./ledger_work.ts";
 import type { SchemaParts } from "./copy_options.ts";
@@ -39,7 +39,7 @@ export async function dropRedefinedViews(
     return redefined ? [{ schema, name }] : [];
   });
   if (views.length === 0) return [];
-  await using session = await openPatiently(ledger.target, { signal, events });
+  await using session = await openSessionWithRetry(ledger.target, { signal, events });
   const made: DumpStatement[] = [];
   for (const view of views) {
     if (!await isEmptyOrMissing(session, view)) continue;

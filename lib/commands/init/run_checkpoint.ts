@@ -23,7 +23,7 @@ import {
 import { type Endpoint, withDatabase } from "../../postgres/mod.ts";
 import { fingerprintScope, noTableRules } from "../../rules/mod.ts";
 import type { TemporaryMembership } from "../../schema/mod.ts";
-import type { BothSides } from "../both_sides.ts";
+import type { ServerPair } from "../both_sides.ts";
 import { type DatabasePlanning, planDatabases } from "../database_plan.ts";
 import type { InitPlan } from "../report.ts";
 import type { InitOptions } from "../run.ts";
@@ -59,7 +59,7 @@ export async function readEarlierRun(options: InitOptions): Promise<StateDocumen
 /** What {@linkcode RunCheckpoint.begin} looks at. */
 export interface BeginOptions {
   readonly options: InitOptions;
-  readonly sides: BothSides;
+  readonly sides: ServerPair;
   readonly plan: InitPlan;
   readonly planning: DatabasePlanning;
   /** See `checkScope`. */
@@ -237,7 +237,7 @@ export async function finishEarlierRun(
   earlier: StateDocument,
   { options, sides, signal }: {
     readonly options: InitOptions;
-    readonly sides: BothSides;
+    readonly sides: ServerPair;
     readonly signal: AbortSignal;
   },
 ): Promise<readonly DatabaseState[] | undefined> {

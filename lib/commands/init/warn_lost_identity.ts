@@ -11,7 +11,7 @@ import {
   type TableName,
 } from "../../core/mod.ts";
 import { type Endpoint, openSession } from "../../postgres/mod.ts";
-import { type PublishableIdentity, readIdentities } from "../../replication/mod.ts";
+import { type PublishableIdentity, readReplicaIdentities } from "../../replication/mod.ts";
 
 /** A table whose rows the source can identify and the target cannot. */
 export interface LostIdentity {
@@ -33,8 +33,8 @@ export async function warnLostIdentities(
   await using onSource = await openSession(source, { signal });
   await using onTarget = await openSession(target, { signal });
   const lost = findLostIdentities({
-    source: await readIdentities(onSource),
-    target: await readIdentities(onTarget),
+    source: await readReplicaIdentities(onSource),
+    target: await readReplicaIdentities(onTarget),
     tables,
   });
   for (const identity of lost) events(lostIdentityWarning(identity));

@@ -8,13 +8,13 @@ import {
   hoursUntilLost,
   lagOf,
   type NameParts,
-  type OurPublication,
+  type OwnedPublication,
   type SlotReading,
   type SourceReading,
   walRate,
   type WorkerReading,
 } from "../../replication/mod.ts";
-import type { Contents, TargetDatabaseFacts } from "./facts.ts";
+import type { StatusContents, TargetStatusFacts } from "./facts.ts";
 import { lsnText, streamState } from "./judge.ts";
 import type {
   PublicationStatus,
@@ -30,9 +30,9 @@ export interface StreamInput {
   readonly parts: NameParts;
   /** Both readings of the source; undefined when it is out of reach. */
   readonly source: { readonly before: SourceReading; readonly now: SourceReading } | undefined;
-  readonly publications: readonly OurPublication[] | undefined;
+  readonly publications: readonly OwnedPublication[] | undefined;
   /** Undefined when the target's database is out of reach, or there is none. */
-  readonly target: TargetDatabaseFacts | undefined;
+  readonly target: TargetStatusFacts | undefined;
   readonly targetReachable: boolean;
   /** The worker at the first reading; undefined when it is not known. */
   readonly workerBefore: WorkerReading | undefined;
@@ -98,7 +98,7 @@ function hasMoved(
   return first === undefined || last === undefined || last > first || last >= before.wal;
 }
 
-function publicationStatus({ tables, allTables }: OurPublication): PublicationStatus {
+function publicationStatus({ tables, allTables }: OwnedPublication): PublicationStatus {
   return { tables, allTables };
 }
 
@@ -123,7 +123,7 @@ function slotStatus(
 
 function subscriptionStatus(
   name: string,
-  { subscriptions, counters, tables, blockers }: TargetDatabaseFacts,
+  { subscriptions, counters, tables, blockers }: TargetStatusFacts,
 ): SubscriptionStatus | null {
   const state = subscriptions.find((each) => each.name === name);
   if (state === undefined) return null;
@@ -158,8 +158,8 @@ function subscriptionStatus(
 
 /** Sequences that both sides have and that stand elsewhere. */
 export function sequenceDifferences(
-  source: Contents["sequences"],
-  target: Contents["sequences"],
+  source: StatusContents["sequences"],
+  target: StatusContents["sequences"],
 ): readonly SequenceStatus[] {
   const there = new Map(target.map((sequence) => [tableKey(sequence), sequence.lastValue]));
   return source.flatMap(({ schema, name, lastValue }) => {

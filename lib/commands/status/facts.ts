@@ -12,29 +12,29 @@ import {
 } from "../../catalog/mod.ts";
 import type { Session } from "../../postgres/mod.ts";
 import {
-  type Blocker,
-  listOurPublications,
-  listOurSubscriptions,
-  type OurPublication,
-  type OurSubscription,
+  type ApplyBlocker,
+  listOwnedPublications,
+  listOwnedSubscriptions,
+  type OwnedPublication,
+  type OwnedSubscription,
   type PublishedShape,
   readBlockers,
   readCounters,
   readPublished,
   readShapes,
-  readSource,
+  readSourceWal,
   readSubscribedTables,
-  readSubscriptionDescriptors,
+  readSubscriptionComments,
   readSubscriptions,
   readTypes,
   readWorkers,
-  type ScopeDescriptor,
+  type ReplicatedTypeShape,
+  type ScopeComment,
   type SourceReading,
   type SubscribedTable,
   type SubscriptionCounters,
   type SubscriptionState,
   type TableShape,
-  type TypeShape,
   type WorkerReading,
 } from "../../replication/mod.ts";
 
@@ -49,31 +49,31 @@ export interface SourceServer {
 export interface TargetServer {
   readonly serverVersion: number;
   readonly systemIdentifier: string | undefined;
-  readonly subscriptions: readonly OurSubscription[];
+  readonly subscriptions: readonly OwnedSubscription[];
   /** By name, also those of others. */
   readonly workers: ReadonlyMap<string, WorkerReading>;
 }
 
 /** What is compared between the sides; costs more than the rest. */
-export interface Contents {
+export interface StatusContents {
   readonly shapes: readonly TableShape[];
-  readonly types: readonly TypeShape[];
+  readonly types: readonly ReplicatedTypeShape[];
   readonly sequences: readonly SequenceValue[];
 }
 
 /** A database of the source. */
-export interface SourceDatabaseFacts {
-  readonly publications: readonly OurPublication[];
+export interface SourceStatusFacts {
+  readonly publications: readonly OwnedPublication[];
   readonly published: readonly PublishedShape[];
 }
 
 /** A database of the target. */
-export interface TargetDatabaseFacts {
+export interface TargetStatusFacts {
   readonly subscriptions: readonly SubscriptionState[];
-  readonly descriptors: ReadonlyMap<string, ScopeDescriptor>;
+  readonly descriptors: ReadonlyMap<string, ScopeComment>;
   readonly counters: ReadonlyMap<string, SubscriptionCounters>;
   readonly tables: readonly SubscribedTable[];
-  readonly blockers: readonly Blocker[];
+  readonly blockers: readonly ApplyBlocker[];
   /** Objects that `init` could not create and no later run has, without comments and the like. */
   readonly setAside: readonly string[];
 }
@@ -83,7 +83,7 @@ export async function readSourceServer(session: Session, atMs: number): Promise<
   return {
     serverVersion: session.serverVersion,
     systemIdentifier: (await readClusterFacts(session)).systemIdentifier,
-    reading: await readSource(session, atMs),
+    reading: await readSourceWal(session, atMs),
   };
 }
 
@@ -92,24 +92,24 @@ export async function readTargetServer(session: Session): Promise<TargetServer> 
   return {
     serverVersion: session.serverVersion,
     systemIdentifier: (await readClusterFacts(session)).systemIdentifier,
-    subscriptions: await listOurSubscriptions(session),
+    subscriptions: await listOwnedSubscriptions(session),
     workers: await readWorkers(session),
   };
 }
 
 /** Reads what is published. */
-export async function readSourceDatabase(session: Session): Promise<SourceDatabaseFacts> {
+export async function readSourceStatus(session: Session): Promise<SourceStatusFacts> {
   return {
-    publications: await listOurPublications(session),
+    publications: await listOwnedPublications(session),
     published: await readPublished(session),
   };
 }
 
 /** Reads subscriptions and their workers. */
-export async function readTargetDatabase(session: Session): Promise<TargetDatabaseFacts> {
+export async function readTargetStatus(session: Session): Promise<TargetStatusFacts> {
   return {
     subscriptions: await readSubscriptions(session),
-    descriptors: await readSubscriptionDescriptors(session),
+    descriptors: await readSubscriptionComments(session),
     counters: await readCounters(session),
     tables: await readSubscribedTables(session),
     blockers: await readBlockers(session),
@@ -119,7 +119,7 @@ export async function readTargetDatabase(session: Session): Promise<TargetDataba
 }
 
 /** Reads tables and sequences of either side. */
-export async function readContents(session: Session): Promise<Contents> {
+export async function readStatusContents(session: Session): Promise<StatusContents> {
   const sequences = (await listSequences(session)).filter(({ readable, isUnlogged }) =>
     readable && !isUnlogged
   );

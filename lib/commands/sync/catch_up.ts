@@ -5,7 +5,7 @@
  */
 import { type EventSink, formatLsn, type Lsn, retryEvent } from "../../core/mod.ts";
 import { type Endpoint, isTransient, openSession, pause, retry } from "../../postgres/mod.ts";
-import { readWalPosition, waitUntilApplied } from "../../replication/mod.ts";
+import { readWalPosition, waitForLsn } from "../../replication/mod.ts";
 
 /** What is waited for. */
 export interface CatchUpOptions {
@@ -31,17 +31,19 @@ const longMs = 30_000;
 export async function catchUp(options: CatchUpOptions): Promise<string> {
   const { signal, events } = options;
   let lsn: Lsn | undefined;
-  for (let inVain = 0;; inVain++) {
+  for (let failedAttempts = 0;; failedAttempts++) {
     const begun = performance.now();
     try {
       lsn ??= await readEnd(options);
       await wait(options, lsn);
       return formatLsn(lsn);
     } catch (error) {
-      if (performance.now() - begun > longMs) inVain = 0;
-      const delayMs = pausesMs[inVain];
+      if (performance.now() - begun > longMs) failedAttempts = 0;
+      const delayMs = pausesMs[failedAttempts];
       if (signal.aborted || delayMs === undefined || !isTransient(error)) throw error;
-      events(retryEvent({ what: "looking at both sides", error, attempt: inVain + 1, delayMs }));
+      events(
+        retryEvent({ what: "looking at both sides", error, attempt: failedAttempts + 1, delayMs }),
+      );
       await pause(delayMs, signal);
     }
   }
@@ -58,5 +60,5 @@ async function wait(
 ): Promise<void> {
   await using from = await openSession(source, { signal });
   await using to = await openSession(target, { signal });
-  await waitUntilApplied({ source: from, target: to, subscriptions, lsn, signal, events });
+  await waitForLsn({ source: from, target: to, subscriptions, lsn, signal, events });
 }

@@ -7,11 +7,11 @@ import { type Problem, UsageError } from "../../core/mod.ts";
 import type { Table } from "../../catalog/mod.ts";
 import { matchesTable, nearMisses, readRulePattern, type TablePattern } from "../../rules/mod.ts";
 import type { CopyAction } from "../run.ts";
-import type { Situation } from "./situation.ts";
+import type { ReplicationStatus } from "./situation.ts";
 
 /** Tables of a database that are to be copied. */
 export interface ChosenTables {
-  readonly situation: Situation;
+  readonly situation: ReplicationStatus;
   readonly tables: readonly Table[];
 }
 
@@ -21,7 +21,7 @@ export interface ChosenTables {
  * @throws UsageError with every pattern that matches nothing
  */
 export function chooseTables(
-  situations: readonly Situation[],
+  situations: readonly ReplicationStatus[],
   { tables, areNew }: CopyAction,
 ): readonly ChosenTables[] {
   const path = areNew ? "--add-tables" : "--resnapshot";
@@ -42,7 +42,7 @@ export function chooseTables(
       : situation.tables.filter((table) => !situation.appeared.includes(table)),
   }));
   // a new partition is also meant by the name of the partitioned table that it is in
-  const matches = (situation: Situation, table: Table, pattern: TablePattern) =>
+  const matches = (situation: ReplicationStatus, table: Table, pattern: TablePattern) =>
     [table, ...(areNew && table.partitionRoot !== undefined ? [table.partitionRoot] : [])].some((
       { schema, name },
     ) => matchesTable(pattern, { database: situation.source.database, schema, name }));

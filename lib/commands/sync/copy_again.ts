@@ -40,9 +40,9 @@ import {
   nameSome,
   planPublication,
   readFiringTriggers,
+  type ReplicationStream,
   startStream,
   type StreamStart,
-  type StreamState,
 } from "../../replication/mod.ts";
 import type { DumpTool } from "../../schema/mod.ts";
 import { accessTo, selectRows } from "../init/database_stream.ts";
@@ -50,11 +50,11 @@ import type { Recorder } from "../init/recorder.ts";
 import type { SyncOptions } from "../run.ts";
 import { finishTables, makeTables, type NewStructure, removeTables } from "./new_tables.ts";
 import { hazardEvents, readHazards, refuseCertain } from "./report_hazards.ts";
-import type { Situation } from "./situation.ts";
+import type { ReplicationStatus } from "./situation.ts";
 
 /** Which tables, and with what. */
 export interface CopyAgainOptions {
-  readonly situation: Situation;
+  readonly situation: ReplicationStatus;
   readonly tables: readonly Table[];
   readonly options: SyncOptions;
   /** For tables that are new: their structure is dumped first. */
@@ -299,7 +299,7 @@ async function takeOut(
 }
 
 async function removeStream(
-  { name, subscription, slot }: StreamState,
+  { name, subscription, slot }: ReplicationStream,
   { from, to, signal }: {
     readonly from: Session;
     readonly to: Session;
@@ -316,7 +316,7 @@ async function removeStream(
 }
 
 async function shrinkStream(
-  stream: StreamState,
+  stream: ReplicationStream,
   { leaving, from, to, signal }: {
     readonly leaving: readonly TableName[];
     readonly from: Session;

@@ -6,26 +6,26 @@
 import { displayName, ExitCode, plural, ReplicatorError, type RunEvent } from "../../core/mod.ts";
 import { type Endpoint, openSession, retry } from "../../postgres/mod.ts";
 import {
+  type ApplyErrorDiagnosis,
   applyRemedy,
   canFollow,
-  diagnose,
-  type Diagnosis,
+  diagnoseApplyError,
   failingRemedy,
   nameSome,
+  type ReplicationStream,
   scopeDifferences,
-  type StreamState,
   type StreamVerdict,
 } from "../../replication/mod.ts";
-import type { Situation } from "./situation.ts";
+import type { ReplicationStatus } from "./situation.ts";
 
 /** A stream that an error has stopped, with its databases. */
 export interface FailedStream {
-  readonly situation: Situation;
-  readonly stream: StreamState;
+  readonly situation: ReplicationStatus;
+  readonly stream: ReplicationStream;
 }
 
 /** Streams that an error has stopped, or that fail again and again. */
-export function failedStreams(situations: readonly Situation[]): readonly FailedStream[] {
+export function failedStreams(situations: readonly ReplicationStatus[]): readonly FailedStream[] {
   return situations.flatMap((situation) =>
     situation.verdicts.flatMap(({ stream, condition }) =>
       condition === "failed" || condition === "disabled" || condition === "following"
@@ -44,7 +44,7 @@ export function failedStreams(situations: readonly Situation[]): readonly Failed
  * @throws ReplicatorError
  */
 export async function refuseWhatCannotFollow(
-  situations: readonly Situation[],
+  situations: readonly ReplicationStatus[],
   { retrying, signal }: { readonly retrying: boolean; readonly signal: AbortSignal },
 ): Promise<void> {
   const refusals: { readonly isFailing: boolean; readonly lines: readonly string[] }[] = [];
@@ -76,7 +76,7 @@ export async function refuseWhatCannotFollow(
   });
 }
 
-function nothingThere({ wanted, others, target }: Situation): string[] {
+function nothingThere({ wanted, others, target }: ReplicationStatus): string[] {
   if (others.length === 0) {
     return [
       `there is no slot of init --enable-sync: what was written on the source since ${target.database} was copied is nowhere kept, and following ` +
@@ -93,7 +93,7 @@ function nothingThere({ wanted, others, target }: Situation): string[] {
 
 async function explain(
   { message, remedy, condition, stream }: StreamVerdict,
-  situation: Situation,
+  situation: ReplicationStatus,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const cause = condition === "failed" ? await explainFailure({ situation, stream }, signal) : [];
@@ -120,7 +120,7 @@ async function explainFailure(
 export async function diagnoseStream(
   { situation: { source, target }, stream: { subscription, slot, publication } }: FailedStream,
   signal: AbortSignal,
-): Promise<Diagnosis> {
+): Promise<ApplyErrorDiagnosis> {
   if (
     subscription === undefined || slot === undefined || publication === undefined || slot.active
   ) return { transaction: undefined, obstacles: [], lines: [] };
@@ -132,7 +132,13 @@ export async function diagnoseStream(
         target,
         signal,
         (to) =>
-          diagnose({ source: from, target: to, subscription, slot, publication: publication.name }),
+          diagnoseApplyError({
+            source: from,
+            target: to,
+            subscription,
+            slot,
+            publication: publication.name,
+          }),
       ),
   );
 }
@@ -140,7 +146,7 @@ export async function diagnoseStream(
 /** Streams that seem to rest and are found to have met an error: before 15 no counter tells them. */
 async function explainHidden(
   verdict: StreamVerdict,
-  situation: Situation,
+  situation: ReplicationStatus,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const { condition, stream } = verdict;
@@ -169,7 +175,7 @@ async function withSession<Result>(
 
 /** What does not stop anything, but should be known. */
 export function describeVerdicts(
-  { source, unfollowed, appeared, unsubscribed }: Situation,
+  { source, unfollowed, appeared, unsubscribed }: ReplicationStatus,
 ): readonly RunEvent[] {
   const warn = (message: string, remedy: string): RunEvent => ({
     kind: "warning",

@@ -14,12 +14,12 @@ import {
 import { openSession, retry, type Session } from "../../postgres/mod.ts";
 import {
   compareTypes,
-  diagnose,
+  diagnoseApplyError,
   disableSubscription,
   enableSubscription,
   handOver,
   readTypes,
-  type ScopeDescriptor,
+  type ScopeComment,
   skipTransaction,
   type StreamVerdict,
 } from "../../replication/mod.ts";
@@ -29,7 +29,7 @@ import type { RunContext, SyncOptions } from "../run.ts";
 import { catchUp } from "./catch_up.ts";
 import type { FailedStream } from "./explain.ts";
 import { hazardEvents, readHazards } from "./report_hazards.ts";
-import type { Situation } from "./situation.ts";
+import type { ReplicationStatus } from "./situation.ts";
 
 /** With what it is done. */
 export interface FollowContext {
@@ -40,7 +40,7 @@ export interface FollowContext {
 
 /** Starts what rests and waits until all of it has what the source has now; tells what was done, in words. */
 export async function follow(
-  situation: Situation,
+  situation: ReplicationStatus,
   { options, recorder, run }: FollowContext,
 ): Promise<readonly string[]> {
   const { source, target, verdicts } = situation;
@@ -97,7 +97,7 @@ export async function follow(
 async function start(
   { stream, condition }: StreamVerdict,
   { situation, from, to, options, signal }: {
-    readonly situation: Situation;
+    readonly situation: ReplicationStatus;
     readonly from: Session;
     readonly to: Session;
     readonly options: SyncOptions;
@@ -111,7 +111,7 @@ async function start(
     return `${name} switched on`;
   }
   const listed = new Set(publication?.tables.map((table) => tableKey(table)));
-  const known: ScopeDescriptor = descriptor ?? { ...situation.wanted, epoch };
+  const known: ScopeComment = descriptor ?? { ...situation.wanted, epoch };
   await handOver({
     source: from,
     target: to,
@@ -184,7 +184,7 @@ async function skipIn(
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
   await disableSubscription(to, { name, signal });
-  const { transaction, lines } = await diagnose({
+  const { transaction, lines } = await diagnoseApplyError({
     source: from,
     target: to,
     subscription,

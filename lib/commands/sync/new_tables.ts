@@ -33,11 +33,11 @@ import {
 } from "../../schema/mod.ts";
 import type { Recorder } from "../init/recorder.ts";
 import { catchUp } from "./catch_up.ts";
-import type { Situation } from "./situation.ts";
+import type { ReplicationStatus } from "./situation.ts";
 
 /** What is made, with what. */
 export interface NewTablesOptions {
-  readonly situation: Situation;
+  readonly situation: ReplicationStatus;
   readonly tables: readonly Table[];
   readonly tool: DumpTool;
   readonly start: Pick<StreamStart, "snapshot">;
@@ -111,7 +111,7 @@ export async function finishTables(
 
 /** Takes away what {@linkcode makeTables} has made; objects that something else uses by now stay. */
 export async function removeTables(
-  { target }: Pick<Situation, "target">,
+  { target }: Pick<ReplicationStatus, "target">,
   { relations, objects }: NewStructure["made"],
 ): Promise<void> {
   await using session = await openSession(target);
@@ -256,7 +256,7 @@ async function applyAtOnce(
 }
 
 async function catchUpOthers(
-  { source, target, verdicts }: Situation,
+  { source, target, verdicts }: ReplicationStatus,
   { recorder, signal }: { readonly recorder: Recorder; readonly signal: AbortSignal },
 ): Promise<void> {
   const subscriptions = verdicts.filter(({ condition }) => condition === "following")

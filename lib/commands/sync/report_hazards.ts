@@ -8,11 +8,11 @@ import type { Session } from "../../postgres/mod.ts";
 import { listTables, type Table } from "../../catalog/mod.ts";
 import { assessPublication, findHazards, type Hazard } from "../../replication/mod.ts";
 import { selectRows } from "../init/database_stream.ts";
-import type { Situation } from "./situation.ts";
+import type { ReplicationStatus } from "./situation.ts";
 
 /** What stands before tables that are, or are to be, published. */
 export async function readHazards(
-  { scope }: Pick<Situation, "scope">,
+  { scope }: Pick<ReplicationStatus, "scope">,
   { tables: wanted, source, target }: {
     readonly tables: readonly Table[];
     readonly source: Session;

@@ -8,15 +8,15 @@ import { tableKey, type TableName } from "../../core/mod.ts";
 import { listTables, type Table } from "../../catalog/mod.ts";
 import {
   describeScope,
-  judgeStream,
+  evaluateStream,
+  readDatabaseRef,
   readDescribedSubscriptions,
-  readPlace,
   readPublications,
   readStreams,
   type ReplicationScope,
-  samePlaces,
-  type ScopeDescriptor,
-  type StreamState,
+  type ReplicationStream,
+  sameDatabaseRefs,
+  type ScopeComment,
   type StreamVerdict,
 } from "../../replication/mod.ts";
 import type { TableRules } from "../../rules/mod.ts";
@@ -24,7 +24,7 @@ import type { PlannedDatabase } from "../database_plan.ts";
 import { selectRows } from "../init/database_stream.ts";
 
 /** One database, as it stands. */
-export interface Situation {
+export interface ReplicationStatus {
   readonly planned: PlannedDatabase;
   /** The database on the source. */
   readonly source: Endpoint;
@@ -32,11 +32,11 @@ export interface Situation {
   readonly target: Endpoint;
   /** Rules with the moment that the first copy had. */
   readonly scope: ReplicationScope;
-  readonly wanted: ScopeDescriptor;
-  readonly streams: readonly StreamState[];
+  readonly wanted: ScopeComment;
+  readonly streams: readonly ReplicationStream[];
   readonly verdicts: readonly StreamVerdict[];
   /** Streams between the same databases under other rules. */
-  readonly others: readonly ScopeDescriptor[];
+  readonly others: readonly ScopeComment[];
   /** Tables of the source whose rows should follow. */
   readonly tables: readonly Table[];
   /** Of those: what no stream has, and the target has. */
@@ -50,7 +50,7 @@ export interface Situation {
 }
 
 /** What is read. */
-export interface SituationInput {
+export interface ReplicationStatusInput {
   readonly planned: PlannedDatabase;
   readonly source: Endpoint;
   readonly target: Endpoint;
@@ -59,11 +59,13 @@ export interface SituationInput {
 }
 
 /** Reads both sides. */
-export async function readSituation(input: SituationInput): Promise<Situation> {
+export async function readReplicationStatus(
+  input: ReplicationStatusInput,
+): Promise<ReplicationStatus> {
   const { planned, source, target, signal } = input;
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
-  const places = { source: await readPlace(from), target: await readPlace(to) };
+  const places = { source: await readDatabaseRef(from), target: await readDatabaseRef(to) };
   const asked = { ...places, rules: input.rules };
   const described = await describeScope(asked, { epoch: 1, createdAt: "", changedIdentities: [] });
   const streams = await readStreams(described.hash, { source: from, target: to });
@@ -86,7 +88,7 @@ export async function readSituation(input: SituationInput): Promise<Situation> {
     scope: { ...places, rules },
     wanted: described,
     streams,
-    verdicts: streams.map(judgeStream),
+    verdicts: streams.map(evaluateStream),
     others: await readOthers(described, { from, to }),
     tables,
     unfollowed: loose.filter((table) =>
@@ -102,25 +104,25 @@ export async function readSituation(input: SituationInput): Promise<Situation> {
 
 /** Tables of `--add-tables` whose run has ended before they were in: the target has them incompletely, or not at all. */
 function unfinishedAdditions(
-  { publication, subscription, descriptor }: StreamState,
+  { publication, subscription, descriptor }: ReplicationStream,
 ): readonly TableName[] {
   if (subscription !== undefined || descriptor?.copiedAt !== undefined) return [];
   const added = new Set((descriptor?.added ?? []).map((table) => tableKey(table)));
   return publication?.tables.filter((table) => added.has(tableKey(table))) ?? [];
 }
 
-function passedOver({ publication, subscription }: StreamState): readonly TableName[] {
+function passedOver({ publication, subscription }: ReplicationStream): readonly TableName[] {
   if (publication === undefined || subscription === undefined) return [];
   const followed = new Set(subscription.tables.map((table) => tableKey(table)));
   return publication.tables.filter((table) => !followed.has(tableKey(table)));
 }
 
 async function readOthers(
-  wanted: ScopeDescriptor,
+  wanted: ScopeComment,
   { from, to }: { readonly from: Session; readonly to: Session },
-): Promise<readonly ScopeDescriptor[]> {
+): Promise<readonly ScopeComment[]> {
   const described = [...await readPublications(from), ...await readDescribedSubscriptions(to)]
     .flatMap(({ descriptor }) => descriptor ?? [])
-    .filter((other) => other.hash !== wanted.hash && samePlaces(wanted, other));
+    .filter((other) => other.hash !== wanted.hash && sameDatabaseRefs(wanted, other));
   return [...new Map(described.map((each) => [each.hash, each])).values()];
 }

@@ -41,7 +41,7 @@ function about({ id, side, database }: CheckSubject): CheckSubject & { database?
  * Runs a group of checks. When reading for it fails, that is its finding: nothing is passed over in silence. A lost connection and
  * an interruption end the command.
  */
-export async function attempt(
+export async function checkOr(
   subject: CheckSubject,
   { essential, signal, check }: {
     /** Whether what could not be checked must be assumed to be wrong. */

@@ -1,4 +1,4 @@
-import { intermediaryByAddress, type Relation } from "../../catalog/mod.ts";
+import { intermediaryByAddress, type ServerRelation } from "../../catalog/mod.ts";
 import type { Side } from "../../core/mod.ts";
 import { describeHost } from "../../postgres/mod.ts";
 import { formatVersion } from "../both_sides.ts";
@@ -42,7 +42,7 @@ export function checkVersions(
 
 /** Is it one and the same database on both sides? */
 export function checkSameDatabase(
-  relation: Relation,
+  relation: ServerRelation,
   overwritten: readonly string[],
 ): Check {
   const subject = { id: "same-database", side: "both" } as const;

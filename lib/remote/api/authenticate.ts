@@ -1,13 +1,13 @@
 import type { SessionPool } from "../../postgres/mod.ts";
-import { digestOf, matchesDigest, matchesHash, prefixOf, type Scope } from "../keys/mod.ts";
+import { digestOf, type KeyScope, matchesDigest, matchesHash, prefixOf } from "../keys/mod.ts";
 import { type ApiKeyRow, findKeyByPrefix, keepDigest, touchKey } from "../store/mod.ts";
 import { FailedAttempts } from "./failed_attempts.ts";
 import { HttpProblem } from "./problem.ts";
 
 /** scrypt is work on purpose; so much of it at a time that it cannot keep the service from everything else. */
-const mostDerivations = 4;
+const maxDerivations = 4;
 /** Requests that wait for their turn. */
-const mostWaiting = 200;
+const maxWaiting = 200;
 
 /**
  * Finds whose key a request shows. The key's row is read for every request, so that a revoked or expired key is refused at once.
@@ -78,8 +78,8 @@ export class Authenticator {
   }
 
   async #deriveInTurn(derive: () => Promise<boolean>): Promise<boolean> {
-    if (this.#deriving >= mostDerivations) {
-      if (this.#waiting.length >= mostWaiting) throw tooMany("too many keys at once");
+    if (this.#deriving >= maxDerivations) {
+      if (this.#waiting.length >= maxWaiting) throw tooMany("too many keys at once");
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     } else this.#deriving++;
     try {
@@ -110,12 +110,12 @@ function unauthorized(detail: string): HttpProblem {
 }
 
 /** Whether a key may do this. */
-export function hasScope({ scopes }: ApiKeyRow, scope: Scope): boolean {
+export function hasScope({ scopes }: ApiKeyRow, scope: KeyScope): boolean {
   return scopes.includes(scope) || scopes.includes("admin");
 }
 
 /** @throws HttpProblem 403 when the key may not */
-export function requireScope(key: ApiKeyRow, scope: Scope): void {
+export function requireScope(key: ApiKeyRow, scope: KeyScope): void {
   if (!hasScope(key, scope)) {
     throw new HttpProblem(403, `this key lacks the scope ${scope}`);
   }

@@ -1,4 +1,4 @@
-import { mostBodyBytes } from "../spec/mod.ts";
+import { maxBodyBytes } from "../spec/mod.ts";
 import { HttpProblem } from "./problem.ts";
 import { unstorableText } from "./unstorable_text.ts";
 
@@ -15,8 +15,8 @@ export async function readBody(request: Request): Promise<string> {
   if (!/^application\/json(\s*;\s*charset=utf-8)?\s*$/i.test(type)) {
     throw new HttpProblem(415, "send JSON, with content-type: application/json");
   }
-  const tooLarge = new HttpProblem(413, `a body has at most ${mostBodyBytes} bytes`);
-  if (Number(request.headers.get("content-length") ?? 0) > mostBodyBytes) throw tooLarge;
+  const tooLarge = new HttpProblem(413, `a body has at most ${maxBodyBytes} bytes`);
+  if (Number(request.headers.get("content-length") ?? 0) > maxBodyBytes) throw tooLarge;
   if (request.body === null) return "";
   const reader = request.body.getReader();
   const chunks: Uint8Array<ArrayBuffer>[] = [];
@@ -32,7 +32,7 @@ export async function readBody(request: Request): Promise<string> {
       const { done, value } = await Promise.race([reader.read(), late.promise]);
       if (done) break;
       bytes += value.length;
-      if (bytes > mostBodyBytes) throw tooLarge;
+      if (bytes > maxBodyBytes) throw tooLarge;
       chunks.push(value);
     }
   } catch (error) {

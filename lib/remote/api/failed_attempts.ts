@@ -5,14 +5,14 @@ export interface FailureLimits {
   /** Later, a second. */
   readonly perSecond: number;
   /** Addresses that are remembered; beyond it the one whose last failure is oldest is forgotten. */
-  readonly mostAddresses: number;
+  readonly maxAddresses: number;
 }
 
 /** Enough for a client with a stale key; too slow to learn anything by trying. */
 export const defaultFailureLimits: FailureLimits = {
   burst: 20,
   perSecond: 1,
-  mostAddresses: 10_000,
+  maxAddresses: 10_000,
 };
 
 interface Bucket {
@@ -55,7 +55,7 @@ export class FailedAttempts {
     const bucket = this.#refilled(network);
     this.#buckets.delete(network); // to the end: maps keep the order of insertion
     this.#buckets.set(network, { ...bucket, tokens: Math.max(0, bucket.tokens - 1) });
-    if (this.#buckets.size <= this.#limits.mostAddresses) return;
+    if (this.#buckets.size <= this.#limits.maxAddresses) return;
     const [oldest] = this.#buckets.keys();
     if (oldest !== undefined) this.#buckets.delete(oldest);
   }

@@ -3,7 +3,7 @@ import { FailedAttempts, networkOf } from "./failed_attempts.ts";
 
 Deno.test("an address that has failed too often is exhausted for a while, and no other", () => {
   let now = 0;
-  const failed = new FailedAttempts({ burst: 3, perSecond: 1, mostAddresses: 10 }, () => now);
+  const failed = new FailedAttempts({ burst: 3, perSecond: 1, maxAddresses: 10 }, () => now);
   for (let i = 0; i < 3; i++) {
     strictEqual(failed.isExhausted("192.0.2.1"), false);
     failed.add("192.0.2.1");
@@ -17,7 +17,7 @@ Deno.test("an address that has failed too often is exhausted for a while, and no
 });
 
 Deno.test("however many addresses fail, a bounded number is remembered, those that failed last", () => {
-  const failed = new FailedAttempts({ burst: 1, perSecond: 0, mostAddresses: 100 });
+  const failed = new FailedAttempts({ burst: 1, perSecond: 0, maxAddresses: 100 });
   for (let i = 0; i < 10_000; i++) failed.add(`10.0.${i >> 8}.${i & 255}`);
   strictEqual(failed.size, 100);
   strictEqual(failed.isExhausted("10.0.39.15"), true);

@@ -1,5 +1,5 @@
 /** Where a front listens, and for whom. */
-export interface FrontOptions {
+export interface ConnectionLimiterOptions {
   readonly hostname: string;
   readonly port: number;
   readonly tls: { readonly certificate: string; readonly key: string } | undefined;
@@ -11,12 +11,12 @@ export interface FrontOptions {
    * A connection that gets no answer for so long is closed, and one that asks nothing; streams say something more often, and so should
    * whoever keeps connections open.
    */
-  readonly patienceMs: number;
+  readonly graceMs: number;
   /** Told of what fails here, of the same thing not more often than every ten seconds. */
   readonly onError: (error: unknown) => void;
 }
 
-interface Guest {
+interface ClientConnection {
   readonly outer: Deno.Conn;
   inner: Deno.TcpConn | undefined;
   /** Whether it ever got an answer; who did not is let go first. */
@@ -32,7 +32,7 @@ interface Guest {
 const lingerMs = 1_000;
 
 /** No request is so large; `Deno.serve` would go on reading a body that was refused long ago. */
-const mostAskedBytes = 1 << 20;
+const maxAskedBytes = 1 << 20;
 
 /** How often the server behind is tried, a tenth of a second after each other. */
 const connectAttempts = 10;
@@ -40,7 +40,7 @@ const connectAttempts = 10;
 /** Fewer connections are never taken, however few file descriptors there are. */
 const fewest = 4;
 
-const tellAgainMs = 10_000;
+const reportAgainMs = 10_000;
 
 /**
  * Stands before `Deno.serve`, which waits for the head of a request for ever, and ends for good when the process has no file
@@ -50,19 +50,19 @@ const tellAgainMs = 10_000;
  *
  * Listening → stopped → disposed, which closes all connections; those that have ended behind may tell the client first. Requires `--allow-net`.
  */
-export class Front implements AsyncDisposable {
-  readonly #options: FrontOptions;
+export class ConnectionLimiter implements AsyncDisposable {
+  readonly #options: ConnectionLimiterOptions;
   readonly #listener: Deno.Listener;
-  readonly #guests = new Set<Guest>();
+  readonly #guests = new Set<ClientConnection>();
   readonly #serving = new Set<Promise<void>>();
-  readonly #byPort = new Map<number, Guest>();
+  readonly #byPort = new Map<number, ClientConnection>();
   readonly #told = new Map<string, number>();
   readonly #accepting: Promise<void>;
   readonly #timer: ReturnType<typeof setInterval>;
   #most: number;
   #stopped = false;
 
-  constructor(options: FrontOptions) {
+  constructor(options: ConnectionLimiterOptions) {
     this.#options = options;
     this.#most = options.most;
     const { hostname, port, tls } = options;
@@ -73,7 +73,7 @@ export class Front implements AsyncDisposable {
     this.#timer = setInterval(() => {
       this.#closeSilent();
       this.#most = Math.min(options.most, Math.ceil(this.#most * 1.05)); // room may have come back
-    }, options.patienceMs / 4);
+    }, options.graceMs / 4);
   }
 
   /** Where it listens. */
@@ -107,7 +107,7 @@ export class Front implements AsyncDisposable {
 
   #welcome(outer: Deno.Conn): void {
     if (this.#guests.size >= this.#most) this.#closeOldest();
-    const guest: Guest = {
+    const guest: ClientConnection = {
       outer,
       inner: undefined,
       answered: false,
@@ -124,7 +124,7 @@ export class Front implements AsyncDisposable {
     this.#serving.add(serving);
   }
 
-  async #serve(guest: Guest): Promise<void> {
+  async #serve(guest: ClientConnection): Promise<void> {
     const inner = await this.#connect(guest);
     if (inner === undefined) return;
     const { port } = inner.localAddr as Deno.NetAddr;
@@ -142,7 +142,7 @@ export class Front implements AsyncDisposable {
   }
 
   /** A connection to the server behind; undefined when the guest had to give way meanwhile. */
-  async #connect(guest: Guest): Promise<Deno.TcpConn | undefined> {
+  async #connect(guest: ClientConnection): Promise<Deno.TcpConn | undefined> {
     let inner: Deno.TcpConn | undefined;
     for (let attempt = 1; inner === undefined && this.#guests.has(guest); attempt++) {
       try {
@@ -160,12 +160,12 @@ export class Front implements AsyncDisposable {
   }
 
   /** Resolves when the client has said all it will say; fails when it is gone, or sends more than any request has. */
-  async #passQuestions(guest: Guest, inner: Deno.TcpConn): Promise<void> {
+  async #passQuestions(guest: ClientConnection, inner: Deno.TcpConn): Promise<void> {
     let isHeard = true;
     for await (const bytes of chunksOf(guest.outer)) {
       if (guest.askedBytes === 0) guest.since = performance.now();
       guest.askedBytes += bytes.length;
-      if (guest.askedBytes > mostAskedBytes) {
+      if (guest.askedBytes > maxAskedBytes) {
         await linger(guest.closed.promise); // what it was answered may still be on the way
         throw new Error("the request is too large");
       }
@@ -176,7 +176,7 @@ export class Front implements AsyncDisposable {
   }
 
   /** Resolves when the server has ended the connection; fails when the client is gone. */
-  async #passAnswers(guest: Guest, inner: Deno.TcpConn): Promise<void> {
+  async #passAnswers(guest: ClientConnection, inner: Deno.TcpConn): Promise<void> {
     for await (const bytes of untilBroken(chunksOf(inner))) {
       await writeAll(guest.outer, bytes);
       Object.assign(guest, { answered: true, askedBytes: 0, since: performance.now() });
@@ -190,7 +190,7 @@ export class Front implements AsyncDisposable {
   }
 
   #closeOldest(except?: unknown): boolean {
-    let oldest: Guest | undefined;
+    let oldest: ClientConnection | undefined;
     for (const guest of this.#guests) {
       if (guest === except) continue;
       if (oldest === undefined || goesBefore(guest, oldest)) oldest = guest;
@@ -200,11 +200,11 @@ export class Front implements AsyncDisposable {
   }
 
   #closeSilent(): void {
-    const before = performance.now() - this.#options.patienceMs;
+    const before = performance.now() - this.#options.graceMs;
     for (const guest of this.#guests) if (guest.since < before) this.#close(guest);
   }
 
-  #close(guest: Guest): void {
+  #close(guest: ClientConnection): void {
     if (!this.#guests.delete(guest)) return;
     guest.closed.resolve();
     for (const end of [guest.outer, guest.inner]) {
@@ -219,7 +219,7 @@ export class Front implements AsyncDisposable {
   #tell(error: unknown): void {
     const text = error instanceof Error ? error.message : String(error);
     const now = performance.now();
-    if (now - (this.#told.get(text) ?? -Infinity) < tellAgainMs) return;
+    if (now - (this.#told.get(text) ?? -Infinity) < reportAgainMs) return;
     this.#told.set(text, now);
     this.#options.onError(error);
   }
@@ -247,7 +247,7 @@ export class Front implements AsyncDisposable {
 }
 
 /** Who never got an answer goes before who did; then who waits longer. */
-function goesBefore(a: Guest, b: Guest): boolean {
+function goesBefore(a: ClientConnection, b: ClientConnection): boolean {
   return a.answered === b.answered ? a.since < b.since : !a.answered;
 }
 

@@ -1,8 +1,8 @@
 import { pause } from "../../postgres/mod.ts";
-import { Front, type FrontOptions, isOutOfDescriptors } from "./front.ts";
+import { ConnectionLimiter, type ConnectionLimiterOptions, isOutOfDescriptors } from "./front.ts";
 
 /** Where the server listens, and who answers. */
-export interface HttpServerOptions extends Omit<FrontOptions, "behind"> {
+export interface HttpServerOptions extends Omit<ConnectionLimiterOptions, "behind"> {
   /** Answers a request that came from this address. */
   readonly answer: (request: Request, address: string) => Response | Promise<Response>;
   /** Answers that are on their way when the server is told to end may take so long. */
@@ -10,14 +10,14 @@ export interface HttpServerOptions extends Omit<FrontOptions, "behind"> {
 }
 
 /**
- * `Deno.serve` on the loopback interface, and a {@linkcode Front} before it. A server that ends by itself, as it does when the process has
+ * `Deno.serve` on the loopback interface, and a {@linkcode ConnectionLimiter} before it. A server that ends by itself, as it does when the process has
  * no file descriptors left, is started again.
  *
  * Listening → stopped, when what was asked has been answered → disposed. Requires `--allow-net`.
  */
 export class HttpServer implements AsyncDisposable {
   readonly #options: HttpServerOptions;
-  readonly #front: Front;
+  readonly #front: ConnectionLimiter;
   readonly #ended = new AbortController();
   #stopping: Promise<void> | undefined;
   readonly #running: Promise<void>;
@@ -26,7 +26,7 @@ export class HttpServer implements AsyncDisposable {
   constructor(options: HttpServerOptions) {
     this.#options = options;
     // first: it throws when the port is taken
-    this.#front = new Front({ ...options, behind: () => this.#server.addr });
+    this.#front = new ConnectionLimiter({ ...options, behind: () => this.#server.addr });
     this.#server = this.#serve();
     this.#running = this.#keepRunning();
   }

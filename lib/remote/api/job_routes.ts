@@ -30,7 +30,7 @@ const whole = (least: number, most: number, fallback: number) =>
 const number = z.coerce.number().int().min(0);
 
 /** Streams of one key at once on one instance. */
-const mostStreams = 50;
+const maxStreams = 50;
 
 /** Whose jobs a key may see: its user's, or everybody's for an admin. */
 function ownerOf({ key }: Pick<Call<unknown, unknown>, "key">): string | undefined {
@@ -206,7 +206,7 @@ export function addJobRoutes(app: ServiceApp, parts: ServiceParts): void {
       const last = header === undefined ? undefined : number.safeParse(header);
       if (last?.success === false) throw new HttpProblem(400, "last-event-id is no number");
       const open = streams.get(key.id) ?? 0;
-      if (open >= mostStreams) {
+      if (open >= maxStreams) {
         throw new HttpProblem(429, `this key has ${open} streams open`, {
           headers: { "retry-after": "5" },
         });

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Session } from "../../postgres/mod.ts";
-import { makeApiKey, type Scope, scopes } from "../keys/mod.ts";
+import { type KeyScope, keyScopes, makeApiKey } from "../keys/mod.ts";
 import {
   type ApiKeyRow,
   appendAudit,
@@ -20,7 +20,7 @@ const name = z.string().min(1).max(128).regex(/^[^\p{Cc}]*$/u, "has a control ch
 export const newKeySchema = z.strictObject({
   owner: name.meta({ description: "The user that it belongs to; jobs belong to the user" }),
   name,
-  scopes: z.array(z.enum(scopes)).min(1),
+  scopes: z.array(z.enum(keyScopes)).min(1),
   expires_in_days: z.number().positive().max(3650).optional(),
   limits: limitsSchema.partial().optional(),
 });
@@ -94,7 +94,7 @@ export async function rotateKey(
     limitsId: old.limitsId,
     owner: old.owner,
     name: old.name,
-    scopes: old.scopes as readonly Scope[],
+    scopes: old.scopes as readonly KeyScope[],
     createdBy: actor.actor,
     expiresAt: expiry(expiresInDays),
   });

@@ -2,8 +2,8 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { z } from "zod";
 import { isTransient } from "../../postgres/mod.ts";
-import { issueProblems, mostBodyBytes } from "../spec/mod.ts";
-import type { Scope } from "../keys/mod.ts";
+import { issueProblems, maxBodyBytes } from "../spec/mod.ts";
+import type { KeyScope } from "../keys/mod.ts";
 import { type ApiKeyRow, appendAudit, takeToken } from "../store/mod.ts";
 import { hasScope } from "./authenticate.ts";
 import type { Actor } from "./keys.ts";
@@ -36,7 +36,7 @@ export interface Route<Params extends z.ZodObject, Query extends z.ZodObject> {
   /** As OpenAPI writes it: `/v1/jobs/{id}`. */
   readonly path: string;
   readonly summary: string;
-  readonly scope: Scope;
+  readonly scope: KeyScope;
   readonly params?: Params;
   readonly query?: Query;
   readonly headers?: z.ZodObject;
@@ -200,7 +200,7 @@ function document(app: ServiceApp, route: Route<z.ZodObject, z.ZodObject>): void
       ...(route.body === undefined ? {} : {
         body: {
           required: true,
-          description: `At most ${mostBodyBytes} bytes`,
+          description: `At most ${maxBodyBytes} bytes`,
           content: { "application/json": { schema: route.body } },
         },
       }),

@@ -28,7 +28,7 @@ export interface ServiceOptions {
   readonly defaultTimeoutSeconds: number;
   readonly openMetrics: boolean;
   /** Connections at once, 300 if not given. */
-  readonly mostConnections?: number;
+  readonly maxConnections?: number;
   readonly version: string;
   readonly log: (line: RequestLine) => void;
   readonly onError: (error: unknown) => void;
@@ -51,10 +51,10 @@ export interface Service extends AsyncDisposable {
 }
 
 /** Each takes three file descriptors, and many systems give a process 1,024. */
-const mostConnections = 300;
+const maxConnections = 300;
 
 /** Streams say something every 15 s, and no other answer takes longer; more than balancers keep their idle connections, which is mostly 60 s. */
-const patienceMs = 75_000;
+const graceMs = 75_000;
 
 /** Answers under way when the service ends may take so long: a little more than a body may take to arrive. */
 const drainMs = 15_000;
@@ -104,8 +104,8 @@ export async function openService(options: ServiceOptions): Promise<Service> {
       hostname,
       port,
       tls,
-      most: options.mostConnections ?? mostConnections,
-      patienceMs,
+      most: options.maxConnections ?? maxConnections,
+      graceMs,
       drainMs,
       onError,
       answer: (request, address) => app.fetch(request, { address }),

@@ -9,7 +9,7 @@ const problemOf = (text: string): string | undefined =>
     : "has half of a surrogate pair, which is not a character";
 
 /** Deeper documents than any that is understood here. */
-const mostDepth = 64;
+const maxDepth = 64;
 
 interface Place {
   readonly value: unknown;
@@ -28,8 +28,8 @@ export function unstorableText(document: unknown): readonly Problem[] {
     const { value, path, depth } = next;
     if (typeof value === "string") add(problems, path, problemOf(value));
     if (typeof value !== "object" || value === null) continue;
-    if (depth >= mostDepth) {
-      return [{ path: "body", message: `is nested more than ${mostDepth} deep` }];
+    if (depth >= maxDepth) {
+      return [{ path: "body", message: `is nested more than ${maxDepth} deep` }];
     }
     const inside: Place[] = [];
     for (const [key, each] of Object.entries(value)) {

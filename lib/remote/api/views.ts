@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { scopes } from "../keys/mod.ts";
+import { keyScopes } from "../keys/mod.ts";
 import { jobCommands } from "../spec/mod.ts";
 import {
   type ApiKeyRow,
@@ -94,7 +94,7 @@ export const keySchema = z.object({
   owner: z.string(),
   name: z.string(),
   prefix: z.string(),
-  scopes: z.array(z.enum(scopes)),
+  scopes: z.array(z.enum(keyScopes)),
   limits: limitsSchema,
   created_at: time,
   created_by: z.string(),

@@ -1,5 +1,5 @@
 import type { Problem } from "../../core/mod.ts";
-import { type Endpoint, libpqWords, passwordFor } from "../../postgres/mod.ts";
+import { type Endpoint, libpqParameters, passwordFor } from "../../postgres/mod.ts";
 
 /** The service knows every parameter that this program knows. */
 const newestMajor = Infinity;
@@ -43,7 +43,7 @@ export function endpointUrl(endpoint: Endpoint, path: string): EndpointUrl {
     ["sslmode", tls.mode === "prefer" ? undefined : tls.mode],
     ["sslrootcert", tls.rootCertificates === "system" ? "system" : undefined],
     ["sslsni", tls.serverNameIndication ? undefined : "0"],
-    ...libpqWords(endpoint, newestMajor).filter(([keyword]) => !impliedWords.has(keyword)),
+    ...libpqParameters(endpoint, newestMajor).filter(([keyword]) => !impliedWords.has(keyword)),
     [
       "application_name",
       endpoint.applicationName === "postgres-seren-replicator"

@@ -1,16 +1,16 @@
 import { type EventSink, ReplicatorError, retryEvent } from "../../core/mod.ts";
 import { readSourcePoint } from "../../checkpoint/mod.ts";
-import { copyLane, Governor } from "../../copy/mod.ts";
+import { CopyThrottle, runCopyWorker } from "../../copy/mod.ts";
 import { type Endpoint, pause, type Session, withDatabase } from "../../postgres/mod.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
 import {
   joinCopy,
   leaveCopy,
-  type OwnDatabase,
   type PartNews,
   readOffer,
   reportParts,
   stayInCopy,
+  type StoreDatabase,
 } from "../store/mod.ts";
 import { helperApplication } from "./lead.ts";
 import {
@@ -18,13 +18,13 @@ import {
   claimNext,
   type CopyOffer,
   offerPurpose,
-  type TellableJob,
+  type ReportingJob,
   unsealPart,
 } from "./offer.ts";
 
 /** What a helper needs. */
 export interface HelpOptions {
-  readonly database: OwnDatabase;
+  readonly database: StoreDatabase;
   /** The parent's. */
   readonly secrets: OpenedSecrets;
   readonly copyId: string;
@@ -48,7 +48,7 @@ export interface HelpReport {
   readonly bytes: number;
 }
 
-interface HelperJob extends TellableJob {
+interface HelperJob extends ReportingJob {
   readonly number: number;
 }
 
@@ -97,7 +97,7 @@ class Helper {
 
   async run(): Promise<HelpReport> {
     const { source, events, signal, maxBytesPerSecond } = this.#options;
-    await using governor = new Governor({
+    await using governor = new CopyThrottle({
       source: withDatabase(source, this.#offer.sourceDatabase),
       maxBytesPerSecond,
       signal: this.#signal,
@@ -145,7 +145,7 @@ class Helper {
     }
   }
 
-  #startLanes(pace: Governor["pace"]): void {
+  #startLanes(pace: CopyThrottle["pace"]): void {
     this.#running = Array.from({ length: this.#offer.lanes }, (_, index) => {
       this.#lanesRunning++;
       return this.#lane(index + 1, pace)
@@ -154,7 +154,7 @@ class Helper {
     });
   }
 
-  async #lane(lane: number, pace: Governor["pace"]): Promise<void> {
+  async #lane(lane: number, pace: CopyThrottle["pace"]): Promise<void> {
     const { copyId, member, events } = this.#options;
     const { sourceDatabase, targetDatabase, sharedLock, snapshot, point } = this.#offer;
     const { targetSettings, recordedConstraint, delaysMs } = this.#offer;
@@ -165,7 +165,7 @@ class Helper {
     const moved = new Map<number, number>();
     const tell = (number: number, news: Pick<PartNews, "rows" | "moved">) =>
       void this.#news.set(number, { number, lane, ...news });
-    await copyLane<HelperJob>({
+    await runCopyWorker<HelperJob>({
       source: withDatabase(this.#options.source, sourceDatabase),
       target: {
         ...withDatabase(this.#options.target, targetDatabase),

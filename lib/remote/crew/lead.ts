@@ -1,12 +1,12 @@
 import { type EventSink, plural } from "../../core/mod.ts";
 import { readSourcePoint } from "../../checkpoint/mod.ts";
 import {
-  copyLane,
-  type LaneJob,
-  laneOptions,
-  type LaneRunner,
-  lanesHere,
-  type LaneWork,
+  type CopyWork,
+  type CopyWorkerJob,
+  copyWorkerOptions,
+  type CopyWorkerRunner,
+  copyWorkersHere,
+  runCopyWorker,
 } from "../../copy/mod.ts";
 import { type CopyOutcome, openSession, pause, retry, type Session } from "../../postgres/mod.ts";
 import type { JobQueue, QueueName } from "../queue/mod.ts";
@@ -14,17 +14,17 @@ import type { OpenedSecrets } from "../secrets/mod.ts";
 import {
   type Attempt,
   closeCopy,
+  coordinateCopy,
+  coordinatorName,
   type CopyNews,
   forgetParts,
   insertHelper,
   isOffered,
-  leadCopy,
-  leaderName,
   leaveCopy,
   offerCopy,
   offerParts,
-  type OwnDatabase,
   readCopyNews,
+  type StoreDatabase,
 } from "../store/mod.ts";
 import {
   canBeShared,
@@ -36,8 +36,8 @@ import {
 } from "./offer.ts";
 
 /** What a leader needs. */
-export interface CrewOptions extends Attempt {
-  readonly database: OwnDatabase;
+export interface ParallelCopyOptions extends Attempt {
+  readonly database: StoreDatabase;
   readonly queue: JobQueue;
   readonly secrets: OpenedSecrets;
   readonly worker: string;
@@ -57,11 +57,11 @@ export interface CrewOptions extends Attempt {
 }
 
 /** Lanes on several workers: this one leads, and offers to others what it copies itself. */
-export function crewLanes(options: CrewOptions): LaneRunner {
+export function parallelCopyWorkers(options: ParallelCopyOptions): CopyWorkerRunner {
   return {
     processes: options.workers,
     async run(work) {
-      if (options.workers < 2 || !canBeShared(work)) return await lanesHere().run(work);
+      if (options.workers < 2 || !canBeShared(work)) return await copyWorkersHere().run(work);
       await new SharedCopy(options, work).run();
     },
   };
@@ -75,10 +75,10 @@ export function crewLanes(options: CrewOptions): LaneRunner {
  *
  * That no part comes twice does not depend on any of this: the ledger in the target refuses the second one, and every one of an attempt that is over.
  */
-class SharedCopy<Job extends LaneJob> {
+class SharedCopy<Job extends CopyWorkerJob> {
   readonly #copyId = crypto.randomUUID();
-  readonly #options: CrewOptions;
-  readonly #work: LaneWork<Job>;
+  readonly #options: ParallelCopyOptions;
+  readonly #work: CopyWork<Job>;
   readonly #claimed: ClaimedJobs<Job>;
   readonly #numbers: ReadonlyMap<Job, number>;
   readonly #given = new Set<number>();
@@ -92,7 +92,7 @@ class SharedCopy<Job extends LaneJob> {
   #lanesRunning = 0;
   readonly #lanes: Promise<void>[] = [];
 
-  constructor(options: CrewOptions, work: LaneWork<Job>) {
+  constructor(options: ParallelCopyOptions, work: CopyWork<Job>) {
     this.#options = options;
     this.#work = work;
     this.#numbers = new Map(work.jobs.map((job, number) => [job, number]));
@@ -172,12 +172,12 @@ class SharedCopy<Job extends LaneJob> {
 
   #startLane(lane: number, { first }: { readonly first: boolean }): void {
     this.#lanesRunning++;
-    const options = laneOptions(this.#work, {
+    const options = copyWorkerOptions(this.#work, {
       lane,
       signal: this.#signal,
       next: () => this.#claimed.next(),
     });
-    const running = copyLane<Job>({
+    const running = runCopyWorker<Job>({
       ...options,
       onFinished: (job, outcome) => this.#finish(job, outcome, lane),
     }).then(
@@ -190,7 +190,7 @@ class SharedCopy<Job extends LaneJob> {
   async #claim(): Promise<readonly Job[]> {
     const parts = await claimNext(this.#options.database, {
       copyId: this.#copyId,
-      member: leaderName,
+      member: coordinatorName,
       given: this.#given,
     });
     return parts.map(({ number }) => this.#job(number));
@@ -211,7 +211,7 @@ class SharedCopy<Job extends LaneJob> {
     const copyId = this.#copyId;
     const forget = [...this.#toForget];
     const news = await database.use(async (session) => {
-      if (!await leadCopy(session, copyId)) return undefined;
+      if (!await coordinateCopy(session, copyId)) return undefined;
       if (forget.length > 0) await forgetParts(session, copyId, forget);
       return await readCopyNews(session, { copyId, leaseSeconds });
     });

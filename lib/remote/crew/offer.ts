@@ -1,5 +1,5 @@
 import type { SourcePoint } from "../../checkpoint/mod.ts";
-import type { LaneJob, LaneWork } from "../../copy/mod.ts";
+import type { CopyWork, CopyWorkerJob } from "../../copy/mod.ts";
 import type { AdvisoryLock } from "../../postgres/mod.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
 import {
@@ -7,8 +7,8 @@ import {
   type ClaimSize,
   type Membership,
   type OfferedPart,
-  type OwnDatabase,
   readClaimedParts,
+  type StoreDatabase,
 } from "../store/mod.ts";
 
 /**
@@ -33,13 +33,13 @@ export interface CopyOffer {
 }
 
 /** A part that can be told to be committed: without that nobody else may be given it. */
-export type TellableJob = LaneJob & Required<Pick<LaneJob, "isRecorded">>;
+export type ReportingJob = CopyWorkerJob & Required<Pick<CopyWorkerJob, "isRecorded">>;
 
 /** Small tables are claimed together, since each claim asks the service's database. */
-const claimSize: ClaimSize = { mostParts: 64, mostBytes: 4 * 1024 * 1024 };
+const claimSize: ClaimSize = { maxParts: 64, maxBytes: 4 * 1024 * 1024 };
 
 /** Whether a copy can be done by several workers: every part has to be recorded in the transaction of its rows. */
-export function canBeShared<Job extends LaneJob>(work: LaneWork<Job>): boolean {
+export function canBeShared<Job extends CopyWorkerJob>(work: CopyWork<Job>): boolean {
   return work.jobs.length > 1 && work.recordedConstraint !== undefined &&
     work.target.sharedLock !== undefined &&
     work.jobs.every(({ isRecorded }) => isRecorded !== undefined);
@@ -71,7 +71,7 @@ export function sealPart(
   { copyId, number, job }: {
     readonly copyId: string;
     readonly number: number;
-    readonly job: LaneJob;
+    readonly job: CopyWorkerJob;
   },
 ): Promise<string> {
   const { name, copyOut, copyIn, expectedBytes, isRecorded } = job;
@@ -89,7 +89,7 @@ export async function unsealPart(
     readonly number: number;
     readonly ciphertext: string;
   },
-): Promise<TellableJob> {
+): Promise<ReportingJob> {
   return JSON.parse(await secrets.unseal(ciphertext, partPurpose(copyId, number)));
 }
 
@@ -99,7 +99,7 @@ export async function unsealPart(
  * @param given numbers of the parts that the member knows itself to have; those that it is given now are added
  */
 export async function claimNext(
-  database: OwnDatabase,
+  database: StoreDatabase,
   { given, ...membership }: Membership & { readonly given: Set<number> },
 ): Promise<readonly Pick<OfferedPart, "number" | "ciphertext">[]> {
   let asked = false;

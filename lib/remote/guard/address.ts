@@ -57,7 +57,7 @@ function parseIpv6(text: string): AddressValue | undefined {
 }
 
 /** Reads `10.0.0.0/8`, `fd00::/8` or one address; undefined when it is none of these. */
-export function parseRange(text: string): AddressRange | undefined {
+export function parseAddressRange(text: string): AddressRange | undefined {
   const [address = "", length, ...more] = text.split("/");
   const first = parseAddress(address);
   if (first === undefined || more.length > 0) return undefined;
@@ -104,15 +104,15 @@ const special: readonly (readonly [range: string, what: string])[] = [
   ["ff00::/8", "multicast"],
 ];
 
-const denied = special.map(([range, what]) => ({ range: parseRange(range)!, what }));
+const denied = special.map(([range, what]) => ({ range: parseAddressRange(range)!, what }));
 
 /** Ranges whose addresses carry an IPv4 address, and where in them it is. */
 const carriers: readonly { readonly range: AddressRange; readonly shift: bigint }[] = [
-  { range: parseRange("::/96")!, shift: 0n }, // IPv4-compatible, deprecated
-  { range: parseRange("::ffff:0:0:0/96")!, shift: 0n }, // IPv4-translated
-  { range: parseRange("64:ff9b::/96")!, shift: 0n }, // NAT64
-  { range: parseRange("64:ff9b:1::/48")!, shift: 0n }, // NAT64, local use
-  { range: parseRange("2002::/16")!, shift: 80n }, // 6to4
+  { range: parseAddressRange("::/96")!, shift: 0n }, // IPv4-compatible, deprecated
+  { range: parseAddressRange("::ffff:0:0:0/96")!, shift: 0n }, // IPv4-translated
+  { range: parseAddressRange("64:ff9b::/96")!, shift: 0n }, // NAT64
+  { range: parseAddressRange("64:ff9b:1::/48")!, shift: 0n }, // NAT64, local use
+  { range: parseAddressRange("2002::/16")!, shift: 80n }, // 6to4
 ];
 
 /** Why the address must not be connected to; undefined when it is an address of the public internet. */

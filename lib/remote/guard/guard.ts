@@ -6,7 +6,7 @@ import {
   type AddressValue,
   isIn,
   parseAddress,
-  parseRange,
+  parseAddressRange,
   reasonToRefuse,
 } from "./address.ts";
 
@@ -44,7 +44,7 @@ export function readAllowList(
   const hosts = new Set<string>();
   const problems: string[] = [];
   for (const text of texts) {
-    const range = parseRange(text);
+    const range = parseAddressRange(text);
     if (range !== undefined) ranges.push(range);
     else if (/^(?!\d+(\.\d+)*(\/|$))[\p{L}\p{N}_-]+(\.[\p{L}\p{N}_-]+)*$/u.test(text)) {
       hosts.add(text.toLowerCase());

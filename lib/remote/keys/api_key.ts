@@ -2,9 +2,9 @@ import { Buffer } from "node:buffer";
 import { createHash, randomBytes, scrypt, timingSafeEqual } from "node:crypto";
 
 /** What a key may be used for. */
-export const scopes = ["jobs:read", "jobs:write", "metrics:read", "admin"] as const;
-/** One of {@linkcode scopes}. `admin` may do everything, for everybody. */
-export type Scope = typeof scopes[number];
+export const keyScopes = ["jobs:read", "jobs:write", "metrics:read", "admin"] as const;
+/** One of {@linkcode keyScopes}. `admin` may do everything, for everybody. */
+export type KeyScope = typeof keyScopes[number];
 
 /** A key that was just made. The whole of it is never kept: who loses it makes another. */
 export interface NewApiKey {

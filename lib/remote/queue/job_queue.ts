@@ -11,7 +11,7 @@ export const queueSchema = "seren_remote_queue";
 const deadLetters = "dead";
 
 /** pg-boss takes no longer time for one claim; for jobs that may take longer the column is set by us. */
-const mostExpirySeconds = 23 * 3600;
+const maxExpirySeconds = 23 * 3600;
 
 /** A claimed message; `retryCount` tells one claim from a later one, which is then the only one that counts. */
 export interface Message {
@@ -116,10 +116,10 @@ export class JobQueue implements AsyncDisposable {
       retryBackoff: true,
       retryDelayMax: 300,
       retentionSeconds: 30 * 86_400,
-      expireInSeconds: Math.min(expirySeconds, mostExpirySeconds),
+      expireInSeconds: Math.min(expirySeconds, maxExpirySeconds),
       db: sessionDatabase(session),
     });
-    if (expirySeconds <= mostExpirySeconds) return;
+    if (expirySeconds <= maxExpirySeconds) return;
     await session.query(
       "UPDATE seren_remote_queue.job SET expire_seconds = $2::int WHERE id = $1::pg_catalog.text::pg_catalog.uuid",
       [message.id, expirySeconds],

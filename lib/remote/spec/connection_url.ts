@@ -1,6 +1,6 @@
 import type { Problem } from "../../core/mod.ts";
 import { parseUrl, type UrlParts } from "../../postgres/mod.ts";
-import { mostUrlBytes } from "./job.ts";
+import { maxUrlBytes } from "./job.ts";
 
 /** Parameters that would make the worker read its own files, or look elsewhere than the URL says. */
 const filesOfTheWorker = ["passfile", "sslcert", "sslkey", "sslcrl", "sslcrldir"] as const;
@@ -23,8 +23,8 @@ const suspicious = /[;$&()*'!]/;
 export function connectionUrlProblems(url: string, path: string): readonly Problem[] {
   const problem = (message: string): Problem => ({ path, message });
   const bytes = new TextEncoder().encode(url).length;
-  if (bytes > mostUrlBytes) {
-    return [problem(`is longer than ${mostUrlBytes} bytes (it has ${bytes})`)];
+  if (bytes > maxUrlBytes) {
+    return [problem(`is longer than ${maxUrlBytes} bytes (it has ${bytes})`)];
   }
   if (neverLegal.test(url)) {
     return [

@@ -2,13 +2,13 @@
 export const specVersion = "1.0";
 
 /** Largest body of a request, in bytes. */
-export const mostBodyBytes: number = 15 * 1024;
+export const maxBodyBytes: number = 15 * 1024;
 
 /** Longest connection URL, in bytes. */
-export const mostUrlBytes = 2048;
+export const maxUrlBytes = 2048;
 
 /** Longest time that a job may be given, in seconds: three weeks (a timer of JavaScript reaches 24 days). */
-export const mostTimeoutSeconds: number = 21 * 24 * 3600;
+export const maxTimeoutSeconds: number = 21 * 24 * 3600;
 
 /** What a job may do. */
 export const jobCommands = ["init", "validate", "sync", "status", "verify"] as const;

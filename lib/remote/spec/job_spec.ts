@@ -4,7 +4,7 @@ import {
   jobCommands,
   type JobSpec,
   type JobSpecInput,
-  mostTimeoutSeconds,
+  maxTimeoutSeconds,
   specVersion,
 } from "./job.ts";
 
@@ -61,7 +61,7 @@ const common = {
     time_filters: [],
   }),
   /** After this time the job is ended for good, whatever it has done. */
-  timeout_seconds: z.int().min(1).max(mostTimeoutSeconds).optional(),
+  timeout_seconds: z.int().min(1).max(maxTimeoutSeconds).optional(),
   /** How much there is to copy, to choose the workers by; without it the first worker of `init` measures. */
   estimated_bytes: z.int().min(0).optional(),
 };

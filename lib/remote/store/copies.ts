@@ -20,7 +20,7 @@ export interface OfferedPart {
 export type MemberName = string;
 
 /** The leader among the members. */
-export const leaderName: MemberName = "leader";
+export const coordinatorName: MemberName = "leader";
 
 /** Which member of which copy. */
 export interface Membership {
@@ -53,7 +53,7 @@ export async function offerCopy(
   await session.query(
     `INSERT INTO seren_remote.copy_members (copy_id, member, worker, number)
      VALUES ($1::pg_catalog.text::pg_catalog.uuid, $2::pg_catalog.text, $3::pg_catalog.text, 0)`,
-    [copyId, leaderName, worker],
+    [copyId, coordinatorName, worker],
   );
   return true;
 }
@@ -163,7 +163,7 @@ export async function stayInCopy(
 }
 
 /** Says that the leader lives. False: another attempt has begun, or the job is over. */
-export async function leadCopy(session: Session, copyId: string): Promise<boolean> {
+export async function coordinateCopy(session: Session, copyId: string): Promise<boolean> {
   const rows = await session.query(
     `UPDATE seren_remote.copies AS copy SET leader_seen_at = pg_catalog.clock_timestamp()
        FROM seren_remote.jobs AS job
@@ -177,14 +177,14 @@ export async function leadCopy(session: Session, copyId: string): Promise<boolea
 
 /** How much is claimed at once: one part, or several small ones. */
 export interface ClaimSize {
-  readonly mostParts: number;
-  readonly mostBytes: number;
+  readonly maxParts: number;
+  readonly maxBytes: number;
 }
 
 /** Claims the next parts for a member that is still one. */
 export async function claimParts(
   session: Session,
-  { copyId, member, mostParts, mostBytes }: Membership & ClaimSize,
+  { copyId, member, maxParts, maxBytes }: Membership & ClaimSize,
 ): Promise<readonly Pick<OfferedPart, "number" | "ciphertext">[]> {
   return await session.query<Pick<OfferedPart, "number" | "ciphertext">>(
     `WITH own AS (
@@ -204,7 +204,7 @@ export async function claimParts(
        FROM next
       WHERE part.copy_id = $1::pg_catalog.text::pg_catalog.uuid AND part.number = next.number AND next.before < $4::pg_catalog.float8
       RETURNING part.number, part.ciphertext`,
-    [copyId, member, mostParts, mostBytes],
+    [copyId, member, maxParts, maxBytes],
   );
 }
 
@@ -307,7 +307,7 @@ export async function readCopyNews(
   const claimed = await session.query<ClaimedPart>(
     `SELECT number, member, lane, moved, done, rows FROM seren_remote.copy_parts
       WHERE copy_id = $1::pg_catalog.text::pg_catalog.uuid AND member IS NOT NULL AND member <> $2::pg_catalog.text`,
-    [copyId, leaderName],
+    [copyId, coordinatorName],
   );
   const { waiting } = await session.queryOne<{ readonly waiting: number }>(
     `SELECT pg_catalog.count(*)::int AS waiting FROM seren_remote.copy_parts

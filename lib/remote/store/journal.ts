@@ -24,13 +24,13 @@ export interface NumberedEvent {
 }
 
 /** How much a line of the log matters. */
-export type LogLevel = "info" | "warn" | "error";
+export type JobLogLevel = "info" | "warn" | "error";
 
 /** A line of a job's log, without secrets. */
 export interface LogLine {
   readonly number: number;
   readonly at: Date;
-  readonly level: LogLevel;
+  readonly level: JobLogLevel;
   readonly message: string;
 }
 

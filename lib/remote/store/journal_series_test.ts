@@ -1,9 +1,9 @@
 import { notDeepStrictEqual, strictEqual } from "node:assert/strict";
-import type { GovernorSubject } from "../../core/mod.ts";
+import type { ThrottleSubject } from "../../core/mod.ts";
 import { placeOf } from "./journal_series.ts";
 
 Deno.test("placeOf() keeps what the source bears apart by its subject: who waits is not told by how fast it goes", () => {
-  const place = (about: GovernorSubject, database = "app") =>
+  const place = (about: ThrottleSubject, database = "app") =>
     placeOf({ kind: "run", event: { kind: "governor", database, about, message: "" } });
   strictEqual(place("speed").series, place("speed").series);
   strictEqual(place("speed").sample, true);

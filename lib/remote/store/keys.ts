@@ -1,5 +1,5 @@
 import { type Session, textArray } from "../../postgres/mod.ts";
-import type { NewApiKey, Scope } from "../keys/mod.ts";
+import type { KeyScope, NewApiKey } from "../keys/mod.ts";
 
 /** What a key may take of the service. */
 export interface KeyLimits {
@@ -32,7 +32,7 @@ export interface ApiKeyRow extends KeyLimits {
   readonly digest: string | null;
   /** scrypt of the key. */
   readonly hash: string;
-  readonly scopes: readonly Scope[];
+  readonly scopes: readonly KeyScope[];
   readonly createdAt: Date;
   readonly createdBy: string;
   readonly expiresAt: Date | null;
@@ -54,7 +54,7 @@ const columns = `
 export interface KeyToInsert extends KeyLimits {
   readonly owner: string;
   readonly name: string;
-  readonly scopes: readonly Scope[];
+  readonly scopes: readonly KeyScope[];
   readonly expiresAt: Date | undefined;
   readonly createdBy: string;
   /** Whose limits it shares; its own when undefined. */

@@ -32,7 +32,7 @@ export const journalBounds: JournalBounds = {
  * Of samples that are not recent the last of each series in each interval stays, the interval being as wide as it takes; none where its
  * table or step was finished in the same interval.
  */
-export async function thinJournal(
+export async function pruneJournal(
   session: Session,
   jobId: string,
   bounds: JournalBounds = journalBounds,

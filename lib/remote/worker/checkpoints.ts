@@ -1,5 +1,5 @@
 import type { OpenedSecrets } from "../secrets/mod.ts";
-import { type OwnDatabase, readCheckpoint, writeCheckpoint } from "../store/mod.ts";
+import { readCheckpoint, type StoreDatabase, writeCheckpoint } from "../store/mod.ts";
 import type { JobCheckpoint } from "./runner.ts";
 
 /**
@@ -8,7 +8,7 @@ import type { JobCheckpoint } from "./runner.ts";
  */
 export function jobCheckpoints(
   { database, secrets, jobId, attempt, onLost }: {
-    readonly database: OwnDatabase;
+    readonly database: StoreDatabase;
     readonly secrets: OpenedSecrets;
     readonly jobId: string;
     readonly attempt: number;

@@ -24,7 +24,7 @@ export type ClaimOutcome =
 const delaysMs = [1_000, 2_000, 4_000, 8_000, 15_000];
 
 /** Job and message end together, or neither does. */
-export async function finish(
+export async function finishClaim(
   claim: Claim,
   settings: RunSettings,
   outcome: JobOutcome,
@@ -52,7 +52,7 @@ export async function finish(
 }
 
 /** Gives the job to another worker at once, which costs none of its attempts. */
-export async function handOver(claim: Claim, settings: RunSettings): Promise<ClaimOutcome> {
+export async function releaseClaim(claim: Claim, settings: RunSettings): Promise<ClaimOutcome> {
   const { id: jobId, attempt } = claim.job;
   const done = await queueAgain(claim, settings, {
     queue: claim.message.queue,
@@ -65,7 +65,7 @@ export async function handOver(claim: Claim, settings: RunSettings): Promise<Cla
 }
 
 /** Gives a job that was only measured to the machines that are for its size; that was no attempt. */
-export async function move(
+export async function moveClaim(
   claim: Claim,
   settings: RunSettings,
   queue: QueueName,

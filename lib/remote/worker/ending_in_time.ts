@@ -4,9 +4,9 @@ export class StuckRunError extends Error {
 }
 
 /** The outcome of a run, or its error; or a StuckRunError when it goes on after it was told to end. */
-export async function endingInTime<Outcome>(
+export async function endInTime<Outcome>(
   running: Promise<Outcome>,
-  { abort, patienceMs }: { readonly abort: AbortSignal; readonly patienceMs: number },
+  { abort, graceMs }: { readonly abort: AbortSignal; readonly graceMs: number },
 ): Promise<Outcome> {
   const stuck = Promise.withResolvers<never>();
   stuck.promise.catch(() => {}); // raced below; may come when nobody waits any more
@@ -14,7 +14,7 @@ export async function endingInTime<Outcome>(
   const wait = () => {
     timer = setTimeout(
       () => stuck.reject(new StuckRunError("a run did not end when it was told to")),
-      patienceMs,
+      graceMs,
     );
   };
   abort.addEventListener("abort", wait, { once: true });

@@ -18,19 +18,19 @@ export const defaultRetention: Retention = { jobDays: 90, logDays: 30 };
  * What any instance does from time to time: ends jobs whose workers were lost too often, forgets what is old. Several may do it at
  * the same time.
  */
-export async function keepHouse(
+export async function runMaintenance(
   { pool, queue, retention }: {
     readonly pool: SessionPool;
     readonly queue: JobQueue;
     readonly retention: Retention;
   },
 ): Promise<void> {
-  while (await buryOne(pool, queue));
+  while (await failDeadLetter(pool, queue));
   await pool.use((session) => forgetWorkers(session));
   await pool.use((session) => deleteOldJobs(session, retention));
 }
 
-async function buryOne(pool: SessionPool, queue: JobQueue): Promise<boolean> {
+async function failDeadLetter(pool: SessionPool, queue: JobQueue): Promise<boolean> {
   return await pool.transaction(async (session) => {
     const dead = await queue.fetchDead(session);
     if (dead === undefined) return false;

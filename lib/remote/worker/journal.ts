@@ -6,13 +6,13 @@ import {
   type JobProgress,
   type NewLogLine,
   placeOf,
-  thinJournal,
+  pruneJournal,
 } from "../store/mod.ts";
 import { lineOf } from "./journal_lines.ts";
 import type { Redactor } from "./redactor.ts";
 
 /** Whose journal, and what is kept out of it. */
-export interface JournalOptions {
+export interface JobJournalOptions {
   readonly pool: SessionPool;
   readonly jobId: string;
   readonly attempt: number;
@@ -26,7 +26,7 @@ export interface JournalOptions {
 }
 
 /** More than this is not kept in memory while the database does not answer. */
-const mostWaiting = 20_000;
+const maxWaiting = 20_000;
 
 /** After so many entries the journal is thinned to its bounds. */
 const thinAfter = 1_000;
@@ -38,12 +38,12 @@ export function sampleMs(runMs: number): number {
 
 /**
  * Writes what happens in a run into the job: a few times a second whatever the run tells, and of what only says how far a table, step
- * or subscription is the latest alone. The longer the run the rarer these, and old ones are thinned ({@linkcode thinJournal}).
+ * or subscription is the latest alone. The longer the run the rarer these, and old ones are thinned ({@linkcode pruneJournal}).
  *
  * Writing → closed, when all has been written. Nothing of a secret comes in.
  */
 export class JobJournal {
-  readonly #options: JournalOptions;
+  readonly #options: JobJournalOptions;
   #events: JobEvent[] = [];
   #lines: NewLogLine[] = [];
   /** By series. */
@@ -69,7 +69,7 @@ export class JobJournal {
   #sinceThinned = 0;
   #closed = false;
 
-  constructor(options: JournalOptions) {
+  constructor(options: JobJournalOptions) {
     this.#options = options;
     this.#everyMs = options.everyMs ?? 300;
     this.#sampleMs = options.sampleMs ?? sampleMs;
@@ -87,7 +87,7 @@ export class JobJournal {
       return this.#schedule(this.#untilSamplesMs());
     }
     if (series !== undefined) this.#latest.delete(series);
-    if (this.#events.length < mostWaiting) this.#events.push(entry);
+    if (this.#events.length < maxWaiting) this.#events.push(entry);
     const line = lineOf(clean);
     if (line !== undefined) this.#addLine(line);
     this.#schedule(this.#everyMs);
@@ -100,7 +100,7 @@ export class JobJournal {
   }
 
   #addLine(line: NewLogLine): void {
-    if (this.#lines.length < mostWaiting) this.#lines.push(line);
+    if (this.#lines.length < maxWaiting) this.#lines.push(line);
   }
 
   /** Writes what is left. @throws when the database does not answer */
@@ -156,7 +156,7 @@ export class JobJournal {
     this.#sinceThinned += events.length + lines.length;
     if (this.#sinceThinned < thinAfter) return;
     this.#sinceThinned = 0;
-    await pool.use((session) => thinJournal(session, jobId));
+    await pool.use((session) => pruneJournal(session, jobId));
   }
 
   #reduce(event: RunEvent, series: string | undefined): void {

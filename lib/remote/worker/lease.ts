@@ -13,7 +13,7 @@ export interface LeaseOptions {
   /** Ends the lease itself. */
   readonly signal: AbortSignal;
   /** How often a wish to cancel is looked for. */
-  readonly lookEveryMs: number;
+  readonly checkEveryMs: number;
 }
 
 /**
@@ -23,12 +23,12 @@ export interface LeaseOptions {
  * work on one job.
  */
 export async function keepLease(options: LeaseOptions): Promise<void> {
-  const { queue, claim, end, signal, lookEveryMs } = options;
+  const { queue, claim, end, signal, checkEveryMs } = options;
   const leaseMs = claim.message.heartbeatSeconds * 1000;
   let heardAt = performance.now();
   let touchAt = heardAt + leaseMs / 3;
   while (!signal.aborted) {
-    await pause(lookEveryMs, signal).catch(() => {}); // the loop's condition tells
+    await pause(checkEveryMs, signal).catch(() => {}); // the loop's condition tells
     if (signal.aborted) return;
     const now = performance.now();
     try {

@@ -1,5 +1,5 @@
 import { isTransient, pause, type SessionPool } from "../../postgres/mod.ts";
-import type { OwnDatabase } from "../store/mod.ts";
+import type { StoreDatabase } from "../store/mod.ts";
 import { type AbortKind, JobAbort } from "./abort.ts";
 
 /**
@@ -14,8 +14,8 @@ export function ownDatabase(
     readonly signal: AbortSignal;
     readonly end: (kind: AbortKind, why: string) => void;
   },
-): OwnDatabase {
-  const patienceMs = heartbeatSeconds * 800; // after that the lease is given up too
+): StoreDatabase {
+  const graceMs = heartbeatSeconds * 800; // after that the lease is given up too
   return {
     async use(work) {
       const start = performance.now();
@@ -30,12 +30,12 @@ export function ownDatabase(
           }
           // a run that was told to end still writes down where it is, but waits for nothing
           signal.throwIfAborted();
-          if (performance.now() - start > patienceMs) {
+          if (performance.now() - start > graceMs) {
             const why = "the service's database cannot be reached";
             end("lost", why);
             throw new JobAbort("lost", why);
           }
-          await pause(Math.min(1_000, patienceMs / 10), signal);
+          await pause(Math.min(1_000, graceMs / 10), signal);
         }
       }
     },

@@ -11,7 +11,7 @@ import { runJob } from "./run_job.ts";
 import type { RunSettings } from "./run_settings.ts";
 import type { RunnerOutcome } from "./runner.ts";
 import { redactorOf, specOfSecrets } from "./secrets.ts";
-import { settle } from "./settle.ts";
+import { finishRun } from "./settle.ts";
 
 /**
  * Runs a claimed job to its end, whatever that is, and writes it down.
@@ -83,7 +83,7 @@ export async function runClaim(
   }
   try {
     const reason = abort.signal.reason;
-    return await settle(claim, settings, {
+    return await finishRun(claim, settings, {
       outcome,
       failure,
       unfinished,

@@ -1,17 +1,22 @@
 import { ExitCode, ReplicatorError } from "../../core/mod.ts";
-import type { LaneRunner } from "../../copy/mod.ts";
+import type { CopyWorkerRunner } from "../../copy/mod.ts";
 import { retry } from "../../postgres/mod.ts";
-import { crewLanes, type CrewOptions, helpCopy, shareOfRate } from "../crew/mod.ts";
+import {
+  helpCopy,
+  type ParallelCopyOptions,
+  parallelCopyWorkers,
+  shareOfRate,
+} from "../crew/mod.ts";
 import type { Claim } from "../queue/mod.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
 import type { JobSpec } from "../spec/mod.ts";
-import { attemptNumber, type OwnDatabase } from "../store/mod.ts";
+import { attemptNumber, type StoreDatabase } from "../store/mod.ts";
 import type { JobAbort } from "./abort.ts";
 import { jobCheckpoints } from "./checkpoints.ts";
-import { endingInTime } from "./ending_in_time.ts";
+import { endInTime } from "./ending_in_time.ts";
 import { JobJournal } from "./journal.ts";
 import type { Redactor } from "./redactor.ts";
-import { crewTiming, type RunSettings } from "./run_settings.ts";
+import { parallelCopyTiming, type RunSettings } from "./run_settings.ts";
 import type { JobRunner, RunnableJob, RunnerContext, RunnerOutcome } from "./runner.ts";
 import { resolveJob, specOfSecrets } from "./secrets.ts";
 import { Workspace } from "./workspace.ts";
@@ -23,7 +28,7 @@ const lastLinesDelaysMs = [500, 1_000, 2_000, 4_000];
 export interface OpenedJob {
   readonly claim: Claim;
   readonly settings: RunSettings;
-  readonly database: OwnDatabase;
+  readonly database: StoreDatabase;
   readonly secrets: OpenedSecrets;
   readonly redactor: Redactor;
   readonly abort: AbortSignal;
@@ -41,7 +46,7 @@ export async function runJob(
   { claim, settings, database, secrets, redactor, abort, end, onMeasured, onUnfinished }: OpenedJob,
 ): Promise<RunnerOutcome> {
   const { job } = claim;
-  const { pool, workspaceRoot, patienceMs } = settings;
+  const { pool, workspaceRoot, graceMs } = settings;
   const onLost = () => end("lost", "another worker has taken the job over");
   const identity = { pool, jobId: job.id, attempt: job.attempt, onLost };
   const journal = new JobJournal({ ...identity, redactor });
@@ -74,7 +79,7 @@ export async function runJob(
         signal: abort,
         journal,
       });
-    return await endingInTime(running, { abort, patienceMs });
+    return await endInTime(running, { abort, graceMs });
   } finally {
     // how it ended counts more than whether the last lines could be written
     await retry(() => journal.close(), { delaysMs: lastLinesDelaysMs }).catch(() => {});
@@ -93,9 +98,9 @@ function runnerOf({ job }: Claim, { runners }: RunSettings): JobRunner {
 function lanesOf(
   claim: Claim,
   { settings, spec, ...rest }:
-    & Pick<CrewOptions, "database" | "secrets" | "events" | "onLost">
+    & Pick<ParallelCopyOptions, "database" | "secrets" | "events" | "onLost">
     & { readonly settings: RunSettings; readonly spec: JobSpec },
-): LaneRunner | undefined {
+): CopyWorkerRunner | undefined {
   const workers = spec.command === "init" ? spec.options.workers ?? 1 : 1;
   if (workers < 2) return undefined;
   const { job, message } = claim;
@@ -103,7 +108,12 @@ function lanesOf(
   const { id: jobId, attempt, apiKeyId, timeoutSeconds } = job;
   const identity = { jobId, attempt, apiKeyId, timeoutSeconds, worker: job.worker ?? "" };
   const about = { queue, queueName: message.queue, workers };
-  return crewLanes({ ...identity, ...about, ...crewTiming(settings, claim), ...rest });
+  return parallelCopyWorkers({
+    ...identity,
+    ...about,
+    ...parallelCopyTiming(settings, claim),
+    ...rest,
+  });
 }
 
 /** A job that helps another one: the rows are the other's, and so are the secrets. */
@@ -111,7 +121,7 @@ async function help(
   claim: Claim,
   { settings, database, spec, runnable: { source, target }, secrets, copyId, signal, journal }: {
     readonly settings: RunSettings;
-    readonly database: OwnDatabase;
+    readonly database: StoreDatabase;
     readonly spec: JobSpec;
     readonly runnable: RunnableJob;
     readonly secrets: OpenedSecrets;
@@ -135,7 +145,7 @@ async function help(
     signal,
     events: journal.take,
     maxBytesPerSecond: spec.command === "init" ? shareOfRate(spec.options) : undefined,
-    ...crewTiming(settings, claim),
+    ...parallelCopyTiming(settings, claim),
   });
   return { exitCode: ExitCode.success, result };
 }

@@ -14,21 +14,21 @@ export interface RunSettings {
   /** Where the folders of jobs are made. */
   readonly workspaceRoot: string;
   /** How often a wish to cancel is looked for. */
-  readonly lookEveryMs: number;
+  readonly checkEveryMs: number;
   /** How long a run that was told to end may take to do so. */
-  readonly patienceMs: number;
-  /** How leader and helpers of a copy hear of each other. Default: see {@linkcode crewTiming}. */
-  readonly crew?: CrewTiming;
+  readonly graceMs: number;
+  /** How leader and helpers of a copy hear of each other. Default: see {@linkcode parallelCopyTiming}. */
+  readonly crew?: ParallelCopyTiming;
 }
 
 /** How leader and helpers of a copy hear of each other. */
-export interface CrewTiming {
+export interface ParallelCopyTiming {
   /** Who was not heard of for so long is lost. */
   readonly leaseSeconds: number;
   /** Time between two words. */
   readonly everyMs: number;
 }
 /** What holds when nobody says otherwise: as long as the queue waits for a worker. */
-export function crewTiming({ crew }: RunSettings, { message }: Claim): CrewTiming {
+export function parallelCopyTiming({ crew }: RunSettings, { message }: Claim): ParallelCopyTiming {
   return crew ?? { leaseSeconds: message.heartbeatSeconds, everyMs: 300 };
 }

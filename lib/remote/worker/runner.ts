@@ -1,4 +1,4 @@
-import type { LaneRunner } from "../../copy/mod.ts";
+import type { CopyWorkerRunner } from "../../copy/mod.ts";
 import type { EventSink, ExitCode } from "../../core/mod.ts";
 import type { Endpoint } from "../../postgres/mod.ts";
 import type { TableRules } from "../../rules/mod.ts";
@@ -46,7 +46,7 @@ export interface RunnerContext {
    */
   readonly onMeasured: (bytes: number) => void;
   /** Runs the lanes of a copy on several workers; undefined: on this one alone. */
-  readonly lanes: LaneRunner | undefined;
+  readonly lanes: CopyWorkerRunner | undefined;
   /** Keeps a report of what was done for a run that fails later; it becomes the job's result, beside the error. */
   readonly onUnfinished: (result: unknown) => void;
 }

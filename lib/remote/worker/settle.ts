@@ -3,7 +3,13 @@ import { ConnectionError } from "../../postgres/mod.ts";
 import type { Claim, QueueName } from "../queue/mod.ts";
 import type { JobError } from "../store/mod.ts";
 import type { JobAbort } from "./abort.ts";
-import { type ClaimOutcome, finish, handOver, move, tryLater } from "./claim_endings.ts";
+import {
+  type ClaimOutcome,
+  finishClaim,
+  moveClaim,
+  releaseClaim,
+  tryLater,
+} from "./claim_endings.ts";
 import type { Redactor } from "./redactor.ts";
 import type { RunSettings } from "./run_settings.ts";
 import type { RunnerOutcome } from "./runner.ts";
@@ -21,13 +27,13 @@ export interface Ending {
 }
 
 /** Says what becomes of a job whose run has ended, and writes it down. */
-export async function settle(
+export async function finishRun(
   claim: Claim,
   settings: RunSettings,
   { outcome, failure, unfinished, abort, redactor, properQueue }: Ending,
 ): Promise<ClaimOutcome> {
   if (outcome !== undefined) {
-    return await finish(claim, settings, {
+    return await finishClaim(claim, settings, {
       state: outcome.exitCode === ExitCode.success ? "succeeded" : "failed",
       exitCode: outcome.exitCode,
       result: redactor.value(outcome.result),
@@ -38,18 +44,18 @@ export async function settle(
     case "lost":
       return "lost";
     case "drained":
-      return await handOver(claim, settings);
+      return await releaseClaim(claim, settings);
     case "moved":
-      return await move(claim, settings, properQueue ?? claim.message.queue);
+      return await moveClaim(claim, settings, properQueue ?? claim.message.queue);
     case "cancelled":
-      return await finish(claim, settings, {
+      return await finishClaim(claim, settings, {
         state: "cancelled",
         exitCode: ExitCode.interrupted,
         error: errorOf(abort, redactor),
         ...result,
       });
     case "timed-out":
-      return await finish(claim, settings, {
+      return await finishClaim(claim, settings, {
         state: "timed_out",
         exitCode: ExitCode.stepFailed,
         error: errorOf(abort, redactor),
@@ -59,7 +65,7 @@ export async function settle(
   if (isUnreachable(failure) && !claim.message.isLast) {
     return await tryLater(claim, settings, errorOf(failure, redactor));
   }
-  return await finish(claim, settings, {
+  return await finishClaim(claim, settings, {
     state: "failed",
     exitCode: failure instanceof ReplicatorError ? failure.exitCode : ExitCode.internal,
     error: errorOf(failure, redactor),

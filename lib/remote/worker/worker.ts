@@ -2,7 +2,7 @@ import { pause } from "../../postgres/mod.ts";
 import { type Claim, claimJob, type QueueName } from "../queue/mod.ts";
 import { attemptNumber, removeWorker, reportWorker } from "../store/mod.ts";
 import { StuckRunError } from "./ending_in_time.ts";
-import { keepHouse, type Retention } from "./housekeeping.ts";
+import { type Retention, runMaintenance } from "./housekeeping.ts";
 import { runClaim } from "./run_claim.ts";
 import type { RunSettings } from "./run_settings.ts";
 
@@ -30,7 +30,7 @@ export interface WorkerOptions extends RunSettings {
   readonly drainMs: number;
   readonly retention: Retention;
   /** How often dead letters and what is old are looked for. */
-  readonly houseEveryMs: number;
+  readonly maintenanceEveryMs: number;
   readonly notice: (notice: WorkerNotice) => void;
 }
 
@@ -69,7 +69,11 @@ export class Worker {
     const ended = new AbortController();
     const chores = [
       this.#repeat(() => this.#report(), reportEveryMs, ended.signal),
-      this.#repeat(() => keepHouse(this.#options), this.#options.houseEveryMs, ended.signal),
+      this.#repeat(
+        () => runMaintenance(this.#options),
+        this.#options.maintenanceEveryMs,
+        ended.signal,
+      ),
     ];
     try {
       await this.#claimUntil(signal);

@@ -17,13 +17,13 @@ export interface Hazard {
   readonly remedy: string;
 }
 
-const mostNames = 20;
+const maxNames = 20;
 
 /** Each one once, the many cut short: `a, b and 3 more`. */
 export function listSome(items: readonly string[], separator = ", "): string {
   const distinct = [...new Set(items)];
-  if (distinct.length <= mostNames + 1) return distinct.join(separator);
-  return `${distinct.slice(0, mostNames).join(separator)} and ${distinct.length - mostNames} more`;
+  if (distinct.length <= maxNames + 1) return distinct.join(separator);
+  return `${distinct.slice(0, maxNames).join(separator)} and ${distinct.length - maxNames} more`;
 }
 
 /** Names with what each is about: `public.t (x numeric, y real)`. */

@@ -1,4 +1,4 @@
-import type { GovernorSubject, Side, TableName, WorkKind } from "../../core/mod.ts";
+import type { Side, TableName, ThrottleSubject, WorkKind } from "../../core/mod.ts";
 
 /**
  * What the page shows of the outcome of `init`; `InitReport` of the commands is one. Sizes are bytes, durations milliseconds.
@@ -10,7 +10,7 @@ export interface ReportView {
   readonly warnings: readonly WarningView[];
   readonly timeline: readonly WorkView[];
   /** How the source bore the copy, and what the copy did about it. */
-  readonly governor: readonly GovernorView[];
+  readonly governor: readonly ThrottleView[];
   /** What failed, passed by itself, and was tried again. */
   readonly retries: readonly RetryView[];
   readonly rows: number;
@@ -66,9 +66,9 @@ export interface TablePlanView extends TableName {
 }
 
 /** How the source bore the copy, and what the copy did about it. */
-export interface GovernorView {
+export interface ThrottleView {
   readonly database: string;
-  readonly about: GovernorSubject;
+  readonly about: ThrottleSubject;
   readonly message: string;
   /** Since the run began. */
   readonly startMs: number;

@@ -111,13 +111,13 @@ function formatWords({ parts, format, whyText }: TablePlanView): string {
     (whyText === undefined ? "" : ` (${whyText})`);
 }
 
-const mostSlowest = 15;
+const maxSlowest = 15;
 
 /** The pieces of work that took longest. */
 export function slowestSection({ timeline, databases }: ReportView): Markup | undefined {
   if (timeline.length === 0) return undefined;
   const several = databases.length > 1;
-  const slowest = inTurn(timeline).toSorted((a, b) => b.ms - a.ms).slice(0, mostSlowest);
+  const slowest = inTurn(timeline).toSorted((a, b) => b.ms - a.ms).slice(0, maxSlowest);
   const longest = largestOf(slowest);
   return section(
     "slowest",

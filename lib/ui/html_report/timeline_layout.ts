@@ -144,7 +144,7 @@ function gather(block: Block, next: Block): Block | undefined {
   };
 }
 
-const mostTicks = 6;
+const maxTicks = 6;
 const second = 1000;
 const minute = 60 * second;
 const hour = 60 * minute;
@@ -157,8 +157,8 @@ const tickSteps = [
 ];
 
 function ticksOf(ms: number): readonly Tick[] {
-  const step = tickSteps.find((each) => ms / each <= mostTicks) ??
-    24 * hour * Math.ceil(ms / (24 * hour) / mostTicks);
+  const step = tickSteps.find((each) => ms / each <= maxTicks) ??
+    24 * hour * Math.ceil(ms / (24 * hour) / maxTicks);
   const count = Math.floor(ms / step);
   return Array.from({ length: count + 1 }, (_, index) => ({
     at: index * step / ms,

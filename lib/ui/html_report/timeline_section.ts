@@ -8,7 +8,7 @@ import { drawTimeline, hasGathered } from "./timeline_svg.ts";
 import { formatShare, workWords } from "./words.ts";
 
 /** How many timelines are open at first: of more databases those that took longest. */
-const mostOpenTimelines = 4;
+const maxOpenTimelines = 4;
 
 /** What each session did when, database by database. */
 export function timelineSection({ timeline }: ReportView): Markup {
@@ -16,7 +16,7 @@ export function timelineSection({ timeline }: ReportView): Markup {
   if (charts.length === 0) {
     return section("timeline", "Timeline", markup`<p>No session had anything to do.</p>`);
   }
-  const open = new Set(charts.toSorted((a, b) => b.ms - a.ms).slice(0, mostOpenTimelines));
+  const open = new Set(charts.toSorted((a, b) => b.ms - a.ms).slice(0, maxOpenTimelines));
   const gathered = charts.some(hasGathered)
     ? " Pale blocks gather short pieces that follow each other."
     : "";

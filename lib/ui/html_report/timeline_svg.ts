@@ -9,11 +9,11 @@ const laneGap = 4;
 const groupGap = 10;
 const axisHeight = 22;
 /** Narrower blocks (of the chart's width) have no room for a label. */
-const leastLabelled = 0.045;
+const minLabelled = 0.045;
 /** How many characters of a label fit into a chart on a usual screen; where it is narrower the rest is cut off. */
 const charactersAcross = 145;
 /** So that the shortest piece of work is still to be seen. */
-const leastWidth = 0.0015;
+const minWidth = 0.0015;
 
 /**
  * A timeline as SVG, one lane for each session. Across it is measured in percent, so that it fills any width with its texts
@@ -87,7 +87,7 @@ function drawBlock(
   { work, y }: { readonly work: LaneGroup["work"]; readonly y: number },
 ): Markup {
   const gathered = block.pieces > 1 ? " gathered" : "";
-  const width = percent(Math.max(leastWidth, block.width));
+  const width = percent(Math.max(minWidth, block.width));
   const place = markup`x="${
     percent(block.start)
   }" y="${y}" width="${width}" height="${laneHeight}"`;
@@ -104,7 +104,7 @@ function drawBlock(
 
 /** What is written on a block, shortened to its width; undefined where there is no room. */
 function labelOf({ first, pieces, width }: Block): string | undefined {
-  if (width < leastLabelled) return undefined;
+  if (width < minLabelled) return undefined;
   const text = pieces > 1 ? `${pieces} ×` : first.label;
   const label = truncate(text, Math.floor(width * charactersAcross));
   return displayWidth(label) < 2 ? undefined : label;

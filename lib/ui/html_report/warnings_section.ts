@@ -30,17 +30,17 @@ function warningItem(group: readonly WarningView[]): Markup {
 }
 
 /** So many objects of one warning are named at once; the others unfold. */
-const mostObjects = 8;
+const maxObjects = 8;
 
 function objectList(objects: readonly string[]): Content {
   if (objects.length === 0) return undefined;
-  const more = objects.slice(mostObjects);
+  const more = objects.slice(maxObjects);
   const rest = more.length === 0
     ? undefined
     : markup`<details><summary>and ${plural(more.length, "more", "more")}</summary>${
       listed(more)
     }</details>`;
-  return markup`<div class="objects">${listed(objects.slice(0, mostObjects))}${rest}</div>`;
+  return markup`<div class="objects">${listed(objects.slice(0, maxObjects))}${rest}</div>`;
 }
 
 function listed(objects: readonly string[]): Content {

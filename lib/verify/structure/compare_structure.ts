@@ -28,7 +28,7 @@ export interface StructureSessions {
  *
  * @throws ServerError when a side refuses to be read
  */
-export async function compareStructure(
+export async function compareStructures(
   { source, target }: StructureSessions,
   scope: StructureScope = {},
 ): Promise<StructureComparison> {

@@ -43,15 +43,15 @@ export interface ProbeSample {
 
 const megabyte = 1024 * 1024;
 /** Table bytes that are copied for the measurement, at most. */
-const mostSampledBytes = 8 * megabyte;
+const maxSampledBytes = 8 * megabyte;
 /** And no more than this part of the database. */
 const sampledPart = 1 / 64;
 /** Below this no rows are copied: what is usual is near enough, and the copy soon over. */
-export const leastSampledBytes: number = 64 * megabyte;
+export const minSampledBytes: number = 64 * megabyte;
 /** Below this sessions are not tried beside each other. */
-const leastScaledBytes = 512 * megabyte;
+const minScaledBytes = 512 * megabyte;
 /** So many sessions are tried at once at most, to see how they get along. */
-const mostLanes = 4;
+const maxLanes = 4;
 
 /**
  * Measures what things cost between two servers.
@@ -139,7 +139,7 @@ async function measureRows(
 ): Promise<Partial<CopyCosts>> {
   if (sample?.table.rowEstimate === undefined) return {};
   const bytesPerRow = sample.liveBytes / Math.max(1, sample.table.rowEstimate);
-  const sampled = Math.min(mostSampledBytes, sample.liveBytes / 4, totalBytes * sampledPart);
+  const sampled = Math.min(maxSampledBytes, sample.liveBytes / 4, totalBytes * sampledPart);
   const limit = Math.max(1, Math.ceil(sampled / bytesPerRow));
   const probe = probeOf(sample, limit);
   const copyWith = (probe: Probe) => async (source: Session, target: Session) => {
@@ -154,9 +154,9 @@ async function measureRows(
     const one = await copyWith(probe)(from, to);
     if (one.bytes === 0) return {};
     const after = await measureAfterRows(to, probe);
-    const scaling = totalBytes < leastScaledBytes ? {} : await measureScaling({
+    const scaling = totalBytes < minScaledBytes ? {} : await measureScaling({
       bytesPerMs: one.bytes / one.ms,
-      lanes: Math.min(jobs, mostLanes),
+      lanes: Math.min(jobs, maxLanes),
       copy: copyWith(probeOf(sample, Math.ceil(limit / 2))),
       open: async (side) => {
         const session = await openSession(side === "source" ? source : target, { signal });
@@ -187,7 +187,7 @@ function probeOf({ table, index, format }: ProbeSample, limit: number): Probe {
   const relation = quoteQualified(table.schema, table.name);
   const copyOut = (how: string) =>
     `COPY (SELECT ${names.join(", ")} FROM ONLY ${relation} LIMIT ${limit}) TO STDOUT (${how})`;
-  const job = { name: `${displayName(table)} (probe)`, expectedBytes: mostSampledBytes };
+  const job = { name: `${displayName(table)} (probe)`, expectedBytes: maxSampledBytes };
   const drop = "DROP TABLE IF EXISTS pg_temp.seren_probe";
   const known = table.columns.every(({ portableBinary }) => portableBinary);
   if (!known || names.length === 0) {

@@ -7,7 +7,7 @@ import { tableKey } from "../../../core/mod.ts";
 import { type Endpoint, withDatabase } from "../../../postgres/mod.ts";
 import type { StepPrediction } from "../../report.ts";
 import type { InitOptions } from "../../run.ts";
-import { leastSampledBytes, measureCosts, type ProbeSample } from "./measure_costs.ts";
+import { measureCosts, minSampledBytes, type ProbeSample } from "./measure_costs.ts";
 import { type PredictedWork, predictGlobals, predictSteps } from "./predict_steps.ts";
 
 /** How it is going to be copied. */
@@ -37,7 +37,7 @@ export async function predictRun(
   const costs = await measureCosts({
     source: withDatabase(source, largest.database),
     target,
-    sample: bytesOf(largest) < leastSampledBytes ? undefined : sampleOf(largest),
+    sample: bytesOf(largest) < minSampledBytes ? undefined : sampleOf(largest),
     totalBytes: bytesOf(largest),
     jobs,
     signal,
