@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { main } from "./lib/cli/main.ts";
+import { main } from "./lib/cli/run/main.ts";
 
 if (import.meta.main) {
   Deno.exit(await main(Deno.args, { exit: (code) => Deno.exit(code) }));

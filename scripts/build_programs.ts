@@ -1,5 +1,5 @@
 /**
- * Makes `lib/postgres/row_packer_program.ts` of `row_packer.wat`: as text, so that it is there from source, from JSR, in the bundle and
+ * Makes `lib/postgres/protocol/row_packer_program.ts` of `row_packer.wat`: as text, so that it is there from source, from JSR, in the bundle and
  * in the executable alike. Part of `deno task ok`, with `--check`.
  *
  * Requires `--allow-read`, `--allow-write` for that file (not with `--check`).
@@ -8,8 +8,8 @@
  */
 import wabt from "wabt";
 
-const source = "lib/postgres/row_packer.wat";
-const made = "lib/postgres/row_packer_program.ts";
+const source = "lib/postgres/protocol/row_packer.wat";
+const made = "lib/postgres/protocol/row_packer_program.ts";
 
 const tools = await wabt();
 const module = tools.parseWat(source, await Deno.readTextFile(source), {

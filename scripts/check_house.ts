@@ -29,9 +29,9 @@ const order: readonly (readonly string[])[] = [
 /** What a library never does, and the files and folders that may. */
 const effects: readonly { readonly what: RegExp; readonly homes: readonly string[] }[] = [
   { what: /\bDeno\.exit(Code)?\b/, homes: ["cli.ts"] },
-  { what: /\bDeno\.env\b/, homes: ["lib/cli/environment.ts", "lib/cluster/"] },
-  { what: /\bDeno\.(stdin|stdout|stderr|consoleSize)\b/, homes: ["lib/cli/terminal.ts"] },
-  { what: /\bDeno\.addSignalListener\b/, homes: ["lib/cli/signals.ts"] },
+  { what: /\bDeno\.env\b/, homes: ["lib/cli/options/environment.ts", "lib/cluster/"] },
+  { what: /\bDeno\.(stdin|stdout|stderr|consoleSize)\b/, homes: ["lib/cli/terminal/terminal.ts"] },
+  { what: /\bDeno\.addSignalListener\b/, homes: ["lib/cli/terminal/signals.ts"] },
   { what: /^\s*console\.\w+\(/m, homes: [] },
   // the demo's load is somebody else's application, which has a driver of its own
   { what: /from "postgres"/, homes: ["lib/postgres/", "lib/demo/"] },

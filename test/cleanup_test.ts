@@ -1,7 +1,7 @@
 /** `cleanup` against real servers: everything of ours goes, nothing else. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { type Cluster, startCluster } from "../lib/cluster/mod.ts";
-import { cleanup, cleanupExitCode, type CleanupReport } from "../lib/commands/cleanup.ts";
+import { cleanup, cleanupExitCode, type CleanupReport } from "../lib/commands/cleanup/cleanup.ts";
 import { resolveEndpoint } from "../lib/postgres/mod.ts";
 import { runCli } from "./support/cli.ts";
 import { sharedCluster } from "./support/clusters.ts";

@@ -1,7 +1,7 @@
 /** The command line in processes of its own: what it says, where, and how it exits. */
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import denoJson from "../deno.json" with { type: "json" };
-import { environmentVariables } from "../lib/cli/environment.ts";
+import { environmentVariables } from "../lib/cli/options/environment.ts";
 import { cliCommand, denoEnvironment, repository, runCli, runProgram } from "./support/cli.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { withDatabase } from "./support/databases.ts";

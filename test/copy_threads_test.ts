@@ -327,7 +327,7 @@ Deno.test("sessions of threads and of the main thread that wait for one another 
 });
 
 Deno.test("without permission to read the thread's module there are no threads, and no question", async () => {
-  const url = new URL("../lib/copy/lane_threads.ts", import.meta.url);
+  const url = new URL("../lib/copy/worker_threads.ts", import.meta.url);
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["eval", "--quiet", `--config=${new URL("../deno.json", import.meta.url).pathname}`],

@@ -12,7 +12,7 @@ import { readChangedSince, readVisibility } from "../lib/verify/changed_since.ts
 import { pairColumns } from "../lib/verify/columns.ts";
 import { planComparisons } from "../lib/verify/plan.ts";
 import { readRelations } from "../lib/verify/relations.ts";
-import type { VerifyReport } from "../lib/commands/report.ts";
+import type { VerifyReport } from "../lib/commands/shared/report.ts";
 import { exec, query } from "./support/sql.ts";
 
 const source = await sharedCluster(15);

@@ -2,7 +2,7 @@
 import { match, ok, rejects, strictEqual } from "node:assert/strict";
 import { CopyThrottle, throttleLimits } from "../lib/copy/mod.ts";
 import type { RunEvent } from "../lib/core/mod.ts";
-import { encodeQuery } from "../lib/postgres/frames.ts";
+import { encodeQuery } from "../lib/postgres/protocol/frames.ts";
 import { openSession, pause } from "../lib/postgres/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { dropDatabase, withDatabase } from "./support/databases.ts";

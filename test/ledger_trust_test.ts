@@ -8,7 +8,7 @@ import {
   workLock,
 } from "../lib/checkpoint/mod.ts";
 import { createLedgerStatements } from "../lib/checkpoint/ledger_sql.ts";
-import { cleanup } from "../lib/commands/cleanup.ts";
+import { cleanup } from "../lib/commands/cleanup/cleanup.ts";
 import { ReplicatorError } from "../lib/core/mod.ts";
 import { ConnectionError, openSession } from "../lib/postgres/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";

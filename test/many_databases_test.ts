@@ -1,6 +1,6 @@
 import { deepEqual, match, notDeepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { FileCheckpointStore } from "../lib/checkpoint/mod.ts";
-import type { InitReport } from "../lib/commands/report.ts";
+import type { InitReport } from "../lib/commands/shared/report.ts";
 import { ExitCode, ReplicatorError, UsageError } from "../lib/core/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { dropDatabase } from "./support/databases.ts";

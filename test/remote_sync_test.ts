@@ -1,5 +1,5 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { jobRunners } from "../lib/commands/job_runners.ts";
+import { jobRunners } from "../lib/commands/job_runners/job_runners.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { dropDatabase, withDatabase } from "./support/databases.ts";
 import { compareRows, drain } from "./support/replicated.ts";

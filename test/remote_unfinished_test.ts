@@ -1,7 +1,7 @@
 /** What a job of a service reports of databases that it copied before it failed. */
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
-import { jobRunners } from "../lib/commands/job_runners.ts";
-import type { InitReport } from "../lib/commands/report.ts";
+import { jobRunners } from "../lib/commands/job_runners/job_runners.ts";
+import type { InitReport } from "../lib/commands/shared/report.ts";
 import { ExitCode } from "../lib/core/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { runCli } from "./support/cli.ts";

@@ -2,7 +2,7 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { Ledger } from "../lib/checkpoint/mod.ts";
 import { type Cluster, startCluster } from "../lib/cluster/mod.ts";
-import { jobRunners } from "../lib/commands/job_runners.ts";
+import { jobRunners } from "../lib/commands/job_runners/job_runners.ts";
 import { ExitCode, ReplicatorError } from "../lib/core/mod.ts";
 import { resolveEndpoint } from "../lib/postgres/mod.ts";
 import { LocalKeyProvider } from "../lib/remote/secrets/mod.ts";

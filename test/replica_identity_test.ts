@@ -1,7 +1,7 @@
 /** What the tool advises for tables whose UPDATE and DELETE cannot be published. */
 import { deepStrictEqual, doesNotMatch, match } from "node:assert/strict";
 import { listTables } from "../lib/catalog/mod.ts";
-import { validate } from "../lib/commands/validate.ts";
+import { validate } from "../lib/commands/validate/validate.ts";
 import { openSession } from "../lib/postgres/mod.ts";
 import { assessPublication } from "../lib/replication/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";

@@ -1,9 +1,9 @@
 /** Objects that the target refuses are set aside: everything else is copied, and a rerun creates them. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { FileCheckpointStore } from "../lib/checkpoint/mod.ts";
-import { setAsideObjects } from "../lib/commands/report.ts";
-import { statusLines } from "../lib/cli/status_lines.ts";
-import { verifyLines } from "../lib/cli/verify_lines.ts";
+import { setAsideObjects } from "../lib/commands/shared/report.ts";
+import { statusLines } from "../lib/cli/print/status_lines.ts";
+import { verifyLines } from "../lib/cli/print/verify_lines.ts";
 import { InterruptedError, ReplicatorError } from "../lib/core/mod.ts";
 import { withCase } from "./support/case.ts";
 import { cliCommand, denoEnvironment } from "./support/cli.ts";

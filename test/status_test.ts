@@ -1,7 +1,12 @@
 /** What `status` says of replication between real servers. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { type Cluster, startCluster } from "../lib/cluster/mod.ts";
-import { checkStatus, status, StatusMonitor, type StatusReport } from "../lib/commands/status.ts";
+import {
+  checkStatus,
+  status,
+  StatusMonitor,
+  type StatusReport,
+} from "../lib/commands/status/status.ts";
 import { resolveEndpoint } from "../lib/postgres/mod.ts";
 import { sharedCluster } from "./support/clusters.ts";
 import { withDatabase } from "./support/databases.ts";

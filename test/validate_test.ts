@@ -1,8 +1,8 @@
 import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
 import type { Cluster, PgMajor } from "../lib/cluster/mod.ts";
-import type { Check, ValidationReport } from "../lib/commands/report.ts";
-import type { ValidateOptions } from "../lib/commands/run.ts";
-import { openServerPair, planDatabases, validate } from "../lib/commands/validate.ts";
+import type { Check, ValidationReport } from "../lib/commands/shared/report.ts";
+import type { ValidateOptions } from "../lib/commands/shared/run.ts";
+import { openServerPair, planDatabases, validate } from "../lib/commands/validate/validate.ts";
 import { checkTransactions } from "../lib/commands/validate/resource_checks.ts";
 import type { RunEvent } from "../lib/core/mod.ts";
 import { resolveEndpoint } from "../lib/postgres/mod.ts";

@@ -1,5 +1,5 @@
 import { deepStrictEqual as equal } from "node:assert/strict";
-import { relate } from "./identity.ts";
+import { relate } from "./system_identity.ts";
 import { intermediaryByAddress } from "./intermediary.ts";
 import { knowsLocale } from "./locales.ts";
 import { recogniseProvider } from "./provider.ts";

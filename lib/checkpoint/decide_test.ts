@@ -4,7 +4,7 @@ import { tableKey } from "../core/mod.ts";
 import { decideResume, isComplete, type ResumeFacts } from "./decide.ts";
 import type { SnapshotGeneration, SourcePoint, TableRecord } from "./model.ts";
 import { describeScopeDifference } from "./scope_difference.ts";
-import { compareDumpStructure } from "./structure.ts";
+import { compareDumpStructure } from "./dump_structure.ts";
 
 const point = (transactions: string): SourcePoint => ({
   serverStart: "1",

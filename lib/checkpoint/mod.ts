@@ -22,4 +22,4 @@ export * from "./scope_difference.ts";
 export * from "./source_point.ts";
 export * from "./state_document.ts";
 export * from "./store.ts";
-export * from "./structure.ts";
+export * from "./dump_structure.ts";

@@ -1,10 +1,10 @@
 import type { ExitCode } from "../core/mod.ts";
-import type { RunContext } from "../commands/run.ts";
+import type { RunContext } from "../commands/shared/run.ts";
 import type { ProgressDisplay } from "../ui/mod.ts";
-import type { ResolveContext } from "./copy_options.ts";
-import type { OptionReader } from "./option_reader.ts";
-import type { OutputOptions } from "./output_options.ts";
-import type { Terminal } from "./terminal.ts";
+import type { ResolveContext } from "./options/copy_options.ts";
+import type { OptionReader } from "./options/option_reader.ts";
+import type { OutputOptions } from "./options/output_options.ts";
+import type { Terminal } from "./terminal/terminal.ts";
 
 /** Ends the process at once. */
 export type Exit = (code: ExitCode) => void;

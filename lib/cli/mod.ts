@@ -5,6 +5,6 @@
  *
  * @module
  */
-export * from "./environment.ts";
+export * from "./options/environment.ts";
 export type { Exit } from "./context.ts";
-export { main } from "./main.ts";
+export { main } from "./run/main.ts";

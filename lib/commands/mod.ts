@@ -6,14 +6,14 @@
  *
  * @module
  */
-export * from "./both_sides.ts";
-export * from "./cleanup.ts";
-export * from "./database_plan.ts";
-export * from "./init.ts";
-export * from "./report.ts";
-export * from "./run.ts";
-export * from "./status.ts";
-export * from "./sync.ts";
-export * from "./table_scope.ts";
-export * from "./validate.ts";
-export * from "./verify.ts";
+export * from "./shared/server_pair.ts";
+export * from "./cleanup/cleanup.ts";
+export * from "./shared/database_plan.ts";
+export * from "./init/init.ts";
+export * from "./shared/report.ts";
+export * from "./shared/run.ts";
+export * from "./status/status.ts";
+export * from "./sync/sync.ts";
+export * from "./shared/table_scope.ts";
+export * from "./validate/validate.ts";
+export * from "./verify/verify.ts";

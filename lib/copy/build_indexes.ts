@@ -28,7 +28,7 @@ import {
   smallTableBytes,
 } from "./analyze.ts";
 import { BuildQueue } from "./build_queue.ts";
-import { copyRetryDelaysMs } from "./copy_lane.ts";
+import { copyRetryDelaysMs } from "./copy_worker.ts";
 import { type IndexPlan, planIndexes, planInOrder } from "./index_plan.ts";
 
 /** The indexes and keys of one table, in the order of the dump. */

@@ -6,9 +6,9 @@
 import { displayName, type EventSink, retryEvent } from "../core/mod.ts";
 import type { CopyOutcome, Endpoint, SnapshotHolder } from "../postgres/mod.ts";
 import type { Table } from "../catalog/mod.ts";
-import type { CopyWorkerJob } from "./copy_lane.ts";
+import type { CopyWorkerJob } from "./copy_worker.ts";
 import { copyInStatement, copyOutStatement } from "./copy_statements.ts";
-import { type CopyWorkerRunner, copyWorkersHere } from "./lane_runner.ts";
+import { type CopyWorkerRunner, copyWorkersHere } from "./worker_runner.ts";
 import type { CopyPart } from "./plan.ts";
 
 /** What is copied, from where, and who is told. */

@@ -12,8 +12,8 @@ import {
   noteOwnBackend,
   type OwnBackendListener,
 } from "../postgres/mod.ts";
-import { type CopyWorkerJob, runCopyWorker } from "./copy_lane.ts";
-import type { CopyWorkerEvent, MessageFromThread, MessageToThread } from "./lane_messages.ts";
+import { type CopyWorkerJob, runCopyWorker } from "./copy_worker.ts";
+import type { CopyWorkerEvent, MessageFromThread, MessageToThread } from "./worker_messages.ts";
 
 interface ThreadScope {
   onmessage: (event: { readonly data: MessageToThread }) => void;

@@ -11,7 +11,7 @@ import {
   disableSubscription,
   dropSubscription,
   enableSubscription,
-} from "./subscription.ts";
+} from "./subscription/subscription.ts";
 
 /** What an applier does at present. */
 export type ApplierState = "absent" | "stopped" | "running";

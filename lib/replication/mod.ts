@@ -5,29 +5,33 @@
  *
  * @module
  */
-export * from "./applied.ts";
+export * from "./progress/wait_for_lsn.ts";
 export * from "./applier.ts";
-export * from "./conninfo.ts";
-export * from "./descriptor.ts";
-export * from "./drift.ts";
+export * from "./subscription/subscription_conninfo.ts";
+export * from "./publication/publication_comment.ts";
+export * from "./drift/table_drift.ts";
 export * from "./hazards/mod.ts";
-export * from "./identity.ts";
-export * from "./lag.ts";
-export * from "./monitor.ts";
-export * from "./names.ts";
-export * from "./obstacles.ts";
-export * from "./ours.ts";
-export * from "./positions.ts";
-export * from "./publication.ts";
-export * from "./restore_identities.ts";
-export * from "./scope.ts";
-export * from "./slot.ts";
-export * from "./slot_snapshot.ts";
-export * from "./subscription.ts";
-export * from "./type_drift.ts";
-export * from "./stream.ts";
-export * from "./inventory.ts";
-export * from "./assess.ts";
-export * from "./next_transaction.ts";
-export * from "./skip_transaction.ts";
-export { type HarmfulSetting, readHarmfulSettings, workerSettings } from "./worker_settings.ts";
+export * from "./publication/replica_identity.ts";
+export * from "./progress/lag.ts";
+export * from "./stream/read_progress.ts";
+export * from "./publication/names.ts";
+export * from "./progress/diagnose_apply_error.ts";
+export * from "./stream/list_owned_objects.ts";
+export * from "./slot/positions.ts";
+export * from "./publication/publication.ts";
+export * from "./publication/restore_replica_identities.ts";
+export * from "./publication/scope.ts";
+export * from "./slot/slot.ts";
+export * from "./slot/slot_snapshot.ts";
+export * from "./subscription/subscription.ts";
+export * from "./drift/type_drift.ts";
+export * from "./stream/stream.ts";
+export * from "./stream/read_streams.ts";
+export * from "./stream/stream_state.ts";
+export * from "./progress/next_transaction.ts";
+export * from "./subscription/skip_transaction.ts";
+export {
+  type HarmfulSetting,
+  readHarmfulSettings,
+  workerSettings,
+} from "./subscription/worker_settings.ts";

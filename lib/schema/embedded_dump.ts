@@ -11,7 +11,7 @@ import {
   signal as signals,
   type WorkerMessage,
 } from "./embedded_dump_worker.ts";
-import { PgServerShim } from "./server_stand_in.ts";
+import { PgServerShim } from "./pg_server_shim.ts";
 
 /**
  * The package with the program. The specifier is complete because the worker has no import map; `import_map.json` names the same version.

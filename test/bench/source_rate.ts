@@ -4,7 +4,7 @@
  * @module
  */
 import { openSession, resolveEndpoint, type Session } from "../../lib/postgres/mod.ts";
-import { encodeQuery } from "../../lib/postgres/frames.ts";
+import { encodeQuery } from "../../lib/postgres/protocol/frames.ts";
 import { query } from "../support/sql.ts";
 
 /** Rows are read again until so much time has passed: a moment says little. */

@@ -1,6 +1,6 @@
 /** Definitions after a round trip through a dump: verify finds nothing, and still finds what was changed. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import type { VerifyReport } from "../../lib/commands/report.ts";
+import type { VerifyReport } from "../../lib/commands/shared/report.ts";
 import { withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { exec } from "../support/sql.ts";

@@ -1,9 +1,13 @@
 import type { Cluster } from "../../lib/cluster/mod.ts";
-import { cleanup, type CleanupReport } from "../../lib/commands/cleanup.ts";
-import type { SyncReport, ValidationReport, VerifyReport } from "../../lib/commands/report.ts";
-import { status, type StatusReport } from "../../lib/commands/status.ts";
-import { validate } from "../../lib/commands/validate.ts";
-import type { SyncSettings, ValidateOptions } from "../../lib/commands/run.ts";
+import { cleanup, type CleanupReport } from "../../lib/commands/cleanup/cleanup.ts";
+import type {
+  SyncReport,
+  ValidationReport,
+  VerifyReport,
+} from "../../lib/commands/shared/report.ts";
+import { status, type StatusReport } from "../../lib/commands/status/status.ts";
+import { validate } from "../../lib/commands/validate/validate.ts";
+import type { SyncSettings, ValidateOptions } from "../../lib/commands/shared/run.ts";
 import { compareDatabases, type CompareOptions, type Difference } from "./compare.ts";
 import { dropDatabase } from "./databases.ts";
 import { endpointOf, type InitOutcome, type InitTestOptions, runInit } from "./init.ts";

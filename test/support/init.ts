@@ -1,6 +1,6 @@
-import { init } from "../../lib/commands/init.ts";
-import type { InitPlan, InitReport } from "../../lib/commands/report.ts";
-import type { InitOptions } from "../../lib/commands/run.ts";
+import { init } from "../../lib/commands/init/init.ts";
+import type { InitPlan, InitReport } from "../../lib/commands/shared/report.ts";
+import type { InitOptions } from "../../lib/commands/shared/run.ts";
 import type { RunEvent } from "../../lib/core/mod.ts";
 import { type Endpoint, resolveEndpoint } from "../../lib/postgres/mod.ts";
 

@@ -1,4 +1,4 @@
-import { encodeFrame } from "../../lib/postgres/frames.ts";
+import { encodeFrame } from "../../lib/postgres/protocol/frames.ts";
 
 const encoder = new TextEncoder();
 

@@ -4,7 +4,7 @@
  */
 import { createInterface } from "node:readline";
 import process from "node:process";
-import { listenForSignals } from "../../lib/cli/signals.ts";
+import { listenForSignals } from "../../lib/cli/terminal/signals.ts";
 
 let time = 0;
 using signals = listenForSignals({

@@ -1,6 +1,6 @@
-import { sync } from "../../lib/commands/sync.ts";
-import type { SyncReport } from "../../lib/commands/report.ts";
-import type { SyncAction, SyncOptions, SyncSettings } from "../../lib/commands/run.ts";
+import { sync } from "../../lib/commands/sync/sync.ts";
+import type { SyncReport } from "../../lib/commands/shared/report.ts";
+import type { SyncAction, SyncOptions, SyncSettings } from "../../lib/commands/shared/run.ts";
 import type { RunEvent } from "../../lib/core/mod.ts";
 import { noTableRules } from "../../lib/rules/mod.ts";
 import { endpointOf } from "./init.ts";

@@ -1,6 +1,6 @@
-import { verify } from "../../lib/commands/verify.ts";
-import type { VerifyReport } from "../../lib/commands/report.ts";
-import type { VerifyOptions } from "../../lib/commands/run.ts";
+import { verify } from "../../lib/commands/verify/verify.ts";
+import type { VerifyReport } from "../../lib/commands/shared/report.ts";
+import type { VerifyOptions } from "../../lib/commands/shared/run.ts";
 import type { RunEvent } from "../../lib/core/mod.ts";
 import { type Verdict, type VerifiedTable, worst } from "../../lib/verify/mod.ts";
 import { endpointOf } from "./init.ts";

@@ -21,7 +21,7 @@ import {
   type ScopeComment,
   type TableSyncSlot,
 } from "../../replication/mod.ts";
-import type { DatabaseSelection } from "../run.ts";
+import type { DatabaseSelection } from "../shared/run.ts";
 
 /** A publication in its database. */
 export interface FoundPublication extends OwnedPublication {

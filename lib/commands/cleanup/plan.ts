@@ -16,7 +16,7 @@ import {
   tableKey,
 } from "../../core/mod.ts";
 import { describeIdentity, restoreIdentity, type ScopeComment } from "../../replication/mod.ts";
-import type { DatabaseSelection } from "../run.ts";
+import type { DatabaseSelection } from "../shared/run.ts";
 import { differ, isSelected, type SourceFindings, type TargetFindings } from "./find.ts";
 import type { CleanupItem, KeptItem } from "./report.ts";
 

@@ -12,9 +12,9 @@ import {
   type StateDocument,
 } from "../../checkpoint/mod.ts";
 import { fingerprintScope, noTableRules, type TableRules } from "../../rules/mod.ts";
-import type { DatabasePlanning } from "../database_plan.ts";
-import type { DatabaseDecisions, TableDecision } from "../report.ts";
-import type { DatabaseSelection, InitOptions } from "../run.ts";
+import type { DatabasePlanning } from "../shared/database_plan.ts";
+import type { DatabaseDecisions, TableDecision } from "../shared/report.ts";
+import type { DatabaseSelection, InitOptions } from "../shared/run.ts";
 
 /** What {@linkcode checkScope} looks at. */
 export interface ScopeCheck {

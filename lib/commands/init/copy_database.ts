@@ -37,9 +37,9 @@ import {
   replaceRoutines,
 } from "../../checkpoint/mod.ts";
 import { describeConsequences } from "../../rules/mod.ts";
-import type { PlannedDatabase } from "../database_plan.ts";
-import type { DatabaseReport } from "../report.ts";
-import { readScope } from "../table_scope.ts";
+import type { PlannedDatabase } from "../shared/database_plan.ts";
+import type { DatabaseReport } from "../shared/report.ts";
+import { readScope } from "../shared/table_scope.ts";
 import { DumpApplier, reportAdaptations } from "./apply_dump.ts";
 import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
 import { createSetAside, onlyObjects, reportSetAside, settingsOf } from "./create_set_aside.ts";

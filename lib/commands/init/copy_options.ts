@@ -8,10 +8,10 @@ import type { classifyPostData, DumpStatement, DumpTool } from "../../schema/mod
 import type { CopyFormat, CopyWorkerRunner } from "../../copy/mod.ts";
 import type { Ledger, LedgerRun } from "../../checkpoint/mod.ts";
 import type { TableRules } from "../../rules/mod.ts";
-import type { PlannedDatabase } from "../database_plan.ts";
-import type { SnapshotHook } from "../run.ts";
-import type { ReplicationSetup } from "./database_stream.ts";
-import type { Recorder } from "./recorder.ts";
+import type { PlannedDatabase } from "../shared/database_plan.ts";
+import type { SnapshotHook } from "../shared/run.ts";
+import type { ReplicationSetup } from "../shared/replication_setup.ts";
+import type { Recorder } from "../shared/recorder.ts";
 
 /** What copying one database needs. */
 export interface CopyDatabaseOptions {

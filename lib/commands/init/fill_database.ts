@@ -17,7 +17,7 @@ import {
   readPlanBounds,
 } from "../../copy/mod.ts";
 import type { TableScope } from "../../rules/mod.ts";
-import type { DatabaseReport } from "../report.ts";
+import type { DatabaseReport } from "../shared/report.ts";
 import type { DumpApplier } from "./apply_dump.ts";
 import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
 import { earlierTables, largeObjectsMark, type LedgerWork, type TableWork } from "./ledger_work.ts";

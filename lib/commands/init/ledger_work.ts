@@ -32,7 +32,7 @@ import {
   structureOf,
   type TableRecord,
 } from "../../checkpoint/mod.ts";
-import type { TableReport } from "../report.ts";
+import type { TableReport } from "../shared/report.ts";
 
 /** Stands for all large objects in the ledger. */
 export const largeObjectsMark: DumpStatement = { sql: "large objects", type: "BLOBS" };

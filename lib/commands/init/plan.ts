@@ -16,11 +16,11 @@ import { readLedger } from "../../checkpoint/mod.ts";
 import { type Endpoint, openSession, withDatabase } from "../../postgres/mod.ts";
 import { listTables, readWorkFacts, summariseLargeObjects, type Table } from "../../catalog/mod.ts";
 import type { DumpTool } from "../../schema/mod.ts";
-import { type ServerPair, summarise } from "../both_sides.ts";
-import type { DatabasePlanning, PlannedDatabase } from "../database_plan.ts";
-import type { DatabasePlan, InitPlan, TablePlan, ValidationReport } from "../report.ts";
-import type { InitOptions } from "../run.ts";
-import { type DatabaseScope, scopeNotes, tableDecisions } from "../table_scope.ts";
+import { type ServerPair, summarise } from "../shared/server_pair.ts";
+import type { DatabasePlanning, PlannedDatabase } from "../shared/database_plan.ts";
+import type { DatabasePlan, InitPlan, TablePlan, ValidationReport } from "../shared/report.ts";
+import type { InitOptions } from "../shared/run.ts";
+import { type DatabaseScope, scopeNotes, tableDecisions } from "../shared/table_scope.ts";
 import { predictRun } from "./predict/predict_run.ts";
 import type { PredictedWork } from "./predict/predict_steps.ts";
 

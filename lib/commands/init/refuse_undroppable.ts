@@ -6,7 +6,7 @@
 import { ExitCode, plural, quoteIdentifier, ReplicatorError } from "../../core/mod.ts";
 import { pause, type Session, textArray } from "../../postgres/mod.ts";
 import { parseReplicationName } from "../../replication/mod.ts";
-import type { PlannedDatabase } from "../database_plan.ts";
+import type { PlannedDatabase } from "../shared/database_plan.ts";
 
 const subscriptionStatement = `
   SELECT d.datname::pg_catalog.text AS database, s.subname::pg_catalog.text AS name

@@ -23,10 +23,10 @@ import {
 import { type Endpoint, withDatabase } from "../../postgres/mod.ts";
 import { fingerprintScope, noTableRules } from "../../rules/mod.ts";
 import type { TemporaryMembership } from "../../schema/mod.ts";
-import type { ServerPair } from "../both_sides.ts";
-import { type DatabasePlanning, planDatabases } from "../database_plan.ts";
-import type { InitPlan } from "../report.ts";
-import type { InitOptions } from "../run.ts";
+import type { ServerPair } from "../shared/server_pair.ts";
+import { type DatabasePlanning, planDatabases } from "../shared/database_plan.ts";
+import type { InitPlan } from "../shared/report.ts";
+import type { InitOptions } from "../shared/run.ts";
 import { decisionsOf } from "./check_scope.ts";
 
 /** Where the document of a run is, if the caller keeps one. */

@@ -4,8 +4,8 @@
  * @module
  */
 import { displayName } from "../../core/mod.ts";
-import type { DatabaseReport, InitPlan, InitReport } from "../report.ts";
-import type { Recorder } from "./recorder.ts";
+import type { DatabaseReport, InitPlan, InitReport } from "../shared/report.ts";
+import type { Recorder } from "../shared/recorder.ts";
 
 /** What a run has done so far. */
 export function reportOf(

@@ -15,7 +15,7 @@ import {
   type WorkerReading,
 } from "../../replication/mod.ts";
 import type { StatusContents, TargetStatusFacts } from "./facts.ts";
-import { lsnText, streamState } from "./judge.ts";
+import { lsnText, streamState } from "./evaluate.ts";
 import type {
   PublicationStatus,
   SequenceStatus,

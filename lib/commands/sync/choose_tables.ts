@@ -6,8 +6,8 @@
 import { type Problem, UsageError } from "../../core/mod.ts";
 import type { Table } from "../../catalog/mod.ts";
 import { matchesTable, nearMisses, readRulePattern, type TablePattern } from "../../rules/mod.ts";
-import type { CopyAction } from "../run.ts";
-import type { ReplicationStatus } from "./situation.ts";
+import type { CopyAction } from "../shared/run.ts";
+import type { ReplicationStatus } from "./replication_status.ts";
 
 /** Tables of a database that are to be copied. */
 export interface ChosenTables {

@@ -45,12 +45,12 @@ import {
   type StreamStart,
 } from "../../replication/mod.ts";
 import type { DumpTool } from "../../schema/mod.ts";
-import { accessTo, selectRows } from "../init/database_stream.ts";
-import type { Recorder } from "../init/recorder.ts";
-import type { SyncOptions } from "../run.ts";
+import { accessTo, selectRows } from "../shared/replication_setup.ts";
+import type { Recorder } from "../shared/recorder.ts";
+import type { SyncOptions } from "../shared/run.ts";
 import { finishTables, makeTables, type NewStructure, removeTables } from "./new_tables.ts";
 import { hazardEvents, readHazards, refuseCertain } from "./report_hazards.ts";
-import type { ReplicationStatus } from "./situation.ts";
+import type { ReplicationStatus } from "./replication_status.ts";
 
 /** Which tables, and with what. */
 export interface CopyAgainOptions {

@@ -23,13 +23,13 @@ import {
   skipTransaction,
   type StreamVerdict,
 } from "../../replication/mod.ts";
-import { accessTo } from "../init/database_stream.ts";
-import type { Recorder } from "../init/recorder.ts";
-import type { RunContext, SyncOptions } from "../run.ts";
-import { catchUp } from "./catch_up.ts";
-import type { FailedStream } from "./explain.ts";
+import { accessTo } from "../shared/replication_setup.ts";
+import type { Recorder } from "../shared/recorder.ts";
+import type { RunContext, SyncOptions } from "../shared/run.ts";
+import { catchUp } from "../shared/catch_up.ts";
+import type { FailedStream } from "./explain_failures.ts";
 import { hazardEvents, readHazards } from "./report_hazards.ts";
-import type { ReplicationStatus } from "./situation.ts";
+import type { ReplicationStatus } from "./replication_status.ts";
 
 /** With what it is done. */
 export interface FollowContext {

@@ -31,9 +31,9 @@ import {
   type SchemaObject,
   selectStatements,
 } from "../../schema/mod.ts";
-import type { Recorder } from "../init/recorder.ts";
-import { catchUp } from "./catch_up.ts";
-import type { ReplicationStatus } from "./situation.ts";
+import type { Recorder } from "../shared/recorder.ts";
+import { catchUp } from "../shared/catch_up.ts";
+import type { ReplicationStatus } from "./replication_status.ts";
 
 /** What is made, with what. */
 export interface NewTablesOptions {

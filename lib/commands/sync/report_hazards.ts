@@ -7,8 +7,8 @@ import { ExitCode, ReplicatorError, type RunEvent, tableKey } from "../../core/m
 import type { Session } from "../../postgres/mod.ts";
 import { listTables, type Table } from "../../catalog/mod.ts";
 import { assessPublication, findHazards, type Hazard } from "../../replication/mod.ts";
-import { selectRows } from "../init/database_stream.ts";
-import type { ReplicationStatus } from "./situation.ts";
+import { selectRows } from "../shared/replication_setup.ts";
+import type { ReplicationStatus } from "./replication_status.ts";
 
 /** What stands before tables that are, or are to be, published. */
 export async function readHazards(

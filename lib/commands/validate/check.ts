@@ -1,6 +1,6 @@
 import { describeError, ReplicatorError, type Side } from "../../core/mod.ts";
 import { ConnectionError, ServerError } from "../../postgres/mod.ts";
-import type { Check } from "../report.ts";
+import type { Check } from "../shared/report.ts";
 
 /** What a check is about. */
 export interface CheckSubject {

@@ -5,8 +5,8 @@ import {
   type DatabasePlanning,
   differingProperties,
   type PlannedDatabase,
-} from "../database_plan.ts";
-import type { Check } from "../report.ts";
+} from "../shared/database_plan.ts";
+import type { Check } from "../shared/report.ts";
 import { fail, listNames, pass, warn } from "./check.ts";
 
 /** Is the selection of databases right? */

@@ -5,7 +5,7 @@ import {
   preloadNeed,
 } from "../../catalog/mod.ts";
 import { plural, quoteIdentifier, suggest } from "../../core/mod.ts";
-import type { Check } from "../report.ts";
+import type { Check } from "../shared/report.ts";
 import { fail, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";
 

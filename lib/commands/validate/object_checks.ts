@@ -1,5 +1,5 @@
 import { plural, quoteIdentifier } from "../../core/mod.ts";
-import type { Check } from "../report.ts";
+import type { Check } from "../shared/report.ts";
 import { listNames, pass, warn } from "./check.ts";
 import type { SourceDatabaseFacts } from "./facts.ts";
 

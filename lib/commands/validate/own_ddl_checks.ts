@@ -6,7 +6,7 @@
 import { quoteIdentifier, type Side } from "../../core/mod.ts";
 import { type Session, silenceEventTriggers } from "../../postgres/mod.ts";
 import { workerSettings } from "../../replication/mod.ts";
-import type { Check } from "../report.ts";
+import type { Check } from "../shared/report.ts";
 import { listNames, pass, warn } from "./check.ts";
 
 /** Event triggers that run for the tool's own ledger, publication or subscription, because the role cannot keep them from it. */

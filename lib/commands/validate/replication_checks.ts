@@ -1,7 +1,7 @@
 import { mayReplicate, maySubscribe, type SettingName } from "../../catalog/mod.ts";
 import { displayName, formatBytes, plural, quoteIdentifier } from "../../core/mod.ts";
 import type { Hazard, IdentityPolicy, UnpublishedTable } from "../../replication/mod.ts";
-import type { Check } from "../report.ts";
+import type { Check } from "../shared/report.ts";
 import { failIf, listNames, pass, warn } from "./check.ts";
 import type { ServerFacts, SourceDatabaseFacts } from "./facts.ts";
 import { replicationGrant, settingRemedy, walLevelRemedy } from "./remedies.ts";

@@ -1,6 +1,6 @@
 import type { Database, OpenTransaction, ProviderId } from "../../catalog/mod.ts";
 import { formatBytes, formatDuration, type Side } from "../../core/mod.ts";
-import type { Check } from "../report.ts";
+import type { Check } from "../shared/report.ts";
 import { fail, failIf, listNames, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";
 import { settingRemedy } from "./remedies.ts";

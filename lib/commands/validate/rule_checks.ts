@@ -1,7 +1,7 @@
 import { displayName, plural, tableKey } from "../../core/mod.ts";
 import { type IdentityFacts, publicationProblems } from "../../rules/mod.ts";
-import type { Check } from "../report.ts";
-import { countOutcomes, type DatabaseScope, scopeNotes } from "../table_scope.ts";
+import type { Check } from "../shared/report.ts";
+import { countOutcomes, type DatabaseScope, scopeNotes } from "../shared/table_scope.ts";
 import { failIf, listNames, pass, warn } from "./check.ts";
 
 /** What the rules make of a database, and what follows from them. */

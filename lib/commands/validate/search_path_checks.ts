@@ -1,5 +1,5 @@
 import { type ComputedKind, type SearchPathUse } from "../../catalog/mod.ts";
-import type { Check } from "../report.ts";
+import type { Check } from "../shared/report.ts";
 import { listNames, pass, warn } from "./check.ts";
 
 /** When what is computed stops what. */

@@ -1,8 +1,8 @@
 import { intermediaryByAddress, type ServerRelation } from "../../catalog/mod.ts";
 import type { Side } from "../../core/mod.ts";
 import { describeHost } from "../../postgres/mod.ts";
-import { formatVersion } from "../both_sides.ts";
-import type { Check } from "../report.ts";
+import { formatVersion } from "../shared/server_pair.ts";
+import type { Check } from "../shared/report.ts";
 import { fail, failIf, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";
 import { directRemedy } from "./remedies.ts";

@@ -1,6 +1,6 @@
 import type { ComputingFunction } from "../../catalog/mod.ts";
 import { plural } from "../../core/mod.ts";
-import type { Check } from "../report.ts";
+import type { Check } from "../shared/report.ts";
 import { listNames, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";
 

@@ -1,5 +1,9 @@
 import { pause } from "../../postgres/mod.ts";
-import { ConnectionLimiter, type ConnectionLimiterOptions, isOutOfDescriptors } from "./front.ts";
+import {
+  ConnectionLimiter,
+  type ConnectionLimiterOptions,
+  isOutOfDescriptors,
+} from "./connection_limiter.ts";
 
 /** Where the server listens, and who answers. */
 export interface HttpServerOptions extends Omit<ConnectionLimiterOptions, "behind"> {

@@ -15,6 +15,6 @@ export * from "./journal_series.ts";
 export * from "./keys.ts";
 export * from "./migrate.ts";
 export * from "./migrations.ts";
-export * from "./own_database.ts";
-export * from "./thin_journal.ts";
+export * from "./store_database.ts";
+export * from "./prune_journal.ts";
 export * from "./workers.ts";

@@ -6,8 +6,8 @@
  * @module
  */
 export type { ClaimOutcome } from "./claim_endings.ts";
-export * from "./ending_in_time.ts";
-export * from "./housekeeping.ts";
+export * from "./end_in_time.ts";
+export * from "./maintenance.ts";
 export * from "./redactor.ts";
 export * from "./run_claim.ts";
 export * from "./run_settings.ts";

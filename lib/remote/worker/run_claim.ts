@@ -3,7 +3,7 @@ import { OpenedSecrets } from "../secrets/mod.ts";
 import { appendJournal, attemptNumber, readSecrets } from "../store/mod.ts";
 import { JobAbort } from "./abort.ts";
 import type { ClaimOutcome } from "./claim_endings.ts";
-import { StuckRunError } from "./ending_in_time.ts";
+import { StuckRunError } from "./end_in_time.ts";
 import { keepLease } from "./lease.ts";
 import { ownDatabase } from "./own_database.ts";
 import { Redactor } from "./redactor.ts";
@@ -11,7 +11,7 @@ import { runJob } from "./run_job.ts";
 import type { RunSettings } from "./run_settings.ts";
 import type { RunnerOutcome } from "./runner.ts";
 import { redactorOf, specOfSecrets } from "./secrets.ts";
-import { finishRun } from "./settle.ts";
+import { finishRun } from "./finish_run.ts";
 
 /**
  * Runs a claimed job to its end, whatever that is, and writes it down.

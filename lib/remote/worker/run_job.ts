@@ -6,14 +6,14 @@ import {
   type ParallelCopyOptions,
   parallelCopyWorkers,
   shareOfRate,
-} from "../crew/mod.ts";
+} from "../parallel_copy/mod.ts";
 import type { Claim } from "../queue/mod.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
 import type { JobSpec } from "../spec/mod.ts";
 import { attemptNumber, type StoreDatabase } from "../store/mod.ts";
 import type { JobAbort } from "./abort.ts";
 import { jobCheckpoints } from "./checkpoints.ts";
-import { endInTime } from "./ending_in_time.ts";
+import { endInTime } from "./end_in_time.ts";
 import { JobJournal } from "./journal.ts";
 import type { Redactor } from "./redactor.ts";
 import { parallelCopyTiming, type RunSettings } from "./run_settings.ts";

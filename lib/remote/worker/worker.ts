@@ -1,8 +1,8 @@
 import { pause } from "../../postgres/mod.ts";
 import { type Claim, claimJob, type QueueName } from "../queue/mod.ts";
 import { attemptNumber, removeWorker, reportWorker } from "../store/mod.ts";
-import { StuckRunError } from "./ending_in_time.ts";
-import { type Retention, runMaintenance } from "./housekeeping.ts";
+import { StuckRunError } from "./end_in_time.ts";
+import { type Retention, runMaintenance } from "./maintenance.ts";
 import { runClaim } from "./run_claim.ts";
 import type { RunSettings } from "./run_settings.ts";
 

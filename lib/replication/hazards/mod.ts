@@ -8,7 +8,7 @@
 import { tableKey, type TableName } from "../../core/mod.ts";
 import type { Session } from "../../postgres/mod.ts";
 import type { Table } from "../../catalog/mod.ts";
-import type { PublicationPlan } from "../publication.ts";
+import type { PublicationPlan } from "../publication/publication.ts";
 import { findAlwaysTriggers } from "./always_triggers.ts";
 import { findAmbiguousRows } from "./ambiguous_rows.ts";
 import type { Hazard } from "./hazard.ts";

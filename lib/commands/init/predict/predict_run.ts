@@ -5,8 +5,8 @@
  */
 import { tableKey } from "../../../core/mod.ts";
 import { type Endpoint, withDatabase } from "../../../postgres/mod.ts";
-import type { StepPrediction } from "../../report.ts";
-import type { InitOptions } from "../../run.ts";
+import type { StepPrediction } from "../../shared/report.ts";
+import type { InitOptions } from "../../shared/run.ts";
 import { measureCosts, minSampledBytes, type ProbeSample } from "./measure_costs.ts";
 import { type PredictedWork, predictGlobals, predictSteps } from "./predict_steps.ts";
 

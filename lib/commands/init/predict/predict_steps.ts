@@ -6,7 +6,7 @@
 import { tableKey } from "../../../core/mod.ts";
 import type { WorkFacts } from "../../../catalog/mod.ts";
 import type { CopyPart } from "../../../copy/mod.ts";
-import type { StepPrediction } from "../../report.ts";
+import type { StepPrediction } from "../../shared/report.ts";
 import type { CopyCosts } from "./costs.ts";
 import { type Piece, simulateFill } from "./simulate_fill.ts";
 

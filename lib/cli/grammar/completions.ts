@@ -1,0 +1,221 @@
+import {
+  buildGrammar,
+  copyFormats,
+  dumpTools,
+  identityPolicies,
+  jobActions,
+  keyActions,
+  logFormats,
+  searchPaths,
+  type Shell,
+  shells,
+} from "./grammar.ts";
+import { logLevels } from "../../ui/mod.ts";
+import type { OptionReader } from "../options/option_reader.ts";
+import { programName } from "./program.ts";
+
+interface CompletionOption {
+  readonly long: string;
+  readonly short: string | undefined;
+  readonly description: string;
+  readonly takesValue: boolean;
+  readonly values: readonly string[];
+  readonly folder: boolean;
+  readonly file: boolean;
+}
+
+interface CompletionCommand {
+  readonly name: string;
+  readonly description: string;
+  readonly options: readonly CompletionOption[];
+  /** What its first argument may be. */
+  readonly words: readonly string[];
+}
+
+const fileOptions = ["--config", "--report", "--key-file", "--tls-cert", "--tls-key"];
+
+/** What the first argument of a command may be. */
+const wordsOf: Readonly<Record<string, readonly string[]>> = {
+  completions: shells,
+  jobs: jobActions,
+  keys: keyActions,
+};
+
+const valuesOf: Readonly<Record<string, readonly string[]>> = {
+  "--log-level": logLevels,
+  "--log-format": logFormats,
+  "--dump-tool": dumpTools,
+  "--copy-format": copyFormats,
+  "--restore-search-path": searchPaths,
+  "--copy-threads": ["auto"],
+  "--replica-identity": identityPolicies,
+};
+
+/** A script that completes commands, options and values, made from the grammar itself. */
+export function completionScript(shell: Shell): string {
+  const commands = describeCommands();
+  switch (shell) {
+    case "bash":
+      return bash(commands);
+    case "zsh":
+      return zsh(commands);
+    case "fish":
+      return fish(commands);
+  }
+}
+
+function describeCommands(): readonly CompletionCommand[] {
+  const program = buildGrammar(() => {});
+  const commands = program.commands.map((command): CompletionCommand => ({
+    name: command.name(),
+    description: command.summary() || command.description(),
+    words: wordsOf[command.name()] ?? [],
+    options: command.options.map((option) => ({
+      long: option.long ?? "",
+      short: option.short ?? undefined,
+      description: option.description,
+      takesValue: option.required,
+      values: valuesOf[option.long ?? ""] ?? [],
+      folder: option.long === "--pg-bin" || option.long === "--workspace",
+      file: fileOptions.includes(option.long ?? ""),
+    })),
+  }));
+  const names = commands.map(({ name }) => name);
+  return [...commands, {
+    name: "help",
+    description: "explain a command",
+    words: names,
+    options: [],
+  }];
+}
+
+function bash(commands: readonly CompletionCommand[]): string {
+  const fn = "_postgres_seren_replicator";
+  const words = (list: readonly string[]) => list.join(" ");
+  const byValue = new Map<string, string>();
+  for (const option of commands.flatMap(({ options }) => options)) {
+    if (option.values.length > 0) {
+      byValue.set(
+        option.long,
+        `mapfile -t COMPREPLY < <(compgen -W "${words(option.values)}" -- "$current")`,
+      );
+    } else if (option.folder) {
+      byValue.set(option.long, `mapfile -t COMPREPLY < <(compgen -d -- "$current")`);
+    } else if (option.file) {
+      byValue.set(option.long, `mapfile -t COMPREPLY < <(compgen -f -- "$current")`);
+    } else if (option.takesValue) byValue.set(option.long, "COMPREPLY=()");
+  }
+  const cases = [...byValue].map(([flag, action]) => `    ${flag}) ${action}; return ;;`);
+  const perCommand = commands.map(({ name, options, words: first }) => {
+    const all = [...first, ...options.map(({ long }) => long), "--help"];
+    return `    ${name}) mapfile -t COMPREPLY < <(compgen -W "${words(all)}" -- "$current") ;;`;
+  });
+  const top = [...commands.map(({ name }) => name), "--help", "--version"];
+  return `# bash completion for ${programName}
+${fn}() {
+  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
+  case $previous in
+${cases.join("\n")}
+  esac
+  if [[ $COMP_CWORD -eq 1 ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "${words(top)}" -- "$current")
+    return
+  fi
+  case \${COMP_WORDS[1]} in
+${perCommand.join("\n")}
+  esac
+}
+complete -F ${fn} ${programName}
+`;
+}
+
+function zsh(commands: readonly CompletionCommand[]): string {
+  const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
+  const escape = (text: string) => text.replace(/[[\]:\\]/g, "\\$&");
+  const spec = (option: CompletionOption) => {
+    const value = !option.takesValue
+      ? ""
+      : option.values.length > 0
+      ? `:value:(${option.values.join(" ")})`
+      : option.folder
+      ? ":folder:_files -/"
+      : option.file
+      ? ":file:_files"
+      : ":value: ";
+    return quote(`*${option.long}[${escape(option.description)}]${value}`);
+  };
+  const perCommand = commands.map(({ name, options, words }) => {
+    const specs = [
+      ...options.map(spec),
+      quote("--help[explain]"),
+      ...(words.length > 0 ? [quote(`1:what:(${words.join(" ")})`)] : []),
+    ];
+    return `    ${name}) _arguments ${specs.join(" \\\n      ")} ;;`;
+  });
+  const names = commands.map(({ name, description }) => quote(`${name}:${escape(description)}`));
+  return `#compdef ${programName}
+_postgres_seren_replicator() {
+  local -a commands=(
+    ${names.join("\n    ")}
+  )
+  if (( CURRENT == 2 )); then
+    _describe command commands
+    return
+  fi
+  shift words
+  (( CURRENT-- ))
+  case $words[1] in
+${perCommand.join("\n")}
+  esac
+}
+if [[ $funcstack[1] == _postgres_seren_replicator || $funcstack[1] == _${programName} ]]; then
+  _postgres_seren_replicator "$@"
+else
+  compdef _postgres_seren_replicator ${programName}
+fi
+`;
+}
+
+function fish(commands: readonly CompletionCommand[]): string {
+  const quote = (text: string) => `'${text.replace(/['\\]/g, "\\$&")}'`;
+  const complete = `complete -c ${programName}`;
+  const lines = [
+    `# fish completion for ${programName}`,
+    `${complete} -f`,
+    ...commands.map(({ name, description }) =>
+      `${complete} -n __fish_use_subcommand -a ${name} -d ${quote(description)}`
+    ),
+    `${complete} -n __fish_use_subcommand -l version -d 'print the version'`,
+    `${complete} -l help -s h -d 'explain'`,
+  ];
+  for (const { name, options, words } of commands) {
+    const when = `-n '__fish_seen_subcommand_from ${name}'`;
+    if (words.length > 0) lines.push(`${complete} ${when} -a ${quote(words.join(" "))}`);
+    for (const option of options) {
+      const short = option.short === undefined ? "" : ` -s ${option.short.slice(1)}`;
+      const value = !option.takesValue
+        ? ""
+        : option.values.length > 0
+        ? ` -x -a ${quote(option.values.join(" "))}`
+        : option.folder || option.file
+        ? " -r -F"
+        : " -x";
+      lines.push(
+        `${complete} ${when} -l ${option.long.slice(2)}${short}${value} -d ${
+          quote(option.description)
+        }`,
+      );
+    }
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+/** @throws UsageError when it is none */
+export function resolveShell(reader: OptionReader, [text]: readonly string[]): Shell {
+  const shell = shells.find((each) => each === text);
+  if (shell === undefined && text !== undefined) {
+    reader.problem("completions", `"${text}" is none of ${shells.join(", ")}`);
+  }
+  reader.done();
+  return shell ?? "bash";
+}

@@ -1,0 +1,114 @@
+import type { DatabaseSelection } from "../../commands/shared/run.ts";
+import type { StatusLimits } from "../../commands/status/status.ts";
+import type { Endpoint } from "../../postgres/mod.ts";
+import { readDatabases, readEndpoint, type ResolveContext } from "./copy_options.ts";
+import type { OptionReader } from "./option_reader.ts";
+
+/** The two servers, and which of their databases. */
+export interface ReplicationOptions {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly databases: DatabaseSelection;
+}
+
+/** `status` in full. */
+export interface StatusCommandOptions extends ReplicationOptions {
+  /** Undefined: look once. */
+  readonly watchEveryMs: number | undefined;
+  readonly check: boolean;
+  readonly limits: StatusLimits;
+  readonly prometheus: boolean;
+}
+
+/** `cleanup` in full. */
+export interface CleanupCommandOptions extends ReplicationOptions {
+  readonly yes: boolean;
+  readonly dryRun: boolean;
+}
+
+/** @throws UsageError with everything that is wrong */
+export async function resolveStatusOptions(
+  reader: OptionReader,
+  context: ResolveContext,
+): Promise<StatusCommandOptions> {
+  const servers = await readReplicationOptions(reader, context);
+  const watch = reader.flag("watch");
+  const check = reader.flag("check");
+  const prometheus = reader.flag("prometheus");
+  const seconds = reader.whole("interval", {
+    path: "--interval",
+    least: 1,
+    most: 3600,
+    fallback: 2,
+  });
+  const limits = {
+    maxLagBytes: reader.size("maxLagBytes", "--max-lag-bytes"),
+    maxLagSeconds: reader.text("maxLagSeconds") === undefined ? undefined : reader.whole(
+      "maxLagSeconds",
+      { path: "--max-lag-seconds", least: 0, most: 31_536_000, fallback: 0 },
+    ),
+  };
+  const together = (flag: string, others: readonly (readonly [string, boolean])[]) => {
+    for (const [other, given] of others) {
+      if (given) reader.problem(flag, `cannot be given together with ${other}`);
+    }
+  };
+  if (watch) together("--watch", [["--check", check], ["--prometheus", prometheus]]);
+  if (prometheus) together("--prometheus", [["--json", reader.flag("json")]]);
+  if (!watch && reader.text("interval") !== undefined) {
+    reader.problem("--interval", "is for --watch");
+  }
+  if (!check && (limits.maxLagBytes !== undefined || limits.maxLagSeconds !== undefined)) {
+    reader.problem("--check", "is missing: the limits are for it");
+  }
+  reader.done();
+  return {
+    ...completeServers(servers),
+    watchEveryMs: watch ? seconds * 1000 : undefined,
+    check,
+    limits,
+    prometheus,
+  };
+}
+
+/** @throws UsageError with everything that is wrong */
+export async function resolveCleanupOptions(
+  reader: OptionReader,
+  context: ResolveContext,
+): Promise<CleanupCommandOptions> {
+  const servers = await readReplicationOptions(reader, context);
+  const yes = reader.flag("yes");
+  const dryRun = reader.flag("dryRun");
+  if (!yes && !dryRun && !context.canAsk) {
+    reader.problem(
+      "--yes",
+      "is needed here: there is no terminal to ask whether to go on (--dry-run shows the list)",
+    );
+  }
+  reader.done();
+  return { ...completeServers(servers), yes, dryRun };
+}
+
+interface PartialReplicationOptions {
+  readonly source: Endpoint | undefined;
+  readonly target: Endpoint | undefined;
+  readonly databases: DatabaseSelection;
+}
+
+async function readReplicationOptions(
+  reader: OptionReader,
+  { environment }: ResolveContext,
+): Promise<PartialReplicationOptions> {
+  const [source, target] = await Promise.all([
+    readEndpoint(reader, "source", environment),
+    readEndpoint(reader, "target", environment),
+  ]);
+  return { source, target, databases: readDatabases(reader) };
+}
+
+function completeServers(
+  { source, target, databases }: PartialReplicationOptions,
+): ReplicationOptions {
+  if (source === undefined || target === undefined) throw new Error("problems were not thrown");
+  return { source, target, databases };
+}

@@ -1,0 +1,150 @@
+import { ExitCode, ReplicatorError, suggest } from "../../core/mod.ts";
+import { type Endpoint, resolveEndpoint } from "../../postgres/mod.ts";
+import { AddressGuard, readAllowList } from "../../remote/guard/mod.ts";
+import { defaultQueueSettings, type QueueSettings } from "../../remote/queue/settings.ts";
+import { type KeyProvider, LocalKeyProvider, openAwsKms } from "../../remote/secrets/mod.ts";
+import { UsageError } from "../../core/mod.ts";
+import { type Environment, resolveEnvironmentOf } from "./environment.ts";
+import type { OptionReader } from "./option_reader.ts";
+
+/** Where the keys that encrypt secrets are. */
+export type KeyPlace =
+  | { readonly kind: "file"; readonly path: string }
+  | {
+    readonly kind: "kms";
+    readonly keyId: string;
+    readonly region: string;
+    readonly endpoint: string | undefined;
+  };
+
+/** What instances and workers have in common. */
+export interface KeeperOptions {
+  /** Undefined with `--embedded`. */
+  readonly database: Endpoint | undefined;
+  /** Undefined with `--embedded`, for keys that are gone at the end. */
+  readonly keyPlace: KeyPlace | undefined;
+  readonly guard: AddressGuard;
+  readonly queueSettings: QueueSettings;
+}
+
+/** The service's database; what is wrong is noted in the reader. */
+export async function readServiceDatabase(
+  reader: OptionReader,
+  environment: Environment,
+): Promise<Endpoint | undefined> {
+  const flag = reader.text("database");
+  const url = flag ?? environment["SEREN_DATABASE_URL"];
+  const path = flag === undefined ? "SEREN_DATABASE_URL" : "--database";
+  if (!url) {
+    reader.problem("--database", "is missing; give --database URL or set SEREN_DATABASE_URL");
+    return undefined;
+  }
+  try {
+    const resolveEnvironment = resolveEnvironmentOf(environment);
+    const endpoint = await resolveEndpoint(url, { side: "target", path, resolveEnvironment });
+    return { ...endpoint, applicationName: "postgres-seren-replicator service" };
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    reader.problems.push(...error.problems);
+    return undefined;
+  }
+}
+
+/** Reads what instances and workers have in common; what is wrong is noted in the reader. */
+export async function readKeeperOptions(
+  reader: OptionReader,
+  { environment, embedded }: { readonly environment: Environment; readonly embedded: boolean },
+): Promise<KeeperOptions> {
+  const lists = reader.names("allowAddress", "--allow-address");
+  const { allow, problems } = readAllowList(lists);
+  for (const problem of problems) reader.problem("--allow-address", problem);
+  return {
+    database: embedded ? undefined : await readServiceDatabase(reader, environment),
+    keyPlace: readKeyPlace(reader, embedded),
+    guard: new AddressGuard(allow),
+    queueSettings: {
+      ...defaultQueueSettings,
+      heartbeatSeconds: reader.whole("heartbeat", {
+        path: "--heartbeat",
+        least: 10,
+        most: 3_600,
+        fallback: defaultQueueSettings.heartbeatSeconds,
+      }),
+    },
+  };
+}
+
+function readKeyPlace(reader: OptionReader, embedded: boolean): KeyPlace | undefined {
+  const path = reader.text("keyFile");
+  const keyId = reader.text("kmsKey");
+  const region = reader.text("kmsRegion");
+  if (path !== undefined && keyId !== undefined) {
+    reader.problem("--kms-key", "cannot be given together with --key-file: use one of them");
+  }
+  if (keyId !== undefined) {
+    if (region === undefined) reader.problem("--kms-region", "is missing");
+    return { kind: "kms", keyId, region: region ?? "", endpoint: reader.text("kmsEndpoint") };
+  }
+  if (path !== undefined) return { kind: "file", path };
+  if (!embedded) {
+    reader.problem(
+      "--key-file",
+      "is missing; give --key-file FILE (serve makes it) or --kms-key ID: secrets of jobs are kept encrypted",
+    );
+  }
+  return undefined;
+}
+
+/** Opens the keys. @param create make a file that is missing */
+export async function openKeys(
+  place: KeyPlace,
+  { create }: { readonly create: boolean },
+): Promise<KeyProvider> {
+  if (place.kind === "kms") return await openAwsKms(place);
+  return create
+    ? await LocalKeyProvider.create(place.path)
+    : await LocalKeyProvider.open(place.path);
+}
+
+/** One of some words; what is wrong is noted in the reader. */
+export function readWord<Word extends string>(
+  reader: OptionReader,
+  { word, words, path }: {
+    readonly word: string | undefined;
+    readonly words: readonly Word[];
+    readonly path: string;
+  },
+): Word | undefined {
+  const found = words.find((each) => each === word);
+  if (found === undefined) {
+    const [near] = suggest(word ?? "", words, 1);
+    reader.problem(
+      path,
+      `"${word ?? ""}" is none of ${words.join(", ")}` +
+        (near === undefined ? "" : `; did you mean ${near}?`),
+    );
+  }
+  return found;
+}
+
+/** `host:port`, `[::1]:8080`, `:8080`; undefined when it is none of these. */
+export function parseListen(
+  text: string,
+): { readonly hostname: string; readonly port: number } | undefined {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]*)):(\d{1,5})$/i.exec(text);
+  if (match === null) return undefined;
+  const port = Number(match[3]);
+  return port > 65_535 ? undefined : { hostname: match[1] ?? (match[2] || "0.0.0.0"), port };
+}
+
+/** Reads a file that has to be there. */
+export async function readNeededFile(path: string, flag: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (cause) {
+    throw new ReplicatorError(
+      `${flag}: "${path}" cannot be read: ${cause instanceof Error ? cause.message : cause}`,
+      { exitCode: ExitCode.usage, cause },
+    );
+  }
+}

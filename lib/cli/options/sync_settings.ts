@@ -1,0 +1,60 @@
+import { UsageError } from "../../core/mod.ts";
+import type { SyncSettings } from "../../commands/shared/run.ts";
+import { type Endpoint, resolveEndpoint } from "../../postgres/mod.ts";
+import type { ResolveContext } from "./copy_options.ts";
+import { type Environment, resolveEnvironmentOf } from "./environment.ts";
+import { identityPolicies } from "../grammar/grammar.ts";
+import type { OptionReader } from "./option_reader.ts";
+
+const defaultSlotTimeoutMs = 5 * 60_000;
+
+/** How replication is set up; what is wrong is noted in the reader. */
+export async function readSyncSettings(
+  reader: OptionReader,
+  { environment, now }: ResolveContext,
+): Promise<SyncSettings> {
+  const passfile = reader.text("subscriptionPassfile");
+  if (passfile !== undefined && !/^(\/|[A-Za-z]:[\\/])/.test(passfile)) {
+    reader.problem(
+      "--subscription-passfile",
+      `"${passfile}" has to be a full path: the file is on the target's server`,
+    );
+  }
+  return {
+    identity: reader.choice("replicaIdentity", {
+      path: "--replica-identity",
+      values: identityPolicies,
+      fallback: "fail",
+    }),
+    slotTimeoutMs: reader.duration("slotTimeout", {
+      path: "--slot-timeout",
+      fallback: defaultSlotTimeoutMs,
+    }),
+    sourceFromTarget: await readSourceFromTarget(reader, environment),
+    passfile,
+    failover: true,
+    now: now.toISOString(),
+  };
+}
+
+async function readSourceFromTarget(
+  reader: OptionReader,
+  environment: Environment,
+): Promise<Endpoint | undefined> {
+  const url = reader.text("sourceFromTarget");
+  const path = "--source-from-target";
+  if (url === undefined) return undefined;
+  try {
+    // what is set for this machine (PGHOST, PGSSLROOTCERT …) says nothing about the target's; passwords and names do
+    const { PGPASSWORD, PGPASSFILE, PGUSER, HOME, USER } = environment;
+    return await resolveEndpoint(url, {
+      side: "source",
+      path,
+      resolveEnvironment: resolveEnvironmentOf({ PGPASSWORD, PGPASSFILE, PGUSER, HOME, USER }),
+    });
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    reader.problems.push(...error.problems);
+    return undefined;
+  }
+}

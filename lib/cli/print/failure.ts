@@ -1,0 +1,95 @@
+import {
+  describeError,
+  ExitCode,
+  InterruptedError,
+  type Problem,
+  redact,
+  ReplicatorError,
+  UsageError,
+} from "../../core/mod.ts";
+import { makeStyle } from "../../ui/mod.ts";
+import { programName, reportPlace, version } from "../grammar/program.ts";
+
+/** What the process exits with after this error. */
+export function exitCodeOf(error: unknown): ExitCode {
+  return error instanceof ReplicatorError ? error.exitCode : ExitCode.internal;
+}
+
+/** An error for stderr. */
+export function failureLines(error: unknown, { color }: { readonly color: boolean }): string[] {
+  const style = makeStyle(color);
+  if (error instanceof InterruptedError) return [style.yellow(`Ended: ${error.message}.`)];
+  if (error instanceof UsageError) {
+    return [
+      ...error.problems.map(redactProblem)
+        .map(({ path, message }) => `${style.red("✗")} ${path}: ${message}`),
+      ...(error.remedy === undefined ? [] : [`  → ${error.remedy}`]),
+      `Nothing was touched. "${programName} help" lists commands and options.`,
+    ];
+  }
+  const [first = "", ...rest] = describeError(error).flatMap((line) => redact(line).split("\n"));
+  if (error instanceof ReplicatorError) return [`${style.red("✗")} ${first}`, ...rest];
+  return [
+    `${style.red("✗")} This should not have happened: ${first}`,
+    ...rest,
+    `This is a defect of ${programName} ${version}. Please report it with the lines above to ${reportPlace}.`,
+  ];
+}
+
+/** An error as the one JSON document of `--json`. */
+export function failureDocument(error: unknown): Readonly<Record<string, unknown>> {
+  const exitCode = exitCodeOf(error);
+  if (!(error instanceof ReplicatorError)) {
+    const text = error instanceof Error ? error.message : String(error);
+    const stack = error instanceof Error ? error.stack ?? "" : "";
+    return {
+      error: {
+        message: redact(text),
+        side: null,
+        object: null,
+        remedy: `report it to ${reportPlace}`,
+        details: stack === "" ? [] : redact(stack).split("\n").slice(1).map((line) => line.trim()),
+        exitCode,
+      },
+    };
+  }
+  return {
+    error: {
+      message: redact(error.message),
+      side: error.side ?? null,
+      object: error.object ?? null,
+      remedy: error.remedy ?? null,
+      details: error.details.map(redact),
+      exitCode,
+      ...(error instanceof UsageError ? { problems: error.problems.map(redactProblem) } : {}),
+    },
+  };
+}
+
+/** What was typed in the wrong place may have been a URL with its password. */
+function redactProblem({ path, message }: Problem): Problem {
+  return { path: redact(path), message: redact(message) };
+}
+
+/**
+ * A usage error that quotes no argument with a connection string in it: typed in the wrong place, such a string may have been taken apart before
+ * it is quoted, and a password in it may have any character.
+ */
+export function withoutConnectionStrings(error: unknown, args: readonly string[]): unknown {
+  if (!(error instanceof UsageError)) return error;
+  const secrets = args
+    .filter((arg) => /:\/\/|password\s*=/i.test(arg))
+    .flatMap((arg) => [arg, arg.replace(/^--?[\w-]+=/, ""), ...arg.split(/[=,:;@/?&\s"']+/)])
+    .filter((text) => text.length >= minSecretLength && !/^--[a-z-]+$|^postgres(?:ql)?$/.test(text))
+    .sort((one, other) => other.length - one.length);
+  if (secrets.length === 0) return error;
+  const hide = (text: string) =>
+    secrets.reduce((hidden, secret) => hidden.replaceAll(secret, "(not shown)"), text);
+  return new UsageError(
+    error.problems.map(({ path, message }) => ({ path: hide(path), message: hide(message) })),
+    error.remedy,
+  );
+}
+
+/** Shorter pieces are left: they say nothing, and words of the message may have them in it. */
+const minSecretLength = 4;

@@ -1,0 +1,41 @@
+import type {
+  InitPlan,
+  InitReport,
+  SyncReport,
+  ValidationReport,
+  VerifyReport,
+} from "../../commands/shared/report.ts";
+import type { StatusReport } from "../../commands/status/status.ts";
+import type { RemoteJobWithResult } from "../../remote/mod.ts";
+import type { CommandContext } from "../context.ts";
+import { printJson, printResult, tableOptions } from "./print.ts";
+import { initPlanLines, initReportLines, validationLines } from "./results.ts";
+import { syncLines } from "../run/run_sync.ts";
+import { statusLines } from "./status_lines.ts";
+import { verifyLines } from "./verify_lines.ts";
+
+/** Prints the report of a job as its command would have printed it. */
+export function printJobResult(
+  { command, result }: RemoteJobWithResult,
+  { terminal, output }: CommandContext,
+): void {
+  if (output.json) return printJson(terminal, result);
+  const size = tableOptions(terminal.stdout);
+  switch (command) {
+    case "validate":
+      return printResult(terminal, validationLines(result as ValidationReport, size));
+    case "verify":
+      return printResult(terminal, verifyLines(result as VerifyReport, size));
+    case "status":
+      return printResult(terminal, statusLines(result as StatusReport, size));
+    case "init": {
+      const report = result as InitReport | InitPlan;
+      return printResult(
+        terminal,
+        "timeline" in report ? initReportLines(report, size) : initPlanLines(report, size),
+      );
+    }
+    case "sync":
+      return printResult(terminal, syncLines(result as SyncReport, size));
+  }
+}

@@ -1,0 +1,16 @@
+import type { InitReport } from "../../commands/shared/report.ts";
+import type { CommandContext } from "../context.ts";
+import { printResult, tableOptions } from "./print.ts";
+import { finishedLines } from "./results.ts";
+
+/** What databases lack that were copied before the run failed: nothing else says it before the run that creates it. */
+export function reportFinished(
+  report: InitReport,
+  { terminal, output, addToFailure }: CommandContext,
+): void {
+  const databases = report.databases.filter(({ incomplete }) => !incomplete);
+  if (databases.length === 0) return;
+  if (output.json) return addToFailure({ databases });
+  const lines = finishedLines({ ...report, databases }, tableOptions(terminal.stdout));
+  if (lines.length > 0) printResult(terminal, lines);
+}

@@ -1,0 +1,234 @@
+import { displayName, formatBytes, formatCount, formatDuration, plural } from "../../core/mod.ts";
+import type {
+  DatabaseStatus,
+  ServerStatus,
+  StatusCheck,
+  StatusFinding,
+  StatusReport,
+  StreamState,
+  StreamStatus,
+} from "../../commands/status/status.ts";
+import {
+  makeStyle,
+  printable,
+  renderTable,
+  type Style,
+  type TableOptions,
+  type Tone,
+  type WatchView,
+} from "../../ui/mod.ts";
+
+const maxTables = 10;
+const maxSequences = 5;
+
+/** The report of `status` for people. */
+export function statusLines(report: StatusReport, options: TableOptions): string[] {
+  const style = makeStyle(options.color);
+  return [
+    serverLine("source", report.source, style) +
+    (report.wal === null ? "" : `, WAL at ${report.wal.lsn}` +
+      (report.wal.bytesPerSecond === null
+        ? ""
+        : ` and ${formatBytes(report.wal.bytesPerSecond)}/s`)),
+    serverLine("target", report.target, style),
+    ...report.databases.flatMap((database) => databaseLines(database, { style, options })),
+    ...findingLines(report.findings, style),
+    "",
+    report.healthy ? style.green("✓ healthy") : style.red("✗ not healthy"),
+  ];
+}
+
+/** The verdict of `--check`. */
+export function checkLines({ ok, reasons }: StatusCheck, { color }: TableOptions): string[] {
+  const style = makeStyle(color);
+  return ok
+    ? [style.green("✓ check passed")]
+    : [style.red("✗ check failed:"), ...reasons.map((reason) => `  ${printable(reason)}`)];
+}
+
+/** One line for each stream, for a pipe. */
+export function watchLine({ at, databases, findings }: StatusReport): string[] {
+  const lines = databases.flatMap((database) =>
+    database.streams.map((stream) =>
+      [at, pairName(database), stream.name, stream.state, lagText(stream)].map(printable).join("  ")
+    )
+  );
+  const problems = findings.filter(({ severity }) => severity === "problem")
+    .map(({ id, message }) => `${at}  ${id}  ${printable(message)}`);
+  return [...lines, ...problems];
+}
+
+function serverLine(side: string, server: ServerStatus, style: Style): string {
+  const url = printable(server.url);
+  return server.reachable
+    ? `${side}  ${url}  PostgreSQL ${server.version}`
+    : `${side}  ${url}  ${style.red(`out of reach: ${printable(server.problem ?? "")}`)}`;
+}
+
+function pairName({ source, target }: DatabaseStatus): string {
+  if (source === null || target === null || source === target) return source ?? target ?? "?";
+  return `${source} → ${target}`;
+}
+
+interface Drawing {
+  readonly style: Style;
+  readonly options: TableOptions;
+}
+
+function databaseLines(database: DatabaseStatus, { style, options }: Drawing): string[] {
+  const rows = database.streams.map((stream) => [
+    printable(stream.name),
+    paintState(stream.state, style),
+    lagText(stream),
+    stream.appliedBytesPerSecond === null ? "" : `${formatBytes(stream.appliedBytesPerSecond)}/s`,
+    stream.slot === null
+      ? ""
+      : `${stream.slot.active ? `read by pid ${stream.slot.activePid}` : "inactive"}, keeps ${
+        formatBytes(stream.slot.retainedBytes ?? 0)
+      }${stream.slot.walStatus === null ? "" : ` (${stream.slot.walStatus})`}`,
+    stream.subscription === null
+      ? ""
+      : `${
+        stream.subscription.workerPid === null ? "none" : `pid ${stream.subscription.workerPid}`
+      }${
+        stream.subscription.applyErrors
+          ? `, ${plural(stream.subscription.applyErrors, "error")}`
+          : ""
+      }`,
+    tablesText(stream),
+  ]);
+  return [
+    "",
+    style.bold(printable(pairName(database))),
+    ...renderTable(
+      [
+        { title: "Stream" },
+        { title: "State" },
+        { title: "Lag" },
+        { title: "Applies", align: "right" },
+        { title: "Slot", narrow: "wrap" },
+        { title: "Worker" },
+        { title: "Tables", narrow: "wrap" },
+      ],
+      rows,
+      options,
+    ),
+    ...sequenceLines(database, style),
+  ];
+}
+
+function tablesText({ subscription, publication }: StreamStatus): string {
+  const tables = subscription?.tables;
+  if (tables === undefined) return publication === null ? "" : `${publication.tables} published`;
+  const others = tables.filter(({ state }) => state !== "ready");
+  const ready = `${formatCount(tables.length - others.length)} ready`;
+  const named = others.slice(0, maxTables).map((table) =>
+    `${printable(displayName(table))} ${table.state}`
+  );
+  const more = others.length > maxTables ? [`${others.length - maxTables} more not ready`] : [];
+  return [ready, ...named, ...more].join(", ");
+}
+
+function sequenceLines({ sequences }: DatabaseStatus, style: Style): string[] {
+  if (sequences === null || sequences.length === 0) return [];
+  const shown = sequences.slice(0, maxSequences).map((sequence) =>
+    `${printable(displayName(sequence))} by ${formatCount(sequence.distance)}`
+  );
+  const more = sequences.length > maxSequences ? [`${sequences.length - maxSequences} more`] : [];
+  return [style.dim(`sequences behind until the cutover: ${[...shown, ...more].join(", ")}`)];
+}
+
+function findingLines(findings: readonly StatusFinding[], style: Style): string[] {
+  if (findings.length === 0) return [];
+  const paint = { problem: style.red, warning: style.yellow };
+  return [
+    "",
+    ...findings.flatMap(({ severity, side, database, message, remedy }) => {
+      const where = [side, ...(database === null ? [] : [database])].map(printable).join(", ");
+      const sign = severity === "problem" ? "✗" : "!";
+      return [
+        `${paint[severity](sign)} ${where}: ${printable(message)}`,
+        style.dim(`  → ${printable(remedy)}`),
+      ];
+    }),
+  ];
+}
+
+function lagText({ lagBytes, lagSeconds }: StreamStatus): string {
+  if (lagBytes === null && lagSeconds === null) return "not known";
+  if (lagBytes === 0) return "none";
+  const bytes = lagBytes === null ? [] : [formatBytes(lagBytes)];
+  const seconds = lagSeconds === null ? ["? s"] : [formatDuration(lagSeconds * 1000)];
+  return [...bytes, ...seconds].join(", ");
+}
+
+const bad: ReadonlySet<StreamState> = new Set([
+  "stopped",
+  "disabled",
+  "failing",
+  "detached",
+  "no-subscription",
+  "no-slot",
+  "lost",
+]);
+
+function toneOf(state: StreamState): Tone {
+  return bad.has(state) ? "bad" : state === "streaming" ? "good" : "warn";
+}
+
+function paintState(state: StreamState, style: Style): string {
+  const tone = toneOf(state);
+  return tone === "bad"
+    ? style.red(state)
+    : tone === "good"
+    ? style.green(state)
+    : style.yellow(state);
+}
+
+const maxHistory = 200;
+
+/** Lag of each stream at the last looks, for its chart. */
+export class WatchHistory {
+  readonly #lags = new Map<string, readonly (number | null)[]>();
+
+  /** Remembers one look. */
+  note({ databases }: StatusReport): void {
+    for (const { name, lagBytes } of databases.flatMap(({ streams }) => streams)) {
+      this.#lags.set(name, [...(this.#lags.get(name) ?? []), lagBytes].slice(-maxHistory));
+    }
+  }
+
+  /** The last look as a view. */
+  view(report: StatusReport, { hint }: { readonly hint: string }): WatchView {
+    return {
+      title: `${hostOf(report.source.url)} → ${hostOf(report.target.url)}`,
+      time: report.at.slice(11, 19),
+      walBytesPerSecond: report.wal?.bytesPerSecond ?? null,
+      streams: report.databases.flatMap((database) =>
+        database.streams.map((stream) => ({
+          label: database.streams.length > 1
+            ? `${pairName(database)} #${stream.epoch}`
+            : pairName(database),
+          state: stream.state,
+          tone: toneOf(stream.state),
+          lagBytes: stream.lagBytes,
+          lagSeconds: stream.lagSeconds,
+          appliedBytesPerSecond: stream.appliedBytesPerSecond,
+          catchUpSeconds: stream.catchUpSeconds,
+          history: this.#lags.get(stream.name) ?? [],
+        }))
+      ),
+      findings: report.findings.map(({ severity, side, database, message, remedy }) => ({
+        tone: severity === "problem" ? "bad" as const : "warn" as const,
+        text: `${database ?? side}: ${message}`,
+        remedy,
+      })),
+      hint,
+    };
+  }
+}
+
+/** `old.example.com:5432` of a URL without its user and database. */
+function hostOf(url: string): string {
+  return /@([^/]*)/.exec(url)?.[1] ?? url;
+}

@@ -1,0 +1,67 @@
+import { formatCount, plural } from "../../core/mod.ts";
+import type { ObjectDifference, VerifiedSection } from "../../verify/mod.ts";
+import { printable, type Style } from "../../ui/mod.ts";
+
+/** Notes of one reason are told together; of more objects than these only how many there are. */
+const maxObjects = 5;
+
+/** What is no row: differences by section, then what is not the same for a reason, then what is equal. */
+export function structureLines(sections: readonly VerifiedSection[], style: Style): string[] {
+  const equal = sections.filter(({ verdict, compared }) => verdict === "equal" && compared > 0);
+  const notes = sections.flatMap((section) => section.notes);
+  return [
+    ...sections.filter(({ verdict }) => verdict !== "equal").flatMap((section) =>
+      sectionLines(section, style)
+    ),
+    ...noteLines(notes, style),
+    ...(equal.length === 0 ? [] : [
+      "",
+      `  ${style.green("✓ equal")} ${
+        equal.map(({ section, compared }) => `${section} (${formatCount(compared)})`).join(", ")
+      }`,
+    ]),
+  ];
+}
+
+function sectionLines(section: VerifiedSection, style: Style): string[] {
+  const { verdict, compared, differences, reason } = section;
+  const words = verdict === "different" ? style.red("✗ DIFFERENT") : style.yellow("? not checked");
+  return [
+    "",
+    `  ${words} ${style.bold(section.section)}: ${
+      verdict === "different" ? `${formatCount(differences.length)} of ` : ""
+    }${formatCount(compared)} compared${reason === undefined ? "" : `; ${printable(reason)}`}`,
+    ...differences.flatMap((difference) => differenceLines(difference, style)),
+  ];
+}
+
+function differenceLines({ object, message, remedy }: ObjectDifference, style: Style): string[] {
+  return [
+    `    ${style.red("✗")} ${printable(`${object}: ${message}`)}`,
+    ...(remedy === undefined ? [] : [style.dim(`        → ${printable(remedy)}`)]),
+  ];
+}
+
+function noteLines(notes: readonly ObjectDifference[], style: Style): string[] {
+  if (notes.length === 0) return [];
+  const groups = Map.groupBy(notes, ({ reason = "" }) => reason);
+  return [
+    "",
+    `  ${style.yellow("!")} ${style.bold("not the same, as is to be expected")}`,
+    ...[...groups].flatMap(([reason, group]) => [
+      `    ${printable(reason)}:`,
+      ...group.slice(0, maxObjects).map(({ object, message }) =>
+        style.dim(`      ${printable(`${object}: ${message}`)}`)
+      ),
+      ...(group.length > maxObjects
+        ? [
+          style.dim(
+            `      and ${
+              plural(group.length - maxObjects, "more", "more")
+            }; --json and --report have all`,
+          ),
+        ]
+        : []),
+    ]),
+  ];
+}

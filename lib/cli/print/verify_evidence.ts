@@ -1,0 +1,58 @@
+import type { VerifyReport } from "../../commands/shared/report.ts";
+import { renderVerifyReport } from "../../ui/mod.ts";
+import type { CommandContext } from "../context.ts";
+import { printResult } from "./print.ts";
+import { version } from "../grammar/program.ts";
+import { writeReportFile } from "../options/report_file.ts";
+
+/**
+ * Writes what `verify` found and prints the file's SHA-256 digest, by which anybody can tell later that nobody has touched it: on stdout, or
+ * on stderr where stdout is JSON. A file that cannot be written does not undo the comparison.
+ */
+export async function writeEvidence(
+  report: VerifyReport,
+  { reportFile, context: { run, output, terminal } }: {
+    readonly reportFile: string;
+    readonly context: CommandContext;
+  },
+): Promise<void> {
+  try {
+    const text = evidenceText(report, reportFile);
+    await writeReportFile(reportFile, text);
+    const lines = [
+      "",
+      `Report written to ${reportFile}; its SHA-256 digest is`,
+      await sha256(text),
+      `It is still the same file when this prints that digest: sha256sum ${shellWord(reportFile)}`,
+    ];
+    if (output.json) terminal.stderr.write(`${lines.slice(1).join("\n")}\n`);
+    else printResult(terminal, lines);
+  } catch (error) {
+    run.events({
+      kind: "warning",
+      message: `the report could not be written to ${reportFile}: ${
+        error instanceof Error ? error.message : String(error)
+      }`,
+      remedy: "the comparison is complete; with --json its report is on stdout as well",
+    });
+  }
+}
+
+function evidenceText(report: VerifyReport, reportFile: string): string {
+  if (/\.json$/i.test(reportFile)) {
+    const tool = `postgres-seren-replicator ${version}`;
+    return `${JSON.stringify({ tool, ...report }, undefined, 2)}\n`;
+  }
+  return renderVerifyReport(report, { generatedAt: new Date(), toolVersion: version });
+}
+
+/** Hexadecimal, as `sha256sum` prints it. */
+async function sha256(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return new Uint8Array(digest).toHex();
+}
+
+/** A file name as one word of a shell. */
+function shellWord(text: string): string {
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}

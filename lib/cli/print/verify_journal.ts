@@ -1,0 +1,90 @@
+import { join } from "node:path";
+import type { VerifyOptions } from "../../commands/shared/run.ts";
+import { checkpointFolder } from "../../checkpoint/mod.ts";
+import type { EventSink } from "../../core/mod.ts";
+import { describeEndpoint } from "../../postgres/mod.ts";
+import { VerifyJournal } from "../../verify/mod.ts";
+
+/**
+ * The journal of a `verify` as a file in the folder that the tool is run in: opened → ended (and removed) when there is a report, or left where the
+ * run was interrupted.
+ */
+export interface JournalFile {
+  readonly journal: VerifyJournal | undefined;
+  /** Removes it: the next run begins afresh. */
+  readonly end: () => Promise<void>;
+  /** Keeps it for the next run, which is told, or removes it when nothing is in it. */
+  readonly leave: () => Promise<void>;
+}
+
+/**
+ * Opens the journal of the same servers, databases and rules. Where nothing can be written the run goes on without, and says so.
+ *
+ * Requires `--allow-read` and `--allow-write` for `.postgres-seren-replicator`.
+ */
+export async function openJournal(
+  options: VerifyOptions,
+  { resume, events }: { readonly resume: boolean; readonly events: EventSink },
+): Promise<JournalFile> {
+  const path = join(checkpointFolder, `verify-${await hashOf(options)}.jsonl`);
+  try {
+    await Deno.mkdir(checkpointFolder, { recursive: true, mode: 0o700 });
+    const text = resume ? await readIfThere(path) : "";
+    await Deno.writeTextFile(path, text, { mode: 0o600 });
+    if (text !== "") {
+      events({ kind: "info", message: `goes on where an interrupted run has ended (${path})` });
+    }
+    let isEmpty = text === "";
+    const remove = async () => {
+      await Deno.remove(path);
+      await Deno.remove(checkpointFolder).catch(() => {}); // files of others keep it
+    };
+    return {
+      journal: new VerifyJournal({
+        text,
+        append: (line) => {
+          Deno.writeTextFileSync(path, line, { append: true });
+          isEmpty = false;
+        },
+        now: options.now,
+      }),
+      end: remove,
+      leave: async () => {
+        if (isEmpty) return await remove();
+        events({
+          kind: "info",
+          message: `what was found equal is kept in ${path}: the same command goes on from there`,
+        });
+      },
+    };
+  } catch (error) {
+    events({
+      kind: "info",
+      message: `an interrupted comparison will begin afresh: ${path} cannot be written (${
+        error instanceof Error ? error.message : String(error)
+      })`,
+    });
+    return { journal: undefined, end: () => Promise.resolve(), leave: () => Promise.resolve() };
+  }
+}
+
+async function readIfThere(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
+
+/** What tells comparisons apart; windows of time move with every run and do not count. */
+async function hashOf({ source, target, databases, rules }: VerifyOptions): Promise<string> {
+  const text = JSON.stringify([
+    describeEndpoint(source),
+    describeEndpoint(target),
+    databases,
+    rules === undefined ? null : { ...rules, now: "" },
+  ]);
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return new Uint8Array(digest).toHex().slice(0, 16);
+}

@@ -1,0 +1,237 @@
+import { displayName, formatBytes, formatCount, formatDuration, plural } from "../../core/mod.ts";
+import type { VerifyReport } from "../../commands/shared/report.ts";
+import type { RowDifference, Verdict, VerifiedDatabase, VerifiedTable } from "../../verify/mod.ts";
+import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
+import { serverLine } from "./results.ts";
+import { structureLines } from "./structure_lines.ts";
+
+/** Symbols read without colours too. */
+const words: Readonly<Record<Verdict, string>> = {
+  equal: "✓ equal",
+  different: "✗ DIFFERENT",
+  unchecked: "? not checked",
+};
+
+const mostEqual = 20;
+
+/** The outcome of `verify` as lines: what differs first, what was not checked, and the verdict last. */
+export function verifyLines(report: VerifyReport, options: TableOptions): string[] {
+  const style = makeStyle(options.color);
+  const several = report.databases.length > 1;
+  return [
+    serverLine("source", report.source),
+    serverLine("target", report.target),
+    ...report.databases.flatMap((database) => databaseLines(database, { options, style, several })),
+    ...repairLines(report, style),
+    ...notCheckedLines(report, style),
+    "",
+    verdictLine(report, style),
+    ...hintLines(report, style),
+  ];
+}
+
+interface View {
+  readonly options: TableOptions;
+  readonly style: Style;
+  readonly several: boolean;
+}
+
+function databaseLines(database: VerifiedDatabase, view: View): string[] {
+  const { style, options } = view;
+  const renamed = database.source === database.target ? "" : ` → ${printable(database.target)}`;
+  const asOf = database.asOf === undefined ? "" : `, as of ${database.asOf}`;
+  const live = database.live ? ", under replication" : "";
+  const order: readonly Verdict[] = ["different", "unchecked", "equal"];
+  const tables = database.tables.toSorted((a, b) =>
+    order.indexOf(a.verdict) - order.indexOf(b.verdict) || b.bytes - a.bytes
+  );
+  const equal = tables.filter(({ verdict }) => verdict === "equal");
+  const shown = [
+    ...tables.filter(({ verdict }) => verdict !== "equal"),
+    ...equal.slice(0, mostEqual),
+  ];
+  return [
+    "",
+    `${style.bold(printable(database.source))}${renamed}: ${
+      plural(tables.length, "table")
+    }${live}${asOf}`,
+    ...(shown.length === 0 ? [] : renderTable(
+      [
+        { title: "  Table", narrow: "cut" },
+        { title: "" },
+        { title: "Source rows", align: "right" },
+        { title: "Target rows", align: "right" },
+        { title: "Size", align: "right" },
+        { title: "Time", align: "right" },
+        { title: "", narrow: "wrap" },
+      ],
+      shown.map((table) => tableRow(table, style)),
+      options,
+    )),
+    ...(equal.length > mostEqual
+      ? [style.dim(`  and ${plural(equal.length - mostEqual, "more equal table")}`)]
+      : []),
+    ...tables.flatMap((table) => differenceLines(table, style)),
+    ...structureLines(database.sections, style),
+  ];
+}
+
+function paint(verdict: Verdict, style: Style): string {
+  const colour = verdict === "equal"
+    ? style.green
+    : verdict === "different"
+    ? style.red
+    : style.yellow;
+  return colour(words[verdict]);
+}
+
+function tableRow(table: VerifiedTable, style: Style): string[] {
+  const count = (rows: number | undefined) => rows === undefined ? "" : formatCount(rows);
+  const notes = [
+    ...(table.reason === undefined ? [] : [table.reason]),
+    ...(table.settledRows > 0
+      ? [`${plural(table.settledRows, "row")} arrived while this was compared`]
+      : []),
+    ...(table.repairedRows === undefined ? [] : [
+      `${plural(table.repairedRows, "row")} repaired, the counts are from before`,
+    ]),
+    ...(table.resumed === undefined ? [] : [
+      `${
+        plural(table.resumed.chunks, "piece")
+      } compared by the run before, since ${table.resumed.since}`,
+    ]),
+    ...(table.method === "columns" || table.method === "md5" ? ["by MD5"] : []),
+  ];
+  return [
+    `  ${printable(displayName(table))}`,
+    paint(table.verdict, style),
+    count(table.sourceRows),
+    count(table.targetRows),
+    formatBytes(table.bytes),
+    formatDuration(table.ms),
+    printable(notes.join("; ")),
+  ];
+}
+
+function differenceLines(table: VerifiedTable, style: Style): string[] {
+  if (table.differences.length === 0) return [];
+  return [
+    "",
+    style.bold(`  ${printable(displayName(table))}`),
+    ...table.differences.flatMap((difference) => rowLines(difference, style)),
+    ...(table.more ? [style.dim("    and more: --max-diffs lists them")] : []),
+  ];
+}
+
+const kinds: Readonly<Record<RowDifference["kind"], string>> = {
+  missing: "missing on the target",
+  extra: "only on the target",
+  different: "different",
+};
+
+function rowLines(difference: RowDifference, style: Style): string[] {
+  const { kind, key, columns, sourceCount, targetCount } = difference;
+  const name = key.map(({ column, value }) =>
+    value === undefined ? column : `${column} = ${shown(value)}`
+  ).join(", ");
+  const counts = sourceCount === undefined && targetCount === undefined
+    ? ""
+    : ` (${formatCount(sourceCount ?? 0)} × on the source, ${
+      formatCount(targetCount ?? 0)
+    } × on the target)`;
+  return [
+    `    ${style.red("✗")} ${printable(name === "" ? "row" : name)}: ${kinds[kind]}${counts}`,
+    ...columns.map(({ column, source, target }) => {
+      const values = [
+        ...(source === undefined ? [] : [kind === "different" ? shown(source) : shown(source)]),
+        ...(target === undefined ? [] : [shown(target)]),
+      ];
+      return `        ${printable(column)}${
+        values.length === 0 ? "" : `: ${printable(values.join(" → "))}`
+      }`;
+    }),
+  ];
+}
+
+function shown(value: string | null): string {
+  return value === null ? "NULL" : JSON.stringify(value);
+}
+
+function repairLines({ repair }: VerifyReport, style: Style): string[] {
+  if (repair === undefined) return [];
+  if (repair.applied) return ["", `${plural(repair.rows, "row")} repaired on the target`];
+  return [
+    "",
+    style.bold(`What would be written to make ${plural(repair.rows, "row")} equal`),
+    ...repair.statements.map((statement) => `${printable(statement)};`),
+  ];
+}
+
+function notCheckedLines({ notChecked }: VerifyReport, style: Style): string[] {
+  if (notChecked.length === 0) return [];
+  return [
+    "",
+    style.bold("Not checked"),
+    ...notChecked.map(({ database, what, reason, failed }) =>
+      `  ${failed ? style.yellow("?") : "-"} ${
+        printable(`${database === undefined ? "" : `${database}: `}${what}: ${reason}`)
+      }`
+    ),
+  ];
+}
+
+function verdictLine(report: VerifyReport, style: Style): string {
+  const tables = report.databases.flatMap((database) => database.tables);
+  const how = `${plural(tables.length, "table")}, ${plural(report.rows, "row")}, ${
+    formatBytes(report.bytes)
+  } in ${formatDuration(report.ms)}`;
+  switch (report.verdict) {
+    case "equal":
+      return `${style.green("✓ Both sides are equal")}: ${how}`;
+    case "different":
+      return `${style.red("✗ Both sides differ")} in ${differing(report)}; compared: ${how}`;
+    case "unchecked":
+      return `${
+        style.yellow("? No difference was found, but not everything could be compared")
+      }: ${how}`;
+  }
+}
+
+/** `the rows of 2 tables, table definitions and indexes` */
+function differing({ databases }: VerifyReport): string {
+  const isDifferent = ({ verdict }: { readonly verdict: Verdict }) => verdict === "different";
+  const tables = databases.flatMap((database) => database.tables).filter(isDifferent).length;
+  const sections = databases.flatMap((database) => database.sections).filter(isDifferent);
+  const names = [
+    ...(tables === 0 ? [] : [`the rows of ${plural(tables, "table")}`]),
+    ...new Set(
+      sections.map(({ section }) =>
+        section === "tables" ? "table definitions" : section.replaceAll("-", " ")
+      ),
+    ),
+  ];
+  return [names.slice(0, -1).join(", "), names.at(-1)].filter((each) => each !== "").join(" and ");
+}
+
+/** What can be done about rows that differ. */
+function hintLines(report: VerifyReport, style: Style): string[] {
+  const hasRows = report.databases.some(({ tables }) =>
+    tables.some(({ differences, more }) => differences.length > 0 || more)
+  );
+  const setAside = report.databases.flatMap(({ sections }) => sections)
+    .flatMap(({ differences }) => differences).filter((difference) => difference.setAside).length;
+  const known = setAside === 0 ? [] : [
+    style.dim(
+      `  ${
+        plural(setAside, "difference was", "differences were")
+      } set aside by init: remove the causes and run the same init command again (docs/set-aside.md)`,
+    ),
+  ];
+  if (report.repair !== undefined || !hasRows) return known;
+  return [
+    ...known,
+    style.dim(
+      "  --repair --dry-run prints the SQL that makes the target's rows equal; --repair runs it",
+    ),
+  ];
+}

@@ -1,0 +1,247 @@
+import {
+  type ErrorDetails,
+  ExitCode,
+  InterruptedError,
+  ReplicatorError,
+  UsageError,
+} from "../../core/mod.ts";
+import type { Endpoint } from "../../postgres/mod.ts";
+import type { DatabaseSelection, SyncSettings } from "../../commands/shared/run.ts";
+import type { TableRules } from "../../rules/mod.ts";
+import {
+  endpointUrl,
+  type JobSpecInput,
+  RemoteClient,
+  type RemoteJobWithResult,
+  specVersion,
+  writeJobRules,
+} from "../../remote/mod.ts";
+import type { CommandContext } from "../context.ts";
+import type { OptionReader } from "../options/option_reader.ts";
+import { programName } from "../grammar/program.ts";
+
+/** Where jobs run, and with whose key. */
+export interface RemotePlace {
+  readonly url: string;
+  readonly apiKey: string;
+  /** One trace for all that a command asks for. */
+  readonly traceId: string;
+}
+
+/**
+ * The service that the options or the environment name. What is wrong is noted in the reader.
+ *
+ * @returns undefined when the command is to run here
+ */
+export function readRemote(
+  reader: OptionReader,
+  { environment, required = false }: {
+    readonly environment: Readonly<Record<string, string | undefined>>;
+    readonly required?: boolean;
+  },
+): RemotePlace | undefined {
+  const flag = reader.text("remote");
+  const text = flag ?? (reader.flag("local") ? undefined : environment["SEREN_REMOTE_API"]);
+  const path = flag === undefined ? "SEREN_REMOTE_API" : "--remote";
+  if (text === undefined || text === "") {
+    if (required) {
+      reader.problem("--remote", "is missing; give --remote URL or set SEREN_REMOTE_API");
+    }
+    return undefined;
+  }
+  const url = serviceUrl(text);
+  if (url === undefined) {
+    reader.problem(path, `"${text}" is no address of a service, like https://jobs.example.com`);
+  } else if ("problem" in url) reader.problem(path, url.problem);
+  const apiKey = environment["SEREN_API_KEY"];
+  if (!apiKey) {
+    reader.problem("SEREN_API_KEY", "is not set: the service wants to know who asks");
+  }
+  if (url === undefined || "problem" in url || !apiKey) return undefined;
+  const traceId = crypto.getRandomValues(new Uint8Array(16)).toHex();
+  return { url: url.url, apiKey, traceId };
+}
+
+function serviceUrl(
+  text: string,
+): { readonly url: string } | { readonly problem: string } | undefined {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol) || url.search !== "" || url.hash !== "") {
+    return undefined;
+  }
+  if (url.username !== "") return { problem: "has a user in it; the key goes into SEREN_API_KEY" };
+  const here = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
+  if (url.protocol === "http:" && !here) {
+    return {
+      problem: "is not encrypted: passwords would cross the network in the clear; use https://",
+    };
+  }
+  return { url: `${url.origin}${url.pathname.replace(/\/+$/, "")}` };
+}
+
+/** What of a command's options a job has to say. */
+export interface RemoteScope {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly databases: Pick<DatabaseSelection, "include" | "exclude"> & {
+    readonly map?: Readonly<Record<string, string>>;
+  };
+  readonly rules?: TableRules;
+  readonly sync?: SyncSettings | undefined;
+}
+
+/** The part of a job that all commands have. @throws UsageError for what cannot go to a service */
+export function jobScope(
+  { source, target, databases, rules, sync }: RemoteScope,
+): Omit<JobSpecInput, "command" | "options"> {
+  const from = endpointUrl(source, "--source");
+  const to = endpointUrl(target, "--target");
+  const between = sync?.sourceFromTarget === undefined
+    ? undefined
+    : endpointUrl(sync.sourceFromTarget, "--source-from-target");
+  const problems = [from, to, ...(between === undefined ? [] : [between])]
+    .flatMap((each) => each.problems);
+  if (from.url === undefined || to.url === undefined || problems.length > 0) {
+    throw new UsageError(problems);
+  }
+  return {
+    schema_version: specVersion,
+    source_url: from.url,
+    target_url: to.url,
+    ...(between?.url === undefined ? {} : { source_from_target_url: between.url }),
+    filters: {
+      include_databases: [...databases.include],
+      exclude_databases: [...databases.exclude],
+      map: { ...databases.map },
+    },
+    ...(rules === undefined ? {} : { rules: writeJobRules(rules) }),
+  };
+}
+
+/** Opens the client of a service for a command. */
+export function openRemote(
+  place: RemotePlace,
+  { run, signal = run.signal }: {
+    readonly run: CommandContext["run"];
+    readonly signal?: AbortSignal;
+  },
+): RemoteClient {
+  return new RemoteClient({
+    ...place,
+    signal,
+    onRetry: (what, attempt, delayMs) => run.events({ kind: "retry", what, attempt, delayMs }),
+  });
+}
+
+/**
+ * Submits a job, shows it as if it ran here, and gives its report.
+ *
+ * Ctrl-C asks whether to leave the job alone or to cancel it; without a terminal it leaves it alone.
+ *
+ * @throws ReplicatorError with the job's exit code when it gave no report
+ */
+export async function runRemotely<Result>(
+  spec: JobSpecInput,
+  { place, context, onUnfinished }: {
+    readonly place: RemotePlace;
+    readonly context: CommandContext;
+    /** Receives the report of what a failed job has done; then the error is thrown. */
+    readonly onUnfinished?: ((result: unknown) => Promise<void>) | undefined;
+  },
+): Promise<Result> {
+  const client = openRemote(place, context);
+  const job = await client.submit(spec);
+  context.run.events({ kind: "info", message: `job ${job.id} on ${place.url}` });
+  const finished = await followJob(job.id, { place, context });
+  if (hasFailed(finished) && finished.result !== null) await onUnfinished?.(finished.result);
+  return resultOf(finished) as Result;
+}
+
+/** Shows a job until it is over. */
+export async function followJob(
+  id: string,
+  { place, context }: { readonly place: RemotePlace; readonly context: CommandContext },
+): Promise<RemoteJobWithResult> {
+  const { run } = context;
+  const position = { number: 0 };
+  try {
+    return await watch(openRemote(place, context), id, { context, position });
+  } catch (error) {
+    if (!run.signal.aborted) throw error;
+  }
+  // the person has pressed Ctrl-C; what follows is not ended by it any more, and a second one ends the process
+  const client = openRemote(place, { run, signal: new AbortController().signal });
+  if (!await wantsCancel(id, context)) {
+    throw new InterruptedError(
+      `job ${id} goes on; "${programName} jobs attach ${id}" shows it again`,
+    );
+  }
+  await client.cancel(id);
+  context.progress.print("Cancelling…");
+  return await watch(client, id, { context, position });
+}
+
+async function watch(
+  client: RemoteClient,
+  id: string,
+  { context: { run, progress }, position }: {
+    readonly context: CommandContext;
+    /** The last event that was shown: what goes on here begins after it. */
+    readonly position: { number: number };
+  },
+): Promise<RemoteJobWithResult> {
+  for await (const message of client.follow(id, position.number)) {
+    position.number = message.number ?? position.number;
+    if (message.kind === "run") run.events(message.event);
+    else if (message.kind === "state" && message.state === "queued" && message.attempt === 0) {
+      run.events({
+        kind: "info",
+        message: `waiting for a worker${message.reason === undefined ? "" : `: ${message.reason}`}`,
+      });
+    } else if (message.kind === "state" && message.state === "queued") {
+      run.events({
+        kind: "info",
+        message: `waiting for another worker: ${message.reason ?? "the last one was lost"}`,
+      });
+    } else if (message.kind === "state" && message.state === "running" && message.attempt > 1) {
+      run.events({ kind: "info", message: `attempt ${message.attempt}` });
+    }
+  }
+  progress.pause();
+  return await client.job(id);
+}
+
+async function wantsCancel(
+  id: string,
+  { terminal, progress }: CommandContext,
+): Promise<boolean> {
+  progress.pause();
+  if (!terminal.canAsk) return false;
+  terminal.stderr.write(
+    `Leave job ${id} running on the service, or cancel it? [l]eave / [c]ancel `,
+  );
+  return /^\s*c(ancel)?\s*$/i.test(await terminal.readLine() ?? "");
+}
+
+/** Whether a job has ended with an error; what it did before may be its result all the same. */
+export function hasFailed({ error }: Pick<RemoteJobWithResult, "error">): boolean {
+  return error !== null && error !== undefined;
+}
+
+/** The report of a finished job. @throws ReplicatorError when it has failed */
+export function resultOf(
+  { state, result, error, exit_code, trace_id }: RemoteJobWithResult,
+): unknown {
+  if (!hasFailed({ error }) && result !== null && result !== undefined) return result;
+  if (state === "cancelled") throw new InterruptedError(error?.message ?? "cancelled");
+  const code = Object.values(ExitCode).find((each) => each === exit_code) ?? ExitCode.internal;
+  const side = error?.side === "source" || error?.side === "target" ? error.side : undefined;
+  const details: ErrorDetails = {
+    side,
+    object: error?.object ?? undefined,
+    remedy: error?.remedy ?? undefined,
+    details: [...(error?.details ?? []), `trace id ${trace_id}`],
+    exitCode: code,
+  };
+  throw new ReplicatorError(error?.message ?? `the job ended: ${state}`, details);
+}

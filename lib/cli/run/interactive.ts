@@ -1,0 +1,68 @@
+import { listDatabases, listTables, offeredDatabases } from "../../catalog/mod.ts";
+import { writeChoice } from "../../config/mod.ts";
+import { InterruptedError } from "../../core/mod.ts";
+import { openSession, withDatabase } from "../../postgres/mod.ts";
+import { printPart, type TableChoice } from "../../rules/mod.ts";
+import type { CommandContext } from "../context.ts";
+import type { CopyOptions } from "../options/copy_options.ts";
+import { openPrompts } from "../terminal/prompts.ts";
+import { reportFileProblem, writeReportFile } from "../options/report_file.ts";
+import { askSelection } from "../terminal/selection.ts";
+
+/**
+ * Lets the user choose, when that is wanted: the options with what was chosen in place of filters of databases and tables. Rules about rows stay.
+ *
+ * @returns undefined when nothing was chosen: then nothing is to happen
+ */
+export async function chooseInteractively<Options extends CopyOptions>(
+  options: Options,
+  { terminal, progress, run }: CommandContext,
+): Promise<Options | undefined> {
+  const { source, databases, rules } = options;
+  if (!options.interactive) return options;
+  progress.pause();
+  await using session = await openSession(source, { signal: run.signal });
+  const offered = offeredDatabases(await listDatabases(session))
+    .filter(({ canConnect, allowConnections, isInvalid }) =>
+      canConnect && allowConnections && !isInvalid
+    );
+  const selection = await askSelection({
+    databases: offered.map(({ name, sizeBytes }) => ({ name, bytes: sizeBytes })),
+    marked: source.databaseGiven && offered.some(({ name }) => name === source.database)
+      ? [source.database]
+      : [],
+    tablesOf: async (database) => {
+      await using session = await openSession(withDatabase(source, database), {
+        signal: run.signal,
+      });
+      return await listTables(session);
+    },
+    prompts: await openPrompts(terminal, run.signal),
+    problemOfFile: reportFileProblem,
+  });
+  run.signal.throwIfAborted();
+  if (selection === undefined) return undefined;
+  if (selection.saveAs !== undefined) {
+    await writeReportFile(selection.saveAs, writeChoice(selection));
+    terminal.stderr.write(`Kept in ${selection.saveAs}; next time: --config ${selection.saveAs}\n`);
+  }
+  const exclude = [...selection.excluded].flatMap(([database, tables]): TableChoice[] =>
+    tables.map(({ schema, name }) => ({
+      pattern: { database: [database], schema: [schema], table: [name] },
+      origin: { from: "flag", path: "--interactive" },
+    }))
+  );
+  return {
+    ...options,
+    databases: {
+      ...databases,
+      include: selection.databases.map((name) => printPart([name])),
+    },
+    rules: { ...rules, exclude },
+  };
+}
+
+/** What ends a command whose questions were not answered. */
+export function nothingChosen(): InterruptedError {
+  return new InterruptedError("nothing was chosen, nothing was changed");
+}

@@ -1,0 +1,134 @@
+import { ExitCode, type Problem, UsageError } from "../../core/mod.ts";
+import { completionScript } from "../grammar/completions.ts";
+import type { CommandContext, CommandRunner, Exit } from "../context.ts";
+import { readConfigFile } from "../options/config_file.ts";
+import {
+  type Environment,
+  readEnvironment,
+  readFile,
+  readVariable,
+} from "../options/environment.ts";
+import {
+  exitCodeOf,
+  failureDocument,
+  failureLines,
+  withoutConnectionStrings,
+} from "../print/failure.ts";
+import type { CommandName, RawOptions } from "../grammar/grammar.ts";
+import { resolveShell } from "../grammar/completions.ts";
+import { OptionReader } from "../options/option_reader.ts";
+import { type OutputOptions, readOutputOptions } from "../options/output_options.ts";
+import { operatorCommands } from "./operator_commands.ts";
+import { parseArguments, type Parsed } from "../grammar/parse.ts";
+import { printJson } from "../print/print.ts";
+import { openProgress } from "../terminal/progress.ts";
+import { listenForSignals } from "../terminal/signals.ts";
+import { openTerminal, type Terminal } from "../terminal/terminal.ts";
+
+/** Each is loaded when it is asked for: the others take longer to read than to say no to a typing error. */
+const runners: Readonly<Record<Exclude<CommandName, "completions">, CommandRunner>> = {
+  validate: async (...given) => await (await import("./run_validate.ts")).runValidate(...given),
+  init: async (...given) => await (await import("./run_init.ts")).runInit(...given),
+  sync: async (...given) => await (await import("./run_sync.ts")).runSync(...given),
+  status: async (...given) => await (await import("./run_status.ts")).runStatus(...given),
+  verify: async (...given) => await (await import("./run_verify.ts")).runVerify(...given),
+  cleanup: async (...given) => await (await import("./run_cleanup.ts")).runCleanup(...given),
+  jobs: async (...given) => await (await import("./run_jobs.ts")).runJobs(...given),
+  ...operatorCommands,
+  demo: async (...given) => await (await import("./run_demo.ts")).runDemo(...given),
+};
+
+/**
+ * Runs the command line and resolves to the exit code. Results go to stdout, everything else to stderr.
+ *
+ * @param args the arguments, without the program's name
+ */
+export async function main(
+  args: readonly string[],
+  { exit }: { readonly exit: Exit },
+): Promise<ExitCode> {
+  const environment = readEnvironment();
+  const terminal = openTerminal(environment, { color: !args.includes("--no-color") });
+  let results: Readonly<Record<string, unknown>> = {};
+  let json = args.includes("--json");
+  try {
+    const parsed = parseArguments(args);
+    if (parsed.kind === "print") {
+      terminal.stdout.write(parsed.text);
+      return ExitCode.success;
+    }
+    if (parsed.kind === "wrong") throw new UsageError(parsed.problems);
+    if (parsed.name === "completions") return printCompletions(parsed, terminal);
+    const reader = new OptionReader(
+      parsed.options,
+      parsed.problems,
+      parsed.commandArguments,
+    );
+    await readConfigFile(reader, { readFile, lookUp: readVariable });
+    const output = readOutputOptions(reader);
+    json = output.json;
+    return await runCommand(runners[parsed.name], {
+      args,
+      reader,
+      output,
+      terminal,
+      environment,
+      exit,
+      addToFailure: (more) => results = more,
+    });
+  } catch (thrown) {
+    const error = withoutConnectionStrings(thrown, args);
+    for (const line of failureLines(error, terminal.stderr)) terminal.stderr.write(`${line}\n`);
+    if (json) printJson(terminal, { ...failureDocument(error), ...results });
+    return exitCodeOf(error);
+  }
+}
+
+async function runCommand(
+  runner: CommandRunner,
+  { args, reader, output, terminal, environment, exit, addToFailure }: {
+    readonly args: readonly string[];
+    readonly reader: OptionReader;
+    readonly output: OutputOptions;
+    readonly terminal: Terminal;
+    readonly environment: Environment;
+    readonly exit: Exit;
+    readonly addToFailure: CommandContext["addToFailure"];
+  },
+): Promise<ExitCode> {
+  using progress = openProgress(terminal.stderr, output, environment);
+  using signals = listenForSignals({
+    onFirst: () => progress.print("Ending cleanly; press Ctrl-C again to end at once."),
+    exit: (code) => {
+      progress[Symbol.dispose]();
+      exit(code);
+    },
+  });
+  return await runner(reader, {
+    terminal,
+    args,
+    output,
+    progress,
+    addToFailure,
+    run: { events: progress.take, signal: signals.signal },
+    resolve: {
+      environment,
+      cpuCount: navigator.hardwareConcurrency,
+      canAsk: terminal.canAsk,
+      now: new Date(),
+    },
+  });
+}
+
+function printCompletions(
+  { options, commandArguments, problems }: Parsed & {
+    readonly kind: "command";
+    readonly options: RawOptions;
+    readonly problems: readonly Problem[];
+  },
+  terminal: Terminal,
+): ExitCode {
+  const shell = resolveShell(new OptionReader(options, problems), commandArguments);
+  terminal.stdout.write(completionScript(shell));
+  return ExitCode.success;
+}

@@ -1,0 +1,139 @@
+import { FileCheckpointStore } from "../../checkpoint/mod.ts";
+import {
+  cleanup,
+  cleanupExitCode,
+  type CleanupItem,
+  type CleanupKind,
+  type CleanupPlan,
+  type CleanupReport,
+} from "../../commands/cleanup/cleanup.ts";
+import { ExitCode, plural } from "../../core/mod.ts";
+import { makeStyle, printable, renderTable, type TableOptions } from "../../ui/mod.ts";
+import { askYesNo } from "../terminal/confirm.ts";
+import type { CommandRunner } from "../context.ts";
+import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
+import { resolveCleanupOptions } from "../options/replication_options.ts";
+
+/** `cleanup`: shows the list, asks, removes. `--dry-run`: prints the list and stops. */
+export const runCleanup: CommandRunner = async (reader, context) => {
+  const { terminal, output, progress, run } = context;
+  const { yes, dryRun, ...servers } = await resolveCleanupOptions(reader, context.resolve);
+  let listed: CleanupPlan | undefined;
+  const report = await cleanup({
+    ...servers,
+    checkpoints: (operation) => new FileCheckpointStore(operation),
+    confirm: async (plan) => {
+      progress.pause();
+      listed = plan;
+      if (dryRun) return false;
+      if (!yes || !output.json) {
+        printLines(terminal.stderr, [...cleanupPlanLines(plan, tableOptions(terminal.stderr)), ""]);
+      }
+      return yes || await askYesNo("Remove all of this?", { terminal, signal: run.signal });
+    },
+  }, run);
+  progress.pause();
+  const size = tableOptions(terminal.stdout);
+  if (report === undefined && dryRun && listed !== undefined) {
+    if (output.json) printJson(terminal, listed);
+    else printResult(terminal, cleanupPlanLines(listed, size));
+    return cleanupExitCode({ ...listed, removed: [], failed: [] });
+  }
+  if (report === undefined) {
+    terminal.stderr.write("Nothing was changed.\n");
+    if (output.json) printJson(terminal, { declined: true });
+    return ExitCode.interrupted;
+  }
+  if (output.json) printJson(terminal, report);
+  else printResult(terminal, cleanupReportLines(report, size));
+  return cleanupExitCode(report);
+};
+
+const words: Readonly<Record<CleanupKind, string>> = {
+  "subscription": "subscription",
+  "slot": "slot",
+  "publication": "publication",
+  "replica-identity": "replica identity",
+  "ledger": "schema",
+  "state-file": "file",
+};
+
+function itemRow({ kind, side, database, name, detail }: CleanupItem): string[] {
+  return [
+    side ?? "here",
+    printable(database ?? ""),
+    words[kind],
+    printable(name),
+    printable(detail),
+  ];
+}
+
+const columns = [
+  { title: "Side" },
+  { title: "Database", narrow: "cut" },
+  { title: "What" },
+  { title: "Name" },
+  { title: "", narrow: "wrap" },
+] as const;
+
+/** What would go, what stays, and which side could not be asked. */
+export function cleanupPlanLines(plan: CleanupPlan, options: TableOptions): string[] {
+  const style = makeStyle(options.color);
+  return [
+    ...(plan.items.length === 0
+      ? ["There is nothing of this tool's between these servers."]
+      : renderTable(columns, plan.items.map(itemRow), options)),
+    ...sideLines(plan, options),
+    ...(plan.items.length === 0 ? [] : [
+      "",
+      style.bold(`${plural(plan.items.length, "item")} to remove. Rows that were copied stay.`),
+    ]),
+  ];
+}
+
+/** What went, what did not, what stays. */
+export function cleanupReportLines(report: CleanupReport, options: TableOptions): string[] {
+  const style = makeStyle(options.color);
+  const { items, removed, failed, unreachable } = report;
+  const done = failed.length === 0 && unreachable.length === 0;
+  return [
+    ...failed.flatMap(({ item, problem, remedy }) => [
+      style.red(`✗ ${words[item.kind]} ${printable(item.name)}: ${printable(problem)}`),
+      ...(remedy === null ? [] : [`  → ${printable(remedy)}`]),
+    ]),
+    ...sideLines(report, options),
+    ...(items.length === 0 ? ["There is nothing of this tool's between these servers."] : [
+      `${done ? style.green("✓") : style.yellow("!")} ${removed.length} of ${
+        plural(items.length, "item")
+      } removed.` +
+      (done
+        ? ""
+        : unreachable.length === 0
+        ? " Run it again to remove the rest."
+        : ` What is on the ${
+          unreachable.map(({ side }) => side).join(" and the ")
+        } is still there: run it again when that is back.`),
+    ]),
+  ];
+}
+
+function sideLines(
+  { kept, unreachable }: Pick<CleanupPlan, "kept" | "unreachable">,
+  { color }: TableOptions,
+): string[] {
+  const style = makeStyle(color);
+  return [
+    ...kept.map(({ kind, name, reason }) =>
+      style.dim(`stays: ${words[kind]} ${printable(name)} (${printable(reason)})`)
+    ),
+    ...unreachable.flatMap(({ side, url, problem, byHand }) => [
+      style.yellow(`! the ${side} ${printable(url)} is out of reach: ${printable(problem)}`),
+      side === "source"
+        ? "  What is there stays; a slot that nobody reads keeps WAL until its disk is full. Run cleanup again when it is back" +
+          (byHand.length > 0 ? ", or there:" : ".")
+        : "  What is there stays. Run cleanup again when it is back" +
+          (byHand.length > 0 ? ", or there:" : "."),
+      ...byHand.map((statement) => `    ${printable(statement)}`),
+    ]),
+  ];
+}

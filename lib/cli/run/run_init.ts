@@ -1,0 +1,159 @@
+import { FileCheckpointStore } from "../../checkpoint/mod.ts";
+import { ExitCode, InterruptedError } from "../../core/mod.ts";
+import { init } from "../../commands/init/init.ts";
+import {
+  type DatabaseDecisions,
+  type InitPlan,
+  type InitReport,
+  setAsideObjects,
+} from "../../commands/shared/report.ts";
+import type { InitOptions } from "../../commands/shared/run.ts";
+import { renderInitReport } from "../../ui/mod.ts";
+import { asksNothing, type TableRules } from "../../rules/mod.ts";
+import { askYesNo } from "../terminal/confirm.ts";
+import type { CommandContext, CommandRunner } from "../context.ts";
+import { decisionLines, exceptionLines } from "../print/decisions.ts";
+import { commandToGoOn } from "../print/resume_command.ts";
+import { chooseInteractively, nothingChosen } from "./interactive.ts";
+import { resolveInitOptions } from "../options/init_options.ts";
+import type { OptionReader } from "../options/option_reader.ts";
+import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
+import { version } from "../grammar/program.ts";
+import { writeReportFile } from "../options/report_file.ts";
+import { readRemote } from "../remote/remote.ts";
+import { initRemotely } from "../remote/remote_commands.ts";
+import { reportFinished } from "../print/report_finished.ts";
+import { initPlanLines, initReportLines } from "../print/results.ts";
+
+/** `init`: shows the plan, asks, copies, and prints the report on stdout. `--dry-run`: prints the plan and stops. */
+export const runInit: CommandRunner = async (reader, context) => {
+  const { terminal, output, progress, run } = context;
+  const place = readRemote(reader, context.resolve);
+  const workers = readWorkers(reader, { isRemote: place !== undefined });
+  const { yes, reportFile, ...wanted } = await resolveInitOptions(reader, context.resolve);
+  const options = await chooseInteractively(wanted, context);
+  if (options === undefined) throw nothingChosen();
+  let dryRunPlan: InitPlan | undefined;
+  let begun = false;
+  let unfinished: InitReport | undefined;
+  const confirmed: InitOptions = {
+    ...options,
+    version,
+    checkpoint: (operation) => new FileCheckpointStore(operation),
+    confirm: async (plan) => {
+      progress.pause();
+      if (options.dryRun) {
+        dryRunPlan = plan;
+        return false;
+      }
+      begun = await confirmPlan(plan, { yes, rules: options.rules, context });
+      return begun;
+    },
+    onUnfinished: async (soFar) => {
+      unfinished = soFar;
+      if (reportFile !== undefined) await writeReport(soFar, { reportFile, context });
+    },
+  };
+  const report =
+    await (place === undefined
+      ? init(confirmed, run)
+      : initRemotely(confirmed, { place, reader, yes, workers, context })).catch((error) => {
+        progress.pause();
+        if (unfinished !== undefined) reportFinished(unfinished, context);
+        if (begun && place === undefined && error instanceof InterruptedError) {
+          terminal.stderr.write(
+            `What is done is kept. To go on where it ended:\n  ${commandToGoOn(context.args)}\n`,
+          );
+        }
+        throw error;
+      });
+  if (report !== undefined && reportFile !== undefined) {
+    await writeReport(report, { reportFile, context });
+  }
+  progress.pause();
+  if (dryRunPlan !== undefined) {
+    if (output.json) printJson(terminal, dryRunPlan);
+    else {
+      const size = tableOptions(terminal.stdout);
+      const decisions = asksNothing(options.rules)
+        ? []
+        : decisionLines(decisionsOf(dryRunPlan), size);
+      printResult(terminal, [...initPlanLines(dryRunPlan, size), ...decisions]);
+    }
+    return ExitCode.success;
+  }
+  if (report === undefined) {
+    terminal.stderr.write("Nothing was changed.\n");
+    if (output.json) printJson(terminal, { declined: true });
+    return ExitCode.interrupted;
+  }
+  if (output.json) printJson(terminal, report);
+  else printResult(terminal, initReportLines(report, tableOptions(terminal.stdout)));
+  return setAsideObjects(report).length > 0 ? ExitCode.completeExcept : ExitCode.success;
+};
+
+/** How many workers of a service share the copy; undefined when that was not said. */
+function readWorkers(
+  reader: OptionReader,
+  { isRemote }: { readonly isRemote: boolean },
+): number | undefined {
+  if (reader.text("workers") === undefined) return undefined;
+  if (!isRemote) {
+    reader.problem("--workers", "is for jobs of a service: give --remote URL as well");
+  }
+  return reader.whole("workers", { path: "--workers", least: 1, most: 64, fallback: 1 });
+}
+
+/** Writes the page; the copy is done by now, and a page that cannot be written does not undo it. */
+async function writeReport(
+  report: InitReport,
+  { reportFile, context: { run } }: {
+    readonly reportFile: string;
+    readonly context: CommandContext;
+  },
+): Promise<void> {
+  try {
+    const page = renderInitReport(report, { generatedAt: new Date(), toolVersion: version });
+    await writeReportFile(reportFile, page);
+    run.events({ kind: "info", message: `report written to ${reportFile}` });
+  } catch (error) {
+    run.events({
+      kind: "warning",
+      message: `the report could not be written to ${reportFile}: ${
+        error instanceof Error ? error.message : String(error)
+      }`,
+      remedy: report.failure === undefined
+        ? "the copy is complete; with --json its report is on stdout as well"
+        : "give --report another place before you run the same command again",
+    });
+  }
+}
+
+/** Shows the plan on stderr and asks, unless `--yes` has answered. */
+async function confirmPlan(
+  plan: InitPlan,
+  { yes, rules, context: { terminal, output, run } }: {
+    readonly yes: boolean;
+    readonly rules: TableRules;
+    readonly context: CommandContext;
+  },
+): Promise<boolean> {
+  const wanted = output.logFormat === "text" && output.logLevel !== "error";
+  if (!yes || wanted) {
+    const size = tableOptions(terminal.stderr);
+    const lines = [
+      ...initPlanLines(plan, size),
+      ...(asksNothing(rules) ? [] : exceptionLines(decisionsOf(plan), size)),
+    ];
+    printLines(terminal.stderr, [...lines, ""]);
+  }
+  return yes || await askYesNo("Start?", { terminal, signal: run.signal });
+}
+
+function decisionsOf({ databases }: InitPlan): readonly DatabaseDecisions[] {
+  return databases.map(({ source, decisions, notes }) => ({
+    database: source,
+    tables: decisions,
+    notes,
+  }));
+}

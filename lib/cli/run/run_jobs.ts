@@ -1,0 +1,191 @@
+import { ExitCode, formatBytes, formatCount, plural, UsageError } from "../../core/mod.ts";
+import { pause } from "../../postgres/mod.ts";
+import type { InitReport } from "../../commands/shared/report.ts";
+import type { RemoteClient, RemoteJob } from "../../remote/mod.ts";
+import { makeStyle, printable, renderTable } from "../../ui/mod.ts";
+import type { CommandContext, CommandRunner } from "../context.ts";
+import { jobActions } from "../grammar/grammar.ts";
+import type { OptionReader } from "../options/option_reader.ts";
+import { printJson, printResult, tableOptions } from "../print/print.ts";
+import {
+  followJob,
+  hasFailed,
+  openRemote,
+  readRemote,
+  type RemotePlace,
+  resultOf,
+} from "../remote/remote.ts";
+import { reportFinished } from "../print/report_finished.ts";
+import { printJobResult } from "../print/remote_results.ts";
+
+/** `jobs`: lists, shows, follows and cancels jobs of a service. */
+export const runJobs: CommandRunner = async (reader, context) => {
+  const { place, action, id } = readJobsOptions(reader, context);
+  const client = openRemote(place, context);
+  switch (action) {
+    case "list":
+      return await list(client, reader, context);
+    case "show":
+      return await show(client, id, context);
+    case "logs":
+      return await logs(client, id, { follow: reader.flag("follow"), context });
+    case "cancel": {
+      const job = await client.cancel(id);
+      if (context.output.json) printJson(context.terminal, job);
+      else {printResult(context.terminal, [
+          `${id}: ${job.state === "running" ? "ends soon" : job.state}`,
+        ]);}
+      return ExitCode.success;
+    }
+    case "attach": {
+      const job = await followJob(id, { place, context });
+      if (job.result === null) resultOf(job);
+      if (hasFailed(job)) {
+        if (job.command === "init") reportFinished(job.result as InitReport, context);
+        resultOf(job);
+      }
+      printJobResult(job, context);
+      return exitCodeOf(job);
+    }
+  }
+};
+
+function readJobsOptions(
+  reader: OptionReader,
+  { resolve: { environment } }: CommandContext,
+): {
+  readonly place: RemotePlace;
+  readonly action: typeof jobActions[number];
+  readonly id: string;
+} {
+  const place = readRemote(reader, { environment, required: true });
+  const [word, id] = reader.words;
+  const action = jobActions.find((each) => each === word);
+  if (action === undefined) {
+    reader.problem("jobs", `"${word}" is none of ${jobActions.join(", ")}`);
+  } else if (action === "list" ? id !== undefined : id === undefined) {
+    reader.problem(
+      `jobs ${action}`,
+      action === "list" ? "takes no job" : `needs a job: jobs ${action} ID`,
+    );
+  } else if (id !== undefined && !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) {
+    reader.problem(`jobs ${action}`, `"${id}" is no id of a job; jobs list shows them`);
+  }
+  reader.done();
+  if (place === undefined || action === undefined) throw new UsageError([]);
+  return { place, action, id: id ?? "" };
+}
+
+function exitCodeOf({ exit_code }: RemoteJob): ExitCode {
+  return Object.values(ExitCode).find((each) => each === exit_code) ?? ExitCode.internal;
+}
+
+async function list(
+  client: RemoteClient,
+  reader: OptionReader,
+  { terminal, output }: CommandContext,
+): Promise<ExitCode> {
+  const jobs = await client.jobs({ state: reader.text("state") });
+  if (output.json) printJson(terminal, jobs);
+  else if (jobs.length === 0) printResult(terminal, ["There are no jobs."]);
+  else {
+    const style = makeStyle(terminal.stdout.color);
+    printResult(
+      terminal,
+      renderTable(
+        [
+          { title: "Job" },
+          { title: "Command" },
+          { title: "State" },
+          { title: "Submitted" },
+          { title: "Target", narrow: "cut" },
+        ],
+        jobs.map((job) => [
+          job.id,
+          job.command,
+          job.state === "succeeded"
+            ? style.green(job.state)
+            : job.state === "queued" || job.state === "running"
+            ? job.state
+            : style.red(job.state),
+          job.created_at.slice(0, 19).replace("T", " "),
+          printable(job.spec.target),
+        ]),
+        tableOptions(terminal.stdout),
+      ),
+    );
+  }
+  return ExitCode.success;
+}
+
+async function show(
+  client: RemoteClient,
+  id: string,
+  { terminal, output }: CommandContext,
+): Promise<ExitCode> {
+  const job = await client.job(id);
+  if (output.json) {
+    printJson(terminal, job);
+    return ExitCode.success;
+  }
+  const { progress, error } = job;
+  const line = (name: string, value: string | number | null) =>
+    value === null ? [] : [`${name.padEnd(11)}${printable(String(value))}`];
+  printResult(terminal, [
+    ...line("job", job.id),
+    ...line("command", job.command),
+    ...line("state", job.state),
+    ...line("source", job.spec.source),
+    ...line("target", job.spec.target),
+    ...line("submitted", job.created_at),
+    ...line("began", job.started_at),
+    ...line("ended", job.finished_at),
+    ...line("attempt", job.attempt),
+    ...line("worker", job.worker),
+    ...line("exit code", job.exit_code),
+    ...(progress === null ? [] : line(
+      "progress",
+      `${progress.step ?? ""}: ${progress.tables_finished} of ${progress.tables} tables, ` +
+        `${formatCount(progress.rows)} rows, ${formatBytes(progress.bytes)}`,
+    )),
+    ...(error === null ? [] : line("error", error.message)),
+    ...(error === null ? [] : line("remedy", error.remedy)),
+    ...line("trace id", job.trace_id),
+  ]);
+  return ExitCode.success;
+}
+
+const pollMs = 1_000;
+
+async function logs(
+  client: RemoteClient,
+  id: string,
+  { follow, context: { terminal, output, run } }: {
+    readonly follow: boolean;
+    readonly context: CommandContext;
+  },
+): Promise<ExitCode> {
+  let after = 0;
+  while (true) {
+    const over = !follow || (await client.job(id)).finished_at !== null;
+    for (let lines = await client.logs(id);; lines = await client.logs(id, after)) {
+      const fresh = lines.filter(({ number }) => number > after);
+      for (const line of fresh) {
+        const { number, at, level, message } = line;
+        const missing = number - after - 1;
+        after = number;
+        if (missing > 0 && !output.json) {
+          terminal.stdout.write(`… ${plural(missing, "line")} not kept …\n`);
+        }
+        terminal.stdout.write(
+          output.json
+            ? `${JSON.stringify(line)}\n`
+            : `${at.slice(0, 19).replace("T", " ")} ${level.padEnd(5)} ${printable(message)}\n`,
+        );
+      }
+      if (fresh.length < 1000) break;
+    }
+    if (over) return ExitCode.success;
+    await pause(pollMs, run.signal);
+  }
+}

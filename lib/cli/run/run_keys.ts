@@ -1,0 +1,190 @@
+import { ExitCode, ReplicatorError } from "../../core/mod.ts";
+import { type Session, SessionPool } from "../../postgres/mod.ts";
+import {
+  createKey,
+  endKey,
+  keyView,
+  type MadeKey,
+  type NewKey,
+  newKeySchema,
+  rotateKey,
+} from "../../remote/api/mod.ts";
+import {
+  type ApiKeyRow,
+  findKey,
+  findKeyByPrefix,
+  listKeys,
+  migrate,
+} from "../../remote/store/mod.ts";
+import { LocalKeyProvider } from "../../remote/secrets/mod.ts";
+import { printable, renderTable } from "../../ui/mod.ts";
+import type { CommandContext, CommandRunner } from "../context.ts";
+import { keyActions } from "../grammar/grammar.ts";
+import type { OptionReader } from "../options/option_reader.ts";
+import { printJson, printResult, tableOptions } from "../print/print.ts";
+import { readServiceDatabase, readWord } from "../options/service_options.ts";
+
+/** `keys`: works on the service's database itself; who has that needs no key. */
+export const runKeys: CommandRunner = async (reader, context) => {
+  const { environment } = context.resolve;
+  if (reader.words[0] === "rotate-encryption") return await rotateEncryption(reader, context);
+  const database = await readServiceDatabase(reader, environment);
+  const [word, which] = reader.words;
+  const action = readWord(reader, { word, words: keyActions, path: "keys" });
+  const needsKey = action === "rotate" || action === "revoke";
+  if (needsKey && which === undefined) {
+    reader.problem(`keys ${action}`, "needs the id or the prefix of a key; keys list shows them");
+  }
+  const wanted = action === "create" ? readNewKey(reader) : undefined;
+  const days = readDays(reader);
+  const overlapMs = reader.duration("overlap", { path: "--overlap", fallback: 86_400_000 });
+  reader.done();
+  if (database === undefined || action === undefined || action === "rotate-encryption") {
+    throw new Error("problems were not thrown");
+  }
+  const actor = { actor: `keys command of ${environment["USER"] ?? "an operator"}` };
+  await using pool = new SessionPool(database, { size: 1, values: "native" });
+  await migrate(pool);
+  switch (action) {
+    case "list":
+      return await pool.use(async (session) => list(await listKeys(session), context));
+    case "create":
+      return await pool.transaction(async (session) =>
+        printMade(await createKey(session, wanted!, actor), context)
+      );
+    case "rotate":
+      return await pool.transaction(async (session) => {
+        const { id } = await find(session, which!);
+        const made = await rotateKey(session, {
+          id,
+          overlapSeconds: Math.round(overlapMs / 1000),
+          expiresInDays: days,
+        }, actor);
+        if (made === undefined) throw gone(`${which} is revoked or has a successor already`);
+        return printMade(made, context);
+      });
+    case "revoke":
+      return await pool.transaction(async (session) => {
+        const { id } = await find(session, which!);
+        if (!await endKey(session, id, actor)) throw gone(`${which} is revoked already`);
+        if (context.output.json) printJson(context.terminal, { revoked: id });
+        else printResult(context.terminal, [`${which} is revoked`]);
+        return ExitCode.success;
+      });
+  }
+};
+
+/** Adds a key to the file that encrypts secrets: no database is needed for that. */
+async function rotateEncryption(
+  reader: OptionReader,
+  { terminal, output }: CommandContext,
+): Promise<ExitCode> {
+  const path = reader.text("keyFile");
+  if (path === undefined) reader.problem("--key-file", "is missing: which file is to get a key?");
+  reader.done();
+  const id = await LocalKeyProvider.rotate(path ?? "");
+  if (output.json) printJson(terminal, { added: id });
+  else {
+    printResult(terminal, [
+      `key ${id} was added; give the file to all instances and workers and start them again`,
+    ]);
+  }
+  return ExitCode.success;
+}
+
+function gone(message: string): ReplicatorError {
+  return new ReplicatorError(message, {
+    exitCode: ExitCode.usage,
+    remedy: "keys list shows the keys that there are",
+  });
+}
+
+async function find(session: Session, which: string): Promise<ApiKeyRow> {
+  const prefix = /^(?:srk_)?([0-9a-f]{12})$/.exec(which)?.[1];
+  const isId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(which);
+  const row = prefix !== undefined
+    ? await findKeyByPrefix(session, prefix)
+    : isId
+    ? await findKey(session, which)
+    : undefined;
+  if (row === undefined) throw gone(`there is no key "${which}"`);
+  return row;
+}
+
+function readDays(reader: OptionReader): number | undefined {
+  if (reader.text("expiresIn") === undefined) return undefined;
+  return reader.whole("expiresIn", { path: "--expires-in", least: 1, most: 3650, fallback: 1 });
+}
+
+function readNewKey(reader: OptionReader): NewKey | undefined {
+  const limit = (key: string, path: string) =>
+    reader.text(key) === undefined
+      ? undefined
+      : reader.whole(key, { path, least: 1, most: 1_000_000, fallback: 1 });
+  const limits = {
+    requests_per_second: limit("requestsPerSecond", "--requests-per-second"),
+    most_running: limit("mostRunning", "--most-running"),
+    most_queued: limit("mostQueued", "--most-queued"),
+    jobs_per_day: limit("jobsPerDay", "--jobs-per-day"),
+  };
+  const owner = reader.text("owner");
+  if (owner === undefined) reader.problem("--owner", "is missing: whose key is it?");
+  const checked = newKeySchema.safeParse({
+    owner: owner ?? "?",
+    name: reader.text("name") ?? "key",
+    scopes: (reader.text("scopes") ?? "jobs:read,jobs:write").split(",").map((each) => each.trim()),
+    ...(readDays(reader) === undefined ? {} : { expires_in_days: readDays(reader) }),
+    limits: Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined)),
+  });
+  for (const { path, message } of checked.error?.issues ?? []) {
+    reader.problem(`--${String(path[0])}`, message);
+  }
+  return checked.data;
+}
+
+function printMade({ row, key }: MadeKey, { terminal, output }: CommandContext): ExitCode {
+  if (output.json) printJson(terminal, { ...keyView(row), key });
+  else {
+    terminal.stderr.write(
+      `A key of ${printable(row.owner)} (${row.scopes.join(", ")}); it is shown this once:\n`,
+    );
+    printResult(terminal, [key]);
+  }
+  return ExitCode.success;
+}
+
+function list(rows: readonly ApiKeyRow[], { terminal, output }: CommandContext): ExitCode {
+  const keys = rows.map(keyView);
+  if (output.json) {
+    printJson(terminal, keys);
+    return ExitCode.success;
+  }
+  if (keys.length === 0) {
+    printResult(terminal, ["There are no keys yet: keys create makes one."]);
+    return ExitCode.success;
+  }
+  const day = (time: string | null) => time?.slice(0, 16).replace("T", " ") ?? "";
+  printResult(
+    terminal,
+    renderTable(
+      [
+        { title: "Prefix" },
+        { title: "Owner", narrow: "cut" },
+        { title: "Name", narrow: "cut" },
+        { title: "Scopes", narrow: "wrap" },
+        { title: "Last used" },
+        { title: "Until" },
+      ],
+      keys.map((key) => [
+        key.prefix,
+        printable(key.owner),
+        printable(key.name),
+        key.scopes.join(", "),
+        day(key.last_used_at),
+        key.revoked_at === null ? day(key.expires_at) : "revoked",
+      ]),
+      tableOptions(terminal.stdout),
+    ),
+  );
+  return ExitCode.success;
+}

@@ -1,0 +1,126 @@
+import { ExitCode } from "../../core/mod.ts";
+import {
+  checkStatus,
+  prometheusMetrics,
+  status,
+  type StatusCheck,
+  StatusMonitor,
+  type StatusOptions,
+  type StatusReport,
+} from "../../commands/status/status.ts";
+import { pause } from "../../postgres/mod.ts";
+import { LiveRegion, renderWatch } from "../../ui/mod.ts";
+import type { CommandContext, CommandRunner } from "../context.ts";
+import { resolveStatusOptions, type StatusCommandOptions } from "../options/replication_options.ts";
+import { printJson, printResult, tableOptions } from "../print/print.ts";
+import { readRemote } from "../remote/remote.ts";
+import { statusRemotely } from "../remote/remote_commands.ts";
+import { checkLines, statusLines, WatchHistory, watchLine } from "../print/status_lines.ts";
+
+/** `status`: one look, or one after the other with `--watch`. */
+export const runStatus: CommandRunner = async (reader, context) => {
+  const place = readRemote(reader, context.resolve);
+  if (place !== undefined && reader.flag("watch")) {
+    reader.problem("--watch", "looks from here; leave out --remote (or give --local)");
+  }
+  const options = await resolveStatusOptions(reader, context.resolve);
+  const looking: StatusOptions = {
+    source: options.source,
+    target: options.target,
+    databases: options.databases,
+    now: () => new Date(),
+  };
+  if (options.watchEveryMs !== undefined) {
+    return await watch(looking, { everyMs: options.watchEveryMs, context });
+  }
+  const report = place === undefined
+    ? await status(looking, context.run)
+    : await statusRemotely(looking, { place, reader, context });
+  context.progress.pause();
+  const check = options.check ? checkStatus(report, options.limits) : undefined;
+  print(report, { check, options, context });
+  return exitCodeOf(report, check);
+};
+
+function print(
+  report: StatusReport,
+  { check, options, context: { terminal, output } }: {
+    readonly check: StatusCheck | undefined;
+    readonly options: StatusCommandOptions;
+    readonly context: CommandContext;
+  },
+): void {
+  if (output.json) printJson(terminal, check === undefined ? report : { ...report, check });
+  else if (options.prometheus) terminal.stdout.write(prometheusMetrics(report));
+  else {
+    const size = tableOptions(terminal.stdout);
+    printResult(terminal, [
+      ...statusLines(report, size),
+      ...(check === undefined ? [] : checkLines(check, size)),
+    ]);
+  }
+}
+
+/** A side that is out of reach comes before everything else. */
+function exitCodeOf({ source, target }: StatusReport, check: StatusCheck | undefined): ExitCode {
+  if (!source.reachable) return ExitCode.sourceUnreachable;
+  if (!target.reachable) return ExitCode.targetUnreachable;
+  return check === undefined || check.ok ? ExitCode.success : ExitCode.unhealthy;
+}
+
+/** Looks until `q`, Ctrl-C or SIGTERM. Leaving is how it ends, so the exit code is that of the last look. */
+async function watch(
+  looking: StatusOptions,
+  { everyMs, context }: { readonly everyMs: number; readonly context: CommandContext },
+): Promise<ExitCode> {
+  const { terminal, output, progress, run } = context;
+  progress.pause();
+  const left = new AbortController();
+  const signal = AbortSignal.any([run.signal, left.signal]);
+  using _keys = terminal.listenForKeys((key) => {
+    if (key === "q" || key === "Q") left.abort(new Left());
+  });
+  const drawing = terminal.stdout.isTerminal && !output.json &&
+    context.resolve.environment["TERM"] !== "dumb";
+  const history = new WatchHistory();
+  using region = new LiveRegion(terminal.stdout);
+  let last: StatusReport | undefined;
+  const draw = (report: StatusReport) => {
+    const { columns, rows } = terminal.stdout.size();
+    region.draw(renderWatch(
+      history.view(report, { hint: `q leaves · every ${everyMs / 1000} s` }),
+      { columns: columns - 1, rows, color: terminal.stdout.color },
+    ));
+  };
+  // a window that changes its size is drawn again before the next look
+  const redraw = setInterval(() => drawing && last !== undefined && draw(last), 500);
+  try {
+    await using monitor = new StatusMonitor({ ...looking, sampleMs: Math.min(everyMs, 1000) }, {
+      ...run,
+      signal,
+    });
+    for (;;) {
+      const report = await monitor.read();
+      history.note(report);
+      last = report;
+      if (output.json) terminal.stdout.write(`${JSON.stringify(report)}\n`);
+      else if (drawing) draw(report);
+      else for (const line of watchLine(report)) terminal.stdout.write(`${line}\n`);
+      await pause(everyMs, signal);
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    if (drawing && last !== undefined) {
+      region.clear();
+      printResult(terminal, statusLines(last, tableOptions(terminal.stdout)));
+    }
+    return last === undefined ? ExitCode.interrupted : exitCodeOf(last, undefined);
+  } finally {
+    clearInterval(redraw);
+  }
+}
+
+/** The reason why the watch ended: a key. */
+class Left extends Error {
+  override readonly name = "Left";
+}

@@ -1,0 +1,99 @@
+import { displayName, ExitCode, formatBytes, plural } from "../../core/mod.ts";
+import type { SyncPlan, SyncReport } from "../../commands/shared/report.ts";
+import { sync } from "../../commands/sync/sync.ts";
+import { makeStyle, printable, renderTable, type TableOptions } from "../../ui/mod.ts";
+import { askYesNo } from "../terminal/confirm.ts";
+import type { CommandContext, CommandRunner } from "../context.ts";
+import { chooseInteractively, nothingChosen } from "./interactive.ts";
+import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
+import { readRemote } from "../remote/remote.ts";
+import { syncRemotely } from "../remote/remote_commands.ts";
+import { resolveSyncOptions } from "../options/sync_options.ts";
+
+/** `sync`: starts or goes on with replication; the report on stdout when everything streams. */
+export const runSync: CommandRunner = async (reader, context) => {
+  const { terminal, output, progress, run, resolve } = context;
+  const place = readRemote(reader, resolve);
+  const { yes, ...wanted } = await resolveSyncOptions(reader, resolve);
+  const options = await chooseInteractively(wanted, context);
+  if (options === undefined) throw nothingChosen();
+  const report = place === undefined
+    ? await sync({
+      ...options,
+      confirm: async (plan) => {
+        progress.pause();
+        return await confirmPlan(plan, { yes, context });
+      },
+    }, run)
+    : await syncRemotely(options, { place, reader, yes, context });
+  progress.pause();
+  if (report === undefined) {
+    terminal.stderr.write("Nothing was changed.\n");
+    if (output.json) printJson(terminal, { declined: true });
+    return ExitCode.interrupted;
+  }
+  if (output.json) printJson(terminal, report);
+  else printResult(terminal, syncLines(report, tableOptions(terminal.stdout)));
+  return ExitCode.success;
+};
+
+async function confirmPlan(
+  plan: SyncPlan,
+  { yes, context: { terminal, run } }: { readonly yes: boolean; readonly context: CommandContext },
+): Promise<boolean> {
+  printLines(terminal.stderr, [...planLines(plan, tableOptions(terminal.stderr)), ""]);
+  return yes || await askYesNo("Start?", { terminal, signal: run.signal });
+}
+
+const maxTables = 20;
+
+function planLines({ databases, areNew }: SyncPlan, options: TableOptions): string[] {
+  const style = makeStyle(options.color);
+  return databases.flatMap(({ source, target, tables }) => [
+    `${style.bold(printable(source))}: ${plural(tables.length, "table")} ${
+      areNew
+        ? `will be made in ${printable(target)} and copied`
+        : style.red(`will be EMPTIED in ${printable(target)} and copied again`)
+    }`,
+    ...tables.slice(0, maxTables).map((table) =>
+      `  ${printable(displayName(table))}  ${formatBytes(table.bytes)}`
+    ),
+    ...(tables.length > maxTables ? [`  and ${tables.length - maxTables} more`] : []),
+  ]);
+}
+
+/** The outcome of `sync` as lines. */
+export function syncLines({ databases, warnings }: SyncReport, options: TableOptions): string[] {
+  const style = makeStyle(options.color);
+  const rows = databases.flatMap(({ source, target, streams }) =>
+    streams.map(({ name, tables }) => [
+      printable(source),
+      printable(target),
+      name,
+      String(tables),
+      style.green("streaming"),
+    ])
+  );
+  return [
+    ...renderTable(
+      [
+        { title: "Source", narrow: "cut" },
+        { title: "Target", narrow: "cut" },
+        { title: "Slot, publication, subscription" },
+        { title: "Tables", align: "right" },
+        { title: "" },
+      ],
+      rows,
+      options,
+    ),
+    ...databases.flatMap(({ source, done }) => done.map((what) => `${printable(source)}: ${what}`)),
+    "",
+    ...warnings.flatMap(({ message, object, remedy }) => [
+      `${style.yellow("!")} ${printable(object === undefined ? message : `${object}: ${message}`)}`,
+      ...(remedy === undefined ? [] : [style.dim(`  → ${printable(remedy)}`)]),
+    ]),
+    `${style.green("✓")} ${
+      plural(databases.length, "database follows", "databases follow")
+    } the source; status shows how closely`,
+  ];
+}

@@ -1,0 +1,36 @@
+import { ExitCode, UsageError } from "../../core/mod.ts";
+import { validate } from "../../commands/validate/validate.ts";
+import type { CommandRunner } from "../context.ts";
+import { chooseInteractively, nothingChosen } from "./interactive.ts";
+import { resolveValidateOptions } from "../options/validate_options.ts";
+import { decisionLines } from "../print/decisions.ts";
+import { printJson, printResult, tableOptions } from "../print/print.ts";
+import { readRemote } from "../remote/remote.ts";
+import { validateRemotely } from "../remote/remote_commands.ts";
+import { validationLines } from "../print/results.ts";
+
+/** `validate`: the report on stdout; a failure of any check is exit code 3. */
+export const runValidate: CommandRunner = async (reader, context) => {
+  const { terminal, output, progress, run } = context;
+  const place = readRemote(reader, context.resolve);
+  const { explainRules, ...wanted } = await resolveValidateOptions(reader, context.resolve);
+  if (place !== undefined && wanted.forSync) {
+    const message = "a service does not know it: leave --remote out and run it here";
+    throw new UsageError([{ path: "--for-sync", message }]);
+  }
+  const options = await chooseInteractively(wanted, context);
+  if (options === undefined) throw nothingChosen();
+  const report = place === undefined
+    ? await validate(options, run)
+    : await validateRemotely(options, { place, reader, context });
+  progress.pause();
+  if (output.json) printJson(terminal, report);
+  else {
+    const size = tableOptions(terminal.stdout);
+    printResult(terminal, [
+      ...validationLines(report, size),
+      ...(explainRules ? decisionLines(report.scopes, size) : []),
+    ]);
+  }
+  return report.failures > 0 ? ExitCode.prerequisite : ExitCode.success;
+};

@@ -1,0 +1,77 @@
+import { ExitCode } from "../../core/mod.ts";
+import type { VerifyOptions } from "../../commands/shared/run.ts";
+import type { VerifyReport } from "../../commands/shared/report.ts";
+import { verify } from "../../commands/verify/verify.ts";
+import type { Verdict } from "../../verify/mod.ts";
+import { describeEndpoint, type Endpoint } from "../../postgres/mod.ts";
+import { askYesNo } from "../terminal/confirm.ts";
+import type { CommandContext, CommandRunner } from "../context.ts";
+import { resolveVerifyOptions } from "../options/verify_options.ts";
+import { printJson, printResult, tableOptions } from "../print/print.ts";
+import { writeEvidence } from "../print/verify_evidence.ts";
+import { readRemote } from "../remote/remote.ts";
+import { verifyRemotely } from "../remote/remote_commands.ts";
+import { openJournal } from "../print/verify_journal.ts";
+import { verifyLines } from "../print/verify_lines.ts";
+
+const exitCodes: Readonly<Record<Verdict, ExitCode>> = {
+  equal: ExitCode.success,
+  different: ExitCode.mismatch,
+  unchecked: ExitCode.notVerified,
+};
+
+/** `verify`: the report on stdout; the exit code says whether both sides are equal. */
+export const runVerify: CommandRunner = async (reader, context) => {
+  const { terminal, output, progress, run } = context;
+  const place = readRemote(reader, context.resolve);
+  const { repair, dryRun, yes, reportFile, resume, ...options } = await resolveVerifyOptions(
+    reader,
+    context.resolve,
+  );
+  if (repair && !dryRun && !yes && !await confirmRepair(options.target, context)) {
+    terminal.stderr.write("Nothing was changed.\n");
+    if (output.json) printJson(terminal, { declined: true });
+    return ExitCode.interrupted;
+  }
+  const wanted: VerifyOptions = {
+    ...options,
+    repair: repair ? dryRun ? "print" : "follow" : "no",
+    now: () => new Date(),
+  };
+  const report = place === undefined
+    ? await verifyHere(wanted, { resume, run })
+    : await verifyRemotely(wanted, { place, reader, context });
+  progress.pause();
+  if (output.json) printJson(terminal, report);
+  else printResult(terminal, verifyLines(report, tableOptions(terminal.stdout)));
+  if (reportFile !== undefined) await writeEvidence(report, { reportFile, context });
+  return exitCodes[report.verdict];
+};
+
+/** Compares, and keeps what is equal in a file until there is a report. */
+async function verifyHere(
+  options: VerifyOptions,
+  { resume, run }: { readonly resume: boolean; readonly run: CommandContext["run"] },
+): Promise<VerifyReport> {
+  if (options.repair !== "no") return await verify(options, run);
+  const { journal, end, leave } = await openJournal(options, { resume, events: run.events });
+  try {
+    const report = await verify({ ...options, ...(journal === undefined ? {} : { journal }) }, run);
+    await end();
+    return report;
+  } catch (error) {
+    await leave();
+    throw error;
+  }
+}
+
+async function confirmRepair(
+  target: Endpoint,
+  { terminal, progress, run }: CommandContext,
+): Promise<boolean> {
+  progress.pause();
+  return await askYesNo(
+    `Write to ${describeEndpoint(target)} whatever makes it equal to the source?`,
+    { terminal, signal: run.signal },
+  );
+}

@@ -1,0 +1,185 @@
+import { join } from "node:path";
+import { ExitCode, formatDuration } from "../../core/mod.ts";
+import { jobRunners } from "../../commands/job_runners/job_runners.ts";
+import { type Endpoint, SessionPool } from "../../postgres/mod.ts";
+import { type JobQueue, openQueue, type QueueName, queueNames } from "../../remote/queue/mod.ts";
+import type { KeyProvider } from "../../remote/secrets/mod.ts";
+import {
+  defaultRetention,
+  type Retention,
+  Worker,
+  type WorkerNotice,
+} from "../../remote/worker/mod.ts";
+import type { CommandContext, CommandRunner } from "../context.ts";
+import { defaultSplitBytes } from "../options/init_options.ts";
+import type { OptionReader } from "../options/option_reader.ts";
+import { defaultMaxDiffs } from "../options/verify_options.ts";
+import { version } from "../grammar/program.ts";
+import {
+  type KeeperOptions,
+  openKeys,
+  readKeeperOptions,
+  readWord,
+} from "../options/service_options.ts";
+
+/** `worker` in full. */
+export interface WorkerCommandOptions {
+  readonly name: string;
+  readonly queues: readonly QueueName[];
+  readonly concurrency: number;
+  readonly mostRunning: number;
+  readonly drainMs: number;
+  readonly workspaceRoot: string;
+  readonly retention: Retention;
+}
+
+/** `worker`: takes jobs until it is ended. */
+export const runWorker: CommandRunner = async (reader, context) => {
+  const { environment } = context.resolve;
+  const keeper = await readKeeperOptions(reader, { environment, embedded: false });
+  const options = readWorkerOptions(reader, context);
+  reader.done();
+  const { database, keyPlace } = keeper;
+  if (database === undefined || keyPlace === undefined) throw new Error("problems were not thrown");
+  const keys = await openKeys(keyPlace, { create: false });
+  await work({ options, keeper, database, keys, context, signal: context.run.signal });
+  return ExitCode.success;
+};
+
+/** @param reader what is wrong is noted in it */
+export function readWorkerOptions(
+  reader: OptionReader,
+  { resolve: { environment } }: CommandContext,
+): WorkerCommandOptions {
+  const wanted = reader.text("queues")?.split(",").map((each) => each.trim());
+  const queues = wanted?.flatMap((word) =>
+    readWord(reader, { word, words: queueNames, path: "--queues" }) ?? []
+  );
+  const temporary = environment["TMPDIR"] ?? environment["TEMP"] ?? "/tmp";
+  return {
+    name: reader.text("name") ?? `worker-${crypto.randomUUID().slice(0, 8)}`,
+    queues: queues ?? queueNames,
+    concurrency: reader.whole("concurrency", {
+      path: "--concurrency",
+      least: 1,
+      most: 64,
+      fallback: 1,
+    }),
+    mostRunning: reader.whole("mostRunning", {
+      path: "--most-running",
+      least: 1,
+      most: 1_000_000,
+      fallback: 1_000_000,
+    }),
+    drainMs: reader.duration("drainTimeout", { path: "--drain-timeout", fallback: 30_000 }),
+    retention: {
+      jobDays: readDays(reader, "keepJobs", {
+        path: "--keep-jobs",
+        fallback: defaultRetention.jobDays,
+      }),
+      logDays: readDays(reader, "keepLogs", {
+        path: "--keep-logs",
+        fallback: defaultRetention.logDays,
+      }),
+    },
+    workspaceRoot: reader.text("workspace") ?? join(temporary, "postgres-seren-replicator-jobs"),
+  };
+}
+
+function readDays(
+  reader: OptionReader,
+  key: string,
+  { path, fallback }: { readonly path: string; readonly fallback: number },
+): number {
+  return reader.whole(key, { path, least: 1, most: 36_500, fallback });
+}
+
+/** A worker over the service's database, until the signal is aborted and its jobs have ended or were given back. */
+export async function work(
+  { options, keeper, database, keys, context, signal }: {
+    readonly options: WorkerCommandOptions;
+    readonly keeper: KeeperOptions;
+    readonly database: Endpoint;
+    readonly keys: KeyProvider;
+    readonly context: CommandContext;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const notice = noticeTo(context, options.name);
+  await using pool = new SessionPool(database, {
+    size: 3 + 2 * options.concurrency,
+    values: "native",
+  });
+  let waited = false;
+  let opened: JobQueue;
+  try {
+    opened = await openQueue({
+      database,
+      pool,
+      settings: keeper.queueSettings,
+      signal,
+      onError: (error) => notice({ level: "warn", message: messageOf(error) }),
+      onWait: (error, delayMs) => {
+        waited = true;
+        notice({ level: "warn", message: waitingMessage(error, delayMs) });
+      },
+    });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    notice({ level: "info", message: "ended" });
+    return;
+  }
+  await using queue = opened;
+  if (waited) notice({ level: "info", message: "the service's database answers" });
+  const worker = new Worker({
+    ...options,
+    pool,
+    queue,
+    keys,
+    guard: keeper.guard,
+    runners: jobRunners({
+      jobs: Math.max(1, Math.min(8, context.resolve.cpuCount)),
+      splitBytes: defaultSplitBytes,
+      maxDiffs: defaultMaxDiffs,
+      slotTimeoutMs: 5 * 60_000,
+      version,
+      now: () => new Date(),
+    }),
+    checkEveryMs: 1_000,
+    graceMs: 60_000,
+    pollMs: 1_000,
+    maintenanceEveryMs: 10_000,
+    notice,
+  });
+  notice({ level: "info", message: `takes jobs of ${options.queues.join(", ")}` });
+  await worker.run(signal);
+  notice({ level: "info", message: "ended" });
+}
+
+/** Why a service or worker does not begin yet. */
+export function waitingMessage(error: unknown, delayMs: number): string {
+  return `waits for the service's database: ${messageOf(error)}; again in ${
+    formatDuration(delayMs)
+  }`;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Where a worker's own log goes: stderr, a line each; JSON lines with `--log-format json`. */
+function noticeTo(
+  { terminal, output }: CommandContext,
+  worker: string,
+): (notice: WorkerNotice) => void {
+  return ({ level, message, job, traceId }) => {
+    const at = new Date().toISOString();
+    terminal.stderr.write(
+      output.logFormat === "json"
+        ? `${JSON.stringify({ at, level, worker, job, trace_id: traceId, message })}\n`
+        : `${at} ${level.padEnd(5)} ${worker}${
+          job === undefined ? "" : ` job ${job}`
+        } ${message}\n`,
+    );
+  };
+}

@@ -1,0 +1,27 @@
+import {
+  isShown,
+  jsonLines,
+  LiveProgress,
+  plainLines,
+  type ProgressDisplay,
+} from "../../ui/mod.ts";
+import type { Environment } from "../options/environment.ts";
+import type { OutputOptions } from "../options/output_options.ts";
+import type { Output } from "./terminal.ts";
+
+/** Picks how progress is shown on stderr: drawn on a terminal, lines elsewhere, JSON lines if wanted. */
+export function openProgress(
+  stderr: Output,
+  { logLevel, logFormat }: OutputOptions,
+  environment: Environment,
+): ProgressDisplay {
+  const writeLine = (line: string) => stderr.write(`${line}\n`);
+  const now = () => performance.now();
+  if (logFormat === "json") {
+    return jsonLines({ writeLine, level: logLevel, date: () => new Date() });
+  }
+  const drawing = stderr.isTerminal && environment["TERM"] !== "dumb" &&
+    isShown({ kind: "info", message: "" }, logLevel);
+  if (!drawing) return plainLines({ writeLine, level: logLevel, now });
+  return new LiveProgress({ terminal: stderr, color: stderr.color, now });
+}

@@ -1,0 +1,56 @@
+import process from "node:process";
+import type { Prompts } from "./selection.ts";
+import type { Terminal } from "./terminal.ts";
+import { printable } from "../../ui/mod.ts";
+
+/**
+ * Questions on the terminal, by clack: on stderr, for stdout is for results.
+ *
+ * @param signal ends the question that is open, as Esc does
+ */
+export async function openPrompts(
+  { stderr }: Terminal,
+  signal: AbortSignal,
+): Promise<Prompts> {
+  // the colour depth would be looked up in a dozen variables, which needs a permission each
+  for (const stream of [process.stdout, process.stderr]) {
+    Object.defineProperty(stream, "getColorDepth", {
+      value: () => stderr.color ? 8 : 1,
+      configurable: true,
+    });
+  }
+  const clack = await import("@clack/prompts");
+  const streams = { input: process.stdin, output: process.stderr, signal };
+  const answered = <Value>(answer: Value): Exclude<Value, symbol> | undefined =>
+    clack.isCancel(answer) ? undefined : answer as Exclude<Value, symbol>;
+  return {
+    chooseMany: async ({ message, choices, initial, required }) =>
+      answered(
+        await clack.autocompleteMultiselect<string>({
+          ...streams,
+          message,
+          options: choices.map(({ value, label, hint }) => ({
+            value,
+            label: printable(label),
+            ...(hint === "" ? {} : { hint }),
+          })),
+          initialValues: [...initial],
+          required,
+          maxItems: 12,
+        }),
+      ) as never,
+    enterText: async ({ message, placeholder, problemOf }) =>
+      answered(
+        await clack.text({
+          ...streams,
+          message,
+          placeholder,
+          defaultValue: "",
+          validate: (text) => problemOf(text ?? ""),
+        }),
+      ),
+    confirm: async (message) =>
+      answered(await clack.confirm({ ...streams, message, initialValue: false })),
+    tell: (title, lines) => clack.note(lines.map(printable).join("\n"), title, streams),
+  };
+}

@@ -1,0 +1,181 @@
+import { formatBytes, formatCount, type TableName } from "../../core/mod.ts";
+
+/** A database to choose. */
+export interface OfferedDatabase {
+  readonly name: string;
+  readonly bytes: number | undefined;
+}
+
+/** A table to leave out. */
+export interface OfferedTable extends TableName {
+  readonly bytes: number;
+  readonly rowEstimate: number | undefined;
+}
+
+/** What was chosen. */
+export interface Selection {
+  readonly databases: readonly string[];
+  /** By database, the tables to leave out. */
+  readonly excluded: ReadonlyMap<string, readonly OfferedTable[]>;
+  /** Where the choice is to be kept, if anywhere. */
+  readonly saveAs: string | undefined;
+}
+
+/** One line of a list to choose from. */
+export interface Choice<Value> {
+  readonly value: Value;
+  readonly label: string;
+  readonly hint: string;
+}
+
+/** What the questions are asked with. Undefined is Esc or Ctrl-C. */
+export interface Prompts {
+  readonly chooseMany: <Value extends string>(question: {
+    readonly message: string;
+    readonly choices: readonly Choice<Value>[];
+    readonly initial: readonly Value[];
+    readonly required: boolean;
+  }) => Promise<readonly Value[] | undefined>;
+  readonly enterText: (question: {
+    readonly message: string;
+    readonly placeholder: string;
+    readonly problemOf: (text: string) => string | undefined;
+  }) => Promise<string | undefined>;
+  readonly confirm: (message: string) => Promise<boolean | undefined>;
+  readonly tell: (title: string, lines: readonly string[]) => void;
+}
+
+/** What is asked about. */
+export interface SelectionInput {
+  readonly databases: readonly OfferedDatabase[];
+  /** Databases that are marked to begin with. */
+  readonly marked: readonly string[];
+  readonly tablesOf: (database: string) => Promise<readonly OfferedTable[]>;
+  readonly prompts: Prompts;
+  readonly problemOfFile: (path: string) => Promise<string | undefined>;
+}
+
+/**
+ * Asks which databases, which of their tables to leave out, and whether that is right.
+ *
+ * @returns undefined when nothing was chosen or a question was not answered: then nothing is to happen
+ */
+export async function askSelection(input: SelectionInput): Promise<Selection | undefined> {
+  const { prompts } = input;
+  const databases = await prompts.chooseMany({
+    message: "Which databases? Tab marks, typing searches, Enter goes on",
+    choices: input.databases.map(({ name, bytes }) => ({
+      value: name,
+      label: name,
+      hint: bytes === undefined ? "" : formatBytes(bytes),
+    })),
+    initial: input.marked,
+    required: false,
+  });
+  if (databases === undefined || databases.length === 0) return undefined;
+  const excluded = new Map<string, readonly OfferedTable[]>();
+  const kept = new Map<string, readonly OfferedTable[]>();
+  for (const database of databases) {
+    const tables = await input.tablesOf(database);
+    const leftOut = tables.length === 0 ? [] : await askTables(database, tables, prompts);
+    if (leftOut === undefined) return undefined;
+    excluded.set(database, leftOut);
+    kept.set(database, tables.filter((table) => !leftOut.includes(table)));
+  }
+  prompts.tell("Your choice", summaryLines({ databases, excluded }, kept));
+  const saveAs = await prompts.enterText({
+    message: "Keep this choice in a file? Its name, or Enter for no",
+    placeholder: "move.toml",
+    problemOf: () => undefined,
+  });
+  if (saveAs === undefined) return undefined;
+  const problem = saveAs === "" ? undefined : await input.problemOfFile(saveAs);
+  if (problem !== undefined) prompts.tell("Not kept", [problem]);
+  if (!await prompts.confirm("Go on with this choice?")) return undefined;
+  return {
+    databases,
+    excluded,
+    saveAs: saveAs === "" || problem !== undefined ? undefined : saveAs,
+  };
+}
+
+async function askTables(
+  database: string,
+  tables: readonly OfferedTable[],
+  prompts: Prompts,
+): Promise<readonly OfferedTable[] | undefined> {
+  const groups = groupBySchema(tables);
+  const sorted = groups.flatMap((group) => group.tables);
+  const chosen = await prompts.chooseMany({
+    message: `Which tables of ${database} to leave out? Tab marks, none is fine`,
+    choices: groups.flatMap(({ schema, tables }) => [
+      ...(groups.length === 1 ? [] : [{
+        value: `schema ${schema}`,
+        label: `all of schema ${schema}`,
+        hint: `${formatCount(tables.length)} tables, ${formatBytes(sumBytes(tables))}`,
+      }]),
+      ...tables.map((table) => ({
+        value: `table ${sorted.indexOf(table)}`,
+        label: tableLabel(table),
+        hint: tableHint(table),
+      })),
+    ]),
+    initial: [],
+    required: false,
+  });
+  if (chosen === undefined) return undefined;
+  const marked = new Set(chosen);
+  return sorted.filter((table, index) =>
+    marked.has(`table ${index}`) || marked.has(`schema ${table.schema}`)
+  );
+}
+
+interface SchemaGroup {
+  readonly schema: string;
+  /** The largest first. */
+  readonly tables: readonly OfferedTable[];
+}
+
+/** One schema after the other, `public` first. */
+function groupBySchema(tables: readonly OfferedTable[]): readonly SchemaGroup[] {
+  return [...Map.groupBy(tables, ({ schema }) => schema)]
+    .map(([schema, own]) => ({ schema, tables: own.toSorted((a, b) => b.bytes - a.bytes) }))
+    .sort((a, b) =>
+      Number(b.schema === "public") - Number(a.schema === "public") ||
+      (a.schema < b.schema ? -1 : 1)
+    );
+}
+
+function sumBytes(tables: readonly OfferedTable[]): number {
+  return tables.reduce((total, { bytes }) => total + bytes, 0);
+}
+
+/** `orders`, `analytics.orders`: as it stands in the catalog. */
+export function tableLabel({ schema, name }: TableName): string {
+  return schema === "public" ? name : `${schema}.${name}`;
+}
+
+function tableHint({ bytes, rowEstimate }: OfferedTable): string {
+  return `${formatBytes(bytes)}${
+    rowEstimate === undefined ? "" : `, ~${formatCount(rowEstimate)} rows`
+  }`;
+}
+
+/** What was chosen, in a few lines. */
+export function summaryLines(
+  { databases, excluded }: Pick<Selection, "databases" | "excluded">,
+  kept: ReadonlyMap<string, readonly OfferedTable[]>,
+): readonly string[] {
+  return databases.flatMap((database) => {
+    const tables = kept.get(database) ?? [];
+    const without = excluded.get(database) ?? [];
+    const named = without.slice(0, 8).map(tableLabel).join(", ") +
+      (without.length > 8 ? ` and ${without.length - 8} more` : "");
+    return [
+      `${database}: ${formatCount(tables.length)} of ${
+        formatCount(tables.length + without.length)
+      } tables, ${formatBytes(sumBytes(tables))}`,
+      ...(without.length === 0 ? [] : [`  without ${named} (${formatBytes(sumBytes(without))})`]),
+    ];
+  });
+}

@@ -1,0 +1,119 @@
+import type { Environment } from "../options/environment.ts";
+
+/** One of the two output streams. */
+export interface Output {
+  readonly write: (text: string) => void;
+  readonly isTerminal: boolean;
+  readonly color: boolean;
+  /** The size now; 80 × 24 where it cannot be told. */
+  readonly size: () => { readonly columns: number; readonly rows: number };
+}
+
+/** The process's streams: results, everything else, and the person. */
+export interface Terminal {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** Whether a person can be asked: keyboard and stderr belong to a terminal. */
+  readonly canAsk: boolean;
+  /** Reads a line from the keyboard; undefined at the end of the input. */
+  readonly readLine: () => Promise<string | undefined>;
+  /** Tells each key as it is pressed, without showing it, until disposed of; Ctrl-C stays a signal. Nothing where there is no keyboard. */
+  readonly listenForKeys: (onKey: (key: string) => void) => Disposable;
+}
+
+/** Opens the process's streams; nothing else in the tool touches them. */
+export function openTerminal(
+  environment: Environment,
+  { color }: { readonly color: boolean },
+): Terminal {
+  const output = (stream: typeof Deno.stdout | typeof Deno.stderr): Output => {
+    const isTerminal = stream.isTerminal();
+    return {
+      write: (text) => writeAll(stream, text),
+      isTerminal,
+      color: color && wantsColor(environment, isTerminal),
+      size: consoleSize,
+    };
+  };
+  const stderr = output(Deno.stderr);
+  return {
+    stdout: output(Deno.stdout),
+    stderr,
+    canAsk: Deno.stdin.isTerminal() && stderr.isTerminal,
+    readLine,
+    listenForKeys,
+  };
+}
+
+/** Source: https://no-color.org: any value but the empty one switches colours off. */
+function wantsColor(environment: Environment, isTerminal: boolean): boolean {
+  if (environment["NO_COLOR"]) return false;
+  if (environment["FORCE_COLOR"]) return environment["FORCE_COLOR"] !== "0";
+  return isTerminal && environment["TERM"] !== "dumb";
+}
+
+const encoder = new TextEncoder();
+
+function writeAll(stream: typeof Deno.stdout | typeof Deno.stderr, text: string): void {
+  const bytes = encoder.encode(text);
+  let written = 0;
+  try {
+    while (written < bytes.length) {
+      try {
+        written += stream.writeSync(bytes.subarray(written));
+      } catch (error) {
+        // a pipe that somebody else made non-blocking is full: it will be read soon
+        if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      }
+    }
+  } catch (error) {
+    // nobody reads any more (`… | head`): the work goes on, its exit code still counts
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+}
+
+function consoleSize(): { readonly columns: number; readonly rows: number } {
+  try {
+    const { columns, rows } = Deno.consoleSize();
+    if (columns > 0 && rows > 0) return { columns, rows };
+  } catch {
+    // not a terminal
+  }
+  return { columns: 80, rows: 24 };
+}
+
+async function readLine(): Promise<string | undefined> {
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(256);
+  let line = "";
+  while (!line.includes("\n")) {
+    const count = await Deno.stdin.read(buffer);
+    if (count === null) return line === "" ? undefined : line;
+    line += decoder.decode(buffer.subarray(0, count), { stream: true });
+  }
+  return line.slice(0, line.indexOf("\n")).replace(/\r$/, "");
+}
+
+function listenForKeys(onKey: (key: string) => void): Disposable {
+  if (!Deno.stdin.isTerminal()) return { [Symbol.dispose]() {} };
+  let listening = true;
+  const listen = async () => {
+    const decoder = new TextDecoder();
+    const buffer = new Uint8Array(64);
+    while (listening) {
+      const count = await Deno.stdin.read(buffer);
+      if (count === null) return;
+      for (const key of decoder.decode(buffer.subarray(0, count), { stream: true })) {
+        if (listening) onKey(key);
+      }
+    }
+  };
+  Deno.stdin.setRaw(true, { cbreak: Deno.build.os !== "windows" });
+  void listen(); // what waits for a key ends with the process
+  return {
+    [Symbol.dispose]() {
+      listening = false;
+      Deno.stdin.setRaw(false);
+    },
+  };
+}

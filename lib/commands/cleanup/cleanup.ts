@@ -1,0 +1,317 @@
+/**
+ * `cleanup`: takes away everything that the tool has made between two servers.
+ *
+ * @module
+ */
+import {
+  type CheckpointStore,
+  type CheckpointStores,
+  digestEnds,
+  operationOf,
+  refuseLiveRun,
+} from "../../checkpoint/mod.ts";
+import { displayName, ExitCode, ledgerSchema, ReplicatorError, type Side } from "../../core/mod.ts";
+import {
+  describeEndpoint,
+  type Endpoint,
+  openSession,
+  type Session,
+  withDatabase,
+  withoutEventTriggers,
+} from "../../postgres/mod.ts";
+import {
+  describeIdentity,
+  dropPublication,
+  dropSlot,
+  dropSubscription,
+  type LeftIdentity,
+  listOwnedPublications,
+  readSubscriptionComments,
+  restoreIdentities,
+} from "../../replication/mod.ts";
+import { findOnSource, findOnTarget, type TargetFindings } from "./find.ts";
+import { planCleanup, type PlannedItems } from "./plan.ts";
+import type {
+  CleanupFailure,
+  CleanupItem,
+  CleanupPlan,
+  CleanupReport,
+  KeptItem,
+  UnreachableSide,
+} from "./report.ts";
+import type { DatabaseSelection, RunContext } from "../shared/run.ts";
+import { type Reachable, ReconnectingSession } from "../shared/reconnecting_session.ts";
+import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
+
+export * from "./report.ts";
+
+/** What `cleanup` does. */
+export interface CleanupOptions {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  /** By their names on either side; all when nothing is named. */
+  readonly databases: Pick<DatabaseSelection, "include" | "exclude">;
+  /** Where runs keep their files; undefined leaves them alone. */
+  readonly checkpoints: CheckpointStores | undefined;
+  /** Asked with the plan before anything is removed; false ends it untouched. Not asked when there is nothing to remove. */
+  readonly confirm: (plan: CleanupPlan) => Promise<boolean>;
+}
+
+/**
+ * Finds what is ours by names and comments on both sides, asks, and removes it: subscriptions, slots, publications, replica identities
+ * that were changed for them, the records of copies. Rows stay. What is not ours stays.
+ *
+ * What cannot be removed does not keep the rest; the report lists it. A side that is out of reach is left as it is, and the report
+ * says what is to be done there. Doing it again finds what is left.
+ *
+ * Requires `--allow-net` for both servers; with files of runs `--allow-read --allow-write` for their folder. On the servers: a role that owns what was made, and on
+ * the source REPLICATION for the slots.
+ *
+ * @returns undefined when it was declined
+ * @throws ConnectionError when neither side can be reached, ReplicatorError (prerequisite) while an `init` is at work
+ */
+export async function cleanup(
+  options: CleanupOptions,
+  { events, signal }: RunContext,
+): Promise<CleanupReport | undefined> {
+  const { source, target, databases, checkpoints, confirm } = prepareEndpoints(options, events);
+  await using from = new ReconnectingSession(source, signal);
+  await using to = new ReconnectingSession(target, signal);
+  const [onSource, onTarget] = await Promise.all([
+    from.ask(undefined, (session) => findOnSource(source, session, signal)),
+    to.ask(undefined, (session) => findOnTarget(target, session, signal)),
+  ]);
+  if (!onSource.reached && !onTarget.reached) throw onSource.error;
+  const planned = planCleanup({
+    source: onSource.reached ? onSource.value : undefined,
+    target: onTarget.reached ? onTarget.value : undefined,
+    databases,
+  });
+  const everything = databases.include.length + databases.exclude.length === 0;
+  const file = everything ? await stateFile({ source, target, checkpoints }) : undefined;
+  const plan: CleanupPlan = {
+    items: [
+      ...planned.items,
+      ...(file === undefined ? [] : [{
+        kind: "state-file" as const,
+        name: file.place,
+        detail: "what a run of this machine has noted",
+      }]),
+    ],
+    kept: planned.kept,
+    unreachable: [
+      ...unreachable("source", { endpoint: source, answer: onSource, planned: planned.byHand }),
+      ...unreachable("target", { endpoint: target, answer: onTarget, planned: planned.byHand }),
+    ],
+  };
+  if (plan.items.length === 0) return { ...plan, removed: [], failed: [] };
+  await refuseWhileRunsLive(plan, { to, signal });
+  if (!await confirm(plan)) return undefined;
+  await refuseWhileRunsLive(plan, { to, signal });
+  const removed: CleanupItem[] = [];
+  const left: KeptItem[] = [];
+  const failed: CleanupFailure[] = [];
+  for (const item of plan.items) {
+    signal.throwIfAborted();
+    if (item.kind === "replica-identity") {
+      const isLeft = left.some((each) =>
+        each.side === item.side && each.publication === item.publication &&
+        each.database === item.database && each.name === item.name
+      );
+      if (!isLeft && removed.includes(planned.carriers.get(item)!)) removed.push(item);
+      continue;
+    }
+    try {
+      left.push(
+        ...await remove(item, {
+          from,
+          to,
+          file,
+          signal,
+          planned,
+          targetSystem: onTarget.reached ? onTarget.value.system : undefined,
+        }),
+      );
+      removed.push(item);
+      const place = item.database === undefined ? "" : ` of database ${item.database}`;
+      events({ kind: "info", message: `removed ${item.kind} ${item.name}${place}` });
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof ReplicatorError)) throw error;
+      failed.push({ item, problem: error.message, remedy: error.remedy ?? null });
+    }
+  }
+  return { ...plan, kept: [...plan.kept, ...left], removed, failed };
+}
+
+/** What the process should exit with: failures before sides that were out of reach. */
+export function cleanupExitCode({ failed, unreachable }: CleanupReport): ExitCode {
+  if (failed.length > 0) return ExitCode.stepFailed;
+  const [first] = unreachable;
+  if (first === undefined) return ExitCode.success;
+  return first.side === "source" ? ExitCode.sourceUnreachable : ExitCode.targetUnreachable;
+}
+
+/** A run whose ledger or slot were taken away would fail, at best: before the question, and after its answer. */
+async function refuseWhileRunsLive(
+  { items }: CleanupPlan,
+  { to, signal }: { readonly to: ReconnectingSession; readonly signal: AbortSignal },
+): Promise<void> {
+  for (const { kind, database } of items) {
+    if (kind === "ledger") await within(to, database, signal, refuseLiveRun);
+  }
+}
+
+async function stateFile(
+  { source, target, checkpoints }: Pick<CleanupOptions, "source" | "target" | "checkpoints">,
+): Promise<CheckpointStore | undefined> {
+  const store = checkpoints?.(await operationOf(await digestEnds({ source, target })));
+  return await store?.read() === undefined ? undefined : store;
+}
+
+function unreachable(
+  side: Side,
+  { endpoint, answer, planned }: {
+    readonly endpoint: Endpoint;
+    readonly answer: Reachable<unknown>;
+    readonly planned: Readonly<Record<Side, readonly string[]>>;
+  },
+): readonly UnreachableSide[] {
+  return answer.reached ? [] : [{
+    side,
+    url: describeEndpoint(endpoint),
+    problem: answer.error.message,
+    byHand: planned[side],
+  }];
+}
+
+interface Means {
+  readonly from: ReconnectingSession;
+  readonly to: ReconnectingSession;
+  readonly file: CheckpointStore | undefined;
+  readonly signal: AbortSignal;
+  readonly planned: PlannedItems;
+  readonly targetSystem: TargetFindings["system"];
+}
+
+/** @returns replica identities that had to be left as they are */
+async function remove(item: CleanupItem, means: Means): Promise<readonly KeptItem[]> {
+  const { kind, name, database } = item;
+  const { from, to, file, signal, planned } = means;
+  const report = (left: readonly LeftIdentity[], side: Side, where: string | undefined) =>
+    left.filter(({ publications }) =>
+      // the last of ours that publishes it restores it
+      publications.length === 0 || !publications.every((publication) =>
+        planned.items.some((each) =>
+          each.kind === "publication" && each.side === side && each.database === where &&
+          each.name === publication
+        )
+      )
+    ).map(({ changed, reason }): KeptItem => ({
+      kind: "replica-identity",
+      side,
+      ...(where === undefined ? {} : { database: where }),
+      name: displayName(changed),
+      publication: name,
+      detail: `FULL for ${name}: ${describeIdentity(changed)}`,
+      reason,
+    }));
+  switch (kind) {
+    case "subscription":
+      return await within(
+        to,
+        database,
+        signal,
+        async (session) =>
+          report(await removeSubscription(session, name, signal), "target", database),
+      );
+    case "slot":
+      await dropSlot(await from.session(), { name, signal });
+      return [];
+    case "publication":
+      return await within(from, database, signal, async (session) => {
+        // before what remembers them is gone
+        const carried = planned.items.find((each) =>
+          each.kind === "replica-identity" && each.side === "target" &&
+          planned.carriers.get(each) === item
+        );
+        const onTarget = carried === undefined ? [] : report(
+          await restoreCopied(session, { name, database: carried.database }, means),
+          "target",
+          carried.database,
+        );
+        return [...onTarget, ...report(await dropPublication(session, name), "source", database)];
+      });
+    case "ledger":
+      await within(
+        to,
+        database,
+        signal,
+        (session) =>
+          withoutEventTriggers(session, () =>
+            session.execute(
+              `SET LOCAL client_min_messages = error; DROP SCHEMA IF EXISTS ${ledgerSchema} CASCADE`,
+            )),
+      );
+      return [];
+    case "replica-identity":
+      return []; // with what remembers it
+    case "state-file":
+      await file?.remove();
+      return [];
+  }
+}
+
+/** Does nothing when somebody else was quicker. */
+async function removeSubscription(
+  session: Session,
+  name: string,
+  signal: AbortSignal,
+): Promise<readonly LeftIdentity[]> {
+  const [there] = await session.query<{ readonly owner: number }>(
+    `SELECT subowner AS owner FROM pg_catalog.pg_subscription
+      WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`,
+    [name],
+  );
+  if (there === undefined) return [];
+  const descriptor = (await readSubscriptionComments(session)).get(name);
+  const restore = descriptor?.changedIdentities ?? [];
+  // whoever owns a subscription can write anything into its comment
+  return await dropSubscription(session, { name, signal, restore, writtenBy: there.owner });
+}
+
+/** Believes the publication's comment only as planning did: it may have been written anew since. */
+async function restoreCopied(
+  source: Session,
+  { name, database }: { readonly name: string; readonly database: string | undefined },
+  { to, signal, targetSystem }: Means,
+): Promise<readonly LeftIdentity[]> {
+  const publication = (await listOwnedPublications(source)).find((each) => each.name === name);
+  const place = publication?.descriptor?.target;
+  const isBelieved = publication?.isTrusted === true && place?.database === database &&
+    place?.system === targetSystem;
+  const changed = isBelieved ? publication.descriptor?.changedIdentities ?? [] : [];
+  return await within(
+    to,
+    database,
+    signal,
+    async (session) =>
+      await session.transaction(async () => {
+        await session.execute("SET LOCAL lock_timeout = '10s'");
+        return await restoreIdentities(session, changed, { side: "target" });
+      }),
+  );
+}
+
+async function within<Result>(
+  { endpoint }: ReconnectingSession,
+  database: string | undefined,
+  signal: AbortSignal,
+  work: (session: Session) => Promise<Result>,
+): Promise<Result> {
+  await using session = await openSession(
+    database === undefined ? endpoint : withDatabase(endpoint, database),
+    { signal },
+  );
+  return await work(session);
+}

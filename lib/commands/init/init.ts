@@ -1,0 +1,488 @@
+/**
+ * `init`: copies whole databases from one server to another, each as of one moment.
+ *
+ * @module
+ */
+import {
+  describeError,
+  type EventSink,
+  ExitCode,
+  plural,
+  redact,
+  ReplicatorError,
+  retryEvent,
+} from "../../core/mod.ts";
+import {
+  durableSettings,
+  isTransient,
+  measureRoundTrip,
+  minLibpqMajor,
+  openSession,
+  pause,
+  type Session,
+  SnapshotLostError,
+  withDatabase,
+} from "../../postgres/mod.ts";
+import { claimDatabases, type Ledger } from "../../checkpoint/mod.ts";
+import { probeSubscription } from "../../replication/mod.ts";
+import { noTableRules } from "../../rules/mod.ts";
+import {
+  applyGlobals,
+  dumpGlobals,
+  type DumpTool,
+  findDumpTool,
+  revokeTemporaryMemberships,
+  toolForDistance,
+} from "../../schema/mod.ts";
+import { type ServerPair, summarise } from "../shared/server_pair.ts";
+import {
+  type DatabasePlanning,
+  inspectDatabase,
+  type PlannedDatabase,
+} from "../shared/database_plan.ts";
+import { checkScope } from "./check_scope.ts";
+import { copyDatabase } from "./copy_database.ts";
+import { accessTo, ReplicationSetup } from "../shared/replication_setup.ts";
+import { combineFailures, type DatabaseFailure, endsRun } from "../shared/failures.ts";
+import { buildPlan } from "./plan.ts";
+import { Recorder } from "../shared/recorder.ts";
+import { reportOf, unfinishedDatabases } from "./run_report.ts";
+import { refuseUndroppable } from "./refuse_undroppable.ts";
+import {
+  type DatabaseReport,
+  type InitPlan,
+  type InitReport,
+  setAsideObjects,
+} from "../shared/report.ts";
+import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
+import {
+  finishEarlierRun,
+  readEarlierRun,
+  resumeMode,
+  RunCheckpoint,
+  withWindowsOf,
+} from "./run_checkpoint.ts";
+import type { InitOptions, RunContext, ValidateOptions } from "../shared/run.ts";
+import { connect, type Examination, examine } from "../validate/validate.ts";
+
+/**
+ * Copies databases: roles and settings of the server, then database by database schema, rows, indexes and keys,
+ * foreign keys, sequences, everything else, and statistics.
+ *
+ * Nothing is changed before {@linkcode InitOptions.confirm} has said yes, and no target that is not empty is touched
+ * without `dropExisting`.
+ *
+ * Requires `--allow-net` for both hosts; `--allow-run` for pg_dump and pg_dumpall and `--allow-write` for the temporary folder of their
+ * passfile when installed programs are used.
+ *
+ * @returns undefined when `confirm` said no
+ * @throws ReplicatorError; its `exitCode` says what kind: prerequisites, source or target unreachable, a step that failed
+ */
+export async function init(given: InitOptions, run: RunContext): Promise<InitReport | undefined> {
+  const wanted = prepareEndpoints({
+    ...given,
+    target: { ...given.target, ownSearchPath: given.restoreSearchPath === "own" },
+  }, run.events);
+  const start = performance.now();
+  const recorder = new Recorder(run.events);
+  const context = { events: recorder.events, signal: run.signal };
+  const earlier = await readEarlierRun(wanted);
+  const before = withWindowsOf(wanted, earlier?.scope.now);
+  await using sides = await connect(before, context);
+  if (earlier?.finished) {
+    const done = await finishEarlierRun(earlier, { options: before, sides, signal: run.signal });
+    if (done !== undefined) return await nothingLeft({ options: before, sides, recorder, start });
+  }
+  const resume = resumeMode(before);
+  const examination = await refuseWhatCannotWork({ ...before, resume }, { sides, run: context });
+  const { planning } = examination;
+  const unfinished = planning.databases.filter(({ action }) => action === "resume")
+    .flatMap((planned) => planned.unfinished ?? []);
+  // the file may be gone; the ledgers know the moment too
+  const options = withWindowsOf(before, unfinished[0]?.scope.now);
+  const scope = await checkScope({
+    options,
+    planning,
+    decisions: examination.report.scopes,
+    earlier,
+    unfinished,
+    events: recorder.events,
+  });
+  await refuseUndroppable(planning.databases, {
+    session: sides.target,
+    withSync: options.sync !== undefined,
+    signal: run.signal,
+  });
+  await probeWayBack(options, { sides, planning, events: recorder.events });
+  const tool = await chooseTool(options, {
+    sides,
+    examination,
+    before: unfinished[0]?.dumpTool,
+  });
+  const plan = await recorder.step(
+    () => buildPlan({ options, sides, ...examination, tool, signal: run.signal }),
+    { step: "estimate" },
+  );
+  const checkpoint = await RunCheckpoint.begin({
+    options,
+    sides,
+    plan,
+    planning,
+    scope,
+    earlier,
+    unfinished,
+    events: recorder.events,
+  });
+  if (!await options.confirm(plan) || options.dryRun) return undefined;
+  await checkpoint.write();
+  recorder.predicted = plan.predictedSteps ?? [];
+  const databases: DatabaseReport[] = [];
+  const report = (more: Pick<InitReport, "failure"> = {}) =>
+    reportOf({ plan, databases, recorder, ms: performance.now() - start, ...more });
+  try {
+    await copyEverything({
+      ...{ options, sides, planning, tool, plan, recorder, checkpoint, signal: run.signal },
+      reports: databases,
+    });
+  } catch (error) {
+    databases.push(...unfinishedDatabases({ plan, databases, recorder }));
+    await options.onUnfinished?.(report({ failure: redact(describeError(error).join("\n")) }));
+    throw error;
+  }
+  return report();
+}
+
+async function chooseTool(
+  { tools }: InitOptions,
+  { sides: { source, target }, examination, before }: {
+    readonly sides: ServerPair;
+    readonly examination: Examination;
+    /** What the run that is gone on with was begun with: another one writes the same structure in other words. */
+    readonly before: string | undefined;
+  },
+): Promise<DumpTool> {
+  const sourceMajor = source.majorVersion;
+  const libpqMajor = minLibpqMajor(source.endpoint);
+  const majors = { sourceMajor, targetMajor: target.majorVersion, libpqMajor };
+  if (before !== undefined) {
+    const dump = before.startsWith("embedded") ? "embedded" : "native";
+    const same = await findDumpTool(
+      majors,
+      { ...tools, dump },
+    ).catch(() => undefined); // not there any more: then the choice is made anew
+    if (same !== undefined) return same;
+  }
+  const tool = examination.tool ??
+    await findDumpTool(majors, tools);
+  return toolForDistance(tool, {
+    sourceMajor,
+    preference: tools,
+    tables: Math.max(0, ...examination.scopes.map(({ scope }) => scope.tables.length)),
+    roundTripMs: await measureRoundTrip(source),
+  });
+}
+
+/** The report of a run whose last attempt was killed when all was done. */
+async function nothingLeft(
+  { options, sides, recorder, start }: {
+    readonly options: InitOptions;
+    readonly sides: ServerPair;
+    readonly recorder: Recorder;
+    readonly start: number;
+  },
+): Promise<InitReport> {
+  recorder.events({
+    kind: "info",
+    message: "an earlier attempt has copied everything; what it left behind is removed",
+  });
+  const plan: InitPlan = {
+    source: await summarise(sides.source),
+    target: await summarise(sides.target),
+    databases: [],
+    jobs: options.jobs,
+    indexJobs: options.indexJobs,
+    dumpTool: "none",
+    bytes: 0,
+    warnings: [],
+  };
+  return reportOf({ plan, databases: [], recorder, ms: performance.now() - start });
+}
+
+/** Runs `validate` and stops with everything that failed, at once. */
+async function refuseWhatCannotWork(
+  options: Omit<InitOptions, "resume"> & Pick<ValidateOptions, "resume">,
+  place: { readonly sides: ServerPair; readonly run: RunContext },
+): Promise<Examination> {
+  const { sides: { target }, run: { signal } } = place;
+  const examination = await examine({
+    ...options,
+    // a plan changes nothing, and need not keep anyone from copying
+    ...(options.dryRun
+      ? {}
+      : { claim: (names: readonly string[]) => claimDatabases(target, names, { signal }) }),
+    forSync: options.sync !== undefined,
+    ...(options.sync === undefined ? {} : { identity: options.sync.identity }),
+  }, place);
+  const failed = examination.report.checks.filter(({ status }) => status === "fail");
+  if (failed.length === 0) return examination;
+  throw new ReplicatorError(
+    `${plural(failed.length, "prerequisite is", "prerequisites are")} not met; nothing was changed`,
+    {
+      exitCode: ExitCode.prerequisite,
+      details: failed.flatMap(({ side, finding, fix }) => [
+        side === "both" ? finding : `${side}: ${finding}`,
+        ...(fix === undefined ? [] : [`  → ${fix}`]),
+      ]),
+    },
+  );
+}
+
+/** With replication the target's server has to reach the source: found out before hours of copying. */
+async function probeWayBack(
+  { sync, source }: InitOptions,
+  { sides, planning, events }: {
+    readonly sides: ServerPair;
+    readonly planning: DatabasePlanning;
+    readonly events: EventSink;
+  },
+): Promise<void> {
+  const [first] = planning.databases;
+  if (sync === undefined || first === undefined) return;
+  const tried = await probeSubscription({
+    session: sides.target,
+    ...accessTo(withDatabase(source, first.source.name), sync),
+  });
+  if (tried) return;
+  events({
+    kind: "info",
+    message:
+      `whether the target's server reaches the source cannot be tried beforehand: the role may create nothing in ${sides.target.endpoint.database}; ` +
+      "if it turns out not to, sync goes on from there without copying again",
+  });
+}
+
+interface Work {
+  readonly options: InitOptions;
+  readonly sides: ServerPair;
+  readonly planning: DatabasePlanning;
+  readonly tool: DumpTool;
+  readonly plan: InitPlan;
+  readonly recorder: Recorder;
+  readonly checkpoint: RunCheckpoint;
+  readonly signal: AbortSignal;
+}
+
+async function copyEverything(
+  work: Work & {
+    /** Each database is added when it is complete. */
+    readonly reports: DatabaseReport[];
+  },
+): Promise<void> {
+  const { planning, sides, recorder, checkpoint, reports, signal } = work;
+  const dropped = planning.databases.filter(({ action }) => action === "drop-and-create");
+  // a database with a session in it cannot be dropped, not even when the session is ours
+  if (dropped.some(({ target }) => target === sides.target.endpoint.database)) {
+    await sides.target.close();
+  }
+  const globals = await recorder.step(
+    () => again(work, "roles and settings", () => copyGlobals(work)),
+    {
+      step: "globals",
+      summarise: ({ applied }) => plural(applied, "statement"),
+    },
+  );
+  await checkpoint.addMemberships(globals.temporaryMemberships);
+  const streams: ReplicationSetup[] = [];
+  const failures: DatabaseFailure[] = [];
+  try {
+    for (const planned of planning.databases) {
+      const database = planned.source.name;
+      try {
+        reports.push(await copyOne(work, { planned, streams }));
+        await checkpoint.completed(database);
+      } catch (error) {
+        if (signal.aborted || endsRun(error)) throw error;
+        failures.push({ database, error });
+        reportFailure(work, failures);
+      }
+    }
+    for (const stream of streams) await stream.catchUp();
+    if (failures.length > 0) throw combineFailures(failures, planning.databases.length);
+  } catch (error) {
+    // the memberships were for this run alone; the error that ended it is the one to tell
+    await revokeMemberships(work).catch(() => {});
+    throw error;
+  }
+  await revokeMemberships(work);
+  // the ledgers say what is missing, to the run that creates it
+  if (setAsideObjects({ databases: reports }).length > 0) await checkpoint.keep();
+  else await checkpoint.finish(signal);
+}
+
+/** Says at once that a database has failed where others are still to be copied. */
+function reportFailure({ planning, recorder }: Work, failures: readonly DatabaseFailure[]): void {
+  const last = failures.at(-1);
+  if (last === undefined || planning.databases.length === 1) return;
+  recorder.events({
+    kind: "warning",
+    object: `database ${last.database}`,
+    message: `its copy failed: ${describeError(last.error)[0] ?? ""}`,
+    remedy: "the other databases are copied nevertheless; the error is repeated at the end",
+  });
+}
+
+/** A database; what passes by itself is waited for, and then it goes on with what is done. */
+async function copyOne(
+  work: Work,
+  { planned, streams }: {
+    readonly planned: PlannedDatabase;
+    readonly streams: ReplicationSetup[];
+  },
+): Promise<DatabaseReport> {
+  const { options, sides, tool, plan, recorder, checkpoint, signal } = work;
+  const databasePlan = plan.databases.find(({ source }) => source === planned.source.name);
+  recorder.events({
+    kind: "database-planned",
+    database: planned.source.name,
+    tables: databasePlan?.tables.length ?? 0,
+    bytes: databasePlan?.bytes ?? 0,
+  });
+  let ledger: Ledger | undefined;
+  const attempt = async (current: PlannedDatabase) => {
+    await using maintenance = await openMaintenance(work);
+    const done = current.unfinished?.complete ?? false;
+    const stream = options.sync === undefined || done ? undefined : new ReplicationSetup({
+      source: withDatabase(options.source, current.source.name),
+      target: withDatabase(options.target, current.target),
+      targetServer: maintenance,
+      rules: options.rules ?? noTableRules,
+      sync: options.sync,
+      replaces: current.action === "drop-and-create",
+      recorder,
+      signal,
+    });
+    const report = await copyDatabase({
+      stream,
+      planned: current,
+      source: options.source,
+      target: options.target,
+      maintenance,
+      tool,
+      jobs: options.jobs,
+      indexJobs: options.indexJobs,
+      copyFormat: options.copyFormat,
+      copyThreads: options.copyThreads ?? 0,
+      lanes: options.lanes,
+      splitBytes: options.splitBytes,
+      maxBytesPerSecond: options.maxBytesPerSecond,
+      sourceMajor: sides.source.majorVersion,
+      targetMajor: sides.target.majorVersion,
+      rules: options.rules ?? noTableRules,
+      recorder,
+      signal,
+      ledgerRun: checkpoint.ledgerRun(current.source.name),
+      earlierLedger: ledger,
+      onLedger: (opened) => ledger = opened,
+      retryPausesMs: options.retryPausesMs,
+      allowMixedSnapshots: options.allowMixedSnapshots ?? false,
+      whileSnapshotHeld: options.whileSnapshotHeld ?? (() => Promise.resolve()),
+    });
+    if (stream !== undefined) streams.push(stream);
+    return report;
+  };
+  return await again(
+    work,
+    `the copy of ${planned.source.name}`,
+    (times) => times === 0 ? attempt(planned) : goOn(work, planned, attempt),
+  );
+}
+
+/** The next attempt at a database, from what the one before has left of it. */
+async function goOn(
+  work: Work,
+  planned: PlannedDatabase,
+  attempt: (current: PlannedDatabase) => Promise<DatabaseReport>,
+): Promise<DatabaseReport> {
+  const { options, signal } = work;
+  const target = withDatabase(options.target, planned.target);
+  const left = await inspectDatabase(target, signal);
+  if (left === undefined) return await attempt({ ...planned, action: "create" });
+  // ours was made and dropped between two statements, or never touched: as it was planned
+  if (left.ledger === undefined) {
+    return await attempt(
+      planned.action === "drop-and-create" && left.contents.empty
+        ? { ...planned, action: "fill-empty" }
+        : planned.action === "create"
+        ? { ...planned, action: "fill-empty" }
+        : planned,
+    );
+  }
+  return await attempt({ ...planned, action: "resume", unfinished: left.ledger });
+}
+
+/** Pauses between attempts that get nowhere: a server that restarts, or recovers from a crash, is not there for a while. */
+const pausesMs: readonly number[] = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
+
+/** An attempt that went on for longer got somewhere. */
+const longMs = 60_000;
+
+/** Tries what may be repeated again while the reason passes by itself; `work` is told how often it has failed. */
+async function again<Result>(
+  { options: { retryPausesMs = pausesMs }, recorder, signal }: Work,
+  what: string,
+  work: (times: number) => Promise<Result>,
+): Promise<Result> {
+  for (let times = 0, failedAttempts = 0;; times++, failedAttempts++) {
+    const begun = performance.now();
+    try {
+      return await work(times);
+    } catch (error) {
+      if (performance.now() - begun > longMs) failedAttempts = 0;
+      const delayMs = retryPausesMs[failedAttempts];
+      const passes = isTransient(error) || error instanceof SnapshotLostError;
+      if (signal.aborted || delayMs === undefined || !passes) throw error;
+      recorder.events(retryEvent({ what, error, attempt: failedAttempts + 1, delayMs }));
+      await pause(delayMs, signal);
+    }
+  }
+}
+
+async function revokeMemberships(work: Work): Promise<void> {
+  const { checkpoint, recorder } = work;
+  if (checkpoint.memberships.length === 0) return;
+  await using maintenance = await openMaintenance(work);
+  const notes = await revokeTemporaryMemberships(maintenance, checkpoint.memberships);
+  for (const note of notes) recorder.events({ kind: "warning", ...note });
+}
+
+async function copyGlobals(work: Work) {
+  const { options, planning, tool, recorder, signal } = work;
+  await using maintenance = await openMaintenance(work);
+  await using session = await openSession(options.source, { signal });
+  const globals = await dumpGlobals({
+    session,
+    tool,
+    databases: planning.databases.map(({ source }) => source.name),
+    signal,
+    onRetry: (again) =>
+      recorder.events(retryEvent({ what: "reading roles and settings", ...again })),
+  });
+  const outcome = await applyGlobals(maintenance, globals);
+  for (const adaptation of outcome.adapted) recorder.events({ kind: "warning", ...adaptation });
+  return outcome;
+}
+
+/** A session on a database of the target that is not among those to be dropped or made. */
+async function openMaintenance({ planning, options, sides, signal }: Work): Promise<Session> {
+  const busy = new Set(planning.databases.map(({ target }) => target));
+  const candidates = [sides.target.endpoint.database, "postgres", "template1"];
+  const name = candidates.find((candidate) => !busy.has(candidate)) ??
+    planning.onTarget.find(({ name, allowConnections, canConnect }) =>
+      !busy.has(name) && allowConnections && canConnect
+    )?.name;
+  // roles and properties of databases are in no ledger: whatever the server's default, a crash must not take them back
+  return await openSession(withDatabase(options.target, name ?? "template1"), {
+    signal,
+    settings: durableSettings,
+  });
+}

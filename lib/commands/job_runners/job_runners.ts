@@ -1,0 +1,210 @@
+/**
+ * The commands as jobs of the service run them.
+ *
+ * @module
+ */
+import { MixedSnapshotsError } from "../../checkpoint/mod.ts";
+import { failuresOf } from "../shared/failures.ts";
+import { ExitCode, parseLsn } from "../../core/mod.ts";
+import { shareOfRate } from "../../remote/parallel_copy/mod.ts";
+import type { JobRunner, JobRunners, RunnableJob } from "../../remote/worker/runner.ts";
+import type { JobCommand, JobSpec } from "../../remote/spec/mod.ts";
+import type { Verdict } from "../../verify/mod.ts";
+import { init } from "../init/init.ts";
+import { type InitPlan, setAsideObjects } from "../shared/report.ts";
+import type { InitOptions, SyncAction, SyncSettings, ToolSelection } from "../shared/run.ts";
+import { status } from "../status/status.ts";
+import { sync } from "../sync/sync.ts";
+import { validate } from "../validate/validate.ts";
+import { verify } from "../verify/verify.ts";
+
+/** What holds where a job says nothing. */
+export interface JobDefaults {
+  readonly jobs: number;
+  readonly splitBytes: number;
+  readonly maxDiffs: number;
+  readonly slotTimeoutMs: number;
+  /** Of the tool, for the state of a run. */
+  readonly version: string;
+  readonly now: () => Date;
+}
+
+/**
+ * What a worker runs for each command.
+ *
+ * The embedded `pg_dump` gives the schema: it uses connections of this process, which go to the addresses that were checked, while an installed
+ * one would resolve names again by itself.
+ */
+export function jobRunners(defaults: JobDefaults): JobRunners {
+  const { now } = defaults;
+  const tools = (workspace: string): ToolSelection => ({
+    dump: "embedded",
+    binDirectory: undefined,
+    environment: { TMPDIR: workspace },
+  });
+
+  const runValidate: JobRunner<"validate"> = async (job, { events, signal, workspace }) => {
+    const { source, target, databases, rules, options } = job;
+    const result = await validate({
+      source,
+      target,
+      databases,
+      rules,
+      tools: tools(workspace),
+      forSync: options.for_sync ?? false,
+      dropExisting: options.drop_existing ?? false,
+      jobs: options.jobs ?? defaults.jobs,
+    }, { events, signal });
+    return { result, exitCode: result.failures > 0 ? ExitCode.prerequisite : ExitCode.success };
+  };
+
+  const syncSettings = (
+    { options, rules, sourceFromTarget }: Pick<RunnableJob, "rules" | "sourceFromTarget"> & {
+      readonly options: ReplicationOptions;
+    },
+  ): SyncSettings => ({
+    identity: options.replica_identity ?? "fail",
+    slotTimeoutMs: options.slot_timeout_seconds === undefined
+      ? defaults.slotTimeoutMs
+      : options.slot_timeout_seconds * 1000,
+    sourceFromTarget,
+    passfile: options.subscription_passfile,
+    failover: true,
+    now: rules.now,
+  });
+
+  const runInit: JobRunner<"init"> = async (job, context) => {
+    const { source, target, databases, rules, options } = job;
+    const { events, signal, workspace, attempt, checkpoints, lanes } = context;
+    const { onMeasured, onUnfinished } = context;
+    const jobs = options.jobs ?? defaults.jobs;
+    let plan: InitPlan | undefined;
+    const wanted: InitOptions = {
+      source,
+      target,
+      databases,
+      rules,
+      tools: tools(workspace),
+      jobs,
+      indexJobs: options.index_jobs ?? jobs,
+      copyFormat: options.copy_format ?? "auto",
+      restoreSearchPath: options.restore_search_path ?? "empty",
+      splitBytes: options.split_bytes ?? defaults.splitBytes,
+      maxBytesPerSecond: shareOfRate(options),
+      lanes,
+      dropExisting: options.drop_existing ?? false,
+      sync: options.enable_sync === true ? syncSettings(job) : undefined,
+      checkpoint: checkpoints,
+      version: defaults.version,
+      // what was not to be gone on with is gone since the first attempt
+      resume: attempt > 1 || (options.resume ?? true),
+      allowMixedSnapshots: options.allow_mixed_snapshots ?? false,
+      dryRun: options.dry_run ?? false,
+      confirm: (asked) => {
+        plan = asked;
+        if (options.dry_run !== true) onMeasured(asked.bytes);
+        return Promise.resolve(true); // who submitted it has confirmed it
+      },
+      onUnfinished: (soFar) => {
+        if (soFar.databases.some(({ incomplete }) => !incomplete)) onUnfinished(soFar);
+        return Promise.resolve();
+      },
+    };
+    const run = { events, signal };
+    const report = await init(wanted, run).catch((error) => {
+      // nobody is there to be asked; a copy of one moment is what was wanted, and its first half was this job's own
+      if (attempt === 1 || !failuresOf(error).some(isMixed)) throw error;
+      events({
+        kind: "warning",
+        message: `${error.message}: the copy begins anew`,
+        remedy: "with allow_mixed_snapshots it goes on, with tables of two moments",
+      });
+      return init({ ...wanted, resume: false }, run);
+    });
+    const complete = report === undefined || setAsideObjects(report).length === 0;
+    return {
+      result: report ?? plan,
+      exitCode: complete ? ExitCode.success : ExitCode.completeExcept,
+    };
+  };
+
+  const runSync: JobRunner<"sync"> = async (job, { events, signal, workspace }) => {
+    const { source, target, databases, rules, options } = job;
+    const result = await sync({
+      source,
+      target,
+      databases,
+      rules,
+      tools: tools(workspace),
+      jobs: options.jobs ?? defaults.jobs,
+      splitBytes: options.split_bytes ?? defaults.splitBytes,
+      sync: syncSettings(job),
+      action: actionOf(options.action),
+      confirm: () => Promise.resolve(true), // who submitted it has confirmed it
+    }, { events, signal });
+    return { result, exitCode: ExitCode.success };
+  };
+
+  const runStatus: JobRunner<"status"> = async (job, context) => {
+    const { source, target, databases } = job;
+    const result = await status({ source, target, databases, now }, context);
+    const exitCode = !result.source.reachable
+      ? ExitCode.sourceUnreachable
+      : !result.target.reachable
+      ? ExitCode.targetUnreachable
+      : ExitCode.success;
+    return { result, exitCode };
+  };
+
+  const runVerify: JobRunner<"verify"> = async (job, { events, signal }) => {
+    const { source, target, databases, rules, options } = job;
+    const result = await verify({
+      source,
+      target,
+      databases,
+      rules,
+      jobs: options.jobs ?? defaults.jobs,
+      maxDiffs: options.max_diffs ?? defaults.maxDiffs,
+      showValues: options.values ?? false,
+      repair: options.repair ?? "no",
+      now,
+    }, { events, signal });
+    return { result, exitCode: exitCodes[result.verdict] };
+  };
+
+  return {
+    validate: runValidate,
+    init: runInit,
+    sync: runSync,
+    status: runStatus,
+    verify: runVerify,
+  };
+}
+
+type OptionsOf<Command extends JobCommand> = Extract<JobSpec, { command: Command }>["options"];
+
+type ReplicationOptions = Pick<
+  OptionsOf<"init">,
+  "replica_identity" | "slot_timeout_seconds" | "subscription_passfile"
+>;
+
+function actionOf(action: OptionsOf<"sync">["action"]): SyncAction {
+  switch (action?.kind) {
+    case "copy":
+      return { kind: "copy", tables: action.tables, areNew: action.are_new };
+    case "skip":
+      return { kind: "skip", lsn: parseLsn(action.lsn) };
+    default:
+      return { kind: action?.kind ?? "follow" };
+  }
+}
+
+const exitCodes: Readonly<Record<Verdict, ExitCode>> = {
+  equal: ExitCode.success,
+  different: ExitCode.mismatch,
+  unchecked: ExitCode.notVerified,
+};
+
+function isMixed(error: unknown): boolean {
+  return error instanceof MixedSnapshotsError;
+}

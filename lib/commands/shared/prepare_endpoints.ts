@@ -1,0 +1,62 @@
+/**
+ * What every session of a command has in common.
+ *
+ * @module
+ */
+import { type EventSink, formatDuration } from "../../core/mod.ts";
+import {
+  describeLockWait,
+  type Endpoint,
+  type LockWait,
+  type LockWaitSink,
+} from "../../postgres/mod.ts";
+import { type TableRules, wordsOf } from "../../rules/mod.ts";
+
+/**
+ * The same servers. Their sessions report as events which lock they wait for, and who holds it; and they read views of users only where the
+ * caller's own predicates may do so.
+ */
+export function prepareEndpoints<
+  Options extends { source: Endpoint; target: Endpoint; rules?: TableRules },
+>(options: Options, events: EventSink): Options {
+  const common = {
+    onLockWait: lockWaitEvents(events),
+    readsViews: options.rules?.rows.some((rule) =>
+      rule.kind === "table-filter" && wordsOf(rule.predicate).hasSubquery
+    ),
+  };
+  return {
+    ...options,
+    source: { ...options.source, ...common },
+    target: { ...options.target, ...common },
+  };
+}
+
+/** Sessions that wait for the same lock are reported once, and once more when none of them waits any longer. */
+function lockWaitEvents(events: EventSink): LockWaitSink {
+  /** Who waits, by what is waited for. */
+  const reported = new Map<string, Set<number>>();
+  return (wait) => {
+    const where = `${wait.side}, database ${wait.database}`;
+    const key = `${where}: ${wait.object}`;
+    const known = reported.get(key);
+    if (wait.kind === "over") {
+      known?.delete(wait.processId);
+      if (known === undefined || known.size > 0) return;
+      reported.delete(key);
+      const after = formatDuration(wait.waitedMs);
+      events({ kind: "info", message: `${key} is no longer waited for (${after})` });
+      return;
+    }
+    reported.set(key, (known ?? new Set()).add(wait.processId));
+    if (known !== undefined) return;
+    events({ kind: "info", message: `${where}: ${describeLockWait(wait)} (${remedyFor(wait)})` });
+  };
+}
+
+function remedyFor({ side, blockers }: LockWait): string {
+  const pids = blockers.map(({ processId }) => processId).filter((pid) => pid !== 0);
+  if (pids.length === 0) return "commit or roll back the prepared transaction";
+  const statements = pids.map((pid) => `SELECT pg_catalog.pg_terminate_backend(${pid});`);
+  return `let it finish, or end it on the ${side}: ${statements.join(" ")}`;
+}

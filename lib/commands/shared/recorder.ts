@@ -1,0 +1,116 @@
+/**
+ * What a run has done, gathered while it goes: events go through, steps, tables, retries and warnings are kept for the report.
+ *
+ * @module
+ */
+import type { EventSink, RunEvent, StepName } from "../../core/mod.ts";
+import type {
+  RetryReport,
+  StepPrediction,
+  StepReport,
+  ThrottleReport,
+  TimelineEntry,
+  Warning,
+} from "./report.ts";
+
+/** Which step, and of which database. */
+export interface StepOptions<Result> {
+  readonly step: StepName;
+  readonly database?: string;
+  /** A few words about the outcome. */
+  readonly summarise?: (result: Result) => string | undefined;
+}
+
+/** A table that is in, as its event told. */
+export type FinishedTable = Omit<Extract<RunEvent, { readonly kind: "table-finished" }>, "kind">;
+
+/** Passes events on and keeps what the report needs. */
+export class Recorder {
+  readonly steps: StepReport[] = [];
+  readonly warnings: Warning[] = [];
+  readonly timeline: TimelineEntry[] = [];
+  readonly governor: ThrottleReport[] = [];
+  readonly retries: RetryReport[] = [];
+  readonly tables: FinishedTable[] = [];
+  /** What each step is expected to take; given once that is known. */
+  predicted: readonly StepPrediction[] = [];
+  readonly #start = performance.now();
+  readonly #sink: EventSink;
+
+  constructor(sink: EventSink) {
+    this.#sink = sink;
+  }
+
+  /** The sink for everything that the run calls. */
+  readonly events: EventSink = (event: RunEvent) => {
+    this.#keep(event);
+    this.#sink(event);
+  };
+
+  #keep(event: RunEvent): void {
+    switch (event.kind) {
+      case "warning": {
+        const { kind: _, ...warning } = event;
+        this.warnings.push(warning);
+        break;
+      }
+      case "governor": {
+        const { kind: _, ...change } = event;
+        this.governor.push({ ...change, startMs: this.#now() });
+        break;
+      }
+      case "retry": {
+        const { kind: _, ...retry } = event;
+        this.retries.push({ ...retry, startMs: this.#now() });
+        break;
+      }
+      case "table-finished": {
+        const { kind: _, ...table } = event;
+        this.tables.push(table);
+        break;
+      }
+      case "work-finished": {
+        const { kind: _, startedAtMs, ...work } = event;
+        this.timeline.push({ ...work, startMs: startedAtMs - this.#start });
+        break;
+      }
+    }
+  }
+
+  /** Runs a step, tells when it begins and ends, and keeps how long it took. */
+  async step<Result>(work: () => Promise<Result>, options: StepOptions<Result>): Promise<Result> {
+    const { step, database, summarise } = options;
+    const place = database === undefined ? {} : { database };
+    this.#sink({ kind: "step-started", step, ...place });
+    const startMs = this.#now();
+    const end = () => ({
+      step,
+      ...place,
+      startMs,
+      ms: this.#now() - startMs,
+      ...this.#prediction(step, database),
+    });
+    let result: Result;
+    try {
+      result = await work();
+    } catch (error) {
+      this.steps.push({ ...end(), failed: true });
+      throw error;
+    }
+    const summary = summarise?.(result);
+    const outcome = { ...end(), ...(summary === undefined ? {} : { summary }) };
+    this.steps.push(outcome);
+    const { startMs: _, ...told } = outcome;
+    this.#sink({ kind: "step-finished", ...told });
+    return result;
+  }
+
+  #prediction(step: StepName, database: string | undefined): Pick<StepReport, "predictedMs"> {
+    const found = this.predicted.find((each) => each.step === step && each.database === database);
+    return found === undefined ? {} : { predictedMs: found.ms };
+  }
+
+  #now(): number {
+    return performance.now() - this.#start;
+  }
+}

@@ -1,0 +1,404 @@
+/**
+ * The stream of changes of one database that `init` copies: begun before its rows are read, handed over when they are in.
+ *
+ * @module
+ */
+import { ExitCode, plural, ReplicatorError, tableKey, type TableName } from "../../core/mod.ts";
+import {
+  type Endpoint,
+  openSessionWithRetry,
+  type Session,
+  withDatabase,
+} from "../../postgres/mod.ts";
+import { exportLockedSnapshot, type LockedSnapshot, type LockOptions } from "../../copy/mod.ts";
+import { listTables, type Table } from "../../catalog/mod.ts";
+import {
+  abandonStream,
+  describeScope,
+  dropSubscription,
+  handOver,
+  isCreationOrphaned,
+  keepTables,
+  nameSome,
+  parseReplicationName,
+  planPublication,
+  type PublishedRows,
+  readDatabaseRef,
+  readStreams,
+  readSubscriptions,
+  type ReplicationNames,
+  type ReplicationScope,
+  type ReplicationStream,
+  scopeHash,
+  type SlotState,
+  startStream,
+  type StreamStart,
+  type SubscriptionAccess,
+} from "../../replication/mod.ts";
+import { catchUp } from "./catch_up.ts";
+import { readScope } from "./table_scope.ts";
+import type { SyncSettings } from "./run.ts";
+import type { TableRules } from "../../rules/mod.ts";
+import type { Recorder } from "./recorder.ts";
+
+/** What a stream is about. */
+export interface ReplicationSetupOptions {
+  /** The database on the source. */
+  readonly source: Endpoint;
+  /** The database on the target; it may be yet to be made. */
+  readonly target: Endpoint;
+  /** A session on the target's server. */
+  readonly targetServer: Session;
+  readonly rules: TableRules;
+  readonly sync: SyncSettings;
+  /** Whether the database on the target is dropped and made anew, with its subscriptions. */
+  readonly replaces: boolean;
+  readonly recorder: Recorder;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * States: idle → begun ({@linkcode begin}) → following ({@linkcode handOver}) → caught up ({@linkcode catchUp});
+ * or given up ({@linkcode giveUp}), which leaves what a later run goes on from, and nothing else.
+ *
+ * A run that goes on where another one ended has a new snapshot, so a new slot for the tables that are not in yet; those that are in stay
+ * with the slot that they were copied under. In the end each slot has its subscription.
+ */
+export class ReplicationSetup {
+  readonly #options: ReplicationSetupOptions;
+  #start: StreamStart | undefined;
+  /** Streams that tables stay with which an earlier run has copied. */
+  #earlier: readonly ReplicationStream[] = [];
+  #begun = false;
+
+  constructor(options: ReplicationSetupOptions) {
+    this.#options = options;
+  }
+
+  get #database(): string {
+    return this.#options.source.database;
+  }
+
+  /**
+   * Takes the place of `exportLockedSnapshot`.
+   *
+   * @param finished tables whose rows are all on the target, from an earlier run
+   */
+  async begin(
+    wanted: LockOptions,
+    finished: readonly TableName[] = [],
+  ): Promise<LockedSnapshot> {
+    const { source, sync, rules, recorder } = this.#options;
+    const { signal, select } = wanted;
+    const scope = await this.#scope();
+    const hash = await scopeHash(scope);
+    if (this.#options.replaces) await this.#unsubscribe(hash);
+    const streams = await this.#keep(hash, finished);
+    this.#begun = true;
+    const done = new Set(finished.map((table) => tableKey(table)));
+    const withRows = async (session: Session, tables: readonly Table[]) => {
+      const selection = await selectRows(session, tables, rules);
+      return {
+        ...selection,
+        tables: selection.tables.filter((table) => !done.has(tableKey(table))),
+      };
+    };
+    if (done.size > 0 && await this.#isAllDone(wanted, withRows)) {
+      return await exportLockedSnapshot(source, wanted);
+    }
+    this.#start = await recorder.step(() =>
+      startStream(source, {
+        scope,
+        epoch: Math.max(0, ...streams.map(({ epoch }) => epoch)) + 1,
+        policy: sync.identity,
+        remembered: streams.flatMap(({ descriptor }) => descriptor?.changedIdentities ?? []),
+        slotTimeoutMs: sync.slotTimeoutMs,
+        failover: sync.failover,
+        createdAt: sync.now,
+        events: recorder.events,
+        signal,
+        ...(select === undefined ? {} : { select }),
+        withRows,
+      }), {
+      step: "slot",
+      database: this.#database,
+      summarise: ({ published, consistentPoint }) =>
+        `${plural(published.length, "table")} published, from ${consistentPoint}`,
+    });
+    return this.#start;
+  }
+
+  /**
+   * A database that has subscriptions cannot be dropped. Those of others are for others to drop; one of ours with another scope has a slot on
+   * the source that this run would not know, and that would keep WAL for ever.
+   */
+  async #unsubscribe(hash: string): Promise<void> {
+    const { target, signal } = this.#options;
+    await using session = await this.#open(target);
+    const ours = (await readSubscriptions(session)).flatMap(({ name }) => {
+      const parts = parseReplicationName(name);
+      return parts === undefined ? [] : [{ name, hash: parts.hash }];
+    });
+    const other = ours.filter((subscription) => subscription.hash !== hash);
+    if (other.length > 0) throw this.#followsOtherwise(other.map(({ name }) => name));
+    for (const { name } of ours) await dropSubscription(session, { name, signal });
+  }
+
+  #followsOtherwise(names: readonly string[]): ReplicatorError {
+    return new ReplicatorError(
+      `the database follows a source with another scope (other tables, rows or servers): ${
+        names.join(", ")
+      }; it was not changed`,
+      {
+        side: "target",
+        object: `database ${this.#options.target.database}`,
+        remedy:
+          "run cleanup first, which also removes its slot on the source; then init --enable-sync --drop-existing again",
+        exitCode: ExitCode.prerequisite,
+      },
+    );
+  }
+
+  async #isAllDone(
+    { select }: LockOptions,
+    withRows: (session: Session, tables: readonly Table[]) => Promise<PublishedRows>,
+  ): Promise<boolean> {
+    await using session = await this.#open(this.#options.source);
+    const all = await listTables(session);
+    const { tables } = await withRows(session, await (select?.(session, all) ?? all));
+    return tables.length === 0;
+  }
+
+  /**
+   * Keeps of earlier streams what is in; all else of them is removed. What a run that was killed has left would keep WAL for
+   * nobody; a slot that somebody reads is another matter.
+   *
+   * @returns all that there were, also those that are gone: their epochs are not used again
+   */
+  async #keep(hash: string, finished: readonly TableName[]): Promise<readonly ReplicationStream[]> {
+    const { source, target, recorder } = this.#options;
+    const done = new Set(finished.map((table) => tableKey(table)));
+    await using from = await this.#open(source);
+    await using to = finished.length === 0 ? undefined : await this.#open(target);
+    const streams = await readStreams(hash, { source: from, target: to });
+    const earlier: ReplicationStream[] = [];
+    for (const stream of streams) {
+      const { name, slot, publication, subscription } = stream;
+      const kept = publication?.tables.filter((table) => done.has(tableKey(table))) ?? [];
+      if (kept.length === 0 && slot?.active && !await isCreationOrphaned(from, slot)) {
+        throw this.#inUse(slot);
+      }
+      if (kept.length === 0) {
+        await abandonStream(source, { slot: name, publication: name, subscription: name });
+        recorder.events({ kind: "info", message: `removed what an earlier run has left: ${name}` });
+        continue;
+      }
+      if (
+        slot === undefined || slot.walStatus === "lost" || slot.invalidationReason !== undefined
+      ) {
+        throw this.#slotGone(name, kept);
+      }
+      if (subscription === undefined) await keepTables(from, stream, kept);
+      earlier.push(stream);
+    }
+    await this.#refuseLost(from, { earlier, finished });
+    this.#earlier = (await readStreams(hash, { source: from, target: to })).filter(({ name }) =>
+      earlier.some((stream) => stream.name === name)
+    );
+    return streams;
+  }
+
+  /** Tables that are in, could be published, and are with no slot: their changes since are nowhere. */
+  async #refuseLost(
+    session: Session,
+    { earlier, finished }: {
+      readonly earlier: readonly ReplicationStream[];
+      readonly finished: readonly TableName[];
+    },
+  ): Promise<void> {
+    if (finished.length === 0) return;
+    const followed = new Set(
+      earlier.flatMap(({ publication }) => publication?.tables ?? []).map((table) =>
+        tableKey(table)
+      ),
+    );
+    const done = new Set(finished.map((table) => tableKey(table)));
+    const { tables, predicateOf } = await selectRows(session, undefined, this.#options.rules);
+    const loose = tables.filter((table) =>
+      done.has(tableKey(table)) && !followed.has(tableKey(table))
+    );
+    if (loose.length === 0) return;
+    const policy = this.#options.sync.identity === "full" ? "full" : "skip";
+    const plan = await planPublication({ session, tables: loose, predicateOf, policy });
+    if (plan.tables.length > 0) throw this.#slotGone(undefined, plan.tables);
+  }
+
+  #inUse({ name, activePid }: SlotState): ReplicatorError {
+    return new ReplicatorError(`the slot ${name} of this very scope is in use`, {
+      side: "source",
+      object: `database ${this.#database}`,
+      details: [`A session reads it (pid ${activePid}).`],
+      remedy:
+        "another run or a subscription goes on with it: see status; cleanup removes it if it is to start anew",
+      exitCode: ExitCode.prerequisite,
+    });
+  }
+
+  #slotGone(name: string | undefined, kept: readonly TableName[]): ReplicatorError {
+    return new ReplicatorError(
+      `the slot${name === undefined ? "" : ` ${name}`}, under which an earlier run copied ${
+        plural(kept.length, "table")
+      }, is gone or lost`,
+      {
+        side: "source",
+        object: `database ${this.#database}`,
+        details: [`What was written to them since cannot be had any more: ${nameSome(kept)}`],
+        remedy: "start over with init --enable-sync --no-resume",
+        exitCode: ExitCode.prerequisite,
+      },
+    );
+  }
+
+  async #scope(): Promise<ReplicationScope> {
+    const { source, target, targetServer, rules } = this.#options;
+    await using session = await this.#open(source);
+    return {
+      source: await readDatabaseRef(session),
+      target: { ...await readDatabaseRef(targetServer), database: target.database },
+      rules,
+    };
+  }
+
+  /** To be called when everything is on the target. May be repeated after an interruption. */
+  async handOver(): Promise<void> {
+    const { source, target, sync, recorder, signal } = this.#options;
+    if (!this.#begun) return;
+    await using from = await this.#open(source);
+    await using to = await this.#open(target);
+    const all = await listTables(from);
+    const common = {
+      source: from,
+      target: to,
+      access: accessTo(source, sync),
+      copiedAt: sync.now,
+      signal,
+      events: recorder.events,
+    };
+    await recorder.step(async () => {
+      for (const { name, epoch, publication, descriptor } of this.#earlier) {
+        const listed = new Set(publication?.tables.map((table) => tableKey(table)));
+        await handOver({
+          ...common,
+          names: { slot: name, publication: name, subscription: name },
+          descriptor: descriptor ??
+            await describeScope(await this.#scope(), {
+              epoch,
+              createdAt: sync.now,
+              changedIdentities: [],
+            }),
+          published: all.filter((table) => listed.has(tableKey(table))),
+        });
+      }
+      if (this.#start !== undefined) await handOver({ ...common, ...this.#start });
+    }, {
+      step: "subscription",
+      database: this.#database,
+      summarise: () => this.#names.join(", "),
+    });
+  }
+
+  get #names(): readonly string[] {
+    return [
+      ...this.#earlier.map(({ name }) => name),
+      ...(this.#start === undefined ? [] : [this.#start.names.subscription]),
+    ];
+  }
+
+  /** Waits until the target has everything that the source has now. */
+  async catchUp(): Promise<void> {
+    const { source, target, recorder, signal } = this.#options;
+    const subscriptions = this.#names;
+    if (subscriptions.length === 0) return;
+    await recorder.step(
+      () => catchUp({ source, target, subscriptions, signal, events: recorder.events }),
+      {
+        step: "catch-up",
+        database: this.#database,
+        summarise: (lsn) => `streaming, applied up to ${lsn}`,
+      },
+    );
+  }
+
+  /**
+   * When the copy has failed: a slot that nobody will read would fill the source's disk, so it is dropped, unless a later run may go on with
+   * what was copied under it.
+   */
+  async giveUp(hasRows: boolean): Promise<void> {
+    const { source, recorder } = this.#options;
+    const kept = this.#earlier.map(({ name }) => name);
+    const start = this.#start;
+    if (start !== undefined && hasRows) kept.push(start.names.slot);
+    else if (start !== undefined) await this.#abandon(start.names);
+    if (kept.length === 0) return;
+    recorder.events({
+      kind: "warning",
+      side: "source",
+      object: `database ${source.database}`,
+      message: `${kept.join(", ")} ${
+        kept.length === 1 ? "stays a slot" : "stay slots"
+      } of the source, which keeps its WAL until the copy goes on`,
+      remedy: "run the same command again soon, or cleanup to give it up",
+    });
+  }
+
+  async #abandon(names: ReplicationNames): Promise<void> {
+    const { source, recorder } = this.#options;
+    try {
+      await abandonStream(source, names);
+      recorder.events({
+        kind: "info",
+        message: `slot and publication ${names.slot} of ${this.#database} were dropped again`,
+      });
+    } catch (error) {
+      recorder.events({
+        kind: "warning",
+        side: "source",
+        object: `slot ${names.slot}`,
+        message: `it could not be dropped, and keeps WAL on the source: ${
+          error instanceof Error ? error.message : String(error)
+        }`,
+        remedy: "run cleanup when the source can be reached again",
+      });
+    }
+  }
+
+  #open(endpoint: Endpoint): Promise<Session> {
+    const { signal, recorder } = this.#options;
+    return openSessionWithRetry(endpoint, { signal, events: recorder.events });
+  }
+}
+
+/** How the target's server reaches a database of the source. */
+export function accessTo(
+  source: Endpoint,
+  { sourceFromTarget, passfile }: Pick<SyncSettings, "sourceFromTarget" | "passfile">,
+): SubscriptionAccess {
+  return {
+    sourceFromTarget: withDatabase(sourceFromTarget ?? source, source.database),
+    passfile,
+  };
+}
+
+/** The tables whose rows come under the rules, of those given; all of the database's when none are. */
+export async function selectRows(
+  session: Session,
+  tables: readonly Table[] | undefined,
+  rules: TableRules,
+): Promise<PublishedRows> {
+  const all = tables ?? await listTables(session);
+  const scope = (await readScope(session, rules))?.scope;
+  return {
+    tables: all.filter((table) => scope?.hasRows(table) ?? true),
+    predicateOf: (table) => scope?.predicateOf(table),
+  };
+}

@@ -1,0 +1,200 @@
+/**
+ * What every command takes besides its options: where events go and what ends it.
+ *
+ * @module
+ */
+import type { EventSink, Lsn } from "../../core/mod.ts";
+import type { CheckpointStores } from "../../checkpoint/mod.ts";
+import type { CopyWorkerRunner } from "../../copy/mod.ts";
+import type { InitPlan, InitReport, SyncPlan } from "./report.ts";
+import type { Endpoint } from "../../postgres/mod.ts";
+import type { IdentityPolicy } from "../../replication/mod.ts";
+import type { TableRules } from "../../rules/mod.ts";
+import type { VerifyJournal } from "../../verify/mod.ts";
+
+/** The caller's side of a running command. */
+export interface RunContext {
+  readonly events: EventSink;
+  /** Ends the command; it then throws the signal's reason when everything has been closed. */
+  readonly signal: AbortSignal;
+}
+
+/** Which databases, and what they are called on the target. */
+export interface DatabaseSelection {
+  /** Names or wildcards (`*`); empty means all. Not together with `exclude`. */
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  /** Source name → target name. */
+  readonly map: Readonly<Record<string, string>>;
+}
+
+/** Which programs give schema and globals. */
+export interface ToolSelection {
+  /** `auto`: installed ones when new enough, else the embedded ones. */
+  readonly dump: "auto" | "native" | "embedded";
+  /** A folder to look in before the `PATH`. */
+  readonly binDirectory: string | undefined;
+  /** `PATH` and what the programs need of the environment. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** What `validate` looks at. */
+export interface ValidateOptions {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly databases: DatabaseSelection;
+  /** Which tables and which of their rows; all when it is not there. */
+  readonly rules?: TableRules;
+  readonly tools: ToolSelection;
+  /** Whether replication is wanted: what it lacks is then a failure, else a warning. */
+  readonly forSync: boolean;
+  /** With replication: what will be done about tables without a usable replica identity. Default: `fail`. */
+  readonly identity?: IdentityPolicy;
+  /** Under which `search_path` `init` will compute values. Default: `empty`. */
+  readonly restoreSearchPath?: "empty" | "own";
+  /** Whether a target that is not empty will be dropped. */
+  readonly dropExisting: boolean;
+  /** What becomes of an unfinished copy on the target; see `planDatabases`. */
+  readonly resume?: "yes" | "no" | "complete";
+  /** See `planDatabases`. */
+  readonly claim?: (targets: readonly string[]) => Promise<void>;
+  readonly jobs: number;
+}
+
+/** A copied database whose snapshot still can be imported on the source. */
+export interface HeldSnapshot {
+  /** Its name on the source. */
+  readonly database: string;
+  /** Its name on the target. */
+  readonly target: string;
+  /** For `SET TRANSACTION SNAPSHOT` on the source: just what has been copied. */
+  readonly snapshot: string;
+}
+
+/** Called when all rows are in and before the snapshot is let go: the time to compare. */
+export type SnapshotHook = (held: HeldSnapshot) => Promise<void>;
+
+/** How replication is set up. */
+export interface SyncSettings {
+  /** What is done about tables without a usable replica identity. */
+  readonly identity: IdentityPolicy;
+  /** Gives up waiting for transactions that a new slot has to wait for, in milliseconds. */
+  readonly slotTimeoutMs: number;
+  /** The source by the address at which the target's server reaches it; undefined: by the same. Its database does not count. */
+  readonly sourceFromTarget: Endpoint | undefined;
+  /** A file on the target's server with the source's password, which is then not in the target's catalog. */
+  readonly passfile: string | undefined;
+  /** Whether standbys of the source keep the slots in step (17+). */
+  readonly failover: boolean;
+  /** The present moment, ISO: written down with what is made. */
+  readonly now: string;
+}
+
+/** What `init` does. */
+export interface InitOptions {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly databases: DatabaseSelection;
+  /** Which tables and which of their rows; all when it is not there. */
+  readonly rules?: TableRules;
+  readonly tools: ToolSelection;
+  /** Tables copied at once. */
+  readonly jobs: number;
+  /** Indexes and keys built at once. */
+  readonly indexJobs: number;
+  /** `auto`: binary where it means the same on both servers, else text. */
+  readonly copyFormat: "auto" | "text" | "binary";
+  /**
+   * Under which `search_path` checks, generated columns, index expressions and materialized views are computed: an empty one,
+   * as with pg_dump and psql, or the one that the target's database and role have. Default: `empty`.
+   */
+  readonly restoreSearchPath?: "empty" | "own";
+  /** Threads that copy rows; none, or 0: the caller's. See `copyThreadsFor`. */
+  readonly copyThreads?: number | undefined;
+  /** Who copies the rows; default: this process. */
+  readonly lanes?: CopyWorkerRunner | undefined;
+  /** Tables of more bytes are copied in parts, several at once. */
+  readonly splitBytes: number;
+  /** The most that is read from the source, in bytes a second, all sessions together; undefined for as much as there is. */
+  readonly maxBytesPerSecond?: number | undefined;
+  /** Drop target databases that are not empty. */
+  readonly dropExisting: boolean;
+  /** Hand over to replication, which is begun before the rows are read; undefined: a copy and no more. */
+  readonly sync?: SyncSettings | undefined;
+  /**
+   * Where the run leaves word of itself, so that the same command goes on after an interruption; undefined: nowhere, then the ledger in the
+   * target alone tells.
+   */
+  readonly checkpoint?: CheckpointStores | undefined;
+  /** Version of the tool, for the checkpoint. */
+  readonly version?: string | undefined;
+  /** Whether to go on with what an earlier attempt has done; false drops it and begins anew. Default: true. */
+  readonly resume?: boolean | undefined;
+  /** Whether tables may be of different moments when a later attempt cannot read as of the first one's. Default: false. */
+  readonly allowMixedSnapshots?: boolean | undefined;
+  /** Pauses between attempts at what passes by itself: connections that break, servers that restart. */
+  readonly retryPausesMs?: readonly number[] | undefined;
+  /** Stop after the plan. */
+  readonly dryRun: boolean;
+  /** Asked with the plan before anything is changed; false ends the run untouched. */
+  readonly confirm: (plan: InitPlan) => Promise<boolean>;
+  readonly whileSnapshotHeld?: SnapshotHook;
+  /** Told when the run ends before everything is copied, with what there is to tell; then the error is thrown. */
+  readonly onUnfinished?: ((report: InitReport) => Promise<void>) | undefined;
+}
+
+/** What `verify` compares, and what it does about differences. */
+export interface VerifyOptions {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly databases: DatabaseSelection;
+  /** Which tables and which of their rows; all when it is not there. */
+  readonly rules?: TableRules;
+  /** Sessions that read on each side at once. */
+  readonly jobs: number;
+  /** At most this many differing rows are listed for each table. */
+  readonly maxDiffs: number;
+  /** Whether values of rows, keys included, may be in the report. */
+  readonly showValues: boolean;
+  /** `follow`: writes to the target what makes it equal to the source; `print`: only says what that would be. */
+  readonly repair: "no" | "print" | "follow";
+  /** What an interrupted run has found equal, and where that is noted; without one everything is compared. */
+  readonly journal?: VerifyJournal;
+  /** The moment, for the report. */
+  readonly now: () => Date;
+}
+
+/** Tables that are to be copied under a slot of their own. */
+export interface CopyAction {
+  readonly kind: "copy";
+  /** `[[database.]schema.]table` with wildcards; `*` for all. */
+  readonly tables: readonly string[];
+  /** Tables that the target does not have yet: they are made first. Else those that it has are emptied. */
+  readonly areNew: boolean;
+}
+
+/** What `sync` does before it follows. */
+export type SyncAction =
+  | { readonly kind: "follow" }
+  | CopyAction
+  /** Leave out the transaction that ends there, of the one subscription that fails. */
+  | { readonly kind: "skip"; readonly lsn: Lsn }
+  /** Switch on what an error has stopped. */
+  | { readonly kind: "retry" };
+
+/** What `sync` does. */
+export interface SyncOptions {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  readonly databases: DatabaseSelection;
+  readonly rules: TableRules;
+  readonly tools: ToolSelection;
+  /** Tables copied at once. */
+  readonly jobs: number;
+  /** Tables of more bytes are copied in parts, several at once. */
+  readonly splitBytes: number;
+  readonly sync: SyncSettings;
+  readonly action: SyncAction;
+  /** Asked before tables of the target are emptied or made; false ends the run untouched. */
+  readonly confirm: (plan: SyncPlan) => Promise<boolean>;
+}

@@ -1,0 +1,123 @@
+/**
+ * The two servers of a run, opened together.
+ *
+ * @module
+ */
+import { readProvider } from "../../catalog/mod.ts";
+import { describeError } from "../../core/mod.ts";
+import {
+  connectionDelaysMs,
+  ConnectionError,
+  describeEndpoint,
+  type Endpoint,
+  openSessionWithRetry,
+  type Session,
+  SqlState,
+  withDatabase,
+} from "../../postgres/mod.ts";
+import type { ServerSummary } from "./report.ts";
+import type { RunContext } from "./run.ts";
+
+/** A session on each server: open → disposed. */
+export interface ServerPair extends AsyncDisposable {
+  readonly source: Session;
+  /** On the database that the URL names, or on `postgres` when that is yet to be made. */
+  readonly target: Session;
+}
+
+/** Where to, and how patiently. */
+export interface EndpointPair {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  /** Pauses before each further attempt. */
+  readonly retryDelaysMs?: readonly number[];
+}
+
+/**
+ * Opens a session on each side, in parallel.
+ *
+ * @throws ConnectionError of the side that cannot be reached; when neither can, it tells about both
+ */
+export async function openServerPair(
+  { source, target, retryDelaysMs = connectionDelaysMs }: EndpointPair,
+  { events, signal }: RunContext,
+): Promise<ServerPair> {
+  const open = (endpoint: Endpoint) =>
+    openSessionWithRetry(endpoint, { signal, events, delaysMs: retryDelaysMs });
+  const [onSource, onTarget] = await Promise.allSettled([open(source), openTarget(target, open)]);
+  if (onSource.status === "fulfilled" && onTarget.status === "fulfilled") {
+    const sessions = { source: onSource.value, target: onTarget.value };
+    return {
+      ...sessions,
+      [Symbol.asyncDispose]: async () => {
+        await Promise.all([sessions.source.close(), sessions.target.close()]);
+      },
+    };
+  }
+  if (onSource.status === "fulfilled") await onSource.value.close();
+  if (onTarget.status === "fulfilled") await onTarget.value.close();
+  signal.throwIfAborted();
+  if (onSource.status === "rejected" && onTarget.status === "rejected") {
+    throw bothFailed(source, onSource.reason, onTarget.reason);
+  }
+  throw onSource.status === "rejected"
+    ? onSource.reason
+    : (onTarget as PromiseRejectedResult).reason;
+}
+
+/**
+ * The database that the target's URL names may be one that `init` is to create. Then the maintenance database is the way
+ * in; the first error is the one to tell when that does not open either.
+ */
+async function openTarget(
+  endpoint: Endpoint,
+  open: (endpoint: Endpoint) => Promise<Session>,
+): Promise<Session> {
+  try {
+    return await open(endpoint);
+  } catch (error) {
+    if (!(error instanceof ConnectionError) || error.sqlState !== SqlState.invalidCatalogName) {
+      throw error;
+    }
+    for (const name of ["postgres", "template1"]) {
+      if (name === endpoint.database) continue;
+      try {
+        return await open(withDatabase(endpoint, name));
+      } catch (other) {
+        if (!(other instanceof ConnectionError)) throw other;
+      }
+    }
+    throw error;
+  }
+}
+
+function bothFailed(source: Endpoint, onSource: unknown, onTarget: unknown): unknown {
+  if (!(onSource instanceof ConnectionError && onTarget instanceof ConnectionError)) {
+    return onSource;
+  }
+  return new ConnectionError(
+    [onSource.message, ...describeError(onTarget)].join("\n"),
+    {
+      endpoint: source,
+      transient: onSource.transient && onTarget.transient,
+      remedy: onSource.remedy,
+      cause: new AggregateError([onSource, onTarget]),
+    },
+  );
+}
+
+/** The session's server in a few words. */
+export async function summarise(session: Session): Promise<ServerSummary> {
+  const provider = await readProvider(session);
+  return {
+    url: describeEndpoint(session.endpoint),
+    version: formatVersion(session.serverVersion),
+    ...(provider === undefined ? {} : { provider: provider.name }),
+    encrypted: session.encrypted,
+  };
+}
+
+/** `15.18` from 150018. */
+export function formatVersion(serverVersion: number): string {
+  return `${Math.floor(serverVersion / 10_000)}.${serverVersion % 10_000}`;
+}

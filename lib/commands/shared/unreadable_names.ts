@@ -1,0 +1,55 @@
+/**
+ * Refuses names that no session in UTF-8 can write, before anything is changed.
+ *
+ * @module
+ */
+import { listUnreadableRoles, type UnreadableName } from "../../catalog/mod.ts";
+import { ExitCode, plural, ReplicatorError, showOpaque } from "../../core/mod.ts";
+import { isUnconvertible, type Session } from "../../postgres/mod.ts";
+
+const namesShown = 5;
+
+/** `2 names (table na\xefve, column caf\xe9)` */
+export function describeNames(names: readonly UnreadableName[]): string {
+  const shown = names.slice(0, namesShown).map(({ kind, name }) => `${kind} ${showOpaque(name)}`);
+  const more = names.length > namesShown ? `, and ${names.length - namesShown} more` : "";
+  return `${plural(names.length, "name")} (${shown.join(", ")}${more})`;
+}
+
+/** The refusal of databases, each described with its names. */
+export function unreadableDatabases(descriptions: readonly string[]): ReplicatorError {
+  return new ReplicatorError("names of the database cannot be written in UTF-8", {
+    side: "source",
+    object: descriptions.join("; "),
+    remedy:
+      "rename them there (ALTER … RENAME TO), in a session with the client_encoding of the database, " +
+      "or leave the database out with --exclude-databases",
+    exitCode: ExitCode.prerequisite,
+  });
+}
+
+/**
+ * Reads of a server what names its roles.
+ *
+ * @throws ReplicatorError with the roles whose names have no form in UTF-8
+ */
+export async function readNamingRoles<Result>(
+  session: Session,
+  read: (session: Session) => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await read(session);
+  } catch (error) {
+    if (!isUnconvertible(error)) throw error;
+    const roles = await listUnreadableRoles(session);
+    if (roles.length === 0) throw error;
+    throw new ReplicatorError("names of roles cannot be written in UTF-8", {
+      side: session.endpoint.side,
+      object: describeNames(roles),
+      remedy: "rename them there (ALTER ROLE … RENAME TO), in a session with the client_encoding " +
+        `of database ${session.endpoint.database}`,
+      exitCode: ExitCode.prerequisite,
+      cause: error,
+    });
+  }
+}

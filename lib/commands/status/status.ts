@@ -1,0 +1,402 @@
+/**
+ * `status`: where every stream of changes between two servers stands.
+ *
+ * @module
+ */
+import { parseNamePattern } from "../../catalog/mod.ts";
+import { formatLsn, tableKey, type TableName } from "../../core/mod.ts";
+import { describeEndpoint, type Endpoint, pause } from "../../postgres/mod.ts";
+import {
+  compareShapes,
+  type Drift,
+  type NameParts,
+  parseReplicationName,
+  readWorkers,
+  rulesFromWords,
+  type ScopeComment,
+  type SourceReading,
+  walRate,
+  type WorkerReading,
+} from "../../replication/mod.ts";
+import type { TableRules } from "../../rules/mod.ts";
+import { formatVersion } from "../shared/server_pair.ts";
+import type { DatabaseSelection, RunContext } from "../shared/run.ts";
+import { sequenceDifferences, streamStatus } from "./assemble.ts";
+import {
+  readSourceServer,
+  readSourceStatus,
+  readStatusContents,
+  readTargetServer,
+  readTargetStatus,
+  type SourceServer,
+  type SourceStatusFacts,
+  type StatusContents,
+  type TargetServer,
+  type TargetStatusFacts,
+} from "./facts.ts";
+import {
+  driftFindings,
+  serverFindings,
+  setAsideFindings,
+  sortFindings,
+  streamFindings,
+} from "./evaluate.ts";
+import { type Reachable, ReconnectingSession } from "../shared/reconnecting_session.ts";
+import { readScope } from "../shared/table_scope.ts";
+import type { DatabaseStatus, ServerStatus, StatusFinding, StatusReport } from "./report.ts";
+import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
+
+export { checkStatus } from "./evaluate.ts";
+export { prometheusMetrics } from "./prometheus.ts";
+export * from "./report.ts";
+
+/** What `status` looks at. */
+export interface StatusOptions {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  /** By their names on the source; all when nothing is named. */
+  readonly databases: Pick<DatabaseSelection, "include" | "exclude">;
+  /** How long to look at rates when there was no look before. Default: 1 s. */
+  readonly sampleMs?: number;
+  /** The moment, for the report. */
+  readonly now: () => Date;
+}
+
+/** One look. See {@linkcode StatusMonitor}. */
+export async function status(options: StatusOptions, context: RunContext): Promise<StatusReport> {
+  await using monitor = new StatusMonitor(prepareEndpoints(options, context.events), context);
+  return await monitor.read();
+}
+
+const defaultSampleMs = 1_000;
+/** Comparing tables and sequences costs more than looking at positions. */
+const contentsEveryMs = 10_000;
+
+/** What is compared of one pair of databases, and when it was read. */
+interface Compared {
+  readonly atMs: number;
+  readonly source: StatusContents;
+  readonly target: StatusContents;
+  readonly inScope: (table: TableName) => boolean;
+}
+
+/**
+ * Looks at both servers as often as it is asked, over sessions that stay open; a side that is out of reach is reported, and tried again at the next
+ * look. Only reads. Rates are those since the look before.
+ *
+ * States: open → disposed.
+ *
+ * Requires `--allow-net` for both servers. On the servers: a role that may connect; `pg_monitor` for lag in time and blocking
+ * sessions of others.
+ */
+export class StatusMonitor implements AsyncDisposable {
+  readonly #options: StatusOptions;
+  readonly #context: RunContext;
+  readonly #source: ReconnectingSession;
+  readonly #target: ReconnectingSession;
+  readonly #compared = new Map<string, Compared>();
+  #workersBefore: ReadonlyMap<string, WorkerReading> | undefined;
+  #before: SourceReading | undefined;
+
+  constructor(options: StatusOptions, context: RunContext) {
+    this.#options = options;
+    this.#context = context;
+    this.#source = new ReconnectingSession(options.source, context.signal);
+    this.#target = new ReconnectingSession(options.target, context.signal);
+  }
+
+  /**
+   * Looks once.
+   *
+   * @throws ServerError when a server refuses to tell; a side that is out of reach is no error
+   */
+  async read(): Promise<StatusReport> {
+    if (this.#before === undefined) await this.#look();
+    const [source, target] = await Promise.all([
+      this.#source.ask(undefined, (session) => readSourceServer(session, performance.now())),
+      this.#target.ask(undefined, readTargetServer),
+    ]);
+    const looked: Looked = {
+      source,
+      target,
+      before: source.reached ? this.#before ?? source.value.reading : undefined,
+    };
+    const databases: DatabaseStatus[] = [];
+    const findings: StatusFinding[] = [];
+    for (const pair of await this.#pairs(looked)) {
+      const { status, drift } = await this.#database(pair, looked);
+      databases.push(status);
+      const database = status.source ?? status.target;
+      const isPublicationKnown = pair.sourceFacts !== undefined;
+      findings.push(
+        ...status.streams.flatMap((stream) =>
+          streamFindings(stream, { database, isPublicationKnown })
+        ),
+        ...driftFindings(drift, database),
+        ...setAsideFindings(status.setAside ?? [], database),
+      );
+    }
+    if (source.reached) this.#before = source.value.reading;
+    if (target.reached) this.#workersBefore = target.value.workers;
+    return this.#report(looked, databases, findings);
+  }
+
+  /** The first reading, that rates need. */
+  async #look(): Promise<void> {
+    const [first, workers] = await Promise.all([
+      this.#source.ask(undefined, (session) => readSourceServer(session, performance.now())),
+      this.#target.ask(undefined, readWorkers),
+    ]);
+    if (workers.reached) this.#workersBefore = workers.value;
+    if (!first.reached || first.value.reading.slots.length === 0) return;
+    this.#before = first.value.reading;
+    await pause(this.#options.sampleMs ?? defaultSampleMs, this.#context.signal);
+  }
+
+  #report(
+    { source, target, before }: Looked,
+    databases: readonly DatabaseStatus[],
+    found: readonly StatusFinding[],
+  ): StatusReport {
+    const servers = {
+      source: serverStatus(this.#options.source, source),
+      target: serverStatus(this.#options.target, target),
+    };
+    const findings = sortFindings([...serverFindings({ ...servers, databases }), ...found]);
+    return {
+      formatVersion: 1,
+      at: this.#options.now().toISOString(),
+      ...servers,
+      wal: source.reached && before !== undefined
+        ? {
+          lsn: formatLsn(source.value.reading.wal),
+          bytesPerSecond: walRate(before, source.value.reading) ?? null,
+        }
+        : null,
+      databases,
+      findings,
+      healthy: findings.every(({ severity }) => severity !== "problem"),
+    };
+  }
+
+  /** Databases that belong together, with the streams between them. Streams of other servers are left out. */
+  async #pairs({ source, target }: Looked): Promise<readonly Pair[]> {
+    const targets = new Map<string, TargetStatusFacts | undefined>();
+    const sources = new Map<string, SourceStatusFacts | undefined>();
+    const streams = new Map<string, { source?: string | undefined; target?: string }>();
+    if (source.reached) {
+      for (const { name, database } of source.value.reading.slots) {
+        streams.set(name, { source: database });
+      }
+    }
+    if (target.reached) {
+      for (const { name, database } of target.value.subscriptions) {
+        streams.set(name, { ...streams.get(name), target: database });
+        if (!targets.has(database)) {
+          const answer = await this.#target.ask(database, readTargetStatus);
+          targets.set(database, answer.reached ? answer.value : undefined);
+        }
+      }
+    }
+    const describedBy = (name: string): ScopeComment | undefined => {
+      const database = streams.get(name)?.target;
+      return database === undefined ? undefined : targets.get(database)?.descriptors.get(name);
+    };
+    for (const [name, places] of streams) {
+      places.source ??= describedBy(name)?.source.database;
+      const database = places.source;
+      if (database !== undefined && source.reached && !sources.has(database)) {
+        const answer = await this.#source.ask(database, readSourceStatus);
+        sources.set(database, answer.reached ? answer.value : undefined);
+      }
+    }
+    const pairs = new Map<string, Pair>();
+    for (const [name, places] of streams) {
+      const parts = parseReplicationName(name);
+      const facts = places.source === undefined ? undefined : sources.get(places.source);
+      const descriptor = describedBy(name) ??
+        facts?.publications.find((each) => each.name === name)?.descriptor;
+      if (parts === undefined || isForeign(descriptor, { source, target })) continue;
+      if (!this.#isWanted(places.source ?? places.target)) continue;
+      // a slot without a subscription belongs to the database that its publication names
+      const onTarget = places.target ?? descriptor?.target.database;
+      const key = JSON.stringify([places.source, onTarget]);
+      const pair = pairs.get(key) ?? {
+        source: places.source,
+        target: onTarget,
+        sourceFacts: facts,
+        targetFacts: onTarget === undefined ? undefined : targets.get(onTarget),
+        streams: [],
+      };
+      pairs.set(key, { ...pair, streams: [...pair.streams, { name, parts }] });
+    }
+    return [...pairs.values()].sort((a, b) => (a.source ?? "") < (b.source ?? "") ? -1 : 1);
+  }
+
+  #isWanted(database: string | undefined): boolean {
+    const { include, exclude } = this.#options.databases;
+    const named = (list: readonly string[]) =>
+      list.some((text) => {
+        const pattern = parseNamePattern(text);
+        return database !== undefined && "matches" in pattern && pattern.matches(database);
+      });
+    return (include.length === 0 || named(include)) && !named(exclude);
+  }
+
+  async #database(
+    pair: Pair,
+    { source, target, before }: Looked,
+  ): Promise<{ readonly status: DatabaseStatus; readonly drift: readonly Drift[] }> {
+    const readings = source.reached && before !== undefined
+      ? { before, now: source.value.reading }
+      : undefined;
+    const streams = pair.streams.toSorted((a, b) => a.parts.epoch - b.parts.epoch)
+      .map(({ name, parts }) => {
+        const stream = streamStatus({
+          name,
+          parts,
+          source: readings,
+          publications: pair.sourceFacts?.publications,
+          target: pair.targetFacts,
+          targetReachable: target.reached &&
+            (pair.targetFacts !== undefined || !hasSubscription(target.value, name)),
+          workerBefore: this.#workersBefore?.get(name),
+        });
+        return stream;
+      });
+    const compared = source.reached && target.reached ? await this.#compare(pair) : undefined;
+    const drift = compared === undefined ? [] : compareShapes({
+      source: compared.source.shapes,
+      target: compared.target.shapes,
+      published: pair.sourceFacts?.published.filter(({ publication }) =>
+        pair.streams.some(({ name }) =>
+          name === publication
+        )
+      ) ?? [],
+      subscribed: pair.targetFacts?.tables.filter(({ subscription }) =>
+        pair.streams.some(({ name }) => name === subscription)
+      ) ?? [],
+      types: { source: compared.source.types, target: compared.target.types },
+      inScope: compared.inScope,
+      isSkipped: skippedTables(pair),
+    });
+    return {
+      drift,
+      status: {
+        source: pair.source ?? null,
+        target: pair.target ?? null,
+        streams,
+        drift: compared === undefined
+          ? null
+          : drift.map(({ kind, schema, name, column, message }) => ({
+            kind,
+            schema,
+            name,
+            column: column ?? null,
+            message,
+          })),
+        sequences: compared === undefined
+          ? null
+          : sequenceDifferences(compared.source.sequences, compared.target.sequences),
+        setAside: pair.targetFacts?.setAside ?? null,
+      },
+    };
+  }
+
+  async #compare(pair: Pair): Promise<Compared | undefined> {
+    const { source, target, targetFacts } = pair;
+    if (source === undefined || target === undefined || targetFacts === undefined) return undefined;
+    const key = JSON.stringify([source, target]);
+    const known = this.#compared.get(key);
+    const atMs = performance.now();
+    if (known !== undefined && atMs - known.atMs < contentsEveryMs) return known;
+    const rules = rulesOf(pair);
+    const onSource = await this.#source.ask(source, async (session) => ({
+      contents: await readStatusContents(session),
+      scope: (await readScope(session, rules))?.scope,
+    }));
+    const onTarget = await this.#target.ask(target, readStatusContents);
+    if (!onSource.reached || !onTarget.reached) return undefined;
+    const { contents, scope } = onSource.value;
+    const compared = {
+      atMs,
+      source: contents,
+      target: onTarget.value,
+      inScope: (table: TableName) => scope?.hasRows(table) ?? true,
+    };
+    this.#compared.set(key, compared);
+    return compared;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#source[Symbol.asyncDispose](), this.#target[Symbol.asyncDispose]()]);
+  }
+}
+
+interface Looked {
+  readonly source: Reachable<SourceServer>;
+  readonly target: Reachable<TargetServer>;
+  readonly before: SourceReading | undefined;
+}
+
+/** A database of the source and one of the target, with what goes on between them. */
+interface Pair {
+  readonly source: string | undefined;
+  readonly target: string | undefined;
+  readonly sourceFacts: SourceStatusFacts | undefined;
+  readonly targetFacts: TargetStatusFacts | undefined;
+  readonly streams: readonly { readonly name: string; readonly parts: NameParts }[];
+}
+
+/** Whether the stream goes from or to another server: told by system identifiers, where both may be read. */
+function isForeign(
+  descriptor: ScopeComment | undefined,
+  { source, target }: Pick<Looked, "source" | "target">,
+): boolean {
+  if (descriptor === undefined) return false;
+  const differs = (
+    described: string,
+    server: Reachable<{ readonly systemIdentifier: string | undefined }>,
+  ) => {
+    const known = server.reached ? server.value.systemIdentifier : undefined;
+    return known !== undefined && /^\d+$/.test(described) && described !== known;
+  };
+  return differs(descriptor.source.system, source) || differs(descriptor.target.system, target);
+}
+
+function descriptorsOf(
+  { sourceFacts, targetFacts, streams }: Pair,
+): readonly ScopeComment[] {
+  return streams.flatMap(({ name }) =>
+    targetFacts?.descriptors.get(name) ??
+      sourceFacts?.publications.find((each) => each.name === name)?.descriptor ?? []
+  );
+}
+
+/** The rules that the streams were begun with. */
+function rulesOf(pair: Pair): TableRules {
+  return rulesFromWords(descriptorsOf(pair)[0]?.words ?? []);
+}
+
+function skippedTables(pair: Pair): (table: TableName) => boolean {
+  const skipped = new Set(
+    descriptorsOf(pair).flatMap(({ skipped = [] }) => skipped).map((table) => tableKey(table)),
+  );
+  return (table) => skipped.has(tableKey(table));
+}
+
+function hasSubscription({ subscriptions }: TargetServer, name: string): boolean {
+  return subscriptions.some((each) => each.name === name);
+}
+
+function serverStatus(
+  endpoint: Endpoint,
+  answer: Reachable<{ readonly serverVersion: number }>,
+): ServerStatus {
+  return {
+    url: describeEndpoint(endpoint),
+    reachable: answer.reached,
+    version: answer.reached ? formatVersion(answer.value.serverVersion) : null,
+    problem: answer.reached ? null : answer.error.message,
+  };
+}

@@ -1,0 +1,138 @@
+/**
+ * `sync`: lets the target follow the source, from where `init --enable-sync` left it.
+ *
+ * @module
+ */
+import { displayName, ExitCode, plural, ReplicatorError, UsageError } from "../../core/mod.ts";
+import { minLibpqMajor, withDatabase } from "../../postgres/mod.ts";
+import { findDumpTool } from "../../schema/mod.ts";
+import { openServerPair } from "../shared/server_pair.ts";
+import { planDatabases } from "../shared/database_plan.ts";
+import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
+import { Recorder } from "../shared/recorder.ts";
+import type { SyncDatabaseReport, SyncPlan, SyncReport } from "../shared/report.ts";
+import type { RunContext, SyncOptions } from "../shared/run.ts";
+import { copyAgain } from "./copy_again.ts";
+import { chooseTables } from "./choose_tables.ts";
+import { describeVerdicts, failedStreams, refuseWhatCannotFollow } from "./explain_failures.ts";
+import { readReplicationStatus, type ReplicationStatus } from "./replication_status.ts";
+import { follow, skip } from "./follow.ts";
+
+/**
+ * Adopts the slots that `init` left, starts subscriptions that rest, and waits until everything that the source has by then is on the target.
+ * Every other state is told with what to do about it; tables are copied only where that was asked for (`again`).
+ *
+ * Requires `--allow-net` for both hosts; with `add-tables` what `pg_dump` needs.
+ *
+ * @returns undefined when `confirm` said no
+ * @throws ReplicatorError with everything that stands in the way, of all databases at once
+ */
+export async function sync(given: SyncOptions, run: RunContext): Promise<SyncReport | undefined> {
+  const options = prepareEndpoints(given, run.events);
+  const start = performance.now();
+  const recorder = new Recorder(run.events);
+  const context = { events: recorder.events, signal: run.signal };
+  await using sides = await openServerPair(options, context);
+  const planning = await planDatabases({
+    ...sides,
+    selection: options.databases,
+    dropExisting: false,
+    targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
+    signal: run.signal,
+  });
+  if (planning.problems.length > 0) throw new UsageError(planning.problems);
+  const missing = planning.databases.filter(({ existing }) => existing === undefined);
+  if (missing.length > 0) throw notThere(missing.map(({ target }) => target));
+  const situations: ReplicationStatus[] = [];
+  for (const planned of planning.databases) {
+    situations.push(
+      await readReplicationStatus({
+        planned,
+        source: withDatabase(options.source, planned.source.name),
+        target: withDatabase(options.target, planned.target),
+        rules: options.rules,
+        signal: run.signal,
+      }),
+    );
+  }
+  const { action } = options;
+  if (action.kind === "copy") {
+    const chosen = chooseTables(situations, action);
+    const plan: SyncPlan = {
+      databases: chosen.map(({ situation, tables }) => ({
+        source: situation.source.database,
+        target: situation.target.database,
+        tables: tables.map(({ schema, name, bytes }) => ({ schema, name, bytes })),
+      })),
+      areNew: action.areNew,
+    };
+    if (!await options.confirm(plan)) return undefined;
+    const tool = action.areNew
+      ? await findDumpTool({
+        sourceMajor: sides.source.majorVersion,
+        targetMajor: sides.target.majorVersion,
+        libpqMajor: minLibpqMajor(sides.source.endpoint),
+      }, options.tools)
+      : undefined;
+    for (const each of chosen) {
+      await copyAgain({ ...each, options, tool, recorder, signal: run.signal });
+    }
+  } else if (action.kind === "skip") {
+    await skip(failedStreams(situations), { options, lsn: action.lsn, recorder, run });
+  }
+  return await followAll(situations, { options, recorder, run, start });
+}
+
+async function followAll(
+  situations: readonly ReplicationStatus[],
+  { options, recorder, run, start }: {
+    readonly options: SyncOptions;
+    readonly recorder: Recorder;
+    readonly run: RunContext;
+    readonly start: number;
+  },
+): Promise<SyncReport> {
+  const fresh: ReplicationStatus[] = [];
+  for (const situation of situations) {
+    fresh.push(
+      await readReplicationStatus({ ...situation, rules: options.rules, signal: run.signal }),
+    );
+  }
+  const retrying = options.action.kind === "retry" || options.action.kind === "skip";
+  await refuseWhatCannotFollow(fresh, { retrying, signal: run.signal });
+  const databases: SyncDatabaseReport[] = [];
+  for (const situation of fresh) {
+    for (const warning of describeVerdicts(situation)) recorder.events(warning);
+    const done = await follow(situation, { options, recorder, run });
+    databases.push({
+      source: situation.source.database,
+      target: situation.target.database,
+      streams: situation.streams.map(({ name, epoch, publication }) => ({
+        name,
+        epoch,
+        tables: publication?.tables.length ?? 0,
+      })),
+      done,
+      unfollowed: [...situation.unfollowed, ...situation.appeared].map(displayName),
+    });
+  }
+  return {
+    databases,
+    steps: recorder.steps,
+    warnings: recorder.warnings,
+    ms: performance.now() - start,
+  };
+}
+
+function notThere(databases: readonly string[]): ReplicatorError {
+  return new ReplicatorError(
+    `${plural(databases.length, "database is", "databases are")} not on the target: ${
+      databases.join(", ")
+    }`,
+    {
+      side: "target",
+      remedy: "copy them first with init --enable-sync, or choose others with --include-databases",
+      exitCode: ExitCode.prerequisite,
+    },
+  );
+}

@@ -1,0 +1,292 @@
+/**
+ * `verify`: proves that source and target are equal, or shows where they are not.
+ *
+ * @module
+ */
+import {
+  compareLsn,
+  formatLsn,
+  parseLsn,
+  plural,
+  type Problem,
+  UsageError,
+} from "../../core/mod.ts";
+import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/mod.ts";
+import {
+  type ComparedRows,
+  compareRows,
+  compareStructures,
+  nameSetAside,
+  nameUnfilled,
+  type NotChecked,
+  type StructureComparison,
+  type VerifiedDatabase,
+  worst,
+} from "../../verify/mod.ts";
+import {
+  describeScope,
+  readDatabaseRef,
+  readDescribedSubscriptions,
+  readSlots,
+} from "../../replication/mod.ts";
+import { consequencesOf, decideTables, noTableRules } from "../../rules/mod.ts";
+import { readOutstanding } from "../../checkpoint/mod.ts";
+import type { SetAsideObject } from "../../schema/mod.ts";
+import { openServerPair, summarise } from "../shared/server_pair.ts";
+import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
+import { planDatabases, type PlannedDatabase } from "../shared/database_plan.ts";
+import { Recorder } from "../shared/recorder.ts";
+import type { VerifyReport } from "../shared/report.ts";
+import type { RunContext, VerifyOptions } from "../shared/run.ts";
+import { type DatabaseScope, resolveScopes } from "../shared/table_scope.ts";
+
+/**
+ * Compares databases: their rows by digests that both servers compute, and everything else by their catalogs.
+ *
+ * Only reads, unless {@linkcode VerifyOptions.repair} says otherwise. What cannot be compared is in the report as such, and then the verdict is not `equal`.
+ *
+ * Requires `--allow-net` for both hosts.
+ *
+ * @throws ReplicatorError when the comparison cannot go on at all: wrong rules, a server out of reach
+ */
+export async function verify(given: VerifyOptions, run: RunContext): Promise<VerifyReport> {
+  const options = prepareEndpoints(given, run.events);
+  const start = performance.now();
+  const startedAt = options.now();
+  const recorder = new Recorder(run.events);
+  const context = { events: recorder.events, signal: run.signal };
+  await using sides = await openServerPair(options, context);
+  const planning = await planDatabases({
+    ...sides,
+    selection: options.databases,
+    dropExisting: false,
+    targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
+    signal: run.signal,
+  });
+  refuse([
+    ...planning.problems,
+    ...planning.databases.flatMap((planned) =>
+      planning.relation !== "different" && planned.target === planned.source.name
+        ? [{
+          path: "--target",
+          message: `database "${planned.target}" of this server is the one to compare with itself`,
+        }]
+        : []
+    ),
+  ]);
+  const scopes = await resolveScopes({
+    source: options.source,
+    databases: planning.databases.map(({ source }) => source.name),
+    rules: options.rules,
+    signal: run.signal,
+  });
+  const databases: VerifiedDatabase[] = [];
+  const repairs: ComparedRows["repaired"][] = [];
+  const notChecked: NotChecked[] = planning.skipped.map(({ name, reason }) => ({
+    database: name,
+    what: "the whole database",
+    reason,
+    failed: false,
+  }));
+  for (const [index, planned] of planning.databases.entries()) {
+    const outcome = await verifyDatabase({
+      options,
+      planned,
+      scope: scopes[index]!,
+      recorder,
+      signal: run.signal,
+    });
+    databases.push(outcome.database);
+    repairs.push(outcome.repaired);
+    for (const each of outcome.notChecked) {
+      notChecked.push({ database: planned.source.name, ...each });
+    }
+  }
+  const tables = databases.flatMap((database) => database.tables);
+  return {
+    source: await summarise(sides.source),
+    target: await summarise(sides.target),
+    verdict: worst([
+      ...tables.map(({ verdict }) => verdict),
+      ...databases.flatMap(({ sections }) => sections.map(({ verdict }) => verdict)),
+      ...notChecked.map(({ failed }) => failed ? "unchecked" as const : "equal" as const),
+    ]),
+    startedAt: startedAt.toISOString(),
+    finishedAt: options.now().toISOString(),
+    databases,
+    notChecked,
+    warnings: recorder.warnings,
+    steps: recorder.steps,
+    ...(options.repair === "no" ? {} : {
+      repair: {
+        applied: options.repair === "follow",
+        rows: repairs.reduce((sum, { rows }) => sum + rows, 0),
+        statements: repairs.flatMap(({ statements }) => statements),
+      },
+    }),
+    rows: tables.reduce((sum, { sourceRows = 0 }) => sum + sourceRows, 0),
+    bytes: tables.reduce((sum, { bytes }) => sum + bytes, 0),
+    ms: performance.now() - start,
+  };
+}
+
+function refuse(problems: readonly Problem[]): void {
+  if (problems.length > 0) throw new UsageError(problems);
+}
+
+interface DatabaseWork {
+  readonly options: VerifyOptions;
+  readonly planned: PlannedDatabase;
+  readonly scope: DatabaseScope;
+  readonly recorder: Recorder;
+  readonly signal: AbortSignal;
+}
+
+interface DatabaseOutcome {
+  readonly database: VerifiedDatabase;
+  readonly notChecked: readonly Omit<NotChecked, "database">[];
+  readonly repaired: ComparedRows["repaired"];
+}
+
+async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
+  const { options, planned, recorder, signal } = work;
+  const start = performance.now();
+  if (planned.existing === undefined) return missingDatabase(planned);
+  const source = withDatabase(options.source, planned.source.name);
+  const target = withDatabase(options.target, planned.target);
+  await reach(target, signal);
+  const scope = await withStoredWindows(work, { source, target });
+  const structure = await recorder.step(() => structureOf({ source, target }, { ...work, scope }), {
+    step: "structure",
+    database: planned.source.name,
+    summarise: ({ sections }) =>
+      plural(sections.reduce((sum, { compared }) => sum + compared, 0), "object"),
+  });
+  const rows = await recorder.step(
+    () =>
+      compareRows({
+        source,
+        target,
+        scope: scope.scope,
+        consequences: scope.consequences,
+        jobs: options.jobs,
+        maxDiffs: options.maxDiffs,
+        showValues: options.showValues,
+        repair: options.repair,
+        journal: options.repair === "no" ? options.journal : undefined,
+        signal,
+        events: recorder.events,
+      }),
+    {
+      step: "compare-rows",
+      database: planned.source.name,
+      summarise: ({ tables }) => plural(tables.length, "table"),
+    },
+  );
+  return {
+    database: {
+      source: planned.source.name,
+      target: planned.target,
+      live: rows.live,
+      ...asOf(rows),
+      tables: nameUnfilled(rows.tables, structure.setAside),
+      sections: [...structure.sections, ...rows.sections],
+      ms: performance.now() - start,
+    },
+    notChecked: [
+      ...rows.notChecked,
+      ...structure.notChecked,
+    ],
+    repaired: rows.repaired,
+  };
+}
+
+async function structureOf(
+  endpoints: { readonly source: Endpoint; readonly target: Endpoint },
+  { scope, signal }: DatabaseWork,
+): Promise<StructureComparison & { readonly setAside: readonly SetAsideObject[] }> {
+  await using source = await openSession(endpoints.source, { signal });
+  await using target = await openSession(endpoints.target, { signal });
+  const compared = await compareStructures({ source, target }, {
+    consequences: scope.consequences,
+    awaitsCutover: await isFollowedByOurs(source, target),
+  });
+  const setAside = await readOutstanding(target);
+  return { ...compared, sections: nameSetAside(compared.sections, setAside), setAside };
+}
+
+/** Whether an enabled subscription of ours reads a slot of the source's database. */
+async function isFollowedByOurs(source: Session, target: Session): Promise<boolean> {
+  const names = (await readDescribedSubscriptions(target)).flatMap((
+    { enabled, descriptor, slotName },
+  ) => enabled && descriptor !== undefined && slotName !== undefined ? [slotName] : []);
+  const { name: database } = await source.queryOne<{ name: string }>(
+    "SELECT pg_catalog.current_database() AS name",
+  );
+  return (await readSlots(source, names)).some((slot) => slot.database === database);
+}
+
+/** The least of the tables' positions. */
+function asOf({ live, tables }: ComparedRows): Pick<VerifiedDatabase, "asOf"> {
+  const positions = tables.flatMap((table) => table.asOf === undefined ? [] : parseLsn(table.asOf));
+  if (!live || positions.length === 0) return {};
+  return { asOf: formatLsn(positions.toSorted(compareLsn)[0]!) };
+}
+
+/**
+ * Windows of time reach back from the moment of the copy. Where the target follows the source our subscription remembers it; else from now:
+ * rows that have aged since are then compared on neither side, and the report says so.
+ */
+async function withStoredWindows(
+  { options: { rules = noTableRules }, scope, signal }: DatabaseWork,
+  endpoints: { readonly source: Endpoint; readonly target: Endpoint },
+): Promise<DatabaseScope> {
+  const hasWindows = scope.scope.tables.some(({ decision }) =>
+    decision.outcome === "filtered" && decision.windowColumns.length > 0
+  );
+  if (!hasWindows) return scope;
+  await using source = await openSession(endpoints.source, { signal });
+  await using target = await openSession(endpoints.target, { signal });
+  const places = { source: await readDatabaseRef(source), target: await readDatabaseRef(target) };
+  const { hash } = await describeScope({ ...places, rules }, {
+    epoch: 1,
+    createdAt: "",
+    changedIdentities: [],
+  });
+  const stored = (await readDescribedSubscriptions(target))
+    .flatMap(({ descriptor }) => descriptor?.hash === hash ? descriptor.rulesNow : []);
+  const [now] = stored;
+  if (now === undefined) return scope;
+  const decided = decideTables({ ...rules, now }, scope.source);
+  return { ...scope, scope: decided, consequences: consequencesOf(decided, scope.source) };
+}
+
+/** Fails at once, and as the target's failure, where the database cannot be opened. */
+async function reach(target: Endpoint, signal: AbortSignal): Promise<void> {
+  await using _session = await openSession(target, { signal });
+}
+
+function missingDatabase({ source, target }: PlannedDatabase): DatabaseOutcome {
+  return {
+    database: {
+      source: source.name,
+      target,
+      live: false,
+      tables: [],
+      sections: [{
+        section: "database",
+        verdict: "different",
+        compared: 1,
+        differences: [{
+          object: `database ${target}`,
+          message: "is missing on the target",
+          remedy: "copy it with init",
+        }],
+        notes: [],
+      }],
+      ms: 0,
+    },
+    notChecked: [],
+    repaired: { rows: 0, statements: [] },
+  };
+}

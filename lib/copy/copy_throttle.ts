@@ -1,0 +1,177 @@
+/**
+ * Watches how a source bears the copy, and slows the copy when it does not.
+ *
+ * @module
+ */
+import { type EventSink, formatBytes, ReplicatorError } from "../core/mod.ts";
+import { type Endpoint, openSession, pause, type Session } from "../postgres/mod.ts";
+import {
+  decideRate,
+  initialThrottleState,
+  type SourceSample,
+  type ThrottleLimits,
+  throttleLimits,
+  type ThrottleNote,
+  type Waiter,
+} from "./throttle_decision.ts";
+import { RateLimiter } from "./rate_limiter.ts";
+
+/** What is watched, and who is told. */
+export interface CopyThrottleOptions {
+  readonly source: Endpoint;
+  /** The most that is read, in bytes a second; undefined for as much as there is. */
+  readonly maxBytesPerSecond: number | undefined;
+  readonly signal: AbortSignal;
+  readonly events: EventSink;
+  readonly limits?: ThrottleLimits;
+  /** Time between two looks. */
+  readonly everyMs?: number;
+}
+
+// Those who follow: not what this tool itself has begun. Those who wait: for one of our sessions in this database, or behind one that does.
+const sampleStatement = `
+  WITH RECURSIVE ours (pid) AS (
+    SELECT a.pid FROM pg_catalog.pg_stat_activity AS a
+     WHERE a.datname = pg_catalog.current_database()
+       AND a.application_name = pg_catalog.current_setting('application_name')
+  ), waiting (pid, blockers) AS MATERIALIZED (
+    SELECT a.pid, pg_catalog.pg_blocking_pids(a.pid) FROM pg_catalog.pg_stat_activity AS a
+     WHERE a.wait_event_type = 'Lock'
+  ), behind (pid) AS (
+    SELECT pid FROM ours
+    UNION
+    SELECT w.pid FROM waiting AS w JOIN behind AS b ON b.pid = ANY (w.blockers)
+  )
+  SELECT (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+                   'name', coalesce(nullif(r.application_name, ''), r.client_addr::pg_catalog.text, r.pid::pg_catalog.text),
+                   'lagBytes', greatest(0, pg_catalog.pg_wal_lsn_diff(
+                     CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_receive_lsn()
+                          ELSE pg_catalog.pg_current_wal_lsn() END, r.replay_lsn))::pg_catalog.float8)), '[]')
+            FROM pg_catalog.pg_stat_replication AS r
+           WHERE r.replay_lsn IS NOT NULL AND r.state IN ('streaming', 'catchup')
+             AND r.pid NOT IN (SELECT pid FROM ours)) AS standbys,
+         (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+                   'processId', a.pid, 'role', coalesce(a.usename, '?'),
+                   'command', coalesce(pg_catalog.regexp_replace(pg_catalog.upper((pg_catalog.regexp_match(a.query,
+                     '^\\s*((?:alter|drop|create|lock|truncate|comment on|cluster|reindex|vacuum)(?:\\s+(?:table|index|unique|full|view|trigger|policy|rule))?|[a-z]+)', 'i'))[1]), '\\s+', ' ', 'g'), '?'),
+                   'relation', (SELECT CASE n.nspname WHEN 'public' THEN pg_catalog.quote_ident(c.relname)
+                                            ELSE pg_catalog.format('%I.%I', n.nspname, c.relname) END
+                                  FROM pg_catalog.pg_locks AS l
+                                  JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+                                  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+                                 WHERE l.pid = a.pid AND NOT l.granted LIMIT 1),
+                   'waitedSeconds', greatest(0, coalesce(extract(epoch FROM pg_catalog.now() - a.query_start), 0))::pg_catalog.float8,
+                   'behind', NOT EXISTS (SELECT FROM waiting AS w
+                                           JOIN ours ON ours.pid = ANY (w.blockers)
+                                          WHERE w.pid = a.pid)) ORDER BY a.query_start, a.pid), '[]')
+            FROM pg_catalog.pg_stat_activity AS a
+           WHERE a.pid IN (SELECT pid FROM behind) AND a.pid NOT IN (SELECT pid FROM ours)) AS waiters,
+         (SELECT pg_catalog.max(pg_catalog.age(a.backend_xmin))::pg_catalog.float8 FROM pg_catalog.pg_stat_activity AS a
+           WHERE a.pid IN (SELECT pid FROM ours) AND a.pid <> pg_catalog.pg_backend_pid()) AS "snapshotAge"`;
+
+type SampleRow = Pick<SourceSample, "standbys"> & {
+  readonly snapshotAge: number | null;
+  readonly waiters: readonly (Omit<Waiter, "relation"> & { readonly relation: string | null })[];
+};
+
+/**
+ * Holds the rate of a copy. States: watching → ended, by its disposal or its signal. When the source cannot be watched the copy goes on unwatched, which is told.
+ */
+export class CopyThrottle implements AsyncDisposable {
+  readonly #options: CopyThrottleOptions;
+  readonly #ended = new AbortController();
+  readonly #limiter: RateLimiter;
+  readonly #watching: Promise<void>;
+
+  /** Begins to watch. Requires `--allow-net` for the source. */
+  constructor(options: CopyThrottleOptions) {
+    this.#options = options;
+    const signal = AbortSignal.any([options.signal, this.#ended.signal]);
+    this.#limiter = new RateLimiter({ bytesPerSecond: options.maxBytesPerSecond, signal });
+    this.#reportMaxRate();
+    this.#watching = this.#watch(signal).catch((error) => {
+      if (signal.aborted) return;
+      if (!(error instanceof ReplicatorError)) throw error;
+      options.events({
+        kind: "warning",
+        side: "source",
+        object: `database ${options.source.database}`,
+        message: `it is not watched while it is copied: ${error.message}`,
+        remedy: "look at the lag of its standbys and at waiting sessions yourself",
+      });
+    });
+    this.#watching.catch(() => {}); // thrown by the disposal
+  }
+
+  /** For `RelayOptions.pace`. */
+  get pace(): (bytes: number) => Promise<void> | undefined {
+    return this.#limiter.pace;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended.abort(new DOMException("the copy is over", "AbortError"));
+    await this.#watching;
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    const { source, maxBytesPerSecond, limits = throttleLimits, everyMs = 5_000 } = this.#options;
+    // a copy that is over by then needs no watching
+    await pause(everyMs, signal);
+    await using session = await openSession(source, { signal });
+    let state = initialThrottleState;
+    let before = { atMs: performance.now(), bytes: this.#limiter.bytes };
+    for (;; await pause(everyMs, signal)) {
+      const now = { atMs: performance.now(), bytes: this.#limiter.bytes };
+      const bytesPerSecond = (now.bytes - before.bytes) / Math.max(1, now.atMs - before.atMs) *
+        1000;
+      before = now;
+      const sample = { ...await readSample(session), bytesPerSecond };
+      const decision = decideRate(state, sample, limits);
+      state = decision.state;
+      const { bytesPerSecond: automatic } = state;
+      this.#limiter.bytesPerSecond = automatic === undefined || maxBytesPerSecond === undefined
+        ? automatic ?? maxBytesPerSecond
+        : Math.min(automatic, maxBytesPerSecond);
+      for (const note of decision.notes) this.#tell(note, automatic);
+    }
+  }
+
+  #tell(
+    { about, message, remedy, over }: ThrottleNote,
+    bytesPerSecond: number | undefined,
+  ): void {
+    const { events, source: { database } } = this.#options;
+    if (remedy !== undefined) events({ kind: "warning", side: "source", message, remedy });
+    events({
+      kind: "governor",
+      database,
+      about,
+      message,
+      ...(about === "speed" && bytesPerSecond !== undefined ? { bytesPerSecond } : {}),
+      ...(over === undefined ? {} : { over }),
+    });
+    if (about === "speed" && over) this.#reportMaxRate();
+  }
+
+  /** The limit that the user has set holds when no other does. */
+  #reportMaxRate(): void {
+    const { events, source: { database }, maxBytesPerSecond } = this.#options;
+    if (maxBytesPerSecond === undefined) return;
+    events({
+      kind: "governor",
+      database,
+      about: "speed",
+      message: `limited to ${formatBytes(maxBytesPerSecond)}/s by --max-rate`,
+      bytesPerSecond: maxBytesPerSecond,
+    });
+  }
+}
+
+async function readSample(session: Session): Promise<Omit<SourceSample, "bytesPerSecond">> {
+  const { standbys, waiters, snapshotAge } = await session.queryOne<SampleRow>(sampleStatement);
+  return {
+    standbys,
+    waiters: waiters.map((waiter) => ({ ...waiter, relation: waiter.relation ?? undefined })),
+    snapshotAge: snapshotAge ?? undefined,
+  };
+}

@@ -1,0 +1,237 @@
+/**
+ * A server as the tool will reach it: URL, environment and files of libpq resolved into one plain value.
+ *
+ * @module
+ */
+import { type Problem, Secret, type Side, UsageError } from "../../core/mod.ts";
+import type { LockWaitSink } from "../session/lock_wait.ts";
+import {
+  allowedMethods,
+  channelBindings,
+  type LoginRules,
+  requireAuthProblem,
+} from "./login_rules.ts";
+import { findPassword, parsePassfile, type PassfileEntry } from "./passfile.ts";
+import { resolveTls, type TlsSettings } from "./tls_settings.ts";
+import { type HostPort, parsePort, parseUrl } from "./url.ts";
+import { ConnectionParameters } from "./url_parameters.ts";
+
+/** libpq's `target_session_attrs`. */
+export const targetSessionAttributes = [
+  "any",
+  "read-write",
+  "read-only",
+  "primary",
+  "standby",
+  "prefer-standby",
+] as const;
+/** One of {@linkcode targetSessionAttributes}. */
+export type TargetSessionAttributes = typeof targetSessionAttributes[number];
+
+/** A database of a server, with all that is needed to connect. No defaults remain open. */
+export interface Endpoint {
+  readonly side: Side;
+  /** Tried in turn. */
+  readonly hosts: readonly HostPort[];
+  readonly user: string;
+  readonly database: string;
+  /** Whether the database was named, or follows from the user's name as in libpq. */
+  readonly databaseGiven: boolean;
+  readonly password: Secret | undefined;
+  readonly passfile: readonly PassfileEntry[];
+  readonly tls: TlsSettings;
+  readonly login: LoginRules;
+  readonly applicationName: string;
+  /** Command-line options for the server process (libpq's `options`), e.g. `endpoint=…` for Neon. */
+  readonly options: string | undefined;
+  readonly connectTimeoutMs: number;
+  readonly targetSessionAttributes: TargetSessionAttributes;
+  /**
+   * A session advisory lock that every session takes, shared, when it is opened: who gets it exclusively knows that all of them
+   * have ended.
+   */
+  readonly sharedLock?: AdvisoryLock;
+  /**
+   * How long a session that waits for an answer may hear nothing before the server is asked over another connection whether one can still come.
+   * Default: 5 minutes; Infinity: it never is.
+   */
+  readonly silenceMs?: number;
+  /**
+   * Whether statements that compute values of the user's (COPY, builds of indexes, refreshes, validation) run under the `search_path` that
+   * database and role have. Default: under an empty one, as those of pg_dump and psql.
+   */
+  readonly ownSearchPath?: boolean | undefined;
+  /** Whether sessions may read views of users: predicates of the caller's own do. Default: no. */
+  readonly readsViews?: boolean | undefined;
+  /** Receives the locks that sessions wait for; without it nobody looks. */
+  readonly onLockWait?: LockWaitSink | undefined;
+}
+
+/** The two keys of an advisory lock: "9.28.10. Advisory Lock Functions". */
+export type AdvisoryLock = readonly [classId: number, objectId: number];
+
+/** What resolving may look at. The library reads no environment of its own. */
+export interface ResolveEnvironment {
+  /** The environment (`PG*`, `HOME`, `USER`). */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Reads a file; undefined when there is none. Requires `--allow-read` of the files of libpq that exist. */
+  readonly readFile: (path: string) => Promise<string | undefined>;
+}
+
+/** Surroundings for a library caller who wants the URL alone to count. */
+export const emptyEnvironment: ResolveEnvironment = {
+  environment: {},
+  readFile: () => Promise.resolve(undefined),
+};
+
+const defaultConnectTimeoutMs = 15_000;
+
+/**
+ * Resolves a connection URL against `PG*` variables, `~/.pgpass` and the certificate files.
+ *
+ * @param url see {@linkcode parseUrl}
+ * @throws UsageError with everything that is wrong
+ */
+export async function resolveEndpoint(
+  url: string,
+  { side, path = `--${side}`, resolveEnvironment = emptyEnvironment }: {
+    readonly side: Side;
+    readonly path?: string;
+    readonly resolveEnvironment?: ResolveEnvironment;
+  },
+): Promise<Endpoint> {
+  const { environment } = resolveEnvironment;
+  const parsed = parseUrl(url, path);
+  if (parsed.parts === undefined) throw new UsageError(parsed.problems);
+  const { parts } = parsed;
+  const problems: Problem[] = [];
+  const problem = (message: string) => void problems.push({ path, message });
+  const parameters = new ConnectionParameters(parts.parameters, environment);
+  for (const message of parameters.problems()) problem(message);
+
+  const user = parts.user ?? parameters.value("user") ?? environment["USER"] ??
+    environment["LOGNAME"] ?? environment["USERNAME"];
+  if (!user) problem("names no user; write postgresql://USER@host/database");
+
+  const timeout = parameters.given("connect_timeout");
+  const timeoutSeconds = Number(timeout?.value ?? 0);
+  if (timeout !== undefined && !/^-?\d+$/.test(timeout.value)) {
+    problem(`${timeout.shown} must be a whole number of seconds`);
+  }
+  const attributes = parameters.given("target_session_attrs");
+  const wanted = attributes?.value ?? "any";
+  if (!includes(targetSessionAttributes, wanted)) {
+    problem(`${attributes?.shown} must be one of ${targetSessionAttributes.join(", ")}`);
+  }
+  const hosts = resolveHosts(parts, parameters, problem);
+  const tls = await resolveTls(parameters, { hosts, resolveEnvironment, problem });
+  const login = resolveLogin(parameters, { hosts, tls, problem });
+  const home = environment["HOME"] ?? environment["USERPROFILE"];
+  const passfilePath = parameters.value("passfile") ?? (home && `${home}/.pgpass`);
+  const passfileText = passfilePath ? await resolveEnvironment.readFile(passfilePath) : undefined;
+  const password = parts.password || parameters.value("password");
+  const database = parts.database ?? parameters.value("dbname");
+
+  if (problems.length > 0 || !user || !includes(targetSessionAttributes, wanted)) {
+    throw new UsageError(problems);
+  }
+  return {
+    side,
+    hosts,
+    user,
+    database: database ?? user,
+    databaseGiven: database !== undefined,
+    password: password === undefined ? undefined : new Secret(password),
+    passfile: passfileText === undefined ? [] : parsePassfile(passfileText),
+    tls,
+    login,
+    applicationName: parameters.value("application_name") ??
+      parameters.value("fallback_application_name") ?? "postgres-seren-replicator",
+    options: parameters.value("options"),
+    connectTimeoutMs: timeoutSeconds <= 0
+      ? defaultConnectTimeoutMs
+      : Math.max(2, timeoutSeconds) * 1000, // libpq rounds 1 up to 2
+    targetSessionAttributes: wanted,
+  };
+}
+
+function resolveHosts(
+  { hosts }: { readonly hosts: readonly Partial<HostPort>[] },
+  parameters: ConnectionParameters,
+  problem: (message: string) => void,
+): readonly HostPort[] {
+  const hostList = parameters.value("host")?.split(",");
+  const ports = parameters.given("port");
+  const portList = ports?.value.split(",");
+  const given: readonly Partial<HostPort>[] = hosts.some(({ host }) => host !== undefined)
+    ? hosts
+    : (hostList ?? ["localhost"]).map((host, index) => ({ host, ...hosts[index] }));
+  const addresses = parameters.value("hostaddr")?.split(",");
+  return given.map(({ host, port }, index) => {
+    const portText = portList?.length === 1 ? portList[0] : portList?.[index];
+    const fallback = portText === undefined || portText === "" ? 5432 : parsePort(portText);
+    if (fallback === undefined) problem(`${ports?.shown} must be a number from 1 to 65535`);
+    return { host: addresses?.[index] ?? (host || "localhost"), port: port ?? fallback ?? 5432 };
+  });
+}
+
+function resolveLogin(
+  parameters: ConnectionParameters,
+  { hosts, tls, problem }: {
+    readonly hosts: readonly HostPort[];
+    readonly tls: TlsSettings;
+    readonly problem: (message: string) => void;
+  },
+): LoginRules {
+  const requireAuth = parameters.value("require_auth");
+  const wrong = requireAuth === undefined ? undefined : requireAuthProblem(requireAuth);
+  if (wrong !== undefined) problem(wrong);
+  const binding = parameters.given("channel_binding");
+  const channelBinding = channelBindings.find((each) => each === (binding?.value ?? "prefer"));
+  if (channelBinding === undefined) {
+    problem(`${binding?.shown} must be one of ${channelBindings.join(", ")}`);
+  }
+  if (channelBinding === "require") {
+    if (tls.mode === "disable" || hosts.some(({ host }) => host.startsWith("/"))) {
+      problem(
+        "channel_binding=require needs TLS: connect by TCP, with sslmode=require or stricter",
+      );
+    }
+    if (wrong === undefined && !allowedMethods(requireAuth).has("scram-sha-256")) {
+      problem("channel_binding=require needs scram-sha-256, which require_auth excludes");
+    }
+  }
+  return { channelBinding: channelBinding ?? "require", requireAuth };
+}
+
+/** The same server, another database; everything else is kept. */
+export function withDatabase(endpoint: Endpoint, database: string): Endpoint {
+  return { ...endpoint, database, databaseGiven: true };
+}
+
+/** The password for one of the endpoint's hosts: from the URL or environment, else from the password file. */
+export function passwordFor(endpoint: Endpoint, { host, port }: HostPort): Secret | undefined {
+  return endpoint.password ??
+    findPassword(endpoint.passfile, {
+      host,
+      port,
+      database: endpoint.database,
+      user: endpoint.user,
+    });
+}
+
+/** The endpoint as a URL for people: no password, no parameters. */
+export function describeEndpoint({ hosts, user, database }: Endpoint): string {
+  const places = hosts.map(({ host, port }) => describeHost({ host, port })).join(",");
+  return `postgresql://${encodeURIComponent(user)}@${places}/${encodeURIComponent(database)}`;
+}
+
+/** A host and port for people. */
+export function describeHost({ host, port }: HostPort): string {
+  if (host.startsWith("/")) return `${host}/.s.PGSQL.${port}`;
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function includes<Value extends string>(values: readonly Value[], text: string): text is Value {
+  return (values as readonly string[]).includes(text);
+}

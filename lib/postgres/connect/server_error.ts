@@ -1,0 +1,239 @@
+/**
+ * What a server or the way to it answered, as errors that name side, host and database and never a password.
+ *
+ * @module
+ */
+import { ExitCode, redact, ReplicatorError, type Side } from "../../core/mod.ts";
+import { describeEndpoint, describeHost, type Endpoint } from "./endpoint.ts";
+import { LoginError, StartupRefusedError } from "./login_error.ts";
+import { ProtocolError } from "../protocol/message_limits.ts";
+import { isTransientState, SqlState } from "../protocol/sqlstate.ts";
+import type { HostPort } from "./url.ts";
+
+/** The fields of a server's ErrorResponse that are of use. */
+export interface ServerMessage {
+  readonly sqlState: string;
+  readonly message: string;
+  readonly detail?: string | undefined;
+  readonly hint?: string | undefined;
+  /** The call stack of the server: for COPY, table, line and column. */
+  readonly context?: string | undefined;
+  readonly constraint?: string | undefined;
+  /** The schema of the object that the message is about, where the server names one. */
+  readonly schema?: string | undefined;
+}
+
+/** A statement that a server refused. */
+export class ServerError extends ReplicatorError {
+  override readonly name = "ServerError";
+  readonly sqlState: string;
+  readonly serverMessage: ServerMessage;
+
+  constructor(
+    serverMessage: ServerMessage,
+    { side, object, remedy }: {
+      readonly side: Side;
+      readonly object: string | undefined;
+      readonly remedy?: string | undefined;
+    },
+  ) {
+    const { sqlState, message, detail, hint, context } = serverMessage;
+    super(redact(`${message} (SQLSTATE ${sqlState})`), {
+      side,
+      object,
+      remedy: remedy ?? hint,
+      details: [
+        ...(detail === undefined ? [] : [`Detail: ${redact(detail)}`]),
+        ...(context === undefined ? [] : [`Where: ${redact(context)}`]),
+      ],
+      exitCode: isTransientState(sqlState) ? unreachable(side) : ExitCode.stepFailed,
+    });
+    this.sqlState = sqlState;
+    this.serverMessage = serverMessage;
+  }
+}
+
+/** The connection could not be made, or ended under us. */
+export class ConnectionError extends ReplicatorError {
+  override readonly name = "ConnectionError";
+  /** Whether trying again later can help (a refused password will not change). */
+  readonly transient: boolean;
+  /** What the server refused the connection with; undefined when it gave no answer. */
+  readonly sqlState: string | undefined;
+  readonly #endpoint: Endpoint;
+
+  constructor(
+    message: string,
+    { endpoint, remedy, cause, transient, sqlState }: {
+      readonly endpoint: Endpoint;
+      readonly sqlState?: string | undefined;
+      readonly remedy?: string | undefined;
+      readonly cause?: unknown;
+      readonly transient: boolean;
+    },
+  ) {
+    super(redact(message), {
+      side: endpoint.side,
+      object: describeEndpoint(endpoint),
+      remedy,
+      cause,
+      exitCode: unreachable(endpoint.side),
+    });
+    this.transient = transient;
+    this.sqlState = sqlState;
+    this.#endpoint = endpoint;
+  }
+
+  /** The same error, saying what was being done. */
+  during(work: string): ConnectionError {
+    return new ConnectionError(`${this.message} during ${work}`, {
+      endpoint: this.#endpoint,
+      remedy: this.remedy,
+      cause: this.cause,
+      transient: this.transient,
+      sqlState: this.sqlState,
+    });
+  }
+}
+
+function unreachable(side: Side): ExitCode {
+  return side === "source" ? ExitCode.sourceUnreachable : ExitCode.targetUnreachable;
+}
+
+/** Whether trying the same again later can succeed: told by class and SQLSTATE, never by the message. */
+export function isTransient(error: unknown): boolean {
+  if (error instanceof ConnectionError) return error.transient;
+  return error instanceof ServerError && isTransientState(error.sqlState);
+}
+
+/** Reads the fields of an error of postgres.js; undefined when the server sent none. */
+export function serverMessageOf(error: unknown): ServerMessage | undefined {
+  if (error instanceof StartupRefusedError) return error.serverMessage;
+  if (!(error instanceof Error) || error.name !== "PostgresError") return undefined;
+  const fields = error as Error & Partial<Record<string, string>>;
+  return {
+    sqlState: fields["code"] ?? "XX000",
+    message: error.message,
+    detail: fields["detail"],
+    hint: fields["hint"],
+    context: fields["where"],
+    constraint: fields["constraint_name"],
+    schema: fields["schema_name"],
+  };
+}
+
+/** Reads the fields of an ErrorResponse frame. */
+export function serverMessageFromFields(fields: ReadonlyMap<string, string>): ServerMessage {
+  return {
+    sqlState: fields.get("C") ?? "XX000",
+    message: fields.get("M") ?? "the server gave no message",
+    detail: fields.get("D"),
+    hint: fields.get("H"),
+    context: fields.get("W"),
+    constraint: fields.get("n"),
+    schema: fields.get("s"),
+  };
+}
+
+/** What a server sent that none may send. Final: it would send the same again. */
+export function protocolFailure(
+  error: ProtocolError,
+  endpoint: Endpoint,
+  place: HostPort,
+): ConnectionError {
+  return new ConnectionError(
+    `the connection to ${
+      describeHost(place)
+    } was closed because of what the server sent: ${error.message}`,
+    {
+      endpoint,
+      transient: false,
+      remedy:
+        "is it PostgreSQL that answers there, and a server that you trust? if so, report this with its version",
+      cause: error,
+    },
+  );
+}
+
+/** Explains why a session could not be opened on one host. */
+export function connectionFailure(
+  error: unknown,
+  endpoint: Endpoint,
+  place: HostPort,
+): ConnectionError {
+  const at = describeHost(place);
+  const message = serverMessageOf(error);
+  if (message !== undefined) {
+    return new ConnectionError(`${at} refused: ${message.message} (SQLSTATE ${message.sqlState})`, {
+      endpoint,
+      sqlState: message.sqlState,
+      transient: isTransientState(message.sqlState),
+      remedy: refusalRemedies[message.sqlState] ?? message.hint,
+    });
+  }
+  if (error instanceof LoginError) {
+    return new ConnectionError(`${at}: ${error.message}`, {
+      endpoint,
+      transient: false,
+      remedy: error.remedy,
+    });
+  }
+  if (error instanceof ProtocolError) return protocolFailure(error, endpoint, place);
+  const text = error instanceof Error ? error.message : String(error);
+  const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
+  const known = code === undefined ? undefined : certificateRemedies[code];
+  if (known !== undefined || error instanceof Error && /^Tls\w+Error$/.test(error.name)) {
+    return new ConnectionError(`${at}: TLS failed: ${text}`, {
+      endpoint,
+      transient: false,
+      remedy: known ?? "switch TLS on there, or use sslmode=prefer",
+    });
+  }
+  return new ConnectionError(`cannot connect to ${at}: ${text}`, {
+    endpoint,
+    transient: !(error instanceof Deno.errors.NotCapable),
+    remedy: networkRemedy(error, place),
+    cause: error,
+  });
+}
+
+const refusalRemedies: Readonly<Record<string, string>> = {
+  [SqlState.invalidPassword]:
+    "check user and password; special characters in a password of a URL are percent-encoded; ~/.pgpass and PGPASSWORD count too",
+  [SqlState.invalidAuthorization]:
+    "is it the name of a role there that may log in? if so, pg_hba.conf does not let it in from here, with or without TLS: add a line there, or another sslmode to the URL",
+  [SqlState.invalidCatalogName]: "name a database that exists in the URL's path",
+  [SqlState.tooManyConnections]:
+    "wait until connections are free, raise max_connections, or use fewer --jobs",
+  [SqlState.cannotConnectNow]: "wait until the server has started",
+};
+
+const certificateRemedies: Readonly<Record<string, string>> = {
+  DEPTH_ZERO_SELF_SIGNED_CERT:
+    "the server's certificate is self-signed; name it with sslrootcert=FILE",
+  SELF_SIGNED_CERT_IN_CHAIN: "name the certificate of its authority with sslrootcert=FILE",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    "it is not signed by the authority in sslrootcert; name the right one",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    "it is not signed by the authority in sslrootcert; name the right one",
+  UNABLE_TO_GET_ISSUER_CERT: "it is not signed by the authority in sslrootcert; name the right one",
+  CERT_HAS_EXPIRED: "the certificate has expired; renew it",
+  ERR_TLS_CERT_ALTNAME_INVALID:
+    "the certificate is for another name; use that name in the URL, or sslmode=verify-ca to accept any name",
+};
+
+function networkRemedy(error: unknown, { host, port }: HostPort): string | undefined {
+  if (error instanceof Deno.errors.ConnectionRefused) {
+    return `nothing listens there; is the server running on port ${port} and does listen_addresses allow it?`;
+  }
+  if (error instanceof Deno.errors.NotFound) {
+    return "there is no such Unix socket; is the server running?";
+  }
+  if (error instanceof Deno.errors.NotCapable) {
+    return `allow it: --allow-net=${host.includes(":") ? `[${host}]` : host}:${port}`;
+  }
+  if (error instanceof DOMException && error.name === "TimeoutError") {
+    return "check address, firewall and security groups; connect_timeout=SECONDS waits longer";
+  }
+  return "check host name, port, network and firewall";
+}

@@ -1,0 +1,58 @@
+/**
+ * Raw answers of a server, gathered whole.
+ *
+ * @module
+ */
+import { decodeErrorFields, frame, FrameScanner } from "../protocol/frames.ts";
+import { ProtocolError } from "../protocol/message_limits.ts";
+import { type ServerMessage, serverMessageFromFields } from "../connect/server_error.ts";
+import type { ExchangeWire } from "./session.ts";
+
+/** pg_dump asks for the columns of all tables at once: 400 MB for a catalog of 100,000 tables with twenty columns each. */
+const maxResultBytes = 1024 * 1024 * 1024;
+const firstBytes = 64 * 1024;
+
+/**
+ * Sends messages and gathers what comes up to and including ReadyForQuery; notices are left out.
+ *
+ * @throws ProtocolError when it would be more than a gigabyte
+ */
+export async function collectResult(
+  wire: ExchangeWire,
+  messages: Uint8Array,
+): Promise<Uint8Array> {
+  let answer = new Uint8Array(firstBytes);
+  let bytes = 0;
+  const ready = Promise.withResolvers<void>();
+  const scanner = new FrameScanner({
+    header: (_, length) => {
+      if (bytes + 1 + length > maxResultBytes) {
+        throw new ProtocolError("its answer to one query of pg_dump is larger than 1 GB");
+      }
+    },
+    message: (type, _, { whole }) => {
+      if (bytes + whole.length > answer.length) {
+        const grown = new Uint8Array(Math.max(2 * answer.length, bytes + whole.length));
+        grown.set(answer.subarray(0, bytes));
+        answer = grown;
+      }
+      answer.set(whole, bytes);
+      bytes += whole.length;
+      if (type === frame.ready) ready.resolve();
+    },
+  });
+  wire.receive((chunk) => scanner.push(chunk));
+  await Promise.all([wire.write(messages), ready.promise]);
+  return answer.slice(0, bytes);
+}
+
+/** The error in an answer; undefined when the server did what it was asked. */
+export function firstError(answer: Uint8Array): ServerMessage | undefined {
+  let error: ServerMessage | undefined;
+  new FrameScanner({
+    message: (type, body) => {
+      if (type === frame.error) error ??= serverMessageFromFields(decodeErrorFields(body));
+    },
+  }).push(answer);
+  return error;
+}

@@ -1,0 +1,253 @@
+/**
+ * Notices that a statement waits for a lock, and finds out which session holds it.
+ *
+ * A statement that waits looks like one that works: nothing comes from the server either way. So the server is asked over
+ * another connection.
+ *
+ * @module
+ */
+import { formatDuration, type Side } from "../../core/mod.ts";
+import type { Endpoint } from "../connect/endpoint.ts";
+import { backendKey, isOwnBackend, noteOwnBackend } from "./own_backends.ts";
+import { pause } from "../connect/retry.ts";
+import type { Backend, StallObserver } from "./stalled_connection.ts";
+
+/** A session that holds a lock, or stands before us in the queue for it. */
+export interface LockBlocker {
+  /** Process ID of its backend; 0 for a prepared transaction. */
+  readonly processId: number;
+  readonly role: string | null;
+  readonly application: string | null;
+  /** Address of its client; null for a local socket. */
+  readonly client: string | null;
+  /** `active`, `idle in transaction`, …; null where it may not be seen. */
+  readonly state: string | null;
+  /** How long its transaction has been open. */
+  readonly transactionMs: number | null;
+}
+
+/** A statement that waits for a lock. */
+export interface LockWait {
+  readonly kind: "waiting";
+  readonly side: Side;
+  readonly database: string;
+  /** Process ID of the backend that waits. */
+  readonly processId: number;
+  /** What is locked: `table public.orders`, `transaction 755`. */
+  readonly object: string;
+  /** Mode of the lock that is waited for: `AccessShareLock`. */
+  readonly mode: string;
+  readonly waitedMs: number;
+  readonly blockers: readonly LockBlocker[];
+}
+
+/** The end of a {@linkcode LockWait} that was reported. */
+export interface LockWaitOver
+  extends Pick<LockWait, "side" | "database" | "processId" | "object" | "waitedMs"> {
+  readonly kind: "over";
+}
+
+/** Receives waits and their ends; must not throw and must return at once. */
+export type LockWaitSink = (wait: LockWait | LockWaitOver) => void;
+
+/** What is watched. */
+export interface LockWatchOptions {
+  readonly endpoint: Pick<Endpoint, "side" | "database">;
+  readonly backend: Backend;
+  readonly report: LockWaitSink;
+  /** Opens another session on the same server. */
+  readonly observe: (signal: AbortSignal) => Promise<StallObserver>;
+}
+
+/** When to look, each counted from the one before: soon at first, then rarely; the last one repeats. */
+const firstLookMs = 500;
+const laterLooksMs: readonly number[] = [1_500, 3_000, 10_000, 30_000];
+
+/** How often to look while a lock is waited for. */
+const waitingLookMs = 5_000;
+
+/**
+ * Watches the statements of one session.
+ *
+ * States: idle ⇄ watching ({@linkcode watch}) → closed ({@linkcode close}), for good.
+ */
+export class LockWatch {
+  readonly #options: LockWatchOptions;
+  readonly #closed = new AbortController();
+  #watching: Promise<void> = Promise.resolve();
+
+  constructor(options: LockWatchOptions) {
+    this.#options = options;
+    noteOwnBackend({ backend: backendKey(options.backend), isOpen: true });
+  }
+
+  /**
+   * Watches the statement that runs from now on.
+   *
+   * @param isStill whether nothing comes or goes just now, for an exchange that may be long and busy
+   * @returns ends the watching
+   */
+  watch(isStill: () => boolean = () => true): () => void {
+    const ended = new AbortController();
+    // most statements are answered long before, and cost no more than a timer
+    const timer = setTimeout(() => {
+      const run = this.#run(AbortSignal.any([this.#closed.signal, ended.signal]), isStill);
+      this.#watching = Promise.all([this.#watching, run]).then(() => {});
+    }, firstLookMs);
+    return () => {
+      clearTimeout(timer);
+      ended.abort();
+    };
+  }
+
+  /** Ends all watching, and resolves when nothing of it is left. */
+  async close(): Promise<void> {
+    this.#closed.abort();
+    await this.#watching;
+    noteOwnBackend({ backend: backendKey(this.#options.backend), isOpen: false });
+  }
+
+  async #run(signal: AbortSignal, isStill: () => boolean): Promise<void> {
+    const { endpoint: { side, database }, backend: { processId }, report } = this.#options;
+    let waiting: { readonly wait: LockWait; readonly sinceMs: number } | undefined;
+    const end = () => {
+      if (waiting === undefined) return;
+      const { wait: { object }, sinceMs } = waiting;
+      const waitedMs = performance.now() - sinceMs;
+      report({ kind: "over", side, database, processId, object, waitedMs });
+      waiting = undefined;
+    };
+    for (let look = 0; !signal.aborted; look++) {
+      // a server that does not answer has nothing to report
+      const wait = isStill() ? await this.#look(signal).catch(() => undefined) : undefined;
+      if (signal.aborted) break;
+      if (wait === undefined) end();
+      else if (waiting === undefined || !isSameWait(wait, waiting.wait)) {
+        waiting = { wait, sinceMs: waiting?.sinceMs ?? performance.now() - wait.waitedMs };
+        report(wait);
+      }
+      await pause(delayAfter(look, waiting !== undefined), signal).catch(() => {}); // the loop sees the signal
+    }
+    end();
+  }
+
+  async #look(signal: AbortSignal): Promise<LockWait | undefined> {
+    const { endpoint: { side, database }, backend, observe } = this.#options;
+    const { processId, serverStart } = backend;
+    const observer = await observe(signal);
+    try {
+      const rows = await observer.query(waitStatement, [processId]) as readonly WaitRow[];
+      const [first] = rows;
+      const isOwn = ({ pid }: WaitRow) => isOwnBackend(backendKey({ serverStart, processId: pid }));
+      // in a chain of our sessions the one at its front reports the session it waits for
+      if (first === undefined || rows.every(isOwn)) return undefined;
+      return {
+        kind: "waiting",
+        side,
+        database,
+        processId,
+        object: describeObject(first),
+        mode: first.mode,
+        waitedMs: first.waited_ms ?? 0,
+        blockers: rows.map(toBlocker),
+      };
+    } finally {
+      await observer.close();
+    }
+  }
+}
+
+function delayAfter(look: number, isWaiting: boolean): number {
+  return isWaiting ? waitingLookMs : laterLooksMs[look] ?? laterLooksMs.at(-1)!;
+}
+
+function isSameWait(one: LockWait, other: LockWait): boolean {
+  const key = (wait: LockWait) =>
+    [wait.object, ...wait.blockers.map(({ processId }) => processId)].join(" ");
+  return key(one) === key(other);
+}
+
+interface WaitRow {
+  readonly mode: string;
+  readonly locktype: string;
+  /** `public.orders`, quoted where necessary; null when it is no relation of this database. */
+  readonly relation: string | null;
+  readonly relkind: string | null;
+  readonly transaction: string | null;
+  /** How long the statement has been running. */
+  readonly waited_ms: number | null;
+  readonly pid: number;
+  readonly role: string | null;
+  readonly application: string | null;
+  readonly client: string | null;
+  readonly state: string | null;
+  readonly transaction_ms: number | null;
+}
+
+// Source: PostgreSQL documentation, "54.12. pg_locks" and "9.26. System Information Functions", pg_blocking_pids.
+const waitStatement = `
+  SELECT l.mode, l.locktype, c.relkind::pg_catalog.text,
+         pg_catalog.format('%I.%I', n.nspname, c.relname) AS relation,
+         COALESCE(l.transactionid::pg_catalog.text, l.virtualxid) AS transaction,
+         (EXTRACT(epoch FROM pg_catalog.clock_timestamp() - w.query_start) * 1000)::pg_catalog.float8
+           AS waited_ms,
+         b.pid, a.usename::pg_catalog.text AS role, a.application_name AS application,
+         pg_catalog.host(a.client_addr) AS client, a.state,
+         (EXTRACT(epoch FROM pg_catalog.clock_timestamp() - a.xact_start) * 1000)::pg_catalog.float8
+           AS transaction_ms
+    FROM pg_catalog.pg_locks AS l
+   CROSS JOIN pg_catalog.unnest(pg_catalog.pg_blocking_pids(l.pid)) AS b (pid)
+    LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = b.pid
+    LEFT JOIN pg_catalog.pg_stat_activity AS w ON w.pid = l.pid
+    LEFT JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+          AND l.database IN (0, (SELECT d.oid FROM pg_catalog.pg_database AS d
+                                  WHERE d.datname = pg_catalog.current_database()))
+    LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+   WHERE l.pid = $1::pg_catalog.int4 AND NOT l.granted
+   ORDER BY a.xact_start, b.pid`;
+
+function toBlocker(row: WaitRow): LockBlocker {
+  return {
+    processId: row.pid,
+    role: row.role,
+    application: row.application,
+    client: row.client,
+    state: row.state,
+    transactionMs: row.transaction_ms,
+  };
+}
+
+const relationKinds: Readonly<Record<string, string>> = {
+  r: "table",
+  p: "partitioned table",
+  v: "view",
+  m: "materialized view",
+  i: "index",
+  I: "partitioned index",
+  S: "sequence",
+  f: "foreign table",
+  t: "TOAST table",
+};
+
+function describeObject({ locktype, relation, relkind, transaction }: WaitRow): string {
+  if (relation !== null) return `${relationKinds[relkind ?? ""] ?? "relation"} ${relation}`;
+  return transaction === null ? `a lock of type ${locktype}` : `transaction ${transaction}`;
+}
+
+/**
+ * A wait in a sentence: `waiting for AccessShareLock on table public.t, held by pid 4711 (role app, psql, 10.0.0.7), idle in
+ * transaction for 14.0 s`.
+ */
+export function describeLockWait({ object, mode, blockers }: LockWait): string {
+  return `waiting for ${mode} on ${object}, held by ${blockers.map(describeBlocker).join("; ")}`;
+}
+
+function describeBlocker(
+  { processId, role, application, client, state, transactionMs }: LockBlocker,
+): string {
+  if (processId === 0) return "a prepared transaction (see pg_prepared_xacts)";
+  const who = [role === null ? "" : `role ${role}`, application, client].filter(Boolean);
+  const since = transactionMs === null ? "" : ` for ${formatDuration(transactionMs)}`;
+  return `pid ${processId}${who.length === 0 ? "" : ` (${who.join(", ")})`}` +
+    (state === null ? "" : `, ${state}${since}`);
+}

@@ -1,0 +1,41 @@
+/**
+ * Sessions of a server that may be away for a moment.
+ *
+ * @module
+ */
+import { type EventSink, retryEvent } from "../../core/mod.ts";
+import { describeEndpoint, type Endpoint } from "../connect/endpoint.ts";
+import { openSession } from "./open_session.ts";
+import { retry, type RetryOptions } from "../connect/retry.ts";
+import type { Session, SessionOptions } from "./session.ts";
+
+/** How a session is opened, and who is told of every pause. */
+export interface OpenSessionWithRetryOptions
+  extends SessionOptions, Pick<RetryOptions, "delaysMs"> {
+  readonly signal: AbortSignal;
+  readonly events: EventSink;
+}
+
+/**
+ * Opens a session; a server that cannot be reached for the moment is tried again, which is told.
+ *
+ * Requires `--allow-net` for the host.
+ *
+ * @throws ConnectionError when it cannot be reached to the end
+ */
+export function openSessionWithRetry(
+  endpoint: Endpoint,
+  { events, delaysMs, ...options }: OpenSessionWithRetryOptions,
+): Promise<Session> {
+  return retry(() => openSession(endpoint, options), {
+    signal: options.signal,
+    ...(delaysMs === undefined ? {} : { delaysMs }),
+    onRetry: (error, attempt, delayMs) =>
+      events(retryEvent({
+        what: `connecting to the ${endpoint.side} ${describeEndpoint(endpoint)}`,
+        error,
+        attempt,
+        delayMs,
+      })),
+  });
+}

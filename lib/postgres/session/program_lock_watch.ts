@@ -1,0 +1,57 @@
+/**
+ * Locks that a client program waits for: it cannot report them itself.
+ *
+ * @module
+ */
+import type { Endpoint } from "../connect/endpoint.ts";
+import { LockWatch } from "./lock_wait.ts";
+import { openSession } from "./open_session.ts";
+import { pause } from "../connect/retry.ts";
+import type { Session } from "./session.ts";
+import type { Backend } from "./stalled_connection.ts";
+
+const checkMs = 500;
+
+// the server's start is written as sessions of the tool read it: a program's session counts as one of them
+const backendStatement = `
+  SELECT a.pid AS "processId",
+         (extract(epoch FROM pg_catalog.pg_postmaster_start_time())
+           OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8::pg_catalog.text AS "serverStart",
+         (extract(epoch FROM a.backend_start)
+           OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8::pg_catalog.text AS "openedAt"
+    FROM pg_catalog.pg_stat_activity AS a
+   WHERE a.application_name = $1`;
+
+/**
+ * Watches a client program's session, which it finds by its name, until the signal aborts. Reports to `endpoint.onLockWait`; without one
+ * nothing is done.
+ *
+ * Requires `--allow-net` for the host.
+ *
+ * @param applicationName a name that no other session has
+ */
+export async function watchProgramLocks(
+  { onLockWait, ...endpoint }: Endpoint,
+  { applicationName, signal }: { readonly applicationName: string; readonly signal: AbortSignal },
+): Promise<void> {
+  if (onLockWait === undefined) return;
+  const observe = (ending: AbortSignal): Promise<Session> =>
+    openSession(endpoint, { signal: ending });
+  try {
+    let backend: Backend | undefined;
+    while (backend === undefined) {
+      await pause(checkMs, signal);
+      await using observer = await observe(signal);
+      [backend] = await observer.query<Backend>(backendStatement, [applicationName]);
+    }
+    const watch = new LockWatch({ endpoint, backend, report: onLockWait, observe });
+    const end = watch.watch();
+    await new Promise<void>((resolve) =>
+      signal.aborted ? resolve() : signal.addEventListener("abort", () => resolve(), { once: true })
+    );
+    end();
+    await watch.close();
+  } catch {
+    // the program itself reports a server that cannot be reached; the signal ends this
+  }
+}

@@ -1,0 +1,27 @@
+/**
+ * `session_replication_role = replica`: no ordinary trigger, event trigger or foreign key takes part in what the session does.
+ *
+ * @module
+ */
+import { ServerError } from "../connect/server_error.ts";
+import type { Session } from "./session.ts";
+import { SqlState } from "../protocol/sqlstate.ts";
+
+/**
+ * Sets it where the role may do that. `LOCAL`, for a transaction that has begun, leaves that usable either way.
+ *
+ * @returns whether the role may
+ */
+export async function actAsReplica(session: Session, scope: "LOCAL" | "SESSION"): Promise<boolean> {
+  if (scope === "LOCAL") await session.execute("SAVEPOINT seren_replica");
+  try {
+    await session.execute(`SET ${scope} session_replication_role = replica`);
+    return true;
+  } catch (error) {
+    if (!(error instanceof ServerError) || error.sqlState !== SqlState.insufficientPrivilege) {
+      throw error;
+    }
+    if (scope === "LOCAL") await session.execute("ROLLBACK TO SAVEPOINT seren_replica");
+    return false;
+  }
+}

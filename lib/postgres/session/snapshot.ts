@@ -1,0 +1,162 @@
+/**
+ * One exported snapshot that every worker and pg_dump read under.
+ *
+ * Source: PostgreSQL documentation, "9.28.5. Snapshot Synchronization Functions".
+ *
+ * @module
+ */
+import { quoteLiteral, ReplicatorError } from "../../core/mod.ts";
+import type { Endpoint } from "../connect/endpoint.ts";
+import { openSession } from "./open_session.ts";
+import { ServerError } from "../connect/server_error.ts";
+import type { Session } from "./session.ts";
+import { SqlState } from "../protocol/sqlstate.ts";
+
+const beginReading = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+const heartbeatMs = 30_000;
+
+/**
+ * Holds a snapshot open.
+ *
+ * States: held (its transaction is open and the identifier can be imported) → lost (the session ended; the signal
+ * {@linkcode lost} aborts with the reason, and nothing more may be read under it) or released (disposed).
+ */
+export class SnapshotHolder implements AsyncDisposable {
+  /** What `SET TRANSACTION SNAPSHOT` and `pg_dump --snapshot` take. */
+  readonly identifier: string;
+  /** Where the source's WAL stood when the snapshot was taken, `0/16B3748`; undefined where it may not be read. */
+  readonly lsn: string | undefined;
+  readonly #session: Session;
+  readonly #lost = new AbortController();
+  readonly #timer: ReturnType<typeof setInterval>;
+  #beat: Promise<void> = Promise.resolve();
+  #released = false;
+
+  private constructor(session: Session, identifier: string, lsn: string | undefined) {
+    this.#session = session;
+    this.identifier = identifier;
+    this.lsn = lsn;
+    // an idle connection through a load balancer would be dropped, and nobody would know before the end
+    this.#timer = setInterval(() => this.#beat = this.#check(), heartbeatMs);
+  }
+
+  /** Aborts when the snapshot is gone. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /**
+   * Opens a session, lets `prepare` look around before the transaction and `lock` take its locks in it, and exports the snapshot after them: `LOCK TABLE` takes no
+   * snapshot, so what was locked can neither change its columns nor be truncated under the snapshot
+   * (TRUNCATE is not MVCC-safe: "13.6. Caveats").
+   */
+  static async export(
+    endpoint: Endpoint,
+    { signal, prepare, lock }: {
+      readonly signal?: AbortSignal | undefined;
+      readonly prepare?: (session: Session) => Promise<void>;
+      readonly lock?: (session: Session) => Promise<void>;
+    } = {},
+  ): Promise<SnapshotHolder> {
+    const session = await openSession(endpoint, { signal });
+    try {
+      await prepare?.(session);
+      await session.execute(beginReading);
+      await lock?.(session);
+      const { snapshot, lsn } = await session.queryOne<{ snapshot: string; lsn: string | null }>(`
+        SELECT pg_catalog.pg_export_snapshot() AS snapshot,
+               CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END::pg_catalog.text AS lsn`);
+      return new SnapshotHolder(session, snapshot, lsn ?? undefined);
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Takes over a snapshot that somebody else exported, such as that of a new replication slot, which lasts no longer than
+   * the slot's session is left alone. The holder exports it again: its own identifier lives as long as the holder.
+   *
+   * @param options.lsn where the source's WAL stood at the snapshot: a slot's consistent point
+   */
+  static async takeOver(
+    endpoint: Endpoint,
+    { identifier, lsn, signal }: {
+      readonly identifier: string;
+      readonly lsn: string;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): Promise<SnapshotHolder> {
+    const session = await openSession(endpoint, { signal });
+    try {
+      await importSnapshot(session, identifier);
+      const { snapshot } = await session.queryOne<{ snapshot: string }>(
+        "SELECT pg_catalog.pg_export_snapshot() AS snapshot",
+      );
+      return new SnapshotHolder(session, snapshot, lsn);
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+  }
+
+  /** Runs a query under the snapshot, in the holder's own session. */
+  get session(): Session {
+    return this.#session;
+  }
+
+  async #check(): Promise<void> {
+    try {
+      // a connection that has gone silent leaves the snapshot where it is: the server keeps it as long as it does not notice
+      await this.#session.query("SELECT 1", [], { mayBeSilent: true });
+    } catch (error) {
+      if (this.#released) return;
+      clearInterval(this.#timer);
+      this.#lost.abort(error);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    this.#released = true;
+    await this.#session.close(); // first: a connection that has gone silent answers no heartbeat
+    await this.#beat;
+  }
+}
+
+/** The transaction that exported the snapshot has ended: nothing more can be read as of that moment. */
+export class SnapshotLostError extends ReplicatorError {
+  override readonly name = "SnapshotLostError";
+}
+
+/** How the versions say that a snapshot is not there any more. */
+const lostStates: ReadonlySet<string> = new Set([
+  SqlState.invalidParameterValue, // 12 to 16: there is no such file
+  SqlState.undefinedObject, // 17 on
+  SqlState.objectNotInPrerequisiteState, // the transaction is just ending
+]);
+
+/**
+ * Begins a read-only transaction that sees what the snapshot sees.
+ *
+ * @throws SnapshotLostError when the transaction that exported it has ended
+ */
+export async function importSnapshot(session: Session, identifier: string): Promise<void> {
+  try {
+    await session.execute(`${beginReading}; SET TRANSACTION SNAPSHOT ${quoteLiteral(identifier)}`);
+  } catch (error) {
+    if (!(error instanceof ServerError) || !lostStates.has(error.sqlState)) throw error;
+    throw new SnapshotLostError(
+      `the snapshot that everything was copied under is gone (${error.serverMessage.message})`,
+      {
+        side: session.side,
+        object: `database ${session.endpoint.database}`,
+        details: [
+          "The session that held it ended: the server was restarted or failed over, or the session was terminated.",
+        ],
+        exitCode: error.exitCode,
+        cause: error,
+      },
+    );
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * What one stream of changes is about: one database of the source, one of the target, and the rules for its tables.
+ *
+ * @module
+ */
+import {
+  fingerprintScope,
+  literalOf,
+  noTableRules,
+  printPattern,
+  printTimeWindow,
+  readRulePattern,
+  type RuleOrigin,
+  type TableRules,
+} from "../../rules/mod.ts";
+
+/** A database as a place that addresses and users do not change. */
+export interface DatabaseRef {
+  /** `system_identifier` of the server, where it may be read; else its address. */
+  readonly system: string;
+  readonly database: string;
+}
+
+/** From where to where, and what of it. */
+export interface ReplicationScope {
+  readonly source: DatabaseRef;
+  readonly target: DatabaseRef;
+  readonly rules: TableRules;
+}
+
+/** The rules that can say something about the tables of one database. */
+export function rulesOfDatabase(rules: TableRules, database: string): TableRules {
+  const concerns = (within: string | undefined) => within === undefined || within === database;
+  const named = (pattern: TableRules["exclude"][number]["pattern"]) =>
+    pattern.database === undefined ? undefined : literalOf(pattern.database);
+  return {
+    include: rules.include.filter(({ pattern, within }) =>
+      concerns(within) && concerns(named(pattern))
+    ),
+    exclude: rules.exclude.filter(({ pattern, within }) =>
+      concerns(within) && concerns(named(pattern))
+    ),
+    rows: rules.rows.filter(({ pattern }) => concerns(named(pattern))),
+    now: rules.now,
+  };
+}
+
+/** The fingerprint of what the rules say of this database alone: other databases of a run do not count. */
+export async function tableFingerprint(
+  { source, target, rules }: ReplicationScope,
+): Promise<string> {
+  return await fingerprintScope({
+    databases: { [source.database]: target.database },
+    rules: rulesOfDatabase(rules, source.database),
+  });
+}
+
+/**
+ * The rules in words, one line each, sorted: what is shown where two scopes differ. A predicate is told by a digest
+ * only; it may name what is nobody else's business.
+ */
+export async function describeScopeRules(
+  { source, rules }: Pick<ReplicationScope, "source" | "rules">,
+): Promise<readonly string[]> {
+  const { include, exclude, rows } = rulesOfDatabase(rules, source.database);
+  const lines = [
+    ...include.map(({ pattern }) => `only ${printPattern(pattern)}`),
+    ...exclude.map(({ pattern }) => `without ${printPattern(pattern)}`),
+  ];
+  for (const rule of rows) {
+    const table = printPattern(rule.pattern);
+    switch (rule.kind) {
+      case "schema-only":
+        lines.push(`${table}: structure only`);
+        break;
+      case "time-filter":
+        lines.push(`${table}: last ${printTimeWindow(rule.window)} by ${rule.column}`);
+        break;
+      case "table-filter":
+        lines.push(`${table}: rows by predicate ${await digest(rule.predicate)}`);
+    }
+  }
+  return [...new Set(lines)].sort();
+}
+
+/**
+ * The rules that {@linkcode describeScopeRules} has put in words, as far as they decide whose rows come: which rows of a table do, the
+ * words do not say.
+ */
+export function rulesFromWords(words: readonly string[]): TableRules {
+  const origin: RuleOrigin = { from: "flag", path: "recorded rules" };
+  const include: TableRules["include"][number][] = [];
+  const exclude: TableRules["exclude"][number][] = [];
+  const rows: TableRules["rows"][number][] = [];
+  for (const word of words) {
+    const [, what, text] = /^(only|without) (.*)$/s.exec(word) ?? [];
+    const [, structure] = /^(.*): structure only$/s.exec(word) ?? [];
+    const reading = readRulePattern(text ?? structure ?? "");
+    if ("problem" in reading) continue;
+    const pattern = reading.value;
+    if (what === "only") include.push({ pattern, origin });
+    else if (what === "without") exclude.push({ pattern, origin });
+    else rows.push({ pattern, origin, kind: "schema-only" });
+  }
+  return { include, exclude, rows, now: noTableRules.now };
+}
+
+async function digest(text: string): Promise<string> {
+  const bytes = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return new Uint8Array(bytes).toHex().slice(0, 8);
+}

@@ -1,0 +1,269 @@
+/**
+ * A slot and everything that the rows are copied under: its snapshot, held, and the tables that it sees, locked.
+ *
+ * @module
+ */
+import {
+  displayName,
+  type EventSink,
+  plural,
+  quoteIdentifier,
+  ReplicatorError,
+  tableKey,
+  type TableName,
+} from "../../core/mod.ts";
+import {
+  type Endpoint,
+  openSession,
+  pause,
+  retry,
+  ServerError,
+  type Session,
+  SnapshotHolder,
+  SqlState,
+} from "../../postgres/mod.ts";
+import { listTables, type Table } from "../../catalog/mod.ts";
+import { type LockedSnapshot, lockTables } from "../../copy/mod.ts";
+import { createSlot, dropSlotApart, markCreation } from "./slot.ts";
+
+/** What a copy reads under when a slot takes over where it ends. */
+export interface SlotSnapshot extends LockedSnapshot {
+  readonly slot: string;
+  /** Every change that was committed before it is in the snapshot, every other one comes through the slot. */
+  readonly consistentPoint: string;
+}
+
+/** What {@linkcode createSlotSnapshot} takes besides the place. */
+export interface SlotSnapshotOptions {
+  /** The slot's name. The publication must be there already: changes are decoded with the catalog of their time. */
+  readonly slot: string;
+  /** Its publication: a TRUNCATE that comes through the slot does no harm. Undefined: it is taken for a rewriting. */
+  readonly publication?: string;
+  /** The tables that are wanted, of all there are; asked again under the snapshot. */
+  readonly select?: (session: Session, tables: readonly Table[]) => Promise<readonly Table[]>;
+  /** Which of them are copied: only those must not be rewritten meanwhile. All, when it is not there. */
+  readonly isCopied?: (table: TableName) => boolean;
+  /** Whether standbys of the source keep it in step (17+). */
+  readonly failover?: boolean;
+  /** Gives up waiting for other transactions. */
+  readonly slotTimeoutMs: number;
+  readonly signal: AbortSignal;
+  readonly events: EventSink;
+  /** Called between the slot's creation and the locks; for tests. */
+  readonly onCreated?: () => Promise<void>;
+}
+
+const attempts = 8;
+
+/**
+ * Makes a slot, takes its snapshot over, and locks the tables in ACCESS SHARE mode.
+ *
+ * In this order, because creating a slot waits for every transaction, so for one too that waits for our lock. What happens
+ * to the tables in between is found out afterwards: a table that was rewritten, altered, dropped or made since the snapshot does
+ * not look to a copy as it did to the snapshot. Then the slot is dropped and made again. A table that was truncated looks empty, which is
+ * what the slot will make of it.
+ *
+ * States: nothing → slot made → snapshot held → tables locked (returned), or nothing again when it throws.
+ *
+ * Requires `--allow-net` for the source's host.
+ *
+ * @throws ReplicatorError when other transactions do not end in time, or tables change all the time
+ */
+export async function createSlotSnapshot(
+  source: Endpoint,
+  options: SlotSnapshotOptions,
+): Promise<SlotSnapshot> {
+  const { signal, slot, events } = options;
+  await using observer = await retry(() => openSession(source, { signal }), { signal });
+  await markCreation(observer, slot);
+  let reason = "";
+  for (let attempt = 1; attempt <= attempts; attempt++) {
+    const outcome = await attemptSnapshot(source, { ...options, observer });
+    if ("tables" in outcome) return outcome;
+    reason = outcome.again;
+    events({ kind: "info", message: `the slot is made once more: ${reason}` });
+    await pause(100 * attempt, signal);
+  }
+  throw new ReplicatorError(
+    `tables changed during each of ${plural(attempts, "attempt")} to begin: ${reason}`,
+    {
+      side: "source",
+      object: `database ${source.database}`,
+      details: [`The slot ${slot} was dropped again.`],
+      remedy: "wait until the migration or job that changes tables there has ended, then run again",
+    },
+  );
+}
+
+async function attemptSnapshot(
+  source: Endpoint,
+  options: SlotSnapshotOptions & { readonly observer: Session },
+): Promise<SlotSnapshot | { readonly again: string }> {
+  const { slot, signal, events, observer, slotTimeoutMs, failover = false } = options;
+  const wanted = async (session: Session) => {
+    const tables = await listTables(session);
+    return await (options.select?.(session, tables) ?? Promise.resolve(tables));
+  };
+  let made = false;
+  let snapshot: SnapshotHolder | undefined;
+  try {
+    {
+      await using walsender = await openSession(source, { signal, replication: true });
+      const created = await createSlot({
+        name: slot,
+        walsender,
+        observer,
+        timeoutMs: slotTimeoutMs,
+        failover,
+        signal,
+        events,
+      });
+      made = true;
+      snapshot = await SnapshotHolder.takeOver(source, {
+        identifier: created.snapshot,
+        lsn: created.consistentPoint,
+        signal,
+      });
+    }
+    await options.onCreated?.();
+    const { session } = snapshot;
+    const tables = await wanted(session);
+    const again = await lockPatiently(session, tables) ??
+      await changeSince({
+        session,
+        observer,
+        tables,
+        now: await wanted(observer),
+        isCopied: options.isCopied ?? (() => true),
+        truncated: () => readTruncated(observer, options),
+      });
+    if (again === undefined) {
+      return { snapshot, tables, slot, consistentPoint: snapshot.lsn ?? "0/0" };
+    }
+    await snapshot[Symbol.asyncDispose]();
+    await dropSlotApart(source, slot);
+    return { again };
+  } catch (error) {
+    await snapshot?.[Symbol.asyncDispose]();
+    // the error that ended it is the one to tell; a slot that cannot be dropped is found by cleanup
+    if (made) {
+      await dropSlotApart(source, slot).catch(() =>
+        events({
+          kind: "warning",
+          side: "source",
+          object: `slot ${slot}`,
+          message: "it could not be dropped, and keeps WAL on the source",
+          remedy: `run cleanup, or: SELECT pg_catalog.pg_drop_replication_slot('${slot}');`,
+        })
+      );
+    }
+    throw error;
+  }
+}
+
+const lockAttempts = 10;
+
+const passingStates: ReadonlySet<string> = new Set([
+  SqlState.lockNotAvailable,
+  SqlState.deadlockDetected,
+]);
+
+/**
+ * Locks within the holder's transaction, in steps that can fail without ending it. A session that waits for us may hold what we
+ * want: nobody waits longer than a few seconds.
+ *
+ * @returns why the snapshot is of no use any more; undefined when all tables are locked
+ */
+async function lockPatiently(
+  session: Session,
+  tables: readonly TableName[],
+): Promise<string | undefined> {
+  for (let attempt = 1;; attempt++) {
+    await session.execute("SAVEPOINT locks; SET LOCAL lock_timeout = '3s'");
+    try {
+      await lockTables(session, tables);
+      await session.execute("SET LOCAL lock_timeout = 0; RELEASE SAVEPOINT locks");
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof ServerError)) throw error;
+      await session.execute("ROLLBACK TO SAVEPOINT locks; RELEASE SAVEPOINT locks");
+      if (
+        error.sqlState === SqlState.undefinedTable || error.sqlState === SqlState.invalidSchemaName
+      ) {
+        return error.serverMessage.message;
+      }
+      if (!passingStates.has(error.sqlState) || attempt >= lockAttempts) throw error;
+    }
+  }
+}
+
+const storageStatement = `
+  SELECT c.oid, c.relfilenode, pg_catalog.pg_relation_filenode(c.oid) AS now
+    FROM pg_catalog.pg_class AS c
+   WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND c.oid >= 16384`;
+
+/** What happened to the tables between the snapshot and the locks; undefined when nothing did. */
+async function changeSince({ session, observer, tables, now, isCopied, truncated }: {
+  /** In the transaction of the snapshot. */
+  readonly session: Session;
+  readonly observer: Session;
+  readonly tables: readonly Table[];
+  /** Those that are wanted at present. */
+  readonly now: readonly Table[];
+  readonly isCopied: (table: TableName) => boolean;
+  /** OIDs of the tables whose TRUNCATE comes through the slot. */
+  readonly truncated: () => Promise<ReadonlySet<number>>;
+}): Promise<string | undefined> {
+  const present = new Map(now.map((table) => [tableKey(table), table]));
+  const seen = new Set(tables.map((table) => tableKey(table)));
+  const appeared = now.find((table) => !seen.has(tableKey(table)));
+  if (appeared !== undefined) return `${displayName(appeared)} appeared`;
+  const storage = new Map(
+    (await observer.query<{ readonly oid: number; readonly now: number | null }>(storageStatement))
+      .map((row) => [row.oid, row.now]),
+  );
+  const before = new Map(
+    (await session.query<{ readonly oid: number; readonly relfilenode: number }>(storageStatement))
+      .map((row) => [row.oid, row.relfilenode]),
+  );
+  for (const table of tables) {
+    const other = present.get(tableKey(table));
+    if (other?.oid !== table.oid) return `${displayName(table)} was dropped or replaced`;
+    if (shapeOf(other) !== shapeOf(table)) return `${displayName(table)} was altered`;
+  }
+  const moved = tables.filter((table) =>
+    isCopied(table) && storage.get(table.oid) !== before.get(table.oid)
+  );
+  if (moved.length === 0) return undefined;
+  const told = await truncated();
+  const rewritten = moved.find(({ oid }) => !told.has(oid));
+  return rewritten === undefined ? undefined : `${displayName(rewritten)} was rewritten`;
+}
+
+/** Source: PostgreSQL documentation, "55.9. Logical Replication Message Formats", Truncate. */
+const truncateStatement = `
+  SELECT pg_catalog.encode(data, 'hex') AS message
+    FROM pg_catalog.pg_logical_slot_peek_binary_changes($1, NULL, NULL,
+           'proto_version', '1', 'publication_names', $2)
+   WHERE pg_catalog.get_byte(data, 0) = pg_catalog.ascii('T')`;
+
+/** The tables whose TRUNCATE the slot delivers, as far as the WAL goes now. Nothing is consumed. */
+async function readTruncated(
+  observer: Session,
+  { slot, publication }: Pick<SlotSnapshotOptions, "slot" | "publication">,
+): Promise<ReadonlySet<number>> {
+  if (publication === undefined) return new Set();
+  const rows = await observer.query<{ readonly message: string }>(truncateStatement, [
+    slot,
+    quoteIdentifier(publication),
+  ]);
+  return new Set(rows.flatMap(({ message }) => {
+    const view = new DataView(Uint8Array.fromHex(message).buffer);
+    // 'T', how many, options, and their OIDs
+    return Array.from({ length: view.getInt32(1) }, (_, at) => view.getUint32(6 + 4 * at));
+  }));
+}
+
+function shapeOf({ columns, replicaIdentity }: Table): string {
+  return JSON.stringify([replicaIdentity, columns.map(({ name, typeName }) => [name, typeName])]);
+}

@@ -1,0 +1,347 @@
+/**
+ * A stream of changes from its beginning to the moment when its target follows: publication, slot and snapshot; then, when
+ * the rows are in, the applier.
+ *
+ * @module
+ */
+import {
+  displayName,
+  type EventSink,
+  plural,
+  quoteIdentifier,
+  quoteQualified,
+  ReplicatorError,
+  tableKey,
+  type TableName,
+} from "../../core/mod.ts";
+import {
+  describeHost,
+  type Endpoint,
+  openSession,
+  retry,
+  type Session,
+  withoutEventTriggers,
+} from "../../postgres/mod.ts";
+import { listTables, readClusterFacts, type Table } from "../../catalog/mod.ts";
+import type { LockOptions } from "../../copy/mod.ts";
+import { type Applier, SubscriptionApplier } from "../applier.ts";
+import {
+  type ChangedIdentity,
+  describeIdentityList,
+  describeScope,
+  type ScopeComment,
+} from "../publication/publication_comment.ts";
+import type { IdentityPolicy } from "../publication/replica_identity.ts";
+import type { ReplicationStream } from "./read_streams.ts";
+import { type ReplicationNames, replicationNames } from "../publication/names.ts";
+import {
+  createPublication,
+  describePublication,
+  dropPublication,
+  planPublication,
+  type PublicationPlan,
+} from "../publication/publication.ts";
+import type { DatabaseRef, ReplicationScope } from "../publication/scope.ts";
+import { dropSlotApart } from "../slot/slot.ts";
+import { createSlotSnapshot, type SlotSnapshot } from "../slot/slot_snapshot.ts";
+import { readHarmfulSettings } from "../subscription/worker_settings.ts";
+
+/** The session's database as a place that addresses and users do not change. */
+export async function readDatabaseRef(session: Session): Promise<DatabaseRef> {
+  const { systemIdentifier } = await readClusterFacts(session);
+  return {
+    system: systemIdentifier ?? session.endpoint.hosts.map(describeHost).join(","),
+    database: session.endpoint.database,
+  };
+}
+
+/** Of the tables that there are, those whose rows are copied, with their conditions. */
+export interface PublishedRows {
+  readonly tables: readonly Table[];
+  /** Undefined for all rows. */
+  readonly predicateOf: (table: TableName) => string | undefined;
+}
+
+/** What {@linkcode startStream} takes besides the source. */
+export interface StreamOptions extends LockOptions {
+  readonly scope: ReplicationScope;
+  /** From 1. */
+  readonly epoch: number;
+  /** Those whose rows are copied, of those that `select` gave. */
+  readonly withRows: (session: Session, tables: readonly Table[]) => Promise<PublishedRows>;
+  readonly policy: IdentityPolicy;
+  /** What earlier epochs of the scope changed. */
+  readonly remembered?: readonly ChangedIdentity[];
+  /** Tables that the target does not have yet. */
+  readonly added?: readonly TableName[];
+  readonly slotTimeoutMs: number;
+  /** Whether standbys of the source keep the slot in step (17+). */
+  readonly failover: boolean;
+  /** ISO timestamp. */
+  readonly createdAt: string;
+  readonly events: EventSink;
+}
+
+/** A stream that has begun: what was committed before its point is to be copied, everything else comes through its slot. */
+export interface StreamStart extends SlotSnapshot {
+  readonly names: ReplicationNames;
+  readonly descriptor: ScopeComment;
+  readonly plan: PublicationPlan;
+  /** Of {@linkcode SlotSnapshot.tables}, those that are published. */
+  readonly published: readonly Table[];
+}
+
+const attempts = 5;
+
+/**
+ * Begins a stream: replica identities and publication first, for changes are decoded with the catalog of their time, then slot,
+ * snapshot and locks. What is published are just the tables that the snapshot sees; where tables came or went meanwhile it starts over.
+ *
+ * When it throws, nothing of it is left.
+ *
+ * @throws ReplicatorError with every table that cannot be published, or what the slot waits for
+ */
+export async function startStream(source: Endpoint, options: StreamOptions): Promise<StreamStart> {
+  const { signal, events, epoch, scope, createdAt } = options;
+  const described = await describeScope(scope, {
+    epoch,
+    createdAt,
+    changedIdentities: [],
+    ...(options.added === undefined ? {} : { added: options.added }),
+  });
+  const names = replicationNames(described);
+  for (let attempt = 1;; attempt++) {
+    const planned = await publish(source, { ...options, names, descriptor: described });
+    const descriptor = describePlan(described, planned.plan);
+    const copied = new Set(planned.tables.map((table) => tableKey(table)));
+    let snapshot: SlotSnapshot | undefined;
+    let difference: string | undefined;
+    try {
+      snapshot = await createSlotSnapshot(source, {
+        slot: names.slot,
+        publication: names.publication,
+        failover: options.failover,
+        slotTimeoutMs: options.slotTimeoutMs,
+        signal,
+        events,
+        ...(options.select === undefined ? {} : { select: options.select }),
+        isCopied: (table) => copied.has(tableKey(table)),
+      });
+      const { tables } = await options.withRows(snapshot.snapshot.session, snapshot.tables);
+      difference = differs(planned.tables, tables);
+      if (difference === undefined) {
+        reportSkipped(planned.plan, options);
+        const keys = new Set(planned.plan.tables.map((table) => tableKey(table)));
+        const published = tables.filter((table) => keys.has(tableKey(table)));
+        return { ...snapshot, names, descriptor, plan: planned.plan, published };
+      }
+      if (attempt >= attempts) throw keepsChanging(source, difference);
+    } catch (error) {
+      // the error that ended it is the one to tell; cleanup finds what cannot be dropped now
+      await undo(source, { names, snapshot }).catch(() => {});
+      throw error;
+    }
+    events({ kind: "info", message: `the publication is made once more: ${difference}` });
+    await undo(source, { names, snapshot });
+  }
+}
+
+function describePlan(
+  descriptor: ScopeComment,
+  { changedIdentities, skipped }: PublicationPlan,
+): ScopeComment {
+  return {
+    ...descriptor,
+    changedIdentities,
+    ...(skipped.length === 0
+      ? {}
+      : { skipped: skipped.map(({ schema, name }) => ({ schema, name })) }),
+  };
+}
+
+async function undo(
+  source: Endpoint,
+  { names, snapshot }: {
+    readonly names: ReplicationNames;
+    readonly snapshot: SlotSnapshot | undefined;
+  },
+): Promise<void> {
+  await snapshot?.snapshot[Symbol.asyncDispose]();
+  if (snapshot !== undefined) await dropSlotApart(source, names.slot);
+  await withdraw(source, names.publication);
+}
+
+async function publish(
+  source: Endpoint,
+  options: StreamOptions & {
+    readonly names: ReplicationNames;
+    readonly descriptor: ScopeComment;
+  },
+): Promise<{ readonly plan: PublicationPlan; readonly tables: readonly Table[] }> {
+  const { signal, names, descriptor, policy, remembered, events } = options;
+  await using session = await retry(() => openSession(source, { signal }), { signal });
+  const all = await listTables(session);
+  const selected = await (options.select?.(session, all) ?? Promise.resolve(all));
+  const { tables, predicateOf } = await options.withRows(session, selected);
+  const plan = await planPublication({
+    session,
+    tables,
+    predicateOf,
+    policy,
+    ...(remembered === undefined ? {} : { remembered }),
+  });
+  await createPublication(session, {
+    name: names.publication,
+    plan,
+    descriptor: describePlan(descriptor, plan),
+  });
+  if (plan.changedIdentities.length > 0) {
+    events({
+      kind: "info",
+      message: `REPLICA IDENTITY FULL was set for ${
+        plural(plan.changedIdentities.length, "table")
+      } of ${source.database}, until cleanup: ${describeIdentityList(plan.changedIdentities)}`,
+    });
+  }
+  return { plan, tables };
+}
+
+function reportSkipped({ skipped }: PublicationPlan, { events }: StreamOptions): void {
+  for (const table of skipped) {
+    events({
+      kind: "warning",
+      side: "source",
+      object: `table ${displayName(table)}`,
+      message: `it is copied once and its changes will not follow: ${table.reason}`,
+      remedy: "copy it again at the cutover",
+    });
+  }
+}
+
+function differs(planned: readonly Table[], seen: readonly Table[]): string | undefined {
+  const there = new Map(seen.map((table) => [tableKey(table), table]));
+  for (const table of planned) {
+    const other = there.get(tableKey(table));
+    if (other?.oid !== table.oid) return `${displayName(table)} was dropped or replaced meanwhile`;
+    there.delete(tableKey(table));
+  }
+  const [appeared] = there.values();
+  return appeared === undefined ? undefined : `${displayName(appeared)} appeared meanwhile`;
+}
+
+function keepsChanging(source: Endpoint, difference: string): ReplicatorError {
+  return new ReplicatorError(
+    `tables appeared or vanished during each of ${
+      plural(attempts, "attempt")
+    } to begin: ${difference}`,
+    {
+      side: "source",
+      object: `database ${source.database}`,
+      remedy: "wait until the migration or job that creates tables there has ended, then run again",
+    },
+  );
+}
+
+async function withdraw(source: Endpoint, publication: string): Promise<void> {
+  await using session = await retry(() => openSession(source));
+  await dropPublication(session, publication);
+}
+
+/** Undoes the beginning of a stream: slot, publication and replica identities. For when its rows will never be in. */
+export async function abandonStream(source: Endpoint, names: ReplicationNames): Promise<void> {
+  await dropSlotApart(source, names.slot);
+  await withdraw(source, names.publication);
+}
+
+/** How the target's server gets at the changes. */
+export interface SubscriptionAccess {
+  /** The source's database, by the address at which the target's server reaches it. */
+  readonly sourceFromTarget: Endpoint;
+  /** A file on the target's server that has the password. */
+  readonly passfile: string | undefined;
+}
+
+/** What {@linkcode handOver} takes. */
+export interface HandOverOptions {
+  /** On the source's database. */
+  readonly source: Session;
+  /** On the target's database. */
+  readonly target: Session;
+  readonly names: ReplicationNames;
+  readonly descriptor: ScopeComment;
+  /** The published tables. */
+  readonly published: readonly Table[];
+  readonly access: SubscriptionAccess;
+  /** ISO timestamp. */
+  readonly copiedAt: string;
+  readonly signal: AbortSignal;
+  readonly events?: EventSink;
+}
+
+/**
+ * Lets the target follow, now that all rows are in: makes the applier at rest, notes it on the publication, and starts it. May be called again
+ * after an interruption: what is there already is left.
+ */
+export async function handOver(options: HandOverOptions): Promise<Applier> {
+  const { source, target, names, access, published, signal } = options;
+  const descriptor: ScopeComment = {
+    ...options.descriptor,
+    copiedAt: options.descriptor.copiedAt ?? options.copiedAt,
+  };
+  const harmfulSettings = await readHarmfulSettings({ source, target });
+  const applier = new SubscriptionApplier({
+    session: target,
+    name: names.subscription,
+    publication: names.publication,
+    slot: names.slot,
+    ...access,
+    sourceMajor: source.majorVersion,
+    tables: published,
+    portableBinary: published.every(({ columns }) =>
+      columns.every(({ portableBinary }) => portableBinary)
+    ),
+    descriptor,
+    harmfulSettings,
+  }, signal);
+  // what a crash must not take back, whatever the servers' defaults
+  for (const session of [source, target]) await session.execute("SET synchronous_commit = on");
+  // its commit brings the copied rows to the target's disk too, which were committed without waiting for that
+  if (await applier.state() === "absent") {
+    await applier.create();
+    for (const { name, value, needed } of harmfulSettings) {
+      options.events?.({
+        kind: "info",
+        message:
+          `${name} is ${value} in ${target.endpoint.database} on the target; apply workers get ${needed}, until cleanup`,
+      });
+    }
+  }
+  await describePublication(source, { name: names.publication, descriptor });
+  await applier.start();
+  return applier;
+}
+
+/**
+ * Makes a stream that nobody follows yet list just these of its tables: the others are copied under a later one. What is published
+ * when the subscription is made is what it follows.
+ */
+export async function keepTables(
+  source: Session,
+  { name, publication, descriptor }: ReplicationStream,
+  kept: readonly TableName[],
+): Promise<void> {
+  const keys = new Set(kept.map((table) => tableKey(table)));
+  const leaving = publication?.tables.filter((table) => !keys.has(tableKey(table))) ?? [];
+  if (leaving.length === 0) return;
+  await withoutEventTriggers(source, () =>
+    source.execute(
+      `ALTER PUBLICATION ${quoteIdentifier(name)} DROP TABLE ${
+        leaving.map((table) => `ONLY ${quoteQualified(table.schema, table.name)}`).join(", ")
+      }`,
+    ));
+  if (descriptor === undefined) return;
+  const changedIdentities = descriptor.changedIdentities.filter((table) =>
+    keys.has(tableKey(table))
+  );
+  await describePublication(source, { name, descriptor: { ...descriptor, changedIdentities } });
+}
