@@ -1,0 +1,72 @@
+import { deepStrictEqual as equal } from "node:assert/strict";
+import { relate } from "../../lib/catalog/system_identity.ts";
+import { intermediaryByAddress } from "../../lib/catalog/intermediary.ts";
+import { knowsLocale } from "../../lib/catalog/locales.ts";
+import { recogniseProvider } from "../../lib/catalog/provider.ts";
+
+const nothing = { hosts: [], settings: [], roles: [], databases: [], functions: [] };
+
+Deno.test("recogniseProvider() goes by host, settings, roles, databases and functions", () => {
+  const byHost = (host: string) => recogniseProvider({ ...nothing, hosts: [host] })?.id;
+  equal(byHost("db.abc123.eu-west-1.rds.amazonaws.com"), "rds");
+  equal(byHost("db.cluster-abc123.eu-west-1.rds.amazonaws.com"), "aurora");
+  equal(byHost("ep-cool-name-123.eu-central-1.aws.neon.tech"), "neon");
+  equal(byHost("x.postgres.database.azure.com"), "azure");
+  equal(byHost("db.abc.supabase.co"), "supabase");
+  equal(byHost("p.abc.db.postgresbridge.com"), "crunchy");
+  equal(byHost("example.org"), undefined);
+  equal(
+    recogniseProvider({ ...nothing, settings: ["cloudsql.iam_authentication"] })?.id,
+    "cloud-sql",
+  );
+  equal(recogniseProvider({ ...nothing, settings: ["rds.extensions"] })?.name, "Amazon RDS");
+  equal(
+    recogniseProvider({ ...nothing, settings: ["rds.extensions"], functions: ["aurora_version"] })
+      ?.id,
+    "aurora",
+  );
+  equal(recogniseProvider({ ...nothing, databases: ["azure_maintenance"] })?.id, "azure");
+  equal(recogniseProvider(nothing), undefined);
+});
+
+Deno.test("intermediaryByAddress() knows the addresses of poolers and load balancers", () => {
+  const at = (host: string, port = 5432) => intermediaryByAddress({ host, port });
+  equal(at("ep-x-1-pooler.eu-central-1.aws.neon.tech"), "pooler");
+  equal(at("ep-x-1.eu-central-1.aws.neon.tech"), undefined);
+  equal(at("aws-0-eu-central-1.pooler.supabase.com"), "pooler");
+  equal(at("lb-1.elb.eu-west-1.amazonaws.com"), "load-balancer");
+  equal(at("LB-1.eu-west-1.elb.amazonaws.com"), "load-balancer");
+  equal(at("db.example.org", 6432), "pooler");
+  equal(at("db.example.org"), undefined);
+});
+
+Deno.test("relate() tells clones from standbys", () => {
+  const facts = {
+    systemIdentifier: "7",
+    database: "app",
+    databaseOid: 16384,
+    inRecovery: false,
+    fingerprint: "a",
+  };
+  const standby = { ...facts, inRecovery: true };
+  equal(relate(facts, facts, true), "same-database");
+  equal(relate(facts, { ...facts, databaseOid: 5 }, true), "same-cluster");
+  // restored from one backup, both live their own life
+  equal(relate(facts, facts, false), "different");
+  equal(relate(standby, facts, false), "same-database");
+  equal(relate(standby, { ...facts, systemIdentifier: "8" }, false), "different");
+  // nobody may read the identifier
+  const hidden = { ...facts, systemIdentifier: undefined };
+  equal(relate({ ...hidden, inRecovery: true }, hidden, false), "same-database");
+  equal(
+    relate({ ...hidden, inRecovery: true }, { ...hidden, fingerprint: "b" }, false),
+    "different",
+  );
+  equal(relate(facts, facts, undefined), "same-database");
+});
+
+Deno.test("knowsLocale() takes spellings of an encoding for one", () => {
+  const locales = { libc: ["en_US.utf8", "de_DE"], hasIcu: false };
+  equal(["en_US.UTF-8", "C", "POSIX", "de_DE"].every((name) => knowsLocale(locales, name)), true);
+  equal(knowsLocale(locales, "fr_FR.UTF-8"), false);
+});

@@ -1,0 +1,303 @@
+/** A ledger that someone else has made in the target is neither read nor written: its code would run as the tool's role. */
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import {
+  Ledger,
+  readKnownLedgerRun,
+  readLedgerRun,
+  refuseForeignLedger,
+  workLock,
+} from "../../lib/checkpoint/mod.ts";
+import { createLedgerStatements } from "../../lib/checkpoint/ledger_sql.ts";
+import { cleanup } from "../../lib/commands/cleanup/cleanup.ts";
+import { ReplicatorError } from "../../lib/core/mod.ts";
+import { ConnectionError, openSession } from "../../lib/postgres/mod.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import { dropDatabase, withDatabase } from "../support/databases.ts";
+import { endpointOf, runInit } from "../support/init.ts";
+import { until } from "../support/replication.ts";
+import { exec, query, withSession } from "../support/sql.ts";
+
+const source = await sharedCluster(15);
+const target = await sharedCluster(18);
+
+const roles = `
+  DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'mallory') THEN CREATE ROLE mallory LOGIN; END IF;
+  END $$;`;
+
+/** Leaves a superuser behind when a superuser calls it. */
+const boom = `
+  CREATE SCHEMA m;
+  CREATE FUNCTION m.boom() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+    IF current_setting('is_superuser') = 'on' THEN CREATE ROLE pwned_by_ledger SUPERUSER; END IF;
+    RETURN true;
+  END $$;
+  CREATE FUNCTION m.fire() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM m.boom(); RETURN NEW; END $$;`;
+
+const asOurs =
+  `COMMENT ON SCHEMA seren_ledger IS 'postgres-seren-replicator: what an unfinished copy has done; removed when it is finished';`;
+
+/** A whole ledger, and then what makes it hostile; as mallory, who owns the database. */
+const ofMallory: Readonly<Record<string, string>> = {
+  "an empty schema": "CREATE SCHEMA seren_ledger;",
+  "a perfect copy": createLedgerStatements,
+  "a view in place of the table":
+    `CREATE SCHEMA seren_ledger; ${asOurs} CREATE VIEW seren_ledger.run AS
+     SELECT true AS only_row, 1 AS format, 'x' AS holder, '{}' AS document, now() AS started_at, m.boom() AS complete;`,
+  "a trigger": `${createLedgerStatements}
+     CREATE TRIGGER t BEFORE INSERT OR UPDATE ON seren_ledger.run FOR EACH ROW EXECUTE FUNCTION m.fire();`,
+};
+
+/** The same made by a superuser: of a dump that somebody restored. */
+const ofSuperuser: Readonly<Record<string, readonly [sql: string, reason: RegExp]>> = {
+  "a view in place of a table": [
+    "DROP TABLE seren_ledger.structure; CREATE VIEW seren_ledger.structure AS SELECT 'a' AS digest, 'b' AS object WHERE m.boom()",
+    /seren_ledger\.structure is not an ordinary table/,
+  ],
+  "a table of another owner": [
+    "ALTER TABLE seren_ledger.part_done OWNER TO mallory",
+    /seren_ledger\.part_done belongs to role mallory/,
+  ],
+  "a trigger": [
+    "CREATE TRIGGER t AFTER INSERT ON seren_ledger.part_done FOR EACH ROW EXECUTE FUNCTION m.fire()",
+    /seren_ledger\.part_done has the trigger t/,
+  ],
+  "a rule": [
+    "CREATE RULE r AS ON INSERT TO seren_ledger.statement_done DO ALSO SELECT m.boom()",
+    /seren_ledger\.statement_done has the rule r/,
+  ],
+  "row-level security": [
+    "ALTER TABLE seren_ledger.run ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON seren_ledger.run USING (m.boom())",
+    /seren_ledger\.run has row-level security/,
+  ],
+  "a column whose domain has a check": [
+    `CREATE DOMAIN m.d AS text CHECK (m.boom());
+     DROP TABLE seren_ledger.structure; CREATE TABLE seren_ledger.structure (digest text PRIMARY KEY, object m.d NOT NULL)`,
+    /seren_ledger\.structure has column object of a type that is not built in/,
+  ],
+  "a default": [
+    "ALTER TABLE seren_ledger.run ADD COLUMN more boolean DEFAULT m.boom()",
+    /seren_ledger\.run has the expression m\.boom\(\) in column more/,
+  ],
+  "a check": [
+    "ALTER TABLE seren_ledger.run ADD CONSTRAINT c CHECK (m.boom()) NOT VALID",
+    /seren_ledger\.run has the constraint c/,
+  ],
+  "an index over an expression": [
+    `CREATE FUNCTION m.im(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN $1; END $$;
+     CREATE INDEX i ON seren_ledger.structure (m.im(object))`,
+    /seren_ledger\.structure has the index i/,
+  ],
+  "a child table": [
+    "CREATE TABLE m.child () INHERITS (seren_ledger.part_done)",
+    /seren_ledger\.part_done is not an ordinary table/,
+  ],
+  "an unlogged table, which forgets": [
+    "ALTER TABLE seren_ledger.part_done SET UNLOGGED",
+    /seren_ledger\.part_done is not an ordinary table/,
+  ],
+  "a sequence": [
+    "CREATE SEQUENCE seren_ledger.s",
+    /seren_ledger\.s is not an ordinary table/,
+  ],
+};
+
+async function nothingHappened(): Promise<void> {
+  deepStrictEqual(
+    await query(target.url(), "SELECT rolname FROM pg_roles WHERE rolname ~ '^pwned'"),
+    [],
+  );
+}
+
+function refused(reason: RegExp) {
+  return (error: unknown) => {
+    ok(error instanceof ReplicatorError, String(error));
+    strictEqual(error.exitCode, 3);
+    strictEqual(error.side, "target");
+    match(error.details.join("\n") + error.message, reason);
+    match(error.remedy ?? "", /DROP SCHEMA seren_ledger|--no-resume/);
+    return true;
+  };
+}
+
+for (const [what, sql] of Object.entries(ofMallory)) {
+  Deno.test(`init refuses ${what} that the target's owner has put in the ledger's place`, async () => {
+    await exec(target.url(), roles);
+    await withDatabase(source, undefined, async ({ name, url }) => {
+      await exec(url, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+      await exec(target.url(), `CREATE DATABASE "${name}" TEMPLATE template0 OWNER mallory`);
+      try {
+        await exec(target.url({ database: name, user: "mallory" }), boom + sql);
+        const init = runInit(url, target.url(), { include: [name], retryPausesMs: [] });
+        await rejects(init, refused(/schema seren_ledger belongs to role "mallory"/));
+        await nothingHappened();
+        const endpoint = await endpointOf(target.url({ database: name }), "target");
+        const cleaned = await cleanup({
+          source: await endpointOf(url, "source"),
+          target: endpoint,
+          databases: { include: [name], exclude: [] },
+          checkpoints: undefined,
+          confirm: () => Promise.resolve(true),
+        }, { events: () => {}, signal: new AbortController().signal });
+        deepStrictEqual(cleaned?.failed, []);
+        await nothingHappened();
+        // dropped with everything in it, and copied
+        const { report } = await runInit(url, target.url(), {
+          include: [name],
+          resume: false,
+          dropExisting: true,
+        });
+        strictEqual(report.rows, 1);
+        await nothingHappened();
+      } finally {
+        await dropDatabase(target, name);
+      }
+    });
+  });
+}
+
+Deno.test("a ledger in which something could run code, or be hidden, is refused with its name", async (t) => {
+  await exec(target.url(), roles);
+  for (const [what, [sql, reason]] of Object.entries(ofSuperuser)) {
+    await t.step(what, async () => {
+      await withDatabase(target, undefined, async ({ url }) => {
+        await exec(
+          url,
+          `${boom}; GRANT CREATE, USAGE ON SCHEMA m TO mallory; ${createLedgerStatements}`,
+        );
+        await using session = await openSession(await endpointOf(url, "target"));
+        strictEqual(await refuseForeignLedger(session), true);
+        await exec(url, sql);
+        await rejects(() => readLedgerRun(session), refused(reason));
+        await nothingHappened();
+      });
+    });
+  }
+});
+
+Deno.test("a schema of the ledger's name without a ledger in it is refused, and left alone", async () => {
+  await withDatabase(target, undefined, async ({ url }) => {
+    await exec(url, "CREATE SCHEMA seren_ledger");
+    await using session = await openSession(await endpointOf(url, "target"));
+    await rejects(() => readLedgerRun(session), refused(/is not a record of this tool/));
+  });
+});
+
+Deno.test("a superuser's ledger is read by every role that may, and an ordinary role's by itself", async () => {
+  await exec(target.url(), roles);
+  await exec(target.url(), "CREATE DATABASE ledger_of_mallory OWNER mallory TEMPLATE template0");
+  try {
+    const url = target.url({ database: "ledger_of_mallory", user: "mallory" });
+    await exec(url, createLedgerStatements);
+    await using own = await openSession(await endpointOf(url, "target"));
+    strictEqual(await readLedgerRun(own), undefined);
+    await exec(
+      target.url({ database: "ledger_of_mallory" }),
+      "ALTER SCHEMA seren_ledger OWNER TO postgres",
+    );
+    await rejects(
+      async () => {
+        await using other = await openSession(
+          await endpointOf(target.url({ database: "ledger_of_mallory" }), "target"),
+        );
+        await readLedgerRun(other);
+      },
+      refused(/seren_ledger\.run belongs to role mallory/),
+    );
+  } finally {
+    await dropDatabase(target, "ledger_of_mallory");
+  }
+});
+
+Deno.test("a stranger who holds the run's lock is named with pid and role, and what to do", async () => {
+  await exec(target.url(), roles);
+  await withDatabase(target, undefined, async ({ url, urlFor }) => {
+    await withSession(urlFor({ user: "mallory" }), async (stranger) => {
+      const [row] = await stranger.unsafe<{ pid: number }[]>(
+        "SELECT pg_backend_pid() AS pid, pg_advisory_lock(1397051982, 1)",
+      );
+      const opening = Ledger.open(await endpointOf(url, "target"), {
+        signal: new AbortController().signal,
+        run: {} as never,
+      });
+      await rejects(opening, (error) => {
+        ok(error instanceof ReplicatorError, String(error));
+        strictEqual(error.exitCode, 3);
+        match(error.message, new RegExp(`session ${row?.pid} of role mallory`));
+        match(error.remedy ?? "", new RegExp(`pg_terminate_backend\\(${row?.pid}\\)`));
+        return true;
+      });
+    });
+  });
+});
+
+Deno.test("a stranger who keeps the run's sessions out is named instead of waited for", async () => {
+  await exec(target.url(), roles);
+  await withDatabase(target, undefined, async ({ url, urlFor }) => {
+    await withSession(urlFor({ user: "mallory" }), async (stranger) => {
+      const [row] = await stranger.unsafe<{ pid: number }[]>(
+        `SELECT pg_backend_pid() AS pid, pg_advisory_lock(${workLock.join(", ")})`,
+      );
+      const endpoint = { ...await endpointOf(url, "target"), sharedLock: workLock };
+      await rejects(openSession(endpoint), (error) => {
+        ok(error instanceof ReplicatorError, String(error));
+        strictEqual(error.exitCode, 3);
+        match(error.message, new RegExp(`^session ${row?.pid} of role mallory`));
+        match(error.remedy ?? "", new RegExp(`pg_terminate_backend\\(${row?.pid}\\)`));
+        return true;
+      });
+    });
+    const endpoint = { ...await endpointOf(url, "target"), sharedLock: workLock };
+    await using session = await openSession(endpoint);
+    deepStrictEqual(await session.query("SELECT current_setting('lock_timeout') AS t"), [{
+      t: "0",
+    }]);
+  });
+});
+
+Deno.test("a ledger that cannot be read counts as none where the database is dropped, but a lost connection does not", async () => {
+  await withDatabase(target, undefined, async (database) => {
+    const endpoint = await endpointOf(database.url, "target");
+    await using session = await openSession(endpoint);
+    strictEqual(await readKnownLedgerRun(session), undefined);
+    for (
+      const [script, reason] of [
+        ["CREATE SCHEMA seren_ledger", /has no table run/],
+        ["CREATE TABLE seren_ledger.run (moment date)", /its table run has other columns/],
+        [
+          `DROP SCHEMA seren_ledger CASCADE; ${createLedgerStatements};
+           INSERT INTO seren_ledger.run (format, holder, document) VALUES (0, 'x', '{}')`,
+          /an older version/,
+        ],
+      ] as const
+    ) {
+      await exec(database.url, script);
+      await rejects(readLedgerRun(session), reason);
+      strictEqual(await readKnownLedgerRun(session), undefined);
+    }
+    await withSession(database.url, async (other) => {
+      await other.unsafe("BEGIN; LOCK TABLE seren_ledger.run").simple();
+      const reading = readKnownLedgerRun(session);
+      reading.catch(() => {});
+      const waits = `pid = ${session.processId} AND wait_event_type = 'Lock'`;
+      await until(
+        database.url,
+        `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE ${waits}) AS ok`,
+      );
+      await query(database.url, "SELECT pg_terminate_backend($1)", [session.processId]);
+      await rejects(reading, ConnectionError);
+    });
+  });
+});
+
+Deno.test("a ledger that the role may not read is reported as such", async () => {
+  await exec(target.url(), roles);
+  await withDatabase(target, undefined, async (database) => {
+    await exec(database.url, `${createLedgerStatements}`);
+    await using session = await openSession(
+      await endpointOf(database.urlFor({ user: "mallory" }), "target"),
+    );
+    await rejects(readLedgerRun(session), /may not be read by this role/);
+    strictEqual(await readKnownLedgerRun(session), undefined);
+  });
+});

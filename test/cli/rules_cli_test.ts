@@ -1,0 +1,167 @@
+/** Table rules and configuration files on the command line. */
+import { match, ok, strictEqual } from "node:assert/strict";
+import { type CliOutcome, runCli } from "../support/cli.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import { createTemplate, dropDatabase, withDatabase } from "../support/databases.ts";
+import { query } from "../support/sql.ts";
+
+const source = await sharedCluster(15);
+const target = await sharedCluster(17);
+
+await createTemplate(
+  source,
+  "rules_cli",
+  `
+  CREATE SCHEMA analytics;
+  CREATE TABLE orders (id int PRIMARY KEY, at timestamptz);
+  INSERT INTO orders SELECT i, now() - i * interval '1 day' FROM generate_series(1, 100) i;
+  CREATE TABLE analytics.orders (id int);
+  INSERT INTO analytics.orders VALUES (1), (2);
+  CREATE TABLE audit (id int);
+  CREATE VIEW audited AS SELECT * FROM audit;
+  ANALYZE`,
+);
+
+const urls = { SOURCE_URL: source.url(), TARGET_URL: target.url() };
+
+/** Writes a configuration file for a while. */
+async function withFile(text: string, use: (path: string) => Promise<void>): Promise<void> {
+  const path = await Deno.makeTempFile({ prefix: "psr-config-", suffix: ".toml" });
+  try {
+    await Deno.writeTextFile(path, text);
+    await use(path);
+  } finally {
+    await Deno.remove(path);
+  }
+}
+
+async function init(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = urls,
+): Promise<CliOutcome> {
+  return await runCli(["init", "--dump-tool=embedded", ...args], { env });
+}
+
+Deno.test("bad rules and a missing file are told at once, and no server is asked", async () => {
+  const nowhere = "postgresql://nobody@127.0.0.1:1/none";
+  const { code, stdout, stderr } = await init([
+    "--yes",
+    "--config=/nowhere/move.toml",
+    "--include-tables=app.a",
+    "--exclude-tables=orders",
+    "--schema-only-tables=app..x",
+    "--table-filter=orders:a; DROP TABLE b",
+    '--table-filter="orders:a',
+    "--time-filter=orders:at:-1 day",
+    "--time-filter=orders:at:3 moons",
+  ], { SOURCE_URL: nowhere, TARGET_URL: nowhere });
+  strictEqual(code, 2);
+  strictEqual(stdout, "");
+  for (
+    const expected of [
+      /--config: there is no file "\/nowhere\/move\.toml"/,
+      /--exclude-tables: "orders" does not say in which database/,
+      /--schema-only-tables: "app\.\.x" has an empty part/,
+      /--table-filter: the predicate .* has a semicolon in it/,
+      /--table-filter: "+orders:a"? has a double quote that is not closed/,
+      /--time-filter: "-1 day" is negative/,
+      /--time-filter: "moons" is no unit of time/,
+      /Nothing was touched/,
+    ]
+  ) match(stderr, expected);
+});
+
+Deno.test("a file's problems are told with its lines, next to those of the flags", async () => {
+  await withFile('jobs = 4\nsplit_tables_larger_than = "many"\n', async (path) => {
+    const { code, stderr } = await init(["--yes", `--config=${path}`, "--jobs=0"]);
+    strictEqual(code, 2);
+    match(stderr, /--jobs: "0" is not a whole number/);
+    match(stderr, /psr-config-.*\.toml:2: split_tables_larger_than: "many" is no size/);
+  });
+  await withFile('jobz = 4\n[databases.app]\nschema_only = "t"\n', async (path) => {
+    const { code, stderr } = await init(["--yes", `--config=${path}`]);
+    strictEqual(code, 2);
+    match(stderr, /\.toml:1: jobz: there is no such key; did you mean jobs\?/);
+    match(stderr, /\.toml:3: databases\.app\.schema_only: is the text "t", must be a list/);
+  });
+  await withFile('source = "postgresql://other@nowhere/x"\n', async (path) => {
+    const { code, stderr } = await init(["--yes", `--config=${path}`]);
+    strictEqual(code, 2);
+    match(stderr, /\.toml:1: source: names another server than the variable SOURCE_URL/);
+  });
+});
+
+Deno.test("validate --explain-rules and init --dry-run tell why for every table", async () => {
+  await withDatabase(source, "rules_cli", async ({ name, url }) => {
+    const env = { SOURCE_URL: url, TARGET_URL: target.url() };
+    const rules = [
+      `--include-databases=${name}`,
+      `--exclude-tables=${name}.audit`,
+      "--schema-only-tables=analytics.orders",
+      "--time-filter=orders:at:30 days",
+    ];
+    const told = [
+      /audit +left out +--exclude-tables/,
+      /analytics\.orders +structure only +--schema-only-tables/,
+      /orders +filtered +--time-filter: rows of the last 30 days by at/,
+      /view audited is left out: it needs audit/,
+    ];
+    const validated = await runCli([
+      "validate",
+      "--explain-rules",
+      "--dump-tool=embedded",
+      ...rules,
+    ], { env });
+    strictEqual(validated.code, 0, validated.stderr);
+    for (const expected of told) match(validated.stdout, expected);
+    const planned = await init(["--dry-run", ...rules], env);
+    strictEqual(planned.code, 0, planned.stderr);
+    for (const expected of told) match(planned.stdout, expected);
+    const { stdout } = await init(["--dry-run", "--json", ...rules], env);
+    const [plan] = JSON.parse(stdout).databases;
+    strictEqual(plan.decisions.length, 3);
+    ok(plan.tables[0].rowEstimate < 60, "the estimate knows the filter");
+  });
+});
+
+Deno.test("a file moves what it says, and flags count more", async () => {
+  await withDatabase(source, "rules_cli", async ({ name, url }) => {
+    const { username, host, pathname, search } = new URL(url);
+    const file = `
+      source = "postgresql://${username}:\${SEREN_OLD_PASSWORD}@${host}${pathname}${search}"
+      target = "${target.url()}"
+      include_databases = ["${name}"]
+      map = { ${name} = "moved to" }
+      [databases.${name}]
+      schema_only = ["audit"]
+      [[databases.${name}.table_filters]]
+      table = "orders"
+      where = "id <= 10"
+      [[databases.${name}.table_filters]]
+      table = "orders"
+      schema = "analytics"
+      where = "id = 2"`;
+    await withFile(file, async (path) => {
+      try {
+        const env = { SEREN_OLD_PASSWORD: decodeURIComponent(new URL(url).password) || "any" };
+        const { code, stderr } = await init(
+          ["--yes", "--config", path, "--table-filter=orders:id > 95"],
+          env,
+        );
+        strictEqual(code, 0, stderr);
+        const copy = target.url({ database: "moved to" });
+        const value = async (sql: string) => Object.values((await query(copy, sql))[0] ?? {})[0];
+        strictEqual(
+          await value("SELECT array_agg(id ORDER BY id)::text FROM orders"),
+          "{96,97,98,99,100}",
+        );
+        strictEqual(await value("SELECT array_agg(id)::text FROM analytics.orders"), "{2}");
+        const without = await init(["--yes", "--config", path], {});
+        strictEqual(without.code, 2);
+        match(without.stderr, /variable SEREN_OLD_PASSWORD is not set/);
+      } finally {
+        await dropDatabase(target, "moved to");
+      }
+    });
+  });
+});

@@ -1,0 +1,58 @@
+import { strictEqual } from "node:assert/strict";
+import type { ScopeComment } from "../../../lib/replication/mod.ts";
+import type { SourceFindings } from "../../../lib/commands/cleanup/find.ts";
+import { planCleanup } from "../../../lib/commands/cleanup/plan.ts";
+
+const name = "seren_0123456789abcdef";
+
+function findings(isTrusted: boolean): SourceFindings {
+  const descriptor: ScopeComment = {
+    version: 1,
+    tool: "postgres-seren-replicator",
+    hash: "0123456789abcdef",
+    epoch: 1,
+    source: { system: "1", database: "a" },
+    target: { system: "2", database: "b\nDROP TABLE accounts; \u2028--" },
+    rules: "",
+    words: [],
+    rulesNow: "",
+    createdAt: "",
+    changedIdentities: [{ schema: "public", name: "accounts", before: "n" }],
+  };
+  const parts = { hash: "0123456789abcdef", epoch: 1 } as never;
+  return {
+    system: "1",
+    slots: [{ name, parts, database: "a", active: false } as never],
+    tableSyncSlots: [],
+    publications: [
+      {
+        name,
+        parts,
+        database: "a",
+        allTables: false,
+        viaRoot: false,
+        tables: 1,
+        descriptor,
+        isTrusted,
+      },
+    ],
+  };
+}
+
+const byHand = (isTrusted: boolean) =>
+  planCleanup({
+    source: findings(isTrusted),
+    target: undefined,
+    databases: { include: [], exclude: [] },
+  }).byHand.target;
+
+Deno.test("a name in a statement to run by hand never begins a line of its own", () => {
+  strictEqual(byHand(true)[0], '-- in database "b\ufffdDROP TABLE accounts; \ufffd--"');
+});
+
+Deno.test("what another role's comment says is not among the statements to run by hand", () => {
+  const restores = (isTrusted: boolean) =>
+    byHand(isTrusted).filter((line) => line.includes("REPLICA IDENTITY")).length;
+  strictEqual(restores(true), 1);
+  strictEqual(restores(false), 0);
+});

@@ -1,0 +1,356 @@
+/** What an interrupted `init` may find when it is run again: other ledgers, files, roles, passwords, a crashed target. */
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { type CheckpointStore, FileCheckpointStore } from "../../../lib/checkpoint/mod.ts";
+import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
+import { InterruptedError, type RunEvent } from "../../../lib/core/mod.ts";
+import { readRuleFlags } from "../../../lib/rules/mod.ts";
+import { TextLineStream } from "../../faults/lines.ts";
+import { smallDisk } from "../../faults/small_disk.ts";
+import { cliCommand, denoEnvironment } from "../../support/cli.ts";
+import { sharedCluster } from "../../support/clusters.ts";
+import { compareDatabases } from "../../support/compare.ts";
+import { dropDatabase } from "../../support/databases.ts";
+import { type InitTestOptions, runInit } from "../../support/init.ts";
+import { startProxy } from "../../support/proxy.ts";
+import { exec, query } from "../../support/sql.ts";
+
+const source = await sharedCluster(16, { settings: { autovacuum: "off" } }); // else it writes, and the source is not quiet
+const target = await sharedCluster(17);
+
+const shop = `
+  CREATE TABLE customers (id int PRIMARY KEY, name text);
+  INSERT INTO customers SELECT i, 'c' || i FROM generate_series(1, 500) i;
+  CREATE TABLE orders (id int PRIMARY KEY, customer int NOT NULL REFERENCES customers, note text);
+  INSERT INTO orders SELECT i, 1 + i % 500, repeat(md5(i::text), 8) FROM generate_series(1, 4000) i;
+  CREATE INDEX ON orders (customer);
+  CREATE SEQUENCE numbers; SELECT setval('numbers', 4711);
+  ANALYZE;`;
+
+interface Place {
+  readonly names: readonly string[];
+  readonly urls: { readonly source: string; readonly target: string };
+  readonly options: InitTestOptions;
+  readonly folder: string;
+}
+
+let count = 0;
+
+async function withShops(
+  use: (place: Place) => Promise<void>,
+  { databases = 1, to = target }: { readonly databases?: number; readonly to?: Cluster } = {},
+): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "psr-cases-" });
+  const names = Array.from({ length: databases }, () => `case_${++count}`);
+  try {
+    for (const name of names) {
+      await exec(source.url(), `CREATE DATABASE ${name} TEMPLATE template0`);
+      await exec(source.url({ database: name }), shop);
+    }
+    await use({
+      names,
+      folder,
+      urls: { source: source.url(), target: to.url() },
+      options: {
+        include: names,
+        jobs: 2,
+        splitBytes: 128 * 1024,
+        retryPausesMs: [200, 500, 1_000, 2_000, 4_000],
+        checkpoint: (operation) => new FileCheckpointStore(operation, folder),
+      },
+    });
+  } finally {
+    for (const name of names) {
+      await dropDatabase(source, name);
+      await dropDatabase(to, name);
+    }
+    await Deno.remove(folder, { recursive: true }).catch(() => {});
+  }
+}
+
+const aPart = (event: RunEvent) => event.kind === "work-finished" && event.work === "copy";
+
+/** Interrupts a run at the n-th event that is wanted. */
+async function interrupt({ urls, options }: Place, wanted = aPart, nth = 3): Promise<void> {
+  const abort = new AbortController();
+  let seen = 0;
+  const run = runInit(urls.source, urls.target, {
+    ...options,
+    signal: abort.signal,
+    onEvent: (event) => {
+      if (wanted(event) && ++seen === nth) abort.abort(new InterruptedError());
+    },
+  });
+  await rejects(run, InterruptedError);
+}
+
+const again = ({ urls, options }: Place, more: Partial<InitTestOptions> = {}) =>
+  runInit(urls.source, urls.target, { ...options, ...more });
+
+async function isComplete({ names }: Place, to: Cluster = target): Promise<void> {
+  for (const database of names) {
+    const url = to.url({ database });
+    deepStrictEqual(await compareDatabases(source.url({ database }), url), []);
+    deepStrictEqual(
+      await query(url, "SELECT FROM pg_namespace WHERE nspname = 'seren_ledger'"),
+      [],
+    );
+  }
+}
+
+Deno.test("a ledger of a newer or an older version is refused, and --no-resume starts over", async () => {
+  await withShops(async (place) => {
+    await interrupt(place);
+    const url = target.url({ database: place.names[0]! });
+    // digests of statements are those of dumps that quote every name only since format 2
+    await exec(url, "UPDATE seren_ledger.run SET format = 1");
+    await rejects(again(place), /of an older version of this tool: its ledger has format 1/);
+    await exec(url, "UPDATE seren_ledger.run SET format = 99");
+    await rejects(again(place), /of a newer version of this tool: its ledger has format 99/);
+    await again(place, { resume: false, dropExisting: true });
+    await isComplete(place);
+  });
+});
+
+Deno.test("a target without its ledger is refused while it has rows, and copied anew when it is gone", async () => {
+  await withShops(async (place) => {
+    await interrupt(place);
+    const [database = ""] = place.names;
+    await exec(target.url({ database }), "DROP SCHEMA seren_ledger CASCADE");
+    await rejects(again(place), (error: Error & { readonly details?: readonly string[] }) => {
+      match([error.message, ...error.details ?? []].join("\n"), /is not empty/);
+      return true;
+    });
+    await dropDatabase(target, database);
+    const { plan } = await again(place);
+    strictEqual(plan.databases[0]?.action, "create");
+    await isComplete(place);
+  });
+});
+
+Deno.test("a run that was killed when all was done only removes its ledgers", async () => {
+  await withShops(async (place) => {
+    class Killed extends Error {}
+    const dying = (store: CheckpointStore): CheckpointStore => ({
+      place: store.place,
+      read: () => store.read(),
+      remove: () => store.remove(),
+      write: async (text) => {
+        await store.write(text);
+        if (text.includes('"finished": true')) throw new Killed();
+      },
+    });
+    const checkpoint = (operation: string) =>
+      dying(new FileCheckpointStore(operation, place.folder));
+    await rejects(again(place, { checkpoint }), Killed);
+    const left = "SELECT FROM pg_namespace WHERE nspname = 'seren_ledger'";
+    strictEqual((await query(target.url({ database: place.names[0]! }), left)).length, 1);
+    await runFinishing(place);
+    await isComplete(place);
+  });
+});
+
+/** There is nothing to confirm, so `runInit` finds no plan. */
+async function runFinishing(place: Place): Promise<void> {
+  await rejects(again(place), /init was declined/);
+}
+
+Deno.test("several databases as text go on where they were, also without the file", async () => {
+  await withShops(async (place) => {
+    const options = { ...place.options, copyFormat: "text" as const };
+    const text = { ...place, options };
+    await interrupt(
+      text,
+      (event) => aPart(event) && event.kind === "work-finished",
+      12, // parts of the second one
+    );
+    await Deno.remove(place.folder, { recursive: true });
+    const { plan } = await again(text);
+    strictEqual(plan.databases[0]?.action, "resume");
+    await isComplete(place);
+  }, { databases: 2 });
+});
+
+Deno.test("filtered tables go on with their filters", async () => {
+  await withShops(async (place) => {
+    const flags = { includeTables: [], excludeTables: [], schemaOnlyTables: [], timeFilters: [] };
+    const { rules } = readRuleFlags({ ...flags, tableFilters: ["orders:customer <= 250"] });
+    const options = { ...place.options, rules: { ...rules, now: "2026-01-01T00:00:00.000Z" } };
+    await interrupt({ ...place, options });
+    await again({ ...place, options });
+    const [database = ""] = place.names;
+    const rows = "SELECT md5(string_agg(o::text, ',' ORDER BY id)) FROM orders AS o";
+    deepStrictEqual(
+      await query(target.url({ database }), rows),
+      await query(source.url({ database }), `${rows} WHERE customer <= 250`),
+    );
+  });
+});
+
+Deno.test("a role without superuser goes on", async () => {
+  await withShops(async (place) => {
+    const [database = ""] = place.names;
+    await exec(source.url(), "CREATE ROLE mover LOGIN; GRANT pg_read_all_data TO mover");
+    await exec(target.url(), "CREATE ROLE mover LOGIN CREATEDB CREATEROLE");
+    const own = {
+      ...place,
+      urls: { source: source.url({ user: "mover" }), target: target.url({ user: "mover" }) },
+    };
+    try {
+      await interrupt(own);
+      const { plan } = await again(own);
+      strictEqual(plan.databases[0]?.action, "resume");
+      const rows = "SELECT md5(string_agg(o::text, ',' ORDER BY id)) FROM orders AS o";
+      deepStrictEqual(
+        await query(target.url({ database }), rows),
+        await query(source.url({ database }), rows),
+      );
+    } finally {
+      await dropDatabase(target, database);
+      await exec(target.url(), "DROP OWNED BY mover; DROP ROLE mover");
+      await exec(source.url(), "DROP OWNED BY mover; DROP ROLE mover");
+    }
+  });
+});
+
+Deno.test("a password that was changed meanwhile goes on with the same state file", async () => {
+  await using guarded = await startCluster({ major: 17, password: "first" });
+  await withShops(async (place) => {
+    await interrupt(place);
+    const files = () => [...Deno.readDirSync(place.folder)].map(({ name }) => name);
+    const before = files();
+    strictEqual(before.length, 1);
+    await exec(place.urls.target, "ALTER ROLE CURRENT_USER PASSWORD 'second'");
+    try {
+      const urls = { ...place.urls, target: guarded.url({ password: "second" }) };
+      const { plan } = await again({ ...place, urls });
+      strictEqual(plan.databases[0]?.action, "resume");
+      deepStrictEqual([...Deno.readDirSync(dirOf(place.folder))].map(({ name }) => name), []);
+    } finally {
+      await exec(
+        guarded.url({ password: "second" }),
+        "ALTER ROLE CURRENT_USER PASSWORD 'first'",
+      );
+    }
+    await isComplete(place, guarded);
+  }, { to: guarded });
+});
+
+/** The folder itself goes with its last file. */
+function dirOf(folder: string): string {
+  try {
+    Deno.statSync(folder);
+  } catch {
+    Deno.mkdirSync(folder);
+  }
+  return folder;
+}
+
+Deno.test("a target that crashes after parts were reported ends with all rows", async () => {
+  // nothing but a waiting commit writes the WAL: what was committed last is taken back for certain
+  await using crashing = await startCluster({ major: 17, settings: { wal_writer_delay: "10s" } });
+  await withShops(async (place) => {
+    let parts = 0;
+    let crash: Promise<void> | undefined;
+    const { events } = await again(place, {
+      onEvent: (event) => {
+        if (!aPart(event) || ++parts !== 5) return;
+        crash = crashing.kill("SIGKILL").then(() => crashing.start());
+      },
+    });
+    await crash;
+    ok(events.some(({ kind }) => kind === "retry"));
+    await isComplete(place, crashing);
+  }, { to: crashing });
+});
+
+for (const step of ["foreign-keys", "sequences", "finish-schema"] as const) {
+  Deno.test(`a target that crashes after ${step} has them all the same, although it commits without waiting`, async () => {
+    await using crashing = await startCluster({
+      major: 17,
+      settings: { wal_writer_delay: "10s", synchronous_commit: "off" },
+    });
+    await withShops(async (place) => {
+      let crash: Promise<void> | undefined;
+      await again(place, {
+        onEvent: (event) => {
+          if (event.kind !== "step-finished" || event.step !== step) return;
+          crash ??= crashing.kill("SIGKILL").then(() => crashing.start());
+        },
+      });
+      await crash;
+      await isComplete(place, crashing);
+    }, { to: crashing });
+  });
+}
+
+const canMount = await smallDisk("16k").then(
+  async (disk) => (await disk[Symbol.asyncDispose](), true),
+  () => false,
+);
+
+Deno.test({
+  name: "a full disk under the state file is told, and the run goes on",
+  ignore: !canMount, // only root may
+  fn: async () => {
+    await withShops(async (place) => {
+      await using disk = await smallDisk("16k");
+      await disk.fill();
+      const checkpoint = (operation: string) => new FileCheckpointStore(operation, disk.path);
+      const options = { ...place.options, checkpoint };
+      await interrupt({ ...place, options });
+      const { plan, report } = await again({ ...place, options });
+      strictEqual(plan.databases[0]?.action, "resume");
+      ok(report.warnings.some(({ message }) => /state file/.test(message)));
+      await isComplete(place);
+    });
+  },
+});
+
+Deno.test("a second Ctrl-C ends at once, and what was done is kept", async () => {
+  await withShops(async (place) => {
+    // nobody answers any more, so ending cleanly would take its time
+    await using proxy = await startProxy(target, { bytesPerSecond: 400_000 });
+    const child = new Deno.Command(Deno.execPath(), {
+      args: [
+        ...cliCommand,
+        "init",
+        "--yes",
+        "--log-format=json",
+        "--log-level=debug",
+        `--include-databases=${place.names[0]}`,
+      ],
+      cwd: place.folder,
+      clearEnv: true,
+      env: {
+        ...denoEnvironment(),
+        SOURCE_URL: place.urls.source,
+        TARGET_URL: proxy.url(place.urls.target),
+      },
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const text: string[] = [];
+    let interrupted = 0;
+    for await (const line of child.stderr.pipeThrough(new TextLineStream())) {
+      text.push(line);
+      if (interrupted === 0 && line.includes('"table-finished"')) {
+        interrupted++;
+        proxy.stall();
+        child.kill("SIGINT");
+      } else if (interrupted === 1 && line.includes("Ending cleanly")) {
+        interrupted++;
+        // pressed until it ends: what comes right behind the first is the same press
+        const again = setInterval(() => child.kill("SIGINT"), 200);
+        child.status.then(() => clearInterval(again));
+      }
+    }
+    strictEqual(interrupted, 2, text.slice(-5).join("\n"));
+    strictEqual((await child.status).code, 130);
+    ok(!text.some((line) => line.includes("Ended: interrupted")));
+    await proxy.cut();
+    const { plan } = await again(place);
+    strictEqual(plan.databases[0]?.action, "resume");
+    await isComplete(place);
+  });
+});

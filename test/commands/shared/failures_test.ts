@@ -1,0 +1,23 @@
+import { match, ok, strictEqual } from "node:assert/strict";
+import { ReplicatorError } from "../../../lib/core/mod.ts";
+import { combineFailures } from "../../../lib/commands/shared/failures.ts";
+
+function remedyOf(...remedies: readonly string[]): string {
+  const error = combineFailures(
+    remedies.map((remedy, index) => ({
+      database: `d${index}`,
+      error: new ReplicatorError("it failed", { remedy }),
+    })),
+    3,
+  );
+  ok(error instanceof ReplicatorError);
+  for (const remedy of remedies) match(error.details.join("\n"), new RegExp(remedy));
+  return error.remedy ?? "";
+}
+
+Deno.test("the remedy of a run does not contradict those of its databases", () => {
+  match(remedyOf("make room", "mend it"), /run the same command again: it resumes/);
+  const startingOver = remedyOf("make room", "start again with --no-resume");
+  match(startingOver, /--no-resume.*anew, and keeps those that were copied/);
+  strictEqual(/resumes|run the same command again/.test(startingOver), false);
+});

@@ -1,0 +1,176 @@
+/** The governor against a real source: a standby that does not replay, a session that waits for our locks. */
+import { match, ok, rejects, strictEqual } from "node:assert/strict";
+import { CopyThrottle, throttleLimits } from "../../lib/copy/mod.ts";
+import type { RunEvent } from "../../lib/core/mod.ts";
+import { encodeQuery } from "../../lib/postgres/protocol/frames.ts";
+import { openSession, pause } from "../../lib/postgres/mod.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import { dropDatabase, withDatabase } from "../support/databases.ts";
+import { endpointOf, runInit } from "../support/init.ts";
+import { exec, query } from "../support/sql.ts";
+
+const source = await sharedCluster(15);
+const target = await sharedCluster(18);
+
+/** A CopyData message with a standby's status: how far it has written, flushed and replayed. */
+function standbyStatus(lsn: bigint): Uint8Array {
+  const message = new Uint8Array(5 + 34);
+  const view = new DataView(message.buffer);
+  message[0] = "d".charCodeAt(0);
+  view.setInt32(1, 4 + 34);
+  message[5] = "r".charCodeAt(0);
+  for (const at of [6, 14, 22]) view.setBigInt64(at, lsn);
+  return message;
+}
+
+async function currentLsn(): Promise<{ readonly text: string; readonly number: bigint }> {
+  const [row] = await query(
+    source.url(),
+    "SELECT lsn::text AS text, (lsn - '0/0')::text AS number FROM pg_current_wal_flush_lsn() AS lsn",
+  );
+  return { text: String(row?.text), number: BigInt(String(row?.number)) };
+}
+
+/** Takes events and lets a test wait for one. */
+class Events {
+  readonly #seen: RunEvent[] = [];
+  #changed = Promise.withResolvers<void>();
+
+  readonly sink = (event: RunEvent) => {
+    this.#seen.push(event);
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  };
+
+  async next(
+    kind: RunEvent["kind"],
+    meanwhile: () => Promise<unknown> = () => this.#changed.promise,
+  ) {
+    for (;;) {
+      const at = this.#seen.findIndex((event) => event.kind === kind);
+      const [event] = at < 0 ? [] : this.#seen.splice(at, 1);
+      if (event !== undefined) return "message" in event ? event.message : "";
+      await meanwhile();
+    }
+  }
+}
+
+Deno.test("the governor slows the copy while a standby falls behind, and lets go when it has caught up", async () => {
+  await withDatabase(source, "template1", async ({ url }) => {
+    await exec(url, "CREATE TABLE t (x text)");
+    const follower = await endpointOf(`${url}?application_name=s1`, "source");
+    await using standby = await openSession(follower, { replication: true });
+    const start = await currentLsn();
+    const caughtUp = Promise.withResolvers<void>();
+    const over = new AbortController();
+    const following = standby.takeOver(async (wire) => {
+      const begun = Promise.withResolvers<void>();
+      wire.receive(() => begun.resolve());
+      await wire.write(encodeQuery(`START_REPLICATION PHYSICAL ${start.text}`));
+      await begun.promise; // what comes along with the command stays unread in the server's buffer
+      await wire.write(standbyStatus(start.number));
+      await caughtUp.promise;
+      // again and again, as standbys do: the server writes WAL of its own meanwhile
+      while (!over.signal.aborted) {
+        await wire.write(standbyStatus((await currentLsn()).number));
+        await pause(100);
+      }
+      throw new Error("over");
+    });
+    following.catch(() => {}); // looked at below
+    const events = new Events();
+    {
+      await using governor = new CopyThrottle({
+        source: await endpointOf(url, "source"),
+        maxBytesPerSecond: undefined,
+        signal: new AbortController().signal,
+        events: events.sink,
+        // looked at so often here that it would give the standby up before that has had time to answer
+        limits: {
+          ...throttleLimits,
+          lagBytes: 100_000,
+          minBytesPerSecond: 1_000,
+          fruitless: 10_000,
+        },
+        everyMs: 20,
+      });
+      const slowed = await events.next("governor", async () => {
+        await governor.pace(10_000);
+        await exec(
+          url,
+          "INSERT INTO t SELECT repeat(md5(i::text), 10) FROM generate_series(1, 500) i",
+        );
+      });
+      match(slowed, /^slowed to [\d.]+ [kM]?B\/s: standby s1 is [\d.]+ [kM]B behind$/);
+      caughtUp.resolve();
+      for (let message = ""; !message.startsWith("back to full speed: the standbys");) {
+        message = await events.next("governor");
+        ok(!message.includes("however slow"), message);
+      }
+    }
+    over.abort();
+    await rejects(following, /over/);
+  });
+});
+
+Deno.test("the governor tells who waits for the copy's locks, who waits behind, and when it is over", async () => {
+  await withDatabase(source, "template1", async ({ url }) => {
+    await exec(url, `CREATE TABLE "Or ders" (x text)`);
+    const endpoint = await endpointOf(url, "source");
+    await using copying = await openSession(endpoint);
+    await copying.execute(
+      `BEGIN; LOCK TABLE public."Or ders" IN ACCESS SHARE MODE`,
+    );
+    const waiting = exec(url, `  alter  table "Or ders" ADD COLUMN y int`);
+    const waits = async (count: number) => {
+      const statement =
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+      while ((await query(url, statement)).length < count);
+    };
+    await waits(1);
+    const behind = query(url, `SELECT * FROM "Or ders"`);
+    await waits(2);
+    const events = new Events();
+    {
+      await using _governor = new CopyThrottle({
+        source: endpoint,
+        maxBytesPerSecond: undefined,
+        signal: new AbortController().signal,
+        events: events.sink,
+        everyMs: 20,
+      });
+      const told =
+        /^2 sessions wait on the source for locks that the copy holds, [\d.]+ m?s so far: pid \d+ of postgres \(ALTER TABLE on "Or ders"\), and behind it 1 more$/;
+      match(await events.next("warning"), told);
+      match(await events.next("governor"), told);
+      await copying.execute("ROLLBACK");
+      await waiting;
+      await behind;
+      strictEqual(await events.next("governor"), "nobody waits for the copy's locks any more");
+    }
+  });
+});
+
+Deno.test("init reads no faster than --max-rate allows", async () => {
+  const name = "paced";
+  await exec(source.url(), `CREATE DATABASE ${name}`);
+  try {
+    const url = source.url({ database: name });
+    await exec(
+      url,
+      "CREATE TABLE t AS SELECT repeat(md5(i::text), 30) FROM generate_series(1, 4000) i",
+    );
+    const { report } = await runInit(url, target.url(), {
+      include: [name],
+      maxBytesPerSecond: 1024 ** 2,
+    });
+    strictEqual(report.rows, 4_000);
+    strictEqual(report.governor[0]?.message, "limited to 1.00 MB/s by --max-rate");
+    const copying = report.steps.find(({ step }) => step === "data");
+    // 3.8 MB; a tenth of a second may be made up for, and nobody waits after the last piece, of up to 1 MB
+    ok((copying?.ms ?? 0) > 2_400, `${copying?.ms} ms`);
+  } finally {
+    await dropDatabase(source, name);
+    await dropDatabase(target, name);
+  }
+});

@@ -1,0 +1,54 @@
+import { deepStrictEqual, strictEqual, throws } from "node:assert/strict";
+import fc from "fast-check";
+import { Secret } from "../../../lib/core/mod.ts";
+import {
+  findPassword,
+  formatPassfileEntry,
+  parsePassfile,
+} from "../../../lib/postgres/connect/passfile.ts";
+
+const key = { host: "h", port: 5432, database: "db", user: "u" };
+
+Deno.test("findPassword() takes the first entry that matches, as libpq does", () => {
+  const entries = parsePassfile(
+    "# comment\nother:5432:db:u:no\nh:*:*:u:first\n*:*:*:*:second\nbroken\n",
+  );
+  strictEqual(findPassword(entries, key)?.reveal(), "first");
+  strictEqual(findPassword(entries, { ...key, user: "x" })?.reveal(), "second");
+  strictEqual(findPassword(parsePassfile("h:5433:db:u:p"), key), undefined);
+});
+
+Deno.test("findPassword() finds a Unix socket's entry under localhost", () => {
+  strictEqual(
+    findPassword(parsePassfile("localhost:*:*:*:p"), { ...key, host: "/var/run/postgresql" })
+      ?.reveal(),
+    "p",
+  );
+});
+
+Deno.test("formatPassfileEntry() writes what parsePassfile() reads, whatever the password", () => {
+  const text = fc.string({ minLength: 1 }).filter((value) => !/[\r\n]/.test(value));
+  fc.assert(fc.property(text, text, (user, password) => {
+    const line = formatPassfileEntry({
+      host: "*",
+      port: "*",
+      database: "*",
+      user,
+      password: new Secret(password),
+    });
+    const [entry] = parsePassfile(`${line}\n`);
+    deepStrictEqual([entry?.user, entry?.password.reveal()], [user, password]);
+  }));
+});
+
+Deno.test("formatPassfileEntry() refuses a password that libpq could not read back", () => {
+  throws(() =>
+    formatPassfileEntry({
+      host: "*",
+      port: "*",
+      database: "*",
+      user: "u",
+      password: new Secret("a\nb"),
+    })
+  );
+});

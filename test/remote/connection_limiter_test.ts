@@ -1,0 +1,333 @@
+/** What stands before the API: clients that are slow, silent, gone or many, and a process with few file descriptors. */
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { HttpServer, type HttpServerOptions } from "../../lib/remote/api/http_server.ts";
+import { CertificateAuthority } from "../support/certificates.ts";
+
+/** A server that answers as it is told; by default with the address that the request came from. */
+function serve(options: Partial<HttpServerOptions> = {}): HttpServer {
+  return new HttpServer({
+    hostname: "127.0.0.1",
+    port: 0,
+    tls: undefined,
+    most: 300,
+    graceMs: 600_000,
+    drainMs: 10_000,
+    onError: (error) => {
+      throw error;
+    },
+    answer: (_, address) => new Response(address),
+    ...options,
+  });
+}
+
+/** A client that writes what it likes, and what it was answered. */
+class RawClient implements AsyncDisposable {
+  readonly connection: Deno.Conn;
+  answered = "";
+  readonly #reading: Promise<void>;
+  #wanted: { readonly pattern: RegExp; readonly found: () => void } | undefined;
+
+  /** @param reads whether it takes what it is answered */
+  constructor(connection: Deno.Conn, { reads = true } = {}) {
+    this.connection = connection;
+    this.#reading = reads ? this.#read() : Promise.resolve();
+    this.#reading.catch(() => {}); // `closed` tells
+  }
+
+  static async connect(server: HttpServer, options?: { reads: boolean }): Promise<RawClient> {
+    return new RawClient(
+      await Deno.connect({ hostname: "127.0.0.1", port: server.port }),
+      options,
+    );
+  }
+
+  async #read(): Promise<void> {
+    const decoder = new TextDecoder();
+    const buffer = new Uint8Array(64 * 1024);
+    for (
+      let read = await this.connection.read(buffer);
+      read !== null;
+      read = await this.connection.read(buffer)
+    ) {
+      this.answered += decoder.decode(buffer.subarray(0, read), { stream: true });
+      if (this.#wanted?.pattern.test(this.answered)) this.#wanted.found();
+    }
+  }
+
+  /** How the connection ended. */
+  get closed(): Promise<"closed" | "broken"> {
+    return this.#reading.then(() => "closed", () => "broken");
+  }
+
+  async send(text: string): Promise<void> {
+    const bytes = new TextEncoder().encode(text);
+    for (let sent = 0; sent < bytes.length;) {
+      sent += await this.connection.write(bytes.subarray(sent));
+    }
+  }
+
+  /** Resolves when what was answered matches; fails when the connection ends before. */
+  async hears(pattern: RegExp): Promise<void> {
+    if (pattern.test(this.answered)) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wanted = { pattern, found: resolve };
+    const ended = this.closed.then((how) => {
+      if (!pattern.test(this.answered)) throw new Error(`${how} after: ${this.answered}`);
+    });
+    await Promise.race([promise, ended]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.connection.close();
+    } catch {
+      // the server was faster
+    }
+    await this.closed;
+  }
+}
+
+const ask = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+/** The head of a request that never ends. */
+const slowly = "GET / HTTP/1.1\r\nhost: x\r\nx-slow: ";
+
+async function sendSlowly(server: HttpServer): Promise<RawClient> {
+  const client = await RawClient.connect(server);
+  await client.send(slowly);
+  return client;
+}
+
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+async function fetchOnce(url: string): Promise<string> {
+  const client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
+  try {
+    return await (await fetch(url, { client })).text();
+  } finally {
+    client.close();
+  }
+}
+
+Deno.test("the connection that waits longest for an answer gives way when there are too many", async () => {
+  await using server = serve({ most: 3 });
+  await using first = await sendSlowly(server);
+  await using _second = await sendSlowly(server);
+  await using _third = await sendSlowly(server);
+  strictEqual(await fetchOnce(`http://127.0.0.1:${server.port}`), "127.0.0.1");
+  await first.closed;
+});
+
+Deno.test("a connection that gets no answer in time is closed", async () => {
+  await using server = serve({ graceMs: 100 });
+  await using slow = await sendSlowly(server);
+  await slow.closed;
+});
+
+Deno.test("a client that was silent for long and then asks has the whole time for its answer", async () => {
+  const graceMs = 600;
+  await using server = serve({
+    graceMs,
+    answer: async () => {
+      await after(graceMs * 0.7);
+      return new Response("late");
+    },
+  });
+  await using client = await RawClient.connect(server);
+  await client.send(ask);
+  await client.hears(/late/);
+  client.answered = "";
+  await after(graceMs * 0.7);
+  await client.send(ask);
+  await client.hears(/late/);
+});
+
+Deno.test("a client that has sent all it will send still gets its answer", async () => {
+  await using server = serve({
+    answer: async () => {
+      await after(50);
+      return new Response("answer");
+    },
+  });
+  await using client = await RawClient.connect(server);
+  await client.send(ask.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n"));
+  await client.hears(/answer/);
+  await client.connection.closeWrite();
+  strictEqual(await client.closed, "closed");
+});
+
+Deno.test("a client that goes on sending what nobody wants reads why it was refused", async () => {
+  await using server = serve({
+    answer: async (request) => {
+      await request.body?.cancel();
+      return new Response("too large", { status: 413, headers: { connection: "close" } });
+    },
+  });
+  for (let round = 0; round < 3; round++) {
+    await using client = await RawClient.connect(server);
+    const head = `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${64 << 20}\r\n\r\n`;
+    await client.send(head);
+    const sending = (async () => {
+      for (let sent = 0; sent < 64; sent++) await client.send(" ".repeat(1 << 20));
+      return "everything";
+    })().catch(() => "a part");
+    await client.closed;
+    match(client.answered, /^HTTP\/1.1 413 .*too large$/s);
+    strictEqual(await sending, "a part");
+  }
+});
+
+Deno.test("a stream ends for the server when its client is gone", async () => {
+  const cancelled = Promise.withResolvers<void>();
+  await using server = serve({
+    answer: () =>
+      new Response(
+        new ReadableStream({
+          start: (controller) => controller.enqueue(new TextEncoder().encode(": here\n\n")),
+          cancel: () => cancelled.resolve(),
+        }),
+      ),
+  });
+  {
+    await using client = await RawClient.connect(server);
+    await client.send(ask);
+    await client.hears(/: here/);
+  }
+  await cancelled.promise;
+});
+
+Deno.test("a client that does not read what it is sent is waited for, and closed in the end", async () => {
+  let pulled = 0;
+  const cancelled = Promise.withResolvers<void>();
+  await using server = serve({
+    graceMs: 500,
+    answer: () =>
+      new Response(
+        new ReadableStream({
+          pull: (controller) => {
+            pulled += 64 * 1024;
+            controller.enqueue(new Uint8Array(64 * 1024));
+          },
+          cancel: () => cancelled.resolve(),
+        }, { highWaterMark: 0 }),
+      ),
+  });
+  await using client = await RawClient.connect(server, { reads: false });
+  await client.send(ask);
+  await cancelled.promise;
+  ok(pulled < 32 << 20, `${pulled} bytes were made for nobody`);
+});
+
+Deno.test("a head that does not end is refused before it takes memory", async () => {
+  await using server = serve();
+  await using client = await RawClient.connect(server);
+  await client.send(slowly);
+  const sending = (async () => {
+    for (let sent = 0; sent < 16; sent++) await client.send("x".repeat(1 << 20));
+    return "everything";
+  })().catch(() => "a part");
+  await client.closed;
+  match(client.answered, /^HTTP\/1.1 4(31|00) /);
+  strictEqual(await sending, "a part");
+});
+
+Deno.test("what was asked is answered when the server ends, and nobody else holds it up", async () => {
+  const asked = Promise.withResolvers<void>();
+  const server = serve({
+    answer: async () => {
+      asked.resolve();
+      await after(300);
+      return new Response("answer");
+    },
+  });
+  await using slow = await sendSlowly(server);
+  await using idle = await RawClient.connect(server);
+  await using client = await RawClient.connect(server);
+  await client.send(ask);
+  await asked.promise;
+  const began = performance.now();
+  await server[Symbol.asyncDispose]();
+  await client.hears(/answer/);
+  await Promise.all([slow.closed, idle.closed]);
+  ok(performance.now() - began < 5_000);
+  await rejects(Deno.connect({ hostname: "127.0.0.1", port: server.port }));
+});
+
+Deno.test("an answer that never comes holds the end up no longer than it may", async () => {
+  const asked = Promise.withResolvers<void>();
+  const never = Promise.withResolvers<Response>();
+  const server = serve({
+    drainMs: 100,
+    answer: () => {
+      asked.resolve();
+      return never.promise;
+    },
+  });
+  await using client = await RawClient.connect(server);
+  await client.send(ask);
+  await asked.promise;
+  await server[Symbol.asyncDispose]();
+  await client.closed;
+  never.resolve(new Response());
+  await after(0);
+});
+
+Deno.test("over TLS: who does not shake hands holds nobody up, and answers come whole", async () => {
+  const authority = await CertificateAuthority.create();
+  const { certPem, keyPem } = await authority.server();
+  await using server = serve({
+    tls: { certificate: certPem, key: keyPem },
+    answer: () => new Response("x".repeat(1 << 20), { headers: { connection: "close" } }),
+  });
+  await using _silent = await RawClient.connect(server);
+  await using garbage = await RawClient.connect(server);
+  await garbage.send(ask);
+  await garbage.closed;
+  const client = Deno.createHttpClient({ caCerts: [authority.certPem], poolMaxIdlePerHost: 0 });
+  try {
+    const response = await fetch(`https://localhost:${server.port}/`, { client });
+    strictEqual((await response.text()).length, 1 << 20);
+  } finally {
+    client.close();
+  }
+});
+
+Deno.test({
+  name: "a process that ran out of file descriptors answers again, also those who came meanwhile",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const program = fileURLToPath(new URL("../support/crowded_server.ts", import.meta.url));
+    const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
+    const run = `ulimit -n 80; exec "$0" run -q --no-prompt --config="$1" -A "$2"`;
+    const child = new Deno.Command("sh", {
+      args: ["-c", run, Deno.execPath(), config, program],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    const told = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+    const port = Number((await lines.read()).value);
+    const clients: RawClient[] = [];
+    try {
+      for (let each = 0; each < 60; each++) {
+        const client = new RawClient(await Deno.connect({ hostname: "127.0.0.1", port }));
+        clients.push(client);
+        await client.send(slowly);
+      }
+      match((await told.read()).value ?? "", /Too many open files/);
+      // the slow ones still hold what they have
+      while (await fetchOnce(`http://127.0.0.1:${port}`).catch(() => "") !== "here");
+      for (let each = 0; each < 20; each++) {
+        strictEqual(await fetchOnce(`http://127.0.0.1:${port}`), "here");
+      }
+    } finally {
+      for (const client of clients) await client[Symbol.asyncDispose]();
+      await child.stdin.close();
+      await Promise.all([lines.cancel(), told.cancel()]);
+      deepStrictEqual((await child.status).code, 0);
+    }
+  },
+});

@@ -1,0 +1,74 @@
+/** What leader and helpers ask the service's database, when it does not answer: nothing is claimed that nobody copies. */
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { openSession, resolveEndpoint } from "../../lib/postgres/mod.ts";
+import { claimNext } from "../../lib/remote/parallel_copy/offer.ts";
+import {
+  coordinatorName,
+  isOffered,
+  joinCopy,
+  offerCopy,
+  offerParts,
+  type StoreDatabase,
+} from "../../lib/remote/store/mod.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import { withDatabase } from "../support/databases.ts";
+import { jobSpec, openTestService, serviceTemplate } from "../support/service.ts";
+import { query } from "../support/sql.ts";
+
+const cluster = await sharedCluster(16);
+const template = await serviceTemplate(cluster);
+const count = 12;
+
+Deno.test("parts of which the answer was lost are given to whoever has claimed them, each once", async () => {
+  await withDatabase(cluster, template, async ({ url }) => {
+    await using service = await openTestService(url);
+    const alice = await service.key("alice");
+    const response = await alice.request("/v1/jobs", { json: jobSpec() });
+    const { id: jobId } = await response.json();
+    await query(url, "UPDATE seren_remote.jobs SET state = 'running', attempt = 1");
+    await using session = await openSession(await resolveEndpoint(url, { side: "target" }));
+    const copyId = crypto.randomUUID();
+    strictEqual(await isOffered(session, copyId), false);
+    const offer = { copyId, jobId, attempt: 1, ciphertext: "…", worker: "one" };
+    strictEqual(await offerCopy(session, offer), true);
+    strictEqual(await isOffered(session, copyId), true);
+    const parts = Array.from({ length: count }, (_, number) => ({
+      number,
+      bytes: number < 4 ? 5 * 1024 ** 2 : 1024, // the large ones are claimed one by one
+      ciphertext: `part ${number}`,
+    }));
+    await offerParts(session, copyId, parts);
+
+    /** Every question is asked twice, as if the first answer had never come. */
+    const deaf: StoreDatabase = {
+      async use(work) {
+        await work(session);
+        return await work(session);
+      },
+    };
+    const member = crypto.randomUUID();
+    const join = () => joinCopy(session, { copyId, member, worker: "two" });
+    deepStrictEqual([await join(), await join()], [1, 1]);
+
+    const given = { leader: new Set<number>(), helper: new Set<number>() };
+    const heard: number[] = [];
+    for (let turn = 0;; turn++) {
+      ok(turn <= count);
+      const [name, known] = turn % 2 === 0
+        ? [coordinatorName, given.leader]
+        : [member, given.helper];
+      const claimed = await claimNext(deaf, { copyId, member: name, given: known });
+      if (claimed.length === 0) break;
+      for (const { number, ciphertext } of claimed) strictEqual(ciphertext, `part ${number}`);
+      heard.push(...claimed.map(({ number }) => number));
+    }
+    deepStrictEqual(heard.toSorted((a, b) => a - b), parts.map(({ number }) => number));
+    deepStrictEqual(
+      await query(
+        url,
+        "SELECT number FROM seren_remote.copy_parts WHERE member IS NULL",
+      ),
+      [],
+    );
+  });
+});

@@ -1,0 +1,191 @@
+/** Waiting until the target has applied what the source wrote. */
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { parseLsn, ReplicatorError, type RunEvent } from "../../lib/core/mod.ts";
+import { openSession, resolveEndpoint, type Session } from "../../lib/postgres/mod.ts";
+import {
+  readSlots,
+  readSubscriptions,
+  readWalPosition,
+  waitForLsn,
+} from "../../lib/replication/mod.ts";
+import { sharedCluster } from "../support/clusters.ts";
+import { withDatabase } from "../support/databases.ts";
+import { endReplication, replicate, type Replication, until } from "../support/replication.ts";
+import { exec, query, withSession } from "../support/sql.ts";
+
+const pairs = [[12, 18], [15, 15], [18, 12]] as const;
+const servers = new Map(
+  await Promise.all(
+    ([12, 15, 18] as const).map(async (major) => [major, await sharedCluster(major)] as const),
+  ),
+);
+
+interface Setting {
+  readonly source: Session;
+  readonly target: Session;
+  readonly replication: Replication;
+  readonly events: RunEvent[];
+  /** Waits with everything filled in. */
+  readonly wait: (more?: { lsn?: bigint; timeoutMs?: number; signal?: AbortSignal }) => Promise<
+    void
+  >;
+}
+
+/** A table `t (id int PRIMARY KEY, v text)` that is replicated. */
+async function withReplication(
+  [from, to]: readonly [12 | 15 | 18, 12 | 15 | 18],
+  use: (setting: Setting) => Promise<void>,
+): Promise<void> {
+  await withDatabase(servers.get(from)!, undefined, async (a) => {
+    await withDatabase(servers.get(to)!, undefined, async (b) => {
+      for (const { url } of [a, b]) await exec(url, "CREATE TABLE t (id int PRIMARY KEY, v text)");
+      // one pair reports as late as a subscription does by default
+      const replication = await replicate(a.url, b.url, from === 12 ? { options: "" } : {});
+      try {
+        await using source = await openSession(await resolveEndpoint(a.url, { side: "source" }));
+        await using target = await openSession(await resolveEndpoint(b.url, { side: "target" }));
+        const events: RunEvent[] = [];
+        const wait: Setting["wait"] = async (
+          { lsn, timeoutMs = 60_000, signal = new AbortController().signal } = {},
+        ) => {
+          await waitForLsn({
+            source,
+            target,
+            subscriptions: [replication.name],
+            lsn: lsn ?? (await readWalPosition(source)).inserted,
+            timeoutMs,
+            signal,
+            events: (event) => events.push(event),
+          });
+        };
+        await use({ source, target, replication, events, wait });
+      } finally {
+        await endReplication(replication);
+      }
+    });
+  });
+}
+
+for (const pair of pairs) {
+  Deno.test(`waitForLsn() resolves when the rows are there (${pair.join(" to ")})`, async () => {
+    await withReplication(pair, async ({ replication: { sourceUrl, targetUrl }, wait }) => {
+      for (let round = 0; round < 2; round++) {
+        await exec(
+          sourceUrl,
+          `INSERT INTO t SELECT ${round} * 500 + i, 'v' FROM generate_series(1, 500) AS i`,
+        );
+        await wait();
+        const [row] = await query(targetUrl, "SELECT count(*)::int AS n FROM t");
+        strictEqual(row?.["n"], (round + 1) * 500);
+      }
+    });
+  });
+
+  Deno.test(`waitForLsn() does not hang on an idle source (${pair.join(" to ")})`, async () => {
+    await withReplication(pair, async ({ source, replication: { sourceUrl, name }, wait }) => {
+      await wait();
+      await wait();
+      // a transaction that is rolled back leaves WAL that nobody flushes
+      await exec(sourceUrl, "BEGIN; INSERT INTO t VALUES (-1, 'x'); ROLLBACK");
+      const { lsn } = await source.queryOne<{ lsn: string }>(
+        "SELECT pg_current_wal_insert_lsn()::text AS lsn",
+      );
+      await wait({ lsn: parseLsn(lsn) });
+      const [slot] = await readSlots(source, [name]);
+      ok(slot?.confirmedFlushLsn !== undefined && slot.confirmedFlushLsn >= parseLsn(lsn));
+    });
+  });
+}
+
+Deno.test("waitForLsn() waits for a transaction that a lock holds up, and tells the lag", async () => {
+  await withReplication(
+    [15, 18],
+    async ({ replication: { sourceUrl, targetUrl }, events, wait }) => {
+      await withSession(targetUrl, async (locker) => {
+        await locker.unsafe("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE").simple();
+        await exec(sourceUrl, "INSERT INTO t VALUES (1, 'held')");
+        await rejects(wait({ timeoutMs: 300 }), (error: unknown) => {
+          ok(error instanceof ReplicatorError);
+          strictEqual(error.exitCode, 7);
+          match(error.message, /within 0\.3 s/);
+          match(error.details.join(), /behind/);
+          return true;
+        });
+        const waiting = wait();
+        await locker.unsafe("COMMIT").simple();
+        await waiting;
+      });
+      const [row] = await query(targetUrl, "SELECT v FROM t");
+      strictEqual(row?.["v"], "held");
+      ok(events.some((event) => event.kind === "replication-lag" && event.bytes > 0));
+    },
+  );
+});
+
+Deno.test("waitForLsn() says why it would wait for ever: disabled, no slot, no subscription", async () => {
+  await withReplication([18, 15], async ({ source, target, replication, wait }) => {
+    const { name, targetUrl, sourceUrl } = replication;
+    await exec(targetUrl, `ALTER SUBSCRIPTION "${name}" DISABLE`);
+    await rejects(wait(), { name: "ReplicatorError", message: /disabled/, side: "target" });
+    await until(
+      sourceUrl,
+      `SELECT NOT active AS ok FROM pg_replication_slots WHERE slot_name = '${name}'`,
+    );
+    await exec(sourceUrl, `SELECT pg_drop_replication_slot('${name}')`);
+    await exec(targetUrl, `ALTER SUBSCRIPTION "${name}" ENABLE`);
+    await rejects(wait(), { name: "ReplicatorError", message: /no such slot/, side: "source" });
+    await exec(targetUrl, `ALTER SUBSCRIPTION "${name}" DISABLE`);
+    await exec(targetUrl, `ALTER SUBSCRIPTION "${name}" SET (slot_name = NONE)`);
+    await rejects(wait(), { message: /slot_name = NONE/ });
+    deepStrictEqual((await readSubscriptions(target)).map(({ slotName }) => slotName), [undefined]);
+    await exec(targetUrl, `DROP SUBSCRIPTION "${name}"`);
+    await rejects(wait(), { message: /no such subscription/ });
+    deepStrictEqual(await readSlots(source, [name]), []);
+  });
+});
+
+for (const pair of [[15, 18], [18, 12]] as const) {
+  Deno.test(
+    `waitForLsn() gives up on a worker that fails again and again, and says at what (${
+      pair.join(" to ")
+    })`,
+    async () => {
+      await withReplication(
+        pair,
+        async ({ replication: { sourceUrl, targetUrl }, events, wait }) => {
+          await exec(targetUrl, "INSERT INTO t VALUES (1, 'in the way')");
+          await exec(sourceUrl, "INSERT INTO t VALUES (1, 'x')");
+          await rejects(wait(), (error) => {
+            ok(error instanceof ReplicatorError);
+            match(error.message, /fails again and again/);
+            strictEqual(error.side, "target");
+            strictEqual(error.exitCode, 7);
+            match(
+              error.details.join("\n"),
+              /insert t \(.*= 1\)[^]*in its way: the target has a row of t with .* = 1 already/,
+            );
+            return true;
+          });
+          // before 15 it is seen by what is in its way alone
+          ok(
+            pair[1] < 15 ||
+              events.some((event) =>
+                event.kind === "warning" && /worker fails/.test(event.message)
+              ),
+          );
+        },
+      );
+    },
+  );
+}
+
+Deno.test("waitForLsn() ends with its signal", async () => {
+  await withReplication([15, 15], async ({ replication: { targetUrl }, source, wait }) => {
+    const end = new AbortController();
+    const far = (await readWalPosition(source)).inserted + 1_000_000_000n;
+    const waiting = wait({ lsn: far, signal: end.signal });
+    end.abort(new Error("enough"));
+    await rejects(waiting, /enough/);
+    await query(targetUrl, "SELECT 1");
+  });
+});

@@ -1,0 +1,96 @@
+import { deepStrictEqual as equal } from "node:assert/strict";
+import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
+import { openSession, resolveEndpoint, withDatabase } from "../../lib/postgres/mod.ts";
+import {
+  applyGlobals,
+  applyStatements,
+  classifyPostData,
+  createDatabase,
+  databasePropertyStatements,
+  databaseSettingStatements,
+  dumpGlobals,
+  dumpSchema,
+  dumpSchemaText,
+  type DumpTool,
+  findInstalledTools,
+  readDatabaseProperties,
+} from "../../lib/schema/mod.ts";
+import { loadCorpus } from "../corpus/mod.ts";
+
+const environment = Deno.env.toObject();
+const [newest] = await findInstalledTools({ binDirectory: undefined, environment });
+const embedded: DumpTool = { kind: "embedded", major: 18, description: "embedded pg_dump 18" };
+const native: DumpTool | undefined = newest === undefined
+  ? undefined
+  : { kind: "native", description: "", environment, ...newest };
+
+/** Makes the source's database `corpus` on the target as a run does, without rows. */
+async function copySchema(source: Cluster, target: Cluster, tool: DumpTool): Promise<void> {
+  const from = withDatabase(await resolveEndpoint(source.url(), { side: "source" }), "corpus");
+  const admin = await resolveEndpoint(target.url(), { side: "target" });
+  const to = withDatabase(admin, "corpus");
+  await using sourceSession = await openSession(from);
+  const properties = await readDatabaseProperties(sourceSession);
+  {
+    await using session = await openSession(admin);
+    await applyGlobals(
+      session,
+      await dumpGlobals({ session: sourceSession, tool, databases: ["corpus"] }),
+    );
+    equal(await createDatabase(session, properties, { name: "corpus" }), []);
+  }
+  await using session = await openSession(to, { computesValues: true });
+  const pre = await dumpSchema({ endpoint: from, tool, section: "pre-data" });
+  const post = classifyPostData(await dumpSchema({ endpoint: from, tool, section: "post-data" }));
+  for (
+    const statements of [
+      databaseSettingStatements(properties, { name: "corpus", late: false }),
+      pre,
+      post.settings,
+      ...post.perTable.map(({ statements }) => statements),
+      post.attach,
+      post.foreignKeys,
+      post.rest,
+      post.eventTriggers,
+      databasePropertyStatements(properties, { name: "corpus" }),
+    ]
+  ) {
+    equal(await applyStatements(session, statements), []);
+  }
+}
+
+/**
+ * The dump's lines in one order: a column that a table got before it inherited is in another place after any pg_dump, because
+ * it is written as inherited.
+ */
+const sortedLines = (text: string) =>
+  text.split("\n").filter((line) => !/^-- Dumped (?:from|by)|^\\(?:un)?restrict/.test(line))
+    .map((line) => line.replace(/,$/, "")).sort();
+
+for (const major of [12, 15, 18] as const) {
+  for (const tool of [embedded, native]) {
+    if (tool === undefined || tool.major < major) continue;
+    Deno.test(`the corpus of ${major} has the same schema after the ${tool.kind} pg_dump`, async () => {
+      await using source = await startCluster({ major });
+      await using target = await startCluster({ major });
+      await using admin = await openSession(
+        await resolveEndpoint(source.url(), { side: "source" }),
+      );
+      await admin.execute("CREATE DATABASE corpus TEMPLATE template0");
+      await loadCorpus(source, "corpus");
+      await copySchema(source, target, tool);
+      const [one = "", other = ""] = await Promise.all(
+        [source, target].map(async (cluster) =>
+          await dumpSchemaText({
+            endpoint: withDatabase(
+              await resolveEndpoint(cluster.url(), { side: "source" }),
+              "corpus",
+            ),
+            tool: embedded,
+          })
+        ),
+      );
+      equal(sortedLines(other), sortedLines(one));
+    });
+  }
+}
