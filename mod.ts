@@ -1,9 +1,10 @@
 /**
  * Moves running PostgreSQL databases from one server to another.
  *
- * The commands ({@linkcode validate}, {@linkcode init}) take resolved options and give plain reports; what stands below them
- * can be used on its own: sessions and URLs, the copy engine, and, as modules of their own, the catalog's questions (`/catalog`) and
- * schema dumps (`/schema`). The library reads no environment, prints nothing and never exits.
+ * The commands ({@linkcode validate}, {@linkcode init}) take resolved options and give plain
+ * reports; what stands below them can be used on its own: sessions and URLs, the copy engine, and,
+ * as modules of their own, the catalog's questions (`/catalog`) and schema dumps (`/schema`). The
+ * library reads no environment, prints nothing and never exits.
  *
  * Requires `--allow-net` for both servers; see `docs/permissions.md` for what else each part needs.
  *

@@ -3,7 +3,10 @@
 /** What may stand in an element. Text is always text: nothing here reads HTML. */
 export type Child = Node | string | number | undefined | false;
 
-/** Attributes by their names; `on` has listeners. `style` is not among them: the page's policy forbids it. */
+/**
+ * Attributes by their names; `on` has listeners. `style` is not among them: the page's policy
+ * forbids it.
+ */
 export type Attributes =
   & { readonly [name: string]: string | number | boolean | undefined | Listeners }
   & { readonly on?: Listeners; readonly style?: never };
@@ -47,7 +50,10 @@ export function setAttribute(element: Element, name: string, value: string | und
   else if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
-/** A name that others chose (a database, a table): kept apart from the text around it, whatever its direction. */
+/**
+ * A name that others chose (a database, a table): kept apart from the text around it, whatever its
+ * direction.
+ */
 export function name(text: string, className = ""): HTMLElement {
   return make("bdi", { class: `name ${className}`.trim(), title: text }, text);
 }

@@ -7,8 +7,8 @@ import { backOff, wait } from "./connection.ts";
 export type JobMessage = Extract<EventMessage, { readonly kind: "state" | "run" }>;
 
 /**
- * Follows a job to its end, whatever happens to the connection: goes on after the last event that came. `EventSource` cannot send
- * a key in a header, so the stream is read by `fetch`.
+ * Follows a job to its end, whatever happens to the connection: goes on after the last event that
+ * came. `EventSource` cannot send a key in a header, so the stream is read by `fetch`.
  *
  * @returns when the job is over, or the signal is aborted
  * @throws Refusal when the service says no for good

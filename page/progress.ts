@@ -32,8 +32,8 @@ export interface StepView {
 const maxLagPoints = 2_000;
 
 /**
- * What a job's events come to: its tables, steps, throughput and lag. Taking an event costs the same however many tables there
- * are; the sums are kept.
+ * What a job's events come to: its tables, steps, throughput and lag. Taking an event costs the
+ * same however many tables there are; the sums are kept.
  */
 export class Progress {
   /** In the order in which they began. */
@@ -58,7 +58,10 @@ export class Progress {
     if (message.state === "running" && message.attempt > this.attempt) this.#again(message.attempt);
   }
 
-  /** How the source bears the copy: why that is held back, who waits for it; undefined while there is nothing to tell. */
+  /**
+   * How the source bears the copy: why that is held back, who waits for it; undefined while there
+   * is nothing to tell.
+   */
   get heldBack(): string | undefined {
     return this.#governor.size === 0 ? undefined : [...this.#governor.values()].join("; ");
   }
@@ -81,8 +84,8 @@ export class Progress {
   }
 
   /**
-   * How much of the rows is over, from 0 to 1; undefined while nothing is planned. Plans have sizes on disk, progress has COPY bytes:
-   * finished tables tell how the two compare.
+   * How much of the rows is over, from 0 to 1; undefined while nothing is planned. Plans have sizes
+   * on disk, progress has COPY bytes: finished tables tell how the two compare.
    */
   get fraction(): number | undefined {
     if (this.plannedTables === 0) return undefined;

@@ -8,8 +8,8 @@ const maxBuckets = 600;
 const recentMs = 10_000;
 
 /**
- * Bytes by time, in buckets that become twice as wide when there are too many: a job of a week takes as little memory as one
- * of a minute.
+ * Bytes by time, in buckets that become twice as wide when there are too many: a job of a week
+ * takes as little memory as one of a minute.
  */
 export class Throughput {
   #widthMs = 1_000;
@@ -37,7 +37,10 @@ export class Throughput {
     this.#recent = [];
   }
 
-  /** Bytes a second by the middle of each bucket up to `now`; the one that is being filled is left out. */
+  /**
+   * Bytes a second by the middle of each bucket up to `now`; the one that is being filled is left
+   * out.
+   */
   samples(now: number): Samples {
     const first = this.#first;
     if (first === undefined) return { at: [], values: [] };

@@ -9,8 +9,8 @@ const rowHeight = 34;
 const spare = 8;
 
 /**
- * The tables of a job: those that are being copied first. Only what can be seen is in the document, so that thousands are as quick
- * as ten.
+ * The tables of a job: those that are being copied first. Only what can be seen is in the document,
+ * so that thousands are as quick as ten.
  */
 export class TableList {
   readonly element: HTMLElement;

@@ -62,7 +62,10 @@ export function wholeSeconds(ms: number): string {
   return ms < 1000 ? "0 s" : formatDuration(Math.floor(ms / 1000) * 1000).replace(/\.0 s$/, " s");
 }
 
-/** How much of a job's rows is over, from 0 to 1, by what the list knows; undefined while nothing is planned. */
+/**
+ * How much of a job's rows is over, from 0 to 1, by what the list knows; undefined while nothing is
+ * planned.
+ */
 export function listFraction({ progress, state }: JobView): number | undefined {
   if (state === "succeeded") return 1;
   if (progress === null || progress.tables === 0) return undefined;

@@ -1,8 +1,10 @@
 /**
- * Makes `lib/remote/page/assets.ts` of what is in `page/`: the service's page as strings, so that it is there from source, from
- * JSR and in the executable alike (none of which takes `.css` or `.html` files along). Part of `deno task ok`, with `--check`.
+ * Makes `lib/remote/page/assets.ts` of what is in `page/`: the service's page as strings, so that
+ * it is there from source, from JSR and in the executable alike (none of which takes `.css` or
+ * `.html` files along). Part of `deno task ok`, with `--check`.
  *
- * Requires `--allow-read`, `--allow-write` for that file (not with `--check`) and a temporary one, `--allow-run=deno`.
+ * Requires `--allow-read`, `--allow-write` for that file (not with `--check`) and a temporary one,
+ * `--allow-run=deno`.
  *
  * @module
  */
@@ -87,7 +89,10 @@ export interface Asset {
   readonly content: string;
 }
 
-/** Made by \`deno task page\` of what is in \`page/\`. The names in \`/assets/\` have a digest of the content. */
+/**
+ * Made by \`deno task page\` of what is in \`page/\`. The names in \`/assets/\` have a digest of
+ * the content.
+ */
 export const assets: readonly Asset[] = ${JSON.stringify(await assets(), null, 2)};
 `;
 

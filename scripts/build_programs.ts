@@ -1,6 +1,7 @@
 /**
- * Makes `lib/postgres/protocol/row_packer_program.ts` of `row_packer.wat`: as text, so that it is there from source, from JSR, in the bundle and
- * in the executable alike. Part of `deno task ok`, with `--check`.
+ * Makes `lib/postgres/protocol/row_packer_program.ts` of `row_packer.wat`: as text, so that it is
+ * there from source, from JSR, in the bundle and in the executable alike. Part of `deno task ok`,
+ * with `--check`.
  *
  * Requires `--allow-read`, `--allow-write` for that file (not with `--check`).
  *

@@ -1,6 +1,6 @@
 /**
- * Holds the order of the house: which folder may import which, and where the effects have their home.
- * Part of `deno task ok`; `docs/architecture.md` explains the order.
+ * Holds the order of the house: which folder may import which, and where the effects have their
+ * home. Part of `deno task ok`; `docs/architecture.md` explains the order.
  *
  * Requires `--allow-read=.`.
  *
@@ -8,7 +8,10 @@
  */
 import { dirname, join, normalize } from "node:path";
 
-/** From the ground up: a folder imports those in rows above its own (earlier here), never one of its own row. */
+/**
+ * From the ground up: a folder imports those in rows above its own (earlier here), never one of its
+ * own row.
+ */
 const order: readonly (readonly string[])[] = [
   ["core"],
   ["rules"],

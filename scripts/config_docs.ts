@@ -1,6 +1,6 @@
 /**
- * Writes `docs/configuration.md` and `docs/config.schema.json` from the schema in `lib/config`; with `--check` says whether
- * they are up to date.
+ * Writes `docs/configuration.md` and `docs/config.schema.json` from the schema in `lib/config`;
+ * with `--check` says whether they are up to date.
  *
  * Requires `--allow-read=docs`, `--allow-run=deno`; without `--check` also `--allow-write=docs`.
  *

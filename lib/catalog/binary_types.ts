@@ -12,7 +12,10 @@ export interface TypeFacts {
   readonly isArray: boolean;
   /** Whether it has send and receive functions. */
   readonly hasBinaryForm: boolean;
-  /** Base type of a domain, element of an array, subtype of a range, attributes of a composite: their OIDs. */
+  /**
+   * Base type of a domain, element of an array, subtype of a range, attributes of a composite:
+   * their OIDs.
+   */
   readonly parts: readonly number[];
 }
 
@@ -36,10 +39,12 @@ const referenceTypes: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether a type's binary form is independent of the server: built in, or made of such types without its own OIDs showing.
+ * Whether a type's binary form is independent of the server: built in, or made of such types
+ * without its own OIDs showing.
  *
- * Arrays and composites carry the OIDs of their parts, so these must be built in themselves; a domain or range carries
- * none. An enum is its label. Types of extensions may change their form with their version and do not count.
+ * Arrays and composites carry the OIDs of their parts, so these must be built in themselves; a
+ * domain or range carries none. An enum is its label. Types of extensions may change their form
+ * with their version and do not count.
  */
 export function hasPortableBinaryForm(
   oid: number,

@@ -73,7 +73,10 @@ type TypeRow = {
   readonly parts: readonly (number | string)[] | null;
 };
 
-/** The columns to copy of each table, by the table's OID; a table without such columns is not in the map. */
+/**
+ * The columns to copy of each table, by the table's OID; a table without such columns is not in the
+ * map.
+ */
 export async function readColumns(
   session: Session,
   tableOids: readonly number[],

@@ -14,7 +14,10 @@ export type ComputingKind =
   | "partition key"
   | "always trigger";
 
-/** A function that is called for each row that arrives, with the rights of the session that brings the row. */
+/**
+ * A function that is called for each row that arrives, with the rights of the session that brings
+ * the row.
+ */
 export interface ComputingFunction {
   readonly kind: ComputingKind;
   /** `check constraint positive of public.orders` */
@@ -26,9 +29,10 @@ export interface ComputingFunction {
 }
 
 /**
- * Indexes, statistics, materialized views and foreign keys are not among them: the server computes those as the table's owner, in a
- * restricted context. Nor are triggers in other modes than ALWAYS: `init` creates triggers when the rows are in, and an apply
- * worker fires no others. REPLICA triggers, which it fires as well, count as ALWAYS ones.
+ * Indexes, statistics, materialized views and foreign keys are not among them: the server computes
+ * those as the table's owner, in a restricted context. Nor are triggers in other modes than ALWAYS:
+ * `init` creates triggers when the rows are in, and an apply worker fires no others. REPLICA
+ * triggers, which it fires as well, count as ALWAYS ones.
  */
 const statement = `
   WITH expression (kind, object, classid, objid) AS (
@@ -88,7 +92,10 @@ const statement = `
    WHERE p.oid >= 16384 AND NOT r.rolsuper AND ${notOfExtension("pg_proc", "p.oid")}
    ORDER BY called.kind, called.object, name`;
 
-/** The functions of roles other than superusers in the session's database that are called for rows which arrive on a target. */
+/**
+ * The functions of roles other than superusers in the session's database that are called for rows
+ * which arrive on a target.
+ */
 export function listComputingFunctions(session: Session): Promise<ComputingFunction[]> {
   return session.query<ComputingFunction & Readonly<Record<string, unknown>>>(statement);
 }

@@ -10,7 +10,10 @@ import { notOfExtension } from "./extension_members.ts";
 
 /** What a database holds beyond that which comes with PostgreSQL, extensions and the provider. */
 export interface DatabaseContents {
-  /** No object of a user's. Extensions alone do not count: `init` creates those that it needs anyway. */
+  /**
+   * No object of a user's. Extensions alone do not count: `init` creates those that it needs
+   * anyway.
+   */
   readonly empty: boolean;
   /** Kinds of objects in the order of their weight. */
   readonly kinds: readonly ObjectCount[];

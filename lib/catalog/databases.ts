@@ -77,7 +77,10 @@ type DatabaseRow = {
   readonly comment: string | null;
 };
 
-/** All databases of the session's server, templates and the provider's own included and marked, by name. */
+/**
+ * All databases of the session's server, templates and the provider's own included and marked, by
+ * name.
+ */
 export async function listDatabases(session: Session): Promise<readonly Database[]> {
   const rows = await session.query<DatabaseRow>(statement);
   return rows.map((row) => ({

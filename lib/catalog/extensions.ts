@@ -21,7 +21,10 @@ export type AvailableExtension = {
   readonly needsSuperuser: boolean;
 };
 
-/** Libraries that extensions want in `shared_preload_libraries`, and whether CREATE EXTENSION fails without. */
+/**
+ * Libraries that extensions want in `shared_preload_libraries`, and whether CREATE EXTENSION fails
+ * without.
+ */
 const preloaded: Readonly<Record<string, { readonly required: boolean }>> = {
   citus: { required: true },
   pg_cron: { required: true },

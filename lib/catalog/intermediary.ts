@@ -31,11 +31,12 @@ export function intermediaryByAddress(
 }
 
 /**
- * Whether sessions share backends, as through a pooler in transaction or statement mode: settings, locks, temporary
- * tables and snapshots are then not ours alone.
+ * Whether sessions share backends, as through a pooler in transaction or statement mode: settings,
+ * locks, temporary tables and snapshots are then not ours alone.
  *
- * Two sessions are open at once, and one of them holds a transaction: on a server each has a backend of its own that stays
- * the same. It cannot see a pooler in session mode, which does no harm.
+ * Two sessions are open at once, and one of them holds a transaction: on a server each has a
+ * backend of its own that stays the same. It cannot see a pooler in session mode, which does no
+ * harm.
  */
 export async function sharesBackends(session: Session, signal: AbortSignal): Promise<boolean> {
   await using other = await openSession(session.endpoint, { signal });

@@ -12,11 +12,15 @@ export interface KeyBounds {
   readonly column: string;
   /** Its type, with the schema where that is needed. */
   readonly type: string;
-  /** Ascending, each once, as texts of the type; the least and the greatest known value are left out. */
+  /**
+   * Ascending, each once, as texts of the type; the least and the greatest known value are left
+   * out.
+   */
   readonly bounds: readonly string[];
 }
 
-// a key whose order is not that of the rows would make each part read the whole table, or jump through it
+// a key whose order is not that of the rows would make each part read the whole table, or jump
+// through it
 const boundsStatement = `
   SELECT c.oid, a.attname AS "column", pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
          pg_catalog.to_json(s.histogram_bounds::pg_catalog.text::pg_catalog.text[]) AS bounds
@@ -30,8 +34,9 @@ const boundsStatement = `
    WHERE s.histogram_bounds IS NOT NULL AND pg_catalog.abs(s.correlation) > 0.8`;
 
 /**
- * Reads bounds from the statistics that ANALYZE keeps: no scan, and no skew from gaps in the key. A table that was never analyzed, has no
- * primary key, or does not lie in the order of its key has none.
+ * Reads bounds from the statistics that ANALYZE keeps: no scan, and no skew from gaps in the key. A
+ * table that was never analyzed, has no primary key, or does not lie in the order of its key has
+ * none.
  *
  * Source: PostgreSQL documentation, "pg_stats".
  *

@@ -8,7 +8,9 @@ import { ServerError, type Session, silenceEventTriggers, SqlState } from "../po
 
 /** What is known of a server's locales. */
 export type LocaleFacts = {
-  /** Locales of the operating system that the server has met: those of its databases and collations. */
+  /**
+   * Locales of the operating system that the server has met: those of its databases and collations.
+   */
   readonly libc: readonly string[];
   /** Whether it was built with ICU. */
   readonly hasIcu: boolean;
@@ -33,7 +35,10 @@ export async function readLocales(session: Session): Promise<LocaleFacts> {
   return { libc, hasIcu: has_icu };
 }
 
-/** Whether a server surely has a locale of the operating system; spellings such as `utf8` and `UTF-8` are one. */
+/**
+ * Whether a server surely has a locale of the operating system; spellings such as `utf8` and
+ * `UTF-8` are one.
+ */
 export function knowsLocale({ libc }: LocaleFacts, locale: string): boolean {
   const plain = (name: string) =>
     name.toLowerCase().replace(
@@ -45,8 +50,8 @@ export function knowsLocale({ libc }: LocaleFacts, locale: string): boolean {
 }
 
 /**
- * Whether the server's operating system has a locale: found out by making a temporary collation with it, in a transaction that
- * is rolled back. Undefined when that may not be tried.
+ * Whether the server's operating system has a locale: found out by making a temporary collation
+ * with it, in a transaction that is rolled back. Undefined when that may not be tried.
  */
 export async function tryLocale(session: Session, locale: string): Promise<boolean | undefined> {
   await silenceEventTriggers(session);

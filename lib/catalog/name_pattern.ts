@@ -14,8 +14,8 @@ export type NamePattern =
   | { readonly problem: string };
 
 /**
- * Reads `app`, `app_*` or `"Odd * name"`: `*` stands for any characters, except within double quotes, where a doubled
- * quote stands for one. Case counts.
+ * Reads `app`, `app_*` or `"Odd * name"`: `*` stands for any characters, except within double
+ * quotes, where a doubled quote stands for one. Case counts.
  */
 export function parseNamePattern(text: string): NamePattern {
   let expression = "";

@@ -1,17 +1,22 @@
 /**
  * Tables that cannot be queried at all without running a user's function.
  *
- * A server that plans a query of a table evaluates what is constant in the expressions and predicates of its indexes, and in the expressions of
- * its extended statistics, whatever the query asks for: `CREATE INDEX … WHERE id > f(0)` runs `f(0)` in every session that reads the table.
+ * A server that plans a query of a table evaluates what is constant in the expressions and
+ * predicates of its indexes, and in the expressions of its extended statistics, whatever the query
+ * asks for: `CREATE INDEX … WHERE id > f(0)` runs `f(0)` in every session that reads the table.
  *
- * Source: PostgreSQL's `RelationGetIndexExpressions` and `get_relation_statistics`; no setting switches that off.
+ * Source: PostgreSQL's `RelationGetIndexExpressions` and `get_relation_statistics`; no setting
+ * switches that off.
  *
  * @module
  */
 import { displayName, showOpaque, type TableName, tokenize } from "../core/mod.ts";
 import { catalogResultBytes, queryBytes, type Session } from "../postgres/mod.ts";
 
-/** Rows that are read at once: a database may have any number of functions and indexes, each with a text of any length. */
+/**
+ * Rows that are read at once: a database may have any number of functions and indexes, each with a
+ * text of any length.
+ */
 const pageRows = 200;
 
 // dependencies on what the server itself brings are not recorded
@@ -131,7 +136,10 @@ export async function readPlanningHazards(
   return hazards;
 }
 
-/** The user's functions that expressions call, with those that the server may find when it puts bodies in the place of calls. */
+/**
+ * The user's functions that expressions call, with those that the server may find when it puts
+ * bodies in the place of calls.
+ */
 class UserFunctions {
   readonly #session: Session;
   readonly #trusting: boolean;
@@ -206,7 +214,10 @@ class UserFunctions {
 /** The first OID that objects get which the server does not bring: `FirstNormalObjectId`. */
 const firstUserOid = 16_384;
 
-/** Why a query of one table would run a function that neither a superuser nor the session's role owns; undefined when none would. */
+/**
+ * Why a query of one table would run a function that neither a superuser nor the session's role
+ * owns; undefined when none would.
+ */
 export async function planningHazardOf(
   session: Session,
   { schema, name }: TableName,
@@ -222,7 +233,10 @@ export async function planningHazardOf(
   return table === undefined ? undefined : hazards.get(table.oid);
 }
 
-/** What makes an expression no constant: columns, parameters, what stands for the value of a CASE or of an array's element. */
+/**
+ * What makes an expression no constant: columns, parameters, what stands for the value of a CASE or
+ * of an array's element.
+ */
 const variables: ReadonlySet<string> = new Set([
   "VAR",
   "PARAM",
@@ -289,7 +303,10 @@ function callsWithin(
     : constantCall(called.parsed_body, functions, inner) !== undefined;
 }
 
-/** The same of a body that is text: calls by name whose arguments name no parameter, operators of a schema, casts of literals. */
+/**
+ * The same of a body that is text: calls by name whose arguments name no parameter, operators of a
+ * schema, casts of literals.
+ */
 function callsInText(
   { body, arguments: parameters }: UserFunction,
   names: ReadonlySet<string>,

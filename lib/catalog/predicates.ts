@@ -21,8 +21,9 @@ export type PredicateAnswer =
   | { readonly problem: string; readonly remedy: string | undefined };
 
 /**
- * Lets the server plan a query with the predicate, in a read-only transaction that is rolled back. The query is sent
- * by the extended protocol, which takes one statement and no more; nothing is executed.
+ * Lets the server plan a query with the predicate, in a read-only transaction that is rolled back.
+ * The query is sent by the extended protocol, which takes one statement and no more; nothing is
+ * executed.
  */
 export async function checkPredicate(
   session: Session,

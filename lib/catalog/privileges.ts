@@ -78,14 +78,17 @@ export async function readRolePrivileges(session: Session): Promise<RolePrivileg
 }
 
 /**
- * Whether the role may create replication slots. On RDS a role stands for the attribute; the admin roles of other
- * providers may only give the attribute away.
+ * Whether the role may create replication slots. On RDS a role stands for the attribute; the admin
+ * roles of other providers may only give the attribute away.
  */
 export function mayReplicate({ superuser, replication, memberOf }: RolePrivileges): boolean {
   return superuser || replication || memberOf.includes("rds_replication");
 }
 
-/** Whether the role may create subscriptions: by predefined role since 16, else by what providers patched in. */
+/**
+ * Whether the role may create subscriptions: by predefined role since 16, else by what providers
+ * patched in.
+ */
 export function maySubscribe({ superuser, memberOf }: RolePrivileges): boolean {
   const enough = [
     "pg_create_subscription",
@@ -104,7 +107,9 @@ export type TableAccess = {
   readonly name: string;
   readonly schemaUsable: boolean;
   readonly selectable: boolean;
-  /** Whether row security would hide rows from us; with `row_security = off` reading fails instead. */
+  /**
+   * Whether row security would hide rows from us; with `row_security = off` reading fails instead.
+   */
   readonly rowsHidden: boolean;
   /** Whether we own it, directly or by membership: needed to publish it. */
   readonly owned: boolean;
@@ -133,7 +138,9 @@ type AccessRow = {
   readonly owned: boolean;
 };
 
-/** What our role may do with each table, partitioned ones included: pg_dump has to lock those too. */
+/**
+ * What our role may do with each table, partitioned ones included: pg_dump has to lock those too.
+ */
 export async function listTableAccess(session: Session): Promise<readonly TableAccess[]> {
   const rows = await session.query<AccessRow>(accessStatement);
   return rows.map((row) => ({

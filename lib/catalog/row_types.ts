@@ -1,8 +1,9 @@
 /**
  * Row types that columns are made of.
  *
- * A value of a row type is sent as its attributes one after the other, without their names: both servers must have them in one order, or each
- * value arrives in another attribute, without an error where the types are alike.
+ * A value of a row type is sent as its attributes one after the other, without their names: both
+ * servers must have them in one order, or each value arrives in another attribute, without an error
+ * where the types are alike.
  *
  * @module
  */
@@ -53,7 +54,10 @@ export async function readStoredRowTypes(session: Session): Promise<readonly Sto
   );
 }
 
-/** Those that both sides have with their attributes in different orders, as a person would write them. Pure. */
+/**
+ * Those that both sides have with their attributes in different orders, as a person would write
+ * them. Pure.
+ */
 export function differentlyOrdered(
   source: readonly StoredRowType[],
   target: readonly StoredRowType[],

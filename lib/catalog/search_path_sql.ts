@@ -1,7 +1,8 @@
 /**
  * Questions about what is computed with functions of users.
  *
- * Source: PostgreSQL documentation, "52.18. pg_depend": what an expression refers to is recorded for the object that it belongs to.
+ * Source: PostgreSQL documentation, "52.18. pg_depend": what an expression refers to is recorded
+ * for the object that it belongs to.
  *
  * @module
  */
@@ -10,7 +11,10 @@ import { ledgerSchema } from "../core/mod.ts";
 const mine = (alias: string) =>
   `${alias}.nspname !~ '^pg_' AND ${alias}.nspname NOT IN ('information_schema', '${ledgerSchema}')`;
 
-/** Objects that are computed by a copy or by replication, with the functions that they reach: directly, by operators, or through views. */
+/**
+ * Objects that are computed by a copy or by replication, with the functions that they reach:
+ * directly, by operators, or through views.
+ */
 export function computedStatement(major: number): string {
   const statistics = major < 14 ? "" : `
     UNION ALL
@@ -112,7 +116,10 @@ export const queriesStatement = `
    WHERE c.relkind = 'm' AND c.relispopulated AND ${mine("n")}
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
 
-/** Functions of users; those in SQL and PL/pgSQL that have neither a path of their own nor a parsed body (14+) with their bodies. */
+/**
+ * Functions of users; those in SQL and PL/pgSQL that have neither a path of their own nor a parsed
+ * body (14+) with their bodies.
+ */
 export function functionsStatement(major: number): string {
   const parsed = major < 14 ? "" : "AND p.prosqlbody IS NULL";
   return `

@@ -1,5 +1,6 @@
 /**
- * What a database computes with functions that count on a `search_path`: found in the catalogs, without running any of it.
+ * What a database computes with functions that count on a `search_path`: found in the catalogs,
+ * without running any of it.
  *
  * @module
  */
@@ -33,7 +34,10 @@ export interface SearchPathUse {
   readonly object: string;
   /** Whose rows it is computed with; undefined for domains. */
   readonly table: TableName | undefined;
-  /** The function that names things without their schema; undefined for a text in the query of a materialized view. */
+  /**
+   * The function that names things without their schema; undefined for a text in the query of a
+   * materialized view.
+   */
   readonly routine: PathDependentFunction | undefined;
   readonly names: readonly UnqualifiedName[];
 }
@@ -67,7 +71,10 @@ interface FunctionRow extends Record<string, unknown> {
   readonly of_extension: boolean;
 }
 
-/** Reads it. Only a few questions where nothing is computed with functions of users. Requires nothing but the catalogs. */
+/**
+ * Reads it. Only a few questions where nothing is computed with functions of users. Requires
+ * nothing but the catalogs.
+ */
 export async function readSearchPathUse(session: Session): Promise<readonly SearchPathUse[]> {
   const major = session.majorVersion;
   const computed = await session.query<ComputedRow>(computedStatement(major));
@@ -132,7 +139,8 @@ class FunctionBodies {
       if (unqualified.length > 0) {
         found.push({ routine: describe(next, unqualified), names: unqualified });
       }
-      // a path that the caller is given holds for what it calls as well; until then both are to be reported
+      // a path that the caller is given holds for what it calls as well; until then both are to be
+      // reported
       for (const { schema, name } of calls) {
         waiting.push(...this.#byName.get(quoteQualified(schema, name)) ?? []);
       }

@@ -44,7 +44,8 @@ export function offeredDatabases(databases: readonly Database[]): readonly Datab
 }
 
 /**
- * Chooses databases. The maintenance database `postgres` comes along only when it holds something or was named in full.
+ * Chooses databases. The maintenance database `postgres` comes along only when it holds something
+ * or was named in full.
  *
  * @param databases all of the source
  */

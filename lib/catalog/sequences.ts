@@ -81,8 +81,8 @@ export async function listSequences(session: Session): Promise<readonly Sequence
 const batchSize = 500;
 
 /**
- * Where the given sequences stand, in their order. `pg_sequence_last_value` would not do: it hides the value of a
- * sequence that was set and not yet called.
+ * Where the given sequences stand, in their order. `pg_sequence_last_value` would not do: it hides
+ * the value of a sequence that was set and not yet called.
  *
  * @throws ServerError when one may not be read
  */

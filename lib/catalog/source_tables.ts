@@ -1,7 +1,9 @@
 /**
- * What table rules are resolved against: tables with their kinship, foreign keys, and what depends on tables.
+ * What table rules are resolved against: tables with their kinship, foreign keys, and what depends
+ * on tables.
  *
- * Everything that names a relation is told by `pg_depend`, which knows it from the parsed object, never by its text.
+ * Everything that names a relation is told by `pg_depend`, which knows it from the parsed object,
+ * never by its text.
  *
  * @module
  */
@@ -42,8 +44,9 @@ const parentsStatement = `
    WHERE c.relkind IN ('r', 'p', 'f')
    ORDER BY i.inhrelid, i.inhseqno`;
 
-// What the definition of a table leads to: types of columns, defaults, checks; and from there through types, views and
-// functions to other tables. Foreign keys, triggers and policies come later and are no part of it.
+// What the definition of a table leads to: types of columns, defaults, checks; and from there
+// through types, views and functions to other tables. Foreign keys, triggers and policies come
+// later and are no part of it.
 const needsStatement = `
   WITH RECURSIVE part (classid, objid, refclassid, refobjid) AS (
     SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, adrelid, 'pg_catalog.pg_attrdef'::pg_catalog.regclass, oid FROM pg_catalog.pg_attrdef
@@ -215,7 +218,10 @@ type DependentRow = {
   readonly other_name: string;
 };
 
-/** Reads the session's database for table rules. Inside a transaction the answer belongs to its snapshot. */
+/**
+ * Reads the session's database for table rules. Inside a transaction the answer belongs to its
+ * snapshot.
+ */
 export async function readSourceTables(session: Session): Promise<SourceDatabase> {
   // one session answers in order; sent together they cost one round trip
   const [{ name }, tables, parentRows, needRows, columnRows, keys, dependents] = await Promise.all([

@@ -10,7 +10,9 @@ export type ServerRelation = "same-database" | "same-cluster" | "different";
 
 /** What a server says about itself. */
 export type ClusterFacts = {
-  /** Undefined where our role may not read it. Clones made from a backup share it with their origin. */
+  /**
+   * Undefined where our role may not read it. Clones made from a backup share it with their origin.
+   */
   readonly systemIdentifier: string | undefined;
   readonly database: string;
   readonly databaseOid: number;
@@ -22,8 +24,9 @@ export type ClusterFacts = {
 /**
  * Tells how the databases of two sessions relate.
  *
- * The proof is a lock that one session takes and the other one sees: it needs no privilege and works through poolers.
- * It cannot see that a standby follows its primary; there, identifiers decide.
+ * The proof is a lock that one session takes and the other one sees: it needs no privilege and
+ * works through poolers. It cannot see that a standby follows its primary; there, identifiers
+ * decide.
  */
 export async function sameDatabase(a: Session, b: Session): Promise<ServerRelation> {
   const [factsOfA, factsOfB] = await Promise.all([readClusterFacts(a), readClusterFacts(b)]);

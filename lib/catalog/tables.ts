@@ -15,7 +15,9 @@ export type ReplicaIdentity = "primary-key" | "index" | "full" | "nothing";
 /** An ordinary table or a leaf partition. */
 export type Table = TableName & {
   readonly oid: number;
-  /** Columns whose values are to be copied, in the order of the table; generated ones are left out. */
+  /**
+   * Columns whose values are to be copied, in the order of the table; generated ones are left out.
+   */
   readonly columns: readonly TableColumn[];
   /** Bytes of rows and TOAST, without indexes; 0 for an empty one. */
   readonly bytes: number;
@@ -36,11 +38,14 @@ export type Table = TableName & {
   readonly hasRowSecurity: boolean;
   /** Whether the owner is subject to row security too. */
   readonly forcesRowSecurity: boolean;
-  /** For an extension's configuration table: which rows are the user's (an expression, empty for all). */
+  /**
+   * For an extension's configuration table: which rows are the user's (an expression, empty for
+   * all).
+   */
   readonly extensionCondition: string | undefined;
   /**
-   * Why a query of the table would run a function that neither a superuser nor the session's role owns: `index i calls m.f with constants`. COPY of
-   * the table as a whole is no query.
+   * Why a query of the table would run a function that neither a superuser nor the session's role
+   * owns: `index i calls m.f with constants`. COPY of the table as a whole is no query.
    */
   readonly planningHazard?: string | undefined;
 };
@@ -112,8 +117,9 @@ type TableRow = {
 };
 
 /**
- * Every table with rows of its own to copy, by schema and name: ordinary ones, leaf partitions and the configuration tables
- * of extensions. System and temporary tables and those that `CREATE EXTENSION` fills are not among them.
+ * Every table with rows of its own to copy, by schema and name: ordinary ones, leaf partitions and
+ * the configuration tables of extensions. System and temporary tables and those that `CREATE
+ * EXTENSION` fills are not among them.
  *
  * Inside a transaction the answer belongs to its snapshot (except sizes).
  */

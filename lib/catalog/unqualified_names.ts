@@ -1,11 +1,15 @@
 /**
- * Names in the body of a function that an empty `search_path` does not find. Pure: nothing of it is run.
+ * Names in the body of a function that an empty `search_path` does not find. Pure: nothing of it is
+ * run.
  *
  * @module
  */
 import { type Token, tokenize } from "../core/mod.ts";
 
-/** Names of a database that are not the server's own. What `pg_catalog` has too is left out: it is found. */
+/**
+ * Names of a database that are not the server's own. What `pg_catalog` has too is left out: it is
+ * found.
+ */
 export interface UserNames {
   /** Name → schemas that have it. */
   readonly relations: ReadonlyMap<string, readonly string[]>;
@@ -71,7 +75,10 @@ interface Word {
   readonly text: string;
 }
 
-/** Finds names of the database that a body of SQL or PL/pgSQL uses without their schema. Column names and variables do not count. */
+/**
+ * Finds names of the database that a body of SQL or PL/pgSQL uses without their schema. Column
+ * names and variables do not count.
+ */
 export function findNames(body: string, names: UserNames): BodyNames {
   const unqualified = new Map<string, UnqualifiedName>();
   const calls: QualifiedCall[] = [];

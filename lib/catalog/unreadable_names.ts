@@ -24,8 +24,9 @@ export interface UnreadableName {
 }
 
 /**
- * Names that the tool has to write itself. Functions, views, indexes and the like, types that no table has a column of, and schemas without
- * tables go from one server to the other as bytes, in pg_dump's statements.
+ * Names that the tool has to write itself. Functions, views, indexes and the like, types that no
+ * table has a column of, and schemas without tables go from one server to the other as bytes, in
+ * pg_dump's statements.
  */
 const statement = `
   SELECT named.kind, named.name
@@ -77,12 +78,18 @@ const rolesStatement = `
    WHERE rolname::pg_catalog.text COLLATE pg_catalog."C" ~ '[^\\x01-\\x7f]'
    ORDER BY rolname COLLATE pg_catalog."C"`;
 
-/** Those of the session's database, schemas first. In an encoding that is converted, all names beyond ASCII. */
+/**
+ * Those of the session's database, schemas first. In an encoding that is converted, all names
+ * beyond ASCII.
+ */
 export async function listUnreadableNames(session: Session): Promise<readonly UnreadableName[]> {
   return await readNames(session, statement);
 }
 
-/** Roles of the session's server with such names, whether the database has anything of theirs or not. */
+/**
+ * Roles of the session's server with such names, whether the database has anything of theirs or
+ * not.
+ */
 export async function listUnreadableRoles(session: Session): Promise<readonly UnreadableName[]> {
   return await readNames(session, rolesStatement);
 }

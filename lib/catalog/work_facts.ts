@@ -12,14 +12,19 @@ export interface IndexFacts {
   /** The table or partition. */
   readonly table: TableName;
   readonly bytes: number;
-  /** Its columns; undefined for one of expressions, with a condition, or of another kind than btree. */
+  /**
+   * Its columns; undefined for one of expressions, with a condition, or of another kind than btree.
+   */
   readonly columns: readonly string[] | undefined;
 }
 
 /** A table as far as its rows take time. */
 export interface TableWorkFacts {
   readonly table: TableName;
-  /** Of its bytes those that are rows, as far as statistics tell: a table that was deleted from has many that are not. */
+  /**
+   * Of its bytes those that are rows, as far as statistics tell: a table that was deleted from has
+   * many that are not.
+   */
   readonly liveBytes: number;
 }
 
@@ -37,7 +42,8 @@ export interface WorkFacts {
   readonly largeObjectBytes: number;
 }
 
-// A row has 24 bytes of header and 4 in its page, values as ANALYZE has seen them. pg_stats hides columns that may not be read: then all counts as live.
+// A row has 24 bytes of header and 4 in its page, values as ANALYZE has seen them. pg_stats hides
+// columns that may not be read: then all counts as live.
 const statement = `
   WITH own AS (
     SELECT c.oid, c.relname, c.relkind, c.reltuples, c.reltoastrelid, n.nspname

@@ -38,7 +38,10 @@ export type ResumeDecision =
     readonly fresh: readonly TableName[];
     /** Whether all rows are, when all is done, as the snapshot at hand sees them. */
     readonly asOfSnapshot: boolean;
-    /** Epochs that rows are of when all is done, ascending: more than one means several moments of the source. */
+    /**
+     * Epochs that rows are of when all is done, ascending: more than one means several moments of
+     * the source.
+     */
     readonly moments: readonly number[];
   }
   | { readonly kind: "refuse"; readonly reason: string; readonly details: readonly string[] };
@@ -46,13 +49,13 @@ export type ResumeDecision =
 /**
  * Decides.
  *
- * Parts of one table are never of two moments: an UPDATE between them moves a row from one range of blocks to another, so it would be
- * missing or come twice. A half-copied table goes on only as of the very moment that its first part was read at; else it is
- * emptied and copied as a whole.
+ * Parts of one table are never of two moments: an UPDATE between them moves a row from one range of
+ * blocks to another, so it would be missing or come twice. A half-copied table goes on only as of
+ * the very moment that its first part was read at; else it is emptied and copied as a whole.
  *
- * Whole tables of two moments are each right in themselves but not with each other (an order without its customer). That is the
- * case only when some tables are kept and others are not: refused, unless the user allows it or replication brings
- * every table to the present.
+ * Whole tables of two moments are each right in themselves but not with each other (an order
+ * without its customer). That is the case only when some tables are kept and others are not:
+ * refused, unless the user allows it or replication brings every table to the present.
  */
 export function decideResume(facts: ResumeFacts): ResumeDecision {
   const { ledger, tables, point, largeObjectsLeft } = facts;

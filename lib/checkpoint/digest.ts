@@ -13,8 +13,9 @@ export function statementDigest({ sql }: DumpStatement): string {
 }
 
 /**
- * Whether a statement is recorded at all. Settings are part of a session and are run again in each; privileges may be run any number of
- * times, and come with statements that change the session's role.
+ * Whether a statement is recorded at all. Settings are part of a session and are run again in each;
+ * privileges may be run any number of times, and come with statements that change the session's
+ * role.
  */
 export function isRecorded({ type }: DumpStatement): boolean {
   return type !== undefined && type !== "ACL" && type !== "DEFAULT ACL";

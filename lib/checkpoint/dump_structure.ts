@@ -23,15 +23,20 @@ export function structureOf(statements: readonly DumpStatement[]): readonly Stru
 
 /** How the structure of the source has changed since a run was begun. */
 export interface StructureChanges {
-  /** Objects that are on the target already and that the source has in another form, or no longer. */
+  /**
+   * Objects that are on the target already and that the source has in another form, or no longer.
+   */
   readonly changed: readonly string[];
-  /** Functions and procedures among them that can be replaced on the target by what the source has now. */
+  /**
+   * Functions and procedures among them that can be replaced on the target by what the source has
+   * now.
+   */
   readonly replaceable: ReadonlySet<string>;
 }
 
 /**
- * Compares the structure that a run began with to the present one. What is new, or has changed before it was created on the target, is no
- * difference: it is created as it is now.
+ * Compares the structure that a run began with to the present one. What is new, or has changed
+ * before it was created on the target, is no difference: it is created as it is now.
  *
  * @param done digests of the statements that are committed
  */

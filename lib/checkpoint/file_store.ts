@@ -13,7 +13,8 @@ export const checkpointFolder = ".postgres-seren-replicator";
 /**
  * Keeps the text in `FOLDER/OPERATION.json`, readable by its owner alone (0600).
  *
- * It is written beside, synced, renamed, and the folder is synced: after a power failure there is the old text or the new one.
+ * It is written beside, synced, renamed, and the folder is synced: after a power failure there is
+ * the old text or the new one.
  *
  * Requires `--allow-read` and `--allow-write` for the folder.
  */
@@ -29,7 +30,8 @@ export class FileCheckpointStore implements CheckpointStore {
       return await Deno.readTextFile(this.place);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return undefined;
-      // what Deno's permissions withhold counts as absent; that it cannot be written is told, and the ledger tells the rest
+      // what Deno's permissions withhold counts as absent; that it cannot be written is told, and
+      // the ledger tells the rest
       if (error instanceof Deno.errors.NotCapable) return undefined;
       throw this.#explain(error, "read");
     }
@@ -44,7 +46,8 @@ export class FileCheckpointStore implements CheckpointStore {
       await Deno.rename(written, this.place);
       await syncFolder(folder);
     } catch (error) {
-      await Deno.remove(written).catch(() => {}); // it may not be there; the first error is the one to tell
+      // it may not be there; the first error is the one to tell
+      await Deno.remove(written).catch(() => {});
       throw this.#explain(error, "written");
     }
   }
@@ -53,7 +56,8 @@ export class FileCheckpointStore implements CheckpointStore {
     try {
       await Deno.remove(this.place);
       await syncFolder(dirname(this.place));
-      await Deno.remove(dirname(this.place)).catch(() => {}); // other operations' files keep the folder
+      // other operations' files keep the folder
+      await Deno.remove(dirname(this.place)).catch(() => {});
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw this.#explain(error, "removed");
     }
@@ -85,7 +89,10 @@ async function writeDurably(path: string, text: string): Promise<void> {
   await file.sync();
 }
 
-/** A rename is durable only when the folder is. Windows cannot open folders, and needs no such thing. */
+/**
+ * A rename is durable only when the folder is. Windows cannot open folders, and needs no such
+ * thing.
+ */
 async function syncFolder(folder: string): Promise<void> {
   if (Deno.build.os === "windows") return;
   using opened = await Deno.open(folder, { read: true });

@@ -1,5 +1,6 @@
 /**
- * The account of an unfinished copy in its target database, kept in the transactions that it accounts for.
+ * The account of an unfinished copy in its target database, kept in the transactions that it
+ * accounts for.
  *
  * @module
  */
@@ -51,9 +52,15 @@ export interface OpenLedgerOptions {
   readonly signal: AbortSignal;
   /** What a new ledger is begun with. */
   readonly run: LedgerRun;
-  /** What the plan found. Another run may have come in between: then nothing is written. Default: either will do. */
+  /**
+   * What the plan found. Another run may have come in between: then nothing is written. Default:
+   * either will do.
+   */
   readonly expects?: "none" | "unfinished" | undefined;
-  /** Told of things worth knowing: sessions of an earlier run that were ended, a connection that is tried again. */
+  /**
+   * Told of things worth knowing: sessions of an earlier run that were ended, a connection that is
+   * tried again.
+   */
   readonly events?: EventSink;
   /** The ledger that an earlier attempt of this process had open, closed since. */
   readonly earlier?: Ledger | undefined;
@@ -77,13 +84,16 @@ const disposeMs = 2_000;
 /**
  * The ledger of one target database, and the right to write there.
  *
- * States: open (its session holds the run's lock; a session that breaks is opened and locked again) → taken over (another run has the lock;
- * {@linkcode lost} aborts, and no session of this run can commit anything any more) or closed.
+ * States: open (its session holds the run's lock; a session that breaks is opened and locked again)
+ * → taken over (another run has the lock; {@linkcode lost} aborts, and no session of this run can
+ * commit anything any more) or closed.
  *
  * Requires `--allow-net` for the target.
  */
 export class Ledger implements AsyncDisposable {
-  /** The database, for the sessions of this run: each holds the lock that the next run waits for. */
+  /**
+   * The database, for the sessions of this run: each holds the lock that the next run waits for.
+   */
   readonly target: Endpoint;
   readonly #options: OpenLedgerOptions;
   readonly #holder = crypto.randomUUID();
@@ -111,7 +121,8 @@ export class Ledger implements AsyncDisposable {
   /**
    * Takes the lock, makes the ledger or reads the one that is there.
    *
-   * @throws ReplicatorError when another run is at work, or the ledger is of another version of the tool
+   * @throws ReplicatorError when another run is at work, or the ledger is of another version of the
+   * tool
    */
   static async open(target: Endpoint, options: OpenLedgerOptions): Promise<Ledger> {
     // not ended by the signal: a run that is interrupted still notes what it knows
@@ -176,7 +187,10 @@ export class Ledger implements AsyncDisposable {
     return isRecorded(statement) && this.#done.has(statementDigest(statement));
   }
 
-  /** Looks again at what is committed: after a connection broke, a statement may be that was not known to be. */
+  /**
+   * Looks again at what is committed: after a connection broke, a statement may be that was not
+   * known to be.
+   */
   async refresh(session: Session): Promise<void> {
     const rows = await session.query<{ digest: string }>(
       `SELECT digest FROM ${ledgerSchema}.statement_done`,
@@ -184,7 +198,10 @@ export class Ledger implements AsyncDisposable {
     for (const { digest } of rows) this.#done.add(digest);
   }
 
-  /** Remembers the statements of the dump, so that a later attempt sees whether the source's structure has changed. */
+  /**
+   * Remembers the statements of the dump, so that a later attempt sees whether the source's
+   * structure has changed.
+   */
   async recordStructure(
     statements: readonly { readonly digest: string; readonly object: string }[],
   ): Promise<void> {
@@ -205,8 +222,8 @@ export class Ledger implements AsyncDisposable {
   }
 
   /**
-   * Begins an epoch, and empties tables that an earlier one has left half copied: they are copied as a whole in this one. One
-   * transaction.
+   * Begins an epoch, and empties tables that an earlier one has left half copied: they are copied
+   * as a whole in this one. One transaction.
    */
   async beginEpoch(
     { epoch, startedAt: _, ...document }: SnapshotGeneration,
@@ -239,7 +256,10 @@ export class Ledger implements AsyncDisposable {
     );
   }
 
-  /** Keeps how tables are cut into parts: their size, which ranges come from, will be another one in a later attempt. */
+  /**
+   * Keeps how tables are cut into parts: their size, which ranges come from, will be another one in
+   * a later attempt.
+   */
   async recordPlan(tables: readonly TableRecord[]): Promise<void> {
     const parts = tables.flatMap(({ schema, name, epoch, parts }) =>
       parts.map((part) => ({ schema, name, epoch, ...part }))
@@ -298,10 +318,12 @@ export class Ledger implements AsyncDisposable {
   /**
    * Makes everything durable that was committed until now, and sees whether it is all still there.
    *
-   * Rows and indexes are committed with synchronous_commit = off: a crash of the target takes back what was committed last. The ledger
-   * forgets it with the rows, this process does not. One commit that waits for the disk makes all before it last.
+   * Rows and indexes are committed with synchronous_commit = off: a crash of the target takes back
+   * what was committed last. The ledger forgets it with the rows, this process does not. One commit
+   * that waits for the disk makes all before it last.
    *
-   * @throws ConnectionError (transient) when a crash has taken something back: to be gone on with from what the ledger says
+   * @throws ConnectionError (transient) when a crash has taken something back: to be gone on with
+   * from what the ledger says
    */
   async settle(): Promise<void> {
     // indexes are still being built: what is committed from now on may come too late for the look
@@ -381,7 +403,10 @@ export class Ledger implements AsyncDisposable {
     this.#closing.abort(new InterruptedError("the ledger is closed"));
   }
 
-  /** The lock, then the name of this run's process in the ledger, and only then a look: nobody else can change it any more. */
+  /**
+   * The lock, then the name of this run's process in the ledger, and only then a look: nobody else
+   * can change it any more.
+   */
   async #begin(): Promise<void> {
     const { run, signal, events, earlier } = this.#options;
     await takeRunLock(this.#session, {
@@ -498,7 +523,9 @@ export class Ledger implements AsyncDisposable {
   }
 }
 
-/** Removes the ledger of a database whose run has everything. Requires `--allow-net` for the target. */
+/**
+ * Removes the ledger of a database whose run has everything. Requires `--allow-net` for the target.
+ */
 export async function dropLedger(
   target: Endpoint,
   { run, signal }: { readonly run: string; readonly signal: AbortSignal },

@@ -62,8 +62,8 @@ export const createLedgerStatements = `
   );`;
 
 /**
- * NULL, which the column refuses, when another run has taken over: a session of ours that was cut off and comes back can then
- * commit nothing.
+ * NULL, which the column refuses, when another run has taken over: a session of ours that was cut
+ * off and comes back can then commit nothing.
  */
 function holderOrNull(holder: string): string {
   return `(SELECT ${holderColumn} FROM ${ledgerSchema}.run WHERE ${holderColumn} OPERATOR(pg_catalog.=) ${

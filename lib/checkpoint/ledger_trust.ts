@@ -1,8 +1,9 @@
 /**
  * Whether a schema of the ledger's name is one that the tool itself has made.
  *
- * Anyone who owns a database can make a schema of that name, with a view or a trigger in it: the tool's session, often a superuser's,
- * would run their code, or believe that parts are copied which are not. Only catalogs are read here.
+ * Anyone who owns a database can make a schema of that name, with a view or a trigger in it: the
+ * tool's session, often a superuser's, would run their code, or believe that parts are copied which
+ * are not. Only catalogs are read here.
  *
  * @module
  */
@@ -94,7 +95,10 @@ const contentsStatement = `
 export interface LedgerTrust {
   /** Whether there is such a schema. */
   readonly exists: boolean;
-  /** Why it is not one that the tool has made: objects with their owners; empty: it may be read and written. */
+  /**
+   * Why it is not one that the tool has made: objects with their owners; empty: it may be read and
+   * written.
+   */
   readonly problems: readonly string[];
 }
 
@@ -119,7 +123,8 @@ export async function examineLedger(session: Session): Promise<LedgerTrust> {
 }
 
 /**
- * Makes sure that a ledger in the session's database was made by the tool. Nothing in it has been read until then.
+ * Makes sure that a ledger in the session's database was made by the tool. Nothing in it has been
+ * read until then.
  *
  * @returns whether there is one
  * @throws ReplicatorError (prerequisite) that names what speaks against it

@@ -1,6 +1,9 @@
 import { ReplicatorError } from "../core/mod.ts";
 
-/** What is left of an unfinished copy cannot be read as of the moment that the rest was read at, and two moments were not allowed. */
+/**
+ * What is left of an unfinished copy cannot be read as of the moment that the rest was read at, and
+ * two moments were not allowed.
+ */
 export class MixedSnapshotsError extends ReplicatorError {
   override readonly name = "MixedSnapshotsError";
 }

@@ -12,7 +12,10 @@ export interface RunScope {
   readonly databases: Readonly<Record<string, string>>;
   /** `fingerprintScope` of databases and rules. */
   readonly fingerprint: string;
-  /** The moment that time windows reach back from: computed once, and used again by every later attempt. ISO 8601. */
+  /**
+   * The moment that time windows reach back from: computed once, and used again by every later
+   * attempt. ISO 8601.
+   */
   readonly now: string;
   /** Whether replication follows. */
   readonly sync: boolean;
@@ -27,8 +30,9 @@ export interface DatabaseFilter {
 }
 
 /**
- * A moment of the source, so described that equal descriptions see equal rows: the same server process, and a snapshot with the same
- * transactions (`pg_current_snapshot()`). Every write takes a transaction number, so nothing was written in between.
+ * A moment of the source, so described that equal descriptions see equal rows: the same server
+ * process, and a snapshot with the same transactions (`pg_current_snapshot()`). Every write takes a
+ * transaction number, so nothing was written in between.
  *
  * The server's start is part of it, because a crash may forget numbers that it then gives again.
  */
@@ -61,14 +65,19 @@ export interface SnapshotGeneration {
   readonly subscription?: string;
 }
 
-/** One part of a table as it was planned: the plan is kept because the table's size, which ranges come from, changes. */
+/**
+ * One part of a table as it was planned: the plan is kept because the table's size, which ranges
+ * come from, changes.
+ */
 export interface PlannedPart {
   /** Counted from 0. */
   readonly part: number;
   readonly parts: number;
   /** First block; undefined for a whole table. */
   readonly from?: number;
-  /** The block after the last; undefined for the last part, which is open, and for a whole table. */
+  /**
+   * The block after the last; undefined for the last part, which is open, and for a whole table.
+   */
   readonly to?: number;
   /** In place of blocks: the range of a column's values; open where a bound is undefined. */
   readonly key?: {
@@ -100,7 +109,10 @@ export interface LedgerRun {
   readonly scope: RunScope;
   /** What gave the structure: another pg_dump may write the same in other words. */
   readonly dumpTool: string;
-  /** What happens to each table, in words, for telling how another scope differs: `analytics.orders` → `copied`. */
+  /**
+   * What happens to each table, in words, for telling how another scope differs: `analytics.orders`
+   * → `copied`.
+   */
   readonly decisions: Readonly<Record<string, string>>;
 }
 

@@ -5,7 +5,9 @@
  */
 import { describeEndpoint, type Endpoint } from "../postgres/mod.ts";
 
-/** Both ends as digests: nothing of a password is in them, so that a rotated one does not matter. */
+/**
+ * Both ends as digests: nothing of a password is in them, so that a rotated one does not matter.
+ */
 export interface RunEnds {
   /** SHA-256 as hexadecimal digits. */
   readonly source: string;

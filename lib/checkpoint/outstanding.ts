@@ -9,8 +9,9 @@ import type { SetAsideObject } from "../schema/mod.ts";
 import { readLedgerRun } from "./read_ledger.ts";
 
 /**
- * Objects of the session's database that `init` has set aside and that no later run has created; comments, privileges and the like of
- * others included. None where the record may not be read or is not to be trusted: to these commands it is a hint only.
+ * Objects of the session's database that `init` has set aside and that no later run has created;
+ * comments, privileges and the like of others included. None where the record may not be read or is
+ * not to be trusted: to these commands it is a hint only.
  */
 export async function readOutstanding(session: Session): Promise<readonly SetAsideObject[]> {
   try {

@@ -22,7 +22,8 @@ export type LedgerHead = LedgerRun & Pick<LedgerState, "startedAt" | "complete" 
 /**
  * Reads the head of the ledger of the session's database; undefined when there is none.
  *
- * @throws ReplicatorError when it is of another version of the tool, or the tool cannot have made it
+ * @throws ReplicatorError when it is of another version of the tool, or the tool cannot have made
+ * it
  */
 export async function readLedgerRun(session: Session): Promise<LedgerHead | undefined> {
   if (!await refuseForeignLedger(session)) return undefined;
@@ -51,10 +52,11 @@ export async function readLedgerRun(session: Session): Promise<LedgerHead | unde
 }
 
 /**
- * As {@linkcode readLedgerRun}, but a ledger that this version of the tool cannot read, or does not trust, counts as none: for
- * databases that are dropped or only looked at.
+ * As {@linkcode readLedgerRun}, but a ledger that this version of the tool cannot read, or does not
+ * trust, counts as none: for databases that are dropped or only looked at.
  *
- * @throws ConnectionError or ServerError when the server did not answer: whether there is a ledger is then unknown
+ * @throws ConnectionError or ServerError when the server did not answer: whether there is a ledger
+ * is then unknown
  */
 export async function readKnownLedgerRun(session: Session): Promise<LedgerHead | undefined> {
   try {

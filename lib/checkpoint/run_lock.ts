@@ -1,8 +1,10 @@
 /**
- * One run at a time for a target database, also when the run before was killed and its sessions linger.
+ * One run at a time for a target database, also when the run before was killed and its sessions
+ * linger.
  *
- * Two advisory locks of the target database. *Run*: held exclusively by the ledger's session as long as the run lives. *Work*: held
- * shared by every other session of the run (`Endpoint.sharedLock`). Who has *run* and once gets *work* exclusively knows that nothing of an
+ * Two advisory locks of the target database. *Run*: held exclusively by the ledger's session as
+ * long as the run lives. *Work*: held shared by every other session of the run
+ * (`Endpoint.sharedLock`). Who has *run* and once gets *work* exclusively knows that nothing of an
  * earlier run is still at work there.
  *
  * @module
@@ -21,9 +23,14 @@ export interface RunLockOptions {
   readonly signal: AbortSignal;
   /** Told when sessions that an earlier run left behind are ended. */
   readonly onEnded?: (message: string) => void;
-  /** The session that the run had it in before, if it had: then the sessions at work are its own. */
+  /**
+   * The session that the run had it in before, if it had: then the sessions at work are its own.
+   */
   readonly before?: number;
-  /** The session that an earlier attempt of the same process had it in: its connection may have been lost without the server's noticing. */
+  /**
+   * The session that an earlier attempt of the same process had it in: its connection may have been
+   * lost without the server's noticing.
+   */
   readonly ownEarlier?: number | undefined;
   /** How long a run that holds the lock may take to end. */
   readonly graceMs?: number;
@@ -34,8 +41,9 @@ const pollMs = 100;
 /**
  * Takes the run's lock in this session, and ends what an earlier run has left at work.
  *
- * A run that begins has *work* exclusively afterwards: no session of the earlier one, here or on another machine, can come back before the
- * ledger names the new run. It then calls {@linkcode letSessionsWork}.
+ * A run that begins has *work* exclusively afterwards: no session of the earlier one, here or on
+ * another machine, can come back before the ledger names the new run. It then calls {@linkcode
+ * letSessionsWork}.
  *
  * @throws ReplicatorError (prerequisite) that names the session which holds it
  */
@@ -76,8 +84,9 @@ export async function takeRunLock(
 const claimClassId = classId + 1;
 
 /**
- * Claims databases of the session's server by name until the session ends. Unlike the run's lock this works before a database
- * exists, and before anything in it is looked at; but only among runs that connect to the same maintenance database.
+ * Claims databases of the session's server by name until the session ends. Unlike the run's lock
+ * this works before a database exists, and before anything in it is looked at; but only among runs
+ * that connect to the same maintenance database.
  *
  * @throws ReplicatorError (prerequisite) that names the session which has claimed one of them
  */

@@ -19,7 +19,10 @@ export interface DatabaseState {
   readonly state: "waiting" | "begun" | "complete";
 }
 
-/** What a run leaves behind where it was started. The ledgers in the target say what is done; this says where they are. */
+/**
+ * What a run leaves behind where it was started. The ledgers in the target say what is done; this
+ * says where they are.
+ */
 export interface StateDocument {
   readonly format: typeof stateFormat;
   /** Version of the tool that wrote it. */
@@ -56,7 +59,8 @@ export interface ReadStateOptions {
 /**
  * Reads a document.
  *
- * @throws ReplicatorError (usage) when it is damaged, of another version of the format, or of other servers
+ * @throws ReplicatorError (usage) when it is damaged, of another version of the format, or of other
+ * servers
  */
 export function readStateDocument(
   text: string,

@@ -10,7 +10,10 @@ export interface CheckpointStore {
   readonly place: string;
   /** The text, or undefined when there is none. */
   read(): Promise<string | undefined>;
-  /** Replaces the text; who reads meanwhile, or after a crash, sees the old one or the new one. Durable when it resolves. */
+  /**
+   * Replaces the text; who reads meanwhile, or after a crash, sees the old one or the new one.
+   * Durable when it resolves.
+   */
   write(text: string): Promise<void>;
   /** Removes it; nothing happens when there is none. */
   remove(): Promise<void>;

@@ -3,12 +3,15 @@ import { join } from "node:path";
 const NAME = "postgres-seren-replicator";
 
 /**
- * The folder that keeps server programs and template data directories between runs, made when missing.
+ * The folder that keeps server programs and template data directories between runs, made when
+ * missing.
  *
- * Root's lies in the temporary folder, for the servers' unprivileged user must be able to read it and root's home is
- * closed to it. Everybody else's is `$XDG_CACHE_HOME` or `~/.cache`, and without a home the temporary folder again.
+ * Root's lies in the temporary folder, for the servers' unprivileged user must be able to read it
+ * and root's home is closed to it. Everybody else's is `$XDG_CACHE_HOME` or `~/.cache`, and without
+ * a home the temporary folder again.
  *
- * Requires `--allow-env=XDG_CACHE_HOME,HOME,TMPDIR`, `--allow-sys=uid`, and read and write access to the folder.
+ * Requires `--allow-env=XDG_CACHE_HOME,HOME,TMPDIR`, `--allow-sys=uid`, and read and write access
+ * to the folder.
  */
 export async function cacheRoot(): Promise<string> {
   const uid = Deno.uid();
@@ -41,8 +44,9 @@ export function tempRoot(): string {
 }
 
 /**
- * Makes `dir` once and for all: `prepare` fills a private folder, which is then renamed to `dir`. Processes that do this at
- * the same time do not disturb each other; the first one's folder stays. A finished folder is never touched again.
+ * Makes `dir` once and for all: `prepare` fills a private folder, which is then renamed to `dir`.
+ * Processes that do this at the same time do not disturb each other; the first one's folder stays.
+ * A finished folder is never touched again.
  */
 export async function prepareOnce(
   dir: string,

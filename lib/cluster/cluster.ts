@@ -21,7 +21,9 @@ export interface ClusterOptions {
   readonly major: PgMajor;
   /** Lines of `postgresql.conf`, over the defaults (no durability, `wal_level = logical`). */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Lines of `pg_hba.conf` in place of the defaults (`trust`, or `scram-sha-256` with a password). */
+  /**
+   * Lines of `pg_hba.conf` in place of the defaults (`trust`, or `scram-sha-256` with a password).
+   */
   readonly hba?: readonly string[];
   /** Switches TLS on. */
   readonly tls?: ServerTls;
@@ -35,7 +37,10 @@ export interface ClusterOptions {
   readonly password?: string;
   /** The folder to make the cluster's folder in. Default: the temporary folder. */
   readonly dataRoot?: string;
-  /** Where the programs come from. Default: npm's packages, else what is installed; in a compiled executable only the latter. */
+  /**
+   * Where the programs come from. Default: npm's packages, else what is installed; in a compiled
+   * executable only the latter.
+   */
   readonly programs?: ProgramOrigin;
   /** Gives up starting. */
   readonly signal?: AbortSignal;
@@ -56,8 +61,9 @@ export interface ClusterUrlOptions {
 /**
  * A PostgreSQL server of one's own, which leaves nothing behind: running ⇄ stopped → disposed.
  *
- * `stop`, `kill("SIGKILL")` and a crash lead to stopped, `start` back to running on the same port and data. Disposing ends the server, its
- * children and its folders. If this process is killed, a watchdog does the same.
+ * `stop`, `kill("SIGKILL")` and a crash lead to stopped, `start` back to running on the same port
+ * and data. Disposing ends the server, its children and its folders. If this process is killed, a
+ * watchdog does the same.
  */
 export class Cluster implements AsyncDisposable {
   /** Which PostgreSQL it is. */
@@ -136,7 +142,10 @@ export class Cluster implements AsyncDisposable {
     if (!await this.#launch()) throw new Error(`Server did not start:\n${await this.log()}`);
   }
 
-  /** Ends the server and keeps its data: `fast` (default) ends sessions cleanly, `immediate` is like a crash. */
+  /**
+   * Ends the server and keeps its data: `fast` (default) ends sessions cleanly, `immediate` is like
+   * a crash.
+   */
   async stop(mode: "fast" | "immediate" = "fast"): Promise<void> {
     await this.#postmaster?.stop(mode);
   }
@@ -147,7 +156,10 @@ export class Cluster implements AsyncDisposable {
     await this.start();
   }
 
-  /** Sends the server a signal. With SIGKILL its children are killed too and awaited: a power failure. */
+  /**
+   * Sends the server a signal. With SIGKILL its children are killed too and awaited: a power
+   * failure.
+   */
   async kill(signal: Deno.Signal): Promise<void> {
     await this.#postmaster?.kill(signal);
   }
@@ -191,13 +203,15 @@ export class Cluster implements AsyncDisposable {
 }
 
 /**
- * Starts a PostgreSQL server to be thrown away: a fresh cluster on a free port of 127.0.0.1, ready for sessions when the promise resolves.
- * Takes 0.3 s when its version was used on this machine before.
+ * Starts a PostgreSQL server to be thrown away: a fresh cluster on a free port of 127.0.0.1, ready
+ * for sessions when the promise resolves. Takes 0.3 s when its version was used on this machine
+ * before.
  *
  * Throws an `Error` with the server's log when it does not start; nothing is left behind then.
  *
- * Requires `--allow-run`, `--allow-net`, `--allow-sys=uid`, `--allow-env=PATH,TMPDIR,HOME,XDG_CACHE_HOME`, and
- * read and write access to the cache and the temporary folder.
+ * Requires `--allow-run`, `--allow-net`, `--allow-sys=uid`,
+ * `--allow-env=PATH,TMPDIR,HOME,XDG_CACHE_HOME`, and read and write access to the cache and the
+ * temporary folder.
  *
  * @example
  * ```ts no-assert

@@ -20,8 +20,8 @@ export interface DataDirOptions {
 }
 
 /**
- * Makes a data directory at `dataDir`, which must not exist. With default options it is a copy of a template made once per build
- * (0.1 s in place of 1 to 3 s), with a system identifier of its own.
+ * Makes a data directory at `dataDir`, which must not exist. With default options it is a copy of a
+ * template made once per build (0.1 s in place of 1 to 3 s), with a system identifier of its own.
  */
 export async function makeDataDir(
   programs: ServerPrograms,

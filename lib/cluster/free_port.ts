@@ -1,5 +1,6 @@
 /**
- * A TCP port of 127.0.0.1 that nobody listens on at this moment. Somebody may take it before the caller does: be ready to ask again.
+ * A TCP port of 127.0.0.1 that nobody listens on at this moment. Somebody may take it before the
+ * caller does: be ready to ask again.
  *
  * Requires `--allow-net=127.0.0.1`.
  */

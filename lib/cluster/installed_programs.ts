@@ -4,7 +4,10 @@ import { PG_MAJORS } from "./major.ts";
 import type { ServerPrograms } from "./programs.ts";
 import { runProgram } from "./run_program.ts";
 
-/** Where distributions and installers put server programs that are not on the PATH; `N` stands for the major. */
+/**
+ * Where distributions and installers put server programs that are not on the PATH; `N` stands for
+ * the major.
+ */
 const WELL_KNOWN = [
   "/usr/lib/postgresql/N/bin",
   "/usr/pgsql-N/bin",
@@ -15,8 +18,8 @@ const WELL_KNOWN = [
 ];
 
 /**
- * The server programs of a major installed on this machine: in the well-known folders, on the PATH, or where `pg_config`
- * says. Throws an `Error` naming the folders looked at when there are none.
+ * The server programs of a major installed on this machine: in the well-known folders, on the PATH,
+ * or where `pg_config` says. Throws an `Error` naming the folders looked at when there are none.
  *
  * Requires `--allow-run`, `--allow-env=PATH`, and read access to those folders.
  */
@@ -29,7 +32,10 @@ export async function installedPrograms(major: PgMajor): Promise<ServerPrograms>
   throw new Error(`PostgreSQL ${major} is not installed (looked in ${folders.join(", ")})`);
 }
 
-/** The majors whose server programs are installed on this machine, oldest first. Permissions as `installedPrograms`. */
+/**
+ * The majors whose server programs are installed on this machine, oldest first. Permissions as
+ * `installedPrograms`.
+ */
 export async function installedMajors(): Promise<PgMajor[]> {
   const found = new Set<PgMajor>();
   for (const major of PG_MAJORS) {

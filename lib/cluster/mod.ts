@@ -1,5 +1,6 @@
 /**
- * Starts PostgreSQL servers that are thrown away afterwards, for the demo, tests and embedded storage.
+ * Starts PostgreSQL servers that are thrown away afterwards, for the demo, tests and embedded
+ * storage.
  *
  * @module
  */

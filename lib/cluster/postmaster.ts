@@ -17,7 +17,8 @@ export interface PostmasterOptions {
 }
 
 /**
- * One run of a server, from its start to its end: running → ended. It cannot be started again; make another.
+ * One run of a server, from its start to its end: running → ended. It cannot be started again; make
+ * another.
  */
 export class Postmaster {
   readonly pid: number;
@@ -27,7 +28,8 @@ export class Postmaster {
 
   constructor(options: PostmasterOptions) {
     this.#options = options;
-    // The shell opens the log and becomes the server: same pid, and no pipe that would have to be read.
+    // The shell opens the log and becomes the server: same pid, and no pipe that would have to be
+    // read.
     this.#child = new Deno.Command("sh", {
       args: [
         ...["-c", 'log=$1; shift; exec "$@" >>"$log" 2>&1', "sh", options.logFile],
@@ -63,7 +65,9 @@ export class Postmaster {
     return false;
   }
 
-  /** Ends the server: `fast` ends its sessions, `immediate` leaves crash recovery to the next start. */
+  /**
+   * Ends the server: `fast` ends its sessions, `immediate` leaves crash recovery to the next start.
+   */
   async stop(mode: "fast" | "immediate"): Promise<void> {
     if (this.#ended) return;
     signalProcess(this.pid, mode === "fast" ? "SIGINT" : "SIGQUIT");
@@ -74,7 +78,9 @@ export class Postmaster {
     clearTimeout(timer);
   }
 
-  /** Sends a signal; with SIGKILL also ends all the server's children and waits until they are gone. */
+  /**
+   * Sends a signal; with SIGKILL also ends all the server's children and waits until they are gone.
+   */
   async kill(signal: Deno.Signal): Promise<void> {
     if (this.#ended) return;
     if (signal !== "SIGKILL") {
@@ -94,7 +100,10 @@ export class Postmaster {
     if (sharedMemory) await runProgram(["ipcrm", "-m", sharedMemory]).catch(() => {});
   }
 
-  /** The System V segment by which a server guards its data directory; a killed server leaves it in the system's table. */
+  /**
+   * The System V segment by which a server guards its data directory; a killed server leaves it in
+   * the system's table.
+   */
   async #sharedMemoryId(): Promise<string | undefined> {
     const pidFile = join(this.#options.dataDir, "postmaster.pid");
     const lines = (await Deno.readTextFile(pidFile).catch(() => "")).split("\n");

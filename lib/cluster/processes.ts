@@ -11,7 +11,9 @@ export async function childrenOf(pid: number): Promise<number[]> {
   return (await runningProcesses()).filter((each) => each.parent === pid).map((each) => each.pid);
 }
 
-/** Waits until none of the processes runs any more; `false` when some still do after `timeoutMs`. */
+/**
+ * Waits until none of the processes runs any more; `false` when some still do after `timeoutMs`.
+ */
 export async function waitUntilGone(pids: readonly number[], timeoutMs: number): Promise<boolean> {
   const deadline = Date.now() + timeoutMs;
   while (true) {

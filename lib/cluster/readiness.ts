@@ -2,10 +2,12 @@
 const CANNOT_CONNECT_NOW = "57P03";
 
 /**
- * Tells whether a server answers on its Unix socket and takes sessions. The socket lies in a folder of its own, so that it cannot be
- * another server that answers. A refused login counts as ready: only a server that is up looks at `pg_hba.conf`.
+ * Tells whether a server answers on its Unix socket and takes sessions. The socket lies in a folder
+ * of its own, so that it cannot be another server that answers. A refused login counts as ready:
+ * only a server that is up looks at `pg_hba.conf`.
  *
- * Requires read and write access to the socket, and `--allow-net`, for Deno counts Unix sockets as net.
+ * Requires read and write access to the socket, and `--allow-net`, for Deno counts Unix sockets as
+ * net.
  */
 export async function isReady(socketPath: string): Promise<boolean> {
   try {

@@ -48,7 +48,10 @@ export async function runProgram(
   return text.decode(stdout);
 }
 
-/** The little environment that server programs get: nothing of ours may reach a server (`PG*`, `LC_*`, `TZ`). */
+/**
+ * The little environment that server programs get: nothing of ours may reach a server (`PG*`,
+ * `LC_*`, `TZ`).
+ */
 export function serverEnv(): Record<string, string> {
   const env: Record<string, string> = {
     LC_ALL: "C",

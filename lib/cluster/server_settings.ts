@@ -30,7 +30,8 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   max_worker_processes: "32",
   max_prepared_transactions: "10",
   max_connections: "100",
-  // A killed server leaves POSIX segments in /dev/shm behind; files in its data directory go with it.
+  // A killed server leaves POSIX segments in /dev/shm behind; files in its data directory go with
+  // it.
   dynamic_shared_memory_type: "mmap",
   timezone: "UTC",
   log_timezone: "UTC",
@@ -47,7 +48,9 @@ export interface ConfigInput {
   readonly tls?: ServerTls;
 }
 
-/** The text that is added to `postgresql.conf`; the port is not in it, it is chosen at each start. */
+/**
+ * The text that is added to `postgresql.conf`; the port is not in it, it is chosen at each start.
+ */
 export function configText(input: ConfigInput): string {
   const settings: Record<string, string> = {
     ...DEFAULTS,
@@ -65,7 +68,10 @@ export function configText(input: ConfigInput): string {
   return ["", "# Settings of a throw-away cluster.", ...lines, ""].join("\n");
 }
 
-/** The lines of `pg_hba.conf` when the caller gives none: everybody from this machine, by password where there is one. */
+/**
+ * The lines of `pg_hba.conf` when the caller gives none: everybody from this machine, by password
+ * where there is one.
+ */
 export function defaultHba(hasPassword: boolean): readonly string[] {
   const method = hasPassword ? "scram-sha-256" : "trust";
   return ["all", "replication"].flatMap((database) => [

@@ -8,8 +8,8 @@ export interface ServerUser {
 const NOBODY = Deno.build.os === "darwin" ? 4294967294 : 65534;
 
 /**
- * The user that servers must run as, or `undefined` for "whoever runs us": PostgreSQL refuses to run as root,
- * so root hands its servers to `nobody`.
+ * The user that servers must run as, or `undefined` for "whoever runs us": PostgreSQL refuses to
+ * run as root, so root hands its servers to `nobody`.
  *
  * Requires `--allow-sys=uid`.
  */

@@ -8,9 +8,10 @@ const WAL_SYSTEM_IDENTIFIER = 24;
 const XLP_LONG_HEADER = 0x0002;
 
 /**
- * Gives a *stopped* data directory a system identifier of its own, so that a copy of one cluster is not taken for the same
- * server. `pg_resetwal` would do it, but npm's packages do not carry it. The identifier stands in the control file, covered by its
- * checksum, and at the head of every WAL segment; nowhere else in versions 12 to 18.
+ * Gives a *stopped* data directory a system identifier of its own, so that a copy of one cluster is
+ * not taken for the same server. `pg_resetwal` would do it, but npm's packages do not carry it. The
+ * identifier stands in the control file, covered by its checksum, and at the head of every WAL
+ * segment; nowhere else in versions 12 to 18.
  *
  * Requires read and write access to the data directory.
  */
@@ -32,13 +33,18 @@ export async function changeSystemIdentifier(dataDir: string, identifier: bigint
   }
 }
 
-/** A random system identifier that looks like PostgreSQL's own: seconds since 1970 in the upper half. */
+/**
+ * A random system identifier that looks like PostgreSQL's own: seconds since 1970 in the upper
+ * half.
+ */
 export function newSystemIdentifier(): bigint {
   const random = crypto.getRandomValues(new Uint32Array(1))[0]!;
   return (BigInt(Math.floor(Date.now() / 1000)) << 32n) | BigInt(random);
 }
 
-/** The checksum's place differs by version: it is where the checksum of all that precedes it stands. */
+/**
+ * The checksum's place differs by version: it is where the checksum of all that precedes it stands.
+ */
 function findChecksum(control: Uint8Array<ArrayBuffer>): number {
   const view = new DataView(control.buffer);
   for (let at = 128; at <= 508; at += 4) {

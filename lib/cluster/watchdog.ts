@@ -1,6 +1,6 @@
 /**
- * Reads one server pid per line. `done` ends it in peace; when its input ends without that word, whoever started it was killed,
- * and it ends the server and removes the folders that it was given.
+ * Reads one server pid per line. `done` ends it in peace; when its input ends without that word,
+ * whoever started it was killed, and it ends the server and removes the folders that it was given.
  */
 const SCRIPT = `
 trap '' INT TERM HUP QUIT
@@ -18,8 +18,9 @@ rm -rf "$@"
 `;
 
 /**
- * A small shell that outlives us: when this process dies in any way (SIGKILL included) the pipe to it closes, and it ends the server
- * and removes its folders. Dispose of it after the server was ended in the ordinary way.
+ * A small shell that outlives us: when this process dies in any way (SIGKILL included) the pipe to
+ * it closes, and it ends the server and removes its folders. Dispose of it after the server was
+ * ended in the ordinary way.
  *
  * Requires `--allow-run=sh`.
  */

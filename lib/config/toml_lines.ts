@@ -1,5 +1,6 @@
 /**
- * On which line of a TOML document each key and element is. The parser tells it only for errors of syntax.
+ * On which line of a TOML document each key and element is. The parser tells it only for errors of
+ * syntax.
  *
  * Source: https://toml.io/en/v1.1.0
  *
@@ -186,7 +187,8 @@ class Scanner {
       else if (!triple && this.#peek() === quote) return this.#step();
       else if (triple && this.#peek(3) === quote.repeat(3)) {
         this.#step(3);
-        while (this.#peek() === quote) this.#step(); // up to two quotes may stand before the closing ones
+        // up to two quotes may stand before the closing ones
+        while (this.#peek() === quote) this.#step();
         return;
       } else this.#step();
     }

@@ -12,7 +12,10 @@ export interface Expanded {
   readonly malformed: readonly string[];
 }
 
-/** Replaces `${NAME}` by the variable's value; `$${` stands for `${` itself. A value is taken as it is. */
+/**
+ * Replaces `${NAME}` by the variable's value; `$${` stands for `${` itself. A value is taken as it
+ * is.
+ */
 export function expandVariables(
   text: string,
   lookUp: (name: string) => string | undefined,

@@ -41,7 +41,8 @@ const analyzableStatement = `
 type AnalyzableRow = TableName & { readonly partitioned: boolean; readonly bytes: number };
 
 /**
- * Analyzes every table of the target that is not done, several at once. A failure is a warning: the copy is complete without statistics.
+ * Analyzes every table of the target that is not done, several at once. A failure is a warning: the
+ * copy is complete without statistics.
  *
  * @returns how many tables were analyzed
  */
@@ -118,12 +119,16 @@ export function describeBatch(batch: readonly TableName[]): string {
     : `statistics of ${batch.length} small tables`;
 }
 
-/** From this version on a partitioned table can be analyzed without its partitions (E. Release 18, `ANALYZE ONLY`). */
+/**
+ * From this version on a partitioned table can be analyzed without its partitions (E. Release 18,
+ * `ANALYZE ONLY`).
+ */
 export const analyzesAlone = 18;
 
 /**
- * One ANALYZE of several tables, each of which is its own transaction; one by one when the target refuses one of them. Partitions come with their
- * partitioned table before {@linkcode analyzesAlone}, and are tables like others from then on.
+ * One ANALYZE of several tables, each of which is its own transaction; one by one when the target
+ * refuses one of them. Partitions come with their partitioned table before {@linkcode
+ * analyzesAlone}, and are tables like others from then on.
  *
  * @returns how many were analyzed; each of the others was warned of
  * @throws ConnectionError when the session is gone
@@ -154,7 +159,9 @@ export async function analyzeTogether(
   return analyzed;
 }
 
-/** Each table in its own transaction, which a message of several statements would not let it have. */
+/**
+ * Each table in its own transaction, which a message of several statements would not let it have.
+ */
 async function analyzeNames(session: Session, names: readonly string[]): Promise<void> {
   const analyze = `ANALYZE ${names.join(", ")}`;
   if (!session.endpoint.ownSearchPath) return await session.execute(analyze);

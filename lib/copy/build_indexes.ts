@@ -54,7 +54,10 @@ export interface BuildIndexesOptions {
   readonly target: Endpoint;
   readonly targetMajor: number;
   readonly groups: readonly IndexGroup[];
-  /** Tables that get planner statistics when their rows and indexes are there; each will be reported ready. */
+  /**
+   * Tables that get planner statistics when their rows and indexes are there; each will be reported
+   * ready.
+   */
   readonly analyze: readonly AnalyzedTable[];
   /** Settings that the dump's statements count on, for every session. */
   readonly sessionStatements: readonly DumpStatement[];
@@ -68,9 +71,15 @@ export interface BuildIndexesOptions {
   readonly database: string;
   /** Applies statements; throws an error that names the object. */
   readonly apply: (session: Session, statements: readonly DumpStatement[]) => Promise<void>;
-  /** Whether an earlier attempt has done a statement; `apply` passes it over. Nothing is done when undefined. */
+  /**
+   * Whether an earlier attempt has done a statement; `apply` passes it over. Nothing is done when
+   * undefined.
+   */
   readonly isDone?: (statement: DumpStatement) => boolean;
-  /** Called with a new session after one broke: what was under way may be done all the same. Without it a broken session ends the building. */
+  /**
+   * Called with a new session after one broke: what was under way may be done all the same. Without
+   * it a broken session ends the building.
+   */
   readonly onReopened?: (session: Session) => Promise<void>;
   /** Pauses before it goes on. */
   readonly delaysMs?: readonly number[] | undefined;
@@ -89,7 +98,10 @@ interface GroupState {
   readonly table: TableName;
   readonly bytes: number;
   readonly finish: readonly DumpStatement[];
-  /** Goes together with others of its kind in one message: far away, each costs a round trip and takes no time itself. */
+  /**
+   * Goes together with others of its kind in one message: far away, each costs a round trip and
+   * takes no time itself.
+   */
   readonly small: boolean;
   readonly analyze: boolean;
   buildsLeft: number;
@@ -98,8 +110,8 @@ interface GroupState {
 /**
  * Builds indexes as tables become ready, and analyzes each table whose indexes are there.
  *
- * States: waiting for tables ({@linkcode ready} adds) → ended, when `done` settles: with the first error, or when
- * all groups and all tables to analyze have been reported and are done.
+ * States: waiting for tables ({@linkcode ready} adds) → ended, when `done` settles: with the first
+ * error, or when all groups and all tables to analyze have been reported and are done.
  */
 export class IndexBuilder {
   readonly #options: BuildIndexesOptions;
@@ -135,7 +147,10 @@ export class IndexBuilder {
     if (this.#tablesLeft === 0) this.#done.resolve();
   }
 
-  /** Rejects when building has failed; resolves when all tables have been reported ready and are done. */
+  /**
+   * Rejects when building has failed; resolves when all tables have been reported ready and are
+   * done.
+   */
   get done(): Promise<void> {
     return this.#done.promise;
   }
@@ -183,7 +198,8 @@ export class IndexBuilder {
   }
 
   /**
-   * Resolves with the number of statements when everything is built. A table that was never reported ready would keep it waiting.
+   * Resolves with the number of statements when everything is built. A table that was never
+   * reported ready would keep it waiting.
    */
   async finish(): Promise<number> {
     await this.#done.promise;
@@ -208,7 +224,8 @@ export class IndexBuilder {
     if (this.#options.targetMajor >= analyzesAlone) {
       return this.#push({ kind: "analyze", group, statements: [], root });
     }
-    // ANALYZE of a partitioned table goes through its partitions: with one of their own each would be read twice
+    // ANALYZE of a partitioned table goes through its partitions: with one of their own each would
+    // be read twice
     this.#analyzed.add(tableKey(group.table));
     this.#partitionDone(group, root);
   }
@@ -266,7 +283,10 @@ export class IndexBuilder {
     }
   }
 
-  /** A session that breaks, or a lock that cannot be had, does not end the building. @returns the session to go on with */
+  /**
+   * A session that breaks, or a lock that cannot be had, does not end the building. @returns the
+   * session to go on with
+   */
   async #build(
     session: Session | undefined,
     statements: readonly DumpStatement[],
@@ -385,8 +405,9 @@ export class IndexBuilder {
   }
 }
 
-// Memory: an eighth of what the planner may count on as cache, shared by the builders; never less than configured.
-// Workers: what the server has, shared too; never less than configured, and none where none are wanted.
+// Memory: an eighth of what the planner may count on as cache, shared by the builders; never less
+// than configured. Workers: what the server has, shared too; never less than configured, and none
+// where none are wanted.
 const buildSettingsStatement = `
   SELECT pg_catalog.set_config('maintenance_work_mem', greatest(
            (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'maintenance_work_mem'),
@@ -415,7 +436,10 @@ function withRoots(
   }));
 }
 
-/** Ends of tables first, for they take no time; then the largest; statistics when nothing is to be built. */
+/**
+ * Ends of tables first, for they take no time; then the largest; statistics when nothing is to be
+ * built.
+ */
 function weightOf({ kind, group: { bytes } }: BuildItem): number {
   if (kind === "build") return bytes;
   return kind === "finish" ? bytes + Number.MAX_SAFE_INTEGER : bytes - Number.MAX_SAFE_INTEGER;

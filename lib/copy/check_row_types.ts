@@ -10,7 +10,8 @@ import type { Session } from "../postgres/mod.ts";
 /**
  * Looks at the row types of both sides before rows are copied.
  *
- * @throws ReplicatorError when one of them has its attributes in another order on the target: values would arrive in wrong attributes
+ * @throws ReplicatorError when one of them has its attributes in another order on the target:
+ * values would arrive in wrong attributes
  */
 export async function checkRowTypes(source: Session, target: Session): Promise<void> {
   const differing = differentlyOrdered(

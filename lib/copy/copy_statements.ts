@@ -18,7 +18,8 @@ export type CopiedPart =
 /**
  * `COPY … TO STDOUT` of the table's own rows: those of its children are copied as theirs.
  *
- * @param encoding the source database's encoding: text then passes unchanged, also what is no valid text (SQL_ASCII)
+ * @param encoding the source database's encoding: text then passes unchanged, also what is no valid
+ * text (SQL_ASCII)
  */
 export function copyOutStatement(part: CopiedPart, encoding: string): string {
   const { table: { name, extensionCondition }, range, predicate } = part;
@@ -41,8 +42,8 @@ export function copyOutStatement(part: CopiedPart, encoding: string): string {
 }
 
 /**
- * The counterpart of {@linkcode copyOutStatement}. A part that may be frozen empties its table in the same transaction, which COPY … FREEZE
- * asks for: the rows then need no later visit by VACUUM.
+ * The counterpart of {@linkcode copyOutStatement}. A part that may be frozen empties its table in
+ * the same transaction, which COPY … FREEZE asks for: the rows then need no later visit by VACUUM.
  */
 export function copyInStatement(part: CopiedPart, encoding: string): string {
   const freeze = part.freeze ? ["FREEZE"] : [];
@@ -61,7 +62,10 @@ function relation({ table: { schema, name } }: CopiedPart): string {
   return quoteQualified(schema, name);
 }
 
-/** A table without columns has rows all the same; COPY knows no empty list, and leaves generated columns out by itself. */
+/**
+ * A table without columns has rows all the same; COPY knows no empty list, and leaves generated
+ * columns out by itself.
+ */
 function columnList(part: CopiedPart): string {
   const names = columnNames(part);
   return names.length === 0 ? "" : ` (${names.join(", ")})`;

@@ -24,7 +24,10 @@ export interface CopyTablesOptions {
   readonly encoding: string;
   /** Parts copied at once: sessions on each side. */
   readonly jobs: number;
-  /** Threads that the jobs are dealt out to, see `CopyThreads`. None, or 0: all work is done in the caller's. */
+  /**
+   * Threads that the jobs are dealt out to, see `CopyThreads`. None, or 0: all work is done in the
+   * caller's.
+   */
   readonly threads?: number | undefined;
   /** Who runs the lanes. Default: this process, see `copyWorkersHere`. */
   readonly lanes?: CopyWorkerRunner | undefined;
@@ -32,7 +35,10 @@ export interface CopyTablesOptions {
   readonly events: EventSink;
   /** See `RelayOptions.pace`. */
   readonly pace?: ((bytes: number) => Promise<void> | undefined) | undefined;
-  /** How the target is told that a part is in it. Without it, connections that break while the target commits end the copy. */
+  /**
+   * How the target is told that a part is in it. Without it, connections that break while the
+   * target commits end the copy.
+   */
   readonly record?: PartRecord;
   /** Pauses of a worker whose connection broke; see `runCopyWorker`. */
   readonly delaysMs?: readonly number[] | undefined;
@@ -40,13 +46,17 @@ export interface CopyTablesOptions {
   readonly onPart?: (part: CopyPart, outcome: CopyOutcome) => void;
   /** Called when all of a table's rows are committed on the target. */
   readonly onCopied?: (copied: CopiedTable) => void;
-  /** Called when one of the `jobs` has nothing left to copy, or never had: it may do something else. */
+  /**
+   * Called when one of the `jobs` has nothing left to copy, or never had: it may do something else.
+   */
   readonly onIdle?: () => void;
 }
 
 /** How the target keeps account of parts, in the very transaction that commits their rows. */
 export interface PartRecord {
-  /** Statement that records a part; it goes along with the part's COPY, so it costs no round trip. */
+  /**
+   * Statement that records a part; it goes along with the part's COPY, so it costs no round trip.
+   */
   readonly statement: (part: CopyPart) => string;
   /** Query that gives a row when a part is recorded. */
   readonly isRecorded: (part: CopyPart) => string;
@@ -70,12 +80,14 @@ interface PartJob extends CopyWorkerJob {
 /**
  * Copies the rows of all parts.
  *
- * A worker whose connection breaks goes on with a new one, see `runCopyWorker`. The first error that does not pass ends all workers; what was not
- * committed is rolled back and no session stays behind.
+ * A worker whose connection breaks goes on with a new one, see `runCopyWorker`. The first error
+ * that does not pass ends all workers; what was not committed is rolled back and no session stays
+ * behind.
  *
  * Requires `--allow-net` for both hosts.
  *
- * @throws ServerError with the table, the side and the server's context (line and column), ConnectionError when a server went away
+ * @throws ServerError with the table, the side and the server's context (line and column),
+ * ConnectionError when a server went away
  */
 export async function copyTables(options: CopyTablesOptions): Promise<readonly CopiedTable[]> {
   const { source, target, snapshot, encoding, record } = options;
@@ -131,7 +143,9 @@ class TableProgress {
   /** Bytes of parts under way. */
   readonly #movedOf = new Map<CopyPart, number>();
 
-  /** Parts of each table that are to be copied: fewer than it has when others were copied before. */
+  /**
+   * Parts of each table that are to be copied: fewer than it has when others were copied before.
+   */
   readonly #partsOf: ReadonlyMap<Table, number>;
 
   constructor(options: CopyTablesOptions) {

@@ -1,5 +1,6 @@
 /**
- * The program of a copy thread: runs lanes as the main thread would, and tells it by messages. Started by {@linkcode CopyThreads}.
+ * The program of a copy thread: runs lanes as the main thread would, and tells it by messages.
+ * Started by {@linkcode CopyThreads}.
  *
  * @module
  */

@@ -28,7 +28,8 @@ export interface CopyThrottleOptions {
   readonly everyMs?: number;
 }
 
-// Those who follow: not what this tool itself has begun. Those who wait: for one of our sessions in this database, or behind one that does.
+// Those who follow: not what this tool itself has begun. Those who wait: for one of our sessions in
+// this database, or behind one that does.
 const sampleStatement = `
   WITH RECURSIVE ours (pid) AS (
     SELECT a.pid FROM pg_catalog.pg_stat_activity AS a
@@ -75,7 +76,8 @@ type SampleRow = Pick<SourceSample, "standbys"> & {
 };
 
 /**
- * Holds the rate of a copy. States: watching → ended, by its disposal or its signal. When the source cannot be watched the copy goes on unwatched, which is told.
+ * Holds the rate of a copy. States: watching → ended, by its disposal or its signal. When the
+ * source cannot be watched the copy goes on unwatched, which is told.
  */
 export class CopyThrottle implements AsyncDisposable {
   readonly #options: CopyThrottleOptions;

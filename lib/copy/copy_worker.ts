@@ -21,11 +21,15 @@ import {
 /** Pauses of a lane whose connection broke, before it goes on; a finished job starts them anew. */
 export const copyRetryDelaysMs: readonly number[] = [200, 1_000, 2_000, 4_000, 8_000];
 
-/** A COPY of which the target knows whether it was committed. Plain data: it can be sent to a worker thread. */
+/**
+ * A COPY of which the target knows whether it was committed. Plain data: it can be sent to a worker
+ * thread.
+ */
 export interface CopyWorkerJob extends CopyJob {
   /**
-   * A query on the target that gives a row when the job is committed. Without it a job whose connection broke while the target was
-   * committing ends the copy: whether its rows are there cannot be told.
+   * A query on the target that gives a row when the job is committed. Without it a job whose
+   * connection broke while the target was committing ends the copy: whether its rows are there
+   * cannot be told.
    */
   readonly isRecorded?: string;
 }
@@ -39,7 +43,10 @@ export interface CopyWorkerOptions<Job extends CopyWorkerJob> extends RelayOptio
   /** Of its sessions on the target, on top of the pinned ones. */
   readonly targetSettings?: Readonly<Record<string, string>> | undefined;
   readonly signal: AbortSignal;
-  /** Looks at the source's session when it reads under the snapshot, before anything is copied; what it throws ends the lane. */
+  /**
+   * Looks at the source's session when it reads under the snapshot, before anything is copied; what
+   * it throws ends the lane.
+   */
   readonly onSnapshot?: ((session: Session) => Promise<void>) | undefined;
   /** Told before a lane waits and goes on with new sessions. */
   readonly onRetry?: (error: unknown, attempt: number, delayMs: number) => void;
@@ -52,13 +59,15 @@ export interface CopyWorkerOptions<Job extends CopyWorkerJob> extends RelayOptio
 /**
  * Copies jobs until there are none.
  *
- * When a connection breaks, or a server refuses for a reason that passes (restart, deadlock, lock timeout), the lane opens new sessions, imports the snapshot
- * again while it is held, asks the target which of the jobs under way were committed, and goes on with those that were not. Other lanes
- * do not notice.
+ * When a connection breaks, or a server refuses for a reason that passes (restart, deadlock, lock
+ * timeout), the lane opens new sessions, imports the snapshot again while it is held, asks the
+ * target which of the jobs under way were committed, and goes on with those that were not. Other
+ * lanes do not notice.
  *
  * Requires `--allow-net` for both hosts.
  *
- * @throws SnapshotLostError when the snapshot is gone; ServerError, ConnectionError when trying again does not help
+ * @throws SnapshotLostError when the snapshot is gone; ServerError, ConnectionError when trying
+ * again does not help
  */
 export async function runCopyWorker<Job extends CopyWorkerJob>(
   options: CopyWorkerOptions<Job>,
@@ -111,7 +120,8 @@ class Lane<Job extends CopyWorkerJob> {
     await agreeOnMoney(from, to);
     await importSnapshot(from, snapshot);
     await onSnapshot?.(from);
-    // last of all: what runs from here on are the copies, and texts that name everything with its schema
+    // last of all: what runs from here on are the copies, and texts that name everything with its
+    // schema
     if (target.ownSearchPath) await to.execute("SET search_path TO DEFAULT");
     try {
       await relayCopies<Job>(from, to, {
@@ -123,13 +133,15 @@ class Lane<Job extends CopyWorkerJob> {
         onFinished: (job, outcome) => this.#finish(job, outcome),
       });
     } finally {
-      await this.#promised; // a job that comes after the connection broke is begun by the next attempt
+      // a job that comes after the connection broke is begun by the next attempt
+      await this.#promised;
     }
   }
 
   canGoOnAfter(error: unknown): boolean {
     if ([...this.#sent.keys()].some(({ isRecorded }) => isRecorded === undefined)) return false;
-    // the session that was given up committed the job after it had been begun again: nothing came twice, the ledger saw to that
+    // the session that was given up committed the job after it had been begun again: nothing came
+    // twice, the ledger saw to that
     const recorded = error instanceof ServerError && error.sqlState === SqlState.uniqueViolation &&
       error.serverMessage.constraint !== undefined &&
       error.serverMessage.constraint === this.#options.recordedConstraint;
@@ -156,7 +168,10 @@ class Lane<Job extends CopyWorkerJob> {
     this.#options.onFinished(job, outcome);
   }
 
-  /** Tells the jobs that the broken connection left behind apart: those that were committed all the same, and those to begin again. */
+  /**
+   * Tells the jobs that the broken connection left behind apart: those that were committed all the
+   * same, and those to begin again.
+   */
   async #sortOut(target: Session): Promise<void> {
     if (this.#backend !== undefined) await target.query(endLeftBehind, [this.#backend]);
     for (const [job, outcome] of [...this.#sent]) {
@@ -170,8 +185,9 @@ class Lane<Job extends CopyWorkerJob> {
 }
 
 /**
- * Amounts of money are written as `lc_monetary` says and can only be read so. The target's own one counts for what is computed from
- * them, so the source takes that; a source that does not have it leaves both with C.
+ * Amounts of money are written as `lc_monetary` says and can only be read so. The target's own one
+ * counts for what is computed from them, so the source takes that; a source that does not have it
+ * leaves both with C.
  */
 async function agreeOnMoney(source: Session, target: Session): Promise<void> {
   const { own } = await target.queryOne<{ readonly own: string }>(
@@ -187,8 +203,8 @@ async function agreeOnMoney(source: Session, target: Session): Promise<void> {
   await target.query("SELECT pg_catalog.set_config('lc_monetary', $1, false)", [own]);
 }
 
-// A backend whose client went away unseen would keep its locks until keepalives end it. The process id alone would not do: the server
-// may have been restarted and given it to somebody else.
+// A backend whose client went away unseen would keep its locks until keepalives end it. The process
+// id alone would not do: the server may have been restarted and given it to somebody else.
 const endLeftBehind = `
   SELECT pg_catalog.pg_terminate_backend(old.pid)
     FROM pg_catalog.pg_stat_activity AS old

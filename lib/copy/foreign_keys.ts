@@ -58,7 +58,9 @@ export interface ForeignKeyStatement {
   readonly sql: string;
   /** What it does to its table: `ADD CONSTRAINT … FOREIGN KEY …`, without the check. */
   readonly action: string;
-  /** Whether it is to be validated: one that was NOT VALID or NOT ENFORCED at the source stays so. */
+  /**
+   * Whether it is to be validated: one that was NOT VALID or NOT ENFORCED at the source stays so.
+   */
   readonly validate: boolean;
 }
 
@@ -84,8 +86,8 @@ export function readForeignKey(sql: string): ForeignKeyStatement | undefined {
 }
 
 /**
- * Validates foreign keys, those of the largest tables first. Rows without a parent leave their key NOT VALID and are
- * returned: new rows are checked all the same, and nothing else stops.
+ * Validates foreign keys, those of the largest tables first. Rows without a parent leave their key
+ * NOT VALID and are returned: new rows are checked all the same, and nothing else stops.
  */
 export async function validateForeignKeys(
   keys: readonly UnvalidatedKey[],
@@ -196,7 +198,10 @@ export async function countOrphans(
   return (await session.queryOne<{ readonly orphans: number }>(found.query)).orphans;
 }
 
-/** The same foreign key for another table: a partition, where the partitioned table cannot have one that is NOT VALID. */
+/**
+ * The same foreign key for another table: a partition, where the partitioned table cannot have one
+ * that is NOT VALID.
+ */
 export function foreignKeyOf(
   { action }: Pick<ForeignKeyStatement, "action">,
   { schema, name }: TableName,

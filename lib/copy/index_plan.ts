@@ -1,8 +1,8 @@
 /**
  * The indexes and keys of a table, so arranged that all of its indexes can be built at once. Pure.
  *
- * `ALTER TABLE … ADD PRIMARY KEY` locks the table against everything, other builds included. `CREATE UNIQUE INDEX` does not; the key then takes the
- * finished index over in no time.
+ * `ALTER TABLE … ADD PRIMARY KEY` locks the table against everything, other builds included.
+ * `CREATE UNIQUE INDEX` does not; the key then takes the finished index over in no time.
  *
  * Source: PostgreSQL documentation, "ALTER TABLE", ADD table_constraint_using_index.
  *
@@ -15,7 +15,10 @@ import { type DumpStatement, SqlCursor } from "../schema/mod.ts";
 export interface IndexPlan {
   /** Independent of each other; each may be a setting, the index, and the setting's end. */
   readonly builds: readonly (readonly DumpStatement[])[];
-  /** In this order, when all builds are done: keys that attach, and what names an index (CLUSTER ON, comments). */
+  /**
+   * In this order, when all builds are done: keys that attach, and what names an index (CLUSTER ON,
+   * comments).
+   */
   readonly finish: readonly DumpStatement[];
 }
 
@@ -25,7 +28,8 @@ const defaultTablespace: DumpStatement = { sql: "SET default_tablespace = '';" }
 /**
  * Arranges the statements of one table.
  *
- * @param partitioned whether the table has partitions: its indexes hold nothing, and its keys cannot take an index over
+ * @param partitioned whether the table has partitions: its indexes hold nothing, and its keys
+ * cannot take an index over
  */
 export function planIndexes(
   statements: readonly DumpStatement[],
@@ -55,14 +59,20 @@ export function planIndexes(
   return { builds, finish };
 }
 
-/** The statements as they stand: for tables with nothing in them that would be worth building side by side. */
+/**
+ * The statements as they stand: for tables with nothing in them that would be worth building side
+ * by side.
+ */
 export function planInOrder(statements: readonly DumpStatement[]): IndexPlan {
   const last = statements.findLast(setsTablespace);
   const moved = last !== undefined && last.sql !== defaultTablespace.sql;
   return { builds: [], finish: moved ? [...statements, defaultTablespace] : statements };
 }
 
-/** A key taken apart into its index and the constraint that takes it over; undefined for one that cannot be. */
+/**
+ * A key taken apart into its index and the constraint that takes it over; undefined for one that
+ * cannot be.
+ */
 function readKey(sql: string): { readonly build: string; readonly attach: string } | undefined {
   const cursor = new SqlCursor(sql);
   if (!cursor.words("alter", "table")) return undefined;
@@ -78,7 +88,8 @@ function readKey(sql: string): { readonly build: string; readonly attach: string
   const distinct = cursor.words("nulls", "not", "distinct") ? " NULLS NOT DISTINCT" : "";
   const columns = cursor.parentheses();
   if (kind === undefined || columns === undefined) return undefined;
-  if (new SqlCursor(columns.slice(1, -1)).endsWith("without", "overlaps")) return undefined; // a GiST index, 18+
+  // a GiST index, 18+
+  if (new SqlCursor(columns.slice(1, -1)).endsWith("without", "overlaps")) return undefined;
   const include = cursor.words("include") ? cursor.parentheses() : undefined;
   const storage = cursor.words("with") ? cursor.parentheses() : undefined;
   const deferrable = cursor.words("deferrable") ? " DEFERRABLE" : "";

@@ -39,10 +39,12 @@ const pageSize = 1_000;
 const pieceBytes = 256 * 1024;
 
 /**
- * Copies all large objects under their own OIDs, one transaction for each page of them. Those that the target has are passed over, but for
- * owners and privileges: an earlier attempt has brought them.
+ * Copies all large objects under their own OIDs, one transaction for each page of them. Those that
+ * the target has are passed over, but for owners and privileges: an earlier attempt has brought
+ * them.
  *
- * Contents come as rows (OID, offset, piece) through the same relay as tables, into a temporary table from which `lo_put` writes them.
+ * Contents come as rows (OID, offset, piece) through the same relay as tables, into a temporary
+ * table from which `lo_put` writes them.
  */
 export async function copyLargeObjects(options: CopyLargeObjectsOptions): Promise<number> {
   const { source, target, snapshot, signal, events, count, mark } = options;
@@ -85,8 +87,9 @@ function contentsJob(oids: readonly number[]): CopyJob {
   return {
     name: `large objects ${oids[0]} to ${oids.at(-1)}`,
     expectedBytes: Number.MAX_SAFE_INTEGER,
-    // each object is opened, measured and closed before the next: OFFSET 0 keeps the steps apart, and steps that are
-    // laterally joined would be cached by descriptor, which every object has in turn (Memoize, 14+)
+    // each object is opened, measured and closed before the next: OFFSET 0 keeps the steps apart,
+    // and steps that are laterally joined would be cached by descriptor, which every object has in
+    // turn (Memoize, 14+)
     copyOut: `COPY (
       SELECT measured.oid, start, pg_catalog.lo_get(measured.oid, start, ${pieceBytes})
         FROM (SELECT oid, bytes, pg_catalog.lo_close(descriptor) AS closed
@@ -132,7 +135,9 @@ interface PrivilegesRow {
   }[];
 }
 
-/** Owners, privileges and comments of a page: all at once, or, when one is refused, each on its own. */
+/**
+ * Owners, privileges and comments of a page: all at once, or, when one is refused, each on its own.
+ */
 async function applyPrivileges(
   source: Session,
   target: Session,

@@ -21,8 +21,9 @@ export interface LockOptions {
 }
 
 /**
- * Where the consistent point of a database comes from: {@linkcode exportLockedSnapshot}, or with replication the slot that is made at that point.
- * All of the tables that it gives are locked, and its snapshot sees just these.
+ * Where the consistent point of a database comes from: {@linkcode exportLockedSnapshot}, or with
+ * replication the slot that is made at that point. All of the tables that it gives are locked, and
+ * its snapshot sees just these.
  */
 export type SnapshotSource<Point extends LockedSnapshot = LockedSnapshot> = (
   source: Endpoint,
@@ -33,10 +34,12 @@ const attempts = 5;
 const batchSize = 500;
 
 /**
- * Locks all tables that are wanted, then exports a snapshot, then makes sure that it sees just these tables.
+ * Locks all tables that are wanted, then exports a snapshot, then makes sure that it sees just
+ * these tables.
  *
- * ACCESS SHARE stops nothing but what would falsify the copy: DROP, ALTER TABLE … and TRUNCATE, which would make a
- * table look empty to an older snapshot ("13.6. Caveats"). pg_dump takes the same locks.
+ * ACCESS SHARE stops nothing but what would falsify the copy: DROP, ALTER TABLE … and TRUNCATE,
+ * which would make a table look empty to an older snapshot ("13.6. Caveats"). pg_dump takes the
+ * same locks.
  *
  * @throws ReplicatorError when tables keep appearing and vanishing
  */

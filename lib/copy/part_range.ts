@@ -5,13 +5,18 @@
  */
 import { quoteIdentifier, quoteLiteral } from "../core/mod.ts";
 
-/** A range of blocks of a table: from `from` up to but not including `to`; the last part is open. */
+/**
+ * A range of blocks of a table: from `from` up to but not including `to`; the last part is open.
+ */
 export interface BlockRange {
   readonly from: number;
   readonly to: number | undefined;
 }
 
-/** A range of values of a column that is never NULL: from `fromKey` up to but not including `toKey`; the first and the last part are open. */
+/**
+ * A range of values of a column that is never NULL: from `fromKey` up to but not including `toKey`;
+ * the first and the last part are open.
+ */
 export interface KeyRange {
   readonly column: string;
   /** The column's type, as it is written in a cast. */
@@ -36,7 +41,10 @@ function blockConditions({ from, to }: BlockRange): readonly string[] {
   ];
 }
 
-/** The column's own collation decides, as it did in the statistics: a literal brings none of its own. */
+/**
+ * The column's own collation decides, as it did in the statistics: a literal brings none of its
+ * own.
+ */
 function keyConditions({ column, type, fromKey, toKey }: KeyRange): readonly string[] {
   const bound = (text: string) => `${quoteLiteral(text)}::${type}`;
   return [

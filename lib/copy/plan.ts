@@ -1,5 +1,6 @@
 /**
- * How the rows of a database are copied: which tables in how many parts, in which format, in which order. Pure.
+ * How the rows of a database are copied: which tables in how many parts, in which format, in which
+ * order. Pure.
  *
  * @module
  */
@@ -25,7 +26,10 @@ export interface CopyPlanOptions {
   readonly jobs: number;
   /** The condition that a table's rows must meet to be copied; undefined for all rows. */
   readonly predicateOf?: (table: Table) => string | undefined;
-  /** Where tables may be cut by their keys, by OID; for sources before 14 only, see {@linkcode readPlanBounds}. */
+  /**
+   * Where tables may be cut by their keys, by OID; for sources before 14 only, see {@linkcode
+   * readPlanBounds}.
+   */
   readonly keyBounds?: ReadonlyMap<number, KeyBounds>;
 }
 
@@ -42,7 +46,10 @@ export interface CopyPart {
   readonly part: number;
   readonly parts: number;
   readonly format: CopyFormat;
-  /** Whether the rows may be frozen: the table is emptied in the same transaction, so only when it comes in one part. */
+  /**
+   * Whether the rows may be frozen: the table is emptied in the same transaction, so only when it
+   * comes in one part.
+   */
   readonly freeze: boolean;
   readonly bytes: number;
 }
@@ -51,10 +58,13 @@ export interface CopyPart {
 const maxParts = 1_024;
 
 /**
- * Cuts large tables into equal ranges of blocks, before 14 of keys, and puts the largest parts first, so that no worker is left alone at the end.
+ * Cuts large tables into equal ranges of blocks, before 14 of keys, and puts the largest parts
+ * first, so that no worker is left alone at the end.
  *
- * Ranges come from the relation's size: no scan, and no skew from gaps in a key. They need version 14 (TID range scans) and a heap. For older servers
- * they come from the histogram of the primary key's first column, open at both ends: values beyond those that ANALYZE saw are in the first or last part.
+ * Ranges come from the relation's size: no scan, and no skew from gaps in a key. They need version
+ * 14 (TID range scans) and a heap. For older servers they come from the histogram of the primary
+ * key's first column, open at both ends: values beyond those that ANALYZE saw are in the first or
+ * last part.
  *
  * Sources: PostgreSQL documentation, "E. Release 14" (TID range scans), "COPY" (FREEZE).
  */
@@ -74,7 +84,10 @@ export interface EarlierPart {
   readonly range: PartRange;
 }
 
-/** The parts of a table that an earlier attempt has planned and not copied, as it planned them: the table may have another size now. */
+/**
+ * The parts of a table that an earlier attempt has planned and not copied, as it planned them: the
+ * table may have another size now.
+ */
 export function planEarlierParts(
   table: Table,
   earlier: readonly EarlierPart[],
@@ -143,7 +156,8 @@ function rangesOf(
     }));
   }
   const edge = (part: number) => Math.floor(table.blocks * part / count);
-  // rows that are visible to the snapshot all lie below the size that was read under it; open all the same
+  // rows that are visible to the snapshot all lie below the size that was read under it; open all
+  // the same
   return numbers.map((part) => ({
     from: edge(part),
     to: part === count - 1 ? undefined : edge(part + 1),
@@ -176,8 +190,9 @@ export async function readPlanBounds(
 }
 
 /**
- * Binary only where every column's type is built in down to its elements: arrays, composites and ranges carry type OIDs, which differ between
- * servers. And only from UTF8: COPY's ENCODING option does not cover binary fields.
+ * Binary only where every column's type is built in down to its elements: arrays, composites and
+ * ranges carry type OIDs, which differ between servers. And only from UTF8: COPY's ENCODING option
+ * does not cover binary fields.
  */
 export function formatOf(
   table: Table,

@@ -20,8 +20,8 @@ export interface RateLimiterOptions {
 const burstMs = 100;
 
 /**
- * Says how long to wait before more is read. What has been read is paid for afterwards, so that a limit holds on average whatever the size of the
- * pieces, and no session has to know of the others.
+ * Says how long to wait before more is read. What has been read is paid for afterwards, so that a
+ * limit holds on average whatever the size of the pieces, and no session has to know of the others.
  */
 export class RateLimiter {
   /** Bytes that have gone through. */

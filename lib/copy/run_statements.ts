@@ -18,8 +18,9 @@ export interface SessionPoolOptions {
 }
 
 /**
- * Runs `work` for each item with a session of its own (`lane` counts them from 1), at most `limit` at once. Sessions are opened when first needed, used again, and
- * closed at the end, also when something failed.
+ * Runs `work` for each item with a session of its own (`lane` counts them from 1), at most `limit`
+ * at once. Sessions are opened when first needed, used again, and closed at the end, also when
+ * something failed.
  */
 export async function withSessions<Item>(
   items: readonly Item[],

@@ -101,12 +101,14 @@ export interface ThrottleDecision {
 }
 
 /**
- * Halves the speed while a standby falls behind, doubles it when that has caught up, and gives a standby up that falls behind however slow the copy
- * is.
+ * Halves the speed while a standby falls behind, doubles it when that has caught up, and gives a
+ * standby up that falls behind however slow the copy is.
  *
- * Sessions that wait for the copy's locks are told of, with what they want and how to end it; so is the age of the snapshot. The locks (ACCESS SHARE
- * on every table, so what waits is ALTER TABLE and the like, and all that queues up behind it) and the snapshot last until the rows are in, whatever the speed
- * and the number of sessions: slower would make both worse. So neither slows the copy, and a copy that others wait for is not slowed any further.
+ * Sessions that wait for the copy's locks are told of, with what they want and how to end it; so is
+ * the age of the snapshot. The locks (ACCESS SHARE on every table, so what waits is ALTER TABLE and
+ * the like, and all that queues up behind it) and the snapshot last until the rows are in, whatever
+ * the speed and the number of sessions: slower would make both worse. So neither slows the copy,
+ * and a copy that others wait for is not slowed any further.
  */
 export function decideRate(
   state: ThrottleState,
@@ -156,7 +158,8 @@ function followStandbys(
       );
     }
     if (limit === undefined && measured === 0) return unchanged(state); // nothing to slow
-    if (waiters.length > 0) return unchanged(state); // who waits for the copy to end would wait longer
+    // who waits for the copy to end would wait longer
+    if (waiters.length > 0) return unchanged(state);
     const next = Math.max(limits.minBytesPerSecond, (limit ?? measured) / 2);
     const slowed = { ...state, bytesPerSecond: next, fruitless: state.fruitless + 1 };
     return next === limit

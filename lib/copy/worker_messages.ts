@@ -1,5 +1,6 @@
 /**
- * What the main thread and a copy thread tell each other. Rows never cross: both of a lane's sockets live in one thread.
+ * What the main thread and a copy thread tell each other. Rows never cross: both of a lane's
+ * sockets live in one thread.
  *
  * @module
  */

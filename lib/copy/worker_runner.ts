@@ -43,9 +43,15 @@ export interface CopyRetry {
 
 /** Runs the lanes of copies. */
 export interface CopyWorkerRunner {
-  /** How many processes share a copy, each with its lanes: large tables are cut so that all of them find something to do. */
+  /**
+   * How many processes share a copy, each with its lanes: large tables are cut so that all of them
+   * find something to do.
+   */
   readonly processes: number;
-  /** Resolves when all jobs are committed; throws the first error that does not pass, when all that was begun has ended. */
+  /**
+   * Resolves when all jobs are committed; throws the first error that does not pass, when all that
+   * was begun has ended.
+   */
   run<Job extends CopyWorkerJob>(work: CopyWork<Job>): Promise<void>;
 }
 

@@ -24,8 +24,9 @@ const minCpuCount = 4;
 /**
  * How many threads a copy should have besides the caller's. Pure.
  *
- * One thread passes on more than a gigabyte a second in the clear, and about 350 MB with TLS (docs/performance.md), while each thread takes up
- * to 50 MB of memory. So threads are worth it for many sessions over TLS, when there are cores for them.
+ * One thread passes on more than a gigabyte a second in the clear, and about 350 MB with TLS
+ * (docs/performance.md), while each thread takes up to 50 MB of memory. So threads are worth it for
+ * many sessions over TLS, when there are cores for them.
  */
 export function copyThreadsFor({ endpoints, jobs, cpuCount }: {
   readonly endpoints: readonly Endpoint[];
@@ -46,16 +47,20 @@ export interface CopyThreadsOptions {
   /** How many threads. Lanes are dealt out to them in turn. */
   readonly threads: number;
   /**
-   * Whether a thread may do nothing but connect to the two servers. Deno wants `--unstable-worker-options` for it and **ends the process**
-   * where that is missing, without a way to find out before. Default: in an executable, whose threads come with the option; see `docs/permissions.md`.
+   * Whether a thread may do nothing but connect to the two servers. Deno wants
+   * `--unstable-worker-options` for it and **ends the process** where that is missing, without a
+   * way to find out before. Default: in an executable, whose threads come with the option; see
+   * `docs/permissions.md`.
    */
   readonly limited?: boolean;
 }
 
 /**
- * Threads that run lanes with `runCopyWorker`, each lane with both of its connections in one thread.
+ * Threads that run lanes with `runCopyWorker`, each lane with both of its connections in one
+ * thread.
  *
- * States: started (lanes may be run) → disposed (the threads are gone, with every connection that they still had).
+ * States: started (lanes may be run) → disposed (the threads are gone, with every connection that
+ * they still had).
  */
 export class CopyThreads implements Disposable {
   readonly #threads: readonly LaneThread[];
@@ -67,10 +72,11 @@ export class CopyThreads implements Disposable {
   /**
    * Starts the threads.
    *
-   * Requires, besides what `runCopyWorker` requires, `--allow-read` of the module of the thread when it is a file (or `--allow-import` of its host).
+   * Requires, besides what `runCopyWorker` requires, `--allow-read` of the module of the thread
+   * when it is a file (or `--allow-import` of its host).
    *
-   * @returns undefined where they cannot be had: the module of the thread is not there (a bundle is one file) or may not be read. The
-   * caller's own thread does the same work then.
+   * @returns undefined where they cannot be had: the module of the thread is not there (a bundle is
+   * one file) or may not be read. The caller's own thread does the same work then.
    */
   static async start(options: CopyThreadsOptions): Promise<CopyThreads | undefined> {
     if (!mayLoad(threadModule)) return undefined;
@@ -195,7 +201,9 @@ class RemoteLane<Job extends CopyWorkerJob = CopyWorkerJob> {
   readonly #jobs = new Map<number, Job>();
   readonly #ended = Promise.withResolvers<void>();
   #lastId = 0;
-  /** What went wrong on our side: it counts more than what the lane says when it is ended for it. */
+  /**
+   * What went wrong on our side: it counts more than what the lane says when it is ended for it.
+   */
   #failure: { readonly error: unknown } | undefined;
 
   constructor(
@@ -355,7 +363,10 @@ function permissionsFor(...endpoints: readonly Endpoint[]): Deno.PermissionOptio
 
 const threadModule = new URL("./copy_thread.ts", import.meta.url);
 
-/** Whether the module can be loaded: trying would write Deno's own message to the terminal when it fails. */
+/**
+ * Whether the module can be loaded: trying would write Deno's own message to the terminal when it
+ * fails.
+ */
 function mayLoad(module: URL): boolean {
   if (module.protocol !== "file:") {
     // within a bundle the module's address is made from the bundle's, and nothing is there

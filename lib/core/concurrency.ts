@@ -15,8 +15,8 @@ export interface ConcurrencyOptions {
 /**
  * Runs `work` once for each item, `limit` at a time, in order of the items.
  *
- * The first failure aborts the signal that every `work` gets; the call settles only when all of them have ended,
- * so nothing runs on behind the caller's back, and then throws that first failure.
+ * The first failure aborts the signal that every `work` gets; the call settles only when all of
+ * them have ended, so nothing runs on behind the caller's back, and then throws that first failure.
  */
 export async function runConcurrently<Item>(
   items: Iterable<Item>,

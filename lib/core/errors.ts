@@ -1,5 +1,6 @@
 /**
- * Errors that a tired person can act on: what failed, on which side, on which object, and what to do next.
+ * Errors that a tired person can act on: what failed, on which side, on which object, and what to
+ * do next.
  *
  * @module
  */

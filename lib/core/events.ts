@@ -1,5 +1,6 @@
 /**
- * What a running command tells its caller: one typed stream for the terminal, the log, a report or a service.
+ * What a running command tells its caller: one typed stream for the terminal, the log, a report or
+ * a service.
  *
  * @module
  */
@@ -36,7 +37,10 @@ export type WorkKind = "copy" | "index" | "foreign-key" | "analyze";
 /** How fast the copy may be; who waits for its locks; how old its snapshot is. */
 export type ThrottleSubject = "speed" | "locks" | "snapshot";
 
-/** Something that happened, with what a renderer needs to show it. Times are milliseconds, sizes bytes. */
+/**
+ * Something that happened, with what a renderer needs to show it. Times are milliseconds, sizes
+ * bytes.
+ */
 export type RunEvent =
   | { readonly kind: "step-started"; readonly step: StepName; readonly database?: string }
   | {
@@ -107,7 +111,10 @@ export type RunEvent =
     readonly about: ThrottleSubject;
     /** `slowed to 40 MB/s: standby s1 is 310 MB behind` */
     readonly message: string;
-    /** What the copy is held to; not there when it may go as fast as it can, and not for other subjects than the speed. */
+    /**
+     * What the copy is held to; not there when it may go as fast as it can, and not for other
+     * subjects than the speed.
+     */
     readonly bytesPerSecond?: number;
     /** Whether it has passed: nothing of its subject is left to be shown. */
     readonly over?: true;

@@ -1,5 +1,6 @@
 /**
- * Exit codes of the command line. Documented for scripts in `docs/exit-codes.md`; the numbers are a promise.
+ * Exit codes of the command line. Documented for scripts in `docs/exit-codes.md`; the numbers are a
+ * promise.
  *
  * @module
  */
@@ -24,7 +25,10 @@ export const ExitCode = {
   unhealthy: 7,
   /** A server refused a statement in the middle of the work (disk full, permission, bad row). */
   stepFailed: 8,
-  /** `verify` found no difference, but could not compare everything: nobody may say that both sides are equal. */
+  /**
+   * `verify` found no difference, but could not compare everything: nobody may say that both sides
+   * are equal.
+   */
   notVerified: 9,
   /** The service of `--remote` cannot be reached, or failed. */
   serviceUnreachable: 10,

@@ -6,7 +6,8 @@
 import { escapeOpaque, hasOpaqueBytes } from "./opaque_text.ts";
 
 /**
- * Quotes an identifier, always: a name that needs no quotes today may be a keyword of tomorrow's version.
+ * Quotes an identifier, always: a name that needs no quotes today may be a keyword of tomorrow's
+ * version.
  *
  * Source: PostgreSQL documentation, "4.1.1. Identifiers and Key Words".
  *
@@ -28,8 +29,9 @@ export function quoteQualified(schema: string, name: string): string {
 }
 
 /**
- * Quotes a string literal; safe whatever `standard_conforming_strings` says. Bytes that are no valid UTF-8 (see `decodeOpaque`) are written
- * as `\xe9`, which a server takes for bytes in the database's own encoding.
+ * Quotes a string literal; safe whatever `standard_conforming_strings` says. Bytes that are no
+ * valid UTF-8 (see `decodeOpaque`) are written as `\xe9`, which a server takes for bytes in the
+ * database's own encoding.
  *
  * Source: PostgreSQL documentation, "4.1.2.2. String Constants with C-Style Escapes".
  */
@@ -40,7 +42,10 @@ export function quoteLiteral(text: string): string {
   return doubled.includes("\\") ? ` E'${doubled.replaceAll("\\", "\\\\")}'` : `'${doubled}'`;
 }
 
-/** A string constant as the server's `%L` writes it, with what is no valid UTF-8 as {@linkcode quoteLiteral} has it. */
+/**
+ * A string constant as the server's `%L` writes it, with what is no valid UTF-8 as {@linkcode
+ * quoteLiteral} has it.
+ */
 export function escapedLiteral(literal: string): string {
   if (!hasOpaqueBytes(literal)) return literal;
   return escapeOpaque(literal.startsWith("'") ? ` E${literal}` : literal);
@@ -57,7 +62,10 @@ export function tableKey({ schema, name }: TableName): string {
   return JSON.stringify([schema, name]);
 }
 
-/** A relation as a person would write it: `orders`, `analytics.orders`; parts are quoted only where needed. */
+/**
+ * A relation as a person would write it: `orders`, `analytics.orders`; parts are quoted only where
+ * needed.
+ */
 export function displayName({ schema, name }: TableName): string {
   return schema === "public" ? displayPart(name) : `${displayPart(schema)}.${displayPart(name)}`;
 }

@@ -24,7 +24,10 @@ export function parseLsn(text: string): Lsn {
   return (BigInt(`0x${high}`) << 32n) | BigInt(`0x${low}`);
 }
 
-/** Reads what a server gives for a position that it may not know; NULL is undefined, and so is `0/0`. */
+/**
+ * Reads what a server gives for a position that it may not know; NULL is undefined, and so is
+ * `0/0`.
+ */
 export function parseOptionalLsn(text: string | null): Lsn | undefined {
   const lsn = text === null ? 0n : parseLsn(text);
   return lsn === 0n ? undefined : lsn;
@@ -41,7 +44,9 @@ export function compareLsn(a: Lsn, b: Lsn): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** Bytes of WAL from one position on to another; negative when `to` comes first. Exact up to 8 PB. */
+/**
+ * Bytes of WAL from one position on to another; negative when `to` comes first. Exact up to 8 PB.
+ */
 export function lsnDistance(from: Lsn, to: Lsn): number {
   return Number(to - from);
 }

@@ -1,5 +1,6 @@
 /**
- * The words that everyone uses: errors, exit codes, identifiers, quantities, events. Needs no permission.
+ * The words that everyone uses: errors, exit codes, identifiers, quantities, events. Needs no
+ * permission.
  *
  * @module
  */

@@ -1,5 +1,6 @@
 /**
- * Text that may hold bytes which are no valid UTF-8, as databases in SQL_ASCII do: read and written without a change.
+ * Text that may hold bytes which are no valid UTF-8, as databases in SQL_ASCII do: read and written
+ * without a change.
  *
  * Each such byte stands in the text as a lone surrogate, U+DC80 to U+DCFF, which no valid text has.
  *
@@ -61,7 +62,10 @@ export function showOpaque(text: string): string {
   );
 }
 
-/** A piece of an SQL string constant in which backslashes escape: everything beyond ASCII as its bytes. */
+/**
+ * A piece of an SQL string constant in which backslashes escape: everything beyond ASCII as its
+ * bytes.
+ */
 export function escapeOpaque(text: string): string {
   return text.replace(
     /[^\0-\x7f]+/gu,

@@ -57,7 +57,10 @@ const millisecondsPer: Readonly<Record<string, number>> = {
   d: 86_400_000,
 };
 
-/** Reads `30s`, `10 min`, `2h`; a bare number means seconds. Returns milliseconds, or undefined when it is no time. */
+/**
+ * Reads `30s`, `10 min`, `2h`; a bare number means seconds. Returns milliseconds, or undefined when
+ * it is no time.
+ */
 export function parseDuration(text: string): number | undefined {
   const match = /^\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?\s*$/.exec(text);
   if (match === null) return undefined;

@@ -37,14 +37,17 @@ export class Secret {
 }
 
 /**
- * Removes passwords from a text: the user part of URLs, `password=` parameters and keywords, the `PASSWORD '…'` of
- * statements, whose word dumps quote where it is an option, and all options of user mappings.
+ * Removes passwords from a text: the user part of URLs, `password=` parameters and keywords, the
+ * `PASSWORD '…'` of statements, whose word dumps quote where it is an option, and all options of
+ * user mappings.
  *
- * A last line of defence for texts from elsewhere (child processes, servers); our own texts hold no secrets.
+ * A last line of defence for texts from elsewhere (child processes, servers); our own texts hold no
+ * secrets.
  */
 export function redact(text: string): string {
   return text
-    // to the last @ of the word: a password may have / ? # and @ in it that should have been percent-encoded
+    // to the last @ of the word: a password may have / ? # and @ in it that should have been
+    // percent-encoded
     .replace(/(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/?#@]*):\S*@/gi, `$1:${hidden}@`)
     // within a literal of SQL the quotes of the value are doubled
     .replace(

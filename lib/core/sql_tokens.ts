@@ -1,7 +1,8 @@
 /**
  * SQL cut into tokens by the rules of psql's lexer.
  *
- * Source: PostgreSQL's `src/fe_utils/psqlscan.l` and documentation, "4.1. Lexical Structure". Needs no permission.
+ * Source: PostgreSQL's `src/fe_utils/psqlscan.l` and documentation, "4.1. Lexical Structure". Needs
+ * no permission.
  *
  * @module
  */
@@ -28,7 +29,10 @@ export interface Token {
 
 /** How string literals are read. */
 export interface TokenOptions {
-  /** Asked at every plain literal: true where `standard_conforming_strings` is off, so that a backslash escapes. */
+  /**
+   * Asked at every plain literal: true where `standard_conforming_strings` is off, so that a
+   * backslash escapes.
+   */
   readonly backslashEscapes?: () => boolean;
 }
 
@@ -108,7 +112,10 @@ function stringEnd(text: string, at: number, escapes: boolean): number | undefin
   }
 }
 
-/** Behind the closing quote; a doubled one is part of the text. A loop: a pattern would overflow on megabytes. */
+/**
+ * Behind the closing quote; a doubled one is part of the text. A loop: a pattern would overflow on
+ * megabytes.
+ */
 function closingQuote(text: string, at: number, quote: string): number | undefined {
   for (;;) {
     const close = text.indexOf(quote, at);

@@ -20,7 +20,9 @@ export interface ShopLoadCounts {
   readonly updated: number;
   /** Rows, without those that went by cascade. */
   readonly deleted: number;
-  /** Transactions that ended in an error, such as a deadlock or a lost connection; the load goes on. */
+  /**
+   * Transactions that ended in an error, such as a deadlock or a lost connection; the load goes on.
+   */
   readonly failed: number;
   /** The last of those errors. */
   readonly lastError: string | undefined;
@@ -37,8 +39,9 @@ interface Written {
 }
 
 /**
- * What the shop's application and its users do, each in one transaction. Together they insert, update (also keys, and rows that move to another
- * partition), delete (also by cascade), use savepoints and roll back.
+ * What the shop's application and its users do, each in one transaction. Together they insert,
+ * update (also keys, and rows that move to another partition), delete (also by cascade), use
+ * savepoints and roll back.
  */
 const STEPS: readonly ((sql: Session) => Promise<Written>)[] = [
   placeOrder,
@@ -112,8 +115,9 @@ export class ShopLoad implements AsyncDisposable {
   }
 
   /**
-   * Does something in a transaction; `false` when the session is of no use any more. Not by `sql.begin()`: on a lost connection its ROLLBACK
-   * is written to a socket that is null, in a timer, where nobody can catch the error.
+   * Does something in a transaction; `false` when the session is of no use any more. Not by
+   * `sql.begin()`: on a lost connection its ROLLBACK is written to a socket that is null, in a
+   * timer, where nobody can catch the error.
    */
   async #transaction(sql: Session): Promise<boolean> {
     try {
@@ -133,7 +137,8 @@ export class ShopLoad implements AsyncDisposable {
     } catch (error) {
       this.#counters.failed++;
       this.#counters.lastError = error instanceof Error ? error.message : String(error);
-      // What the server itself refuses, such as a deadlock, ends the transaction and not the session.
+      // What the server itself refuses, such as a deadlock, ends the transaction and not the
+      // session.
       if (!(error instanceof postgres.PostgresError) || /^(08|57P)/.test(error.code)) return false;
       return await sql.unsafe("ROLLBACK").simple().then(() => true, () => false);
     }

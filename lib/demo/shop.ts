@@ -5,8 +5,8 @@ export interface ShopOptions {
 }
 
 /**
- * The roles of the shop: its owner, its application, and its reporting. Run as a superuser, or one who may create roles, before
- * {@linkcode shopSql}; on a server that has them it changes nothing.
+ * The roles of the shop: its owner, its application, and its reporting. Run as a superuser, or one
+ * who may create roles, before {@linkcode shopSql}; on a server that has them it changes nothing.
  */
 export const SHOP_ROLES = `
 DO $$
@@ -28,10 +28,11 @@ GRANT shop_reporting TO shop_app;
 `;
 
 /**
- * A script that fills an empty database with a realistic shop: customers, products, orders by month, payments, events, and about every
- * kind of object that such databases have. The server itself makes the rows (100 MB take a few seconds) and always the same
- * ones. PostgreSQL 12 or newer, without extensions. Needs {@linkcode SHOP_ROLES}. It has transactions of its own: run it in a
- * session that is in none, as one simple query or through psql.
+ * A script that fills an empty database with a realistic shop: customers, products, orders by
+ * month, payments, events, and about every kind of object that such databases have. The server
+ * itself makes the rows (100 MB take a few seconds) and always the same ones. PostgreSQL 12 or
+ * newer, without extensions. Needs {@linkcode SHOP_ROLES}. It has transactions of its own: run it
+ * in a session that is in none, as one simple query or through psql.
  */
 export function shopSql(options: ShopOptions = {}): string {
   const megabytes = Math.max(1, Math.round(options.megabytes ?? 100));
@@ -199,7 +200,10 @@ CREATE TABLE audit.log (
 ALTER TABLE audit.log REPLICA IDENTITY FULL;
 `;
 
-/** A number from 0 to 1 that looks random. random() itself gives others from version to version, even with the same seed. */
+/**
+ * A number from 0 to 1 that looks random. random() itself gives others from version to version,
+ * even with the same seed.
+ */
 function chance(key: string, salt: number): string {
   return `((hashint8extended((${key})::bigint, ${salt}) & 1073741823) / 1073741824::double precision)`;
 }

@@ -1,6 +1,6 @@
 /**
- * Jobs that run on a service: what a job is, and a client that submits them and follows them to their end. The service itself is the
- * commands `serve` and `worker`.
+ * Jobs that run on a service: what a job is, and a client that submits them and follows them to
+ * their end. The service itself is the commands `serve` and `worker`.
  *
  * Requires `--allow-net` of the service's host, and of nothing else.
  *

@@ -1,6 +1,6 @@
 /**
- * Who applies the changes of a slot on the target. At present a subscription of the target's server does; for targets that
- * cannot reach the source somebody else could.
+ * Who applies the changes of a slot on the target. At present a subscription of the target's server
+ * does; for targets that cannot reach the source somebody else could.
  *
  * @module
  */
@@ -19,7 +19,8 @@ export type ApplierState = "absent" | "stopped" | "running";
 /**
  * Applies one slot's changes, in the order of their commits and each exactly once.
  *
- * States: absent → stopped ({@linkcode create}) ⇄ running ({@linkcode start}, {@linkcode stop}) → absent ({@linkcode remove}).
+ * States: absent → stopped ({@linkcode create}) ⇄ running ({@linkcode start}, {@linkcode stop}) →
+ * absent ({@linkcode remove}).
  */
 export interface Applier {
   /** Of the stream: slot, publication and subscription have it. */

@@ -20,9 +20,13 @@ export interface LeftOutDependent {
 
 /** What follows from the decisions about a database's tables. */
 export interface Consequences {
-  /** Tables, views and sequences that are not to be made. What an extension makes is not among them. */
+  /**
+   * Tables, views and sequences that are not to be made. What an extension makes is not among them.
+   */
   readonly relations: readonly TableName[];
-  /** Views, functions, policies and rules that cannot be; sequences go silently with their tables. */
+  /**
+   * Views, functions, policies and rules that cannot be; sequences go silently with their tables.
+   */
   readonly dependents: readonly LeftOutDependent[];
   /** Keys of tables that come to tables that do not: they cannot be. */
   readonly impossibleKeys: readonly SourceForeignKey[];

@@ -77,11 +77,12 @@ export class TableScope {
 }
 
 /**
- * Decides about every table. Total: each table of the catalog gets one decision; consistent: what a table depends on is there
- * whenever the table is.
+ * Decides about every table. Total: each table of the catalog gets one decision; consistent: what a
+ * table depends on is there whenever the table is.
  *
- * A table follows the nearest rule: its own, else that of the table it is a partition of or inherits from. A parent that is left
- * out takes its partitions and heirs along; a parent of a table that was let in comes along, without rows.
+ * A table follows the nearest rule: its own, else that of the table it is a partition of or
+ * inherits from. A parent that is left out takes its partitions and heirs along; a parent of a
+ * table that was let in comes along, without rows.
  */
 export function decideTables(rules: TableRules, database: SourceDatabase): TableScope {
   const decider = new Decider(rules, database);

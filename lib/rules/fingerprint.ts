@@ -16,8 +16,9 @@ export interface RuleScope {
 /**
  * SHA-256 over the canonical form, as hexadecimal digits.
  *
- * Order, origin and spelling of rules do not count (`12 months` is `1 year`); databases, schemas, tables and predicates do. Of a time window its
- * length counts and not the moment it reaches back from: a run that goes on after an interruption has the moment that it began with.
+ * Order, origin and spelling of rules do not count (`12 months` is `1 year`); databases, schemas,
+ * tables and predicates do. Of a time window its length counts and not the moment it reaches back
+ * from: a run that goes on after an interruption has the moment that it began with.
  */
 export async function fingerprintScope(scope: RuleScope): Promise<string> {
   const bytes = new TextEncoder().encode(canonicalScope(scope));
@@ -41,7 +42,10 @@ export function canonicalScope({ databases, rules }: RuleScope): string {
   ]);
 }
 
-/** A rule of the file, with the flags that silence it for some tables; for the same tables it does not count at all. */
+/**
+ * A rule of the file, with the flags that silence it for some tables; for the same tables it does
+ * not count at all.
+ */
 function canonicalRows(rules: readonly RowRule[]): readonly unknown[] {
   const key = ({ pattern }: RowRule) => JSON.stringify(canonicalPattern(pattern));
   const flags = rules.filter(({ origin }) => origin.from === "flag");

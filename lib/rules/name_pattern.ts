@@ -6,8 +6,8 @@
 import { plural, suggest } from "../core/mod.ts";
 
 /**
- * One part of a name: the literal texts around its wildcards. `["orders"]` is one name, `["app_", ""]` is `app_*`,
- * `["", ""]` is `*`.
+ * One part of a name: the literal texts around its wildcards. `["orders"]` is one name, `["app_",
+ * ""]` is `app_*`, `["", ""]` is `*`.
  */
 export type PartPattern = readonly string[];
 
@@ -83,7 +83,8 @@ export function partsOverlap(a: PartPattern, b: PartPattern): boolean {
   const symbols = (part: PartPattern) =>
     part.flatMap((text, index) => [...(index === 0 ? [] : [undefined]), ...text]);
   const [left, right] = [symbols(a), symbols(b)];
-  // reachable[j]: the first i symbols of the one can stand for the same text as the first j of the other
+  // reachable[j]: the first i symbols of the one can stand for the same text as the first j of the
+  // other
   let reachable = right.reduce<boolean[]>(
     (row, symbol, j) => [...row, row[j]! && symbol === undefined],
     [true],
@@ -108,7 +109,9 @@ export function printPart(part: PartPattern): string {
   return part.map(printText).join("*");
 }
 
-/** A pattern so that reading it as a filter (with a database) or as a rule gives the same pattern. */
+/**
+ * A pattern so that reading it as a filter (with a database) or as a rule gives the same pattern.
+ */
 export function printPattern({ database, schema, table }: TablePattern): string {
   return [...(database === undefined ? [] : [database]), schema, table].map(printPart).join(".");
 }
@@ -123,8 +126,9 @@ function printText(text: string): string {
 }
 
 /**
- * Reads what `--include-tables` and `--exclude-tables` take: `database.table` (in schema `public`) or
- * `database.schema.table`. Parts may be in double quotes; `*` outside of quotes stands for any characters.
+ * Reads what `--include-tables` and `--exclude-tables` take: `database.table` (in schema `public`)
+ * or `database.schema.table`. Parts may be in double quotes; `*` outside of quotes stands for any
+ * characters.
  */
 export function readFilterPattern(text: string): Reading<TablePattern> {
   const read = readParts(text);
@@ -146,8 +150,8 @@ export function readFilterPattern(text: string): Reading<TablePattern> {
 }
 
 /**
- * Reads how rules name tables: `table` (in schema `public`), `schema.table` or `database.schema.table`.
- * Without a database they are meant in every database.
+ * Reads how rules name tables: `table` (in schema `public`), `schema.table` or
+ * `database.schema.table`. Without a database they are meant in every database.
  */
 export function readRulePattern(text: string): Reading<TablePattern> {
   const read = readParts(text);
@@ -250,8 +254,8 @@ function split(
 }
 
 /**
- * Cuts a text at a character outside of double quotes, into at most `limit` pieces of which the last keeps the rest.
- * Quotes stay.
+ * Cuts a text at a character outside of double quotes, into at most `limit` pieces of which the
+ * last keeps the rest. Quotes stay.
  */
 export function cutOutsideQuotes(
   text: string,
@@ -271,7 +275,9 @@ export function cutOutsideQuotes(
   return [...pieces, text.slice(from)];
 }
 
-/** The tables whose names are nearest to what a pattern says, as the user would have to write them. */
+/**
+ * The tables whose names are nearest to what a pattern says, as the user would have to write them.
+ */
 export function nearMisses(
   { database, schema, table }: TablePattern,
   tables: readonly TablePlace[],

@@ -7,8 +7,8 @@ import { tokenize } from "../core/mod.ts";
 import { quotedPattern, type Reading } from "./name_pattern.ts";
 
 /**
- * Reads a predicate. It must not be able to end the parentheses it is put into, nor the statement: no semicolon, no parenthesis
- * that is not its own, nothing that is left open, no parameter.
+ * Reads a predicate. It must not be able to end the parentheses it is put into, nor the statement:
+ * no semicolon, no parenthesis that is not its own, nothing that is left open, no parameter.
  *
  * What it means is for the server to say; this holds whatever it means.
  */
@@ -75,7 +75,10 @@ export function allOf(predicates: readonly string[]): string {
   return predicates.map(inParentheses).join(" AND ");
 }
 
-/** What a predicate mentions, as far as its words tell: for questions to a catalog, never for a decision about safety. */
+/**
+ * What a predicate mentions, as far as its words tell: for questions to a catalog, never for a
+ * decision about safety.
+ */
 export interface PredicateWords {
   /** Names that may be columns: identifiers that are not followed by a parenthesis or a dot. */
   readonly identifiers: readonly string[];

@@ -1,5 +1,6 @@
 /**
- * Whether a publication could filter by a predicate: what `sync` asks for on top of what a copy does.
+ * Whether a publication could filter by a predicate: what `sync` asks for on top of what a copy
+ * does.
  *
  * Source: PostgreSQL documentation, "CREATE PUBLICATION" (row filters, since version 15).
  *

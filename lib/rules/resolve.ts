@@ -32,7 +32,8 @@ const timeTypes = /^(?:date|timestamp(?:\(\d\))? with(?:out)? time zone)$/;
  * Resolves rules against the selected databases.
  *
  * @param databases those that the run copies
- * @param options `others`: what else the source has; rules of a file for them are passed over, those of flags are problems
+ * @param options `others`: what else the source has; rules of a file for them are passed over,
+ * those of flags are problems
  */
 export function resolveRules(
   rules: TableRules,

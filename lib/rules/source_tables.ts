@@ -14,7 +14,10 @@ export interface SourceTable extends TableName {
   /** Parents: the partitioned table, or the tables it inherits from. */
   readonly parents: readonly TableName[];
   readonly isPartition: boolean;
-  /** Tables that its definition cannot be without: one of whose row type a column is, one that a function in a default reads. */
+  /**
+   * Tables that its definition cannot be without: one of whose row type a column is, one that a
+   * function in a default reads.
+   */
   readonly needs: readonly TableName[];
   /** The extension that made it. */
   readonly extension: string | undefined;

@@ -26,7 +26,10 @@ export interface RuleOrigin {
 /** A pattern of tables that are let in or left out. */
 export interface TableChoice {
   readonly pattern: TablePattern;
-  /** The database whose section of a file it is in: to others it says nothing. A flag speaks of all databases. */
+  /**
+   * The database whose section of a file it is in: to others it says nothing. A flag speaks of all
+   * databases.
+   */
   readonly within?: string;
   readonly origin: RuleOrigin;
 }
@@ -46,7 +49,10 @@ export interface TableRules {
   readonly include: readonly TableChoice[];
   readonly exclude: readonly TableChoice[];
   readonly rows: readonly RowRule[];
-  /** The moment that time windows reach back from, as an ISO timestamp: fixed once and kept with the run. */
+  /**
+   * The moment that time windows reach back from, as an ISO timestamp: fixed once and kept with the
+   * run.
+   */
   readonly now: string;
 }
 
@@ -85,7 +91,10 @@ export class RuleReader {
   readonly #exclude: TableChoice[] = [];
   readonly #rows: RowRule[] = [];
 
-  /** A pattern of `include` or `exclude`; in a file's section of a database it is written without the database. */
+  /**
+   * A pattern of `include` or `exclude`; in a file's section of a database it is written without
+   * the database.
+   */
   choice(
     what: "include" | "exclude",
     text: string,
@@ -281,8 +290,9 @@ export function describeKind(kind: RowRule["kind"]): string {
 }
 
 /**
- * Puts the flags over the file. Either of `--include-tables` and `--exclude-tables` replaces both of the file's lists; rules about rows
- * stay side by side, and for a table that a flag speaks of only the flags count (see `decideTables`).
+ * Puts the flags over the file. Either of `--include-tables` and `--exclude-tables` replaces both
+ * of the file's lists; rules about rows stay side by side, and for a table that a flag speaks of
+ * only the flags count (see `decideTables`).
  */
 export function mergeRules(
   flags: Omit<TableRules, "now">,

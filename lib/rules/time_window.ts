@@ -79,8 +79,9 @@ export function printTimeWindow({ months, seconds }: TimeWindow): string {
 }
 
 /**
- * The moment at which a window begins, as a literal that every date and timestamp type takes: `2025-06-30 12:00:00+00`.
- * A month back from its 31st is the last day of a shorter month, as in PostgreSQL.
+ * The moment at which a window begins, as a literal that every date and timestamp type takes:
+ * `2025-06-30 12:00:00+00`. A month back from its 31st is the last day of a shorter month, as in
+ * PostgreSQL.
  *
  * @param now the moment that the window reaches back from
  */
@@ -96,8 +97,8 @@ export function cutOff({ months, seconds }: TimeWindow, now: Date): string {
 }
 
 /**
- * The predicate of a window. The literal has no type of its own: it becomes the column's, so that the comparison is immutable
- * for `timestamp` as for `timestamptz`, which a publication asks for.
+ * The predicate of a window. The literal has no type of its own: it becomes the column's, so that
+ * the comparison is immutable for `timestamp` as for `timestamptz`, which a publication asks for.
  */
 export function windowPredicate(column: string, literal: string): string {
   return `${quoteIdentifier(column)} >= '${literal}'`;

@@ -18,7 +18,9 @@ export interface SchemaTarget {
   readonly resetRole: string;
 }
 
-/** The statement to run, or undefined when there is nothing to do; `note` says what is lost by it. */
+/**
+ * The statement to run, or undefined when there is nothing to do; `note` says what is lost by it.
+ */
 export interface AdaptedStatement {
   /** What to run instead; undefined: nothing. */
   readonly sql: string | undefined;
@@ -34,10 +36,11 @@ const settingsSince: Readonly<Record<string, number>> = {
 /**
  * Adapts a statement to version and privileges of the target.
  *
- * What a newer pg_dump writes for an older target: `SET transaction_timeout` (17), the MAINTAIN privilege (17), `SET ACCESS METHOD` of a partitioned
- * table (17), unlogged sequences (15), `SET COMPRESSION` (14) and
- * the name of a range's multirange type (14); and for one before 18 NOT NULL as a constraint of the table. The rest of newer syntax stands for what
- * an older server does not have at all, and is an error there.
+ * What a newer pg_dump writes for an older target: `SET transaction_timeout` (17), the MAINTAIN
+ * privilege (17), `SET ACCESS METHOD` of a partitioned table (17), unlogged sequences (15), `SET
+ * COMPRESSION` (14) and the name of a range's multirange type (14); and for one before 18 NOT NULL
+ * as a constraint of the table. The rest of newer syntax stands for what an older server does not
+ * have at all, and is an error there.
  */
 export function adaptStatement(
   { sql, type, inOrder }: DumpStatement,
@@ -74,8 +77,9 @@ export function adaptStatement(
       return { sql: withColumnsNotNull(table) };
     }
   }
-  // a refresh runs as the view's owner, to whom policies may apply; with row_security off, as dumps set it, it would fail.
-  // Its text has no amounts of money, but what it computes may depend on how the database writes them.
+  // a refresh runs as the view's owner, to whom policies may apply; with row_security off, as dumps
+  // set it, it would fail. Its text has no amounts of money, but what it computes may depend on how
+  // the database writes them.
   if (cursor.words("refresh", "materialized", "view")) {
     return {
       sql: `SET row_security = on;\nSET lc_monetary TO DEFAULT;\n${sql}\n` +
@@ -130,7 +134,9 @@ function withoutMultirange(sql: string): string {
   return sql.replace(new RegExp(`,\\n\\s*${option}(?=,?\\n)|\\n\\s*${option},`), "");
 }
 
-/** pg_dump writes the privileges as upper-case words in front of everything that could be quoted. */
+/**
+ * pg_dump writes the privileges as upper-case words in front of everything that could be quoted.
+ */
 function withoutMaintain(sql: string): string | undefined {
   const match = /^(GRANT|REVOKE)( GRANT OPTION FOR)? ([A-Z]+(?:\([^)]*\))?(?:,[A-Z]+)*)( ON )/.exec(
     sql,

@@ -18,10 +18,14 @@ export interface Adaptation {
   readonly remedy?: string;
 }
 
-/** Whether the server looked at a statement and refused it; not so when it or the connection had trouble of its own. */
+/**
+ * Whether the server looked at a statement and refused it; not so when it or the connection had
+ * trouble of its own.
+ */
 export function isRefusal(error: unknown): error is ServerError {
-  // 53: out of resources, 57: cancelled or shut down, 58: system error, XX: internal error. But 58P01 is a library that the server
-  // does not have, and XX000 what code in C reports of its own (PostGIS does): both are about the one statement.
+  // 53: out of resources, 57: cancelled or shut down, 58: system error, XX: internal error. But
+  // 58P01 is a library that the server does not have, and XX000 what code in C reports of its own
+  // (PostGIS does): both are about the one statement.
   return error instanceof ServerError && !isTransient(error) &&
     !/^(?:53|57|58(?!P01)|XX(?!000))/.test(error.sqlState);
 }

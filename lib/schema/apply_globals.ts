@@ -11,7 +11,9 @@ import type { GlobalObject } from "./globals_model.ts";
 import { type GlobalsTarget, type GlobalStep, planGlobals } from "./globals_plan.ts";
 import type { Globals } from "./globals.ts";
 
-/** A membership of our own role that lets it give objects to their owners; to be revoked at the end. */
+/**
+ * A membership of our own role that lets it give objects to their owners; to be revoked at the end.
+ */
 export interface TemporaryMembership {
   /** The role that was granted. */
   readonly role: string;
@@ -32,13 +34,15 @@ export interface AppliedGlobals {
 }
 
 /**
- * Brings globals to the target. Roles that are there are altered, except the one we are connected as and the bootstrap superuser.
- * Not a transaction: what is done stays done, and doing it again changes nothing.
+ * Brings globals to the target. Roles that are there are altered, except the one we are connected
+ * as and the bootstrap superuser. Not a transaction: what is done stays done, and doing it again
+ * changes nothing.
  *
- * A role that is no superuser is made a member of the roles, so that it can create objects for them: see
- * {@linkcode revokeTemporaryMemberships}.
+ * A role that is no superuser is made a member of the roles, so that it can create objects for
+ * them: see {@linkcode revokeTemporaryMemberships}.
  *
- * @throws ConnectionError when the connection ends; ServerError when the server has trouble of its own
+ * @throws ConnectionError when the connection ends; ServerError when the server has trouble of its
+ * own
  */
 export async function applyGlobals(session: Session, globals: Globals): Promise<AppliedGlobals> {
   const target = await readTarget(session);
@@ -57,7 +61,10 @@ export async function applyGlobals(session: Session, globals: Globals): Promise<
   };
 }
 
-/** Takes back the memberships that {@linkcode applyGlobals} gave our own role; returns what could not be. */
+/**
+ * Takes back the memberships that {@linkcode applyGlobals} gave our own role; returns what could
+ * not be.
+ */
 export async function revokeTemporaryMemberships(
   session: Session,
   memberships: readonly TemporaryMembership[],
@@ -154,7 +161,10 @@ function refusal(object: string, what: string, error: ServerError): Adaptation {
   };
 }
 
-/** Says what was being done; the server's CONTEXT and the rest of its message could hold a verifier and are left out. */
+/**
+ * Says what was being done; the server's CONTEXT and the rest of its message could hold a verifier
+ * and are left out.
+ */
 function withoutStatement(error: unknown, { object, what }: GlobalStep): unknown {
   if (!(error instanceof ServerError)) return error;
   return new ServerError(
@@ -164,8 +174,8 @@ function withoutStatement(error: unknown, { object, what }: GlobalStep): unknown
 }
 
 /**
- * Makes our own role a member of the roles. CREATEROLE no longer is enough to act for others from 16 on: it gives a membership with
- * ADMIN only, by which we can give ourselves the rest.
+ * Makes our own role a member of the roles. CREATEROLE no longer is enough to act for others from
+ * 16 on: it gives a membership with ADMIN only, by which we can give ourselves the rest.
  */
 async function joinRoles(
   session: Session,

@@ -68,14 +68,20 @@ export interface ApplyOptions {
   /** Statements sent at once. */
   readonly batchSize?: number;
   /**
-   * Whether objects were left out on purpose: what cannot be made without them is then reported and not an error. Tables are always made.
+   * Whether objects were left out on purpose: what cannot be made without them is then reported and
+   * not an error. Tables are always made.
    */
   readonly incomplete?: boolean;
-  /** Major version of the server that the statements come from: what to do about a refusal depends on which side is older. */
+  /**
+   * Major version of the server that the statements come from: what to do about a refusal depends
+   * on which side is older.
+   */
   readonly sourceMajor?: number | undefined;
   /** Records statements as done in the very transaction that does them. */
   readonly record?: StatementRecord;
-  /** Takes what is refused, and everything after it goes on; undefined: the first refusal ends it. */
+  /**
+   * Takes what is refused, and everything after it goes on; undefined: the first refusal ends it.
+   */
   readonly setAside?: SetAsideSink | undefined;
   /** Whether the caller has begun a transaction that all of it belongs to. Default: false. */
   readonly inTransaction?: boolean;
@@ -90,7 +96,10 @@ export interface SetAsideSink {
 
 /** Keeps account of statements. */
 export interface StatementRecord {
-  /** Statements that record these as done; empty when none of them need be. They are put before them in one message, which is one transaction. */
+  /**
+   * Statements that record these as done; empty when none of them need be. They are put before them
+   * in one message, which is one transaction.
+   */
   readonly statement: (statements: readonly DumpStatement[]) => string;
   /** Told when the transaction is committed. */
   readonly onRecorded: (statements: readonly DumpStatement[]) => void;
@@ -101,13 +110,16 @@ const noRecord: StatementRecord = { statement: () => "", onRecorded: () => {} };
 const batchCharacters = 256 * 1024;
 
 /**
- * Runs the statements in their order in one session, whose settings the dump's own SET statements change.
+ * Runs the statements in their order in one session, whose settings the dump's own SET statements
+ * change.
  *
- * Many are sent as one Query message: the server runs them in one implicit transaction, so a refused batch leaves no trace
- * and is run again one by one, which tells what to report or adapt. No statement of a schema dump forbids a transaction block.
+ * Many are sent as one Query message: the server runs them in one implicit transaction, so a
+ * refused batch leaves no trace and is run again one by one, which tells what to report or adapt.
+ * No statement of a schema dump forbids a transaction block.
  *
- * What the target refuses of ownership, privileges, comments and labels is reported; owners are tried again at the end, because a
- * role that is no superuser can give an object only to who may create in its schema, and those privileges come last.
+ * What the target refuses of ownership, privileges, comments and labels is reported; owners are
+ * tried again at the end, because a role that is no superuser can give an object only to who may
+ * create in its schema, and those privileges come last.
  *
  * Anything else that is refused goes to `setAside`.
  *
@@ -151,7 +163,9 @@ export async function applyStatements(
 
 const superusers = new WeakMap<Session, boolean>();
 
-/** Asked once for each session: far away, every question costs as much as an index of a small table. */
+/**
+ * Asked once for each session: far away, every question costs as much as an index of a small table.
+ */
 async function isSuperuser(session: Session): Promise<boolean> {
   const known = superusers.get(session);
   if (known !== undefined) return known;
@@ -171,7 +185,10 @@ export function describeStatement(statement: DumpStatement): string {
   return `${type} ${schema === undefined ? "" : `${schema}.`}${name}`;
 }
 
-/** The view that a statement completes: pg_dump makes one that is part of a circle in two steps, the first without its query. */
+/**
+ * The view that a statement completes: pg_dump makes one that is part of a circle in two steps, the
+ * first without its query.
+ */
 export function completedView({ sql, type }: DumpStatement): TableName | undefined {
   if (type !== "RULE") return undefined;
   const cursor = new SqlCursor(sql);
@@ -195,7 +212,8 @@ function* batches(
   let characters = 0;
   let alone = false;
   for (const statement of statements) {
-    // hours may go into filling one, and would go again when another statement of the batch is refused
+    // hours may go into filling one, and would go again when another statement of the batch is
+    // refused
     const fills = statement.type === "MATERIALIZED VIEW DATA";
     const full = batch.length >= size || characters > batchCharacters || fills || alone;
     alone = fills;
@@ -262,7 +280,8 @@ class SchemaRun {
   /** What computes values of the user's sees the database's own path where that was asked for. */
   #underPath(statement: DumpStatement | undefined, sql: string): string {
     const { ownSearchPath: own } = this.#session.endpoint;
-    const ended = sql.endsWith(";") ? sql : `${sql};`; // foreign keys that were taken apart have none
+    // foreign keys that were taken apart have none
+    const ended = sql.endsWith(";") ? sql : `${sql};`;
     return own && statement !== undefined && computesValues(statement)
       ? `${ownSearchPath.begin}\n${ended}\n${ownSearchPath.end}`
       : ended;
@@ -309,8 +328,8 @@ class SchemaRun {
   }
 
   /**
-   * A role that is no superuser can give an object only to who may create in its schema, which an owner need not. The privilege is
-   * granted for this one statement: all three are one transaction.
+   * A role that is no superuser can give an object only to who may create in its schema, which an
+   * owner need not. The privilege is granted for this one statement: all three are one transaction.
    */
   async #changeOwnerWithCreate({ sql, schema }: DumpStatement): Promise<boolean> {
     const owner = / OWNER TO ("(?:[^"]|"")+"|[^\s";]+);$/.exec(sql)?.[1];
@@ -470,7 +489,10 @@ type Answer =
   }
   | { readonly kind: "fail"; readonly remedy: string | undefined };
 
-/** Where objects were left out: what hangs on them is left out too. Tables hold rows, so they never are. */
+/**
+ * Where objects were left out: what hangs on them is left out too. Tables hold rows, so they never
+ * are.
+ */
 function answerToMissing(statement: DumpStatement, { sqlState }: ServerError): Answer | undefined {
   if (!missingStates.has(sqlState) || statement.type === undefined) return undefined;
   if (/^(?:COMMENT ON|GRANT|REVOKE|SECURITY LABEL)\s/.test(statement.sql)) {

@@ -1,11 +1,13 @@
 /**
  * Tables that inherit, made with their columns where the source has them. Pure.
  *
- * A column that a parent gained later stands last in its children; `CREATE TABLE … INHERITS`, as pg_dump writes it, puts inherited columns
- * first. Where the table's row type is stored in a column, or returned by a function, values would change their meaning without an error.
+ * A column that a parent gained later stands last in its children; `CREATE TABLE … INHERITS`, as
+ * pg_dump writes it, puts inherited columns first. Where the table's row type is stored in a
+ * column, or returned by a function, values would change their meaning without an error.
  *
- * The columns come one by one: the table's own are added to it, the inherited ones to an empty parent made for the purpose, which gives way
- * to the true one in the end. So each column is as local or inherited as on the source.
+ * The columns come one by one: the table's own are added to it, the inherited ones to an empty
+ * parent made for the purpose, which gives way to the true one in the end. So each column is as
+ * local or inherited as on the source.
  *
  * @module
  */
@@ -64,7 +66,10 @@ class Family {
     this.#columns = columns;
   }
 
-  /** The statements that make the table in the source's order; undefined where the plain one does, or nothing can be said. */
+  /**
+   * The statements that make the table in the source's order; undefined where the plain one does,
+   * or nothing can be said.
+   */
   inOrder(definition: TableDefinition): string | undefined {
     const wanted = this.#columns.get(tableKey(definition.table));
     const parents = definition.parents.map((parent) => this.#tables.get(tableKey(parent)));

@@ -14,8 +14,8 @@ import {
 } from "../postgres/mod.ts";
 
 /**
- * What the programs do not set themselves, or only after statements that a setting of the database or role can end already. Known to
- * all versions, and to be set by anybody.
+ * What the programs do not set themselves, or only after statements that a setting of the database
+ * or role can end already. Known to all versions, and to be set by anybody.
  */
 const toolSettings: Readonly<Record<string, string>> = {
   statement_timeout: "0",
@@ -34,10 +34,11 @@ const toolSettings: Readonly<Record<string, string>> = {
 };
 
 /**
- * The endpoint with `options` by which nothing of its database's or role's settings reaches a client program; what the URL's own options say
- * of anything else stays.
+ * The endpoint with `options` by which nothing of its database's or role's settings reaches a
+ * client program; what the URL's own options say of anything else stays.
  *
- * Source: PostgreSQL documentation, "options" in "34.1.2. Parameter Key Words": spaces within a value need a backslash.
+ * Source: PostgreSQL documentation, "options" in "34.1.2. Parameter Key Words": spaces within a
+ * value need a backslash.
  */
 export function withToolSettings(endpoint: Endpoint): Endpoint {
   const settings = namesRole(endpoint) ? toolSettings : { ...toolSettings, role: "none" };
@@ -81,7 +82,9 @@ export function conninfoFor(endpoint: Endpoint, major: number): string {
     .join(" ");
 }
 
-/** The user's options, and no event triggers where a session has found that the server takes that. */
+/**
+ * The user's options, and no event triggers where a session has found that the server takes that.
+ */
 function optionsFor(endpoint: Endpoint): string | undefined {
   const options = [
     ...(endpoint.options === undefined ? [] : [endpoint.options]),

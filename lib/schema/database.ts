@@ -270,15 +270,19 @@ function isAboutLocale({ sqlState }: ServerError): boolean {
     sqlState === SqlState.featureNotSupported;
 }
 
-/** Settings that decide whether a session begins at all: they come last, when no session is to be begun any more. */
+/**
+ * Settings that decide whether a session begins at all: they come last, when no session is to be
+ * begun any more.
+ */
 const lateSettings: ReadonlySet<string> = new Set([
   "session_preload_libraries",
   "local_preload_libraries",
 ]);
 
 /**
- * Plans the settings that sessions of the database begin with. They come before the schema: checks, generated columns,
- * index expressions and materialized views are computed under them. Pure; for `applyStatements`.
+ * Plans the settings that sessions of the database begin with. They come before the schema: checks,
+ * generated columns, index expressions and materialized views are computed under them. Pure; for
+ * `applyStatements`.
  */
 export function databaseSettingStatements(
   properties: Pick<DatabaseProperties, "settings">,
@@ -300,8 +304,8 @@ export function databaseSettingStatements(
 }
 
 /**
- * Plans what follows the creation and the settings: owner, privileges, comment, labels, settings, and at the very end what could keep us out.
- * Pure; for `applyStatements`.
+ * Plans what follows the creation and the settings: owner, privileges, comment, labels, settings,
+ * and at the very end what could keep us out. Pure; for `applyStatements`.
  */
 export function databasePropertyStatements(
   properties: DatabaseProperties,

@@ -11,15 +11,24 @@ import { type Token, tokenize } from "../core/mod.ts";
 export interface DumpStatement {
   /** The statement with its semicolon, without the comments in front of it. */
   readonly sql: string;
-  /** pg_dump's word for the kind of object: `TABLE`, `FK CONSTRAINT`, `ACL`. Undefined for session settings. */
+  /**
+   * pg_dump's word for the kind of object: `TABLE`, `FK CONSTRAINT`, `ACL`. Undefined for session
+   * settings.
+   */
   readonly type?: string;
-  /** pg_dump's name of the entry, for people: `orders orders_pkey`, `f(integer)`. Line breaks have become spaces. */
+  /**
+   * pg_dump's name of the entry, for people: `orders orders_pkey`, `f(integer)`. Line breaks have
+   * become spaces.
+   */
   readonly name?: string;
   /** The schema it is in. */
   readonly schema?: string;
   /** The role that owns it. */
   readonly owner?: string;
-  /** Statements that make the same table with its columns in the source's order; `sql` where the target refuses them. */
+  /**
+   * Statements that make the same table with its columns in the source's order; `sql` where the
+   * target refuses them.
+   */
   readonly inOrder?: string;
 }
 
@@ -30,8 +39,9 @@ type Header =
 /**
  * Cuts a dump into its statements, where psql would cut it.
  *
- * Lines with a backslash command of psql (`\restrict`, `\connect`) are dropped. Each statement gets the entry of the
- * comment that pg_dump wrote above it; what looks like one inside a string, a body or a comment block does not count.
+ * Lines with a backslash command of psql (`\restrict`, `\connect`) are dropped. Each statement gets
+ * the entry of the comment that pg_dump wrote above it; what looks like one inside a string, a body
+ * or a comment block does not count.
  *
  * @throws TypeError when the text ends in the middle of a statement: the dump is cut off
  */
@@ -39,7 +49,9 @@ export function readDump(text: string): readonly DumpStatement[] {
   const statements: DumpStatement[] = [];
   let backslashEscapes = false;
   let header: Header | undefined;
-  /** Everything before this has been dealt with: a backslash command reaches to the end of its line. */
+  /**
+   * Everything before this has been dealt with: a backslash command reaches to the end of its line.
+   */
   let from = 0;
   let start: number | undefined;
   let nesting = new Nesting();
@@ -96,10 +108,12 @@ function* tokensFrom(
 }
 
 /**
- * Where in a statement we are: only outside of parentheses and SQL-standard bodies a semicolon ends it.
+ * Where in a statement we are: only outside of parentheses and SQL-standard bodies a semicolon ends
+ * it.
  *
- * As in the server's grammar, nothing but a routine has such a body, and nothing but the words BEGIN ATOMIC opens it: BEGIN alone is a name like any
- * other. Inside of it CASE and END are reserved, so they come in pairs, except where any word is a name: behind AS and behind a dot.
+ * As in the server's grammar, nothing but a routine has such a body, and nothing but the words
+ * BEGIN ATOMIC opens it: BEGIN alone is a name like any other. Inside of it CASE and END are
+ * reserved, so they come in pairs, except where any word is a name: behind AS and behind a dot.
  */
 class Nesting {
   #parentheses = 0;
@@ -152,8 +166,9 @@ function isSessionSetting(sql: string): boolean {
 }
 
 /**
- * The comment above an entry, as `_printTocEntry` of pg_dump writes it: names are neither quoted nor escaped. A name that contains what separates
- * the parts is told from them by the longest name; a schema or owner like that may be misread, which only messages show.
+ * The comment above an entry, as `_printTocEntry` of pg_dump writes it: names are neither quoted
+ * nor escaped. A name that contains what separates the parts is told from them by the longest name;
+ * a schema or owner like that may be misread, which only messages show.
  */
 const headerPattern =
   /^-- (?:Data for )?Name: (.*); Type: ([A-Z][A-Z ]*); Schema: (.*?); Owner: (.*?)(?:; Tablespace: .*)?$/;

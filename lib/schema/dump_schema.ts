@@ -27,11 +27,15 @@ export interface DumpSchemaOptions {
   /** Both when undefined. */
   readonly section?: SchemaSection | undefined;
   /**
-   * Tables, views and sequences that are not dumped, nor what belongs to them: indexes, triggers, policies, comments, privileges. What
-   * merely refers to them (keys of other tables, functions) is dumped all the same.
+   * Tables, views and sequences that are not dumped, nor what belongs to them: indexes, triggers,
+   * policies, comments, privileges. What merely refers to them (keys of other tables, functions) is
+   * dumped all the same.
    */
   readonly without?: readonly TableName[] | undefined;
-  /** Only these tables, with what belongs to them: indexes, keys, triggers, sequences that they own; not types and functions. */
+  /**
+   * Only these tables, with what belongs to them: indexes, keys, triggers, sequences that they own;
+   * not types and functions.
+   */
   readonly only?: readonly TableName[] | undefined;
   /** An exported snapshot's name; the session that exported it must be open. */
   readonly snapshot?: string | undefined;
@@ -42,8 +46,9 @@ export interface DumpSchemaOptions {
 }
 
 /**
- * Dumps a section as statements, with owners, privileges, comments and security labels; without publications, subscriptions, large objects
- * and statistics, and without options that only servers set. Tables that inherit keep the order of their columns.
+ * Dumps a section as statements, with owners, privileges, comments and security labels; without
+ * publications, subscriptions, large objects and statistics, and without options that only servers
+ * set. Tables that inherit keep the order of their columns.
  *
  * Permissions as for {@linkcode runTool} or {@linkcode runEmbeddedDump}.
  */
@@ -58,8 +63,9 @@ export async function dumpSchema(options: DumpSchemaOptions): Promise<readonly D
 const commentOfNewDatabases = `COMMENT ON SCHEMA "public" IS 'standard public schema';`;
 
 /**
- * The same as plain SQL, exactly as pg_dump wrote it: in UTF-8, or in the database's own encoding, which is SQL_ASCII or has characters that
- * Unicode lacks. `decodeOpaque` says how such bytes are read.
+ * The same as plain SQL, exactly as pg_dump wrote it: in UTF-8, or in the database's own encoding,
+ * which is SQL_ASCII or has characters that Unicode lacks. `decodeOpaque` says how such bytes are
+ * read.
  */
 export async function dumpSchemaText(options: DumpSchemaOptions): Promise<string> {
   const { encoding = "UTF8" } = options;
@@ -98,7 +104,8 @@ function dumpArguments(
   return [
     ...sections.map((name) => `--section=${name}`),
     ...(snapshot === undefined ? [] : [`--snapshot=${snapshot}`]),
-    // what is no keyword for the source can be one for the target; the source's own definitions are quoted by it too
+    // what is no keyword for the source can be one for the target; the source's own definitions are
+    // quoted by it too
     "--quote-all-identifiers",
     "-B", // large objects; the long name changed in 16
     "--no-publications",
@@ -110,12 +117,15 @@ function dumpArguments(
   ];
 }
 
-/** Relations in one pattern: pg_dump asks the server once for each pattern, and a long alternation takes long to compile. */
+/**
+ * Relations in one pattern: pg_dump asks the server once for each pattern, and a long alternation
+ * takes long to compile.
+ */
 const relationsPerPattern = 100;
 
 /**
- * Patterns of pg_dump for exactly these relations: `"s"."a"|"b"`. In double quotes no character has a meaning, outside of them `|` is the
- * one of regular expressions.
+ * Patterns of pg_dump for exactly these relations: `"s"."a"|"b"`. In double quotes no character has
+ * a meaning, outside of them `|` is the one of regular expressions.
  *
  * Source: PostgreSQL documentation, "psql", Patterns.
  */

@@ -1,5 +1,6 @@
 /**
- * Which pg_dump reads the schema: an installed one when it is new enough for both servers, else the embedded one.
+ * Which pg_dump reads the schema: an installed one when it is new enough for both servers, else the
+ * embedded one.
  *
  * @module
  */
@@ -11,7 +12,10 @@ import { findInstalledTools, type InstalledTools, type ToolSearch } from "./nati
 /** The programs that give schema and globals. */
 export type DumpTool =
   & {
-    /** For people: `pg_dump 16.4`, `embedded pg_dump 18 (pg_dump 15.18 is older than the source, 17)`. */
+    /**
+     * For people: `pg_dump 16.4`, `embedded pg_dump 18 (pg_dump 15.18 is older than the source,
+     * 17)`.
+     */
     readonly description: string;
     readonly major: number;
   }
@@ -37,13 +41,15 @@ export interface ServerMajors {
   readonly sourceMajor: number;
   /** Of the target: 18. */
   readonly targetMajor: number;
-  /** First major version whose libpq can be told what the source's URL demands, see `minLibpqMajor`. */
+  /**
+   * First major version whose libpq can be told what the source's URL demands, see `minLibpqMajor`.
+   */
   readonly libpqMajor?: number;
 }
 
 /**
- * Looks for installed programs and chooses; removes what a killed process gave to such programs and left behind. Permissions as for
- * {@linkcode findInstalledTools}.
+ * Looks for installed programs and chooses; removes what a killed process gave to such programs and
+ * left behind. Permissions as for {@linkcode findInstalledTools}.
  */
 export async function findDumpTool(
   majors: ServerMajors,
@@ -54,7 +60,10 @@ export async function findDumpTool(
   return chooseDumpTool({ ...majors, preference, installed });
 }
 
-/** pg_dump from this version on locks tables many at a time; before, each table costs it a round trip. */
+/**
+ * pg_dump from this version on locks tables many at a time; before, each table costs it a round
+ * trip.
+ */
 const locksTogether = 16;
 /** Round trips of the embedded pg_dump, however many tables there are. */
 const embeddedRoundTrips = 65;
@@ -62,8 +71,8 @@ const embeddedRoundTrips = 65;
 const embeddedExtraMs = 1_000;
 
 /**
- * The embedded pg_dump in place of an old installed one, where that would spend its time asking a far server about each table.
- * With 2,000 tables 40 ms away: 3.5 s in place of 110.
+ * The embedded pg_dump in place of an old installed one, where that would spend its time asking a
+ * far server about each table. With 2,000 tables 40 ms away: 3.5 s in place of 110.
  */
 export function toolForDistance(
   tool: DumpTool,
@@ -87,8 +96,8 @@ export function toolForDistance(
 }
 
 /**
- * Chooses among what is installed. pg_dump refuses a server newer than itself, and one older than the target
- * may write what the target no longer understands.
+ * Chooses among what is installed. pg_dump refuses a server newer than itself, and one older than
+ * the target may write what the target no longer understands.
  *
  * @throws ReplicatorError (prerequisite) when nothing usable is there
  */

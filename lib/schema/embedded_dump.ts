@@ -14,8 +14,9 @@ import {
 import { PgServerShim } from "./pg_server_shim.ts";
 
 /**
- * The package with the program. The specifier is complete because the worker has no import map; `import_map.json` names the same version.
- * An executable carries it with `deno compile --include` and this specifier.
+ * The package with the program. The specifier is complete because the worker has no import map;
+ * `import_map.json` names the same version. An executable carries it with `deno compile --include`
+ * and this specifier.
  */
 export const embeddedDumpModule = "npm:@electric-sql/pglite-tools@0.4.8/pg_dump";
 
@@ -30,20 +31,24 @@ export interface EmbeddedDumpOptions {
   readonly endpoint: Endpoint;
   /** Arguments of pg_dump, those about the connection and the encoding left out. */
   readonly args: readonly string[];
-  /** The encoding of the dump; `decodeOpaque` says how bytes that are no valid UTF-8 are read. Default: `UTF8`. */
+  /**
+   * The encoding of the dump; `decodeOpaque` says how bytes that are no valid UTF-8 are read.
+   * Default: `UTF8`.
+   */
   readonly encoding?: string;
   /** Ends the dump. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Runs the embedded pg_dump and returns what it wrote. TLS and authentication are those of our own session, which is opened for
- * this dump alone because pg_dump changes its settings.
+ * Runs the embedded pg_dump and returns what it wrote. TLS and authentication are those of our own
+ * session, which is opened for this dump alone because pg_dump changes its settings.
  *
- * Requires `--allow-net` for the server, and `--allow-read` of Deno's npm cache, where the WebAssembly file is (an
- * executable reads it from itself).
+ * Requires `--allow-net` for the server, and `--allow-read` of Deno's npm cache, where the
+ * WebAssembly file is (an executable reads it from itself).
  *
- * @throws ServerError when the server refuses one of pg_dump's queries, ReplicatorError with its output when it fails otherwise
+ * @throws ServerError when the server refuses one of pg_dump's queries, ReplicatorError with its
+ * output when it fails otherwise
  */
 export async function runEmbeddedDump(
   { endpoint, args, encoding = "UTF8", signal }: EmbeddedDumpOptions,
@@ -155,7 +160,10 @@ function failure(
   });
 }
 
-/** pg_dump's messages; the wrapper joined their lines, and the program first complains that it finds no file of itself. */
+/**
+ * pg_dump's messages; the wrapper joined their lines, and the program first complains that it finds
+ * no file of itself.
+ */
 function outputLines(message: string): readonly string[] {
   return redact(message)
     .replace(/invalid binary "[^"]*": No such file or directory/g, "")

@@ -34,12 +34,12 @@ export type WorkerMessage =
   | { readonly kind: "failed"; readonly message: string; readonly missingPermission: boolean };
 
 /**
- * The worker's program. Its **source text** is what the worker runs, so that a single-file bundle, an executable and a remote
- * module need no second file: it must not refer to anything outside of itself, and must not import by a literal, which
- * the bundler would pull in.
+ * The worker's program. Its **source text** is what the worker runs, so that a single-file bundle,
+ * an executable and a remote module need no second file: it must not refer to anything outside of
+ * itself, and must not import by a literal, which the bundler would pull in.
  *
- * pg_dump is synchronous C: each time it has written to its "server", this thread sleeps until the main thread has put the
- * reply into shared memory.
+ * pg_dump is synchronous C: each time it has written to its "server", this thread sleeps until the
+ * main thread has put the reply into shared memory.
  */
 export function dumpWorker(): void {
   const scope = globalThis as unknown as {
@@ -51,7 +51,10 @@ export function dumpWorker(): void {
     const control = new Int32Array(job.control);
     const buffer = new Uint8Array(job.buffer);
 
-    /** Sleeps until a piece is there. What wakes it may still be the word about the piece before, which it had not slept for. */
+    /**
+     * Sleeps until a piece is there. What wakes it may still be the word about the piece before,
+     * which it had not slept for.
+     */
     const piece = () => {
       while (Atomics.load(control, 0) === 0) Atomics.wait(control, 0, 0);
       const bytes = buffer.slice(0, Atomics.load(control, 1));
@@ -59,7 +62,8 @@ export function dumpWorker(): void {
       return bytes;
     };
     const server = {
-      // the wrapper wants to restore the session's search_path afterwards; the session is closed instead
+      // the wrapper wants to restore the session's search_path afterwards; the session is closed
+      // instead
       query: () => Promise.resolve({ rows: [{ search_path: "" }] }),
       exec: () => Promise.resolve([]),
       execProtocolRawStream: (
@@ -93,8 +97,9 @@ export function dumpWorker(): void {
           return text;
         },
       });
-      // the wrapper drops every line that begins with \\restrict, those inside of function bodies and comments too;
-      // in this worker's realm it finds none, and the dump reader drops those that are commands
+      // the wrapper drops every line that begins with \\restrict, those inside of function bodies
+      // and comments too; in this worker's realm it finds none, and the dump reader drops those
+      // that are commands
       const replace = String.prototype.replace as (this: string, ...args: unknown[]) => string;
       Object.defineProperty(String.prototype, "replace", {
         value: function (this: string, pattern: unknown, by: unknown) {

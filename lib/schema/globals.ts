@@ -40,10 +40,11 @@ export interface Globals {
 }
 
 /**
- * Reads roles, memberships, settings, tablespaces and parameter privileges; with the native tool by `pg_dumpall --globals-only`,
- * else from the catalogs. Both give the same.
+ * Reads roles, memberships, settings, tablespaces and parameter privileges; with the native tool by
+ * `pg_dumpall --globals-only`, else from the catalogs. Both give the same.
  *
- * Predefined roles (`pg_*`) are not in it; a provider's own roles neither, unless they own something in the databases.
+ * Predefined roles (`pg_*`) are not in it; a provider's own roles neither, unless they own
+ * something in the databases.
  */
 export async function dumpGlobals(options: DumpGlobalsOptions): Promise<Globals> {
   const { session, tool, databases } = options;
@@ -92,7 +93,8 @@ async function readWithTool(
     major: tool.major,
     args: [
       "--globals-only",
-      `--database=${session.endpoint.database}`, // pg_dumpall looks past the one in the connection string
+      // pg_dumpall looks past the one in the connection string
+      `--database=${session.endpoint.database}`,
       "--encoding=UTF8",
       ...await canReadPasswords(session) ? [] : ["--no-role-passwords"],
     ],
@@ -107,7 +109,10 @@ async function readWithTool(
   ]);
 }
 
-/** Who owns databases or objects in them; dependencies are recorded for the whole server in one catalog. */
+/**
+ * Who owns databases or objects in them; dependencies are recorded for the whole server in one
+ * catalog.
+ */
 async function ownersIn(
   session: Session,
   databases: readonly string[],

@@ -18,8 +18,8 @@ import {
 } from "./globals_model.ts";
 
 /**
- * Reads all globals of a server except its `pg_*` roles. The catalogs hold the whole of them for everybody to see, but for the passwords,
- * which are left out when `pg_authid` may not be read.
+ * Reads all globals of a server except its `pg_*` roles. The catalogs hold the whole of them for
+ * everybody to see, but for the passwords, which are left out when `pg_authid` may not be read.
  */
 export async function readGlobals(session: Session): Promise<readonly GlobalObject[]> {
   const passwords = await canReadPasswords(session);

@@ -87,7 +87,10 @@ export interface TablespaceObject {
   readonly name: string;
   /** The role that owns it. */
   readonly owner: string;
-  /** A folder of the server; empty for one inside of the data directory (`allow_in_place_tablespaces`). */
+  /**
+   * A folder of the server; empty for one inside of the data directory
+   * (`allow_in_place_tablespaces`).
+   */
   readonly location: string;
   /** `random_page_cost=1.1` */
   readonly options: readonly string[];
@@ -127,7 +130,10 @@ export type GlobalObject =
   | ParameterGrantObject
   | CommonSettingObject;
 
-/** Settings whose value is a list of quoted names; PostgreSQL's flag GUC_LIST_QUOTE, which no catalog shows. */
+/**
+ * Settings whose value is a list of quoted names; PostgreSQL's flag GUC_LIST_QUOTE, which no
+ * catalog shows.
+ */
 const quotedLists: ReadonlySet<string> = new Set([
   "local_preload_libraries",
   "search_path",
@@ -148,7 +154,10 @@ export function parseSetting(entry: string): Setting {
   return { name, values: names.length === 0 ? [""] : names };
 }
 
-/** A tablespace's location as CREATE TABLESPACE wants it: inside of the data directory the catalogs show a relative path. */
+/**
+ * A tablespace's location as CREATE TABLESPACE wants it: inside of the data directory the catalogs
+ * show a relative path.
+ */
 export function creatableLocation(location: string): string {
   return /^(?:\/|\\|[A-Za-z]:)/.test(location) ? location : "";
 }

@@ -1,5 +1,6 @@
 /**
- * The statements that bring globals to a target, with what to fall back on when it refuses one. Pure.
+ * The statements that bring globals to a target, with what to fall back on when it refuses one.
+ * Pure.
  *
  * @module
  */
@@ -40,8 +41,8 @@ export interface ExistingRole {
 }
 
 /**
- * One thing to do. The attempts are tried in turn until one succeeds; when none does, the parts are done one by one, and
- * when there are none either, the object is reported as refused.
+ * One thing to do. The attempts are tried in turn until one succeeds; when none does, the parts are
+ * done one by one, and when there are none either, the object is reported as refused.
  */
 export interface GlobalStep {
   /** For messages: `role bob`. */
@@ -74,7 +75,10 @@ export interface GlobalsPlan {
   readonly notes: readonly Adaptation[];
 }
 
-/** Plans all objects: roles with attributes, memberships, settings, tablespaces, privileges, comments. */
+/**
+ * Plans all objects: roles with attributes, memberships, settings, tablespaces, privileges,
+ * comments.
+ */
 export function planGlobals(objects: readonly GlobalObject[], target: GlobalsTarget): GlobalsPlan {
   const notes: Adaptation[] = [];
   const roles: RoleObject[] = [];
@@ -218,7 +222,8 @@ function membershipStep(membership: MembershipObject, target: GlobalsTarget): Gl
   ];
   const grant = `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}` +
     (options.length === 0 ? "" : ` WITH ${options.join(", ")}`);
-  // before 16 the grantor was a note without a meaning; a server that gives it one would refuse most of them
+  // before 16 the grantor was a note without a meaning; a server that gives it one would refuse
+  // most of them
   const meant = grantor !== undefined && (inherit !== undefined || !modern);
   const inName: readonly GlobalAttempt[] = meant
     ? [{ sql: `${grant} GRANTED BY ${quoteIdentifier(grantor)}` }]

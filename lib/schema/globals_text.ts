@@ -64,7 +64,8 @@ const attributeWords: Readonly<Record<string, readonly [keyof DumpedRoleAttribut
 /**
  * Reads the text of `pg_dumpall --globals-only`.
  *
- * @param bootstrapRole name of the bootstrap superuser there, who is nobody in particular as a grantor
+ * @param bootstrapRole name of the bootstrap superuser there, who is nobody in particular as a
+ * grantor
  * @throws ReplicatorError at a statement that it does not know: nothing is left out silently
  */
 export function parseGlobals(text: string, bootstrapRole: string): readonly GlobalObject[] {
@@ -110,7 +111,8 @@ class GlobalsReader {
     if (sql.words("security", "label")) return this.#securityLabel(sql);
     if (sql.words("create", "tablespace")) return this.#createTablespace(sql);
     if (sql.words("alter", "tablespace")) return this.#alterTablespace(sql);
-    if (sql.words("revoke")) return true; // the owner's own privileges, before they are granted again
+    // the owner's own privileges, before they are granted again
+    if (sql.words("revoke")) return true;
     return sql.words("grant") && this.#grant(sql);
   }
 

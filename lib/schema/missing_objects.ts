@@ -1,5 +1,6 @@
 /**
- * What tables need that the target does not have: schemas, types, sequences, functions, collations, extensions, extended statistics.
+ * What tables need that the target does not have: schemas, types, sequences, functions, collations,
+ * extensions, extended statistics.
  *
  * @module
  */
@@ -81,8 +82,10 @@ const objectsStatement = `
     FROM pg_catalog.pg_opclass AS o
     JOIN user_schema AS n ON n.oid = o.opcnamespace`;
 
-// pg_dump leaves out the statistics objects of tables that it is asked for by name. Objects point at what they need (forward). The parts of a table point at it (backward): keys, defaults, indexes, triggers, policies,
-// sequences that it owns; and so do the checks of a domain and the columns of a composite type.
+// pg_dump leaves out the statistics objects of tables that it is asked for by name. Objects point
+// at what they need (forward). The parts of a table point at it (backward): keys, defaults,
+// indexes, triggers, policies, sequences that it owns; and so do the checks of a domain and the
+// columns of a composite type.
 const neededStatement = `
   WITH RECURSIVE needed (class, oid) AS (
     SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, t.oid
@@ -124,7 +127,9 @@ function plain(name: string): string {
   return name.replaceAll('"', "");
 }
 
-/** Objects that tables of the source depend on, directly or not, and that the target does not have. */
+/**
+ * Objects that tables of the source depend on, directly or not, and that the target does not have.
+ */
 export async function findMissingObjects(
   source: Session,
   target: Session,
@@ -143,7 +148,8 @@ export async function findMissingObjects(
 }
 
 /**
- * Of the statements of a whole schema, in their order, those of some tables and of some other objects, with comments, owners and privileges.
+ * Of the statements of a whole schema, in their order, those of some tables and of some other
+ * objects, with comments, owners and privileges.
  *
  * @param own the statements of the tables, as the same pg_dump prints them alone
  */
@@ -179,8 +185,9 @@ export function selectStatements(
 }
 
 /**
- * The order in which tables are made that are complete before they have rows: a partition gets its own keys and indexes first, and
- * ATTACH finds them. Attached at once it would get them from its parent, and be refused its own.
+ * The order in which tables are made that are complete before they have rows: a partition gets its
+ * own keys and indexes first, and ATTACH finds them. Attached at once it would get them from its
+ * parent, and be refused its own.
  */
 export function attachAfterKeys(statements: readonly DumpStatement[]): readonly DumpStatement[] {
   const isKey = ({ type }: DumpStatement) => type === "CONSTRAINT" || type === "INDEX";
@@ -197,7 +204,10 @@ export function attachAfterKeys(statements: readonly DumpStatement[]): readonly 
   ];
 }
 
-/** Statements that make triggers fire for rows that are copied in the role of a replica: they come after the rows. */
+/**
+ * Statements that make triggers fire for rows that are copied in the role of a replica: they come
+ * after the rows.
+ */
 export function firesForReplica({ sql, type }: DumpStatement): boolean {
   return type === "TRIGGER" && /^ALTER TABLE .* ENABLE (?:ALWAYS|REPLICA) TRIGGER /s.test(sql);
 }

@@ -44,11 +44,11 @@ const plainFolders = ["/usr/local/pgsql/bin", "/opt/homebrew/bin", "/usr/local/b
 const pgdgFolders = Array.from({ length: 9 }, (_, index) => `/usr/pgsql-${12 + index}/bin`);
 
 /**
- * The installations found: first the one in the named folder, then the newest; a wrapper comes after the real programs of
- * its version.
+ * The installations found: first the one in the named folder, then the newest; a wrapper comes
+ * after the real programs of its version.
  *
- * Requires `--allow-run` of the programs, and `--allow-read` to look into folders outside of the `PATH`. What may not be looked at or run counts
- * as not installed.
+ * Requires `--allow-run` of the programs, and `--allow-read` to look into folders outside of the
+ * `PATH`. What may not be looked at or run counts as not installed.
  */
 export async function findInstalledTools(search: ToolSearch): Promise<readonly InstalledTools[]> {
   const path = (search.environment["PATH"] ?? "").split(delimiter).filter((folder) =>

@@ -1,5 +1,6 @@
 /**
- * What every new database has from the start, and the source may have dropped or changed: a dump does not mention what is not there.
+ * What every new database has from the start, and the source may have dropped or changed: a dump
+ * does not mention what is not there.
  *
  * @module
  */
@@ -37,8 +38,9 @@ interface Removal {
 }
 
 /**
- * Takes away from a database that has just been created, or is empty, what the source does not have. Nothing that holds or carries anything
- * else is dropped: the server refuses, and that is reported.
+ * Takes away from a database that has just been created, or is empty, what the source does not
+ * have. Nothing that holds or carries anything else is dropped: the server refuses, and that is
+ * reported.
  */
 export async function matchNewDatabase(
   source: Session,

@@ -7,7 +7,10 @@ import { type Token, tokenize } from "../core/mod.ts";
 
 /** One option, and where it stands in the statement. */
 export interface StatementOption {
-  /** Without quotes, which dumps put around it, and in lower case: `fillfactor`, `toast.autovacuum_enabled`. */
+  /**
+   * Without quotes, which dumps put around it, and in lower case: `fillfactor`,
+   * `toast.autovacuum_enabled`.
+   */
   readonly name: string;
   readonly start: number;
   readonly end: number;
@@ -29,7 +32,10 @@ interface OptionList {
 const relations =
   /^(?:CREATE|ALTER)\s+(?:UNLOGGED\s+)?(?:TABLE|FOREIGN\s+TABLE|(?:UNIQUE\s+)?INDEX|(?:MATERIALIZED\s+)?VIEW|SERVER|FOREIGN\s+DATA\s+WRAPPER|USER\s+MAPPING)\s/;
 
-/** The options of a table, view, index or foreign object, of its columns too; not those of operator classes. */
+/**
+ * The options of a table, view, index or foreign object, of its columns too; not those of operator
+ * classes.
+ */
 export function statementOptions(sql: string): readonly StatementOption[] {
   return readLists(sql).flatMap(({ options }) => options);
 }

@@ -1,5 +1,6 @@
 /**
- * What pg_dump takes for a PostgreSQL server: the login is acted, everything after it goes to a real session.
+ * What pg_dump takes for a PostgreSQL server: the login is acted, everything after it goes to a
+ * real session.
  *
  * Source: PostgreSQL documentation, "54.2. Message Flow" and "54.7. Message Formats".
  *
@@ -13,7 +14,10 @@ import {
   FrameScanner,
 } from "../postgres/protocol/frames.ts";
 
-/** Parameters that a server reports at login; libpq looks at the version, the encodings and the way of quoting. */
+/**
+ * Parameters that a server reports at login; libpq looks at the version, the encodings and the way
+ * of quoting.
+ */
 const reportedParameters = [
   "server_version",
   "server_encoding",
@@ -40,7 +44,10 @@ const message = {
 const protocol3 = 3 << 16;
 const encoder = new TextEncoder();
 
-/** States: awaiting the startup packet → logged in. Bytes may come cut anywhere; libpq flushes every 8 kB. */
+/**
+ * States: awaiting the startup packet → logged in. Bytes may come cut anywhere; libpq flushes every
+ * 8 kB.
+ */
 export class PgServerShim {
   readonly #session: Session;
   readonly #parameters: ReadonlyMap<string, string>;
@@ -69,7 +76,10 @@ export class PgServerShim {
     );
   }
 
-  /** Takes what the client wrote; resolves with the reply, empty as long as the client is not through. */
+  /**
+   * Takes what the client wrote; resolves with the reply, empty as long as the client is not
+   * through.
+   */
   async answer(bytes: Uint8Array): Promise<Uint8Array> {
     this.#pending = concatenate([this.#pending, bytes]);
     if (!this.#loggedIn) return this.#login();
@@ -77,7 +87,8 @@ export class PgServerShim {
     if (end === undefined) return new Uint8Array(0);
     const request = this.#pending.slice(0, end);
     this.#pending = this.#pending.slice(end);
-    if (request[0] === message.terminate) return new Uint8Array(0); // the session is closed by its owner
+    // the session is closed by its owner
+    if (request[0] === message.terminate) return new Uint8Array(0);
     const reply = await this.#session.exchange(request);
     this.#noteError(reply);
     return reply;
@@ -90,7 +101,8 @@ export class PgServerShim {
     }
     const version = view.getInt32(4);
     this.#pending = this.#pending.slice(view.getInt32(0));
-    if (version < protocol3 || version >= 4 << 16) return encoder.encode("N"); // asks for encryption: not here
+    // asks for encryption: not here
+    if (version < protocol3 || version >= 4 << 16) return encoder.encode("N");
     this.#loggedIn = true;
     const authenticated = encodeFrame(message.authentication, new Uint8Array(4));
     const parameters = [...this.#parameters].map(([name, value]) =>

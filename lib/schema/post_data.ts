@@ -16,15 +16,17 @@ export interface TablePostData {
 }
 
 /**
- * Post-data by the time at which it can run: `settings` in every session first; then `perTable` as each table's data is in, in
- * parallel; then `attach`, `foreignKeys`, `rest` and `eventTriggers`, one after the other.
+ * Post-data by the time at which it can run: `settings` in every session first; then `perTable` as
+ * each table's data is in, in parallel; then `attach`, `foreignKeys`, `rest` and `eventTriggers`,
+ * one after the other.
  */
 export interface ClassifiedPostData {
   /** Settings that pg_dump expects in effect. */
   readonly settings: readonly DumpStatement[];
   /**
-   * Indexes, primary, unique and exclusion keys with what follows them (CLUSTER, REPLICA IDENTITY, statistics targets, comments).
-   * Partitioned parents come first: their own indexes are empty shells.
+   * Indexes, primary, unique and exclusion keys with what follows them (CLUSTER, REPLICA IDENTITY,
+   * statistics targets, comments). Partitioned parents come first: their own indexes are empty
+   * shells.
    */
   readonly perTable: readonly TablePostData[];
   /** `ALTER INDEX … ATTACH PARTITION`: when the indexes of both tables are there. */
@@ -125,7 +127,9 @@ export function tablesWithStatistics(statements: readonly DumpStatement[]): read
 class Classifier {
   /** Relations that this section itself creates: what belongs to them waits for them. */
   readonly #late = new Set<string>();
-  /** The tables of the indexes, by the index's name; an index that backs a key is called like it. */
+  /**
+   * The tables of the indexes, by the index's name; an index that backs a key is called like it.
+   */
   readonly #tableOfIndex = new Map<string, TableName>();
   /** `table, constraint` of keys that are built with their table. */
   readonly #keys = new Set<string>();

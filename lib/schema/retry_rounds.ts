@@ -5,8 +5,9 @@
  */
 
 /**
- * Tries what failed again, round after round, while a round gets something done: a view over a view that came later, a materialized
- * view whose function reads another one. Ends after as many rounds as there are items at the latest.
+ * Tries what failed again, round after round, while a round gets something done: a view over a view
+ * that came later, a materialized view whose function reads another one. Ends after as many rounds
+ * as there are items at the latest.
  *
  * @param attempt returns whether the item is done
  * @returns the items that are left, in their order

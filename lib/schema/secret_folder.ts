@@ -1,5 +1,6 @@
 /**
- * Files with secrets for client programs: nobody else can read them, and they do not outlive the program, or not for long.
+ * Files with secrets for client programs: nobody else can read them, and they do not outlive the
+ * program, or not for long.
  *
  * @module
  */
@@ -13,8 +14,9 @@ const fileNames: ReadonlySet<string> = new Set([lockName, "pgpass", "pg_service.
 /**
  * A folder that nobody else can look into, removed with all that is in it.
  *
- * While it is in use its process holds a lock on a file in it, which the system releases when the process ends in whatever way. What a killed
- * process has left behind is therefore recognised without doubt, and removed by the next one.
+ * While it is in use its process holds a lock on a file in it, which the system releases when the
+ * process ends in whatever way. What a killed process has left behind is therefore recognised
+ * without doubt, and removed by the next one.
  */
 export class SecretFolder implements AsyncDisposable {
   readonly #path: string;
@@ -25,7 +27,10 @@ export class SecretFolder implements AsyncDisposable {
     this.#lock = lock;
   }
 
-  /** Makes one, and removes those that nobody uses any more. Requires `--allow-read --allow-write` of the temporary folder. */
+  /**
+   * Makes one, and removes those that nobody uses any more. Requires `--allow-read --allow-write`
+   * of the temporary folder.
+   */
   static async make(): Promise<SecretFolder> {
     while (true) {
       const path = await Deno.makeTempDir({ prefix });
@@ -55,7 +60,10 @@ export class SecretFolder implements AsyncDisposable {
   }
 }
 
-/** Removes what killed processes have left behind. Does nothing where the temporary folder may not be written to. */
+/**
+ * Removes what killed processes have left behind. Does nothing where the temporary folder may not
+ * be written to.
+ */
 export async function removeAbandonedSecrets(): Promise<void> {
   try {
     await using _ = await SecretFolder.make();
@@ -64,7 +72,10 @@ export async function removeAbandonedSecrets(): Promise<void> {
   }
 }
 
-/** Removes the folders of processes that have ended without removing them. What cannot be looked at or removed is left alone. */
+/**
+ * Removes the folders of processes that have ended without removing them. What cannot be looked at
+ * or removed is left alone.
+ */
 async function removeAbandoned(sibling: string): Promise<void> {
   const root = join(sibling, "..");
   const { uid } = await Deno.lstat(sibling);

@@ -1,5 +1,6 @@
 /**
- * Objects that the target refused to create or to fill: which may wait, what they hang on, and what to do about them. Pure.
+ * Objects that the target refused to create or to fill: which may wait, what they hang on, and what
+ * to do about them. Pure.
  *
  * @module
  */
@@ -48,8 +49,9 @@ export const missingStates: ReadonlySet<string> = new Set([
 const needsKey: ReadonlySet<string> = new Set(["42830", "42803", "42P10"]);
 
 /**
- * Whether an error says something of the statement alone, so that everything else can go on. A server that has become read-only, or a run that has
- * lost its right to write, would refuse all that follows as well.
+ * Whether an error says something of the statement alone, so that everything else can go on. A
+ * server that has become read-only, or a run that has lost its right to write, would refuse all
+ * that follows as well.
  */
 export function concernsOneObject(error: ServerError): boolean {
   // 25: invalid transaction state (read-only), 28: invalid authorization
@@ -132,7 +134,10 @@ interface Made {
   readonly table: string | undefined;
 }
 
-/** Reading a statement costs more than comparing it, and each refusal looks through all that came before. */
+/**
+ * Reading a statement costs more than comparing it, and each refusal looks through all that came
+ * before.
+ */
 const read = new WeakMap<DumpStatement, { readonly made: Made | undefined }>();
 
 /** What a statement makes; undefined for one that has no life of its own. */

@@ -28,8 +28,9 @@ import {
 } from "./set_aside.ts";
 
 /**
- * What was refused so far. Sessions add to it while they work ({@linkcode add}); {@linkcode retry} takes away what has come about since.
- * Nothing of it is durable before the database is complete: until then another attempt tries everything that is not done.
+ * What was refused so far. Sessions add to it while they work ({@linkcode add}); {@linkcode retry}
+ * takes away what has come about since. Nothing of it is durable before the database is complete:
+ * until then another attempt tries everything that is not done.
  */
 export class SetAsideList implements SetAsideSink {
   #items: readonly SetAsideStatement[] = [];
@@ -43,7 +44,10 @@ export class SetAsideList implements SetAsideSink {
     this.#items = [...this.#items, item];
   };
 
-  /** Sets aside what was refused elsewhere. @throws the error when it says nothing of the one statement */
+  /**
+   * Sets aside what was refused elsewhere. @throws the error when it says nothing of the one
+   * statement
+   */
   put(error: SchemaError): void {
     const { statement, refusal, remedy } = error;
     if (statement.type === undefined || !concernsOneObject(refusal)) throw error;
@@ -62,7 +66,10 @@ export class SetAsideList implements SetAsideSink {
     this.#items = this.#items.filter((item) => describeStatement(item.statement) !== object);
   }
 
-  /** Tries again, in rounds, all but foreign keys, which are also to be validated. @returns what the target got differently */
+  /**
+   * Tries again, in rounds, all but foreign keys, which are also to be validated. @returns what the
+   * target got differently
+   */
   async retry(
     session: Session,
     options: Pick<ApplyOptions, "incomplete" | "record" | "sourceMajor">,
@@ -100,7 +107,10 @@ export class SetAsideList implements SetAsideSink {
     });
   }
 
-  /** What is left, object by object: first causes, then what hangs on them, each in the order in which it was refused. */
+  /**
+   * What is left, object by object: first causes, then what hangs on them, each in the order in
+   * which it was refused.
+   */
   objects(): readonly SetAsideObject[] {
     const causes = new CauseFinder(this.#items);
     const objects = new Map<string, SetAsideObject>();

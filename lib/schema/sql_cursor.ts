@@ -70,7 +70,10 @@ export class SqlCursor {
     return true;
   }
 
-  /** Goes on behind the next occurrence of the word outside of parentheses; stays when there is none. */
+  /**
+   * Goes on behind the next occurrence of the word outside of parentheses; stays when there is
+   * none.
+   */
   skipTo(word: string): boolean {
     let depth = 0;
     for (let at = this.#at; at < this.#tokens.length; at++) {
@@ -85,7 +88,10 @@ export class SqlCursor {
     return false;
   }
 
-  /** Goes on at the last tokens, so many of them, a closing semicolon not counted; stays when they are behind. */
+  /**
+   * Goes on at the last tokens, so many of them, a closing semicolon not counted; stays when they
+   * are behind.
+   */
   skipToLast(count: number): boolean {
     const end = this.#tokens.filter(({ end }) => end <= this.#last).length;
     if (end - count < this.#at) return false;

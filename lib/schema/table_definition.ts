@@ -16,7 +16,10 @@ export interface TableItem {
   readonly notNull: boolean;
   /** The same without that. */
   readonly withoutNotNull: string;
-  /** The column, where it is a constraint NOT NULL of its own: pg_dump 18 writes that, and older servers do not know the form. */
+  /**
+   * The column, where it is a constraint NOT NULL of its own: pg_dump 18 writes that, and older
+   * servers do not know the form.
+   */
   readonly notNullOf: string | undefined;
   /** Whether it is a CHECK that children of the table get too. */
   readonly inheritedCheck: boolean;
@@ -34,7 +37,10 @@ export interface TableDefinition {
   readonly tail: string;
 }
 
-/** Takes a statement apart; undefined when it is none of this form: a partitioned or typed table, something else. */
+/**
+ * Takes a statement apart; undefined when it is none of this form: a partitioned or typed table,
+ * something else.
+ */
 export function parseCreateTable(sql: string): TableDefinition | undefined {
   if (!/^CREATE (?:UNLOGGED |FOREIGN )?TABLE "/.test(sql)) return undefined;
   const cursor = new SqlCursor(sql);

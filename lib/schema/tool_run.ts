@@ -42,13 +42,15 @@ export interface ToolRunOptions {
 }
 
 /**
- * Runs a program that only reads from the server, and returns its standard output. The password goes through a file that only
- * we can read and that is gone afterwards; the program sees no `PG*` variables, and no settings of the database or role. When the connection
- * failed it is run again.
+ * Runs a program that only reads from the server, and returns its standard output. The password
+ * goes through a file that only we can read and that is gone afterwards; the program sees no `PG*`
+ * variables, and no settings of the database or role. When the connection failed it is run again.
  *
- * Requires `--allow-run` of the program, `--allow-write` of the temporary folder, and `--allow-net` for the server.
+ * Requires `--allow-run` of the program, `--allow-write` of the temporary folder, and `--allow-net`
+ * for the server.
  *
- * @throws ConnectionError when the connection failed to the end, ReplicatorError with the program's messages otherwise
+ * @throws ConnectionError when the connection failed to the end, ReplicatorError with the program's
+ * messages otherwise
  */
 export async function runTool(options: ToolRunOptions): Promise<string> {
   const delays = options.retryDelaysMs ?? [2_000, 4_000, 8_000];
@@ -76,8 +78,9 @@ export async function runTool(options: ToolRunOptions): Promise<string> {
 }
 
 /**
- * The run without settings in its connection string, when it is those that the way to the server does not take: poolers
- * know few parameters of a connection, or none. The role is then taken by the program itself.
+ * The run without settings in its connection string, when it is those that the way to the server
+ * does not take: poolers know few parameters of a connection, or none. The role is then taken by
+ * the program itself.
  */
 async function withoutToolSettings(
   options: ToolRunOptions,
@@ -173,7 +176,10 @@ function refuseMissingWords({ program, major, endpoint }: ToolRunOptions): void 
   );
 }
 
-/** A name by which the run's session can be found; longer ones than 63 bytes are cut off by the server. */
+/**
+ * A name by which the run's session can be found; longer ones than 63 bytes are cut off by the
+ * server.
+ */
 function nameOfRun(applicationName: string): string {
   return `${applicationName.slice(0, 40)} ${crypto.randomUUID().slice(0, 8)}`;
 }
@@ -225,7 +231,10 @@ function formatEntry(
   }
 }
 
-/** libpq's messages about the way to the server; a program reports no SQLSTATE. The environment makes them English. */
+/**
+ * libpq's messages about the way to the server; a program reports no SQLSTATE. The environment
+ * makes them English.
+ */
 const connectionLost =
   /connection to (?:server|client)|server closed the connection|could not (?:connect|receive|send)|SSL (?:connection has been closed|SYSCALL|error)|lost synchronization|terminating connection|the database system is (?:starting|shutting|in recovery)|timeout expired|no connection to the server|too many (?:clients|connections)|remaining connection slots/i;
 const refused =

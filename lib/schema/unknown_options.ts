@@ -1,7 +1,8 @@
 /**
  * A statement with those of its options that the target knows.
  *
- * The server names one unknown option at a time, and only in its message; which ones they are is found by trying.
+ * The server names one unknown option at a time, and only in its message; which ones they are is
+ * found by trying.
  *
  * @module
  */
@@ -17,22 +18,27 @@ export interface KnownOptions {
   readonly dropped: readonly string[];
 }
 
-/** Without these a view shows rows to roles that must not see them: better no view than that one. */
+/**
+ * Without these a view shows rows to roles that must not see them: better no view than that one.
+ */
 const neverDropped = new Set(["security_invoker", "security_barrier", "check_option"]);
 
 /** HV00D: a foreign-data wrapper has no such option. */
 const refusesOptions: ReadonlySet<string> = new Set([SqlState.invalidParameterValue, "HV00D"]);
 
 /**
- * Finds the options of a refused statement that the target does not know; undefined when it is not refused because of them.
- * Nothing is left of what is tried.
+ * Finds the options of a refused statement that the target does not know; undefined when it is not
+ * refused because of them. Nothing is left of what is tried.
  */
 export async function keepKnownOptions(
   session: Session,
   sql: string,
   { sqlState, inTransaction, toScript }: {
     readonly sqlState: string;
-    /** The script that runs a statement: what is tried runs under the settings that it is to be made under. */
+    /**
+     * The script that runs a statement: what is tried runs under the settings that it is to be made
+     * under.
+     */
     readonly toScript: (sql: string) => string;
     /** Whether the session is in a transaction of the caller's, which goes on. */
     readonly inTransaction: boolean;
@@ -75,8 +81,8 @@ async function oneByOne(
 }
 
 /**
- * What an index is refused for, it is refused for at once; what is accepted builds it. So the fewest options are dropped first,
- * and the first set that is accepted is the one.
+ * What an index is refused for, it is refused for at once; what is accepted builds it. So the
+ * fewest options are dropped first, and the first set that is accepted is the one.
  */
 async function smallestDrop(
   sql: string,

@@ -1,5 +1,6 @@
 /**
- * The outcome of `init` as a page that needs nothing but itself: to be opened, mailed, printed, kept.
+ * The outcome of `init` as a page that needs nothing but itself: to be opened, mailed, printed,
+ * kept.
  *
  * @module
  */
@@ -28,7 +29,8 @@ const toolName = "postgres-seren-replicator";
 /**
  * One HTML page with everything that is known about a run of `init`. Pure.
  *
- * All texts are escaped; beyond that a policy in the page allows no script but its own, and nothing from elsewhere.
+ * All texts are escaped; beyond that a policy in the page allows no script but its own, and nothing
+ * from elsewhere.
  */
 export function renderInitReport(
   report: ReportView,

@@ -26,7 +26,10 @@ export function isShown(event: RunEvent, level: ShownLevel): boolean {
   return logLevels.indexOf(levelOf(event)) <= logLevels.indexOf(level);
 }
 
-/** One JSON object a line, for log collectors: `{"time":…,"level":…,"event":…}` and the event's own fields. */
+/**
+ * One JSON object a line, for log collectors: `{"time":…,"level":…,"event":…}` and the event's own
+ * fields.
+ */
 export function jsonLines({ writeLine, level, date }: {
   readonly writeLine: (line: string) => void;
   readonly level: ShownLevel;

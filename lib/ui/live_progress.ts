@@ -27,7 +27,8 @@ const redrawEveryMs = 100;
 /**
  * Progress drawn in place, ten times a second whatever the events.
  *
- * States: waiting (until the first event) → drawing ⇄ paused → disposed, which takes the picture away and gives the cursor back.
+ * States: waiting (until the first event) → drawing ⇄ paused → disposed, which takes the picture
+ * away and gives the cursor back.
  */
 export class LiveProgress implements ProgressDisplay {
   readonly #region: LiveRegion;

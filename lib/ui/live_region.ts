@@ -12,10 +12,12 @@ const showCursor = "\x1b[?25h";
 const eraseBelow = "\x1b[J";
 
 /**
- * The last lines of a terminal, drawn again and again in place, with lasting lines printed above them.
+ * The last lines of a terminal, drawn again and again in place, with lasting lines printed above
+ * them.
  *
- * States: empty ⇄ drawn, by {@linkcode draw} and {@linkcode clear}; disposing clears and brings the cursor back, and may be
- * done twice. The cursor is hidden while drawn and stands at the start of the line below the last one.
+ * States: empty ⇄ drawn, by {@linkcode draw} and {@linkcode clear}; disposing clears and brings the
+ * cursor back, and may be done twice. The cursor is hidden while drawn and stands at the start of
+ * the line below the last one.
  */
 export class LiveRegion implements Disposable {
   readonly #terminal: LiveTerminal;
@@ -54,7 +56,10 @@ export class LiveRegion implements Disposable {
     this.#drawn = [];
   }
 
-  /** Moves to the region's first line and erases. A window made narrower has broken our lines into several. */
+  /**
+   * Moves to the region's first line and erases. A window made narrower has broken our lines into
+   * several.
+   */
   #erasing(): string {
     if (this.#drawn.length === 0) return "";
     const { columns, rows } = this.#terminal.size();

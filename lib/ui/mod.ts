@@ -1,6 +1,6 @@
 /**
- * What people see: live progress, tables, plain and JSON lines, the HTML report. Pure but for the writer it is given;
- * knows no command and needs no permission.
+ * What people see: live progress, tables, plain and JSON lines, the HTML report. Pure but for the
+ * writer it is given; knows no command and needs no permission.
  *
  * @module
  */

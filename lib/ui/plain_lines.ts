@@ -28,7 +28,10 @@ export interface PlainLinesOptions {
 
 const progressEveryMs = 5_000;
 
-/** Progress as lines for a log or a pipe: one for each finished step and table, and one every few seconds. */
+/**
+ * Progress as lines for a log or a pipe: one for each finished step and table, and one every few
+ * seconds.
+ */
 export function plainLines({ writeLine, level, now }: PlainLinesOptions): ProgressDisplay {
   let state = initialProgress(now());
   let lastProgressMs = now();

@@ -48,7 +48,10 @@ export interface ProgressState {
   readonly finishedPlannedBytes: number;
   readonly warnings: number;
   readonly retries: number;
-  /** How the source bears the copy: why that is slower than it could be, who waits for it, how old its snapshot is. */
+  /**
+   * How the source bears the copy: why that is slower than it could be, who waits for it, how old
+   * its snapshot is.
+   */
   readonly governor: Readonly<Partial<Record<ThrottleSubject, string>>>;
   readonly samples: readonly Sample[];
 }
@@ -164,8 +167,9 @@ export function copiedBytes({ finishedBytes, running }: ProgressState): number {
 }
 
 /**
- * How much of the data is over, from 0 to 1. Planned sizes are those on disk while progress counts COPY bytes, which may
- * be half or three times as many: finished tables show the ratio for the running ones.
+ * How much of the data is over, from 0 to 1. Planned sizes are those on disk while progress counts
+ * COPY bytes, which may be half or three times as many: finished tables show the ratio for the
+ * running ones.
  */
 export function copiedFraction(state: ProgressState): number {
   if (state.plannedTables > 0 && state.finishedTables >= state.plannedTables) return 1;
@@ -184,7 +188,10 @@ export function tableFraction(state: ProgressState, table: RunningTable): number
   return Math.min(0.99, table.copiedBytes / copyRatio(state) / table.plannedBytes);
 }
 
-/** Bytes a second over the last ten seconds or so, and the time the rest will take; undefined while unknown. */
+/**
+ * Bytes a second over the last ten seconds or so, and the time the rest will take; undefined while
+ * unknown.
+ */
 export function pace(
   state: ProgressState,
   nowMs: number,

@@ -26,8 +26,8 @@ const titleColumns = 24;
 const longestBar = 30;
 
 /**
- * The live view as lines, none wider than the terminal and never more than its rows: steps, running tables, overall bar.
- * When rows are short, finished steps go first, then tables.
+ * The live view as lines, none wider than the terminal and never more than its rows: steps, running
+ * tables, overall bar. When rows are short, finished steps go first, then tables.
  */
 export function render(
   state: ProgressState,

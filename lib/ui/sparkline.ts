@@ -1,8 +1,8 @@
 const levels = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"] as const;
 
 /**
- * The last values as a small chart of at most `columns` characters, the newest at the right. The highest value is the highest block, 0 the lowest;
- * what is not known is a gap.
+ * The last values as a small chart of at most `columns` characters, the newest at the right. The
+ * highest value is the highest block, 0 the lowest; what is not known is a gap.
  */
 export function sparkline(values: readonly (number | null)[], columns: number): string {
   const shown = columns < 1 ? [] : values.slice(-columns);

@@ -7,8 +7,8 @@ export interface TextColumn {
   /** Default: left. */
   readonly align?: "left" | "right";
   /**
-   * What happens to texts when the terminal is too narrow: `keep` never shortens, `wrap` takes more lines,
-   * `cut` ends in `…`. Default: keep.
+   * What happens to texts when the terminal is too narrow: `keep` never shortens, `wrap` takes more
+   * lines, `cut` ends in `…`. Default: keep.
    */
   readonly narrow?: "keep" | "wrap" | "cut";
 }
@@ -60,7 +60,10 @@ function fitCell(text: string, width: number, narrow: "keep" | "wrap" | "cut"): 
   return [narrow === "cut" ? truncate(text, width) : text];
 }
 
-/** Natural widths; what is too much is taken, column by column, from the widest of those that may shrink. */
+/**
+ * Natural widths; what is too much is taken, column by column, from the widest of those that may
+ * shrink.
+ */
 function fitWidths(
   columns: readonly TextColumn[],
   rows: readonly TableRow[],

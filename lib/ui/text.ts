@@ -10,15 +10,17 @@ export function displayWidth(text: string): number {
 }
 
 /**
- * Makes what came from a server harmless on a terminal: a table's name may hold line breaks and escape sequences, which
- * would break the layout or worse.
+ * Makes what came from a server harmless on a terminal: a table's name may hold line breaks and
+ * escape sequences, which would break the layout or worse.
  */
 export function printable(text: string): string {
   // deno-lint-ignore no-control-regex -- these are what is replaced
   return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 }
 
-/** Shortens a text to `columns`, ending in `…` when something was cut; colours are kept and closed. */
+/**
+ * Shortens a text to `columns`, ending in `…` when something was cut; colours are kept and closed.
+ */
 export function truncate(text: string, columns: number): string {
   if (displayWidth(text) <= columns) return text;
   if (columns <= 0) return "";
@@ -73,8 +75,9 @@ export function wrap(text: string, columns: number): string[] {
 }
 
 /**
- * Breaks lines that are wider than a terminal at spaces, where the terminal would break them anywhere; what follows stands a little
- * to the right. Lines that fit, such as those of tables, stay as they are.
+ * Breaks lines that are wider than a terminal at spaces, where the terminal would break them
+ * anywhere; what follows stands a little to the right. Lines that fit, such as those of tables,
+ * stay as they are.
  */
 export function fitLines(
   lines: readonly string[],

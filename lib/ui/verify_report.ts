@@ -1,5 +1,6 @@
 /**
- * The outcome of `verify` as a page that needs nothing but itself: evidence to be opened, mailed, printed, kept.
+ * The outcome of `verify` as a page that needs nothing but itself: evidence to be opened, mailed,
+ * printed, kept.
  *
  * @module
  */
@@ -25,7 +26,10 @@ export type * from "./verify_report/verify_view.ts";
 const toolName = "postgres-seren-replicator";
 const maxNames = 6;
 
-/** One HTML page with everything that a comparison has found, and what it has not looked at. Pure; all texts are escaped. */
+/**
+ * One HTML page with everything that a comparison has found, and what it has not looked at. Pure;
+ * all texts are escaped.
+ */
 export function renderVerifyReport(
   report: VerifyView,
   { generatedAt, toolVersion }: HtmlReportOptions,

@@ -45,8 +45,8 @@ const longestChart = 60;
 const shortestChart = 6;
 
 /**
- * The live view of replication as lines, none wider than the terminal and never more than its rows. What is short of room goes in this order:
- * remedies, charts, details, findings, streams.
+ * The live view of replication as lines, none wider than the terminal and never more than its rows.
+ * What is short of room goes in this order: remedies, charts, details, findings, streams.
  */
 export function renderWatch(view: WatchView, { columns, rows, color }: ViewSize): string[] {
   const style = makeStyle(color);

@@ -14,7 +14,10 @@ import { ageColumn, fromClause } from "./scan.ts";
 const snapshotStatement =
   "SELECT pg_catalog.format('%s', pg_catalog.txid_current_snapshot()) AS snapshot";
 
-/** What is visible now, as `xmin:xmax:xip_list`. Two that are the same: nothing was committed in between. */
+/**
+ * What is visible now, as `xmin:xmax:xip_list`. Two that are the same: nothing was committed in
+ * between.
+ */
 export async function readVisibility(session: Session): Promise<string> {
   const { snapshot } = await session.queryOne<{ snapshot: string }>(snapshotStatement);
   return snapshot;
@@ -26,9 +29,10 @@ type ChangedRow = { readonly id: string | readonly string[] };
 const rowsOfFetch = 5_000;
 
 /**
- * The ids (see {@linkcode RowSelection}) of all rows that were written after the moment, some at a time: those whose `xmin` was not visible then, or
- * might not have been. One pass over the table that looks at row headers; the server keeps what it found (WITH HOLD), so the snapshot
- * ends with the pass.
+ * The ids (see {@linkcode RowSelection}) of all rows that were written after the moment, some at a
+ * time: those whose `xmin` was not visible then, or might not have been. One pass over the table
+ * that looks at row headers; the server keeps what it found (WITH HOLD), so the snapshot ends with
+ * the pass.
  *
  * @param since what {@linkcode readVisibility} gave
  */
@@ -69,7 +73,10 @@ export async function* readChangedSince(
   await session.execute("CLOSE ALL");
 }
 
-/** A condition on `xmin`, which holds the last 32 bits of the transaction's number. `age()` is negative for what was frozen two billion ago. */
+/**
+ * A condition on `xmin`, which holds the last 32 bits of the transaction's number. `age()` is
+ * negative for what was frozen two billion ago.
+ */
 function changedSince(
   { since, now }: { readonly since: string; readonly now: string },
 ): string {

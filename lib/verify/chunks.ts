@@ -1,5 +1,6 @@
 /**
- * How a table is cut: into chunks that are read one by one, and cells that tell where in a chunk something differs.
+ * How a table is cut: into chunks that are read one by one, and cells that tell where in a chunk
+ * something differs.
  *
  * @module
  */
@@ -21,7 +22,9 @@ const largestChunkBytes = 1024 * 1024 * 1024;
 const wantedChunks = 256;
 /** Ranges of a chunk, for when it differs. */
 const rangesOfChunk = 16;
-/** Chunks of a table that are enough to find differences without cells: finer ones only cost time. */
+/**
+ * Chunks of a table that are enough to find differences without cells: finer ones only cost time.
+ */
 const enoughChunks = 16;
 /** Bytes of a table that is soon read once more, as that with many chunks is. */
 const soonReadBytes = 64 * 1024 * 1024;
@@ -35,10 +38,12 @@ export interface CutOptions {
 /**
  * Cuts a table. Boundaries come from a few blocks of it (TABLESAMPLE SYSTEM), never from a scan.
  *
- * In a table of many chunks these alone are cells enough: the few that differ are read once more, in finer ranges; so is a small table that differs.
- * Not where rows come and go all the time, for then every chunk may differ.
+ * In a table of many chunks these alone are cells enough: the few that differ are read once more,
+ * in finer ranges; so is a small table that differs. Not where rows come and go all the time, for
+ * then every chunk may differ.
  *
- * Only a table that lies on disk in the order of its key is read in several chunks: otherwise each would take a scan of its own.
+ * Only a table that lies on disk in the order of its key is read in several chunks: otherwise each
+ * would take a scan of its own.
  */
 export async function cutIntoChunks(
   session: Session,

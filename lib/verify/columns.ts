@@ -32,19 +32,26 @@ export interface ComparedColumn {
   /** The function that gives its binary form; undefined where its text is compared. */
   readonly send: string | undefined;
   readonly form: HashForm;
-  /** The output function in `pg_catalog` that both sides' types have; undefined where `format` is to find it. */
+  /**
+   * The output function in `pg_catalog` that both sides' types have; undefined where `format` is to
+   * find it.
+   */
   readonly output: string | undefined;
   /** Whether `=` with a literal runs nothing but the server's own code, on both sides. */
   readonly isComparable: boolean;
   /** Whether it is a `"char"[]` on both sides: its elements are printed differently before 15. */
   readonly isCharArray: boolean;
   /**
-   * For a composite type whose attributes are not the same or stand in another order: an expression over the bare column for the
-   * value's text, on either side, which takes the column's place wherever rows are read.
+   * For a composite type whose attributes are not the same or stand in another order: an expression
+   * over the bare column for the value's text, on either side, which takes the column's place
+   * wherever rows are read.
    */
   readonly sourceText: string | undefined;
   readonly targetText: string | undefined;
-  /** Whether its text goes into digests in the encoding of both databases instead of UTF-8, in which it may have no form. */
+  /**
+   * Whether its text goes into digests in the encoding of both databases instead of UTF-8, in which
+   * it may have no form.
+   */
   readonly isConverted: boolean;
   /** On both sides. */
   readonly isNotNull: boolean;
@@ -61,7 +68,9 @@ export interface ComparedColumn {
 export interface EncodingOptions {
   /** Whether the same text is the same bytes on both sides. */
   readonly sameEncoding: boolean;
-  /** Whether they have one and it is not that of our sessions: some texts may have no form in UTF-8. */
+  /**
+   * Whether they have one and it is not that of our sessions: some texts may have no form in UTF-8.
+   */
   readonly isConverted?: boolean;
 }
 
@@ -76,7 +85,8 @@ export function pairColumns(
     const other = onTarget.get(column.name);
     onTarget.delete(column.name);
     if (other === undefined) return [];
-    // derived from the others whenever it is read, by an expression that the structure's comparison looks at
+    // derived from the others whenever it is read, by an expression that the structure's comparison
+    // looks at
     if (column.isVirtual || other.isVirtual) return [];
     return [pairColumn(column, other, encoding)];
   });

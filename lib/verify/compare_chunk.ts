@@ -27,7 +27,10 @@ export interface ChunkWork {
 /** Errors of a row whose form is longer than a value may be: 1 GB. */
 const tooLong: ReadonlySet<string> = new Set(["54000", "53200", "XX000"]);
 
-/** Compares a chunk and adds what comes of it to the table's result. A table that a server does not let be read is noted as failed. */
+/**
+ * Compares a chunk and adds what comes of it to the table's result. A table that a server does not
+ * let be read is noted as failed.
+ */
 export async function compareChunk(
   pair: SessionPair,
   work: ChunkWork,
@@ -52,7 +55,10 @@ export async function compareChunk(
   }
 }
 
-/** Readings of a chunk that differ as a whole while no row of it does: rows came and went in between. */
+/**
+ * Readings of a chunk that differ as a whole while no row of it does: rows came and went in
+ * between.
+ */
 const maxReadings = 5;
 
 async function outcomeOf(pair: SessionPair, work: ChunkWork, reading = 1): Promise<ChunkOutcome> {

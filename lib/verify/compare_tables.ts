@@ -48,7 +48,8 @@ export interface ComparedTables {
 }
 
 /**
- * Compares the rows of all tables. A table that a server refuses to read comes out as `unchecked`, with the reason.
+ * Compares the rows of all tables. A table that a server refuses to read comes out as `unchecked`,
+ * with the reason.
  *
  * Requires `--allow-net` for both hosts.
  *

@@ -19,18 +19,22 @@ export function columnReference({ name }: { readonly name: string }): string {
 /**
  * A 64-bit hash of a row, as `bigint`.
  *
- * The values go one after the other through the server's 64-bit hash of bytes, each with the hash of those before it as the seed. So they cannot run
- * into each other whatever they contain, and values that change places change the hash. NULL goes in as something that was drawn by lot.
+ * The values go one after the other through the server's 64-bit hash of bytes, each with the hash
+ * of those before it as the seed. So they cannot run into each other whatever they contain, and
+ * values that change places change the hash. NULL goes in as something that was drawn by lot.
  *
- * By the names that versions 12 to 18 have in common that hash is `hashtextextended`, `uuid_hash_extended` and, for `bytea`,
- * `hash_array_extended` of an array of one. Never the server's hash of numbers: it folds 64 bits into 32
- * (`hashint8extended(1, 0) = hashint8extended(4294967296, 0)`), and so does that of a record. A number goes in with the seed, which is mixed
- * in whole.
+ * By the names that versions 12 to 18 have in common that hash is `hashtextextended`,
+ * `uuid_hash_extended` and, for `bytea`, `hash_array_extended` of an array of one. Never the
+ * server's hash of numbers: it folds 64 bits into 32 (`hashint8extended(1, 0) =
+ * hashint8extended(4294967296, 0)`), and so does that of a record. A number goes in with the seed,
+ * which is mixed in whole.
  *
- * Built-in types give what they store (-0, the scale of a numeric, which their `=` overlooks), as no setting changes it. All others give their
- * text: the binary form of enums, composites and the like holds OIDs, which differ between servers, and that of arrays what no copy can
- * keep. Text is always that of the type's output function. A cast may be a user's, and so may be the operators, the comparison and the hash
- * function of any type that the server does not bring itself: none of them is in these expressions.
+ * Built-in types give what they store (-0, the scale of a numeric, which their `=` overlooks), as
+ * no setting changes it. All others give their text: the binary form of enums, composites and the
+ * like holds OIDs, which differ between servers, and that of arrays what no copy can keep. Text is
+ * always that of the type's output function. A cast may be a user's, and so may be the operators,
+ * the comparison and the hash function of any type that the server does not bring itself: none of
+ * them is in these expressions.
  */
 export function rowHash(columns: readonly ComparedColumn[], method: DigestMethod): string {
   if (method === "hash") return chainedHash(columns);
@@ -41,7 +45,8 @@ export function rowHash(columns: readonly ComparedColumn[], method: DigestMethod
   if (method === "md5") {
     return `('x' || pg_catalog.substr(pg_catalog.md5(pg_catalog.array_send(${row})), 1, 16))::bit(64)::bigint`;
   }
-  // the hash of an array is linear in those of its elements: sums over rows would not notice values that swap rows
+  // the hash of an array is linear in those of its elements: sums over rows would not notice values
+  // that swap rows
   return `pg_catalog.hash_array_extended(ARRAY[pg_catalog.int8send(
     pg_catalog.hash_array_extended(${row}, 0))], 0)`;
 }
@@ -62,7 +67,10 @@ function chainedHash(columns: readonly ComparedColumn[]): string {
 /** What has been hashed so far. */
 interface Link {
   readonly hash: string;
-  /** Whether a number was only added to it: the next hash mixes it in, and a second one before that would run into it. */
+  /**
+   * Whether a number was only added to it: the next hash mixes it in, and a second one before that
+   * would run into it.
+   */
   readonly isOpen: boolean;
 }
 
@@ -114,7 +122,10 @@ function link(before: Link, column: ComparedColumn): Link {
   }
 }
 
-/** Instead of NULL: a value of a column is the same no sooner than two hashes are. Its text is a UUID. */
+/**
+ * Instead of NULL: a value of a column is the same no sooner than two hashes are. Its text is a
+ * UUID.
+ */
 const nullNumber = "-6042897352167238451";
 const nullText = "9d1c7b0e-52f3-4a86-b1d9-0f6e83c2a75b";
 /** No distance of two moments, in seconds. */
@@ -126,9 +137,10 @@ const nanNumber = "5160493787212648097";
 const floatSeed = "1947036582274913087";
 
 /**
- * A moment goes in as its distance from another one, in seconds. `tstzrange_subdiff` (Range Types, "Defining New Range Types") gives that without
- * regard to calendars, as `double precision`: no two moments within 272 years have the same one. All others, infinite ones among them, go in by
- * their binary form besides.
+ * A moment goes in as its distance from another one, in seconds. `tstzrange_subdiff` (Range Types,
+ * "Defining New Range Types") gives that without regard to calendars, as `double precision`: no two
+ * moments within 272 years have the same one. All others, infinite ones among them, go in by their
+ * binary form besides.
  */
 function withMoment(before: Link, column: ComparedColumn): Link {
   const [type, distanceOf] = column.send === "timestamp_send"
@@ -151,7 +163,10 @@ function withMoment(before: Link, column: ComparedColumn): Link {
   };
 }
 
-/** The server's hash of a float, which is that of its bytes but for 0 and -0, and for NaNs of several forms. */
+/**
+ * The server's hash of a float, which is that of its bytes but for 0 and -0, and for NaNs of
+ * several forms.
+ */
 function floatNumber(column: ComparedColumn): string {
   const type = column.send === "float4send" ? "float4" : "float8";
   const value = `${columnReference(column)}::${type}`;
@@ -195,8 +210,8 @@ function sent(column: ComparedColumn): string {
 }
 
 /**
- * A value as text that means the same on both sides, NULL for NULL. A `"char"` of more than 7 bits is printed as it is by servers before 15, and
- * as `\\351` since then.
+ * A value as text that means the same on both sides, NULL for NULL. A `"char"` of more than 7 bits
+ * is printed as it is by servers before 15, and as `\\351` since then.
  */
 export function valueText(
   column: Pick<

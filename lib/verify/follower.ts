@@ -20,15 +20,18 @@ const insertPosition = `
                ELSE pg_catalog.pg_current_wal_insert_lsn() END)::pg_catalog.text AS lsn`;
 
 /**
- * The end of the source's WAL. Not `pg_current_wal_lsn()`: what was committed with `synchronous_commit = off` is visible before
- * it is written.
+ * The end of the source's WAL. Not `pg_current_wal_lsn()`: what was committed with
+ * `synchronous_commit = off` is visible before it is written.
  */
 export async function readInsertPosition(session: Session): Promise<Lsn | undefined> {
   const { lsn } = await session.queryOne<{ lsn: string | null }>(insertPosition);
   return lsn === null ? undefined : parseLsn(lsn);
 }
 
-/** Enabled subscriptions of the target that read slots of the source's database; open until disposed. */
+/**
+ * Enabled subscriptions of the target that read slots of the source's database; open until
+ * disposed.
+ */
 export class Follower implements AsyncDisposable {
   readonly subscriptions: readonly string[];
   readonly #tables: ReadonlySet<string>;
@@ -79,7 +82,10 @@ export class Follower implements AsyncDisposable {
     return this.#tables.has(tableKey(table));
   }
 
-  /** Resolves when everything up to the position is visible on the target. One waits at a time; a later one often need not. */
+  /**
+   * Resolves when everything up to the position is visible on the target. One waits at a time; a
+   * later one often need not.
+   */
   async reach(lsn: Lsn): Promise<void> {
     const turn = this.#turn.then(async () => {
       if (this.#applied >= lsn) return;

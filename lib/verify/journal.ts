@@ -1,5 +1,6 @@
 /**
- * What a comparison has found equal so far, as lines that are appended to a file: one that is interrupted goes on from there.
+ * What a comparison has found equal so far, as lines that are appended to a file: one that is
+ * interrupted goes on from there.
  *
  * @module
  */
@@ -42,7 +43,10 @@ type Line = TableLine | ChunkLine;
 /** A table as an earlier run has cut it, and the chunks that it has found equal. */
 export interface KnownTable {
   readonly chunks: readonly Chunk[];
-  /** What was visible on the source before any of it was read; undefined where its changes do not come. */
+  /**
+   * What was visible on the source before any of it was read; undefined where its changes do not
+   * come.
+   */
   readonly since: string | undefined;
   /** By number: what came of it, and when (ISO 8601). */
   readonly equal: ReadonlyMap<number, { readonly outcome: ChunkOutcome; readonly at: string }>;

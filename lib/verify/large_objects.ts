@@ -40,8 +40,9 @@ interface CommentOptions {
 
 const pageSize = 500;
 
-// Pieces are hashed with their place as seed and the hashes added up: a hole and the zeros that it reads as are the same, and no object
-// needs memory. The steps are kept apart by OFFSET 0, as Memoize (14+) would take one descriptor for another.
+// Pieces are hashed with their place as seed and the hashes added up: a hole and the zeros that it
+// reads as are the same, and no object needs memory. The steps are kept apart by OFFSET 0, as
+// Memoize (14+) would take one descriptor for another.
 const pageStatement = `
   SELECT oid, bytes::pg_catalog.text AS bytes,
          (SELECT coalesce(pg_catalog.sum(pg_catalog.hash_array_extended(ARRAY[pg_catalog.lo_get(oid, start, 262144)], start)), 0)::pg_catalog.text
@@ -102,7 +103,10 @@ async function countOf(session: Session): Promise<number> {
   return count;
 }
 
-/** Where a comment has no form in UTF-8 and both databases have the same encoding, those of both are read as bytes. */
+/**
+ * Where a comment has no form in UTF-8 and both databases have the same encoding, those of both are
+ * read as bytes.
+ */
 async function compareInAnyEncoding(pair: SessionPair, options: LargeObjectOptions) {
   const encodings = await both((side) => readEncoding(pair[side]));
   const isSame = encodings[0] === encodings[1];

@@ -34,7 +34,9 @@ export interface NotedRows {
   readonly settled: number;
   /** They changed whenever they were looked at. */
   readonly unsettled: number;
-  /** They were looked for by their key, and are now on neither side: deleted, or under another key. */
+  /**
+   * They were looked for by their key, and are now on neither side: deleted, or under another key.
+   */
   readonly gone?: number;
 }
 
@@ -50,7 +52,8 @@ const maxRounds = 40;
 const longestPauseMs = 50;
 
 /**
- * Finds the rows of the cells that differ. Yields those for which it is certain, some at a time; who has enough stops asking.
+ * Finds the rows of the cells that differ. Yields those for which it is certain, some at a time;
+ * who has enough stops asking.
  */
 export function findDifferences(
   pair: SessionPair,
@@ -77,7 +80,10 @@ export async function* findAmong(
 type Following = Omit<NarrowOptions, "source" | "target">;
 
 interface Narrowing extends NarrowOptions {
-  /** A row whose values differ is in one slice with the old ones and in another with the new: it is told once. */
+  /**
+   * A row whose values differ is in one slice with the old ones and in another with the new: it is
+   * told once.
+   */
   readonly seen: Set<string>;
 }
 
@@ -106,7 +112,10 @@ async function* findInCells(
   if (batch.length > 0) yield* findInRows(pair, { chunk, cells: batch }, options);
 }
 
-/** A cell of too many rows, because the planner's estimate was wrong or the key is skewed, is cut once more. */
+/**
+ * A cell of too many rows, because the planner's estimate was wrong or the key is skewed, is cut
+ * once more.
+ */
 async function* findInLargeCell(
   pair: SessionPair,
   cell: number,
@@ -200,12 +209,14 @@ function isEqual({ source, target }: Suspect): boolean {
 /**
  * Follows rows that differ until each is equal or certainly different.
  *
- * A round reads the source, waits until the target has applied what the source had committed by then, and reads the target. A row that differs in two
- * rounds and has not been touched in between, on either side (its versions are the same), is certainly different: on the source nothing
+ * A round reads the source, waits until the target has applied what the source had committed by
+ * then, and reads the target. A row that differs in two rounds and has not been touched in between,
+ * on either side (its versions are the same), is certainly different: on the source nothing
  * happened to it between the two readings, and all that happened before had been applied.
  *
- * A row that changes all the time is read several times a round on both sides. The target then is equal when it shows a state that the source had
- * **after** the round began; a state from before proves nothing.
+ * A row that changes all the time is read several times a round on both sides. The target then is
+ * equal when it shows a state that the source had **after** the round began; a state from before
+ * proves nothing.
  */
 async function followUp(
   pair: SessionPair,
@@ -238,8 +249,9 @@ function untouched(before: Suspect, now: Suspect): boolean {
 }
 
 /**
- * As {@linkcode readBothSides}, for rows that keep changing: the source is read again and again from the beginning on, so that whatever state
- * the target shows when it has come that far is likely to be among those that were seen.
+ * As {@linkcode readBothSides}, for rows that keep changing: the source is read again and again
+ * from the beginning on, so that whatever state the target shows when it has come that far is
+ * likely to be among those that were seen.
  */
 async function sampleBothSides(
   pair: SessionPair,
@@ -294,7 +306,9 @@ function state(image: Image | undefined): string {
   return image === undefined ? "" : `${image.rows} ${image.hash}`;
 }
 
-/** Does something on both sides at once; when one fails it is told after the other has ended too. */
+/**
+ * Does something on both sides at once; when one fails it is told after the other has ended too.
+ */
 export async function both<Result>(
   work: (side: "source" | "target") => Promise<Result>,
 ): Promise<readonly [Result, Result]> {

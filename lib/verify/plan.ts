@@ -64,8 +64,9 @@ export interface PlanOptions {
 const clustered = 0.95;
 
 /**
- * Pairs relations by name. Partitions are compared one by one where both sides have the same ones with rows, else by the table at their
- * top: a partitioned table may have become an ordinary one, or be cut in another way.
+ * Pairs relations by name. Partitions are compared one by one where both sides have the same ones
+ * with rows, else by the table at their top: a partitioned table may have become an ordinary one,
+ * or be cut in another way.
  */
 export function planComparisons(options: PlanOptions): ComparisonPlan {
   return new Planner(options).plan();

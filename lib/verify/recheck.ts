@@ -30,10 +30,12 @@ export interface Recheck {
 }
 
 /**
- * The pieces of a table are read at different moments. A row that is moved to another one in between (an UPDATE of its key; of its cell,
- * any UPDATE) may have been read in neither, and logical replication passes over an UPDATE of a row that the target does not have: it would be missing
- * and nobody would have seen it. Whatever was not touched since the first reading began is in one piece only. So everything that was is
- * compared by its key, and that is repeated for what changed meanwhile, as long as keys go away.
+ * The pieces of a table are read at different moments. A row that is moved to another one in
+ * between (an UPDATE of its key; of its cell, any UPDATE) may have been read in neither, and
+ * logical replication passes over an UPDATE of a row that the target does not have: it would be
+ * missing and nobody would have seen it. Whatever was not touched since the first reading began is
+ * in one piece only. So everything that was is compared by its key, and that is repeated for what
+ * changed meanwhile, as long as keys go away.
  */
 export async function recheck(pair: SessionPair, work: RecheckWork): Promise<Recheck> {
   const { chunk, method, result, follower } = work;

@@ -1,5 +1,6 @@
 /**
- * What a database has that holds rows: tables, partitions, materialized views, with the columns and keys that comparing needs.
+ * What a database has that holds rows: tables, partitions, materialized views, with the columns and
+ * keys that comparing needs.
  *
  * @module
  */
@@ -23,13 +24,18 @@ export interface ComparedRelation extends TableName {
   readonly rowEstimate: number | undefined;
   /** The extension that made it. */
   readonly extension: string | undefined;
-  /** For an extension's configuration table: which rows are the user's (`WHERE …`, empty for all). */
+  /**
+   * For an extension's configuration table: which rows are the user's (`WHERE …`, empty for all).
+   */
   readonly extensionCondition: string | undefined;
   /** All of them, generated ones too, in the order of the table. */
   readonly columns: readonly RelationColumn[];
   /** Columns that tell rows apart: of the primary key, else of a unique index without NULLs. */
   readonly key: readonly string[] | undefined;
-  /** How well the order of the rows on disk follows the key's first column, from 0 to 1; undefined before ANALYZE. */
+  /**
+   * How well the order of the rows on disk follows the key's first column, from 0 to 1; undefined
+   * before ANALYZE.
+   */
   readonly keyCorrelation: number | undefined;
   /** Why it cannot be read without running a user's function. */
   readonly hazard: string | undefined;
@@ -44,8 +50,8 @@ export interface RelationColumn {
   readonly typeOid: number;
   readonly shape: TypeShape;
   /**
-   * Whether the server itself brings the type, or what the domain is made of. Only then no user's code can be behind its
-   * operators.
+   * Whether the server itself brings the type, or what the domain is made of. Only then no user's
+   * code can be behind its operators.
    */
   readonly isBuiltIn: boolean;
   /** The type's output function in `pg_catalog`, where it can be called by its name. */
@@ -116,10 +122,10 @@ const relationStatement = `
      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
 
-// Types whose binary form holds no more than a copy can keep: not arrays, which remember a NULL that was
-// overwritten, nor what has floats in it, whose NaN may have a sign. Nor OIDs, which differ between servers.
-// Bit strings and the types of text search go by their text for the same reason: a copy makes them anew.
-// Order: that of numbers, moments, UUIDs; of texts only by bytes.
+// Types whose binary form holds no more than a copy can keep: not arrays, which remember a NULL
+// that was overwritten, nor what has floats in it, whose NaN may have a sign. Nor OIDs, which
+// differ between servers. Bit strings and the types of text search go by their text for the same
+// reason: a copy makes them anew. Order: that of numbers, moments, UUIDs; of texts only by bytes.
 const columnStatement = `
   WITH RECURSIVE base (oid, base) AS (
     SELECT oid, oid FROM pg_catalog.pg_type WHERE typtype <> 'd'
@@ -195,7 +201,10 @@ type ColumnRow = {
   readonly is_identity_always: boolean;
 };
 
-/** Every relation of the session's database that may hold rows, by schema and name; system and temporary ones are not among them. */
+/**
+ * Every relation of the session's database that may hold rows, by schema and name; system and
+ * temporary ones are not among them.
+ */
 export async function readRelations(session: Session): Promise<readonly ComparedRelation[]> {
   const rows = await session.query<RelationRow>(relationStatement, [], {
     resultBytes: catalogResultBytes,

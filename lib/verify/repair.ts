@@ -61,11 +61,13 @@ const lockTimeout = "10s";
 /**
  * Repairs rows in transactions of their own, fenced against the apply worker.
  *
- * Each transaction: the rows are read on the source, with their versions and then their values; the target applies everything up to there; then the table is locked
- * against every writer, the apply worker included (SHARE ROW EXCLUSIVE), and the rows are read again on both sides. Only rows whose version on
- * the source is still the same are written: all their changes have been applied, and none is on its way. So the worker, when it goes on, can
- * neither bring back an older state nor insert a row that is there already. A row that has changed is left for the next attempt.
- * Before the commit the written rows are hashed once more.
+ * Each transaction: the rows are read on the source, with their versions and then their values; the
+ * target applies everything up to there; then the table is locked against every writer, the apply
+ * worker included (SHARE ROW EXCLUSIVE), and the rows are read again on both sides. Only rows whose
+ * version on the source is still the same are written: all their changes have been applied, and
+ * none is on its way. So the worker, when it goes on, can neither bring back an older state nor
+ * insert a row that is there already. A row that has changed is left for the next attempt. Before
+ * the commit the written rows are hashed once more.
  *
  * States: open → disposed. One repair at a time.
  */
@@ -98,7 +100,8 @@ export class Repairer implements AsyncDisposable {
   /**
    * Repairs rows of one table.
    *
-   * @throws ServerError when the target refuses a statement; the rows of that transaction are as they were
+   * @throws ServerError when the target refuses a statement; the rows of that transaction are as
+   * they were
    */
   async repair(rows: RowsToRepair): Promise<RepairOutcome> {
     const turn = this.#turn.then(() => this.#repair(rows));
@@ -203,7 +206,8 @@ class Transaction {
     const { target } = this.#pair;
     return await target.transaction(async () => {
       await target.execute(`SET LOCAL lock_timeout = '${lockTimeout}'`);
-      await actAsReplica(target, "LOCAL"); // as the apply worker; where the role may not, triggers take part
+      // as the apply worker; where the role may not, triggers take part
+      await actAsReplica(target, "LOCAL");
       await target.execute(
         `LOCK TABLE ${this.#table()} IN SHARE ROW EXCLUSIVE MODE`,
       );
@@ -323,7 +327,10 @@ class Transaction {
     return quoteQualified(comparison.schema, comparison.name);
   }
 
-  /** What was written is read back: a trigger, a rule or a default may have made something else of it. */
+  /**
+   * What was written is read back: a trigger, a rule or a default may have made something else of
+   * it.
+   */
   async #mustBeEqual(changed: readonly string[]): Promise<void> {
     const now = await this.#images("target");
     const wrong = this.#rows.ids.filter((id) => {

@@ -1,6 +1,6 @@
 /**
- * What a comparison of two databases comes to: plain data for a terminal, a JSON document, an HTML page.
- * Sizes are bytes, durations milliseconds, moments ISO 8601 in UTC.
+ * What a comparison of two databases comes to: plain data for a terminal, a JSON document, an HTML
+ * page. Sizes are bytes, durations milliseconds, moments ISO 8601 in UTC.
  *
  * @module
  */
@@ -26,7 +26,9 @@ export type DigestMethod =
   | "hash"
   /** MD5 of each row's values: for servers whose hash functions differ. */
   | "md5"
-  /** MD5 of each value, then of the row: for rows whose text is longer than a value may be (1 GB). */
+  /**
+   * MD5 of each value, then of the row: for rows whose text is longer than a value may be (1 GB).
+   */
   | "columns";
 
 /** What kind of relation was compared. */
@@ -49,11 +51,20 @@ export interface VerifiedTable extends TableName {
   /** Bytes on the source's disk, without indexes. */
   readonly bytes: number;
   readonly ms: number;
-  /** A position in the source's WAL: everything that the source had committed before it has been compared. */
+  /**
+   * A position in the source's WAL: everything that the source had committed before it has been
+   * compared.
+   */
   readonly asOf?: string;
-  /** Rows that differed at the first reading because changes were on their way, and were equal in the end. */
+  /**
+   * Rows that differed at the first reading because changes were on their way, and were equal in
+   * the end.
+   */
   readonly settledRows: number;
-  /** Pieces of the table that an interrupted run had found equal, the first of them at this moment; they were not read again. */
+  /**
+   * Pieces of the table that an interrupted run had found equal, the first of them at this moment;
+   * they were not read again.
+   */
   readonly resumed?: { readonly chunks: number; readonly since: string };
   readonly differences: readonly RowDifference[];
   /** Whether more rows differ than are listed. */
@@ -68,7 +79,10 @@ export interface RowDifference {
   readonly kind: "missing" | "extra" | "different";
   /** Columns of the key with their values as text; empty for a table without a key. */
   readonly key: readonly ValuePair[];
-  /** The values that differ; for `missing` and `extra` all of them. Empty when values are not to be shown. */
+  /**
+   * The values that differ; for `missing` and `extra` all of them. Empty when values are not to be
+   * shown.
+   */
   readonly columns: readonly DifferingColumn[];
   /** How often the row is there, for a table without a key. */
   readonly sourceCount?: number;
@@ -82,7 +96,10 @@ export interface ValuePair {
   readonly value?: string | null;
 }
 
-/** A column with its value on both sides, as text. Undefined: there is no such row, or values are not to be shown. */
+/**
+ * A column with its value on both sides, as text. Undefined: there is no such row, or values are
+ * not to be shown.
+ */
 export interface DifferingColumn {
   readonly column: string;
   readonly source?: string | null;

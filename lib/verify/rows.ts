@@ -22,10 +22,15 @@ import {
 export interface Image {
   /** Values of the key as text; empty without one. */
   readonly key: readonly string[];
-  /** Hash of the row; of several under one key (the target may lack the constraint), all of them. */
+  /**
+   * Hash of the row; of several under one key (the target may lack the constraint), all of them.
+   */
   readonly hash: string;
   readonly rows: number;
-  /** Changes whenever anything is inserted, updated or deleted here, also if it looks the same afterwards. */
+  /**
+   * Changes whenever anything is inserted, updated or deleted here, also if it looks the same
+   * afterwards.
+   */
   readonly version: string;
 }
 
@@ -170,8 +175,9 @@ function outerCondition({ key }: Comparison, selection: RowSelection): string {
 }
 
 /**
- * A condition for rows with these keys. Literals take the columns' types by themselves, on either side. What the server does not
- * bring itself is compared by its text: its operators may be a user's, and so may a cast to a type that has others.
+ * A condition for rows with these keys. Literals take the columns' types by themselves, on either
+ * side. What the server does not bring itself is compared by its text: its operators may be a
+ * user's, and so may a cast to a type that has others.
  */
 export function keyCondition(
   { key = [] }: Pick<Comparison, "key">,

@@ -1,5 +1,6 @@
 /**
- * One pass over a piece of a table, inside the server: counts and sums of row hashes, in many cells at once.
+ * One pass over a piece of a table, inside the server: counts and sums of row hashes, in many cells
+ * at once.
  *
  * @module
  */
@@ -20,10 +21,16 @@ export interface Cell {
 /** Cells by number; empty ones are not in it. */
 export type Cells = ReadonlyMap<number, Cell>;
 
-/** A piece of a table that is read in one statement: all of it, or a range of the key's first column. */
+/**
+ * A piece of a table that is read in one statement: all of it, or a range of the key's first
+ * column.
+ */
 export interface Chunk {
   readonly comparison: Comparison;
-  /** Values of the key's first column, as text: from `lower` (included) to `upper` (not included); undefined is open. */
+  /**
+   * Values of the key's first column, as text: from `lower` (included) to `upper` (not included);
+   * undefined is open.
+   */
   readonly lower: string | undefined;
   readonly upper: string | undefined;
   /** Values in between, ascending, that cut it into ranges. */
@@ -68,7 +75,10 @@ export function fromClause(
   }) AS ${rowAlias}`;
 }
 
-/** What stands for the columns: themselves, or the text of those whose types are made in another order on the sides. */
+/**
+ * What stands for the columns: themselves, or the text of those whose types are made in another
+ * order on the sides.
+ */
 export function selectList({ columns }: Comparison, side: ScanSide): readonly string[] {
   return columns.map(({ name, sourceText, targetText }) => {
     const text = side === "source" ? sourceText : targetText;
@@ -141,7 +151,8 @@ export function scanStatement(chunk: Chunk, side: ScanSide, method: DigestMethod
   if (slices === 1 && chunk.thresholds.length === 0) {
     return `SELECT 0 AS cell, ${rowsAndSum(hash)} FROM ${from}${where}`;
   }
-  // OFFSET 0 keeps the planner from computing the hash twice, once for the cell and once for the sum
+  // OFFSET 0 keeps the planner from computing the hash twice, once for the cell and once for the
+  // sum
   return slices === 1
     ? `SELECT ${cellExpression(chunk, hash)} AS cell, ${rowsAndSum(hash)}
          FROM ${from}${where} GROUP BY 1`
@@ -165,8 +176,9 @@ function cellOfHash({ slices }: Chunk): string {
 }
 
 /**
- * Whether parallel workers would cost more to start than they bring: an eighth to a quarter of both servers' CPU for ranges of 4 MB. The planner
- * starts them because it takes the blocks of a range to be all over the table. Other sessions read other ranges meanwhile.
+ * Whether parallel workers would cost more to start than they bring: an eighth to a quarter of both
+ * servers' CPU for ranges of 4 MB. The planner starts them because it takes the blocks of a range
+ * to be all over the table. Other sessions read other ranges meanwhile.
  */
 function isShort({ comparison, lower, upper }: Chunk): boolean {
   return (lower !== undefined || upper !== undefined) && comparison.bytes < shortPieces;
@@ -217,12 +229,16 @@ export function total(cells: Cells): Cell {
   return { rows, sum };
 }
 
-/** Planning must not look whether a table's CHECKs rule a range of keys out: it would run what is constant in them. */
+/**
+ * Planning must not look whether a table's CHECKs rule a range of keys out: it would run what is
+ * constant in them.
+ */
 export const planSettings: Readonly<Record<string, string>> = { constraint_exclusion: "off" };
 
 /**
- * What sessions that scan need besides the pinned settings: one pass with a hash table, never a sort. A range is read block by block (a bitmap),
- * which costs less than to go from an index to every row, and never by reading the whole table.
+ * What sessions that scan need besides the pinned settings: one pass with a hash table, never a
+ * sort. A range is read block by block (a bitmap), which costs less than to go from an index to
+ * every row, and never by reading the whole table.
  */
 export const scanSettings: Readonly<Record<string, string>> = {
   enable_sort: "off",

@@ -18,7 +18,10 @@ export interface PairPlaces {
   readonly target: Endpoint;
 }
 
-/** Session pairs that are used again; one that broke is replaced, and what it was to do is done again: it only reads. */
+/**
+ * Session pairs that are used again; one that broke is replaced, and what it was to do is done
+ * again: it only reads.
+ */
 export class PairPool implements AsyncDisposable {
   readonly #places: PairPlaces;
   readonly #idle: SessionPair[] = [];

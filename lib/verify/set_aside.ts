@@ -54,7 +54,10 @@ function seeAlso({ remedy }: SetAsideObject): string {
   return `${remedy} (docs/set-aside.md)`;
 }
 
-/** `public.orders orders_pkey` of `CONSTRAINT public.orders orders_pkey`; arguments are no part of a name. */
+/**
+ * `public.orders orders_pkey` of `CONSTRAINT public.orders orders_pkey`; arguments are no part of a
+ * name.
+ */
 function nameIn({ object }: SetAsideObject): string {
   return withoutArguments(object.replace(/^[A-Z ]+ /, ""));
 }

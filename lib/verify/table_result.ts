@@ -37,7 +37,10 @@ export class TableResult {
   pending = 0;
   /** Why it cannot be read. */
   failure: string | undefined;
-  /** What was visible on the source before any of it was read; undefined where its changes do not come. */
+  /**
+   * What was visible on the source before any of it was read; undefined where its changes do not
+   * come.
+   */
   since: string | undefined;
   /** What cannot be known of it although it was read. */
   gap: string | undefined;
@@ -86,7 +89,10 @@ export class TableResult {
     return --this.pending === 0;
   }
 
-  /** Whether rows may have moved between its pieces unseen: there are several, or some were read at another moment. */
+  /**
+   * Whether rows may have moved between its pieces unseen: there are several, or some were read at
+   * another moment.
+   */
   get mayHaveMissed(): boolean {
     return this.#chunks > 1 ||
       this.#settled + this.#unsettled + this.#differences.length + this.#repaired > 0;

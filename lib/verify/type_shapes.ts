@@ -23,8 +23,8 @@ export interface Attribute {
 
 const plain: TypeShape = { kind: "plain" };
 
-// Only types that columns use: each table has a row type of its own. A type whose element has another
-// array type is none.
+// Only types that columns use: each table has a row type of its own. A type whose element has
+// another array type is none.
 const typeStatement = `
   WITH RECURSIVE used (oid) AS (
     SELECT DISTINCT a.atttypid
@@ -67,7 +67,10 @@ type TypeRow = {
 
 const charOid = 18;
 
-/** Reads the shapes of the types that columns of tables have; gives back how a type is looked up by its OID. */
+/**
+ * Reads the shapes of the types that columns of tables have; gives back how a type is looked up by
+ * its OID.
+ */
 export async function readTypeShapes(session: Session): Promise<(oid: number) => TypeShape> {
   const rows = await session.query<TypeRow>(typeStatement);
   const types = new Map(rows.map((row) => [row.oid, row]));
@@ -96,9 +99,9 @@ export async function readTypeShapes(session: Session): Promise<(oid: number) =>
 }
 
 /**
- * The shape in which both sides' values of a composite type are written: the target's attributes in the target's
- * order, so that the text is one that the target reads, then those that only the source has. Undefined where
- * the server's own text will do on both sides.
+ * The shape in which both sides' values of a composite type are written: the target's attributes in
+ * the target's order, so that the text is one that the target reads, then those that only the
+ * source has. Undefined where the server's own text will do on both sides.
  */
 export function commonShape(source: TypeShape, target: TypeShape): TypeShape | undefined {
   const common = merged(source, target);
@@ -149,8 +152,8 @@ function containsChar(shape: TypeShape): boolean {
 }
 
 /**
- * A value's text in a given shape, as the server itself would write a value of a type that is made so. Only output functions and
- * the server's own functions run, whatever the types are.
+ * A value's text in a given shape, as the server itself would write a value of a type that is made
+ * so. Only output functions and the server's own functions run, whatever the types are.
  *
  * @param value an SQL expression
  * @param own what the value's type is made of
@@ -177,7 +180,10 @@ export function textInShape(value: string, own: TypeShape, wanted: TypeShape, de
   return wanted.kind === "char" && own.kind === "char" ? charText(value) : outputText(value);
 }
 
-/** Bounds are written before the elements where `array_out` does so, and where there are several dimensions: these come in a row. */
+/**
+ * Bounds are written before the elements where `array_out` does so, and where there are several
+ * dimensions: these come in a row.
+ */
 function arrayInShape(value: string, own: TypeShape, wanted: TypeShape, depth: number): string {
   const element = `seren_${depth}`;
   const texts = `pg_catalog.format('%s', ARRAY(SELECT ${
@@ -193,8 +199,9 @@ export function charText(value: string): string {
 }
 
 /**
- * A value's text by its type's output function: a cast to text may be a user's. `format` writes NULL as an empty text; IS DISTINCT FROM NULL is
- * true for a composite value of NULLs too, which IS NOT NULL is not, and looks for no operator.
+ * A value's text by its type's output function: a cast to text may be a user's. `format` writes
+ * NULL as an empty text; IS DISTINCT FROM NULL is true for a composite value of NULLs too, which IS
+ * NOT NULL is not, and looks for no operator.
  */
 export function outputText(value: string): string {
   return unlessNull(value, `pg_catalog.format('%s', ${value})`);

@@ -6,7 +6,10 @@
 import type { ComparedColumn } from "./columns.ts";
 import { columnReference } from "./digest.ts";
 
-/** As `%L` writes it: by the type's output function, so that nothing is lost on the way. A `"char"` goes as a number (see `valueText`). */
+/**
+ * As `%L` writes it: by the type's output function, so that nothing is lost on the way. A `"char"`
+ * goes as a number (see `valueText`).
+ */
 export function valueLiteral(column: ComparedColumn): string {
   const value = columnReference(column);
   const text = `pg_catalog.format('%L', ${value})`;

@@ -1,18 +1,25 @@
 /**
- * The string and template literals of a TypeScript file, each with where its characters stand in the file.
+ * The string and template literals of a TypeScript file, each with where its characters stand in
+ * the file.
  *
- * A scanner instead of a parser: it knows comments, the three kinds of quotes and regular expressions, and nothing
- * else of the language.
+ * A scanner instead of a parser: it knows comments, the three kinds of quotes and regular
+ * expressions, and nothing else of the language.
  *
  * @module
  */
 
-/** Stands for what a template puts in; a letter to the lexer of SQL, so that it can be a name or part of one. */
+/**
+ * Stands for what a template puts in; a letter to the lexer of SQL, so that it can be a name or
+ * part of one.
+ */
 export const hole = "\u{e000}";
 
 /** A literal, or several joined by `+`. */
 export interface Literal {
-  /** As it is at run time, except for escapes, which stay, and expressions, which are {@linkcode hole}. */
+  /**
+   * As it is at run time, except for escapes, which stay, and expressions, which are {@linkcode
+   * hole}.
+   */
   readonly text: string;
   /** For each character of `text`, its place in the file. */
   readonly offsets: readonly number[];

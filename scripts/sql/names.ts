@@ -1,5 +1,6 @@
 /**
- * The names that SQL resolves by the search path: what it calls, reads from, casts to and collates by.
+ * The names that SQL resolves by the search path: what it calls, reads from, casts to and collates
+ * by.
  *
  * @module
  */
@@ -33,7 +34,10 @@ const grammar = new Set(
    hash`.split(/\s+/),
 );
 
-/** Types that are keywords: the grammar itself puts `pg_catalog` before them, and they take no schema. */
+/**
+ * Types that are keywords: the grammar itself puts `pg_catalog` before them, and they take no
+ * schema.
+ */
 const keywordTypes = new Set(
   `bigint bit boolean char character dec decimal double float int integer interval nchar numeric real
    smallint time timestamp varchar`.split(/\s+/),
@@ -66,7 +70,10 @@ interface Word {
   readonly end: number;
 }
 
-/** Finds the names of a text that is SQL or a piece of it. `known` are names of the text's own: of its WITH clauses. */
+/**
+ * Finds the names of a text that is SQL or a piece of it. `known` are names of the text's own: of
+ * its WITH clauses.
+ */
 export function namesIn(text: string, known: ReadonlySet<string> = new Set()): readonly SqlName[] {
   return new Reader(text, new Set([...known, ...withNames(text)])).read();
 }
@@ -161,7 +168,10 @@ class Reader {
     }
   }
 
-  /** Keywords that a relation, type or collation follows. They are in capitals, to tell them from prose. */
+  /**
+   * Keywords that a relation, type or collation follows. They are in capitals, to tell them from
+   * prose.
+   */
   #keyword(index: number, { word, text }: Word): void {
     if (this.#symbol(index - 1) === "." || text !== text.toUpperCase()) return;
     const { opener } = this.#inner;
@@ -222,7 +232,10 @@ class Reader {
     this.#names.push({ kind: "function", schema: undefined, name: plain(current), start });
   }
 
-  /** Whether a name before a parenthesis is an alias with columns, a table with columns, or a type with a length. */
+  /**
+   * Whether a name before a parenthesis is an alias with columns, a table with columns, or a type
+   * with a length.
+   */
   #isNewName(index: number): boolean {
     const before = this.#words[index - 1];
     if (before === undefined) return false;
@@ -256,7 +269,10 @@ class Reader {
     this.#names.push({ kind: "relation", schema: undefined, name, start });
   }
 
-  /** Statements in a literal (the body of a DO block or a function, dynamic SQL), and `date '2000-01-01'`. */
+  /**
+   * Statements in a literal (the body of a DO block or a function, dynamic SQL), and `date
+   * '2000-01-01'`.
+   */
   #string(index: number, { text, start }: Word): void {
     if (literalTypes.has(this.#word(index - 1)) && this.#symbol(index - 2) !== ".") {
       this.#name("type", index - 1);

@@ -22,8 +22,9 @@ const exempt: readonly string[] = [
 ];
 
 /**
- * Finds the names in the SQL of `lib`: in every string or template that has a word of SQL in capitals, a cast, or a
- * name of PostgreSQL's. Tests are left out. Requires `--allow-read` of the folder.
+ * Finds the names in the SQL of `lib`: in every string or template that has a word of SQL in
+ * capitals, a cast, or a name of PostgreSQL's. Tests are left out. Requires `--allow-read` of the
+ * folder.
  */
 export async function productNames(folder: string): Promise<readonly FoundName[]> {
   const found: FoundName[] = [];

@@ -1,8 +1,9 @@
 /**
- * `deno task bench`: measures ours against what people would use instead, between two servers started for it.
+ * `deno task bench`: measures ours against what people would use instead, between two servers
+ * started for it.
  *
- * Results go to stdout, progress to stderr. A bar that is not reached is no failure: figures of a busy machine
- * prove nothing. A wrong copy is one.
+ * Results go to stdout, progress to stderr. A bar that is not reached is no failure: figures of a
+ * busy machine prove nothing. A wrong copy is one.
  *
  * @module
  */

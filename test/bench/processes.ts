@@ -32,7 +32,8 @@ export function cpuSecondsOfTree(pid: number): number {
   for (const each of treeOf(pid)) {
     try {
       const stat = Deno.readTextFileSync(`/proc/${each}/stat`);
-      // the name, in parentheses, may contain anything; utime, stime, cutime, cstime are fields 14 to 17
+      // the name, in parentheses, may contain anything; utime, stime, cutime, cstime are fields 14
+      // to 17
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       ticks += fields.slice(11, 15).map(Number).reduce((sum, field) => sum + field, 0);
     } catch {
@@ -51,8 +52,9 @@ export function cpuSecondsOfMachine(): number {
 }
 
 /**
- * The most memory that processes have had in RAM so far, summed, in bytes; one that has ended counts nothing. Nor does one that is just being
- * started and lives in its parent's memory until it runs a program of its own (vfork).
+ * The most memory that processes have had in RAM so far, summed, in bytes; one that has ended
+ * counts nothing. Nor does one that is just being started and lives in its parent's memory until it
+ * runs a program of its own (vfork).
  */
 export function peakBytesOf(pids: readonly number[]): number {
   const memories = new Map(pids.map((pid) => [pid, memoryOf(pid)]));

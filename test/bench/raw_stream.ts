@@ -1,5 +1,6 @@
 /**
- * Copies one table that is there on both sides by the relay alone, as a process of its own: `raw_stream.ts SOURCE TARGET TABLE FORMAT`.
+ * Copies one table that is there on both sides by the relay alone, as a process of its own:
+ * `raw_stream.ts SOURCE TARGET TABLE FORMAT`.
  *
  * @module
  */

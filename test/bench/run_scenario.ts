@@ -35,7 +35,9 @@ export interface ContenderResult {
 export interface ScenarioResult {
   readonly scenario: Scenario;
   readonly tableBytes: number;
-  /** What each connection to the target was held to, in bytes a second, where that was measured out. */
+  /**
+   * What each connection to the target was held to, in bytes a second, where that was measured out.
+   */
   readonly targetBytesPerSecond?: number;
   readonly contenders: readonly ContenderResult[];
 }
@@ -63,7 +65,10 @@ export function contendersOf(
   ];
 }
 
-/** Measures a scenario. A result that differs from the source is an error: a fast wrong copy does not count. */
+/**
+ * Measures a scenario. A result that differs from the source is an error: a fast wrong copy does
+ * not count.
+ */
 export async function runScenario(scenario: Scenario, run: ScenarioRun): Promise<ScenarioResult> {
   const { options, servers, tell, signal } = run;
   const data = scenario.data(options);
@@ -131,7 +136,10 @@ export async function runScenario(scenario: Scenario, run: ScenarioRun): Promise
   };
 }
 
-/** How long a tool may take: others no longer than it needs to be seen that they take many times as long as ours. */
+/**
+ * How long a tool may take: others no longer than it needs to be seen that they take many times as
+ * long as ours.
+ */
 function patienceFor(
   { ours }: { readonly ours: boolean },
   { entries, scenario: { enoughTimes }, options: { patienceSeconds } }: {
@@ -153,7 +161,10 @@ function patienceFor(
   return Math.min(patienceSeconds, Math.ceil(enoughTimes * slowest));
 }
 
-/** A link so slow that all sessions together are as many times slower as wanted than the source gives rows. */
+/**
+ * A link so slow that all sessions together are as many times slower as wanted than the source
+ * gives rows.
+ */
 async function slowLinkOf(
   { targetSlower }: Scenario,
   { servers, data, jobs, tell }: {
@@ -232,7 +243,10 @@ async function runOnce(
   });
 }
 
-/** Makes the data if another scenario has not done so. Vacuumed: nobody has to set hint bits or to count on missing statistics. */
+/**
+ * Makes the data if another scenario has not done so. Vacuumed: nobody has to set hint bits or to
+ * count on missing statistics.
+ */
 async function makeSource(source: Cluster, { name, sql }: Dataset): Promise<number> {
   const [there] = await query(source.url(), "SELECT FROM pg_database WHERE datname = $1", [name]);
   const url = plainUrl(source, name);

@@ -55,7 +55,10 @@ export interface Scenario {
   readonly targetLink?: LinkOptions;
   /** The target is reached so many times slower than the source is measured to give its rows. */
   readonly targetSlower?: number;
-  /** Others are given up when they have taken so many times as long as ours: what is left to know is not worth the time. */
+  /**
+   * Others are given up when they have taken so many times as long as ours: what is left to know is
+   * not worth the time.
+   */
   readonly enoughTimes?: number;
   readonly jobs?: number;
   /** The most memory that ours may have. */

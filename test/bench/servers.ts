@@ -58,7 +58,10 @@ export async function startServers({ fsync }: { readonly fsync: boolean }): Prom
 
 let made = 0;
 
-/** An empty database on the target, handed to `use` and dropped afterwards; nothing is left to be written on either side when it begins. */
+/**
+ * An empty database on the target, handed to `use` and dropped afterwards; nothing is left to be
+ * written on either side when it begins.
+ */
 export async function withEmptyTarget<Result>(
   { source, target }: Servers,
   use: (name: string) => Promise<Result>,

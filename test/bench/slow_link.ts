@@ -1,6 +1,6 @@
 /**
- * The tests' proxy as a process of its own, so that it has a CPU to itself: `slow_link.ts PORT LATENCY_MS BYTES_PER_SECOND`.
- * Prints its port; ends with its standard input.
+ * The tests' proxy as a process of its own, so that it has a CPU to itself: `slow_link.ts PORT
+ * LATENCY_MS BYTES_PER_SECOND`. Prints its port; ends with its standard input.
  *
  * @module
  */

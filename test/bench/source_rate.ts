@@ -53,7 +53,10 @@ async function readAll(sessions: readonly Session[], tables: readonly string[]):
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-/** ReadyForQuery, but for its last byte: rows as text hold no zero bytes, so nothing else looks like it. */
+/**
+ * ReadyForQuery, but for its last byte: rows as text hold no zero bytes, so nothing else looks like
+ * it.
+ */
 const ready = [0x5a, 0, 0, 0, 5];
 
 function readTable(session: Session, table: string): Promise<number> {

@@ -1,5 +1,6 @@
 /**
- * `deno task bench verify`: the command line's verify against what both servers need to read their tables.
+ * `deno task bench verify`: the command line's verify against what both servers need to read their
+ * tables.
  *
  * @module
  */
@@ -39,8 +40,8 @@ const scanQuery = "SELECT count(*), sum(hashtextextended(t::text, 0)) FROM t";
 const sortQuery = `SELECT md5(string_agg(t::text, '' ORDER BY ${columns})) FROM t`;
 
 /**
- * The same rows in two tables: as they are stored when they come by their key, and in any other order. The former makes a sort by the key all but
- * free.
+ * The same rows in two tables: as they are stored when they come by their key, and in any other
+ * order. The former makes a sort by the key all but free.
  */
 const databases = { ordered: "verify_ordered", shuffled: "verify_shuffled" } as const;
 type Order = keyof typeof databases;

@@ -1,8 +1,10 @@
 /**
- * `deno task bench:workers`: one copy by 1, 2 and 4 workers of a service, each a process of its own.
+ * `deno task bench:workers`: one copy by 1, 2 and 4 workers of a service, each a process of its
+ * own.
  *
- * All of them and both servers are on this machine: what its cores allow is a result as well. `--link` gives each worker a rate of its own,
- * as if it sat on a machine behind a network of that rate: then the figures tell how well the work is shared.
+ * All of them and both servers are on this machine: what its cores allow is a result as well.
+ * `--link` gives each worker a rate of its own, as if it sat on a machine behind a network of that
+ * rate: then the figures tell how well the work is shared.
  *
  * @module
  */

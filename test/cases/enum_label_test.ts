@@ -1,4 +1,7 @@
-/** What DDL changes on the source during replication is named before and after it stops the stream, with the statement to run. */
+/**
+ * What DDL changes on the source during replication is named before and after it stops the stream,
+ * with the statement to run.
+ */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { type Case, withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";

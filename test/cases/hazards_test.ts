@@ -1,4 +1,7 @@
-/** What is known to stop replication later is reported before anything is copied, and its remedies work. */
+/**
+ * What is known to stop replication later is reported before anything is copied, and its remedies
+ * work.
+ */
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import type { Check } from "../../lib/commands/shared/report.ts";
 import { type Case, withCase } from "../support/case.ts";

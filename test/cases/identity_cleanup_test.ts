@@ -1,4 +1,7 @@
-/** Replica identities that `init --replica-identity full` has changed: `cleanup` restores both sides, and nothing else. */
+/**
+ * Replica identities that `init --replica-identity full` has changed: `cleanup` restores both
+ * sides, and nothing else.
+ */
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { type Case, withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";

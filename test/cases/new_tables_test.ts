@@ -1,4 +1,7 @@
-/** Tables that appear on the source during replication: `sync --add-tables` makes them completely, or not at all. */
+/**
+ * Tables that appear on the source during replication: `sync --add-tables` makes them completely,
+ * or not at all.
+ */
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
 import { type Case, withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";
@@ -21,8 +24,8 @@ const during = (sql: string, before = "") => (script: string) =>
 
 async function equal(it: Case): Promise<void> {
   strictEqual(await it.drain(), "drained");
-  // sequences do not follow: the cutover sets them; keys of partitions that are attached, as pg_dump does it, count as their own; from
-  // 17 on partitions have the identity of their parent
+  // sequences do not follow: the cutover sets them; keys of partitions that are attached, as
+  // pg_dump does it, count as their own; from 17 on partitions have the identity of their parent
   deepStrictEqual(
     (await it.differences()).filter(({ kind, property }) =>
       kind !== "sequence value" && property !== "connoinherit" && property !== "attidentity"

@@ -1,4 +1,7 @@
-/** Cases about functions and queries that name things without their schema: predicted, and copied with a path of the database's own. */
+/**
+ * Cases about functions and queries that name things without their schema: predicted, and copied
+ * with a path of the database's own.
+ */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { type Check, setAsideObjects } from "../../lib/commands/shared/report.ts";
 import { ReplicatorError } from "../../lib/core/mod.ts";

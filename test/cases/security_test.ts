@@ -13,7 +13,10 @@ import { exec, query, withSession } from "../support/sql.ts";
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
 
-/** The superusers that the case's functions have made on a server, by what called them. They are dropped. */
+/**
+ * The superusers that the case's functions have made on a server, by what called them. They are
+ * dropped.
+ */
 async function takenOverBy(server: Cluster): Promise<readonly string[]> {
   const rows = await query<{ name: string }>(
     server.url(),
@@ -59,7 +62,10 @@ Deno.test("[esc] with an ordinary role on the target nobody gains anything", asy
   await exec(target.url(), "DROP OWNED BY mover; DROP ROLE mover");
 });
 
-/** Planning any query of the table evaluates the constant call in its index, with the rights of whoever asks. */
+/**
+ * Planning any query of the table evaluates the constant call in its index, with the rights of
+ * whoever asks.
+ */
 const plannedTrap = `
   CREATE SCHEMA m;
   CREATE FUNCTION m.zero(n integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $b$
@@ -84,7 +90,8 @@ Deno.test("a table whose plans run a user's function is copied as a whole and un
     deepStrictEqual(await takenOverBy(source), []);
     strictEqual((await it.ask("target", "SELECT FROM t")).length, 60000);
     await dropDatabase(target, it.name);
-    await it.initWithSync({ identity: "full" }).catch(() => {}); // the table without a key is refused
+    // the table without a key is refused
+    await it.initWithSync({ identity: "full" }).catch(() => {});
     deepStrictEqual(await takenOverBy(source), []);
     await it.cleanup();
     deepStrictEqual(await takenOverBy(source), []);
@@ -113,7 +120,10 @@ Deno.test("a filter on a table whose plans run a user's function is refused", as
   });
 });
 
-/** Two sequences; the second is replaced by a view, which runs the owner's code, while the tool waits for the first. */
+/**
+ * Two sequences; the second is replaced by a view, which runs the owner's code, while the tool
+ * waits for the first.
+ */
 const swapped = `
   CREATE FUNCTION boom() RETURNS bigint LANGUAGE plpgsql AS $b$
     BEGIN

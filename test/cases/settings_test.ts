@@ -1,4 +1,7 @@
-/** Cases about settings of databases and roles: what is computed sees the target's own, the tool's statements none. */
+/**
+ * Cases about settings of databases and roles: what is computed sees the target's own, the tool's
+ * statements none.
+ */
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";

@@ -1,4 +1,7 @@
-/** Definitions after a round trip through a dump: verify finds nothing, and still finds what was changed. */
+/**
+ * Definitions after a round trip through a dump: verify finds nothing, and still finds what was
+ * changed.
+ */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { VerifyReport } from "../../lib/commands/shared/report.ts";
 import { withCase } from "../support/case.ts";

@@ -1,4 +1,7 @@
-/** Values that no copy can keep, or that are told by name: what init has copied is equal at once, and what differs is found. */
+/**
+ * Values that no copy can keep, or that are told by name: what init has copied is equal at once,
+ * and what differs is found.
+ */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";

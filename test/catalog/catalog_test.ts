@@ -353,8 +353,9 @@ Deno.test("sharesBackends() tells a server from a pooler in transaction mode", a
 });
 
 /**
- * A pooler in transaction mode, as small as one can be: it lends a client one of its connections from its first message
- * until the server is idle outside a transaction. The most recently returned connection is lent first, as by PgBouncer.
+ * A pooler in transaction mode, as small as one can be: it lends a client one of its connections
+ * from its first message until the server is idle outside a transaction. The most recently returned
+ * connection is lent first, as by PgBouncer.
  */
 function startTransactionPooler(cluster: Cluster) {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -429,7 +430,8 @@ function startTransactionPooler(cluster: Cluster) {
 }
 
 Deno.test("what planning would run is found among functions whose texts no session could take at once", async () => {
-  // only the functions that expressions call, by name or through operators and inlined bodies, are read
+  // only the functions that expressions call, by name or through operators and inlined bodies, are
+  // read
   const script = `
     SET check_function_bodies = off;
     DO $$ BEGIN

@@ -1,4 +1,7 @@
-/** A ledger that someone else has made in the target is neither read nor written: its code would run as the tool's role. */
+/**
+ * A ledger that someone else has made in the target is neither read nor written: its code would run
+ * as the tool's role.
+ */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import {
   Ledger,

@@ -1,4 +1,7 @@
-/** The page of `init --report` in a browser: nothing is loaded, nothing sticks out, everybody can read it. */
+/**
+ * The page of `init --report` in a browser: nothing is loaded, nothing sticks out, everybody can
+ * read it.
+ */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { pathToFileURL } from "node:url";
 import { renderInitReport, type ReportView } from "../../lib/ui/mod.ts";

@@ -1,4 +1,7 @@
-/** `init --report` as a user runs it: what the page says is what happened, and the page never costs a run. */
+/**
+ * `init --report` as a user runs it: what the page says is what happened, and the page never costs
+ * a run.
+ */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
 import { type DefaultTreeAdapterTypes, parse } from "npm:parse5@8.1.1";

@@ -1,4 +1,7 @@
-/** Ctrl-C on a real process: once, twice within milliseconds as `deno task` passes it on, and again later. */
+/**
+ * Ctrl-C on a real process: once, twice within milliseconds as `deno task` passes it on, and again
+ * later.
+ */
 import { deepStrictEqual } from "node:assert/strict";
 import { TextLineStream } from "../faults/lines.ts";
 

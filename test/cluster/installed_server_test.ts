@@ -1,6 +1,6 @@
 /**
- * The key suites against the newest server installed on this machine, beside the embedded one of the same major: minor releases that only a
- * distribution has. Skipped where none is installed.
+ * The key suites against the newest server installed on this machine, beside the embedded one of
+ * the same major: minor releases that only a distribution has. Skipped where none is installed.
  */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import type { Cluster } from "../../lib/cluster/mod.ts";
@@ -24,7 +24,10 @@ const copied = [
   "82-array-null-bitmap-left.sql",
 ];
 
-/** An operator that was announced by another one keeps its link back on 15.20 and its siblings alone. */
+/**
+ * An operator that was announced by another one keeps its link back on 15.20 and its siblings
+ * alone.
+ */
 const keptByPatched = /^(?:source|target): +(?:COMMUTATOR|NEGATOR) =/;
 
 const found = await installedServer();

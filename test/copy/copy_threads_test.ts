@@ -289,7 +289,9 @@ Deno.test("sessions of threads and of the main thread that wait for one another 
       },
     };
     using threads = await CopyThreads.start({ source: from, target: to, threads: 1 });
-    /** Two waits that begin one after the other and are reported: what waited before was looked at. */
+    /**
+     * Two waits that begin one after the other and are reported: what waited before was looked at.
+     */
     const othersWait = async () => {
       await using third = await openSession(to);
       await using fourth = await openSession(to);
@@ -331,9 +333,9 @@ Deno.test("without permission to read the thread's module there are no threads, 
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["eval", "--quiet", `--config=${new URL("../../deno.json", import.meta.url).pathname}`],
-      `import { LaneThreads } from ${JSON.stringify(url.href)};
+      `import { CopyThreads } from ${JSON.stringify(url.href)};
        Deno.permissions.revokeSync({ name: "read" });
-       console.log(await LaneThreads.start({ threads: 1 }) === undefined);`,
+       console.log(await CopyThreads.start({ threads: 1 }) === undefined);`,
     ],
   }).output();
   const text = new TextDecoder();

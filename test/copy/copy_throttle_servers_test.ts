@@ -1,4 +1,7 @@
-/** The governor against a real source: a standby that does not replay, a session that waits for our locks. */
+/**
+ * The governor against a real source: a standby that does not replay, a session that waits for our
+ * locks.
+ */
 import { match, ok, rejects, strictEqual } from "node:assert/strict";
 import { CopyThrottle, throttleLimits } from "../../lib/copy/mod.ts";
 import type { RunEvent } from "../../lib/core/mod.ts";
@@ -85,7 +88,8 @@ Deno.test("the governor slows the copy while a standby falls behind, and lets go
         maxBytesPerSecond: undefined,
         signal: new AbortController().signal,
         events: events.sink,
-        // looked at so often here that it would give the standby up before that has had time to answer
+        // looked at so often here that it would give the standby up before that has had time to
+        // answer
         limits: {
           ...throttleLimits,
           lagBytes: 100_000,
@@ -167,7 +171,8 @@ Deno.test("init reads no faster than --max-rate allows", async () => {
     strictEqual(report.rows, 4_000);
     strictEqual(report.governor[0]?.message, "limited to 1.00 MB/s by --max-rate");
     const copying = report.steps.find(({ step }) => step === "data");
-    // 3.8 MB; a tenth of a second may be made up for, and nobody waits after the last piece, of up to 1 MB
+    // 3.8 MB; a tenth of a second may be made up for, and nobody waits after the last piece, of up
+    // to 1 MB
     ok((copying?.ms ?? 0) > 2_400, `${copying?.ms} ms`);
   } finally {
     await dropDatabase(source, name);

@@ -1,7 +1,9 @@
 import type { CorpusEntry } from "./entry.ts";
 import { COMMON_ROLES } from "./roles.ts";
 
-/** Tables without columns and with as many as there can be, and what dropped columns leave behind. */
+/**
+ * Tables without columns and with as many as there can be, and what dropped columns leave behind.
+ */
 export const shapes: CorpusEntry = {
   name: "shapes",
   minMajor: 12,

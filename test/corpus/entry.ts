@@ -1,7 +1,9 @@
 /** A major version that an entry can ask for. */
 export type CorpusMajor = 12 | 13 | 14 | 15 | 16 | 17 | 18;
 
-/** One piece of a database: all objects of one subject. All entries together fit into one database. */
+/**
+ * One piece of a database: all objects of one subject. All entries together fit into one database.
+ */
 export interface CorpusEntry {
   readonly name: string;
   /** The oldest version that knows all of its syntax. */

@@ -1,6 +1,9 @@
 import type { CorpusEntry } from "./entry.ts";
 
-/** Types, operators and index methods of extensions that live in schemas of their own, some with odd names. */
+/**
+ * Types, operators and index methods of extensions that live in schemas of their own, some with odd
+ * names.
+ */
 export const extensions: CorpusEntry = {
   name: "extensions",
   minMajor: 12,
@@ -56,7 +59,10 @@ GRANT EXECUTE ON FUNCTION "Ext ensions".digest(text, text) TO pg_monitor;
 `,
 };
 
-/** Foreign data: wrapper, servers, mappings with passwords, tables. Nothing is to be copied and no server is to be asked. */
+/**
+ * Foreign data: wrapper, servers, mappings with passwords, tables. Nothing is to be copied and no
+ * server is to be asked.
+ */
 export const foreignData: CorpusEntry = {
   name: "foreign data",
   minMajor: 12,

@@ -1,6 +1,9 @@
 import type { CorpusEntry } from "./entry.ts";
 
-/** Functions and procedures, with bodies that confuse whoever splits scripts or filters dumps by text. */
+/**
+ * Functions and procedures, with bodies that confuse whoever splits scripts or filters dumps by
+ * text.
+ */
 export const functions: CorpusEntry = {
   name: "functions",
   minMajor: 12,

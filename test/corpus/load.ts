@@ -4,8 +4,8 @@ import type { CorpusEntry } from "./entry.ts";
 import { corpusOf } from "./mod.ts";
 
 /**
- * Loads entries into a database, by default all that the server's version knows, and gives back what was loaded. Roles are made on the way.
- * The whole corpus takes about 3 s.
+ * Loads entries into a database, by default all that the server's version knows, and gives back
+ * what was loaded. Roles are made on the way. The whole corpus takes about 3 s.
  */
 export async function loadCorpus(
   cluster: Cluster,

@@ -37,7 +37,10 @@ export const NASTY_NAMES: readonly string[] = [
   "-Fd",
 ];
 
-/** Every nasty name as a schema, and in it as a table, column, key, index, check, type, sequence, function, trigger, view and policy. */
+/**
+ * Every nasty name as a schema, and in it as a table, column, key, index, check, type, sequence,
+ * function, trigger, view and policy.
+ */
 export const names: CorpusEntry = {
   name: "names",
   minMajor: 12,

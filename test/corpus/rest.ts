@@ -1,7 +1,9 @@
 import type { CorpusEntry } from "./entry.ts";
 import { COMMON_ROLES } from "./roles.ts";
 
-/** Large objects: empty, with holes, owned and granted, with comments, and with references to them. */
+/**
+ * Large objects: empty, with holes, owned and granted, with comments, and with references to them.
+ */
 export const largeObjects: CorpusEntry = {
   name: "large objects",
   minMajor: 12,
@@ -81,8 +83,8 @@ COMMENT ON LANGUAGE plpgsql IS 'A language';
 };
 
 /**
- * An index that a failed CREATE INDEX CONCURRENTLY has left. `pg_dump` leaves it out, so that a copy lacks it: whoever compares has to
- * know.
+ * An index that a failed CREATE INDEX CONCURRENTLY has left. `pg_dump` leaves it out, so that a
+ * copy lacks it: whoever compares has to know.
  */
 export const invalidIndex: CorpusEntry = {
   name: "invalid index",

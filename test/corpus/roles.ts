@@ -1,6 +1,9 @@
 import { type CorpusEntry, literal, quote, role } from "./entry.ts";
 
-/** Role names that break tools which quote by hand; the names of `nastyNames` are used for everything else. */
+/**
+ * Role names that break tools which quote by hand; the names of `nastyNames` are used for
+ * everything else.
+ */
 export const NASTY_ROLE = `Röle "quoted" o'neil; DROP ROLE x; -- \\ % .`;
 
 /** Roles that several entries use. */
@@ -60,7 +63,10 @@ $$;
 `,
 };
 
-/** Ownership by several roles, grants of every sort, grants by others than the owner, default privileges. */
+/**
+ * Ownership by several roles, grants of every sort, grants by others than the owner, default
+ * privileges.
+ */
 export const privileges: CorpusEntry = {
   name: "privileges",
   minMajor: 12,
@@ -149,7 +155,9 @@ GRANT CREATE ON SCHEMA public TO corpus_app;
 `,
 };
 
-/** Row security, also forced upon the owner: copied by a role that obeys it, rows vanish silently. */
+/**
+ * Row security, also forced upon the owner: copied by a role that obeys it, rows vanish silently.
+ */
 export const rowSecurity: CorpusEntry = {
   name: "row security",
   minMajor: 12,

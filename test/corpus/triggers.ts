@@ -60,7 +60,10 @@ COMMENT ON RULE redirect ON triggers.ruled IS 'Elsewhere';
 `,
 };
 
-/** Triggers that fire on DDL. The last of all entries, for one of them writes down every table made after it. */
+/**
+ * Triggers that fire on DDL. The last of all entries, for one of them writes down every table made
+ * after it.
+ */
 export const eventTriggers: CorpusEntry = {
   name: "event triggers",
   minMajor: 12,

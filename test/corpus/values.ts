@@ -93,9 +93,9 @@ INSERT INTO big_fields.fields (id, t, b) SELECT 6, repeat('x', 20000000), decode
 };
 
 /**
- * Opt-in, not part of the corpus: fields near the limit of 1 GB. Takes about 20 s and up to 3 GB of memory in the server.
- * A text field of 700 MB and a bytea of 450 MB, which is 900 MB as text. A row whose text is longer than 1 GB cannot be copied at all: COPY
- * refuses to write it.
+ * Opt-in, not part of the corpus: fields near the limit of 1 GB. Takes about 20 s and up to 3 GB of
+ * memory in the server. A text field of 700 MB and a bytea of 450 MB, which is 900 MB as text. A
+ * row whose text is longer than 1 GB cannot be copied at all: COPY refuses to write it.
  */
 export const hugeFields: CorpusEntry = {
   name: "huge fields",

@@ -1,8 +1,10 @@
 /**
- * Breaks `init` in every way there is, runs it again until it succeeds, and compares both sides in plain SQL.
+ * Breaks `init` in every way there is, runs it again until it succeeds, and compares both sides in
+ * plain SQL.
  *
- * deno task test:faults [--rounds N] [--seed S] [--kind tool|point|source|target|backend|cut|stall|disk|state|load]
- *   [--shape split|whole|text|filter|several|old] [--logs FOLDER]
+ * deno task test:faults [--rounds N] [--seed S] [--kind
+ * tool|point|source|target|backend|cut|stall|disk|state|load] [--shape
+ * split|whole|text|filter|several|old] [--logs FOLDER]
  *
  * @module
  */

@@ -26,7 +26,10 @@ export type FaultKind = typeof faultKinds[number];
 
 /** What is copied, and how. */
 export const faultShapes = ["split", "whole", "text", "filter", "several", "old"] as const;
-/** One of {@linkcode faultShapes}; `old` is a source of version 12 or 13, whose tables are cut by keys. */
+/**
+ * One of {@linkcode faultShapes}; `old` is a source of version 12 or 13, whose tables are cut by
+ * keys.
+ */
 export type FaultShape = typeof faultShapes[number];
 
 /** The servers, and where chance comes from. */
@@ -188,7 +191,8 @@ export class FaultRounds {
       clearEnv: true,
       env: {
         ...denoEnvironment(),
-        // one name for the ends: the proxies' ports change with each attempt, and the ledger is what is gone by
+        // one name for the ends: the proxies' ports change with each attempt, and the ledger is
+        // what is gone by
         SOURCE_URL: path(source, proxies?.source),
         TARGET_URL: path(target, proxies?.target),
       },

@@ -1,6 +1,7 @@
 /**
- * Every PostgreSQL version as source against every version as target that makes sense: the whole corpus, in both formats, compared in
- * every way. `deno task test:matrix`, some minutes; `deno task test:matrix 12,15 18` takes just those sources and targets.
+ * Every PostgreSQL version as source against every version as target that makes sense: the whole
+ * corpus, in both formats, compared in every way. `deno task test:matrix`, some minutes; `deno task
+ * test:matrix 12,15 18` takes just those sources and targets.
  *
  * @module
  */
@@ -56,7 +57,10 @@ async function check(
   return problems;
 }
 
-/** From 15 on the schema public belongs to a role that older versions do not have, and PUBLIC may not create in it. */
+/**
+ * From 15 on the schema public belongs to a role that older versions do not have, and PUBLIC may
+ * not create in it.
+ */
 function isOfTheVersion({ kind, name }: Difference, source: Cluster, target: Cluster): boolean {
   return source.major >= 15 && target.major < 15 && kind === "schema" && name === "public";
 }

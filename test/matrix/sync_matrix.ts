@@ -1,6 +1,7 @@
 /**
- * Hand-overs to replication under a mixed load that runs from before `init` until after everything streams; then both sides are compared row by
- * row. `deno task test:sync`, some minutes; `deno task test:sync 3 12-18,filters` runs those rounds three times each.
+ * Hand-overs to replication under a mixed load that runs from before `init` until after everything
+ * streams; then both sides are compared row by row. `deno task test:sync`, some minutes; `deno task
+ * test:sync 3 12-18,filters` runs those rounds three times each.
  *
  * @module
  */
@@ -154,7 +155,8 @@ async function resnapshotRound(sourceMajor: PgMajor, targetMajor: PgMajor): Prom
   try {
     await runInit(url!, target.url(), { include: ["load"], sync: syncSettings });
     await load.more(20);
-    // as if somebody had written on the target; entries refer to accounts, which cannot be truncated
+    // as if somebody had written on the target; entries refer to accounts, which cannot be
+    // truncated
     await exec(
       targetUrl!,
       "SET session_replication_role = replica; DELETE FROM account WHERE id < 100",

@@ -1,4 +1,7 @@
-/** Every setting that could break or alter something, set on the database and on the role, that is copied. */
+/**
+ * Every setting that could break or alter something, set on the database and on the role, that is
+ * copied.
+ */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";

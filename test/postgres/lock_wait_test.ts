@@ -122,7 +122,8 @@ Deno.test("sessions of the tool that wait for one another are not reported", asy
       await other.unsafe("BEGIN; LOCK TABLE theirs").simple();
       await holder.execute("BEGIN; LOCK TABLE public.mine");
       const waiting = [second.execute("BEGIN; LOCK TABLE public.mine; COMMIT")];
-      // each of these begins later and is looked at later: the second session was looked at when they report
+      // each of these begins later and is looked at later: the second session was looked at when
+      // they report
       for (const session of [third, fourth]) {
         reported = Promise.withResolvers<void>();
         waiting.push(session.execute("BEGIN; LOCK TABLE public.theirs; COMMIT"));

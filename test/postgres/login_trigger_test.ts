@@ -137,7 +137,10 @@ Deno.test("a pooler that knows no such parameter is connected through", async ()
   });
 });
 
-/** Refuses a startup packet with a parameter that it does not know, as PgBouncer does; all else goes to the server. */
+/**
+ * Refuses a startup packet with a parameter that it does not know, as PgBouncer does; all else goes
+ * to the server.
+ */
 async function strictPooler(serverPort: number, sqlState: string) {
   let refused = 0;
   const sockets = new Set<net.Socket>();

@@ -1,6 +1,7 @@
 /**
- * Every command against databases that are full of better matches for every name in the tool's SQL, with a path that finds
- * them first: nothing of them may run. What the traps are made from is what `deno task sql` finds, so new SQL is covered.
+ * Every command against databases that are full of better matches for every name in the tool's SQL,
+ * with a path that finds them first: nothing of them may run. What the traps are made from is what
+ * `deno task sql` finds, so new SQL is covered.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { type Cluster, type PgMajor, startCluster } from "../../lib/cluster/mod.ts";

@@ -1,4 +1,7 @@
-/** Servers that send what PostgreSQL never sends: memory stays bounded, and the session ends with a final error. */
+/**
+ * Servers that send what PostgreSQL never sends: memory stays bounded, and the session ends with a
+ * final error.
+ */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import {
   ConnectionError,
@@ -27,7 +30,10 @@ const allowedGrowth = 700 * 1024 * 1024;
 
 type Step = (connection: RogueConnection) => Promise<void>;
 
-/** Runs something against a rogue server and gives its error; fails when memory grows or nothing ends it. */
+/**
+ * Runs something against a rogue server and gives its error; fails when memory grows or nothing
+ * ends it.
+ */
 async function refusal(
   behave: Step,
   use: (session: Session) => Promise<unknown> = (session) => session.query("SELECT 1"),

@@ -7,7 +7,10 @@ import { exec, query } from "../support/sql.ts";
 
 const servers = [await sharedCluster(12), await sharedCluster(18)];
 
-/** Functions, operators and types that match the first statement's names better than the server's own. */
+/**
+ * Functions, operators and types that match the first statement's names better than the server's
+ * own.
+ */
 const traps = `
   CREATE TABLE public.sprung (name text);
   GRANT INSERT ON public.sprung TO PUBLIC;

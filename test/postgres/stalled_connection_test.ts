@@ -1,4 +1,7 @@
-/** Connections that go silent for ever while both ends stay up are noticed; those that are silent because somebody works are left alone. */
+/**
+ * Connections that go silent for ever while both ends stay up are noticed; those that are silent
+ * because somebody works are left alone.
+ */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { FileCheckpointStore } from "../../lib/checkpoint/mod.ts";
 import type { RunEvent } from "../../lib/core/mod.ts";
@@ -202,7 +205,8 @@ for (const { at, side, wanted } of points) {
     } finally {
       await dropDatabase(source, name);
       await dropDatabase(target, name);
-      await Deno.remove(folder, { recursive: true }).catch(() => {}); // a run that is done removes it
+      // a run that is done removes it
+      await Deno.remove(folder, { recursive: true }).catch(() => {});
     }
   });
 }

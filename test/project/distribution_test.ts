@@ -1,4 +1,7 @@
-/** The three ways of use, each as a user would: the executable, the bundle from a URL, the modules from JSR. */
+/**
+ * The three ways of use, each as a user would: the executable, the bundle from a URL, the modules
+ * from JSR.
+ */
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
 import denoJson from "../../deno.json" with { type: "json" };
@@ -68,7 +71,10 @@ async function runTask(task: string, env: Record<string, string> = {}): Promise<
   strictEqual(code, 0, stderr);
 }
 
-/** The runtime for executables: given, or from the machine's helper; undefined where there is neither. */
+/**
+ * The runtime for executables: given, or from the machine's helper; undefined where there is
+ * neither.
+ */
 async function denort(): Promise<string | undefined> {
   const given = Deno.env.get("DENORT_BIN");
   if (given !== undefined) return given;
@@ -180,7 +186,8 @@ Deno.test({
         strictEqual(JSON.parse(keys.stdout)[0].owner, "alice");
         deepStrictEqual(await Promise.all([serve.kill("SIGTERM"), worker.kill("SIGTERM")]), [0, 0]);
       });
-      // the key file, and the folder of workspaces, empty; Deno's executables keep compiled code in the temporary folder
+      // the key file, and the folder of workspaces, empty; Deno's executables keep compiled code in
+      // the temporary folder
       const left = (await Array.fromAsync(Deno.readDir(cwd))).map(({ name }) => name)
         .filter((name) => !name.startsWith("deno-compile-")).toSorted();
       deepStrictEqual(left, ["keys", "postgres-seren-replicator-jobs"]);

@@ -1,4 +1,6 @@
-/** `deno.lock` is taken as it is: a changed dependency fails, and is never written down on the way. */
+/**
+ * `deno.lock` is taken as it is: a changed dependency fails, and is never written down on the way.
+ */
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { denoEnvironment, repository, runProgram } from "../support/cli.ts";
 

@@ -149,7 +149,9 @@ Deno.test("certificates of a wrong host, of another CA, expired or self-signed a
   }
 });
 
-/** SSLRequest by hand, a verified handshake, and the first byte of the answer to a startup packet. */
+/**
+ * SSLRequest by hand, a verified handshake, and the first byte of the answer to a startup packet.
+ */
 async function tlsTo(port: number, ca: string, client?: Certificate): Promise<string> {
   const socket = net.connect({ host: "127.0.0.1", port });
   let secure: tls.TLSSocket | undefined;

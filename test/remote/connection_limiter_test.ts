@@ -1,4 +1,7 @@
-/** What stands before the API: clients that are slow, silent, gone or many, and a process with few file descriptors. */
+/**
+ * What stands before the API: clients that are slow, silent, gone or many, and a process with few
+ * file descriptors.
+ */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { HttpServer, type HttpServerOptions } from "../../lib/remote/api/http_server.ts";

@@ -50,7 +50,10 @@ const hour = 3600;
 const days = 3 * 24 * hour;
 const tickSeconds = 20;
 
-/** Three days: four large tables at once, two hundred small ones before, a slow hour, a subscription that catches up, news without end. */
+/**
+ * Three days: four large tables at once, two hundred small ones before, a slow hour, a subscription
+ * that catches up, news without end.
+ */
 function* longJob(): Generator<{ readonly second: number; readonly event: RunEvent }> {
   const database = "app";
   const at = (second: number, event: RunEvent) => ({ second, event });

@@ -1,4 +1,7 @@
-/** One job on workers that have nothing but the network in common: each is in a network namespace of its own, where those can be made. */
+/**
+ * One job on workers that have nothing but the network in common: each is in a network namespace of
+ * its own, where those can be made.
+ */
 import { deepStrictEqual, match, ok } from "node:assert/strict";
 import { LocalKeyProvider } from "../../lib/remote/secrets/mod.ts";
 import { sharedCluster } from "../support/clusters.ts";

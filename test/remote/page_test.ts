@@ -236,7 +236,8 @@ Deno.test(
           const secret = alice.key.split("_")[2]!;
           ok(!addresses.some((address) => address.includes(secret)), "the key is in an address");
           strictEqual(await page.evaluate("JSON.stringify({ ...localStorage })"), "{}");
-          // the browser itself says that it could not connect, and that who has just started is not ready yet
+          // the browser itself says that it could not connect, and that who has just started is not
+          // ready yet
           deepStrictEqual(
             complained.filter((text) =>
               !/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE|ERR_CONNECTION_RESET|status of 503/.test(text)

@@ -1,4 +1,7 @@
-/** What leader and helpers ask the service's database, when it does not answer: nothing is claimed that nobody copies. */
+/**
+ * What leader and helpers ask the service's database, when it does not answer: nothing is claimed
+ * that nobody copies.
+ */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { openSession, resolveEndpoint } from "../../lib/postgres/mod.ts";
 import { claimNext } from "../../lib/remote/parallel_copy/offer.ts";

@@ -1,4 +1,6 @@
-/** One job on many workers: nothing is missing and nothing comes twice, whoever of them is killed. */
+/**
+ * One job on many workers: nothing is missing and nothing comes twice, whoever of them is killed.
+ */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { Ledger } from "../../lib/checkpoint/mod.ts";
 import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";

@@ -1,4 +1,7 @@
-/** The password of a subscription does not get into the target's log, nor is it shown while the statement runs. */
+/**
+ * The password of a subscription does not get into the target's log, nor is it shown while the
+ * statement runs.
+ */
 import { ok, rejects, strictEqual } from "node:assert/strict";
 import { openSession, resolveEndpoint } from "../../lib/postgres/mod.ts";
 import { createSubscription, probeSubscription } from "../../lib/replication/mod.ts";

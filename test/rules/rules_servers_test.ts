@@ -1,4 +1,7 @@
-/** Table rules on real servers: what the catalog tells, what a predicate may do, what every phase makes of them. */
+/**
+ * Table rules on real servers: what the catalog tells, what a predicate may do, what every phase
+ * makes of them.
+ */
 import { deepStrictEqual as equal, match, ok, strictEqual } from "node:assert/strict";
 import { checkPredicate, readIdentity, readSourceTables } from "../../lib/catalog/mod.ts";
 import { openSession, type Session } from "../../lib/postgres/mod.ts";

@@ -60,8 +60,8 @@ async function copySchema(source: Cluster, target: Cluster, tool: DumpTool): Pro
 }
 
 /**
- * The dump's lines in one order: a column that a table got before it inherited is in another place after any pg_dump, because
- * it is written as inherited.
+ * The dump's lines in one order: a column that a table got before it inherited is in another place
+ * after any pg_dump, because it is written as inherited.
  */
 const sortedLines = (text: string) =>
   text.split("\n").filter((line) => !/^-- Dumped (?:from|by)|^\\(?:un)?restrict/.test(line))

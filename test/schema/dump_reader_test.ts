@@ -156,7 +156,8 @@ const nasty = fc.array(
 
 const piece = fc.oneof(
   nasty.map((text) => `'${text.replaceAll("'", "''")}'`),
-  // with an operator after it: a string on the next line, even behind a comment, would continue this one with its escapes
+  // with an operator after it: a string on the next line, even behind a comment, would continue
+  // this one with its escapes
   nasty.map((text) => ` E'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}' +`),
   nasty.map((text) => `"${text.replaceAll('"', '""')}"`),
   nasty.map((text) => ` $q_1$${text.replaceAll("$", "")}$q_1$ `),

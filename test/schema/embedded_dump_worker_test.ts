@@ -1,4 +1,7 @@
-/** The embedded pg_dump's thread and the main one: whatever the order in which they get on, each question gets its own answer. */
+/**
+ * The embedded pg_dump's thread and the main one: whatever the order in which they get on, each
+ * question gets its own answer.
+ */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import {
   type DumpJob,

@@ -1,4 +1,7 @@
-/** Everything that can have a name, with every keyword of any version as its name, from version to version. */
+/**
+ * Everything that can have a name, with every keyword of any version as its name, from version to
+ * version.
+ */
 import { deepStrictEqual as equal } from "node:assert/strict";
 import type { Cluster } from "../../lib/cluster/mod.ts";
 import { sharedCluster } from "../support/clusters.ts";
@@ -62,7 +65,9 @@ const common = `
   CREATE FUNCTION "begin"."end"("begin" integer) RETURNS integer LANGUAGE plpgsql AS 'begin return 1; end';
   CREATE FUNCTION public.begin() RETURNS trigger LANGUAGE plpgsql AS 'begin return new; end';`;
 
-/** Keywords that differ between the versions, in what they may name too, and one of each other kind. */
+/**
+ * Keywords that differ between the versions, in what they may name too, and one of each other kind.
+ */
 async function words(clusters: readonly Cluster[]): Promise<readonly string[]> {
   const lists = await Promise.all(
     clusters.map((cluster) =>

@@ -1,4 +1,7 @@
-/** Connections that never come to an end of their request, opened again when the service closes them. */
+/**
+ * Connections that never come to an end of their request, opened again when the service closes
+ * them.
+ */
 export class SlowLoris implements AsyncDisposable {
   /** How many the service closed. */
   closed = 0;
@@ -37,7 +40,10 @@ export class SlowLoris implements AsyncDisposable {
   }
 }
 
-/** Sends 64 MB that nobody asked for, with and without saying so before; tells what was answered and how much was taken. */
+/**
+ * Sends 64 MB that nobody asked for, with and without saying so before; tells what was answered and
+ * how much was taken.
+ */
 export async function oversize(
   url: string,
   key: string,

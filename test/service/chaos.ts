@@ -4,7 +4,10 @@ import type { Supervised } from "./fleet.ts";
 import type { LoadOptions } from "./options.ts";
 import type { Stage } from "./stage.ts";
 
-/** Kills, restarts and attacks while it is at work, and asks like others meanwhile; its counts are of all the times together. */
+/**
+ * Kills, restarts and attacks while it is at work, and asks like others meanwhile; its counts are
+ * of all the times together.
+ */
 export class Chaos {
   restarts = 0;
   /** How often slow connections were closed, and refused. */

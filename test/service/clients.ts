@@ -29,7 +29,9 @@ export class Requests {
   }
 }
 
-/** Submits until the service has taken it in: the same idempotency key, whichever instance answers. */
+/**
+ * Submits until the service has taken it in: the same idempotency key, whichever instance answers.
+ */
 export async function submit(
   { client, number, spec, instances, requests }: {
     readonly client: Client;

@@ -1,7 +1,10 @@
 /** Clock ticks a second, as `/proc` counts on every Linux. */
 const ticks = 100;
 
-/** Seconds of CPU that a process, its children, and theirs that have ended took so far; 0 where `/proc` does not tell. */
+/**
+ * Seconds of CPU that a process, its children, and theirs that have ended took so far; 0 where
+ * `/proc` does not tell.
+ */
 export async function cpuSeconds(pid: number): Promise<number> {
   const stat = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => undefined);
   if (stat === undefined) return 0;

@@ -13,7 +13,10 @@ export interface Evidence {
   readonly problems: readonly string[];
 }
 
-/** Reads the source's log, the target's log, and every database that an `init` of these jobs was to make. */
+/**
+ * Reads the source's log, the target's log, and every database that an `init` of these jobs was to
+ * make.
+ */
 export async function readEvidence(
   { source, target }: { readonly source: Cluster; readonly target: Cluster },
   succeeded: Iterable<number>,
@@ -53,7 +56,9 @@ export function isInit(number: number): boolean {
   return number % initEvery === 0;
 }
 
-/** The table has no key: were it copied twice, its rows would be there twice, from two transactions. */
+/**
+ * The table has no key: were it copied twice, its rows would be there twice, from two transactions.
+ */
 async function lookAtCopy(target: Cluster, number: number): Promise<readonly string[]> {
   try {
     const [copy] = await query(

@@ -17,11 +17,15 @@ export interface Fairness {
     readonly most: number;
   }[];
   /**
-   * At the worst moment: how many more turns one user had had than another one who had jobs waiting all that time. It stays near 1 when they
-   * take turns; first come, first served would let it grow with the queue.
+   * At the worst moment: how many more turns one user had had than another one who had jobs waiting
+   * all that time. It stays near 1 when they take turns; first come, first served would let it grow
+   * with the queue.
    */
   readonly mostAhead: number;
-  /** How many jobs of others began between the coming of a user's first job and its begin: of the user for whom it was most. */
+  /**
+   * How many jobs of others began between the coming of a user's first job and its begin: of the
+   * user for whom it was most.
+   */
   readonly mostBefore: number;
 }
 
@@ -43,7 +47,10 @@ export function fairnessOf(turns: readonly Turn[]): Fairness {
   return { waits, mostAhead: mostAhead(byOwner), mostBefore };
 }
 
-/** Users are compared while both have jobs waiting: from when the later one came until the first of them has none left. */
+/**
+ * Users are compared while both have jobs waiting: from when the later one came until the first of
+ * them has none left.
+ */
 function mostAhead(byOwner: ReadonlyMap<string, readonly Turn[]>): number {
   const users = [...byOwner.values()].map((own) => ({
     from: Math.min(...own.map(({ created }) => created)),

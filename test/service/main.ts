@@ -1,11 +1,13 @@
 /**
- * The remote service under load while its parts are killed: many small jobs of many keys through several instances and workers, each a
- * process of its own that is killed -9 now and again, while the queue's database is restarted and one instance is attacked.
+ * The remote service under load while its parts are killed: many small jobs of many keys through
+ * several instances and workers, each a process of its own that is killed -9 now and again, while
+ * the queue's database is restarted and one instance is attacked.
  *
- * All jobs are queued before the first worker comes. Whether each of them ran, and ran once, is read from the servers that they worked on.
+ * All jobs are queued before the first worker comes. Whether each of them ran, and ran once, is
+ * read from the servers that they worked on.
  *
- * deno task test:service [--jobs 100] [--keys 20] [--workers 4] [--instances 2] [--concurrency 2] [--slow 200] [--kill-every 5]
- * [--pieces 1] [--turn COMMAND] [--most-seconds 1800] [--seed S]
+ * deno task test:service [--jobs 100] [--keys 20] [--workers 4] [--instances 2] [--concurrency 2]
+ * [--slow 200] [--kill-every 5] [--pieces 1] [--turn COMMAND] [--most-seconds 1800] [--seed S]
  *
  * @module
  */

@@ -22,7 +22,9 @@ export interface LoadOptions {
   readonly seed: number;
 }
 
-/** Every so many-th job is an `init`, which leaves a database of its own; the others are `validate`. */
+/**
+ * Every so many-th job is an `init`, which leaves a database of its own; the others are `validate`.
+ */
 export const initEvery = 8;
 
 /** Of the table that an `init` copies. */

@@ -102,7 +102,8 @@ async function checkServers(
 ): Promise<void> {
   const { ofOneRun, begunAgain, problems } = await readEvidence(stage, succeeded);
   for (const problem of problems) check(false, problem);
-  // who is killed leaves what it had begun to others: so many jobs may have been begun again, and no more
+  // who is killed leaves what it had begun to others: so many jobs may have been begun again, and
+  // no more
   const ends = stage.workers.reduce((sum, { kills, deaths }) => sum + kills + deaths, 0);
   const most = ends * options.concurrency;
   console.log(

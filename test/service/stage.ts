@@ -127,7 +127,9 @@ export class Stage implements AsyncDisposable {
     return stdout.trim();
   }
 
-  /** Users, each with a key; what it may do at once is what a key may when nobody says otherwise. */
+  /**
+   * Users, each with a key; what it may do at once is what a key may when nobody says otherwise.
+   */
   async makeClients(admin: string): Promise<readonly Client[]> {
     const clients: Client[] = [];
     for (let index = 0; index < this.#options.keys; index++) {

@@ -32,8 +32,9 @@ export function complaints(page: Page): string[] {
 }
 
 /**
- * What is wrong for who cannot see well: controls without a name, texts too faint (WCAG 2.2, 1.4.3), ids that are there twice,
- * images without a text, a page without language, title or heading.
+ * What is wrong for who cannot see well: controls without a name, texts too faint (WCAG 2.2,
+ * 1.4.3), ids that are there twice, images without a text, a page without language, title or
+ * heading.
  */
 export async function accessibilityProblems(page: Page): Promise<string[]> {
   return await page.evaluate(checkAccessibility) as string[];

@@ -38,7 +38,10 @@ export class BusyWriters implements AsyncDisposable {
   readonly #paceMs: number;
   readonly #running: Promise<unknown>;
 
-  /** @param options `paceMs`: how long each writer rests; the target has to follow, which applies one transaction at a time */
+  /**
+   * @param options `paceMs`: how long each writer rests; the target has to follow, which applies
+   * one transaction at a time
+   */
   constructor(url: string, { paceMs = 10 }: { readonly paceMs?: number } = {}) {
     this.#paceMs = paceMs;
     this.#running = Promise.all(writers.map((statement) => this.#write(url, statement)));

@@ -24,18 +24,26 @@ export interface CaseOptions {
   readonly target: Cluster;
   /** The database. Default: `h` and the file's number, or the file's name. */
   readonly name?: string;
-  /** A login role without privileges that owns the database and runs the file; it is made. Default: the superuser. */
+  /**
+   * A login role without privileges that owns the database and runs the file; it is made. Default:
+   * the superuser.
+   */
   readonly owner?: string;
   /** Of the database, such as `SQL_ASCII`, under the locale `C`. Default: the server's. */
   readonly encoding?: string;
-  /** Applied to the whole file first; for versions that lack something, or for siblings of the case. */
+  /**
+   * Applied to the whole file first; for versions that lack something, or for siblings of the case.
+   */
   readonly rewrite?: (script: string) => string;
 }
 
 /** How a wait for replication ended. */
 export type DrainOutcome = "drained" | "stuck";
 
-/** Startup parameters of a session of the test's own, whatever the database's or the role's settings are. */
+/**
+ * Startup parameters of a session of the test's own, whatever the database's or the role's settings
+ * are.
+ */
 const neutral = {
   role: "none",
   statement_timeout: "0",
@@ -46,8 +54,9 @@ const neutral = {
 };
 
 /**
- * A case that is set up: its database exists on the source, and the file up to `-- STREAM` has been run there. Each method is one run
- * of the product, or one look at both sides; a test calls those that it needs.
+ * A case that is set up: its database exists on the source, and the file up to `-- STREAM` has been
+ * run there. Each method is one run of the product, or one look at both sides; a test calls those
+ * that it needs.
  */
 export class Case {
   readonly source: Cluster;
@@ -124,8 +133,9 @@ export class Case {
   }
 
   /**
-   * Waits until the target has everything that is committed on the source by now (`drained`), or until replication has failed for good:
-   * its subscription is disabled, or its worker has failed twice (`stuck`).
+   * Waits until the target has everything that is committed on the source by now (`drained`), or
+   * until replication has failed for good: its subscription is disabled, or its worker has failed
+   * twice (`stuck`).
    */
   async drain(): Promise<DrainOutcome> {
     return await withSession(
@@ -140,7 +150,8 @@ export class Case {
           const failures = await failuresBefore(target);
           const deadline = performance.now() + 120_000;
           for (;;) {
-            await source.unsafe(emit).simple(); // something has to follow the mark, so that it is confirmed
+            // something has to follow the mark, so that it is confirmed
+            await source.unsafe(emit).simple();
             const [slots] = await source.unsafe<{ ok: boolean | null }[]>(
               `SELECT bool_and(confirmed_flush_lsn >= '${mark!.lsn}') AS ok
                FROM pg_replication_slots WHERE database = current_database()`,
@@ -200,8 +211,9 @@ export class Case {
   }
 
   /**
-   * Copies the database by pg_dump and psql to `<name>_reference` on the target, as what a copy is to be compared with; before `init`.
-   * Undefined where no client programs are installed, or only older ones.
+   * Copies the database by pg_dump and psql to `<name>_reference` on the target, as what a copy is
+   * to be compared with; before `init`. Undefined where no client programs are installed, or only
+   * older ones.
    */
   async reference(): Promise<ReferenceCopy | undefined> {
     return await makeReferenceCopy(this);
@@ -228,7 +240,8 @@ export class Case {
 }
 
 /**
- * Sets a case up from its file in `test/cases/`, hands it to `use`, and drops databases and roles of both sides in any case.
+ * Sets a case up from its file in `test/cases/`, hands it to `use`, and drops databases and roles
+ * of both sides in any case.
  *
  * @example
  * ```ts no-assert ignore
@@ -326,7 +339,9 @@ async function forget(
   }
 }
 
-/** Tells when a subscription of the session's database has failed for good since this was called. */
+/**
+ * Tells when a subscription of the session's database has failed for good since this was called.
+ */
 async function failuresBefore(
   target: { unsafe(sql: string): { simple(): PromiseLike<unknown> } },
 ): Promise<{ isStuck(): Promise<boolean> }> {
@@ -337,7 +352,8 @@ async function failuresBefore(
   const counted = await ask(
     "SELECT count(*)::int AS n FROM pg_class WHERE oid = to_regclass('pg_catalog.pg_stat_subscription_stats')",
   );
-  // before 15 servers do not count failures; a worker that ends is the only sign, and the deadline decides
+  // before 15 servers do not count failures; a worker that ends is the only sign, and the deadline
+  // decides
   const errors =
     `SELECT coalesce(sum(apply_error_count), 0)::int AS n FROM pg_stat_subscription_stats
      JOIN pg_subscription AS s ON s.oid = subid

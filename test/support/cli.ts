@@ -16,7 +16,9 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** The arguments of `deno` that run the command line from source under its documented permissions. */
+/**
+ * The arguments of `deno` that run the command line from source under its documented permissions.
+ */
 export const cliCommand: readonly string[] = [
   "run",
   "--quiet",
@@ -28,7 +30,9 @@ export const cliCommand: readonly string[] = [
   `${repository}cli.ts`,
 ];
 
-/** Runs the command line as a user would: a process of its own, no terminal, an empty environment. */
+/**
+ * Runs the command line as a user would: a process of its own, no terminal, an empty environment.
+ */
 export async function runCli(
   args: readonly string[],
   { env = {} }: CliOptions = {},

@@ -9,16 +9,22 @@ import { exec } from "./sql.ts";
 
 /** The outcome of {@linkcode copyCorpus}. */
 export interface CorpusCopy extends InitOutcome {
-  /** What plain SQL finds different: rows, sequences, large objects, grants, owners, … Empty: equal. */
+  /**
+   * What plain SQL finds different: rows, sequences, large objects, grants, owners, … Empty: equal.
+   */
   readonly differences: readonly Difference[];
-  /** Lines of both schema dumps, made by one and the same pg_dump, that only one side has. Empty: equal. */
+  /**
+   * Lines of both schema dumps, made by one and the same pg_dump, that only one side has. Empty:
+   * equal.
+   */
   readonly dumpDifferences: readonly string[];
 }
 
 /**
- * What pg_dump itself does not bring over, whoever restores it: where a column stands that was inherited later, an invalid index, the
- * inheritance marks of a partition's key and NOT NULL, and the encoding of a collation that was made without one. An operator that was
- * announced by another one keeps its link back on 15.20 and its siblings, and loses it before.
+ * What pg_dump itself does not bring over, whoever restores it: where a column stands that was
+ * inherited later, an invalid index, the inheritance marks of a partition's key and NOT NULL, and
+ * the encoding of a collation that was made without one. An operator that was announced by another
+ * one keeps its link back on 15.20 and its siblings, and loses it before.
  */
 const leftToPgDump = [
   /^column .* position$/,
@@ -73,10 +79,14 @@ async function schemaLines(cluster: Cluster): Promise<readonly string[]> {
   const text = await dumpSchemaText({ endpoint, tool: embedded });
   return withoutServersOwnOptions(text).split("\n")
     .filter((line) => !/^-- Dumped (?:from|by)|^\\(?:un)?restrict/.test(line))
-    .map((line) => line.replace(/,$/, "")); // a column that was inherited later stands elsewhere after any pg_dump
+    // a column that was inherited later stands elsewhere after any pg_dump
+    .map((line) => line.replace(/,$/, ""));
 }
 
-/** Without what servers from November 2026 on keep among the options of columns, and their own pg_dump omits. */
+/**
+ * Without what servers from November 2026 on keep among the options of columns, and their own
+ * pg_dump omits.
+ */
 function withoutServersOwnOptions(dump: string): string {
   return dump
     .replace(/^ALTER (?:FOREIGN )?TABLE (?:(?!;\n)[^])* SET \(pg_attver=\d+\);\n/gm, "")

@@ -13,8 +13,9 @@ export interface TestDatabase {
 let count = 0;
 
 /**
- * Makes the database `name` from a script, to be copied by {@linkcode withDatabase}; one that exists is replaced. Gives back the
- * name. Takes what the script takes, once per file instead of once per test.
+ * Makes the database `name` from a script, to be copied by {@linkcode withDatabase}; one that
+ * exists is replaced. Gives back the name. Takes what the script takes, once per file instead of
+ * once per test.
  */
 export async function createTemplate(cluster: Cluster, name: string, sql: string): Promise<string> {
   await dropDatabase(cluster, name);
@@ -24,8 +25,9 @@ export async function createTemplate(cluster: Cluster, name: string, sql: string
 }
 
 /**
- * Makes a database with a name of its own, empty or as a copy of `template`, hands it to `use`, and drops it in any case, together with the
- * sessions, slots and subscriptions that the test has left in it.
+ * Makes a database with a name of its own, empty or as a copy of `template`, hands it to `use`, and
+ * drops it in any case, together with the sessions, slots and subscriptions that the test has left
+ * in it.
  */
 export async function withDatabase<T>(
   cluster: Cluster,
@@ -49,7 +51,10 @@ export async function withDatabase<T>(
   }
 }
 
-/** As {@linkcode withDatabase} does, for the scope of `await using`: a new database in which `script` has run. */
+/**
+ * As {@linkcode withDatabase} does, for the scope of `await using`: a new database in which
+ * `script` has run.
+ */
 export async function createDatabase(
   cluster: Cluster,
   script: string,

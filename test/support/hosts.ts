@@ -1,6 +1,9 @@
 /** Addresses from which programs run as if each were on a machine of its own. */
 export interface TestHosts extends AsyncDisposable {
-  /** `namespaces`: each has an interface, routes and ports of its own; `loopback`: they share this machine's. */
+  /**
+   * `namespaces`: each has an interface, routes and ports of its own; `loopback`: they share this
+   * machine's.
+   */
   readonly kind: "namespaces" | "loopback";
   /** Why there are no namespaces. */
   readonly reason?: string;
@@ -24,10 +27,11 @@ export interface TestHost {
 }
 
 /**
- * Makes network namespaces, each with a virtual cable to a bridge of this machine, or finds that it may not: without root, or elsewhere than on
- * Linux, hosts are loopback addresses.
+ * Makes network namespaces, each with a virtual cable to a bridge of this machine, or finds that it
+ * may not: without root, or elsewhere than on Linux, hosts are loopback addresses.
  *
- * Everything is removed when it is disposed of, and also when this process ends in another way, were it kill -9.
+ * Everything is removed when it is disposed of, and also when this process ends in another way,
+ * were it kill -9.
  */
 export async function makeHosts(count: number): Promise<TestHosts> {
   const names = namesOf(`seren${Deno.pid}`, count);
@@ -108,7 +112,10 @@ function namesOf(prefix: string, count: number): Names {
   };
 }
 
-/** A shell that waits for the end of its standard input, which comes when this process ends, however it does. */
+/**
+ * A shell that waits for the end of its standard input, which comes when this process ends, however
+ * it does.
+ */
 class Cleaner implements AsyncDisposable {
   readonly #process: Deno.ChildProcess | undefined;
 

@@ -23,7 +23,10 @@ export interface InitOutcome {
   readonly events: readonly RunEvent[];
 }
 
-/** The endpoint of a URL, from the URL alone (and the files that it names). Requires `--allow-read` of those. */
+/**
+ * The endpoint of a URL, from the URL alone (and the files that it names). Requires `--allow-read`
+ * of those.
+ */
 export function endpointOf(url: string, side: "source" | "target"): Promise<Endpoint> {
   return resolveEndpoint(url, {
     side,

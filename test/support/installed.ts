@@ -24,8 +24,9 @@ export function embeddedServer(major: PgMajor): TestedServer {
 }
 
 /**
- * The embedded servers of some versions, and beside them the newest one installed on this machine. Distributions ship minor releases
- * that the embedded servers do not have yet: `.ci/run` installs the newest.
+ * The embedded servers of some versions, and beside them the newest one installed on this machine.
+ * Distributions ship minor releases that the embedded servers do not have yet: `.ci/run` installs
+ * the newest.
  *
  * Where none is installed a skipped test says so.
  *

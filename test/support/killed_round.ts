@@ -5,8 +5,9 @@ import { loadSchema, startReplicationLoad } from "./replication_load.ts";
 import { exec, query } from "./sql.ts";
 
 /**
- * `init --enable-sync` is killed (SIGKILL) in the middle of copying under load, and run again until it comes through: tables that were finished stay with
- * the first slot, the others get a slot of their own.
+ * `init --enable-sync` is killed (SIGKILL) in the middle of copying under load, and run again until
+ * it comes through: tables that were finished stay with the first slot, the others get a slot of
+ * their own.
  */
 export async function killedRound(
   sourceMajor: PgMajor,

@@ -23,8 +23,9 @@ const operands = [
 const concrete = ["text", "name", "oid", "int4", "int8", "boolean"];
 
 /**
- * Puts into the schema `public` of a database a better match for everything that the product's SQL calls, casts to and reads
- * from in `pg_catalog`, as `deno task sql` finds it. Each raises an error when it runs, and says so in the server's log.
+ * Puts into the schema `public` of a database a better match for everything that the product's SQL
+ * calls, casts to and reads from in `pg_catalog`, as `deno task sql` finds it. Each raises an error
+ * when it runs, and says so in the server's log.
  *
  * They match where `public` comes before `pg_catalog` in the path.
  */

@@ -10,8 +10,9 @@ const nameForm = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 const labelForm = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
 /**
- * Reads the text format 0.0.4 as strictly as its documentation puts it, and throws at everything that is not so: HELP and TYPE once for each
- * metric and before its samples, samples of one metric together, no sample twice, a line feed at the end.
+ * Reads the text format 0.0.4 as strictly as its documentation puts it, and throws at everything
+ * that is not so: HELP and TYPE once for each metric and before its samples, samples of one metric
+ * together, no sample twice, a line feed at the end.
  */
 export function parsePrometheus(text: string): PrometheusText {
   if (!text.endsWith("\n")) throw new Error("the last line does not end in a line feed");

@@ -69,19 +69,28 @@ export class Proxy implements AsyncDisposable {
     return url.href;
   }
 
-  /** Tears all connections apart (TCP RST, both sides). New ones are accepted. Waits until they are gone. */
+  /**
+   * Tears all connections apart (TCP RST, both sides). New ones are accepted. Waits until they are
+   * gone.
+   */
   async cut(): Promise<void> {
     for (const socket of this.#sockets) socket.resetAndDestroy();
     this.#wake.dispatchEvent(new Event("change"));
     await Promise.all(this.#pipes);
   }
 
-  /** Forwards nothing more, in any connection, and closes none. New ones are accepted and hear nothing. */
+  /**
+   * Forwards nothing more, in any connection, and closes none. New ones are accepted and hear
+   * nothing.
+   */
   stall(): void {
     this.#stalled = true;
   }
 
-  /** Swallows whatever comes from now on in the connections that there are, which stay open; new ones work. */
+  /**
+   * Swallows whatever comes from now on in the connections that there are, which stay open; new
+   * ones work.
+   */
   swallow(): void {
     for (const passage of this.#passages) passage.swallows = true;
   }
@@ -164,7 +173,8 @@ export class Proxy implements AsyncDisposable {
     queue.drop();
     if (isOpen()) to.end();
     else {
-      // an error that comes after the end of what was read ends no loop, and the other side has to know all the same
+      // an error that comes after the end of what was read ends no loop, and the other side has to
+      // know all the same
       if (!to.destroyed) to.destroy();
       from.resetAndDestroy();
     }
@@ -183,7 +193,10 @@ export async function startProxy(target: Address, options: ProxyOptions = {}): P
   return proxy;
 }
 
-/** Chunks that come out in order, each a while after it went in; a writer waits while too much is inside. */
+/**
+ * Chunks that come out in order, each a while after it went in; a writer waits while too much is
+ * inside.
+ */
 class DelayQueue {
   readonly #limit: number;
   #chunks: { bytes: Uint8Array; due: number }[] = [];

@@ -12,8 +12,9 @@ export interface ReferenceCopy {
 }
 
 /**
- * Copies a database, its settings and the server's roles to another server by `pg_dumpall --roles-only | psql` and
- * `pg_dump --create | psql`, under the name `<name>_reference`. The target must not have a database of the same name.
+ * Copies a database, its settings and the server's roles to another server by `pg_dumpall
+ * --roles-only | psql` and `pg_dump --create | psql`, under the name `<name>_reference`. The target
+ * must not have a database of the same name.
  *
  * @returns undefined where no client programs are installed that are new enough for the source
  */
@@ -58,7 +59,8 @@ async function restore(
   const writer = process.stdin.getWriter();
   const [output] = await Promise.all([
     process.output(),
-    writer.write(sql).then(() => writer.close()).catch(() => {}), // psql has ended; its errors say why
+    // psql has ended; its errors say why
+    writer.write(sql).then(() => writer.close()).catch(() => {}),
   ]);
   return new TextDecoder().decode(output.stderr).split("\n").filter((line) => /ERROR/.test(line));
 }

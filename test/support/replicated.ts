@@ -21,7 +21,10 @@ export async function tablesOf(url: string): Promise<readonly string[]> {
   return rows.map(({ name }) => name);
 }
 
-/** Waits until every slot of the source's database has confirmed everything that is committed there by now. */
+/**
+ * Waits until every slot of the source's database has confirmed everything that is committed there
+ * by now.
+ */
 export async function drain(sourceUrl: string): Promise<void> {
   await withSession(sourceUrl, async (session) => {
     await session.unsafe("SELECT pg_logical_emit_message(true, 'test', 'end')").simple();
@@ -46,7 +49,8 @@ export async function drain(sourceUrl: string): Promise<void> {
 }
 
 /**
- * The rows of both sides, compared whole, one by one: every row as text, sorted, told when they differ.
+ * The rows of both sides, compared whole, one by one: every row as text, sorted, told when they
+ * differ.
  *
  * @param where conditions by SQL name of the table; on both sides
  */

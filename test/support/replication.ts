@@ -14,8 +14,9 @@ export function replicationName(): string {
 }
 
 /**
- * Publishes tables of the source, makes the slot, and subscribes to it without copying. The target commits synchronously, which lets its worker report
- * at once; a subscription of its own accord reports up to a second later.
+ * Publishes tables of the source, makes the slot, and subscribes to it without copying. The target
+ * commits synchronously, which lets its worker report at once; a subscription of its own accord
+ * reports up to a second later.
  */
 export async function replicate(
   sourceUrl: string,

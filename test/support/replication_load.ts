@@ -1,7 +1,8 @@
 import postgres from "postgres";
 
 /**
- * The tables of {@linkcode startReplicationLoad}. `log` has no key; with `without: "log"` it is left out.
+ * The tables of {@linkcode startReplicationLoad}. `log` has no key; with `without: "log"` it is
+ * left out.
  */
 export function loadSchema({ withoutKeyless = false, extraTables = 0 } = {}): string {
   return `
@@ -120,7 +121,8 @@ const steps: Readonly<Record<string, Step>> = {
       } COMMIT`,
     ),
   keyUpdate: (sql, { random, next }) =>
-    run(sql, `UPDATE account SET id = ${next()} WHERE id = ${1 + random(4000)}`), // with its entries
+    // with its entries
+    run(sql, `UPDATE account SET id = ${next()} WHERE id = ${1 + random(4000)}`),
   delete: (sql, { random }) => run(sql, `DELETE FROM account WHERE id = ${1 + random(4000)}`),
   toast: (sql, { random }) =>
     run(sql, `UPDATE document SET title = title || 'x' WHERE id = ${1 + random(120)}`),
@@ -218,8 +220,9 @@ const steps: Readonly<Record<string, Step>> = {
 };
 
 /**
- * Writes in every way that replication has to follow, from several sessions, and one more that always has a long transaction open: begun before what others
- * commit, committed after it. Running → stopped.
+ * Writes in every way that replication has to follow, from several sessions, and one more that
+ * always has a long transaction open: begun before what others commit, committed after it. Running
+ * → stopped.
  */
 export class ReplicationLoad implements AsyncDisposable {
   readonly counts: LoadCounts = {

@@ -2,7 +2,10 @@ import { encodeFrame } from "../../lib/postgres/protocol/frames.ts";
 
 const encoder = new TextEncoder();
 
-/** One connection to a {@linkcode RogueServer}, from its side. Writes wait until the client has taken the bytes. */
+/**
+ * One connection to a {@linkcode RogueServer}, from its side. Writes wait until the client has
+ * taken the bytes.
+ */
 export class RogueConnection {
   readonly #connection: Deno.Conn;
   #buffered = new Uint8Array(0);

@@ -2,8 +2,8 @@ import { tokenize } from "../../lib/core/sql_tokens.ts";
 import { withSession } from "./sql.ts";
 
 /**
- * The statements of a script of plain statements, without psql's commands. A semicolon inside parentheses or inside
- * `BEGIN ATOMIC … END` ends nothing.
+ * The statements of a script of plain statements, without psql's commands. A semicolon inside
+ * parentheses or inside `BEGIN ATOMIC … END` ends nothing.
  */
 export function statementsOf(script: string): readonly string[] {
   const statements: string[] = [];
@@ -33,7 +33,8 @@ export function statementsOf(script: string): readonly string[] {
 }
 
 /**
- * Runs a script as psql does: in one session, each statement in a transaction of its own unless the script says otherwise.
+ * Runs a script as psql does: in one session, each statement in a transaction of its own unless the
+ * script says otherwise.
  *
  * @throws Error that names the statement, with the server's error as its cause
  */

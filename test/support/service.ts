@@ -224,7 +224,10 @@ export async function finished(key: TestKey, id: string): Promise<Record<string,
   return await (await key.request(`/v1/jobs/${id}`)).json();
 }
 
-/** A database that has the service's tables already, to be copied for each test of a file: making them takes a second. */
+/**
+ * A database that has the service's tables already, to be copied for each test of a file: making
+ * them takes a second.
+ */
 export async function serviceTemplate(cluster: Cluster): Promise<string> {
   const name = await createTemplate(cluster, "service_template", "SELECT 1");
   await using _service = await openTestService(cluster.url({ database: name }));

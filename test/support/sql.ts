@@ -12,7 +12,10 @@ const OPTIONS = {
   connection: { application_name: "test" },
 } as const;
 
-/** Runs one statement in a session of its own and gives back its rows. Requires `--allow-net` and `--allow-env`. */
+/**
+ * Runs one statement in a session of its own and gives back its rows. Requires `--allow-net` and
+ * `--allow-env`.
+ */
 export async function query<T extends Row = Row>(
   url: string,
   sql: string,
@@ -26,7 +29,10 @@ export async function query<T extends Row = Row>(
   });
 }
 
-/** Runs a script of any number of statements in a session of its own. It is one transaction unless it says otherwise. */
+/**
+ * Runs a script of any number of statements in a session of its own. It is one transaction unless
+ * it says otherwise.
+ */
 export async function exec(url: string, script: string): Promise<void> {
   await withSession(url, (session) => session.unsafe(script).simple());
 }

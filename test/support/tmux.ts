@@ -4,7 +4,9 @@ import { denoEnvironment, runProgram } from "./cli.ts";
 export const hasTmux: boolean = await runProgram("tmux", ["-V"], { env: denoEnvironment() })
   .then(({ code }) => code === 0, () => false);
 
-/** A program on a terminal of its own: running → ended; the terminal goes when it is disposed of. */
+/**
+ * A program on a terminal of its own: running → ended; the terminal goes when it is disposed of.
+ */
 export class TerminalProgram implements AsyncDisposable {
   readonly #socket: string;
 

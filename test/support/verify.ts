@@ -11,7 +11,9 @@ export interface VerifyTestOptions extends Partial<Omit<VerifyOptions, "source" 
   readonly onEvent?: (event: RunEvent) => void;
 }
 
-/** Runs `verify` as the library does it; of the databases that the URLs name, unless told otherwise. */
+/**
+ * Runs `verify` as the library does it; of the databases that the URLs name, unless told otherwise.
+ */
 export async function runVerify(
   sourceUrl: string,
   targetUrl: string,

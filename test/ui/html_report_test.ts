@@ -169,7 +169,10 @@ Deno.test("the page's policy allows its own style and script alone", () => {
   }
 });
 
-/** Elements with their attributes' names; without labels on blocks, which short texts have and long ones do not. */
+/**
+ * Elements with their attributes' names; without labels on blocks, which short texts have and long
+ * ones do not.
+ */
 function shapeOf(page: string): readonly string[] {
   return elementsOf(page)
     .filter((each) => !(each.tagName === "svg" && attribute(each, "x") !== undefined))

@@ -1,4 +1,7 @@
-/** The whole corpus, copied from the oldest version to the newest, is found equal: no false alarm for any type. */
+/**
+ * The whole corpus, copied from the oldest version to the newest, is found equal: no false alarm
+ * for any type.
+ */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { sharedCluster } from "../support/clusters.ts";
 import { copyCorpus, loadCorpusFor } from "../support/corpus_copy.ts";

@@ -1,4 +1,7 @@
-/** What a row's hash tells apart, and that it is the same on every version: the statements that verify() sends, one row at a time. */
+/**
+ * What a row's hash tells apart, and that it is the same on every version: the statements that
+ * verify() sends, one row at a time.
+ */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { pinnedSettings } from "../../lib/postgres/session/settings.ts";
 import { rowHash } from "../../lib/verify/digest.ts";

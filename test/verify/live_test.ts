@@ -1,6 +1,7 @@
 /**
- * verify() between servers that are being written to: no false alarm, and every difference found. The variable VERIFY_LIVE_SECONDS makes it
- * go on for longer than a moment, VERIFY_LIVE_PACE_MS is how long each writer rests between two transactions.
+ * verify() between servers that are being written to: no false alarm, and every difference found.
+ * The variable VERIFY_LIVE_SECONDS makes it go on for longer than a moment, VERIFY_LIVE_PACE_MS is
+ * how long each writer rests between two transactions.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { busySchema, BusyWriters } from "../support/busy.ts";
@@ -27,7 +28,10 @@ interface Plant {
   readonly healed?: string;
 }
 
-/** One difference of every sort, in rows of which writers know nothing and in some that they change all the time. */
+/**
+ * One difference of every sort, in rows of which writers know nothing and in some that they change
+ * all the time.
+ */
 function plants(round: number): readonly Plant[] {
   const at = (from: number, to: number) => from + (round * 7_919) % (to - from + 1);
   const [quiet, still, busy, event] = [at(1, 1_998), at(52, 98), at(200, 3_900), at(1, 3_000)];
@@ -60,7 +64,8 @@ function plants(round: number): readonly Plant[] {
       script: "INSERT INTO journal (at, what, n) VALUES ('2000-01-01', 'never written', 0)",
       told: "journal extra ",
     },
-    // the source changes the rest of its key; when that takes it to another partition it comes as a new row
+    // the source changes the rest of its key; when that takes it to another partition it comes as a
+    // new row
     {
       script: `DELETE FROM event WHERE k = 'k${event}'`,
       told: `event missing k${event},`,

@@ -1,4 +1,7 @@
-/** `verify --report` as a user runs it: the evidence says what was compared, what differs and what nobody looked at. */
+/**
+ * `verify --report` as a user runs it: the evidence says what was compared, what differs and what
+ * nobody looked at.
+ */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { parse } from "npm:parse5@8.1.1";

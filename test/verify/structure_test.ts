@@ -94,7 +94,10 @@ function noted({ sections }: StructureComparison): readonly string[] {
   );
 }
 
-/** What is done to the target, and what is then told; nothing else may be. Those of a group do not touch each other. */
+/**
+ * What is done to the target, and what is then told; nothing else may be. Those of a group do not
+ * touch each other.
+ */
 const planted: readonly (readonly (readonly [string, ...string[]])[])[] = [
   [
     [

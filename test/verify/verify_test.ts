@@ -484,7 +484,8 @@ Deno.test("verify() goes on where an interrupted run has ended, and reads nothin
       const first = await runVerify(from.url, to.url, { journal: journal(""), jobs: 1 });
       const found = (report: typeof first) => unequalTables(report).map(({ name }) => name);
       deepStrictEqual(found(first), ["b"]);
-      // what is noted as equal is not read again; what differed is, and a line that was cut off says nothing
+      // what is noted as equal is not read again; what differed is, and a line that was cut off
+      // says nothing
       await exec(to.url, "DELETE FROM a WHERE id = 7");
       const text = `${lines.join("")}{"kind":"chu`;
       const second = await runVerify(from.url, to.url, { journal: journal(text) });

@@ -57,8 +57,8 @@ export const copyFormats = ["auto", "text", "binary"] as const;
 export const searchPaths = ["empty", "own"] as const;
 
 /**
- * The grammar of the command line. No option has a default or a check here: all of that happens at once in
- * `options.ts`, so that every problem is reported together.
+ * The grammar of the command line. No option has a default or a check here: all of that happens at
+ * once in `options.ts`, so that every problem is reported together.
  */
 export function buildGrammar(onCommand: OnCommand): Command {
   const program = createCommand(programName)

@@ -17,7 +17,10 @@ export type Parsed =
 
 type Grammar = ReturnType<typeof buildGrammar>;
 
-/** Reads the arguments. Prints nothing and never exits: commander's ways of doing so are taken from it. */
+/**
+ * Reads the arguments. Prints nothing and never exits: commander's ways of doing so are taken from
+ * it.
+ */
 export function parseArguments(args: readonly string[]): Parsed {
   const problems: Problem[] = [];
   let command: Omit<Parsed & { kind: "command" }, "problems"> | undefined;
@@ -54,7 +57,9 @@ export function parseArguments(args: readonly string[]): Parsed {
   return { ...command, problems };
 }
 
-/** Makes commander note what is wrong and go on, where it would print the first problem and exit. */
+/**
+ * Makes commander note what is wrong and go on, where it would print the first problem and exit.
+ */
 function collectProblems(command: Grammar, problems: Problem[]): void {
   command.exitOverride();
   const note = (message: string) => {
@@ -62,7 +67,8 @@ function collectProblems(command: Grammar, problems: Problem[]): void {
     const flag = /'(?:-\w, )?(--[\w-]+)/.exec(text)?.[1];
     problems.push({ path: flag ?? command.name(), message: reword(text) });
   };
-  // commander goes on after each of its checks as if all were well, which then only adds what else is wrong
+  // commander goes on after each of its checks as if all were well, which then only adds what else
+  // is wrong
   command.error = note as Grammar["error"];
 }
 
@@ -77,7 +83,10 @@ function asksForHelp(args: readonly string[]): boolean {
   return args.includes("--help") || args.includes("-h");
 }
 
-/** What is wrong with the command's name, or with options given in its place; undefined when all is well. */
+/**
+ * What is wrong with the command's name, or with options given in its place; undefined when all is
+ * well.
+ */
 function checkCommand(program: Grammar, args: readonly string[]): readonly Problem[] | undefined {
   const names = [...program.commands.map((each) => each.name()), "help"];
   const [first = ""] = args;
@@ -105,13 +114,19 @@ function unknownWord(what: string, word: string, candidates: readonly string[]):
     (near.length > 0 ? `did you mean ${near.join(" or ")}?` : `there are ${candidates.join(", ")}`);
 }
 
-/** Two letters swapped (`inti`) or the end left out (`valid`), which edit distance finds too far for short words. */
+/**
+ * Two letters swapped (`inti`) or the end left out (`valid`), which edit distance finds too far for
+ * short words.
+ */
 function isNear(word: string, candidate: string): boolean {
   const letters = (text: string) => [...text].sort().join("");
   return letters(word) === letters(candidate) || word.length > 1 && candidate.startsWith(word);
 }
 
-/** Takes options that the command does not have out of the arguments, each with the value that seems to be its own. */
+/**
+ * Takes options that the command does not have out of the arguments, each with the value that seems
+ * to be its own.
+ */
 function withoutUnknownOptions(
   command: Grammar,
   args: readonly string[],

@@ -29,7 +29,10 @@ function keyOf(option: string): string {
   return option.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-/** Reads the file that `--config` names, if it does: its values are the defaults of the flags. What is wrong is noted in the reader. */
+/**
+ * Reads the file that `--config` names, if it does: its values are the defaults of the flags. What
+ * is wrong is noted in the reader.
+ */
 export async function readConfigFile(
   reader: OptionReader,
   { readFile, lookUp }: ConfigEnvironment,

@@ -9,7 +9,10 @@ const ownVariables = [
   "TERM",
 ] as const;
 
-/** Variables of the service and its client, and those that a configuration file may refer to without a further permission. */
+/**
+ * Variables of the service and its client, and those that a configuration file may refer to without
+ * a further permission.
+ */
 const serenVariables = ["SEREN_*"] as const;
 
 /** Those of them that are read always. */
@@ -33,7 +36,10 @@ export const environmentVariables: readonly string[] = [
 /** Environment variables by name; one that is not set is absent. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Reads {@linkcode environmentVariables}. One that Deno's permissions withhold counts as not set; nobody is asked. */
+/**
+ * Reads {@linkcode environmentVariables}. One that Deno's permissions withhold counts as not set;
+ * nobody is asked.
+ */
 export function readEnvironment(): Environment {
   const environment: Record<string, string> = {};
   for (const variable of [...environmentVariables, ...serviceVariables]) {
@@ -45,7 +51,10 @@ export function readEnvironment(): Environment {
   return environment;
 }
 
-/** One more variable, for a configuration file; undefined when it is not set or Deno's permissions withhold it. */
+/**
+ * One more variable, for a configuration file; undefined when it is not set or Deno's permissions
+ * withhold it.
+ */
 export function readVariable(variable: string): string | undefined {
   if (Deno.permissions.querySync({ name: "env", variable }).state !== "granted") return undefined;
   return Deno.env.get(variable);
@@ -56,7 +65,10 @@ export function resolveEnvironmentOf(environment: Environment): ResolveEnvironme
   return { environment, readFile };
 }
 
-/** Reads a file; undefined when there is none. libpq's own files count as absent where Deno's permissions withhold them. */
+/**
+ * Reads a file; undefined when there is none. libpq's own files count as absent where Deno's
+ * permissions withhold them.
+ */
 export async function readFile(path: string): Promise<string | undefined> {
   const isDefault = /[/\\]\.(?:pgpass|postgresql[/\\][\w.]+)$/.test(path);
   const permitted = Deno.permissions.querySync({ name: "read", path }).state === "granted";

@@ -16,7 +16,10 @@ export const megabyte: number = 1 << 20;
 /** Below this a second a copy would not come to an end. */
 const minRate = 64 * 1024;
 
-/** Reads typed options and notes everything that is wrong with them; what is wrong reads as its default. */
+/**
+ * Reads typed options and notes everything that is wrong with them; what is wrong reads as its
+ * default.
+ */
 export class OptionReader {
   readonly problems: Problem[];
   readonly #raw: RawOptions;

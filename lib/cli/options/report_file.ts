@@ -2,8 +2,8 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { OptionReader } from "./option_reader.ts";
 
 /**
- * Why no report can be written to this path; undefined when it can. Makes an empty file in its folder and removes it again: nothing
- * else tells for sure.
+ * Why no report can be written to this path; undefined when it can. Makes an empty file in its
+ * folder and removes it again: nothing else tells for sure.
  *
  * Requires `--allow-read` and `--allow-write` for the folder.
  */
@@ -59,7 +59,8 @@ async function newFileBeside(path: string, text: string): Promise<string> {
     }
     await file.sync(); // else a crash could leave an empty file under the final name
   } catch (error) {
-    await Deno.remove(name).catch(() => {}); // it may not be there; the first error is the one to tell
+    // it may not be there; the first error is the one to tell
+    await Deno.remove(name).catch(() => {});
     throw error;
   }
   return name;

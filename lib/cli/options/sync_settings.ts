@@ -45,7 +45,8 @@ async function readSourceFromTarget(
   const path = "--source-from-target";
   if (url === undefined) return undefined;
   try {
-    // what is set for this machine (PGHOST, PGSSLROOTCERT …) says nothing about the target's; passwords and names do
+    // what is set for this machine (PGHOST, PGSSLROOTCERT …) says nothing about the target's;
+    // passwords and names do
     const { PGPASSWORD, PGPASSFILE, PGUSER, HOME, USER } = environment;
     return await resolveEndpoint(url, {
       side: "source",

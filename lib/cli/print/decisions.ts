@@ -9,7 +9,9 @@ const words: Readonly<Record<TableDecision["outcome"], string>> = {
   "left-out": "left out",
 };
 
-/** What happens to every table, and why: grouped by database and schema, as the catalog sorts them. */
+/**
+ * What happens to every table, and why: grouped by database and schema, as the catalog sorts them.
+ */
 export function decisionLines(
   databases: readonly DatabaseDecisions[],
   options: TableOptions,

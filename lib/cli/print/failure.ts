@@ -72,8 +72,9 @@ function redactProblem({ path, message }: Problem): Problem {
 }
 
 /**
- * A usage error that quotes no argument with a connection string in it: typed in the wrong place, such a string may have been taken apart before
- * it is quoted, and a password in it may have any character.
+ * A usage error that quotes no argument with a connection string in it: typed in the wrong place,
+ * such a string may have been taken apart before it is quoted, and a password in it may have any
+ * character.
  */
 export function withoutConnectionStrings(error: unknown, args: readonly string[]): unknown {
   if (!(error instanceof UsageError)) return error;

@@ -3,7 +3,10 @@ import type { CommandContext } from "../context.ts";
 import { printResult, tableOptions } from "./print.ts";
 import { finishedLines } from "./results.ts";
 
-/** What databases lack that were copied before the run failed: nothing else says it before the run that creates it. */
+/**
+ * What databases lack that were copied before the run failed: nothing else says it before the run
+ * that creates it.
+ */
 export function reportFinished(
   report: InitReport,
   { terminal, output, addToFailure }: CommandContext,

@@ -5,7 +5,10 @@ import { printable, type Style } from "../../ui/mod.ts";
 /** Notes of one reason are told together; of more objects than these only how many there are. */
 const maxObjects = 5;
 
-/** What is no row: differences by section, then what is not the same for a reason, then what is equal. */
+/**
+ * What is no row: differences by section, then what is not the same for a reason, then what is
+ * equal.
+ */
 export function structureLines(sections: readonly VerifiedSection[], style: Style): string[] {
   const equal = sections.filter(({ verdict, compared }) => verdict === "equal" && compared > 0);
   const notes = sections.flatMap((section) => section.notes);

@@ -6,8 +6,9 @@ import { version } from "../grammar/program.ts";
 import { writeReportFile } from "../options/report_file.ts";
 
 /**
- * Writes what `verify` found and prints the file's SHA-256 digest, by which anybody can tell later that nobody has touched it: on stdout, or
- * on stderr where stdout is JSON. A file that cannot be written does not undo the comparison.
+ * Writes what `verify` found and prints the file's SHA-256 digest, by which anybody can tell later
+ * that nobody has touched it: on stdout, or on stderr where stdout is JSON. A file that cannot be
+ * written does not undo the comparison.
  */
 export async function writeEvidence(
   report: VerifyReport,

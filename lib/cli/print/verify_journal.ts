@@ -6,8 +6,8 @@ import { describeEndpoint } from "../../postgres/mod.ts";
 import { VerifyJournal } from "../../verify/mod.ts";
 
 /**
- * The journal of a `verify` as a file in the folder that the tool is run in: opened → ended (and removed) when there is a report, or left where the
- * run was interrupted.
+ * The journal of a `verify` as a file in the folder that the tool is run in: opened → ended (and
+ * removed) when there is a report, or left where the run was interrupted.
  */
 export interface JournalFile {
   readonly journal: VerifyJournal | undefined;
@@ -18,7 +18,8 @@ export interface JournalFile {
 }
 
 /**
- * Opens the journal of the same servers, databases and rules. Where nothing can be written the run goes on without, and says so.
+ * Opens the journal of the same servers, databases and rules. Where nothing can be written the run
+ * goes on without, and says so.
  *
  * Requires `--allow-read` and `--allow-write` for `.postgres-seren-replicator`.
  */

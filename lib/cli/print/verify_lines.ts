@@ -14,7 +14,9 @@ const words: Readonly<Record<Verdict, string>> = {
 
 const mostEqual = 20;
 
-/** The outcome of `verify` as lines: what differs first, what was not checked, and the verdict last. */
+/**
+ * The outcome of `verify` as lines: what differs first, what was not checked, and the verdict last.
+ */
 export function verifyLines(report: VerifyReport, options: TableOptions): string[] {
   const style = makeStyle(options.color);
   const several = report.databases.length > 1;

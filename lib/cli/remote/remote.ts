@@ -136,7 +136,8 @@ export function openRemote(
 /**
  * Submits a job, shows it as if it ran here, and gives its report.
  *
- * Ctrl-C asks whether to leave the job alone or to cancel it; without a terminal it leaves it alone.
+ * Ctrl-C asks whether to leave the job alone or to cancel it; without a terminal it leaves it
+ * alone.
  *
  * @throws ReplicatorError with the job's exit code when it gave no report
  */
@@ -169,7 +170,8 @@ export async function followJob(
   } catch (error) {
     if (!run.signal.aborted) throw error;
   }
-  // the person has pressed Ctrl-C; what follows is not ended by it any more, and a second one ends the process
+  // the person has pressed Ctrl-C; what follows is not ended by it any more, and a second one ends
+  // the process
   const client = openRemote(place, { run, signal: new AbortController().signal });
   if (!await wantsCancel(id, context)) {
     throw new InterruptedError(

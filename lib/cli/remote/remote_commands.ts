@@ -26,8 +26,9 @@ export interface RemoteCommand {
 }
 
 /**
- * `init` on a service, like `init` here: the plan is a job of its own, which changes nothing, unless nobody is asked about it. It tells
- * the size, by which workers are chosen; without it the worker that gets the job measures.
+ * `init` on a service, like `init` here: the plan is a job of its own, which changes nothing,
+ * unless nobody is asked about it. It tells the size, by which workers are chosen; without it the
+ * worker that gets the job measures.
  *
  * @returns undefined when `confirm` said no, or the plan was all that was wanted
  */
@@ -148,7 +149,10 @@ export async function statusRemotely(
   return await runRemotely({ ...jobScope(options), command: "status", options: {} }, command);
 }
 
-/** An option that was given by a flag or a file, under the job's name for it; nothing when it was not. */
+/**
+ * An option that was given by a flag or a file, under the job's name for it; nothing when it was
+ * not.
+ */
 function given<Value>(
   reader: OptionReader,
   option: Readonly<Record<string, Value>>,

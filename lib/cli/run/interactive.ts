@@ -10,7 +10,8 @@ import { reportFileProblem, writeReportFile } from "../options/report_file.ts";
 import { askSelection } from "../terminal/selection.ts";
 
 /**
- * Lets the user choose, when that is wanted: the options with what was chosen in place of filters of databases and tables. Rules about rows stay.
+ * Lets the user choose, when that is wanted: the options with what was chosen in place of filters
+ * of databases and tables. Rules about rows stay.
  *
  * @returns undefined when nothing was chosen: then nothing is to happen
  */

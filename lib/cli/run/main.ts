@@ -25,7 +25,10 @@ import { openProgress } from "../terminal/progress.ts";
 import { listenForSignals } from "../terminal/signals.ts";
 import { openTerminal, type Terminal } from "../terminal/terminal.ts";
 
-/** Each is loaded when it is asked for: the others take longer to read than to say no to a typing error. */
+/**
+ * Each is loaded when it is asked for: the others take longer to read than to say no to a typing
+ * error.
+ */
 const runners: Readonly<Record<Exclude<CommandName, "completions">, CommandRunner>> = {
   validate: async (...given) => await (await import("./run_validate.ts")).runValidate(...given),
   init: async (...given) => await (await import("./run_init.ts")).runInit(...given),
@@ -39,7 +42,8 @@ const runners: Readonly<Record<Exclude<CommandName, "completions">, CommandRunne
 };
 
 /**
- * Runs the command line and resolves to the exit code. Results go to stdout, everything else to stderr.
+ * Runs the command line and resolves to the exit code. Results go to stdout, everything else to
+ * stderr.
  *
  * @param args the arguments, without the program's name
  */

@@ -7,8 +7,9 @@ type RunnerModule = Readonly<Record<string, CommandRunner>>;
 /**
  * The commands `serve`, `worker` and `keys`, each loaded when it is named.
  *
- * By an address that no bundler follows: the queue and the HTTP framework are 3 MB that would make every command of the one-file
- * bundle start half as slowly again. The executable has them (`--include` in the task `compile`).
+ * By an address that no bundler follows: the queue and the HTTP framework are 3 MB that would make
+ * every command of the one-file bundle start half as slowly again. The executable has them
+ * (`--include` in the task `compile`).
  */
 export const operatorCommands: Readonly<Record<"serve" | "worker" | "keys", CommandRunner>> = {
   serve: load("run_serve.ts", "runServe"),

@@ -11,7 +11,9 @@ const maxJobs = 8;
 const maxTables = 15;
 const widestText = 100;
 
-/** `demo`: the story on stderr together with its progress; with `--json` also the report on stdout. */
+/**
+ * `demo`: the story on stderr together with its progress; with `--json` also the report on stdout.
+ */
 export const runDemo: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run, resolve } = context;
   const options = resolveDemoOptions(reader);

@@ -25,7 +25,10 @@ import { initRemotely } from "../remote/remote_commands.ts";
 import { reportFinished } from "../print/report_finished.ts";
 import { initPlanLines, initReportLines } from "../print/results.ts";
 
-/** `init`: shows the plan, asks, copies, and prints the report on stdout. `--dry-run`: prints the plan and stops. */
+/**
+ * `init`: shows the plan, asks, copies, and prints the report on stdout. `--dry-run`: prints the
+ * plan and stops.
+ */
 export const runInit: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run } = context;
   const place = readRemote(reader, context.resolve);

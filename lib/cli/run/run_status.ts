@@ -68,7 +68,10 @@ function exitCodeOf({ source, target }: StatusReport, check: StatusCheck | undef
   return check === undefined || check.ok ? ExitCode.success : ExitCode.unhealthy;
 }
 
-/** Looks until `q`, Ctrl-C or SIGTERM. Leaving is how it ends, so the exit code is that of the last look. */
+/**
+ * Looks until `q`, Ctrl-C or SIGTERM. Leaving is how it ends, so the exit code is that of the last
+ * look.
+ */
 async function watch(
   looking: StatusOptions,
   { everyMs, context }: { readonly everyMs: number; readonly context: CommandContext },

@@ -94,7 +94,10 @@ function readDays(
   return reader.whole(key, { path, least: 1, most: 36_500, fallback });
 }
 
-/** A worker over the service's database, until the signal is aborted and its jobs have ended or were given back. */
+/**
+ * A worker over the service's database, until the signal is aborted and its jobs have ended or were
+ * given back.
+ */
 export async function work(
   { options, keeper, database, keys, context, signal }: {
     readonly options: WorkerCommandOptions;

@@ -1,7 +1,8 @@
 import type { Terminal } from "./terminal.ts";
 
 /**
- * Asks a question on stderr that is answered with yes only by `y` or `yes`; anything else, also the end of the input, is no.
+ * Asks a question on stderr that is answered with yes only by `y` or `yes`; anything else, also the
+ * end of the input, is no.
  *
  * @throws the signal's reason when it is aborted while waiting
  */

@@ -9,7 +9,10 @@ import type { Environment } from "../options/environment.ts";
 import type { OutputOptions } from "../options/output_options.ts";
 import type { Output } from "./terminal.ts";
 
-/** Picks how progress is shown on stderr: drawn on a terminal, lines elsewhere, JSON lines if wanted. */
+/**
+ * Picks how progress is shown on stderr: drawn on a terminal, lines elsewhere, JSON lines if
+ * wanted.
+ */
 export function openProgress(
   stderr: Output,
   { logLevel, logFormat }: OutputOptions,

@@ -58,7 +58,8 @@ export interface SelectionInput {
 /**
  * Asks which databases, which of their tables to leave out, and whether that is right.
  *
- * @returns undefined when nothing was chosen or a question was not answered: then nothing is to happen
+ * @returns undefined when nothing was chosen or a question was not answered: then nothing is to
+ * happen
  */
 export async function askSelection(input: SelectionInput): Promise<Selection | undefined> {
   const { prompts } = input;

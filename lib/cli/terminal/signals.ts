@@ -11,8 +11,8 @@ export interface SignalOptions {
 }
 
 /**
- * Milliseconds after the first signal in which no other counts: `deno task` passes on the Ctrl-C that the terminal has
- * sent to both already, so one press arrives twice.
+ * Milliseconds after the first signal in which no other counts: `deno task` passes on the Ctrl-C
+ * that the terminal has sent to both already, so one press arrives twice.
  */
 const samePress = 1_000;
 
@@ -22,7 +22,8 @@ export interface SignalListener extends Disposable {
 }
 
 /**
- * The first Ctrl-C, SIGTERM or hang-up asks the work to end cleanly; a second one, a second or more later, ends the process at once.
+ * The first Ctrl-C, SIGTERM or hang-up asks the work to end cleanly; a second one, a second or more
+ * later, ends the process at once.
  */
 export function listenForSignals(
   { onFirst, exit, now = () => performance.now() }: SignalOptions,

@@ -17,7 +17,10 @@ export interface Terminal {
   readonly canAsk: boolean;
   /** Reads a line from the keyboard; undefined at the end of the input. */
   readonly readLine: () => Promise<string | undefined>;
-  /** Tells each key as it is pressed, without showing it, until disposed of; Ctrl-C stays a signal. Nothing where there is no keyboard. */
+  /**
+   * Tells each key as it is pressed, without showing it, until disposed of; Ctrl-C stays a signal.
+   * Nothing where there is no keyboard.
+   */
   readonly listenForKeys: (onKey: (key: string) => void) => Disposable;
 }
 

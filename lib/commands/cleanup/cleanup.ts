@@ -53,22 +53,29 @@ export interface CleanupOptions {
   readonly databases: Pick<DatabaseSelection, "include" | "exclude">;
   /** Where runs keep their files; undefined leaves them alone. */
   readonly checkpoints: CheckpointStores | undefined;
-  /** Asked with the plan before anything is removed; false ends it untouched. Not asked when there is nothing to remove. */
+  /**
+   * Asked with the plan before anything is removed; false ends it untouched. Not asked when there
+   * is nothing to remove.
+   */
   readonly confirm: (plan: CleanupPlan) => Promise<boolean>;
 }
 
 /**
- * Finds what is ours by names and comments on both sides, asks, and removes it: subscriptions, slots, publications, replica identities
- * that were changed for them, the records of copies. Rows stay. What is not ours stays.
+ * Finds what is ours by names and comments on both sides, asks, and removes it: subscriptions,
+ * slots, publications, replica identities that were changed for them, the records of copies. Rows
+ * stay. What is not ours stays.
  *
- * What cannot be removed does not keep the rest; the report lists it. A side that is out of reach is left as it is, and the report
- * says what is to be done there. Doing it again finds what is left.
+ * What cannot be removed does not keep the rest; the report lists it. A side that is out of reach
+ * is left as it is, and the report says what is to be done there. Doing it again finds what is
+ * left.
  *
- * Requires `--allow-net` for both servers; with files of runs `--allow-read --allow-write` for their folder. On the servers: a role that owns what was made, and on
- * the source REPLICATION for the slots.
+ * Requires `--allow-net` for both servers; with files of runs `--allow-read --allow-write` for
+ * their folder. On the servers: a role that owns what was made, and on the source REPLICATION for
+ * the slots.
  *
  * @returns undefined when it was declined
- * @throws ConnectionError when neither side can be reached, ReplicatorError (prerequisite) while an `init` is at work
+ * @throws ConnectionError when neither side can be reached, ReplicatorError (prerequisite) while an
+ * `init` is at work
  */
 export async function cleanup(
   options: CleanupOptions,
@@ -152,7 +159,10 @@ export function cleanupExitCode({ failed, unreachable }: CleanupReport): ExitCod
   return first.side === "source" ? ExitCode.sourceUnreachable : ExitCode.targetUnreachable;
 }
 
-/** A run whose ledger or slot were taken away would fail, at best: before the question, and after its answer. */
+/**
+ * A run whose ledger or slot were taken away would fail, at best: before the question, and after
+ * its answer.
+ */
 async function refuseWhileRunsLive(
   { items }: CleanupPlan,
   { to, signal }: { readonly to: ReconnectingSession; readonly signal: AbortSignal },

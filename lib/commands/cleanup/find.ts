@@ -157,12 +157,16 @@ function readSource(
     return (JSON.parse(document) as { source?: { systemIdentifier?: string; database?: string } })
       .source;
   } catch (error) {
-    if (error instanceof SyntaxError) return undefined; // half written by nobody we know; it is ours all the same
+    // half written by nobody we know; it is ours all the same
+    if (error instanceof SyntaxError) return undefined;
     throw error;
   }
 }
 
-/** Whether the databases of a thing are among those that were named; one name is enough, for a database may have two. */
+/**
+ * Whether the databases of a thing are among those that were named; one name is enough, for a
+ * database may have two.
+ */
 export function isSelected(
   databases: readonly (string | undefined)[],
   { include, exclude }: Pick<DatabaseSelection, "include" | "exclude">,
@@ -176,7 +180,10 @@ export function isSelected(
   return (include.length === 0 || named(include)) && !named(exclude);
 }
 
-/** Whether two servers are known to be different ones. Addresses in place of identifiers tell nothing. */
+/**
+ * Whether two servers are known to be different ones. Addresses in place of identifiers tell
+ * nothing.
+ */
 export function differ(described: string | undefined, system: string | undefined): boolean {
   return described !== undefined && system !== undefined && /^\d+$/.test(described) &&
     described !== system;

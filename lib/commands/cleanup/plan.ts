@@ -38,10 +38,11 @@ export interface PlannedItems {
 }
 
 /**
- * Plans the removal: subscriptions first, for they read the slots; then slots; then publications, later epochs before
- * earlier ones, whose comments remember the replica identities; then records.
+ * Plans the removal: subscriptions first, for they read the slots; then slots; then publications,
+ * later epochs before earlier ones, whose comments remember the replica identities; then records.
  *
- * @throws ReplicatorError when one side is out of reach and streams of several such servers are there
+ * @throws ReplicatorError when one side is out of reach and streams of several such servers are
+ * there
  */
 export function planCleanup(findings: CleanupFindings): PlannedItems {
   const { source, target, databases } = findings;
@@ -70,7 +71,9 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       source?.slots.find((slot) => slot.name === name)?.database,
     ], databases)
   );
-  /** Tables of the target that were copied with a replica identity that was changed for the stream. */
+  /**
+   * Tables of the target that were copied with a replica identity that was changed for the stream.
+   */
   const takeCopied = (
     { name, database, descriptor }: {
       readonly name: string;
@@ -180,7 +183,8 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
     // the subscription remembers them too, where there is one
     const isSubscribed = subscriptions.some((each) => each.name === name);
     if (!isSubscribed) {
-      // only the comment says which database that is, and whoever owns a publication can write anything into it
+      // only the comment says which database that is, and whoever owns a publication can write
+      // anything into it
       const unsure = !isTrusted
         ? "another role's publication alone says that it was changed: connect to the source as that role, or restore it by hand"
         : descriptor?.target.system !== target?.system

@@ -1,5 +1,6 @@
 /**
- * Compares a target with its source at one moment, in plain SQL that shares nothing with the copy engine.
+ * Compares a target with its source at one moment, in plain SQL that shares nothing with the copy
+ * engine.
  *
  * @module
  */
@@ -113,7 +114,10 @@ async function listTables(session: Session): Promise<readonly Name[]> {
     ORDER BY pg_catalog.pg_table_size(c.oid) DESC, 1, 2`);
 }
 
-/** Count and order-independent checksum over the text of all rows; undefined when there is no such table. */
+/**
+ * Count and order-independent checksum over the text of all rows; undefined when there is no such
+ * table.
+ */
 async function sumUp(
   session: Session,
   { schema, name }: Name,
@@ -124,7 +128,8 @@ async function sumUp(
     [table],
   );
   if (!exists) return undefined;
-  // the sum of hashes does not depend on the order of rows, nor do equal rows cancel each other out as with XOR
+  // the sum of hashes does not depend on the order of rows, nor do equal rows cancel each other out
+  // as with XOR
   const { rows, checksum } = await session.queryOne<{ rows: string; checksum: string }>(`
     SELECT pg_catalog.count(*)::pg_catalog.text AS rows,
            coalesce(pg_catalog.sum(('x' || pg_catalog.substr(pg_catalog.md5(t::pg_catalog.text), 1, 16))::bit(64)::bigint::numeric), 0)::pg_catalog.text AS checksum

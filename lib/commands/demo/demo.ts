@@ -1,5 +1,6 @@
 /**
- * `demo`: a migration from start to end between two servers that are started for it and leave nothing behind.
+ * `demo`: a migration from start to end between two servers that are started for it and leave
+ * nothing behind.
  *
  * @module
  */
@@ -77,7 +78,8 @@ const database = "shop";
 const megabyte = 1 << 20;
 
 /**
- * Starts two servers, fills one, copies it under write load to the other, compares both and removes everything.
+ * Starts two servers, fills one, copies it under write load to the other, compares both and removes
+ * everything.
  *
  * Requires what {@linkcode startCluster} requires, and what {@linkcode init} does.
  *
@@ -219,7 +221,10 @@ interface Ends {
   readonly signal: AbortSignal;
 }
 
-/** Looks how far the target is behind: while it follows, while it is down, and until it has caught up. */
+/**
+ * Looks how far the target is behind: while it follows, while it is down, and until it has caught
+ * up.
+ */
 async function watchLag(
   { source, target, signal }: Ends,
   { server, onLag }: {

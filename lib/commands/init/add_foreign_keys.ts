@@ -1,5 +1,6 @@
 /**
- * The foreign keys of a database that has its rows: those that cannot hold stay NOT VALID, and nothing else stops for them.
+ * The foreign keys of a database that has its rows: those that cannot hold stay NOT VALID, and
+ * nothing else stops for them.
  *
  * @module
  */
@@ -105,7 +106,10 @@ export async function addForeignKeys(
   return { count, complete };
 }
 
-/** Adds the key; where rows without a parent are in the way, to each partition instead. Gives back which keys are yet to be validated. */
+/**
+ * Adds the key; where rows without a parent are in the way, to each partition instead. Gives back
+ * which keys are yet to be validated.
+ */
 async function addToPartitioned(
   statement: DumpStatement,
   { key, session, schema, events }: {

@@ -30,8 +30,8 @@ export interface DumpApplierOptions {
 }
 
 /**
- * Applies what the ledger does not have yet; what the target gets differently is warned of. What the target refuses is set aside, and
- * tried again by {@linkcode retry}.
+ * Applies what the ledger does not have yet; what the target gets differently is warned of. What
+ * the target refuses is set aside, and tried again by {@linkcode retry}.
  */
 export class DumpApplier {
   readonly #options: DumpApplierOptions;

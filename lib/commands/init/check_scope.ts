@@ -28,8 +28,8 @@ export interface ScopeCheck {
 }
 
 /**
- * The scope of a run. Databases that were created or dropped on the source since the first attempt do not make it another one: each database
- * is copied under a snapshot of its own.
+ * The scope of a run. Databases that were created or dropped on the source since the first attempt
+ * do not make it another one: each database is copied under a snapshot of its own.
  *
  * @throws UsageError that says how it differs from that of the earlier attempt
  */

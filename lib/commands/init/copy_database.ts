@@ -216,7 +216,10 @@ class DatabaseCopy {
     }
   }
 
-  /** What an earlier run could not create, as the source has it now. Rows, and who follows whom, stay as they are. */
+  /**
+   * What an earlier run could not create, as the source has it now. Rows, and who follows whom,
+   * stay as they are.
+   */
   async #createSetAside(ledger: Ledger): Promise<readonly SetAsideObject[]> {
     const { setAside } = ledger.state;
     if (setAside.length === 0) return [];
@@ -321,7 +324,8 @@ class DatabaseCopy {
   #reportWhatIsLeftOut(): void {
     const consequences = this.#scope?.consequences;
     if (consequences === undefined) return;
-    // of functions, policies and rules the target tells when it refuses them, of keys that have orphans their validation
+    // of functions, policies and rules the target tells when it refuses them, of keys that have
+    // orphans their validation
     const views = consequences.dependents.filter(({ dependent: { kind } }) =>
       kind === "view" || kind === "materialized view"
     );
@@ -354,7 +358,9 @@ class DatabaseCopy {
     }, { step: "database", database: this.#database, summarise: () => describeAction(planned) });
   }
 
-  /** Before anything else is made there: on a rerun nothing of it is left to do, or it is refused. */
+  /**
+   * Before anything else is made there: on a rerun nothing of it is left to do, or it is refused.
+   */
   async #matchNewDatabase(source: Session): Promise<void> {
     await using target = await this.#open(this.#target);
     reportAdaptations(await matchNewDatabase(source, target), this.#events);
@@ -401,8 +407,8 @@ async function seeThatNothingCame(
 }
 
 /**
- * Whether two looks found the same objects. Sizes change by themselves, and which tables are the largest with them; subscriptions of the tool
- * are dropped by the run itself.
+ * Whether two looks found the same objects. Sizes change by themselves, and which tables are the
+ * largest with them; subscriptions of the tool are dropped by the run itself.
  */
 function sameObjects(one: DatabaseContents, other: DatabaseContents): boolean {
   const objects = ({ kinds, largestTables }: DatabaseContents) => {

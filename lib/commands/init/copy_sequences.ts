@@ -16,7 +16,8 @@ export interface CopySequencesOptions {
 }
 
 /**
- * Gives the target's sequences the source's values. They are under no snapshot: read last, they are never behind a row that was copied.
+ * Gives the target's sequences the source's values. They are under no snapshot: read last, they are
+ * never behind a row that was copied.
  *
  * @returns how many there are
  */

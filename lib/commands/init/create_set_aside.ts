@@ -27,10 +27,16 @@ export interface CreateSetAsideOptions
   readonly ledger: Ledger;
 }
 
-/** Not a small one: each index is built in a transaction of its own, because the table may be in use. */
+/**
+ * Not a small one: each index is built in a transaction of its own, because the table may be in
+ * use.
+ */
 const builtAlone = 2 ** 30;
 
-/** Creates and fills the objects of the given parts, and analyzes what has new statistics. What is refused is in `schema.setAside`. */
+/**
+ * Creates and fills the objects of the given parts, and analyzes what has new statistics. What is
+ * refused is in `schema.setAside`.
+ */
 export async function createSetAside(options: CreateSetAsideOptions): Promise<void> {
   const { recorder, planned, target, jobs, signal, schema, preData, postData } = options;
   const { events } = recorder;
@@ -105,7 +111,10 @@ function changedTables({ perTable, rest }: SchemaParts["postData"]): readonly Ta
   ];
 }
 
-/** The statements of these objects, and some more, with all settings. An object that the source does not have any more is not missed. */
+/**
+ * The statements of these objects, and some more, with all settings. An object that the source does
+ * not have any more is not missed.
+ */
 export function onlyObjects(
   { preData, postData }: SchemaParts,
   objects: readonly SetAsideObject[],

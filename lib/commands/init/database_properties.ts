@@ -1,5 +1,6 @@
 /**
- * What a copied database has besides its objects: its settings first, everything else when the copy is finished.
+ * What a copied database has besides its objects: its settings first, everything else when the copy
+ * is finished.
  *
  * @module
  */
@@ -30,8 +31,8 @@ async function readProperties(
 }
 
 /**
- * `ALTER DATABASE … SET`, and of roles in it, before anything is made there: as with pg_dump and psql, rows and indexes come into a database
- * that has its own TimeZone. Any number of times.
+ * `ALTER DATABASE … SET`, and of roles in it, before anything is made there: as with pg_dump and
+ * psql, rows and indexes come into a database that has its own TimeZone. Any number of times.
  */
 export async function copySettings(options: DatabasePropertiesOptions): Promise<void> {
   const { maintenance, target, recorder } = options;

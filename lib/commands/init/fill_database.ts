@@ -1,5 +1,6 @@
 /**
- * The rows of one database, and indexes, keys and statistics of each table as soon as its rows are in.
+ * The rows of one database, and indexes, keys and statistics of each table as soon as its rows are
+ * in.
  *
  * @module
  */
@@ -61,7 +62,8 @@ export interface FilledDatabase {
 }
 
 /**
- * Copies rows and large objects and builds indexes and keys; the tables are there and empty, or as the ledger says.
+ * Copies rows and large objects and builds indexes and keys; the tables are there and empty, or as
+ * the ledger says.
  *
  * An error on either way ends both.
  */

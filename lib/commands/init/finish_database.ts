@@ -1,5 +1,6 @@
 /**
- * What a database gets when its rows and indexes are there: all that must not see half of the rows, and what nothing depends on.
+ * What a database gets when its rows and indexes are there: all that must not see half of the rows,
+ * and what nothing depends on.
  *
  * @module
  */
@@ -32,8 +33,8 @@ export interface FinishDatabaseOptions extends
 }
 
 /**
- * Foreign keys, sequences, triggers, views and rights, properties of the database, and the statistics that are missing. What was set aside is tried
- * again when all else is there.
+ * Foreign keys, sequences, triggers, views and rights, properties of the database, and the
+ * statistics that are missing. What was set aside is tried again when all else is there.
  */
 export async function finishDatabase(options: FinishDatabaseOptions): Promise<void> {
   const { recorder, postData, schema, analyzed, target, jobs, signal } = options;
@@ -66,7 +67,10 @@ export async function finishDatabase(options: FinishDatabaseOptions): Promise<vo
   );
 }
 
-/** Tries again what was set aside. Foreign keys go their own way, because they are validated as well. */
+/**
+ * Tries again what was set aside. Foreign keys go their own way, because they are validated as
+ * well.
+ */
 export async function retryAll(options: Omit<FinishDatabaseOptions, "analyzed">): Promise<void> {
   const { schema, postData: { settings, foreignKeys } } = options;
   await schema.retry(settings);

@@ -66,17 +66,18 @@ import type { InitOptions, RunContext, ValidateOptions } from "../shared/run.ts"
 import { connect, type Examination, examine } from "../validate/validate.ts";
 
 /**
- * Copies databases: roles and settings of the server, then database by database schema, rows, indexes and keys,
- * foreign keys, sequences, everything else, and statistics.
+ * Copies databases: roles and settings of the server, then database by database schema, rows,
+ * indexes and keys, foreign keys, sequences, everything else, and statistics.
  *
- * Nothing is changed before {@linkcode InitOptions.confirm} has said yes, and no target that is not empty is touched
- * without `dropExisting`.
+ * Nothing is changed before {@linkcode InitOptions.confirm} has said yes, and no target that is not
+ * empty is touched without `dropExisting`.
  *
- * Requires `--allow-net` for both hosts; `--allow-run` for pg_dump and pg_dumpall and `--allow-write` for the temporary folder of their
- * passfile when installed programs are used.
+ * Requires `--allow-net` for both hosts; `--allow-run` for pg_dump and pg_dumpall and
+ * `--allow-write` for the temporary folder of their passfile when installed programs are used.
  *
  * @returns undefined when `confirm` said no
- * @throws ReplicatorError; its `exitCode` says what kind: prerequisites, source or target unreachable, a step that failed
+ * @throws ReplicatorError; its `exitCode` says what kind: prerequisites, source or target
+ * unreachable, a step that failed
  */
 export async function init(given: InitOptions, run: RunContext): Promise<InitReport | undefined> {
   const wanted = prepareEndpoints({
@@ -157,7 +158,10 @@ async function chooseTool(
   { sides: { source, target }, examination, before }: {
     readonly sides: ServerPair;
     readonly examination: Examination;
-    /** What the run that is gone on with was begun with: another one writes the same structure in other words. */
+    /**
+     * What the run that is gone on with was begun with: another one writes the same structure in
+     * other words.
+     */
     readonly before: string | undefined;
   },
 ): Promise<DumpTool> {
@@ -237,7 +241,9 @@ async function refuseWhatCannotWork(
   );
 }
 
-/** With replication the target's server has to reach the source: found out before hours of copying. */
+/**
+ * With replication the target's server has to reach the source: found out before hours of copying.
+ */
 async function probeWayBack(
   { sync, source }: InitOptions,
   { sides, planning, events }: {
@@ -420,13 +426,19 @@ async function goOn(
   return await attempt({ ...planned, action: "resume", unfinished: left.ledger });
 }
 
-/** Pauses between attempts that get nowhere: a server that restarts, or recovers from a crash, is not there for a while. */
+/**
+ * Pauses between attempts that get nowhere: a server that restarts, or recovers from a crash, is
+ * not there for a while.
+ */
 const pausesMs: readonly number[] = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
 
 /** An attempt that went on for longer got somewhere. */
 const longMs = 60_000;
 
-/** Tries what may be repeated again while the reason passes by itself; `work` is told how often it has failed. */
+/**
+ * Tries what may be repeated again while the reason passes by itself; `work` is told how often it
+ * has failed.
+ */
 async function again<Result>(
   { options: { retryPausesMs = pausesMs }, recorder, signal }: Work,
   what: string,
@@ -480,7 +492,8 @@ async function openMaintenance({ planning, options, sides, signal }: Work): Prom
     planning.onTarget.find(({ name, allowConnections, canConnect }) =>
       !busy.has(name) && allowConnections && canConnect
     )?.name;
-  // roles and properties of databases are in no ledger: whatever the server's default, a crash must not take them back
+  // roles and properties of databases are in no ledger: whatever the server's default, a crash must
+  // not take them back
   return await openSession(withDatabase(options.target, name ?? "template1"), {
     signal,
     settings: durableSettings,

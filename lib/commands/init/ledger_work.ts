@@ -1,5 +1,6 @@
 /**
- * What the ledger makes of the copy of one database: which structure, which tables, which parts are left.
+ * What the ledger makes of the copy of one database: which structure, which tables, which parts are
+ * left.
  *
  * @module
  */
@@ -119,7 +120,8 @@ export class LedgerWork {
   /**
    * Decides what is left, and records the epoch that it is copied in.
    *
-   * @throws ReplicatorError when what is left cannot be read as of the same moment and that was not allowed
+   * @throws ReplicatorError when what is left cannot be read as of the same moment and that was not
+   * allowed
    */
   async decide({ snapshot, tables }: {
     readonly snapshot: SnapshotHolder;

@@ -181,7 +181,10 @@ function partKey(table: TableName, part: number): string {
   return JSON.stringify([tableKey(table), part]);
 }
 
-/** Binary that was asked for is binary, or nothing is touched: all the tables that have none are told at once. */
+/**
+ * Binary that was asked for is binary, or nothing is touched: all the tables that have none are
+ * told at once.
+ */
 function textProblems(
   database: string,
   tables: readonly Table[],
@@ -199,7 +202,10 @@ function textProblems(
   });
 }
 
-/** What is expected of a table: of a filtered one as much as the source's planner expects to meet the condition. */
+/**
+ * What is expected of a table: of a filtered one as much as the source's planner expects to meet
+ * the condition.
+ */
 function planTable(
   table: Table,
   { scope, predicates }: DatabaseScope,

@@ -21,8 +21,8 @@ export interface RedefinedViewsOptions {
 }
 
 /**
- * Drops those that are empty on the target, so that they are made as the source has them now. One that a run has dropped which ended before it
- * was made again is made as well.
+ * Drops those that are empty on the target, so that they are made as the source has them now. One
+ * that a run has dropped which ended before it was made again is made as well.
  *
  * @returns what makes them: the views, their indexes, comments and privileges
  */

@@ -15,7 +15,8 @@ const subscriptionStatement = `
    WHERE d.datname::pg_catalog.text = ANY ($1::pg_catalog.text[])
    ORDER BY 1, 2`;
 
-// Where our role may not see what kind a backend is, one with a user is taken for a client: autovacuum, which DROP DATABASE ends, has none.
+// Where our role may not see what kind a backend is, one with a user is taken for a client:
+// autovacuum, which DROP DATABASE ends, has none.
 const userStatement = `
   SELECT a.datname::pg_catalog.text AS database,
          pg_catalog.concat('session pid ', a.pid, ' (', pg_catalog.concat_ws(', ', a.usename, nullif(a.application_name, ''),
@@ -31,14 +32,19 @@ const userStatement = `
 
 type Use = { readonly database: string; readonly who: string };
 
-/** As long as DROP DATABASE itself waits; sessions of our own that have just been closed need a moment too. */
+/**
+ * As long as DROP DATABASE itself waits; sessions of our own that have just been closed need a
+ * moment too.
+ */
 const tries = 50;
 const pauseMs = 100;
 
 /**
- * Refuses databases that are to be dropped and have subscriptions that nobody drops before, or users.
+ * Refuses databases that are to be dropped and have subscriptions that nobody drops before, or
+ * users.
  *
- * With replication our subscriptions are dropped when the new stream begins; without it their slots would stay behind on the source.
+ * With replication our subscriptions are dropped when the new stream begins; without it their slots
+ * would stay behind on the source.
  *
  * @throws ReplicatorError (prerequisite) with all of them
  */

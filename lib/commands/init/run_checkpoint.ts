@@ -44,7 +44,8 @@ async function placeOf({ checkpoint, source, target }: InitOptions): Promise<Pla
 }
 
 /**
- * The run that the same command has begun before; undefined when there is none, or it is not to be gone on with.
+ * The run that the same command has begun before; undefined when there is none, or it is not to be
+ * gone on with.
  *
  * @throws ReplicatorError when the document cannot be read or understood
  */
@@ -70,7 +71,10 @@ export interface BeginOptions {
   readonly events: EventSink;
 }
 
-/** The document of a run: written when it begins and when a database is done, removed with the last ledger. */
+/**
+ * The document of a run: written when it begins and when a database is done, removed with the last
+ * ledger.
+ */
 export class RunCheckpoint {
   readonly #place: Place | undefined;
   readonly #begin: BeginOptions;
@@ -169,7 +173,10 @@ export class RunCheckpoint {
     });
   }
 
-  /** Everything is done but for objects that were set aside: the ledgers stay, for the run that creates them. */
+  /**
+   * Everything is done but for objects that were set aside: the ledgers stay, for the run that
+   * creates them.
+   */
   async keep(): Promise<void> {
     await this.#update({ memberships: [] });
   }

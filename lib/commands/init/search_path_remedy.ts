@@ -12,8 +12,8 @@ export interface SearchPathRemedyOptions {
 }
 
 /**
- * An error of rows that could not be copied, with the function that it comes from and the statement that mends it, when it comes from one
- * that counts on a `search_path`. Any other error as it is.
+ * An error of rows that could not be copied, with the function that it comes from and the statement
+ * that mends it, when it comes from one that counts on a `search_path`. Any other error as it is.
  */
 export async function explainSearchPath(
   error: unknown,

@@ -16,7 +16,10 @@ import { type PublishableIdentity, readReplicaIdentities } from "../../replicati
 /** A table whose rows the source can identify and the target cannot. */
 export interface LostIdentity {
   readonly table: TableName;
-  /** REPLICA IDENTITY FULL on the source: the target searches all rows. Otherwise the apply worker stops. */
+  /**
+   * REPLICA IDENTITY FULL on the source: the target searches all rows. Otherwise the apply worker
+   * stops.
+   */
   readonly isFull: boolean;
 }
 

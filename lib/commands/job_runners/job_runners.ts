@@ -32,8 +32,8 @@ export interface JobDefaults {
 /**
  * What a worker runs for each command.
  *
- * The embedded `pg_dump` gives the schema: it uses connections of this process, which go to the addresses that were checked, while an installed
- * one would resolve names again by itself.
+ * The embedded `pg_dump` gives the schema: it uses connections of this process, which go to the
+ * addresses that were checked, while an installed one would resolve names again by itself.
  */
 export function jobRunners(defaults: JobDefaults): JobRunners {
   const { now } = defaults;
@@ -112,7 +112,8 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
     };
     const run = { events, signal };
     const report = await init(wanted, run).catch((error) => {
-      // nobody is there to be asked; a copy of one moment is what was wanted, and its first half was this job's own
+      // nobody is there to be asked; a copy of one moment is what was wanted, and its first half
+      // was this job's own
       if (attempt === 1 || !failuresOf(error).some(isMixed)) throw error;
       events({
         kind: "warning",

@@ -23,7 +23,8 @@ const pausesMs: readonly number[] = [500, 1_000, 2_000, 4_000, 8_000, 15_000, 30
 const longMs = 30_000;
 
 /**
- * Waits until everything that the source has at the beginning is on the target. A server that restarts meanwhile is waited for.
+ * Waits until everything that the source has at the beginning is on the target. A server that
+ * restarts meanwhile is waited for.
  *
  * @returns the source's position that was waited for
  * @throws ReplicatorError when it can never come, or a server stays away

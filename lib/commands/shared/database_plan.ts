@@ -1,5 +1,6 @@
 /**
- * Which databases are copied, what they are called on the target, and what happens to what is there.
+ * Which databases are copied, what they are called on the target, and what happens to what is
+ * there.
  *
  * @module
  */
@@ -53,7 +54,10 @@ export interface PlannedDatabase {
 /** What happens to the database on the target. */
 export type DatabaseAction = "create" | "fill-empty" | "drop-and-create" | "resume" | "refuse";
 
-/** The outcome of planning. Nothing may be written while there are problems or an action is `refuse`. */
+/**
+ * The outcome of planning. Nothing may be written while there are problems or an action is
+ * `refuse`.
+ */
 export interface DatabasePlanning {
   readonly databases: readonly PlannedDatabase[];
   readonly skipped: DatabaseChoice["skipped"];
@@ -72,18 +76,23 @@ export interface PlanningInput {
   readonly selection: DatabaseSelection;
   readonly dropExisting: boolean;
   /**
-   * Whether an unfinished copy is gone on with; else it is dropped and begun anew, but for one that lacks nothing but the end of its run:
-   * that is dropped with `dropExisting` only. `complete`: only such a one is gone on with. Default: `yes`.
+   * Whether an unfinished copy is gone on with; else it is dropped and begun anew, but for one that
+   * lacks nothing but the end of its run: that is dropped with `dropExisting` only. `complete`:
+   * only such a one is gone on with. Default: `yes`.
    */
   readonly resume?: "yes" | "no" | "complete";
   /** The database that the target's URL names, if it does. The session may be on another one. */
   readonly targetUrlDatabase: string | undefined;
-  /** Called with the selected databases' names on the target before anything in them is looked at. */
+  /**
+   * Called with the selected databases' names on the target before anything in them is looked at.
+   */
   readonly claim?: ((targets: readonly string[]) => Promise<void>) | undefined;
   readonly signal: AbortSignal;
 }
 
-/** Reads both servers and plans. What each target database holds is looked up in that very database. */
+/**
+ * Reads both servers and plans. What each target database holds is looked up in that very database.
+ */
 export async function planDatabases(input: PlanningInput): Promise<DatabasePlanning> {
   const { source, target, selection, signal } = input;
   const onSource = await listDatabases(source);
@@ -96,7 +105,8 @@ export async function planDatabases(input: PlanningInput): Promise<DatabasePlann
     maintenanceIsEmpty,
   });
   await input.claim?.(choice.selected.map((selected) => selected.target));
-  const onTarget = await listDatabases(target); // only now: the run that had them may have made or dropped some
+  // only now: the run that had them may have made or dropped some
+  const onTarget = await listDatabases(target);
   const { systemIdentifier } = await readClusterFacts(source);
   const sources = new Set(choice.selected.map((selected) => selected.source.name));
   const databases: PlannedDatabase[] = [];
@@ -178,7 +188,8 @@ export function decideAction(
       : `the ${
         complete ? "complete" : "unfinished"
       } copy of ${database} that was begun at ${startedAt}`;
-    // a complete one may be in use by now, while other databases of its run failed: it is kept and they are begun anew
+    // a complete one may be in use by now, while other databases of its run failed: it is kept and
+    // they are begun anew
     const kept = complete && !dropExisting && !(facts.alone && setAside.length > 0);
     if (facts.isOfSource && (kept || (facts.resume ?? true))) {
       return { action: "resume", refusal: undefined, willBeLost: undefined };
@@ -222,7 +233,9 @@ export function differingProperties(source: Database, existing: Database): reado
   ];
 }
 
-/** Whether a ledger is of this database: names and addresses may have changed, identifiers do not. */
+/**
+ * Whether a ledger is of this database: names and addresses may have changed, identifiers do not.
+ */
 function isOfSource(
   ledger: LedgerSource,
   source: Database,

@@ -20,8 +20,8 @@ export interface DatabaseFailure {
 }
 
 /**
- * Whether an error ends the whole run instead of one database's copy. A server that cannot be reached fails every other database as
- * well.
+ * Whether an error ends the whole run instead of one database's copy. A server that cannot be
+ * reached fails every other database as well.
  */
 export function endsRun(error: unknown): boolean {
   return error instanceof InterruptedError || error instanceof ConnectionError && error.transient;
@@ -59,7 +59,10 @@ export function failuresOf(error: unknown): readonly unknown[] {
     : [error];
 }
 
-/** Whether what to do about an error is, or may be, not to resume: all remedies are read by people only, and name the option. */
+/**
+ * Whether what to do about an error is, or may be, not to resume: all remedies are read by people
+ * only, and name the option.
+ */
 function mayStartOver(error: unknown): boolean {
   return error instanceof ReplicatorError && (error.remedy?.includes("--no-resume") ?? false);
 }

@@ -13,8 +13,8 @@ import {
 import { type TableRules, wordsOf } from "../../rules/mod.ts";
 
 /**
- * The same servers. Their sessions report as events which lock they wait for, and who holds it; and they read views of users only where the
- * caller's own predicates may do so.
+ * The same servers. Their sessions report as events which lock they wait for, and who holds it; and
+ * they read views of users only where the caller's own predicates may do so.
  */
 export function prepareEndpoints<
   Options extends { source: Endpoint; target: Endpoint; rules?: TableRules },
@@ -32,7 +32,10 @@ export function prepareEndpoints<
   };
 }
 
-/** Sessions that wait for the same lock are reported once, and once more when none of them waits any longer. */
+/**
+ * Sessions that wait for the same lock are reported once, and once more when none of them waits any
+ * longer.
+ */
 function lockWaitEvents(events: EventSink): LockWaitSink {
   /** Who waits, by what is waited for. */
   const reported = new Map<string, Set<number>>();

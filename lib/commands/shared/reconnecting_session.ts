@@ -1,5 +1,6 @@
 /**
- * Sessions to both servers that are kept from one look to the next, and a side that may be out of reach.
+ * Sessions to both servers that are kept from one look to the next, and a side that may be out of
+ * reach.
  *
  * @module
  */
@@ -23,7 +24,8 @@ export type Reachable<Value> =
 const waysIn = ["postgres", "template1"] as const;
 
 /**
- * One server: sessions to its databases, opened when first needed and kept. A session that broke is opened again at the next use.
+ * One server: sessions to its databases, opened when first needed and kept. A session that broke is
+ * opened again at the next use.
  *
  * States: open → disposed.
  */

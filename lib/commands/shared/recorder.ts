@@ -1,5 +1,6 @@
 /**
- * What a run has done, gathered while it goes: events go through, steps, tables, retries and warnings are kept for the report.
+ * What a run has done, gathered while it goes: events go through, steps, tables, retries and
+ * warnings are kept for the report.
  *
  * @module
  */

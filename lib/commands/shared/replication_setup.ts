@@ -1,5 +1,6 @@
 /**
- * The stream of changes of one database that `init` copies: begun before its rows are read, handed over when they are in.
+ * The stream of changes of one database that `init` copies: begun before its rows are read, handed
+ * over when they are in.
  *
  * @module
  */
@@ -58,11 +59,13 @@ export interface ReplicationSetupOptions {
 }
 
 /**
- * States: idle → begun ({@linkcode begin}) → following ({@linkcode handOver}) → caught up ({@linkcode catchUp});
- * or given up ({@linkcode giveUp}), which leaves what a later run goes on from, and nothing else.
+ * States: idle → begun ({@linkcode begin}) → following ({@linkcode handOver}) → caught up
+ * ({@linkcode catchUp}); or given up ({@linkcode giveUp}), which leaves what a later run goes on
+ * from, and nothing else.
  *
- * A run that goes on where another one ended has a new snapshot, so a new slot for the tables that are not in yet; those that are in stay
- * with the slot that they were copied under. In the end each slot has its subscription.
+ * A run that goes on where another one ended has a new snapshot, so a new slot for the tables that
+ * are not in yet; those that are in stay with the slot that they were copied under. In the end each
+ * slot has its subscription.
  */
 export class ReplicationSetup {
   readonly #options: ReplicationSetupOptions;
@@ -129,8 +132,9 @@ export class ReplicationSetup {
   }
 
   /**
-   * A database that has subscriptions cannot be dropped. Those of others are for others to drop; one of ours with another scope has a slot on
-   * the source that this run would not know, and that would keep WAL for ever.
+   * A database that has subscriptions cannot be dropped. Those of others are for others to drop;
+   * one of ours with another scope has a slot on the source that this run would not know, and that
+   * would keep WAL for ever.
    */
   async #unsubscribe(hash: string): Promise<void> {
     const { target, signal } = this.#options;
@@ -170,8 +174,8 @@ export class ReplicationSetup {
   }
 
   /**
-   * Keeps of earlier streams what is in; all else of them is removed. What a run that was killed has left would keep WAL for
-   * nobody; a slot that somebody reads is another matter.
+   * Keeps of earlier streams what is in; all else of them is removed. What a run that was killed
+   * has left would keep WAL for nobody; a slot that somebody reads is another matter.
    *
    * @returns all that there were, also those that are gone: their epochs are not used again
    */
@@ -208,7 +212,9 @@ export class ReplicationSetup {
     return streams;
   }
 
-  /** Tables that are in, could be published, and are with no slot: their changes since are nowhere. */
+  /**
+   * Tables that are in, could be published, and are with no slot: their changes since are nowhere.
+   */
   async #refuseLost(
     session: Session,
     { earlier, finished }: {
@@ -330,8 +336,8 @@ export class ReplicationSetup {
   }
 
   /**
-   * When the copy has failed: a slot that nobody will read would fill the source's disk, so it is dropped, unless a later run may go on with
-   * what was copied under it.
+   * When the copy has failed: a slot that nobody will read would fill the source's disk, so it is
+   * dropped, unless a later run may go on with what was copied under it.
    */
   async giveUp(hasRows: boolean): Promise<void> {
     const { source, recorder } = this.#options;
@@ -389,7 +395,9 @@ export function accessTo(
   };
 }
 
-/** The tables whose rows come under the rules, of those given; all of the database's when none are. */
+/**
+ * The tables whose rows come under the rules, of those given; all of the database's when none are.
+ */
 export async function selectRows(
   session: Session,
   tables: readonly Table[] | undefined,

@@ -142,7 +142,10 @@ export interface InitReport {
   /** COPY bytes moved. */
   readonly bytes: number;
   readonly ms: number;
-  /** Why it ended before everything was copied; not there when all is. What is told here of an unfinished run is done and kept. */
+  /**
+   * Why it ended before everything was copied; not there when all is. What is told here of an
+   * unfinished run is done and kept.
+   */
   readonly failure?: string;
 }
 
@@ -152,7 +155,10 @@ export interface ThrottleReport {
   readonly about: ThrottleSubject;
   /** `slowed to 40 MB/s: standby s1 is 310 MB behind` */
   readonly message: string;
-  /** What it was held to; not there when it could go as fast as it can, and not for other subjects than the speed. */
+  /**
+   * What it was held to; not there when it could go as fast as it can, and not for other subjects
+   * than the speed.
+   */
   readonly bytesPerSecond?: number;
   /** Whether it had passed. */
   readonly over?: true;
@@ -213,8 +219,9 @@ export interface DatabaseReport {
   readonly target: string;
   readonly tables: readonly TableReport[];
   /**
-   * Objects that the target refused to create or to fill when all else was there; not there when it has everything. The same command creates
-   * them when their causes are gone. Comments and privileges that come with another object of the list have `attribute`.
+   * Objects that the target refused to create or to fill when all else was there; not there when it
+   * has everything. The same command creates them when their causes are gone. Comments and
+   * privileges that come with another object of the list have `attribute`.
    */
   readonly setAside?: readonly SetAsideObject[];
   /** Whether the run ended before this database was complete. */
@@ -231,7 +238,10 @@ export interface TableReport {
   readonly ms: number;
   /** Whether an earlier attempt of the run has copied all of it. */
   readonly earlier?: true;
-  /** Whether an earlier attempt committed rows and ended before it could note how many: they are there, and not in `rows` and `bytes`. */
+  /**
+   * Whether an earlier attempt committed rows and ended before it could note how many: they are
+   * there, and not in `rows` and `bytes`.
+   */
   readonly uncounted?: true;
 }
 

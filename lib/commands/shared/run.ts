@@ -48,7 +48,10 @@ export interface ValidateOptions {
   readonly tools: ToolSelection;
   /** Whether replication is wanted: what it lacks is then a failure, else a warning. */
   readonly forSync: boolean;
-  /** With replication: what will be done about tables without a usable replica identity. Default: `fail`. */
+  /**
+   * With replication: what will be done about tables without a usable replica identity. Default:
+   * `fail`.
+   */
   readonly identity?: IdentityPolicy;
   /** Under which `search_path` `init` will compute values. Default: `empty`. */
   readonly restoreSearchPath?: "empty" | "own";
@@ -80,9 +83,15 @@ export interface SyncSettings {
   readonly identity: IdentityPolicy;
   /** Gives up waiting for transactions that a new slot has to wait for, in milliseconds. */
   readonly slotTimeoutMs: number;
-  /** The source by the address at which the target's server reaches it; undefined: by the same. Its database does not count. */
+  /**
+   * The source by the address at which the target's server reaches it; undefined: by the same. Its
+   * database does not count.
+   */
   readonly sourceFromTarget: Endpoint | undefined;
-  /** A file on the target's server with the source's password, which is then not in the target's catalog. */
+  /**
+   * A file on the target's server with the source's password, which is then not in the target's
+   * catalog.
+   */
   readonly passfile: string | undefined;
   /** Whether standbys of the source keep the slots in step (17+). */
   readonly failover: boolean;
@@ -105,8 +114,9 @@ export interface InitOptions {
   /** `auto`: binary where it means the same on both servers, else text. */
   readonly copyFormat: "auto" | "text" | "binary";
   /**
-   * Under which `search_path` checks, generated columns, index expressions and materialized views are computed: an empty one,
-   * as with pg_dump and psql, or the one that the target's database and role have. Default: `empty`.
+   * Under which `search_path` checks, generated columns, index expressions and materialized views
+   * are computed: an empty one, as with pg_dump and psql, or the one that the target's database and
+   * role have. Default: `empty`.
    */
   readonly restoreSearchPath?: "empty" | "own";
   /** Threads that copy rows; none, or 0: the caller's. See `copyThreadsFor`. */
@@ -115,31 +125,48 @@ export interface InitOptions {
   readonly lanes?: CopyWorkerRunner | undefined;
   /** Tables of more bytes are copied in parts, several at once. */
   readonly splitBytes: number;
-  /** The most that is read from the source, in bytes a second, all sessions together; undefined for as much as there is. */
+  /**
+   * The most that is read from the source, in bytes a second, all sessions together; undefined for
+   * as much as there is.
+   */
   readonly maxBytesPerSecond?: number | undefined;
   /** Drop target databases that are not empty. */
   readonly dropExisting: boolean;
-  /** Hand over to replication, which is begun before the rows are read; undefined: a copy and no more. */
+  /**
+   * Hand over to replication, which is begun before the rows are read; undefined: a copy and no
+   * more.
+   */
   readonly sync?: SyncSettings | undefined;
   /**
-   * Where the run leaves word of itself, so that the same command goes on after an interruption; undefined: nowhere, then the ledger in the
-   * target alone tells.
+   * Where the run leaves word of itself, so that the same command goes on after an interruption;
+   * undefined: nowhere, then the ledger in the target alone tells.
    */
   readonly checkpoint?: CheckpointStores | undefined;
   /** Version of the tool, for the checkpoint. */
   readonly version?: string | undefined;
-  /** Whether to go on with what an earlier attempt has done; false drops it and begins anew. Default: true. */
+  /**
+   * Whether to go on with what an earlier attempt has done; false drops it and begins anew.
+   * Default: true.
+   */
   readonly resume?: boolean | undefined;
-  /** Whether tables may be of different moments when a later attempt cannot read as of the first one's. Default: false. */
+  /**
+   * Whether tables may be of different moments when a later attempt cannot read as of the first
+   * one's. Default: false.
+   */
   readonly allowMixedSnapshots?: boolean | undefined;
-  /** Pauses between attempts at what passes by itself: connections that break, servers that restart. */
+  /**
+   * Pauses between attempts at what passes by itself: connections that break, servers that restart.
+   */
   readonly retryPausesMs?: readonly number[] | undefined;
   /** Stop after the plan. */
   readonly dryRun: boolean;
   /** Asked with the plan before anything is changed; false ends the run untouched. */
   readonly confirm: (plan: InitPlan) => Promise<boolean>;
   readonly whileSnapshotHeld?: SnapshotHook;
-  /** Told when the run ends before everything is copied, with what there is to tell; then the error is thrown. */
+  /**
+   * Told when the run ends before everything is copied, with what there is to tell; then the error
+   * is thrown.
+   */
   readonly onUnfinished?: ((report: InitReport) => Promise<void>) | undefined;
 }
 
@@ -156,9 +183,15 @@ export interface VerifyOptions {
   readonly maxDiffs: number;
   /** Whether values of rows, keys included, may be in the report. */
   readonly showValues: boolean;
-  /** `follow`: writes to the target what makes it equal to the source; `print`: only says what that would be. */
+  /**
+   * `follow`: writes to the target what makes it equal to the source; `print`: only says what that
+   * would be.
+   */
   readonly repair: "no" | "print" | "follow";
-  /** What an interrupted run has found equal, and where that is noted; without one everything is compared. */
+  /**
+   * What an interrupted run has found equal, and where that is noted; without one everything is
+   * compared.
+   */
   readonly journal?: VerifyJournal;
   /** The moment, for the report. */
   readonly now: () => Date;
@@ -169,7 +202,10 @@ export interface CopyAction {
   readonly kind: "copy";
   /** `[[database.]schema.]table` with wildcards; `*` for all. */
   readonly tables: readonly string[];
-  /** Tables that the target does not have yet: they are made first. Else those that it has are emptied. */
+  /**
+   * Tables that the target does not have yet: they are made first. Else those that it has are
+   * emptied.
+   */
   readonly areNew: boolean;
 }
 

@@ -66,8 +66,9 @@ export async function openServerPair(
 }
 
 /**
- * The database that the target's URL names may be one that `init` is to create. Then the maintenance database is the way
- * in; the first error is the one to tell when that does not open either.
+ * The database that the target's URL names may be one that `init` is to create. Then the
+ * maintenance database is the way in; the first error is the one to tell when that does not open
+ * either.
  */
 async function openTarget(
   endpoint: Endpoint,

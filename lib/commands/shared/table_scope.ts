@@ -1,5 +1,6 @@
 /**
- * The tables of each database under the run's rules: read from the source, resolved, and their predicates judged by it.
+ * The tables of each database under the run's rules: read from the source, resolved, and their
+ * predicates judged by it.
  *
  * @module
  */
@@ -59,8 +60,10 @@ export interface ScopeOptions {
 /**
  * Reads the databases and resolves the rules against them.
  *
- * @throws UsageError with everything that is wrong with the rules, predicates included; nothing was touched
- * @throws ReplicatorError when names of tables, columns and the like are in bytes that no session in UTF-8 can write
+ * @throws UsageError with everything that is wrong with the rules, predicates included; nothing was
+ * touched
+ * @throws ReplicatorError when names of tables, columns and the like are in bytes that no session
+ * in UTF-8 can write
  */
 export async function resolveScopes(
   { source, databases, rules = noTableRules, signal }: ScopeOptions,
@@ -128,7 +131,10 @@ async function readTables(session: Session, database: string): Promise<SourceDat
   }
 }
 
-/** The same for the database of a session, whose snapshot the answer belongs to. The rules are known to be right by then. */
+/**
+ * The same for the database of a session, whose snapshot the answer belongs to. The rules are known
+ * to be right by then.
+ */
 export async function readScope(
   session: Session,
   rules: TableRules,

@@ -310,7 +310,10 @@ export function sortFindings(findings: readonly StatusFinding[]): readonly Statu
   return [...findings].sort((a, b) => rank(a) - rank(b));
 }
 
-/** Whether all is well and within the limits; else every reason. Lag that cannot be told is no lag within limits. */
+/**
+ * Whether all is well and within the limits; else every reason. Lag that cannot be told is no lag
+ * within limits.
+ */
 export function checkStatus(
   { databases, findings }: StatusReport,
   { maxLagBytes, maxLagSeconds }: StatusLimits,

@@ -1,6 +1,7 @@
 /**
- * What `status` returns: plain data. What cannot be told is `null`. Sizes are bytes; LSNs are texts as PostgreSQL writes
- * them. `docs/status.md` explains every field, `docs/status.schema.json` has the form.
+ * What `status` returns: plain data. What cannot be told is `null`. Sizes are bytes; LSNs are texts
+ * as PostgreSQL writes them. `docs/status.md` explains every field, `docs/status.schema.json` has
+ * the form.
  *
  * @module
  */
@@ -53,7 +54,10 @@ export interface DatabaseStatus {
   readonly drift: readonly DriftStatus[] | null;
   /** Sequences that differ; null when they cannot be compared. They are set at the cutover. */
   readonly sequences: readonly SequenceStatus[] | null;
-  /** Objects that `init` set aside and that are still to be created; null when the target is out of reach. */
+  /**
+   * Objects that `init` set aside and that are still to be created; null when the target is out of
+   * reach.
+   */
   readonly setAside: readonly string[] | null;
 }
 

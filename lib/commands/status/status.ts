@@ -81,13 +81,14 @@ interface Compared {
 }
 
 /**
- * Looks at both servers as often as it is asked, over sessions that stay open; a side that is out of reach is reported, and tried again at the next
- * look. Only reads. Rates are those since the look before.
+ * Looks at both servers as often as it is asked, over sessions that stay open; a side that is out
+ * of reach is reported, and tried again at the next look. Only reads. Rates are those since the
+ * look before.
  *
  * States: open → disposed.
  *
- * Requires `--allow-net` for both servers. On the servers: a role that may connect; `pg_monitor` for lag in time and blocking
- * sessions of others.
+ * Requires `--allow-net` for both servers. On the servers: a role that may connect; `pg_monitor`
+ * for lag in time and blocking sessions of others.
  */
 export class StatusMonitor implements AsyncDisposable {
   readonly #options: StatusOptions;
@@ -179,7 +180,10 @@ export class StatusMonitor implements AsyncDisposable {
     };
   }
 
-  /** Databases that belong together, with the streams between them. Streams of other servers are left out. */
+  /**
+   * Databases that belong together, with the streams between them. Streams of other servers are
+   * left out.
+   */
   async #pairs({ source, target }: Looked): Promise<readonly Pair[]> {
     const targets = new Map<string, TargetStatusFacts | undefined>();
     const sources = new Map<string, SourceStatusFacts | undefined>();
@@ -348,7 +352,10 @@ interface Pair {
   readonly streams: readonly { readonly name: string; readonly parts: NameParts }[];
 }
 
-/** Whether the stream goes from or to another server: told by system identifiers, where both may be read. */
+/**
+ * Whether the stream goes from or to another server: told by system identifiers, where both may be
+ * read.
+ */
 function isForeign(
   descriptor: ScopeComment | undefined,
   { source, target }: Pick<Looked, "source" | "target">,

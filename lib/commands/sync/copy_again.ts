@@ -1,5 +1,6 @@
 /**
- * Tables that are copied again, or for the first time, under a slot of their own, while all others go on.
+ * Tables that are copied again, or for the first time, under a slot of their own, while all others
+ * go on.
  *
  * @module
  */
@@ -64,10 +65,12 @@ export interface CopyAgainOptions {
 }
 
 /**
- * Takes the tables out of their streams, begins a new one for them, copies their rows under its snapshot, and lets the target follow.
+ * Takes the tables out of their streams, begins a new one for them, copies their rows under its
+ * snapshot, and lets the target follow.
  *
- * States: in old streams → in none (their changes on the target have ended) → in a new one whose rows are being copied → following. When it fails
- * on the way the tables are in no stream, the new one is undone, and the error says so.
+ * States: in old streams → in none (their changes on the target have ended) → in a new one whose
+ * rows are being copied → following. When it fails on the way the tables are in no stream, the new
+ * one is undone, and the error says so.
  */
 export async function copyAgain(work: CopyAgainOptions): Promise<void> {
   const { situation, options, signal, tool, recorder } = work;
@@ -114,7 +117,10 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
   }
 }
 
-/** What was under way. In the stages other than `copying` a lost connection leaves open what the target has committed. */
+/**
+ * What was under way. In the stages other than `copying` a lost connection leaves open what the
+ * target has committed.
+ */
 type Stage = "making-tables" | "copying" | "handing-over";
 
 /** What is left of a copy that failed. */
@@ -128,9 +134,9 @@ type Left =
   | { readonly kind: "stream"; readonly name: string; readonly reason: string };
 
 /**
- * Undoes what was begun, as far as the target confirms that it has not become a subscription: an error may have come after the
- * commit. May be interrupted and repeated. New tables that cannot be removed keep their publication, by which the next run knows
- * them.
+ * Undoes what was begun, as far as the target confirms that it has not become a subscription: an
+ * error may have come after the commit. May be interrupted and repeated. New tables that cannot be
+ * removed keep their publication, by which the next run knows them.
  */
 async function withdraw(
   { situation }: CopyAgainOptions,
@@ -162,7 +168,8 @@ async function withdraw(
     if (!(failure instanceof ReplicatorError)) throw failure;
     const reason = failure.message;
     if (isUnknown) return { kind: "unknown", slot: names.slot, reason };
-    await dropSlotApart(source, names.slot).catch(() => {}); // the first reason is the one to report
+    // the first reason is the one to report
+    await dropSlotApart(source, names.slot).catch(() => {});
     const mayHaveTables = structure !== undefined || stage === "making-tables";
     return mayHaveTables ? { kind: "tables", reason } : { kind: "nothing" };
   }
@@ -437,8 +444,8 @@ async function emptyTables(session: Session, tables: readonly TableName[]): Prom
 }
 
 /**
- * Rows that are copied must not fire triggers, nor foreign keys' checks. New tables get theirs afterwards where the role may not switch
- * them off.
+ * Rows that are copied must not fire triggers, nor foreign keys' checks. New tables get theirs
+ * afterwards where the role may not switch them off.
  *
  * @throws ReplicatorError when the role may not, or triggers fire nevertheless
  */

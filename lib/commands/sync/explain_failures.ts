@@ -104,7 +104,10 @@ async function explain(
   ];
 }
 
-/** The transaction that could not be applied, with tables and keys, and what is seen to be in its way. */
+/**
+ * The transaction that could not be applied, with tables and keys, and what is seen to be in its
+ * way.
+ */
 async function explainFailure(
   failed: FailedStream,
   signal: AbortSignal,
@@ -143,7 +146,9 @@ export async function diagnoseStream(
   );
 }
 
-/** Streams that seem to rest and are found to have met an error: before 15 no counter tells them. */
+/**
+ * Streams that seem to rest and are found to have met an error: before 15 no counter tells them.
+ */
 async function explainHidden(
   verdict: StreamVerdict,
   situation: ReplicationStatus,

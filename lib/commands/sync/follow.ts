@@ -38,7 +38,10 @@ export interface FollowContext {
   readonly run: RunContext;
 }
 
-/** Starts what rests and waits until all of it has what the source has now; tells what was done, in words. */
+/**
+ * Starts what rests and waits until all of it has what the source has now; tells what was done, in
+ * words.
+ */
 export async function follow(
   situation: ReplicationStatus,
   { options, recorder, run }: FollowContext,
@@ -128,7 +131,8 @@ async function start(
 /**
  * Leaves a transaction out of the stream that it stops.
  *
- * It has to be the very next one: before 15 everything up to the position would be passed over, and from 15 on nothing would, in silence.
+ * It has to be the very next one: before 15 everything up to the position would be passed over, and
+ * from 15 on nothing would, in silence.
  *
  * @throws ReplicatorError that shows the next transactions, when it is none of them
  */

@@ -1,5 +1,6 @@
 /**
- * Tables that are new on the source: made on the target completely, in one transaction, or not at all.
+ * Tables that are new on the source: made on the target completely, in one transaction, or not at
+ * all.
  *
  * @module
  */
@@ -63,10 +64,12 @@ export interface NewStructure {
 }
 
 /**
- * Makes the tables with everything that belongs to them, empty: keys, indexes, triggers, policies, privileges, comments; before them the
- * partitioned tables that they are in, and schemas, types, sequences and functions that the target lacks.
+ * Makes the tables with everything that belongs to them, empty: keys, indexes, triggers, policies,
+ * privileges, comments; before them the partitioned tables that they are in, and schemas, types,
+ * sequences and functions that the target lacks.
  *
- * One transaction: what an interrupted run has made of them goes in it, too. Empty tables are attached and their keys checked at once.
+ * One transaction: what an interrupted run has made of them goes in it, too. Empty tables are
+ * attached and their keys checked at once.
  */
 export async function makeTables(options: NewTablesOptions): Promise<NewStructure> {
   const { situation, tables, to, actsAsReplica, recorder } = options;
@@ -109,7 +112,9 @@ export async function finishTables(
   await applyAtOnce(options, { before: [], statements: late });
 }
 
-/** Takes away what {@linkcode makeTables} has made; objects that something else uses by now stay. */
+/**
+ * Takes away what {@linkcode makeTables} has made; objects that something else uses by now stay.
+ */
 export async function removeTables(
   { target }: Pick<ReplicationStatus, "target">,
   { relations, objects }: NewStructure["made"],
@@ -216,8 +221,9 @@ async function readStatements(
 const attempts = 5;
 
 /**
- * Runs the statements in one transaction. Locks that the apply worker or others hold are tried for again. A default partition may hold
- * rows that the source has moved out of it meanwhile: then the other streams catch up first.
+ * Runs the statements in one transaction. Locks that the apply worker or others hold are tried for
+ * again. A default partition may hold rows that the source has moved out of it meanwhile: then the
+ * other streams catch up first.
  */
 async function applyAtOnce(
   { situation, to, recorder, signal }: NewTablesOptions,

@@ -1,5 +1,6 @@
 /**
- * How replication of one database stands: what is there on both sides, and which tables it should have.
+ * How replication of one database stands: what is there on both sides, and which tables it should
+ * have.
  *
  * @module
  */
@@ -41,7 +42,10 @@ export interface ReplicationStatus {
   readonly tables: readonly Table[];
   /** Of those: what no stream has, and the target has. */
   readonly unfollowed: readonly Table[];
-  /** Of those: what no stream has, and the target does not either, or only as an interrupted run has left it. */
+  /**
+   * Of those: what no stream has, and the target does not either, or only as an interrupted run has
+   * left it.
+   */
   readonly appeared: readonly Table[];
   /** Of those: what an interrupted run has made. */
   readonly halfAdded: readonly TableName[];
@@ -102,7 +106,10 @@ export async function readReplicationStatus(
   };
 }
 
-/** Tables of `--add-tables` whose run has ended before they were in: the target has them incompletely, or not at all. */
+/**
+ * Tables of `--add-tables` whose run has ended before they were in: the target has them
+ * incompletely, or not at all.
+ */
 function unfinishedAdditions(
   { publication, subscription, descriptor }: ReplicationStream,
 ): readonly TableName[] {

@@ -19,8 +19,9 @@ import { readReplicationStatus, type ReplicationStatus } from "./replication_sta
 import { follow, skip } from "./follow.ts";
 
 /**
- * Adopts the slots that `init` left, starts subscriptions that rest, and waits until everything that the source has by then is on the target.
- * Every other state is told with what to do about it; tables are copied only where that was asked for (`again`).
+ * Adopts the slots that `init` left, starts subscriptions that rest, and waits until everything
+ * that the source has by then is on the target. Every other state is told with what to do about it;
+ * tables are copied only where that was asked for (`again`).
  *
  * Requires `--allow-net` for both hosts; with `add-tables` what `pg_dump` needs.
  *

@@ -38,8 +38,8 @@ function about({ id, side, database }: CheckSubject): CheckSubject & { database?
 }
 
 /**
- * Runs a group of checks. When reading for it fails, that is its finding: nothing is passed over in silence. A lost connection and
- * an interruption end the command.
+ * Runs a group of checks. When reading for it fails, that is its finding: nothing is passed over in
+ * silence. A lost connection and an interruption end the command.
  */
 export async function checkOr(
   subject: CheckSubject,

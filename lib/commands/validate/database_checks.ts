@@ -169,7 +169,9 @@ export function checkLocale(
   );
 }
 
-/** Locales of the operating system that a new database takes and the target is not known to have. */
+/**
+ * Locales of the operating system that a new database takes and the target is not known to have.
+ */
 export function localesToTry(
   { source, action }: PlannedDatabase,
   locales: LocaleFacts,

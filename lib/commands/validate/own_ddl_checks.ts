@@ -1,5 +1,6 @@
 /**
- * What of a database takes part when the tool makes objects of its own there, or lets a worker apply changes.
+ * What of a database takes part when the tool makes objects of its own there, or lets a worker
+ * apply changes.
  *
  * @module
  */
@@ -9,7 +10,10 @@ import { workerSettings } from "../../replication/mod.ts";
 import type { Check } from "../shared/report.ts";
 import { listNames, pass, warn } from "./check.ts";
 
-/** Event triggers that run for the tool's own ledger, publication or subscription, because the role cannot keep them from it. */
+/**
+ * Event triggers that run for the tool's own ledger, publication or subscription, because the role
+ * cannot keep them from it.
+ */
 export async function checkOwnDdl(
   session: Session,
   { side, database }: { readonly side: Side; readonly database: string },

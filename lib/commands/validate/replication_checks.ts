@@ -153,7 +153,10 @@ export function checkReplicaIdentity(
     readonly forSync: boolean;
     /** What will be done about the tables that are found. */
     readonly policy?: IdentityPolicy;
-    /** Tables that cannot be published under the policy, with the reasons; they are known for sync only. */
+    /**
+     * Tables that cannot be published under the policy, with the reasons; they are known for sync
+     * only.
+     */
     readonly unpublished?: readonly UnpublishedTable[] | undefined;
     /** Without sync: why REPLICA IDENTITY FULL would not do for the first table that has none. */
     readonly fullProblem?: string | undefined;

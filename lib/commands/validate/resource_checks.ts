@@ -5,7 +5,9 @@ import { fail, failIf, listNames, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";
 import { settingRemedy } from "./remedies.ts";
 
-/** Sessions besides those that copy: the snapshot's, pg_dump's, the catalogs', the one that watches. */
+/**
+ * Sessions besides those that copy: the snapshot's, pg_dump's, the catalogs', the one that watches.
+ */
 const otherSessions = 4;
 
 /** Are there connections for all workers? */

@@ -21,7 +21,10 @@ const consequences: readonly {
   { id: "search-path-triggers", kinds: ["trigger"], finding: "replication may stop" },
 ];
 
-/** From this version on servers build indexes and refresh materialized views under a path of their own. */
+/**
+ * From this version on servers build indexes and refresh materialized views under a path of their
+ * own.
+ */
 const restrictsMaintenance = 17;
 
 /** What is asked for. */
@@ -32,7 +35,10 @@ export interface SearchPathOptions {
   readonly ownPath: boolean;
 }
 
-/** Functions and queries that name things without their schema, and are computed under an empty `search_path`. */
+/**
+ * Functions and queries that name things without their schema, and are computed under an empty
+ * `search_path`.
+ */
 export function checkSearchPath(
   database: string,
   uses: readonly SearchPathUse[],
@@ -61,7 +67,9 @@ export function checkSearchPath(
     : [pass(about("search-path"), "nothing that is computed counts on a search_path")];
 }
 
-/** `generated column public.pages.slug calls public.slug(text), which names unaccent without schema` */
+/**
+ * `generated column public.pages.slug calls public.slug(text), which names unaccent without schema`
+ */
 function describeUses(uses: readonly SearchPathUse[]): readonly string[] {
   return uses.map(({ kind, object, routine, names }) => {
     const all = names.map(({ name }) => name).join(", ");

@@ -5,8 +5,8 @@ import { listNames, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";
 
 /**
- * Whose code runs with the rights of the target's role while rows arrive: for a superuser, code of roles that are not superusers
- * is a way to become one.
+ * Whose code runs with the rights of the target's role while rows arrive: for a superuser, code of
+ * roles that are not superusers is a way to become one.
  */
 export function checkUserCode(
   database: string,

@@ -102,7 +102,8 @@ export { planDatabases } from "../shared/database_plan.ts";
  *
  * Requires `--allow-net` for both servers, and what looking for installed client programs takes.
  *
- * @throws ConnectionError when a server cannot be reached or goes away; both are told about when neither can
+ * @throws ConnectionError when a server cannot be reached or goes away; both are told about when
+ * neither can
  * @throws UsageError when the rules do not fit the source
  */
 export async function validate(

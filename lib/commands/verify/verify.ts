@@ -41,13 +41,16 @@ import type { RunContext, VerifyOptions } from "../shared/run.ts";
 import { type DatabaseScope, resolveScopes } from "../shared/table_scope.ts";
 
 /**
- * Compares databases: their rows by digests that both servers compute, and everything else by their catalogs.
+ * Compares databases: their rows by digests that both servers compute, and everything else by their
+ * catalogs.
  *
- * Only reads, unless {@linkcode VerifyOptions.repair} says otherwise. What cannot be compared is in the report as such, and then the verdict is not `equal`.
+ * Only reads, unless {@linkcode VerifyOptions.repair} says otherwise. What cannot be compared is in
+ * the report as such, and then the verdict is not `equal`.
  *
  * Requires `--allow-net` for both hosts.
  *
- * @throws ReplicatorError when the comparison cannot go on at all: wrong rules, a server out of reach
+ * @throws ReplicatorError when the comparison cannot go on at all: wrong rules, a server out of
+ * reach
  */
 export async function verify(given: VerifyOptions, run: RunContext): Promise<VerifyReport> {
   const options = prepareEndpoints(given, run.events);
@@ -234,8 +237,9 @@ function asOf({ live, tables }: ComparedRows): Pick<VerifiedDatabase, "asOf"> {
 }
 
 /**
- * Windows of time reach back from the moment of the copy. Where the target follows the source our subscription remembers it; else from now:
- * rows that have aged since are then compared on neither side, and the report says so.
+ * Windows of time reach back from the moment of the copy. Where the target follows the source our
+ * subscription remembers it; else from now: rows that have aged since are then compared on neither
+ * side, and the report says so.
  */
 async function withStoredWindows(
   { options: { rules = noTableRules }, scope, signal }: DatabaseWork,

@@ -4,7 +4,10 @@
  * @module
  */
 
-/** DER contents of the identifiers of signature algorithms, in hexadecimal, with the hash that RFC 5929 takes for each. */
+/**
+ * DER contents of the identifiers of signature algorithms, in hexadecimal, with the hash that RFC
+ * 5929 takes for each.
+ */
 const hashes: Readonly<Record<string, string>> = {
   "2a864886f70d010104": "SHA-256", // md5WithRSAEncryption: SHA-256 in place of MD5 and SHA-1
   "2a864886f70d010105": "SHA-256", // sha1WithRSAEncryption
@@ -21,7 +24,8 @@ const hashes: Readonly<Record<string, string>> = {
  * The hash of a server's certificate that a login is bound to.
  *
  * @param certificate DER
- * @returns undefined when its signature has no hash of its own that is known here (Ed25519, RSA-PSS)
+ * @returns undefined when its signature has no hash of its own that is known here (Ed25519,
+ * RSA-PSS)
  */
 export async function certificateHash(
   certificate: Uint8Array<ArrayBuffer>,
@@ -35,7 +39,10 @@ export async function certificateHash(
 const sequenceTag = 0x30;
 const identifierTag = 0x06;
 
-/** Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm SEQUENCE { algorithm OBJECT IDENTIFIER, … }, … } */
+/**
+ * Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm SEQUENCE { algorithm OBJECT
+ * IDENTIFIER, … }, … }
+ */
 function signatureAlgorithm(certificate: Uint8Array): string | undefined {
   const outer = readElement(certificate, 0);
   if (outer?.tag !== sequenceTag) return undefined;

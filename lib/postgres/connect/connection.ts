@@ -1,9 +1,10 @@
 /**
  * One connection shared in turn by the driver and by us.
  *
- * postgres.js runs queries over {@linkcode Connection.driverSocket}; what a server answers is checked before it gets there. While the driver is
- * idle the wire can be taken over: then whole protocol exchanges (COPY, the traffic of an embedded pg_dump) run past it, from ReadyForQuery
- * to ReadyForQuery, and it never sees a byte of them.
+ * postgres.js runs queries over {@linkcode Connection.driverSocket}; what a server answers is
+ * checked before it gets there. While the driver is idle the wire can be taken over: then whole
+ * protocol exchanges (COPY, the traffic of an embedded pg_dump) run past it, from ReadyForQuery to
+ * ReadyForQuery, and it never sees a byte of them.
  *
  * @module
  */
@@ -19,11 +20,15 @@ const plainBufferBytes = 1024 * 1024;
 /** TLS hands over less at a time. */
 const tlsBufferBytes = 256 * 1024;
 
-/** Receives what the server sends; reading goes on when the promise resolves. The view is valid until then. */
+/**
+ * Receives what the server sends; reading goes on when the promise resolves. The view is valid
+ * until then.
+ */
 export type Receiver = (chunk: Uint8Array) => void | Promise<void>;
 
 /**
- * States: driving (bytes go to the driver) ⇄ taken (bytes go to the receiver of {@linkcode take}) → closed, for good.
+ * States: driving (bytes go to the driver) ⇄ taken (bytes go to the receiver of {@linkcode take}) →
+ * closed, for good.
  */
 export class Connection {
   readonly #transport: Transport;
@@ -118,10 +123,12 @@ export class Connection {
   }
 
   /**
-   * Sends what comes to a receiver instead of the driver: nowhere until there is one. The driver must be idle.
+   * Sends what comes to a receiver instead of the driver: nowhere until there is one. The driver
+   * must be idle.
    *
    * @param onBroken told when the connection ends meanwhile
-   * @returns `receive` sets the receiver; `giveBack` gives the wire back to the driver: the exchange must have come to ReadyForQuery
+   * @returns `receive` sets the receiver; `giveBack` gives the wire back to the driver: the
+   * exchange must have come to ReadyForQuery
    */
   take(onBroken: (reason: Error) => void): {
     readonly receive: (receiver: Receiver) => void;
@@ -180,7 +187,10 @@ export class Connection {
   }
 }
 
-/** What the driver gets for its startup packet: the session is open already, and nobody's password is needed. */
+/**
+ * What the driver gets for its startup packet: the session is open already, and nobody's password
+ * is needed.
+ */
 const greeting = [
   encodeFrame(frame.authentication, new Uint8Array(4)),
   encodeFrame(frame.ready, new Uint8Array([0x49])), // I: idle
@@ -202,7 +212,10 @@ class DriverSocket extends EventEmitter {
     this.#wire = wire;
   }
 
-  /** Takes a whole message for the driver, which keeps views of what it gets: a copy, unless the message is its own. */
+  /**
+   * Takes a whole message for the driver, which keeps views of what it gets: a copy, unless the
+   * message is its own.
+   */
   receive(message: Uint8Array, own: boolean): void {
     if (this.#batched + message.length > batchBytes) this.flush();
     if (message.length > batchBytes) {

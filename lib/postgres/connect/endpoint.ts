@@ -1,5 +1,6 @@
 /**
- * A server as the tool will reach it: URL, environment and files of libpq resolved into one plain value.
+ * A server as the tool will reach it: URL, environment and files of libpq resolved into one plain
+ * value.
  *
  * @module
  */
@@ -42,23 +43,26 @@ export interface Endpoint {
   readonly tls: TlsSettings;
   readonly login: LoginRules;
   readonly applicationName: string;
-  /** Command-line options for the server process (libpq's `options`), e.g. `endpoint=…` for Neon. */
+  /**
+   * Command-line options for the server process (libpq's `options`), e.g. `endpoint=…` for Neon.
+   */
   readonly options: string | undefined;
   readonly connectTimeoutMs: number;
   readonly targetSessionAttributes: TargetSessionAttributes;
   /**
-   * A session advisory lock that every session takes, shared, when it is opened: who gets it exclusively knows that all of them
-   * have ended.
+   * A session advisory lock that every session takes, shared, when it is opened: who gets it
+   * exclusively knows that all of them have ended.
    */
   readonly sharedLock?: AdvisoryLock;
   /**
-   * How long a session that waits for an answer may hear nothing before the server is asked over another connection whether one can still come.
-   * Default: 5 minutes; Infinity: it never is.
+   * How long a session that waits for an answer may hear nothing before the server is asked over
+   * another connection whether one can still come. Default: 5 minutes; Infinity: it never is.
    */
   readonly silenceMs?: number;
   /**
-   * Whether statements that compute values of the user's (COPY, builds of indexes, refreshes, validation) run under the `search_path` that
-   * database and role have. Default: under an empty one, as those of pg_dump and psql.
+   * Whether statements that compute values of the user's (COPY, builds of indexes, refreshes,
+   * validation) run under the `search_path` that database and role have. Default: under an empty
+   * one, as those of pg_dump and psql.
    */
   readonly ownSearchPath?: boolean | undefined;
   /** Whether sessions may read views of users: predicates of the caller's own do. Default: no. */
@@ -74,7 +78,10 @@ export type AdvisoryLock = readonly [classId: number, objectId: number];
 export interface ResolveEnvironment {
   /** The environment (`PG*`, `HOME`, `USER`). */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Reads a file; undefined when there is none. Requires `--allow-read` of the files of libpq that exist. */
+  /**
+   * Reads a file; undefined when there is none. Requires `--allow-read` of the files of libpq that
+   * exist.
+   */
   readonly readFile: (path: string) => Promise<string | undefined>;
 }
 
@@ -209,7 +216,10 @@ export function withDatabase(endpoint: Endpoint, database: string): Endpoint {
   return { ...endpoint, database, databaseGiven: true };
 }
 
-/** The password for one of the endpoint's hosts: from the URL or environment, else from the password file. */
+/**
+ * The password for one of the endpoint's hosts: from the URL or environment, else from the password
+ * file.
+ */
 export function passwordFor(endpoint: Endpoint, { host, port }: HostPort): Secret | undefined {
   return endpoint.password ??
     findPassword(endpoint.passfile, {

@@ -8,7 +8,9 @@ import type { Endpoint } from "./endpoint.ts";
 interface Word {
   readonly keyword: string;
   readonly value: string;
-  /** The first major version whose libpq knows it; an older one refuses the whole connection string. */
+  /**
+   * The first major version whose libpq knows it; an older one refuses the whole connection string.
+   */
   readonly since: number;
   /** Whether the connection would be less safe without it. */
   readonly needed: boolean;

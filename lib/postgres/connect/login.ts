@@ -45,8 +45,9 @@ const decoder = new TextDecoder();
 type LoginState = "new" | "answered" | "challenged" | "proving" | "proven" | "done";
 
 /**
- * States: new → done, when the server asks for nothing; new → answered → done with a password; new → challenged → proving → proven → done with
- * SCRAM. Any other order is refused: a server that has not proved that it knows the password is none that the password is for.
+ * States: new → done, when the server asks for nothing; new → answered → done with a password; new
+ * → challenged → proving → proven → done with SCRAM. Any other order is refused: a server that has
+ * not proved that it knows the password is none that the password is for.
  */
 export class Login {
   readonly #options: LoginOptions;
@@ -89,7 +90,8 @@ export class Login {
    * Answers an Authentication message.
    *
    * @returns the message to send; undefined when there is none
-   * @throws LoginError when the rules do not allow what is asked for, ProtocolError when it may not be asked for now
+   * @throws LoginError when the rules do not allow what is asked for, ProtocolError when it may not
+   * be asked for now
    */
   async answer(body: Uint8Array): Promise<Uint8Array | undefined> {
     if (body.length < 4) throw new ProtocolError("it sent a malformed login request");

@@ -16,7 +16,10 @@ export class StartupRefusedError extends Error {
   }
 }
 
-/** The server asks for a login that is not allowed or not possible here, or does not prove who it is. Nothing secret was sent. */
+/**
+ * The server asks for a login that is not allowed or not possible here, or does not prove who it
+ * is. Nothing secret was sent.
+ */
 export class LoginError extends Error {
   override readonly name = "LoginError";
   readonly remedy: string | undefined;

@@ -1,5 +1,6 @@
 /**
- * What a server may ask for before it lets a session in: libpq's `require_auth` and `channel_binding`.
+ * What a server may ask for before it lets a session in: libpq's `require_auth` and
+ * `channel_binding`.
  *
  * Source: PostgreSQL documentation, "34.1.2. Parameter Key Words".
  *
@@ -42,7 +43,10 @@ function isMethod(text: string): text is LoginMethod {
   return (loginMethods as readonly string[]).includes(text);
 }
 
-/** The methods that a `require_auth` allows; undefined when it is malformed or allows none that is supported. */
+/**
+ * The methods that a `require_auth` allows; undefined when it is malformed or allows none that is
+ * supported.
+ */
 export function allowedMethods(requireAuth: string | undefined): ReadonlySet<LoginMethod> {
   if (requireAuth === undefined) return new Set(loginMethods);
   const items = requireAuth.split(",").map((item) => item.trim());

@@ -24,7 +24,10 @@ export interface PassfileKey {
   readonly user: string;
 }
 
-/** Reads the text of a password file; comments and lines that are no entry are skipped, as libpq does. */
+/**
+ * Reads the text of a password file; comments and lines that are no entry are skipped, as libpq
+ * does.
+ */
 export function parsePassfile(text: string): readonly PassfileEntry[] {
   const entries: PassfileEntry[] = [];
   for (const line of text.split(/\r?\n/)) {
@@ -40,7 +43,10 @@ export function parsePassfile(text: string): readonly PassfileEntry[] {
   return entries;
 }
 
-/** Splits at colons; a backslash makes the next character literal. A `*` that was escaped still is one to libpq. */
+/**
+ * Splits at colons; a backslash makes the next character literal. A `*` that was escaped still is
+ * one to libpq.
+ */
 function splitFields(line: string): readonly string[] {
   const fields: string[] = [];
   let field = "";
@@ -56,7 +62,10 @@ function splitFields(line: string): readonly string[] {
   return fields;
 }
 
-/** The password of the first entry that matches, as libpq picks it. A Unix socket matches `localhost`. */
+/**
+ * The password of the first entry that matches, as libpq picks it. A Unix socket matches
+ * `localhost`.
+ */
 export function findPassword(
   entries: readonly PassfileEntry[],
   key: PassfileKey,
@@ -70,7 +79,10 @@ export function findPassword(
   )?.password;
 }
 
-/** One line of a password file, escaped. The password must have no line break: libpq cannot read one. */
+/**
+ * One line of a password file, escaped. The password must have no line break: libpq cannot read
+ * one.
+ */
 export function formatPassfileEntry(entry: PassfileEntry): string {
   const password = entry.password.reveal();
   if (/[\r\n]/.test(password)) {

@@ -7,7 +7,10 @@ import { isTransient } from "./server_error.ts";
 
 /** How often, how long after each other, and what is told. */
 export interface RetryOptions {
-  /** Pauses between the attempts; their number is the number of retries. Connections: 1, 2, 4 s (§11). */
+  /**
+   * Pauses between the attempts; their number is the number of retries. Connections: 1, 2, 4 s
+   * (§11).
+   */
   readonly delaysMs?: readonly number[];
   readonly signal?: AbortSignal | undefined;
   /** Told before each pause. */
@@ -18,8 +21,8 @@ export interface RetryOptions {
 export const connectionDelaysMs: readonly number[] = [1_000, 2_000, 4_000];
 
 /**
- * Calls `work` until it succeeds, fails for good, or the pauses are used up. Only for work that may be repeated:
- * opening a connection, reading; never for a step that could have taken effect.
+ * Calls `work` until it succeeds, fails for good, or the pauses are used up. Only for work that may
+ * be repeated: opening a connection, reading; never for a step that could have taken effect.
  *
  * What is transient is told by error class and SQLSTATE, see {@linkcode isTransient}.
  */

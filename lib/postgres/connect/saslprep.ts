@@ -1,5 +1,6 @@
 /**
- * Passwords as SCRAM hashes them: RFC 4013, with PostgreSQL's rule for those that it does not allow.
+ * Passwords as SCRAM hashes them: RFC 4013, with PostgreSQL's rule for those that it does not
+ * allow.
  *
  * @module
  */

@@ -19,13 +19,16 @@ const maxSaltBytes = 1024;
 export type ScramBinding =
   /** By the server's certificate: `SCRAM-SHA-256-PLUS`. */
   | { readonly kind: "certificate"; readonly hash: Uint8Array }
-  /** This end could, and the server did not offer it: a server that did notices that somebody is in between. */
+  /**
+   * This end could, and the server did not offer it: a server that did notices that somebody is in
+   * between.
+   */
   | { readonly kind: "not-offered" }
   | { readonly kind: "none" };
 
 /**
- * One exchange: new → {@linkcode first} → {@linkcode answer} → {@linkcode verify}. Only when the last has returned has the server shown that it
- * knows the password.
+ * One exchange: new → {@linkcode first} → {@linkcode answer} → {@linkcode verify}. Only when the
+ * last has returned has the server shown that it knows the password.
  */
 export class ScramExchange {
   readonly #password: string;
@@ -104,7 +107,10 @@ export class ScramExchange {
   }
 }
 
-/** Reads `r=…,s=…,i=…`, to the letter: an extension (`m=`) is one that must be understood, and none is. */
+/**
+ * Reads `r=…,s=…,i=…`, to the letter: an extension (`m=`) is one that must be understood, and none
+ * is.
+ */
 function readServerFirst(text: string, clientNonce: string) {
   const [, nonce = "", saltText = "", iterationText = ""] =
     /^r=([\x21-\x2b\x2d-\x7e]+),s=([A-Za-z0-9+/]+={0,2}),i=([1-9]\d{0,9})$/.exec(text) ?? [];

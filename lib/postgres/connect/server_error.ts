@@ -1,5 +1,6 @@
 /**
- * What a server or the way to it answered, as errors that name side, host and database and never a password.
+ * What a server or the way to it answered, as errors that name side, host and database and never a
+ * password.
  *
  * @module
  */
@@ -100,7 +101,10 @@ function unreachable(side: Side): ExitCode {
   return side === "source" ? ExitCode.sourceUnreachable : ExitCode.targetUnreachable;
 }
 
-/** Whether trying the same again later can succeed: told by class and SQLSTATE, never by the message. */
+/**
+ * Whether trying the same again later can succeed: told by class and SQLSTATE, never by the
+ * message.
+ */
 export function isTransient(error: unknown): boolean {
   if (error instanceof ConnectionError) return error.transient;
   return error instanceof ServerError && isTransientState(error.sqlState);

@@ -1,8 +1,9 @@
 /**
  * The start of a session: startup packet, login, and what the server says until it is ready.
  *
- * Not left to the driver, which sends a password in whatever form it is asked for, takes AuthenticationOk at any moment, and looks neither at
- * the server's nonce nor at the order of its messages.
+ * Not left to the driver, which sends a password in whatever form it is asked for, takes
+ * AuthenticationOk at any moment, and looks neither at the server's nonce nor at the order of its
+ * messages.
  *
  * Source: PostgreSQL documentation, "54.2.1. Start-up" and "54.7. Message Formats".
  *
@@ -40,8 +41,8 @@ export interface StartOptions {
 /**
  * Starts a session, and logs in as the endpoint's rules allow.
  *
- * @throws StartupRefusedError with what the server refused it with, LoginError when the server asks for what is not allowed,
- * ProtocolError when it is no PostgreSQL server
+ * @throws StartupRefusedError with what the server refused it with, LoginError when the server asks
+ * for what is not allowed, ProtocolError when it is no PostgreSQL server
  */
 export async function startSession(
   transport: Transport,
@@ -125,7 +126,10 @@ class MessageReader {
     }
   }
 
-  /** After ReadyForQuery: a notice may still be half there, anything else would be an answer to nothing. */
+  /**
+   * After ReadyForQuery: a notice may still be half there, anything else would be an answer to
+   * nothing.
+   */
   async expectNothingMore(): Promise<void> {
     while (!this.#scanner.atBoundary) await this.#read();
     const [first] = this.#come;

@@ -1,12 +1,14 @@
 /**
  * Keeping event triggers of a database from running in the tool's sessions, from the login on.
  *
- * A `login` event trigger (PostgreSQL 17 or newer) runs with the rights of whoever connects, before the first statement
- * can switch it off: only the startup packet comes earlier. A server before 17 does not know `event_triggers`, roles
- * other than superusers may not set it unless it was granted to them, and poolers refuse what they do not know, each by
- * refusing the connection. So the first connection asks for it, a second one does without, and the answer is kept.
+ * A `login` event trigger (PostgreSQL 17 or newer) runs with the rights of whoever connects, before
+ * the first statement can switch it off: only the startup packet comes earlier. A server before 17
+ * does not know `event_triggers`, roles other than superusers may not set it unless it was granted
+ * to them, and poolers refuse what they do not know, each by refusing the connection. So the first
+ * connection asks for it, a second one does without, and the answer is kept.
  *
- * Source: PostgreSQL documentation, "19.11.1. Statement Behavior" and "38.1. Overview of Event Trigger Behavior".
+ * Source: PostgreSQL documentation, "19.11.1. Statement Behavior" and "38.1. Overview of Event
+ * Trigger Behavior".
  *
  * @module
  */
@@ -20,12 +22,18 @@ export const startupParameters = { event_triggers: "off" } as const;
 /** The same for programs of libpq. */
 export const startupOption = "-c event_triggers=off";
 
-/** A server may have been upgraded, or the role have become a superuser, while a service's worker went on. */
+/**
+ * A server may have been upgraded, or the role have become a superuser, while a service's worker
+ * went on.
+ */
 const refusalHoldsMs = 10 * 60_000;
 
 type Answer = { readonly accepted: boolean; readonly atMs: number };
 
-/** What servers have answered to this process (to this thread, in a Web Worker), by host, port and user. */
+/**
+ * What servers have answered to this process (to this thread, in a Web Worker), by host, port and
+ * user.
+ */
 const answers = new Map<string, Answer>();
 
 function keyOf({ host, port }: HostPort, user: string): string {
@@ -47,7 +55,10 @@ export function noteEventTriggers(
   answers.set(keyOf(place, user), { accepted, atMs: performance.now() });
 }
 
-/** Whether client programs can be given {@linkcode startupOption}: a session was given it, and none was refused. */
+/**
+ * Whether client programs can be given {@linkcode startupOption}: a session was given it, and none
+ * was refused.
+ */
 export function acceptsStartupOption({ hosts, user }: Endpoint): boolean {
   const known = hosts.flatMap((place) => answers.get(keyOf(place, user)) ?? []);
   return known.length > 0 && known.every(({ accepted }) => accepted);
@@ -59,12 +70,15 @@ export function refusingHosts(endpoint: Endpoint): readonly HostPort[] {
 }
 
 /**
- * Classes of errors that come with or without the parameter: no right to connect, no such database, no connection free,
- * the server starts or stops.
+ * Classes of errors that come with or without the parameter: no right to connect, no such database,
+ * no connection free, the server starts or stops.
  */
 const otherRefusals: ReadonlySet<string> = new Set(["28", "3D", "53", "57"]);
 
-/** Whether a refusal of the connection may be one of the parameter: every pooler has an error of its own for that. */
+/**
+ * Whether a refusal of the connection may be one of the parameter: every pooler has an error of its
+ * own for that.
+ */
 export function mayRefuseParameter({ sqlState }: ServerMessage): boolean {
   return !otherRefusals.has(sqlState.slice(0, 2));
 }

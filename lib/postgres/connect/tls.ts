@@ -1,10 +1,11 @@
 /**
  * TLS over a pulled transport.
  *
- * `node:tls` on a socket of its own reads as fast as the network gives and keeps what nobody has taken
- * (measured: 1.17 GB for a 714 MB table and a slow target). Here it runs over a stream that reads from the network only
- * while the decrypted side has been taken, which keeps memory flat. `Deno.startTls` would be flat too,
- * but it cannot skip verification (`sslmode=require`), send a client certificate, or trust a self-signed certificate.
+ * `node:tls` on a socket of its own reads as fast as the network gives and keeps what nobody has
+ * taken (measured: 1.17 GB for a 714 MB table and a slow target). Here it runs over a stream that
+ * reads from the network only while the decrypted side has been taken, which keeps memory flat.
+ * `Deno.startTls` would be flat too, but it cannot skip verification (`sslmode=require`), send a
+ * client certificate, or trust a self-signed certificate.
  *
  * @module
  */
@@ -17,7 +18,9 @@ import type { TlsSettings } from "./tls_settings.ts";
 import type { Transport } from "./transport.ts";
 import { TlsBufferGc } from "./tls_buffer_gc.ts";
 
-/** Small reads cost more than their share: TLS moves what it has not looked at yet for every record. */
+/**
+ * Small reads cost more than their share: TLS moves what it has not looked at yet for every record.
+ */
 const readBytes = 256 * 1024;
 
 /** Bytes that may wait to be taken before reading from the network pauses. */
@@ -91,11 +94,12 @@ export class TlsVersionError extends Error {
 }
 
 /**
- * Keeps the network waiting while nobody takes what was decrypted: TLS asks for more encrypted bytes all the same, and keeps them in
- * places that no property of the socket shows.
+ * Keeps the network waiting while nobody takes what was decrypted: TLS asks for more encrypted
+ * bytes all the same, and keeps them in places that no property of the socket shows.
  *
- * So bytes are counted: those read from the network less those taken. A reader who finds nothing has taken everything,
- * which sets the count right again (records are a little longer than what is in them).
+ * So bytes are counted: those read from the network less those taken. A reader who finds nothing
+ * has taken everything, which sets the count right again (records are a little longer than what is
+ * in them).
  */
 class Gate {
   #waitingBytes = 0;
@@ -129,7 +133,10 @@ class Gate {
   }
 }
 
-/** The stream that TLS reads from and writes to: one read from the network for each that TLS asks for. */
+/**
+ * The stream that TLS reads from and writes to: one read from the network for each that TLS asks
+ * for.
+ */
 function encryptedSide(transport: Transport, gate: Gate): Duplex {
   let buffer = new Uint8Array(readBytes);
   const buffers = new TlsBufferGc();
@@ -143,7 +150,8 @@ function encryptedSide(transport: Transport, gate: Gate): Duplex {
         buffers.left(count ?? 0);
         if (count === null) this.push(null);
         else if (count < readBytes / 2) {
-          // a short answer in a long buffer of its own: thousands of them wait for the garbage collector
+          // a short answer in a long buffer of its own: thousands of them wait for the garbage
+          // collector
           this.push(Buffer.from(buffer.subarray(0, count)));
         } else {
           const full = buffer;

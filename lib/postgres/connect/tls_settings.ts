@@ -23,7 +23,10 @@ export type SslMode = typeof sslModes[number];
 /** Versions of TLS that are spoken. */
 export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 
-/** libpq's `sslnegotiation`: whether the server is asked before the handshake, or not (PostgreSQL 17 and later). */
+/**
+ * libpq's `sslnegotiation`: whether the server is asked before the handshake, or not (PostgreSQL 17
+ * and later).
+ */
 export type TlsNegotiation = "postgres" | "direct";
 
 /** How a connection is encrypted, every file already read. */
@@ -32,7 +35,10 @@ export interface TlsSettings {
   readonly negotiation: TlsNegotiation;
   readonly minVersion: TlsVersion;
   readonly maxVersion: TlsVersion;
-  /** Trusted certificates as PEM, `"system"` for those of the runtime, undefined for no verification. */
+  /**
+   * Trusted certificates as PEM, `"system"` for those of the runtime, undefined for no
+   * verification.
+   */
   readonly rootCertificates: string | "system" | undefined;
   /** Certificate and key that we show to the server, as PEM. */
   readonly client:

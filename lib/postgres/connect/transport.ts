@@ -12,7 +12,10 @@ import type { HostPort } from "./url.ts";
 export interface Transport {
   /** Whether TLS protects it. */
   readonly encrypted: boolean;
-  /** Of the server's certificate, which a login can be bound to; undefined without TLS, and when it has none that is known. */
+  /**
+   * Of the server's certificate, which a login can be bound to; undefined without TLS, and when it
+   * has none that is known.
+   */
   readonly certificateHash: Uint8Array | undefined;
   /** Reads what is there, at most the buffer's size; null at the end of the stream. */
   read(into: Uint8Array): Promise<number | null>;
@@ -28,11 +31,12 @@ export type Encryption = "plain" | "if-offered" | "required";
 /**
  * Connects to one host, and negotiates TLS as PostgreSQL does.
  *
- * Source: PostgreSQL documentation, "54.2.9. SSL Session Encryption".
- * Requires `--allow-net` for the host, or `--allow-read --allow-write` for a Unix socket.
+ * Source: PostgreSQL documentation, "54.2.9. SSL Session Encryption". Requires `--allow-net` for
+ * the host, or `--allow-read --allow-write` for a Unix socket.
  *
- * @throws the runtime's error when the host cannot be reached, {@linkcode TlsRefusedError} when TLS is required
- * and the server has none, an error of `node:tls` when the handshake or the verification fails
+ * @throws the runtime's error when the host cannot be reached, {@linkcode TlsRefusedError} when TLS
+ * is required and the server has none, an error of `node:tls` when the handshake or the
+ * verification fails
  */
 export async function connectTransport(
   { host, port, addresses }: HostPort,
@@ -68,7 +72,9 @@ export async function connectTransport(
   }
 }
 
-/** The first of the addresses that takes the connection; the error of the last one when none does. */
+/**
+ * The first of the addresses that takes the connection; the error of the last one when none does.
+ */
 async function connectTcp(
   addresses: readonly string[],
   port: number,
@@ -118,7 +124,8 @@ const sslRequest = new Uint8Array([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 
 async function askForTls(connection: Deno.Conn): Promise<boolean> {
   await writeAll(connection, sslRequest);
-  // exactly one byte: more in the buffer would be text that a man in the middle put before the handshake (CVE-2021-23222)
+  // exactly one byte: more in the buffer would be text that a man in the middle put before the
+  // handshake (CVE-2021-23222)
   const answer = new Uint8Array(2);
   const count = await connection.read(answer);
   if (count === null) throw new Error("the server closed the connection when asked for TLS");

@@ -8,11 +8,17 @@
 import { type Problem, suggest } from "../../core/mod.ts";
 import { ConnectionParameters, isKeyword, usableKeywords } from "./url_parameters.ts";
 
-/** One server to try. `host` is a name, an address, or the folder of a Unix socket when it starts with `/`. */
+/**
+ * One server to try. `host` is a name, an address, or the folder of a Unix socket when it starts
+ * with `/`.
+ */
 export interface HostPort {
   readonly host: string;
   readonly port: number;
-  /** Where to connect, in turn, instead of asking what the name resolves to: for who has checked them. TLS goes on verifying `host`. */
+  /**
+   * Where to connect, in turn, instead of asking what the name resolves to: for who has checked
+   * them. TLS goes on verifying `host`.
+   */
   readonly addresses?: readonly string[];
 }
 
@@ -34,8 +40,8 @@ export type ParsedUrl =
 /**
  * Reads a connection URL.
  *
- * Never throws. Problems name the part concerned and quote nothing of the URL: a password that was not percent-encoded may be in any part of
- * what could not be read.
+ * Never throws. Problems name the part concerned and quote nothing of the URL: a password that was
+ * not percent-encoded may be in any part of what could not be read.
  *
  * @param url `postgresql://[user[:password]@][host[:port][,…]][/database][?keyword=value&…]`
  * @param path where the URL came from, for the problems (`--source`)
@@ -91,7 +97,8 @@ export function parseUrl(url: string, path: string): ParsedUrl {
 
   const query = queryAt < 0 ? "" : rest.slice(queryAt + 1);
   if (query.includes("@")) {
-    // libpq takes it; but far more often it is the end of a password that has a ? in it, and the rest would be taken for a host
+    // libpq takes it; but far more often it is the end of a password that has a ? in it, and the
+    // rest would be taken for a host
     problem(
       'has an "@" after the "?"; in a password ? is written %3F, and in a parameter @ is written %40',
     );
@@ -111,7 +118,8 @@ export function parseUrl(url: string, path: string): ParsedUrl {
     const keyword = decode(pair.slice(0, equals), `the name of ${which}`);
     const known = isKeyword(keyword);
     const value = decode(pair.slice(equals + 1), known ? `parameter "${keyword}"` : which);
-    if (keyword === "ssl" && value === "true") parameters["sslmode"] ??= "require"; // as JDBC writes it
+    // as JDBC writes it
+    if (keyword === "ssl" && value === "true") parameters["sslmode"] ??= "require";
     else if (known) parameters[keyword] = value;
     else {
       const near = suggest(keyword, usableKeywords);

@@ -1,9 +1,12 @@
 /**
- * Every connection parameter of libpq, and what becomes of it here: honoured, without effect, or refused.
+ * Every connection parameter of libpq, and what becomes of it here: honoured, without effect, or
+ * refused.
  *
- * A parameter that would protect the connection and cannot be honoured is refused, before anything is sent; so is one that is unknown.
+ * A parameter that would protect the connection and cannot be honoured is refused, before anything
+ * is sent; so is one that is unknown.
  *
- * Source: PostgreSQL documentation, "34.1.2. Parameter Key Words" and "34.15. Environment Variables".
+ * Source: PostgreSQL documentation, "34.1.2. Parameter Key Words" and "34.15. Environment
+ * Variables".
  *
  * @module
  */
@@ -73,7 +76,8 @@ const rules: Readonly<Record<string, ParameterRule>> = {
     refused: except(["disable", "prefer"], { require: `${noKerberos}, with sslmode=verify-full` }),
   },
 
-  // without effect: the session is as if they were honoured, or they change nothing that matters here
+  // without effect: the session is as if they were honoured, or they change nothing that matters
+  // here
   client_encoding: {},
   keepalives: { refused: wholeNumber },
   keepalives_idle: { refused: wholeNumber },
@@ -125,7 +129,10 @@ const rules: Readonly<Record<string, ParameterRule>> = {
 /** Every keyword that is known, refused ones included. */
 export const keywords: readonly string[] = Object.keys(rules);
 
-/** Every environment variable of libpq that is looked at; `PGREQUIRESSL` is its old way to say `sslmode=require`. */
+/**
+ * Every environment variable of libpq that is looked at; `PGREQUIRESSL` is its old way to say
+ * `sslmode=require`.
+ */
 export const libpqVariables: readonly string[] = [
   ...Object.values(rules).flatMap(({ variable }) => variable === undefined ? [] : [variable]),
   "PGREQUIRESSL",
@@ -151,7 +158,10 @@ function refusal(keyword: string, value: string | undefined): string | undefined
 /** A parameter as it was given, and how to call it without showing a secret. */
 export interface GivenParameter {
   readonly value: string;
-  /** The keyword when it was in the URL, whose parts are never quoted; else the variable with its value. */
+  /**
+   * The keyword when it was in the URL, whose parts are never quoted; else the variable with its
+   * value.
+   */
   readonly shown: string;
 }
 

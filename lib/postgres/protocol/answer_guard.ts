@@ -1,8 +1,8 @@
 /**
  * Checks what a server answers to the driver, before the driver sees it.
  *
- * The driver believes what it is sent: a RowDescription without an end makes it loop for ever, a row that is announced with 2 GB makes it
- * gather 2 GB, and rows are kept as long as they come.
+ * The driver believes what it is sent: a RowDescription without an end makes it loop for ever, a
+ * row that is announced with 2 GB makes it gather 2 GB, and rows are kept as long as they come.
  *
  * @module
  */
@@ -21,7 +21,10 @@ const messageWeight = 256;
 /** A query is answered by one error; another may come when the server is shut down just then. */
 const maxErrors = 8;
 
-/** Follows the answers of one connection: idle ⇄ answering, by the ReadyForQuery messages that are due. */
+/**
+ * Follows the answers of one connection: idle ⇄ answering, by the ReadyForQuery messages that are
+ * due.
+ */
 export class AnswerGuard {
   /** ReadyForQuery messages that are due: one for each Query and Sync. */
   #due = 0;

@@ -34,10 +34,11 @@ const decoder = new TextDecoder();
 /** Where the scanner hands what it finds. */
 export interface FrameHandler {
   /**
-   * A frame, whole; `body` is what follows the length. Views are valid during the call only, unless `own` says that the handler may keep
-   * them.
+   * A frame, whole; `body` is what follows the length. Views are valid during the call only, unless
+   * `own` says that the handler may keep them.
    *
-   * Notices, notifications and parameter changes are not handed out: nothing here needs them, and a server may send any number.
+   * Notices, notifications and parameter changes are not handed out: nothing here needs them, and a
+   * server may send any number.
    */
   readonly message: (
     type: number,
@@ -54,13 +55,17 @@ export interface FrameHandler {
 }
 
 /**
- * Cuts a stream of bytes into frames. A frame may be cut anywhere, its header included; it is gathered until it is whole.
+ * Cuts a stream of bytes into frames. A frame may be cut anywhere, its header included; it is
+ * gathered until it is whole.
  *
- * What the server announces is checked first (see `message_limits.ts`), and memory is only taken for what has come.
+ * What the server announces is checked first (see `message_limits.ts`), and memory is only taken
+ * for what has come.
  */
 export class FrameScanner {
   readonly #handler: FrameHandler;
-  /** The beginning of a frame that is being gathered across chunks; longer than {@linkcode #filled}. */
+  /**
+   * The beginning of a frame that is being gathered across chunks; longer than {@linkcode #filled}.
+   */
   #gathered: Uint8Array = new Uint8Array(initialBytes);
   #filled = 0;
   /** Length of the frame that is being gathered; its header's while that has not come. */
@@ -105,7 +110,9 @@ export class FrameScanner {
     }
   }
 
-  /** Checks a header; gives the frame's length with it, or undefined when the frame is passed over. */
+  /**
+   * Checks a header; gives the frame's length with it, or undefined when the frame is passed over.
+   */
   #open(bytes: Uint8Array, at: number): number | undefined {
     const type = bytes[at] ?? 0;
     const length = new DataView(bytes.buffer, bytes.byteOffset + at + 1, 4).getUint32(0);
@@ -201,7 +208,9 @@ export function decodeTag(body: Uint8Array): string {
   return decoder.decode(body.subarray(0, -1));
 }
 
-/** The fields of an ErrorResponse body by their letter ("54.8. Error and Notice Message Fields"). */
+/**
+ * The fields of an ErrorResponse body by their letter ("54.8. Error and Notice Message Fields").
+ */
 export function decodeErrorFields(body: Uint8Array): ReadonlyMap<string, string> {
   const fields = new Map<string, string>();
   for (const field of decoder.decode(body).split("\0")) {

@@ -1,12 +1,16 @@
 /**
  * How long the messages of a server may be, so that none of them can exhaust this process's memory.
  *
- * A server is not trusted: it may be someone else's, or have been taken over. Every header is checked before its body is kept.
+ * A server is not trusted: it may be someone else's, or have been taken over. Every header is
+ * checked before its body is kept.
  *
  * @module
  */
 
-/** The server sent what PostgreSQL never sends, or more than fits in memory. The session is closed; retrying will not help. */
+/**
+ * The server sent what PostgreSQL never sends, or more than fits in memory. The session is closed;
+ * retrying will not help.
+ */
 export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
 }
@@ -20,13 +24,19 @@ const maxAllocated = 0x3fff_ffff + 4;
 /** Bytes of a buffered result, counted as they weigh in memory, unless a query allows more. */
 export const defaultResultBytes = 256 * megabyte;
 
-/** For a query that lists the catalog of a whole database: 100,000 tables with twenty columns each stay below it. */
+/**
+ * For a query that lists the catalog of a whole database: 100,000 tables with twenty columns each
+ * stay below it.
+ */
 export const catalogResultBytes = 2 * 1024 * megabyte;
 
 /** For the rows of a table, which may have fields of hundreds of megabytes. */
 export const rowResultBytes = 1024 * megabyte;
 
-/** Notices, notifications and parameter changes that may come before an answer is complete; they are passed over. */
+/**
+ * Notices, notifications and parameter changes that may come before an answer is complete; they are
+ * passed over.
+ */
 export const asynchronousBytes = 256 * megabyte;
 
 /** Everything a server may send between the startup packet and its first ReadyForQuery. */
@@ -58,7 +68,10 @@ const lengths: Readonly<Record<string, number>> = {
   S: maxAllocated,
 };
 
-/** Whether messages of a type may come at any time and say nothing that is needed: notices, notifications, parameter changes. */
+/**
+ * Whether messages of a type may come at any time and say nothing that is needed: notices,
+ * notifications, parameter changes.
+ */
 export function isAsynchronous(type: number): boolean {
   return type === 0x4e || type === 0x41 || type === 0x53;
 }

@@ -8,8 +8,8 @@ const headerBytes = 5;
 const areaStart = 64;
 
 /**
- * Frames sent on get no longer than this, unless one row is. Measured with rows of 100 bytes: 8 KB saves the target half of what 32 KB
- * does, 64 KB no more than that.
+ * Frames sent on get no longer than this, unless one row is. Measured with rows of 100 bytes: 8 KB
+ * saves the target half of what 32 KB does, 64 KB no more than that.
  */
 const packedBytes = 32 * 1024;
 
@@ -36,8 +36,8 @@ interface Program {
 const compiled = new WebAssembly.Module(Uint8Array.fromBase64(rowPackerProgram));
 
 /**
- * Programs that nobody uses. One for each copy would not do: each reserves 8 GB of addresses until garbage is collected, and a process has
- * room for about 16,000.
+ * Programs that nobody uses. One for each copy would not do: each reserves 8 GB of addresses until
+ * garbage is collected, and a process has room for about 16,000.
  */
 const idle: Program[] = [];
 
@@ -49,11 +49,12 @@ function takeProgram(): Program {
 }
 
 /**
- * Cuts what a server sends during COPY into rows and messages, and puts rows together into few CopyData frames, for the sake of the
- * server that receives them (see `row_packer.wat`).
+ * Cuts what a server sends during COPY into rows and messages, and puts rows together into few
+ * CopyData frames, for the sake of the server that receives them (see `row_packer.wat`).
  *
- * A row is never gathered: what has come of it is passed on as a frame of its own, so a row of a gigabyte needs no memory here, and none
- * on the receiving server beyond what COPY itself takes. The stream may be cut anywhere.
+ * A row is never gathered: what has come of it is passed on as a frame of its own, so a row of a
+ * gigabyte needs no memory here, and none on the receiving server beyond what COPY itself takes.
+ * The stream may be cut anywhere.
  */
 export class RowPacker {
   readonly #handler: PackerHandler;
@@ -96,7 +97,10 @@ export class RowPacker {
     this.#cut = this.#memory.slice(at, end);
   }
 
-  /** Gives the program back, for the next packer: nothing that was handed out may be in use any more. */
+  /**
+   * Gives the program back, for the next packer: nothing that was handed out may be in use any
+   * more.
+   */
   [Symbol.dispose](): void {
     idle.push(this.#program);
   }

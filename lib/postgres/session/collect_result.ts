@@ -8,7 +8,10 @@ import { ProtocolError } from "../protocol/message_limits.ts";
 import { type ServerMessage, serverMessageFromFields } from "../connect/server_error.ts";
 import type { ExchangeWire } from "./session.ts";
 
-/** pg_dump asks for the columns of all tables at once: 400 MB for a catalog of 100,000 tables with twenty columns each. */
+/**
+ * pg_dump asks for the columns of all tables at once: 400 MB for a catalog of 100,000 tables with
+ * twenty columns each.
+ */
 const maxResultBytes = 1024 * 1024 * 1024;
 const firstBytes = 64 * 1024;
 

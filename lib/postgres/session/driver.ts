@@ -33,7 +33,8 @@ export function drive(
     port: place.port,
     user: endpoint.user,
     database: endpoint.database,
-    // the session is open already: see start_session.ts. An empty text would be looked up in the environment
+    // the session is open already: see start_session.ts. An empty text would be looked up in the
+    // environment
     pass: () => "",
     socket: () => {
       if (used) throw new Error("the connection is closed");
@@ -45,7 +46,8 @@ export function drive(
     prepare: false,
     fetch_types: false, // a query per connection otherwise
     idle_timeout: 0,
-    // the driver's default ends a session after 30 to 60 minutes: the snapshot would be gone with it
+    // the driver's default ends a session after 30 to 60 minutes: the snapshot would be gone with
+    // it
     max_lifetime: null,
     connect_timeout: 0, // ours covers the network as well
     keep_alive: null,
@@ -57,7 +59,8 @@ export function drive(
     publications: "alltables",
     target_session_attrs: null,
     onnotice: () => {},
-    // it would look these up in the environment too, which needs a permission each; the session is open already
+    // it would look these up in the environment too, which needs a permission each; the session is
+    // open already
     connection: { application_name: endpoint.applicationName },
     types: {
       date: {

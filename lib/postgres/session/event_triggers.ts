@@ -1,11 +1,13 @@
 /**
- * DDL for objects of the tool's own, which no event trigger of the database is to see: an audit would write rows that replication then
- * stumbles over, a guard would refuse to drop what the tool has made.
+ * DDL for objects of the tool's own, which no event trigger of the database is to see: an audit
+ * would write rows that replication then stumbles over, a guard would refuse to drop what the tool
+ * has made.
  *
- * From 17 on a superuser's sessions have `event_triggers = off` from the start. Elsewhere `session_replication_role =
- * replica` keeps the ordinary ones from running, for roles that may set it; those that run in replica mode too, and all
- * where the role may not set it, are disabled by whoever owns them, in the transaction that enables them again. What
- * none of this reaches runs, and `validate` reports it (see {@linkcode readEventTriggers}).
+ * From 17 on a superuser's sessions have `event_triggers = off` from the start. Elsewhere
+ * `session_replication_role = replica` keeps the ordinary ones from running, for roles that may set
+ * it; those that run in replica mode too, and all where the role may not set it, are disabled by
+ * whoever owns them, in the transaction that enables them again. What none of this reaches runs,
+ * and `validate` reports it (see {@linkcode readEventTriggers}).
  *
  * Source: PostgreSQL documentation, "ALTER EVENT TRIGGER" and "session_replication_role".
  *
@@ -30,7 +32,10 @@ export interface EventTrigger {
 
 const enableMode = { O: "ENABLE", R: "ENABLE REPLICA", A: "ENABLE ALWAYS" } as const;
 
-/** The event triggers of the session's database that would run for DDL of this session, as it is now. */
+/**
+ * The event triggers of the session's database that would run for DDL of this session, as it is
+ * now.
+ */
 export async function readEventTriggers(session: Session): Promise<readonly EventTrigger[]> {
   return await session.query<EventTrigger & Record<string, unknown>>(`
     SELECT t.evtname AS name, t.evtevent AS event, t.evtenabled AS mode,
@@ -47,8 +52,8 @@ export async function readEventTriggers(session: Session): Promise<readonly Even
 }
 
 /**
- * Runs `work`, which is DDL of the tool's own, in a transaction in which no event trigger runs that the role can keep from
- * it. A crash or a kill leaves every trigger as it was.
+ * Runs `work`, which is DDL of the tool's own, in a transaction in which no event trigger runs that
+ * the role can keep from it. A crash or a kill leaves every trigger as it was.
  */
 export async function withoutEventTriggers<Result>(
   session: Session,
@@ -69,7 +74,10 @@ export async function withoutEventTriggers<Result>(
   });
 }
 
-/** The same for statements that are a transaction by themselves, or more than one: ordinary event triggers alone are kept from running. */
+/**
+ * The same for statements that are a transaction by themselves, or more than one: ordinary event
+ * triggers alone are kept from running.
+ */
 export async function besideEventTriggers<Result>(
   session: Session,
   work: () => Promise<Result>,
@@ -89,8 +97,8 @@ export async function besideEventTriggers<Result>(
 }
 
 /**
- * Keeps ordinary event triggers from running in this session until its end, where the role may do that: for sessions that make temporary
- * objects.
+ * Keeps ordinary event triggers from running in this session until its end, where the role may do
+ * that: for sessions that make temporary objects.
  *
  * @returns those that run all the same
  */

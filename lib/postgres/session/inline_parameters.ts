@@ -1,6 +1,7 @@
 /**
- * Parameters as literals. The extended protocol, as the driver speaks it, costs a round trip more for each query with parameters, and lets
- * none be sent ahead: on a far server that is what questions to the catalog consist of.
+ * Parameters as literals. The extended protocol, as the driver speaks it, costs a round trip more
+ * for each query with parameters, and lets none be sent ahead: on a far server that is what
+ * questions to the catalog consist of.
  *
  * @module
  */
@@ -8,10 +9,11 @@ import { quoteLiteral, tokenize } from "../../core/mod.ts";
 import type { Parameter } from "./session.ts";
 
 /**
- * Puts the parameters into the statement as literals of unknown type, which the server resolves as it does parameters.
- * Needs `standard_conforming_strings` on.
+ * Puts the parameters into the statement as literals of unknown type, which the server resolves as
+ * it does parameters. Needs `standard_conforming_strings` on.
  *
- * @returns undefined when the text may be more than one statement: the extended protocol refuses those
+ * @returns undefined when the text may be more than one statement: the extended protocol refuses
+ * those
  * @throws TypeError when a parameter is missing, or a text contains NUL
  */
 export function inlineParameters(

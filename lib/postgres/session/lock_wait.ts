@@ -1,8 +1,8 @@
 /**
  * Notices that a statement waits for a lock, and finds out which session holds it.
  *
- * A statement that waits looks like one that works: nothing comes from the server either way. So the server is asked over
- * another connection.
+ * A statement that waits looks like one that works: nothing comes from the server either way. So
+ * the server is asked over another connection.
  *
  * @module
  */
@@ -59,7 +59,9 @@ export interface LockWatchOptions {
   readonly observe: (signal: AbortSignal) => Promise<StallObserver>;
 }
 
-/** When to look, each counted from the one before: soon at first, then rarely; the last one repeats. */
+/**
+ * When to look, each counted from the one before: soon at first, then rarely; the last one repeats.
+ */
 const firstLookMs = 500;
 const laterLooksMs: readonly number[] = [1_500, 3_000, 10_000, 30_000];
 
@@ -84,7 +86,8 @@ export class LockWatch {
   /**
    * Watches the statement that runs from now on.
    *
-   * @param isStill whether nothing comes or goes just now, for an exchange that may be long and busy
+   * @param isStill whether nothing comes or goes just now, for an exchange that may be long and
+   * busy
    * @returns ends the watching
    */
   watch(isStill: () => boolean = () => true): () => void {
@@ -126,7 +129,8 @@ export class LockWatch {
         waiting = { wait, sinceMs: waiting?.sinceMs ?? performance.now() - wait.waitedMs };
         report(wait);
       }
-      await pause(delayAfter(look, waiting !== undefined), signal).catch(() => {}); // the loop sees the signal
+      // the loop sees the signal
+      await pause(delayAfter(look, waiting !== undefined), signal).catch(() => {});
     }
     end();
   }
@@ -184,7 +188,8 @@ interface WaitRow {
   readonly transaction_ms: number | null;
 }
 
-// Source: PostgreSQL documentation, "54.12. pg_locks" and "9.26. System Information Functions", pg_blocking_pids.
+// Source: PostgreSQL documentation, "54.12. pg_locks" and "9.26. System Information Functions",
+// pg_blocking_pids.
 const waitStatement = `
   SELECT l.mode, l.locktype, c.relkind::pg_catalog.text,
          pg_catalog.format('%I.%I', n.nspname, c.relname) AS relation,
@@ -235,8 +240,8 @@ function describeObject({ locktype, relation, relkind, transaction }: WaitRow): 
 }
 
 /**
- * A wait in a sentence: `waiting for AccessShareLock on table public.t, held by pid 4711 (role app, psql, 10.0.0.7), idle in
- * transaction for 14.0 s`.
+ * A wait in a sentence: `waiting for AccessShareLock on table public.t, held by pid 4711 (role app,
+ * psql, 10.0.0.7), idle in transaction for 14.0 s`.
  */
 export function describeLockWait({ object, mode, blockers }: LockWait): string {
   return `waiting for ${mode} on ${object}, held by ${blockers.map(describeBlocker).join("; ")}`;

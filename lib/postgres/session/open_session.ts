@@ -1,5 +1,6 @@
 /**
- * Opening sessions: hosts in turn, the encryptions that `sslmode` allows, authentication by the driver, pinned settings.
+ * Opening sessions: hosts in turn, the encryptions that `sslmode` allows, authentication by the
+ * driver, pinned settings.
  *
  * @module
  */
@@ -74,7 +75,10 @@ export async function openSession(
   );
 }
 
-/** @throws ReplicatorError that names the holder, when it was the lock of the run that could not be had */
+/**
+ * @throws ReplicatorError that names the holder, when it was the lock of the run that could not be
+ * had
+ */
 async function refuseHeldLock(
   error: unknown,
   { endpoint, place, signal }: {
@@ -139,7 +143,10 @@ interface Attempt {
   readonly options: SessionOptions;
 }
 
-/** Opens a session in which no event trigger runs, not even at login, where server and role allow that. */
+/**
+ * Opens a session in which no event trigger runs, not even at login, where server and role allow
+ * that.
+ */
 async function attemptQuietly(endpoint: Endpoint, how: Attempt): Promise<OpenedSession> {
   const { place } = how;
   if (asksWithoutEventTriggers(endpoint, place)) {
@@ -165,8 +172,9 @@ const timeouts: Readonly<Record<string, string>> = {
 };
 
 /**
- * A timeout that the database or the role has, of a millisecond for example, may end a session before its first statement has
- * switched it off: then the startup packet does. It is no more than the second resort because poolers refuse what they do not know.
+ * A timeout that the database or the role has, of a millisecond for example, may end a session
+ * before its first statement has switched it off: then the startup packet does. It is no more than
+ * the second resort because poolers refuse what they do not know.
  */
 async function attemptInTime(
   endpoint: Endpoint,
@@ -224,7 +232,8 @@ async function attempt(
     });
     wire = new Connection(transport, started);
     const opened = wire;
-    // a connection that closes before it is ready makes the driver try again, and the query would wait for ever
+    // a connection that closes before it is ready makes the driver try again, and the query would
+    // wait for ever
     const ended = Promise.withResolvers<never>();
     ended.promise.catch(() => {}); // raced below; may come when nobody waits any more
     const end = () => {
@@ -311,7 +320,10 @@ function sessionParameters(
   };
 }
 
-/** Starts the session on a connection, which is closed when that fails or the signal aborts meanwhile. */
+/**
+ * Starts the session on a connection, which is closed when that fails or the signal aborts
+ * meanwhile.
+ */
 async function logIn(
   transport: Transport,
   { signal, ...options }: StartOptions & { readonly signal: AbortSignal },

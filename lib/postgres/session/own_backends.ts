@@ -1,8 +1,9 @@
 /**
- * Backends of the sessions that this process has opened, in all of its threads: one of them that waits for a lock of another is not
- * worth a report.
+ * Backends of the sessions that this process has opened, in all of its threads: one of them that
+ * waits for a lock of another is not worth a report.
  *
- * Each thread has a registry of its own. The main thread relays what it hears from one thread to all others.
+ * Each thread has a registry of its own. The main thread relays what it hears from one thread to
+ * all others.
  *
  * @module
  */

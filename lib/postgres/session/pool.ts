@@ -15,8 +15,8 @@ export interface PoolOptions extends Omit<SessionOptions, "signal"> {
 }
 
 /**
- * Sessions of one endpoint, opened when needed and lent to one borrower at a time: open → disposed, after which
- * nothing is lent any more and who still waits gets an error.
+ * Sessions of one endpoint, opened when needed and lent to one borrower at a time: open → disposed,
+ * after which nothing is lent any more and who still waits gets an error.
  *
  * A session whose connection has ended is not lent again. Requires `--allow-net` for the server.
  */
@@ -40,7 +40,8 @@ export class SessionPool implements AsyncDisposable {
     try {
       return await work(session);
     } catch (error) {
-      // statements that began a transaction of their own may have left it there, aborted: nobody else could use the session
+      // statements that began a transaction of their own may have left it there, aborted: nobody
+      // else could use the session
       if (error instanceof ServerError) {
         await session.execute("ROLLBACK").catch(() => session.close());
       }
@@ -50,7 +51,9 @@ export class SessionPool implements AsyncDisposable {
     }
   }
 
-  /** Lends a session in a transaction: committed when `work` resolves, rolled back when it throws. */
+  /**
+   * Lends a session in a transaction: committed when `work` resolves, rolled back when it throws.
+   */
   transaction<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
     return this.use((session) => session.transaction(() => work(session)));
   }

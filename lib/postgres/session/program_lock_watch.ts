@@ -12,7 +12,8 @@ import type { Backend } from "./stalled_connection.ts";
 
 const checkMs = 500;
 
-// the server's start is written as sessions of the tool read it: a program's session counts as one of them
+// the server's start is written as sessions of the tool read it: a program's session counts as one
+// of them
 const backendStatement = `
   SELECT a.pid AS "processId",
          (extract(epoch FROM pg_catalog.pg_postmaster_start_time())
@@ -23,8 +24,8 @@ const backendStatement = `
    WHERE a.application_name = $1`;
 
 /**
- * Watches a client program's session, which it finds by its name, until the signal aborts. Reports to `endpoint.onLockWait`; without one
- * nothing is done.
+ * Watches a client program's session, which it finds by its name, until the signal aborts. Reports
+ * to `endpoint.onLockWait`; without one nothing is done.
  *
  * Requires `--allow-net` for the host.
  *

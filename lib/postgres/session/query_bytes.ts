@@ -1,5 +1,6 @@
 /**
- * Queries whose texts may hold bytes that a session in UTF-8 cannot be sent: those of SQL_ASCII, and what Unicode lacks.
+ * Queries whose texts may hold bytes that a session in UTF-8 cannot be sent: those of SQL_ASCII,
+ * and what Unicode lacks.
  *
  * @module
  */
@@ -12,7 +13,8 @@ import { SqlState } from "../protocol/sqlstate.ts";
 export type BytesRow = { readonly row: string; readonly encoding: string };
 
 /**
- * A query's rows as JSON in the database's own encoding, in hexadecimal: nothing is converted on the way.
+ * A query's rows as JSON in the database's own encoding, in hexadecimal: nothing is converted on
+ * the way.
  *
  * @param statement a SELECT
  */
@@ -26,8 +28,9 @@ export function bytesStatement(statement: string): string {
 }
 
 /**
- * The row of the inner query. Bytes that are no valid UTF-8 stand in its texts as `decodeOpaque` has them; in an
- * encoding other than UTF8 and SQL_ASCII all but ASCII, since what looks like UTF-8 there means something else.
+ * The row of the inner query. Bytes that are no valid UTF-8 stand in its texts as `decodeOpaque`
+ * has them; in an encoding other than UTF8 and SQL_ASCII all but ASCII, since what looks like UTF-8
+ * there means something else.
  */
 export function parseBytesRow<Result extends object>({ row, encoding }: BytesRow): Result {
   const bytes = Uint8Array.fromHex(row);
@@ -39,8 +42,8 @@ export function parseBytesRow<Result extends object>({ row, encoding }: BytesRow
 }
 
 /**
- * As `Session.query` does it, for texts of any bytes. Values come as JSON has them: arrays as arrays, and
- * OIDs, which are numbers in other queries, as text.
+ * As `Session.query` does it, for texts of any bytes. Values come as JSON has them: arrays as
+ * arrays, and OIDs, which are numbers in other queries, as text.
  *
  * @param options `resultBytes`: as for `Session.query`, of what comes in hexadecimal
  * @throws ServerError when the server refuses it
@@ -59,8 +62,8 @@ export async function queryBytes<Result extends object>(
 }
 
 /**
- * As `Session.query` does it, and once more by {@linkcode queryBytes} where a text has such bytes. Not within a transaction,
- * which the first error would end.
+ * As `Session.query` does it, and once more by {@linkcode queryBytes} where a text has such bytes.
+ * Not within a transaction, which the first error would end.
  *
  * @throws ServerError when the server refuses it
  */

@@ -1,13 +1,16 @@
 /**
  * COPY from one server to another without looking at the rows.
  *
- * CopyData has the same framing in both directions, so the source's rows go to the target byte for byte; only the 5-byte headers
- * are looked at, and left out where rows are put together (see `RowPacker`). Statements are sent ahead of their answers on both sides: while one table's last rows are on
- * their way the next one's COPY waits in the source's queue, and the target's statement is followed by its rows without waiting
- * for CopyInResponse. Many small tables so cost no latency each.
+ * CopyData has the same framing in both directions, so the source's rows go to the target byte for
+ * byte; only the 5-byte headers are looked at, and left out where rows are put together (see
+ * `RowPacker`). Statements are sent ahead of their answers on both sides: while one table's last
+ * rows are on their way the next one's COPY waits in the source's queue, and the target's statement
+ * is followed by its rows without waiting for CopyInResponse. Many small tables so cost no latency
+ * each.
  *
- * That is safe: a server that has refused the statement drops the CopyData and CopyDone that still come ("54.2.6. COPY Operations"), and
- * the implicit transaction of a simple Query makes everything in it one ("54.2.2.1. Multiple Statements in a Simple Query").
+ * That is safe: a server that has refused the statement drops the CopyData and CopyDone that still
+ * come ("54.2.6. COPY Operations"), and the implicit transaction of a simple Query makes everything
+ * in it one ("54.2.2.1. Multiple Statements in a Simple Query").
  *
  * @module
  */
@@ -40,14 +43,20 @@ export interface CopyJob {
 
 /** Where the jobs come from and who is told. */
 export interface RelayOptions<Job extends CopyJob> {
-  /** The next job, or undefined when there is none any more. What is promised has to be given: a job that comes too late is lost. */
+  /**
+   * The next job, or undefined when there is none any more. What is promised has to be given: a job
+   * that comes too late is lost.
+   */
   readonly next: () => Job | undefined | Promise<Job | undefined>;
   readonly onStarted?: (job: Job) => void;
   /** The source has sent all of the job's rows; whether the target keeps them is not known yet. */
   readonly onSent?: (job: Job, outcome: CopyOutcome) => void;
   /** COPY bytes that the target has taken. */
   readonly onBytes?: (job: Job, bytes: number) => void;
-  /** Asked after each chunk of the source: the next one is read when the promise resolves, at once when there is none. */
+  /**
+   * Asked after each chunk of the source: the next one is read when the promise resolves, at once
+   * when there is none.
+   */
   readonly pace?: ((bytes: number) => Promise<void> | undefined) | undefined;
   /** The job is committed on the target. */
   readonly onFinished: (job: Job, outcome: CopyOutcome) => void;
@@ -65,11 +74,11 @@ const aheadBytes = 4 * 1024 * 1024;
 const aheadJobs = 32;
 
 /**
- * Relays jobs until there are none. Both sessions are taken over meanwhile; the source's should be in a transaction
- * with its snapshot.
+ * Relays jobs until there are none. Both sessions are taken over meanwhile; the source's should be
+ * in a transaction with its snapshot.
  *
- * The first error on either side ends both copies at once: what was not committed is rolled back, both sessions
- * are closed, and the error names the job's object.
+ * The first error on either side ends both copies at once: what was not committed is rolled back,
+ * both sessions are closed, and the error names the job's object.
  */
 export async function relayCopies<Job extends CopyJob>(
   source: Session,
@@ -178,7 +187,8 @@ class Relay<Job extends CopyJob> {
     targetWire.receive((chunk) => fromTarget.push(chunk));
     this.#sendAhead();
     await this.#done.promise;
-    // the target has answered for everything that was sent; after a failure a write may still be under way
+    // the target has answered for everything that was sent; after a failure a write may still be
+    // under way
     this.#packer[Symbol.dispose]();
   }
 
@@ -267,7 +277,8 @@ class Relay<Job extends CopyJob> {
       case frame.commandComplete:
         if (!current.sent || current.sourceRows !== undefined) throw unexpected(type);
         current.sourceRows = copiedRows(body) ?? current.sourceRows;
-        // not at CopyDone already: what the target may commit from here on is complete, and known to be
+        // not at CopyDone already: what the target may commit from here on is complete, and known
+        // to be
         this.#write(targetWire, copyDone);
         this.#options.onSent?.(current.job, {
           rows: current.sourceRows ?? 0,

@@ -1,5 +1,6 @@
 /**
- * `session_replication_role = replica`: no ordinary trigger, event trigger or foreign key takes part in what the session does.
+ * `session_replication_role = replica`: no ordinary trigger, event trigger or foreign key takes
+ * part in what the session does.
  *
  * @module
  */
@@ -8,7 +9,8 @@ import type { Session } from "./session.ts";
 import { SqlState } from "../protocol/sqlstate.ts";
 
 /**
- * Sets it where the role may do that. `LOCAL`, for a transaction that has begun, leaves that usable either way.
+ * Sets it where the role may do that. `LOCAL`, for a transaction that has begun, leaves that usable
+ * either way.
  *
  * @returns whether the role may
  */

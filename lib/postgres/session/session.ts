@@ -24,7 +24,10 @@ import type { Connection, Receiver } from "../connect/connection.ts";
 /** What a query parameter may be. Lists go as {@linkcode textArray}. */
 export type Parameter = string | number | boolean | null;
 
-/** A row as the driver gives it: text, number (int2, int4, oid, float), boolean, null, or parsed JSON. */
+/**
+ * A row as the driver gives it: text, number (int2, int4, oid, float), boolean, null, or parsed
+ * JSON.
+ */
 export type Row = Readonly<Record<string, unknown>>;
 
 /** How a session is opened. */
@@ -34,16 +37,17 @@ export interface SessionOptions {
   /** Settings on top of `pinnedSettings`. */
   readonly settings?: Readonly<Record<string, string>>;
   /**
-   * Whether expressions of the user's are computed in it (checks, generated columns, index expressions, materialized
-   * views): what they can see, such as TimeZone and DateStyle, then stays as the database and the role have it. Not for
-   * queries of the tool's own.
+   * Whether expressions of the user's are computed in it (checks, generated columns, index
+   * expressions, materialized views): what they can see, such as TimeZone and DateStyle, then stays
+   * as the database and the role have it. Not for queries of the tool's own.
    *
    * @default false
    */
   readonly computesValues?: boolean;
   /**
-   * A walsender of the database (`replication=database`), which takes replication commands besides statements, and no
-   * parameters. Source: PostgreSQL documentation, "54.4. Streaming Replication Protocol".
+   * A walsender of the database (`replication=database`), which takes replication commands besides
+   * statements, and no parameters. Source: PostgreSQL documentation, "54.4. Streaming Replication
+   * Protocol".
    */
   readonly replication?: boolean;
   /** Dates and arrays as text (the default), or as `Date` and arrays of JavaScript. */
@@ -59,10 +63,11 @@ const cancelTimeoutMs = 5_000;
 /**
  * One authenticated session with the settings of `pinnedSettings`.
  *
- * States: open (idle, or in one query or exchange at a time) → closed, by {@linkcode close}, by its signal, or because
- * the connection ended; then every call throws a {@linkcode ConnectionError}.
+ * States: open (idle, or in one query or exchange at a time) → closed, by {@linkcode close}, by its
+ * signal, or because the connection ended; then every call throws a {@linkcode ConnectionError}.
  *
- * Requires `--allow-net` for the server's host (`--allow-read --allow-write` of the folder of a Unix socket).
+ * Requires `--allow-net` for the server's host (`--allow-read --allow-write` of the folder of a
+ * Unix socket).
  */
 export class Session implements AsyncDisposable {
   readonly side: Side;
@@ -141,9 +146,10 @@ export class Session implements AsyncDisposable {
    * Parameters are put into the statement as literals, which saves a round trip each time.
    *
    * @param statement one statement; `$1`… stand for the parameters
-   * @param options `extended`: by the extended protocol, in which the server takes one statement and no more;
-   * `mayBeSilent`: nobody minds when the answer never comes, as with a heartbeat;
-   * `resultBytes`: how much memory the rows may take, by default 256 MB: a larger answer ends the session
+   * @param options `extended`: by the extended protocol, in which the server takes one statement
+   * and no more; `mayBeSilent`: nobody minds when the answer never comes, as with a heartbeat;
+   * `resultBytes`: how much memory the rows may take, by default 256 MB: a larger answer ends the
+   * session
    * @throws ServerError when the server refuses it, ConnectionError when the connection ends
    */
   async query<Result extends object = Row>(
@@ -235,7 +241,8 @@ export class Session implements AsyncDisposable {
     try {
       result = await work();
     } catch (error) {
-      // the first error is the one that counts; a session that cannot even roll back is closed, which rolls back too
+      // the first error is the one that counts; a session that cannot even roll back is closed,
+      // which rolls back too
       await this.execute("ROLLBACK").catch(() => this.#wire.close());
       throw error;
     }
@@ -246,7 +253,8 @@ export class Session implements AsyncDisposable {
   /**
    * Takes the connection over for an exchange of protocol messages, past the driver.
    *
-   * `exchange` must come to ReadyForQuery before it resolves. When it throws, where the server stands is unknown and the session is closed.
+   * `exchange` must come to ReadyForQuery before it resolves. When it throws, where the server
+   * stands is unknown and the session is closed.
    *
    * @param expects whether the server has something to say just now; always, when it is not given
    */
@@ -263,7 +271,8 @@ export class Session implements AsyncDisposable {
       (expects() || this.#wire.isWriting) && isStill(this.#wire)
     );
     try {
-      const taken = this.#wire.take(broken.reject); // throws when the connection broke while it was idle
+      // throws when the connection broke while it was idle
+      const taken = this.#wire.take(broken.reject);
       const result = await Promise.race([
         exchange({
           write: (bytes) => this.#wire.write(bytes),
@@ -303,7 +312,10 @@ export class Session implements AsyncDisposable {
     return this.takeOver((wire) => collectResult(wire, messages));
   }
 
-  /** Asks the server to cancel what this session runs. Source: "54.2.8. Canceling Requests in Progress". */
+  /**
+   * Asks the server to cancel what this session runs. Source: "54.2.8. Canceling Requests in
+   * Progress".
+   */
   async cancel(): Promise<void> {
     const key = this.#wire.backendKey;
     if (key === undefined) return;
@@ -335,7 +347,8 @@ export class Session implements AsyncDisposable {
     this.#signal?.removeEventListener("abort", this.#abort);
     if (this.#wire.isOpen) {
       const patience = setTimeout(() => this.#wire.close(), closeTimeoutMs);
-      this.#driver.end().catch(() => {}); // says Terminate; whatever becomes of it, the connection closes
+      // says Terminate; whatever becomes of it, the connection closes
+      this.#driver.end().catch(() => {});
       await this.#wire.closed;
       clearTimeout(patience);
     }
@@ -349,8 +362,10 @@ export class Session implements AsyncDisposable {
   }
 
   async #interrupt(): Promise<void> {
-    // a backend in the middle of a statement does not notice a closed connection; cancelling ends it at once
-    await this.cancel().catch(() => {}); // the connection is closed whether or not the cancel request got through
+    // a backend in the middle of a statement does not notice a closed connection; cancelling ends
+    // it at once
+    // the connection is closed whether or not the cancel request got through
+    await this.cancel().catch(() => {});
     this.#wire.close(new InterruptedError());
   }
 
@@ -387,7 +402,10 @@ export class Session implements AsyncDisposable {
   }
 }
 
-/** When a query fails after its first rows, the driver counts these and leaves as many gaps in the next result. */
+/**
+ * When a query fails after its first rows, the driver counts these and leaves as many gaps in the
+ * next result.
+ */
 function present<Result>(rows: readonly Result[]): Result[] {
   return rows.filter(() => true); // passes over gaps
 }

@@ -1,6 +1,6 @@
 /**
- * Settings that every session pins, because a default of server, database or role could change what data looks like
- * or end a long step.
+ * Settings that every session pins, because a default of server, database or role could change what
+ * data looks like or end a long step.
  *
  * @module
  */
@@ -8,10 +8,12 @@ import { quoteLiteral } from "../../core/mod.ts";
 import type { AdvisoryLock, Endpoint } from "../connect/endpoint.ts";
 
 /**
- * What expressions can see, but the bytes of a copy do not depend on: the source writes dates in ISO order with their
- * offset, intervals with all of their signs, floats in full, and every server reads those in the same way whatever its own style is.
+ * What expressions can see, but the bytes of a copy do not depend on: the source writes dates in
+ * ISO order with their offset, intervals with all of their signs, floats in full, and every server
+ * reads those in the same way whatever its own style is.
  *
- * Sessions that compute values (see `SessionOptions.computesValues`) leave them as the target's database and role have them.
+ * Sessions that compute values (see `SessionOptions.computesValues`) leave them as the target's
+ * database and role have them.
  */
 const expressionSettings: Readonly<Record<string, string>> = {
   TimeZone: "UTC",
@@ -54,7 +56,8 @@ const commonSettings: Readonly<Record<string, string>> = {
   idle_in_transaction_session_timeout: "0",
   idle_session_timeout: "0", // 14+
   transaction_timeout: "0", // 17+
-  // keepalives from the server's end, where they can be set per session; they keep a load balancer's path open as well
+  // keepalives from the server's end, where they can be set per session; they keep a load
+  // balancer's path open as well
   tcp_keepalives_idle: "60",
   tcp_keepalives_interval: "10",
   // a long statement whose client was killed ends, instead of working on unseen (14+, see below)
@@ -64,10 +67,12 @@ const commonSettings: Readonly<Record<string, string>> = {
 };
 
 /**
- * What was a table or a sequence when the catalog was read may be a view by the time it is read itself: its owner can swap it, and a
- * view runs the owner's code with this role's rights. pg_dump sets the same.
+ * What was a table or a sequence when the catalog was read may be a view by the time it is read
+ * itself: its owner can swap it, and a view runs the owner's code with this role's rights. pg_dump
+ * sets the same.
  *
- * Source: PostgreSQL documentation, "19.11.1. Statement Behavior" (12.20, 13.16, 14.13, 15.8, 16.4 and newer).
+ * Source: PostgreSQL documentation, "19.11.1. Statement Behavior" (12.20, 13.16, 14.13, 15.8, 16.4
+ * and newer).
  */
 const tablesOnly: Readonly<Record<string, string>> = {
   restrict_nonsystem_relation_kind: "view, foreign-table",
@@ -80,8 +85,8 @@ export const pinnedSettings: Readonly<Record<string, string>> = {
 };
 
 /**
- * Statements that let what follows in a transaction of a pinned session compute values as the database's own sessions
- * would, and that end this.
+ * Statements that let what follows in a transaction of a pinned session compute values as the
+ * database's own sessions would, and that end this.
  */
 export const ownExpressionSettings: { readonly begin: string; readonly end: string } = {
   begin: Object.keys(expressionSettings).map((name) => `SET LOCAL ${name} TO DEFAULT;`).join(" "),
@@ -90,8 +95,8 @@ export const ownExpressionSettings: { readonly begin: string; readonly end: stri
 };
 
 /**
- * Statements that let what stands between them in one transaction run under the `search_path` of database and role: only what
- * computes values of the user's, see `Endpoint.ownSearchPath`.
+ * Statements that let what stands between them in one transaction run under the `search_path` of
+ * database and role: only what computes values of the user's, see `Endpoint.ownSearchPath`.
  */
 export const ownSearchPath = {
   begin: "SET LOCAL search_path TO DEFAULT;",
@@ -99,8 +104,8 @@ export const ownSearchPath = {
 } as const;
 
 /**
- * How long `Endpoint.sharedLock` is waited for: less than opening the session may take, and more than the moment for which a run that takes
- * over holds it.
+ * How long `Endpoint.sharedLock` is waited for: less than opening the session may take, and more
+ * than the moment for which a run that takes over holds it.
  */
 export function sharedLockTimeoutMs(
   { connectTimeoutMs }: Pick<Endpoint, "connectTimeoutMs">,
@@ -133,7 +138,8 @@ export function settingsFor(
 }
 
 /**
- * For sessions whose commits a crash must not take back, whatever the server's default: not everything that they do is in a ledger (sequences, for one).
+ * For sessions whose commits a crash must not take back, whatever the server's default: not
+ * everything that they do is in a ledger (sequences, for one).
  */
 export const durableSettings: Readonly<Record<string, string>> = { synchronous_commit: "on" };
 
@@ -143,22 +149,25 @@ export function namesRole({ options }: Pick<Endpoint, "options">): boolean {
 }
 
 /**
- * Undoes `ALTER DATABASE … SET role` and `ALTER ROLE … SET role`: the session acts as the role that the URL names. A role that
- * the URL's own `options` set is the user's wish, and the default that RESET goes back to.
+ * Undoes `ALTER DATABASE … SET role` and `ALTER ROLE … SET role`: the session acts as the role that
+ * the URL names. A role that the URL's own `options` set is the user's wish, and the default that
+ * RESET goes back to.
  */
 export function resetRoleStatement(endpoint: Pick<Endpoint, "options">): string {
   return namesRole(endpoint) ? "RESET ROLE;" : "SET ROLE NONE;";
 }
 
 /**
- * Sets all of the settings that the server knows, and returns version and backend, in one round trip.
+ * Sets all of the settings that the server knows, and returns version and backend, in one round
+ * trip.
  *
- * Until the path is empty, any name could be a function, operator or type that a user has put into `public` and that
- * matches better than the server's own. So `SET`, which resolves no names, comes first and alone: the server analyses
- * each statement of a simple query only when the one before it has run. What follows is qualified nevertheless.
+ * Until the path is empty, any name could be a function, operator or type that a user has put into
+ * `public` and that matches better than the server's own. So `SET`, which resolves no names, comes
+ * first and alone: the server analyses each statement of a simple query only when the one before it
+ * has run. What follows is qualified nevertheless.
  *
- * `statement_timeout` comes next: a short one of the database would end the rest. Then the role, on which it depends what
- * may be set.
+ * `statement_timeout` comes next: a short one of the database would end the rest. Then the role, on
+ * which it depends what may be set.
  */
 export function pinStatements(
   { pinned, asked }: WantedSettings,

@@ -1,8 +1,8 @@
 /**
  * The advisory lock that every session of a run takes, shared, when it is opened.
  *
- * Any role that may connect can hold it exclusively and would keep the run waiting for ever: after a while its session is named
- * instead.
+ * Any role that may connect can hold it exclusively and would keep the run waiting for ever: after
+ * a while its session is named instead.
  *
  * @module
  */

@@ -18,13 +18,17 @@ const heartbeatMs = 30_000;
 /**
  * Holds a snapshot open.
  *
- * States: held (its transaction is open and the identifier can be imported) → lost (the session ended; the signal
- * {@linkcode lost} aborts with the reason, and nothing more may be read under it) or released (disposed).
+ * States: held (its transaction is open and the identifier can be imported) → lost (the session
+ * ended; the signal {@linkcode lost} aborts with the reason, and nothing more may be read under it)
+ * or released (disposed).
  */
 export class SnapshotHolder implements AsyncDisposable {
   /** What `SET TRANSACTION SNAPSHOT` and `pg_dump --snapshot` take. */
   readonly identifier: string;
-  /** Where the source's WAL stood when the snapshot was taken, `0/16B3748`; undefined where it may not be read. */
+  /**
+   * Where the source's WAL stood when the snapshot was taken, `0/16B3748`; undefined where it may
+   * not be read.
+   */
   readonly lsn: string | undefined;
   readonly #session: Session;
   readonly #lost = new AbortController();
@@ -36,7 +40,8 @@ export class SnapshotHolder implements AsyncDisposable {
     this.#session = session;
     this.identifier = identifier;
     this.lsn = lsn;
-    // an idle connection through a load balancer would be dropped, and nobody would know before the end
+    // an idle connection through a load balancer would be dropped, and nobody would know before the
+    // end
     this.#timer = setInterval(() => this.#beat = this.#check(), heartbeatMs);
   }
 
@@ -46,9 +51,10 @@ export class SnapshotHolder implements AsyncDisposable {
   }
 
   /**
-   * Opens a session, lets `prepare` look around before the transaction and `lock` take its locks in it, and exports the snapshot after them: `LOCK TABLE` takes no
-   * snapshot, so what was locked can neither change its columns nor be truncated under the snapshot
-   * (TRUNCATE is not MVCC-safe: "13.6. Caveats").
+   * Opens a session, lets `prepare` look around before the transaction and `lock` take its locks in
+   * it, and exports the snapshot after them: `LOCK TABLE` takes no snapshot, so what was locked can
+   * neither change its columns nor be truncated under the snapshot (TRUNCATE is not MVCC-safe:
+   * "13.6. Caveats").
    */
   static async export(
     endpoint: Endpoint,
@@ -74,8 +80,9 @@ export class SnapshotHolder implements AsyncDisposable {
   }
 
   /**
-   * Takes over a snapshot that somebody else exported, such as that of a new replication slot, which lasts no longer than
-   * the slot's session is left alone. The holder exports it again: its own identifier lives as long as the holder.
+   * Takes over a snapshot that somebody else exported, such as that of a new replication slot,
+   * which lasts no longer than the slot's session is left alone. The holder exports it again: its
+   * own identifier lives as long as the holder.
    *
    * @param options.lsn where the source's WAL stood at the snapshot: a slot's consistent point
    */
@@ -107,7 +114,8 @@ export class SnapshotHolder implements AsyncDisposable {
 
   async #check(): Promise<void> {
     try {
-      // a connection that has gone silent leaves the snapshot where it is: the server keeps it as long as it does not notice
+      // a connection that has gone silent leaves the snapshot where it is: the server keeps it as
+      // long as it does not notice
       await this.#session.query("SELECT 1", [], { mayBeSilent: true });
     } catch (error) {
       if (this.#released) return;
@@ -124,7 +132,9 @@ export class SnapshotHolder implements AsyncDisposable {
   }
 }
 
-/** The transaction that exported the snapshot has ended: nothing more can be read as of that moment. */
+/**
+ * The transaction that exported the snapshot has ended: nothing more can be read as of that moment.
+ */
 export class SnapshotLostError extends ReplicatorError {
   override readonly name = "SnapshotLostError";
 }

@@ -1,9 +1,11 @@
 /**
  * Notices a connection that has gone silent for ever while both of its ends stay up.
  *
- * TCP does not: a proxy, a NAT gateway or a firewall that has forgotten the connection, or swallows what it carries, may go on answering keepalives. Nor does
- * silence alone prove anything, for a statement may work for hours without a word. So the server is asked, over another connection, what the backend
- * waits for: when that is us, and we wait for it, what one of the two has said is lost.
+ * TCP does not: a proxy, a NAT gateway or a firewall that has forgotten the connection, or swallows
+ * what it carries, may go on answering keepalives. Nor does silence alone prove anything, for a
+ * statement may work for hours without a word. So the server is asked, over another connection,
+ * what the backend waits for: when that is us, and we wait for it, what one of the two has said is
+ * lost.
  *
  * @module
  */
@@ -14,7 +16,10 @@ import { ConnectionError } from "../connect/server_error.ts";
 import type { HostPort } from "../connect/url.ts";
 import type { Connection } from "../connect/connection.ts";
 
-/** How long a connection may be silent before the server is asked, unless the endpoint says otherwise. */
+/**
+ * How long a connection may be silent before the server is asked, unless the endpoint says
+ * otherwise.
+ */
 export const defaultStallMs = 5 * 60_000;
 
 /** A backend as its session found it. Times are microseconds since 1970, as texts. */
@@ -49,9 +54,11 @@ const agreeingObservations = 2;
 const stallObservations = 10;
 
 /**
- * Watches a connection until it is closed, and closes it with a transient {@linkcode ConnectionError} when it has gone silent for ever.
+ * Watches a connection until it is closed, and closes it with a transient {@linkcode
+ * ConnectionError} when it has gone silent for ever.
  *
- * Its backend is ended too, where that can be done: it would keep its locks until the server notices that nobody is there, which it may never do.
+ * Its backend is ended too, where that can be done: it would keep its locks until the server
+ * notices that nobody is there, which it may never do.
  */
 export async function watchForStall(options: StallOptions): Promise<void> {
   const { wire, awaitsAnswer, endpoint: { silenceMs = defaultStallMs } } = options;
@@ -100,8 +107,8 @@ function goneSilent(
   );
 }
 
-// A server that has been started since has forgotten the backend; another one behind the same address has never known it.
-// Source: PostgreSQL documentation, "27.2.3. pg_stat_activity".
+// A server that has been started since has forgotten the backend; another one behind the same
+// address has never known it. Source: PostgreSQL documentation, "27.2.3. pg_stat_activity".
 const backendStatement = `
   SELECT m.start = $2::bigint AS same_server, m.start > $3::bigint AS restarted,
          a.pid, a.wait_event_type, a.wait_event
@@ -140,12 +147,14 @@ async function askAbout(
     // what came meanwhile came over the connection in question
     if (verdict === undefined || !isSilent()) return undefined;
     if (endsIt && (row as BackendRow).pid !== null) {
-      await observer.query(endStatement, [processId]).catch(() => {}); // closing the connection may do as much
+      // closing the connection may do as much
+      await observer.query(endStatement, [processId]).catch(() => {});
     }
     return verdict;
   } catch (error) {
     if (signal.aborted) throw error;
-    // a server that refuses us is up and says nothing about the backend; one that does not answer is as silent as the connection
+    // a server that refuses us is up and says nothing about the backend; one that does not answer
+    // is as silent as the connection
     const unanswered = error instanceof ConnectionError && error.transient &&
       error.sqlState === undefined;
     return unanswered && isSilent()
@@ -156,7 +165,10 @@ async function askAbout(
   }
 }
 
-/** What the server's word about a backend means for one who waits for its answer; undefined: nothing is wrong, or it cannot be told. Pure. */
+/**
+ * What the server's word about a backend means for one who waits for its answer; undefined: nothing
+ * is wrong, or it cannot be told. Pure.
+ */
 export function evaluateStall(
   { same_server, restarted, pid, wait_event_type, wait_event }: BackendRow,
   processId: number,

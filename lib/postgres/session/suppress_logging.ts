@@ -1,12 +1,16 @@
 /**
- * Statements that hold a secret, kept out of the server's log and statistics where the role may do that.
+ * Statements that hold a secret, kept out of the server's log and statistics where the role may do
+ * that.
  *
  * @module
  */
 import { quoteLiteral } from "../../core/mod.ts";
 import type { Session } from "./session.ts";
 
-/** By what servers and their usual extensions write statements down or show them to others, and the value that prevents it. */
+/**
+ * By what servers and their usual extensions write statements down or show them to others, and the
+ * value that prevents it.
+ */
 const quietSettings: Readonly<Record<string, string>> = {
   log_statement: "none",
   log_min_duration_statement: "-1",
@@ -17,7 +21,8 @@ const quietSettings: Readonly<Record<string, string>> = {
   debug_print_rewritten: "off",
   debug_print_plan: "off",
   debug_print_raw_parse: "off",
-  track_activities: "off", // pg_stat_activity; also what the postmaster logs of a backend that crashed
+  // pg_stat_activity; also what the postmaster logs of a backend that crashed
+  track_activities: "off",
   "auto_explain.log_min_duration": "-1",
   "pg_stat_statements.track": "none",
   "pg_stat_statements.track_utility": "off",
@@ -26,8 +31,9 @@ const quietSettings: Readonly<Record<string, string>> = {
 };
 
 /**
- * Keeps the statements that follow in the current transaction out of the log, as far as the role may: superusers, from PostgreSQL 15 on also
- * whoever was granted SET on `log_statement` and the others.
+ * Keeps the statements that follow in the current transaction out of the log, as far as the role
+ * may: superusers, from PostgreSQL 15 on also whoever was granted SET on `log_statement` and the
+ * others.
  */
 export async function keepOutOfLog(session: Session): Promise<void> {
   const rows = Object.entries(quietSettings)

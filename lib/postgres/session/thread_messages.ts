@@ -1,5 +1,6 @@
 /**
- * Endpoints and errors as plain data, to hand them from one thread to another: classes do not survive a message.
+ * Endpoints and errors as plain data, to hand them from one thread to another: classes do not
+ * survive a message.
  *
  * @module
  */
@@ -13,7 +14,10 @@ import { SnapshotLostError } from "./snapshot.ts";
 import type { TlsSettings } from "../connect/tls_settings.ts";
 import type { HostPort } from "../connect/url.ts";
 
-/** An endpoint with its secrets in the open. Only for a message to a thread of this process; never printed. */
+/**
+ * An endpoint with its secrets in the open. Only for a message to a thread of this process; never
+ * printed.
+ */
 export type EndpointMessage =
   & Omit<Endpoint, "password" | "passfile" | "tls" | "onLockWait">
   & {
@@ -62,7 +66,8 @@ export function endpointToMessage({ onLockWait, ...endpoint }: Endpoint): Endpoi
 /**
  * The endpoint that a message stands for.
  *
- * @param onLockWait receives the locks that its sessions wait for, where the endpoint had one that does
+ * @param onLockWait receives the locks that its sessions wait for, where the endpoint had one that
+ * does
  */
 export function endpointFromMessage(
   { refusing, reportsLockWaits, ...message }: EndpointMessage,

@@ -4,16 +4,21 @@ import { type ApiKeyRow, findKeyByPrefix, keepDigest, touchKey } from "../store/
 import { FailedAttempts } from "./failed_attempts.ts";
 import { HttpProblem } from "./problem.ts";
 
-/** scrypt is work on purpose; so much of it at a time that it cannot keep the service from everything else. */
+/**
+ * scrypt is work on purpose; so much of it at a time that it cannot keep the service from
+ * everything else.
+ */
 const maxDerivations = 4;
 /** Requests that wait for their turn. */
 const maxWaiting = 200;
 
 /**
- * Finds whose key a request shows. The key's row is read for every request, so that a revoked or expired key is refused at once.
+ * Finds whose key a request shows. The key's row is read for every request, so that a revoked or
+ * expired key is refused at once.
  *
- * A right key passes by its digest, whatever has failed before, here or elsewhere. Wrong ones count against the address that they
- * come from. Keys that were made before digests were kept are verified by scrypt the first time, and get their digest then.
+ * A right key passes by its digest, whatever has failed before, here or elsewhere. Wrong ones count
+ * against the address that they come from. Keys that were made before digests were kept are
+ * verified by scrypt the first time, and get their digest then.
  */
 export class Authenticator {
   readonly #pool: SessionPool;
@@ -32,7 +37,8 @@ export class Authenticator {
    * The key of a request.
    *
    * @param address where its connection comes from
-   * @throws HttpProblem 401 when there is none or it is not good, 429 when too many wrong ones came from this address
+   * @throws HttpProblem 401 when there is none or it is not good, 429 when too many wrong ones came
+   * from this address
    */
   async authenticate(headers: Headers, address: string | undefined): Promise<ApiKeyRow> {
     const presented = headers.get("x-api-key") ??

@@ -8,7 +8,8 @@ const bodyTimeoutMs = 10_000;
 /**
  * The body of a request as text.
  *
- * @throws HttpProblem 415 when it is no JSON, 413 when it is too large, 400 when it comes too slowly or is not UTF-8
+ * @throws HttpProblem 415 when it is no JSON, 413 when it is too large, 400 when it comes too
+ * slowly or is not UTF-8
  */
 export async function readBody(request: Request): Promise<string> {
   const type = request.headers.get("content-type") ?? "";

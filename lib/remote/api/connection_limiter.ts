@@ -8,8 +8,8 @@ export interface ConnectionLimiterOptions {
   /** Connections at once. */
   readonly most: number;
   /**
-   * A connection that gets no answer for so long is closed, and one that asks nothing; streams say something more often, and so should
-   * whoever keeps connections open.
+   * A connection that gets no answer for so long is closed, and one that asks nothing; streams say
+   * something more often, and so should whoever keeps connections open.
    */
   readonly graceMs: number;
   /** Told of what fails here, of the same thing not more often than every ten seconds. */
@@ -43,12 +43,14 @@ const fewest = 4;
 const reportAgainMs = 10_000;
 
 /**
- * Stands before `Deno.serve`, which waits for the head of a request for ever, and ends for good when the process has no file
- * descriptors left. Bytes pass through unread. When there are too many connections, the one that waits longest for an answer gives
- * way: one that sends its request slowly or not at all never gets an answer. When file descriptors run out, fewer connections are
+ * Stands before `Deno.serve`, which waits for the head of a request for ever, and ends for good
+ * when the process has no file descriptors left. Bytes pass through unread. When there are too many
+ * connections, the one that waits longest for an answer gives way: one that sends its request
+ * slowly or not at all never gets an answer. When file descriptors run out, fewer connections are
  * taken from then on.
  *
- * Listening → stopped → disposed, which closes all connections; those that have ended behind may tell the client first. Requires `--allow-net`.
+ * Listening → stopped → disposed, which closes all connections; those that have ended behind may
+ * tell the client first. Requires `--allow-net`.
  */
 export class ConnectionLimiter implements AsyncDisposable {
   readonly #options: ConnectionLimiterOptions;
@@ -86,7 +88,10 @@ export class ConnectionLimiter implements AsyncDisposable {
     return this.#guests.size;
   }
 
-  /** Whose connection it is that came to the server behind from this port; undefined: it did not come through here. */
+  /**
+   * Whose connection it is that came to the server behind from this port; undefined: it did not
+   * come through here.
+   */
   addressOf(port: number): string | undefined {
     const guest = this.#byPort.get(port);
     return guest === undefined ? undefined : (guest.outer.remoteAddr as Deno.NetAddr).hostname;
@@ -116,7 +121,8 @@ export class ConnectionLimiter implements AsyncDisposable {
       closed: Promise.withResolvers(),
     };
     this.#guests.add(guest);
-    // who comes and goes in the middle of a word is no error; what fails behind is told where it fails
+    // who comes and goes in the middle of a word is no error; what fails behind is told where it
+    // fails
     const serving: Promise<void> = this.#serve(guest).catch(() => {}).finally(() => {
       this.#close(guest);
       this.#serving.delete(serving);
@@ -134,7 +140,8 @@ export class ConnectionLimiter implements AsyncDisposable {
       asked.catch(() => this.#close(guest)); // the client is gone: the server hears of it
       await this.#passAnswers(guest, inner);
       await guest.outer.closeWrite();
-      // closed while bytes of the client are on the way it would be reset, and the client might never read its answer
+      // closed while bytes of the client are on the way it would be reset, and the client might
+      // never read its answer
       await linger(Promise.race([asked, guest.closed.promise]));
     } finally {
       if (this.#byPort.get(port) === guest) this.#byPort.delete(port);
@@ -159,7 +166,10 @@ export class ConnectionLimiter implements AsyncDisposable {
     return inner;
   }
 
-  /** Resolves when the client has said all it will say; fails when it is gone, or sends more than any request has. */
+  /**
+   * Resolves when the client has said all it will say; fails when it is gone, or sends more than
+   * any request has.
+   */
   async #passQuestions(guest: ClientConnection, inner: Deno.TcpConn): Promise<void> {
     let isHeard = true;
     for await (const bytes of chunksOf(guest.outer)) {
@@ -183,7 +193,10 @@ export class ConnectionLimiter implements AsyncDisposable {
     }
   }
 
-  /** Takes fewer connections from now on: no file descriptors are left, and the rest of the process needs some as well. */
+  /**
+   * Takes fewer connections from now on: no file descriptors are left, and the rest of the process
+   * needs some as well.
+   */
   makeRoom(except?: unknown): void {
     this.#most = Math.max(fewest, Math.min(this.#most, Math.floor(this.#guests.size * 3 / 4)));
     while (this.#guests.size > this.#most && this.#closeOldest(except));

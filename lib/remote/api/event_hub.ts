@@ -6,8 +6,8 @@ interface Subscriber {
 }
 
 /**
- * Tells streams when there is something new in their jobs: one question to the database for all of them together, and none while
- * there is no stream.
+ * Tells streams when there is something new in their jobs: one question to the database for all of
+ * them together, and none while there is no stream.
  *
  * Open → disposed, which wakes everybody.
  */

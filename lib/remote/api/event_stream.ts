@@ -11,8 +11,9 @@ const longestMs = 10 * 60_000;
 const batch = 500;
 
 /**
- * A job's events as server-sent events, from `after` on, until the job is over. Event ids are the events' numbers, so that a client goes
- * on where it was (`Last-Event-ID`). The last event is `end`. Who reads slowly is waited for.
+ * A job's events as server-sent events, from `after` on, until the job is over. Event ids are the
+ * events' numbers, so that a client goes on where it was (`Last-Event-ID`). The last event is
+ * `end`. Who reads slowly is waited for.
  *
  * Source: WHATWG HTML, "9.2 Server-sent events".
  */

@@ -21,10 +21,12 @@ interface Bucket {
 }
 
 /**
- * Counts wrong keys by the address that showed them, never by the key: a prefix is no secret, and whoever knows one must not be able
- * to lock its owner out. A right key is not counted and not refused, wherever it comes from.
+ * Counts wrong keys by the address that showed them, never by the key: a prefix is no secret, and
+ * whoever knows one must not be able to lock its owner out. A right key is not counted and not
+ * refused, wherever it comes from.
  *
- * The address is that of the connection. What a client claims about itself (`X-Forwarded-For`) does not count.
+ * The address is that of the connection. What a client claims about itself (`X-Forwarded-For`) does
+ * not count.
  */
 export class FailedAttempts {
   readonly #limits: FailureLimits;
@@ -70,7 +72,10 @@ export class FailedAttempts {
   }
 }
 
-/** An IPv4 address, or the first 64 bits of an IPv6 one: everyone has as many addresses there as they like. */
+/**
+ * An IPv4 address, or the first 64 bits of an IPv6 one: everyone has as many addresses there as
+ * they like.
+ */
 export function networkOf(address: string | undefined): string {
   if (address === undefined) return "unknown";
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];

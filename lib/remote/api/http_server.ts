@@ -14,8 +14,8 @@ export interface HttpServerOptions extends Omit<ConnectionLimiterOptions, "behin
 }
 
 /**
- * `Deno.serve` on the loopback interface, and a {@linkcode ConnectionLimiter} before it. A server that ends by itself, as it does when the process has
- * no file descriptors left, is started again.
+ * `Deno.serve` on the loopback interface, and a {@linkcode ConnectionLimiter} before it. A server
+ * that ends by itself, as it does when the process has no file descriptors left, is started again.
  *
  * Listening → stopped, when what was asked has been answered → disposed. Requires `--allow-net`.
  */
@@ -73,7 +73,9 @@ export class HttpServer implements AsyncDisposable {
     }
   }
 
-  /** Takes no more connections, and resolves when what was asked has been answered or took too long. */
+  /**
+   * Takes no more connections, and resolves when what was asked has been answered or took too long.
+   */
   stop(): Promise<void> {
     return this.#stopping ??= this.#stop();
   }

@@ -72,7 +72,8 @@ export async function createKey(session: Session, wanted: NewKey, actor: Actor):
 }
 
 /**
- * Makes a successor of a key, with the same owner, scopes and limits, which both share; the old one goes on for a while. Within a transaction.
+ * Makes a successor of a key, with the same owner, scopes and limits, which both share; the old one
+ * goes on for a while. Within a transaction.
  *
  * @returns undefined when there is no such key, or it is revoked already
  */
@@ -109,7 +110,9 @@ export async function rotateKey(
   return { row, key: made.key };
 }
 
-/** Ends a key at once, within a transaction. Returns false when there is none that could be ended. */
+/**
+ * Ends a key at once, within a transaction. Returns false when there is none that could be ended.
+ */
 export async function endKey(session: Session, id: string, actor: Actor): Promise<boolean> {
   const done = await revokeKey(session, id);
   if (done) {

@@ -39,32 +39,42 @@ export interface ServiceOptions {
 }
 
 /**
- * A running instance: listening, while its database is waited for → ready → disposed, when its requests have been answered and its
- * streams ended. Until it is ready it answers `/healthz` and the page; all else gets a 503, and `/readyz` says why.
+ * A running instance: listening, while its database is waited for → ready → disposed, when its
+ * requests have been answered and its streams ended. Until it is ready it answers `/healthz` and
+ * the page; all else gets a 503, and `/readyz` says why.
  */
 export interface Service extends AsyncDisposable {
   /** `http://127.0.0.1:8080` */
   readonly url: string;
   readonly pool: SessionPool;
-  /** Resolves when the database is there and up to date; rejects with what does not pass by itself, such as a refused password. */
+  /**
+   * Resolves when the database is there and up to date; rejects with what does not pass by itself,
+   * such as a refused password.
+   */
   readonly ready: Promise<void>;
 }
 
 /** Each takes three file descriptors, and many systems give a process 1,024. */
 const maxConnections = 300;
 
-/** Streams say something every 15 s, and no other answer takes longer; more than balancers keep their idle connections, which is mostly 60 s. */
+/**
+ * Streams say something every 15 s, and no other answer takes longer; more than balancers keep
+ * their idle connections, which is mostly 60 s.
+ */
 const graceMs = 75_000;
 
-/** Answers under way when the service ends may take so long: a little more than a body may take to arrive. */
+/**
+ * Answers under way when the service ends may take so long: a little more than a body may take to
+ * arrive.
+ */
 const drainMs = 15_000;
 
 /** Requests that ask the database at once; more wait. */
 const poolSize = 10;
 
 /**
- * Listens, waits for the database where it is not there yet, and brings its tables up to date. Any number of instances may run on one
- * database.
+ * Listens, waits for the database where it is not there yet, and brings its tables up to date. Any
+ * number of instances may run on one database.
  *
  * Requires `--allow-net` for the database, to listen, and to resolve the hosts of jobs.
  */

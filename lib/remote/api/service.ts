@@ -20,7 +20,9 @@ export interface RequestLine {
   readonly error?: string;
 }
 
-/** What the API stands on. It keeps nothing of its own: any number of instances share the database. */
+/**
+ * What the API stands on. It keeps nothing of its own: any number of instances share the database.
+ */
 export interface ServiceParts {
   readonly pool: SessionPool;
   /** @throws HttpProblem 503 while the database is waited for */

@@ -27,7 +27,10 @@ import type { ServiceParts } from "./service.ts";
 /** A request to take a job in. */
 export interface Submission {
   readonly key: ApiKeyRow;
-  /** The key itself: the request's digest is made with it, so that who reads the table learns nothing of the body. */
+  /**
+   * The key itself: the request's digest is made with it, so that who reads the table learns
+   * nothing of the body.
+   */
   readonly presentedKey: string;
   readonly body: string;
   readonly idempotencyKey: string | undefined;

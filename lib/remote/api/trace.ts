@@ -6,7 +6,10 @@ export interface Trace {
 
 const form = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
 
-/** The trace that a request belongs to, with a span of our own; a new trace when it names none or a bad one. */
+/**
+ * The trace that a request belongs to, with a span of our own; a new trace when it names none or a
+ * bad one.
+ */
 export function readTrace(traceparent: string | undefined): Trace {
   const [, version, traceId, parentId] = form.exec(traceparent ?? "") ?? [];
   const good = traceId !== undefined && version !== "ff" && !/^0+$/.test(traceId) &&

@@ -18,8 +18,8 @@ interface Place {
 }
 
 /**
- * What of a parsed document cannot be stored or sent: texts and keys with a NUL character or a lone surrogate, and nesting that nothing
- * here has. Never recurses.
+ * What of a parsed document cannot be stored or sent: texts and keys with a NUL character or a lone
+ * surrogate, and nesting that nothing here has. Never recurses.
  */
 export function unstorableText(document: unknown): readonly Problem[] {
   const problems: Problem[] = [];
@@ -51,7 +51,8 @@ function add(problems: Problem[], path: string, message: string | undefined): vo
 }
 
 /**
- * Whether the path and the query of a URL can be decoded into text that can be stored: percent-encoded UTF-8 without NUL.
+ * Whether the path and the query of a URL can be decoded into text that can be stored:
+ * percent-encoded UTF-8 without NUL.
  */
 export function hasUnstorableText({ pathname, search }: URL): boolean {
   try {

@@ -98,7 +98,8 @@ const followDelaysMs: readonly number[] = [
 ];
 
 /**
- * Talks to a service. What can be repeated is repeated when the network or the service fails for a moment.
+ * Talks to a service. What can be repeated is repeated when the network or the service fails for a
+ * moment.
  *
  * Requires `--allow-net` of the service's host, and of nothing else.
  */
@@ -256,7 +257,8 @@ interface ProblemDocument {
 
 async function failureOf(response: Response, url: string): Promise<ReplicatorError> {
   const { status } = response;
-  const problem: ProblemDocument = await response.json().catch(() => ({})); // a proxy's page is no JSON
+  // a proxy's page is no JSON
+  const problem: ProblemDocument = await response.json().catch(() => ({}));
   if (status === 400 && problem.problems !== undefined) return new UsageError(problem.problems);
   const remedies: Readonly<Record<number, string>> = {
     401: "set SEREN_API_KEY to a key that the service's operator gave you",

@@ -6,15 +6,20 @@ const newestMajor = Infinity;
 /** What the service does anyway. */
 const impliedWords: ReadonlySet<string> = new Set(["gssencmode", "sslcertmode"]);
 
-/** A URL that says all that an endpoint says, for a service that has none of the caller's variables and files. */
+/**
+ * A URL that says all that an endpoint says, for a service that has none of the caller's variables
+ * and files.
+ */
 export type EndpointUrl =
   | { readonly url: string; readonly problems: readonly [] }
   | { readonly url: undefined; readonly problems: readonly Problem[] };
 
 /**
- * Writes a resolved endpoint as one URL, password included: what came from `PG*` variables and the password file is in it.
+ * Writes a resolved endpoint as one URL, password included: what came from `PG*` variables and the
+ * password file is in it.
  *
- * Certificates cannot be in a URL, and the service reads none of its own files for a stranger; `sslrootcert=system` can.
+ * Certificates cannot be in a URL, and the service reads none of its own files for a stranger;
+ * `sslrootcert=system` can.
  *
  * @param path where the endpoint came from, for the problems (`--source`)
  */

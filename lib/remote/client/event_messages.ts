@@ -20,9 +20,11 @@ export type EventMessage =
 const silenceMs = 45_000;
 
 /**
- * Reads server-sent events. Source: WHATWG HTML, "9.2.6 Interpreting an event stream", as far as the service writes them.
+ * Reads server-sent events. Source: WHATWG HTML, "9.2.6 Interpreting an event stream", as far as
+ * the service writes them.
  *
- * @throws DOMException (TimeoutError) when nothing comes any more, the runtime's error when the connection breaks
+ * @throws DOMException (TimeoutError) when nothing comes any more, the runtime's error when the
+ * connection breaks
  */
 export async function* readEventMessages(response: Response): AsyncGenerator<EventMessage> {
   if (response.body === null) return;

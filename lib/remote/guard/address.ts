@@ -18,7 +18,9 @@ export interface AddressRange {
 
 const mapped = 0xffffn << 32n;
 
-/** Reads an IPv4 or IPv6 address (without brackets, a zone is ignored); undefined when it is none. */
+/**
+ * Reads an IPv4 or IPv6 address (without brackets, a zone is ignored); undefined when it is none.
+ */
 export function parseAddress(text: string): AddressValue | undefined {
   const [address = ""] = text.split("%");
   return address.includes(":") ? parseIpv6(address) : parseIpv4(address);
@@ -115,7 +117,9 @@ const carriers: readonly { readonly range: AddressRange; readonly shift: bigint 
   { range: parseAddressRange("2002::/16")!, shift: 80n }, // 6to4
 ];
 
-/** Why the address must not be connected to; undefined when it is an address of the public internet. */
+/**
+ * Why the address must not be connected to; undefined when it is an address of the public internet.
+ */
 export function reasonToRefuse(address: AddressValue): string | undefined {
   const direct = denied.find(({ range }) => isIn(range, address));
   if (direct !== undefined) return direct.what;

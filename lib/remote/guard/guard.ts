@@ -58,8 +58,9 @@ export function readAllowList(
 /**
  * Keeps a service from being used to reach what only the service can reach (SSRF).
  *
- * A name is resolved once; every address that it has must be allowed, and the connection is then made to one of those
- * addresses, so that a name that resolves otherwise a moment later (DNS rebinding) gains nothing.
+ * A name is resolved once; every address that it has must be allowed, and the connection is then
+ * made to one of those addresses, so that a name that resolves otherwise a moment later (DNS
+ * rebinding) gains nothing.
  */
 export class AddressGuard {
   readonly #allow: AllowList;
@@ -73,7 +74,8 @@ export class AddressGuard {
   /**
    * The endpoint with the addresses that were checked.
    *
-   * @throws AddressRefusedError when a host leads to an address that is not allowed, or is a Unix socket
+   * @throws AddressRefusedError when a host leads to an address that is not allowed, or is a Unix
+   * socket
    * @throws ReplicatorError when a name cannot be resolved
    */
   async pin(endpoint: Endpoint): Promise<Endpoint> {

@@ -14,7 +14,10 @@ export interface NewApiKey {
   readonly prefix: string;
   /** {@linkcode digestOf} the whole key, by which it is verified. */
   readonly digest: string;
-  /** scrypt of the whole key, with its salt and costs: the only thing that instances of earlier versions know. */
+  /**
+   * scrypt of the whole key, with its salt and costs: the only thing that instances of earlier
+   * versions know.
+   */
   readonly hash: string;
 }
 
@@ -45,21 +48,26 @@ export function prefixOf(key: string): string | undefined {
 }
 
 /**
- * SHA-256 of a key, in base64. The secret has 256 random bits: no hash, however slow, makes it harder to guess, and a fast one
- * lets the right key pass whatever others try at the same time.
+ * SHA-256 of a key, in base64. The secret has 256 random bits: no hash, however slow, makes it
+ * harder to guess, and a fast one lets the right key pass whatever others try at the same time.
  */
 export function digestOf(key: string): string {
   return createHash("sha256").update(key).digest("base64");
 }
 
-/** Whether a key is the one that the digest was made of, in a time that says nothing about either. */
+/**
+ * Whether a key is the one that the digest was made of, in a time that says nothing about either.
+ */
 export function matchesDigest(key: string, stored: string): boolean {
   const expected = Buffer.from(stored, "base64");
   const actual = Buffer.from(digestOf(key), "base64");
   return expected.length === actual.length && timingSafeEqual(actual, expected);
 }
 
-/** Whether a key is the one that the hash was made of: for keys that were made before digests were kept. */
+/**
+ * Whether a key is the one that the hash was made of: for keys that were made before digests were
+ * kept.
+ */
 export async function matchesHash(key: string, stored: string): Promise<boolean> {
   const [algorithm, N, r, p, salt = "", hash = ""] = stored.split("$");
   if (algorithm !== "scrypt") return false;

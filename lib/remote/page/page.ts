@@ -4,7 +4,10 @@ import type { ServiceParts } from "../api/service.ts";
 import { readTrace } from "../api/trace.ts";
 import { type Asset, assets } from "./assets.ts";
 
-/** Nothing but our own files, and nothing that frames us; a name that somebody chose cannot become code. */
+/**
+ * Nothing but our own files, and nothing that frames us; a name that somebody chose cannot become
+ * code.
+ */
 const policy = [
   "default-src 'none'",
   "script-src 'self'",
@@ -29,8 +32,8 @@ const headers: Readonly<Record<string, string>> = {
 };
 
 /**
- * Adds the web page to the service: `/` and the files that it names. It needs no key; it asks its user for one and then uses the API
- * as any client does.
+ * Adds the web page to the service: `/` and the files that it names. It needs no key; it asks its
+ * user for one and then uses the API as any client does.
  */
 export function addPage(app: ServiceApp, parts: ServiceParts): void {
   for (const asset of assets) {

@@ -70,10 +70,12 @@ export function parallelCopyWorkers(options: ParallelCopyOptions): CopyWorkerRun
 /**
  * A copy that others help with, seen from its leader.
  *
- * States: offered (parts and helping jobs are in the service's database) → running (members claim parts; the leader hears of what is done, and
- * gives parts of lost members to others) → closed, whether all was done or not.
+ * States: offered (parts and helping jobs are in the service's database) → running (members claim
+ * parts; the leader hears of what is done, and gives parts of lost members to others) → closed,
+ * whether all was done or not.
  *
- * That no part comes twice does not depend on any of this: the ledger in the target refuses the second one, and every one of an attempt that is over.
+ * That no part comes twice does not depend on any of this: the ledger in the target refuses the
+ * second one, and every one of an attempt that is over.
  */
 class SharedCopy<Job extends CopyWorkerJob> {
   readonly #copyId = crypto.randomUUID();
@@ -255,7 +257,10 @@ class SharedCopy<Job extends CopyWorkerJob> {
     }
   }
 
-  /** A member was not heard of: its sessions on the target are ended, what it has committed counts, and the rest waits again. */
+  /**
+   * A member was not heard of: its sessions on the target are ended, what it has committed counts,
+   * and the rest waits again.
+   */
   async #giveUp(
     { member, worker, number }: CopyNews["members"][number],
     { claimed }: CopyNews,
@@ -287,7 +292,10 @@ class SharedCopy<Job extends CopyWorkerJob> {
     });
   }
 
-  /** Nobody is to begin anything of it any more. When the service's database is away its leases see to that. */
+  /**
+   * Nobody is to begin anything of it any more. When the service's database is away its leases see
+   * to that.
+   */
   async #close(): Promise<void> {
     await this.#options.database.use((session) =>
       session.transaction(() => closeCopy(session, this.#copyId))
@@ -306,7 +314,10 @@ class SharedCopy<Job extends CopyWorkerJob> {
   }
 }
 
-/** How a helper's sessions on the target are called, so that its leader can end them. At most 63 bytes. */
+/**
+ * How a helper's sessions on the target are called, so that its leader can end them. At most 63
+ * bytes.
+ */
 export function helperApplication(copyId: string, member: string): string {
   return `postgres-seren-replicator ${copyId.slice(0, 8)} ${member.slice(0, 8)}${
     member.slice(member.indexOf("/"))
@@ -317,7 +328,8 @@ async function isRecorded(session: Session, query: string): Promise<boolean> {
   return (await session.query(query)).length > 0;
 }
 
-// a worker that has lost its network would come back to a session that holds locks, or commit what another has begun again
+// a worker that has lost its network would come back to a session that holds locks, or commit what
+// another has begun again
 const endSessionsStatement = `
   SELECT pg_catalog.pg_terminate_backend(a.pid)
     FROM pg_catalog.pg_stat_activity AS a

@@ -53,10 +53,11 @@ interface HelperJob extends ReportingJob {
 }
 
 /**
- * Helps with a copy until it is over: claims parts, copies them under the leader's snapshot, and tells what is done.
+ * Helps with a copy until it is over: claims parts, copies them under the leader's snapshot, and
+ * tells what is done.
  *
- * It ends at once when the leader is not heard of any more, has given it up, or its job is over or to be cancelled. What it copies after that
- * nobody would take: the ledger names another run.
+ * It ends at once when the leader is not heard of any more, has given it up, or its job is over or
+ * to be cancelled. What it copies after that nobody would take: the ledger names another run.
  *
  * @throws what a lane throws; its parts then wait for others
  */

@@ -1,5 +1,6 @@
 /**
- * One copy by many workers: a leader that has the snapshot offers its parts, and whoever helps claims them.
+ * One copy by many workers: a leader that has the snapshot offers its parts, and whoever helps
+ * claims them.
  *
  * Requires `--allow-net` for the service's database and the servers of the job.
  *

@@ -23,7 +23,9 @@ export interface CopyOffer {
   readonly sharedLock: AdvisoryLock;
   /** Identifier of the leader's snapshot. */
   readonly snapshot: string;
-  /** What one sees under it. An identifier alone would not do: another server may have one like it. */
+  /**
+   * What one sees under it. An identifier alone would not do: another server may have one like it.
+   */
   readonly point: SourcePoint;
   readonly targetSettings: Readonly<Record<string, string>> | undefined;
   readonly recordedConstraint: string;
@@ -38,7 +40,10 @@ export type ReportingJob = CopyWorkerJob & Required<Pick<CopyWorkerJob, "isRecor
 /** Small tables are claimed together, since each claim asks the service's database. */
 const claimSize: ClaimSize = { maxParts: 64, maxBytes: 4 * 1024 * 1024 };
 
-/** Whether a copy can be done by several workers: every part has to be recorded in the transaction of its rows. */
+/**
+ * Whether a copy can be done by several workers: every part has to be recorded in the transaction
+ * of its rows.
+ */
 export function canBeShared<Job extends CopyWorkerJob>(work: CopyWork<Job>): boolean {
   return work.jobs.length > 1 && work.recordedConstraint !== undefined &&
     work.target.sharedLock !== undefined &&
@@ -96,7 +101,8 @@ export async function unsealPart(
 /**
  * Claims the next parts, in their order; none when none waits.
  *
- * @param given numbers of the parts that the member knows itself to have; those that it is given now are added
+ * @param given numbers of the parts that the member knows itself to have; those that it is given
+ * now are added
  */
 export async function claimNext(
   database: StoreDatabase,
@@ -118,7 +124,8 @@ export async function claimNext(
 }
 
 /**
- * Parts that a member has claimed and not begun: shared by its lanes, filled again when it is empty.
+ * Parts that a member has claimed and not begun: shared by its lanes, filled again when it is
+ * empty.
  */
 export class ClaimedJobs<Job> {
   readonly #claim: () => Promise<readonly Job[]>;

@@ -7,8 +7,8 @@ export interface BossDatabase {
 }
 
 /**
- * pg-boss over our own sessions: one driver, one way to connect and one meaning of URLs, and its statements can be part of
- * our transactions, so that a job and its message come and go together.
+ * pg-boss over our own sessions: one driver, one way to connect and one meaning of URLs, and its
+ * statements can be part of our transactions, so that a job and its message come and go together.
  */
 export function poolDatabase(pool: SessionPool): BossDatabase {
   return {

@@ -21,12 +21,16 @@ export interface ClaimOptions {
   readonly mostRunning: number;
 }
 
-/** Claims are made one after the other, so that a limit is never exceeded by two workers that count at the same time. */
+/**
+ * Claims are made one after the other, so that a limit is never exceeded by two workers that count
+ * at the same time.
+ */
 const claimLock = "7237101459133720043";
 
 /**
- * Claims a job: of the keys that have jobs waiting and are below their limit, the one whose turn is longest ago gets the next.
- * So a key with a thousand jobs waiting does not hold up one with a single job.
+ * Claims a job: of the keys that have jobs waiting and are below their limit, the one whose turn is
+ * longest ago gets the next. So a key with a thousand jobs waiting does not hold up one with a
+ * single job.
  *
  * @returns undefined when there is nothing to do
  */
@@ -39,7 +43,8 @@ export async function claimJob(
     await session.query("SELECT pg_catalog.pg_advisory_xact_lock($1::bigint)", [claimLock]);
     // pg-boss's own table: it alone knows what is claimed and what waits for its next attempt
     const keys = await session.query<WaitingKey>(
-      // each part by an index of pg-boss's that has no finished messages in it: they are kept for a week
+      // each part by an index of pg-boss's that has no finished messages in it: they are kept for a
+      // week
       `WITH running AS (
          SELECT group_id, pg_catalog.count(*) AS count FROM seren_remote_queue.job
           WHERE name = ANY ($1::pg_catalog.text[]) AND state = 'active' AND group_id IS NOT NULL

@@ -10,10 +10,16 @@ export const queueSchema = "seren_remote_queue";
 /** Messages whose workers were lost too often. */
 const deadLetters = "dead";
 
-/** pg-boss takes no longer time for one claim; for jobs that may take longer the column is set by us. */
+/**
+ * pg-boss takes no longer time for one claim; for jobs that may take longer the column is set by
+ * us.
+ */
 const maxExpirySeconds = 23 * 3600;
 
-/** A claimed message; `retryCount` tells one claim from a later one, which is then the only one that counts. */
+/**
+ * A claimed message; `retryCount` tells one claim from a later one, which is then the only one that
+ * counts.
+ */
 export interface Message {
   readonly id: string;
   readonly queue: QueueName;
@@ -21,7 +27,9 @@ export interface Message {
   readonly jobId: string;
   /** Whether a further attempt would be one too many. */
   readonly isLast: boolean;
-  /** Its worker is lost when it was not heard of for so long: as whoever sent the message had it. */
+  /**
+   * Its worker is lost when it was not heard of for so long: as whoever sent the message had it.
+   */
   readonly heartbeatSeconds: number;
 }
 
@@ -42,8 +50,8 @@ interface MessageData {
 }
 
 /**
- * The queue: pg-boss. It keeps messages, hands each to one worker, notices lost workers, and tries again with growing pauses.
- * What a job is stands in our own tables; a message only names it.
+ * The queue: pg-boss. It keeps messages, hands each to one worker, notices lost workers, and tries
+ * again with growing pauses. What a job is stands in our own tables; a message only names it.
  *
  * Open → disposed. Requires `--allow-net` for the service's database.
  */
@@ -70,7 +78,8 @@ export class JobQueue implements AsyncDisposable {
       readonly onError: (error: unknown) => void;
     },
   ): Promise<JobQueue> {
-    // of its own: a call within one of our transactions must not wait for a session that such a transaction holds
+    // of its own: a call within one of our transactions must not wait for a session that such a
+    // transaction holds
     const pool = new SessionPool(endpoint, { size: 2, values: "native" });
     const boss = new PgBoss({
       db: poolDatabase(pool),
@@ -155,7 +164,10 @@ export class JobQueue implements AsyncDisposable {
     return affected > 0;
   }
 
-  /** The message is done with; within a transaction. False: the claim was no longer the worker's own. */
+  /**
+   * The message is done with; within a transaction. False: the claim was no longer the worker's
+   * own.
+   */
   async complete(session: Session, message: Message): Promise<boolean> {
     const { affected } = await this.#boss.complete(message.queue, attemptOf(message), undefined, {
       db: sessionDatabase(session),

@@ -26,12 +26,16 @@ export interface QueueOpening {
   readonly delaysMs?: readonly number[];
 }
 
-/** A database that starts takes seconds; one that is being restored takes hours, and is asked four times a minute. */
+/**
+ * A database that starts takes seconds; one that is being restored takes hours, and is asked four
+ * times a minute.
+ */
 const patientDelaysMs: readonly number[] = [500, 1_000, 2_000, 4_000, 8_000, 15_000];
 
 /**
- * Waits for the service's database, brings its tables up to date, and opens the queue. Machines start in any order: what may pass is
- * waited for; a refused password, or a database that is not there, is not.
+ * Waits for the service's database, brings its tables up to date, and opens the queue. Machines
+ * start in any order: what may pass is waited for; a refused password, or a database that is not
+ * there, is not.
  *
  * @throws what does not pass by itself; the signal's reason
  */

@@ -1,7 +1,8 @@
 const gigabyte = 1024 ** 3;
 
 /**
- * Queues by how much there is to copy. Operators map them to machines: `worker --queues large,huge` on the big ones.
+ * Queues by how much there is to copy. Operators map them to machines: `worker --queues large,huge`
+ * on the big ones.
  */
 export const resourceClasses = [
   { queue: "small", belowBytes: 10 * gigabyte },
@@ -21,7 +22,9 @@ export function isLarger(queue: QueueName, than: QueueName): boolean {
   return queueNames.indexOf(queue) > queueNames.indexOf(than);
 }
 
-/** The queue for a job of this size; what is unknown counts as small until a worker has measured it. */
+/**
+ * The queue for a job of this size; what is unknown counts as small until a worker has measured it.
+ */
 export function queueFor(bytes: number | undefined): QueueName {
   return resourceClasses.find(({ belowBytes }) => (bytes ?? 0) < belowBytes)?.queue ?? "huge";
 }

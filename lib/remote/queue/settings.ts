@@ -1,6 +1,8 @@
 /** How the queue treats jobs. Every instance and worker has to be given the same. */
 export interface QueueSettings {
-  /** A worker that has not been heard of for so long is lost, and its job goes to another. At least 10. */
+  /**
+   * A worker that has not been heard of for so long is lost, and its job goes to another. At least 10.
+   */
   readonly heartbeatSeconds: number;
   /** How often a job is begun again after its worker was lost, or a server could not be reached. */
   readonly retryLimit: number;

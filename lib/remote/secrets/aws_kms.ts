@@ -10,8 +10,9 @@ export interface AwsKmsOptions {
 }
 
 /**
- * Data keys by AWS KMS (`GenerateDataKey`, `Decrypt`), with the context as its encryption context, so that CloudTrail shows for
- * which job a key was opened. Credentials come as the SDK finds them (variables, profile, instance role).
+ * Data keys by AWS KMS (`GenerateDataKey`, `Decrypt`), with the context as its encryption context,
+ * so that CloudTrail shows for which job a key was opened. Credentials come as the SDK finds them
+ * (variables, profile, instance role).
  *
  * Requires `--allow-net` of the endpoint, and the variables and files of the SDK that are used.
  */

@@ -12,8 +12,8 @@ export interface DataKey {
 export type KeyContext = Readonly<Record<string, string>>;
 
 /**
- * Keeps the keys that encrypt data keys (envelope encryption). A new key is used for what is sealed from then on; older ones open what they
- * sealed.
+ * Keeps the keys that encrypt data keys (envelope encryption). A new key is used for what is sealed
+ * from then on; older ones open what they sealed.
  */
 export interface KeyProvider {
   /** Makes a data key for a context. */

@@ -10,7 +10,8 @@ interface LocalKey {
 const lineForm = /^([0-9a-f]{8}) ([A-Za-z0-9+/]{43}=)$/;
 
 /**
- * Keys in a file that only its owner may read (0600): a line each, the newest last. `serve` and the workers need the same file.
+ * Keys in a file that only its owner may read (0600): a line each, the newest last. `serve` and the
+ * workers need the same file.
  *
  * Requires `--allow-read` of the file, and `--allow-write` to make it or add to it.
  */
@@ -21,7 +22,9 @@ export class LocalKeyProvider implements KeyProvider {
     this.#keys = keys;
   }
 
-  /** Reads the file. @throws ReplicatorError when it is missing, malformed, or others may read it */
+  /**
+   * Reads the file. @throws ReplicatorError when it is missing, malformed, or others may read it
+   */
   static async open(path: string): Promise<LocalKeyProvider> {
     return new LocalKeyProvider(await readKeys(path));
   }
@@ -41,7 +44,10 @@ export class LocalKeyProvider implements KeyProvider {
     return await LocalKeyProvider.open(path);
   }
 
-  /** Adds a key, which is used from the next start on; the older ones go on opening what they sealed. Returns its id. */
+  /**
+   * Adds a key, which is used from the next start on; the older ones go on opening what they
+   * sealed. Returns its id.
+   */
   static async rotate(path: string): Promise<string> {
     await readKeys(path); // a file that is not one of ours is not written to
     const line = keyLine();

@@ -31,7 +31,8 @@ export async function sealSecrets(
 }
 
 /**
- * A job's secrets, opened, and its data key for what else belongs to the job: open → disposed, when the key is wiped.
+ * A job's secrets, opened, and its data key for what else belongs to the job: open → disposed, when
+ * the key is wiped.
  */
 export class OpenedSecrets implements Disposable {
   readonly secrets: unknown;

@@ -2,23 +2,30 @@ import type { Problem } from "../../core/mod.ts";
 import { parseUrl, type UrlParts } from "../../postgres/mod.ts";
 import { maxUrlBytes } from "./job.ts";
 
-/** Parameters that would make the worker read its own files, or look elsewhere than the URL says. */
+/**
+ * Parameters that would make the worker read its own files, or look elsewhere than the URL says.
+ */
 const filesOfTheWorker = ["passfile", "sslcert", "sslkey", "sslcrl", "sslcrldir"] as const;
 
 /** Never legal in a URL as they stand, wherever: RFC 3986, section 2. */
 // deno-lint-ignore no-control-regex -- control characters are what is looked for
 const neverLegal = /[\s\u0000-\u001f\u007f"<>\\^`{}|]/u;
 
-/** Legal by the letter of RFC 3986, but in the host or the name of a database they only come from an injection. */
+/**
+ * Legal by the letter of RFC 3986, but in the host or the name of a database they only come from an
+ * injection.
+ */
 const suspicious = /[;$&()*'!]/;
 
 /**
  * What is wrong with a connection URL that comes from elsewhere.
  *
- * What follows from the grammar is judged by the reader that libpq's rules are in; this adds what a service must not do for a
- * stranger. A password, user or database may have any character when it is percent-encoded (`%3B%7C%26%40%24`).
+ * What follows from the grammar is judged by the reader that libpq's rules are in; this adds what a
+ * service must not do for a stranger. A password, user or database may have any character when it
+ * is percent-encoded (`%3B%7C%26%40%24`).
  *
- * @returns no problem for every URL that names a server by TCP; the problems quote no part of the URL
+ * @returns no problem for every URL that names a server by TCP; the problems quote no part of the
+ * URL
  */
 export function connectionUrlProblems(url: string, path: string): readonly Problem[] {
   const problem = (message: string): Problem => ({ path, message });

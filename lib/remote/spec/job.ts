@@ -7,7 +7,10 @@ export const maxBodyBytes: number = 15 * 1024;
 /** Longest connection URL, in bytes. */
 export const maxUrlBytes = 2048;
 
-/** Longest time that a job may be given, in seconds: three weeks (a timer of JavaScript reaches 24 days). */
+/**
+ * Longest time that a job may be given, in seconds: three weeks (a timer of JavaScript reaches 24
+ * days).
+ */
 export const maxTimeoutSeconds: number = 21 * 24 * 3600;
 
 /** What a job may do. */
@@ -51,7 +54,10 @@ export interface JobRules {
     readonly last: string;
     readonly origin: JobRuleOrigin;
   }[];
-  /** The moment that time windows reach back from (ISO 8601); when the job is taken in, unless it is given. */
+  /**
+   * The moment that time windows reach back from (ISO 8601); when the job is taken in, unless it is
+   * given.
+   */
   readonly now?: string | undefined;
 }
 
@@ -109,8 +115,8 @@ export interface InitJobOptions extends JobReplicationOptions {
   /** False drops what an earlier job has left unfinished, and begins anew. */
   readonly resume?: boolean | undefined;
   /**
-   * When a worker was lost and the source has been written to since: go on with the rest as it is now. Without it the copy begins anew,
-   * because tables of two moments do not fit together.
+   * When a worker was lost and the source has been written to since: go on with the rest as it is
+   * now. Without it the copy begins anew, because tables of two moments do not fit together.
    */
   readonly allow_mixed_snapshots?: boolean | undefined;
   /** Hand over to replication. */
@@ -171,7 +177,10 @@ export interface JobPlaces {
   readonly source_from_target_url?: string | undefined;
   /** After this time the job is ended for good, whatever it has done. */
   readonly timeout_seconds?: number | undefined;
-  /** How much there is to copy, to choose the workers by; without it the first worker of `init` measures. */
+  /**
+   * How much there is to copy, to choose the workers by; without it the first worker of `init`
+   * measures.
+   */
   readonly estimated_bytes?: number | undefined;
 }
 
@@ -190,7 +199,8 @@ export interface JobSpecBase extends JobPlaces {
 }
 
 /**
- * A job as a client writes it: the body of `POST /v1/jobs`. Strict: what is not named here is refused.
+ * A job as a client writes it: the body of `POST /v1/jobs`. Strict: what is not named here is
+ * refused.
  *
  * The URLs and the conditions of `rules` are kept encrypted and are never given back.
  */

@@ -62,7 +62,10 @@ const common = {
   }),
   /** After this time the job is ended for good, whatever it has done. */
   timeout_seconds: z.int().min(1).max(maxTimeoutSeconds).optional(),
-  /** How much there is to copy, to choose the workers by; without it the first worker of `init` measures. */
+  /**
+   * How much there is to copy, to choose the workers by; without it the first worker of `init`
+   * measures.
+   */
   estimated_bytes: z.int().min(0).optional(),
 };
 
@@ -87,8 +90,8 @@ const initOptions = z.strictObject({
   /** False drops what an earlier job has left unfinished, and begins anew. */
   resume: z.boolean().optional(),
   /**
-   * When a worker was lost and the source has been written to since: go on with the rest as it is now. Without it the copy begins anew,
-   * because tables of two moments do not fit together.
+   * When a worker was lost and the source has been written to since: go on with the rest as it is
+   * now. Without it the copy begins anew, because tables of two moments do not fit together.
    */
   allow_mixed_snapshots: z.boolean().optional(),
   /** Hand over to replication. */

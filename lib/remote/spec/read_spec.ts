@@ -10,7 +10,8 @@ export type SpecReading =
   | { readonly spec: undefined; readonly problems: readonly Problem[] };
 
 /**
- * Checks what came in as a job. Never throws; all problems at once, and none of them quotes a URL or a condition.
+ * Checks what came in as a job. Never throws; all problems at once, and none of them quotes a URL
+ * or a condition.
  *
  * @param value the parsed JSON of a request
  */
@@ -43,7 +44,10 @@ export function readJobSpec(value: unknown): SpecReading {
   return problems.length > 0 ? { spec: undefined, problems } : { spec, problems: [] };
 }
 
-/** Where the command is not known the schema looks no further: the rest of the job is told too, all but its options. */
+/**
+ * Where the command is not known the schema looks no further: the rest of the job is told too, all
+ * but its options.
+ */
 function problemsBesideCommand(value: unknown, issues: readonly Issue[]): readonly Problem[] {
   const isUnknown = issues.some(({ code, path }) =>
     code === "invalid_union" && path[0] === "command"

@@ -16,8 +16,8 @@ export interface BucketAnswer {
 }
 
 /**
- * Takes a token from a bucket that all instances share: one statement, so that two that ask together take two tokens. The clock
- * is the database's.
+ * Takes a token from a bucket that all instances share: one statement, so that two that ask
+ * together take two tokens. The clock is the database's.
  */
 export async function takeToken(
   session: Session,

@@ -36,7 +36,9 @@ export interface CopyMember {
   readonly number: number;
 }
 
-/** Offers a copy; what the job has offered before is over. Returns false when the attempt is over. */
+/**
+ * Offers a copy; what the job has offered before is over. Returns false when the attempt is over.
+ */
 export async function offerCopy(
   session: Session,
   { copyId, jobId, attempt, ciphertext, worker }: OfferedCopy & { readonly worker: string },
@@ -86,7 +88,9 @@ export async function offerParts(
   );
 }
 
-/** Takes in a job that helps another one; everything that limits and names it is the other one's. */
+/**
+ * Takes in a job that helps another one; everything that limits and names it is the other one's.
+ */
 export async function insertHelper(
   session: Session,
   { id, messageId, queue, copyId, jobId, attempt }: Attempt & {
@@ -141,8 +145,9 @@ export async function joinCopy(
 }
 
 /**
- * Says that a member lives, and asks whether it is still wanted: the copy is open, the leader's attempt is the job's last one and not to be
- * cancelled, the leader was heard of within `leaseSeconds`, and has not given the member up.
+ * Says that a member lives, and asks whether it is still wanted: the copy is open, the leader's
+ * attempt is the job's last one and not to be cancelled, the leader was heard of within
+ * `leaseSeconds`, and has not given the member up.
  */
 export async function stayInCopy(
   session: Session,
@@ -254,7 +259,10 @@ export async function reportParts(
   );
 }
 
-/** A member is not there any more, by itself or because it was not heard of; what it has not done waits again. */
+/**
+ * A member is not there any more, by itself or because it was not heard of; what it has not done
+ * waits again.
+ */
 export async function leaveCopy(
   session: Session,
   { copyId, member }: Membership,
@@ -329,7 +337,9 @@ export async function forgetParts(
   );
 }
 
-/** Ends a copy: nobody claims anything of it any more, and helpers that have not begun never will. */
+/**
+ * Ends a copy: nobody claims anything of it any more, and helpers that have not begun never will.
+ */
 export async function closeCopy(session: Session, copyId: string): Promise<void> {
   await session.query(
     "UPDATE seren_remote.copies SET closed = true WHERE id = $1::pg_catalog.text::pg_catalog.uuid",

@@ -3,7 +3,9 @@ import type { SealedSecrets } from "../secrets/mod.ts";
 import type { JobCommand } from "../spec/mod.ts";
 import { endCopies } from "./copies.ts";
 
-/** Where a job stands: queued ⇄ running (a lost worker, a drain), then one of the others for good. */
+/**
+ * Where a job stands: queued ⇄ running (a lost worker, a drain), then one of the others for good.
+ */
 export const jobStates = [
   "queued",
   "running",
@@ -221,7 +223,10 @@ export async function countJobsOfKey(
   );
 }
 
-/** A worker begins: a new attempt, maybe in place of one that was lost. Undefined when the job is over or gone, or helps an attempt of another one that is. */
+/**
+ * A worker begins: a new attempt, maybe in place of one that was lost. Undefined when the job is
+ * over or gone, or helps an attempt of another one that is.
+ */
 export async function beginAttempt(
   session: Session,
   { id, worker }: { readonly id: string; readonly worker: string },
@@ -339,7 +344,10 @@ export async function finishJob(
   return true;
 }
 
-/** Asks a job to end. Returns its row, locked until the transaction ends; undefined when there is none. */
+/**
+ * Asks a job to end. Returns its row, locked until the transaction ends; undefined when there is
+ * none.
+ */
 export async function askToCancel(session: Session, id: string): Promise<JobRow | undefined> {
   const [row] = await session.query<JobRow>(
     `UPDATE seren_remote.jobs
@@ -366,7 +374,10 @@ export async function readSecrets(
   return row;
 }
 
-/** Deletes jobs that ended long ago, and the journals of those that ended less long ago; a thousand at a time. */
+/**
+ * Deletes jobs that ended long ago, and the journals of those that ended less long ago; a thousand
+ * at a time.
+ */
 export async function deleteOldJobs(
   session: Session,
   { jobDays, logDays }: { readonly jobDays: number; readonly logDays: number },

@@ -38,8 +38,8 @@ export interface LogLine {
 export type NewLogLine = Pick<LogLine, "level" | "message">;
 
 /**
- * Adds events and log lines to a job. They are numbered under the lock of the job's row: who has read number 5 will not see
- * a number 4 come later.
+ * Adds events and log lines to a job. They are numbered under the lock of the job's row: who has
+ * read number 5 will not see a number 4 come later.
  *
  * @returns false when the attempt is not the job's last one
  */

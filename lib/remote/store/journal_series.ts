@@ -2,9 +2,15 @@ import type { JobEvent } from "./journal.ts";
 
 /** What an event means to those before it. */
 export interface EventPlace {
-  /** Events of one series follow each other: of a table, of a step, of a subscription; `note` for what stands by itself. */
+  /**
+   * Events of one series follow each other: of a table, of a step, of a subscription; `note` for
+   * what stands by itself.
+   */
   readonly series?: string;
-  /** Whether the next one of its series says all that this one does: such events are thinned as they grow old. */
+  /**
+   * Whether the next one of its series says all that this one does: such events are thinned as they
+   * grow old.
+   */
   readonly sample?: boolean;
 }
 

@@ -28,7 +28,10 @@ export interface ApiKeyRow extends KeyLimits {
   readonly owner: string;
   readonly name: string;
   readonly prefix: string;
-  /** SHA-256 of the key; null until a key that was made before digests were kept is used for the first time. */
+  /**
+   * SHA-256 of the key; null until a key that was made before digests were kept is used for the
+   * first time.
+   */
   readonly digest: string | null;
   /** scrypt of the key. */
   readonly hash: string;
@@ -154,7 +157,10 @@ export async function keepDigest(session: Session, id: string, digest: string): 
   );
 }
 
-/** Notes that a key was used, once a minute at most: a write for every request would be a write too many. */
+/**
+ * Notes that a key was used, once a minute at most: a write for every request would be a write too
+ * many.
+ */
 export async function touchKey(session: Session, id: string): Promise<void> {
   await session.query(
     `UPDATE seren_remote.api_keys SET last_used_at = pg_catalog.now()

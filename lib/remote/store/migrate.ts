@@ -10,10 +10,11 @@ const schemas = [schema, `${schema}_queue`];
 const migrationLock = "7237101459133720042";
 
 /**
- * Brings the service's tables to this version, each step once however many instances start together. Tables of a newer version
- * are left alone.
+ * Brings the service's tables to this version, each step once however many instances start
+ * together. Tables of a newer version are left alone.
  *
- * @throws ReplicatorError when the tables are of a newer version than this program, or another role has made them
+ * @throws ReplicatorError when the tables are of a newer version than this program, or another role
+ * has made them
  */
 export async function migrate(
   pool: SessionPool,

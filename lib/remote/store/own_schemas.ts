@@ -2,8 +2,9 @@ import { ExitCode, ReplicatorError } from "../../core/mod.ts";
 import type { Session } from "../../postgres/mod.ts";
 
 /**
- * Everything in the schemas, and the schemas themselves, that belongs to a role which is neither the session's own, nor one that it is
- * a member of, nor a superuser. A superuser is a member of every role: for it only superusers count besides itself.
+ * Everything in the schemas, and the schemas themselves, that belongs to a role which is neither
+ * the session's own, nor one that it is a member of, nor a superuser. A superuser is a member of
+ * every role: for it only superusers count besides itself.
  */
 const foreignStatement = `
   WITH owned AS (
@@ -31,8 +32,8 @@ const foreignStatement = `
    ORDER BY o.object COLLATE pg_catalog."C" LIMIT 5`;
 
 /**
- * Makes sure that schemas of the service, where they exist, were made by its own role: a table or trigger of another role's would
- * run its code with every request.
+ * Makes sure that schemas of the service, where they exist, were made by its own role: a table or
+ * trigger of another role's would run its code with every request.
  *
  * @throws ReplicatorError (prerequisite) that names objects and owners
  */

@@ -26,11 +26,12 @@ export const journalBounds: JournalBounds = {
 };
 
 /**
- * Thins the journal of a job to its bounds. Nothing is changed or numbered anew, only left out, and never the last word on anything: who
- * reads from the beginning, or goes on from any number, comes to the same picture.
+ * Thins the journal of a job to its bounds. Nothing is changed or numbered anew, only left out, and
+ * never the last word on anything: who reads from the beginning, or goes on from any number, comes
+ * to the same picture.
  *
- * Of samples that are not recent the last of each series in each interval stays, the interval being as wide as it takes; none where its
- * table or step was finished in the same interval.
+ * Of samples that are not recent the last of each series in each interval stays, the interval being
+ * as wide as it takes; none where its table or step was finished in the same interval.
  */
 export async function pruneJournal(
   session: Session,
@@ -42,7 +43,8 @@ export async function pruneJournal(
     "SELECT sample_seconds AS width FROM seren_remote.jobs WHERE id = $1::pg_catalog.text::pg_catalog.uuid",
     [jobId],
   );
-  // at the widest each series has one sample or two, and what is finished none: twenty doublings are twelve days
+  // at the widest each series has one sample or two, and what is finished none: twenty doublings
+  // are twelve days
   for (let doublings = 0; doublings < 20; doublings++, width *= 2) {
     const kept = await thinSamples(session, { jobId, width, recentSeconds });
     if (kept <= samples) break;
@@ -70,7 +72,9 @@ export async function pruneJournal(
   );
 }
 
-/** Thins what is not recent to one of each series in each interval. Returns how many of them stay. */
+/**
+ * Thins what is not recent to one of each series in each interval. Returns how many of them stay.
+ */
 async function thinSamples(
   session: Session,
   { jobId, width, recentSeconds }: {

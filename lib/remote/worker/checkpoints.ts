@@ -3,8 +3,8 @@ import { readCheckpoint, type StoreDatabase, writeCheckpoint } from "../store/mo
 import type { JobCheckpoint } from "./runner.ts";
 
 /**
- * Keeps the states of a job's operations in the service's database, encrypted with the job's data key: whichever worker has the job
- * goes on from there, and nobody else can read them.
+ * Keeps the states of a job's operations in the service's database, encrypted with the job's data
+ * key: whichever worker has the job goes on from there, and nobody else can read them.
  */
 export function jobCheckpoints(
   { database, secrets, jobId, attempt, onLost }: {
@@ -31,8 +31,8 @@ export function jobCheckpoints(
       onLost();
       throw new Error("another worker has taken the job over");
     },
-    // it goes with the end of the job: were the worker killed just before that, the next one would find a full target, and
-    // nothing that says whose work it is
+    // it goes with the end of the job: were the worker killed just before that, the next one would
+    // find a full target, and nothing that says whose work it is
     remove: () => Promise.resolve(),
   });
 }

@@ -20,7 +20,10 @@ export type ClaimOutcome =
   | "requeued"
   | "retried";
 
-/** As long as a worker is waited for by default: who loses the word that a job has ended has done it for nothing. */
+/**
+ * As long as a worker is waited for by default: who loses the word that a job has ended has done it
+ * for nothing.
+ */
 const delaysMs = [1_000, 2_000, 4_000, 8_000, 15_000];
 
 /** Job and message end together, or neither does. */
@@ -64,7 +67,9 @@ export async function releaseClaim(claim: Claim, settings: RunSettings): Promise
   return done ? "requeued" : "lost";
 }
 
-/** Gives a job that was only measured to the machines that are for its size; that was no attempt. */
+/**
+ * Gives a job that was only measured to the machines that are for its size; that was no attempt.
+ */
 export async function moveClaim(
   claim: Claim,
   settings: RunSettings,
@@ -107,7 +112,10 @@ async function queueAgain(
   });
 }
 
-/** Completes the claim's message and does `change` in one transaction. False: the claim is another's by now. */
+/**
+ * Completes the claim's message and does `change` in one transaction. False: the claim is another's
+ * by now.
+ */
 async function endClaim(
   { message }: Claim,
   { pool, queue }: RunSettings,

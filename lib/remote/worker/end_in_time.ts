@@ -3,7 +3,9 @@ export class StuckRunError extends Error {
   override readonly name = "StuckRunError";
 }
 
-/** The outcome of a run, or its error; or a StuckRunError when it goes on after it was told to end. */
+/**
+ * The outcome of a run, or its error; or a StuckRunError when it goes on after it was told to end.
+ */
 export async function endInTime<Outcome>(
   running: Promise<Outcome>,
   { abort, graceMs }: { readonly abort: AbortSignal; readonly graceMs: number },

@@ -73,7 +73,10 @@ export async function finishRun(
   });
 }
 
-/** A server that cannot be reached for the moment. One that refuses us, or sends what no server sends, does so again. */
+/**
+ * A server that cannot be reached for the moment. One that refuses us, or sends what no server
+ * sends, does so again.
+ */
 function isUnreachable(failure: unknown): boolean {
   if (failure instanceof ConnectionError && !failure.transient) return false;
   return failure instanceof ReplicatorError &&

@@ -31,14 +31,18 @@ const maxWaiting = 20_000;
 /** After so many entries the journal is thinned to its bounds. */
 const thinAfter = 1_000;
 
-/** Three times a second at first, every two seconds after half an hour: nobody watches a day as closely as a minute. */
+/**
+ * Three times a second at first, every two seconds after half an hour: nobody watches a day as
+ * closely as a minute.
+ */
 export function sampleMs(runMs: number): number {
   return Math.min(2_000, Math.max(300, runMs / 1_000));
 }
 
 /**
- * Writes what happens in a run into the job: a few times a second whatever the run tells, and of what only says how far a table, step
- * or subscription is the latest alone. The longer the run the rarer these, and old ones are thinned ({@linkcode pruneJournal}).
+ * Writes what happens in a run into the job: a few times a second whatever the run tells, and of
+ * what only says how far a table, step or subscription is the latest alone. The longer the run the
+ * rarer these, and old ones are thinned ({@linkcode pruneJournal}).
  *
  * Writing → closed, when all has been written. Nothing of a secret comes in.
  */

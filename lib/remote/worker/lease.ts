@@ -17,10 +17,11 @@ export interface LeaseOptions {
 }
 
 /**
- * Keeps a claim alive while a job runs: tells the queue that the worker lives, and looks for a wish to cancel.
+ * Keeps a claim alive while a job runs: tells the queue that the worker lives, and looks for a wish
+ * to cancel.
  *
- * A worker that cannot reach the queue for as long as it takes the others to think it lost ends its run by itself: two must never
- * work on one job.
+ * A worker that cannot reach the queue for as long as it takes the others to think it lost ends its
+ * run by itself: two must never work on one job.
  */
 export async function keepLease(options: LeaseOptions): Promise<void> {
   const { queue, claim, end, signal, checkEveryMs } = options;

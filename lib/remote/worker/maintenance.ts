@@ -15,8 +15,8 @@ export interface Retention {
 export const defaultRetention: Retention = { jobDays: 90, logDays: 30 };
 
 /**
- * What any instance does from time to time: ends jobs whose workers were lost too often, forgets what is old. Several may do it at
- * the same time.
+ * What any instance does from time to time: ends jobs whose workers were lost too often, forgets
+ * what is old. Several may do it at the same time.
  */
 export async function runMaintenance(
   { pool, queue, retention }: {

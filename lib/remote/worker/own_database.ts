@@ -3,9 +3,10 @@ import type { StoreDatabase } from "../store/mod.ts";
 import { type AbortKind, JobAbort } from "./abort.ts";
 
 /**
- * The service's database within a run. When it is away for a moment it is asked again, for as long as the others do not take the worker for
- * lost; then the run is ended as lost, and goes on elsewhere. What it says is nothing of the job's: whoever owns the job does not
- * learn from an error where that database is.
+ * The service's database within a run. When it is away for a moment it is asked again, for as long
+ * as the others do not take the worker for lost; then the run is ended as lost, and goes on
+ * elsewhere. What it says is nothing of the job's: whoever owns the job does not learn from an
+ * error where that database is.
  */
 export function ownDatabase(
   { pool, heartbeatSeconds, signal, end }: {

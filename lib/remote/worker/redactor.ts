@@ -8,12 +8,15 @@ export interface Secrets {
   readonly predicates: readonly string[];
 }
 
-/** Shorter texts are words that appear by themselves; they are hidden only as a part of their URL or condition. */
+/**
+ * Shorter texts are words that appear by themselves; they are hidden only as a part of their URL or
+ * condition.
+ */
 const shortest = 3;
 
 /**
- * Takes the secrets of one job out of texts: URLs, passwords as they are and as they are encoded, conditions and the literals in them,
- * which a server quotes when it does not like them.
+ * Takes the secrets of one job out of texts: URLs, passwords as they are and as they are encoded,
+ * conditions and the literals in them, which a server quotes when it does not like them.
  */
 export class Redactor {
   readonly #secrets: readonly string[];

@@ -38,7 +38,8 @@ export interface OpenedJob {
 }
 
 /**
- * Runs a job in a workspace of its own, with a journal. A job that belongs to a copy of another one helps there.
+ * Runs a job in a workspace of its own, with a journal. A job that belongs to a copy of another one
+ * helps there.
  *
  * @throws StuckRunError when it does not end although it was told to
  */

@@ -17,7 +17,10 @@ export interface RunSettings {
   readonly checkEveryMs: number;
   /** How long a run that was told to end may take to do so. */
   readonly graceMs: number;
-  /** How leader and helpers of a copy hear of each other. Default: see {@linkcode parallelCopyTiming}. */
+  /**
+   * How leader and helpers of a copy hear of each other. Default: see {@linkcode
+   * parallelCopyTiming}.
+   */
   readonly crew?: ParallelCopyTiming;
 }
 

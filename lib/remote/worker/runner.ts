@@ -42,12 +42,16 @@ export interface RunnerContext {
   /**
    * Told how much there is to copy before anything is changed.
    *
-   * @throws JobAbort when the job was submitted without its size and belongs to a queue of larger machines
+   * @throws JobAbort when the job was submitted without its size and belongs to a queue of larger
+   * machines
    */
   readonly onMeasured: (bytes: number) => void;
   /** Runs the lanes of a copy on several workers; undefined: on this one alone. */
   readonly lanes: CopyWorkerRunner | undefined;
-  /** Keeps a report of what was done for a run that fails later; it becomes the job's result, beside the error. */
+  /**
+   * Keeps a report of what was done for a run that fails later; it becomes the job's result, beside
+   * the error.
+   */
   readonly onUnfinished: (result: unknown) => void;
 }
 

@@ -22,7 +22,9 @@ export function redactorOf(spec: JobSpec): Redactor {
   });
 }
 
-/** Resolves a specification: hosts are checked now, and pinned to the addresses that were checked. */
+/**
+ * Resolves a specification: hosts are checked now, and pinned to the addresses that were checked.
+ */
 export async function resolveJob(spec: JobSpec, guard: AddressGuard): Promise<RunnableJob> {
   const endpoint = async (url: string, side: Endpoint["side"]) =>
     await guard.pin(await resolveEndpoint(url, { side, path: `${side}_url` }));

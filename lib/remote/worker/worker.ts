@@ -26,7 +26,9 @@ export interface WorkerOptions extends RunSettings {
   readonly mostRunning: number;
   /** How long to wait before asking again when there was nothing to do. */
   readonly pollMs: number;
-  /** How long running jobs may go on when the worker is told to end; then they are given to others. */
+  /**
+   * How long running jobs may go on when the worker is told to end; then they are given to others.
+   */
   readonly drainMs: number;
   readonly retention: Retention;
   /** How often dead letters and what is old are looked for. */
@@ -39,10 +41,11 @@ const reportEveryMs = 5_000;
 /**
  * Claims and runs jobs until it is told to end.
  *
- * States: working → draining (claims nothing more, running jobs may finish) → giving back (running jobs end at their
- * checkpoint and go to others) → ended, when {@linkcode run} resolves.
+ * States: working → draining (claims nothing more, running jobs may finish) → giving back (running
+ * jobs end at their checkpoint and go to others) → ended, when {@linkcode run} resolves.
  *
- * Requires `--allow-net` for the service's database and the servers of the jobs, and read and write access to the workspace.
+ * Requires `--allow-net` for the service's database and the servers of the jobs, and read and write
+ * access to the workspace.
  */
 export class Worker {
   readonly #options: WorkerOptions;
@@ -61,9 +64,11 @@ export class Worker {
   }
 
   /**
-   * Works until the signal is aborted, and then until the jobs that run have ended or were given back.
+   * Works until the signal is aborted, and then until the jobs that run have ended or were given
+   * back.
    *
-   * @throws StuckRunError when a run did not end although it was told to: the process should end then
+   * @throws StuckRunError when a run did not end although it was told to: the process should end
+   * then
    */
   async run(signal: AbortSignal): Promise<void> {
     const ended = new AbortController();
@@ -82,7 +87,8 @@ export class Worker {
       ended.abort();
       await Promise.all(chores);
       const { pool, name } = this.#options;
-      await pool.use((session) => removeWorker(session, name)).catch(() => {}); // it is forgotten in a day anyway
+      // it is forgotten in a day anyway
+      await pool.use((session) => removeWorker(session, name)).catch(() => {});
     }
     if (this.#failure !== undefined) throw this.#failure.error;
   }
@@ -108,7 +114,8 @@ export class Worker {
         if (!failed) notice({ level: "error", message: `cannot claim jobs: ${messageOf(error)}` });
         failed = true;
       }
-      if (claim === undefined) await pause(failed ? 1_000 : pollMs, signal).catch(() => {}); // the loop's condition tells
+      // the loop's condition tells
+      if (claim === undefined) await pause(failed ? 1_000 : pollMs, signal).catch(() => {});
       else this.#start(claim);
     }
   }
@@ -122,7 +129,8 @@ export class Worker {
     const run = runClaim(claim, this.#options, this.#giveBack.signal)
       .then((outcome) => notice({ ...about, level: "info", message: `${what}: ${outcome}` }))
       .catch((error) => {
-        // what happened stands in the job; an error here is of the service's database, or a run that cannot be ended
+        // what happened stands in the job; an error here is of the service's database, or a run
+        // that cannot be ended
         notice({ ...about, level: "error", message: messageOf(error) });
         if (error instanceof StuckRunError) this.#failure = { error };
       })

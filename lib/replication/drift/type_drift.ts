@@ -1,5 +1,6 @@
 /**
- * Types of published columns that DDL has changed on one side: a value that the target's type does not have stops the replication.
+ * Types of published columns that DDL has changed on one side: a value that the target's type does
+ * not have stops the replication.
  *
  * @module
  */
@@ -89,7 +90,10 @@ type TypeRow = Omit<ReplicatedTypeShape, "usedBy"> & {
   readonly used_by: ReplicatedTypeShape["usedBy"];
 };
 
-/** Types that columns of the session's database are made of, also through arrays, domains, composites and ranges. */
+/**
+ * Types that columns of the session's database are made of, also through arrays, domains,
+ * composites and ranges.
+ */
 export async function readTypes(session: Session): Promise<readonly ReplicatedTypeShape[]> {
   const rows = await session.query<TypeRow>(statement);
   return rows.map(({ used_by, ...type }) => ({ ...type, usedBy: used_by }));
@@ -155,7 +159,9 @@ export interface TypeDifference {
   readonly statement: string;
 }
 
-/** Labels that the target lacks, with the statements that add or rename them in the right places. */
+/**
+ * Labels that the target lacks, with the statements that add or rename them in the right places.
+ */
 export function compareLabels(
   source: ReplicatedTypeShape,
   target: ReplicatedTypeShape,

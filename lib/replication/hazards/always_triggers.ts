@@ -14,8 +14,9 @@ export type FiringTrigger = TableName & {
   readonly mode: "ALWAYS" | "REPLICA";
 };
 
-// the apply worker fires triggers of rows, and of statements for TRUNCATE alone. The triggers of constraints are not dumped with their
-// mode; copies of a trigger on partitions count as internal too before 15, so the function tells them apart
+// the apply worker fires triggers of rows, and of statements for TRUNCATE alone. The triggers of
+// constraints are not dumped with their mode; copies of a trigger on partitions count as internal
+// too before 15, so the function tells them apart
 const statement = `
   SELECT c.oid, n.nspname AS schema, c.relname AS name, t.tgname AS trigger,
          CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' ELSE 'REPLICA' END AS mode
@@ -29,8 +30,8 @@ const statement = `
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C", t.tgname COLLATE pg_catalog."C"`;
 
 /**
- * Triggers of the session's database that fire in an apply worker; with `forCopy` also those of statements, which fire when rows are
- * copied in the role of a replica.
+ * Triggers of the session's database that fire in an apply worker; with `forCopy` also those of
+ * statements, which fire when rows are copied in the role of a replica.
  */
 export async function readFiringTriggers(
   session: Session,

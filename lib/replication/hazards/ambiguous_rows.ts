@@ -7,8 +7,9 @@ import { displayName, quoteQualified, type TableName } from "../../core/mod.ts";
 import type { Session } from "../../postgres/mod.ts";
 import { type Hazard, listDetails } from "./hazard.ts";
 
-// `within` leads from the type of a column to the types that its values are made of. An equality that is not identity: numbers (1.0 and
-// 1.00, 0.0 and -0.0), interval (1 day and 24 hours), bpchar without a length, jsonb (its numbers), and types of extensions and users
+// `within` leads from the type of a column to the types that its values are made of. An equality
+// that is not identity: numbers (1.0 and 1.00, 0.0 and -0.0), interval (1 day and 24 hours), bpchar
+// without a length, jsonb (its numbers), and types of extensions and users
 const statement = `
   WITH RECURSIVE within (relation, attribute, type, coll, typmod) AS (
     SELECT a.attrelid, a.attnum, a.atttypid, a.attcollation, a.atttypmod
@@ -54,8 +55,8 @@ const statement = `
 type AmbiguousColumn = TableName & { readonly column: string; readonly type: string };
 
 /**
- * Tables found by all columns whose rows need not be told apart by that: `=` may hold between rows that differ, and then UPDATE and
- * DELETE hit either of them on the target.
+ * Tables found by all columns whose rows need not be told apart by that: `=` may hold between rows
+ * that differ, and then UPDATE and DELETE hit either of them on the target.
  */
 export async function findAmbiguousRows(
   session: Session,

@@ -1,6 +1,9 @@
 import { displayName, type TableName } from "../../core/mod.ts";
 
-/** Something that is known to stop replication later, or to let the target differ, before anything is copied. */
+/**
+ * Something that is known to stop replication later, or to let the target differ, before anything
+ * is copied.
+ */
 export interface Hazard {
   readonly id:
     | "ambiguous-rows"
@@ -9,7 +12,9 @@ export interface Hazard {
     | "unvalidated-domains"
     | "forced-row-security"
     | "owner-privileges";
-  /** Whether the first change of the table stops the replication; otherwise it depends on the rows. */
+  /**
+   * Whether the first change of the table stops the replication; otherwise it depends on the rows.
+   */
   readonly isCertain: boolean;
   /** What will happen, and to which tables. */
   readonly finding: string;

@@ -1,5 +1,6 @@
 /**
- * What is known to stop replication later, or to let the target differ, found on the source before anything is copied.
+ * What is known to stop replication later, or to let the target differ, found on the source before
+ * anything is copied.
  *
  * Only reads catalogs: no code of users runs.
  *

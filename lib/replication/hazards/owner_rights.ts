@@ -1,5 +1,6 @@
 /**
- * What a table's owner must be allowed for the apply worker, which acts as the owner from version 16 on.
+ * What a table's owner must be allowed for the apply worker, which acts as the owner from version
+ * 16 on.
  *
  * @module
  */
@@ -29,7 +30,10 @@ const statement = `
    WHERE c.relkind = 'r' AND NOT r.rolsuper
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
 
-/** Tables whose own owner may not do to them what the worker does in the owner's name. Owners, privileges and policies are copied. */
+/**
+ * Tables whose own owner may not do to them what the worker does in the owner's name. Owners,
+ * privileges and policies are copied.
+ */
 export async function findOwnerRights(
   session: Session,
   { published, targetMajor }: {

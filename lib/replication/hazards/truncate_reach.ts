@@ -20,7 +20,8 @@ type ForeignKey = {
   readonly other_name: string;
 };
 
-// partitions on either side have keys of their own, which can only be dropped with the one at the top
+// partitions on either side have keys of their own, which can only be dropped with the one at the
+// top
 const statement = `
   WITH RECURSIVE top (oid, key) AS (
     SELECT k.oid, k.oid FROM pg_catalog.pg_constraint AS k WHERE k.contype = 'f' AND k.conparentid = 0
@@ -46,8 +47,8 @@ const statement = `
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C", k.conname COLLATE pg_catalog."C"`;
 
 /**
- * Published tables that are referenced by tables which are on the target without being published. The source truncates both at once, the
- * target is told of one of them only, and refuses.
+ * Published tables that are referenced by tables which are on the target without being published.
+ * The source truncates both at once, the target is told of one of them only, and refuses.
  */
 export async function findTruncateReach(
   session: Session,

@@ -17,7 +17,8 @@ type UncheckedColumn = TableName & {
   readonly is_direct: boolean;
 };
 
-// checks of tables are made for every UPDATE on the source too, those of a domain only where a value comes in
+// checks of tables are made for every UPDATE on the source too, those of a domain only where a
+// value comes in
 const statement = `
   WITH RECURSIVE within (relation, attribute, type, is_direct) AS (
     SELECT a.attrelid, a.attnum, a.atttypid, true
@@ -55,8 +56,8 @@ const statement = `
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C", a.attnum`;
 
 /**
- * Columns of domains with constraints that are NOT VALID. The source does not look at a value that an UPDATE leaves as it was; the target
- * reads it anew and refuses it.
+ * Columns of domains with constraints that are NOT VALID. The source does not look at a value that
+ * an UPDATE leaves as it was; the target reads it anew and refuses it.
  *
  * The constraints are not evaluated: they may call functions of users.
  */

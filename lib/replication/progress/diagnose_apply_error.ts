@@ -1,6 +1,6 @@
 /**
- * What on the target keeps a transaction from being applied, found by looking: before version 15 SQL says nothing of errors of applying, and no version
- * says which row was in the way.
+ * What on the target keeps a transaction from being applied, found by looking: before version 15
+ * SQL says nothing of errors of applying, and no version says which row was in the way.
  *
  * @module
  */
@@ -44,7 +44,8 @@ export interface DiagnoseOptions {
 }
 
 /**
- * Reads the transaction that the target would apply next, without consuming it, and looks on the target for what is in its way.
+ * Reads the transaction that the target would apply next, without consuming it, and looks on the
+ * target for what is in its way.
  *
  * The slot must not be in use. A worker that starts meanwhile finds it in use and starts again.
  */
@@ -54,7 +55,8 @@ export async function diagnoseApplyError(options: DiagnoseOptions): Promise<Appl
     const applied = await readOriginPosition(target, subscription.oid);
     const transaction = await readNext(options, applied.lsn);
     if (transaction === undefined) return { transaction, obstacles: [], lines: [] };
-    // the slot hears of what was applied a while later: a row of an earlier transaction would be its own obstacle
+    // the slot hears of what was applied a while later: a row of an earlier transaction would be
+    // its own obstacle
     const obstacles = applied.known
       ? [
         ...await findConflictingRows(target, { transaction, subscription }),
@@ -124,7 +126,10 @@ interface TargetTable {
   readonly indexes: readonly { readonly name: string; readonly columns: readonly string[] }[];
 }
 
-/** Of the changes that are known: tables and columns that the target lacks, and rows that it has already. */
+/**
+ * Of the changes that are known: tables and columns that the target lacks, and rows that it has
+ * already.
+ */
 export async function findConflictingRows(
   target: Session,
   { transaction: { changes }, subscription }: {

@@ -1,5 +1,6 @@
 /**
- * Values of a transaction that the target's columns and types do not take, told by comparing the catalogs of both sides.
+ * Values of a transaction that the target's columns and types do not take, told by comparing the
+ * catalogs of both sides.
  *
  * @module
  */
@@ -37,7 +38,10 @@ const columnsStatement = `
     FROM pg_catalog.pg_attribute AS a
    WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`;
 
-/** What the target's columns and types refuse of the changes, each with the statement that lets it through. */
+/**
+ * What the target's columns and types refuse of the changes, each with the statement that lets it
+ * through.
+ */
 export async function findValueErrors(
   { source, target, transaction: { changes } }: {
     readonly source: Session;

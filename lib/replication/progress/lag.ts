@@ -17,7 +17,10 @@ export interface SourceReading {
 
 /** A slot, with what the server's statistics and WAL files tell about its reader. */
 export interface SlotReading extends SlotState {
-  /** Of the walsender: how long the last changes took from being sent to being applied. NULL when idle. */
+  /**
+   * Of the walsender: how long the last changes took from being sent to being applied. NULL when
+   * idle.
+   */
   readonly replayLagMs: number | undefined;
   /** Age of the WAL segment that the confirmed position is in, when it is not the current one. */
   readonly segmentAgeMs: number | undefined;
@@ -27,7 +30,9 @@ export interface SlotReading extends SlotState {
 export interface Lag {
   /** WAL from the confirmed position to the end. */
   readonly bytes: number | undefined;
-  /** Since when changes wait; 0 when none does; undefined: it cannot be told. At least this much. */
+  /**
+   * Since when changes wait; 0 when none does; undefined: it cannot be told. At least this much.
+   */
   readonly seconds: number | undefined;
   /** Applied by the subscriber. */
   readonly appliedBytesPerSecond: number | undefined;
@@ -41,9 +46,10 @@ export function walRate(before: SourceReading, now: SourceReading): number | und
 }
 
 /**
- * The lag of one slot. When everything that was written at the first reading was applied by the second, it is what the walsender measured
- * (nothing when idle), for it cannot be more than the time between the readings. Else changes wait at least for the
- * longest of: that time, the walsender's measure, the silence of the worker, the age of the WAL file.
+ * The lag of one slot. When everything that was written at the first reading was applied by the
+ * second, it is what the walsender measured (nothing when idle), for it cannot be more than the
+ * time between the readings. Else changes wait at least for the longest of: that time, the
+ * walsender's measure, the silence of the worker, the age of the WAL file.
  *
  * @param silenceMs age of the last message that the apply worker has taken
  */
@@ -101,7 +107,10 @@ function rate(from: Lsn, to: Lsn, ms: number): number | undefined {
   return ms <= 0 ? undefined : Math.max(0, lsnDistance(from, to)) / (ms / 1000);
 }
 
-/** Hours until the server gives the slot up at this rate; undefined: no limit, nothing written, or a version before 13. */
+/**
+ * Hours until the server gives the slot up at this rate; undefined: no limit, nothing written, or a
+ * version before 13.
+ */
 export function hoursUntilLost(
   { safeWalBytes }: Pick<SlotState, "safeWalBytes">,
   walBytesPerSecond: number | undefined,

@@ -1,5 +1,6 @@
 /**
- * The transaction that a stopped subscription would have to apply next: read from the slot without consuming it.
+ * The transaction that a stopped subscription would have to apply next: read from the slot without
+ * consuming it.
  *
  * Source: PostgreSQL documentation, "55.9. Logical Replication Message Formats".
  *
@@ -23,7 +24,10 @@ export interface RowChange {
   readonly key: Readonly<Record<string, string | null>>;
   /** All columns of an inserted row, as text. */
   readonly row?: Readonly<Record<string, string | null>>;
-  /** What the columns of a row have after an insert or update, as text; without values that are stored apart and did not change. */
+  /**
+   * What the columns of a row have after an insert or update, as text; without values that are
+   * stored apart and did not change.
+   */
   readonly next?: Readonly<Record<string, string | null>>;
 }
 
@@ -46,8 +50,9 @@ const maxMessages = 40;
 const maxBytes = 1024 * 1024;
 
 /**
- * A transaction may have millions of changes, and a change hundreds of megabytes: the server counts, and sends what is shown. Where
- * transactions begin and what tables look like is sent of all of them.
+ * A transaction may have millions of changes, and a change hundreds of megabytes: the server
+ * counts, and sends what is shown. Where transactions begin and what tables look like is sent of
+ * all of them.
  */
 const peekStatement = `
   SELECT pg_catalog.encode(CASE WHEN pg_catalog.octet_length(data) <= ${maxBytes} THEN data ELSE substring(data FOR 5) END, 'hex') AS message,
@@ -61,7 +66,8 @@ const peekStatement = `
    ORDER BY n`;
 
 /**
- * Reads the first transaction behind a position. The slot must not be in use: the subscription is to be switched off before.
+ * Reads the first transaction behind a position. The slot must not be in use: the subscription is
+ * to be switched off before.
  *
  * @param options.after what the target has applied, where that is known
  * @returns undefined when there is none
@@ -119,7 +125,8 @@ interface Relation extends TableName {
 /**
  * Puts the messages of pgoutput (protocol 1) together.
  *
- * @param messages each with how many changes its transaction has; what was cut off after the table's OID is told without a key
+ * @param messages each with how many changes its transaction has; what was cut off after the
+ * table's OID is told without a key
  */
 export function readTransactions(
   messages: readonly { readonly bytes: Uint8Array; readonly changes: number }[],
@@ -181,7 +188,8 @@ function readChange(
   const operation = ({ I: "insert", U: "update", D: "delete" } as const)[type];
   const change = { table: { schema, name }, operation, key: {} };
   if (reader.isAtEnd) return change;
-  // an update or delete may begin with the old key (K) or the old row (O); that is how the target finds the row
+  // an update or delete may begin with the old key (K) or the old row (O); that is how the target
+  // finds the row
   const first = reader.character();
   const values = readTuple(reader);
   let next = first === "N" ? values : undefined;

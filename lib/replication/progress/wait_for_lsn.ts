@@ -33,7 +33,10 @@ export interface WaitForLsnOptions {
   readonly target: Session;
   /** Names of subscriptions of the target's database. */
   readonly subscriptions: readonly string[];
-  /** The position to wait for: `readWalPosition(source).inserted` after the last change that matters. */
+  /**
+   * The position to wait for: `readWalPosition(source).inserted` after the last change that
+   * matters.
+   */
   readonly lsn: Lsn;
   readonly signal: AbortSignal;
   /** Told how far each subscription is behind, and what keeps it. */
@@ -52,7 +55,9 @@ export interface AwaitedSubscription {
   readonly newErrors: number;
 }
 
-/** Errors one after the other, nothing applied in between, that are not taken for a passing trouble. */
+/**
+ * Errors one after the other, nothing applied in between, that are not taken for a passing trouble.
+ */
 const terminalErrors = 3;
 const shortestPauseMs = 20;
 const longestPauseMs = 500;
@@ -66,16 +71,18 @@ const absencesOfFailing = 3;
 const pageBytes = 8192;
 
 /**
- * Resolves when every named subscription has applied and flushed all changes up to the position: its slot's
- * `confirmed_flush_lsn` has reached it. What was committed on the source before that position is then visible on the target.
+ * Resolves when every named subscription has applied and flushed all changes up to the position:
+ * its slot's `confirmed_flush_lsn` has reached it. What was committed on the source before that
+ * position is then visible on the target.
  *
- * An idle source does not make it wait: its keepalives move the position. Where the WAL up to the position is not on the source's disk yet
- * and nothing writes, an empty message (`pg_logical_emit_message`) is committed there to bring it out.
+ * An idle source does not make it wait: its keepalives move the position. Where the WAL up to the
+ * position is not on the source's disk yet and nothing writes, an empty message
+ * (`pg_logical_emit_message`) is committed there to bring it out.
  *
  * Requires `--allow-net` of both servers (for the sessions).
  *
- * @throws ReplicatorError that says why it can never come, or has not come in time: subscription or slot missing, disabled, lost,
- *   apply errors one after the other
+ * @throws ReplicatorError that says why it can never come, or has not come in time: subscription or
+ * slot missing, disabled, lost, apply errors one after the other
  */
 export async function waitForLsn(options: WaitForLsnOptions): Promise<void> {
   const { source, target, subscriptions, lsn, signal, timeoutMs = Infinity } = options;
@@ -173,7 +180,10 @@ export function terminalFailure(
   return undefined;
 }
 
-/** The same error with the transaction that cannot be applied, where errors of applying are what it is about. */
+/**
+ * The same error with the transaction that cannot be applied, where errors of applying are what it
+ * is about.
+ */
 async function withCause(
   failure: ReplicatorError,
   { each, source, target }: Pick<WaitForLsnOptions, "source" | "target"> & {
@@ -204,8 +214,8 @@ async function diagnoseAwaited(
 }
 
 /**
- * Before 15 nothing counts errors of applying: a worker that comes and goes while nothing is applied has met one when something on the target is
- * seen to be in its way.
+ * Before 15 nothing counts errors of applying: a worker that comes and goes while nothing is
+ * applied has met one when something on the target is seen to be in its way.
  *
  * @throws ReplicatorError that says what
  */
@@ -277,8 +287,8 @@ function bytesBehind({ slot }: AwaitedSubscription, lsn: Lsn): number | undefine
 }
 
 /**
- * Whether only WAL of our own will make it move: nobody flushes what an idle source has written, and the end of a record at the end of a
- * page is reported without the next page's header.
+ * Whether only WAL of our own will make it move: nobody flushes what an idle source has written,
+ * and the end of a record at the end of a page is reported without the next page's header.
  */
 function needsNudge(
   late: readonly (readonly [string, AwaitedSubscription])[],
@@ -300,7 +310,10 @@ class Watch {
   readonly #confirmed = new Map<string, Lsn>();
   readonly #hinderedSinceMs = new Map<string, number>();
   readonly #told = new Set<string>();
-  /** When a subscription's position last moved, or it was last suspected, and how often it had no worker since. */
+  /**
+   * When a subscription's position last moved, or it was last suspected, and how often it had no
+   * worker since.
+   */
   readonly #standing = new Map<string, { sinceMs: number; absences: number }>();
   #movedMs = performance.now();
   #lagToldMs = -Infinity;
@@ -381,7 +394,10 @@ class Watch {
     if (now - this.#lagToldMs >= lagEventMs) this.#lagToldMs = now;
   }
 
-  /** Commits an empty message on the source: its WAL is flushed, and keepalives carry a later position. */
+  /**
+   * Commits an empty message on the source: its WAL is flushed, and keepalives carry a later
+   * position.
+   */
   async nudge(): Promise<void> {
     const { source, events } = this.#options;
     this.#movedMs = performance.now(); // not again at once

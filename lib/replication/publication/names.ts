@@ -1,13 +1,16 @@
 /**
- * What our slots, publications and subscriptions are called: found again by anyone who knows the scope, and by cleanup
- * without knowing it.
+ * What our slots, publications and subscriptions are called: found again by anyone who knows the
+ * scope, and by cleanup without knowing it.
  *
  * @module
  */
 import { tableFingerprint } from "./scope.ts";
 import type { ReplicationScope } from "./scope.ts";
 
-/** The names of one stream of changes. Slot, publication and subscription are namesakes, in three namespaces. */
+/**
+ * The names of one stream of changes. Slot, publication and subscription are namesakes, in three
+ * namespaces.
+ */
 export interface ReplicationNames {
   /** On the source's server: lower-case letters, digits and underscores, at most 63 bytes. */
   readonly slot: string;
@@ -21,7 +24,10 @@ export interface ReplicationNames {
 export interface NameParts {
   /** Of the scope: 16 hexadecimal digits. */
   readonly hash: string;
-  /** 1 for the first snapshot of a scope; tables that were copied under a later one have a later epoch. */
+  /**
+   * 1 for the first snapshot of a scope; tables that were copied under a later one have a later
+   * epoch.
+   */
   readonly epoch: number;
 }
 
@@ -31,7 +37,8 @@ export const namePrefix = "seren_";
 /**
  * The names of a scope's stream of changes.
  *
- * Source: PostgreSQL documentation, "26.2.6.1. Querying and Manipulating Replication Slots" (legal names).
+ * Source: PostgreSQL documentation, "26.2.6.1. Querying and Manipulating Replication Slots" (legal
+ * names).
  *
  * @param epoch from 1
  */
@@ -48,7 +55,10 @@ export function parseReplicationName(name: string): NameParts | undefined {
   return { hash, epoch: Number(epoch) };
 }
 
-/** 16 hexadecimal digits, equal for equal scopes; the moment that time windows reach back from does not count. */
+/**
+ * 16 hexadecimal digits, equal for equal scopes; the moment that time windows reach back from does
+ * not count.
+ */
 export async function scopeHash(scope: ReplicationScope): Promise<string> {
   const canonical = JSON.stringify([
     "replication 1",

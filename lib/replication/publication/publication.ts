@@ -1,5 +1,6 @@
 /**
- * Which tables a publication lists, with which rows, and what has to be changed on the source for it.
+ * Which tables a publication lists, with which rows, and what has to be changed on the source for
+ * it.
  *
  * @module
  */
@@ -72,15 +73,19 @@ export interface PublicationInput {
   /** The condition that a table's rows must meet; undefined for all rows. */
   readonly predicateOf?: (table: TableName) => string | undefined;
   readonly policy: IdentityPolicy;
-  /** What earlier epochs have changed: a table that moves to a new one takes the memory of its identity along. */
+  /**
+   * What earlier epochs have changed: a table that moves to a new one takes the memory of its
+   * identity along.
+   */
   readonly remembered?: readonly ChangedIdentity[];
 }
 
 /**
  * Decides about every table.
  *
- * Leaf partitions are listed, not their roots: the target has the same partitions, each copied for itself under its own
- * rules, so that a row that moves from one to another arrives as the DELETE and INSERT that it is.
+ * Leaf partitions are listed, not their roots: the target has the same partitions, each copied for
+ * itself under its own rules, so that a row that moves from one to another arrives as the DELETE
+ * and INSERT that it is.
  *
  * @throws ReplicatorError with every table that cannot be published; nothing was changed
  */
@@ -168,7 +173,10 @@ async function decide({ input: { session, policy }, table, identity, predicate }
   return { problem: asFull, makeFull: asFull === undefined };
 }
 
-/** Why REPLICA IDENTITY FULL would not do: the target finds rows by the primary key where there is one, else by all columns. */
+/**
+ * Why REPLICA IDENTITY FULL would not do: the target finds rows by the primary key where there is
+ * one, else by all columns.
+ */
 async function problemOfFull(
   session: Session,
   { table, identity }: {
@@ -241,7 +249,8 @@ function cannotPublish(
 /**
  * `CREATE PUBLICATION` with its list. ONLY, for each heir of a table is decided about itself.
  *
- * Generated columns are not published (the default of 18, and of what was before): the target generates its own.
+ * Generated columns are not published (the default of 18, and of what was before): the target
+ * generates its own.
  */
 export function createPublicationStatement(
   name: string,
@@ -260,8 +269,9 @@ export function createPublicationStatement(
 const attempts = 5;
 
 /**
- * Changes replica identities, makes the publication and writes down what was done, all in one transaction: nothing is published
- * before it can be, and nothing is changed that is not remembered.
+ * Changes replica identities, makes the publication and writes down what was done, all in one
+ * transaction: nothing is published before it can be, and nothing is changed that is not
+ * remembered.
  *
  * @throws ReplicatorError when tables stay locked
  */
@@ -274,7 +284,8 @@ export async function createPublication(
   },
 ): Promise<void> {
   const statements = [
-    "SET LOCAL synchronous_commit = on", // what a crash must not take back, whatever the server's default
+    // what a crash must not take back, whatever the server's default
+    "SET LOCAL synchronous_commit = on",
     "SET LOCAL lock_timeout = '10s'", // ALTER TABLE in a queue makes everybody behind it wait
     ...plan.changedIdentities.map(({ schema, name }) =>
       `ALTER TABLE ${quoteQualified(schema, name)} REPLICA IDENTITY FULL`
@@ -309,8 +320,9 @@ export async function describePublication(
 }
 
 /**
- * Drops a publication of ours and gives the tables back the replica identity that they had, both or neither; tables that are gone, or
- * that somebody changed since, are passed over. Nothing happens when there is none.
+ * Drops a publication of ours and gives the tables back the replica identity that they had, both or
+ * neither; tables that are gone, or that somebody changed since, are passed over. Nothing happens
+ * when there is none.
  *
  * @returns tables that had to be left as they are
  */

@@ -1,6 +1,7 @@
 /**
- * What is remembered about a stream of changes, where everybody can find it: as the comment of our publication on the
- * source and of our subscription on the target. Cleanup finds and undoes everything from these alone.
+ * What is remembered about a stream of changes, where everybody can find it: as the comment of our
+ * publication on the source and of our subscription on the target. Cleanup finds and undoes
+ * everything from these alone.
  *
  * @module
  */
@@ -16,7 +17,10 @@ import {
 /** The tool's name in descriptors. */
 export const commentTool = "postgres-seren-replicator";
 
-/** A table whose replica identity was changed on the source, and copied to the target, and what it was before. */
+/**
+ * A table whose replica identity was changed on the source, and copied to the target, and what it
+ * was before.
+ */
 export interface ChangedIdentity extends TableName {
   /** As `pg_class.relreplident` had it: default, nothing, index (then with its name), full. */
   readonly before: "d" | "n" | "i";
@@ -26,7 +30,10 @@ export interface ChangedIdentity extends TableName {
   readonly oid?: number;
 }
 
-/** A setting of the subscription's owner in the target's database that was changed for apply workers. */
+/**
+ * A setting of the subscription's owner in the target's database that was changed for apply
+ * workers.
+ */
 export interface WorkerSetting {
   readonly name: string;
   /** What `ALTER ROLE … IN DATABASE` had said; undefined: nothing. */
@@ -52,18 +59,18 @@ export interface ScopeComment {
   /** When it was created, ISO. */
   readonly createdAt: string;
   /**
-   * When all rows of its tables were in the target, ISO; not there while they are being copied. Only from then on may a
-   * subscription take over.
+   * When all rows of its tables were in the target, ISO; not there while they are being copied.
+   * Only from then on may a subscription take over.
    */
   readonly copiedAt?: string;
   /**
-   * Tables of the source that were given REPLICA IDENTITY FULL for it, to be undone by cleanup; on the target too, where the
-   * schema was copied with it.
+   * Tables of the source that were given REPLICA IDENTITY FULL for it, to be undone by cleanup; on
+   * the target too, where the schema was copied with it.
    */
   readonly changedIdentities: readonly ChangedIdentity[];
   /**
-   * Tables that the target did not have when the stream was begun. Until `copiedAt` is set they may be on it incompletely, made by the
-   * run that began the stream.
+   * Tables that the target did not have when the stream was begun. Until `copiedAt` is set they may
+   * be on it incompletely, made by the run that began the stream.
    */
   readonly added?: readonly TableName[];
   /** Tables whose changes do not follow by the choice of the user (`--replica-identity skip`). */
@@ -104,7 +111,9 @@ export function printComment(descriptor: ScopeComment): string {
   return JSON.stringify(descriptor);
 }
 
-/** Reads a comment; undefined when it is not one of ours (or of a form that a later version made). */
+/**
+ * Reads a comment; undefined when it is not one of ours (or of a form that a later version made).
+ */
 export function parseComment(comment: string | null | undefined): ScopeComment | undefined {
   if (comment === null || comment === undefined || !comment.startsWith("{")) return undefined;
   try {
@@ -164,7 +173,10 @@ function samePlace(a: DatabaseRef, b: DatabaseRef): boolean {
   return a.system === b.system && a.database === b.database;
 }
 
-/** In what the scope that is there differs from the one that is wanted, one line each; empty when they are the same. */
+/**
+ * In what the scope that is there differs from the one that is wanted, one line each; empty when
+ * they are the same.
+ */
 export function scopeDifferences(
   { wanted, there }: { readonly wanted: ScopeComment; readonly there: ScopeComment },
 ): readonly string[] {

@@ -105,11 +105,12 @@ export async function readReplicaIdentities(
 }
 
 /**
- * Why UPDATE and DELETE would fail once the table is published, on the source or when the target applies them; undefined when they
- * would not.
+ * Why UPDATE and DELETE would fail once the table is published, on the source or when the target
+ * applies them; undefined when they would not.
  *
- * The values of generated columns are not replicated: the target computes its own. Up to 17 a key that has one stops the target at
- * the first UPDATE; from 18 on the source itself refuses the UPDATE.
+ * The values of generated columns are not replicated: the target computes its own. Up to 17 a key
+ * that has one stops the target at the first UPDATE; from 18 on the source itself refuses the
+ * UPDATE.
  */
 export function identityProblem(
   identity: PublishableIdentity,
@@ -149,9 +150,11 @@ export function fullProblem(
 }
 
 /**
- * What lets a table be published that {@linkcode identityProblem} or {@linkcode equalityProblem} is about.
+ * What lets a table be published that {@linkcode identityProblem} or {@linkcode equalityProblem} is
+ * about.
  *
- * @param options `canBeFull`: whether REPLICA IDENTITY FULL would do, by {@linkcode fullProblem} and {@linkcode equalityProblem}
+ * @param options `canBeFull`: whether REPLICA IDENTITY FULL would do, by {@linkcode fullProblem}
+ * and {@linkcode equalityProblem}
  */
 export function identityRemedy(
   identity: PublishableIdentity,
@@ -172,8 +175,8 @@ export function identityRemedy(
 }
 
 /**
- * Why the target could not find the rows of a table by all of their columns: a type without equality (`json`, `xml`, `point`).
- * Told by the planner, which needs the same of a GROUP BY.
+ * Why the target could not find the rows of a table by all of their columns: a type without
+ * equality (`json`, `xml`, `point`). Told by the planner, which needs the same of a GROUP BY.
  */
 export async function equalityProblem(
   session: Session,

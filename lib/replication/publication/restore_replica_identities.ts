@@ -18,7 +18,8 @@ export async function listFullTables(session: Session): Promise<readonly TableNa
   return await session.query<TableName>(fullStatement);
 }
 
-// by its OID where that was written down: a table may have been renamed since, and another one may have its name
+// by its OID where that was written down: a table may have been renamed since, and another one may
+// have its name
 const stateStatement = (hasSchemas: boolean) => `
   SELECT n.nspname AS schema, c.relname AS name,
          EXISTS (SELECT FROM pg_catalog.pg_index AS i
@@ -66,11 +67,13 @@ export interface LeftIdentity {
 }
 
 /**
- * Restores what was changed to FULL, in the caller's transaction. Tables that are gone, or that have another identity by now, are passed
- * over; where the index of an identity is gone, the identity becomes the default.
+ * Restores what was changed to FULL, in the caller's transaction. Tables that are gone, or that
+ * have another identity by now, are passed over; where the index of an identity is gone, the
+ * identity becomes the default.
  *
- * A table that some publication still publishes, by itself, with its schema, with a partitioned table above it, or with all tables, is left:
- * with a lesser identity its UPDATE and DELETE could fail.
+ * A table that some publication still publishes, by itself, with its schema, with a partitioned
+ * table above it, or with all tables, is left: with a lesser identity its UPDATE and DELETE could
+ * fail.
  *
  * @returns the tables that were left, and why
  */
@@ -79,7 +82,10 @@ export async function restoreIdentities(
   changed: readonly ChangedIdentity[],
   { side, writtenBy }: {
     readonly side: "source" | "target";
-    /** OID of the role whose record `changed` is: only tables that it may alter itself are touched. Undefined: all. */
+    /**
+     * OID of the role whose record `changed` is: only tables that it may alter itself are touched.
+     * Undefined: all.
+     */
     readonly writtenBy?: number | undefined;
   },
 ): Promise<readonly LeftIdentity[]> {

@@ -1,5 +1,6 @@
 /**
- * What one stream of changes is about: one database of the source, one of the target, and the rules for its tables.
+ * What one stream of changes is about: one database of the source, one of the target, and the rules
+ * for its tables.
  *
  * @module
  */
@@ -45,7 +46,10 @@ export function rulesOfDatabase(rules: TableRules, database: string): TableRules
   };
 }
 
-/** The fingerprint of what the rules say of this database alone: other databases of a run do not count. */
+/**
+ * The fingerprint of what the rules say of this database alone: other databases of a run do not
+ * count.
+ */
 export async function tableFingerprint(
   { source, target, rules }: ReplicationScope,
 ): Promise<string> {
@@ -56,8 +60,8 @@ export async function tableFingerprint(
 }
 
 /**
- * The rules in words, one line each, sorted: what is shown where two scopes differ. A predicate is told by a digest
- * only; it may name what is nobody else's business.
+ * The rules in words, one line each, sorted: what is shown where two scopes differ. A predicate is
+ * told by a digest only; it may name what is nobody else's business.
  */
 export async function describeScopeRules(
   { source, rules }: Pick<ReplicationScope, "source" | "rules">,
@@ -84,8 +88,8 @@ export async function describeScopeRules(
 }
 
 /**
- * The rules that {@linkcode describeScopeRules} has put in words, as far as they decide whose rows come: which rows of a table do, the
- * words do not say.
+ * The rules that {@linkcode describeScopeRules} has put in words, as far as they decide whose rows
+ * come: which rows of a table do, the words do not say.
  */
 export function rulesFromWords(words: readonly string[]): TableRules {
   const origin: RuleOrigin = { from: "flag", path: "recorded rules" };

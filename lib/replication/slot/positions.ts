@@ -1,5 +1,6 @@
 /**
- * Where both sides stand: the source's WAL and its slots, the target's subscriptions and their workers.
+ * Where both sides stand: the source's WAL and its slots, the target's subscriptions and their
+ * workers.
  *
  * Source: PostgreSQL documentation, "52.19. pg_replication_slots", "27.2.8. pg_stat_subscription".
  *
@@ -11,8 +12,9 @@ import { type Session, textArray } from "../../postgres/mod.ts";
 /** How far the source's WAL has come. */
 export interface WalPosition {
   /**
-   * Behind everything that was committed so far: `pg_current_wal_insert_lsn()`; the write position would miss transactions that were committed
-   * with `synchronous_commit = off` a moment ago. On a standby, replayed.
+   * Behind everything that was committed so far: `pg_current_wal_insert_lsn()`; the write position
+   * would miss transactions that were committed with `synchronous_commit = off` a moment ago. On a
+   * standby, replayed.
    */
   readonly inserted: Lsn;
   /** On disk; changes are sent up to here. On a standby, received. */
@@ -20,7 +22,10 @@ export interface WalPosition {
   readonly inRecovery: boolean;
 }
 
-/** `reserved`, `extended` (beyond max_wal_size), `unreserved` (may be removed any moment), `lost`. 13+ */
+/**
+ * `reserved`, `extended` (beyond max_wal_size), `unreserved` (may be removed any moment), `lost`.
+ * 13+
+ */
 export type WalStatus = "reserved" | "extended" | "unreserved" | "lost";
 
 /** A logical replication slot. */
@@ -38,7 +43,9 @@ export interface SlotState {
   /** What the subscriber has applied and flushed. */
   readonly confirmedFlushLsn: Lsn | undefined;
   readonly walStatus: WalStatus | undefined;
-  /** Bytes that may still be written before it can be lost; undefined: no limit, or a version before 13. */
+  /**
+   * Bytes that may still be written before it can be lost; undefined: no limit, or a version before 13.
+   */
   readonly safeWalBytes: number | undefined;
   /** For how long nobody has read it. 17+ */
   readonly inactiveMs: number | undefined;
@@ -116,7 +123,9 @@ type SlotRow = {
   readonly invalidation_reason: string | null;
 };
 
-/** Logical slots of the session's server, of all its databases; those of the given names, or all. */
+/**
+ * Logical slots of the session's server, of all its databases; those of the given names, or all.
+ */
 export async function readSlots(
   session: Session,
   names?: readonly string[],
@@ -144,14 +153,17 @@ const ownDatabase =
 const identifiersStatement = `
   SELECT s.oid, s.subname::pg_catalog.text AS name FROM pg_catalog.pg_subscription AS s WHERE s.subdbid = ${ownDatabase}`;
 
-// before 14 the column oid is for superusers; a name that two databases have cannot be told apart then
+// before 14 the column oid is for superusers; a name that two databases have cannot be told apart
+// then
 const identifiersByNameStatement = `
   SELECT DISTINCT w.subid AS oid, w.subname::pg_catalog.text AS name
     FROM pg_catalog.pg_stat_subscription AS w
     JOIN pg_catalog.pg_subscription AS s ON s.subname = w.subname
    WHERE s.subdbid = ${ownDatabase}`;
 
-/** A subquery of the session's database's subscriptions (`oid`, `name`), as our role may read them. */
+/**
+ * A subquery of the session's database's subscriptions (`oid`, `name`), as our role may read them.
+ */
 export async function subscriptionIdentifiers(session: Session): Promise<string> {
   if (session.majorVersion >= 14) return identifiersStatement;
   const { allowed } = await session.queryOne<{ allowed: boolean }>(

@@ -26,7 +26,9 @@ import type { SlotState } from "./positions.ts";
 /** A new slot whose snapshot is there as long as the session that made it is left alone. */
 export interface CreatedSlot {
   readonly name: string;
-  /** Changes that were committed before it are in the snapshot, all others come through the slot. */
+  /**
+   * Changes that were committed before it are in the snapshot, all others come through the slot.
+   */
   readonly consistentPoint: string;
   /** For `SET TRANSACTION SNAPSHOT`. */
   readonly snapshot: string;
@@ -64,10 +66,11 @@ export interface AwaitedTransaction {
 /**
  * The command of the replication protocol; its grammar changed with 15, failover slots came with 17.
  *
- * TWO_PHASE stays off: a prepared transaction then comes when it is committed, and needs no `max_prepared_transactions` on
- * the target.
+ * TWO_PHASE stays off: a prepared transaction then comes when it is committed, and needs no
+ * `max_prepared_transactions` on the target.
  *
- * Source: PostgreSQL documentation, "54.4. Streaming Replication Protocol", CREATE_REPLICATION_SLOT.
+ * Source: PostgreSQL documentation, "54.4. Streaming Replication Protocol",
+ * CREATE_REPLICATION_SLOT.
  */
 export function createSlotCommand(
   name: string,
@@ -79,8 +82,8 @@ export function createSlotCommand(
 }
 
 /**
- * Makes a slot. The server waits for every transaction that is under way on it, in any database; they are shown through the events.
- * A creation that fails leaves no slot behind.
+ * Makes a slot. The server waits for every transaction that is under way on it, in any database;
+ * they are shown through the events. A creation that fails leaves no slot behind.
  *
  * @throws ReplicatorError with the transactions that did not end in time
  */
@@ -239,7 +242,10 @@ function slotTimeout(
   );
 }
 
-/** A transaction for people: `pid 4711 (app, report.py): 2 h 05 min old, idle in transaction, last statement at …`. */
+/**
+ * A transaction for people: `pid 4711 (app, report.py): 2 h 05 min old, idle in transaction, last
+ * statement at …`.
+ */
 export function describeAwaited(transaction: AwaitedTransaction): string {
   const { pid, preparedAs, database, user, application, state, ageMs, queryStart } = transaction;
   const who = [user, application, database === undefined ? undefined : `database ${database}`]
@@ -290,7 +296,10 @@ type AwaitedRow = {
   readonly query_start: string | null;
 };
 
-/** The transactions that a backend waits for, and those that are older still: they too will have to end. Oldest first. */
+/**
+ * The transactions that a backend waits for, and those that are older still: they too will have to
+ * end. Oldest first.
+ */
 export async function readAwaited(
   observer: Session,
   walsenderPid: number,
@@ -344,8 +353,9 @@ export async function dropSlot(
 const creationClass = 0x53455253; // "SERS"
 
 /**
- * Marks by the session, as long as it lasts, that a run makes the slot: a walsender does not notice that its client was killed while it waits for
- * transactions, an idle session does. Runs of one slot do not exclude each other by it.
+ * Marks by the session, as long as it lasts, that a run makes the slot: a walsender does not notice
+ * that its client was killed while it waits for transactions, an idle session does. Runs of one
+ * slot do not exclude each other by it.
  */
 export async function markCreation(session: Session, slot: string): Promise<void> {
   await session.query(
@@ -357,7 +367,10 @@ export async function markCreation(session: Session, slot: string): Promise<void
   );
 }
 
-/** Whether a slot that is being made belongs to a run that is gone. The session must be on the slot's database. */
+/**
+ * Whether a slot that is being made belongs to a run that is gone. The session must be on the
+ * slot's database.
+ */
 export async function isCreationOrphaned(session: Session, slot: SlotState): Promise<boolean> {
   if (!slot.active || slot.confirmedFlushLsn !== undefined) return false;
   const { marked } = await session.queryOne<{ readonly marked: boolean }>(
@@ -370,7 +383,9 @@ export async function isCreationOrphaned(session: Session, slot: SlotState): Pro
   return !marked;
 }
 
-/** Drops a slot by a session of its own, for when others are gone: an interruption does not end it. */
+/**
+ * Drops a slot by a session of its own, for when others are gone: an interruption does not end it.
+ */
 export async function dropSlotApart(source: Endpoint, name: string): Promise<void> {
   await using session = await retry(() => openSession(source));
   await dropSlot(session, { name });

@@ -1,5 +1,6 @@
 /**
- * A slot and everything that the rows are copied under: its snapshot, held, and the tables that it sees, locked.
+ * A slot and everything that the rows are copied under: its snapshot, held, and the tables that it
+ * sees, locked.
  *
  * @module
  */
@@ -29,19 +30,31 @@ import { createSlot, dropSlotApart, markCreation } from "./slot.ts";
 /** What a copy reads under when a slot takes over where it ends. */
 export interface SlotSnapshot extends LockedSnapshot {
   readonly slot: string;
-  /** Every change that was committed before it is in the snapshot, every other one comes through the slot. */
+  /**
+   * Every change that was committed before it is in the snapshot, every other one comes through the
+   * slot.
+   */
   readonly consistentPoint: string;
 }
 
 /** What {@linkcode createSlotSnapshot} takes besides the place. */
 export interface SlotSnapshotOptions {
-  /** The slot's name. The publication must be there already: changes are decoded with the catalog of their time. */
+  /**
+   * The slot's name. The publication must be there already: changes are decoded with the catalog of
+   * their time.
+   */
   readonly slot: string;
-  /** Its publication: a TRUNCATE that comes through the slot does no harm. Undefined: it is taken for a rewriting. */
+  /**
+   * Its publication: a TRUNCATE that comes through the slot does no harm. Undefined: it is taken
+   * for a rewriting.
+   */
   readonly publication?: string;
   /** The tables that are wanted, of all there are; asked again under the snapshot. */
   readonly select?: (session: Session, tables: readonly Table[]) => Promise<readonly Table[]>;
-  /** Which of them are copied: only those must not be rewritten meanwhile. All, when it is not there. */
+  /**
+   * Which of them are copied: only those must not be rewritten meanwhile. All, when it is not
+   * there.
+   */
   readonly isCopied?: (table: TableName) => boolean;
   /** Whether standbys of the source keep it in step (17+). */
   readonly failover?: boolean;
@@ -58,12 +71,14 @@ const attempts = 8;
 /**
  * Makes a slot, takes its snapshot over, and locks the tables in ACCESS SHARE mode.
  *
- * In this order, because creating a slot waits for every transaction, so for one too that waits for our lock. What happens
- * to the tables in between is found out afterwards: a table that was rewritten, altered, dropped or made since the snapshot does
- * not look to a copy as it did to the snapshot. Then the slot is dropped and made again. A table that was truncated looks empty, which is
- * what the slot will make of it.
+ * In this order, because creating a slot waits for every transaction, so for one too that waits for
+ * our lock. What happens to the tables in between is found out afterwards: a table that was
+ * rewritten, altered, dropped or made since the snapshot does not look to a copy as it did to the
+ * snapshot. Then the slot is dropped and made again. A table that was truncated looks empty, which
+ * is what the slot will make of it.
  *
- * States: nothing → slot made → snapshot held → tables locked (returned), or nothing again when it throws.
+ * States: nothing → slot made → snapshot held → tables locked (returned), or nothing again when it
+ * throws.
  *
  * Requires `--allow-net` for the source's host.
  *
@@ -169,8 +184,8 @@ const passingStates: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Locks within the holder's transaction, in steps that can fail without ending it. A session that waits for us may hold what we
- * want: nobody waits longer than a few seconds.
+ * Locks within the holder's transaction, in steps that can fail without ending it. A session that
+ * waits for us may hold what we want: nobody waits longer than a few seconds.
  *
  * @returns why the snapshot is of no use any more; undefined when all tables are locked
  */

@@ -27,7 +27,10 @@ export interface OwnedPublication extends Named {
   readonly tables: number;
   /** Its comment; undefined when there is none that we understand. */
   readonly descriptor: ScopeComment | undefined;
-  /** Whether this session's role or a superuser owns it: whoever owns it can write anything into its comment. */
+  /**
+   * Whether this session's role or a superuser owns it: whoever owns it can write anything into its
+   * comment.
+   */
   readonly isTrusted: boolean;
 }
 
@@ -45,7 +48,9 @@ export async function listOwnedSlots(session: Session): Promise<readonly OwnedSl
   });
 }
 
-/** A worker's slot for a first copy of a table, left by a subscription: `pg_16394_sync_16385_7012…`. */
+/**
+ * A worker's slot for a first copy of a table, left by a subscription: `pg_16394_sync_16385_7012…`.
+ */
 export interface TableSyncSlot {
   readonly name: string;
   readonly database: string;
@@ -56,7 +61,10 @@ export interface TableSyncSlot {
   readonly systemIdentifier: string | undefined;
 }
 
-/** Slots that workers of subscriptions make for first copies. Whose they are, OID and system identifier tell. */
+/**
+ * Slots that workers of subscriptions make for first copies. Whose they are, OID and system
+ * identifier tell.
+ */
 export async function listTableSyncSlots(session: Session): Promise<readonly TableSyncSlot[]> {
   return (await readSlots(session)).flatMap(({ name, database, active }) => {
     const [, oid, system] = /^pg_(\d+)_sync_\d+(?:_(\d+))?$/.exec(name) ?? [];
@@ -130,7 +138,10 @@ const commentStatement = (identifiers: string) => `
     FROM (${identifiers}) AS s
     JOIN pg_catalog.pg_description AS d ON d.classoid = 'pg_catalog.pg_subscription'::pg_catalog.regclass AND d.objoid = s.oid`;
 
-/** Comments of the subscriptions of the session's database, by name; a subscription's comment can only be read there. */
+/**
+ * Comments of the subscriptions of the session's database, by name; a subscription's comment can
+ * only be read there.
+ */
 export async function readSubscriptionComments(
   session: Session,
 ): Promise<ReadonlyMap<string, ScopeComment>> {

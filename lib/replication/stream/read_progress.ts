@@ -1,7 +1,8 @@
 /**
  * What both servers say about our streams of changes. Only reads.
  *
- * Source: PostgreSQL documentation, "27.2. The Cumulative Statistics System", "52.55. pg_subscription_rel".
+ * Source: PostgreSQL documentation, "27.2. The Cumulative Statistics System", "52.55.
+ * pg_subscription_rel".
  *
  * @module
  */
@@ -64,7 +65,10 @@ async function readSegmentAge(
   return row?.age_ms;
 }
 
-/** How far the first copy of a table is, in words. We make subscriptions without copying: `ready` from the start. */
+/**
+ * How far the first copy of a table is, in words. We make subscriptions without copying: `ready`
+ * from the start.
+ */
 export type TableState = "init" | "copying" | "finished" | "synchronized" | "ready";
 
 /** A table of a subscription. */
@@ -162,7 +166,9 @@ export async function readCounters(
   }]));
 }
 
-/** A subscription's worker at a moment, to tell one that works from one that starts again and again. */
+/**
+ * A subscription's worker at a moment, to tell one that works from one that starts again and again.
+ */
 export interface WorkerReading {
   /** Undefined while none runs. */
   readonly pid: number | undefined;

@@ -1,5 +1,6 @@
 /**
- * What is there: publications and subscriptions with what is remembered of them, and streams put together from both sides.
+ * What is there: publications and subscriptions with what is remembered of them, and streams put
+ * together from both sides.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * A stream of changes from its beginning to the moment when its target follows: publication, slot and snapshot; then, when
- * the rows are in, the applier.
+ * A stream of changes from its beginning to the moment when its target follows: publication, slot
+ * and snapshot; then, when the rows are in, the applier.
  *
  * @module
  */
@@ -82,7 +82,10 @@ export interface StreamOptions extends LockOptions {
   readonly events: EventSink;
 }
 
-/** A stream that has begun: what was committed before its point is to be copied, everything else comes through its slot. */
+/**
+ * A stream that has begun: what was committed before its point is to be copied, everything else
+ * comes through its slot.
+ */
 export interface StreamStart extends SlotSnapshot {
   readonly names: ReplicationNames;
   readonly descriptor: ScopeComment;
@@ -94,8 +97,9 @@ export interface StreamStart extends SlotSnapshot {
 const attempts = 5;
 
 /**
- * Begins a stream: replica identities and publication first, for changes are decoded with the catalog of their time, then slot,
- * snapshot and locks. What is published are just the tables that the snapshot sees; where tables came or went meanwhile it starts over.
+ * Begins a stream: replica identities and publication first, for changes are decoded with the
+ * catalog of their time, then slot, snapshot and locks. What is published are just the tables that
+ * the snapshot sees; where tables came or went meanwhile it starts over.
  *
  * When it throws, nothing of it is left.
  *
@@ -247,7 +251,10 @@ async function withdraw(source: Endpoint, publication: string): Promise<void> {
   await dropPublication(session, publication);
 }
 
-/** Undoes the beginning of a stream: slot, publication and replica identities. For when its rows will never be in. */
+/**
+ * Undoes the beginning of a stream: slot, publication and replica identities. For when its rows
+ * will never be in.
+ */
 export async function abandonStream(source: Endpoint, names: ReplicationNames): Promise<void> {
   await dropSlotApart(source, names.slot);
   await withdraw(source, names.publication);
@@ -279,8 +286,9 @@ export interface HandOverOptions {
 }
 
 /**
- * Lets the target follow, now that all rows are in: makes the applier at rest, notes it on the publication, and starts it. May be called again
- * after an interruption: what is there already is left.
+ * Lets the target follow, now that all rows are in: makes the applier at rest, notes it on the
+ * publication, and starts it. May be called again after an interruption: what is there already is
+ * left.
  */
 export async function handOver(options: HandOverOptions): Promise<Applier> {
   const { source, target, names, access, published, signal } = options;
@@ -305,7 +313,8 @@ export async function handOver(options: HandOverOptions): Promise<Applier> {
   }, signal);
   // what a crash must not take back, whatever the servers' defaults
   for (const session of [source, target]) await session.execute("SET synchronous_commit = on");
-  // its commit brings the copied rows to the target's disk too, which were committed without waiting for that
+  // its commit brings the copied rows to the target's disk too, which were committed without
+  // waiting for that
   if (await applier.state() === "absent") {
     await applier.create();
     for (const { name, value, needed } of harmfulSettings) {
@@ -322,8 +331,8 @@ export async function handOver(options: HandOverOptions): Promise<Applier> {
 }
 
 /**
- * Makes a stream that nobody follows yet list just these of its tables: the others are copied under a later one. What is published
- * when the subscription is made is what it follows.
+ * Makes a stream that nobody follows yet list just these of its tables: the others are copied under
+ * a later one. What is published when the subscription is made is what it follows.
  */
 export async function keepTables(
   source: Session,

@@ -10,8 +10,9 @@ import { disableSubscription, enableSubscription } from "./subscription.ts";
 /**
  * Makes a subscription pass over the transaction that ends at a position, and go on behind it.
  *
- * From 15 on by `ALTER SUBSCRIPTION … SKIP`, which does nothing to a transaction that ends elsewhere. Before by advancing the replication
- * origin, which passes over everything up to the position.
+ * From 15 on by `ALTER SUBSCRIPTION … SKIP`, which does nothing to a transaction that ends
+ * elsewhere. Before by advancing the replication origin, which passes over everything up to the
+ * position.
  *
  * Source: PostgreSQL documentation, "29.7. Conflicts".
  */

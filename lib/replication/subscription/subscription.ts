@@ -1,5 +1,6 @@
 /**
- * Subscriptions: how one is made for the versions and roles of both sides, started, stopped and dropped.
+ * Subscriptions: how one is made for the versions and roles of both sides, started, stopped and
+ * dropped.
  *
  * @module
  */
@@ -45,7 +46,10 @@ export interface SubscriptionFacts {
   readonly portableBinary: boolean;
   /** Whether our role on the target is a superuser. */
   readonly superuser: boolean;
-  /** Whether our role may become the owner of every table, as applying does unless told otherwise (16+). */
+  /**
+   * Whether our role may become the owner of every table, as applying does unless told otherwise
+   * (16+).
+   */
   readonly canBecomeOwners: boolean;
   /** Whether the password is in a file of the target's server. */
   readonly usesPassfile: boolean;
@@ -55,10 +59,13 @@ export interface SubscriptionFacts {
  * The options of `CREATE SUBSCRIPTION`: at rest, from a slot that is there, without copying.
  *
  * - `binary` (14+) only where no type could differ;
- * - `streaming`: large transactions come while they run (14+), applied by several workers where both are 16 or newer;
- * - `disable_on_error` (15+) stays off: a lost connection is an error to it too, so that a restart of the source would switch the subscription
- *   off for good, and its slot would fill the source's disk; errors of applying are counted all the same;
- * - `two_phase` stays off: prepared transactions come when they are committed, so the target needs no `max_prepared_transactions`;
+ * - `streaming`: large transactions come while they run (14+), applied by several workers where
+ *   both are 16 or newer;
+ * - `disable_on_error` (15+) stays off: a lost connection is an error to it too, so that a restart
+ *   of the source would switch the subscription off for good, and its slot would fill the source's
+ *   disk; errors of applying are counted all the same;
+ * - `two_phase` stays off: prepared transactions come when they are committed, so the target needs
+ *   no `max_prepared_transactions`;
  * - `origin` (16+) is `any`: what the source itself received from elsewhere has to come along;
  * - `password_required` (16+) is off only where a superuser keeps the password in a file;
  * - `run_as_owner` (16+) is on only where our role may not become the tables' owners;
@@ -220,8 +227,8 @@ function refuseHiddenPassword(
 }
 
 /**
- * Makes sure that the target's server reaches the source with this connection string, and leaves nothing behind: a subscription is made and
- * rolled back. To be done before hours of copying.
+ * Makes sure that the target's server reaches the source with this connection string, and leaves
+ * nothing behind: a subscription is made and rolled back. To be done before hours of copying.
  *
  * @returns false when it could not be tried: the role may create nothing in this database
  * @throws ReplicatorError when it does not
@@ -319,7 +326,8 @@ const workerPatienceMs = 3_000;
 /**
  * Stops a subscription, and waits until nothing is being applied any more.
  *
- * A worker that waits for somebody's lock does not look whether it is to stop: it is ended, and what it had begun rolled back.
+ * A worker that waits for somebody's lock does not look whether it is to stop: it is ended, and
+ * what it had begun rolled back.
  */
 export async function disableSubscription(
   session: Session,
@@ -384,10 +392,12 @@ export async function dropSubscription(
 }
 
 /**
- * Makes a subscription forget the tables that its publication does not list any more, and stop applying their changes at once.
+ * Makes a subscription forget the tables that its publication does not list any more, and stop
+ * applying their changes at once.
  *
- * The slot goes on delivering changes of such tables for a while, since publications are looked up in the catalog of the change's
- * time; a worker passes over what is not in `pg_subscription_rel`, but it looks only once: it has to start anew.
+ * The slot goes on delivering changes of such tables for a while, since publications are looked up
+ * in the catalog of the change's time; a worker passes over what is not in `pg_subscription_rel`,
+ * but it looks only once: it has to start anew.
  */
 export async function forgetRemovedTables(
   session: Session,

@@ -7,7 +7,10 @@
  */
 import { type Endpoint, libpqParameters, namesRole, passwordFor } from "../../postgres/mod.ts";
 
-/** Kerberos tickets and certificates of the target server's own user are for its administrator to allow. */
+/**
+ * Kerberos tickets and certificates of the target server's own user are for its administrator to
+ * allow.
+ */
 const serversOwn: ReadonlySet<string> = new Set(["gssencmode", "sslcertmode"]);
 
 /** What {@linkcode subscriptionConninfo} takes besides the source. */
@@ -19,8 +22,9 @@ export interface ConninfoOptions {
 }
 
 /**
- * What the source's end of a subscription needs whatever its database's or role's settings are. How dates, intervals and floats are
- * written is what subscribers from 15 on ask for by themselves; older ones would misread what `DateStyle` of the source's database says.
+ * What the source's end of a subscription needs whatever its database's or role's settings are. How
+ * dates, intervals and floats are written is what subscribers from 15 on ask for by themselves;
+ * older ones would misread what `DateStyle` of the source's database says.
  */
 const publisherSettings: Readonly<Record<string, string>> = {
   datestyle: "ISO",
@@ -39,7 +43,8 @@ function publisherOptions(source: Endpoint): string {
 /**
  * The connection string, with keepalives so that a dead path is noticed.
  *
- * Files of certificates are named as the URL names them: the target's server opens them, on its own disk.
+ * Files of certificates are named as the URL names them: the target's server opens them, on its own
+ * disk.
  *
  * @param source as the target sees it
  */

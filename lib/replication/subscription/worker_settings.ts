@@ -1,11 +1,13 @@
 /**
  * Settings of the target that would change what an apply worker writes, or keep it from writing.
  *
- * A worker begins with the settings of the subscription's owner in its database, and reads what the source sends as text under them: with
- * `array_nulls = off` an element NULL becomes the text `NULL`, with `xmloption = document` a fragment is refused, amounts of
- * money mean what `lc_monetary` says. `ALTER ROLE … IN DATABASE … SET` for the owner outranks all other places of a
- * setting, and reaches nobody else. It is made only for what is harmful, in the transaction that makes the subscription; what was there before
- * is noted in the subscription's comment, and comes back in the transaction that drops the last one.
+ * A worker begins with the settings of the subscription's owner in its database, and reads what the
+ * source sends as text under them: with `array_nulls = off` an element NULL becomes the text
+ * `NULL`, with `xmloption = document` a fragment is refused, amounts of money mean what
+ * `lc_monetary` says. `ALTER ROLE … IN DATABASE … SET` for the owner outranks all other places of a
+ * setting, and reaches nobody else. It is made only for what is harmful, in the transaction that
+ * makes the subscription; what was there before is noted in the subscription's comment, and comes
+ * back in the transaction that drops the last one.
  *
  * Source: PostgreSQL documentation, "ALTER ROLE", and `InitPostgres` for background workers.
  *
@@ -16,7 +18,10 @@ import { resetRoleStatement, ServerError, type Session } from "../../postgres/mo
 import { parseComment, type WorkerSetting } from "../publication/publication_comment.ts";
 import { parseReplicationName } from "../publication/names.ts";
 
-/** What a worker needs, whatever the database has. Names that a version does not know are passed over. */
+/**
+ * What a worker needs, whatever the database has. Names that a version does not know are passed
+ * over.
+ */
 export const workerSettings: Readonly<Record<string, string>> = {
   array_nulls: "on",
   xmloption: "content",
@@ -53,7 +58,10 @@ const usesMoney = `
       OR EXISTS (SELECT FROM pg_catalog.pg_type AS t WHERE t.typbasetype IN (790, 791))
       OR EXISTS (SELECT FROM pg_catalog.pg_range AS r WHERE r.rngsubtype = 790) AS found`;
 
-/** Which settings of the session's database and role would harm a worker that applies what `source` sends. */
+/**
+ * Which settings of the session's database and role would harm a worker that applies what `source`
+ * sends.
+ */
 export async function readHarmfulSettings(
   { source, target }: { readonly source: Session; readonly target: Session },
 ): Promise<readonly HarmfulSetting[]> {
@@ -75,7 +83,10 @@ export async function readHarmfulSettings(
   return harmful;
 }
 
-/** The role that `ALTER DATABASE … SET role` or `ALTER ROLE … SET role` gives to sessions of the role. */
+/**
+ * The role that `ALTER DATABASE … SET role` or `ALTER ROLE … SET role` gives to sessions of the
+ * role.
+ */
 async function startRole(session: Session): Promise<string | undefined> {
   if (resetRoleStatement(session.endpoint) === "RESET ROLE;") return undefined; // the URL's own
   await session.execute("BEGIN; SET LOCAL role TO DEFAULT");
@@ -187,7 +198,10 @@ async function readNotes(session: Session): Promise<readonly Note[]> {
   }));
 }
 
-/** Takes back what was set for workers, with the last subscription of the database, in the transaction that drops it. */
+/**
+ * Takes back what was set for workers, with the last subscription of the database, in the
+ * transaction that drops it.
+ */
 export async function restoreWorkerSettings(session: Session, subscription: string): Promise<void> {
   const notes = await readNotes(session);
   const own = notes.find((note) => note.subscription === subscription);

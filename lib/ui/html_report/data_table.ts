@@ -17,7 +17,10 @@ export interface DataTable {
 /** From so many rows on a table scrolls in itself and can be filtered. */
 const manyRows = 20;
 
-/** A table with its caption and headings; a long one in a block that scrolls, and that prints in full. */
+/**
+ * A table with its caption and headings; a long one in a block that scrolls, and that prints in
+ * full.
+ */
 export function dataTable({ caption, columns, rows }: DataTable): Markup {
   const block = rows.length > manyRows
     ? markup`class="scroll long" tabindex="0" role="group" aria-label="Table, scrolls"`
@@ -47,8 +50,8 @@ function classOf(align: DataColumn["align"]): Markup | undefined {
 }
 
 /**
- * A bar for a cell, filled to `fraction` (0 to 1), with a mark at another fraction where there is one; the numbers stand beside it, so
- * readers aloud skip it.
+ * A bar for a cell, filled to `fraction` (0 to 1), with a mark at another fraction where there is
+ * one; the numbers stand beside it, so readers aloud skip it.
  */
 export function cellBar(fraction: number, mark?: number): Markup {
   const tick = mark === undefined

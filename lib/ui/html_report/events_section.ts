@@ -4,7 +4,10 @@ import { lines, type Markup, name } from "./markup.ts";
 import type { ReportView } from "./report_view.ts";
 import { section } from "./section.ts";
 
-/** What came in between: failures that passed and were tried again, and how the source bore it; nothing when nothing did. */
+/**
+ * What came in between: failures that passed and were tried again, and how the source bore it;
+ * nothing when nothing did.
+ */
 export function eventsSection(report: ReportView): Markup | undefined {
   const { retries, governor } = report;
   if (retries.length === 0 && governor.length === 0) return undefined;

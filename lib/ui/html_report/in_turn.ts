@@ -1,8 +1,9 @@
 import type { WorkView } from "./report_view.ts";
 
 /**
- * The same work with the times at which it was really done: a session does one thing after the other, but is told of the next ones
- * beforehand (pipelining), and that is when they count as begun. Pure.
+ * The same work with the times at which it was really done: a session does one thing after the
+ * other, but is told of the next ones beforehand (pipelining), and that is when they count as
+ * begun. Pure.
  */
 export function inTurn(timeline: readonly WorkView[]): readonly WorkView[] {
   const sessions = Map.groupBy(

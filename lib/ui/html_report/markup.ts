@@ -17,10 +17,11 @@ export class Markup {
 export type Content = Markup | string | number | undefined | readonly Content[];
 
 /**
- * A piece of a page. What is put in is escaped, in texts and in quoted attributes alike, unless it was made by `markup` itself:
- * a table may be called `<script>`.
+ * A piece of a page. What is put in is escaped, in texts and in quoted attributes alike, unless it
+ * was made by `markup` itself: a table may be called `<script>`.
  *
- * Not called `html`: `deno fmt` would then lay the pieces out as pages and change what is between their words.
+ * Not called `html`: `deno fmt` would then lay the pieces out as pages and change what is between
+ * their words.
  */
 export function markup(texts: TemplateStringsArray, ...contents: readonly Content[]): Markup {
   return new Markup(
@@ -44,7 +45,10 @@ const entities: Readonly<Record<string, string>> = {
   "'": "&#39;",
 };
 
-/** A text for a page; what could not be seen or would turn the direction of writing becomes `\ufffd`. */
+/**
+ * A text for a page; what could not be seen or would turn the direction of writing becomes
+ * `\ufffd`.
+ */
 export function escapeHtml(text: string): string {
   return printable(text).toWellFormed().replace(/[&<>"']/g, (character) => entities[character]!);
 }
@@ -55,7 +59,9 @@ export function lines(text: string): Markup {
   return markup`${first}${rest.map((line) => markup`<br>${line}`)}`;
 }
 
-/** A name from a server, which may be written from right to left without turning what is around it. */
+/**
+ * A name from a server, which may be written from right to left without turning what is around it.
+ */
 export function name(text: string): Markup {
   return markup`<bdi>${text}</bdi>`;
 }

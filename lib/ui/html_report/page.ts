@@ -37,7 +37,10 @@ ${main}</main>
 `.toString();
 }
 
-/** No script and no style but the page's own, and nothing from elsewhere, even if something was not escaped. */
+/**
+ * No script and no style but the page's own, and nothing from elsewhere, even if something was not
+ * escaped.
+ */
 function policy(): string {
   return [
     "default-src 'none'",

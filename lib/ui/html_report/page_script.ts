@@ -1,4 +1,7 @@
-/** A field above every long table that leaves the rows with the typed words. Without it all is there to be read. */
+/**
+ * A field above every long table that leaves the rows with the typed words. Without it all is there
+ * to be read.
+ */
 export const pageScript = `
 "use strict";
 for (const block of document.querySelectorAll(".scroll.long")) {

@@ -1,6 +1,6 @@
 /**
- * How the page looks: light or dark as the reader's system is, on any width, and on paper. Contrasts are those of WCAG AA: texts 4.5 to 1,
- * blocks 3 to 1 against what is behind them.
+ * How the page looks: light or dark as the reader's system is, on any width, and on paper.
+ * Contrasts are those of WCAG AA: texts 4.5 to 1, blocks 3 to 1 against what is behind them.
  */
 export const pageStyle = `
 :root {

@@ -1,7 +1,8 @@
 import type { Side, TableName, ThrottleSubject, WorkKind } from "../../core/mod.ts";
 
 /**
- * What the page shows of the outcome of `init`; `InitReport` of the commands is one. Sizes are bytes, durations milliseconds.
+ * What the page shows of the outcome of `init`; `InitReport` of the commands is one. Sizes are
+ * bytes, durations milliseconds.
  */
 export interface ReportView {
   readonly plan: PlanView;

@@ -8,7 +8,10 @@ export function countSetAside({ databases }: Pick<ReportView, "databases">): num
   return databases.flatMap(listed).length;
 }
 
-/** What is not on the target although all rows are, each with its statement, the reason and the remedy; nothing when there is no such object. */
+/**
+ * What is not on the target although all rows are, each with its statement, the reason and the
+ * remedy; nothing when there is no such object.
+ */
 export function setAsideSection({ databases }: ReportView): Content {
   if (countSetAside({ databases }) === 0) return undefined;
   return section("set-aside", "Objects that could not be created", [

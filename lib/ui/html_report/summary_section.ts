@@ -43,7 +43,9 @@ ${serverEntry("Target", plan.target)}
   ]);
 }
 
-/** From the yes to the end: the whole run without the checks and the time until somebody answered. */
+/**
+ * From the yes to the end: the whole run without the checks and the time until somebody answered.
+ */
 function workingTime({ databases, steps }: Pick<ReportView, "databases" | "steps">): number {
   return sumOf(databases) + sumOf(steps.filter(({ step }) => step === "globals"));
 }

@@ -17,7 +17,10 @@ export interface TimelineChart {
 export interface LaneGroup {
   readonly work: WorkKind;
   readonly pieces: number;
-  /** How much of the time from the group's first piece to its last its sessions were at work, from 0 to 1. */
+  /**
+   * How much of the time from the group's first piece to its last its sessions were at work, from 0
+   * to 1.
+   */
   readonly busy: number;
   readonly lanes: readonly Lane[];
 }
@@ -48,7 +51,9 @@ export interface Tick {
   readonly label: string;
 }
 
-/** Shorter pieces (of the chart's width) are drawn together with their neighbours: six pixels or so. */
+/**
+ * Shorter pieces (of the chart's width) are drawn together with their neighbours: six pixels or so.
+ */
 const shortest = 0.007;
 /** Drawn together they get no wider than this: where the time went is still to be seen. */
 const widestGathering = 0.05;

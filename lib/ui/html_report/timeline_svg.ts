@@ -10,14 +10,17 @@ const groupGap = 10;
 const axisHeight = 22;
 /** Narrower blocks (of the chart's width) have no room for a label. */
 const minLabelled = 0.045;
-/** How many characters of a label fit into a chart on a usual screen; where it is narrower the rest is cut off. */
+/**
+ * How many characters of a label fit into a chart on a usual screen; where it is narrower the rest
+ * is cut off.
+ */
 const charactersAcross = 145;
 /** So that the shortest piece of work is still to be seen. */
 const minWidth = 0.0015;
 
 /**
- * A timeline as SVG, one lane for each session. Across it is measured in percent, so that it fills any width with its texts
- * in their own size.
+ * A timeline as SVG, one lane for each session. Across it is measured in percent, so that it fills
+ * any width with its texts in their own size.
  *
  * @param id unique in the page
  */

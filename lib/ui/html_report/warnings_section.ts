@@ -3,7 +3,10 @@ import { type Content, lines, type Markup, markup, name } from "./markup.ts";
 import type { ReportView, WarningView } from "./report_view.ts";
 import { section } from "./section.ts";
 
-/** What was done differently or left out, and what to do about it; the same thing on many objects is told once. */
+/**
+ * What was done differently or left out, and what to do about it; the same thing on many objects is
+ * told once.
+ */
 export function warningsSection({ warnings, plan }: ReportView): Markup {
   const groups = Map.groupBy(
     warnings,

@@ -4,7 +4,10 @@ import type { ServerView, StepView, WarningView } from "../html_report/report_vi
 /** How a comparison ended. */
 export type VerdictView = "equal" | "different" | "unchecked";
 
-/** What the page shows of the outcome of `verify`; `VerifyReport` of the commands is one. Sizes are bytes, durations milliseconds. */
+/**
+ * What the page shows of the outcome of `verify`; `VerifyReport` of the commands is one. Sizes are
+ * bytes, durations milliseconds.
+ */
 export interface VerifyView {
   readonly source: ServerView;
   readonly target: ServerView;

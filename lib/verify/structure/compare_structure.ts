@@ -23,8 +23,9 @@ export interface StructureSessions {
 }
 
 /**
- * Compares schemas, tables, columns, indexes, constraints, triggers, functions, types, policies, sequences and everything else that
- * `docs/verification.md` names, with owners, privileges and comments. Nothing is written on either side.
+ * Compares schemas, tables, columns, indexes, constraints, triggers, functions, types, policies,
+ * sequences and everything else that `docs/verification.md` names, with owners, privileges and
+ * comments. Nothing is written on either side.
  *
  * @throws ServerError when a side refuses to be read
  */

@@ -12,8 +12,9 @@ export interface PrintedSql {
 }
 
 /**
- * Compares token by token: white space does not count. From 16 on a server leaves out the qualifier of a column where a query
- * has one relation only; what an older one prints more is passed over. What still differs is compared in its normal form.
+ * Compares token by token: white space does not count. From 16 on a server leaves out the qualifier
+ * of a column where a query has one relation only; what an older one prints more is passed over.
+ * What still differs is compared in its normal form.
  */
 export function sameSql(one: PrintedSql, other: PrintedSql): boolean {
   if (one.text === other.text) return true;
@@ -31,7 +32,10 @@ function isColumn(token: string): boolean {
   return /^["\p{L}_].*\./su.test(token) && !token.endsWith("'");
 }
 
-/** Functions that have a syntax of their own: from 14 on it is printed as it was written, before as a call. */
+/**
+ * Functions that have a syntax of their own: from 14 on it is printed as it was written, before as
+ * a call.
+ */
 const spelledTwice: ReadonlySet<string> = new Set([
   "at",
   "timezone",
@@ -52,7 +56,10 @@ const spelledTwice: ReadonlySet<string> = new Set([
   "xmlexists",
 ]);
 
-/** Whether a server before 14 and a later one may print the same expression as these two texts; if not, they differ. */
+/**
+ * Whether a server before 14 and a later one may print the same expression as these two texts; if
+ * not, they differ.
+ */
 export function maySpellTheSame(one: PrintedSql, other: PrintedSql): boolean {
   const versions = [one.majorVersion, other.majorVersion];
   if (Math.min(...versions) >= 14 || Math.max(...versions) < 14) return false;

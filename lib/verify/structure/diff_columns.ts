@@ -6,7 +6,10 @@
 import { changeOf, type FoundDifference } from "./found.ts";
 import { objectKey, type Structure, type StructureObject } from "./model.ts";
 
-/** One difference for each table whose columns stand in another order; one that is missing moves nothing. */
+/**
+ * One difference for each table whose columns stand in another order; one that is missing moves
+ * nothing.
+ */
 export function diffColumnOrder(source: Structure, target: Structure): readonly FoundDifference[] {
   const [ours, theirs] = [columnsOf(source), columnsOf(target)];
   return [...ours].flatMap(([key, columns]) => {

@@ -9,13 +9,18 @@ import type { StructureDifference } from "./difference.ts";
 import { differenceOf } from "./found.ts";
 import { objectKey, type SequenceState, type Structure, type StructureObject } from "./model.ts";
 
-/** Of the source's sequences those that are behind on the target. A target may be ahead: numbers are skipped then, and none comes twice. */
+/**
+ * Of the source's sequences those that are behind on the target. A target may be ahead: numbers are
+ * skipped then, and none comes twice.
+ */
 export function diffSequenceValues(
   { objects }: Structure,
   { source, target, awaitsCutover }: {
     readonly source: SequenceState;
     readonly target: SequenceState;
-    /** Whether our subscription follows the source: then they are behind until cutover sets them. */
+    /**
+     * Whether our subscription follows the source: then they are behind until cutover sets them.
+     */
     readonly awaitsCutover: boolean;
   },
 ): readonly StructureDifference[] {

@@ -12,7 +12,10 @@ import { objectKey } from "./model.ts";
 import { tokensOf, unquoted } from "./normal_form.ts";
 import { broughtBy } from "./versions.ts";
 
-/** A definition that a server before 14 and a later one may print differently although it means the same. */
+/**
+ * A definition that a server before 14 and a later one may print differently although it means the
+ * same.
+ */
 export interface DoubtfulDefinition extends ObjectPair {
   readonly property: string;
 }
@@ -60,7 +63,10 @@ export function diffStructure(source: Structure, target: Structure): StructureDi
   return { found: [...found, ...diffColumnOrder(source, target)], doubtful, compared };
 }
 
-/** NOT NULL constraints have rows of their own from 18 on: between older servers and newer ones the columns tell. */
+/**
+ * NOT NULL constraints have rows of their own from 18 on: between older servers and newer ones the
+ * columns tell.
+ */
 function comparable({ facts }: StructureObject, lacking: Structure): boolean {
   return facts.kind !== "not null" || lacking.majorVersion >= 18;
 }

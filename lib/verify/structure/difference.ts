@@ -8,8 +8,8 @@ import type { NotChecked, ObjectDifference, VerifiedSection } from "../report.ts
 /** One property of one object that is not the same on both sides. */
 export interface StructureDifference extends ObjectDifference {
   /**
-   * `difference`: both sides are not equal. `note`: told, but expected: what the target cannot have, what a copy cannot carry over,
-   * what the versions make of it; `reason` says which.
+   * `difference`: both sides are not equal. `note`: told, but expected: what the target cannot
+   * have, what a copy cannot carry over, what the versions make of it; `reason` says which.
    */
   readonly severity: "difference" | "note";
   /** `indexes`, `triggers`, … */

@@ -1,7 +1,8 @@
 /**
- * SQL as servers print it from their catalogs, brought into one form: what a server prints before a dump and after the restore differs, although
- * it means the same, wherever the printed text is parsed into something else than what was printed. Pure; no server is asked, for it would run
- * the user's functions to answer.
+ * SQL as servers print it from their catalogs, brought into one form: what a server prints before a
+ * dump and after the restore differs, although it means the same, wherever the printed text is
+ * parsed into something else than what was printed. Pure; no server is asked, for it would run the
+ * user's functions to answer.
  *
  * Source: PostgreSQL's `src/backend/utils/adt/ruleutils.c` and `src/backend/parser`.
  *
@@ -18,12 +19,17 @@ export interface Group {
   readonly content: readonly Node[];
 }
 
-/** The normal form of a piece of SQL, as tokens: white space, brackets and casts that mean nothing are gone. */
+/**
+ * The normal form of a piece of SQL, as tokens: white space, brackets and casts that mean nothing
+ * are gone.
+ */
 export function normalForm(text: string): readonly string[] {
   return [...flat(normal(treeOf(tokensOf(text).map(unquoted))))];
 }
 
-/** A name is printed in quotes where it is a keyword of the server's version: `"json"` from 16 on. */
+/**
+ * A name is printed in quotes where it is a keyword of the server's version: `"json"` from 16 on.
+ */
 export function unquoted(text: string): string {
   return text.replace(/^"((?!true"|false")[a-z_][a-z0-9_$]*)"$/, "$1");
 }
@@ -113,7 +119,10 @@ function isSubquery({ open, content }: Group): boolean {
 
 const setOperations: ReadonlySet<Node | undefined> = new Set(["UNION", "INTERSECT", "EXCEPT"]);
 
-/** Whether the names of a subquery's columns mean anything: those of an item of FROM, a common table expression, a part of UNION. */
+/**
+ * Whether the names of a subquery's columns mean anything: those of an item of FROM, a common table
+ * expression, a part of UNION.
+ */
 function givesNames(nodes: readonly Node[], at: number): boolean {
   const [before, previous, next] = [nodes[at - 2], nodes[at - 1], nodes[at + 1]];
   if (
@@ -124,7 +133,10 @@ function givesNames(nodes: readonly Node[], at: number): boolean {
     isIdentifier(next);
 }
 
-/** A subquery in an expression, without the names of its columns: a cast that is printed for a literal gives it another one. */
+/**
+ * A subquery in an expression, without the names of its columns: a cast that is printed for a
+ * literal gives it another one.
+ */
 function withoutNames(content: readonly Node[]): readonly Node[] {
   let isList = false;
   return content.filter((node, at) => {
@@ -144,7 +156,10 @@ function withoutPlaceholders(nodes: readonly Node[]): readonly Node[] {
   return nodes.filter((_, at) => !isPlaceholder(at) && !isPlaceholder(at - 1));
 }
 
-/** Without a length `character varying` is `text`: which of both an operand is cast to depends on who has parsed it last. */
+/**
+ * Without a length `character varying` is `text`: which of both an operand is cast to depends on
+ * who has parsed it last.
+ */
 function plainTypes(nodes: readonly Node[]): readonly Node[] {
   const result: Node[] = [];
   for (let at = 0; at < nodes.length; at++) {
@@ -159,7 +174,10 @@ function plainTypes(nodes: readonly Node[]): readonly Node[] {
   return result;
 }
 
-/** `(ARRAY[a, b])::text[]` is parsed as `ARRAY[(a)::text, (b)::text]`; statistics are printed with fewer brackets. */
+/**
+ * `(ARRAY[a, b])::text[]` is parsed as `ARRAY[(a)::text, (b)::text]`; statistics are printed with
+ * fewer brackets.
+ */
 function pushedCasts(nodes: readonly Node[]): readonly Node[] {
   const result: Node[] = [];
   for (let at = 0; at < nodes.length; at++) {
@@ -250,7 +268,10 @@ function withoutBrackets(nodes: readonly Node[]): readonly Node[] {
   });
 }
 
-/** AND within AND: BETWEEN is printed in brackets, and parsed as a part of the list that it stands in. */
+/**
+ * AND within AND: BETWEEN is printed in brackets, and parsed as a part of the list that it stands
+ * in.
+ */
 function flattened(nodes: readonly Node[]): readonly Node[] {
   return nodes.flatMap((node, at) => {
     if (!isGroup(node)) return [node];

@@ -16,15 +16,18 @@ import { both } from "../narrow.ts";
 import { type FactRow, type FactSource, factSources, factStatement } from "./facts/mod.ts";
 import { objectKey, type SequenceState, type Structure, type StructureObject } from "./model.ts";
 
-/** The catalogs belong to one snapshot; what the server prints from them does not, and fails for what was just dropped. */
+/**
+ * The catalogs belong to one snapshot; what the server prints from them does not, and fails for
+ * what was just dropped.
+ */
 const attempts = 3;
 
 /** Reads what a statement gives, in UTF-8 or in the bytes that the database has. */
 type Read = <Row extends object>(statement: string) => Promise<Row[]>;
 
 /**
- * Reads two databases for comparing them. Where a text has no form in UTF-8 and both have the same encoding, the texts of both are
- * read as bytes.
+ * Reads two databases for comparing them. Where a text has no form in UTF-8 and both have the same
+ * encoding, the texts of both are read as bytes.
  *
  * @throws ServerError when a server refuses a question
  */

@@ -1,6 +1,6 @@
 /**
- * Differences that are to be expected, and why: what the target cannot have, what a copy cannot carry over, what the versions make of it.
- * Whatever has no reason here stays a difference.
+ * Differences that are to be expected, and why: what the target cannot have, what a copy cannot
+ * carry over, what the versions make of it. Whatever has no reason here stays a difference.
  *
  * @module
  */

@@ -11,7 +11,10 @@ import { objectKey, type Structure, type StructureObject } from "./model.ts";
 export interface StructureScope {
   /** What rules leave out, with what depends on it. */
   readonly consequences?: Consequences;
-  /** Whether our subscription follows the source, so that sequences are behind until cutover sets them: a note, no difference. */
+  /**
+   * Whether our subscription follows the source, so that sequences are behind until cutover sets
+   * them: a note, no difference.
+   */
   readonly awaitsCutover?: boolean;
 }
 
@@ -35,7 +38,8 @@ export function scopeFilter(
     schema !== undefined && name !== undefined && relations.has(tableKey({ schema, name }));
   return (object) => {
     const { kind, schema, parent, name, facts } = object;
-    if ((kind === "schema" ? name : schema) === ledgerSchema) return false; // what is ours is not to be compared
+    // what is ours is not to be compared
+    if ((kind === "schema" ? name : schema) === ledgerSchema) return false;
     if (gone.has(objectKey(object))) return false;
     if (kind === "function") return !functions.has(JSON.stringify([schema, facts.signature]));
     if (kind === "trigger" || kind === "event trigger") {
@@ -47,7 +51,10 @@ export function scopeFilter(
   };
 }
 
-/** `regprocedure` prints `schema.name()`, each part quoted where needed; a trigger's function has no arguments. */
+/**
+ * `regprocedure` prints `schema.name()`, each part quoted where needed; a trigger's function has no
+ * arguments.
+ */
 function callsGone(printed: string, functions: ReadonlySet<string>): boolean {
   const parts = /^("(?:[^"]|"")+"|[^".(]+)\.("(?:[^"]|"")+"|[^".(]+)\(\)$/.exec(printed);
   return parts !== null &&

@@ -1,4 +1,6 @@
-/** A user's casts to text, while rows are copied, followed, compared and repaired by a superuser. */
+/**
+ * A user's casts to text, while rows are copied, followed, compared and repaired by a superuser.
+ */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { withCase } from "../../support/case.ts";
 import { sharedCluster } from "../../support/clusters.ts";

@@ -1,4 +1,7 @@
-/** verify runs no code of a user: neither in servers that are equal, nor where they differ, nor when it says what a repair would do. */
+/**
+ * verify runs no code of a user: neither in servers that are equal, nor where they differ, nor when
+ * it says what a repair would do.
+ */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { sharedCluster } from "../../support/clusters.ts";
 import { withDatabase } from "../../support/databases.ts";
@@ -104,7 +107,10 @@ for (const [from, to] of pairs) {
   });
 }
 
-/** A server plans no query of these tables without evaluating what is constant there, whatever the query asks for. */
+/**
+ * A server plans no query of these tables without evaluating what is constant there, whatever the
+ * query asks for.
+ */
 const planned = `SET seren.trap = off;
   CREATE FUNCTION m.inlined(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i + m.num(''inlined'', 1)';
   CREATE FUNCTION m.passed(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT m.num(''passed'', i)';

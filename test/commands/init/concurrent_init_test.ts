@@ -57,7 +57,10 @@ Deno.test("of three runs into one database one copies, and the others name it an
   });
 });
 
-/** Starts a run, and another one over another database that begins and ends while the first waits for its confirmation. */
+/**
+ * Starts a run, and another one over another database that begins and ends while the first waits
+ * for its confirmation.
+ */
 async function overtake(
   { name, url }: { readonly name: string; readonly url: string },
   options: InitTestOptions = {},

@@ -1,4 +1,7 @@
-/** `init` with everything that a database can hold: both sides are equal in every way that can be told. */
+/**
+ * `init` with everything that a database can hold: both sides are equal in every way that can be
+ * told.
+ */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { CertificateAuthority } from "../../support/certificates.ts";
 import { type Cluster, type PgMajor, startCluster } from "../../../lib/cluster/mod.ts";
@@ -21,7 +24,8 @@ async function equalAfter(
 ): Promise<void> {
   const copy = await copyCorpus(source, target, options);
   deepStrictEqual(copy.differences, []);
-  // from 16 on the server prints views differently, from 17 on ALL includes MAINTAIN: only one version's dumps can be equal
+  // from 16 on the server prints views differently, from 17 on ALL includes MAINTAIN: only one
+  // version's dumps can be equal
   if (source.major === target.major) deepStrictEqual(copy.dumpDifferences, []);
   deepStrictEqual(unexpected(copy.report.warnings), []);
 }

@@ -404,7 +404,8 @@ Deno.test("a role of the target that is no superuser can fill what it may create
         });
         strictEqual(report.rows, 1);
         const differences = await compareDatabases(urls.source, target.url({ database: "modest" }));
-        deepStrictEqual( // what belongs to the source's superuser belongs to us here; nothing else differs
+        // what belongs to the source's superuser belongs to us here; nothing else differs
+        deepStrictEqual(
           differences.filter(({ property }) => property !== "owner" && property !== "privileges"),
           [],
         );

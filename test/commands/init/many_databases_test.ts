@@ -83,7 +83,10 @@ Deno.test("a database that fails does not keep the others from being copied, and
   });
 });
 
-/** A materialized view that finds its table under the database's own search_path only: it is set aside. */
+/**
+ * A materialized view that finds its table under the database's own search_path only: it is set
+ * aside.
+ */
 const lacking = `${rows}
   CREATE FUNCTION counted() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM t); END';
   CREATE MATERIALIZED VIEW m AS SELECT counted() AS n;`;

@@ -1,4 +1,7 @@
-/** What `init --dry-run` says of real tables: sizes as the server has them, whatever they are made of, and nothing changed. */
+/**
+ * What `init --dry-run` says of real tables: sizes as the server has them, whatever they are made
+ * of, and nothing changed.
+ */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { runCli } from "../../support/cli.ts";
 import { sharedCluster } from "../../support/clusters.ts";

@@ -1,4 +1,7 @@
-/** What an interrupted `init` may find when it is run again: other ledgers, files, roles, passwords, a crashed target. */
+/**
+ * What an interrupted `init` may find when it is run again: other ledgers, files, roles, passwords,
+ * a crashed target.
+ */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { type CheckpointStore, FileCheckpointStore } from "../../../lib/checkpoint/mod.ts";
 import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
@@ -14,7 +17,8 @@ import { type InitTestOptions, runInit } from "../../support/init.ts";
 import { startProxy } from "../../support/proxy.ts";
 import { exec, query } from "../../support/sql.ts";
 
-const source = await sharedCluster(16, { settings: { autovacuum: "off" } }); // else it writes, and the source is not quiet
+// else it writes, and the source is not quiet
+const source = await sharedCluster(16, { settings: { autovacuum: "off" } });
 const target = await sharedCluster(17);
 
 const shop = `

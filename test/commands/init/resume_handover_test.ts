@@ -1,4 +1,7 @@
-/** `init --enable-sync` that is killed after its subscription was made: run again, it recognises what lives, and loses nothing. */
+/**
+ * `init --enable-sync` that is killed after its subscription was made: run again, it recognises
+ * what lives, and loses nothing.
+ */
 import { ok, strictEqual } from "node:assert/strict";
 import { TextLineStream } from "../../faults/lines.ts";
 import { cliCommand, denoEnvironment } from "../../support/cli.ts";

@@ -1,4 +1,7 @@
-/** `init` that is interrupted and run again: what is done is kept, nothing is missing, nothing comes twice. */
+/**
+ * `init` that is interrupted and run again: what is done is kept, nothing is missing, nothing comes
+ * twice.
+ */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { FileCheckpointStore, Ledger, type LedgerRun } from "../../../lib/checkpoint/mod.ts";
 import { InterruptedError, ReplicatorError, type RunEvent } from "../../../lib/core/mod.ts";
@@ -9,7 +12,8 @@ import { dropDatabase, withDatabase } from "../../support/databases.ts";
 import { endpointOf, type InitTestOptions, runInit } from "../../support/init.ts";
 import { exec, query } from "../../support/sql.ts";
 
-const source = await sharedCluster(16, { settings: { autovacuum: "off" } }); // else it writes, and the source is not quiet
+// else it writes, and the source is not quiet
+const source = await sharedCluster(16, { settings: { autovacuum: "off" } });
 const target = await sharedCluster(17);
 
 const shop = `

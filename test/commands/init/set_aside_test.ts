@@ -1,4 +1,7 @@
-/** Objects that the target refuses are set aside: everything else is copied, and a rerun creates them. */
+/**
+ * Objects that the target refuses are set aside: everything else is copied, and a rerun creates
+ * them.
+ */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { FileCheckpointStore } from "../../../lib/checkpoint/mod.ts";
 import { setAsideObjects } from "../../../lib/commands/shared/report.ts";
@@ -114,7 +117,10 @@ Deno.test("[87] a materialized view that its unique index no longer fits is left
   });
 });
 
-/** The columns are gone in 17. What hangs on the view goes with it; a partition tree and others are untouched. */
+/**
+ * The columns are gone in 17. What hangs on the view goes with it; a partition tree and others are
+ * untouched.
+ */
 const chain = `
   CREATE ROLE aside_reader;
   CREATE TABLE t (id int PRIMARY KEY, a int, b text);
@@ -189,7 +195,10 @@ Deno.test("what hangs on a view that fails is set aside with it, and names it as
   });
 });
 
-/** Comparing two codes calls a function by a name without schema: indexes and keys of codes cannot be built. */
+/**
+ * Comparing two codes calls a function by a name without schema: indexes and keys of codes cannot
+ * be built.
+ */
 const codes = `
   CREATE TYPE code AS (v text);
   CREATE FUNCTION helper(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)';

@@ -1,4 +1,7 @@
-/** What somebody may do to a running replication, what `sync` says of it, and names that nobody would choose. */
+/**
+ * What somebody may do to a running replication, what `sync` says of it, and names that nobody
+ * would choose.
+ */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
 import { ReplicatorError } from "../../../lib/core/mod.ts";

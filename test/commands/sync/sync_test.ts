@@ -172,7 +172,8 @@ Deno.test("a run that is killed while its slot is being made does not keep the n
           );
           return true;
         });
-        // one that comes in over another database of the target does not see that, and finds the slot
+        // one that comes in over another database of the target does not see that, and finds the
+        // slot
         const elsewhere = target18.url({ database: "template1" });
         const map = { [pair.name]: pair.name };
         const over = { include: [pair.name], map, sync: syncSettings };
@@ -388,7 +389,9 @@ async function untilDisabled({ url, targetUrl }: Pair): Promise<void> {
   );
 }
 
-/** The position that `sync` names, where the server says that it failed; else read from the slot. */
+/**
+ * The position that `sync` names, where the server says that it failed; else read from the slot.
+ */
 /** What `sync` says of a subscription that was switched off because it fails. */
 async function nextLsn(pair: Pair, major: number): Promise<string> {
   let text = "";

@@ -79,8 +79,9 @@ Deno.test("a key file that others may read, or that is none, is refused", async 
 });
 
 /**
- * An endpoint that speaks as much of the JSON protocol of AWS KMS as the service uses, with real AES-256-GCM and the encryption context as
- * additional data. It is not AWS: signatures are not checked, there are no policies and no other errors.
+ * An endpoint that speaks as much of the JSON protocol of AWS KMS as the service uses, with real
+ * AES-256-GCM and the encryption context as additional data. It is not AWS: signatures are not
+ * checked, there are no policies and no other errors.
  */
 function fakeKms() {
   const masters = new Map<string, CryptoKey>();

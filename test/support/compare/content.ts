@@ -4,7 +4,10 @@ import type postgres from "postgres";
 export interface StoredRelation {
   readonly schema: string;
   readonly name: string;
-  /** Columns by name, with their types: a column that was inherited later stands elsewhere in a restored table. */
+  /**
+   * Columns by name, with their types: a column that was inherited later stands elsewhere in a
+   * restored table.
+   */
   readonly columns: readonly { readonly name: string; readonly type: string }[];
 }
 
@@ -21,7 +24,10 @@ export type RowMethod = "row" | "columns";
 /** SQLSTATEs of a row whose text is longer than a value may be (1 GB). */
 const TOO_LONG = ["54000", "53200", "XX000"];
 
-/** Every relation with rows of its own: tables, partitions, inheritance parents and children, populated materialized views. */
+/**
+ * Every relation with rows of its own: tables, partitions, inheritance parents and children,
+ * populated materialized views.
+ */
 export async function storedRelations(session: postgres.Sql): Promise<StoredRelation[]> {
   const rows = await session.unsafe<{ schema: string; name: string; columns: string }[]>(`
 SELECT n.nspname AS schema, c.relname AS name,
@@ -35,7 +41,9 @@ ORDER BY 1, 2`).simple();
   return rows.map((row) => ({ ...row, columns: JSON.parse(row.columns) }));
 }
 
-/** The content of one relation; `undefined` when `method` is "row" and some row is too long for it. */
+/**
+ * The content of one relation; `undefined` when `method` is "row" and some row is too long for it.
+ */
 export async function contentOf(
   session: postgres.Sql,
   relation: StoredRelation,
@@ -78,7 +86,10 @@ function rowText(relation: StoredRelation): string {
   return `ROW(${relation.columns.map(({ name }) => `r.${quote(name)}`).join(", ")})::text`;
 }
 
-/** One digest per column: NULL differs from everything, no column runs into the next, and none is longer than it is. */
+/**
+ * One digest per column: NULL differs from everything, no column runs into the next, and none is
+ * longer than it is.
+ */
 function columnDigests(relation: StoredRelation): string {
   const digests = relation.columns.map(({ name, type }) => {
     const column = `r.${quote(name)}`;

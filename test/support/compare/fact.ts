@@ -6,7 +6,10 @@ export interface Versions {
   readonly same: boolean;
 }
 
-/** A set of facts about a server, all of one kind: a query whose column `name` says what each row is about. */
+/**
+ * A set of facts about a server, all of one kind: a query whose column `name` says what each row is
+ * about.
+ */
 export interface FactQuery {
   readonly kind: string;
   /** One standalone statement, for both servers alike. */
@@ -22,7 +25,10 @@ export function notOfExtension(catalog: string, oid: string): string {
     AND e.objid = ${oid} AND e.deptype = 'e')`;
 }
 
-/** The privileges of an access list, by name and in order; a list that is NULL stands for the default. */
+/**
+ * The privileges of an access list, by name and in order; a list that is NULL stands for the
+ * default.
+ */
 export function privileges(acl: string, type: string, owner: string, versions: Versions): string {
   return explode(`COALESCE(${acl}, acldefault('${type}', ${owner}))`, versions);
 }

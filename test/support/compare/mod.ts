@@ -49,11 +49,14 @@ const SETTINGS = {
 };
 
 /**
- * Compares two databases: all rows (whatever their order), sequence values, large objects, and every object with its definition, owner,
- * privileges, comment and state. Objects are matched by name. Publications and subscriptions are not compared, nor statistics. Texts that the
- * server formats differently from version to version (views, rules, bodies) are compared between servers of the same major only.
+ * Compares two databases: all rows (whatever their order), sequence values, large objects, and
+ * every object with its definition, owner, privileges, comment and state. Objects are matched by
+ * name. Publications and subscriptions are not compared, nor statistics. Texts that the server
+ * formats differently from version to version (views, rules, bodies) are compared between servers
+ * of the same major only.
  *
- * The URLs must be a superuser's. Takes about as long as reading every row. An empty list means equal.
+ * The URLs must be a superuser's. Takes about as long as reading every row. An empty list means
+ * equal.
  *
  * Requires `--allow-net` to both servers and `--allow-env`.
  */
@@ -69,7 +72,10 @@ export async function compareDatabases(
   ], options);
 }
 
-/** Compares the roles of two servers: attributes, passwords, settings, memberships, comments. URLs as {@linkcode compareDatabases}. */
+/**
+ * Compares the roles of two servers: attributes, passwords, settings, memberships, comments. URLs
+ * as {@linkcode compareDatabases}.
+ */
 export async function compareRoles(
   sourceUrl: string,
   targetUrl: string,

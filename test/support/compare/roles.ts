@@ -23,7 +23,8 @@ FROM pg_db_role_setting AS s WHERE s.setdatabase = 0`,
   },
   {
     kind: "membership",
-    // Since 16 a role can be granted several times, by different grantors, each with options of its own.
+    // Since 16 a role can be granted several times, by different grantors, each with options of its
+    // own.
     sql: (v) =>
       v.oldest >= 16
         ? `

@@ -36,7 +36,8 @@ export interface CopyCosts {
 }
 
 /**
- * What was found between two servers of version 15 on a machine with two cores (docs/performance.md); what a probe measures takes the place of it.
+ * What was found between two servers of version 15 on a machine with two cores
+ * (docs/performance.md); what a probe measures takes the place of it.
  */
 export const usualCosts: CopyCosts = {
   sourceRoundTripMs: 0.3,

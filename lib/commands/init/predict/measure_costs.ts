@@ -90,7 +90,10 @@ export async function measureCosts(options: MeasureOptions): Promise<CopyCosts |
 const count = 8;
 const numbers = Array.from({ length: count }, (_, number) => number);
 
-/** What tables, indexes and the like cost by themselves, on temporary ones that have nothing in them. */
+/**
+ * What tables, indexes and the like cost by themselves, on temporary ones that have nothing in
+ * them.
+ */
 async function measureSmall(
   { from, to, roundTripMs }: {
     readonly from: Session;
@@ -149,7 +152,8 @@ async function measureRows(
     return { bytes: rows * bytesPerRow, ms: performance.now() - start };
   };
   try {
-    // the first one would be slow for reasons that a long copy does not have: caches, code that has not run yet
+    // the first one would be slow for reasons that a long copy does not have: caches, code that has
+    // not run yet
     await copyWith(probeOf(sample, Math.ceil(limit / 8)))(from, to);
     const one = await copyWith(probe)(from, to);
     if (one.bytes === 0) return {};

@@ -1,5 +1,6 @@
 /**
- * What the steps of a run will take: measured once, between the servers and on the largest table, and reckoned for every database.
+ * What the steps of a run will take: measured once, between the servers and on the largest table,
+ * and reckoned for every database.
  *
  * @module
  */

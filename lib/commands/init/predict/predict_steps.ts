@@ -1,5 +1,6 @@
 /**
- * How long each step of a database's copy will take, from what there is to do and what things cost. Pure.
+ * How long each step of a database's copy will take, from what there is to do and what things cost.
+ * Pure.
  *
  * @module
  */
@@ -32,7 +33,9 @@ export interface PredictOptions {
   readonly maxBytesPerSecond: number | undefined;
 }
 
-/** ANALYZE looks at 30,000 rows: a table of about so many bytes costs it as much as any larger one. */
+/**
+ * ANALYZE looks at 30,000 rows: a table of about so many bytes costs it as much as any larger one.
+ */
 const analyzedBytes = 4 * 1024 * 1024;
 /** A check of a foreign key reads both tables and compares; nothing is written. */
 const foreignKeySpeed = 4;

@@ -21,8 +21,8 @@ export interface FillWork {
   /** Builders while rows are copied; afterwards the copying sessions join them. */
   readonly indexJobs: number;
   /**
-   * How much sessions help each other: `n` of them together are `n ** scaling` times as fast as one. 1: the servers have room for all; 0: one session
-   * takes all that they have.
+   * How much sessions help each other: `n` of them together are `n ** scaling` times as fast as
+   * one. 1: the servers have room for all; 0: one session takes all that they have.
    */
   readonly scaling: number;
 }
@@ -40,8 +40,8 @@ interface Running {
 }
 
 /**
- * Plays the work through: parts in their order, builds as their tables are complete, the longest first, every session slowed by the others as
- * the scaling says.
+ * Plays the work through: parts in their order, builds as their tables are complete, the longest
+ * first, every session slowed by the others as the scaling says.
  */
 export function simulateFill(
   { parts, builds, jobs, indexJobs, scaling }: FillWork,

@@ -29,7 +29,10 @@ export const database: FactSource = {
   from: `FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()`,
 };
 
-/** What the comment of one of the tool's subscriptions says of a setting that it needs until cleanup; no row where it says nothing. */
+/**
+ * What the comment of one of the tool's subscriptions says of a setting that it needs until
+ * cleanup; no row where it says nothing.
+ */
 const workerNote = `(
      SELECT note.value AS note
        FROM pg_catalog.pg_subscription AS sub
@@ -39,7 +42,10 @@ const workerNote = `(
         AND note.value ->> 'name' = pg_catalog.split_part(setting, '=', 1)
       LIMIT 1)`;
 
-/** ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET, one object for each parameter; those of the tool as they were before. */
+/**
+ * ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET, one object for each parameter; those of
+ * the tool as they were before.
+ */
 export const settings: FactSource = {
   kind: "setting",
   section: "settings",
@@ -133,7 +139,9 @@ export const foreignServers: FactSource = {
    WHERE ${ownObject("pg_foreign_server", "s.oid")}`,
 };
 
-/** User mappings. Their options are secrets: compared, never shown; NULL to whom they are hidden. */
+/**
+ * User mappings. Their options are secrets: compared, never shown; NULL to whom they are hidden.
+ */
 export const userMappings: FactSource = {
   kind: "user mapping",
   section: "foreign data",
@@ -143,7 +151,10 @@ export const userMappings: FactSource = {
   from: `FROM pg_catalog.pg_user_mappings AS m`,
 };
 
-/** Large objects by owner and privileges: there may be millions. Their comments are compared with their contents. */
+/**
+ * Large objects by owner and privileges: there may be millions. Their comments are compared with
+ * their contents.
+ */
 export const largeObjects: FactSource = {
   kind: "large objects",
   section: "large object owners",

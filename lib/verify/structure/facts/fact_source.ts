@@ -1,5 +1,6 @@
 /**
- * How facts about one kind of object are read from the catalogs, so that servers of different versions give the same ones.
+ * How facts about one kind of object are read from the catalogs, so that servers of different
+ * versions give the same ones.
  *
  * @module
  */
@@ -17,7 +18,10 @@ export interface FactSource {
   readonly parent?: string;
   readonly name: string;
   readonly owner?: string;
-  /** An access list, and the letter that `acldefault` knows its kind by; none for one that has no default. */
+  /**
+   * An access list, and the letter that `acldefault` knows its kind by; none for one that has no
+   * default.
+   */
   readonly acl?: { readonly list: string; readonly letter?: string; readonly owner?: string };
   readonly comment?: string;
   /** Property → expression. NULL is the same as not there. */

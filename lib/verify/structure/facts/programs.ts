@@ -130,8 +130,8 @@ export const types: FactSource = {
 };
 
 /**
- * The operator that this one names, or else the one that names it: minor versions differ in whether an operator that was announced by another gets the
- * link back.
+ * The operator that this one names, or else the one that names it: minor versions differ in whether
+ * an operator that was announced by another gets the link back.
  */
 function linkedOperator(column: "oprcom" | "oprnegate"): string {
   return `coalesce(
