@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Session, textArray } from "../postgres/mod.ts";
+import { type Session, textArray } from "../postgres/internal.ts";
 
 /** A setting that is looked at. */
 export type SettingName =

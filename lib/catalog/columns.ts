@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { catalogResultBytes, type Session, textArray } from "../postgres/mod.ts";
+import { catalogResultBytes, type Session, textArray } from "../postgres/internal.ts";
 import { hasPortableBinaryForm, type TypeFacts } from "./binary_types.ts";
 
 /** A column whose values are copied. */

@@ -3,8 +3,14 @@
  *
  * @module
  */
-import { displayName, formatBytes, ledgerSchema, plural, type TableName } from "../core/mod.ts";
-import { type Session, textArray } from "../postgres/mod.ts";
+import {
+  displayName,
+  formatBytes,
+  ledgerSchema,
+  plural,
+  type TableName,
+} from "../core/internal.ts";
+import { type Session, textArray } from "../postgres/internal.ts";
 import { listProviderRoles } from "./provider_names.ts";
 import { notOfExtension } from "./extension_members.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Session } from "../postgres/mod.ts";
+import type { Session } from "../postgres/internal.ts";
 import { isProviderDatabase } from "./provider_names.ts";
 
 /** Which library sorts the texts of a database. */

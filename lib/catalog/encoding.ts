@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Session } from "../postgres/mod.ts";
+import type { Session } from "../postgres/internal.ts";
 
 /** The encoding of the session's database: `UTF8`, `LATIN1`, `SQL_ASCII`. */
 export async function readEncoding(session: Session): Promise<string> {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { openSession, ServerError, type Session } from "../postgres/mod.ts";
+import { openSession, ServerError, type Session } from "../postgres/internal.ts";
 
 /** A thing in the way. */
 export type Intermediary = "pooler" | "load-balancer";

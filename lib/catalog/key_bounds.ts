@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Session } from "../postgres/mod.ts";
+import type { Session } from "../postgres/internal.ts";
 import type { Table } from "./tables.ts";
 
 /** Values that cut a table into about equal shares. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Session } from "../postgres/mod.ts";
+import type { Session } from "../postgres/internal.ts";
 
 /** A large object without its contents. */
 export type LargeObject = {

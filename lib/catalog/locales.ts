@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { quoteLiteral } from "../core/mod.ts";
-import { ServerError, type Session, silenceEventTriggers, SqlState } from "../postgres/mod.ts";
+import { quoteLiteral } from "../core/internal.ts";
+import { ServerError, type Session, silenceEventTriggers, SqlState } from "../postgres/internal.ts";
 
 /** What is known of a server's locales. */
 export type LocaleFacts = {

@@ -10,8 +10,8 @@
  *
  * @module
  */
-import { displayName, showOpaque, type TableName, tokenize } from "../core/mod.ts";
-import { catalogResultBytes, queryBytes, type Session } from "../postgres/mod.ts";
+import { displayName, showOpaque, type TableName, tokenize } from "../core/internal.ts";
+import { catalogResultBytes, queryBytes, type Session } from "../postgres/internal.ts";
 
 /**
  * Rows that are read at once: a database may have any number of functions and indexes, each with a

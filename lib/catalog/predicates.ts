@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { quoteQualified, type TableName } from "../core/mod.ts";
-import { ServerError, type Session, SqlState, textArray } from "../postgres/mod.ts";
+import { quoteQualified, type TableName } from "../core/internal.ts";
+import { ServerError, type Session, SqlState, textArray } from "../postgres/internal.ts";
 import { planningHazardOf } from "./planning_hazards.ts";
 import {
   type IdentityFacts,
@@ -13,7 +13,7 @@ import {
   type SourceTable,
   type Volatility,
   wordsOf,
-} from "../rules/mod.ts";
+} from "../rules/internal.ts";
 
 /** What the server says of a predicate, or why it refuses it. */
 export type PredicateAnswer =

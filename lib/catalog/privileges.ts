@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Session, textArray } from "../postgres/mod.ts";
+import { type Session, textArray } from "../postgres/internal.ts";
 import { listProviderRoles } from "./provider_names.ts";
 import { notOfExtension } from "./extension_members.ts";
 

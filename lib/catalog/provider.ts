@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Session, textArray } from "../postgres/mod.ts";
+import { type Session, textArray } from "../postgres/internal.ts";
 
 /** A provider that some piece of advice depends on. */
 export type ProviderId =

@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { displayName, tableKey, type TableName } from "../core/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { displayName, tableKey, type TableName } from "../core/internal.ts";
+import type { Session } from "../postgres/internal.ts";
 
 /** A table or composite type whose rows are stored in a column somewhere. */
 export interface StoredRowType extends TableName {

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { ledgerSchema } from "../core/mod.ts";
+import { ledgerSchema } from "../core/internal.ts";
 
 const mine = (alias: string) =>
   `${alias}.nspname !~ '^pg_' AND ${alias}.nspname NOT IN ('information_schema', '${ledgerSchema}')`;

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { quoteQualified, type TableName } from "../core/mod.ts";
-import { queryAnyText, type Session } from "../postgres/mod.ts";
+import { quoteQualified, type TableName } from "../core/internal.ts";
+import { queryAnyText, type Session } from "../postgres/internal.ts";
 import {
   computedStatement,
   functionsStatement,

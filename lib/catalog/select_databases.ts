@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Problem, suggest } from "../core/mod.ts";
+import { type Problem, suggest } from "../core/internal.ts";
 import type { Database } from "./databases.ts";
 import { parseNamePattern } from "./name_pattern.ts";
 import { isProviderDatabase } from "./provider_names.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { quoteLiteral, quoteQualified, type TableName } from "../core/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { quoteLiteral, quoteQualified, type TableName } from "../core/internal.ts";
+import type { Session } from "../postgres/internal.ts";
 import { notOfExtension } from "./extension_members.ts";
 
 /** A sequence; also those behind `serial` and identity columns. */

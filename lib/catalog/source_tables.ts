@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { tableKey, type TableName } from "../core/mod.ts";
-import { catalogResultBytes, type Session } from "../postgres/mod.ts";
+import { tableKey, type TableName } from "../core/internal.ts";
+import { catalogResultBytes, type Session } from "../postgres/internal.ts";
 import {
   type SourceColumn,
   type SourceDatabase,
@@ -16,7 +16,7 @@ import {
   type SourceForeignKey,
   type SourceTable,
   type SourceTableKind,
-} from "../rules/mod.ts";
+} from "../rules/internal.ts";
 
 const tablesStatement = `
   SELECT n.nspname AS schema, c.relname AS name, c.oid,

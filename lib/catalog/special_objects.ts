@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Session } from "../postgres/mod.ts";
+import type { Session } from "../postgres/internal.ts";
 import { notOfExtension } from "./extension_members.ts";
 
 /** What there is in a database besides tables. Extensions' own objects do not count. */

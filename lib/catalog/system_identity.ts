@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ServerError, type Session } from "../postgres/mod.ts";
+import { ServerError, type Session } from "../postgres/internal.ts";
 
 /** How the databases of two sessions relate. */
 export type ServerRelation = "same-database" | "same-cluster" | "different";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { ledgerSchema, type TableName } from "../core/mod.ts";
-import { catalogResultBytes, type Session } from "../postgres/mod.ts";
+import { ledgerSchema, type TableName } from "../core/internal.ts";
+import { catalogResultBytes, type Session } from "../postgres/internal.ts";
 import { readColumns, type TableColumn } from "./columns.ts";
 import { notOfExtension } from "./extension_members.ts";
 import { readPlanningHazards } from "./planning_hazards.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Token, tokenize } from "../core/mod.ts";
+import { type Token, tokenize } from "../core/internal.ts";
 
 /**
  * Names of a database that are not the server's own. What `pg_catalog` has too is left out: it is

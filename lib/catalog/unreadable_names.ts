@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { hasOpaqueBytes } from "../core/mod.ts";
-import { queryBytes, type Session } from "../postgres/mod.ts";
+import { hasOpaqueBytes } from "../core/internal.ts";
+import { queryBytes, type Session } from "../postgres/internal.ts";
 
 /** A name in bytes that are no valid UTF-8, or that Unicode lacks. */
 export interface UnreadableName {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { TableName } from "../core/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import type { TableName } from "../core/internal.ts";
+import type { Session } from "../postgres/internal.ts";
 import { notOfExtension } from "./extension_members.ts";
 
 /** An index or key that will be built. */

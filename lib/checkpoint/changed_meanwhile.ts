@@ -1,4 +1,4 @@
-import { ExitCode, ReplicatorError } from "../core/mod.ts";
+import { ExitCode, ReplicatorError } from "../core/internal.ts";
 
 /** A target database has changed since the plan was made: another run or session was faster. */
 export function changedMeanwhile(database: string, found: string): ReplicatorError {

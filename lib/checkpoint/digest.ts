@@ -4,8 +4,8 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { encodeOpaque } from "../core/mod.ts";
-import type { DumpStatement } from "../schema/mod.ts";
+import { encodeOpaque } from "../core/internal.ts";
+import type { DumpStatement } from "../schema/internal.ts";
 
 /** The digest of a statement: 32 hexadecimal digits. */
 export function statementDigest({ sql }: DumpStatement): string {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { describeStatement, type DumpStatement } from "../schema/mod.ts";
+import { describeStatement, type DumpStatement } from "../schema/internal.ts";
 import { isRecorded, statementDigest } from "./digest.ts";
 
 /** A statement of the dump, as the ledger keeps it. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { dirname, join } from "node:path";
-import { ExitCode, ReplicatorError } from "../core/mod.ts";
+import { ExitCode, ReplicatorError } from "../core/internal.ts";
 import type { CheckpointStore } from "./store.ts";
 
 /** The folder, below the one that the tool is run in. */

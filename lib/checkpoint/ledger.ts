@@ -16,7 +16,7 @@ import {
   retryEvent,
   tableKey,
   type TableName,
-} from "../core/mod.ts";
+} from "../core/internal.ts";
 import {
   ConnectionError,
   type Endpoint,
@@ -28,9 +28,9 @@ import {
   type Session,
   textArray,
   withoutEventTriggers,
-} from "../postgres/mod.ts";
-import type { DumpStatement, SetAsideObject, StatementRecord } from "../schema/mod.ts";
-import { readContents } from "../catalog/mod.ts";
+} from "../postgres/internal.ts";
+import type { DumpStatement, SetAsideObject, StatementRecord } from "../schema/internal.ts";
+import { readContents } from "../catalog/internal.ts";
 import { isRecorded, statementDigest } from "./digest.ts";
 import {
   asciiJson,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ledgerSchema, quoteLiteral, type TableName } from "../core/mod.ts";
+import { ledgerSchema, quoteLiteral, type TableName } from "../core/internal.ts";
 
 /** Format of the ledger that this version writes, and the only one it goes on with. */
 export const ledgerFormat = 2;

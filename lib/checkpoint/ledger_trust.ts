@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { ExitCode, ledgerSchema, ReplicatorError } from "../core/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { ExitCode, ledgerSchema, ReplicatorError } from "../core/internal.ts";
+import type { Session } from "../postgres/internal.ts";
 
 /** Whoever is trusted: this session's own role, and superusers, who can do everything anyway. */
 const trusted = (owner: string) =>

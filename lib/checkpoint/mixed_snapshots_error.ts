@@ -1,4 +1,4 @@
-import { ReplicatorError } from "../core/mod.ts";
+import { ReplicatorError } from "../core/internal.ts";
 
 /**
  * What is left of an unfinished copy cannot be read as of the moment that the rest was read at, and

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { TableName } from "../core/mod.ts";
-import type { SetAsideObject } from "../schema/mod.ts";
+import type { TableName } from "../core/internal.ts";
+import type { SetAsideObject } from "../schema/internal.ts";
 
 /** What a run moves; another scope never goes on with its work. */
 export interface RunScope {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { describeEndpoint, type Endpoint } from "../postgres/mod.ts";
+import { describeEndpoint, type Endpoint } from "../postgres/internal.ts";
 
 /**
  * Both ends as digests: nothing of a password is in them, so that a rotated one does not matter.

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { ReplicatorError } from "../core/mod.ts";
-import { isTransient, type Session } from "../postgres/mod.ts";
-import type { SetAsideObject } from "../schema/mod.ts";
+import { ReplicatorError } from "../core/internal.ts";
+import { isTransient, type Session } from "../postgres/internal.ts";
+import type { SetAsideObject } from "../schema/internal.ts";
 import { readLedgerRun } from "./read_ledger.ts";
 
 /**

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { ExitCode, ledgerSchema, ReplicatorError, tableKey } from "../core/mod.ts";
-import { ConnectionError, ServerError, type Session, SqlState } from "../postgres/mod.ts";
-import type { SetAsideObject } from "../schema/mod.ts";
+import { ExitCode, ledgerSchema, ReplicatorError, tableKey } from "../core/internal.ts";
+import { ConnectionError, ServerError, type Session, SqlState } from "../postgres/internal.ts";
+import type { SetAsideObject } from "../schema/internal.ts";
 import { ledgerFormat } from "./ledger_sql.ts";
 import { refuseForeignLedger } from "./ledger_trust.ts";
 import type {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Session } from "../postgres/mod.ts";
+import type { Session } from "../postgres/internal.ts";
 import type { SourcePoint } from "./model.ts";
 
 // txid_…: the newer names came with 13. In a transaction with a snapshot the answer belongs to it.

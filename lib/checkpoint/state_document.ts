@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ExitCode, ReplicatorError } from "../core/mod.ts";
+import { ExitCode, ReplicatorError } from "../core/internal.ts";
 import type { RunScope } from "./model.ts";
 import type { RunEnds } from "./operation.ts";
 

@@ -1,4 +1,4 @@
-import type { ExitCode } from "../core/mod.ts";
+import type { ExitCode } from "../core/internal.ts";
 import type { RunContext } from "../commands/shared/run.ts";
 import type { ProgressDisplay } from "../ui/mod.ts";
 import type { ResolveContext } from "./options/copy_options.ts";

@@ -6,14 +6,4 @@
  *
  * @module
  */
-export * from "./shared/server_pair.ts";
-export * from "./cleanup/cleanup.ts";
-export * from "./shared/database_plan.ts";
-export * from "./init/init.ts";
-export * from "./shared/report.ts";
-export * from "./shared/run.ts";
-export * from "./status/status.ts";
-export * from "./sync/sync.ts";
-export * from "./shared/table_scope.ts";
-export * from "./validate/validate.ts";
-export * from "./verify/verify.ts";
+export * from "./internal.ts";

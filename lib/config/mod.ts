@@ -5,6 +5,4 @@
  *
  * @module
  */
-export * from "./read_config.ts";
-export * from "./variables.ts";
-export * from "./write_config.ts";
+export * from "./internal.ts";

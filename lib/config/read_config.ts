@@ -12,7 +12,7 @@ import {
   Secret,
   suggest,
   unreadableName,
-} from "../core/mod.ts";
+} from "../core/internal.ts";
 import {
   readFilterPattern,
   type Reading,
@@ -22,7 +22,7 @@ import {
   RuleReader,
   type RulesReading,
   type TablePattern,
-} from "../rules/mod.ts";
+} from "../rules/internal.ts";
 import { type ConfigDocument, configSchema } from "./schema.ts";
 import { type DocumentPath, readTomlLines } from "./toml_lines.ts";
 import { expandVariables } from "./variables.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { stringify } from "smol-toml";
-import { printPart } from "../rules/mod.ts";
+import { printPart } from "../rules/internal.ts";
 
 /** What was chosen. */
 export interface SavedChoice {

@@ -11,8 +11,8 @@ import {
   ReplicatorError,
   tableKey,
   type TableName,
-} from "../core/mod.ts";
-import { type Endpoint, openSession, ServerError, type Session } from "../postgres/mod.ts";
+} from "../core/internal.ts";
+import { type Endpoint, openSession, ServerError, type Session } from "../postgres/internal.ts";
 import { withSessions } from "./run_statements.ts";
 
 /** Where, how many at once, and who is told. */

@@ -10,15 +10,15 @@ import {
   retryEvent,
   tableKey,
   type TableName,
-} from "../core/mod.ts";
+} from "../core/internal.ts";
 import {
   type Endpoint,
   isTransient,
   openSessionWithRetry,
   pause,
   type Session,
-} from "../postgres/mod.ts";
-import type { DumpStatement } from "../schema/mod.ts";
+} from "../postgres/internal.ts";
+import type { DumpStatement } from "../schema/internal.ts";
 import {
   analyzesAlone,
   analyzeTogether,

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { ExitCode, ReplicatorError } from "../core/mod.ts";
-import { differentlyOrdered, readStoredRowTypes } from "../catalog/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { ExitCode, ReplicatorError } from "../core/internal.ts";
+import { differentlyOrdered, readStoredRowTypes } from "../catalog/internal.ts";
+import type { Session } from "../postgres/internal.ts";
 
 /**
  * Looks at the row types of both sides before rows are copied.

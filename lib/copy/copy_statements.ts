@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteLiteral, quoteQualified } from "../core/mod.ts";
-import { inParentheses } from "../rules/mod.ts";
+import { quoteIdentifier, quoteLiteral, quoteQualified } from "../core/internal.ts";
+import { inParentheses } from "../rules/internal.ts";
 import { rangeCondition } from "./part_range.ts";
 import type { CopyPart } from "./plan.ts";
 

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { displayName, type EventSink, retryEvent } from "../core/mod.ts";
-import type { CopyOutcome, Endpoint, SnapshotHolder } from "../postgres/mod.ts";
-import type { Table } from "../catalog/mod.ts";
+import { displayName, type EventSink, retryEvent } from "../core/internal.ts";
+import type { CopyOutcome, Endpoint, SnapshotHolder } from "../postgres/internal.ts";
+import type { Table } from "../catalog/internal.ts";
 import type { CopyWorkerJob } from "./copy_worker.ts";
 import { copyInStatement, copyOutStatement } from "./copy_statements.ts";
 import { type CopyWorkerRunner, copyWorkersHere } from "./worker_runner.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { InterruptedError } from "../core/mod.ts";
+import { InterruptedError } from "../core/internal.ts";
 import {
   endpointFromMessage,
   errorToMessage,
@@ -12,7 +12,7 @@ import {
   type LockWaitSink,
   noteOwnBackend,
   type OwnBackendListener,
-} from "../postgres/mod.ts";
+} from "../postgres/internal.ts";
 import { type CopyWorkerJob, runCopyWorker } from "./copy_worker.ts";
 import type { CopyWorkerEvent, MessageFromThread, MessageToThread } from "./worker_messages.ts";
 

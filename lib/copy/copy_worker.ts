@@ -16,7 +16,7 @@ import {
   ServerError,
   type Session,
   SqlState,
-} from "../postgres/mod.ts";
+} from "../postgres/internal.ts";
 
 /** Pauses of a lane whose connection broke, before it goes on; a finished job starts them anew. */
 export const copyRetryDelaysMs: readonly number[] = [200, 1_000, 2_000, 4_000, 8_000];

@@ -10,7 +10,7 @@ import {
   quoteQualified,
   tableKey,
   type TableName,
-} from "../core/mod.ts";
+} from "../core/internal.ts";
 import {
   type Endpoint,
   openSession,
@@ -18,8 +18,8 @@ import {
   type ServerError,
   type Session,
   SqlState,
-} from "../postgres/mod.ts";
-import { concernsOneObject, isRefusal, SqlCursor } from "../schema/mod.ts";
+} from "../postgres/internal.ts";
+import { concernsOneObject, isRefusal, SqlCursor } from "../schema/internal.ts";
 import { withSessions } from "./run_statements.ts";
 
 /** A foreign key that is there and not validated. */

@@ -8,8 +8,8 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteQualified } from "../core/mod.ts";
-import { type DumpStatement, SqlCursor } from "../schema/mod.ts";
+import { quoteIdentifier, quoteQualified } from "../core/internal.ts";
+import { type DumpStatement, SqlCursor } from "../schema/internal.ts";
 
 /** What is built at once, and what follows when all of it is there. */
 export interface IndexPlan {

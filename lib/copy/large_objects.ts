@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type EventSink, quoteIdentifier, quoteLiteral } from "../core/mod.ts";
+import { type EventSink, quoteIdentifier, quoteLiteral } from "../core/internal.ts";
 import {
   type CopyJob,
   type Endpoint,
@@ -15,8 +15,8 @@ import {
   type Session,
   silenceEventTriggers,
   type SnapshotHolder,
-} from "../postgres/mod.ts";
-import { listLargeObjects } from "../catalog/mod.ts";
+} from "../postgres/internal.ts";
+import { listLargeObjects } from "../catalog/internal.ts";
 
 /** Where from, where to, and who is told. */
 export interface CopyLargeObjectsOptions {

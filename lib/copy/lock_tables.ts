@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { plural, quoteQualified, ReplicatorError, type TableName } from "../core/mod.ts";
-import { type Endpoint, type Session, SnapshotHolder } from "../postgres/mod.ts";
-import { listTables, type Table } from "../catalog/mod.ts";
+import { plural, quoteQualified, ReplicatorError, type TableName } from "../core/internal.ts";
+import { type Endpoint, type Session, SnapshotHolder } from "../postgres/internal.ts";
+import { listTables, type Table } from "../catalog/internal.ts";
 
 /** A snapshot and the tables that it sees, all of them locked in ACCESS SHARE mode. */
 export interface LockedSnapshot {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteLiteral } from "../core/mod.ts";
+import { quoteIdentifier, quoteLiteral } from "../core/internal.ts";
 
 /**
  * A range of blocks of a table: from `from` up to but not including `to`; the last part is open.

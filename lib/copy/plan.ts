@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { displayName } from "../core/mod.ts";
-import { type KeyBounds, readKeyBounds, type Table } from "../catalog/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { displayName } from "../core/internal.ts";
+import { type KeyBounds, readKeyBounds, type Table } from "../catalog/internal.ts";
+import type { Session } from "../postgres/internal.ts";
 import type { PartRange } from "./part_range.ts";
 
 /** COPY's format. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { pause } from "../postgres/mod.ts";
+import { pause } from "../postgres/internal.ts";
 
 /** A clock, and the signal that ends waiting. */
 export interface RateLimiterOptions {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type EventSink, runConcurrently } from "../core/mod.ts";
-import { type Endpoint, openSessionWithRetry, type Session } from "../postgres/mod.ts";
+import { type EventSink, runConcurrently } from "../core/internal.ts";
+import { type Endpoint, openSessionWithRetry, type Session } from "../postgres/internal.ts";
 
 /** A pool of target sessions that hand work to each other. */
 export interface SessionPoolOptions {

@@ -9,7 +9,7 @@ import {
   formatDuration,
   plural,
   type ThrottleSubject,
-} from "../core/mod.ts";
+} from "../core/internal.ts";
 
 /** A session that waits. */
 export interface Waiter {

@@ -11,7 +11,7 @@ import type {
   LockWait,
   LockWaitOver,
   OwnBackendChange,
-} from "../postgres/mod.ts";
+} from "../postgres/internal.ts";
 import type { CopyWorkerJob } from "./copy_worker.ts";
 
 /** To a copy thread. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { runConcurrently } from "../core/mod.ts";
-import type { CopyOutcome, Endpoint, SnapshotHolder } from "../postgres/mod.ts";
+import { runConcurrently } from "../core/internal.ts";
+import type { CopyOutcome, Endpoint, SnapshotHolder } from "../postgres/internal.ts";
 import { type CopyWorkerJob, type CopyWorkerOptions, runCopyWorker } from "./copy_worker.ts";
 import { CopyThreads } from "./worker_threads.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Side } from "../core/mod.ts";
+import type { Side } from "../core/internal.ts";
 import {
   type Endpoint,
   endpointToMessage,
@@ -12,7 +12,7 @@ import {
   noteOwnBackend,
   type OwnBackendChange,
   type OwnBackendListener,
-} from "../postgres/mod.ts";
+} from "../postgres/internal.ts";
 import type { CopyWorkerJob, CopyWorkerOptions } from "./copy_worker.ts";
 import type { CopyWorkerEvent, MessageFromThread, MessageToThread } from "./worker_messages.ts";
 

@@ -4,16 +4,4 @@
  *
  * @module
  */
-export * from "./concurrency.ts";
-export * from "./errors.ts";
-export * from "./events.ts";
-export * from "./exit_code.ts";
-export * from "./identifiers.ts";
-export * from "./ledger_schema.ts";
-export * from "./lsn.ts";
-export * from "./opaque_text.ts";
-export * from "./quantities.ts";
-export * from "./secret.ts";
-export * from "./sql_tokens.ts";
-export * from "./suggestion.ts";
-export * from "./unreadable_name.ts";
+export * from "./internal.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Session } from "../postgres/mod.ts";
+import type { Session } from "../postgres/internal.ts";
 import {
   createSubscription,
   type CreateSubscriptionOptions,

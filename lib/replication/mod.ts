@@ -5,33 +5,4 @@
  *
  * @module
  */
-export * from "./progress/wait_for_lsn.ts";
-export * from "./applier.ts";
-export * from "./subscription/subscription_conninfo.ts";
-export * from "./publication/publication_comment.ts";
-export * from "./drift/table_drift.ts";
-export * from "./hazards/mod.ts";
-export * from "./publication/replica_identity.ts";
-export * from "./progress/lag.ts";
-export * from "./stream/read_progress.ts";
-export * from "./publication/names.ts";
-export * from "./progress/diagnose_apply_error.ts";
-export * from "./stream/list_owned_objects.ts";
-export * from "./slot/positions.ts";
-export * from "./publication/publication.ts";
-export * from "./publication/restore_replica_identities.ts";
-export * from "./publication/scope.ts";
-export * from "./slot/slot.ts";
-export * from "./slot/slot_snapshot.ts";
-export * from "./subscription/subscription.ts";
-export * from "./drift/type_drift.ts";
-export * from "./stream/stream.ts";
-export * from "./stream/read_streams.ts";
-export * from "./stream/stream_state.ts";
-export * from "./progress/next_transaction.ts";
-export * from "./subscription/skip_transaction.ts";
-export {
-  type HarmfulSetting,
-  readHarmfulSettings,
-  workerSettings,
-} from "./subscription/worker_settings.ts";
+export * from "./internal.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { displayName, tableKey, type TableName } from "../core/mod.ts";
+import { displayName, tableKey, type TableName } from "../core/internal.ts";
 import type { TableScope } from "./decide.ts";
 import {
   type SourceDatabase,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { displayName, tableKey, type TableName } from "../core/mod.ts";
+import { displayName, tableKey, type TableName } from "../core/internal.ts";
 import { matchesTable, printPattern, type TablePlace } from "./name_pattern.ts";
 import { allOf } from "./predicate.ts";
 import { type SourceDatabase, type SourceTable } from "./source_tables.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { plural, suggest } from "../core/mod.ts";
+import { plural, suggest } from "../core/internal.ts";
 
 /**
  * One part of a name: the literal texts around its wildcards. `["orders"]` is one name, `["app_",

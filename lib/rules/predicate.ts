@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { tokenize } from "../core/mod.ts";
+import { tokenize } from "../core/internal.ts";
 import { quotedPattern, type Reading } from "./name_pattern.ts";
 
 /**

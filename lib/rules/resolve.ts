@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { displayName, plural, type Problem, suggest } from "../core/mod.ts";
+import { displayName, plural, type Problem, suggest } from "../core/internal.ts";
 import { type DecidedTable, decideTables, type TableScope } from "./decide.ts";
 import {
   literalOf,

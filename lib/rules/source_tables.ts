@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { TableName } from "../core/mod.ts";
+import type { TableName } from "../core/internal.ts";
 
 /** What holds rows or looks as if it did. */
 export type SourceTableKind = "table" | "partitioned" | "foreign";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Problem } from "../core/mod.ts";
+import type { Problem } from "../core/internal.ts";
 import {
   cutOutsideQuotes,
   readFilterPattern,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { plural, quoteIdentifier, suggest } from "../core/mod.ts";
+import { plural, quoteIdentifier, suggest } from "../core/internal.ts";
 import type { Reading } from "./name_pattern.ts";
 
 /** How far a window reaches back: calendar months and seconds, as an interval has them. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteQualified } from "../core/mod.ts";
+import { quoteIdentifier, quoteQualified } from "../core/internal.ts";
 import type { DumpStatement } from "./dump_reader.ts";
 import { SqlCursor } from "./sql_cursor.ts";
 import { parseCreateTable, type TableDefinition } from "./table_definition.ts";

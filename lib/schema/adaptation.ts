@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { redact, type Side } from "../core/mod.ts";
-import { isTransient, ServerError } from "../postgres/mod.ts";
+import { redact, type Side } from "../core/internal.ts";
+import { isTransient, ServerError } from "../postgres/internal.ts";
 
 /** One line for the report. */
 export interface Adaptation {

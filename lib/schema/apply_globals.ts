@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { quoteIdentifier, redact } from "../core/mod.ts";
-import { ServerError, type Session, SqlState } from "../postgres/mod.ts";
+import { quoteIdentifier, redact } from "../core/internal.ts";
+import { ServerError, type Session, SqlState } from "../postgres/internal.ts";
 import { type Adaptation, isRefusal } from "./adaptation.ts";
 import { bootstrapRole } from "./globals_catalog.ts";
 import type { GlobalObject } from "./globals_model.ts";

@@ -3,14 +3,20 @@
  *
  * @module
  */
-import { ExitCode, quoteIdentifier, redact, ReplicatorError, type TableName } from "../core/mod.ts";
+import {
+  ExitCode,
+  quoteIdentifier,
+  redact,
+  ReplicatorError,
+  type TableName,
+} from "../core/internal.ts";
 import {
   ownSearchPath,
   resetRoleStatement,
   ServerError,
   type Session,
   SqlState,
-} from "../postgres/mod.ts";
+} from "../postgres/internal.ts";
 import { type Adaptation, excerpt, isRefusal } from "./adaptation.ts";
 import { adaptStatement, type SchemaTarget } from "./adapt_statement.ts";
 import type { DumpStatement } from "./dump_reader.ts";

@@ -11,7 +11,7 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteQualified, tableKey, type TableName } from "../core/mod.ts";
+import { quoteIdentifier, quoteQualified, tableKey, type TableName } from "../core/internal.ts";
 import type { DumpStatement } from "./dump_reader.ts";
 import { parseCreateTable, type TableDefinition, type TableItem } from "./table_definition.ts";
 

@@ -11,7 +11,7 @@ import {
   libpqParameters,
   namesRole,
   startupOption,
-} from "../postgres/mod.ts";
+} from "../postgres/internal.ts";
 
 /**
  * What the programs do not set themselves, or only after statements that a setting of the database

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { ExitCode, quoteIdentifier, quoteLiteral, ReplicatorError } from "../core/mod.ts";
-import { type ServerError, type Session, SqlState } from "../postgres/mod.ts";
+import { ExitCode, quoteIdentifier, quoteLiteral, ReplicatorError } from "../core/internal.ts";
+import { type ServerError, type Session, SqlState } from "../postgres/internal.ts";
 import { type Adaptation, isRefusal } from "./adaptation.ts";
 import type { DumpStatement } from "./dump_reader.ts";
 import { parseSetting, type SecurityLabel, type Setting } from "./globals_model.ts";

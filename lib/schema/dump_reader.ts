@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Token, tokenize } from "../core/mod.ts";
+import { type Token, tokenize } from "../core/internal.ts";
 
 /** One statement of a dump. */
 export interface DumpStatement {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { ledgerSchema, quoteIdentifier, type TableName } from "../core/mod.ts";
-import { ConnectionError, type Endpoint } from "../postgres/mod.ts";
+import { ledgerSchema, quoteIdentifier, type TableName } from "../core/internal.ts";
+import { ConnectionError, type Endpoint } from "../postgres/internal.ts";
 import { hasInheritance, withColumnOrder } from "./column_order.ts";
 import { type DumpStatement, readDump } from "./dump_reader.ts";
 import type { DumpTool } from "./dump_tool.ts";

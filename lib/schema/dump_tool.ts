@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ExitCode, ReplicatorError } from "../core/mod.ts";
+import { ExitCode, ReplicatorError } from "../core/internal.ts";
 import { embeddedDumpMajor } from "./embedded_dump.ts";
 import { removeAbandonedSecrets } from "./secret_folder.ts";
 import { findInstalledTools, type InstalledTools, type ToolSearch } from "./native_tools.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { decodeOpaque, ExitCode, quoteLiteral, redact, ReplicatorError } from "../core/mod.ts";
-import { type Endpoint, openSession, ServerError, type Session } from "../postgres/mod.ts";
+import { decodeOpaque, ExitCode, quoteLiteral, redact, ReplicatorError } from "../core/internal.ts";
+import { type Endpoint, openSession, ServerError, type Session } from "../postgres/internal.ts";
 import {
   type DumpJob,
   dumpWorker,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Session } from "../postgres/mod.ts";
+import type { Session } from "../postgres/internal.ts";
 import type { Adaptation } from "./adaptation.ts";
 import type { DumpTool } from "./dump_tool.ts";
 import {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { Secret } from "../core/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { Secret } from "../core/internal.ts";
+import type { Session } from "../postgres/internal.ts";
 import {
   creatableLocation,
   type GlobalObject,

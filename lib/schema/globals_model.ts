@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Secret } from "../core/mod.ts";
+import type { Secret } from "../core/internal.ts";
 
 /** The attributes of a role. */
 export interface DumpedRoleAttributes {

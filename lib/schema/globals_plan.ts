@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteLiteral } from "../core/mod.ts";
+import { quoteIdentifier, quoteLiteral } from "../core/internal.ts";
 import type { Adaptation } from "./adaptation.ts";
 import type {
   DumpedRoleAttributes,

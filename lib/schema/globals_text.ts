@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ReplicatorError, Secret } from "../core/mod.ts";
+import { ReplicatorError, Secret } from "../core/internal.ts";
 import { excerpt } from "./adaptation.ts";
 import { readDump } from "./dump_reader.ts";
 import {

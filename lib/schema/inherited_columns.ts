@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { quoteLiteral, tableKey } from "../core/mod.ts";
-import { type Endpoint, openSession } from "../postgres/mod.ts";
+import { quoteLiteral, tableKey } from "../core/internal.ts";
+import { type Endpoint, openSession } from "../postgres/internal.ts";
 import type { InheritedColumn } from "./column_order.ts";
 
 interface Row extends InheritedColumn {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { tokenize } from "../core/mod.ts";
+import { tokenize } from "../core/internal.ts";
 
 /** Names that a statement mentions outside of strings and comments. */
 export interface MentionedNames {

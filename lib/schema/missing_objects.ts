@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Session } from "../postgres/mod.ts";
+import type { Session } from "../postgres/internal.ts";
 import type { DumpStatement } from "./dump_reader.ts";
 
 /** An object as pg_dump names it in the comment above its statements. */

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { redact } from "../core/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { redact } from "../core/internal.ts";
+import type { Session } from "../postgres/internal.ts";
 import { type Adaptation, isRefusal } from "./adaptation.ts";
 
 interface Facts {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Token, tokenize } from "../core/mod.ts";
+import { type Token, tokenize } from "../core/internal.ts";
 
 /** One option, and where it stands in the statement. */
 export interface StatementOption {

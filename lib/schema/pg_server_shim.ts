@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type ServerMessage, serverMessageFromFields, type Session } from "../postgres/mod.ts";
+import { type ServerMessage, serverMessageFromFields, type Session } from "../postgres/internal.ts";
 import {
   decodeErrorFields,
   encodeFrame,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { tableKey, type TableName } from "../core/mod.ts";
+import { tableKey, type TableName } from "../core/internal.ts";
 import type { DumpStatement } from "./dump_reader.ts";
 import { SqlCursor } from "./sql_cursor.ts";
 

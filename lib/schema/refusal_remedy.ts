@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { SqlState } from "../postgres/mod.ts";
+import { SqlState } from "../postgres/internal.ts";
 import type { DumpStatement } from "./dump_reader.ts";
 
 const syntaxError = "42601";

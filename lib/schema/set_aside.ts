@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { ledgerSchema, redact } from "../core/mod.ts";
-import { type ServerError, SqlState } from "../postgres/mod.ts";
+import { ledgerSchema, redact } from "../core/internal.ts";
+import { type ServerError, SqlState } from "../postgres/internal.ts";
 import { excerpt } from "./adaptation.ts";
 import type { DumpStatement } from "./dump_reader.ts";
 import { type MentionedNames, mentionedNames } from "./mentioned_names.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { redact } from "../core/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { redact } from "../core/internal.ts";
+import type { Session } from "../postgres/internal.ts";
 import { type Adaptation, excerpt } from "./adaptation.ts";
 import {
   type ApplyOptions,

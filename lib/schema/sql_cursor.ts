@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Token, tokenize } from "../core/mod.ts";
+import { type Token, tokenize } from "../core/internal.ts";
 
 /** A position in a statement as pg_dump writes them; white space and comments are passed over. */
 export class SqlCursor {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type TableName, type Token, tokenize } from "../core/mod.ts";
+import { type TableName, type Token, tokenize } from "../core/internal.ts";
 import { SqlCursor } from "./sql_cursor.ts";
 
 /** A column or a constraint. */

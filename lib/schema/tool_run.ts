@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { decodeOpaque, ExitCode, redact, ReplicatorError, Secret } from "../core/mod.ts";
+import { decodeOpaque, ExitCode, redact, ReplicatorError, Secret } from "../core/internal.ts";
 import {
   ConnectionError,
   type Endpoint,
@@ -14,7 +14,7 @@ import {
   openSession,
   passwordFor,
   watchProgramLocks,
-} from "../postgres/mod.ts";
+} from "../postgres/internal.ts";
 import { conninfoFor, withToolSettings } from "./conninfo.ts";
 import { programEnvironment, type ToolSearch } from "./native_tools.ts";
 import { SecretFolder } from "./secret_folder.ts";

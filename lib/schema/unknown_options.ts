@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type Session, SqlState } from "../postgres/mod.ts";
+import { type Session, SqlState } from "../postgres/internal.ts";
 import { isRefusal } from "./adaptation.ts";
 import { type StatementOption, statementOptions, withoutOptions } from "./option_list.ts";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { plural, redact } from "../core/mod.ts";
+import { plural, redact } from "../core/internal.ts";
 import { lines, type Markup, markup, name } from "./html_report/markup.ts";
 import { renderPage } from "./html_report/page.ts";
 import type { ReportView } from "./html_report/report_view.ts";

@@ -1,4 +1,4 @@
-import type { RunEvent } from "../core/mod.ts";
+import type { RunEvent } from "../core/internal.ts";
 import type { ProgressDisplay } from "./live_progress.ts";
 
 /** How much is told, from least to most. */

@@ -1,4 +1,4 @@
-import { describeRetry, formatCount, type RunEvent } from "../core/mod.ts";
+import { describeRetry, formatCount, type RunEvent } from "../core/internal.ts";
 import { LiveRegion, type LiveTerminal } from "./live_region.ts";
 import { initialProgress, type ProgressState, reduce } from "./progress_state.ts";
 import { render } from "./progress_view.ts";

@@ -5,7 +5,7 @@ import {
   formatDuration,
   plural,
   type RunEvent,
-} from "../core/mod.ts";
+} from "../core/internal.ts";
 import type { ProgressDisplay } from "./live_progress.ts";
 import { isShown, type ShownLevel } from "./json_lines.ts";
 import {

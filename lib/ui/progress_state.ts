@@ -1,4 +1,4 @@
-import type { RunEvent, StepName, ThrottleSubject } from "../core/mod.ts";
+import type { RunEvent, StepName, ThrottleSubject } from "../core/internal.ts";
 
 /** A table being copied. */
 export interface RunningTable {

@@ -1,4 +1,4 @@
-import { formatBytes, formatCount, formatDuration, plural } from "../core/mod.ts";
+import { formatBytes, formatCount, formatDuration, plural } from "../core/internal.ts";
 import { bar, percent } from "./bar.ts";
 import {
   copiedBytes,

@@ -1,4 +1,4 @@
-import type { StepName } from "../core/mod.ts";
+import type { StepName } from "../core/internal.ts";
 
 /** The steps in words for people. */
 export const stepTitles: Readonly<Record<StepName, string>> = {

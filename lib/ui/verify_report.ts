@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { plural } from "../core/mod.ts";
+import { plural } from "../core/internal.ts";
 import type { HtmlReportOptions } from "./html_report.ts";
 import { type Markup, markup, name } from "./html_report/markup.ts";
 import { renderPage } from "./html_report/page.ts";

@@ -1,4 +1,4 @@
-import { formatBytes, formatDuration, plural } from "../core/mod.ts";
+import { formatBytes, formatDuration, plural } from "../core/internal.ts";
 import type { ViewSize } from "./progress_view.ts";
 import { sparkline } from "./sparkline.ts";
 import { makeStyle, type Style } from "./style.ts";

@@ -3,8 +3,13 @@
  *
  * @module
  */
-import { quoteLiteral } from "../core/mod.ts";
-import { type BytesRow, bytesStatement, parseBytesRow, type Session } from "../postgres/mod.ts";
+import { quoteLiteral } from "../core/internal.ts";
+import {
+  type BytesRow,
+  bytesStatement,
+  parseBytesRow,
+  type Session,
+} from "../postgres/internal.ts";
 import { rowAlias, rowHash, valueText } from "./digest.ts";
 import type { Comparison } from "./plan.ts";
 import type { DigestMethod } from "./report.ts";

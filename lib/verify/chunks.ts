@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteQualified } from "../core/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { quoteIdentifier, quoteQualified } from "../core/internal.ts";
+import type { Session } from "../postgres/internal.ts";
 import type { Comparison } from "./plan.ts";
 import { queryRows } from "./rows.ts";
 import { type Chunk, rangeColumn } from "./scan.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Lsn } from "../core/mod.ts";
-import { isTransient, isUnconvertible, ServerError } from "../postgres/mod.ts";
+import type { Lsn } from "../core/internal.ts";
+import { isTransient, isUnconvertible, ServerError } from "../postgres/internal.ts";
 import { describeRows } from "./describe_rows.ts";
 import { type Follower, readInsertPosition } from "./follower.ts";
 import { both, findDifferences, type Suspect } from "./narrow.ts";

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { type EventSink, ledgerSchema, plural, tableKey } from "../core/mod.ts";
-import { readEncoding } from "../catalog/mod.ts";
-import { type Endpoint, openSession } from "../postgres/mod.ts";
-import type { Consequences, TableScope } from "../rules/mod.ts";
+import { type EventSink, ledgerSchema, plural, tableKey } from "../core/internal.ts";
+import { readEncoding } from "../catalog/internal.ts";
+import { type Endpoint, openSession } from "../postgres/internal.ts";
+import type { Consequences, TableScope } from "../rules/internal.ts";
 import { compareTables } from "./compare_tables.ts";
 import { hashSample } from "./digest.ts";
 import { Follower } from "./follower.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { displayName, type EventSink, runConcurrently } from "../core/mod.ts";
-import { type Endpoint, isTransient, ServerError, type Session } from "../postgres/mod.ts";
+import { displayName, type EventSink, runConcurrently } from "../core/internal.ts";
+import { type Endpoint, isTransient, ServerError, type Session } from "../postgres/internal.ts";
 import { cutIntoChunks } from "./chunks.ts";
 import { compareChunk } from "./compare_chunk.ts";
 import type { Follower } from "./follower.ts";

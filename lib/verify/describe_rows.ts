@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { showOpaque } from "../core/mod.ts";
+import { showOpaque } from "../core/internal.ts";
 import { rowHash, valueDigest, valueText } from "./digest.ts";
 import { both, type Suspect } from "./narrow.ts";
 import type { ComparedColumn } from "./columns.ts";

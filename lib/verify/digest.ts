@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { quoteIdentifier } from "../core/mod.ts";
+import { quoteIdentifier } from "../core/internal.ts";
 import type { ComparedColumn } from "./columns.ts";
 import type { DigestMethod } from "./report.ts";
 import { charArrayText, charText, outputText } from "./type_shapes.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { formatLsn, parseLsn, tableKey } from "../core/mod.ts";
+import { formatLsn, parseLsn, tableKey } from "../core/internal.ts";
 import type { Comparison } from "./plan.ts";
 import type { DigestMethod } from "./report.ts";
 import type { Chunk } from "./scan.ts";

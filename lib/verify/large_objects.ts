@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { plural } from "../core/mod.ts";
-import { readEncoding } from "../catalog/mod.ts";
+import { plural } from "../core/internal.ts";
+import { readEncoding } from "../catalog/internal.ts";
 import {
   isTransient,
   isUnconvertible,
   queryBytes,
   ServerError,
   type Session,
-} from "../postgres/mod.ts";
+} from "../postgres/internal.ts";
 import { both } from "./narrow.ts";
 import type { ObjectDifference, VerifiedSection } from "./report.ts";
 import type { SessionPair } from "./session_pair.ts";

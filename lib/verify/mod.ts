@@ -6,12 +6,4 @@
  *
  * @module
  */
-export * from "./compare_database.ts";
-export * from "./journal.ts";
-export type { ComparedColumn, HashForm } from "./columns.ts";
-export type { Comparison, Part } from "./plan.ts";
-export * from "./report.ts";
-export type { Cell, Chunk } from "./scan.ts";
-export * from "./set_aside.ts";
-export type { ChunkOutcome } from "./table_result.ts";
-export * from "./structure/mod.ts";
+export * from "./internal.ts";

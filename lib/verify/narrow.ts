@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { pause } from "../postgres/mod.ts";
+import { pause } from "../postgres/internal.ts";
 import { type Follower, readInsertPosition } from "./follower.ts";
 import type { DigestMethod } from "./report.ts";
 import { boundsOf, type Image, type Images, readImages, type RowSelection } from "./rows.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { displayName, plural, tableKey, type TableName } from "../core/mod.ts";
-import type { Decision } from "../rules/mod.ts";
+import { displayName, plural, tableKey, type TableName } from "../core/internal.ts";
+import type { Decision } from "../rules/internal.ts";
 import { type ComparedColumn, pairColumns } from "./columns.ts";
 import type { ComparedRelation } from "./relations.ts";
 import type { NotChecked, VerifiedKind, VerifiedTable } from "./report.ts";

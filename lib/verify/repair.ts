@@ -10,14 +10,14 @@ import {
   quoteIdentifier,
   quoteQualified,
   ReplicatorError,
-} from "../core/mod.ts";
+} from "../core/internal.ts";
 import {
   actAsReplica,
   type Endpoint,
   openSession,
   ownExpressionSettings,
   rowResultBytes,
-} from "../postgres/mod.ts";
+} from "../postgres/internal.ts";
 import { rowAlias, rowHash, valueDigest, valueText } from "./digest.ts";
 import { type Follower, readInsertPosition } from "./follower.ts";
 import { both, type Suspect } from "./narrow.ts";

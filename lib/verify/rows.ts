@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteLiteral } from "../core/mod.ts";
-import { queryBytes, type Session } from "../postgres/mod.ts";
+import { quoteIdentifier, quoteLiteral } from "../core/internal.ts";
+import { queryBytes, type Session } from "../postgres/internal.ts";
 import { columnReference, rowAlias, rowHash, valueText } from "./digest.ts";
 import type { ComparedColumn } from "./columns.ts";
 import type { Comparison } from "./plan.ts";

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteLiteral, quoteQualified } from "../core/mod.ts";
-import { inParentheses } from "../rules/mod.ts";
-import type { Session } from "../postgres/mod.ts";
+import { quoteIdentifier, quoteLiteral, quoteQualified } from "../core/internal.ts";
+import { inParentheses } from "../rules/internal.ts";
+import type { Session } from "../postgres/internal.ts";
 import { columnReference, rowAlias, rowHash } from "./digest.ts";
 import type { ComparedColumn } from "./columns.ts";
 import type { Comparison, Part } from "./plan.ts";

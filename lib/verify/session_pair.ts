@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Endpoint, openSession, retry, type Session } from "../postgres/mod.ts";
+import { type Endpoint, openSession, retry, type Session } from "../postgres/internal.ts";
 import { scanSettings } from "./scan.ts";
 
 /** A session on each side. */

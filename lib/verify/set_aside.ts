@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { SetAsideObject } from "../schema/mod.ts";
+import type { SetAsideObject } from "../schema/internal.ts";
 import type { StructureDifference, StructureSection } from "./structure/mod.ts";
 import type { VerifiedTable } from "./report.ts";
 

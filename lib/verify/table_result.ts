@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { formatLsn, type Lsn, plural } from "../core/mod.ts";
+import { formatLsn, type Lsn, plural } from "../core/internal.ts";
 import type { Comparison } from "./plan.ts";
 import type { DigestMethod, RowDifference, Verdict, VerifiedTable } from "./report.ts";
 import type { Cell } from "./scan.ts";

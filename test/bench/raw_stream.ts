@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { openSession, relayCopies, resolveEndpoint } from "../../lib/postgres/mod.ts";
+import { openSession, relayCopies, resolveEndpoint } from "../../lib/postgres/internal.ts";
 
 const [sourceUrl = "", targetUrl = "", table = "", format = "text"] = Deno.args;
 const resolveEnvironment = { environment: {}, readFile: (path: string) => Deno.readTextFile(path) };

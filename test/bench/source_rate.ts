@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { openSession, resolveEndpoint, type Session } from "../../lib/postgres/mod.ts";
+import { openSession, resolveEndpoint, type Session } from "../../lib/postgres/internal.ts";
 import { encodeQuery } from "../../lib/postgres/protocol/frames.ts";
 import { query } from "../support/sql.ts";
 

@@ -4,7 +4,7 @@
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { type Check, setAsideObjects } from "../../lib/commands/shared/report.ts";
-import { ReplicatorError } from "../../lib/core/mod.ts";
+import { ReplicatorError } from "../../lib/core/internal.ts";
 import { dropDatabase } from "../support/databases.ts";
 import { type Case, withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";

@@ -1,8 +1,8 @@
 /** Whose code runs where, and who holds the tool up. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Cluster } from "../../lib/cluster/mod.ts";
-import { ReplicatorError } from "../../lib/core/mod.ts";
-import { readRuleFlags } from "../../lib/rules/mod.ts";
+import { ReplicatorError } from "../../lib/core/internal.ts";
+import { readRuleFlags } from "../../lib/rules/internal.ts";
 import { withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { dropDatabase } from "../support/databases.ts";

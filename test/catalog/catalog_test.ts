@@ -13,9 +13,9 @@ import {
   sharesBackends,
   summariseLargeObjects,
   tryLocale,
-} from "../../lib/catalog/mod.ts";
+} from "../../lib/catalog/internal.ts";
 import type { Cluster, PgMajor } from "../../lib/cluster/mod.ts";
-import { openSession, resolveEndpoint, type Session } from "../../lib/postgres/mod.ts";
+import { openSession, resolveEndpoint, type Session } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase as withTestDatabase } from "../support/databases.ts";
 import { exec, withSession } from "../support/sql.ts";

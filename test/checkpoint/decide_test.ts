@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { tableKey } from "../../lib/core/mod.ts";
+import { tableKey } from "../../lib/core/internal.ts";
 import { decideResume, isComplete, type ResumeFacts } from "../../lib/checkpoint/decide.ts";
 import type { SnapshotGeneration, SourcePoint, TableRecord } from "../../lib/checkpoint/model.ts";
 import { describeScopeDifference } from "../../lib/checkpoint/scope_difference.ts";

@@ -9,11 +9,11 @@ import {
   readLedgerRun,
   refuseForeignLedger,
   workLock,
-} from "../../lib/checkpoint/mod.ts";
+} from "../../lib/checkpoint/internal.ts";
 import { createLedgerStatements } from "../../lib/checkpoint/ledger_sql.ts";
 import { cleanup } from "../../lib/commands/cleanup/cleanup.ts";
-import { ReplicatorError } from "../../lib/core/mod.ts";
-import { ConnectionError, openSession } from "../../lib/postgres/mod.ts";
+import { ReplicatorError } from "../../lib/core/internal.ts";
+import { ConnectionError, openSession } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../support/databases.ts";
 import { endpointOf, runInit } from "../support/init.ts";

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
-import { ReplicatorError } from "../../lib/core/mod.ts";
-import { resolveEndpoint } from "../../lib/postgres/mod.ts";
+import { ReplicatorError } from "../../lib/core/internal.ts";
+import { resolveEndpoint } from "../../lib/postgres/internal.ts";
 import { FileCheckpointStore } from "../../lib/checkpoint/file_store.ts";
 import { digestEnds, operationOf } from "../../lib/checkpoint/operation.ts";
 import {

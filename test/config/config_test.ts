@@ -1,8 +1,8 @@
 import { deepStrictEqual as equal, match, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { unreadableName } from "../../lib/core/mod.ts";
+import { unreadableName } from "../../lib/core/internal.ts";
 import { identifiers } from "../rules/arbitraries_test.ts";
-import { decideTables, readRuleFlags, type SourceDatabase } from "../../lib/rules/mod.ts";
+import { decideTables, readRuleFlags, type SourceDatabase } from "../../lib/rules/internal.ts";
 import { type Config, readConfig } from "../../lib/config/read_config.ts";
 import { readTomlLines } from "../../lib/config/toml_lines.ts";
 import { expandVariables } from "../../lib/config/variables.ts";

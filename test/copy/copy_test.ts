@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import type { Table } from "../../lib/catalog/mod.ts";
-import { quoteIdentifier, quoteQualified } from "../../lib/core/mod.ts";
+import type { Table } from "../../lib/catalog/internal.ts";
+import { quoteIdentifier, quoteQualified } from "../../lib/core/internal.ts";
 import { BuildQueue } from "../../lib/copy/build_queue.ts";
 import { copyInStatement, copyOutStatement } from "../../lib/copy/copy_statements.ts";
 import { readForeignKey } from "../../lib/copy/foreign_keys.ts";

@@ -7,8 +7,8 @@ import {
   copyThreadsFor,
   exportLockedSnapshot,
   planCopy,
-} from "../../lib/copy/mod.ts";
-import { InterruptedError } from "../../lib/core/mod.ts";
+} from "../../lib/copy/internal.ts";
+import { InterruptedError } from "../../lib/core/internal.ts";
 import {
   type Endpoint,
   endpointFromMessage,
@@ -19,7 +19,7 @@ import {
   resolveEndpoint,
   ServerError,
   SnapshotLostError,
-} from "../../lib/postgres/mod.ts";
+} from "../../lib/postgres/internal.ts";
 import { CertificateAuthority } from "../support/certificates.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";

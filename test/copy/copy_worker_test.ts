@@ -1,6 +1,6 @@
 /** Lanes of the copy whose connections break: they go on, and nothing comes twice or is lost. */
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
-import { listTables } from "../../lib/catalog/mod.ts";
+import { listTables } from "../../lib/catalog/internal.ts";
 import {
   type CopyPart,
   copyTables,
@@ -8,9 +8,9 @@ import {
   type PartRecord,
   planCopy,
   runCopyWorker,
-} from "../../lib/copy/mod.ts";
-import { quoteLiteral } from "../../lib/core/mod.ts";
-import { openSession, SnapshotLostError } from "../../lib/postgres/mod.ts";
+} from "../../lib/copy/internal.ts";
+import { quoteLiteral } from "../../lib/core/internal.ts";
+import { openSession, SnapshotLostError } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";
 import { endpointOf } from "../support/init.ts";

@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { listTables } from "../../lib/catalog/mod.ts";
-import { copyOutStatement, planCopy, readPlanBounds } from "../../lib/copy/mod.ts";
-import { openSession } from "../../lib/postgres/mod.ts";
+import { listTables } from "../../lib/catalog/internal.ts";
+import { copyOutStatement, planCopy, readPlanBounds } from "../../lib/copy/internal.ts";
+import { openSession } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { compareDatabases } from "../support/compare.ts";
 import { createTemplate, withDatabase } from "../support/databases.ts";

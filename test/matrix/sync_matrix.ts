@@ -6,7 +6,7 @@
  * @module
  */
 import { type Cluster, type PgMajor, startCluster } from "../../lib/cluster/mod.ts";
-import { noTableRules, readRuleFlags, type TableRules } from "../../lib/rules/mod.ts";
+import { noTableRules, readRuleFlags, type TableRules } from "../../lib/rules/internal.ts";
 import { CertificateAuthority } from "../support/certificates.ts";
 import { runInit } from "../support/init.ts";
 import { compareRows, drain } from "../support/replicated.ts";

@@ -1,7 +1,7 @@
 /** Connections against real servers: TLS, passwords, silence, cancelling. */
 import fc from "fast-check";
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { ExitCode, InterruptedError } from "../../lib/core/mod.ts";
+import { ExitCode, InterruptedError } from "../../lib/core/internal.ts";
 import {
   ConnectionError,
   type Endpoint,
@@ -13,7 +13,7 @@ import {
   SnapshotHolder,
   textArray,
   withDatabase,
-} from "../../lib/postgres/mod.ts";
+} from "../../lib/postgres/internal.ts";
 import { CertificateAuthority, selfSignedCertificate } from "../support/certificates.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { startProxy } from "../support/proxy.ts";

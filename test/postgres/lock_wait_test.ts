@@ -1,6 +1,6 @@
 import { deepEqual, match, strictEqual as equal } from "node:assert/strict";
-import type { RunEvent } from "../../lib/core/mod.ts";
-import { type Endpoint, openSession } from "../../lib/postgres/mod.ts";
+import type { RunEvent } from "../../lib/core/internal.ts";
+import { type Endpoint, openSession } from "../../lib/postgres/internal.ts";
 import { withDatabase as withTestDatabase } from "../support/databases.ts";
 import { startCluster } from "../../lib/cluster/mod.ts";
 import { installedDumpMajor } from "../support/corpus_copy.ts";

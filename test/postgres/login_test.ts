@@ -1,6 +1,6 @@
 /** Logging in: what servers ask for, what the URL allows, and what a server must prove. */
 import { match, ok, strictEqual } from "node:assert/strict";
-import { ConnectionError, openSession, resolveEndpoint } from "../../lib/postgres/mod.ts";
+import { ConnectionError, openSession, resolveEndpoint } from "../../lib/postgres/internal.ts";
 import { CertificateAuthority } from "../support/certificates.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { authentication, ready, RogueServer } from "../support/rogue_server.ts";

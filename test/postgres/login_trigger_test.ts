@@ -1,8 +1,12 @@
 /** Event triggers at login, which run with the rights of whoever connects. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import net from "node:net";
-import { type Endpoint, openSession, withDatabase as inDatabase } from "../../lib/postgres/mod.ts";
-import { conninfoFor, dumpSchemaText } from "../../lib/schema/mod.ts";
+import {
+  type Endpoint,
+  openSession,
+  withDatabase as inDatabase,
+} from "../../lib/postgres/internal.ts";
+import { conninfoFor, dumpSchemaText } from "../../lib/schema/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";
 import { endpointOf, runInit } from "../support/init.ts";

@@ -1,5 +1,5 @@
 import { deepStrictEqual, rejects } from "node:assert/strict";
-import { ServerError, SessionPool } from "../../lib/postgres/mod.ts";
+import { ServerError, SessionPool } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { endpointOf } from "../support/init.ts";
 

@@ -10,7 +10,7 @@ import {
   relayCopies,
   resolveEndpoint,
   type Session,
-} from "../../lib/postgres/mod.ts";
+} from "../../lib/postgres/internal.ts";
 import {
   authentication,
   commandComplete,

@@ -1,6 +1,6 @@
 /** What a database's owner can make a session of somebody else run: nothing. */
 import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
-import { openSession, resolveEndpoint } from "../../lib/postgres/mod.ts";
+import { openSession, resolveEndpoint } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { type TestDatabase, withDatabase } from "../support/databases.ts";
 import { exec, query } from "../support/sql.ts";

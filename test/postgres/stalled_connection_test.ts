@@ -3,9 +3,14 @@
  * because somebody works are left alone.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { FileCheckpointStore } from "../../lib/checkpoint/mod.ts";
-import type { RunEvent } from "../../lib/core/mod.ts";
-import { ConnectionError, openSession, relayCopies, type Session } from "../../lib/postgres/mod.ts";
+import { FileCheckpointStore } from "../../lib/checkpoint/internal.ts";
+import type { RunEvent } from "../../lib/core/internal.ts";
+import {
+  ConnectionError,
+  openSession,
+  relayCopies,
+  type Session,
+} from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { compareDatabases } from "../support/compare.ts";
 import { dropDatabase, withDatabase } from "../support/databases.ts";

@@ -1,7 +1,7 @@
 /** What a stranger can do to the service: keys that are tried, and texts that cannot be stored. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { ReplicatorError } from "../../lib/core/mod.ts";
-import { resolveEndpoint, SessionPool } from "../../lib/postgres/mod.ts";
+import { ReplicatorError } from "../../lib/core/internal.ts";
+import { resolveEndpoint, SessionPool } from "../../lib/postgres/internal.ts";
 import { migrate } from "../../lib/remote/store/mod.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";

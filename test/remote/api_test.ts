@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { migrate, migrations } from "../../lib/remote/store/mod.ts";
-import { resolveEndpoint, SessionPool } from "../../lib/postgres/mod.ts";
+import { resolveEndpoint, SessionPool } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";
 import {

@@ -1,6 +1,6 @@
 /** `jobs` as people use it: attached on a terminal, Ctrl-C, the log, the exit code. */
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
-import { ReplicatorError } from "../../lib/core/mod.ts";
+import { ReplicatorError } from "../../lib/core/internal.ts";
 import type { JobRunner, JobRunners, RunnerContext } from "../../lib/remote/worker/mod.ts";
 import { cliCommand, denoEnvironment, runCli } from "../support/cli.ts";
 import { sharedCluster } from "../support/clusters.ts";

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { ReplicatorError } from "../../lib/core/mod.ts";
-import { openSession } from "../../lib/postgres/mod.ts";
+import { ReplicatorError } from "../../lib/core/internal.ts";
+import { openSession } from "../../lib/postgres/internal.ts";
 import { AddressGuard, readAllowList } from "../../lib/remote/guard/mod.ts";
 import { RemoteClient } from "../../lib/remote/mod.ts";
 import type { JobRunner, JobRunners, RunnerContext } from "../../lib/remote/worker/mod.ts";

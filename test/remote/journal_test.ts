@@ -1,7 +1,7 @@
 /** A job of days: its journal stays small, and shows all the same what all of it would show. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import type { RunEvent } from "../../lib/core/mod.ts";
-import { resolveEndpoint, SessionPool } from "../../lib/postgres/mod.ts";
+import type { RunEvent } from "../../lib/core/internal.ts";
+import { resolveEndpoint, SessionPool } from "../../lib/postgres/internal.ts";
 import {
   appendJournal,
   type JobEvent,

@@ -1,8 +1,8 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Browser, Page } from "npm:playwright-core@1.65.1";
 import { jobRunners } from "../../lib/commands/job_runners/job_runners.ts";
-import type { EventSink } from "../../lib/core/mod.ts";
-import { ReplicatorError } from "../../lib/core/mod.ts";
+import type { EventSink } from "../../lib/core/internal.ts";
+import { ReplicatorError } from "../../lib/core/internal.ts";
 import { addPage } from "../../lib/remote/page/mod.ts";
 import type { JobRunners } from "../../lib/remote/worker/mod.ts";
 import {

@@ -3,7 +3,7 @@
  * that nobody copies.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { openSession, resolveEndpoint } from "../../lib/postgres/mod.ts";
+import { openSession, resolveEndpoint } from "../../lib/postgres/internal.ts";
 import { claimNext } from "../../lib/remote/parallel_copy/offer.ts";
 import {
   coordinatorName,

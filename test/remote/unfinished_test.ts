@@ -2,7 +2,7 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { jobRunners } from "../../lib/commands/job_runners/job_runners.ts";
 import type { InitReport } from "../../lib/commands/shared/report.ts";
-import { ExitCode } from "../../lib/core/mod.ts";
+import { ExitCode } from "../../lib/core/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { runCli } from "../support/cli.ts";
 import { createDatabase, dropDatabase, withDatabase } from "../support/databases.ts";

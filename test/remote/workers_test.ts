@@ -2,11 +2,11 @@
  * One job on many workers: nothing is missing and nothing comes twice, whoever of them is killed.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { Ledger } from "../../lib/checkpoint/mod.ts";
+import { Ledger } from "../../lib/checkpoint/internal.ts";
 import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
 import { jobRunners } from "../../lib/commands/job_runners/job_runners.ts";
-import { ExitCode, ReplicatorError } from "../../lib/core/mod.ts";
-import { resolveEndpoint } from "../../lib/postgres/mod.ts";
+import { ExitCode, ReplicatorError } from "../../lib/core/internal.ts";
+import { resolveEndpoint } from "../../lib/postgres/internal.ts";
 import { LocalKeyProvider } from "../../lib/remote/secrets/mod.ts";
 import type { JobRunners } from "../../lib/remote/worker/mod.ts";
 import { sharedCluster } from "../support/clusters.ts";

@@ -1,9 +1,9 @@
 /** What the tool advises for tables whose UPDATE and DELETE cannot be published. */
 import { deepStrictEqual, doesNotMatch, match } from "node:assert/strict";
-import { listTables } from "../../lib/catalog/mod.ts";
+import { listTables } from "../../lib/catalog/internal.ts";
 import { validate } from "../../lib/commands/validate/validate.ts";
-import { openSession } from "../../lib/postgres/mod.ts";
-import { assessPublication } from "../../lib/replication/mod.ts";
+import { openSession } from "../../lib/postgres/internal.ts";
+import { assessPublication } from "../../lib/replication/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { createDatabase } from "../support/databases.ts";
 import { endpointOf } from "../support/init.ts";

@@ -1,8 +1,8 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import type { RunEvent } from "../../lib/core/mod.ts";
-import { ReplicatorError } from "../../lib/core/mod.ts";
-import { createSlotSnapshot, dropSlotApart } from "../../lib/replication/mod.ts";
-import { importSnapshot, openSession } from "../../lib/postgres/mod.ts";
+import type { RunEvent } from "../../lib/core/internal.ts";
+import { ReplicatorError } from "../../lib/core/internal.ts";
+import { createSlotSnapshot, dropSlotApart } from "../../lib/replication/internal.ts";
+import { importSnapshot, openSession } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";
 import { endpointOf } from "../support/init.ts";

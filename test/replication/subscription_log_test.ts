@@ -3,8 +3,8 @@
  * statement runs.
  */
 import { ok, rejects, strictEqual } from "node:assert/strict";
-import { openSession, resolveEndpoint } from "../../lib/postgres/mod.ts";
-import { createSubscription, probeSubscription } from "../../lib/replication/mod.ts";
+import { openSession, resolveEndpoint } from "../../lib/postgres/internal.ts";
+import { createSubscription, probeSubscription } from "../../lib/replication/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { exec, query } from "../support/sql.ts";
 

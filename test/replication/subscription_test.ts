@@ -2,7 +2,7 @@ import { deepStrictEqual, doesNotMatch, match, ok, rejects, strictEqual } from "
 import { join } from "node:path";
 import { giveToServer } from "../../lib/cluster/data_dir.ts";
 import { type PgMajor, startCluster } from "../../lib/cluster/mod.ts";
-import { ReplicatorError } from "../../lib/core/mod.ts";
+import { ReplicatorError } from "../../lib/core/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../support/databases.ts";
 import { endpointOf, runInit } from "../support/init.ts";

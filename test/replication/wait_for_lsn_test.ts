@@ -1,13 +1,13 @@
 /** Waiting until the target has applied what the source wrote. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { parseLsn, ReplicatorError, type RunEvent } from "../../lib/core/mod.ts";
-import { openSession, resolveEndpoint, type Session } from "../../lib/postgres/mod.ts";
+import { parseLsn, ReplicatorError, type RunEvent } from "../../lib/core/internal.ts";
+import { openSession, resolveEndpoint, type Session } from "../../lib/postgres/internal.ts";
 import {
   readSlots,
   readSubscriptions,
   readWalPosition,
   waitForLsn,
-} from "../../lib/replication/mod.ts";
+} from "../../lib/replication/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";
 import { endReplication, replicate, type Replication, until } from "../support/replication.ts";

@@ -3,14 +3,14 @@
  * makes of them.
  */
 import { deepStrictEqual as equal, match, ok, strictEqual } from "node:assert/strict";
-import { checkPredicate, readIdentity, readSourceTables } from "../../lib/catalog/mod.ts";
-import { openSession, type Session } from "../../lib/postgres/mod.ts";
+import { checkPredicate, readIdentity, readSourceTables } from "../../lib/catalog/internal.ts";
+import { openSession, type Session } from "../../lib/postgres/internal.ts";
 import {
   consequencesOf,
   decideTables,
   readRuleFlags,
   type TableRules,
-} from "../../lib/rules/mod.ts";
+} from "../../lib/rules/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { createTemplate, withDatabase } from "../support/databases.ts";
 import { endpointOf } from "../support/init.ts";

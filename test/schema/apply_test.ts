@@ -4,7 +4,7 @@ import {
   openSession,
   resolveEndpoint,
   withDatabase,
-} from "../../lib/postgres/mod.ts";
+} from "../../lib/postgres/internal.ts";
 import {
   applyGlobals,
   applyStatements,
@@ -18,7 +18,7 @@ import {
   readDump,
   revokeTemporaryMemberships,
   SchemaError,
-} from "../../lib/schema/mod.ts";
+} from "../../lib/schema/internal.ts";
 import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { exec, query } from "../support/sql.ts";

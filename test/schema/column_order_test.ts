@@ -1,6 +1,6 @@
 /** Tables that inherit, and the rows of them that columns store. */
 import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
-import { ReplicatorError } from "../../lib/core/mod.ts";
+import { ReplicatorError } from "../../lib/core/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { compareDatabases } from "../support/compare.ts";
 import { createDatabase, type TestDatabase } from "../support/databases.ts";

@@ -1,6 +1,6 @@
 import { deepStrictEqual as equal } from "node:assert/strict";
 import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
-import { openSession, resolveEndpoint, withDatabase } from "../../lib/postgres/mod.ts";
+import { openSession, resolveEndpoint, withDatabase } from "../../lib/postgres/internal.ts";
 import {
   applyGlobals,
   applyStatements,
@@ -14,7 +14,7 @@ import {
   type DumpTool,
   findInstalledTools,
   readDatabaseProperties,
-} from "../../lib/schema/mod.ts";
+} from "../../lib/schema/internal.ts";
 import { loadCorpus } from "../corpus/mod.ts";
 
 const environment = Deno.env.toObject();

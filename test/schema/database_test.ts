@@ -1,6 +1,6 @@
 import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
-import { ReplicatorError } from "../../lib/core/mod.ts";
-import { openSession, resolveEndpoint, withDatabase } from "../../lib/postgres/mod.ts";
+import { ReplicatorError } from "../../lib/core/internal.ts";
+import { openSession, resolveEndpoint, withDatabase } from "../../lib/postgres/internal.ts";
 import {
   applyStatements,
   createDatabase,
@@ -9,7 +9,7 @@ import {
   databasePropertyStatements,
   databaseSettingStatements,
   readDatabaseProperties,
-} from "../../lib/schema/mod.ts";
+} from "../../lib/schema/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { exec } from "../support/sql.ts";
 

@@ -1,7 +1,7 @@
 import { deepStrictEqual as equal, ok, throws } from "node:assert/strict";
 import fc from "fast-check";
 import { readDump } from "../../lib/schema/dump_reader.ts";
-import { tokenize } from "../../lib/core/mod.ts";
+import { tokenize } from "../../lib/core/internal.ts";
 
 const statementsOf = (text: string) => readDump(text).map(({ sql }) => sql);
 

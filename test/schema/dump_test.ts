@@ -1,11 +1,11 @@
 import { deepStrictEqual as equal, match, ok, rejects } from "node:assert/strict";
-import { ReplicatorError } from "../../lib/core/mod.ts";
+import { ReplicatorError } from "../../lib/core/internal.ts";
 import {
   ConnectionError,
   openSession,
   resolveEndpoint,
   ServerError,
-} from "../../lib/postgres/mod.ts";
+} from "../../lib/postgres/internal.ts";
 import {
   chooseDumpTool,
   dumpSchema,
@@ -16,7 +16,7 @@ import {
   findInstalledTools,
   runTool,
   toolForDistance,
-} from "../../lib/schema/mod.ts";
+} from "../../lib/schema/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { exec, query } from "../support/sql.ts";
 

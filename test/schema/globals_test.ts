@@ -1,5 +1,5 @@
 import { deepStrictEqual as equal, ok } from "node:assert/strict";
-import { openSession, resolveEndpoint } from "../../lib/postgres/mod.ts";
+import { openSession, resolveEndpoint } from "../../lib/postgres/internal.ts";
 import {
   applyGlobals,
   dumpGlobals,
@@ -7,7 +7,7 @@ import {
   findInstalledTools,
   type GlobalObject,
   revokeTemporaryMemberships,
-} from "../../lib/schema/mod.ts";
+} from "../../lib/schema/internal.ts";
 import { parseGlobals } from "../../lib/schema/globals_text.ts";
 import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
 import { sharedCluster } from "../support/clusters.ts";

@@ -1,6 +1,6 @@
 /** Options of columns, tables and indexes between servers that know different ones. */
 import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
-import { openSession, resolveEndpoint } from "../../lib/postgres/mod.ts";
+import { openSession, resolveEndpoint } from "../../lib/postgres/internal.ts";
 import { installedMajors } from "../../lib/cluster/mod.ts";
 import {
   applyStatements,
@@ -9,7 +9,7 @@ import {
   findInstalledTools,
   readDump,
   SchemaError,
-} from "../../lib/schema/mod.ts";
+} from "../../lib/schema/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { createDatabase } from "../support/databases.ts";
 import { runInit } from "../support/init.ts";

@@ -1,6 +1,6 @@
 import { deepStrictEqual as equal } from "node:assert/strict";
 import fc from "fast-check";
-import { quoteIdentifier, quoteQualified } from "../../lib/core/mod.ts";
+import { quoteIdentifier, quoteQualified } from "../../lib/core/internal.ts";
 import { adaptStatement } from "../../lib/schema/adapt_statement.ts";
 import { readDump } from "../../lib/schema/dump_reader.ts";
 import { classifyPostData, tablesWithStatistics } from "../../lib/schema/post_data.ts";

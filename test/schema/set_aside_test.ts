@@ -1,5 +1,5 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
-import { ServerError } from "../../lib/postgres/mod.ts";
+import { ServerError } from "../../lib/postgres/internal.ts";
 import type { DumpStatement } from "../../lib/schema/dump_reader.ts";
 import { retryInRounds } from "../../lib/schema/retry_rounds.ts";
 import {

@@ -1,6 +1,6 @@
 import type { Cluster } from "../../lib/cluster/mod.ts";
-import { withDatabase } from "../../lib/postgres/mod.ts";
-import { dumpSchemaText, type DumpTool, findInstalledTools } from "../../lib/schema/mod.ts";
+import { withDatabase } from "../../lib/postgres/internal.ts";
+import { dumpSchemaText, type DumpTool, findInstalledTools } from "../../lib/schema/internal.ts";
 import { corpusOf, loadCorpus } from "../corpus/mod.ts";
 import { compareDatabases, compareRoles, type Difference } from "./compare.ts";
 import { dropDatabase } from "./databases.ts";

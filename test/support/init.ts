@@ -1,8 +1,8 @@
 import { init } from "../../lib/commands/init/init.ts";
 import type { InitPlan, InitReport } from "../../lib/commands/shared/report.ts";
 import type { InitOptions } from "../../lib/commands/shared/run.ts";
-import type { RunEvent } from "../../lib/core/mod.ts";
-import { type Endpoint, resolveEndpoint } from "../../lib/postgres/mod.ts";
+import type { RunEvent } from "../../lib/core/internal.ts";
+import { type Endpoint, resolveEndpoint } from "../../lib/postgres/internal.ts";
 
 /** What a test changes of {@linkcode runInit}'s defaults. */
 export interface InitTestOptions

@@ -1,5 +1,5 @@
 import { installedMajors, type PgMajor } from "../../lib/cluster/mod.ts";
-import { findInstalledTools, type InstalledTools } from "../../lib/schema/mod.ts";
+import { findInstalledTools, type InstalledTools } from "../../lib/schema/internal.ts";
 import type { SharedClusterOptions } from "./clusters.ts";
 
 /** A server version that a suite runs against, and where its programs come from. */

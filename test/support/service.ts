@@ -22,7 +22,7 @@ import {
   Worker,
   type WorkerOptions,
 } from "../../lib/remote/worker/mod.ts";
-import { resolveEndpoint, SessionPool } from "../../lib/postgres/mod.ts";
+import { resolveEndpoint, SessionPool } from "../../lib/postgres/internal.ts";
 import type { RequestLine } from "../../lib/remote/api/service.ts";
 
 /** Lost workers are noticed as soon as pg-boss allows. */

@@ -1,8 +1,8 @@
 import { sync } from "../../lib/commands/sync/sync.ts";
 import type { SyncReport } from "../../lib/commands/shared/report.ts";
 import type { SyncAction, SyncOptions, SyncSettings } from "../../lib/commands/shared/run.ts";
-import type { RunEvent } from "../../lib/core/mod.ts";
-import { noTableRules } from "../../lib/rules/mod.ts";
+import type { RunEvent } from "../../lib/core/internal.ts";
+import { noTableRules } from "../../lib/rules/internal.ts";
 import { endpointOf } from "./init.ts";
 
 /** How tests set replication up. */

@@ -1,8 +1,8 @@
 import { verify } from "../../lib/commands/verify/verify.ts";
 import type { VerifyReport } from "../../lib/commands/shared/report.ts";
 import type { VerifyOptions } from "../../lib/commands/shared/run.ts";
-import type { RunEvent } from "../../lib/core/mod.ts";
-import { type Verdict, type VerifiedTable, worst } from "../../lib/verify/mod.ts";
+import type { RunEvent } from "../../lib/core/internal.ts";
+import { type Verdict, type VerifiedTable, worst } from "../../lib/verify/internal.ts";
 import { endpointOf } from "./init.ts";
 
 /** What a test changes of {@linkcode runVerify}'s defaults. */

@@ -2,7 +2,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { type DefaultTreeAdapterTypes, parse } from "npm:parse5@8.1.1";
-import type { WorkKind } from "../../lib/core/mod.ts";
+import type { WorkKind } from "../../lib/core/internal.ts";
 import { renderInitReport } from "../../lib/ui/html_report.ts";
 import { inTurn } from "../../lib/ui/html_report/in_turn.ts";
 import { pageStyle } from "../../lib/ui/html_report/page_style.ts";

@@ -1,5 +1,5 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import type { RunEvent } from "../../lib/core/mod.ts";
+import type { RunEvent } from "../../lib/core/internal.ts";
 import { bar, percent } from "../../lib/ui/bar.ts";
 import { jsonLines } from "../../lib/ui/json_lines.ts";
 import { LiveRegion } from "../../lib/ui/live_region.ts";

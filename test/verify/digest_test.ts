@@ -7,7 +7,7 @@ import { pinnedSettings } from "../../lib/postgres/session/settings.ts";
 import { rowHash } from "../../lib/verify/digest.ts";
 import { type ComparedColumn, pairColumns } from "../../lib/verify/columns.ts";
 import { readRelations } from "../../lib/verify/relations.ts";
-import { openSession, type Session } from "../../lib/postgres/mod.ts";
+import { openSession, type Session } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";
 import { endpointOf } from "../support/init.ts";

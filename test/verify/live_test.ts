@@ -9,7 +9,7 @@ import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";
 import { endReplication, replicate, until } from "../support/replication.ts";
 import { exec, query } from "../support/sql.ts";
-import { VerifyJournal } from "../../lib/verify/mod.ts";
+import { VerifyJournal } from "../../lib/verify/internal.ts";
 import { runVerify, unequalTables, type VerifyTestOptions } from "../support/verify.ts";
 import type { VerifyReport } from "../../lib/commands/shared/report.ts";
 

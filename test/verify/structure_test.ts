@@ -1,9 +1,9 @@
 /** Two databases compared in everything but their rows: what is planted is found, and named. */
 import { deepStrictEqual, ok } from "node:assert/strict";
 import type { Cluster } from "../../lib/cluster/mod.ts";
-import { resolveScopes } from "../../lib/commands/mod.ts";
-import { openSession } from "../../lib/postgres/mod.ts";
-import { readRuleFlags } from "../../lib/rules/mod.ts";
+import { resolveScopes } from "../../lib/commands/internal.ts";
+import { openSession } from "../../lib/postgres/internal.ts";
+import { readRuleFlags } from "../../lib/rules/internal.ts";
 import { compareStructures, type StructureComparison } from "../../lib/verify/structure/mod.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { createTemplate, dropDatabase, withDatabase } from "../support/databases.ts";

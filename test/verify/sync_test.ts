@@ -1,6 +1,6 @@
 /** verify() after `init --enable-sync`: what replication brings over, and what it does not. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { readRuleFlags } from "../../lib/rules/mod.ts";
+import { readRuleFlags } from "../../lib/rules/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../support/databases.ts";
 import { runInit } from "../support/init.ts";

@@ -1,10 +1,10 @@
 /** What verify() must find, and what it must not. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { readRuleFlags } from "../../lib/rules/mod.ts";
+import { readRuleFlags } from "../../lib/rules/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { createDatabase, type TestDatabase, withDatabase } from "../support/databases.ts";
 import { exec, query } from "../support/sql.ts";
-import { type VerifiedTable, VerifyJournal } from "../../lib/verify/mod.ts";
+import { type VerifiedTable, VerifyJournal } from "../../lib/verify/internal.ts";
 import {
   rowsVerdict,
   runVerify,

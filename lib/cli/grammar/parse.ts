@@ -1,5 +1,5 @@
 import { CommanderError } from "@commander-js/extra-typings";
-import { type Problem, suggest } from "../../core/mod.ts";
+import { type Problem, suggest } from "../../core/internal.ts";
 import { buildGrammar, type CommandName, type RawOptions } from "./grammar.ts";
 
 /** What the arguments ask for. */

@@ -1,4 +1,4 @@
-import { type Config, readConfig } from "../../config/mod.ts";
+import { type Config, readConfig } from "../../config/internal.ts";
 import type { OptionReader } from "./option_reader.ts";
 
 /** How files and variables are read. */

@@ -1,7 +1,7 @@
-import { type Side, UsageError } from "../../core/mod.ts";
+import { type Side, UsageError } from "../../core/internal.ts";
 import type { DatabaseSelection, ToolSelection } from "../../commands/shared/run.ts";
-import { type Endpoint, resolveEndpoint } from "../../postgres/mod.ts";
-import { mergeRules, readRuleFlags, type TableRules } from "../../rules/mod.ts";
+import { type Endpoint, resolveEndpoint } from "../../postgres/internal.ts";
+import { mergeRules, readRuleFlags, type TableRules } from "../../rules/internal.ts";
 import { type Environment, resolveEnvironmentOf } from "./environment.ts";
 import { dumpTools } from "../grammar/grammar.ts";
 import { type OptionReader, splitNames } from "./option_reader.ts";

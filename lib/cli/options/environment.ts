@@ -1,4 +1,4 @@
-import { libpqVariables, type ResolveEnvironment } from "../../postgres/mod.ts";
+import { libpqVariables, type ResolveEnvironment } from "../../postgres/internal.ts";
 
 /** Variables of this tool and of terminals. */
 const ownVariables = [

@@ -1,5 +1,5 @@
 import type { SyncSettings } from "../../commands/shared/run.ts";
-import { copyThreadsFor } from "../../copy/mod.ts";
+import { copyThreadsFor } from "../../copy/internal.ts";
 import {
   completeCopyOptions,
   type CopyOptions,

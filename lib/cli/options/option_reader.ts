@@ -1,5 +1,11 @@
-import { parseBytes, parseDuration, type Problem, suggest, UsageError } from "../../core/mod.ts";
-import type { Config } from "../../config/mod.ts";
+import {
+  parseBytes,
+  parseDuration,
+  type Problem,
+  suggest,
+  UsageError,
+} from "../../core/internal.ts";
+import type { Config } from "../../config/internal.ts";
 import type { RawOptions } from "../grammar/grammar.ts";
 
 /** What a configuration file gives. */

@@ -1,6 +1,6 @@
 import type { DatabaseSelection } from "../../commands/shared/run.ts";
 import type { StatusLimits } from "../../commands/status/status.ts";
-import type { Endpoint } from "../../postgres/mod.ts";
+import type { Endpoint } from "../../postgres/internal.ts";
 import { readDatabases, readEndpoint, type ResolveContext } from "./copy_options.ts";
 import type { OptionReader } from "./option_reader.ts";
 

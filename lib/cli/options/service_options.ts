@@ -1,9 +1,9 @@
-import { ExitCode, ReplicatorError, suggest } from "../../core/mod.ts";
-import { type Endpoint, resolveEndpoint } from "../../postgres/mod.ts";
+import { ExitCode, ReplicatorError, suggest } from "../../core/internal.ts";
+import { type Endpoint, resolveEndpoint } from "../../postgres/internal.ts";
 import { AddressGuard, readAllowList } from "../../remote/guard/mod.ts";
 import { defaultQueueSettings, type QueueSettings } from "../../remote/queue/settings.ts";
 import { type KeyProvider, LocalKeyProvider, openAwsKms } from "../../remote/secrets/mod.ts";
-import { UsageError } from "../../core/mod.ts";
+import { UsageError } from "../../core/internal.ts";
 import { type Environment, resolveEnvironmentOf } from "./environment.ts";
 import type { OptionReader } from "./option_reader.ts";
 

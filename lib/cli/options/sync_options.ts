@@ -1,4 +1,4 @@
-import { type Lsn, parseLsn } from "../../core/mod.ts";
+import { type Lsn, parseLsn } from "../../core/internal.ts";
 import type { SyncAction, SyncSettings } from "../../commands/shared/run.ts";
 import {
   completeCopyOptions,

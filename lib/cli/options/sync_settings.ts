@@ -1,6 +1,6 @@
-import { UsageError } from "../../core/mod.ts";
+import { UsageError } from "../../core/internal.ts";
 import type { SyncSettings } from "../../commands/shared/run.ts";
-import { type Endpoint, resolveEndpoint } from "../../postgres/mod.ts";
+import { type Endpoint, resolveEndpoint } from "../../postgres/internal.ts";
 import type { ResolveContext } from "./copy_options.ts";
 import { type Environment, resolveEnvironmentOf } from "./environment.ts";
 import { identityPolicies } from "../grammar/grammar.ts";

@@ -1,4 +1,4 @@
-import { displayName, plural } from "../../core/mod.ts";
+import { displayName, plural } from "../../core/internal.ts";
 import type { DatabaseDecisions, TableDecision } from "../../commands/shared/report.ts";
 import { makeStyle, printable, renderTable, type TableOptions } from "../../ui/mod.ts";
 

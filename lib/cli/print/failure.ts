@@ -6,7 +6,7 @@ import {
   redact,
   ReplicatorError,
   UsageError,
-} from "../../core/mod.ts";
+} from "../../core/internal.ts";
 import { makeStyle } from "../../ui/mod.ts";
 import { programName, reportPlace, version } from "../grammar/program.ts";
 

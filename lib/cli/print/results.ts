@@ -5,7 +5,7 @@ import {
   formatCount,
   formatDuration,
   plural,
-} from "../../core/mod.ts";
+} from "../../core/internal.ts";
 import {
   type CheckStatus,
   type InitPlan,

@@ -1,4 +1,4 @@
-import { redact } from "../../core/mod.ts";
+import { redact } from "../../core/internal.ts";
 import { programName } from "../grammar/program.ts";
 
 /** The same command for another attempt, as a shell takes it; passwords are not shown. */

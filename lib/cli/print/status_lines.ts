@@ -1,4 +1,10 @@
-import { displayName, formatBytes, formatCount, formatDuration, plural } from "../../core/mod.ts";
+import {
+  displayName,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  plural,
+} from "../../core/internal.ts";
 import type {
   DatabaseStatus,
   ServerStatus,

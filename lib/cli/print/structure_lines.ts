@@ -1,5 +1,5 @@
-import { formatCount, plural } from "../../core/mod.ts";
-import type { ObjectDifference, VerifiedSection } from "../../verify/mod.ts";
+import { formatCount, plural } from "../../core/internal.ts";
+import type { ObjectDifference, VerifiedSection } from "../../verify/internal.ts";
 import { printable, type Style } from "../../ui/mod.ts";
 
 /** Notes of one reason are told together; of more objects than these only how many there are. */

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import type { VerifyOptions } from "../../commands/shared/run.ts";
-import { checkpointFolder } from "../../checkpoint/mod.ts";
-import type { EventSink } from "../../core/mod.ts";
-import { describeEndpoint } from "../../postgres/mod.ts";
-import { VerifyJournal } from "../../verify/mod.ts";
+import { checkpointFolder } from "../../checkpoint/internal.ts";
+import type { EventSink } from "../../core/internal.ts";
+import { describeEndpoint } from "../../postgres/internal.ts";
+import { VerifyJournal } from "../../verify/internal.ts";
 
 /**
  * The journal of a `verify` as a file in the folder that the tool is run in: opened → ended (and

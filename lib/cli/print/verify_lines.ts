@@ -1,6 +1,17 @@
-import { displayName, formatBytes, formatCount, formatDuration, plural } from "../../core/mod.ts";
+import {
+  displayName,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  plural,
+} from "../../core/internal.ts";
 import type { VerifyReport } from "../../commands/shared/report.ts";
-import type { RowDifference, Verdict, VerifiedDatabase, VerifiedTable } from "../../verify/mod.ts";
+import type {
+  RowDifference,
+  Verdict,
+  VerifiedDatabase,
+  VerifiedTable,
+} from "../../verify/internal.ts";
 import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
 import { serverLine } from "./results.ts";
 import { structureLines } from "./structure_lines.ts";

@@ -4,10 +4,10 @@ import {
   InterruptedError,
   ReplicatorError,
   UsageError,
-} from "../../core/mod.ts";
-import type { Endpoint } from "../../postgres/mod.ts";
+} from "../../core/internal.ts";
+import type { Endpoint } from "../../postgres/internal.ts";
 import type { DatabaseSelection, SyncSettings } from "../../commands/shared/run.ts";
-import type { TableRules } from "../../rules/mod.ts";
+import type { TableRules } from "../../rules/internal.ts";
 import {
   endpointUrl,
   type JobSpecInput,

@@ -1,4 +1,4 @@
-import { formatLsn, UsageError } from "../../core/mod.ts";
+import { formatLsn, UsageError } from "../../core/internal.ts";
 import type {
   InitPlan,
   InitReport,

@@ -1,8 +1,8 @@
-import { listDatabases, listTables, offeredDatabases } from "../../catalog/mod.ts";
-import { writeChoice } from "../../config/mod.ts";
-import { InterruptedError } from "../../core/mod.ts";
-import { openSession, withDatabase } from "../../postgres/mod.ts";
-import { printPart, type TableChoice } from "../../rules/mod.ts";
+import { listDatabases, listTables, offeredDatabases } from "../../catalog/internal.ts";
+import { writeChoice } from "../../config/internal.ts";
+import { InterruptedError } from "../../core/internal.ts";
+import { openSession, withDatabase } from "../../postgres/internal.ts";
+import { printPart, type TableChoice } from "../../rules/internal.ts";
 import type { CommandContext } from "../context.ts";
 import type { CopyOptions } from "../options/copy_options.ts";
 import { openPrompts } from "../terminal/prompts.ts";

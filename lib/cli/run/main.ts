@@ -1,4 +1,4 @@
-import { ExitCode, type Problem, UsageError } from "../../core/mod.ts";
+import { ExitCode, type Problem, UsageError } from "../../core/internal.ts";
 import { completionScript } from "../grammar/completions.ts";
 import type { CommandContext, CommandRunner, Exit } from "../context.ts";
 import { readConfigFile } from "../options/config_file.ts";

@@ -1,4 +1,4 @@
-import { ExitCode, ReplicatorError } from "../../core/mod.ts";
+import { ExitCode, ReplicatorError } from "../../core/internal.ts";
 import type { CommandRunner } from "../context.ts";
 
 /** A module of a command of the service's operators. */

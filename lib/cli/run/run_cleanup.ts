@@ -1,4 +1,4 @@
-import { FileCheckpointStore } from "../../checkpoint/mod.ts";
+import { FileCheckpointStore } from "../../checkpoint/internal.ts";
 import {
   cleanup,
   cleanupExitCode,
@@ -7,7 +7,7 @@ import {
   type CleanupPlan,
   type CleanupReport,
 } from "../../commands/cleanup/cleanup.ts";
-import { ExitCode, plural } from "../../core/mod.ts";
+import { ExitCode, plural } from "../../core/internal.ts";
 import { makeStyle, printable, renderTable, type TableOptions } from "../../ui/mod.ts";
 import { askYesNo } from "../terminal/confirm.ts";
 import type { CommandRunner } from "../context.ts";

@@ -1,4 +1,4 @@
-import { displayName, ExitCode, formatBytes, formatCount, plural } from "../../core/mod.ts";
+import { displayName, ExitCode, formatBytes, formatCount, plural } from "../../core/internal.ts";
 import { demo, type DemoNarrator, type DemoReport } from "../../commands/demo/demo.ts";
 import { makeStyle, printable, renderTable, wrap } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";

@@ -1,5 +1,5 @@
-import { FileCheckpointStore } from "../../checkpoint/mod.ts";
-import { ExitCode, InterruptedError } from "../../core/mod.ts";
+import { FileCheckpointStore } from "../../checkpoint/internal.ts";
+import { ExitCode, InterruptedError } from "../../core/internal.ts";
 import { init } from "../../commands/init/init.ts";
 import {
   type DatabaseDecisions,
@@ -9,7 +9,7 @@ import {
 } from "../../commands/shared/report.ts";
 import type { InitOptions } from "../../commands/shared/run.ts";
 import { renderInitReport } from "../../ui/mod.ts";
-import { asksNothing, type TableRules } from "../../rules/mod.ts";
+import { asksNothing, type TableRules } from "../../rules/internal.ts";
 import { askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { decisionLines, exceptionLines } from "../print/decisions.ts";

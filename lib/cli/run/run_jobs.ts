@@ -1,5 +1,5 @@
-import { ExitCode, formatBytes, formatCount, plural, UsageError } from "../../core/mod.ts";
-import { pause } from "../../postgres/mod.ts";
+import { ExitCode, formatBytes, formatCount, plural, UsageError } from "../../core/internal.ts";
+import { pause } from "../../postgres/internal.ts";
 import type { InitReport } from "../../commands/shared/report.ts";
 import type { RemoteClient, RemoteJob } from "../../remote/mod.ts";
 import { makeStyle, printable, renderTable } from "../../ui/mod.ts";

@@ -1,5 +1,5 @@
-import { ExitCode, ReplicatorError } from "../../core/mod.ts";
-import { type Session, SessionPool } from "../../postgres/mod.ts";
+import { ExitCode, ReplicatorError } from "../../core/internal.ts";
+import { type Session, SessionPool } from "../../postgres/internal.ts";
 import {
   createKey,
   endKey,

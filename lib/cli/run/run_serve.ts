@@ -1,6 +1,6 @@
-import { ExitCode } from "../../core/mod.ts";
+import { ExitCode } from "../../core/internal.ts";
 import { startCluster } from "../../cluster/mod.ts";
-import { type Endpoint, resolveEndpoint } from "../../postgres/mod.ts";
+import { type Endpoint, resolveEndpoint } from "../../postgres/internal.ts";
 import { createKey, openService, type RequestLine, type Service } from "../../remote/api/mod.ts";
 import { addPage } from "../../remote/page/mod.ts";
 import { type KeyProvider, LocalKeyProvider } from "../../remote/secrets/mod.ts";

@@ -1,4 +1,4 @@
-import { ExitCode } from "../../core/mod.ts";
+import { ExitCode } from "../../core/internal.ts";
 import {
   checkStatus,
   prometheusMetrics,
@@ -8,7 +8,7 @@ import {
   type StatusOptions,
   type StatusReport,
 } from "../../commands/status/status.ts";
-import { pause } from "../../postgres/mod.ts";
+import { pause } from "../../postgres/internal.ts";
 import { LiveRegion, renderWatch } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { resolveStatusOptions, type StatusCommandOptions } from "../options/replication_options.ts";

@@ -1,4 +1,4 @@
-import { displayName, ExitCode, formatBytes, plural } from "../../core/mod.ts";
+import { displayName, ExitCode, formatBytes, plural } from "../../core/internal.ts";
 import type { SyncPlan, SyncReport } from "../../commands/shared/report.ts";
 import { sync } from "../../commands/sync/sync.ts";
 import { makeStyle, printable, renderTable, type TableOptions } from "../../ui/mod.ts";

@@ -1,4 +1,4 @@
-import { ExitCode, UsageError } from "../../core/mod.ts";
+import { ExitCode, UsageError } from "../../core/internal.ts";
 import { validate } from "../../commands/validate/validate.ts";
 import type { CommandRunner } from "../context.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";

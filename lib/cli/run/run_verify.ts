@@ -1,9 +1,9 @@
-import { ExitCode } from "../../core/mod.ts";
+import { ExitCode } from "../../core/internal.ts";
 import type { VerifyOptions } from "../../commands/shared/run.ts";
 import type { VerifyReport } from "../../commands/shared/report.ts";
 import { verify } from "../../commands/verify/verify.ts";
-import type { Verdict } from "../../verify/mod.ts";
-import { describeEndpoint, type Endpoint } from "../../postgres/mod.ts";
+import type { Verdict } from "../../verify/internal.ts";
+import { describeEndpoint, type Endpoint } from "../../postgres/internal.ts";
 import { askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { resolveVerifyOptions } from "../options/verify_options.ts";

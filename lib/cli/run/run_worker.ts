@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { ExitCode, formatDuration } from "../../core/mod.ts";
+import { ExitCode, formatDuration } from "../../core/internal.ts";
 import { jobRunners } from "../../commands/job_runners/job_runners.ts";
-import { type Endpoint, SessionPool } from "../../postgres/mod.ts";
+import { type Endpoint, SessionPool } from "../../postgres/internal.ts";
 import { type JobQueue, openQueue, type QueueName, queueNames } from "../../remote/queue/mod.ts";
 import type { KeyProvider } from "../../remote/secrets/mod.ts";
 import {

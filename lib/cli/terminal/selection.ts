@@ -1,4 +1,4 @@
-import { formatBytes, formatCount, type TableName } from "../../core/mod.ts";
+import { formatBytes, formatCount, type TableName } from "../../core/internal.ts";
 
 /** A database to choose. */
 export interface OfferedDatabase {

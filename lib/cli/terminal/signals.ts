@@ -1,4 +1,4 @@
-import { ExitCode, InterruptedError } from "../../core/mod.ts";
+import { ExitCode, InterruptedError } from "../../core/internal.ts";
 
 /** What {@linkcode listenForSignals} needs. */
 export interface SignalOptions {

@@ -9,8 +9,14 @@ import {
   digestEnds,
   operationOf,
   refuseLiveRun,
-} from "../../checkpoint/mod.ts";
-import { displayName, ExitCode, ledgerSchema, ReplicatorError, type Side } from "../../core/mod.ts";
+} from "../../checkpoint/internal.ts";
+import {
+  displayName,
+  ExitCode,
+  ledgerSchema,
+  ReplicatorError,
+  type Side,
+} from "../../core/internal.ts";
 import {
   describeEndpoint,
   type Endpoint,
@@ -18,7 +24,7 @@ import {
   type Session,
   withDatabase,
   withoutEventTriggers,
-} from "../../postgres/mod.ts";
+} from "../../postgres/internal.ts";
 import {
   describeIdentity,
   dropPublication,
@@ -28,7 +34,7 @@ import {
   listOwnedPublications,
   readSubscriptionComments,
   restoreIdentities,
-} from "../../replication/mod.ts";
+} from "../../replication/internal.ts";
 import { findOnSource, findOnTarget, type TargetFindings } from "./find.ts";
 import { planCleanup, type PlannedItems } from "./plan.ts";
 import type {

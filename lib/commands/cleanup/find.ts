@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { listDatabases, parseNamePattern, readClusterFacts } from "../../catalog/mod.ts";
-import { examineLedger } from "../../checkpoint/mod.ts";
-import { ledgerSchema, tableKey } from "../../core/mod.ts";
-import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/mod.ts";
+import { listDatabases, parseNamePattern, readClusterFacts } from "../../catalog/internal.ts";
+import { examineLedger } from "../../checkpoint/internal.ts";
+import { ledgerSchema, tableKey } from "../../core/internal.ts";
+import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/internal.ts";
 import {
   listFullTables,
   listOwnedPublications,
@@ -20,7 +20,7 @@ import {
   readSubscriptions,
   type ScopeComment,
   type TableSyncSlot,
-} from "../../replication/mod.ts";
+} from "../../replication/internal.ts";
 import type { DatabaseSelection } from "../shared/run.ts";
 
 /** A publication in its database. */

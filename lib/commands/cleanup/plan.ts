@@ -14,8 +14,12 @@ import {
   ReplicatorError,
   type Side,
   tableKey,
-} from "../../core/mod.ts";
-import { describeIdentity, restoreIdentity, type ScopeComment } from "../../replication/mod.ts";
+} from "../../core/internal.ts";
+import {
+  describeIdentity,
+  restoreIdentity,
+  type ScopeComment,
+} from "../../replication/internal.ts";
 import type { DatabaseSelection } from "../shared/run.ts";
 import { differ, isSelected, type SourceFindings, type TargetFindings } from "./find.ts";
 import type { CleanupItem, KeptItem } from "./report.ts";

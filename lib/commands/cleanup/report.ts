@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Side } from "../../core/mod.ts";
+import type { Side } from "../../core/internal.ts";
 
 /** What kind of thing it is. */
 export type CleanupKind =

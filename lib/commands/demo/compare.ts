@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { ExitCode, quoteQualified, ReplicatorError } from "../../core/mod.ts";
-import { type Endpoint, openSession, type Session } from "../../postgres/mod.ts";
+import { ExitCode, quoteQualified, ReplicatorError } from "../../core/internal.ts";
+import { type Endpoint, openSession, type Session } from "../../postgres/internal.ts";
 
 /** One table on both sides, as the snapshot has it. */
 export interface ComparedTable {

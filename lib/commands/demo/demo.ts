@@ -5,7 +5,13 @@
  * @module
  */
 import { type Cluster, type PgMajor, startCluster } from "../../cluster/mod.ts";
-import { ExitCode, formatBytes, lsnDistance, plural, ReplicatorError } from "../../core/mod.ts";
+import {
+  ExitCode,
+  formatBytes,
+  lsnDistance,
+  plural,
+  ReplicatorError,
+} from "../../core/internal.ts";
 import { SHOP_ROLES, type ShopLoadCounts, shopSql, startShopLoad } from "../../demo/mod.ts";
 import {
   type Endpoint,
@@ -13,8 +19,8 @@ import {
   pause,
   resolveEndpoint,
   withDatabase,
-} from "../../postgres/mod.ts";
-import { readSlots, readSubscriptions, readWalPosition } from "../../replication/mod.ts";
+} from "../../postgres/internal.ts";
+import { readSlots, readSubscriptions, readWalPosition } from "../../replication/internal.ts";
 import { cleanup, type CleanupReport } from "../cleanup/cleanup.ts";
 import { type DemoComparison, SourceAtSnapshot } from "./compare.ts";
 import { init } from "../init/init.ts";

@@ -13,7 +13,7 @@ import {
   quoteQualified,
   tableKey,
   type TableName,
-} from "../../core/mod.ts";
+} from "../../core/internal.ts";
 import {
   foreignKeyOf,
   type ForeignKeyStatement,
@@ -21,10 +21,10 @@ import {
   type OrphanedKey,
   readForeignKey,
   validateForeignKeys,
-} from "../../copy/mod.ts";
-import { type Endpoint, type Session, SqlState } from "../../postgres/mod.ts";
-import type { Consequences, SourceForeignKey } from "../../rules/mod.ts";
-import { type DumpStatement, SchemaError } from "../../schema/mod.ts";
+} from "../../copy/internal.ts";
+import { type Endpoint, type Session, SqlState } from "../../postgres/internal.ts";
+import type { Consequences, SourceForeignKey } from "../../rules/internal.ts";
+import { type DumpStatement, SchemaError } from "../../schema/internal.ts";
 import type { DumpApplier } from "./apply_dump.ts";
 
 /** What adding the keys takes. */

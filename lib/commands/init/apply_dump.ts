@@ -3,21 +3,21 @@
  *
  * @module
  */
-import type { EventSink } from "../../core/mod.ts";
-import type { Ledger } from "../../checkpoint/mod.ts";
+import type { EventSink } from "../../core/internal.ts";
+import type { Ledger } from "../../checkpoint/internal.ts";
 import {
   durableSettings,
   type Endpoint,
   openSessionWithRetry,
   type Session,
-} from "../../postgres/mod.ts";
+} from "../../postgres/internal.ts";
 import {
   type Adaptation,
   applyStatements,
   type DumpStatement,
   type SchemaError,
   SetAsideList,
-} from "../../schema/mod.ts";
+} from "../../schema/internal.ts";
 
 /** Where statements go. */
 export interface DumpApplierOptions {

@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { type EventSink, plural, type Problem, UsageError } from "../../core/mod.ts";
+import { type EventSink, plural, type Problem, UsageError } from "../../core/internal.ts";
 import {
   type DatabaseFilter,
   describeScopeDifference,
   type LedgerHead,
   type RunScope,
   type StateDocument,
-} from "../../checkpoint/mod.ts";
-import { fingerprintScope, noTableRules, type TableRules } from "../../rules/mod.ts";
+} from "../../checkpoint/internal.ts";
+import { fingerprintScope, noTableRules, type TableRules } from "../../rules/internal.ts";
 import type { DatabasePlanning } from "../shared/database_plan.ts";
 import type { DatabaseDecisions, TableDecision } from "../shared/report.ts";
 import type { DatabaseSelection, InitOptions } from "../shared/run.ts";

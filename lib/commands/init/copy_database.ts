@@ -3,8 +3,14 @@
  *
  * @module
  */
-import { type EventSink, plural, quoteIdentifier, retryEvent, tableKey } from "../../core/mod.ts";
-import { type DatabaseContents, readContents } from "../../catalog/mod.ts";
+import {
+  type EventSink,
+  plural,
+  quoteIdentifier,
+  retryEvent,
+  tableKey,
+} from "../../core/internal.ts";
+import { type DatabaseContents, readContents } from "../../catalog/internal.ts";
 import {
   type Endpoint,
   openSession,
@@ -13,7 +19,7 @@ import {
   type Session,
   SqlState,
   withDatabase,
-} from "../../postgres/mod.ts";
+} from "../../postgres/internal.ts";
 import {
   classifyPostData,
   createDatabase,
@@ -21,13 +27,13 @@ import {
   matchNewDatabase,
   readDatabaseProperties,
   type SetAsideObject,
-} from "../../schema/mod.ts";
+} from "../../schema/internal.ts";
 import {
   checkRowTypes,
   exportLockedSnapshot,
   type LockedSnapshot,
   type LockOptions,
-} from "../../copy/mod.ts";
+} from "../../copy/internal.ts";
 import {
   changedMeanwhile,
   isComplete,
@@ -35,8 +41,8 @@ import {
   readKnownLedgerRun,
   refuseLiveRun,
   replaceRoutines,
-} from "../../checkpoint/mod.ts";
-import { describeConsequences } from "../../rules/mod.ts";
+} from "../../checkpoint/internal.ts";
+import { describeConsequences } from "../../rules/internal.ts";
 import type { PlannedDatabase } from "../shared/database_plan.ts";
 import type { DatabaseReport } from "../shared/report.ts";
 import { readScope } from "../shared/table_scope.ts";

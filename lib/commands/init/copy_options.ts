@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { Endpoint, Session } from "../../postgres/mod.ts";
-import type { classifyPostData, DumpStatement, DumpTool } from "../../schema/mod.ts";
-import type { CopyFormat, CopyWorkerRunner } from "../../copy/mod.ts";
-import type { Ledger, LedgerRun } from "../../checkpoint/mod.ts";
-import type { TableRules } from "../../rules/mod.ts";
+import type { Endpoint, Session } from "../../postgres/internal.ts";
+import type { classifyPostData, DumpStatement, DumpTool } from "../../schema/internal.ts";
+import type { CopyFormat, CopyWorkerRunner } from "../../copy/internal.ts";
+import type { Ledger, LedgerRun } from "../../checkpoint/internal.ts";
+import type { TableRules } from "../../rules/internal.ts";
 import type { PlannedDatabase } from "../shared/database_plan.ts";
 import type { SnapshotHook } from "../shared/run.ts";
 import type { ReplicationSetup } from "../shared/replication_setup.ts";

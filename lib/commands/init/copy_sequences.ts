@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { displayName, type EventSink, tableKey } from "../../core/mod.ts";
-import { listSequences, readSequenceValues, setvalStatements } from "../../catalog/mod.ts";
-import { durableSettings, type Endpoint, openSessionWithRetry } from "../../postgres/mod.ts";
+import { displayName, type EventSink, tableKey } from "../../core/internal.ts";
+import { listSequences, readSequenceValues, setvalStatements } from "../../catalog/internal.ts";
+import { durableSettings, type Endpoint, openSessionWithRetry } from "../../postgres/internal.ts";
 
 /** From where to where, and who is told. */
 export interface CopySequencesOptions {

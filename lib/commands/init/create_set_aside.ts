@@ -3,16 +3,16 @@
  *
  * @module
  */
-import { type EventSink, plural, tableKey, type TableName } from "../../core/mod.ts";
-import type { Ledger } from "../../checkpoint/mod.ts";
-import { analyzeTables, IndexBuilder } from "../../copy/mod.ts";
-import { openSessionWithRetry } from "../../postgres/mod.ts";
+import { type EventSink, plural, tableKey, type TableName } from "../../core/internal.ts";
+import type { Ledger } from "../../checkpoint/internal.ts";
+import { analyzeTables, IndexBuilder } from "../../copy/internal.ts";
+import { openSessionWithRetry } from "../../postgres/internal.ts";
 import {
   describeStatement,
   type DumpStatement,
   type SetAsideObject,
   tablesWithStatistics,
-} from "../../schema/mod.ts";
+} from "../../schema/internal.ts";
 import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
 import { type FinishDatabaseOptions, finishForeignKeys, retryAll } from "./finish_database.ts";
 import { partitionedTables } from "./partitioned_tables.ts";

@@ -4,15 +4,15 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteLiteral } from "../../core/mod.ts";
-import { type Endpoint, openSessionWithRetry, type Session } from "../../postgres/mod.ts";
+import { quoteIdentifier, quoteLiteral } from "../../core/internal.ts";
+import { type Endpoint, openSessionWithRetry, type Session } from "../../postgres/internal.ts";
 import {
   applyStatements,
   type DatabaseProperties,
   databasePropertyStatements,
   databaseSettingStatements,
   readDatabaseProperties,
-} from "../../schema/mod.ts";
+} from "../../schema/internal.ts";
 import { type DumpApplier, reportAdaptations } from "./apply_dump.ts";
 import type { CopyDatabaseOptions } from "./copy_options.ts";
 

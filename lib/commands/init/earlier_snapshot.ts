@@ -9,10 +9,14 @@ import {
   type Session,
   SnapshotHolder,
   SnapshotLostError,
-} from "../../postgres/mod.ts";
-import { type LockedSnapshot, type LockOptions, lockTables } from "../../copy/mod.ts";
-import { listTables } from "../../catalog/mod.ts";
-import { isSamePoint, readSourcePoint, type SnapshotGeneration } from "../../checkpoint/mod.ts";
+} from "../../postgres/internal.ts";
+import { type LockedSnapshot, type LockOptions, lockTables } from "../../copy/internal.ts";
+import { listTables } from "../../catalog/internal.ts";
+import {
+  isSamePoint,
+  readSourcePoint,
+  type SnapshotGeneration,
+} from "../../checkpoint/internal.ts";
 
 /**
  * Takes over the snapshot of an epoch; undefined when it is gone.

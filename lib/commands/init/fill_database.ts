@@ -4,10 +4,14 @@
  *
  * @module
  */
-import { type EventSink, plural, tableKey } from "../../core/mod.ts";
-import { type Endpoint, openSessionWithRetry, type SnapshotHolder } from "../../postgres/mod.ts";
-import { summariseLargeObjects, type Table } from "../../catalog/mod.ts";
-import { tablesWithStatistics } from "../../schema/mod.ts";
+import { type EventSink, plural, tableKey } from "../../core/internal.ts";
+import {
+  type Endpoint,
+  openSessionWithRetry,
+  type SnapshotHolder,
+} from "../../postgres/internal.ts";
+import { summariseLargeObjects, type Table } from "../../catalog/internal.ts";
+import { tablesWithStatistics } from "../../schema/internal.ts";
 import {
   copyLargeObjects,
   copyTables,
@@ -16,8 +20,8 @@ import {
   type IndexGroup,
   type LockedSnapshot,
   readPlanBounds,
-} from "../../copy/mod.ts";
-import type { TableScope } from "../../rules/mod.ts";
+} from "../../copy/internal.ts";
+import type { TableScope } from "../../rules/internal.ts";
 import type { DatabaseReport } from "../shared/report.ts";
 import type { DumpApplier } from "./apply_dump.ts";
 import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";

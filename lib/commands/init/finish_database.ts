@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { formatCount, plural } from "../../core/mod.ts";
-import { durableSettings, type Endpoint, openSessionWithRetry } from "../../postgres/mod.ts";
-import type { DumpStatement } from "../../schema/mod.ts";
-import { analyzeTables } from "../../copy/mod.ts";
-import type { Consequences } from "../../rules/mod.ts";
+import { formatCount, plural } from "../../core/internal.ts";
+import { durableSettings, type Endpoint, openSessionWithRetry } from "../../postgres/internal.ts";
+import type { DumpStatement } from "../../schema/internal.ts";
+import { analyzeTables } from "../../copy/internal.ts";
+import type { Consequences } from "../../rules/internal.ts";
 import { addForeignKeys } from "./add_foreign_keys.ts";
 import type { DumpApplier } from "./apply_dump.ts";
 import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";

@@ -11,7 +11,7 @@ import {
   redact,
   ReplicatorError,
   retryEvent,
-} from "../../core/mod.ts";
+} from "../../core/internal.ts";
 import {
   durableSettings,
   isTransient,
@@ -22,10 +22,10 @@ import {
   type Session,
   SnapshotLostError,
   withDatabase,
-} from "../../postgres/mod.ts";
-import { claimDatabases, type Ledger } from "../../checkpoint/mod.ts";
-import { probeSubscription } from "../../replication/mod.ts";
-import { noTableRules } from "../../rules/mod.ts";
+} from "../../postgres/internal.ts";
+import { claimDatabases, type Ledger } from "../../checkpoint/internal.ts";
+import { probeSubscription } from "../../replication/internal.ts";
+import { noTableRules } from "../../rules/internal.ts";
 import {
   applyGlobals,
   dumpGlobals,
@@ -33,7 +33,7 @@ import {
   findDumpTool,
   revokeTemporaryMemberships,
   toolForDistance,
-} from "../../schema/mod.ts";
+} from "../../schema/internal.ts";
 import { type ServerPair, summarise } from "../shared/server_pair.ts";
 import {
   type DatabasePlanning,

@@ -12,17 +12,17 @@ import {
   ReplicatorError,
   tableKey,
   type TableName,
-} from "../../core/mod.ts";
-import type { SnapshotHolder } from "../../postgres/mod.ts";
-import { summariseLargeObjects, type Table } from "../../catalog/mod.ts";
-import type { ClassifiedPostData, DumpStatement } from "../../schema/mod.ts";
+} from "../../core/internal.ts";
+import type { SnapshotHolder } from "../../postgres/internal.ts";
+import { summariseLargeObjects, type Table } from "../../catalog/internal.ts";
+import type { ClassifiedPostData, DumpStatement } from "../../schema/internal.ts";
 import {
   type CopyPart,
   type CopyPlanOptions,
   type PartRange,
   planCopy,
   planEarlierParts,
-} from "../../copy/mod.ts";
+} from "../../copy/internal.ts";
 import {
   compareDumpStructure,
   decideResume,
@@ -32,7 +32,7 @@ import {
   readSourcePoint,
   structureOf,
   type TableRecord,
-} from "../../checkpoint/mod.ts";
+} from "../../checkpoint/internal.ts";
 import type { TableReport } from "../shared/report.ts";
 
 /** Stands for all large objects in the ledger. */

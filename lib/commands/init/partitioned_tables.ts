@@ -1,5 +1,5 @@
-import { tableKey } from "../../core/mod.ts";
-import type { Session } from "../../postgres/mod.ts";
+import { tableKey } from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
 
 /** The tables of a database that have partitions, by `tableKey`. */
 export async function partitionedTables(session: Session): Promise<ReadonlySet<string>> {

@@ -10,12 +10,17 @@ import {
   tableKey,
   type TableName,
   UsageError,
-} from "../../core/mod.ts";
-import { type CopyPlanOptions, planCopy, readPlanBounds, whyText } from "../../copy/mod.ts";
-import { readLedger } from "../../checkpoint/mod.ts";
-import { type Endpoint, openSession, withDatabase } from "../../postgres/mod.ts";
-import { listTables, readWorkFacts, summariseLargeObjects, type Table } from "../../catalog/mod.ts";
-import type { DumpTool } from "../../schema/mod.ts";
+} from "../../core/internal.ts";
+import { type CopyPlanOptions, planCopy, readPlanBounds, whyText } from "../../copy/internal.ts";
+import { readLedger } from "../../checkpoint/internal.ts";
+import { type Endpoint, openSession, withDatabase } from "../../postgres/internal.ts";
+import {
+  listTables,
+  readWorkFacts,
+  summariseLargeObjects,
+  type Table,
+} from "../../catalog/internal.ts";
+import type { DumpTool } from "../../schema/internal.ts";
 import { type ServerPair, summarise } from "../shared/server_pair.ts";
 import type { DatabasePlanning, PlannedDatabase } from "../shared/database_plan.ts";
 import type { DatabasePlan, InitPlan, TablePlan, ValidationReport } from "../shared/report.ts";

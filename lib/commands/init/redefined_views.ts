@@ -3,10 +3,15 @@
  *
  * @module
  */
-import { displayName, type EventSink, quoteQualified, type TableName } from "../../core/mod.ts";
-import type { Ledger } from "../../checkpoint/mod.ts";
-import { openSessionWithRetry, ServerError, type Session } from "../../postgres/mod.ts";
-import { type DumpStatement, mentionedNames, type SetAsideObject } from "../../schema/mod.ts";
+import {
+  displayName,
+  type EventSink,
+  quoteQualified,
+  type TableName,
+} from "../../core/internal.ts";
+import type { Ledger } from "../../checkpoint/internal.ts";
+import { openSessionWithRetry, ServerError, type Session } from "../../postgres/internal.ts";
+import { type DumpStatement, mentionedNames, type SetAsideObject } from "../../schema/internal.ts";
 import { allStatements } from "./ledger_work.ts";
 import type { SchemaParts } from "./copy_options.ts";
 

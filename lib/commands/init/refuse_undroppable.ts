@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { ExitCode, plural, quoteIdentifier, ReplicatorError } from "../../core/mod.ts";
-import { pause, type Session, textArray } from "../../postgres/mod.ts";
-import { parseReplicationName } from "../../replication/mod.ts";
+import { ExitCode, plural, quoteIdentifier, ReplicatorError } from "../../core/internal.ts";
+import { pause, type Session, textArray } from "../../postgres/internal.ts";
+import { parseReplicationName } from "../../replication/internal.ts";
 import type { PlannedDatabase } from "../shared/database_plan.ts";
 
 const subscriptionStatement = `

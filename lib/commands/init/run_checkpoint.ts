@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type EventSink, ReplicatorError } from "../../core/mod.ts";
-import { readClusterFacts } from "../../catalog/mod.ts";
+import { type EventSink, ReplicatorError } from "../../core/internal.ts";
+import { readClusterFacts } from "../../catalog/internal.ts";
 import {
   type CheckpointStore,
   type DatabaseState,
@@ -19,10 +19,10 @@ import {
   type StateDocument,
   stateFormat,
   writeStateDocument,
-} from "../../checkpoint/mod.ts";
-import { type Endpoint, withDatabase } from "../../postgres/mod.ts";
-import { fingerprintScope, noTableRules } from "../../rules/mod.ts";
-import type { TemporaryMembership } from "../../schema/mod.ts";
+} from "../../checkpoint/internal.ts";
+import { type Endpoint, withDatabase } from "../../postgres/internal.ts";
+import { fingerprintScope, noTableRules } from "../../rules/internal.ts";
+import type { TemporaryMembership } from "../../schema/internal.ts";
 import type { ServerPair } from "../shared/server_pair.ts";
 import { type DatabasePlanning, planDatabases } from "../shared/database_plan.ts";
 import type { InitPlan } from "../shared/report.ts";

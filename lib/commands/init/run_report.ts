@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { displayName } from "../../core/mod.ts";
+import { displayName } from "../../core/internal.ts";
 import type { DatabaseReport, InitPlan, InitReport } from "../shared/report.ts";
 import type { Recorder } from "../shared/recorder.ts";
 

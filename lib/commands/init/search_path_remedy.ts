@@ -1,7 +1,7 @@
-import { displayName, ReplicatorError } from "../../core/mod.ts";
-import { readSearchPathUse, type SearchPathUse } from "../../catalog/mod.ts";
-import { type Endpoint, openSession, ServerError } from "../../postgres/mod.ts";
-import { missingStates } from "../../schema/mod.ts";
+import { displayName, ReplicatorError } from "../../core/internal.ts";
+import { readSearchPathUse, type SearchPathUse } from "../../catalog/internal.ts";
+import { type Endpoint, openSession, ServerError } from "../../postgres/internal.ts";
+import { missingStates } from "../../schema/internal.ts";
 
 /** Where what could explain an error is looked up. */
 export interface SearchPathRemedyOptions {

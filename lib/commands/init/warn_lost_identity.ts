@@ -9,9 +9,9 @@ import {
   quoteQualified,
   tableKey,
   type TableName,
-} from "../../core/mod.ts";
-import { type Endpoint, openSession } from "../../postgres/mod.ts";
-import { type PublishableIdentity, readReplicaIdentities } from "../../replication/mod.ts";
+} from "../../core/internal.ts";
+import { type Endpoint, openSession } from "../../postgres/internal.ts";
+import { type PublishableIdentity, readReplicaIdentities } from "../../replication/internal.ts";
 
 /** A table whose rows the source can identify and the target cannot. */
 export interface LostIdentity {

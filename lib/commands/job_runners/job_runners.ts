@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { MixedSnapshotsError } from "../../checkpoint/mod.ts";
+import { MixedSnapshotsError } from "../../checkpoint/internal.ts";
 import { failuresOf } from "../shared/failures.ts";
-import { ExitCode, parseLsn } from "../../core/mod.ts";
+import { ExitCode, parseLsn } from "../../core/internal.ts";
 import { shareOfRate } from "../../remote/parallel_copy/mod.ts";
 import type { JobRunner, JobRunners, RunnableJob } from "../../remote/worker/runner.ts";
 import type { JobCommand, JobSpec } from "../../remote/spec/mod.ts";
-import type { Verdict } from "../../verify/mod.ts";
+import type { Verdict } from "../../verify/internal.ts";
 import { init } from "../init/init.ts";
 import { type InitPlan, setAsideObjects } from "../shared/report.ts";
 import type { InitOptions, SyncAction, SyncSettings, ToolSelection } from "../shared/run.ts";

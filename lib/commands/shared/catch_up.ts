@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { type EventSink, formatLsn, type Lsn, retryEvent } from "../../core/mod.ts";
-import { type Endpoint, isTransient, openSession, pause, retry } from "../../postgres/mod.ts";
-import { readWalPosition, waitForLsn } from "../../replication/mod.ts";
+import { type EventSink, formatLsn, type Lsn, retryEvent } from "../../core/internal.ts";
+import { type Endpoint, isTransient, openSession, pause, retry } from "../../postgres/internal.ts";
+import { readWalPosition, waitForLsn } from "../../replication/internal.ts";
 
 /** What is waited for. */
 export interface CatchUpOptions {

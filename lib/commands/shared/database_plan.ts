@@ -15,14 +15,14 @@ import {
   sameDatabase,
   selectDatabases,
   type ServerRelation,
-} from "../../catalog/mod.ts";
+} from "../../catalog/internal.ts";
 import {
   type LedgerHead,
   type LedgerSource,
   readKnownLedgerRun,
   readLedgerRun,
-} from "../../checkpoint/mod.ts";
-import type { Problem } from "../../core/mod.ts";
+} from "../../checkpoint/internal.ts";
+import type { Problem } from "../../core/internal.ts";
 import {
   ConnectionError,
   type Endpoint,
@@ -30,7 +30,7 @@ import {
   type Session,
   SqlState,
   withDatabase,
-} from "../../postgres/mod.ts";
+} from "../../postgres/internal.ts";
 import type { DatabaseSelection } from "./run.ts";
 
 /** One database of the source and its place on the target. */

@@ -9,8 +9,8 @@ import {
   InterruptedError,
   plural,
   ReplicatorError,
-} from "../../core/mod.ts";
-import { ConnectionError } from "../../postgres/mod.ts";
+} from "../../core/internal.ts";
+import { ConnectionError } from "../../postgres/internal.ts";
 
 /** A database whose copy failed, and why. */
 export interface DatabaseFailure {

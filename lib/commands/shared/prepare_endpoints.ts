@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { type EventSink, formatDuration } from "../../core/mod.ts";
+import { type EventSink, formatDuration } from "../../core/internal.ts";
 import {
   describeLockWait,
   type Endpoint,
   type LockWait,
   type LockWaitSink,
-} from "../../postgres/mod.ts";
-import { type TableRules, wordsOf } from "../../rules/mod.ts";
+} from "../../postgres/internal.ts";
+import { type TableRules, wordsOf } from "../../rules/internal.ts";
 
 /**
  * The same servers. Their sessions report as events which lock they wait for, and who holds it; and

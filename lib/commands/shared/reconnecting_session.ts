@@ -13,7 +13,7 @@ import {
   type Session,
   SqlState,
   withDatabase,
-} from "../../postgres/mod.ts";
+} from "../../postgres/internal.ts";
 
 /** What came of asking one side: the answer, or why it is out of reach. */
 export type Reachable<Value> =

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { EventSink, RunEvent, StepName } from "../../core/mod.ts";
+import type { EventSink, RunEvent, StepName } from "../../core/internal.ts";
 import type {
   RetryReport,
   StepPrediction,

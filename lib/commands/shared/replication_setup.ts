@@ -4,15 +4,25 @@
  *
  * @module
  */
-import { ExitCode, plural, ReplicatorError, tableKey, type TableName } from "../../core/mod.ts";
+import {
+  ExitCode,
+  plural,
+  ReplicatorError,
+  tableKey,
+  type TableName,
+} from "../../core/internal.ts";
 import {
   type Endpoint,
   openSessionWithRetry,
   type Session,
   withDatabase,
-} from "../../postgres/mod.ts";
-import { exportLockedSnapshot, type LockedSnapshot, type LockOptions } from "../../copy/mod.ts";
-import { listTables, type Table } from "../../catalog/mod.ts";
+} from "../../postgres/internal.ts";
+import {
+  exportLockedSnapshot,
+  type LockedSnapshot,
+  type LockOptions,
+} from "../../copy/internal.ts";
+import { listTables, type Table } from "../../catalog/internal.ts";
 import {
   abandonStream,
   describeScope,
@@ -35,11 +45,11 @@ import {
   startStream,
   type StreamStart,
   type SubscriptionAccess,
-} from "../../replication/mod.ts";
+} from "../../replication/internal.ts";
 import { catchUp } from "./catch_up.ts";
 import { readScope } from "./table_scope.ts";
 import type { SyncSettings } from "./run.ts";
-import type { TableRules } from "../../rules/mod.ts";
+import type { TableRules } from "../../rules/internal.ts";
 import type { Recorder } from "./recorder.ts";
 
 /** What a stream is about. */

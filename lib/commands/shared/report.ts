@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { Side, StepName, TableName, ThrottleSubject, WorkKind } from "../../core/mod.ts";
-import type { SetAsideObject } from "../../schema/mod.ts";
-import type { NotChecked, Verdict, VerifiedDatabase } from "../../verify/mod.ts";
+import type { Side, StepName, TableName, ThrottleSubject, WorkKind } from "../../core/internal.ts";
+import type { SetAsideObject } from "../../schema/internal.ts";
+import type { NotChecked, Verdict, VerifiedDatabase } from "../../verify/internal.ts";
 
 /** How a check of `validate` ended. */
 export type CheckStatus = "pass" | "warn" | "fail";

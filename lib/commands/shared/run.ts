@@ -3,14 +3,14 @@
  *
  * @module
  */
-import type { EventSink, Lsn } from "../../core/mod.ts";
-import type { CheckpointStores } from "../../checkpoint/mod.ts";
-import type { CopyWorkerRunner } from "../../copy/mod.ts";
+import type { EventSink, Lsn } from "../../core/internal.ts";
+import type { CheckpointStores } from "../../checkpoint/internal.ts";
+import type { CopyWorkerRunner } from "../../copy/internal.ts";
 import type { InitPlan, InitReport, SyncPlan } from "./report.ts";
-import type { Endpoint } from "../../postgres/mod.ts";
-import type { IdentityPolicy } from "../../replication/mod.ts";
-import type { TableRules } from "../../rules/mod.ts";
-import type { VerifyJournal } from "../../verify/mod.ts";
+import type { Endpoint } from "../../postgres/internal.ts";
+import type { IdentityPolicy } from "../../replication/internal.ts";
+import type { TableRules } from "../../rules/internal.ts";
+import type { VerifyJournal } from "../../verify/internal.ts";
 
 /** The caller's side of a running command. */
 export interface RunContext {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { readProvider } from "../../catalog/mod.ts";
-import { describeError } from "../../core/mod.ts";
+import { readProvider } from "../../catalog/internal.ts";
+import { describeError } from "../../core/internal.ts";
 import {
   connectionDelaysMs,
   ConnectionError,
@@ -14,7 +14,7 @@ import {
   type Session,
   SqlState,
   withDatabase,
-} from "../../postgres/mod.ts";
+} from "../../postgres/internal.ts";
 import type { ServerSummary } from "./report.ts";
 import type { RunContext } from "./run.ts";
 

@@ -10,7 +10,7 @@ import {
   listUnreadableNames,
   readEncoding,
   readSourceTables,
-} from "../../catalog/mod.ts";
+} from "../../catalog/internal.ts";
 import {
   displayName,
   formatCount,
@@ -18,9 +18,14 @@ import {
   type Problem,
   tableKey,
   UsageError,
-} from "../../core/mod.ts";
+} from "../../core/internal.ts";
 import { describeNames, unreadableDatabases } from "./unreadable_names.ts";
-import { type Endpoint, isUnconvertible, openSession, withDatabase } from "../../postgres/mod.ts";
+import {
+  type Endpoint,
+  isUnconvertible,
+  openSession,
+  withDatabase,
+} from "../../postgres/internal.ts";
 import {
   asksNothing,
   type Consequences,
@@ -34,8 +39,8 @@ import {
   type SourceDatabase,
   type TableRules,
   type TableScope,
-} from "../../rules/mod.ts";
-import type { Session } from "../../postgres/mod.ts";
+} from "../../rules/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
 import type { TableDecision } from "./report.ts";
 
 /** One database under the rules. */

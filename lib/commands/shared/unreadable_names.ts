@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { listUnreadableRoles, type UnreadableName } from "../../catalog/mod.ts";
-import { ExitCode, plural, ReplicatorError, showOpaque } from "../../core/mod.ts";
-import { isUnconvertible, type Session } from "../../postgres/mod.ts";
+import { listUnreadableRoles, type UnreadableName } from "../../catalog/internal.ts";
+import { ExitCode, plural, ReplicatorError, showOpaque } from "../../core/internal.ts";
+import { isUnconvertible, type Session } from "../../postgres/internal.ts";
 
 const namesShown = 5;
 

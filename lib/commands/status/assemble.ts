@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { lsnDistance, tableKey } from "../../core/mod.ts";
+import { lsnDistance, tableKey } from "../../core/internal.ts";
 import {
   hoursUntilLost,
   lagOf,
@@ -13,7 +13,7 @@ import {
   type SourceReading,
   walRate,
   type WorkerReading,
-} from "../../replication/mod.ts";
+} from "../../replication/internal.ts";
 import type { StatusContents, TargetStatusFacts } from "./facts.ts";
 import { lsnText, streamState } from "./evaluate.ts";
 import type {

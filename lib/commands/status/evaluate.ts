@@ -10,8 +10,8 @@ import {
   type Lsn,
   plural,
   quoteIdentifier,
-} from "../../core/mod.ts";
-import type { Drift } from "../../replication/mod.ts";
+} from "../../core/internal.ts";
+import type { Drift } from "../../replication/internal.ts";
 import type {
   DatabaseStatus,
   ServerStatus,

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { readOutstanding } from "../../checkpoint/mod.ts";
+import { readOutstanding } from "../../checkpoint/internal.ts";
 import {
   listSequences,
   readClusterFacts,
   readSequenceValues,
   type SequenceValue,
-} from "../../catalog/mod.ts";
-import type { Session } from "../../postgres/mod.ts";
+} from "../../catalog/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
 import {
   type ApplyBlocker,
   listOwnedPublications,
@@ -36,7 +36,7 @@ import {
   type SubscriptionState,
   type TableShape,
   type WorkerReading,
-} from "../../replication/mod.ts";
+} from "../../replication/internal.ts";
 
 /** The source's server. */
 export interface SourceServer {

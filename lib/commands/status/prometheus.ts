@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { parseLsn } from "../../core/mod.ts";
+import { parseLsn } from "../../core/internal.ts";
 import type { StatusReport, StreamState, StreamStatus } from "./report.ts";
 
 interface Metric {

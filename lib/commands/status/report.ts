@@ -5,8 +5,8 @@
  *
  * @module
  */
-import type { Side } from "../../core/mod.ts";
-import type { TableState } from "../../replication/mod.ts";
+import type { Side } from "../../core/internal.ts";
+import type { TableState } from "../../replication/internal.ts";
 
 /** Where all our streams of changes stand. */
 export interface StatusReport {

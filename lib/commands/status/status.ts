@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { parseNamePattern } from "../../catalog/mod.ts";
-import { formatLsn, tableKey, type TableName } from "../../core/mod.ts";
-import { describeEndpoint, type Endpoint, pause } from "../../postgres/mod.ts";
+import { parseNamePattern } from "../../catalog/internal.ts";
+import { formatLsn, tableKey, type TableName } from "../../core/internal.ts";
+import { describeEndpoint, type Endpoint, pause } from "../../postgres/internal.ts";
 import {
   compareShapes,
   type Drift,
@@ -17,8 +17,8 @@ import {
   type SourceReading,
   walRate,
   type WorkerReading,
-} from "../../replication/mod.ts";
-import type { TableRules } from "../../rules/mod.ts";
+} from "../../replication/internal.ts";
+import type { TableRules } from "../../rules/internal.ts";
 import { formatVersion } from "../shared/server_pair.ts";
 import type { DatabaseSelection, RunContext } from "../shared/run.ts";
 import { sequenceDifferences, streamStatus } from "./assemble.ts";

@@ -3,9 +3,14 @@
  *
  * @module
  */
-import { type Problem, UsageError } from "../../core/mod.ts";
-import type { Table } from "../../catalog/mod.ts";
-import { matchesTable, nearMisses, readRulePattern, type TablePattern } from "../../rules/mod.ts";
+import { type Problem, UsageError } from "../../core/internal.ts";
+import type { Table } from "../../catalog/internal.ts";
+import {
+  matchesTable,
+  nearMisses,
+  readRulePattern,
+  type TablePattern,
+} from "../../rules/internal.ts";
 import type { CopyAction } from "../shared/run.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 

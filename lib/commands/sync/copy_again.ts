@@ -13,7 +13,7 @@ import {
   ReplicatorError,
   tableKey,
   type TableName,
-} from "../../core/mod.ts";
+} from "../../core/internal.ts";
 import {
   actAsReplica,
   ConnectionError,
@@ -24,9 +24,9 @@ import {
   type Session,
   SqlState,
   withoutEventTriggers,
-} from "../../postgres/mod.ts";
-import type { Table } from "../../catalog/mod.ts";
-import { checkRowTypes, copyTables, planCopy, readPlanBounds } from "../../copy/mod.ts";
+} from "../../postgres/internal.ts";
+import type { Table } from "../../catalog/internal.ts";
+import { checkRowTypes, copyTables, planCopy, readPlanBounds } from "../../copy/internal.ts";
 import {
   abandonStream,
   type ChangedIdentity,
@@ -44,8 +44,8 @@ import {
   type ReplicationStream,
   startStream,
   type StreamStart,
-} from "../../replication/mod.ts";
-import type { DumpTool } from "../../schema/mod.ts";
+} from "../../replication/internal.ts";
+import type { DumpTool } from "../../schema/internal.ts";
 import { accessTo, selectRows } from "../shared/replication_setup.ts";
 import type { Recorder } from "../shared/recorder.ts";
 import type { SyncOptions } from "../shared/run.ts";

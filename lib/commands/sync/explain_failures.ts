@@ -3,8 +3,14 @@
  *
  * @module
  */
-import { displayName, ExitCode, plural, ReplicatorError, type RunEvent } from "../../core/mod.ts";
-import { type Endpoint, openSession, retry } from "../../postgres/mod.ts";
+import {
+  displayName,
+  ExitCode,
+  plural,
+  ReplicatorError,
+  type RunEvent,
+} from "../../core/internal.ts";
+import { type Endpoint, openSession, retry } from "../../postgres/internal.ts";
 import {
   type ApplyErrorDiagnosis,
   applyRemedy,
@@ -15,7 +21,7 @@ import {
   type ReplicationStream,
   scopeDifferences,
   type StreamVerdict,
-} from "../../replication/mod.ts";
+} from "../../replication/internal.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 
 /** A stream that an error has stopped, with its databases. */

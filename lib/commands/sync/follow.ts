@@ -10,8 +10,8 @@ import {
   plural,
   ReplicatorError,
   tableKey,
-} from "../../core/mod.ts";
-import { openSession, retry, type Session } from "../../postgres/mod.ts";
+} from "../../core/internal.ts";
+import { openSession, retry, type Session } from "../../postgres/internal.ts";
 import {
   compareTypes,
   diagnoseApplyError,
@@ -22,7 +22,7 @@ import {
   type ScopeComment,
   skipTransaction,
   type StreamVerdict,
-} from "../../replication/mod.ts";
+} from "../../replication/internal.ts";
 import { accessTo } from "../shared/replication_setup.ts";
 import type { Recorder } from "../shared/recorder.ts";
 import type { RunContext, SyncOptions } from "../shared/run.ts";

@@ -10,16 +10,16 @@ import {
   quoteQualified,
   tableKey,
   type TableName,
-} from "../../core/mod.ts";
+} from "../../core/internal.ts";
 import {
   openSession,
   ServerError,
   type Session,
   silenceEventTriggers,
   SqlState,
-} from "../../postgres/mod.ts";
-import type { Table } from "../../catalog/mod.ts";
-import { readShapes, type StreamStart } from "../../replication/mod.ts";
+} from "../../postgres/internal.ts";
+import type { Table } from "../../catalog/internal.ts";
+import { readShapes, type StreamStart } from "../../replication/internal.ts";
 import {
   applyStatements,
   attachAfterKeys,
@@ -31,7 +31,7 @@ import {
   SchemaError,
   type SchemaObject,
   selectStatements,
-} from "../../schema/mod.ts";
+} from "../../schema/internal.ts";
 import type { Recorder } from "../shared/recorder.ts";
 import { catchUp } from "../shared/catch_up.ts";
 import type { ReplicationStatus } from "./replication_status.ts";

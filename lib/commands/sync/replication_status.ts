@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { type Endpoint, openSession, retry, type Session } from "../../postgres/mod.ts";
-import { tableKey, type TableName } from "../../core/mod.ts";
-import { listTables, type Table } from "../../catalog/mod.ts";
+import { type Endpoint, openSession, retry, type Session } from "../../postgres/internal.ts";
+import { tableKey, type TableName } from "../../core/internal.ts";
+import { listTables, type Table } from "../../catalog/internal.ts";
 import {
   describeScope,
   evaluateStream,
@@ -19,8 +19,8 @@ import {
   sameDatabaseRefs,
   type ScopeComment,
   type StreamVerdict,
-} from "../../replication/mod.ts";
-import type { TableRules } from "../../rules/mod.ts";
+} from "../../replication/internal.ts";
+import type { TableRules } from "../../rules/internal.ts";
 import type { PlannedDatabase } from "../shared/database_plan.ts";
 import { selectRows } from "../shared/replication_setup.ts";
 

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { ExitCode, ReplicatorError, type RunEvent, tableKey } from "../../core/mod.ts";
-import type { Session } from "../../postgres/mod.ts";
-import { listTables, type Table } from "../../catalog/mod.ts";
-import { assessPublication, findHazards, type Hazard } from "../../replication/mod.ts";
+import { ExitCode, ReplicatorError, type RunEvent, tableKey } from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
+import { listTables, type Table } from "../../catalog/internal.ts";
+import { assessPublication, findHazards, type Hazard } from "../../replication/internal.ts";
 import { selectRows } from "../shared/replication_setup.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { displayName, ExitCode, plural, ReplicatorError, UsageError } from "../../core/mod.ts";
-import { minLibpqMajor, withDatabase } from "../../postgres/mod.ts";
-import { findDumpTool } from "../../schema/mod.ts";
+import { displayName, ExitCode, plural, ReplicatorError, UsageError } from "../../core/internal.ts";
+import { minLibpqMajor, withDatabase } from "../../postgres/internal.ts";
+import { findDumpTool } from "../../schema/internal.ts";
 import { openServerPair } from "../shared/server_pair.ts";
 import { planDatabases } from "../shared/database_plan.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";

@@ -1,5 +1,5 @@
-import { describeError, ReplicatorError, type Side } from "../../core/mod.ts";
-import { ConnectionError, ServerError } from "../../postgres/mod.ts";
+import { describeError, ReplicatorError, type Side } from "../../core/internal.ts";
+import { ConnectionError, ServerError } from "../../postgres/internal.ts";
 import type { Check } from "../shared/report.ts";
 
 /** What a check is about. */

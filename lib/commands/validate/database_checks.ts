@@ -1,6 +1,6 @@
-import type { LocaleFacts } from "../../catalog/mod.ts";
-import { knowsLocale } from "../../catalog/mod.ts";
-import { quoteIdentifier } from "../../core/mod.ts";
+import type { LocaleFacts } from "../../catalog/internal.ts";
+import { knowsLocale } from "../../catalog/internal.ts";
+import { quoteIdentifier } from "../../core/internal.ts";
 import {
   type DatabasePlanning,
   differingProperties,

@@ -3,8 +3,8 @@ import {
   compareExtensionVersions,
   type Extension,
   preloadNeed,
-} from "../../catalog/mod.ts";
-import { plural, quoteIdentifier, suggest } from "../../core/mod.ts";
+} from "../../catalog/internal.ts";
+import { plural, quoteIdentifier, suggest } from "../../core/internal.ts";
 import type { Check } from "../shared/report.ts";
 import { fail, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";

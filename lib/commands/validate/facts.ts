@@ -26,8 +26,8 @@ import {
   summariseLargeObjects,
   type Table,
   type TableAccess,
-} from "../../catalog/mod.ts";
-import type { HostPort, Session } from "../../postgres/mod.ts";
+} from "../../catalog/internal.ts";
+import type { HostPort, Session } from "../../postgres/internal.ts";
 
 /** What is known of a server. */
 export interface ServerFacts {

@@ -1,4 +1,4 @@
-import { plural, quoteIdentifier } from "../../core/mod.ts";
+import { plural, quoteIdentifier } from "../../core/internal.ts";
 import type { Check } from "../shared/report.ts";
 import { listNames, pass, warn } from "./check.ts";
 import type { SourceDatabaseFacts } from "./facts.ts";

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { quoteIdentifier, type Side } from "../../core/mod.ts";
-import { type Session, silenceEventTriggers } from "../../postgres/mod.ts";
-import { workerSettings } from "../../replication/mod.ts";
+import { quoteIdentifier, type Side } from "../../core/internal.ts";
+import { type Session, silenceEventTriggers } from "../../postgres/internal.ts";
+import { workerSettings } from "../../replication/internal.ts";
 import type { Check } from "../shared/report.ts";
 import { listNames, pass, warn } from "./check.ts";
 

@@ -1,4 +1,4 @@
-import { displayName, plural, quoteIdentifier } from "../../core/mod.ts";
+import { displayName, plural, quoteIdentifier } from "../../core/internal.ts";
 import type { PlannedDatabase } from "../shared/database_plan.ts";
 import type { Check } from "../shared/report.ts";
 import { fail, listNames, pass, warn } from "./check.ts";

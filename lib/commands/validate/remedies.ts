@@ -1,5 +1,5 @@
-import type { ProviderId } from "../../catalog/mod.ts";
-import { quoteIdentifier } from "../../core/mod.ts";
+import type { ProviderId } from "../../catalog/internal.ts";
+import { quoteIdentifier } from "../../core/internal.ts";
 
 /** How to switch logical decoding on. */
 export function walLevelRemedy(provider: ProviderId | undefined): string {

@@ -1,5 +1,5 @@
-import type { Database, OpenTransaction, ProviderId } from "../../catalog/mod.ts";
-import { formatBytes, formatDuration, type Side } from "../../core/mod.ts";
+import type { Database, OpenTransaction, ProviderId } from "../../catalog/internal.ts";
+import { formatBytes, formatDuration, type Side } from "../../core/internal.ts";
 import type { Check } from "../shared/report.ts";
 import { fail, failIf, listNames, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";

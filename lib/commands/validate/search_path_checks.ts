@@ -1,4 +1,4 @@
-import { type ComputedKind, type SearchPathUse } from "../../catalog/mod.ts";
+import { type ComputedKind, type SearchPathUse } from "../../catalog/internal.ts";
 import type { Check } from "../shared/report.ts";
 import { listNames, pass, warn } from "./check.ts";
 

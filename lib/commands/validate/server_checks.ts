@@ -1,6 +1,6 @@
-import { intermediaryByAddress, type ServerRelation } from "../../catalog/mod.ts";
-import type { Side } from "../../core/mod.ts";
-import { describeHost } from "../../postgres/mod.ts";
+import { intermediaryByAddress, type ServerRelation } from "../../catalog/internal.ts";
+import type { Side } from "../../core/internal.ts";
+import { describeHost } from "../../postgres/internal.ts";
 import { formatVersion } from "../shared/server_pair.ts";
 import type { Check } from "../shared/report.ts";
 import { fail, failIf, pass, warn } from "./check.ts";

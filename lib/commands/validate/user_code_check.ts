@@ -1,5 +1,5 @@
-import type { ComputingFunction } from "../../catalog/mod.ts";
-import { plural } from "../../core/mod.ts";
+import type { ComputingFunction } from "../../catalog/internal.ts";
+import { plural } from "../../core/internal.ts";
 import type { Check } from "../shared/report.ts";
 import { listNames, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";

@@ -9,17 +9,17 @@ import {
   readSearchPathUse,
   sharesBackends,
   tryLocale,
-} from "../../catalog/mod.ts";
-import { plural, ReplicatorError, tableKey, type TableName } from "../../core/mod.ts";
+} from "../../catalog/internal.ts";
+import { plural, ReplicatorError, tableKey, type TableName } from "../../core/internal.ts";
 import {
   minLibpqMajor,
   openSession,
   readEventTriggers,
   type Session,
   withDatabase,
-} from "../../postgres/mod.ts";
-import { asksNothing, type IdentityFacts, noTableRules } from "../../rules/mod.ts";
-import { type DumpTool, findDumpTool } from "../../schema/mod.ts";
+} from "../../postgres/internal.ts";
+import { asksNothing, type IdentityFacts, noTableRules } from "../../rules/internal.ts";
+import { type DumpTool, findDumpTool } from "../../schema/internal.ts";
 import {
   assessPublication,
   equalityProblem,
@@ -27,7 +27,7 @@ import {
   type Hazard,
   type IdentityPolicy,
   type UnpublishedTable,
-} from "../../replication/mod.ts";
+} from "../../replication/internal.ts";
 import {
   type EndpointPair,
   openServerPair,

@@ -10,8 +10,8 @@ import {
   plural,
   type Problem,
   UsageError,
-} from "../../core/mod.ts";
-import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/mod.ts";
+} from "../../core/internal.ts";
+import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/internal.ts";
 import {
   type ComparedRows,
   compareRows,
@@ -22,16 +22,16 @@ import {
   type StructureComparison,
   type VerifiedDatabase,
   worst,
-} from "../../verify/mod.ts";
+} from "../../verify/internal.ts";
 import {
   describeScope,
   readDatabaseRef,
   readDescribedSubscriptions,
   readSlots,
-} from "../../replication/mod.ts";
-import { consequencesOf, decideTables, noTableRules } from "../../rules/mod.ts";
-import { readOutstanding } from "../../checkpoint/mod.ts";
-import type { SetAsideObject } from "../../schema/mod.ts";
+} from "../../replication/internal.ts";
+import { consequencesOf, decideTables, noTableRules } from "../../rules/internal.ts";
+import { readOutstanding } from "../../checkpoint/internal.ts";
+import type { SetAsideObject } from "../../schema/internal.ts";
 import { openServerPair, summarise } from "../shared/server_pair.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import { planDatabases, type PlannedDatabase } from "../shared/database_plan.ts";

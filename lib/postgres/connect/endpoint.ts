@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Problem, Secret, type Side, UsageError } from "../../core/mod.ts";
+import { type Problem, Secret, type Side, UsageError } from "../../core/internal.ts";
 import type { LockWaitSink } from "../session/lock_wait.ts";
 import {
   allowedMethods,

@@ -4,7 +4,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import type { Secret } from "../../core/mod.ts";
+import type { Secret } from "../../core/internal.ts";
 import { encodeFrame, frame } from "../protocol/frames.ts";
 import { LoginError } from "./login_error.ts";
 import { allowedMethods, type LoginMethod, type LoginRules } from "./login_rules.ts";

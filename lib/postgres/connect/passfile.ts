@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { Secret } from "../../core/mod.ts";
+import { Secret } from "../../core/internal.ts";
 
 /** One line of a password file; a field that is `*` matches anything. */
 export interface PassfileEntry {

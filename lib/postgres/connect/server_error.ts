@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ExitCode, redact, ReplicatorError, type Side } from "../../core/mod.ts";
+import { ExitCode, redact, ReplicatorError, type Side } from "../../core/internal.ts";
 import { describeEndpoint, describeHost, type Endpoint } from "./endpoint.ts";
 import { LoginError, StartupRefusedError } from "./login_error.ts";
 import { ProtocolError } from "../protocol/message_limits.ts";

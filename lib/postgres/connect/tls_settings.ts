@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Secret } from "../../core/mod.ts";
+import { Secret } from "../../core/internal.ts";
 import type { ResolveEnvironment } from "./endpoint.ts";
 import type { HostPort } from "./url.ts";
 import type { ConnectionParameters } from "./url_parameters.ts";

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Problem, suggest } from "../../core/mod.ts";
+import { type Problem, suggest } from "../../core/internal.ts";
 import { ConnectionParameters, isKeyword, usableKeywords } from "./url_parameters.ts";
 
 /**

@@ -13,7 +13,7 @@
  *
  * @module
  */
-import { quoteIdentifier } from "../../core/mod.ts";
+import { quoteIdentifier } from "../../core/internal.ts";
 import { actAsReplica } from "./replica_role.ts";
 import type { Session } from "./session.ts";
 

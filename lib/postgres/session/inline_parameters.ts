@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { quoteLiteral, tokenize } from "../../core/mod.ts";
+import { quoteLiteral, tokenize } from "../../core/internal.ts";
 import type { Parameter } from "./session.ts";
 
 /**

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { formatDuration, type Side } from "../../core/mod.ts";
+import { formatDuration, type Side } from "../../core/internal.ts";
 import type { Endpoint } from "../connect/endpoint.ts";
 import { backendKey, isOwnBackend, noteOwnBackend } from "./own_backends.ts";
 import { pause } from "../connect/retry.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type EventSink, retryEvent } from "../../core/mod.ts";
+import { type EventSink, retryEvent } from "../../core/internal.ts";
 import { describeEndpoint, type Endpoint } from "../connect/endpoint.ts";
 import { openSession } from "./open_session.ts";
 import { retry, type RetryOptions } from "../connect/retry.ts";

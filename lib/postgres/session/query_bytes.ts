@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { decodeOpaque, opaqueCharacter } from "../../core/mod.ts";
+import { decodeOpaque, opaqueCharacter } from "../../core/internal.ts";
 import { ServerError } from "../connect/server_error.ts";
 import type { Session } from "./session.ts";
 import { SqlState } from "../protocol/sqlstate.ts";

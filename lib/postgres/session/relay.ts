@@ -14,7 +14,7 @@
  *
  * @module
  */
-import { type ReplicatorError } from "../../core/mod.ts";
+import { type ReplicatorError } from "../../core/internal.ts";
 import {
   copyDone,
   decodeErrorFields,

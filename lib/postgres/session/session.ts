@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { encodeOpaque, hasOpaqueBytes, InterruptedError, type Side } from "../../core/mod.ts";
+import { encodeOpaque, hasOpaqueBytes, InterruptedError, type Side } from "../../core/internal.ts";
 import type { Driver, ValueForm } from "./driver.ts";
 import type { Endpoint } from "../connect/endpoint.ts";
 import { collectResult, firstError } from "./collect_result.ts";

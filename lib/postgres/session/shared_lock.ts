@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { ExitCode, formatDuration, ReplicatorError } from "../../core/mod.ts";
+import { ExitCode, formatDuration, ReplicatorError } from "../../core/internal.ts";
 import type { AdvisoryLock } from "../connect/endpoint.ts";
 import type { Session } from "./session.ts";
 import { sharedLockTimeoutMs } from "./settings.ts";

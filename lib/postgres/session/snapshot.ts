@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { quoteLiteral, ReplicatorError } from "../../core/mod.ts";
+import { quoteLiteral, ReplicatorError } from "../../core/internal.ts";
 import type { Endpoint } from "../connect/endpoint.ts";
 import { openSession } from "./open_session.ts";
 import { ServerError } from "../connect/server_error.ts";

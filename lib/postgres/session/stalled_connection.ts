@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { formatDuration } from "../../core/mod.ts";
+import { formatDuration } from "../../core/internal.ts";
 import { describeHost, type Endpoint } from "../connect/endpoint.ts";
 import { pause } from "../connect/retry.ts";
 import { ConnectionError } from "../connect/server_error.ts";

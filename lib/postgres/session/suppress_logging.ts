@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { quoteLiteral } from "../../core/mod.ts";
+import { quoteLiteral } from "../../core/internal.ts";
 import type { Session } from "./session.ts";
 
 /**

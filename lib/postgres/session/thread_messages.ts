@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type ExitCode, ReplicatorError, Secret, type Side } from "../../core/mod.ts";
+import { type ExitCode, ReplicatorError, Secret, type Side } from "../../core/internal.ts";
 import { type Endpoint, passwordFor } from "../connect/endpoint.ts";
 import { noteEventTriggers, refusingHosts } from "../connect/startup_event_triggers.ts";
 import type { LockWaitSink } from "./lock_wait.ts";

@@ -1,4 +1,4 @@
-import type { SessionPool } from "../../postgres/mod.ts";
+import type { SessionPool } from "../../postgres/internal.ts";
 import { digestOf, type KeyScope, matchesDigest, matchesHash, prefixOf } from "../keys/mod.ts";
 import { type ApiKeyRow, findKeyByPrefix, keepDigest, touchKey } from "../store/mod.ts";
 import { FailedAttempts } from "./failed_attempts.ts";

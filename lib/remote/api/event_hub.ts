@@ -1,4 +1,4 @@
-import { pause, type SessionPool, textArray } from "../../postgres/mod.ts";
+import { pause, type SessionPool, textArray } from "../../postgres/internal.ts";
 
 interface Subscriber {
   readonly jobId: string;

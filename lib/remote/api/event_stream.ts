@@ -1,4 +1,4 @@
-import type { SessionPool } from "../../postgres/mod.ts";
+import type { SessionPool } from "../../postgres/internal.ts";
 import { findJob, isFinal, type JobRow, readEvents } from "../store/mod.ts";
 import type { EventHub } from "./event_hub.ts";
 

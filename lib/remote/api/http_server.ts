@@ -1,4 +1,4 @@
-import { pause } from "../../postgres/mod.ts";
+import { pause } from "../../postgres/internal.ts";
 import {
   ConnectionLimiter,
   type ConnectionLimiterOptions,

@@ -22,7 +22,7 @@ import { addRoute, type Call, type ServiceApp } from "./routing.ts";
 import type { ServiceParts } from "./service.ts";
 import { submitJob } from "./submit.ts";
 import { jobSchema, jobView, logSchema } from "./views.ts";
-import { ExitCode } from "../../core/mod.ts";
+import { ExitCode } from "../../core/internal.ts";
 
 const byId = z.object({ id: z.uuid() });
 const whole = (least: number, most: number, fallback: number) =>

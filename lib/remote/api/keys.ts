@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Session } from "../../postgres/mod.ts";
+import type { Session } from "../../postgres/internal.ts";
 import { type KeyScope, keyScopes, makeApiKey } from "../keys/mod.ts";
 import {
   type ApiKeyRow,

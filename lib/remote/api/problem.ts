@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import { z } from "zod";
-import type { Problem } from "../../core/mod.ts";
+import type { Problem } from "../../core/internal.ts";
 
 /** What answers a request that failed. Source: RFC 9457, "Problem Details for HTTP APIs". */
 export const problemSchema = z.object({

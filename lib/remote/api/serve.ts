@@ -1,4 +1,4 @@
-import { type Endpoint, SessionPool } from "../../postgres/mod.ts";
+import { type Endpoint, SessionPool } from "../../postgres/internal.ts";
 import type { AddressGuard } from "../guard/mod.ts";
 import { type JobQueue, openQueue, type QueueSettings } from "../queue/mod.ts";
 import type { KeyProvider } from "../secrets/mod.ts";

@@ -1,4 +1,4 @@
-import type { SessionPool } from "../../postgres/mod.ts";
+import type { SessionPool } from "../../postgres/internal.ts";
 import type { AddressGuard } from "../guard/mod.ts";
 import type { JobQueue } from "../queue/mod.ts";
 import type { KeyProvider } from "../secrets/mod.ts";

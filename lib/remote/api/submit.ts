@@ -1,11 +1,11 @@
 import { createHmac } from "node:crypto";
-import { type Problem, UsageError } from "../../core/mod.ts";
+import { type Problem, UsageError } from "../../core/internal.ts";
 import {
   describeEndpoint,
   type Endpoint,
   resolveEndpoint,
   type Session,
-} from "../../postgres/mod.ts";
+} from "../../postgres/internal.ts";
 import { AddressRefusedError } from "../guard/mod.ts";
 import { queueFor } from "../queue/mod.ts";
 import { sealSecrets } from "../secrets/mod.ts";

@@ -1,4 +1,4 @@
-import type { Problem } from "../../core/mod.ts";
+import type { Problem } from "../../core/internal.ts";
 
 /** PostgreSQL stores no NUL in any text, and nothing can be sent that is not Unicode. */
 const problemOf = (text: string): string | undefined =>

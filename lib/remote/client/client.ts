@@ -1,5 +1,5 @@
-import { ExitCode, type Problem, ReplicatorError, UsageError } from "../../core/mod.ts";
-import { pause } from "../../postgres/mod.ts";
+import { ExitCode, type Problem, ReplicatorError, UsageError } from "../../core/internal.ts";
+import { pause } from "../../postgres/internal.ts";
 import type { JobCommand, JobSpecInput } from "../spec/mod.ts";
 import { type EventMessage, readEventMessages } from "./event_messages.ts";
 

@@ -1,5 +1,5 @@
-import type { Problem } from "../../core/mod.ts";
-import { type Endpoint, libpqParameters, passwordFor } from "../../postgres/mod.ts";
+import type { Problem } from "../../core/internal.ts";
+import { type Endpoint, libpqParameters, passwordFor } from "../../postgres/internal.ts";
 
 /** The service knows every parameter that this program knows. */
 const newestMajor = Infinity;

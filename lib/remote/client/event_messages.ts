@@ -1,4 +1,4 @@
-import type { RunEvent } from "../../core/mod.ts";
+import type { RunEvent } from "../../core/internal.ts";
 
 /** What the stream of a job brings. */
 export type EventMessage =

@@ -1,6 +1,6 @@
 import { lookup } from "node:dns/promises";
-import { ExitCode, ReplicatorError } from "../../core/mod.ts";
-import type { Endpoint, HostPort } from "../../postgres/mod.ts";
+import { ExitCode, ReplicatorError } from "../../core/internal.ts";
+import type { Endpoint, HostPort } from "../../postgres/internal.ts";
 import {
   type AddressRange,
   type AddressValue,

@@ -1,5 +1,5 @@
-import { type EventSink, plural } from "../../core/mod.ts";
-import { readSourcePoint } from "../../checkpoint/mod.ts";
+import { type EventSink, plural } from "../../core/internal.ts";
+import { readSourcePoint } from "../../checkpoint/internal.ts";
 import {
   type CopyWork,
   type CopyWorkerJob,
@@ -7,8 +7,14 @@ import {
   type CopyWorkerRunner,
   copyWorkersHere,
   runCopyWorker,
-} from "../../copy/mod.ts";
-import { type CopyOutcome, openSession, pause, retry, type Session } from "../../postgres/mod.ts";
+} from "../../copy/internal.ts";
+import {
+  type CopyOutcome,
+  openSession,
+  pause,
+  retry,
+  type Session,
+} from "../../postgres/internal.ts";
 import type { JobQueue, QueueName } from "../queue/mod.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
 import {

@@ -1,7 +1,7 @@
-import { type EventSink, ReplicatorError, retryEvent } from "../../core/mod.ts";
-import { readSourcePoint } from "../../checkpoint/mod.ts";
-import { CopyThrottle, runCopyWorker } from "../../copy/mod.ts";
-import { type Endpoint, pause, type Session, withDatabase } from "../../postgres/mod.ts";
+import { type EventSink, ReplicatorError, retryEvent } from "../../core/internal.ts";
+import { readSourcePoint } from "../../checkpoint/internal.ts";
+import { CopyThrottle, runCopyWorker } from "../../copy/internal.ts";
+import { type Endpoint, pause, type Session, withDatabase } from "../../postgres/internal.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
 import {
   joinCopy,

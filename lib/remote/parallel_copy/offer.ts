@@ -1,6 +1,6 @@
-import type { SourcePoint } from "../../checkpoint/mod.ts";
-import type { CopyWork, CopyWorkerJob } from "../../copy/mod.ts";
-import type { AdvisoryLock } from "../../postgres/mod.ts";
+import type { SourcePoint } from "../../checkpoint/internal.ts";
+import type { CopyWork, CopyWorkerJob } from "../../copy/internal.ts";
+import type { AdvisoryLock } from "../../postgres/internal.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
 import {
   claimParts,

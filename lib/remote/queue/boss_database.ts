@@ -1,4 +1,9 @@
-import { type Parameter, type Session, type SessionPool, textArray } from "../../postgres/mod.ts";
+import {
+  type Parameter,
+  type Session,
+  type SessionPool,
+  textArray,
+} from "../../postgres/internal.ts";
 
 /** What pg-boss asks of a database. */
 export interface BossDatabase {

@@ -1,5 +1,5 @@
-import type { SessionPool } from "../../postgres/mod.ts";
-import { textArray } from "../../postgres/mod.ts";
+import type { SessionPool } from "../../postgres/internal.ts";
+import { textArray } from "../../postgres/internal.ts";
 import { beginAttempt, type JobRow } from "../store/mod.ts";
 import type { JobQueue, Message } from "./job_queue.ts";
 import { type QueueName, queueNames } from "./resource_class.ts";

@@ -1,5 +1,5 @@
 import { PgBoss } from "pg-boss";
-import { type Endpoint, type Session, SessionPool } from "../../postgres/mod.ts";
+import { type Endpoint, type Session, SessionPool } from "../../postgres/internal.ts";
 import { poolDatabase, sessionDatabase } from "./boss_database.ts";
 import { type QueueName, queueNames } from "./resource_class.ts";
 import { defaultQueueSettings, type QueueSettings } from "./settings.ts";

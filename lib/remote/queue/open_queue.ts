@@ -4,7 +4,7 @@ import {
   openSession,
   pause,
   type SessionPool,
-} from "../../postgres/mod.ts";
+} from "../../postgres/internal.ts";
 import { migrate } from "../store/mod.ts";
 import { JobQueue } from "./job_queue.ts";
 import type { QueueSettings } from "./settings.ts";

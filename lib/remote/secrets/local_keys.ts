@@ -1,4 +1,4 @@
-import { ExitCode, ReplicatorError } from "../../core/mod.ts";
+import { ExitCode, ReplicatorError } from "../../core/internal.ts";
 import { decrypt, encrypt } from "./cipher.ts";
 import type { DataKey, KeyContext, KeyProvider } from "./key_provider.ts";
 

@@ -1,5 +1,5 @@
-import type { Problem } from "../../core/mod.ts";
-import { parseUrl, type UrlParts } from "../../postgres/mod.ts";
+import type { Problem } from "../../core/internal.ts";
+import { parseUrl, type UrlParts } from "../../postgres/internal.ts";
 import { maxUrlBytes } from "./job.ts";
 
 /**

@@ -1,4 +1,4 @@
-import { hasUnreadableName, type Problem, unreadableName } from "../../core/mod.ts";
+import { hasUnreadableName, type Problem, unreadableName } from "../../core/internal.ts";
 import { connectionUrlProblems } from "./connection_url.ts";
 import { jobCommands, type JobSpec } from "./job.ts";
 import { jobSpecSchema } from "./job_spec.ts";

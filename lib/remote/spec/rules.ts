@@ -1,4 +1,4 @@
-import type { Problem } from "../../core/mod.ts";
+import type { Problem } from "../../core/internal.ts";
 import {
   printPattern,
   printTimeWindow,
@@ -8,7 +8,7 @@ import {
   type RulesReading,
   type TableChoice,
   type TableRules,
-} from "../../rules/mod.ts";
+} from "../../rules/internal.ts";
 import type { JobRules, JobSpecInput } from "./job.ts";
 
 /** The rules of a job as the commands take them, with everything that is wrong with them. */

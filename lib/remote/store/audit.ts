@@ -1,4 +1,4 @@
-import type { Session } from "../../postgres/mod.ts";
+import type { Session } from "../../postgres/internal.ts";
 
 /** Something that somebody did, or was not allowed to do. */
 export interface AuditEntry {

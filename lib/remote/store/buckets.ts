@@ -1,4 +1,4 @@
-import type { Session } from "../../postgres/mod.ts";
+import type { Session } from "../../postgres/internal.ts";
 
 /** Which bucket, how fast it fills, how much it holds. */
 export interface BucketRequest {

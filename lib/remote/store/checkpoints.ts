@@ -1,4 +1,4 @@
-import type { Session } from "../../postgres/mod.ts";
+import type { Session } from "../../postgres/internal.ts";
 import type { Attempt } from "./jobs.ts";
 
 /** The stored checkpoint of an operation of a job; undefined when there is none. */

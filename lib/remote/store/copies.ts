@@ -1,4 +1,4 @@
-import { type Session, textArray } from "../../postgres/mod.ts";
+import { type Session, textArray } from "../../postgres/internal.ts";
 import type { Attempt } from "./jobs.ts";
 
 /** A copy that a leader offers to others. */

@@ -1,4 +1,4 @@
-import type { Session } from "../../postgres/mod.ts";
+import type { Session } from "../../postgres/internal.ts";
 import type { SealedSecrets } from "../secrets/mod.ts";
 import type { JobCommand } from "../spec/mod.ts";
 import { endCopies } from "./copies.ts";

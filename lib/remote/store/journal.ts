@@ -1,5 +1,5 @@
-import type { RunEvent } from "../../core/mod.ts";
-import { type Session, textArray } from "../../postgres/mod.ts";
+import type { RunEvent } from "../../core/internal.ts";
+import { type Session, textArray } from "../../postgres/internal.ts";
 import { placeOf } from "./journal_series.ts";
 import type { Attempt, JobProgress, JobState } from "./jobs.ts";
 

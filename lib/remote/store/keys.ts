@@ -1,4 +1,4 @@
-import { type Session, textArray } from "../../postgres/mod.ts";
+import { type Session, textArray } from "../../postgres/internal.ts";
 import type { KeyScope, NewApiKey } from "../keys/mod.ts";
 
 /** What a key may take of the service. */

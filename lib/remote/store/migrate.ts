@@ -1,5 +1,5 @@
-import { ExitCode, ReplicatorError } from "../../core/mod.ts";
-import type { SessionPool } from "../../postgres/mod.ts";
+import { ExitCode, ReplicatorError } from "../../core/internal.ts";
+import type { SessionPool } from "../../postgres/internal.ts";
 import { type Migration, migrations as ourMigrations, schema } from "./migrations.ts";
 import { refuseForeignSchemas } from "./own_schemas.ts";
 

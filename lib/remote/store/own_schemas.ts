@@ -1,5 +1,5 @@
-import { ExitCode, ReplicatorError } from "../../core/mod.ts";
-import type { Session } from "../../postgres/mod.ts";
+import { ExitCode, ReplicatorError } from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
 
 /**
  * Everything in the schemas, and the schemas themselves, that belongs to a role which is neither

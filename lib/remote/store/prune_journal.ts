@@ -1,4 +1,4 @@
-import type { Session } from "../../postgres/mod.ts";
+import type { Session } from "../../postgres/internal.ts";
 import { noteSeries } from "./journal_series.ts";
 
 /** How much of a job's journal is kept, however long the job takes. */

@@ -1,4 +1,4 @@
-import type { Session } from "../../postgres/mod.ts";
+import type { Session } from "../../postgres/internal.ts";
 
 /** The service's database, as somebody asks it who cannot go on without an answer. */
 export interface StoreDatabase {

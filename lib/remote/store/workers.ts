@@ -1,4 +1,4 @@
-import { type Session, textArray } from "../../postgres/mod.ts";
+import { type Session, textArray } from "../../postgres/internal.ts";
 
 /** What a worker tells of itself. */
 export interface WorkerReport {

@@ -1,4 +1,4 @@
-import { InterruptedError } from "../../core/mod.ts";
+import { InterruptedError } from "../../core/internal.ts";
 
 /** Why a run was ended from outside. */
 export type AbortKind = "cancelled" | "timed-out" | "lost" | "drained" | "moved";

@@ -1,5 +1,5 @@
-import { ExitCode } from "../../core/mod.ts";
-import { retry, type Session } from "../../postgres/mod.ts";
+import { ExitCode } from "../../core/internal.ts";
+import { retry, type Session } from "../../postgres/internal.ts";
 import type { Claim, QueueName } from "../queue/mod.ts";
 import {
   appendJournal,

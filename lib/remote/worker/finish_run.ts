@@ -1,5 +1,5 @@
-import { ExitCode, ReplicatorError } from "../../core/mod.ts";
-import { ConnectionError } from "../../postgres/mod.ts";
+import { ExitCode, ReplicatorError } from "../../core/internal.ts";
+import { ConnectionError } from "../../postgres/internal.ts";
 import type { Claim, QueueName } from "../queue/mod.ts";
 import type { JobError } from "../store/mod.ts";
 import type { JobAbort } from "./abort.ts";

@@ -1,5 +1,5 @@
-import type { RunEvent } from "../../core/mod.ts";
-import type { SessionPool } from "../../postgres/mod.ts";
+import type { RunEvent } from "../../core/internal.ts";
+import type { SessionPool } from "../../postgres/internal.ts";
 import {
   appendJournal,
   type JobEvent,

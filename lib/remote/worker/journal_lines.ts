@@ -5,7 +5,7 @@ import {
   formatDuration,
   plural,
   type RunEvent,
-} from "../../core/mod.ts";
+} from "../../core/internal.ts";
 import type { NewLogLine } from "../store/mod.ts";
 
 /** An event as a line of the log; undefined for what would only be noise there. */

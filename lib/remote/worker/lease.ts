@@ -1,4 +1,4 @@
-import { pause, type SessionPool } from "../../postgres/mod.ts";
+import { pause, type SessionPool } from "../../postgres/internal.ts";
 import type { Claim, JobQueue } from "../queue/mod.ts";
 import { findJob } from "../store/mod.ts";
 import type { AbortKind } from "./abort.ts";

@@ -1,5 +1,5 @@
-import { ExitCode } from "../../core/mod.ts";
-import type { SessionPool } from "../../postgres/mod.ts";
+import { ExitCode } from "../../core/internal.ts";
+import type { SessionPool } from "../../postgres/internal.ts";
 import type { JobQueue } from "../queue/mod.ts";
 import { appendJournal, deleteOldJobs, finishJob, forgetWorkers } from "../store/mod.ts";
 

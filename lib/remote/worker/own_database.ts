@@ -1,4 +1,4 @@
-import { isTransient, pause, type SessionPool } from "../../postgres/mod.ts";
+import { isTransient, pause, type SessionPool } from "../../postgres/internal.ts";
 import type { StoreDatabase } from "../store/mod.ts";
 import { type AbortKind, JobAbort } from "./abort.ts";
 

@@ -1,5 +1,5 @@
-import { redact } from "../../core/mod.ts";
-import { parseUrl } from "../../postgres/mod.ts";
+import { redact } from "../../core/internal.ts";
+import { parseUrl } from "../../postgres/internal.ts";
 
 /** What must not appear anywhere. */
 export interface Secrets {

@@ -1,6 +1,6 @@
-import { ExitCode, ReplicatorError } from "../../core/mod.ts";
-import type { CopyWorkerRunner } from "../../copy/mod.ts";
-import { retry } from "../../postgres/mod.ts";
+import { ExitCode, ReplicatorError } from "../../core/internal.ts";
+import type { CopyWorkerRunner } from "../../copy/internal.ts";
+import { retry } from "../../postgres/internal.ts";
 import {
   helpCopy,
   type ParallelCopyOptions,

@@ -1,7 +1,7 @@
-import type { CopyWorkerRunner } from "../../copy/mod.ts";
-import type { EventSink, ExitCode } from "../../core/mod.ts";
-import type { Endpoint } from "../../postgres/mod.ts";
-import type { TableRules } from "../../rules/mod.ts";
+import type { CopyWorkerRunner } from "../../copy/internal.ts";
+import type { EventSink, ExitCode } from "../../core/internal.ts";
+import type { Endpoint } from "../../postgres/internal.ts";
+import type { TableRules } from "../../rules/internal.ts";
 import type { JobCommand, JobSpec } from "../spec/mod.ts";
 
 /** A job as the commands take it: endpoints resolved, checked and pinned; rules read. */

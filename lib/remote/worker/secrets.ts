@@ -1,4 +1,4 @@
-import { type Endpoint, resolveEndpoint } from "../../postgres/mod.ts";
+import { type Endpoint, resolveEndpoint } from "../../postgres/internal.ts";
 import type { AddressGuard } from "../guard/mod.ts";
 import { type JobSpec, readJobRules, readJobSpec } from "../spec/mod.ts";
 import { Redactor } from "./redactor.ts";

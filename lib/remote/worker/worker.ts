@@ -1,4 +1,4 @@
-import { pause } from "../../postgres/mod.ts";
+import { pause } from "../../postgres/internal.ts";
 import { type Claim, claimJob, type QueueName } from "../queue/mod.ts";
 import { attemptNumber, removeWorker, reportWorker } from "../store/mod.ts";
 import { StuckRunError } from "./end_in_time.ts";

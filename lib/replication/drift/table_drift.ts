@@ -9,9 +9,9 @@ import {
   quoteQualified,
   tableKey,
   type TableName,
-} from "../../core/mod.ts";
-import type { Session } from "../../postgres/mod.ts";
-import { notOfExtension } from "../../catalog/mod.ts";
+} from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
+import { notOfExtension } from "../../catalog/internal.ts";
 import type { SubscribedTable } from "../stream/read_progress.ts";
 import { compareTypes, type ReplicatedTypeShape } from "./type_drift.ts";
 

@@ -10,8 +10,8 @@ import {
   quoteLiteral,
   quoteQualified,
   type TableName,
-} from "../../core/mod.ts";
-import type { Session } from "../../postgres/mod.ts";
+} from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
 import type { Drift } from "./table_drift.ts";
 
 /** An enum, domain, composite or other type of users, and where it is used. */

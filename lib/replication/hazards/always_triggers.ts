@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteQualified, type TableName } from "../../core/mod.ts";
-import type { Session } from "../../postgres/mod.ts";
+import { quoteIdentifier, quoteQualified, type TableName } from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
 import { type Hazard, listDetails, listSome } from "./hazard.ts";
 
 /** A trigger that is enabled ALWAYS or for REPLICA. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { displayName, quoteQualified, type TableName } from "../../core/mod.ts";
-import type { Session } from "../../postgres/mod.ts";
+import { displayName, quoteQualified, type TableName } from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
 import { type Hazard, listDetails } from "./hazard.ts";
 
 // `within` leads from the type of a column to the types that its values are made of. An equality

@@ -1,4 +1,4 @@
-import { displayName, type TableName } from "../../core/mod.ts";
+import { displayName, type TableName } from "../../core/internal.ts";
 
 /**
  * Something that is known to stop replication later, or to let the target differ, before anything

@@ -6,9 +6,9 @@
  *
  * @module
  */
-import { tableKey, type TableName } from "../../core/mod.ts";
-import type { Session } from "../../postgres/mod.ts";
-import type { Table } from "../../catalog/mod.ts";
+import { tableKey, type TableName } from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
+import type { Table } from "../../catalog/internal.ts";
 import type { PublicationPlan } from "../publication/publication.ts";
 import { findAlwaysTriggers } from "./always_triggers.ts";
 import { findAmbiguousRows } from "./ambiguous_rows.ts";

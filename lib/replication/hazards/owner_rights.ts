@@ -4,8 +4,13 @@
  *
  * @module
  */
-import { displayName, quoteIdentifier, quoteQualified, type TableName } from "../../core/mod.ts";
-import type { Session } from "../../postgres/mod.ts";
+import {
+  displayName,
+  quoteIdentifier,
+  quoteQualified,
+  type TableName,
+} from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
 import { type Hazard, listSome } from "./hazard.ts";
 
 /** From this version of the target on, the worker acts as the owner of each table. */

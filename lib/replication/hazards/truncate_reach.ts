@@ -3,8 +3,13 @@
  *
  * @module
  */
-import { displayName, quoteIdentifier, quoteQualified, type TableName } from "../../core/mod.ts";
-import type { Session } from "../../postgres/mod.ts";
+import {
+  displayName,
+  quoteIdentifier,
+  quoteQualified,
+  type TableName,
+} from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
 import { type Hazard, listSome } from "./hazard.ts";
 
 type ForeignKey = {

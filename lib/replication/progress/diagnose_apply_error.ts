@@ -10,8 +10,8 @@ import {
   quoteIdentifier,
   quoteLiteral,
   quoteQualified,
-} from "../../core/mod.ts";
-import { pause, ServerError, type Session, SqlState } from "../../postgres/mod.ts";
+} from "../../core/internal.ts";
+import { pause, ServerError, type Session, SqlState } from "../../postgres/internal.ts";
 import {
   describeTransaction,
   type PendingTransaction,

@@ -10,8 +10,8 @@ import {
   quoteQualified,
   tableKey,
   type TableName,
-} from "../../core/mod.ts";
-import type { Session } from "../../postgres/mod.ts";
+} from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
 import type { PendingTransaction, RowChange } from "./next_transaction.ts";
 import {
   compareAttributes,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Lsn, lsnDistance } from "../../core/mod.ts";
+import { type Lsn, lsnDistance } from "../../core/internal.ts";
 import type { SlotState } from "../slot/positions.ts";
 
 /** What the source said at one moment. */

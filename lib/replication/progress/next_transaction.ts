@@ -13,8 +13,8 @@ import {
   parseLsn,
   quoteIdentifier,
   type TableName,
-} from "../../core/mod.ts";
-import { ServerError, type Session } from "../../postgres/mod.ts";
+} from "../../core/internal.ts";
+import { ServerError, type Session } from "../../postgres/internal.ts";
 
 /** A change of a row. */
 export interface RowChange {

@@ -13,8 +13,8 @@ import {
   plural,
   quoteIdentifier,
   ReplicatorError,
-} from "../../core/mod.ts";
-import { pause, ServerError, type Session } from "../../postgres/mod.ts";
+} from "../../core/internal.ts";
+import { pause, ServerError, type Session } from "../../postgres/internal.ts";
 import { type ApplyErrorDiagnosis, diagnoseApplyError } from "./diagnose_apply_error.ts";
 import {
   readSlots,

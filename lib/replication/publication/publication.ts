@@ -13,10 +13,15 @@ import {
   ReplicatorError,
   tableKey,
   type TableName,
-} from "../../core/mod.ts";
-import { ServerError, type Session, SqlState, withoutEventTriggers } from "../../postgres/mod.ts";
-import { checkPredicate, type Table } from "../../catalog/mod.ts";
-import { inParentheses, publicationProblems, type SourceTable } from "../../rules/mod.ts";
+} from "../../core/internal.ts";
+import {
+  ServerError,
+  type Session,
+  SqlState,
+  withoutEventTriggers,
+} from "../../postgres/internal.ts";
+import { checkPredicate, type Table } from "../../catalog/internal.ts";
+import { inParentheses, publicationProblems, type SourceTable } from "../../rules/internal.ts";
 import {
   type ChangedIdentity,
   commentOnPublication,

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { displayName, quoteIdentifier, quoteLiteral, type TableName } from "../../core/mod.ts";
+import { displayName, quoteIdentifier, quoteLiteral, type TableName } from "../../core/internal.ts";
 import { scopeHash } from "./names.ts";
 import {
   type DatabaseRef,

@@ -7,9 +7,9 @@
  *
  * @module
  */
-import { planningHazardOf } from "../../catalog/mod.ts";
-import { quoteIdentifier, quoteQualified, type TableName } from "../../core/mod.ts";
-import { ServerError, type Session } from "../../postgres/mod.ts";
+import { planningHazardOf } from "../../catalog/internal.ts";
+import { quoteIdentifier, quoteQualified, type TableName } from "../../core/internal.ts";
+import { ServerError, type Session } from "../../postgres/internal.ts";
 
 /** What is done about tables that have no usable replica identity. */
 export type IdentityPolicy = "fail" | "full" | "skip";

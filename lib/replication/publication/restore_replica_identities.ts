@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { displayName, quoteQualified, type TableName } from "../../core/mod.ts";
-import type { Session } from "../../postgres/mod.ts";
+import { displayName, quoteQualified, type TableName } from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
 import { type ChangedIdentity, restoreIdentity } from "./publication_comment.ts";
 
 const fullStatement = `

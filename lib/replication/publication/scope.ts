@@ -13,7 +13,7 @@ import {
   readRulePattern,
   type RuleOrigin,
   type TableRules,
-} from "../../rules/mod.ts";
+} from "../../rules/internal.ts";
 
 /** A database as a place that addresses and users do not change. */
 export interface DatabaseRef {

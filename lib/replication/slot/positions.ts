@@ -6,8 +6,8 @@
  *
  * @module
  */
-import { type Lsn, parseLsn, parseOptionalLsn } from "../../core/mod.ts";
-import { type Session, textArray } from "../../postgres/mod.ts";
+import { type Lsn, parseLsn, parseOptionalLsn } from "../../core/internal.ts";
+import { type Session, textArray } from "../../postgres/internal.ts";
 
 /** How far the source's WAL has come. */
 export interface WalPosition {

@@ -11,7 +11,7 @@ import {
   plural,
   quoteIdentifier,
   ReplicatorError,
-} from "../../core/mod.ts";
+} from "../../core/internal.ts";
 import {
   type Endpoint,
   openSession,
@@ -20,7 +20,7 @@ import {
   ServerError,
   type Session,
   SqlState,
-} from "../../postgres/mod.ts";
+} from "../../postgres/internal.ts";
 import type { SlotState } from "./positions.ts";
 
 /** A new slot whose snapshot is there as long as the session that made it is left alone. */

@@ -12,7 +12,7 @@ import {
   ReplicatorError,
   tableKey,
   type TableName,
-} from "../../core/mod.ts";
+} from "../../core/internal.ts";
 import {
   type Endpoint,
   openSession,
@@ -22,9 +22,9 @@ import {
   type Session,
   SnapshotHolder,
   SqlState,
-} from "../../postgres/mod.ts";
-import { listTables, type Table } from "../../catalog/mod.ts";
-import { type LockedSnapshot, lockTables } from "../../copy/mod.ts";
+} from "../../postgres/internal.ts";
+import { listTables, type Table } from "../../catalog/internal.ts";
+import { type LockedSnapshot, lockTables } from "../../copy/internal.ts";
 import { createSlot, dropSlotApart, markCreation } from "./slot.ts";
 
 /** What a copy reads under when a slot takes over where it ends. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Session } from "../../postgres/mod.ts";
+import type { Session } from "../../postgres/internal.ts";
 import { parseComment, type ScopeComment } from "../publication/publication_comment.ts";
 import { type NameParts, parseReplicationName } from "../publication/names.ts";
 import { readSlots, type SlotState, subscriptionIdentifiers } from "../slot/positions.ts";

@@ -6,8 +6,8 @@
  *
  * @module
  */
-import { formatLsn, type Lsn } from "../../core/mod.ts";
-import type { Session } from "../../postgres/mod.ts";
+import { formatLsn, type Lsn } from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
 import type { SlotReading, SourceReading } from "../progress/lag.ts";
 import { listOwnedSlots } from "./list_owned_objects.ts";
 import { readWalPosition, type SlotState, subscriptionIdentifiers } from "../slot/positions.ts";

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { TableName } from "../../core/mod.ts";
-import { type Session, textArray } from "../../postgres/mod.ts";
+import type { TableName } from "../../core/internal.ts";
+import { type Session, textArray } from "../../postgres/internal.ts";
 import { parseComment, type ScopeComment } from "../publication/publication_comment.ts";
 import { parseReplicationName } from "../publication/names.ts";
 import {

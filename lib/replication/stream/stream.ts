@@ -13,7 +13,7 @@ import {
   ReplicatorError,
   tableKey,
   type TableName,
-} from "../../core/mod.ts";
+} from "../../core/internal.ts";
 import {
   describeHost,
   type Endpoint,
@@ -21,9 +21,9 @@ import {
   retry,
   type Session,
   withoutEventTriggers,
-} from "../../postgres/mod.ts";
-import { listTables, readClusterFacts, type Table } from "../../catalog/mod.ts";
-import type { LockOptions } from "../../copy/mod.ts";
+} from "../../postgres/internal.ts";
+import { listTables, readClusterFacts, type Table } from "../../catalog/internal.ts";
+import type { LockOptions } from "../../copy/internal.ts";
 import { type Applier, SubscriptionApplier } from "../applier.ts";
 import {
   type ChangedIdentity,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { plural, quoteIdentifier } from "../../core/mod.ts";
+import { plural, quoteIdentifier } from "../../core/internal.ts";
 import type { ReplicationStream } from "./read_streams.ts";
 
 /** In which state a stream is. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { formatLsn, type Lsn, quoteIdentifier, quoteLiteral } from "../../core/mod.ts";
-import { type Session, withoutEventTriggers } from "../../postgres/mod.ts";
+import { formatLsn, type Lsn, quoteIdentifier, quoteLiteral } from "../../core/internal.ts";
+import { type Session, withoutEventTriggers } from "../../postgres/internal.ts";
 import { disableSubscription, enableSubscription } from "./subscription.ts";
 
 /**

@@ -11,7 +11,7 @@ import {
   redact,
   ReplicatorError,
   type TableName,
-} from "../../core/mod.ts";
+} from "../../core/internal.ts";
 import {
   besideEventTriggers,
   describeEndpoint,
@@ -24,7 +24,7 @@ import {
   type Session,
   SqlState,
   withoutEventTriggers,
-} from "../../postgres/mod.ts";
+} from "../../postgres/internal.ts";
 import {
   type ChangedIdentity,
   commentOnSubscription,

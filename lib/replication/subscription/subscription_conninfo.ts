@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Endpoint, libpqParameters, namesRole, passwordFor } from "../../postgres/mod.ts";
+import { type Endpoint, libpqParameters, namesRole, passwordFor } from "../../postgres/internal.ts";
 
 /**
  * Kerberos tickets and certificates of the target server's own user are for its administrator to

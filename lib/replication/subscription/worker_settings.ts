@@ -13,8 +13,8 @@
  *
  * @module
  */
-import { ExitCode, quoteLiteral, ReplicatorError } from "../../core/mod.ts";
-import { resetRoleStatement, ServerError, type Session } from "../../postgres/mod.ts";
+import { ExitCode, quoteLiteral, ReplicatorError } from "../../core/internal.ts";
+import { resetRoleStatement, ServerError, type Session } from "../../postgres/internal.ts";
 import { parseComment, type WorkerSetting } from "../publication/publication_comment.ts";
 import { parseReplicationName } from "../publication/names.ts";
 

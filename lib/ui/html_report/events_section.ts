@@ -1,4 +1,4 @@
-import { formatDuration, plural, redact } from "../../core/mod.ts";
+import { formatDuration, plural, redact } from "../../core/internal.ts";
 import { dataTable } from "./data_table.ts";
 import { lines, type Markup, name } from "./markup.ts";
 import type { ReportView } from "./report_view.ts";

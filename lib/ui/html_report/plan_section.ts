@@ -1,4 +1,4 @@
-import { formatBytes, formatCount, plural, redact } from "../../core/mod.ts";
+import { formatBytes, formatCount, plural, redact } from "../../core/internal.ts";
 import { dataTable } from "./data_table.ts";
 import { type Markup, markup, name } from "./markup.ts";
 import type { DatabasePlanView, ReportView } from "./report_view.ts";

@@ -1,4 +1,4 @@
-import type { Side, TableName, ThrottleSubject, WorkKind } from "../../core/mod.ts";
+import type { Side, TableName, ThrottleSubject, WorkKind } from "../../core/internal.ts";
 
 /**
  * What the page shows of the outcome of `init`; `InitReport` of the commands is one. Sizes are

@@ -1,4 +1,4 @@
-import { redact } from "../../core/mod.ts";
+import { redact } from "../../core/internal.ts";
 import { type Content, lines, type Markup, markup, name } from "./markup.ts";
 import type { ReportView, SetAsideView } from "./report_view.ts";
 import { section } from "./section.ts";

@@ -1,4 +1,4 @@
-import { formatBytes, formatCount, formatDuration, plural, redact } from "../../core/mod.ts";
+import { formatBytes, formatCount, formatDuration, plural, redact } from "../../core/internal.ts";
 import { type Markup, markup } from "./markup.ts";
 import type { ReportView, ServerView } from "./report_view.ts";
 import { section } from "./section.ts";

@@ -1,4 +1,10 @@
-import { displayName, formatBytes, formatCount, formatDuration, plural } from "../../core/mod.ts";
+import {
+  displayName,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  plural,
+} from "../../core/internal.ts";
 import { stepTitle } from "../step_titles.ts";
 import { cellBar, dataTable } from "./data_table.ts";
 import { inTurn } from "./in_turn.ts";

@@ -1,4 +1,4 @@
-import type { WorkKind } from "../../core/mod.ts";
+import type { WorkKind } from "../../core/internal.ts";
 import type { WorkView } from "./report_view.ts";
 import { workKinds } from "./words.ts";
 

@@ -1,4 +1,4 @@
-import { formatDuration, plural } from "../../core/mod.ts";
+import { formatDuration, plural } from "../../core/internal.ts";
 import { inTurn } from "./in_turn.ts";
 import { type Markup, markup, name } from "./markup.ts";
 import type { ReportView } from "./report_view.ts";

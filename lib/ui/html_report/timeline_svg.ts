@@ -1,4 +1,4 @@
-import { formatBytes, formatDuration, plural } from "../../core/mod.ts";
+import { formatBytes, formatDuration, plural } from "../../core/internal.ts";
 import { displayWidth, truncate } from "../text.ts";
 import { type Markup, markup } from "./markup.ts";
 import type { Block, Lane, LaneGroup, Tick, TimelineChart } from "./timeline_layout.ts";

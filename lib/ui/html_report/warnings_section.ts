@@ -1,4 +1,4 @@
-import { plural, redact } from "../../core/mod.ts";
+import { plural, redact } from "../../core/internal.ts";
 import { type Content, lines, type Markup, markup, name } from "./markup.ts";
 import type { ReportView, WarningView } from "./report_view.ts";
 import { section } from "./section.ts";

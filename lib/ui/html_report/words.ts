@@ -1,4 +1,4 @@
-import { formatBytes, type WorkKind } from "../../core/mod.ts";
+import { formatBytes, type WorkKind } from "../../core/internal.ts";
 
 /** The kinds of work, in the order in which they stand in a chart. */
 export const workKinds: readonly WorkKind[] = ["copy", "index", "foreign-key", "analyze"];

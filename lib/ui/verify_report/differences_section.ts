@@ -1,4 +1,4 @@
-import { displayName, formatCount, plural, redact } from "../../core/mod.ts";
+import { displayName, formatCount, plural, redact } from "../../core/internal.ts";
 import { type Content, lines, type Markup, markup, name } from "../html_report/markup.ts";
 import { section } from "../html_report/section.ts";
 import type {

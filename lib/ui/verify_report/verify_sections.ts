@@ -5,7 +5,7 @@ import {
   formatDuration,
   plural,
   redact,
-} from "../../core/mod.ts";
+} from "../../core/internal.ts";
 import { dataTable } from "../html_report/data_table.ts";
 import { type Content, lines, type Markup, markup, name } from "../html_report/markup.ts";
 import { section } from "../html_report/section.ts";

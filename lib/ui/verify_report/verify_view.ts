@@ -1,4 +1,4 @@
-import type { TableName } from "../../core/mod.ts";
+import type { TableName } from "../../core/internal.ts";
 import type { ServerView, StepView, WarningView } from "../html_report/report_view.ts";
 
 /** How a comparison ended. */

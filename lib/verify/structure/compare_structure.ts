@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { displayName, plural, showOpaque, tableKey } from "../../core/mod.ts";
-import type { Session } from "../../postgres/mod.ts";
-import { providerRole } from "../../schema/mod.ts";
+import { displayName, plural, showOpaque, tableKey } from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
+import { providerRole } from "../../schema/internal.ts";
 import { diffStructure, type DoubtfulDefinition } from "./diff_structure.ts";
 import { diffSequenceValues } from "./diff_sequences.ts";
 import type { StructureComparison, StructureDifference, StructureSection } from "./difference.ts";

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { displayName } from "../../core/mod.ts";
+import { displayName } from "../../core/internal.ts";
 import type { StructureDifference } from "./difference.ts";
 import { differenceOf, type FoundDifference, type ObjectPair } from "./found.ts";
 import type { Grant } from "./model.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type SequenceValue, setvalStatements } from "../../catalog/mod.ts";
-import { tableKey } from "../../core/mod.ts";
+import { type SequenceValue, setvalStatements } from "../../catalog/internal.ts";
+import { tableKey } from "../../core/internal.ts";
 import type { StructureDifference } from "./difference.ts";
 import { differenceOf } from "./found.ts";
 import { objectKey, type SequenceState, type Structure, type StructureObject } from "./model.ts";

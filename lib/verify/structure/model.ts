@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { SequenceValue } from "../../catalog/mod.ts";
+import type { SequenceValue } from "../../catalog/internal.ts";
 
 /** A value of a fact: null is the same as not there. */
 export type FactValue = string | number | boolean | readonly string[] | null;

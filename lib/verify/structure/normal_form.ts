@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { type Token, tokenize } from "../../core/mod.ts";
+import { type Token, tokenize } from "../../core/internal.ts";
 
 /** A word, literal, symbol or qualified name, or what is between brackets. */
 export type Node = string | Group;

@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { listSequences, readEncoding, readSequenceValues } from "../../catalog/mod.ts";
-import { tableKey } from "../../core/mod.ts";
+import { listSequences, readEncoding, readSequenceValues } from "../../catalog/internal.ts";
+import { tableKey } from "../../core/internal.ts";
 import {
   catalogResultBytes,
   isUnconvertible,
   queryBytes,
   ServerError,
   type Session,
-} from "../../postgres/mod.ts";
+} from "../../postgres/internal.ts";
 import { both } from "../narrow.ts";
 import { type FactRow, type FactSource, factSources, factStatement } from "./facts/mod.ts";
 import { objectKey, type SequenceState, type Structure, type StructureObject } from "./model.ts";

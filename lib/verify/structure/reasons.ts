@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { displayName, tableKey } from "../../core/mod.ts";
-import type { Consequences } from "../../rules/mod.ts";
-import { providerRole } from "../../schema/mod.ts";
+import { displayName, tableKey } from "../../core/internal.ts";
+import type { Consequences } from "../../rules/internal.ts";
+import { providerRole } from "../../schema/internal.ts";
 import { broughtBy } from "./versions.ts";
 import { granteeOf } from "./diff_grants.ts";
 import type { FoundDifference } from "./found.ts";

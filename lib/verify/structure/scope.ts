@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { ledgerSchema, tableKey } from "../../core/mod.ts";
-import type { Consequences } from "../../rules/mod.ts";
+import { ledgerSchema, tableKey } from "../../core/internal.ts";
+import type { Consequences } from "../../rules/internal.ts";
 import { objectKey, type Structure, type StructureObject } from "./model.ts";
 
 /** What is not looked at on either side. */

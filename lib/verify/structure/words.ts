@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { displayName } from "../../core/mod.ts";
+import { displayName } from "../../core/internal.ts";
 import type { FactValue, StructureObject } from "./model.ts";
 
 /** What an object is called: `index orders_by_day of orders`, `column total of sales.orders`. */

@@ -1,6 +1,6 @@
 /** What must not be pulled from under a run, or left behind by one. */
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
-import { noTableRules, readRuleFlags } from "../../../lib/rules/mod.ts";
+import { noTableRules, readRuleFlags } from "../../../lib/rules/internal.ts";
 import { cliCommand, denoEnvironment, runCli } from "../../support/cli.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { withDatabase } from "../../support/databases.ts";

@@ -6,7 +6,7 @@ import {
   cleanupExitCode,
   type CleanupReport,
 } from "../../../lib/commands/cleanup/cleanup.ts";
-import { resolveEndpoint } from "../../../lib/postgres/mod.ts";
+import { resolveEndpoint } from "../../../lib/postgres/internal.ts";
 import { runCli } from "../../support/cli.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { withDatabase } from "../../support/databases.ts";

@@ -1,5 +1,5 @@
 import { strictEqual } from "node:assert/strict";
-import type { ScopeComment } from "../../../lib/replication/mod.ts";
+import type { ScopeComment } from "../../../lib/replication/internal.ts";
 import type { SourceFindings } from "../../../lib/commands/cleanup/find.ts";
 import { planCleanup } from "../../../lib/commands/cleanup/plan.ts";
 

@@ -1,5 +1,5 @@
 import { deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
-import { ExitCode, ReplicatorError } from "../../../lib/core/mod.ts";
+import { ExitCode, ReplicatorError } from "../../../lib/core/internal.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../../support/databases.ts";
 import { type InitTestOptions, runInit } from "../../support/init.ts";

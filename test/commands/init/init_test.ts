@@ -1,6 +1,6 @@
 /** `init` between real servers: what it copies, what it refuses, and how it fails. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { ExitCode, InterruptedError, ReplicatorError } from "../../../lib/core/mod.ts";
+import { ExitCode, InterruptedError, ReplicatorError } from "../../../lib/core/internal.ts";
 import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { compareDatabases, compareRoles } from "../../support/compare.ts";

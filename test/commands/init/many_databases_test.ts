@@ -1,7 +1,7 @@
 import { deepEqual, match, notDeepEqual, ok, strictEqual as equal } from "node:assert/strict";
-import { FileCheckpointStore } from "../../../lib/checkpoint/mod.ts";
+import { FileCheckpointStore } from "../../../lib/checkpoint/internal.ts";
 import type { InitReport } from "../../../lib/commands/shared/report.ts";
-import { ExitCode, ReplicatorError, UsageError } from "../../../lib/core/mod.ts";
+import { ExitCode, ReplicatorError, UsageError } from "../../../lib/core/internal.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { dropDatabase } from "../../support/databases.ts";
 import { type InitTestOptions, runInit } from "../../support/init.ts";

@@ -1,5 +1,5 @@
 import { match, ok, strictEqual as equal } from "node:assert/strict";
-import { ReplicatorError } from "../../../lib/core/mod.ts";
+import { ReplicatorError } from "../../../lib/core/internal.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../../support/databases.ts";
 import { runInit } from "../../support/init.ts";

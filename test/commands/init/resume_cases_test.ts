@@ -3,10 +3,10 @@
  * a crashed target.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { type CheckpointStore, FileCheckpointStore } from "../../../lib/checkpoint/mod.ts";
+import { type CheckpointStore, FileCheckpointStore } from "../../../lib/checkpoint/internal.ts";
 import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
-import { InterruptedError, type RunEvent } from "../../../lib/core/mod.ts";
-import { readRuleFlags } from "../../../lib/rules/mod.ts";
+import { InterruptedError, type RunEvent } from "../../../lib/core/internal.ts";
+import { readRuleFlags } from "../../../lib/rules/internal.ts";
 import { TextLineStream } from "../../faults/lines.ts";
 import { smallDisk } from "../../faults/small_disk.ts";
 import { cliCommand, denoEnvironment } from "../../support/cli.ts";

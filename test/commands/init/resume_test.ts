@@ -3,9 +3,9 @@
  * twice.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { FileCheckpointStore, Ledger, type LedgerRun } from "../../../lib/checkpoint/mod.ts";
-import { InterruptedError, ReplicatorError, type RunEvent } from "../../../lib/core/mod.ts";
-import { readRuleFlags } from "../../../lib/rules/mod.ts";
+import { FileCheckpointStore, Ledger, type LedgerRun } from "../../../lib/checkpoint/internal.ts";
+import { InterruptedError, ReplicatorError, type RunEvent } from "../../../lib/core/internal.ts";
+import { readRuleFlags } from "../../../lib/rules/internal.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { compareDatabases } from "../../support/compare.ts";
 import { dropDatabase, withDatabase } from "../../support/databases.ts";

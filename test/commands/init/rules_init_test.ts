@@ -1,8 +1,8 @@
 /** Table rules through every phase of `init`, between real servers. */
 import { deepStrictEqual as equal, match, ok, rejects, strictEqual } from "node:assert/strict";
-import type { InitOptions } from "../../../lib/commands/mod.ts";
-import { UsageError } from "../../../lib/core/mod.ts";
-import { readRuleFlags, type RuleFlags, type TableRules } from "../../../lib/rules/mod.ts";
+import type { InitOptions } from "../../../lib/commands/internal.ts";
+import { UsageError } from "../../../lib/core/internal.ts";
+import { readRuleFlags, type RuleFlags, type TableRules } from "../../../lib/rules/internal.ts";
 import { denoEnvironment, runProgram } from "../../support/cli.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { createTemplate, dropDatabase, withDatabase } from "../../support/databases.ts";

@@ -3,11 +3,11 @@
  * them.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { FileCheckpointStore } from "../../../lib/checkpoint/mod.ts";
+import { FileCheckpointStore } from "../../../lib/checkpoint/internal.ts";
 import { setAsideObjects } from "../../../lib/commands/shared/report.ts";
 import { statusLines } from "../../../lib/cli/print/status_lines.ts";
 import { verifyLines } from "../../../lib/cli/print/verify_lines.ts";
-import { InterruptedError, ReplicatorError } from "../../../lib/core/mod.ts";
+import { InterruptedError, ReplicatorError } from "../../../lib/core/internal.ts";
 import { withCase } from "../../support/case.ts";
 import { cliCommand, denoEnvironment } from "../../support/cli.ts";
 import { sharedCluster } from "../../support/clusters.ts";

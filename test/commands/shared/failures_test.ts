@@ -1,5 +1,5 @@
 import { match, ok, strictEqual } from "node:assert/strict";
-import { ReplicatorError } from "../../../lib/core/mod.ts";
+import { ReplicatorError } from "../../../lib/core/internal.ts";
 import { combineFailures } from "../../../lib/commands/shared/failures.ts";
 
 function remedyOf(...remedies: readonly string[]): string {

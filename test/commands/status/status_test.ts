@@ -7,7 +7,7 @@ import {
   StatusMonitor,
   type StatusReport,
 } from "../../../lib/commands/status/status.ts";
-import { resolveEndpoint } from "../../../lib/postgres/mod.ts";
+import { resolveEndpoint } from "../../../lib/postgres/internal.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { withDatabase } from "../../support/databases.ts";
 import { endReplication, replicate, type Replication, until } from "../../support/replication.ts";

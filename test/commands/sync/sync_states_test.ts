@@ -4,8 +4,8 @@
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
-import { ReplicatorError } from "../../../lib/core/mod.ts";
-import { parseLsn } from "../../../lib/core/mod.ts";
+import { ReplicatorError } from "../../../lib/core/internal.ts";
+import { parseLsn } from "../../../lib/core/internal.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { dropDatabase } from "../../support/databases.ts";
 import { runInit } from "../../support/init.ts";

@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { parseLsn, ReplicatorError } from "../../../lib/core/mod.ts";
+import { parseLsn, ReplicatorError } from "../../../lib/core/internal.ts";
 import type { Cluster } from "../../../lib/cluster/mod.ts";
-import { readRuleFlags } from "../../../lib/rules/mod.ts";
+import { readRuleFlags } from "../../../lib/rules/internal.ts";
 import { cliCommand, denoEnvironment } from "../../support/cli.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { dropDatabase, withDatabase } from "../../support/databases.ts";

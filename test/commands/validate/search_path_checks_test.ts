@@ -1,5 +1,5 @@
 import { deepStrictEqual } from "node:assert/strict";
-import type { SearchPathUse } from "../../../lib/catalog/mod.ts";
+import type { SearchPathUse } from "../../../lib/catalog/internal.ts";
 import { checkSearchPath } from "../../../lib/commands/validate/search_path_checks.ts";
 
 Deno.test("statements to run and other advice are divided by one semicolon", () => {

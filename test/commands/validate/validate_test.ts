@@ -8,8 +8,8 @@ import {
   validate,
 } from "../../../lib/commands/validate/validate.ts";
 import { checkTransactions } from "../../../lib/commands/validate/resource_checks.ts";
-import type { RunEvent } from "../../../lib/core/mod.ts";
-import { resolveEndpoint } from "../../../lib/postgres/mod.ts";
+import type { RunEvent } from "../../../lib/core/internal.ts";
+import { resolveEndpoint } from "../../../lib/postgres/internal.ts";
 import { sharedCluster } from "../../support/clusters.ts";
 import { exec, query } from "../../support/sql.ts";
 

@@ -1,6 +1,6 @@
 import { deepStrictEqual, strictEqual, throws } from "node:assert/strict";
 import fc from "fast-check";
-import { Secret } from "../../../lib/core/mod.ts";
+import { Secret } from "../../../lib/core/internal.ts";
 import {
   findPassword,
   formatPassfileEntry,

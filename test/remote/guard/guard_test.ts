@@ -1,5 +1,5 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
-import { resolveEndpoint } from "../../../lib/postgres/mod.ts";
+import { resolveEndpoint } from "../../../lib/postgres/internal.ts";
 import {
   AddressGuard,
   AddressRefusedError,

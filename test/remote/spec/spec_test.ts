@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { mergeRules, readRuleFlags, type TableRules } from "../../../lib/rules/mod.ts";
-import { parseUrl } from "../../../lib/postgres/mod.ts";
+import { mergeRules, readRuleFlags, type TableRules } from "../../../lib/rules/internal.ts";
+import { parseUrl } from "../../../lib/postgres/internal.ts";
 import {
   connectionUrlProblems,
   type JobSpecInput,

@@ -1,5 +1,5 @@
 import { notDeepStrictEqual, strictEqual } from "node:assert/strict";
-import type { ThrottleSubject } from "../../../lib/core/mod.ts";
+import type { ThrottleSubject } from "../../../lib/core/internal.ts";
 import { placeOf } from "../../../lib/remote/store/journal_series.ts";
 
 Deno.test("placeOf() keeps what the source bears apart by its subject: who waits is not told by how fast it goes", () => {

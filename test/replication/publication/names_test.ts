@@ -4,7 +4,7 @@ import {
   notStrictEqual as assertNotEquals,
   ok as assert,
 } from "node:assert/strict";
-import { noTableRules, readRuleFlags, type TableRules } from "../../../lib/rules/mod.ts";
+import { noTableRules, readRuleFlags, type TableRules } from "../../../lib/rules/internal.ts";
 import {
   describeScope,
   parseComment,
@@ -15,7 +15,7 @@ import {
   restoreIdentity,
   scopeDifferences,
   scopeHash,
-} from "../../../lib/replication/mod.ts";
+} from "../../../lib/replication/internal.ts";
 
 const plain: ReplicationScope = {
   source: { system: "7000000000000000001", database: "Ünï cødé" },

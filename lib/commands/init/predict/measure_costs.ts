@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { displayName, quoteIdentifier, quoteQualified } from "../../../core/mod.ts";
+import { displayName, quoteIdentifier, quoteQualified } from "../../../core/internal.ts";
 import {
   type CopyJob,
   type Endpoint,
@@ -13,8 +13,8 @@ import {
   ServerError,
   type Session,
   silenceEventTriggers,
-} from "../../../postgres/mod.ts";
-import type { IndexFacts, Table } from "../../../catalog/mod.ts";
+} from "../../../postgres/internal.ts";
+import type { IndexFacts, Table } from "../../../catalog/internal.ts";
 import { type CopyCosts, usualCosts } from "./costs.ts";
 
 /** What is measured and between whom. */

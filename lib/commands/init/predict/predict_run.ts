@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { tableKey } from "../../../core/mod.ts";
-import { type Endpoint, withDatabase } from "../../../postgres/mod.ts";
+import { tableKey } from "../../../core/internal.ts";
+import { type Endpoint, withDatabase } from "../../../postgres/internal.ts";
 import type { StepPrediction } from "../../shared/report.ts";
 import type { InitOptions } from "../../shared/run.ts";
 import { measureCosts, minSampledBytes, type ProbeSample } from "./measure_costs.ts";

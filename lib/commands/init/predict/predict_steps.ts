@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { tableKey } from "../../../core/mod.ts";
-import type { WorkFacts } from "../../../catalog/mod.ts";
-import type { CopyPart } from "../../../copy/mod.ts";
+import { tableKey } from "../../../core/internal.ts";
+import type { WorkFacts } from "../../../catalog/internal.ts";
+import type { CopyPart } from "../../../copy/internal.ts";
 import type { StepPrediction } from "../../shared/report.ts";
 import type { CopyCosts } from "./costs.ts";
 import { type Piece, simulateFill } from "./simulate_fill.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { tableKey, type TableName } from "../../../core/mod.ts";
+import { tableKey, type TableName } from "../../../core/internal.ts";
 
 /** Work of one session, in the milliseconds that it takes when nothing else runs. */
 export interface Piece {

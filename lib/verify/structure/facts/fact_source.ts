@@ -100,7 +100,7 @@ function sorted(array: string): string {
 export const userSchema = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;
 
 /** What an extension made comes with the extension. */
-export { notOfExtension as ownObject } from "../../../catalog/mod.ts";
+export { notOfExtension as ownObject } from "../../../catalog/internal.ts";
 
 /** A word for each code of one letter. */
 export function word(expression: string, words: Readonly<Record<string, string>>): string {

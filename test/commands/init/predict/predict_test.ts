@@ -1,7 +1,7 @@
 import { ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import type { Table, WorkFacts } from "../../../../lib/catalog/mod.ts";
-import { planCopy } from "../../../../lib/copy/mod.ts";
+import type { Table, WorkFacts } from "../../../../lib/catalog/internal.ts";
+import { planCopy } from "../../../../lib/copy/internal.ts";
 import { usualCosts } from "../../../../lib/commands/init/predict/costs.ts";
 import {
   type PredictedWork,

@@ -1,0 +1,17 @@
+/**
+ * What other rooms of this repository use of `commands`. Not part of the published interface: see
+ * `mod.ts`.
+ *
+ * @internal
+ */
+export * from "./shared/server_pair.ts";
+export * from "./cleanup/cleanup.ts";
+export * from "./shared/database_plan.ts";
+export * from "./init/init.ts";
+export * from "./shared/report.ts";
+export * from "./shared/run.ts";
+export * from "./status/status.ts";
+export * from "./sync/sync.ts";
+export * from "./shared/table_scope.ts";
+export * from "./validate/validate.ts";
+export * from "./verify/verify.ts";

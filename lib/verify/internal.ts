@@ -1,0 +1,15 @@
+/**
+ * What other rooms of this repository use of `verify`. Not part of the published interface: see
+ * `mod.ts`.
+ *
+ * @internal
+ */
+export * from "./compare_database.ts";
+export * from "./journal.ts";
+export type { ComparedColumn, HashForm } from "./columns.ts";
+export type { Comparison, Part } from "./plan.ts";
+export * from "./report.ts";
+export type { Cell, Chunk } from "./scan.ts";
+export * from "./set_aside.ts";
+export type { ChunkOutcome } from "./table_result.ts";
+export * from "./structure/mod.ts";
