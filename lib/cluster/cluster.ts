@@ -4,8 +4,9 @@ import { giveToServer, makeDataDir, SUPERUSER } from "./data_dir.ts";
 import { freePort } from "./free_port.ts";
 import type { PgMajor } from "./major.ts";
 import { Postmaster } from "./postmaster.ts";
-import { findPrograms, type ProgramOrigin, type ServerPrograms } from "./programs.ts";
+import { findPrograms } from "./find_programs.ts";
 import { runProgram } from "./run_program.ts";
+import type { ProgramOrigin, ServerPrograms } from "./server_programs.ts";
 import { configText, defaultHba, type ServerTls } from "./server_settings.ts";
 import { Watchdog } from "./watchdog.ts";
 

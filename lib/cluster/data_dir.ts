@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { cacheRoot, prepareOnce } from "./cache.ts";
-import type { ServerPrograms } from "./programs.ts";
+import type { ServerPrograms } from "./server_programs.ts";
 import { runProgram } from "./run_program.ts";
 import { type ServerUser, serverUser } from "./server_user.ts";
 import { changeSystemIdentifier, newSystemIdentifier } from "./system_identifier.ts";

@@ -1,7 +1,7 @@
 import { dirname, join, relative } from "node:path";
 import { cacheRoot, prepareOnce } from "./cache.ts";
 import type { PgMajor } from "./major.ts";
-import type { ServerPrograms } from "./programs.ts";
+import type { ServerPrograms } from "./server_programs.ts";
 
 type Versions = Readonly<Partial<Record<PgMajor, string>>>;
 

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { PgMajor } from "./major.ts";
 import { PG_MAJORS } from "./major.ts";
-import type { ServerPrograms } from "./programs.ts";
+import type { ServerPrograms } from "./server_programs.ts";
 import { runProgram } from "./run_program.ts";
 
 /**
