@@ -11,7 +11,6 @@ import {
   shells,
 } from "./grammar.ts";
 import { logLevels } from "../../ui/mod.ts";
-import type { OptionReader } from "../options/option_reader.ts";
 import { programName } from "./program.ts";
 
 interface CompletionOption {
@@ -208,14 +207,4 @@ function fish(commands: readonly CompletionCommand[]): string {
     }
   }
   return `${lines.join("\n")}\n`;
-}
-
-/** @throws UsageError when it is none */
-export function resolveShell(reader: OptionReader, [text]: readonly string[]): Shell {
-  const shell = shells.find((each) => each === text);
-  if (shell === undefined && text !== undefined) {
-    reader.problem("completions", `"${text}" is none of ${shells.join(", ")}`);
-  }
-  reader.done();
-  return shell ?? "bash";
 }

@@ -10,8 +10,8 @@ import type { RemoteJobWithResult } from "../../remote/mod.ts";
 import type { CommandContext } from "../context.ts";
 import { printJson, printResult, tableOptions } from "./print.ts";
 import { initPlanLines, initReportLines, validationLines } from "./results.ts";
-import { syncLines } from "../run/run_sync.ts";
 import { statusLines } from "./status_lines.ts";
+import { syncLines } from "./sync_lines.ts";
 import { verifyLines } from "./verify_lines.ts";
 
 /** Prints the report of a job as its command would have printed it. */

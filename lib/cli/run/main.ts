@@ -1,6 +1,7 @@
 import { ExitCode, type Problem, UsageError } from "../../core/internal.ts";
 import { completionScript } from "../grammar/completions.ts";
 import type { CommandContext, CommandRunner, Exit } from "../context.ts";
+import { resolveShell } from "../options/completions_options.ts";
 import { readConfigFile } from "../options/config_file.ts";
 import {
   type Environment,
@@ -15,7 +16,6 @@ import {
   withoutConnectionStrings,
 } from "../print/failure.ts";
 import type { CommandName, RawOptions } from "../grammar/grammar.ts";
-import { resolveShell } from "../grammar/completions.ts";
 import { OptionReader } from "../options/option_reader.ts";
 import { type OutputOptions, readOutputOptions } from "../options/output_options.ts";
 import { operatorCommands } from "./operator_commands.ts";

@@ -1,11 +1,12 @@
 import { displayName, ExitCode, formatBytes, plural } from "../../core/internal.ts";
-import type { SyncPlan, SyncReport } from "../../commands/shared/report.ts";
+import type { SyncPlan } from "../../commands/shared/report.ts";
 import { sync } from "../../commands/sync/sync.ts";
-import { makeStyle, printable, renderTable, type TableOptions } from "../../ui/mod.ts";
+import { makeStyle, printable, type TableOptions } from "../../ui/mod.ts";
 import { askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
+import { syncLines } from "../print/sync_lines.ts";
 import { readRemote } from "../remote/remote.ts";
 import { syncRemotely } from "../remote/remote_commands.ts";
 import { resolveSyncOptions } from "../options/sync_options.ts";
@@ -60,40 +61,4 @@ function planLines({ databases, areNew }: SyncPlan, options: TableOptions): stri
     ),
     ...(tables.length > maxTables ? [`  and ${tables.length - maxTables} more`] : []),
   ]);
-}
-
-/** The outcome of `sync` as lines. */
-export function syncLines({ databases, warnings }: SyncReport, options: TableOptions): string[] {
-  const style = makeStyle(options.color);
-  const rows = databases.flatMap(({ source, target, streams }) =>
-    streams.map(({ name, tables }) => [
-      printable(source),
-      printable(target),
-      name,
-      String(tables),
-      style.green("streaming"),
-    ])
-  );
-  return [
-    ...renderTable(
-      [
-        { title: "Source", narrow: "cut" },
-        { title: "Target", narrow: "cut" },
-        { title: "Slot, publication, subscription" },
-        { title: "Tables", align: "right" },
-        { title: "" },
-      ],
-      rows,
-      options,
-    ),
-    ...databases.flatMap(({ source, done }) => done.map((what) => `${printable(source)}: ${what}`)),
-    "",
-    ...warnings.flatMap(({ message, object, remedy }) => [
-      `${style.yellow("!")} ${printable(object === undefined ? message : `${object}: ${message}`)}`,
-      ...(remedy === undefined ? [] : [style.dim(`  → ${printable(remedy)}`)]),
-    ]),
-    `${style.green("✓")} ${
-      plural(databases.length, "database follows", "databases follow")
-    } the source; status shows how closely`,
-  ];
 }
