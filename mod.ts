@@ -6,7 +6,8 @@
  * as modules of their own, the catalog's questions (`/catalog`) and schema dumps (`/schema`). The
  * library reads no environment, prints nothing and never exits.
  *
- * Requires `--allow-net` for both servers; see `docs/permissions.md` for what else each part needs.
+ * Requires `--allow-net` for both servers; see `docs/guides/permissions.md` for what else each part
+ * needs.
  *
  * @example Copy a database
  * ```ts no-assert ignore

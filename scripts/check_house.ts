@@ -1,6 +1,6 @@
 /**
  * Holds the order of the house: which folder may import which, and where the effects have their
- * home. Part of `deno task ok`; `docs/architecture.md` explains the order.
+ * home. Part of `deno task ok`; `docs/internals/architecture.md` explains the order.
  *
  * Requires `--allow-read=.`.
  *

@@ -1,6 +1,6 @@
 /**
  * Checks that the SQL of the product leaves no name to the search path. Part of `deno task ok`;
- * `docs/security.md` explains why.
+ * `docs/guides/security.md` explains why.
  *
  * Requires `--allow-read=.`.
  *

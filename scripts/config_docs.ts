@@ -1,6 +1,6 @@
 /**
- * Writes `docs/configuration.md` and `docs/config.schema.json` from the schema in `lib/config`;
- * with `--check` says whether they are up to date.
+ * Writes `docs/reference/configuration.md` and `docs/reference/config.schema.json` from the schema
+ * in `lib/config`; with `--check` says whether they are up to date.
  *
  * Requires `--allow-read=docs`, `--allow-run=deno`; without `--check` also `--allow-write=docs`.
  *
@@ -152,8 +152,14 @@ async function formatted(text: string, extension: string): Promise<string> {
 
 const schema = configJsonSchema();
 const files = [
-  { path: "docs/configuration.md", text: await formatted(intro + reference(schema, ""), "md") },
-  { path: "docs/config.schema.json", text: await formatted(JSON.stringify(schema), "json") },
+  {
+    path: "docs/reference/configuration.md",
+    text: await formatted(intro + reference(schema, ""), "md"),
+  },
+  {
+    path: "docs/reference/config.schema.json",
+    text: await formatted(JSON.stringify(schema), "json"),
+  },
 ];
 const stale: string[] = [];
 for (const { path, text } of files) {

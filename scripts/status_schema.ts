@@ -1,5 +1,5 @@
 /**
- * Writes `docs/status.schema.json`, the form of `status --json`.
+ * Writes `docs/reference/status.schema.json`, the form of `status --json`.
  *
  * Requires `--allow-write=docs`.
  *
@@ -8,6 +8,6 @@
 import { statusJsonSchema } from "../lib/commands/status/schema.ts";
 
 await Deno.writeTextFile(
-  "docs/status.schema.json",
+  "docs/reference/status.schema.json",
   `${JSON.stringify(statusJsonSchema(), undefined, 2)}\n`,
 );

@@ -2,7 +2,7 @@
  * The command line: grammar, options, what is printed where. `cli.ts` calls {@linkcode main} and
  * exits with what it returns.
  *
- * The permissions that it needs are listed in `docs/permissions.md`.
+ * The permissions that it needs are listed in `docs/guides/permissions.md`.
  *
  * @module
  */

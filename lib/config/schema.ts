@@ -1,6 +1,6 @@
 /**
- * What a configuration file may say. The guide `docs/configuration.md` and the JSON Schema for
- * editors are made from this.
+ * What a configuration file may say. The guide `docs/reference/configuration.md` and the JSON
+ * Schema for editors are made from this.
  *
  * @module
  */

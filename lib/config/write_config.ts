@@ -30,7 +30,7 @@ export function writeChoice({ databases, excluded }: SavedChoice): string {
     include_databases: databases.map((name) => printPart([name])),
     ...(sections.length > 0 ? { databases: Object.fromEntries(sections) } : {}),
   };
-  return `# Chosen with --interactive. Use it with --config; docs/configuration.md explains what else it can say.\n${
+  return `# Chosen with --interactive. Use it with --config; docs/reference/configuration.md explains what else it can say.\n${
     stringify(document)
   }\n`;
 }

@@ -25,8 +25,8 @@ const minCpuCount = 4;
  * How many threads a copy should have besides the caller's. Pure.
  *
  * One thread passes on more than a gigabyte a second in the clear, and about 350 MB with TLS
- * (docs/performance.md), while each thread takes up to 50 MB of memory. So threads are worth it for
- * many sessions over TLS, when there are cores for them.
+ * (docs/internals/performance.md), while each thread takes up to 50 MB of memory. So threads are
+ * worth it for many sessions over TLS, when there are cores for them.
  */
 export function copyThreadsFor({ endpoints, jobs, cpuCount }: {
   readonly endpoints: readonly Endpoint[];
@@ -50,7 +50,7 @@ export interface CopyThreadsOptions {
    * Whether a thread may do nothing but connect to the two servers. Deno wants
    * `--unstable-worker-options` for it and **ends the process** where that is missing, without a
    * way to find out before. Default: in an executable, whose threads come with the option; see
-   * `docs/permissions.md`.
+   * `docs/guides/permissions.md`.
    */
   readonly limited?: boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * Exit codes of the command line. Documented for scripts in `docs/exit-codes.md`; the numbers are a
- * promise.
+ * Exit codes of the command line. Documented for scripts in `docs/reference/exit-codes.md`; the
+ * numbers are a promise.
  *
  * @module
  */

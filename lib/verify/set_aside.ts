@@ -51,7 +51,7 @@ function wordsOf(
 }
 
 function seeAlso({ remedy }: SetAsideObject): string {
-  return `${remedy} (docs/set-aside.md)`;
+  return `${remedy} (docs/guides/set-aside.md)`;
 }
 
 /**

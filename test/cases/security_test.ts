@@ -26,7 +26,10 @@ async function takenOverBy(server: Cluster): Promise<readonly string[]> {
   return rows.map(({ name }) => name.replace("pwned_", ""));
 }
 
-/** What only an expression that the target computes for each row can be: see docs/security.md. */
+/**
+ * What only an expression that the target computes for each row can be: see
+ * docs/guides/security.md.
+ */
 const computedForRows = ["chk", "dom", "gen", "part"];
 
 Deno.test("[esc] a superuser's copy runs nothing on the source, and on the target what validate has named", async () => {

@@ -2,7 +2,7 @@
 import { strictEqual } from "node:assert/strict";
 import { denoEnvironment, repository, runProgram } from "../support/cli.ts";
 
-Deno.test("docs/configuration.md and docs/config.schema.json are what lib/config says", async () => {
+Deno.test("docs/reference/configuration.md and docs/reference/config.schema.json are what lib/config says", async () => {
   const { code, stderr } = await runProgram(Deno.execPath(), [
     "run",
     "--quiet",

@@ -40,8 +40,8 @@ async function streaming({ sourceUrl, name }: Replication): Promise<void> {
   );
 }
 
-Deno.test("docs/status.schema.json is the form that the code checks", async () => {
-  const text = await Deno.readTextFile(`${repository}docs/status.schema.json`);
+Deno.test("docs/reference/status.schema.json is the form that the code checks", async () => {
+  const text = await Deno.readTextFile(`${repository}docs/reference/status.schema.json`);
   deepStrictEqual(JSON.parse(text), JSON.parse(JSON.stringify(statusJsonSchema())));
 });
 

@@ -1,4 +1,4 @@
-/** Every module group under exactly the permissions that docs/permissions.md gives it. */
+/** Every module group under exactly the permissions that docs/guides/permissions.md gives it. */
 import { match, notStrictEqual, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
 import { denoEnvironment, npmCache, repository, runProgram } from "../support/cli.ts";

@@ -179,7 +179,7 @@ export function buildGrammar(onCommand: OnCommand): Command {
     .summary("prove that source and target are equal, or show where not")
     .description(
       "Compares both sides table by table, inside both servers, and shows the rows that differ.\n" +
-        "Only reads, unless --repair is given. Safe under live traffic: see docs/verification.md.",
+        "Only reads, unless --repair is given. Safe under live traffic: see docs/guides/verification.md.",
     )
     .addHelpText("after", verifyHelp);
   addConnectionOptions(verify);

@@ -57,7 +57,7 @@ Examples:
   ${programName} init --table-filter "orders:tenant = 42" \\
     --time-filter "events:created_at:6 months"
   ${programName} init --config move.toml
-    # the same in a file: docs/configuration.md
+    # the same in a file: docs/reference/configuration.md
   ${programName} init --interactive  # choose on the terminal
   ${programName} init --yes --json > report.json  # in a script
   ${programName} init --enable-sync
@@ -67,7 +67,7 @@ Without --enable-sync, what is written on the source after the start is not in
 the copy. With it a replication slot is made first and its snapshot is what is
 copied, so that the target follows without losing or repeating a change; it
 needs wal_level = logical on the source and a target that can reach it
-(docs/sync.md).
+(docs/guides/sync.md).
 ${urls}
 ${exitCodesHelp}`;
 
@@ -96,7 +96,7 @@ Examples:
   ${programName} status --json |
     jq '.databases[].streams[] | {name, state, lagBytes}'
 
-docs/status.md explains every field and says what to alert on. In a pipe,
+docs/guides/status.md explains every field and says what to alert on. In a pipe,
 --watch prints a line for each stream and look; with --json a document for each
 look.
 ${urls}
@@ -130,6 +130,6 @@ Examples:
 
 Ends when the target has everything that the source had at that time;
 replication itself goes on, in the servers. Ctrl-C stops the waiting, not the
-replication. docs/sync.md explains every state and what to do.
+replication. docs/guides/sync.md explains every state and what to do.
 ${urls}
 ${exitCodesHelp}`;

@@ -13,7 +13,7 @@ export const serveHelp = `
 Try it on this machine:
   ${programName} serve --embedded --allow-address 127.0.0.0/8
 
-For real (docs/remote.md):
+For real (docs/guides/remote.md):
   export SEREN_DATABASE_URL=postgresql://seren:secret@db.internal/seren
   ${programName} serve --key-file seren.keys \\
     --listen 0.0.0.0:8443 --tls-cert chain.pem --tls-key key.pem

@@ -237,7 +237,7 @@ function hintLines(report: VerifyReport, style: Style): string[] {
     style.dim(
       `  ${
         plural(setAside, "difference was", "differences were")
-      } set aside by init: remove the causes and run the same init command again (docs/set-aside.md)`,
+      } set aside by init: remove the causes and run the same init command again (docs/guides/set-aside.md)`,
     ),
   ];
   if (report.repair !== undefined || !hasRows) return known;

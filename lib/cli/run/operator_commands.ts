@@ -31,7 +31,8 @@ function load(file: string, name: string): CommandRunner {
     if (runner === undefined) {
       throw new ReplicatorError("this command is not in the one-file bundle", {
         exitCode: ExitCode.prerequisite,
-        remedy: "use the executable, or run it from source or from the package: docs/remote.md",
+        remedy:
+          "use the executable, or run it from source or from the package: docs/guides/remote.md",
       });
     }
     return await runner(reader, context);

@@ -263,7 +263,7 @@ export function setAsideFindings(
       objects.slice(0, maxSetAside).join(", ")
     }${more}`,
     remedy:
-      "remove the causes and run the same init command again: it creates only what is missing (docs/set-aside.md)",
+      "remove the causes and run the same init command again: it creates only what is missing (docs/guides/set-aside.md)",
   }];
 }
 

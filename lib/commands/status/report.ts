@@ -1,7 +1,7 @@
 /**
  * What `status` returns: plain data. What cannot be told is `null`. Sizes are bytes; LSNs are texts
- * as PostgreSQL writes them. `docs/status.md` explains every field, `docs/status.schema.json` has
- * the form.
+ * as PostgreSQL writes them. `docs/guides/status.md` explains every field,
+ * `docs/reference/status.schema.json` has the form.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The form of the report as a JSON Schema; `docs/status.schema.json` is made from this.
+ * The form of the report as a JSON Schema; `docs/reference/status.schema.json` is made from this.
  *
  * @module
  */

@@ -74,7 +74,7 @@ export async function refuseWhatCannotFollow(
   if (refusals.length === 0) return;
   throw new ReplicatorError("replication cannot go on as it stands; nothing was changed", {
     details: refusals.flatMap(({ lines }) => lines),
-    remedy: "docs/sync.md explains every state",
+    remedy: "docs/guides/sync.md explains every state",
     // a worker that fails is what waiting for it would find out a moment later
     exitCode: refusals.every(({ isFailing }) => isFailing)
       ? ExitCode.unhealthy

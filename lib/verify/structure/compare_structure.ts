@@ -24,8 +24,8 @@ export interface StructureSessions {
 
 /**
  * Compares schemas, tables, columns, indexes, constraints, triggers, functions, types, policies,
- * sequences and everything else that `docs/verification.md` names, with owners, privileges and
- * comments. Nothing is written on either side.
+ * sequences and everything else that `docs/guides/verification.md` names, with owners, privileges
+ * and comments. Nothing is written on either side.
  *
  * @throws ServerError when a side refuses to be read
  */

@@ -37,7 +37,7 @@ export interface CopyCosts {
 
 /**
  * What was found between two servers of version 15 on a machine with two cores
- * (docs/performance.md); what a probe measures takes the place of it.
+ * (docs/internals/performance.md); what a probe measures takes the place of it.
  */
 export const usualCosts: CopyCosts = {
   sourceRoundTripMs: 0.3,
