@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 import type { JobView, KeyView } from "../lib/remote/api/views.ts";
-import type { LogLine } from "../lib/remote/store/journal.ts";
+import type { LogLine } from "../lib/remote/store/journal_entry.ts";
 
 /** A job with its report. */
 export type JobWithResult = JobView & { readonly result: unknown };

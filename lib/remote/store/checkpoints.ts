@@ -1,5 +1,5 @@
 import type { Session } from "../../postgres/internal.ts";
-import type { Attempt } from "./jobs.ts";
+import type { Attempt } from "./job.ts";
 
 /** The stored checkpoint of an operation of a job; undefined when there is none. */
 export async function readCheckpoint(

@@ -1,5 +1,5 @@
 import { type Session, textArray } from "../../postgres/internal.ts";
-import type { Attempt } from "./jobs.ts";
+import type { Attempt } from "./job.ts";
 
 /** A copy that a leader offers to others. */
 export interface OfferedCopy extends Attempt {

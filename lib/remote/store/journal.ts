@@ -1,41 +1,7 @@
-import type { RunEvent } from "../../core/internal.ts";
 import { type Session, textArray } from "../../postgres/internal.ts";
+import type { Attempt, JobProgress } from "./job.ts";
+import type { JobEvent, LogLine, NewLogLine, NumberedEvent } from "./journal_entry.ts";
 import { placeOf } from "./journal_series.ts";
-import type { Attempt, JobProgress, JobState } from "./jobs.ts";
-
-/** What happened to a job: to the job itself, or within its run. */
-export type JobEvent =
-  | {
-    readonly kind: "state";
-    readonly state: JobState;
-    readonly attempt: number;
-    readonly exit_code?: number;
-    /** Why, where that is not plain. */
-    readonly reason?: string;
-  }
-  | { readonly kind: "run"; readonly event: RunEvent };
-
-/** An event with its place in the job. */
-export interface NumberedEvent {
-  readonly jobId: string;
-  readonly number: number;
-  readonly at: Date;
-  readonly event: JobEvent;
-}
-
-/** How much a line of the log matters. */
-export type JobLogLevel = "info" | "warn" | "error";
-
-/** A line of a job's log, without secrets. */
-export interface LogLine {
-  readonly number: number;
-  readonly at: Date;
-  readonly level: JobLogLevel;
-  readonly message: string;
-}
-
-/** A line to be kept. */
-export type NewLogLine = Pick<LogLine, "level" | "message">;
 
 /**
  * Adds events and log lines to a job. They are numbered under the lock of the job's row: who has

@@ -1,4 +1,4 @@
-import type { JobEvent } from "./journal.ts";
+import type { JobEvent } from "./journal_entry.ts";
 
 /** What an event means to those before it. */
 export interface EventPlace {
