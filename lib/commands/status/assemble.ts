@@ -151,7 +151,7 @@ function subscriptionStatus(
         schema,
         name: table,
         state: copied,
-        lsn: lsn ?? null,
+        lsn: lsnText(lsn),
       })),
   };
 }

@@ -12,7 +12,7 @@ import {
   type TableName,
 } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
-import type { Drift } from "./table_drift.ts";
+import type { Drift } from "./drift.ts";
 
 /** An enum, domain, composite or other type of users, and where it is used. */
 export interface ReplicatedTypeShape extends TableName {

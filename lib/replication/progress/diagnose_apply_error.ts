@@ -20,7 +20,8 @@ import {
   readOriginPosition,
   type RowChange,
 } from "./next_transaction.ts";
-import type { SlotState, SubscriptionState } from "../slot/positions.ts";
+import type { SlotState } from "../slot/read_slots.ts";
+import type { SubscriptionState } from "../subscription/read_subscriptions.ts";
 import { findValueErrors } from "./diagnose_value_error.ts";
 
 /** The next transaction of a stopped subscription, in words. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Lsn, lsnDistance } from "../../core/internal.ts";
-import type { SlotState } from "../slot/positions.ts";
+import type { SlotState } from "../slot/read_slots.ts";
 
 /** What the source said at one moment. */
 export interface SourceReading {

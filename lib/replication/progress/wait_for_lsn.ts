@@ -16,14 +16,9 @@ import {
 } from "../../core/internal.ts";
 import { pause, ServerError, type Session } from "../../postgres/internal.ts";
 import { type ApplyErrorDiagnosis, diagnoseApplyError } from "./diagnose_apply_error.ts";
-import {
-  readSlots,
-  readSubscriptions,
-  readWalPosition,
-  type SlotState,
-  type SubscriptionState,
-  type WalPosition,
-} from "../slot/positions.ts";
+import { readSlots, type SlotState } from "../slot/read_slots.ts";
+import { readWalPosition, type WalPosition } from "../slot/wal_position.ts";
+import { readSubscriptions, type SubscriptionState } from "../subscription/read_subscriptions.ts";
 
 /** What {@linkcode waitForLsn} takes. */
 export interface WaitForLsnOptions {

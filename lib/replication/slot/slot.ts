@@ -21,7 +21,7 @@ import {
   type Session,
   SqlState,
 } from "../../postgres/internal.ts";
-import type { SlotState } from "./positions.ts";
+import type { SlotState } from "./read_slots.ts";
 
 /** A new slot whose snapshot is there as long as the session that made it is left alone. */
 export interface CreatedSlot {

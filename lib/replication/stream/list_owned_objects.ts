@@ -6,7 +6,8 @@
 import type { Session } from "../../postgres/internal.ts";
 import { parseComment, type ScopeComment } from "../publication/publication_comment.ts";
 import { type NameParts, parseReplicationName } from "../publication/names.ts";
-import { readSlots, type SlotState, subscriptionIdentifiers } from "../slot/positions.ts";
+import { readSlots, type SlotState } from "../slot/read_slots.ts";
+import { subscriptionIdentifiers } from "../subscription/read_subscriptions.ts";
 
 /** Something that has a name of ours. */
 export interface Named {

@@ -8,12 +8,8 @@ import type { TableName } from "../../core/internal.ts";
 import { type Session, textArray } from "../../postgres/internal.ts";
 import { parseComment, type ScopeComment } from "../publication/publication_comment.ts";
 import { parseReplicationName } from "../publication/names.ts";
-import {
-  readSlots,
-  readSubscriptions,
-  type SlotState,
-  type SubscriptionState,
-} from "../slot/positions.ts";
+import { readSlots, type SlotState } from "../slot/read_slots.ts";
+import { readSubscriptions, type SubscriptionState } from "../subscription/read_subscriptions.ts";
 
 /** A publication of the session's database. */
 export interface PublicationState {

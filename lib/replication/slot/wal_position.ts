@@ -1,0 +1,39 @@
+/**
+ * Where the WAL of a server ends.
+ *
+ * @module
+ */
+import { type Lsn, parseLsn } from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
+
+/** How far the source's WAL has come. */
+export interface WalPosition {
+  /**
+   * Behind everything that was committed so far: `pg_current_wal_insert_lsn()`; the write position
+   * would miss transactions that were committed with `synchronous_commit = off` a moment ago. On a
+   * standby, replayed.
+   */
+  readonly inserted: Lsn;
+  /** On disk; changes are sent up to here. On a standby, received. */
+  readonly flushed: Lsn;
+  readonly inRecovery: boolean;
+}
+
+const walStatement = `
+  SELECT pg_catalog.pg_is_in_recovery() AS in_recovery,
+         (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+               ELSE pg_catalog.pg_current_wal_insert_lsn() END)::pg_catalog.text AS inserted,
+         (CASE WHEN pg_catalog.pg_is_in_recovery() THEN coalesce(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
+               ELSE pg_catalog.pg_current_wal_flush_lsn() END)::pg_catalog.text AS flushed`;
+
+/** Where the WAL of the session's server ends now. */
+export async function readWalPosition(session: Session): Promise<WalPosition> {
+  const row = await session.queryOne<{ in_recovery: boolean; inserted: string; flushed: string }>(
+    walStatement,
+  );
+  return {
+    inRecovery: row.in_recovery,
+    inserted: parseLsn(row.inserted),
+    flushed: parseLsn(row.flushed),
+  };
+}

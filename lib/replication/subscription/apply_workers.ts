@@ -1,0 +1,105 @@
+/**
+ * Apply workers: what they wait for, and the errors and conflicts they have met. Only reads.
+ *
+ * Source: PostgreSQL documentation, "27.2. The Cumulative Statistics System".
+ *
+ * @module
+ */
+import type { Session } from "../../postgres/internal.ts";
+
+/** What the apply worker waits for. */
+export interface ApplyBlocker {
+  readonly workerPid: number;
+  readonly pid: number;
+  readonly user: string | undefined;
+  readonly application: string | undefined;
+  /** For how long it has been in its transaction. */
+  readonly transactionMs: number | undefined;
+}
+
+const blockerStatement = `
+  SELECT w.pid AS worker_pid, b.pid AS pid, a.usename::pg_catalog.text AS username, a.application_name AS application,
+         (extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start) * 1000)::pg_catalog.float8 AS transaction_ms
+    FROM pg_catalog.pg_stat_subscription AS w
+   CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS b (pid)
+    LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = b.pid
+   WHERE w.pid IS NOT NULL
+   ORDER BY w.pid, b.pid`;
+
+/** Sessions whose locks hold apply workers up. */
+export async function readBlockers(session: Session): Promise<readonly ApplyBlocker[]> {
+  const rows = await session.query<{
+    readonly worker_pid: number;
+    readonly pid: number;
+    readonly username: string | null;
+    readonly application: string | null;
+    readonly transaction_ms: number | null;
+  }>(blockerStatement);
+  return rows.map((row) => ({
+    workerPid: row.worker_pid,
+    pid: row.pid,
+    user: row.username ?? undefined,
+    application: row.application ?? undefined,
+    transactionMs: row.transaction_ms ?? undefined,
+  }));
+}
+
+/** Counters of a subscription since its statistics were reset. 15+ */
+export interface SubscriptionCounters {
+  readonly applyErrors: number;
+  readonly syncErrors: number;
+  /** By kind, without those that are zero: `insert_exists`, `update_missing`… 18+ */
+  readonly conflicts: Readonly<Record<string, number>>;
+}
+
+const counterStatement = `
+  SELECT subname::pg_catalog.text AS name, pg_catalog.to_jsonb(c) AS counters FROM pg_catalog.pg_stat_subscription_stats AS c`;
+
+/** Counters of the server's subscriptions by name; empty before 15. */
+export async function readCounters(
+  session: Session,
+): Promise<ReadonlyMap<string, SubscriptionCounters>> {
+  if (session.majorVersion < 15) return new Map();
+  const rows = await session.query<
+    { readonly name: string; readonly counters: Readonly<Record<string, unknown>> }
+  >(counterStatement);
+  return new Map(rows.map(({ name, counters }) => [name, {
+    applyErrors: Number(counters["apply_error_count"] ?? 0),
+    syncErrors: Number(counters["sync_error_count"] ?? 0),
+    conflicts: Object.fromEntries(
+      Object.entries(counters)
+        .filter(([key, value]) => key.startsWith("confl_") && Number(value) > 0)
+        .map(([key, value]) => [key.slice("confl_".length), Number(value)]),
+    ),
+  }]));
+}
+
+/**
+ * A subscription's worker at a moment, to tell one that works from one that starts again and again.
+ */
+export interface WorkerReading {
+  /** Undefined while none runs. */
+  readonly pid: number | undefined;
+  /** Undefined before 15. */
+  readonly applyErrors: number | undefined;
+}
+
+const workerStatement = `
+  SELECT subname::pg_catalog.text AS name, pg_catalog.max(pid) AS pid
+    FROM pg_catalog.pg_stat_subscription AS w
+   WHERE relid IS NULL AND pg_catalog.to_jsonb(w) ->> 'leader_pid' IS NULL
+   GROUP BY 1`;
+
+/** The workers of all of the server's subscriptions, by name. */
+export async function readWorkers(
+  session: Session,
+): Promise<ReadonlyMap<string, WorkerReading>> {
+  const rows = await session.query<{ readonly name: string; readonly pid: number | null }>(
+    workerStatement,
+  );
+  const counters = await readCounters(session);
+  return new Map(rows.map(({ name, pid }) => [name, {
+    pid: pid ?? undefined,
+    applyErrors: counters.get(name)?.applyErrors,
+  }]));
+}

@@ -1,0 +1,113 @@
+/**
+ * The subscriptions of a database and their apply workers. Only reads.
+ *
+ * Source: PostgreSQL documentation, "27.2.8. pg_stat_subscription".
+ *
+ * @module
+ */
+import { type Lsn, parseOptionalLsn } from "../../core/internal.ts";
+import { type Session, textArray } from "../../postgres/internal.ts";
+
+/** A subscription of the session's database and its main apply worker. */
+export interface SubscriptionState {
+  readonly name: string;
+  readonly oid: number;
+  readonly enabled: boolean;
+  /** Undefined: it was taken off its slot (`slot_name = NONE`). */
+  readonly slotName: string | undefined;
+  readonly publications: readonly string[];
+  /** The apply worker; undefined while none runs. */
+  readonly workerPid: number | undefined;
+  /** The last position that the worker received. */
+  readonly receivedLsn: Lsn | undefined;
+  /** The last position that it reported to the source. */
+  readonly latestEndLsn: Lsn | undefined;
+  /** Age of the source's last message, in milliseconds. */
+  readonly silenceMs: number | undefined;
+  /** Errors of the apply worker since the statistics were reset; undefined before 15. */
+  readonly applyErrors: number | undefined;
+}
+
+const ownDatabase =
+  "(SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())";
+
+const identifiersStatement = `
+  SELECT s.oid, s.subname::pg_catalog.text AS name FROM pg_catalog.pg_subscription AS s WHERE s.subdbid = ${ownDatabase}`;
+
+// before 14 the column oid is for superusers; a name that two databases have cannot be told apart
+// then
+const identifiersByNameStatement = `
+  SELECT DISTINCT w.subid AS oid, w.subname::pg_catalog.text AS name
+    FROM pg_catalog.pg_stat_subscription AS w
+    JOIN pg_catalog.pg_subscription AS s ON s.subname = w.subname
+   WHERE s.subdbid = ${ownDatabase}`;
+
+/**
+ * A subquery of the session's database's subscriptions (`oid`, `name`), as our role may read them.
+ */
+export async function subscriptionIdentifiers(session: Session): Promise<string> {
+  if (session.majorVersion >= 14) return identifiersStatement;
+  const { allowed } = await session.queryOne<{ allowed: boolean }>(
+    "SELECT pg_catalog.has_column_privilege('pg_subscription', 'oid', 'SELECT') AS allowed",
+  );
+  return allowed ? identifiersStatement : identifiersByNameStatement;
+}
+
+// Not to_jsonb(pg_subscription): its connection string may be read by superusers only.
+const subscriptionStatement = (identifiers: string) => `
+  SELECT s.subname::pg_catalog.text AS name, i.oid, s.subenabled AS enabled, s.subslotname::pg_catalog.text AS slot_name,
+         pg_catalog.to_json(s.subpublications) AS publications,
+         w.pid AS worker_pid, w.received_lsn::pg_catalog.text AS received_lsn,
+         w.latest_end_lsn::pg_catalog.text AS latest_end_lsn,
+         (extract(epoch FROM pg_catalog.clock_timestamp() - w.last_msg_receipt_time) * 1000)::pg_catalog.float8 AS silence_ms
+    FROM pg_catalog.pg_subscription AS s
+    JOIN (${identifiers}) AS i ON i.name = s.subname
+    LEFT JOIN pg_catalog.pg_stat_subscription AS w
+           ON w.subid = i.oid AND w.relid IS NULL AND w.pid IS NOT NULL
+          AND pg_catalog.to_jsonb(w) ->> 'leader_pid' IS NULL                        -- 16+
+   WHERE s.subdbid = ${ownDatabase}
+     AND ($1::pg_catalog.text[] IS NULL OR s.subname::pg_catalog.text = ANY ($1::pg_catalog.text[]))
+   ORDER BY s.subname::pg_catalog.text COLLATE pg_catalog."C"`;
+
+/** The view came with 15. */
+const applyErrorStatement = `
+  SELECT subid, apply_error_count::pg_catalog.float8 AS errors FROM pg_catalog.pg_stat_subscription_stats`;
+
+type SubscriptionRow = {
+  readonly name: string;
+  readonly oid: number;
+  readonly enabled: boolean;
+  readonly slot_name: string | null;
+  readonly publications: readonly string[];
+  readonly worker_pid: number | null;
+  readonly received_lsn: string | null;
+  readonly latest_end_lsn: string | null;
+  readonly silence_ms: number | null;
+};
+
+/** Subscriptions of the session's database; those of the given names, or all. */
+export async function readSubscriptions(
+  session: Session,
+  names?: readonly string[],
+): Promise<readonly SubscriptionState[]> {
+  const statement = subscriptionStatement(await subscriptionIdentifiers(session));
+  const rows = await session.query<SubscriptionRow>(statement, [names ? textArray(names) : null]);
+  const errors = new Map<number, number>();
+  if (session.majorVersion >= 15) {
+    for (
+      const row of await session.query<{ subid: number; errors: number }>(applyErrorStatement)
+    ) errors.set(row.subid, row.errors);
+  }
+  return rows.map((row) => ({
+    name: row.name,
+    oid: row.oid,
+    enabled: row.enabled,
+    slotName: row.slot_name ?? undefined,
+    publications: row.publications,
+    workerPid: row.worker_pid ?? undefined,
+    receivedLsn: parseOptionalLsn(row.received_lsn),
+    latestEndLsn: parseOptionalLsn(row.latest_end_lsn),
+    silenceMs: row.silence_ms ?? undefined,
+    applyErrors: errors.get(row.oid),
+  }));
+}

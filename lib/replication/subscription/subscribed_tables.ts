@@ -1,0 +1,45 @@
+/**
+ * The tables that subscriptions follow. Only reads.
+ *
+ * Source: PostgreSQL documentation, "52.55. pg_subscription_rel".
+ *
+ * @module
+ */
+import { type Lsn, parseOptionalLsn } from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
+import { subscriptionIdentifiers } from "./read_subscriptions.ts";
+
+/**
+ * How far the first copy of a table is, in words. We make subscriptions without copying: `ready`
+ * from the start.
+ */
+export type TableState = "init" | "copying" | "finished" | "synchronized" | "ready";
+
+/** A table of a subscription. */
+export interface SubscribedTable {
+  readonly subscription: string;
+  readonly schema: string;
+  readonly name: string;
+  readonly state: TableState;
+  /** Where the first copy ended; undefined while it runs. */
+  readonly lsn: Lsn | undefined;
+}
+
+const tableStatement = (identifiers: string) => `
+  SELECT s.name AS subscription, n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
+         CASE r.srsubstate WHEN 'i' THEN 'init' WHEN 'd' THEN 'copying' WHEN 'f' THEN 'finished'
+                           WHEN 's' THEN 'synchronized' ELSE 'ready' END AS state,
+         r.srsublsn::pg_catalog.text AS lsn
+    FROM pg_catalog.pg_subscription_rel AS r
+    JOIN (${identifiers}) AS s ON s.oid = r.srsubid
+    JOIN pg_catalog.pg_class AS c ON c.oid = r.srrelid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+   ORDER BY 1, n.nspname::pg_catalog.text COLLATE pg_catalog."C", c.relname::pg_catalog.text COLLATE pg_catalog."C"`;
+
+/** Tables of all subscriptions of the session's database. */
+export async function readSubscribedTables(session: Session): Promise<readonly SubscribedTable[]> {
+  const rows = await session.query<
+    Omit<SubscribedTable, "lsn"> & { readonly lsn: string | null }
+  >(tableStatement(await subscriptionIdentifiers(session)));
+  return rows.map((row) => ({ ...row, lsn: parseOptionalLsn(row.lsn) }));
+}
