@@ -5,13 +5,14 @@
  */
 import type { Lsn } from "../core/internal.ts";
 import { isTransient, isUnconvertible, ServerError } from "../postgres/internal.ts";
-import { describeRows } from "./describe_rows.ts";
-import { type Follower, readInsertPosition } from "./follower.ts";
-import { both, findDifferences, type Suspect } from "./narrow.ts";
-import { NotRepairedError, type Repairer } from "./repair.ts";
-import type { DigestMethod, RowDifference } from "./report.ts";
-import { type Chunk, differingCells, scan, total } from "./scan.ts";
-import type { SessionPair } from "./session_pair.ts";
+import { describeRows } from "./narrow/describe_rows.ts";
+import { type Follower, readInsertPosition } from "./live/follower.ts";
+import { findDifferences, type Suspect } from "./narrow/find_differences.ts";
+import { NotRepairedError } from "./repair/repair_transaction.ts";
+import type { Repairer } from "./repair/repairer.ts";
+import type { DigestMethod, RowDifference } from "./report/report.ts";
+import { type Chunk, differingCells, scan, total } from "./scan/scan.ts";
+import { both, type SessionPair } from "./scan/session_pair.ts";
 import type { ChunkOutcome, TableResult } from "./table_result.ts";
 
 /** What comparing a chunk takes. */

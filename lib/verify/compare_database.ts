@@ -8,14 +8,14 @@ import { readEncoding } from "../catalog/internal.ts";
 import { type Endpoint, openSession } from "../postgres/internal.ts";
 import type { Consequences, TableScope } from "../rules/internal.ts";
 import { compareTables } from "./compare_tables.ts";
-import { hashSample } from "./digest.ts";
-import { Follower } from "./follower.ts";
+import { hashSample } from "./scan/digest.ts";
+import { Follower } from "./live/follower.ts";
 import type { VerifyJournal } from "./journal.ts";
 import { compareLargeObjects } from "./large_objects.ts";
-import { planComparisons } from "./plan.ts";
-import { readRelations } from "./relations.ts";
-import { Repairer } from "./repair.ts";
-import type { NotChecked, VerifiedSection, VerifiedTable } from "./report.ts";
+import { planComparisons } from "./plan/plan_comparisons.ts";
+import { readRelations } from "./plan/relations.ts";
+import { Repairer } from "./repair/repairer.ts";
+import type { NotChecked, VerifiedSection, VerifiedTable } from "./report/report.ts";
 
 /** What is compared of a database. */
 export interface CompareRowsOptions {

@@ -5,17 +5,17 @@
  */
 import { displayName, type EventSink, runConcurrently } from "../core/internal.ts";
 import { type Endpoint, isTransient, ServerError, type Session } from "../postgres/internal.ts";
-import { cutIntoChunks } from "./chunks.ts";
+import { cutIntoChunks } from "./scan/chunks.ts";
 import { compareChunk } from "./compare_chunk.ts";
-import type { Follower } from "./follower.ts";
+import type { Follower } from "./live/follower.ts";
 import type { KnownTable, VerifyJournal } from "./journal.ts";
-import type { Comparison } from "./plan.ts";
-import type { Repairer } from "./repair.ts";
-import type { DigestMethod, NotChecked, VerifiedTable } from "./report.ts";
-import type { Chunk } from "./scan.ts";
-import { readVisibility } from "./changed_since.ts";
+import type { Comparison } from "./plan/plan_comparisons.ts";
+import type { Repairer } from "./repair/repairer.ts";
+import type { DigestMethod, NotChecked, VerifiedTable } from "./report/report.ts";
+import type { Chunk } from "./scan/scan.ts";
+import { readVisibility } from "./live/changed_since.ts";
 import { recheck } from "./recheck.ts";
-import { PairPool } from "./session_pair.ts";
+import { PairPool } from "./scan/session_pair.ts";
 import { TableResult } from "./table_result.ts";
 
 /** What is compared, where, and who is told. */

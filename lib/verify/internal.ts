@@ -6,10 +6,10 @@
  */
 export * from "./compare_database.ts";
 export * from "./journal.ts";
-export type { ComparedColumn, HashForm } from "./columns.ts";
-export type { Comparison, Part } from "./plan.ts";
-export * from "./report.ts";
-export type { Cell, Chunk } from "./scan.ts";
+export type { ComparedColumn, HashForm } from "./plan/columns.ts";
+export type { Comparison, Part } from "./plan/plan_comparisons.ts";
+export * from "./report/report.ts";
+export type { Cell, Chunk } from "./scan/scan.ts";
 export * from "./set_aside.ts";
 export type { ChunkOutcome } from "./table_result.ts";
 export * from "./structure/mod.ts";

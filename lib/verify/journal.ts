@@ -5,9 +5,9 @@
  * @module
  */
 import { formatLsn, parseLsn, tableKey } from "../core/internal.ts";
-import type { Comparison } from "./plan.ts";
-import type { DigestMethod } from "./report.ts";
-import type { Chunk } from "./scan.ts";
+import type { Comparison } from "./plan/plan_comparisons.ts";
+import type { DigestMethod } from "./report/report.ts";
+import type { Chunk } from "./scan/scan.ts";
 import type { ChunkOutcome } from "./table_result.ts";
 
 /** How a chunk is bounded, without its table. */

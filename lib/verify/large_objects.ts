@@ -12,9 +12,8 @@ import {
   ServerError,
   type Session,
 } from "../postgres/internal.ts";
-import { both } from "./narrow.ts";
-import type { ObjectDifference, VerifiedSection } from "./report.ts";
-import type { SessionPair } from "./session_pair.ts";
+import type { ObjectDifference, VerifiedSection } from "./report/report.ts";
+import { both, type SessionPair } from "./scan/session_pair.ts";
 
 /** What comparing large objects takes besides the sessions. */
 export interface LargeObjectOptions {

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { Follower } from "./follower.ts";
-import { readChangedSince, readVisibility } from "./changed_since.ts";
+import type { Follower } from "./live/follower.ts";
+import { readChangedSince, readVisibility } from "./live/changed_since.ts";
 import { type ChunkWork, Found, takeDifferences } from "./compare_chunk.ts";
-import { findAmong } from "./narrow.ts";
-import type { SessionPair } from "./session_pair.ts";
+import { findAmong } from "./narrow/find_differences.ts";
+import type { SessionPair } from "./scan/session_pair.ts";
 import type { ChunkOutcome } from "./table_result.ts";
 
 /** Passes over row headers, each for what went away during the one before. */

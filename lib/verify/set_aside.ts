@@ -5,7 +5,7 @@
  */
 import type { SetAsideObject } from "../schema/internal.ts";
 import type { StructureDifference, StructureSection } from "./structure/mod.ts";
-import type { VerifiedTable } from "./report.ts";
+import type { VerifiedTable } from "./report/report.ts";
 
 /** The sections with a word about each object that was set aside. They stay differences. */
 export function nameSetAside(

@@ -4,9 +4,9 @@
  * @module
  */
 import { formatLsn, type Lsn, plural } from "../core/internal.ts";
-import type { Comparison } from "./plan.ts";
-import type { DigestMethod, RowDifference, Verdict, VerifiedTable } from "./report.ts";
-import type { Cell } from "./scan.ts";
+import type { Comparison } from "./plan/plan_comparisons.ts";
+import type { DigestMethod, RowDifference, Verdict, VerifiedTable } from "./report/report.ts";
+import type { Cell } from "./scan/scan.ts";
 
 /** What the comparison of one chunk came to. */
 export interface ChunkOutcome {

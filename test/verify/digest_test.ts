@@ -4,9 +4,9 @@
  */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { pinnedSettings } from "../../lib/postgres/session/settings.ts";
-import { rowHash } from "../../lib/verify/digest.ts";
-import { type ComparedColumn, pairColumns } from "../../lib/verify/columns.ts";
-import { readRelations } from "../../lib/verify/relations.ts";
+import { rowHash } from "../../lib/verify/scan/digest.ts";
+import { type ComparedColumn, pairColumns } from "../../lib/verify/plan/columns.ts";
+import { readRelations } from "../../lib/verify/plan/relations.ts";
 import { openSession, type Session } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
 import { withDatabase } from "../support/databases.ts";

@@ -463,7 +463,7 @@ Deno.test("verify() takes a repair back that a trigger spoils, says so, and repa
     ]),
     [[
       "spoilt",
-      "repair: 1 row did not become equal by what was written; it was rolled back",
+      "repair: 1 row still differed after the repair, which was rolled back",
       ["missing 4"],
     ]],
   );

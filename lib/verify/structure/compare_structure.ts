@@ -9,7 +9,7 @@ import { providerRole } from "../../schema/internal.ts";
 import { diffStructure, type DoubtfulDefinition } from "./diff_structure.ts";
 import { diffSequenceValues } from "./diff_sequences.ts";
 import type { StructureComparison, StructureDifference, StructureSection } from "./difference.ts";
-import type { NotChecked } from "../report.ts";
+import type { NotChecked } from "../report/report.ts";
 import type { SequenceState, Structure } from "./model.ts";
 import { readSequenceState, readStructures } from "./read_structure.ts";
 import { withReason } from "./reasons.ts";

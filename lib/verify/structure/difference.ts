@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { NotChecked, ObjectDifference, VerifiedSection } from "../report.ts";
+import type { NotChecked, ObjectDifference, VerifiedSection } from "../report/report.ts";
 
 /** One property of one object that is not the same on both sides. */
 export interface StructureDifference extends ObjectDifference {

@@ -12,7 +12,7 @@ import {
   ServerError,
   type Session,
 } from "../../postgres/internal.ts";
-import { both } from "../narrow.ts";
+import { both } from "../scan/session_pair.ts";
 import { type FactRow, type FactSource, factSources, factStatement } from "./facts/mod.ts";
 import { objectKey, type SequenceState, type Structure, type StructureObject } from "./model.ts";
 

@@ -8,10 +8,10 @@ import { rowsVerdict, runVerify } from "../../support/verify.ts";
 import { ExitCode, ReplicatorError } from "../../../lib/core/internal.ts";
 import { readPlanningHazards, readSearchPathUse } from "../../../lib/catalog/internal.ts";
 import { openSession, resolveEndpoint } from "../../../lib/postgres/internal.ts";
-import { readChangedSince, readVisibility } from "../../../lib/verify/changed_since.ts";
-import { pairColumns } from "../../../lib/verify/columns.ts";
-import { planComparisons } from "../../../lib/verify/plan.ts";
-import { readRelations } from "../../../lib/verify/relations.ts";
+import { readChangedSince, readVisibility } from "../../../lib/verify/live/changed_since.ts";
+import { pairColumns } from "../../../lib/verify/plan/columns.ts";
+import { planComparisons } from "../../../lib/verify/plan/plan_comparisons.ts";
+import { readRelations } from "../../../lib/verify/plan/relations.ts";
 import type { VerifyReport } from "../../../lib/commands/shared/report.ts";
 import { exec, query } from "../../support/sql.ts";
 

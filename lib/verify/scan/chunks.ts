@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteQualified } from "../core/internal.ts";
-import type { Session } from "../postgres/internal.ts";
-import type { Comparison } from "./plan.ts";
-import { queryRows } from "./rows.ts";
+import { quoteIdentifier, quoteQualified } from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
+import type { Comparison } from "../plan/plan_comparisons.ts";
+import { queryRows } from "./row_images.ts";
 import { type Chunk, rangeColumn } from "./scan.ts";
 
 /** Few enough that the rows of a cell can be looked at one by one. */

@@ -1,5 +1,5 @@
 /**
- * Making the target equal, row by row: it follows the source.
+ * One transaction that makes rows of the target equal to those of the source.
  *
  * @module
  */
@@ -10,210 +10,81 @@ import {
   quoteIdentifier,
   quoteQualified,
   ReplicatorError,
-} from "../core/internal.ts";
+} from "../../core/internal.ts";
+import { actAsReplica, ownExpressionSettings, rowResultBytes } from "../../postgres/internal.ts";
+import type { Comparison } from "../plan/plan_comparisons.ts";
+import type { DigestMethod } from "../report/report.ts";
+import { rowAlias, rowHash, valueDigest, valueText } from "../scan/digest.ts";
 import {
-  actAsReplica,
-  type Endpoint,
-  openSession,
-  ownExpressionSettings,
-  rowResultBytes,
-} from "../postgres/internal.ts";
-import { rowAlias, rowHash, valueDigest, valueText } from "./digest.ts";
-import { type Follower, readInsertPosition } from "./follower.ts";
-import { both, type Suspect } from "./narrow.ts";
-import type { Comparison } from "./plan.ts";
-import type { DigestMethod } from "./report.ts";
-import { type Image, type Images, keyCondition, queryRows, readImages } from "./rows.ts";
-import { fromClause, planSettings, type ScanSide, selectList } from "./scan.ts";
-import type { SessionPair } from "./session_pair.ts";
+  type Image,
+  type Images,
+  keyCondition,
+  queryRows,
+  readImages,
+} from "../scan/row_images.ts";
+import { fromClause, type ScanSide, selectList } from "../scan/scan.ts";
+import { both, type SessionPair } from "../scan/session_pair.ts";
 import { valueLiteral } from "./value_literal.ts";
 
-/** What a {@linkcode Repairer} is made with. */
-export interface RepairerOptions {
-  readonly source: Endpoint;
-  readonly target: Endpoint;
-  /** Whether it writes; else it only says what it would write. */
-  readonly writes: boolean;
-  readonly follower: Follower | undefined;
-  readonly signal: AbortSignal;
-}
-
-/** Rows of one table to repair. */
-export interface RowsToRepair {
+/** Rows of one table, repaired in one transaction. */
+export interface RowsOfTransaction {
   readonly comparison: Comparison;
   readonly method: DigestMethod;
-  readonly suspects: readonly Suspect[];
+  /** See {@linkcode readImages}. */
+  readonly ids: readonly string[];
 }
 
-/** What came of it. */
-export interface RepairOutcome {
-  /** Rows that are equal now (or, when nothing is written, would be). */
-  readonly repaired: number;
-  /** Keys (or hashes) of rows that could not be repaired: they changed whenever it was tried. */
-  readonly left: ReadonlySet<string>;
-}
-
-const attempts = 5;
-/** Rows of one transaction. */
-const rowsOfTransaction = 500;
 const lockTimeout = "10s";
 
-/**
- * Repairs rows in transactions of their own, fenced against the apply worker.
- *
- * Each transaction: the rows are read on the source, with their versions and then their values; the
- * target applies everything up to there; then the table is locked against every writer, the apply
- * worker included (SHARE ROW EXCLUSIVE), and the rows are read again on both sides. Only rows whose
- * version on the source is still the same are written: all their changes have been applied, and
- * none is on its way. So the worker, when it goes on, can neither bring back an older state nor
- * insert a row that is there already. A row that has changed is left for the next attempt. Before
- * the commit the written rows are hashed once more.
- *
- * States: open → disposed. One repair at a time.
- */
-export class Repairer implements AsyncDisposable {
-  readonly #options: RepairerOptions;
-  #sessions: SessionPair | undefined;
-  #turn: Promise<unknown> = Promise.resolve();
-  readonly #statements: string[] = [];
-  #rows = 0;
-
-  constructor(options: RepairerOptions) {
-    this.#options = options;
-  }
-
-  /** Whether it writes, or only says what it would write. */
-  get writes(): boolean {
-    return this.#options.writes;
-  }
-
-  /** Rows repaired so far, or that would be. */
-  get rows(): number {
-    return this.#rows;
-  }
-
-  /** What would be written, in its order. */
-  get statements(): readonly string[] {
-    return this.#statements;
-  }
-
-  /**
-   * Repairs rows of one table.
-   *
-   * @throws ServerError when the target refuses a statement; the rows of that transaction are as
-   * they were
-   */
-  async repair(rows: RowsToRepair): Promise<RepairOutcome> {
-    const turn = this.#turn.then(() => this.#repair(rows));
-    this.#turn = turn.catch(() => {}); // told to whoever asked for it
-    return await turn;
-  }
-
-  async #repair({ suspects, ...rest }: RowsToRepair): Promise<RepairOutcome> {
-    const left = new Set<string>();
-    let repaired = 0;
-    for (let from = 0; from < suspects.length; from += rowsOfTransaction) {
-      const part = suspects.slice(from, from + rowsOfTransaction);
-      const outcome = await this.#repairSome({ ...rest, ids: part.map(({ id }) => id) });
-      for (const id of outcome) left.add(id);
-      repaired += part.length - outcome.size;
-    }
-    this.#rows += repaired;
-    return { repaired, left };
-  }
-
-  async #repairSome(
-    rows: Omit<RowsToRepair, "suspects"> & { readonly ids: readonly string[] },
-  ): Promise<ReadonlySet<string>> {
-    const pair = await this.#open();
-    let ids = rows.ids;
-    for (let attempt = 0; ids.length > 0 && attempt < attempts; attempt++) {
-      const work = new Transaction(pair, { ...rows, ids });
-      await work.readSource();
-      const lsn = await readInsertPosition(pair.source);
-      if (lsn !== undefined) await this.#options.follower?.reach(lsn);
-      const outcome = this.writes ? await work.write() : await work.describe();
-      if (!this.writes) this.#statements.push(...outcome.statements);
-      ids = outcome.changed;
-    }
-    return new Set(ids);
-  }
-
-  async #open(): Promise<SessionPair> {
-    if (this.#sessions !== undefined) return this.#sessions;
-    const { source, target, signal } = this.#options;
-    const onSource = await openSession(source, {
-      signal,
-      settings: { ...planSettings, default_transaction_read_only: "on" },
-    });
-    const onTarget = await openSession(target, { signal, settings: planSettings });
-    return this.#sessions = { source: onSource, target: onTarget };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#turn;
-    await this.#sessions?.source.close();
-    await this.#sessions?.target.close();
-  }
-}
-
-/** A row of the source, ready to be written, and of either side what its values are known by. */
+/** A row of either side: a digest of each value, and for the source the values as SQL literals. */
 interface Values {
   readonly digests: readonly (string | null)[];
-  /** SQL literals. */
   readonly literals: readonly string[];
 }
 
-interface Written {
+/** What a transaction executed, or would execute. */
+export interface RepairStatements {
   readonly statements: readonly string[];
-  /** Keys of rows that changed meanwhile. */
+  /** Ids of rows that have changed on the source since they were read. */
   readonly changed: readonly string[];
 }
 
-class Transaction {
+/** Makes some rows of one table equal, in one transaction on the target. */
+export class RepairTransaction {
   readonly #pair: SessionPair;
-  readonly #rows: {
-    readonly comparison: Comparison;
-    readonly method: DigestMethod;
-    readonly ids: readonly string[];
-  };
+  readonly #rows: RowsOfTransaction;
   #before: Images = new Map();
   #values: ReadonlyMap<string, Values> = new Map();
 
-  constructor(
-    pair: SessionPair,
-    rows: {
-      readonly comparison: Comparison;
-      readonly method: DigestMethod;
-      readonly ids: readonly string[];
-    },
-  ) {
+  constructor(pair: SessionPair, rows: RowsOfTransaction) {
     this.#pair = pair;
     this.#rows = rows;
   }
 
+  /** Reads versions first: a row that changes in between is then detected by {@linkcode write}. */
   async readSource(): Promise<void> {
     this.#before = await this.#images("source");
     this.#values = await this.#readValues("source");
   }
 
-  /** What would be written, without a lock and without writing. */
-  async describe(): Promise<Written> {
+  /** The statements that {@linkcode write} would execute; takes no lock. */
+  async describe(): Promise<RepairStatements> {
     return await this.#statements();
   }
 
-  async write(): Promise<Written> {
+  /** Locks the table, executes the statements, and verifies the result before the commit. */
+  async write(): Promise<RepairStatements> {
     const { target } = this.#pair;
     return await target.transaction(async () => {
       await target.execute(`SET LOCAL lock_timeout = '${lockTimeout}'`);
-      // as the apply worker; where the role may not, triggers take part
+      // like the apply worker; if the role lacks the privilege, triggers fire
       await actAsReplica(target, "LOCAL");
       await target.execute(
         `LOCK TABLE ${this.#table()} IN SHARE ROW EXCLUSIVE MODE`,
       );
       const written = await this.#statements();
       if (written.statements.length > 0) {
-        // generated columns, checks and partitions see what the database's own sessions see
+        // generated columns, CHECKs and partition bounds must evaluate as in an ordinary session
         await target.execute(ownExpressionSettings.begin);
         for (const statement of written.statements) await target.query(statement);
         await target.execute(ownExpressionSettings.end);
@@ -223,11 +94,11 @@ class Transaction {
     });
   }
 
-  async #statements(): Promise<Written> {
+  async #statements(): Promise<RepairStatements> {
     const [source, target] = await both((side) => this.#images(side));
     const onTarget = await this.#readValues("target");
     const changed: string[] = [];
-    const statements = { first: [] as string[], then: [] as string[] };
+    const statements = { removing: [] as string[], writing: [] as string[] };
     for (const id of this.#rows.ids) {
       const [one, other] = [source.get(id), target.get(id)];
       if (one?.version !== this.#before.get(id)?.version) changed.push(id);
@@ -237,12 +108,12 @@ class Transaction {
           target: other,
           onTarget: onTarget.get(id),
         });
-        statements.first.push(...removing);
-        statements.then.push(...writing);
+        statements.removing.push(...removing);
+        statements.writing.push(...writing);
       }
     }
-    // what goes makes room for what comes
-    return { statements: [...statements.first, ...statements.then], changed };
+    // deletions first: they may free keys that insertions need
+    return { statements: [...statements.removing, ...statements.writing], changed };
   }
 
   #statementsOf(
@@ -275,7 +146,7 @@ class Transaction {
     };
   }
 
-  /** Sets what differs; undefined when no UPDATE can. */
+  /** Sets the columns that differ; undefined when an UPDATE cannot. */
   #update(values: Values, onTarget: Values, where: string): string | undefined {
     const { columns, key = [] } = this.#rows.comparison;
     const differing = columns.map((column, index) => ({ column, index }))
@@ -316,7 +187,7 @@ class Transaction {
     ];
   }
 
-  /** The table that is written: the partition, or where partitions differ the table at the top. */
+  /** The table written to: the partition, or the root table where partitions differ. */
   #table(inserting = false): string {
     const { comparison } = this.#rows;
     const [only] = comparison.target;
@@ -327,10 +198,7 @@ class Transaction {
     return quoteQualified(comparison.schema, comparison.name);
   }
 
-  /**
-   * What was written is read back: a trigger, a rule or a default may have made something else of
-   * it.
-   */
+  /** Reads back what was written: a trigger, rule or generated column may have changed it. */
   async #mustBeEqual(changed: readonly string[]): Promise<void> {
     const now = await this.#images("target");
     const wrong = this.#rows.ids.filter((id) => {
@@ -340,11 +208,12 @@ class Transaction {
     });
     if (wrong.length === 0) return;
     throw new NotRepairedError(
-      `${plural(wrong.length, "row")} did not become equal by what was written; it was rolled back`,
+      `${plural(wrong.length, "row")} still differed after the repair, which was rolled back`,
       {
         side: "target",
         object: this.#table(true),
-        remedy: "look for triggers, rules and generated columns there that change what is written",
+        remedy:
+          "check the table for triggers, rules and generated columns that change written rows",
         exitCode: ExitCode.stepFailed,
       },
     );
@@ -388,7 +257,7 @@ class Transaction {
   }
 }
 
-/** What was written came out as something else and was taken back: the rows differ as before. */
+/** The written rows still differed from the source, so the repair was rolled back. */
 export class NotRepairedError extends ReplicatorError {
   override readonly name = "NotRepairedError";
 }

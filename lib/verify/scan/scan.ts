@@ -4,13 +4,13 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteLiteral, quoteQualified } from "../core/internal.ts";
-import { inParentheses } from "../rules/internal.ts";
-import type { Session } from "../postgres/internal.ts";
+import { quoteIdentifier, quoteLiteral, quoteQualified } from "../../core/internal.ts";
+import { inParentheses } from "../../rules/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
 import { columnReference, rowAlias, rowHash } from "./digest.ts";
-import type { ComparedColumn } from "./columns.ts";
-import type { Comparison, Part } from "./plan.ts";
-import type { DigestMethod } from "./report.ts";
+import type { ComparedColumn } from "../plan/columns.ts";
+import type { Comparison, Part } from "../plan/plan_comparisons.ts";
+import type { DigestMethod } from "../report/report.ts";
 
 /** Count and sum of hashes of the rows that fall into a cell. */
 export interface Cell {

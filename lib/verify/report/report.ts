@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { TableName } from "../core/internal.ts";
+import type { TableName } from "../../core/internal.ts";
 
 /** Nothing is `equal` that could not be compared as a whole: that is `unchecked`. */
 export type Verdict = "equal" | "different" | "unchecked";

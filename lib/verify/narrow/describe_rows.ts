@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { showOpaque } from "../core/internal.ts";
-import { rowHash, valueDigest, valueText } from "./digest.ts";
-import { both, type Suspect } from "./narrow.ts";
-import type { ComparedColumn } from "./columns.ts";
-import type { Comparison } from "./plan.ts";
-import type { DifferingColumn, DigestMethod, RowDifference } from "./report.ts";
-import { keyCondition, queryRows } from "./rows.ts";
-import { fromClause, type ScanSide } from "./scan.ts";
-import type { SessionPair } from "./session_pair.ts";
+import { showOpaque } from "../../core/internal.ts";
+import { rowHash, valueDigest, valueText } from "../scan/digest.ts";
+import type { Suspect } from "./find_differences.ts";
+import type { ComparedColumn } from "../plan/columns.ts";
+import type { Comparison } from "../plan/plan_comparisons.ts";
+import type { DifferingColumn, DigestMethod, RowDifference } from "../report/report.ts";
+import { keyCondition, queryRows } from "../scan/row_images.ts";
+import { fromClause, type ScanSide } from "../scan/scan.ts";
+import { both, type SessionPair } from "../scan/session_pair.ts";
 
 /** What describing takes. */
 export interface DescribeOptions {

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { displayName, plural, tableKey, type TableName } from "../core/internal.ts";
-import type { Decision } from "../rules/internal.ts";
+import { displayName, plural, tableKey, type TableName } from "../../core/internal.ts";
+import type { Decision } from "../../rules/internal.ts";
 import { type ComparedColumn, pairColumns } from "./columns.ts";
 import type { ComparedRelation } from "./relations.ts";
-import type { NotChecked, VerifiedKind, VerifiedTable } from "./report.ts";
+import type { NotChecked, VerifiedKind, VerifiedTable } from "../report/report.ts";
 
 /** A table that holds rows itself, and which of them are compared. */
 export interface Part extends TableName {

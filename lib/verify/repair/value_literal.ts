@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { ComparedColumn } from "./columns.ts";
-import { columnReference } from "./digest.ts";
+import type { ComparedColumn } from "../plan/columns.ts";
+import { columnReference } from "../scan/digest.ts";
 
 /**
  * As `%L` writes it: by the type's output function, so that nothing is lost on the way. A `"char"`

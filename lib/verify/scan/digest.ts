@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { quoteIdentifier } from "../core/internal.ts";
-import type { ComparedColumn } from "./columns.ts";
-import type { DigestMethod } from "./report.ts";
-import { charArrayText, charText, outputText } from "./type_shapes.ts";
+import { quoteIdentifier } from "../../core/internal.ts";
+import type { ComparedColumn } from "../plan/columns.ts";
+import type { DigestMethod } from "../report/report.ts";
+import { charArrayText, charText, outputText } from "../plan/type_shapes.ts";
 
 /** The alias under which a scan sees the rows. */
 export const rowAlias = "seren_row";

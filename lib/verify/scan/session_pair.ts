@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Endpoint, openSession, retry, type Session } from "../postgres/internal.ts";
+import { type Endpoint, openSession, retry, type Session } from "../../postgres/internal.ts";
 import { scanSettings } from "./scan.ts";
 
 /** A session on each side. */
@@ -67,4 +67,16 @@ export class PairPool implements AsyncDisposable {
 
 async function close({ source, target }: SessionPair): Promise<void> {
   await Promise.all([source.close(), target.close()]);
+}
+
+/**
+ * Does something on both sides at once; when one fails it is told after the other has ended too.
+ */
+export async function both<Result>(
+  work: (side: "source" | "target") => Promise<Result>,
+): Promise<readonly [Result, Result]> {
+  const [source, target] = await Promise.allSettled([work("source"), work("target")]);
+  if (source.status === "rejected") throw source.reason;
+  if (target.status === "rejected") throw target.reason;
+  return [source.value, target.value];
 }

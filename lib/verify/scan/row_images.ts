@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { quoteIdentifier, quoteLiteral } from "../core/internal.ts";
-import { queryBytes, type Session } from "../postgres/internal.ts";
+import { quoteIdentifier, quoteLiteral } from "../../core/internal.ts";
+import { queryBytes, type Session } from "../../postgres/internal.ts";
 import { columnReference, rowAlias, rowHash, valueText } from "./digest.ts";
-import type { ComparedColumn } from "./columns.ts";
-import type { Comparison } from "./plan.ts";
-import type { DigestMethod } from "./report.ts";
+import type { ComparedColumn } from "../plan/columns.ts";
+import type { Comparison } from "../plan/plan_comparisons.ts";
+import type { DigestMethod } from "../report/report.ts";
 import {
   cellExpression,
   type Chunk,

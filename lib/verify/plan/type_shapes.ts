@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { quoteIdentifier } from "../core/internal.ts";
-import type { Session } from "../postgres/internal.ts";
+import { quoteIdentifier } from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
 
 /** A type, its domains resolved. */
 export type TypeShape =

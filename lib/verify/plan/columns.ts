@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { quoteIdentifier } from "../core/internal.ts";
+import { quoteIdentifier } from "../../core/internal.ts";
 import type { ComparedRelation, RelationColumn } from "./relations.ts";
 import { commonShape, textInShape } from "./type_shapes.ts";
 

@@ -3,17 +3,17 @@
  *
  * @module
  */
-import { quoteLiteral } from "../core/internal.ts";
+import { quoteLiteral } from "../../core/internal.ts";
 import {
   type BytesRow,
   bytesStatement,
   parseBytesRow,
   type Session,
-} from "../postgres/internal.ts";
-import { rowAlias, rowHash, valueText } from "./digest.ts";
-import type { Comparison } from "./plan.ts";
-import type { DigestMethod } from "./report.ts";
-import { ageColumn, fromClause } from "./scan.ts";
+} from "../../postgres/internal.ts";
+import { rowAlias, rowHash, valueText } from "../scan/digest.ts";
+import type { Comparison } from "../plan/plan_comparisons.ts";
+import type { DigestMethod } from "../report/report.ts";
+import { ageColumn, fromClause } from "../scan/scan.ts";
 
 // by the name that versions 12 to 18 have in common
 const snapshotStatement =

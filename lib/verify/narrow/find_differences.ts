@@ -3,12 +3,18 @@
  *
  * @module
  */
-import { pause } from "../postgres/internal.ts";
-import { type Follower, readInsertPosition } from "./follower.ts";
-import type { DigestMethod } from "./report.ts";
-import { boundsOf, type Image, type Images, readImages, type RowSelection } from "./rows.ts";
-import { type Cells, type Chunk, differingCells, scan } from "./scan.ts";
-import type { SessionPair } from "./session_pair.ts";
+import { pause } from "../../postgres/internal.ts";
+import { type Follower, readInsertPosition } from "../live/follower.ts";
+import type { DigestMethod } from "../report/report.ts";
+import {
+  boundsOf,
+  type Image,
+  type Images,
+  readImages,
+  type RowSelection,
+} from "../scan/row_images.ts";
+import { type Cells, type Chunk, differingCells, scan } from "../scan/scan.ts";
+import { both, type SessionPair } from "../scan/session_pair.ts";
 
 /** A row that is not the same on both sides. */
 export interface Suspect {
@@ -304,16 +310,4 @@ async function sampleBothSides(
 /** Of a row that is not there: the empty string. */
 function state(image: Image | undefined): string {
   return image === undefined ? "" : `${image.rows} ${image.hash}`;
-}
-
-/**
- * Does something on both sides at once; when one fails it is told after the other has ended too.
- */
-export async function both<Result>(
-  work: (side: "source" | "target") => Promise<Result>,
-): Promise<readonly [Result, Result]> {
-  const [source, target] = await Promise.allSettled([work("source"), work("target")]);
-  if (source.status === "rejected") throw source.reason;
-  if (target.status === "rejected") throw target.reason;
-  return [source.value, target.value];
 }

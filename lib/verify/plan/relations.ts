@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { readPlanningHazards } from "../catalog/internal.ts";
-import type { TableName } from "../core/internal.ts";
-import { catalogResultBytes, type Session } from "../postgres/internal.ts";
+import { readPlanningHazards } from "../../catalog/internal.ts";
+import type { TableName } from "../../core/internal.ts";
+import { catalogResultBytes, type Session } from "../../postgres/internal.ts";
 import { readTypeShapes, type TypeShape } from "./type_shapes.ts";
 
 /** A relation of one side. */

@@ -3,9 +3,15 @@
  *
  * @module
  */
-import { type EventSink, type Lsn, parseLsn, tableKey, type TableName } from "../core/internal.ts";
-import { type Endpoint, openSession, type Session } from "../postgres/internal.ts";
-import { readSlots, readSubscriptions, waitForLsn } from "../replication/internal.ts";
+import {
+  type EventSink,
+  type Lsn,
+  parseLsn,
+  tableKey,
+  type TableName,
+} from "../../core/internal.ts";
+import { type Endpoint, openSession, type Session } from "../../postgres/internal.ts";
+import { readSlots, readSubscriptions, waitForLsn } from "../../replication/internal.ts";
 
 /** What {@linkcode Follower.find} takes. */
 export interface FollowerOptions {
