@@ -5,13 +5,8 @@
  * @internal
  */
 export * from "./connect/endpoint.ts";
-export {
-  describeLockWait,
-  type LockWait,
-  type LockWaitOver,
-  type LockWaitSink,
-} from "./session/lock_wait.ts";
-export type { LockBlocker } from "./session/lock_wait.ts";
+export * from "./connect/lock_wait.ts";
+export * from "./connect/resolve_environment.ts";
 export { acceptsStartupOption, startupOption } from "./connect/startup_event_triggers.ts";
 export * from "./session/open_session_with_retry.ts";
 export * from "./session/open_session.ts";
@@ -36,6 +31,7 @@ export * from "./session/relay.ts";
 export { actAsReplica } from "./session/replica_role.ts";
 export * from "./connect/retry.ts";
 export * from "./connect/server_error.ts";
+export * from "./session/row.ts";
 export * from "./session/session.ts";
 export * from "./connect/libpq_parameters.ts";
 export * from "./connect/login_rules.ts";
@@ -48,6 +44,7 @@ export {
   resetRoleStatement,
 } from "./session/settings.ts";
 export * from "./session/snapshot.ts";
+export * from "./protocol/server_message.ts";
 export * from "./protocol/sqlstate.ts";
 export * from "./session/thread_messages.ts";
 export {
@@ -61,4 +58,4 @@ export { keepOutOfLog } from "./session/suppress_logging.ts";
 export * from "./connect/url.ts";
 export { libpqVariables } from "./connect/url_parameters.ts";
 export type { ValueForm } from "./session/driver.ts";
-export type { Receiver } from "./connect/connection.ts";
+export type { ExchangeWire, Receiver } from "./connect/connection.ts";

@@ -26,6 +26,13 @@ const tlsBufferBytes = 256 * 1024;
  */
 export type Receiver = (chunk: Uint8Array) => void | Promise<void>;
 
+/** What an exchange may do with the connection it has taken over. */
+export interface ExchangeWire {
+  write(bytes: Uint8Array): Promise<void>;
+  /** Sets who gets what the server sends. */
+  receive(receiver: Receiver): void;
+}
+
 /**
  * States: driving (bytes go to the driver) ⇄ taken (bytes go to the receiver of {@linkcode take}) →
  * closed, for good.

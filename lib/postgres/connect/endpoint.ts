@@ -5,13 +5,14 @@
  * @module
  */
 import { type Problem, Secret, type Side, UsageError } from "../../core/internal.ts";
-import type { LockWaitSink } from "../session/lock_wait.ts";
+import type { LockWaitSink } from "./lock_wait.ts";
 import {
   allowedMethods,
   channelBindings,
   type LoginRules,
   requireAuthProblem,
 } from "./login_rules.ts";
+import { emptyEnvironment, type ResolveEnvironment } from "./resolve_environment.ts";
 import { findPassword, parsePassfile, type PassfileEntry } from "./passfile.ts";
 import { resolveTls, type TlsSettings } from "./tls_settings.ts";
 import { type HostPort, parsePort, parseUrl } from "./url.ts";
@@ -73,23 +74,6 @@ export interface Endpoint {
 
 /** The two keys of an advisory lock: "9.28.10. Advisory Lock Functions". */
 export type AdvisoryLock = readonly [classId: number, objectId: number];
-
-/** What resolving may look at. The library reads no environment of its own. */
-export interface ResolveEnvironment {
-  /** The environment (`PG*`, `HOME`, `USER`). */
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  /**
-   * Reads a file; undefined when there is none. Requires `--allow-read` of the files of libpq that
-   * exist.
-   */
-  readonly readFile: (path: string) => Promise<string | undefined>;
-}
-
-/** Surroundings for a library caller who wants the URL alone to count. */
-export const emptyEnvironment: ResolveEnvironment = {
-  environment: {},
-  readFile: () => Promise.resolve(undefined),
-};
 
 const defaultConnectTimeoutMs = 15_000;
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ServerMessage } from "./server_error.ts";
+import type { ServerMessage } from "../protocol/server_message.ts";
 
 /** The server refused to open the session. */
 export class StartupRefusedError extends Error {

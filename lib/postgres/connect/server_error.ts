@@ -7,22 +7,10 @@
 import { ExitCode, redact, ReplicatorError, type Side } from "../../core/internal.ts";
 import { describeEndpoint, describeHost, type Endpoint } from "./endpoint.ts";
 import { LoginError, StartupRefusedError } from "./login_error.ts";
+import type { ServerMessage } from "../protocol/server_message.ts";
 import { ProtocolError } from "../protocol/message_limits.ts";
 import { isTransientState, SqlState } from "../protocol/sqlstate.ts";
 import type { HostPort } from "./url.ts";
-
-/** The fields of a server's ErrorResponse that are of use. */
-export interface ServerMessage {
-  readonly sqlState: string;
-  readonly message: string;
-  readonly detail?: string | undefined;
-  readonly hint?: string | undefined;
-  /** The call stack of the server: for COPY, table, line and column. */
-  readonly context?: string | undefined;
-  readonly constraint?: string | undefined;
-  /** The schema of the object that the message is about, where the server names one. */
-  readonly schema?: string | undefined;
-}
 
 /** A statement that a server refused. */
 export class ServerError extends ReplicatorError {
@@ -123,19 +111,6 @@ export function serverMessageOf(error: unknown): ServerMessage | undefined {
     context: fields["where"],
     constraint: fields["constraint_name"],
     schema: fields["schema_name"],
-  };
-}
-
-/** Reads the fields of an ErrorResponse frame. */
-export function serverMessageFromFields(fields: ReadonlyMap<string, string>): ServerMessage {
-  return {
-    sqlState: fields.get("C") ?? "XX000",
-    message: fields.get("M") ?? "the server gave no message",
-    detail: fields.get("D"),
-    hint: fields.get("H"),
-    context: fields.get("W"),
-    constraint: fields.get("n"),
-    schema: fields.get("s"),
   };
 }
 

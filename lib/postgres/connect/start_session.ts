@@ -14,7 +14,7 @@ import { decodeErrorFields, frame, FrameScanner } from "../protocol/frames.ts";
 import { Login } from "./login.ts";
 import { StartupRefusedError } from "./login_error.ts";
 import { describeType, ProtocolError, startupBytes } from "../protocol/message_limits.ts";
-import { serverMessageFromFields } from "./server_error.ts";
+import { serverMessageFromFields } from "../protocol/server_message.ts";
 import type { Transport } from "./transport.ts";
 import type { HostPort } from "./url.ts";
 

@@ -13,7 +13,7 @@
  * @module
  */
 import type { Endpoint } from "./endpoint.ts";
-import type { ServerMessage } from "./server_error.ts";
+import type { ServerMessage } from "../protocol/server_message.ts";
 import type { HostPort } from "./url.ts";
 
 /** The parameter of the startup packet. */

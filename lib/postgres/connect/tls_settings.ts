@@ -4,7 +4,7 @@
  * @module
  */
 import { Secret } from "../../core/internal.ts";
-import type { ResolveEnvironment } from "./endpoint.ts";
+import type { ResolveEnvironment } from "./resolve_environment.ts";
 import type { HostPort } from "./url.ts";
 import type { ConnectionParameters } from "./url_parameters.ts";
 

@@ -5,8 +5,8 @@
  */
 import { decodeErrorFields, frame, FrameScanner } from "../protocol/frames.ts";
 import { ProtocolError } from "../protocol/message_limits.ts";
-import { type ServerMessage, serverMessageFromFields } from "../connect/server_error.ts";
-import type { ExchangeWire } from "./session.ts";
+import { type ServerMessage, serverMessageFromFields } from "../protocol/server_message.ts";
+import type { ExchangeWire } from "../connect/connection.ts";
 
 /**
  * pg_dump asks for the columns of all tables at once: 400 MB for a catalog of 100,000 tables with

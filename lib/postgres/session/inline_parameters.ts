@@ -6,7 +6,7 @@
  * @module
  */
 import { quoteLiteral, tokenize } from "../../core/internal.ts";
-import type { Parameter } from "./session.ts";
+import type { Parameter } from "./row.ts";
 
 /**
  * Puts the parameters into the statement as literals of unknown type, which the server resolves as

@@ -12,22 +12,19 @@ import {
   noteEventTriggers,
   startupParameters,
 } from "../connect/startup_event_triggers.ts";
-import { LockWatch } from "./lock_wait.ts";
+import { LockWatch } from "./lock_watch.ts";
 import { LoginError } from "../connect/login_error.ts";
 import { ProtocolError } from "../protocol/message_limits.ts";
-import {
-  ConnectionError,
-  connectionFailure,
-  type ServerMessage,
-  serverMessageOf,
-} from "../connect/server_error.ts";
+import { ConnectionError, connectionFailure, serverMessageOf } from "../connect/server_error.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import { pinStatements, settingsFor } from "./settings.ts";
 import { sharedLockHeld } from "./shared_lock.ts";
+import type { ServerMessage } from "../protocol/server_message.ts";
 import { type Backend, watchForStall } from "./stalled_connection.ts";
 import { SqlState } from "../protocol/sqlstate.ts";
 import { type Started, type StartOptions, startSession } from "../connect/start_session.ts";
-import { connectTransport, type Encryption, type Transport } from "../connect/transport.ts";
+import { connectTransport, type Encryption } from "../connect/connect_transport.ts";
+import type { Transport } from "../connect/transport.ts";
 import type { HostPort } from "../connect/url.ts";
 import { Connection } from "../connect/connection.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Endpoint } from "../connect/endpoint.ts";
-import { LockWatch } from "./lock_wait.ts";
+import { LockWatch } from "./lock_watch.ts";
 import { openSession } from "./open_session.ts";
 import { pause } from "../connect/retry.ts";
 import type { Session } from "./session.ts";

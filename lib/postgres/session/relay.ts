@@ -26,8 +26,10 @@ import {
 } from "../protocol/frames.ts";
 import { describeType, ProtocolError } from "../protocol/message_limits.ts";
 import { RowPacker } from "../protocol/row_packer.ts";
-import { ConnectionError, ServerError, serverMessageFromFields } from "../connect/server_error.ts";
-import type { ExchangeWire, Session } from "./session.ts";
+import { ConnectionError, ServerError } from "../connect/server_error.ts";
+import { serverMessageFromFields } from "../protocol/server_message.ts";
+import type { ExchangeWire } from "../connect/connection.ts";
+import type { Session } from "./session.ts";
 
 /** One COPY from source to target. */
 export interface CopyJob {

@@ -16,19 +16,11 @@ import {
   ServerError,
   serverMessageOf,
 } from "../connect/server_error.ts";
-import type { LockWatch } from "./lock_wait.ts";
-import { connectTransport } from "../connect/transport.ts";
+import type { LockWatch } from "./lock_watch.ts";
+import { connectTransport } from "../connect/connect_transport.ts";
 import type { HostPort } from "../connect/url.ts";
-import type { Connection, Receiver } from "../connect/connection.ts";
-
-/** What a query parameter may be. Lists go as {@linkcode textArray}. */
-export type Parameter = string | number | boolean | null;
-
-/**
- * A row as the driver gives it: text, number (int2, int4, oid, float), boolean, null, or parsed
- * JSON.
- */
-export type Row = Readonly<Record<string, unknown>>;
+import type { Parameter, Row } from "./row.ts";
+import type { Connection, ExchangeWire } from "../connect/connection.ts";
 
 /** How a session is opened. */
 export interface SessionOptions {
@@ -415,13 +407,6 @@ const stillMs = 300;
 /** Whether nothing has come or gone for a moment. */
 function isStill({ movedMs }: Connection): boolean {
   return performance.now() - movedMs > stillMs;
-}
-
-/** What an exchange may do with the connection it has taken over. */
-export interface ExchangeWire {
-  write(bytes: Uint8Array): Promise<void>;
-  /** Sets who gets what the server sends. */
-  receive(receiver: Receiver): void;
 }
 
 function isClosed(error: Error): boolean {

@@ -7,9 +7,10 @@
 import { type ExitCode, ReplicatorError, Secret, type Side } from "../../core/internal.ts";
 import { type Endpoint, passwordFor } from "../connect/endpoint.ts";
 import { noteEventTriggers, refusingHosts } from "../connect/startup_event_triggers.ts";
-import type { LockWaitSink } from "./lock_wait.ts";
+import type { LockWaitSink } from "../connect/lock_wait.ts";
 import type { PassfileEntry } from "../connect/passfile.ts";
-import { ConnectionError, ServerError, type ServerMessage } from "../connect/server_error.ts";
+import { ConnectionError, ServerError } from "../connect/server_error.ts";
+import type { ServerMessage } from "../protocol/server_message.ts";
 import { SnapshotLostError } from "./snapshot.ts";
 import type { TlsSettings } from "../connect/tls_settings.ts";
 import type { HostPort } from "../connect/url.ts";

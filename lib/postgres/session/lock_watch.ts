@@ -6,49 +6,11 @@
  *
  * @module
  */
-import { formatDuration, type Side } from "../../core/internal.ts";
 import type { Endpoint } from "../connect/endpoint.ts";
+import type { LockBlocker, LockWait, LockWaitSink } from "../connect/lock_wait.ts";
 import { backendKey, isOwnBackend, noteOwnBackend } from "./own_backends.ts";
 import { pause } from "../connect/retry.ts";
 import type { Backend, StallObserver } from "./stalled_connection.ts";
-
-/** A session that holds a lock, or stands before us in the queue for it. */
-export interface LockBlocker {
-  /** Process ID of its backend; 0 for a prepared transaction. */
-  readonly processId: number;
-  readonly role: string | null;
-  readonly application: string | null;
-  /** Address of its client; null for a local socket. */
-  readonly client: string | null;
-  /** `active`, `idle in transaction`, …; null where it may not be seen. */
-  readonly state: string | null;
-  /** How long its transaction has been open. */
-  readonly transactionMs: number | null;
-}
-
-/** A statement that waits for a lock. */
-export interface LockWait {
-  readonly kind: "waiting";
-  readonly side: Side;
-  readonly database: string;
-  /** Process ID of the backend that waits. */
-  readonly processId: number;
-  /** What is locked: `table public.orders`, `transaction 755`. */
-  readonly object: string;
-  /** Mode of the lock that is waited for: `AccessShareLock`. */
-  readonly mode: string;
-  readonly waitedMs: number;
-  readonly blockers: readonly LockBlocker[];
-}
-
-/** The end of a {@linkcode LockWait} that was reported. */
-export interface LockWaitOver
-  extends Pick<LockWait, "side" | "database" | "processId" | "object" | "waitedMs"> {
-  readonly kind: "over";
-}
-
-/** Receives waits and their ends; must not throw and must return at once. */
-export type LockWaitSink = (wait: LockWait | LockWaitOver) => void;
 
 /** What is watched. */
 export interface LockWatchOptions {
@@ -237,22 +199,4 @@ const relationKinds: Readonly<Record<string, string>> = {
 function describeObject({ locktype, relation, relkind, transaction }: WaitRow): string {
   if (relation !== null) return `${relationKinds[relkind ?? ""] ?? "relation"} ${relation}`;
   return transaction === null ? `a lock of type ${locktype}` : `transaction ${transaction}`;
-}
-
-/**
- * A wait in a sentence: `waiting for AccessShareLock on table public.t, held by pid 4711 (role app,
- * psql, 10.0.0.7), idle in transaction for 14.0 s`.
- */
-export function describeLockWait({ object, mode, blockers }: LockWait): string {
-  return `waiting for ${mode} on ${object}, held by ${blockers.map(describeBlocker).join("; ")}`;
-}
-
-function describeBlocker(
-  { processId, role, application, client, state, transactionMs }: LockBlocker,
-): string {
-  if (processId === 0) return "a prepared transaction (see pg_prepared_xacts)";
-  const who = [role === null ? "" : `role ${role}`, application, client].filter(Boolean);
-  const since = transactionMs === null ? "" : ` for ${formatDuration(transactionMs)}`;
-  return `pid ${processId}${who.length === 0 ? "" : ` (${who.join(", ")})`}` +
-    (state === null ? "" : `, ${state}${since}`);
 }

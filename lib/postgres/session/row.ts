@@ -1,0 +1,14 @@
+/**
+ * Values that queries take and return.
+ *
+ * @module
+ */
+
+/** What a query parameter may be. Lists go as {@linkcode textArray}. */
+export type Parameter = string | number | boolean | null;
+
+/**
+ * A row as the driver gives it: text, number (int2, int4, oid, float), boolean, null, or parsed
+ * JSON.
+ */
+export type Row = Readonly<Record<string, unknown>>;
