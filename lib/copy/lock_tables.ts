@@ -4,7 +4,7 @@
  * @module
  */
 import { plural, quoteQualified, ReplicatorError, type TableName } from "../core/internal.ts";
-import { type Endpoint, type Session, SnapshotHolder } from "../postgres/internal.ts";
+import { type Endpoint, openSession, type Session, SnapshotHolder } from "../postgres/internal.ts";
 import { listTables, type Table } from "../catalog/internal.ts";
 
 /** A snapshot and the tables that it sees, all of them locked in ACCESS SHARE mode. */
@@ -49,14 +49,7 @@ export async function exportLockedSnapshot(
 ): Promise<LockedSnapshot> {
   const wanted = async (session: Session) => await select(session, await listTables(session));
   for (let attempt = 0; attempt < attempts; attempt++) {
-    let locked: readonly Table[] = [];
-    const snapshot = await SnapshotHolder.export(source, {
-      signal,
-      prepare: async (session) => {
-        locked = await wanted(session);
-      },
-      lock: (session) => lockTables(session, locked),
-    });
+    const { snapshot, tables: locked } = await lockAndExport(source, { signal, wanted });
     try {
       const tables = await wanted(snapshot.session);
       if (sameTables(locked, tables)) return { snapshot, tables };
@@ -74,6 +67,25 @@ export async function exportLockedSnapshot(
       remedy: "wait until the migration or job that creates tables there has ended, then run again",
     },
   );
+}
+
+/** @returns the snapshot, and the tables that were chosen and locked before it was taken */
+async function lockAndExport(
+  source: Endpoint,
+  { signal, wanted }: {
+    readonly signal: AbortSignal;
+    readonly wanted: (session: Session) => Promise<readonly Table[]>;
+  },
+): Promise<LockedSnapshot> {
+  const session = await openSession(source, { signal });
+  const tables = await wanted(session).catch(async (error) => {
+    await session.close();
+    throw error;
+  });
+  return {
+    snapshot: await SnapshotHolder.export(session, () => lockTables(session, tables)),
+    tables,
+  };
 }
 
 /** Locks tables in ACCESS SHARE mode until the session's transaction ends. */

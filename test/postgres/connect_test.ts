@@ -396,8 +396,7 @@ Deno.test("relayCopies() copies under an imported snapshot what was there when i
     plain.url(),
     "CREATE TABLE relay_then AS SELECT 1 AS i; CREATE TABLE relay_now (i int)",
   );
-  const place = await endpoint(plain.url());
-  await using holder = await SnapshotHolder.export(place);
+  await using holder = await SnapshotHolder.export(await openSession(await endpoint(plain.url())));
   await exec(plain.url(), "INSERT INTO relay_then VALUES (2)");
   await using pair = await copyPair(plain.url());
   await importSnapshot(pair.from, holder.identifier);
@@ -409,7 +408,7 @@ Deno.test("relayCopies() copies under an imported snapshot what was there when i
 });
 
 Deno.test("SnapshotHolder tells when its session is gone", async () => {
-  await using holder = await SnapshotHolder.export(await endpoint(plain.url()));
+  await using holder = await SnapshotHolder.export(await openSession(await endpoint(plain.url())));
   await query(plain.url(), `SELECT pg_terminate_backend(${holder.session.processId})`);
   await rejects(holder.session.query("SELECT 1"));
 });

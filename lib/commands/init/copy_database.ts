@@ -28,16 +28,10 @@ import {
   readDatabaseProperties,
   type SetAsideObject,
 } from "../../schema/internal.ts";
-import {
-  checkRowTypes,
-  exportLockedSnapshot,
-  type LockedSnapshot,
-  type LockOptions,
-} from "../../copy/internal.ts";
+import { checkRowTypes } from "../../copy/internal.ts";
 import {
   changedMeanwhile,
-  isComplete,
-  Ledger,
+  type Ledger,
   readKnownLedgerRun,
   refuseLiveRun,
   replaceRoutines,
@@ -45,12 +39,12 @@ import {
 import { describeConsequences } from "../../rules/internal.ts";
 import type { PlannedDatabase } from "../shared/database_plan.ts";
 import type { DatabaseReport } from "../shared/report.ts";
-import { readScope } from "../shared/table_scope.ts";
+import type { ReadScope } from "../shared/table_scope.ts";
 import { DumpApplier, reportAdaptations } from "./apply_dump.ts";
 import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
 import { createSetAside, onlyObjects, reportSetAside, settingsOf } from "./create_set_aside.ts";
 import { dropRedefinedViews } from "./redefined_views.ts";
-import { takeOverEarlierSnapshot } from "./earlier_snapshot.ts";
+import { openSnapshot, type ScopedSnapshot } from "./open_snapshot.ts";
 import { warnLostIdentities } from "./warn_lost_identity.ts";
 import { fillDatabase } from "./fill_database.ts";
 import { commentOnDatabase, copySettings } from "./database_properties.ts";
@@ -110,11 +104,8 @@ interface CopiedDatabase {
 class DatabaseCopy {
   readonly #options: CopyDatabaseOptions;
   readonly #source: Endpoint;
-  /** With the ledger's lock, once that is open. */
-  #target: Endpoint;
+  readonly #target: Endpoint;
   readonly #events: EventSink;
-  /** What moves, as the snapshot sees it; undefined when all of it does. */
-  #scope: Awaited<ReturnType<typeof readScope>>;
   /** Whether the database on the target has been changed. */
   targetTouched: boolean;
   /** Whether any rows may be there that a later run can keep. */
@@ -132,14 +123,11 @@ class DatabaseCopy {
     return this.#options.planned.source.name;
   }
 
-  get #endpoints(): { readonly source: Endpoint; readonly target: Endpoint } {
-    return { source: this.#source, target: this.#target };
-  }
-
   /** Warns about replicated tables whose keys were set aside. */
   async warnLostIdentities(tables: DatabaseReport["tables"]): Promise<void> {
     const { signal } = this.#options;
-    await warnLostIdentities({ ...this.#endpoints, tables, events: this.#events, signal });
+    const [source, target] = [this.#source, this.#target];
+    await warnLostIdentities({ source, target, tables, events: this.#events, signal });
   }
 
   /** @param handOver called when everything is on the target, before that is taken for complete */
@@ -151,8 +139,9 @@ class DatabaseCopy {
         const tables = earlierTables(ledger.state.tables);
         return { tables, setAside: await this.#createSetAside(ledger) };
       }
-      const locked = await this.#openPoint(ledger);
+      const locked = await this.#openSnapshot(ledger);
       await using snapshot = locked.snapshot;
+      const { scope } = locked;
       const dumped = await this.#dumpSchema(locked);
       if (ledger === undefined) {
         await this.#makeDatabase();
@@ -179,13 +168,14 @@ class DatabaseCopy {
       };
       const progress = await work.decide({
         snapshot,
-        tables: locked.tables.filter((table) => this.#scope?.scope.hasRows(table) ?? true),
+        tables: locked.tables.filter((table) => scope?.scope.hasRows(table) ?? true),
       });
-      const schema = this.#applier(ledger);
-      const common = { ...this.#options, ...parts, schema, ...this.#endpoints };
+      const { target } = ledger;
+      const schema = this.#applier(ledger, scope);
+      const common = { ...this.#options, ...parts, schema, source: this.#source, target };
       this.hasRows = true;
       await this.#options.recorder.step(async () => {
-        await this.#matchNewDatabase(snapshot.session);
+        await this.#matchNewDatabase(snapshot.session, target);
         await copySettings(common);
         await schema.apply(parts.preData);
         await schema.retry(settingsOf(parts.preData));
@@ -195,13 +185,13 @@ class DatabaseCopy {
         database: this.#database,
         summarise: () => plural(parts.preData.length, "statement"),
       });
-      await this.#checkRowTypes(snapshot.session);
+      await this.#checkRowTypes(snapshot.session, target);
       const { tables, analyzed } = await fillDatabase({
         ...common,
         locked,
         work,
         progress,
-        scope: this.#scope?.scope,
+        scope: scope?.scope,
       });
       if (progress.asOfSnapshot) {
         await this.#options.whileSnapshotHeld({
@@ -210,8 +200,7 @@ class DatabaseCopy {
           snapshot: snapshot.identifier,
         });
       }
-      const consequences = this.#scope?.consequences;
-      await finishDatabase({ ...common, consequences, analyzed });
+      await finishDatabase({ ...common, consequences: scope?.consequences, analyzed });
       await ledger.settle();
       await handOver();
       const setAside = schema.setAside.objects();
@@ -229,10 +218,10 @@ class DatabaseCopy {
   async #createSetAside(ledger: Ledger): Promise<readonly SetAsideObject[]> {
     const { setAside } = ledger.state;
     if (setAside.length === 0) return [];
-    const locked = await this.#openPoint(ledger);
+    const locked = await this.#openSnapshot(ledger);
     await using _snapshot = locked.snapshot;
     const parts = await this.#dumpSchema(locked);
-    const schema = this.#applier(ledger);
+    const schema = this.#applier(ledger, locked.scope);
     const { signal } = this.#options;
     const events = this.#events;
     const redefined = await dropRedefinedViews({
@@ -245,8 +234,9 @@ class DatabaseCopy {
     await createSetAside({
       ...this.#options,
       ...onlyObjects(parts, setAside, redefined),
-      ...this.#endpoints,
-      consequences: this.#scope?.consequences,
+      source: this.#source,
+      target: ledger.target,
+      consequences: locked.scope?.consequences,
       schema,
       ledger,
     });
@@ -255,55 +245,31 @@ class DatabaseCopy {
     return left;
   }
 
-  #applier(ledger: Ledger): DumpApplier {
+  #applier(ledger: Ledger, scope: ReadScope | undefined): DumpApplier {
     const { signal } = this.#options;
     const schema = new DumpApplier({
-      target: this.#target,
+      target: ledger.target,
       sourceMajor: this.#options.sourceMajor,
       ledger,
       events: this.#events,
       signal,
     });
-    schema.incomplete = (this.#scope?.consequences.relations.length ?? 0) > 0;
+    schema.incomplete = (scope?.consequences.relations.length ?? 0) > 0;
     return schema;
   }
 
-  async #openLedger(): Promise<Ledger> {
-    const { planned, signal, ledgerRun, earlierLedger, onLedger } = this.#options;
-    const ledger = await Ledger.open(withDatabase(this.#options.target, planned.target), {
-      signal,
-      run: ledgerRun,
-      earlier: earlierLedger,
-      expects: planned.action === "resume" ? "unfinished" : "none",
-      events: this.#events,
-    });
-    this.#target = ledger.target;
-    onLedger(ledger);
-    return ledger;
+  #openLedger(): Promise<Ledger> {
+    const { planned: { action }, ledgers } = this.#options;
+    return ledgers.open(this.#target, action === "resume" ? "unfinished" : "none");
   }
 
-  /** The moment that an earlier attempt read at, while somebody holds it; else a new one. */
-  async #openPoint(ledger: Ledger | undefined): Promise<LockedSnapshot> {
-    const { signal, rules, stream } = this.#options;
-    const wanted: LockOptions = {
-      signal,
-      select: async (session, tables) => {
-        this.#scope = await readScope(session, rules);
-        return tables.filter((table) => this.#scope?.scope.isMade(table) ?? true);
-      },
-    };
-    if (stream !== undefined) {
-      return await stream.begin(wanted, ledger?.state.tables.filter(isComplete));
-    }
-    const last = ledger?.state.epochs.at(-1);
-    const held = last === undefined
-      ? undefined
-      : await takeOverEarlierSnapshot(this.#source, last, wanted);
-    return held ?? await exportLockedSnapshot(this.#source, wanted);
+  #openSnapshot(ledger: Ledger | undefined): Promise<ScopedSnapshot> {
+    const { rules, stream, signal } = this.#options;
+    return openSnapshot({ source: this.#source, rules, stream, ledger, signal });
   }
 
   /** Reads the schema under the snapshot, before anything is changed on the target. */
-  async #dumpSchema({ snapshot }: LockedSnapshot): Promise<SchemaParts> {
+  async #dumpSchema({ snapshot, scope }: ScopedSnapshot): Promise<SchemaParts> {
     const { tool, recorder, signal } = this.#options;
     const dump = (section: "pre-data" | "post-data") =>
       dumpSchema({
@@ -313,11 +279,11 @@ class DatabaseCopy {
         section,
         snapshot: snapshot.identifier,
         signal,
-        without: this.#scope?.consequences.relations,
+        without: scope?.consequences.relations,
         onRetry: (again) =>
           this.#events(retryEvent({ what: `reading the schema of ${this.#database}`, ...again })),
       });
-    this.#reportWhatIsLeftOut();
+    this.#reportExclusions(scope);
     return await recorder.step(async () => {
       // both at once, and none left running when the other one fails
       const [preData, postData] = await Promise.allSettled([dump("pre-data"), dump("post-data")]);
@@ -327,11 +293,11 @@ class DatabaseCopy {
     }, { step: "dump", database: this.#database, summarise: () => tool.description });
   }
 
-  #reportWhatIsLeftOut(): void {
-    const consequences = this.#scope?.consequences;
-    if (consequences === undefined) return;
-    // of functions, policies and rules the target tells when it refuses them, of keys that have
-    // orphans their validation
+  #reportExclusions(scope: ReadScope | undefined): void {
+    if (scope === undefined) return;
+    const { consequences } = scope;
+    // functions, policies and rules are reported when the target refuses them, foreign keys with
+    // orphans when they are validated
     const views = consequences.dependents.filter(({ dependent: { kind } }) =>
       kind === "view" || kind === "materialized view"
     );
@@ -367,14 +333,14 @@ class DatabaseCopy {
   /**
    * Before anything else is made there: on a rerun nothing of it is left to do, or it is refused.
    */
-  async #matchNewDatabase(source: Session): Promise<void> {
-    await using target = await this.#open(this.#target);
-    reportAdaptations(await matchNewDatabase(source, target), this.#events);
+  async #matchNewDatabase(source: Session, target: Endpoint): Promise<void> {
+    await using session = await this.#open(target);
+    reportAdaptations(await matchNewDatabase(source, session), this.#events);
   }
 
-  async #checkRowTypes(source: Session): Promise<void> {
-    await using target = await this.#open(this.#target);
-    await checkRowTypes(source, target);
+  async #checkRowTypes(source: Session, target: Endpoint): Promise<void> {
+    await using session = await this.#open(target);
+    await checkRowTypes(source, session);
   }
 
   #open(endpoint: Endpoint): Promise<Session> {

@@ -6,12 +6,12 @@
 import type { Endpoint, Session } from "../../postgres/internal.ts";
 import type { classifyPostData, DumpStatement, DumpTool } from "../../schema/internal.ts";
 import type { CopyFormat, CopyWorkerRunner } from "../../copy/internal.ts";
-import type { Ledger, LedgerRun } from "../../checkpoint/internal.ts";
 import type { TableRules } from "../../rules/internal.ts";
 import type { PlannedDatabase } from "../shared/database_plan.ts";
 import type { SnapshotHook } from "../shared/run.ts";
 import type { ReplicationSetup } from "../shared/replication_setup.ts";
 import type { Recorder } from "../shared/recorder.ts";
+import type { AttemptLedgers } from "./attempt_ledgers.ts";
 
 /** What copying one database needs. */
 export interface CopyDatabaseOptions {
@@ -40,11 +40,7 @@ export interface CopyDatabaseOptions {
   readonly whileSnapshotHeld: SnapshotHook;
   /** What follows when the rows are in; undefined: nothing does. */
   readonly stream: ReplicationSetup | undefined;
-  /** What the ledger is begun with. */
-  readonly ledgerRun: LedgerRun;
-  /** The ledger that the attempt before had open. */
-  readonly earlierLedger: Ledger | undefined;
-  readonly onLedger: (ledger: Ledger) => void;
+  readonly ledgers: AttemptLedgers;
   readonly allowMixedSnapshots: boolean;
   readonly retryPausesMs: readonly number[] | undefined;
 }

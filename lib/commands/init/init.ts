@@ -23,7 +23,7 @@ import {
   SnapshotLostError,
   withDatabase,
 } from "../../postgres/internal.ts";
-import { claimDatabases, type Ledger } from "../../checkpoint/internal.ts";
+import { claimDatabases } from "../../checkpoint/internal.ts";
 import { probeSubscription } from "../../replication/internal.ts";
 import { noTableRules } from "../../rules/internal.ts";
 import {
@@ -40,6 +40,7 @@ import {
   inspectDatabase,
   type PlannedDatabase,
 } from "../shared/database_plan.ts";
+import { AttemptLedgers } from "./attempt_ledgers.ts";
 import { checkScope } from "./check_scope.ts";
 import { copyDatabase } from "./copy_database.ts";
 import { accessTo, ReplicationSetup } from "../shared/replication_setup.ts";
@@ -353,7 +354,11 @@ async function copyOne(
     tables: databasePlan?.tables.length ?? 0,
     bytes: databasePlan?.bytes ?? 0,
   });
-  let ledger: Ledger | undefined;
+  const ledgers = new AttemptLedgers({
+    run: checkpoint.ledgerRun(planned.source.name),
+    signal,
+    events: recorder.events,
+  });
   const attempt = async (current: PlannedDatabase) => {
     await using maintenance = await openMaintenance(work);
     const done = current.unfinished?.complete ?? false;
@@ -386,9 +391,7 @@ async function copyOne(
       rules: options.rules ?? noTableRules,
       recorder,
       signal,
-      ledgerRun: checkpoint.ledgerRun(current.source.name),
-      earlierLedger: ledger,
-      onLedger: (opened) => ledger = opened,
+      ledgers,
       retryPausesMs: options.retryPausesMs,
       allowMixedSnapshots: options.allowMixedSnapshots ?? false,
       whileSnapshotHeld: options.whileSnapshotHeld ?? (() => Promise.resolve()),

@@ -106,7 +106,8 @@ export class ReplicationSetup {
     const scope = await this.#scope();
     const hash = await scopeHash(scope);
     if (this.#options.replaces) await this.#unsubscribe(hash);
-    const streams = await this.#keep(hash, finished);
+    const { streams, kept } = await this.#keep(hash, finished);
+    this.#earlier = kept;
     this.#begun = true;
     const done = new Set(finished.map((table) => tableKey(table)));
     const withRows = async (session: Session, tables: readonly Table[]) => {
@@ -187,9 +188,12 @@ export class ReplicationSetup {
    * Keeps of earlier streams what is in; all else of them is removed. What a run that was killed
    * has left would keep WAL for nobody; a slot that somebody reads is another matter.
    *
-   * @returns all that there were, also those that are gone: their epochs are not used again
+   * @returns all streams that existed, including removed ones: their epochs are not used again
    */
-  async #keep(hash: string, finished: readonly TableName[]): Promise<readonly ReplicationStream[]> {
+  async #keep(hash: string, finished: readonly TableName[]): Promise<{
+    readonly streams: readonly ReplicationStream[];
+    readonly kept: readonly ReplicationStream[];
+  }> {
     const { source, target, recorder } = this.#options;
     const done = new Set(finished.map((table) => tableKey(table)));
     await using from = await this.#open(source);
@@ -216,10 +220,10 @@ export class ReplicationSetup {
       earlier.push(stream);
     }
     await this.#refuseLost(from, { earlier, finished });
-    this.#earlier = (await readStreams(hash, { source: from, target: to })).filter(({ name }) =>
+    const kept = (await readStreams(hash, { source: from, target: to })).filter(({ name }) =>
       earlier.some((stream) => stream.name === name)
     );
-    return streams;
+    return { streams, kept };
   }
 
   /**

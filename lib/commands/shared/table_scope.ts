@@ -53,6 +53,9 @@ export interface DatabaseScope {
   readonly predicates: ReadonlyMap<string, PredicateFacts>;
 }
 
+/** The scope of one database under rules that are known to be valid. */
+export type ReadScope = Omit<DatabaseScope, "predicates">;
+
 /** What resolving takes. */
 export interface ScopeOptions {
   readonly source: Endpoint;
@@ -137,13 +140,15 @@ async function readTables(session: Session, database: string): Promise<SourceDat
 }
 
 /**
- * The same for the database of a session, whose snapshot the answer belongs to. The rules are known
- * to be right by then.
+ * Reads the scope of the session's database, as its transaction sees it. The rules have been
+ * resolved before.
+ *
+ * @returns undefined when there are no rules
  */
 export async function readScope(
   session: Session,
   rules: TableRules,
-): Promise<Omit<DatabaseScope, "predicates"> | undefined> {
+): Promise<ReadScope | undefined> {
   if (asksNothing(rules)) return undefined;
   const source = await readSourceTables(session);
   const scope = decideTables(rules, source);

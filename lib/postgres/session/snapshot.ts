@@ -51,24 +51,19 @@ export class SnapshotHolder implements AsyncDisposable {
   }
 
   /**
-   * Opens a session, lets `prepare` look around before the transaction and `lock` take its locks in
-   * it, and exports the snapshot after them: `LOCK TABLE` takes no snapshot, so what was locked can
-   * neither change its columns nor be truncated under the snapshot (TRUNCATE is not MVCC-safe:
-   * "13.6. Caveats").
+   * Begins a transaction, lets `lock` take its locks in it, and exports the snapshot after them:
+   * `LOCK TABLE` takes no snapshot, so a locked table can neither change its columns nor be
+   * truncated under the snapshot (TRUNCATE is not MVCC-safe: "13.6. Caveats").
+   *
+   * @param session becomes the holder's, and is closed with it, or when this throws
    */
   static async export(
-    endpoint: Endpoint,
-    { signal, prepare, lock }: {
-      readonly signal?: AbortSignal | undefined;
-      readonly prepare?: (session: Session) => Promise<void>;
-      readonly lock?: (session: Session) => Promise<void>;
-    } = {},
+    session: Session,
+    lock: (session: Session) => Promise<void> = () => Promise.resolve(),
   ): Promise<SnapshotHolder> {
-    const session = await openSession(endpoint, { signal });
     try {
-      await prepare?.(session);
       await session.execute(beginReading);
-      await lock?.(session);
+      await lock(session);
       const { snapshot, lsn } = await session.queryOne<{ snapshot: string; lsn: string | null }>(`
         SELECT pg_catalog.pg_export_snapshot() AS snapshot,
                CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END::pg_catalog.text AS lsn`);

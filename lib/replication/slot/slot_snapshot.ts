@@ -25,7 +25,7 @@ import {
 } from "../../postgres/internal.ts";
 import { listTables, type Table } from "../../catalog/internal.ts";
 import { type LockedSnapshot, lockTables } from "../../copy/internal.ts";
-import { createSlot, dropSlotApart, markCreation } from "./slot.ts";
+import { type CreatedSlot, createSlot, dropSlotApart, markCreation } from "./slot.ts";
 
 /** What a copy reads under when a slot takes over where it ends. */
 export interface SlotSnapshot extends LockedSnapshot {
@@ -119,12 +119,12 @@ async function attemptSnapshot(
     const tables = await listTables(session);
     return await (options.select?.(session, tables) ?? Promise.resolve(tables));
   };
-  let made = false;
+  let created: CreatedSlot | undefined;
   let snapshot: SnapshotHolder | undefined;
   try {
     {
       await using walsender = await openSession(source, { signal, replication: true });
-      const created = await createSlot({
+      created = await createSlot({
         name: slot,
         walsender,
         observer,
@@ -133,7 +133,6 @@ async function attemptSnapshot(
         signal,
         events,
       });
-      made = true;
       snapshot = await SnapshotHolder.takeOver(source, {
         identifier: created.snapshot,
         lsn: created.consistentPoint,
@@ -153,7 +152,7 @@ async function attemptSnapshot(
         truncated: () => readTruncated(observer, options),
       });
     if (again === undefined) {
-      return { snapshot, tables, slot, consistentPoint: snapshot.lsn ?? "0/0" };
+      return { snapshot, tables, slot, consistentPoint: created.consistentPoint };
     }
     await snapshot[Symbol.asyncDispose]();
     await dropSlotApart(source, slot);
@@ -161,7 +160,7 @@ async function attemptSnapshot(
   } catch (error) {
     await snapshot?.[Symbol.asyncDispose]();
     // the error that ended it is the one to tell; a slot that cannot be dropped is found by cleanup
-    if (made) {
+    if (created !== undefined) {
       await dropSlotApart(source, slot).catch(() =>
         events({
           kind: "warning",
