@@ -4,7 +4,7 @@
  * @module
  */
 import { dirname, join } from "node:path";
-import { ExitCode, ReplicatorError } from "../core/internal.ts";
+import { errorMessage, ExitCode, ReplicatorError } from "../core/internal.ts";
 import type { CheckpointStore } from "./store.ts";
 
 /** The folder, below the one that the tool is run in. */
@@ -67,7 +67,7 @@ export class FileCheckpointStore implements CheckpointStore {
     const folder = dirname(this.place);
     const denied = error instanceof Deno.errors.NotCapable;
     return new ReplicatorError(
-      `the state file cannot be ${verb}: ${error instanceof Error ? error.message : String(error)}`,
+      `the state file cannot be ${verb}: ${errorMessage(error)}`,
       {
         object: this.place,
         remedy: denied

@@ -1,3 +1,4 @@
+import { errorMessage } from "../core/internal.ts";
 import { embeddedPrograms } from "./embedded_programs.ts";
 import { installedPrograms } from "./installed_programs.ts";
 import type { PgMajor } from "./major.ts";
@@ -24,7 +25,7 @@ export async function findPrograms(
     try {
       return each === "embedded" ? await embeddedPrograms(major) : await installedPrograms(major);
     } catch (error) {
-      problems.push(error instanceof Error ? error.message : String(error));
+      problems.push(errorMessage(error));
     }
   }
   throw new Error(`No programs of PostgreSQL ${major}: ${problems.join("; ")}`);

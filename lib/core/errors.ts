@@ -75,6 +75,11 @@ export class InterruptedError extends ReplicatorError {
   }
 }
 
+/** The message of whatever was thrown. */
+export function errorMessage(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /**
  * An error as lines for a terminal: the message, where, the details, the remedy.
  * A foreseen error shows no stack; anything else does, because then the tool is at fault.

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { placedMessage, ReplicatorError, type Side } from "./errors.ts";
+import { errorMessage, placedMessage, ReplicatorError, type Side } from "./errors.ts";
 import { redact } from "./secret.ts";
 
 /** The steps of a run, in their order. */
@@ -162,8 +162,7 @@ export function retryEvent(
     readonly delayMs: number;
   },
 ): RunEvent {
-  const text = error instanceof Error ? error.message : String(error);
-  const reason = error instanceof ReplicatorError ? placedMessage(error) : text;
+  const reason = error instanceof ReplicatorError ? placedMessage(error) : errorMessage(error);
   return { kind: "retry", what, reason: redact(reason), attempt, delayMs };
 }
 

@@ -1,3 +1,4 @@
+import { errorMessage } from "../core/internal.ts";
 import postgres from "postgres";
 
 /** What {@linkcode startShopLoad} takes. */
@@ -136,7 +137,7 @@ export class ShopLoad implements AsyncDisposable {
       return true;
     } catch (error) {
       this.#counters.failed++;
-      this.#counters.lastError = error instanceof Error ? error.message : String(error);
+      this.#counters.lastError = errorMessage(error);
       // What the server itself refuses, such as a deadlock, ends the transaction and not the
       // session.
       if (!(error instanceof postgres.PostgresError) || /^(08|57P)/.test(error.code)) return false;

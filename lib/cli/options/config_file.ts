@@ -1,3 +1,4 @@
+import { errorMessage } from "../../core/internal.ts";
 import { type Config, readConfig } from "../../config/internal.ts";
 import type { OptionReader } from "./option_reader.ts";
 
@@ -69,7 +70,7 @@ async function readText(
   } catch (error) {
     reader.problem(
       "--config",
-      `"${name}" cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      `"${name}" cannot be read: ${errorMessage(error)}`,
     );
     return undefined;
   }

@@ -1,3 +1,4 @@
+import { errorMessage } from "../../core/internal.ts";
 import { basename, dirname, join, resolve } from "node:path";
 import type { OptionReader } from "./option_reader.ts";
 
@@ -75,7 +76,7 @@ function reasonOf(error: unknown, folder: string): string {
   if (error instanceof Deno.errors.PermissionDenied) {
     return `this user may not write into "${folder}"`;
   }
-  return error instanceof Error ? error.message : String(error);
+  return errorMessage(error);
 }
 
 /** Where a report goes; a place where it cannot be written is noted in the reader. */

@@ -1,4 +1,4 @@
-import { ExitCode, ReplicatorError, suggest } from "../../core/internal.ts";
+import { errorMessage, ExitCode, ReplicatorError, suggest } from "../../core/internal.ts";
 import { type Endpoint, resolveEndpoint } from "../../postgres/internal.ts";
 import { AddressGuard, readAllowList } from "../../remote/guard/mod.ts";
 import { defaultQueueSettings, type QueueSettings } from "../../remote/queue/settings.ts";
@@ -143,7 +143,7 @@ export async function readNeededFile(path: string, flag: string): Promise<string
     return await Deno.readTextFile(path);
   } catch (cause) {
     throw new ReplicatorError(
-      `${flag}: "${path}" cannot be read: ${cause instanceof Error ? cause.message : cause}`,
+      `${flag}: "${path}" cannot be read: ${errorMessage(cause)}`,
       { exitCode: ExitCode.usage, cause },
     );
   }

@@ -1,5 +1,6 @@
 import {
   describeError,
+  errorMessage,
   ExitCode,
   InterruptedError,
   type Problem,
@@ -40,7 +41,7 @@ export function failureLines(error: unknown, { color }: { readonly color: boolea
 export function failureDocument(error: unknown): Readonly<Record<string, unknown>> {
   const exitCode = exitCodeOf(error);
   if (!(error instanceof ReplicatorError)) {
-    const text = error instanceof Error ? error.message : String(error);
+    const text = errorMessage(error);
     const stack = error instanceof Error ? error.stack ?? "" : "";
     return {
       error: {

@@ -1,3 +1,4 @@
+import { errorMessage } from "../../core/internal.ts";
 import type { VerifyReport } from "../../commands/shared/report.ts";
 import { renderVerifyReport } from "../../ui/mod.ts";
 import type { CommandContext } from "../context.ts";
@@ -31,9 +32,7 @@ export async function writeEvidence(
   } catch (error) {
     run.events({
       kind: "warning",
-      message: `the report could not be written to ${reportFile}: ${
-        error instanceof Error ? error.message : String(error)
-      }`,
+      message: `the report could not be written to ${reportFile}: ${errorMessage(error)}`,
       remedy: "the comparison is complete; with --json its report is on stdout as well",
     });
   }

@@ -1,3 +1,4 @@
+import { errorMessage } from "../../core/internal.ts";
 import { join } from "node:path";
 import type { VerifyOptions } from "../../commands/shared/run.ts";
 import { checkpointFolder } from "../../checkpoint/internal.ts";
@@ -62,7 +63,7 @@ export async function openJournal(
     events({
       kind: "info",
       message: `an interrupted comparison will begin afresh: ${path} cannot be written (${
-        error instanceof Error ? error.message : String(error)
+        errorMessage(error)
       })`,
     });
     return { journal: undefined, end: () => Promise.resolve(), leave: () => Promise.resolve() };

@@ -1,5 +1,5 @@
 import { FileCheckpointStore } from "../../checkpoint/internal.ts";
-import { ExitCode, InterruptedError } from "../../core/internal.ts";
+import { errorMessage, ExitCode, InterruptedError } from "../../core/internal.ts";
 import { init } from "../../commands/init/init.ts";
 import {
   type DatabaseDecisions,
@@ -122,9 +122,7 @@ async function writeReport(
   } catch (error) {
     run.events({
       kind: "warning",
-      message: `the report could not be written to ${reportFile}: ${
-        error instanceof Error ? error.message : String(error)
-      }`,
+      message: `the report could not be written to ${reportFile}: ${errorMessage(error)}`,
       remedy: report.failure === undefined
         ? "the copy is complete; with --json its report is on stdout as well"
         : "give --report another place before you run the same command again",

@@ -1,4 +1,4 @@
-import { ExitCode } from "../../core/internal.ts";
+import { errorMessage, ExitCode } from "../../core/internal.ts";
 import { startCluster } from "../../cluster/mod.ts";
 import { type Endpoint, resolveEndpoint } from "../../postgres/internal.ts";
 import { createKey, openService, type RequestLine, type Service } from "../../remote/api/mod.ts";
@@ -127,8 +127,7 @@ async function open(
     log: (line) => logRequest(context, line),
     extend: addPage,
     onWait,
-    onError: (error) =>
-      tell(context, error instanceof Error ? error.message : String(error), "error"),
+    onError: (error) => tell(context, errorMessage(error), "error"),
   });
 }
 

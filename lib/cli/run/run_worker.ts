@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { ExitCode, formatDuration } from "../../core/internal.ts";
+import { errorMessage, ExitCode, formatDuration } from "../../core/internal.ts";
 import { jobRunners } from "../../commands/job_runners/job_runners.ts";
 import { type Endpoint, SessionPool } from "../../postgres/internal.ts";
 import { type JobQueue, openQueue, type QueueName, queueNames } from "../../remote/queue/mod.ts";
@@ -121,7 +121,7 @@ export async function work(
       pool,
       settings: keeper.queueSettings,
       signal,
-      onError: (error) => notice({ level: "warn", message: messageOf(error) }),
+      onError: (error) => notice({ level: "warn", message: errorMessage(error) }),
       onWait: (error, delayMs) => {
         waited = true;
         notice({ level: "warn", message: waitingMessage(error, delayMs) });
@@ -161,13 +161,9 @@ export async function work(
 
 /** Why a service or worker does not begin yet. */
 export function waitingMessage(error: unknown, delayMs: number): string {
-  return `waits for the service's database: ${messageOf(error)}; again in ${
+  return `waits for the service's database: ${errorMessage(error)}; again in ${
     formatDuration(delayMs)
   }`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Where a worker's own log goes: stderr, a line each; JSON lines with `--log-format json`. */

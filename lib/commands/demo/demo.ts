@@ -6,6 +6,7 @@
  */
 import { type Cluster, type PgMajor, startCluster } from "../../cluster/mod.ts";
 import {
+  errorMessage,
   ExitCode,
   formatBytes,
   lsnDistance,
@@ -277,7 +278,7 @@ async function start(major: PgMajor, signal: AbortSignal): Promise<Cluster> {
   } catch (error) {
     signal.throwIfAborted();
     throw new ReplicatorError(`a server of PostgreSQL ${major} could not be started`, {
-      details: [error instanceof Error ? error.message : String(error)],
+      details: [errorMessage(error)],
       remedy: Deno.build.standalone
         ? "an executable uses PostgreSQL servers that are installed on this machine: install them, or name versions that are " +
           "there with --source-version and --target-version, or run the demo from source (deno task demo)"

@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  errorMessage,
   ExitCode,
   plural,
   ReplicatorError,
@@ -384,9 +385,7 @@ export class ReplicationSetup {
         kind: "warning",
         side: "source",
         object: `slot ${names.slot}`,
-        message: `it could not be dropped, and keeps WAL on the source: ${
-          error instanceof Error ? error.message : String(error)
-        }`,
+        message: `it could not be dropped, and keeps WAL on the source: ${errorMessage(error)}`,
         remedy: "run cleanup when the source can be reached again",
       });
     }

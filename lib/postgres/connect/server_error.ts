@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ExitCode, redact, ReplicatorError, type Side } from "../../core/internal.ts";
+import { errorMessage, ExitCode, redact, ReplicatorError, type Side } from "../../core/internal.ts";
 import { describeEndpoint, describeHost, type Endpoint } from "./endpoint.ts";
 import { LoginError, StartupRefusedError } from "./login_error.ts";
 import type { ServerMessage } from "../protocol/server_message.ts";
@@ -158,7 +158,7 @@ export function connectionFailure(
     });
   }
   if (error instanceof ProtocolError) return protocolFailure(error, endpoint, place);
-  const text = error instanceof Error ? error.message : String(error);
+  const text = errorMessage(error);
   const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
   const known = code === undefined ? undefined : certificateRemedies[code];
   if (known !== undefined || error instanceof Error && /^Tls\w+Error$/.test(error.name)) {

@@ -1,4 +1,5 @@
 /** Where a front listens, and for whom. */
+import { errorMessage } from "../../core/internal.ts";
 export interface ConnectionLimiterOptions {
   readonly hostname: string;
   readonly port: number;
@@ -230,7 +231,7 @@ export class ConnectionLimiter implements AsyncDisposable {
   }
 
   #tell(error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error);
+    const text = errorMessage(error);
     const now = performance.now();
     if (now - (this.#told.get(text) ?? -Infinity) < reportAgainMs) return;
     this.#told.set(text, now);

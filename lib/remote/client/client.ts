@@ -1,4 +1,10 @@
-import { ExitCode, type Problem, ReplicatorError, UsageError } from "../../core/internal.ts";
+import {
+  errorMessage,
+  ExitCode,
+  type Problem,
+  ReplicatorError,
+  UsageError,
+} from "../../core/internal.ts";
 import { pause } from "../../postgres/internal.ts";
 import type { JobCommand, JobSpecInput } from "../spec/mod.ts";
 import { type EventMessage, readEventMessages } from "./event_messages.ts";
@@ -246,7 +252,7 @@ function isBrokenBody(error: unknown): boolean {
 
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  return cause instanceof Error ? cause.message : String(cause);
+  return errorMessage(cause);
 }
 
 interface ProblemDocument {

@@ -1,4 +1,4 @@
-import { ExitCode, ReplicatorError } from "../../core/internal.ts";
+import { errorMessage, ExitCode, ReplicatorError } from "../../core/internal.ts";
 import { decrypt, encrypt } from "./cipher.ts";
 import type { DataKey, KeyContext, KeyProvider } from "./key_provider.ts";
 
@@ -102,7 +102,7 @@ function cannotWrite(path: string, cause: unknown): ReplicatorError {
   return new ReplicatorError("the key file cannot be written", {
     object: path,
     exitCode: ExitCode.prerequisite,
-    details: [cause instanceof Error ? cause.message : String(cause)],
+    details: [errorMessage(cause)],
     remedy: `allow it with --allow-write=${path}, or make it where that is allowed`,
     cause,
   });

@@ -1,4 +1,4 @@
-import { ExitCode, ReplicatorError } from "../../core/internal.ts";
+import { errorMessage, ExitCode, ReplicatorError } from "../../core/internal.ts";
 import { ConnectionError } from "../../postgres/internal.ts";
 import type { Claim, QueueName } from "../queue/mod.ts";
 import type { JobError } from "../store/mod.ts";
@@ -87,7 +87,7 @@ function isUnreachable(failure: unknown): boolean {
 function errorOf(error: unknown, redactor: Redactor): JobError {
   const foreseen = error instanceof ReplicatorError ? error : undefined;
   return redactor.value({
-    message: error instanceof Error ? error.message : String(error),
+    message: errorMessage(error),
     side: foreseen?.side ?? null,
     object: foreseen?.object ?? null,
     remedy: foreseen?.remedy ?? null,

@@ -1,3 +1,4 @@
+import { errorMessage } from "../../core/internal.ts";
 import { pause } from "../../postgres/internal.ts";
 import { type Claim, claimJob, type QueueName } from "../queue/mod.ts";
 import { attemptNumber, removeWorker, reportWorker } from "../store/mod.ts";
@@ -111,7 +112,9 @@ export class Worker {
         if (failed) notice({ level: "info", message: "the service's database answers again" });
         failed = false;
       } catch (error) {
-        if (!failed) notice({ level: "error", message: `cannot claim jobs: ${messageOf(error)}` });
+        if (!failed) {
+          notice({ level: "error", message: `cannot claim jobs: ${errorMessage(error)}` });
+        }
         failed = true;
       }
       // the loop's condition tells
@@ -131,7 +134,7 @@ export class Worker {
       .catch((error) => {
         // what happened stands in the job; an error here is of the service's database, or a run
         // that cannot be ended
-        notice({ ...about, level: "error", message: messageOf(error) });
+        notice({ ...about, level: "error", message: errorMessage(error) });
         if (error instanceof StuckRunError) this.#failure = { error };
       })
       .finally(() => this.#running.delete(job.id));
@@ -165,7 +168,7 @@ export class Worker {
   async #repeat(work: () => Promise<void>, everyMs: number, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await work().catch((error) =>
-        this.#options.notice({ level: "warn", message: messageOf(error) })
+        this.#options.notice({ level: "warn", message: errorMessage(error) })
       );
       await pause(everyMs, signal).catch(() => {}); // the loop's condition tells
     }
@@ -177,8 +180,4 @@ function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) resolve();
   else signal.addEventListener("abort", () => resolve(), { once: true });
   return promise;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

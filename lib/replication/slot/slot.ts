@@ -5,6 +5,7 @@
  */
 import {
   displayName,
+  errorMessage,
   type EventSink,
   ExitCode,
   formatDuration,
@@ -178,9 +179,7 @@ class SlotWait {
       this.#options.events({
         kind: "warning",
         side: "source",
-        message: `what the new slot waits for cannot be seen: ${
-          error instanceof Error ? error.message : String(error)
-        }`,
+        message: `what the new slot waits for cannot be seen: ${errorMessage(error)}`,
       });
     }
   }
