@@ -11,13 +11,7 @@ import {
   tableKey,
   type TableName,
 } from "../core/internal.ts";
-import {
-  type Endpoint,
-  isTransient,
-  openSessionWithRetry,
-  pause,
-  type Session,
-} from "../postgres/internal.ts";
+import { type Endpoint, openSessionWithRetry, retry, type Session } from "../postgres/internal.ts";
 import type { DumpStatement } from "../schema/internal.ts";
 import {
   analyzesAlone,
@@ -293,31 +287,25 @@ export class IndexBuilder {
   ): Promise<Session> {
     const { apply, onReopened, events, database, delaysMs = copyRetryDelaysMs } = this.#options;
     let current = session;
-    for (let attempt = 0;; attempt++) {
+    return await retry(async ({ retries }) => {
       try {
         if (current === undefined) {
           current = await this.#openSession();
-          if (attempt > 0) await onReopened?.(current);
+          if (retries > 0) await onReopened?.(current);
         }
         await apply(current, statements);
         return current;
       } catch (error) {
         await current?.close();
         current = undefined;
-        const delayMs = delaysMs[attempt];
-        if (
-          this.#signal.aborted || onReopened === undefined || delayMs === undefined ||
-          !isTransient(error)
-        ) throw error;
-        events(retryEvent({
-          what: `building indexes of ${database}`,
-          error,
-          attempt: attempt + 1,
-          delayMs,
-        }));
-        await pause(delayMs, this.#signal);
+        throw error;
       }
-    }
+    }, {
+      delaysMs: onReopened === undefined ? [] : delaysMs,
+      signal: this.#signal,
+      onRetry: (error, attempt, delayMs) =>
+        events(retryEvent({ what: `building indexes of ${database}`, error, attempt, delayMs })),
+    });
   }
 
   /** The item, and if it is of a small table those of further small tables that wait. */

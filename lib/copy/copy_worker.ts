@@ -10,9 +10,9 @@ import {
   importSnapshot,
   isTransient,
   openSession,
-  pause,
   relayCopies,
   type RelayOptions,
+  retry,
   ServerError,
   type Session,
   SqlState,
@@ -74,18 +74,14 @@ export async function runCopyWorker<Job extends CopyWorkerJob>(
 ): Promise<void> {
   const { signal, onRetry, delaysMs = copyRetryDelaysMs } = options;
   const lane = new Lane(options);
-  for (let attempt = 0;; attempt++) {
+  await retry(async ({ reportProgress }) => {
     const finishedBefore = lane.finished;
     try {
-      return await lane.run();
-    } catch (error) {
-      if (lane.finished > finishedBefore) attempt = 0;
-      const delayMs = delaysMs[attempt];
-      if (signal.aborted || delayMs === undefined || !lane.canGoOnAfter(error)) throw error;
-      onRetry?.(error, attempt + 1, delayMs);
-      await pause(delayMs, signal);
+      await lane.run();
+    } finally {
+      if (lane.finished > finishedBefore) reportProgress();
     }
-  }
+  }, { delaysMs, signal, onRetry, isRetryable: (error) => lane.canGoOnAfter(error) });
 }
 
 class Lane<Job extends CopyWorkerJob> {

@@ -13,6 +13,7 @@ import {
   namesRole,
   openSession,
   passwordFor,
+  retry,
   watchProgramLocks,
 } from "../postgres/internal.ts";
 import { conninfoFor, withToolSettings } from "./conninfo.ts";
@@ -53,29 +54,28 @@ export interface ToolRunOptions {
  * messages otherwise
  */
 export async function runTool(options: ToolRunOptions): Promise<string> {
-  const delays = options.retryDelaysMs ?? [2_000, 4_000, 8_000];
+  const { signal, onRetry, retryDelaysMs = defaultRetryDelaysMs } = options;
   let run: ToolRunOptions = { ...options, endpoint: withToolSettings(options.endpoint) };
-  for (let attempt = 1;; attempt++) {
-    options.signal?.throwIfAborted();
+  return await retry(async () => {
     try {
       return await runOnce(run);
     } catch (error) {
       const plain = run.endpoint.options === options.endpoint.options
         ? undefined
         : await withoutToolSettings(options, run);
-      if (plain !== undefined) {
-        run = plain;
-        attempt--;
-        continue;
-      }
-      const delayMs = delays[attempt - 1];
-      const again = error instanceof ConnectionError && error.transient;
-      if (!again || delayMs === undefined) throw error;
-      options.onRetry?.({ error, attempt, delayMs });
-      await pause(delayMs, options.signal);
+      if (plain === undefined) throw error;
+      run = plain;
+      return await runOnce(run);
     }
-  }
+  }, {
+    delaysMs: retryDelaysMs,
+    signal,
+    isRetryable: (error) => error instanceof ConnectionError && error.transient,
+    onRetry: (error, attempt, delayMs) => onRetry?.({ error, attempt, delayMs }),
+  });
 }
+
+const defaultRetryDelaysMs: readonly number[] = [2_000, 4_000, 8_000];
 
 /**
  * The run without settings in its connection string, when it is those that the way to the server
@@ -258,17 +258,4 @@ function failure({ program, endpoint }: ToolRunOptions, messages: string, code: 
       ? "connect as a role that may read all of the objects, e.g. a member of their owners or a superuser"
       : "see its messages above",
   });
-}
-
-async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  const done = Promise.withResolvers<void>();
-  const timer = setTimeout(done.resolve, ms);
-  const abort = () => done.reject(signal?.reason);
-  signal?.addEventListener("abort", abort, { once: true });
-  try {
-    await done.promise;
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", abort);
-  }
 }

@@ -18,7 +18,7 @@ import {
   measureRoundTrip,
   minLibpqMajor,
   openSession,
-  pause,
+  retry,
   type Session,
   SnapshotLostError,
   withDatabase,
@@ -429,37 +429,26 @@ async function goOn(
   return await attempt({ ...planned, action: "resume", unfinished: left.ledger });
 }
 
-/**
- * Pauses between attempts that get nowhere: a server that restarts, or recovers from a crash, is
- * not there for a while.
- */
-const pausesMs: readonly number[] = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
+/** Pauses between attempts: a server that restarts or recovers is unavailable for a while. */
+const defaultRetryPausesMs: readonly number[] = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
 
-/** An attempt that went on for longer got somewhere. */
-const longMs = 60_000;
+/** An attempt that ran for longer made progress. */
+const resetAfterMs = 60_000;
 
-/**
- * Tries what may be repeated again while the reason passes by itself; `work` is told how often it
- * has failed.
- */
-async function again<Result>(
-  { options: { retryPausesMs = pausesMs }, recorder, signal }: Work,
+/** Retries what can be repeated; `work` gets the number of earlier attempts. */
+function again<Result>(
+  { options: { retryPausesMs = defaultRetryPausesMs }, recorder, signal }: Work,
   what: string,
-  work: (times: number) => Promise<Result>,
+  work: (retries: number) => Promise<Result>,
 ): Promise<Result> {
-  for (let times = 0, failedAttempts = 0;; times++, failedAttempts++) {
-    const begun = performance.now();
-    try {
-      return await work(times);
-    } catch (error) {
-      if (performance.now() - begun > longMs) failedAttempts = 0;
-      const delayMs = retryPausesMs[failedAttempts];
-      const passes = isTransient(error) || error instanceof SnapshotLostError;
-      if (signal.aborted || delayMs === undefined || !passes) throw error;
-      recorder.events(retryEvent({ what, error, attempt: failedAttempts + 1, delayMs }));
-      await pause(delayMs, signal);
-    }
-  }
+  return retry(({ retries }) => work(retries), {
+    delaysMs: retryPausesMs,
+    resetAfterMs,
+    signal,
+    isRetryable: (error) => isTransient(error) || error instanceof SnapshotLostError,
+    onRetry: (error, attempt, delayMs) =>
+      recorder.events(retryEvent({ what, error, attempt, delayMs })),
+  });
 }
 
 async function revokeMemberships(work: Work): Promise<void> {

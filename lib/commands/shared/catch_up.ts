@@ -4,7 +4,7 @@
  * @module
  */
 import { type EventSink, formatLsn, type Lsn, retryEvent } from "../../core/internal.ts";
-import { type Endpoint, isTransient, openSession, pause, retry } from "../../postgres/internal.ts";
+import { type Endpoint, openSession, retry } from "../../postgres/internal.ts";
 import { readWalPosition, waitForLsn } from "../../replication/internal.ts";
 
 /** What is waited for. */
@@ -18,9 +18,9 @@ export interface CatchUpOptions {
   readonly events: EventSink;
 }
 
-/** Pauses while a server is away; a wait that got somewhere begins them anew. */
-const pausesMs: readonly number[] = [500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000, 30_000];
-const longMs = 30_000;
+/** Pauses while a server is unavailable. */
+const delaysMs: readonly number[] = [500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000, 30_000];
+const resetAfterMs = 30_000;
 
 /**
  * Waits until everything that the source has at the beginning is on the target. A server that
@@ -32,22 +32,17 @@ const longMs = 30_000;
 export async function catchUp(options: CatchUpOptions): Promise<string> {
   const { signal, events } = options;
   let lsn: Lsn | undefined;
-  for (let failedAttempts = 0;; failedAttempts++) {
-    const begun = performance.now();
-    try {
-      lsn ??= await readEnd(options);
-      await wait(options, lsn);
-      return formatLsn(lsn);
-    } catch (error) {
-      if (performance.now() - begun > longMs) failedAttempts = 0;
-      const delayMs = pausesMs[failedAttempts];
-      if (signal.aborted || delayMs === undefined || !isTransient(error)) throw error;
-      events(
-        retryEvent({ what: "looking at both sides", error, attempt: failedAttempts + 1, delayMs }),
-      );
-      await pause(delayMs, signal);
-    }
-  }
+  return await retry(async () => {
+    lsn ??= await readEnd(options);
+    await wait(options, lsn);
+    return formatLsn(lsn);
+  }, {
+    delaysMs,
+    resetAfterMs,
+    signal,
+    onRetry: (error, attempt, delayMs) =>
+      events(retryEvent({ what: "looking at both sides", error, attempt, delayMs })),
+  });
 }
 
 async function readEnd({ source, signal }: CatchUpOptions): Promise<Lsn> {

@@ -1,5 +1,6 @@
-/** Where a front listens, and for whom. */
 import { errorMessage } from "../../core/internal.ts";
+
+/** Where a front listens, and for whom. */
 export interface ConnectionLimiterOptions {
   readonly hostname: string;
   readonly port: number;

@@ -5,7 +5,7 @@ import {
   ReplicatorError,
   UsageError,
 } from "../../core/internal.ts";
-import { pause } from "../../postgres/internal.ts";
+import { pause, retry } from "../../postgres/internal.ts";
 import type { JobCommand, JobSpecInput } from "../spec/mod.ts";
 import { type EventMessage, readEventMessages } from "./event_messages.ts";
 
@@ -186,21 +186,14 @@ export class RemoteClient {
   }
 
   async #json<Result>(path: string, request: RequestOptions = {}): Promise<Result> {
-    const { signal, onRetry, retryDelaysMs = [500, 1_000, 2_000, 4_000] } = this.#options;
-    for (let attempt = 0;; attempt++) {
-      try {
-        return await (await this.#fetch(path, request)).json();
-      } catch (error) {
-        signal.throwIfAborted();
-        const delayMs = retryDelaysMs[attempt];
-        if (!isPassing(error) || delayMs === undefined) throw error;
-        const wait = error instanceof RemoteError && error.status === 429
-          ? Math.max(delayMs, 1_000)
-          : delayMs;
-        onRetry?.(`asking ${this.#options.url}`, attempt + 1, wait);
-        await pause(wait, signal);
-      }
-    }
+    const { url, signal, onRetry, retryDelaysMs = [500, 1_000, 2_000, 4_000] } = this.#options;
+    return await retry(async () => await (await this.#fetch(path, request)).json(), {
+      delaysMs: retryDelaysMs,
+      minDelayMs: (error) => error instanceof RemoteError && error.status === 429 ? 1_000 : 0,
+      isRetryable: isPassing,
+      signal,
+      onRetry: (_, attempt, delayMs) => onRetry?.(`asking ${url}`, attempt, delayMs),
+    });
   }
 
   async #fetch(path: string, { method = "GET", body, headers }: RequestOptions): Promise<Response> {

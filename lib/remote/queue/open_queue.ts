@@ -1,10 +1,4 @@
-import {
-  type Endpoint,
-  isTransient,
-  openSession,
-  pause,
-  type SessionPool,
-} from "../../postgres/internal.ts";
+import { type Endpoint, openSession, retry, type SessionPool } from "../../postgres/internal.ts";
 import { migrate } from "../store/mod.ts";
 import { JobQueue } from "./job_queue.ts";
 import type { QueueSettings } from "./settings.ts";
@@ -41,19 +35,15 @@ const patientDelaysMs: readonly number[] = [500, 1_000, 2_000, 4_000, 8_000, 15_
  */
 export async function openQueue(opening: QueueOpening): Promise<JobQueue> {
   const { database, pool, settings, signal, onError, onWait } = opening;
-  const delaysMs = opening.delaysMs ?? patientDelaysMs;
-  for (let attempt = 0;; attempt++) {
-    try {
-      // by itself, because this attempt ends with the signal and those of a pool do not
-      await using _ = await openSession(database, { signal });
-      await migrate(pool);
-      return await JobQueue.open(database, { settings, onError });
-    } catch (error) {
-      signal.throwIfAborted();
-      const delayMs = delaysMs[Math.min(attempt, delaysMs.length - 1)] ?? 0;
-      if (!isTransient(error)) throw error;
-      onWait(error, delayMs);
-      await pause(delayMs, signal);
-    }
-  }
+  return await retry(async () => {
+    // not from the pool: this session ends with the signal, those of a pool do not
+    await using _ = await openSession(database, { signal });
+    await migrate(pool);
+    return await JobQueue.open(database, { settings, onError });
+  }, {
+    delaysMs: opening.delaysMs ?? patientDelaysMs,
+    repeatsLastDelay: true,
+    signal,
+    onRetry: (error, _, delayMs) => onWait(error, delayMs),
+  });
 }

@@ -15,6 +15,7 @@ import {
   type TableName,
 } from "../../core/internal.ts";
 import {
+  retry,
   ServerError,
   type Session,
   SqlState,
@@ -271,7 +272,8 @@ export function createPublicationStatement(
   } WITH (publish = 'insert, update, delete, truncate')`;
 }
 
-const attempts = 5;
+/** Each attempt waits for the lock itself. */
+const lockRetryDelaysMs: readonly number[] = [0, 0, 0, 0];
 
 /**
  * Changes replica identities, makes the publication and writes down what was done, all in one
@@ -298,19 +300,18 @@ export async function createPublication(
     createPublicationStatement(name, plan.tables),
     commentOnPublication(name, { ...descriptor, changedIdentities: plan.changedIdentities }),
   ];
-  for (let attempt = 1;; attempt++) {
-    try {
-      await withoutEventTriggers(session, async () => {
+  await retry(
+    () =>
+      withoutEventTriggers(session, async () => {
         for (const statement of statements) await session.execute(statement);
-      });
-      return;
-    } catch (error) {
-      const passing = error instanceof ServerError &&
-        (error.sqlState === SqlState.lockNotAvailable ||
-          error.sqlState === SqlState.deadlockDetected);
-      if (!passing || attempt >= attempts) throw error;
-    }
-  }
+      }),
+    { delaysMs: lockRetryDelaysMs, isRetryable: isLockConflict },
+  );
+}
+
+function isLockConflict(error: unknown): boolean {
+  return error instanceof ServerError &&
+    (error.sqlState === SqlState.lockNotAvailable || error.sqlState === SqlState.deadlockDetected);
 }
 
 /** Adds a comment's news to a publication that is there. */
