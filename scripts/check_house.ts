@@ -31,6 +31,7 @@ const order: readonly (readonly string[])[] = [
 
 /** What a library never does, and the files and folders that may. */
 const effects: readonly { readonly what: RegExp; readonly homes: readonly string[] }[] = [
+  { what: /\bsetFlagsFromString\b/, homes: ["lib/cli/run/engine_flags.ts"] },
   { what: /\bDeno\.exit(Code)?\b/, homes: ["cli.ts"] },
   { what: /\bDeno\.env\b/, homes: ["lib/cli/options/environment.ts", "lib/cluster/"] },
   { what: /\bDeno\.(stdin|stdout|stderr|consoleSize)\b/, homes: ["lib/cli/terminal/terminal.ts"] },

@@ -147,7 +147,7 @@ function encryptedSide(transport: Transport, gate: Gate): Duplex {
         await gate.pass();
         const count = await transport.read(buffer);
         gate.came(count ?? 0);
-        buffers.left(count ?? 0);
+        buffers.count(count ?? 0);
         if (count === null) this.push(null);
         else if (count < readBytes / 2) {
           // a short answer in a long buffer of its own: thousands of them wait for the garbage

@@ -1,71 +1,66 @@
 /**
  * Keeps memory flat where many sessions use TLS at once.
  *
- * TLS puts every piece that it passes on into three new buffers. They are not in the engine's heap,
- * so it sees little reason to hurry with them: when eight jobs begin at once, 130 MB wait to be
- * collected. Asked for it, the engine collects young objects alone and finds nearly all of them.
+ * TLS puts every piece that it passes on into three new buffers. They are outside the engine's
+ * heap, so it sees little reason to collect them: when eight jobs start at once, 130 MB are
+ * waiting. Asked to, the engine collects young objects alone and finds nearly all of them.
+ *
+ * That takes a collector which the host program has exposed (V8's `--expose-gc`, as `cli.ts` sets
+ * it). Without one the engine collects when it sees fit: memory stays flat then too, only higher.
  *
  * @module
  */
-import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 /**
- * Fewer connections have room: a collection takes 10 ms and more, which one table over TLS would
- * feel (a tenth of its time).
+ * Below this many connections nothing is collected: a collection takes 10 ms and more, which slows
+ * a single table over TLS by a tenth.
  */
-const fewConnections = 16;
-/** So many bytes of buffers more than after the last collection call for one. */
-const maxGrowth = 48 * 1024 * 1024;
-/** Bytes from the network between two looks. */
+const minConnections = 16;
+/** Growth of the buffers since the last collection that calls for one. */
+const maxGrowthBytes = 48 * 1024 * 1024;
+/** Bytes from the network between two checks. */
 const checkEveryBytes = 1024 * 1024;
 
 let connections = 0;
-let bytesSince = 0;
-let floor = Infinity;
+let bytesSinceCheck = 0;
+let floorBytes = Infinity;
 let collect: (() => void) | undefined;
 
-/** What one connection leaves behind. */
+/** The buffers that one connection leaves behind. */
 export class TlsBufferGc implements Disposable {
-  #closed = false;
+  #disposed = false;
 
   constructor() {
     connections++;
   }
 
-  /**
-   * Tells of bytes that have come, and are in buffers that nobody will use any more before long.
-   */
-  left(bytes: number): void {
-    bytesSince += bytes;
-    if (bytesSince < checkEveryBytes || connections < fewConnections) return;
-    bytesSince = 0;
+  /** Counts bytes received into buffers that will soon be garbage. */
+  count(bytes: number): void {
+    bytesSinceCheck += bytes;
+    if (bytesSinceCheck < checkEveryBytes || connections < minConnections) return;
+    bytesSinceCheck = 0;
     const { external } = Deno.memoryUsage();
-    floor = Math.min(floor, external);
-    if (external - floor < maxGrowth) return;
+    floorBytes = Math.min(floorBytes, external);
+    if (external - floorBytes < maxGrowthBytes) return;
     collect ??= findCollector();
     collect();
-    floor = Deno.memoryUsage().external;
+    floorBytes = Deno.memoryUsage().external;
   }
 
   [Symbol.dispose](): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#disposed) return;
+    this.#disposed = true;
     connections--;
   }
 }
 
-/**
- * An engine that does not let itself be asked goes on as it likes: memory is flat then too, only
- * higher.
- */
 function findCollector(): () => void {
   try {
-    setFlagsFromString("--expose-gc");
-    const found: unknown = runInNewContext("gc");
-    if (typeof found === "function") return () => void found({ type: "minor" });
+    const gc: unknown = runInNewContext("gc"); // flags apply to contexts made after they were set
+    if (typeof gc === "function") return () => void gc({ type: "minor" });
   } catch {
-    // such an engine
+    // not exposed
   }
   return () => {};
 }
