@@ -1,6 +1,7 @@
 /// <reference lib="dom" />
 import type { JobView } from "../lib/remote/api/views.ts";
 import { formatCount } from "../lib/core/quantities.ts";
+import { stepTitle } from "../lib/ui/step_titles.ts";
 import { Refusal } from "./api.ts";
 import { backOff, wait } from "./connection.ts";
 import { announce, fill, make, moment, setAttribute, setText } from "./dom.ts";
@@ -15,7 +16,6 @@ import {
   shortId,
   stateOf,
   stateWords,
-  stepWords,
 } from "./words.ts";
 
 const pageSize = 50;
@@ -214,7 +214,7 @@ function progressText(job: JobView, fraction: number | undefined): string {
   if (state === "queued") return "waits for a worker";
   if (error !== null && state !== "cancelled") return error.message;
   if (progress === null || state !== "running") return "";
-  const step = progress.step === null ? "" : stepWords[progress.step] ?? progress.step;
+  const step = progress.step === null ? "" : stepTitle(progress.step);
   const tables = progress.tables === 0
     ? ""
     : `${formatCount(progress.tables_finished)} of ${formatCount(progress.tables)} tables`;

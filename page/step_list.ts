@@ -2,7 +2,8 @@
 import { formatCount, formatDuration } from "../lib/core/quantities.ts";
 import { fill, make, setAttribute, setText } from "./dom.ts";
 import type { Progress, StepView } from "./progress.ts";
-import { stepWords, wholeSeconds } from "./words.ts";
+import { wholeSeconds } from "./words.ts";
+import { stepTitle } from "../lib/ui/step_titles.ts";
 
 /** The steps of a run, in the order in which they began. */
 export class StepList {
@@ -39,7 +40,7 @@ class StepItem {
   update(step: StepView, { over, now }: { readonly over: boolean; readonly now: number }): void {
     const state = step.ms !== undefined ? "done" : over ? "stopped" : "running";
     setAttribute(this.element, "data-state", state);
-    const word = stepWords[step.step] ?? step.step;
+    const word = stepTitle(step.step);
     if (this.#label.childElementCount + this.#label.childNodes.length === 0) {
       fill(
         this.#label,

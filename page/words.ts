@@ -106,28 +106,3 @@ export class Bar {
     this.#fill.style.transform = `scaleX(${fraction ?? 0})`;
   }
 }
-
-/** Names of steps for people. */
-export const stepWords: Readonly<Record<string, string>> = {
-  connect: "Connect",
-  validate: "Check both servers",
-  estimate: "Estimate",
-  globals: "Roles",
-  publication: "Publication",
-  slot: "Slot and snapshot",
-  dump: "Read the schema",
-  database: "Create database",
-  schema: "Tables",
-  data: "Rows",
-  "large-objects": "Large objects",
-  indexes: "Indexes",
-  "foreign-keys": "Foreign keys",
-  "finish-schema": "Rest of the schema",
-  sequences: "Sequences",
-  analyze: "Statistics",
-  subscription: "Subscription",
-  "catch-up": "Catch up",
-  structure: "Compare structure",
-  "compare-rows": "Compare rows",
-  "compare-objects": "Compare large objects",
-};

@@ -9,7 +9,7 @@ export function bar(fraction: number, columns: number): string {
   return "█".repeat(full) + part + "░".repeat(columns - full - (part === "" ? 0 : 1));
 }
 
-/** `  7 %`, never 100 before it is done. */
+/** `  7 %`; 100 only when complete. */
 export function percent(fraction: number): string {
   const whole = fraction >= 1 ? 100 : Math.min(99, Math.floor(Math.max(0, fraction) * 100));
   return `${String(whole).padStart(3)} %`;

@@ -1,12 +1,12 @@
 import type { RunEvent } from "../core/internal.ts";
 import type { ProgressDisplay } from "./live_progress.ts";
 
-/** How much is told, from least to most. */
+/** Log levels, from the least to the most verbose. */
 export const logLevels = ["error", "warn", "info", "debug"] as const;
 /** One of {@linkcode logLevels}. */
 export type ShownLevel = typeof logLevels[number];
 
-/** How important an event is. */
+/** The level at which an event is logged. */
 export function levelOf(event: RunEvent): ShownLevel {
   switch (event.kind) {
     case "warning":
@@ -21,14 +21,14 @@ export function levelOf(event: RunEvent): ShownLevel {
   }
 }
 
-/** Whether an event is told at this level. */
+/** Whether an event is logged at this level. */
 export function isShown(event: RunEvent, level: ShownLevel): boolean {
   return logLevels.indexOf(levelOf(event)) <= logLevels.indexOf(level);
 }
 
 /**
- * One JSON object a line, for log collectors: `{"time":…,"level":…,"event":…}` and the event's own
- * fields.
+ * One JSON object per line, for log collectors: `{"time":…,"level":…,"event":…}` and the event's
+ * own fields.
  */
 export function jsonLines({ writeLine, level, date }: {
   readonly writeLine: (line: string) => void;

@@ -5,30 +5,30 @@ import { render } from "./progress_view.ts";
 import { makeStyle } from "./style.ts";
 import { printable } from "./text.ts";
 
-/** What shows a run's events somewhere. Takes events until disposed of. */
+/** Displays the events of a run until disposed. */
 export interface ProgressDisplay extends Disposable {
   readonly take: (event: RunEvent) => void;
-  /** Prints a line that stays. */
+  /** Prints a permanent line. */
   readonly print: (line: string) => void;
-  /** Leaves the screen to somebody else (a question) until the next event. */
+  /** Clears the display, for example for a prompt, until the next event. */
   readonly pause: () => void;
 }
 
-/** What a {@linkcode LiveProgress} needs. */
+/** Options of {@linkcode LiveProgress}. */
 export interface LiveProgressOptions {
   readonly terminal: LiveTerminal;
   readonly color: boolean;
-  /** Milliseconds that only grow. */
+  /** A monotonic clock, in milliseconds. */
   readonly now: () => number;
 }
 
 const redrawEveryMs = 100;
 
 /**
- * Progress drawn in place, ten times a second whatever the events.
+ * Progress drawn in place, ten times per second regardless of events.
  *
- * States: waiting (until the first event) → drawing ⇄ paused → disposed, which takes the picture
- * away and gives the cursor back.
+ * States: waiting (until the first event) → drawing ⇄ paused → disposed, which clears the display
+ * and restores the cursor.
  */
 export class LiveProgress implements ProgressDisplay {
   readonly #region: LiveRegion;
@@ -54,7 +54,9 @@ export class LiveProgress implements ProgressDisplay {
       if (event.remedy !== undefined) this.print(style.dim(`  → ${printable(event.remedy)}`));
     } else if (event.kind === "retry") {
       const seconds = formatCount(event.delayMs / 1000);
-      this.print(style.yellow("↻ ") + printable(`${describeRetry(event)}: again in ${seconds} s`));
+      this.print(
+        style.yellow("↻ ") + printable(`${describeRetry(event)}: retrying in ${seconds} s`),
+      );
     } else if (event.kind === "info") this.print(printable(event.message));
     if (this.#timer !== undefined) return;
     this.#timer = setInterval(() => this.#draw(), redrawEveryMs);

@@ -1,9 +1,9 @@
 import { displayWidth, truncate } from "./text.ts";
 
-/** The terminal as the region needs it. */
+/** The terminal that a region is drawn on. */
 export interface LiveTerminal {
   readonly write: (text: string) => void;
-  /** The size now; it may change between calls. */
+  /** The current size, which may change between calls. */
   readonly size: () => { readonly columns: number; readonly rows: number };
 }
 
@@ -12,12 +12,11 @@ const showCursor = "\x1b[?25h";
 const eraseBelow = "\x1b[J";
 
 /**
- * The last lines of a terminal, drawn again and again in place, with lasting lines printed above
- * them.
+ * The bottom lines of a terminal, redrawn in place, with permanent lines printed above them.
  *
- * States: empty ⇄ drawn, by {@linkcode draw} and {@linkcode clear}; disposing clears and brings the
- * cursor back, and may be done twice. The cursor is hidden while drawn and stands at the start of
- * the line below the last one.
+ * States: empty ⇄ drawn, by {@linkcode draw} and {@linkcode clear}. Disposing clears the region and
+ * restores the cursor; it may be repeated. While drawn, the cursor is hidden and is at the start of
+ * the line below the region.
  */
 export class LiveRegion implements Disposable {
   readonly #terminal: LiveTerminal;
@@ -27,10 +26,10 @@ export class LiveRegion implements Disposable {
     this.#terminal = terminal;
   }
 
-  /** Shows these lines in place of those shown before. */
+  /** Replaces the lines shown. */
   draw(lines: readonly string[]): void {
     const { columns, rows } = this.#terminal.size();
-    // the last column stays free: some terminals break the line after it, others do not
+    // leave the last column free: some terminals wrap after it, others do not
     const fitting = lines.slice(-Math.max(1, rows - 1))
       .map((line) => truncate(line, Math.max(1, columns - 1)));
     const body = fitting.map((line) => `${line}\n`).join("");
@@ -38,13 +37,13 @@ export class LiveRegion implements Disposable {
     this.#drawn = fitting;
   }
 
-  /** Prints lines that stay, above the region; the next {@linkcode draw} brings the region back. */
+  /** Prints permanent lines above the region, which the next {@linkcode draw} restores. */
   print(text: string): void {
     this.#terminal.write(`${this.#erasing()}${text}`);
     this.#drawn = [];
   }
 
-  /** Takes the region away and shows the cursor. */
+  /** Erases the region and shows the cursor. */
   clear(): void {
     if (this.#drawn.length === 0) return;
     this.#terminal.write(`${this.#erasing()}${showCursor}`);
@@ -57,8 +56,8 @@ export class LiveRegion implements Disposable {
   }
 
   /**
-   * Moves to the region's first line and erases. A window made narrower has broken our lines into
-   * several.
+   * Moves to the region's first line and erases it. In a window that was made narrower, the lines
+   * drawn have wrapped.
    */
   #erasing(): string {
     if (this.#drawn.length === 0) return "";

@@ -1,6 +1,6 @@
 /**
- * What people see: live progress, tables, plain and JSON lines, the HTML report. Pure but for the
- * writer it is given; knows no command and needs no permission.
+ * Presentation: live progress, tables, plain and JSON log lines, HTML reports. Pure apart from the
+ * writer it is given. Independent of commands; needs no permissions.
  *
  * @module
  */

@@ -19,7 +19,7 @@ import {
 import { stepTitle } from "./step_titles.ts";
 import { printable } from "./text.ts";
 
-/** What {@linkcode plainLines} needs. */
+/** Options of {@linkcode plainLines}. */
 export interface PlainLinesOptions {
   readonly writeLine: (line: string) => void;
   readonly level: ShownLevel;
@@ -29,7 +29,7 @@ export interface PlainLinesOptions {
 const progressEveryMs = 5_000;
 
 /**
- * Progress as lines for a log or a pipe: one for each finished step and table, and one every few
+ * Progress as lines for a log or a pipe: one per finished step and table, and a summary every few
  * seconds.
  */
 export function plainLines({ writeLine, level, now }: PlainLinesOptions): ProgressDisplay {
@@ -89,7 +89,7 @@ function describe(event: RunEvent): string | undefined {
         (event.remedy === undefined ? "" : ` → ${event.remedy}`);
     }
     case "retry":
-      return `retry ${event.attempt}: ${describeRetry(event)}, again in ${
+      return `retry ${event.attempt}: ${describeRetry(event)}, retrying in ${
         formatDuration(event.delayMs)
       }`;
     case "governor":

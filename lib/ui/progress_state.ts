@@ -11,7 +11,7 @@ export interface RunningTable {
   readonly startedAtMs: number;
 }
 
-/** A step that has begun. */
+/** A step that has started. */
 export interface StepState {
   readonly step: StepName;
   readonly database: string | undefined;
@@ -24,39 +24,36 @@ export interface StepState {
   readonly current: string | undefined;
 }
 
-/** How much had been copied at a moment, for the rate. */
+/** How much had been copied at some point, to compute the rate. */
 interface Sample {
   readonly atMs: number;
   readonly bytes: number;
   readonly fraction: number;
 }
 
-/** All that the live view shows; a plain value made by {@linkcode reduce}. */
+/** Everything the live view shows; a plain value computed by {@linkcode reduce}. */
 export interface ProgressState {
   readonly startedAtMs: number;
   readonly steps: readonly StepState[];
-  /** Sizes of all tables in scope. */
+  /** Size of all tables in scope. */
   readonly plannedBytes: number;
   readonly plannedTables: number;
   readonly databases: number;
   readonly running: readonly RunningTable[];
   readonly finishedTables: number;
   readonly finishedRows: number;
-  /** COPY bytes of the tables that are finished. */
+  /** COPY bytes of finished tables. */
   readonly finishedBytes: number;
-  /** Planned bytes of the tables that are finished. */
+  /** Planned bytes of finished tables. */
   readonly finishedPlannedBytes: number;
   readonly warnings: number;
   readonly retries: number;
-  /**
-   * How the source bears the copy: why that is slower than it could be, who waits for it, how old
-   * its snapshot is.
-   */
+  /** Load on the source: why the copy is throttled, who waits for it, how old its snapshot is. */
   readonly governor: Readonly<Partial<Record<ThrottleSubject, string>>>;
   readonly samples: readonly Sample[];
 }
 
-/** Before anything happened. */
+/** The state before the first event. */
 export function initialProgress(nowMs: number): ProgressState {
   return {
     startedAtMs: nowMs,
@@ -148,7 +145,7 @@ export function reduce(state: ProgressState, event: RunEvent, nowMs: number): Pr
       return { ...state, governor: governorAfter(state.governor, event) };
     case "info":
     case "replication-lag":
-    case "work-finished": // told by the tables and steps already
+    case "work-finished": // already covered by tables and steps
       return state;
   }
 }
@@ -167,8 +164,8 @@ export function copiedBytes({ finishedBytes, running }: ProgressState): number {
 }
 
 /**
- * How much of the data is over, from 0 to 1. Planned sizes are those on disk while progress counts
- * COPY bytes, which may be half or three times as many: finished tables show the ratio for the
+ * The fraction of the data copied, from 0 to 1. Planned sizes are on disk, while progress counts
+ * COPY bytes, which may be half or three times as many; finished tables provide the ratio for the
  * running ones.
  */
 export function copiedFraction(state: ProgressState): number {
@@ -182,15 +179,15 @@ export function copiedFraction(state: ProgressState): number {
   return Math.min(0.999, done / state.plannedBytes);
 }
 
-/** How much of a running table is over, from 0 to 1. */
+/** The fraction of a running table copied, from 0 to 1. */
 export function tableFraction(state: ProgressState, table: RunningTable): number {
   if (table.plannedBytes <= 0) return 0;
   return Math.min(0.99, table.copiedBytes / copyRatio(state) / table.plannedBytes);
 }
 
 /**
- * Bytes a second over the last ten seconds or so, and the time the rest will take; undefined while
- * unknown.
+ * Bytes per second over about the last ten seconds, and the estimated time remaining; undefined
+ * while unknown.
  */
 export function pace(
   state: ProgressState,
@@ -207,10 +204,10 @@ export function pace(
   };
 }
 
-const enoughForRatio = 1 << 20;
+const minBytesForRatio = 1 << 20;
 
 function copyRatio({ finishedBytes, finishedPlannedBytes }: ProgressState): number {
-  if (finishedPlannedBytes < enoughForRatio || finishedBytes === 0) return 1;
+  if (finishedPlannedBytes < minBytesForRatio || finishedBytes === 0) return 1;
   return finishedBytes / finishedPlannedBytes;
 }
 
@@ -243,7 +240,7 @@ function startedStep({ step, database }: StepKey, startedAtMs: number): StepStat
   };
 }
 
-/** Changes the running step that the event means, or adds it if its start was not told. */
+/** Changes the running step that the event refers to, or adds it if its start was not reported. */
 function changeStep(
   steps: readonly StepState[],
   key: StepKey,

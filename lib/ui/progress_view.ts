@@ -20,14 +20,14 @@ export interface ViewSize {
   readonly color: boolean;
 }
 
-/** Spinner pictures; one a tenth of a second. */
+/** Spinner frames, ten per second. */
 const spinner = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"] as const;
 const titleColumns = 24;
-const longestBar = 30;
+const maxBarColumns = 30;
 
 /**
- * The live view as lines, none wider than the terminal and never more than its rows: steps, running
- * tables, overall bar. When rows are short, finished steps go first, then tables.
+ * The live view as lines that fit the terminal: steps, running tables, overall bar. When space is
+ * short, finished steps are dropped first, then tables.
  */
 export function render(
   state: ProgressState,
@@ -69,12 +69,12 @@ function stepLine(step: StepState, { state, style, nowMs }: View): string {
     const summary = step.summary === undefined ? "" : style.dim(`  ${printable(step.summary)}`);
     return `${style.green("✓")} ${padded}${style.dim(time)}${summary}`;
   }
-  const picture = spinner[Math.floor(nowMs / 100) % spinner.length] ?? "";
+  const frame = spinner[Math.floor(nowMs / 100) % spinner.length] ?? "";
   const count = step.total === undefined
     ? ""
     : `  ${formatCount(step.done ?? 0)} of ${formatCount(step.total)}`;
   const current = step.current === undefined ? "" : style.dim(`  ${printable(step.current)}`);
-  return `${style.cyan(picture)} ${style.bold(padded)}${time}${count}${current}`;
+  return `${style.cyan(frame)} ${style.bold(padded)}${time}${count}${current}`;
 }
 
 function tableLines(view: View, budget: number): string[] {
@@ -131,8 +131,8 @@ function overallLines({ state, style, columns, nowMs }: View): string[] {
   return ["", ...source, ...wrap(line.trimStart(), columns)];
 }
 
-/** What is left for a bar; none at all when it would be too small to read. */
+/** The columns left for a bar; 0 when it would be too narrow to read. */
 function barWidth(columns: number, taken: number): number {
-  const width = Math.min(longestBar, columns - taken - 1);
+  const width = Math.min(maxBarColumns, columns - taken - 1);
   return width < 5 ? 0 : width;
 }

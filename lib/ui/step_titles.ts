@@ -1,31 +1,34 @@
 import type { StepName } from "../core/internal.ts";
 
-/** The steps in words for people. */
+/**
+ * What a step is called wherever a person reads it: terminal, log, report and the service's web
+ * page. The `step` of an event names the same step to programs.
+ */
 export const stepTitles: Readonly<Record<StepName, string>> = {
   "connect": "Connect",
-  "validate": "Check both servers",
-  "estimate": "Measure sizes",
-  "globals": "Roles and settings",
-  "publication": "Publish tables",
-  "slot": "Replication slot",
-  "dump": "Read the schema",
+  "validate": "Validate",
+  "estimate": "Estimate duration",
+  "globals": "Copy roles and settings",
+  "publication": "Create publications",
+  "slot": "Create replication slot",
+  "dump": "Dump schema",
   "database": "Create database",
-  "schema": "Tables and types",
+  "schema": "Create tables and types",
   "data": "Copy rows",
-  "large-objects": "Large objects",
-  "indexes": "Indexes and keys",
-  "foreign-keys": "Foreign keys",
-  "finish-schema": "Triggers, views, rights",
-  "sequences": "Sequences",
-  "analyze": "Planner statistics",
-  "subscription": "Subscribe",
+  "large-objects": "Copy large objects",
+  "indexes": "Build indexes",
+  "foreign-keys": "Add foreign keys",
+  "finish-schema": "Finish schema",
+  "sequences": "Set sequences",
+  "analyze": "Analyze tables",
+  "subscription": "Create subscription",
   "catch-up": "Catch up",
   "structure": "Compare structure",
   "compare-rows": "Compare rows",
   "compare-objects": "Compare large objects",
 };
 
-/** A step's title, for names that a newer part of the tool may have added too. */
+/** A step's title; the name itself for a step that only a newer version knows. */
 export function stepTitle(step: string): string {
   return Object.hasOwn(stepTitles, step) ? stepTitles[step as StepName] : step;
 }

@@ -1,33 +1,33 @@
 import { displayWidth, padEnd, padStart, truncate, wrap } from "./text.ts";
 import { makeStyle } from "./style.ts";
 
-/** A column of a {@linkcode renderTable}. */
+/** A column of {@linkcode renderTable}. */
 export interface TextColumn {
   readonly title: string;
   /** Default: left. */
   readonly align?: "left" | "right";
   /**
-   * What happens to texts when the terminal is too narrow: `keep` never shortens, `wrap` takes more
-   * lines, `cut` ends in `…`. Default: keep.
+   * What to do when the terminal is too narrow: `keep` never shortens, `wrap` uses more lines, `cut`
+   * truncates with `…`. Default: keep.
    */
   readonly narrow?: "keep" | "wrap" | "cut";
 }
 
-/** One row: a text for each column, in colours if wanted. */
+/** One row: a text per column, optionally coloured. */
 export type TableRow = readonly string[];
 
-/** How a table is drawn. */
+/** Options of {@linkcode renderTable}. */
 export interface TableOptions {
-  /** The width not to exceed; `Infinity` when it goes into a file. */
+  /** Maximum width; `Infinity` for a file. */
   readonly columns: number;
   readonly color: boolean;
 }
 
 const gap = 2;
-/** A column that shrinks still shows this much, even if the terminal then breaks the line. */
+/** Columns do not shrink below this, even if the terminal then wraps the line. */
 const minWidth = 12;
 
-/** Aligned columns under their titles, one string a line. */
+/** Aligned columns with titles, one string per line. */
 export function renderTable(
   columns: readonly TextColumn[],
   rows: readonly TableRow[],
@@ -61,8 +61,7 @@ function fitCell(text: string, width: number, narrow: "keep" | "wrap" | "cut"): 
 }
 
 /**
- * Natural widths; what is too much is taken, column by column, from the widest of those that may
- * shrink.
+ * Natural widths, reduced one column at a time from the widest of those that may shrink.
  */
 function fitWidths(
   columns: readonly TextColumn[],

@@ -4,23 +4,21 @@ import stringWidth from "string-width";
 const escapeSequence = /\x1b\[[0-9;]*m/y;
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
-/** How many columns a text takes on a terminal; colours take none, `日` takes two. */
+/** The width of a text in terminal columns: colours take none, `日` takes two. */
 export function displayWidth(text: string): number {
   return stringWidth(text);
 }
 
 /**
- * Makes what came from a server harmless on a terminal: a table's name may hold line breaks and
- * escape sequences, which would break the layout or worse.
+ * Makes text from a server safe for a terminal: an identifier may contain line breaks and escape
+ * sequences.
  */
 export function printable(text: string): string {
-  // deno-lint-ignore no-control-regex -- these are what is replaced
+  // deno-lint-ignore no-control-regex -- these are replaced
   return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 }
 
-/**
- * Shortens a text to `columns`, ending in `…` when something was cut; colours are kept and closed.
- */
+/** Truncates text to `columns`, ending in `…`; colours are kept and closed. */
 export function truncate(text: string, columns: number): string {
   if (displayWidth(text) <= columns) return text;
   if (columns <= 0) return "";
@@ -41,17 +39,17 @@ export function truncate(text: string, columns: number): string {
   return `${result}…${colored ? "\x1b[0m" : ""}`;
 }
 
-/** Fills up with spaces on the right to `columns`. */
+/** Pads text with spaces on the right to `columns`. */
 export function padEnd(text: string, columns: number): string {
   return text + " ".repeat(Math.max(0, columns - displayWidth(text)));
 }
 
-/** Fills up with spaces on the left to `columns`. */
+/** Pads text with spaces on the left to `columns`. */
 export function padStart(text: string, columns: number): string {
   return " ".repeat(Math.max(0, columns - displayWidth(text))) + text;
 }
 
-/** Breaks a text into lines of at most `columns`, at spaces where there are some. */
+/** Breaks text into lines of at most `columns`, at spaces where possible. */
 export function wrap(text: string, columns: number): string[] {
   if (columns < 1) return [text];
   const lines: string[] = [];
@@ -75,9 +73,8 @@ export function wrap(text: string, columns: number): string[] {
 }
 
 /**
- * Breaks lines that are wider than a terminal at spaces, where the terminal would break them
- * anywhere; what follows stands a little to the right. Lines that fit, such as those of tables,
- * stay as they are.
+ * Breaks lines wider than the terminal at spaces and indents the continuation. Lines that fit, such
+ * as table rows, are unchanged.
  */
 export function fitLines(
   lines: readonly string[],
@@ -87,14 +84,14 @@ export function fitLines(
     if (displayWidth(line) <= columns) return [line];
     const indent = /^ */.exec(line)?.[0] ?? "";
     const hanging = `${indent}  `;
-    if (columns - hanging.length < leastText) return [line];
+    if (columns - hanging.length < minTextColumns) return [line];
     const [first = "", ...rest] = wrap(line.slice(indent.length), columns - hanging.length);
     return [`${indent}${first}`, ...rest.map((each) => `${hanging}${each}`)];
   });
 }
 
-/** Narrower than this, breaking at spaces makes nothing better. */
-const leastText = 20;
+/** Below this width, breaking at spaces does not help. */
+const minTextColumns = 20;
 
 function takeColumns(text: string, columns: number): string {
   let head = "";
@@ -107,7 +104,7 @@ function takeColumns(text: string, columns: number): string {
   return head;
 }
 
-/** Colour sequences and characters as people see them, in their order. */
+/** Colour sequences and grapheme clusters, in order. */
 function* pieces(text: string): Generator<string> {
   let at = 0;
   for (const { segment, index } of graphemes.segment(text)) {

@@ -4,12 +4,12 @@ import { sparkline } from "./sparkline.ts";
 import { makeStyle, type Style } from "./style.ts";
 import { displayWidth, padEnd, padStart, printable, truncate, wrap } from "./text.ts";
 
-/** How good something is. */
+/** How serious something is. */
 export type Tone = "good" | "warn" | "bad";
 
-/** One stream of changes in a {@linkcode WatchView}. */
+/** One replication stream in a {@linkcode WatchView}. */
 export interface WatchedStream {
-  /** The databases, and the epoch where there are several. */
+  /** The databases, and the epoch if there are several. */
   readonly label: string;
   readonly state: string;
   readonly tone: Tone;
@@ -17,43 +17,43 @@ export interface WatchedStream {
   readonly lagSeconds: number | null;
   readonly appliedBytesPerSecond: number | null;
   readonly catchUpSeconds: number | null;
-  /** Lag in bytes at each look, oldest first. */
+  /** Lag in bytes at each refresh, oldest first. */
   readonly history: readonly (number | null)[];
 }
 
-/** Something to look at. */
+/** Something that needs attention. */
 export interface WatchedFinding {
   readonly tone: Tone;
   readonly text: string;
   readonly remedy: string;
 }
 
-/** Everything that is shown at one moment. */
+/** Everything shown at one time. */
 export interface WatchView {
-  /** One line: from where to where. */
+  /** One line naming source and target. */
   readonly title: string;
-  /** When, as people read it. */
+  /** The local time. */
   readonly time: string;
   readonly walBytesPerSecond: number | null;
   readonly streams: readonly WatchedStream[];
   readonly findings: readonly WatchedFinding[];
-  /** How to leave. */
+  /** Which keys do what. */
   readonly hint: string;
 }
 
-const longestChart = 60;
-const shortestChart = 6;
+const maxChartColumns = 60;
+const minChartColumns = 6;
 
 /**
- * The live view of replication as lines, none wider than the terminal and never more than its rows.
- * What is short of room goes in this order: remedies, charts, details, findings, streams.
+ * The live view of replication as lines that fit the terminal. When space is short, parts are
+ * dropped in this order: remedies, charts, details, findings, streams.
  */
 export function renderWatch(view: WatchView, { columns, rows, color }: ViewSize): string[] {
   const style = makeStyle(color);
-  const most = Math.max(1, rows - 1);
+  const maxLines = Math.max(1, rows - 1);
   const head = [headLine(view, { style, columns })];
-  const foot = most >= 6 ? [style.dim(printable(view.hint))] : [];
-  const room = Math.max(1, most - head.length - foot.length);
+  const foot = maxLines >= 6 ? [style.dim(printable(view.hint))] : [];
+  const room = Math.max(1, maxLines - head.length - foot.length);
   const minFindings = view.findings.length === 0 ? 0 : Math.min(2, Math.floor(room / 3));
   const streams = streamLines(view.streams, {
     style,
@@ -62,7 +62,7 @@ export function renderWatch(view: WatchView, { columns, rows, color }: ViewSize)
   });
   const findings = findingLines(view.findings, { style, columns, room: room - streams.length });
   return [...head, ...streams, ...findings, ...foot]
-    .slice(0, most)
+    .slice(0, maxLines)
     .map((line) => truncate(line, columns));
 }
 
@@ -72,7 +72,7 @@ function headLine(
 ): string {
   const wal = walBytesPerSecond === null
     ? ""
-    : `source writes ${formatBytes(walBytesPerSecond)}/s of WAL · `;
+    : `source generates ${formatBytes(walBytesPerSecond)}/s of WAL · `;
   const left = style.bold(printable(title));
   const right = `${wal}${time}`;
   const gap = columns - displayWidth(left) - displayWidth(right);
@@ -112,8 +112,8 @@ function streamLines(streams: readonly WatchedStream[], { style, columns, room }
       ? whole
       : `${style.bold(label)} ${paint(stream.tone, style)(signs[stream.tone])} ${lagText(stream)}`;
     const details = detailText(stream);
-    const chartColumns = Math.min(longestChart, columns - 4);
-    if (roomy && chartColumns >= shortestChart && stream.history.length > 1) {
+    const chartColumns = Math.min(maxChartColumns, columns - 4);
+    if (roomy && chartColumns >= minChartColumns && stream.history.length > 1) {
       return [
         line,
         `  ${style.cyan(sparkline(stream.history, chartColumns))}`,
@@ -121,8 +121,8 @@ function streamLines(streams: readonly WatchedStream[], { style, columns, room }
       ];
     }
     const rest = columns - displayWidth(line) - 2;
-    if (rest < shortestChart) return [line];
-    const chart = sparkline(stream.history, Math.min(longestChart, Math.floor(rest / 2)));
+    if (rest < minChartColumns) return [line];
+    const chart = sparkline(stream.history, Math.min(maxChartColumns, Math.floor(rest / 2)));
     const left = rest - displayWidth(chart) - 2;
     return [
       `${line}  ${style.cyan(chart)}${left >= 12 ? style.dim(`  ${truncate(details, left)}`) : ""}`,
@@ -134,15 +134,15 @@ function streamLines(streams: readonly WatchedStream[], { style, columns, room }
   return lines;
 }
 
-/** Less is not worth a word. */
+/** Less is not shown. */
 const noticeableSeconds = 0.05;
-/** From here on somebody may wonder whether the target gains. */
+/** From here on it matters whether the target is catching up. */
 const lateSeconds = 1;
 
 /** `1.2 MB, 0.4 s behind` */
 function lagText({ lagBytes, lagSeconds }: WatchedStream): string {
-  if (lagBytes === null && lagSeconds === null) return "lag not known";
-  if (lagBytes === 0) return "nothing waits";
+  if (lagBytes === null && lagSeconds === null) return "lag unknown";
+  if (lagBytes === 0) return "caught up";
   const parts = [
     ...(lagBytes === null ? [] : [formatBytes(lagBytes)]),
     ...(lagSeconds === null || lagSeconds < noticeableSeconds
@@ -163,7 +163,7 @@ function detailText(
     : catchUpSeconds === null
     ? appliedBytesPerSecond === null || (lagSeconds ?? Infinity) < lateSeconds
       ? []
-      : ["does not gain"]
+      : ["not catching up"]
     : [`caught up in ${formatDuration(catchUpSeconds * 1000)}`];
   return [...applied, ...caught].join(" · ");
 }

@@ -109,7 +109,7 @@ Deno.test("render() shows steps, running tables and the whole", () => {
   const text = lines.join("\n");
   for (
     const part of [
-      "✓ Roles and settings",
+      "✓ Copy roles and settings",
       "12 roles",
       "Copy rows",
       "日本の表",

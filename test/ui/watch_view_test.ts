@@ -33,7 +33,7 @@ const view: WatchView = {
 
 Deno.test("renderWatch() shows lag, chart, rates, findings and how to leave", () => {
   deepStrictEqual(renderWatch(view, { columns: 80, rows: 24, color: false }), [
-    "old.example.com → new.example.com      source writes 2.00 kB/s of WAL · 12:00:01",
+    "old.example.com → new.example.com   source generates 2.00 kB/s of WAL · 12:00:01",
     "app → shop  ● streaming  1.20 MB, 420 ms behind",
     "  ▁▅█▄",
     "  applies 5.00 MB/s · caught up in 3.0 s",

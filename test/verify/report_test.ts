@@ -56,7 +56,7 @@ Deno.test("verify --report FILE.html writes a page and prints its digest; equal 
   ok(stdout.includes(digestOf(text)));
   match(stdout, /sha256sum '.*evidence of today\.html'/);
   parse(text, { onParseError: ({ code, startLine }) => ok(false, `${code} in ${startLine}`) });
-  match(text, /✓ Both sides are equal in everything that was compared/);
+  match(text, /✓ Source and target are equal in everything that was compared/);
   match(text, /&lt;b&gt;orders&lt;\/b&gt;/);
   match(text, /publications, subscriptions, replication slots/);
   ok(!text.includes("<b>orders</b>"));

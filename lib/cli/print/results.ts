@@ -136,8 +136,8 @@ export function initPlanLines(plan: InitPlan, options: TableOptions): string[] {
 }
 
 /**
- * What the time is made of, the longest first: ` of which copy rows 8.0 s, indexes and keys 2.1 s,
- * the rest 0.9 s`.
+ * What the time is made of, the longest first: ` of which copy rows 8.0 s, build indexes 2.1 s, the
+ * rest 0.9 s`.
  */
 function predictionLines({ predictedSteps = [] }: InitPlan, style: Style): string[] {
   const sums = [...Map.groupBy(predictedSteps, ({ step }) => step)]

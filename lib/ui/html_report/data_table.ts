@@ -10,19 +10,18 @@ export interface DataColumn {
 export interface DataTable {
   readonly caption: Content;
   readonly columns: readonly DataColumn[];
-  /** The first cell names its row. */
+  /** The first cell is the row's heading. */
   readonly rows: readonly (readonly Content[])[];
 }
 
-/** From so many rows on a table scrolls in itself and can be filtered. */
-const manyRows = 20;
+/** Tables with more rows scroll within the page and can be filtered. */
+const maxPlainRows = 20;
 
 /**
- * A table with its caption and headings; a long one in a block that scrolls, and that prints in
- * full.
+ * A table with caption and headings. A long one scrolls in its own block and prints in full.
  */
 export function dataTable({ caption, columns, rows }: DataTable): Markup {
-  const block = rows.length > manyRows
+  const block = rows.length > maxPlainRows
     ? markup`class="scroll long" tabindex="0" role="group" aria-label="Table, scrolls"`
     : markup`class="scroll"`;
   return markup`<div ${block}><table>
@@ -50,8 +49,8 @@ function classOf(align: DataColumn["align"]): Markup | undefined {
 }
 
 /**
- * A bar for a cell, filled to `fraction` (0 to 1), with a mark at another fraction where there is
- * one; the numbers stand beside it, so readers aloud skip it.
+ * A bar for a table cell, filled to `fraction` (0 to 1), with an optional tick at `mark`. Hidden from
+ * screen readers, since another cell has the number.
  */
 export function cellBar(fraction: number, mark?: number): Markup {
   const tick = mark === undefined

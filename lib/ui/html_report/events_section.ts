@@ -5,13 +5,13 @@ import type { ReportView } from "./report_view.ts";
 import { section } from "./section.ts";
 
 /**
- * What came in between: failures that passed and were tried again, and how the source bore it;
- * nothing when nothing did.
+ * Transient failures that were retried, and how the load on the source was limited; undefined when
+ * there was neither.
  */
 export function eventsSection(report: ReportView): Markup | undefined {
   const { retries, governor } = report;
   if (retries.length === 0 && governor.length === 0) return undefined;
-  return section("events", "What came in between", [
+  return section("events", "Retries and throttling", [
     retriesTable(report),
     governorTable(report),
   ]);
@@ -23,15 +23,15 @@ function retriesTable({ retries }: ReportView): Markup | undefined {
   return dataTable({
     caption: `${
       plural(retries.length, "retry", "retries")
-    }: what failed, passed by itself and was tried again. Pauses: ${
+    } after transient failures, with pauses of ${
       formatDuration(pausedMs)
-    }, during which other sessions went on.`,
+    } in total. Other sessions continued meanwhile.`,
     columns: [
-      { title: "What" },
+      { title: "Work" },
       { title: "After", align: "right" },
       { title: "Attempt", align: "right" },
-      { title: "Paused", align: "right" },
-      { title: "Why" },
+      { title: "Pause", align: "right" },
+      { title: "Reason" },
     ],
     rows: retries.map(({ what, reason = "", attempt, delayMs, startMs }) => [
       redact(what),
@@ -47,10 +47,10 @@ function governorTable({ governor, databases }: ReportView): Markup | undefined 
   if (governor.length === 0) return undefined;
   const several = databases.length > 1;
   return dataTable({
-    caption: "How the source bore the copy, and what the copy did about it.",
+    caption: "The copy’s load on the source, and how it was limited.",
     columns: [
-      { title: "What" },
-      { title: "About" },
+      { title: "Event" },
+      { title: "Subject" },
       ...(several ? [{ title: "Database" }] : []),
       { title: "After", align: "right" },
     ],
@@ -63,7 +63,7 @@ function governorTable({ governor, databases }: ReportView): Markup | undefined 
   });
 }
 
-/** Whether there is anything to tell. */
+/** Whether {@linkcode eventsSection} has anything to show. */
 export function hasEvents({ retries, governor }: ReportView): boolean {
   return retries.length > 0 || governor.length > 0;
 }

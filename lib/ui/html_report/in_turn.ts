@@ -1,9 +1,8 @@
 import type { WorkView } from "./report_view.ts";
 
 /**
- * The same work with the times at which it was really done: a session does one thing after the
- * other, but is told of the next ones beforehand (pipelining), and that is when they count as
- * begun. Pure.
+ * Corrects the start times of pipelined work: a session executes one statement after the other, but
+ * statements count as started when they are sent, which may be earlier. Pure.
  */
 export function inTurn(timeline: readonly WorkView[]): readonly WorkView[] {
   const sessions = Map.groupBy(

@@ -1,6 +1,6 @@
 import { printable } from "../text.ts";
 
-/** A text that is markup already; everything else is escaped by {@linkcode markup}. */
+/** Text that is already markup; {@linkcode markup} escapes everything else. */
 export class Markup {
   readonly #text: string;
 
@@ -13,15 +13,14 @@ export class Markup {
   }
 }
 
-/** What may stand in a template of {@linkcode markup}; undefined leaves nothing. */
+/** What {@linkcode markup} interpolates; undefined yields nothing. */
 export type Content = Markup | string | number | undefined | readonly Content[];
 
 /**
- * A piece of a page. What is put in is escaped, in texts and in quoted attributes alike, unless it
- * was made by `markup` itself: a table may be called `<script>`.
+ * A fragment of a page. Interpolated values are escaped for text and quoted attributes alike, unless
+ * they are {@linkcode Markup}: a table may be named `<script>`.
  *
- * Not called `html`: `deno fmt` would then lay the pieces out as pages and change what is between
- * their words.
+ * Not named `html` because `deno fmt` formats such templates and changes their whitespace.
  */
 export function markup(texts: TemplateStringsArray, ...contents: readonly Content[]): Markup {
   return new Markup(
@@ -46,22 +45,20 @@ const entities: Readonly<Record<string, string>> = {
 };
 
 /**
- * A text for a page; what could not be seen or would turn the direction of writing becomes
- * `\ufffd`.
+ * Escapes text for HTML. Control characters, which would be invisible or change the writing
+ * direction, become `\ufffd`.
  */
 export function escapeHtml(text: string): string {
   return printable(text).toWellFormed().replace(/[&<>"']/g, (character) => entities[character]!);
 }
 
-/** A text of several lines. */
+/** Text with its line breaks. */
 export function lines(text: string): Markup {
   const [first = "", ...rest] = text.split(/\r?\n/);
   return markup`${first}${rest.map((line) => markup`<br>${line}`)}`;
 }
 
-/**
- * A name from a server, which may be written from right to left without turning what is around it.
- */
+/** A name from a server, isolated so that right-to-left text does not affect its surroundings. */
 export function name(text: string): Markup {
   return markup`<bdi>${text}</bdi>`;
 }

@@ -3,17 +3,17 @@ import { type Content, Markup, markup } from "./markup.ts";
 import { pageScript } from "./page_script.ts";
 import { pageStyle } from "./page_style.ts";
 
-/** What stands on a page. */
+/** The contents of a page. */
 export interface Page {
   readonly title: string;
-  /** Which program made it. */
+  /** The program that generated it. */
   readonly generator: string;
   readonly header: Content;
   readonly main: Content;
   readonly footer: Content;
 }
 
-/** A page that needs nothing but itself. */
+/** A self-contained HTML document. */
 export function renderPage({ title, generator, header, main, footer }: Page): string {
   return markup`<!DOCTYPE html>
 <html lang="en">
@@ -37,10 +37,7 @@ ${main}</main>
 `.toString();
 }
 
-/**
- * No script and no style but the page's own, and nothing from elsewhere, even if something was not
- * escaped.
- */
+/** Allows only the page's own script and style, even if some text were not escaped. */
 function policy(): string {
   return [
     "default-src 'none'",

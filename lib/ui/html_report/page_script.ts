@@ -1,6 +1,5 @@
 /**
- * A field above every long table that leaves the rows with the typed words. Without it all is there
- * to be read.
+ * Adds a filter field to every long table. The page is complete without it.
  */
 export const pageScript = `
 "use strict";
@@ -12,7 +11,7 @@ for (const block of document.querySelectorAll(".scroll.long")) {
   const count = document.createElement("output");
   label.className = "filter";
   input.type = "search";
-  label.append("Show only", input, count);
+  label.append("Filter", input, count);
   block.before(label);
   input.addEventListener("input", () => {
     const words = input.value.toLowerCase().split(/\\s+/);

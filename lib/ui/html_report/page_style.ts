@@ -1,6 +1,6 @@
 /**
- * How the page looks: light or dark as the reader's system is, on any width, and on paper.
- * Contrasts are those of WCAG AA: texts 4.5 to 1, blocks 3 to 1 against what is behind them.
+ * The page's style sheet: light or dark as the reader's system prefers, for any width and for
+ * print. Contrast follows WCAG AA: 4.5 to 1 for text, 3 to 1 for graphics.
  */
 export const pageStyle = `
 :root {

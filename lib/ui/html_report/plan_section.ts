@@ -4,23 +4,23 @@ import { type Markup, markup, name } from "./markup.ts";
 import type { DatabasePlanView, ReportView } from "./report_view.ts";
 import { section } from "./section.ts";
 
-/** What was going to be done, and with what. */
+/** What was planned, and with which settings. */
 export function planSection({ plan }: ReportView): Markup {
   return section("plan", "Plan", [
     markup`<p>Up to ${plural(plan.jobs, "table")} copied and ${
       plural(plan.indexJobs, "index", "indexes")
-    } built at once; schema by ${plan.dumpTool}.</p>`,
+    } built in parallel; schema dumped by ${plan.dumpTool}.</p>`,
     dataTable({
       caption: `${plural(plan.databases.length, "database")}, ${
         formatBytes(plan.bytes)
-      } of tables on the source’s disk.`,
+      } of tables on the source.`,
       columns: [
         { title: "Database" },
-        { title: "On the target" },
+        { title: "Target database" },
         { title: "Tables", align: "right" },
         { title: "On disk", align: "right" },
         { title: "Large objects", align: "right" },
-        { title: "What happened to the target" },
+        { title: "Action on the target" },
       ],
       rows: plan.databases.map((database) => [
         name(database.source),
@@ -39,11 +39,11 @@ function actionWords({ action, willBeLost }: DatabasePlanView): string {
     case "create":
       return "created";
     case "fill-empty":
-      return "was there and empty: filled";
+      return "existed and was empty: filled";
     case "resume":
-      return "was there as an unfinished copy: went on where it had ended";
+      return "contained an unfinished copy: resumed";
     case "drop-and-create":
-      return "dropped and created again" +
-        (willBeLost === undefined ? "" : `; what was lost: ${redact(willBeLost)}`);
+      return "dropped and recreated" +
+        (willBeLost === undefined ? "" : `; lost: ${redact(willBeLost)}`);
   }
 }

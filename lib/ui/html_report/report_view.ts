@@ -1,8 +1,7 @@
 import type { Side, TableName, ThrottleSubject, WorkKind } from "../../core/internal.ts";
 
 /**
- * What the page shows of the outcome of `init`; `InitReport` of the commands is one. Sizes are
- * bytes, durations milliseconds.
+ * The part of `InitReport` that the page shows. Sizes are in bytes, durations in milliseconds.
  */
 export interface ReportView {
   readonly plan: PlanView;
@@ -10,16 +9,16 @@ export interface ReportView {
   readonly steps: readonly StepView[];
   readonly warnings: readonly WarningView[];
   readonly timeline: readonly WorkView[];
-  /** How the source bore the copy, and what the copy did about it. */
+  /** The load on the source and how it was limited. */
   readonly governor: readonly ThrottleView[];
-  /** What failed, passed by itself, and was tried again. */
+  /** Transient failures that were retried. */
   readonly retries: readonly RetryView[];
   readonly rows: number;
   /** COPY bytes. */
   readonly bytes: number;
-  /** Checks and the question before the start included. */
+  /** Including validation and waiting for confirmation. */
   readonly ms: number;
-  /** Why it ended before everything was copied; lines. */
+  /** Why the run ended early; may have several lines. */
   readonly failure?: string;
 }
 
@@ -31,13 +30,13 @@ export interface PlanView {
   readonly jobs: number;
   readonly indexJobs: number;
   readonly dumpTool: string;
-  /** Sizes of all tables on the source's disk. */
+  /** Size of all tables on the source's disk. */
   readonly bytes: number;
   readonly predictedMs?: number;
   readonly warnings: readonly string[];
 }
 
-/** A server. */
+/** One of the two servers. */
 export interface ServerView {
   /** Without password. */
   readonly url: string;
@@ -46,7 +45,7 @@ export interface ServerView {
   readonly encrypted: boolean;
 }
 
-/** A database of the plan. */
+/** A database in the plan. */
 export interface DatabasePlanView {
   readonly source: string;
   readonly target: string;
@@ -57,7 +56,7 @@ export interface DatabasePlanView {
   readonly bytes: number;
 }
 
-/** A table of the plan. */
+/** A table in the plan. */
 export interface TablePlanView extends TableName {
   readonly bytes: number;
   readonly parts: number;
@@ -66,7 +65,7 @@ export interface TablePlanView extends TableName {
   readonly whyText?: string;
 }
 
-/** How the source bore the copy, and what the copy did about it. */
+/** A change in the load on the source, or in how it is limited. */
 export interface ThrottleView {
   readonly database: string;
   readonly about: ThrottleSubject;
@@ -75,13 +74,13 @@ export interface ThrottleView {
   readonly startMs: number;
 }
 
-/** Something that was tried again. */
+/** A retry after a transient failure. */
 export interface RetryView {
   readonly what: string;
   readonly reason?: string;
   /** 1 for the first. */
   readonly attempt: number;
-  /** How long it paused. */
+  /** The pause before the attempt. */
   readonly delayMs: number;
   /** Since the run began. */
   readonly startMs: number;
@@ -93,7 +92,7 @@ export interface DatabaseView {
   readonly target: string;
   readonly tables: readonly TableView[];
   readonly ms: number;
-  /** What the target refused when all else was there. */
+  /** Objects that could not be created after everything else was. */
   readonly setAside?: readonly SetAsideView[];
 }
 
@@ -103,7 +102,7 @@ export interface SetAsideView {
   readonly statement: string;
   readonly reason: string;
   readonly remedy: string;
-  /** Of another object of the list, with which it comes: not listed. */
+  /** Belongs to another object of this list; not shown separately. */
   readonly attribute?: true;
 }
 
@@ -112,9 +111,9 @@ export interface TableView extends TableName {
   readonly rows: number;
   readonly bytes: number;
   readonly ms: number;
-  /** Whether an earlier attempt of the run has copied all of it. */
+  /** Copied entirely by an earlier attempt. */
   readonly earlier?: true;
-  /** Whether rows are there that nobody has counted. */
+  /** Contains rows that were not counted. */
   readonly uncounted?: true;
 }
 
@@ -125,13 +124,13 @@ export interface StepView {
   /** Since the run began. */
   readonly startMs: number;
   readonly ms: number;
-  /** What the plan expected. */
+  /** The predicted duration. */
   readonly predictedMs?: number;
   readonly failed?: true;
   readonly summary?: string;
 }
 
-/** A thing that was done differently or left out. */
+/** Something that was done differently or skipped. */
 export interface WarningView {
   readonly message: string;
   readonly side?: Side;

@@ -1,6 +1,6 @@
 import { type Content, type Markup, markup } from "./markup.ts";
 
-/** A part of the page under its heading. */
+/** A section of the page with its heading. */
 export function section(id: string, title: string, content: Content): Markup {
   return markup`<section aria-labelledby="${id}">
 <h2 id="${id}">${title}</h2>

@@ -3,19 +3,19 @@ import { type Content, lines, type Markup, markup, name } from "./markup.ts";
 import type { ReportView, SetAsideView } from "./report_view.ts";
 import { section } from "./section.ts";
 
-/** How many objects the target refused. */
+/** How many objects could not be created or filled. */
 export function countSetAside({ databases }: Pick<ReportView, "databases">): number {
   return databases.flatMap(listed).length;
 }
 
 /**
- * What is not on the target although all rows are, each with its statement, the reason and the
- * remedy; nothing when there is no such object.
+ * The objects that could not be created, each with its statement, the reason and the remedy;
+ * undefined when there are none.
  */
 export function setAsideSection({ databases }: ReportView): Content {
   if (countSetAside({ databases }) === 0) return undefined;
   return section("set-aside", "Objects that could not be created", [
-    markup`<p>All rows are on the target. When the causes below are removed, the same command creates what is missing and nothing else.</p>`,
+    markup`<p>All rows have been copied. Fix the causes below and run the same command again: it creates only the missing objects.</p>`,
     databases.map((database): Content => {
       const objects = listed(database);
       if (objects.length === 0) return undefined;

@@ -4,7 +4,7 @@ import type { ReportView, ServerView } from "./report_view.ts";
 import { section } from "./section.ts";
 import { formatRate, formatShare } from "./words.ts";
 
-/** Rows, bytes, time and rate, and what was predicted. */
+/** Rows, bytes, time, rate and prediction. */
 export function summarySection(
   { plan, databases, steps, rows, bytes, ms, failure }: ReportView,
 ): Markup {
@@ -19,18 +19,18 @@ ${
         "Rows",
         formatCount(rows),
         `in ${plural(tables.length, "table")}${
-          uncounted === 0 ? "" : `; ${formatCount(uncounted)} not counted in an earlier attempt`
+          uncounted === 0 ? "" : `; ${formatCount(uncounted)} copied earlier without a count`
         }`,
       )
     }
-${tile("Copied", formatBytes(bytes), `of ${formatBytes(plan.bytes)} on the source’s disk`)}
-${tile("Time", formatDuration(workMs), `${formatDuration(ms)} with checks and waiting`)}
+${tile("Copied", formatBytes(bytes), `of ${formatBytes(plan.bytes)} on the source`)}
+${tile("Time", formatDuration(workMs), `${formatDuration(ms)} including validation and waiting`)}
 ${
       copyMs > 0
         ? tile(
           "Rate",
           formatRate(bytes, copyMs),
-          `in the ${formatDuration(copyMs)} of copying rows`,
+          `during the ${formatDuration(copyMs)} of copying rows`,
         )
         : undefined
     }
@@ -43,32 +43,30 @@ ${serverEntry("Target", plan.target)}
   ]);
 }
 
-/**
- * From the yes to the end: the whole run without the checks and the time until somebody answered.
- */
+/** From confirmation to the end: the run without validation and waiting for an answer. */
 function workingTime({ databases, steps }: Pick<ReportView, "databases" | "steps">): number {
   return sumOf(databases) + sumOf(steps.filter(({ step }) => step === "globals"));
 }
 
 function predictionTile(predictedMs: number | undefined, workMs: number): Markup {
   if (predictedMs === undefined) {
-    return tile("Predicted", "–", "too little data to measure beforehand");
+    return tile("Predicted", "–", "too little data for a prediction");
   }
   const ratio = workMs / Math.max(1, predictedMs);
   const difference = ratio > 1.995
-    ? `it took ${ratio.toFixed(1)} times as long`
+    ? `took ${ratio.toFixed(1)} times as long`
     : Math.abs(ratio - 1) < 0.005
-    ? "as it was"
-    : `it took ${formatShare(Math.abs(ratio - 1))} ${ratio > 1 ? "longer" : "less"}`;
+    ? "exact"
+    : `took ${formatShare(Math.abs(ratio - 1))} ${ratio > 1 ? "longer" : "less"}`;
   return tile("Predicted", formatDuration(predictedMs), difference);
 }
 
-/** A figure with its title and a few words. */
+/** A figure with its title and a short note. */
 export function tile(title: string, value: string, note: string): Markup {
   return markup`<div><dt>${title}</dt><dd><strong>${value}</strong> <span>${note}</span></dd></div>`;
 }
 
-/** A server in a few words. */
+/** One line about a server. */
 export function serverEntry(
   side: string,
   { url, version, provider, encrypted }: ServerView,

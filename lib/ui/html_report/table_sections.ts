@@ -19,7 +19,7 @@ import type {
 import { section } from "./section.ts";
 import { formatRate, workWords } from "./words.ts";
 
-/** How long each step took, and how long it was expected to take. */
+/** How long each step took and was predicted to take. */
 export function stepsSection({ steps, databases }: ReportView): Markup {
   const several = databases.length > 1;
   const predicted = steps.some(({ predictedMs }) => predictedMs !== undefined);
@@ -32,16 +32,16 @@ export function stepsSection({ steps, databases }: ReportView): Markup {
     "Steps",
     dataTable({
       caption:
-        "In their order. Indexes are built from the first copied table on; their step is what was left of them after the rows." +
-        (predicted ? " The mark in a bar is what the plan expected." : ""),
+        "In order. Index builds start as soon as the first table is copied; their step shows only the time after the last row." +
+        (predicted ? " The tick in a bar marks the prediction." : ""),
       columns: [
         { title: "Step" },
         ...(several ? [{ title: "Database" }] : []),
-        { title: "Began after", align: "right" },
+        { title: "Start", align: "right" },
         ...(predicted ? [{ title: "Predicted", align: "right" as const }] : []),
         { title: "Time", align: "right" },
         { title: "Share" },
-        { title: "Outcome" },
+        { title: "Result" },
       ],
       rows: steps.map(({ step, database, startMs, ms, predictedMs, summary, failed }) => [
         stepTitle(step),
@@ -61,7 +61,7 @@ interface TableOfDatabase extends TableView {
   readonly planned: TablePlanView | undefined;
 }
 
-/** Every table, the largest first. */
+/** Every table, largest first. */
 export function tablesSection({ plan, databases }: ReportView): Markup {
   const several = databases.length > 1;
   const tables = databases.flatMap((database) => tablesOf(database, plan.databases))
@@ -70,16 +70,16 @@ export function tablesSection({ plan, databases }: ReportView): Markup {
   return section(
     "tables",
     "Tables",
-    tables.length === 0 ? markup`<p>No table was copied.</p>` : dataTable({
-      caption: `${plural(tables.length, "table")}, the largest first. ` +
-        "Time is from the order to copy a table to its last row; what waited for its turn in a session is in it.",
+    tables.length === 0 ? markup`<p>No tables were copied.</p>` : dataTable({
+      caption: `${plural(tables.length, "table")}, largest first. ` +
+        "Time is from the COPY command to the last row, including time spent queued in a session.",
       columns: [
         { title: "Table" },
         ...(several ? [{ title: "Database" }] : []),
         { title: "Rows", align: "right" },
         { title: "On disk", align: "right" },
         { title: "Copied", align: "right" },
-        { title: "As" },
+        { title: "Format" },
         { title: "Rate", align: "right" },
         { title: "Time", align: "right" },
         { title: "Share" },
@@ -119,7 +119,7 @@ function formatWords({ parts, format, whyText }: TablePlanView): string {
 
 const maxSlowest = 15;
 
-/** The pieces of work that took longest. */
+/** The pieces of work that took the longest. */
 export function slowestSection({ timeline, databases }: ReportView): Markup | undefined {
   if (timeline.length === 0) return undefined;
   const several = databases.length > 1;
@@ -127,13 +127,13 @@ export function slowestSection({ timeline, databases }: ReportView): Markup | un
   const longest = largestOf(slowest);
   return section(
     "slowest",
-    "Slowest pieces of work",
+    "Slowest work",
     dataTable({
       caption: slowest.length < timeline.length
         ? `The ${slowest.length} slowest of ${formatCount(timeline.length)}.`
-        : `All ${formatCount(timeline.length)}, the slowest first.`,
+        : `All ${formatCount(timeline.length)}, slowest first.`,
       columns: [
-        { title: "What" },
+        { title: "Object" },
         { title: "Kind" },
         ...(several ? [{ title: "Database" }] : []),
         { title: "Copied", align: "right" },
@@ -154,7 +154,7 @@ export function slowestSection({ timeline, databases }: ReportView): Markup | un
   );
 }
 
-/** Never 0: shares of it are drawn. */
+/** At least 1, since bars are drawn relative to it. */
 function largestOf(parts: readonly { readonly ms: number }[]): number {
-  return parts.reduce((most, { ms }) => Math.max(most, ms), 1);
+  return parts.reduce((largest, { ms }) => Math.max(largest, ms), 1);
 }

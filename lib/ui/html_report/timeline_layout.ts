@@ -7,20 +7,17 @@ export interface TimelineChart {
   readonly database: string;
   /** Since the run began. */
   readonly startMs: number;
-  /** From the beginning of the first piece of work to the end of the last. */
+  /** From the start of the first piece of work to the end of the last. */
   readonly ms: number;
   readonly groups: readonly LaneGroup[];
   readonly ticks: readonly Tick[];
 }
 
-/** All sessions that did one kind of work. */
+/** All sessions doing one kind of work. */
 export interface LaneGroup {
   readonly work: WorkKind;
   readonly pieces: number;
-  /**
-   * How much of the time from the group's first piece to its last its sessions were at work, from 0
-   * to 1.
-   */
+  /** Share of the group's time during which its sessions were busy, from 0 to 1. */
   readonly busy: number;
   readonly lanes: readonly Lane[];
 }
@@ -31,34 +28,32 @@ export interface Lane {
   readonly blocks: readonly Block[];
 }
 
-/** What is drawn as one: a piece of work, or short ones that follow each other. */
+/** One drawn block: a piece of work, or several short consecutive ones. */
 export interface Block {
   readonly first: WorkView;
   readonly last: WorkView;
   readonly pieces: number;
-  /** From 0 to 1 of the chart. */
+  /** As a fraction of the chart. */
   readonly start: number;
   readonly width: number;
-  /** Time at work, without the pauses between the pieces. */
+  /** Without the pauses between pieces. */
   readonly busyMs: number;
   readonly bytes: number;
 }
 
-/** A line across the lanes. */
+/** A vertical line across the lanes. */
 export interface Tick {
-  /** From 0 to 1 of the chart. */
+  /** As a fraction of the chart. */
   readonly at: number;
   readonly label: string;
 }
 
-/**
- * Shorter pieces (of the chart's width) are drawn together with their neighbours: six pixels or so.
- */
-const shortest = 0.007;
-/** Drawn together they get no wider than this: where the time went is still to be seen. */
-const widestGathering = 0.05;
+/** Pieces narrower than this fraction (about six pixels) are merged with their neighbours. */
+const minPieceWidth = 0.007;
+/** Merged blocks stay narrow so that the chart still shows where time was spent. */
+const maxMergedWidth = 0.05;
 
-/** Lays out a timeline, database by database in the order in which they were begun. Pure. */
+/** Lays out one chart per database, in order of their start. Pure. */
 export function layoutTimeline(timeline: readonly WorkView[]): readonly TimelineChart[] {
   return [...Map.groupBy(timeline, ({ database }) => database)]
     .map(([database, works]) => layoutChart(database, works))
@@ -77,7 +72,7 @@ function layoutChart(database: string, works: readonly WorkView[]): TimelineChar
 
 interface Extent {
   readonly startMs: number;
-  /** Never 0. */
+  /** At least 1. */
   readonly ms: number;
 }
 
@@ -109,7 +104,7 @@ function layoutBlocks(works: readonly WorkView[], chart: Extent): readonly Block
   let previousIsShort = false;
   for (const work of works.toSorted((a, b) => a.startMs - b.startMs)) {
     const block = blockOf(work, chart);
-    const isShort = block.width < shortest;
+    const isShort = block.width < minPieceWidth;
     const previous = blocks.at(-1);
     const gathered = previous !== undefined && previousIsShort && isShort
       ? gather(previous, block)
@@ -133,11 +128,11 @@ function blockOf(work: WorkView, chart: Extent): Block {
   };
 }
 
-/** Both as one, unless there is too much between them or they would get too wide. */
+/** Merges two blocks, unless the gap is too large or the result too wide. */
 function gather(block: Block, next: Block): Block | undefined {
   const pause = next.start - (block.start + block.width);
   const width = next.start + next.width - block.start;
-  if (pause > shortest || width > widestGathering) return undefined;
+  if (pause > minPieceWidth || width > maxMergedWidth) return undefined;
   return {
     first: block.first,
     last: next.last,
@@ -153,7 +148,7 @@ const maxTicks = 6;
 const second = 1000;
 const minute = 60 * second;
 const hour = 60 * minute;
-/** Steps between ticks that people count in. */
+/** Round distances between ticks. */
 const tickSteps = [
   ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
   ...[1, 2, 5, 10, 15, 30].map((count) => count * second),
@@ -171,7 +166,7 @@ function ticksOf(ms: number): readonly Tick[] {
   }));
 }
 
-/** `200 ms`, `1.5 s`, `0:30`, `1:15:00`, all labels of a chart in the same way. */
+/** `200 ms`, `1.5 s`, `0:30` or `1:15:00`, alike for all labels of a chart. */
 function tickLabel(
   atMs: number,
   { step, ms }: { readonly step: number; readonly ms: number },

@@ -7,21 +7,21 @@ import { type LaneGroup, layoutTimeline, type TimelineChart } from "./timeline_l
 import { drawTimeline, hasGathered } from "./timeline_svg.ts";
 import { formatShare, workWords } from "./words.ts";
 
-/** How many timelines are open at first: of more databases those that took longest. */
+/** How many charts are initially open: those of the databases that took the longest. */
 const maxOpenTimelines = 4;
 
 /** What each session did when, database by database. */
 export function timelineSection({ timeline }: ReportView): Markup {
   const charts = layoutTimeline(inTurn(timeline));
   if (charts.length === 0) {
-    return section("timeline", "Timeline", markup`<p>No session had anything to do.</p>`);
+    return section("timeline", "Timeline", markup`<p>No work was recorded.</p>`);
   }
   const open = new Set(charts.toSorted((a, b) => b.ms - a.ms).slice(0, maxOpenTimelines));
   const gathered = charts.some(hasGathered)
-    ? " Pale blocks gather short pieces that follow each other."
+    ? " Pale blocks combine short consecutive pieces of work."
     : "";
   return section("timeline", "Timeline", [
-    markup`<p>One lane for each session. Point at a block to see what it is.${gathered}</p>
+    markup`<p>One lane per session. Hover over a block for details.${gathered}</p>
 `,
     charts.map((chart, index) => timelineOf(chart, { index, open: open.has(chart) })),
   ]);
@@ -31,7 +31,9 @@ function timelineOf(
   chart: TimelineChart,
   { index, open }: { readonly index: number; readonly open: boolean },
 ): Markup {
-  const begun = `${formatDuration(chart.ms)}, begun ${formatDuration(chart.startMs)} into the run`;
+  const begun = `${formatDuration(chart.ms)}, starting ${
+    formatDuration(chart.startMs)
+  } into the run`;
   return markup`<details${open ? markup` open` : undefined}><summary><h3>${
     name(chart.database)
   }</h3> ${begun}</summary>

@@ -8,19 +8,16 @@ const laneHeight = 18;
 const laneGap = 4;
 const groupGap = 10;
 const axisHeight = 22;
-/** Narrower blocks (of the chart's width) have no room for a label. */
+/** Blocks narrower than this fraction of the chart have no room for a label. */
 const minLabelled = 0.045;
-/**
- * How many characters of a label fit into a chart on a usual screen; where it is narrower the rest
- * is cut off.
- */
+/** Characters across a chart on a typical screen; on narrower ones labels are clipped. */
 const charactersAcross = 145;
-/** So that the shortest piece of work is still to be seen. */
+/** Keeps the shortest piece of work visible. */
 const minWidth = 0.0015;
 
 /**
- * A timeline as SVG, one lane for each session. Across it is measured in percent, so that it fills
- * any width with its texts in their own size.
+ * A timeline as SVG, one lane per session. Horizontal positions are percentages, so that it fills
+ * any width without scaling text.
  *
  * @param id unique in the page
  */
@@ -35,7 +32,7 @@ export function drawTimeline(chart: TimelineChart, id: string): Markup {
 ${chart.ticks.map((tick) => drawTick(tick, height))}${rows.map(drawLane)}</svg>`;
 }
 
-/** What a chart shows, in a few sentences. */
+/** A text alternative for the chart. */
 export function describeTimeline({ groups, ms }: TimelineChart): string {
   const sentences = groups.map(({ work, lanes, pieces, busy }) =>
     `${workWords[work].title}: ${plural(lanes.length, "session")}, ` +
@@ -44,7 +41,7 @@ export function describeTimeline({ groups, ms }: TimelineChart): string {
   return [`${formatDuration(ms)} from start to end.`, ...sentences].join(" ");
 }
 
-/** Whether short pieces of work were drawn together. */
+/** Whether any block combines several pieces of work. */
 export function hasGathered(chart: TimelineChart): boolean {
   return chart.groups.some(({ lanes }) =>
     lanes.some(({ blocks }) => blocks.some(({ pieces }) => pieces > 1))
@@ -105,7 +102,7 @@ function drawBlock(
 `;
 }
 
-/** What is written on a block, shortened to its width; undefined where there is no room. */
+/** The label on a block, truncated to its width; undefined when there is no room. */
 function labelOf({ first, pieces, width }: Block): string | undefined {
   if (width < minLabelled) return undefined;
   const text = pieces > 1 ? `${pieces} ×` : first.label;

@@ -4,8 +4,8 @@ import type { ReportView, WarningView } from "./report_view.ts";
 import { section } from "./section.ts";
 
 /**
- * What was done differently or left out, and what to do about it; the same thing on many objects is
- * told once.
+ * What was done differently or skipped, and what to do about it. The same warning about several
+ * objects is shown once.
  */
 export function warningsSection({ warnings, plan }: ReportView): Markup {
   const groups = Map.groupBy(
@@ -19,7 +19,7 @@ export function warningsSection({ warnings, plan }: ReportView): Markup {
       : markup`<ul class="warnings">\n${[...groups.values()].map(warningItem)}</ul>`,
     known.length === 0
       ? undefined
-      : markup`\n<h3>Known before the start</h3>\n<ul class="warnings">\n${known}</ul>`,
+      : markup`\n<h3>Known before the run</h3>\n<ul class="warnings">\n${known}</ul>`,
   ]);
 }
 
@@ -32,7 +32,7 @@ function warningItem(group: readonly WarningView[]): Markup {
   }</li>\n`;
 }
 
-/** So many objects of one warning are named at once; the others unfold. */
+/** Further objects of the same warning are collapsed. */
 const maxObjects = 8;
 
 function objectList(objects: readonly string[]): Content {

@@ -14,7 +14,7 @@ export function differencesSection({ databases }: VerifyView): Markup {
   const several = databases.length > 1;
   const parts = databases.map((database) => databaseDifferences(database, several));
   const none = parts.every((part) => part === undefined);
-  return section("differences", "Differences", none ? markup`<p>None were found.</p>` : parts);
+  return section("differences", "Differences", none ? markup`<p>None found.</p>` : parts);
 }
 
 function databaseDifferences(
@@ -36,7 +36,7 @@ function databaseDifferences(
   ];
 }
 
-/** A difference, or a note; long texts of both sides unfold. */
+/** A difference or a note; long values are collapsed. */
 export function objectItem(
   { object, message, source, target, reason, remedy }: ObjectDifferenceView,
   kind: "bad" | "quiet",
@@ -44,7 +44,7 @@ export function objectItem(
   const isLong = [source, target].some((text) => (text ?? "").length > 60);
   return markup`<li class="${kind}"><b>${name(redact(object))}</b>: ${lines(redact(message))}${
     isLong
-      ? markup`<details><summary>both texts</summary>${side("Source", source)}${
+      ? markup`<details><summary>Show both</summary>${side("Source", source)}${
         side("Target", target)
       }</details>`
       : undefined
@@ -64,16 +64,16 @@ function side(title: string, text: string | null | undefined): Content {
 
 function rowsOf(table: VerifiedTableView, place: Content): Markup {
   const { differences, more, reason } = table;
-  return markup`<h3>rows of ${name(displayName(table))}${place}</h3>
+  return markup`<h3>Rows of ${name(displayName(table))}${place}</h3>
 ${reason === undefined ? undefined : markup`<p>${redact(reason)}</p>`}
 <ul class="warnings">${differences.map(rowItem)}</ul>
-${more ? markup`<p>There are more: --max-diffs lists them.</p>` : undefined}
+${more ? markup`<p>More rows differ; increase --max-diffs to list them.</p>` : undefined}
 `;
 }
 
 const kinds: Readonly<Record<RowDifferenceView["kind"], string>> = {
   missing: "missing on the target",
-  extra: "on the target only",
+  extra: "only on the target",
   different: "different",
 };
 

@@ -15,7 +15,7 @@ import { objectItem } from "./differences_section.ts";
 import type { VerifyView } from "./verify_view.ts";
 import { methodWords, verdictMark } from "./verify_words.ts";
 
-/** What was compared, and when. */
+/** What was compared and when. */
 export function verifySummary(report: VerifyView): Markup {
   const { databases, notChecked, rows, bytes, ms } = report;
   const tables = databases.flatMap((database) => database.tables);
@@ -31,19 +31,19 @@ ${
       tile(
         "Tables with equal rows",
         `${formatCount(equal)} of ${formatCount(tables.length)}`,
-        `${formatBytes(bytes)} on the source’s disk`,
+        `${formatBytes(bytes)} on the source`,
       )
     }
-${tile("Rows", formatCount(rows), "compared, none sampled")}
+${tile("Rows", formatCount(rows), "all compared, without sampling")}
 ${
       tile(
         "Other objects",
         formatCount(objects),
-        differing === 0 ? "all the same" : `${plural(differing, "difference")}`,
+        differing === 0 ? "no differences" : `${plural(differing, "difference")}`,
       )
     }
-${tile("Not checked", formatCount(notChecked.length), "told below, with the reasons")}
-${tile("Time", formatDuration(ms), "on both servers at once")}
+${tile("Not checked", formatCount(notChecked.length), "listed below with reasons")}
+${tile("Time", formatDuration(ms), "on both servers in parallel")}
 </dl>
 <dl class="servers">
 ${serverEntry("Source", report.source)}
@@ -60,7 +60,7 @@ function moments({ startedAt, finishedAt, databases }: VerifyView): Markup {
   return markup`<div><dt>When</dt><dd><strong><time datetime="${startedAt}">${
     moment(startedAt)
   }</time> to <time datetime="${finishedAt}">${moment(finishedAt)}</time> UTC</strong> <code>${
-    positions.length === 0 ? "no position in the WAL is known" : positions.join("; ")
+    positions.length === 0 ? "WAL position unknown" : positions.join("; ")
   }</code></dd></div>`;
 }
 
@@ -68,13 +68,13 @@ function moment(iso: string): string {
   return iso.slice(0, 19).replace("T", " ");
 }
 
-/** What is not the same and is to be expected, by its reason. */
+/** Expected differences, grouped by reason. */
 export function notesSection({ databases }: VerifyView): Markup | undefined {
   const notes = databases.flatMap(({ sections }) => sections.flatMap((each) => each.notes));
   if (notes.length === 0) return undefined;
   const groups = Map.groupBy(notes, ({ reason = "" }) => reason);
-  return section("notes", "Not the same, as is to be expected", [
-    markup`<p>These do not count as differences.</p>`,
+  return section("notes", "Expected differences", [
+    markup`<p>These do not affect the verdict.</p>`,
     [...groups].map(([reason, group]) =>
       markup`<details${group.length <= 10 ? markup` open` : undefined}><summary><h3>${
         redact(reason)
@@ -93,7 +93,9 @@ export function verifiedTables({ databases }: VerifyView): Markup {
   const tables = databases.flatMap(({ source, asOf, tables }) =>
     tables.map((table) => ({ database: source, asOf, ...table }))
   );
-  if (tables.length === 0) return section("tables", "Rows", markup`<p>There are no tables.</p>`);
+  if (tables.length === 0) {
+    return section("tables", "Rows", markup`<p>No tables were compared.</p>`);
+  }
   const positions = tables.some(({ asOf }) => asOf !== undefined);
   const count = (rows: number | undefined) => rows === undefined ? "" : formatCount(rows);
   return section(
@@ -101,11 +103,11 @@ export function verifiedTables({ databases }: VerifyView): Markup {
     "Rows",
     dataTable({
       caption:
-        "Both servers compute the digest over all rows, in any order; equal contents have equal digests.",
+        "Each server computes a digest of all rows, independent of their order. Equal contents have equal digests.",
       columns: [
         { title: "Table" },
         ...(several ? [{ title: "Database" }] : []),
-        { title: "Rows are" },
+        { title: "Verdict" },
         { title: "Source rows", align: "right" },
         { title: "Target rows", align: "right" },
         { title: "Size", align: "right" },
@@ -138,7 +140,7 @@ export function verifiedTables({ databases }: VerifyView): Markup {
   );
 }
 
-/** Every kind of object. */
+/** Every kind of object that was compared. */
 export function verifiedObjects({ databases }: VerifyView): Markup {
   const several = databases.length > 1;
   const rows = databases.flatMap(({ source, sections }) =>
@@ -156,13 +158,13 @@ export function verifiedObjects({ databases }: VerifyView): Markup {
   return section(
     "objects",
     "Other objects",
-    rows.length === 0 ? markup`<p>None were compared.</p>` : dataTable({
+    rows.length === 0 ? markup`<p>No objects were compared.</p>` : dataTable({
       caption:
-        "With owners, privileges and comments. What belongs to an object that is not there is not counted again.",
+        "Including owners, privileges and comments. Parts of a missing object are not counted separately.",
       columns: [
         { title: "Kind" },
         ...(several ? [{ title: "Database" }] : []),
-        { title: "They are" },
+        { title: "Verdict" },
         { title: "Compared", align: "right" },
         { title: "Differences", align: "right" },
         { title: "Notes", align: "right" },
@@ -173,16 +175,16 @@ export function verifiedObjects({ databases }: VerifyView): Markup {
   );
 }
 
-/** What nobody may rely on. */
+/** What the verdict does not cover. */
 export function notCheckedSection({ notChecked, warnings }: VerifyView): Markup {
   const ordered = notChecked.toSorted((a, b) => Number(b.failed) - Number(a.failed));
   return section("not-checked", "Not checked", [
     ordered.length === 0
-      ? markup`<p>Nothing was left out.</p>`
+      ? markup`<p>Nothing was skipped.</p>`
       : markup`<ul class="warnings">${
         ordered.map(({ database, what, reason, failed }) =>
           markup`<li${failed ? undefined : markup` class="quiet"`}>${
-            failed ? markup`<b>could not be checked: </b>` : undefined
+            failed ? markup`<b>Could not be checked: </b>` : undefined
           }${database === undefined ? undefined : [name(database), ": "]}<b>${redact(what)}</b>: ${
             lines(redact(reason))
           }</li>\n`
@@ -200,14 +202,14 @@ export function notCheckedSection({ notChecked, warnings }: VerifyView): Markup 
   ]);
 }
 
-/** What was written to the target, or would be. */
+/** What repair changed on the target, or would change. */
 export function repairSection({ repair }: VerifyView): Markup | undefined {
   if (repair === undefined) return undefined;
   return section("repair", "Repair", [
     markup`<p>${plural(repair.rows, "row")} ${
       repair.applied
-        ? "written or removed on the target."
-        : "would be written or removed on the target."
+        ? "written or deleted on the target."
+        : "would be written or deleted on the target."
     }</p>`,
     repair.statements.length === 0
       ? undefined
@@ -224,12 +226,12 @@ export function verifySteps({ steps, databases }: VerifyView): Markup {
     "steps",
     "Steps",
     dataTable({
-      caption: "In their order.",
+      caption: "In order.",
       columns: [
         { title: "Step" },
         ...(several ? [{ title: "Database" }] : []),
         { title: "Time", align: "right" },
-        { title: "Outcome" },
+        { title: "Result" },
       ],
       rows: steps.map(({ step, database, ms, summary }) => [
         stepTitle(step),

@@ -1,12 +1,11 @@
 import type { TableName } from "../../core/internal.ts";
 import type { ServerView, StepView, WarningView } from "../html_report/report_view.ts";
 
-/** How a comparison ended. */
+/** The verdict of a comparison. */
 export type VerdictView = "equal" | "different" | "unchecked";
 
 /**
- * What the page shows of the outcome of `verify`; `VerifyReport` of the commands is one. Sizes are
- * bytes, durations milliseconds.
+ * The part of `VerifyReport` that the page shows. Sizes are in bytes, durations in milliseconds.
  */
 export interface VerifyView {
   readonly source: ServerView;
@@ -63,7 +62,7 @@ export interface VerifiedTableView extends TableName {
   readonly more: boolean;
 }
 
-/** A row that differs. Undefined values are not to be shown. */
+/** A row that differs. Undefined values are withheld. */
 export interface RowDifferenceView {
   readonly kind: "missing" | "extra" | "different";
   readonly key: readonly { readonly column: string; readonly value?: string | null }[];

@@ -4,23 +4,23 @@ import type { VerdictView, VerifyView } from "./verify_view.ts";
 const words: Readonly<Record<VerdictView, string>> = {
   equal: "✓ equal",
   different: "✗ different",
-  unchecked: "? not checked",
+  unchecked: "? not fully checked",
 };
 
-/** A verdict for a cell: the words say it without the colour. */
+/** A verdict for a table cell, readable without colour. */
 export function verdictMark(verdict: VerdictView): Markup {
   return markup`<span class="verdict ${verdict}">${words[verdict]}</span>`;
 }
 
-/** The verdict on the whole. */
+/** The overall verdict. */
 export function verdictSentence({ verdict }: VerifyView): Markup {
   switch (verdict) {
     case "equal":
-      return markup`<p class="status">✓ Both sides are equal in everything that was compared</p>`;
+      return markup`<p class="status">✓ Source and target are equal in everything that was compared</p>`;
     case "different":
-      return markup`<p class="status failed">✗ Both sides <a href="#differences">differ</a></p>`;
+      return markup`<p class="status failed">✗ Source and target <a href="#differences">differ</a></p>`;
     case "unchecked":
-      return markup`<p class="status warned">? No difference was found, but <a href="#not-checked">not everything could be compared</a></p>`;
+      return markup`<p class="status warned">? No differences were found, but <a href="#not-checked">not everything could be compared</a></p>`;
   }
 }
 
@@ -30,7 +30,7 @@ const methods: Readonly<Record<string, string>> = {
   columns: "MD5 of each value",
 };
 
-/** How rows became a digest. */
+/** How the digest was computed. */
 export function methodWords(method: string | undefined): string {
   return method === undefined ? "" : methods[method] ?? method;
 }
