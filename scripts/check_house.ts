@@ -1,6 +1,7 @@
 /**
- * Holds the order of the house: which folder may import which, and where the effects have their
- * home. Part of `deno task ok`; `docs/internals/architecture.md` explains the order.
+ * Checks the structure of the source tree: which folder may import which, that no files import each
+ * other in a cycle, where side effects are allowed, and what the published library may load. Part
+ * of `deno task ok`; `docs/internals/architecture.md` explains the rules.
  *
  * Requires `--allow-read=.`.
  *
@@ -8,10 +9,7 @@
  */
 import { dirname, join, normalize } from "node:path";
 
-/**
- * From the ground up: a folder imports those in rows above its own (earlier here), never one of its
- * own row.
- */
+/** The folders of `lib`, bottom up: a folder may import those in earlier rows only. */
 const order: readonly (readonly string[])[] = [
   ["core"],
   ["rules"],
@@ -29,7 +27,53 @@ const order: readonly (readonly string[])[] = [
   ["cli"],
 ];
 
-/** What a library never does, and the files and folders that may. */
+/** Sub-folders, bottom up; "." stands for the files directly in the folder. */
+const subFolders: Readonly<Record<string, readonly string[]>> = {
+  postgres: ["protocol", "connect", "session", "."],
+  replication: [
+    "publication",
+    "slot",
+    "drift",
+    "subscription",
+    "progress",
+    "hazards",
+    ".",
+    "stream",
+  ],
+  verify: ["report", "plan", "scan", "live", "narrow", "repair", "structure", "."],
+  remote: [
+    "guard",
+    "keys",
+    "secrets",
+    "spec",
+    "client",
+    "store",
+    "queue",
+    "api",
+    "parallel_copy",
+    "page",
+    "worker",
+    ".",
+  ],
+  commands: [
+    "shared",
+    "validate",
+    "init",
+    "sync",
+    "status",
+    "cleanup",
+    "verify",
+    "demo",
+    "job_runners",
+    ".",
+  ],
+  cli: ["grammar", "options", "terminal", ".", "print", "remote", "run"],
+};
+
+/** Loaded by the command line only: no other export of the package may reach these folders. */
+const unpublished = ["lib/cli/", "lib/ui/", "lib/cluster/", "lib/demo/", "lib/commands/demo/"];
+
+/** What a library must not do, and the files and folders that may. */
 const effects: readonly { readonly what: RegExp; readonly homes: readonly string[] }[] = [
   { what: /\bsetFlagsFromString\b/, homes: ["lib/cli/run/engine_flags.ts"] },
   { what: /\bDeno\.exit(Code)?\b/, homes: ["cli.ts"] },
@@ -37,7 +81,7 @@ const effects: readonly { readonly what: RegExp; readonly homes: readonly string
   { what: /\bDeno\.(stdin|stdout|stderr|consoleSize)\b/, homes: ["lib/cli/terminal/terminal.ts"] },
   { what: /\bDeno\.addSignalListener\b/, homes: ["lib/cli/terminal/signals.ts"] },
   { what: /^\s*console\.\w+\(/m, homes: [] },
-  // the demo's load is somebody else's application, which has a driver of its own
+  // the demo's load represents a user's application with its own driver
   { what: /from "postgres"/, homes: ["lib/postgres/", "lib/demo/"] },
 ];
 
@@ -51,7 +95,7 @@ async function* sources(folder: string): AsyncGenerator<string> {
   }
 }
 
-/** `lib/copy/plan.ts` → `copy`; undefined for what is not in a folder of `lib`. */
+/** `lib/copy/plan.ts` → `copy`; undefined outside the folders of `lib`. */
 function folderOf(path: string): string | undefined {
   return /^lib\/([^/]+)\//.exec(path)?.[1];
 }
@@ -59,39 +103,111 @@ function folderOf(path: string): string | undefined {
 function importProblem(from: string, to: string): string | undefined {
   const importer = folderOf(from);
   const imported = folderOf(to);
-  if (importer === imported) return undefined;
+  if (importer === imported) return importer && subFolderProblem(importer, from, to);
   if (/\/_[^/]+\.ts$/.test(to)) return `${to} is private to its folder`;
   if (importer === undefined) return undefined;
   if (imported === undefined) return `a folder of lib cannot import ${to}`;
-  if (importer === "ui") return imported === "core" ? undefined : "ui imports core alone";
-  if (imported === "ui") return importer === "cli" ? undefined : "only cli imports ui";
+  if (importer === "ui") return imported === "core" ? undefined : "ui may import only core";
+  if (imported === "ui") return importer === "cli" ? undefined : "only cli may import ui";
   const rank = (folder: string) => order.findIndex((row) => row.includes(folder));
-  if (rank(importer) < 0) return `folder ${importer} has no place in the order`;
-  if (rank(imported) < 0) return `folder ${imported} has no place in the order`;
-  return rank(imported) < rank(importer)
-    ? undefined
-    : `${importer} stands above ${imported} and cannot import it`;
+  if (rank(importer) < 0) return `folder ${importer} is missing from the order in this script`;
+  if (rank(imported) < 0) return `folder ${imported} is missing from the order in this script`;
+  return rank(imported) < rank(importer) ? undefined : `${imported} is not below ${importer}`;
 }
 
-/** A text without what stands in comments, where examples may do anything. */
+/** The same for two files of one folder; its `mod.ts` and `internal.ts` may import everything. */
+function subFolderProblem(room: string, from: string, to: string): string | undefined {
+  const order = subFolders[room];
+  if (order === undefined || /\/(mod|internal)\.ts$/.test(from)) return undefined;
+  const subFolder = (path: string) => {
+    const parts = path.split("/");
+    return parts.length > 3 ? parts[2]! : ".";
+  };
+  const [importer, imported] = [subFolder(from), subFolder(to)];
+  if (importer === imported) return undefined;
+  const unknown = [importer, imported].find((folder) => !order.includes(folder));
+  if (unknown !== undefined) {
+    return `folder ${room}/${unknown} is missing from the order in this script`;
+  }
+  return order.indexOf(imported) < order.indexOf(importer)
+    ? undefined
+    : `${room}/${imported} is not below ${room}/${importer}`;
+}
+
+/** Import cycles among files, each reported once by its shortest path. */
+function findCycles(imports: ReadonlyMap<string, readonly string[]>): readonly string[] {
+  const found = new Map<string, string>();
+  for (const start of imports.keys()) {
+    const cameFrom = new Map<string, string>();
+    const queue = [start];
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      const next = imports.get(file) ?? [];
+      if (next.includes(start)) {
+        const path = [file];
+        for (let at = cameFrom.get(file); at !== undefined; at = cameFrom.get(at)) path.unshift(at);
+        const key = path.toSorted().join(" ");
+        if (!found.has(key)) found.set(key, [...path, start].join(" → "));
+        break;
+      }
+      for (const each of next) {
+        if (each === start || cameFrom.has(each)) continue;
+        cameFrom.set(each, file);
+        queue.push(each);
+      }
+    }
+  }
+  return [...found.values()];
+}
+
+/** For each unpublished file that an export other than `./cli` loads, the import that leads there. */
+function findLeaks(
+  imports: ReadonlyMap<string, readonly string[]>,
+  entryPoints: readonly string[],
+): readonly string[] {
+  const seen = new Set(entryPoints);
+  const leaks: string[] = [];
+  for (const file of seen) {
+    for (const next of imports.get(file) ?? []) {
+      if (unpublished.some((folder) => next.startsWith(folder))) leaks.push(`${file} → ${next}`);
+      else seen.add(next);
+    }
+  }
+  return leaks;
+}
+
+/** Removes comments, whose examples may do anything. */
 function withoutComments(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "$1");
 }
 
 const problems: string[] = [];
+const imports = new Map<string, string[]>();
 const files = ["mod.ts", "cli.ts", ...await Array.fromAsync(sources("lib"))];
 for (const file of files) {
   const text = withoutComments(await Deno.readTextFile(file));
   for (const [, specifier = ""] of text.matchAll(importSpecifier)) {
     if (!specifier.startsWith(".")) continue;
-    const problem = importProblem(file, normalize(join(dirname(file), specifier)));
+    const imported = normalize(join(dirname(file), specifier));
+    imports.set(file, [...imports.get(file) ?? [], imported]);
+    const problem = importProblem(file, imported);
     if (problem !== undefined) problems.push(`${file}: imports ${specifier}: ${problem}`);
   }
   for (const { what, homes } of effects) {
     const match = what.exec(text);
     if (match !== null && !homes.some((home) => file.startsWith(home))) {
-      problems.push(`${file}: uses ${match[0]}, whose home is ${homes.join(" or ") || "nowhere"}`);
+      problems.push(
+        `${file}: uses ${match[0]}, allowed only in ${homes.join(" and ") || "no file"}`,
+      );
     }
   }
 }
-if (problems.length > 0) throw new Error(`the house is not in order:\n${problems.join("\n")}`);
+for (const cycle of findCycles(imports)) problems.push(`import cycle: ${cycle}`);
+const { exports } = JSON.parse(await Deno.readTextFile("deno.json")) as {
+  readonly exports: Readonly<Record<string, string>>;
+};
+const entryPoints = Object.entries(exports)
+  .flatMap(([name, path]) => name === "./cli" ? [] : [normalize(path)]);
+for (const leak of findLeaks(imports, entryPoints)) {
+  problems.push(`the published library loads what only the command line may load: ${leak}`);
+}
+if (problems.length > 0) throw new Error(`structure of the source tree:\n${problems.join("\n")}`);

@@ -1,8 +1,8 @@
 /**
- * Starts PostgreSQL servers that are thrown away afterwards, for the demo, tests and embedded
- * storage.
+ * Starts disposable PostgreSQL servers for the demo, the tests and `serve --embedded`. Not part of
+ * the published library.
  *
- * @module
+ * @internal
  */
 export * from "./cluster.ts";
 export * from "./major.ts";

@@ -1,7 +1,8 @@
 /**
- * The shop that `demo` moves, and the people who go on buying in it meanwhile.
+ * The database of an online shop that `demo` migrates, and the write load on it. Not part of the
+ * published library.
  *
- * @module
+ * @internal
  */
 export * from "./load.ts";
 export * from "./shop.ts";
