@@ -159,7 +159,9 @@ function findCycles(imports: ReadonlyMap<string, readonly string[]>): readonly s
   return [...found.values()];
 }
 
-/** For each unpublished file that an export other than `./cli` loads, the import that leads there. */
+/**
+ * For each unpublished file that an export other than `./cli` loads, the import that leads there.
+ */
 function findLeaks(
   imports: ReadonlyMap<string, readonly string[]>,
   entryPoints: readonly string[],

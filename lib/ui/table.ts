@@ -7,8 +7,8 @@ export interface TextColumn {
   /** Default: left. */
   readonly align?: "left" | "right";
   /**
-   * What to do when the terminal is too narrow: `keep` never shortens, `wrap` uses more lines, `cut`
-   * truncates with `…`. Default: keep.
+   * What to do when the terminal is too narrow: `keep` never shortens, `wrap` uses more lines,
+   * `cut` truncates with `…`. Default: keep.
    */
   readonly narrow?: "keep" | "wrap" | "cut";
 }

@@ -1,5 +1,5 @@
 /**
- * One chunk of a table: read on both sides, and where it differs narrowed down to rows.
+ * Compares one chunk of a table and narrows differences down to rows.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { type Chunk, differingCells, scan, total } from "./scan/scan.ts";
 import { both, type SessionPair } from "./scan/session_pair.ts";
 import type { ChunkOutcome, TableResult } from "./table_result.ts";
 
-/** What comparing a chunk takes. */
+/** A chunk to compare. */
 export interface ChunkWork {
   readonly chunk: Chunk;
   readonly result: TableResult;
@@ -25,12 +25,12 @@ export interface ChunkWork {
   readonly repairer: Repairer | undefined;
 }
 
-/** Errors of a row whose form is longer than a value may be: 1 GB. */
-const tooLong: ReadonlySet<string> = new Set(["54000", "53200", "XX000"]);
+/** Errors raised when the text of a row exceeds the limit of 1 GB. */
+const valueTooLong: ReadonlySet<string> = new Set(["54000", "53200", "XX000"]);
 
 /**
- * Compares a chunk and adds what comes of it to the table's result. A table that a server does not
- * let be read is noted as failed.
+ * Compares a chunk and adds the outcome to the table's result. If a server refuses to read the
+ * table, the result is marked as failed.
  */
 export async function compareChunk(
   pair: SessionPair,
@@ -43,7 +43,7 @@ export async function compareChunk(
     return outcome;
   } catch (error) {
     if (!(error instanceof ServerError) || isTransient(error)) throw error;
-    if (tooLong.has(error.sqlState) && method !== "columns") {
+    if (valueTooLong.has(error.sqlState) && method !== "columns") {
       return await compareChunk(pair, { ...work, method: "columns" });
     }
     const { comparison } = work.chunk;
@@ -57,8 +57,8 @@ export async function compareChunk(
 }
 
 /**
- * Readings of a chunk that differ as a whole while no row of it does: rows came and went in
- * between.
+ * Attempts for a chunk whose totals differ although none of its rows do, because rows were inserted
+ * and deleted in between.
  */
 const maxReadings = 5;
 
@@ -77,14 +77,14 @@ async function outcomeOf(pair: SessionPair, work: ChunkWork, reading = 1): Promi
       source,
       target,
       follower,
-      note: ({ settled, unsettled }) => {
+      count: ({ settled, unsettled }) => {
         found.settled += settled;
         found.unsettled += unsettled;
       },
     });
     for await (const some of suspects) {
       await takeDifferences(pair, some, { work, found });
-      // enough is known, unless all of it is to be repaired
+      // enough differences are known, unless all are to be repaired
       if (found.more && work.repairer === undefined) break;
     }
     if (found.isNothing) {
@@ -101,10 +101,10 @@ async function outcomeOf(pair: SessionPair, work: ChunkWork, reading = 1): Promi
   };
 }
 
-/** What has been found in a piece of a table so far. */
+/** Differences found in part of a table so far. */
 export class Found {
   readonly differences: RowDifference[] = [];
-  readonly told: Set<string> = new Set();
+  readonly listed: Set<string> = new Set();
   readonly room: number;
   more = false;
   settled = 0;
@@ -119,7 +119,7 @@ export class Found {
   get outcome(): Omit<ChunkOutcome, "method" | "source" | "target" | "asOf"> {
     return {
       differences: this.differences,
-      told: [...this.told],
+      listed: [...this.listed],
       more: this.more,
       settled: this.settled,
       unsettled: this.unsettled,
@@ -128,29 +128,29 @@ export class Found {
     };
   }
 
-  /** Whether no row was found that differs, or differed for a while. */
+  /** Whether no row differed, not even transiently. */
   get isNothing(): boolean {
     return this.differences.length + this.settled + this.unsettled + this.repaired === 0 &&
       !this.more;
   }
 }
 
-/** Repairs or lists rows that differ; those that were told before are passed over. */
+/** Repairs or lists differing rows, skipping those already listed. */
 export async function takeDifferences(
   pair: SessionPair,
   suspects: readonly Suspect[],
   { work, found }: { readonly work: ChunkWork; readonly found: Found },
 ): Promise<void> {
-  const { told } = work.result;
+  const already = work.result.listed;
   const left = await repair(
-    suspects.filter(({ id }) => !told.has(id) && !found.told.has(id)),
+    suspects.filter(({ id }) => !already.has(id) && !found.listed.has(id)),
     work,
     found,
   );
   if (left.length > 0) await list(pair, left, { work, found });
 }
 
-/** Repairs what is to be repaired; gives back what differs still. */
+/** Repairs rows if requested; returns those that still differ. */
 async function repair(
   suspects: readonly Suspect[],
   { repairer, chunk: { comparison }, method }: ChunkWork,
@@ -181,7 +181,7 @@ async function list(
   const listed = suspects.slice(0, room);
   const described = await describeRows(pair, { comparison, method, suspects: listed, showValues });
   found.differences.push(...described);
-  for (const { id } of listed) found.told.add(id);
+  for (const { id } of listed) found.listed.add(id);
   found.settled += listed.length - described.length;
   if (suspects.length > room) found.more = true;
 }

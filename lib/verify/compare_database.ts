@@ -1,5 +1,5 @@
 /**
- * One database on both sides.
+ * Compares the rows of one database.
  *
  * @module
  */
@@ -17,9 +17,9 @@ import { readRelations } from "./plan/relations.ts";
 import { Repairer } from "./repair/repairer.ts";
 import type { NotChecked, VerifiedSection, VerifiedTable } from "./report/report.ts";
 
-/** What is compared of a database. */
+/** Options of {@linkcode compareRows}. */
 export interface CompareRowsOptions {
-  /** On the database. */
+  /** The database to compare. */
   readonly source: Endpoint;
   readonly target: Endpoint;
   readonly scope: TableScope;
@@ -28,21 +28,21 @@ export interface CompareRowsOptions {
   readonly maxDiffs: number;
   readonly showValues: boolean;
   readonly repair: "no" | "print" | "follow";
-  /** What an interrupted run has found equal, and where that is noted. */
+  /** Results of an interrupted run, to which this run appends. */
   readonly journal: VerifyJournal | undefined;
   readonly signal: AbortSignal;
   readonly events: EventSink;
 }
 
-/** What came of it. */
+/** The result of {@linkcode compareRows}. */
 export interface ComparedRows {
   readonly tables: readonly VerifiedTable[];
-  /** Of large objects, where there are any. */
+  /** Large objects, if any exist. */
   readonly sections: readonly VerifiedSection[];
   readonly notChecked: readonly Omit<NotChecked, "database">[];
-  /** Whether the target follows the source. */
+  /** Whether a subscription on the target follows the source. */
   readonly live: boolean;
-  /** Rows that were repaired (or would be), and for `print` the statements. */
+  /** Rows repaired (or to be repaired), and with `print` the statements. */
   readonly repaired: { readonly rows: number; readonly statements: readonly string[] };
 }
 

@@ -1,5 +1,5 @@
 /**
- * The rows of many tables on both sides at once.
+ * Compares the rows of many tables in parallel.
  *
  * @module
  */
@@ -18,42 +18,42 @@ import { recheck } from "./recheck.ts";
 import { PairPool } from "./scan/session_pair.ts";
 import { TableResult } from "./table_result.ts";
 
-/** What is compared, where, and who is told. */
+/** Options of {@linkcode compareTables}. */
 export interface CompareTablesOptions {
-  /** On the database. */
+  /** The database to compare. */
   readonly source: Endpoint;
   readonly target: Endpoint;
-  /** In the order in which they are to be begun. */
+  /** In the order in which to start them. */
   readonly comparisons: readonly Comparison[];
   readonly method: DigestMethod;
-  /** Differing rows to list for each table. */
+  /** Differing rows to list per table. */
   readonly maxDiffs: number;
   readonly showValues: boolean;
-  /** The target that follows the source; undefined where changes do not come. */
+  /** The subscription that follows the source; undefined if there is none. */
   readonly follower: Follower | undefined;
-  /** Makes rows equal; undefined where nothing is to be repaired. */
+  /** Undefined unless rows are to be repaired. */
   readonly repairer: Repairer | undefined;
-  /** What an interrupted run has found equal, and where that is noted. */
+  /** Results of an interrupted run, to which this run appends. */
   readonly journal: VerifyJournal | undefined;
-  /** Chunks compared at once: sessions on each side. */
+  /** Chunks compared in parallel, each with a session on each side. */
   readonly jobs: number;
   readonly signal: AbortSignal;
   readonly events: EventSink;
 }
 
-/** What came of it. */
+/** The result of {@linkcode compareTables}. */
 export interface ComparedTables {
   readonly tables: readonly VerifiedTable[];
   readonly notChecked: readonly Omit<NotChecked, "database">[];
 }
 
 /**
- * Compares the rows of all tables. A table that a server refuses to read comes out as `unchecked`,
+ * Compares the rows of all tables. A table that a server refuses to read is reported as `unchecked`
  * with the reason.
  *
  * Requires `--allow-net` for both hosts.
  *
- * @throws ConnectionError when a server stays away
+ * @throws ConnectionError when a server remains unreachable
  */
 export async function compareTables(
   options: CompareTablesOptions,
@@ -65,12 +65,12 @@ export async function compareTables(
     if (options.follower?.follows(comparison) === false) {
       result.hint = "it is not replicated";
       result.gap = "it is not replicated (unlogged, or in no enabled subscription): " +
-        "compared as it was, and what changes on the source does not come";
+        "compared as of one point in time; later changes on the source will not arrive";
     }
   }
   const progress = new Progress(options);
   await using pool = new PairPool(options);
-  // planning needs a few blocks of each table, and goes ahead of reading
+  // planning reads only a few blocks of each table, and runs ahead of the comparison
   async function* chunks(): AsyncGenerator<NumberedChunk> {
     for (const comparison of options.comparisons) {
       const { equal, chunks, since } = await cut(pool, comparison, options);
@@ -88,8 +88,8 @@ export async function compareTables(
     }
   }
   const queue = chunks();
-  const lanes = Array.from({ length: options.jobs }, (_, lane) => lane);
-  await runConcurrently(lanes, async (_, signal) => {
+  const workers = Array.from({ length: options.jobs }, (_, worker) => worker);
+  await runConcurrently(workers, async (_, signal) => {
     for (;;) {
       const next = await queue.next();
       if (next.done === true) return;
@@ -97,7 +97,7 @@ export async function compareTables(
       const { comparison } = chunk;
       const result = results.get(comparison)!;
       result.started();
-      progress.begins(comparison);
+      progress.started(comparison);
       if (result.failure === undefined) {
         const outcome = await pool.use(
           (pair) => compareChunk(pair, { ...options, chunk, result }),
@@ -123,7 +123,7 @@ export async function compareTables(
   };
 }
 
-/** Compares once more what changed on the source since a table was begun. */
+/** Compares again the rows that changed on the source since the table was started. */
 async function recheckLater(
   pool: PairPool,
   result: TableResult,
@@ -155,11 +155,11 @@ async function recheckLater(
 
 interface NumberedChunk {
   readonly chunk: Chunk;
-  /** Of its table's chunks, from 0. */
+  /** Position among the chunks of its table, from 0. */
   readonly number: number;
 }
 
-/** Cuts a table as an earlier run has cut it, or afresh. */
+/** Divides a table into chunks, or reuses the chunks of an earlier run. */
 async function cut(
   pool: PairPool,
   comparison: Comparison,
@@ -186,12 +186,12 @@ async function cutOrWhole(
     return await cutIntoChunks(session, comparison, { isBusy });
   } catch (error) {
     if (!(error instanceof ServerError) || isTransient(error)) throw error;
-    // whatever it is, reading the table will tell it
+    // reading the table will report the same problem
     return [{ comparison, lower: undefined, upper: undefined, thresholds: [], slices: 1 }];
   }
 }
 
-/** Tells how many of the tables are done. */
+/** Reports how many tables are done. */
 class Progress {
   readonly #options: CompareTablesOptions;
   #done = 0;
@@ -200,16 +200,16 @@ class Progress {
     this.#options = options;
   }
 
-  begins(comparison: Comparison): void {
-    this.#tell(comparison);
+  started(comparison: Comparison): void {
+    this.#report(comparison);
   }
 
   finished(comparison: Comparison): void {
     this.#done++;
-    this.#tell(comparison);
+    this.#report(comparison);
   }
 
-  #tell(comparison: Comparison): void {
+  #report(comparison: Comparison): void {
     const { source, comparisons, events } = this.#options;
     events({
       kind: "step-progress",

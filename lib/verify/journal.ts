@@ -1,6 +1,5 @@
 /**
- * What a comparison has found equal so far, as lines that are appended to a file: one that is
- * interrupted goes on from there.
+ * An append-only log of the chunks found equal, from which an interrupted comparison resumes.
  *
  * @module
  */
@@ -10,7 +9,7 @@ import type { DigestMethod } from "./report/report.ts";
 import type { Chunk } from "./scan/scan.ts";
 import type { ChunkOutcome } from "./table_result.ts";
 
-/** How a chunk is bounded, without its table. */
+/** A chunk without its table. */
 export type ChunkBounds = Omit<Chunk, "comparison">;
 
 interface TableLine {
@@ -40,28 +39,25 @@ interface ChunkLine {
 
 type Line = TableLine | ChunkLine;
 
-/** A table as an earlier run has cut it, and the chunks that it has found equal. */
+/** The chunks of a table in an earlier run, and which of them were equal. */
 export interface KnownTable {
   readonly chunks: readonly Chunk[];
-  /**
-   * What was visible on the source before any of it was read; undefined where its changes do not
-   * come.
-   */
+  /** The source's snapshot before any of it was read; undefined if the table is not replicated. */
   readonly since: string | undefined;
-  /** By number: what came of it, and when (ISO 8601). */
+  /** By number: the outcome, and its time (ISO 8601). */
   readonly equal: ReadonlyMap<number, { readonly outcome: ChunkOutcome; readonly at: string }>;
 }
 
-/** Where lines come from and go to. */
+/** Options of {@linkcode VerifyJournal}. */
 export interface VerifyJournalOptions {
-  /** What earlier runs of the same comparison have left; the last line may be cut off. */
+  /** The log of earlier runs of the same comparison; the last line may be incomplete. */
   readonly text: string;
   readonly append: (line: string) => void;
-  /** The moment. */
+  /** The clock. */
   readonly now: () => Date;
 }
 
-/** The journal of one run over any number of databases. Only chunks that are equal are in it. */
+/** The journal of one run, covering any number of databases. It contains only equal chunks. */
 export class VerifyJournal {
   readonly #options: VerifyJournalOptions;
   readonly #known = new Map<
@@ -78,7 +74,7 @@ export class VerifyJournal {
     }
   }
 
-  /** What is known of a table that still looks the same. */
+  /** The results for a table, unless its definition has changed. */
   find(database: string, comparison: Comparison): KnownTable | undefined {
     const known = this.#known.get(keyOf(database, comparison));
     if (known === undefined || known.line.shape !== shapeOf(comparison)) return undefined;
@@ -98,7 +94,7 @@ export class VerifyJournal {
     };
   }
 
-  /** Notes how a table is cut, before any of it is compared. */
+  /** Records the chunks of a table before any of them is compared. */
   begin(
     database: string,
     { comparison, chunks, since }: {
@@ -121,7 +117,7 @@ export class VerifyJournal {
     });
   }
 
-  /** Notes a chunk that is equal; nothing else is kept. */
+  /** Records a chunk if it is equal. */
   finish(
     database: string,
     { comparison, chunk, outcome }: {
@@ -149,7 +145,7 @@ export class VerifyJournal {
   }
 }
 
-/** A line that was cut off by a crash says nothing. */
+/** Ignores a line truncated by a crash. */
 function parse(text: string): Line | undefined {
   try {
     return text === "" ? undefined : JSON.parse(text) as Line;
@@ -166,7 +162,7 @@ function keyOf(database: string, comparison: Comparison): string {
   return JSON.stringify([database, tableKey(comparison)]);
 }
 
-/** What must be the same for an old result to count. */
+/** What must be unchanged for an earlier result to be valid. */
 function shapeOf({ columns, key, predicate, source, target }: Comparison): string {
   return JSON.stringify({ columns, key: key?.map(({ name }) => name), predicate, source, target });
 }

@@ -1,5 +1,5 @@
 /**
- * Large objects by their contents and comments.
+ * Compares large objects by their contents and comments.
  *
  * @module
  */
@@ -15,13 +15,13 @@ import {
 import type { ObjectDifference, VerifiedSection } from "./report/report.ts";
 import { both, type SessionPair } from "./scan/session_pair.ts";
 
-/** What comparing large objects takes besides the sessions. */
+/** Options of {@linkcode compareLargeObjects}. */
 export interface LargeObjectOptions {
-  /** At most so many differences are listed. */
+  /** The number of differences to list. */
   readonly maxDiffs: number;
-  /** Whether the target follows the source: large objects do not come that way. */
+  /** Whether a subscription follows the source; large objects are not replicated. */
   readonly live: boolean;
-  /** Told how many were compared so far. */
+  /** Receives the number compared so far. */
   readonly onProgress: (done: number) => void;
 }
 
@@ -32,16 +32,18 @@ interface Contents {
   readonly comment: string | undefined;
 }
 
-/** Whether comments are read as bytes, see `queryBytes`, because they have no form in UTF-8. */
+/**
+ * Whether comments are read as bytes (see `queryBytes`) because they are not convertible to UTF-8.
+ */
 interface CommentOptions {
   readonly asBytes: boolean;
 }
 
 const pageSize = 500;
 
-// Pieces are hashed with their place as seed and the hashes added up: a hole and the zeros that it
-// reads as are the same, and no object needs memory. The steps are kept apart by OFFSET 0, as
-// Memoize (14+) would take one descriptor for another.
+// Pieces are hashed with their offset as seed, and the hashes added up: a hole equals the zeros it
+// reads as, and no object has to fit in memory. OFFSET 0 separates the steps because Memoize (14+)
+// would otherwise reuse one descriptor for another object.
 const pageStatement = `
   SELECT oid, bytes::pg_catalog.text AS bytes,
          (SELECT coalesce(pg_catalog.sum(pg_catalog.hash_array_extended(ARRAY[pg_catalog.lo_get(oid, start, 262144)], start)), 0)::pg_catalog.text
@@ -62,7 +64,7 @@ const commentsStatement = (after: number, last: number) => `
    WHERE d.classoid = 'pg_catalog.pg_largeobject'::pg_catalog.regclass AND d.objsubid = 0
      AND d.objoid > '${after}'::pg_catalog.oid AND d.objoid <= '${last}'::pg_catalog.oid`;
 
-/** Compares all large objects; undefined where neither side has any. */
+/** Compares all large objects; undefined if neither side has any. */
 export async function compareLargeObjects(
   pair: SessionPair,
   options: LargeObjectOptions,
@@ -103,8 +105,8 @@ async function countOf(session: Session): Promise<number> {
 }
 
 /**
- * Where a comment has no form in UTF-8 and both databases have the same encoding, those of both are
- * read as bytes.
+ * Reads the comments of both sides as bytes if one is not convertible to UTF-8 and both databases
+ * have the same encoding.
  */
 async function compareInAnyEncoding(pair: SessionPair, options: LargeObjectOptions) {
   const encodings = await both((side) => readEncoding(pair[side]));
@@ -130,7 +132,7 @@ async function compareAll(
     differences.push({
       object: `large object ${oid}`,
       message,
-      ...(live ? { remedy: "large objects are not replicated: copy what has changed" } : {}),
+      ...(live ? { remedy: "large objects are not replicated: copy the changed ones" } : {}),
     });
   };
   const onSource = contents(pair.source, { asBytes: sourceAsBytes });
@@ -144,7 +146,7 @@ async function compareAll(
     else if (other < one) note(other, "is only on the target");
     else if (source?.bytes !== target?.bytes) {
       note(one, `has ${source?.bytes} bytes on the source and ${target?.bytes} on the target`);
-    } else if (source?.hash !== target?.hash) note(one, "has other contents");
+    } else if (source?.hash !== target?.hash) note(one, "has different contents on the target");
     if (one === other && source?.comment !== target?.comment) {
       note(one, commentChange(source, target));
     }
@@ -159,8 +161,8 @@ function commentChange(source: Contents | undefined, target: Contents | undefine
   return target?.comment === undefined
     ? "has no comment on the target"
     : source?.comment === undefined
-    ? "has a comment on the target only"
-    : "has another comment on the target";
+    ? "has a comment only on the target"
+    : "has a different comment on the target";
 }
 
 async function* contents(
@@ -168,7 +170,7 @@ async function* contents(
   options: CommentOptions,
 ): AsyncGenerator<Contents, undefined, void> {
   for (let last = 0;;) {
-    // descriptors live within a transaction
+    // large object descriptors are valid only within a transaction
     const page = await session.transaction(
       () => session.query<{ oid: number; bytes: string; hash: string }>(pageStatement, [last]),
     );

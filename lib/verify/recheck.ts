@@ -1,5 +1,5 @@
 /**
- * Rows that changed on the source while their table was read, looked at once more.
+ * Compares again the rows that changed on the source while their table was being read.
  *
  * @module
  */
@@ -10,32 +10,33 @@ import { findAmong } from "./narrow/find_differences.ts";
 import type { SessionPair } from "./scan/session_pair.ts";
 import type { ChunkOutcome } from "./table_result.ts";
 
-/** Passes over row headers, each for what went away during the one before. */
+/** Passes over the row headers, each for keys that disappeared during the previous one. */
 const maxPasses = 3;
-/** Each of these batches is a scan of a table without a key. */
+/** In a table without a key, each batch requires a scan. */
 const maxBatchesWithoutKey = 2;
 
-/** What looking again takes. */
+/** A table to recheck. */
 export interface RecheckWork extends Omit<ChunkWork, "follower"> {
   readonly follower: Follower;
-  /** What was visible on the source before any of the table was read. */
+  /** The source's snapshot before any of the table was read. */
   readonly since: string;
 }
 
-/** What came of it. */
+/** The result of {@linkcode recheck}. */
 export interface Recheck {
   readonly outcome: ChunkOutcome;
-  /** What nobody can know, in words. */
+  /** What the comparison cannot rule out. */
   readonly gap: string | undefined;
 }
 
 /**
- * The pieces of a table are read at different moments. A row that is moved to another one in
- * between (an UPDATE of its key; of its cell, any UPDATE) may have been read in neither, and
- * logical replication passes over an UPDATE of a row that the target does not have: it would be
- * missing and nobody would have seen it. Whatever was not touched since the first reading began is
- * in one piece only. So everything that was is compared by its key, and that is repeated for what
- * changed meanwhile, as long as keys go away.
+ * Compares by key every row written since the first chunk of the table was read, and repeats this
+ * for rows written meanwhile as long as keys keep disappearing.
+ *
+ * The chunks of a table are read at different times. A row that moves between them (by an UPDATE of
+ * its key, or by any UPDATE where cells are hash slices) may have been read in neither. If such a
+ * row is missing on the target, logical replication skips the UPDATE silently, so the difference
+ * would go undetected. Rows not written since the first read are in exactly one chunk.
  */
 export async function recheck(pair: SessionPair, work: RecheckWork): Promise<Recheck> {
   const { chunk, method, result, follower } = work;
@@ -50,15 +51,15 @@ export async function recheck(pair: SessionPair, work: RecheckWork): Promise<Rec
     let batches = 0;
     for await (const ids of readChangedSince(pair.source, { comparison, method, since, now })) {
       if (comparison.key === undefined && ++batches > maxBatchesWithoutKey) {
-        gap = "so many rows of this table without a key changed while it was read that " +
-          "not all of them were looked at again: one that is missing on the target and was updated meanwhile may have been missed";
+        gap = "too many rows of this table without a key changed during the comparison to check " +
+          "them all again: a row that is missing on the target and was updated meanwhile may have been overlooked";
         break;
       }
       const suspects = findAmong(pair, ids, {
         chunk,
         method,
         follower,
-        note: (rows) => {
+        count: (rows) => {
           found.settled += rows.settled;
           found.unsettled += rows.unsettled;
           gone += rows.gone ?? 0;
@@ -70,8 +71,8 @@ export async function recheck(pair: SessionPair, work: RecheckWork): Promise<Rec
     if (gone === 0 || gap !== undefined) break;
     if (pass === maxPasses) {
       gap =
-        `keys went away whenever changed rows were looked at (${gone} in the last pass): a row that is missing on the target and ` +
-        "whose key was updated in every pass may have been missed";
+        `keys kept disappearing while changed rows were checked (${gone} in the last pass): a row that is missing on the target and ` +
+        "whose key was updated during every pass may have been overlooked";
       break;
     }
     since = now;

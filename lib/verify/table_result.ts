@@ -1,5 +1,5 @@
 /**
- * What has been found out about a table so far.
+ * The result for one table, accumulated chunk by chunk.
  *
  * @module
  */
@@ -8,45 +8,42 @@ import type { Comparison } from "./plan/plan_comparisons.ts";
 import type { DigestMethod, RowDifference, Verdict, VerifiedTable } from "./report/report.ts";
 import type { Cell } from "./scan/scan.ts";
 
-/** What the comparison of one chunk came to. */
+/** The outcome of comparing one chunk. */
 export interface ChunkOutcome {
   readonly method: DigestMethod;
   readonly source: Cell;
   readonly target: Cell;
-  /** Where the source's WAL stood before it was read. */
+  /** The source's WAL position before the chunk was read. */
   readonly asOf: Lsn | undefined;
   readonly differences: readonly RowDifference[];
-  /** Whether there may be more differences than are listed. */
+  /** Whether more rows differ than are listed. */
   readonly more: boolean;
-  /** Rows that were awaited and are equal. */
+  /** Rows that differed at first and became equal. */
   readonly settled: number;
-  /** Rows that changed whenever they were looked at. */
+  /** Rows that changed during every attempt. */
   readonly unsettled: number;
-  /** Rows that repair has made equal. */
+  /** Rows repaired. */
   readonly repaired: number;
-  /** Ids of the rows that are listed; none where it is taken from a journal. */
-  readonly told?: readonly string[];
-  /** Why repair did not go on. */
+  /** Ids of the rows listed; absent for an outcome from the journal. */
+  readonly listed?: readonly string[];
+  /** Why repair stopped. */
   readonly repairFailure: string | undefined;
 }
 
-/** Gathers the chunks of a table. */
+/** Accumulates the outcomes of a table's chunks. */
 export class TableResult {
   readonly comparison: Comparison;
-  /** Chunks that are yet to be compared. */
+  /** Chunks not yet compared. */
   pending = 0;
-  /** Why it cannot be read. */
+  /** Why the table cannot be read. */
   failure: string | undefined;
-  /**
-   * What was visible on the source before any of it was read; undefined where its changes do not
-   * come.
-   */
+  /** The source's snapshot before any of it was read; undefined if the table is not replicated. */
   since: string | undefined;
-  /** What cannot be known of it although it was read. */
+  /** What the comparison cannot rule out. */
   gap: string | undefined;
-  /** Rows that are listed already, by id. */
-  readonly told: Set<string> = new Set();
-  /** Something worth telling where it is not equal. */
+  /** Ids of the rows already listed. */
+  readonly listed: Set<string> = new Set();
+  /** Added to the reason if the table is not equal. */
   hint: string | undefined;
   readonly #maxDiffs: number;
   readonly #differences: RowDifference[] = [];
@@ -70,7 +67,7 @@ export class TableResult {
     this.#maxDiffs = maxDiffs;
   }
 
-  /** How many differences are yet to be listed. */
+  /** How many more differences may be listed. */
   get room(): number {
     return Math.max(0, this.#maxDiffs - this.#differences.length);
   }
@@ -83,22 +80,21 @@ export class TableResult {
     this.#startedAt ??= performance.now();
   }
 
-  /** Notes the end of a chunk; true when it was the last one. */
+  /** Records the end of a chunk; returns true for the last one. */
   finished(): boolean {
     this.#ms = performance.now() - (this.#startedAt ?? performance.now());
     return --this.pending === 0;
   }
 
   /**
-   * Whether rows may have moved between its pieces unseen: there are several, or some were read at
-   * another moment.
+   * Whether a row may have moved between chunks unnoticed, since they were read at different times.
    */
   get mayHaveMissed(): boolean {
     return this.#chunks > 1 ||
       this.#settled + this.#unsettled + this.#differences.length + this.#repaired > 0;
   }
 
-  /** Takes over what an earlier run has found out about a chunk. */
+  /** Adds the outcome of a chunk compared by an earlier run. */
   resume(outcome: ChunkOutcome, at: string): void {
     this.pending--;
     this.add(outcome);
@@ -108,7 +104,7 @@ export class TableResult {
 
   add(outcome: ChunkOutcome): void {
     this.#chunks++;
-    for (const id of outcome.told ?? []) this.told.add(id);
+    for (const id of outcome.listed ?? []) this.listed.add(id);
     this.#method = this.#method === "columns" ? "columns" : outcome.method;
     this.#source = plus(this.#source, outcome.source);
     this.#target = plus(this.#target, outcome.target);
@@ -169,7 +165,9 @@ export class TableResult {
       this.comparison.columnProblem,
       ...this.#reasons,
       this.#unsettled > 0
-        ? `${plural(this.#unsettled, "row")} changed whenever it was looked at`
+        ? `${plural(this.#unsettled, "row")} changed during every attempt to compare ${
+          this.#unsettled === 1 ? "it" : "them"
+        }`
         : undefined,
       verdict === "equal" ? undefined : this.hint,
     ].filter((each) => each !== undefined).join("; ");

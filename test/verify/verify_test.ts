@@ -288,7 +288,7 @@ Deno.test("verify() compares large objects by their contents", async () => {
   const section = report.databases[0]?.sections.find(({ section }) => section === "large-objects");
   strictEqual(section?.verdict, "different");
   deepStrictEqual(section?.differences.map(({ object, message }) => `${object} ${message}`), [
-    "large object 71 has other contents",
+    "large object 71 has different contents on the target",
     "large object 73 has 0 bytes on the source and 3 on the target",
     "large object 74 is missing on the target",
     "large object 75 is only on the target",
@@ -326,9 +326,9 @@ for (const encoding of ["UTF8", "SQL_ASCII"]) {
        COMMENT ON LARGE OBJECT 84 IS 'new'`,
     );
     deepStrictEqual(await differences(), [
-      "large object 82 has another comment on the target",
+      "large object 82 has a different comment on the target",
       "large object 83 has no comment on the target",
-      "large object 84 has a comment on the target only",
+      "large object 84 has a comment only on the target",
     ]);
   });
 }
@@ -527,8 +527,8 @@ Deno.test("verify() compares what the rules let through, and lists what they do 
   for (
     const what of [
       "rows of empty",
-      "rows of t on the target that do not meet the rule",
-      "rows of e on the target that do not meet the rule",
+      "rows of t on the target that do not match the filter",
+      "rows of e on the target that do not match the filter",
     ]
   ) ok(left.includes(what), left.join("\n"));
 });

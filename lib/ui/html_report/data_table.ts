@@ -49,8 +49,8 @@ function classOf(align: DataColumn["align"]): Markup | undefined {
 }
 
 /**
- * A bar for a table cell, filled to `fraction` (0 to 1), with an optional tick at `mark`. Hidden from
- * screen readers, since another cell has the number.
+ * A bar for a table cell, filled to `fraction` (0 to 1), with an optional tick at `mark`. Hidden
+ * from screen readers, since another cell has the number.
  */
 export function cellBar(fraction: number, mark?: number): Markup {
   const tick = mark === undefined

@@ -17,8 +17,8 @@ export class Markup {
 export type Content = Markup | string | number | undefined | readonly Content[];
 
 /**
- * A fragment of a page. Interpolated values are escaped for text and quoted attributes alike, unless
- * they are {@linkcode Markup}: a table may be named `<script>`.
+ * A fragment of a page. Interpolated values are escaped for text and quoted attributes alike,
+ * unless they are {@linkcode Markup}: a table may be named `<script>`.
  *
  * Not named `html` because `deno fmt` formats such templates and changes their whitespace.
  */

@@ -1,5 +1,5 @@
 /**
- * Which rows of the source have changed since a moment.
+ * Rows of the source that changed after a given snapshot.
  *
  * @module
  */
@@ -15,13 +15,13 @@ import type { Comparison } from "../plan/plan_comparisons.ts";
 import type { DigestMethod } from "../report/report.ts";
 import { ageColumn, fromClause } from "../scan/scan.ts";
 
-// by the name that versions 12 to 18 have in common
+// the old function name works in versions 12 to 18
 const snapshotStatement =
   "SELECT pg_catalog.format('%s', pg_catalog.txid_current_snapshot()) AS snapshot";
 
 /**
- * What is visible now, as `xmin:xmax:xip_list`. Two that are the same: nothing was committed in
- * between.
+ * The current snapshot, as `xmin:xmax:xip_list`. If it equals an earlier one, nothing was committed
+ * in between.
  */
 export async function readVisibility(session: Session): Promise<string> {
   const { snapshot } = await session.queryOne<{ snapshot: string }>(snapshotStatement);
@@ -30,16 +30,16 @@ export async function readVisibility(session: Session): Promise<string> {
 
 type ChangedRow = { readonly id: string | readonly string[] };
 
-/** Rows that are handed over at a time. */
-const rowsOfFetch = 5_000;
+/** Rows fetched at a time. */
+const rowsPerFetch = 5_000;
 
 /**
- * The ids (see {@linkcode RowSelection}) of all rows that were written after the moment, some at a
- * time: those whose `xmin` was not visible then, or might not have been. One pass over the table
- * that looks at row headers; the server keeps what it found (WITH HOLD), so the snapshot ends with
- * the pass.
+ * Yields, in batches, the ids (see {@linkcode RowSelection}) of all rows written after the
+ * snapshot: those whose `xmin` was not visible in it, or may not have been. This is one pass over
+ * the row headers of the table. The server materializes the result (WITH HOLD), so its snapshot
+ * ends with the pass.
  *
- * @param since what {@linkcode readVisibility} gave
+ * @param since an earlier result of {@linkcode readVisibility}
  */
 export async function* readChangedSince(
   session: Session,
@@ -47,7 +47,7 @@ export async function* readChangedSince(
     readonly comparison: Comparison;
     readonly method: DigestMethod;
     readonly since: string;
-    /** What {@linkcode readVisibility} gave just now. */
+    /** The current result of {@linkcode readVisibility}. */
     readonly now: string;
   },
 ): AsyncGenerator<readonly string[], void, void> {
@@ -61,14 +61,14 @@ export async function* readChangedSince(
      SELECT ${selected}
        FROM ${fromClause(comparison, "source", { versions: true })}
       WHERE ${changedSince({ since, now })}`;
-  // what an earlier table left there when it failed
+  // a previous table may have failed and left its cursor open
   await session.execute("CLOSE ALL");
   await session.execute(`
     DECLARE seren_changed NO SCROLL CURSOR WITH HOLD FOR ${
     comparison.asBytes ? bytesStatement(statement) : statement
   }`);
   for (;;) {
-    const fetched = await session.query(`FETCH ${rowsOfFetch} FROM seren_changed`);
+    const fetched = await session.query(`FETCH ${rowsPerFetch} FROM seren_changed`);
     if (fetched.length === 0) break;
     const rows = comparison.asBytes
       ? (fetched as BytesRow[]).map((row) => parseBytesRow<ChangedRow>(row))
@@ -79,8 +79,8 @@ export async function* readChangedSince(
 }
 
 /**
- * A condition on `xmin`, which holds the last 32 bits of the transaction's number. `age()` is
- * negative for what was frozen two billion ago.
+ * A condition on `xmin`, the low 32 bits of the transaction ID. `age()` is negative for rows frozen
+ * two billion transactions ago.
  */
 function changedSince(
   { since, now }: { readonly since: string; readonly now: string },

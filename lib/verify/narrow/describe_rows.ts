@@ -1,5 +1,5 @@
 /**
- * Rows that differ, with their values.
+ * Describes differing rows with their values.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { keyCondition, queryRows } from "../scan/row_images.ts";
 import { fromClause, type ScanSide } from "../scan/scan.ts";
 import { both, type SessionPair } from "../scan/session_pair.ts";
 
-/** What describing takes. */
+/** Options of {@linkcode describeRows}. */
 export interface DescribeOptions {
   readonly comparison: Comparison;
   readonly method: DigestMethod;
@@ -21,10 +21,10 @@ export interface DescribeOptions {
   readonly showValues: boolean;
 }
 
-/** Characters of a value that are shown. */
-const shownLength = 300;
+/** Longer values are truncated to this many characters. */
+const maxShownLength = 300;
 
-/** A row's values by column: a digest, and the text as far as it is shown. */
+/** A row's values by column: a digest, and the text that may be shown. */
 interface Values {
   readonly digests: readonly (string | null)[];
   readonly texts: readonly (string | null)[];
@@ -32,7 +32,7 @@ interface Values {
 
 type ValuesRow = Values & { readonly id: string };
 
-/** Describes rows; those that have become equal meanwhile are left out. */
+/** Describes rows, omitting those that have become equal in the meantime. */
 export async function describeRows(
   pair: SessionPair,
   options: DescribeOptions,
@@ -150,11 +150,11 @@ async function readValues(
   ]));
 }
 
-/** In ASCII, which every encoding of a database has. */
+/** Adds only ASCII, which every server encoding contains. */
 function shownText(column: ComparedColumn): string {
   const text = valueText(column);
-  return `CASE WHEN pg_catalog.length(${text}) > ${shownLength}
-    THEN pg_catalog.format('%s... (%s characters, MD5 %s)', pg_catalog."left"(${text}, ${shownLength}),
+  return `CASE WHEN pg_catalog.length(${text}) > ${maxShownLength}
+    THEN pg_catalog.format('%s... (%s characters, MD5 %s)', pg_catalog."left"(${text}, ${maxShownLength}),
                            pg_catalog.length(${text}), pg_catalog.md5(${text}))
     ELSE ${text} END`;
 }

@@ -1,5 +1,5 @@
 /**
- * From cells that differ to rows that differ, and from those to the ones that really do.
+ * Finds the differing rows of differing cells, and rules out those that differ only transiently.
  *
  * @module
  */
@@ -16,50 +16,48 @@ import {
 import { type Cells, type Chunk, differingCells, scan } from "../scan/scan.ts";
 import { both, type SessionPair } from "../scan/session_pair.ts";
 
-/** A row that is not the same on both sides. */
+/** A row that differs between the sides, perhaps only transiently. */
 export interface Suspect {
   readonly id: string;
   readonly source: Image | undefined;
   readonly target: Image | undefined;
 }
 
-/** What narrowing takes. */
+/** Options of {@linkcode findDifferences}. */
 export interface NarrowOptions {
   readonly chunk: Chunk;
   readonly method: DigestMethod;
   readonly source: Cells;
   readonly target: Cells;
-  /** The target that follows the source; undefined where changes do not come. */
+  /** The subscription that follows the source; undefined if the table is not replicated. */
   readonly follower: Follower | undefined;
-  readonly note: (rows: NotedRows) => void;
+  readonly count: (rows: RowCounts) => void;
 }
 
-/** Rows that are nothing to show. */
-export interface NotedRows {
-  /** They differed and then no longer. */
+/** Rows that were compared but are not reported as different. */
+export interface RowCounts {
+  /** Differed at first and became equal. */
   readonly settled: number;
-  /** They changed whenever they were looked at. */
+  /** Changed during every attempt. */
   readonly unsettled: number;
-  /**
-   * They were looked for by their key, and are now on neither side: deleted, or under another key.
-   */
+  /** Looked up by key and found on neither side: deleted, or now under another key. */
   readonly gone?: number;
 }
 
-/** Rows that are looked at in one go: they fit into memory. */
-const rowsOfBatch = 5_000;
+/** Rows compared at a time; they must fit in memory. */
+const rowsPerBatch = 5_000;
 const maxSlices = 65_536;
-/** Suspects that are followed at a time. */
-const followedAtOnce = 1_000;
-/** From this round on, rows that keep changing are read again and again. */
-const samplingRound = 2;
-const samples = 25;
+/** Suspects followed at a time. */
+const suspectsPerBatch = 1_000;
+/** From this round on, rows that keep changing are sampled repeatedly. */
+const firstSamplingRound = 2;
+const maxSamples = 25;
 const maxRounds = 40;
-const longestPauseMs = 50;
+const maxPauseMs = 50;
 
 /**
- * Finds the rows of the cells that differ. Yields those for which it is certain, some at a time;
- * who has enough stops asking.
+ * Yields, in batches, the rows of differing cells that are certain to differ. The caller may stop
+ * at any time.
  */
 export function findDifferences(
   pair: SessionPair,
@@ -68,28 +66,25 @@ export function findDifferences(
   return findInCells(pair, { ...options, seen: new Set() });
 }
 
-/** Finds out which of these rows differ for certain, whatever their cells. */
+/** Yields the rows among `ids` that are certain to differ, regardless of cells. */
 export async function* findAmong(
   pair: SessionPair,
   ids: readonly string[],
-  options: Following,
+  options: FollowOptions,
 ): AsyncGenerator<readonly Suspect[], void, void> {
-  for (let from = 0; from < ids.length; from += followedAtOnce) {
-    const selection = { ids: ids.slice(from, from + followedAtOnce) };
+  for (let from = 0; from < ids.length; from += suspectsPerBatch) {
+    const selection = { ids: ids.slice(from, from + suspectsPerBatch) };
     const suspects = await readBothSides(pair, selection, options);
     const certain = await followUp(pair, suspects, options);
     if (certain.length > 0) yield certain;
   }
 }
 
-/** What following a row takes. */
-type Following = Omit<NarrowOptions, "source" | "target">;
+/** Options for following rows. */
+type FollowOptions = Omit<NarrowOptions, "source" | "target">;
 
 interface Narrowing extends NarrowOptions {
-  /**
-   * A row whose values differ is in one slice with the old ones and in another with the new: it is
-   * told once.
-   */
+  /** A row with different values may be in different slices on the two sides; report it once. */
   readonly seen: Set<string>;
 }
 
@@ -104,11 +99,11 @@ async function* findInCells(
   let batch: number[] = [];
   let rows = 0;
   for (const cell of differingCells(source, target)) {
-    if (isKeyed && rowsOf(cell) > rowsOfBatch && chunk.slices < maxSlices) {
+    if (isKeyed && rowsOf(cell) > rowsPerBatch && chunk.slices < maxSlices) {
       yield* findInLargeCell(pair, cell, options);
       continue;
     }
-    if (batch.length > 0 && rows + rowsOf(cell) > rowsOfBatch) {
+    if (batch.length > 0 && rows + rowsOf(cell) > rowsPerBatch) {
       yield* findInRows(pair, { chunk, cells: batch }, options);
       [batch, rows] = [[], 0];
     }
@@ -118,10 +113,7 @@ async function* findInCells(
   if (batch.length > 0) yield* findInRows(pair, { chunk, cells: batch }, options);
 }
 
-/**
- * A cell of too many rows, because the planner's estimate was wrong or the key is skewed, is cut
- * once more.
- */
+/** Divides a cell with too many rows, due to a wrong estimate or a skewed key, once more. */
 async function* findInLargeCell(
   pair: SessionPair,
   cell: number,
@@ -138,7 +130,7 @@ async function* findInLargeCell(
       thresholds: [],
       slices: Math.min(
         maxSlices,
-        chunk.slices * 2 ** Math.ceil(Math.log2(rows / (rowsOfBatch / 16))),
+        chunk.slices * 2 ** Math.ceil(Math.log2(rows / (rowsPerBatch / 16))),
       ),
     };
   const [onSource, onTarget] = await both((side) =>
@@ -164,8 +156,8 @@ async function* findInRows(
     suspects = suspects.filter(({ id }) => !seen.has(id));
     for (const { id } of suspects) seen.add(id);
   }
-  for (let from = 0; from < suspects.length; from += followedAtOnce) {
-    const some = suspects.slice(from, from + followedAtOnce);
+  for (let from = 0; from < suspects.length; from += suspectsPerBatch) {
+    const some = suspects.slice(from, from + suspectsPerBatch);
     const certain = follower !== undefined
       ? await followUp(pair, some, options)
       : isSliced
@@ -175,11 +167,11 @@ async function* findInRows(
   }
 }
 
-/** Reads the source, lets the target come up to there, reads the target. */
+/** Reads the source, waits for the target to catch up to that point, and reads the target. */
 async function readBothSides(
   pair: SessionPair,
   selection: RowSelection,
-  { chunk, method, follower, note }: Following,
+  { chunk, method, follower, count }: FollowOptions,
 ): Promise<readonly Suspect[]> {
   const { comparison } = chunk;
   const read = (side: "source" | "target") =>
@@ -191,12 +183,12 @@ async function readBothSides(
   const gone = "ids" in selection
     ? selection.ids.filter((id) => !onSource.has(id) && !onTarget.has(id)).length
     : 0;
-  note({ settled: 0, unsettled: 0, gone });
+  count({ settled: 0, unsettled: 0, gone });
   return differing(onSource, onTarget);
 }
 
 async function catchUp(pair: SessionPair, follower: Follower): Promise<void> {
-  // read after the rows: whatever they show was committed before this position
+  // must follow the reading of the rows: whatever it saw was committed before this position
   const lsn = await readInsertPosition(pair.source);
   if (lsn !== undefined) await follower.reach(lsn);
 }
@@ -213,28 +205,28 @@ function isEqual({ source, target }: Suspect): boolean {
 }
 
 /**
- * Follows rows that differ until each is equal or certainly different.
+ * Follows differing rows until each is equal or certain to differ.
  *
- * A round reads the source, waits until the target has applied what the source had committed by
- * then, and reads the target. A row that differs in two rounds and has not been touched in between,
- * on either side (its versions are the same), is certainly different: on the source nothing
- * happened to it between the two readings, and all that happened before had been applied.
+ * A round reads the source, waits until the target has applied everything the source had committed
+ * by then, and reads the target. A row that differs in two rounds with unchanged versions on both
+ * sides is certain to differ: nothing happened to it on the source between the two reads, and all
+ * earlier changes had been applied.
  *
- * A row that changes all the time is read several times a round on both sides. The target then is
- * equal when it shows a state that the source had **after** the round began; a state from before
- * proves nothing.
+ * A row that keeps changing is read several times per round on both sides. It is equal if the
+ * target shows a state that the source had **after** the round began; an earlier state proves
+ * nothing.
  */
 async function followUp(
   pair: SessionPair,
   suspects: readonly Suspect[],
-  options: Following,
+  options: FollowOptions,
 ): Promise<readonly Suspect[]> {
   const certain: Suspect[] = [];
   let pending = new Map(suspects.map((suspect) => [suspect.id, suspect]));
   for (let round = 1; pending.size > 0 && round <= maxRounds; round++) {
     const selection = { ids: [...pending.keys()] };
     const still = new Map<string, Suspect>();
-    const now = round < samplingRound
+    const now = round < firstSamplingRound
       ? await readBothSides(pair, selection, options)
       : await sampleBothSides(pair, selection, options);
     for (const suspect of now) {
@@ -242,10 +234,10 @@ async function followUp(
       if (before !== undefined && untouched(before, suspect)) certain.push(suspect);
       else still.set(suspect.id, suspect);
     }
-    options.note({ settled: pending.size - now.length, unsettled: 0 });
+    options.count({ settled: pending.size - now.length, unsettled: 0 });
     pending = still;
   }
-  options.note({ settled: 0, unsettled: pending.size });
+  options.count({ settled: 0, unsettled: pending.size });
   return certain;
 }
 
@@ -255,14 +247,13 @@ function untouched(before: Suspect, now: Suspect): boolean {
 }
 
 /**
- * As {@linkcode readBothSides}, for rows that keep changing: the source is read again and again
- * from the beginning on, so that whatever state the target shows when it has come that far is
- * likely to be among those that were seen.
+ * Like {@linkcode readBothSides}, for rows that keep changing: polls the source throughout, so that
+ * the state the target shows after catching up is likely among those observed.
  */
 async function sampleBothSides(
   pair: SessionPair,
   selection: { readonly ids: readonly string[] },
-  options: Following,
+  options: FollowOptions,
 ): Promise<readonly Suspect[]> {
   const { chunk: { comparison }, method, follower } = options;
   const read = (side: "source" | "target") =>
@@ -280,15 +271,15 @@ async function sampleBothSides(
   const polling = (async () => {
     for (const start = performance.now(); !isOver;) {
       add("source", await read("source"));
-      await pause(Math.min(longestPauseMs, (performance.now() - start) / 200));
+      await pause(Math.min(maxPauseMs, (performance.now() - start) / 200));
     }
   })();
-  polling.catch(() => {}); // awaited below; may come before anybody waits
+  polling.catch(() => {}); // awaited below; may reject earlier
   const open = () => [...states.values()].some((seen) => seen.source.isDisjointFrom(seen.target));
   let target: Images = new Map();
   try {
     if (lsn !== undefined) await follower?.reach(lsn);
-    for (let sample = 0; sample < samples && (sample === 0 || open()); sample++) {
+    for (let sample = 0; sample < maxSamples && (sample === 0 || open()); sample++) {
       target = add("target", await read("target"));
     }
   } finally {
@@ -300,14 +291,14 @@ async function sampleBothSides(
   ) =>
     [...seen.source.intersection(seen.target)].join() === "" &&
     !seen.source.isDisjointFrom(seen.target);
-  options.note({ settled: 0, unsettled: 0, gone: [...states.values()].filter(isGone).length });
+  options.count({ settled: 0, unsettled: 0, gone: [...states.values()].filter(isGone).length });
   return differing(source, target).filter(({ id }) => {
     const seen = states.get(id);
     return seen === undefined || seen.source.isDisjointFrom(seen.target);
   });
 }
 
-/** Of a row that is not there: the empty string. */
+/** The empty string for a row that does not exist. */
 function state(image: Image | undefined): string {
   return image === undefined ? "" : `${image.rows} ${image.hash}`;
 }

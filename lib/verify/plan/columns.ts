@@ -1,5 +1,5 @@
 /**
- * Which column of the source is compared with which of the target, and how. Pure.
+ * Pairs the columns of source and target and decides how each pair is compared. Pure.
  *
  * @module
  */
@@ -7,74 +7,71 @@ import { quoteIdentifier } from "../../core/internal.ts";
 import type { ComparedRelation, RelationColumn } from "./relations.ts";
 import { commonShape, textInShape } from "./type_shapes.ts";
 
-/** As what a value goes into the hash of its row. */
+/** The form in which a value enters the hash of its row. */
 export type HashForm =
-  /** A number. */
+  /** An integer. */
   | "integer"
-  /** What can be made an `int`: a boolean, a `"char"`. */
+  /** A boolean or `"char"`, converted to `int`. */
   | "small"
   | "date"
   /** A `timestamp` or `timestamptz`. */
   | "moment"
   /** A `real` or `double precision`. */
   | "float"
-  /** Its text, in the encoding that both databases have. */
+  /** Text in the encoding common to both databases. */
   | "text"
   | "uuid"
-  /** A few bytes of binary form. */
+  /** A fixed-length binary form of a few bytes. */
   | "fixed"
-  /** Its binary form. */
+  /** A binary form of any length. */
   | "bytes";
 
 /** A column on both sides. */
 export interface ComparedColumn {
   readonly name: string;
-  /** The function that gives its binary form; undefined where its text is compared. */
+  /** The function that returns its binary form; undefined if its text is compared. */
   readonly send: string | undefined;
   readonly form: HashForm;
   /**
-   * The output function in `pg_catalog` that both sides' types have; undefined where `format` is to
-   * find it.
+   * The output function in `pg_catalog` common to both types; undefined if `format` must look it
+   * up.
    */
   readonly output: string | undefined;
-  /** Whether `=` with a literal runs nothing but the server's own code, on both sides. */
+  /** Whether `=` with a literal runs only built-in code on both sides. */
   readonly isComparable: boolean;
-  /** Whether it is a `"char"[]` on both sides: its elements are printed differently before 15. */
+  /** Whether it is `"char"[]` on both sides, whose elements print differently before version 15. */
   readonly isCharArray: boolean;
   /**
-   * For a composite type whose attributes are not the same or stand in another order: an expression
-   * over the bare column for the value's text, on either side, which takes the column's place
-   * wherever rows are read.
+   * For a composite type whose attributes differ or are ordered differently: an expression for the
+   * value's text that replaces the column wherever rows are read.
    */
   readonly sourceText: string | undefined;
   readonly targetText: string | undefined;
   /**
-   * Whether its text goes into digests in the encoding of both databases instead of UTF-8, in which
-   * it may have no form.
+   * Whether digests use its text in the encoding of both databases rather than UTF-8, to which it
+   * may not be convertible.
    */
   readonly isConverted: boolean;
-  /** On both sides. */
+  /** NOT NULL on both sides. */
   readonly isNotNull: boolean;
-  /** Whether it has no NULLs and ranges of its values are the same on both sides. */
+  /** Whether it is NOT NULL and its values sort alike on both sides. */
   readonly isOrdered: boolean;
-  /** As in a table definition, of either side. */
+  /** As in a table definition. */
   readonly sourceType: string;
   readonly targetType: string;
   readonly isGenerated: boolean;
   readonly isIdentityAlways: boolean;
 }
 
-/** What is known of the two databases' encodings. */
+/** The encodings of the two databases. */
 export interface EncodingOptions {
-  /** Whether the same text is the same bytes on both sides. */
+  /** Whether both databases have the same encoding. */
   readonly sameEncoding: boolean;
-  /**
-   * Whether they have one and it is not that of our sessions: some texts may have no form in UTF-8.
-   */
+  /** Whether that encoding is not UTF-8, so that some text may not be convertible to it. */
   readonly isConverted?: boolean;
 }
 
-/** Columns that both sides have, in the source's order, and what is wrong with the others. */
+/** The columns common to both sides, in the source's order, and how the others differ. */
 export function pairColumns(
   source: Pick<ComparedRelation, "columns">,
   target: Pick<ComparedRelation, "columns">,
@@ -85,8 +82,7 @@ export function pairColumns(
     const other = onTarget.get(column.name);
     onTarget.delete(column.name);
     if (other === undefined) return [];
-    // derived from the others whenever it is read, by an expression that the structure's comparison
-    // looks at
+    // computed on read from other columns; its expression is compared with the structure
     if (column.isVirtual || other.isVirtual) return [];
     return [pairColumn(column, other, encoding)];
   });
@@ -94,8 +90,8 @@ export function pairColumns(
     !target.columns.some((column) => column.name === name)
   );
   const problems = [
-    ...missing.map(({ name }) => `the target has no column ${name}`),
-    ...[...onTarget.keys()].map((name) => `only the target has column ${name}`),
+    ...missing.map(({ name }) => `column ${name} is missing on the target`),
+    ...[...onTarget.keys()].map((name) => `column ${name} exists only on the target`),
   ];
   return { columns, columnProblem: problems.length === 0 ? undefined : problems.join("; ") };
 }
@@ -151,11 +147,11 @@ const forms: ReadonlyMap<string, HashForm> = new Map([
   ["timestamptz_send", "moment"],
   ["float4send", "float"],
   ["float8send", "float"],
-  // digits look the same in every encoding, and making text of them is quicker
+  // digits are the same in every encoding, and text output is faster
   ["numeric_send", "text"],
 ]);
 
-/** Binary forms that are text in the encoding of the session. */
+/** Send functions whose result is text in the client encoding. */
 const textSends: ReadonlySet<string> = new Set([
   "bpcharsend",
   "json_send",

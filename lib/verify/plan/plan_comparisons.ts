@@ -1,5 +1,5 @@
 /**
- * Which relation of the source is compared with which of the target, and over which columns. Pure.
+ * Plans which relations are compared with each other, and over which columns. Pure.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import { type ComparedColumn, pairColumns } from "./columns.ts";
 import type { ComparedRelation } from "./relations.ts";
 import type { NotChecked, VerifiedKind, VerifiedTable } from "../report/report.ts";
 
-/** A table that holds rows itself, and which of them are compared. */
+/** A table that stores rows itself, and which of them are compared. */
 export interface Part extends TableName {
-  /** SQL conditions that must all hold. */
+  /** SQL conditions, all of which must be true. */
   readonly conditions: readonly string[];
-  /** An extension's own condition, with its WHERE. */
+  /** The condition of an extension's configuration table, including WHERE. */
   readonly extensionCondition: string | undefined;
 }
 
@@ -23,50 +23,53 @@ export interface Comparison extends TableName {
   readonly source: readonly Part[];
   readonly target: readonly Part[];
   readonly columns: readonly ComparedColumn[];
-  /** Those of the columns that tell rows apart; undefined: rows are compared as a multiset. */
+  /** The columns that identify a row; undefined: rows are compared as a multiset. */
   readonly key: readonly ComparedColumn[] | undefined;
   readonly predicate: string | undefined;
-  /** How the columns differ, in words; rows are then compared over those that both sides have. */
+  /** How the columns differ; rows are then compared over the common columns. */
   readonly columnProblem: string | undefined;
   readonly bytes: number;
   readonly rowEstimate: number | undefined;
-  /** Whether texts are read as bytes, since some may have no form in UTF-8 (see `queryBytes`). */
+  /**
+   * Whether text is read as bytes (see `queryBytes`) because it may not be convertible to UTF-8.
+   */
   readonly asBytes: boolean;
-  /** Whether both databases have one encoding: the bytes of their texts may be compared. */
+  /** Whether both databases have the same encoding, so that the bytes of text are comparable. */
   readonly sameEncoding: boolean;
-  /** Whether the rows lie on disk in the key's order, on both sides. */
+  /** Whether rows are physically ordered by the key on both sides. */
   readonly isClustered: boolean;
 }
 
-/** What is to be compared, and what is known without. */
+/** The comparisons to make, and the verdicts known without one. */
 export interface ComparisonPlan {
   readonly comparisons: readonly Comparison[];
   readonly decided: readonly VerifiedTable[];
   readonly notChecked: readonly Omit<NotChecked, "database">[];
 }
 
-/** What the plan depends on. */
+/** Options of {@linkcode planComparisons}. */
 export interface PlanOptions {
   readonly source: readonly ComparedRelation[];
   readonly target: readonly ComparedRelation[];
-  /** What the rules say of a table; undefined for one that they do not know. */
+  /** The decision of the rules about a table; undefined for a table unknown to them. */
   readonly decide: (table: TableName) => Decision | undefined;
-  /** Materialized views that do not come because of the rules, by `tableKey`. */
+  /** Materialized views excluded by the rules, by `tableKey`. */
   readonly leftOut: ReadonlySet<string>;
-  /** Schemas of the target that belong to the tool itself. */
+  /** Schemas owned by the tool. */
   readonly ownSchemas: readonly string[];
-  /** Whether the target follows the source. */
+  /** Whether a subscription follows the source. */
   readonly live: boolean;
-  /** Of the databases: `UTF8`, `SQL_ASCII`. */
+  /** The databases' encodings: `UTF8`, `SQL_ASCII`. */
   readonly encodings: { readonly source: string; readonly target: string };
 }
 
-const clustered = 0.95;
+/** Minimum correlation at which a table counts as physically ordered. */
+const minCorrelation = 0.95;
 
 /**
- * Pairs relations by name. Partitions are compared one by one where both sides have the same ones
- * with rows, else by the table at their top: a partitioned table may have become an ordinary one,
- * or be cut in another way.
+ * Pairs relations by name. Partitions are compared individually if both sides have the same ones,
+ * otherwise through their root table: a partitioned table may have become an ordinary one, or be
+ * partitioned differently.
  */
 export function planComparisons(options: PlanOptions): ComparisonPlan {
   return new Planner(options).plan();
@@ -109,7 +112,7 @@ class Planner {
     if (target.kind === "partitioned table") return this.#byRoot(relation, [relation], target);
     if (relation.kind === "materialized view" && !this.#arePopulated(relation, target)) return;
     if (target.kind === "foreign table") {
-      return this.#skip(relation, "it is a foreign table on the target: its rows are elsewhere");
+      return this.#skip(relation, "it is a foreign table on the target, which stores no rows");
     }
     this.#compare({ relation, sources: [relation], target, targets: [target] });
   }
@@ -122,7 +125,7 @@ class Planner {
         verdict: "different",
         reason: source.isPopulated
           ? "it has never been refreshed on the target"
-          : "it is filled on the target only",
+          : "it is populated only on the target",
       });
     }
     return false;
@@ -132,10 +135,10 @@ class Planner {
     this.#consumed.add(tableKey(root));
     const leaves = this.#leavesOf(root, this.#options.source);
     for (const leaf of leaves) this.#consumed.add(tableKey(leaf));
-    const wanted = leaves.filter((leaf) => this.#hasRows(leaf));
+    const inScope = leaves.filter((leaf) => this.#hasRows(leaf));
     const target = this.#targets.get(tableKey(root));
     if (target === undefined) {
-      if (wanted.length > 0) this.#missing(root, wanted);
+      if (inScope.length > 0) this.#missing(root, inScope);
       return;
     }
     const onTarget = target.kind === "partitioned table"
@@ -146,16 +149,16 @@ class Planner {
     const same = target.kind === "partitioned table" &&
       names(leaves).symmetricDifference(names(onTarget)).size === 0;
     if (!same) {
-      if (wanted.length > 0) this.#byRoot(root, wanted, target);
+      if (inScope.length > 0) this.#byRoot(root, inScope, target);
       return;
     }
-    for (const leaf of wanted) {
+    for (const leaf of inScope) {
       const other = this.#targets.get(tableKey(leaf))!;
       this.#compare({ relation: leaf, sources: [leaf], target: other, targets: [other] });
     }
   }
 
-  /** All partitions of a table that hold rows, at any depth. */
+  /** All leaf partitions of a table, at any depth. */
   #leavesOf(root: ComparedRelation, all: readonly ComparedRelation[]): readonly ComparedRelation[] {
     return all.filter((each) =>
       each.root !== undefined && tableKey(each.root) === tableKey(root) &&
@@ -177,7 +180,7 @@ class Planner {
     if (predicates.size > 1) {
       return this.#skip(
         root,
-        "its partitions differ between the sides, and the rules choose other rows of each",
+        "its partitions differ between the sides, and the rules filter them differently",
         true,
       );
     }
@@ -197,7 +200,7 @@ class Planner {
       const hazard = relations.find(({ hazard }) => hazard !== undefined)?.hazard;
       if (hazard === undefined) continue;
       const reason = `${hazard} on the ${side}: any query of the table would run that function. ` +
-        "Drop it there, or write the value in place of the call, and verify again";
+        "Drop it there or replace the call with its value, then verify again";
       return this.#skip(relation, reason, true);
     }
     const { encodings } = this.#options;
@@ -229,34 +232,34 @@ class Planner {
       asBytes: Object.values(encodings).includes("SQL_ASCII"),
       sameEncoding,
       isClustered: [...sources, ...targets].every(({ keyCorrelation = 0 }) =>
-        keyCorrelation >= clustered
+        keyCorrelation >= minCorrelation
       ),
     });
     if (predicate !== undefined) {
       this.#notChecked.push({
-        what: `rows of ${displayName(relation)} on the target that do not meet the rule`,
+        what: `rows of ${displayName(relation)} on the target that do not match the filter`,
         reason: `only rows where ${predicate} are compared`,
         failed: false,
       });
     }
   }
 
-  /** Whether the rows are in the scope; what is not is noted. */
+  /** Whether the relation's rows are in scope; if not, records why. */
   #hasRows(relation: ComparedRelation): boolean {
     if (relation.kind === "materialized view") {
       if (relation.extension !== undefined) return false;
       if (this.#options.leftOut.has(tableKey(relation))) {
-        this.#skip(relation, "left out by the rules");
+        this.#skip(relation, "excluded by the rules");
         return false;
       }
       if (!this.#options.live) return true;
-      this.#skip(relation, "a materialized view is not replicated: each side refreshes its own");
+      this.#skip(relation, "materialized views are not replicated; each side refreshes its own");
       return false;
     }
     const decision = this.#options.decide(relation);
     if (decision === undefined) {
-      // made since the rules were resolved
-      this.#skip(relation, "it was created while this ran", true);
+      // created since the rules were resolved
+      this.#skip(relation, "it was created during the run", true);
       return false;
     }
     if (decision.outcome === "copied" || decision.outcome === "filtered") return true;
@@ -295,7 +298,7 @@ class Planner {
         continue;
       }
       if (this.#options.ownSchemas.includes(relation.schema)) continue;
-      // its parts tell of it, or it tells of its parts
+      // reported through its root table
       if (relation.root !== undefined) continue;
       this.#decided.push({
         ...blank(relation),

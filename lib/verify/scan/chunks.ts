@@ -1,6 +1,6 @@
 /**
- * How a table is cut: into chunks that are read one by one, and cells that tell where in a chunk
- * something differs.
+ * Divides a table into chunks that are read one by one, and chunks into cells that locate
+ * differences.
  *
  * @module
  */
@@ -10,40 +10,39 @@ import type { Comparison } from "../plan/plan_comparisons.ts";
 import { queryRows } from "./row_images.ts";
 import { type Chunk, rangeColumn } from "./scan.ts";
 
-/** Few enough that the rows of a cell can be looked at one by one. */
-const rowsOfCell = 2_500;
+/** Few enough to compare the rows of a cell individually. */
+const rowsPerCell = 2_500;
 const maxRanges = 256;
 const maxSlices = 4_096;
 const sampleRows = 20_000;
-const smallTable = 5_000;
-const smallestChunkBytes = 4 * 1024 * 1024;
-const largestChunkBytes = 1024 * 1024 * 1024;
-/** A table is cut into about so many chunks, if they are not too small or too large then. */
-const wantedChunks = 256;
-/** Ranges of a chunk, for when it differs. */
-const rangesOfChunk = 16;
-/**
- * Chunks of a table that are enough to find differences without cells: finer ones only cost time.
- */
-const enoughChunks = 16;
-/** Bytes of a table that is soon read once more, as that with many chunks is. */
-const soonReadBytes = 64 * 1024 * 1024;
+const smallTableRows = 5_000;
+const minChunkBytes = 4 * 1024 * 1024;
+const maxChunkBytes = 1024 * 1024 * 1024;
+/** Target number of chunks per table, within the limits on their size. */
+const targetChunks = 256;
+/** Ranges that a differing chunk is divided into. */
+const rangesPerChunk = 16;
+/** With this many chunks, cells within them would only cost time. */
+const minChunksWithoutCells = 16;
+/** A table up to this size is quick to read again, so it needs no cells either. */
+const maxRereadBytes = 64 * 1024 * 1024;
 
-/** What cutting depends on besides the table. */
+/** Options of {@linkcode cutIntoChunks}. */
 export interface CutOptions {
-  /** Whether the sides are expected to differ here and there for a while. */
+  /** Whether transient differences are expected because the source is being written to. */
   readonly isBusy: boolean;
 }
 
 /**
- * Cuts a table. Boundaries come from a few blocks of it (TABLESAMPLE SYSTEM), never from a scan.
+ * Divides a table into chunks. Boundaries come from a sample of blocks (TABLESAMPLE SYSTEM), never
+ * from a full scan.
  *
- * In a table of many chunks these alone are cells enough: the few that differ are read once more,
- * in finer ranges; so is a small table that differs. Not where rows come and go all the time, for
- * then every chunk may differ.
+ * A table with many chunks needs no cells: the few chunks that differ are read again in finer
+ * ranges, and so is a small table that differs. A busy table does need them, since every chunk of
+ * it may differ.
  *
- * Only a table that lies on disk in the order of its key is read in several chunks: otherwise each
- * would take a scan of its own.
+ * Only a table physically ordered by its key is read in several chunks; otherwise each chunk would
+ * require a scan of the whole table.
  */
 export async function cutIntoChunks(
   session: Session,
@@ -52,24 +51,24 @@ export async function cutIntoChunks(
 ): Promise<readonly Chunk[]> {
   const { bytes, rowEstimate = bytes / 100 } = comparison;
   const whole = { comparison, lower: undefined, upper: undefined } as const;
-  if (rowEstimate < smallTable && bytes < smallestChunkBytes) {
+  if (rowEstimate < smallTableRows && bytes < minChunkBytes) {
     return [{ ...whole, thresholds: [], slices: 1 }];
   }
   const slicesFor = (rows: number) =>
-    Math.min(maxSlices, 2 ** Math.max(0, Math.ceil(Math.log2(rows / rowsOfCell))));
+    Math.min(maxSlices, 2 ** Math.max(0, Math.ceil(Math.log2(rows / rowsPerCell))));
   if (rangeColumn(comparison) === undefined) {
     return [{ ...whole, thresholds: [], slices: slicesFor(rowEstimate) }];
   }
   const chunkBytes = Math.min(
-    largestChunkBytes,
-    Math.max(smallestChunkBytes, bytes / wantedChunks),
+    maxChunkBytes,
+    Math.max(minChunkBytes, bytes / targetChunks),
   );
   const count = comparison.isClustered ? Math.max(1, Math.ceil(bytes / chunkBytes)) : 1;
-  const isCoarse = !isBusy && (count >= enoughChunks || bytes <= soonReadBytes);
-  const wantedRanges = Math.ceil(rowEstimate / rowsOfCell);
+  const isCoarse = !isBusy && (count >= minChunksWithoutCells || bytes <= maxRereadBytes);
+  const fineRanges = Math.ceil(rowEstimate / rowsPerCell);
   const ranges = isCoarse
-    ? Math.max(count * rangesOfChunk, Math.min(maxRanges, wantedRanges))
-    : Math.min(maxRanges * count, Math.max(count, wantedRanges));
+    ? Math.max(count * rangesPerChunk, Math.min(maxRanges, fineRanges))
+    : Math.min(maxRanges * count, Math.max(count, fineRanges));
   const thresholds = await sampleThresholds(session, { comparison, ranges, rowEstimate });
   if (isCoarse) {
     return split(thresholds, count).map(({ thresholds, ...part }) => ({
@@ -84,7 +83,7 @@ export async function cutIntoChunks(
   return split(thresholds, count).map((part) => ({ comparison, ...part, slices }));
 }
 
-/** Groups of neighbouring thresholds; what separates two groups bounds the chunks. Pure. */
+/** Groups adjacent thresholds; the thresholds between groups become chunk boundaries. Pure. */
 export function split(
   thresholds: readonly string[],
   count: number,

@@ -1,5 +1,5 @@
 /**
- * How rows become digests, in SQL that means the same on every server. Pure.
+ * SQL expressions that compute digests of rows, with the same result on every server. Pure.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import type { ComparedColumn } from "../plan/columns.ts";
 import type { DigestMethod } from "../report/report.ts";
 import { charArrayText, charText, outputText } from "../plan/type_shapes.ts";
 
-/** The alias under which a scan sees the rows. */
+/** The alias of the rows in a scan. */
 export const rowAlias = "seren_row";
 
-/** A column of the row that is scanned. */
+/** A reference to a column of the scanned row. */
 export function columnReference({ name }: { readonly name: string }): string {
   return `${rowAlias}.${quoteIdentifier(name)}`;
 }
@@ -19,22 +19,22 @@ export function columnReference({ name }: { readonly name: string }): string {
 /**
  * A 64-bit hash of a row, as `bigint`.
  *
- * The values go one after the other through the server's 64-bit hash of bytes, each with the hash
- * of those before it as the seed. So they cannot run into each other whatever they contain, and
- * values that change places change the hash. NULL goes in as something that was drawn by lot.
+ * Each value is hashed by the server's 64-bit hash of bytes, seeded with the hash of the preceding
+ * values. Values therefore cannot run together whatever they contain, and swapping two values
+ * changes the hash. NULL is represented by a fixed random constant.
  *
- * By the names that versions 12 to 18 have in common that hash is `hashtextextended`,
- * `uuid_hash_extended` and, for `bytea`, `hash_array_extended` of an array of one. Never the
- * server's hash of numbers: it folds 64 bits into 32 (`hashint8extended(1, 0) =
- * hashint8extended(4294967296, 0)`), and so does that of a record. A number goes in with the seed,
- * which is mixed in whole.
+ * The function names that work in versions 12 to 18 are `hashtextextended`, `uuid_hash_extended`
+ * and, for `bytea`, `hash_array_extended` of a one-element array. The server's hash of integers is
+ * never used, since it folds 64 bits into 32 (`hashint8extended(1, 0) =
+ * hashint8extended(4294967296, 0)`), as does the hash of a record. An integer is combined with the
+ * seed instead, which is mixed in completely.
  *
- * Built-in types give what they store (-0, the scale of a numeric, which their `=` overlooks), as
- * no setting changes it. All others give their text: the binary form of enums, composites and the
- * like holds OIDs, which differ between servers, and that of arrays what no copy can keep. Text is
- * always that of the type's output function. A cast may be a user's, and so may be the operators,
- * the comparison and the hash function of any type that the server does not bring itself: none of
- * them is in these expressions.
+ * Built-in types contribute their stored value, including what `=` ignores (-0, the scale of a
+ * numeric), because no setting affects it. All other types contribute their text: the binary form
+ * of enums and composites contains OIDs, which differ between servers, and that of arrays contains
+ * details that a copy cannot preserve. Text always comes from the type's output function. Casts may
+ * be user-defined, and so may the operators, comparison and hash functions of any type that is not
+ * built in, so these expressions use none of them.
  */
 export function rowHash(columns: readonly ComparedColumn[], method: DigestMethod): string {
   if (method === "hash") return chainedHash(columns);
@@ -45,31 +45,31 @@ export function rowHash(columns: readonly ComparedColumn[], method: DigestMethod
   if (method === "md5") {
     return `('x' || pg_catalog.substr(pg_catalog.md5(pg_catalog.array_send(${row})), 1, 16))::bit(64)::bigint`;
   }
-  // the hash of an array is linear in those of its elements: sums over rows would not notice values
-  // that swap rows
+  // an array's hash is linear in the hashes of its elements: without another hash, sums over rows
+  // would not detect values swapped between rows
   return `pg_catalog.hash_array_extended(ARRAY[pg_catalog.int8send(
     pg_catalog.hash_array_extended(${row}, 0))], 0)`;
 }
 
-/** Columns in one expression within another: a server's stack is limited. */
-const columnsOfChain = 40;
+/** Limits the nesting of expressions, because a server's stack is limited. */
+const columnsPerChain = 40;
 
 function chainedHash(columns: readonly ComparedColumn[]): string {
   let hash: Link = { hash: "0::bigint", isOpen: false };
-  for (let from = 0; from < columns.length; from += columnsOfChain) {
-    const chain = columns.slice(from, from + columnsOfChain)
+  for (let from = 0; from < columns.length; from += columnsPerChain) {
+    const chain = columns.slice(from, from + columnsPerChain)
       .reduce(link, { hash: `${from}::bigint`, isOpen: false });
     hash = from === 0 ? chain : withNumber(hash, closed(chain));
   }
   return closed(hash);
 }
 
-/** What has been hashed so far. */
+/** The hash of the preceding columns. */
 interface Link {
   readonly hash: string;
   /**
-   * Whether a number was only added to it: the next hash mixes it in, and a second one before that
-   * would run into it.
+   * Whether a number was combined with it but not yet mixed in. The next hash mixes it in; another
+   * number before that could cancel it out.
    */
   readonly isOpen: boolean;
 }
@@ -84,7 +84,7 @@ function link(before: Link, column: ComparedColumn): Link {
     case "small":
       return withNumber(before, orElse(`${value}::int::bigint`, nullNumber));
     case "date":
-      // only finite ones have a distance
+      // infinite dates have no distance
       return withNumber(
         before,
         orElse(
@@ -123,31 +123,31 @@ function link(before: Link, column: ComparedColumn): Link {
 }
 
 /**
- * Instead of NULL: a value of a column is the same no sooner than two hashes are. Its text is a
+ * Stand-ins for NULL. A value equals one no more likely than two hashes collide. The text is a
  * UUID.
  */
 const nullNumber = "-6042897352167238451";
 const nullText = "9d1c7b0e-52f3-4a86-b1d9-0f6e83c2a75b";
-/** No distance of two moments, in seconds. */
+/** Not the distance between any two timestamps, in seconds. */
 const nullDistance = "7.4029316485028317e-198::pg_catalog.float8";
 
-/** Instead of any NaN, drawn by lot. */
+/** Stands for every NaN; a fixed random constant. */
 const nanNumber = "5160493787212648097";
-/** Of a float's hash, drawn by lot. */
+/** Seed for the hash of a float; a fixed random constant. */
 const floatSeed = "1947036582274913087";
 
 /**
- * A moment goes in as its distance from another one, in seconds. `tstzrange_subdiff` (Range Types,
- * "Defining New Range Types") gives that without regard to calendars, as `double precision`: no two
- * moments within 272 years have the same one. All others, infinite ones among them, go in by their
- * binary form besides.
+ * A timestamp contributes its distance in seconds from a fixed one. `tstzrange_subdiff` (see
+ * "Defining New Range Types") computes it without calendar arithmetic as `double precision`, which
+ * is distinct for any two timestamps within 272 years. All others, including infinite ones,
+ * additionally contribute their binary form.
  */
 function withMoment(before: Link, column: ComparedColumn): Link {
   const [type, distanceOf] = column.send === "timestamp_send"
     ? ["timestamp", "tsrange_subdiff"]
     : ["timestamptz", "tstzrange_subdiff"];
   const value = `${columnReference(column)}::${type}`;
-  // UTC by name, since a session's time zone may be any
+  // explicit UTC: independent of the session's time zone
   const [first, last] = ["1860-01-01 00:00:00+00", "2132-01-01 00:00:00+00"]
     .map((moment) => `${type} '${moment}'`);
   const distance = `pg_catalog.${distanceOf}(${value}, ${first})`;
@@ -158,19 +158,19 @@ function withMoment(before: Link, column: ComparedColumn): Link {
     hash: `pg_catalog.hashfloat8extended(${bare}, ${closed(before)} # CASE WHEN ${value} > ${first}
              AND ${value} < ${last} THEN 0::bigint${otherwise}
              ELSE pg_catalog.hash_array_extended(ARRAY[${sent(column)}], 0) END)`,
-    // of the distance 0 the server's hash is the seed itself
+    // for distance 0 the server's hash is the seed itself
     isOpen: true,
   };
 }
 
 /**
- * The server's hash of a float, which is that of its bytes but for 0 and -0, and for NaNs of
- * several forms.
+ * The server's hash of a float, which is the hash of its bytes except for 0, -0 and the various
+ * representations of NaN.
  */
 function floatNumber(column: ComparedColumn): string {
   const type = column.send === "float4send" ? "float4" : "float8";
   const value = `${columnReference(column)}::${type}`;
-  // a NaN may have a sign, which no text keeps
+  // a NaN may have a sign, which its text does not show
   return `CASE WHEN ${value} <> 0::${type} AND ${value} <> ${type} 'NaN'
       THEN pg_catalog.hash${type}extended(${value}, ${floatSeed})${
     column.isNotNull ? "" : ` WHEN ${value} IS NULL THEN ${nullNumber}`
@@ -182,7 +182,7 @@ function withNumber(before: Link, number: string): Link {
   return { hash: `${closed(before)} # ${number}`, isOpen: true };
 }
 
-/** By bytes, whatever the column's collation. */
+/** Hashes the bytes, regardless of the column's collation. */
 function withText({ hash }: Link, text: string): Link {
   return {
     hash: `pg_catalog.hashtextextended(${text} COLLATE pg_catalog."C", ${hash})`,
@@ -194,7 +194,7 @@ function closed(link: Link): string {
   return link.isOpen ? withText(link, "''").hash : link.hash;
 }
 
-/** A value's bytes; of a float those of its text, which a NaN's sign is not in. */
+/** A value's bytes; for a float those of its text, which does not contain the sign of a NaN. */
 function sent(column: ComparedColumn): string {
   const reference = columnReference(column);
   const { send, form } = column;
@@ -210,8 +210,8 @@ function sent(column: ComparedColumn): string {
 }
 
 /**
- * A value as text that means the same on both sides, NULL for NULL. A `"char"` of more than 7 bits
- * is printed as it is by servers before 15, and as `\\351` since then.
+ * A value as text that is comparable between the sides; NULL for NULL. Servers before 15 print a
+ * `"char"` above 127 as is, later ones as `\\351`.
  */
 export function valueText(
   column: Pick<
@@ -220,7 +220,7 @@ export function valueText(
   >,
   reference: string = columnReference(column),
 ): string {
-  // already text where it comes from
+  // the scan already yields text
   if (column.sourceText !== undefined) return reference;
   if (column.send === "charsend") return charText(reference);
   if (column.isCharArray) return charArrayText(reference);
@@ -229,19 +229,19 @@ export function valueText(
       return outputText(reference);
     case "textout":
     case "varcharout":
-    case "bpcharout": // without the blanks that it is filled up with, as its = sees it
+    case "bpcharout": // without its padding, which its = ignores too
       return `${reference}::pg_catalog.text`;
     default:
       return `pg_catalog.textin(pg_catalog.${quoteIdentifier(column.output)}(${reference}))`;
   }
 }
 
-/** MD5 of one value, NULL for NULL: what differs between rows of the same key is found by this. */
+/** MD5 of one value; NULL for NULL. Finds the differing columns of two rows with the same key. */
 export function valueDigest(column: ComparedColumn): string {
   return `pg_catalog.md5(${sent(column)})`;
 }
 
-/** Whether two servers give the same hashes: they do not where one is big-endian. */
+/** Detects servers whose hash functions differ, because one is big-endian. */
 export const hashSample = `
   SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ',
            pg_catalog.hashtextextended('' COLLATE pg_catalog."C", i::bigint << 33),

@@ -1,5 +1,5 @@
 /**
- * Sessions for reading, one on each side.
+ * Pairs of sessions for reading, one on each side.
  *
  * @module
  */
@@ -12,15 +12,15 @@ export interface SessionPair {
   readonly target: Session;
 }
 
-/** Where the pairs of a {@linkcode PairPool} are opened. */
+/** The endpoints of a {@linkcode PairPool}. */
 export interface PairPlaces {
   readonly source: Endpoint;
   readonly target: Endpoint;
 }
 
 /**
- * Session pairs that are used again; one that broke is replaced, and what it was to do is done
- * again: it only reads.
+ * A pool of session pairs. If a session breaks, its pair is replaced and the work repeated, which
+ * is safe because it only reads.
  */
 export class PairPool implements AsyncDisposable {
   readonly #places: PairPlaces;
@@ -30,7 +30,7 @@ export class PairPool implements AsyncDisposable {
     this.#places = places;
   }
 
-  /** Lends a pair for work that may be repeated. */
+  /** Runs work that may be repeated with a pair from the pool. */
   use<Result>(work: (pair: SessionPair) => Promise<Result>, signal: AbortSignal): Promise<Result> {
     return retry(async () => {
       const pair = this.#idle.pop() ?? await this.#open(signal);
@@ -70,7 +70,7 @@ async function close({ source, target }: SessionPair): Promise<void> {
 }
 
 /**
- * Does something on both sides at once; when one fails it is told after the other has ended too.
+ * Works on both sides in parallel; a failure is thrown after both have ended.
  */
 export async function both<Result>(
   work: (side: "source" | "target") => Promise<Result>,
