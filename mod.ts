@@ -1,37 +1,102 @@
 /**
- * Moves running PostgreSQL databases from one server to another.
+ * Moves live PostgreSQL databases from one server to another.
  *
- * The commands ({@linkcode validate}, {@linkcode init}) take resolved options and give plain
- * reports; what stands below them can be used on its own: sessions and URLs, the copy engine, and,
- * as modules of their own, the catalog's questions (`/catalog`) and schema dumps (`/schema`). The
- * library reads no environment, prints nothing and never exits.
+ * One function for each phase of a migration: {@linkcode validate}, {@linkcode init}, {@linkcode
+ * sync}, {@linkcode status}, {@linkcode verify}, {@linkcode cleanup}. Each takes two connection
+ * URLs and defaults for the rest, sends progress to an event sink, obeys an `AbortSignal`, and
+ * returns a plain report or throws a {@linkcode ReplicatorError}, which says what failed and what
+ * to do next. The library reads no environment, prints nothing and never exits.
+ *
+ * The parts that the verbs are made of are modules of their own: `/postgres` (connections and the
+ * row relay), `/rules` (filters), `/config` (configuration files), `/catalog`, `/schema`, `/copy`,
+ * `/checkpoint`, `/replication`, `/verify`, `/remote` (jobs on a service), `/core` (errors, events)
+ * and `/commands` (every type of options and reports).
  *
  * Requires `--allow-net` for both servers; see `docs/guides/permissions.md` for what else each part
  * needs.
  *
- * @example Copy a database
- * ```ts no-assert ignore
- * import { ignoreEvents, init, resolveEndpoint } from "@seren/postgres-replicator";
+ * @example Copy every database of a server
+ * ```ts
+ * import { init } from "@seren/postgres-replicator";
  *
- * const report = await init({
- *   source: await resolveEndpoint("postgresql://me@old.example.com/app", { side: "source" }),
- *   target: await resolveEndpoint("postgresql://me@new.example.com/app", { side: "target" }),
- *   databases: { include: ["app"], exclude: [], map: {} },
- *   tools: { dump: "auto", binDirectory: undefined, environment: {} },
- *   jobs: 4,
- *   indexJobs: 4,
- *   copyFormat: "auto",
- *   splitBytes: 512 * 1024 * 1024,
- *   dropExisting: false,
- *   dryRun: false,
- *   confirm: (plan) => Promise.resolve(plan.databases.length === 1),
- * }, { events: ignoreEvents, signal: new AbortController().signal });
- * console.log(report?.rows);
+ * const source = Deno.env.get("SOURCE_URL")!; // postgresql://me:secret@old.example.com/app
+ * const target = Deno.env.get("TARGET_URL")!;
+ * await init({ source, target, confirm: ({ databases }) => databases.length > 0 });
  * ```
  *
  * @module
  */
-export * from "./lib/core/mod.ts";
-export * from "./lib/postgres/mod.ts";
-export * from "./lib/copy/mod.ts";
-export * from "./lib/commands/mod.ts";
+export { cleanup } from "./lib/api/cleanup.ts";
+export { init } from "./lib/api/init.ts";
+export type {
+  CleanupInput,
+  Confirm,
+  CopyInput,
+  InitInput,
+  ReplicationInput,
+  RunInput,
+  ScopeInput,
+  ServersInput,
+  StatusInput,
+  SyncInput,
+  ValidateInput,
+  VerifyInput,
+} from "./lib/api/inputs.ts";
+export { resolveOptions, type VerbInputs, type VerbOptions } from "./lib/api/resolve_options.ts";
+export { status } from "./lib/api/status.ts";
+export { sync } from "./lib/api/sync.ts";
+export { validate } from "./lib/api/validate.ts";
+export { verify } from "./lib/api/verify.ts";
+export {
+  type Check,
+  checkStatus,
+  type CleanupItem,
+  type CleanupPlan,
+  type CleanupReport,
+  type CopyAction,
+  type DatabasePlan,
+  type DatabaseReport,
+  type DatabaseSelection,
+  type InitPlan,
+  type InitReport,
+  prometheusMetrics,
+  type RunContext,
+  type ServerSummary,
+  setAsideObjects,
+  type StatusFinding,
+  type StatusLimits,
+  StatusMonitor,
+  type StatusReport,
+  type SyncAction,
+  type SyncPlan,
+  type SyncReport,
+  type TablePlan,
+  type TableReport,
+  type ToolSelection,
+  type ValidationReport,
+  type VerifyReport,
+  type Warning,
+} from "./lib/commands/mod.ts";
+export {
+  type ErrorDetails,
+  type EventSink,
+  ExitCode,
+  ignoreEvents,
+  InterruptedError,
+  type Problem,
+  ReplicatorError,
+  type RunEvent,
+  type Side,
+  UsageError,
+} from "./lib/core/mod.ts";
+export { type CheckpointStores, FileCheckpointStore } from "./lib/checkpoint/mod.ts";
+export {
+  ConnectionError,
+  emptyEnvironment,
+  type Endpoint,
+  resolveEndpoint,
+  type ResolveEnvironment,
+  ServerError,
+} from "./lib/postgres/mod.ts";
+export type { RuleFlags, TableRules } from "./lib/rules/mod.ts";
+export type { Verdict } from "./lib/verify/mod.ts";

@@ -24,6 +24,7 @@ const order: readonly (readonly string[])[] = [
   ["remote", "cluster"],
   ["demo"],
   ["commands"],
+  ["api"],
   ["cli"],
 ];
 

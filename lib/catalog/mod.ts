@@ -1,7 +1,56 @@
 /**
  * Read-only questions to a server: databases, tables, sequences, privileges, extensions, provider.
+ *
  * Needs no permission besides those of the session.
+ *
+ * @example List the largest tables of a database
+ * ```ts
+ * import { listTables } from "@seren/postgres-replicator/catalog";
+ * import { openSession, resolveEndpoint } from "@seren/postgres-replicator/postgres";
+ *
+ * await using session = await openSession(
+ *   await resolveEndpoint(Deno.env.get("SOURCE_URL")!, { side: "source" }),
+ * );
+ * const tables = await listTables(session);
+ * for (const { schema, name, bytes } of tables.toSorted((a, b) => b.bytes - a.bytes).slice(0, 10)) {
+ *   console.log(`${schema}.${name}: ${bytes} bytes`);
+ * }
+ * ```
  *
  * @module
  */
-export * from "./internal.ts";
+export {
+  type AvailableExtension,
+  type ClusterFacts,
+  type Database,
+  type DatabaseChoice,
+  type DatabasePrivileges,
+  type DatabaseWishes,
+  type Extension,
+  type KeyBounds,
+  listAvailableExtensions,
+  listDatabases,
+  listExtensions,
+  listSequences,
+  listTableAccess,
+  listTables,
+  type LocaleProvider,
+  type Provider,
+  type ProviderId,
+  readClusterFacts,
+  readColumns,
+  readDatabasePrivileges,
+  readProvider,
+  readRolePrivileges,
+  readSequenceValues,
+  readSourceTables,
+  type ReplicaIdentity,
+  type RolePrivileges,
+  selectDatabases,
+  type SelectedDatabase,
+  type Sequence,
+  type SequenceValue,
+  type Table,
+  type TableAccess,
+  type TableColumn,
+} from "./internal.ts";

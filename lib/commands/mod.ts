@@ -1,9 +1,93 @@
 /**
- * The verbs: one function for each phase of a migration, options in, plain reports out. `demo` is
- * part of the command line only, since it starts its own servers.
+ * What verbs take once their options are resolved, and every part of the plans and reports that
+ * they return: plain data, sizes in bytes, durations in milliseconds. The verbs themselves are
+ * exported by the package.
  *
- * Requires `--allow-net` for both servers, and what `../schema/mod.ts` needs.
+ * Requires `--allow-net` for both servers where a session is opened.
+ *
+ * @example Print the metrics of a replication for Prometheus
+ * ```ts
+ * import { resolveOptions } from "@seren/postgres-replicator";
+ * import { prometheusMetrics, StatusMonitor } from "@seren/postgres-replicator/commands";
+ *
+ * const options = await resolveOptions("status", {
+ *   source: Deno.env.get("SOURCE_URL")!,
+ *   target: Deno.env.get("TARGET_URL")!,
+ * });
+ * await using monitor = new StatusMonitor(options, {
+ *   events: () => {},
+ *   signal: AbortSignal.timeout(60_000),
+ * });
+ * console.log(prometheusMetrics(await monitor.read()));
+ * ```
  *
  * @module
  */
-export * from "./internal.ts";
+export {
+  type BlockerStatus,
+  type Check,
+  type CheckStatus,
+  checkStatus,
+  cleanupExitCode,
+  type CleanupFailure,
+  type CleanupItem,
+  type CleanupKind,
+  type CleanupOptions,
+  type CleanupPlan,
+  type CleanupReport,
+  type CopyAction,
+  type DatabaseDecisions,
+  type DatabasePlan,
+  type DatabaseReport,
+  type DatabaseSelection,
+  type DatabaseStatus,
+  type DriftStatus,
+  type HeldSnapshot,
+  type InitOptions,
+  type InitPlan,
+  type InitReport,
+  type KeptItem,
+  prometheusMetrics,
+  type PublicationStatus,
+  type RepairReport,
+  type RetryReport,
+  type RunContext,
+  type SequenceStatus,
+  type ServerStatus,
+  type ServerSummary,
+  setAsideObjects,
+  type SlotStatus,
+  type SnapshotHook,
+  type StatusCheck,
+  type StatusFinding,
+  type StatusLimits,
+  StatusMonitor,
+  type StatusOptions,
+  type StatusReport,
+  type StepPrediction,
+  type StepReport,
+  type StreamState,
+  type StreamStatus,
+  type SubscribedTableStatus,
+  type SubscriptionStatus,
+  type SyncAction,
+  type SyncDatabaseReport,
+  type SyncOptions,
+  type SyncPlan,
+  type SyncReport,
+  type SyncSettings,
+  type SyncStreamReport,
+  type TableDecision,
+  type TablePlan,
+  type TableReport,
+  type ThrottleReport,
+  type TimelineEntry,
+  type ToolSelection,
+  type UnreachableSide,
+  type ValidateOptions,
+  type ValidationReport,
+  type VerifyOptions,
+  type VerifyReport,
+  type WalStatusReport,
+  type Warning,
+} from "./internal.ts";

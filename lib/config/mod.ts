@@ -1,8 +1,27 @@
 /**
- * Configuration files: TOML with everything that the flags can say about a migration.
+ * Configuration files: TOML with everything that flags can say about a migration.
  *
  * Needs no permission: the caller reads the file and the environment.
  *
+ * @example Read a configuration file
+ * ```ts
+ * import { readConfig } from "@seren/postgres-replicator/config";
+ * import { deepStrictEqual } from "node:assert/strict";
+ *
+ * const { problems } = readConfig("jobs = 4\njobz = 5", {
+ *   name: "migration.toml",
+ *   lookUp: () => undefined,
+ * });
+ * deepStrictEqual(problems.map(({ path }) => path), ["migration.toml:2: jobz"]);
+ * ```
+ *
  * @module
  */
-export * from "./internal.ts";
+export {
+  type Config,
+  type ConfigReading,
+  readConfig,
+  type ReadConfigOptions,
+  type SavedChoice,
+  writeChoice,
+} from "./internal.ts";

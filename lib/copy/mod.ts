@@ -1,8 +1,52 @@
 /**
- * The copy engine: rows, large objects, indexes and keys, sequences.
+ * The copy engine: rows, large objects, indexes and keys, statistics.
  *
- * Requires `--allow-net` for both hosts.
+ * Requires `--allow-net` for both servers.
+ *
+ * @example Plan how tables would be copied, as of one moment
+ * ```ts
+ * import { exportLockedSnapshot, planCopy } from "@seren/postgres-replicator/copy";
+ * import { resolveEndpoint } from "@seren/postgres-replicator/postgres";
+ *
+ * const { snapshot, tables } = await exportLockedSnapshot(
+ *   await resolveEndpoint(Deno.env.get("SOURCE_URL")!, { side: "source" }),
+ *   { signal: AbortSignal.timeout(60_000) },
+ * );
+ * await using _held = snapshot; // the tables stay locked against DROP and ALTER while it is held
+ * const parts = planCopy(tables, {
+ *   sourceMajor: 17,
+ *   encoding: "UTF8",
+ *   format: "auto",
+ *   splitBytes: 256 * 1024 * 1024,
+ *   jobs: 4,
+ * });
+ * console.log(`${tables.length} tables in ${parts.length} parts`);
+ * ```
  *
  * @module
  */
-export * from "./internal.ts";
+export {
+  type AnalyzeOptions,
+  analyzeTables,
+  type BlockRange,
+  type CopiedTable,
+  type CopyFormat,
+  copyLargeObjects,
+  type CopyLargeObjectsOptions,
+  type CopyPart,
+  type CopyPlanOptions,
+  type CopyRetry,
+  copyTables,
+  type CopyTablesOptions,
+  copyThreadsFor,
+  type CopyWork,
+  type CopyWorkerJob,
+  type CopyWorkerRunner,
+  exportLockedSnapshot,
+  type KeyRange,
+  type LockedSnapshot,
+  type LockOptions,
+  type PartRange,
+  type PartRecord,
+  planCopy,
+} from "./internal.ts";

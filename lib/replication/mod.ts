@@ -1,8 +1,60 @@
 /**
- * Continuous replication: slot, publication, subscription, and what is remembered of them.
+ * Continuous replication: slots, publications and subscriptions, what state they are in, and how
+ * far they have come.
  *
- * Requires `--allow-net` for both hosts.
+ * Requires `--allow-net` for both servers.
+ *
+ * @example List what the tool owns on a source
+ * ```ts
+ * import { openSession, resolveEndpoint } from "@seren/postgres-replicator/postgres";
+ * import { listOwnedSlots } from "@seren/postgres-replicator/replication";
+ *
+ * await using source = await openSession(
+ *   await resolveEndpoint(Deno.env.get("SOURCE_URL")!, { side: "source" }),
+ * );
+ * for (const { name } of await listOwnedSlots(source)) console.log(name);
+ * ```
  *
  * @module
  */
-export * from "./internal.ts";
+export {
+  type Applier,
+  type ApplierState,
+  type ApplyErrorDiagnosis,
+  type ChangedIdentity,
+  commentTool,
+  type DatabaseRef,
+  type DescribedSubscription,
+  diagnoseApplyError,
+  type DiagnoseOptions,
+  evaluateStream,
+  type IdentityPolicy,
+  listOwnedPublications,
+  listOwnedSlots,
+  listOwnedSubscriptions,
+  type Named,
+  type NameParts,
+  type OwnedPublication,
+  type OwnedSlot,
+  type OwnedSubscription,
+  type PendingTransaction,
+  type PublicationState,
+  type PublishableIdentity,
+  readReplicaIdentities,
+  readSlots,
+  readStreams,
+  readSubscriptions,
+  type ReplicationStream,
+  type RowChange,
+  type ScopeComment,
+  type SlotState,
+  type StreamCondition,
+  type StreamVerdict,
+  SubscriptionApplier,
+  type SubscriptionState,
+  type TableState,
+  waitForLsn,
+  type WaitForLsnOptions,
+  type WalStatus,
+  type WorkerSetting,
+} from "./internal.ts";

@@ -228,7 +228,7 @@ Deno.test("a program that imports the package from a JSR registry copies a table
   await withFolder(async (cwd) => {
     await Deno.writeTextFile(
       join(cwd, "consumer.ts"),
-      `import { openSession, relayCopies, resolveEndpoint } from "jsr:@seren/postgres-replicator@${denoJson.version}";
+      `import { openSession, relayCopies, resolveEndpoint } from "jsr:@seren/postgres-replicator@${denoJson.version}/postgres";
        const [from, to] = Deno.args;
        await using source = await openSession(await resolveEndpoint(from!, { side: "source" }));
        await using target = await openSession(await resolveEndpoint(to!, { side: "target" }));

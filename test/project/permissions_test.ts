@@ -150,18 +150,15 @@ Deno.test("replication needs net for both servers, and the driver's variables", 
       [net, driver],
       `
       import { openSession, resolveEndpoint } from "/postgres";
-      import { listOurSlots, readSource, readSubscriptions, walRate } from "/replication";
+      import { listOwnedSlots, readSubscriptions } from "/replication";
       ${sessions}
       await using from_ = await openSession(source);
       await using to_ = await openSession(target);
-      const before = await readSource(from_, 0);
-      const now = await readSource(from_, 1000);
-      console.log(walRate(before, now) !== undefined, (await listOurSlots(from_)).length,
-        (await readSubscriptions(to_)).length);`,
+      console.log((await listOwnedSlots(from_)).length, (await readSubscriptions(to_)).length);`,
       urls,
     );
     strictEqual(code, 0, stderr);
-    strictEqual(stdout, "true 0 0\n");
+    strictEqual(stdout, "0 0\n");
   });
 });
 

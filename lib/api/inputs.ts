@@ -1,0 +1,299 @@
+/**
+ * What the verbs of the library take: two URLs, and for everything else a default.
+ *
+ * @module
+ */
+import type { CheckpointStores } from "../checkpoint/internal.ts";
+import type { CleanupPlan } from "../commands/cleanup/cleanup.ts";
+import type { InitPlan, InitReport, SyncPlan } from "../commands/shared/report.ts";
+import type {
+  DatabaseSelection,
+  SnapshotHook,
+  SyncAction,
+  ToolSelection,
+} from "../commands/shared/run.ts";
+import type { EventSink } from "../core/internal.ts";
+import type { Endpoint, ResolveEnvironment } from "../postgres/internal.ts";
+import type { IdentityPolicy } from "../replication/internal.ts";
+import type { RuleFlags, TableRules } from "../rules/internal.ts";
+import type { VerifyJournal } from "../verify/internal.ts";
+
+/** The caller's side of a running verb. */
+export interface RunInput {
+  /**
+   * Receives progress, warnings and retries while the verb runs.
+   *
+   * @default {ignoreEvents}
+   */
+  readonly events?: EventSink | undefined;
+  /**
+   * Ends the verb, which closes its sessions and then throws the signal's reason. Default: it runs
+   * to its end.
+   */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The two servers. */
+export interface ServersInput {
+  /** A connection URL as for `psql`, or what {@linkcode resolveEndpoint} made of one. */
+  readonly source: string | Endpoint;
+  /** A connection URL as for `psql`, or what {@linkcode resolveEndpoint} made of one. */
+  readonly target: string | Endpoint;
+  /**
+   * What URLs are resolved against: `PG*` variables, `~/.pgpass`, certificates. The library reads
+   * neither the environment nor files of its own accord.
+   *
+   * @default {emptyEnvironment}
+   */
+  readonly environment?: ResolveEnvironment | undefined;
+  /** Which databases, and their names on the target. Default: all, under the same names. */
+  readonly databases?: Partial<DatabaseSelection> | undefined;
+}
+
+/** The two servers, and which rows of them. */
+export interface ScopeInput extends ServersInput {
+  /** Filters as the flags of the command line take them: `{ excludeTables: ["app.audit_log"] }`. */
+  readonly filters?: Partial<RuleFlags> | undefined;
+  /**
+   * Rules that have been read already, from a configuration file for example; a filter replaces
+   * those for the same tables. Default: every row of every table.
+   */
+  readonly rules?: TableRules | undefined;
+}
+
+/** The two servers, and how the schema is read from the source. */
+export interface CopyInput extends ScopeInput {
+  /**
+   * Which `pg_dump` to use, and the variables that it runs with. Default: the embedded one, unless
+   * `environment.PATH` leads to an installed one that is new enough.
+   */
+  readonly tools?: Partial<ToolSelection> | undefined;
+  /**
+   * Tables that are copied at the same time: two sessions each, one per server.
+   *
+   * @default {4}
+   */
+  readonly jobs?: number | undefined;
+}
+
+/** What `validate` checks. */
+export interface ValidateInput extends CopyInput {
+  /**
+   * Whether the prerequisites of replication are required; otherwise what is missing is a warning.
+   *
+   * @default {false}
+   */
+  readonly forSync?: boolean | undefined;
+  /**
+   * For replication: what `init` will do about tables without a usable replica identity.
+   *
+   * @default {"fail"}
+   */
+  readonly identity?: IdentityPolicy | undefined;
+  /**
+   * The `search_path` under which `init` will compute values.
+   *
+   * @default {"empty"}
+   */
+  readonly restoreSearchPath?: "empty" | "own" | undefined;
+  /**
+   * Whether `init` will drop target databases that are not empty.
+   *
+   * @default {false}
+   */
+  readonly dropExisting?: boolean | undefined;
+}
+
+/** How replication is set up. */
+export interface ReplicationInput {
+  /**
+   * What is done about tables without a usable replica identity. `full` alters tables of the
+   * source; `cleanup` undoes that.
+   *
+   * @default {"fail"}
+   */
+  readonly identity?: IdentityPolicy | undefined;
+  /**
+   * How long to wait for transactions that a new slot has to wait for, in milliseconds.
+   *
+   * @default {300_000}
+   */
+  readonly slotTimeoutMs?: number | undefined;
+  /** The source under the address at which the target's server reaches it. Default: `source`. */
+  readonly sourceFromTarget?: string | Endpoint | undefined;
+  /**
+   * A password file on the target's server, by its full path. Without one, the source's password is
+   * stored in the target's catalog.
+   */
+  readonly passfile?: string | undefined;
+  /**
+   * Whether standbys of the source keep the slots in sync (PostgreSQL 17 and later).
+   *
+   * @default {true}
+   */
+  readonly failover?: boolean | undefined;
+}
+
+/** What `init` copies, and how. */
+export interface InitInput extends CopyInput {
+  /**
+   * Indexes and keys that are built at the same time.
+   *
+   * @default {jobs}
+   */
+  readonly indexJobs?: number | undefined;
+  /**
+   * `auto`: binary where it means the same on both servers, text elsewhere.
+   *
+   * @default {"auto"}
+   */
+  readonly copyFormat?: "auto" | "text" | "binary" | undefined;
+  /**
+   * The `search_path` under which checks, generated columns, index expressions and materialized
+   * views are computed: empty, as with `pg_dump` and `psql`, or the target database's own.
+   *
+   * @default {"empty"}
+   */
+  readonly restoreSearchPath?: "empty" | "own" | undefined;
+  /**
+   * Web Workers that copy rows; 0 copies in the calling thread. They need `worker-options`, an
+   * unstable feature of Deno.
+   *
+   * @default {0}
+   */
+  readonly copyThreads?: number | undefined;
+  /**
+   * Tables larger than this, in bytes, are copied in parts, several at the same time.
+   *
+   * @default {268_435_456}
+   */
+  readonly splitBytes?: number | undefined;
+  /** Bytes per second that are read from the source at most, by all sessions. Default: no limit. */
+  readonly maxBytesPerSecond?: number | undefined;
+  /**
+   * Whether target databases that are not empty are dropped. The plan shows what will be lost.
+   *
+   * @default {false}
+   */
+  readonly dropExisting?: boolean | undefined;
+  /**
+   * Whether the target follows the source after the copy, and how that is set up.
+   *
+   * @default {false}
+   */
+  readonly sync?: boolean | ReplicationInput | undefined;
+  /**
+   * Where the run records its state, so that the same call resumes it from any machine that has
+   * the record. Default: nowhere; the ledger in the target is enough to resume.
+   */
+  readonly checkpoint?: CheckpointStores | undefined;
+  /**
+   * Whether to resume an interrupted run; false drops what it has copied and starts over.
+   *
+   * @default {true}
+   */
+  readonly resume?: boolean | undefined;
+  /**
+   * Whether a resumed run may copy the remaining tables as of a later moment when the first
+   * snapshot is gone.
+   *
+   * @default {false}
+   */
+  readonly allowMixedSnapshots?: boolean | undefined;
+  /** Pauses between attempts after a transient failure, in milliseconds. */
+  readonly retryPausesMs?: readonly number[] | undefined;
+  /**
+   * Stop after the plan, which `confirm` receives.
+   *
+   * @default {false}
+   */
+  readonly dryRun?: boolean | undefined;
+  /**
+   * Receives the plan before anything is changed; false ends the run with both servers untouched.
+   * Default: yes.
+   */
+  readonly confirm?: Confirm<InitPlan> | undefined;
+  /**
+   * Called when every row is copied and the snapshot can still be imported: the time to compare.
+   */
+  readonly whileSnapshotHeld?: SnapshotHook | undefined;
+  /** Receives the report of a run that fails, before the error is thrown. */
+  readonly onUnfinished?: ((report: InitReport) => Promise<void>) | undefined;
+}
+
+/** What `sync` does before it waits for the target to catch up. */
+export interface SyncInput extends CopyInput, ReplicationInput {
+  /**
+   * Tables larger than this, in bytes, are copied in parts, several at the same time.
+   *
+   * @default {268_435_456}
+   */
+  readonly splitBytes?: number | undefined;
+  /**
+   * Follow; or copy tables again, add tables, skip a transaction, retry after an error.
+   *
+   * @default {{ kind: "follow" }}
+   */
+  readonly action?: SyncAction | undefined;
+  /**
+   * Receives the plan before tables of the target are truncated or created; false ends the run.
+   * Default: yes.
+   */
+  readonly confirm?: Confirm<SyncPlan> | undefined;
+}
+
+/** What `status` reads. */
+export interface StatusInput extends ServersInput {
+  /**
+   * How long rates are measured, in milliseconds.
+   *
+   * @default {1_000}
+   */
+  readonly sampleMs?: number | undefined;
+  /** The clock, for the report. Default: the system's. */
+  readonly now?: (() => Date) | undefined;
+}
+
+/** What `verify` compares, and what it does about differences. */
+export interface VerifyInput extends ScopeInput {
+  /**
+   * Sessions that read on each server at the same time.
+   *
+   * @default {4}
+   */
+  readonly jobs?: number | undefined;
+  /**
+   * Differing rows that are listed for each table at most.
+   *
+   * @default {20}
+   */
+  readonly maxDiffs?: number | undefined;
+  /**
+   * Whether the report may contain values of rows, keys included.
+   *
+   * @default {true}
+   */
+  readonly showValues?: boolean | undefined;
+  /**
+   * `follow` writes to the target until it equals the source; `print` reports the statements that
+   * would.
+   *
+   * @default {"no"}
+   */
+  readonly repair?: "no" | "print" | "follow" | undefined;
+  /** What an interrupted run found equal. Default: everything is compared. */
+  readonly journal?: VerifyJournal | undefined;
+  /** The clock, for the report. Default: the system's. */
+  readonly now?: (() => Date) | undefined;
+}
+
+/** What `cleanup` removes. */
+export interface CleanupInput extends ServersInput {
+  /** Where runs keep their state files. Default: files are left alone. */
+  readonly checkpoints?: CheckpointStores | undefined;
+  /** Receives the plan before anything is removed; false ends the run. Default: yes. */
+  readonly confirm?: Confirm<CleanupPlan> | undefined;
+}
+
+/** Answers a plan: whether to carry it out. */
+export type Confirm<Plan> = (plan: Plan) => boolean | Promise<boolean>;

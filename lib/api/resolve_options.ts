@@ -1,0 +1,308 @@
+/**
+ * From what a caller writes to what a command takes: every URL parsed, every default filled in.
+ *
+ * @module
+ */
+import type { CleanupOptions } from "../commands/cleanup/cleanup.ts";
+import type {
+  DatabaseSelection,
+  InitOptions,
+  RunContext,
+  SyncOptions,
+  SyncSettings,
+  ValidateOptions,
+  VerifyOptions,
+} from "../commands/shared/run.ts";
+import type { StatusOptions } from "../commands/status/status.ts";
+import { ignoreEvents, type Problem, type Side, UsageError } from "../core/internal.ts";
+import {
+  emptyEnvironment,
+  type Endpoint,
+  resolveEndpoint,
+  type ResolveEnvironment,
+} from "../postgres/internal.ts";
+import { mergeRules, readRuleFlags, type TableRules } from "../rules/internal.ts";
+import type {
+  CleanupInput,
+  Confirm,
+  CopyInput,
+  InitInput,
+  ReplicationInput,
+  RunInput,
+  ScopeInput,
+  ServersInput,
+  StatusInput,
+  SyncInput,
+  ValidateInput,
+  VerifyInput,
+} from "./inputs.ts";
+
+/** What each verb takes. */
+export interface VerbInputs {
+  readonly validate: ValidateInput;
+  readonly init: InitInput;
+  readonly sync: SyncInput;
+  readonly status: StatusInput;
+  readonly verify: VerifyInput;
+  readonly cleanup: CleanupInput;
+}
+
+/** The same after {@linkcode resolveOptions}: complete. */
+export interface VerbOptions {
+  readonly validate: ValidateOptions;
+  readonly init: InitOptions;
+  readonly sync: SyncOptions;
+  readonly status: StatusOptions;
+  readonly verify: VerifyOptions;
+  readonly cleanup: CleanupOptions;
+}
+
+const defaultJobs = 4;
+const defaultSplitBytes = 256 * 1024 * 1024;
+const defaultSlotTimeoutMs = 5 * 60_000;
+const defaultSampleMs = 1_000;
+const defaultMaxDiffs = 20;
+
+const resolvers: {
+  readonly [Verb in keyof VerbInputs]: (
+    input: VerbInputs[Verb],
+    problems: Problem[],
+  ) => Promise<VerbOptions[Verb]>;
+} = {
+  validate: async (input, problems) => ({
+    ...complete(await readCopy(input, problems), problems),
+    forSync: input.forSync ?? false,
+    identity: input.identity ?? "fail",
+    restoreSearchPath: input.restoreSearchPath ?? "empty",
+    dropExisting: input.dropExisting ?? false,
+  }),
+  init: async (input, problems) => {
+    const { sync = false, whileSnapshotHeld } = input;
+    const copy = await readCopy(input, problems);
+    const replication = sync === true ? {} : sync;
+    const settings = replication === false
+      ? undefined
+      : await readReplication({ ...input, ...replication }, { now: copy.rules.now, problems });
+    return {
+      ...complete(copy, problems),
+      sync: settings,
+      indexJobs: input.indexJobs ?? copy.jobs,
+      copyFormat: input.copyFormat ?? "auto",
+      restoreSearchPath: input.restoreSearchPath ?? "empty",
+      copyThreads: input.copyThreads ?? 0,
+      lanes: undefined,
+      splitBytes: input.splitBytes ?? defaultSplitBytes,
+      maxBytesPerSecond: input.maxBytesPerSecond,
+      dropExisting: input.dropExisting ?? false,
+      checkpoint: input.checkpoint,
+      version: undefined,
+      resume: input.resume ?? true,
+      allowMixedSnapshots: input.allowMixedSnapshots ?? false,
+      retryPausesMs: input.retryPausesMs,
+      dryRun: input.dryRun ?? false,
+      confirm: answer(input.confirm),
+      ...(whileSnapshotHeld === undefined ? {} : { whileSnapshotHeld }),
+      onUnfinished: input.onUnfinished,
+    };
+  },
+  sync: async (input, problems) => {
+    const copy = await readCopy(input, problems);
+    const sync = await readReplication(input, { now: copy.rules.now, problems });
+    return {
+      ...complete(copy, problems),
+      sync,
+      splitBytes: input.splitBytes ?? defaultSplitBytes,
+      action: input.action ?? { kind: "follow" },
+      confirm: answer(input.confirm),
+    };
+  },
+  status: async (input, problems) => ({
+    ...complete(await readServers(input, problems), problems),
+    sampleMs: input.sampleMs ?? defaultSampleMs,
+    now: input.now ?? systemClock,
+  }),
+  verify: async (input, problems) => ({
+    ...complete(await readScope(input, problems), problems),
+    jobs: input.jobs ?? defaultJobs,
+    maxDiffs: input.maxDiffs ?? defaultMaxDiffs,
+    showValues: input.showValues ?? true,
+    repair: input.repair ?? "no",
+    ...(input.journal === undefined ? {} : { journal: input.journal }),
+    now: input.now ?? systemClock,
+  }),
+  cleanup: async (input, problems) => ({
+    ...complete(await readServers(input, problems), problems),
+    checkpoints: input.checkpoints,
+    confirm: answer(input.confirm),
+  }),
+};
+
+/**
+ * Parses the URLs and filters of a verb's input and fills in its defaults. The verbs do this
+ * themselves; call it to report problems before anything connects.
+ *
+ * @throws UsageError with every problem at once
+ *
+ * @example Report what is wrong before anything connects
+ * ```ts
+ * import { resolveOptions, UsageError } from "@seren/postgres-replicator";
+ * import { deepStrictEqual } from "node:assert/strict";
+ *
+ * const problems = await resolveOptions("init", {
+ *   source: "postgresql://me@old.example.com:port/app",
+ *   target: "mysql://me@new.example.com/app",
+ * }).then(() => [], (error) => (error as UsageError).problems);
+ * deepStrictEqual(problems.map(({ path }) => path), ["source", "target"]);
+ * ```
+ */
+export async function resolveOptions<Verb extends keyof VerbInputs>(
+  verb: Verb,
+  input: VerbInputs[Verb],
+): Promise<VerbOptions[Verb]> {
+  return await resolvers[verb](input, []);
+}
+
+/** The caller's side in full. */
+export function resolveRun(
+  { events = ignoreEvents, signal = new AbortController().signal }: RunInput = {},
+): RunContext {
+  return { events, signal };
+}
+
+/** Servers whose URLs have been parsed; undefined: with a problem. */
+interface ServersReading {
+  readonly source: Endpoint | undefined;
+  readonly target: Endpoint | undefined;
+  readonly databases: DatabaseSelection;
+}
+
+/** The same without a problem. */
+type Complete<Servers extends ServersReading> = Servers & {
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+};
+
+function complete<Servers extends ServersReading>(
+  servers: Servers,
+  problems: readonly Problem[],
+): Complete<Servers> {
+  const { source, target } = servers;
+  if (problems.length > 0 || source === undefined || target === undefined) {
+    throw new UsageError(problems);
+  }
+  return { ...servers, source, target };
+}
+
+async function readCopy(
+  input: CopyInput,
+  problems: Problem[],
+): Promise<ServersReading & Pick<InitOptions, "tools" | "jobs"> & { readonly rules: TableRules }> {
+  const { dump = "auto", binDirectory, environment } = input.tools ?? {};
+  return {
+    ...await readScope(input, problems),
+    tools: {
+      dump,
+      binDirectory,
+      environment: environment ?? input.environment?.environment ?? {},
+    },
+    jobs: input.jobs ?? defaultJobs,
+  };
+}
+
+async function readScope(
+  input: ScopeInput,
+  problems: Problem[],
+): Promise<ServersReading & { readonly rules: TableRules }> {
+  return { ...await readServers(input, problems), rules: readRules(input, problems) };
+}
+
+async function readServers(input: ServersInput, problems: Problem[]): Promise<ServersReading> {
+  const { environment } = input;
+  const { include = [], exclude = [], map = {} } = input.databases ?? {};
+  if (include.length > 0 && exclude.length > 0) {
+    problems.push({
+      path: "databases.exclude",
+      message: "cannot be given together with databases.include: use one of them",
+    });
+  }
+  const source = await readEndpoint(input.source, { side: "source", environment, problems });
+  const target = await readEndpoint(input.target, { side: "target", environment, problems });
+  return { source, target, databases: { include, exclude, map } };
+}
+
+async function readEndpoint(
+  url: string | Endpoint,
+  { side, path = side, environment = emptyEnvironment, problems }: {
+    readonly side: Side;
+    readonly path?: string;
+    readonly environment: ResolveEnvironment | undefined;
+    readonly problems: Problem[];
+  },
+): Promise<Endpoint | undefined> {
+  if (typeof url !== "string") return url;
+  try {
+    return await resolveEndpoint(url, { side, path, resolveEnvironment: environment });
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    problems.push(...error.problems);
+    return undefined;
+  }
+}
+
+function readRules({ filters = {}, rules }: ScopeInput, problems: Problem[]): TableRules {
+  const read = readRuleFlags({
+    includeTables: [],
+    excludeTables: [],
+    schemaOnlyTables: [],
+    tableFilters: [],
+    timeFilters: [],
+    ...filters,
+  });
+  problems.push(...read.problems);
+  const now = rules?.now ?? new Date().toISOString();
+  return { ...(rules === undefined ? read.rules : mergeRules(read.rules, rules)), now };
+}
+
+async function readReplication(
+  input: ReplicationInput & Pick<ServersInput, "environment">,
+  { now, problems }: { readonly now: string; readonly problems: Problem[] },
+): Promise<SyncSettings> {
+  const { sourceFromTarget, passfile } = input;
+  if (passfile !== undefined && !/^(\/|[A-Za-z]:[\\/])/.test(passfile)) {
+    problems.push({
+      path: "passfile",
+      message: `"${passfile}" must be a full path: the file is on the target's server`,
+    });
+  }
+  return {
+    identity: input.identity ?? "fail",
+    slotTimeoutMs: input.slotTimeoutMs ?? defaultSlotTimeoutMs,
+    sourceFromTarget: sourceFromTarget === undefined
+      ? undefined
+      : await readEndpoint(sourceFromTarget, {
+        side: "source",
+        path: "sourceFromTarget",
+        environment: credentialsOf(input.environment),
+        problems,
+      }),
+    passfile,
+    failover: input.failover ?? true,
+    now,
+  };
+}
+
+/** PGHOST, PGSSLROOTCERT and so on describe this machine, not the target's. */
+function credentialsOf(environment: ResolveEnvironment = emptyEnvironment): ResolveEnvironment {
+  const { PGPASSWORD, PGPASSFILE, PGUSER, HOME, USER } = environment.environment;
+  return { ...environment, environment: { PGPASSWORD, PGPASSFILE, PGUSER, HOME, USER } };
+}
+
+function answer<Plan>(
+  confirm: Confirm<Plan> = () => true,
+): (plan: Plan) => Promise<boolean> {
+  return async (plan) => await confirm(plan);
+}
+
+function systemClock(): Date {
+  return new Date();
+}
