@@ -5,7 +5,7 @@
  * Requires `--allow-net` of the service's host, and of nothing else.
  *
  * @example Run a job, and end as it ended
- * ```ts no-eval
+ * ```ts ignore
  * import { RemoteClient } from "@seren/postgres-replicator/remote";
  *
  * const client = new RemoteClient({
