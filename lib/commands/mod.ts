@@ -1,7 +1,7 @@
 /**
- * What verbs take once their options are resolved, and every part of the plans and reports that they
- * return: plain data, sizes in bytes, durations in milliseconds. The verbs themselves are exported by
- * the package.
+ * What verbs take once their options are resolved, and every part of the plans and reports that
+ * they return: plain data, sizes in bytes, durations in milliseconds. The verbs themselves are
+ * exported by the package.
  *
  * Requires `--allow-net` for both servers where a session is opened.
  *

@@ -1,6 +1,6 @@
 /**
- * Continuous replication: slots, publications and subscriptions, what state they are in, and how far
- * they have come.
+ * Continuous replication: slots, publications and subscriptions, what state they are in, and how
+ * far they have come.
  *
  * Requires `--allow-net` for both servers.
  *

@@ -3,8 +3,8 @@
  * catalogs, applied statement by statement to what the target allows.
  *
  * Requires `--allow-net` for both servers. With installed programs: `--allow-run` of them and
- * `--allow-write` of the temporary folder; with the embedded `pg_dump`: `--allow-read` of Deno's npm
- * cache.
+ * `--allow-write` of the temporary folder; with the embedded `pg_dump`: `--allow-read` of Deno's
+ * npm cache.
  *
  * @example Print the schema of a database, without an installed pg_dump
  * ```ts

@@ -1,6 +1,6 @@
 /**
- * Proves that two databases are equal: rows by digests that both servers compute, large objects, and
- * where they differ the rows themselves; everything else by the catalogs of both.
+ * Proves that two databases are equal: rows by digests that both servers compute, large objects,
+ * and where they differ the rows themselves; everything else by the catalogs of both.
  *
  * Requires `--allow-net` for both servers.
  *
