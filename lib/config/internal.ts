@@ -4,6 +4,9 @@
  *
  * @internal
  */
+export * from "./options/option.ts";
+export * from "./options/table.ts";
+export { logFormats } from "./options/output.ts";
 export * from "./read_config.ts";
 export * from "./variables.ts";
 export * from "./write_config.ts";

@@ -1,12 +1,12 @@
 /**
- * The shape of a configuration file as a JSON Schema: for editors, and for the guide.
+ * The JSON Schema of configuration files, for editors and for the reference.
  *
  * @module
  */
 import { z } from "zod";
 import { configSchema } from "./schema.ts";
 
-/** A JSON Schema, as far as this one goes. */
+/** The parts of JSON Schema that {@linkcode configJsonSchema} uses. */
 export interface JsonSchema {
   readonly description?: string;
   readonly type?: string;

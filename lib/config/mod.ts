@@ -22,6 +22,5 @@ export {
   type ConfigReading,
   readConfig,
   type ReadConfigOptions,
-  type SavedChoice,
-  writeChoice,
-} from "./internal.ts";
+} from "./read_config.ts";
+export { type SavedChoice, writeChoice } from "./write_config.ts";

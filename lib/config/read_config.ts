@@ -1,9 +1,8 @@
 /**
- * A configuration file: TOML → checked → what the flags could have said.
+ * A configuration file: TOML → validated → rules and options, as flags would give them.
  *
  * @module
  */
-import { parse, TomlError } from "smol-toml";
 import type { z } from "zod";
 import {
   hasUnreadableName,
@@ -23,60 +22,51 @@ import {
   type RulesReading,
   type TablePattern,
 } from "../rules/internal.ts";
+import { keyOf } from "./options/option.ts";
+import { allOptions } from "./options/table.ts";
 import { type ConfigDocument, configSchema } from "./schema.ts";
-import { type DocumentPath, readTomlLines } from "./toml_lines.ts";
+import { type DocumentPath, readToml, type TomlSyntaxError } from "./toml_document.ts";
 import { expandVariables } from "./variables.ts";
 
-/** What a configuration file says; undefined and empty where it says nothing. */
+/** The content of a configuration file; undefined or empty where it has none. */
 export interface Config {
-  /** URL with its variables replaced. */
+  /** URL with its variables expanded. */
   readonly source: Secret | undefined;
   readonly target: Secret | undefined;
-  readonly jobs: number | undefined;
-  readonly indexJobs: number | undefined;
-  /** A size as text, like `2GB`. */
-  readonly splitTablesLargerThan: string | undefined;
-  readonly copyFormat: "auto" | "text" | "binary" | undefined;
-  readonly restoreSearchPath: "empty" | "own" | undefined;
-  readonly dumpTool: "auto" | "native" | "embedded" | undefined;
-  readonly pgBin: string | undefined;
-  readonly logLevel: "error" | "warn" | "info" | "debug" | undefined;
-  readonly logFormat: "text" | "json" | undefined;
+  /** Options with a single value, by name, as flags would have given them: `{ jobs: "4" }`. */
+  readonly options: Readonly<Record<string, string>>;
   readonly includeDatabases: readonly string[];
   readonly excludeDatabases: readonly string[];
   /** Source name → target name. */
   readonly map: Readonly<Record<string, string>>;
   readonly rules: RulesReading["rules"];
-  /** Where each key was written, for messages: `move.toml:3: jobs`. */
-  readonly place: (key: string) => string;
+  /** Where an option was written, for messages: `move.toml:3: index_jobs` for `indexJobs`. */
+  readonly place: (option: string) => string;
 }
 
-/** A file that was read, with everything that is wrong with it. */
+/** The result of reading a file. */
 export interface ConfigReading {
-  /** Undefined when it is not even TOML of the right shape. */
+  /** Undefined if the file is not TOML of the right shape. */
   readonly config: Config | undefined;
   readonly problems: readonly Problem[];
 }
 
-/** What reading depends on. */
+/** What {@linkcode readConfig} needs. */
 export interface ReadConfigOptions {
   /** The file's name, for messages. */
   readonly name: string;
-  /** A variable of the environment, for `${NAME}`. */
+  /** An environment variable, for `${NAME}`. */
   readonly lookUp: (name: string) => string | undefined;
 }
 
-/** Reads the text of a configuration file. Every problem is reported, with its line. */
+/** Reads the text of a configuration file and reports every problem with its line. */
 export function readConfig(text: string, { name, lookUp }: ReadConfigOptions): ConfigReading {
-  let value: unknown;
-  try {
-    value = parse(text);
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error;
-    return { config: undefined, problems: [syntaxProblem(error, name)] };
+  const document = readToml(text);
+  if ("error" in document) {
+    return { config: undefined, problems: [syntaxProblem(document.error, name)] };
   }
-  const lines = readTomlLines(text);
-  const place = (path: DocumentPath) => `${name}:${lines.lineOf(path)}: ${printPath(path)}`;
+  const { value, lineOf } = document;
+  const place = (path: DocumentPath) => `${name}:${lineOf(path)}: ${printPath(path)}`;
   const unreadable = namesThatWouldBeLost(value, place);
   if (unreadable.length > 0) return { config: undefined, problems: unreadable };
   const parsed = configSchema.safeParse(value);
@@ -91,12 +81,14 @@ export function readConfig(text: string, { name, lookUp }: ReadConfigOptions): C
 
 type Place = (path: DocumentPath) => string;
 
-/** Better refused than lost: a rule that is not read would let through what it keeps out. */
-function namesThatWouldBeLost(value: unknown, place: Place): readonly Problem[] {
-  const document = value as Readonly<Record<string, unknown>>;
+/** Refused, because a rule that is not read would copy what it excludes. */
+function namesThatWouldBeLost(
+  document: Readonly<Record<string, unknown>>,
+  place: Place,
+): readonly Problem[] {
   return ["databases", "map"].filter((key) => hasUnreadableName(document[key])).map((key) => ({
     path: place([key, unreadableName]),
-    message: "a file cannot say anything of a database of this name: use flags",
+    message: "a database of this name cannot be in a file: use flags",
   }));
 }
 
@@ -121,19 +113,11 @@ class DocumentReader {
     const config: Omit<Config, "rules"> = {
       source: this.#secret("source"),
       target: this.#secret("target"),
-      jobs: document.jobs,
-      indexJobs: document.index_jobs,
-      splitTablesLargerThan: document.split_tables_larger_than,
-      copyFormat: document.copy_format,
-      restoreSearchPath: document.restore_search_path,
-      dumpTool: document.dump_tool,
-      pgBin: document.pg_bin,
-      logLevel: document.log_level,
-      logFormat: document.log_format,
+      options: singleValues(document),
       includeDatabases: document.include_databases ?? [],
       excludeDatabases: document.exclude_databases ?? [],
       map: document.map ?? {},
-      place: (key) => this.#place([key]),
+      place: (option) => this.#place([keyOf(option)]),
     };
     if (config.includeDatabases.length > 0 && config.excludeDatabases.length > 0) {
       this.#problem(
@@ -159,7 +143,7 @@ class DocumentReader {
       origin: this.#origin(["databases", database, ...path]),
       database,
     });
-    if (database === "") this.#problem(["databases", ""], "an empty database name");
+    if (database === "") this.#problem(["databases", ""], "is an empty database name");
     for (const what of ["include", "exclude"] as const) {
       const key = `${what}_tables` as const;
       for (const [index, text] of (section[key] ?? []).entries()) {
@@ -193,39 +177,43 @@ class DocumentReader {
     if (text === undefined) return undefined;
     const { text: expanded, missing, malformed } = expandVariables(text, this.#lookUp);
     for (const name of missing) {
-      this.#problem([key], `variable ${name} is not set (or may not be read: --allow-env=${name})`);
+      this.#problem([key], `variable ${name} is not set, or may not be read (--allow-env=${name})`);
     }
     for (const each of malformed) {
       this.#problem(
         [key],
-        `${
-          redact(each)
-        } is no reference to a variable: write it like \${NAME} (and \${ itself as $\${)`,
+        `${redact(each)} is not a reference to a variable: write \${NAME} (and \${ itself as $\${)`,
       );
     }
     return missing.length + malformed.length > 0 ? undefined : new Secret(expanded);
   }
 }
 
-/** `schema` goes with a bare `table`; a dot in `table` says the same. */
+/** `schema` qualifies a bare `table`; `schema.table` is equivalent. */
 function tableOf(table: string, schema: string | undefined): Reading<TablePattern> {
   const read = readRulePattern(table);
   if (schema === undefined || "problem" in read) return read;
   const named = readPartPattern(schema);
   if ("problem" in named) return named;
-  const isBare = "problem" in readFilterPattern(table); // which asks for two parts at least
+  const isBare = "problem" in readFilterPattern(table); // which requires two parts
   if (!isBare && JSON.stringify(read.value.schema) !== JSON.stringify(named.value)) {
-    return { problem: `names schema "${schema}" and another one in table "${table}"` };
+    return { problem: `names schema "${schema}" and a different one in table "${table}"` };
   }
   return { value: { ...read.value, schema: named.value } };
 }
 
-function syntaxProblem(error: TomlError, name: string): Problem {
-  const [first = ""] = error.message.replace(/^Invalid TOML document: /, "").split("\n");
-  return {
-    path: `${name}:${error.line}`,
-    message: `is not valid TOML: ${first} (column ${error.column})`,
-  };
+/** URLs are secrets and stay out of it. */
+function singleValues(document: ConfigDocument): Readonly<Record<string, string>> {
+  const given: Readonly<Record<string, unknown>> = document;
+  return Object.fromEntries(allOptions.flatMap(({ name, option }) => {
+    const value = given[keyOf(name)];
+    const isSingle = typeof value === "string" || typeof value === "number";
+    return isSingle && option.kind !== "url" ? [[name, String(value)]] : [];
+  }));
+}
+
+function syntaxProblem({ message, line, column }: TomlSyntaxError, name: string): Problem {
+  return { path: `${name}:${line}`, message: `is not valid TOML: ${message} (column ${column})` };
 }
 
 type Issue = z.core.$ZodIssue;
@@ -241,10 +229,10 @@ function issueProblems(
       const near = suggest(key, known);
       return {
         path: place([...path, key]),
-        message: "there is no such key" +
+        message: "is not a known key" +
           (near.length > 0
             ? `; did you mean ${near.join(" or ")}?`
-            : `; there are ${known.join(", ")}`),
+            : `; must be one of ${known.join(", ")}`),
       };
     });
   }
@@ -259,7 +247,7 @@ function issueMessage(issue: Issue, value: unknown): string {
   if (issue.code === "invalid_value") {
     const values = issue.values.map(String);
     const [near] = typeof value === "string" ? suggest(value, values, 1) : [];
-    return `${describe(value)} is none of ${values.join(", ")}` +
+    return `${describe(value)} is not one of ${values.join(", ")}` +
       (near === undefined ? "" : `; did you mean ${near}?`);
   }
   if (issue.code === "too_small") return `is ${describe(value)}, must be at least ${issue.minimum}`;
@@ -268,7 +256,7 @@ function issueMessage(issue: Issue, value: unknown): string {
 }
 
 const typeNames: Readonly<Record<string, string>> = {
-  string: "a text",
+  string: "a string",
   number: "a number",
   int: "a whole number",
   array: "a list",
@@ -277,7 +265,7 @@ const typeNames: Readonly<Record<string, string>> = {
 };
 
 function describe(value: unknown): string {
-  if (typeof value === "string") return `the text "${redact(value)}"`;
+  if (typeof value === "string") return `the string "${redact(value)}"`;
   if (typeof value === "number" || typeof value === "bigint") return `the number ${value}`;
   if (typeof value === "boolean") return `${value}`;
   if (value instanceof Date) return "a date";
@@ -294,7 +282,7 @@ function valueAt(value: unknown, path: DocumentPath): unknown {
   );
 }
 
-/** The keys that may be where the path leads. */
+/** The keys allowed at the path. */
 function knownKeys(path: DocumentPath): readonly string[] {
   let at: unknown = configSchema;
   for (const part of path) at = inside(at, part);
@@ -315,7 +303,7 @@ function inside(schema: unknown, part: string | number): unknown {
   return shape?.[part] ?? def?.element ?? def?.valueType;
 }
 
-/** `databases.app.schema_only[1]`, with quotes where a key needs them. */
+/** `databases.app.schema_only[1]`, with keys quoted where TOML requires it. */
 function printPath(path: DocumentPath): string {
   return path.map((part, index) => {
     if (typeof part === "number") return `[${part}]`;
@@ -324,7 +312,7 @@ function printPath(path: DocumentPath): string {
   }).join("");
 }
 
-/** As a reader of the file meets them. */
+/** By line. */
 function inOrder(
   problems: readonly Problem[],
   name: string,

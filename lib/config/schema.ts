@@ -1,10 +1,12 @@
 /**
- * What a configuration file may say. The guide `docs/reference/configuration.md` and the JSON
- * Schema for editors are made from this.
+ * What a configuration file may contain: the options of the table that have a key, and rules by
+ * database. `docs/reference/configuration.md` and the JSON Schema for editors are generated from this.
  *
  * @module
  */
 import { z } from "zod";
+import { keyOf, type Option } from "./options/option.ts";
+import { allOptions, type OptionName, type OptionTable } from "./options/table.ts";
 
 const names = (description: string, examples: readonly string[]) =>
   z.array(z.string()).optional().meta({ description, examples: [examples] });
@@ -16,7 +18,7 @@ const table = z.string().meta({
 });
 
 const schema = z.string().optional().meta({
-  description: "Its schema; `public` when it is not given and `table` does not name one.",
+  description: "Its schema; `public` if it is not given and `table` does not name one.",
   examples: ["analytics"],
 });
 
@@ -38,7 +40,7 @@ const timeFilter = z.strictObject({
   }),
   last: z.string().meta({
     description:
-      "How far back, from the start of the run: a whole number and second, minute, hour, day, week, month or year.",
+      "How far back from the start of the run: a whole number and second, minute, hour, day, week, month or year.",
     examples: ["6 months"],
   }),
 });
@@ -46,109 +48,76 @@ const timeFilter = z.strictObject({
 const database = z.strictObject({
   include_tables: names(
     "Only these tables of the database: `table` (in schema `public`) or `schema.table`.",
-    [
-      "orders",
-      "sales.*",
-    ],
+    ["orders", "sales.*"],
   ),
   exclude_tables: names(
-    "All tables of the database but these. Not together with `include_tables`.",
-    [
-      "audit_log",
-      "tmp.*",
-    ],
+    "All tables of the database except these. Not together with `include_tables`.",
+    ["audit_log", "tmp.*"],
   ),
-  schema_only: names("Tables whose structure is copied and none of their rows.", [
+  schema_only: names("Tables whose structure is copied without rows.", [
     "analytics.large_table",
     "public.temp",
   ]),
   table_filters: z.array(tableFilter).optional().meta({
-    description: "Tables of which only the rows that meet a condition are copied.",
+    description: "Tables of which only the rows that satisfy a condition are copied.",
   }),
   time_filters: z.array(timeFilter).optional().meta({
-    description: "Tables of which only the rows of a window of time are copied.",
+    description: "Tables of which only the rows of a recent period are copied.",
   }),
 });
 
-/** The dump programs to choose from. */
-const dumpTools = ["auto", "native", "embedded"] as const;
+type ConfigName = {
+  [Name in OptionName]: OptionTable[Name] extends { readonly config: unknown } ? Name : never;
+}[OptionName];
+
+type SnakeCase<Text extends string> = Text extends `${infer First}${infer Rest}`
+  ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${SnakeCase<Rest>}`
+  : Text;
+
+type KeySchema<Kind> = Kind extends "integer" ? z.ZodInt
+  : Kind extends "names" | "list" ? z.ZodArray<z.ZodString>
+  : Kind extends "pairs" ? z.ZodRecord<z.ZodString, z.ZodString>
+  : z.ZodString;
+
+type Keys = {
+  [Name in ConfigName as SnakeCase<Name>]: z.ZodOptional<KeySchema<OptionTable[Name]["kind"]>>;
+};
+
+function keySchema(option: Option): z.ZodType {
+  switch (option.kind) {
+    case "integer":
+      return z.int().min(option.min).max(option.max);
+    case "choice":
+      return z.enum(option.values);
+    case "names":
+    case "list":
+      return z.array(z.string());
+    case "pairs":
+      return z.record(z.string(), z.string());
+    default:
+      return z.string();
+  }
+}
+
+const keys = Object.fromEntries(
+  allOptions.flatMap(({ name, option }) =>
+    option.config === undefined ? [] : [[
+      keyOf(name),
+      keySchema(option).optional().meta({
+        description: option.config.description,
+        examples: [option.config.example],
+      }),
+    ]]
+  ),
+) as Keys;
 
 export const configSchema = z.strictObject({
-  source: z.string().optional().meta({
-    description:
-      "Server to copy from (`--source`). Keep the password in a variable: `${NAME}` stands for its value.",
-    examples: ["postgresql://app:${SEREN_OLD_PASSWORD}@old.example.com/app"],
-  }),
-  target: z.string().optional().meta({
-    description: "Server to copy to (`--target`).",
-    examples: ["postgresql://app:${SEREN_NEW_PASSWORD}@new.example.com/app"],
-  }),
-  jobs: z.int().min(1).max(64).optional().meta({
-    description: "Tables copied at once (`--jobs`).",
-    examples: [8],
-  }),
-  index_jobs: z.int().min(1).max(64).optional().meta({
-    description: "Indexes and keys built at once (`--index-jobs`).",
-    examples: [4],
-  }),
-  split_tables_larger_than: z.string().optional().meta({
-    description: "Larger tables are copied in parts (`--split-tables-larger-than`).",
-    examples: ["2GB"],
-  }),
-  copy_format: z.enum(["auto", "text", "binary"]).optional().meta({
-    description: "Format of COPY (`--copy-format`).",
-    examples: ["auto"],
-  }),
-  restore_search_path: z.enum(["empty", "own"]).optional().meta({
-    description:
-      "Under which search_path checks, generated columns, index expressions and materialized views are computed on the target: an empty one, as with pg_dump and psql, or the database's own (`--restore-search-path`).",
-    examples: ["own"],
-  }),
-  dump_tool: z.enum(dumpTools).optional().meta({
-    description: "pg_dump to use (`--dump-tool`).",
-    examples: ["auto"],
-  }),
-  pg_bin: z.string().optional().meta({
-    description: "Folder of pg_dump and pg_dumpall (`--pg-bin`).",
-    examples: ["/usr/lib/postgresql/18/bin"],
-  }),
-  log_level: z.enum(["error", "warn", "info", "debug"]).optional().meta({
-    description: "How much is told (`--log-level`).",
-    examples: ["info"],
-  }),
-  log_format: z.enum(["text", "json"]).optional().meta({
-    description: "Progress as text or JSON lines (`--log-format`).",
-    examples: ["text"],
-  }),
-  include_databases: names("Only these databases (`--include-databases`). `*` is a wildcard.", [
-    "app",
-    "shop_*",
-  ]),
-  exclude_databases: names(
-    "All databases but these (`--exclude-databases`). Not together with `include_databases`.",
-    [
-      "scratch",
-    ],
-  ),
-  include_tables: names(
-    "Only these tables (`--include-tables`): `database.table` (in schema `public`) or `database.schema.table`.",
-    ["app.orders", "app.sales.*"],
-  ),
-  exclude_tables: names(
-    "All tables but these (`--exclude-tables`). Not together with `include_tables`.",
-    [
-      "app.audit_log",
-    ],
-  ),
-  map: z.record(z.string(), z.string()).optional().meta({
-    description: "Other names of databases on the target (`--map`): source name = target name.",
-    examples: [{ app: "neondb" }],
-  }),
+  ...keys,
   databases: z.record(z.string(), database).optional().meta({
     description:
-      "Rules for the tables of a database, by its name. A section does not choose the database: `include_databases` does.",
+      "Rules for the tables of a database, by its name. A section does not select the database: `include_databases` does.",
   }),
 });
 
-/** A file's content, when all of it is of the right shape. */
+/** A file's content once its shape is checked. */
 export type ConfigDocument = z.infer<typeof configSchema>;

@@ -4,18 +4,16 @@
  * @module
  */
 
-/** A text with its variables replaced, and those that are not set. */
+/** A text with its variables expanded. */
 export interface Expanded {
   readonly text: string;
+  /** Variables that are not set. */
   readonly missing: readonly string[];
-  /** What looks like a reference and is none: `${old-password}`. */
+  /** Invalid references: `${old-password}`. */
   readonly malformed: readonly string[];
 }
 
-/**
- * Replaces `${NAME}` by the variable's value; `$${` stands for `${` itself. A value is taken as it
- * is.
- */
+/** Replaces `${NAME}` with the variable's value, and `$${` with `${`. Values are not expanded. */
 export function expandVariables(
   text: string,
   lookUp: (name: string) => string | undefined,

@@ -85,11 +85,11 @@ Deno.test("all problems of an invocation are reported at once, and no password",
       '--index-jobs: "65" is not',
       "--source: ",
       "--target: ",
-      "--exclude-databases: cannot be given together",
+      "--exclude-databases: cannot be combined",
       '--map: "x" is not of the form SOURCE=TARGET',
-      '--log-level: "loud" is none of',
+      '--log-level: "loud" is not one of',
       "did you mean native?",
-      "--yes: is needed here",
+      "--yes: is required",
       "Nothing was touched",
     ]
   ) ok(stderr.includes(part), `${part} is missing in\n${stderr}`);
@@ -173,7 +173,7 @@ Deno.test("init without a terminal and without --yes touches nothing", async () 
     env: { TARGET_URL: target.url() },
   });
   strictEqual(code, 2);
-  match(stderr, /--yes: is needed here: there is no terminal/);
+  match(stderr, /--yes: is required: there is no terminal/);
 });
 
 Deno.test("colours come on request alone where there is no terminal", async () => {
@@ -203,7 +203,7 @@ _postgres_seren_replicator; echo "\${COMPREPLY[*]}"`;
   const bash = await new Deno.Command("bash", { args: ["-c", check] }).output();
   strictEqual(
     new TextDecoder().decode(bash.stdout),
-    "--drop-existing --dry-run\nwarn\nvalidate\n",
+    "--dry-run --drop-existing\nwarn\nvalidate\n",
   );
   for (const [shell, sign] of [["zsh", "#compdef"], ["fish", "complete -c"]] as const) {
     const script = await runCli(["completions", shell]);

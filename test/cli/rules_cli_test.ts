@@ -59,7 +59,7 @@ Deno.test("bad rules and a missing file are told at once, and no server is asked
   strictEqual(stdout, "");
   for (
     const expected of [
-      /--config: there is no file "\/nowhere\/move\.toml"/,
+      /--config: "\/nowhere\/move\.toml" does not exist/,
       /--exclude-tables: "orders" does not say in which database/,
       /--schema-only-tables: "app\.\.x" has an empty part/,
       /--table-filter: the predicate .* has a semicolon in it/,
@@ -76,7 +76,7 @@ Deno.test("a file's problems are told with its lines, next to those of the flags
     const { code, stderr } = await init(["--yes", `--config=${path}`, "--jobs=0"]);
     strictEqual(code, 2);
     match(stderr, /--jobs: "0" is not a whole number/);
-    match(stderr, /psr-config-.*\.toml:2: split_tables_larger_than: "many" is no size/);
+    match(stderr, /psr-config-.*\.toml:2: split_tables_larger_than: "many" is not a size/);
   });
   await withFile('jobz = 4\n[databases.app]\nschema_only = "t"\n', async (path) => {
     const { code, stderr } = await init(["--yes", `--config=${path}`]);

@@ -126,10 +126,10 @@ Deno.test("status refuses options that do not fit, all at once", async () => {
     "1000",
   ], { env });
   strictEqual(code, 2);
-  match(stderr, /--watch: cannot be given together with --prometheus/);
-  match(stderr, /--prometheus: cannot be given together with --json/);
+  match(stderr, /--watch: cannot be combined with --prometheus/);
+  match(stderr, /--prometheus: cannot be combined with --json/);
   match(stderr, /--interval: "0" is not a whole number from 1 to 3600/);
-  match(stderr, /--max-lag-bytes: "1000" is no size with its unit/);
+  match(stderr, /--max-lag-bytes: "1000" is not a size with a unit/);
 });
 
 Deno.test("status --watch in a pipe prints lines, with --json documents, until it is ended", async () => {

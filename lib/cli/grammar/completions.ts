@@ -1,16 +1,11 @@
 import {
-  buildGrammar,
-  copyFormats,
-  dumpTools,
-  identityPolicies,
-  jobActions,
-  keyActions,
-  logFormats,
-  searchPaths,
-  type Shell,
-  shells,
-} from "./grammar.ts";
-import { logLevels } from "../../ui/mod.ts";
+  commandNames,
+  describeOption,
+  flagOf,
+  type NamedOption,
+  optionsOf,
+} from "../../config/internal.ts";
+import { commands, type Shell } from "./commands.ts";
 import { programName } from "./program.ts";
 
 interface CompletionOption {
@@ -27,30 +22,11 @@ interface CompletionCommand {
   readonly name: string;
   readonly description: string;
   readonly options: readonly CompletionOption[];
-  /** What its first argument may be. */
+  /** The words its first argument may be. */
   readonly words: readonly string[];
 }
 
-const fileOptions = ["--config", "--report", "--key-file", "--tls-cert", "--tls-key"];
-
-/** What the first argument of a command may be. */
-const wordsOf: Readonly<Record<string, readonly string[]>> = {
-  completions: shells,
-  jobs: jobActions,
-  keys: keyActions,
-};
-
-const valuesOf: Readonly<Record<string, readonly string[]>> = {
-  "--log-level": logLevels,
-  "--log-format": logFormats,
-  "--dump-tool": dumpTools,
-  "--copy-format": copyFormats,
-  "--restore-search-path": searchPaths,
-  "--copy-threads": ["auto"],
-  "--replica-identity": identityPolicies,
-};
-
-/** A script that completes commands, options and values, made from the grammar itself. */
+/** A script that completes commands, options and values, derived from the option table. */
 export function completionScript(shell: Shell): string {
   const commands = describeCommands();
   switch (shell) {
@@ -64,28 +40,38 @@ export function completionScript(shell: Shell): string {
 }
 
 function describeCommands(): readonly CompletionCommand[] {
-  const program = buildGrammar(() => {});
-  const commands = program.commands.map((command): CompletionCommand => ({
-    name: command.name(),
-    description: command.summary() || command.description(),
-    words: wordsOf[command.name()] ?? [],
-    options: command.options.map((option) => ({
-      long: option.long ?? "",
-      short: option.short ?? undefined,
-      description: option.description,
-      takesValue: option.required,
-      values: valuesOf[option.long ?? ""] ?? [],
-      folder: option.long === "--pg-bin" || option.long === "--workspace",
-      file: fileOptions.includes(option.long ?? ""),
-    })),
+  const described = commandNames.map((name): CompletionCommand => ({
+    name,
+    description: commands[name].summary,
+    words: commands[name].commandArguments[0]?.words ?? [],
+    options: optionsOf(name).map((each) =>
+      completionOption(each, describeOption(each.option, name))
+    ),
   }));
-  const names = commands.map(({ name }) => name);
-  return [...commands, {
+  return [...described, {
     name: "help",
     description: "explain a command",
-    words: names,
+    words: commandNames,
     options: [],
   }];
+}
+
+function completionOption({ name, option }: NamedOption, description: string): CompletionOption {
+  const completes = "completes" in option ? option.completes : undefined;
+  return {
+    long: flagOf(name, option),
+    short: option.short,
+    description,
+    takesValue: "placeholder" in option,
+    values: valuesOf(option),
+    folder: completes === "folder",
+    file: completes === "file",
+  };
+}
+
+function valuesOf(option: NamedOption["option"]): readonly string[] {
+  if (option.kind === "choice") return option.values;
+  return option.kind === "integer" && option.word !== undefined ? [option.word] : [];
 }
 
 function bash(commands: readonly CompletionCommand[]): string {

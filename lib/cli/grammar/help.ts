@@ -1,27 +1,26 @@
 import { programName } from "./program.ts";
 
-/** What the numbers mean, at the end of every help page. */
+/** At the end of every help page. */
 export const exitCodesHelp = `
 Exit codes:
-  0 done  1 defect of the tool  2 wrong options
-  3 a check failed or something needed is missing
+  0 success  1 internal error (a bug)  2 invalid options
+  3 a check failed or a requirement is not met
   4 source unreachable  5 target unreachable
-  6 both sides differ  7 replication is unhealthy
-  8 a server refused a statement
+  6 the two sides differ  7 replication is unhealthy
+  8 a server rejected a statement
   9 no difference found, but not everything could be compared
-  10 the service of --remote cannot be reached
+  10 the service of --remote is unreachable
   11 complete except for objects that could not be created
-  130 ended by Ctrl-C, SIGTERM, or answering no`;
+  130 interrupted by Ctrl-C or SIGTERM, or declined`;
 
 const urls = `
-Connection URLs are those of psql:
+Connection URLs are the same as for psql:
   postgresql://USER@HOST:PORT/DATABASE?sslmode=require
-Give them in the variables SOURCE_URL and TARGET_URL to keep passwords out of
-the shell's history; PGPASSWORD, ~/.pgpass and the other PG… variables count
-as well.`;
+Set SOURCE_URL and TARGET_URL to keep passwords out of the shell's history.
+PGPASSWORD, ~/.pgpass and the other PG… variables are used as well.`;
 
 export const overviewHelp = `
-See it work:
+Try it:
   ${programName} demo
 
 A first migration:
@@ -48,7 +47,7 @@ ${exitCodesHelp}`;
 
 export const initHelp = `
 Examples:
-  ${programName} init --dry-run  # show what would happen
+  ${programName} init --dry-run  # show the plan
   ${programName} init  # all databases of the source
   ${programName} init --include-databases app,billing
   ${programName} init --include-databases app --map app=shop
@@ -57,16 +56,16 @@ Examples:
   ${programName} init --table-filter "orders:tenant = 42" \\
     --time-filter "events:created_at:6 months"
   ${programName} init --config move.toml
-    # the same in a file: docs/reference/configuration.md
-  ${programName} init --interactive  # choose on the terminal
+    # options in a file: docs/reference/configuration.md
+  ${programName} init --interactive  # choose in the terminal
   ${programName} init --yes --json > report.json  # in a script
   ${programName} init --enable-sync
-    # go on with replication when the rows are in
+    # continue with replication once the rows are copied
 
-Without --enable-sync, what is written on the source after the start is not in
-the copy. With it a replication slot is made first and its snapshot is what is
-copied, so that the target follows without losing or repeating a change; it
-needs wal_level = logical on the source and a target that can reach it
+Without --enable-sync, the copy does not include what is written to the source
+after the start. With it, a replication slot is created first and its snapshot
+is copied, so that the target follows without losing or repeating a change. It
+requires wal_level = logical on the source, and a target that can reach it
 (docs/guides/sync.md).
 ${urls}
 ${exitCodesHelp}`;
@@ -80,7 +79,7 @@ Examples:
   ${programName} verify --repair --dry-run
     # the SQL that would make the target equal
 
-Ends with 0 only when everything was compared and nothing differs. What was not
+Exits with 0 only if everything was compared and nothing differs. What was not
 compared is listed.
 ${urls}
 ${exitCodesHelp}`;
@@ -96,9 +95,9 @@ Examples:
   ${programName} status --json |
     jq '.databases[].streams[] | {name, state, lagBytes}'
 
-docs/guides/status.md explains every field and says what to alert on. In a pipe,
---watch prints a line for each stream and look; with --json a document for each
-look.
+docs/guides/status.md explains every field and what to alert on. In a pipe,
+--watch prints a line for each stream at every refresh; with --json, a document
+at every refresh.
 ${urls}
 ${exitCodesHelp}`;
 
@@ -108,28 +107,37 @@ Examples:
   ${programName} cleanup  # ask, then remove it
   ${programName} cleanup --include-databases app --yes
 
-It removes slots, publications, subscriptions and the tool's own records by
-their names (seren_…) and comments, never anything else, and gives tables back
-the replica identity that they had. It works when the other side is gone, when
-only half was made, and twice in a row. Replication ends with it: rows written
-afterwards stay on the source.
+Removes slots, publications, subscriptions and the tool's own records by their
+names (seren_…) and comments, never anything else, and restores the previous
+replica identity of tables. Works if the other side is gone or the setup is
+incomplete, and can be repeated. Replication ends: later writes stay on the
+source.
 ${urls}
 ${exitCodesHelp}`;
 
 export const syncHelp = `
 Examples:
-  ${programName} sync  # adopt what init --enable-sync left, or go on
+  ${programName} sync  # start after init --enable-sync, or resume
   ${programName} sync --resnapshot public.orders
-    # copy one table again; the others go on
+    # copy one table again; the others continue
   ${programName} sync --add-tables '*'
-    # tables that appeared on the source since
+    # tables created on the source since then
   ${programName} sync --retry
-    # after the cause of an error was removed
+    # once the cause of an error is removed
   ${programName} sync --skip-lsn 16/B374D848
     # without the transaction that cannot be applied
 
-Ends when the target has everything that the source had at that time;
-replication itself goes on, in the servers. Ctrl-C stops the waiting, not the
-replication. docs/guides/sync.md explains every state and what to do.
+Exits when the target has everything the source had at that time; replication
+itself continues in the servers. Ctrl-C stops waiting, not replication.
+docs/guides/sync.md explains every state and what to do.
 ${urls}
 ${exitCodesHelp}`;
+
+export const completionsHelp = `
+Install them:
+  bash:  ${programName} completions bash \\
+      > ~/.local/share/bash-completion/completions/${programName}
+  zsh:   ${programName} completions zsh \\
+      > "\${fpath[1]}/_${programName}"
+  fish:  ${programName} completions fish \\
+      > ~/.config/fish/completions/${programName}.fish`;

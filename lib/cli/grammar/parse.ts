@@ -1,8 +1,9 @@
 import { CommanderError } from "@commander-js/extra-typings";
+import type { CommandName } from "../../config/internal.ts";
 import { type Problem, suggest } from "../../core/internal.ts";
-import { buildGrammar, type CommandName, type RawOptions } from "./grammar.ts";
+import { buildGrammar, type RawOptions } from "./grammar.ts";
 
-/** What the arguments ask for. */
+/** What the arguments request. */
 export type Parsed =
   | { readonly kind: "print"; readonly text: string }
   | {
@@ -10,7 +11,7 @@ export type Parsed =
     readonly name: CommandName;
     readonly options: RawOptions;
     readonly commandArguments: readonly string[];
-    /** What is wrong so far; there may be more wrong in the values. */
+    /** Problems of the grammar; the values are not checked yet. */
     readonly problems: readonly Problem[];
   }
   | { readonly kind: "wrong"; readonly problems: readonly Problem[] };
@@ -18,10 +19,14 @@ export type Parsed =
 type Grammar = ReturnType<typeof buildGrammar>;
 
 /**
- * Reads the arguments. Prints nothing and never exits: commander's ways of doing so are taken from
- * it.
+ * Parses the arguments. Neither prints nor exits: commander is prevented from doing either.
+ *
+ * @param columns the width of help pages
  */
-export function parseArguments(args: readonly string[]): Parsed {
+export function parseArguments(
+  args: readonly string[],
+  { columns }: { readonly columns: number },
+): Parsed {
   const problems: Problem[] = [];
   let command: Omit<Parsed & { kind: "command" }, "problems"> | undefined;
   let printed = "";
@@ -29,16 +34,18 @@ export function parseArguments(args: readonly string[]): Parsed {
     command = { kind: "command", name, options, commandArguments };
   });
   for (const each of [program, ...program.commands] as Grammar[]) {
-    collectProblems(each, problems);
+    collectProblems(each, { problems, lastArgument: args.at(-1) ?? "" });
     each.configureOutput({
       writeOut: (text) => printed += text,
       writeErr: (text) => printed += text,
       getOutHasColors: () => false,
       getErrHasColors: () => false,
+      getOutHelpWidth: () => columns,
+      getErrHelpWidth: () => columns,
     });
   }
   const [first] = args;
-  if (first === undefined) return parseArguments(["--help"]);
+  if (first === undefined) return parseArguments(["--help"], { columns });
   const wrongCommand = checkCommand(program, args);
   if (wrongCommand !== undefined) return { kind: "wrong", problems: wrongCommand };
 
@@ -58,35 +65,72 @@ export function parseArguments(args: readonly string[]): Parsed {
 }
 
 /**
- * Makes commander note what is wrong and go on, where it would print the first problem and exit.
+ * Makes commander report a problem and continue, where it would print the first problem and exit:
+ * after each check it proceeds as if it had passed.
  */
-function collectProblems(command: Grammar, problems: Problem[]): void {
+function collectProblems(
+  command: Grammar,
+  { problems, lastArgument }: {
+    readonly problems: Problem[];
+    readonly lastArgument: string;
+  },
+): void {
   command.exitOverride();
-  const note = (message: string) => {
-    const text = message.replace(/^error: /, "");
-    const flag = /'(?:-\w, )?(--[\w-]+)/.exec(text)?.[1];
-    problems.push({ path: flag ?? command.name(), message: reword(text) });
+  const collect = (message: string, { code = "" }: { readonly code?: string } = {}) => {
+    problems.push(problemOf(command, { code, message, lastArgument }));
   };
-  // commander goes on after each of its checks as if all were well, which then only adds what else
-  // is wrong
-  command.error = note as Grammar["error"];
+  command.error = collect as Grammar["error"];
 }
 
-function reword(text: string): string {
-  const excess = /^too many arguments for .* got \d+: (.*)\.$/s.exec(text);
-  if (excess !== null) return `does not take "${excess[1]}"; names and URLs follow an option`;
-  const missing = /^option '(?:-\w, )?--[\w-]+ <([\w=-]+)>' argument missing$/.exec(text);
-  return missing === null ? text : `needs a value: <${missing[1]}>`;
+function problemOf(
+  command: Grammar,
+  { code, message, lastArgument }: {
+    readonly code: string;
+    readonly message: string;
+    readonly lastArgument: string;
+  },
+): Problem {
+  switch (code) {
+    case "commander.excessArguments": {
+      const excess = command.args.slice(command.registeredArguments.length).join(", ");
+      return {
+        path: command.name(),
+        message: `does not take "${excess}"; names and URLs follow an option`,
+      };
+    }
+    case "commander.optionMissingArgument": {
+      // only the last argument can lack a value: any other takes the next one
+      const option = optionAtEnd(command, lastArgument);
+      if (option === undefined) break;
+      const value = /<.*>/.exec(option.flags)?.[0] ?? "";
+      return { path: option.long ?? option.flags, message: `needs a value: ${value}` };
+    }
+    case "commander.missingArgument": {
+      const missing = command.registeredArguments.slice(command.args.length)
+        .find(({ required }) => required);
+      if (missing === undefined) break;
+      return {
+        path: command.name(),
+        message: `needs <${missing.name()}>: ${missing.description}`,
+      };
+    }
+  }
+  return { path: command.name(), message: message.replace(/^error: /, "") };
+}
+
+/** The option that an argument names: `--jobs`, `-j`, or the last letter of `-yj`. */
+function optionAtEnd(command: Grammar, argument: string): Grammar["options"][number] | undefined {
+  const letter = `-${argument.at(-1)}`;
+  return command.options.find(({ long, short }) =>
+    long === argument || !argument.startsWith("--") && short === letter
+  );
 }
 
 function asksForHelp(args: readonly string[]): boolean {
   return args.includes("--help") || args.includes("-h");
 }
 
-/**
- * What is wrong with the command's name, or with options given in its place; undefined when all is
- * well.
- */
+/** Problems of the command's name, or of options given before it; undefined if there are none. */
 function checkCommand(program: Grammar, args: readonly string[]): readonly Problem[] | undefined {
   const names = [...program.commands.map((each) => each.name()), "help"];
   const [first = ""] = args;
@@ -110,23 +154,21 @@ function checkCommand(program: Grammar, args: readonly string[]): readonly Probl
 function unknownWord(what: string, word: string, candidates: readonly string[]): string {
   const near = [...suggest(word, candidates, 1)];
   if (near.length === 0) near.push(...candidates.filter((each) => isNear(word, each)));
-  return `there is no ${what} "${word}"; ` +
-    (near.length > 0 ? `did you mean ${near.join(" or ")}?` : `there are ${candidates.join(", ")}`);
+  return `no ${what} "${word}"; ` +
+    (near.length > 0
+      ? `did you mean ${near.join(" or ")}?`
+      : `must be one of ${candidates.join(", ")}`);
 }
 
 /**
- * Two letters swapped (`inti`) or the end left out (`valid`), which edit distance finds too far for
- * short words.
+ * Transposed letters (`inti`) or a missing end (`valid`): too far by edit distance in short words.
  */
 function isNear(word: string, candidate: string): boolean {
   const letters = (text: string) => [...text].sort().join("");
   return letters(word) === letters(candidate) || word.length > 1 && candidate.startsWith(word);
 }
 
-/**
- * Takes options that the command does not have out of the arguments, each with the value that seems
- * to be its own.
- */
+/** Removes options that the command does not have, each with what appears to be its value. */
 function withoutUnknownOptions(
   command: Grammar,
   args: readonly string[],
@@ -149,7 +191,7 @@ function withoutUnknownOptions(
     const isShortGroup = /^-\w.+/.test(arg) && flags.has(arg.slice(0, 2));
     if (!arg.startsWith("-") || arg === "-" || takesValue !== undefined || isShortGroup) {
       kept.push(arg);
-      // what follows is its value, even one that looks like an option
+      // the next argument is its value, even if it looks like an option
       const next = args[at + 1];
       if (takesValue === true && !arg.includes("=") && next !== undefined && !isFlag(next)) {
         kept.push(next);
@@ -173,7 +215,7 @@ function withoutUnknownOptions(
   }
 }
 
-/** `--jobs=4` → `--jobs`: the value may be a secret and is not repeated. */
+/** `--jobs=4` → `--jobs`: the value may be a secret. */
 function flagOf(arg: string): string {
   return /^(--?[^=]*)/.exec(arg)?.[1] ?? arg;
 }

@@ -3,17 +3,17 @@ import { programName } from "./program.ts";
 export const jobsHelp = `
 Examples:
   export SEREN_REMOTE_API=https://jobs.example.com SEREN_API_KEY=srk_…
-  ${programName} init --yes      # submits a job and shows it
+  ${programName} init --yes      # submit a job and show it
   ${programName} jobs list --state running
   ${programName} jobs logs ID -f
-  ${programName} jobs attach ID  # shows it again; has its exit code
+  ${programName} jobs attach ID  # show it again; exits with its code
   ${programName} jobs cancel ID`;
 
 export const serveHelp = `
 Try it on this machine:
   ${programName} serve --embedded --allow-address 127.0.0.0/8
 
-For real (docs/guides/remote.md):
+In production (docs/guides/remote.md):
   export SEREN_DATABASE_URL=postgresql://seren:secret@db.internal/seren
   ${programName} serve --key-file seren.keys \\
     --listen 0.0.0.0:8443 --tls-cert chain.pem --tls-key key.pem
@@ -26,8 +26,8 @@ Examples:
   ${programName} worker --key-file seren.keys \\
     --queues large,huge --drain-timeout 5min
 
-SIGTERM ends it: it takes no more jobs, lets the running ones go on for a while,
-and gives them to other workers then.`;
+On SIGTERM it takes no more jobs and lets running jobs continue for
+--drain-timeout; then other workers take them over.`;
 
 export const keysHelp = `
 Examples:
@@ -37,4 +37,4 @@ Examples:
   ${programName} keys rotate 0123456789ab --overlap 7d
   ${programName} keys revoke 0123456789ab
 
-The key is printed once, on stdout; the database has only its hash.`;
+The key is printed once, on stdout; the database stores only its hash.`;

@@ -3,10 +3,10 @@ import type { DatabaseSelection, ToolSelection } from "../../commands/shared/run
 import { type Endpoint, resolveEndpoint } from "../../postgres/internal.ts";
 import { mergeRules, readRuleFlags, type TableRules } from "../../rules/internal.ts";
 import { type Environment, resolveEnvironmentOf } from "./environment.ts";
-import { dumpTools } from "../grammar/grammar.ts";
-import { type OptionReader, splitNames } from "./option_reader.ts";
+import type { OptionReader } from "./option_reader.ts";
+import { splitNames } from "./split_names.ts";
 
-/** The two servers and what of them. */
+/** The two servers, and what to copy. */
 export interface CopyOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
@@ -15,30 +15,28 @@ export interface CopyOptions {
   readonly tools: ToolSelection;
   readonly jobs: number;
   readonly dropExisting: boolean;
-  /** Whether databases and tables are to be chosen on the terminal. */
+  /** Whether databases and tables are selected in the terminal. */
   readonly interactive: boolean;
 }
 
 /** What options are resolved against. */
 export interface ResolveContext {
   readonly environment: Environment;
-  /** How many CPUs there are. */
   readonly cpuCount: number;
-  /** Whether a question can be asked. */
+  /** Whether the user can be asked. */
   readonly canAsk: boolean;
-  /** The moment that time windows reach back from. */
+  /** The end of time windows. */
   readonly now: Date;
 }
 
-const maxJobs = 64;
 const maxDefaultJobs = 8;
 
-/** Copy options of which a server may be missing, which has been noted. */
+/** Copy options in which a server may be missing; that has been reported. */
 export type PartialCopyOptions = {
   readonly [Key in keyof CopyOptions]: CopyOptions[Key] | (Key extends Side ? undefined : never);
 };
 
-/** Both servers, databases, rules and tools; what is wrong is noted in the reader. */
+/** Both servers, databases, rules and tools; problems are collected in the reader. */
 export async function readCopyOptions(
   reader: OptionReader,
   { environment, cpuCount, canAsk, now }: ResolveContext,
@@ -47,7 +45,7 @@ export async function readCopyOptions(
   if (interactive && !canAsk) {
     reader.problem(
       "--interactive",
-      "needs a terminal to ask on; say what to copy with --include-tables and the like, or --config",
+      "needs a terminal; select what to copy with --include-tables and similar options, or --config",
     );
   }
   const [source, target] = await Promise.all([
@@ -60,7 +58,7 @@ export async function readCopyOptions(
   if (interactive && filters.some(({ length }) => length > 0)) {
     reader.problem(
       "--interactive",
-      "chooses databases and tables itself: leave out the filters of databases and tables",
+      "cannot be combined with filters of databases and tables",
     );
   }
   return {
@@ -70,37 +68,23 @@ export async function readCopyOptions(
     rules,
     interactive,
     tools: {
-      dump: reader.choice("dumpTool", {
-        path: "--dump-tool",
-        values: dumpTools,
-        fallback: "auto",
-      }),
+      dump: reader.choice("dumpTool"),
       binDirectory: reader.text("pgBin"),
       environment,
     },
-    jobs: readJobs(reader, "jobs", "--jobs", Math.max(1, Math.min(maxDefaultJobs, cpuCount))),
+    jobs: reader.integer("jobs") ?? Math.max(1, Math.min(maxDefaultJobs, cpuCount)),
     dropExisting: reader.flag("dropExisting"),
   };
 }
 
-/** The same when nothing is wrong. */
+/** The same once no problems were found. */
 export function completeCopyOptions(partial: PartialCopyOptions): CopyOptions {
   const { source, target } = partial;
-  if (source === undefined || target === undefined) throw new Error("problems were not thrown");
+  if (source === undefined || target === undefined) throw new Error("reader.done() was not called");
   return { ...partial, source, target };
 }
 
-/** Sessions at once. */
-export function readJobs(
-  reader: OptionReader,
-  key: string,
-  path: string,
-  fallback: number,
-): number {
-  return reader.whole(key, { path, least: 1, most: maxJobs, fallback });
-}
-
-/** A server by flag, variable or file; what is wrong is noted in the reader. */
+/** A server by flag, variable or file; problems are collected in the reader. */
 export async function readEndpoint(
   reader: OptionReader,
   side: Side,
@@ -111,20 +95,22 @@ export async function readEndpoint(
   const fromFlag = reader.text(side);
   const fromFile = reader.config?.[side]?.reveal();
   const url = fromFlag ?? environment[variable] ?? fromFile;
-  // with a problem noted for the flag already (it has no value), more would only repeat it
+  // a flag without a value has been reported already
   if (reader.problems.some(({ path }) => path === flag)) return undefined;
   if (url === undefined) {
-    // a file that cannot be read, or names it wrongly, has its problem already
-    const file = reader.text("config") !== undefined && reader.config === undefined;
-    const told = reader.problems.some(({ path }) => path.endsWith(`: ${side}`));
-    if (!file && !told) reader.problem(flag, `is missing; give ${flag} URL or set ${variable}`);
+    // an unreadable file, or an invalid URL in it, has been reported already
+    const isFileUnreadable = reader.given("config") && reader.config === undefined;
+    const isReported = reader.problems.some(({ path }) => path.endsWith(`: ${side}`));
+    if (!isFileUnreadable && !isReported) {
+      reader.problem(flag, `is missing; give ${flag} URL or set ${variable}`);
+    }
     return undefined;
   }
   const place = reader.config?.place(side) ?? flag;
   if (fromFlag === undefined && fromFile !== undefined && url !== fromFile) {
     reader.problem(
       place,
-      `names another server than the variable ${variable}; unset one, or give ${flag}`,
+      `names a different server than the variable ${variable}; unset one of them, or give ${flag}`,
     );
     return undefined;
   }
@@ -144,12 +130,12 @@ export async function readEndpoint(
 
 /** Which databases, by flags or file. */
 export function readDatabases(reader: OptionReader): DatabaseSelection {
-  const include = reader.names("includeDatabases", "--include-databases");
-  const exclude = reader.names("excludeDatabases", "--exclude-databases");
+  const include = reader.names("includeDatabases");
+  const exclude = reader.names("excludeDatabases");
   if (include.length > 0 && exclude.length > 0) {
     reader.problem(
       "--exclude-databases",
-      "cannot be given together with --include-databases: use one of them",
+      "cannot be combined with --include-databases: use one of them",
     );
   }
   const chosen = include.length + exclude.length > 0;

@@ -1,5 +1,5 @@
 import { PG_MAJORS, type PgMajor } from "../../cluster/mod.ts";
-import { megabyte, type OptionReader } from "./option_reader.ts";
+import type { OptionReader } from "./option_reader.ts";
 
 /** `demo` in full. */
 export interface DemoCommandOptions {
@@ -9,17 +9,19 @@ export interface DemoCommandOptions {
   readonly keep: boolean;
 }
 
-/** @throws UsageError with everything that is wrong */
+/** @throws UsageError with every problem */
 export function resolveDemoOptions(reader: OptionReader): DemoCommandOptions {
-  const sizeBytes = reader.bytes("size", { path: "--size", fallback: 200 * megabyte });
-  const major = (key: string, path: string, fallback: PgMajor) => {
-    const [least = fallback, most = fallback] = [PG_MAJORS[0], PG_MAJORS.at(-1)];
-    const number = reader.whole(key, { path, least, most, fallback });
-    return PG_MAJORS.find((each) => each === number) ?? fallback;
-  };
-  const sourceMajor = major("sourceVersion", "--source-version", 15);
-  const targetMajor = major("targetVersion", "--target-version", 18);
+  const sizeBytes = reader.size("size");
+  const sourceMajor = readMajor(reader, "sourceVersion");
+  const targetMajor = readMajor(reader, "targetVersion");
   const keep = reader.flag("keep");
   reader.done();
   return { sizeBytes, sourceMajor, targetMajor, keep };
+}
+
+function readMajor(reader: OptionReader, name: "sourceVersion" | "targetVersion"): PgMajor {
+  const number = reader.integer(name);
+  const major = PG_MAJORS.find((each) => each === number);
+  if (major === undefined) throw new RangeError(`the option table allows version ${number}`);
+  return major;
 }

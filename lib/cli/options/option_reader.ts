@@ -5,33 +5,43 @@ import {
   suggest,
   UsageError,
 } from "../../core/internal.ts";
-import type { Config } from "../../config/internal.ts";
+import {
+  type Config,
+  flagOf,
+  type NameOfKind,
+  type Option,
+  type OptionName,
+  optionNamed,
+  type OptionTable,
+} from "../../config/internal.ts";
 import type { RawOptions } from "../grammar/grammar.ts";
-
-/** What a configuration file gives. */
-export interface FileOptions {
-  readonly config: Config;
-  /** Texts of options, as flags would have given them. */
-  readonly values: Readonly<Record<string, string | undefined>>;
-  /** Where an option was written, for messages. */
-  readonly place: (option: string) => string;
-}
+import { splitNames } from "./split_names.ts";
 
 /** A megabyte. */
 export const megabyte: number = 1 << 20;
-/** Below this a second a copy would not come to an end. */
+/** Below this per second a copy would never finish. */
 const minRate = 64 * 1024;
+const minDurationMs = 100;
+
+/** The value of an option; undefined where it was not given and has no default. */
+type Value<Name extends OptionName, Given> = OptionTable[Name] extends { readonly word: string }
+  ? Given | undefined
+  : OptionTable[Name] extends { readonly default: string } ? Given
+  : Given | undefined;
+
+type ValuesOf<Name extends OptionName> = OptionTable[Name] extends
+  { readonly values: readonly (infer Each)[] } ? Each : never;
 
 /**
- * Reads typed options and notes everything that is wrong with them; what is wrong reads as its
+ * Reads typed options by the option table and collects every problem; an invalid value reads as the
  * default.
  */
 export class OptionReader {
   readonly problems: Problem[];
   readonly #raw: RawOptions;
-  #file: FileOptions | undefined;
+  #config: Config | undefined;
 
-  /** What follows the command without being an option. */
+  /** Arguments after the command that are not options. */
   readonly words: readonly string[];
 
   constructor(
@@ -48,175 +58,177 @@ export class OptionReader {
     this.problems.push({ path, message });
   }
 
-  /** Lets a file say what no flag says. */
-  useFile(file: FileOptions): void {
-    this.#file = file;
+  /** Sets the file that gives what no flag gives. */
+  useFile(config: Config): void {
+    this.#config = config;
   }
 
-  /** The configuration file, if there is one. */
+  /** The configuration file, if one was given. */
   get config(): Config | undefined {
-    return this.#file?.config;
+    return this.#config;
   }
 
-  /** Where the option's value comes from. */
-  #pathOf(key: string, path: string): string {
-    const file = this.#file;
-    return typeof this.#raw[key] === "string" || file?.values[key] === undefined
-      ? path
-      : file.place(key);
+  /** Whether a flag or the file gives a value. */
+  given(name: OptionName): boolean {
+    return this.#typed(name) !== undefined;
   }
 
-  flag(key: string): boolean {
-    return this.#raw[key] === true;
+  flag(name: NameOfKind<"flag" | "negation">): boolean {
+    return this.#raw[name] === true;
   }
 
-  text(key: string): string | undefined {
-    const value = this.#raw[key];
-    return typeof value === "string" ? value : this.#file?.values[key];
+  text<Name extends NameOfKind<"text" | "url">>(name: Name): Value<Name, string> {
+    return this.#read(name, { parse: (text) => text, problem: () => "" }) as Value<Name, string>;
   }
 
-  list(key: string): readonly string[] {
-    const value = this.#raw[key];
+  list(name: NameOfKind<"list" | "names" | "pairs">): readonly string[] {
+    const value = this.#raw[name];
     return Array.isArray(value) ? value : [];
   }
 
   /** Names separated by commas; a name in double quotes may contain one (`"a,b"`, `"a""b"`). */
   names(
-    key: string,
-    path: string,
+    name: NameOfKind<"names">,
     { unquote = true }: { readonly unquote?: boolean } = {},
   ): readonly string[] {
-    const names = this.list(key).flatMap((value) => splitNames(value, { unquote }));
-    if (names.some((name) => name === "")) this.problem(path, "has an empty name in it");
-    return names.filter((name) => name !== "");
-  }
-
-  whole(
-    key: string,
-    { path, least, most, fallback }: {
-      readonly path: string;
-      readonly least: number;
-      readonly most: number;
-      readonly fallback: number;
-    },
-  ): number {
-    const text = this.text(key);
-    if (text === undefined) return fallback;
-    const value = /^\d+$/.test(text) ? Number(text) : NaN;
-    if (value >= least && value <= most) return value;
-    this.problem(
-      this.#pathOf(key, path),
-      `"${text}" is not a whole number from ${least} to ${most}`,
-    );
-    return fallback;
-  }
-
-  /** A size of a megabyte or more; a bare number means megabytes, for nobody means bytes by it. */
-  bytes(
-    key: string,
-    { path, fallback }: { readonly path: string; readonly fallback: number },
-  ): number {
-    const text = this.text(key);
-    if (text === undefined) return fallback;
-    const bytes = parseBytes(/^\d+$/.test(text) ? `${text}MB` : text);
-    if (bytes !== undefined && bytes >= megabyte) return bytes;
-    this.problem(
-      this.#pathOf(key, path),
-      `"${text}" is no size of 1MB or more (like 500MB or 2GB)`,
-    );
-    return fallback;
-  }
-
-  /** A time of a tenth of a second or more; returns milliseconds. */
-  duration(
-    key: string,
-    { path, fallback }: { readonly path: string; readonly fallback: number },
-  ): number {
-    const text = this.text(key);
-    if (text === undefined) return fallback;
-    const ms = parseDuration(text);
-    if (ms !== undefined && ms >= 100) return ms;
-    this.problem(this.#pathOf(key, path), `"${text}" is no time (like 30s, 10min or 2h)`);
-    return fallback;
-  }
-
-  /** A size with its unit; undefined when it is not given. */
-  size(key: string, path: string): number | undefined {
-    const text = this.text(key);
-    if (text === undefined) return undefined;
-    const bytes = text !== "0" && /^\d+$/.test(text) ? undefined : parseBytes(text);
-    if (bytes === undefined) {
-      this.problem(
-        this.#pathOf(key, path),
-        `"${text}" is no size with its unit (like 64MB or 2GB)`,
-      );
+    const names = this.list(name).flatMap((value) => splitNames(value, { unquote }));
+    if (names.some((each) => each === "")) {
+      this.problem(flagOf(name, optionNamed(name)), "contains an empty name");
     }
-    return bytes;
+    return names.filter((each) => each !== "");
   }
 
-  /** A size a second, `50MB` or `50MB/s`; undefined when it is not given. */
-  rate(key: string, path: string): number | undefined {
-    const text = this.text(key);
-    if (text === undefined) return undefined;
-    const size = text.replace(/\s*\/\s*s$/i, "");
-    const bytes = parseBytes(/^\d+$/.test(size) ? `${size}MB` : size);
-    if (bytes !== undefined && bytes >= minRate) return bytes;
-    this.problem(
-      this.#pathOf(key, path),
-      `"${text}" is no rate of 64kB a second or more (like 50MB or 50MB/s)`,
-    );
-    return undefined;
+  /** Undefined also for the word that may be given in place of a number. */
+  integer<Name extends NameOfKind<"integer">>(name: Name): Value<Name, number> {
+    const { min, max, word } = optionNamed(name) as Option & { readonly kind: "integer" };
+    const text = this.#typed(name);
+    if (word !== undefined && (text === undefined || text === word)) {
+      return undefined as Value<Name, number>;
+    }
+    return this.#read(name, {
+      parse: (text) => {
+        const value = /^\d+$/.test(text) ? Number(text) : NaN;
+        return value >= min && value <= max ? value : undefined;
+      },
+      problem: (text) => `"${text}" is not a whole number from ${min} to ${max}`,
+    }) as Value<Name, number>;
   }
 
-  choice<Value extends string>(
-    key: string,
-    { path, values, fallback }: {
-      readonly path: string;
-      readonly values: readonly Value[];
-      readonly fallback: Value;
-    },
-  ): Value {
-    const text = this.text(key);
-    if (text === undefined) return fallback;
-    const value = values.find((each) => each === text);
-    if (value !== undefined) return value;
-    const [near] = suggest(text, values, 1);
-    this.problem(
-      this.#pathOf(key, path),
-      `"${text}" is none of ${values.join(", ")}` +
-        (near === undefined ? "" : `; did you mean ${near}?`),
-    );
-    return fallback;
+  /** Bytes, a megabyte or more; a bare number means megabytes. */
+  size<Name extends NameOfKind<"size">>(name: Name): Value<Name, number> {
+    return this.#read(name, {
+      parse: (text) => atLeast(megabyte, parseMegabytes(text)),
+      problem: (text) => `"${text}" is not a size of at least 1MB (like 500MB or 2GB)`,
+    }) as Value<Name, number>;
   }
 
-  /** Throws everything that was wrong. */
+  /** Bytes; only 0 needs no unit. */
+  exactSize(name: NameOfKind<"exactSize">): number | undefined {
+    return this.#read(name, {
+      parse: (text) => text !== "0" && /^\d+$/.test(text) ? undefined : parseBytes(text),
+      problem: (text) => `"${text}" is not a size with a unit (like 64MB or 2GB)`,
+    });
+  }
+
+  /** Bytes per second, from `50MB` or `50MB/s`. */
+  rate(name: NameOfKind<"rate">): number | undefined {
+    return this.#read(name, {
+      parse: (text) => atLeast(minRate, parseMegabytes(text.replace(/\s*\/\s*s$/i, ""))),
+      problem: (text) =>
+        `"${text}" is not a rate of at least 64kB per second (like 50MB or 50MB/s)`,
+    });
+  }
+
+  /** Milliseconds. */
+  duration<Name extends NameOfKind<"duration">>(name: Name): Value<Name, number> {
+    return this.#read(name, {
+      parse: (text) => atLeast(minDurationMs, parseDuration(text)),
+      problem: (text) => `"${text}" is not a duration (like 30s, 10min or 2h)`,
+    }) as Value<Name, number>;
+  }
+
+  choice<Name extends NameOfKind<"choice">>(name: Name): ValuesOf<Name> {
+    const { values } = optionNamed(name) as Option & { readonly kind: "choice" };
+    return this.#read(name, {
+      parse: (text) => values.find((each) => each === text),
+      problem: (text) => notOneOf(text, values),
+    }) as ValuesOf<Name>;
+  }
+
+  /** The value of any option with a single value, in the unit of its kind. */
+  value(name: OptionName): boolean | number | string | undefined {
+    const { kind } = optionNamed(name);
+    const as = <Kind extends Option["kind"]>() => name as NameOfKind<Kind>;
+    switch (kind) {
+      case "flag":
+      case "negation":
+        return this.flag(as<"flag">());
+      case "text":
+      case "url":
+        return this.text(as<"text">());
+      case "choice":
+        return this.choice(as<"choice">());
+      case "integer":
+        return this.integer(as<"integer">());
+      case "size":
+        return this.size(as<"size">());
+      case "exactSize":
+        return this.exactSize(as<"exactSize">());
+      case "rate":
+        return this.rate(as<"rate">());
+      case "duration":
+        return this.duration(as<"duration">());
+      default:
+        return undefined;
+    }
+  }
+
+  /** Throws every problem found so far. */
   done(): void {
     if (this.problems.length > 0) throw new UsageError(this.problems);
   }
-}
 
-/** Splits at separators outside double quotes. */
-export function splitNames(
-  text: string,
-  { separator = ",", unquote = true }: {
-    readonly separator?: string;
-    readonly unquote?: boolean;
-  } = {},
-): readonly string[] {
-  const parts: string[] = [];
-  let part = "";
-  let quoted = false;
-  for (const character of text) {
-    if (character === '"') quoted = !quoted;
-    if (character === separator && !quoted) {
-      parts.push(part);
-      part = "";
-    } else part += character;
+  #typed(name: OptionName): string | undefined {
+    const value = this.#raw[name];
+    return typeof value === "string" ? value : this.#config?.options[name];
   }
-  parts.push(part);
-  return parts.map((each) => unquote ? unquoteName(each.trim()) : each.trim());
+
+  #read<Parsed>(
+    name: OptionName,
+    { parse, problem }: {
+      /** Undefined for an invalid text. */
+      readonly parse: (text: string) => Parsed | undefined;
+      readonly problem: (text: string) => string;
+    },
+  ): Parsed | undefined {
+    const text = this.#typed(name);
+    const value = text === undefined ? undefined : parse(text);
+    if (value !== undefined) return value;
+    if (text !== undefined) this.problem(this.#placeOf(name), problem(text));
+    const option = optionNamed(name);
+    return "default" in option && option.default !== undefined ? parse(option.default) : undefined;
+  }
+
+  /** Where the value was given: the flag, or a line of the file. */
+  #placeOf(name: OptionName): string {
+    const config = this.#config;
+    return typeof this.#raw[name] === "string" || config?.options[name] === undefined
+      ? flagOf(name, optionNamed(name))
+      : config.place(name);
+  }
 }
 
-function unquoteName(text: string): string {
-  return /^".*"$/s.test(text) ? text.slice(1, -1).replaceAll('""', '"') : text;
+/** The message for a word that is not among those allowed. */
+export function notOneOf(text: string, words: readonly string[]): string {
+  const [near] = suggest(text, words, 1);
+  const hint = near === undefined ? "" : `; did you mean ${near}?`;
+  return `"${text}" is not one of ${words.join(", ")}${hint}`;
+}
+
+function parseMegabytes(text: string): number | undefined {
+  return parseBytes(/^\d+$/.test(text) ? `${text}MB` : text);
+}
+
+function atLeast(min: number, value: number | undefined): number | undefined {
+  return value !== undefined && value >= min ? value : undefined;
 }

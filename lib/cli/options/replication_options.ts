@@ -13,7 +13,7 @@ export interface ReplicationOptions {
 
 /** `status` in full. */
 export interface StatusCommandOptions extends ReplicationOptions {
-  /** Undefined: look once. */
+  /** Undefined: report once. */
   readonly watchEveryMs: number | undefined;
   readonly check: boolean;
   readonly limits: StatusLimits;
@@ -26,7 +26,7 @@ export interface CleanupCommandOptions extends ReplicationOptions {
   readonly dryRun: boolean;
 }
 
-/** @throws UsageError with everything that is wrong */
+/** @throws UsageError with every problem */
 export async function resolveStatusOptions(
   reader: OptionReader,
   context: ResolveContext,
@@ -35,31 +35,23 @@ export async function resolveStatusOptions(
   const watch = reader.flag("watch");
   const check = reader.flag("check");
   const prometheus = reader.flag("prometheus");
-  const seconds = reader.whole("interval", {
-    path: "--interval",
-    least: 1,
-    most: 3600,
-    fallback: 2,
-  });
+  const seconds = reader.integer("interval");
   const limits = {
-    maxLagBytes: reader.size("maxLagBytes", "--max-lag-bytes"),
-    maxLagSeconds: reader.text("maxLagSeconds") === undefined ? undefined : reader.whole(
-      "maxLagSeconds",
-      { path: "--max-lag-seconds", least: 0, most: 31_536_000, fallback: 0 },
-    ),
+    maxLagBytes: reader.exactSize("maxLagBytes"),
+    maxLagSeconds: reader.integer("maxLagSeconds"),
   };
   const together = (flag: string, others: readonly (readonly [string, boolean])[]) => {
     for (const [other, given] of others) {
-      if (given) reader.problem(flag, `cannot be given together with ${other}`);
+      if (given) reader.problem(flag, `cannot be combined with ${other}`);
     }
   };
   if (watch) together("--watch", [["--check", check], ["--prometheus", prometheus]]);
   if (prometheus) together("--prometheus", [["--json", reader.flag("json")]]);
-  if (!watch && reader.text("interval") !== undefined) {
-    reader.problem("--interval", "is for --watch");
+  if (!watch && reader.given("interval")) {
+    reader.problem("--interval", "requires --watch");
   }
   if (!check && (limits.maxLagBytes !== undefined || limits.maxLagSeconds !== undefined)) {
-    reader.problem("--check", "is missing: the limits are for it");
+    reader.problem("--check", "is missing: limits require it");
   }
   reader.done();
   return {
@@ -71,7 +63,7 @@ export async function resolveStatusOptions(
   };
 }
 
-/** @throws UsageError with everything that is wrong */
+/** @throws UsageError with every problem */
 export async function resolveCleanupOptions(
   reader: OptionReader,
   context: ResolveContext,
@@ -82,7 +74,7 @@ export async function resolveCleanupOptions(
   if (!yes && !dryRun && !context.canAsk) {
     reader.problem(
       "--yes",
-      "is needed here: there is no terminal to ask whether to go on (--dry-run shows the list)",
+      "is required: there is no terminal to ask for confirmation (--dry-run shows the list)",
     );
   }
   reader.done();
@@ -109,6 +101,6 @@ async function readReplicationOptions(
 function completeServers(
   { source, target, databases }: PartialReplicationOptions,
 ): ReplicationOptions {
-  if (source === undefined || target === undefined) throw new Error("problems were not thrown");
+  if (source === undefined || target === undefined) throw new Error("reader.done() was not called");
   return { source, target, databases };
 }

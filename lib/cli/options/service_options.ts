@@ -1,13 +1,12 @@
-import { errorMessage, ExitCode, ReplicatorError, suggest } from "../../core/internal.ts";
+import { errorMessage, ExitCode, ReplicatorError, UsageError } from "../../core/internal.ts";
 import { type Endpoint, resolveEndpoint } from "../../postgres/internal.ts";
 import { AddressGuard, readAllowList } from "../../remote/guard/mod.ts";
 import { defaultQueueSettings, type QueueSettings } from "../../remote/queue/settings.ts";
 import { type KeyProvider, LocalKeyProvider, openAwsKms } from "../../remote/secrets/mod.ts";
-import { UsageError } from "../../core/internal.ts";
 import { type Environment, resolveEnvironmentOf } from "./environment.ts";
-import type { OptionReader } from "./option_reader.ts";
+import { notOneOf, type OptionReader } from "./option_reader.ts";
 
-/** Where the keys that encrypt secrets are. */
+/** Where the keys that encrypt secrets are kept. */
 export type KeyPlace =
   | { readonly kind: "file"; readonly path: string }
   | {
@@ -17,17 +16,17 @@ export type KeyPlace =
     readonly endpoint: string | undefined;
   };
 
-/** What instances and workers have in common. */
+/** What instances and workers share. */
 export interface KeeperOptions {
   /** Undefined with `--embedded`. */
   readonly database: Endpoint | undefined;
-  /** Undefined with `--embedded`, for keys that are gone at the end. */
+  /** Undefined with `--embedded`, whose keys are temporary. */
   readonly keyPlace: KeyPlace | undefined;
   readonly guard: AddressGuard;
   readonly queueSettings: QueueSettings;
 }
 
-/** The service's database; what is wrong is noted in the reader. */
+/** The service's database; problems are collected in the reader. */
 export async function readServiceDatabase(
   reader: OptionReader,
   environment: Environment,
@@ -50,12 +49,12 @@ export async function readServiceDatabase(
   }
 }
 
-/** Reads what instances and workers have in common; what is wrong is noted in the reader. */
+/** Reads what instances and workers share; problems are collected in the reader. */
 export async function readKeeperOptions(
   reader: OptionReader,
   { environment, embedded }: { readonly environment: Environment; readonly embedded: boolean },
 ): Promise<KeeperOptions> {
-  const lists = reader.names("allowAddress", "--allow-address");
+  const lists = reader.names("allowAddress");
   const { allow, problems } = readAllowList(lists);
   for (const problem of problems) reader.problem("--allow-address", problem);
   return {
@@ -64,12 +63,7 @@ export async function readKeeperOptions(
     guard: new AddressGuard(allow),
     queueSettings: {
       ...defaultQueueSettings,
-      heartbeatSeconds: reader.whole("heartbeat", {
-        path: "--heartbeat",
-        least: 10,
-        most: 3_600,
-        fallback: defaultQueueSettings.heartbeatSeconds,
-      }),
+      heartbeatSeconds: reader.integer("heartbeat"),
     },
   };
 }
@@ -79,7 +73,7 @@ function readKeyPlace(reader: OptionReader, embedded: boolean): KeyPlace | undef
   const keyId = reader.text("kmsKey");
   const region = reader.text("kmsRegion");
   if (path !== undefined && keyId !== undefined) {
-    reader.problem("--kms-key", "cannot be given together with --key-file: use one of them");
+    reader.problem("--kms-key", "cannot be combined with --key-file: use one of them");
   }
   if (keyId !== undefined) {
     if (region === undefined) reader.problem("--kms-region", "is missing");
@@ -89,13 +83,13 @@ function readKeyPlace(reader: OptionReader, embedded: boolean): KeyPlace | undef
   if (!embedded) {
     reader.problem(
       "--key-file",
-      "is missing; give --key-file FILE (serve makes it) or --kms-key ID: secrets of jobs are kept encrypted",
+      "is missing; give --key-file FILE (serve creates it) or --kms-key ID: secrets of jobs are stored encrypted",
     );
   }
   return undefined;
 }
 
-/** Opens the keys. @param create make a file that is missing */
+/** Opens the keys. @param create whether to create a missing file */
 export async function openKeys(
   place: KeyPlace,
   { create }: { readonly create: boolean },
@@ -106,7 +100,7 @@ export async function openKeys(
     : await LocalKeyProvider.open(place.path);
 }
 
-/** One of some words; what is wrong is noted in the reader. */
+/** One of the words; problems are collected in the reader. */
 export function readWord<Word extends string>(
   reader: OptionReader,
   { word, words, path }: {
@@ -117,17 +111,12 @@ export function readWord<Word extends string>(
 ): Word | undefined {
   const found = words.find((each) => each === word);
   if (found === undefined) {
-    const [near] = suggest(word ?? "", words, 1);
-    reader.problem(
-      path,
-      `"${word ?? ""}" is none of ${words.join(", ")}` +
-        (near === undefined ? "" : `; did you mean ${near}?`),
-    );
+    reader.problem(path, notOneOf(word ?? "", words));
   }
   return found;
 }
 
-/** `host:port`, `[::1]:8080`, `:8080`; undefined when it is none of these. */
+/** Reads `host:port`, `[::1]:8080` or `:8080`; undefined for anything else. */
 export function parseListen(
   text: string,
 ): { readonly hostname: string; readonly port: number } | undefined {
@@ -137,8 +126,8 @@ export function parseListen(
   return port > 65_535 ? undefined : { hostname: match[1] ?? (match[2] || "0.0.0.0"), port };
 }
 
-/** Reads a file that has to be there. */
-export async function readNeededFile(path: string, flag: string): Promise<string> {
+/** @throws ReplicatorError when the file cannot be read */
+export async function readRequiredFile(path: string, flag: string): Promise<string> {
   try {
     return await Deno.readTextFile(path);
   } catch (cause) {

@@ -6,7 +6,6 @@ import {
   readCopyOptions,
   type ResolveContext,
 } from "./copy_options.ts";
-import { defaultSplitBytes } from "./init_options.ts";
 import type { OptionReader } from "./option_reader.ts";
 import { readSyncSettings } from "./sync_settings.ts";
 
@@ -18,7 +17,7 @@ export interface SyncCommandOptions extends CopyOptions {
   readonly yes: boolean;
 }
 
-/** @throws UsageError with everything that is wrong */
+/** @throws UsageError with every problem */
 export async function resolveSyncOptions(
   reader: OptionReader,
   context: ResolveContext,
@@ -26,13 +25,10 @@ export async function resolveSyncOptions(
   const partial = await readCopyOptions(reader, context);
   const sync = await readSyncSettings(reader, context);
   const action = readAction(reader);
-  const splitBytes = reader.bytes("splitTablesLargerThan", {
-    path: "--split-tables-larger-than",
-    fallback: defaultSplitBytes,
-  });
+  const splitBytes = reader.size("splitTablesLargerThan");
   const yes = reader.flag("yes");
   if (action.kind === "copy" && !yes && !context.canAsk) {
-    reader.problem("--yes", "is needed here: there is no terminal to ask whether to copy");
+    reader.problem("--yes", "is required: there is no terminal to ask for confirmation");
   }
   reader.done();
   return { ...completeCopyOptions(partial), sync, action, splitBytes, yes };
@@ -47,19 +43,19 @@ const actionPaths = {
 
 function readAction(reader: OptionReader): SyncAction {
   const lists = {
-    resnapshot: reader.names("resnapshot", actionPaths.resnapshot, { unquote: false }),
-    addTables: reader.names("addTables", actionPaths.addTables, { unquote: false }),
+    resnapshot: reader.names("resnapshot", { unquote: false }),
+    addTables: reader.names("addTables", { unquote: false }),
   };
   const lsn = readLsn(reader);
   const given = [
     ...(lists.resnapshot.length > 0 ? [actionPaths.resnapshot] : []),
     ...(lists.addTables.length > 0 ? [actionPaths.addTables] : []),
-    ...(reader.text("skipLsn") === undefined ? [] : [actionPaths.skipLsn]),
+    ...(reader.given("skipLsn") ? [actionPaths.skipLsn] : []),
     ...(reader.flag("retry") ? [actionPaths.retry] : []),
   ];
   const [first, second] = given;
   if (first !== undefined && second !== undefined) {
-    reader.problem(second, `cannot be given together with ${first}: one thing at a time`);
+    reader.problem(second, `cannot be combined with ${first}: use one of them`);
   }
   if (lists.resnapshot.length > 0) {
     return { kind: "copy", tables: lists.resnapshot, areNew: false };

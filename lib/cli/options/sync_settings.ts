@@ -3,12 +3,9 @@ import type { SyncSettings } from "../../commands/shared/run.ts";
 import { type Endpoint, resolveEndpoint } from "../../postgres/internal.ts";
 import type { ResolveContext } from "./copy_options.ts";
 import { type Environment, resolveEnvironmentOf } from "./environment.ts";
-import { identityPolicies } from "../grammar/grammar.ts";
 import type { OptionReader } from "./option_reader.ts";
 
-const defaultSlotTimeoutMs = 5 * 60_000;
-
-/** How replication is set up; what is wrong is noted in the reader. */
+/** How replication is set up; problems are collected in the reader. */
 export async function readSyncSettings(
   reader: OptionReader,
   { environment, now }: ResolveContext,
@@ -17,19 +14,12 @@ export async function readSyncSettings(
   if (passfile !== undefined && !/^(\/|[A-Za-z]:[\\/])/.test(passfile)) {
     reader.problem(
       "--subscription-passfile",
-      `"${passfile}" has to be a full path: the file is on the target's server`,
+      `"${passfile}" must be an absolute path: the file is on the target's server`,
     );
   }
   return {
-    identity: reader.choice("replicaIdentity", {
-      path: "--replica-identity",
-      values: identityPolicies,
-      fallback: "fail",
-    }),
-    slotTimeoutMs: reader.duration("slotTimeout", {
-      path: "--slot-timeout",
-      fallback: defaultSlotTimeoutMs,
-    }),
+    identity: reader.choice("replicaIdentity"),
+    slotTimeoutMs: reader.duration("slotTimeout"),
     sourceFromTarget: await readSourceFromTarget(reader, environment),
     passfile,
     failover: true,
@@ -45,8 +35,7 @@ async function readSourceFromTarget(
   const path = "--source-from-target";
   if (url === undefined) return undefined;
   try {
-    // what is set for this machine (PGHOST, PGSSLROOTCERT …) says nothing about the target's;
-    // passwords and names do
+    // the target's server connects, so this machine's PGHOST, PGSSLROOTCERT … do not apply
     const { PGPASSWORD, PGPASSFILE, PGUSER, HOME, USER } = environment;
     return await resolveEndpoint(url, {
       side: "source",

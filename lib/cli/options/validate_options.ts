@@ -4,32 +4,28 @@ import {
   readCopyOptions,
   type ResolveContext,
 } from "./copy_options.ts";
-import { identityPolicies } from "../grammar/grammar.ts";
+import type { SyncSettings } from "../../commands/shared/run.ts";
 import type { OptionReader } from "./option_reader.ts";
 
 /** `validate` in full. */
 export interface ValidateCommandOptions extends CopyOptions {
-  /** Whether to tell for every table what happens to it. */
+  /** Whether to show what happens to every table. */
   readonly explainRules: boolean;
-  /** Whether what replication needs is required. */
+  /** Whether the requirements of replication must be met. */
   readonly forSync: boolean;
-  readonly identity: typeof identityPolicies[number];
+  readonly identity: SyncSettings["identity"];
 }
 
-/** @throws UsageError with everything that is wrong */
+/** @throws UsageError with every problem */
 export async function resolveValidateOptions(
   reader: OptionReader,
   context: ResolveContext,
 ): Promise<ValidateCommandOptions> {
   const partial = await readCopyOptions(reader, context);
   const forSync = reader.flag("forSync");
-  const identity = reader.choice("replicaIdentity", {
-    path: "--replica-identity",
-    values: identityPolicies,
-    fallback: "fail",
-  });
-  if (!forSync && reader.text("replicaIdentity") !== undefined) {
-    reader.problem("--replica-identity", "means something only together with --for-sync");
+  const identity = reader.choice("replicaIdentity");
+  if (!forSync && reader.given("replicaIdentity")) {
+    reader.problem("--replica-identity", "requires --for-sync");
   }
   reader.done();
   return {

@@ -12,30 +12,22 @@ export interface VerifyCommandOptions
   extends Pick<CopyOptions, "source" | "target" | "databases" | "rules" | "jobs"> {
   readonly maxDiffs: number;
   readonly showValues: boolean;
-  /** Whether to go on where an interrupted run has ended. */
+  /** Whether to resume an interrupted run. */
   readonly resume: boolean;
   readonly repair: boolean;
   readonly dryRun: boolean;
   readonly yes: boolean;
-  /** Where the evidence goes; the name tells the format. */
+  /** Where the evidence goes; the extension selects the format. */
   readonly reportFile: string | undefined;
 }
 
-/** Differing rows that `verify` lists for each table. */
-export const defaultMaxDiffs = 20;
-
-/** @throws UsageError with everything that is wrong */
+/** @throws UsageError with every problem */
 export async function resolveVerifyOptions(
   reader: OptionReader,
   context: ResolveContext,
 ): Promise<VerifyCommandOptions> {
   const partial = await readCopyOptions(reader, context);
-  const maxDiffs = reader.whole("maxDiffs", {
-    path: "--max-diffs",
-    least: 0,
-    most: 100_000,
-    fallback: defaultMaxDiffs,
-  });
+  const maxDiffs = reader.integer("maxDiffs");
   const showValues = reader.flag("values");
   const resume = reader.flag("resume");
   const [repair, dryRun, yes] = [
@@ -45,14 +37,22 @@ export async function resolveVerifyOptions(
   ];
   const reportFile = await readReportFile(reader);
   if (reportFile !== undefined && !/\.(?:html?|json)$/i.test(reportFile)) {
-    reader.problem("--report", `"${reportFile}" must end in .html or .json: that tells the format`);
+    reader.problem(
+      "--report",
+      `"${reportFile}" must end in .html or .json, which selects the format`,
+    );
   }
-  if (dryRun && !repair) reader.problem("--dry-run", "belongs to --repair: verify only reads");
+  if (dryRun && !repair) {
+    reader.problem("--dry-run", "requires --repair: without it verify only reads");
+  }
   if (dryRun && repair && !showValues) {
-    reader.problem("--no-values", "cannot be given with --repair --dry-run, whose SQL has values");
+    reader.problem(
+      "--no-values",
+      "cannot be combined with --repair --dry-run, whose SQL contains values",
+    );
   }
   if (repair && !dryRun && !yes && !context.canAsk) {
-    reader.problem("--yes", "is needed here: there is no terminal to ask whether to repair");
+    reader.problem("--yes", "is required: there is no terminal to ask for confirmation");
   }
   reader.done();
   const { source, target, databases, rules, jobs } = completeCopyOptions(partial);

@@ -1,3 +1,4 @@
+import type { CommandName } from "../../config/internal.ts";
 import { ExitCode, type Problem, UsageError } from "../../core/internal.ts";
 import { completionScript } from "../grammar/completions.ts";
 import type { CommandContext, CommandRunner, Exit } from "../context.ts";
@@ -15,7 +16,7 @@ import {
   failureLines,
   withoutConnectionStrings,
 } from "../print/failure.ts";
-import type { CommandName, RawOptions } from "../grammar/grammar.ts";
+import type { RawOptions } from "../grammar/grammar.ts";
 import { OptionReader } from "../options/option_reader.ts";
 import { type OutputOptions, readOutputOptions } from "../options/output_options.ts";
 import { operatorCommands } from "./operator_commands.ts";
@@ -56,7 +57,8 @@ export async function main(
   let results: Readonly<Record<string, unknown>> = {};
   let json = args.includes("--json");
   try {
-    const parsed = parseArguments(args);
+    const { isTerminal, size } = terminal.stdout;
+    const parsed = parseArguments(args, { columns: isTerminal ? size().columns : 80 });
     if (parsed.kind === "print") {
       terminal.stdout.write(parsed.text);
       return ExitCode.success;

@@ -16,7 +16,6 @@ import { decisionLines, exceptionLines } from "../print/decisions.ts";
 import { commandToGoOn } from "../print/resume_command.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
 import { resolveInitOptions } from "../options/init_options.ts";
-import type { OptionReader } from "../options/option_reader.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
 import { version } from "../grammar/program.ts";
 import { writeReportFile } from "../options/report_file.ts";
@@ -32,7 +31,9 @@ import { initPlanLines, initReportLines } from "../print/results.ts";
 export const runInit: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run } = context;
   const place = readRemote(reader, context.resolve);
-  const workers = readWorkers(reader, { isRemote: place !== undefined });
+  if (place === undefined && reader.given("workers")) {
+    reader.problem("--workers", "requires --remote: workers belong to a service");
+  }
   const { yes, reportFile, ...wanted } = await resolveInitOptions(reader, context.resolve);
   const options = await chooseInteractively(wanted, context);
   if (options === undefined) throw nothingChosen();
@@ -60,7 +61,7 @@ export const runInit: CommandRunner = async (reader, context) => {
   const report =
     await (place === undefined
       ? init(confirmed, run)
-      : initRemotely(confirmed, { place, reader, yes, workers, context })).catch((error) => {
+      : initRemotely(confirmed, { place, reader, yes, context })).catch((error) => {
         progress.pause();
         if (unfinished !== undefined) reportFinished(unfinished, context);
         if (begun && place === undefined && error instanceof InterruptedError) {
@@ -94,18 +95,6 @@ export const runInit: CommandRunner = async (reader, context) => {
   else printResult(terminal, initReportLines(report, tableOptions(terminal.stdout)));
   return setAsideObjects(report).length > 0 ? ExitCode.completeExcept : ExitCode.success;
 };
-
-/** How many workers of a service share the copy; undefined when that was not said. */
-function readWorkers(
-  reader: OptionReader,
-  { isRemote }: { readonly isRemote: boolean },
-): number | undefined {
-  if (reader.text("workers") === undefined) return undefined;
-  if (!isRemote) {
-    reader.problem("--workers", "is for jobs of a service: give --remote URL as well");
-  }
-  return reader.whole("workers", { path: "--workers", least: 1, most: 64, fallback: 1 });
-}
 
 /** Writes the page; the copy is done by now, and a page that cannot be written does not undo it. */
 async function writeReport(

@@ -4,8 +4,8 @@ import type { InitReport } from "../../commands/shared/report.ts";
 import type { RemoteClient, RemoteJob } from "../../remote/mod.ts";
 import { makeStyle, printable, renderTable } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
-import { jobActions } from "../grammar/grammar.ts";
-import type { OptionReader } from "../options/option_reader.ts";
+import { jobActions } from "../grammar/commands.ts";
+import { notOneOf, type OptionReader } from "../options/option_reader.ts";
 import { printJson, printResult, tableOptions } from "../print/print.ts";
 import {
   followJob,
@@ -62,7 +62,7 @@ function readJobsOptions(
   const [word, id] = reader.words;
   const action = jobActions.find((each) => each === word);
   if (action === undefined) {
-    reader.problem("jobs", `"${word}" is none of ${jobActions.join(", ")}`);
+    reader.problem("jobs", notOneOf(word ?? "", jobActions));
   } else if (action === "list" ? id !== undefined : id === undefined) {
     reader.problem(
       `jobs ${action}`,

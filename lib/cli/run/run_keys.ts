@@ -19,7 +19,7 @@ import {
 import { LocalKeyProvider } from "../../remote/secrets/mod.ts";
 import { printable, renderTable } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
-import { keyActions } from "../grammar/grammar.ts";
+import { keyActions } from "../grammar/commands.ts";
 import type { OptionReader } from "../options/option_reader.ts";
 import { printJson, printResult, tableOptions } from "../print/print.ts";
 import { readServiceDatabase, readWord } from "../options/service_options.ts";
@@ -35,9 +35,9 @@ export const runKeys: CommandRunner = async (reader, context) => {
   if (needsKey && which === undefined) {
     reader.problem(`keys ${action}`, "needs the id or the prefix of a key; keys list shows them");
   }
-  const wanted = action === "create" ? readNewKey(reader) : undefined;
-  const days = readDays(reader);
-  const overlapMs = reader.duration("overlap", { path: "--overlap", fallback: 86_400_000 });
+  const days = reader.integer("expiresIn");
+  const wanted = action === "create" ? readNewKey(reader, days) : undefined;
+  const overlapMs = reader.duration("overlap");
   reader.done();
   if (database === undefined || action === undefined || action === "rotate-encryption") {
     throw new Error("problems were not thrown");
@@ -111,29 +111,20 @@ async function find(session: Session, which: string): Promise<ApiKeyRow> {
   return row;
 }
 
-function readDays(reader: OptionReader): number | undefined {
-  if (reader.text("expiresIn") === undefined) return undefined;
-  return reader.whole("expiresIn", { path: "--expires-in", least: 1, most: 3650, fallback: 1 });
-}
-
-function readNewKey(reader: OptionReader): NewKey | undefined {
-  const limit = (key: string, path: string) =>
-    reader.text(key) === undefined
-      ? undefined
-      : reader.whole(key, { path, least: 1, most: 1_000_000, fallback: 1 });
+function readNewKey(reader: OptionReader, days: number | undefined): NewKey | undefined {
   const limits = {
-    requests_per_second: limit("requestsPerSecond", "--requests-per-second"),
-    most_running: limit("mostRunning", "--most-running"),
-    most_queued: limit("mostQueued", "--most-queued"),
-    jobs_per_day: limit("jobsPerDay", "--jobs-per-day"),
+    requests_per_second: reader.integer("requestsPerSecond"),
+    most_running: reader.integer("mostRunning"),
+    most_queued: reader.integer("mostQueued"),
+    jobs_per_day: reader.integer("jobsPerDay"),
   };
   const owner = reader.text("owner");
   if (owner === undefined) reader.problem("--owner", "is missing: whose key is it?");
   const checked = newKeySchema.safeParse({
     owner: owner ?? "?",
     name: reader.text("name") ?? "key",
-    scopes: (reader.text("scopes") ?? "jobs:read,jobs:write").split(",").map((each) => each.trim()),
-    ...(readDays(reader) === undefined ? {} : { expires_in_days: readDays(reader) }),
+    scopes: reader.text("scopes").split(",").map((each) => each.trim()),
+    ...(days === undefined ? {} : { expires_in_days: days }),
     limits: Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined)),
   });
   for (const { path, message } of checked.error?.issues ?? []) {

@@ -14,7 +14,7 @@ import {
   openKeys,
   parseListen,
   readKeeperOptions,
-  readNeededFile,
+  readRequiredFile,
 } from "../options/service_options.ts";
 
 interface ServeOptions {
@@ -75,18 +75,18 @@ async function readServeOptions(
 ): Promise<ServeOptions> {
   const embedded = reader.flag("embedded");
   const keeper = await readKeeperOptions(reader, { environment, embedded });
-  const listen = reader.text("listen") ?? "127.0.0.1:8080";
+  const listen = reader.text("listen");
   const place = parseListen(listen);
   if (place === undefined) {
-    reader.problem("--listen", `"${listen}" is no address like 127.0.0.1:8080 or [::]:8443`);
+    reader.problem("--listen", `"${listen}" is not an address like 127.0.0.1:8080 or [::]:8443`);
   }
   const certificate = reader.text("tlsCert");
   const key = reader.text("tlsKey");
   if ((certificate === undefined) !== (key === undefined)) {
-    reader.problem("--tls-cert", "and --tls-key belong together");
+    reader.problem("--tls-cert", "and --tls-key must be given together");
   }
-  if (embedded && reader.text("database") !== undefined) {
-    reader.problem("--embedded", "has a database of its own: leave out --database");
+  if (embedded && reader.given("database")) {
+    reader.problem("--embedded", "uses a temporary database: leave out --database");
   }
   return {
     keeper,
@@ -95,7 +95,7 @@ async function readServeOptions(
     port: place?.port ?? 0,
     tlsFiles: certificate === undefined || key === undefined ? undefined : { certificate, key },
     defaultTimeoutSeconds: Math.round(
-      reader.duration("jobTimeout", { path: "--job-timeout", fallback: 86_400_000 }) / 1000,
+      reader.duration("jobTimeout") / 1000,
     ),
     openMetrics: reader.flag("openMetrics"),
   };
@@ -112,8 +112,8 @@ async function open(
 ): Promise<Service> {
   const { tlsFiles, keeper } = options;
   const tls = tlsFiles === undefined ? undefined : {
-    certificate: await readNeededFile(tlsFiles.certificate, "--tls-cert"),
-    key: await readNeededFile(tlsFiles.key, "--tls-key"),
+    certificate: await readRequiredFile(tlsFiles.certificate, "--tls-cert"),
+    key: await readRequiredFile(tlsFiles.key, "--tls-key"),
   };
   return await openService({
     ...options,

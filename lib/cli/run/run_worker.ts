@@ -1,19 +1,13 @@
 import { join } from "node:path";
+import { optionTable } from "../../config/internal.ts";
 import { errorMessage, ExitCode, formatDuration } from "../../core/internal.ts";
 import { jobRunners } from "../../commands/job_runners/job_runners.ts";
 import { type Endpoint, SessionPool } from "../../postgres/internal.ts";
 import { type JobQueue, openQueue, type QueueName, queueNames } from "../../remote/queue/mod.ts";
 import type { KeyProvider } from "../../remote/secrets/mod.ts";
-import {
-  defaultRetention,
-  type Retention,
-  Worker,
-  type WorkerNotice,
-} from "../../remote/worker/mod.ts";
+import { type Retention, Worker, type WorkerNotice } from "../../remote/worker/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
-import { defaultSplitBytes } from "../options/init_options.ts";
-import type { OptionReader } from "../options/option_reader.ts";
-import { defaultMaxDiffs } from "../options/verify_options.ts";
+import { OptionReader } from "../options/option_reader.ts";
 import { version } from "../grammar/program.ts";
 import {
   type KeeperOptions,
@@ -59,39 +53,12 @@ export function readWorkerOptions(
   return {
     name: reader.text("name") ?? `worker-${crypto.randomUUID().slice(0, 8)}`,
     queues: queues ?? queueNames,
-    concurrency: reader.whole("concurrency", {
-      path: "--concurrency",
-      least: 1,
-      most: 64,
-      fallback: 1,
-    }),
-    mostRunning: reader.whole("mostRunning", {
-      path: "--most-running",
-      least: 1,
-      most: 1_000_000,
-      fallback: 1_000_000,
-    }),
-    drainMs: reader.duration("drainTimeout", { path: "--drain-timeout", fallback: 30_000 }),
-    retention: {
-      jobDays: readDays(reader, "keepJobs", {
-        path: "--keep-jobs",
-        fallback: defaultRetention.jobDays,
-      }),
-      logDays: readDays(reader, "keepLogs", {
-        path: "--keep-logs",
-        fallback: defaultRetention.logDays,
-      }),
-    },
+    concurrency: reader.integer("concurrency"),
+    mostRunning: reader.integer("mostRunning") ?? optionTable.mostRunning.max,
+    drainMs: reader.duration("drainTimeout"),
+    retention: { jobDays: reader.integer("keepJobs"), logDays: reader.integer("keepLogs") },
     workspaceRoot: reader.text("workspace") ?? join(temporary, "postgres-seren-replicator-jobs"),
   };
-}
-
-function readDays(
-  reader: OptionReader,
-  key: string,
-  { path, fallback }: { readonly path: string; readonly fallback: number },
-): number {
-  return reader.whole(key, { path, least: 1, most: 36_500, fallback });
 }
 
 /**
@@ -134,6 +101,7 @@ export async function work(
   }
   await using queue = opened;
   if (waited) notice({ level: "info", message: "the service's database answers" });
+  const defaults = new OptionReader({});
   const worker = new Worker({
     ...options,
     pool,
@@ -142,9 +110,9 @@ export async function work(
     guard: keeper.guard,
     runners: jobRunners({
       jobs: Math.max(1, Math.min(8, context.resolve.cpuCount)),
-      splitBytes: defaultSplitBytes,
-      maxDiffs: defaultMaxDiffs,
-      slotTimeoutMs: 5 * 60_000,
+      splitBytes: defaults.size("splitTablesLargerThan"),
+      maxDiffs: defaults.integer("maxDiffs"),
+      slotTimeoutMs: defaults.duration("slotTimeout"),
       version,
       now: () => new Date(),
     }),

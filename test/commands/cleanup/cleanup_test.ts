@@ -406,7 +406,7 @@ Deno.test("init --enable-sync and then cleanup leave both catalogs as they were 
       match(shown.stdout, /source +test\S* +replica identity +n +FULL for seren_/);
       const asking = await runCli(["cleanup", ...databases], { env });
       strictEqual(asking.code, 2);
-      match(asking.stderr, /--yes: is needed here/);
+      match(asking.stderr, /--yes: is required/);
       const done = await runCli(["cleanup", "--yes", "--json", ...databases], { env });
       strictEqual(done.code, 0, done.stderr);
       match(done.stderr, /removed subscription seren_\w+ of database copy_test/);

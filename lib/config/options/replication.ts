@@ -1,0 +1,92 @@
+import type { Options } from "./option.ts";
+
+/** How replication is set up, repaired and watched. */
+export const replicationOptions = {
+  enableSync: {
+    kind: "flag",
+    help: "continue with replication, without a gap: the target follows the source",
+    commands: ["init"],
+    job: { name: "enable_sync", commands: ["init"] },
+  },
+  forSync: {
+    kind: "flag",
+    help: "fail where a requirement of init --enable-sync is not met",
+    commands: ["validate"],
+    job: { name: "for_sync", commands: ["validate"] },
+  },
+  replicaIdentity: {
+    kind: "choice",
+    placeholder: "WHAT",
+    values: ["fail", "full", "skip"],
+    default: "fail",
+    help: "what to do with tables that have no usable replica identity",
+    commands: ["validate", "init", "sync"],
+    job: { name: "replica_identity", commands: ["init", "sync"] },
+  },
+  slotTimeout: {
+    kind: "duration",
+    placeholder: "TIME",
+    default: "5min",
+    help: "how long a new slot may wait for running transactions, e.g. 30s or 10min",
+    commands: ["init", "sync"],
+    job: { name: "slot_timeout_seconds", commands: ["init", "sync"] },
+  },
+  sourceFromTarget: {
+    kind: "url",
+    placeholder: "URL",
+    defaultText: "same as --source",
+    help: "the source as the target's server reaches it",
+    commands: ["init", "sync"],
+  },
+  subscriptionPassfile: {
+    kind: "text",
+    placeholder: "FILE",
+    help: "password file on the target's server, which keeps the password out of its catalog",
+    commands: ["init", "sync"],
+    job: { name: "subscription_passfile", commands: ["init", "sync"] },
+  },
+  retry: {
+    kind: "flag",
+    help: "resume streams that an error stopped, once its cause is removed",
+    commands: ["sync"],
+  },
+  skipLsn: {
+    kind: "text",
+    placeholder: "LSN",
+    help: "skip the transaction that ends at this LSN and continue",
+    commands: ["sync"],
+  },
+  watch: {
+    kind: "flag",
+    help: "refresh continuously, with charts; q or Ctrl-C quits",
+    commands: ["status"],
+  },
+  interval: {
+    kind: "integer",
+    placeholder: "SECONDS",
+    min: 1,
+    max: 3600,
+    default: "2",
+    help: "seconds between refreshes of --watch",
+    commands: ["status"],
+  },
+  check: {
+    kind: "flag",
+    help: "exit with 7 if replication is unhealthy or a limit is exceeded",
+    commands: ["status"],
+  },
+  maxLagBytes: {
+    kind: "exactSize",
+    placeholder: "SIZE",
+    help: "limit for --check, e.g. 64MB",
+    commands: ["status"],
+  },
+  maxLagSeconds: {
+    kind: "integer",
+    placeholder: "N",
+    min: 0,
+    max: 31_536_000,
+    help: "limit for --check",
+    commands: ["status"],
+  },
+} as const satisfies Options;

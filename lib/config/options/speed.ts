@@ -1,0 +1,71 @@
+import type { Options } from "./option.ts";
+
+/** How much at once, and how. */
+export const speedOptions = {
+  jobs: {
+    kind: "integer",
+    placeholder: "N",
+    short: "-j",
+    min: 1,
+    max: 64,
+    defaultText: "number of CPUs, at most 8",
+    help: "tables copied in parallel",
+    helpFor: { verify: "reading sessions on each side" },
+    commands: ["validate", "init", "sync", "verify"],
+    config: { description: "Tables copied in parallel (`--jobs`).", example: 8 },
+    job: { name: "jobs", commands: ["validate", "init", "sync", "verify"] },
+  },
+  indexJobs: {
+    kind: "integer",
+    placeholder: "N",
+    min: 1,
+    max: 64,
+    defaultText: "same as --jobs",
+    help: "indexes and constraints built in parallel",
+    commands: ["init"],
+    config: {
+      description: "Indexes and constraints built in parallel (`--index-jobs`).",
+      example: 4,
+    },
+    job: { name: "index_jobs", commands: ["init"] },
+  },
+  splitTablesLargerThan: {
+    kind: "size",
+    placeholder: "SIZE",
+    default: "256MB",
+    help: "copy larger tables in parts, several in parallel",
+    commands: ["init", "sync"],
+    config: {
+      description: "Larger tables are copied in parts (`--split-tables-larger-than`).",
+      example: "2GB",
+    },
+    job: { name: "split_bytes", commands: ["init", "sync"] },
+  },
+  maxRate: {
+    kind: "rate",
+    placeholder: "SIZE",
+    help: "limit reading to this much per second, all sessions together, e.g. 50MB",
+    commands: ["init"],
+    job: { name: "max_bytes_per_second", commands: ["init"] },
+  },
+  copyThreads: {
+    kind: "integer",
+    placeholder: "N",
+    min: 0,
+    max: 16,
+    word: "auto",
+    default: "auto",
+    help: "threads that copy rows in addition to the main thread",
+    commands: ["init"],
+  },
+  copyFormat: {
+    kind: "choice",
+    placeholder: "FORMAT",
+    values: ["auto", "text", "binary"],
+    default: "auto",
+    help: "format of COPY",
+    commands: ["init"],
+    config: { description: "Format of COPY (`--copy-format`).", example: "auto" },
+    job: { name: "copy_format", commands: ["init"] },
+  },
+} as const satisfies Options;
