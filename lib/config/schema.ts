@@ -1,6 +1,7 @@
 /**
  * What a configuration file may contain: the options of the table that have a key, and rules by
- * database. `docs/reference/configuration.md` and the JSON Schema for editors are generated from this.
+ * database. `docs/reference/configuration.md` and the JSON Schema for editors are generated from
+ * this.
  *
  * @module
  */

@@ -83,7 +83,7 @@ onTmux("init --interactive copies what was chosen, and keeps the choice in a fil
       );
       strictEqual(row?.tables, "customers orders");
       const kept = await Deno.readTextFile(file);
-      match(kept, /exclude_tables = \[ "analytics\.orders" \]/);
+      match(kept, /exclude_tables = \["analytics\.orders"\]/);
       const { code, stdout, stderr } = await runCli([
         "init",
         "--dry-run",
@@ -189,7 +189,7 @@ Deno.test("--interactive without a terminal, or next to filters, is an error", a
     { env },
   );
   strictEqual(code, 2);
-  match(stderr, /--interactive: chooses databases and tables itself/);
+  match(stderr, /--interactive: cannot be combined with filters/);
   match(stderr, /--interactive: needs a terminal to ask on/);
   equal(
     await query(target.url(), "SELECT FROM pg_database WHERE datname = 'interactive_template'"),

@@ -81,13 +81,13 @@ Deno.test("a file's problems are told with its lines, next to those of the flags
   await withFile('jobz = 4\n[databases.app]\nschema_only = "t"\n', async (path) => {
     const { code, stderr } = await init(["--yes", `--config=${path}`]);
     strictEqual(code, 2);
-    match(stderr, /\.toml:1: jobz: there is no such key; did you mean jobs\?/);
-    match(stderr, /\.toml:3: databases\.app\.schema_only: is the text "t", must be a list/);
+    match(stderr, /\.toml:1: jobz: is not a known key; did you mean jobs\?/);
+    match(stderr, /\.toml:3: databases\.app\.schema_only: is the string "t", must be a list/);
   });
   await withFile('source = "postgresql://other@nowhere/x"\n', async (path) => {
     const { code, stderr } = await init(["--yes", `--config=${path}`]);
     strictEqual(code, 2);
-    match(stderr, /\.toml:1: source: names another server than the variable SOURCE_URL/);
+    match(stderr, /\.toml:1: source: names a different server than the variable SOURCE_URL/);
   });
 });
 

@@ -26,8 +26,8 @@ export type OnCommand = (
 type AnyCommand = Command<any, any, any>;
 
 /**
- * The grammar of the command line. No option has a default or a check here: {@linkcode OptionReader}
- * does both, so that every problem is reported at once.
+ * The grammar of the command line. No option has a default or a check here: {@linkcode
+ * OptionReader} does both, so that every problem is reported at once.
  */
 export function buildGrammar(onCommand: OnCommand): Command {
   const program = createCommand(programName)
