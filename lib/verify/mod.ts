@@ -1,6 +1,6 @@
 /**
- * Proves that two databases are equal: rows by digests that both servers compute, large objects,
- * and where they differ the rows themselves; everything else by the catalogs of both.
+ * Verifies that two databases are equal: rows and large objects by digests that both servers
+ * compute, everything else by comparing the catalogs. Differences are narrowed down to rows.
  *
  * Requires `--allow-net` for both servers.
  *

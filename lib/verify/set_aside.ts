@@ -1,5 +1,5 @@
 /**
- * Differences that `init` knows of: objects that the target refused to create or to fill. Pure.
+ * Marks differences that `init` reported: objects that it could not create or fill. Pure.
  *
  * @module
  */
@@ -7,7 +7,10 @@ import type { SetAsideObject } from "../schema/internal.ts";
 import type { StructureDifference, StructureSection } from "./structure/mod.ts";
 import type { VerifiedTable } from "./report/report.ts";
 
-/** The sections with a word about each object that was set aside. They stay differences. */
+/**
+ * Adds the reason to each difference about an object that `init` set aside; it remains a
+ * difference.
+ */
 export function nameSetAside(
   sections: readonly StructureSection[],
   objects: readonly SetAsideObject[],
@@ -22,7 +25,7 @@ export function nameSetAside(
   }));
 }
 
-/** The materialized views with a word about each that could not be filled. */
+/** Adds the reason to each materialized view that could not be filled. */
 export function nameUnfilled(
   tables: readonly VerifiedTable[],
   objects: readonly SetAsideObject[],
@@ -55,8 +58,8 @@ function seeAlso({ remedy }: SetAsideObject): string {
 }
 
 /**
- * `public.orders orders_pkey` of `CONSTRAINT public.orders orders_pkey`; arguments are no part of a
- * name.
+ * The name in an object's description, without arguments: `public.orders orders_pkey` for
+ * `CONSTRAINT public.orders orders_pkey`.
  */
 function nameIn({ object }: SetAsideObject): string {
   return withoutArguments(object.replace(/^[A-Z ]+ /, ""));
@@ -65,9 +68,9 @@ function nameIn({ object }: SetAsideObject): string {
 function isOf(object: SetAsideObject, { schema, parent, name }: StructureDifference): boolean {
   const within = schema === undefined ? "" : `${schema}.`;
   const bare = withoutArguments(name);
-  const wanted = nameIn(object);
-  return wanted === `${within}${bare}` ||
-    parent !== undefined && wanted === `${within}${parent} ${bare}`;
+  const described = nameIn(object);
+  return described === `${within}${bare}` ||
+    parent !== undefined && described === `${within}${parent} ${bare}`;
 }
 
 function withoutArguments(name: string): string {

@@ -1,5 +1,5 @@
 /**
- * A target that follows its source by logical replication.
+ * The subscriptions by which a target follows its source.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import {
 import { type Endpoint, openSession, type Session } from "../../postgres/internal.ts";
 import { readSlots, readSubscriptions, waitForLsn } from "../../replication/internal.ts";
 
-/** What {@linkcode Follower.find} takes. */
+/** Options of {@linkcode Follower.find}. */
 export interface FollowerOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
@@ -26,8 +26,8 @@ const insertPosition = `
                ELSE pg_catalog.pg_current_wal_insert_lsn() END)::pg_catalog.text AS lsn`;
 
 /**
- * The end of the source's WAL. Not `pg_current_wal_lsn()`: what was committed with
- * `synchronous_commit = off` is visible before it is written.
+ * The end of the source's WAL. `pg_current_wal_lsn()` would be too low: with `synchronous_commit =
+ * off`, a commit is visible before it is written.
  */
 export async function readInsertPosition(session: Session): Promise<Lsn | undefined> {
   const { lsn } = await session.queryOne<{ lsn: string | null }>(insertPosition);
@@ -35,8 +35,9 @@ export async function readInsertPosition(session: Session): Promise<Lsn | undefi
 }
 
 /**
- * Enabled subscriptions of the target that read slots of the source's database; open until
- * disposed.
+ * The enabled subscriptions on the target that read slots of the source's database.
+ *
+ * States: open → disposed.
  */
 export class Follower implements AsyncDisposable {
   readonly subscriptions: readonly string[];
@@ -58,7 +59,7 @@ export class Follower implements AsyncDisposable {
     this.#options = found.options;
   }
 
-  /** Looks for subscriptions; undefined where the target follows nobody, or somebody else. */
+  /** Finds the subscriptions; undefined if none reads from this source. */
   static async find(options: FollowerOptions): Promise<Follower | undefined> {
     const { signal } = options;
     await using stack = new AsyncDisposableStack();
@@ -67,30 +68,30 @@ export class Follower implements AsyncDisposable {
     const enabled = (await readSubscriptions(target)).filter((each) => each.enabled);
     const slots = await readSlots(source, enabled.flatMap(({ slotName }) => slotName ?? []));
     const database = options.source.database;
-    const ours = enabled.filter(({ slotName }) =>
+    const following = enabled.filter(({ slotName }) =>
       slots.some((slot) => slot.name === slotName && slot.database === database)
     );
-    if (ours.length === 0) return undefined;
+    if (following.length === 0) return undefined;
     const tables = await target.query<{ schema: string; name: string }>(tablesStatement, [
-      `{${ours.map(({ oid }) => oid).join(",")}}`,
+      `{${following.map(({ oid }) => oid).join(",")}}`,
     ]);
     stack.move();
     return new Follower({
-      subscriptions: ours.map(({ name }) => name),
+      subscriptions: following.map(({ name }) => name),
       tables: new Set(tables.map(tableKey)),
       sessions: { source, target },
       options,
     });
   }
 
-  /** Whether the table's changes come. */
+  /** Whether changes to the table are replicated. */
   follows(table: TableName): boolean {
     return this.#tables.has(tableKey(table));
   }
 
   /**
-   * Resolves when everything up to the position is visible on the target. One waits at a time; a
-   * later one often need not.
+   * Resolves when everything up to the position is visible on the target. Calls wait one at a time;
+   * later ones often find their position already reached.
    */
   async reach(lsn: Lsn): Promise<void> {
     const turn = this.#turn.then(async () => {
@@ -104,7 +105,7 @@ export class Follower implements AsyncDisposable {
       });
       this.#applied = lsn;
     });
-    this.#turn = turn.catch(() => {}); // whoever waits behind finds out for himself
+    this.#turn = turn.catch(() => {}); // the next caller gets its own error
     await turn;
   }
 
@@ -114,7 +115,7 @@ export class Follower implements AsyncDisposable {
   }
 }
 
-// a partitioned table stands for its partitions, and a partition for those above it
+// includes the partitions of subscribed partitioned tables
 const tablesStatement = `
   WITH RECURSIVE subscribed (oid) AS (
     SELECT srrelid FROM pg_catalog.pg_subscription_rel WHERE srsubid = ANY ($1::pg_catalog.oid[])

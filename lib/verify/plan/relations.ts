@@ -1,6 +1,6 @@
 /**
- * What a database has that holds rows: tables, partitions, materialized views, with the columns and
- * keys that comparing needs.
+ * Reads the relations that contain rows (tables, partitions, materialized views), with the columns
+ * and keys needed to compare them.
  *
  * @module
  */
@@ -9,65 +9,68 @@ import type { TableName } from "../../core/internal.ts";
 import { catalogResultBytes, type Session } from "../../postgres/internal.ts";
 import { readTypeShapes, type TypeShape } from "./type_shapes.ts";
 
-/** A relation of one side. */
+/** A relation on one side. */
 export interface ComparedRelation extends TableName {
   readonly oid: number;
   readonly kind: "table" | "partitioned table" | "materialized view" | "foreign table";
-  /** False for a materialized view WITH NO DATA. */
+  /** False for a materialized view created WITH NO DATA. */
   readonly isPopulated: boolean;
   readonly isUnlogged: boolean;
-  /** The partitioned table at the top, for a partition. */
+  /** For a partition, its root table. */
   readonly root: TableName | undefined;
-  /** Bytes of rows and TOAST, without indexes. */
+  /** Size of the table and its TOAST table, without indexes. */
   readonly bytes: number;
-  /** The planner's estimate, undefined where there is none yet. */
+  /** The planner's estimate; undefined before ANALYZE. */
   readonly rowEstimate: number | undefined;
-  /** The extension that made it. */
+  /** The extension it belongs to. */
   readonly extension: string | undefined;
   /**
-   * For an extension's configuration table: which rows are the user's (`WHERE …`, empty for all).
+   * For an extension's configuration table: which rows belong to the user (`WHERE …`; empty for
+   * all).
    */
   readonly extensionCondition: string | undefined;
-  /** All of them, generated ones too, in the order of the table. */
+  /** All columns including generated ones, in table order. */
   readonly columns: readonly RelationColumn[];
-  /** Columns that tell rows apart: of the primary key, else of a unique index without NULLs. */
+  /**
+   * Columns that identify a row: of the primary key, else of a unique index on NOT NULL columns.
+   */
   readonly key: readonly string[] | undefined;
   /**
-   * How well the order of the rows on disk follows the key's first column, from 0 to 1; undefined
-   * before ANALYZE.
+   * Correlation of the physical row order with the key's first column, 0 to 1; undefined before
+   * ANALYZE.
    */
   readonly keyCorrelation: number | undefined;
-  /** Why it cannot be read without running a user's function. */
+  /** Why reading it would run a user-defined function. */
   readonly hazard: string | undefined;
 }
 
-/** A column of one side. */
+/** A column on one side. */
 export interface RelationColumn {
   readonly name: string;
   /** As in a table definition: `numeric(10,2)`. */
   readonly type: string;
-  /** The type's OID, of a domain that of what it is made of. */
+  /** The type's OID; for a domain, that of its base type. */
   readonly typeOid: number;
   readonly shape: TypeShape;
   /**
-   * Whether the server itself brings the type, or what the domain is made of. Only then no user's
-   * code can be behind its operators.
+   * Whether the type, or the base type of a domain, is built in. Otherwise its operators may be
+   * user-defined.
    */
   readonly isBuiltIn: boolean;
-  /** The type's output function in `pg_catalog`, where it can be called by its name. */
+  /** The type's output function, if it is in `pg_catalog` and callable by name. */
   readonly output: string | undefined;
-  /** Without modifier. */
+  /** Without type modifier. */
   readonly typeName: string;
-  /** The function that gives the type's binary form, where that means the same on every server. */
+  /** The function that returns the type's binary form, if that is the same on every server. */
   readonly send: string | undefined;
-  /** Whether all values of the type take equally many bytes. */
+  /** Whether the type has a fixed length. */
   readonly isFixed: boolean;
-  /** Whether its values have the same order on every server, so that ranges of them do. */
+  /** Whether its values sort alike on every server, so that ranges are comparable. */
   readonly isOrdered: boolean;
   readonly isNotNull: boolean;
-  /** Whether the server computes it. */
+  /** Whether it is a generated column. */
   readonly isGenerated: boolean;
-  /** Whether it does so whenever the column is read (18+), which runs the user's expression. */
+  /** Whether it is generated on read (18+), which runs the user's expression. */
   readonly isVirtual: boolean;
   readonly isIdentityAlways: boolean;
 }
@@ -122,10 +125,11 @@ const relationStatement = `
      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
 
-// Types whose binary form holds no more than a copy can keep: not arrays, which remember a NULL
-// that was overwritten, nor what has floats in it, whose NaN may have a sign. Nor OIDs, which
-// differ between servers. Bit strings and the types of text search go by their text for the same
-// reason: a copy makes them anew. Order: that of numbers, moments, UUIDs; of texts only by bytes.
+// "portable" are types whose binary form contains nothing that a copy cannot preserve. That
+// excludes arrays, which retain traces of an overwritten NULL; types with floats, whose NaN may
+// have a sign; types with OIDs, which differ between servers; bit strings and text search types,
+// which a copy rebuilds. "is_ordered" holds for numbers, timestamps and UUIDs, and for text in byte
+// order.
 const columnStatement = `
   WITH RECURSIVE base (oid, base) AS (
     SELECT oid, oid FROM pg_catalog.pg_type WHERE typtype <> 'd'
@@ -202,8 +206,8 @@ type ColumnRow = {
 };
 
 /**
- * Every relation of the session's database that may hold rows, by schema and name; system and
- * temporary ones are not among them.
+ * Every relation of the session's database that may contain rows, ordered by schema and name,
+ * except system and temporary ones.
  */
 export async function readRelations(session: Session): Promise<readonly ComparedRelation[]> {
   const rows = await session.query<RelationRow>(relationStatement, [], {

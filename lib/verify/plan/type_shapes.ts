@@ -1,16 +1,16 @@
 /**
- * What the types of columns are made of, as far as it decides how their values are compared.
+ * The composition of column types, as far as it affects how values are compared.
  *
  * @module
  */
 import { quoteIdentifier } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 
-/** A type, its domains resolved. */
+/** A type with domains resolved to their base types. */
 export type TypeShape =
-  /** Its text means the same on both sides. */
+  /** Its text is the same on both sides. */
   | { readonly kind: "plain" }
-  /** `"char"`: more than 7 bits are printed in one way before 15 and in another since. */
+  /** `"char"`: values above 127 print differently before version 15. */
   | { readonly kind: "char" }
   | { readonly kind: "array"; readonly element: TypeShape }
   | { readonly kind: "composite"; readonly attributes: readonly Attribute[] };
@@ -23,8 +23,8 @@ export interface Attribute {
 
 const plain: TypeShape = { kind: "plain" };
 
-// Only types that columns use: each table has a row type of its own. A type whose element has
-// another array type is none.
+// Restricted to types used by columns, since every table has a row type. Array types are found
+// through their element's typarray, because typelem is also set for other types.
 const typeStatement = `
   WITH RECURSIVE used (oid) AS (
     SELECT DISTINCT a.atttypid
@@ -67,10 +67,7 @@ type TypeRow = {
 
 const charOid = 18;
 
-/**
- * Reads the shapes of the types that columns of tables have; gives back how a type is looked up by
- * its OID.
- */
+/** Reads the shapes of all types used by columns; returns a function that finds one by OID. */
 export async function readTypeShapes(session: Session): Promise<(oid: number) => TypeShape> {
   const rows = await session.query<TypeRow>(typeStatement);
   const types = new Map(rows.map((row) => [row.oid, row]));
@@ -99,9 +96,9 @@ export async function readTypeShapes(session: Session): Promise<(oid: number) =>
 }
 
 /**
- * The shape in which both sides' values of a composite type are written: the target's attributes in
- * the target's order, so that the text is one that the target reads, then those that only the
- * source has. Undefined where the server's own text will do on both sides.
+ * The shape used to print values of a composite type on both sides: the target's attributes in the
+ * target's order, so that the target can parse the text, followed by those that only the source
+ * has. Undefined if the server's own text is comparable.
  */
 export function commonShape(source: TypeShape, target: TypeShape): TypeShape | undefined {
   const common = merged(source, target);
@@ -152,56 +149,56 @@ function containsChar(shape: TypeShape): boolean {
 }
 
 /**
- * A value's text in a given shape, as the server itself would write a value of a type that is made
- * so. Only output functions and the server's own functions run, whatever the types are.
+ * A value's text in the form the server would use for a type of the given shape. Runs only output
+ * functions and built-in functions, whatever the types.
  *
  * @param value an SQL expression
- * @param own what the value's type is made of
- * @param wanted attributes and their order
+ * @param own the shape of the value's type
+ * @param result the shape of the text
  */
-export function textInShape(value: string, own: TypeShape, wanted: TypeShape, depth = 0): string {
-  if (wanted.kind === "composite" && own.kind === "composite") {
+export function textInShape(value: string, own: TypeShape, result: TypeShape, depth = 0): string {
+  if (result.kind === "composite" && own.kind === "composite") {
     const shapes = new Map(own.attributes.map(({ name, shape }) => [name, shape]));
-    const attributes = wanted.attributes.map(({ name, shape }) => {
-      const there = shapes.get(name);
-      return there === undefined
+    const attributes = result.attributes.map(({ name, shape }) => {
+      const attribute = shapes.get(name);
+      return attribute === undefined
         ? "NULL::pg_catalog.text"
-        : textInShape(`(${value}).${quoteIdentifier(name)}`, there, shape, depth + 1);
+        : textInShape(`(${value}).${quoteIdentifier(name)}`, attribute, shape, depth + 1);
     });
     return unlessNull(value, `pg_catalog.format('%s', ROW(${attributes.join(", ")}))`);
   }
   if (
-    wanted.kind === "array" && own.kind === "array" &&
-    (containsComposite(wanted) || containsChar(wanted))
+    result.kind === "array" && own.kind === "array" &&
+    (containsComposite(result) || containsChar(result))
   ) {
-    return unlessNull(value, arrayInShape(value, own.element, wanted.element, depth + 1));
+    return unlessNull(value, arrayInShape(value, own.element, result.element, depth + 1));
   }
-  // what is no "char" on one of the sides is text on both
-  return wanted.kind === "char" && own.kind === "char" ? charText(value) : outputText(value);
+  // unless it is "char" on both sides, compare it as text
+  return result.kind === "char" && own.kind === "char" ? charText(value) : outputText(value);
 }
 
 /**
- * Bounds are written before the elements where `array_out` does so, and where there are several
- * dimensions: these come in a row.
+ * Bounds precede the elements where `array_out` prints them, and for multidimensional arrays, whose
+ * elements are listed flat.
  */
-function arrayInShape(value: string, own: TypeShape, wanted: TypeShape, depth: number): string {
+function arrayInShape(value: string, own: TypeShape, result: TypeShape, depth: number): string {
   const element = `seren_${depth}`;
   const texts = `pg_catalog.format('%s', ARRAY(SELECT ${
-    textInShape(`${element}.value`, own, wanted, depth)
+    textInShape(`${element}.value`, own, result, depth)
   } FROM (SELECT pg_catalog.unnest(${value}) AS value) AS ${element}))`;
   return `CASE WHEN pg_catalog.array_ndims(${value}) > 1 OR pg_catalog.array_lower(${value}, 1) <> 1
     THEN pg_catalog.concat(pg_catalog.array_dims(${value}), '=') ELSE '' END OPERATOR(pg_catalog.||) ${texts}`;
 }
 
-/** A `"char"` that servers of all versions read and write in the same way. */
+/** The text of a `"char"`, the same in all versions. */
 export function charText(value: string): string {
   return `pg_catalog.encode(pg_catalog.charsend(${value}), 'escape')`;
 }
 
 /**
- * A value's text by its type's output function: a cast to text may be a user's. `format` writes
- * NULL as an empty text; IS DISTINCT FROM NULL is true for a composite value of NULLs too, which IS
- * NOT NULL is not, and looks for no operator.
+ * A value's text from its type's output function, since a cast to text may be user-defined.
+ * `format` prints NULL as an empty string. IS DISTINCT FROM NULL, unlike IS NOT NULL, is true for a
+ * composite value of NULLs, and looks up no operator.
  */
 export function outputText(value: string): string {
   return unlessNull(value, `pg_catalog.format('%s', ${value})`);

@@ -1,5 +1,5 @@
 /**
- * Values of rows as SQL literals, which a server makes of them.
+ * SQL expressions that render values as literals.
  *
  * @module
  */
@@ -7,8 +7,8 @@ import type { ComparedColumn } from "../plan/columns.ts";
 import { columnReference } from "../scan/digest.ts";
 
 /**
- * As `%L` writes it: by the type's output function, so that nothing is lost on the way. A `"char"`
- * goes as a number (see `valueText`).
+ * A literal as `%L` formats it, from the type's output function and therefore lossless. A `"char"`
+ * is written as a number (see `valueText`).
  */
 export function valueLiteral(column: ComparedColumn): string {
   const value = columnReference(column);

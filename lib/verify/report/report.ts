@@ -1,90 +1,83 @@
 /**
- * What a comparison of two databases comes to: plain data for a terminal, a JSON document, an HTML
- * page. Sizes are bytes, durations milliseconds, moments ISO 8601 in UTC.
+ * The result of comparing two databases, as plain data. Sizes are in bytes, durations in
+ * milliseconds, times in ISO 8601, UTC.
  *
  * @module
  */
 import type { TableName } from "../../core/internal.ts";
 
-/** Nothing is `equal` that could not be compared as a whole: that is `unchecked`. */
+/** `unchecked`: no difference was found, but not everything could be compared. */
 export type Verdict = "equal" | "different" | "unchecked";
 
-/** What was left out of the comparison, and why: never silently. */
+/** Something that was not compared, and why. */
 export interface NotChecked {
   /** Its name on the source. */
   readonly database?: string;
-  /** In words: `rows of archive`, `large objects`. */
+  /** For example `rows of archive` or `large objects`. */
   readonly what: string;
   readonly reason: string;
-  /** Whether it had to be compared and could not: then nobody may say that both sides are equal. */
+  /** Whether the comparison failed, in which case the verdict cannot be `equal`. */
   readonly failed: boolean;
 }
 
-/** How the rows of a table became a digest. */
+/** How the digest of a table was computed. */
 export type DigestMethod =
-  /** The server's 64-bit hash of bytes, of each value seeded with that of the values before it. */
+  /** The server's 64-bit hash of bytes, each value seeded with the hash of the preceding ones. */
   | "hash"
-  /** MD5 of each row's values: for servers whose hash functions differ. */
+  /** MD5 of each row, for servers whose hash functions differ. */
   | "md5"
-  /**
-   * MD5 of each value, then of the row: for rows whose text is longer than a value may be (1 GB).
-   */
+  /** MD5 of each value, then of the row, for rows whose text would exceed 1 GB. */
   | "columns";
 
-/** What kind of relation was compared. */
+/** The kind of relation compared. */
 export type VerifiedKind = "table" | "partitioned table" | "materialized view";
 
 /** One table, partition or materialized view on both sides. */
 export interface VerifiedTable extends TableName {
   readonly kind: VerifiedKind;
   readonly verdict: Verdict;
-  /** Why it is not equal, when that is not told by rows: `the target has no such table`. */
+  /** Why it is not equal, apart from differing rows: `the target has no such table`. */
   readonly reason?: string;
-  /** Undefined where it could not be read or is not there. */
+  /** Undefined if the table could not be read or does not exist. */
   readonly sourceRows?: number;
   readonly targetRows?: number;
   /** Sum of the rows' hashes on the source, hexadecimal: equal contents have equal digests. */
   readonly digest?: string;
   readonly method?: DigestMethod;
-  /** Which rows, where a rule leaves some out. */
+  /** The filter, if only some rows were compared. */
   readonly predicate?: string;
-  /** Bytes on the source's disk, without indexes. */
+  /** Size on the source without indexes. */
   readonly bytes: number;
   readonly ms: number;
-  /**
-   * A position in the source's WAL: everything that the source had committed before it has been
-   * compared.
-   */
+  /** A WAL position of the source; everything committed before it has been compared. */
   readonly asOf?: string;
   /**
-   * Rows that differed at the first reading because changes were on their way, and were equal in
-   * the end.
+   * Rows that differed at first because changes were in flight, and were then equal.
    */
   readonly settledRows: number;
   /**
-   * Pieces of the table that an interrupted run had found equal, the first of them at this moment;
-   * they were not read again.
+   * Chunks that an interrupted run found equal and that were not read again, and the time of the
+   * first.
    */
   readonly resumed?: { readonly chunks: number; readonly since: string };
   readonly differences: readonly RowDifference[];
   /** Whether more rows differ than are listed. */
   readonly more: boolean;
-  /** Rows that repair has written or removed on the target. */
+  /** Rows that repair wrote or deleted on the target. */
   readonly repairedRows?: number;
 }
 
-/** A row that is not the same on both sides. */
+/** A row that differs between the sides. */
 export interface RowDifference {
-  /** `missing`: on the target; `extra`: only there. */
+  /** `missing`: from the target; `extra`: only on the target. */
   readonly kind: "missing" | "extra" | "different";
-  /** Columns of the key with their values as text; empty for a table without a key. */
+  /** Key columns with their values as text; empty for a table without a key. */
   readonly key: readonly ValuePair[];
   /**
-   * The values that differ; for `missing` and `extra` all of them. Empty when values are not to be
-   * shown.
+   * The columns that differ; for `missing` and `extra` all columns, or none if values are withheld.
    */
   readonly columns: readonly DifferingColumn[];
-  /** How often the row is there, for a table without a key. */
+  /** Number of identical rows, for a table without a key. */
   readonly sourceCount?: number;
   readonly targetCount?: number;
 }
@@ -92,13 +85,13 @@ export interface RowDifference {
 /** A column of a key. */
 export interface ValuePair {
   readonly column: string;
-  /** Null is SQL's NULL; undefined when values are not to be shown. */
+  /** Null is SQL NULL; undefined if values are withheld. */
   readonly value?: string | null;
 }
 
 /**
- * A column with its value on both sides, as text. Undefined: there is no such row, or values are
- * not to be shown.
+ * A column with its value on both sides as text. Undefined if there is no such row or values are
+ * withheld.
  */
 export interface DifferingColumn {
   readonly column: string;
@@ -114,27 +107,27 @@ export interface VerifiedSection {
   /** Objects compared. */
   readonly compared: number;
   readonly differences: readonly ObjectDifference[];
-  /** What is not the same and is to be expected: each tells its reason. They do not count. */
+  /** Expected differences, each with its reason. They do not affect the verdict. */
   readonly notes: readonly ObjectDifference[];
   /** Why it is `unchecked`. */
   readonly reason?: string;
 }
 
-/** An object that is not the same on both sides. */
+/** An object that differs between the sides. */
 export interface ObjectDifference {
   /** `index orders_by_day`, `sequence orders_id_seq`. */
   readonly object: string;
-  /** In a sentence: `is missing on the target`. */
+  /** A predicate for `object`: `is missing on the target`. */
   readonly message: string;
   readonly source?: string | null;
   readonly target?: string | null;
-  /** What differs: `owner`, `definition`; none where the whole object is missing or extra. */
+  /** What differs, such as `owner`; undefined if the whole object is missing or extra. */
   readonly property?: string;
-  /** Why it may be so. */
+  /** Why the difference is expected. */
   readonly reason?: string;
   /** What to do about it. */
   readonly remedy?: string;
-  /** Set aside by `init`: running it again creates the object when the cause is gone. */
+  /** Set aside by `init`; running it again creates the object once the cause is fixed. */
   readonly setAside?: true;
 }
 
@@ -143,16 +136,16 @@ export interface VerifiedDatabase {
   /** Its name on the source. */
   readonly source: string;
   readonly target: string;
-  /** Whether a subscription of the target follows the source, so that differences were awaited. */
+  /** Whether a subscription follows the source, so that transient differences were ruled out. */
   readonly live: boolean;
-  /** Everything that the source had committed before this position has been compared. */
+  /** Everything the source committed before this WAL position has been compared. */
   readonly asOf?: string;
   readonly tables: readonly VerifiedTable[];
   readonly sections: readonly VerifiedSection[];
   readonly ms: number;
 }
 
-/** The worst of several: one difference makes all different, else one gap makes all unchecked. */
+/** The combined verdict: `different` outweighs `unchecked`, which outweighs `equal`. */
 export function worst(verdicts: Iterable<Verdict>): Verdict {
   let result: Verdict = "equal";
   for (const verdict of verdicts) {

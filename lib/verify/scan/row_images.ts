@@ -1,5 +1,5 @@
 /**
- * Rows one by one, as hashes: what a piece of a table holds, to be held against the other side.
+ * Reads individual rows as hashes, to compare them with the other side.
  *
  * @module
  */
@@ -18,33 +18,30 @@ import {
   versionColumn,
 } from "./scan.ts";
 
-/** What one side has under a key; of a table without one, the rows that look the same. */
+/** The rows of one side with the same key or, in a table without a key, with the same values. */
 export interface Image {
-  /** Values of the key as text; empty without one. */
+  /** Key values as text; empty without a key. */
   readonly key: readonly string[];
   /**
-   * Hash of the row; of several under one key (the target may lack the constraint), all of them.
+   * The row's hash; all hashes if several rows share a key (the target may lack the constraint).
    */
   readonly hash: string;
   readonly rows: number;
-  /**
-   * Changes whenever anything is inserted, updated or deleted here, also if it looks the same
-   * afterwards.
-   */
+  /** Changes with every insert, update and delete, even if the values remain the same. */
   readonly version: string;
 }
 
-/** Images by the text of the key, or by hash. */
+/** Images by id: the key as JSON, or the hash in a table without a key. */
 export type Images = ReadonlyMap<string, Image>;
 
-/** Which rows. */
+/** The rows to read. */
 export type RowSelection =
-  /** Those of some cells of a chunk. */
+  /** By cells of a chunk. */
   | { readonly chunk: Chunk; readonly cells: readonly number[] }
-  /** Those of some keys (or hashes). */
+  /** By ids (see {@linkcode Images}). */
   | { readonly ids: readonly string[] };
 
-/** What reading rows takes. */
+/** Options of {@linkcode readImages}. */
 export interface ReadRowsOptions {
   readonly comparison: Comparison;
   readonly side: ScanSide;
@@ -59,18 +56,18 @@ type KeyedRow = {
 };
 type HashRow = { readonly hash: string; readonly rows: number; readonly version: string };
 
-/** Keys in one statement. */
-const idsOfStatement = 500;
+/** Ids in one statement. */
+const idsPerStatement = 500;
 
-/** Reads rows in one statement and snapshot (a few, for very many keys). */
+/** Reads rows in one statement and snapshot, or several for very many ids. */
 export async function readImages(session: Session, options: ReadRowsOptions): Promise<Images> {
   const { selection } = options;
-  if (!("ids" in selection) || selection.ids.length <= idsOfStatement) {
+  if (!("ids" in selection) || selection.ids.length <= idsPerStatement) {
     return await readOnce(session, options);
   }
   const images = new Map<string, Image>();
-  for (let from = 0; from < selection.ids.length; from += idsOfStatement) {
-    const ids = selection.ids.slice(from, from + idsOfStatement);
+  for (let from = 0; from < selection.ids.length; from += idsPerStatement) {
+    const ids = selection.ids.slice(from, from + idsPerStatement);
     for (const [id, image] of await readOnce(session, { ...options, selection: { ids } })) {
       images.set(id, image);
     }
@@ -143,7 +140,7 @@ function rangeOf(selection: RowSelection): string {
   return "ids" in selection ? "0" : cellExpression({ ...selection.chunk, slices: 1 }, "");
 }
 
-/** What an index can answer: ranges of the key, or keys. */
+/** Conditions that an index can evaluate: key ranges or keys. */
 function innerConditions(comparison: Comparison, selection: RowSelection): string {
   if ("ids" in selection) {
     return comparison.key === undefined ? "true" : keyCondition(comparison, selection.ids);
@@ -157,7 +154,7 @@ function innerConditions(comparison: Comparison, selection: RowSelection): strin
   return `(${conditions.map((each) => each.join(" AND ")).join(" OR ")})`;
 }
 
-/** The bounds of one of a chunk's ranges. */
+/** The bounds of one range of a chunk. */
 export function boundsOf(chunk: Chunk, range: number): Pick<Chunk, "lower" | "upper"> {
   const { thresholds } = chunk;
   return {
@@ -175,14 +172,14 @@ function outerCondition({ key }: Comparison, selection: RowSelection): string {
 }
 
 /**
- * A condition for rows with these keys. Literals take the columns' types by themselves, on either
- * side. What the server does not bring itself is compared by its text: its operators may be a
- * user's, and so may a cast to a type that has others.
+ * A condition for rows with these keys. Untyped literals take the column's type on either side.
+ * Types that are not built in are compared as text, since their operators and casts may be
+ * user-defined.
  */
 export function keyCondition(
   { key = [] }: Pick<Comparison, "key">,
   ids: readonly string[],
-  /** Where the columns are: of the rows that are read, or of the target's table itself. */
+  /** Whether columns refer to the scanned rows or directly to the target table. */
   place: "rows" | "target table" = "rows",
 ): string {
   const values = ids.map((id) => {

@@ -1,6 +1,6 @@
 /**
- * One pass over a piece of a table, inside the server: counts and sums of row hashes, in many cells
- * at once.
+ * One pass over part of a table, executed by the server: the number of rows and sum of row hashes
+ * for each of many cells.
  *
  * @module
  */
@@ -12,44 +12,43 @@ import type { ComparedColumn } from "../plan/columns.ts";
 import type { Comparison, Part } from "../plan/plan_comparisons.ts";
 import type { DigestMethod } from "../report/report.ts";
 
-/** Count and sum of hashes of the rows that fall into a cell. */
+/** Number and sum of hashes of the rows in a cell. */
 export interface Cell {
   readonly rows: number;
   readonly sum: bigint;
 }
 
-/** Cells by number; empty ones are not in it. */
+/** Non-empty cells by number. */
 export type Cells = ReadonlyMap<number, Cell>;
 
-/**
- * A piece of a table that is read in one statement: all of it, or a range of the key's first
- * column.
- */
+/** A part of a table read in one statement: all of it, or a range of the key's first column. */
 export interface Chunk {
   readonly comparison: Comparison;
   /**
-   * Values of the key's first column, as text: from `lower` (included) to `upper` (not included);
-   * undefined is open.
+   * Values of the key's first column as text: `lower` inclusive, `upper` exclusive; undefined:
+   * open.
    */
   readonly lower: string | undefined;
   readonly upper: string | undefined;
-  /** Values in between, ascending, that cut it into ranges. */
+  /** Values in between, ascending, that divide it into ranges. */
   readonly thresholds: readonly string[];
-  /** Each range is cut again by the last bits of the rows' hashes: a power of two. */
+  /**
+   * Each range is divided into this many slices by the low bits of the row hash; a power of two.
+   */
   readonly slices: number;
-  /** Values in between that cut it where it differs, if known. */
+  /** Values that divide it further if it differs. */
   readonly finer?: readonly string[];
 }
 
-/** Which side's relations are read. */
+/** The side to read. */
 export type ScanSide = "source" | "target";
 
-/** The first column of the key, of whose values ranges are made. */
+/** The first key column if ranges can be formed of its values. */
 export function rangeColumn({ key }: Comparison): ComparedColumn | undefined {
   return key?.[0]?.isOrdered === true ? key[0] : undefined;
 }
 
-/** A FROM item of all rows that are compared, under {@linkcode rowAlias}. */
+/** A FROM item with all rows to compare, under {@linkcode rowAlias}. */
 export function fromClause(
   comparison: Comparison,
   side: ScanSide,
@@ -76,8 +75,7 @@ export function fromClause(
 }
 
 /**
- * What stands for the columns: themselves, or the text of those whose types are made in another
- * order on the sides.
+ * The columns, with the common text form of those whose composite types differ between the sides.
  */
 export function selectList({ columns }: Comparison, side: ScanSide): readonly string[] {
   return columns.map(({ name, sourceText, targetText }) => {
@@ -86,10 +84,10 @@ export function selectList({ columns }: Comparison, side: ScanSide): readonly st
   });
 }
 
-/** How many transactions ago the row was written. */
+/** The age of the row's `xmin`, in transactions. */
 export const ageColumn = "seren row age";
 
-/** What tells a row's versions apart: no update, delete or insert leaves it the same. */
+/** Identifies the version of a row; every insert, update and delete changes it. */
 export const versionColumn = "seren row version";
 
 function isPlain({ conditions, extensionCondition }: Part): boolean {
@@ -122,7 +120,7 @@ export function rangeConditions(
   return [...bound(">=", lower), ...bound("<", upper)];
 }
 
-/** The number of a row's cell; `hash` is an expression for the row's hash. */
+/** The number of a row's cell; `hash` is the expression for its hash. */
 export function cellExpression(
   { comparison, thresholds, slices }: Pick<Chunk, "comparison" | "thresholds" | "slices">,
   hash: string,
@@ -141,7 +139,7 @@ function textArrayLiteral(values: readonly string[]): string {
   return `{${values.map((value) => `"${value.replace(/["\\]/g, "\\$&")}"`).join(",")}}`;
 }
 
-/** The statement of a pass: cell, count, sum. */
+/** The statement of a pass; returns cell, count and sum. */
 export function scanStatement(chunk: Chunk, side: ScanSide, method: DigestMethod): string {
   const { comparison, slices } = chunk;
   const from = fromClause(comparison, side);
@@ -151,8 +149,7 @@ export function scanStatement(chunk: Chunk, side: ScanSide, method: DigestMethod
   if (slices === 1 && chunk.thresholds.length === 0) {
     return `SELECT 0 AS cell, ${rowsAndSum(hash)} FROM ${from}${where}`;
   }
-  // OFFSET 0 keeps the planner from computing the hash twice, once for the cell and once for the
-  // sum
+  // OFFSET 0 keeps the planner from computing the hash twice, for the cell and for the sum
   return slices === 1
     ? `SELECT ${cellExpression(chunk, hash)} AS cell, ${rowsAndSum(hash)}
          FROM ${from}${where} GROUP BY 1`
@@ -165,7 +162,7 @@ export function scanStatement(chunk: Chunk, side: ScanSide, method: DigestMethod
         GROUP BY cell`;
 }
 
-/** As text: numbers of any size. */
+/** As text, since the numbers may be of any size. */
 function rowsAndSum(hash: string): string {
   return `pg_catalog.format('%s', pg_catalog.count(*)) AS rows,
          pg_catalog.format('%s', COALESCE(pg_catalog.sum(${hash}), 0)) AS sum`;
@@ -176,23 +173,23 @@ function cellOfHash({ slices }: Chunk): string {
 }
 
 /**
- * Whether parallel workers would cost more to start than they bring: an eighth to a quarter of both
- * servers' CPU for ranges of 4 MB. The planner starts them because it takes the blocks of a range
- * to be all over the table. Other sessions read other ranges meanwhile.
+ * Whether starting parallel workers costs more than they save: an eighth to a quarter of both
+ * servers' CPU for ranges of 4 MB. The planner would start them because it assumes that a range's
+ * blocks are scattered over the table. Other sessions read other ranges meanwhile.
  */
 function isShort({ comparison, lower, upper }: Chunk): boolean {
-  return (lower !== undefined || upper !== undefined) && comparison.bytes < shortPieces;
+  return (lower !== undefined || upper !== undefined) && comparison.bytes < maxBytesWithoutWorkers;
 }
 
-/** Bytes of a table whose pieces are read without parallel workers: of 64 MB each then. */
-const shortPieces = 16 * 1024 ** 3;
+/** Tables below this size have chunks of up to 64 MB, which are read without parallel workers. */
+const maxBytesWithoutWorkers = 16 * 1024 ** 3;
 
-/** For what is sent together with it (statements of one message are one transaction). */
+/** Applies to the statements sent in the same message, which form one transaction. */
 const withoutWorkers = "SET LOCAL max_parallel_workers_per_gather = 0";
 
 type CellRow = { readonly cell: number; readonly rows: string; readonly sum: string };
 
-/** Makes one pass. */
+/** Executes one pass. */
 export async function scan(
   session: Session,
   { chunk, side, method }: {
@@ -211,7 +208,7 @@ export async function scan(
   );
 }
 
-/** Cells that are not the same on both sides. */
+/** The cells that differ between the sides. */
 export function differingCells(source: Cells, target: Cells): readonly number[] {
   return [...new Set([...source.keys(), ...target.keys()])].filter((cell) => {
     const [one, other] = [source.get(cell), target.get(cell)];
@@ -219,7 +216,7 @@ export function differingCells(source: Cells, target: Cells): readonly number[] 
   }).sort((a, b) => a - b);
 }
 
-/** All cells together. */
+/** The sum of all cells. */
 export function total(cells: Cells): Cell {
   let [rows, sum] = [0, 0n];
   for (const cell of cells.values()) {
@@ -230,15 +227,15 @@ export function total(cells: Cells): Cell {
 }
 
 /**
- * Planning must not look whether a table's CHECKs rule a range of keys out: it would run what is
- * constant in them.
+ * Keeps the planner from evaluating a table's CHECK constraints, which would run user-defined
+ * functions in them.
  */
 export const planSettings: Readonly<Record<string, string>> = { constraint_exclusion: "off" };
 
 /**
- * What sessions that scan need besides the pinned settings: one pass with a hash table, never a
- * sort. A range is read block by block (a bitmap), which costs less than to go from an index to
- * every row, and never by reading the whole table.
+ * Settings of scanning sessions besides the pinned ones. Aggregation uses a hash table, never a
+ * sort. A range is read by a bitmap scan, which costs less than an index scan and never reads the
+ * whole table.
  */
 export const scanSettings: Readonly<Record<string, string>> = {
   enable_sort: "off",
