@@ -1,4 +1,4 @@
-/** Two databases compared in everything but their rows: what is planted is found, and named. */
+/** Comparing everything except rows: every planted difference is found and reported. */
 import { deepStrictEqual, ok } from "node:assert/strict";
 import type { Cluster } from "../../lib/cluster/mod.ts";
 import { resolveScopes } from "../../lib/commands/internal.ts";
@@ -61,7 +61,7 @@ for (const cluster of [older, newer]) {
   await createTemplate(cluster, "shop", shop);
 }
 
-/** A copy of a template has no settings of its own. */
+/** CREATE DATABASE does not copy the settings of a template. */
 const setting =
   "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET work_mem = ''8MB''', current_database()); END $$;";
 
@@ -76,33 +76,33 @@ async function compared(
     withDatabase(target, "shop", async (other) => {
       await exec(one.url, setting + onSource);
       await exec(other.url, setting + onTarget);
-      await using ours = await openSession(await endpointOf(one.url, "source"));
-      await using theirs = await openSession(await endpointOf(other.url, "target"));
-      return await compareStructures({ source: ours, target: theirs });
+      await using onSource = await openSession(await endpointOf(one.url, "source"));
+      await using onTarget = await openSession(await endpointOf(other.url, "target"));
+      return await compareStructures({ source: onSource, target: onTarget });
     }));
 }
 
-function told({ sections }: StructureComparison): readonly string[] {
+function differencesOf({ sections }: StructureComparison): readonly string[] {
   return sections.flatMap(({ differences }) =>
     differences.map(({ object, message }) => `${object}: ${message}`)
   );
 }
 
-function noted({ sections }: StructureComparison): readonly string[] {
+function notesOf({ sections }: StructureComparison): readonly string[] {
   return sections.flatMap(({ notes }) =>
     notes.map(({ object, message }) => `${object}: ${message}`)
   );
 }
 
 /**
- * What is done to the target, and what is then told; nothing else may be. Those of a group do not
- * touch each other.
+ * Changes to the target, and exactly the differences they must cause. The changes of one group do
+ * not affect each other.
  */
 const planted: readonly (readonly (readonly [string, ...string[]])[])[] = [
   [
     [
       "SELECT setval('numbers', 9)",
-      "sequence numbers: gives 11 next on the source, 10 on the target: it is behind",
+      "sequence numbers: is behind: its next value is 11 on the source, 10 on the target",
     ],
     [
       `ALTER TABLE orders DROP CONSTRAINT orders_customer_fkey,
@@ -115,7 +115,7 @@ const planted: readonly (readonly (readonly [string, ...string[]])[])[] = [
     ],
     ["REVOKE UPDATE ON orders FROM clerk", "table orders: clerk lacks UPDATE on the target"],
     ["DROP TABLE events_2", "table events_2: is missing on the target"],
-    ["CREATE TABLE stray (id integer PRIMARY KEY)", "table stray: is on the target only"],
+    ["CREATE TABLE stray (id integer PRIMARY KEY)", "table stray: exists only on the target"],
     ["DROP INDEX orders_by_state", "index orders_by_state of orders: is missing on the target"],
     [
       "ALTER TABLE customers ALTER name SET DEFAULT 'somebody'",
@@ -123,7 +123,7 @@ const planted: readonly (readonly (readonly [string, ...string[]])[])[] = [
     ],
     [
       "CREATE OR REPLACE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$\nBEGIN\n  NEW.note := 'seen';\n  RETURN NEW;\nEND $$",
-      "function touch(): another body on the target from line 3 on: NEW.note := 'touched'; on the source, NEW.note := 'seen'; on the target",
+      "function touch(): body differs from line 3 on: NEW.note := 'touched'; on the source, NEW.note := 'seen'; on the target",
     ],
     [
       "ALTER POLICY own ON orders USING (customer = 8)",
@@ -140,12 +140,12 @@ const planted: readonly (readonly (readonly [string, ...string[]])[])[] = [
     ["DROP EXTENSION hstore", "extension hstore: is missing on the target"],
     [
       "CREATE OR REPLACE VIEW open_orders AS SELECT o.id, lower(o.note) AS note FROM orders AS o WHERE o.state <> 'sent'",
-      "view open_orders: another definition on the target",
+      "view open_orders: definition differs",
     ],
     [
       "SELECT lo_create(4712)",
       "large objects of postgres: count 1 on the source, count 2 on the target",
-      "large objects of postgres: not the same large objects: their numbers differ",
+      "large objects of postgres: the OIDs of the large objects differ",
     ],
     ["ALTER TABLE customers DROP since", "column since of customers: is missing on the target"],
     [
@@ -179,7 +179,7 @@ const planted: readonly (readonly (readonly [string, ...string[]])[])[] = [
     [
       "REVOKE ALL ON orders FROM clerk; GRANT SELECT ON orders TO PUBLIC",
       "table orders: clerk lacks SELECT, UPDATE on the target",
-      "table orders: PUBLIC has SELECT on the target only",
+      "table orders: PUBLIC has SELECT only on the target",
     ],
     [
       "REVOKE SELECT (name) ON customers FROM clerk",
@@ -187,7 +187,7 @@ const planted: readonly (readonly (readonly [string, ...string[]])[])[] = [
     ],
     [
       "ALTER TABLE events DETACH PARTITION events_2",
-      "table events_2: partition of public.events on the source, no partition of on the target",
+      "table events_2: partition of public.events on the source, not a partition on the target",
       "table events_2: partition bounds FOR VALUES FROM ('2025-01-01') TO ('2026-01-01') on the source, no partition bounds on the target",
     ],
     [
@@ -210,15 +210,15 @@ const planted: readonly (readonly (readonly [string, ...string[]])[])[] = [
     ],
     [
       "REFRESH MATERIALIZED VIEW totals WITH NO DATA",
-      "materialized view totals: filled on the source, not filled on the target",
+      "materialized view totals: populated on the source, not populated on the target",
     ],
     [
       "ALTER TABLE orders SET (fillfactor = 70)",
-      "table orders: options: fillfactor=70 on the target only",
+      "table orders: options: fillfactor=70 only on the target",
     ],
     [
       "ALTER TABLE orders CLUSTER ON orders_pkey",
-      "index orders_pkey of orders: not the one to cluster by on the source, the one to cluster by on the target",
+      "index orders_pkey of orders: not used by CLUSTER on the source, used by CLUSTER on the target",
     ],
     [
       "ALTER TABLE customers ALTER since TYPE timestamp",
@@ -241,7 +241,7 @@ const planted: readonly (readonly (readonly [string, ...string[]])[])[] = [
     ],
     [
       "DROP INDEX orders_by_state; CREATE INDEX orders_by_state ON orders (state DESC) WHERE state <> 'sent'",
-      "index orders_by_state of orders: another definition on the target: …blic.orders USING btree (state) " +
+      "index orders_by_state of orders: definition differs: …blic.orders USING btree (state) " +
       "WHERE (state <> 'sent'::public.state) on the source, …blic.orders USING btree (state DESC) " +
       "WHERE (state <> 'sent'::public.state) on the target",
     ],
@@ -251,7 +251,7 @@ const planted: readonly (readonly (readonly [string, ...string[]])[])[] = [
     ],
     [
       "ALTER TABLE orders ALTER gross DROP EXPRESSION",
-      "column gross of orders: generated stored on the source, no generated on the target",
+      "column gross of orders: generated stored on the source, not generated on the target",
       "column gross of orders: default (total * 1.19) on the source, no default on the target",
     ],
     [
@@ -281,20 +281,20 @@ const planted: readonly (readonly (readonly [string, ...string[]])[])[] = [
       "ALTER TABLE customers OWNER TO clerk",
       "table customers: owner boss on the source, owner clerk on the target",
       "column name of customers: clerk lacks SELECT on the target",
-      "column name of customers: the owner has SELECT on the target only",
+      "column name of customers: the owner has SELECT only on the target",
     ],
   ],
 ];
 
 for (const [index, group] of planted.entries()) {
-  Deno.test(`what is planted is found, and nothing else (${index + 1})`, async () => {
+  Deno.test(`compareStructures() finds every planted difference and no other (group ${index + 1})`, async () => {
     const comparison = await compared([older, newer], {
       onTarget: group.map(([statement]) => statement).join(";\n"),
     });
-    const found = [...told(comparison)];
+    const found = [...differencesOf(comparison)];
     for (const words of group.flatMap(([, ...expected]) => expected)) {
       const at = found.findIndex((line) => line.startsWith(words));
-      ok(at >= 0, `not told: ${words}\nbut: ${found.join("\n")}`);
+      ok(at >= 0, `not reported: ${words}\nreported: ${found.join("\n")}`);
       found.splice(at, 1);
     }
     deepStrictEqual(found, []);
@@ -302,7 +302,7 @@ for (const [index, group] of planted.entries()) {
   });
 }
 
-Deno.test("two versions that print the same definitions differently are equal, and nothing stays open", async () => {
+Deno.test("definitions that two versions print differently are equal", async () => {
   const views = `
     CREATE VIEW a AS SELECT id, extract(year FROM since) AS y, since AT TIME ZONE 'UTC' AS z FROM customers;
     CREATE VIEW b AS SELECT c.id, (SELECT max(id) FROM orders WHERE customer = c.id) AS last FROM customers AS c;
@@ -310,7 +310,7 @@ Deno.test("two versions that print the same definitions differently are equal, a
     CREATE PROCEDURE work(a integer, INOUT b text) LANGUAGE sql AS 'SELECT $2';`;
   for (const pair of [[older, newer], [newer, older]] as const) {
     const comparison = await compared(pair, { onSource: views, onTarget: views });
-    deepStrictEqual(told(comparison), []);
+    deepStrictEqual(differencesOf(comparison), []);
     deepStrictEqual(
       comparison.notChecked.filter(({ what }) => / of /.test(what) && /^definition/.test(what)),
       [],
@@ -318,7 +318,7 @@ Deno.test("two versions that print the same definitions differently are equal, a
   }
 });
 
-Deno.test("servers of one version: rules, views and expressions are compared as they are printed", async () => {
+Deno.test("between servers of one version, rules, views and expressions are compared as printed", async () => {
   const script = (note: string) => `
     CREATE RULE quiet AS ON DELETE TO orders DO INSTEAD SELECT '${note}';
     CREATE INDEX by_note ON orders (lower(note || '${note}'));
@@ -334,15 +334,15 @@ Deno.test("servers of one version: rules, views and expressions are compared as 
     onSource: before + script("a"),
     onTarget: before + script("b"),
   });
-  deepStrictEqual(told(comparison), [
+  deepStrictEqual(differencesOf(comparison), [
     "index by_note of orders: definition CREATE INDEX by_note ON public.orders USING btree (lower((note || 'a'::text))) on the source, definition CREATE INDEX by_note ON public.orders USING btree (lower((note || 'b'::text))) on the target",
-    `rule quiet of orders: another definition on the target from line 2 on: …ic.orders DO INSTEAD  SELECT 'a'::text AS "?column?"; on the source, …ic.orders DO INSTEAD  SELECT 'b'::text AS "?column?"; on the target`,
+    `rule quiet of orders: definition differs from line 2 on: …ic.orders DO INSTEAD  SELECT 'a'::text AS "?column?"; on the source, …ic.orders DO INSTEAD  SELECT 'b'::text AS "?column?"; on the target`,
     "statistics both_of: no target on the source, target 7 on the target",
     "event trigger none: state enabled on the source, state disabled on the target",
   ]);
 });
 
-Deno.test("what rules leave out is missing on neither side", async () => {
+Deno.test("objects excluded by rules are not reported as missing", async () => {
   await withDatabase(older, "shop", async (one) => {
     const source = await endpointOf(one.url, "source");
     const [scope] = await resolveScopes({
@@ -363,17 +363,17 @@ Deno.test("what rules leave out is missing on neither side", async () => {
     await withDatabase(newer, "shop", async (other) => {
       await exec(one.url, setting);
       await exec(other.url, setting + "DROP TABLE customers CASCADE");
-      await using ours = await openSession(source);
-      await using theirs = await openSession(await endpointOf(other.url, "target"));
-      const comparison = await compareStructures({ source: ours, target: theirs }, {
+      await using onSource = await openSession(source);
+      await using onTarget = await openSession(await endpointOf(other.url, "target"));
+      const comparison = await compareStructures({ source: onSource, target: onTarget }, {
         consequences: scope!.consequences,
       });
-      deepStrictEqual(told(comparison), []);
+      deepStrictEqual(differencesOf(comparison), []);
     });
   });
 });
 
-Deno.test("roles that the target does not have are noted with what follows, and hide nothing else", async () => {
+Deno.test("missing roles and their consequences are notes, and hide no other difference", async () => {
   await exec(older.url(), "CREATE ROLE only_here");
   try {
     const comparison = await compared([older, newer], {
@@ -381,21 +381,21 @@ Deno.test("roles that the target does not have are noted with what follows, and 
       onTarget:
         "DROP VIEW open_orders; CREATE SCHEMA seren_ledger CREATE TABLE t (); CREATE TABLE ours ()",
     });
-    deepStrictEqual(told(comparison), [
+    deepStrictEqual(differencesOf(comparison), [
       "view open_orders: is missing on the target",
-      "table ours: is on the target only",
+      "table ours: exists only on the target",
     ]);
-    deepStrictEqual(noted(comparison).filter((line) => /only_here/.test(line)), [
+    deepStrictEqual(notesOf(comparison).filter((line) => /only_here/.test(line)), [
       "table orders: only_here lacks DELETE on the target",
       "sequence numbers: owner only_here on the source, owner postgres on the target",
-      "role only_here: does not exist on the target; on the source 2 objects belong to it or grant it something",
+      "role only_here: does not exist on the target; on the source 2 objects refer to it as owner or grantee",
     ]);
   } finally {
     await exec(older.url(), "DROP ROLE only_here");
   }
 });
 
-Deno.test("a sequence that may not be read is a gap that counts", async () => {
+Deno.test("a sequence that must not be read makes the comparison incomplete", async () => {
   await exec(
     newer.url(),
     "DROP ROLE IF EXISTS visitor; CREATE ROLE visitor LOGIN PASSWORD 'visitor'",
@@ -405,23 +405,23 @@ Deno.test("a sequence that may not be read is a gap that counts", async () => {
     "shop",
     (one) =>
       withDatabase(newer, "shop", async (other) => {
-        await using ours = await openSession(await endpointOf(one.url, "source"));
-        await using theirs = await openSession(
+        await using onSource = await openSession(await endpointOf(one.url, "source"));
+        await using onTarget = await openSession(
           await endpointOf(other.urlFor({ user: "visitor", password: "visitor" }), "target"),
         );
         await exec(one.url, setting);
         await exec(other.url, setting);
-        return await compareStructures({ source: ours, target: theirs });
+        return await compareStructures({ source: onSource, target: onTarget });
       }),
   );
-  deepStrictEqual(told(comparison), []);
+  deepStrictEqual(differencesOf(comparison), []);
   deepStrictEqual(comparison.notChecked.filter(({ failed }) => failed).map(({ what }) => what), [
-    "where sequence numbers stands",
-    "where sequence orders_id_seq stands",
+    "value of sequence numbers",
+    "value of sequence orders_id_seq",
   ]);
 });
 
-Deno.test("what a target without superuser could not be given is noted with its reason after init", async () => {
+Deno.test("after init without a superuser on the target, what could not be set is noted with the reason", async () => {
   await exec(newer.url(), "CREATE ROLE manager LOGIN CREATEDB CREATEROLE PASSWORD 'manager'");
   await withDatabase(older, "shop", async ({ name, url }) => {
     await exec(url, setting);
@@ -432,13 +432,13 @@ Deno.test("what a target without superuser could not be given is noted with its 
       await using source = await openSession(await endpointOf(url, "source"));
       await using target = await openSession(await endpointOf(asManager(name), "target"));
       const comparison = await compareStructures({ source, target });
-      deepStrictEqual(told(comparison), []);
+      deepStrictEqual(differencesOf(comparison), []);
       const of = (object: string) =>
         comparison.sections.flatMap(({ notes }) => notes)
           .filter((note) => note.object === object)
           .map(({ message, reason }) => `${message} (${reason})`);
       const cannot = (owner: string) =>
-        `role manager is no member of role ${owner} on the target and cannot act for it`;
+        `role manager is not a member of role ${owner} on the target and cannot act as that role`;
       deepStrictEqual(of("table customers"), [
         `owner boss on the source, owner manager on the target (${cannot("boss")})`,
       ]);

@@ -1,5 +1,5 @@
 /**
- * `verify`: proves that source and target are equal, or shows where they are not.
+ * `verify`: checks whether source and target are equal, and shows where they differ.
  *
  * @module
  */
@@ -41,16 +41,15 @@ import type { RunContext, VerifyOptions } from "../shared/run.ts";
 import { type DatabaseScope, resolveScopes } from "../shared/table_scope.ts";
 
 /**
- * Compares databases: their rows by digests that both servers compute, and everything else by their
- * catalogs.
+ * Compares databases: rows by digests that both servers compute, everything else by the catalogs.
  *
- * Only reads, unless {@linkcode VerifyOptions.repair} says otherwise. What cannot be compared is in
- * the report as such, and then the verdict is not `equal`.
+ * Read-only unless {@linkcode VerifyOptions.repair} requests changes. If something cannot be
+ * compared, the report says so and the verdict is not `equal`.
  *
  * Requires `--allow-net` for both hosts.
  *
- * @throws ReplicatorError when the comparison cannot go on at all: wrong rules, a server out of
- * reach
+ * @throws ReplicatorError when no comparison is possible, for example because of invalid rules or
+ * an unreachable server
  */
 export async function verify(given: VerifyOptions, run: RunContext): Promise<VerifyReport> {
   const options = prepareEndpoints(given, run.events);
@@ -66,13 +65,13 @@ export async function verify(given: VerifyOptions, run: RunContext): Promise<Ver
     targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
     signal: run.signal,
   });
-  refuse([
+  throwIfAny([
     ...planning.problems,
     ...planning.databases.flatMap((planned) =>
       planning.relation !== "different" && planned.target === planned.source.name
         ? [{
           path: "--target",
-          message: `database "${planned.target}" of this server is the one to compare with itself`,
+          message: `database "${planned.target}" on this server is the source itself`,
         }]
         : []
     ),
@@ -133,7 +132,7 @@ export async function verify(given: VerifyOptions, run: RunContext): Promise<Ver
   };
 }
 
-function refuse(problems: readonly Problem[]): void {
+function throwIfAny(problems: readonly Problem[]): void {
   if (problems.length > 0) throw new UsageError(problems);
 }
 
@@ -157,7 +156,7 @@ async function verifyDatabase(work: DatabaseWork): Promise<DatabaseOutcome> {
   if (planned.existing === undefined) return missingDatabase(planned);
   const source = withDatabase(options.source, planned.source.name);
   const target = withDatabase(options.target, planned.target);
-  await reach(target, signal);
+  await checkReachable(target, signal);
   const scope = await withStoredWindows(work, { source, target });
   const structure = await recorder.step(() => structureOf({ source, target }, { ...work, scope }), {
     step: "structure",
@@ -212,14 +211,14 @@ async function structureOf(
   await using target = await openSession(endpoints.target, { signal });
   const compared = await compareStructures({ source, target }, {
     consequences: scope.consequences,
-    awaitsCutover: await isFollowedByOurs(source, target),
+    awaitsCutover: await hasOwnSubscription(source, target),
   });
   const setAside = await readOutstanding(target);
   return { ...compared, sections: nameSetAside(compared.sections, setAside), setAside };
 }
 
-/** Whether an enabled subscription of ours reads a slot of the source's database. */
-async function isFollowedByOurs(source: Session, target: Session): Promise<boolean> {
+/** Whether an enabled subscription owned by the tool reads a slot of the source's database. */
+async function hasOwnSubscription(source: Session, target: Session): Promise<boolean> {
   const names = (await readDescribedSubscriptions(target)).flatMap((
     { enabled, descriptor, slotName },
   ) => enabled && descriptor !== undefined && slotName !== undefined ? [slotName] : []);
@@ -229,7 +228,7 @@ async function isFollowedByOurs(source: Session, target: Session): Promise<boole
   return (await readSlots(source, names)).some((slot) => slot.database === database);
 }
 
-/** The least of the tables' positions. */
+/** The lowest of the tables' WAL positions. */
 function asOf({ live, tables }: ComparedRows): Pick<VerifiedDatabase, "asOf"> {
   const positions = tables.flatMap((table) => table.asOf === undefined ? [] : parseLsn(table.asOf));
   if (!live || positions.length === 0) return {};
@@ -237,9 +236,9 @@ function asOf({ live, tables }: ComparedRows): Pick<VerifiedDatabase, "asOf"> {
 }
 
 /**
- * Windows of time reach back from the moment of the copy. Where the target follows the source our
- * subscription remembers it; else from now: rows that have aged since are then compared on neither
- * side, and the report says so.
+ * Time windows reach back from the time of the copy, which the tool's subscription records. Without
+ * one they reach back from the present: rows that have aged out since are compared on neither side,
+ * which the report mentions.
  */
 async function withStoredWindows(
   { options: { rules = noTableRules }, scope, signal }: DatabaseWork,
@@ -251,8 +250,11 @@ async function withStoredWindows(
   if (!hasWindows) return scope;
   await using source = await openSession(endpoints.source, { signal });
   await using target = await openSession(endpoints.target, { signal });
-  const places = { source: await readDatabaseRef(source), target: await readDatabaseRef(target) };
-  const { hash } = await describeScope({ ...places, rules }, {
+  const databases = {
+    source: await readDatabaseRef(source),
+    target: await readDatabaseRef(target),
+  };
+  const { hash } = await describeScope({ ...databases, rules }, {
     epoch: 1,
     createdAt: "",
     changedIdentities: [],
@@ -265,8 +267,8 @@ async function withStoredWindows(
   return { ...scope, scope: decided, consequences: consequencesOf(decided, scope.source) };
 }
 
-/** Fails at once, and as the target's failure, where the database cannot be opened. */
-async function reach(target: Endpoint, signal: AbortSignal): Promise<void> {
+/** Fails early, and on behalf of the target, if its database cannot be opened. */
+async function checkReachable(target: Endpoint, signal: AbortSignal): Promise<void> {
   await using _session = await openSession(target, { signal });
 }
 

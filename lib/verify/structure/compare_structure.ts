@@ -1,5 +1,5 @@
 /**
- * Compares everything of two databases but their rows.
+ * Compares everything in two databases except rows.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { withReason } from "./reasons.ts";
 import { scopeFilter, type StructureScope, withinScope } from "./scope.ts";
 import { describeObject } from "./words.ts";
 
-/** A session on each side, idle; their databases are compared. */
+/** An idle session on each side, connected to the databases to compare. */
 export interface StructureSessions {
   readonly source: Session;
   readonly target: Session;
@@ -27,27 +27,28 @@ export interface StructureSessions {
  * sequences and everything else that `docs/guides/verification.md` names, with owners, privileges
  * and comments. Nothing is written on either side.
  *
- * @throws ServerError when a side refuses to be read
+ * @throws ServerError when a server rejects a query
  */
 export async function compareStructures(
   { source, target }: StructureSessions,
   scope: StructureScope = {},
 ): Promise<StructureComparison> {
   const [one, other] = await readStructures({ source, target });
-  // the source first: whatever the target has been given by then is not taken for behind
+  // source first: the target may then be ahead, which is fine, but not falsely behind
   const sequences = {
     source: await readSequenceState(source),
     target: await readSequenceState(target),
   };
   const isInScope = scopeFilter(scope);
-  const [ours, theirs] = [withinScope(one, isInScope), withinScope(other, isInScope)];
-  const diff = diffStructure(ours, theirs);
-  const context = { source: ours, target: theirs, consequences: scope.consequences };
-  const named = namedRoles(ours);
+  const onSource = withinScope(one, isInScope);
+  const onTarget = withinScope(other, isInScope);
+  const diff = diffStructure(onSource, onTarget);
+  const context = { source: onSource, target: onTarget, consequences: scope.consequences };
+  const named = namedRoles(onSource);
   const differences = [
     ...diff.found.map((found) => shown(withReason(found, context))),
-    ...diffSequenceValues(ours, { ...sequences, awaitsCutover: scope.awaitsCutover ?? false }),
-    ...missingRoles(named, theirs),
+    ...diffSequenceValues(onSource, { ...sequences, awaitsCutover: scope.awaitsCutover ?? false }),
+    ...missingRoles(named, onTarget),
   ];
   const sections = new Map([...diff.compared, ["roles", named.size] as const]);
   return {
@@ -56,14 +57,14 @@ export async function compareStructures(
     ),
     notChecked: [
       ...diff.doubtful.map(gapOf),
-      ...unreadableSequences(ours, { state: sequences.source, side: "source" }),
-      ...unreadableSequences(theirs, { state: sequences.target, side: "target" }),
+      ...unreadableSequences(onSource, { state: sequences.source, side: "source" }),
+      ...unreadableSequences(onTarget, { state: sequences.target, side: "target" }),
       ...neverCompared,
     ],
   };
 }
 
-/** With bytes that are no valid UTF-8 as people can read them. */
+/** Makes bytes that are not valid UTF-8 readable. */
 function shown(difference: StructureDifference): StructureDifference {
   return Object.fromEntries(
     Object.entries(difference).map((
@@ -90,17 +91,18 @@ function sectionOf(
   };
 }
 
-/** Asking a server for a plan of both would tell, and run the immutable functions in them. */
+/**
+ * A plan of both expressions would decide, but planning would run the immutable functions in them.
+ */
 function gapOf({ source, property }: DoubtfulDefinition): NotChecked {
   return {
     what: `${property} of ${describeObject(source)}`,
-    reason:
-      "servers before 14 print it differently, and texts alone cannot tell whether it means the same",
+    reason: "servers before 14 print it differently, so the two texts cannot be compared reliably",
     failed: false,
   };
 }
 
-/** The roles that objects belong to or grant something, with how many objects. */
+/** The roles that own objects or have privileges on them, with the number of objects. */
 function namedRoles({ objects }: Structure): ReadonlyMap<string, number> {
   const uses = new Map<string, number>();
   for (const { owner, grants } of objects.values()) {
@@ -111,7 +113,7 @@ function namedRoles({ objects }: Structure): ReadonlyMap<string, number> {
   return uses;
 }
 
-/** Those that the target does not have: told once each, with what it means. */
+/** The roles missing on the target, one note each. */
 function missingRoles(
   named: ReadonlyMap<string, number>,
   target: Structure,
@@ -128,14 +130,14 @@ function missingRoles(
       message: `does not exist on the target; on the source ${
         plural(
           count,
-          "object belongs to it or grants it something",
-          "objects belong to it or grant it something",
+          "object refers to it as owner or grantee",
+          "objects refer to it as owner or grantee",
         )
       }`,
       reason: provider === undefined
         ? name.startsWith("pg_")
-          ? "it belongs to the source's version"
-          : "roles belong to servers; the report of init says why it could not be made"
+          ? "it is a predefined role of the source's version"
+          : "roles belong to the server; the report of init says why it was not created"
         : `it belongs to ${provider.provider}`,
     };
   });
@@ -149,19 +151,19 @@ function unreadableSequences(
     object.kind === "sequence" &&
       state.unreadable.has(tableKey({ schema: object.schema ?? "", name: object.name }))
       ? [{
-        what: `where ${describeObject(object)} stands`,
-        reason: `our role may not read it on the ${side}`,
+        what: `value of ${describeObject(object)}`,
+        reason: `permission denied on the ${side}`,
         failed: true,
       }]
       : []
   );
 }
 
-/** What no run compares. */
+/** Never compared. */
 const neverCompared: readonly NotChecked[] = [
   {
     what: "publications, subscriptions, replication slots",
-    reason: "they belong to a server's own replication and are not copied",
+    reason: "they belong to each server's own replication and are not copied",
     failed: false,
   },
   {
@@ -170,18 +172,18 @@ const neverCompared: readonly NotChecked[] = [
     failed: false,
   },
   {
-    what: "objects that extensions made",
-    reason: "CREATE EXTENSION makes them; versions of extensions are compared",
+    what: "members of extensions",
+    reason: "CREATE EXTENSION creates them; the versions of extensions are compared",
     failed: false,
   },
   {
-    what: "who has granted a privilege",
-    reason: "a target's administrator grants in a name of its own; who has it is compared",
+    what: "grantors of privileges",
+    reason: "managed servers grant under a different role; the grantees are compared",
     failed: false,
   },
   {
     what: "planner statistics",
-    reason: "each server gathers its own by ANALYZE",
+    reason: "each server collects its own with ANALYZE",
     failed: false,
   },
 ];

@@ -1,20 +1,20 @@
 /**
- * Whether two pieces of SQL that servers have printed from their catalogs say the same. Pure.
+ * Compares SQL that servers print from their catalogs. Pure.
  *
  * @module
  */
 import { normalForm, tokensOf } from "./normal_form.ts";
 
-/** A piece of SQL and the version of the server that printed it. */
+/** SQL and the major version of the server that printed it. */
 export interface PrintedSql {
   readonly text: string;
   readonly majorVersion: number;
 }
 
 /**
- * Compares token by token: white space does not count. From 16 on a server leaves out the qualifier
- * of a column where a query has one relation only; what an older one prints more is passed over.
- * What still differs is compared in its normal form.
+ * Whether two definitions are equal: compares the tokens of their normal forms. Servers since 16
+ * omit the qualifier of columns in queries with a single relation, so an additional qualifier from
+ * an older server is ignored.
  */
 export function sameSql(one: PrintedSql, other: PrintedSql): boolean {
   if (one.text === other.text) return true;
@@ -27,14 +27,13 @@ export function sameSql(one: PrintedSql, other: PrintedSql): boolean {
     );
 }
 
-/** A qualified name, and no literal or number. */
+/** A qualified name, not a literal or number. */
 function isColumn(token: string): boolean {
   return /^["\p{L}_].*\./su.test(token) && !token.endsWith("'");
 }
 
 /**
- * Functions that have a syntax of their own: from 14 on it is printed as it was written, before as
- * a call.
+ * Functions with special syntax, which servers since 14 print as written and older ones as a call.
  */
 const spelledTwice: ReadonlySet<string> = new Set([
   "at",
@@ -57,8 +56,7 @@ const spelledTwice: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether a server before 14 and a later one may print the same expression as these two texts; if
- * not, they differ.
+ * Whether these may be the same expression, printed by a server before 14 and a later one.
  */
 export function maySpellTheSame(one: PrintedSql, other: PrintedSql): boolean {
   const versions = [one.majorVersion, other.majorVersion];

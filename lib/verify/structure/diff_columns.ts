@@ -1,5 +1,5 @@
 /**
- * Whether the columns that both sides have stand in the same order. Pure.
+ * Compares the order of the columns common to both sides. Pure.
  *
  * @module
  */
@@ -7,15 +7,14 @@ import { changeOf, type FoundDifference } from "./found.ts";
 import { objectKey, type Structure, type StructureObject } from "./model.ts";
 
 /**
- * One difference for each table whose columns stand in another order; one that is missing moves
- * nothing.
+ * One difference per table whose columns are ordered differently, regardless of missing columns.
  */
 export function diffColumnOrder(source: Structure, target: Structure): readonly FoundDifference[] {
-  const [ours, theirs] = [columnsOf(source), columnsOf(target)];
-  return [...ours].flatMap(([key, columns]) => {
+  const [onSource, onTarget] = [columnsOf(source), columnsOf(target)];
+  return [...onSource].flatMap(([key, columns]) => {
     const [table, other] = [source.objects.get(key), target.objects.get(key)];
     if (table === undefined || other === undefined) return [];
-    const [one, two] = [columns, theirs.get(key) ?? []].map(namesInOrder) as [string[], string[]];
+    const [one, two] = [columns, onTarget.get(key) ?? []].map(namesInOrder) as [string[], string[]];
     const common = {
       source: one.filter((name) => two.includes(name)),
       target: two.filter((name) => one.includes(name)),
@@ -26,7 +25,7 @@ export function diffColumnOrder(source: Structure, target: Structure): readonly 
   });
 }
 
-/** By the key of their table or type. */
+/** Columns by the key of their table or type. */
 function columnsOf({ objects }: Structure): ReadonlyMap<string, StructureObject[]> {
   const columns = new Map<string, StructureObject[]>();
   for (const object of objects.values()) {
@@ -36,9 +35,9 @@ function columnsOf({ objects }: Structure): ReadonlyMap<string, StructureObject[
     const key = objects.has(table)
       ? table
       : objectKey({ kind: "type", schema, parent: undefined, name: parent });
-    const there = columns.get(key);
-    if (there === undefined) columns.set(key, [object]);
-    else there.push(object);
+    const siblings = columns.get(key);
+    if (siblings === undefined) columns.set(key, [object]);
+    else siblings.push(object);
   }
   return columns;
 }

@@ -1,7 +1,7 @@
 /**
- * Compares who may do what with an object. Pure.
+ * Compares privileges. Pure.
  *
- * Who has granted is not compared: a managed target's administrator grants in a name of its own.
+ * Grantors are not compared, since managed servers grant under a different role.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { StructureDifference } from "./difference.ts";
 import { differenceOf, type FoundDifference, type ObjectPair } from "./found.ts";
 import type { Grant } from "./model.ts";
 
-/** One difference for each role that has more or less. */
+/** One difference per grantee whose privileges differ. */
 export function diffGrants(
   pair: ObjectPair,
   versions: { readonly source: number; readonly target: number },
@@ -18,9 +18,9 @@ export function diffGrants(
   const known = Math.min(versions.source, versions.target);
   const [one, other] = [byGrantee(pair.source.grants, known), byGrantee(pair.target.grants, known)];
   return [...new Set([...one.keys(), ...other.keys()])].flatMap((grantee) => {
-    const [ours, theirs] = [one.get(grantee) ?? [], other.get(grantee) ?? []];
-    const missing = ours.filter((privilege) => !theirs.includes(privilege));
-    const extra = theirs.filter((privilege) => !ours.includes(privilege));
+    const [onSource, onTarget] = [one.get(grantee) ?? [], other.get(grantee) ?? []];
+    const missing = onSource.filter((privilege) => !onTarget.includes(privilege));
+    const extra = onTarget.filter((privilege) => !onSource.includes(privilege));
     if (missing.length === 0 && extra.length === 0) return [];
     return [{ ...pair, difference: grantDifference(pair, { grantee, missing, extra }) }];
   });
@@ -36,7 +36,7 @@ function grantDifference(
 ): StructureDifference {
   const words = [
     ...missing.length === 0 ? [] : [`lacks ${missing.join(", ")} on the target`],
-    ...extra.length === 0 ? [] : [`has ${extra.join(", ")} on the target only`],
+    ...extra.length === 0 ? [] : [`has ${extra.join(", ")} only on the target`],
   ];
   return differenceOf(object, {
     change: "changed",
@@ -52,7 +52,7 @@ function describeGrantee(grantee: Grant["grantee"]): string {
   return grantee === true ? "the owner" : displayName({ schema: "public", name: grantee });
 }
 
-/** The grantee that a difference is about; undefined when it is not about privileges. */
+/** The grantee that a difference concerns; undefined if it does not concern privileges. */
 export function granteeOf(
   { property = "" }: StructureDifference,
   { source, target }: Partial<ObjectPair>,
@@ -68,7 +68,7 @@ function byGrantee(
 ): ReadonlyMap<Grant["grantee"], readonly string[]> {
   const map = new Map<Grant["grantee"], string[]>();
   for (const { grantee, privilege } of grants) {
-    // new in 17, and part of what ALL means there
+    // new in 17, where ALL includes it
     if (majorVersion < 17 && privilege.startsWith("MAINTAIN")) continue;
     const privileges = map.get(grantee);
     if (privileges === undefined) map.set(grantee, [privilege]);

@@ -1,5 +1,5 @@
 /**
- * Whether sequences of the target would hand out what the source has handed out already. Pure.
+ * Detects sequences on the target that would repeat values already used on the source. Pure.
  *
  * @module
  */
@@ -10,8 +10,8 @@ import { differenceOf } from "./found.ts";
 import { objectKey, type SequenceState, type Structure, type StructureObject } from "./model.ts";
 
 /**
- * Of the source's sequences those that are behind on the target. A target may be ahead: numbers are
- * skipped then, and none comes twice.
+ * The sequences whose value on the target is behind the source. It may be ahead, which skips values
+ * but does not repeat any.
  */
 export function diffSequenceValues(
   { objects }: Structure,
@@ -37,7 +37,7 @@ export function diffSequenceValues(
       ? [{
         ...difference,
         severity: "note",
-        reason: "sequences are not replicated: cutover sets them",
+        reason: "sequences are not replicated; cutover sets them",
       }]
       : [difference];
   });
@@ -49,7 +49,7 @@ function behind(
   target: SequenceValue,
 ): StructureDifference | undefined {
   const increment = BigInt(String(object.facts.increment ?? "1"));
-  // what comes next; of a sequence that was never asked its start
+  // the next value; for an unused sequence, its start value
   const next = ({ lastValue, isCalled }: SequenceValue) =>
     isCalled ? lastValue + increment : lastValue;
   const lead = increment > 0n ? next(target) - next(source) : next(source) - next(target);
@@ -58,13 +58,13 @@ function behind(
   return differenceOf(object, {
     change: "changed",
     property: "value",
-    message: `gives ${next(source)} next on the source, ${
+    message: `is behind: its next value is ${next(source)} on the source, ${
       next(target)
-    } on the target: it is behind`,
+    } on the target`,
     source: String(source.lastValue),
     target: String(target.lastValue),
     ...(object.facts.cycle === true
-      ? { severity: "note", reason: "it starts again at its end, so nobody can tell who is ahead" }
+      ? { severity: "note", reason: "it cycles, so its values do not show which side is ahead" }
       : { remedy: `run on the target: ${statement}` }),
   });
 }

@@ -10,28 +10,27 @@ import { changeOf, differenceOf, type FoundDifference, type ObjectPair } from ".
 import type { FactValue, Structure, StructureObject } from "./model.ts";
 import { objectKey } from "./model.ts";
 import { tokensOf, unquoted } from "./normal_form.ts";
-import { broughtBy } from "./versions.ts";
+import { introducedIn } from "./versions.ts";
 
 /**
- * A definition that a server before 14 and a later one may print differently although it means the
- * same.
+ * A definition that cannot be compared reliably because servers before 14 print it differently.
  */
 export interface DoubtfulDefinition extends ObjectPair {
   readonly property: string;
 }
 
-/** What comparing found. */
+/** The result of {@linkcode diffStructure}. */
 export interface StructureDiff {
   readonly found: readonly FoundDifference[];
   readonly doubtful: readonly DoubtfulDefinition[];
-  /** Objects of either side by section. */
+  /** Number of objects by section. */
   readonly compared: ReadonlyMap<string, number>;
 }
 
-/** Facts that serve to recognise an object. */
-const silentFacts: ReadonlySet<string> = new Set(["signature", "place"]);
+/** Facts that only help to identify an object. */
+const identifyingFacts: ReadonlySet<string> = new Set(["signature", "place"]);
 
-/** Compares what is in scope. */
+/** Compares the objects of two structures. */
 export function diffStructure(source: Structure, target: Structure): StructureDiff {
   const found: FoundDifference[] = [];
   const doubtful: DoubtfulDefinition[] = [];
@@ -47,16 +46,16 @@ export function diffStructure(source: Structure, target: Structure): StructureDi
       doubtful.push(...diff.doubtful);
       continue;
     }
-    const [there, structure, lacking] = one === undefined
+    const [object, structure, lacking] = one === undefined
       ? [other!, target, source] as const
       : [one, source, target] as const;
-    if (!comparable(there, lacking) || isPartOfWhatIsNotThere(there, structure, lacking)) continue;
+    if (!comparable(object, lacking) || isPartOfMissing(object, structure, lacking)) continue;
     found.push({
       source: one,
       target: other,
-      difference: differenceOf(there, {
+      difference: differenceOf(object, {
         change: one === undefined ? "extra" : "missing",
-        message: one === undefined ? "is on the target only" : "is missing on the target",
+        message: one === undefined ? "exists only on the target" : "is missing on the target",
       }),
     });
   }
@@ -64,15 +63,15 @@ export function diffStructure(source: Structure, target: Structure): StructureDi
 }
 
 /**
- * NOT NULL constraints have rows of their own from 18 on: between older servers and newer ones the
- * columns tell.
+ * Servers before 18 have no catalog entries for NOT NULL constraints; they are then compared as
+ * properties of columns.
  */
 function comparable({ facts }: StructureObject, lacking: Structure): boolean {
   return facts.kind !== "not null" || lacking.majorVersion >= 18;
 }
 
-/** The whole is told once; an index of a key goes with the key. */
-function isPartOfWhatIsNotThere(
+/** A missing object is reported once, without its parts; an index belongs to its constraint. */
+function isPartOfMissing(
   object: StructureObject,
   structure: Structure,
   lacking: Structure,
@@ -108,16 +107,17 @@ function diffObject(
     found.push({ ...pair, difference: changeOf(pair, { property, source: one, target: other }) });
 
   if (source.facts.kind !== target.facts.kind) {
-    changed("kind", source.facts.kind, target.facts.kind); // all else differs as a consequence
+    // everything else differs as a consequence
+    changed("kind", source.facts.kind, target.facts.kind);
     return { found, doubtful };
   }
   for (const property of propertiesOf(source.facts, target.facts)) {
     const [one, other] = [source.facts[property], target.facts[property]];
-    // what the source cannot have is none of its own
-    const known = versions.source >= (broughtBy(source, property) ?? 0);
+    // skip properties that the source's version does not have
+    const known = versions.source >= (introducedIn(source, property) ?? 0);
     const isSame = sameValue(one, other) ||
       versions.source !== versions.target && sameNames(property, one, other);
-    if (known && !silentFacts.has(property) && !isSame) {
+    if (known && !identifyingFacts.has(property) && !isSame) {
       changed(property, one, other);
     }
   }
@@ -153,10 +153,10 @@ function sameValue(one: FactValue | undefined, other: FactValue | undefined): bo
   return JSON.stringify(one ?? null) === JSON.stringify(other ?? null);
 }
 
-/** Facts that are no names, whatever is in quotes there. */
+/** Facts that are not names, where quotes are significant. */
 const literalFacts: ReadonlySet<string> = new Set(["body", "library", "value", "label"]);
 
-/** Whether names differ in quotes only, which a version puts around its own keywords. */
+/** Whether names differ only in quoting, since each version quotes its own keywords. */
 function sameNames(
   property: string,
   one: FactValue | undefined,
@@ -169,7 +169,7 @@ function sameNames(
   return a === b;
 }
 
-/** Options that may be secrets: their values are compared, and not told. */
+/** Options that may contain secrets: their values are compared but not shown. */
 const secretOption = /pass|secret|token|key|credential/i;
 
 function diffSet(pair: ObjectPair, property: string): readonly FoundDifference[] {
@@ -183,8 +183,8 @@ function diffSet(pair: ObjectPair, property: string): readonly FoundDifference[]
   const extra = other.filter((member) => !one.includes(member)).map(shown);
   if (missing.length === 0 && extra.length === 0) return [];
   const words = [
-    ...missing.length === 0 ? [] : [`${missing.join(", ")} on the source only`],
-    ...extra.length === 0 ? [] : [`${extra.join(", ")} on the target only`],
+    ...missing.length === 0 ? [] : [`${missing.join(", ")} only on the source`],
+    ...extra.length === 0 ? [] : [`${extra.join(", ")} only on the target`],
   ];
   return [{
     ...pair,

@@ -1,33 +1,33 @@
 /**
- * What is not the same in the structure of two databases.
+ * Differences between the structures of two databases.
  *
  * @module
  */
 import type { NotChecked, ObjectDifference, VerifiedSection } from "../report/report.ts";
 
-/** One property of one object that is not the same on both sides. */
+/** A differing object, or one differing property of an object. */
 export interface StructureDifference extends ObjectDifference {
   /**
-   * `difference`: both sides are not equal. `note`: told, but expected: what the target cannot
-   * have, what a copy cannot carry over, what the versions make of it; `reason` says which.
+   * `difference`: the sides are not equal. `note`: the difference is expected, because the target,
+   * a copy or the versions do not allow otherwise; `reason` explains it.
    */
   readonly severity: "difference" | "note";
   /** `indexes`, `triggers`, … */
   readonly section: string;
   readonly schema?: string;
-  /** The table, type or role that it belongs to. */
+  /** The table, type or role it belongs to. */
   readonly parent?: string;
   readonly name: string;
   readonly change: "missing" | "extra" | "changed";
 }
 
-/** One kind of objects: how many there are on either side, and what differs. */
+/** The comparison of one kind of object. */
 export interface StructureSection extends VerifiedSection {
   readonly differences: readonly StructureDifference[];
   readonly notes: readonly StructureDifference[];
 }
 
-/** The outcome of comparing two structures. */
+/** The result of comparing two structures. */
 export interface StructureComparison {
   readonly sections: readonly StructureSection[];
   readonly notChecked: readonly NotChecked[];

@@ -1,5 +1,5 @@
 /**
- * How a difference is made of what it is about. Pure.
+ * Builds differences from the objects they concern. Pure.
  *
  * @module
  */
@@ -7,20 +7,20 @@ import type { StructureDifference } from "./difference.ts";
 import type { FactValue, StructureObject } from "./model.ts";
 import { describeChange, describeObject, describeValue } from "./words.ts";
 
-/** One object that both sides have. */
+/** An object that exists on both sides. */
 export interface ObjectPair {
   readonly source: StructureObject;
   readonly target: StructureObject;
 }
 
-/** A difference with what it is about, so that a reason can be looked for. */
+/** A difference with the objects it concerns, from which a reason can be derived. */
 export interface FoundDifference {
   readonly difference: StructureDifference;
   readonly source: StructureObject | undefined;
   readonly target: StructureObject | undefined;
 }
 
-/** What to say of an object. */
+/** A difference about an object. */
 export function differenceOf(
   object: StructureObject,
   what: Pick<StructureDifference, "change" | "message"> & Partial<StructureDifference>,
@@ -37,7 +37,7 @@ export function differenceOf(
   };
 }
 
-/** A property that has another value. */
+/** A difference about the value of a property. */
 export function changeOf(
   { source: object }: ObjectPair,
   { property, source, target }: {

@@ -1,5 +1,5 @@
 /**
- * Everything of a database but its rows, compared on two servers of whatever versions.
+ * Compares everything in two databases except rows, between any supported versions.
  *
  * @module
  */

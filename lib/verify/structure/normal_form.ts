@@ -1,8 +1,7 @@
 /**
- * SQL as servers print it from their catalogs, brought into one form: what a server prints before a
- * dump and after the restore differs, although it means the same, wherever the printed text is
- * parsed into something else than what was printed. Pure; no server is asked, for it would run the
- * user's functions to answer.
+ * Normalizes SQL that servers print from their catalogs. A definition may print differently after
+ * dump and restore although it is equivalent, because parsing the printed text can yield a
+ * different expression tree. Pure: asking a server would run user-defined functions.
  *
  * Source: PostgreSQL's `src/backend/utils/adt/ruleutils.c` and `src/backend/parser`.
  *
@@ -10,31 +9,30 @@
  */
 import { type Token, tokenize } from "../../core/internal.ts";
 
-/** A word, literal, symbol or qualified name, or what is between brackets. */
+/** A word, literal, symbol or qualified name, or a bracketed group. */
 export type Node = string | Group;
 
-/** What is between brackets. */
+/** The contents of a pair of brackets. */
 export interface Group {
   readonly open: "(" | "[";
   readonly content: readonly Node[];
 }
 
 /**
- * The normal form of a piece of SQL, as tokens: white space, brackets and casts that mean nothing
- * are gone.
+ * The normal form of a definition as tokens, without white space and redundant brackets and casts.
  */
 export function normalForm(text: string): readonly string[] {
   return [...flat(normal(treeOf(tokensOf(text).map(unquoted))))];
 }
 
 /**
- * A name is printed in quotes where it is a keyword of the server's version: `"json"` from 16 on.
+ * Removes the quotes of a name that is a keyword in the server's version, such as `"json"` since 16.
  */
 export function unquoted(text: string): string {
   return text.replace(/^"((?!true"|false")[a-z_][a-z0-9_$]*)"$/, "$1");
 }
 
-/** A piece of SQL without its white space. */
+/** The tokens of a definition, without white space. */
 export function tokensOf(text: string): readonly string[] {
   const isWord = ({ kind }: Token) => kind !== "space";
   return [...tokenize(text)].filter(isWord).map(({ start, end }) => text.slice(start, end));
@@ -51,7 +49,7 @@ function* flat(nodes: readonly Node[]): Generator<string> {
   }
 }
 
-/** Brackets become groups; names with their qualifiers, and `::`, become one node. */
+/** Brackets become groups; qualified names and `::` become single nodes. */
 function treeOf(tokens: readonly string[]): readonly Node[] {
   const stack: { readonly open: "(" | "["; readonly content: Node[] }[] = [];
   let content: Node[] = [];
@@ -76,7 +74,7 @@ function treeOf(tokens: readonly string[]): readonly Node[] {
       content.push(name);
     } else content.push(token);
   }
-  // brackets that are never closed: the text is no SQL, and stays as it is
+  // unbalanced brackets: not SQL, so leave the rest unchanged
   while (stack.length > 0) {
     const outer = stack.pop()!;
     content = [...outer.content, { open: outer.open, content }];
@@ -88,7 +86,7 @@ function isName(node: Node | undefined): boolean {
   return typeof node === "string" && /^["\p{L}_]/u.test(node);
 }
 
-/** Servers print keywords in capitals and names in small letters or quoted. */
+/** Servers print keywords in upper case, and names in lower case or quoted. */
 function isKeyword(node: Node | undefined): boolean {
   return typeof node === "string" && /^[A-Z]+$/.test(node);
 }
@@ -103,7 +101,7 @@ function isGroup(node: Node | undefined, open: "(" | "[" = "("): node is Group {
 
 function normal(nodes: readonly Node[]): readonly Node[] {
   const inner = nodes.map((node, at): Node => {
-    // ON TRUE is printed for a join without condition, ON (true) for one with that
+    // a join without condition is printed as ON TRUE, and as ON (true) after a restore
     if (node === "TRUE") return "true";
     if (typeof node === "string") return node;
     const isNameless = isSubquery(node) && !givesNames(nodes, at);
@@ -120,8 +118,8 @@ function isSubquery({ open, content }: Group): boolean {
 const setOperations: ReadonlySet<Node | undefined> = new Set(["UNION", "INTERSECT", "EXCEPT"]);
 
 /**
- * Whether the names of a subquery's columns mean anything: those of an item of FROM, a common table
- * expression, a part of UNION.
+ * Whether a subquery's column names are significant: in FROM, a common table expression or a set
+ * operation.
  */
 function givesNames(nodes: readonly Node[], at: number): boolean {
   const [before, previous, next] = [nodes[at - 2], nodes[at - 1], nodes[at + 1]];
@@ -134,8 +132,8 @@ function givesNames(nodes: readonly Node[], at: number): boolean {
 }
 
 /**
- * A subquery in an expression, without the names of its columns: a cast that is printed for a
- * literal gives it another one.
+ * Removes the column names of a subquery in an expression; a cast printed for a literal changes
+ * them.
  */
 function withoutNames(content: readonly Node[]): readonly Node[] {
   let isList = false;
@@ -150,15 +148,15 @@ function withoutNames(content: readonly Node[]): readonly Node[] {
   });
 }
 
-/** A column without a name is printed with this one before 15, and in places still. */
+/** Versions before 15, and newer ones in some places, print this name for unnamed columns. */
 function withoutPlaceholders(nodes: readonly Node[]): readonly Node[] {
   const isPlaceholder = (at: number) => nodes[at] === "AS" && nodes[at + 1] === '"?column?"';
   return nodes.filter((_, at) => !isPlaceholder(at) && !isPlaceholder(at - 1));
 }
 
 /**
- * Without a length `character varying` is `text`: which of both an operand is cast to depends on
- * who has parsed it last.
+ * Treats `character varying` without a length as `text`: which of the two an operand is cast to
+ * depends on how often it was parsed.
  */
 function plainTypes(nodes: readonly Node[]): readonly Node[] {
   const result: Node[] = [];
@@ -175,7 +173,7 @@ function plainTypes(nodes: readonly Node[]): readonly Node[] {
 }
 
 /**
- * `(ARRAY[a, b])::text[]` is parsed as `ARRAY[(a)::text, (b)::text]`; statistics are printed with
+ * `(ARRAY[a, b])::text[]` is parsed as `ARRAY[(a)::text, (b)::text]`. Statistics are printed with
  * fewer brackets.
  */
 function pushedCasts(nodes: readonly Node[]): readonly Node[] {
@@ -201,7 +199,7 @@ function isArray(content: readonly Node[]): boolean {
   return content.length === 2 && content[0] === "ARRAY" && isGroup(content[1], "[");
 }
 
-/** The element's type of a cast to an array, without its modifier, and where it ends. */
+/** The element type of a cast to an array, without its modifier, and where the cast ends. */
 function arrayTypeAt(
   nodes: readonly Node[],
   from: number,
@@ -237,7 +235,7 @@ function split(nodes: readonly Node[], separator: string): readonly (readonly No
   return parts.length === 1 && parts[0]!.length === 0 ? [] : parts;
 }
 
-/** `('a'::text)::text`, `'a'::text::text`: once is enough. */
+/** Reduces `('a'::text)::text` and `'a'::text::text` to one cast. */
 function singleCasts(nodes: readonly Node[]): readonly Node[] {
   const result: Node[] = [];
   for (let at = 0; at < nodes.length; at++) {
@@ -258,7 +256,7 @@ function isTextCast(nodes: readonly Node[], at: number): boolean {
   return nodes[at] === "::" && nodes[at + 1] === "text" && !isGroup(nodes[at + 2], "[");
 }
 
-/** Brackets around brackets or around a single word; those of a function's arguments stay. */
+/** Removes brackets around brackets or a single word, except those of function arguments. */
 function withoutBrackets(nodes: readonly Node[]): readonly Node[] {
   return nodes.map((node, at) => {
     if (!isGroup(node) || isIdentifier(nodes[at - 1])) return node;
@@ -269,8 +267,8 @@ function withoutBrackets(nodes: readonly Node[]): readonly Node[] {
 }
 
 /**
- * AND within AND: BETWEEN is printed in brackets, and parsed as a part of the list that it stands
- * in.
+ * Flattens AND within AND and OR within OR: BETWEEN is printed in brackets but parsed as part of
+ * the surrounding list.
  */
 function flattened(nodes: readonly Node[]): readonly Node[] {
   return nodes.flatMap((node, at) => {

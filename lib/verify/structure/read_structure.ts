@@ -1,5 +1,5 @@
 /**
- * Reads the structure of a session's database by plain catalog queries.
+ * Reads the structure of a database with catalog queries.
  *
  * @module
  */
@@ -17,19 +17,19 @@ import { type FactRow, type FactSource, factSources, factStatement } from "./fac
 import { objectKey, type SequenceState, type Structure, type StructureObject } from "./model.ts";
 
 /**
- * The catalogs belong to one snapshot; what the server prints from them does not, and fails for
- * what was just dropped.
+ * Catalog queries use one snapshot, but the server's printing functions do not, and fail for an
+ * object dropped meanwhile.
  */
-const attempts = 3;
+const maxAttempts = 3;
 
-/** Reads what a statement gives, in UTF-8 or in the bytes that the database has. */
+/** Runs a query, with text in UTF-8 or in the bytes of the database encoding. */
 type Read = <Row extends object>(statement: string) => Promise<Row[]>;
 
 /**
- * Reads two databases for comparing them. Where a text has no form in UTF-8 and both have the same
- * encoding, the texts of both are read as bytes.
+ * Reads two databases to compare them. If some text is not convertible to UTF-8 and both have the
+ * same encoding, reads the text of both as bytes.
  *
- * @throws ServerError when a server refuses a question
+ * @throws ServerError when a server rejects a query
  */
 export async function readStructures(
   { source, target }: { readonly source: Session; readonly target: Session },
@@ -50,11 +50,11 @@ export async function readStructures(
 }
 
 /**
- * Reads everything in one transaction that writes nothing.
+ * Reads everything in one read-only transaction.
  *
- * @param session idle; its database is the one that is read
- * @param options `asBytes`: texts may hold bytes that are no UTF-8, see `queryBytes`
- * @throws ServerError when the server refuses a question
+ * @param session an idle session on the database
+ * @param options `asBytes`: text may not be convertible to UTF-8, see `queryBytes`
+ * @throws ServerError when the server rejects a query
  */
 export async function readStructure(
   session: Session,
@@ -71,12 +71,12 @@ export async function readStructure(
         "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
       );
     } catch (error) {
-      if (attempt === attempts || !isOfConcurrentChange(error)) throw error;
+      if (attempt === maxAttempts || !isOfConcurrentChange(error)) throw error;
     }
   }
 }
 
-/** `cache lookup failed`, or an object that is not there any more. */
+/** `cache lookup failed`, or an object that no longer exists. */
 function isOfConcurrentChange(error: unknown): boolean {
   return error instanceof ServerError &&
     ["XX000", "42P01", "42703", "42704", "42883", "3F000"].includes(error.sqlState ?? "");
@@ -109,7 +109,7 @@ async function readAll(session: Session, read: Read): Promise<Structure> {
   };
 }
 
-/** Reads where the sequences of the session's database stand; they belong to no snapshot. */
+/** Reads the values of all sequences, which are not subject to snapshots. */
 export async function readSequenceState(session: Session): Promise<SequenceState> {
   const sequences = await listSequences(session);
   const readable = sequences.filter((sequence) => sequence.readable);
@@ -149,7 +149,7 @@ function withoutNulls<Value>(
   );
 }
 
-/** By code units: no collation of a server has a say. */
+/** Orders by code units, independently of server collations. */
 function byName(a: StructureObject, b: StructureObject): number {
   const place = ({ schema = "", parent = "", name }: StructureObject) => [schema, parent, name];
   const [one, other] = [place(a), place(b)];

@@ -1,39 +1,39 @@
 /**
- * Differences that are to be expected, and why: what the target cannot have, what a copy cannot
- * carry over, what the versions make of it. Whatever has no reason here stays a difference.
+ * Rules that recognise expected differences: what the target cannot have, what a copy cannot
+ * transfer, and what differs between versions. Without a reason here, it remains a difference.
  *
  * @module
  */
 import { displayName, tableKey } from "../../core/internal.ts";
 import type { Consequences } from "../../rules/internal.ts";
 import { providerRole } from "../../schema/internal.ts";
-import { broughtBy } from "./versions.ts";
+import { introducedIn } from "./versions.ts";
 import { granteeOf } from "./diff_grants.ts";
 import type { FoundDifference } from "./found.ts";
 import type { StructureDifference } from "./difference.ts";
 import type { Structure } from "./model.ts";
 
-/** What a reason may depend on. */
+/** The context of a {@linkcode ReasonRule}. */
 export interface ReasonContext {
   readonly source: Structure;
   readonly target: Structure;
   readonly consequences?: Consequences | undefined;
 }
 
-/** The difference as a note where there is a reason for it. */
+/** Turns the difference into a note if a rule gives a reason for it. */
 export function withReason(found: FoundDifference, context: ReasonContext): StructureDifference {
-  for (const look of reasons) {
-    const reason = look(found, context);
+  for (const rule of reasonRules) {
+    const reason = rule(found, context);
     if (reason !== undefined) return { ...found.difference, severity: "note", reason };
   }
   return found.difference;
 }
 
-type Look = (found: FoundDifference, context: ReasonContext) => string | undefined;
+type ReasonRule = (found: FoundDifference, context: ReasonContext) => string | undefined;
 
 const role = (name: string) => `role ${displayName({ schema: "public", name })}`;
 
-const noSuchRole: Look = ({ difference, source, target }, { target: { roles } }) => {
+const noSuchRole: ReasonRule = ({ difference, source, target }, { target: { roles } }) => {
   const missing = (name: string | undefined) =>
     name !== undefined && !roles.has(name)
       ? `${role(name)} does not exist on the target`
@@ -54,12 +54,15 @@ const noSuchRole: Look = ({ difference, source, target }, { target: { roles } })
   }
 };
 
-/** A role that is no superuser can act only as roles that it is a member of. */
-const couldNotGive: Look = ({ difference, source, target }, { target: { user, actsAs } }) => {
+/** A role that is not a superuser can act only as roles it is a member of. */
+const cannotActAsOwner: ReasonRule = (
+  { difference, source, target },
+  { target: { user, actsAs } },
+) => {
   const cannotActAs = (owner: string | undefined) =>
     owner === undefined || actsAs.has(owner)
       ? undefined
-      : `${role(user)} is no member of ${role(owner)} on the target and cannot act for it`;
+      : `${role(user)} is not a member of ${role(owner)} on the target and cannot act as that role`;
   if (difference.property === "owner") {
     return target?.owner === user ? cannotActAs(source?.owner) : undefined;
   }
@@ -69,17 +72,17 @@ const couldNotGive: Look = ({ difference, source, target }, { target: { user, ac
     : undefined;
 };
 
-/** They belong to whoever has copied them, where that was no superuser. */
-const largeObjectsOfAnother: Look = ({ difference, target }, { source, target: there }) => {
+/** Large objects belong to the role that copied them unless it was a superuser. */
+const largeObjectOwner: ReasonRule = ({ difference, target }, { source, target: other }) => {
   if (target?.kind !== "large objects" || difference.change === "missing") return undefined;
-  if (target.parent !== there.user) return undefined;
+  if (target.parent !== other.user) return undefined;
   const others = [...source.objects.values()].some(({ kind, parent }) =>
-    kind === "large objects" && parent !== undefined && !there.actsAs.has(parent)
+    kind === "large objects" && parent !== undefined && !other.actsAs.has(parent)
   );
-  return others ? `${role(there.user)} could not give them to their owners` : undefined;
+  return others ? `${role(other.user)} could not change their owners` : undefined;
 };
 
-const ofTheProvider: Look = ({ difference, source, target }, context) => {
+const ofTheProvider: ReasonRule = ({ difference, source, target }, context) => {
   const grantee = granteeOf(difference, { source, target } as never);
   if (typeof grantee !== "string" || difference.source !== undefined) return undefined;
   const provider = providerRole(grantee);
@@ -88,74 +91,74 @@ const ofTheProvider: Look = ({ difference, source, target }, context) => {
     : `${role(grantee)} belongs to ${provider.provider}`;
 };
 
-const ofExtensions: Look = ({ difference, source, target }) => {
+const ofExtensions: ReasonRule = ({ difference, source, target }) => {
   if ((source ?? target)?.kind !== "extension") return undefined;
   if (difference.property === "version") {
-    return "the target has the version that it offers; ALTER EXTENSION … UPDATE brings the newest";
+    return "the target has its own default version; ALTER EXTENSION … UPDATE installs the latest";
   }
   return difference.change === "extra"
-    ? "the target's provider may want it; it harms nothing"
+    ? "it may be required by the target's provider and is harmless"
     : undefined;
 };
 
-const ofTheVersion: Look = ({ difference, source, target }, context) => {
+const ofTheVersion: ReasonRule = ({ difference, source, target }, context) => {
   const [from, to] = [context.source.majorVersion, context.target.majorVersion];
   const kind = (source ?? target)?.kind ?? "";
   const { property = "" } = difference;
-  const brought = source === undefined ? undefined : broughtBy(source, property);
-  if (brought !== undefined && to < brought) return `PostgreSQL has it from ${brought} on`;
+  const since = source === undefined ? undefined : introducedIn(source, property);
+  if (since !== undefined && to < since) return `available since PostgreSQL ${since}`;
   if (kind === "schema" && source?.name === "public" && from >= 15 && to < 15) {
     if (property === "privileges of PUBLIC") {
-      return "before 15 everybody may create in public; REVOKE CREATE ON SCHEMA public FROM PUBLIC takes it away";
+      return "before version 15 every role may create objects in public; to prevent it: REVOKE CREATE ON SCHEMA public FROM PUBLIC";
     }
     if (source.owner === "pg_database_owner") {
-      return "pg_database_owner came with 14, as owner of public with 15";
+      return "pg_database_owner exists since version 14 and owns public since version 15";
     }
   }
   return undefined;
 };
 
-const notNullByColumn: Look = ({ difference, source, target }) =>
+const notNullByColumn: ReasonRule = ({ difference, source, target }) =>
   (source ?? target)?.facts.kind === "not null" && difference.change !== "changed"
-    ? "another name at most: that a column is NOT NULL is compared with the column"
+    ? "only the constraint's name may differ; NOT NULL itself is compared with the column"
     : undefined;
 
-/** What pg_dump does not bring over, whoever restores it. */
-const leftByDump: Look = ({ difference, source }) => {
+/** What pg_dump does not preserve. */
+const notPreservedByDump: ReasonRule = ({ difference, source }) => {
   if (source?.kind === "index" && difference.change === "missing" && source.facts.valid === false) {
-    return "it is invalid on the source: the rest of a CREATE INDEX CONCURRENTLY that failed; nothing is lost";
+    return "it is invalid on the source, left over from a failed CREATE INDEX CONCURRENTLY; nothing is lost";
   }
   if (
     difference.property === "order of columns" && typeof source?.facts["inherits from"] === "string"
   ) {
-    return "columns that a table has inherited come first in every dump";
+    return "a dump puts inherited columns first";
   }
   return undefined;
 };
 
-const ofTheRules: Look = ({ difference, source }, { consequences }) => {
+const ofTheRules: ReasonRule = ({ difference, source }, { consequences }) => {
   if (difference.property !== "validated" || source?.facts.validated !== true) return undefined;
   const doubtful = consequences?.doubtfulKeys.some(({ table, name }) =>
     name === source.name &&
     tableKey(table) === tableKey({ schema: source.schema ?? "", name: source.parent ?? "" })
   );
-  return doubtful === true ? "rules leave out rows that it may refer to" : undefined;
+  return doubtful === true ? "the rules exclude rows that it may reference" : undefined;
 };
 
-const ofTheServer: Look = ({ difference }) =>
+const ofTheServer: ReasonRule = ({ difference }) =>
   difference.property === "tablespace"
-    ? "tablespaces belong to a server; where rows lie changes nothing about them"
+    ? "tablespaces belong to the server and do not affect the data"
     : undefined;
 
-const reasons: readonly Look[] = [
+const reasonRules: readonly ReasonRule[] = [
   noSuchRole,
-  couldNotGive,
-  largeObjectsOfAnother,
+  cannotActAsOwner,
+  largeObjectOwner,
   ofTheProvider,
   ofExtensions,
   ofTheVersion,
   notNullByColumn,
-  leftByDump,
+  notPreservedByDump,
   ofTheRules,
   ofTheServer,
 ];

@@ -1,5 +1,5 @@
 /**
- * The part of a structure that a run is about. Pure.
+ * Restricts a structure to the objects in scope. Pure.
  *
  * @module
  */
@@ -7,13 +7,13 @@ import { ledgerSchema, tableKey } from "../../core/internal.ts";
 import type { Consequences } from "../../rules/internal.ts";
 import { objectKey, type Structure, type StructureObject } from "./model.ts";
 
-/** What is not looked at on either side. */
+/** What to exclude on both sides. */
 export interface StructureScope {
-  /** What rules leave out, with what depends on it. */
+  /** Objects excluded by the rules, and those that depend on them. */
   readonly consequences?: Consequences;
   /**
-   * Whether our subscription follows the source, so that sequences are behind until cutover sets
-   * them: a note, no difference.
+   * Whether a subscription of the tool follows the source. Sequences are then behind until cutover
+   * sets them, which is a note rather than a difference.
    */
   readonly awaitsCutover?: boolean;
 }
@@ -38,7 +38,7 @@ export function scopeFilter(
     schema !== undefined && name !== undefined && relations.has(tableKey({ schema, name }));
   return (object) => {
     const { kind, schema, parent, name, facts } = object;
-    // what is ours is not to be compared
+    // the tool's own schema
     if ((kind === "schema" ? name : schema) === ledgerSchema) return false;
     if (gone.has(objectKey(object))) return false;
     if (kind === "function") return !functions.has(JSON.stringify([schema, facts.signature]));
@@ -52,7 +52,7 @@ export function scopeFilter(
 }
 
 /**
- * `regprocedure` prints `schema.name()`, each part quoted where needed; a trigger's function has no
+ * `regprocedure` prints `schema.name()`, with parts quoted if necessary. Trigger functions have no
  * arguments.
  */
 function callsGone(printed: string, functions: ReadonlySet<string>): boolean {
@@ -71,7 +71,7 @@ function plain(part: string): string {
   return part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part;
 }
 
-/** The structure without what is not to be compared. */
+/** The structure reduced to the objects in scope. */
 export function withinScope(
   structure: Structure,
   isInScope: (object: StructureObject) => boolean,

@@ -1,5 +1,5 @@
 /**
- * Properties that not all versions know. Pure.
+ * Properties introduced in later versions. Pure.
  *
  * @module
  */
@@ -11,8 +11,11 @@ const versions: Readonly<Record<string, number>> = {
   "type multirange": 14,
 };
 
-/** The major version that brought a property of an object; undefined for what all of them know. */
-export function broughtBy({ kind, facts }: StructureObject, property: string): number | undefined {
+/** The major version that introduced a property; undefined if all supported versions have it. */
+export function introducedIn(
+  { kind, facts }: StructureObject,
+  property: string,
+): number | undefined {
   if (property === "access method" && facts.kind === "partitioned table") return 17;
   const key = `${kind} ${property}`;
   return Object.hasOwn(versions, key) ? versions[key] : undefined;

@@ -1,12 +1,12 @@
 /**
- * Objects and their properties in words. Pure.
+ * Descriptions of objects and their properties. Pure.
  *
  * @module
  */
 import { displayName } from "../../core/internal.ts";
 import type { FactValue, StructureObject } from "./model.ts";
 
-/** What an object is called: `index orders_by_day of orders`, `column total of sales.orders`. */
+/** An object's description: `index orders_by_day of orders`, `column total of sales.orders`. */
 export function describeObject({ kind, schema, parent, name, facts }: StructureObject): string {
   const shown = (part: string) => displayName({ schema: "public", name: part });
   const within = (part: string) =>
@@ -65,24 +65,24 @@ function constraintWord(kind: FactValue | undefined): string {
   }
 }
 
-/** Names with more than a name in them are not quoted as a whole. */
+/** For names with arguments or other parts, which must not be quoted as a whole. */
 function qualified(schema: string | undefined, name: string): string {
   if (schema === undefined || schema === "public") return name;
   return `${displayName({ schema: "public", name: schema })}.${name}`;
 }
 
-/** What a property that is true or not is called in both cases. */
+/** Descriptions of boolean properties: true, false. */
 const yesNo: Readonly<Record<string, readonly [string, string]>> = {
   valid: ["valid", "invalid"],
   ready: ["ready", "not ready"],
   unique: ["unique", "not unique"],
-  clustered: ["the one to cluster by", "not the one to cluster by"],
+  clustered: ["used by CLUSTER", "not used by CLUSTER"],
   validated: ["validated", "NOT VALID"],
   deferrable: ["deferrable", "not deferrable"],
   "initially deferred": ["initially deferred", "not initially deferred"],
   "not enforced": ["not enforced", "enforced"],
   "not null": ["NOT NULL", "may be NULL"],
-  filled: ["filled", "not filled"],
+  filled: ["populated", "not populated"],
   strict: ["strict", "not strict"],
   "row security": ["row security on", "row security off"],
   "forced row security": ["row security forced", "row security not forced"],
@@ -90,7 +90,14 @@ const yesNo: Readonly<Record<string, readonly [string, string]>> = {
   unlogged: ["unlogged", "logged"],
 };
 
-/** A property in words: `type integer`, `NOT NULL`, `no default`. */
+/** Descriptions of absent properties, if not `no …`. */
+const absent: Readonly<Record<string, string>> = {
+  "partition of": "not a partition",
+  generated: "not generated",
+  identity: "not an identity column",
+};
+
+/** A property's description: `type integer`, `NOT NULL`, `no default`. */
 export function describeFact(property: string, value: FactValue | undefined): string {
   const words = Object.hasOwn(yesNo, property) ? yesNo[property] : undefined;
   if (
@@ -98,11 +105,13 @@ export function describeFact(property: string, value: FactValue | undefined): st
   ) {
     return words[value === true ? 0 : 1];
   }
-  if (value === null || value === undefined || value === false) return `no ${property}`;
+  if (value === null || value === undefined || value === false) {
+    return Object.hasOwn(absent, property) ? absent[property]! : `no ${property}`;
+  }
   return value === true ? property : `${property} ${describeValue(value)}`;
 }
 
-/** A value on its own. */
+/** A value without its property. */
 export function describeValue(value: FactValue): string {
   if (value === null) return "none";
   if (typeof value === "boolean") return value ? "yes" : "no";
@@ -110,49 +119,49 @@ export function describeValue(value: FactValue): string {
   return value.map((each) => `'${each}'`).join(", ");
 }
 
-const longest = 100;
+const maxExcerpt = 100;
 
-/** Both sides in a sentence; of long texts only where they part. */
+/** Describes both sides; for long texts, only their first difference. */
 export function describeChange(
   property: string,
   source: FactValue | undefined,
   target: FactValue | undefined,
 ): string {
-  if (property === "numbers") return "not the same large objects: their numbers differ";
+  if (property === "numbers") return "the OIDs of the large objects differ";
   const isLong = (value: FactValue | undefined) =>
-    typeof value === "string" && (value.length > longest || value.trim().includes("\n"));
+    typeof value === "string" && (value.length > maxExcerpt || value.trim().includes("\n"));
   if (
     typeof source === "string" && typeof target === "string" && (isLong(source) || isLong(target))
   ) {
-    return describeParting(property, source, target);
+    return describeFirstDifference(property, source, target);
   }
   const shown = (value: FactValue | undefined) =>
     isLong(value) ? `a ${property}` : describeFact(property, value);
   return `${shown(source)} on the source, ${shown(target)} on the target`;
 }
 
-function describeParting(property: string, source: string, target: string): string {
-  const [ours, theirs] = [source.split("\n"), target.split("\n")];
-  const line = ours.findIndex((text, index) => text !== theirs[index]);
-  const at = line < 0 ? ours.length : line;
-  const [one, other] = [ours[at], theirs[at]];
+function describeFirstDifference(property: string, source: string, target: string): string {
+  const [sourceLines, targetLines] = [source.split("\n"), target.split("\n")];
+  const line = sourceLines.findIndex((text, index) => text !== targetLines[index]);
+  const at = line < 0 ? sourceLines.length : line;
+  const [one, other] = [sourceLines[at], targetLines[at]];
   if (one === undefined || other === undefined) {
-    return `another ${property} on the target: it is ${
-      one === undefined ? "longer" : "shorter"
-    }, from line ${at + 1} on`;
+    return `${property} is ${one === undefined ? "longer" : "shorter"} on the target from line ${
+      at + 1
+    } on`;
   }
-  const where = ours.length > 1 || theirs.length > 1 ? ` from line ${at + 1} on` : "";
-  return `another ${property} on the target${where}: ${excerpts(one, other)}`;
+  const where = sourceLines.length > 1 || targetLines.length > 1 ? ` from line ${at + 1} on` : "";
+  return `${property} differs${where}: ${excerpts(one, other)}`;
 }
 
-/** Around the first character that is not the same. */
+/** Excerpts around the first differing character. */
 function excerpts(one: string, other: string): string {
   let at = 0;
   while (at < one.length && one[at] === other[at]) at++;
   const from = Math.max(0, at - 30);
-  const cut = (text: string) => {
-    const piece = text.slice(from, from + longest).trim();
-    return `${from > 0 ? "…" : ""}${piece}${text.length > from + longest ? "…" : ""}`;
+  const excerpt = (text: string) => {
+    const piece = text.slice(from, from + maxExcerpt).trim();
+    return `${from > 0 ? "…" : ""}${piece}${text.length > from + maxExcerpt ? "…" : ""}`;
   };
-  return `${cut(one)} on the source, ${cut(other)} on the target`;
+  return `${excerpt(one)} on the source, ${excerpt(other)} on the target`;
 }

@@ -1,10 +1,10 @@
-/** The database itself and what belongs to no table. @module */
+/** Facts about the database itself and objects that belong to no table. @module */
 import { column, type FactSource, ownObject, roleName, userSchema, word } from "./fact_source.ts";
 
 const ofThis =
   `(SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`;
 
-/** The database; it may have another name on the target. */
+/** The database, which may have a different name on the target. */
 export const database: FactSource = {
   kind: "database",
   section: "database",
@@ -30,8 +30,8 @@ export const database: FactSource = {
 };
 
 /**
- * What the comment of one of the tool's subscriptions says of a setting that it needs until
- * cleanup; no row where it says nothing.
+ * What the comment on one of the tool's subscriptions says about a setting that it needs until
+ * cleanup.
  */
 const workerNote = `(
      SELECT note.value AS note
@@ -43,8 +43,8 @@ const workerNote = `(
       LIMIT 1)`;
 
 /**
- * ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET, one object for each parameter; those of
- * the tool as they were before.
+ * ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET, one object per parameter. Parameters
+ * changed by the tool have their original value.
  */
 export const settings: FactSource = {
   kind: "setting",
@@ -68,7 +68,7 @@ export const schemas: FactSource = {
   name: "n.nspname",
   owner: "n.nspowner",
   acl: { list: "n.nspacl", letter: "n" },
-  // initdb makes public, with a comment of its own
+  // initdb creates public with a standard comment
   comment: `nullif(pg_catalog.obj_description(n.oid, 'pg_namespace'),
                    CASE n.nspname WHEN 'public' THEN 'standard public schema' END)`,
   from: `FROM pg_catalog.pg_namespace AS n WHERE ${userSchema} AND ${
@@ -76,7 +76,7 @@ export const schemas: FactSource = {
   }`,
 };
 
-/** Extensions. What they made is not looked at. */
+/** Extensions, without their members. */
 export const extensions: FactSource = {
   kind: "extension",
   section: "extensions",
@@ -87,7 +87,7 @@ export const extensions: FactSource = {
     `FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace`,
 };
 
-/** ALTER DEFAULT PRIVILEGES: of a role, in a schema or everywhere, for a kind of object. */
+/** ALTER DEFAULT PRIVILEGES of a role, in one schema or all, for one kind of object. */
 export const defaultPrivileges: FactSource = {
   kind: "default privileges",
   section: "default privileges",
@@ -140,7 +140,7 @@ export const foreignServers: FactSource = {
 };
 
 /**
- * User mappings. Their options are secrets: compared, never shown; NULL to whom they are hidden.
+ * User mappings. Their options are secrets: compared but never shown, and NULL if not visible.
  */
 export const userMappings: FactSource = {
   kind: "user mapping",
@@ -152,8 +152,8 @@ export const userMappings: FactSource = {
 };
 
 /**
- * Large objects by owner and privileges: there may be millions. Their comments are compared with
- * their contents.
+ * Large objects, grouped by owner and privileges because there may be millions. Their comments are
+ * compared with their contents.
  */
 export const largeObjects: FactSource = {
   kind: "large objects",
@@ -176,7 +176,7 @@ export const largeObjects: FactSource = {
    GROUP BY l.owner, l.privileges`,
 };
 
-/** Security labels of whatever has one. */
+/** Security labels of all objects. */
 export const securityLabels: FactSource = {
   kind: "security label",
   section: "security labels",

@@ -1,15 +1,14 @@
 /**
- * How facts about one kind of object are read from the catalogs, so that servers of different
- * versions give the same ones.
+ * Queries that read facts about one kind of object, with the same result on all versions.
  *
  * @module
  */
 
-/** Where the facts about one kind of object come from: SQL expressions over one FROM. */
+/** The source of facts about one kind of object: SQL expressions over one FROM clause. */
 export interface FactSource {
   /** The noun: `index`. */
   readonly kind: string;
-  /** The section of the report that it belongs to. */
+  /** The section of the report. */
   readonly section: string;
   /** FROM and WHERE. */
   readonly from: string;
@@ -18,21 +17,18 @@ export interface FactSource {
   readonly parent?: string;
   readonly name: string;
   readonly owner?: string;
-  /**
-   * An access list, and the letter that `acldefault` knows its kind by; none for one that has no
-   * default.
-   */
+  /** An ACL, and the type code for `acldefault` if it has a default. */
   readonly acl?: { readonly list: string; readonly letter?: string; readonly owner?: string };
   readonly comment?: string;
-  /** Property → expression. NULL is the same as not there. */
+  /** Property → expression; NULL is equivalent to absent. */
   readonly facts?: Readonly<Record<string, string>>;
-  /** Property → expression of an array whose order means nothing. */
+  /** Property → expression for an array whose order is irrelevant. */
   readonly sets?: Readonly<Record<string, string>>;
-  /** Property → SQL as the server prints it, which differs from version to version. */
+  /** Property → SQL as printed by the server, which differs between versions. */
   readonly definitions?: Readonly<Record<string, string>>;
 }
 
-/** One object as the statement of {@linkcode factStatement} gives it. */
+/** A row returned by the statement of {@linkcode factStatement}. */
 export type FactRow = {
   readonly schema: string | null;
   readonly parent: string | null;
@@ -46,7 +42,7 @@ export type FactRow = {
   readonly definitions: Readonly<Record<string, string | null>>;
 };
 
-/** One standalone statement whose columns are those of {@linkcode FactRow}. */
+/** A complete statement that returns {@linkcode FactRow}s. */
 export function factStatement(source: FactSource): string {
   const object = (entries: Readonly<Record<string, string>> = {}) =>
     `pg_catalog.json_build_object(${
@@ -69,7 +65,7 @@ export function factStatement(source: FactSource): string {
     ${source.from}`;
 }
 
-/** A role's name from its OID; `PUBLIC` has none. */
+/** An expression for a role's name, given its OID. */
 export function roleName(oid: string): string {
   return `pg_catalog.pg_get_userbyid(${oid})::pg_catalog.text`;
 }
@@ -90,30 +86,30 @@ function grants(
            FROM pg_catalog.aclexplode(${whole}) AS g)`;
 }
 
-/** The members of an array in order, as JSON. */
+/** The sorted elements of an array, as JSON. */
 function sorted(array: string): string {
   return `(SELECT pg_catalog.json_agg(member ORDER BY member COLLATE pg_catalog."C")
             FROM (SELECT pg_catalog.unnest(${array})::pg_catalog.text AS member) AS members)`;
 }
 
-/** Schemas that are nobody's own are left out; the schema's alias is `n`. */
+/** Excludes system and temporary schemas; the schema's alias is `n`. */
 export const userSchema = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;
 
-/** What an extension made comes with the extension. */
+/** Excludes members of extensions. */
 export { notOfExtension as ownObject } from "../../../catalog/internal.ts";
 
-/** A word for each code of one letter. */
+/** Translates one-letter codes into words. */
 export function word(expression: string, words: Readonly<Record<string, string>>): string {
   const cases = Object.entries(words).map(([code, text]) => `WHEN '${code}' THEN '${text}'`);
   return `CASE ${expression} ${cases.join(" ")} ELSE ${expression}::pg_catalog.text END`;
 }
 
-/** A column that only some versions have, as text. `alias` is that of the catalog. */
+/** A column that only some versions have, as text; `alias` is the catalog's alias. */
 export function column(alias: string, name: string): string {
   return `(pg_catalog.to_jsonb(${alias}) ->> '${name}')`;
 }
 
-/** A collation's name; `regcollation` came with 13. */
+/** A collation's name; `regcollation` exists only since version 13. */
 export function collationName(oid: string): string {
   return `(SELECT pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(co.collname)
              FROM pg_catalog.pg_collation AS co JOIN pg_catalog.pg_namespace AS cn ON cn.oid = co.collnamespace

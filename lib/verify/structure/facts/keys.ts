@@ -1,7 +1,7 @@
-/** Indexes, constraints, triggers. @module */
+/** Facts about indexes, constraints and triggers. @module */
 import { column, type FactSource, firing, ownObject, userSchema, word } from "./fact_source.ts";
 
-/** Indexes, also those of keys. */
+/** Indexes, including those of constraints. */
 export const indexes: FactSource = {
   kind: "index",
   section: "indexes",
@@ -43,7 +43,7 @@ const constraintKinds = {
   n: "not null",
 };
 
-/** What the facts below tell one by one stands at the end of the definition as well. */
+/** Clauses at the end of a definition that the facts below cover individually. */
 const plainDefinition = `pg_catalog.regexp_replace(pg_catalog.pg_get_constraintdef(k.oid),
            '( NOT DEFERRABLE| DEFERRABLE| INITIALLY (DEFERRED|IMMEDIATE)| NOT ENFORCED| NOT VALID)+$', '')`;
 
@@ -55,7 +55,7 @@ const constraintFacts = {
   "not enforced": `nullif(${column("k", "conenforced")} = 'false', false)`,
 };
 
-/** Constraints of tables. NOT NULL ones have rows of their own from 18 on. */
+/** Table constraints. NOT NULL constraints have catalog entries since version 18. */
 export const constraints: FactSource = {
   kind: "constraint",
   section: "constraints",
@@ -68,7 +68,7 @@ export const constraints: FactSource = {
     index: "CASE WHEN k.contype IN ('p', 'u', 'x') THEN ic.relname END",
     "references":
       "CASE WHEN k.contype = 'f' THEN k.confrelid::pg_catalog.regclass::pg_catalog.text END",
-    // ALTER TABLE … DISABLE TRIGGER ALL switches a foreign key off
+    // ALTER TABLE … DISABLE TRIGGER ALL disables foreign keys
     "enforcing triggers": `(SELECT nullif(pg_catalog.string_agg(DISTINCT ${
       firing("t.tgenabled")
     }, ', '), 'enabled')
@@ -88,7 +88,7 @@ export const constraints: FactSource = {
                       WHERE whole.oid = k.conparentid AND whole.conrelid = k.conrelid)`,
 };
 
-/** Constraints of domains. */
+/** Domain constraints. */
 export const domainConstraints: FactSource = {
   kind: "domain constraint",
   section: "types",
@@ -104,7 +104,7 @@ export const domainConstraints: FactSource = {
    WHERE ${userSchema} AND ${ownObject("pg_type", "t.oid")}`,
 };
 
-/** Triggers, with those that partitions have from their parents. */
+/** Triggers, including those that partitions inherit. */
 export const triggers: FactSource = {
   kind: "trigger",
   section: "triggers",

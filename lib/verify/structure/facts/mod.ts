@@ -1,5 +1,5 @@
 /**
- * Everything that is compared besides rows, from the whole to its parts.
+ * Everything compared besides rows, from the database down to its parts.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import * as relations from "./relations.ts";
 
 export * from "./fact_source.ts";
 
-/** In the order in which differences are told. */
+/** In the order of the report. */
 export const factSources: readonly FactSource[] = [
   database.database,
   database.settings,

@@ -1,4 +1,4 @@
-/** Functions, types, operators and what else makes up a database's own language. @module */
+/** Facts about functions, types, operators, collations, text search and languages. @module */
 import {
   collationName,
   column,
@@ -8,7 +8,7 @@ import {
   word,
 } from "./fact_source.ts";
 
-/** Functions, procedures, aggregates; told apart by their argument types. */
+/** Functions, procedures and aggregates, identified by name and argument types. */
 export const functions: FactSource = {
   kind: "function",
   section: "functions",
@@ -54,11 +54,11 @@ export const functions: FactSource = {
   },
   sets: { settings: "p.proconfig" },
   definitions: {
-    // from 14 on a procedure's IN is spelled out
+    // since version 14, IN arguments of procedures are printed explicitly
     arguments: `nullif(CASE WHEN p.prokind = 'p'
            THEN pg_catalog.regexp_replace(pg_catalog.pg_get_function_arguments(p.oid), '(^|, )IN ', '\\1', 'g')
            ELSE pg_catalog.pg_get_function_arguments(p.oid) END, '')`,
-    // the body of a function in the SQL standard's form is kept parsed (14+); before, there is none
+    // SQL-standard function bodies (14+) are stored parsed
     "parsed body": `CASE WHEN ${column("p", "prosqlbody")} IS NOT NULL
                          THEN pg_catalog.pg_get_functiondef(p.oid) END`,
   },
@@ -72,7 +72,7 @@ export const functions: FactSource = {
                       WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'i')`,
 };
 
-/** Types of the user's own; their columns, if any, are with the columns. */
+/** User-defined types; the attributes of composite types are among the columns. */
 export const types: FactSource = {
   kind: "type",
   section: "types",
@@ -130,8 +130,8 @@ export const types: FactSource = {
 };
 
 /**
- * The operator that this one names, or else the one that names it: minor versions differ in whether
- * an operator that was announced by another gets the link back.
+ * The operator that this one refers to, or the one that refers to it: minor versions differ in
+ * whether a shell operator, once defined, refers back.
  */
 function linkedOperator(column: "oprcom" | "oprnegate"): string {
   return `coalesce(
@@ -141,7 +141,7 @@ function linkedOperator(column: "oprcom" | "oprnegate"): string {
       WHERE other.${column} = o.oid AND other.oprcode::pg_catalog.oid <> 0))`;
 }
 
-/** Operators. One that only another's definition has announced is none yet, and in no dump. */
+/** Operators, except shell operators, which dumps do not contain. */
 export const operators: FactSource = {
   kind: "operator",
   section: "operators and casts",
@@ -187,7 +187,7 @@ export const operatorClasses: FactSource = {
    WHERE ${userSchema} AND ${ownObject("pg_opclass", "o.oid")}`,
 };
 
-/** Operator families with what is in them. */
+/** Operator families with their members. */
 export const operatorFamilies: FactSource = {
   kind: "operator family",
   section: "operators and casts",
@@ -209,7 +209,7 @@ export const operatorFamilies: FactSource = {
    WHERE ${userSchema} AND ${ownObject("pg_opfamily", "f.oid")}`,
 };
 
-/** Casts; the first OIDs are the server's own. */
+/** Casts, except built-in ones. */
 export const casts: FactSource = {
   kind: "cast",
   section: "operators and casts",
@@ -227,7 +227,7 @@ export const casts: FactSource = {
                       WHERE d.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'i')`,
 };
 
-/** Collations. Their versions are the operating system's. */
+/** Collations. Their versions depend on the operating system and are not compared. */
 export const collations: FactSource = {
   kind: "collation",
   section: "collations and conversions",
@@ -347,7 +347,7 @@ export const transforms: FactSource = {
    WHERE ${ownObject("pg_transform", "t.oid")}`,
 };
 
-/** Languages that no extension made. */
+/** Languages that do not belong to an extension. */
 export const languages: FactSource = {
   kind: "language",
   section: "languages and access methods",
@@ -363,7 +363,7 @@ export const languages: FactSource = {
   from: `FROM pg_catalog.pg_language AS l WHERE l.lanispl AND ${ownObject("pg_language", "l.oid")}`,
 };
 
-/** Access methods that no extension made; the first OIDs are the server's own. */
+/** Access methods, except built-in ones and those of extensions. */
 export const accessMethods: FactSource = {
   kind: "access method",
   section: "languages and access methods",

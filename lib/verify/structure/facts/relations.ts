@@ -1,4 +1,4 @@
-/** Tables, views and their columns. @module */
+/** Facts about tables, views and their columns. @module */
 import {
   collationName,
   column,
@@ -14,7 +14,7 @@ const optionList = (array: string, prefix: string) =>
 
 const storageWords = { p: "plain", e: "external", m: "main", x: "extended" };
 
-/** Tables of every kind, views, materialized views. */
+/** Tables of all kinds, views and materialized views. */
 export const relations: FactSource = {
   kind: "table",
   section: "tables",
@@ -95,7 +95,7 @@ export const columns: FactSource = {
     inherited: "nullif(a.attinhcount > 0 AND NOT c.relispartition, false)",
   },
   sets: {
-    // a server's own notes (pg_attver=…) are in no dump
+    // internal options (pg_attver=…) are not dumped
     options: `(SELECT pg_catalog.array_agg(o) FROM pg_catalog.unnest(a.attoptions) AS o
                 WHERE o ~ '^n_distinct(_inherited)?=')`,
     "foreign options": "a.attfdwoptions",
@@ -110,7 +110,7 @@ export const columns: FactSource = {
      AND c.relpersistence <> 't' AND ${userSchema} AND ${ownObject("pg_class", "c.oid")}`,
 };
 
-/** Sequences as they are defined; where they stand is read from themselves. */
+/** Definitions of sequences; their values are read separately. */
 export const sequences: FactSource = {
   kind: "sequence",
   section: "sequences",
@@ -140,7 +140,7 @@ export const sequences: FactSource = {
    WHERE c.relpersistence <> 't' AND ${userSchema} AND ${ownObject("pg_class", "c.oid")}`,
 };
 
-/** Objects of `CREATE STATISTICS`. */
+/** Extended statistics. */
 export const extendedStatistics: FactSource = {
   kind: "statistics",
   section: "statistics",
@@ -158,7 +158,7 @@ export const extendedStatistics: FactSource = {
    WHERE ${userSchema} AND ${ownObject("pg_class", "s.stxrelid")}`,
 };
 
-/** Policies of row security. */
+/** Row security policies. */
 export const policies: FactSource = {
   kind: "policy",
   section: "policies",
@@ -192,7 +192,7 @@ export const policies: FactSource = {
    WHERE ${userSchema} AND ${ownObject("pg_class", "c.oid")}`,
 };
 
-/** Rules, without those that make views. */
+/** Rules, except those that implement views. */
 export const rules: FactSource = {
   kind: "rule",
   section: "rules",
