@@ -3,12 +3,11 @@ import { join } from "node:path";
 const NAME = "postgres-seren-replicator";
 
 /**
- * The folder that keeps server programs and template data directories between runs, made when
+ * The folder that caches server programs and template data directories between runs; created if
  * missing.
  *
- * Root's lies in the temporary folder, for the servers' unprivileged user must be able to read it
- * and root's home is closed to it. Everybody else's is `$XDG_CACHE_HOME` or `~/.cache`, and without
- * a home the temporary folder again.
+ * It is `$XDG_CACHE_HOME` or `~/.cache`. For root, and without a home directory, it is in the
+ * temporary folder: root's servers run as an unprivileged user, who cannot read root's home.
  *
  * Requires `--allow-env=XDG_CACHE_HOME,HOME,TMPDIR`, `--allow-sys=uid`, and read and write access
  * to the folder.
@@ -23,17 +22,17 @@ export async function cacheRoot(): Promise<string> {
       await Deno.mkdir(dir, { recursive: true });
       return dir;
     } catch {
-      // A home that cannot be written (a system account's): the temporary folder does as well.
+      // not writable, as with system accounts: fall back to the temporary folder
     }
   }
   const dir = join(tempRoot(), `${NAME}-cache-${uid ?? 0}`);
   await Deno.mkdir(dir, { mode: 0o755 }).catch((error) => {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   });
-  // The temporary folder is everybody's: programs planted there by another user must not be run.
+  // the temporary folder is shared: never run programs that another user may have put there
   const found = await Deno.lstat(dir);
   if (!found.isDirectory || found.uid !== uid || ((found.mode ?? 0) & 0o022) !== 0) {
-    throw new Error(`${dir} belongs to somebody else or is writable by others: remove it`);
+    throw new Error(`${dir} is owned by another user or writable by others; remove it`);
   }
   return dir;
 }
@@ -44,9 +43,8 @@ export function tempRoot(): string {
 }
 
 /**
- * Makes `dir` once and for all: `prepare` fills a private folder, which is then renamed to `dir`.
- * Processes that do this at the same time do not disturb each other; the first one's folder stays.
- * A finished folder is never touched again.
+ * Creates `dir` atomically: `prepare` fills a private folder, which is then renamed to `dir`. Of
+ * concurrent processes, the first to finish wins. A finished folder is never modified.
  */
 export async function prepareOnce(
   dir: string,

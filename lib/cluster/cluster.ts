@@ -10,44 +10,42 @@ import type { ProgramOrigin, ServerPrograms } from "./server_programs.ts";
 import { configText, defaultHba, type ServerTls } from "./server_settings.ts";
 import { Watchdog } from "./watchdog.ts";
 
-/** A Unix socket's path must be shorter than 104 bytes (macOS) or 108 (Linux). */
-const LONGEST_SOCKET_DIR = 80;
+/** The path of a Unix socket is limited to 104 bytes (macOS) or 108 (Linux). */
+const MAX_SOCKET_DIR_LENGTH = 80;
 
-/** How often to try another port when the chosen one was taken meanwhile. */
-const PORT_TRIES = 5;
+/** Attempts to find a port that is not taken in the meantime. */
+const MAX_PORT_ATTEMPTS = 5;
 
-/** What {@linkcode startCluster} takes. */
+/** Options of {@linkcode startCluster}. */
 export interface ClusterOptions {
-  /** Which PostgreSQL. */
+  /** The PostgreSQL major version. */
   readonly major: PgMajor;
-  /** Lines of `postgresql.conf`, over the defaults (no durability, `wal_level = logical`). */
+  /** Settings that override the defaults (no durability, `wal_level = logical`). */
   readonly settings?: Readonly<Record<string, string>>;
-  /**
-   * Lines of `pg_hba.conf` in place of the defaults (`trust`, or `scram-sha-256` with a password).
-   */
+  /** Lines of `pg_hba.conf`. Default: `trust`, or `scram-sha-256` with a password. */
   readonly hba?: readonly string[];
-  /** Switches TLS on. */
+  /** Enables TLS. */
   readonly tls?: ServerTls;
   /** Collation and character type of the template databases. Default: `C`. */
   readonly locale?: string;
   /** Default: `UTF8`. */
   readonly encoding?: string;
-  /** Further arguments of `initdb`. */
+  /** Additional arguments for `initdb`. */
   readonly initdbArgs?: readonly string[];
-  /** The superuser's password. Default: none, everybody from this machine gets in. */
+  /** The superuser's password. Default: none; all local connections are trusted. */
   readonly password?: string;
-  /** The folder to make the cluster's folder in. Default: the temporary folder. */
+  /** Parent of the cluster's folder. Default: the temporary folder. */
   readonly dataRoot?: string;
   /**
-   * Where the programs come from. Default: npm's packages, else what is installed; in a compiled
-   * executable only the latter.
+   * Where the server programs come from. Default: npm packages, else installed ones; only the
+   * latter in a compiled executable.
    */
   readonly programs?: ProgramOrigin;
-  /** Gives up starting. */
+  /** Cancels starting. */
   readonly signal?: AbortSignal;
 }
 
-/** What goes into a {@linkcode Cluster.url}. */
+/** Options of {@linkcode Cluster.url}. */
 export interface ClusterUrlOptions {
   /** Default: `postgres`. */
   readonly database?: string;
@@ -60,24 +58,24 @@ export interface ClusterUrlOptions {
 }
 
 /**
- * A PostgreSQL server of one's own, which leaves nothing behind: running ⇄ stopped → disposed.
+ * A disposable PostgreSQL server. States: running ⇄ stopped → disposed.
  *
- * `stop`, `kill("SIGKILL")` and a crash lead to stopped, `start` back to running on the same port
- * and data. Disposing ends the server, its children and its folders. If this process is killed, a
- * watchdog does the same.
+ * `stop`, `kill("SIGKILL")` and a crash lead to stopped; `start` resumes on the same port and data.
+ * Disposing ends the server and its child processes and removes its folders. If this process is
+ * killed, a watchdog does the same.
  */
 export class Cluster implements AsyncDisposable {
-  /** Which PostgreSQL it is. */
+  /** The PostgreSQL major version. */
   readonly major: PgMajor;
-  /** Where it listens. */
+  /** The address it listens on. */
   readonly host = "127.0.0.1";
-  /** The role that owns everything at first. */
+  /** The bootstrap superuser. */
   readonly superuser: string = SUPERUSER;
-  /** Where the Unix socket is. */
+  /** The folder of the Unix socket. */
   readonly socketDir: string;
-  /** The data directory; it belongs to the user that the server runs as. */
+  /** The data directory, owned by the user that the server runs as. */
   readonly dataDir: string;
-  /** What it runs. */
+  /** The server programs. */
   readonly programs: ServerPrograms;
   readonly #folders: ClusterFolders;
   readonly #password: string | undefined;
@@ -96,7 +94,7 @@ export class Cluster implements AsyncDisposable {
     this.#watchdog = setup.watchdog;
   }
 
-  /** Makes and starts a cluster: see {@linkcode startCluster}. */
+  /** See {@linkcode startCluster}. */
   static async start(options: ClusterOptions): Promise<Cluster> {
     const programs = await findPrograms(options.major, options.programs);
     const folders = await makeFolders(options.dataRoot ?? tempRoot());
@@ -114,17 +112,17 @@ export class Cluster implements AsyncDisposable {
     return cluster;
   }
 
-  /** The TCP port, the same for the cluster's whole life. */
+  /** The TCP port, which remains the same across restarts. */
   get port(): number {
     return this.#port;
   }
 
-  /** The server's process, which is a child of this one; 0 while stopped. */
+  /** The postmaster's process ID; 0 while stopped. */
   get postmasterPid(): number {
     return this.#postmaster && !this.#postmaster.ended ? this.#postmaster.pid : 0;
   }
 
-  /** A connection URL, by TCP. */
+  /** A connection URL over TCP. */
   url(options: ClusterUrlOptions = {}): string {
     const user = options.user ?? this.superuser;
     const password = options.password ?? (user === this.superuser ? this.#password : undefined);
@@ -137,40 +135,40 @@ export class Cluster implements AsyncDisposable {
     return `postgresql://${address}/${database}${query ? `?${query}` : ""}`;
   }
 
-  /** Starts the stopped server again, on the same port. */
+  /** Starts the server again after it was stopped. */
   async start(): Promise<void> {
     if (this.postmasterPid) return;
-    if (!await this.#launch()) throw new Error(`Server did not start:\n${await this.log()}`);
+    if (!await this.#launch()) throw new Error(`the server did not start:\n${await this.log()}`);
   }
 
   /**
-   * Ends the server and keeps its data: `fast` (default) ends sessions cleanly, `immediate` is like
-   * a crash.
+   * Stops the server and keeps its data: `fast` (default) disconnects sessions cleanly, `immediate`
+   * is like a crash.
    */
   async stop(mode: "fast" | "immediate" = "fast"): Promise<void> {
     await this.#postmaster?.stop(mode);
   }
 
-  /** Stops (`fast`) and starts. */
+  /** Stops (`fast`) and starts the server. */
   async restart(): Promise<void> {
     await this.stop();
     await this.start();
   }
 
   /**
-   * Sends the server a signal. With SIGKILL its children are killed too and awaited: a power
-   * failure.
+   * Sends a signal to the server. SIGKILL also kills its child processes and waits for them, which
+   * simulates a power failure.
    */
   async kill(signal: Deno.Signal): Promise<void> {
     await this.#postmaster?.kill(signal);
   }
 
-  /** What the server has logged so far, over all its starts. */
+  /** The server's log, across restarts. */
   async log(): Promise<string> {
     return await Deno.readTextFile(this.#folders.log).catch(() => "");
   }
 
-  /** Ends the server and removes its folders. */
+  /** Stops the server and removes its folders. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -182,7 +180,7 @@ export class Cluster implements AsyncDisposable {
   }
 
   async #startOnFreePort(signal: AbortSignal | undefined): Promise<void> {
-    for (let attempt = 1; attempt <= PORT_TRIES; attempt++) {
+    for (let attempt = 1; attempt <= MAX_PORT_ATTEMPTS; attempt++) {
       this.#port = freePort();
       if (await this.#launch(signal)) return;
       if (!(await this.log()).includes("could not bind")) break;
@@ -204,11 +202,11 @@ export class Cluster implements AsyncDisposable {
 }
 
 /**
- * Starts a PostgreSQL server to be thrown away: a fresh cluster on a free port of 127.0.0.1, ready
- * for sessions when the promise resolves. Takes 0.3 s when its version was used on this machine
+ * Starts a disposable PostgreSQL server: a new cluster on a free port of 127.0.0.1, accepting
+ * connections when the promise resolves. Takes 0.3 s if the version was used on this machine
  * before.
  *
- * Throws an `Error` with the server's log when it does not start; nothing is left behind then.
+ * Throws an `Error` with the server's log if it does not start; nothing is left behind.
  *
  * Requires `--allow-run`, `--allow-net`, `--allow-sys=uid`,
  * `--allow-env=PATH,TMPDIR,HOME,XDG_CACHE_HOME`, and read and write access to the cache and the
@@ -237,7 +235,7 @@ interface ClusterFolders {
   readonly data: string;
   readonly socket: string;
   readonly log: string;
-  /** What to remove at the end. */
+  /** The folders to remove on disposal. */
   readonly all: readonly string[];
 }
 
@@ -246,7 +244,7 @@ async function makeFolders(root: string): Promise<ClusterFolders> {
   await giveToServer(home);
   const all = [home];
   let socket = join(home, "socket");
-  if (socket.length > LONGEST_SOCKET_DIR) {
+  if (socket.length > MAX_SOCKET_DIR_LENGTH) {
     socket = await Deno.makeTempDir({ dir: "/tmp", prefix: "psr-socket-" });
     all.push(socket);
   } else {
@@ -280,7 +278,7 @@ async function configure(
   if (password !== undefined) await setPassword(programs, folders.data, password);
 }
 
-/** In single-user mode, where neither a driver nor a way in past `pg_hba.conf` is needed. */
+/** Uses single-user mode, which needs no driver and bypasses `pg_hba.conf`. */
 async function setPassword(programs: ServerPrograms, dataDir: string, password: string) {
   const quoted = `E'${password.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
   await runProgram(

@@ -5,23 +5,23 @@ import { runProgram } from "./run_program.ts";
 import { type ServerUser, serverUser } from "./server_user.ts";
 import { changeSystemIdentifier, newSystemIdentifier } from "./system_identifier.ts";
 
-/** The name of the role that `initdb` makes. */
+/** The bootstrap superuser. */
 export const SUPERUSER = "postgres";
 
-/** How a data directory is made. */
+/** Options of {@linkcode makeDataDir}. */
 export interface DataDirOptions {
-  /** Default: `C`, which every machine has and which sorts alike everywhere. */
+  /** Default: `C`, which exists everywhere and always sorts alike. */
   readonly locale?: string;
   /** Default: `UTF8`. */
   readonly encoding?: string;
-  /** Further arguments of `initdb`. */
+  /** Additional arguments for `initdb`. */
   readonly initdbArgs?: readonly string[];
   readonly signal?: AbortSignal;
 }
 
 /**
- * Makes a data directory at `dataDir`, which must not exist. With default options it is a copy of a
- * template made once per build (0.1 s in place of 1 to 3 s), with a system identifier of its own.
+ * Creates a data directory at `dataDir`, which must not exist. With default options it is a copy of
+ * a template created once per build (0.1 s instead of 1 to 3 s), with its own system identifier.
  */
 export async function makeDataDir(
   programs: ServerPrograms,
@@ -46,7 +46,7 @@ export async function makeDataDir(
   await changeSystemIdentifier(dataDir, newSystemIdentifier());
 }
 
-/** Makes a file or folder the server's own, where it runs as another user than we. */
+/** Changes the owner of a file or folder to the user that servers run as. */
 export async function giveToServer(path: string): Promise<void> {
   const user: ServerUser | undefined = serverUser();
   if (user) await Deno.chown(path, user.uid, user.gid);

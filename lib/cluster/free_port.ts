@@ -1,6 +1,6 @@
 /**
- * A TCP port of 127.0.0.1 that nobody listens on at this moment. Somebody may take it before the
- * caller does: be ready to ask again.
+ * A currently free TCP port on 127.0.0.1. Another process may take it before the caller does, who
+ * must then try again.
  *
  * Requires `--allow-net=127.0.0.1`.
  */

@@ -5,8 +5,8 @@ import type { ServerPrograms } from "./server_programs.ts";
 import { runProgram } from "./run_program.ts";
 
 /**
- * Where distributions and installers put server programs that are not on the PATH; `N` stands for
- * the major.
+ * Where distributions and installers put server programs outside the PATH; `N` stands for the major
+ * version.
  */
 const WELL_KNOWN = [
   "/usr/lib/postgresql/N/bin",
@@ -18,8 +18,8 @@ const WELL_KNOWN = [
 ];
 
 /**
- * The server programs of a major installed on this machine: in the well-known folders, on the PATH,
- * or where `pg_config` says. Throws an `Error` naming the folders looked at when there are none.
+ * The installed server programs of a major version, from the well-known folders, the PATH or
+ * `pg_config`. Throws an `Error` with the folders searched if there are none.
  *
  * Requires `--allow-run`, `--allow-env=PATH`, and read access to those folders.
  */
@@ -29,12 +29,12 @@ export async function installedPrograms(major: PgMajor): Promise<ServerPrograms>
     const found = await programsIn(folder);
     if (found?.major === major) return found;
   }
-  throw new Error(`PostgreSQL ${major} is not installed (looked in ${folders.join(", ")})`);
+  throw new Error(`PostgreSQL ${major} is not installed (searched ${folders.join(", ")})`);
 }
 
 /**
- * The majors whose server programs are installed on this machine, oldest first. Permissions as
- * `installedPrograms`.
+ * The installed major versions, oldest first. Requires the same permissions as
+ * {@linkcode installedPrograms}.
  */
 export async function installedMajors(): Promise<PgMajor[]> {
   const found = new Set<PgMajor>();

@@ -1,4 +1,4 @@
-/** A PostgreSQL major version that can be started here. */
+/** A supported PostgreSQL major version. */
 export type PgMajor = 12 | 13 | 14 | 15 | 16 | 17 | 18;
 
 /** Every {@linkcode PgMajor}, oldest first. */

@@ -4,10 +4,10 @@ import { isReady } from "./readiness.ts";
 import { runProgram, serverEnv } from "./run_program.ts";
 import { serverUser } from "./server_user.ts";
 
-/** How long a server may take to start or to stop. */
-const PATIENCE_MS = 120_000;
+/** Time limit for starting or stopping a server. */
+const TIMEOUT_MS = 120_000;
 
-/** What it takes to start a postmaster. */
+/** Options of {@linkcode Postmaster}. */
 export interface PostmasterOptions {
   readonly postgres: string;
   readonly dataDir: string;
@@ -17,8 +17,7 @@ export interface PostmasterOptions {
 }
 
 /**
- * One run of a server, from its start to its end: running → ended. It cannot be started again; make
- * another.
+ * One run of a server. States: running → ended. It cannot be restarted; create another.
  */
 export class Postmaster {
   readonly pid: number;
@@ -28,8 +27,8 @@ export class Postmaster {
 
   constructor(options: PostmasterOptions) {
     this.#options = options;
-    // The shell opens the log and becomes the server: same pid, and no pipe that would have to be
-    // read.
+    // the shell opens the log, then execs the server: the pid is the same, and no pipe needs
+    // reading
     this.#child = new Deno.Command("sh", {
       args: [
         ...["-c", 'log=$1; shift; exec "$@" >>"$log" 2>&1', "sh", options.logFile],
@@ -52,34 +51,34 @@ export class Postmaster {
     return this.#ended;
   }
 
-  /** Waits until the server takes sessions; `false` when it ended instead. */
+  /** Waits until the server accepts connections; returns `false` if it exits instead. */
   async ready(signal?: AbortSignal): Promise<boolean> {
     const socket = join(this.#options.socketDir, `.s.PGSQL.${this.#options.port}`);
-    const deadline = Date.now() + PATIENCE_MS;
+    const deadline = Date.now() + TIMEOUT_MS;
     while (!this.#ended) {
       signal?.throwIfAborted();
       if (await isReady(socket)) return true;
-      if (Date.now() > deadline) throw new Error(`Server ${this.pid} did not start in 120 s`);
+      if (Date.now() > deadline) throw new Error(`server ${this.pid} did not start within 120 s`);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     return false;
   }
 
   /**
-   * Ends the server: `fast` ends its sessions, `immediate` leaves crash recovery to the next start.
+   * Stops the server: `fast` disconnects sessions, `immediate` requires recovery at the next start.
    */
   async stop(mode: "fast" | "immediate"): Promise<void> {
     if (this.#ended) return;
     signalProcess(this.pid, mode === "fast" ? "SIGINT" : "SIGQUIT");
-    // A test may have left it stopped, and then it would hear nothing.
+    // a test may have suspended it, in which case it would not react
     signalProcess(this.pid, "SIGCONT");
-    const timer = setTimeout(() => this.kill("SIGKILL"), PATIENCE_MS);
+    const timer = setTimeout(() => this.kill("SIGKILL"), TIMEOUT_MS);
     await this.#child.status;
     clearTimeout(timer);
   }
 
   /**
-   * Sends a signal; with SIGKILL also ends all the server's children and waits until they are gone.
+   * Sends a signal. SIGKILL also kills all child processes and waits until they have exited.
    */
   async kill(signal: Deno.Signal): Promise<void> {
     if (this.#ended) return;
@@ -87,22 +86,22 @@ export class Postmaster {
       signalProcess(this.pid, signal);
       return;
     }
-    // Stopped first, it can start no child that we would not see.
+    // suspended first, it cannot start further children
     signalProcess(this.pid, "SIGSTOP");
     const children = await childrenOf(this.pid);
     const sharedMemory = await this.#sharedMemoryId();
     signalProcess(this.pid, "SIGKILL");
     for (const child of children) signalProcess(child, "SIGKILL");
     await this.#child.status;
-    if (!await waitUntilGone(children, PATIENCE_MS)) {
-      throw new Error(`Children of server ${this.pid} survived SIGKILL`);
+    if (!await waitUntilGone(children, TIMEOUT_MS)) {
+      throw new Error(`child processes of server ${this.pid} survived SIGKILL`);
     }
     if (sharedMemory) await runProgram(["ipcrm", "-m", sharedMemory]).catch(() => {});
   }
 
   /**
-   * The System V segment by which a server guards its data directory; a killed server leaves it in
-   * the system's table.
+   * The System V shared memory segment that guards the data directory; a killed server leaves it
+   * behind.
    */
   async #sharedMemoryId(): Promise<string | undefined> {
     const pidFile = join(this.#options.dataDir, "postmaster.pid");

@@ -1,18 +1,18 @@
 import { runProgram } from "./run_program.ts";
 
-/** A process of this machine, as far as we need to know it. */
+/** A running process. */
 interface Process {
   readonly pid: number;
   readonly parent: number;
 }
 
-/** The processes that a process has started and that still run. Requires `--allow-run`. */
+/** The running child processes of a process. Requires `--allow-run`. */
 export async function childrenOf(pid: number): Promise<number[]> {
   return (await runningProcesses()).filter((each) => each.parent === pid).map((each) => each.pid);
 }
 
 /**
- * Waits until none of the processes runs any more; `false` when some still do after `timeoutMs`.
+ * Waits until all processes have exited; returns `false` if some still run after `timeoutMs`.
  */
 export async function waitUntilGone(pids: readonly number[], timeoutMs: number): Promise<boolean> {
   const deadline = Date.now() + timeoutMs;
@@ -24,7 +24,7 @@ export async function waitUntilGone(pids: readonly number[], timeoutMs: number):
   }
 }
 
-/** Sends a signal; a process that is already gone is no error. */
+/** Sends a signal; ignores processes that no longer exist. */
 export function signalProcess(pid: number, signal: Deno.Signal): void {
   try {
     Deno.kill(pid, signal);
@@ -33,14 +33,14 @@ export function signalProcess(pid: number, signal: Deno.Signal): void {
   }
 }
 
-/** All processes but the dead ones that nobody has buried yet. */
+/** All processes except zombies. */
 async function runningProcesses(): Promise<Process[]> {
   if (Deno.build.os !== "linux") return await psProcesses();
-  // By way of a shell, for Deno itself reads /proc with --allow-all only; and ps is not everywhere.
+  // through a shell, since Deno reads /proc only with --allow-all, and ps is not always installed
   const script = "cat /proc/[0-9]*/stat 2>/dev/null; true";
   const lines = (await runProgram(["sh", "-c", script])).trim().split("\n");
   return lines.flatMap((line) => {
-    // "pid (name) state ppid …"; the name may hold spaces and parentheses.
+    // "pid (name) state ppid …"; the name may contain spaces and parentheses
     const [state, parent] = line.slice(line.lastIndexOf(")") + 2).split(" ");
     return parent && state !== "Z" ? [{ pid: parseInt(line), parent: Number(parent) }] : [];
   });

@@ -2,12 +2,11 @@
 const CANNOT_CONNECT_NOW = "57P03";
 
 /**
- * Tells whether a server answers on its Unix socket and takes sessions. The socket lies in a folder
- * of its own, so that it cannot be another server that answers. A refused login counts as ready:
- * only a server that is up looks at `pg_hba.conf`.
+ * Whether a server accepts connections on its Unix socket. The socket is in its own folder, so no
+ * other server can answer. A rejected login counts as ready, since only a running server evaluates
+ * `pg_hba.conf`.
  *
- * Requires read and write access to the socket, and `--allow-net`, for Deno counts Unix sockets as
- * net.
+ * Requires read and write access to the socket, and `--allow-net`, which covers Unix sockets.
  */
 export async function isReady(socketPath: string): Promise<boolean> {
   try {

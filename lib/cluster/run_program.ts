@@ -1,18 +1,18 @@
 import { serverUser } from "./server_user.ts";
 
-/** What {@linkcode runProgram} takes beside the command line. */
+/** Options of {@linkcode runProgram}. */
 export interface RunProgramOptions {
-  /** Text for the program's standard input. Default: nothing. */
+  /** Standard input. Default: none. */
   readonly input?: string;
-  /** Run as the user that servers run as, instead of as ourselves. Default: false. */
+  /** Run as the user that servers run as. Default: false. */
   readonly asServerUser?: boolean;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Runs a program to its end and gives back what it printed to stdout.
+ * Runs a program and returns its standard output.
  *
- * Throws an `Error` quoting the program's stderr when it exits with anything but 0.
+ * Throws an `Error` with the program's stderr if it exits with a non-zero code.
  * Requires `--allow-run`, `--allow-env=PATH,TMPDIR`.
  */
 export async function runProgram(
@@ -49,8 +49,8 @@ export async function runProgram(
 }
 
 /**
- * The little environment that server programs get: nothing of ours may reach a server (`PG*`,
- * `LC_*`, `TZ`).
+ * A minimal environment for server programs, which must not inherit variables such as `PG*`, `LC_*`
+ * and `TZ`.
  */
 export function serverEnv(): Record<string, string> {
   const env: Record<string, string> = {

@@ -1,18 +1,16 @@
 import type { PgMajor } from "./major.ts";
 
-/** Where a server's programs come from. */
+/** Where server programs come from. */
 export type ProgramOrigin = "embedded" | "installed";
 
 /** The programs of one PostgreSQL version. */
 export interface ServerPrograms {
-  /** Where they come from. */
   readonly origin: ProgramOrigin;
-  /** Which PostgreSQL they are. */
   readonly major: PgMajor;
-  /** Names the build exactly; two builds never share it. Used in names of cached files. */
+  /** Identifies the build uniquely; used in names of cached files. */
   readonly build: string;
-  /** Path of the server. */
+  /** Path of `postgres`. */
   readonly postgres: string;
-  /** Path of what makes a data directory. */
+  /** Path of `initdb`. */
   readonly initdb: string;
 }

@@ -1,18 +1,18 @@
 import type { PgMajor } from "./major.ts";
 
-/** A server's own certificate and key, in PEM. */
+/** A server certificate and key, in PEM. */
 export interface ServerTls {
-  /** The certificate, with what it needs of its chain. */
+  /** The certificate with its intermediate certificates. */
   readonly certPem: string;
-  /** Its private key, without a password. */
+  /** The private key, unencrypted. */
   readonly keyPem: string;
-  /** Who signs client certificates; without it the server asks for none. */
+  /** The CA of client certificates; without it, the server requests none. */
   readonly caPem?: string;
 }
 
-/** Settings for servers that are thrown away: quick, small, and ready for logical replication. */
+/** Settings for disposable servers: fast, small, and ready for logical replication. */
 const DEFAULTS: Readonly<Record<string, string>> = {
-  // Durability is worth nothing to a data directory that is removed at the end.
+  // durability is pointless, as the data directory will be removed
   fsync: "off",
   full_page_writes: "off",
   synchronous_commit: "off",
@@ -30,8 +30,7 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   max_worker_processes: "32",
   max_prepared_transactions: "10",
   max_connections: "100",
-  // A killed server leaves POSIX segments in /dev/shm behind; files in its data directory go with
-  // it.
+  // a killed server would leave POSIX segments in /dev/shm; mmap files are in the data directory
   dynamic_shared_memory_type: "mmap",
   timezone: "UTC",
   log_timezone: "UTC",
@@ -40,7 +39,7 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   wal_retrieve_retry_interval: "200ms",
 };
 
-/** Where the files that the settings name are, and what listens where. */
+/** Options of {@linkcode configText}. */
 export interface ConfigInput {
   readonly major: PgMajor;
   readonly socketDir: string;
@@ -49,7 +48,7 @@ export interface ConfigInput {
 }
 
 /**
- * The text that is added to `postgresql.conf`; the port is not in it, it is chosen at each start.
+ * The text appended to `postgresql.conf`, without the port, which is passed at each start.
  */
 export function configText(input: ConfigInput): string {
   const settings: Record<string, string> = {
@@ -65,12 +64,12 @@ export function configText(input: ConfigInput): string {
   }
   const lines = Object.entries({ ...settings, ...input.settings })
     .map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`);
-  return ["", "# Settings of a throw-away cluster.", ...lines, ""].join("\n");
+  return ["", "# Settings of a disposable cluster.", ...lines, ""].join("\n");
 }
 
 /**
- * The lines of `pg_hba.conf` when the caller gives none: everybody from this machine, by password
- * where there is one.
+ * The default lines of `pg_hba.conf`: all local connections, with a password if the superuser has
+ * one.
  */
 export function defaultHba(hasPassword: boolean): readonly string[] {
   const method = hasPassword ? "scram-sha-256" : "trust";

@@ -4,12 +4,12 @@ export interface ServerUser {
   readonly gid: number;
 }
 
-/** `nobody`, as Linux distributions and macOS number it. */
+/** The ID of `nobody` on Linux distributions and macOS. */
 const NOBODY = Deno.build.os === "darwin" ? 4294967294 : 65534;
 
 /**
- * The user that servers must run as, or `undefined` for "whoever runs us": PostgreSQL refuses to
- * run as root, so root hands its servers to `nobody`.
+ * The user that servers must run as, or `undefined` for the current user. PostgreSQL refuses to run
+ * as root, so root's servers run as `nobody`.
  *
  * Requires `--allow-sys=uid`.
  */

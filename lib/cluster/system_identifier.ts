@@ -1,17 +1,17 @@
 import { join } from "node:path";
 import { crc32c } from "./crc32c.ts";
 
-/** Where `xlp_sysid` stands in the long header that opens each WAL segment, in bytes. */
+/** Offset of `xlp_sysid` in the long header of a WAL segment. */
 const WAL_SYSTEM_IDENTIFIER = 24;
 
 /** `XLP_LONG_HEADER` in `xlp_info`, the second 16-bit word of a WAL page. */
 const XLP_LONG_HEADER = 0x0002;
 
 /**
- * Gives a *stopped* data directory a system identifier of its own, so that a copy of one cluster is
- * not taken for the same server. `pg_resetwal` would do it, but npm's packages do not carry it. The
- * identifier stands in the control file, covered by its checksum, and at the head of every WAL
- * segment; nowhere else in versions 12 to 18.
+ * Changes the system identifier of a *stopped* data directory, so that a copy of a cluster is not
+ * mistaken for the same server. npm's packages do not contain `pg_resetwal`. In versions 12 to 18
+ * the identifier is in the control file, covered by its checksum, and in the header of every WAL
+ * segment.
  *
  * Requires read and write access to the data directory.
  */
@@ -34,8 +34,7 @@ export async function changeSystemIdentifier(dataDir: string, identifier: bigint
 }
 
 /**
- * A random system identifier that looks like PostgreSQL's own: seconds since 1970 in the upper
- * half.
+ * A random system identifier in PostgreSQL's format, with the seconds since 1970 in the upper half.
  */
 export function newSystemIdentifier(): bigint {
   const random = crypto.getRandomValues(new Uint32Array(1))[0]!;
@@ -43,7 +42,7 @@ export function newSystemIdentifier(): bigint {
 }
 
 /**
- * The checksum's place differs by version: it is where the checksum of all that precedes it stands.
+ * The offset of the checksum, which differs between versions: where the preceding bytes match it.
  */
 function findChecksum(control: Uint8Array<ArrayBuffer>): number {
   const view = new DataView(control.buffer);

@@ -1,6 +1,6 @@
 /**
- * Reads one server pid per line. `done` ends it in peace; when its input ends without that word,
- * whoever started it was killed, and it ends the server and removes the folders that it was given.
+ * Reads one server pid per line and exits on `done`. If its input ends without that word, the
+ * parent was killed; it then stops the server and removes the given folders.
  */
 const SCRIPT = `
 trap '' INT TERM HUP QUIT
@@ -18,9 +18,8 @@ rm -rf "$@"
 `;
 
 /**
- * A small shell that outlives us: when this process dies in any way (SIGKILL included) the pipe to
- * it closes, and it ends the server and removes its folders. Dispose of it after the server was
- * ended in the ordinary way.
+ * A shell that outlives this process. If this process dies, even by SIGKILL, the pipe to the shell
+ * closes, and it stops the server and removes its folders. Dispose of it after a regular shutdown.
  *
  * Requires `--allow-run=sh`.
  */
@@ -35,13 +34,13 @@ export class Watchdog implements AsyncDisposable {
       stdin: "piped",
       stdout: "null",
       stderr: "null",
-      // A session of its own: Ctrl-C in the terminal is ours to handle.
+      // a separate session, so that Ctrl-C in the terminal does not reach it
       detached: true,
     }).spawn();
     this.#input = this.#child.stdin.getWriter();
   }
 
-  /** Says which server to end. */
+  /** Sets the server to stop. */
   async watch(pid: number): Promise<void> {
     await this.#write(`${pid}\n`);
   }

@@ -5,14 +5,14 @@ import type { RunEvent } from "../../lib/core/internal.ts";
 import { type Verdict, type VerifiedTable, worst } from "../../lib/verify/internal.ts";
 import { endpointOf } from "./init.ts";
 
-/** What a test changes of {@linkcode runVerify}'s defaults. */
+/** Overrides of {@linkcode runVerify}'s defaults. */
 export interface VerifyTestOptions extends Partial<Omit<VerifyOptions, "source" | "target">> {
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: RunEvent) => void;
 }
 
 /**
- * Runs `verify` as the library does it; of the databases that the URLs name, unless told otherwise.
+ * Runs `verify` through the library, by default on the databases that the URLs name.
  */
 export async function runVerify(
   sourceUrl: string,
@@ -38,13 +38,13 @@ export async function runVerify(
   }, { events: onEvent, signal });
 }
 
-/** The tables that are not equal, in a form that is short to compare with. */
+/** The tables that are not equal, in a compact form for assertions. */
 export function unequalTables(report: VerifyReport): readonly VerifiedTable[] {
   return report.databases.flatMap(({ tables }) => tables)
     .filter(({ verdict }) => verdict !== "equal");
 }
 
-/** What the rows alone come to, whatever is said of structure. */
+/** The verdict on rows alone, regardless of structure. */
 export function rowsVerdict(report: VerifyReport): Verdict {
   return worst(report.databases.flatMap(({ tables }) => tables.map(({ verdict }) => verdict)));
 }

@@ -139,7 +139,7 @@ async function filled(
   });
 }
 
-Deno.test("rowHash() differs between any two rows, whatever their types, and is the same from 12 to 18", async () => {
+Deno.test("rowHash() distinguishes rows of all types, and is the same in versions 12 to 18", async () => {
   const [first, ...others] = await Promise.all(
     clusters.map((cluster) => filled(cluster, { sameEncoding: true })),
   );
@@ -154,12 +154,12 @@ Deno.test("rowHash() differs between any two rows, whatever their types, and is 
   for (const { hashes } of others) deepStrictEqual(hashes, first!.hashes);
 });
 
-Deno.test("rowHash() differs between any two rows where the servers' encodings do not agree", async () => {
+Deno.test("rowHash() distinguishes rows when the server encodings differ", async () => {
   const { hashes } = await filled(clusters[0]!, { sameEncoding: false });
   strictEqual(new Set(hashes).size, rows.length);
 });
 
-Deno.test("rowHash() tells every microsecond from the next, and every cent, near and far", async () => {
+Deno.test("rowHash() distinguishes adjacent microseconds and cents, near and far", async () => {
   const moments = [
     "1859-12-31 23:59:59.99",
     "1999-12-31 23:59:59.99",
@@ -186,7 +186,7 @@ Deno.test("rowHash() tells every microsecond from the next, and every cent, near
   }
 });
 
-Deno.test("rowHash() tells apart rows of as many columns as a table can have", async () => {
+Deno.test("rowHash() distinguishes rows with the maximum number of columns", async () => {
   const count = 1_600;
   const places = [0, 1, 39, 40, 41, 79, 80, 1_598, 1_599];
   const script = `CREATE TABLE t (${
@@ -200,7 +200,7 @@ Deno.test("rowHash() tells apart rows of as many columns as a table can have", a
   }
 });
 
-Deno.test("sums of rowHash() differ when values change rows", async () => {
+Deno.test("sums of rowHash() change when values move between rows", async () => {
   const { hashes } = await filled(clusters[1]!, {
     sameEncoding: true,
     script: `CREATE TABLE t (n numeric, i int, v text, u uuid, b bytea);
@@ -215,7 +215,7 @@ Deno.test("sums of rowHash() differ when values change rows", async () => {
   strictEqual(new Set(sums).size, sums.length);
 });
 
-Deno.test('verify() finds every "char" equal from 12 to 18, in keys, arrays and domains too', async () => {
+Deno.test('verify() finds every "char" equal between versions 12 and 18, in keys, arrays and domains too', async () => {
   const letters = `CREATE DOMAIN letter AS "char";
     CREATE TABLE letters (k "char", n int, l letter, a "char"[], v text, PRIMARY KEY (k, n));
     INSERT INTO letters SELECT i::"char", n, i::"char", ARRAY[i::"char", NULL, (-i)::"char"], 'v'

@@ -1,4 +1,4 @@
-/** `verify` that was killed, and verify() between servers whose hashes are not the same. */
+/** `verify` after it was killed, and between servers whose hash functions differ. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { cliCommand, denoEnvironment } from "../support/cli.ts";
 import { sharedCluster } from "../support/clusters.ts";
@@ -10,7 +10,7 @@ import { runVerify, unequalTables } from "../support/verify.ts";
 const source = await sharedCluster(13);
 const target = await sharedCluster(17);
 
-Deno.test("verify that was killed goes on where it was", async () => {
+Deno.test("verify resumes after it was killed", async () => {
   const folder = await Deno.makeTempDir({ prefix: "psr-verify-killed-" });
   try {
     await withDatabase(source, undefined, async (from) => {
@@ -65,12 +65,12 @@ Deno.test("verify that was killed goes on where it was", async () => {
           );
           strictEqual((await interrupt("SIGKILL")).signal, "SIGKILL");
         });
-        // the folder is there as long as something is in it
+        // the folder exists as long as it has contents
         const left = () => [...Deno.readDirSync(folder)].map(({ name }) => name);
         const state = ".postgres-seren-replicator";
         deepStrictEqual(left(), [state]);
         strictEqual([...Deno.readDirSync(`${folder}/${state}`)].length, 1);
-        // what was compared is not read again: nobody sees this
+        // chunks already compared are not read again, so this goes unnoticed
         await exec(to.url, "DELETE FROM large WHERE id = 5");
         const { stdout, stderr } = await child().output();
         const text = new TextDecoder();
@@ -80,7 +80,7 @@ Deno.test("verify that was killed goes on where it was", async () => {
         ok(large.resumed.chunks > 0);
         deepStrictEqual([large.verdict, large.targetRows], ["equal", 10_000]);
         deepStrictEqual(left(), []);
-        // a run that has compared nothing leaves nothing
+        // a run that compared nothing leaves nothing behind
         const nowhere = new Deno.Command(Deno.execPath(), {
           args: [
             ...cliCommand,
@@ -98,7 +98,7 @@ Deno.test("verify that was killed goes on where it was", async () => {
         });
         strictEqual((await nowhere.output()).code, 4);
         deepStrictEqual(left(), []);
-        // and from the beginning it is seen
+        // and a run from the beginning finds it
         const again = JSON.parse(text.decode((await child().output()).stdout));
         const seen = again.databases[0].tables.find(({ name }: { name: string }) =>
           name === "large"
@@ -111,7 +111,7 @@ Deno.test("verify that was killed goes on where it was", async () => {
   }
 });
 
-Deno.test("verify() takes MD5 where the servers' hashes disagree", async () => {
+Deno.test("verify() uses MD5 when the servers' hash functions differ", async () => {
   await withDatabase(source, undefined, async (from) => {
     await withDatabase(target, undefined, async (to) => {
       for (const { url } of [from, to]) {
@@ -121,7 +121,7 @@ Deno.test("verify() takes MD5 where the servers' hashes disagree", async () => {
            INSERT INTO t SELECT i, 'row ' || i FROM generate_series(1, 6000) AS i; ANALYZE`,
         );
       }
-      // as a server of other endianness would: the same function gives other numbers
+      // simulates a server of other endianness, whose hash functions return other values
       await exec(
         to.url,
         `SET allow_system_table_mods = on;

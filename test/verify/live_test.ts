@@ -1,7 +1,7 @@
 /**
- * verify() between servers that are being written to: no false alarm, and every difference found.
- * The variable VERIFY_LIVE_SECONDS makes it go on for longer than a moment, VERIFY_LIVE_PACE_MS is
- * how long each writer rests between two transactions.
+ * verify() between servers under write load: no false alarms, and every difference found.
+ * VERIFY_LIVE_SECONDS sets the duration, VERIFY_LIVE_PACE_MS the pause of each writer between
+ * transactions.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { busySchema, BusyWriters } from "../support/busy.ts";
@@ -19,18 +19,18 @@ const isLong = Deno.args.includes("--long");
 const seconds = Number(Deno.env.get("VERIFY_LIVE_SECONDS") ?? (isLong ? 600 : 4));
 const paceMs = Number(Deno.env.get("VERIFY_LIVE_PACE_MS") ?? 10);
 
-/** Something that is made wrong on the target, and how `verify` has to tell it. */
+/** A difference made on the target, and how `verify` must report it. */
 interface Plant {
   readonly script: string;
-  /** Of `table kind key`: the beginning, for the rest of a key may change meanwhile. */
-  readonly told: string;
-  /** On the target: `ok` when replication has put it right. */
+  /** `table kind key`, or a prefix of it if the rest of the key may change. */
+  readonly reported: string;
+  /** A query on the target that returns `ok` if replication has undone the difference. */
   readonly healed?: string;
 }
 
 /**
- * One difference of every sort, in rows of which writers know nothing and in some that they change
- * all the time.
+ * One difference of every kind, in rows that the writers never touch and in rows they keep
+ * changing.
  */
 function plants(round: number): readonly Plant[] {
   const at = (from: number, to: number) => from + (round * 7_919) % (to - from + 1);
@@ -38,45 +38,45 @@ function plants(round: number): readonly Plant[] {
   return [
     {
       script: `DELETE FROM account WHERE id = ${still}`,
-      told: `account missing ${still}`,
+      reported: `account missing ${still}`,
     },
     {
       script: `UPDATE account SET v = 'wrong' WHERE id = ${still + 1}`,
-      told: `account different ${still + 1}`,
+      reported: `account different ${still + 1}`,
     },
-    // the source goes on updating it, which replication passes over
-    { script: `DELETE FROM account WHERE id = ${busy}`, told: `account missing ${busy}` },
+    // the source keeps updating it, which replication skips
+    { script: `DELETE FROM account WHERE id = ${busy}`, reported: `account missing ${busy}` },
     {
       script: `INSERT INTO account (id, v) VALUES (${7_000 + round % 1_000}, 'extra')`,
-      told: `account extra ${7_000 + round % 1_000}`,
+      reported: `account extra ${7_000 + round % 1_000}`,
     },
     {
       script: `UPDATE quiet SET v = v || ' ' WHERE id = ${quiet}`,
-      told: `quiet different ${quiet}`,
+      reported: `quiet different ${quiet}`,
     },
     {
       script: `UPDATE quiet SET v = CASE id WHEN ${quiet + 1} THEN NULL ELSE v END WHERE id = ${
         quiet + 1
       }`,
-      told: `quiet different ${quiet + 1}`,
+      reported: `quiet different ${quiet + 1}`,
     },
     {
       script: "INSERT INTO journal (at, what, n) VALUES ('2000-01-01', 'never written', 0)",
-      told: "journal extra ",
+      reported: "journal extra ",
     },
     // the source changes the rest of its key; when that takes it to another partition it comes as a
     // new row
     {
       script: `DELETE FROM event WHERE k = 'k${event}'`,
-      told: `event missing k${event},`,
+      reported: `event missing k${event},`,
       healed: `SELECT count(*) = 1 AS ok FROM event WHERE k = 'k${event}'`,
     },
-    { script: "INSERT INTO event VALUES ('z', 3, 0)", told: "event_1 extra z,3" },
+    { script: "INSERT INTO event VALUES ('z', 3, 0)", reported: "event_1 extra z,3" },
   ];
 }
 
 /** `table kind key` of every difference, sorted. */
-function told(report: VerifyReport): readonly string[] {
+function reportedBy(report: VerifyReport): readonly string[] {
   return unequalTables(report).flatMap(({ name, verdict, reason, differences }) =>
     differences.length === 0
       ? [`${name} ${verdict} ${reason}`]
@@ -84,21 +84,23 @@ function told(report: VerifyReport): readonly string[] {
   ).toSorted();
 }
 
-/** What was told and not planted, and what was planted and not told. */
-function compareTold(
+/** What was reported but not planted, and what was planted but not reported. */
+function compareWithPlanted(
   report: VerifyReport,
   planted: readonly Plant[],
 ): { readonly false: readonly string[]; readonly missed: readonly Plant[] } {
-  const lines = told(report).map((line) => line.replace(/^event_\d missing/, "event missing"));
+  const lines = reportedBy(report).map((line) =>
+    line.replace(/^event_\d missing/, "event missing")
+  );
   const is = (line: string, plant: Plant) =>
-    plant.told.endsWith(",") ? line.startsWith(plant.told) : line === plant.told;
+    plant.reported.endsWith(",") ? line.startsWith(plant.reported) : line === plant.reported;
   return {
     false: lines.filter((line) => !planted.some((plant) => is(line, plant))),
     missed: planted.filter((plant) => !lines.some((line) => is(line, plant))),
   };
 }
 
-Deno.test("verify() under load raises no false alarm, finds what is planted, and repairs it", async () => {
+Deno.test("verify() under load raises no false alarms, and finds and repairs every planted difference", async () => {
   await withDatabase(source, undefined, async (from) => {
     await withDatabase(target, undefined, async (to) => {
       for (const { url } of [from, to]) await exec(url, busySchema);
@@ -118,14 +120,14 @@ Deno.test("verify() under load raises no false alarm, finds what is planted, and
           );
           strictEqual(report.databases[0]?.live, true);
           ok(report.databases[0]?.asOf !== undefined);
-          const { false: alarms, missed } = compareTold(report, planted);
+          const { false: alarms, missed } = compareWithPlanted(report, planted);
           wrong.push(...alarms.map((line) => `run ${counts.runs}, false alarm: ${line}`));
           counts.found += planted.length - missed.length;
-          for (const { told, healed } of missed) {
-            // before anything else is done to it: it was right when the run had ended
+          for (const { reported, healed } of missed) {
+            // nothing else has touched the row, so it was already equal when the run ended
             const [row] = healed === undefined ? [] : await query(to.url, healed);
             if (row?.ok === true) counts.healed++;
-            else wrong.push(`run ${counts.runs}, missed: ${told}`);
+            else wrong.push(`run ${counts.runs}, missed: ${reported}`);
           }
           return report;
         };
@@ -133,7 +135,7 @@ Deno.test("verify() under load raises no false alarm, finds what is planted, and
           `${Math.round((performance.now() - start) / 1000)} s: ${
             Object.entries(counts).map(([name, count]) => `${count} ${name}`).join(", ")
           }, ${writers.transactions} transactions, ${wrong.length} wrong`;
-        let toldAt = start;
+        let loggedAt = start;
         for (let round = 0; round === 0 || performance.now() - start < seconds * 1000; round++) {
           await run([]);
           const planted = plants(round);
@@ -147,8 +149,8 @@ Deno.test("verify() under load raises no false alarm, finds what is planted, and
           await run(planted);
           const { repair } = await run([], { repair: "follow" });
           counts.repaired += repair?.rows ?? 0;
-          if (performance.now() - toldAt > 60_000) {
-            toldAt = performance.now();
+          if (performance.now() - loggedAt > 60_000) {
+            loggedAt = performance.now();
             console.error([line(), ...wrong].join("\n"));
           }
         }
@@ -166,7 +168,7 @@ Deno.test("verify() under load raises no false alarm, finds what is planted, and
   });
 });
 
-/** Does something at once, while nothing else in this process goes on. */
+/** Executes a script synchronously, blocking this process. */
 function execAtOnce(url: string, script: string): void {
   const program = `import { exec } from "${import.meta.resolve("../support/sql.ts")}";
     await exec(Deno.args[0], Deno.args[1]);`;
@@ -193,7 +195,7 @@ function execAtOnce(url: string, script: string): void {
   }
 }
 
-Deno.test("verify() finds a missing row that moves from a piece that is yet to be read to one that was", async () => {
+Deno.test("verify() finds a missing row that moves from an unread chunk to one already read", async () => {
   await withDatabase(source, undefined, async (from) => {
     await withDatabase(target, undefined, async (to) => {
       const rows = 24_000;
@@ -212,14 +214,14 @@ Deno.test("verify() finds a missing row that moves from a piece that is yet to b
             rows - 5
           })`,
         );
-        let pieces = 0;
+        let chunks = 0;
         const move = (line: string) => {
-          if (!line.startsWith('{"kind":"chunk"') || pieces++ > 0) return;
+          if (!line.startsWith('{"kind":"chunk"') || chunks++ > 0) return;
           execAtOnce(from.url, `UPDATE moving SET id = -id WHERE id >= ${rows - 5}`);
         };
         const journal = new VerifyJournal({ text: "", append: move, now: () => new Date() });
         const report = await runVerify(from.url, to.url, { jobs: 1, journal });
-        ok(pieces > 1, "the table is read in one piece");
+        ok(chunks > 1, "the table was read in one chunk");
         deepStrictEqual(
           unequalTables(report).flatMap(({ differences }) =>
             differences.map(({ kind, key }) => `${kind} ${key[0]?.value}`)
@@ -233,7 +235,7 @@ Deno.test("verify() finds a missing row that moves from a piece that is yet to b
   });
 });
 
-/** Both sides at rest hold the same, told by plain SQL. */
+/** Waits until the target has caught up, and compares both sides in plain SQL. */
 async function caughtUp(from: string, to: string, name: string): Promise<void> {
   const [row] = await query(from, "SELECT pg_current_wal_insert_lsn()::text AS lsn");
   await exec(from, "CREATE TABLE flush_it ()");

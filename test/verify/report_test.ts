@@ -1,6 +1,6 @@
 /**
- * `verify --report` as a user runs it: the evidence says what was compared, what differs and what
- * nobody looked at.
+ * `verify --report` from the command line: the report says what was compared, what differs and what
+ * was not checked.
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -50,7 +50,7 @@ async function verified(
 
 const digestOf = (text: string) => createHash("sha256").update(text).digest("hex");
 
-Deno.test("verify --report FILE.html writes a page and prints its digest; equal sides exit with 0", async () => {
+Deno.test("verify --report FILE.html writes a page and prints its digest; exits with 0 if both sides are equal", async () => {
   const { code, stdout, text } = await verified("ENABLE", "evidence of today.html");
   strictEqual(code, 0, stdout);
   ok(stdout.includes(digestOf(text)));
@@ -62,7 +62,7 @@ Deno.test("verify --report FILE.html writes a page and prints its digest; equal 
   ok(!text.includes("<b>orders</b>"));
 });
 
-Deno.test("a trigger that is disabled on the target is in the page and makes the exit code 6", async () => {
+Deno.test("a trigger disabled on the target appears in the page, and verify exits with 6", async () => {
   const { code, stdout, text } = await verified("DISABLE", "evidence.html");
   strictEqual(code, 6);
   match(
@@ -73,7 +73,7 @@ Deno.test("a trigger that is disabled on the target is in the page and makes the
   match(text, /id="differences"/);
 });
 
-Deno.test("verify --report FILE.json --json writes what stdout has, and the digest goes to stderr", async () => {
+Deno.test("verify --report FILE.json --json writes the document of stdout, and the digest to stderr", async () => {
   const { code, stdout, stderr, text } = await verified("DISABLE", "evidence.json", ["--json"]);
   strictEqual(code, 6);
   ok(stderr.includes(digestOf(text)));
@@ -88,13 +88,13 @@ Deno.test("verify --report FILE.json --json writes what stdout has, and the dige
   strictEqual(triggers.differences[0].property, "state");
 });
 
-Deno.test("a report whose name tells no format is refused before anything is read", async () => {
+Deno.test("a report file with an unknown extension is rejected before anything is read", async () => {
   const { code, stderr } = await verified("ENABLE", "evidence.pdf");
   strictEqual(code, 2);
   match(stderr, /--report: ".*evidence\.pdf" must end in \.html or \.json/);
 });
 
-Deno.test("a table that may not be read makes the exit code 9: nobody said that both sides are equal", async () => {
+Deno.test("verify exits with 9 if a table must not be read", async () => {
   await exec(
     target.url(),
     "DROP ROLE IF EXISTS visitor; CREATE ROLE visitor LOGIN",
@@ -123,7 +123,7 @@ Deno.test("a table that may not be read makes the exit code 9: nobody said that 
   });
 });
 
-Deno.test("the verdict tells rows that differ from definitions of tables that do", async () => {
+Deno.test("the verdict distinguishes differing rows from differing table definitions", async () => {
   await withDatabase(source, undefined, async ({ name, url }) => {
     await exec(url, "CREATE TABLE t AS SELECT 1 AS a");
     await withDatabase(target, undefined, async (to) => {

@@ -76,9 +76,9 @@ async function compared(
     withDatabase(target, "shop", async (other) => {
       await exec(one.url, setting + onSource);
       await exec(other.url, setting + onTarget);
-      await using onSource = await openSession(await endpointOf(one.url, "source"));
-      await using onTarget = await openSession(await endpointOf(other.url, "target"));
-      return await compareStructures({ source: onSource, target: onTarget });
+      await using sourceSession = await openSession(await endpointOf(one.url, "source"));
+      await using targetSession = await openSession(await endpointOf(other.url, "target"));
+      return await compareStructures({ source: sourceSession, target: targetSession });
     }));
 }
 
@@ -363,9 +363,9 @@ Deno.test("objects excluded by rules are not reported as missing", async () => {
     await withDatabase(newer, "shop", async (other) => {
       await exec(one.url, setting);
       await exec(other.url, setting + "DROP TABLE customers CASCADE");
-      await using onSource = await openSession(source);
-      await using onTarget = await openSession(await endpointOf(other.url, "target"));
-      const comparison = await compareStructures({ source: onSource, target: onTarget }, {
+      await using sourceSession = await openSession(source);
+      await using targetSession = await openSession(await endpointOf(other.url, "target"));
+      const comparison = await compareStructures({ source: sourceSession, target: targetSession }, {
         consequences: scope!.consequences,
       });
       deepStrictEqual(differencesOf(comparison), []);
@@ -405,13 +405,13 @@ Deno.test("a sequence that must not be read makes the comparison incomplete", as
     "shop",
     (one) =>
       withDatabase(newer, "shop", async (other) => {
-        await using onSource = await openSession(await endpointOf(one.url, "source"));
-        await using onTarget = await openSession(
+        await using sourceSession = await openSession(await endpointOf(one.url, "source"));
+        await using targetSession = await openSession(
           await endpointOf(other.urlFor({ user: "visitor", password: "visitor" }), "target"),
         );
         await exec(one.url, setting);
         await exec(other.url, setting);
-        return await compareStructures({ source: onSource, target: onTarget });
+        return await compareStructures({ source: sourceSession, target: targetSession });
       }),
   );
   deepStrictEqual(differencesOf(comparison), []);

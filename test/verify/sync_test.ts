@@ -1,4 +1,4 @@
-/** verify() after `init --enable-sync`: what replication brings over, and what it does not. */
+/** verify() after `init --enable-sync`: what is replicated and what is not. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { readRuleFlags } from "../../lib/rules/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
@@ -14,7 +14,7 @@ const target = await sharedCluster(18);
 
 const day = 24 * 60 * 60 * 1000;
 
-Deno.test("verify() takes a window of time as the copy did, and tells what is not replicated", async () => {
+Deno.test("verify() uses the time window of the copy, and reports what is not replicated", async () => {
   const copiedAt = "2026-01-01T00:00:00Z";
   const { rules } = readRuleFlags({
     includeTables: [],
@@ -59,7 +59,7 @@ Deno.test("verify() takes a window of time as the copy did, and tells what is no
         sequences.notes.map(({ object, reason }) => `${object}: ${reason}`),
         ["sequence item_id_seq: sequences are not replicated: cutover sets them"],
       );
-      // a row that today's window would no longer see
+      // a row outside the window as of today
       await exec(copy, "SET session_replication_role = replica; DELETE FROM event WHERE id = 9");
       deepStrictEqual(
         unequalTables(await verified()).map((table) => table.name).toSorted(),

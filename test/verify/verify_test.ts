@@ -146,7 +146,7 @@ const cases: readonly {
   },
 ];
 
-Deno.test("verify() finds every planted difference, and shows it", async (test) => {
+Deno.test("verify() finds and describes every planted difference", async (test) => {
   const script = (of: "schema" | "change") =>
     cases.map((each, index) => `SET search_path = c${index}; ${each[of]};`).join("\n");
   const schemas = cases.map((_, index) => `CREATE SCHEMA c${index};`).join("\n");
@@ -162,7 +162,7 @@ Deno.test("verify() finds every planted difference, and shows it", async (test) 
   }
 });
 
-Deno.test("verify() finds tables that one side lacks, and a partition's rows", async () => {
+Deno.test("verify() finds tables missing on one side, and rows of partitions", async () => {
   const report = await compared(
     `CREATE TABLE gone (id int); CREATE TABLE p (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
      CREATE TABLE p_1 PARTITION OF p FOR VALUES FROM (1) TO (10);
@@ -183,7 +183,7 @@ Deno.test("verify() finds tables that one side lacks, and a partition's rows", a
   );
 });
 
-Deno.test("verify() finds a table equal whatever its partitions, order of columns and kind of server", async () => {
+Deno.test("verify() finds tables equal regardless of partitioning, column order and server version", async () => {
   await withDatabase(source, undefined, async (from) => {
     await withDatabase(target, undefined, async (to) => {
       const rows =
@@ -208,7 +208,7 @@ Deno.test("verify() finds a table equal whatever its partitions, order of column
   });
 });
 
-Deno.test("verify() finds ten rows of many, in tables with keys of all sorts and without", async () => {
+Deno.test("verify() finds ten rows among many, with all kinds of keys and without a key", async () => {
   const rows = 24_000;
   const tables = [
     "id bigint PRIMARY KEY",
@@ -239,7 +239,7 @@ Deno.test("verify() finds ten rows of many, in tables with keys of all sorts and
   strictEqual(unequalTables(report).length, tables.length);
 });
 
-Deno.test("verify() finds rows of a table that is read in many chunks, at the edges of these too", async () => {
+Deno.test("verify() finds rows in a table read in many chunks, including at chunk boundaries", async () => {
   const rows = 90_000;
   const planted = [1, 2, 5_000, 44_444, 44_445, rows];
   const report = await compared(
@@ -258,7 +258,7 @@ Deno.test("verify() finds rows of a table that is read in many chunks, at the ed
   );
 });
 
-Deno.test("verify() lists no more than --max-diffs, and no values where none are wanted", async () => {
+Deno.test("verify() lists at most --max-diffs rows, and withholds values on request", async () => {
   const schema =
     "CREATE TABLE t (id int PRIMARY KEY, secret text); INSERT INTO t SELECT i, 'secret ' || i FROM generate_series(1, 100) AS i";
   const report = await compared(
@@ -277,7 +277,7 @@ Deno.test("verify() lists no more than --max-diffs, and no values where none are
   deepStrictEqual(unequalTables(none).map(({ more }) => more), [true]);
 });
 
-Deno.test("verify() compares large objects by their contents", async () => {
+Deno.test("verify() compares the contents of large objects", async () => {
   const objects =
     `SELECT lo_from_bytea(71, decode(repeat('00ff', 300000), 'hex')), lo_from_bytea(72, 'same'),
     lo_create(73), lo_from_bytea(74, 'gone')`;
@@ -304,7 +304,7 @@ Deno.test("verify() compares large objects by their contents", async () => {
 });
 
 for (const encoding of ["UTF8", "SQL_ASCII"]) {
-  Deno.test(`verify() compares comments on large objects, one by one (${encoding})`, async () => {
+  Deno.test(`verify() compares comments on individual large objects (${encoding})`, async () => {
     const create =
       `SELECT lo_create(81), lo_create(82), lo_create(83), lo_create(84), lo_create(85);
       COMMENT ON LARGE OBJECT 81 IS 'same'; COMMENT ON LARGE OBJECT 82 IS ${
@@ -333,7 +333,7 @@ for (const encoding of ["UTF8", "SQL_ASCII"]) {
   });
 }
 
-Deno.test("verify() never calls a table equal that it could not read", async () => {
+Deno.test("verify() never reports an unreadable table as equal", async () => {
   await withDatabase(source, undefined, async (from) => {
     await withDatabase(target, undefined, async (to) => {
       const schema = "CREATE TABLE a (id int); CREATE TABLE b (id int); INSERT INTO a VALUES (1)";
@@ -352,7 +352,7 @@ Deno.test("verify() never calls a table equal that it could not read", async () 
   });
 });
 
-Deno.test("verify() compares texts by what they say where the databases' encodings differ", async () => {
+Deno.test("verify() compares text by its characters when the encodings of the databases differ", async () => {
   await withDatabase(target, undefined, async (to) => {
     const name = `latin_${Deno.pid}`;
     await exec(
@@ -381,7 +381,7 @@ Deno.test("verify() compares texts by what they say where the databases' encodin
   });
 });
 
-Deno.test("verify() compares the rows of materialized views, and finds one that was never refreshed", async () => {
+Deno.test("verify() compares rows of materialized views, and finds one that was never refreshed", async () => {
   const schema =
     `CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 9) AS i;
     CREATE MATERIALIZED VIEW stale AS SELECT * FROM t; CREATE MATERIALIZED VIEW bare AS SELECT * FROM t;
@@ -406,7 +406,7 @@ Deno.test("verify() compares the rows of materialized views, and finds one that 
   );
 });
 
-Deno.test("verify() repairs what differs, and says before what it would do", async () => {
+Deno.test("verify() repairs differences, and can print the statements first", async () => {
   await withDatabase(source, undefined, async (from) => {
     await withDatabase(target, undefined, async (to) => {
       const schema = `
@@ -440,7 +440,7 @@ Deno.test("verify() repairs what differs, and says before what it would do", asy
   });
 });
 
-Deno.test("verify() takes a repair back that a trigger spoils, says so, and repairs the other tables", async () => {
+Deno.test("verify() rolls back a repair that a trigger alters, reports it, and repairs the other tables", async () => {
   const schema = `
     CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.v := NEW.v || '?'; RETURN NEW; END $$;
     CREATE TABLE spoilt (id int PRIMARY KEY, v text); CREATE TABLE other (id int PRIMARY KEY, v text);
@@ -470,7 +470,7 @@ Deno.test("verify() takes a repair back that a trigger spoils, says so, and repa
   strictEqual(report.repair?.rows, 1);
 });
 
-Deno.test("verify() goes on where an interrupted run has ended, and reads nothing twice", async () => {
+Deno.test("verify() resumes an interrupted run without reading anything twice", async () => {
   await withDatabase(source, undefined, async (from) => {
     await withDatabase(target, undefined, async (to) => {
       const schema = `CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY);
@@ -503,7 +503,7 @@ Deno.test("verify() goes on where an interrupted run has ended, and reads nothin
   });
 });
 
-Deno.test("verify() compares what the rules let through, and lists what they do not", async () => {
+Deno.test("verify() compares only what the rules include, and lists what they exclude", async () => {
   const { rules } = readRuleFlags({
     includeTables: [],
     excludeTables: [],
