@@ -1,28 +1,29 @@
 import { errorMessage } from "../core/internal.ts";
 import postgres from "postgres";
 
-/** What {@linkcode startShopLoad} takes. */
+/** Options of {@linkcode startShopLoad}. */
 export interface ShopLoadOptions {
-  /** Sessions that write at once. Default: 2. */
+  /** Concurrent sessions. Default: 2. */
   readonly sessions?: number;
-  /** Pause of a session between two transactions, in milliseconds. Default: 0. */
+  /** Pause between the transactions of a session, in milliseconds. Default: 0. */
   readonly pauseMs?: number;
 }
 
-/** What a load has done so far. Rows are counted when their transaction has been committed. */
+/** What a load has done so far. Rows are counted once their transaction has committed. */
 export interface ShopLoadCounts {
-  /** Transactions that were committed. */
+  /** Committed transactions. */
   readonly committed: number;
-  /** Transactions that were rolled back on purpose. */
+  /** Transactions rolled back intentionally. */
   readonly rolledBack: number;
   /** Rows. */
   readonly inserted: number;
   /** Rows. */
   readonly updated: number;
-  /** Rows, without those that went by cascade. */
+  /** Rows, excluding cascaded deletions. */
   readonly deleted: number;
   /**
-   * Transactions that ended in an error, such as a deadlock or a lost connection; the load goes on.
+   * Transactions that failed, for example due to a deadlock or a lost connection; the load
+   * continues.
    */
   readonly failed: number;
   /** The last of those errors. */
@@ -32,7 +33,7 @@ export interface ShopLoadCounts {
 type Counters = { -readonly [key in keyof ShopLoadCounts]: ShopLoadCounts[key] };
 type Session = postgres.Sql;
 
-/** Rows that a step wrote. */
+/** Rows written by a step. */
 interface Written {
   readonly inserted?: number;
   readonly updated?: number;
@@ -40,9 +41,8 @@ interface Written {
 }
 
 /**
- * What the shop's application and its users do, each in one transaction. Together they insert,
- * update (also keys, and rows that move to another partition), delete (also by cascade), use
- * savepoints and roll back.
+ * Transactions of the shop's application. Together they insert, update (including keys and rows
+ * that move to another partition), delete (including cascades), use savepoints and roll back.
  */
 const STEPS: readonly ((sql: Session) => Promise<Written>)[] = [
   placeOrder,
@@ -59,9 +59,7 @@ const STEPS: readonly ((sql: Session) => Promise<Written>)[] = [
   cleanUpLog,
 ];
 
-/**
- * A continuous mixed write load on the shop of `shopSql`: running → stopped.
- */
+/** A continuous mixed write load on the shop of `shopSql`. States: running → stopped. */
 export class ShopLoad implements AsyncDisposable {
   readonly #counters: Counters = {
     committed: 0,
@@ -83,24 +81,24 @@ export class ShopLoad implements AsyncDisposable {
     this.#sessions = Array.from({ length: sessions }, () => this.#run(options.pauseMs ?? 0));
   }
 
-  /** What was done so far. */
+  /** What the load has done so far. */
   get counts(): ShopLoadCounts {
     return { ...this.#counters };
   }
 
-  /** Lets each session finish its transaction, ends them and gives back what was done. */
+  /** Stops the sessions after their current transactions and returns what was done. */
   async stop(): Promise<ShopLoadCounts> {
     this.#stopping.abort();
     await Promise.all(this.#sessions);
     return this.counts;
   }
 
-  /** As {@linkcode ShopLoad.stop}. */
+  /** Same as {@linkcode ShopLoad.stop}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
 
-  /** One user: comes again when the connection is lost. */
+  /** One session; reconnects when the connection is lost. */
   async #run(pauseMs: number): Promise<void> {
     const signal = this.#stopping.signal;
     while (!signal.aborted) {
@@ -110,15 +108,15 @@ export class ShopLoad implements AsyncDisposable {
         connected = await this.#transaction(sql);
         await pause(connected ? pauseMs : 100, signal);
       }
-      // After a broken connection end() would wait for its timeout in any case.
+      // after a broken connection, end() would always wait for its timeout
       await sql.end({ timeout: connected ? 5 : 0 });
     }
   }
 
   /**
-   * Does something in a transaction; `false` when the session is of no use any more. Not by
-   * `sql.begin()`: on a lost connection its ROLLBACK is written to a socket that is null, in a
-   * timer, where nobody can catch the error.
+   * Executes a step in a transaction; returns `false` if the session is no longer usable. Does not
+   * use `sql.begin()`: on a lost connection it writes ROLLBACK to a null socket from a timer, where
+   * the error cannot be caught.
    */
   async #transaction(sql: Session): Promise<boolean> {
     try {
@@ -138,8 +136,7 @@ export class ShopLoad implements AsyncDisposable {
     } catch (error) {
       this.#counters.failed++;
       this.#counters.lastError = errorMessage(error);
-      // What the server itself refuses, such as a deadlock, ends the transaction and not the
-      // session.
+      // an error raised by the server, such as a deadlock, ends the transaction but not the session
       if (!(error instanceof postgres.PostgresError) || /^(08|57P)/.test(error.code)) return false;
       return await sql.unsafe("ROLLBACK").simple().then(() => true, () => false);
     }
@@ -152,7 +149,7 @@ function openSession(url: string): Session {
     onnotice: () => {},
     fetch_types: false,
     connection: { application_name: "shop load" },
-    // what the driver would look up in the environment otherwise, which needs a permission each
+    // the driver would otherwise read these from the environment, which needs permissions
     sslnegotiation: null,
     max_pipeline: 100,
     debug: false,
@@ -192,10 +189,10 @@ async function placeOrder(sql: Session): Promise<Written> {
   const payment = await sql`
     INSERT INTO shop.payments (order_id, method, amount, reference)
     VALUES (${order.id}, 'card', shop.order_total(${order.id}), ${crypto.randomUUID()})`;
-  const refused = Math.random() < 0.3;
-  // The card was refused: the order stays, the payment goes.
-  if (refused) await sql`ROLLBACK TO SAVEPOINT before_payment`;
-  return { inserted: 1 + items.count + (refused ? 0 : payment.count) };
+  const declined = Math.random() < 0.3;
+  // the card was declined: keep the order, undo the payment
+  if (declined) await sql`ROLLBACK TO SAVEPOINT before_payment`;
+  return { inserted: 1 + items.count + (declined ? 0 : payment.count) };
 }
 
 async function payOrder(sql: Session): Promise<Written> {
@@ -230,7 +227,7 @@ async function renameCart(sql: Session): Promise<Written> {
 
 async function newCustomer(sql: Session): Promise<Written> {
   const id = crypto.randomUUID();
-  // The circle of keys: the address is the customer's, and the customer's default is the address.
+  // circular foreign keys: the address references the customer, whose default is the address
   await sql`
     WITH customer AS (
       INSERT INTO shop.customers (public_id, email, name, default_address_id)

@@ -1,12 +1,12 @@
-/** How big the shop is to be. */
+/** Options of {@linkcode shopSql}. */
 export interface ShopOptions {
-  /** What the database takes on disk, indexes included; roughly, from 1 up. Default: 100. */
+  /** Approximate size on disk including indexes, at least 1. Default: 100. */
   readonly megabytes?: number;
 }
 
 /**
- * The roles of the shop: its owner, its application, and its reporting. Run as a superuser, or one
- * who may create roles, before {@linkcode shopSql}; on a server that has them it changes nothing.
+ * Creates the roles of the shop: owner, application and reporting. Requires CREATEROLE; run it
+ * before {@linkcode shopSql}. Existing roles are unchanged.
  */
 export const SHOP_ROLES = `
 DO $$
@@ -28,16 +28,16 @@ GRANT shop_reporting TO shop_app;
 `;
 
 /**
- * A script that fills an empty database with a realistic shop: customers, products, orders by
- * month, payments, events, and about every kind of object that such databases have. The server
- * itself makes the rows (100 MB take a few seconds) and always the same ones. PostgreSQL 12 or
- * newer, without extensions. Needs {@linkcode SHOP_ROLES}. It has transactions of its own: run it
- * in a session that is in none, as one simple query or through psql.
+ * A script that fills an empty database with a realistic online shop: customers, products, orders
+ * partitioned by month, payments, events, and most kinds of objects. The server generates the rows
+ * deterministically (100 MB take a few seconds). Works on PostgreSQL 12 or newer without
+ * extensions. Requires {@linkcode SHOP_ROLES}. The script controls its own transactions: run it
+ * outside a transaction, as one simple query or through psql.
  */
 export function shopSql(options: ShopOptions = {}): string {
   const megabytes = Math.max(1, Math.round(options.megabytes ?? 100));
   const rest = [TABLES, rowsSql(megabytes), INDEXES, KEYS, PROGRAMS, REPORTS, ACCESS];
-  // A value added to an enum can be used after its transaction only.
+  // a value added to an enum can be used only after its transaction has committed
   return ["BEGIN;", TYPES, "COMMIT;", "BEGIN;", SESSION, ...rest, "COMMIT;", ""].join("\n");
 }
 
@@ -50,7 +50,7 @@ SET LOCAL timezone = 'UTC';
 const TYPES = `
 CREATE SCHEMA shop;
 CREATE SCHEMA audit;
-COMMENT ON SCHEMA shop IS 'What is sold, and to whom';
+COMMENT ON SCHEMA shop IS 'Products, customers and orders';
 
 CREATE TYPE shop.order_status AS ENUM ('new', 'paid', 'shipped', 'returned');
 ALTER TYPE shop.order_status ADD VALUE 'packed' BEFORE 'shipped';
@@ -58,7 +58,7 @@ CREATE TYPE shop.payment_method AS ENUM ('card', 'transfer', 'voucher');
 CREATE TYPE shop.money_amount AS (currency char(3), amount numeric(12, 2));
 CREATE DOMAIN shop.email AS text CHECK (VALUE ~ '^[^@[:space:]]+@[^@[:space:]]+$');
 CREATE DOMAIN shop.cents AS bigint NOT NULL DEFAULT 0 CHECK (VALUE >= 0);
-COMMENT ON TYPE shop.order_status IS 'The way of an order through the house';
+COMMENT ON TYPE shop.order_status IS 'Processing state of an order';
 
 CREATE SEQUENCE shop.invoice_number START 100000 INCREMENT 7 CACHE 10;
 `;
@@ -85,7 +85,7 @@ CREATE TABLE shop.customers (
   preferences jsonb NOT NULL DEFAULT '{}',
   created_at timestamptz NOT NULL DEFAULT now()
 );
-COMMENT ON COLUMN shop.customers."Nick Name" IS 'Shown in reviews; may be anything';
+COMMENT ON COLUMN shop.customers."Nick Name" IS 'Shown in reviews; free text';
 
 CREATE TABLE shop.addresses (
   id bigserial,
@@ -201,14 +201,14 @@ ALTER TABLE audit.log REPLICA IDENTITY FULL;
 `;
 
 /**
- * A number from 0 to 1 that looks random. random() itself gives others from version to version,
- * even with the same seed.
+ * A pseudo-random number from 0 to 1. random() returns different values in different versions, even
+ * with the same seed.
  */
 function chance(key: string, salt: number): string {
   return `((hashint8extended((${key})::bigint, ${salt}) & 1073741823) / 1073741824::double precision)`;
 }
 
-/** Rows in proportion to the size; the factors were measured. */
+/** Row counts proportional to the size; the factors were measured. */
 function rowsSql(megabytes: number): string {
   const customers = 150 * megabytes;
   const products = 13 * megabytes + 90;
@@ -368,7 +368,7 @@ CREATE STATISTICS shop.address_places (dependencies, ndistinct) ON city, country
 const KEYS = `
 ALTER TABLE shop.categories ADD FOREIGN KEY (parent_id) REFERENCES shop.categories;
 ALTER TABLE shop.addresses ADD FOREIGN KEY (customer_id) REFERENCES shop.customers ON DELETE CASCADE;
--- With the one above a circle: who is inserted first?
+-- Circular with the foreign key above.
 ALTER TABLE shop.customers ADD FOREIGN KEY (default_address_id) REFERENCES shop.addresses
   ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE shop.products ADD FOREIGN KEY (category_id) REFERENCES shop.categories;
@@ -392,7 +392,7 @@ BEGIN
   RETURN NULL;
 END
 $$;
--- If it fired while rows are copied, the log would have them twice.
+-- Must not fire while rows are copied, or the log would contain them twice.
 CREATE TRIGGER note_change AFTER INSERT OR UPDATE OR DELETE ON shop.payments
   FOR EACH ROW EXECUTE FUNCTION audit.note_change();
 
@@ -405,9 +405,9 @@ $$;
 CREATE TRIGGER index_product BEFORE INSERT OR UPDATE OF title, description ON shop.products
   FOR EACH ROW EXECUTE FUNCTION shop.index_product();
 
-CREATE FUNCTION shop.order_total(wanted bigint) RETURNS numeric LANGUAGE sql STABLE PARALLEL SAFE AS
-$$ SELECT COALESCE(sum(amount), 0) FROM shop.order_items WHERE order_id = wanted $$;
-COMMENT ON FUNCTION shop.order_total(bigint) IS 'What the items of an order cost together';
+CREATE FUNCTION shop.order_total(order_number bigint) RETURNS numeric LANGUAGE sql STABLE PARALLEL SAFE AS
+$$ SELECT COALESCE(sum(amount), 0) FROM shop.order_items WHERE order_id = order_number $$;
+COMMENT ON FUNCTION shop.order_total(bigint) IS 'Sum of the items of an order';
 
 CREATE PROCEDURE shop.forget_carts() LANGUAGE sql AS $$ DELETE FROM shop.carts WHERE customer_id IS NULL $$;
 
@@ -429,7 +429,7 @@ WITH RECURSIVE tree AS (
 )
 SELECT * FROM tree;
 
--- Depends on the primary key: the columns are not in GROUP BY.
+-- Depends on the primary key, since not all columns are in GROUP BY.
 CREATE VIEW shop.customer_spending AS
 SELECT c.id, c.name, c.email, sum(o.total) AS spent
 FROM shop.customers AS c JOIN shop.orders AS o ON o.customer_id = c.id GROUP BY c.id;

@@ -41,7 +41,7 @@ function narrate({ terminal: { stderr }, output, progress }: CommandContext): De
   };
   return {
     chapter: (title) => print(["", style.bold(style.cyan(`── ${title} `.padEnd(60, "─")))]),
-    tell: (text) => print(wrap(text, Math.min(options.columns - 1, widestText))),
+    say: (text) => print(wrap(text, Math.min(options.columns - 1, widestText))),
     validated: (report) => print(validationLines(report, options)),
     planned: (plan) => print(initPlanLines(plan, options)),
     copied: (report) => print(initReportLines(report, options)),
@@ -77,7 +77,7 @@ function lagBar(bytes: number): number {
 
 const silent: DemoNarrator = {
   chapter() {},
-  tell() {},
+  say() {},
   validated() {},
   planned() {},
   copied() {},

@@ -1,5 +1,5 @@
 /**
- * Compares a target with its source at one moment, in plain SQL that shares nothing with the copy
+ * Compares a target with a snapshot of its source, in plain SQL that shares nothing with the copy
  * engine.
  *
  * @module
@@ -7,32 +7,32 @@
 import { ExitCode, quoteQualified, ReplicatorError } from "../../core/internal.ts";
 import { type Endpoint, openSession, type Session } from "../../postgres/internal.ts";
 
-/** One table on both sides, as the snapshot has it. */
+/** One table on both sides. */
 export interface ComparedTable {
   readonly schema: string;
   readonly name: string;
   readonly sourceRows: number;
-  /** Undefined when the target has no such table. */
+  /** Undefined if the table does not exist on the target. */
   readonly targetRows: number | undefined;
   /** Whether every value of every row is equal. */
   readonly equal: boolean;
 }
 
-/** How many objects of a kind there are on both sides. */
+/** The number of objects of one kind on both sides. */
 export interface ComparedKind {
   readonly kind: string;
   readonly source: number;
   readonly target: number;
 }
 
-/** The outcome of a comparison. */
+/** The result of a comparison. */
 export interface DemoComparison {
   readonly tables: readonly ComparedTable[];
   readonly kinds: readonly ComparedKind[];
   readonly equal: boolean;
 }
 
-/** The source at one moment: read (readable, whatever is written since) → disposed. */
+/** A snapshot of the source, unaffected by later writes. States: open → disposed. */
 export class SourceAtSnapshot implements AsyncDisposable {
   readonly #session: Session;
 
@@ -40,7 +40,7 @@ export class SourceAtSnapshot implements AsyncDisposable {
     this.#session = session;
   }
 
-  /** The source as it is now. */
+  /** Takes a snapshot. */
   static async take(endpoint: Endpoint, signal: AbortSignal): Promise<SourceAtSnapshot> {
     const session = await openSession(endpoint, { signal });
     try {
@@ -52,7 +52,7 @@ export class SourceAtSnapshot implements AsyncDisposable {
     }
   }
 
-  /** Compares with a target: objects by kind, rows by count and checksum. */
+  /** Compares with a target: number of objects of each kind, row counts and checksums. */
   async compare(target: Endpoint, signal: AbortSignal): Promise<DemoComparison> {
     await using targetSession = await openSession(target, { signal });
     const [sourceKinds, targetKinds, tables] = await Promise.all([
@@ -67,10 +67,13 @@ export class SourceAtSnapshot implements AsyncDisposable {
         sumUp(targetSession, table),
       ]);
       if (source === undefined) {
-        throw new ReplicatorError(`the table ${table.schema}.${table.name} was dropped meanwhile`, {
-          side: "source",
-          exitCode: ExitCode.stepFailed,
-        });
+        throw new ReplicatorError(
+          `table ${table.schema}.${table.name} was dropped during the comparison`,
+          {
+            side: "source",
+            exitCode: ExitCode.stepFailed,
+          },
+        );
       }
       compared.push({
         ...table,
@@ -104,7 +107,7 @@ interface Name {
 
 const userSchemas = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
 
-/** Tables with rows of their own, partitioned parents have none, whose changes are in the WAL. */
+/** Logged tables that store rows themselves, which excludes partitioned parents. */
 async function listTables(session: Session): Promise<readonly Name[]> {
   return await session.query<Name & Record<string, unknown>>(`
     SELECT n.nspname AS schema, c.relname AS name
@@ -115,8 +118,7 @@ async function listTables(session: Session): Promise<readonly Name[]> {
 }
 
 /**
- * Count and order-independent checksum over the text of all rows; undefined when there is no such
- * table.
+ * Number and order-independent checksum of all rows as text; undefined if the table does not exist.
  */
 async function sumUp(
   session: Session,
@@ -128,8 +130,7 @@ async function sumUp(
     [table],
   );
   if (!exists) return undefined;
-  // the sum of hashes does not depend on the order of rows, nor do equal rows cancel each other out
-  // as with XOR
+  // a sum of hashes is independent of row order, and equal rows do not cancel out as with XOR
   const { rows, checksum } = await session.queryOne<{ rows: string; checksum: string }>(`
     SELECT pg_catalog.count(*)::pg_catalog.text AS rows,
            coalesce(pg_catalog.sum(('x' || pg_catalog.substr(pg_catalog.md5(t::pg_catalog.text), 1, 16))::bit(64)::bigint::numeric), 0)::pg_catalog.text AS checksum
@@ -156,7 +157,7 @@ async function countKinds(session: Session): Promise<ReadonlyMap<string, number>
       FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
       WHERE ${userSchemas} AND t.typelem = 0
       UNION ALL
-      -- NOT NULL has constraints of its own since version 18
+      -- NOT NULL constraints have catalog entries since version 18
       SELECT CASE o.contype WHEN 'f' THEN 'foreign keys' ELSE 'other constraints' END
       FROM pg_catalog.pg_constraint o JOIN pg_catalog.pg_namespace n ON n.oid = o.connamespace
       WHERE ${userSchemas} AND o.contype <> 'n'

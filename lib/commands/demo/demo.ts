@@ -1,6 +1,5 @@
 /**
- * `demo`: a migration from start to end between two servers that are started for it and leave
- * nothing behind.
+ * `demo`: a complete migration between two disposable servers.
  *
  * @module
  */
@@ -30,54 +29,54 @@ import type { RunContext, ToolSelection } from "../shared/run.ts";
 import { catchUp } from "../shared/catch_up.ts";
 import { validate } from "../validate/validate.ts";
 
-/** What `demo` does. */
+/** Options of {@linkcode demo}. */
 export interface DemoOptions {
-  /** How much data, about. */
+  /** Approximate amount of data. */
   readonly sizeBytes: number;
   readonly sourceMajor: PgMajor;
   readonly targetMajor: PgMajor;
-  /** Leave both servers running at the end until the signal. */
+  /** Keep both servers running at the end until the signal. */
   readonly keep: boolean;
   readonly jobs: number;
   readonly tools: ToolSelection;
-  /** The present moment, ISO. */
+  /** The current time, ISO 8601. */
   readonly now: string;
   readonly narrator: DemoNarrator;
 }
 
-/** Tells the story; every call returns at once. */
+/** Presents the demo to the user; every call returns immediately. */
 export interface DemoNarrator {
-  /** A new part begins. */
+  /** Starts a new part. */
   readonly chapter: (title: string) => void;
-  /** A sentence or two. */
-  readonly tell: (text: string) => void;
+  /** Prints a sentence or two. */
+  readonly say: (text: string) => void;
   readonly validated: (report: ValidationReport) => void;
   readonly planned: (plan: InitPlan) => void;
   readonly copied: (report: InitReport) => void;
-  /** How far the new server is behind, again and again. */
+  /** Reports the replication lag repeatedly. */
   readonly following: (lag: DemoLag) => void;
   readonly compared: (comparison: DemoComparison) => void;
   readonly cleaned: (report: CleanupReport) => void;
 }
 
-/** How the new server follows. */
+/** The replication lag of the new server. */
 export interface DemoLag {
-  /** Bytes of the old server's WAL that are not confirmed by the new one. */
+  /** Bytes of WAL on the old server not yet confirmed by the new one. */
   readonly bytes: number;
-  /** Transactions that the users have committed since the copy began. */
+  /** Transactions committed by the users since the copy started. */
   readonly committed: number;
-  /** Whether the new server is up. */
+  /** Whether the new server is running. */
   readonly running: boolean;
 }
 
-/** The outcome of `demo`. */
+/** The result of {@linkcode demo}. */
 export interface DemoReport {
   readonly validation: ValidationReport;
   readonly init: InitReport;
   readonly comparison: DemoComparison;
-  /** What was removed at the end; null when both servers were to stay. */
+  /** What was removed at the end; null if both servers were kept. */
   readonly cleanup: CleanupReport | null;
-  /** What the shop's users wrote from the start of the copy on. */
+  /** What the shop's users wrote since the start of the copy. */
   readonly writtenMeanwhile: ShopLoadCounts;
 }
 
@@ -85,10 +84,10 @@ const database = "shop";
 const megabyte = 1 << 20;
 
 /**
- * Starts two servers, fills one, copies it under write load to the other, compares both and removes
+ * Starts two servers, fills one, copies it to the other under write load, compares both and removes
  * everything.
  *
- * Requires what {@linkcode startCluster} requires, and what {@linkcode init} does.
+ * Requires the permissions of {@linkcode startCluster} and {@linkcode init}.
  *
  * @throws ReplicatorError with `ExitCode.mismatch` when the copy differs
  */
@@ -100,9 +99,9 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
   narrator.chapter("Two servers");
   await using source = await start(options.sourceMajor, signal);
   await using target = await start(options.targetMajor, signal);
-  narrator.tell(
-    `PostgreSQL ${options.sourceMajor} is the old server (port ${source.port}), ` +
-      `PostgreSQL ${options.targetMajor} the new one (port ${target.port}).`,
+  narrator.say(
+    `The old server runs PostgreSQL ${options.sourceMajor} on port ${source.port}, ` +
+      `the new one PostgreSQL ${options.targetMajor} on port ${target.port}.`,
   );
   const endpoints = {
     source: await resolveEndpoint(source.url({ database }), { side: "source" }),
@@ -110,11 +109,13 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
   };
   const shop = endpoints.source;
 
-  narrator.chapter("A shop with users");
-  narrator.tell(`Filling the old server with about ${formatBytes(options.sizeBytes)} …`);
+  narrator.chapter("An online shop under load");
+  narrator.say(`Loading about ${formatBytes(options.sizeBytes)} into the old server …`);
   await fillShop(source, shop, { options, signal });
   await using load = startShopLoad(source.url({ database }), { sessions: 2, pauseMs: 10 });
-  narrator.tell("Two sessions now buy, pay, return and review in it, and will not stop for us.");
+  narrator.say(
+    "Two sessions now order, pay, return and review, and keep writing throughout the migration.",
+  );
 
   const copyOptions = {
     ...endpoints,
@@ -127,13 +128,13 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
   const validation = await validate({ ...copyOptions, forSync: true, identity: "full" }, run);
   narrator.validated(validation);
 
-  narrator.chapter("init: the copy");
+  narrator.chapter("init: copying the database");
   let before = load.counts;
   const report = await init({
     ...copyOptions,
     indexJobs: options.jobs,
     copyFormat: "auto",
-    splitBytes: options.sizeBytes, // no table is that large, unless it is most of the shop
+    splitBytes: options.sizeBytes, // hardly any table is that large
     dryRun: false,
     confirm(plan) {
       narrator.planned(plan);
@@ -150,15 +151,15 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
     },
   }, run);
   if (report === undefined) {
-    throw new Error("init was confirmed and yet did nothing");
+    throw new Error("init was confirmed but did nothing");
   }
   narrator.copied(report);
 
   const copy = withDatabase(endpoints.target, database);
   narrator.chapter("The new server follows");
-  narrator.tell(
-    "The users have not stopped. What they write arrives on the new server a moment later, in the same order, each change once. " +
-      "Halfway the new server is stopped, and started again: the old one keeps for it what it has missed.",
+  narrator.say(
+    "The sessions keep writing. Each change arrives on the new server moments later, exactly once and in commit order. " +
+      "Halfway through, the new server is stopped and restarted; the old one retains the WAL it has missed.",
   );
   await watchLag(
     { source: shop, target: copy, signal },
@@ -169,38 +170,38 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
     },
   );
 
-  narrator.chapter("Is it right?");
+  narrator.chapter("Comparing both servers");
   const writtenMeanwhile = difference(await load.stop(), before);
   await waitForAll({ source: shop, target: copy, run });
-  narrator.tell(
-    "The users take a break. Every row of the old server is compared with the new server …",
+  narrator.say(
+    "The sessions have stopped. Comparing every row on the old server with the new one …",
   );
   await using moment = await SourceAtSnapshot.take(shop, signal);
   const comparison = await moment.compare(copy, signal);
   narrator.compared(comparison);
   if (!comparison.equal) {
-    throw new ReplicatorError("the copy differs from its source", {
-      remedy: "this is a defect: please report it with the lines above",
+    throw new ReplicatorError("the copy differs from the source", {
+      remedy: "this is a bug: please report it with the output above",
       exitCode: ExitCode.mismatch,
     });
   }
-  narrator.tell(
-    `Since the copy began the users have committed ${
+  narrator.say(
+    `Since the copy started, ${
       plural(writtenMeanwhile.committed, "transaction")
-    } on the old server, and all of it is on the new one. (Its unlogged table of carts is not compared: what is unlogged is in no ` +
-      "server's log, so it is copied and does not follow.)",
+    } committed on the old server; all of them have arrived on the new one. (The unlogged table of carts is not compared: ` +
+      "changes to unlogged tables are not in the WAL, so the table is copied but not replicated.)",
   );
   const cleaned = options.keep ? null : await cleanUp(endpoints, { narrator, run });
   if (options.keep) await stay(source, target, { narrator, signal });
   return { validation, init: report, comparison, cleanup: cleaned, writtenMeanwhile };
 }
 
-/** What replication has made goes again. */
+/** Removes everything that replication required. */
 async function cleanUp(
   { source, target }: Pick<Ends, "source" | "target">,
   { narrator, run }: { readonly narrator: DemoNarrator; readonly run: RunContext },
 ): Promise<CleanupReport> {
-  narrator.chapter("cleanup: nothing stays behind");
+  narrator.chapter("cleanup: removing replication");
   const report = await cleanup({
     source,
     target,
@@ -208,18 +209,19 @@ async function cleanUp(
     checkpoints: undefined,
     confirm: () => Promise.resolve(true),
   }, run);
-  if (report === undefined) throw new Error("cleanup was confirmed and yet did nothing");
+  if (report === undefined) throw new Error("cleanup was confirmed but did nothing");
   narrator.cleaned(report);
   return report;
 }
 
 const checkEveryMs = 500;
-/** Looks before the new server is stopped, and while it is. */
-const looksBefore = 4;
-const looksDown = 4;
-/** At most, until it has caught up. */
-const looksAfter = 40;
-/** The users go on: it is never behind by nothing. */
+/**
+ * Checks before the new server is stopped, while it is down, and at most until it has caught up.
+ */
+const checksBefore = 4;
+const checksDown = 4;
+const maxChecksAfter = 40;
+/** Counts as caught up, since the users keep writing. */
 const closeBytes = 64 * 1024;
 
 interface Ends {
@@ -229,8 +231,7 @@ interface Ends {
 }
 
 /**
- * Looks how far the target is behind: while it follows, while it is down, and until it has caught
- * up.
+ * Reports the lag of the target while it is running, while it is down, and until it has caught up.
  */
 async function watchLag(
   { source, target, signal }: Ends,
@@ -241,7 +242,7 @@ async function watchLag(
 ): Promise<void> {
   await using from = await openSession(source, { signal });
   const names = (await subscriptionsOf(target, signal)).map(({ name }) => name);
-  const look = async (running: boolean) => {
+  const check = async (running: boolean) => {
     await pause(checkEveryMs, signal);
     const { inserted } = await readWalPosition(from);
     const slots = await readSlots(from, names);
@@ -252,11 +253,11 @@ async function watchLag(
     onLag({ bytes, running });
     return bytes;
   };
-  for (let at = 0; at < looksBefore; at++) await look(true);
+  for (let at = 0; at < checksBefore; at++) await check(true);
   await server.stop();
-  for (let at = 0; at < looksDown; at++) await look(false);
+  for (let at = 0; at < checksDown; at++) await check(false);
   await server.start();
-  for (let at = 0; at < looksAfter && await look(true) > closeBytes; at++);
+  for (let at = 0; at < maxChecksAfter && await check(true) > closeBytes; at++);
 }
 
 async function subscriptionsOf(target: Endpoint, signal: AbortSignal) {
@@ -277,12 +278,12 @@ async function start(major: PgMajor, signal: AbortSignal): Promise<Cluster> {
     return await startCluster({ major, signal });
   } catch (error) {
     signal.throwIfAborted();
-    throw new ReplicatorError(`a server of PostgreSQL ${major} could not be started`, {
+    throw new ReplicatorError(`cannot start a PostgreSQL ${major} server`, {
       details: [errorMessage(error)],
       remedy: Deno.build.standalone
-        ? "an executable uses PostgreSQL servers that are installed on this machine: install them, or name versions that are " +
-          "there with --source-version and --target-version, or run the demo from source (deno task demo)"
-        : "the first start of a version needs the network, and each one a user account that the system knows; --source-version and --target-version choose other versions",
+        ? "the executable needs PostgreSQL installed on this machine: install it, select installed versions with " +
+          "--source-version and --target-version, or run the demo from source (deno task demo)"
+        : "the first start of a version needs network access, and every start an existing system user; select other versions with --source-version and --target-version",
       exitCode: ExitCode.prerequisite,
       cause: error,
     });
@@ -299,7 +300,7 @@ async function fillShop(
   await administration.execute(SHOP_ROLES);
   await administration.execute(`CREATE DATABASE ${database}`);
   await using session = await openSession(shop, { signal });
-  // names resolve as in an ordinary session, which ours with their pinned settings are not
+  // resolve names as in an ordinary session, instead of with the pinned settings
   await session.execute('SET search_path = "$user", public');
   await session.execute(shopSql({ megabytes: options.sizeBytes / megabyte }));
 }
@@ -316,16 +317,16 @@ function difference(after: ShopLoadCounts, before: ShopLoadCounts): ShopLoadCoun
   };
 }
 
-/** Waits for the signal, which here is the natural end. */
+/** Waits for the signal, which is the normal end here. */
 async function stay(
   source: Cluster,
   target: Cluster,
   { narrator, signal }: { readonly narrator: DemoNarrator; readonly signal: AbortSignal },
 ): Promise<void> {
-  narrator.chapter("Look around");
-  narrator.tell(`old: psql ${source.url({ database })}`);
-  narrator.tell(`new: psql ${target.url({ database })}`);
-  narrator.tell("Press Ctrl-C to end both servers and remove their files.");
+  narrator.chapter("Explore both servers");
+  narrator.say(`old: psql ${source.url({ database })}`);
+  narrator.say(`new: psql ${target.url({ database })}`);
+  narrator.say("Press Ctrl-C to stop both servers and remove their files.");
   if (signal.aborted) return;
   await new Promise<void>((resolve) =>
     signal.addEventListener("abort", () => resolve(), { once: true })

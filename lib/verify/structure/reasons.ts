@@ -109,7 +109,7 @@ const ofTheVersion: ReasonRule = ({ difference, source, target }, context) => {
   if (since !== undefined && to < since) return `available since PostgreSQL ${since}`;
   if (kind === "schema" && source?.name === "public" && from >= 15 && to < 15) {
     if (property === "privileges of PUBLIC") {
-      return "before version 15 every role may create objects in public; to prevent it: REVOKE CREATE ON SCHEMA public FROM PUBLIC";
+      return "before version 15 every role may create objects in public, unless that privilege is revoked";
     }
     if (source.owner === "pg_database_owner") {
       return "pg_database_owner exists since version 14 and owns public since version 15";

@@ -1,20 +1,20 @@
-/** The demo as a user runs it: from start to end, and ended by Ctrl-C at any time. */
+/** The demo from the command line: run to completion, and interrupted at any time. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
 import { denoEnvironment, repository } from "../../support/cli.ts";
 
-/** A folder for the demo's servers, so that what it leaves can be told from what others use. */
+/** A folder for the demo's servers, to distinguish leftovers from the files of other tests. */
 const folder = await Deno.makeTempDir({ prefix: "psr-demo-" });
 await Deno.chmod(folder, 0o755); // servers may run as another user
 Deno.test.afterAll(() => Deno.remove(folder, { recursive: true }));
 
-/** Processes whose command line names the folder. */
+/** Processes whose command line contains the folder. */
 async function processesLeft(): Promise<string[]> {
   const { stdout } = await new Deno.Command("ps", { args: ["-A", "-o", "args="] }).output();
   return new TextDecoder().decode(stdout).split("\n").filter((line) => line.includes(folder));
 }
 
-/** Files in the folder but the cache of server programs, which is meant to stay. */
+/** Files in the folder except the cache of server programs. */
 async function filesLeft(): Promise<string[]> {
   const names: string[] = [];
   for await (const { name } of Deno.readDir(folder)) {
@@ -23,7 +23,7 @@ async function filesLeft(): Promise<string[]> {
   return names;
 }
 
-/** Runs `deno task demo`; `onText` sees all that it has printed so far and may send signals. */
+/** Runs the demo; `onText` receives its output so far and may send signals. */
 async function runDemo(
   args: readonly string[],
   onText: (text: string, signal: (name: Deno.Signal) => void) => void = () => {},
@@ -41,7 +41,7 @@ async function runDemo(
   }).spawn();
   const stdout = new Response(child.stdout).text();
   let stderr = "";
-  // a demo that hangs shows what it has said so far, instead of hanging the tests too
+  // if the demo hangs, fail with its output so far
   const timer = setTimeout(() => child.kill("SIGKILL"), 120_000);
   for await (const piece of child.stderr.pipeThrough(new TextDecoderStream())) {
     stderr += piece;
@@ -52,21 +52,21 @@ async function runDemo(
   return { code, stdout: await stdout, stderr };
 }
 
-Deno.test("demo tells the whole story, compares both sides and leaves nothing behind", async () => {
+Deno.test("demo runs all phases, compares both sides and leaves nothing behind", async () => {
   const { code, stdout, stderr } = await runDemo(["--size", "10MB"]);
   strictEqual(code, 0, stderr);
   for (
     const part of [
       "Two servers",
       "validate: what could go wrong?",
-      "init: the copy",
+      "init: copying the database",
       "The new server follows",
       "behind after",
       "○ stopped",
-      "Is it right?",
+      "Comparing both servers",
       "are equal, value by value",
-      "the users have committed",
-      "cleanup: nothing stays behind",
+      "committed on the old server",
+      "cleanup: removing replication",
       "subscription seren_",
       "publication seren_",
       "slot seren_",
@@ -78,7 +78,7 @@ Deno.test("demo tells the whole story, compares both sides and leaves nothing be
   deepStrictEqual(await filesLeft(), []);
 });
 
-Deno.test("demo --json prints one document that says that both sides are equal", async () => {
+Deno.test("demo --json prints one document that reports both sides as equal", async () => {
   const { code, stdout, stderr } = await runDemo([
     ...["--size", "5MB", "--json", "--source-version", "12", "--target-version", "12"],
     ...["--log-level", "error"],
@@ -93,13 +93,13 @@ Deno.test("demo --json prints one document that says that both sides are equal",
 for (
   const [phase, sign] of [
     ["while a server starts", /Two servers/],
-    ["while the shop is filled", /Filling the old server/],
+    ["while the shop is loaded", /into the old server/],
     ["while validate runs", /what could go wrong/],
     ["while rows are copied", /copied audit\.events|Copy rows/],
-    ["while both sides are compared", /is compared with the new/],
+    ["while both sides are compared", /Comparing every row/],
   ] as const
 ) {
-  Deno.test(`demo ended by Ctrl-C ${phase} leaves nothing behind`, async () => {
+  Deno.test(`demo interrupted by Ctrl-C ${phase} leaves nothing behind`, async () => {
     let sent = false;
     const { code, stderr } = await runDemo(["--size", "20MB"], (text, signal) => {
       if (sent || !sign.test(text)) return;
@@ -113,7 +113,7 @@ for (
   });
 }
 
-Deno.test("demo killed outright leaves nothing behind after a moment", async () => {
+Deno.test("demo killed by SIGKILL leaves nothing behind after a moment", async () => {
   const { code } = await runDemo(["--size", "20MB"], (text, signal) => {
     if (/Copy rows/.test(text)) signal("SIGKILL");
   });
