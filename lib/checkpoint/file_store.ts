@@ -21,6 +21,7 @@ export const checkpointFolder = ".postgres-seren-replicator";
 export class FileCheckpointStore implements CheckpointStore {
   readonly place: string;
 
+  /** A file for an operation, in a folder. */
   constructor(operation: string, folder: string = checkpointFolder) {
     this.place = join(folder, `${operation}.json`);
   }

@@ -5,5 +5,6 @@ import { ReplicatorError } from "../core/internal.ts";
  * two moments were not allowed.
  */
 export class MixedSnapshotsError extends ReplicatorError {
+  /** Its name. */
   override readonly name = "MixedSnapshotsError";
 }

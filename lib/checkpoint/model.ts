@@ -25,7 +25,9 @@ export interface RunScope {
 
 /** Names or wildcards that selected the databases of a run, each list sorted; empty: all. */
 export interface DatabaseFilter {
+  /** Names or patterns; empty for all. */
   readonly include: readonly string[];
+  /** Names or patterns to leave out. */
   readonly exclude: readonly string[];
 }
 

@@ -16,6 +16,7 @@ export interface DatabaseState {
   readonly source: string;
   /** Its name on the target. */
   readonly target: string;
+  /** Its state. */
   readonly state: "waiting" | "begun" | "complete";
 }
 
@@ -24,18 +25,23 @@ export interface DatabaseState {
  * says where they are.
  */
 export interface StateDocument {
+  /** The format. */
   readonly format: typeof stateFormat;
   /** Version of the tool that wrote it. */
   readonly tool: string;
   /** See `operationOf`. */
   readonly operation: string;
+  /** The two servers. */
   readonly ends: RunEnds;
   /** A UUID. */
   readonly run: string;
   /** ISO 8601. */
   readonly startedAt: string;
+  /** What is in scope. */
   readonly scope: RunScope;
+  /** Whether non-empty target databases are dropped. */
   readonly dropExisting: boolean;
+  /** The databases. */
   readonly databases: readonly DatabaseState[];
   /** Memberships that our own role was given for this run alone. */
   readonly memberships: readonly { readonly role: string; readonly member: string }[];
@@ -50,7 +56,9 @@ export function writeStateDocument(document: StateDocument): string {
 
 /** Which operation asks, and where the text comes from. */
 export interface ReadStateOptions {
+  /** Which operation. */
   readonly operation: string;
+  /** The two servers. */
   readonly ends: RunEnds;
   /** For messages. */
   readonly place: string;

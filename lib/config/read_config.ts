@@ -32,13 +32,17 @@ import { expandVariables } from "./variables.ts";
 export interface Config {
   /** URL with its variables expanded. */
   readonly source: Secret | undefined;
+  /** The target. */
   readonly target: Secret | undefined;
   /** Options with a single value, by name, as flags would have given them: `{ jobs: "4" }`. */
   readonly options: Readonly<Record<string, string>>;
+  /** Databases to copy; empty for all. */
   readonly includeDatabases: readonly string[];
+  /** Databases to leave out. */
   readonly excludeDatabases: readonly string[];
   /** Source name → target name. */
   readonly map: Readonly<Record<string, string>>;
+  /** The table rules. */
   readonly rules: RulesReading["rules"];
   /** Where an option was written, for messages: `move.toml:3: index_jobs` for `indexJobs`. */
   readonly place: (option: string) => string;
@@ -48,6 +52,7 @@ export interface Config {
 export interface ConfigReading {
   /** Undefined if the file is not TOML of the right shape. */
   readonly config: Config | undefined;
+  /** Everything that is wrong. */
   readonly problems: readonly Problem[];
 }
 

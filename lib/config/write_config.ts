@@ -7,6 +7,7 @@ import { printPart } from "../rules/internal.ts";
 
 /** What was selected. */
 export interface SavedChoice {
+  /** The databases. */
   readonly databases: readonly string[];
   /** The tables left out, by database. */
   readonly excluded: ReadonlyMap<

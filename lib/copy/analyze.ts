@@ -17,10 +17,15 @@ import { withSessions } from "./run_statements.ts";
 
 /** Where, how many at once, and who is told. */
 export interface AnalyzeOptions {
+  /** The target. */
   readonly target: Endpoint;
+  /** How many run at the same time. */
   readonly jobs: number;
+  /** Ends the work; the promise then rejects with its reason. */
   readonly signal: AbortSignal;
+  /** Receives progress and warnings. */
   readonly events: EventSink;
+  /** The database. */
   readonly database: string;
   /** Tables that have their statistics already, by `tableKey`. */
   readonly done?: ReadonlySet<string>;

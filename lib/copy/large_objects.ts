@@ -20,12 +20,17 @@ import { listLargeObjects } from "../catalog/internal.ts";
 
 /** Where from, where to, and who is told. */
 export interface CopyLargeObjectsOptions {
+  /** The source. */
   readonly source: Endpoint;
+  /** The target. */
   readonly target: Endpoint;
+  /** The snapshot that is read under. */
   readonly snapshot: SnapshotHolder;
   /** How many there are, for the progress. */
   readonly count: number;
+  /** Ends the work; the promise then rejects with its reason. */
   readonly signal: AbortSignal;
+  /** Receives progress and warnings. */
   readonly events: EventSink;
   /** Whether owners and privileges can be set there; else they stay with our role. */
   readonly onRefused: (message: string, object: string) => void;

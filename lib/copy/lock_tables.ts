@@ -9,12 +9,15 @@ import { listTables, type Table } from "../catalog/internal.ts";
 
 /** A snapshot and the tables that it sees, all of them locked in ACCESS SHARE mode. */
 export interface LockedSnapshot {
+  /** The snapshot that is read under. */
   readonly snapshot: SnapshotHolder;
+  /** The tables. */
   readonly tables: readonly Table[];
 }
 
 /** What {@linkcode exportLockedSnapshot} takes besides the place. */
 export interface LockOptions {
+  /** Ends the work; the promise then rejects with its reason. */
   readonly signal: AbortSignal;
   /** The tables that are wanted, of all there are; asked again under the snapshot. */
   readonly select?: (session: Session, tables: readonly Table[]) => Promise<readonly Table[]>;

@@ -9,7 +9,9 @@ import { quoteIdentifier, quoteLiteral } from "../core/internal.ts";
  * A range of blocks of a table: from `from` up to but not including `to`; the last part is open.
  */
 export interface BlockRange {
+  /** The first block. */
   readonly from: number;
+  /** The block after the last; undefined: to the end. */
   readonly to: number | undefined;
 }
 
@@ -18,10 +20,13 @@ export interface BlockRange {
  * the first and the last part are open.
  */
 export interface KeyRange {
+  /** The column. */
   readonly column: string;
   /** The column's type, as it is written in a cast. */
   readonly type: string;
+  /** The first key; undefined: from the beginning. */
   readonly fromKey: string | undefined;
+  /** The key after the last; undefined: to the end. */
   readonly toKey: string | undefined;
 }
 

@@ -21,24 +21,35 @@ import type { NotChecked, VerifiedSection, VerifiedTable } from "./report/report
 export interface CompareRowsOptions {
   /** The database to compare. */
   readonly source: Endpoint;
+  /** The target. */
   readonly target: Endpoint;
+  /** What is in scope. */
   readonly scope: TableScope;
+  /** What rules leave out, with everything that depends on it. */
   readonly consequences: Consequences;
+  /** How many run at the same time. */
   readonly jobs: number;
+  /** Differing rows that are listed for each table at most. */
   readonly maxDiffs: number;
+  /** Whether the report may contain values. */
   readonly showValues: boolean;
+  /** What is done about differences. */
   readonly repair: "no" | "print" | "follow";
   /** Results of an interrupted run, to which this run appends. */
   readonly journal: VerifyJournal | undefined;
+  /** Ends the work; the promise then rejects with its reason. */
   readonly signal: AbortSignal;
+  /** Receives progress and warnings. */
   readonly events: EventSink;
 }
 
 /** The result of {@linkcode compareRows}. */
 export interface ComparedRows {
+  /** The tables. */
   readonly tables: readonly VerifiedTable[];
   /** Large objects, if any exist. */
   readonly sections: readonly VerifiedSection[];
+  /** What was not compared, and why. */
   readonly notChecked: readonly Omit<NotChecked, "database">[];
   /** Whether a subscription on the target follows the source. */
   readonly live: boolean;

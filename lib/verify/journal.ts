@@ -41,6 +41,7 @@ type Line = TableLine | ChunkLine;
 
 /** The chunks of a table in an earlier run, and which of them were equal. */
 export interface KnownTable {
+  /** The ranges that are known to be equal. */
   readonly chunks: readonly Chunk[];
   /** The source's snapshot before any of it was read; undefined if the table is not replicated. */
   readonly since: string | undefined;
@@ -52,6 +53,7 @@ export interface KnownTable {
 export interface VerifyJournalOptions {
   /** The log of earlier runs of the same comparison; the last line may be incomplete. */
   readonly text: string;
+  /** Appends a line to the file. */
   readonly append: (line: string) => void;
   /** The clock. */
   readonly now: () => Date;
@@ -65,6 +67,7 @@ export class VerifyJournal {
     { readonly line: TableLine; readonly equal: Map<number, ChunkLine> }
   >();
 
+  /** Use the functions that return one. */
   constructor(options: VerifyJournalOptions) {
     this.#options = options;
     for (const text of options.text.split("\n")) {

@@ -10,11 +10,15 @@ import type { Cell } from "./scan/scan.ts";
 
 /** The outcome of comparing one chunk. */
 export interface ChunkOutcome {
+  /** How rows are hashed. */
   readonly method: DigestMethod;
+  /** The source. */
   readonly source: Cell;
+  /** The target. */
   readonly target: Cell;
   /** The source's WAL position before the chunk was read. */
   readonly asOf: Lsn | undefined;
+  /** What differs. */
   readonly differences: readonly RowDifference[];
   /** Whether more rows differ than are listed. */
   readonly more: boolean;

@@ -15,8 +15,11 @@ export type CheckStatus = "pass" | "warn" | "fail";
 export interface Check {
   /** Stable name for scripts: `target-empty`. */
   readonly id: string;
+  /** How it ended. */
   readonly status: CheckStatus;
+  /** The server that was checked. */
   readonly side: Side | "both";
+  /** The database. */
   readonly database?: string;
   /** What was found, in a sentence. */
   readonly finding: string;
@@ -26,21 +29,31 @@ export interface Check {
 
 /** The outcome of `validate`. */
 export interface ValidationReport {
+  /** The source. */
   readonly source: ServerSummary;
+  /** The target. */
   readonly target: ServerSummary;
+  /** Every check. */
   readonly checks: readonly Check[];
   /** What the rules make of each database. */
   readonly scopes: readonly DatabaseDecisions[];
+  /** How many checks passed. */
   readonly passed: number;
+  /** What was done differently or needs attention. */
   readonly warnings: number;
+  /** How many checks failed. */
   readonly failures: number;
 }
 
 /** What happens to a table, and why. */
 export interface TableDecision {
+  /** Its schema. */
   readonly schema: string;
+  /** Its name. */
   readonly name: string;
+  /** What happens to it. */
   readonly outcome: "copied" | "filtered" | "structure-only" | "left-out";
+  /** Why. */
   readonly reason: string;
   /** Of a filtered table: which rows are copied. */
   readonly predicate?: string;
@@ -64,15 +77,21 @@ export interface ServerSummary {
   readonly version: string;
   /** The provider, where it can be told: `Amazon RDS`, `Neon`, … */
   readonly provider?: string;
+  /** Whether the connection uses TLS. */
   readonly encrypted: boolean;
 }
 
 /** What `init` is about to do; shown by `--dry-run` and before the question whether to go on. */
 export interface InitPlan {
+  /** The source. */
   readonly source: ServerSummary;
+  /** The target. */
   readonly target: ServerSummary;
+  /** The databases. */
   readonly databases: readonly DatabasePlan[];
+  /** How many run at the same time. */
   readonly jobs: number;
+  /** How many indexes are built at the same time. */
   readonly indexJobs: number;
   /** Which programs give schema and globals: `pg_dump 16.4`, `embedded pg_dump 18`. */
   readonly dumpTool: string;
@@ -82,12 +101,15 @@ export interface InitPlan {
   readonly predictedMs?: number;
   /** The same step by step. */
   readonly predictedSteps?: readonly StepPrediction[];
+  /** What was done differently or needs attention. */
   readonly warnings: readonly string[];
 }
 
 /** One database of the plan. */
 export interface DatabasePlan {
+  /** Its name on the source. */
   readonly source: string;
+  /** Its name on the target. */
   readonly target: string;
   /** What happens to the target database. */
   readonly action: "create" | "fill-empty" | "drop-and-create" | "resume";
@@ -99,13 +121,17 @@ export interface DatabasePlan {
   readonly decisions: readonly TableDecision[];
   /** What else is left out or may stay unfinished: views, foreign keys. */
   readonly notes: readonly string[];
+  /** How many large objects. */
   readonly largeObjects: number;
+  /** Size in bytes. */
   readonly bytes: number;
 }
 
 /** One table of the plan. */
 export interface TablePlan {
+  /** Its schema. */
   readonly schema: string;
+  /** Its name. */
   readonly name: string;
   /** Of a filtered table the part that the planner expects to be copied. */
   readonly bytes: number;
@@ -119,6 +145,7 @@ export interface TablePlan {
   readonly predicate?: string;
   /** Ranges that it is cut into, copied at once. */
   readonly parts: number;
+  /** The format. */
   readonly format: "text" | "binary";
   /** Why it is not binary: `column tags app.tag[]`. */
   readonly whyText?: string;
@@ -128,9 +155,13 @@ export interface TablePlan {
 
 /** The outcome of `init`. */
 export interface InitReport {
+  /** The plan. */
   readonly plan: InitPlan;
+  /** The databases. */
   readonly databases: readonly DatabaseReport[];
+  /** Each step with its duration. */
   readonly steps: readonly StepReport[];
+  /** What was done differently or needs attention. */
   readonly warnings: readonly Warning[];
   /** What each session did when. */
   readonly timeline: readonly TimelineEntry[];
@@ -138,9 +169,11 @@ export interface InitReport {
   readonly governor: readonly ThrottleReport[];
   /** What failed, passed by itself, and was tried again. */
   readonly retries: readonly RetryReport[];
+  /** Rows that were copied. */
   readonly rows: number;
   /** COPY bytes moved. */
   readonly bytes: number;
+  /** Duration in milliseconds. */
   readonly ms: number;
   /**
    * Why it ended before everything was copied; not there when all is. What is told here of an
@@ -151,7 +184,9 @@ export interface InitReport {
 
 /** How the source bore the copy, and what the copy did about it. */
 export interface ThrottleReport {
+  /** The database. */
   readonly database: string;
+  /** What it concerns. */
   readonly about: ThrottleSubject;
   /** `slowed to 40 MB/s: standby s1 is 310 MB behind` */
   readonly message: string;
@@ -182,7 +217,9 @@ export interface RetryReport {
 
 /** One piece of work of one session. */
 export interface TimelineEntry {
+  /** The database. */
   readonly database: string;
+  /** What kind of work. */
   readonly work: WorkKind;
   /** Which of the sessions that do this kind of work at once, from 1. */
   readonly lane: number;
@@ -190,6 +227,7 @@ export interface TimelineEntry {
   readonly label: string;
   /** Since the run began. */
   readonly startMs: number;
+  /** Duration in milliseconds. */
   readonly ms: number;
   /** COPY bytes, for rows. */
   readonly bytes?: number;
@@ -197,9 +235,13 @@ export interface TimelineEntry {
 
 /** A thing that was done differently or left out, and why. */
 export interface Warning {
+  /** What happened, in a sentence. */
   readonly message: string;
+  /** The server that it concerns. */
   readonly side?: Side;
+  /** The object that it concerns. */
   readonly object?: string;
+  /** What to do about it. */
   readonly remedy?: string;
 }
 
@@ -215,8 +257,11 @@ export function setAsideObjects(
 
 /** One database that was copied. */
 export interface DatabaseReport {
+  /** Its name on the source. */
   readonly source: string;
+  /** Its name on the target. */
   readonly target: string;
+  /** The tables. */
   readonly tables: readonly TableReport[];
   /**
    * Objects that the target refused to create or to fill when all else was there; not there when it
@@ -226,15 +271,21 @@ export interface DatabaseReport {
   readonly setAside?: readonly SetAsideObject[];
   /** Whether the run ended before this database was complete. */
   readonly incomplete?: true;
+  /** Duration in milliseconds. */
   readonly ms: number;
 }
 
 /** One table that was copied. */
 export interface TableReport {
+  /** Its schema. */
   readonly schema: string;
+  /** Its name. */
   readonly name: string;
+  /** Rows that were copied. */
   readonly rows: number;
+  /** COPY bytes. */
   readonly bytes: number;
+  /** Duration in milliseconds. */
   readonly ms: number;
   /** Whether an earlier attempt of the run has copied all of it. */
   readonly earlier?: true;
@@ -247,48 +298,65 @@ export interface TableReport {
 
 /** How long a step took. */
 export interface StepReport {
+  /** The step. */
   readonly step: string;
+  /** The database. */
   readonly database?: string;
   /** Since the run began. */
   readonly startMs: number;
+  /** Duration in milliseconds. */
   readonly ms: number;
   /** What the plan expected; not there for steps that it does not know. */
   readonly predictedMs?: number;
   /** Whether it failed, and with it this attempt at the database. */
   readonly failed?: true;
+  /** The outcome in a few words. */
   readonly summary?: string;
 }
 
 /** How long a step is expected to take. */
 export interface StepPrediction {
+  /** The step. */
   readonly step: StepName;
+  /** The database. */
   readonly database?: string;
+  /** Duration in milliseconds. */
   readonly ms: number;
 }
 
 /** The outcome of `verify`. */
 export interface VerifyReport {
+  /** The source. */
   readonly source: ServerSummary;
+  /** The target. */
   readonly target: ServerSummary;
+  /** The result of the comparison. */
   readonly verdict: Verdict;
   /** ISO 8601, UTC. */
   readonly startedAt: string;
+  /** When it finished, ISO 8601. */
   readonly finishedAt: string;
+  /** The databases. */
   readonly databases: readonly VerifiedDatabase[];
   /** Everything that was not compared, and why. */
   readonly notChecked: readonly NotChecked[];
+  /** What was done differently or needs attention. */
   readonly warnings: readonly Warning[];
+  /** Each step with its duration. */
   readonly steps: readonly StepReport[];
   /** SQL that makes the target equal, when it was asked for. */
   readonly repair?: RepairReport;
   /** Rows compared, on the source. */
   readonly rows: number;
+  /** Size in bytes. */
   readonly bytes: number;
+  /** Duration in milliseconds. */
   readonly ms: number;
 }
 
 /** What `verify --repair` did, or with `--dry-run` would do. */
 export interface RepairReport {
+  /** Whether the target was changed. */
   readonly applied: boolean;
   /** Rows written or removed on the target. */
   readonly rows: number;
@@ -298,6 +366,7 @@ export interface RepairReport {
 
 /** What `sync` is about to copy. */
 export interface SyncPlan {
+  /** The databases. */
   readonly databases: readonly {
     readonly source: string;
     readonly target: string;
@@ -313,16 +382,23 @@ export interface SyncPlan {
 
 /** The outcome of `sync`: everything that the source had is on the target, and goes on coming. */
 export interface SyncReport {
+  /** The databases. */
   readonly databases: readonly SyncDatabaseReport[];
+  /** Each step with its duration. */
   readonly steps: readonly StepReport[];
+  /** What was done differently or needs attention. */
   readonly warnings: readonly Warning[];
+  /** Duration in milliseconds. */
   readonly ms: number;
 }
 
 /** One database that follows. */
 export interface SyncDatabaseReport {
+  /** Its name on the source. */
   readonly source: string;
+  /** Its name on the target. */
   readonly target: string;
+  /** One for each snapshot generation. */
   readonly streams: readonly SyncStreamReport[];
   /** What was done to make it follow, in words; empty: it did already. */
   readonly done: readonly string[];
@@ -332,8 +408,10 @@ export interface SyncDatabaseReport {
 
 /** A slot with its publication and subscription, which are its namesakes. */
 export interface SyncStreamReport {
+  /** Its name. */
   readonly name: string;
   /** 1 for the first copy; tables that were copied later have a later one. */
   readonly epoch: number;
+  /** The tables. */
   readonly tables: number;
 }

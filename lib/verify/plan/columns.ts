@@ -28,9 +28,11 @@ export type HashForm =
 
 /** A column on both sides. */
 export interface ComparedColumn {
+  /** Its name. */
   readonly name: string;
   /** The function that returns its binary form; undefined if its text is compared. */
   readonly send: string | undefined;
+  /** How it enters the hash. */
   readonly form: HashForm;
   /**
    * The output function in `pg_catalog` common to both types; undefined if `format` must look it
@@ -46,6 +48,7 @@ export interface ComparedColumn {
    * value's text that replaces the column wherever rows are read.
    */
   readonly sourceText: string | undefined;
+  /** Its text on the target. */
   readonly targetText: string | undefined;
   /**
    * Whether digests use its text in the encoding of both databases rather than UTF-8, to which it
@@ -58,8 +61,11 @@ export interface ComparedColumn {
   readonly isOrdered: boolean;
   /** As in a table definition. */
   readonly sourceType: string;
+  /** Its type on the target. */
   readonly targetType: string;
+  /** Whether it is generated. */
   readonly isGenerated: boolean;
+  /** Whether it is GENERATED ALWAYS AS IDENTITY. */
   readonly isIdentityAlways: boolean;
 }
 

@@ -19,16 +19,23 @@ export interface Part extends TableName {
 
 /** One comparison of rows. */
 export interface Comparison extends TableName {
+  /** What kind it is. */
   readonly kind: VerifiedKind;
+  /** The source. */
   readonly source: readonly Part[];
+  /** The target. */
   readonly target: readonly Part[];
+  /** The columns. */
   readonly columns: readonly ComparedColumn[];
   /** The columns that identify a row; undefined: rows are compared as a multiset. */
   readonly key: readonly ComparedColumn[] | undefined;
+  /** The condition for its rows; undefined for all. */
   readonly predicate: string | undefined;
   /** How the columns differ; rows are then compared over the common columns. */
   readonly columnProblem: string | undefined;
+  /** Size in bytes. */
   readonly bytes: number;
+  /** The planner's estimate of its rows. */
   readonly rowEstimate: number | undefined;
   /**
    * Whether text is read as bytes (see `queryBytes`) because it may not be convertible to UTF-8.
