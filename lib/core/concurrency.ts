@@ -1,22 +1,22 @@
 /**
- * Work done by a bounded number of workers, ended as a whole by the first failure.
+ * Runs work with bounded concurrency; the first failure ends all of it.
  *
  * @module
  */
 
-/** How {@linkcode runConcurrently} is bounded and ended. */
+/** Limit and signal of {@linkcode runConcurrently}. */
 export interface ConcurrencyOptions {
-  /** How many run at once. */
+  /** Items in progress at once. */
   readonly limit: number;
-  /** Ends the work: no item is started any more, running ones see it through their own signal. */
+  /** Ends the work: no further item starts, and those in progress see their own signal abort. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * Runs `work` once for each item, `limit` at a time, in order of the items.
  *
- * The first failure aborts the signal that every `work` gets; the call settles only when all of
- * them have ended, so nothing runs on behind the caller's back, and then throws that first failure.
+ * The first failure aborts the signal that every `work` gets. The call settles only when all of
+ * them have ended, so nothing is left running, and then throws that first failure.
  */
 export async function runConcurrently<Item>(
   items: Iterable<Item>,

@@ -1,6 +1,5 @@
 /**
- * Errors that a tired person can act on: what failed, on which side, on which object, and what to
- * do next.
+ * Errors to act on: what failed, on which side and object, and what to do next.
  *
  * @module
  */
@@ -9,23 +8,23 @@ import { ExitCode } from "./exit_code.ts";
 /** Which of the two servers. */
 export type Side = "source" | "target";
 
-/** What an error says besides its message. */
+/** What an error carries besides its message. */
 export interface ErrorDetails {
-  /** The server on which it happened. */
+  /** The server where it happened. */
   readonly side?: Side | undefined;
-  /** The database, table, role or file concerned, as a person would name it. */
+  /** The database, table, role or file concerned, as a user would write it. */
   readonly object?: string | undefined;
-  /** Facts that help to understand it, one a line (a server's DETAIL, HINT, CONTEXT). */
+  /** Facts that explain it, one per line (a server's DETAIL, HINT, CONTEXT). */
   readonly details?: readonly string[];
   /** What to do next, in one sentence. */
   readonly remedy?: string | undefined;
-  /** What the process should exit with. */
+  /** Exit code of the process. */
   readonly exitCode?: ExitCode;
   /** The error underneath. */
   readonly cause?: unknown;
 }
 
-/** An error that was foreseen: its message is meant for the user, without a stack trace. */
+/** An expected error: its message is for the user, without a stack trace. */
 export class ReplicatorError extends Error {
   override readonly name: string = "ReplicatorError";
   readonly side: Side | undefined;
@@ -44,7 +43,7 @@ export class ReplicatorError extends Error {
   }
 }
 
-/** One thing wrong with what the user gave, and where. */
+/** One error in the user's input, and where. */
 export interface Problem {
   /** Flag, variable or path in a file: `--source`, `databases.app.schema_only[1]`. */
   readonly path: string;
@@ -52,7 +51,7 @@ export interface Problem {
   readonly message: string;
 }
 
-/** Everything that is wrong with what the user gave, at once. Nothing was touched. */
+/** All errors in the user's input. Nothing was touched. */
 export class UsageError extends ReplicatorError {
   override readonly name = "UsageError";
   readonly problems: readonly Problem[];
@@ -66,7 +65,7 @@ export class UsageError extends ReplicatorError {
   }
 }
 
-/** The user or the system asked the work to end. */
+/** The user or the system interrupted the work. */
 export class InterruptedError extends ReplicatorError {
   override readonly name = "InterruptedError";
 
@@ -81,8 +80,8 @@ export function errorMessage(error: unknown): string {
 }
 
 /**
- * An error as lines for a terminal: the message, where, the details, the remedy.
- * A foreseen error shows no stack; anything else does, because then the tool is at fault.
+ * Formats an error for a terminal: location and message, details, remedy. Only an unexpected error
+ * shows its stack, because it is a defect of the tool.
  */
 export function describeError(error: unknown): readonly string[] {
   if (!(error instanceof ReplicatorError)) {
@@ -95,7 +94,7 @@ export function describeError(error: unknown): readonly string[] {
   ];
 }
 
-/** What went wrong, and before it on which side and with what, as far as known. */
+/** The message, preceded by side and object where they are known. */
 export function placedMessage({ side, object, message }: ReplicatorError): string {
   const where = [side, object].filter((part) => part !== undefined).join(", ");
   return where === "" ? message : `${where}: ${message}`;

@@ -1,13 +1,12 @@
 /**
- * What a running command tells its caller: one typed stream for the terminal, the log, a report or
- * a service.
+ * Events of a running command: one typed stream for the terminal, the log, a report or a service.
  *
  * @module
  */
 import { errorMessage, placedMessage, ReplicatorError, type Side } from "./errors.ts";
 import { redact } from "./secret.ts";
 
-/** The steps of a run, in their order. */
+/** The steps of a run, in order. */
 export type StepName =
   | "connect"
   | "validate"
@@ -31,14 +30,14 @@ export type StepName =
   | "compare-rows"
   | "compare-objects";
 
-/** What a session does at a time. */
+/** A kind of work that sessions do in parallel. */
 export type WorkKind = "copy" | "index" | "foreign-key" | "analyze";
 
-/** How fast the copy may be; who waits for its locks; how old its snapshot is. */
+/** The rate of the copy; sessions waiting for its locks; the age of its snapshot. */
 export type ThrottleSubject = "speed" | "locks" | "snapshot";
 
 /**
- * Something that happened, with what a renderer needs to show it. Times are milliseconds, sizes
+ * Something that happened, with everything needed to show it. Times are in milliseconds, sizes in
  * bytes.
  */
 export type RunEvent =
@@ -48,9 +47,9 @@ export type RunEvent =
     readonly step: StepName;
     readonly database?: string;
     readonly ms: number;
-    /** What the plan expected; not there for steps that it does not know. */
+    /** The plan's estimate; absent for steps that the plan does not cover. */
     readonly predictedMs?: number;
-    /** A few words about the outcome: `12 roles`. */
+    /** The outcome in a few words: `12 roles`. */
     readonly summary?: string;
   }
   | {
@@ -81,7 +80,7 @@ export type RunEvent =
     readonly ms: number;
   }
   | {
-    /** Progress within a step that counts things: indexes, foreign keys, ANALYZE. */
+    /** Progress within a step that counts items: indexes, foreign keys, ANALYZE. */
     readonly kind: "step-progress";
     readonly step: StepName;
     readonly database?: string;
@@ -90,11 +89,11 @@ export type RunEvent =
     readonly current?: string;
   }
   | {
-    /** One piece of work of one session, when it is done: what a timeline is drawn from. */
+    /** One piece of work of one session, when it is done; the timeline is drawn from these. */
     readonly kind: "work-finished";
     readonly database: string;
     readonly work: WorkKind;
-    /** Which of the sessions that do this kind of work at once, from 1. */
+    /** Number of the session among those that do this kind of work, from 1. */
     readonly lane: number;
     /** The table, or the index or key. */
     readonly label: string;
@@ -105,18 +104,18 @@ export type RunEvent =
     readonly bytes?: number;
   }
   | {
-    /** How the source bears the copy, and what the copy does about it. */
+    /** The copy's effect on the source, and how the copy reacts. */
     readonly kind: "governor";
     readonly database: string;
     readonly about: ThrottleSubject;
     /** `slowed to 40 MB/s: standby s1 is 310 MB behind` */
     readonly message: string;
     /**
-     * What the copy is held to; not there when it may go as fast as it can, and not for other
-     * subjects than the speed.
+     * The limit on the copy's rate; absent when there is none, and for subjects other than the
+     * speed.
      */
     readonly bytesPerSecond?: number;
-    /** Whether it has passed: nothing of its subject is left to be shown. */
+    /** Whether the condition is over, and nothing about its subject remains to be shown. */
     readonly over?: true;
   }
   | {
@@ -127,19 +126,19 @@ export type RunEvent =
     readonly remedy?: string;
   }
   | {
-    /** Something failed in a way that passes, and is tried again after a pause. */
+    /** A transient failure; the work is retried after a pause. */
     readonly kind: "retry";
     /** `copying the tables of shop (session 2)` */
     readonly what: string;
-    /** Why, without secrets: what the server or the connection said. */
+    /** The error message, without secrets. */
     readonly reason?: string;
     /** 1 for the first. */
     readonly attempt: number;
-    /** How long it pauses. */
+    /** Pause before the retry. */
     readonly delayMs: number;
   }
   | {
-    /** How far a subscription is behind the position that is waited for. */
+    /** How far a subscription is behind the awaited position. */
     readonly kind: "replication-lag";
     readonly database: string;
     readonly subscription: string;
@@ -150,10 +149,10 @@ export type RunEvent =
 /** Receives events; must not throw and must return at once. */
 export type EventSink = (event: RunEvent) => void;
 
-/** The sink for callers who do not care. */
+/** Discards all events. */
 export const ignoreEvents: EventSink = () => {};
 
-/** Tells that something is tried again, and why. */
+/** The event of a retry and its reason. */
 export function retryEvent(
   { what, error, attempt, delayMs }: {
     readonly what: string;
@@ -166,7 +165,7 @@ export function retryEvent(
   return { kind: "retry", what, reason: redact(reason), attempt, delayMs };
 }
 
-/** `copying the tables of shop (session 2): Connection refused`: a retry's first half. */
+/** What is retried and why: `copying the tables of shop (session 2): Connection refused`. */
 export function describeRetry(
   { what, reason }: { readonly what: string; readonly reason?: string },
 ): string {

@@ -1,38 +1,37 @@
 /**
- * Exit codes of the command line. Documented for scripts in `docs/reference/exit-codes.md`; the
- * numbers are a promise.
+ * Exit codes of the command line, documented in `docs/reference/exit-codes.md`. Scripts rely on the
+ * numbers: they never change.
  *
  * @module
  */
 
-/** What a finished command tells the shell. */
+/** Exit code by outcome. */
 export const ExitCode = {
-  /** Everything that was asked for is done. */
+  /** Everything requested is done. */
   success: 0,
-  /** A defect of the tool, or something nobody foresaw. */
+  /** A defect of the tool, or an unexpected error. */
   internal: 1,
-  /** A flag, an environment variable or a configuration file is wrong; nothing was touched. */
+  /** A flag, environment variable or configuration file is invalid; nothing was touched. */
   usage: 2,
-  /** A check of `validate` failed, or a step refused because something it needs is not there. */
+  /** A check of `validate` failed, or a step refused because a prerequisite is missing. */
   prerequisite: 3,
-  /** The source cannot be reached, or went away. */
+  /** The source cannot be reached, or the connection to it was lost. */
   sourceUnreachable: 4,
-  /** The target cannot be reached, or went away. */
+  /** The target cannot be reached, or the connection to it was lost. */
   targetUnreachable: 5,
-  /** Both sides were compared and differ. */
+  /** Source and target were compared and differ. */
   mismatch: 6,
   /** `status --check` found replication unhealthy. */
   unhealthy: 7,
-  /** A server refused a statement in the middle of the work (disk full, permission, bad row). */
+  /** A server rejected a statement during a step (disk full, permission, invalid row). */
   stepFailed: 8,
   /**
-   * `verify` found no difference, but could not compare everything: nobody may say that both sides
-   * are equal.
+   * `verify` found no difference but could not compare everything: equality is not established.
    */
   notVerified: 9,
   /** The service of `--remote` cannot be reached, or failed. */
   serviceUnreachable: 10,
-  /** All rows are on the target; some objects could not be created there, and are listed. */
+  /** All rows were copied; the objects that could not be created on the target are listed. */
   completeExcept: 11,
   /** Ended by Ctrl-C or SIGTERM. */
   interrupted: 130,

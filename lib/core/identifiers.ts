@@ -6,7 +6,7 @@
 import { escapeOpaque, hasOpaqueBytes } from "./opaque_text.ts";
 
 /**
- * Quotes an identifier, always: a name that needs no quotes today may be a keyword of tomorrow's
+ * Quotes an identifier, always: a name that needs no quotes today may be a keyword in a later
  * version.
  *
  * Source: PostgreSQL documentation, "4.1.1. Identifiers and Key Words".
@@ -29,9 +29,9 @@ export function quoteQualified(schema: string, name: string): string {
 }
 
 /**
- * Quotes a string literal; safe whatever `standard_conforming_strings` says. Bytes that are no
- * valid UTF-8 (see `decodeOpaque`) are written as `\xe9`, which a server takes for bytes in the
- * database's own encoding.
+ * Quotes a string literal; safe for any `standard_conforming_strings`. Bytes that are not valid
+ * UTF-8 (see `decodeOpaque`) are written as `\xe9`, which a server reads as bytes in the database's
+ * encoding.
  *
  * Source: PostgreSQL documentation, "4.1.2.2. String Constants with C-Style Escapes".
  */
@@ -43,15 +43,15 @@ export function quoteLiteral(text: string): string {
 }
 
 /**
- * A string constant as the server's `%L` writes it, with what is no valid UTF-8 as {@linkcode
- * quoteLiteral} has it.
+ * A string constant as the server's `%L` writes it, with bytes that are not valid UTF-8 escaped as
+ * {@linkcode quoteLiteral} does.
  */
 export function escapedLiteral(literal: string): string {
   if (!hasOpaqueBytes(literal)) return literal;
   return escapeOpaque(literal.startsWith("'") ? ` E${literal}` : literal);
 }
 
-/** A relation's full name, as catalogs know it (nothing quoted, nothing folded). */
+/** A relation's full name as in the catalogs: neither quoted nor folded. */
 export interface TableName {
   readonly schema: string;
   readonly name: string;
@@ -63,8 +63,7 @@ export function tableKey({ schema, name }: TableName): string {
 }
 
 /**
- * A relation as a person would write it: `orders`, `analytics.orders`; parts are quoted only where
- * needed.
+ * A relation as a user would write it: `orders`, `analytics.orders`; quoted only where needed.
  */
 export function displayName({ schema, name }: TableName): string {
   return schema === "public" ? displayPart(name) : `${displayPart(schema)}.${displayPart(name)}`;

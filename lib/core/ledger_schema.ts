@@ -1,11 +1,11 @@
 /**
- * The schema that an unfinished copy has in the target, for its own account.
+ * The schema in the target where an unfinished copy keeps its ledger.
  *
  * @module
  */
 
 /**
- * Its name. What is in it is the tool's: it is neither copied nor compared, and does not make a
- * database count as used.
+ * Its name. Its objects are owned by the tool: they are neither copied nor compared, and a database
+ * with no others counts as empty.
  */
 export const ledgerSchema = "seren_ledger";

@@ -1,8 +1,9 @@
 /**
- * Text that may hold bytes which are no valid UTF-8, as databases in SQL_ASCII do: read and written
- * without a change.
+ * Text that may contain bytes which are not valid UTF-8, as databases in SQL_ASCII do: read and
+ * written unchanged.
  *
- * Each such byte stands in the text as a lone surrogate, U+DC80 to U+DCFF, which no valid text has.
+ * Each of these bytes is represented by a lone surrogate, U+DC80 to U+DCFF, which valid text never
+ * contains.
  *
  * @module
  */
@@ -12,7 +13,7 @@ const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 const opaqueBytes = /[\u{dc80}-\u{dcff}]+/u;
 
-/** Reads bytes; {@linkcode encodeOpaque} gives the same bytes again. */
+/** Decodes bytes; {@linkcode encodeOpaque} is the exact inverse. */
 export function decodeOpaque(bytes: Uint8Array): string {
   const whole = decodeStrictly(bytes);
   if (whole !== undefined) return whole;
@@ -32,7 +33,7 @@ export function decodeOpaque(bytes: Uint8Array): string {
   return pieces.join("");
 }
 
-/** The bytes of a text. */
+/** Encodes a text as bytes. */
 export function encodeOpaque(text: string): Uint8Array<ArrayBuffer> {
   if (!hasOpaqueBytes(text)) return encoder.encode(text);
   const parts = text.split(/([\u{dc80}-\u{dcff}]+)/u).map((part) =>
@@ -49,12 +50,12 @@ export function encodeOpaque(text: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** What stands for a byte from 0x80 on. */
+/** The surrogate that represents a byte from 0x80 on. */
 export function opaqueCharacter(byte: number): string {
   return String.fromCharCode(firstSurrogate + byte);
 }
 
-/** For people: such bytes as `\xe9`. */
+/** Formats a text for display, with these bytes as `\xe9`. */
 export function showOpaque(text: string): string {
   return text.replace(
     /[\u{dc80}-\u{dcff}]/gu,
@@ -63,8 +64,7 @@ export function showOpaque(text: string): string {
 }
 
 /**
- * A piece of an SQL string constant in which backslashes escape: everything beyond ASCII as its
- * bytes.
+ * Escapes everything beyond ASCII as bytes, for an SQL string constant with backslash escapes.
  */
 export function escapeOpaque(text: string): string {
   return text.replace(
@@ -73,7 +73,7 @@ export function escapeOpaque(text: string): string {
   );
 }
 
-/** Whether a text stands for bytes that are no valid UTF-8. */
+/** Whether a text represents bytes that are not valid UTF-8. */
 export function hasOpaqueBytes(text: string): boolean {
   return opaqueBytes.test(text);
 }
@@ -91,7 +91,7 @@ function decodeStrictly(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** How many bytes a valid character takes there; 0 when none begins there. */
+/** Length of the valid character at a position, in bytes; 0 when none begins there. */
 function sequenceLength(bytes: Uint8Array, at: number): number {
   const first = bytes[at]!;
   if (first < 0x80) return 1;
@@ -99,9 +99,9 @@ function sequenceLength(bytes: Uint8Array, at: number): number {
   if (first < 0xc2 || first > 0xf4 || at + length > bytes.length) return 0;
   const second = bytes[at + 1]!;
   // no overlong forms, no surrogates, nothing beyond U+10FFFF
-  const least = first === 0xe0 ? 0xa0 : first === 0xf0 ? 0x90 : 0x80;
-  const most = first === 0xed ? 0x9f : first === 0xf4 ? 0x8f : 0xbf;
-  if (second < least || second > most) return 0;
+  const min = first === 0xe0 ? 0xa0 : first === 0xf0 ? 0x90 : 0x80;
+  const max = first === 0xed ? 0x9f : first === 0xf4 ? 0x8f : 0xbf;
+  if (second < min || second > max) return 0;
   for (let next = at + 2; next < at + length; next++) {
     if ((bytes[next]! & 0xc0) !== 0x80) return 0;
   }

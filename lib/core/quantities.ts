@@ -1,12 +1,12 @@
 /**
- * Sizes, counts and durations between people and programs.
+ * Formats and parses sizes, counts and durations.
  *
  * @module
  */
 
 const units = ["B", "kB", "MB", "GB", "TB", "PB"] as const;
 
-/** Bytes for people, as PostgreSQL counts them (1 kB = 1024 B): `1.5 GB`. */
+/** Formats bytes as PostgreSQL does (1 kB = 1024 B): `1.5 GB`. */
 export function formatBytes(bytes: number): string {
   let value = bytes;
   let unit = 0;
@@ -18,7 +18,7 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(digits)} ${units[unit]}`;
 }
 
-/** Reads `512MB`, `1 GB`, `10737418240`; returns bytes, or undefined when it is no size. */
+/** Reads `512MB`, `1 GB`, `10737418240` as bytes; undefined when it is not a size. */
 export function parseBytes(text: string): number | undefined {
   const match = /^\s*(\d+(?:\.\d+)?)\s*(?:(B|[kMGTP]i?B?)\s*)?$/i.exec(text);
   if (match === null) return undefined;
@@ -27,12 +27,12 @@ export function parseBytes(text: string): number | undefined {
   return Math.round(Number(match[1]) * 1024 ** power);
 }
 
-/** Counts for people: `12,345`. */
+/** Formats a count: `12,345`. */
 export function formatCount(count: number): string {
   return Math.round(count).toString().replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 }
 
-/** Durations for people: `850 ms`, `12.3 s`, `4 min 05 s`, `3 h 20 min`, `2 d 04 h`. */
+/** Formats a duration: `850 ms`, `12.3 s`, `4 min 05 s`, `3 h 20 min`, `2 d 04 h`. */
 export function formatDuration(ms: number): string {
   if (ms < 999.5) return `${Math.round(ms)} ms`;
   const seconds = ms / 1000;
@@ -58,8 +58,8 @@ const millisecondsPer: Readonly<Record<string, number>> = {
 };
 
 /**
- * Reads `30s`, `10 min`, `2h`; a bare number means seconds. Returns milliseconds, or undefined when
- * it is no time.
+ * Reads `30s`, `10 min`, `2h` as milliseconds; a bare number means seconds. Undefined when it is
+ * not a duration.
  */
 export function parseDuration(text: string): number | undefined {
   const match = /^\s*(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)?\s*$/.exec(text);

@@ -1,12 +1,12 @@
 /**
- * Values that must never be printed, and texts that must be cleaned before they are.
+ * Values that must never be printed, and texts to redact before they are.
  *
  * @module
  */
 
 const hidden = "***";
 
-/** Holds a secret so that logging, interpolation, JSON and `console.log` show `***`. */
+/** Wraps a secret so that logging, interpolation, JSON and `console.log` show `***`. */
 export class Secret {
   readonly #value: string;
 
@@ -14,7 +14,7 @@ export class Secret {
     this.#value = value;
   }
 
-  /** The secret itself; call it only where it leaves for the server or a 0600 file. */
+  /** The secret itself; call this only to send it to the server or write it to a 0600 file. */
   reveal(): string {
     return this.#value;
   }
@@ -37,24 +37,23 @@ export class Secret {
 }
 
 /**
- * Removes passwords from a text: the user part of URLs, `password=` parameters and keywords, the
- * `PASSWORD '…'` of statements, whose word dumps quote where it is an option, and all options of
- * user mappings.
+ * Removes passwords from a text: in the user part of URLs, in `password=` parameters and keywords,
+ * in `PASSWORD '…'` of statements (dumps quote that word where it is an option), and in all options
+ * of user mappings.
  *
- * A last line of defence for texts from elsewhere (child processes, servers); our own texts hold no
- * secrets.
+ * A last line of defence for texts from child processes and servers; the tool's own texts contain
+ * no secrets.
  */
 export function redact(text: string): string {
   return text
-    // to the last @ of the word: a password may have / ? # and @ in it that should have been
-    // percent-encoded
+    // to the last @ of the word: / ? # and @ in a password may lack their percent-encoding
     .replace(/(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/?#@]*):\S*@/gi, `$1:${hidden}@`)
-    // within a literal of SQL the quotes of the value are doubled
+    // within an SQL literal the quotes of the value are doubled
     .replace(
       /(\b(?:ssl)?password\s*=\s*)(''(?:[^']|\\'')*''|'(?:[^'\\]|\\.)*'|[^\s&]+)/gi,
       `$1${hidden}`,
     )
-    // a text that was cut off may end in the middle of the value
+    // a truncated text may end in the middle of the value
     .replace(/(password"?\s+)E?'(?:[^']|'')*(?:'|$)/gi, `$1'${hidden}'`)
     .replace(
       /\bCREATE USER MAPPING\b.*/gis,

@@ -1,5 +1,5 @@
 /**
- * SQL cut into tokens by the rules of psql's lexer.
+ * Splits SQL into tokens by the rules of psql's lexer.
  *
  * Source: PostgreSQL's `src/fe_utils/psqlscan.l` and documentation, "4.1. Lexical Structure". Needs
  * no permission.
@@ -7,7 +7,7 @@
  * @module
  */
 
-/** What a token is; `open` is a quote or comment that the text ends in the middle of. */
+/** The kind of a token; `open` is a quote or comment that is not terminated. */
 export type TokenKind =
   | "space"
   | "line-comment"
@@ -30,7 +30,7 @@ export interface Token {
 /** How string literals are read. */
 export interface TokenOptions {
   /**
-   * Asked at every plain literal: true where `standard_conforming_strings` is off, so that a
+   * Called for every plain literal; true where `standard_conforming_strings` is off, so that a
    * backslash escapes.
    */
   readonly backslashEscapes?: () => boolean;
@@ -44,10 +44,10 @@ const parameter = /\$\d+/y;
 const dollarTag = /\$(?:[A-Za-z_\u{80}-\u{10ffff}][A-Za-z0-9_\u{80}-\u{10ffff}]*)?\$/uy;
 const stringStart = /(?:[eEbBxXnN]|[uU]&)?'/y;
 const quotedStart = /(?:[uU]&)?"/y;
-/** Two literals with only white space between them are one when that contains a line break. */
+/** Literals separated only by whitespace with a line break are one. */
 const continuation = /(?:[ \t\f\v]|--[^\n\r]*)*[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*'/y;
 
-/** Cuts a text into tokens; nothing is left out, so the tokens joined are the text. */
+/** Splits a text into tokens. Nothing is omitted: joined, the tokens are the text. */
 export function* tokenize(text: string, options: TokenOptions = {}): Generator<Token> {
   let at = 0;
   while (at < text.length) {
@@ -101,7 +101,7 @@ function matchEnd(pattern: RegExp, text: string, at: number): number | undefined
   return pattern.test(text) ? pattern.lastIndex : undefined;
 }
 
-/** The end of a literal whose body begins at `at`, its continuations on further lines included. */
+/** The end of a literal whose body begins at `at`, including continuations on further lines. */
 function stringEnd(text: string, at: number, escapes: boolean): number | undefined {
   for (;;) {
     const end = escapes ? escapedQuote(text, at) : closingQuote(text, at, "'");
@@ -113,8 +113,8 @@ function stringEnd(text: string, at: number, escapes: boolean): number | undefin
 }
 
 /**
- * Behind the closing quote; a doubled one is part of the text. A loop: a pattern would overflow on
- * megabytes.
+ * The position after the closing quote; a doubled one is part of the text. A loop, because a
+ * pattern would overflow on megabytes.
  */
 function closingQuote(text: string, at: number, quote: string): number | undefined {
   for (;;) {

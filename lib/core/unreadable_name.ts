@@ -1,6 +1,5 @@
 /**
- * A key that zod's records leave out without a word: whoever reads names that users choose has to
- * refuse it.
+ * A key that zod's records silently omit, so readers of names that users choose must reject it.
  */
 export const unreadableName = "__proto__";
 

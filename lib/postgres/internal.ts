@@ -1,5 +1,5 @@
 /**
- * What other rooms of this repository use of `postgres`. Not part of the published interface: see
+ * Exports of `postgres` for the rest of this repository. Not part of the published API: see
  * `mod.ts`.
  *
  * @internal
@@ -58,4 +58,4 @@ export { keepOutOfLog } from "./session/suppress_logging.ts";
 export * from "./connect/url.ts";
 export { libpqVariables } from "./connect/url_parameters.ts";
 export type { ValueForm } from "./session/driver.ts";
-export type { ExchangeWire, Receiver } from "./connect/connection.ts";
+export type { ExchangeConnection, Receiver } from "./connect/connection.ts";

@@ -60,7 +60,7 @@ async function readAll(sessions: readonly Session[], tables: readonly string[]):
 const ready = [0x5a, 0, 0, 0, 5];
 
 function readTable(session: Session, table: string): Promise<number> {
-  return session.takeOver(async (wire) => {
+  return session.exclusive(async (wire) => {
     let bytes = 0;
     let tail: readonly number[] = [];
     const done = Promise.withResolvers<void>();

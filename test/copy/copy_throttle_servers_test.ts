@@ -66,7 +66,7 @@ Deno.test("the governor slows the copy while a standby falls behind, and lets go
     const start = await currentLsn();
     const caughtUp = Promise.withResolvers<void>();
     const over = new AbortController();
-    const following = standby.takeOver(async (wire) => {
+    const following = standby.exclusive(async (wire) => {
       const begun = Promise.withResolvers<void>();
       wire.receive(() => begun.resolve());
       await wire.write(encodeQuery(`START_REPLICATION PHYSICAL ${start.text}`));

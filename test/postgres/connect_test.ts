@@ -93,7 +93,7 @@ Deno.test("verify-full wants the right name, verify-ca does not", async () => {
   const params = { sslrootcert: "/ca.crt" };
   const error = await refusal(misnamed.url({ params: { ...params, sslmode: "verify-full" } }));
   match(error.message, /TLS failed/);
-  match(error.remedy ?? "", /another name/);
+  match(error.remedy ?? "", /another host name/);
   ok(await encryption(misnamed.url({ params: { ...params, sslmode: "verify-ca" } })));
   ok(await encryption(misnamed.url({ params: { sslmode: "require" } })));
 });

@@ -206,7 +206,7 @@ const inQuery: Readonly<Record<string, Step>> = {
 
 for (const [what, behave] of Object.entries(beforeLogin)) {
   Deno.test(`a server that sends ${what} before the session is open is left`, async () => {
-    match((await refusal(behave)).message, /was closed because of what the server sent/);
+    match((await refusal(behave)).message, /was closed because the server violated the protocol/);
   });
 }
 
@@ -217,10 +217,13 @@ for (const [what, behave] of Object.entries(inQuery)) {
       await connection.message();
       await behave(connection);
     };
-    match((await refusal(step)).message, /was closed because of what the server sent/);
+    match((await refusal(step)).message, /was closed because the server violated the protocol/);
     if (what.startsWith("endless")) return; // they take their time
     const extended = (session: Session) => session.query("SELECT $1", ["x"], { extended: true });
-    match((await refusal(step, extended)).message, /was closed because of what the server sent/);
+    match(
+      (await refusal(step, extended)).message,
+      /was closed because the server violated the protocol/,
+    );
   });
 }
 

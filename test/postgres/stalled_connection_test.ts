@@ -33,7 +33,7 @@ for (const cluster of [source, target]) {
     proxy.swallow();
     await rejects(session.query("SELECT 1"), (error) => {
       ok(error instanceof ConnectionError && error.transient);
-      match(error.message, /has been silent for .*backend \d+ waits for this end \(ClientRead\)/);
+      match(error.message, /has been silent for .*backend \d+ waits for the client \(ClientRead\)/);
       return true;
     });
     const isLeft = () =>
@@ -75,7 +75,7 @@ Deno.test("when new connections hear nothing either, that is said", async () => 
   const endpoint = await endpointOf(proxy.url(target.url()), "target");
   await using session = await openSession({ ...endpoint, silenceMs, connectTimeoutMs: 300 });
   proxy.stall();
-  await rejects(session.query("SELECT 1"), /and a new one is not answered either: cannot connect/);
+  await rejects(session.query("SELECT 1"), /and a new one gets no answer either: cannot connect/);
 });
 
 const rows = 400_000;
@@ -136,7 +136,7 @@ for (const side of ["source", "target"] as const) {
           copy((moved) => moved > 10_000_000 && proxies[side].swallow()),
           (error) => {
             ok(error instanceof ConnectionError && error.transient);
-            match(error.message, /silent for .* waits for this end .* during COPY of table t/);
+            match(error.message, /silent for .* waits for the client .* during COPY of table t/);
             return true;
           },
         );

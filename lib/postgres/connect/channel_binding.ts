@@ -1,15 +1,15 @@
 /**
- * What ties a SCRAM exchange to a TLS connection: `tls-server-end-point` of RFC 5929.
+ * Channel binding of SCRAM to a TLS connection: `tls-server-end-point` of RFC 5929.
  *
  * @module
  */
 
 /**
- * DER contents of the identifiers of signature algorithms, in hexadecimal, with the hash that RFC
- * 5929 takes for each.
+ * Hash that RFC 5929 prescribes for each signature algorithm, by the DER contents of its identifier
+ * in hexadecimal.
  */
 const hashes: Readonly<Record<string, string>> = {
-  "2a864886f70d010104": "SHA-256", // md5WithRSAEncryption: SHA-256 in place of MD5 and SHA-1
+  "2a864886f70d010104": "SHA-256", // md5WithRSAEncryption: SHA-256 instead of MD5 and SHA-1
   "2a864886f70d010105": "SHA-256", // sha1WithRSAEncryption
   "2a864886f70d01010b": "SHA-256", // sha256WithRSAEncryption
   "2a864886f70d01010c": "SHA-384",
@@ -24,8 +24,7 @@ const hashes: Readonly<Record<string, string>> = {
  * The hash of a server's certificate that a login is bound to.
  *
  * @param certificate DER
- * @returns undefined when its signature has no hash of its own that is known here (Ed25519,
- * RSA-PSS)
+ * @returns undefined when its signature algorithm implies no known hash (Ed25519, RSA-PSS)
  */
 export async function certificateHash(
   certificate: Uint8Array<ArrayBuffer>,
@@ -54,7 +53,7 @@ function signatureAlgorithm(certificate: Uint8Array): string | undefined {
   return certificate.subarray(identifier.start, identifier.end).toHex();
 }
 
-/** An element of DER: its tag, and where its contents are. */
+/** Reads a DER element: its tag and the range of its contents. */
 function readElement(
   bytes: Uint8Array,
   at: number,

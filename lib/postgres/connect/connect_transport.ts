@@ -18,8 +18,7 @@ export type Encryption = "plain" | "if-offered" | "required";
  * the host, or `--allow-read --allow-write` for a Unix socket.
  *
  * @throws the runtime's error when the host cannot be reached, {@linkcode TlsRefusedError} when TLS
- * is required and the server has none, an error of `node:tls` when the handshake or the
- * verification fails
+ * is required and not offered, an error of `node:tls` when handshake or verification fails
  */
 export async function connectTransport(
   { host, port, addresses }: HostPort,
@@ -39,7 +38,7 @@ export async function connectTransport(
   signal.addEventListener("abort", abort, { once: true });
   try {
     connection.setNoDelay(true);
-    connection.setKeepAlive(true); // the intervals are set from the server's end, see settings.ts
+    connection.setKeepAlive(true); // the intervals are set on the server's side, see settings.ts
     if (encryption === "plain") return plainTransport(connection);
     if (tls.negotiation === "direct" || await askForTls(connection)) {
       return await startTls(plainTransport(connection), { host, tls });
@@ -56,14 +55,14 @@ export async function connectTransport(
 }
 
 /**
- * The first of the addresses that takes the connection; the error of the last one when none does.
+ * Connects to the first address that accepts; throws the error of the last when none does.
  */
 async function connectTcp(
   addresses: readonly string[],
   port: number,
   signal: AbortSignal,
 ): Promise<Deno.TcpConn> {
-  let failure: unknown = new Error("there is no address to connect to");
+  let failure: unknown = new Error("no address to connect to");
   for (const hostname of addresses) {
     try {
       return await closingLate(Deno.connect({ hostname, port }), signal);
@@ -75,7 +74,7 @@ async function connectTcp(
   throw failure;
 }
 
-/** The server has TLS switched off and the user requires it. */
+/** The URL requires TLS, and the server has it switched off. */
 export class TlsRefusedError extends Error {
   override readonly name = "TlsRefusedError";
   constructor() {
@@ -83,7 +82,7 @@ export class TlsRefusedError extends Error {
   }
 }
 
-/** Gives up waiting when the signal says so, and closes the connection if it still comes. */
+/** Stops waiting when the signal aborts, and closes the connection if it is made afterwards. */
 async function closingLate<Connection extends Deno.Conn>(
   connecting: Promise<Connection>,
   signal: AbortSignal,
@@ -107,15 +106,17 @@ const sslRequest = new Uint8Array([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 
 async function askForTls(connection: Deno.Conn): Promise<boolean> {
   await writeAll(connection, sslRequest);
-  // exactly one byte: more in the buffer would be text that a man in the middle put before the
-  // handshake (CVE-2021-23222)
+  // exactly one byte: anything more would be plaintext that a man in the middle injected before
+  // the handshake (CVE-2021-23222)
   const answer = new Uint8Array(2);
   const count = await connection.read(answer);
-  if (count === null) throw new Error("the server closed the connection when asked for TLS");
-  if (count > 1) throw new Error("the server sent unencrypted data after its answer about TLS");
+  if (count === null) throw new Error("the server closed the connection on the request for TLS");
+  if (count > 1) {
+    throw new Error("the server sent unencrypted data after its answer to the request for TLS");
+  }
   if (answer[0] === 0x53) return true;
   if (answer[0] === 0x4e) return false;
-  throw new Error("what answers on this port is not PostgreSQL");
+  throw new Error("the program listening on this port is not PostgreSQL");
 }
 
 function plainTransport(connection: Deno.Conn): Transport {

@@ -1,10 +1,10 @@
 /**
- * One connection shared in turn by the driver and by us.
+ * One connection used in turn by the driver and by exchanges of the tool.
  *
- * postgres.js runs queries over {@linkcode Connection.driverSocket}; what a server answers is
- * checked before it gets there. While the driver is idle the wire can be taken over: then whole
- * protocol exchanges (COPY, the traffic of an embedded pg_dump) run past it, from ReadyForQuery to
- * ReadyForQuery, and it never sees a byte of them.
+ * postgres.js runs queries over {@linkcode Connection.driverSocket}; the server's answers are
+ * checked before they get there. While the driver is idle the connection can be acquired for whole
+ * protocol exchanges (COPY, the traffic of an embedded pg_dump), from ReadyForQuery to
+ * ReadyForQuery, of which the driver never sees a byte.
  *
  * @module
  */
@@ -15,27 +15,27 @@ import { encodeFrame, frame, FrameScanner } from "../protocol/frames.ts";
 import type { BackendKey, Started } from "./start_session.ts";
 import type { Transport } from "./transport.ts";
 
-/** Each read and write has a cost of its own; pages that no read fills stay untouched. */
+/** Large, because each read and write has a fixed cost; unused pages stay untouched. */
 const plainBufferBytes = 1024 * 1024;
-/** TLS hands over less at a time. */
+/** TLS delivers less at a time. */
 const tlsBufferBytes = 256 * 1024;
 
 /**
- * Receives what the server sends; reading goes on when the promise resolves. The view is valid
+ * Receives what the server sends. Reading continues when the promise resolves; the view is valid
  * until then.
  */
 export type Receiver = (chunk: Uint8Array) => void | Promise<void>;
 
-/** What an exchange may do with the connection it has taken over. */
-export interface ExchangeWire {
+/** A connection acquired for an exchange. */
+export interface ExchangeConnection {
   write(bytes: Uint8Array): Promise<void>;
-  /** Sets who gets what the server sends. */
+  /** Sets the receiver of what the server sends. */
   receive(receiver: Receiver): void;
 }
 
 /**
- * States: driving (bytes go to the driver) ⇄ taken (bytes go to the receiver of {@linkcode take}) →
- * closed, for good.
+ * States: driving (bytes go to the driver) ⇄ acquired (bytes go to the receiver of {@linkcode
+ * acquire}) → closed, which is final.
  */
 export class Connection {
   readonly #transport: Transport;
@@ -45,14 +45,14 @@ export class Connection {
   #writes: Promise<void> = Promise.resolve();
   #state: "open" | "closed" = "open";
   #failure: Error | undefined;
-  /** Writes that have not been taken yet. */
+  /** Writes not accepted yet. */
   #unwritten = 0;
-  /** Whether bytes would be read if any came: not while the receiver holds the reading back. */
+  /** Whether incoming bytes would be read: not while the receiver applies backpressure. */
   #listening = false;
-  #movedMs = performance.now();
-  /** For cancelling; undefined when the server gave none. */
+  #lastActivityMs = performance.now();
+  /** For cancel requests; undefined when the server sent none. */
   readonly backendKey: BackendKey | undefined;
-  /** The stream that postgres.js talks to. */
+  /** The socket of postgres.js. */
   readonly driverSocket: DriverSocket;
   readonly #guard = new AnswerGuard();
   readonly #answers = new FrameScanner({
@@ -63,7 +63,7 @@ export class Connection {
     },
   });
 
-  /** @param transport a session that the server has let in, see `startSession` */
+  /** @param transport a session started by `startSession` */
   constructor(transport: Transport, { backendKey }: Started) {
     this.#transport = transport;
     this.backendKey = backendKey;
@@ -71,7 +71,7 @@ export class Connection {
     void this.#pump();
   }
 
-  /** Whether TLS protects it. */
+  /** Whether TLS protects the connection. */
   get encrypted(): boolean {
     return this.#transport.encrypted;
   }
@@ -80,38 +80,38 @@ export class Connection {
     return this.#state === "open";
   }
 
-  /** Resolves when nothing more will come. */
+  /** Resolves when the connection has closed. */
   get closed(): Promise<void> {
     return this.#closed.promise;
   }
 
-  /** Why the connection was closed, where there was a reason. */
+  /** Why the connection was closed, if it failed. */
   get failure(): Error | undefined {
     return this.#failure;
   }
 
-  /** When a byte last went either way: `performance.now()`. */
-  get movedMs(): number {
-    return this.#movedMs;
+  /** When bytes last went either way, by `performance.now()`. */
+  get lastActivityMs(): number {
+    return this.#lastActivityMs;
   }
 
-  /** Whether bytes wait for the other end to take them. */
+  /** Whether written bytes have not been accepted yet. */
   get isWriting(): boolean {
     return this.#unwritten > 0;
   }
 
-  /** Whether what comes would be read at once. */
+  /** Whether incoming bytes would be read at once. */
   get isListening(): boolean {
     return this.#listening;
   }
 
-  /** Messages of the driver. */
+  /** Writes messages of the driver. */
   writeQuery(messages: Uint8Array): Promise<void> {
     this.#guard.sent(messages);
     return this.write(messages);
   }
 
-  /** Allows larger answers to the driver's queries until the returned function is called. */
+  /** Raises the limit of the driver's results until the returned function is called. */
   allowResult(bytes: number): () => void {
     return this.#guard.allow(bytes);
   }
@@ -123,31 +123,33 @@ export class Connection {
       if (this.#state === "closed") throw this.#failure ?? new Error("the connection is closed");
       await this.#transport.write(bytes);
       this.#unwritten--;
-      this.#movedMs = performance.now();
+      this.#lastActivityMs = performance.now();
     });
     this.#writes = written.catch((error) => this.close(error));
     return written;
   }
 
   /**
-   * Sends what comes to a receiver instead of the driver: nowhere until there is one. The driver
-   * must be idle.
+   * Diverts incoming bytes from the driver, which must be idle, to a receiver; they are discarded
+   * until one is set.
    *
-   * @param onBroken told when the connection ends meanwhile
-   * @returns `receive` sets the receiver; `giveBack` gives the wire back to the driver: the
-   * exchange must have come to ReadyForQuery
+   * @param onBroken called when the connection ends meanwhile
+   * @returns `receive` sets the receiver; `release` returns the connection to the driver, once the
+   * exchange has reached ReadyForQuery
    */
-  take(onBroken: (reason: Error) => void): {
+  acquire(onBroken: (reason: Error) => void): {
     readonly receive: (receiver: Receiver) => void;
-    readonly giveBack: () => void;
+    readonly release: () => void;
   } {
-    if (this.#receiver !== undefined) throw new Error("the wire is taken already");
+    if (this.#receiver !== undefined) {
+      throw new Error("the connection is in use by another exchange");
+    }
     if (this.#state === "closed") throw this.#failure ?? new Error("the connection is closed");
     this.#receiver = () => {};
     this.#onBroken = onBroken;
     return {
       receive: (receiver) => this.#receiver = receiver,
-      giveBack: () => {
+      release: () => {
         this.#receiver = undefined;
         this.#onBroken = undefined;
       },
@@ -165,7 +167,7 @@ export class Connection {
     this.#closed.resolve();
   }
 
-  /** Reads as fast as the receiver takes, one chunk ahead of it. */
+  /** Reads at the receiver's pace, one chunk ahead. */
   async #pump(): Promise<void> {
     const size = this.encrypted ? tlsBufferBytes : plainBufferBytes;
     const buffers = [new Uint8Array(size), new Uint8Array(size)] as const;
@@ -176,7 +178,7 @@ export class Connection {
         this.#listening = true;
         const count = await this.#transport.read(buffer);
         this.#listening = false;
-        this.#movedMs = performance.now();
+        this.#lastActivityMs = performance.now();
         await delivery;
         if (count === null) break;
         delivery = this.#deliver(buffer.subarray(0, count));
@@ -195,33 +197,32 @@ export class Connection {
 }
 
 /**
- * What the driver gets for its startup packet: the session is open already, and nobody's password
- * is needed.
+ * Answer to the driver's startup packet: the session is open already, and no password is needed.
  */
 const greeting = [
   encodeFrame(frame.authentication, new Uint8Array(4)),
   encodeFrame(frame.ready, new Uint8Array([0x49])), // I: idle
 ];
 
-/** Whole messages are handed over together up to this size. */
+/** Whole messages are passed on together up to this size. */
 const batchBytes = 64 * 1024;
 
-/** As much of `net.Socket` as postgres.js uses. */
+/** The part of `net.Socket` that postgres.js uses. */
 class DriverSocket extends EventEmitter {
-  readonly #wire: Connection;
+  readonly #connection: Connection;
   readyState: "open" | "closed" = "open";
   #started = false;
   readonly #batch = new Uint8Array(batchBytes);
   #batched = 0;
 
-  constructor(wire: Connection) {
+  constructor(connection: Connection) {
     super();
-    this.#wire = wire;
+    this.#connection = connection;
   }
 
   /**
-   * Takes a whole message for the driver, which keeps views of what it gets: a copy, unless the
-   * message is its own.
+   * Takes a whole message for the driver. The driver keeps views of it, so it is copied unless it
+   * may be kept (`own`).
    */
   receive(message: Uint8Array, own: boolean): void {
     if (this.#batched + message.length > batchBytes) this.flush();
@@ -238,7 +239,7 @@ class DriverSocket extends EventEmitter {
     }
   }
 
-  /** Hands over what has been taken. */
+  /** Passes buffered messages on. */
   flush(): void {
     if (this.#batched === 0) return;
     const messages = Buffer.from(this.#batch.subarray(0, this.#batched));
@@ -258,17 +259,17 @@ class DriverSocket extends EventEmitter {
       // the startup packet
       this.#started = true;
       queueMicrotask(() => this.emit("data", Buffer.concat(greeting)));
-    } else this.#wire.writeQuery(bytes).then(() => done?.(), (error) => done?.(error));
+    } else this.#connection.writeQuery(bytes).then(() => done?.(), (error) => done?.(error));
     return true;
   }
 
   end(bytes?: Uint8Array): void {
-    const last = bytes === undefined ? Promise.resolve() : this.#wire.write(bytes);
-    last.catch(() => {}).then(() => this.#wire.close());
+    const last = bytes === undefined ? Promise.resolve() : this.#connection.write(bytes);
+    last.catch(() => {}).then(() => this.#connection.close());
   }
 
   destroy(): void {
-    this.#wire.close();
+    this.#connection.close();
   }
 
   pause(): void {}

@@ -1,6 +1,5 @@
 /**
- * A server as the tool will reach it: URL, environment and files of libpq resolved into one plain
- * value.
+ * An endpoint: a URL, libpq's environment and its files resolved into one plain value.
  *
  * @module
  */
@@ -30,14 +29,14 @@ export const targetSessionAttributes = [
 /** One of {@linkcode targetSessionAttributes}. */
 export type TargetSessionAttributes = typeof targetSessionAttributes[number];
 
-/** A database of a server, with all that is needed to connect. No defaults remain open. */
+/** A database and everything needed to connect to it. No default remains unresolved. */
 export interface Endpoint {
   readonly side: Side;
-  /** Tried in turn. */
+  /** Tried in order. */
   readonly hosts: readonly HostPort[];
   readonly user: string;
   readonly database: string;
-  /** Whether the database was named, or follows from the user's name as in libpq. */
+  /** Whether the database was named, rather than defaulting to the user's name as in libpq. */
   readonly databaseGiven: boolean;
   readonly password: Secret | undefined;
   readonly passfile: readonly PassfileEntry[];
@@ -51,24 +50,31 @@ export interface Endpoint {
   readonly connectTimeoutMs: number;
   readonly targetSessionAttributes: TargetSessionAttributes;
   /**
-   * A session advisory lock that every session takes, shared, when it is opened: who gets it
-   * exclusively knows that all of them have ended.
+   * A session-level advisory lock that every session takes in shared mode when it is opened:
+   * acquiring it exclusively proves that all of them have ended.
    */
   readonly sharedLock?: AdvisoryLock;
   /**
-   * How long a session that waits for an answer may hear nothing before the server is asked over
-   * another connection whether one can still come. Default: 5 minutes; Infinity: it never is.
+   * How long a session that waits for an answer may receive nothing before the server is asked over
+   * another connection whether an answer can still come. Infinity disables the check.
+   *
+   * @default 300_000
    */
   readonly silenceMs?: number;
   /**
-   * Whether statements that compute values of the user's (COPY, builds of indexes, refreshes,
-   * validation) run under the `search_path` that database and role have. Default: under an empty
-   * one, as those of pg_dump and psql.
+   * Whether statements that run the user's expressions (COPY, index builds, refreshes, validation)
+   * use the `search_path` of database and role instead of an empty one, which pg_dump uses.
+   *
+   * @default false
    */
   readonly ownSearchPath?: boolean | undefined;
-  /** Whether sessions may read views of users: predicates of the caller's own do. Default: no. */
+  /**
+   * Whether sessions may read user-defined views, as the caller's own predicates may.
+   *
+   * @default false
+   */
   readonly readsViews?: boolean | undefined;
-  /** Receives the locks that sessions wait for; without it nobody looks. */
+  /** Receives the locks that sessions wait for; without it they are not monitored. */
   readonly onLockWait?: LockWaitSink | undefined;
 }
 
@@ -81,7 +87,7 @@ const defaultConnectTimeoutMs = 15_000;
  * Resolves a connection URL against `PG*` variables, `~/.pgpass` and the certificate files.
  *
  * @param url see {@linkcode parseUrl}
- * @throws UsageError with everything that is wrong
+ * @throws UsageError with all problems
  */
 export async function resolveEndpoint(
   url: string,
@@ -102,7 +108,7 @@ export async function resolveEndpoint(
 
   const user = parts.user ?? parameters.value("user") ?? environment["USER"] ??
     environment["LOGNAME"] ?? environment["USERNAME"];
-  if (!user) problem("names no user; write postgresql://USER@host/database");
+  if (!user) problem("contains no user; write postgresql://USER@host/database");
 
   const timeout = parameters.given("connect_timeout");
   const timeoutSeconds = Number(timeout?.value ?? 0);
@@ -110,8 +116,8 @@ export async function resolveEndpoint(
     problem(`${timeout.shown} must be a whole number of seconds`);
   }
   const attributes = parameters.given("target_session_attrs");
-  const wanted = attributes?.value ?? "any";
-  if (!includes(targetSessionAttributes, wanted)) {
+  const targetAttributes = attributes?.value ?? "any";
+  if (!includes(targetSessionAttributes, targetAttributes)) {
     problem(`${attributes?.shown} must be one of ${targetSessionAttributes.join(", ")}`);
   }
   const hosts = resolveHosts(parts, parameters, problem);
@@ -123,7 +129,7 @@ export async function resolveEndpoint(
   const password = parts.password || parameters.value("password");
   const database = parts.database ?? parameters.value("dbname");
 
-  if (problems.length > 0 || !user || !includes(targetSessionAttributes, wanted)) {
+  if (problems.length > 0 || !user || !includes(targetSessionAttributes, targetAttributes)) {
     throw new UsageError(problems);
   }
   return {
@@ -142,7 +148,7 @@ export async function resolveEndpoint(
     connectTimeoutMs: timeoutSeconds <= 0
       ? defaultConnectTimeoutMs
       : Math.max(2, timeoutSeconds) * 1000, // libpq rounds 1 up to 2
-    targetSessionAttributes: wanted,
+    targetSessionAttributes: targetAttributes,
   };
 }
 
@@ -175,8 +181,8 @@ function resolveLogin(
   },
 ): LoginRules {
   const requireAuth = parameters.value("require_auth");
-  const wrong = requireAuth === undefined ? undefined : requireAuthProblem(requireAuth);
-  if (wrong !== undefined) problem(wrong);
+  const requireAuthError = requireAuth === undefined ? undefined : requireAuthProblem(requireAuth);
+  if (requireAuthError !== undefined) problem(requireAuthError);
   const binding = parameters.given("channel_binding");
   const channelBinding = channelBindings.find((each) => each === (binding?.value ?? "prefer"));
   if (channelBinding === undefined) {
@@ -185,24 +191,24 @@ function resolveLogin(
   if (channelBinding === "require") {
     if (tls.mode === "disable" || hosts.some(({ host }) => host.startsWith("/"))) {
       problem(
-        "channel_binding=require needs TLS: connect by TCP, with sslmode=require or stricter",
+        "channel_binding=require needs TLS: connect over TCP with sslmode=require or stricter",
       );
     }
-    if (wrong === undefined && !allowedMethods(requireAuth).has("scram-sha-256")) {
+    if (requireAuthError === undefined && !allowedMethods(requireAuth).has("scram-sha-256")) {
       problem("channel_binding=require needs scram-sha-256, which require_auth excludes");
     }
   }
   return { channelBinding: channelBinding ?? "require", requireAuth };
 }
 
-/** The same server, another database; everything else is kept. */
+/** The same endpoint with another database. */
 export function withDatabase(endpoint: Endpoint, database: string): Endpoint {
   return { ...endpoint, database, databaseGiven: true };
 }
 
 /**
- * The password for one of the endpoint's hosts: from the URL or environment, else from the password
- * file.
+ * The password for one of the endpoint's hosts: from the URL or environment, otherwise from the
+ * password file.
  */
 export function passwordFor(endpoint: Endpoint, { host, port }: HostPort): Secret | undefined {
   return endpoint.password ??
@@ -214,13 +220,13 @@ export function passwordFor(endpoint: Endpoint, { host, port }: HostPort): Secre
     });
 }
 
-/** The endpoint as a URL for people: no password, no parameters. */
+/** The endpoint as a URL for display: without password and parameters. */
 export function describeEndpoint({ hosts, user, database }: Endpoint): string {
   const places = hosts.map(({ host, port }) => describeHost({ host, port })).join(",");
   return `postgresql://${encodeURIComponent(user)}@${places}/${encodeURIComponent(database)}`;
 }
 
-/** A host and port for people. */
+/** A host and port for display. */
 export function describeHost({ host, port }: HostPort): string {
   if (host.startsWith("/")) return `${host}/.s.PGSQL.${port}`;
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;

@@ -1,11 +1,11 @@
 /**
- * A statement that waits for a lock, as it is reported.
+ * Reports of statements that wait for a lock.
  *
  * @module
  */
 import { formatDuration, type Side } from "../../core/internal.ts";
 
-/** A session that holds a lock, or stands before us in the queue for it. */
+/** A session that holds a lock, or is ahead in the queue for it. */
 export interface LockBlocker {
   /** Process ID of its backend; 0 for a prepared transaction. */
   readonly processId: number;
@@ -13,7 +13,7 @@ export interface LockBlocker {
   readonly application: string | null;
   /** Address of its client; null for a local socket. */
   readonly client: string | null;
-  /** `active`, `idle in transaction`, …; null where it may not be seen. */
+  /** `active`, `idle in transaction`, …; null where it is not visible. */
   readonly state: string | null;
   /** How long its transaction has been open. */
   readonly transactionMs: number | null;
@@ -24,27 +24,27 @@ export interface LockWait {
   readonly kind: "waiting";
   readonly side: Side;
   readonly database: string;
-  /** Process ID of the backend that waits. */
+  /** Process ID of the waiting backend. */
   readonly processId: number;
-  /** What is locked: `table public.orders`, `transaction 755`. */
+  /** The locked object: `table public.orders`, `transaction 755`. */
   readonly object: string;
-  /** Mode of the lock that is waited for: `AccessShareLock`. */
+  /** Requested lock mode: `AccessShareLock`. */
   readonly mode: string;
   readonly waitedMs: number;
   readonly blockers: readonly LockBlocker[];
 }
 
-/** The end of a {@linkcode LockWait} that was reported. */
+/** The end of a reported {@linkcode LockWait}. */
 export interface LockWaitOver
   extends Pick<LockWait, "side" | "database" | "processId" | "object" | "waitedMs"> {
   readonly kind: "over";
 }
 
-/** Receives waits and their ends; must not throw and must return at once. */
+/** Receives the start and end of waits; must not throw and must return at once. */
 export type LockWaitSink = (wait: LockWait | LockWaitOver) => void;
 
 /**
- * A wait in a sentence: `waiting for AccessShareLock on table public.t, held by pid 4711 (role app,
+ * Describes a wait: `waiting for AccessShareLock on table public.t, held by pid 4711 (role app,
  * psql, 10.0.0.7), idle in transaction for 14.0 s`.
  */
 export function describeLockWait({ object, mode, blockers }: LockWait): string {

@@ -1,5 +1,5 @@
 /**
- * Answers what a server asks for before it lets a session in.
+ * The client's side of authentication.
  *
  * @module
  */
@@ -11,13 +11,13 @@ import { allowedMethods, type LoginMethod, type LoginRules } from "./login_rules
 import { ProtocolError } from "../protocol/message_limits.ts";
 import { type ScramBinding, ScramExchange } from "./scram.ts";
 
-/** What a login is made with. */
+/** Credentials and rules of a login. */
 export interface LoginOptions {
   readonly user: string;
   readonly rules: LoginRules;
-  /** Looked up when it is asked for. */
+  /** Called when the server requests a password. */
   readonly password: () => Secret | undefined;
-  /** Of the server's certificate, for channel binding; undefined without TLS. */
+  /** Hash of the server's certificate, for channel binding; undefined without TLS. */
   readonly certificateHash: Uint8Array | undefined;
   readonly encrypted: boolean;
 }
@@ -45,9 +45,9 @@ const decoder = new TextDecoder();
 type LoginState = "new" | "answered" | "challenged" | "proving" | "proven" | "done";
 
 /**
- * States: new → done, when the server asks for nothing; new → answered → done with a password; new
- * → challenged → proving → proven → done with SCRAM. Any other order is refused: a server that has
- * not proved that it knows the password is none that the password is for.
+ * States: new → done when the server requests no authentication; new → answered → done with a
+ * password; new → challenged → proving → proven → done with SCRAM. Any other order is rejected: a
+ * server that has not proved that it knows the password is not trusted.
  */
 export class Login {
   readonly #options: LoginOptions;
@@ -59,13 +59,13 @@ export class Login {
     this.#options = options;
   }
 
-  /** Whether the server has let us in. */
+  /** Whether the server has accepted the login. */
   get isDone(): boolean {
     return this.#state === "done";
   }
 
   /**
-   * Refuses what cannot come out well whatever the server says.
+   * Refuses a login that cannot succeed, before anything is sent.
    *
    * @throws LoginError
    */
@@ -75,12 +75,12 @@ export class Login {
     if (!encrypted) {
       throw new LoginError(
         "channel_binding=require needs TLS, and this connection has none",
-        "add sslmode=require to the URL, and switch TLS on there",
+        "add sslmode=require to the URL, and enable TLS on the server",
       );
     }
     if (certificateHash === undefined) {
       throw new LoginError(
-        "channel_binding=require is not possible with this server's certificate: the hash of its signature is none that is supported",
+        "channel_binding=require is not possible with this server's certificate: the hash of its signature is not supported",
         "use a certificate signed with RSA or ECDSA and SHA-256, SHA-384 or SHA-512",
       );
     }
@@ -89,12 +89,12 @@ export class Login {
   /**
    * Answers an Authentication message.
    *
-   * @returns the message to send; undefined when there is none
-   * @throws LoginError when the rules do not allow what is asked for, ProtocolError when it may not
-   * be asked for now
+   * @returns the message to send, if any
+   * @throws LoginError when the rules do not allow the requested method, ProtocolError when the
+   * request is out of order
    */
   async answer(body: Uint8Array): Promise<Uint8Array | undefined> {
-    if (body.length < 4) throw new ProtocolError("it sent a malformed login request");
+    if (body.length < 4) throw new ProtocolError("it sent a malformed authentication request");
     const code = new DataView(body.buffer, body.byteOffset, body.byteLength).getInt32(0);
     const data = body.subarray(4);
     switch (code) {
@@ -102,13 +102,15 @@ export class Login {
         return this.#accept();
       case request.cleartext:
         this.#expect("new");
-        this.#allow("password", "its password in clear text");
+        this.#allow("password", "the password in clear text");
         this.#state = "answered";
         return passwordMessage(this.#password());
       case request.md5:
         this.#expect("new");
-        this.#allow("md5", "an MD5 hash of its password");
-        if (data.length !== 4) throw new ProtocolError("it sent a malformed login request");
+        this.#allow("md5", "an MD5 hash of the password");
+        if (data.length !== 4) {
+          throw new ProtocolError("it sent a malformed authentication request");
+        }
         this.#state = "answered";
         return passwordMessage(md5Answer(this.#password(), this.#options.user, data));
       case request.sasl:
@@ -131,35 +133,35 @@ export class Login {
       case request.gss:
       case request.gssContinue:
       case request.sspi:
-        this.#allow(code === request.sspi ? "sspi" : "gss", "a GSSAPI or SSPI login");
+        this.#allow(code === request.sspi ? "sspi" : "gss", "GSSAPI or SSPI authentication");
         throw new LoginError(
-          "the server asks for a GSSAPI or SSPI login, which is not supported",
-          "let the role in with scram-sha-256 from here (pg_hba.conf)",
+          "the server requests GSSAPI or SSPI authentication, which is not supported",
+          "allow scram-sha-256 for the role and this client in pg_hba.conf",
         );
       default:
-        throw new ProtocolError(`it asked for a login of unknown kind ${code}`);
+        throw new ProtocolError(`it requested an unknown authentication method (${code})`);
     }
   }
 
   #accept(): undefined {
-    if (this.#state === "new") this.#allow("none", "no login at all");
+    if (this.#state === "new") this.#allow("none", "no authentication");
     else this.#expect("answered", "proven");
     if (this.#options.rules.channelBinding === "require" && !this.#bound) {
       throw new LoginError(
-        "channel_binding=require is set, and the server let the session in without it",
-        "let the role in with scram-sha-256 there (pg_hba.conf, password_encryption), or remove channel_binding",
+        "channel_binding=require is set, and the server accepted the login without channel binding",
+        "use scram-sha-256 for the role on the server (pg_hba.conf, password_encryption), or remove channel_binding",
       );
     }
     this.#state = "done";
   }
 
-  /** The order of the messages is what makes the proof one. */
+  /** The proof depends on the order of the messages. */
   #expect(...states: readonly LoginState[]): void {
     if (states.includes(this.#state)) return;
     throw new ProtocolError(
       this.#state === "challenged" || this.#state === "proving"
-        ? "it left the SCRAM exchange before it proved that it knows the password"
-        : "it asked for more than one login",
+        ? "it ended the SCRAM exchange before it proved that it knows the password"
+        : "it requested authentication more than once",
     );
   }
 
@@ -167,14 +169,14 @@ export class Login {
     const { requireAuth, channelBinding } = this.#options.rules;
     if (!allowedMethods(requireAuth).has(method)) {
       throw new LoginError(
-        `the server asks for ${what}, which require_auth does not allow`,
-        "is it the server that you mean? if so, change its pg_hba.conf, or require_auth",
+        `the server requests ${what}, which require_auth does not allow`,
+        "if this is the intended server, change its pg_hba.conf or require_auth",
       );
     }
     if (channelBinding === "require" && method !== "scram-sha-256" && method !== "none") {
       throw new LoginError(
-        `the server asks for ${what}, which channel_binding=require does not allow`,
-        "let the role in with scram-sha-256 there (pg_hba.conf, password_encryption), or remove channel_binding",
+        `the server requests ${what}, which channel_binding=require does not allow`,
+        "use scram-sha-256 for the role on the server (pg_hba.conf, password_encryption), or remove channel_binding",
       );
     }
   }
@@ -183,8 +185,8 @@ export class Login {
     const { rules: { channelBinding }, encrypted, certificateHash } = this.#options;
     if (!mechanisms.includes(plain) && !mechanisms.includes(bound)) {
       throw new LoginError(
-        "the server asks for a login of a kind that is not supported",
-        "let the role in with scram-sha-256 from here (pg_hba.conf)",
+        "the server offers no supported SASL mechanism",
+        "allow scram-sha-256 for the role and this client in pg_hba.conf",
       );
     }
     this.#allow("scram-sha-256", "SCRAM");
@@ -195,8 +197,8 @@ export class Login {
     this.#bound = able && mechanisms.includes(bound);
     if (!this.#bound && (channelBinding === "require" || !mechanisms.includes(plain))) {
       throw new LoginError(
-        "channel_binding=require is set, and the server does not offer it",
-        "a pooler or proxy that ends TLS is in between, or the server is older than PostgreSQL 11: remove channel_binding",
+        "channel_binding=require is set, and the server does not offer channel binding",
+        "a pooler or proxy terminates TLS in between, or the server is older than PostgreSQL 11: remove channel_binding",
       );
     }
     const binding: ScramBinding = this.#bound && certificateHash !== undefined
@@ -213,7 +215,7 @@ export class Login {
   }
 
   #scramExchange(): ScramExchange {
-    if (this.#scram === undefined) throw new Error("no SCRAM exchange was begun");
+    if (this.#scram === undefined) throw new Error("no SCRAM exchange was started");
     return this.#scram;
   }
 
@@ -221,8 +223,8 @@ export class Login {
     const password = this.#options.password();
     if (password === undefined) {
       throw new LoginError(
-        "the server asks for a password, and none is given",
-        "put it into the URL, PGPASSWORD or ~/.pgpass",
+        "the server requests a password, and none is given",
+        "set it in the URL, PGPASSWORD or ~/.pgpass",
       );
     }
     return password.reveal();

@@ -1,11 +1,11 @@
 /**
- * Why a session was not opened although the server can be reached.
+ * Errors that prevent a session although the server can be reached.
  *
  * @module
  */
 import type { ServerMessage } from "../protocol/server_message.ts";
 
-/** The server refused to open the session. */
+/** The server rejected the session. */
 export class StartupRefusedError extends Error {
   override readonly name = "StartupRefusedError";
   readonly serverMessage: ServerMessage;
@@ -17,8 +17,8 @@ export class StartupRefusedError extends Error {
 }
 
 /**
- * The server asks for a login that is not allowed or not possible here, or does not prove who it
- * is. Nothing secret was sent.
+ * The server requests authentication that is not allowed or not supported, or fails to prove its
+ * identity. No secret was sent.
  */
 export class LoginError extends Error {
   override readonly name = "LoginError";

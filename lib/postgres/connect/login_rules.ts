@@ -1,13 +1,12 @@
 /**
- * What a server may ask for before it lets a session in: libpq's `require_auth` and
- * `channel_binding`.
+ * Which authentication a server may request: libpq's `require_auth` and `channel_binding`.
  *
  * Source: PostgreSQL documentation, "34.1.2. Parameter Key Words".
  *
  * @module
  */
 
-/** Ways to log in, as `require_auth` names them. `none`: the server asks for nothing. */
+/** Authentication methods as `require_auth` names them. `none`: no authentication. */
 export const loginMethods = [
   "password",
   "md5",
@@ -25,7 +24,7 @@ export const channelBindings = ["disable", "prefer", "require"] as const;
 /** One of {@linkcode channelBindings}. */
 export type ChannelBinding = typeof channelBindings[number];
 
-/** What is demanded of a login. */
+/** Requirements for a login. */
 export interface LoginRules {
   readonly channelBinding: ChannelBinding;
   /** As the user gave it, for client programs; undefined when everything is allowed. */
@@ -35,17 +34,15 @@ export interface LoginRules {
 /** Rules that allow every method. */
 export const anyLogin: LoginRules = { channelBinding: "prefer", requireAuth: undefined };
 
-/** Those that this tool can answer. */
+/** Methods that the tool supports. */
 const supported: ReadonlySet<LoginMethod> = new Set(["password", "md5", "scram-sha-256", "none"]);
 
-/** Whether a text is a method. */
 function isMethod(text: string): text is LoginMethod {
   return (loginMethods as readonly string[]).includes(text);
 }
 
 /**
- * The methods that a `require_auth` allows; undefined when it is malformed or allows none that is
- * supported.
+ * The methods that a `require_auth` allows; all when it is not set.
  */
 export function allowedMethods(requireAuth: string | undefined): ReadonlySet<LoginMethod> {
   if (requireAuth === undefined) return new Set(loginMethods);
@@ -55,21 +52,21 @@ export function allowedMethods(requireAuth: string | undefined): ReadonlySet<Log
   return new Set(negated ? loginMethods.filter((method) => !names.includes(method)) : names);
 }
 
-/** What is wrong with a `require_auth`; undefined when nothing is. Does not quote it. */
+/** The problem with a `require_auth`, without quoting it; undefined when it is valid. */
 export function requireAuthProblem(requireAuth: string): string | undefined {
   const items = requireAuth.split(",").map((item) => item.trim());
   const negated = items.filter((item) => item.startsWith("!")).length;
   const names = items.map((item) => item.replace(/^!/, ""));
   if (names.some((name) => !isMethod(name))) {
-    return `require_auth must list methods, separated by commas: ${loginMethods.join(", ")}; ` +
-      `"!" before each of them excludes it`;
+    return `require_auth must be a comma-separated list of methods: ${loginMethods.join(", ")}; ` +
+      `"!" before each of them excludes them`;
   }
   if (negated > 0 && negated < items.length) {
-    return "require_auth must have no method with a ! or every method with one";
+    return "require_auth must have a ! before every method or before none";
   }
   if (new Set(names).size < names.length) return "require_auth names a method twice";
   if ([...allowedMethods(requireAuth)].every((method) => !supported.has(method))) {
-    return `require_auth allows no method that is supported here: ${[...supported].join(", ")}`;
+    return `require_auth allows none of the supported methods: ${[...supported].join(", ")}`;
   }
   return undefined;
 }

@@ -1,5 +1,5 @@
 /**
- * libpq's password file: reading `~/.pgpass`, and writing a line that cannot be misread.
+ * libpq's password file: parses `~/.pgpass` and formats its lines.
  *
  * Source: PostgreSQL documentation, "34.16. The Password File".
  *
@@ -16,7 +16,7 @@ export interface PassfileEntry {
   readonly password: Secret;
 }
 
-/** What a connection looks for in a password file. */
+/** Connection parameters to look up in a password file. */
 export interface PassfileKey {
   readonly host: string;
   readonly port: number;
@@ -25,8 +25,7 @@ export interface PassfileKey {
 }
 
 /**
- * Reads the text of a password file; comments and lines that are no entry are skipped, as libpq
- * does.
+ * Parses a password file; comments and malformed lines are skipped, as in libpq.
  */
 export function parsePassfile(text: string): readonly PassfileEntry[] {
   const entries: PassfileEntry[] = [];
@@ -44,8 +43,8 @@ export function parsePassfile(text: string): readonly PassfileEntry[] {
 }
 
 /**
- * Splits at colons; a backslash makes the next character literal. A `*` that was escaped still is
- * one to libpq.
+ * Splits at colons; a backslash makes the next character literal. To libpq an escaped `*` still
+ * matches anything.
  */
 function splitFields(line: string): readonly string[] {
   const fields: string[] = [];
@@ -63,8 +62,7 @@ function splitFields(line: string): readonly string[] {
 }
 
 /**
- * The password of the first entry that matches, as libpq picks it. A Unix socket matches
- * `localhost`.
+ * The password of the first matching entry, as in libpq. A Unix socket matches `localhost`.
  */
 export function findPassword(
   entries: readonly PassfileEntry[],
@@ -80,14 +78,15 @@ export function findPassword(
 }
 
 /**
- * One line of a password file, escaped. The password must have no line break: libpq cannot read
- * one.
+ * One escaped line of a password file.
+ *
+ * @throws TypeError when the password contains a line break, which libpq cannot read
  */
 export function formatPassfileEntry(entry: PassfileEntry): string {
   const password = entry.password.reveal();
   if (/[\r\n]/.test(password)) {
     throw new TypeError(
-      "a password with a line break cannot be given to PostgreSQL's client programs",
+      "a password with a line break cannot be passed to PostgreSQL's client programs",
     );
   }
   const escape = (field: string) => field.replace(/[\\:]/g, "\\$&");

@@ -4,18 +4,18 @@
  * @module
  */
 
-/** What resolving may look at. The library reads no environment of its own. */
+/** What resolving reads. The library does not access the environment itself. */
 export interface ResolveEnvironment {
   /** The environment (`PG*`, `HOME`, `USER`). */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /**
-   * Reads a file; undefined when there is none. Requires `--allow-read` of the files of libpq that
+   * Reads a file; undefined when it does not exist. Requires `--allow-read` for libpq's files that
    * exist.
    */
   readonly readFile: (path: string) => Promise<string | undefined>;
 }
 
-/** Surroundings for a library caller who wants the URL alone to count. */
+/** An environment in which only the URL counts. */
 export const emptyEnvironment: ResolveEnvironment = {
   environment: {},
   readFile: () => Promise.resolve(undefined),

@@ -1,6 +1,5 @@
 /**
- * Passwords as SCRAM hashes them: RFC 4013, with PostgreSQL's rule for those that it does not
- * allow.
+ * Prepares passwords for SCRAM by RFC 4013, with PostgreSQL's rule for those that it prohibits.
  *
  * @module
  */
@@ -14,9 +13,9 @@ import {
   unassigned,
 } from "./saslprep_tables.ts";
 
-/** The password prepared; as it is when RFC 4013 does not allow it, as in PostgreSQL. */
+/** The prepared password; unchanged when RFC 4013 prohibits it, as in PostgreSQL. */
 export function saslPrepare(password: string): string {
-  // deno-lint-ignore no-control-regex -- ASCII is what PostgreSQL leaves alone, control characters included
+  // deno-lint-ignore no-control-regex -- PostgreSQL leaves ASCII unchanged, including control characters
   if (/^[\x00-\x7f]*$/.test(password)) return password;
   const mapped = [...password]
     .map((character) => contains(otherSpaces, character) ? " " : character)

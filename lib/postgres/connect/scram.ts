@@ -1,5 +1,5 @@
 /**
- * The client's half of SCRAM-SHA-256, with and without channel binding.
+ * The client side of SCRAM-SHA-256, with and without channel binding.
  *
  * Source: RFC 5802 and RFC 7677; PostgreSQL documentation, "54.3.1. SCRAM-SHA-256 Authentication".
  *
@@ -11,24 +11,24 @@ import { saslPrepare } from "./saslprep.ts";
 
 const encoder = new TextEncoder();
 
-/** More would keep this end busy for seconds; PostgreSQL's default is 4,096. */
+/** More would take seconds to compute; PostgreSQL's default is 4,096. */
 const maxIterations = 10_000_000;
 const maxSaltBytes = 1024;
 
-/** How the exchange is tied to the TLS connection. */
+/** How the exchange is bound to the TLS connection. */
 export type ScramBinding =
-  /** By the server's certificate: `SCRAM-SHA-256-PLUS`. */
+  /** To the server's certificate: `SCRAM-SHA-256-PLUS`. */
   | { readonly kind: "certificate"; readonly hash: Uint8Array }
   /**
-   * This end could, and the server did not offer it: a server that did notices that somebody is in
-   * between.
+   * Supported by the client and not offered by the server: a server that did offer it detects a man
+   * in the middle.
    */
   | { readonly kind: "not-offered" }
   | { readonly kind: "none" };
 
 /**
  * One exchange: new → {@linkcode first} → {@linkcode answer} → {@linkcode verify}. Only when the
- * last has returned has the server shown that it knows the password.
+ * last returns has the server proved that it knows the password.
  */
 export class ScramExchange {
   readonly #password: string;
@@ -37,7 +37,7 @@ export class ScramExchange {
   readonly #nonce: string;
   #serverSignature: Uint8Array | undefined;
 
-  /** @param nonce for tests: this end's random text */
+  /** @param nonce the client's random text; fixed in tests */
   constructor(
     password: string,
     binding: ScramBinding,
@@ -65,7 +65,7 @@ export class ScramExchange {
   /**
    * The answer to the server's first message.
    *
-   * @throws ProtocolError when that is malformed or no answer to ours
+   * @throws ProtocolError when that is malformed or does not match the client's
    */
   async answer(serverFirst: string): Promise<Uint8Array> {
     const { nonce, salt, iterations } = readServerFirst(serverFirst, this.#nonce);
@@ -87,7 +87,7 @@ export class ScramExchange {
   /**
    * Checks the server's last message.
    *
-   * @throws LoginError when the server does not know the password's verifier
+   * @throws LoginError when the server has not proved that it knows the password
    */
   verify(serverFinal: string): void {
     if (serverFinal.startsWith("e=")) {
@@ -101,27 +101,26 @@ export class ScramExchange {
     ) {
       throw new LoginError(
         "the server did not prove that it knows the password",
-        "another program answers in its place, or a pooler that cannot do SCRAM is in between",
+        "another program answers in its place, or a pooler without SCRAM support is in between",
       );
     }
   }
 }
 
 /**
- * Reads `r=…,s=…,i=…`, to the letter: an extension (`m=`) is one that must be understood, and none
- * is.
+ * Parses exactly `r=…,s=…,i=…`: extensions (`m=`) are mandatory, and none is supported.
  */
 function readServerFirst(text: string, clientNonce: string) {
   const [, nonce = "", saltText = "", iterationText = ""] =
     /^r=([\x21-\x2b\x2d-\x7e]+),s=([A-Za-z0-9+/]+={0,2}),i=([1-9]\d{0,9})$/.exec(text) ?? [];
   if (nonce === "") throw new ProtocolError("its first SCRAM message is malformed");
   if (!nonce.startsWith(clientNonce) || nonce.length === clientNonce.length) {
-    throw new ProtocolError("its SCRAM nonce does not continue the one of this end");
+    throw new ProtocolError("its SCRAM nonce does not extend the client's");
   }
   const iterations = Number(iterationText);
   if (iterations > maxIterations) {
     throw new ProtocolError(
-      `it asked for ${iterations} SCRAM iterations; no more than ${maxIterations} are computed`,
+      `it requested ${iterations} SCRAM iterations; the limit is ${maxIterations}`,
     );
   }
   let salt: Uint8Array<ArrayBuffer>;

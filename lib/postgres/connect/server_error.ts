@@ -1,6 +1,5 @@
 /**
- * What a server or the way to it answered, as errors that name side, host and database and never a
- * password.
+ * Errors of servers and connections. They name side, host and database, never a password.
  *
  * @module
  */
@@ -12,7 +11,7 @@ import { ProtocolError } from "../protocol/message_limits.ts";
 import { isTransientState, SqlState } from "../protocol/sqlstate.ts";
 import type { HostPort } from "./url.ts";
 
-/** A statement that a server refused. */
+/** A server rejected a statement. */
 export class ServerError extends ReplicatorError {
   override readonly name = "ServerError";
   readonly sqlState: string;
@@ -42,12 +41,12 @@ export class ServerError extends ReplicatorError {
   }
 }
 
-/** The connection could not be made, or ended under us. */
+/** The connection failed to open, or ended unexpectedly. */
 export class ConnectionError extends ReplicatorError {
   override readonly name = "ConnectionError";
-  /** Whether trying again later can help (a refused password will not change). */
+  /** Whether a retry can succeed (not for a rejected password). */
   readonly transient: boolean;
-  /** What the server refused the connection with; undefined when it gave no answer. */
+  /** SQLSTATE with which the server rejected the connection; undefined when it did not answer. */
   readonly sqlState: string | undefined;
   readonly #endpoint: Endpoint;
 
@@ -73,7 +72,7 @@ export class ConnectionError extends ReplicatorError {
     this.#endpoint = endpoint;
   }
 
-  /** The same error, saying what was being done. */
+  /** The same error, naming the work that it interrupted. */
   during(work: string): ConnectionError {
     return new ConnectionError(`${this.message} during ${work}`, {
       endpoint: this.#endpoint,
@@ -90,15 +89,14 @@ function unreachable(side: Side): ExitCode {
 }
 
 /**
- * Whether trying the same again later can succeed: told by class and SQLSTATE, never by the
- * message.
+ * Whether a retry can succeed, by error class and SQLSTATE, never by the message.
  */
 export function isTransient(error: unknown): boolean {
   if (error instanceof ConnectionError) return error.transient;
   return error instanceof ServerError && isTransientState(error.sqlState);
 }
 
-/** Reads the fields of an error of postgres.js; undefined when the server sent none. */
+/** Reads the fields of an error of postgres.js; undefined when it is not the server's. */
 export function serverMessageOf(error: unknown): ServerMessage | undefined {
   if (error instanceof StartupRefusedError) return error.serverMessage;
   if (!(error instanceof Error) || error.name !== "PostgresError") return undefined;
@@ -114,7 +112,7 @@ export function serverMessageOf(error: unknown): ServerMessage | undefined {
   };
 }
 
-/** What a server sent that none may send. Final: it would send the same again. */
+/** The server violated the protocol. Not transient: it would do so again. */
 export function protocolFailure(
   error: ProtocolError,
   endpoint: Endpoint,
@@ -123,18 +121,18 @@ export function protocolFailure(
   return new ConnectionError(
     `the connection to ${
       describeHost(place)
-    } was closed because of what the server sent: ${error.message}`,
+    } was closed because the server violated the protocol: ${error.message}`,
     {
       endpoint,
       transient: false,
       remedy:
-        "is it PostgreSQL that answers there, and a server that you trust? if so, report this with its version",
+        "check that this is PostgreSQL and a server that you trust; if so, report this with its version",
       cause: error,
     },
   );
 }
 
-/** Explains why a session could not be opened on one host. */
+/** Explains why a session failed to open on one host. */
 export function connectionFailure(
   error: unknown,
   endpoint: Endpoint,
@@ -165,7 +163,7 @@ export function connectionFailure(
     return new ConnectionError(`${at}: TLS failed: ${text}`, {
       endpoint,
       transient: false,
-      remedy: known ?? "switch TLS on there, or use sslmode=prefer",
+      remedy: known ?? "enable TLS on the server, or use sslmode=prefer",
     });
   }
   return new ConnectionError(`cannot connect to ${at}: ${text}`, {
@@ -178,41 +176,42 @@ export function connectionFailure(
 
 const refusalRemedies: Readonly<Record<string, string>> = {
   [SqlState.invalidPassword]:
-    "check user and password; special characters in a password of a URL are percent-encoded; ~/.pgpass and PGPASSWORD count too",
+    "check user and password; percent-encode special characters in the URL's password; check ~/.pgpass and PGPASSWORD too",
   [SqlState.invalidAuthorization]:
-    "is it the name of a role there that may log in? if so, pg_hba.conf does not let it in from here, with or without TLS: add a line there, or another sslmode to the URL",
-  [SqlState.invalidCatalogName]: "name a database that exists in the URL's path",
+    "check that the role exists and may log in; if so, pg_hba.conf rejects it from this address, with or without TLS: add an entry there, or use another sslmode",
+  [SqlState.invalidCatalogName]: "name an existing database in the URL's path",
   [SqlState.tooManyConnections]:
-    "wait until connections are free, raise max_connections, or use fewer --jobs",
-  [SqlState.cannotConnectNow]: "wait until the server has started",
+    "wait for free connections, raise max_connections, or use fewer --jobs",
+  [SqlState.cannotConnectNow]: "wait until the server accepts connections",
 };
 
 const certificateRemedies: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT:
-    "the server's certificate is self-signed; name it with sslrootcert=FILE",
-  SELF_SIGNED_CERT_IN_CHAIN: "name the certificate of its authority with sslrootcert=FILE",
+    "the server's certificate is self-signed; specify it with sslrootcert=FILE",
+  SELF_SIGNED_CERT_IN_CHAIN: "specify the certificate of its authority with sslrootcert=FILE",
   UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    "it is not signed by the authority in sslrootcert; name the right one",
+    "the certificate is not signed by an authority in sslrootcert; name the right file",
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    "it is not signed by the authority in sslrootcert; name the right one",
-  UNABLE_TO_GET_ISSUER_CERT: "it is not signed by the authority in sslrootcert; name the right one",
+    "the certificate is not signed by an authority in sslrootcert; name the right file",
+  UNABLE_TO_GET_ISSUER_CERT:
+    "the certificate is not signed by an authority in sslrootcert; name the right file",
   CERT_HAS_EXPIRED: "the certificate has expired; renew it",
   ERR_TLS_CERT_ALTNAME_INVALID:
-    "the certificate is for another name; use that name in the URL, or sslmode=verify-ca to accept any name",
+    "the certificate is for another host name; use that name in the URL, or sslmode=verify-ca to accept any name",
 };
 
 function networkRemedy(error: unknown, { host, port }: HostPort): string | undefined {
   if (error instanceof Deno.errors.ConnectionRefused) {
-    return `nothing listens there; is the server running on port ${port} and does listen_addresses allow it?`;
+    return `nothing listens there; check that the server is running on port ${port} and that listen_addresses includes this address`;
   }
   if (error instanceof Deno.errors.NotFound) {
-    return "there is no such Unix socket; is the server running?";
+    return "the Unix socket does not exist; check that the server is running";
   }
   if (error instanceof Deno.errors.NotCapable) {
-    return `allow it: --allow-net=${host.includes(":") ? `[${host}]` : host}:${port}`;
+    return `grant the permission: --allow-net=${host.includes(":") ? `[${host}]` : host}:${port}`;
   }
   if (error instanceof DOMException && error.name === "TimeoutError") {
-    return "check address, firewall and security groups; connect_timeout=SECONDS waits longer";
+    return "check address, firewall and security groups; connect_timeout=SECONDS extends the timeout";
   }
   return "check host name, port, network and firewall";
 }

@@ -1,8 +1,8 @@
 /**
- * The start of a session: startup packet, login, and what the server says until it is ready.
+ * Starts a session: startup packet, authentication, and messages up to the first ReadyForQuery.
  *
- * Not left to the driver, which sends a password in whatever form it is asked for, takes
- * AuthenticationOk at any moment, and looks neither at the server's nonce nor at the order of its
+ * Not left to the driver, which sends a password in whatever form the server requests, accepts
+ * AuthenticationOk at any time, and checks neither the server's nonce nor the order of its
  * messages.
  *
  * Source: PostgreSQL documentation, "54.2.1. Start-up" and "54.7. Message Formats".
@@ -18,31 +18,31 @@ import { serverMessageFromFields } from "../protocol/server_message.ts";
 import type { Transport } from "./transport.ts";
 import type { HostPort } from "./url.ts";
 
-/** Key of a backend for a CancelRequest. */
+/** Key of a backend, for a CancelRequest. */
 export interface BackendKey {
   readonly processId: number;
   readonly bytes: Uint8Array;
 }
 
-/** A session that the server has let in. */
+/** A started session. */
 export interface Started {
-  /** Undefined when the server gave none. */
+  /** Undefined when the server sent none. */
   readonly backendKey: BackendKey | undefined;
 }
 
-/** What a session is started with. */
+/** Parameters of a session. */
 export interface StartOptions {
   readonly endpoint: Endpoint;
   readonly place: HostPort;
-  /** Settings and the like in the startup packet, besides user and database. */
+  /** Further parameters of the startup packet, such as settings. */
   readonly parameters: Readonly<Record<string, string>>;
 }
 
 /**
- * Starts a session, and logs in as the endpoint's rules allow.
+ * Starts a session and authenticates as the endpoint's rules allow.
  *
- * @throws StartupRefusedError with what the server refused it with, LoginError when the server asks
- * for what is not allowed, ProtocolError when it is no PostgreSQL server
+ * @throws StartupRefusedError when the server rejects it, LoginError when the server requests what
+ * is not allowed, ProtocolError when it violates the protocol
  */
 export async function startSession(
   transport: Transport,
@@ -80,7 +80,7 @@ export async function startSession(
       return { backendKey };
     } else {
       throw new ProtocolError(
-        `it sent a message of type ${describeType(type)} while the session was being opened`,
+        `it sent a message of type ${describeType(type)} during session startup`,
       );
     }
   }
@@ -104,14 +104,14 @@ interface Message {
   readonly body: Uint8Array;
 }
 
-/** Whole messages, one after the other. */
+/** Reads whole messages, one after the other. */
 class MessageReader {
   readonly #transport: Transport;
   readonly #buffer = new Uint8Array(16 * 1024);
-  readonly #come: Message[] = [];
+  readonly #received: Message[] = [];
   #bytes = 0;
   readonly #scanner = new FrameScanner({
-    message: (type, body) => void this.#come.push({ type, body: body.slice() }),
+    message: (type, body) => void this.#received.push({ type, body: body.slice() }),
   });
 
   constructor(transport: Transport) {
@@ -120,22 +120,21 @@ class MessageReader {
 
   async next(): Promise<Message> {
     while (true) {
-      const message = this.#come.shift();
+      const message = this.#received.shift();
       if (message !== undefined) return message;
       await this.#read();
     }
   }
 
   /**
-   * After ReadyForQuery: a notice may still be half there, anything else would be an answer to
-   * nothing.
+   * After ReadyForQuery: part of a notice may have arrived, anything else is unsolicited.
    */
   async expectNothingMore(): Promise<void> {
     while (!this.#scanner.atBoundary) await this.#read();
-    const [first] = this.#come;
+    const [first] = this.#received;
     if (first === undefined) return;
     throw new ProtocolError(
-      `it sent a message of type ${describeType(first.type)} that nobody asked for`,
+      `it sent an unsolicited message of type ${describeType(first.type)}`,
     );
   }
 
@@ -145,7 +144,7 @@ class MessageReader {
     this.#bytes += count;
     if (this.#bytes > startupBytes) {
       throw new ProtocolError(
-        `it sent more than ${startupBytes / 1024 / 1024} MB before the session was open`,
+        `it sent more than ${startupBytes / 1024 / 1024} MB during session startup`,
       );
     }
     this.#scanner.push(this.#buffer.subarray(0, count));

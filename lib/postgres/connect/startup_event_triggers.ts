@@ -1,11 +1,11 @@
 /**
- * Keeping event triggers of a database from running in the tool's sessions, from the login on.
+ * Disables a database's event triggers in the tool's sessions from login on.
  *
- * A `login` event trigger (PostgreSQL 17 or newer) runs with the rights of whoever connects, before
- * the first statement can switch it off: only the startup packet comes earlier. A server before 17
- * does not know `event_triggers`, roles other than superusers may not set it unless it was granted
- * to them, and poolers refuse what they do not know, each by refusing the connection. So the first
- * connection asks for it, a second one does without, and the answer is kept.
+ * A `login` event trigger (PostgreSQL 17 or later) runs with the privileges of the connecting role,
+ * before any statement could disable it: only the startup packet comes earlier. Servers before 17,
+ * roles without the privilege to set `event_triggers`, and poolers that do not know it reject the
+ * connection. So the first connection asks for it, a second one does without, and the answer is
+ * remembered.
  *
  * Source: PostgreSQL documentation, "19.11.1. Statement Behavior" and "38.1. Overview of Event
  * Trigger Behavior".
@@ -19,35 +19,34 @@ import type { HostPort } from "./url.ts";
 /** The parameter of the startup packet. */
 export const startupParameters = { event_triggers: "off" } as const;
 
-/** The same for programs of libpq. */
+/** The same for libpq programs. */
 export const startupOption = "-c event_triggers=off";
 
 /**
- * A server may have been upgraded, or the role have become a superuser, while a service's worker
- * went on.
+ * How long a rejection is remembered: a server may be upgraded, or the role become a superuser,
+ * while a worker of the service keeps running.
  */
 const refusalHoldsMs = 10 * 60_000;
 
-type Answer = { readonly accepted: boolean; readonly atMs: number };
+type KnownAnswer = { readonly accepted: boolean; readonly atMs: number };
 
 /**
- * What servers have answered to this process (to this thread, in a Web Worker), by host, port and
- * user.
+ * Answers of servers to this thread, by host, port and user.
  */
-const answers = new Map<string, Answer>();
+const answers = new Map<string, KnownAnswer>();
 
 function keyOf({ host, port }: HostPort, user: string): string {
   return JSON.stringify([host, port, user]);
 }
 
-/** Whether a host is to be asked: unless it has refused lately. */
+/** Whether to ask a host: unless it rejected the parameter recently. */
 export function asksWithoutEventTriggers({ user }: Endpoint, place: HostPort): boolean {
   const answer = answers.get(keyOf(place, user));
   return answer === undefined || answer.accepted ||
     performance.now() - answer.atMs > refusalHoldsMs;
 }
 
-/** Remembers what a host has answered. */
+/** Remembers the answer of a host. */
 export function noteEventTriggers(
   { user }: Endpoint,
   { place, accepted }: { readonly place: HostPort; readonly accepted: boolean },
@@ -56,28 +55,28 @@ export function noteEventTriggers(
 }
 
 /**
- * Whether client programs can be given {@linkcode startupOption}: a session was given it, and none
- * was refused.
+ * Whether client programs can use {@linkcode startupOption}: a session was accepted with it, and
+ * none was rejected.
  */
 export function acceptsStartupOption({ hosts, user }: Endpoint): boolean {
   const known = hosts.flatMap((place) => answers.get(keyOf(place, user)) ?? []);
   return known.length > 0 && known.every(({ accepted }) => accepted);
 }
 
-/** The hosts of an endpoint that refuse, for another thread, which would have to ask each again. */
+/** The endpoint's hosts that reject it, so that another thread need not ask them again. */
 export function refusingHosts(endpoint: Endpoint): readonly HostPort[] {
   return endpoint.hosts.filter((place) => !asksWithoutEventTriggers(endpoint, place));
 }
 
 /**
- * Classes of errors that come with or without the parameter: no right to connect, no such database,
- * no connection free, the server starts or stops.
+ * Error classes that do not concern the parameter: no privilege to connect, unknown database, no
+ * free connection, server starting or stopping.
  */
 const otherRefusals: ReadonlySet<string> = new Set(["28", "3D", "53", "57"]);
 
 /**
- * Whether a refusal of the connection may be one of the parameter: every pooler has an error of its
- * own for that.
+ * Whether a rejected connection may be due to the parameter; every pooler has its own error for
+ * that.
  */
 export function mayRefuseParameter({ sqlState }: ServerMessage): boolean {
   return !otherRefusals.has(sqlState.slice(0, 2));

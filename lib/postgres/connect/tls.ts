@@ -1,11 +1,11 @@
 /**
- * TLS over a pulled transport.
+ * TLS over a pull-based transport.
  *
- * `node:tls` on a socket of its own reads as fast as the network gives and keeps what nobody has
- * taken (measured: 1.17 GB for a 714 MB table and a slow target). Here it runs over a stream that
- * reads from the network only while the decrypted side has been taken, which keeps memory flat.
- * `Deno.startTls` would be flat too, but it cannot skip verification (`sslmode=require`), send a
- * client certificate, or trust a self-signed certificate.
+ * `node:tls` on its own socket reads as fast as the network delivers and buffers without limit
+ * (measured: 1.17 GB for a 714 MB table and a slow target). Here it runs over a stream that reads
+ * from the network only while decrypted bytes are consumed, which keeps memory flat.
+ * `Deno.startTls` would keep it flat too, but it cannot skip verification (`sslmode=require`), send
+ * a client certificate, or trust a self-signed one.
  *
  * @module
  */
@@ -19,17 +19,17 @@ import type { Transport } from "./transport.ts";
 import { TlsBufferGc } from "./tls_buffer_gc.ts";
 
 /**
- * Small reads cost more than their share: TLS moves what it has not looked at yet for every record.
+ * Large, because TLS moves its unprocessed input for every record.
  */
 const readBytes = 256 * 1024;
 
-/** Bytes that may wait to be taken before reading from the network pauses. */
-const maxWaitingBytes = 256 * 1024;
+/** Unconsumed bytes above which reading from the network pauses. */
+const maxUnconsumedBytes = 256 * 1024;
 
 /**
- * Does the handshake over `transport` and verifies what the mode asks for.
+ * Performs the handshake over `transport` and verifies what `sslmode` requires.
  *
- * @throws an error of `node:tls` (its `code` says why verification failed)
+ * @throws an error of `node:tls` (its `code` is the reason of a failed verification)
  */
 export async function startTls(
   transport: Transport,
@@ -67,12 +67,12 @@ export async function startTls(
     socket.destroy();
     throw error;
   });
-  // what was asked for is looked at: the runtime, too, must not be believed blindly
+  // checks that the runtime has done what was requested
   const version = socket.getProtocol();
   const refusal = version === null || !(version >= tls.minVersion && version <= tls.maxVersion)
-    ? `TLS ${version ?? "of an unknown version"} was negotiated, which is not allowed`
+    ? `${version ?? "an unknown version of TLS"} was negotiated, which is not allowed`
     : tls.negotiation === "direct" && socket.alpnProtocol !== alpnProtocol
-    ? "the server does not take TLS connections without being asked first (sslnegotiation=direct, PostgreSQL 17 and later)"
+    ? "the server does not support direct TLS connections (sslnegotiation=direct, PostgreSQL 17 and later)"
     : undefined;
   if (refusal !== undefined) {
     socket.destroy();
@@ -88,54 +88,52 @@ export async function startTls(
 
 const alpnProtocol = "postgresql";
 
-/** The connection is encrypted, but not as the URL demands. */
+/** The connection is encrypted, but not as the URL requires. */
 export class TlsVersionError extends Error {
   override readonly name = "TlsVersionError";
 }
 
 /**
- * Keeps the network waiting while nobody takes what was decrypted: TLS asks for more encrypted
- * bytes all the same, and keeps them in places that no property of the socket shows.
+ * Pauses reading from the network while decrypted bytes are not consumed: TLS requests more
+ * encrypted bytes nevertheless, and buffers them where no property of the socket shows.
  *
- * So bytes are counted: those read from the network less those taken. A reader who finds nothing
- * has taken everything, which sets the count right again (records are a little longer than what is
- * in them).
+ * So it counts bytes read from the network minus bytes consumed. A reader that finds nothing has
+ * consumed everything, which resets the count (records are slightly longer than their contents).
  */
 class Gate {
-  #waitingBytes = 0;
-  #wanted = true; // the handshake reads for itself
+  #unconsumedBytes = 0;
+  #isOpen = true; // the handshake consumes its own input
   #wake = () => {};
 
   /** Resolves when more may be read from the network. */
   async pass(): Promise<void> {
-    while (!this.#wanted && this.#waitingBytes > maxWaitingBytes) {
+    while (!this.#isOpen && this.#unconsumedBytes > maxUnconsumedBytes) {
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
   }
 
-  /** Bytes have come from the network. */
-  came(bytes: number): void {
-    this.#waitingBytes += bytes;
+  /** Counts bytes received from the network. */
+  received(bytes: number): void {
+    this.#unconsumedBytes += bytes;
   }
 
-  /** The reader has got this many bytes. */
-  taken(bytes: number): void {
-    this.#wanted = false;
-    this.#waitingBytes = Math.max(0, this.#waitingBytes - bytes);
-    if (this.#waitingBytes <= maxWaitingBytes) this.#wake();
+  /** Counts bytes consumed by the reader. */
+  consumed(bytes: number): void {
+    this.#isOpen = false;
+    this.#unconsumedBytes = Math.max(0, this.#unconsumedBytes - bytes);
+    if (this.#unconsumedBytes <= maxUnconsumedBytes) this.#wake();
   }
 
-  /** The reader has found nothing and waits, or will never read again. */
+  /** The reader waits for input, or will not read again. */
   open(): void {
-    this.#wanted = true;
-    this.#waitingBytes = 0;
+    this.#isOpen = true;
+    this.#unconsumedBytes = 0;
     this.#wake();
   }
 }
 
 /**
- * The stream that TLS reads from and writes to: one read from the network for each that TLS asks
- * for.
+ * The stream that TLS reads from and writes to: one read from the network for each read by TLS.
  */
 function encryptedSide(transport: Transport, gate: Gate): Duplex {
   let buffer = new Uint8Array(readBytes);
@@ -146,12 +144,11 @@ function encryptedSide(transport: Transport, gate: Gate): Duplex {
       try {
         await gate.pass();
         const count = await transport.read(buffer);
-        gate.came(count ?? 0);
+        gate.received(count ?? 0);
         buffers.count(count ?? 0);
         if (count === null) this.push(null);
         else if (count < readBytes / 2) {
-          // a short answer in a long buffer of its own: thousands of them wait for the garbage
-          // collector
+          // copied: otherwise thousands of large, nearly empty buffers await garbage collection
           this.push(Buffer.from(buffer.subarray(0, count)));
         } else {
           const full = buffer;
@@ -173,7 +170,7 @@ function encryptedSide(transport: Transport, gate: Gate): Duplex {
   });
 }
 
-/** Turns the event-driven socket into one that is asked. */
+/** Turns the event-driven socket into a pull-based transport. */
 function decryptedSide(
   socket: TLSSocket,
   { transport, gate, certificateHash }: {
@@ -209,7 +206,7 @@ function decryptedSide(
           into.set(chunk.subarray(0, into.length));
           const count = Math.min(chunk.length, into.length);
           if (chunk.length > count) socket.unshift(chunk.subarray(count));
-          gate.taken(count);
+          gate.consumed(count);
           return count;
         }
         if (failure !== undefined) throw failure;

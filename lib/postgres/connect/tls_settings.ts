@@ -20,27 +20,26 @@ export const sslModes = [
 /** One of {@linkcode sslModes}. */
 export type SslMode = typeof sslModes[number];
 
-/** Versions of TLS that are spoken. */
+/** Supported versions of TLS. */
 export type TlsVersion = "TLSv1.2" | "TLSv1.3";
 
 /**
- * libpq's `sslnegotiation`: whether the server is asked before the handshake, or not (PostgreSQL 17
- * and later).
+ * libpq's `sslnegotiation`: whether TLS is requested before the handshake, or started directly
+ * (PostgreSQL 17 and later).
  */
 export type TlsNegotiation = "postgres" | "direct";
 
-/** How a connection is encrypted, every file already read. */
+/** How a connection is encrypted, with the contents of all files. */
 export interface TlsSettings {
   readonly mode: SslMode;
   readonly negotiation: TlsNegotiation;
   readonly minVersion: TlsVersion;
   readonly maxVersion: TlsVersion;
   /**
-   * Trusted certificates as PEM, `"system"` for those of the runtime, undefined for no
-   * verification.
+   * Trusted certificates as PEM, `"system"` for the runtime's; undefined for no verification.
    */
   readonly rootCertificates: string | "system" | undefined;
-  /** Certificate and key that we show to the server, as PEM. */
+  /** Client certificate and key as PEM. */
   readonly client:
     | {
       readonly certificate: string;
@@ -48,20 +47,20 @@ export interface TlsSettings {
       readonly passphrase: Secret | undefined;
     }
     | undefined;
-  /** Whether the host's name is sent in the handshake (providers route by it). */
+  /** Whether the handshake contains the host name (providers route by it). */
   readonly serverNameIndication: boolean;
-  /** The files named by the user, for the client programs. */
+  /** The user's files, for client programs. */
   readonly files: Readonly<Record<"sslrootcert" | "sslcert" | "sslkey", string | undefined>>;
 }
 
-/** What resolving takes besides the parameters. */
+/** Context of resolving. */
 export interface ResolveTlsOptions {
   readonly hosts: readonly HostPort[];
   readonly resolveEnvironment: ResolveEnvironment;
   readonly problem: (message: string) => void;
 }
 
-/** Resolves the `ssl…` parameters; what is wrong is noted. */
+/** Resolves the `ssl…` parameters; reports problems to `problem`. */
 export async function resolveTls(
   parameters: ConnectionParameters,
   options: ResolveTlsOptions,
@@ -82,17 +81,17 @@ export async function resolveTls(
     negotiation: resolveNegotiation(parameters, { ...options, mode }),
     ...resolveVersions(parameters, options),
     rootCertificates: roots.certificates,
-    client: client?.shown,
+    client: client?.settings,
     serverNameIndication: parameters.value("sslsni") !== "0",
     files: { sslrootcert: roots.file, sslcert: client?.certificatePath, sslkey: client?.keyPath },
   };
 }
 
-type Noting = Pick<ResolveTlsOptions, "resolveEnvironment" | "problem">;
+type ResolveContext = Pick<ResolveTlsOptions, "resolveEnvironment" | "problem">;
 
 function resolveMode(
   parameters: ConnectionParameters,
-  { resolveEnvironment, problem }: Noting,
+  { resolveEnvironment, problem }: ResolveContext,
 ): SslMode {
   const given = parameters.given("sslmode");
   const system = parameters.value("sslrootcert") === "system";
@@ -108,7 +107,7 @@ function resolveMode(
 
 function resolveNegotiation(
   parameters: ConnectionParameters,
-  { mode, problem }: Noting & { readonly mode: SslMode },
+  { mode, problem }: ResolveContext & { readonly mode: SslMode },
 ): TlsNegotiation {
   const given = parameters.given("sslnegotiation");
   const negotiation = given?.value ?? "postgres";
@@ -124,7 +123,7 @@ function resolveNegotiation(
 
 const versions = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
-function resolveVersions(parameters: ConnectionParameters, { problem }: Noting) {
+function resolveVersions(parameters: ConnectionParameters, { problem }: ResolveContext) {
   const read = (keyword: string) => {
     const given = parameters.given(keyword);
     // libpq takes them in any case
@@ -151,7 +150,7 @@ function resolveVersions(parameters: ConnectionParameters, { problem }: Noting) 
 
 async function resolveRoots(
   parameters: ConnectionParameters,
-  { mode, sockets, inHome, resolveEnvironment: { readFile }, problem }: Noting & {
+  { mode, sockets, inHome, resolveEnvironment: { readFile }, problem }: ResolveContext & {
     readonly mode: SslMode;
     readonly sockets: boolean;
     readonly inHome: (name: string) => string | undefined;
@@ -161,21 +160,21 @@ async function resolveRoots(
   if (given === "system") return { certificates: "system", file: "system" } as const;
   const verifies = mode === "verify-ca" || mode === "verify-full";
   const path = given ?? inHome("root.crt");
-  const wanted = !sockets && (verifies || mode === "require") && path !== undefined;
-  const certificates = wanted ? await readFile(path) : undefined;
+  const isUsed = !sockets && (verifies || mode === "require") && path !== undefined;
+  const certificates = isUsed ? await readFile(path) : undefined;
   if (verifies && !sockets && certificates === undefined) {
     problem(
-      `sslmode=${mode} needs the certificate of the authority that signed the server's: ` +
+      `sslmode=${mode} needs the certificate of the authority that signed the server's certificate: ` +
         `${
-          given === undefined ? "~/.postgresql/root.crt" : "the file that sslrootcert names"
-        } does not exist. Name its file with sslrootcert=FILE, ` +
+          given === undefined ? "~/.postgresql/root.crt" : "the file named by sslrootcert"
+        } does not exist. Specify it with sslrootcert=FILE, ` +
         `or use sslrootcert=system for a public authority`,
     );
   }
   const revoked = inHome("root.crl");
   if (certificates !== undefined && revoked !== undefined && await readFile(revoked)) {
     problem(
-      "~/.postgresql/root.crl exists, and certificate revocation lists are not supported: move it away, or connect through a TLS proxy that checks it",
+      "~/.postgresql/root.crl exists, and certificate revocation lists are not supported: move the file, or connect through a TLS proxy that checks it",
     );
   }
   return { certificates, file: certificates === undefined ? undefined : path };
@@ -183,7 +182,7 @@ async function resolveRoots(
 
 async function resolveClient(
   parameters: ConnectionParameters,
-  { usesTls, inHome, resolveEnvironment: { readFile }, problem }: Noting & {
+  { usesTls, inHome, resolveEnvironment: { readFile }, problem }: ResolveContext & {
     readonly usesTls: boolean;
     readonly inHome: (name: string) => string | undefined;
   },
@@ -193,7 +192,7 @@ async function resolveClient(
   const certificatePath = given ?? inHome("postgresql.crt");
   const certificate = certificatePath === undefined ? undefined : await readFile(certificatePath);
   if (certificate === undefined) {
-    if (given !== undefined) problem("the file that sslcert names does not exist");
+    if (given !== undefined) problem("the file named by sslcert does not exist");
     return undefined;
   }
   const givenKey = parameters.value("sslkey");
@@ -202,7 +201,7 @@ async function resolveClient(
   if (key === undefined) {
     problem(
       `the client certificate needs its key; ${
-        givenKey === undefined ? "~/.postgresql/postgresql.key" : "the file that sslkey names"
+        givenKey === undefined ? "~/.postgresql/postgresql.key" : "the file named by sslkey"
       } does not exist`,
     );
     return undefined;
@@ -211,7 +210,7 @@ async function resolveClient(
   return {
     certificatePath,
     keyPath,
-    shown: {
+    settings: {
       certificate,
       key: new Secret(key),
       passphrase: passphrase === undefined ? undefined : new Secret(passphrase),

@@ -5,19 +5,19 @@
  * @module
  */
 
-/** A connected byte stream; one read and one write may be under way at a time. */
+/** A connected byte stream; one read and one write at a time. */
 export interface Transport {
   /** Whether TLS protects it. */
   readonly encrypted: boolean;
   /**
-   * Of the server's certificate, which a login can be bound to; undefined without TLS, and when it
-   * has none that is known.
+   * Hash of the server's certificate, for channel binding; undefined without TLS, and when its
+   * signature algorithm implies no known hash.
    */
   readonly certificateHash: Uint8Array | undefined;
-  /** Reads what is there, at most the buffer's size; null at the end of the stream. */
+  /** Reads available bytes, at most the buffer's size; null at the end of the stream. */
   read(into: Uint8Array): Promise<number | null>;
-  /** Writes all of the bytes; resolves when they have been taken. */
+  /** Writes all bytes; resolves when they have been accepted. */
   write(bytes: Uint8Array): Promise<void>;
-  /** Closes at once; a read or write under way fails. May be called twice. */
+  /** Closes at once; a read or write in progress fails. May be called twice. */
   close(): void;
 }

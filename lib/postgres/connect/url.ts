@@ -1,5 +1,5 @@
 /**
- * Connection URLs, read as libpq reads them.
+ * Parses connection URLs as libpq does.
  *
  * Source: PostgreSQL documentation, "34.1.1.2. Connection URIs" and "34.1.2. Parameter Key Words".
  *
@@ -9,20 +9,20 @@ import { type Problem, suggest } from "../../core/internal.ts";
 import { ConnectionParameters, isKeyword, usableKeywords } from "./url_parameters.ts";
 
 /**
- * One server to try. `host` is a name, an address, or the folder of a Unix socket when it starts
+ * A server to try. `host` is a name, an address, or the directory of a Unix socket when it starts
  * with `/`.
  */
 export interface HostPort {
   readonly host: string;
   readonly port: number;
   /**
-   * Where to connect, in turn, instead of asking what the name resolves to: for who has checked
-   * them. TLS goes on verifying `host`.
+   * Addresses to connect to, in order, instead of resolving the name: for callers that have
+   * validated them. TLS still verifies `host`.
    */
   readonly addresses?: readonly string[];
 }
 
-/** What a URL said, decoded; what it left out is left out. */
+/** The decoded parts of a URL, without defaults. */
 export interface UrlParts {
   readonly hosts: readonly { readonly host?: string; readonly port?: number }[];
   readonly user?: string;
@@ -32,19 +32,19 @@ export interface UrlParts {
   readonly parameters: Readonly<Record<string, string>>;
 }
 
-/** The outcome of {@linkcode parseUrl}: parts, or everything that is wrong. */
+/** Result of {@linkcode parseUrl}: the parts, or all problems. */
 export type ParsedUrl =
   | { readonly parts: UrlParts; readonly problems: readonly [] }
   | { readonly parts: undefined; readonly problems: readonly Problem[] };
 
 /**
- * Reads a connection URL.
+ * Parses a connection URL.
  *
- * Never throws. Problems name the part concerned and quote nothing of the URL: a password that was
- * not percent-encoded may be in any part of what could not be read.
+ * Never throws. Problems name the part concerned without quoting the URL: a password that is not
+ * percent-encoded may end up in any part.
  *
  * @param url `postgresql://[user[:password]@][host[:port][,…]][/database][?keyword=value&…]`
- * @param path where the URL came from, for the problems (`--source`)
+ * @param path origin of the URL, for problems (`--source`)
  */
 export function parseUrl(url: string, path: string): ParsedUrl {
   const problems: Problem[] = [];
@@ -56,11 +56,11 @@ export function parseUrl(url: string, path: string): ParsedUrl {
     problem(schemeProblem(text));
     return { parts: undefined, problems };
   }
-  // deno-lint-ignore no-control-regex -- control characters are exactly what is looked for
+  // deno-lint-ignore no-control-regex -- matches control characters on purpose
   if (/[\s\x00-\x1f\x7f]/.test(text)) {
     problem(
-      "has a space or control character in it; a space in a name or password is written %20, " +
-        "and nothing may follow the URL",
+      "contains a space or control character; write a space in a name or password as %20, " +
+        "and nothing after the URL",
     );
     return { parts: undefined, problems };
   }
@@ -72,7 +72,7 @@ export function parseUrl(url: string, path: string): ParsedUrl {
       return decoded;
     } catch {
       problem(
-        `${what} has a "%" that does not begin a percent-encoding; a literal % is written %25`,
+        `${what} has a "%" that does not start a percent-encoding; write a literal % as %25`,
       );
       return raw;
     }
@@ -90,17 +90,17 @@ export function parseUrl(url: string, path: string): ParsedUrl {
   const hostPart = atAt < 0 ? authority : authority.slice(atAt + 1);
   if (hostPart.includes("@") || databasePart.includes("@")) {
     problem(
-      'has more than one "@", or a "/" or "?" in the password; in a password @ is written %40, / is %2F, ? is %3F',
+      'has more than one "@", or a "/" or "?" in the password; in a password write @ as %40, / as %2F, ? as %3F',
     );
     return { parts: undefined, problems };
   }
 
   const query = queryAt < 0 ? "" : rest.slice(queryAt + 1);
   if (query.includes("@")) {
-    // libpq takes it; but far more often it is the end of a password that has a ? in it, and the
-    // rest would be taken for a host
+    // libpq accepts this, but it is usually the end of a password that contains a ?, and the rest
+    // would become a host
     problem(
-      'has an "@" after the "?"; in a password ? is written %3F, and in a parameter @ is written %40',
+      'has an "@" after the "?"; write ? in a password as %3F, and @ in a parameter as %40',
     );
     return { parts: undefined, problems };
   }
@@ -112,13 +112,13 @@ export function parseUrl(url: string, path: string): ParsedUrl {
     const which = `the ${ordinal(index + 1)} parameter`;
     const equals = pair.indexOf("=");
     if (equals < 0) {
-      problem(`${which} after the "?" has no value; a ? in a password is written %3F`);
+      problem(`${which} after the "?" has no value; write ? in a password as %3F`);
       continue;
     }
     const keyword = decode(pair.slice(0, equals), `the name of ${which}`);
     const known = isKeyword(keyword);
     const value = decode(pair.slice(equals + 1), known ? `parameter "${keyword}"` : which);
-    // as JDBC writes it
+    // JDBC's form
     if (keyword === "ssl" && value === "true") parameters["sslmode"] ??= "require";
     else if (known) parameters[keyword] = value;
     else {
@@ -126,7 +126,7 @@ export function parseUrl(url: string, path: string): ParsedUrl {
       problem(
         `unknown parameter, the ${ordinal(index + 1)} after the "?"; ${
           near.length > 0 ? `did you mean ${near.join(" or ")}? ` : ""
-        }A ? in a password is written %3F`,
+        }Write ? in a password as %3F`,
       );
     }
   }
@@ -137,7 +137,6 @@ export function parseUrl(url: string, path: string): ParsedUrl {
     : hostPart.split(",").map((one) => parseHost(one, decode, problem));
   const [user, ...passwordParts] = userInfo?.split(":") ?? [];
   if (problems.length > 0) {
-    // decoding below could only repeat what is known already
     return { parts: undefined, problems };
   }
   const parts: UrlParts = {
@@ -175,12 +174,12 @@ const otherSchemes: readonly string[] = [
 function schemeProblem(text: string): string {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1];
   if (scheme !== undefined) {
-    // any other could be a password that begins like one
+    // others are not quoted: one could be part of a password
     const known = otherSchemes.includes(scheme.toLowerCase()) ? `"${scheme}://"` : "another scheme";
     return `begins with ${known}; a connection URL begins with "postgresql://"`;
   }
   return text === ""
-    ? "is empty; give a URL like postgresql://user@host:5432/database"
+    ? "is empty; use a URL like postgresql://user@host:5432/database"
     : 'is not a connection URL; it must begin with "postgresql://"';
 }
 
@@ -191,27 +190,27 @@ function parseHost(
 ): { host?: string; port?: number } {
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(.*))?$/.exec(text);
   if (match === null) {
-    problem("a host is malformed; an IPv6 address is written in brackets: [::1]:5432");
+    problem("a host is malformed; write an IPv6 address in brackets: [::1]:5432");
     return {};
   }
   const [, bracketed, plain = "", portText] = match;
   if (bracketed !== undefined && !/^[0-9a-f:.]+(?:%25?[\w.-]+)?$/i.test(bracketed)) {
-    problem("what is in brackets is not an IPv6 address");
+    problem("the text in brackets is not an IPv6 address");
   }
   const host = bracketed ?? decode(plain, "the host");
   if (bracketed === undefined && !host.startsWith("/") && !/^[\p{L}\p{N}._-]*$/u.test(host)) {
-    problem("a host has a character that no host name may have");
+    problem("a host contains a character that is not allowed in host names");
   }
   const port = portText === undefined || portText === "" ? undefined : parsePort(portText);
   if (portText && port === undefined) {
     problem(
-      'a port is not a number from 1 to 65535; in a password ":" is written %3A, "/" is %2F, "?" is %3F',
+      'a port is not a number from 1 to 65535; in a password write ":" as %3A, "/" as %2F, "?" as %3F',
     );
   }
   return { ...(host === "" ? {} : { host }), ...(port === undefined ? {} : { port }) };
 }
 
-/** A TCP port, or undefined when the text is none. */
+/** Parses a TCP port; undefined when it is not valid. */
 export function parsePort(text: string): number | undefined {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   return port >= 1 && port <= 65535 ? port : undefined;

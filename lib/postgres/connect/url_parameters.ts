@@ -1,9 +1,9 @@
 /**
- * Every connection parameter of libpq, and what becomes of it here: honoured, without effect, or
- * refused.
+ * All connection parameters of libpq and how they are handled: honoured, without effect, or
+ * rejected.
  *
- * A parameter that would protect the connection and cannot be honoured is refused, before anything
- * is sent; so is one that is unknown.
+ * A parameter that would protect the connection but is not supported is rejected before anything is
+ * sent, as is an unknown one.
  *
  * Source: PostgreSQL documentation, "34.1.2. Parameter Key Words" and "34.15. Environment
  * Variables".
@@ -12,18 +12,18 @@
  */
 
 interface ParameterRule {
-  /** The environment variable that stands for it. */
+  /** Its environment variable. */
   readonly variable?: string;
-  /** Why it is refused: always, or (as a function) for some values. */
+  /** Why it is rejected: always, or (as a function) for some values. */
   readonly refused?: string | ((value: string) => string | undefined);
 }
 
 const noKerberos = "GSSAPI (Kerberos) is not supported; use scram-sha-256 or a client certificate";
 const noRevocationLists =
   "certificate revocation lists are not supported; remove it, or connect through a TLS proxy that checks them";
-const noServiceFiles = "service files are not read; write the parameters into the URL";
+const noServiceFiles = "service files are not supported; put the parameters into the URL";
 const noOauth = "OAuth is not supported; use scram-sha-256 or a client certificate";
-const ofPrisma = "this is a setting of Prisma, not of PostgreSQL; remove it";
+const prismaOnly = "this is a parameter of Prisma, not of PostgreSQL; remove it";
 
 function oneOf(...values: readonly string[]) {
   return (value: string) =>
@@ -41,7 +41,7 @@ const wholeNumber = (value: string) => /^-?\d+$/.test(value) ? undefined : "must
 
 /** By keyword. */
 const rules: Readonly<Record<string, ParameterRule>> = {
-  // honoured; the values are checked where they are used
+  // honoured; values are validated where they are used
   host: { variable: "PGHOST" },
   hostaddr: { variable: "PGHOSTADDR" },
   port: { variable: "PGPORT" },
@@ -65,7 +65,7 @@ const rules: Readonly<Record<string, ParameterRule>> = {
   sslcertmode: {
     variable: "PGSSLCERTMODE",
     refused: except(["disable", "allow"], {
-      require: "whether the server asks for a certificate cannot be checked; use sslcertmode=allow",
+      require: "whether the server requests a certificate cannot be checked; use sslcertmode=allow",
     }),
   },
   ssl_min_protocol_version: { variable: "PGSSLMINPROTOCOLVERSION" },
@@ -76,8 +76,7 @@ const rules: Readonly<Record<string, ParameterRule>> = {
     refused: except(["disable", "prefer"], { require: `${noKerberos}, with sslmode=verify-full` }),
   },
 
-  // without effect: the session is as if they were honoured, or they change nothing that matters
-  // here
+  // without effect: the session behaves as if they were honoured, or they do not matter here
   client_encoding: {},
   keepalives: { refused: wholeNumber },
   keepalives_idle: { refused: wholeNumber },
@@ -93,8 +92,8 @@ const rules: Readonly<Record<string, ParameterRule>> = {
   min_protocol_version: {
     variable: "PGMINPROTOCOLVERSION",
     refused: except(["3.0"], {
-      "3.2": "only version 3.0 of the protocol is spoken; remove it",
-      latest: "only version 3.0 of the protocol is spoken; remove it",
+      "3.2": "only protocol version 3.0 is supported; remove it",
+      latest: "only protocol version 3.0 is supported; remove it",
     }),
   },
   max_protocol_version: {
@@ -102,35 +101,36 @@ const rules: Readonly<Record<string, ParameterRule>> = {
     refused: oneOf("3.0", "3.2", "latest"),
   },
 
-  // refused
+  // rejected
   sslcrl: { variable: "PGSSLCRL", refused: noRevocationLists },
   sslcrldir: { variable: "PGSSLCRLDIR", refused: noRevocationLists },
-  sslkeylogfile: { refused: "keys are not logged; remove it" },
+  sslkeylogfile: { refused: "key logging is not supported; remove it" },
   requirepeer: {
     variable: "PGREQUIREPEER",
-    refused: "the owner of a Unix socket cannot be checked; remove it, or connect by TCP with TLS",
+    refused:
+      "the owner of a Unix socket cannot be checked; remove it, or connect over TCP with TLS",
   },
   krbsrvname: { variable: "PGKRBSRVNAME", refused: noKerberos },
   gsslib: { variable: "PGGSSLIB", refused: noKerberos },
-  scram_client_key: { refused: "only the password itself is taken; remove it" },
-  scram_server_key: { refused: "only the password itself is taken; remove it" },
+  scram_client_key: { refused: "only the password itself is supported; remove it" },
+  scram_server_key: { refused: "only the password itself is supported; remove it" },
   oauth_issuer: { refused: noOauth },
   oauth_client_id: { refused: noOauth },
   oauth_client_secret: { refused: noOauth },
   oauth_scope: { refused: noOauth },
   service: { variable: "PGSERVICE", refused: noServiceFiles },
   servicefile: { refused: noServiceFiles },
-  replication: { refused: "the tool sets this itself where it is needed; remove it" },
-  pgbouncer: { refused: `${ofPrisma} and connect past the pooler` },
-  schema: { refused: ofPrisma },
-  connection_limit: { refused: `${ofPrisma} and use --jobs` },
+  replication: { refused: "the tool sets this itself where needed; remove it" },
+  pgbouncer: { refused: `${prismaOnly} and connect past the pooler` },
+  schema: { refused: prismaOnly },
+  connection_limit: { refused: `${prismaOnly} and use --jobs` },
 };
 
-/** Every keyword that is known, refused ones included. */
+/** All known keywords, including rejected ones. */
 export const keywords: readonly string[] = Object.keys(rules);
 
 /**
- * Every environment variable of libpq that is looked at; `PGREQUIRESSL` is its old way to say
+ * All environment variables of libpq that are read; `PGREQUIRESSL` is its deprecated form of
  * `sslmode=require`.
  */
 export const libpqVariables: readonly string[] = [
@@ -138,34 +138,34 @@ export const libpqVariables: readonly string[] = [
   "PGREQUIRESSL",
 ];
 
-/** Whether libpq, or another program that writes such URLs, knows the keyword. */
+/** Whether libpq, or another program with such URLs, knows the keyword. */
 export function isKeyword(keyword: string): boolean {
   return Object.hasOwn(rules, keyword);
 }
 
-/** Keywords that may help someone who wrote another one. */
+/** Keywords to suggest for an unknown one. */
 export const usableKeywords: readonly string[] = keywords.filter((keyword) =>
   typeof rules[keyword]?.refused !== "string"
 );
 
-/** Why a value cannot be taken; undefined when it can. An empty value is none, as in libpq. */
+/** Why a value is rejected; undefined when it is valid. As in libpq, empty means not set. */
 function refusal(keyword: string, value: string | undefined): string | undefined {
   const refused = rules[keyword]?.refused;
   if (value === undefined || value === "") return undefined;
   return typeof refused === "function" ? refused(value) : refused;
 }
 
-/** A parameter as it was given, and how to call it without showing a secret. */
+/** A parameter, and how to display it without a secret. */
 export interface GivenParameter {
   readonly value: string;
   /**
-   * The keyword when it was in the URL, whose parts are never quoted; else the variable with its
-   * value.
+   * The keyword for a parameter of the URL, whose parts are never quoted; otherwise the variable
+   * with its value.
    */
   readonly shown: string;
 }
 
-/** The parameters of a URL, and behind them those of the environment. */
+/** The parameters of a URL, with those of the environment as fallback. */
 export class ConnectionParameters {
   readonly #ofUrl: Readonly<Record<string, string>>;
   readonly #environment: Readonly<Record<string, string | undefined>>;
@@ -178,7 +178,7 @@ export class ConnectionParameters {
     this.#environment = environment;
   }
 
-  /** As given, or undefined; an empty text in the URL hides the variable. */
+  /** The parameter as given, if any; an empty one in the URL overrides the variable. */
   given(keyword: string): GivenParameter | undefined {
     const ofUrl = this.#ofUrl[keyword];
     if (ofUrl !== undefined) return ofUrl === "" ? undefined : { value: ofUrl, shown: keyword };
@@ -194,7 +194,7 @@ export class ConnectionParameters {
     return this.given(keyword)?.value;
   }
 
-  /** Everything that is refused, in one list. */
+  /** All rejected parameters. */
   problems(): readonly string[] {
     return keywords.flatMap((keyword) => {
       const given = this.given(keyword);

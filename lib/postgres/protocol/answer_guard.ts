@@ -1,44 +1,43 @@
 /**
- * Checks what a server answers to the driver, before the driver sees it.
+ * Validates a server's answers before the driver sees them.
  *
- * The driver believes what it is sent: a RowDescription without an end makes it loop for ever, a
- * row that is announced with 2 GB makes it gather 2 GB, and rows are kept as long as they come.
+ * The driver trusts its input: an unterminated RowDescription makes it loop forever, a row
+ * announced with 2 GB makes it allocate 2 GB, and it buffers rows without limit.
  *
  * @module
  */
 import { frame } from "./frames.ts";
 import { defaultResultBytes, describeType, ProtocolError } from "./message_limits.ts";
 
-/** Types of messages that answer queries; anything else has no place here. */
+/** Types of messages that answer queries. */
 const answers: ReadonlySet<number> = new Set([..."TDCZE123nstI"].map((type) => type.charCodeAt(0)));
 
 const syncMessage = 0x53;
 const flushMessage = 0x48;
-/** What an object of a row and each of its values weigh besides their bytes. */
+/** Memory of a row's object and of each of its values, besides their bytes. */
 const rowWeight = 96;
 const valueWeight = 24;
 const messageWeight = 256;
-/** A query is answered by one error; another may come when the server is shut down just then. */
+/** A query gets one error; another may follow when the server is being shut down. */
 const maxErrors = 8;
 
 /**
- * Follows the answers of one connection: idle ⇄ answering, by the ReadyForQuery messages that are
- * due.
+ * Tracks the answers on one connection: idle ⇄ answering, by the ReadyForQuery messages due.
  */
 export class AnswerGuard {
-  /** ReadyForQuery messages that are due: one for each Query and Sync. */
+  /** ReadyForQuery messages due: one for each Query and Sync. */
   #due = 0;
-  /** Whether answers were asked for whose ReadyForQuery is asked for later. */
+  /** Whether a Flush requested answers before the Sync. */
   #flushed = false;
-  /** Columns of the rows that may come. */
+  /** Columns of the rows described last. */
   #columns: number | undefined;
-  /** What has come of the answer, as it weighs in memory. */
+  /** Memory that the answer takes so far. */
   #weight = 0;
   /** Errors since the last ReadyForQuery. */
   #errors = 0;
   readonly #allowances: number[] = [];
 
-  /** Notes what goes to the server: whole messages. */
+  /** Notes whole messages sent to the server. */
   sent(messages: Uint8Array): void {
     const view = new DataView(messages.buffer, messages.byteOffset, messages.byteLength);
     for (let at = 0; at + 5 <= messages.length; at += 1 + view.getUint32(at + 1)) {
@@ -48,23 +47,23 @@ export class AnswerGuard {
     }
   }
 
-  /** Allows a larger answer until the returned function is called. */
+  /** Raises the limit of an answer until the returned function is called. */
   allow(bytes: number): () => void {
     this.#allowances.push(bytes);
     return () => void this.#allowances.splice(this.#allowances.indexOf(bytes), 1);
   }
 
   /**
-   * Checks a header before its body is kept.
+   * Checks a header before its body is buffered.
    *
    * @throws ProtocolError
    */
   header(type: number, length: number): void {
-    const asked = this.#due > 0 || this.#flushed && type !== frame.ready;
-    if (type !== frame.error && !(asked && answers.has(type))) {
+    const expected = this.#due > 0 || this.#flushed && type !== frame.ready;
+    if (type !== frame.error && !(expected && answers.has(type))) {
       throw new ProtocolError(
         `it sent a message of type ${describeType(type)} ${
-          asked ? "as an answer to a query" : "that nobody asked for"
+          expected ? "in answer to a query" : "unsolicited"
         }`,
       );
     }
@@ -75,12 +74,14 @@ export class AnswerGuard {
         ? 4 * (messageWeight + length)
         : messageWeight);
     if (type === frame.error && ++this.#errors > maxErrors + this.#due) {
-      throw new ProtocolError("it sent more errors than queries were sent to it");
+      throw new ProtocolError("it sent more errors than it received queries");
     }
-    const most = Math.max(defaultResultBytes, ...this.#allowances);
-    if (this.#weight > most) {
+    const maxWeight = Math.max(defaultResultBytes, ...this.#allowances);
+    if (this.#weight > maxWeight) {
       throw new ProtocolError(
-        `its answer to one query takes more than ${Math.round(most / 1024 / 1024)} MB of memory`,
+        `its answer to one query takes more than ${
+          Math.round(maxWeight / 1024 / 1024)
+        } MB of memory`,
       );
     }
   }
@@ -114,7 +115,7 @@ function countColumns(body: Uint8Array): number {
     if (at > body.length) break;
   }
   if (at !== body.length) {
-    throw new ProtocolError("it described rows with a length that does not fit their columns");
+    throw new ProtocolError("it sent a row description whose length does not match its columns");
   }
   return columns;
 }
@@ -125,8 +126,8 @@ function checkRow(body: Uint8Array, columns: number | undefined): void {
   if (count !== columns) {
     throw new ProtocolError(
       columns === undefined
-        ? "it sent a row without describing it"
-        : `it described ${columns} columns and sent a row of ${count}`,
+        ? "it sent a row without a row description"
+        : `it described ${columns} columns and sent a row with ${count}`,
     );
   }
   let at = 2;
@@ -135,13 +136,15 @@ function checkRow(body: Uint8Array, columns: number | undefined): void {
     at = length < -1 ? Infinity : at + 4 + Math.max(0, length);
   }
   if (at !== body.length) {
-    throw new ProtocolError("it sent a row whose values do not fit into it");
+    throw new ProtocolError("it sent a row whose length does not match its values");
   }
 }
 
 function checkParameters(body: Uint8Array): void {
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
   if (body.length < 2 || body.length !== 2 + 4 * view.getUint16(0)) {
-    throw new ProtocolError("it described parameters with a length that does not fit them");
+    throw new ProtocolError(
+      "it sent a parameter description whose length does not match its parameters",
+    );
   }
 }

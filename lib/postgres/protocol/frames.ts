@@ -7,7 +7,7 @@
  */
 import { asynchronousBytes, checkHeader, isAsynchronous, ProtocolError } from "./message_limits.ts";
 
-/** Type bytes of the messages that are looked at here. */
+/** Type bytes of the messages handled here. */
 export const frame = {
   copyData: 0x64, // d
   copyDone: 0x63, // c
@@ -31,14 +31,14 @@ const headerBytes = 5;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Where the scanner hands what it finds. */
+/** Receives what the scanner finds. */
 export interface FrameHandler {
   /**
-   * A frame, whole; `body` is what follows the length. Views are valid during the call only, unless
+   * A whole frame; `body` is what follows the length. Views are valid during the call only, unless
    * `own` says that the handler may keep them.
    *
-   * Notices, notifications and parameter changes are not handed out: nothing here needs them, and a
-   * server may send any number.
+   * Notices, notifications and parameter changes are skipped: nothing here needs them, and a server
+   * may send any number.
    */
   readonly message: (
     type: number,
@@ -46,34 +46,34 @@ export interface FrameHandler {
     frame: { readonly whole: Uint8Array; readonly own: boolean },
   ) => void;
   /**
-   * Called with each header, before anything of the body is kept.
+   * Called with each header, before any of the body is buffered.
    *
    * @param length the length word, which counts itself
-   * @throws when the message may not come
+   * @throws when the message is not allowed
    */
   readonly header?: (type: number, length: number) => void;
 }
 
 /**
- * Cuts a stream of bytes into frames. A frame may be cut anywhere, its header included; it is
- * gathered until it is whole.
+ * Splits a stream of bytes into frames. Chunks may end anywhere, even within a header; a frame is
+ * buffered until it is complete.
  *
- * What the server announces is checked first (see `message_limits.ts`), and memory is only taken
- * for what has come.
+ * Announced lengths are checked first (see `message_limits.ts`), and memory is allocated only for
+ * bytes received.
  */
 export class FrameScanner {
   readonly #handler: FrameHandler;
   /**
-   * The beginning of a frame that is being gathered across chunks; longer than {@linkcode #filled}.
+   * The start of a frame that spans chunks; longer than {@linkcode #filled}.
    */
-  #gathered: Uint8Array = new Uint8Array(initialBytes);
+  #buffer: Uint8Array = new Uint8Array(initialBytes);
   #filled = 0;
-  /** Length of the frame that is being gathered; its header's while that has not come. */
+  /** Length of the buffered frame; that of a header until the header is complete. */
   #size = headerBytes;
-  /** Bytes of a message that is passed over which are yet to come. */
-  #passing = 0;
-  /** Bytes passed over since the last ReadyForQuery. */
-  #passed = 0;
+  /** Bytes still to come of a message that is skipped. */
+  #toSkip = 0;
+  /** Bytes skipped since the last ReadyForQuery. */
+  #skipped = 0;
 
   constructor(handler: FrameHandler) {
     this.#handler = handler;
@@ -81,22 +81,22 @@ export class FrameScanner {
 
   /** True between frames. */
   get atBoundary(): boolean {
-    return this.#filled === 0 && this.#passing === 0;
+    return this.#filled === 0 && this.#toSkip === 0;
   }
 
   /**
-   * Takes the next piece of the stream.
+   * Takes the next chunk of the stream.
    *
-   * @throws ProtocolError when it is not what a server sends
+   * @throws ProtocolError when it violates the protocol
    */
   push(chunk: Uint8Array): void {
     let at = 0;
     while (at < chunk.length) {
-      if (this.#passing > 0) {
-        const passed = Math.min(this.#passing, chunk.length - at);
-        this.#passing -= passed;
-        at += passed;
-      } else if (this.#filled > 0) at += this.#gather(chunk.subarray(at));
+      if (this.#toSkip > 0) {
+        const skipped = Math.min(this.#toSkip, chunk.length - at);
+        this.#toSkip -= skipped;
+        at += skipped;
+      } else if (this.#filled > 0) at += this.#append(chunk.subarray(at));
       else if (chunk.length - at < headerBytes) at += this.#begin(headerBytes, chunk.subarray(at));
       else {
         const size = this.#open(chunk, at);
@@ -111,7 +111,7 @@ export class FrameScanner {
   }
 
   /**
-   * Checks a header; gives the frame's length with it, or undefined when the frame is passed over.
+   * Checks a header; returns the length of the whole frame, or undefined when it is skipped.
    */
   #open(bytes: Uint8Array, at: number): number | undefined {
     const type = bytes[at] ?? 0;
@@ -121,28 +121,28 @@ export class FrameScanner {
       this.#handler.header?.(type, length);
       return 1 + length;
     }
-    this.#passing = length - 4;
-    this.#passed += Math.max(minPassedBytes, length);
-    if (this.#passed > asynchronousBytes) {
-      throw new ProtocolError("it sent nothing but notices, more than 256 MB of them");
+    this.#toSkip = length - 4;
+    this.#skipped += Math.max(minSkippedBytes, length);
+    if (this.#skipped > asynchronousBytes) {
+      throw new ProtocolError("it sent more than 256 MB of notices and nothing else");
     }
     return undefined;
   }
 
   #begin(size: number, bytes: Uint8Array): number {
     this.#size = size;
-    return this.#gather(bytes);
+    return this.#append(bytes);
   }
 
-  /** Adds to the frame that is being gathered; gives how many bytes it took. */
-  #gather(bytes: Uint8Array): number {
+  /** Adds to the buffered frame; returns how many bytes it took. */
+  #append(bytes: Uint8Array): number {
     const taken = Math.min(this.#size - this.#filled, bytes.length);
     this.#reserve(this.#filled + taken);
-    this.#gathered.set(bytes.subarray(0, taken), this.#filled);
+    this.#buffer.set(bytes.subarray(0, taken), this.#filled);
     this.#filled += taken;
     if (this.#filled < this.#size) return taken;
     if (this.#size === headerBytes) {
-      const size = this.#open(this.#gathered, 0);
+      const size = this.#open(this.#buffer, 0);
       if (size === undefined) this.#filled = 0;
       else if (size > headerBytes) this.#size = size;
       else this.#finish();
@@ -151,34 +151,34 @@ export class FrameScanner {
   }
 
   #finish(): void {
-    const whole = this.#gathered.subarray(0, this.#filled);
+    const whole = this.#buffer.subarray(0, this.#filled);
     this.#filled = 0;
-    const own = this.#gathered.length > initialBytes;
-    if (own) this.#gathered = new Uint8Array(initialBytes);
+    const own = this.#buffer.length > initialBytes;
+    if (own) this.#buffer = new Uint8Array(initialBytes);
     this.#handOut(whole, own);
   }
 
   #handOut(whole: Uint8Array, own: boolean): void {
     const type = whole[0] ?? 0;
-    if (type === frame.ready) this.#passed = 0;
+    if (type === frame.ready) this.#skipped = 0;
     this.#handler.message(type, whole.subarray(headerBytes), { whole, own });
   }
 
-  /** Grows by doubling, and no further than the frame: what is only announced takes no memory. */
+  /** Grows by doubling, up to the frame's length: bytes only announced take no memory. */
   #reserve(bytes: number): void {
-    if (bytes <= this.#gathered.length) return;
+    if (bytes <= this.#buffer.length) return;
     const grown = new Uint8Array(
-      Math.max(bytes, Math.min(this.#size, 2 * this.#gathered.length)),
+      Math.max(bytes, Math.min(this.#size, 2 * this.#buffer.length)),
     );
-    grown.set(this.#gathered.subarray(0, this.#filled));
-    this.#gathered = grown;
+    grown.set(this.#buffer.subarray(0, this.#filled));
+    this.#buffer = grown;
   }
 }
 
-/** What a short message that is passed over counts: it takes its time, if no memory. */
-const minPassedBytes = 100;
+/** Minimum cost of a skipped message, which takes time if no memory. */
+const minSkippedBytes = 100;
 
-/** Kept by each scanner for frames that are cut: most are rows of a few hundred bytes. */
+/** Buffer of each scanner for frames that span chunks; most are rows of a few hundred bytes. */
 const initialBytes = 4 * 1024;
 
 /** A frontend message with a body. */

@@ -1,15 +1,15 @@
 /**
- * How long the messages of a server may be, so that none of them can exhaust this process's memory.
+ * Limits on the length of a server's messages, so that none can exhaust this process's memory.
  *
- * A server is not trusted: it may be someone else's, or have been taken over. Every header is
- * checked before its body is kept.
+ * Servers are not trusted: one may belong to a third party or be compromised. Every header is
+ * checked before its body is buffered.
  *
  * @module
  */
 
 /**
- * The server sent what PostgreSQL never sends, or more than fits in memory. The session is closed;
- * retrying will not help.
+ * The server violated the protocol or sent more than fits in memory. The session is closed; a retry
+ * cannot succeed.
  */
 export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
@@ -18,31 +18,31 @@ export class ProtocolError extends Error {
 const kilobyte = 1024;
 const megabyte = 1024 * kilobyte;
 
-/** Longest message that PostgreSQL itself can build: `MaxAllocSize` and the length word. */
+/** Longest message that PostgreSQL can build: `MaxAllocSize` and the length word. */
 const maxAllocated = 0x3fff_ffff + 4;
 
-/** Bytes of a buffered result, counted as they weigh in memory, unless a query allows more. */
+/** Limit on a buffered result, in bytes of memory, unless a query allows more. */
 export const defaultResultBytes = 256 * megabyte;
 
 /**
- * For a query that lists the catalog of a whole database: 100,000 tables with twenty columns each
- * stay below it.
+ * Limit for a query that lists the catalog of a whole database: enough for 100,000 tables with
+ * twenty columns each.
  */
 export const catalogResultBytes = 2 * 1024 * megabyte;
 
-/** For the rows of a table, which may have fields of hundreds of megabytes. */
+/** Limit for the rows of a table, which may have fields of hundreds of megabytes. */
 export const rowResultBytes = 1024 * megabyte;
 
 /**
- * Notices, notifications and parameter changes that may come before an answer is complete; they are
- * passed over.
+ * Limit on notices, notifications and parameter changes before an answer is complete; they are
+ * skipped.
  */
 export const asynchronousBytes = 256 * megabyte;
 
-/** Everything a server may send between the startup packet and its first ReadyForQuery. */
+/** Limit on everything between the startup packet and the first ReadyForQuery. */
 export const startupBytes = 2 * megabyte;
 
-/** Longest length word by the type of the message; a type that is not here may not come. */
+/** Largest length word by message type; other types are not allowed. */
 const lengths: Readonly<Record<string, number>> = {
   "1": 4, // ParseComplete
   "2": 4, // BindComplete
@@ -52,50 +52,50 @@ const lengths: Readonly<Record<string, number>> = {
   I: 4, // EmptyQueryResponse
   c: 4, // CopyDone
   Z: 5, // ReadyForQuery
-  C: kilobyte, // CommandComplete: a tag has 64 bytes at most
-  K: 264, // BackendKeyData: a key has 256 bytes at most
-  G: 16 * kilobyte, // CopyInResponse and its kin: two bytes for each of at most 1,664 columns
+  C: kilobyte, // CommandComplete: a tag has at most 64 bytes
+  K: 264, // BackendKeyData: a key has at most 256 bytes
+  G: 16 * kilobyte, // CopyInResponse and the like: two bytes for each of at most 1,664 columns
   H: 16 * kilobyte,
   W: 16 * kilobyte,
   R: 16 * kilobyte, // Authentication
   t: 4 + 2 + 4 * 65_535, // ParameterDescription
   T: megabyte, // RowDescription: at most 1,664 columns with names of 63 bytes
-  E: 16 * megabyte, // ErrorResponse: RAISE can put a whole document into it
-  D: maxAllocated, // DataRow; what is buffered of them is limited by the session
-  d: maxAllocated, // CopyData, never gathered
-  A: maxAllocated, // passed over, see isAsynchronous()
+  E: 16 * megabyte, // ErrorResponse: RAISE can include a whole document
+  D: maxAllocated, // DataRow; the session limits how much is buffered
+  d: maxAllocated, // CopyData, never buffered
+  A: maxAllocated, // skipped, see isAsynchronous()
   N: maxAllocated,
   S: maxAllocated,
 };
 
 /**
- * Whether messages of a type may come at any time and say nothing that is needed: notices,
- * notifications, parameter changes.
+ * Whether messages of a type may come at any time and can be ignored: notices, notifications,
+ * parameter changes.
  */
 export function isAsynchronous(type: number): boolean {
   return type === 0x4e || type === 0x41 || type === 0x53;
 }
 
 /**
- * Checks the header of a message before anything of its body is kept.
+ * Checks the header of a message before any of its body is buffered.
  *
  * @param length the length word, which counts itself
- * @throws ProtocolError when no server would send it
+ * @throws ProtocolError when PostgreSQL never sends it
  */
 export function checkHeader(type: number, length: number): void {
   const letter = String.fromCharCode(type);
-  const most = Object.hasOwn(lengths, letter) ? lengths[letter] : undefined;
-  if (most === undefined) {
+  const maxLength = Object.hasOwn(lengths, letter) ? lengths[letter] : undefined;
+  if (maxLength === undefined) {
     throw new ProtocolError(`it sent a message of unknown type ${describeType(type)}`);
   }
-  if (length < 4 || length > most) {
+  if (length < 4 || length > maxLength) {
     throw new ProtocolError(
       `it announced a message of type ${describeType(type)} with a length of ${length} bytes`,
     );
   }
 }
 
-/** A type byte for people: `"D"`, or its number when it is no printable character. */
+/** A type byte for display: `"D"`, or its number when it is not printable. */
 export function describeType(type: number): string {
   return type > 0x20 && type < 0x7f ? `"${String.fromCharCode(type)}"` : String(type);
 }

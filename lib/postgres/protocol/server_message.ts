@@ -1,19 +1,19 @@
 /**
- * What a server says about an error.
+ * The fields of a server's error message.
  *
  * @module
  */
 
-/** The fields of a server's ErrorResponse that are of use. */
+/** The fields of an ErrorResponse that are used. */
 export interface ServerMessage {
   readonly sqlState: string;
   readonly message: string;
   readonly detail?: string | undefined;
   readonly hint?: string | undefined;
-  /** The call stack of the server: for COPY, table, line and column. */
+  /** The server's call stack; for COPY: table, line and column. */
   readonly context?: string | undefined;
   readonly constraint?: string | undefined;
-  /** The schema of the object that the message is about, where the server names one. */
+  /** Schema of the object that the message is about, where the server names it. */
   readonly schema?: string | undefined;
 }
 
@@ -21,7 +21,7 @@ export interface ServerMessage {
 export function serverMessageFromFields(fields: ReadonlyMap<string, string>): ServerMessage {
   return {
     sqlState: fields.get("C") ?? "XX000",
-    message: fields.get("M") ?? "the server gave no message",
+    message: fields.get("M") ?? "the server sent no message",
     detail: fields.get("D"),
     hint: fields.get("H"),
     context: fields.get("W"),

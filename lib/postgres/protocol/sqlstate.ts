@@ -6,7 +6,7 @@
  * @module
  */
 export const SqlState = {
-  /** 0A000: what was asked for is not supported by this version. */
+  /** 0A000: not supported by this version. */
   featureNotSupported: "0A000",
   /** 22021: bytes that are not valid in an encoding. */
   characterNotInRepertoire: "22021",
@@ -14,7 +14,7 @@ export const SqlState = {
   untranslatableCharacter: "22P05",
   /** 22023 */
   invalidParameterValue: "22023",
-  /** 28000: pg_hba.conf refuses, or the role may not log in. */
+  /** 28000: rejected by pg_hba.conf, or the role may not log in. */
   invalidAuthorization: "28000",
   /** 28P01 */
   invalidPassword: "28P01",
@@ -30,8 +30,9 @@ export const SqlState = {
   duplicateDatabase: "42P04",
   /** 42883 */
   undefinedFunction: "42883",
-  /** 42P01 */
+  /** 42703 */
   undefinedColumn: "42703",
+  /** 42P01 */
   undefinedTable: "42P01",
   /** 23505 */
   uniqueViolation: "23505",
@@ -53,8 +54,9 @@ export const SqlState = {
   objectNotInPrerequisiteState: "55000",
   /** 55006: the database is in use. */
   objectInUse: "55006",
-  /** 55P03 */
+  /** 23514 */
   checkViolation: "23514",
+  /** 55P03 */
   lockNotAvailable: "55P03",
   /** 25P04 (17+) */
   transactionTimeout: "25P04",

@@ -1,12 +1,12 @@
 /**
- * Arrays as the server writes them.
+ * Parses arrays in the server's text format.
  *
  * Source: PostgreSQL documentation, "8.15.6. Array Input and Output Syntax".
  *
  * @module
  */
 
-/** Reads an array of one dimension, `{a,"b c",NULL}`. */
+/** Parses a one-dimensional array, `{a,"b c",NULL}`. */
 export function parseArray(text: string): (string | null)[] {
   const items: (string | null)[] = [];
   const item = /"((?:[^"\\]|\\.)*)"|([^,{}]+)/gs;

@@ -1,27 +1,27 @@
 /**
- * Raw answers of a server, gathered whole.
+ * Collects whole answers of a server.
  *
  * @module
  */
 import { decodeErrorFields, frame, FrameScanner } from "../protocol/frames.ts";
 import { ProtocolError } from "../protocol/message_limits.ts";
 import { type ServerMessage, serverMessageFromFields } from "../protocol/server_message.ts";
-import type { ExchangeWire } from "../connect/connection.ts";
+import type { ExchangeConnection } from "../connect/connection.ts";
 
 /**
- * pg_dump asks for the columns of all tables at once: 400 MB for a catalog of 100,000 tables with
- * twenty columns each.
+ * pg_dump reads the columns of all tables at once: 400 MB for 100,000 tables with twenty columns
+ * each.
  */
 const maxResultBytes = 1024 * 1024 * 1024;
 const firstBytes = 64 * 1024;
 
 /**
- * Sends messages and gathers what comes up to and including ReadyForQuery; notices are left out.
+ * Sends messages and collects the answer up to and including ReadyForQuery, without notices.
  *
- * @throws ProtocolError when it would be more than a gigabyte
+ * @throws ProtocolError when the answer is larger than a gigabyte
  */
 export async function collectResult(
-  wire: ExchangeWire,
+  connection: ExchangeConnection,
   messages: Uint8Array,
 ): Promise<Uint8Array> {
   let answer = new Uint8Array(firstBytes);
@@ -44,12 +44,12 @@ export async function collectResult(
       if (type === frame.ready) ready.resolve();
     },
   });
-  wire.receive((chunk) => scanner.push(chunk));
-  await Promise.all([wire.write(messages), ready.promise]);
+  connection.receive((chunk) => scanner.push(chunk));
+  await Promise.all([connection.write(messages), ready.promise]);
   return answer.slice(0, bytes);
 }
 
-/** The error in an answer; undefined when the server did what it was asked. */
+/** The first error in an answer; undefined when there is none. */
 export function firstError(answer: Uint8Array): ServerMessage | undefined {
   let error: ServerMessage | undefined;
   new FrameScanner({

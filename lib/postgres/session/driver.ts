@@ -1,5 +1,5 @@
 /**
- * postgres.js, given a connection that is made already.
+ * postgres.js on an existing connection.
  *
  * @module
  */
@@ -12,15 +12,15 @@ import type { Connection } from "../connect/connection.ts";
 /** The driver of one connection. */
 export type Driver = postgres.Sql<{ date: string }>;
 
-/** How a session gives dates and arrays: as the server's text, or as values of JavaScript. */
+/** How a session returns dates and arrays: as the server's text, or as JavaScript values. */
 export type ValueForm = "text" | "native";
 
-/** The driver for exactly one connection that we have made. */
+/** The driver for exactly one existing connection. */
 export function drive(
   endpoint: Endpoint,
-  { place, wire, values }: {
+  { place, connection, values }: {
     readonly place: HostPort;
-    readonly wire: Connection;
+    readonly connection: Connection;
     readonly values: ValueForm;
   },
 ): Driver {
@@ -28,39 +28,36 @@ export function drive(
   const options: postgres.Options<{ date: postgres.PostgresType<string> }> & {
     socket: () => unknown;
   } = {
-    // never used to connect, but the driver would look into the environment for what is missing
+    // never used to connect; the driver would look up a missing one in the environment
     host: "socket",
     port: place.port,
     user: endpoint.user,
     database: endpoint.database,
-    // the session is open already: see start_session.ts. An empty text would be looked up in the
+    // the session is open already, see start_session.ts; an empty text would be looked up in the
     // environment
     pass: () => "",
     socket: () => {
       if (used) throw new Error("the connection is closed");
       used = true;
-      return wire.driverSocket;
+      return connection.driverSocket;
     },
     max: 1,
     ssl: false,
     prepare: false,
     fetch_types: false, // a query per connection otherwise
     idle_timeout: 0,
-    // the driver's default ends a session after 30 to 60 minutes: the snapshot would be gone with
-    // it
+    // the driver's default ends a session after 30 to 60 minutes, and its snapshot with it
     max_lifetime: null,
-    connect_timeout: 0, // ours covers the network as well
+    connect_timeout: 0, // connecting has its own timeout, which covers the network as well
     keep_alive: null,
     backoff: () => 0,
-    // these too would be looked up in the environment, which needs a permission each
+    // these would be looked up in the environment too, each of which needs a permission
     sslnegotiation: null,
     max_pipeline: 100,
     debug: false,
     publications: "alltables",
     target_session_attrs: null,
     onnotice: () => {},
-    // it would look these up in the environment too, which needs a permission each; the session is
-    // open already
     connection: { application_name: endpoint.applicationName },
     types: {
       date: {
@@ -69,7 +66,7 @@ export function drive(
         serialize: String,
         parse: values === "native" ? (text: string) => new Date(text) : String,
       },
-      // a text for a JSON parameter is JSON already; the driver would make a JSON string of it
+      // a text parameter is JSON already; the driver would encode it as a JSON string
       json: {
         to: 114,
         from: [114, 3802],
@@ -82,7 +79,7 @@ export function drive(
   return postgres(options as never) as unknown as Driver;
 }
 
-/** `fetch_types` would teach the driver these at the price of a query for each connection. */
+/** `fetch_types` would read these from the server with a query for each connection. */
 const arrayTypes = {
   texts: { to: 1009, from: [1002, 1009, 1015, 2951], serialize: String, parse: parseArray },
   numbers: {

@@ -1,13 +1,12 @@
 /**
- * DDL for objects of the tool's own, which no event trigger of the database is to see: an audit
- * would write rows that replication then stumbles over, a guard would refuse to drop what the tool
- * has made.
+ * Runs DDL for objects owned by the tool without firing the database's event triggers: an audit
+ * trigger would write rows that conflict with replication, a guard would prevent dropping them.
  *
- * From 17 on a superuser's sessions have `event_triggers = off` from the start. Elsewhere
- * `session_replication_role = replica` keeps the ordinary ones from running, for roles that may set
- * it; those that run in replica mode too, and all where the role may not set it, are disabled by
- * whoever owns them, in the transaction that enables them again. What none of this reaches runs,
- * and `validate` reports it (see {@linkcode readEventTriggers}).
+ * From 17 on, a superuser's sessions have `event_triggers = off` from the start. Elsewhere, roles
+ * that may set `session_replication_role = replica` prevent ordinary event triggers from firing.
+ * The rest (those that fire in replica mode, or all where the role may not set it) are disabled if
+ * the role owns them, and enabled again in the same transaction. Any others fire, and `validate`
+ * reports them (see {@linkcode readEventTriggers}).
  *
  * Source: PostgreSQL documentation, "ALTER EVENT TRIGGER" and "session_replication_role".
  *
@@ -17,7 +16,7 @@ import { quoteIdentifier } from "../../core/internal.ts";
 import { actAsReplica } from "./replica_role.ts";
 import type { Session } from "./session.ts";
 
-/** An event trigger that is enabled. */
+/** An enabled event trigger. */
 export interface EventTrigger {
   readonly name: string;
   /** `ddl_command_start`, `sql_drop`… */
@@ -26,15 +25,14 @@ export interface EventTrigger {
   readonly mode: "O" | "R" | "A";
   /** Whether the session's role may disable it. */
   readonly owned: boolean;
-  /** `schema.function` that it calls, for people. */
+  /** The `schema.function` that it calls, for display. */
   readonly calls: string;
 }
 
 const enableMode = { O: "ENABLE", R: "ENABLE REPLICA", A: "ENABLE ALWAYS" } as const;
 
 /**
- * The event triggers of the session's database that would run for DDL of this session, as it is
- * now.
+ * The event triggers of the session's database that DDL in this session would currently fire.
  */
 export async function readEventTriggers(session: Session): Promise<readonly EventTrigger[]> {
   return await session.query<EventTrigger & Record<string, unknown>>(`
@@ -52,8 +50,8 @@ export async function readEventTriggers(session: Session): Promise<readonly Even
 }
 
 /**
- * Runs `work`, which is DDL of the tool's own, in a transaction in which no event trigger runs that
- * the role can keep from it. A crash or a kill leaves every trigger as it was.
+ * Runs `work`, DDL for objects owned by the tool, in a transaction without firing those event
+ * triggers that the role can disable. A crash leaves every trigger as it was.
  */
 export async function withoutEventTriggers<Result>(
   session: Session,
@@ -75,32 +73,32 @@ export async function withoutEventTriggers<Result>(
 }
 
 /**
- * The same for statements that are a transaction by themselves, or more than one: ordinary event
- * triggers alone are kept from running.
+ * The same for statements that cannot run in a transaction block; prevents only ordinary event
+ * triggers.
  */
 export async function besideEventTriggers<Result>(
   session: Session,
   work: () => Promise<Result>,
 ): Promise<Result> {
   if ((await readEventTriggers(session)).length === 0) return await work();
-  const { before } = await session.queryOne<{ readonly before: string }>(
-    "SELECT pg_catalog.current_setting('session_replication_role') AS before",
+  const { previous } = await session.queryOne<{ readonly previous: string }>(
+    "SELECT pg_catalog.current_setting('session_replication_role') AS previous",
   );
   const changed = await actAsReplica(session, "SESSION");
   try {
     return await work();
   } finally {
     if (changed && session.isOpen) {
-      await session.execute(`SET session_replication_role = ${before}`);
+      await session.execute(`SET session_replication_role = ${previous}`);
     }
   }
 }
 
 /**
- * Keeps ordinary event triggers from running in this session until its end, where the role may do
- * that: for sessions that make temporary objects.
+ * Prevents ordinary event triggers from firing in this session until it ends, if the role may: for
+ * sessions that create temporary objects.
  *
- * @returns those that run all the same
+ * @returns those that fire nevertheless
  */
 export async function silenceEventTriggers(session: Session): Promise<readonly EventTrigger[]> {
   const triggers = await readEventTriggers(session);

@@ -1,7 +1,7 @@
 /**
- * Parameters as literals. The extended protocol, as the driver speaks it, costs a round trip more
- * for each query with parameters, and lets none be sent ahead: on a far server that is what
- * questions to the catalog consist of.
+ * Parameters as literals. With the extended protocol the driver needs another round trip for each
+ * query with parameters and cannot pipeline them, which dominates catalog queries on a distant
+ * server.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import { quoteLiteral, tokenize } from "../../core/internal.ts";
 import type { Parameter } from "./row.ts";
 
 /**
- * Puts the parameters into the statement as literals of unknown type, which the server resolves as
- * it does parameters. Needs `standard_conforming_strings` on.
+ * Replaces parameters in the statement by literals of unknown type, which the server resolves like
+ * parameters. Requires `standard_conforming_strings = on`.
  *
- * @returns undefined when the text may be more than one statement: the extended protocol refuses
- * those
+ * @returns undefined when the text may contain more than one statement, which the extended protocol
+ * rejects
  * @throws TypeError when a parameter is missing, or a text contains NUL
  */
 export function inlineParameters(
@@ -36,7 +36,7 @@ export function inlineParameters(
 
 function literal(name: string, parameters: readonly Parameter[]): string {
   const value = parameters[Number(name.slice(1)) - 1];
-  if (value === undefined) throw new TypeError(`there is no value for ${name}`);
+  if (value === undefined) throw new TypeError(`no value for parameter ${name}`);
   if (value === null || typeof value === "boolean") return ` ${String(value)} `;
   return `${quoteLiteral(String(value))} `;
 }

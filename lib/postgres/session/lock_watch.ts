@@ -1,8 +1,8 @@
 /**
- * Notices that a statement waits for a lock, and finds out which session holds it.
+ * Detects that a statement waits for a lock, and which session holds it.
  *
- * A statement that waits looks like one that works: nothing comes from the server either way. So
- * the server is asked over another connection.
+ * A waiting statement looks like a working one: the server sends nothing either way. So the server
+ * is queried over another connection.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { backendKey, isOwnBackend, noteOwnBackend } from "./own_backends.ts";
 import { pause } from "../connect/retry.ts";
 import type { Backend, StallObserver } from "./stalled_connection.ts";
 
-/** What is watched. */
+/** The session to watch. */
 export interface LockWatchOptions {
   readonly endpoint: Pick<Endpoint, "side" | "database">;
   readonly backend: Backend;
@@ -22,18 +22,18 @@ export interface LockWatchOptions {
 }
 
 /**
- * When to look, each counted from the one before: soon at first, then rarely; the last one repeats.
+ * Delay before each further check: short at first, then longer; the last one repeats.
  */
-const firstLookMs = 500;
-const laterLooksMs: readonly number[] = [1_500, 3_000, 10_000, 30_000];
+const firstCheckMs = 500;
+const laterChecksMs: readonly number[] = [1_500, 3_000, 10_000, 30_000];
 
-/** How often to look while a lock is waited for. */
-const waitingLookMs = 5_000;
+/** Interval of checks while the statement waits. */
+const waitingCheckMs = 5_000;
 
 /**
  * Watches the statements of one session.
  *
- * States: idle ⇄ watching ({@linkcode watch}) → closed ({@linkcode close}), for good.
+ * States: idle ⇄ watching ({@linkcode watch}) → closed ({@linkcode close}), which is final.
  */
 export class LockWatch {
   readonly #options: LockWatchOptions;
@@ -46,33 +46,32 @@ export class LockWatch {
   }
 
   /**
-   * Watches the statement that runs from now on.
+   * Watches the statement that starts now.
    *
-   * @param isStill whether nothing comes or goes just now, for an exchange that may be long and
-   * busy
-   * @returns ends the watching
+   * @param isQuiet whether no bytes have moved lately, for an exchange that may be long and busy
+   * @returns stops watching
    */
-  watch(isStill: () => boolean = () => true): () => void {
+  watch(isQuiet: () => boolean = () => true): () => void {
     const ended = new AbortController();
-    // most statements are answered long before, and cost no more than a timer
+    // most statements are answered long before, and cost only a timer
     const timer = setTimeout(() => {
-      const run = this.#run(AbortSignal.any([this.#closed.signal, ended.signal]), isStill);
+      const run = this.#run(AbortSignal.any([this.#closed.signal, ended.signal]), isQuiet);
       this.#watching = Promise.all([this.#watching, run]).then(() => {});
-    }, firstLookMs);
+    }, firstCheckMs);
     return () => {
       clearTimeout(timer);
       ended.abort();
     };
   }
 
-  /** Ends all watching, and resolves when nothing of it is left. */
+  /** Stops all watching; resolves when it has ended. */
   async close(): Promise<void> {
     this.#closed.abort();
     await this.#watching;
     noteOwnBackend({ backend: backendKey(this.#options.backend), isOpen: false });
   }
 
-  async #run(signal: AbortSignal, isStill: () => boolean): Promise<void> {
+  async #run(signal: AbortSignal, isQuiet: () => boolean): Promise<void> {
     const { endpoint: { side, database }, backend: { processId }, report } = this.#options;
     let waiting: { readonly wait: LockWait; readonly sinceMs: number } | undefined;
     const end = () => {
@@ -82,22 +81,22 @@ export class LockWatch {
       report({ kind: "over", side, database, processId, object, waitedMs });
       waiting = undefined;
     };
-    for (let look = 0; !signal.aborted; look++) {
+    for (let check = 0; !signal.aborted; check++) {
       // a server that does not answer has nothing to report
-      const wait = isStill() ? await this.#look(signal).catch(() => undefined) : undefined;
+      const wait = isQuiet() ? await this.#findWait(signal).catch(() => undefined) : undefined;
       if (signal.aborted) break;
       if (wait === undefined) end();
       else if (waiting === undefined || !isSameWait(wait, waiting.wait)) {
         waiting = { wait, sinceMs: waiting?.sinceMs ?? performance.now() - wait.waitedMs };
         report(wait);
       }
-      // the loop sees the signal
-      await pause(delayAfter(look, waiting !== undefined), signal).catch(() => {});
+      // the loop checks the signal
+      await pause(delayAfter(check, waiting !== undefined), signal).catch(() => {});
     }
     end();
   }
 
-  async #look(signal: AbortSignal): Promise<LockWait | undefined> {
+  async #findWait(signal: AbortSignal): Promise<LockWait | undefined> {
     const { endpoint: { side, database }, backend, observe } = this.#options;
     const { processId, serverStart } = backend;
     const observer = await observe(signal);
@@ -105,7 +104,7 @@ export class LockWatch {
       const rows = await observer.query(waitStatement, [processId]) as readonly WaitRow[];
       const [first] = rows;
       const isOwn = ({ pid }: WaitRow) => isOwnBackend(backendKey({ serverStart, processId: pid }));
-      // in a chain of our sessions the one at its front reports the session it waits for
+      // in a chain of the tool's sessions the first one reports the session that it waits for
       if (first === undefined || rows.every(isOwn)) return undefined;
       return {
         kind: "waiting",
@@ -123,8 +122,8 @@ export class LockWatch {
   }
 }
 
-function delayAfter(look: number, isWaiting: boolean): number {
-  return isWaiting ? waitingLookMs : laterLooksMs[look] ?? laterLooksMs.at(-1)!;
+function delayAfter(check: number, isWaiting: boolean): number {
+  return isWaiting ? waitingCheckMs : laterChecksMs[check] ?? laterChecksMs.at(-1)!;
 }
 
 function isSameWait(one: LockWait, other: LockWait): boolean {
@@ -136,7 +135,7 @@ function isSameWait(one: LockWait, other: LockWait): boolean {
 interface WaitRow {
   readonly mode: string;
   readonly locktype: string;
-  /** `public.orders`, quoted where necessary; null when it is no relation of this database. */
+  /** `public.orders`, quoted where necessary; null when it is not a relation of this database. */
   readonly relation: string | null;
   readonly relkind: string | null;
   readonly transaction: string | null;

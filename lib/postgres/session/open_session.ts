@@ -1,6 +1,6 @@
 /**
- * Opening sessions: hosts in turn, the encryptions that `sslmode` allows, authentication by the
- * driver, pinned settings.
+ * Opens sessions: hosts in order, the encryptions that `sslmode` allows, authentication, pinned
+ * settings.
  *
  * @module
  */
@@ -29,9 +29,9 @@ import type { HostPort } from "../connect/url.ts";
 import { Connection } from "../connect/connection.ts";
 
 /**
- * Opens a session on the first host that answers and fits `target_session_attrs`.
+ * Opens a session on the first host that answers and matches `target_session_attrs`.
  *
- * @throws ConnectionError that lists what each host answered
+ * @throws ConnectionError that lists the failure of each host
  */
 export async function openSession(
   endpoint: Endpoint,
@@ -55,7 +55,7 @@ export async function openSession(
       await refuseHeldLock(error, { endpoint, place, signal: options.signal });
       const failure = connectionFailure(error, endpoint, place);
       failures.push(failure);
-      // libpq too goes on to the next host only when this one could not be reached
+      // like libpq, continues with the next host only when this one could not be reached
       if (isRefusal(error) && !retriesWithOtherEncryption(endpoint, error)) throw failure;
     }
   }
@@ -73,8 +73,7 @@ export async function openSession(
 }
 
 /**
- * @throws ReplicatorError that names the holder, when it was the lock of the run that could not be
- * had
+ * @throws ReplicatorError that names the holder, when the run's lock could not be acquired
  */
 async function refuseHeldLock(
   error: unknown,
@@ -91,7 +90,7 @@ async function refuseHeldLock(
   throw await sharedLockHeld(session, sharedLock);
 }
 
-/** Whether the server answered, and would answer the same again. */
+/** Whether the server answered, and would give the same answer again. */
 function isRefusal(error: unknown): boolean {
   return serverMessageOf(error) !== undefined || error instanceof LoginError ||
     error instanceof ProtocolError;
@@ -112,8 +111,10 @@ function* attempts(endpoint: Endpoint) {
     "verify-ca": ["required"],
     "verify-full": ["required"],
   };
-  const wanted = endpoint.targetSessionAttributes;
-  const passes = wanted === "prefer-standby" ? ["standby", "any"] as const : [wanted];
+  const { targetSessionAttributes } = endpoint;
+  const passes = targetSessionAttributes === "prefer-standby"
+    ? ["standby", "any"] as const
+    : [targetSessionAttributes];
   for (const attributes of passes) {
     for (const place of endpoint.hosts) {
       for (
@@ -141,8 +142,8 @@ interface Attempt {
 }
 
 /**
- * Opens a session in which no event trigger runs, not even at login, where server and role allow
- * that.
+ * Opens a session in which no event trigger fires, not even at login, where server and role allow
+ * it.
  */
 async function attemptQuietly(endpoint: Endpoint, how: Attempt): Promise<OpenedSession> {
   const { place } = how;
@@ -160,7 +161,7 @@ async function attemptQuietly(endpoint: Endpoint, how: Attempt): Promise<OpenedS
   return opened;
 }
 
-/** Timeouts that may run out before a session has set them, by the SQLSTATE of their error. */
+/** Timeouts that may expire before a session has set them, by the SQLSTATE of their error. */
 const timeouts: Readonly<Record<string, string>> = {
   [SqlState.queryCanceled]: "statement_timeout",
   [SqlState.lockNotAvailable]: "lock_timeout",
@@ -169,9 +170,9 @@ const timeouts: Readonly<Record<string, string>> = {
 };
 
 /**
- * A timeout that the database or the role has, of a millisecond for example, may end a session
- * before its first statement has switched it off: then the startup packet does. It is no more than
- * the second resort because poolers refuse what they do not know.
+ * A timeout of the database or the role, of a millisecond for example, may end a session before its
+ * first statement has disabled it: then the startup packet disables it. Not from the first attempt,
+ * because poolers reject parameters that they do not know.
  */
 async function attemptInTime(
   endpoint: Endpoint,
@@ -193,7 +194,7 @@ async function attemptInTime(
   }
 }
 
-/** The server refused the connection itself, and not one of its statements. */
+/** The server rejected the connection itself, not one of its statements. */
 class StartupRefusal {
   constructor(readonly error: unknown, readonly message: ServerMessage) {}
 }
@@ -218,7 +219,7 @@ async function attempt(
   const signal = options.signal === undefined
     ? timeout.signal
     : AbortSignal.any([options.signal, timeout.signal]);
-  let wire: Connection | undefined;
+  let connection: Connection | undefined;
   try {
     const transport = await connectTransport(place, { encryption, tls: endpoint.tls, signal });
     const started = await logIn(transport, {
@@ -227,12 +228,12 @@ async function attempt(
       parameters: { ...sessionParameters(endpoint, options), ...parameters },
       signal,
     });
-    wire = new Connection(transport, started);
-    const opened = wire;
-    // a connection that closes before it is ready makes the driver try again, and the query would
-    // wait for ever
+    connection = new Connection(transport, started);
+    const opened = connection;
+    // the driver reconnects when a connection closes before it is ready, and the query would wait
+    // forever
     const ended = Promise.withResolvers<never>();
-    ended.promise.catch(() => {}); // raced below; may come when nobody waits any more
+    ended.promise.catch(() => {}); // raced below; may reject after the race
     const end = () => {
       opened.close(signal.reason);
       ended.reject(signal.reason);
@@ -245,7 +246,7 @@ async function attempt(
     try {
       const driver = drive(endpoint, {
         place,
-        wire: opened,
+        connection: opened,
         values: options.values ?? "text",
       });
       const results = await Promise.race([
@@ -268,7 +269,7 @@ async function attempt(
         session: new Session({
           endpoint,
           place,
-          wire: opened,
+          connection: opened,
           driver,
           serverVersion: row.server_version,
           processId: row.pid,
@@ -277,12 +278,12 @@ async function attempt(
             watchForStall({
               endpoint,
               place,
-              wire: opened,
+              connection: opened,
               backend,
               awaitsAnswer,
               observe,
             }),
-          // what a walsender waits for when it makes a slot is reported by those who ask it to
+          // a caller that has a walsender create a slot reports what that waits for
           lockWatch: endpoint.onLockWait === undefined || options.replication
             ? undefined
             : new LockWatch({ endpoint, backend, report: endpoint.onLockWait, observe }),
@@ -294,10 +295,10 @@ async function attempt(
       signal.removeEventListener("abort", end);
     }
   } catch (error) {
-    wire?.close();
+    connection?.close();
     signal.throwIfAborted();
     const message = serverMessageOf(error);
-    if (message !== undefined && wire === undefined) {
+    if (message !== undefined && connection === undefined) {
       return new StartupRefusal(error, message);
     }
     throw error;
@@ -318,8 +319,7 @@ function sessionParameters(
 }
 
 /**
- * Starts the session on a connection, which is closed when that fails or the signal aborts
- * meanwhile.
+ * Starts the session; closes the connection when that fails or the signal aborts.
  */
 async function logIn(
   transport: Transport,
@@ -342,7 +342,7 @@ async function logIn(
   }
 }
 
-/** The same server, to ask about a session there. */
+/** The same server, to query the state of a session there. */
 function observing(
   { sharedLock: _, onLockWait: __, ...endpoint }: Endpoint,
   place: HostPort,

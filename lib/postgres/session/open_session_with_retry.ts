@@ -1,5 +1,5 @@
 /**
- * Sessions of a server that may be away for a moment.
+ * Sessions on a server that may be temporarily unavailable.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { openSession } from "./open_session.ts";
 import { retry, type RetryOptions } from "../connect/retry.ts";
 import type { Session, SessionOptions } from "./session.ts";
 
-/** How a session is opened, and who is told of every pause. */
+/** How a session is opened, and where retries are reported. */
 export interface OpenSessionWithRetryOptions
   extends SessionOptions, Pick<RetryOptions, "delaysMs"> {
   readonly signal: AbortSignal;
@@ -17,11 +17,11 @@ export interface OpenSessionWithRetryOptions
 }
 
 /**
- * Opens a session; a server that cannot be reached for the moment is tried again, which is told.
+ * Opens a session, retrying transient failures with a retry event for each.
  *
  * Requires `--allow-net` for the host.
  *
- * @throws ConnectionError when it cannot be reached to the end
+ * @throws ConnectionError when the last attempt fails
  */
 export function openSessionWithRetry(
   endpoint: Endpoint,

@@ -1,15 +1,14 @@
 /**
- * Backends of the sessions that this process has opened, in all of its threads: one of them that
- * waits for a lock of another is not worth a report.
+ * Backends of the sessions that this process has opened in all its threads: waits for a lock
+ * between two of them are not reported.
  *
- * Each thread has a registry of its own. The main thread relays what it hears from one thread to
- * all others.
+ * Each thread has its own registry. The main thread relays changes from one thread to all others.
  *
  * @module
  */
 import type { Backend } from "./stalled_connection.ts";
 
-/** A session that was opened or closed. */
+/** A session was opened or closed. */
 export interface OwnBackendChange {
   /** Server and process ID, see {@linkcode backendKey}. */
   readonly backend: string;
@@ -29,12 +28,12 @@ export function backendKey(
   return `${serverStart} ${processId}`;
 }
 
-/** Whether a session of this process has the backend. */
+/** Whether the backend serves a session of this process. */
 export function isOwnBackend(backend: string): boolean {
   return backends.has(backend);
 }
 
-/** Notes a change and passes it on to all listeners, except the one that it came from. */
+/** Records a change and notifies all listeners except the one that it came from. */
 export function noteOwnBackend(change: OwnBackendChange, from?: OwnBackendListener): void {
   if (change.isOpen) backends.add(change.backend);
   else backends.delete(change.backend);
@@ -42,9 +41,9 @@ export function noteOwnBackend(change: OwnBackendChange, from?: OwnBackendListen
 }
 
 /**
- * Passes on the backends of the present and every later change.
+ * Reports all current backends and every later change to the listener.
  *
- * @returns ends that
+ * @returns stops reporting
  */
 export function followOwnBackends(listener: OwnBackendListener): () => void {
   for (const backend of backends) listener({ backend, isOpen: true });

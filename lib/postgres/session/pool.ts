@@ -1,5 +1,5 @@
 /**
- * Sessions that are kept open and lent, for a program that asks a database again and again.
+ * A session pool.
  *
  * @module
  */
@@ -8,17 +8,17 @@ import { openSession } from "./open_session.ts";
 import { ServerError } from "../connect/server_error.ts";
 import type { Session, SessionOptions } from "./session.ts";
 
-/** How many sessions, and how they are opened. */
+/** Size of the pool, and how sessions are opened. */
 export interface PoolOptions extends Omit<SessionOptions, "signal"> {
-  /** Most sessions at once; who comes later waits. */
+  /** Maximum number of sessions; further borrowers wait. */
   readonly size: number;
 }
 
 /**
- * Sessions of one endpoint, opened when needed and lent to one borrower at a time: open → disposed,
- * after which nothing is lent any more and who still waits gets an error.
+ * Sessions of one endpoint, opened on demand and lent to one borrower at a time: open → disposed,
+ * after which waiting borrowers get an error.
  *
- * A session whose connection has ended is not lent again. Requires `--allow-net` for the server.
+ * A session whose connection has ended is not reused. Requires `--allow-net` for the server.
  */
 export class SessionPool implements AsyncDisposable {
   readonly #endpoint: Endpoint;
@@ -34,20 +34,19 @@ export class SessionPool implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Lends a session for the time of `work`. */
+  /** Lends a session for the duration of `work`. */
   async use<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
     const session = await this.#take();
     try {
       return await work(session);
     } catch (error) {
-      // statements that began a transaction of their own may have left it there, aborted: nobody
-      // else could use the session
+      // `work` may have left an aborted transaction, in which the session would be unusable
       if (error instanceof ServerError) {
         await session.execute("ROLLBACK").catch(() => session.close());
       }
       throw error;
     } finally {
-      await this.#giveBack(session);
+      await this.#return(session);
     }
   }
 
@@ -78,7 +77,7 @@ export class SessionPool implements AsyncDisposable {
     }
   }
 
-  async #giveBack(session: Session): Promise<void> {
+  async #return(session: Session): Promise<void> {
     if (session.isOpen && !this.#disposed) this.#idle.push(session);
     else await session.close();
     this.#release();
@@ -90,7 +89,7 @@ export class SessionPool implements AsyncDisposable {
     if (this.#lent === 0) { for (const each of this.#returned.splice(0)) each.resolve(); }
   }
 
-  /** Waits until everything lent has come back, and closes. */
+  /** Waits until all sessions have been returned, and closes them. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;
     for (const each of this.#waiting.splice(0)) each.resolve();

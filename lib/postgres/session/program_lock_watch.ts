@@ -1,5 +1,5 @@
 /**
- * Locks that a client program waits for: it cannot report them itself.
+ * Reports the locks that a client program waits for.
  *
  * @module
  */
@@ -12,8 +12,8 @@ import type { Backend } from "./stalled_connection.ts";
 
 const checkMs = 500;
 
-// the server's start is written as sessions of the tool read it: a program's session counts as one
-// of them
+// same format of the server's start as in the tool's sessions, so that own_backends.ts recognizes
+// the program's
 const backendStatement = `
   SELECT a.pid AS "processId",
          (extract(epoch FROM pg_catalog.pg_postmaster_start_time())
@@ -24,8 +24,8 @@ const backendStatement = `
    WHERE a.application_name = $1`;
 
 /**
- * Watches a client program's session, which it finds by its name, until the signal aborts. Reports
- * to `endpoint.onLockWait`; without one nothing is done.
+ * Watches a client program's session, found by its application name, until the signal aborts.
+ * Reports to `endpoint.onLockWait`; does nothing without it.
  *
  * Requires `--allow-net` for the host.
  *
@@ -53,6 +53,6 @@ export async function watchProgramLocks(
     end();
     await watch.close();
   } catch {
-    // the program itself reports a server that cannot be reached; the signal ends this
+    // the program itself reports an unreachable server; the signal ends this
   }
 }

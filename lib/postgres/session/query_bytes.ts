@@ -1,6 +1,6 @@
 /**
- * Queries whose texts may hold bytes that a session in UTF-8 cannot be sent: those of SQL_ASCII,
- * and what Unicode lacks.
+ * Queries whose results may contain bytes without a UTF-8 form: those of SQL_ASCII databases, and
+ * characters that Unicode lacks.
  *
  * @module
  */
@@ -13,8 +13,8 @@ import { SqlState } from "../protocol/sqlstate.ts";
 export type BytesRow = { readonly row: string; readonly encoding: string };
 
 /**
- * A query's rows as JSON in the database's own encoding, in hexadecimal: nothing is converted on
- * the way.
+ * Wraps a query so that its rows are JSON in the database's encoding, in hexadecimal: nothing is
+ * converted in between.
  *
  * @param statement a SELECT
  */
@@ -28,9 +28,9 @@ export function bytesStatement(statement: string): string {
 }
 
 /**
- * The row of the inner query. Bytes that are no valid UTF-8 stand in its texts as `decodeOpaque`
- * has them; in an encoding other than UTF8 and SQL_ASCII all but ASCII, since what looks like UTF-8
- * there means something else.
+ * Parses a row of the inner query. Bytes that are not valid UTF-8 are represented as in
+ * `decodeOpaque`; in an encoding other than UTF8 and SQL_ASCII all bytes beyond ASCII are, since
+ * what looks like UTF-8 has another meaning there.
  */
 export function parseBytesRow<Result extends object>({ row, encoding }: BytesRow): Result {
   const bytes = Uint8Array.fromHex(row);
@@ -42,11 +42,11 @@ export function parseBytesRow<Result extends object>({ row, encoding }: BytesRow
 }
 
 /**
- * As `Session.query` does it, for texts of any bytes. Values come as JSON has them: arrays as
- * arrays, and OIDs, which are numbers in other queries, as text.
+ * Like `Session.query`, for texts of arbitrary bytes. Values are as in JSON: arrays as arrays, and
+ * OIDs, which are numbers in other queries, as text.
  *
- * @param options `resultBytes`: as for `Session.query`, of what comes in hexadecimal
- * @throws ServerError when the server refuses it
+ * @param options `resultBytes`: as for `Session.query`, counted in hexadecimal
+ * @throws ServerError when the server rejects it
  */
 export async function queryBytes<Result extends object>(
   session: Session,
@@ -62,10 +62,10 @@ export async function queryBytes<Result extends object>(
 }
 
 /**
- * As `Session.query` does it, and once more by {@linkcode queryBytes} where a text has such bytes.
- * Not within a transaction, which the first error would end.
+ * Like `Session.query`, falling back to {@linkcode queryBytes} where a text has such bytes. Not for
+ * use in a transaction, which the first error would abort.
  *
- * @throws ServerError when the server refuses it
+ * @throws ServerError when the server rejects it
  */
 export async function queryAnyText<Result extends object>(
   session: Session,
@@ -79,7 +79,7 @@ export async function queryAnyText<Result extends object>(
   }
 }
 
-/** Whether a server could not send a text because it has no form in UTF-8. */
+/** Whether a text could not be sent because it has no UTF-8 form. */
 export function isUnconvertible(error: unknown): boolean {
   return error instanceof ServerError &&
     (error.sqlState === SqlState.characterNotInRepertoire ||

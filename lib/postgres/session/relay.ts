@@ -1,16 +1,15 @@
 /**
- * COPY from one server to another without looking at the rows.
+ * COPY from one server to another without parsing rows.
  *
  * CopyData has the same framing in both directions, so the source's rows go to the target byte for
- * byte; only the 5-byte headers are looked at, and left out where rows are put together (see
- * `RowPacker`). Statements are sent ahead of their answers on both sides: while one table's last
- * rows are on their way the next one's COPY waits in the source's queue, and the target's statement
- * is followed by its rows without waiting for CopyInResponse. Many small tables so cost no latency
- * each.
+ * byte; only the 5-byte headers are read, and omitted where rows are combined (see `RowPacker`).
+ * Statements are pipelined on both sides: while the last rows of one table are in transit, the next
+ * COPY is already queued on the source, and the target's statement is followed by its rows without
+ * waiting for CopyInResponse. So many small tables do not cost a round trip each.
  *
- * That is safe: a server that has refused the statement drops the CopyData and CopyDone that still
- * come ("54.2.6. COPY Operations"), and the implicit transaction of a simple Query makes everything
- * in it one ("54.2.2.1. Multiple Statements in a Simple Query").
+ * This is safe: a server that rejects the statement discards the CopyData and CopyDone that follow
+ * ("54.2.6. COPY Operations"), and a simple Query is one implicit transaction ("54.2.2.1. Multiple
+ * Statements in a Simple Query").
  *
  * @module
  */
@@ -28,36 +27,36 @@ import { describeType, ProtocolError } from "../protocol/message_limits.ts";
 import { RowPacker } from "../protocol/row_packer.ts";
 import { ConnectionError, ServerError } from "../connect/server_error.ts";
 import { serverMessageFromFields } from "../protocol/server_message.ts";
-import type { ExchangeWire } from "../connect/connection.ts";
+import type { ExchangeConnection } from "../connect/connection.ts";
 import type { Session } from "./session.ts";
 
 /** One COPY from source to target. */
 export interface CopyJob {
-  /** What it is, for errors: the table as a person would write it. */
+  /** Name for errors: the table as a user would write it. */
   readonly name: string;
   /** `COPY … TO STDOUT` */
   readonly copyOut: string;
-  /** Statements that contain exactly one `COPY … FROM STDIN`; all of them are one transaction. */
+  /** Statements with exactly one `COPY … FROM STDIN`, which form one transaction. */
   readonly copyIn: string;
-  /** What is expected to come, in bytes: decides how far ahead statements are sent. */
+  /** Expected COPY bytes: decides how far ahead statements are sent. */
   readonly expectedBytes: number;
 }
 
-/** Where the jobs come from and who is told. */
+/** Source of jobs, and callbacks. */
 export interface RelayOptions<Job extends CopyJob> {
   /**
-   * The next job, or undefined when there is none any more. What is promised has to be given: a job
-   * that comes too late is lost.
+   * The next job, or undefined when none is left. A promised job must arrive before the relay ends,
+   * or it is lost.
    */
   readonly next: () => Job | undefined | Promise<Job | undefined>;
   readonly onStarted?: (job: Job) => void;
-  /** The source has sent all of the job's rows; whether the target keeps them is not known yet. */
+  /** The source has sent all rows of the job; the target has not confirmed them yet. */
   readonly onSent?: (job: Job, outcome: CopyOutcome) => void;
-  /** COPY bytes that the target has taken. */
+  /** COPY bytes sent to the target. */
   readonly onBytes?: (job: Job, bytes: number) => void;
   /**
-   * Asked after each chunk of the source: the next one is read when the promise resolves, at once
-   * when there is none.
+   * Called after each chunk from the source: the next one is read when the promise resolves, or at
+   * once without one.
    */
   readonly pace?: ((bytes: number) => Promise<void> | undefined) | undefined;
   /** The job is committed on the target. */
@@ -71,16 +70,16 @@ export interface CopyOutcome {
   readonly bytes: number;
 }
 
-/** Jobs are sent ahead while the ones under way are expected to bring less than this. */
+/** Further jobs are sent ahead while those in progress have fewer bytes left than this. */
 const aheadBytes = 4 * 1024 * 1024;
 const aheadJobs = 32;
 
 /**
- * Relays jobs until there are none. Both sessions are taken over meanwhile; the source's should be
- * in a transaction with its snapshot.
+ * Relays jobs until none is left. Both sessions are acquired meanwhile; the source's should be in a
+ * transaction with its snapshot.
  *
- * The first error on either side ends both copies at once: what was not committed is rolled back,
- * both sessions are closed, and the error names the job's object.
+ * The first error on either side ends both copies at once: uncommitted work is rolled back, both
+ * sessions are closed, and the error names the job's object.
  */
 export async function relayCopies<Job extends CopyJob>(
   source: Session,
@@ -89,16 +88,16 @@ export async function relayCopies<Job extends CopyJob>(
 ): Promise<void> {
   let relay: Relay<Job> | undefined;
   try {
-    await source.takeOver(
-      (sourceWire) =>
-        target.takeOver((targetWire) => {
-          relay = new Relay({ source, target, sourceWire, targetWire, ...options });
+    await source.exclusive(
+      (fromSource) =>
+        target.exclusive((toTarget) => {
+          relay = new Relay({ source, target, fromSource, toTarget, ...options });
           return relay.run();
         }, () => relay?.awaitsTarget ?? false),
       () => relay?.awaitsSource ?? false,
     );
   } catch (error) {
-    // a backend that waits for a lock or works on a row would not notice the closed connection
+    // a backend that waits for a lock or processes a row does not notice a closed connection
     await Promise.allSettled([source.cancel(), target.cancel()]);
     await Promise.all([source.close(), target.close()]);
     throw error instanceof ConnectionError ? error.during(nameOf(relay)) : error;
@@ -123,20 +122,20 @@ interface Progress<Job> {
 interface Ends {
   readonly source: Session;
   readonly target: Session;
-  readonly sourceWire: ExchangeWire;
-  readonly targetWire: ExchangeWire;
+  readonly fromSource: ExchangeConnection;
+  readonly toTarget: ExchangeConnection;
 }
 
 class Relay<Job extends CopyJob> {
   readonly #options: RelayOptions<Job> & Ends;
-  /** Sent to the source, in order; the first is the one whose rows come. */
+  /** Sent to the source, in order; rows arrive for the first. */
   readonly #reading: Progress<Job>[] = [];
-  /** Sent to the target, in order; the first is the one whose outcome comes. */
+  /** Sent to the target, in order; the outcome of the first is awaited. */
   readonly #writing: Progress<Job>[] = [];
   readonly #done = Promise.withResolvers<void>();
   #exhausted = false;
-  /** Whether a job is promised that has not come. */
-  #asking = false;
+  /** Whether a promised job has not arrived yet. */
+  #awaitsJob = false;
   #failed = false;
   #lastWrite: Promise<void> = Promise.resolve();
   /** Bytes of the target's answers to the current job. */
@@ -151,7 +150,7 @@ class Relay<Job extends CopyJob> {
     this.#options = options;
   }
 
-  /** What was being copied, in words. */
+  /** The current copy, for messages. */
   get underWay(): string {
     const [reading] = this.#reading;
     const [writing] = this.#writing;
@@ -159,44 +158,44 @@ class Relay<Job extends CopyJob> {
     return name === undefined ? "COPY" : `COPY of table ${name}`;
   }
 
-  /** Whether rows or an answer have to come from the source. */
+  /** Whether rows or an answer from the source are due. */
   get awaitsSource(): boolean {
     return this.#reading.length > 0;
   }
 
-  /** Whether the target has all of a job's rows, and has not answered yet. */
+  /** Whether the target has all rows of a job and has not answered yet. */
   get awaitsTarget(): boolean {
     return this.#writing[0]?.sourceRows !== undefined;
   }
 
   async run(): Promise<void> {
-    const { sourceWire, targetWire } = this.#options;
-    const fromTarget = new FrameScanner({
+    const { fromSource, toTarget } = this.#options;
+    const answers = new FrameScanner({
       header: (type, length) => {
         this.#answered += length;
         limitMessage(type, Math.max(length, this.#answered));
       },
       message: (type, body) => this.#targetMessage(type, body),
     });
-    sourceWire.receive((chunk) => {
+    fromSource.receive((chunk) => {
       this.#packer.push(chunk);
       const pause = this.#options.pace?.(chunk.length);
-      // the next chunk is pushed when this one has been taken: backpressure
+      // backpressure: the next chunk is read when this one has been accepted
       return pause === undefined
         ? this.#lastWrite
         : Promise.all([this.#lastWrite, pause]).then(() => {});
     });
-    targetWire.receive((chunk) => fromTarget.push(chunk));
+    toTarget.receive((chunk) => answers.push(chunk));
     this.#sendAhead();
     await this.#done.promise;
-    // the target has answered for everything that was sent; after a failure a write may still be
-    // under way
+    // the target has answered everything; after a failure, when a write may still be in progress,
+    // this is not reached
     this.#packer[Symbol.dispose]();
   }
 
-  /** Keeps the source's queue filled as far as small jobs allow. */
+  /** Keeps the source's queue filled with small jobs. */
   #sendAhead(): void {
-    while (!this.#exhausted && !this.#failed && !this.#asking && this.#hasRoom()) {
+    while (!this.#exhausted && !this.#failed && !this.#awaitsJob && this.#hasRoom()) {
       const job = this.#options.next();
       if (job instanceof Promise) this.#waitFor(job);
       else this.#begin(job);
@@ -214,9 +213,9 @@ class Relay<Job extends CopyJob> {
   }
 
   #waitFor(promised: Promise<Job | undefined>): void {
-    this.#asking = true;
+    this.#awaitsJob = true;
     promised.then((job) => {
-      this.#asking = false;
+      this.#awaitsJob = false;
       if (this.#failed) return;
       this.#begin(job);
       this.#sendAhead();
@@ -239,13 +238,13 @@ class Relay<Job extends CopyJob> {
       sent: false,
       error: undefined,
     });
-    this.#write(this.#options.sourceWire, encodeQuery(job.copyOut));
+    this.#write(this.#options.fromSource, encodeQuery(job.copyOut));
   }
 
-  #write(wire: ExchangeWire, bytes: Uint8Array): void {
-    const written = wire.write(bytes);
-    written.catch(() => {}); // the session that broke is reported by its own takeOver
-    if (wire === this.#options.targetWire) this.#lastWrite = written.catch(() => {});
+  #write(connection: ExchangeConnection, bytes: Uint8Array): void {
+    const written = connection.write(bytes);
+    written.catch(() => {}); // reported by the session's own exclusive()
+    if (connection === this.#options.toTarget) this.#lastWrite = written.catch(() => {});
   }
 
   #forward(bytes: Uint8Array): void {
@@ -253,7 +252,7 @@ class Relay<Job extends CopyJob> {
     if (this.#failed || current?.error !== undefined) return;
     if (!current?.sent) throw unexpected(frame.copyData);
     current.bytes += bytes.length;
-    this.#write(this.#options.targetWire, bytes);
+    this.#write(this.#options.toTarget, bytes);
     this.#options.onBytes?.(current.job, bytes.length);
   }
 
@@ -261,17 +260,18 @@ class Relay<Job extends CopyJob> {
     const [current] = this.#reading;
     if (this.#failed) return;
     if (current === undefined) {
-      if (type === frame.error) return; // the backend is being ended; the connection closes next
+      // the backend is being terminated; the connection closes next
+      if (type === frame.error) return;
       throw unexpected(type);
     }
-    const { targetWire } = this.#options;
+    const { toTarget } = this.#options;
     switch (type) {
       case frame.copyOut:
         if (current.sent) throw unexpected(type);
         current.sent = true;
         this.#writing.push(current);
         this.#options.onStarted?.(current.job);
-        this.#write(targetWire, encodeQuery(current.job.copyIn));
+        this.#write(toTarget, encodeQuery(current.job.copyIn));
         break;
       case frame.copyDone:
         if (!current.sent) throw unexpected(type);
@@ -279,16 +279,15 @@ class Relay<Job extends CopyJob> {
       case frame.commandComplete:
         if (!current.sent || current.sourceRows !== undefined) throw unexpected(type);
         current.sourceRows = copiedRows(body) ?? current.sourceRows;
-        // not at CopyDone already: what the target may commit from here on is complete, and known
-        // to be
-        this.#write(targetWire, copyDone);
+        // not at CopyDone: only now are the rows that the target may commit known to be complete
+        this.#write(toTarget, copyDone);
         this.#options.onSent?.(current.job, {
           rows: current.sourceRows ?? 0,
           bytes: current.bytes,
         });
         break;
       case frame.error:
-        if (current.sent) this.#write(targetWire, encodeCopyFail("the source failed"));
+        if (current.sent) this.#write(toTarget, encodeCopyFail("the source failed"));
         this.#fail(current, this.#refusal(body, this.#options.source, current.job));
         break;
       case frame.ready:
@@ -327,7 +326,7 @@ class Relay<Job extends CopyJob> {
     }
   }
 
-  /** The target has answered for a job: it is committed, or rolled back. */
+  /** The target has answered a job: it is committed or rolled back. */
   #finish(progress: Progress<Job>): void {
     const { job, bytes, targetRows, sourceRows, error } = progress;
     if (error !== undefined) return;
@@ -335,7 +334,7 @@ class Relay<Job extends CopyJob> {
       return this.#fail(
         progress,
         new Error(
-          `${job.name}: the source sent ${sourceRows} rows and the target took ${targetRows}`,
+          `${job.name}: the source sent ${sourceRows} rows and the target received ${targetRows}`,
         ),
       );
     }
@@ -350,7 +349,7 @@ class Relay<Job extends CopyJob> {
   }
 
   #fail(progress: Progress<Job>, error: Error): void {
-    // when the source fails the target reports our CopyFail: the first error is the cause
+    // when the source fails, the target reports the CopyFail: the first error is the cause
     if (this.#failed) return;
     this.#failed = true;
     progress.error = error as ReplicatorError;
@@ -365,7 +364,7 @@ class Relay<Job extends CopyJob> {
   }
 }
 
-/** What the statements around a COPY, and itself, are answered with. */
+/** Answers to a COPY and the statements around it. */
 const targetAnswers: ReadonlySet<number> = new Set([
   frame.copyIn,
   frame.commandComplete,
@@ -377,19 +376,19 @@ const targetAnswers: ReadonlySet<number> = new Set([
 
 const maxMessageBytes = 16 * 1024 * 1024;
 
-/** Rows are passed on piece by piece; everything else is gathered. */
+/** Rows are forwarded in pieces; everything else is buffered. */
 function limitMessage(type: number, length: number): void {
   if (type === frame.copyData || length <= maxMessageBytes) return;
   throw new ProtocolError(
     `it announced a message of type ${
       describeType(type)
-    } during COPY, with which its answers have ${length} bytes`,
+    } during COPY, which makes its answers ${length} bytes long`,
   );
 }
 
 function unexpected(type: number): ProtocolError {
   return new ProtocolError(
-    `it sent a message of type ${describeType(type)} where COPY has none`,
+    `it sent a message of type ${describeType(type)}, which is invalid during COPY`,
   );
 }
 

@@ -1,6 +1,6 @@
 /**
- * `session_replication_role = replica`: no ordinary trigger, event trigger or foreign key takes
- * part in what the session does.
+ * `session_replication_role = replica`: ordinary triggers, event triggers and foreign keys do not
+ * fire in the session.
  *
  * @module
  */
@@ -9,8 +9,7 @@ import type { Session } from "./session.ts";
 import { SqlState } from "../protocol/sqlstate.ts";
 
 /**
- * Sets it where the role may do that. `LOCAL`, for a transaction that has begun, leaves that usable
- * either way.
+ * Sets it if the role may. `LOCAL` requires an open transaction, which stays usable either way.
  *
  * @returns whether the role may
  */

@@ -4,11 +4,11 @@
  * @module
  */
 
-/** What a query parameter may be. Lists go as {@linkcode textArray}. */
+/** A query parameter. Lists are passed as {@linkcode textArray}. */
 export type Parameter = string | number | boolean | null;
 
 /**
- * A row as the driver gives it: text, number (int2, int4, oid, float), boolean, null, or parsed
+ * A row as the driver returns it: text, number (int2, int4, oid, float), boolean, null, or parsed
  * JSON.
  */
 export type Row = Readonly<Record<string, unknown>>;

@@ -1,5 +1,5 @@
 /**
- * A session on a server: queries through the driver, and whole exchanges of the protocol past it.
+ * A session on a server: queries through the driver, and protocol exchanges past it.
  *
  * @module
  */
@@ -20,43 +20,49 @@ import type { LockWatch } from "./lock_watch.ts";
 import { connectTransport } from "../connect/connect_transport.ts";
 import type { HostPort } from "../connect/url.ts";
 import type { Parameter, Row } from "./row.ts";
-import type { Connection, ExchangeWire } from "../connect/connection.ts";
+import type { Connection, ExchangeConnection } from "../connect/connection.ts";
 
 /** How a session is opened. */
 export interface SessionOptions {
-  /** Ends the session wherever it is: what runs on the server is cancelled. */
+  /** Ends the session at any point and cancels its statement on the server. */
   readonly signal?: AbortSignal | undefined;
-  /** Settings on top of `pinnedSettings`. */
+  /** Settings in addition to `pinnedSettings`. */
   readonly settings?: Readonly<Record<string, string>>;
   /**
-   * Whether expressions of the user's are computed in it (checks, generated columns, index
-   * expressions, materialized views): what they can see, such as TimeZone and DateStyle, then stays
-   * as the database and the role have it. Not for queries of the tool's own.
+   * Whether the session evaluates user-defined expressions (checks, generated columns, index
+   * expressions, materialized views): settings that they can observe, such as TimeZone and
+   * DateStyle, then keep the values of database and role. Not for the tool's own queries.
    *
    * @default false
    */
   readonly computesValues?: boolean;
   /**
-   * A walsender of the database (`replication=database`), which takes replication commands besides
-   * statements, and no parameters. Source: PostgreSQL documentation, "54.4. Streaming Replication
-   * Protocol".
+   * Whether to connect to a walsender (`replication=database`), which accepts replication commands
+   * and statements without parameters. Source: PostgreSQL documentation, "54.4. Streaming
+   * Replication Protocol".
+   *
+   * @default false
    */
   readonly replication?: boolean;
-  /** Dates and arrays as text (the default), or as `Date` and arrays of JavaScript. */
+  /**
+   * Dates and arrays as text, or as `Date` and JavaScript arrays.
+   *
+   * @default "text"
+   */
   readonly values?: ValueForm;
 }
 
-/** How long a server may take to let a session go. */
+/** How long a server may take to end a session. */
 const closeTimeoutMs = 5_000;
 
-/** How long the request to cancel a statement may take. */
+/** How long a cancel request may take. */
 const cancelTimeoutMs = 5_000;
 
 /**
  * One authenticated session with the settings of `pinnedSettings`.
  *
- * States: open (idle, or in one query or exchange at a time) → closed, by {@linkcode close}, by its
- * signal, or because the connection ended; then every call throws a {@linkcode ConnectionError}.
+ * States: open (idle, or in one query or exchange at a time) → closed by {@linkcode close}, by its
+ * signal, or because the connection ended; every later call throws a {@linkcode ConnectionError}.
  *
  * Requires `--allow-net` for the server's host (`--allow-read --allow-write` of the folder of a
  * Unix socket).
@@ -66,10 +72,10 @@ export class Session implements AsyncDisposable {
   readonly endpoint: Endpoint;
   /** `server_version_num`: 150018 is 15.18. */
   readonly serverVersion: number;
-  /** Process id of the backend. */
+  /** Process ID of the backend. */
   readonly processId: number;
   readonly #place: HostPort;
-  readonly #wire: Connection;
+  readonly #connection: Connection;
   readonly #driver: Driver;
   readonly #signal: AbortSignal | undefined;
   readonly #replication: boolean;
@@ -77,9 +83,9 @@ export class Session implements AsyncDisposable {
     this.#interrupting = this.#interrupt();
   };
   #interrupting: Promise<void> = Promise.resolve();
-  /** Statements whose answers are due. */
+  /** Statements not answered yet. */
   #unanswered = 0;
-  /** Whether the exchange under way has an answer due. */
+  /** Whether the current exchange awaits an answer. */
   #expects: () => boolean = () => false;
   readonly #watching: Promise<void>;
   readonly #lockWatch: LockWatch | undefined;
@@ -89,14 +95,14 @@ export class Session implements AsyncDisposable {
     opened: {
       readonly endpoint: Endpoint;
       readonly place: HostPort;
-      readonly wire: Connection;
+      readonly connection: Connection;
       readonly driver: Driver;
       readonly serverVersion: number;
       readonly processId: number;
       readonly replication: boolean;
-      /** Watches the connection until it is closed. */
+      /** Watches the connection for a stall until it is closed. */
       readonly watch: ((awaitsAnswer: () => boolean) => Promise<void>) | undefined;
-      /** Watches statements for locks that they wait for. */
+      /** Watches statements for lock waits. */
       readonly lockWatch: LockWatch | undefined;
     },
     signal: AbortSignal | undefined,
@@ -106,7 +112,7 @@ export class Session implements AsyncDisposable {
     this.serverVersion = opened.serverVersion;
     this.processId = opened.processId;
     this.#place = opened.place;
-    this.#wire = opened.wire;
+    this.#connection = opened.connection;
     this.#driver = opened.driver;
     this.#replication = opened.replication;
     this.#lockWatch = opened.lockWatch;
@@ -122,27 +128,26 @@ export class Session implements AsyncDisposable {
     return Math.floor(this.serverVersion / 10_000);
   }
 
-  /** Whether the connection still stands, as far as this side knows. */
+  /** Whether the connection is open, as far as the client knows. */
   get isOpen(): boolean {
-    return this.#wire.isOpen;
+    return this.#connection.isOpen;
   }
 
   /** Whether TLS protects the connection. */
   get encrypted(): boolean {
-    return this.#wire.encrypted;
+    return this.#connection.encrypted;
   }
 
   /**
    * Runs one statement and returns its rows.
    *
-   * Parameters are put into the statement as literals, which saves a round trip each time.
+   * Parameters are inlined as literals, which saves a round trip.
    *
-   * @param statement one statement; `$1`… stand for the parameters
-   * @param options `extended`: by the extended protocol, in which the server takes one statement
-   * and no more; `mayBeSilent`: nobody minds when the answer never comes, as with a heartbeat;
-   * `resultBytes`: how much memory the rows may take, by default 256 MB: a larger answer ends the
-   * session
-   * @throws ServerError when the server refuses it, ConnectionError when the connection ends
+   * @param statement one statement with parameters `$1`…
+   * @param options `extended`: use the extended protocol, in which the server accepts exactly one
+   * statement; `mayBeSilent`: the answer may never come, as for a heartbeat; `resultBytes`: maximum
+   * memory of the rows, by default 256 MB; a larger result ends the session
+   * @throws ServerError when the server rejects it, ConnectionError when the connection ends
    */
   async query<Result extends object = Row>(
     statement: string,
@@ -154,7 +159,7 @@ export class Session implements AsyncDisposable {
     } = {},
   ): Promise<Result[]> {
     this.#signal?.throwIfAborted();
-    const forbid = this.#wire.allowResult(resultBytes);
+    const forbid = this.#connection.allowResult(resultBytes);
     const simple = extended || parameters.length === 0
       ? undefined
       : inlineParameters(statement, parameters);
@@ -163,7 +168,7 @@ export class Session implements AsyncDisposable {
         () =>
           simple === undefined && !this.#replication
             ? this.#driver.unsafe<Result[]>(statement, [...parameters], { prepare: false })
-            // all that a walsender knows
+            // a walsender supports only simple queries
             : this.#driver.unsafe<Result[]>(simple ?? statement).simple(),
         mayBeSilent ? 0 : 1,
       );
@@ -175,18 +180,18 @@ export class Session implements AsyncDisposable {
     }
   }
 
-  /** The one row of a statement that always gives one. */
+  /** Runs a statement that always returns one row. */
   async queryOne<Result extends object = Row>(
     statement: string,
     parameters: readonly Parameter[] = [],
     options: { readonly extended?: boolean; readonly resultBytes?: number } = {},
   ): Promise<Result> {
     const [row] = await this.query<Result>(statement, parameters, options);
-    if (row === undefined) throw new Error(`no row came back from: ${statement}`);
+    if (row === undefined) throw new Error(`no row returned by: ${statement}`);
     return row;
   }
 
-  /** Runs statements, several at once if separated by semicolons, and returns the rows of each. */
+  /** Runs statements separated by semicolons in one query, and returns the rows of each. */
   async queryAll(statements: string): Promise<Row[][]> {
     this.#signal?.throwIfAborted();
     try {
@@ -202,7 +207,7 @@ export class Session implements AsyncDisposable {
     }
   }
 
-  /** Runs statements, several at once if separated by semicolons, and ignores what they return. */
+  /** Runs statements separated by semicolons in one query, and ignores their results. */
   async execute(statements: string): Promise<void> {
     this.#signal?.throwIfAborted();
     if (hasOpaqueBytes(statements)) return await this.#executeBytes(encodeOpaque(statements));
@@ -213,7 +218,7 @@ export class Session implements AsyncDisposable {
     }
   }
 
-  /** The driver would write what is no valid UTF-8 as something else. */
+  /** For bytes that are not valid UTF-8, which the driver would alter. */
   async #executeBytes(statements: Uint8Array): Promise<void> {
     const body = new Uint8Array(statements.length + 1); // ends in a zero
     body.set(statements);
@@ -233,9 +238,8 @@ export class Session implements AsyncDisposable {
     try {
       result = await work();
     } catch (error) {
-      // the first error is the one that counts; a session that cannot even roll back is closed,
-      // which rolls back too
-      await this.execute("ROLLBACK").catch(() => this.#wire.close());
+      // the first error counts; closing a session that cannot roll back rolls back too
+      await this.execute("ROLLBACK").catch(() => this.#connection.close());
       throw error;
     }
     await this.execute("COMMIT");
@@ -243,39 +247,39 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Takes the connection over for an exchange of protocol messages, past the driver.
+   * Gives `exchange` exclusive use of the connection for protocol messages, bypassing the driver.
    *
-   * `exchange` must come to ReadyForQuery before it resolves. When it throws, where the server
-   * stands is unknown and the session is closed.
+   * `exchange` must reach ReadyForQuery before it resolves. When it throws, the state of the server
+   * is unknown and the session is closed.
    *
-   * @param expects whether the server has something to say just now; always, when it is not given
+   * @param expects whether an answer is due at the moment; by default always
    */
-  async takeOver<Result>(
-    exchange: (wire: ExchangeWire) => Promise<Result>,
+  async exclusive<Result>(
+    exchange: (connection: ExchangeConnection) => Promise<Result>,
     expects: () => boolean = () => true,
   ): Promise<Result> {
     this.#signal?.throwIfAborted();
     const broken = Promise.withResolvers<never>();
-    broken.promise.catch(() => {}); // raced below; may come when nobody waits any more
+    broken.promise.catch(() => {}); // raced below; may reject after the race
     this.#expects = expects;
-    // a backend that waits for a lock before it takes rows answers nothing and reads nothing
+    // a backend that waits for a lock before receiving rows neither answers nor reads
     const unwatch = this.#lockWatch?.watch(() =>
-      (expects() || this.#wire.isWriting) && isStill(this.#wire)
+      (expects() || this.#connection.isWriting) && isQuiet(this.#connection)
     );
     try {
       // throws when the connection broke while it was idle
-      const taken = this.#wire.take(broken.reject);
+      const acquired = this.#connection.acquire(broken.reject);
       const result = await Promise.race([
         exchange({
-          write: (bytes) => this.#wire.write(bytes),
-          receive: taken.receive,
+          write: (bytes) => this.#connection.write(bytes),
+          receive: acquired.receive,
         }),
         broken.promise,
       ]);
-      taken.giveBack();
+      acquired.release();
       return result;
     } catch (error) {
-      this.#wire.close();
+      this.#connection.close();
       throw this.#explain(error);
     } finally {
       unwatch?.();
@@ -283,7 +287,7 @@ export class Session implements AsyncDisposable {
     }
   }
 
-  /** Counts a statement as unanswered until it is. */
+  /** Counts a statement as unanswered until it completes. */
   async #answer<Answer>(statement: () => PromiseLike<Answer>, count = 1): Promise<Answer> {
     this.#unanswered += count;
     const unwatch = count === 0 ? undefined : this.#lockWatch?.watch();
@@ -296,20 +300,20 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Sends raw messages and returns everything that comes up to and including ReadyForQuery.
+   * Sends raw messages and returns the answer up to and including ReadyForQuery.
    *
    * @param messages one or more frontend messages that end in a Query or Sync
    */
   exchange(messages: Uint8Array): Promise<Uint8Array> {
-    return this.takeOver((wire) => collectResult(wire, messages));
+    return this.exclusive((connection) => collectResult(connection, messages));
   }
 
   /**
-   * Asks the server to cancel what this session runs. Source: "54.2.8. Canceling Requests in
+   * Asks the server to cancel this session's statement. Source: "54.2.8. Canceling Requests in
    * Progress".
    */
   async cancel(): Promise<void> {
-    const key = this.#wire.backendKey;
+    const key = this.#connection.backendKey;
     if (key === undefined) return;
     const message = new Uint8Array(8 + key.bytes.length);
     const view = new DataView(message.buffer);
@@ -318,18 +322,18 @@ export class Session implements AsyncDisposable {
     message.set(key.bytes, 8);
     const signal = AbortSignal.timeout(cancelTimeoutMs);
     const transport = await connectTransport(this.#place, {
-      encryption: this.#wire.encrypted ? "required" : "plain",
+      encryption: this.#connection.encrypted ? "required" : "plain",
       tls: this.endpoint.tls,
       signal,
     });
-    // a network that swallows everything must not keep us from ending
-    const giveUp = () => transport.close();
-    signal.addEventListener("abort", giveUp, { once: true });
+    // an unresponsive network must not delay the end
+    const closeNow = () => transport.close();
+    signal.addEventListener("abort", closeNow, { once: true });
     try {
       await transport.write(message);
-      await transport.read(new Uint8Array(1)); // the server closes when it has passed the signal on
+      await transport.read(new Uint8Array(1)); // the server closes after signalling the backend
     } finally {
-      signal.removeEventListener("abort", giveUp);
+      signal.removeEventListener("abort", closeNow);
       transport.close();
     }
   }
@@ -337,12 +341,12 @@ export class Session implements AsyncDisposable {
   /** Ends the session; never throws. */
   async close(): Promise<void> {
     this.#signal?.removeEventListener("abort", this.#abort);
-    if (this.#wire.isOpen) {
-      const patience = setTimeout(() => this.#wire.close(), closeTimeoutMs);
-      // says Terminate; whatever becomes of it, the connection closes
+    if (this.#connection.isOpen) {
+      const timer = setTimeout(() => this.#connection.close(), closeTimeoutMs);
+      // sends Terminate; the connection closes in any case
       this.#driver.end().catch(() => {});
-      await this.#wire.closed;
-      clearTimeout(patience);
+      await this.#connection.closed;
+      clearTimeout(timer);
     }
     await this.#interrupting;
     await this.#lockWatch?.close();
@@ -354,16 +358,15 @@ export class Session implements AsyncDisposable {
   }
 
   async #interrupt(): Promise<void> {
-    // a backend in the middle of a statement does not notice a closed connection; cancelling ends
-    // it at once
-    // the connection is closed whether or not the cancel request got through
+    // a backend that runs a statement does not notice a closed connection, so cancel it first; the
+    // connection is closed whether or not that succeeds
     await this.cancel().catch(() => {});
-    this.#wire.close(new InterruptedError());
+    this.#connection.close(new InterruptedError());
   }
 
   #explain(error: unknown): unknown {
     if (this.#signal?.aborted) return this.#signal.reason;
-    const { failure } = this.#wire;
+    const { failure } = this.#connection;
     const broken = failure instanceof ProtocolError ? failure : error;
     if (broken instanceof ProtocolError) {
       return protocolFailure(broken, this.endpoint, this.#place);
@@ -386,7 +389,7 @@ export class Session implements AsyncDisposable {
         endpoint: this.endpoint,
         transient: true,
         remedy:
-          `is the server still running? its log says why the session (pid ${this.processId}) ended`,
+          `check that the server is running; its log shows why the session (pid ${this.processId}) ended`,
         cause: error,
       });
     }
@@ -395,18 +398,18 @@ export class Session implements AsyncDisposable {
 }
 
 /**
- * When a query fails after its first rows, the driver counts these and leaves as many gaps in the
- * next result.
+ * Removes gaps: when a query fails after its first rows, the driver leaves as many gaps in the next
+ * result.
  */
 function present<Result>(rows: readonly Result[]): Result[] {
-  return rows.filter(() => true); // passes over gaps
+  return rows.filter(() => true); // skips gaps
 }
 
-const stillMs = 300;
+const quietMs = 300;
 
-/** Whether nothing has come or gone for a moment. */
-function isStill({ movedMs }: Connection): boolean {
-  return performance.now() - movedMs > stillMs;
+/** Whether no bytes have moved lately. */
+function isQuiet({ lastActivityMs }: Connection): boolean {
+  return performance.now() - lastActivityMs > quietMs;
 }
 
 function isClosed(error: Error): boolean {
@@ -414,18 +417,18 @@ function isClosed(error: Error): boolean {
     error.message === "the connection is closed";
 }
 
-/** A list of texts as a literal of `text[]`, for a parameter. */
+/** Formats a list of texts as a `text[]` literal, for a parameter. */
 export function textArray(values: readonly string[]): string {
   return `{${values.map((value) => `"${value.replace(/["\\]/g, "\\$&")}"`).join(",")}}`;
 }
 
-/** How far away a session's server is, in milliseconds. */
+/** Measures the round-trip time to the session's server, in milliseconds. */
 export async function measureRoundTrip(session: Session): Promise<number> {
-  let least = Infinity;
+  let minMs = Infinity;
   for (let attempt = 0; attempt < 2; attempt++) {
     const start = performance.now();
     await session.query("SELECT 1");
-    least = Math.min(least, performance.now() - start);
+    minMs = Math.min(minMs, performance.now() - start);
   }
-  return least;
+  return minMs;
 }

@@ -1,6 +1,6 @@
 /**
- * Settings that every session pins, because a default of server, database or role could change what
- * data looks like or end a long step.
+ * Settings that every session pins, because a default of server, database or role could change the
+ * form of data or end a long step.
  *
  * @module
  */
@@ -8,12 +8,12 @@ import { quoteLiteral } from "../../core/internal.ts";
 import type { AdvisoryLock, Endpoint } from "../connect/endpoint.ts";
 
 /**
- * What expressions can see, but the bytes of a copy do not depend on: the source writes dates in
- * ISO order with their offset, intervals with all of their signs, floats in full, and every server
- * reads those in the same way whatever its own style is.
+ * Settings that expressions can observe but copied bytes do not depend on: the source writes dates
+ * in ISO order with offset, intervals with all signs and floats in full, and every server reads
+ * those the same way whatever its own style.
  *
- * Sessions that compute values (see `SessionOptions.computesValues`) leave them as the target's
- * database and role have them.
+ * Sessions that compute values (see `SessionOptions.computesValues`) keep those of the target's
+ * database and role.
  */
 const expressionSettings: Readonly<Record<string, string>> = {
   TimeZone: "UTC",
@@ -25,15 +25,15 @@ const expressionSettings: Readonly<Record<string, string>> = {
   lc_time: "C",
 };
 
-/** What every session needs. */
+/** Settings of every session. */
 const commonSettings: Readonly<Record<string, string>> = {
-  // how values are written and read
+  // input and output of values
   lc_monetary: "C",
   xmloption: "content",
-  array_nulls: "on", // off: an element NULL is read as the text "NULL"
+  array_nulls: "on", // off: the element NULL is read as the text "NULL"
   standard_conforming_strings: "on",
   backslash_quote: "safe_encoding",
-  // what names, rows and statements mean
+  // meaning of names, rows and statements
   search_path: "",
   row_security: "off", // a policy that would hide rows is an error instead
   transform_null_equals: "off",
@@ -48,28 +48,27 @@ const commonSettings: Readonly<Record<string, string>> = {
   default_transaction_isolation: "read committed",
   default_transaction_deferrable: "off",
   synchronize_seqscans: "off",
-  // 17+, where the role may set it; from the login on, see event_triggers.ts
+  // 17+, where the role may set it; for login triggers see startup_event_triggers.ts
   event_triggers: "off",
-  // a long step must not be ended from outside
+  // no timeout may end a long step
   statement_timeout: "0",
   lock_timeout: "0",
   idle_in_transaction_session_timeout: "0",
   idle_session_timeout: "0", // 14+
   transaction_timeout: "0", // 17+
-  // keepalives from the server's end, where they can be set per session; they keep a load
-  // balancer's path open as well
+  // keepalives by the server, where they can be set per session; they also keep the path through a
+  // load balancer open
   tcp_keepalives_idle: "60",
   tcp_keepalives_interval: "10",
-  // a long statement whose client was killed ends, instead of working on unseen (14+, see below)
+  // ends a long statement whose client was killed (14+, see below)
   client_connection_check_interval: "5s",
-  // noise
+  // fewer messages
   client_min_messages: "warning",
 };
 
 /**
- * What was a table or a sequence when the catalog was read may be a view by the time it is read
- * itself: its owner can swap it, and a view runs the owner's code with this role's rights. pg_dump
- * sets the same.
+ * An owner can replace a table or sequence by a view after the catalog has been read, and a view
+ * runs the owner's code with this role's privileges. pg_dump sets the same.
  *
  * Source: PostgreSQL documentation, "19.11.1. Statement Behavior" (12.20, 13.16, 14.13, 15.8, 16.4
  * and newer).
@@ -78,15 +77,15 @@ const tablesOnly: Readonly<Record<string, string>> = {
   restrict_nonsystem_relation_kind: "view, foreign-table",
 };
 
-/** Names and values; those that a version does not know, or the role may not set, are skipped. */
+/** Settings that a version does not know, or the role may not set, are skipped. */
 export const pinnedSettings: Readonly<Record<string, string>> = {
   ...commonSettings,
   ...expressionSettings,
 };
 
 /**
- * Statements that let what follows in a transaction of a pinned session compute values as the
- * database's own sessions would, and that end this.
+ * Statements between which a transaction of a pinned session computes values as other sessions of
+ * the database would.
  */
 export const ownExpressionSettings: { readonly begin: string; readonly end: string } = {
   begin: Object.keys(expressionSettings).map((name) => `SET LOCAL ${name} TO DEFAULT;`).join(" "),
@@ -95,8 +94,8 @@ export const ownExpressionSettings: { readonly begin: string; readonly end: stri
 };
 
 /**
- * Statements that let what stands between them in one transaction run under the `search_path` of
- * database and role: only what computes values of the user's, see `Endpoint.ownSearchPath`.
+ * Statements between which a transaction uses the `search_path` of database and role: only for
+ * statements that run the user's expressions, see `Endpoint.ownSearchPath`.
  */
 export const ownSearchPath = {
   begin: "SET LOCAL search_path TO DEFAULT;",
@@ -104,8 +103,8 @@ export const ownSearchPath = {
 } as const;
 
 /**
- * How long `Endpoint.sharedLock` is waited for: less than opening the session may take, and more
- * than the moment for which a run that takes over holds it.
+ * Timeout for `Endpoint.sharedLock`: shorter than that for opening the session, longer than a run
+ * that takes over holds the lock.
  */
 export function sharedLockTimeoutMs(
   { connectTimeoutMs }: Pick<Endpoint, "connectTimeoutMs">,
@@ -113,15 +112,15 @@ export function sharedLockTimeoutMs(
   return Math.round(Math.min(10_000, connectTimeoutMs / 2));
 }
 
-/** Which settings a session is given. */
-export interface WantedSettings {
-  /** Skipped where the version does not know them or the role may not set them. */
+/** Settings for a session. */
+export interface RequestedSettings {
+  /** Skipped where the version does not know them, or the role may not set them. */
   readonly pinned: Readonly<Record<string, string>>;
-  /** Not skipped where the role may not set them. */
+  /** Set by the caller; an error where the role may not set them. */
   readonly asked: Readonly<Record<string, string>>;
 }
 
-/** What a session is given: everything, or where it computes values what no expression sees. */
+/** The settings of a session; if it computes values, only those that expressions cannot observe. */
 export function settingsFor(
   { computesValues = false, readsViews = false, settings = {} }: {
     readonly computesValues?: boolean;
@@ -129,7 +128,7 @@ export function settingsFor(
     readonly readsViews?: boolean | undefined;
     readonly settings?: Readonly<Record<string, string>> | undefined;
   },
-): WantedSettings {
+): RequestedSettings {
   const pinned = computesValues ? commonSettings : pinnedSettings;
   return {
     pinned: computesValues || readsViews ? pinned : { ...pinned, ...tablesOnly },
@@ -138,8 +137,8 @@ export function settingsFor(
 }
 
 /**
- * For sessions whose commits a crash must not take back, whatever the server's default: not
- * everything that they do is in a ledger (sequences, for one).
+ * For sessions whose commits must survive a crash, whatever the server's default: not all their
+ * work is recorded in a ledger (sequences are not).
  */
 export const durableSettings: Readonly<Record<string, string>> = { synchronous_commit: "on" };
 
@@ -149,28 +148,26 @@ export function namesRole({ options }: Pick<Endpoint, "options">): boolean {
 }
 
 /**
- * Undoes `ALTER DATABASE … SET role` and `ALTER ROLE … SET role`: the session acts as the role that
- * the URL names. A role that the URL's own `options` set is the user's wish, and the default that
- * RESET goes back to.
+ * Overrides `ALTER DATABASE … SET role` and `ALTER ROLE … SET role`, so that the session acts as
+ * the role in the URL. A role set by the URL's `options` is intended, and RESET restores it.
  */
 export function resetRoleStatement(endpoint: Pick<Endpoint, "options">): string {
   return namesRole(endpoint) ? "RESET ROLE;" : "SET ROLE NONE;";
 }
 
 /**
- * Sets all of the settings that the server knows, and returns version and backend, in one round
- * trip.
+ * Sets all settings that the server knows and returns version and backend, in one round trip.
  *
- * Until the path is empty, any name could be a function, operator or type that a user has put into
- * `public` and that matches better than the server's own. So `SET`, which resolves no names, comes
- * first and alone: the server analyses each statement of a simple query only when the one before it
- * has run. What follows is qualified nevertheless.
+ * Until `search_path` is empty, any name could resolve to a function, operator or type in `public`
+ * that matches better than the built-in one. So `SET`, which resolves no names, comes first: the
+ * server analyses each statement of a simple query only after the previous one has run. The other
+ * statements are qualified nevertheless.
  *
- * `statement_timeout` comes next: a short one of the database would end the rest. Then the role, on
- * which it depends what may be set.
+ * `statement_timeout` comes next, because a short one of the database would end the rest; then the
+ * role, which determines what may be set.
  */
 export function pinStatements(
-  { pinned, asked }: WantedSettings,
+  { pinned, asked }: RequestedSettings,
   { sharedLock, connectTimeoutMs, options }: {
     readonly sharedLock?: AdvisoryLock | undefined;
     readonly connectTimeoutMs: number;
@@ -194,7 +191,7 @@ export function pinStatements(
     ${resetRoleStatement({ options })}
     ${lock}
     SELECT pg_catalog.count(pg_catalog.set_config(known.name, wanted.value, false))
-             -- a superuser who comes through a pooler, which did not let the startup packet say it
+             -- for superusers behind a pooler that rejected the parameter in the startup packet
              FILTER (WHERE wanted.is_asked
                         OR known.context OPERATOR(pg_catalog.<>) 'superuser'
                         OR pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on')
@@ -212,7 +209,7 @@ export function pinStatements(
       FROM (VALUES ${rows}) AS wanted (name, value, is_asked)
       JOIN pg_catalog.pg_settings AS known
         ON pg_catalog.lower(known.name) OPERATOR(pg_catalog.=) wanted.name
-     -- other systems refuse it
+     -- supported on Linux only
      WHERE known.name OPERATOR(pg_catalog.<>) 'client_connection_check_interval'
         OR pg_catalog.version() OPERATOR(pg_catalog.~) 'linux'`;
 }

@@ -1,8 +1,8 @@
 /**
- * The advisory lock that every session of a run takes, shared, when it is opened.
+ * The advisory lock that every session of a run takes in shared mode when it is opened.
  *
- * Any role that may connect can hold it exclusively and would keep the run waiting for ever: after
- * a while its session is named instead.
+ * Any role that may connect can hold it exclusively and block the run forever, so after a timeout
+ * its session is reported.
  *
  * @module
  */
@@ -20,7 +20,7 @@ const holderStatement = `
      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
      AND l.classid = $1::pg_catalog.int8::pg_catalog.oid AND l.objid = $2::pg_catalog.int8::pg_catalog.oid`;
 
-/** What to say of a session that could not be opened, since the lock was held. */
+/** The error of a session that could not be opened because the lock was held. */
 export async function sharedLockHeld(
   session: Session,
   lock: AdvisoryLock,
@@ -38,14 +38,14 @@ export async function sharedLockHeld(
     }${holder.application ? ` (${holder.application})` : ""}`;
   const { side, database } = session.endpoint;
   return new ReplicatorError(
-    `${who} has held the lock of this tool's sessions in the database for more than ${
+    `${who} has held the advisory lock of this tool's sessions in the database for more than ${
       formatDuration(sharedLockTimeoutMs(session.endpoint))
     }`,
     {
       side,
       object: `database ${database}`,
-      remedy: "if it is another run of this tool, let it finish; if not, find out why it takes " +
-        `pg_advisory_lock(${lock.join(", ")}), and end it: ` +
+      remedy: "if it is another run of this tool, let it finish; if not, find out why it holds " +
+        `pg_advisory_lock(${lock.join(", ")}), and terminate it: ` +
         `SELECT pg_catalog.pg_terminate_backend(${holder?.pid ?? "PID"})`,
       exitCode: ExitCode.prerequisite,
     },

@@ -1,5 +1,5 @@
 /**
- * One exported snapshot that every worker and pg_dump read under.
+ * The exported snapshot that all workers and pg_dump use.
  *
  * Source: PostgreSQL documentation, "9.28.5. Snapshot Synchronization Functions".
  *
@@ -18,12 +18,11 @@ const heartbeatMs = 30_000;
 /**
  * Holds a snapshot open.
  *
- * States: held (its transaction is open and the identifier can be imported) → lost (the session
- * ended; the signal {@linkcode lost} aborts with the reason, and nothing more may be read under it)
- * or released (disposed).
+ * States: held (its transaction is open, and the identifier can be imported) → lost (the session
+ * ended; {@linkcode lost} aborts with the reason) or released (disposed).
  */
 export class SnapshotHolder implements AsyncDisposable {
-  /** What `SET TRANSACTION SNAPSHOT` and `pg_dump --snapshot` take. */
+  /** Identifier for `SET TRANSACTION SNAPSHOT` and `pg_dump --snapshot`. */
   readonly identifier: string;
   /**
    * Where the source's WAL stood when the snapshot was taken, `0/16B3748`; undefined where it may
@@ -33,19 +32,18 @@ export class SnapshotHolder implements AsyncDisposable {
   readonly #session: Session;
   readonly #lost = new AbortController();
   readonly #timer: ReturnType<typeof setInterval>;
-  #beat: Promise<void> = Promise.resolve();
+  #heartbeat: Promise<void> = Promise.resolve();
   #released = false;
 
   private constructor(session: Session, identifier: string, lsn: string | undefined) {
     this.#session = session;
     this.identifier = identifier;
     this.lsn = lsn;
-    // an idle connection through a load balancer would be dropped, and nobody would know before the
-    // end
-    this.#timer = setInterval(() => this.#beat = this.#check(), heartbeatMs);
+    // a load balancer would drop an idle connection, which would go unnoticed until the end
+    this.#timer = setInterval(() => this.#heartbeat = this.#check(), heartbeatMs);
   }
 
-  /** Aborts when the snapshot is gone. */
+  /** Aborts when the snapshot is lost. */
   get lost(): AbortSignal {
     return this.#lost.signal;
   }
@@ -75,11 +73,11 @@ export class SnapshotHolder implements AsyncDisposable {
   }
 
   /**
-   * Takes over a snapshot that somebody else exported, such as that of a new replication slot,
-   * which lasts no longer than the slot's session is left alone. The holder exports it again: its
-   * own identifier lives as long as the holder.
+   * Imports a snapshot exported by another session, such as that of a new replication slot, which
+   * lasts only until the next command of the slot's session, and exports it again: that identifier
+   * is valid as long as the holder.
    *
-   * @param options.lsn where the source's WAL stood at the snapshot: a slot's consistent point
+   * @param options.lsn the source's WAL position at the snapshot: a slot's consistent point
    */
   static async takeOver(
     endpoint: Endpoint,
@@ -102,15 +100,14 @@ export class SnapshotHolder implements AsyncDisposable {
     }
   }
 
-  /** Runs a query under the snapshot, in the holder's own session. */
+  /** The holder's own session, for queries under the snapshot. */
   get session(): Session {
     return this.#session;
   }
 
   async #check(): Promise<void> {
     try {
-      // a connection that has gone silent leaves the snapshot where it is: the server keeps it as
-      // long as it does not notice
+      // a stalled connection does not invalidate the snapshot: the server keeps it until it notices
       await this.#session.query("SELECT 1", [], { mayBeSilent: true });
     } catch (error) {
       if (this.#released) return;
@@ -122,27 +119,27 @@ export class SnapshotHolder implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
     this.#released = true;
-    await this.#session.close(); // first: a connection that has gone silent answers no heartbeat
-    await this.#beat;
+    await this.#session.close(); // first: a stalled connection answers no heartbeat
+    await this.#heartbeat;
   }
 }
 
 /**
- * The transaction that exported the snapshot has ended: nothing more can be read as of that moment.
+ * The transaction that exported the snapshot has ended, so it can no longer be imported.
  */
 export class SnapshotLostError extends ReplicatorError {
   override readonly name = "SnapshotLostError";
 }
 
-/** How the versions say that a snapshot is not there any more. */
+/** SQLSTATEs of a lost snapshot, by version. */
 const lostStates: ReadonlySet<string> = new Set([
-  SqlState.invalidParameterValue, // 12 to 16: there is no such file
+  SqlState.invalidParameterValue, // 12 to 16: the file does not exist
   SqlState.undefinedObject, // 17 on
   SqlState.objectNotInPrerequisiteState, // the transaction is just ending
 ]);
 
 /**
- * Begins a read-only transaction that sees what the snapshot sees.
+ * Begins a read-only transaction that uses the snapshot.
  *
  * @throws SnapshotLostError when the transaction that exported it has ended
  */
@@ -152,7 +149,7 @@ export async function importSnapshot(session: Session, identifier: string): Prom
   } catch (error) {
     if (!(error instanceof ServerError) || !lostStates.has(error.sqlState)) throw error;
     throw new SnapshotLostError(
-      `the snapshot that everything was copied under is gone (${error.serverMessage.message})`,
+      `the snapshot of the copy has been lost (${error.serverMessage.message})`,
       {
         side: session.side,
         object: `database ${session.endpoint.database}`,

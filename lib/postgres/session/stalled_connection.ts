@@ -1,11 +1,10 @@
 /**
- * Notices a connection that has gone silent for ever while both of its ends stay up.
+ * Detects a connection that has stalled permanently while both of its ends are up.
  *
- * TCP does not: a proxy, a NAT gateway or a firewall that has forgotten the connection, or swallows
- * what it carries, may go on answering keepalives. Nor does silence alone prove anything, for a
- * statement may work for hours without a word. So the server is asked, over another connection,
- * what the backend waits for: when that is us, and we wait for it, what one of the two has said is
- * lost.
+ * TCP does not: a proxy, NAT gateway or firewall that has dropped the connection, or discards its
+ * packets, may keep answering keepalives. Nor does silence prove anything, since a statement may
+ * run for hours. So the server is asked over another connection what the backend waits for: if it
+ * waits for the client while the client waits for it, data has been lost.
  *
  * @module
  */
@@ -17,80 +16,81 @@ import type { HostPort } from "../connect/url.ts";
 import type { Connection } from "../connect/connection.ts";
 
 /**
- * How long a connection may be silent before the server is asked, unless the endpoint says
- * otherwise.
+ * How long a connection may be silent before the server is asked, unless the endpoint sets another
+ * time.
  */
 export const defaultStallMs = 5 * 60_000;
 
-/** A backend as its session found it. Times are microseconds since 1970, as texts. */
+/** A backend at the start of its session. Times are microseconds since 1970, as text. */
 export interface Backend {
   readonly processId: number;
-  /** When its server was started. */
+  /** Start time of its server. */
   readonly serverStart: string;
-  /** When the session was opened, by the server's clock. */
+  /** Start time of the session, by the server's clock. */
   readonly openedAt: string;
 }
 
-/** What asks the server about a backend: another session, and as much of one as that takes. */
+/** The part of another session that is needed to query the state of a backend. */
 export interface StallObserver {
   query(statement: string, parameters: readonly (string | number)[]): Promise<readonly object[]>;
   close(): Promise<void>;
 }
 
-/** What is watched. */
+/** The connection to watch. */
 export interface StallOptions {
   readonly endpoint: Endpoint;
   readonly place: HostPort;
-  readonly wire: Connection;
+  readonly connection: Connection;
   readonly backend: Backend;
-  /** Whether an answer of the server is due. */
+  /** Whether an answer from the server is due. */
   readonly awaitsAnswer: () => boolean;
   /** Opens another session on the same server. */
   readonly observe: (signal: AbortSignal) => Promise<StallObserver>;
 }
 
-/** Looks that have to agree, one after the other, before a connection is given up. */
+/** Consecutive observations that must agree before the connection is closed. */
 const agreeingObservations = 2;
-const stallObservations = 10;
+/** Checks within the time that a connection may be silent. */
+const checksPerSilence = 10;
 
 /**
  * Watches a connection until it is closed, and closes it with a transient {@linkcode
- * ConnectionError} when it has gone silent for ever.
+ * ConnectionError} when it has stalled.
  *
- * Its backend is ended too, where that can be done: it would keep its locks until the server
- * notices that nobody is there, which it may never do.
+ * Its backend is terminated too, if possible: it would keep its locks until the server notices that
+ * the client is gone, which may never happen.
  */
 export async function watchForStall(options: StallOptions): Promise<void> {
-  const { wire, awaitsAnswer, endpoint: { silenceMs = defaultStallMs } } = options;
+  const { connection, awaitsAnswer, endpoint: { silenceMs = defaultStallMs } } = options;
   const closed = new AbortController();
-  wire.closed.then(() => closed.abort());
+  connection.closed.then(() => closed.abort());
   const { signal } = closed;
   let waitingSinceMs: number | undefined;
   let agreeing = 0;
   try {
     for (;;) {
-      await pause(silenceMs / stallObservations, signal);
+      await pause(silenceMs / checksPerSilence, signal);
       const now = performance.now();
-      // while what has come is being passed on the backend may well wait for this end
-      const waits = wire.isListening && (wire.isWriting || awaitsAnswer());
+      // while received bytes are being processed, the backend may legitimately wait for the client
+      const waits = connection.isListening && (connection.isWriting || awaitsAnswer());
       waitingSinceMs = waits ? waitingSinceMs ?? now : undefined;
-      const sinceMs = Math.max(waitingSinceMs ?? now, wire.movedMs);
-      const isSilent = () => wire.movedMs <= sinceMs;
+      const sinceMs = Math.max(waitingSinceMs ?? now, connection.lastActivityMs);
+      const isSilent = () => connection.lastActivityMs <= sinceMs;
       const verdict = now - sinceMs < silenceMs ? undefined : await askAbout(options, {
         signal,
         isSilent,
-        endsIt: agreeing + 1 >= agreeingObservations,
+        terminates: agreeing + 1 >= agreeingObservations,
       });
       agreeing = verdict === undefined ? 0 : agreeing + 1;
       if (verdict === undefined || agreeing < agreeingObservations) continue;
-      wire.close(goneSilent(options, { verdict, silentMs: performance.now() - sinceMs }));
+      connection.close(stalled(options, { verdict, silentMs: performance.now() - sinceMs }));
     }
   } catch (error) {
     if (!signal.aborted) throw error;
   }
 }
 
-function goneSilent(
+function stalled(
   { endpoint, place }: StallOptions,
   { verdict, silentMs }: { readonly verdict: string; readonly silentMs: number },
 ): ConnectionError {
@@ -102,13 +102,13 @@ function goneSilent(
       endpoint,
       transient: true,
       remedy:
-        "something on the way (a proxy, NAT, firewall, VPN) has lost the connection without a word: look at its idle time-outs",
+        "a proxy, NAT gateway, firewall or VPN in between has silently dropped the connection: check its idle timeouts",
     },
   );
 }
 
-// A server that has been started since has forgotten the backend; another one behind the same
-// address has never known it. Source: PostgreSQL documentation, "27.2.3. pg_stat_activity".
+// A restarted server no longer has the backend; another server behind the same address never had
+// it. Source: PostgreSQL documentation, "27.2.3. pg_stat_activity".
 const backendStatement = `
   SELECT m.start = $2::bigint AS same_server, m.start > $3::bigint AS restarted,
          a.pid, a.wait_event_type, a.wait_event
@@ -120,23 +120,23 @@ const backendStatement = `
 
 const endStatement = "SELECT pg_catalog.pg_terminate_backend($1::int)";
 
-/** What a server says about a backend. */
+/** The server's view of a backend. */
 export interface BackendRow {
   readonly same_server: boolean;
   readonly restarted: boolean;
-  /** Null when there is no such backend. */
+  /** Null when the backend does not exist. */
   readonly pid: number | null;
   readonly wait_event_type: string | null;
   readonly wait_event: string | null;
 }
 
-/** Why nothing can come any more; undefined when something may, or it cannot be told. */
+/** Why no answer can come; undefined when one may, or it is unknown. */
 async function askAbout(
   { observe, backend: { processId, serverStart, openedAt } }: StallOptions,
-  { signal, isSilent, endsIt }: {
+  { signal, isSilent, terminates }: {
     readonly signal: AbortSignal;
     readonly isSilent: () => boolean;
-    readonly endsIt: boolean;
+    readonly terminates: boolean;
   },
 ): Promise<string | undefined> {
   let observer: StallObserver | undefined;
@@ -144,21 +144,21 @@ async function askAbout(
     observer = await observe(signal);
     const [row] = await observer.query(backendStatement, [processId, serverStart, openedAt]);
     const verdict = row === undefined ? undefined : evaluateStall(row as BackendRow, processId);
-    // what came meanwhile came over the connection in question
+    // bytes received meanwhile prove that the connection works
     if (verdict === undefined || !isSilent()) return undefined;
-    if (endsIt && (row as BackendRow).pid !== null) {
-      // closing the connection may do as much
+    if (terminates && (row as BackendRow).pid !== null) {
+      // closing the connection may end it too
       await observer.query(endStatement, [processId]).catch(() => {});
     }
     return verdict;
   } catch (error) {
     if (signal.aborted) throw error;
-    // a server that refuses us is up and says nothing about the backend; one that does not answer
-    // is as silent as the connection
+    // a server that rejects the session is up, which says nothing about the backend; one that does
+    // not answer is as silent as the connection
     const unanswered = error instanceof ConnectionError && error.transient &&
       error.sqlState === undefined;
     return unanswered && isSilent()
-      ? `and a new one is not answered either: ${error.message}`
+      ? `and a new one gets no answer either: ${error.message}`
       : undefined;
   } finally {
     await observer?.close();
@@ -166,20 +166,20 @@ async function askAbout(
 }
 
 /**
- * What the server's word about a backend means for one who waits for its answer; undefined: nothing
- * is wrong, or it cannot be told. Pure.
+ * What a backend's state means for a client that waits for its answer; undefined when nothing is
+ * wrong, or it is unknown. Pure.
  */
 export function evaluateStall(
   { same_server, restarted, pid, wait_event_type, wait_event }: BackendRow,
   processId: number,
 ): string | undefined {
   if (!same_server) {
-    return restarted ? `the server has been started anew, without backend ${processId}` : undefined;
+    return restarted ? `the server has been restarted, without backend ${processId}` : undefined;
   }
   if (pid === null) return `backend ${processId} has ended on the server`;
-  const waitsForUs = wait_event_type === "Client" &&
+  const waitsForClient = wait_event_type === "Client" &&
     (wait_event === "ClientRead" || wait_event === "ClientWrite");
-  return waitsForUs
-    ? `backend ${processId} waits for this end (${wait_event}) and this end for the backend`
+  return waitsForClient
+    ? `backend ${processId} waits for the client (${wait_event}), and the client for the backend`
     : undefined;
 }

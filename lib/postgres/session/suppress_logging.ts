@@ -1,6 +1,5 @@
 /**
- * Statements that hold a secret, kept out of the server's log and statistics where the role may do
- * that.
+ * Keeps statements that contain a secret out of the server's log and statistics, if the role may.
  *
  * @module
  */
@@ -8,8 +7,8 @@ import { quoteLiteral } from "../../core/internal.ts";
 import type { Session } from "./session.ts";
 
 /**
- * By what servers and their usual extensions write statements down or show them to others, and the
- * value that prevents it.
+ * Settings by which servers and common extensions record or show statements, with the value that
+ * prevents it.
  */
 const quietSettings: Readonly<Record<string, string>> = {
   log_statement: "none",
@@ -21,7 +20,7 @@ const quietSettings: Readonly<Record<string, string>> = {
   debug_print_rewritten: "off",
   debug_print_plan: "off",
   debug_print_raw_parse: "off",
-  // pg_stat_activity; also what the postmaster logs of a backend that crashed
+  // pg_stat_activity, and what the postmaster logs about a crashed backend
   track_activities: "off",
   "auto_explain.log_min_duration": "-1",
   "pg_stat_statements.track": "none",
@@ -31,9 +30,8 @@ const quietSettings: Readonly<Record<string, string>> = {
 };
 
 /**
- * Keeps the statements that follow in the current transaction out of the log, as far as the role
- * may: superusers, from PostgreSQL 15 on also whoever was granted SET on `log_statement` and the
- * others.
+ * Keeps the following statements of the current transaction out of the log, as far as the role may:
+ * superusers, and from PostgreSQL 15 on roles with SET granted on these parameters.
  */
 export async function keepOutOfLog(session: Session): Promise<void> {
   const rows = Object.entries(quietSettings)

@@ -1,6 +1,5 @@
 /**
- * Endpoints and errors as plain data, to hand them from one thread to another: classes do not
- * survive a message.
+ * Endpoints and errors as plain data, for messages between threads: classes do not survive them.
  *
  * @module
  */
@@ -16,8 +15,8 @@ import type { TlsSettings } from "../connect/tls_settings.ts";
 import type { HostPort } from "../connect/url.ts";
 
 /**
- * An endpoint with its secrets in the open. Only for a message to a thread of this process; never
- * printed.
+ * An endpoint with its secrets in plain text. Only for messages to a thread of this process; never
+ * print it.
  */
 export type EndpointMessage =
   & Omit<Endpoint, "password" | "passfile" | "tls" | "onLockWait">
@@ -33,13 +32,13 @@ export type EndpointMessage =
         }
         | undefined;
     };
-    /** Whether locks that sessions wait for are to be reported. */
+    /** Whether to report the locks that sessions wait for. */
     readonly reportsLockWaits: boolean;
-    /** See event_triggers.ts. */
+    /** See startup_event_triggers.ts. */
     readonly refusing: readonly HostPort[];
   };
 
-/** Makes an endpoint plain. Of the password file only what its hosts need goes along. */
+/** Converts an endpoint, with only those entries of the password file that its hosts need. */
 export function endpointToMessage({ onLockWait, ...endpoint }: Endpoint): EndpointMessage {
   const { user, database, tls } = endpoint;
   const passfile = endpoint.password !== undefined ? [] : endpoint.hosts.flatMap((place) => {
@@ -65,10 +64,10 @@ export function endpointToMessage({ onLockWait, ...endpoint }: Endpoint): Endpoi
 }
 
 /**
- * The endpoint that a message stands for.
+ * Restores the endpoint from a message.
  *
- * @param onLockWait receives the locks that its sessions wait for, where the endpoint had one that
- * does
+ * @param onLockWait receives the locks that its sessions wait for, if the original endpoint
+ * reported them
  */
 export function endpointFromMessage(
   { refusing, reportsLockWaits, ...message }: EndpointMessage,
@@ -105,11 +104,11 @@ export type ErrorMessage =
       readonly sqlState: string | undefined;
       readonly facts: ErrorFacts;
     }
-    | { readonly kind: "snapshot-lost" | "foreseen"; readonly facts: ErrorFacts }
+    | { readonly kind: "snapshot-lost" | "expected"; readonly facts: ErrorFacts }
     | { readonly kind: "other"; readonly name: string; readonly stack: string | undefined }
   );
 
-/** What a foreseen error says besides its message. */
+/** The fields of an expected error besides its message. */
 export interface ErrorFacts {
   readonly side: Side | undefined;
   readonly object: string | undefined;
@@ -118,7 +117,7 @@ export interface ErrorFacts {
   readonly exitCode: ExitCode;
 }
 
-/** Makes an error plain. */
+/** Converts an error. */
 export function errorToMessage(error: unknown): ErrorMessage {
   if (!(error instanceof Error)) {
     return {
@@ -145,13 +144,13 @@ export function errorToMessage(error: unknown): ErrorMessage {
       ...shared,
     };
   }
-  return { kind: error instanceof SnapshotLostError ? "snapshot-lost" : "foreseen", ...shared };
+  return { kind: error instanceof SnapshotLostError ? "snapshot-lost" : "expected", ...shared };
 }
 
 /**
- * The error that a message stands for, of the class that callers branch on.
+ * Restores the error from a message, with the class that callers branch on.
  *
- * @param endpoints both sides, for errors of connections
+ * @param endpoints both sides, for connection errors
  */
 export function errorFromMessage(
   error: ErrorMessage,
@@ -171,7 +170,7 @@ export function errorFromMessage(
     }
     case "snapshot-lost":
       return new SnapshotLostError(error.message, { ...error.facts, cause });
-    case "foreseen":
+    case "expected":
       return new ReplicatorError(error.message, { ...error.facts, cause });
     case "other": {
       const revived = new Error(error.message, { cause });

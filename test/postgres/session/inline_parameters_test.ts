@@ -16,5 +16,5 @@ Deno.test("inlineParameters() leaves what may be several statements to the exten
   equal(inlineParameters("SELECT $1; DROP TABLE t", [1]), undefined);
   equal(inlineParameters("SELECT $1 || 'open", [1]), undefined);
   equal(inlineParameters("SELECT $1 || ';'; -- end", [1]), "SELECT '1'  || ';'; -- end");
-  throws(() => inlineParameters("SELECT $2", [1]), /no value for \$2/);
+  throws(() => inlineParameters("SELECT $2", [1]), /no value for parameter \$2/);
 });
