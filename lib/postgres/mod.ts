@@ -40,7 +40,7 @@ export {
   describeEndpoint,
   emptyEnvironment,
   type Endpoint,
-  type ExchangeWire,
+  type ExchangeConnection,
   type HostPort,
   importSnapshot,
   isTransient,

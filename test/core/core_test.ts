@@ -6,7 +6,7 @@ import { formatBytes, formatDuration, parseBytes } from "../../lib/core/quantiti
 import { redact, Secret } from "../../lib/core/secret.ts";
 import { suggest } from "../../lib/core/suggestion.ts";
 
-Deno.test("quoteIdentifier() and quoteLiteral() survive every legal character", () => {
+Deno.test("quoteIdentifier() and quoteLiteral() handle every valid character", () => {
   strictEqual(quoteIdentifier('we"ird'), '"we""ird"');
   strictEqual(quoteLiteral("it's"), "'it''s'");
   strictEqual(quoteLiteral("a\\b"), " E'a\\\\b'");
@@ -14,12 +14,12 @@ Deno.test("quoteIdentifier() and quoteLiteral() survive every legal character", 
   throws(() => quoteIdentifier(""));
 });
 
-Deno.test("displayName() quotes only where a reader could be misled", () => {
+Deno.test("displayName() quotes only where it would be ambiguous", () => {
   strictEqual(displayName({ schema: "public", name: "orders" }), "orders");
   strictEqual(displayName({ schema: "Sales", name: "my table" }), '"Sales"."my table"');
 });
 
-Deno.test("formatBytes() and parseBytes() speak as PostgreSQL does", () => {
+Deno.test("formatBytes() and parseBytes() use PostgreSQL's units", () => {
   strictEqual(formatBytes(1536), "1.50 kB");
   strictEqual(formatBytes(0), "0 B");
   strictEqual(parseBytes("512MB"), 512 * 1024 ** 2);
@@ -38,14 +38,14 @@ Deno.test("formatDuration() reads well at every scale", () => {
   ]);
 });
 
-Deno.test("Secret shows itself to nobody", () => {
+Deno.test("Secret never shows its value", () => {
   const secret = new Secret("hunter2");
   for (const text of [`${secret}`, JSON.stringify({ secret }), Deno.inspect({ secret })]) {
     ok(!text.includes("hunter2"), text);
   }
 });
 
-Deno.test("redact() takes passwords out of URLs, parameters and statements", () => {
+Deno.test("redact() removes passwords from URLs, parameters and statements", () => {
   for (
     const text of [
       "postgresql://u:hunter2@h/db",
@@ -56,7 +56,7 @@ Deno.test("redact() takes passwords out of URLs, parameters and statements", () 
       "https://h/?password=hunter2&x=1",
       "ALTER ROLE u PASSWORD 'hunter2'",
       "ALTER ROLE u PASSWORD 'cut off, hunter2",
-      // as a dump with --quote-all-identifiers has them
+      // as in a dump with --quote-all-identifiers
       `CREATE SERVER "s" FOREIGN DATA WRAPPER "f" OPTIONS (\n    "sslpassword" 'hunter2'\n);`,
       `CREATE USER MAPPING FOR "u" SERVER "s" OPTIONS (\n    "user" 'x',\n    "secret_key" 'it''s hunter2'\n);`,
       "CREATE SUBSCRIPTION s CONNECTION 'host=h password=''a hunter2'' user=u' PUBLICATION p",
@@ -64,7 +64,7 @@ Deno.test("redact() takes passwords out of URLs, parameters and statements", () 
   ) ok(!redact(text).includes("hunter2"), redact(text));
 });
 
-Deno.test("describeError() tells where, what, why and what to do", () => {
+Deno.test("describeError() says where, what, why and what to do", () => {
   deepStrictEqual(
     describeError(
       new ReplicatorError("it broke", {
@@ -78,12 +78,12 @@ Deno.test("describeError() tells where, what, why and what to do", () => {
   );
 });
 
-Deno.test("suggest() finds the near ones, nearest first", () => {
+Deno.test("suggest() returns close candidates, closest first", () => {
   deepStrictEqual(suggest("--sorce", ["--source", "--target", "--jobs"]), ["--source"]);
   deepStrictEqual(suggest("zebra", ["--source"]), []);
 });
 
-Deno.test("runConcurrently() ends everything with the first failure and waits for all", async () => {
+Deno.test("runConcurrently() ends all work at the first failure and waits for it", async () => {
   const ended: number[] = [];
   await rejects(
     runConcurrently([1, 2, 3, 4], async (item, signal) => {

@@ -18,7 +18,7 @@ Deno.test("parseLsn() reads what formatLsn() and PostgreSQL write", () => {
   fc.assert(fc.property(lsns, (lsn) => strictEqual(parseLsn(formatLsn(lsn)), lsn)));
 });
 
-Deno.test("parseLsn() refuses what is no position", () => {
+Deno.test("parseLsn() rejects an invalid position", () => {
   for (const text of ["", "16", "16/", "/1", "16/123456789", "0x1/2", "1/2/3", " 1/2"]) {
     throws(() => parseLsn(text), RangeError);
   }

@@ -8,7 +8,7 @@ import {
   showOpaque,
 } from "../../lib/core/opaque_text.ts";
 
-Deno.test("any bytes come back as they were", () => {
+Deno.test("arbitrary bytes survive a round trip", () => {
   const bytes = fc.oneof(
     fc.uint8Array(),
     fc.array(fc.constantFrom(0x41, 0x80, 0xbf, 0xc2, 0xe0, 0xed, 0xa0, 0xf0, 0x90, 0xf4, 0xff))
@@ -17,7 +17,7 @@ Deno.test("any bytes come back as they were", () => {
   fc.assert(fc.property(bytes, (some) => equal([...encodeOpaque(decodeOpaque(some))], [...some])));
 });
 
-Deno.test("valid text is read as what it is, and nothing else is", () => {
+Deno.test("only valid text is decoded as such", () => {
   fc.assert(fc.property(fc.string({ unit: "grapheme" }), (text) => {
     const read = decodeOpaque(new TextEncoder().encode(text));
     equal([read, hasOpaqueBytes(read)], [text, false]);
@@ -26,7 +26,7 @@ Deno.test("valid text is read as what it is, and nothing else is", () => {
   equal(decodeOpaque(mixed), "é😀\udce9A\udcf0\udc9f");
 });
 
-Deno.test("people read such bytes as hexadecimal, and servers take them in literals of ASCII", () => {
+Deno.test("invalid bytes are displayed in hexadecimal, and sent in ASCII literals", () => {
   equal(showOpaque("é\udce9'😀"), "é\\xe9'😀");
   equal(quoteLiteral("é\udce9'\\"), " E'\\xc3\\xa9\\xe9''\\\\'");
   equal(quoteLiteral("é"), "'é'");

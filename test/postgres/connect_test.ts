@@ -1,4 +1,4 @@
-/** Connections against real servers: TLS, passwords, silence, cancelling. */
+/** Connections to real servers: TLS, passwords, timeouts, cancelling. */
 import fc from "fast-check";
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { ExitCode, InterruptedError } from "../../lib/core/internal.ts";
@@ -63,7 +63,7 @@ function endpoint(url: string, environment: Record<string, string> = {}): Promis
   });
 }
 
-/** Connects and tells whether TLS is used. */
+/** Connects and returns whether TLS is used. */
 async function encryption(url: string, environment?: Record<string, string>): Promise<boolean> {
   await using session = await openSession(await endpoint(url, environment));
   const row = await session.queryOne<{ ssl: boolean }>(
@@ -82,14 +82,14 @@ async function refusal(url: string): Promise<ConnectionError> {
   return error;
 }
 
-Deno.test("every sslmode connects to a server whose certificate is in order", async () => {
+Deno.test("every sslmode connects to a server with a valid certificate", async () => {
   for (const sslmode of ["allow", "prefer", "require", "verify-ca", "verify-full"]) {
     ok(await encryption(signed.url({ params: { sslmode, sslrootcert: "/ca.crt" } })), sslmode);
   }
   ok(await encryption(signed.url()), "prefer is the default");
 });
 
-Deno.test("verify-full wants the right name, verify-ca does not", async () => {
+Deno.test("verify-full requires the right host name, verify-ca does not", async () => {
   const params = { sslrootcert: "/ca.crt" };
   const error = await refusal(misnamed.url({ params: { ...params, sslmode: "verify-full" } }));
   match(error.message, /TLS failed/);
@@ -98,7 +98,7 @@ Deno.test("verify-full wants the right name, verify-ca does not", async () => {
   ok(await encryption(misnamed.url({ params: { sslmode: "require" } })));
 });
 
-Deno.test("a certificate of another authority is refused as soon as an authority is named", async () => {
+Deno.test("a certificate of another authority is rejected when an authority is specified", async () => {
   for (const sslmode of ["require", "verify-ca", "verify-full"]) {
     const error = await refusal(signed.url({ params: { sslmode, sslrootcert: "/other.crt" } }));
     match(error.message, /TLS failed/);
@@ -107,7 +107,7 @@ Deno.test("a certificate of another authority is refused as soon as an authority
   }
 });
 
-Deno.test("a self-signed certificate is trusted when it is named itself", async () => {
+Deno.test("a self-signed certificate is trusted when it is specified itself", async () => {
   ok(
     await encryption(lonely.url({ params: { sslmode: "verify-full", sslrootcert: "/self.crt" } })),
   );
@@ -119,11 +119,11 @@ Deno.test("a self-signed certificate is trusted when it is named itself", async 
   );
 });
 
-Deno.test("verify-full without a root certificate is refused before connecting", async () => {
+Deno.test("verify-full without a root certificate is rejected before connecting", async () => {
   await rejects(endpoint(signed.url({ params: { sslmode: "verify-full" } })), /sslrootcert=FILE/);
 });
 
-Deno.test("a server without TLS serves prefer and refuses require", async () => {
+Deno.test("a server without TLS works with prefer and not with require", async () => {
   strictEqual(await encryption(plain.url()), false);
   strictEqual(await encryption(plain.url({ params: { sslmode: "allow" } })), false);
   match(
@@ -132,7 +132,7 @@ Deno.test("a server without TLS serves prefer and refuses require", async () => 
   );
 });
 
-Deno.test("prefer and allow go to the other encryption when pg_hba.conf wants it", async () => {
+Deno.test("prefer and allow fall back to the other encryption when pg_hba.conf requires it", async () => {
   strictEqual(
     await encryption(signed.url({ user: "plain_only", params: { sslmode: "prefer" } })),
     false,
@@ -144,7 +144,7 @@ Deno.test("prefer and allow go to the other encryption when pg_hba.conf wants it
   );
 });
 
-Deno.test("a client certificate is shown where it is required", async () => {
+Deno.test("a client certificate is sent where it is required", async () => {
   const certificate = { sslcert: "/client.crt", sslkey: "/client.key" };
   ok(
     await encryption(
@@ -163,7 +163,7 @@ Deno.test("passwords come from the URL, the environment or the password file", a
   ok(await encryption(signed.url({ user: "old_style", password: "old" })), "md5");
 });
 
-Deno.test("a wrong password is told with host and user, without the password", async () => {
+Deno.test("a wrong password is reported with host and user, without the password", async () => {
   const error = await refusal(signed.url({ user: "everybody", password: "hunter2" }));
   match(error.message, /password authentication failed.*28P01/);
   match(error.object ?? "", /everybody@127\.0\.0\.1/);
@@ -171,7 +171,7 @@ Deno.test("a wrong password is told with host and user, without the password", a
   ok(!Deno.inspect(error, { depth: 9 }).includes("hunter2"));
 });
 
-Deno.test("a missing database and a closed port are told apart", async () => {
+Deno.test("a missing database and a closed port are distinguished", async () => {
   match((await refusal(plain.url({ database: "nope" }))).message, /"nope" does not exist.*3D000/);
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
@@ -181,7 +181,7 @@ Deno.test("a missing database and a closed port are told apart", async () => {
   strictEqual(closed.transient, true);
 });
 
-Deno.test("a port that accepts and says nothing ends with connect_timeout", async () => {
+Deno.test("connect_timeout ends a connection to a silent port", async () => {
   await using proxy = await startProxy(plain);
   proxy.stall();
   const error = await refusal(
@@ -190,7 +190,7 @@ Deno.test("a port that accepts and says nothing ends with connect_timeout", asyn
   match(error.message, /no answer within 2 s/);
 });
 
-Deno.test("the next host is tried when the first is gone, and target_session_attrs is honoured", async () => {
+Deno.test("the next host is tried when the first is unreachable, and target_session_attrs is honoured", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();
@@ -199,14 +199,14 @@ Deno.test("the next host is tried when the first is gone, and target_session_att
   match((await refusal(`${url}?target_session_attrs=standby`)).message, /is not standby/);
 });
 
-Deno.test("a Unix socket is reached by its folder", async () => {
+Deno.test("a Unix socket is reached by its directory", async () => {
   const url = `postgresql://postgres@/postgres?host=${
     encodeURIComponent(plain.socketDir)
   }&port=${plain.port}`;
   strictEqual(await encryption(url), false);
 });
 
-Deno.test("sessions pin what could change data, whatever the database's defaults say", async () => {
+Deno.test("sessions pin settings that could change data, whatever the database's defaults", async () => {
   await exec(plain.url(), "CREATE DATABASE odd");
   await exec(
     plain.url(),
@@ -225,7 +225,7 @@ Deno.test("sessions pin what could change data, whatever the database's defaults
   );
 });
 
-Deno.test("parameters arrive as they are, in both protocols", async () => {
+Deno.test("parameters arrive unchanged, in both protocols", async () => {
   await using session = await openSession(await endpoint(plain.url()));
   const text = fc.string({ unit: "binary" }).map((each) => each.replaceAll("\0", ""));
   const statement = `SELECT $1::text AS a, '$1' || $2 AS b, ($3::text[])[1] AS c, $4::int AS d`;
@@ -242,7 +242,7 @@ Deno.test("parameters arrive as they are, in both protocols", async () => {
   await rejects(session.query("SELECT $1::int; SELECT 2", [1]), /multiple commands/);
 });
 
-Deno.test("an aborted session cancels what runs on the server", async () => {
+Deno.test("an aborted session cancels its statement on the server", async () => {
   const abort = new AbortController();
   await using session = await openSession(await endpoint(plain.url()), { signal: abort.signal });
   const sleeping = session.query("SELECT pg_sleep(600)");
@@ -253,7 +253,7 @@ Deno.test("an aborted session cancels what runs on the server", async () => {
   while ((await query(plain.url(), watch)).length > 0);
 });
 
-Deno.test("a session whose server process is ended says so and does not hang", async () => {
+Deno.test("a session whose backend is terminated reports it and does not hang", async () => {
   await using session = await openSession(await endpoint(plain.url()));
   const sleeping = session.query("SELECT pg_sleep(600)");
   sleeping.catch(() => {});
@@ -288,7 +288,7 @@ const job = (name: string, copyOut: string, copyIn: string) => ({
   expectedBytes: 0,
 });
 
-Deno.test("relayCopies() copies many tables in one go and counts their rows", async () => {
+Deno.test("relayCopies() copies many tables in one call and counts their rows", async () => {
   await exec(plain.url(), "CREATE TABLE relay_many (i int)");
   await using pair = await copyPair(plain.url());
   const jobs = Array.from(
@@ -308,13 +308,13 @@ Deno.test("relayCopies() copies many tables in one go and counts their rows", as
   strictEqual(rows, 44_850);
   const [counted] = await query(plain.url(), "SELECT count(*)::int AS n FROM relay_many");
   strictEqual(counted?.["n"], rows);
-  await pair.from.query("SELECT 1"); // both sessions are still good for queries
+  await pair.from.query("SELECT 1"); // both sessions still work
   await pair.to.query("SELECT 1");
 });
 
-Deno.test("relayCopies() ends both sides when the target refuses a row, names line and table, and leaves nothing", async () => {
+Deno.test("relayCopies() ends both sides when the target rejects a row, names line and table, and rolls back", async () => {
   await exec(plain.url(), "CREATE TABLE relay_refused (i int PRIMARY KEY)");
-  for (const last of [1, 50_000]) { // also the very last row: its error comes after CopyDone
+  for (const last of [1, 50_000]) { // also the last row, whose error follows CopyDone
     await using pair = await copyPair(plain.url());
     const jobs = [job(
       "relay_refused",
@@ -335,7 +335,7 @@ Deno.test("relayCopies() ends both sides when the target refuses a row, names li
   await noSessionsLeft(plain.url());
 });
 
-Deno.test("relayCopies() ends both sides when the source fails in the middle", async () => {
+Deno.test("relayCopies() ends both sides when the source fails halfway", async () => {
   await exec(plain.url(), "CREATE TABLE relay_source (i int)");
   await using pair = await copyPair(plain.url());
   const jobs = [job(
@@ -352,7 +352,7 @@ Deno.test("relayCopies() ends both sides when the source fails in the middle", a
   await noSessionsLeft(plain.url());
 });
 
-Deno.test("relayCopies() over TLS holds a fast source back when the target takes nothing", async () => {
+Deno.test("relayCopies() over TLS slows a fast source down when the target stops reading", async () => {
   const params = { sslmode: "require" };
   await exec(lonely.url(), "CREATE TABLE relay_slow (t text)");
   await using proxy = await startProxy(lonely);
@@ -378,7 +378,7 @@ Deno.test("relayCopies() over TLS holds a fast source back when the target takes
     onFinished: () => {},
   });
   copying.catch(() => {});
-  // the source's server waits for us to read: it has filled the network's buffers and stands still
+  // the source waits for the client to read: it has filled the network's buffers
   const waiting =
     `SELECT FROM pg_stat_activity WHERE pid = ${from.processId} AND wait_event = 'ClientWrite'`;
   while ((await query(lonely.url(), waiting)).length === 0 || relayed <= 20_000_000);
@@ -391,7 +391,7 @@ Deno.test("relayCopies() over TLS holds a fast source back when the target takes
   ok(grown < 150_000_000, `memory has grown by ${grown} bytes`);
 });
 
-Deno.test("relayCopies() copies under an imported snapshot what was there when it was taken", async () => {
+Deno.test("relayCopies() under an imported snapshot copies the rows as of that snapshot", async () => {
   await exec(
     plain.url(),
     "CREATE TABLE relay_then AS SELECT 1 AS i; CREATE TABLE relay_now (i int)",
@@ -407,7 +407,7 @@ Deno.test("relayCopies() copies under an imported snapshot what was there when i
   strictEqual((await query(plain.url(), "SELECT * FROM relay_now")).length, 1);
 });
 
-Deno.test("SnapshotHolder tells when its session is gone", async () => {
+Deno.test("SnapshotHolder reports that its session has ended", async () => {
   await using holder = await SnapshotHolder.export(await openSession(await endpoint(plain.url())));
   await query(plain.url(), `SELECT pg_terminate_backend(${holder.session.processId})`);
   await rejects(holder.session.query("SELECT 1"));

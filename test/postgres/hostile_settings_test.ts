@@ -1,6 +1,5 @@
 /**
- * Every setting that could break or alter something, set on the database and on the role, that is
- * copied.
+ * Every setting that could break or alter a copy, set on the copied database and role.
  */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { withCase } from "../support/case.ts";
@@ -33,14 +32,14 @@ const hostile = {
   row_security: "off",
 };
 
-Deno.test("a whole move succeeds whatever databases and roles have set", async () => {
+Deno.test("a complete migration succeeds with any settings of databases and roles", async () => {
   const settings = Object.entries(hostile);
   const rewrite = (script: string) =>
     [
       "CREATE TABLE public.dates (id int PRIMARY KEY, d date, ts timestamptz, i interval, a text[], b bytea, f float8);",
       "INSERT INTO dates VALUES (1, '2024-03-01', '2024-03-01 00:30+09', '-1 day +02:03:04', ARRAY['a', NULL], '\\x00ff', 0.1);",
       ...settings.map(([name, value]) => `ALTER DATABASE h18 SET ${name} = '${value}';`),
-      // outranks the database's
+      // takes precedence over the database's
       ...settings.map(([name, value]) =>
         `ALTER ROLE postgres IN DATABASE h18 SET ${name} = '${value}';`
       ),

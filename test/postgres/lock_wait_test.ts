@@ -14,7 +14,7 @@ const target = await sharedCluster(16);
 
 const rows = "CREATE TABLE public.t (id integer PRIMARY KEY); INSERT INTO t VALUES (1)";
 
-/** Runs `work` while another session holds `locks`, which it lets go when the wait is reported. */
+/** Runs `work` while another session holds `locks`, which it releases when the wait is reported. */
 async function untilReported(
   { url, locks }: { readonly url: string; readonly locks: string },
   work: (onEvent: (event: RunEvent) => void) => Promise<unknown>,
@@ -29,7 +29,7 @@ async function untilReported(
       messages.push(event.message);
       if (event.message.includes("waiting for")) reported.resolve();
     });
-    // without a report this waits until the test is given up: nothing else lets the lock go
+    // without a report the test times out: nothing else releases the lock
     await Promise.race([reported.promise, working]);
     await session.unsafe("COMMIT").simple();
     await working;
@@ -60,14 +60,14 @@ Deno.test("init names the session whose lock it waits for on the source", async 
 
 Deno.test({
   name: "init names the session whose lock an installed pg_dump waits for",
-  ignore: await installedDumpMajor() < 15, // needs one as new as both servers
+  ignore: await installedDumpMajor() < 15, // requires one as new as both servers
   fn: async () => {
     await withTestDatabase(source, undefined, async (database) => {
       await exec(database.url, `${rows}; CREATE VIEW v AS SELECT id FROM t`);
       const peer = await startCluster({ major: 15 });
       await using _peer = peer;
       const { messages, pid } = await untilReported(
-        // the tables stay free: only pg_dump looks into the view
+        // the tables are not locked: only pg_dump reads the view
         { url: database.url, locks: "CREATE OR REPLACE VIEW v AS SELECT id FROM t" },
         (onEvent) =>
           runInit(database.url, peer.url(), {
@@ -101,7 +101,7 @@ Deno.test("verify names the session whose lock it waits for on the target", asyn
   });
 });
 
-Deno.test("sessions of the tool that wait for one another are not reported", async () => {
+Deno.test("sessions of the tool that wait for each other are not reported", async () => {
   await withTestDatabase(source, undefined, async (database) => {
     await exec(database.url, "CREATE TABLE mine (id integer); CREATE TABLE theirs (id integer)");
     const objects: string[] = [];
@@ -122,7 +122,7 @@ Deno.test("sessions of the tool that wait for one another are not reported", asy
       await other.unsafe("BEGIN; LOCK TABLE theirs").simple();
       await holder.execute("BEGIN; LOCK TABLE public.mine");
       const waiting = [second.execute("BEGIN; LOCK TABLE public.mine; COMMIT")];
-      // each of these begins later and is looked at later: the second session was looked at when
+      // each starts later and is checked later: the second session has been checked by the time
       // they report
       for (const session of [third, fourth]) {
         reported = Promise.withResolvers<void>();

@@ -1,4 +1,4 @@
-/** Logging in: what servers ask for, what the URL allows, and what a server must prove. */
+/** Authentication: what servers request, what the URL allows, and what a server must prove. */
 import { match, ok, strictEqual } from "node:assert/strict";
 import { ConnectionError, openSession, resolveEndpoint } from "../../lib/postgres/internal.ts";
 import { CertificateAuthority } from "../support/certificates.ts";
@@ -7,7 +7,7 @@ import { authentication, ready, RogueServer } from "../support/rogue_server.ts";
 import { exec } from "../support/sql.ts";
 
 const authority = await CertificateAuthority.create();
-// prepared by RFC 4013, and not: an emoji is not of Unicode 3.2, so the password counts as it is
+// the first is changed by RFC 4013; the second is not, because Unicode 3.2 has no emoji
 const passwords = { scram: "ﬁ​Ⅸ é　x", emoji: "ﬁ🦆" };
 const server = await sharedCluster(17, {
   tls: { ...await authority.server(), caPem: authority.certPem },
@@ -46,7 +46,7 @@ async function login(user: string, password: string, query: string): Promise<str
   }
 }
 
-Deno.test("every method logs in, and require_auth allows those that it names", async () => {
+Deno.test("every method works, and require_auth allows those that it names", async () => {
   const methods = [
     ["by_trust", "none", "none"],
     ["by_password", "plain", "password"],
@@ -67,7 +67,7 @@ Deno.test("every method logs in, and require_auth allows those that it names", a
   }
 });
 
-Deno.test("channel_binding=require logs in with SCRAM over TLS alone", async () => {
+Deno.test("channel_binding=require allows only SCRAM over TLS", async () => {
   const scram = (query: string) => login("by_scram", passwords.scram, query);
   strictEqual(await scram("channel_binding=require&sslmode=require"), "TLSv1.3");
   strictEqual(
@@ -88,14 +88,14 @@ Deno.test("channel_binding=require logs in with SCRAM over TLS alone", async () 
   );
 });
 
-Deno.test("TLS versions and direct negotiation are what the URL says", async () => {
+Deno.test("TLS versions and direct negotiation are as in the URL", async () => {
   const scram = (query: string) => login("by_scram", passwords.scram, query);
   strictEqual(await scram("sslmode=require&ssl_min_protocol_version=TLSv1.3"), "TLSv1.3");
   strictEqual(await scram("sslmode=require&ssl_max_protocol_version=TLSv1.2"), "TLSv1.2");
   strictEqual(await scram("sslmode=require&sslnegotiation=direct"), "TLSv1.3");
 });
 
-Deno.test("what cannot be honoured is refused before anything is sent, all of it, from URL and environment", async () => {
+Deno.test("unsupported parameters of URL and environment are all rejected before anything is sent", async () => {
   await using rogue = new RogueServer((connection) => connection.startup());
   const refused = async (query: string, environment: Record<string, string> = {}) => {
     const resolveEnvironment = { environment, readFile: () => Promise.resolve(undefined) };
@@ -142,7 +142,7 @@ Deno.test("what cannot be honoured is refused before anything is sent, all of it
   strictEqual(rogue.sessions, 0);
 });
 
-Deno.test("a server that does not prove that it knows the password is not believed, and gets no password in clear text", async () => {
+Deno.test("a server that does not prove that it knows the password is rejected, and gets no clear-text password", async () => {
   const first = (body: Uint8Array) => /r=([^,]*)$/.exec(new TextDecoder().decode(body))?.[1] ?? "";
   const scram =
     (continued: (nonce: string) => string, final?: number) =>

@@ -1,4 +1,4 @@
-/** Event triggers at login, which run with the rights of whoever connects. */
+/** Login event triggers, which run with the privileges of the connecting role. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import net from "node:net";
 import {
@@ -17,7 +17,7 @@ const source = await sharedCluster(17);
 const target = await sharedCluster(18);
 const old = await sharedCluster(15);
 
-/** Leaves a trace, and a superuser where it can. */
+/** Records that it fired, and becomes superuser where possible. */
 const loginTrigger = `
   CREATE TABLE public.t (a int PRIMARY KEY); INSERT INTO public.t VALUES (1);
   CREATE TABLE public.logins (who text, program text);
@@ -31,7 +31,7 @@ const loginTrigger = `
   CREATE EVENT TRIGGER at_login ON login EXECUTE FUNCTION public.at_login();
   ALTER EVENT TRIGGER at_login ENABLE ALWAYS;`;
 
-/** Who has logged in, seen by a login that leaves no trace. */
+/** The recorded logins, read by a session that fires no trigger. */
 function logins(url: string): Promise<Record<string, unknown>[]> {
   const quiet = new URL(url);
   quiet.searchParams.set("event_triggers", "off");
@@ -52,7 +52,7 @@ async function settingIn(endpoint: Endpoint, replication = false): Promise<strin
   return setting;
 }
 
-Deno.test("no session of a superuser runs a login trigger", async () => {
+Deno.test("no session of a superuser fires a login trigger", async () => {
   await withDatabase(target, undefined, async ({ url, name }) => {
     await exec(url, loginTrigger);
     const endpoint = await endpointOf(url, "target");
@@ -67,7 +67,7 @@ Deno.test("no session of a superuser runs a login trigger", async () => {
   });
 });
 
-Deno.test("init runs no login trigger of either side, and copies them", async () => {
+Deno.test("init fires no login trigger on either side, and copies them", async () => {
   await withDatabase(source, undefined, async (from) => {
     await exec(from.url, loginTrigger);
     await withDatabase(target, undefined, async (to) => {
@@ -84,7 +84,7 @@ Deno.test("init runs no login trigger of either side, and copies them", async ()
   });
 });
 
-Deno.test("who may not switch event triggers off connects all the same", async () => {
+Deno.test("a role that may not disable event triggers can connect", async () => {
   await exec(
     target.url(),
     "CREATE ROLE ordinary LOGIN; CREATE ROLE trusted LOGIN; GRANT SET ON PARAMETER event_triggers TO trusted",
@@ -103,7 +103,7 @@ Deno.test("who may not switch event triggers off connects all the same", async (
   });
 });
 
-Deno.test("servers before 17 are connected to as before, with the user's options", async () => {
+Deno.test("connections to servers before 17 work, with the user's options", async () => {
   const url = old.url({ params: { options: "-c work_mem=77kB" } });
   const endpoint = await endpointOf(url, "source");
   for (let turn = 0; turn < 2; turn++) {
@@ -116,7 +116,7 @@ Deno.test("servers before 17 are connected to as before, with the user's options
   ok(conninfoFor(endpoint, 17).includes("options='-c work_mem=77kB'"));
 });
 
-Deno.test("a refusal for another reason is reported as it is", async () => {
+Deno.test("a connection rejected for another reason is reported unchanged", async () => {
   const endpoint = inDatabase(await endpointOf(target.url(), "target"), "nowhere");
   await openSession(endpoint).then(
     () => ok(false),
@@ -124,7 +124,7 @@ Deno.test("a refusal for another reason is reported as it is", async () => {
   );
 });
 
-Deno.test("a pooler that knows no such parameter is connected through", async () => {
+Deno.test("connections through a pooler that does not know the parameter work", async () => {
   await withDatabase(target, undefined, async ({ name, url }) => {
     await exec(url, loginTrigger);
     for (const sqlState of ["08P01", "0A000", "XX000"]) {
@@ -142,8 +142,8 @@ Deno.test("a pooler that knows no such parameter is connected through", async ()
 });
 
 /**
- * Refuses a startup packet with a parameter that it does not know, as PgBouncer does; all else goes
- * to the server.
+ * Rejects a startup packet with an unknown parameter, as PgBouncer does; forwards everything else to
+ * the server.
  */
 async function strictPooler(serverPort: number, sqlState: string) {
   let refused = 0;

@@ -1,6 +1,6 @@
 /**
- * Every command against databases that are full of better matches for every name in the tool's SQL,
- * with a path that finds them first: nothing of them may run. What the traps are made from is what
+ * Runs every command against databases full of better matches for every name in the tool's SQL, with
+ * a `search_path` that finds them first: none of them may run. The traps are derived from what
  * `deno task sql` finds, so new SQL is covered.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
@@ -28,12 +28,12 @@ const tables = `
   CREATE MATERIALIZED VIEW app.totals AS SELECT pg_catalog.count(*) AS total FROM app.months;
   SELECT pg_catalog.lo_from_bytea(0, 'large');`;
 
-/** The URL for the test itself, whose names are to be PostgreSQL's own. */
+/** The URL for the test itself, whose names resolve to the built-in ones. */
 function quiet(cluster: Cluster, database: string): string {
   return cluster.url({ database, params: { search_path: "pg_catalog" } });
 }
 
-/** Traps in every database of a server, those that come later included. */
+/** Sets traps in every database of a server, including those created later. */
 async function prepare(cluster: Cluster): Promise<void> {
   const traps = await setNameTraps(cluster.url({ database: "template1" }));
   ok(traps.functions > 200 && traps.operators > 150, JSON.stringify(traps));
@@ -115,7 +115,7 @@ for (const [from, to] of pairs) {
     await exec(quiet(source, "app"), tables);
     deepStrictEqual(await sprung(source, target), [], "by the test itself");
     await runAll(source, target);
-    // the traps are armed: an ordinary session that asks as carelessly springs one
+    // proof that the traps work: an ordinary session with unqualified names runs into one
     await exec(source.url({ database: "app" }), "SELECT lower('A')").catch(() => {});
     strictEqual((await sprung(source)).length, 1);
   });

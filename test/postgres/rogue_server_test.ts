@@ -1,6 +1,6 @@
 /**
- * Servers that send what PostgreSQL never sends: memory stays bounded, and the session ends with a
- * final error.
+ * Servers that violate the protocol: memory stays bounded, and the session ends with an error that
+ * is not transient.
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import {
@@ -25,14 +25,14 @@ import {
 } from "../support/rogue_server.ts";
 
 const megabyte = new Uint8Array(1024 * 1024);
-/** What this process may grow by, its test server included. */
+/** Maximum growth of this process, including its test server. */
 const allowedGrowth = 700 * 1024 * 1024;
 
 type Step = (connection: RogueConnection) => Promise<void>;
 
 /**
- * Runs something against a rogue server and gives its error; fails when memory grows or nothing
- * ends it.
+ * Runs work against a rogue server and returns its error; fails when memory grows or the work does
+ * not end.
  */
 async function refusal(
   behave: Step,
@@ -86,7 +86,7 @@ const beforeLogin: Readonly<Record<string, Step>> = {
     await c.send(header("E", 2_000_000_000));
     await endless(c, megabyte);
   },
-  "a login request announced with 2 GB": async (c) => {
+  "an authentication request announced with 2 GB": async (c) => {
     await c.startup();
     await c.send(header("R", 2_000_000_000));
     await endless(c, megabyte);
@@ -95,7 +95,7 @@ const beforeLogin: Readonly<Record<string, Step>> = {
     await c.startup();
     await endless(c, fields("N", { S: "NOTICE", M: "x".repeat(100) }));
   },
-  "a notice announced with a gigabyte": async (c) => {
+  "a notice announced with 1 GB": async (c) => {
     await c.startup();
     await c.send(header("N", 1_000_000_000));
     await endless(c, megabyte);
@@ -112,12 +112,12 @@ const beforeLogin: Readonly<Record<string, Step>> = {
     await c.send(authentication(0));
     await endless(c, frame("K", new Uint8Array(8)));
   },
-  "a row instead of a login": async (c) => {
+  "a row instead of an authentication request": async (c) => {
     await c.startup();
     await c.send(dataRow(["a"]));
     await endless(c, megabyte);
   },
-  "a key before the login": async (c) => {
+  "a key before authentication": async (c) => {
     await c.startup();
     await c.send(frame("K", new Uint8Array(8)), ready);
   },
@@ -133,7 +133,7 @@ const beforeLogin: Readonly<Record<string, Step>> = {
     await c.startup();
     await c.send(header("!", 4));
   },
-  "more than it was asked for": async (c) => {
+  "an unsolicited message": async (c) => {
     await c.startup();
     await c.send(authentication(0), ready, description);
     await c.message();
@@ -166,19 +166,19 @@ const inQuery: Readonly<Record<string, Step>> = {
   "endless notices": (c) => endless(c, fields("N", { S: "NOTICE", M: "x".repeat(1_000) })),
   "endless notifications": (c) => endless(c, frame("A", new Uint8Array(1_000))),
   "endless parameters": (c) => endless(c, frame("S", new TextEncoder().encode("name\0value\0"))),
-  "a description without an end": async (c) => {
+  "an unterminated row description": async (c) => {
     await c.send(frame("T", new Uint8Array([0, 1, 65, 65, 65])));
     await c.message();
   },
-  "a description of columns that are not there": async (c) => {
+  "a row description without its columns": async (c) => {
     await c.send(frame("T", new Uint8Array([255, 255])));
     await c.message();
   },
-  "a row without a description": async (c) => {
+  "a row without a row description": async (c) => {
     await c.send(dataRow(["x"]));
     await c.message();
   },
-  "a row of more columns": async (c) => {
+  "a row with more columns": async (c) => {
     await c.send(description, dataRow(["x", "y"]));
     await c.message();
   },
@@ -186,39 +186,39 @@ const inQuery: Readonly<Record<string, Step>> = {
     await c.send(description, frame("D", new Uint8Array([0, 1, 0x7f, 255, 255, 255, 65])));
     await c.message();
   },
-  "a value of a negative length": async (c) => {
+  "a value with a negative length": async (c) => {
     await c.send(description, frame("D", new Uint8Array([0, 1, 255, 255, 255, 0])));
     await c.message();
   },
-  "another login": async (c) => {
+  "another authentication request": async (c) => {
     await c.send(authentication(3));
     await c.message();
   },
-  "a COPY that nobody asked for": async (c) => {
+  "an unsolicited COPY": async (c) => {
     await c.send(frame("G", new Uint8Array([0, 0, 0])));
     await c.message();
   },
-  "an end of a query that was not sent": async (c) => {
+  "the end of a query that was not sent": async (c) => {
     await c.send(commandComplete("SELECT 0"), ready, ready);
     await c.message();
   },
 };
 
 for (const [what, behave] of Object.entries(beforeLogin)) {
-  Deno.test(`a server that sends ${what} before the session is open is left`, async () => {
+  Deno.test(`a server that sends ${what} during session startup is rejected`, async () => {
     match((await refusal(behave)).message, /was closed because the server violated the protocol/);
   });
 }
 
 for (const [what, behave] of Object.entries(inQuery)) {
-  Deno.test(`a server that sends ${what} in a query is left`, async () => {
+  Deno.test(`a server that sends ${what} in a query is rejected`, async () => {
     const step: Step = async (connection) => {
       await connection.letIn();
       await connection.message();
       await behave(connection);
     };
     match((await refusal(step)).message, /was closed because the server violated the protocol/);
-    if (what.startsWith("endless")) return; // they take their time
+    if (what.startsWith("endless")) return; // slow
     const extended = (session: Session) => session.query("SELECT $1", ["x"], { extended: true });
     match(
       (await refusal(step, extended)).message,
@@ -227,7 +227,7 @@ for (const [what, behave] of Object.entries(inQuery)) {
   });
 }
 
-Deno.test("a server that sends endless rows in the first query of a session is left", async () => {
+Deno.test("a server that sends endless rows in the first query of a session is rejected", async () => {
   await refusal(async (connection) => {
     await connection.startup();
     await connection.send(authentication(0), ready);
@@ -237,19 +237,19 @@ Deno.test("a server that sends endless rows in the first query of a session is l
   });
 });
 
-Deno.test("a server that answers the embedded pg_dump without an end is left", async () => {
+Deno.test("a server whose answer to the embedded pg_dump never ends is rejected", async () => {
   await refusal(async (connection) => {
     await connection.letIn();
     await connection.message();
     await connection.send(description, header("D", 0x3fff_ffff));
     await endless(connection, megabyte);
   }, (session) => session.exchange(new Uint8Array([0x51, 0, 0, 0, 6, 0x3b, 0]))).catch((error) => {
-    // a gigabyte is what it may answer; before that nothing may have gone wrong
+    // the limit of an answer is a gigabyte; nothing may fail before that
     match(String(error), /memory grew/);
   });
 });
 
-Deno.test("silence ends with connect_timeout in every phase of the start", async () => {
+Deno.test("connect_timeout ends silence in every phase of session startup", async () => {
   const phases: readonly Step[] = [
     (c) => c.startup(),
     async (c) => {
@@ -286,11 +286,11 @@ const rogueCopies: Readonly<Record<string, Step>> = {
     await c.send(frame("H", new Uint8Array([0, 0, 0])), header("d", 2_000_000_000));
     await endless(c, megabyte);
   },
-  "a row of a negative length": async (c) => {
+  "a row with a negative length": async (c) => {
     await c.send(frame("H", new Uint8Array([0, 0, 0])), header("d", -5));
     await endless(c, megabyte);
   },
-  "an error of a gigabyte": async (c) => {
+  "an error of 1 GB": async (c) => {
     await c.send(header("E", 1_000_000_000));
     await endless(c, megabyte);
   },
@@ -306,7 +306,7 @@ const rogueCopies: Readonly<Record<string, Step>> = {
 
 for (const [what, behave] of Object.entries(rogueCopies)) {
   for (const side of ["source", "target"] as const) {
-    Deno.test(`a ${side} that sends ${what} during COPY is left`, async () => {
+    Deno.test(`a ${side} that sends ${what} during COPY is rejected`, async () => {
       await using honest = new RogueServer(async (connection) => {
         await connection.letIn();
         await connection.message();
@@ -340,7 +340,7 @@ for (const [what, behave] of Object.entries(rogueCopies)) {
   }
 }
 
-Deno.test("what is large and honest arrives: an error of megabytes, and many notices", async () => {
+Deno.test("large valid messages arrive: an error of megabytes, and many notices", async () => {
   await using server = new RogueServer(async (connection) => {
     await connection.letIn();
     await connection.message();

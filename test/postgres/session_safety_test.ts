@@ -1,4 +1,4 @@
-/** What a database's owner can make a session of somebody else run: nothing. */
+/** A database's owner cannot make another role's session run any code. */
 import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
 import { openSession, resolveEndpoint } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
@@ -8,8 +8,8 @@ import { exec, query } from "../support/sql.ts";
 const servers = [await sharedCluster(12), await sharedCluster(18)];
 
 /**
- * Functions, operators and types that match the first statement's names better than the server's
- * own.
+ * Functions, operators and types that match the names in the first statement better than the
+ * built-in ones.
  */
 const traps = `
   CREATE TABLE public.sprung (name text);
@@ -42,7 +42,7 @@ async function asSuperuserIn(database: TestDatabase): Promise<void> {
 }
 
 for (const server of servers) {
-  Deno.test(`the first statement of a session calls nothing of the database, ${server.major}`, async () => {
+  Deno.test(`the first statement of a session calls no function of the database, ${server.major}`, async () => {
     await withDatabase(server, undefined, async (database) => {
       await exec(
         server.url(),
@@ -70,7 +70,7 @@ for (const server of servers) {
   });
 }
 
-Deno.test("a query that fails after its first rows leaves nothing in the next result", async () => {
+Deno.test("a query that fails after its first rows does not affect the next result", async () => {
   await using session = await openSession(
     await resolveEndpoint(servers[0]!.url(), { side: "source" }),
   );

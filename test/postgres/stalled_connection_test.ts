@@ -1,6 +1,6 @@
 /**
- * Connections that go silent for ever while both ends stay up are noticed; those that are silent
- * because somebody works are left alone.
+ * Connections that stall while both ends stay up are detected; those that are silent because the
+ * server is working are left alone.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { FileCheckpointStore } from "../../lib/checkpoint/internal.ts";
@@ -27,7 +27,7 @@ async function open(url: string, side: "source" | "target" = "source"): Promise<
 }
 
 for (const cluster of [source, target]) {
-  Deno.test(`an answer that is swallowed is missed, and its backend ended (${cluster.major})`, async () => {
+  Deno.test(`a lost answer is detected, and its backend terminated (${cluster.major})`, async () => {
     await using proxy = await startProxy(cluster);
     await using session = await open(proxy.url(cluster.url()));
     proxy.swallow();
@@ -42,7 +42,7 @@ for (const cluster of [source, target]) {
   });
 }
 
-Deno.test("a statement that works, or waits for a lock, is left alone however long it takes", async () => {
+Deno.test("a statement that runs or waits for a lock is left alone, however long it takes", async () => {
   await withDatabase(target, undefined, async ({ url }) => {
     await exec(url, "CREATE TABLE locked (i int)");
     await using sleeping = await open(url);
@@ -57,7 +57,7 @@ Deno.test("a statement that works, or waits for a lock, is left alone however lo
   });
 });
 
-Deno.test("a session that is asked nothing is left alone, and a backend that somebody else ended is missed", async () => {
+Deno.test("an idle session is left alone, and a terminated backend is detected", async () => {
   await using proxy = await startProxy(target);
   await using session = await open(proxy.url(target.url()));
   await query(target.url(), `SELECT pg_sleep(${silenceMs / 1000 * 3})`);
@@ -70,7 +70,7 @@ Deno.test("a session that is asked nothing is left alone, and a backend that som
   ]);
 });
 
-Deno.test("when new connections hear nothing either, that is said", async () => {
+Deno.test("new connections that get no answer either are reported", async () => {
   await using proxy = await startProxy(target);
   const endpoint = await endpointOf(proxy.url(target.url()), "target");
   await using session = await openSession({ ...endpoint, silenceMs, connectTimeoutMs: 300 });
@@ -81,7 +81,7 @@ Deno.test("when new connections hear nothing either, that is said", async () => 
 const rows = 400_000;
 
 for (const side of ["source", "target"] as const) {
-  Deno.test(`a copy whose ${side} has gone silent ends; one that waits for a slow ${side} does not`, async () => {
+  Deno.test(`a copy whose ${side} has stalled ends; one that waits for a slow ${side} does not`, async () => {
     await withDatabase(source, undefined, async (from) => {
       await withDatabase(target, undefined, async (to) => {
         await exec(
@@ -174,7 +174,7 @@ const points: readonly {
 ];
 
 for (const { at, side, wanted } of points) {
-  Deno.test(`init whose connections to the ${side} go silent at ${at} ends with everything, without being run again`, async () => {
+  Deno.test(`init whose connections to the ${side} stall at ${at} completes without being run again`, async () => {
     const name = `silent ${at} ${side}`;
     const folder = await Deno.makeTempDir({ prefix: "psr-silence-" });
     await exec(source.url(), `CREATE DATABASE "${name}" TEMPLATE template0`);
@@ -210,7 +210,7 @@ for (const { at, side, wanted } of points) {
     } finally {
       await dropDatabase(source, name);
       await dropDatabase(target, name);
-      // a run that is done removes it
+      // a completed run removes it
       await Deno.remove(folder, { recursive: true }).catch(() => {});
     }
   });

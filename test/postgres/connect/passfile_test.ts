@@ -9,7 +9,7 @@ import {
 
 const key = { host: "h", port: 5432, database: "db", user: "u" };
 
-Deno.test("findPassword() takes the first entry that matches, as libpq does", () => {
+Deno.test("findPassword() returns the first matching entry, like libpq", () => {
   const entries = parsePassfile(
     "# comment\nother:5432:db:u:no\nh:*:*:u:first\n*:*:*:*:second\nbroken\n",
   );
@@ -18,7 +18,7 @@ Deno.test("findPassword() takes the first entry that matches, as libpq does", ()
   strictEqual(findPassword(parsePassfile("h:5433:db:u:p"), key), undefined);
 });
 
-Deno.test("findPassword() finds a Unix socket's entry under localhost", () => {
+Deno.test("findPassword() finds the entry of a Unix socket by localhost", () => {
   strictEqual(
     findPassword(parsePassfile("localhost:*:*:*:p"), { ...key, host: "/var/run/postgresql" })
       ?.reveal(),
@@ -26,7 +26,7 @@ Deno.test("findPassword() finds a Unix socket's entry under localhost", () => {
   );
 });
 
-Deno.test("formatPassfileEntry() writes what parsePassfile() reads, whatever the password", () => {
+Deno.test("parsePassfile() reads what formatPassfileEntry() writes, for any password", () => {
   const text = fc.string({ minLength: 1 }).filter((value) => !/[\r\n]/.test(value));
   fc.assert(fc.property(text, text, (user, password) => {
     const line = formatPassfileEntry({
@@ -41,7 +41,7 @@ Deno.test("formatPassfileEntry() writes what parsePassfile() reads, whatever the
   }));
 });
 
-Deno.test("formatPassfileEntry() refuses a password that libpq could not read back", () => {
+Deno.test("formatPassfileEntry() rejects a password that libpq cannot read back", () => {
   throws(() =>
     formatPassfileEntry({
       host: "*",

@@ -42,7 +42,7 @@ Deno.test("pauses start over after an attempt that ran for long enough", async (
   deepStrictEqual(seen, [1, 2, 1]);
 });
 
-Deno.test("the last pause is repeated where that is asked for", async () => {
+Deno.test("the last pause is repeated on request", async () => {
   deepStrictEqual(await attemptsOf(3, { delaysMs: [0], repeatsLastDelay: true }), [1, 2, 3]);
 });
 

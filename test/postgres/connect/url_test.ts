@@ -10,7 +10,7 @@ const parts = (url: string): UrlParts => {
 const problems = (url: string): string =>
   parseUrl(url, "--source").problems.map(({ message }) => message).join("; ");
 
-Deno.test("parseUrl() reads what libpq reads", () => {
+Deno.test("parseUrl() accepts what libpq accepts", () => {
   deepStrictEqual(parts("postgresql://"), { hosts: [], parameters: {} });
   deepStrictEqual(parts("postgres://localhost"), {
     hosts: [{ host: "localhost" }],
@@ -41,7 +41,7 @@ Deno.test("parseUrl() reads what libpq reads", () => {
   deepStrictEqual(parts("postgresql://u:a:b@h/").password, "a:b");
 });
 
-Deno.test("parseUrl() keeps every legal user, password and database", () => {
+Deno.test("parseUrl() preserves every valid user, password and database", () => {
   const text = fc.string({ unit: "binary", minLength: 1 }).filter((value) =>
     !value.includes("\0") && value.isWellFormed()
   );
@@ -54,7 +54,7 @@ Deno.test("parseUrl() keeps every legal user, password and database", () => {
   }));
 });
 
-Deno.test("parseUrl() says what is wrong and how to write it", () => {
+Deno.test("parseUrl() reports what is wrong and how to fix it", () => {
   match(problems("mysql://h/db"), /begins with "mysql:\/\/"/);
   match(problems("h/db"), /must begin with "postgresql:\/\/"/);
   match(problems(""), /is empty/);
@@ -77,7 +77,7 @@ Deno.test("parseUrl() says what is wrong and how to write it", () => {
 
 /** Whether a message contains four or more consecutive characters of a secret. */
 function shows(message: string, secret: string): boolean {
-  // punctuation that messages quote of their own accord, as in: more than one "@" in it
+  // punctuation that messages contain anyway, as in: more than one "@"
   const text = message.replaceAll(/"[@?/:]"/g, "…");
   for (let at = 0; at + 4 <= secret.length; at++) {
     if (text.includes(secret.slice(at, at + 4))) return true;
@@ -85,8 +85,8 @@ function shows(message: string, secret: string): boolean {
   return false;
 }
 
-Deno.test("no message about a URL shows a piece of its password, however it is broken", () => {
-  // none of the pieces is in a message by itself
+Deno.test("no message about a malformed URL contains any part of its password", () => {
+  // none of the parts occurs in the messages themselves
   const piece = fc.stringMatching(/^[QXZ0-9~?#/@:[\]%&=+ ,;!'"\\é]{1,30}$/);
   const before = fc.constantFrom(
     "postgresql://app:",
@@ -122,7 +122,7 @@ Deno.test("no message about a URL shows a piece of its password, however it is b
   );
 });
 
-Deno.test("parseUrl() tells several problems at once", () => {
+Deno.test("parseUrl() reports several problems at once", () => {
   const { problems } = parseUrl("postgresql://u@h:0/db?nonsense=1&sslcrl=x", "--target");
   deepStrictEqual(problems.map(({ path }) => path), ["--target", "--target", "--target"]);
 });

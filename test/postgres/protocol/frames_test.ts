@@ -10,7 +10,7 @@ import {
 import { ProtocolError } from "../../../lib/postgres/protocol/message_limits.ts";
 import { concat, pieces } from "./streams_test.ts";
 
-Deno.test("FrameScanner hands out whole frames in their order, wherever the stream is cut", () => {
+Deno.test("FrameScanner returns whole frames in order, for any chunks", () => {
   const message = fc.record(
     {
       type: fc.constantFrom<number>(frame.row, frame.error, frame.copyData, frame.rowDescription),
@@ -47,7 +47,7 @@ Deno.test("decodeErrorFields() finds every field", () => {
   ]]);
 });
 
-/** A header alone. */
+/** Only a header. */
 function header(type: string, length: number): Uint8Array {
   const bytes = new Uint8Array(5);
   bytes[0] = type.charCodeAt(0);
@@ -55,7 +55,7 @@ function header(type: string, length: number): Uint8Array {
   return bytes;
 }
 
-Deno.test("FrameScanner refuses what no server sends as soon as the header is there, wherever it is cut", () => {
+Deno.test("FrameScanner rejects invalid messages as soon as the header is complete, for any chunks", () => {
   const refused: readonly (readonly [string, number])[] = [
     ["D", 3],
     ["D", 0],
@@ -72,7 +72,7 @@ Deno.test("FrameScanner refuses what no server sends as soon as the header is th
     ["1", 5],
     ["!", 4],
     ["\0", 4],
-    ["v", 8], // no version was asked for that would have to be negotiated
+    ["v", 8], // the requested version needs no negotiation
     ["V", 8],
   ];
   for (const [type, length] of refused) {
@@ -87,7 +87,7 @@ Deno.test("FrameScanner refuses what no server sends as soon as the header is th
   }
 });
 
-Deno.test("FrameScanner passes over notices of any length without keeping them, until there are 256 MB of them", () => {
+Deno.test("FrameScanner skips notices of any length without buffering them, up to 256 MB", () => {
   const handed: number[] = [];
   const scanner = new FrameScanner({ message: (type) => handed.push(type) });
   const mebibyte = new Uint8Array(1024 * 1024);
@@ -95,13 +95,13 @@ Deno.test("FrameScanner passes over notices of any length without keeping them, 
   for (let count = 0; count < 200; count++) scanner.push(mebibyte);
   scanner.push(encodeFrame(frame.ready, new Uint8Array([0x49])));
   deepStrictEqual(handed, [frame.ready]);
-  // what came before an answer was complete counts no more
+  // a complete answer resets the count
   scanner.push(header("A", 4 + 200 * mebibyte.length));
   for (let count = 0; count < 200; count++) scanner.push(mebibyte);
   throws(() => scanner.push(header("S", 4 + 100 * mebibyte.length)), ProtocolError);
 });
 
-Deno.test("FrameScanner takes memory for what has come, not for what is announced, and copies it once or twice", () => {
+Deno.test("FrameScanner allocates memory for received, not announced bytes, and copies them at most twice", () => {
   const mebibyte = new Uint8Array(1024 * 1024);
   const scanner = new FrameScanner({
     message: (_, body, { own }) => {
@@ -109,7 +109,7 @@ Deno.test("FrameScanner takes memory for what has come, not for what is announce
       ok(own, "a long message is handed over without another copy");
     },
   });
-  // ten thousand pieces would take minutes if each were joined to what has come
+  // ten thousand chunks would take minutes if each were appended by copying everything
   const piece = new Uint8Array(6_711);
   scanner.push(header("D", 4 + 64 * mebibyte.length));
   let left = 64 * mebibyte.length;

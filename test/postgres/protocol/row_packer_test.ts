@@ -10,7 +10,7 @@ interface Message {
   readonly body: Uint8Array;
 }
 
-/** What comes out: the frames that are sent on, and what is told in between. */
+/** Output of the packer: forwarded frames, and messages in between. */
 function pack(given: readonly Uint8Array[]) {
   const out: Message[] = [];
   const sent = new FrameScanner({
@@ -27,7 +27,7 @@ function pack(given: readonly Uint8Array[]) {
   return out;
 }
 
-/** Rows that follow each other as one: their borders mean nothing. */
+/** Joins consecutive rows, whose frame boundaries do not matter. */
 function joined(messages: readonly Message[]): readonly Message[] {
   const result: Message[] = [];
   for (const message of messages) {
@@ -46,7 +46,7 @@ const anyMessage = fc.oneof(
 ).chain((type) =>
   fc.record({
     type: fc.constant(type),
-    // around the sizes at which bytes are moved in another way
+    // around the sizes at which the copying strategy changes
     body: fc.oneof(
       fc.uint8Array({ maxLength: 40 }),
       fc.uint8Array({ minLength: 490, maxLength: 540 }),
@@ -54,7 +54,7 @@ const anyMessage = fc.oneof(
   }, { noNullPrototype: true })
 );
 
-Deno.test("RowPacker sends every byte of every row on, in order with the messages, wherever the stream is cut", () => {
+Deno.test("RowPacker forwards every byte of every row, in order with the messages, for any chunks", () => {
   fc.assert(
     fc.property(
       fc.array(anyMessage, { maxLength: 30 }),
@@ -67,7 +67,7 @@ Deno.test("RowPacker sends every byte of every row on, in order with the message
   );
 });
 
-Deno.test("RowPacker puts narrow rows together, and makes no frame longer than 32 KB of them", () => {
+Deno.test("RowPacker combines narrow rows into frames of at most 32 KB", () => {
   const row = encodeFrame(frame.copyData, new Uint8Array(100));
   const stream = new Uint8Array(5_000 * row.length);
   for (let at = 0; at < stream.length; at += row.length) stream.set(row, at);
@@ -77,12 +77,12 @@ Deno.test("RowPacker puts narrow rows together, and makes no frame longer than 3
   strictEqual(frames.length, Math.ceil(5_000 / 327));
 });
 
-Deno.test("RowPacker passes on what has come of a long row, as frames of its own", () => {
+Deno.test("RowPacker forwards the received parts of a long row as separate frames", () => {
   const row = crypto.getRandomValues(new Uint8Array(60_000));
   const stream = concat([encodeFrame(frame.copyData, row), encodeFrame(frame.error, row)]);
   const frames = pack(pieces(stream, [3, 5, 10_000, 40_000, 60_004]));
   deepStrictEqual(frames.map(({ body }) => body.length), [
-    ...[9_995, 30_000, 20_004, 1], // nothing in the first two pieces
+    ...[9_995, 30_000, 20_004, 1], // nothing in the first two chunks
     60_000,
   ]);
   deepStrictEqual(joined(frames), [
@@ -91,13 +91,13 @@ Deno.test("RowPacker passes on what has come of a long row, as frames of its own
   ]);
 });
 
-Deno.test("RowPacker begins anew although the one before it ended within a row", () => {
+Deno.test("RowPacker starts afresh after one that ended within a row", () => {
   const row = encodeFrame(frame.copyData, new Uint8Array(100));
   deepStrictEqual(pack([row.subarray(0, 50)]).length, 1);
   deepStrictEqual(pack([row]), [{ type: frame.copyData, body: new Uint8Array(100) }]);
 });
 
-Deno.test("RowPacker refuses rows and messages of a length that no server sends", () => {
+Deno.test("RowPacker rejects rows and messages of an invalid length", () => {
   for (const type of ["d", "E", "C"]) {
     for (const length of [0, 3, -1, -5, -2_147_483_648, 0x4000_0004, 2_147_483_647]) {
       const bad = new Uint8Array(105);
@@ -109,7 +109,7 @@ Deno.test("RowPacker refuses rows and messages of a length that no server sends"
       }
     }
   }
-  // the longest row that PostgreSQL can make is none of them
+  // the longest row that PostgreSQL can produce is valid
   const long = new Uint8Array(5);
   long[0] = frame.copyData;
   new DataView(long.buffer).setInt32(1, 0x3fff_ffff + 4);

@@ -1,7 +1,7 @@
 import { strictEqual as equal, throws } from "node:assert/strict";
 import { inlineParameters } from "../../../lib/postgres/session/inline_parameters.ts";
 
-Deno.test("inlineParameters() puts values where parameters are, and nowhere else", () => {
+Deno.test("inlineParameters() replaces parameters, and nothing else", () => {
   equal(
     inlineParameters(`SELECT $2, '$1', "$1", a$1, $$ $1 $$ /* $1 */ FROM t WHERE x = $1 -- $1`, [
       `it's \\ $2`,
@@ -12,7 +12,7 @@ Deno.test("inlineParameters() puts values where parameters are, and nowhere else
   equal(inlineParameters("SELECT $1,$2;\n", [null, true]), "SELECT  null , true ;\n");
 });
 
-Deno.test("inlineParameters() leaves what may be several statements to the extended protocol", () => {
+Deno.test("inlineParameters() leaves possible multiple statements to the extended protocol", () => {
   equal(inlineParameters("SELECT $1; DROP TABLE t", [1]), undefined);
   equal(inlineParameters("SELECT $1 || 'open", [1]), undefined);
   equal(inlineParameters("SELECT $1 || ';'; -- end", [1]), "SELECT '1'  || ';'; -- end");
