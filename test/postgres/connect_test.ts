@@ -167,7 +167,7 @@ Deno.test("a wrong password is reported with host and user, without the password
   const error = await refusal(signed.url({ user: "everybody", password: "hunter2" }));
   match(error.message, /password authentication failed.*28P01/);
   match(error.object ?? "", /everybody@127\.0\.0\.1/);
-  match(error.remedy ?? "", /percent-encoded/);
+  match(error.remedy ?? "", /percent-encode/);
   ok(!Deno.inspect(error, { depth: 9 }).includes("hunter2"));
 });
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { parseOptionalLsn } from "../../core/internal.ts";
 import {
   type Endpoint,
   ServerError,
@@ -31,7 +32,11 @@ export async function takeOverEarlierSnapshot(
   if (point === undefined) return undefined;
   let snapshot: SnapshotHolder | undefined;
   try {
-    snapshot = await SnapshotHolder.takeOver(source, { identifier, lsn: lsn ?? "", signal });
+    snapshot = await SnapshotHolder.reexport(source, {
+      identifier,
+      lsn: parseOptionalLsn(lsn || null),
+      signal,
+    });
     const { session } = snapshot;
     if (isSamePoint(point, await readSourcePoint(session))) {
       const tables = await selected(session, select);

@@ -8,6 +8,7 @@ import {
   displayName,
   type EventSink,
   ExitCode,
+  formatLsn,
   plural,
   ReplicatorError,
   tableKey,
@@ -153,7 +154,7 @@ export class LedgerWork {
     if (begins) {
       await this.ledger.beginEpoch({
         epoch,
-        ...(snapshot.lsn === undefined ? {} : { lsn: snapshot.lsn }),
+        ...(snapshot.lsn === undefined ? {} : { lsn: formatLsn(snapshot.lsn) }),
         snapshot: snapshot.identifier,
         startedAt: "",
         point,

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { quoteLiteral, ReplicatorError } from "../../core/internal.ts";
+import { type Lsn, parseOptionalLsn, quoteLiteral, ReplicatorError } from "../../core/internal.ts";
 import type { Endpoint } from "../connect/endpoint.ts";
 import { openSession } from "./open_session.ts";
 import { ServerError } from "../connect/server_error.ts";
@@ -24,18 +24,15 @@ const heartbeatMs = 30_000;
 export class SnapshotHolder implements AsyncDisposable {
   /** Identifier for `SET TRANSACTION SNAPSHOT` and `pg_dump --snapshot`. */
   readonly identifier: string;
-  /**
-   * Where the source's WAL stood when the snapshot was taken, `0/16B3748`; undefined where it may
-   * not be read.
-   */
-  readonly lsn: string | undefined;
+  /** The source's WAL position when the snapshot was taken; undefined where it is unknown. */
+  readonly lsn: Lsn | undefined;
   readonly #session: Session;
   readonly #lost = new AbortController();
   readonly #timer: ReturnType<typeof setInterval>;
   #heartbeat: Promise<void> = Promise.resolve();
   #released = false;
 
-  private constructor(session: Session, identifier: string, lsn: string | undefined) {
+  private constructor(session: Session, identifier: string, lsn: Lsn | undefined) {
     this.#session = session;
     this.identifier = identifier;
     this.lsn = lsn;
@@ -65,7 +62,7 @@ export class SnapshotHolder implements AsyncDisposable {
       const { snapshot, lsn } = await session.queryOne<{ snapshot: string; lsn: string | null }>(`
         SELECT pg_catalog.pg_export_snapshot() AS snapshot,
                CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END::pg_catalog.text AS lsn`);
-      return new SnapshotHolder(session, snapshot, lsn ?? undefined);
+      return new SnapshotHolder(session, snapshot, parseOptionalLsn(lsn));
     } catch (error) {
       await session.close();
       throw error;
@@ -79,11 +76,11 @@ export class SnapshotHolder implements AsyncDisposable {
    *
    * @param options.lsn the source's WAL position at the snapshot: a slot's consistent point
    */
-  static async takeOver(
+  static async reexport(
     endpoint: Endpoint,
     { identifier, lsn, signal }: {
       readonly identifier: string;
-      readonly lsn: string;
+      readonly lsn: Lsn | undefined;
       readonly signal?: AbortSignal | undefined;
     },
   ): Promise<SnapshotHolder> {

@@ -7,6 +7,7 @@
 import {
   displayName,
   type EventSink,
+  parseLsn,
   plural,
   quoteIdentifier,
   ReplicatorError,
@@ -133,9 +134,9 @@ async function attemptSnapshot(
         signal,
         events,
       });
-      snapshot = await SnapshotHolder.takeOver(source, {
+      snapshot = await SnapshotHolder.reexport(source, {
         identifier: created.snapshot,
-        lsn: created.consistentPoint,
+        lsn: parseLsn(created.consistentPoint),
         signal,
       });
     }
