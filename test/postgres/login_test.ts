@@ -194,7 +194,7 @@ Deno.test("a server that does not prove that it knows the password is rejected, 
     [/in clear text/, "&require_auth=scram-sha-256", async (c) => {
       await c.startup();
       await c.send(authentication(3));
-      await c.message().then(() => Promise.reject(told.push("the password")), () => {});
+      await c.message().then(() => Promise.reject(leaks.push("the password")), () => {});
     }],
     [/requests no authentication/, "&require_auth=scram-sha-256", async (c) => {
       await c.startup();
@@ -205,7 +205,7 @@ Deno.test("a server that does not prove that it knows the password is rejected, 
       await c.send(authentication(7));
     }],
   ];
-  const told: string[] = [];
+  const leaks: string[] = [];
   function rogueWith(
     behave: (c: Parameters<ConstructorParameters<typeof RogueServer>[0]>[0]) => Promise<void>,
   ) {
@@ -221,5 +221,5 @@ Deno.test("a server that does not prove that it knows the password is rejected, 
     strictEqual(error.transient, false);
     strictEqual(rogue.sessions, 1);
   }
-  strictEqual(told.length, 0);
+  strictEqual(leaks.length, 0);
 });

@@ -142,8 +142,8 @@ Deno.test("connections through a pooler that does not know the parameter work", 
 });
 
 /**
- * Rejects a startup packet with an unknown parameter, as PgBouncer does; forwards everything else to
- * the server.
+ * Rejects a startup packet with an unknown parameter, as PgBouncer does; forwards everything else
+ * to the server.
  */
 async function strictPooler(serverPort: number, sqlState: string) {
   let refused = 0;

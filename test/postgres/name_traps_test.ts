@@ -1,6 +1,6 @@
 /**
- * Runs every command against databases full of better matches for every name in the tool's SQL, with
- * a `search_path` that finds them first: none of them may run. The traps are derived from what
+ * Runs every command against databases full of better matches for every name in the tool's SQL,
+ * with a `search_path` that finds them first: none of them may run. The traps are derived from what
  * `deno task sql` finds, so new SQL is covered.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";

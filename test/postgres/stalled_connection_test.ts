@@ -152,28 +152,28 @@ const isPartOf = (event: RunEvent) => event.kind === "table-progress" && event.b
 const points: readonly {
   readonly at: string;
   readonly side: "source" | "target";
-  readonly wanted: (event: RunEvent) => boolean;
+  readonly isReached: (event: RunEvent) => boolean;
 }[] = [
   {
     at: "the schema",
     side: "target",
-    wanted: (event) => event.kind === "step-started" && event.step === "schema",
+    isReached: (event) => event.kind === "step-started" && event.step === "schema",
   },
-  { at: "the rows", side: "source", wanted: isPartOf },
-  { at: "the rows", side: "target", wanted: isPartOf },
+  { at: "the rows", side: "source", isReached: isPartOf },
+  { at: "the rows", side: "target", isReached: isPartOf },
   {
     at: "the indexes",
     side: "target",
-    wanted: (event) => event.kind === "work-finished" && event.work === "index",
+    isReached: (event) => event.kind === "work-finished" && event.work === "index",
   },
   {
     at: "the foreign keys",
     side: "target",
-    wanted: (event) => event.kind === "step-started" && event.step === "foreign-keys",
+    isReached: (event) => event.kind === "step-started" && event.step === "foreign-keys",
   },
 ];
 
-for (const { at, side, wanted } of points) {
+for (const { at, side, isReached } of points) {
   Deno.test(`init whose connections to the ${side} stall at ${at} completes without being run again`, async () => {
     const name = `silent ${at} ${side}`;
     const folder = await Deno.makeTempDir({ prefix: "psr-silence-" });
@@ -198,7 +198,7 @@ for (const { at, side, wanted } of points) {
         silenceMs,
         checkpoint: (operation) => new FileCheckpointStore(operation, folder),
         onEvent: (event) => {
-          if (silenced || !wanted(event)) return;
+          if (silenced || !isReached(event)) return;
           silenced = true;
           (side === "source" ? from : to).swallow();
         },

@@ -75,7 +75,7 @@ async function connectTcp(
 }
 
 /** The URL requires TLS, and the server has it switched off. */
-export class TlsRefusedError extends Error {
+class TlsRefusedError extends Error {
   override readonly name = "TlsRefusedError";
   constructor() {
     super("the server does not offer TLS");

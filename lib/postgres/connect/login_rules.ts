@@ -7,7 +7,7 @@
  */
 
 /** Authentication methods as `require_auth` names them. `none`: no authentication. */
-export const loginMethods = [
+const loginMethods = [
   "password",
   "md5",
   "gss",
@@ -16,7 +16,7 @@ export const loginMethods = [
   "oauth",
   "none",
 ] as const;
-/** One of {@linkcode loginMethods}. */
+/** An authentication method. */
 export type LoginMethod = typeof loginMethods[number];
 
 /** libpq's `channel_binding`. */
@@ -30,9 +30,6 @@ export interface LoginRules {
   /** As the user gave it, for client programs; undefined when everything is allowed. */
   readonly requireAuth: string | undefined;
 }
-
-/** Rules that allow every method. */
-export const anyLogin: LoginRules = { channelBinding: "prefer", requireAuth: undefined };
 
 /** Methods that the tool supports. */
 const supported: ReadonlySet<LoginMethod> = new Set(["password", "md5", "scram-sha-256", "none"]);

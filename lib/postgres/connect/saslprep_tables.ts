@@ -1,12 +1,13 @@
 /**
  * The tables of RFC 3454 that RFC 4013 (SASLprep) refers to.
  *
- * Each range is written as its distance from the end of the one before, and "+" how many characters follow its first; base 36.
+ * Each range is its distance from the end of the previous one, followed by "+" and the number of
+ * further characters, both in base 36.
  *
  * @module
  */
 
-/** Characters by ranges, sorted. */
+/** Sorted ranges of characters. */
 export type CharacterTable = readonly (readonly [first: number, last: number])[];
 
 function ranges(text: string): CharacterTable {

@@ -89,7 +89,7 @@ export async function startTls(
 const alpnProtocol = "postgresql";
 
 /** The connection is encrypted, but not as the URL requires. */
-export class TlsVersionError extends Error {
+class TlsVersionError extends Error {
   override readonly name = "TlsVersionError";
 }
 

@@ -190,9 +190,9 @@ export function pinStatements(
     SET statement_timeout = 0;
     ${resetRoleStatement({ options })}
     ${lock}
-    SELECT pg_catalog.count(pg_catalog.set_config(known.name, wanted.value, false))
+    SELECT pg_catalog.count(pg_catalog.set_config(known.name, requested.value, false))
              -- for superusers behind a pooler that rejected the parameter in the startup packet
-             FILTER (WHERE wanted.is_asked
+             FILTER (WHERE requested.is_asked
                         OR known.context OPERATOR(pg_catalog.<>) 'superuser'
                         OR pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on')
              AS set,
@@ -206,9 +206,9 @@ export function pinStatements(
            pg_catalog.current_setting('transaction_read_only') AS read_only,
            pg_catalog.max(known.setting)
              FILTER (WHERE known.name OPERATOR(pg_catalog.=) 'event_triggers') AS event_triggers
-      FROM (VALUES ${rows}) AS wanted (name, value, is_asked)
+      FROM (VALUES ${rows}) AS requested (name, value, is_asked)
       JOIN pg_catalog.pg_settings AS known
-        ON pg_catalog.lower(known.name) OPERATOR(pg_catalog.=) wanted.name
+        ON pg_catalog.lower(known.name) OPERATOR(pg_catalog.=) requested.name
      -- supported on Linux only
      WHERE known.name OPERATOR(pg_catalog.<>) 'client_connection_check_interval'
         OR pg_catalog.version() OPERATOR(pg_catalog.~) 'linux'`;

@@ -19,7 +19,7 @@ import type { Connection } from "../connect/connection.ts";
  * How long a connection may be silent before the server is asked, unless the endpoint sets another
  * time.
  */
-export const defaultStallMs = 5 * 60_000;
+const defaultStallMs = 5 * 60_000;
 
 /** A backend at the start of its session. Times are microseconds since 1970, as text. */
 export interface Backend {
@@ -121,7 +121,7 @@ const backendStatement = `
 const endStatement = "SELECT pg_catalog.pg_terminate_backend($1::int)";
 
 /** The server's view of a backend. */
-export interface BackendRow {
+interface BackendRow {
   readonly same_server: boolean;
   readonly restarted: boolean;
   /** Null when the backend does not exist. */
@@ -169,7 +169,7 @@ async function askAbout(
  * What a backend's state means for a client that waits for its answer; undefined when nothing is
  * wrong, or it is unknown. Pure.
  */
-export function evaluateStall(
+function evaluateStall(
   { same_server, restarted, pid, wait_event_type, wait_event }: BackendRow,
   processId: number,
 ): string | undefined {

@@ -40,9 +40,9 @@ export async function keepOutOfLog(session: Session): Promise<void> {
     ? "pg_catalog.has_parameter_privilege(known.name, 'SET')"
     : "false";
   await session.execute(`
-    SELECT pg_catalog.set_config(known.name, wanted.value, true)
-      FROM (VALUES ${rows}) AS wanted (name, value)
-      JOIN pg_catalog.pg_settings AS known ON known.name = wanted.name
+    SELECT pg_catalog.set_config(known.name, requested.value, true)
+      FROM (VALUES ${rows}) AS requested (name, value)
+      JOIN pg_catalog.pg_settings AS known ON known.name = requested.name
      WHERE CASE WHEN known.context = 'user' THEN true
                 WHEN known.context <> 'superuser' THEN false
                 WHEN pg_catalog.current_setting('is_superuser') = 'on' THEN true
