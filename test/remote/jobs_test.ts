@@ -378,7 +378,7 @@ Deno.test("the worker looks at addresses again, whatever the API let through", a
     }, { guard: new AddressGuard(readAllowList([]).allow) });
     const job = await finished(alice, await submit(alice));
     deepStrictEqual([job.state, job.exit_code, ran], ["failed", 2, false]);
-    match((job.error as { message: string }).message, /does not connect to \(the machine itself\)/);
+    match((job.error as { message: string }).message, /does not connect to \(this machine\)/);
   });
 });
 

@@ -1,3 +1,5 @@
+import { parseAddress } from "../guard/mod.ts";
+
 /** How many wrong keys an address may show. */
 export interface FailureLimits {
   /** At once. */
@@ -73,18 +75,13 @@ export class FailedAttempts {
 }
 
 /**
- * An IPv4 address, or the first 64 bits of an IPv6 one: everyone has as many addresses there as
- * they like.
+ * An IPv4 address, or the /64 network of an IPv6 address, since a client usually controls all
+ * addresses of its network.
  */
 export function networkOf(address: string | undefined): string {
   if (address === undefined) return "unknown";
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined) return mapped;
-  if (!address.includes(":")) return address;
-  const [head = "", tail] = address.split("%")[0]!.toLowerCase().split("::");
-  const left = head === "" ? [] : head.split(":");
-  const right = tail === undefined || tail === "" ? [] : tail.split(":");
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length);
-  return [...left, ...Array<string>(zeros).fill("0"), ...right].slice(0, 4)
-    .map((group) => group.replace(/^0+(?=.)/, "")).join(":");
+  const value = parseAddress(address);
+  if (value === undefined) return address;
+  if (value.isIPv4MappedAddress()) return value.toIPv4Address().toString();
+  return value.parts.slice(0, 4).map((group) => group.toString(16)).join(":");
 }

@@ -1,5 +1,5 @@
 /**
- * Which servers the service connects to for its users.
+ * Which servers the service connects to on behalf of its clients.
  *
  * Requires `--allow-net` to resolve names.
  *
