@@ -1,13 +1,8 @@
-import type { RunEvent } from "../core/internal.ts";
+import { type LogLevel, logLevels, type RunEvent } from "../core/internal.ts";
 import type { ProgressDisplay } from "./live_progress.ts";
 
-/** Log levels, from the least to the most verbose. */
-export const logLevels = ["error", "warn", "info", "debug"] as const;
-/** One of {@linkcode logLevels}. */
-export type ShownLevel = typeof logLevels[number];
-
 /** The level at which an event is logged. */
-export function levelOf(event: RunEvent): ShownLevel {
+export function levelOf(event: RunEvent): LogLevel {
   switch (event.kind) {
     case "warning":
     case "retry":
@@ -22,7 +17,7 @@ export function levelOf(event: RunEvent): ShownLevel {
 }
 
 /** Whether an event is logged at this level. */
-export function isShown(event: RunEvent, level: ShownLevel): boolean {
+export function isShown(event: RunEvent, level: LogLevel): boolean {
   return logLevels.indexOf(levelOf(event)) <= logLevels.indexOf(level);
 }
 
@@ -32,10 +27,10 @@ export function isShown(event: RunEvent, level: ShownLevel): boolean {
  */
 export function jsonLines({ writeLine, level, date }: {
   readonly writeLine: (line: string) => void;
-  readonly level: ShownLevel;
+  readonly level: LogLevel;
   readonly date: () => Date;
 }): ProgressDisplay {
-  const write = (each: ShownLevel, event: string, fields: Readonly<Record<string, unknown>>) =>
+  const write = (each: LogLevel, event: string, fields: Readonly<Record<string, unknown>>) =>
     writeLine(JSON.stringify({ time: date().toISOString(), level: each, event, ...fields }));
   return {
     take(event) {

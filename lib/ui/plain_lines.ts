@@ -3,11 +3,12 @@ import {
   formatBytes,
   formatCount,
   formatDuration,
+  type LogLevel,
   plural,
   type RunEvent,
 } from "../core/internal.ts";
 import type { ProgressDisplay } from "./live_progress.ts";
-import { isShown, type ShownLevel } from "./json_lines.ts";
+import { isShown } from "./json_lines.ts";
 import {
   copiedBytes,
   copiedFraction,
@@ -22,7 +23,7 @@ import { printable } from "./text.ts";
 /** Options of {@linkcode plainLines}. */
 export interface PlainLinesOptions {
   readonly writeLine: (line: string) => void;
-  readonly level: ShownLevel;
+  readonly level: LogLevel;
   readonly now: () => number;
 }
 

@@ -169,7 +169,7 @@ export async function startTestWorker(
     graceMs: 5_000,
     queues: queueNames,
     concurrency: 4,
-    mostRunning: 1000,
+    maxRunning: 1000,
     pollMs: 50,
     drainMs: 0,
     retention: defaultRetention,

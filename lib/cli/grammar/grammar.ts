@@ -60,6 +60,11 @@ function addCommand(
     const added = new Option(usageOf(optionName, option), describeOption(option, name))
       .helpGroup(`${group}:`);
     command.addOption(isRepeatable(option) ? added.argParser(collect) : added);
+    if (option.formerName !== undefined) {
+      const former = new Option(usageOf(option.formerName, option)).hideHelp();
+      former.attributeName = () => optionName;
+      command.addOption(former);
+    }
   }
   command.action((...given: unknown[]) => {
     // commander passes the arguments, then the options, then the command

@@ -1,11 +1,11 @@
 import type { logFormats } from "../../config/internal.ts";
-import type { ShownLevel } from "../../ui/mod.ts";
+import type { LogLevel } from "../../core/internal.ts";
 import type { OptionReader } from "./option_reader.ts";
 
 /** How a command reports. */
 export interface OutputOptions {
   readonly json: boolean;
-  readonly logLevel: ShownLevel;
+  readonly logLevel: LogLevel;
   readonly logFormat: typeof logFormats[number];
 }
 

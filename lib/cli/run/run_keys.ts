@@ -114,8 +114,8 @@ async function find(session: Session, which: string): Promise<ApiKeyRow> {
 function readNewKey(reader: OptionReader, days: number | undefined): NewKey | undefined {
   const limits = {
     requests_per_second: reader.integer("requestsPerSecond"),
-    most_running: reader.integer("mostRunning"),
-    most_queued: reader.integer("mostQueued"),
+    most_running: reader.integer("maxRunning"),
+    most_queued: reader.integer("maxQueued"),
     jobs_per_day: reader.integer("jobsPerDay"),
   };
   const owner = reader.text("owner");

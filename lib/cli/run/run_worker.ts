@@ -21,7 +21,7 @@ export interface WorkerCommandOptions {
   readonly name: string;
   readonly queues: readonly QueueName[];
   readonly concurrency: number;
-  readonly mostRunning: number;
+  readonly maxRunning: number;
   readonly drainMs: number;
   readonly workspaceRoot: string;
   readonly retention: Retention;
@@ -54,7 +54,7 @@ export function readWorkerOptions(
     name: reader.text("name") ?? `worker-${crypto.randomUUID().slice(0, 8)}`,
     queues: queues ?? queueNames,
     concurrency: reader.integer("concurrency"),
-    mostRunning: reader.integer("mostRunning") ?? optionTable.mostRunning.max,
+    maxRunning: reader.integer("maxRunning") ?? optionTable.maxRunning.max,
     drainMs: reader.duration("drainTimeout"),
     retention: { jobDays: reader.integer("keepJobs"), logDays: reader.integer("keepLogs") },
     workspaceRoot: reader.text("workspace") ?? join(temporary, "postgres-seren-replicator-jobs"),

@@ -1,56 +1,29 @@
 /**
  * The report of `status` as metrics. Pure.
  *
- * Source: Prometheus documentation, "Exposition formats", text-based format 0.0.4.
- *
  * @module
  */
-import { parseLsn } from "../../core/internal.ts";
-import type { StatusReport, StreamState, StreamStatus } from "./report.ts";
+import { type Metric, type MetricSample, parseLsn, printMetrics } from "../../core/internal.ts";
+import { type StatusReport, streamStates, type StreamStatus } from "./report.ts";
 
-interface Metric {
-  readonly name: string;
-  readonly type: "gauge" | "counter";
-  readonly help: string;
-  readonly samples: readonly Sample[];
-}
+/** A sample whose value is null if it is unknown. */
+type Reading = Pick<MetricSample, "labels"> & { readonly value: number | null };
 
-interface Sample {
-  readonly labels: Readonly<Record<string, string>>;
-  /** Null: it cannot be told, and there is no sample. */
-  readonly value: number | null;
-}
-
-const states: readonly StreamState[] = [
-  "streaming",
-  "blocked",
-  "starting",
-  "stopped",
-  "disabled",
-  "failing",
-  "detached",
-  "no-subscription",
-  "no-slot",
-  "lost",
-  "unknown",
-];
-
-/** The report in the Prometheus text format. A metric whose value cannot be told has no sample. */
+/** The report in the Prometheus text format, without the values that are unknown. */
 export function prometheusMetrics(report: StatusReport): string {
-  return [...serverMetrics(report), ...streamMetrics(report), ...databaseMetrics(report)]
-    .filter(({ samples }) => samples.some(({ value }) => value !== null))
-    .map(printMetric).join("");
+  const metrics = [...serverMetrics(report), ...streamMetrics(report), ...databaseMetrics(report)];
+  return printMetrics(metrics.filter(({ samples }) => samples.length > 0));
 }
 
 function serverMetrics({ source, target, wal, healthy, findings }: StatusReport): Metric[] {
   const count = (severity: string) =>
     findings.filter((finding) => finding.severity === severity).length;
   return [
-    gauge("seren_up", "Whether the server was reached (1) or not (0).", [
+    gauge("seren_up", "Whether the server can be reached (1) or not (0).", [
       { labels: { side: "source" }, value: Number(source.reachable) },
       { labels: { side: "target" }, value: Number(target.reachable) },
     ]),
-    gauge("seren_healthy", "Whether no finding is a problem.", [
+    gauge("seren_healthy", "Whether there are no problems (1) or at least one (0).", [
       { labels: {}, value: Number(healthy) },
     ]),
     gauge(
@@ -58,15 +31,20 @@ function serverMetrics({ source, target, wal, healthy, findings }: StatusReport)
       "Findings by severity.",
       ["problem", "warning"].map((severity) => ({ labels: { severity }, value: count(severity) })),
     ),
-    {
-      name: "seren_source_wal_bytes_total",
-      type: "counter",
-      help: "End of the source's WAL, in bytes from its beginning.",
-      samples: [{ labels: {}, value: wal === null ? null : Number(parseLsn(wal.lsn)) }],
-    },
-    gauge("seren_source_wal_bytes_per_second", "WAL that the source writes.", [
-      { labels: {}, value: wal?.bytesPerSecond ?? null },
-    ]),
+    counter(
+      "seren_source_wal_bytes_total",
+      "End of the source's WAL, in bytes from its beginning.",
+      [
+        { labels: {}, value: wal === null ? null : Number(parseLsn(wal.lsn)) },
+      ],
+    ),
+    gauge(
+      "seren_source_wal_bytes_per_second",
+      "WAL generated on the source, in bytes per second.",
+      [
+        { labels: {}, value: wal?.bytesPerSecond ?? null },
+      ],
+    ),
   ];
 }
 
@@ -91,7 +69,7 @@ function streamMetrics({ databases }: StatusReport): Metric[] {
       `${prefix}_state`,
       "What the stream is doing: 1 for its state, 0 for all others.",
       streams.flatMap(({ stream, labels }) =>
-        states.map((state) => ({
+        streamStates.map((state) => ({
           labels: { ...labels, state },
           value: Number(stream.state === state),
         }))
@@ -99,37 +77,37 @@ function streamMetrics({ databases }: StatusReport): Metric[] {
     ),
     gauge(
       `${prefix}_lag_bytes`,
-      "WAL that the target has not confirmed.",
+      "WAL not yet confirmed by the target.",
       of(({ lagBytes }) => lagBytes),
     ),
     gauge(
       `${prefix}_lag_seconds`,
-      "For how long changes wait; 0 when none does.",
+      "How long the oldest unapplied change has been waiting; 0 if there is none.",
       of(({ lagSeconds }) => lagSeconds),
     ),
     gauge(
       `${prefix}_applied_bytes_per_second`,
-      "WAL that the target confirms.",
+      "WAL confirmed by the target, in bytes per second.",
       of(({ appliedBytesPerSecond }) => appliedBytesPerSecond),
     ),
     gauge(
       `${prefix}_slot_active`,
-      "Whether somebody reads the slot.",
+      "Whether a session reads the slot.",
       of(({ slot }) => flag(slot?.active)),
     ),
     gauge(
       `${prefix}_slot_retained_wal_bytes`,
-      "WAL that the slot keeps on the source.",
+      "WAL retained on the source by the slot.",
       of(({ slot }) => slot?.retainedBytes ?? null),
     ),
     gauge(
       `${prefix}_slot_safe_wal_bytes`,
-      "WAL that may be written before the slot can be lost.",
+      "WAL that can be written before the slot is in danger of being lost.",
       of(({ slot }) => slot?.safeWalBytes ?? null),
     ),
     gauge(
       `${prefix}_slot_seconds_until_lost`,
-      "Time until the slot can be lost at the current rate.",
+      "Time until the slot may be lost, at the current WAL rate.",
       of(({ slot }) =>
         slot === null || slot.hoursUntilLost === null ? null : slot.hoursUntilLost * 3600
       ),
@@ -153,7 +131,7 @@ function streamMetrics({ databases }: StatusReport): Metric[] {
     ),
     counter(
       `${prefix}_sync_errors_total`,
-      "Errors of first copies since statistics were reset.",
+      "Initial table synchronization errors since statistics were reset.",
       of(({ subscription }) => subscription?.syncErrors ?? null),
     ),
     counter(
@@ -186,33 +164,25 @@ function databaseMetrics({ databases }: StatusReport): Metric[] {
   return [
     gauge(
       "seren_drift_objects",
-      "Tables and columns that DDL has changed on one side.",
+      "Tables and columns changed by DDL on one side only.",
       databases.map((each) => ({ labels: labels(each), value: each.drift?.length ?? null })),
     ),
     gauge(
       "seren_sequences_behind",
-      "Sequences that stand elsewhere on the target; the cutover sets them.",
+      "Sequences whose values differ on the target; they are set at cutover.",
       databases.map((each) => ({ labels: labels(each), value: each.sequences?.length ?? null })),
     ),
   ];
 }
 
-function gauge(name: string, help: string, samples: readonly Sample[]): Metric {
-  return { name, type: "gauge", help, samples };
+function gauge(name: string, help: string, readings: readonly Reading[]): Metric {
+  return { name, type: "gauge", help, samples: known(readings) };
 }
 
-function counter(name: string, help: string, samples: readonly Sample[]): Metric {
-  return { name, type: "counter", help, samples };
+function counter(name: string, help: string, readings: readonly Reading[]): Metric {
+  return { name, type: "counter", help, samples: known(readings) };
 }
 
-function printMetric({ name, type, help, samples }: Metric): string {
-  const lines = samples.filter(({ value }) => value !== null).map(({ labels, value }) => {
-    const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escape(text)}"`);
-    return `${name}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${value}`;
-  });
-  return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...lines, ""].join("\n");
-}
-
-function escape(text: string): string {
-  return text.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n");
+function known(readings: readonly Reading[]): readonly MetricSample[] {
+  return readings.flatMap(({ labels, value }) => value === null ? [] : [{ labels, value }]);
 }

@@ -61,26 +61,29 @@ export interface DatabaseStatus {
   readonly setAside: readonly string[] | null;
 }
 
-/** What a stream of changes is doing. */
-export type StreamState =
-  | "streaming"
-  /** A lock on the target holds the worker up. */
-  | "blocked"
-  /** The worker runs and does not read the slot yet. */
-  | "starting"
-  /** Enabled, and no worker runs. */
-  | "stopped"
-  | "disabled"
-  /** The worker meets errors, or an error has disabled the subscription. */
-  | "failing"
-  /** The subscription was taken off its slot. */
-  | "detached"
-  | "no-subscription"
-  | "no-slot"
-  /** The server has given the slot up. */
-  | "lost"
-  /** The target is out of reach. */
-  | "unknown";
+/** What a replication stream can be doing. */
+export const streamStates = [
+  "streaming",
+  // waiting for a lock on the target
+  "blocked",
+  // the apply worker runs but does not read the slot yet
+  "starting",
+  // enabled, but no apply worker runs
+  "stopped",
+  "disabled",
+  // the apply worker fails, or an error has disabled the subscription
+  "failing",
+  // the subscription has no slot (slot_name = NONE)
+  "detached",
+  "no-subscription",
+  "no-slot",
+  // the server has invalidated the slot
+  "lost",
+  // the target cannot be reached
+  "unknown",
+] as const;
+/** One of {@linkcode streamStates}. */
+export type StreamState = typeof streamStates[number];
 
 /** A slot, its publication and its subscription. */
 export interface StreamStatus {

@@ -4,6 +4,7 @@
  * @module
  */
 import { z } from "zod";
+import { streamStates } from "./report.ts";
 
 const nullable = (schema: z.ZodType<number>) => schema.nullable();
 const bytes = z.number().min(0);
@@ -63,19 +64,7 @@ const stream = z.strictObject({
   name: z.string(),
   epoch: z.int().min(1),
   createdAt: text,
-  state: z.enum([
-    "streaming",
-    "blocked",
-    "starting",
-    "stopped",
-    "disabled",
-    "failing",
-    "detached",
-    "no-subscription",
-    "no-slot",
-    "lost",
-    "unknown",
-  ]),
+  state: z.enum(streamStates),
   lagBytes: nullable(bytes),
   lagSeconds: nullable(z.number().min(0)),
   appliedBytesPerSecond: nullable(bytes),

@@ -8,6 +8,8 @@ export type Option = OptionKind & {
   readonly helpFor?: Partial<Readonly<Record<CommandName, string>>>;
   readonly commands: readonly CommandName[];
   readonly short?: `-${string}`;
+  /** The option's former name: its flag is still accepted, but not documented. */
+  readonly formerName?: string;
   /** An environment variable that gives the value as well. */
   readonly variable?: string;
   /** Present where a configuration file may give the value; the key is {@linkcode keyOf}. */

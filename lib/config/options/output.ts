@@ -1,3 +1,4 @@
+import { logLevels } from "../../core/internal.ts";
 import { commandNames } from "./command_names.ts";
 import type { Options } from "./option.ts";
 
@@ -48,7 +49,7 @@ export const outputOptions = {
   logLevel: {
     kind: "choice",
     placeholder: "LEVEL",
-    values: ["error", "warn", "info", "debug"],
+    values: logLevels,
     default: "info",
     help: "how much to log",
     commands: commandNames.filter((name) => name !== "completions"),

@@ -180,7 +180,8 @@ export const serviceOptions = {
     help: "create: limit on requests per second",
     commands: ["keys"],
   },
-  mostRunning: {
+  maxRunning: {
+    formerName: "mostRunning",
     kind: "integer",
     placeholder: "N",
     min: 1,
@@ -189,7 +190,8 @@ export const serviceOptions = {
     helpFor: { keys: "create: limit on running jobs, 4 unless set" },
     commands: ["worker", "keys"],
   },
-  mostQueued: {
+  maxQueued: {
+    formerName: "mostQueued",
     kind: "integer",
     placeholder: "N",
     min: 1,

@@ -1,9 +1,10 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
+import { type Metric, printMetrics, prometheusContentType } from "../../core/internal.ts";
 import { addAdminRoutes } from "./admin_routes.ts";
 import { requireScope } from "./authenticate.ts";
 import { addJobRoutes } from "./job_routes.ts";
-import { databaseMetrics } from "./metrics.ts";
+import { readDatabaseMetrics } from "./metrics.ts";
 import { HttpProblem } from "./problem.ts";
 import { addressOf, answering, type Bindings, type ServiceApp } from "./routing.ts";
 import type { ServiceParts } from "./service.ts";
@@ -82,16 +83,9 @@ function addOpenRoutes(app: ServiceApp, parts: ServiceParts): void {
         told.keyPrefix = key.prefix;
         requireScope(key, "metrics:read");
       }
-      const lines = await parts.pool.use((session) => databaseMetrics(session));
-      const streams = [
-        "# HELP seren_event_streams Streams of events that are open, of this instance.",
-        "# TYPE seren_event_streams gauge",
-        `seren_event_streams ${parts.hub.size}`,
-      ];
-      const text = [...lines, ...streams, ...parts.metrics.lines()].join("\n");
-      return context.body(`${text}\n`, 200, {
-        "content-type": "text/plain; version=0.0.4; charset=utf-8",
-      });
+      const metrics = await parts.pool.use((session) => readDatabaseMetrics(session));
+      const text = printMetrics([...metrics, streamMetric(parts), parts.metrics.metric()]);
+      return context.body(text, 200, { "content-type": prometheusContentType });
     });
   });
   app.get("/v1/openapi.json", (context) =>
@@ -104,4 +98,13 @@ function addOpenRoutes(app: ServiceApp, parts: ServiceParts): void {
           "Runs migrations of PostgreSQL databases as jobs. Errors are application/problem+json.",
       },
     })));
+}
+
+function streamMetric({ hub }: ServiceParts): Metric {
+  return {
+    name: "seren_event_streams",
+    type: "gauge",
+    help: "Open event streams of this instance.",
+    samples: [{ labels: {}, value: hub.size }],
+  };
 }

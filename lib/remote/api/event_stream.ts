@@ -1,5 +1,6 @@
 import type { SessionPool } from "../../postgres/internal.ts";
-import { findJob, isFinal, type JobRow, readEvents } from "../store/mod.ts";
+import { isFinal } from "../spec/mod.ts";
+import { findJob, type JobRow, readEvents } from "../store/mod.ts";
 import type { EventHub } from "./event_hub.ts";
 
 /** A comment so often, so that nothing between the ends takes the stream for dead. */

@@ -1,14 +1,12 @@
 import { z } from "zod";
-import { jobCommands, jobSpecSchema } from "../spec/mod.ts";
+import { isFinal, jobCommands, jobSpecSchema, jobStates } from "../spec/mod.ts";
 import {
   appendAudit,
   appendJournal,
   askToCancel,
   findJob,
   finishJob,
-  isFinal,
   type JobRow,
-  jobStates,
   listJobs,
   readLogs,
   readLogsBefore,

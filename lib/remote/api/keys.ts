@@ -57,8 +57,8 @@ export async function createKey(session: Session, wanted: NewKey, actor: Actor):
     createdBy: actor.actor,
     requestsPerSecond: limits.requests_per_second ?? defaultLimits.requestsPerSecond,
     requestBurst: limits.request_burst ?? defaultLimits.requestBurst,
-    mostRunning: limits.most_running ?? defaultLimits.mostRunning,
-    mostQueued: limits.most_queued ?? defaultLimits.mostQueued,
+    maxRunning: limits.most_running ?? defaultLimits.maxRunning,
+    maxQueued: limits.most_queued ?? defaultLimits.maxQueued,
     jobsPerDay: limits.jobs_per_day ?? defaultLimits.jobsPerDay,
   });
   await appendAudit(session, {

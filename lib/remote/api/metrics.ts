@@ -1,6 +1,8 @@
+import type { Metric, MetricSample } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 
 interface Series {
+  readonly labels: MetricSample["labels"];
   count: number;
   seconds: number;
   readonly buckets: number[];
@@ -18,11 +20,11 @@ const methods: ReadonlySet<string> = new Set([
   "OPTIONS",
 ]);
 
-/** Counts requests of this instance. Labels are routes, never paths. */
+/** Counts the requests of this instance. Labels are routes, never paths. */
 export class RequestMetrics {
   readonly #series = new Map<string, Series>();
 
-  /** Notes a request that was answered. */
+  /** Counts an answered request. */
   observe(
     { method, route, status, ms }: {
       readonly method: string;
@@ -31,14 +33,12 @@ export class RequestMetrics {
       readonly ms: number;
     },
   ): void {
-    // a client can send any method: there must not be a series for each
-    const known = methods.has(method) ? method : "OTHER";
-    const labels = `method="${known}",route="${route}",status="${status}"`;
-    let series = this.#series.get(labels);
-    if (series === undefined) {
-      series = { count: 0, seconds: 0, buckets: bounds.map(() => 0) };
-      this.#series.set(labels, series);
-    }
+    const series = this.#seriesOf({
+      // clients can send any method, which must not create a series each
+      method: methods.has(method) ? method : "OTHER",
+      route,
+      status: String(status),
+    });
     series.count++;
     series.seconds += ms / 1000;
     for (const [index, bound] of bounds.entries()) {
@@ -46,36 +46,50 @@ export class RequestMetrics {
     }
   }
 
-  /** In the text format of Prometheus. */
-  lines(): readonly string[] {
-    const name = "seren_http_request_duration_seconds";
-    return [
-      `# HELP ${name} Time from a request to its answer, of this instance.`,
-      `# TYPE ${name} histogram`,
-      ...[...this.#series].flatMap(([labels, { count, seconds, buckets }]) => [
-        ...buckets.map((value, index) =>
-          `${name}_bucket{${labels},le="${bounds[index]}"} ${value}`
-        ),
-        `${name}_bucket{${labels},le="+Inf"} ${count}`,
-        `${name}_sum{${labels}} ${seconds}`,
-        `${name}_count{${labels}} ${count}`,
-      ]),
-    ];
+  #seriesOf(labels: Series["labels"]): Series {
+    const key = JSON.stringify(labels);
+    let series = this.#series.get(key);
+    if (series === undefined) {
+      series = { labels, count: 0, seconds: 0, buckets: bounds.map(() => 0) };
+      this.#series.set(key, series);
+    }
+    return series;
+  }
+
+  /** The durations of requests, as a histogram. */
+  metric(): Metric {
+    return {
+      name: "seren_http_request_duration_seconds",
+      type: "histogram",
+      help: "Duration of requests to this instance.",
+      samples: [...this.#series.values()].flatMap(histogramSamples),
+    };
   }
 }
 
-interface Family {
-  readonly name: string;
-  readonly help: string;
-  readonly type: "gauge" | "counter";
-  /** Rows of `labels` (an object) and `value`. */
+function histogramSamples({ labels, count, seconds, buckets }: Series): readonly MetricSample[] {
+  const bucket = (le: string, value: number) => ({
+    suffix: "_bucket",
+    labels: { ...labels, le },
+    value,
+  });
+  return [
+    ...buckets.map((value, index) => bucket(String(bounds[index]), value)),
+    bucket("+Inf", count),
+    { suffix: "_sum", labels, value: seconds },
+    { suffix: "_count", labels, value: count },
+  ];
+}
+
+interface DatabaseMetric extends Omit<Metric, "samples"> {
+  /** Returns rows of `labels` (an object) and `value`. */
   readonly statement: string;
 }
 
-const families: readonly Family[] = [
+const databaseMetrics: readonly DatabaseMetric[] = [
   {
     name: "seren_jobs",
-    help: "Jobs that are kept, by command and state.",
+    help: "Retained jobs, by command and state.",
     type: "gauge",
     statement: `
       SELECT pg_catalog.jsonb_build_object('command', command, 'state', state) AS labels, pg_catalog.count(*)::pg_catalog.float8 AS value
@@ -83,7 +97,7 @@ const families: readonly Family[] = [
   },
   {
     name: "seren_job_run_seconds_sum",
-    help: "Time from the first attempt to the end of the finished jobs that are kept.",
+    help: "Total time from first attempt to end of the retained finished jobs.",
     type: "gauge",
     statement: `
       SELECT pg_catalog.jsonb_build_object('command', command, 'state', state) AS labels,
@@ -93,7 +107,7 @@ const families: readonly Family[] = [
   },
   {
     name: "seren_queue_waiting",
-    help: "Jobs that wait for a worker, by queue.",
+    help: "Jobs waiting for a worker, by queue.",
     type: "gauge",
     statement: `
       SELECT pg_catalog.jsonb_build_object('queue', queue) AS labels, pg_catalog.count(*)::pg_catalog.float8 AS value
@@ -101,7 +115,7 @@ const families: readonly Family[] = [
   },
   {
     name: "seren_queue_oldest_seconds",
-    help: "How long the oldest waiting job has waited, by queue.",
+    help: "How long the oldest queued job has been waiting, by queue.",
     type: "gauge",
     statement: `
       SELECT pg_catalog.jsonb_build_object('queue', queue) AS labels,
@@ -111,7 +125,7 @@ const families: readonly Family[] = [
   {
     name: "seren_job_attempts",
     help:
-      "Attempts of the jobs that are kept beyond the first of each: lost workers, unreachable servers, drains.",
+      "Attempts of retained jobs after the first of each: lost workers, unreachable servers, shutdowns.",
     type: "gauge",
     statement: `
       SELECT '{}'::pg_catalog.jsonb AS labels, coalesce(pg_catalog.sum(greatest(0, attempt - 1)), 0)::pg_catalog.float8 AS value
@@ -119,7 +133,8 @@ const families: readonly Family[] = [
   },
   {
     name: "seren_dead_letters",
-    help: "Messages whose workers were lost too often and that are not dealt with yet.",
+    help:
+      "Messages whose workers were lost too many times and whose jobs have not been failed yet.",
     type: "gauge",
     statement: `
       SELECT '{}'::pg_catalog.jsonb AS labels, pg_catalog.count(*)::pg_catalog.float8 AS value FROM seren_remote_queue.job
@@ -127,7 +142,7 @@ const families: readonly Family[] = [
   },
   {
     name: "seren_workers",
-    help: "Workers heard of within a minute.",
+    help: "Workers that reported within the last minute.",
     type: "gauge",
     statement: `
       SELECT pg_catalog.jsonb_build_object('draining', draining::pg_catalog.text) AS labels, pg_catalog.count(*)::pg_catalog.float8 AS value
@@ -136,7 +151,7 @@ const families: readonly Family[] = [
   },
   {
     name: "seren_worker_slots",
-    help: "Jobs that these workers can run at once.",
+    help: "Jobs that these workers can run concurrently.",
     type: "gauge",
     statement: `
       SELECT '{}'::pg_catalog.jsonb AS labels, coalesce(pg_catalog.sum(concurrency), 0)::pg_catalog.float8 AS value
@@ -144,7 +159,7 @@ const families: readonly Family[] = [
   },
   {
     name: "seren_worker_running",
-    help: "Jobs that these workers run.",
+    help: "Jobs that these workers are running.",
     type: "gauge",
     statement: `
       SELECT '{}'::pg_catalog.jsonb AS labels, coalesce(pg_catalog.sum(running), 0)::pg_catalog.float8 AS value
@@ -152,7 +167,7 @@ const families: readonly Family[] = [
   },
   {
     name: "seren_api_keys",
-    help: "Keys, by whether they are good.",
+    help: "API keys, by state.",
     type: "gauge",
     statement: `
       SELECT pg_catalog.jsonb_build_object('state', state) AS labels, pg_catalog.count(*)::pg_catalog.float8 AS value
@@ -163,19 +178,11 @@ const families: readonly Family[] = [
   },
 ];
 
-/** What the database knows, the same from every instance. */
-export async function databaseMetrics(session: Session): Promise<readonly string[]> {
-  const lines: string[] = [];
-  for (const { name, help, type, statement } of families) {
-    lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
-    const rows = await session.query<
-      { readonly labels: Readonly<Record<string, string>>; readonly value: number }
-    >(statement);
-    for (const { labels, value } of rows) {
-      const text = Object.entries(labels)
-        .map(([label, each]) => `${label}="${each.replace(/["\\\n]/g, "\\$&")}"`).join(",");
-      lines.push(`${name}${text === "" ? "" : `{${text}}`} ${value}`);
-    }
+/** Reads what the service's database knows; the same from every instance. */
+export async function readDatabaseMetrics(session: Session): Promise<readonly Metric[]> {
+  const metrics: Metric[] = [];
+  for (const { statement, ...metric } of databaseMetrics) {
+    metrics.push({ ...metric, samples: await session.query<MetricSample>(statement) });
   }
-  return lines;
+  return metrics;
 }

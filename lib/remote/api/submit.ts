@@ -178,10 +178,10 @@ async function enforceQuota(session: Session, key: ApiKeyRow): Promise<void> {
     [key.limitsId],
   );
   const { open, today } = await countJobsOfKey(session, key.limitsId);
-  if (open >= key.mostQueued) {
+  if (open >= key.maxQueued) {
     throw new HttpProblem(
       429,
-      `${open} jobs of this key wait or run; it may have ${key.mostQueued}`,
+      `${open} jobs of this key wait or run; it may have ${key.maxQueued}`,
       {
         headers: { "retry-after": "30" },
       },

@@ -1,13 +1,7 @@
 import { z } from "zod";
 import { keyScopes } from "../keys/mod.ts";
-import { jobCommands } from "../spec/mod.ts";
-import {
-  type ApiKeyRow,
-  attemptNumber,
-  type AuditRow,
-  type JobRow,
-  jobStates,
-} from "../store/mod.ts";
+import { jobCommands, jobLogLevels, jobStates } from "../spec/mod.ts";
+import { type ApiKeyRow, attemptNumber, type AuditRow, type JobRow } from "../store/mod.ts";
 
 const time = z.iso.datetime();
 
@@ -118,8 +112,8 @@ export function keyView(row: ApiKeyRow): KeyView {
     limits: {
       requests_per_second: row.requestsPerSecond,
       request_burst: row.requestBurst,
-      most_running: row.mostRunning,
-      most_queued: row.mostQueued,
+      most_running: row.maxRunning,
+      most_queued: row.maxQueued,
       jobs_per_day: row.jobsPerDay,
     },
     created_at: row.createdAt.toISOString(),
@@ -165,6 +159,6 @@ export function auditView(row: AuditRow): z.infer<typeof auditSchema> {
 export const logSchema = z.object({
   number: z.int(),
   at: time,
-  level: z.enum(["info", "warn", "error"]),
+  level: z.enum(jobLogLevels),
   message: z.string(),
 });

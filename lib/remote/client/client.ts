@@ -6,7 +6,7 @@ import {
   UsageError,
 } from "../../core/internal.ts";
 import { pause, retry } from "../../postgres/internal.ts";
-import type { JobCommand, JobSpecInput } from "../spec/mod.ts";
+import type { JobCommand, JobLogLevel, JobSpecInput, JobState } from "../spec/mod.ts";
 import { type EventMessage, readEventMessages } from "./event_messages.ts";
 
 /** A job as the service gives it; see `/v1/openapi.json`. */
@@ -14,7 +14,7 @@ export interface RemoteJob {
   readonly id: string;
   readonly owner: string;
   readonly command: JobCommand;
-  readonly state: "queued" | "running" | "succeeded" | "failed" | "cancelled" | "timed_out";
+  readonly state: JobState;
   readonly queue: string;
   readonly spec: { readonly source: string; readonly target: string };
   readonly timeout_seconds: number;
@@ -52,7 +52,7 @@ export interface RemoteJobWithResult extends RemoteJob {
 export interface RemoteLogLine {
   readonly number: number;
   readonly at: string;
-  readonly level: "info" | "warn" | "error";
+  readonly level: JobLogLevel;
   readonly message: string;
 }
 

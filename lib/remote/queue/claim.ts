@@ -18,7 +18,7 @@ export interface ClaimOptions {
   /** In order of preference. */
   readonly queues: readonly QueueName[];
   /** Jobs that may run at once on all workers together. */
-  readonly mostRunning: number;
+  readonly maxRunning: number;
 }
 
 /**
@@ -62,7 +62,7 @@ export async function claimJob(
         ORDER BY key.last_claim_at NULLS FIRST, key.id`,
       [textArray(queueNames), textArray(options.queues)],
     );
-    if ((keys[0]?.total ?? 0) >= options.mostRunning) return undefined;
+    if ((keys[0]?.total ?? 0) >= options.maxRunning) return undefined;
     for (const { id } of keys.filter(({ belowLimit }) => belowLimit)) {
       const ignoredKeys = keys.map((key) => key.id).filter((other) => other !== id);
       for (const name of options.queues) {

@@ -6,5 +6,6 @@
 export * from "./connection_url.ts";
 export * from "./job.ts";
 export * from "./job_spec.ts";
+export * from "./job_state.ts";
 export * from "./read_spec.ts";
 export * from "./rules.ts";

@@ -1,25 +1,4 @@
-import type { JobCommand } from "../spec/mod.ts";
-
-/**
- * Where a job stands: queued ⇄ running (a lost worker, a drain), then one of the others for good.
- */
-export const jobStates = [
-  "queued",
-  "running",
-  "succeeded",
-  "failed",
-  "cancelled",
-  "timed_out",
-] as const;
-/** One of {@linkcode jobStates}. */
-export type JobState = typeof jobStates[number];
-/** A state that a job does not leave. */
-export type FinalState = Exclude<JobState, "queued" | "running">;
-
-/** Whether a job is over. */
-export function isFinal(state: JobState): state is FinalState {
-  return state !== "queued" && state !== "running";
-}
+import type { FinalState, JobCommand, JobState } from "../spec/mod.ts";
 
 /** What went wrong, without secrets. */
 export interface JobError {

@@ -1,8 +1,8 @@
 import type { Session } from "../../postgres/internal.ts";
 import type { SealedSecrets } from "../secrets/mod.ts";
-import type { JobCommand } from "../spec/mod.ts";
+import type { JobCommand, JobState } from "../spec/mod.ts";
 import { endCopies } from "./copies.ts";
-import type { Attempt, JobOutcome, JobRow, JobState, PublicSpec } from "./job.ts";
+import type { Attempt, JobOutcome, JobRow, PublicSpec } from "./job.ts";
 
 const columns = `
   id, owner, api_key_id AS "apiKeyId", command, state, queue, message_id AS "messageId", spec,

@@ -1,5 +1,5 @@
 import type { RunEvent } from "../../core/internal.ts";
-import type { JobState } from "./job.ts";
+import type { JobLogLevel, JobState } from "../spec/mod.ts";
 
 /** What happened to a job: to the job itself, or within its run. */
 export type JobEvent =
@@ -20,9 +20,6 @@ export interface NumberedEvent {
   readonly at: Date;
   readonly event: JobEvent;
 }
-
-/** How much a line of the log matters. */
-export type JobLogLevel = "info" | "warn" | "error";
 
 /** A line of a job's log, without secrets. */
 export interface LogLine {

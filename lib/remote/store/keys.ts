@@ -6,9 +6,9 @@ export interface KeyLimits {
   readonly requestsPerSecond: number;
   readonly requestBurst: number;
   /** Jobs that run at once. */
-  readonly mostRunning: number;
+  readonly maxRunning: number;
   /** Jobs that wait or run at once. */
-  readonly mostQueued: number;
+  readonly maxQueued: number;
   readonly jobsPerDay: number;
 }
 
@@ -16,8 +16,8 @@ export interface KeyLimits {
 export const defaultLimits: KeyLimits = {
   requestsPerSecond: 20,
   requestBurst: 60,
-  mostRunning: 4,
-  mostQueued: 200,
+  maxRunning: 4,
+  maxQueued: 200,
   jobsPerDay: 5_000,
 };
 
@@ -48,7 +48,7 @@ export interface ApiKeyRow extends KeyLimits {
 
 const columns = `
   id, owner, name, prefix, digest, hash, scopes, requests_per_second AS "requestsPerSecond",
-  request_burst AS "requestBurst", most_running AS "mostRunning", most_queued AS "mostQueued",
+  request_burst AS "requestBurst", most_running AS "maxRunning", most_queued AS "maxQueued",
   jobs_per_day AS "jobsPerDay", created_at AS "createdAt", created_by AS "createdBy",
   expires_at AS "expiresAt", revoked_at AS "revokedAt", last_used_at AS "lastUsedAt",
   replaced_by AS "replacedBy", coalesce(limits_id, id) AS "limitsId"`;
@@ -85,8 +85,8 @@ export async function insertKey(
       textArray(key.scopes),
       key.requestsPerSecond,
       key.requestBurst,
-      key.mostRunning,
-      key.mostQueued,
+      key.maxRunning,
+      key.maxQueued,
       key.jobsPerDay,
       key.createdBy,
       key.expiresAt?.toISOString() ?? null,

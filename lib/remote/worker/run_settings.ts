@@ -21,7 +21,7 @@ export interface RunSettings {
    * How leader and helpers of a copy hear of each other. Default: see {@linkcode
    * parallelCopyTiming}.
    */
-  readonly crew?: ParallelCopyTiming;
+  readonly parallelCopy?: ParallelCopyTiming;
 }
 
 /** How leader and helpers of a copy hear of each other. */
@@ -32,6 +32,9 @@ export interface ParallelCopyTiming {
   readonly everyMs: number;
 }
 /** What holds when nobody says otherwise: as long as the queue waits for a worker. */
-export function parallelCopyTiming({ crew }: RunSettings, { message }: Claim): ParallelCopyTiming {
-  return crew ?? { leaseSeconds: message.heartbeatSeconds, everyMs: 300 };
+export function parallelCopyTiming(
+  { parallelCopy }: RunSettings,
+  { message }: Claim,
+): ParallelCopyTiming {
+  return parallelCopy ?? { leaseSeconds: message.heartbeatSeconds, everyMs: 300 };
 }

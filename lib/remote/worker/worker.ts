@@ -1,6 +1,7 @@
 import { errorMessage } from "../../core/internal.ts";
 import { pause } from "../../postgres/internal.ts";
 import { type Claim, claimJob, type QueueName } from "../queue/mod.ts";
+import type { JobLogLevel } from "../spec/mod.ts";
 import { attemptNumber, removeWorker, reportWorker } from "../store/mod.ts";
 import { StuckRunError } from "./end_in_time.ts";
 import { type Retention, runMaintenance } from "./maintenance.ts";
@@ -9,7 +10,7 @@ import type { RunSettings } from "./run_settings.ts";
 
 /** Something to tell the operator; nothing secret is in it. */
 export interface WorkerNotice {
-  readonly level: "info" | "warn" | "error";
+  readonly level: JobLogLevel;
   readonly message: string;
   readonly job?: string;
   readonly traceId?: string;
@@ -24,7 +25,7 @@ export interface WorkerOptions extends RunSettings {
   /** Jobs at once. */
   readonly concurrency: number;
   /** Jobs at once on all workers together. */
-  readonly mostRunning: number;
+  readonly maxRunning: number;
   /** How long to wait before asking again when there was nothing to do. */
   readonly pollMs: number;
   /**

@@ -1,0 +1,17 @@
+import { strictEqual } from "node:assert/strict";
+import { parseArguments } from "../../lib/cli/grammar/parse.ts";
+
+for (
+  const [command, option, key] of [
+    [["worker"], "--most-running", "maxRunning"],
+    [["keys", "create"], "--most-running", "maxRunning"],
+    [["keys", "create"], "--most-queued", "maxQueued"],
+  ] as const
+) {
+  Deno.test(`${command.join(" ")} accepts ${option}, the former name of an option`, () => {
+    const parsed = parseArguments([...command, option, "3"]);
+    strictEqual(parsed.kind, "command");
+    strictEqual(parsed.options[key], "3");
+    strictEqual(parsed.problems.length, 0);
+  });
+}
