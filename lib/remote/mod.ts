@@ -48,6 +48,6 @@
 export * from "./client/mod.ts";
 export * from "./spec/connection_url.ts";
 export * from "./spec/job.ts";
-export type { JobLogLevel, JobState } from "./spec/job_state.ts";
+export * from "./spec/job_state.ts";
 export { readJobSpec, type SpecReading } from "./spec/read_spec.ts";
 export * from "./spec/rules.ts";

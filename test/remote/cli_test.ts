@@ -155,7 +155,7 @@ Deno.test("a worker that is killed in the middle of a job is followed by another
       match(
         logs.stdout,
         new RegExp(
-          `warn .*attempt 1 is given up: its worker, ${worker}, was not heard of for \\d+ s`,
+          `warn .*attempt 1 was abandoned: its worker, ${worker}, did not report for \\d+ s`,
         ),
       );
       const metrics = await (await fetch(`${url}/metrics`, { headers })).text();

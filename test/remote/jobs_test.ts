@@ -307,7 +307,7 @@ Deno.test("workers take the queues that they are for", async () => {
   });
 });
 
-Deno.test("a job whose workers were lost too often ends as failed, through the dead letters", async () => {
+Deno.test("a job whose workers were lost too many times fails, through the dead letter queue", async () => {
   await withService(async (service) => {
     const alice = await service.key("alice");
     const id = await submit(alice);
@@ -324,7 +324,7 @@ Deno.test("a job whose workers were lost too often ends as failed, through the d
     });
     const job = await finished(alice, id);
     deepStrictEqual([job.state, job.exit_code], ["failed", 1]);
-    match((job.error as { message: string }).message, /lost too often/);
+    match((job.error as { message: string }).message, /lost too many times/);
     deepStrictEqual(await query(service.databaseUrl, "SELECT FROM seren_remote.job_secrets"), []);
   });
 });

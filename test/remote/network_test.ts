@@ -151,7 +151,7 @@ Deno.test("three workers on hosts of their own share a copy; one is killed in th
     await workers[killed]!.kill("SIGKILL");
     const job = await finished(key, id);
     deepStrictEqual([job.state, job.attempt], ["succeeded", 1], JSON.stringify(job.error));
-    match(await logOf(key, id), new RegExp(`worker ${killed}: was not heard of for 10 s`));
+    match(await logOf(key, id), new RegExp(`worker ${killed}: did not report for 10 s`));
     await isCopied({ source, target }, name);
     ok(await partsOfHelpers(service, id) > 0);
   });
@@ -172,13 +172,13 @@ Deno.test({
       try {
         const job = await finished(key, id);
         deepStrictEqual([job.state, job.attempt], ["succeeded", 1], JSON.stringify(job.error));
-        match(await logOf(key, id), new RegExp(`worker ${cut}: was not heard of for 10 s`));
+        match(await logOf(key, id), new RegExp(`worker ${cut}: did not report for 10 s`));
         await isCopied({ source, target }, name);
       } finally {
         await host.connect(true);
       }
       // it finds that its job is not its own any more, and takes another one
-      await workers[cut]!.says(/lost|cannot be reached|answers again/);
+      await workers[cut]!.says(/lost|cannot be reached|is available again/);
       for (const other of Object.keys(workers).filter((each) => each !== cut)) {
         await workers[other]!.kill("SIGTERM");
       }

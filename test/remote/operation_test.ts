@@ -66,7 +66,7 @@ Deno.test("a job of unknown size is measured and goes to the workers of its size
     const { lines } = await (await alice.request(`/v1/jobs/${measured}/logs`)).json();
     match(
       lines.map(({ message }: { message: string }) => message).join("\n"),
-      /attempt 1 on worker small[^]*measured: it goes to the queue large[^]*attempt 1 on worker large/,
+      /attempt 1 on worker small[^]*measured: moved to the queue large[^]*attempt 1 on worker large/,
     );
     // who says how much there is has decided
     const said = await finished(

@@ -1,6 +1,5 @@
 /**
- * What leader and helpers ask the service's database, when it does not answer: nothing is claimed
- * that nobody copies.
+ * Claims of parts when responses of the service's database are lost: every claimed part is copied.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { openSession, resolveEndpoint } from "../../lib/postgres/internal.ts";
@@ -22,7 +21,7 @@ const cluster = await sharedCluster(16);
 const template = await serviceTemplate(cluster);
 const count = 12;
 
-Deno.test("parts of which the answer was lost are given to whoever has claimed them, each once", async () => {
+Deno.test("parts claimed by a lost response go to the participant that claimed them, once each", async () => {
   await withDatabase(cluster, template, async ({ url }) => {
     await using service = await openTestService(url);
     const alice = await service.key("alice");
@@ -42,30 +41,30 @@ Deno.test("parts of which the answer was lost are given to whoever has claimed t
     }));
     await offerParts(session, copyId, parts);
 
-    /** Every question is asked twice, as if the first answer had never come. */
-    const deaf: StoreDatabase = {
+    /** Runs everything twice, as if the first response had been lost. */
+    const lossy: StoreDatabase = {
       async use(work) {
         await work(session);
         return await work(session);
       },
     };
-    const member = crypto.randomUUID();
-    const join = () => joinCopy(session, { copyId, member, worker: "two" });
+    const participant = crypto.randomUUID();
+    const join = () => joinCopy(session, { copyId, participant, worker: "two" });
     deepStrictEqual([await join(), await join()], [1, 1]);
 
-    const given = { leader: new Set<number>(), helper: new Set<number>() };
-    const heard: number[] = [];
+    const given = { coordinator: new Set<number>(), helper: new Set<number>() };
+    const claimedNumbers: number[] = [];
     for (let turn = 0;; turn++) {
       ok(turn <= count);
       const [name, known] = turn % 2 === 0
-        ? [coordinatorName, given.leader]
-        : [member, given.helper];
-      const claimed = await claimNext(deaf, { copyId, member: name, given: known });
+        ? [coordinatorName, given.coordinator]
+        : [participant, given.helper];
+      const claimed = await claimNext(lossy, { copyId, participant: name, given: known });
       if (claimed.length === 0) break;
       for (const { number, ciphertext } of claimed) strictEqual(ciphertext, `part ${number}`);
-      heard.push(...claimed.map(({ number }) => number));
+      claimedNumbers.push(...claimed.map(({ number }) => number));
     }
-    deepStrictEqual(heard.toSorted((a, b) => a - b), parts.map(({ number }) => number));
+    deepStrictEqual(claimedNumbers.toSorted((a, b) => a - b), parts.map(({ number }) => number));
     deepStrictEqual(
       await query(
         url,

@@ -158,7 +158,7 @@ Deno.test("three workers share a copy; one that is killed, or their leader, cost
       deepStrictEqual([job.state, job.attempt], ["succeeded", 1], JSON.stringify(job.error));
       match(
         await logOf(key, id),
-        /was not heard of for 10 s; [1-9]\d* parts? that it had claimed/,
+        /did not report for 10 s; [1-9]\d* parts? it had claimed/,
       );
       await isCopied(sides, first);
       ok(await partsOfHelpers(service, id) > 0);

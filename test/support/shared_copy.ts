@@ -55,9 +55,9 @@ export async function isCopied(
   );
 }
 
-/** The name of a worker that helps, when its leader has met it. */
+/** The name of the first helper that joins the copy. */
 export async function helperOf(key: TestKey, id: string): Promise<string> {
-  const helps = /^worker (\S+) helps/;
+  const helps = /^worker (\S+) is helping/;
   const messages = await readStream(
     await key.request(`/v1/jobs/${id}/events`),
     ({ event, data }) => event === "end" || helps.test(messageOf(data)),

@@ -1,6 +1,6 @@
 import type { SessionPool } from "../../postgres/internal.ts";
 import { digestOf, type KeyScope, matchesDigest, matchesHash, prefixOf } from "../keys/mod.ts";
-import { type ApiKeyRow, findKeyByPrefix, keepDigest, touchKey } from "../store/mod.ts";
+import { type ApiKeyRow, findKeyByPrefix, storeDigest, touchKey } from "../store/mod.ts";
 import { FailedAttempts } from "./failed_attempts.ts";
 import { HttpProblem } from "./problem.ts";
 
@@ -79,7 +79,7 @@ export class Authenticator {
 
   async #verifyByHash(presented: string, { id, hash }: ApiKeyRow): Promise<boolean> {
     if (!await this.#deriveInTurn(() => matchesHash(presented, hash))) return false;
-    await this.#pool.use((session) => keepDigest(session, id, digestOf(presented)));
+    await this.#pool.use((session) => storeDigest(session, id, digestOf(presented)));
     return true;
   }
 

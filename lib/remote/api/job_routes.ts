@@ -3,7 +3,6 @@ import { isFinal, jobCommands, jobSpecSchema, jobStates } from "../spec/mod.ts";
 import {
   appendAudit,
   appendJournal,
-  askToCancel,
   findJob,
   finishJob,
   type JobRow,
@@ -11,6 +10,7 @@ import {
   readLogs,
   readLogsBefore,
   readResult,
+  requestCancellation,
 } from "../store/mod.ts";
 import { hasScope } from "./authenticate.ts";
 import { readBody } from "./body.ts";
@@ -233,7 +233,7 @@ async function cancelJob(
   { params: { id }, actor, key }: Call<{ readonly id: string }, unknown>,
 ): Promise<JobRow> {
   return await pool.transaction(async (session) => {
-    const job = await askToCancel(session, id);
+    const job = await requestCancellation(session, id);
     if (job === undefined) throw noJob();
     if (isFinal(job.state) && job.state !== "cancelled") {
       throw new HttpProblem(409, `the job is over: ${job.state}`);

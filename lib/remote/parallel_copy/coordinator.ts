@@ -19,17 +19,18 @@ import type { JobQueue, QueueName } from "../queue/mod.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
 import {
   type Attempt,
+  type ClaimedPart,
   closeCopy,
   coordinateCopy,
   coordinatorName,
-  type CopyNews,
-  forgetParts,
+  type CopyStatus,
+  deleteFinishedParts,
   insertHelper,
   isOffered,
   leaveCopy,
   offerCopy,
   offerParts,
-  readCopyNews,
+  readCopyStatus,
   type StoreDatabase,
 } from "../store/mod.ts";
 import {
@@ -41,7 +42,7 @@ import {
   sealPart,
 } from "./offer.ts";
 
-/** What a leader needs. */
+/** Settings of {@linkcode parallelCopyWorkers}. */
 export interface ParallelCopyOptions extends Attempt {
   readonly database: StoreDatabase;
   readonly queue: JobQueue;
@@ -49,20 +50,20 @@ export interface ParallelCopyOptions extends Attempt {
   readonly worker: string;
   readonly apiKeyId: string;
   readonly timeoutSeconds: number;
-  /** Where helpers are asked for. */
+  /** The queue that helpers are sent to. */
   readonly queueName: QueueName;
-  /** Workers in all, this one too. */
+  /** Total number of workers, including this one. */
   readonly workers: number;
   readonly events: EventSink;
-  /** A helper, and a leader, that has not been heard of for so long is lost. */
+  /** A coordinator or helper that has not reported for this long is considered lost. */
   readonly leaseSeconds: number;
-  /** Time between two looks at what the others have done. */
+  /** Interval between reads of the helpers' progress. */
   readonly everyMs: number;
-  /** Called when another attempt of the job has begun. */
+  /** Called when another attempt of the job has started. */
   readonly onLost: () => void;
 }
 
-/** Lanes on several workers: this one leads, and offers to others what it copies itself. */
+/** Runs a copy on several workers: this one coordinates it, and copies parts as the helpers do. */
 export function parallelCopyWorkers(options: ParallelCopyOptions): CopyWorkerRunner {
   return {
     processes: options.workers,
@@ -74,14 +75,14 @@ export function parallelCopyWorkers(options: ParallelCopyOptions): CopyWorkerRun
 }
 
 /**
- * A copy that others help with, seen from its leader.
+ * The coordinator's view of a copy shared with helpers.
  *
- * States: offered (parts and helping jobs are in the service's database) → running (members claim
- * parts; the leader hears of what is done, and gives parts of lost members to others) → closed,
- * whether all was done or not.
+ * States: offered (parts and helpers are in the service's database) → running (participants claim
+ * parts; the coordinator reads their progress and reassigns the parts of lost helpers) → closed,
+ * whether or not all parts were copied.
  *
- * That no part comes twice does not depend on any of this: the ledger in the target refuses the
- * second one, and every one of an attempt that is over.
+ * No part is ever copied twice, regardless of these states: the ledger in the target rejects a
+ * second copy, and every part of an attempt that has ended.
  */
 class SharedCopy<Job extends CopyWorkerJob> {
   readonly #copyId = crypto.randomUUID();
@@ -91,12 +92,12 @@ class SharedCopy<Job extends CopyWorkerJob> {
   readonly #numbers: ReadonlyMap<Job, number>;
   readonly #given = new Set<number>();
   readonly #finished = new Set<number>();
-  readonly #toForget: number[] = [];
+  readonly #finishedToDelete: number[] = [];
   readonly #ended = new AbortController();
   readonly #signal: AbortSignal;
-  /** What is known of parts that helpers have. */
-  readonly #moved = new Map<number, { readonly member: string; bytes: number }>();
-  readonly #known = new Set<string>();
+  /** Progress of the parts that helpers have claimed. */
+  readonly #moved = new Map<number, { readonly participant: string; bytes: number }>();
+  readonly #announced = new Set<string>();
   #lanesRunning = 0;
   readonly #lanes: Promise<void>[] = [];
 
@@ -115,7 +116,7 @@ class SharedCopy<Job extends CopyWorkerJob> {
       for (let lane = 1; lane <= lanes; lane++) this.#startLane(lane, { first: true });
       while (this.#finished.size < jobs.length) {
         await pause(this.#options.everyMs, this.#signal);
-        await this.#look();
+        await this.#readProgress();
       }
     } catch (error) {
       this.#ended.abort(error);
@@ -198,7 +199,7 @@ class SharedCopy<Job extends CopyWorkerJob> {
   async #claim(): Promise<readonly Job[]> {
     const parts = await claimNext(this.#options.database, {
       copyId: this.#copyId,
-      member: coordinatorName,
+      participant: coordinatorName,
       given: this.#given,
     });
     return parts.map(({ number }) => this.#job(number));
@@ -208,99 +209,104 @@ class SharedCopy<Job extends CopyWorkerJob> {
     const number = this.#numbers.get(job);
     if (number === undefined || this.#finished.has(number)) return;
     this.#finished.add(number);
-    this.#toForget.push(number);
+    this.#finishedToDelete.push(number);
     this.#moved.delete(number);
     this.#work.onFinished(job, outcome, lane);
   }
 
-  /** Hears what the others have done; says that the leader lives. */
-  async #look(): Promise<void> {
+  /** Reports that the coordinator is alive, and reads the helpers' progress. */
+  async #readProgress(): Promise<void> {
     const { database, leaseSeconds } = this.#options;
     const copyId = this.#copyId;
-    const forget = [...this.#toForget];
-    const news = await database.use(async (session) => {
+    const finished = [...this.#finishedToDelete];
+    const status = await database.use(async (session) => {
       if (!await coordinateCopy(session, copyId)) return undefined;
-      if (forget.length > 0) await forgetParts(session, copyId, forget);
-      return await readCopyNews(session, { copyId, leaseSeconds });
+      if (finished.length > 0) await deleteFinishedParts(session, copyId, finished);
+      return await readCopyStatus(session, { copyId, leaseSeconds });
     });
-    if (news === undefined) return this.#lost();
-    this.#toForget.splice(0, forget.length);
-    this.#greet(news);
-    for (const part of news.claimed) this.#hear(part, news);
-    for (const member of news.members.filter(({ lost }) => lost)) await this.#giveUp(member, news);
-    // lanes have ended when nothing waited; what was a lost member's waits again
-    if (news.waiting > 0 && this.#lanesRunning === 0) {
-      const lanes = Math.min(this.#work.lanes, news.waiting);
+    if (status === undefined) return this.#lost();
+    this.#finishedToDelete.splice(0, finished.length);
+    this.#announce(status);
+    for (const part of status.claimed) this.#takeProgress(part, status);
+    for (const helper of status.helpers.filter(({ lost }) => lost)) {
+      await this.#removeLost(helper, status);
+    }
+    // copy workers end when no part is left; parts of a lost helper are available again
+    if (status.waiting > 0 && this.#lanesRunning === 0) {
+      const lanes = Math.min(this.#work.lanes, status.waiting);
       for (let lane = 1; lane <= lanes; lane++) this.#startLane(lane, { first: false });
     }
   }
 
-  #hear({ number, member, lane, moved, done, rows }: CopyNews["claimed"][number], news: CopyNews) {
+  #takeProgress(
+    { number, participant, lane, moved, done, rows }: ClaimedPart,
+    { helpers }: CopyStatus,
+  ): void {
     if (this.#finished.has(number)) return;
     const job = this.#job(number);
-    let before = this.#moved.get(number);
-    if (before?.member !== member) {
-      if (lane === null) return; // claimed and not begun
-      before = { member, bytes: 0 };
-      this.#moved.set(number, before);
+    let known = this.#moved.get(number);
+    if (known?.participant !== participant) {
+      if (lane === null) return; // claimed but not started
+      known = { participant, bytes: 0 };
+      this.#moved.set(number, known);
       this.#work.onStarted(job);
     }
-    if (moved > before.bytes) this.#work.onBytes(job, moved - before.bytes);
-    before.bytes = moved;
+    if (moved > known.bytes) this.#work.onBytes(job, moved - known.bytes);
+    known.bytes = moved;
     if (!done) return;
-    const { number: helper = 0 } = news.members.find((each) => each.member === member) ?? {};
+    const { number: helper = 0 } = helpers.find((each) => each.participant === participant) ?? {};
     this.#finish(job, { rows: rows ?? 0, bytes: moved }, this.#work.lanes * helper + (lane ?? 1));
   }
 
-  #greet({ members }: CopyNews): void {
-    for (const { member, worker } of members) {
-      if (this.#known.has(member)) continue;
-      this.#known.add(member);
+  #announce({ helpers }: CopyStatus): void {
+    for (const { participant, worker } of helpers) {
+      if (this.#announced.has(participant)) continue;
+      this.#announced.add(participant);
       this.#options.events({
         kind: "info",
-        message: `worker ${worker} helps to copy ${this.#work.source.database}`,
+        message: `worker ${worker} is helping to copy ${this.#work.source.database}`,
       });
     }
   }
 
   /**
-   * A member was not heard of: its sessions on the target are ended, what it has committed counts,
-   * and the rest waits again.
+   * Removes a lost helper: terminates its sessions on the target, counts what it committed, and
+   * makes its other parts available again.
    */
-  async #giveUp(
-    { member, worker, number }: CopyNews["members"][number],
-    { claimed }: CopyNews,
+  async #removeLost(
+    { participant, worker, number }: CopyStatus["helpers"][number],
+    { claimed }: CopyStatus,
   ): Promise<void> {
-    const own = claimed.filter((part) => part.member === member && !part.done);
+    const own = claimed.filter((part) => part.participant === participant && !part.done);
     await using session = await retry(
       () => openSession(this.#work.target, { signal: this.#signal }),
       { signal: this.#signal },
     );
-    await session.query(endSessionsStatement, [helperApplication(this.#copyId, member)]);
-    const keep: number[] = [];
+    await session.query(endSessionsStatement, [helperApplication(this.#copyId, participant)]);
+    const finished: number[] = [];
     for (const part of own) {
       const job = this.#job(part.number);
       if (job.isRecorded === undefined) continue;
       if (!await isRecorded(session, job.isRecorded)) continue;
-      keep.push(part.number);
-      // how many rows they were nobody knows any more; the ledger has that it is all of them
+      finished.push(part.number);
+      // the ledger says that the part is complete, but the number of rows is unknown
       this.#finish(job, { rows: 0, bytes: part.moved }, this.#work.lanes * number + 1);
     }
     await this.#options.database.use((session) =>
-      leaveCopy(session, { copyId: this.#copyId, member }, { keep })
+      leaveCopy(session, { copyId: this.#copyId, participant }, { finished })
     );
     this.#options.events({
       kind: "warning",
       object: `worker ${worker}`,
-      message: `was not heard of for ${this.#options.leaseSeconds} s; ${
-        plural(own.length - keep.length, "part")
-      } that it had claimed ${own.length - keep.length === 1 ? "goes" : "go"} to others`,
+      message: `did not report for ${this.#options.leaseSeconds} s; ${
+        plural(own.length - finished.length, "part")
+      } it had claimed will be copied by other workers`,
     });
   }
 
   /**
-   * Nobody is to begin anything of it any more. When the service's database is away its leases see
-   * to that.
+   * Ends the copy for all helpers. If the service's database is unavailable, they end when their
+   * leases expire.
    */
   async #close(): Promise<void> {
     await this.#options.database.use((session) =>
@@ -310,7 +316,7 @@ class SharedCopy<Job extends CopyWorkerJob> {
 
   #lost(): never {
     this.#options.onLost();
-    throw new Error("another worker has taken the job over");
+    throw new Error("another worker has taken over the job");
   }
 
   #job(number: number): Job {
@@ -321,12 +327,12 @@ class SharedCopy<Job extends CopyWorkerJob> {
 }
 
 /**
- * How a helper's sessions on the target are called, so that its leader can end them. At most 63
- * bytes.
+ * The application name of a helper's sessions on the target, by which the coordinator terminates
+ * them. At most 63 bytes.
  */
-export function helperApplication(copyId: string, member: string): string {
-  return `postgres-seren-replicator ${copyId.slice(0, 8)} ${member.slice(0, 8)}${
-    member.slice(member.indexOf("/"))
+export function helperApplication(copyId: string, participant: string): string {
+  return `postgres-seren-replicator ${copyId.slice(0, 8)} ${participant.slice(0, 8)}${
+    participant.slice(participant.indexOf("/"))
   }`;
 }
 
@@ -334,8 +340,8 @@ async function isRecorded(session: Session, query: string): Promise<boolean> {
   return (await session.query(query)).length > 0;
 }
 
-// a worker that has lost its network would come back to a session that holds locks, or commit what
-// another has begun again
+// otherwise a worker that was only disconnected could return to sessions that hold locks, or commit
+// parts that another worker has started over
 const endSessionsStatement = `
   SELECT pg_catalog.pg_terminate_backend(a.pid)
     FROM pg_catalog.pg_stat_activity AS a

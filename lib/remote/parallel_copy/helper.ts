@@ -6,7 +6,7 @@ import type { OpenedSecrets } from "../secrets/mod.ts";
 import {
   joinCopy,
   leaveCopy,
-  type PartNews,
+  type PartProgress,
   readOffer,
   reportParts,
   stayInCopy,
@@ -22,26 +22,26 @@ import {
   unsealPart,
 } from "./offer.ts";
 
-/** What a helper needs. */
+/** Settings of {@linkcode helpCopy}. */
 export interface HelpOptions {
   readonly database: StoreDatabase;
-  /** The parent's. */
+  /** The secrets of the parent job. */
   readonly secrets: OpenedSecrets;
   readonly copyId: string;
-  /** The helping job and its attempt: another attempt is another member. */
-  readonly member: string;
+  /** The helper's job id and attempt: another attempt is another participant. */
+  readonly participant: string;
   readonly worker: string;
   readonly source: Endpoint;
   readonly target: Endpoint;
   readonly signal: AbortSignal;
   readonly leaseSeconds: number;
   readonly everyMs: number;
-  /** The most that this member reads. */
+  /** Limits how fast this helper reads the source. */
   readonly maxBytesPerSecond: number | undefined;
   readonly events: EventSink;
 }
 
-/** What a helper has done. */
+/** What a helper has copied. */
 export interface HelpReport {
   readonly parts: number;
   readonly rows: number;
@@ -53,25 +53,25 @@ interface HelperJob extends ReportingJob {
 }
 
 /**
- * Helps with a copy until it is over: claims parts, copies them under the leader's snapshot, and
- * tells what is done.
+ * Helps with a copy until it ends: claims parts, copies them in the coordinator's snapshot, and
+ * reports progress.
  *
- * It ends at once when the leader is not heard of any more, has given it up, or its job is over or
- * to be cancelled. What it copies after that nobody would take: the ledger names another run.
+ * Ends immediately when the coordinator is lost or has removed this helper, or its job has ended or
+ * is being cancelled. The ledger would reject anything copied after that.
  *
- * @throws what a lane throws; its parts then wait for others
+ * @throws the error of a copy worker; its parts become available to others
  */
 export async function helpCopy(options: HelpOptions): Promise<HelpReport> {
-  const { database, secrets, copyId, member, worker } = options;
+  const { database, secrets, copyId, participant, worker } = options;
   const sealed = await database.use((session) => readOffer(session, copyId));
   if (sealed === undefined) return { parts: 0, rows: 0, bytes: 0 };
   const offer: CopyOffer = JSON.parse(await secrets.unseal(sealed, offerPurpose(copyId)));
-  await database.use((session) => joinCopy(session, { copyId, member, worker }));
+  await database.use((session) => joinCopy(session, { copyId, participant, worker }));
   const helper = new Helper(options, offer);
   try {
     return await helper.run();
   } finally {
-    // who cannot say so is given up by the leader
+    // if this fails, the coordinator removes the helper when its lease expires
     await helper.leave().catch(() => {});
   }
 }
@@ -80,11 +80,11 @@ class Helper {
   readonly #options: HelpOptions;
   readonly #offer: CopyOffer;
   readonly #claimed: ClaimedJobs<HelperJob>;
-  /** Ends the lanes: the copy is over for this member. */
+  /** Aborted when the copy has ended for this helper. */
   readonly #over = new AbortController();
   readonly #signal: AbortSignal;
   readonly #given = new Set<number>();
-  readonly #news = new Map<number, PartNews>();
+  readonly #unreported = new Map<number, PartProgress>();
   #done = { parts: 0, rows: 0, bytes: 0 };
   #running: Promise<void>[] = [];
   #lanesRunning = 0;
@@ -98,51 +98,51 @@ class Helper {
 
   async run(): Promise<HelpReport> {
     const { source, events, signal, maxBytesPerSecond } = this.#options;
-    await using governor = new CopyThrottle({
+    await using throttle = new CopyThrottle({
       source: withDatabase(source, this.#offer.sourceDatabase),
       maxBytesPerSecond,
       signal: this.#signal,
       events,
     });
-    const { pace } = governor;
+    const { pace } = throttle;
     try {
       for (;;) {
-        // none waited a moment ago; some may again, when another helper was lost
+        // parts may become available again when another helper is lost
         if (this.#lanesRunning === 0) this.#startLanes(pace);
-        await pause(this.#options.everyMs, this.#signal).catch(() => {}); // told apart below
+        await pause(this.#options.everyMs, this.#signal).catch(() => {}); // checked below
         signal.throwIfAborted();
         if (this.#over.signal.aborted) throw this.#over.signal.reason;
         if (!await this.#stay()) return this.#done;
       }
     } finally {
-      this.#over.abort(new DOMException("the copy is over", "AbortError"));
+      this.#over.abort(new DOMException("the copy has ended", "AbortError"));
       await Promise.all(this.#running);
     }
   }
 
   async leave(): Promise<void> {
-    const { database, copyId, member } = this.#options;
+    const { database, copyId, participant } = this.#options;
     await database.use(async (session) => {
       await this.#report(session);
-      await leaveCopy(session, { copyId, member });
+      await leaveCopy(session, { copyId, participant });
     });
   }
 
-  /** Tells what is done, and that this member lives. */
+  /** Reports progress, and that this helper is alive. */
   async #stay(): Promise<boolean> {
-    const { database, copyId, member, leaseSeconds } = this.#options;
+    const { database, copyId, participant, leaseSeconds } = this.#options;
     return await database.use(async (session) => {
       await this.#report(session);
-      return await stayInCopy(session, { copyId, member, leaseSeconds });
+      return await stayInCopy(session, { copyId, participant, leaseSeconds });
     });
   }
 
   async #report(session: Session): Promise<void> {
-    const news = [...this.#news.values()];
-    if (news.length === 0) return;
-    await reportParts(session, this.#options, news);
-    for (const each of news) {
-      if (this.#news.get(each.number) === each) this.#news.delete(each.number);
+    const progress = [...this.#unreported.values()];
+    if (progress.length === 0) return;
+    await reportParts(session, this.#options, progress);
+    for (const each of progress) {
+      if (this.#unreported.get(each.number) === each) this.#unreported.delete(each.number);
     }
   }
 
@@ -156,22 +156,22 @@ class Helper {
   }
 
   async #lane(lane: number, pace: CopyThrottle["pace"]): Promise<void> {
-    const { copyId, member, events } = this.#options;
+    const { copyId, participant, events } = this.#options;
     const { sourceDatabase, targetDatabase, sharedLock, snapshot, point } = this.#offer;
     const { targetSettings, recordedConstraint, delaysMs } = this.#offer;
-    // no sessions for nothing
+    // opens no session unless there is a part to copy
     const first = await this.#claimed.next();
     if (first === undefined) return;
     const given = [first];
     const moved = new Map<number, number>();
-    const tell = (number: number, news: Pick<PartNews, "rows" | "moved">) =>
-      void this.#news.set(number, { number, lane, ...news });
+    const report = (number: number, progress: Pick<PartProgress, "rows" | "moved">) =>
+      void this.#unreported.set(number, { number, lane, ...progress });
     await runCopyWorker<HelperJob>({
       source: withDatabase(this.#options.source, sourceDatabase),
       target: {
         ...withDatabase(this.#options.target, targetDatabase),
         sharedLock,
-        applicationName: helperApplication(copyId, member),
+        applicationName: helperApplication(copyId, participant),
       },
       snapshot,
       targetSettings,
@@ -182,25 +182,28 @@ class Helper {
       onSnapshot: async (session) => {
         const seen = await readSourcePoint(session);
         if (JSON.stringify(seen) === JSON.stringify(point)) return;
-        throw new ReplicatorError("this worker reaches another server than its leader", {
-          side: "source",
-          object: `database ${sourceDatabase}`,
-          remedy: "name the host of the source so that it means the same server on every worker",
-        });
+        throw new ReplicatorError(
+          "this worker connects to a different server than the coordinator",
+          {
+            side: "source",
+            object: `database ${sourceDatabase}`,
+            remedy: "use a host for the source that resolves to the same server on every worker",
+          },
+        );
       },
       next: () => given.pop() ?? this.#claimed.next(),
       onStarted: ({ number }) => {
         moved.set(number, 0);
-        tell(number, { moved: 0, rows: undefined });
+        report(number, { moved: 0, rows: undefined });
       },
       onBytes: ({ number }, bytes) => {
         const sum = (moved.get(number) ?? 0) + bytes;
         moved.set(number, sum);
-        tell(number, { moved: sum, rows: undefined });
+        report(number, { moved: sum, rows: undefined });
       },
       onFinished: ({ number }, { rows, bytes }) => {
         moved.delete(number);
-        tell(number, { moved: bytes, rows });
+        report(number, { moved: bytes, rows });
         this.#done = {
           parts: this.#done.parts + 1,
           rows: this.#done.rows + rows,
@@ -218,9 +221,9 @@ class Helper {
   }
 
   async #claim(): Promise<readonly HelperJob[]> {
-    const { database, secrets, copyId, member } = this.#options;
+    const { database, secrets, copyId, participant } = this.#options;
     if (this.#signal.aborted) return [];
-    const parts = await claimNext(database, { copyId, member, given: this.#given });
+    const parts = await claimNext(database, { copyId, participant, given: this.#given });
     return await Promise.all(
       parts.map(async ({ number, ciphertext }) => ({
         ...await unsealPart(secrets, { copyId, number, ciphertext }),

@@ -1,6 +1,6 @@
 /**
- * One copy by many workers: a leader that has the snapshot offers its parts, and whoever helps
- * claims them.
+ * A copy by several workers: the coordinator, which holds the snapshot, offers its parts, and
+ * helpers claim them.
  *
  * Requires `--allow-net` for the service's database and the servers of the job.
  *

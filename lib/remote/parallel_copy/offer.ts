@@ -5,44 +5,44 @@ import type { OpenedSecrets } from "../secrets/mod.ts";
 import {
   claimParts,
   type ClaimSize,
-  type Membership,
-  type OfferedPart,
+  type Participation,
   readClaimedParts,
+  type SealedPart,
   type StoreDatabase,
 } from "../store/mod.ts";
 
 /**
- * What a worker has to know to take part in a copy, besides the job itself. Stored encrypted.
+ * What a worker needs to take part in a copy, besides the job itself. Stored encrypted.
  *
- * The servers' addresses are not in it: each worker resolves, checks and pins them by itself.
+ * It does not contain the servers' addresses: each worker resolves, checks and pins them itself.
  */
 export interface CopyOffer {
   readonly sourceDatabase: string;
   readonly targetDatabase: string;
-  /** Every session on the target takes it: the next leader waits until all of them have ended. */
+  /** Held by every session on the target: the next coordinator waits until all have ended. */
   readonly sharedLock: AdvisoryLock;
-  /** Identifier of the leader's snapshot. */
+  /** Identifier of the coordinator's snapshot. */
   readonly snapshot: string;
   /**
-   * What one sees under it. An identifier alone would not do: another server may have one like it.
+   * What the snapshot sees. The identifier is not enough: another server may use the same one.
    */
   readonly point: SourcePoint;
   readonly targetSettings: Readonly<Record<string, string>> | undefined;
   readonly recordedConstraint: string;
   readonly delaysMs: readonly number[] | undefined;
-  /** Lanes of each worker. */
+  /** Copy workers in each process. */
   readonly lanes: number;
 }
 
-/** A part that can be told to be committed: without that nobody else may be given it. */
+/** A part that can be checked for being committed, which is required to reassign it. */
 export type ReportingJob = CopyWorkerJob & Required<Pick<CopyWorkerJob, "isRecorded">>;
 
-/** Small tables are claimed together, since each claim asks the service's database. */
+/** Small tables are claimed together, since each claim queries the service's database. */
 const claimSize: ClaimSize = { maxParts: 64, maxBytes: 4 * 1024 * 1024 };
 
 /**
- * Whether a copy can be done by several workers: every part has to be recorded in the transaction
- * of its rows.
+ * Whether several workers can share a copy: every part must be recorded in the ledger by the
+ * transaction that copies its rows.
  */
 export function canBeShared<Job extends CopyWorkerJob>(work: CopyWork<Job>): boolean {
   return work.jobs.length > 1 && work.recordedConstraint !== undefined &&
@@ -50,7 +50,7 @@ export function canBeShared<Job extends CopyWorkerJob>(work: CopyWork<Job>): boo
     work.jobs.every(({ isRecorded }) => isRecorded !== undefined);
 }
 
-/** What each of a job's workers may read, in bytes a second; undefined for as much as there is. */
+/** Each worker's share of the job's rate limit, in bytes per second; undefined if unlimited. */
 export function shareOfRate(
   { max_bytes_per_second: rate, workers = 1 }: {
     readonly max_bytes_per_second?: number | undefined;
@@ -60,17 +60,17 @@ export function shareOfRate(
   return rate === undefined ? undefined : Math.max(1, Math.floor(rate / workers));
 }
 
-/** What the offer of a copy is encrypted for. */
+/** The purpose that the offer of a copy is sealed for. */
 export function offerPurpose(copyId: string): string {
   return `copy ${copyId}`;
 }
 
-/** What a part of a copy is encrypted for: no part opens in the place of another. */
+/** The purpose that a part is sealed for, so that one part cannot replace another. */
 export function partPurpose(copyId: string, number: number): string {
   return `copy ${copyId} part ${number}`;
 }
 
-/** A part as it is stored: its statements have the conditions of rules in them. */
+/** Encrypts a part for storage: its statements contain the filter conditions of rules. */
 export function sealPart(
   secrets: OpenedSecrets,
   { copyId, number, job }: {
@@ -86,7 +86,7 @@ export function sealPart(
   );
 }
 
-/** Opens what {@linkcode sealPart} gave. */
+/** Decrypts a part encrypted by {@linkcode sealPart}. */
 export async function unsealPart(
   secrets: OpenedSecrets,
   { copyId, number, ciphertext }: {
@@ -99,45 +99,42 @@ export async function unsealPart(
 }
 
 /**
- * Claims the next parts, in their order; none when none waits.
+ * Claims the next parts, in order; returns none if none is available.
  *
- * @param given numbers of the parts that the member knows itself to have; those that it is given
- * now are added
+ * @param given numbers of the parts that the participant knows it has claimed; newly claimed ones
+ * are added
  */
 export async function claimNext(
   database: StoreDatabase,
-  { given, ...membership }: Membership & { readonly given: Set<number> },
-): Promise<readonly Pick<OfferedPart, "number" | "ciphertext">[]> {
+  { given, ...participation }: Participation & { readonly given: Set<number> },
+): Promise<readonly SealedPart[]> {
   let asked = false;
   const parts = await database.use(async (session) => {
     if (asked) {
-      // the answer may have been lost after the parts were this member's
-      const claimed = await readClaimedParts(session, membership);
-      const unheard = claimed.filter(({ number }) => !given.has(number));
-      if (unheard.length > 0) return unheard;
+      // a lost response may have claimed parts already
+      const claimed = await readClaimedParts(session, participation);
+      const unknown = claimed.filter(({ number }) => !given.has(number));
+      if (unknown.length > 0) return unknown;
     }
     asked = true;
-    return await claimParts(session, { ...membership, ...claimSize });
+    return await claimParts(session, { ...participation, ...claimSize });
   });
   for (const { number } of parts) given.add(number);
   return parts.toSorted((a, b) => a.number - b.number);
 }
 
-/**
- * Parts that a member has claimed and not begun: shared by its lanes, filled again when it is
- * empty.
- */
+/** A participant's claimed parts, shared by its copy workers; refilled when empty. */
 export class ClaimedJobs<Job> {
   readonly #claim: () => Promise<readonly Job[]>;
   readonly #jobs: Job[] = [];
   #claiming: Promise<number> | undefined;
 
-  /** @param claim gives the next ones; none when there are none at the moment */
+  /** @param claim claims further parts; returns none if none is available at the moment */
   constructor(claim: () => Promise<readonly Job[]>) {
     this.#claim = claim;
   }
 
-  /** The next part; undefined when there is none at the moment. */
+  /** The next part; undefined if none is available at the moment. */
   async next(): Promise<Job | undefined> {
     for (;;) {
       const job = this.#jobs.shift();

@@ -1,8 +1,8 @@
 import type { Session } from "../../postgres/internal.ts";
 
-/** Something that somebody did, or was not allowed to do. */
+/** An action that a user performed or was denied. */
 export interface AuditEntry {
-  /** The user; `-` for who could not be told. */
+  /** The user; `-` if unknown. */
   readonly actor: string;
   readonly apiKeyPrefix?: string | undefined;
   /** `key.create`, `job.cancel`. */
@@ -10,12 +10,12 @@ export interface AuditEntry {
   readonly object?: string | undefined;
   readonly outcome: "done" | "denied" | "failed";
   readonly traceId?: string | undefined;
-  /** Where the request came from. */
+  /** The client's IP address. */
   readonly address?: string | undefined;
   readonly details?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** An entry as it is kept. */
+/** A stored entry. */
 export interface AuditRow {
   readonly id: number;
   readonly at: Date;
@@ -29,7 +29,7 @@ export interface AuditRow {
   readonly details: unknown;
 }
 
-/** Adds an entry. There is no way to change or remove one. */
+/** Appends an entry. Entries cannot be changed or removed. */
 export async function appendAudit(session: Session, entry: AuditEntry): Promise<void> {
   await session.query(
     `INSERT INTO seren_remote.audit (actor, api_key_prefix, action, object, outcome, trace_id, address, details)
@@ -47,7 +47,7 @@ export async function appendAudit(session: Session, entry: AuditEntry): Promise<
   );
 }
 
-/** Entries, the newest first. */
+/** Lists entries, newest first. */
 export async function listAudit(
   session: Session,
   { before, limit }: { readonly before: number | undefined; readonly limit: number },

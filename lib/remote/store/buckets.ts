@@ -1,23 +1,23 @@
 import type { Session } from "../../postgres/internal.ts";
 
-/** Which bucket, how fast it fills, how much it holds. */
+/** A token bucket: its refill rate and capacity. */
 export interface BucketRequest {
   readonly apiKeyId: string;
   readonly kind: string;
-  /** Tokens a second. */
+  /** Tokens per second. */
   readonly rate: number;
   readonly burst: number;
 }
 
-/** Whether a token was there; if not, when the next one is. */
+/** Whether a token was taken; if not, when to try again. */
 export interface BucketAnswer {
   readonly allowed: boolean;
   readonly retryAfterSeconds: number;
 }
 
 /**
- * Takes a token from a bucket that all instances share: one statement, so that two that ask
- * together take two tokens. The clock is the database's.
+ * Takes a token from a bucket shared by all instances. It is a single statement, so concurrent
+ * requests take separate tokens. The database's clock is used.
  */
 export async function takeToken(
   session: Session,

@@ -1,7 +1,7 @@
 import type { Session } from "../../postgres/internal.ts";
 import type { Attempt } from "./job.ts";
 
-/** The stored checkpoint of an operation of a job; undefined when there is none. */
+/** Reads the checkpoint of an operation of a job; undefined if it has none. */
 export async function readCheckpoint(
   session: Session,
   { jobId, operation }: { readonly jobId: string; readonly operation: string },
@@ -14,7 +14,7 @@ export async function readCheckpoint(
   return row?.ciphertext;
 }
 
-/** Replaces a checkpoint. Returns false, and writes nothing, when another attempt has begun. */
+/** Replaces a checkpoint. Returns false, and writes nothing, if another attempt has started. */
 export async function writeCheckpoint(
   session: Session,
   { jobId, attempt, operation, ciphertext }: Attempt & {

@@ -1,6 +1,6 @@
 import type { FinalState, JobCommand, JobState } from "../spec/mod.ts";
 
-/** What went wrong, without secrets. */
+/** Why a job failed, without secrets. */
 export interface JobError {
   readonly message: string;
   readonly side: string | null;
@@ -9,7 +9,7 @@ export interface JobError {
   readonly details: readonly string[];
 }
 
-/** How far a running job is, for lists. */
+/** Progress of a running job, for lists. */
 export interface JobProgress {
   readonly step: string | null;
   readonly tables: number;
@@ -19,7 +19,7 @@ export interface JobProgress {
   readonly planned_bytes: number;
 }
 
-/** What anybody may see of a job's specification: no password, no condition. */
+/** The parts of a job's specification without secrets: no passwords, no filter conditions. */
 export interface PublicSpec {
   readonly schema_version: string;
   readonly command: JobCommand;
@@ -27,11 +27,11 @@ export interface PublicSpec {
   readonly target: string;
   readonly filters: unknown;
   readonly options: unknown;
-  /** How many of each kind of rule there are. */
+  /** Number of rules of each kind. */
   readonly rules: Readonly<Record<string, number>>;
 }
 
-/** A job as it is kept. */
+/** A stored job. */
 export interface JobRow {
   readonly id: string;
   readonly owner: string;
@@ -47,27 +47,27 @@ export interface JobRow {
   readonly startedAt: Date | null;
   readonly finishedAt: Date | null;
   readonly attempt: number;
-  /** Attempts among them that only measured. */
+  /** Attempts that only measured the source before the job moved to another queue. */
   readonly moves: number;
   readonly worker: string | null;
   readonly cancelRequestedAt: Date | null;
   readonly progress: JobProgress | null;
   readonly exitCode: number | null;
   readonly error: JobError | null;
-  /** Of a job that helps another one to copy rows: which, and which attempt of it. */
+  /** For a helper: the job, and its attempt, whose rows it copies. */
   readonly parentId: string | null;
   readonly parentAttempt: number | null;
-  /** The copy that it helps with. */
+  /** For a helper: the copy it takes part in. */
   readonly copyId: string | null;
 }
 
-/** Which attempt of a job; what a worker writes counts only while its attempt is the last one. */
+/** An attempt of a job. What a worker writes counts only while its attempt is the latest. */
 export interface Attempt {
   readonly jobId: string;
   readonly attempt: number;
 }
 
-/** The number that people see: an attempt that only measured is none. */
+/** The attempt number shown to users, which does not count attempts that only measured. */
 export function attemptNumber({ attempt, moves }: Pick<JobRow, "attempt" | "moves">): number {
   return attempt - moves;
 }

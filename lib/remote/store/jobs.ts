@@ -11,7 +11,7 @@ const columns = `
   cancel_requested_at AS "cancelRequestedAt", progress, exit_code AS "exitCode", error,
   parent_id AS "parentId", parent_attempt AS "parentAttempt", copy_id AS "copyId"`;
 
-/** A job that comes in. */
+/** A job to store. */
 export interface JobToInsert {
   readonly id: string;
   readonly owner: string;
@@ -26,7 +26,7 @@ export interface JobToInsert {
   readonly sealed: SealedSecrets;
 }
 
-/** Keeps a job and its secrets. Undefined when the idempotency key is there already. */
+/** Stores a job and its secrets. Returns undefined if the idempotency key already exists. */
 export async function insertJob(session: Session, job: JobToInsert): Promise<JobRow | undefined> {
   const [row] = await session.query<JobRow>(
     `INSERT INTO seren_remote.jobs (
@@ -59,7 +59,7 @@ export async function insertJob(session: Session, job: JobToInsert): Promise<Job
   return row;
 }
 
-/** The job that was submitted with an idempotency key, and the digest of that request. */
+/** Finds the job submitted with an idempotency key, and the digest of that request. */
 export async function findByIdempotencyKey(
   session: Session,
   { apiKeyId, idempotencyKey }: { readonly apiKeyId: string; readonly idempotencyKey: string },
@@ -72,7 +72,7 @@ export async function findByIdempotencyKey(
   return row;
 }
 
-/** A job; of `owner` alone when one is given. */
+/** Finds a job, optionally only if it belongs to `owner`. */
 export async function findJob(
   session: Session,
   id: string,
@@ -86,7 +86,7 @@ export async function findJob(
   return row;
 }
 
-/** What a finished job gave. */
+/** Reads the result of a finished job. */
 export async function readResult(session: Session, id: string): Promise<unknown> {
   const [row] = await session.query<{ readonly result: unknown }>(
     "SELECT result FROM seren_remote.jobs WHERE id = $1::pg_catalog.text::pg_catalog.uuid",
@@ -95,17 +95,17 @@ export async function readResult(session: Session, id: string): Promise<unknown>
   return row?.result ?? null;
 }
 
-/** Which jobs to list. */
+/** Selects the jobs to list. */
 export interface JobListing {
   readonly owner: string | undefined;
   readonly state: JobState | undefined;
   readonly command: JobCommand | undefined;
   readonly limit: number;
-  /** Go on after this job. */
+  /** Start after this job (keyset pagination). */
   readonly after: string | undefined;
 }
 
-/** Jobs, the newest first; not those that help others. */
+/** Lists jobs, newest first, without helpers. */
 export async function listJobs(session: Session, listing: JobListing): Promise<readonly JobRow[]> {
   return await session.query<JobRow>(
     `SELECT ${columns} FROM seren_remote.jobs
@@ -127,7 +127,7 @@ export async function listJobs(session: Session, listing: JobListing): Promise<r
   );
 }
 
-/** How many jobs of a key wait or run, and how many came in within a day. */
+/** Counts a key's open jobs, and those submitted within the last day. */
 export async function countJobsOfKey(
   session: Session,
   apiKeyId: string,
@@ -143,8 +143,8 @@ export async function countJobsOfKey(
 }
 
 /**
- * A worker begins: a new attempt, maybe in place of one that was lost. Undefined when the job is
- * over or gone, or helps an attempt of another one that is.
+ * Starts a new attempt, possibly replacing that of a lost worker. Returns undefined if the job has
+ * ended or was deleted, or is a helper of an attempt that has ended.
  */
 export async function beginAttempt(
   session: Session,
@@ -154,9 +154,9 @@ export async function beginAttempt(
     `UPDATE seren_remote.jobs
         SET state = 'running', attempt = attempt + 1, worker = $2::pg_catalog.text,
             started_at = coalesce(started_at, pg_catalog.clock_timestamp())
-       FROM (SELECT id AS before_id, CASE state WHEN 'running' THEN worker END AS lost_worker
-               FROM seren_remote.jobs WHERE id = $1::pg_catalog.text::pg_catalog.uuid FOR UPDATE) AS before
-      WHERE id = before_id AND finished_at IS NULL
+       FROM (SELECT id AS previous_id, CASE state WHEN 'running' THEN worker END AS lost_worker
+               FROM seren_remote.jobs WHERE id = $1::pg_catalog.text::pg_catalog.uuid FOR UPDATE) AS previous
+      WHERE id = previous_id AND finished_at IS NULL
         AND (parent_id IS NULL OR EXISTS (
               SELECT FROM seren_remote.jobs AS parent
                WHERE parent.id = jobs.parent_id AND parent.attempt = jobs.parent_attempt
@@ -169,7 +169,7 @@ export async function beginAttempt(
   return { job, ...(lostWorker === null ? {} : { lostWorker }) };
 }
 
-/** Gives a job that was only measured to the queue of its size, as a new message. */
+/** Moves a job that has been measured to the queue for its size, as a new message. */
 export async function moveAttempt(
   session: Session,
   { jobId, attempt, messageId, queue }: Attempt & {
@@ -186,7 +186,7 @@ export async function moveAttempt(
   return rows.length > 0;
 }
 
-/** Gives a job back to the queue, as a new message. */
+/** Returns a job to the queue, as a new message. */
 export async function requeueAttempt(
   session: Session,
   { jobId, attempt, messageId }: Attempt & { readonly messageId: string },
@@ -200,10 +200,10 @@ export async function requeueAttempt(
 }
 
 /**
- * Ends a job for good and erases its secrets and checkpoints.
+ * Moves a job to a final state and erases its secrets and checkpoints.
  *
- * @param attempt the attempt that it ends by; undefined to end whatever there is
- * @returns false when it was over, or another attempt has begun
+ * @param attempt the attempt that ends it; undefined to end the job whatever its attempt
+ * @returns false if the job had already ended, or another attempt has started
  */
 export async function finishJob(
   session: Session,
@@ -245,10 +245,13 @@ export async function finishJob(
 }
 
 /**
- * Asks a job to end. Returns its row, locked until the transaction ends; undefined when there is
- * none.
+ * Requests cancellation of a job. Returns its row, locked until the end of the transaction, or
+ * undefined if it does not exist.
  */
-export async function askToCancel(session: Session, id: string): Promise<JobRow | undefined> {
+export async function requestCancellation(
+  session: Session,
+  id: string,
+): Promise<JobRow | undefined> {
   const [row] = await session.query<JobRow>(
     `UPDATE seren_remote.jobs
         SET cancel_requested_at = CASE WHEN finished_at IS NULL
@@ -261,7 +264,7 @@ export async function askToCancel(session: Session, id: string): Promise<JobRow 
   return row;
 }
 
-/** A job's secrets as they are stored; undefined when they were erased. */
+/** Reads a job's sealed secrets; undefined if they were erased. */
 export async function readSecrets(
   session: Session,
   jobId: string,
@@ -275,8 +278,7 @@ export async function readSecrets(
 }
 
 /**
- * Deletes jobs that ended long ago, and the journals of those that ended less long ago; a thousand
- * at a time.
+ * Deletes expired jobs, and the expired journals of the remaining ones, up to 1000 at a time.
  */
 export async function deleteOldJobs(
   session: Session,

@@ -1,13 +1,13 @@
 import { type Session, textArray } from "../../postgres/internal.ts";
 import type { Attempt, JobProgress } from "./job.ts";
 import type { JobEvent, LogLine, NewLogLine, NumberedEvent } from "./journal_entry.ts";
-import { placeOf } from "./journal_series.ts";
+import { seriesOf } from "./journal_series.ts";
 
 /**
- * Adds events and log lines to a job. They are numbered under the lock of the job's row: who has
- * read number 5 will not see a number 4 come later.
+ * Appends events and log lines to a job. They are numbered while the job's row is locked, so a
+ * reader that has seen number 5 never misses a number 4.
  *
- * @returns false when the attempt is not the job's last one
+ * @returns false if the attempt is not the job's latest
  */
 export async function appendJournal(
   session: Session,
@@ -41,7 +41,7 @@ export async function appendJournal(
     [
       jobId,
       attempt ?? null,
-      JSON.stringify(events.map((event) => ({ event, ...placeOf(event) }))),
+      JSON.stringify(events.map((event) => ({ event, ...seriesOf(event) }))),
       JSON.stringify(lines),
       progress === undefined ? null : JSON.stringify(progress),
     ],
@@ -49,14 +49,14 @@ export async function appendJournal(
   return rows.length > 0;
 }
 
-/** Who wants to know more, and from where on. */
+/** A job, and the position to read its events from. */
 export interface JournalPosition {
   readonly jobId: string;
-  /** The number of the last event that is known; 0 for none. */
+  /** Number of the last event already read; 0 for none. */
   readonly after: number;
 }
 
-/** The next events of some jobs, at most `limit` altogether, each job's in order. */
+/** Reads the next events of jobs, in order, up to `limit` for each job. */
 export async function readEvents(
   session: Session,
   positions: readonly JournalPosition[],
@@ -64,10 +64,10 @@ export async function readEvents(
 ): Promise<readonly NumberedEvent[]> {
   return await session.query<NumberedEvent>(
     `SELECT e.job_id AS "jobId", e.number::pg_catalog.float8 AS number, e.at, e.event
-       FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS wanted (job_id, after)
+       FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS position (job_id, after)
       CROSS JOIN LATERAL (
         SELECT * FROM seren_remote.job_events AS e
-         WHERE e.job_id = wanted.job_id::pg_catalog.uuid AND e.number > wanted.after::bigint
+         WHERE e.job_id = position.job_id::pg_catalog.uuid AND e.number > position.after::bigint
          ORDER BY e.number LIMIT $3::int) AS e
       ORDER BY e.job_id, e.number`,
     [
@@ -78,7 +78,7 @@ export async function readEvents(
   );
 }
 
-/** The last lines of a job's log before a number, in their order. */
+/** Reads the last lines of a job's log before a number, oldest first. */
 export async function readLogsBefore(
   session: Session,
   { jobId, before, limit }: {
@@ -96,7 +96,7 @@ export async function readLogsBefore(
   return lines.toReversed();
 }
 
-/** Lines of a job's log after a number. */
+/** Reads the lines of a job's log after a number. */
 export async function readLogs(
   session: Session,
   { jobId, after, limit }: {

@@ -1,19 +1,19 @@
 import type { RunEvent } from "../../core/internal.ts";
 import type { JobLogLevel, JobState } from "../spec/mod.ts";
 
-/** What happened to a job: to the job itself, or within its run. */
+/** An event of a job: a state change, or an event of its run. */
 export type JobEvent =
   | {
     readonly kind: "state";
     readonly state: JobState;
     readonly attempt: number;
     readonly exit_code?: number;
-    /** Why, where that is not plain. */
+    /** Why, unless it is obvious. */
     readonly reason?: string;
   }
   | { readonly kind: "run"; readonly event: RunEvent };
 
-/** An event with its place in the job. */
+/** An event and its number in the job's journal. */
 export interface NumberedEvent {
   readonly jobId: string;
   readonly number: number;
@@ -29,5 +29,5 @@ export interface LogLine {
   readonly message: string;
 }
 
-/** A line to be kept. */
+/** A line to append. */
 export type NewLogLine = Pick<LogLine, "level" | "message">;

@@ -1,21 +1,21 @@
 import type { JobEvent } from "./journal_entry.ts";
 
-/** What an event means to those before it. */
-export interface EventPlace {
+/** How an event relates to earlier events. */
+export interface EventSeries {
   /**
-   * Events of one series follow each other: of a table, of a step, of a subscription; `note` for
-   * what stands by itself.
+   * Identifies the table, step or subscription whose successive events belong together; `note` for
+   * standalone messages.
    */
   readonly series?: string;
   /**
-   * Whether the next one of its series says all that this one does: such events are thinned as they
-   * grow old.
+   * Whether the next event of the series supersedes this one; such events are thinned out as they
+   * age.
    */
   readonly sample?: boolean;
 }
 
-/** Tells which events follow each other, and which of them only say how far something is. */
-export function placeOf(event: JobEvent): EventPlace {
+/** Returns the series of an event, and whether it is only a progress sample. */
+export function seriesOf(event: JobEvent): EventSeries {
   if (event.kind === "state") return {};
   const run = event.event;
   switch (run.kind) {
@@ -42,7 +42,7 @@ export function placeOf(event: JobEvent): EventPlace {
   }
 }
 
-/** Of warnings, retries and other news, which have no end. */
+/** The series of warnings, retries and informational messages. */
 export const noteSeries = "note";
 
 function seriesKey(...parts: readonly (string | undefined)[]): string {

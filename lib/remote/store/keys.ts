@@ -1,18 +1,18 @@
 import { type Session, textArray } from "../../postgres/internal.ts";
 import type { KeyScope, NewApiKey } from "../keys/mod.ts";
 
-/** What a key may take of the service. */
+/** The limits of an API key. */
 export interface KeyLimits {
   readonly requestsPerSecond: number;
   readonly requestBurst: number;
-  /** Jobs that run at once. */
+  /** Concurrently running jobs. */
   readonly maxRunning: number;
-  /** Jobs that wait or run at once. */
+  /** Jobs that are queued or running. */
   readonly maxQueued: number;
   readonly jobsPerDay: number;
 }
 
-/** What a key gets when nobody says otherwise. */
+/** The limits of a key that was created without any. */
 export const defaultLimits: KeyLimits = {
   requestsPerSecond: 20,
   requestBurst: 60,
@@ -21,16 +21,15 @@ export const defaultLimits: KeyLimits = {
   jobsPerDay: 5_000,
 };
 
-/** A key as it is kept. */
+/** A stored API key. */
 export interface ApiKeyRow extends KeyLimits {
   readonly id: string;
-  /** The user that it belongs to; jobs belong to the user. */
+  /** The user who owns the key and its jobs. */
   readonly owner: string;
   readonly name: string;
   readonly prefix: string;
   /**
-   * SHA-256 of the key; null until a key that was made before digests were kept is used for the
-   * first time.
+   * SHA-256 of the key; null if it was created before digests were stored, until it is first used.
    */
   readonly digest: string | null;
   /** scrypt of the key. */
@@ -42,7 +41,7 @@ export interface ApiKeyRow extends KeyLimits {
   readonly revokedAt: Date | null;
   readonly lastUsedAt: Date | null;
   readonly replacedBy: string | null;
-  /** The first of the keys that replaced each other: limits count for all of them together. */
+  /** The first key of a chain of rotations, which all share its limits. */
   readonly limitsId: string;
 }
 
@@ -53,21 +52,21 @@ const columns = `
   expires_at AS "expiresAt", revoked_at AS "revokedAt", last_used_at AS "lastUsedAt",
   replaced_by AS "replacedBy", coalesce(limits_id, id) AS "limitsId"`;
 
-/** What is kept of a new key. */
+/** A key to store. */
 export interface KeyToInsert extends KeyLimits {
   readonly owner: string;
   readonly name: string;
   readonly scopes: readonly KeyScope[];
   readonly expiresAt: Date | undefined;
   readonly createdBy: string;
-  /** Whose limits it shares; its own when undefined. */
+  /** The key whose limits it shares; its own if undefined. */
   readonly limitsId?: string;
 }
 
-/** Keeps a key. */
+/** Stores a key. */
 export async function insertKey(
   session: Session,
-  made: NewApiKey,
+  secret: NewApiKey,
   key: KeyToInsert,
 ): Promise<ApiKeyRow> {
   return await session.queryOne<ApiKeyRow>(
@@ -80,8 +79,8 @@ export async function insertKey(
     [
       key.owner,
       key.name,
-      made.prefix,
-      made.hash,
+      secret.prefix,
+      secret.hash,
       textArray(key.scopes),
       key.requestsPerSecond,
       key.requestBurst,
@@ -91,12 +90,12 @@ export async function insertKey(
       key.createdBy,
       key.expiresAt?.toISOString() ?? null,
       key.limitsId ?? null,
-      made.digest,
+      secret.digest,
     ],
   );
 }
 
-/** The key of a prefix, whatever its state. */
+/** Finds a key by its prefix, whatever its state. */
 export async function findKeyByPrefix(
   session: Session,
   prefix: string,
@@ -108,7 +107,7 @@ export async function findKeyByPrefix(
   return row;
 }
 
-/** The key of an id, whatever its state. */
+/** Finds a key by its id, whatever its state. */
 export async function findKey(session: Session, id: string): Promise<ApiKeyRow | undefined> {
   const [row] = await session.query<ApiKeyRow>(
     `SELECT ${columns} FROM seren_remote.api_keys WHERE id = $1::pg_catalog.text::pg_catalog.uuid`,
@@ -117,14 +116,14 @@ export async function findKey(session: Session, id: string): Promise<ApiKeyRow |
   return row;
 }
 
-/** All keys, the newest first. */
+/** Lists keys, newest first. */
 export async function listKeys(session: Session): Promise<readonly ApiKeyRow[]> {
   return await session.query<ApiKeyRow>(
     `SELECT ${columns} FROM seren_remote.api_keys ORDER BY created_at DESC, id LIMIT 1000`,
   );
 }
 
-/** Ends a key at once. Returns whether it was still good. */
+/** Revokes a key immediately. Returns false if it was already revoked. */
 export async function revokeKey(session: Session, id: string): Promise<boolean> {
   const rows = await session.query(
     `UPDATE seren_remote.api_keys SET revoked_at = pg_catalog.now()
@@ -134,7 +133,7 @@ export async function revokeKey(session: Session, id: string): Promise<boolean> 
   return rows.length > 0;
 }
 
-/** Lets a key that has a successor go on for a while. */
+/** Records the successor of a key, which then expires after the overlap. */
 export async function replaceKey(
   session: Session,
   id: string,
@@ -149,8 +148,8 @@ export async function replaceKey(
   );
 }
 
-/** Keeps the digest of a key that was made before digests were kept. */
-export async function keepDigest(session: Session, id: string, digest: string): Promise<void> {
+/** Stores the digest of a key that was created before digests were stored. */
+export async function storeDigest(session: Session, id: string, digest: string): Promise<void> {
   await session.query(
     "UPDATE seren_remote.api_keys SET digest = $2::pg_catalog.text WHERE id = $1::pg_catalog.text::pg_catalog.uuid AND digest IS NULL",
     [id, digest],
@@ -158,8 +157,7 @@ export async function keepDigest(session: Session, id: string, digest: string): 
 }
 
 /**
- * Notes that a key was used, once a minute at most: a write for every request would be a write too
- * many.
+ * Records when a key was last used, at most once a minute to save a write for each request.
  */
 export async function touchKey(session: Session, id: string): Promise<void> {
   await session.query(

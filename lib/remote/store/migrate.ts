@@ -1,24 +1,23 @@
 import { ExitCode, ReplicatorError } from "../../core/internal.ts";
 import type { SessionPool } from "../../postgres/internal.ts";
-import { type Migration, migrations as ourMigrations, schema } from "./migrations.ts";
+import { type Migration, migrations as allMigrations, schema } from "./migrations.ts";
 import { refuseForeignSchemas } from "./own_schemas.ts";
 
-/** The service's own and pg-boss's. */
+/** The service's own schema and that of pg-boss. */
 const schemas = [schema, `${schema}_queue`];
 
-/** An advisory lock's number: any number that nobody else uses. */
+/** The key of an advisory lock; a fixed random constant. */
 const migrationLock = "7237101459133720042";
 
 /**
- * Brings the service's tables to this version, each step once however many instances start
- * together. Tables of a newer version are left alone.
+ * Migrates the service's tables to this version. Instances that start at the same time apply each
+ * migration once.
  *
- * @throws ReplicatorError when the tables are of a newer version than this program, or another role
- * has made them
+ * @throws ReplicatorError if the tables are newer than this program, or belong to another role
  */
 export async function migrate(
   pool: SessionPool,
-  migrations: readonly Migration[] = ourMigrations,
+  migrations: readonly Migration[] = allMigrations,
 ): Promise<void> {
   await pool.transaction(async (session) => {
     await session.query("SELECT pg_catalog.pg_advisory_xact_lock($1::bigint)", [migrationLock]);
@@ -35,8 +34,8 @@ export async function migrate(
     const newest = migrations.at(-1)?.version ?? 0;
     if (version > newest) {
       throw new ReplicatorError(
-        `the service's tables are of version ${version}; this program knows ${newest}`,
-        { exitCode: ExitCode.prerequisite, remedy: "run the newer program" },
+        `the service's tables have version ${version}, but this program supports up to ${newest}`,
+        { exitCode: ExitCode.prerequisite, remedy: "run a newer version of the program" },
       );
     }
     for (const migration of migrations.filter((each) => each.version > version)) {

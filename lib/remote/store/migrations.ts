@@ -1,13 +1,13 @@
-/** One step of the schema; never changed once it was released. */
+/** A schema migration; never changed once released. */
 export interface Migration {
   readonly version: number;
   readonly statements: string;
 }
 
-/** Where the service's tables are. */
+/** The schema of the service's tables. */
 export const schema = "seren_remote";
 
-/** The service's tables, step by step. pg-boss keeps its own in a schema of its own. */
+/** The migrations of the service's tables. The tables of pg-boss are in a separate schema. */
 export const migrations: readonly Migration[] = [{
   version: 1,
   statements: `

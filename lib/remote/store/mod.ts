@@ -1,5 +1,5 @@
 /**
- * The service's tables: keys, jobs, what happened to them, who did what.
+ * The service's tables: API keys, jobs and their journals, the audit trail.
  *
  * Requires `--allow-net` for the service's database.
  *
@@ -9,6 +9,8 @@ export * from "./audit.ts";
 export * from "./buckets.ts";
 export * from "./checkpoints.ts";
 export * from "./copies.ts";
+export * from "./copy_participants.ts";
+export * from "./copy_parts.ts";
 export * from "./job.ts";
 export * from "./jobs.ts";
 export * from "./journal.ts";

@@ -2,9 +2,9 @@ import { ExitCode, ReplicatorError } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 
 /**
- * Everything in the schemas, and the schemas themselves, that belongs to a role which is neither
- * the session's own, nor one that it is a member of, nor a superuser. A superuser is a member of
- * every role: for it only superusers count besides itself.
+ * The schemas, and objects in them, whose owner is neither the current role, nor a role it is a
+ * member of, nor a superuser. Since a superuser is a member of every role, it may only use objects
+ * of superusers and its own.
  */
 const foreignStatement = `
   WITH owned AS (
@@ -32,10 +32,10 @@ const foreignStatement = `
    ORDER BY o.object COLLATE pg_catalog."C" LIMIT 5`;
 
 /**
- * Makes sure that schemas of the service, where they exist, were made by its own role: a table or
- * trigger of another role's would run its code with every request.
+ * Ensures that existing schemas of the service belong to its own role: another role's tables or
+ * triggers could run code with every request.
  *
- * @throws ReplicatorError (prerequisite) that names objects and owners
+ * @throws ReplicatorError (prerequisite) naming objects and owners
  */
 export async function refuseForeignSchemas(
   session: Session,
@@ -51,7 +51,7 @@ export async function refuseForeignSchemas(
     object: `schema ${schemas.join(", ")}`,
     details: found.map(({ object, owner }) => `${object} belongs to role "${owner}"`),
     remedy:
-      "connect as that role if the service was set up by it, or give the service a database of its own",
+      "connect as that role if it set up the service, or use a separate database for the service",
     exitCode: ExitCode.prerequisite,
   });
 }

@@ -1,21 +1,21 @@
 import type { Session } from "../../postgres/internal.ts";
 import { noteSeries } from "./journal_series.ts";
 
-/** How much of a job's journal is kept, however long the job takes. */
+/** Limits on the size of a job's journal, however long the job runs. */
 export interface JournalBounds {
-  /** Events that only say how far something is, and are older than `recentSeconds`. */
+  /** Maximum number of progress samples older than `recentSeconds`. */
   readonly samples: number;
-  /** Younger ones are all there. */
+  /** More recent samples are all kept. */
   readonly recentSeconds: number;
-  /** Warnings, retries and other news: so many of the first, so many of the last. */
+  /** How many of the first and last warnings, retries and messages are kept. */
   readonly firstNotes: number;
   readonly lastNotes: number;
-  /** Lines of the log: so many of the first, so many of the last. */
+  /** How many of the first and last log lines are kept. */
   readonly firstLines: number;
   readonly lastLines: number;
 }
 
-/** What holds for all jobs. */
+/** The limits of all jobs. */
 export const journalBounds: JournalBounds = {
   samples: 5_000,
   recentSeconds: 120,
@@ -26,12 +26,12 @@ export const journalBounds: JournalBounds = {
 };
 
 /**
- * Thins the journal of a job to its bounds. Nothing is changed or numbered anew, only left out, and
- * never the last word on anything: who reads from the beginning, or goes on from any number, comes
- * to the same picture.
+ * Prunes a job's journal to its limits. Entries are only deleted, never changed or renumbered, and
+ * the latest of each series is kept: a reader reaches the same state whether it starts at the
+ * beginning or resumes at any number.
  *
- * Of samples that are not recent the last of each series in each interval stays, the interval being
- * as wide as it takes; none where its table or step was finished in the same interval.
+ * Of older samples, the last of each series in each interval is kept, unless its table or step
+ * finished in the same interval. The interval is as wide as needed.
  */
 export async function pruneJournal(
   session: Session,
@@ -43,8 +43,8 @@ export async function pruneJournal(
     "SELECT sample_seconds AS width FROM seren_remote.jobs WHERE id = $1::pg_catalog.text::pg_catalog.uuid",
     [jobId],
   );
-  // at the widest each series has one sample or two, and what is finished none: twenty doublings
-  // are twelve days
+  // at the widest interval each unfinished series has one or two samples: 20 doublings of a second
+  // are 12 days
   for (let doublings = 0; doublings < 20; doublings++, width *= 2) {
     const kept = await thinSamples(session, { jobId, width, recentSeconds });
     if (kept <= samples) break;
@@ -72,9 +72,7 @@ export async function pruneJournal(
   );
 }
 
-/**
- * Thins what is not recent to one of each series in each interval. Returns how many of them stay.
- */
+/** Keeps one older sample of each series in each interval. Returns how many remain. */
 async function thinSamples(
   session: Session,
   { jobId, width, recentSeconds }: {
@@ -85,7 +83,7 @@ async function thinSamples(
 ): Promise<number> {
   const { kept } = await session.queryOne<{ readonly kept: number }>(
     `WITH old AS MATERIALIZED (
-       SELECT number, pg_catalog.floor(extract(epoch FROM at) / $2::pg_catalog.float8) = next_interval AS said_again
+       SELECT number, pg_catalog.floor(extract(epoch FROM at) / $2::pg_catalog.float8) = next_interval AS superseded
          FROM seren_remote.job_events AS event
          LEFT JOIN LATERAL (
            SELECT pg_catalog.floor(extract(epoch FROM next.at) / $2::pg_catalog.float8) AS next_interval
@@ -96,9 +94,9 @@ async function thinSamples(
           AND at < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $3::pg_catalog.float8)
      ), thinned AS (
        DELETE FROM seren_remote.job_events AS event
-        USING old WHERE event.job_id = $1::pg_catalog.text::pg_catalog.uuid AND event.number = old.number AND old.said_again
+        USING old WHERE event.job_id = $1::pg_catalog.text::pg_catalog.uuid AND event.number = old.number AND old.superseded
      )
-     SELECT (pg_catalog.count(*) FILTER (WHERE said_again IS NOT TRUE))::int AS kept FROM old`,
+     SELECT (pg_catalog.count(*) FILTER (WHERE superseded IS NOT TRUE))::int AS kept FROM old`,
     [jobId, width, recentSeconds],
   );
   return kept;

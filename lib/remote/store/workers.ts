@@ -1,6 +1,6 @@
 import { type Session, textArray } from "../../postgres/internal.ts";
 
-/** What a worker tells of itself. */
+/** What a worker reports about itself. */
 export interface WorkerReport {
   readonly name: string;
   readonly queues: readonly string[];
@@ -9,7 +9,7 @@ export interface WorkerReport {
   readonly draining: boolean;
 }
 
-/** Says that a worker is there. */
+/** Registers a worker, or updates its registration. */
 export async function reportWorker(session: Session, worker: WorkerReport): Promise<void> {
   await session.query(
     `INSERT INTO seren_remote.workers (name, queues, concurrency, running, draining)
@@ -21,13 +21,13 @@ export async function reportWorker(session: Session, worker: WorkerReport): Prom
   );
 }
 
-/** Says that a worker has gone. */
+/** Removes a worker that has shut down. */
 export async function removeWorker(session: Session, name: string): Promise<void> {
   await session.query("DELETE FROM seren_remote.workers WHERE name = $1::pg_catalog.text", [name]);
 }
 
-/** Forgets workers that have not been heard of for a day. */
-export async function forgetWorkers(session: Session): Promise<void> {
+/** Removes workers that have not reported for a day. */
+export async function removeStaleWorkers(session: Session): Promise<void> {
   await session.query(
     "DELETE FROM seren_remote.workers WHERE seen_at < pg_catalog.now() - interval '1 day'",
   );

@@ -1,9 +1,9 @@
 import { InterruptedError } from "../../core/internal.ts";
 
-/** Why a run was ended from outside. */
+/** Why a run was aborted. */
 export type AbortKind = "cancelled" | "timed-out" | "lost" | "drained" | "moved";
 
-/** Ends a run; the first reason counts. */
+/** Aborts a run; the first reason counts. */
 export class JobAbort extends InterruptedError {
   override readonly message: string;
   readonly kind: AbortKind;

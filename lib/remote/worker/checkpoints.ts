@@ -3,8 +3,8 @@ import { readCheckpoint, type StoreDatabase, writeCheckpoint } from "../store/mo
 import type { JobCheckpoint } from "./runner.ts";
 
 /**
- * Keeps the states of a job's operations in the service's database, encrypted with the job's data
- * key: whichever worker has the job goes on from there, and nobody else can read them.
+ * Stores the checkpoints of a job's operations in the service's database, encrypted with the job's
+ * data key, so that any worker that claims the job can resume it.
  */
 export function jobCheckpoints(
   { database, secrets, jobId, attempt, onLost }: {
@@ -12,7 +12,7 @@ export function jobCheckpoints(
     readonly secrets: OpenedSecrets;
     readonly jobId: string;
     readonly attempt: number;
-    /** Called when another attempt has begun: what this one knows is out of date. */
+    /** Called when another attempt has started: this one is out of date. */
     readonly onLost: () => void;
   },
 ): (operation: string) => JobCheckpoint {
@@ -29,10 +29,10 @@ export function jobCheckpoints(
       );
       if (written) return;
       onLost();
-      throw new Error("another worker has taken the job over");
+      throw new Error("another worker has taken over the job");
     },
-    // it goes with the end of the job: were the worker killed just before that, the next one would
-    // find a full target, and nothing that says whose work it is
+    // deleted when the job ends: if the worker were killed just before that, the next one would
+    // find a non-empty target without a checkpoint that explains it
     remove: () => Promise.resolve(),
   });
 }

@@ -12,7 +12,7 @@ import {
 } from "../store/mod.ts";
 import type { RunSettings } from "./run_settings.ts";
 
-/** How it went, for the worker's own log: no secrets, no conditions. */
+/** How a claim ended, for the worker's log. */
 export type ClaimOutcome =
   | JobOutcome["state"]
   | "lost"
@@ -21,12 +21,11 @@ export type ClaimOutcome =
   | "retried";
 
 /**
- * As long as a worker is waited for by default: who loses the word that a job has ended has done it
- * for nothing.
+ * About as long as the default lease: if the outcome cannot be recorded, the work was for nothing.
  */
 const delaysMs = [1_000, 2_000, 4_000, 8_000, 15_000];
 
-/** Job and message end together, or neither does. */
+/** Ends the job and completes its message, atomically. */
 export async function finishClaim(
   claim: Claim,
   settings: RunSettings,
@@ -54,21 +53,21 @@ export async function finishClaim(
   return done ? outcome.state : "lost";
 }
 
-/** Gives the job to another worker at once, which costs none of its attempts. */
+/** Returns the job to its queue immediately; this does not count as a failed attempt. */
 export async function releaseClaim(claim: Claim, settings: RunSettings): Promise<ClaimOutcome> {
   const { id: jobId, attempt } = claim.job;
   const done = await queueAgain(claim, settings, {
     queue: claim.message.queue,
     release: (session, messageId) => requeueAttempt(session, { jobId, attempt, messageId }),
     attempt: attemptNumber(claim.job),
-    reason: "its worker is shut down",
-    line: "given back: the worker is being shut down",
+    reason: "its worker is shutting down",
+    line: "returned to the queue: the worker is shutting down",
   });
   return done ? "requeued" : "lost";
 }
 
 /**
- * Gives a job that was only measured to the machines that are for its size; that was no attempt.
+ * Moves a job that was only measured to the queue for its size; this does not count as an attempt.
  */
 export async function moveClaim(
   claim: Claim,
@@ -76,7 +75,7 @@ export async function moveClaim(
   queue: QueueName,
 ): Promise<ClaimOutcome> {
   const { id: jobId, attempt } = claim.job;
-  const reason = `measured: it goes to the queue ${queue}`;
+  const reason = `measured: moved to the queue ${queue}`;
   const done = await queueAgain(claim, settings, {
     queue,
     release: (session, messageId) => moveAttempt(session, { jobId, attempt, messageId, queue }),
@@ -87,7 +86,7 @@ export async function moveClaim(
   return done ? "moved" : "lost";
 }
 
-/** Ends the claim and queues its job under a new message. False: it is another's by now. */
+/** Ends the claim and requeues its job as a new message. Returns false if the claim was lost. */
 async function queueAgain(
   claim: Claim,
   settings: RunSettings,
@@ -113,8 +112,8 @@ async function queueAgain(
 }
 
 /**
- * Completes the claim's message and does `change` in one transaction. False: the claim is another's
- * by now.
+ * Completes the claim's message and applies `change` in one transaction. Returns false if the claim
+ * was lost.
  */
 async function endClaim(
   { message }: Claim,
@@ -130,7 +129,7 @@ async function endClaim(
   );
 }
 
-/** Leaves it to the queue when the job is begun again. */
+/** Returns the job to its queue, which retries it after a pause. */
 export async function tryLater(
   { job, message }: Claim,
   { pool, queue }: RunSettings,
@@ -148,7 +147,7 @@ export async function tryLater(
           attempt: attemptNumber(job),
           reason: error.message,
         }],
-        lines: [{ level: "warn", message: `to be tried again: ${error.message}` }],
+        lines: [{ level: "warn", message: `will be retried: ${error.message}` }],
       });
     }), { delaysMs });
   return "retried";

@@ -1,21 +1,23 @@
-/** A run was told to end and did not: only the end of the process ends it. */
+/** An aborted run did not stop; only exiting the process ends it. */
 export class StuckRunError extends Error {
   override readonly name = "StuckRunError";
 }
 
 /**
- * The outcome of a run, or its error; or a StuckRunError when it goes on after it was told to end.
+ * Returns the outcome of a run, or throws its error.
+ *
+ * @throws StuckRunError if it does not stop within `graceMs` of being aborted
  */
 export async function endInTime<Outcome>(
   running: Promise<Outcome>,
   { abort, graceMs }: { readonly abort: AbortSignal; readonly graceMs: number },
 ): Promise<Outcome> {
   const stuck = Promise.withResolvers<never>();
-  stuck.promise.catch(() => {}); // raced below; may come when nobody waits any more
+  stuck.promise.catch(() => {}); // raced below; may reject after the race
   let timer: ReturnType<typeof setTimeout> | undefined;
   const wait = () => {
     timer = setTimeout(
-      () => stuck.reject(new StuckRunError("a run did not end when it was told to")),
+      () => stuck.reject(new StuckRunError("a run did not stop when it was aborted")),
       graceMs,
     );
   };

@@ -14,19 +14,19 @@ import type { Redactor } from "./redactor.ts";
 import type { RunSettings } from "./run_settings.ts";
 import type { RunnerOutcome } from "./runner.ts";
 
-/** How a run ended, and what ended it. */
+/** How a run ended, and why. */
 export interface Ending {
   readonly outcome: RunnerOutcome | undefined;
   readonly failure: unknown;
-  /** The report of what was done before the failure; undefined when nothing is worth reporting. */
+  /** The report of the work done before a failure, if any. */
   readonly unfinished: unknown;
   readonly abort: JobAbort | undefined;
   readonly redactor: Redactor;
-  /** Where a job belongs that was only measured. */
+  /** The queue for the size of a job that was only measured. */
   readonly properQueue: QueueName | undefined;
 }
 
-/** Says what becomes of a job whose run has ended, and writes it down. */
+/** Records the outcome of a run: the job ends, or returns to a queue. */
 export async function finishRun(
   claim: Claim,
   settings: RunSettings,
@@ -74,8 +74,7 @@ export async function finishRun(
 }
 
 /**
- * A server that cannot be reached for the moment. One that refuses us, or sends what no server
- * sends, does so again.
+ * Whether a server may become reachable later. A rejected login or a protocol error is permanent.
  */
 function isUnreachable(failure: unknown): boolean {
   if (failure instanceof ConnectionError && !failure.transient) return false;

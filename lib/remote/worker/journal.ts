@@ -5,46 +5,45 @@ import {
   type JobEvent,
   type JobProgress,
   type NewLogLine,
-  placeOf,
   pruneJournal,
+  seriesOf,
 } from "../store/mod.ts";
-import { lineOf } from "./journal_lines.ts";
+import { logLineOf } from "./journal_lines.ts";
 import type { Redactor } from "./redactor.ts";
 
-/** Whose journal, and what is kept out of it. */
+/** Settings of {@linkcode JobJournal}. */
 export interface JobJournalOptions {
   readonly pool: SessionPool;
   readonly jobId: string;
   readonly attempt: number;
   readonly redactor: Redactor;
-  /** Called when another attempt has begun. */
+  /** Called when another attempt has started. */
   readonly onLost: () => void;
-  /** Milliseconds between two writes of what happened. */
+  /** Interval between writes, in milliseconds. */
   readonly everyMs?: number;
-  /** Milliseconds between two writes of how far things are, in a run that has taken so long. */
+  /** Interval between writes of progress samples, in milliseconds, given the run's duration. */
   readonly sampleMs?: (runMs: number) => number;
 }
 
-/** More than this is not kept in memory while the database does not answer. */
+/** Maximum number of entries buffered while the database is unavailable. */
 const maxWaiting = 20_000;
 
-/** After so many entries the journal is thinned to its bounds. */
-const thinAfter = 1_000;
+/** Number of entries after which the journal is pruned. */
+const pruneAfter = 1_000;
 
 /**
- * Three times a second at first, every two seconds after half an hour: nobody watches a day as
- * closely as a minute.
+ * Three samples per second at first, one every two seconds after half an hour.
  */
 export function sampleMs(runMs: number): number {
   return Math.min(2_000, Math.max(300, runMs / 1_000));
 }
 
 /**
- * Writes what happens in a run into the job: a few times a second whatever the run tells, and of
- * what only says how far a table, step or subscription is the latest alone. The longer the run the
- * rarer these, and old ones are thinned ({@linkcode pruneJournal}).
+ * Writes the events of a run to the job's journal, redacted, a few times per second. Of progress
+ * samples only the latest of each table, step and subscription is written, less often the longer
+ * the run takes; old ones are pruned ({@linkcode pruneJournal}).
  *
- * Writing → closed, when all has been written. Nothing of a secret comes in.
+ * Writing → closed, when everything has been written.
  */
 export class JobJournal {
   readonly #options: JobJournalOptions;
@@ -65,12 +64,12 @@ export class JobJournal {
   readonly #sampleMs: (runMs: number) => number;
   readonly #startedMs = performance.now();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** When the timer goes off. */
+  /** When the timer fires. */
   #dueMs = Infinity;
   #isWriting = false;
   #writing: Promise<void> = Promise.resolve();
   #sampledMs = -Infinity;
-  #sinceThinned = 0;
+  #sincePruned = 0;
   #closed = false;
 
   constructor(options: JobJournalOptions) {
@@ -79,12 +78,13 @@ export class JobJournal {
     this.#sampleMs = options.sampleMs ?? sampleMs;
   }
 
-  /** Takes an event of the run. */
+  /** Records an event of the run. */
   readonly take = (event: RunEvent): void => {
-    if (this.#closed || event.kind === "work-finished") return; // the report's timeline has these
+    // these are only for the report's timeline
+    if (this.#closed || event.kind === "work-finished") return;
     const clean = this.#options.redactor.value(event);
     const entry: JobEvent = { kind: "run", event: clean };
-    const { series, sample = false } = placeOf(entry);
+    const { series, sample = false } = seriesOf(entry);
     this.#reduce(clean, series);
     if (series !== undefined && sample) {
       this.#latest.set(series, entry);
@@ -92,12 +92,12 @@ export class JobJournal {
     }
     if (series !== undefined) this.#latest.delete(series);
     if (this.#events.length < maxWaiting) this.#events.push(entry);
-    const line = lineOf(clean);
+    const line = logLineOf(clean);
     if (line !== undefined) this.#addLine(line);
     this.#schedule(this.#everyMs);
   };
 
-  /** Adds a line to the log. */
+  /** Appends a line to the log. */
   log(level: NewLogLine["level"], message: string): void {
     this.#addLine({ level, message: this.#options.redactor.text(message) });
     this.#schedule(this.#everyMs);
@@ -107,15 +107,15 @@ export class JobJournal {
     if (this.#lines.length < maxWaiting) this.#lines.push(line);
   }
 
-  /** Writes what is left. @throws when the database does not answer */
+  /** Writes the remaining entries. @throws if the database is unavailable */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    await this.#writing.catch(() => {}); // what it could not write is still there
+    await this.#writing.catch(() => {}); // unwritten entries are still buffered
     await this.#write();
   }
 
-  /** Writes within this time. */
+  /** Schedules a write within this time. */
   #schedule(ms: number): void {
     const dueMs = performance.now() + ms;
     if (this.#closed || this.#isWriting || dueMs >= this.#dueMs) return;
@@ -124,7 +124,7 @@ export class JobJournal {
     this.#timer = setTimeout(() => {
       this.#dueMs = Infinity;
       this.#isWriting = true;
-      this.#writing = this.#write().catch(() => {}) // tried again with the next ones
+      this.#writing = this.#write().catch(() => {}) // retried with the next write
         .finally(() => {
           this.#isWriting = false;
           if (this.#events.length + this.#lines.length > 0) this.#schedule(this.#everyMs);
@@ -133,21 +133,21 @@ export class JobJournal {
     }, ms);
   }
 
-  /** When samples are to be written again. */
+  /** Time until samples are due. */
   #untilSamplesMs(): number {
     const now = performance.now();
     return Math.max(0, this.#sampledMs + this.#sampleMs(now - this.#startedMs) - now);
   }
 
   async #write(): Promise<void> {
-    // a timer may go off a moment too early
+    // a timer may fire slightly early
     const latest = this.#closed || this.#untilSamplesMs() < 20 ? [...this.#latest] : [];
     const events = [...this.#events, ...latest.map(([, event]) => event)];
     const lines = [...this.#lines];
     if (events.length + lines.length === 0) return;
     const { pool, jobId, attempt, onLost } = this.#options;
     const eventCount = this.#events.length;
-    const ours = await pool.use((session) =>
+    const isCurrent = await pool.use((session) =>
       appendJournal(session, { jobId, attempt }, { events, lines, progress: this.#progress })
     );
     this.#events.splice(0, eventCount);
@@ -156,10 +156,10 @@ export class JobJournal {
     for (const [series, event] of latest) {
       if (this.#latest.get(series) === event) this.#latest.delete(series);
     }
-    if (!ours) return onLost();
-    this.#sinceThinned += events.length + lines.length;
-    if (this.#sinceThinned < thinAfter) return;
-    this.#sinceThinned = 0;
+    if (!isCurrent) return onLost();
+    this.#sincePruned += events.length + lines.length;
+    if (this.#sincePruned < pruneAfter) return;
+    this.#sincePruned = 0;
     await pool.use((session) => pruneJournal(session, jobId));
   }
 

@@ -8,16 +8,16 @@ import {
 } from "../../core/internal.ts";
 import type { NewLogLine } from "../store/mod.ts";
 
-/** An event as a line of the log; undefined for what would only be noise there. */
-export function lineOf(event: RunEvent): NewLogLine | undefined {
-  const place = (database: string | undefined) => database === undefined ? "" : ` of ${database}`;
+/** Formats an event as a log line; undefined for events that would only be noise. */
+export function logLineOf(event: RunEvent): NewLogLine | undefined {
+  const of = (database: string | undefined) => database === undefined ? "" : ` of ${database}`;
   switch (event.kind) {
     case "step-started":
-      return { level: "info", message: `${event.step}${place(event.database)}: started` };
+      return { level: "info", message: `${event.step}${of(event.database)}: started` };
     case "step-finished":
       return {
         level: "info",
-        message: `${event.step}${place(event.database)}: done in ${formatDuration(event.ms)}` +
+        message: `${event.step}${of(event.database)}: done in ${formatDuration(event.ms)}` +
           (event.summary === undefined ? "" : `, ${event.summary}`),
       };
     case "database-planned":
@@ -43,7 +43,7 @@ export function lineOf(event: RunEvent): NewLogLine | undefined {
     case "retry":
       return {
         level: "warn",
-        message: `${describeRetry(event)}: again in ${formatDuration(event.delayMs)}`,
+        message: `${describeRetry(event)}: retrying in ${formatDuration(event.delayMs)}`,
       };
     case "governor":
       return { level: "info", message: `${event.database}: ${event.message}` };

@@ -3,54 +3,53 @@ import type { Claim, JobQueue } from "../queue/mod.ts";
 import { findJob } from "../store/mod.ts";
 import type { AbortKind } from "./abort.ts";
 
-/** What a lease needs. */
+/** Settings of {@linkcode keepLease}. */
 export interface LeaseOptions {
   readonly pool: SessionPool;
   readonly queue: JobQueue;
   readonly claim: Claim;
-  /** Called once, when the run has to end. */
+  /** Called once, when the run must end. */
   readonly end: (kind: AbortKind, why: string) => void;
   /** Ends the lease itself. */
   readonly signal: AbortSignal;
-  /** How often a wish to cancel is looked for. */
+  /** Interval between checks for cancellation. */
   readonly checkEveryMs: number;
 }
 
 /**
- * Keeps a claim alive while a job runs: tells the queue that the worker lives, and looks for a wish
- * to cancel.
+ * Renews the lease of a claim while its job runs, and checks for cancellation.
  *
- * A worker that cannot reach the queue for as long as it takes the others to think it lost ends its
- * run by itself: two must never work on one job.
+ * If the queue cannot be reached, the run ends before the lease expires, so that two workers never
+ * work on the same job.
  */
 export async function keepLease(options: LeaseOptions): Promise<void> {
   const { queue, claim, end, signal, checkEveryMs } = options;
   const leaseMs = claim.message.heartbeatSeconds * 1000;
-  let heardAt = performance.now();
-  let touchAt = heardAt + leaseMs / 3;
+  let renewedAt = performance.now();
+  let renewAt = renewedAt + leaseMs / 3;
   while (!signal.aborted) {
-    await pause(checkEveryMs, signal).catch(() => {}); // the loop's condition tells
+    await pause(checkEveryMs, signal).catch(() => {}); // an abort ends the loop
     if (signal.aborted) return;
     const now = performance.now();
     try {
-      if (now >= touchAt) {
+      if (now >= renewAt) {
         if (!await queue.touch(claim.message)) {
-          return end("lost", "another worker has taken the job over");
+          return end("lost", "another worker has taken over the job");
         }
-        heardAt = now;
-        touchAt = now + leaseMs / 3;
+        renewedAt = now;
+        renewAt = now + leaseMs / 3;
       }
-      if (await wantsCancel(options)) return end("cancelled", "cancelled by its owner");
+      if (await isCancelled(options)) return end("cancelled", "cancelled by its owner");
     } catch {
-      // the database is away for a moment, or for longer:
-      if (performance.now() - heardAt > leaseMs * 0.8) {
+      // tolerated until the lease is about to expire
+      if (performance.now() - renewedAt > leaseMs * 0.8) {
         return end("lost", "the service's database cannot be reached");
       }
     }
   }
 }
 
-async function wantsCancel({ pool, claim }: LeaseOptions): Promise<boolean> {
+async function isCancelled({ pool, claim }: LeaseOptions): Promise<boolean> {
   const job = await pool.use((session) => findJob(session, claim.job.id));
   return job === undefined || job.cancelRequestedAt !== null;
 }

@@ -1,9 +1,9 @@
 import { ExitCode } from "../../core/internal.ts";
 import type { SessionPool } from "../../postgres/internal.ts";
 import type { JobQueue } from "../queue/mod.ts";
-import { appendJournal, deleteOldJobs, finishJob, forgetWorkers } from "../store/mod.ts";
+import { appendJournal, deleteOldJobs, finishJob, removeStaleWorkers } from "../store/mod.ts";
 
-/** What is kept how long. */
+/** How long finished jobs are retained. */
 export interface Retention {
   /** Finished jobs, with their events and results. */
   readonly jobDays: number;
@@ -11,12 +11,12 @@ export interface Retention {
   readonly logDays: number;
 }
 
-/** What holds when nobody says otherwise. */
+/** The default retention. */
 export const defaultRetention: Retention = { jobDays: 90, logDays: 30 };
 
 /**
- * What any instance does from time to time: ends jobs whose workers were lost too often, forgets
- * what is old. Several may do it at the same time.
+ * Fails jobs whose workers were lost too many times, and deletes expired data. Any number of
+ * instances may do this concurrently.
  */
 export async function runMaintenance(
   { pool, queue, retention }: {
@@ -26,7 +26,7 @@ export async function runMaintenance(
   },
 ): Promise<void> {
   while (await failDeadLetter(pool, queue));
-  await pool.use((session) => forgetWorkers(session));
+  await pool.use((session) => removeStaleWorkers(session));
   await pool.use((session) => deleteOldJobs(session, retention));
 }
 
@@ -34,7 +34,7 @@ async function failDeadLetter(pool: SessionPool, queue: JobQueue): Promise<boole
   return await pool.transaction(async (session) => {
     const dead = await queue.fetchDead(session);
     if (dead === undefined) return false;
-    const message = "the workers that ran the job were lost too often";
+    const message = "the job's workers were lost too many times";
     const ended = await finishJob(session, {
       jobId: dead.jobId,
       outcome: {
@@ -44,7 +44,7 @@ async function failDeadLetter(pool: SessionPool, queue: JobQueue): Promise<boole
           message,
           side: null,
           object: null,
-          remedy: "the operator finds in the workers' logs why they ended; submit the job again",
+          remedy: "the workers' logs show why they ended; then submit the job again",
           details: [],
         },
       },

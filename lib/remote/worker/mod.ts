@@ -1,5 +1,5 @@
 /**
- * Runs jobs: claims them, opens their secrets, keeps them alive, writes down what happens.
+ * Runs jobs: claims them, opens their secrets, keeps their leases, records what happens.
  *
  * Requires `--allow-net` for the service's database and the servers of the jobs.
  *

@@ -3,10 +3,9 @@ import type { StoreDatabase } from "../store/mod.ts";
 import { type AbortKind, JobAbort } from "./abort.ts";
 
 /**
- * The service's database within a run. When it is away for a moment it is asked again, for as long
- * as the others do not take the worker for lost; then the run is ended as lost, and goes on
- * elsewhere. What it says is nothing of the job's: whoever owns the job does not learn from an
- * error where that database is.
+ * The service's database within a run. While it is unavailable, requests are retried until the
+ * worker's lease is about to expire; then the run ends as lost, and another worker continues the
+ * job. Its errors are not passed to the job, whose owner must not learn where that database is.
  */
 export function ownDatabase(
   { pool, heartbeatSeconds, signal, end }: {
@@ -16,7 +15,7 @@ export function ownDatabase(
     readonly end: (kind: AbortKind, why: string) => void;
   },
 ): StoreDatabase {
-  const graceMs = heartbeatSeconds * 800; // after that the lease is given up too
+  const graceMs = heartbeatSeconds * 800; // the lease is given up then as well
   return {
     async use(work) {
       const start = performance.now();
@@ -25,11 +24,11 @@ export function ownDatabase(
           return await pool.use(work);
         } catch (error) {
           if (!isTransient(error)) {
-            throw new Error("the service's database did not do what it was asked", {
+            throw new Error("the service's database rejected a request", {
               cause: error,
             });
           }
-          // a run that was told to end still writes down where it is, but waits for nothing
+          // an aborted run still saves its checkpoint, but does not wait for the database
           signal.throwIfAborted();
           if (performance.now() - start > graceMs) {
             const why = "the service's database cannot be reached";

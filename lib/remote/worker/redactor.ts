@@ -1,22 +1,22 @@
 import { redact } from "../../core/internal.ts";
 import { parseUrl } from "../../postgres/internal.ts";
 
-/** What must not appear anywhere. */
+/** Texts that must not appear in any output. */
 export interface Secrets {
   readonly urls: readonly string[];
-  /** Conditions of rules. */
+  /** Filter conditions of rules. */
   readonly predicates: readonly string[];
 }
 
 /**
- * Shorter texts are words that appear by themselves; they are hidden only as a part of their URL or
+ * Shorter texts would match ordinary words; they are redacted only as part of their URL or
  * condition.
  */
-const shortest = 3;
+const minLength = 3;
 
 /**
- * Takes the secrets of one job out of texts: URLs, passwords as they are and as they are encoded,
- * conditions and the literals in them, which a server quotes when it does not like them.
+ * Redacts the secrets of a job: URLs, passwords (plain and percent-encoded), filter conditions, and
+ * their literals, which servers quote in errors.
  */
 export class Redactor {
   readonly #secrets: readonly string[];
@@ -30,24 +30,24 @@ export class Redactor {
     });
     const literals = predicates.flatMap((predicate) => literalsOf(predicate));
     this.#secrets = [...new Set([...urls, ...predicates, ...passwords, ...literals])]
-      .filter((secret) => secret !== undefined && secret.length >= shortest)
+      .filter((secret) => secret !== undefined && secret.length >= minLength)
       .map((secret) => secret as string)
       .sort((a, b) => b.length - a.length);
   }
 
-  /** The text with `***` for each secret. */
+  /** Returns the text with each secret replaced by `***`. */
   text(text: string): string {
     let clean = text;
     for (const secret of this.#secrets) {
       clean = clean.replaceAll(secret, "***");
-      // as it stands within a literal of SQL or a text of JSON
+      // as written in an SQL literal
       const doubled = secret.replaceAll("'", "''");
       if (doubled !== secret) clean = clean.replaceAll(doubled, "***");
     }
     return redact(clean);
   }
 
-  /** Plain data with every text in it cleaned. */
+  /** Returns plain data with all of its texts redacted. */
   value<Value>(value: Value): Value {
     return this.#clean(value) as Value;
   }
@@ -62,7 +62,7 @@ export class Redactor {
   }
 }
 
-/** The literals of a condition, without their quotes. */
+/** The literals of a condition, unquoted. */
 function literalsOf(predicate: string): readonly string[] {
   const quoted = [...predicate.matchAll(/'((?:[^']|'')*)'/g)]
     .map(([, text = ""]) => text.replaceAll("''", "'"));

@@ -14,10 +14,10 @@ import { redactorOf, specOfSecrets } from "./secrets.ts";
 import { finishRun } from "./finish_run.ts";
 
 /**
- * Runs a claimed job to its end, whatever that is, and writes it down.
+ * Runs a claimed job and records its outcome.
  *
- * @param drain aborted when the worker is to give its jobs back
- * @throws StuckRunError when the run does not end although it was told to
+ * @param drain aborted when the worker must return its jobs to the queue
+ * @throws StuckRunError if the run does not stop when aborted
  */
 export async function runClaim(
   claim: Claim,
@@ -26,18 +26,18 @@ export async function runClaim(
 ): Promise<ClaimOutcome> {
   const { job } = claim;
   const { pool, keys } = settings;
-  await noteBegin(claim, settings);
+  await recordStart(claim, settings);
   const leaseEnd = new AbortController();
   const abort = new AbortController();
   const end = (kind: JobAbort["kind"], why: string) => abort.abort(new JobAbort(kind, why));
   const remainingMs = job.timeoutSeconds * 1000 - (Date.now() - job.startedAt!.getTime());
   const deadline = setTimeout(
-    () => end("timed-out", `not done within ${job.timeoutSeconds} s`),
+    () => end("timed-out", `did not finish within ${job.timeoutSeconds} s`),
     Math.max(0, remainingMs),
   );
-  const giveBack = () => end("drained", "the worker is being shut down");
-  drain.addEventListener("abort", giveBack, { once: true });
-  if (drain.aborted) giveBack();
+  const release = () => end("drained", "the worker is shutting down");
+  drain.addEventListener("abort", release, { once: true });
+  if (drain.aborted) release();
   if (job.cancelRequestedAt !== null) end("cancelled", "cancelled by its owner");
   const lease = keepLease({ ...settings, claim, end, signal: leaseEnd.signal });
   const { heartbeatSeconds } = claim.message;
@@ -50,7 +50,7 @@ export async function runClaim(
   try {
     const secretsOf = job.parentId ?? job.id;
     const sealed = await database.use((session) => readSecrets(session, secretsOf));
-    if (sealed === undefined) throw new Error("the job's secrets are gone");
+    if (sealed === undefined) throw new Error("the job's secrets were erased");
     using secrets = await OpenedSecrets.open(keys, { jobId: secretsOf, sealed });
     const spec = specOfSecrets(secrets.secrets);
     redactor = redactorOf(spec);
@@ -60,7 +60,7 @@ export async function runClaim(
       const queue = queueFor(bytes);
       if (!isLarger(queue, claim.message.queue)) return;
       properQueue = queue;
-      end("moved", `there is so much to copy that it belongs to the queue ${queue}`);
+      end("moved", `the job is large enough for the queue ${queue}`);
       abort.signal.throwIfAborted();
     };
     outcome = await runJob({
@@ -79,7 +79,7 @@ export async function runClaim(
     failure = error;
   } finally {
     clearTimeout(deadline);
-    drain.removeEventListener("abort", giveBack);
+    drain.removeEventListener("abort", release);
   }
   try {
     const reason = abort.signal.reason;
@@ -97,14 +97,14 @@ export async function runClaim(
   }
 }
 
-/** A worker that was lost could not say why its attempt ended; the one that takes over does. */
-async function noteBegin({ job, message, lostWorker }: Claim, { pool }: RunSettings) {
+/** Records the start of an attempt, and the loss of the previous attempt's worker. */
+async function recordStart({ job, message, lostWorker }: Claim, { pool }: RunSettings) {
   const attempt = attemptNumber(job);
   const reason = lostWorker === undefined
     ? undefined
     : `attempt ${
       attempt - 1
-    } is given up: its worker, ${lostWorker}, was not heard of for ${message.heartbeatSeconds} s`;
+    } was abandoned: its worker, ${lostWorker}, did not report for ${message.heartbeatSeconds} s`;
   await pool.use((session) =>
     appendJournal(session, { jobId: job.id, attempt: job.attempt }, {
       events: [{

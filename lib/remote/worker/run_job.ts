@@ -21,10 +21,10 @@ import type { JobRunner, RunnableJob, RunnerContext, RunnerOutcome } from "./run
 import { resolveJob, specOfSecrets } from "./secrets.ts";
 import { Workspace } from "./workspace.ts";
 
-/** The last lines of a run are worth a short absence of the database. */
+/** Retries of the last journal write, while the database is briefly unavailable. */
 const lastLinesDelaysMs = [500, 1_000, 2_000, 4_000];
 
-/** A job whose secrets are open. */
+/** A job whose secrets have been decrypted. */
 export interface OpenedJob {
   readonly claim: Claim;
   readonly settings: RunSettings;
@@ -38,22 +38,21 @@ export interface OpenedJob {
 }
 
 /**
- * Runs a job in a workspace of its own, with a journal. A job that belongs to a copy of another one
- * helps there.
+ * Runs a job in its own workspace, with a journal. A helper takes part in its parent's copy.
  *
- * @throws StuckRunError when it does not end although it was told to
+ * @throws StuckRunError if it does not stop when aborted
  */
 export async function runJob(
   { claim, settings, database, secrets, redactor, abort, end, onMeasured, onUnfinished }: OpenedJob,
 ): Promise<RunnerOutcome> {
   const { job } = claim;
   const { pool, workspaceRoot, graceMs } = settings;
-  const onLost = () => end("lost", "another worker has taken the job over");
+  const onLost = () => end("lost", "another worker has taken over the job");
   const identity = { pool, jobId: job.id, attempt: job.attempt, onLost };
   const journal = new JobJournal({ ...identity, redactor });
   journal.log("info", `attempt ${attemptNumber(job)} on worker ${job.worker}`);
   try {
-    await using workspace = await Workspace.make(workspaceRoot, job.id);
+    await using workspace = await Workspace.create(workspaceRoot, job.id);
     const spec = specOfSecrets(secrets.secrets);
     const runnable = await resolveJob(spec, settings.guard);
     const running = job.copyId === null
@@ -82,7 +81,7 @@ export async function runJob(
       });
     return await endInTime(running, { abort, graceMs });
   } finally {
-    // how it ended counts more than whether the last lines could be written
+    // a failure to write the last lines must not hide the outcome
     await retry(() => journal.close(), { delaysMs: lastLinesDelaysMs }).catch(() => {});
   }
 }
@@ -95,7 +94,7 @@ function runnerOf({ job }: Claim, { runners }: RunSettings): JobRunner {
   });
 }
 
-/** With several workers this one leads. */
+/** Coordinates a parallel copy if the job asks for several workers. */
 function lanesOf(
   claim: Claim,
   { settings, spec, ...rest }:
@@ -117,7 +116,7 @@ function lanesOf(
   });
 }
 
-/** A job that helps another one: the rows are the other's, and so are the secrets. */
+/** Runs a helper, with the parent's secrets. */
 async function help(
   claim: Claim,
   { settings, database, spec, runnable: { source, target }, secrets, copyId, signal, journal }: {
@@ -136,7 +135,7 @@ async function help(
     database,
     secrets,
     copyId,
-    member: `${job.id}/${job.attempt}`,
+    participant: `${job.id}/${job.attempt}`,
     worker: job.worker ?? "",
     source,
     target: {

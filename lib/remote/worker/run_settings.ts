@@ -4,34 +4,34 @@ import type { Claim, JobQueue } from "../queue/mod.ts";
 import type { KeyProvider } from "../secrets/mod.ts";
 import type { JobRunners } from "./runner.ts";
 
-/** What a worker runs jobs with. */
+/** What a worker needs to run jobs. */
 export interface RunSettings {
   readonly pool: SessionPool;
   readonly queue: JobQueue;
   readonly keys: KeyProvider;
   readonly guard: AddressGuard;
   readonly runners: JobRunners;
-  /** Where the folders of jobs are made. */
+  /** Directory that contains the working directories of jobs. */
   readonly workspaceRoot: string;
-  /** How often a wish to cancel is looked for. */
+  /** Interval between checks for cancellation. */
   readonly checkEveryMs: number;
-  /** How long a run that was told to end may take to do so. */
+  /** How long an aborted run may take to stop. */
   readonly graceMs: number;
   /**
-   * How leader and helpers of a copy hear of each other. Default: see {@linkcode
-   * parallelCopyTiming}.
+   * How the participants of a parallel copy detect each other's loss; see {@linkcode
+   * parallelCopyTiming} for the default.
    */
   readonly parallelCopy?: ParallelCopyTiming;
 }
 
-/** How leader and helpers of a copy hear of each other. */
+/** How the participants of a parallel copy detect each other's loss. */
 export interface ParallelCopyTiming {
-  /** Who was not heard of for so long is lost. */
+  /** A participant that has not reported for this long is considered lost. */
   readonly leaseSeconds: number;
-  /** Time between two words. */
+  /** Interval between reports. */
   readonly everyMs: number;
 }
-/** What holds when nobody says otherwise: as long as the queue waits for a worker. */
+/** The timing of a parallel copy; by default its lease is that of the claim. */
 export function parallelCopyTiming(
   { parallelCopy }: RunSettings,
   { message }: Claim,

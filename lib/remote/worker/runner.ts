@@ -4,12 +4,12 @@ import type { Endpoint } from "../../postgres/internal.ts";
 import type { TableRules } from "../../rules/internal.ts";
 import type { JobCommand, JobSpec } from "../spec/mod.ts";
 
-/** A job as the commands take it: endpoints resolved, checked and pinned; rules read. */
+/** A resolved job: endpoints are checked and pinned, rules are parsed. */
 export interface RunnableJob {
   readonly command: JobCommand;
   readonly source: Endpoint;
   readonly target: Endpoint;
-  /** The source as the target's server reaches it; undefined: by the same address. */
+  /** The source as the target server reaches it; undefined if by the same address. */
   readonly sourceFromTarget: Endpoint | undefined;
   readonly databases: {
     readonly include: readonly string[];
@@ -20,7 +20,7 @@ export interface RunnableJob {
   readonly options: JobSpec["options"];
 }
 
-/** Where the state of a run is kept, so that another worker can go on with it. */
+/** Storage for the state of a run, from which another worker can resume it. */
 export interface JobCheckpoint {
   /** For messages. */
   readonly place: string;
@@ -29,36 +29,34 @@ export interface JobCheckpoint {
   remove(): Promise<void>;
 }
 
-/** What a job runs with. */
+/** What a job's runner can use. */
 export interface RunnerContext {
   readonly events: EventSink;
   readonly signal: AbortSignal;
-  /** How often the job was begun, this time included. */
+  /** Number of attempts, including this one. */
   readonly attempt: number;
-  /** The state of an operation of this job. */
+  /** The checkpoint of an operation of this job. */
   readonly checkpoints: (operation: string) => JobCheckpoint;
-  /** An empty folder of this job alone, removed afterwards. */
+  /** A temporary directory of this job. */
   readonly workspace: string;
   /**
-   * Told how much there is to copy before anything is changed.
+   * Must be called with the amount of data to copy, before anything is changed.
    *
-   * @throws JobAbort when the job was submitted without its size and belongs to a queue of larger
-   * machines
+   * @throws JobAbort if the job was submitted without its size and belongs in another queue
    */
   readonly onMeasured: (bytes: number) => void;
-  /** Runs the lanes of a copy on several workers; undefined: on this one alone. */
+  /** Runs a copy on several workers; undefined to run it on this one alone. */
   readonly lanes: CopyWorkerRunner | undefined;
   /**
-   * Keeps a report of what was done for a run that fails later; it becomes the job's result, beside
-   * the error.
+   * Saves a report of the work done so far: the result of the job if it fails.
    */
   readonly onUnfinished: (result: unknown) => void;
 }
 
-/** What a run gave; errors are thrown. */
+/** The outcome of a run; errors are thrown. */
 export interface RunnerOutcome {
   readonly exitCode: ExitCode;
-  /** The report, as `--json` would print it. */
+  /** The report, as printed by `--json`. */
   readonly result: unknown;
 }
 
@@ -70,5 +68,5 @@ export type JobRunner<Command extends JobCommand = JobCommand> = (
   context: RunnerContext,
 ) => Promise<RunnerOutcome>;
 
-/** The commands that a worker can run. */
+/** The commands a worker can run. */
 export type JobRunners = { readonly [Command in JobCommand]?: JobRunner<Command> };

@@ -4,17 +4,17 @@ import { type JobSpec, readJobRules, readJobSpec } from "../spec/mod.ts";
 import { Redactor } from "./redactor.ts";
 import type { RunnableJob } from "./runner.ts";
 
-/** Reads what a job's secrets hold: the whole specification, checked again. */
+/** Reads the complete specification from a job's secrets, and validates it again. */
 export function specOfSecrets(secrets: unknown): JobSpec {
   const { spec, problems } = readJobSpec(secrets);
   if (spec === undefined) {
     const paths = problems.map(({ path }) => path).join(", ");
-    throw new Error(`the job was taken in by a service of another version: ${paths}`);
+    throw new Error(`the job was accepted by a different version of the service: ${paths}`);
   }
   return spec;
 }
 
-/** What must be kept out of everything that is written about the job. */
+/** A redactor for everything written about the job. */
 export function redactorOf(spec: JobSpec): Redactor {
   return new Redactor({
     urls: [spec.source_url, spec.target_url, spec.source_from_target_url ?? ""],
@@ -22,14 +22,12 @@ export function redactorOf(spec: JobSpec): Redactor {
   });
 }
 
-/**
- * Resolves a specification: hosts are checked now, and pinned to the addresses that were checked.
- */
+/** Resolves a specification; hosts are checked, and pinned to the addresses checked. */
 export async function resolveJob(spec: JobSpec, guard: AddressGuard): Promise<RunnableJob> {
   const endpoint = async (url: string, side: Endpoint["side"]) =>
     await guard.pin(await resolveEndpoint(url, { side, path: `${side}_url` }));
   const { rules, problems } = readJobRules(spec.rules);
-  if (problems.length > 0) throw new Error("the rules of the job cannot be read any more");
+  if (problems.length > 0) throw new Error("the rules of the job are no longer valid");
   const { filters } = spec;
   return {
     command: spec.command,
@@ -42,7 +40,7 @@ export async function resolveJob(spec: JobSpec, guard: AddressGuard): Promise<Ru
     },
     rules: { ...rules, now: spec.rules.now ?? new Date(0).toISOString() },
     options: spec.options,
-    // the target's server connects to it, not this one: there is nothing to guard or pin here
+    // only the target server connects to it, so it is neither checked nor pinned here
     sourceFromTarget: spec.source_from_target_url === undefined
       ? undefined
       : await resolveEndpoint(spec.source_from_target_url, {

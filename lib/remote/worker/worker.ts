@@ -8,7 +8,7 @@ import { type Retention, runMaintenance } from "./maintenance.ts";
 import { runClaim } from "./run_claim.ts";
 import type { RunSettings } from "./run_settings.ts";
 
-/** Something to tell the operator; nothing secret is in it. */
+/** A message to the operator, without secrets. */
 export interface WorkerNotice {
   readonly level: JobLogLevel;
   readonly message: string;
@@ -16,24 +16,22 @@ export interface WorkerNotice {
   readonly traceId?: string;
 }
 
-/** What a worker does. */
+/** How a worker runs. */
 export interface WorkerOptions extends RunSettings {
   /** Unique among all workers. */
   readonly name: string;
   /** In order of preference. */
   readonly queues: readonly QueueName[];
-  /** Jobs at once. */
+  /** Maximum number of concurrent jobs. */
   readonly concurrency: number;
-  /** Jobs at once on all workers together. */
+  /** Maximum number of concurrent jobs on all workers together. */
   readonly maxRunning: number;
-  /** How long to wait before asking again when there was nothing to do. */
+  /** Interval between attempts to claim a job while there is none. */
   readonly pollMs: number;
-  /**
-   * How long running jobs may go on when the worker is told to end; then they are given to others.
-   */
+  /** How long running jobs may continue at shutdown before they are returned to the queue. */
   readonly drainMs: number;
   readonly retention: Retention;
-  /** How often dead letters and what is old are looked for. */
+  /** Interval between maintenance runs. */
   readonly maintenanceEveryMs: number;
   readonly notice: (notice: WorkerNotice) => void;
 }
@@ -41,10 +39,10 @@ export interface WorkerOptions extends RunSettings {
 const reportEveryMs = 5_000;
 
 /**
- * Claims and runs jobs until it is told to end.
+ * Claims and runs jobs until it is shut down.
  *
- * States: working → draining (claims nothing more, running jobs may finish) → giving back (running
- * jobs end at their checkpoint and go to others) → ended, when {@linkcode run} resolves.
+ * States: working → draining (claims no more jobs; running jobs may finish) → releasing (running
+ * jobs stop at their checkpoint and return to the queue) → ended, when {@linkcode run} resolves.
  *
  * Requires `--allow-net` for the service's database and the servers of the jobs, and read and write
  * access to the workspace.
@@ -52,7 +50,7 @@ const reportEveryMs = 5_000;
 export class Worker {
   readonly #options: WorkerOptions;
   readonly #running = new Map<string, Promise<void>>();
-  readonly #giveBack = new AbortController();
+  readonly #release = new AbortController();
   #failure: { readonly error: unknown } | undefined;
   #draining = false;
 
@@ -60,17 +58,16 @@ export class Worker {
     this.#options = options;
   }
 
-  /** How many jobs run now. */
+  /** Number of running jobs. */
   get running(): number {
     return this.#running.size;
   }
 
   /**
-   * Works until the signal is aborted, and then until the jobs that run have ended or were given
-   * back.
+   * Works until the signal is aborted, then until the running jobs have ended or were returned to
+   * the queue.
    *
-   * @throws StuckRunError when a run did not end although it was told to: the process should end
-   * then
+   * @throws StuckRunError if a run did not stop when aborted; the process should exit
    */
   async run(signal: AbortSignal): Promise<void> {
     const ended = new AbortController();
@@ -89,7 +86,7 @@ export class Worker {
       ended.abort();
       await Promise.all(chores);
       const { pool, name } = this.#options;
-      // it is forgotten in a day anyway
+      // otherwise maintenance removes it in a day
       await pool.use((session) => removeWorker(session, name)).catch(() => {});
     }
     if (this.#failure !== undefined) throw this.#failure.error;
@@ -97,11 +94,11 @@ export class Worker {
 
   async #claimUntil(signal: AbortSignal): Promise<void> {
     const { concurrency, pollMs, notice } = this.#options;
-    const told = aborted(signal);
+    const shutdown = aborted(signal);
     let failed = false;
     while (!signal.aborted && this.#failure === undefined) {
       if (this.#running.size >= concurrency) {
-        await Promise.race([...this.#running.values(), told]);
+        await Promise.race([...this.#running.values(), shutdown]);
         continue;
       }
       let claim: Claim | undefined;
@@ -110,15 +107,15 @@ export class Worker {
           ...this.#options,
           worker: this.#options.name,
         });
-        if (failed) notice({ level: "info", message: "the service's database answers again" });
+        if (failed) notice({ level: "info", message: "the service's database is available again" });
         failed = false;
       } catch (error) {
         if (!failed) {
-          notice({ level: "error", message: `cannot claim jobs: ${errorMessage(error)}` });
+          notice({ level: "error", message: `jobs cannot be claimed: ${errorMessage(error)}` });
         }
         failed = true;
       }
-      // the loop's condition tells
+      // an abort ends the loop
       if (claim === undefined) await pause(failed ? 1_000 : pollMs, signal).catch(() => {});
       else this.#start(claim);
     }
@@ -128,13 +125,13 @@ export class Worker {
     const { notice } = this.#options;
     const { job } = claim;
     const about = { job: job.id, traceId: job.traceId };
-    const what = job.parentId === null ? job.command : `helps with ${job.parentId}`;
+    const what = job.parentId === null ? job.command : `helping with ${job.parentId}`;
     notice({ ...about, level: "info", message: `${what}: attempt ${attemptNumber(job)}` });
-    const run = runClaim(claim, this.#options, this.#giveBack.signal)
+    const run = runClaim(claim, this.#options, this.#release.signal)
       .then((outcome) => notice({ ...about, level: "info", message: `${what}: ${outcome}` }))
       .catch((error) => {
-        // what happened stands in the job; an error here is of the service's database, or a run
-        // that cannot be ended
+        // failures of the job are recorded in it; an error here comes from the service's database,
+        // or from a run that cannot be stopped
         notice({ ...about, level: "error", message: errorMessage(error) });
         if (error instanceof StuckRunError) this.#failure = { error };
       })
@@ -147,9 +144,9 @@ export class Worker {
     const { drainMs, notice } = this.#options;
     if (this.#running.size === 0) return;
     notice({ level: "info", message: `draining: ${this.#running.size} running` });
-    const patience = setTimeout(() => this.#giveBack.abort(), drainMs);
+    const timer = setTimeout(() => this.#release.abort(), drainMs);
     await Promise.all(this.#running.values());
-    clearTimeout(patience);
+    clearTimeout(timer);
   }
 
   async #report(): Promise<void> {
@@ -165,13 +162,13 @@ export class Worker {
     );
   }
 
-  /** Does something now and again; a failure is told and does not end it. */
+  /** Repeats work at an interval; a failure is reported and does not end it. */
   async #repeat(work: () => Promise<void>, everyMs: number, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await work().catch((error) =>
         this.#options.notice({ level: "warn", message: errorMessage(error) })
       );
-      await pause(everyMs, signal).catch(() => {}); // the loop's condition tells
+      await pause(everyMs, signal).catch(() => {}); // an abort ends the loop
     }
   }
 }

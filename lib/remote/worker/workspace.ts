@@ -1,4 +1,4 @@
-/** An empty folder of one job, for this process alone; gone when disposed of. */
+/** A private temporary directory of one job; removed on disposal. */
 export class Workspace implements AsyncDisposable {
   readonly path: string;
 
@@ -7,7 +7,7 @@ export class Workspace implements AsyncDisposable {
   }
 
   /** Requires read and write access to `root`. */
-  static async make(root: string, jobId: string): Promise<Workspace> {
+  static async create(root: string, jobId: string): Promise<Workspace> {
     await Deno.mkdir(root, { recursive: true, mode: 0o700 });
     const path = await Deno.makeTempDir({ dir: root, prefix: `${jobId}-` });
     await Deno.chmod(path, 0o700);
@@ -15,6 +15,7 @@ export class Workspace implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.path, { recursive: true }).catch(() => {}); // how the run ended counts
+    // must not hide the run's outcome
+    await Deno.remove(this.path, { recursive: true }).catch(() => {});
   }
 }
