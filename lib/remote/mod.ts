@@ -1,10 +1,10 @@
 /**
- * Jobs that run on a service: what a job is, and a client that submits them and follows them to
- * their end. The service itself is the commands `serve` and `worker`.
+ * Jobs that run on a service: their specification, and a client that submits and follows them. The
+ * service itself consists of the commands `serve` and `worker`.
  *
- * Requires `--allow-net` of the service's host, and of nothing else.
+ * Requires `--allow-net` for the service's host only.
  *
- * @example Run a job, and end as it ended
+ * @example Run a job
  * ```ts ignore
  * import { RemoteClient } from "@seren/postgres-replicator/remote";
  *
@@ -29,7 +29,7 @@
  * console.log(state, exit_code, result);
  * ```
  *
- * @example Say what is wrong with a job before it is sent
+ * @example Validate a job before it is submitted
  * ```ts
  * import { readJobSpec } from "@seren/postgres-replicator/remote";
  * import { deepStrictEqual } from "node:assert/strict";

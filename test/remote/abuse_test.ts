@@ -92,7 +92,7 @@ const places: readonly ((text: string) => Record<string, unknown>)[] = [
   (text) => ({ [text]: 1 }),
 ];
 
-Deno.test("NUL and lone surrogates anywhere in a request are refused, and nothing fails", async () => {
+Deno.test("NUL and unpaired surrogates anywhere in a request are rejected, and cause no internal error", async () => {
   await withService(async ({ key, service }) => {
     const alice = await key("alice");
     const admin = await key("root", { scopes: ["admin"] });

@@ -63,7 +63,7 @@ Deno.test("the API refuses what is wrong with a status, a problem and a trace id
     const url = (source_url: string) => JSON.stringify(jobSpec({ source_url }));
     const cases: Readonly<Record<string, Case>> = {
       "no key": [401, "/v1/jobs", as(undefined)],
-      "a text that is no key": [401, "/v1/jobs", as("hello")],
+      "a text that is not a key": [401, "/v1/jobs", as("hello")],
       "a key that nobody has": [401, "/v1/jobs", as(`srk_000000000000_${"A".repeat(43)}`)],
       "a key with another secret": [401, "/v1/jobs", as(wrongSecret)],
       "an expired key": [401, "/v1/jobs", as(expired.key)],
@@ -372,7 +372,7 @@ Deno.test("admins make, rotate and revoke keys; the old one goes on as long as t
     strictEqual((await use(rotated.key))[0], 401);
     const now = await (await admin.request(`/v1/keys/${made.id}/rotate`, { json: { overlap: 1 } }))
       .json();
-    deepStrictEqual(now.problems, [{ path: "overlap", message: "is not known here" }]);
+    deepStrictEqual(now.problems, [{ path: "overlap", message: "is not a known property" }]);
     const wrong = await (await admin.request("/v1/jobs?limt=3&state=x")).json();
     deepStrictEqual(wrong.problems.map(({ path }: { path: string }) => path), ["state", "limt"]);
     const short = await key("dave");

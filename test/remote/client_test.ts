@@ -125,7 +125,7 @@ Deno.test("a job's exit code, error and log come back to who attached, who follo
     match(attached.output, /no room left[^]*trace id [0-9a-f]{32}[^]*make room/);
     match(
       following.output,
-      /taken in[^]*attempt 1 on worker[^]*half way[^]*failed, exit code 8: no room/,
+      /accepted[^]*attempt 1 on worker[^]*half way[^]*failed, exit code 8: no room/,
     );
     const [again, shown, listed, wrong, missing] = await Promise.all([
       runCli(["jobs", "attach", id], { env }),
@@ -142,7 +142,7 @@ Deno.test("a job's exit code, error and log come back to who attached, who follo
     ok(listed.stdout.includes(id) && listed.code === 0);
     deepStrictEqual([wrong.code, missing.code], [2, 2]);
     match(wrong.stderr, /unknown, expired or revoked[^]*SEREN_API_KEY/);
-    match(missing.stderr, /there is no such job[^]*jobs list/);
+    match(missing.stderr, /the job does not exist[^]*jobs list/);
     doesNotMatch([again, shown, listed].map((each) => each.stdout + each.stderr).join(), /planted/);
   });
 });

@@ -13,7 +13,7 @@ function serve(options: Partial<HttpServerOptions> = {}): HttpServer {
     hostname: "127.0.0.1",
     port: 0,
     tls: undefined,
-    most: 300,
+    maxConnections: 300,
     graceMs: 600_000,
     drainMs: 10_000,
     onError: (error) => {
@@ -115,7 +115,7 @@ async function fetchOnce(url: string): Promise<string> {
 }
 
 Deno.test("the connection that waits longest for an answer gives way when there are too many", async () => {
-  await using server = serve({ most: 3 });
+  await using server = serve({ maxConnections: 3 });
   await using first = await sendSlowly(server);
   await using _second = await sendSlowly(server);
   await using _third = await sendSlowly(server);

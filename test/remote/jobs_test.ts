@@ -124,12 +124,12 @@ Deno.test("events come as they happen, go on after any of them, and end with the
     const { lines } = await (await alice.request(`/v1/jobs/${id}/logs`)).json();
     match(
       lines.map(({ message }: { message: string }) => message).join("\n"),
-      /taken in[^]*one[^]*two[^]*succeeded/,
+      /accepted[^]*one[^]*two[^]*succeeded/,
     );
   });
 });
 
-Deno.test("a job that waits is cancelled at once, one that runs is ended by its worker, one that is over is not", async () => {
+Deno.test("a queued job is cancelled immediately, a running one by its worker, an ended one not at all", async () => {
   await withService(async (service) => {
     const alice = await service.key("alice");
     const waiting = await submit(alice);
@@ -404,7 +404,7 @@ Deno.test("a worker connects to the address that was checked, whatever the name 
   });
 });
 
-Deno.test("a run waits for the service's database when it is away for a moment, and tells nobody where it is", async () => {
+Deno.test("a run waits for the service's database while it is briefly unavailable, and does not reveal where it is", async () => {
   const settings = { fsync: "on", synchronous_commit: "on" };
   await using own = await startCluster({ major: 17, settings });
   await using service = await openTestService(own.url());

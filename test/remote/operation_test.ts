@@ -109,7 +109,7 @@ Deno.test("a key and its successor share rate and quota", async () => {
     for (const key of [alice, successor]) {
       const response = await key.request("/v1/jobs", { json: jobSpec() });
       strictEqual(response.status, 429);
-      match((await response.json()).detail, /within a day, which is its quota/);
+      match((await response.json()).detail, /within a day, its limit is /);
     }
     // the job of either is the user's, and both are of one group
     const jobs = await query<{ id: string }>(

@@ -9,7 +9,7 @@ for (
   ] as const
 ) {
   Deno.test(`${command.join(" ")} accepts ${option}, the former name of an option`, () => {
-    const parsed = parseArguments([...command, option, "3"]);
+    const parsed = parseArguments([...command, option, "3"], { columns: 80 });
     strictEqual(parsed.kind, "command");
     strictEqual(parsed.options[key], "3");
     strictEqual(parsed.problems.length, 0);

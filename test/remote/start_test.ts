@@ -46,7 +46,7 @@ Deno.test("serve and worker wait for a database that comes later, and say so; th
     const ready = await fetch(`${url}/readyz`);
     deepStrictEqual(
       [ready.status, await ready.json()],
-      [503, { status: "waits for the database" }],
+      [503, { status: "waiting for the database" }],
     );
     const page = await fetch(url);
     match(await page.text(), /<!doctype html>/i);
@@ -55,7 +55,7 @@ Deno.test("serve and worker wait for a database that comes later, and say so; th
       const refused = await fetch(`${url}${path}`, { headers: { "x-api-key": "any" } });
       deepStrictEqual(
         [refused.status, refused.headers.get("retry-after"), (await refused.json()).detail],
-        [503, "2", "the service waits for its database"],
+        [503, "2", "the service is waiting for its database"],
       );
     }
 

@@ -10,7 +10,7 @@ const server = new HttpServer({
   hostname: "127.0.0.1",
   port: 0,
   tls: undefined,
-  most: 300,
+  maxConnections: 300,
   graceMs: 60_000,
   drainMs: 1_000,
   onError: (error) => console.error(String(error)),

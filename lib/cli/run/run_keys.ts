@@ -1,10 +1,10 @@
 import { ExitCode, ReplicatorError } from "../../core/internal.ts";
 import { type Session, SessionPool } from "../../postgres/internal.ts";
 import {
+  type CreatedKey,
   createKey,
   endKey,
   keyView,
-  type MadeKey,
   type NewKey,
   newKeySchema,
   rotateKey,
@@ -133,7 +133,7 @@ function readNewKey(reader: OptionReader, days: number | undefined): NewKey | un
   return checked.data;
 }
 
-function printMade({ row, key }: MadeKey, { terminal, output }: CommandContext): ExitCode {
+function printMade({ row, key }: CreatedKey, { terminal, output }: CommandContext): ExitCode {
   if (output.json) printJson(terminal, { ...keyView(row), key });
   else {
     terminal.stderr.write(

@@ -9,10 +9,10 @@ import { auditSchema, auditView, keySchema, keyView } from "./views.ts";
 
 const byId = z.object({ id: z.uuid() });
 const madeKeySchema = keySchema.extend({
-  key: z.string().meta({ description: "The key itself, shown this once" }),
+  key: z.string().meta({ description: "The key itself, shown only once" }),
 });
 
-/** `/v1/keys` and `/v1/audit`, for admins; `/v1/me` for everybody. */
+/** `/v1/keys` and `/v1/audit`, for admins; `/v1/me`, for all keys. */
 export function addAdminRoutes(app: ServiceApp, parts: ServiceParts): void {
   addRoute(app, parts, {
     method: "get",
@@ -27,7 +27,7 @@ export function addAdminRoutes(app: ServiceApp, parts: ServiceParts): void {
   addRoute(app, parts, {
     method: "get",
     path: "/v1/keys",
-    summary: "All keys, the newest first",
+    summary: "List keys, newest first",
     scope: "admin",
     responses: { 200: { description: "Keys", schema: z.object({ keys: z.array(keySchema) }) } },
     problems: [],
@@ -40,15 +40,15 @@ export function addAdminRoutes(app: ServiceApp, parts: ServiceParts): void {
   addRoute(app, parts, {
     method: "post",
     path: "/v1/keys",
-    summary: "Make a key",
+    summary: "Create a key",
     scope: "admin",
     body: newKeySchema,
     responses: { 201: { description: "The key", schema: madeKeySchema } },
     problems: [400, 413, 415],
     async handle({ context, actor }) {
-      const wanted = checkBody(newKeySchema, parseBody(await readBody(context.req.raw)));
+      const input = checkBody(newKeySchema, parseBody(await readBody(context.req.raw)));
       const { row, key } = await parts.pool.transaction((session) =>
-        createKey(session, wanted, actor)
+        createKey(session, input, actor)
       );
       return context.json({ ...keyView(row), key }, 201);
     },
@@ -57,42 +57,42 @@ export function addAdminRoutes(app: ServiceApp, parts: ServiceParts): void {
   addRoute(app, parts, {
     method: "post",
     path: "/v1/keys/{id}/rotate",
-    summary: "Make a successor of a key; the old one goes on for a while",
+    summary: "Create a successor of a key; the old key remains valid for a while",
     scope: "admin",
     params: byId,
     body: rotationSchema,
     responses: { 201: { description: "The successor", schema: madeKeySchema } },
     problems: [400, 404, 409, 413, 415],
     async handle({ context, params: { id }, actor }) {
-      const wanted = checkBody(rotationSchema, parseBody(await readBody(context.req.raw)));
-      const made = await parts.pool.transaction(async (session) => {
+      const input = checkBody(rotationSchema, parseBody(await readBody(context.req.raw)));
+      const created = await parts.pool.transaction(async (session) => {
         if (await findKey(session, id) === undefined) {
-          throw new HttpProblem(404, "there is no such key");
+          throw new HttpProblem(404, "the key does not exist");
         }
         return await rotateKey(session, {
           id,
-          overlapSeconds: wanted.overlap_seconds,
-          expiresInDays: wanted.expires_in_days,
+          overlapSeconds: input.overlap_seconds,
+          expiresInDays: input.expires_in_days,
         }, actor);
       });
-      if (made === undefined) {
-        throw new HttpProblem(409, "the key is revoked or has a successor already");
+      if (created === undefined) {
+        throw new HttpProblem(409, "the key is revoked or already has a successor");
       }
-      return context.json({ ...keyView(made.row), key: made.key }, 201);
+      return context.json({ ...keyView(created.row), key: created.key }, 201);
     },
   });
 
   addRoute(app, parts, {
     method: "delete",
     path: "/v1/keys/{id}",
-    summary: "Revoke a key, at once",
+    summary: "Revoke a key immediately",
     scope: "admin",
     params: byId,
-    responses: { 204: { description: "It is revoked" } },
+    responses: { 204: { description: "The key is revoked" } },
     problems: [404],
     async handle({ context, params: { id }, actor }) {
       const done = await parts.pool.transaction((session) => endKey(session, id, actor));
-      if (!done) throw new HttpProblem(404, "there is no such key, or it is revoked already");
+      if (!done) throw new HttpProblem(404, "the key does not exist or is already revoked");
       return context.body(null, 204);
     },
   });
@@ -100,7 +100,7 @@ export function addAdminRoutes(app: ServiceApp, parts: ServiceParts): void {
   addRoute(app, parts, {
     method: "get",
     path: "/v1/audit",
-    summary: "Who did what, the newest first",
+    summary: "List the audit trail, newest first",
     scope: "admin",
     query: z.strictObject({
       before: z.coerce.number().int().min(1).optional(),

@@ -11,7 +11,7 @@ import type { ServiceParts } from "./service.ts";
 import { readTrace } from "./trace.ts";
 import { hasUnstorableText } from "./unstorable_text.ts";
 
-/** The service as one function from requests to answers. */
+/** The service as a function from requests to responses. */
 export function makeApp(parts: ServiceParts): ServiceApp {
   const app: ServiceApp = new OpenAPIHono<{ Bindings: Bindings }>();
   app.openAPIRegistry.registerComponent("securitySchemes", "apiKey", {
@@ -34,53 +34,53 @@ export function makeApp(parts: ServiceParts): ServiceApp {
     answering(
       parts,
       { context, trace: readTrace(context.req.header("traceparent")), route: "(none)" },
-      () => Promise.reject(new HttpProblem(404, "there is nothing here")),
+      () => Promise.reject(new HttpProblem(404, "not found")),
     )
   );
   return app;
 }
 
-/** A path or a query that is no text: it is neither looked up nor stored. */
+/** Rejects a path or query that is not storable text. */
 function unreadable(parts: ServiceParts, context: Context): Promise<Response> {
   const trace = readTrace(context.req.header("traceparent"));
   return answering(parts, { context, trace, route: "(unreadable)" }, () =>
     Promise.reject(
-      new HttpProblem(400, "the URL is not percent-encoded UTF-8 without NUL characters"),
+      new HttpProblem(400, "the URL must be percent-encoded UTF-8 without NUL characters"),
     ));
 }
 
-/** What needs the database is answered so until it is there for the first time. */
+/** Rejects requests that need the database until it is first available. */
 function notYet(parts: ServiceParts, context: Context): Promise<Response> {
   const trace = readTrace(context.req.header("traceparent"));
   return answering(parts, { context, trace, route: "(not ready)" }, () =>
     Promise.reject(
-      new HttpProblem(503, "the service waits for its database", {
+      new HttpProblem(503, "the service is waiting for its database", {
         headers: { "retry-after": "2" },
       }),
     ));
 }
 
-/** What monitoring and tools ask for; no user's data is in it. */
+/** Routes for monitoring and tools, without user data. */
 function addOpenRoutes(app: ServiceApp, parts: ServiceParts): void {
   app.get("/healthz", (context) => context.json({ status: "ok", version: parts.version }));
   app.get("/readyz", async (context) => {
-    if (!parts.isReady()) return context.json({ status: "waits for the database" }, 503);
+    if (!parts.isReady()) return context.json({ status: "waiting for the database" }, 503);
     try {
       await parts.pool.use((session) => session.query("SELECT 1"));
       return context.json({ status: "ok" });
     } catch {
-      return context.json({ status: "the database does not answer" }, 503);
+      return context.json({ status: "the database is not available" }, 503);
     }
   });
   app.get("/metrics", (context) => {
     const trace = readTrace(context.req.header("traceparent"));
-    return answering(parts, { context, trace, route: "/metrics" }, async (told) => {
+    return answering(parts, { context, trace, route: "/metrics" }, async (logged) => {
       if (!parts.openMetrics) {
         const key = await parts.authenticator.authenticate(
           context.req.raw.headers,
           addressOf(context),
         );
-        told.keyPrefix = key.prefix;
+        logged.keyPrefix = key.prefix;
         requireScope(key, "metrics:read");
       }
       const metrics = await parts.pool.use((session) => readDatabaseMetrics(session));

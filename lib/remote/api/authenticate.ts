@@ -5,25 +5,24 @@ import { FailedAttempts } from "./failed_attempts.ts";
 import { HttpProblem } from "./problem.ts";
 
 /**
- * scrypt is work on purpose; so much of it at a time that it cannot keep the service from
- * everything else.
+ * scrypt is expensive by design: limits how many derivations run at a time.
  */
 const maxDerivations = 4;
-/** Requests that wait for their turn. */
+/** Maximum number of requests waiting for a derivation. */
 const maxWaiting = 200;
 
 /**
- * Finds whose key a request shows. The key's row is read for every request, so that a revoked or
- * expired key is refused at once.
+ * Authenticates requests by API key. The key's row is read for every request, so that revoked and
+ * expired keys are refused immediately.
  *
- * A right key passes by its digest, whatever has failed before, here or elsewhere. Wrong ones count
- * against the address that they come from. Keys that were made before digests were kept are
- * verified by scrypt the first time, and get their digest then.
+ * A valid key is recognized by its digest, regardless of earlier failures. Invalid keys count
+ * against the client's address. Keys created before digests were stored are verified with scrypt
+ * once, and get their digest then.
  */
 export class Authenticator {
   readonly #pool: SessionPool;
   readonly #failed: FailedAttempts;
-  /** Keys that are being verified by scrypt: requests that show the same one share the answer. */
+  /** Keys being verified with scrypt; requests with the same key share the result. */
   readonly #verifying = new Map<string, Promise<boolean>>();
   readonly #waiting: (() => void)[] = [];
   #deriving = 0;
@@ -34,11 +33,11 @@ export class Authenticator {
   }
 
   /**
-   * The key of a request.
+   * Returns the key of a request.
    *
-   * @param address where its connection comes from
-   * @throws HttpProblem 401 when there is none or it is not good, 429 when too many wrong ones came
-   * from this address
+   * @param address the client's address
+   * @throws HttpProblem 401 if the key is missing or invalid, 429 after too many invalid keys from
+   * this address
    */
   async authenticate(headers: Headers, address: string | undefined): Promise<ApiKeyRow> {
     const presented = headers.get("x-api-key") ??
@@ -55,8 +54,8 @@ export class Authenticator {
       if (this.#failed.isExhausted(address)) throw tooManyFailures();
       this.#failed.add(address);
     }
-    // one answer for all that is wrong: it does not say which keys exist
-    if (!matches || !isGood(row)) {
+    // the same response in all cases, so that it does not reveal which keys exist
+    if (!matches || !isActive(row)) {
       throw unauthorized("the API key is unknown, expired or revoked");
     }
     await this.#pool.use((session) => touchKey(session, row.id));
@@ -85,13 +84,15 @@ export class Authenticator {
 
   async #deriveInTurn(derive: () => Promise<boolean>): Promise<boolean> {
     if (this.#deriving >= maxDerivations) {
-      if (this.#waiting.length >= maxWaiting) throw tooMany("too many keys at once");
+      if (this.#waiting.length >= maxWaiting) {
+        throw tooMany("too many concurrent key verifications");
+      }
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     } else this.#deriving++;
     try {
       return await derive();
     } finally {
-      // the turn is handed on
+      // passes the slot to the next request
       const next = this.#waiting.shift();
       if (next === undefined) this.#deriving--;
       else next();
@@ -100,14 +101,14 @@ export class Authenticator {
 }
 
 function tooManyFailures(): HttpProblem {
-  return tooMany("too many wrong API keys came from this address");
+  return tooMany("too many invalid API keys from this address");
 }
 
 function tooMany(detail: string): HttpProblem {
   return new HttpProblem(429, detail, { headers: { "retry-after": "1" } });
 }
 
-function isGood({ revokedAt, expiresAt }: ApiKeyRow): boolean {
+function isActive({ revokedAt, expiresAt }: ApiKeyRow): boolean {
   return revokedAt === null && (expiresAt === null || expiresAt.getTime() > Date.now());
 }
 
@@ -115,12 +116,12 @@ function unauthorized(detail: string): HttpProblem {
   return new HttpProblem(401, detail, { headers: { "www-authenticate": "ApiKey" } });
 }
 
-/** Whether a key may do this. */
+/** Whether a key has a scope. */
 export function hasScope({ scopes }: ApiKeyRow, scope: KeyScope): boolean {
   return scopes.includes(scope) || scopes.includes("admin");
 }
 
-/** @throws HttpProblem 403 when the key may not */
+/** @throws HttpProblem 403 if the key lacks the scope */
 export function requireScope(key: ApiKeyRow, scope: KeyScope): void {
   if (!hasScope(key, scope)) {
     throw new HttpProblem(403, `this key lacks the scope ${scope}`);

@@ -2,28 +2,28 @@ import { maxBodyBytes } from "../spec/mod.ts";
 import { HttpProblem } from "./problem.ts";
 import { unstorableText } from "./unstorable_text.ts";
 
-/** Who sends a body of 15 KB for longer than this does not mean well. */
+/** Ample time to send a body of 15 KB. */
 const bodyTimeoutMs = 10_000;
 
 /**
- * The body of a request as text.
+ * Reads the body of a request as text.
  *
- * @throws HttpProblem 415 when it is no JSON, 413 when it is too large, 400 when it comes too
- * slowly or is not UTF-8
+ * @throws HttpProblem 415 if it is not declared as JSON, 413 if it is too large, 400 if it arrives
+ * too slowly or is not UTF-8
  */
 export async function readBody(request: Request): Promise<string> {
   const type = request.headers.get("content-type") ?? "";
   if (!/^application\/json(\s*;\s*charset=utf-8)?\s*$/i.test(type)) {
-    throw new HttpProblem(415, "send JSON, with content-type: application/json");
+    throw new HttpProblem(415, "the body must be JSON, with content-type: application/json");
   }
-  const tooLarge = new HttpProblem(413, `a body has at most ${maxBodyBytes} bytes`);
+  const tooLarge = new HttpProblem(413, `the body exceeds ${maxBodyBytes} bytes`);
   if (Number(request.headers.get("content-length") ?? 0) > maxBodyBytes) throw tooLarge;
   if (request.body === null) return "";
   const reader = request.body.getReader();
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let bytes = 0;
   const late = Promise.withResolvers<never>();
-  late.promise.catch(() => {}); // raced below; may come when nobody waits any more
+  late.promise.catch(() => {}); // raced below; may reject after the race
   const timer = setTimeout(
     () => late.reject(new HttpProblem(400, "the body did not arrive in time")),
     bodyTimeoutMs,
@@ -37,7 +37,7 @@ export async function readBody(request: Request): Promise<string> {
       chunks.push(value);
     }
   } catch (error) {
-    await reader.cancel().catch(() => {}); // nobody wants the rest
+    await reader.cancel().catch(() => {}); // the rest is not needed
     throw error;
   } finally {
     clearTimeout(timer);
@@ -50,18 +50,18 @@ export async function readBody(request: Request): Promise<string> {
   }
 }
 
-/** @throws HttpProblem 400 when it is not JSON, or has text that can be neither stored nor sent */
+/** @throws HttpProblem 400 if it is not JSON, or contains text that cannot be stored or sent */
 export function parseBody(text: string): unknown {
   let document: unknown;
   try {
     document = JSON.parse(text);
   } catch {
-    // the parser's message quotes the body
-    throw new HttpProblem(400, "the body is no JSON");
+    // the parser's message would quote the body
+    throw new HttpProblem(400, "the body is not valid JSON");
   }
   const problems = unstorableText(document);
   if (problems.length === 0) return document;
-  throw new HttpProblem(400, "the body has text that can be neither stored nor sent", {
+  throw new HttpProblem(400, "the body contains text that cannot be stored or sent", {
     problems: problems.slice(0, 20),
   });
 }

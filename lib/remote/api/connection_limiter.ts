@@ -1,74 +1,73 @@
 import { errorMessage } from "../../core/internal.ts";
 
-/** Where a front listens, and for whom. */
+/** Settings of {@linkcode ConnectionLimiter}. */
 export interface ConnectionLimiterOptions {
   readonly hostname: string;
   readonly port: number;
   readonly tls: { readonly certificate: string; readonly key: string } | undefined;
-  /** The server behind, on this machine. */
+  /** The address of the server behind it, on this machine. */
   readonly behind: () => { readonly hostname: string; readonly port: number };
-  /** Connections at once. */
-  readonly most: number;
+  /** Maximum number of concurrent connections. */
+  readonly maxConnections: number;
   /**
-   * A connection that gets no answer for so long is closed, and one that asks nothing; streams say
-   * something more often, and so should whoever keeps connections open.
+   * A connection without a response for this long is closed, including an idle one. Event streams
+   * send data more often than this.
    */
   readonly graceMs: number;
-  /** Told of what fails here, of the same thing not more often than every ten seconds. */
+  /** Called with errors; the same error is reported at most every ten seconds. */
   readonly onError: (error: unknown) => void;
 }
 
 interface ClientConnection {
   readonly outer: Deno.Conn;
   inner: Deno.TcpConn | undefined;
-  /** Whether it ever got an answer; who did not is let go first. */
+  /** Whether it ever got a response; connections without one are closed first. */
   answered: boolean;
-  /** How much it has sent since the last answer. */
-  askedBytes: number;
-  /** When it came, began to ask, or was last answered. */
+  /** Bytes sent since the last response. */
+  requestBytes: number;
+  /** When it connected, began to send a request, or last got a response. */
   since: number;
   readonly closed: PromiseWithResolvers<void>;
 }
 
-/** Who is told that the connection ends may take so long to hear the rest of the answer. */
+/** How long a client may take to read the rest of a response after its connection was shut down. */
 const lingerMs = 1_000;
 
-/** No request is so large; `Deno.serve` would go on reading a body that was refused long ago. */
-const maxAskedBytes = 1 << 20;
+/** Larger than any valid request; `Deno.serve` would keep reading a body that was rejected. */
+const maxRequestBytes = 1 << 20;
 
-/** How often the server behind is tried, a tenth of a second after each other. */
+/** Attempts to connect to the server, a tenth of a second apart. */
 const connectAttempts = 10;
 
-/** Fewer connections are never taken, however few file descriptors there are. */
-const fewest = 4;
+/** Lower bound of the limit, however few file descriptors are left. */
+const minConnections = 4;
 
 const reportAgainMs = 10_000;
 
 /**
- * Stands before `Deno.serve`, which waits for the head of a request for ever, and ends for good
- * when the process has no file descriptors left. Bytes pass through unread. When there are too many
- * connections, the one that waits longest for an answer gives way: one that sends its request
- * slowly or not at all never gets an answer. When file descriptors run out, fewer connections are
- * taken from then on.
+ * Protects `Deno.serve`, which waits indefinitely for the head of a request and stops for good when
+ * the process runs out of file descriptors. Bytes are passed through unread. If there are too many
+ * connections, the one waiting longest for a response is closed: slow or silent requests never get
+ * one. If file descriptors run out, the limit is lowered.
  *
- * Listening → stopped → disposed, which closes all connections; those that have ended behind may
- * tell the client first. Requires `--allow-net`.
+ * Listening → stopped → disposed, which closes all connections after their last bytes were passed
+ * on. Requires `--allow-net`.
  */
 export class ConnectionLimiter implements AsyncDisposable {
   readonly #options: ConnectionLimiterOptions;
   readonly #listener: Deno.Listener;
-  readonly #guests = new Set<ClientConnection>();
+  readonly #clients = new Set<ClientConnection>();
   readonly #serving = new Set<Promise<void>>();
   readonly #byPort = new Map<number, ClientConnection>();
-  readonly #told = new Map<string, number>();
+  readonly #reportedAt = new Map<string, number>();
   readonly #accepting: Promise<void>;
   readonly #timer: ReturnType<typeof setInterval>;
-  #most: number;
+  #max: number;
   #stopped = false;
 
   constructor(options: ConnectionLimiterOptions) {
     this.#options = options;
-    this.#most = options.most;
+    this.#max = options.maxConnections;
     const { hostname, port, tls } = options;
     this.#listener = tls === undefined
       ? Deno.listen({ hostname, port })
@@ -76,139 +75,142 @@ export class ConnectionLimiter implements AsyncDisposable {
     this.#accepting = this.#accept();
     this.#timer = setInterval(() => {
       this.#closeSilent();
-      this.#most = Math.min(options.most, Math.ceil(this.#most * 1.05)); // room may have come back
+      // descriptors may be available again
+      this.#max = Math.min(options.maxConnections, Math.ceil(this.#max * 1.05));
     }, options.graceMs / 4);
   }
 
-  /** Where it listens. */
+  /** The port it listens on. */
   get port(): number {
     return (this.#listener.addr as Deno.NetAddr).port;
   }
 
-  /** How many connections there are. */
+  /** Number of open connections. */
   get size(): number {
-    return this.#guests.size;
+    return this.#clients.size;
   }
 
   /**
-   * Whose connection it is that came to the server behind from this port; undefined: it did not
-   * come through here.
+   * The client's address of the connection that reached the server from this port; undefined if it
+   * was not made by this limiter.
    */
   addressOf(port: number): string | undefined {
-    const guest = this.#byPort.get(port);
-    return guest === undefined ? undefined : (guest.outer.remoteAddr as Deno.NetAddr).hostname;
+    const client = this.#byPort.get(port);
+    return client === undefined ? undefined : (client.outer.remoteAddr as Deno.NetAddr).hostname;
   }
 
   async #accept(): Promise<void> {
     while (!this.#stopped) {
       try {
-        this.#welcome(await this.#listener.accept());
+        this.#take(await this.#listener.accept());
       } catch (error) {
         if (this.#stopped) return;
-        this.#tell(error);
+        this.#report(error);
         if (isOutOfDescriptors(error)) this.makeRoom();
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
     }
   }
 
-  #welcome(outer: Deno.Conn): void {
-    if (this.#guests.size >= this.#most) this.#closeOldest();
-    const guest: ClientConnection = {
+  #take(outer: Deno.Conn): void {
+    if (this.#clients.size >= this.#max) this.#closeOldest();
+    const client: ClientConnection = {
       outer,
       inner: undefined,
       answered: false,
-      askedBytes: 0,
+      requestBytes: 0,
       since: performance.now(),
       closed: Promise.withResolvers(),
     };
-    this.#guests.add(guest);
-    // who comes and goes in the middle of a word is no error; what fails behind is told where it
-    // fails
-    const serving: Promise<void> = this.#serve(guest).catch(() => {}).finally(() => {
-      this.#close(guest);
+    this.#clients.add(client);
+    // a client that disconnects is not an error; failures to reach the server are reported where
+    // they occur
+    const serving: Promise<void> = this.#serve(client).catch(() => {}).finally(() => {
+      this.#close(client);
       this.#serving.delete(serving);
     });
     this.#serving.add(serving);
   }
 
-  async #serve(guest: ClientConnection): Promise<void> {
-    const inner = await this.#connect(guest);
+  async #serve(client: ClientConnection): Promise<void> {
+    const inner = await this.#connect(client);
     if (inner === undefined) return;
     const { port } = inner.localAddr as Deno.NetAddr;
-    this.#byPort.set(port, guest);
+    this.#byPort.set(port, client);
     try {
-      const asked = this.#passQuestions(guest, inner);
-      asked.catch(() => this.#close(guest)); // the client is gone: the server hears of it
-      await this.#passAnswers(guest, inner);
-      await guest.outer.closeWrite();
-      // closed while bytes of the client are on the way it would be reset, and the client might
-      // never read its answer
-      await linger(Promise.race([asked, guest.closed.promise]));
+      const requests = this.#passRequests(client, inner);
+      requests.catch(() => this.#close(client)); // the client disconnected: so must the server
+      await this.#passResponses(client, inner);
+      await client.outer.closeWrite();
+      // closing while the client is still sending would reset the connection, and the client might
+      // never read the response
+      await linger(Promise.race([requests, client.closed.promise]));
     } finally {
-      if (this.#byPort.get(port) === guest) this.#byPort.delete(port);
+      if (this.#byPort.get(port) === client) this.#byPort.delete(port);
     }
   }
 
-  /** A connection to the server behind; undefined when the guest had to give way meanwhile. */
-  async #connect(guest: ClientConnection): Promise<Deno.TcpConn | undefined> {
+  /** Connects to the server; undefined if the client's connection was closed in the meantime. */
+  async #connect(client: ClientConnection): Promise<Deno.TcpConn | undefined> {
     let inner: Deno.TcpConn | undefined;
-    for (let attempt = 1; inner === undefined && this.#guests.has(guest); attempt++) {
+    for (let attempt = 1; inner === undefined && this.#clients.has(client); attempt++) {
       try {
         inner = await Deno.connect(this.#options.behind());
       } catch (error) {
-        if (isOutOfDescriptors(error)) this.makeRoom(guest);
-        this.#tell(error);
+        if (isOutOfDescriptors(error)) this.makeRoom(client);
+        this.#report(error);
         if (attempt === connectAttempts) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 100)); // it is started again in a moment
+        await new Promise((resolve) => setTimeout(resolve, 100)); // the server may be restarting
       }
     }
-    if (!this.#guests.has(guest)) return void inner?.close();
-    guest.inner = inner;
+    if (!this.#clients.has(client)) return void inner?.close();
+    client.inner = inner;
     return inner;
   }
 
   /**
-   * Resolves when the client has said all it will say; fails when it is gone, or sends more than
-   * any request has.
+   * Resolves when the client has shut down its side; fails if it disconnects or sends too much.
    */
-  async #passQuestions(guest: ClientConnection, inner: Deno.TcpConn): Promise<void> {
-    let isHeard = true;
-    for await (const bytes of chunksOf(guest.outer)) {
-      if (guest.askedBytes === 0) guest.since = performance.now();
-      guest.askedBytes += bytes.length;
-      if (guest.askedBytes > maxAskedBytes) {
-        await linger(guest.closed.promise); // what it was answered may still be on the way
+  async #passRequests(client: ClientConnection, inner: Deno.TcpConn): Promise<void> {
+    let isReading = true;
+    for await (const bytes of chunksOf(client.outer)) {
+      if (client.requestBytes === 0) client.since = performance.now();
+      client.requestBytes += bytes.length;
+      if (client.requestBytes > maxRequestBytes) {
+        await linger(client.closed.promise); // let the client read the response
         throw new Error("the request is too large");
       }
-      // a server that has heard enough ends its side, and its answer is still to be passed on
-      if (isHeard) isHeard = await writeAll(inner, bytes).then(() => true, () => false);
+      // a server may shut down its side early; its response must still be passed on
+      if (isReading) isReading = await writeAll(inner, bytes).then(() => true, () => false);
     }
-    if (isHeard) await inner.closeWrite().catch(() => {}); // it has ended, and the answer tells how
+    // the server has ended; the response says why
+    if (isReading) await inner.closeWrite().catch(() => {});
   }
 
-  /** Resolves when the server has ended the connection; fails when the client is gone. */
-  async #passAnswers(guest: ClientConnection, inner: Deno.TcpConn): Promise<void> {
+  /** Resolves when the server has ended the connection; fails if the client disconnects. */
+  async #passResponses(client: ClientConnection, inner: Deno.TcpConn): Promise<void> {
     for await (const bytes of untilBroken(chunksOf(inner))) {
-      await writeAll(guest.outer, bytes);
-      Object.assign(guest, { answered: true, askedBytes: 0, since: performance.now() });
+      await writeAll(client.outer, bytes);
+      Object.assign(client, { answered: true, requestBytes: 0, since: performance.now() });
     }
   }
 
   /**
-   * Takes fewer connections from now on: no file descriptors are left, and the rest of the process
-   * needs some as well.
+   * Lowers the limit, because the process has run out of file descriptors.
    */
   makeRoom(except?: unknown): void {
-    this.#most = Math.max(fewest, Math.min(this.#most, Math.floor(this.#guests.size * 3 / 4)));
-    while (this.#guests.size > this.#most && this.#closeOldest(except));
+    this.#max = Math.max(
+      minConnections,
+      Math.min(this.#max, Math.floor(this.#clients.size * 3 / 4)),
+    );
+    while (this.#clients.size > this.#max && this.#closeOldest(except));
   }
 
   #closeOldest(except?: unknown): boolean {
     let oldest: ClientConnection | undefined;
-    for (const guest of this.#guests) {
-      if (guest === except) continue;
-      if (oldest === undefined || goesBefore(guest, oldest)) oldest = guest;
+    for (const client of this.#clients) {
+      if (client === except) continue;
+      if (oldest === undefined || closesBefore(client, oldest)) oldest = client;
     }
     if (oldest !== undefined) this.#close(oldest);
     return oldest !== undefined;
@@ -216,26 +218,26 @@ export class ConnectionLimiter implements AsyncDisposable {
 
   #closeSilent(): void {
     const before = performance.now() - this.#options.graceMs;
-    for (const guest of this.#guests) if (guest.since < before) this.#close(guest);
+    for (const client of this.#clients) if (client.since < before) this.#close(client);
   }
 
-  #close(guest: ClientConnection): void {
-    if (!this.#guests.delete(guest)) return;
-    guest.closed.resolve();
-    for (const end of [guest.outer, guest.inner]) {
+  #close(client: ClientConnection): void {
+    if (!this.#clients.delete(client)) return;
+    client.closed.resolve();
+    for (const end of [client.outer, client.inner]) {
       try {
         end?.close();
       } catch {
-        // it is closed already
+        // already closed
       }
     }
   }
 
-  #tell(error: unknown): void {
+  #report(error: unknown): void {
     const text = errorMessage(error);
     const now = performance.now();
-    if (now - (this.#told.get(text) ?? -Infinity) < reportAgainMs) return;
-    this.#told.set(text, now);
+    if (now - (this.#reportedAt.get(text) ?? -Infinity) < reportAgainMs) return;
+    this.#reportedAt.set(text, now);
     this.#options.onError(error);
   }
 
@@ -243,7 +245,7 @@ export class ConnectionLimiter implements AsyncDisposable {
     await Promise.all(this.#serving);
   }
 
-  /** Takes no more connections; those that are there go on. */
+  /** Stops accepting connections; existing ones continue. */
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
@@ -254,19 +256,19 @@ export class ConnectionLimiter implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
     clearInterval(this.#timer);
-    // when the server behind has ended, the last bytes of its answers are still here
+    // the last bytes of the server's responses may not have been passed on yet
     await linger(this.#served());
-    for (const guest of [...this.#guests]) this.#close(guest);
+    for (const client of [...this.#clients]) this.#close(client);
     await this.#served();
   }
 }
 
-/** Who never got an answer goes before who did; then who waits longer. */
-function goesBefore(a: ClientConnection, b: ClientConnection): boolean {
+/** Connections that never got a response close first, then those that have waited longest. */
+function closesBefore(a: ClientConnection, b: ClientConnection): boolean {
   return a.answered === b.answered ? a.since < b.since : !a.answered;
 }
 
-/** Waits for a while, or until what was waited for has come. */
+/** Waits for a promise, but not for long. */
 async function linger(until: Promise<void>): Promise<void> {
   const late = Promise.withResolvers<void>();
   const timer = setTimeout(late.resolve, lingerMs);
@@ -277,14 +279,14 @@ async function linger(until: Promise<void>): Promise<void> {
   }
 }
 
-/** Whether an error says that the process, or the machine, has no file descriptors left. */
+/** Whether an error means that the process or the machine has run out of file descriptors. */
 export function isOutOfDescriptors(error: unknown): boolean {
   const { code, message = "" } = error as { readonly code?: unknown; readonly message?: string };
-  // what Deno.serve ends with has no code of its own
+  // the error of Deno.serve has no code
   return code === "EMFILE" || code === "ENFILE" || /\(os error 2[34]\)$/.test(message);
 }
 
-/** What comes in, in one buffer: a chunk is good until the next one is asked for. */
+/** Reads into one buffer: a chunk is valid until the next is requested. */
 async function* chunksOf(connection: Deno.Conn): AsyncGenerator<Uint8Array> {
   const buffer = new Uint8Array(16 * 1024);
   for (
@@ -296,7 +298,7 @@ async function* chunksOf(connection: Deno.Conn): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** A server that resets the connection has ended it as well. */
+/** Treats a connection reset as its end. */
 async function* untilBroken(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
   while (true) {
     const next = await chunks.next().catch(() => undefined);

@@ -6,10 +6,10 @@ interface Subscriber {
 }
 
 /**
- * Tells streams when there is something new in their jobs: one question to the database for all of
- * them together, and none while there is no stream.
+ * Wakes event streams when their jobs change. A single query polls for all streams; there is none
+ * while no stream is open.
  *
- * Open → disposed, which wakes everybody.
+ * Open → disposed, which wakes all streams.
  */
 export class EventHub implements AsyncDisposable {
   readonly #pool: SessionPool;
@@ -17,34 +17,34 @@ export class EventHub implements AsyncDisposable {
   readonly #subscribers = new Set<Subscriber>();
   readonly #seen = new Map<string, string>();
   readonly #ended = new AbortController();
-  #looking: Promise<void> | undefined;
+  #polling: Promise<void> | undefined;
 
   constructor(pool: SessionPool, { everyMs = 300 }: { readonly everyMs?: number } = {}) {
     this.#pool = pool;
     this.#everyMs = everyMs;
   }
 
-  /** How many streams there are. */
+  /** Number of open streams. */
   get size(): number {
     return this.#subscribers.size;
   }
 
-  /** Aborted when the service ends. */
+  /** Aborted when the service shuts down. */
   get signal(): AbortSignal {
     return this.#ended.signal;
   }
 
-  /** Calls `wake` after each change of the job, until disposed of. */
+  /** Calls `wake` after each change of the job, until disposed. */
   subscribe(jobId: string, wake: () => void): Disposable {
     const subscriber = { jobId, wake };
     this.#subscribers.add(subscriber);
-    this.#looking ??= this.#look().finally(() => this.#looking = undefined);
+    this.#polling ??= this.#poll().finally(() => this.#polling = undefined);
     return { [Symbol.dispose]: () => void this.#subscribers.delete(subscriber) };
   }
 
-  async #look(): Promise<void> {
+  async #poll(): Promise<void> {
     while (this.#subscribers.size > 0 && !this.#ended.signal.aborted) {
-      await pause(this.#everyMs, this.#ended.signal).catch(() => {}); // the loop's condition tells
+      await pause(this.#everyMs, this.#ended.signal).catch(() => {}); // an abort ends the loop
       const ids = [...new Set([...this.#subscribers].map(({ jobId }) => jobId))];
       const rows = await this.#pool.use((session) =>
         session.query<{ readonly id: string; readonly mark: string }>(
@@ -52,7 +52,7 @@ export class EventHub implements AsyncDisposable {
             WHERE id = ANY ($1::pg_catalog.uuid[])`,
           [textArray(ids)],
         )
-      ).catch(() => []); // the database is away: its streams wait
+      ).catch(() => []); // database unavailable: streams wait
       for (const { id, mark } of rows) {
         if (this.#seen.get(id) === mark) continue;
         this.#seen.set(id, mark);
@@ -65,6 +65,6 @@ export class EventHub implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended.abort();
     for (const { wake } of this.#subscribers) wake();
-    await this.#looking;
+    await this.#polling;
   }
 }

@@ -3,18 +3,18 @@ import { isFinal } from "../spec/mod.ts";
 import { findJob, type JobRow, readEvents } from "../store/mod.ts";
 import type { EventHub } from "./event_hub.ts";
 
-/** A comment so often, so that nothing between the ends takes the stream for dead. */
+/** Interval between comments, which keep proxies from closing the stream. */
 const keepAliveMs = 15_000;
 
-/** A stream ends after this; the client comes again, and shows its key again. */
-const longestMs = 10 * 60_000;
+/** A stream ends after this; the client reconnects and authenticates again. */
+const maxStreamMs = 10 * 60_000;
 
 const batch = 500;
 
 /**
- * A job's events as server-sent events, from `after` on, until the job is over. Event ids are the
- * events' numbers, so that a client goes on where it was (`Last-Event-ID`). The last event is
- * `end`. Who reads slowly is waited for.
+ * A job's events after `after` as server-sent events, until the job has ended. Event ids are the
+ * events' numbers, so that clients can resume (`Last-Event-ID`). The last event is `end`. Slow
+ * readers cause backpressure.
  *
  * Source: WHATWG HTML, "9.2 Server-sent events".
  */
@@ -24,7 +24,7 @@ export function eventStream(
     readonly hub: EventHub;
     readonly job: JobRow;
     readonly after: number;
-    /** Called once, when the stream has ended, however. */
+    /** Called once, when the stream has ended for any reason. */
     readonly onClose: () => void;
   },
 ): ReadableStream<Uint8Array> {
@@ -35,11 +35,11 @@ export function eventStream(
   let cancelled = false;
   const startedAt = performance.now();
 
-  /** What there is to send now; undefined at the end. */
+  /** The next data to send; undefined at the end. */
   async function next(): Promise<string | undefined> {
     while (!cancelled && !hub.signal.aborted) {
       const mine = changed;
-      // first the state, then the events: what was there when it ended is then read
+      // reads the state before the events, so that no event of an ended job is missed
       const current = await pool.use((session) => findJob(session, job.id));
       const events = await pool.use((session) =>
         readEvents(session, [{ jobId: job.id, after: position }], batch)
@@ -54,12 +54,12 @@ export function eventStream(
         const data = { state: current?.state ?? null, exit_code: current?.exitCode ?? null };
         return `event: end\ndata: ${JSON.stringify(data)}\n\n`;
       }
-      if (performance.now() - startedAt > longestMs) return undefined;
+      if (performance.now() - startedAt > maxStreamMs) return undefined;
       const alive = Promise.withResolvers<"alive">();
       const timer = setTimeout(() => alive.resolve("alive"), keepAliveMs);
       const what = await Promise.race([mine.promise, alive.promise]);
       clearTimeout(timer);
-      if (what === "alive") return ": still here\n\n";
+      if (what === "alive") return ": keep-alive\n\n";
     }
     return undefined;
   }

@@ -1,16 +1,16 @@
 import { parseAddress } from "../guard/mod.ts";
 
-/** How many wrong keys an address may show. */
+/** How many invalid keys an address may present. */
 export interface FailureLimits {
-  /** At once. */
+  /** Burst size. */
   readonly burst: number;
-  /** Later, a second. */
+  /** Sustained rate, per second. */
   readonly perSecond: number;
-  /** Addresses that are remembered; beyond it the one whose last failure is oldest is forgotten. */
+  /** Addresses remembered; beyond it, the one with the oldest last failure is dropped. */
   readonly maxAddresses: number;
 }
 
-/** Enough for a client with a stale key; too slow to learn anything by trying. */
+/** Enough for a client with a stale key, too slow to guess keys. */
 export const defaultFailureLimits: FailureLimits = {
   burst: 20,
   perSecond: 1,
@@ -23,12 +23,11 @@ interface Bucket {
 }
 
 /**
- * Counts wrong keys by the address that showed them, never by the key: a prefix is no secret, and
- * whoever knows one must not be able to lock its owner out. A right key is not counted and not
- * refused, wherever it comes from.
+ * Counts invalid keys by client address, never by key: prefixes are not secret, and knowing one
+ * must not allow locking out its owner. Valid keys are neither counted nor refused, whatever their
+ * address.
  *
- * The address is that of the connection. What a client claims about itself (`X-Forwarded-For`) does
- * not count.
+ * The address is that of the connection; `X-Forwarded-For` is ignored.
  */
 export class FailedAttempts {
   readonly #limits: FailureLimits;
@@ -43,17 +42,17 @@ export class FailedAttempts {
     this.#now = now;
   }
 
-  /** Addresses that are remembered. */
+  /** Number of addresses remembered. */
   get size(): number {
     return this.#buckets.size;
   }
 
-  /** Whether an address has none left. */
+  /** Whether an address has used up its attempts. */
   isExhausted(address: string | undefined): boolean {
     return this.#refilled(networkOf(address)).tokens < 1;
   }
 
-  /** Counts one more. */
+  /** Counts a failed attempt. */
   add(address: string | undefined): void {
     const network = networkOf(address);
     const bucket = this.#refilled(network);

@@ -5,23 +5,23 @@ import {
   isOutOfDescriptors,
 } from "./connection_limiter.ts";
 
-/** Where the server listens, and who answers. */
+/** Settings of {@linkcode HttpServer}. */
 export interface HttpServerOptions extends Omit<ConnectionLimiterOptions, "behind"> {
-  /** Answers a request that came from this address. */
+  /** Handles a request from a client address. */
   readonly answer: (request: Request, address: string) => Response | Promise<Response>;
-  /** Answers that are on their way when the server is told to end may take so long. */
+  /** How long responses in progress may take at shutdown. */
   readonly drainMs: number;
 }
 
 /**
- * `Deno.serve` on the loopback interface, and a {@linkcode ConnectionLimiter} before it. A server
- * that ends by itself, as it does when the process has no file descriptors left, is started again.
+ * `Deno.serve` on the loopback interface, behind a {@linkcode ConnectionLimiter}. If the server
+ * stops, as it does when the process runs out of file descriptors, it is restarted.
  *
- * Listening → stopped, when what was asked has been answered → disposed. Requires `--allow-net`.
+ * Listening → stopped, when all requests have been answered → disposed. Requires `--allow-net`.
  */
 export class HttpServer implements AsyncDisposable {
   readonly #options: HttpServerOptions;
-  readonly #front: ConnectionLimiter;
+  readonly #limiter: ConnectionLimiter;
   readonly #ended = new AbortController();
   #stopping: Promise<void> | undefined;
   readonly #running: Promise<void>;
@@ -29,15 +29,15 @@ export class HttpServer implements AsyncDisposable {
 
   constructor(options: HttpServerOptions) {
     this.#options = options;
-    // first: it throws when the port is taken
-    this.#front = new ConnectionLimiter({ ...options, behind: () => this.#server.addr });
+    // first, because it throws if the port is in use
+    this.#limiter = new ConnectionLimiter({ ...options, behind: () => this.#server.addr });
     this.#server = this.#serve();
     this.#running = this.#keepRunning();
   }
 
-  /** Where it listens. */
+  /** The port it listens on. */
   get port(): number {
-    return this.#front.port;
+    return this.#limiter.port;
   }
 
   #serve(): Deno.HttpServer<Deno.NetAddr> {
@@ -45,13 +45,13 @@ export class HttpServer implements AsyncDisposable {
     return Deno.serve({
       hostname: "127.0.0.1",
       port: 0,
-      onListen: () => {}, // nobody is to come to it but by way of the front
+      onListen: () => {}, // only the limiter connects to it
       onError: (error) => {
         onError(error);
         return new Response("", { status: 500 });
       },
     }, (request, { remoteAddr }) => {
-      const address = this.#front.addressOf(remoteAddr.port);
+      const address = this.#limiter.addressOf(remoteAddr.port);
       return address === undefined ? new Response("", { status: 421 }) : answer(request, address);
     });
   }
@@ -61,20 +61,20 @@ export class HttpServer implements AsyncDisposable {
     while (!signal.aborted) {
       await this.#server.finished.catch((error) => {
         this.#options.onError(error);
-        if (isOutOfDescriptors(error)) this.#front.makeRoom();
+        if (isOutOfDescriptors(error)) this.#limiter.makeRoom();
       });
       if (signal.aborted) return;
-      await pause(100, signal).catch(() => {}); // the loop's condition tells
+      await pause(100, signal).catch(() => {}); // an abort ends the loop
       try {
         if (!signal.aborted) this.#server = this.#serve();
       } catch (error) {
-        this.#options.onError(error); // the one that has ended is looked at once more
+        this.#options.onError(error); // the stopped server is awaited again
       }
     }
   }
 
   /**
-   * Takes no more connections, and resolves when what was asked has been answered or took too long.
+   * Stops accepting connections; resolves when all requests have been answered or took too long.
    */
   stop(): Promise<void> {
     return this.#stopping ??= this.#stop();
@@ -82,16 +82,16 @@ export class HttpServer implements AsyncDisposable {
 
   async #stop(): Promise<void> {
     this.#ended.abort();
-    await this.#front.stop();
+    await this.#limiter.stop();
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(late.resolve, this.#options.drainMs);
-    const ended = this.#server.shutdown().catch(() => {}); // what failed was told
+    const ended = this.#server.shutdown().catch(() => {}); // already reported
     await Promise.race([ended.then(() => this.#running), late.promise]);
     clearTimeout(timer);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
-    await this.#front[Symbol.asyncDispose]();
+    await this.#limiter[Symbol.asyncDispose]();
   }
 }

@@ -23,19 +23,19 @@ import { jobSchema, jobView, logSchema } from "./views.ts";
 import { ExitCode } from "../../core/internal.ts";
 
 const byId = z.object({ id: z.uuid() });
-const whole = (least: number, most: number, fallback: number) =>
-  z.coerce.number().int().min(least).max(most).default(fallback);
+const whole = (min: number, max: number, fallback: number) =>
+  z.coerce.number().int().min(min).max(max).default(fallback);
 const number = z.coerce.number().int().min(0);
 
-/** Streams of one key at once on one instance. */
+/** Maximum number of concurrent streams of a key on one instance. */
 const maxStreams = 50;
 
-/** Whose jobs a key may see: its user's, or everybody's for an admin. */
+/** The user whose jobs a key may see; undefined for an admin, who may see all. */
 function ownerOf({ key }: Pick<Call<unknown, unknown>, "key">): string | undefined {
   return hasScope(key, "admin") ? undefined : key.owner;
 }
 
-/** Somebody else's job is not there: who asks learns nothing of it. */
+/** Another user's job is reported as not found. */
 async function ownJob(
   { pool }: ServiceParts,
   call: Call<{ readonly id: string }, unknown>,
@@ -48,7 +48,7 @@ async function ownJob(
 }
 
 function noJob(): HttpProblem {
-  return new HttpProblem(404, "there is no such job");
+  return new HttpProblem(404, "the job does not exist");
 }
 
 /** `/v1/jobs`. */
@@ -62,13 +62,13 @@ export function addJobRoutes(app: ServiceApp, parts: ServiceParts): void {
     scope: "jobs:write",
     headers: z.object({
       "idempotency-key": z.string().max(128).optional().meta({
-        description: "The same key and body give the same job, however often they are sent",
+        description: "Repeating a request with the same key and body returns the same job",
       }),
     }),
     body: jobSpecSchema,
     responses: {
-      201: { description: "The job was taken in", schema: jobSchema },
-      200: { description: "It was taken in before, by the same request", schema: jobSchema },
+      201: { description: "The job was accepted", schema: jobSchema },
+      200: { description: "The job was accepted earlier, by the same request", schema: jobSchema },
     },
     problems: [400, 409, 413, 415],
     async handle({ context, key, trace, actor }) {
@@ -90,14 +90,14 @@ export function addJobRoutes(app: ServiceApp, parts: ServiceParts): void {
   addRoute(app, parts, {
     method: "get",
     path: "/v1/jobs",
-    summary: "List jobs, the newest first",
+    summary: "List jobs, newest first",
     scope: "jobs:read",
     query: z.strictObject({
       state: z.enum(jobStates).optional(),
       command: z.enum(jobCommands).optional(),
       limit: whole(1, 200, 50),
-      after: z.uuid().optional().meta({ description: "Go on after this job" }),
-      owner: z.string().optional().meta({ description: "Of this user; for admins" }),
+      after: z.uuid().optional().meta({ description: "Start after this job" }),
+      owner: z.string().optional().meta({ description: "Only jobs of this user; for admins" }),
     }),
     responses: {
       200: { description: "Jobs", schema: z.object({ jobs: z.array(jobSchema) }) },
@@ -121,7 +121,7 @@ export function addJobRoutes(app: ServiceApp, parts: ServiceParts): void {
   addRoute(app, parts, {
     method: "get",
     path: "/v1/jobs/{id}",
-    summary: "A job, with its report when it is over",
+    summary: "Get a job, with its report once it has ended",
     scope: "jobs:read",
     params: byId,
     responses: {
@@ -140,11 +140,14 @@ export function addJobRoutes(app: ServiceApp, parts: ServiceParts): void {
   addRoute(app, parts, {
     method: "post",
     path: "/v1/jobs/{id}/cancel",
-    summary: "End a job",
+    summary: "Cancel a job",
     scope: "jobs:write",
     params: byId,
     responses: {
-      202: { description: "It ends, or has ended; its state tells", schema: jobSchema },
+      202: {
+        description: "The job is being cancelled, or has ended; see its state",
+        schema: jobSchema,
+      },
     },
     problems: [404, 409],
     async handle(call) {
@@ -157,13 +160,13 @@ export function addJobRoutes(app: ServiceApp, parts: ServiceParts): void {
   addRoute(app, parts, {
     method: "get",
     path: "/v1/jobs/{id}/logs",
-    summary: "Lines of a job's log",
+    summary: "Read a job's log",
     scope: "jobs:read",
     params: byId,
     query: z.strictObject({
       after: number.default(0),
       before: number.optional().meta({
-        description: "The last lines before this number, and not those after another",
+        description: "The last lines before this number, instead of the first after `after`",
       }),
       limit: whole(1, 1000, 200),
     }),
@@ -188,11 +191,13 @@ export function addJobRoutes(app: ServiceApp, parts: ServiceParts): void {
   addRoute(app, parts, {
     method: "get",
     path: "/v1/jobs/{id}/events",
-    summary: "What happens to a job, as server-sent events, until it is over",
+    summary: "Follow a job's events, as server-sent events, until it has ended",
     scope: "jobs:read",
     params: byId,
     query: z.strictObject({
-      after: number.optional().meta({ description: "The number of the last event that is known" }),
+      after: number.optional().meta({
+        description: "The number of the last event already received",
+      }),
     }),
     headers: z.object({ "last-event-id": z.string().optional() }),
     responses: { 200: { description: "Events: state, run, end", type: "text/event-stream" } },
@@ -202,10 +207,10 @@ export function addJobRoutes(app: ServiceApp, parts: ServiceParts): void {
       const job = await ownJob(parts, call);
       const header = context.req.header("last-event-id");
       const last = header === undefined ? undefined : number.safeParse(header);
-      if (last?.success === false) throw new HttpProblem(400, "last-event-id is no number");
+      if (last?.success === false) throw new HttpProblem(400, "last-event-id is not a number");
       const open = streams.get(key.id) ?? 0;
       if (open >= maxStreams) {
-        throw new HttpProblem(429, `this key has ${open} streams open`, {
+        throw new HttpProblem(429, `this key has ${open} open event streams`, {
           headers: { "retry-after": "5" },
         });
       }
@@ -227,7 +232,7 @@ export function addJobRoutes(app: ServiceApp, parts: ServiceParts): void {
   });
 }
 
-/** A job that waits ends here; one that runs is ended by its worker. */
+/** Ends a queued job; a running job is ended by its worker. */
 async function cancelJob(
   { pool, queue }: ServiceParts,
   { params: { id }, actor, key }: Call<{ readonly id: string }, unknown>,
@@ -236,7 +241,7 @@ async function cancelJob(
     const job = await requestCancellation(session, id);
     if (job === undefined) throw noJob();
     if (isFinal(job.state) && job.state !== "cancelled") {
-      throw new HttpProblem(409, `the job is over: ${job.state}`);
+      throw new HttpProblem(409, `the job has already ended: ${job.state}`);
     }
     if (job.state === "queued") {
       await queue.cancel(session, job);

@@ -14,46 +14,50 @@ import {
 } from "../store/mod.ts";
 import { limitsSchema } from "./views.ts";
 
-const name = z.string().min(1).max(128).regex(/^[^\p{Cc}]*$/u, "has a control character");
+const name = z.string().min(1).max(128).regex(/^[^\p{Cc}]*$/u, "contains a control character");
 
-/** What a new key is to be: `POST /v1/keys`. */
+/** The body of `POST /v1/keys`. */
 export const newKeySchema = z.strictObject({
-  owner: name.meta({ description: "The user that it belongs to; jobs belong to the user" }),
+  owner: name.meta({ description: "The user who owns the key and its jobs" }),
   name,
   scopes: z.array(z.enum(keyScopes)).min(1),
   expires_in_days: z.number().positive().max(3650).optional(),
   limits: limitsSchema.partial().optional(),
 });
 
-/** What a new key is to be. */
+/** A key to create. */
 export type NewKey = z.infer<typeof newKeySchema>;
 
-/** How a key is replaced: `POST /v1/keys/{id}/rotate`. */
+/** The body of `POST /v1/keys/{id}/rotate`. */
 export const rotationSchema = z.strictObject({
   overlap_seconds: z.int().min(0).max(90 * 86_400).default(86_400).meta({
-    description: "How long the old key goes on",
+    description: "How long the old key remains valid",
   }),
   expires_in_days: z.number().positive().max(3650).optional(),
 });
 
-/** Who does it, for the audit trail. */
+/** Who performs an action, for the audit trail. */
 export type Actor = Pick<AuditEntry, "actor" | "apiKeyPrefix" | "traceId" | "address">;
 
-/** A key that was just made, with the key itself: shown this once. */
-export interface MadeKey {
+/** A new key, including the key itself, which is shown only once. */
+export interface CreatedKey {
   readonly row: ApiKeyRow;
   readonly key: string;
 }
 
-/** Makes a key, within a transaction. */
-export async function createKey(session: Session, wanted: NewKey, actor: Actor): Promise<MadeKey> {
-  const limits = wanted.limits ?? {};
+/** Creates a key, within a transaction. */
+export async function createKey(
+  session: Session,
+  input: NewKey,
+  actor: Actor,
+): Promise<CreatedKey> {
+  const limits = input.limits ?? {};
   const made = await makeApiKey();
   const row = await insertKey(session, made, {
-    owner: wanted.owner,
-    name: wanted.name,
-    scopes: wanted.scopes,
-    expiresAt: expiry(wanted.expires_in_days),
+    owner: input.owner,
+    name: input.name,
+    scopes: input.scopes,
+    expiresAt: expiry(input.expires_in_days),
     createdBy: actor.actor,
     requestsPerSecond: limits.requests_per_second ?? defaultLimits.requestsPerSecond,
     requestBurst: limits.request_burst ?? defaultLimits.requestBurst,
@@ -72,10 +76,10 @@ export async function createKey(session: Session, wanted: NewKey, actor: Actor):
 }
 
 /**
- * Makes a successor of a key, with the same owner, scopes and limits, which both share; the old one
- * goes on for a while. Within a transaction.
+ * Creates a successor of a key, within a transaction. Both share the owner, scopes and limits, and
+ * the old key remains valid for a while.
  *
- * @returns undefined when there is no such key, or it is revoked already
+ * @returns undefined if the key does not exist, is revoked, or already has a successor
  */
 export async function rotateKey(
   session: Session,
@@ -85,7 +89,7 @@ export async function rotateKey(
     readonly expiresInDays: number | undefined;
   },
   actor: Actor,
-): Promise<MadeKey | undefined> {
+): Promise<CreatedKey | undefined> {
   const old = await findKey(session, id);
   if (old === undefined || old.revokedAt !== null || old.replacedBy !== null) return undefined;
   const made = await makeApiKey();
@@ -111,7 +115,8 @@ export async function rotateKey(
 }
 
 /**
- * Ends a key at once, within a transaction. Returns false when there is none that could be ended.
+ * Revokes a key immediately, within a transaction. Returns false if it does not exist or was
+ * already revoked.
  */
 export async function endKey(session: Session, id: string, actor: Actor): Promise<boolean> {
   const done = await revokeKey(session, id);

@@ -1,5 +1,5 @@
 /**
- * The service's API over HTTP.
+ * The service's HTTP API.
  *
  * Requires `--allow-net` for the service's database and to listen.
  *

@@ -2,15 +2,17 @@ import type { Context } from "hono";
 import { z } from "zod";
 import type { Problem } from "../../core/internal.ts";
 
-/** What answers a request that failed. Source: RFC 9457, "Problem Details for HTTP APIs". */
+/** The response to a failed request. Source: RFC 9457, "Problem Details for HTTP APIs". */
 export const problemSchema = z.object({
-  type: z.string().meta({ description: "`about:blank`: the status says what kind it is" }),
+  type: z.string().meta({
+    description: "`about:blank`: the status identifies the kind of problem",
+  }),
   title: z.string(),
   status: z.int(),
   detail: z.string(),
-  trace_id: z.string().meta({ description: "Where to look in the logs" }),
+  trace_id: z.string().meta({ description: "Identifies the request in the logs" }),
   problems: z.array(z.object({ path: z.string(), message: z.string() })).optional().meta({
-    description: "Everything that is wrong with the request, with its place in the body",
+    description: "All problems of the request, each with its path in the body",
   }),
 });
 
@@ -27,10 +29,10 @@ const titles: Readonly<Record<number, string>> = {
   503: "Service Unavailable",
 };
 
-/** A status of a failed request. */
+/** The status of a failed request. */
 export type ProblemStatus = 400 | 401 | 403 | 404 | 409 | 413 | 415 | 429 | 500 | 503;
 
-/** Ends a request. */
+/** Fails a request with a status. */
 export class HttpProblem extends Error {
   override readonly name = "HttpProblem";
   readonly status: ProblemStatus;
@@ -52,7 +54,7 @@ export class HttpProblem extends Error {
   }
 }
 
-/** The answer to a request that ended so. */
+/** The response for a problem. */
 export function problemResponse(
   context: Context,
   { problem, traceId }: { readonly problem: HttpProblem; readonly traceId: string },

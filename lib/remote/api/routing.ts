@@ -11,7 +11,7 @@ import { HttpProblem, problemResponse, problemSchema, type ProblemStatus } from 
 import type { ServiceParts } from "./service.ts";
 import { readTrace, type Trace, traceparentOf } from "./trace.ts";
 
-/** What Deno tells of a connection. */
+/** Information about the connection of a request. */
 export interface Bindings {
   readonly address?: string | undefined;
 }
@@ -19,28 +19,28 @@ export interface Bindings {
 /** The application that routes are added to. */
 export type ServiceApp = OpenAPIHono<{ Bindings: Bindings }>;
 
-/** A request on its way to its handler. */
+/** An authenticated request. */
 export interface Call<Params, Query> {
   readonly context: Context;
   readonly key: ApiKeyRow;
   readonly trace: Trace;
   readonly params: Params;
   readonly query: Query;
-  /** Who asks, for the audit trail. */
+  /** The caller, for the audit trail. */
   readonly actor: Actor;
 }
 
-/** A route: how it is documented, who may use it, what it does. */
+/** A route: its documentation, scope and handler. */
 export interface Route<Params extends z.ZodObject, Query extends z.ZodObject> {
   readonly method: "get" | "post" | "delete";
-  /** As OpenAPI writes it: `/v1/jobs/{id}`. */
+  /** In OpenAPI notation: `/v1/jobs/{id}`. */
   readonly path: string;
   readonly summary: string;
   readonly scope: KeyScope;
   readonly params?: Params;
   readonly query?: Query;
   readonly headers?: z.ZodObject;
-  /** What the body has to be; the handler reads it. */
+  /** The schema of the body, which the handler reads. */
   readonly body?: z.ZodType;
   readonly responses: Readonly<
     Record<
@@ -48,7 +48,7 @@ export interface Route<Params extends z.ZodObject, Query extends z.ZodObject> {
       { readonly description: string; readonly schema?: z.ZodType; readonly type?: string }
     >
   >;
-  /** Failures besides 401, 403, 429 and 500. */
+  /** Error statuses besides 401, 403, 429 and 500. */
   readonly problems: readonly ProblemStatus[];
   readonly handle: (call: Call<z.output<Params>, z.output<Query>>) => Promise<Response> | Response;
 }
@@ -62,12 +62,12 @@ export function addRoute<
   app[route.method](route.path.replaceAll(/\{(\w+)\}/g, ":$1"), async (context) => {
     const trace = readTrace(context.req.header("traceparent"));
     const request = { context, trace, route: route.path };
-    return await answering(parts, request, async (told) => {
+    return await answering(parts, request, async (logged) => {
       const key = await parts.authenticator.authenticate(
         context.req.raw.headers,
         addressOf(context),
       );
-      told.keyPrefix = key.prefix;
+      logged.keyPrefix = key.prefix;
       const actor: Actor = {
         actor: key.owner,
         apiKeyPrefix: key.prefix,
@@ -93,12 +93,12 @@ export function addRoute<
   });
 }
 
-/** Where a request's connection comes from; undefined where the server does not say. */
+/** The client's address; undefined if the server does not provide it. */
 export function addressOf(context: Context): string | undefined {
   return (context.env as Bindings | undefined)?.address;
 }
 
-/** Answers whatever happens, and notes it. */
+/** Answers a request whatever happens, and logs it. */
 export async function answering(
   { metrics, log }: ServiceParts,
   { context, trace, route }: {
@@ -106,23 +106,23 @@ export async function answering(
     readonly trace: Trace;
     readonly route: string;
   },
-  work: (told: { keyPrefix: string | undefined }) => Promise<Response>,
+  work: (logged: { keyPrefix: string | undefined }) => Promise<Response>,
 ): Promise<Response> {
   const start = performance.now();
-  const told: { keyPrefix: string | undefined } = { keyPrefix: undefined };
+  const logged: { keyPrefix: string | undefined } = { keyPrefix: undefined };
   let response: Response;
   let failure: unknown;
   try {
-    response = await work(told);
+    response = await work(logged);
   } catch (error) {
     failure = error;
     const problem = error instanceof HttpProblem
       ? error
       : isTransient(error)
-      ? new HttpProblem(503, "the service's database does not answer", {
+      ? new HttpProblem(503, "the service's database is not available", {
         headers: { "retry-after": "2" },
       })
-      : new HttpProblem(500, "something went wrong in the service; its log knows the trace id");
+      : new HttpProblem(500, "internal error; see the service's log for the trace id");
     response = problemResponse(context, { problem, traceId: trace.traceId });
   }
   response.headers.set("traceparent", traceparentOf(trace));
@@ -134,14 +134,14 @@ export async function answering(
   log({
     ...line,
     traceId: trace.traceId,
-    keyPrefix: told.keyPrefix,
-    ...(response.status < 500 ? {} : { error: inside(failure) }),
+    keyPrefix: logged.keyPrefix,
+    ...(response.status < 500 ? {} : { error: describeInternal(failure) }),
   });
   return response;
 }
 
-/** An error of ours for the operator: where it came from, and nothing that a request brought. */
-function inside(error: unknown): string {
+/** Describes an internal error by its origin, without anything from the request. */
+function describeInternal(error: unknown): string {
   if (!(error instanceof Error)) return "unknown";
   const place = /\n\s+at .*/.exec(error.stack ?? "")?.[0].trim() ?? "";
   const state = "sqlState" in error ? ` ${String(error.sqlState)}` : "";
@@ -158,7 +158,7 @@ async function limitRate({ pool }: ServiceParts, key: ApiKeyRow): Promise<void> 
     })
   );
   if (allowed) return;
-  throw new HttpProblem(429, "too many requests with this key", {
+  throw new HttpProblem(429, "this key has exceeded its request rate", {
     headers: { "retry-after": String(retryAfterSeconds) },
   });
 }
@@ -167,20 +167,20 @@ function read(schema: z.ZodObject | undefined, value: unknown, status: ProblemSt
   if (schema === undefined) return {};
   const { success, data, error } = schema.safeParse(value);
   if (success) return data;
-  if (status === 404) throw new HttpProblem(404, "there is no such thing");
-  throw new HttpProblem(status, "the request has parameters that are not known or not good", {
+  if (status === 404) throw new HttpProblem(404, "not found");
+  throw new HttpProblem(status, "the request has unknown or invalid parameters", {
     problems: error.issues.flatMap(issueProblems),
   });
 }
 
-/** Reads the body of a request by a schema. */
+/** Validates the body of a request. */
 export function checkBody<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
 ): z.output<Schema> {
   const { success, data, error } = schema.safeParse(value);
   if (success) return data;
-  throw new HttpProblem(400, "the body is not what is asked for here", {
+  throw new HttpProblem(400, "the body is not valid", {
     problems: error.issues.flatMap(issueProblems),
   });
 }
@@ -191,7 +191,7 @@ function document(app: ServiceApp, route: Route<z.ZodObject, z.ZodObject>): void
     method: route.method,
     path: route.path,
     summary: route.summary,
-    description: `Needs the scope \`${route.scope}\`.`,
+    description: `Requires the scope \`${route.scope}\`.`,
     security: [{ apiKey: [] }],
     request: {
       ...(route.params === undefined ? {} : { params: route.params }),

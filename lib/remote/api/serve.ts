@@ -12,14 +12,14 @@ import { RequestMetrics } from "./metrics.ts";
 import type { ServiceApp } from "./routing.ts";
 import type { RequestLine, ServiceParts } from "./service.ts";
 
-/** How an instance of the service is opened. */
+/** Settings of an instance of the service. */
 export interface ServiceOptions {
   /** The service's own database. */
   readonly database: Endpoint;
   readonly hostname: string;
-  /** 0 takes any free one. */
+  /** 0 picks a free port. */
   readonly port: number;
-  /** PEM; without it the service speaks plain HTTP, for a proxy that does TLS. */
+  /** PEM; undefined for plain HTTP, behind a proxy that terminates TLS. */
   readonly tls: { readonly certificate: string; readonly key: string } | undefined;
   readonly keys: KeyProvider;
   readonly guard: AddressGuard;
@@ -27,54 +27,54 @@ export interface ServiceOptions {
   readonly queueSettings: QueueSettings;
   readonly defaultTimeoutSeconds: number;
   readonly openMetrics: boolean;
-  /** Connections at once, 300 if not given. */
+  /** Maximum number of concurrent connections. @default 300 */
   readonly maxConnections?: number;
   readonly version: string;
   readonly log: (line: RequestLine) => void;
   readonly onError: (error: unknown) => void;
-  /** Told before each pause, why the database cannot be used yet. */
+  /** Called before each pause, with the reason why the database cannot be used yet. */
   readonly onWait: (error: unknown, delayMs: number) => void;
-  /** Adds more to the application, such as the page. */
+  /** Adds routes to the application, such as the web page. */
   readonly extend?: (app: ServiceApp, parts: ServiceParts) => void;
 }
 
 /**
- * A running instance: listening, while its database is waited for → ready → disposed, when its
- * requests have been answered and its streams ended. Until it is ready it answers `/healthz` and
- * the page; all else gets a 503, and `/readyz` says why.
+ * A running instance: listening, while it waits for its database → ready → disposed, when its
+ * requests have been answered and its streams closed. Until it is ready, it serves `/healthz` and
+ * the web page; other requests get a 503, and `/readyz` gives the reason.
  */
 export interface Service extends AsyncDisposable {
   /** `http://127.0.0.1:8080` */
   readonly url: string;
   readonly pool: SessionPool;
   /**
-   * Resolves when the database is there and up to date; rejects with what does not pass by itself,
-   * such as a refused password.
+   * Resolves when the database is available and migrated; rejects with a permanent error, such as a
+   * rejected password.
    */
   readonly ready: Promise<void>;
 }
 
-/** Each takes three file descriptors, and many systems give a process 1,024. */
+/** Each takes three file descriptors; many systems allow a process 1024. */
 const maxConnections = 300;
 
 /**
- * Streams say something every 15 s, and no other answer takes longer; more than balancers keep
- * their idle connections, which is mostly 60 s.
+ * Streams send data every 15 s, and no other response takes longer. Longer than the idle timeout of
+ * most load balancers (60 s).
  */
 const graceMs = 75_000;
 
 /**
- * Answers under way when the service ends may take so long: a little more than a body may take to
+ * How long responses in progress may take at shutdown: a little longer than a body may take to
  * arrive.
  */
 const drainMs = 15_000;
 
-/** Requests that ask the database at once; more wait. */
+/** Number of requests that can use the database concurrently. */
 const poolSize = 10;
 
 /**
- * Listens, waits for the database where it is not there yet, and brings its tables up to date. Any
- * number of instances may run on one database.
+ * Listens, waits for the database to become available, and migrates its tables. Any number of
+ * instances can share a database.
  *
  * Requires `--allow-net` for the database, to listen, and to resolve the hosts of jobs.
  */
@@ -84,13 +84,13 @@ export async function openService(options: ServiceOptions): Promise<Service> {
   const pool = opened.use(new SessionPool(database, { size: poolSize, values: "native" }));
   let queue: JobQueue | undefined;
   const ending = new AbortController();
-  // begun last: nothing is to be undone here when the port is taken
-  const begun: Promise<JobQueue>[] = [];
+  // started last: nothing must be undone if the port is in use
+  const started: Promise<JobQueue>[] = [];
   opened.defer(async () => {
-    ending.abort(new Error("the service was ended"));
-    for (const each of begun) {
-      const given = await each.catch(() => undefined); // told by `ready`
-      await given?.[Symbol.asyncDispose]();
+    ending.abort(new Error("the service was shut down"));
+    for (const each of started) {
+      const opened = await each.catch(() => undefined); // reported by `ready`
+      await opened?.[Symbol.asyncDispose]();
     }
   });
   const hub = opened.use(new EventHub(pool));
@@ -99,7 +99,9 @@ export async function openService(options: ServiceOptions): Promise<Service> {
     pool,
     isReady: () => queue !== undefined,
     get queue() {
-      if (queue === undefined) throw new HttpProblem(503, "the service waits for its database");
+      if (queue === undefined) {
+        throw new HttpProblem(503, "the service is waiting for its database");
+      }
       return queue;
     },
     hub,
@@ -114,14 +116,14 @@ export async function openService(options: ServiceOptions): Promise<Service> {
       hostname,
       port,
       tls,
-      most: options.maxConnections ?? maxConnections,
+      maxConnections: options.maxConnections ?? maxConnections,
       graceMs,
       drainMs,
       onError,
       answer: (request, address) => app.fetch(request, { address }),
     }),
   );
-  // streams end first: the server waits for its answers
+  // streams close first, because the server waits for its responses
   opened.defer(async () => {
     const ended = server.stop();
     await hub[Symbol.asyncDispose]();
@@ -135,11 +137,11 @@ export async function openService(options: ServiceOptions): Promise<Service> {
     onError,
     onWait: options.onWait,
   });
-  begun.push(opening);
+  started.push(opening);
   const ready = opening.then((opened) => {
     queue = opened;
   });
-  ready.catch(() => {}); // who opened it looks at it
+  ready.catch(() => {}); // handled by the caller
   const host = hostname.includes(":") ? `[${hostname}]` : hostname;
   const resources = opened.move();
   return {

@@ -7,7 +7,7 @@ import type { Authenticator } from "./authenticate.ts";
 import type { EventHub } from "./event_hub.ts";
 import type { RequestMetrics } from "./metrics.ts";
 
-/** A line for the operator about a request: no body, no query, no key. */
+/** A log line about a request, without its body, query or key. */
 export interface RequestLine {
   readonly method: string;
   /** The route's pattern, not the path. */
@@ -16,29 +16,29 @@ export interface RequestLine {
   readonly ms: number;
   readonly traceId: string;
   readonly keyPrefix: string | undefined;
-  /** What went wrong inside, for a status of 500. */
+  /** The internal error, for status 500 and above. */
   readonly error?: string;
 }
 
 /**
- * What the API stands on. It keeps nothing of its own: any number of instances share the database.
+ * What the API depends on. It has no state of its own: any number of instances share the database.
  */
 export interface ServiceParts {
   readonly pool: SessionPool;
-  /** @throws HttpProblem 503 while the database is waited for */
+  /** @throws HttpProblem 503 until the database is available */
   readonly queue: JobQueue;
-  /** Whether the database is there and its tables are up to date. */
+  /** Whether the database is available and its tables are migrated. */
   readonly isReady: () => boolean;
   readonly keys: KeyProvider;
   readonly guard: AddressGuard;
   readonly authenticator: Authenticator;
   readonly hub: EventHub;
   readonly metrics: RequestMetrics;
-  /** What the workers of this release can run. */
+  /** The commands that workers of this release can run. */
   readonly commands: readonly JobCommand[];
-  /** For jobs that name no timeout. */
+  /** The timeout of jobs that do not specify one. */
   readonly defaultTimeoutSeconds: number;
-  /** Whether `/metrics` is for everybody who can reach it. */
+  /** Whether `/metrics` needs no key. */
   readonly openMetrics: boolean;
   readonly version: string;
   readonly log: (line: RequestLine) => void;

@@ -24,12 +24,12 @@ import { parseBody } from "./body.ts";
 import { HttpProblem } from "./problem.ts";
 import type { ServiceParts } from "./service.ts";
 
-/** A request to take a job in. */
+/** A request to submit a job. */
 export interface Submission {
   readonly key: ApiKeyRow;
   /**
-   * The key itself: the request's digest is made with it, so that who reads the table learns
-   * nothing of the body.
+   * The key itself. It keys the digest of the request, which then reveals nothing about the body to
+   * readers of the table.
    */
   readonly presentedKey: string;
   readonly body: string;
@@ -38,7 +38,7 @@ export interface Submission {
   readonly address: string | undefined;
 }
 
-/** A job that was taken in, now or by the same request before. */
+/** A submitted job, possibly by an earlier identical request. */
 export interface Submitted {
   readonly job: JobRow;
   readonly replayed: boolean;
@@ -48,7 +48,7 @@ export interface Submitted {
 export async function submitJob(parts: ServiceParts, submission: Submission): Promise<Submitted> {
   const { key, idempotencyKey, body, presentedKey } = submission;
   if (idempotencyKey !== undefined && !/^[\x21-\x7e]{1,128}$/.test(idempotencyKey)) {
-    throw new HttpProblem(400, "idempotency-key has 1 to 128 visible ASCII characters");
+    throw new HttpProblem(400, "idempotency-key must consist of 1 to 128 visible ASCII characters");
   }
   const requestDigest = createHmac("sha256", presentedKey).update(body).digest("base64");
   const earlier = await findEarlier(parts, { key, idempotencyKey, requestDigest });
@@ -86,7 +86,7 @@ export async function submitJob(parts: ServiceParts, submission: Submission): Pr
     });
     await appendJournal(session, { jobId: id }, {
       events: [{ kind: "state", state: "queued", attempt: 0 }],
-      lines: [{ level: "info", message: `${spec.command} taken in, queue ${queue}` }],
+      lines: [{ level: "info", message: `${spec.command} accepted, queue ${queue}` }],
     });
     await appendAudit(session, {
       actor: key.owner,
@@ -102,7 +102,7 @@ export async function submitJob(parts: ServiceParts, submission: Submission): Pr
   });
   if (job !== undefined) return { job, replayed: false };
   const winner = await findEarlier(parts, { key, idempotencyKey, requestDigest });
-  if (winner === undefined) throw new Error("the job with this idempotency key has gone");
+  if (winner === undefined) throw new Error("the job with this idempotency key no longer exists");
   return { job: winner, replayed: true };
 }
 
@@ -119,7 +119,10 @@ async function findEarlier(
     findByIdempotencyKey(session, { apiKeyId: key.limitsId, idempotencyKey })
   );
   if (found !== undefined && found.requestDigest !== requestDigest) {
-    throw new HttpProblem(409, "this idempotency key was used with another body or API key");
+    throw new HttpProblem(
+      409,
+      "this idempotency key was already used with a different body or API key",
+    );
   }
   return found;
 }
@@ -133,12 +136,12 @@ function checkSpec(parts: ServiceParts, value: unknown, now: string): JobSpec {
       message: `this service runs ${parts.commands.join(", ")}, not ${spec.command}`,
     }]);
   }
-  // windows of time reach back from now, whenever a worker begins and however often
+  // time windows are relative to now, whenever and however often a worker starts the job
   return { ...spec, rules: { ...spec.rules, now: spec.rules.now ?? now } };
 }
 
 function refusal(problems: readonly Problem[]): HttpProblem {
-  return new HttpProblem(400, "the job is not one that this service runs", { problems });
+  return new HttpProblem(400, "the job is not valid", { problems });
 }
 
 interface Endpoints {
@@ -146,7 +149,7 @@ interface Endpoints {
   readonly target: Endpoint;
 }
 
-/** Names are resolved here to tell early what a worker would refuse; the worker looks again. */
+/** Reports early what a worker would refuse; the worker checks again. */
 async function checkAddresses({ guard }: ServiceParts, spec: JobSpec): Promise<Endpoints> {
   const problems: Problem[] = [];
   const check = async (side: Endpoint["side"]): Promise<Endpoint | undefined> => {
@@ -154,7 +157,7 @@ async function checkAddresses({ guard }: ServiceParts, spec: JobSpec): Promise<E
     try {
       const endpoint = await resolveEndpoint(spec[`${side}_url`], { side, path });
       await guard.pin(endpoint).catch((error) => {
-        // a name that is not known here may be known where the workers are
+        // a name that does not resolve here may resolve in the workers' network
         if (error instanceof AddressRefusedError) throw error;
       });
       return endpoint;
@@ -172,7 +175,7 @@ async function checkAddresses({ guard }: ServiceParts, spec: JobSpec): Promise<E
 }
 
 async function enforceQuota(session: Session, key: ApiKeyRow): Promise<void> {
-  // two requests of one key are counted one after the other
+  // serializes the requests of a key, so that none is counted twice or missed
   await session.query(
     "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('seren_remote quota ' || $1::pg_catalog.text, 0))",
     [key.limitsId],
@@ -181,7 +184,7 @@ async function enforceQuota(session: Session, key: ApiKeyRow): Promise<void> {
   if (open >= key.maxQueued) {
     throw new HttpProblem(
       429,
-      `${open} jobs of this key wait or run; it may have ${key.maxQueued}`,
+      `this key has ${open} jobs queued or running, its limit is ${key.maxQueued}`,
       {
         headers: { "retry-after": "30" },
       },
@@ -190,7 +193,7 @@ async function enforceQuota(session: Session, key: ApiKeyRow): Promise<void> {
   if (today >= key.jobsPerDay) {
     throw new HttpProblem(
       429,
-      `this key has submitted ${today} jobs within a day, which is its quota`,
+      `this key has submitted ${today} jobs within a day, its limit is ${key.jobsPerDay}`,
       {
         headers: { "retry-after": "3600" },
       },

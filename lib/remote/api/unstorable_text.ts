@@ -1,14 +1,14 @@
 import type { Problem } from "../../core/internal.ts";
 
-/** PostgreSQL stores no NUL in any text, and nothing can be sent that is not Unicode. */
+/** PostgreSQL cannot store NUL in text, and only well-formed Unicode can be sent. */
 const problemOf = (text: string): string | undefined =>
   text.includes("\0")
-    ? "has a NUL character, which PostgreSQL cannot store"
+    ? "contains a NUL character, which PostgreSQL cannot store"
     : text.isWellFormed()
     ? undefined
-    : "has half of a surrogate pair, which is not a character";
+    : "contains an unpaired surrogate, which is not a character";
 
-/** Deeper documents than any that is understood here. */
+/** Deeper than any valid document. */
 const maxDepth = 64;
 
 interface Place {
@@ -18,8 +18,8 @@ interface Place {
 }
 
 /**
- * What of a parsed document cannot be stored or sent: texts and keys with a NUL character or a lone
- * surrogate, and nesting that nothing here has. Never recurses.
+ * Finds what cannot be stored or sent in a parsed document: texts and keys with a NUL character or
+ * an unpaired surrogate, and excessive nesting. Does not recurse.
  */
 export function unstorableText(document: unknown): readonly Problem[] {
   const problems: Problem[] = [];
@@ -29,19 +29,19 @@ export function unstorableText(document: unknown): readonly Problem[] {
     if (typeof value === "string") add(problems, path, problemOf(value));
     if (typeof value !== "object" || value === null) continue;
     if (depth >= maxDepth) {
-      return [{ path: "body", message: `is nested more than ${maxDepth} deep` }];
+      return [{ path: "body", message: `is nested more than ${maxDepth} levels deep` }];
     }
     const inside: Place[] = [];
     for (const [key, each] of Object.entries(value)) {
       const isIndex = Array.isArray(value);
       const wrong = isIndex ? undefined : problemOf(key);
-      // a key that cannot be stored is not named either
+      // a key that cannot be stored must not appear in the path either
       if (wrong !== undefined) add(problems, path, `has a key that ${wrong}`);
       const name = wrong === undefined ? key : "?";
       const place = isIndex ? `${path}[${key}]` : path === "" ? name : `${path}.${name}`;
       inside.push({ value: each, path: place, depth: depth + 1 });
     }
-    open.push(...inside.reverse()); // the next one to look at is the last
+    open.push(...inside.reverse()); // a stack: the next to process is the last
   }
   return problems;
 }
@@ -51,8 +51,8 @@ function add(problems: Problem[], path: string, message: string | undefined): vo
 }
 
 /**
- * Whether the path and the query of a URL can be decoded into text that can be stored:
- * percent-encoded UTF-8 without NUL.
+ * Whether the path or query of a URL does not decode to storable text: it must be percent-encoded
+ * UTF-8 without NUL.
  */
 export function hasUnstorableText({ pathname, search }: URL): boolean {
   try {

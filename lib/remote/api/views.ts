@@ -5,7 +5,7 @@ import { type ApiKeyRow, attemptNumber, type AuditRow, type JobRow } from "../st
 
 const time = z.iso.datetime();
 
-/** A job as its owner sees it. */
+/** A job, as shown to its owner. */
 export const jobSchema = z.object({
   id: z.uuid(),
   owner: z.string(),
@@ -19,7 +19,7 @@ export const jobSchema = z.object({
     target: z.string().meta({ description: "Without password and parameters" }),
     filters: z.unknown(),
     options: z.unknown(),
-    rules: z.record(z.string(), z.int()).meta({ description: "How many there are of each kind" }),
+    rules: z.record(z.string(), z.int()).meta({ description: "Number of rules of each kind" }),
   }),
   timeout_seconds: z.int(),
   trace_id: z.string(),
@@ -37,7 +37,7 @@ export const jobSchema = z.object({
     bytes: z.number(),
     planned_bytes: z.number(),
   }).nullable(),
-  exit_code: z.int().nullable().meta({ description: "That of the command line" }),
+  exit_code: z.int().nullable().meta({ description: "As returned by the command line" }),
   error: z.object({
     message: z.string(),
     side: z.string().nullable(),
@@ -47,10 +47,10 @@ export const jobSchema = z.object({
   }).nullable(),
 });
 
-/** A job as the API gives it. */
+/** A job as returned by the API. */
 export type JobView = z.infer<typeof jobSchema>;
 
-/** {@linkcode jobSchema} of a row. */
+/** Converts a stored job to {@linkcode jobSchema}. */
 export function jobView(row: JobRow): JobView {
   return {
     id: row.id,
@@ -73,7 +73,7 @@ export function jobView(row: JobRow): JobView {
   };
 }
 
-/** What a key may take. */
+/** The limits of a key. */
 export const limitsSchema = z.strictObject({
   requests_per_second: z.number().min(0.01).max(10_000),
   request_burst: z.int().min(1).max(100_000),
@@ -82,7 +82,7 @@ export const limitsSchema = z.strictObject({
   jobs_per_day: z.int().min(1).max(10_000_000),
 });
 
-/** A key as an admin sees it: the key itself is not kept. */
+/** A key, as shown to an admin; the key itself is not stored. */
 export const keySchema = z.object({
   id: z.uuid(),
   owner: z.string(),
@@ -94,14 +94,14 @@ export const keySchema = z.object({
   created_by: z.string(),
   expires_at: time.nullable(),
   revoked_at: time.nullable(),
-  last_used_at: time.nullable().meta({ description: "To the minute" }),
+  last_used_at: time.nullable().meta({ description: "Accurate to the minute" }),
   replaced_by: z.uuid().nullable(),
 });
 
-/** A key as the API gives it. */
+/** A key as returned by the API. */
 export type KeyView = z.infer<typeof keySchema>;
 
-/** {@linkcode keySchema} of a row. */
+/** Converts a stored key to {@linkcode keySchema}. */
 export function keyView(row: ApiKeyRow): KeyView {
   return {
     id: row.id,
@@ -139,7 +139,7 @@ export const auditSchema = z.object({
   details: z.unknown(),
 });
 
-/** {@linkcode auditSchema} of a row. */
+/** Converts a stored entry to {@linkcode auditSchema}. */
 export function auditView(row: AuditRow): z.infer<typeof auditSchema> {
   return {
     id: row.id,

@@ -9,7 +9,7 @@ import { pause, retry } from "../../postgres/internal.ts";
 import type { JobCommand, JobLogLevel, JobSpecInput, JobState } from "../spec/mod.ts";
 import { type EventMessage, readEventMessages } from "./event_messages.ts";
 
-/** A job as the service gives it; see `/v1/openapi.json`. */
+/** A job as returned by the service; see `/v1/openapi.json`. */
 export interface RemoteJob {
   readonly id: string;
   readonly owner: string;
@@ -56,10 +56,10 @@ export interface RemoteLogLine {
   readonly message: string;
 }
 
-/** The service cannot be reached, or did not do what it was asked to. */
+/** The service cannot be reached, or rejected a request. */
 export class RemoteError extends ReplicatorError {
   override readonly name = "RemoteError";
-  /** Of the answer; undefined when there was none. */
+  /** The status of the response; undefined if there was none. */
   readonly status: number | undefined;
 
   constructor(
@@ -73,17 +73,17 @@ export class RemoteError extends ReplicatorError {
   }
 }
 
-/** Where the service is, and who asks. */
+/** Settings of {@linkcode RemoteClient}. */
 export interface RemoteClientOptions {
   /** `https://jobs.example.com` */
   readonly url: string;
   readonly apiKey: string;
   readonly signal: AbortSignal;
-  /** 32 hexadecimal digits: the service's and the workers' log lines have them too. */
+  /** 32 hexadecimal digits, also logged by the service and the workers. */
   readonly traceId: string;
-  /** Told before each further attempt. */
+  /** Called before each retry. */
   readonly onRetry?: (what: string, attempt: number, delayMs: number) => void;
-  /** Pauses before each further attempt. */
+  /** Pauses before retries. */
   readonly retryDelaysMs?: readonly number[];
 }
 
@@ -94,20 +94,19 @@ interface RequestOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Without an answer for so long, a request is made again. */
+/** A request without a response for this long is retried. */
 const answerTimeoutMs = 30_000;
 
-/** An attempt to follow a job goes on for about ten minutes of a service that does not answer. */
+/** Following a job tolerates a service that is unavailable for about ten minutes. */
 const followDelaysMs: readonly number[] = [
   ...[500, 1_000, 2_000, 4_000, 8_000],
   ...Array<number>(60).fill(10_000),
 ];
 
 /**
- * Talks to a service. What can be repeated is repeated when the network or the service fails for a
- * moment.
+ * A client of the service. Requests that are safe to repeat are retried after transient failures.
  *
- * Requires `--allow-net` of the service's host, and of nothing else.
+ * Requires `--allow-net` for the service's host only.
  */
 export class RemoteClient {
   readonly #options: RemoteClientOptions;
@@ -116,7 +115,7 @@ export class RemoteClient {
     this.#options = options;
   }
 
-  /** Submits a job, once however often the request has to be repeated. */
+  /** Submits a job. Retries do not submit it again. */
   async submit(
     spec: JobSpecInput,
     idempotencyKey: string = crypto.randomUUID(),
@@ -128,12 +127,12 @@ export class RemoteClient {
     });
   }
 
-  /** A job. */
+  /** Returns a job. */
   async job(id: string): Promise<RemoteJobWithResult> {
     return await this.#json(`/v1/jobs/${encodeURIComponent(id)}`);
   }
 
-  /** Jobs, the newest first. */
+  /** Lists jobs, newest first. */
   async jobs(
     { state, limit = 50 }: { readonly state?: string | undefined; readonly limit?: number } = {},
   ): Promise<readonly RemoteJob[]> {
@@ -142,12 +141,12 @@ export class RemoteClient {
     return (await this.#json<{ readonly jobs: readonly RemoteJob[] }>(`/v1/jobs?${query}`)).jobs;
   }
 
-  /** Asks a job to end. */
+  /** Cancels a job. */
   async cancel(id: string): Promise<RemoteJob> {
     return await this.#json(`/v1/jobs/${encodeURIComponent(id)}/cancel`, { method: "POST" });
   }
 
-  /** Lines of a job's log after a number. */
+  /** Returns the lines of a job's log after a number. */
   async logs(id: string, after = 0): Promise<readonly RemoteLogLine[]> {
     const query = new URLSearchParams({ after: String(after), limit: "1000" });
     const path = `/v1/jobs/${encodeURIComponent(id)}/logs?${query}`;
@@ -155,9 +154,9 @@ export class RemoteClient {
   }
 
   /**
-   * What happens to a job, until it is over. Goes on where it was when the connection breaks.
+   * Yields a job's events until it has ended. Reconnects and resumes if the connection breaks.
    *
-   * @param after the number of the last event that is known; 0 begins with the first
+   * @param after the number of the last event already received; 0 starts with the first
    */
   async *follow(id: string, after = 0): AsyncGenerator<EventMessage> {
     const { signal, onRetry } = this.#options;
@@ -177,7 +176,7 @@ export class RemoteClient {
       } catch (error) {
         signal.throwIfAborted();
         const delayMs = followDelaysMs[failures];
-        if (!isPassing(error) || delayMs === undefined) throw error;
+        if (!isTransientFailure(error) || delayMs === undefined) throw error;
         failures++;
         onRetry?.(`following job ${id}`, failures, delayMs);
         await pause(delayMs, signal);
@@ -190,7 +189,7 @@ export class RemoteClient {
     return await retry(async () => await (await this.#fetch(path, request)).json(), {
       delaysMs: retryDelaysMs,
       minDelayMs: (error) => error instanceof RemoteError && error.status === 429 ? 1_000 : 0,
-      isRetryable: isPassing,
+      isRetryable: isTransientFailure,
       signal,
       onRetry: (_, attempt, delayMs) => onRetry?.(`asking ${url}`, attempt, delayMs),
     });
@@ -200,7 +199,7 @@ export class RemoteClient {
     const { url, apiKey, signal, traceId } = this.#options;
     const answered = new AbortController();
     const timer = setTimeout(
-      () => answered.abort(new DOMException("no answer in time", "TimeoutError")),
+      () => answered.abort(new DOMException("no response in time", "TimeoutError")),
       answerTimeoutMs,
     );
     let response: Response;
@@ -214,13 +213,13 @@ export class RemoteClient {
           traceparent: `00-${traceId}-${crypto.getRandomValues(new Uint8Array(8)).toHex()}-01`,
           ...headers,
         },
-        redirect: "error", // a key goes to the service that was named, and nowhere else
+        redirect: "error", // never send the key to another host
         signal: AbortSignal.any([signal, answered.signal]),
       });
     } catch (cause) {
       signal.throwIfAborted();
       throw new RemoteError(`the service at ${url} cannot be reached: ${reasonOf(cause)}`, {
-        remedy: "is the address right, and does the service run? Its /healthz answers when it does",
+        remedy: "check the address, and that the service is running: /healthz responds if it is",
         cause,
       });
     } finally {
@@ -231,12 +230,12 @@ export class RemoteClient {
   }
 }
 
-function isPassing(error: unknown): boolean {
+function isTransientFailure(error: unknown): boolean {
   if (!(error instanceof RemoteError)) return error instanceof TypeError || isBrokenBody(error);
   return error.status === undefined || error.status === 429 || error.status >= 500;
 }
 
-/** The connection broke in the middle of an answer. */
+/** The connection broke within a response. */
 function isBrokenBody(error: unknown): boolean {
   return error instanceof Error &&
     (error.name === "Http" || error.name === "ConnectionReset" || error.name === "UnexpectedEof" ||
@@ -256,15 +255,15 @@ interface ProblemDocument {
 
 async function failureOf(response: Response, url: string): Promise<ReplicatorError> {
   const { status } = response;
-  // a proxy's page is no JSON
+  // the error page of a proxy is not JSON
   const problem: ProblemDocument = await response.json().catch(() => ({}));
   if (status === 400 && problem.problems !== undefined) return new UsageError(problem.problems);
   const remedies: Readonly<Record<number, string>> = {
-    401: "set SEREN_API_KEY to a key that the service's operator gave you",
-    403: "ask the service's operator for a key that may do this",
-    404: "jobs list shows the jobs that there are",
+    401: "set SEREN_API_KEY to a key from the service's operator",
+    403: "ask the service's operator for a key with this scope",
+    404: "list jobs with: jobs list",
   };
-  return new RemoteError(problem.detail ?? `${url} answered with status ${status}`, {
+  return new RemoteError(problem.detail ?? `${url} responded with status ${status}`, {
     status,
     object: url,
     details: problem.trace_id === undefined ? [] : [`trace id ${problem.trace_id}`],

@@ -1,40 +1,41 @@
 import type { Problem } from "../../core/internal.ts";
 import { type Endpoint, libpqParameters, passwordFor } from "../../postgres/internal.ts";
 
-/** The service knows every parameter that this program knows. */
+/** The service supports all parameters that this program supports. */
 const newestMajor = Infinity;
-/** What the service does anyway. */
+/** Parameters that the service sets itself. */
 const impliedWords: ReadonlySet<string> = new Set(["gssencmode", "sslcertmode"]);
 
 /**
- * A URL that says all that an endpoint says, for a service that has none of the caller's variables
- * and files.
+ * A complete URL of an endpoint, for a service without access to the client's environment and
+ * files.
  */
 export type EndpointUrl =
   | { readonly url: string; readonly problems: readonly [] }
   | { readonly url: undefined; readonly problems: readonly Problem[] };
 
 /**
- * Writes a resolved endpoint as one URL, password included: what came from `PG*` variables and the
- * password file is in it.
+ * Writes a resolved endpoint as a single URL, including the password and settings from `PG*`
+ * variables and the password file.
  *
- * Certificates cannot be in a URL, and the service reads none of its own files for a stranger;
- * `sslrootcert=system` can.
+ * Certificate files cannot be passed in a URL; only `sslrootcert=system` can.
  *
- * @param path where the endpoint came from, for the problems (`--source`)
+ * @param path the option the endpoint came from (`--source`), for the problems
  */
 export function endpointUrl(endpoint: Endpoint, path: string): EndpointUrl {
   const { hosts, user, database, databaseGiven, tls } = endpoint;
   const problems: Problem[] = [];
   const problem = (message: string) => void problems.push({ path, message });
   if (hosts.some(({ host }) => host.startsWith("/"))) {
-    problem("is a Unix socket of this machine, which a service cannot reach");
+    problem("is a Unix socket on this machine, which the service cannot reach");
   }
-  if (tls.client !== undefined) problem("has a client certificate, which no service can be given");
+  if (tls.client !== undefined) {
+    problem("uses a client certificate, which cannot be passed to the service");
+  }
   const checksCertificate = tls.mode === "verify-ca" || tls.mode === "verify-full";
   if (checksCertificate && tls.rootCertificates !== "system") {
     problem(
-      "trusts an authority of a file of this machine; a service knows the public ones: sslrootcert=system",
+      "uses a root certificate file on this machine; the service only supports public authorities: sslrootcert=system",
     );
   }
   if (problems.length > 0) return { url: undefined, problems };
@@ -72,7 +73,7 @@ export function endpointUrl(endpoint: Endpoint, path: string): EndpointUrl {
   };
 }
 
-/** What `encodeURIComponent` leaves and the service takes for an injection. */
+/** Encodes what `encodeURIComponent` leaves as is, but the service rejects. */
 function encodeQuotes(text: string): string {
   return text.replace(
     /[!'()*]/g,

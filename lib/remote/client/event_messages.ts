@@ -1,6 +1,6 @@
 import type { RunEvent } from "../../core/internal.ts";
 
-/** What the stream of a job brings. */
+/** A message of a job's event stream. */
 export type EventMessage =
   & { readonly number: number | undefined }
   & (
@@ -16,14 +16,14 @@ export type EventMessage =
     | { readonly kind: "end"; readonly state: string | null; readonly exit_code: number | null }
   );
 
-/** A stream that says nothing for so long (the service sends a comment every 15 s) is broken. */
+/** A stream without data for this long is broken: the service sends a comment every 15 s. */
 const silenceMs = 45_000;
 
 /**
  * Reads server-sent events. Source: WHATWG HTML, "9.2.6 Interpreting an event stream", as far as
  * the service writes them.
  *
- * @throws DOMException (TimeoutError) when nothing comes any more, the runtime's error when the
+ * @throws DOMException (TimeoutError) if no data arrives for too long, the runtime's error if the
  * connection breaks
  */
 export async function* readEventMessages(response: Response): AsyncGenerator<EventMessage> {
@@ -32,7 +32,7 @@ export async function* readEventMessages(response: Response): AsyncGenerator<Eve
   let text = "";
   try {
     while (true) {
-      const { done, value } = await soon(reader.read());
+      const { done, value } = await inTime(reader.read());
       if (done) return;
       text += value;
       const blocks = text.split("\n\n");
@@ -43,7 +43,7 @@ export async function* readEventMessages(response: Response): AsyncGenerator<Eve
       }
     }
   } finally {
-    await reader.cancel().catch(() => {}); // it may have broken already
+    await reader.cancel().catch(() => {}); // it may already be broken
   }
 }
 
@@ -61,11 +61,11 @@ function readBlock(block: string): EventMessage | undefined {
   return { ...JSON.parse(data), kind, number: id === undefined ? undefined : Number(id) };
 }
 
-async function soon<Value>(promise: Promise<Value>): Promise<Value> {
+async function inTime<Value>(promise: Promise<Value>): Promise<Value> {
   const late = Promise.withResolvers<never>();
-  late.promise.catch(() => {}); // raced below; may come when nobody waits any more
+  late.promise.catch(() => {}); // raced below; may reject after the race
   const timer = setTimeout(
-    () => late.reject(new DOMException("the stream has fallen silent", "TimeoutError")),
+    () => late.reject(new DOMException("the event stream timed out", "TimeoutError")),
     silenceMs,
   );
   try {

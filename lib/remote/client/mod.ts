@@ -1,7 +1,7 @@
 /**
  * The client of the service.
  *
- * Requires `--allow-net` of the service's host.
+ * Requires `--allow-net` for the service's host.
  *
  * @module
  */

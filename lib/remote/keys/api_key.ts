@@ -1,22 +1,21 @@
 import { Buffer } from "node:buffer";
 import { createHash, randomBytes, scrypt, timingSafeEqual } from "node:crypto";
 
-/** What a key may be used for. */
+/** The scopes of API keys. */
 export const keyScopes = ["jobs:read", "jobs:write", "metrics:read", "admin"] as const;
-/** One of {@linkcode keyScopes}. `admin` may do everything, for everybody. */
+/** One of {@linkcode keyScopes}. `admin` allows everything, for all users. */
 export type KeyScope = typeof keyScopes[number];
 
-/** A key that was just made. The whole of it is never kept: who loses it makes another. */
+/** A new key. The key itself is never stored and cannot be recovered. */
 export interface NewApiKey {
-  /** What the client sends: `srk_<prefix>_<secret>`. */
+  /** Sent by clients: `srk_<prefix>_<secret>`. */
   readonly key: string;
-  /** Tells keys apart, in lists and logs; no secret. */
+  /** Identifies the key in lists and logs; not secret. */
   readonly prefix: string;
-  /** {@linkcode digestOf} the whole key, by which it is verified. */
+  /** {@linkcode digestOf} the key, for verification. */
   readonly digest: string;
   /**
-   * scrypt of the whole key, with its salt and costs: the only thing that instances of earlier
-   * versions know.
+   * scrypt of the key, with its salt and costs, for instances of earlier versions.
    */
   readonly hash: string;
 }
@@ -27,7 +26,7 @@ const hashBytes = 32;
 
 const keyForm = /^srk_([0-9a-f]{12})_([\w-]{43})$/;
 
-/** Makes a key. */
+/** Generates a key. */
 export async function makeApiKey(): Promise<NewApiKey> {
   const prefix = randomBytes(6).toString("hex");
   const key = `srk_${prefix}_${randomBytes(32).toString("base64url")}`;
@@ -42,21 +41,21 @@ export async function makeApiKey(): Promise<NewApiKey> {
   };
 }
 
-/** The prefix of what a client sent; undefined when it has not the form of a key. */
+/** The prefix of a key; undefined if it is malformed. */
 export function prefixOf(key: string): string | undefined {
   return keyForm.exec(key)?.[1];
 }
 
 /**
- * SHA-256 of a key, in base64. The secret has 256 random bits: no hash, however slow, makes it
- * harder to guess, and a fast one lets the right key pass whatever others try at the same time.
+ * SHA-256 of a key, in base64. The secret has 256 random bits, so a slow hash would not make it
+ * harder to guess, while a fast one keeps valid keys usable during an attack.
  */
 export function digestOf(key: string): string {
   return createHash("sha256").update(key).digest("base64");
 }
 
 /**
- * Whether a key is the one that the digest was made of, in a time that says nothing about either.
+ * Whether a key matches a digest; takes constant time.
  */
 export function matchesDigest(key: string, stored: string): boolean {
   const expected = Buffer.from(stored, "base64");
@@ -65,8 +64,7 @@ export function matchesDigest(key: string, stored: string): boolean {
 }
 
 /**
- * Whether a key is the one that the hash was made of: for keys that were made before digests were
- * kept.
+ * Whether a key matches a scrypt hash, for keys created before digests were stored.
  */
 export async function matchesHash(key: string, stored: string): Promise<boolean> {
   const [algorithm, N, r, p, salt = "", hash = ""] = stored.split("$");

@@ -1,5 +1,5 @@
 /**
- * API keys. Needs no permission.
+ * API keys. Requires no permissions.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The service's web page. Needs no permission.
+ * The service's web page. Requires no permissions.
  *
  * @module
  */

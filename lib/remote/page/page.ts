@@ -5,8 +5,7 @@ import { readTrace } from "../api/trace.ts";
 import { type Asset, assets } from "./assets.ts";
 
 /**
- * Nothing but our own files, and nothing that frames us; a name that somebody chose cannot become
- * code.
+ * Allows only the page's own files and no framing; user-supplied names cannot become code.
  */
 const policy = [
   "default-src 'none'",
@@ -32,8 +31,8 @@ const headers: Readonly<Record<string, string>> = {
 };
 
 /**
- * Adds the web page to the service: `/` and the files that it names. It needs no key; it asks its
- * user for one and then uses the API as any client does.
+ * Adds the web page to the service: `/` and its files, which need no key. The page asks the user
+ * for a key and uses the API like any other client.
  */
 export function addPage(app: ServiceApp, parts: ServiceParts): void {
   for (const asset of assets) {
@@ -49,11 +48,11 @@ export function addPage(app: ServiceApp, parts: ServiceParts): void {
   }
 }
 
-/** A file, packed once when somebody takes it so. */
+/** A file, compressed once on demand. */
 class Body {
   readonly #asset: Asset;
   readonly #tag: string;
-  #packed: Promise<Uint8Array<ArrayBuffer>> | undefined;
+  #compressed: Promise<Uint8Array<ArrayBuffer>> | undefined;
 
   constructor(asset: Asset) {
     this.#asset = asset;
@@ -62,22 +61,22 @@ class Body {
 
   async answer(request: Request): Promise<Response> {
     const { path, type, content } = this.#asset;
-    const all = {
+    const common = {
       ...headers,
-      // weak: the packed and the plain body are the same file
+      // weak: the compressed and the plain body share it
       etag: `W/"${this.#tag}"`,
       vary: "accept-encoding",
-      // what has its digest in its name never changes; the page is asked for again each time
+      // files with a digest in their name never change; the page itself is always revalidated
       "cache-control": path === "/" ? "no-cache" : "public, max-age=31536000, immutable",
     };
     if (request.headers.get("if-none-match")?.includes(this.#tag)) {
-      return new Response(null, { status: 304, headers: all });
+      return new Response(null, { status: 304, headers: common });
     }
     const gzip = /\bgzip\b/.test(request.headers.get("accept-encoding") ?? "");
-    const body = gzip ? await (this.#packed ??= pack(content)) : content;
+    const body = gzip ? await (this.#compressed ??= compress(content)) : content;
     return new Response(body, {
       headers: {
-        ...all,
+        ...common,
         "content-type": `${type}; charset=utf-8`,
         ...(gzip ? { "content-encoding": "gzip" } : {}),
       },
@@ -85,7 +84,7 @@ class Body {
   }
 }
 
-async function pack(content: string): Promise<Uint8Array<ArrayBuffer>> {
+async function compress(content: string): Promise<Uint8Array<ArrayBuffer>> {
   const stream = new Blob([content]).stream().pipeThrough(new CompressionStream("gzip"));
   return await new Response(stream).bytes();
 }

@@ -5,15 +5,15 @@ import {
   textArray,
 } from "../../postgres/internal.ts";
 
-/** What pg-boss asks of a database. */
+/** The database interface of pg-boss. */
 export interface BossDatabase {
   // deno-lint-ignore no-explicit-any -- pg-boss's own type
   executeSql(text: string, values?: unknown[]): Promise<{ rows: any[] }>;
 }
 
 /**
- * pg-boss over our own sessions: one driver, one way to connect and one meaning of URLs, and its
- * statements can be part of our transactions, so that a job and its message come and go together.
+ * Runs pg-boss on the service's own sessions, so that it connects the same way, and its statements
+ * can be part of the service's transactions: a job and its message are changed atomically.
  */
 export function poolDatabase(pool: SessionPool): BossDatabase {
   return {
@@ -21,7 +21,7 @@ export function poolDatabase(pool: SessionPool): BossDatabase {
   };
 }
 
-/** pg-boss within a transaction of ours. */
+/** Runs pg-boss within a transaction of the service. */
 export function sessionDatabase(session: Session): BossDatabase {
   return { executeSql: (text, values) => execute(session, text, values) };
 }
@@ -30,7 +30,7 @@ async function execute(
   session: Session,
   text: string,
   values: readonly unknown[] | undefined,
-  // deno-lint-ignore no-explicit-any -- what pg-boss asks for: one result, or a list of them for several statements
+  // deno-lint-ignore no-explicit-any -- required by pg-boss: one result, or a list for several statements
 ): Promise<any> {
   if (values !== undefined && values.length > 0) {
     return { rows: await session.query(text, values.map(parameterOf)) };

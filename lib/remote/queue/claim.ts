@@ -4,35 +4,33 @@ import { beginAttempt, type JobRow } from "../store/mod.ts";
 import type { JobQueue, Message } from "./job_queue.ts";
 import { type QueueName, queueNames } from "./resource_class.ts";
 
-/** A job that is this worker's now. */
+/** A job claimed by this worker. */
 export interface Claim {
   readonly message: Message;
   readonly job: JobRow;
-  /** Who had it until now and was lost. */
+  /** The worker that had claimed it before and was lost. */
   readonly lostWorker?: string;
 }
 
-/** Who claims, and what. */
+/** Settings of {@linkcode claimJob}. */
 export interface ClaimOptions {
   readonly worker: string;
   /** In order of preference. */
   readonly queues: readonly QueueName[];
-  /** Jobs that may run at once on all workers together. */
+  /** Maximum number of concurrent jobs on all workers together. */
   readonly maxRunning: number;
 }
 
 /**
- * Claims are made one after the other, so that a limit is never exceeded by two workers that count
- * at the same time.
+ * Serializes claims, so that concurrent workers cannot exceed a limit together.
  */
 const claimLock = "7237101459133720043";
 
 /**
- * Claims a job: of the keys that have jobs waiting and are below their limit, the one whose turn is
- * longest ago gets the next. So a key with a thousand jobs waiting does not hold up one with a
- * single job.
+ * Claims a job. Keys with queued jobs that are below their limit take turns, so that a key with a
+ * thousand queued jobs does not delay a key with one.
  *
- * @returns undefined when there is nothing to do
+ * @returns undefined if there is no job to claim
  */
 export async function claimJob(
   pool: SessionPool,
@@ -41,9 +39,9 @@ export async function claimJob(
 ): Promise<Claim | undefined> {
   return await pool.transaction(async (session) => {
     await session.query("SELECT pg_catalog.pg_advisory_xact_lock($1::bigint)", [claimLock]);
-    // pg-boss's own table: it alone knows what is claimed and what waits for its next attempt
+    // only the table of pg-boss shows what is claimed and what is waiting for a retry
     const keys = await session.query<WaitingKey>(
-      // each part by an index of pg-boss's that has no finished messages in it: they are kept for a
+      // each part can use an index of pg-boss that excludes finished messages, which are kept for a
       // week
       `WITH running AS (
          SELECT group_id, pg_catalog.count(*) AS count FROM seren_remote_queue.job
@@ -74,7 +72,7 @@ export async function claimJob(
         );
         const begun = await beginAttempt(session, { id: message.jobId, worker: options.worker });
         if (begun !== undefined) return { message, ...begun };
-        await queue.complete(session, message); // it is over already
+        await queue.complete(session, message); // the job has already ended
       }
     }
     return undefined;

@@ -4,31 +4,29 @@ import { poolDatabase, sessionDatabase } from "./boss_database.ts";
 import { type QueueName, queueNames } from "./resource_class.ts";
 import { defaultQueueSettings, type QueueSettings } from "./settings.ts";
 
-/** Where pg-boss keeps its tables. */
+/** The schema of pg-boss's tables. */
 export const queueSchema = "seren_remote_queue";
 
-/** Messages whose workers were lost too often. */
+/** The dead letter queue: messages whose workers were lost too many times. */
 const deadLetters = "dead";
 
 /**
- * pg-boss takes no longer time for one claim; for jobs that may take longer the column is set by
- * us.
+ * pg-boss does not accept a longer expiry; for longer jobs the column is updated directly.
  */
 const maxExpirySeconds = 23 * 3600;
 
 /**
- * A claimed message; `retryCount` tells one claim from a later one, which is then the only one that
- * counts.
+ * A claimed message. `retryCount` identifies the claim: only the latest is valid.
  */
 export interface Message {
   readonly id: string;
   readonly queue: QueueName;
   readonly retryCount: number;
   readonly jobId: string;
-  /** Whether a further attempt would be one too many. */
+  /** Whether this is the last attempt. */
   readonly isLast: boolean;
   /**
-   * Its worker is lost when it was not heard of for so long: as whoever sent the message had it.
+   * The worker is lost if it has not reported for this long; set when the message was sent.
    */
   readonly heartbeatSeconds: number;
 }
@@ -38,10 +36,10 @@ export interface NewMessage {
   readonly id: string;
   readonly queue: QueueName;
   readonly jobId: string;
-  /** Jobs of one key share its limits. */
+  /** Jobs of a key share its limits. */
   readonly apiKeyId: string;
   readonly timeoutSeconds: number;
-  /** Before the others of its key: it helps a job that runs already. */
+  /** Ahead of the key's other messages, for a helper of a running job. */
   readonly first?: boolean;
 }
 
@@ -50,8 +48,9 @@ interface MessageData {
 }
 
 /**
- * The queue: pg-boss. It keeps messages, hands each to one worker, notices lost workers, and tries
- * again with growing pauses. What a job is stands in our own tables; a message only names it.
+ * The queue, based on pg-boss, which stores messages, gives each to one worker, detects lost
+ * workers and retries with increasing pauses. A message only refers to a job in the service's own
+ * tables.
  *
  * Open → disposed. Requires `--allow-net` for the service's database.
  */
@@ -67,9 +66,9 @@ export class JobQueue implements AsyncDisposable {
   }
 
   /**
-   * Opens the queue, makes its tables where they are missing, and begins to look for lost workers.
+   * Opens the queue, creates its tables if they are missing, and starts checking for lost workers.
    *
-   * @param onError told of what fails in the background
+   * @param onError called with errors of background work
    */
   static async open(
     endpoint: Endpoint,
@@ -78,8 +77,8 @@ export class JobQueue implements AsyncDisposable {
       readonly onError: (error: unknown) => void;
     },
   ): Promise<JobQueue> {
-    // of its own: a call within one of our transactions must not wait for a session that such a
-    // transaction holds
+    // a separate pool: a call within a transaction must not wait for a session that the transaction
+    // holds
     const pool = new SessionPool(endpoint, { size: 2, values: "native" });
     const boss = new PgBoss({
       db: poolDatabase(pool),
@@ -112,7 +111,7 @@ export class JobQueue implements AsyncDisposable {
   /** Sends a message within a transaction. */
   async send(session: Session, message: NewMessage): Promise<void> {
     const { heartbeatSeconds, retryLimit, retryDelaySeconds } = this.settings;
-    // the worker ends a job at its time; this is for a worker that lives and does not
+    // a worker enforces the timeout itself; this covers a live worker that fails to
     const expirySeconds = message.timeoutSeconds + 600;
     const data: MessageData = { jobId: message.jobId };
     await this.#boss.send(message.queue, data, {
@@ -135,7 +134,7 @@ export class JobQueue implements AsyncDisposable {
     );
   }
 
-  /** Claims the oldest message of a queue that is none of the given keys'; within a transaction. */
+  /** Claims the oldest message of a queue that is not of an ignored key; within a transaction. */
   async fetch(
     session: Session,
     { queue, ignoredKeys }: { readonly queue: QueueName; readonly ignoredKeys: readonly string[] },
@@ -156,7 +155,7 @@ export class JobQueue implements AsyncDisposable {
     };
   }
 
-  /** Says that the worker lives. False: the claim is no longer its own. */
+  /** Renews a claim. Returns false if it was lost. */
   async touch(message: Message): Promise<boolean> {
     const { affected } = await this.#boss.touch(message.queue, attemptOf(message)) as {
       readonly affected: number;
@@ -164,10 +163,7 @@ export class JobQueue implements AsyncDisposable {
     return affected > 0;
   }
 
-  /**
-   * The message is done with; within a transaction. False: the claim was no longer the worker's
-   * own.
-   */
+  /** Completes a message, within a transaction. Returns false if the claim was lost. */
   async complete(session: Session, message: Message): Promise<boolean> {
     const { affected } = await this.#boss.complete(message.queue, attemptOf(message), undefined, {
       db: sessionDatabase(session),
@@ -175,14 +171,14 @@ export class JobQueue implements AsyncDisposable {
     return affected > 0;
   }
 
-  /** The job is to be begun again after a pause; within a transaction. */
+  /** Retries a message after a pause; within a transaction. */
   async retryLater(session: Session, message: Message): Promise<void> {
     await this.#boss.fail(message.queue, attemptOf(message), undefined, {
       db: sessionDatabase(session),
     });
   }
 
-  /** Takes a message back, claimed or not; within a transaction. */
+  /** Cancels a message, claimed or not; within a transaction. */
   async cancel(
     session: Session,
     { queue, messageId }: { readonly queue: string; readonly messageId: string },
@@ -190,7 +186,7 @@ export class JobQueue implements AsyncDisposable {
     await this.#boss.cancel(queue, messageId, { db: sessionDatabase(session) });
   }
 
-  /** The job of a message whose workers were lost too often, claimed; within a transaction. */
+  /** Claims a dead letter; within a transaction. */
   async fetchDead(
     session: Session,
   ): Promise<{ readonly jobId: string; readonly done: () => Promise<void> } | undefined> {

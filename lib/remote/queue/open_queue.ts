@@ -3,35 +3,34 @@ import { migrate } from "../store/mod.ts";
 import { JobQueue } from "./job_queue.ts";
 import type { QueueSettings } from "./settings.ts";
 
-/** What instances and workers need to begin. */
+/** Settings of {@linkcode openQueue}. */
 export interface QueueOpening {
   /** The service's database. */
   readonly database: Endpoint;
-  /** Sessions of it. */
+  /** Sessions on it. */
   readonly pool: SessionPool;
   readonly settings: QueueSettings;
-  /** Ends the waiting. */
+  /** Aborts waiting for the database. */
   readonly signal: AbortSignal;
-  /** Told of what fails in the background. */
+  /** Called with errors of background work. */
   readonly onError: (error: unknown) => void;
-  /** Told before each pause, why the database cannot be used yet. */
+  /** Called before each pause, with the reason why the database cannot be used yet. */
   readonly onWait: (error: unknown, delayMs: number) => void;
   /** Pauses between attempts; the last one is repeated. */
   readonly delaysMs?: readonly number[];
 }
 
 /**
- * A database that starts takes seconds; one that is being restored takes hours, and is asked four
- * times a minute.
+ * Starting a database takes seconds; restoring one takes hours, during which it is tried four times
+ * a minute.
  */
-const patientDelaysMs: readonly number[] = [500, 1_000, 2_000, 4_000, 8_000, 15_000];
+const defaultDelaysMs: readonly number[] = [500, 1_000, 2_000, 4_000, 8_000, 15_000];
 
 /**
- * Waits for the service's database, brings its tables up to date, and opens the queue. Machines
- * start in any order: what may pass is waited for; a refused password, or a database that is not
- * there, is not.
+ * Waits for the service's database, migrates its tables, and opens the queue. Machines may start in
+ * any order: transient errors are retried, but not a rejected password or a missing database.
  *
- * @throws what does not pass by itself; the signal's reason
+ * @throws permanent errors; the signal's reason
  */
 export async function openQueue(opening: QueueOpening): Promise<JobQueue> {
   const { database, pool, settings, signal, onError, onWait } = opening;
@@ -41,7 +40,7 @@ export async function openQueue(opening: QueueOpening): Promise<JobQueue> {
     await migrate(pool);
     return await JobQueue.open(database, { settings, onError });
   }, {
-    delaysMs: opening.delaysMs ?? patientDelaysMs,
+    delaysMs: opening.delaysMs ?? defaultDelaysMs,
     repeatsLastDelay: true,
     signal,
     onRetry: (error, _, delayMs) => onWait(error, delayMs),

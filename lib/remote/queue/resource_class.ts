@@ -1,8 +1,8 @@
 const gigabyte = 1024 ** 3;
 
 /**
- * Queues by how much there is to copy. Operators map them to machines: `worker --queues large,huge`
- * on the big ones.
+ * Queues by amount of data. Operators map them to machines: `worker --queues large,huge` on large
+ * ones.
  */
 export const resourceClasses = [
   { queue: "small", belowBytes: 10 * gigabyte },
@@ -14,16 +14,16 @@ export const resourceClasses = [
 /** The name of a queue. */
 export type QueueName = typeof resourceClasses[number]["queue"];
 
-/** All queues, from small to huge. */
+/** All queues, smallest first. */
 export const queueNames: readonly QueueName[] = resourceClasses.map(({ queue }) => queue);
 
-/** Whether jobs of a queue are larger than those of another one. */
+/** Whether a queue is for larger jobs than another. */
 export function isLarger(queue: QueueName, than: QueueName): boolean {
   return queueNames.indexOf(queue) > queueNames.indexOf(than);
 }
 
 /**
- * The queue for a job of this size; what is unknown counts as small until a worker has measured it.
+ * The queue for a job of this size; unknown sizes count as small until a worker measures them.
  */
 export function queueFor(bytes: number | undefined): QueueName {
   return resourceClasses.find(({ belowBytes }) => (bytes ?? 0) < belowBytes)?.queue ?? "huge";

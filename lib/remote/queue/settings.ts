@@ -1,18 +1,19 @@
-/** How the queue treats jobs. Every instance and worker has to be given the same. */
+/** How the queue handles jobs. Must be the same for all instances and workers. */
 export interface QueueSettings {
   /**
-   * A worker that has not been heard of for so long is lost, and its job goes to another. At least 10.
+   * A worker that has not reported for this long is lost, and its job is claimed by another. At
+   * least 10.
    */
   readonly heartbeatSeconds: number;
-  /** How often a job is begun again after its worker was lost, or a server could not be reached. */
+  /** Maximum number of retries after a worker was lost or a server was unreachable. */
   readonly retryLimit: number;
-  /** The first pause before that; it doubles, up to five minutes. */
+  /** The pause before the first retry; it doubles each time, up to five minutes. */
   readonly retryDelaySeconds: number;
-  /** How often lost workers are looked for. */
+  /** Interval between checks for lost workers. */
   readonly superviseSeconds: number;
 }
 
-/** What holds when nobody says otherwise. */
+/** The default settings. */
 export const defaultQueueSettings: QueueSettings = {
   heartbeatSeconds: 30,
   retryLimit: 5,

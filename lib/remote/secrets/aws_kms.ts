@@ -1,23 +1,26 @@
 import type { DataKey, KeyContext, KeyProvider } from "./key_provider.ts";
 
-/** Which key, and where. */
+/** Settings of {@linkcode openAwsKms}. */
 export interface AwsKmsOptions {
-  /** Id, ARN or alias of a symmetric key; old data keys open by the key that is in them. */
+  /**
+   * Id, ARN or alias of a symmetric key; existing data keys are decrypted with the key they name.
+   */
   readonly keyId: string;
   readonly region: string;
-  /** Another endpoint than AWS's: a private one, or one that speaks its protocol. */
+  /** A custom endpoint: a VPC endpoint, or a compatible service. */
   readonly endpoint?: string | undefined;
 }
 
 /**
- * Data keys by AWS KMS (`GenerateDataKey`, `Decrypt`), with the context as its encryption context,
- * so that CloudTrail shows for which job a key was opened. Credentials come as the SDK finds them
- * (variables, profile, instance role).
+ * Generates data keys with AWS KMS (`GenerateDataKey`, `Decrypt`). The job is the encryption
+ * context, so that CloudTrail shows for which job a key was decrypted. Credentials come from the
+ * SDK's default provider chain (environment, profile, instance role).
  *
- * Requires `--allow-net` of the endpoint, and the variables and files of the SDK that are used.
+ * Requires `--allow-net` for the endpoint, and access to the environment variables and files that
+ * the SDK uses.
  */
 export async function openAwsKms(options: AwsKmsOptions): Promise<KeyProvider> {
-  // loaded only here: nobody else pays for the SDK
+  // imported on demand, because the SDK is large
   const { DecryptCommand, GenerateDataKeyCommand, KMSClient } = await import("@aws-sdk/client-kms");
   const client = new KMSClient({
     region: options.region,
@@ -33,7 +36,7 @@ export async function openAwsKms(options: AwsKmsOptions): Promise<KeyProvider> {
         }),
       );
       if (made.Plaintext === undefined || made.CiphertextBlob === undefined) {
-        throw new Error("KMS gave no data key");
+        throw new Error("KMS returned no data key");
       }
       return {
         plain: made.Plaintext.slice(),
@@ -49,7 +52,7 @@ export async function openAwsKms(options: AwsKmsOptions): Promise<KeyProvider> {
           EncryptionContext: { ...context },
         }),
       );
-      if (Plaintext === undefined) throw new Error("KMS gave no data key");
+      if (Plaintext === undefined) throw new Error("KMS returned no data key");
       return Plaintext.slice();
     },
   };

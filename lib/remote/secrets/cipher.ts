@@ -1,4 +1,4 @@
-/** AES-256-GCM: a random 96-bit nonce in front, a 128-bit tag behind. Source: NIST SP 800-38D. */
+/** AES-256-GCM: a random 96-bit nonce, the ciphertext, a 128-bit tag. Source: NIST SP 800-38D. */
 const nonceBytes = 12;
 
 async function importKey(bytes: Uint8Array<ArrayBuffer>): Promise<CryptoKey> {
@@ -7,7 +7,7 @@ async function importKey(bytes: Uint8Array<ArrayBuffer>): Promise<CryptoKey> {
 
 const encoder = new TextEncoder();
 
-/** Encrypts; `context` is authenticated and not stored. */
+/** Encrypts bytes; `context` is authenticated but not stored. */
 export async function encrypt(
   plain: Uint8Array<ArrayBuffer>,
   { key, context }: { readonly key: Uint8Array<ArrayBuffer>; readonly context: string },
@@ -25,9 +25,9 @@ export async function encrypt(
 }
 
 /**
- * Decrypts what {@linkcode encrypt} gave.
+ * Decrypts bytes encrypted by {@linkcode encrypt}.
  *
- * @throws DOMException (OperationError) when the key, the context or the bytes are others
+ * @throws DOMException (OperationError) if the key, the context or the bytes do not match
  */
 export async function decrypt(
   sealed: Uint8Array<ArrayBuffer>,

@@ -1,27 +1,27 @@
-/** A data key, in the clear and as it may be stored. */
+/** A data key, in plain text and wrapped for storage. */
 export interface DataKey {
-  /** 32 bytes; kept in memory only. */
+  /** 32 bytes; never stored. */
   readonly plain: Uint8Array<ArrayBuffer>;
-  /** Encrypted by the key that `keyId` names. */
+  /** Encrypted with the key `keyId`. */
   readonly wrapped: Uint8Array<ArrayBuffer>;
-  /** Which key of the provider encrypted it. */
+  /** The provider's key that encrypted it. */
   readonly keyId: string;
 }
 
-/** What a data key belongs to: it opens for nothing else. */
+/** The context that a data key is bound to; required to unwrap it. */
 export type KeyContext = Readonly<Record<string, string>>;
 
 /**
- * Keeps the keys that encrypt data keys (envelope encryption). A new key is used for what is sealed
- * from then on; older ones open what they sealed.
+ * Holds the keys that encrypt data keys (envelope encryption). The newest key encrypts; older keys
+ * still decrypt what they encrypted.
  */
 export interface KeyProvider {
-  /** Makes a data key for a context. */
+  /** Generates a data key for a context. */
   generate(context: KeyContext): Promise<DataKey>;
   /**
-   * Opens a data key.
+   * Decrypts a data key.
    *
-   * @throws when the key is unknown, the context is another one, or the bytes were changed
+   * @throws if the key is unknown, the context differs, or the bytes were modified
    */
   unwrap(
     wrapped: Uint8Array<ArrayBuffer>,

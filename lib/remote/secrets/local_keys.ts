@@ -10,10 +10,10 @@ interface LocalKey {
 const lineForm = /^([0-9a-f]{8}) ([A-Za-z0-9+/]{43}=)$/;
 
 /**
- * Keys in a file that only its owner may read (0600): a line each, the newest last. `serve` and the
+ * Keys in a file that only its owner can read (0600), one per line, newest last. `serve` and all
  * workers need the same file.
  *
- * Requires `--allow-read` of the file, and `--allow-write` to make it or add to it.
+ * Requires `--allow-read` for the file, and `--allow-write` to create it or add a key.
  */
 export class LocalKeyProvider implements KeyProvider {
   readonly #keys: readonly LocalKey[];
@@ -22,22 +22,20 @@ export class LocalKeyProvider implements KeyProvider {
     this.#keys = keys;
   }
 
-  /**
-   * Reads the file. @throws ReplicatorError when it is missing, malformed, or others may read it
-   */
+  /** Reads the file. @throws ReplicatorError if it is missing, malformed, or readable by others */
   static async open(path: string): Promise<LocalKeyProvider> {
     return new LocalKeyProvider(await readKeys(path));
   }
 
-  /** Makes the file with a first key; one that is there stays as it is. */
+  /** Creates the file with a first key, unless it exists. */
   static async create(path: string): Promise<LocalKeyProvider> {
-    if (!await isThere(path)) {
+    if (!await exists(path)) {
       try {
         using file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
         await writeAll(file, keyLine());
         await file.sync();
       } catch (error) {
-        // another instance that starts at the same time has made it
+        // another instance created it at the same time
         if (!(error instanceof Deno.errors.AlreadyExists)) throw cannotWrite(path, error);
       }
     }
@@ -45,11 +43,11 @@ export class LocalKeyProvider implements KeyProvider {
   }
 
   /**
-   * Adds a key, which is used from the next start on; the older ones go on opening what they
-   * sealed. Returns its id.
+   * Adds a key, which is used after the next restart; older keys still decrypt what they encrypted.
+   * Returns its id.
    */
   static async rotate(path: string): Promise<string> {
-    await readKeys(path); // a file that is not one of ours is not written to
+    await readKeys(path); // never append to a file of another kind
     const line = keyLine();
     try {
       using file = await Deno.open(path, { append: true });
@@ -61,7 +59,7 @@ export class LocalKeyProvider implements KeyProvider {
     return line.slice(0, 8);
   }
 
-  /** What is in use, the newest last. */
+  /** The ids of all keys, newest last. */
   get keyIds(): readonly string[] {
     return this.#keys.map(({ id }) => id);
   }
@@ -81,14 +79,14 @@ export class LocalKeyProvider implements KeyProvider {
     if (key === undefined) {
       throw new ReplicatorError(`the key file has no key ${keyId}`, {
         exitCode: ExitCode.prerequisite,
-        remedy: "give this process the key file of the one that took the job in",
+        remedy: "use the same key file for `serve` and all workers",
       });
     }
     return await decrypt(wrapped, { key: key.bytes, context: contextText(context) });
   }
 }
 
-async function isThere(path: string): Promise<boolean> {
+async function exists(path: string): Promise<boolean> {
   try {
     await Deno.stat(path);
     return true;
@@ -103,7 +101,7 @@ function cannotWrite(path: string, cause: unknown): ReplicatorError {
     object: path,
     exitCode: ExitCode.prerequisite,
     details: [errorMessage(cause)],
-    remedy: `allow it with --allow-write=${path}, or make it where that is allowed`,
+    remedy: `allow it with --allow-write=${path}, or create the file where writing is allowed`,
     cause,
   });
 }
@@ -131,17 +129,20 @@ async function readKeys(path: string): Promise<readonly LocalKey[]> {
   try {
     const { mode } = await Deno.stat(path);
     if (mode !== null && (mode & 0o077) !== 0) {
-      throw refuse("others than its owner may read the key file", `chmod 600 ${path}`);
+      throw refuse("the key file can be read by users other than its owner", `chmod 600 ${path}`);
     }
     text = await Deno.readTextFile(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw refuse("there is no key file", "serve --create-key-file makes one", error);
+    throw refuse("the key file does not exist", "create it with serve --create-key-file", error);
   }
   const keys = text.split("\n").filter((line) => line !== "").map((line, index) => {
     const [, id, bytes] = lineForm.exec(line) ?? [];
     if (id === undefined || bytes === undefined) {
-      throw refuse(`line ${index + 1} of the key file is no key`, "is it the right file?");
+      throw refuse(
+        `line ${index + 1} of the key file is not a valid key`,
+        "check that it is the right file",
+      );
     }
     return { id, bytes: Uint8Array.fromBase64(bytes) };
   });

@@ -1,7 +1,7 @@
 /**
- * Secrets of jobs: envelope encryption, and who keeps the keys.
+ * Envelope encryption of jobs' secrets, and key providers.
  *
- * Needs what the key provider needs.
+ * Requires the permissions of the key provider.
  *
  * @module
  */

@@ -1,9 +1,9 @@
 import { decrypt, encrypt } from "./cipher.ts";
 import type { KeyContext, KeyProvider } from "./key_provider.ts";
 
-/** What is stored of a job's secrets. Texts are base64. */
+/** A job's encrypted secrets, in base64. */
 export interface SealedSecrets {
-  /** Which key of the provider wrapped the data key. */
+  /** The provider's key that encrypted the data key. */
   readonly keyId: string;
   readonly wrappedKey: string;
   readonly ciphertext: string;
@@ -16,7 +16,7 @@ function contextOf(jobId: string): KeyContext {
   return { service: "postgres-seren-replicator", job: jobId };
 }
 
-/** Encrypts a job's secrets under a data key of their own. They open for this job alone. */
+/** Encrypts a job's secrets with a new data key. They can be decrypted for this job only. */
 export async function sealSecrets(
   provider: KeyProvider,
   { jobId, secrets }: { readonly jobId: string; readonly secrets: unknown },
@@ -31,8 +31,8 @@ export async function sealSecrets(
 }
 
 /**
- * A job's secrets, opened, and its data key for what else belongs to the job: open → disposed, when
- * the key is wiped.
+ * A job's decrypted secrets, and its data key for the job's other encrypted data. Open → disposed,
+ * which wipes the key.
  */
 export class OpenedSecrets implements Disposable {
   readonly secrets: unknown;
@@ -48,7 +48,7 @@ export class OpenedSecrets implements Disposable {
     this.secrets = secrets;
   }
 
-  /** @throws when the provider does not open the key, or the secrets are another job's */
+  /** @throws if the provider cannot decrypt the key, or the secrets are another job's */
   static async open(
     provider: KeyProvider,
     { jobId, sealed }: { readonly jobId: string; readonly sealed: SealedSecrets },
@@ -64,13 +64,13 @@ export class OpenedSecrets implements Disposable {
     return new OpenedSecrets(jobId, { key, secrets: JSON.parse(decoder.decode(plain)) });
   }
 
-  /** Encrypts a text that belongs to the job. */
+  /** Encrypts a text of the job. */
   async seal(text: string, purpose: string): Promise<string> {
     const context = `${purpose} ${this.#jobId}`;
     return (await encrypt(encoder.encode(text), { key: this.#key, context })).toBase64();
   }
 
-  /** Opens what {@linkcode seal} gave for the same purpose. */
+  /** Decrypts a text encrypted by {@linkcode seal} for the same purpose. */
   async unseal(text: string, purpose: string): Promise<string> {
     const context = `${purpose} ${this.#jobId}`;
     return decoder.decode(await decrypt(Uint8Array.fromBase64(text), { key: this.#key, context }));

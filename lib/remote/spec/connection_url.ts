@@ -3,29 +3,27 @@ import { parseUrl, type UrlParts } from "../../postgres/internal.ts";
 import { maxUrlBytes } from "./job.ts";
 
 /**
- * Parameters that would make the worker read its own files, or look elsewhere than the URL says.
+ * Parameters that would make the worker read its own files.
  */
-const filesOfTheWorker = ["passfile", "sslcert", "sslkey", "sslcrl", "sslcrldir"] as const;
+const fileParameters = ["passfile", "sslcert", "sslkey", "sslcrl", "sslcrldir"] as const;
 
-/** Never legal in a URL as they stand, wherever: RFC 3986, section 2. */
-// deno-lint-ignore no-control-regex -- control characters are what is looked for
+/** Never valid in a URL unencoded: RFC 3986, section 2. */
+// deno-lint-ignore no-control-regex -- matches control characters
 const neverLegal = /[\s\u0000-\u001f\u007f"<>\\^`{}|]/u;
 
 /**
- * Legal by the letter of RFC 3986, but in the host or the name of a database they only come from an
- * injection.
+ * Valid according to RFC 3986, but a sign of injection in a host or database name.
  */
 const suspicious = /[;$&()*'!]/;
 
 /**
- * What is wrong with a connection URL that comes from elsewhere.
+ * Validates a connection URL from an untrusted client.
  *
- * What follows from the grammar is judged by the reader that libpq's rules are in; this adds what a
- * service must not do for a stranger. A password, user or database may have any character when it
- * is percent-encoded (`%3B%7C%26%40%24`).
+ * The grammar is checked by the parser of libpq URLs; this adds what a service must not do on a
+ * client's behalf. Passwords, users and databases may contain any character if percent-encoded
+ * (`%3B%7C%26%40%24`).
  *
- * @returns no problem for every URL that names a server by TCP; the problems quote no part of the
- * URL
+ * @returns the problems, which quote no part of the URL
  */
 export function connectionUrlProblems(url: string, path: string): readonly Problem[] {
   const problem = (message: string): Problem => ({ path, message });
@@ -36,7 +34,7 @@ export function connectionUrlProblems(url: string, path: string): readonly Probl
   if (neverLegal.test(url)) {
     return [
       problem(
-        "has a character that no URL may have (a space, a quote, a bracket, a control character); percent-encode it (%20 for a space)",
+        "contains a character that is not valid in a URL (a space, quote, bracket or control character); percent-encode it (%20 for a space)",
       ),
     ];
   }
@@ -45,7 +43,7 @@ export function connectionUrlProblems(url: string, path: string): readonly Probl
   if (suspicious.test(hosts) || suspicious.test(database)) {
     return [
       problem(
-        "has one of ; $ & ( ) * ' ! in the host or the database; in a database's name percent-encode it (%3B for ;)",
+        "contains one of ; $ & ( ) * ' ! in the host or database; percent-encode it in a database name (%3B for ;)",
       ),
     ];
   }
@@ -63,17 +61,21 @@ function partProblems({ hosts, user, parameters }: UrlParts): readonly string[] 
   ];
   if (named.every((host) => host === undefined || host === "")) problems.push("names no host");
   if (named.some((host) => host?.startsWith("/") || host?.startsWith("@"))) {
-    problems.push("names a Unix socket, which would be one of the worker's machine");
+    problems.push("names a Unix socket, which would be on the worker's machine");
   }
   if (user === undefined && parameters["user"] === undefined) problems.push("names no user");
-  for (const parameter of filesOfTheWorker) {
+  for (const parameter of fileParameters) {
     if (parameters[parameter] !== undefined) {
-      problems.push(`parameter "${parameter}" names a file, which would be one of the worker's`);
+      problems.push(
+        `parameter "${parameter}" names a file, which would be on the worker's machine`,
+      );
     }
   }
   const root = parameters["sslrootcert"];
   if (root !== undefined && root !== "system") {
-    problems.push('parameter "sslrootcert" names a file of the worker\'s; it can only be "system"');
+    problems.push(
+      'parameter "sslrootcert" names a file, which would be on the worker\'s machine; only "system" is allowed',
+    );
   }
   return problems;
 }

@@ -1,39 +1,38 @@
-/** The version of the job specification that this release reads and writes. */
+/** The version of the job specification that this release supports. */
 export const specVersion = "1.0";
 
-/** Largest body of a request, in bytes. */
+/** Maximum size of a request body, in bytes. */
 export const maxBodyBytes: number = 15 * 1024;
 
-/** Longest connection URL, in bytes. */
+/** Maximum length of a connection URL, in bytes. */
 export const maxUrlBytes = 2048;
 
 /**
- * Longest time that a job may be given, in seconds: three weeks (a timer of JavaScript reaches 24
- * days).
+ * Maximum timeout of a job, in seconds: three weeks (JavaScript timers are limited to 24 days).
  */
 export const maxTimeoutSeconds: number = 21 * 24 * 3600;
 
-/** What a job may do. */
+/** The commands that can run as jobs. */
 export const jobCommands = ["init", "validate", "sync", "status", "verify"] as const;
 /** One of {@linkcode jobCommands}. */
 export type JobCommand = typeof jobCommands[number];
 
-/** Which databases of the source. */
+/** Selects databases of the source. */
 export interface JobFilters {
-  /** Empty: all. */
+  /** All databases if empty. */
   readonly include_databases: readonly string[];
   readonly exclude_databases: readonly string[];
   /** Source name → target name. */
   readonly map: Readonly<Record<string, string>>;
 }
 
-/** Where a rule came from: one of a flag counts more than one of a file. */
+/** Where a rule comes from: flags take precedence over files. */
 export type JobRuleOrigin = "flag" | "file";
 
-/** Which tables, as `--include-tables` has them; with a database where the pattern has none. */
+/** Selects tables, as in `--include-tables`; with a database if the pattern has none. */
 export type JobTableChoice = string | { readonly table: string; readonly database: string };
 
-/** Rules about tables and rows, checked. */
+/** Validated rules for tables and rows. */
 export interface JobRules {
   readonly include_tables: readonly JobTableChoice[];
   readonly exclude_tables: readonly JobTableChoice[];
@@ -41,13 +40,13 @@ export interface JobRules {
     | string
     | { readonly table: string; readonly origin: JobRuleOrigin }
   )[];
-  /** Rows that match a condition of SQL. */
+  /** Copies only rows that match an SQL condition. */
   readonly table_filters: readonly {
     readonly table: string;
     readonly where: string;
     readonly origin: JobRuleOrigin;
   }[];
-  /** Rows of the last time: `6 months`. */
+  /** Copies only recent rows, such as those of the last `6 months`. */
   readonly time_filters: readonly {
     readonly table: string;
     readonly column: string;
@@ -55,13 +54,12 @@ export interface JobRules {
     readonly origin: JobRuleOrigin;
   }[];
   /**
-   * The moment that time windows reach back from (ISO 8601); when the job is taken in, unless it is
-   * given.
+   * The time that time filters are relative to (ISO 8601); by default, when the job is accepted.
    */
   readonly now?: string | undefined;
 }
 
-/** Rules about tables and rows, as a client writes them. */
+/** Rules for tables and rows, as written by clients. */
 export interface JobRulesInput {
   readonly include_tables?: readonly JobTableChoice[] | undefined;
   readonly exclude_tables?: readonly JobTableChoice[] | undefined;
@@ -89,77 +87,78 @@ export interface JobRulesInput {
   readonly now?: string | undefined;
 }
 
-/** What concerns replication in the options of `init` and `sync`. */
+/** Replication options of `init` and `sync`. */
 export interface JobReplicationOptions {
   readonly replica_identity?: "fail" | "full" | "skip" | undefined;
   readonly slot_timeout_seconds?: number | undefined;
-  /** A file on the target's server. */
+  /** A password file on the target server. */
   readonly subscription_passfile?: string | undefined;
 }
 
-/** Options of a job that copies databases. */
+/** Options of `init` jobs. */
 export interface InitJobOptions extends JobReplicationOptions {
-  /** Sessions on each side, of each worker. */
+  /** Sessions per worker, on each side. */
   readonly jobs?: number | undefined;
   readonly index_jobs?: number | undefined;
   readonly copy_format?: "auto" | "text" | "binary" | undefined;
-  /** Under which `search_path` values are computed. */
+  /** The `search_path` used while restoring. */
   readonly restore_search_path?: "empty" | "own" | undefined;
-  /** In bytes; larger tables are copied in parts. */
+  /** Tables larger than this, in bytes, are copied in parts. */
   readonly split_bytes?: number | undefined;
   readonly drop_existing?: boolean | undefined;
-  /** Gives the plan and changes nothing. */
+  /** Returns the plan without changing anything. */
   readonly dry_run?: boolean | undefined;
-  /** The most that is read from the source, in bytes a second. */
+  /** Limits reads from the source, in bytes per second. */
   readonly max_bytes_per_second?: number | undefined;
-  /** False drops what an earlier job has left unfinished, and begins anew. */
+  /** False drops what an earlier job left unfinished, and starts over. */
   readonly resume?: boolean | undefined;
   /**
-   * When a worker was lost and the source has been written to since: go on with the rest as it is
-   * now. Without it the copy begins anew, because tables of two moments do not fit together.
+   * Allows a copy to resume after a worker was lost and its snapshot with it, although the source
+   * has changed since: the rest is copied from a later snapshot. Otherwise the copy starts over,
+   * because tables from different snapshots may be inconsistent.
    */
   readonly allow_mixed_snapshots?: boolean | undefined;
-  /** Hand over to replication. */
+  /** Starts replication after the copy. */
   readonly enable_sync?: boolean | undefined;
-  /** Workers that copy rows: one leads, the others help as they are free. */
+  /** Number of workers that copy rows: a coordinator, and helpers as workers become free. */
   readonly workers?: number | undefined;
 }
 
-/** Options of a job that checks both servers. */
+/** Options of `validate` jobs. */
 export interface ValidateJobOptions {
   readonly jobs?: number | undefined;
   readonly drop_existing?: boolean | undefined;
   readonly for_sync?: boolean | undefined;
 }
 
-/** What a `sync` job does before it follows: nothing, unless one of these is given. */
+/** What a `sync` job does before it follows the source. */
 export type SyncJobAction =
   | { readonly kind: "follow" }
   | { readonly kind: "retry" }
-  /** Leaves out the transaction that ends at this LSN: `0/16B3748`. */
+  /** Skips the transaction that ends at this LSN, such as `0/16B3748`. */
   | { readonly kind: "skip"; readonly lsn: string }
   | { readonly kind: "copy"; readonly tables: readonly string[]; readonly are_new: boolean };
 
-/** Options of a job that follows the source. */
+/** Options of `sync` jobs. */
 export interface SyncJobOptions extends JobReplicationOptions {
   readonly jobs?: number | undefined;
   readonly split_bytes?: number | undefined;
   readonly action?: SyncJobAction | undefined;
 }
 
-/** Options of a job that compares both sides. */
+/** Options of `verify` jobs. */
 export interface VerifyJobOptions {
   readonly jobs?: number | undefined;
   readonly max_diffs?: number | undefined;
-  /** Whether values of differing rows may be in the report, which the service keeps. */
+  /** Whether the report, which the service stores, may contain values of differing rows. */
   readonly values?: boolean | undefined;
   readonly repair?: "no" | "print" | "follow" | undefined;
 }
 
-/** A job that tells where replication stands has no options. */
+/** `status` jobs have no options. */
 export type StatusJobOptions = Readonly<Record<string, never>>;
 
-/** What each command may be told. */
+/** The options of each command. */
 export interface JobOptions {
   readonly init: InitJobOptions;
   readonly validate: ValidateJobOptions;
@@ -168,41 +167,40 @@ export interface JobOptions {
   readonly verify: VerifyJobOptions;
 }
 
-/** Where a job runs from and to, and what limits it. */
-export interface JobPlaces {
+/** The servers of a job, and its limits. */
+export interface JobServers {
   readonly schema_version: typeof specVersion;
   readonly source_url: string;
   readonly target_url: string;
-  /** The source by the address at which the target's server reaches it, for replication. */
+  /** The source's URL as seen from the target server, for replication. */
   readonly source_from_target_url?: string | undefined;
-  /** After this time the job is ended for good, whatever it has done. */
+  /** The job fails if it has not finished by then. */
   readonly timeout_seconds?: number | undefined;
   /**
-   * How much there is to copy, to choose the workers by; without it the first worker of `init`
-   * measures.
+   * The amount of data to copy, which determines the queue; otherwise the first worker of an `init`
+   * job measures it.
    */
   readonly estimated_bytes?: number | undefined;
 }
 
-/** What every job has, as a client writes it. */
-export interface JobSpecInputBase extends JobPlaces {
+/** The common part of all jobs, as written by clients. */
+export interface JobSpecInputBase extends JobServers {
   readonly filters?:
     | { readonly [Key in keyof JobFilters]?: JobFilters[Key] | undefined }
     | undefined;
   readonly rules?: JobRulesInput | undefined;
 }
 
-/** What every job has. */
-export interface JobSpecBase extends JobPlaces {
+/** The common part of all jobs. */
+export interface JobSpecBase extends JobServers {
   readonly filters: JobFilters;
   readonly rules: JobRules;
 }
 
 /**
- * A job as a client writes it: the body of `POST /v1/jobs`. Strict: what is not named here is
- * refused.
+ * A job as written by clients: the body of `POST /v1/jobs`. Unknown properties are rejected.
  *
- * The URLs and the conditions of `rules` are kept encrypted and are never given back.
+ * The URLs and the conditions in `rules` are stored encrypted and never returned.
  */
 export type JobSpecInput = {
   readonly [Command in JobCommand]: JobSpecInputBase & {
@@ -211,7 +209,7 @@ export type JobSpecInput = {
   };
 }[JobCommand];
 
-/** A job that was checked; no defaults remain open. */
+/** A validated job. */
 export type JobSpec = {
   readonly [Command in JobCommand]: JobSpecBase & {
     readonly command: Command;

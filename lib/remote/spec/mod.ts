@@ -1,5 +1,6 @@
 /**
- * What a job is, and what is refused: shared by client and service. Needs no permission.
+ * The specification of a job and its validation, shared by client and service. Requires no
+ * permissions.
  *
  * @module
  */

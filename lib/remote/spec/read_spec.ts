@@ -4,14 +4,14 @@ import { jobCommands, type JobSpec } from "./job.ts";
 import { jobSpecSchema } from "./job_spec.ts";
 import { readJobRules } from "./rules.ts";
 
-/** A job that was read, or everything that is wrong with it. */
+/** A valid job, or all of its problems. */
 export type SpecReading =
   | { readonly spec: JobSpec; readonly problems: readonly [] }
   | { readonly spec: undefined; readonly problems: readonly Problem[] };
 
 /**
- * Checks what came in as a job. Never throws; all problems at once, and none of them quotes a URL
- * or a condition.
+ * Validates a job. Never throws; returns all problems at once, none of which quotes a URL or a
+ * condition.
  *
  * @param value the parsed JSON of a request
  */
@@ -45,8 +45,8 @@ export function readJobSpec(value: unknown): SpecReading {
 }
 
 /**
- * Where the command is not known the schema looks no further: the rest of the job is told too, all
- * but its options.
+ * The schema checks nothing else if the command is unknown; this checks the rest of the job, except
+ * for its options.
  */
 function problemsBesideCommand(value: unknown, issues: readonly Issue[]): readonly Problem[] {
   const isUnknown = issues.some(({ code, path }) =>
@@ -57,7 +57,7 @@ function problemsBesideCommand(value: unknown, issues: readonly Issue[]): readon
   return checked.error?.issues.flatMap(issueProblems) ?? [];
 }
 
-/** Better refused than lost: the database would be copied under its own name. */
+/** Otherwise the mapping would be ignored, and the database copied under its own name. */
 function mapProblems(value: unknown): readonly Problem[] {
   const { filters } = (value ?? {}) as { readonly filters?: { readonly map?: unknown } };
   return hasUnreadableName(filters?.map)
@@ -77,7 +77,7 @@ function urlProblems(value: unknown): readonly Problem[] {
   });
 }
 
-/** What zod says of a value, as far as it is told. */
+/** The parts of a zod issue that are reported. */
 export interface Issue {
   readonly path: readonly PropertyKey[];
   readonly message: string;
@@ -85,7 +85,7 @@ export interface Issue {
   readonly keys?: readonly string[];
 }
 
-/** Problems of a value, each with its place in it; an unknown key is named. */
+/** Converts an issue to problems with paths, one for each unknown key. */
 export function issueProblems(issue: Issue): readonly Problem[] {
   const path = issue.path.reduce<string>(
     (text, part) =>
@@ -99,7 +99,7 @@ export function issueProblems(issue: Issue): readonly Problem[] {
   if (issue.code === "unrecognized_keys") {
     return (issue.keys ?? []).map((key) => ({
       path: path === "" ? key : `${path}.${key}`,
-      message: "is not known here",
+      message: "is not a known property",
     }));
   }
   return [{ path: path === "" ? "body" : path, message: issue.message }];

@@ -11,7 +11,7 @@ import {
 } from "../../rules/internal.ts";
 import type { JobRules, JobSpecInput } from "./job.ts";
 
-/** The rules of a job as the commands take them, with everything that is wrong with them. */
+/** Parses the rules of a job; returns all of their problems. */
 export function readJobRules(rules: JobRules): RulesReading {
   const reader = new RuleReader();
   for (const what of ["include", "exclude"] as const) {
@@ -46,14 +46,14 @@ export function readJobRules(rules: JobRules): RulesReading {
   return { rules: read, problems: problems.map(withoutValues) };
 }
 
-/** A condition is as private as a password: its problem is told without it. */
+/** Removes values from problems of conditions, which may be confidential. */
 function withoutValues({ path, message }: Problem): Problem {
   return path.startsWith("rules.table_filters") && !/is a duplicate/.test(message)
     ? { path, message: message.replace(/"[^"]*"|'[^']*'/g, "…") }
     : { path, message };
 }
 
-/** The rules for a job, so that {@linkcode readJobRules} gives the same ones back. */
+/** Writes rules for a job; {@linkcode readJobRules} parses them to the same rules. */
 export function writeJobRules(
   { include, exclude, rows, now }: TableRules,
 ): NonNullable<JobSpecInput["rules"]> {

@@ -1,7 +1,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { hasUnstorableText, unstorableText } from "../../../lib/remote/api/unstorable_text.ts";
 
-Deno.test("texts and keys with NUL or a lone surrogate are found, with their places", () => {
+Deno.test("finds texts and keys with NUL or an unpaired surrogate, with their paths", () => {
   const places = (document: unknown) => unstorableText(document).map(({ path }) => path);
   deepStrictEqual(places({ a: "x\0", b: ["ok", "\ud800"], c: { d: "\udc00x" } }), [
     "a",

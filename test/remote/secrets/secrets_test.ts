@@ -67,11 +67,11 @@ Deno.test("a rotated key file seals with the new key and opens what the old one 
 
 Deno.test("a key file that others may read, or that is none, is refused", async () => {
   await withFile(async (path) => {
-    await rejects(LocalKeyProvider.open(path), /no key file/);
+    await rejects(LocalKeyProvider.open(path), /does not exist/);
     await LocalKeyProvider.create(path);
     strictEqual((await Deno.stat(path)).mode! & 0o777, 0o600);
     await Deno.chmod(path, 0o640);
-    await rejects(LocalKeyProvider.open(path), /others than its owner/);
+    await rejects(LocalKeyProvider.open(path), /users other than its owner/);
     await Deno.chmod(path, 0o600);
     await Deno.writeTextFile(path, "not a key\n");
     await rejects(LocalKeyProvider.open(path), /line 1/);

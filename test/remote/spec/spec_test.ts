@@ -43,51 +43,51 @@ for (const [what, url] of Object.entries(legalUrls)) {
 }
 
 const refusedUrls: Readonly<Record<string, readonly [url: string, message: RegExp]>> = {
-  "a statement behind the database": [
+  "a statement after the database": [
     "postgresql://u@host/db; DROP TABLE users;",
     /percent-encode/,
   ],
   "the same without spaces": ["postgresql://u@host/db;DROP", /percent-encode/],
   "a shell's substitution": ["postgresql://u@$(id)/db", /percent-encode/],
-  "a backtick": ["postgresql://u@`id`/db", /no URL may have/],
-  "a pipe": ["postgresql://u@host/db|cat", /no URL may have/],
+  "a backtick": ["postgresql://u@`id`/db", /not valid in a URL/],
+  "a pipe": ["postgresql://u@host/db|cat", /not valid in a URL/],
   "a quote": ["postgresql://u@host/db'--", /percent-encode/],
-  "a newline": ["postgresql://u@host/db\nDROP", /no URL may have/],
-  "a NUL": ["postgresql://u@host/db\0", /no URL may have/],
+  "a newline": ["postgresql://u@host/db\nDROP", /not valid in a URL/],
+  "a NUL": ["postgresql://u@host/db\0", /not valid in a URL/],
   "another scheme": ["http://host/db", /begins with/],
   "a file": ["file:///etc/passwd", /begins with/],
   "a Unix socket": ["postgresql://u@%2Fvar%2Frun%2Fpostgresql/db", /Unix socket/],
   "a Unix socket as a parameter": ["postgresql://u@/db?host=/var/run/postgresql", /Unix socket/],
   "no host": ["postgresql:///db", /no host/],
   "no user": ["postgresql://host/db", /no user/],
-  "a file of the worker's": ["postgresql://u@host/db?passfile=/etc/shadow", /file/],
-  "a key of the worker's": ["postgresql://u@host/db?sslcert=/a&sslkey=/b", /file/],
-  "a root certificate of the worker's": [
+  "a file on the worker's machine": ["postgresql://u@host/db?passfile=/etc/shadow", /file/],
+  "a key file on the worker's machine": ["postgresql://u@host/db?sslcert=/a&sslkey=/b", /file/],
+  "a root certificate on the worker's machine": [
     "postgresql://u@host/db?sslrootcert=/etc/passwd",
     /system/,
   ],
   "an unknown parameter": ["postgresql://u@host/db?sslmod=require", /unknown parameter/],
   "too many bytes": [`postgresql://u@host/${"d".repeat(2048)}`, /2048 bytes/],
-  "too many bytes of unicode": [`postgresql://u@host/${"ö".repeat(1020)}`, /2048 bytes/],
+  "too many bytes of Unicode text": [`postgresql://u@host/${"ö".repeat(1020)}`, /2048 bytes/],
   "a bad escape": ["postgresql://u:%zz@host/db", /percent-encoding/],
 };
 
 for (const [what, [url, message]] of Object.entries(refusedUrls)) {
-  Deno.test(`a job is refused for ${what} in its URL`, () => {
+  Deno.test(`rejects a job with ${what} in its URL`, () => {
     const { problems } = readJobSpec({ ...good, target_url: url });
     strictEqual(problems[0]?.path, "target_url");
     match(problems[0]?.message ?? "", message);
   });
 }
 
-Deno.test("no problem of a URL quotes what may be a password", () => {
+Deno.test("problems of a URL never quote a possible password", () => {
   const url = "postgresql://u:planted/secret@host:planted/planted@db?planted=planted";
   for (const { message } of connectionUrlProblems(url, "source_url")) {
     ok(!/planted|secret/.test(message), message);
   }
 });
 
-Deno.test("whatever a password is, encoded it is legal and arrives", () => {
+Deno.test("any password is valid when percent-encoded, and is decoded correctly", () => {
   fc.assert(
     fc.property(
       fc.string({ unit: "binary", minLength: 1, maxLength: 40 }).filter((text) =>
@@ -105,9 +105,9 @@ Deno.test("whatever a password is, encoded it is legal and arrives", () => {
 const refusedSpecs: Readonly<
   Record<string, readonly [change: Record<string, unknown>, path: string]>
 > = {
-  "another version": [{ schema_version: "2.0" }, "schema_version"],
+  "an unsupported version": [{ schema_version: "2.0" }, "schema_version"],
   "no version": [{ schema_version: undefined }, "schema_version"],
-  "a command that is not on the list": [{ command: "shell" }, "command"],
+  "an unknown command": [{ command: "shell" }, "command"],
   "no source": [{ source_url: undefined }, "source_url"],
   "an empty target": [{ target_url: "" }, "target_url"],
   "an unknown field": [{ callback_url: "http://x" }, "callback_url"],
@@ -115,15 +115,15 @@ const refusedSpecs: Readonly<
   "an option of another command": [{ options: { for_sync: true } }, "options.for_sync"],
   "too many workers": [{ options: { jobs: 65 } }, "options.jobs"],
   "a text for a number": [{ options: { jobs: "4" } }, "options.jobs"],
-  "a mapped database of which the name would be lost": [
+  "a mapped database whose name would be lost": [
     { filters: JSON.parse('{ "map": { "__proto__": "other" } }') },
     "filters.map.__proto__",
   ],
-  "both filters of databases": [
+  "both included and excluded databases": [
     { filters: { include_databases: ["a"], exclude_databases: ["b"] } },
     "filters.exclude_databases",
   ],
-  "a condition that ends its parentheses": [
+  "a condition that closes its parentheses": [
     { rules: { table_filters: [{ table: "t", where: "true) OR (true" }] } },
     "rules.table_filters[0]",
   ],
@@ -135,22 +135,22 @@ const refusedSpecs: Readonly<
     { rules: { include_tables: ["t"] } },
     "rules.include_tables[0]",
   ],
-  "no window of time": [
+  "an invalid time window": [
     { rules: { time_filters: [{ table: "t", column: "c", last: "soon" }] } },
     "rules.time_filters[0]",
   ],
-  "an endless timeout": [{ timeout_seconds: 1e9 }, "timeout_seconds"],
+  "an excessive timeout": [{ timeout_seconds: 1e9 }, "timeout_seconds"],
 };
 
 for (const [what, [change, path]] of Object.entries(refusedSpecs)) {
-  Deno.test(`a job is refused for ${what}`, () => {
+  Deno.test(`rejects a job with ${what}`, () => {
     const { spec, problems } = readJobSpec({ ...good, ...change });
     strictEqual(spec, undefined);
     deepStrictEqual(problems.map((problem) => problem.path), [path]);
   });
 }
 
-Deno.test("all that is wrong with a job is told at once", () => {
+Deno.test("all problems of a job are reported at once", () => {
   const { problems } = readJobSpec({
     ...good,
     source_url: "http://x",
@@ -160,7 +160,7 @@ Deno.test("all that is wrong with a job is told at once", () => {
   deepStrictEqual(problems.map(({ path }) => path).sort(), ["extra", "options.jobs", "source_url"]);
 });
 
-Deno.test("an unknown command hides nothing else that is wrong", () => {
+Deno.test("an unknown command does not hide other problems", () => {
   const { problems } = readJobSpec({
     command: "shell",
     target_url: "http://x",
@@ -176,12 +176,12 @@ Deno.test("an unknown command hides nothing else that is wrong", () => {
 });
 
 for (const value of [null, [], "x", 1, {}]) {
-  Deno.test(`${JSON.stringify(value)} is no job`, () => {
+  Deno.test(`${JSON.stringify(value)} is not a valid job`, () => {
     ok(readJobSpec(value).problems.length > 0);
   });
 }
 
-Deno.test("rules come out of a job as they went in", () => {
+Deno.test("rules survive the round trip through a job", () => {
   const flags = readRuleFlags({
     includeTables: [],
     excludeTables: ['app.orders,"My DB"."S*".t*'],
