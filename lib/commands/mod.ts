@@ -67,6 +67,7 @@ export {
   type StepPrediction,
   type StepReport,
   type StreamState,
+  streamStates,
   type StreamStatus,
   type SubscribedTableStatus,
   type SubscriptionStatus,
