@@ -78,8 +78,8 @@ Deno.test("the API refuses what is wrong with a status, a problem and a trace id
       "a path that is not there": [404, "/v1/nothing", as(alice.key)],
       "an unknown parameter": [400, "/v1/jobs?limt=3", as(alice.key)],
       "a limit out of bounds": [400, "/v1/jobs?limit=1000000", as(alice.key)],
-      "no JSON": [400, "/v1/jobs", as(alice.key, post("{")), /no JSON/],
-      "no job": [400, "/v1/jobs", as(alice.key, post("[]"))],
+      "a body that is not JSON": [400, "/v1/jobs", as(alice.key, post("{")), /not valid JSON/],
+      "a body that is not a job": [400, "/v1/jobs", as(alice.key, post("[]"))],
       "another content type": [
         415,
         "/v1/jobs",
@@ -91,7 +91,7 @@ Deno.test("the API refuses what is wrong with a status, a problem and a trace id
         "/v1/jobs",
         as(alice.key, post(`${body}${" ".repeat(16_000)}`)),
       ],
-      "a command that is not on the list": [
+      "an unknown command": [
         400,
         "/v1/jobs",
         as(alice.key, post(JSON.stringify(jobSpec({ command: "shell" })))),
@@ -111,7 +111,7 @@ Deno.test("the API refuses what is wrong with a status, a problem and a trace id
         "/v1/jobs",
         as(alice.key, post(url("postgresql://u@10.0.0.1/db"))),
       ],
-      "the machine itself, mapped": [
+      "an IPv4-mapped address of a private network": [
         400,
         "/v1/jobs",
         as(alice.key, post(url("postgresql://u@[::ffff:10.0.0.1]/db"))),

@@ -438,7 +438,7 @@ Deno.test("a run waits for the service's database while it is briefly unavailabl
   await reached(2);
   await query(own.url(), "ALTER TABLE seren_remote.job_checkpoints RENAME TO gone");
   const error = await runs[1]!.context.checkpoints("abc").read().catch((error) => error);
-  strictEqual(error.message, "the service's database did not do what it was asked");
+  strictEqual(error.message, "the service's database rejected a request");
   ok(!(error instanceof ReplicatorError));
   await query(own.url(), "ALTER TABLE seren_remote.gone RENAME TO job_checkpoints");
   runs[1]!.finish();
