@@ -3,6 +3,13 @@
  *
  * @module
  */
+import {
+  completeInitOptions,
+  completeSyncOptions,
+  completeSyncSettings,
+  completeValidateOptions,
+  completeVerifyOptions,
+} from "../commands/shared/complete_options.ts";
 import type { CleanupOptions } from "../commands/cleanup/cleanup.ts";
 import type {
   DatabaseSelection,
@@ -10,6 +17,7 @@ import type {
   RunContext,
   SyncOptions,
   SyncSettings,
+  ToolSelection,
   ValidateOptions,
   VerifyOptions,
 } from "../commands/shared/run.ts";
@@ -57,11 +65,7 @@ export interface VerbOptions {
   readonly cleanup: CleanupOptions;
 }
 
-const defaultJobs = 4;
-const defaultSplitBytes = 256 * 1024 * 1024;
-const defaultSlotTimeoutMs = 5 * 60_000;
 const defaultSampleMs = 1_000;
-const defaultMaxDiffs = 20;
 
 const resolvers: {
   readonly [Verb in keyof VerbInputs]: (
@@ -69,67 +73,46 @@ const resolvers: {
     problems: Problem[],
   ) => Promise<VerbOptions[Verb]>;
 } = {
-  validate: async (input, problems) => ({
-    ...complete(await readCopy(input, problems), problems),
-    forSync: input.forSync ?? false,
-    identity: input.identity ?? "fail",
-    restoreSearchPath: input.restoreSearchPath ?? "empty",
-    dropExisting: input.dropExisting ?? false,
-  }),
+  validate: async (input, problems) =>
+    completeValidateOptions({
+      ...input,
+      ...complete(await readCopy(input, problems), problems),
+    }),
   init: async (input, problems) => {
-    const { sync = false, whileSnapshotHeld } = input;
+    const { sync = false } = input;
     const copy = await readCopy(input, problems);
     const replication = sync === true ? {} : sync;
     const settings = replication === false
       ? undefined
       : await readReplication({ ...input, ...replication }, { now: copy.rules.now, problems });
-    return {
+    return completeInitOptions({
+      ...input,
       ...complete(copy, problems),
       sync: settings,
-      indexJobs: input.indexJobs ?? copy.jobs,
-      copyFormat: input.copyFormat ?? "auto",
-      restoreSearchPath: input.restoreSearchPath ?? "empty",
-      copyThreads: input.copyThreads ?? 0,
-      lanes: undefined,
-      splitBytes: input.splitBytes ?? defaultSplitBytes,
-      maxBytesPerSecond: input.maxBytesPerSecond,
-      dropExisting: input.dropExisting ?? false,
-      checkpoint: input.checkpoint,
-      version: undefined,
-      resume: input.resume ?? true,
-      allowMixedSnapshots: input.allowMixedSnapshots ?? false,
-      retryPausesMs: input.retryPausesMs,
-      dryRun: input.dryRun ?? false,
       confirm: answer(input.confirm),
-      ...(whileSnapshotHeld === undefined ? {} : { whileSnapshotHeld }),
-      onUnfinished: input.onUnfinished,
-    };
+    });
   },
   sync: async (input, problems) => {
     const copy = await readCopy(input, problems);
     const sync = await readReplication(input, { now: copy.rules.now, problems });
-    return {
+    return completeSyncOptions({
+      ...input,
       ...complete(copy, problems),
       sync,
-      splitBytes: input.splitBytes ?? defaultSplitBytes,
-      action: input.action ?? { kind: "follow" },
       confirm: answer(input.confirm),
-    };
+    });
   },
   status: async (input, problems) => ({
     ...complete(await readServers(input, problems), problems),
     sampleMs: input.sampleMs ?? defaultSampleMs,
     now: input.now ?? systemClock,
   }),
-  verify: async (input, problems) => ({
-    ...complete(await readScope(input, problems), problems),
-    jobs: input.jobs ?? defaultJobs,
-    maxDiffs: input.maxDiffs ?? defaultMaxDiffs,
-    showValues: input.showValues ?? true,
-    repair: input.repair ?? "no",
-    ...(input.journal === undefined ? {} : { journal: input.journal }),
-    now: input.now ?? systemClock,
-  }),
+  verify: async (input, problems) =>
+    completeVerifyOptions({
+      ...input,
+      ...complete(await readScope(input, problems), problems),
+      showValues: input.showValues ?? true,
+    }),
   cleanup: async (input, problems) => ({
     ...complete(await readServers(input, problems), problems),
     checkpoints: input.checkpoints,
@@ -196,7 +179,13 @@ function complete<Servers extends ServersReading>(
 async function readCopy(
   input: CopyInput,
   problems: Problem[],
-): Promise<ServersReading & Pick<InitOptions, "tools" | "jobs"> & { readonly rules: TableRules }> {
+): Promise<
+  ServersReading & {
+    readonly tools: ToolSelection;
+    readonly rules: TableRules;
+    readonly jobs: number | undefined;
+  }
+> {
   const { dump = "auto", binDirectory, environment } = input.tools ?? {};
   return {
     ...await readScope(input, problems),
@@ -205,7 +194,7 @@ async function readCopy(
       binDirectory,
       environment: environment ?? input.environment?.environment ?? {},
     },
-    jobs: input.jobs ?? defaultJobs,
+    jobs: input.jobs,
   };
 }
 
@@ -274,9 +263,9 @@ async function readReplication(
       message: `"${passfile}" must be a full path: the file is on the target's server`,
     });
   }
-  return {
-    identity: input.identity ?? "fail",
-    slotTimeoutMs: input.slotTimeoutMs ?? defaultSlotTimeoutMs,
+  return completeSyncSettings({
+    identity: input.identity,
+    slotTimeoutMs: input.slotTimeoutMs,
     sourceFromTarget: sourceFromTarget === undefined
       ? undefined
       : await readEndpoint(sourceFromTarget, {
@@ -286,9 +275,9 @@ async function readReplication(
         problems,
       }),
     passfile,
-    failover: input.failover ?? true,
+    failover: input.failover,
     now,
-  };
+  });
 }
 
 /** PGHOST, PGSSLROOTCERT and so on describe this machine, not the target's. */

@@ -50,6 +50,7 @@ export {
   prometheusMetrics,
   type PublicationStatus,
   type RepairReport,
+  type ResumeMode,
   type RetryReport,
   type RunContext,
   type SequenceStatus,

@@ -22,7 +22,6 @@ import {
   smallTableBytes,
 } from "./analyze.ts";
 import { BuildQueue } from "./build_queue.ts";
-import { copyRetryDelaysMs } from "./copy_worker.ts";
 import { type IndexPlan, planIndexes, planInOrder } from "./index_plan.ts";
 
 /** The indexes and keys of one table, in the order of the dump. */
@@ -66,17 +65,15 @@ export interface BuildIndexesOptions {
   /** Applies statements; throws an error that names the object. */
   readonly apply: (session: Session, statements: readonly DumpStatement[]) => Promise<void>;
   /**
-   * Whether an earlier attempt has done a statement; `apply` passes it over. Nothing is done when
-   * undefined.
+   * Whether an earlier attempt has executed a statement; `apply` skips it.
    */
-  readonly isDone?: (statement: DumpStatement) => boolean;
+  readonly isDone: (statement: DumpStatement) => boolean;
   /**
-   * Called with a new session after one broke: what was under way may be done all the same. Without
-   * it a broken session ends the building.
+   * Called with a new session after one broke: the statements under way may have been committed.
    */
-  readonly onReopened?: (session: Session) => Promise<void>;
-  /** Pauses before it goes on. */
-  readonly delaysMs?: readonly number[] | undefined;
+  readonly onReopened: (session: Session) => Promise<void>;
+  /** Pauses of a session whose connection broke; their number is the number of retries. */
+  readonly retryDelaysMs: readonly number[];
 }
 
 /** One index to build, what follows when a table's indexes are there, or its statistics. */
@@ -173,7 +170,7 @@ export class IndexBuilder {
     statements: readonly DumpStatement[],
     { partitioned, small }: { readonly partitioned: boolean; readonly small: boolean },
   ): IndexPlan {
-    const { isDone = () => false } = this.#options;
+    const { isDone } = this.#options;
     const inOrder = planInOrder(statements);
     const sideBySide = planIndexes(statements, { partitioned });
     const own = [...sideBySide.builds.flat(), ...sideBySide.finish];
@@ -285,13 +282,13 @@ export class IndexBuilder {
     session: Session | undefined,
     statements: readonly DumpStatement[],
   ): Promise<Session> {
-    const { apply, onReopened, events, database, delaysMs = copyRetryDelaysMs } = this.#options;
+    const { apply, onReopened, events, database, retryDelaysMs } = this.#options;
     let current = session;
     return await retry(async ({ retries }) => {
       try {
         if (current === undefined) {
           current = await this.#openSession();
-          if (retries > 0) await onReopened?.(current);
+          if (retries > 0) await onReopened(current);
         }
         await apply(current, statements);
         return current;
@@ -301,7 +298,7 @@ export class IndexBuilder {
         throw error;
       }
     }, {
-      delaysMs: onReopened === undefined ? [] : delaysMs,
+      delaysMs: retryDelaysMs,
       signal: this.#signal,
       onRetry: (error, attempt, delayMs) =>
         events(retryEvent({ what: `building indexes of ${database}`, error, attempt, delayMs })),

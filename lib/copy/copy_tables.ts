@@ -8,49 +8,49 @@ import type { CopyOutcome, Endpoint, SnapshotHolder } from "../postgres/internal
 import type { Table } from "../catalog/internal.ts";
 import type { CopyWorkerJob } from "./copy_worker.ts";
 import { copyInStatement, copyOutStatement } from "./copy_statements.ts";
-import { type CopyWorkerRunner, copyWorkersHere } from "./worker_runner.ts";
+import type { CopySettings } from "./copy_settings.ts";
 import type { CopyPart } from "./plan.ts";
 
-/** What is copied, from where, and who is told. */
+/** What is copied, from where, and how. */
 export interface CopyTablesOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
-  /** Of the sessions on the target: for tables that have triggers already. */
-  readonly targetSettings?: Readonly<Record<string, string>> | undefined;
+  /** Settings of the sessions on the target, such as those that keep triggers from firing. */
+  readonly targetSettings: Readonly<Record<string, string>>;
   readonly snapshot: SnapshotHolder;
-  /** In the order in which they are to be begun: see `planCopy`. */
+  /** In the order in which they are started; see `planCopy`. */
   readonly parts: readonly CopyPart[];
   /** Encoding of the source database. */
   readonly encoding: string;
-  /** Parts copied at once: sessions on each side. */
-  readonly jobs: number;
-  /**
-   * Threads that the jobs are dealt out to, see `CopyThreads`. None, or 0: all work is done in the
-   * caller's.
-   */
-  readonly threads?: number | undefined;
-  /** Who runs the lanes. Default: this process, see `copyWorkersHere`. */
-  readonly lanes?: CopyWorkerRunner | undefined;
+  readonly settings: CopySettings;
   readonly signal: AbortSignal;
   readonly events: EventSink;
   /** See `RelayOptions.pace`. */
-  readonly pace?: ((bytes: number) => Promise<void> | undefined) | undefined;
+  readonly pace: ((bytes: number) => Promise<void> | undefined) | undefined;
   /**
-   * How the target is told that a part is in it. Without it, connections that break while the
-   * target commits end the copy.
+   * How the target records its parts. Without a record, a connection that breaks while the target
+   * commits ends the copy.
    */
-  readonly record?: PartRecord;
-  /** Pauses of a worker whose connection broke; see `runCopyWorker`. */
-  readonly delaysMs?: readonly number[] | undefined;
-  /** Called when a part is committed on the target. */
-  readonly onPart?: (part: CopyPart, outcome: CopyOutcome) => void;
-  /** Called when all of a table's rows are committed on the target. */
-  readonly onCopied?: (copied: CopiedTable) => void;
-  /**
-   * Called when one of the `jobs` has nothing left to copy, or never had: it may do something else.
-   */
-  readonly onIdle?: () => void;
+  readonly record: PartRecord | undefined;
+  readonly progress: CopyProgress;
 }
+
+/** Callbacks of a copy. */
+export interface CopyProgress {
+  /** Called when a part is committed on the target. */
+  readonly onPart: (part: CopyPart, outcome: CopyOutcome) => void;
+  /** Called when all of a table's rows are committed on the target. */
+  readonly onCopied: (copied: CopiedTable) => void;
+  /** Called when one of the `jobs` has nothing left to copy, or never had: it may do other work. */
+  readonly onIdle: () => void;
+}
+
+/** For callers that wait for the result. */
+export const ignoreCopyProgress: CopyProgress = {
+  onPart: () => {},
+  onCopied: () => {},
+  onIdle: () => {},
+};
 
 /** How the target keeps account of parts, in the very transaction that commits their rows. */
 export interface PartRecord {
@@ -90,7 +90,7 @@ interface PartJob extends CopyWorkerJob {
  * ConnectionError when a server went away
  */
 export async function copyTables(options: CopyTablesOptions): Promise<readonly CopiedTable[]> {
-  const { source, target, snapshot, encoding, record } = options;
+  const { source, target, snapshot, encoding, record, settings } = options;
   const queue = options.parts.map((part): PartJob => {
     const copyIn = copyInStatement(part, encoding);
     return {
@@ -103,16 +103,16 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
     };
   });
   const progress = new TableProgress(options);
-  await (options.lanes ?? copyWorkersHere({ threads: options.threads ?? 0 })).run<PartJob>({
+  await settings.workers.run<PartJob>({
     source,
     target,
     targetSettings: options.targetSettings,
     snapshot,
     jobs: queue,
-    lanes: options.jobs,
+    lanes: settings.jobs,
     signal: options.signal,
     recordedConstraint: record?.constraint,
-    delaysMs: options.delaysMs,
+    delaysMs: settings.retryDelaysMs,
     pace: options.pace,
     onStarted: ({ part }) => progress.started(part),
     onBytes: ({ part }, bytes) => progress.moved(part, bytes),
@@ -124,7 +124,7 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
         attempt,
         delayMs,
       })),
-    onIdle: () => options.onIdle?.(),
+    onIdle: options.progress.onIdle,
   });
   return progress.copied;
 }
@@ -206,7 +206,7 @@ class TableProgress {
       ms: now - startedAtMs,
       bytes: outcome.bytes,
     });
-    this.#options.onPart?.(part, outcome);
+    this.#options.progress.onPart(part, outcome);
     const sum = this.#underWay.get(table);
     if (sum === undefined) return;
     sum.rows += outcome.rows;
@@ -224,7 +224,7 @@ class TableProgress {
       bytes,
       ms,
     });
-    this.#options.onCopied?.(done);
+    this.#options.progress.onCopied(done);
   }
 
   #place(table: Table): { readonly database: string; readonly table: string } {

@@ -9,23 +9,18 @@ import {
   decideRate,
   initialThrottleState,
   type SourceSample,
-  type ThrottleLimits,
-  throttleLimits,
   type ThrottleNote,
   type Waiter,
 } from "./throttle_decision.ts";
+import type { CopySettings } from "./copy_settings.ts";
 import { RateLimiter } from "./rate_limiter.ts";
 
 /** What is watched, and who is told. */
 export interface CopyThrottleOptions {
   readonly source: Endpoint;
-  /** The most that is read, in bytes a second; undefined for as much as there is. */
-  readonly maxBytesPerSecond: number | undefined;
+  readonly settings: Pick<CopySettings, "maxBytesPerSecond" | "throttle">;
   readonly signal: AbortSignal;
   readonly events: EventSink;
-  readonly limits?: ThrottleLimits;
-  /** Time between two looks. */
-  readonly everyMs?: number;
 }
 
 // Those who follow: not what this tool itself has begun. Those who wait: for one of our sessions in
@@ -89,7 +84,8 @@ export class CopyThrottle implements AsyncDisposable {
   constructor(options: CopyThrottleOptions) {
     this.#options = options;
     const signal = AbortSignal.any([options.signal, this.#ended.signal]);
-    this.#limiter = new RateLimiter({ bytesPerSecond: options.maxBytesPerSecond, signal });
+    const { maxBytesPerSecond: bytesPerSecond } = options.settings;
+    this.#limiter = new RateLimiter({ bytesPerSecond, signal });
     this.#reportMaxRate();
     this.#watching = this.#watch(signal).catch((error) => {
       if (signal.aborted) return;
@@ -116,13 +112,14 @@ export class CopyThrottle implements AsyncDisposable {
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
-    const { source, maxBytesPerSecond, limits = throttleLimits, everyMs = 5_000 } = this.#options;
+    const { source, settings: { maxBytesPerSecond, throttle } } = this.#options;
+    const { limits, intervalMs } = throttle;
     // a copy that is over by then needs no watching
-    await pause(everyMs, signal);
+    await pause(intervalMs, signal);
     await using session = await openSession(source, { signal });
     let state = initialThrottleState;
     let before = { atMs: performance.now(), bytes: this.#limiter.bytes };
-    for (;; await pause(everyMs, signal)) {
+    for (;; await pause(intervalMs, signal)) {
       const now = { atMs: performance.now(), bytes: this.#limiter.bytes };
       const bytesPerSecond = (now.bytes - before.bytes) / Math.max(1, now.atMs - before.atMs) *
         1000;
@@ -157,7 +154,7 @@ export class CopyThrottle implements AsyncDisposable {
 
   /** The limit that the user has set holds when no other does. */
   #reportMaxRate(): void {
-    const { events, source: { database }, maxBytesPerSecond } = this.#options;
+    const { events, source: { database }, settings: { maxBytesPerSecond } } = this.#options;
     if (maxBytesPerSecond === undefined) return;
     events({
       kind: "governor",

@@ -8,6 +8,7 @@ export * from "./analyze.ts";
 export * from "./build_indexes.ts";
 export * from "./check_row_types.ts";
 export * from "./copy_worker.ts";
+export * from "./copy_settings.ts";
 export * from "./copy_statements.ts";
 export * from "./copy_tables.ts";
 export * from "./foreign_keys.ts";

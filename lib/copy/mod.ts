@@ -5,7 +5,11 @@
  *
  * @example Plan how tables would be copied, as of one moment
  * ```ts
- * import { exportLockedSnapshot, planCopy } from "@seren/postgres-replicator/copy";
+ * import {
+ *   defaultCopySettings,
+ *   exportLockedSnapshot,
+ *   planCopy,
+ * } from "@seren/postgres-replicator/copy";
  * import { resolveEndpoint } from "@seren/postgres-replicator/postgres";
  *
  * const { snapshot, tables } = await exportLockedSnapshot(
@@ -16,9 +20,9 @@
  * const parts = planCopy(tables, {
  *   sourceMajor: 17,
  *   encoding: "UTF8",
- *   format: "auto",
- *   splitBytes: 256 * 1024 * 1024,
- *   jobs: 4,
+ *   settings: { ...defaultCopySettings, jobs: 8 },
+ *   predicateOf: () => undefined,
+ *   keyBounds: new Map(),
  * });
  * console.log(`${tables.length} tables in ${parts.length} parts`);
  * ```
@@ -35,18 +39,25 @@ export {
   type CopyLargeObjectsOptions,
   type CopyPart,
   type CopyPlanOptions,
+  type CopyProgress,
   type CopyRetry,
+  type CopySettings,
   copyTables,
   type CopyTablesOptions,
   copyThreadsFor,
   type CopyWork,
   type CopyWorkerJob,
   type CopyWorkerRunner,
+  copyWorkersHere,
+  defaultCopySettings,
   exportLockedSnapshot,
+  ignoreCopyProgress,
   type KeyRange,
   type LockedSnapshot,
   type LockOptions,
   type PartRange,
   type PartRecord,
   planCopy,
+  type ThrottleLimits,
+  type ThrottleSettings,
 } from "./internal.ts";

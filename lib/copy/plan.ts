@@ -7,10 +7,8 @@
 import { displayName } from "../core/internal.ts";
 import { type KeyBounds, readKeyBounds, type Table } from "../catalog/internal.ts";
 import type { Session } from "../postgres/internal.ts";
+import type { CopyFormat, CopySettings } from "./copy_settings.ts";
 import type { PartRange } from "./part_range.ts";
-
-/** COPY's format. */
-export type CopyFormat = "text" | "binary";
 
 /** What the plan depends on besides the tables. */
 export interface CopyPlanOptions {
@@ -18,19 +16,14 @@ export interface CopyPlanOptions {
   readonly sourceMajor: number;
   /** Encoding of the source database. */
   readonly encoding: string;
-  /** `auto`: binary where it means the same on both servers. */
-  readonly format: "auto" | CopyFormat;
-  /** Tables of more bytes are copied in parts. */
-  readonly splitBytes: number;
-  /** Parts that can be under way at once. */
-  readonly jobs: number;
-  /** The condition that a table's rows must meet to be copied; undefined for all rows. */
-  readonly predicateOf?: (table: Table) => string | undefined;
+  readonly settings: CopySettings;
+  /** The condition that selects a table's rows; undefined for all rows. */
+  readonly predicateOf: (table: Table) => string | undefined;
   /**
-   * Where tables may be cut by their keys, by OID; for sources before 14 only, see {@linkcode
+   * Where keys may divide tables, by OID; for sources before 14 only, see {@linkcode
    * readPlanBounds}.
    */
-  readonly keyBounds?: ReadonlyMap<number, KeyBounds>;
+  readonly keyBounds: ReadonlyMap<number, KeyBounds>;
 }
 
 /** One COPY: a whole table, or a range of its blocks or keys. */
@@ -91,10 +84,10 @@ export interface EarlierPart {
 export function planEarlierParts(
   table: Table,
   earlier: readonly EarlierPart[],
-  options: Pick<CopyPlanOptions, "format" | "encoding" | "predicateOf">,
+  options: Pick<CopyPlanOptions, "settings" | "encoding" | "predicateOf">,
 ): readonly CopyPart[] {
   const name = displayName(table);
-  const predicate = options.predicateOf?.(table);
+  const predicate = options.predicateOf(table);
   return earlier.map(({ part, parts, range }) => ({
     table,
     name: `${name} ${part + 1}/${parts}`,
@@ -112,7 +105,7 @@ function partsOf(table: Table, options: CopyPlanOptions): readonly CopyPart[] {
   const format = formatOf(table, options);
   const count = partCount(table, options);
   const name = displayName(table);
-  const predicate = options.predicateOf?.(table);
+  const predicate = options.predicateOf(table);
   if (count === 1) {
     return [{
       table,
@@ -126,7 +119,7 @@ function partsOf(table: Table, options: CopyPlanOptions): readonly CopyPart[] {
       bytes: table.bytes,
     }];
   }
-  return rangesOf(table, { count, keys: options.keyBounds?.get(table.oid) }).map((range, part) => ({
+  return rangesOf(table, { count, keys: options.keyBounds.get(table.oid) }).map((range, part) => ({
     table,
     name: `${name} ${part + 1}/${count}`,
     range,
@@ -165,8 +158,11 @@ function rangesOf(
 }
 
 function partCount(table: Table, options: CopyPlanOptions): number {
-  const { splitBytes, jobs } = options;
-  if (jobs === 1 || table.bytes <= splitBytes || table.extensionCondition !== undefined) return 1;
+  const { splitBytes, jobs, workers } = options.settings;
+  if (
+    jobs * workers.processes === 1 || table.bytes <= splitBytes ||
+    table.extensionCondition !== undefined
+  ) return 1;
   if (table.planningHazard !== undefined) return 1; // a range is a query
   return Math.max(
     1,
@@ -177,13 +173,14 @@ function partCount(table: Table, options: CopyPlanOptions): number {
 /** How many ranges a table can be cut into. */
 function maxRanges(table: Table, { sourceMajor, keyBounds }: CopyPlanOptions): number {
   if (sourceMajor >= 14) return table.accessMethod === "heap" ? table.blocks : 1;
-  return (keyBounds?.get(table.oid)?.bounds.length ?? 0) + 1;
+  return (keyBounds.get(table.oid)?.bounds.length ?? 0) + 1;
 }
 
 /** Reads what the plan needs to cut large tables of servers before 14; nothing of others. */
 export async function readPlanBounds(
   session: Session,
-  { tables, splitBytes }: { readonly tables: readonly Table[]; readonly splitBytes: number },
+  tables: readonly Table[],
+  { splitBytes }: Pick<CopySettings, "splitBytes">,
 ): Promise<ReadonlyMap<number, KeyBounds>> {
   if (session.majorVersion >= 14) return new Map();
   return await readKeyBounds(session, tables.filter(({ bytes }) => bytes > splitBytes));
@@ -196,17 +193,17 @@ export async function readPlanBounds(
  */
 export function formatOf(
   table: Table,
-  { format, encoding }: Pick<CopyPlanOptions, "format" | "encoding">,
+  options: Pick<CopyPlanOptions, "settings" | "encoding">,
 ): CopyFormat {
-  return whyText(table, { format, encoding }) === undefined ? "binary" : "text";
+  return whyText(table, options) === undefined ? "binary" : "text";
 }
 
 /** Why a table is not copied in binary: `column tags app.tag[]`; undefined for one that is. */
 export function whyText(
   { columns }: Pick<Table, "columns">,
-  { format, encoding }: Pick<CopyPlanOptions, "format" | "encoding">,
+  { settings, encoding }: Pick<CopyPlanOptions, "settings" | "encoding">,
 ): string | undefined {
-  if (format === "text") return "chosen by --copy-format";
+  if (settings.format === "text") return "chosen by --copy-format";
   if (encoding !== "UTF8") return `the database's encoding is ${encoding}`;
   const own = columns.filter(({ portableBinary }) => !portableBinary)
     .map(({ name, typeName }) => `${name} ${typeName}`);

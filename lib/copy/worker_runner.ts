@@ -13,7 +13,7 @@ export interface CopyWork<Job extends CopyWorkerJob> {
   readonly source: Endpoint;
   readonly target: Endpoint;
   /** Of the sessions on the target, on top of the pinned ones. */
-  readonly targetSettings: Readonly<Record<string, string>> | undefined;
+  readonly targetSettings: Readonly<Record<string, string>>;
   readonly snapshot: SnapshotHolder;
   /** In the order in which they are to be begun. */
   readonly jobs: readonly Job[];
@@ -22,7 +22,7 @@ export interface CopyWork<Job extends CopyWorkerJob> {
   readonly signal: AbortSignal;
   /** See `CopyWorkerOptions`; it is there when every job can be told to be committed. */
   readonly recordedConstraint: string | undefined;
-  readonly delaysMs: readonly number[] | undefined;
+  readonly delaysMs: readonly number[];
   readonly pace: ((bytes: number) => Promise<void> | undefined) | undefined;
   readonly onStarted: (job: Job) => void;
   /** So many more bytes of the job. */

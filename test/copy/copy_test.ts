@@ -7,7 +7,8 @@ import { copyInStatement, copyOutStatement } from "../../lib/copy/copy_statement
 import { readForeignKey } from "../../lib/copy/foreign_keys.ts";
 import { planIndexes } from "../../lib/copy/index_plan.ts";
 import { type BlockRange, type PartRange, rangeCondition } from "../../lib/copy/part_range.ts";
-import { type CopyPlanOptions, planCopy, whyText } from "../../lib/copy/plan.ts";
+import { planCopy, whyText } from "../../lib/copy/plan.ts";
+import { planOptions, type PlanTestOptions } from "../support/copy.ts";
 
 const table: Table = {
   schema: "public",
@@ -34,13 +35,8 @@ const sized = (blocks: number, more: Partial<Table> = {}): Table => ({
   bytes: blocks * 8192,
   ...more,
 });
-const options: CopyPlanOptions = {
-  sourceMajor: 16,
-  encoding: "UTF8",
-  format: "auto",
-  splitBytes: 8192 * 100,
-  jobs: 4,
-};
+const plan = (tables: readonly Table[], options: PlanTestOptions = {}) =>
+  planCopy(tables, planOptions({ splitBytes: 8192 * 100, ...options }));
 
 Deno.test("planCopy() covers every block of every table exactly once", () => {
   fc.assert(
@@ -48,8 +44,7 @@ Deno.test("planCopy() covers every block of every table exactly once", () => {
       fc.array(fc.nat(100_000), { maxLength: 20 }),
       fc.integer({ min: 1, max: 5_000 }),
       (sizes, split) => {
-        const parts = planCopy(sizes.map((blocks, oid) => sized(blocks, { oid })), {
-          ...options,
+        const parts = plan(sizes.map((blocks, oid) => sized(blocks, { oid })), {
           splitBytes: split * 8192,
         });
         for (const [oid, blocks] of sizes.entries()) {
@@ -89,8 +84,7 @@ Deno.test("planCopy() cuts tables of servers before 14 by keys, each value into 
       (numbers, split, values) => {
         const bounds = numbers.sort((a, b) => a - b).map(String);
         const table = sized(1_000, { oid: 7 });
-        const parts = planCopy([table], {
-          ...options,
+        const parts = plan([table], {
           sourceMajor: 13,
           splitBytes: split * 8192,
           keyBounds: new Map([[7, { column: "id", type: "integer", bounds }]]),
@@ -115,7 +109,7 @@ Deno.test("planCopy() cuts into equal shares: no part has more than a block more
     fc.integer({ min: 1, max: 200_000 }),
     fc.integer({ min: 1, max: 5_000 }),
     (blocks, split) => {
-      const parts = planCopy([sized(blocks)], { ...options, splitBytes: split * 8192 });
+      const parts = plan([sized(blocks)], { splitBytes: split * 8192 });
       const sizes = parts.map((part) => {
         const { from, to } = blocksOf(part) ?? { from: 0, to: undefined };
         return (to ?? blocks) - from;
@@ -132,14 +126,14 @@ Deno.test("planCopy() puts parts of all tables, partitions among them, into one 
   const root = { schema: "public", name: "sales" };
   const partition = (name: string, blocks: number) =>
     sized(blocks, { name, oid: name.length, isPartition: true, partitionRoot: root });
-  const parts = planCopy([
+  const parts = plan([
     partition("sales_small", 20),
     sized(250, { name: "orders" }),
     partition("sales_large", 90),
     // 30 blocks of rows that point to 300 of TOAST
     sized(30, { name: "files", bytes: 330 * 8192, toastBytes: 300 * 8192 }),
     sized(0, { name: "empty" }),
-  ], options);
+  ]);
   deepStrictEqual(parts.map(({ name }) => name), [
     "sales_large",
     "orders 1/3",
@@ -161,8 +155,8 @@ Deno.test("whyText() says why a table does not come in binary", () => {
     typeName: `app.${name}`,
     portableBinary: false,
   });
-  const why = (names: readonly string[], other: Partial<CopyPlanOptions> = {}) =>
-    whyText({ columns: [...table.columns, ...names.map(own)] }, { ...options, ...other });
+  const why = (names: readonly string[], options: PlanTestOptions = {}) =>
+    whyText({ columns: [...table.columns, ...names.map(own)] }, planOptions(options));
   strictEqual(why([]), undefined);
   strictEqual(why(["mood"]), "column mood app.mood");
   strictEqual(why(["a", "b", "c", "d"]), "columns a app.a, b app.b, c app.c, …");
@@ -171,8 +165,8 @@ Deno.test("whyText() says why a table does not come in binary", () => {
 });
 
 Deno.test("planCopy() leaves whole what cannot be cut by blocks", () => {
-  const parts = (more: Partial<Table>, other: Partial<CopyPlanOptions> = {}) =>
-    planCopy([sized(1_000, more)], { ...options, ...other }).length;
+  const parts = (more: Partial<Table>, options: PlanTestOptions = {}) =>
+    plan([sized(1_000, more)], options).length;
   strictEqual(parts({}), 10);
   strictEqual(parts({ accessMethod: "columnar" }), 1);
   strictEqual(parts({}, { sourceMajor: 13 }), 1);
@@ -180,7 +174,7 @@ Deno.test("planCopy() leaves whole what cannot be cut by blocks", () => {
 });
 
 Deno.test("planCopy() cuts a table of few blocks and much TOAST into no more parts than it has blocks", () => {
-  const parts = planCopy([sized(3, { bytes: 10_000 * 1024 ** 2 })], options);
+  const parts = plan([sized(3, { bytes: 10_000 * 1024 ** 2 })]);
   deepStrictEqual(parts.map(({ range }) => range), [
     { from: 0, to: 1 },
     { from: 1, to: 2 },
@@ -189,15 +183,15 @@ Deno.test("planCopy() cuts a table of few blocks and much TOAST into no more par
 });
 
 Deno.test("planCopy() freezes only what comes in one part", () => {
-  deepStrictEqual(planCopy([sized(10), sized(1_000)], options).map(({ freeze }) => freeze), [
+  deepStrictEqual(plan([sized(10), sized(1_000)]).map(({ freeze }) => freeze), [
     ...Array(10).fill(false),
     true,
   ]);
 });
 
 Deno.test("planCopy() copies in binary only what means the same everywhere", () => {
-  const format = (more: Partial<Table>, other: Partial<CopyPlanOptions> = {}) =>
-    planCopy([sized(1, more)], { ...options, ...other })[0]?.format;
+  const format = (more: Partial<Table>, options: PlanTestOptions = {}) =>
+    plan([sized(1, more)], options)[0]?.format;
   const foreign = [{ name: "e", typeOid: 99999, typeName: "mood", portableBinary: false }];
   strictEqual(format({}), "binary");
   strictEqual(format({ columns: foreign }), "text");
@@ -446,8 +440,7 @@ Deno.test("a predicate stays within its parentheses, whatever else chooses rows"
 });
 
 Deno.test("planCopy() cuts a filtered table too, and freezes it when it comes in one part", () => {
-  const parts = planCopy([sized(10, { name: "few" }), sized(1_000, { name: "many" })], {
-    ...options,
+  const parts = plan([sized(10, { name: "few" }), sized(1_000, { name: "many" })], {
     predicateOf: ({ name }) => name === "few" || name === "many" ? `"${name}"` : undefined,
   });
   ok(parts.length > 2);

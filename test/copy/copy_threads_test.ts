@@ -1,11 +1,14 @@
 /** Lanes in threads of their own: they copy, fail and end as lanes in the main thread do. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import {
+  type CopyProgress,
   copyTables,
   type CopyTablesOptions,
   CopyThreads,
   copyThreadsFor,
+  copyWorkersHere,
   exportLockedSnapshot,
+  ignoreCopyProgress,
   planCopy,
 } from "../../lib/copy/internal.ts";
 import { InterruptedError } from "../../lib/core/internal.ts";
@@ -27,6 +30,7 @@ import { endpointOf } from "../support/init.ts";
 import { startProxy } from "../support/proxy.ts";
 import { until } from "../support/replication.ts";
 import { exec, query, withSession } from "../support/sql.ts";
+import { planOptions } from "../support/copy.ts";
 
 const authority = await CertificateAuthority.create();
 const cluster = await sharedCluster(16, {
@@ -73,32 +77,36 @@ const sessionsOfTool = `SELECT FROM pg_stat_activity
 
 async function copyInThreads(
   { source, target }: Pair,
-  options: Partial<CopyTablesOptions> & { readonly whileHeld?: (pid: number) => Promise<void> } =
-    {},
+  { whileHeld, progress, ...options }: Partial<Omit<CopyTablesOptions, "progress">> & {
+    readonly whileHeld?: (pid: number) => Promise<void>;
+    readonly progress?: Partial<CopyProgress>;
+  } = {},
 ) {
   const signal = options.signal ?? new AbortController().signal;
   const from = await endpointOf(source, "source");
   const to = await endpointOf(target, "target");
   const locked = await exportLockedSnapshot(from, { signal });
   await using _held = locked.snapshot;
-  await options.whileHeld?.(locked.snapshot.session.processId);
+  await whileHeld?.(locked.snapshot.session.processId);
+  const plan = planOptions({
+    splitBytes: 4 * 1024 * 1024,
+    jobs: 5,
+    workers: copyWorkersHere({ threads: 2 }),
+  });
   return await copyTables({
     source: from,
     target: to,
+    targetSettings: {},
     snapshot: locked.snapshot,
-    parts: planCopy(locked.tables, {
-      sourceMajor: 16,
-      encoding: "UTF8",
-      format: "auto",
-      splitBytes: 4 * 1024 * 1024,
-      jobs: 5,
-    }),
-    encoding: "UTF8",
-    jobs: 5,
-    threads: 2,
+    parts: planCopy(locked.tables, plan),
+    encoding: plan.encoding,
+    settings: plan.settings,
     signal,
     events: () => {},
+    pace: undefined,
+    record: undefined,
     ...options,
+    progress: { ...ignoreCopyProgress, ...progress },
   });
 }
 
@@ -108,7 +116,7 @@ Deno.test("threads copy the same rows as the main thread, plain and over TLS", a
       const secure = (url: string) => `${url}?sslmode=${sslmode}`;
       let idle = 0;
       const copied = await copyInThreads({ source: secure(source), target: secure(target) }, {
-        onIdle: () => idle++,
+        progress: { onIdle: () => idle++ },
       });
       strictEqual(copied.length, 41);
       strictEqual(idle, 5);
@@ -174,8 +182,10 @@ Deno.test("an error of a listener ends the lanes too", async () => {
   await withPair(async (pair) => {
     await rejects(
       copyInThreads(pair, {
-        onCopied: () => {
-          throw new Error("the listener failed");
+        progress: {
+          onCopied: () => {
+            throw new Error("the listener failed");
+          },
         },
       }),
       /the listener failed/,

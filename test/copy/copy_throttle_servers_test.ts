@@ -85,18 +85,21 @@ Deno.test("the governor slows the copy while a standby falls behind, and lets go
     {
       await using governor = new CopyThrottle({
         source: await endpointOf(url, "source"),
-        maxBytesPerSecond: undefined,
+        settings: {
+          maxBytesPerSecond: undefined,
+          throttle: {
+            // samples are so frequent here that the standby could not answer between them
+            limits: {
+              ...throttleLimits,
+              lagBytes: 100_000,
+              minBytesPerSecond: 1_000,
+              fruitless: 10_000,
+            },
+            intervalMs: 20,
+          },
+        },
         signal: new AbortController().signal,
         events: events.sink,
-        // looked at so often here that it would give the standby up before that has had time to
-        // answer
-        limits: {
-          ...throttleLimits,
-          lagBytes: 100_000,
-          minBytesPerSecond: 1_000,
-          fruitless: 10_000,
-        },
-        everyMs: 20,
       });
       const slowed = await events.next("governor", async () => {
         await governor.pace(10_000);
@@ -138,10 +141,12 @@ Deno.test("the governor tells who waits for the copy's locks, who waits behind, 
     {
       await using _governor = new CopyThrottle({
         source: endpoint,
-        maxBytesPerSecond: undefined,
+        settings: {
+          maxBytesPerSecond: undefined,
+          throttle: { limits: throttleLimits, intervalMs: 20 },
+        },
         signal: new AbortController().signal,
         events: events.sink,
-        everyMs: 20,
       });
       const told =
         /^2 sessions wait on the source for locks that the copy holds, [\d.]+ m?s so far: pid \d+ of postgres \(ALTER TABLE on "Or ders"\), and behind it 1 more$/;

@@ -5,6 +5,7 @@ import {
   type CopyPart,
   copyTables,
   exportLockedSnapshot,
+  ignoreCopyProgress,
   type PartRecord,
   planCopy,
   runCopyWorker,
@@ -16,6 +17,7 @@ import { withDatabase } from "../support/databases.ts";
 import { endpointOf } from "../support/init.ts";
 import { startProxy } from "../support/proxy.ts";
 import { exec, query } from "../support/sql.ts";
+import { planOptions } from "../support/copy.ts";
 
 const source = await sharedCluster(16);
 const target = await sharedCluster(17);
@@ -55,19 +57,17 @@ async function copy({ urls, disturb, whileHeld }: Setting): Promise<void> {
   await using _held = locked.snapshot;
   await whileHeld?.(locked.snapshot.session.processId);
   const movedOf = new Map<string, number>();
+  const plan = planOptions({ splitBytes: 4 * 1024 * 1024, jobs: 3 });
   await copyTables({
     source: from,
     target: { ...to, options: "-c search_path=public" },
+    targetSettings: {},
     snapshot: locked.snapshot,
-    parts: planCopy(locked.tables, {
-      sourceMajor: 16,
-      encoding: "UTF8",
-      format: "auto",
-      splitBytes: 4 * 1024 * 1024,
-      jobs: 3,
-    }),
-    encoding: "UTF8",
-    jobs: 3,
+    parts: planCopy(locked.tables, plan),
+    encoding: plan.encoding,
+    settings: plan.settings,
+    pace: undefined,
+    progress: ignoreCopyProgress,
     signal,
     events: (event) => {
       if (event.kind !== "table-progress") return;

@@ -7,6 +7,7 @@ import { compareDatabases } from "../support/compare.ts";
 import { createTemplate, withDatabase } from "../support/databases.ts";
 import { endpointOf, runInit } from "../support/init.ts";
 import { query } from "../support/sql.ts";
+import { planOptions } from "../support/copy.ts";
 
 const target = await sharedCluster(18);
 
@@ -46,14 +47,15 @@ for (const major of [12, 13] as const) {
       await using session = await openSession(await endpointOf(url, "source"));
       const all = await listTables(session);
       const splitBytes = 200 * 1024;
-      const parts = planCopy(all, {
-        sourceMajor: session.majorVersion,
-        encoding: "UTF8",
-        format: "text",
-        splitBytes,
-        jobs: 4,
-        keyBounds: await readPlanBounds(session, { tables: all, splitBytes }),
-      });
+      const parts = planCopy(
+        all,
+        planOptions({
+          sourceMajor: session.majorVersion,
+          format: "text",
+          splitBytes,
+          keyBounds: await readPlanBounds(session, all, { splitBytes }),
+        }),
+      );
       for (const { name } of all) {
         const own = parts.filter(({ table }) => table.name === name);
         if (!cutByKey.includes(name)) {

@@ -1,6 +1,7 @@
 /** What the tool advises for tables whose UPDATE and DELETE cannot be published. */
 import { deepStrictEqual, doesNotMatch, match } from "node:assert/strict";
 import { listTables } from "../../lib/catalog/internal.ts";
+import { completeValidateOptions } from "../../lib/commands/shared/complete_options.ts";
 import { validate } from "../../lib/commands/validate/validate.ts";
 import { openSession } from "../../lib/postgres/internal.ts";
 import { assessPublication } from "../../lib/replication/internal.ts";
@@ -53,15 +54,17 @@ Deno.test("REPLICA IDENTITY FULL is advised only where the target can find rows 
 Deno.test("validate advises a key instead of REPLICA IDENTITY FULL for a table with json", async () => {
   for (const forSync of [false, true]) {
     await using database = await createDatabase(source, "CREATE TABLE documents (d json)");
-    const { checks } = await validate({
+    const options = completeValidateOptions({
       source: await endpointOf(database.url, "source"),
       target: await endpointOf(target.url(), "target"),
       databases: { include: [database.name], exclude: [], map: {} },
       tools: { dump: "embedded", binDirectory: undefined, environment: {} },
       forSync,
-      dropExisting: false,
-      jobs: 2,
-    }, { events: () => {}, signal: new AbortController().signal });
+    });
+    const { checks } = await validate(options, {
+      events: () => {},
+      signal: new AbortController().signal,
+    });
     const fix = checks.find(({ id }) => id === "replica-identity")?.fix ?? "";
     match(fix, /create a unique index on NOT NULL columns/);
     doesNotMatch(fix, /TABLE \S+ REPLICA IDENTITY FULL|--replica-identity full/);

@@ -7,7 +7,11 @@ import type {
 } from "../../lib/commands/shared/report.ts";
 import { status, type StatusReport } from "../../lib/commands/status/status.ts";
 import { validate } from "../../lib/commands/validate/validate.ts";
-import type { SyncSettings, ValidateOptions } from "../../lib/commands/shared/run.ts";
+import {
+  completeValidateOptions,
+  type ValidateChoices,
+} from "../../lib/commands/shared/complete_options.ts";
+import type { SyncSettings } from "../../lib/commands/shared/run.ts";
 import { compareDatabases, type CompareOptions, type Difference } from "./compare.ts";
 import { dropDatabase } from "./databases.ts";
 import { endpointOf, type InitOutcome, type InitTestOptions, runInit } from "./init.ts";
@@ -96,16 +100,17 @@ export class Case {
   }
 
   /** `validate` of the database; nothing is changed. */
-  async validate(options: Partial<ValidateOptions> = {}): Promise<ValidationReport> {
-    return await validate({
-      ...await this.#endpoints(),
-      databases: { include: [this.name], exclude: [], map: {} },
-      tools: { dump: "embedded", binDirectory: undefined, environment: {} },
-      forSync: false,
-      dropExisting: false,
-      jobs: 2,
-      ...options,
-    }, context());
+  async validate(options: Partial<ValidateChoices> = {}): Promise<ValidationReport> {
+    return await validate(
+      completeValidateOptions({
+        ...await this.#endpoints(),
+        databases: { include: [this.name], exclude: [], map: {} },
+        tools: { dump: "embedded", binDirectory: undefined, environment: {} },
+        jobs: 2,
+        ...options,
+      }),
+      context(),
+    );
   }
 
   /** `init` of the database. */

@@ -1,12 +1,15 @@
 import { init } from "../../lib/commands/init/init.ts";
 import type { InitPlan, InitReport } from "../../lib/commands/shared/report.ts";
-import type { InitOptions } from "../../lib/commands/shared/run.ts";
+import {
+  completeInitOptions,
+  type InitChoices,
+} from "../../lib/commands/shared/complete_options.ts";
 import type { RunEvent } from "../../lib/core/internal.ts";
 import { type Endpoint, resolveEndpoint } from "../../lib/postgres/internal.ts";
 
 /** What a test changes of {@linkcode runInit}'s defaults. */
 export interface InitTestOptions
-  extends Partial<Omit<InitOptions, "source" | "target" | "databases">> {
+  extends Partial<Omit<InitChoices, "source" | "target" | "databases">> {
   readonly include?: readonly string[];
   readonly map?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
@@ -53,33 +56,32 @@ export async function runInit(
   const silence = silenceMs === undefined ? {} : { silenceMs };
   const events: RunEvent[] = [];
   let plan: InitPlan | undefined;
-  const report = await init({
-    source: { ...await endpointOf(sourceUrl, "source"), ...silence },
-    target: { ...await endpointOf(targetUrl, "target"), ...silence },
-    databases: { include, exclude: [], map },
-    tools: {
-      dump: "embedded",
-      binDirectory: undefined,
-      environment: { PATH: Deno.env.get("PATH"), HOME: Deno.env.get("HOME") },
+  const report = await init(
+    completeInitOptions({
+      source: { ...await endpointOf(sourceUrl, "source"), ...silence },
+      target: { ...await endpointOf(targetUrl, "target"), ...silence },
+      databases: { include, exclude: [], map },
+      tools: {
+        dump: "embedded",
+        binDirectory: undefined,
+        environment: { PATH: Deno.env.get("PATH"), HOME: Deno.env.get("HOME") },
+      },
+      indexJobs: 2,
+      splitBytes: 1024 ** 3,
+      ...options,
+      confirm: async (asked) => {
+        plan = asked;
+        return await (options.confirm?.(asked) ?? Promise.resolve(true));
+      },
+    }),
+    {
+      signal,
+      events: (event) => {
+        events.push(event);
+        onEvent?.(event);
+      },
     },
-    jobs: 4,
-    indexJobs: 2,
-    copyFormat: "auto",
-    splitBytes: 1024 ** 3,
-    dropExisting: false,
-    dryRun: false,
-    ...options,
-    confirm: async (asked) => {
-      plan = asked;
-      return await (options.confirm?.(asked) ?? Promise.resolve(true));
-    },
-  }, {
-    signal,
-    events: (event) => {
-      events.push(event);
-      onEvent?.(event);
-    },
-  });
+  );
   if (report === undefined || plan === undefined) throw new Error("init was declined");
   return { report, plan, events };
 }

@@ -1,8 +1,11 @@
 import { sync } from "../../lib/commands/sync/sync.ts";
 import type { SyncReport } from "../../lib/commands/shared/report.ts";
-import type { SyncAction, SyncOptions, SyncSettings } from "../../lib/commands/shared/run.ts";
+import {
+  completeSyncOptions,
+  type SyncChoices,
+} from "../../lib/commands/shared/complete_options.ts";
+import type { SyncSettings } from "../../lib/commands/shared/run.ts";
 import type { RunEvent } from "../../lib/core/internal.ts";
-import { noTableRules } from "../../lib/rules/internal.ts";
 import { endpointOf } from "./init.ts";
 
 /** How tests set replication up. */
@@ -19,31 +22,29 @@ export const syncSettings: SyncSettings = {
 export async function runSync(
   sourceUrl: string,
   targetUrl: string,
-  { include = [], action = { kind: "follow" }, ...options }:
-    & {
-      readonly include?: readonly string[];
-      readonly action?: SyncAction;
-      readonly signal?: AbortSignal;
-    }
-    & Partial<Omit<SyncOptions, "action">> = {},
+  { include = [], signal = new AbortController().signal, ...options }: Partial<SyncChoices> & {
+    readonly include?: readonly string[];
+    readonly signal?: AbortSignal;
+  } = {},
 ): Promise<{ readonly report: SyncReport; readonly events: readonly RunEvent[] }> {
   const events: RunEvent[] = [];
-  const report = await sync({
-    source: await endpointOf(sourceUrl, "source"),
-    target: await endpointOf(targetUrl, "target"),
-    databases: { include, exclude: [], map: {} },
-    rules: noTableRules,
-    tools: { dump: "embedded", binDirectory: undefined, environment: {} },
-    jobs: 2,
-    splitBytes: 1024 ** 3,
-    sync: syncSettings,
-    confirm: () => Promise.resolve(true),
-    ...options,
-    action,
-  }, {
-    signal: options.signal ?? new AbortController().signal,
-    events: (event) => void events.push(event),
-  });
+  const report = await sync(
+    completeSyncOptions({
+      source: await endpointOf(sourceUrl, "source"),
+      target: await endpointOf(targetUrl, "target"),
+      databases: { include, exclude: [], map: {} },
+      tools: { dump: "embedded", binDirectory: undefined, environment: {} },
+      jobs: 2,
+      splitBytes: 1024 ** 3,
+      sync: syncSettings,
+      confirm: () => Promise.resolve(true),
+      ...options,
+    }),
+    {
+      signal,
+      events: (event) => void events.push(event),
+    },
+  );
   if (report === undefined) throw new Error("sync was declined");
   return { report, events };
 }

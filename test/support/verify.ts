@@ -1,12 +1,15 @@
 import { verify } from "../../lib/commands/verify/verify.ts";
 import type { VerifyReport } from "../../lib/commands/shared/report.ts";
-import type { VerifyOptions } from "../../lib/commands/shared/run.ts";
+import {
+  completeVerifyOptions,
+  type VerifyChoices,
+} from "../../lib/commands/shared/complete_options.ts";
 import type { RunEvent } from "../../lib/core/internal.ts";
 import { type Verdict, type VerifiedTable, worst } from "../../lib/verify/internal.ts";
 import { endpointOf } from "./init.ts";
 
 /** Overrides of {@linkcode runVerify}'s defaults. */
-export interface VerifyTestOptions extends Partial<Omit<VerifyOptions, "source" | "target">> {
+export interface VerifyTestOptions extends Partial<Omit<VerifyChoices, "source" | "target">> {
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: RunEvent) => void;
 }
@@ -21,21 +24,21 @@ export async function runVerify(
 ): Promise<VerifyReport> {
   const source = await endpointOf(sourceUrl, "source");
   const target = await endpointOf(targetUrl, "target");
-  return await verify({
-    source,
-    target,
-    databases: {
-      include: [source.database],
-      exclude: [],
-      map: { [source.database]: target.database },
-    },
-    jobs: 2,
-    maxDiffs: 20,
-    showValues: true,
-    repair: "no",
-    now: () => new Date(),
-    ...options,
-  }, { events: onEvent, signal });
+  return await verify(
+    completeVerifyOptions({
+      source,
+      target,
+      databases: {
+        include: [source.database],
+        exclude: [],
+        map: { [source.database]: target.database },
+      },
+      jobs: 2,
+      showValues: true,
+      ...options,
+    }),
+    { events: onEvent, signal },
+  );
 }
 
 /** The tables that are not equal, in a compact form for assertions. */

@@ -50,7 +50,7 @@ export async function initRemotely(
   }
   return await runRemotely({ ...scope, ...size, command: "init", options: jobOptions }, {
     ...command,
-    onUnfinished: (result) => options.onUnfinished?.(result as InitReport) ?? Promise.resolve(),
+    onUnfinished: (result) => options.onUnfinished(result as InitReport),
   });
 }
 

@@ -7,7 +7,7 @@ import {
   type InitReport,
   setAsideObjects,
 } from "../../commands/shared/report.ts";
-import type { InitOptions } from "../../commands/shared/run.ts";
+import { completeInitOptions } from "../../commands/shared/complete_options.ts";
 import { renderInitReport } from "../../ui/mod.ts";
 import { asksNothing, type TableRules } from "../../rules/internal.ts";
 import { askYesNo } from "../terminal/confirm.ts";
@@ -40,7 +40,7 @@ export const runInit: CommandRunner = async (reader, context) => {
   let dryRunPlan: InitPlan | undefined;
   let begun = false;
   let unfinished: InitReport | undefined;
-  const confirmed: InitOptions = {
+  const confirmed = completeInitOptions({
     ...options,
     version,
     checkpoint: (operation) => new FileCheckpointStore(operation),
@@ -57,7 +57,7 @@ export const runInit: CommandRunner = async (reader, context) => {
       unfinished = soFar;
       if (reportFile !== undefined) await writeReport(soFar, { reportFile, context });
     },
-  };
+  });
   const report =
     await (place === undefined
       ? init(confirmed, run)

@@ -2,6 +2,7 @@ import { displayName, ExitCode, formatBytes, plural } from "../../core/internal.
 import type { SyncPlan } from "../../commands/shared/report.ts";
 import { sync } from "../../commands/sync/sync.ts";
 import { makeStyle, printable, type TableOptions } from "../../ui/mod.ts";
+import { completeSyncOptions } from "../../commands/shared/complete_options.ts";
 import { askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
@@ -18,15 +19,16 @@ export const runSync: CommandRunner = async (reader, context) => {
   const { yes, ...wanted } = await resolveSyncOptions(reader, resolve);
   const options = await chooseInteractively(wanted, context);
   if (options === undefined) throw nothingChosen();
+  const confirmed = completeSyncOptions({
+    ...options,
+    confirm: async (plan) => {
+      progress.pause();
+      return await confirmPlan(plan, { yes, context });
+    },
+  });
   const report = place === undefined
-    ? await sync({
-      ...options,
-      confirm: async (plan) => {
-        progress.pause();
-        return await confirmPlan(plan, { yes, context });
-      },
-    }, run)
-    : await syncRemotely(options, { place, reader, yes, context });
+    ? await sync(confirmed, run)
+    : await syncRemotely(confirmed, { place, reader, yes, context });
   progress.pause();
   if (report === undefined) {
     terminal.stderr.write("Nothing was changed.\n");

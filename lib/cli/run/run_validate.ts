@@ -1,4 +1,5 @@
 import { ExitCode, UsageError } from "../../core/internal.ts";
+import { completeValidateOptions } from "../../commands/shared/complete_options.ts";
 import { validate } from "../../commands/validate/validate.ts";
 import type { CommandRunner } from "../context.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
@@ -18,8 +19,9 @@ export const runValidate: CommandRunner = async (reader, context) => {
     const message = "a service does not know it: leave --remote out and run it here";
     throw new UsageError([{ path: "--for-sync", message }]);
   }
-  const options = await chooseInteractively(wanted, context);
-  if (options === undefined) throw nothingChosen();
+  const chosen = await chooseInteractively(wanted, context);
+  if (chosen === undefined) throw nothingChosen();
+  const options = completeValidateOptions(chosen);
   const report = place === undefined
     ? await validate(options, run)
     : await validateRemotely(options, { place, reader, context });

@@ -1,4 +1,5 @@
 import { ExitCode } from "../../core/internal.ts";
+import { completeVerifyOptions } from "../../commands/shared/complete_options.ts";
 import type { VerifyOptions } from "../../commands/shared/run.ts";
 import type { VerifyReport } from "../../commands/shared/report.ts";
 import { verify } from "../../commands/verify/verify.ts";
@@ -33,11 +34,11 @@ export const runVerify: CommandRunner = async (reader, context) => {
     if (output.json) printJson(terminal, { declined: true });
     return ExitCode.interrupted;
   }
-  const wanted: VerifyOptions = {
+  const wanted = completeVerifyOptions({
     ...options,
     repair: repair ? dryRun ? "print" : "follow" : "no",
     now: () => new Date(),
-  };
+  });
   const report = place === undefined
     ? await verifyHere(wanted, { resume, run })
     : await verifyRemotely(wanted, { place, reader, context });
@@ -56,7 +57,7 @@ async function verifyHere(
   if (options.repair !== "no") return await verify(options, run);
   const { journal, end, leave } = await openJournal(options, { resume, events: run.events });
   try {
-    const report = await verify({ ...options, ...(journal === undefined ? {} : { journal }) }, run);
+    const report = await verify({ ...options, journal }, run);
     await end();
     return report;
   } catch (error) {

@@ -23,6 +23,11 @@ import {
 import { readSlots, readSubscriptions, readWalPosition } from "../../replication/internal.ts";
 import { cleanup, type CleanupReport } from "../cleanup/cleanup.ts";
 import { type DemoComparison, SourceAtSnapshot } from "./compare.ts";
+import {
+  completeInitOptions,
+  completeSyncSettings,
+  completeValidateOptions,
+} from "../shared/complete_options.ts";
 import { init } from "../init/init.ts";
 import type { InitPlan, InitReport, ValidationReport } from "../shared/report.ts";
 import type { RunContext, ToolSelection } from "../shared/run.ts";
@@ -122,34 +127,34 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
     databases: { include: [database], exclude: [], map: {} },
     tools: options.tools,
     jobs: options.jobs,
-    dropExisting: false,
   };
   narrator.chapter("validate: what could go wrong?");
-  const validation = await validate({ ...copyOptions, forSync: true, identity: "full" }, run);
+  const validation = await validate(
+    completeValidateOptions({ ...copyOptions, forSync: true, identity: "full" }),
+    run,
+  );
   narrator.validated(validation);
 
   narrator.chapter("init: copying the database");
   let before = load.counts;
-  const report = await init({
-    ...copyOptions,
-    indexJobs: options.jobs,
-    copyFormat: "auto",
-    splitBytes: options.sizeBytes, // hardly any table is that large
-    dryRun: false,
-    confirm(plan) {
-      narrator.planned(plan);
-      before = load.counts;
-      return Promise.resolve(true);
-    },
-    sync: {
-      identity: "full",
-      slotTimeoutMs: 60_000,
-      sourceFromTarget: undefined,
-      passfile: undefined,
-      failover: false,
-      now: options.now,
-    },
-  }, run);
+  const report = await init(
+    completeInitOptions({
+      ...copyOptions,
+      splitBytes: options.sizeBytes, // hardly any table is that large
+      confirm(plan) {
+        narrator.planned(plan);
+        before = load.counts;
+        return Promise.resolve(true);
+      },
+      sync: completeSyncSettings({
+        identity: "full",
+        slotTimeoutMs: 60_000,
+        failover: false,
+        now: options.now,
+      }),
+    }),
+    run,
+  );
   if (report === undefined) {
     throw new Error("init was confirmed but did nothing");
   }

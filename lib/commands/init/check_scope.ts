@@ -11,7 +11,7 @@ import {
   type RunScope,
   type StateDocument,
 } from "../../checkpoint/internal.ts";
-import { fingerprintScope, noTableRules, type TableRules } from "../../rules/internal.ts";
+import { fingerprintScope, type TableRules } from "../../rules/internal.ts";
 import type { DatabasePlanning } from "../shared/database_plan.ts";
 import type { DatabaseDecisions, TableDecision } from "../shared/report.ts";
 import type { DatabaseSelection, InitOptions } from "../shared/run.ts";
@@ -34,7 +34,7 @@ export interface ScopeCheck {
  * @throws UsageError that says how it differs from that of the earlier attempt
  */
 export async function checkScope(check: ScopeCheck): Promise<RunScope> {
-  const { options: { databases: selection, rules = noTableRules, sync }, planning } = check;
+  const { options: { databases: selection, rules, sync }, planning } = check;
   const databases = Object.fromEntries(
     planning.databases.map(({ source, target }) => [source.name, target]),
   );

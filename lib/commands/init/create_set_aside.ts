@@ -19,9 +19,7 @@ import { partitionedTables } from "./partitioned_tables.ts";
 
 /** What is created where. */
 export interface CreateSetAsideOptions
-  extends
-    Omit<FinishDatabaseOptions, "analyzed">,
-    Pick<CopyDatabaseOptions, "retryPausesMs" | "targetMajor"> {
+  extends Omit<FinishDatabaseOptions, "analyzed">, Pick<CopyDatabaseOptions, "targetMajor"> {
   /** What the source has of the objects now. */
   readonly preData: SchemaParts["preData"];
   readonly ledger: Ledger;
@@ -38,7 +36,7 @@ const builtAlone = 2 ** 30;
  * refused is in `schema.setAside`.
  */
 export async function createSetAside(options: CreateSetAsideOptions): Promise<void> {
-  const { recorder, planned, target, jobs, signal, schema, preData, postData } = options;
+  const { recorder, planned, target, copy: { jobs }, signal, schema, preData, postData } = options;
   const { events } = recorder;
   const database = planned.source.name;
   await recorder.step(async () => {
@@ -69,7 +67,7 @@ async function buildIndexes(
     schema,
     ledger,
     postData,
-    ...options
+    copy,
   }: CreateSetAsideOptions,
 ): Promise<void> {
   const { events } = recorder;
@@ -93,7 +91,7 @@ async function buildIndexes(
     apply: (session, statements) => schema.applyIn(session, statements),
     isDone: (statement) => ledger.isDone(statement),
     onReopened: (session) => ledger.refresh(session),
-    delaysMs: options.retryPausesMs,
+    retryDelaysMs: copy.retryDelaysMs,
   });
   for (const { table } of perTable) indexes.ready(table, builtAlone);
   await indexes.finish();

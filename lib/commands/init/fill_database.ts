@@ -33,19 +33,7 @@ import { partitionedTables } from "./partitioned_tables.ts";
 export interface FillDatabaseOptions extends
   Pick<
     CopyDatabaseOptions,
-    | "planned"
-    | "jobs"
-    | "indexJobs"
-    | "copyFormat"
-    | "copyThreads"
-    | "lanes"
-    | "splitBytes"
-    | "maxBytesPerSecond"
-    | "sourceMajor"
-    | "targetMajor"
-    | "retryPausesMs"
-    | "recorder"
-    | "signal"
+    "planned" | "copy" | "indexJobs" | "sourceMajor" | "targetMajor" | "recorder" | "signal"
   > {
   readonly source: Endpoint;
   readonly target: Endpoint;
@@ -73,7 +61,7 @@ export interface FilledDatabase {
  */
 export async function fillDatabase(options: FillDatabaseOptions): Promise<FilledDatabase> {
   const { source, target, locked, postData, schema, work, progress, scope } = options;
-  const { recorder, jobs, indexJobs, copyFormat, splitBytes } = options;
+  const { recorder, copy: settings, indexJobs } = options;
   const { encoding, name: database } = options.planned.source;
   const { events } = recorder;
   const { snapshot } = locked;
@@ -90,14 +78,14 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
     analyze: copied.filter((table) => !later.has(tableKey(table))),
     sessionStatements: postData.settings,
     jobs: indexJobs,
-    laterJobs: jobs,
+    laterJobs: settings.jobs,
     signal,
     events,
     database,
     apply: (session, statements) => schema.applyIn(session, statements),
     isDone: (statement) => ledger.isDone(statement),
     onReopened: (session) => ledger.refresh(session),
-    delaysMs: options.retryPausesMs,
+    retryDelaysMs: settings.retryDelaysMs,
   });
   indexes.done.catch((error) => ended.abort(error)); // an index that fails ends the copying too
   const withRows = new Set(copied.map((table) => tableKey(table)));
@@ -109,19 +97,12 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
   const planning = {
     sourceMajor: options.sourceMajor,
     encoding,
-    format: copyFormat,
-    splitBytes,
-    jobs: jobs * (options.lanes?.processes ?? 1),
+    settings,
     predicateOf: (table: Table) => scope?.predicateOf(table),
-    keyBounds: await readPlanBounds(snapshot.session, { tables: copied, splitBytes }),
+    keyBounds: await readPlanBounds(snapshot.session, copied, settings),
   };
   try {
-    await using governor = new CopyThrottle({
-      source,
-      maxBytesPerSecond: options.maxBytesPerSecond,
-      signal,
-      events,
-    });
+    await using throttle = new CopyThrottle({ source, settings, signal, events });
     const parts = await work.planParts(
       copied.filter((table) => !isKept(table)),
       { progress, planning },
@@ -130,20 +111,20 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
       copyTables({
         source,
         target,
+        targetSettings: {},
         snapshot,
         parts,
-        delaysMs: options.retryPausesMs,
-        record: ledger.partRecord(progress.epoch),
-        onPart: (part, outcome) => ledger.notePart(part, outcome),
         encoding,
-        jobs,
-        threads: options.copyThreads,
-        lanes: options.lanes,
+        settings,
         signal,
         events,
-        pace: governor.pace,
-        onCopied: ({ table }) => indexes.ready(table, table.bytes),
-        onIdle: () => indexes.grow(1),
+        pace: throttle.pace,
+        record: ledger.partRecord(progress.epoch),
+        progress: {
+          onPart: (part, outcome) => ledger.notePart(part, outcome),
+          onCopied: ({ table }) => indexes.ready(table, table.bytes),
+          onIdle: () => indexes.grow(1),
+        },
       }), { step: "data", database, summarise: (all) => plural(all.length, "table") });
     await fillLargeObjects(options, { snapshot, signal });
     await ledger.settle();

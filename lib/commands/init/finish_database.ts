@@ -20,7 +20,7 @@ import { partitionedTables } from "./partitioned_tables.ts";
 export interface FinishDatabaseOptions extends
   Pick<
     CopyDatabaseOptions,
-    "planned" | "maintenance" | "jobs" | "indexJobs" | "recorder" | "signal"
+    "planned" | "maintenance" | "copy" | "indexJobs" | "recorder" | "signal"
   > {
   readonly source: Endpoint;
   readonly target: Endpoint;
@@ -37,7 +37,7 @@ export interface FinishDatabaseOptions extends
  * statistics that are missing. What was set aside is tried again when all else is there.
  */
 export async function finishDatabase(options: FinishDatabaseOptions): Promise<void> {
-  const { recorder, postData, schema, analyzed, target, jobs, signal } = options;
+  const { recorder, postData, schema, analyzed, target, copy: { jobs }, signal } = options;
   const { events } = recorder;
   const database = options.planned.source.name;
   await recorder.step(() => finishForeignKeys(options, postData.foreignKeys), {

@@ -25,7 +25,6 @@ import {
 } from "../../postgres/internal.ts";
 import { claimDatabases } from "../../checkpoint/internal.ts";
 import { probeSubscription } from "../../replication/internal.ts";
-import { noTableRules } from "../../rules/internal.ts";
 import {
   applyGlobals,
   dumpGlobals,
@@ -59,11 +58,10 @@ import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import {
   finishEarlierRun,
   readEarlierRun,
-  resumeMode,
   RunCheckpoint,
   withWindowsOf,
 } from "./run_checkpoint.ts";
-import type { InitOptions, RunContext, ValidateOptions } from "../shared/run.ts";
+import type { InitOptions, RunContext } from "../shared/run.ts";
 import { connect, type Examination, examine } from "../validate/validate.ts";
 
 /**
@@ -95,8 +93,7 @@ export async function init(given: InitOptions, run: RunContext): Promise<InitRep
     const done = await finishEarlierRun(earlier, { options: before, sides, signal: run.signal });
     if (done !== undefined) return await nothingLeft({ options: before, sides, recorder, start });
   }
-  const resume = resumeMode(before);
-  const examination = await refuseWhatCannotWork({ ...before, resume }, { sides, run: context });
+  const examination = await refuseWhatCannotWork(before, { sides, run: context });
   const { planning } = examination;
   const unfinished = planning.databases.filter(({ action }) => action === "resume")
     .flatMap((planned) => planned.unfinished ?? []);
@@ -148,7 +145,7 @@ export async function init(given: InitOptions, run: RunContext): Promise<InitRep
     });
   } catch (error) {
     databases.push(...unfinishedDatabases({ plan, databases, recorder }));
-    await options.onUnfinished?.(report({ failure: redact(describeError(error).join("\n")) }));
+    await options.onUnfinished(report({ failure: redact(describeError(error).join("\n")) }));
     throw error;
   }
   return report();
@@ -204,7 +201,7 @@ async function nothingLeft(
     source: await summarise(sides.source),
     target: await summarise(sides.target),
     databases: [],
-    jobs: options.jobs,
+    jobs: options.copy.jobs,
     indexJobs: options.indexJobs,
     dumpTool: "none",
     bytes: 0,
@@ -215,18 +212,20 @@ async function nothingLeft(
 
 /** Runs `validate` and stops with everything that failed, at once. */
 async function refuseWhatCannotWork(
-  options: Omit<InitOptions, "resume"> & Pick<ValidateOptions, "resume">,
+  options: InitOptions,
   place: { readonly sides: ServerPair; readonly run: RunContext },
 ): Promise<Examination> {
   const { sides: { target }, run: { signal } } = place;
   const examination = await examine({
     ...options,
-    // a plan changes nothing, and need not keep anyone from copying
-    ...(options.dryRun
-      ? {}
-      : { claim: (names: readonly string[]) => claimDatabases(target, names, { signal }) }),
+    jobs: options.copy.jobs,
+    resume: options.resume ? "yes" : "no",
+    claim: async (names) => {
+      // a plan changes nothing, and need not keep other runs from copying
+      if (!options.dryRun) await claimDatabases(target, names, { signal });
+    },
     forSync: options.sync !== undefined,
-    ...(options.sync === undefined ? {} : { identity: options.sync.identity }),
+    identity: options.sync?.identity ?? "fail",
   }, place);
   const failed = examination.report.checks.filter(({ status }) => status === "fail");
   if (failed.length === 0) return examination;
@@ -366,35 +365,23 @@ async function copyOne(
       source: withDatabase(options.source, current.source.name),
       target: withDatabase(options.target, current.target),
       targetServer: maintenance,
-      rules: options.rules ?? noTableRules,
+      rules: options.rules,
       sync: options.sync,
       replaces: current.action === "drop-and-create",
       recorder,
       signal,
     });
     const report = await copyDatabase({
+      ...options,
       stream,
       planned: current,
-      source: options.source,
-      target: options.target,
       maintenance,
       tool,
-      jobs: options.jobs,
-      indexJobs: options.indexJobs,
-      copyFormat: options.copyFormat,
-      copyThreads: options.copyThreads ?? 0,
-      lanes: options.lanes,
-      splitBytes: options.splitBytes,
-      maxBytesPerSecond: options.maxBytesPerSecond,
       sourceMajor: sides.source.majorVersion,
       targetMajor: sides.target.majorVersion,
-      rules: options.rules ?? noTableRules,
       recorder,
       signal,
       ledgers,
-      retryPausesMs: options.retryPausesMs,
-      allowMixedSnapshots: options.allowMixedSnapshots ?? false,
-      whileSnapshotHeld: options.whileSnapshotHeld ?? (() => Promise.resolve()),
     });
     if (stream !== undefined) streams.push(stream);
     return report;
@@ -429,15 +416,12 @@ async function goOn(
   return await attempt({ ...planned, action: "resume", unfinished: left.ledger });
 }
 
-/** Pauses between attempts: a server that restarts or recovers is unavailable for a while. */
-const defaultRetryPausesMs: readonly number[] = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
-
 /** An attempt that ran for longer made progress. */
 const resetAfterMs = 60_000;
 
 /** Retries what can be repeated; `work` gets the number of earlier attempts. */
 function again<Result>(
-  { options: { retryPausesMs = defaultRetryPausesMs }, recorder, signal }: Work,
+  { options: { retryPausesMs }, recorder, signal }: Work,
   what: string,
   work: (retries: number) => Promise<Result>,
 ): Promise<Result> {

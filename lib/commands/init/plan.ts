@@ -65,7 +65,7 @@ export async function buildPlan(input: PlanInput): Promise<InitPlan> {
     source: await summarise(sides.source),
     target: await summarise(sides.target),
     databases: surveys.map(({ plan }) => plan),
-    jobs: options.jobs,
+    jobs: options.copy.jobs,
     indexJobs: options.indexJobs,
     dumpTool: tool.description,
     bytes,
@@ -110,10 +110,9 @@ async function survey(
   const copyOptions: CopyPlanOptions = {
     sourceMajor: session.majorVersion,
     encoding: planned.source.encoding,
-    format: options.copyFormat,
-    splitBytes: options.splitBytes,
-    jobs: options.jobs,
-    keyBounds: await readPlanBounds(session, { tables, splitBytes: options.splitBytes }),
+    settings: options.copy,
+    predicateOf: () => undefined,
+    keyBounds: await readPlanBounds(session, tables, options.copy),
   };
   const parts = planCopy(tables, copyOptions);
   const partOf = new Map(parts.map((part) => [part.table, part]));
@@ -195,7 +194,7 @@ function textProblems(
   tables: readonly Table[],
   options: CopyPlanOptions,
 ): readonly Problem[] {
-  if (options.format !== "binary") return [];
+  if (options.settings.format !== "binary") return [];
   return tables.flatMap((table) => {
     const why = whyText(table, options);
     return why === undefined ? [] : [{

@@ -21,10 +21,10 @@ import {
   writeStateDocument,
 } from "../../checkpoint/internal.ts";
 import { type Endpoint, withDatabase } from "../../postgres/internal.ts";
-import { fingerprintScope, noTableRules } from "../../rules/internal.ts";
+import { fingerprintScope } from "../../rules/internal.ts";
 import type { TemporaryMembership } from "../../schema/internal.ts";
 import type { ServerPair } from "../shared/server_pair.ts";
-import { type DatabasePlanning, planDatabases } from "../shared/database_plan.ts";
+import { type DatabasePlanning, planDatabases, readOnlyPlanning } from "../shared/database_plan.ts";
 import type { InitPlan } from "../shared/report.ts";
 import type { InitOptions } from "../shared/run.ts";
 import { decisionsOf } from "./check_scope.ts";
@@ -51,7 +51,7 @@ async function placeOf({ checkpoint, source, target }: InitOptions): Promise<Pla
  */
 export async function readEarlierRun(options: InitOptions): Promise<StateDocument | undefined> {
   const place = await placeOf(options);
-  if (place === undefined || options.resume === false) return undefined;
+  if (place === undefined || !options.resume) return undefined;
   const text = await place.store.read();
   if (text === undefined) return undefined;
   return readStateDocument(text, { ...place, place: place.store.place });
@@ -106,7 +106,7 @@ export class RunCheckpoint {
       systemIdentifier,
       document: {
         format: stateFormat,
-        tool: options.version ?? "unknown",
+        tool: options.version,
         // the ledgers are the truth; the file may be lost, or of a run whose target was made anew
         run: first?.run ?? earlier?.run ?? crypto.randomUUID(),
         startedAt: earlier?.startedAt ?? first?.startedAt ?? new Date().toISOString(),
@@ -226,13 +226,8 @@ async function dropLedgers(
 
 /** The moment that windows reach back from is that of the first attempt. */
 export function withWindowsOf(options: InitOptions, now: string | undefined): InitOptions {
-  if (now === undefined || options.rules === undefined) return options;
+  if (now === undefined) return options;
   return { ...options, rules: { ...options.rules, now } };
-}
-
-/** What becomes of unfinished copies. */
-export function resumeMode({ resume }: InitOptions): "yes" | "no" {
-  return resume === false ? "no" : "yes";
 }
 
 /**
@@ -251,7 +246,7 @@ export async function finishEarlierRun(
   const planning = await planDatabases({
     ...sides,
     selection: options.databases,
-    dropExisting: false,
+    ...readOnlyPlanning,
     targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
     signal,
   });
@@ -262,7 +257,7 @@ export async function finishEarlierRun(
   await place?.store.remove();
   const wanted = planning.databases.map(({ source, target }) => `${source.name} ${target}`).sort();
   const done = left.map(({ source, target }) => `${source} ${target}`).sort();
-  const { rules = noTableRules, sync } = options;
+  const { rules, sync } = options;
   const same = JSON.stringify(wanted) === JSON.stringify(done) &&
     earlier.scope.sync === (sync !== undefined) &&
     earlier.scope.fingerprint === await fingerprintScope({

@@ -12,7 +12,13 @@ import type { JobCommand, JobSpec } from "../../remote/spec/mod.ts";
 import type { Verdict } from "../../verify/internal.ts";
 import { init } from "../init/init.ts";
 import { type InitPlan, setAsideObjects } from "../shared/report.ts";
-import type { InitOptions, SyncAction, SyncSettings, ToolSelection } from "../shared/run.ts";
+import {
+  completeInitOptions,
+  completeSyncOptions,
+  completeValidateOptions,
+  completeVerifyOptions,
+} from "../shared/complete_options.ts";
+import type { SyncAction, SyncSettings, ToolSelection } from "../shared/run.ts";
 import { status } from "../status/status.ts";
 import { sync } from "../sync/sync.ts";
 import { validate } from "../validate/validate.ts";
@@ -45,16 +51,19 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
 
   const runValidate: JobRunner<"validate"> = async (job, { events, signal, workspace }) => {
     const { source, target, databases, rules, options } = job;
-    const result = await validate({
-      source,
-      target,
-      databases,
-      rules,
-      tools: tools(workspace),
-      forSync: options.for_sync ?? false,
-      dropExisting: options.drop_existing ?? false,
-      jobs: options.jobs ?? defaults.jobs,
-    }, { events, signal });
+    const result = await validate(
+      completeValidateOptions({
+        source,
+        target,
+        databases,
+        rules,
+        tools: tools(workspace),
+        forSync: options.for_sync,
+        dropExisting: options.drop_existing,
+        jobs: options.jobs ?? defaults.jobs,
+      }),
+      { events, signal },
+    );
     return { result, exitCode: result.failures > 0 ? ExitCode.prerequisite : ExitCode.success };
   };
 
@@ -77,29 +86,28 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
     const { source, target, databases, rules, options } = job;
     const { events, signal, workspace, attempt, checkpoints, lanes } = context;
     const { onMeasured, onUnfinished } = context;
-    const jobs = options.jobs ?? defaults.jobs;
     let plan: InitPlan | undefined;
-    const wanted: InitOptions = {
+    const wanted = completeInitOptions({
       source,
       target,
       databases,
       rules,
       tools: tools(workspace),
-      jobs,
-      indexJobs: options.index_jobs ?? jobs,
-      copyFormat: options.copy_format ?? "auto",
-      restoreSearchPath: options.restore_search_path ?? "empty",
+      jobs: options.jobs ?? defaults.jobs,
+      indexJobs: options.index_jobs,
+      copyFormat: options.copy_format,
+      restoreSearchPath: options.restore_search_path,
       splitBytes: options.split_bytes ?? defaults.splitBytes,
       maxBytesPerSecond: shareOfRate(options),
-      lanes,
-      dropExisting: options.drop_existing ?? false,
+      copyWorkers: lanes,
+      dropExisting: options.drop_existing,
       sync: options.enable_sync === true ? syncSettings(job) : undefined,
       checkpoint: checkpoints,
       version: defaults.version,
       // what was not to be gone on with is gone since the first attempt
       resume: attempt > 1 || (options.resume ?? true),
-      allowMixedSnapshots: options.allow_mixed_snapshots ?? false,
-      dryRun: options.dry_run ?? false,
+      allowMixedSnapshots: options.allow_mixed_snapshots,
+      dryRun: options.dry_run,
       confirm: (asked) => {
         plan = asked;
         if (options.dry_run !== true) onMeasured(asked.bytes);
@@ -109,7 +117,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
         if (soFar.databases.some(({ incomplete }) => !incomplete)) onUnfinished(soFar);
         return Promise.resolve();
       },
-    };
+    });
     const run = { events, signal };
     const report = await init(wanted, run).catch((error) => {
       // nobody is there to be asked; a copy of one moment is what was wanted, and its first half
@@ -131,18 +139,21 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
 
   const runSync: JobRunner<"sync"> = async (job, { events, signal, workspace }) => {
     const { source, target, databases, rules, options } = job;
-    const result = await sync({
-      source,
-      target,
-      databases,
-      rules,
-      tools: tools(workspace),
-      jobs: options.jobs ?? defaults.jobs,
-      splitBytes: options.split_bytes ?? defaults.splitBytes,
-      sync: syncSettings(job),
-      action: actionOf(options.action),
-      confirm: () => Promise.resolve(true), // who submitted it has confirmed it
-    }, { events, signal });
+    const result = await sync(
+      completeSyncOptions({
+        source,
+        target,
+        databases,
+        rules,
+        tools: tools(workspace),
+        jobs: options.jobs ?? defaults.jobs,
+        splitBytes: options.split_bytes ?? defaults.splitBytes,
+        sync: syncSettings(job),
+        action: actionOf(options.action),
+        confirm: () => Promise.resolve(true), // who submitted it has confirmed it
+      }),
+      { events, signal },
+    );
     return { result, exitCode: ExitCode.success };
   };
 
@@ -159,17 +170,20 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
 
   const runVerify: JobRunner<"verify"> = async (job, { events, signal }) => {
     const { source, target, databases, rules, options } = job;
-    const result = await verify({
-      source,
-      target,
-      databases,
-      rules,
-      jobs: options.jobs ?? defaults.jobs,
-      maxDiffs: options.max_diffs ?? defaults.maxDiffs,
-      showValues: options.values ?? false,
-      repair: options.repair ?? "no",
-      now,
-    }, { events, signal });
+    const result = await verify(
+      completeVerifyOptions({
+        source,
+        target,
+        databases,
+        rules,
+        jobs: options.jobs ?? defaults.jobs,
+        maxDiffs: options.max_diffs ?? defaults.maxDiffs,
+        showValues: options.values,
+        repair: options.repair,
+        now,
+      }),
+      { events, signal },
+    );
     return { result, exitCode: exitCodes[result.verdict] };
   };
 

@@ -31,7 +31,7 @@ import {
   SqlState,
   withDatabase,
 } from "../../postgres/internal.ts";
-import type { DatabaseSelection } from "./run.ts";
+import type { DatabaseSelection, ResumeMode } from "./run.ts";
 
 /** One database of the source and its place on the target. */
 export interface PlannedDatabase {
@@ -69,24 +69,26 @@ export interface DatabasePlanning {
   readonly onTarget: readonly Database[];
 }
 
+/** Plans for a command that changes no database: nothing to claim, and copies are left alone. */
+export const readOnlyPlanning = {
+  dropExisting: false,
+  resume: "yes",
+  claim: () => Promise.resolve(),
+} as const satisfies Partial<PlanningInput>;
+
 /** What planning starts from. */
 export interface PlanningInput {
   readonly source: Session;
   readonly target: Session;
   readonly selection: DatabaseSelection;
   readonly dropExisting: boolean;
-  /**
-   * Whether an unfinished copy is gone on with; else it is dropped and begun anew, but for one that
-   * lacks nothing but the end of its run: that is dropped with `dropExisting` only. `complete`:
-   * only such a one is gone on with. Default: `yes`.
-   */
-  readonly resume?: "yes" | "no" | "complete";
+  readonly resume: ResumeMode;
   /** The database that the target's URL names, if it does. The session may be on another one. */
   readonly targetUrlDatabase: string | undefined;
   /**
    * Called with the selected databases' names on the target before anything in them is looked at.
    */
-  readonly claim?: ((targets: readonly string[]) => Promise<void>) | undefined;
+  readonly claim: (targets: readonly string[]) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
@@ -104,7 +106,7 @@ export async function planDatabases(input: PlanningInput): Promise<DatabasePlann
     wishes: { ...selection, targetUrlDatabase: input.targetUrlDatabase },
     maintenanceIsEmpty,
   });
-  await input.claim?.(choice.selected.map((selected) => selected.target));
+  await input.claim(choice.selected.map((selected) => selected.target));
   // only now: the run that had them may have made or dropped some
   const onTarget = await listDatabases(target);
   const { systemIdentifier } = await readClusterFacts(source);
@@ -125,7 +127,7 @@ export async function planDatabases(input: PlanningInput): Promise<DatabasePlann
         unfinished,
         isOfSource: unfinished !== undefined &&
           isOfSource(unfinished.source, selected.source, systemIdentifier),
-        resume: input.resume === "no" ? false : input.resume !== "complete" || unfinished?.complete,
+        resume: input.resume === "yes",
         source: selected.source,
         target: selected.target,
         existing,

@@ -5,7 +5,7 @@
  */
 import type { EventSink, Lsn } from "../../core/internal.ts";
 import type { CheckpointStores } from "../../checkpoint/internal.ts";
-import type { CopyWorkerRunner } from "../../copy/internal.ts";
+import type { CopySettings } from "../../copy/internal.ts";
 import type { InitPlan, InitReport, SyncPlan } from "./report.ts";
 import type { Endpoint } from "../../postgres/internal.ts";
 import type { IdentityPolicy } from "../../replication/internal.ts";
@@ -43,26 +43,29 @@ export interface ValidateOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
   readonly databases: DatabaseSelection;
-  /** Which tables and which of their rows; all when it is not there. */
-  readonly rules?: TableRules;
+  /** Which tables, and which of their rows. */
+  readonly rules: TableRules;
   readonly tools: ToolSelection;
-  /** Whether replication is wanted: what it lacks is then a failure, else a warning. */
+  /** Whether a missing prerequisite of replication is a failure; otherwise it is a warning. */
   readonly forSync: boolean;
-  /**
-   * With replication: what will be done about tables without a usable replica identity. Default:
-   * `fail`.
-   */
-  readonly identity?: IdentityPolicy;
-  /** Under which `search_path` `init` will compute values. Default: `empty`. */
-  readonly restoreSearchPath?: "empty" | "own";
-  /** Whether a target that is not empty will be dropped. */
+  /** With replication: how `init` will treat tables without a usable replica identity. */
+  readonly identity: IdentityPolicy;
+  /** Under which `search_path` `init` will compute values. */
+  readonly restoreSearchPath: "empty" | "own";
+  /** Whether non-empty databases of the target will be dropped. */
   readonly dropExisting: boolean;
-  /** What becomes of an unfinished copy on the target; see `planDatabases`. */
-  readonly resume?: "yes" | "no" | "complete";
+  /** What happens to an unfinished copy on the target; see `planDatabases`. */
+  readonly resume: ResumeMode;
   /** See `planDatabases`. */
-  readonly claim?: (targets: readonly string[]) => Promise<void>;
+  readonly claim: (targets: readonly string[]) => Promise<void>;
   readonly jobs: number;
 }
+
+/**
+ * What happens to an unfinished copy of the same source: it is resumed, or dropped and started
+ * over. A copy that lacks nothing but the end of its run is dropped with `dropExisting` only.
+ */
+export type ResumeMode = "yes" | "no";
 
 /** A copied database whose snapshot still can be imported on the source. */
 export interface HeldSnapshot {
@@ -104,70 +107,48 @@ export interface InitOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
   readonly databases: DatabaseSelection;
-  /** Which tables and which of their rows; all when it is not there. */
-  readonly rules?: TableRules;
+  /** Which tables, and which of their rows. */
+  readonly rules: TableRules;
   readonly tools: ToolSelection;
-  /** Tables copied at once. */
-  readonly jobs: number;
+  /** How rows are copied. */
+  readonly copy: CopySettings;
   /** Indexes and keys built at once. */
   readonly indexJobs: number;
-  /** `auto`: binary where it means the same on both servers, else text. */
-  readonly copyFormat: "auto" | "text" | "binary";
   /**
    * Under which `search_path` checks, generated columns, index expressions and materialized views
-   * are computed: an empty one, as with pg_dump and psql, or the one that the target's database and
-   * role have. Default: `empty`.
+   * are computed: an empty one, as with pg_dump and psql, or that of the target's database and
+   * role.
    */
-  readonly restoreSearchPath?: "empty" | "own";
-  /** Threads that copy rows; none, or 0: the caller's. See `copyThreadsFor`. */
-  readonly copyThreads?: number | undefined;
-  /** Who copies the rows; default: this process. */
-  readonly lanes?: CopyWorkerRunner | undefined;
-  /** Tables of more bytes are copied in parts, several at once. */
-  readonly splitBytes: number;
-  /**
-   * The most that is read from the source, in bytes a second, all sessions together; undefined for
-   * as much as there is.
-   */
-  readonly maxBytesPerSecond?: number | undefined;
-  /** Drop target databases that are not empty. */
+  readonly restoreSearchPath: "empty" | "own";
+  /** Whether non-empty databases of the target are dropped. */
   readonly dropExisting: boolean;
+  /** Replication, which starts before the rows are read; undefined for a copy alone. */
+  readonly sync: SyncSettings | undefined;
   /**
-   * Hand over to replication, which is begun before the rows are read; undefined: a copy and no
-   * more.
+   * Where the state of the run is stored, so that the same command resumes it; undefined to rely on
+   * the ledgers in the target alone.
    */
-  readonly sync?: SyncSettings | undefined;
-  /**
-   * Where the run leaves word of itself, so that the same command goes on after an interruption;
-   * undefined: nowhere, then the ledger in the target alone tells.
-   */
-  readonly checkpoint?: CheckpointStores | undefined;
+  readonly checkpoint: CheckpointStores | undefined;
   /** Version of the tool, for the checkpoint. */
-  readonly version?: string | undefined;
+  readonly version: string;
+  /** Whether to resume an earlier attempt; false drops what it copied and starts over. */
+  readonly resume: boolean;
   /**
-   * Whether to go on with what an earlier attempt has done; false drops it and begins anew.
-   * Default: true.
+   * Whether a later attempt may copy tables as of another moment when the snapshot of the first one
+   * is gone.
    */
-  readonly resume?: boolean | undefined;
-  /**
-   * Whether tables may be of different moments when a later attempt cannot read as of the first
-   * one's. Default: false.
-   */
-  readonly allowMixedSnapshots?: boolean | undefined;
-  /**
-   * Pauses between attempts at what passes by itself: connections that break, servers that restart.
-   */
-  readonly retryPausesMs?: readonly number[] | undefined;
-  /** Stop after the plan. */
+  readonly allowMixedSnapshots: boolean;
+  /** Pauses before a database is attempted again after a transient failure. */
+  readonly retryPausesMs: readonly number[];
+  /** Whether to stop after the plan. */
   readonly dryRun: boolean;
-  /** Asked with the plan before anything is changed; false ends the run untouched. */
+  /** Receives the plan before anything is changed; false ends the run. */
   readonly confirm: (plan: InitPlan) => Promise<boolean>;
-  readonly whileSnapshotHeld?: SnapshotHook;
+  readonly whileSnapshotHeld: SnapshotHook;
   /**
-   * Told when the run ends before everything is copied, with what there is to tell; then the error
-   * is thrown.
+   * Receives the report of a run that fails before everything is copied; then the error is thrown.
    */
-  readonly onUnfinished?: ((report: InitReport) => Promise<void>) | undefined;
+  readonly onUnfinished: (report: InitReport) => Promise<void>;
 }
 
 /** What `verify` compares, and what it does about differences. */
@@ -175,8 +156,8 @@ export interface VerifyOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
   readonly databases: DatabaseSelection;
-  /** Which tables and which of their rows; all when it is not there. */
-  readonly rules?: TableRules;
+  /** Which tables, and which of their rows. */
+  readonly rules: TableRules;
   /** Sessions that read on each side at once. */
   readonly jobs: number;
   /** At most this many differing rows are listed for each table. */
@@ -188,11 +169,8 @@ export interface VerifyOptions {
    * would be.
    */
   readonly repair: "no" | "print" | "follow";
-  /**
-   * What an interrupted run has found equal, and where that is noted; without one everything is
-   * compared.
-   */
-  readonly journal?: VerifyJournal;
+  /** What an interrupted run found to be equal; undefined to compare everything. */
+  readonly journal: VerifyJournal | undefined;
   /** The moment, for the report. */
   readonly now: () => Date;
 }
@@ -225,10 +203,8 @@ export interface SyncOptions {
   readonly databases: DatabaseSelection;
   readonly rules: TableRules;
   readonly tools: ToolSelection;
-  /** Tables copied at once. */
-  readonly jobs: number;
-  /** Tables of more bytes are copied in parts, several at once. */
-  readonly splitBytes: number;
+  /** How rows are copied. */
+  readonly copy: CopySettings;
   readonly sync: SyncSettings;
   readonly action: SyncAction;
   /** Asked before tables of the target are emptied or made; false ends the run untouched. */

@@ -32,7 +32,6 @@ import {
   consequencesOf,
   decideTables,
   describeConsequences,
-  noTableRules,
   type Outcome,
   type PredicateFacts,
   resolveRules,
@@ -61,7 +60,7 @@ export interface ScopeOptions {
   readonly source: Endpoint;
   /** Those that the run copies. */
   readonly databases: readonly string[];
-  readonly rules: TableRules | undefined;
+  readonly rules: TableRules;
   readonly signal: AbortSignal;
 }
 
@@ -74,7 +73,7 @@ export interface ScopeOptions {
  * in UTF-8 can write
  */
 export async function resolveScopes(
-  { source, databases, rules = noTableRules, signal }: ScopeOptions,
+  { source, databases, rules, signal }: ScopeOptions,
 ): Promise<readonly DatabaseScope[]> {
   const problems: Problem[] = [];
   const others = new Set<string>();

@@ -26,7 +26,13 @@ import {
   withoutEventTriggers,
 } from "../../postgres/internal.ts";
 import type { Table } from "../../catalog/internal.ts";
-import { checkRowTypes, copyTables, planCopy, readPlanBounds } from "../../copy/internal.ts";
+import {
+  checkRowTypes,
+  copyTables,
+  ignoreCopyProgress,
+  planCopy,
+  readPlanBounds,
+} from "../../copy/internal.ts";
 import {
   abandonStream,
   type ChangedIdentity,
@@ -406,19 +412,17 @@ async function copyRows(
       parts: planCopy(start.published, {
         sourceMajor: start.snapshot.session.majorVersion,
         encoding: planned.source.encoding,
-        format: "auto",
-        splitBytes: options.splitBytes,
-        jobs: options.jobs,
+        settings: options.copy,
         predicateOf,
-        keyBounds: await readPlanBounds(start.snapshot.session, {
-          tables: start.published,
-          splitBytes: options.splitBytes,
-        }),
+        keyBounds: await readPlanBounds(start.snapshot.session, start.published, options.copy),
       }).map((part) => ({ ...part, freeze: false })),
       encoding: planned.source.encoding,
-      jobs: options.jobs,
+      settings: options.copy,
       signal,
       events: recorder.events,
+      pace: undefined,
+      record: undefined,
+      progress: ignoreCopyProgress,
     }), {
     step: "data",
     database: source.database,

@@ -7,7 +7,7 @@ import { displayName, ExitCode, plural, ReplicatorError, UsageError } from "../.
 import { minLibpqMajor, withDatabase } from "../../postgres/internal.ts";
 import { findDumpTool } from "../../schema/internal.ts";
 import { openServerPair } from "../shared/server_pair.ts";
-import { planDatabases } from "../shared/database_plan.ts";
+import { planDatabases, readOnlyPlanning } from "../shared/database_plan.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 import { Recorder } from "../shared/recorder.ts";
 import type { SyncDatabaseReport, SyncPlan, SyncReport } from "../shared/report.ts";
@@ -37,7 +37,7 @@ export async function sync(given: SyncOptions, run: RunContext): Promise<SyncRep
   const planning = await planDatabases({
     ...sides,
     selection: options.databases,
-    dropExisting: false,
+    ...readOnlyPlanning,
     targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
     signal: run.signal,
   });

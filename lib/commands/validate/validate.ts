@@ -18,7 +18,7 @@ import {
   type Session,
   withDatabase,
 } from "../../postgres/internal.ts";
-import { asksNothing, type IdentityFacts, noTableRules } from "../../rules/internal.ts";
+import { asksNothing, type IdentityFacts } from "../../rules/internal.ts";
 import { type DumpTool, findDumpTool } from "../../schema/internal.ts";
 import {
   assessPublication,
@@ -93,9 +93,6 @@ import {
   checkVersions,
 } from "./server_checks.ts";
 import { checkUserCode } from "./user_code_check.ts";
-
-export { openServerPair, summarise } from "../shared/server_pair.ts";
-export { planDatabases } from "../shared/database_plan.ts";
 
 /**
  * Looks at both servers for all that could make a later step fail. Changes nothing on either side.
@@ -198,8 +195,7 @@ async function checkEverything(
     readonly search: Promise<ToolSearch>;
   },
 ): Promise<Findings> {
-  const { forSync, identity = "fail", restoreSearchPath = "empty", jobs, rules = noTableRules } =
-    options;
+  const { forSync, identity, restoreSearchPath, jobs, rules } = options;
   const { signal } = run;
   const [source, target] = await Promise.all([
     readNamingRoles(sides.source, readServer),
@@ -210,7 +206,7 @@ async function checkEverything(
     target: sides.target,
     selection: options.databases,
     dropExisting: options.dropExisting,
-    ...(options.resume === undefined ? {} : { resume: options.resume }),
+    resume: options.resume,
     claim: options.claim,
     targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
     signal,

@@ -34,7 +34,7 @@ import { readOutstanding } from "../../checkpoint/internal.ts";
 import type { SetAsideObject } from "../../schema/internal.ts";
 import { openServerPair, summarise } from "../shared/server_pair.ts";
 import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
-import { planDatabases, type PlannedDatabase } from "../shared/database_plan.ts";
+import { planDatabases, type PlannedDatabase, readOnlyPlanning } from "../shared/database_plan.ts";
 import { Recorder } from "../shared/recorder.ts";
 import type { VerifyReport } from "../shared/report.ts";
 import type { RunContext, VerifyOptions } from "../shared/run.ts";
@@ -61,7 +61,7 @@ export async function verify(given: VerifyOptions, run: RunContext): Promise<Ver
   const planning = await planDatabases({
     ...sides,
     selection: options.databases,
-    dropExisting: false,
+    ...readOnlyPlanning,
     targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
     signal: run.signal,
   });

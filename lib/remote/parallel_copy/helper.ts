@@ -1,6 +1,6 @@
 import { type EventSink, ReplicatorError, retryEvent } from "../../core/internal.ts";
 import { readSourcePoint } from "../../checkpoint/internal.ts";
-import { CopyThrottle, runCopyWorker } from "../../copy/internal.ts";
+import { CopyThrottle, defaultCopySettings, runCopyWorker } from "../../copy/internal.ts";
 import { type Endpoint, pause, type Session, withDatabase } from "../../postgres/internal.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
 import {
@@ -100,7 +100,7 @@ class Helper {
     const { source, events, signal, maxBytesPerSecond } = this.#options;
     await using throttle = new CopyThrottle({
       source: withDatabase(source, this.#offer.sourceDatabase),
-      maxBytesPerSecond,
+      settings: { ...defaultCopySettings, maxBytesPerSecond },
       signal: this.#signal,
       events,
     });

@@ -1,6 +1,6 @@
 /** Table rules through every phase of `init`, between real servers. */
 import { deepStrictEqual as equal, match, ok, rejects, strictEqual } from "node:assert/strict";
-import type { InitOptions } from "../../../lib/commands/internal.ts";
+import type { InitChoices } from "../../../lib/commands/shared/complete_options.ts";
 import { UsageError } from "../../../lib/core/internal.ts";
 import { readRuleFlags, type RuleFlags, type TableRules } from "../../../lib/rules/internal.ts";
 import { denoEnvironment, runProgram } from "../../support/cli.ts";
@@ -75,7 +75,9 @@ type Copied = InitOutcome & {
 async function copyShop(
   flags: (database: string) => Partial<RuleFlags>,
   use: (copied: Copied) => Promise<void>,
-  { onto = target, ...options }: Partial<InitOptions> & { readonly onto?: typeof target } = {},
+  { onto = target, ...options }: Partial<Omit<InitChoices, "databases">> & {
+    readonly onto?: typeof target;
+  } = {},
 ): Promise<void> {
   await withDatabase(source, "rules_shop", async ({ name, url }) => {
     try {

@@ -1,12 +1,13 @@
 import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
 import type { Cluster, PgMajor } from "../../../lib/cluster/mod.ts";
 import type { Check, ValidationReport } from "../../../lib/commands/shared/report.ts";
-import type { ValidateOptions } from "../../../lib/commands/shared/run.ts";
 import {
-  openServerPair,
-  planDatabases,
-  validate,
-} from "../../../lib/commands/validate/validate.ts";
+  completeValidateOptions,
+  type ValidateChoices,
+} from "../../../lib/commands/shared/complete_options.ts";
+import { planDatabases, readOnlyPlanning } from "../../../lib/commands/shared/database_plan.ts";
+import { openServerPair } from "../../../lib/commands/shared/server_pair.ts";
+import { validate } from "../../../lib/commands/validate/validate.ts";
 import { checkTransactions } from "../../../lib/commands/validate/resource_checks.ts";
 import type { RunEvent } from "../../../lib/core/internal.ts";
 import { resolveEndpoint } from "../../../lib/postgres/internal.ts";
@@ -30,7 +31,7 @@ const bare = await sharedCluster(15, {
 
 const untouched = new AbortController().signal;
 
-interface Wishes extends Partial<Omit<ValidateOptions, "source" | "target">> {
+interface Wishes extends Partial<Omit<ValidateChoices, "source" | "target">> {
   readonly events?: (event: RunEvent) => void;
   readonly signal?: AbortSignal;
 }
@@ -44,16 +45,17 @@ async function run(
     resolveEndpoint(sourceUrl, { side: "source" }),
     resolveEndpoint(targetUrl, { side: "target" }),
   ]);
-  return await validate({
-    source: from,
-    target: to,
-    databases: { include: [], exclude: [], map: {} },
-    tools: { dump: "embedded", binDirectory: undefined, environment: {} },
-    forSync: false,
-    dropExisting: false,
-    jobs: 2,
-    ...wishes,
-  }, { events, signal });
+  return await validate(
+    completeValidateOptions({
+      source: from,
+      target: to,
+      databases: { include: [], exclude: [], map: {} },
+      tools: { dump: "embedded", binDirectory: undefined, environment: {} },
+      jobs: 2,
+      ...wishes,
+    }),
+    { events, signal },
+  );
 }
 
 function find(report: ValidationReport, id: string, about: Partial<Check> = {}): Check {
@@ -65,7 +67,7 @@ function find(report: ValidationReport, id: string, about: Partial<Check> = {}):
   return found;
 }
 
-function only(...names: readonly string[]): Pick<ValidateOptions, "databases"> {
+function only(...names: readonly string[]): Pick<ValidateChoices, "databases"> {
   return { databases: { include: names.map(quote), exclude: [], map: {} } };
 }
 
@@ -327,6 +329,7 @@ for (const major of majors) {
           target: sides.target,
           selection: { include: [fresh, empty, full].map(quote), exclude: [], map: {} },
           targetUrlDatabase: "postgres",
+          ...readOnlyPlanning,
           dropExisting,
           signal: untouched,
         });

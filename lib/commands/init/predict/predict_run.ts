@@ -15,7 +15,7 @@ import { type PredictedWork, predictGlobals, predictSteps } from "./predict_step
 export interface PredictRunOptions {
   readonly options: Pick<
     InitOptions,
-    "source" | "jobs" | "indexJobs" | "maxBytesPerSecond"
+    "source" | "copy" | "indexJobs"
   >;
   /** A database of the target that exists. */
   readonly target: Endpoint;
@@ -34,7 +34,7 @@ export async function predictRun(
   const bytesOf = ({ parts }: PredictedWork) => parts.reduce((sum, { bytes }) => sum + bytes, 0);
   const [largest] = works.toSorted((a, b) => bytesOf(b) - bytesOf(a));
   if (largest === undefined) return undefined;
-  const { source, jobs, indexJobs, maxBytesPerSecond } = options;
+  const { source, indexJobs, copy: { jobs, maxBytesPerSecond } } = options;
   const costs = await measureCosts({
     source: withDatabase(source, largest.database),
     target,

@@ -13,6 +13,7 @@ import {
   type Piece,
   simulateFill,
 } from "../../../../lib/commands/init/predict/simulate_fill.ts";
+import { planOptions } from "../../../support/copy.ts";
 
 const piece = (name: string, ms: number): Piece => ({ table: { schema: "s", name }, ms });
 const work = (more: Partial<FillWork>): FillWork => ({
@@ -117,13 +118,10 @@ function predict(
     readonly more?: Partial<PredictedWork>;
   } = {},
 ): ReadonlyMap<string, number> {
-  const parts = planCopy(tables, {
-    sourceMajor: 16,
-    encoding: "UTF8",
-    format: "auto",
-    splitBytes: 64 * 1024 ** 2,
-    jobs: options.jobs,
-  });
+  const parts = planCopy(
+    tables,
+    planOptions({ splitBytes: 64 * 1024 ** 2, jobs: options.jobs }),
+  );
   const steps = predictSteps({
     database: "shop",
     parts,

@@ -1,0 +1,205 @@
+/**
+ * Options of commands, completed with their defaults. Nothing below has optional fields or defaults
+ * of its own.
+ *
+ * @module
+ */
+import {
+  type CopyFormat,
+  type CopySettings,
+  type CopyWorkerRunner,
+  copyWorkersHere,
+  defaultCopySettings,
+} from "../../copy/internal.ts";
+import { noTableRules } from "../../rules/internal.ts";
+import type {
+  DatabaseSelection,
+  InitOptions,
+  SyncOptions,
+  SyncSettings,
+  ToolSelection,
+  ValidateOptions,
+  VerifyOptions,
+} from "./run.ts";
+
+/** The same fields, each of which may be missing. */
+export type Optional<Options> = {
+  readonly [Name in keyof Options]?: Options[Name] | undefined;
+};
+
+/** Choices about copying rows; see {@linkcode CopySettings}. */
+export interface CopyChoices {
+  readonly jobs?: number | undefined;
+  readonly copyFormat?: "auto" | CopyFormat | undefined;
+  /** Threads that copy rows; 0 for the caller's thread. See `copyThreadsFor`. */
+  readonly copyThreads?: number | undefined;
+  /** Replaces threads of this process. */
+  readonly copyWorkers?: CopyWorkerRunner | undefined;
+  readonly splitBytes?: number | undefined;
+  readonly maxBytesPerSecond?: number | undefined;
+  /** Pauses before transient failures are retried, of sessions and of a whole database. */
+  readonly retryPausesMs?: readonly number[] | undefined;
+}
+
+type Required = "source" | "target" | "confirm";
+
+/** What {@linkcode completeInitOptions} completes. */
+export interface InitChoices
+  extends
+    CopyChoices,
+    Pick<InitOptions, Required>,
+    Optional<Omit<InitOptions, Required | "copy" | "retryPausesMs">> {}
+
+/** What {@linkcode completeValidateOptions} completes. */
+export interface ValidateChoices
+  extends
+    Pick<ValidateOptions, "source" | "target">,
+    Optional<Omit<ValidateOptions, "source" | "target">> {}
+
+/** What {@linkcode completeVerifyOptions} completes. */
+export interface VerifyChoices
+  extends
+    Pick<VerifyOptions, "source" | "target">,
+    Optional<Omit<VerifyOptions, "source" | "target">> {}
+
+/** What {@linkcode completeSyncOptions} completes. */
+export interface SyncChoices
+  extends
+    CopyChoices,
+    Pick<SyncOptions, Required>,
+    Optional<Omit<SyncOptions, Required | "copy" | "sync">> {
+  readonly sync?: Optional<SyncSettings> | undefined;
+}
+
+const allDatabases: DatabaseSelection = { include: [], exclude: [], map: {} };
+
+const defaultTools: ToolSelection = { dump: "auto", binDirectory: undefined, environment: {} };
+
+const defaultJobs = defaultCopySettings.jobs;
+
+/** A server that restarts or recovers from a crash is away for a while. */
+const databasePausesMs: readonly number[] = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
+
+/** Completes choices about copying. */
+export function completeCopySettings(
+  {
+    jobs = defaultCopySettings.jobs,
+    copyFormat: format = defaultCopySettings.format,
+    copyThreads: threads = 0,
+    copyWorkers: workers = copyWorkersHere({ threads }),
+    splitBytes = defaultCopySettings.splitBytes,
+    maxBytesPerSecond = defaultCopySettings.maxBytesPerSecond,
+    retryPausesMs: retryDelaysMs = defaultCopySettings.retryDelaysMs,
+  }: CopyChoices,
+): CopySettings {
+  const { throttle } = defaultCopySettings;
+  return { jobs, workers, format, splitBytes, maxBytesPerSecond, throttle, retryDelaysMs };
+}
+
+/** Completes choices about replication. */
+export function completeSyncSettings(
+  {
+    identity = "fail",
+    slotTimeoutMs = 5 * 60_000,
+    sourceFromTarget,
+    passfile,
+    failover = true,
+    now = new Date().toISOString(),
+  }: Optional<SyncSettings>,
+): SyncSettings {
+  return { identity, slotTimeoutMs, sourceFromTarget, passfile, failover, now };
+}
+
+/** Options of `validate` with every default. */
+export function completeValidateOptions(
+  {
+    source,
+    target,
+    databases = allDatabases,
+    rules = noTableRules,
+    tools = defaultTools,
+    forSync = false,
+    identity = "fail",
+    restoreSearchPath = "empty",
+    dropExisting = false,
+    resume = "yes",
+    claim = () => Promise.resolve(),
+    jobs = defaultJobs,
+  }: ValidateChoices,
+): ValidateOptions {
+  return {
+    ...{ source, target, databases, rules, tools, forSync, identity },
+    ...{ restoreSearchPath, dropExisting, resume, claim, jobs },
+  };
+}
+
+/** Options of `init` with every default. */
+export function completeInitOptions(
+  {
+    source,
+    target,
+    databases = allDatabases,
+    rules = noTableRules,
+    tools = defaultTools,
+    indexJobs,
+    restoreSearchPath = "empty",
+    dropExisting = false,
+    sync,
+    checkpoint,
+    version = "unknown",
+    resume = true,
+    allowMixedSnapshots = false,
+    dryRun = false,
+    confirm,
+    whileSnapshotHeld = () => Promise.resolve(),
+    onUnfinished = () => Promise.resolve(),
+    ...choices
+  }: InitChoices,
+): InitOptions {
+  const copy = completeCopySettings(choices);
+  const { retryPausesMs = databasePausesMs } = choices;
+  return {
+    ...{ source, target, databases, rules, tools, copy, indexJobs: indexJobs ?? copy.jobs },
+    ...{ restoreSearchPath, dropExisting, sync, checkpoint, version, resume },
+    ...{ allowMixedSnapshots, retryPausesMs, dryRun, confirm, whileSnapshotHeld, onUnfinished },
+  };
+}
+
+/** Options of `verify` with every default. */
+export function completeVerifyOptions(
+  {
+    source,
+    target,
+    databases = allDatabases,
+    rules = noTableRules,
+    jobs = defaultJobs,
+    maxDiffs = 20,
+    showValues = false,
+    repair = "no",
+    journal,
+    now = () => new Date(),
+  }: VerifyChoices,
+): VerifyOptions {
+  return { source, target, databases, rules, jobs, maxDiffs, showValues, repair, journal, now };
+}
+
+/** Options of `sync` with every default. */
+export function completeSyncOptions(
+  {
+    source,
+    target,
+    databases = allDatabases,
+    rules = noTableRules,
+    tools = defaultTools,
+    sync = {},
+    action = { kind: "follow" },
+    confirm,
+    ...choices
+  }: SyncChoices,
+): SyncOptions {
+  return {
+    ...{ source, target, databases, rules, tools, action, confirm },
+    copy: completeCopySettings(choices),
+    sync: completeSyncSettings(sync),
+  };
+}
