@@ -1,5 +1,4 @@
-/**
- * A statement of a dump as the target can take it. Pure.
+/** Adapts a statement of a dump to the target's version and privileges. Pure.
  *
  * @module
  */
@@ -12,35 +11,32 @@ import { parseCreateTable, type TableDefinition } from "./table_definition.ts";
 export interface SchemaTarget {
   /** Major version of the target. */
   readonly majorVersion: number;
-  /** Whether we are a superuser there. */
+  /** Whether the session's role is a superuser there. */
   readonly superuser: boolean;
-  /** What a session there that has taken another role goes back to its own with. */
+  /** The statement with which a session there returns from another role to its own. */
   readonly resetRole: string;
 }
 
-/**
- * The statement to run, or undefined when there is nothing to do; `note` says what is lost by it.
+/** What to run instead of a statement, and what is lost by it.
  */
 export interface AdaptedStatement {
-  /** What to run instead; undefined: nothing. */
+  /** Undefined when there is nothing to run. */
   readonly sql: string | undefined;
   /** What is lost, for the report. */
   readonly note?: string;
 }
 
-/** Settings of pg_dump and the version that brought them. */
+/** Settings that pg_dump writes, and the major version that introduced them. */
 const settingsSince: Readonly<Record<string, number>> = {
   transaction_timeout: 17,
 };
 
-/**
- * Adapts a statement to version and privileges of the target.
+/** Adapts a statement to the target's version and privileges.
  *
- * What a newer pg_dump writes for an older target: `SET transaction_timeout` (17), the MAINTAIN
- * privilege (17), `SET ACCESS METHOD` of a partitioned table (17), unlogged sequences (15), `SET
- * COMPRESSION` (14) and the name of a range's multirange type (14); and for one before 18 NOT NULL
- * as a constraint of the table. The rest of newer syntax stands for what an older server does not
- * have at all, and is an error there.
+ * Removed or rewritten for older targets: `SET transaction_timeout` (17), the MAINTAIN privilege
+ * (17), `SET ACCESS METHOD` of a partitioned table (17), unlogged sequences (15), `SET COMPRESSION`
+ * (14), the name of a range's multirange type (14), and NOT NULL as a table constraint (18). Any
+ * other newer syntax stands for a feature that the older server lacks, and is an error there.
  */
 export function adaptStatement(
   { sql, type, inOrder }: DumpStatement,
@@ -65,7 +61,7 @@ export function adaptStatement(
   if (majorVersion < 15 && /^CREATE UNLOGGED SEQUENCE /.test(sql)) {
     return {
       sql: sql.replace("UNLOGGED ", ""),
-      note: "the sequence is logged: PostgreSQL has unlogged ones from 15 on",
+      note: "created as a logged sequence: unlogged sequences require PostgreSQL 15",
     };
   }
   if (majorVersion < 14 && /^CREATE TYPE [^(]* AS RANGE \(/.test(sql)) {
@@ -77,9 +73,8 @@ export function adaptStatement(
       return { sql: withColumnsNotNull(table) };
     }
   }
-  // a refresh runs as the view's owner, to whom policies may apply; with row_security off, as dumps
-  // set it, it would fail. Its text has no amounts of money, but what it computes may depend on how
-  // the database writes them.
+  // REFRESH runs as the view's owner, to whom policies may apply, and fails with row_security off,
+  // as dumps set it. Its query may depend on the database's own lc_monetary.
   if (cursor.words("refresh", "materialized", "view")) {
     return {
       sql: `SET row_security = on;\nSET lc_monetary TO DEFAULT;\n${sql}\n` +
@@ -90,7 +85,7 @@ export function adaptStatement(
   return { sql };
 }
 
-/** What a table has NOT NULL of its own in inherited columns is said afterwards. */
+/** NOT NULL constraints that the table itself adds to inherited columns follow as ALTER TABLE. */
 function withColumnsNotNull({ table, opening, items, parents, tail }: TableDefinition): string {
   const name = quoteQualified(table.schema, table.name);
   const kept = items.filter(({ notNullOf }) => notNullOf === undefined);
@@ -112,7 +107,8 @@ function alterTable(sql: string, cursor: SqlCursor, majorVersion: number): Adapt
   if (majorVersion < 17 && cursor.words("set", "access", "method")) {
     return {
       sql: undefined,
-      note: "access methods of partitioned tables are known from 17 on; partitions keep theirs",
+      note:
+        "access method not set: partitioned tables have one from PostgreSQL 17 on; partitions keep theirs",
     };
   }
   if (majorVersion < 14 && cursor.words("alter", "column")) {
@@ -120,22 +116,21 @@ function alterTable(sql: string, cursor: SqlCursor, majorVersion: number): Adapt
     if (cursor.words("set", "compression")) {
       return {
         sql: undefined,
-        note: "compression methods of columns are known from 14 on",
+        note: "compression method not set: it requires PostgreSQL 14",
       };
     }
   }
   return { sql };
 }
 
-/** The name of a range's multirange type stands on a line of its own, before or after others. */
+/** pg_dump writes the name of a range's multirange type on a line of its own. */
 function withoutMultirange(sql: string): string {
   const name = `(?:"(?:[^"]|"")+"|[^\\s",]+)`;
   const option = `multirange_type_name = ${name}(?:\\.${name})?`;
   return sql.replace(new RegExp(`,\\n\\s*${option}(?=,?\\n)|\\n\\s*${option},`), "");
 }
 
-/**
- * pg_dump writes the privileges as upper-case words in front of everything that could be quoted.
+/** pg_dump writes the privileges in upper case, before anything that could be quoted.
  */
 function withoutMaintain(sql: string): string | undefined {
   const match = /^(GRANT|REVOKE)( GRANT OPTION FOR)? ([A-Z]+(?:\([^)]*\))?(?:,[A-Z]+)*)( ON )/.exec(

@@ -18,19 +18,17 @@ export interface Adaptation {
   readonly remedy?: string;
 }
 
-/**
- * Whether the server looked at a statement and refused it; not so when it or the connection had
- * trouble of its own.
+/** Whether the server rejected the statement itself, rather than failing for a reason of its own or
+ * of the connection.
  */
 export function isRefusal(error: unknown): error is ServerError {
-  // 53: out of resources, 57: cancelled or shut down, 58: system error, XX: internal error. But
-  // 58P01 is a library that the server does not have, and XX000 what code in C reports of its own
-  // (PostGIS does): both are about the one statement.
+  // 53: insufficient resources, 57: cancelled or shut down, 58: system error, XX: internal error.
+  // But 58P01 (missing library) and XX000 (raised by C code such as PostGIS) concern one statement.
   return error instanceof ServerError && !isTransient(error) &&
     !/^(?:53|57|58(?!P01)|XX(?!000))/.test(error.sqlState);
 }
 
-/** The beginning of a statement for a message: one line, no secrets. */
+/** The beginning of a statement for a message: one line, secrets redacted. */
 export function excerpt(sql: string, length = 160): string {
   const line = redact(sql).replace(/\s+/g, " ").trim();
   return line.length <= length ? line : `${line.slice(0, length - 1)}…`;

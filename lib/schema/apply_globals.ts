@@ -1,5 +1,4 @@
-/**
- * Globals on the target: each statement on its own, what is refused is reported.
+/** Applies globals to the target: each statement on its own; refused ones are reported.
  *
  * @module
  */
@@ -12,12 +11,13 @@ import { type GlobalsTarget, type GlobalStep, planGlobals } from "./globals_plan
 import type { Globals } from "./globals.ts";
 
 /**
- * A membership of our own role that lets it give objects to their owners; to be revoked at the end.
+ * A membership granted to the tool's role so that it can assign objects to their owners; revoked at
+ * the end.
  */
 export interface TemporaryMembership {
   /** The role that was granted. */
   readonly role: string;
-  /** Our own role. */
+  /** The tool's role. */
   readonly member: string;
 }
 
@@ -27,22 +27,20 @@ export interface AppliedGlobals {
   readonly applied: number;
   /** What was done differently or left out. */
   readonly adapted: readonly Adaptation[];
-  /** Roles that were not there before. */
+  /** Roles that did not exist before. */
   readonly createdRoles: readonly string[];
   /** For {@linkcode revokeTemporaryMemberships}. */
   readonly temporaryMemberships: readonly TemporaryMembership[];
 }
 
-/**
- * Brings globals to the target. Roles that are there are altered, except the one we are connected
- * as and the bootstrap superuser. Not a transaction: what is done stays done, and doing it again
- * changes nothing.
+/** Applies globals to the target. Existing roles are altered, except the session's own role and the
+ * bootstrap superuser. This is not one transaction, but it is idempotent.
  *
- * A role that is no superuser is made a member of the roles, so that it can create objects for
- * them: see {@linkcode revokeTemporaryMemberships}.
+ * If the session's role is not a superuser, it is made a member of the roles so that it can create
+ * objects for them: see {@linkcode revokeTemporaryMemberships}.
  *
- * @throws ConnectionError when the connection ends; ServerError when the server has trouble of its
- * own
+ * @throws ConnectionError when the connection is lost; ServerError when the server fails for a
+ * reason other than the statement
  */
 export async function applyGlobals(session: Session, globals: Globals): Promise<AppliedGlobals> {
   const target = await readTarget(session);
@@ -61,9 +59,8 @@ export async function applyGlobals(session: Session, globals: Globals): Promise<
   };
 }
 
-/**
- * Takes back the memberships that {@linkcode applyGlobals} gave our own role; returns what could
- * not be.
+/** Revokes the memberships that {@linkcode applyGlobals} granted to the tool's role; returns those
+ * that could not be revoked.
  */
 export async function revokeTemporaryMemberships(
   session: Session,
@@ -107,12 +104,12 @@ async function readTarget(session: Session): Promise<GlobalsTarget> {
   };
 }
 
-/** Does the steps of a plan and notes how they ended. */
+/** Runs the steps of a plan and records their outcome. */
 class GlobalsRun {
   readonly #session: Session;
   readonly adapted: Adaptation[] = [];
   readonly createdRoles: string[] = [];
-  /** Objects that could not be made: what hangs on them is not tried. */
+  /** Objects that could not be created: steps that depend on them are skipped. */
   readonly #missing = new Set<string>();
   applied = 0;
 
@@ -161,9 +158,8 @@ function refusal(object: string, what: string, error: ServerError): Adaptation {
   };
 }
 
-/**
- * Says what was being done; the server's CONTEXT and the rest of its message could hold a verifier
- * and are left out.
+/** The error with the step's name, without the server's CONTEXT and the statement, which could
+ * contain a password verifier.
  */
 function withoutStatement(error: unknown, { object, what }: GlobalStep): unknown {
   if (!(error instanceof ServerError)) return error;
@@ -173,9 +169,8 @@ function withoutStatement(error: unknown, { object, what }: GlobalStep): unknown
   );
 }
 
-/**
- * Makes our own role a member of the roles. CREATEROLE no longer is enough to act for others from
- * 16 on: it gives a membership with ADMIN only, by which we can give ourselves the rest.
+/** Makes the tool's role a member of the roles. From 16 on CREATEROLE gives only membership with
+ * ADMIN, with which the role can grant itself INHERIT and SET.
  */
 async function joinRoles(
   session: Session,
@@ -187,13 +182,13 @@ async function joinRoles(
   const able = majorVersion >= 16
     ? "pg_catalog.pg_has_role(oid, 'USAGE') AND pg_catalog.pg_has_role(oid, 'SET')"
     : "pg_catalog.pg_has_role(oid, 'MEMBER')";
-  const there = await session.query<{ name: string; able: boolean }>(
+  const existing = await session.query<{ name: string; able: boolean }>(
     `SELECT rolname AS name, ${able} AS able FROM pg_catalog.pg_roles`,
   );
-  const wanted = new Set(objects.flatMap((object) => object.kind === "role" ? [object.name] : []));
-  for (const { name, able } of there) {
-    if (able || name === currentRole || !wanted.has(name)) continue;
-    if (roles.get(name)?.superuser) continue; // only superusers could, and need not
+  const copied = new Set(objects.flatMap((object) => object.kind === "role" ? [object.name] : []));
+  for (const { name, able } of existing) {
+    if (able || name === currentRole || !copied.has(name)) continue;
+    if (roles.get(name)?.superuser) continue; // only superusers could join it
     const options = majorVersion >= 16 ? " WITH INHERIT TRUE, SET TRUE" : "";
     try {
       await session.execute(
@@ -203,10 +198,10 @@ async function joinRoles(
     } catch (error) {
       if (!isRefusal(error)) throw error;
       adapted.push({
-        ...refusal(`role ${name}`, `what it owns will belong to ${currentRole}`, error),
+        ...refusal(`role ${name}`, `objects that it owns will be owned by ${currentRole}`, error),
         ...(error.sqlState === SqlState.insufficientPrivilege
           ? {
-            remedy: `let an administrator run: GRANT ${quoteIdentifier(name)} TO ${
+            remedy: `have an administrator run: GRANT ${quoteIdentifier(name)} TO ${
               quoteIdentifier(currentRole)
             }`,
           }

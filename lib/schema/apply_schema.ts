@@ -1,5 +1,4 @@
-/**
- * Statements of a dump on the target.
+/** Applies the statements of a dump to the target.
  *
  * @module
  */
@@ -37,12 +36,12 @@ export class SchemaError extends ReplicatorError {
   override readonly name = "SchemaError";
   /** The server's SQLSTATE. */
   readonly sqlState: string;
-  /** What it refused. */
+  /** The refused statement. */
   readonly statement: DumpStatement;
-  /** What the server said. */
+  /** The server's error. */
   readonly refusal: ServerError;
 
-  /** Wraps what the server said. */
+  /** Wraps the server's error. */
   constructor(
     error: ServerError,
     statement: DumpStatement,
@@ -67,47 +66,42 @@ export class SchemaError extends ReplicatorError {
   }
 }
 
-/** How {@linkcode applyStatements} goes about it. */
+/** Options of {@linkcode applyStatements}. */
 export interface ApplyOptions {
-  /** Told after each batch. */
+  /** Called after each batch. */
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
-  /** Statements sent at once. */
+  /** Statements per Query message. @default 100 */
   readonly batchSize?: number;
-  /**
-   * Whether objects were left out on purpose: what cannot be made without them is then reported and
-   * not an error. Tables are always made.
+  /** Whether objects were excluded by rules: objects that need them are then reported instead of
+   * failing. Tables are always created. @default false
    */
   readonly incomplete?: boolean;
-  /**
-   * Major version of the server that the statements come from: what to do about a refusal depends
-   * on which side is older.
+  /** Major version of the source: the remedy for a refusal depends on which side is older.
    */
   readonly sourceMajor?: number | undefined;
-  /** Records statements as done in the very transaction that does them. */
+  /** Records statements as done, in the transaction that runs them. */
   readonly record?: StatementRecord;
-  /**
-   * Takes what is refused, and everything after it goes on; undefined: the first refusal ends it.
+  /** Receives refused statements, and the run continues; without it the first refusal ends the run.
    */
   readonly setAside?: SetAsideSink | undefined;
-  /** Whether the caller has begun a transaction that all of it belongs to. Default: false. */
+  /** Whether the caller has begun a transaction for the whole run. @default false */
   readonly inTransaction?: boolean;
 }
 
-/** Keeps statements that were refused. Several sessions may share it. */
+/** Collects refused statements. Several sessions may share it. */
 export interface SetAsideSink {
-  /** Those that it has: what hangs on them is set aside with them. */
+  /** Those collected so far: statements that depend on them are set aside too. */
   readonly items: readonly SetAsideStatement[];
   readonly add: (item: SetAsideStatement) => void;
 }
 
-/** Keeps account of statements. */
+/** Records which statements are done. */
 export interface StatementRecord {
-  /**
-   * Statements that record these as done; empty when none of them need be. They are put before them
-   * in one message, which is one transaction.
+  /** SQL that records these statements as done; empty when none needs recording. It is sent before
+   * them in the same message, hence in the same transaction.
    */
   readonly statement: (statements: readonly DumpStatement[]) => string;
-  /** Told when the transaction is committed. */
+  /** Called when the transaction has committed. */
   readonly onRecorded: (statements: readonly DumpStatement[]) => void;
 }
 
@@ -115,21 +109,20 @@ const noRecord: StatementRecord = { statement: () => "", onRecorded: () => {} };
 
 const batchCharacters = 256 * 1024;
 
-/**
- * Runs the statements in their order in one session, whose settings the dump's own SET statements
- * change.
+/** Runs the statements in order in one session, whose settings the dump's SET statements change.
  *
- * Many are sent as one Query message: the server runs them in one implicit transaction, so a
- * refused batch leaves no trace and is run again one by one, which tells what to report or adapt.
- * No statement of a schema dump forbids a transaction block.
+ * Each batch is sent as one Query message, which the server runs in an implicit transaction: a
+ * refused batch leaves no trace and is run again statement by statement, to find out what to report
+ * or adapt. No statement of a schema dump forbids a transaction block.
  *
- * What the target refuses of ownership, privileges, comments and labels is reported; owners are
- * tried again at the end, because a role that is no superuser can give an object only to who may
- * create in its schema, and those privileges come last.
+ * Refused changes of ownership, privileges, comments and labels are reported. Changes of ownership
+ * are retried at the end, because a role that is not a superuser can assign an object only to a
+ * role with CREATE on its schema, and those privileges come last.
  *
- * Anything else that is refused goes to `setAside`.
+ * Any other refused statement goes to `setAside`.
  *
- * @throws SchemaError where there is none, or when the refusal says nothing of the one statement
+ * @throws SchemaError when a statement is refused and there is no `setAside`, or when the refusal
+ * does not concern that statement alone
  */
 export async function applyStatements(
   session: Session,
@@ -170,7 +163,7 @@ export async function applyStatements(
 const superusers = new WeakMap<Session, boolean>();
 
 /**
- * Asked once for each session: far away, every question costs as much as an index of a small table.
+ * Queried once per session: on a distant server each query costs as much as indexing a small table.
  */
 async function isSuperuser(session: Session): Promise<boolean> {
   const known = superusers.get(session);
@@ -182,7 +175,7 @@ async function isSuperuser(session: Session): Promise<boolean> {
   return superuser;
 }
 
-/** A statement for people: `TABLE public.orders`. */
+/** A statement's object for messages: `TABLE public.orders`. */
 export function describeStatement(statement: DumpStatement): string {
   const { sql, type, schema, name } = statement;
   if (type === undefined || name === undefined) return excerpt(sql, 60);
@@ -192,8 +185,8 @@ export function describeStatement(statement: DumpStatement): string {
 }
 
 /**
- * The view that a statement completes: pg_dump makes one that is part of a circle in two steps, the
- * first without its query.
+ * The view that a statement completes: pg_dump creates a view that is part of a dependency cycle in
+ * two steps, the first without its query.
  */
 export function completedView({ sql, type }: DumpStatement): TableName | undefined {
   if (type !== "RULE") return undefined;
@@ -218,8 +211,7 @@ function* batches(
   let characters = 0;
   let alone = false;
   for (const statement of statements) {
-    // hours may go into filling one, and would go again when another statement of the batch is
-    // refused
+    // may take hours, which would be lost if another statement of the batch were refused
     const fills = statement.type === "MATERIALIZED VIEW DATA";
     const full = batch.length >= size || characters > batchCharacters || fills || alone;
     alone = fills;
@@ -283,17 +275,17 @@ class SchemaRun {
     }
   }
 
-  /** What computes values of the user's sees the database's own path where that was asked for. */
+  /** Statements that compute values run under the database's own search_path if requested. */
   #underPath(statement: DumpStatement | undefined, sql: string): string {
     const { ownSearchPath: own } = this.#session.endpoint;
-    // foreign keys that were taken apart have none
+    // foreign keys that were split have no semicolon
     const ended = sql.endsWith(";") ? sql : `${sql};`;
     return own && statement !== undefined && computesValues(statement)
       ? `${ownSearchPath.begin}\n${ended}\n${ownSearchPath.end}`
       : ended;
   }
 
-  /** A refusal leaves the caller's transaction usable. */
+  /** Keeps the caller's transaction usable after a refusal. */
   async #send(sql: string): Promise<void> {
     if (!this.#inTransaction) return await this.#session.execute(sql);
     await this.#session.execute("SAVEPOINT seren_statement");
@@ -310,7 +302,7 @@ class SchemaRun {
     await this.#session.execute("RELEASE SAVEPOINT seren_statement");
   }
 
-  /** Before, not after them: they may leave the session in another role. */
+  /** The record comes first: the statements may leave the session in another role. */
   async #execute(statements: readonly DumpStatement[], script: string): Promise<void> {
     const record = this.#record.statement(statements);
     await this.#send(record === "" ? script : `${record};\n${script}`);
@@ -318,7 +310,7 @@ class SchemaRun {
     for (const statement of statements) this.#context.note(statement);
   }
 
-  /** Tries the owners again that were refused. */
+  /** Retries refused changes of ownership. */
   async finish(): Promise<void> {
     for (const statement of this.#deferred.splice(0)) {
       try {
@@ -327,23 +319,22 @@ class SchemaRun {
         if (!isRefusal(error)) throw error;
         if (await this.#changeOwnerWithCreate(statement)) continue;
         this.#report(statement, error, {
-          consequence: "stays with the role that the tool is connected as",
+          consequence: "remains owned by the role that the tool connects as",
         });
       }
     }
   }
 
-  /**
-   * A role that is no superuser can give an object only to who may create in its schema, which an
-   * owner need not. The privilege is granted for this one statement: all three are one transaction.
+  /** A role that is not a superuser can assign an object only to a role with CREATE on its schema,
+   * which an owner may lack. The privilege is granted for this statement, in one transaction.
    */
   async #changeOwnerWithCreate({ sql, schema }: DumpStatement): Promise<boolean> {
     const owner = / OWNER TO ("(?:[^"]|"")+"|[^\s";]+);$/.exec(sql)?.[1];
     if (owner === undefined || schema === undefined) return false;
-    const place = `SCHEMA ${quoteIdentifier(schema)}`;
+    const inSchema = `SCHEMA ${quoteIdentifier(schema)}`;
     try {
       await this.#send(
-        `GRANT CREATE ON ${place} TO ${owner};\n${sql}\nREVOKE CREATE ON ${place} FROM ${owner};`,
+        `GRANT CREATE ON ${inSchema} TO ${owner};\n${sql}\nREVOKE CREATE ON ${inSchema} FROM ${owner};`,
       );
       return true;
     } catch (error) {
@@ -359,23 +350,23 @@ class SchemaRun {
       if (!isRefusal(error)) throw error;
       if (statement.inOrder !== undefined) return await this.#inPlainOrder(statement, error);
       if (await this.#withoutUnknownOptions(statement, sql, error)) return;
-      if (this.#hangsOnSetAside(statement, error)) {
-        return this.#putAside({ statement, error, remedy: undefined });
+      if (this.#dependsOnSetAside(statement, error)) {
+        return this.#setStatementAside({ statement, error, remedy: undefined });
       }
-      const answer = (this.#incomplete ? answerToMissing(statement, error) : undefined) ??
-        answerTo(statement, error, this.#targetIsOlder);
-      switch (answer.kind) {
+      const reaction = (this.#incomplete ? reactionToMissing(statement, error) : undefined) ??
+        reactionTo(statement, error, this.#targetIsOlder);
+      switch (reaction.kind) {
         case "ignore":
           return;
         case "defer":
           this.#deferred.push(statement);
           return;
         case "report":
-          if (answer.instead !== undefined) await this.#send(answer.instead);
-          this.#report(statement, error, answer);
+          if (reaction.instead !== undefined) await this.#send(reaction.instead);
+          this.#report(statement, error, reaction);
           return;
         case "fail":
-          return this.#putAside({ statement, error, remedy: answer.remedy });
+          return this.#setStatementAside({ statement, error, remedy: reaction.remedy });
       }
     }
   }
@@ -386,12 +377,12 @@ class SchemaRun {
   ): Promise<void> {
     await this.#one(statement, adaptStatement(statement, this.#target).sql ?? statement.sql);
     this.#report(statement, error, {
-      consequence: "its columns stand in another order than on the source",
-      remedy: "name columns instead of relying on their order",
+      consequence: "its columns are in a different order than on the source",
+      remedy: "have applications name columns instead of relying on their order",
     });
   }
 
-  /** Other versions have other options; an object without one of them is better than none. */
+  /** Options differ between versions; an object without one of them is better than none. */
   async #withoutUnknownOptions(
     statement: DumpStatement,
     sql: string,
@@ -413,23 +404,23 @@ class SchemaRun {
     }
     const { dropped } = known;
     this.#report(statement, error, {
-      consequence: `made without the ${dropped.length === 1 ? "option" : "options"} ${
+      consequence: `created without the ${dropped.length === 1 ? "option" : "options"} ${
         dropped.join(", ")
-      }, which the target does not take`,
-      remedy: "set on the target what it has in their place, if it has anything",
+      }, which the target does not support`,
+      remedy: "set the target's equivalent, if it has one",
     });
     return true;
   }
 
-  /** Also what would only be reported: its comments, owner and privileges come with the object. */
-  #hangsOnSetAside(statement: DumpStatement, error: ServerError): boolean {
+  /** Also for what would only be reported: comments, owner and privileges follow the object. */
+  #dependsOnSetAside(statement: DumpStatement, error: ServerError): boolean {
     const { items = [] } = this.#setAside ?? {};
     return items.length > 0 && new CauseFinder(items).causeOf(statement, error) !== undefined;
   }
 
-  #putAside(item: Omit<SetAsideStatement, "context">): void {
+  #setStatementAside(item: Omit<SetAsideStatement, "context">): void {
     const { statement, error, remedy } = item;
-    // settings are of the session: everything after them would come out differently
+    // settings apply to the session: every later statement would have a different result
     if (
       this.#setAside === undefined || statement.type === undefined || !concernsOneObject(error)
     ) throw new SchemaError(error, statement, remedy);
@@ -453,7 +444,7 @@ class SchemaRun {
     const object = describeStatement(statement);
     const reason = `${redact(error.serverMessage.message)} (SQLSTATE ${error.sqlState})`;
     const message = `${consequence}: ${reason}`;
-    // the same tablespace or role is refused for many objects
+    // the same tablespace or role may be refused many times
     if (this.adaptations.some((other) => other.message === message && other.object === object)) {
       return;
     }
@@ -466,7 +457,7 @@ class SchemaRun {
   }
 }
 
-/** The settings of a dump that decide how the statements after them come out. */
+/** The settings of a dump that determine the result of the statements after them. */
 class SettingsInEffect {
   readonly #statements = new Map<string, string>();
 
@@ -485,7 +476,7 @@ class SettingsInEffect {
 }
 
 /** What to do about a refusal. */
-type Answer =
+type Reaction =
   | { readonly kind: "ignore" | "defer" }
   | {
     readonly kind: "report";
@@ -495,11 +486,13 @@ type Answer =
   }
   | { readonly kind: "fail"; readonly remedy: string | undefined };
 
-/**
- * Where objects were left out: what hangs on them is left out too. Tables hold rows, so they never
- * are.
+/** Where objects were excluded, objects that depend on them are left out too; never tables, which
+ * hold rows.
  */
-function answerToMissing(statement: DumpStatement, { sqlState }: ServerError): Answer | undefined {
+function reactionToMissing(
+  statement: DumpStatement,
+  { sqlState }: ServerError,
+): Reaction | undefined {
   if (!missingStates.has(sqlState) || statement.type === undefined) return undefined;
   if (/^(?:COMMENT ON|GRANT|REVOKE|SECURITY LABEL)\s/.test(statement.sql)) {
     return { kind: "ignore" };
@@ -508,43 +501,43 @@ function answerToMissing(statement: DumpStatement, { sqlState }: ServerError): A
   if (statement.type === "TABLE" || statement.type === "EXTENSION") return undefined;
   return {
     kind: "report",
-    consequence: "left out, because something that it needs is left out by a rule",
-    remedy: "let in what it needs, or make it on the target yourself",
+    consequence: "left out, because it needs an object that a rule excludes",
+    remedy: "include the object that it needs, or create it on the target yourself",
   };
 }
 
 const duplicateSchema = "42P06";
 
-function answerTo(
+function reactionTo(
   statement: DumpStatement,
   error: ServerError,
   targetIsOlder: boolean,
-): Answer {
+): Reaction {
   const cursor = new SqlCursor(statement.sql);
   const { sqlState } = error;
   if (cursor.words("set", "default_tablespace")) {
     return {
       kind: "report",
-      consequence: "the tablespace is not there, the default one is used",
+      consequence: "the tablespace does not exist; the default tablespace is used",
       instead: "SET default_tablespace = '';",
     };
   }
   if (cursor.words("set", "session", "authorization") || cursor.words("set", "role")) {
-    return { kind: "report", consequence: "the privileges are granted in the tool's own name" };
+    return { kind: "report", consequence: "the privileges are granted by the tool's own role" };
   }
   if (
     statement.type === undefined && cursor.words("set") && sqlState === SqlState.undefinedObject
   ) {
     return { kind: "ignore" };
   }
-  // every new database has it
+  // new databases have one
   if (
     cursor.words("create", "schema") && cursor.identifier() === "public" &&
     sqlState === duplicateSchema
   ) {
     return { kind: "ignore" };
   }
-  // what hangs on an event trigger that was refused, and reported, before
+  // depends on an event trigger whose refusal has been reported
   if (
     /^(?:ALTER|COMMENT ON) EVENT TRIGGER\s/.test(statement.sql) &&
     sqlState === SqlState.undefinedObject
@@ -553,22 +546,22 @@ function answerTo(
   }
   if (setsOwner(statement.sql)) return { kind: "defer" };
   if (/^ALTER (?:DATABASE|ROLE)\s/.test(statement.sql)) {
-    return { kind: "report", consequence: "setting not carried over" };
+    return { kind: "report", consequence: "setting not copied" };
   }
   if (/^(?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES)\s/.test(statement.sql)) {
-    return { kind: "report", consequence: "privilege not carried over" };
+    return { kind: "report", consequence: "privilege not copied" };
   }
   if (sqlState === SqlState.insufficientPrivilege && /^COMMENT ON\s/.test(statement.sql)) {
-    return { kind: "report", consequence: "comment not carried over" };
+    return { kind: "report", consequence: "comment not copied" };
   }
   if (/^SECURITY LABEL\s/.test(statement.sql)) {
-    return { kind: "report", consequence: "security label not carried over" };
+    return { kind: "report", consequence: "security label not copied" };
   }
   if (sqlState === SqlState.insufficientPrivilege && statement.type === "EVENT TRIGGER") {
-    return { kind: "report", consequence: "event trigger not carried over" };
+    return { kind: "report", consequence: "event trigger not copied" };
   }
   if (/^ALTER TABLE .* SET COMPRESSION /s.test(statement.sql)) {
-    return { kind: "report", consequence: "compression method not carried over" };
+    return { kind: "report", consequence: "compression method not copied" };
   }
   return { kind: "fail", remedy: remedyFor(statement, sqlState, targetIsOlder) };
 }

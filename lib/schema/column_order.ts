@@ -1,13 +1,12 @@
-/**
- * Tables that inherit, made with their columns where the source has them. Pure.
+/** Creates child tables with their columns in the source's order. Pure.
  *
- * A column that a parent gained later stands last in its children; `CREATE TABLE … INHERITS`, as
- * pg_dump writes it, puts inherited columns first. Where the table's row type is stored in a
- * column, or returned by a function, values would change their meaning without an error.
+ * A column added to a parent later comes last in its children, but `CREATE TABLE … INHERITS`, as
+ * pg_dump writes it, puts inherited columns first. Where the table's row type is stored in a column
+ * or returned by a function, values would silently change their meaning.
  *
- * The columns come one by one: the table's own are added to it, the inherited ones to an empty
- * parent made for the purpose, which gives way to the true one in the end. So each column is as
- * local or inherited as on the source.
+ * Columns are added one at a time: local ones to the table, inherited ones to an empty helper
+ * parent, which the real parent replaces in the end. So each column is local or inherited as on the
+ * source.
  *
  * @module
  */
@@ -15,27 +14,26 @@ import { quoteIdentifier, quoteQualified, tableKey, type TableName } from "../co
 import type { DumpStatement } from "./dump_reader.ts";
 import { parseCreateTable, type TableDefinition, type TableItem } from "./table_definition.ts";
 
-/** A column of a table that inherits, as the source has it. */
+/** A column of a child table, as on the source. */
 export interface InheritedColumn {
   readonly name: string;
   readonly inherited: boolean;
   readonly notNull: boolean;
-  /** From 18 on NOT NULL is a constraint with a name, which parents hand down. */
+  /** From 18 on NOT NULL is a named constraint, which children inherit. */
   readonly notNullConstraint: { readonly name: string; readonly inherited: boolean } | null;
 }
 
-/** Schemas with this prefix and a number exist only within the statement. */
+/** Prefix of schemas that exist only within the statement. */
 const helperSchema = "seren_column_order_2c9f61_";
 
-/** Whether the dump makes any table that inherits. */
+/** Whether the dump creates child tables. */
 export function hasInheritance(statements: readonly DumpStatement[]): boolean {
   return statements.some(({ sql }) => (parseCreateTable(sql)?.parents.length ?? 0) > 0);
 }
 
-/**
- * Gives the tables whose columns would stand elsewhere the statements that keep their order.
+/** Adds `inOrder` to the tables whose columns would otherwise change their order.
  *
- * @param columns those of each table that inherits, in their order, by `tableKey`
+ * @param columns of each child table, in order, by `tableKey`
  */
 export function withColumnOrder(
   statements: readonly DumpStatement[],
@@ -66,14 +64,13 @@ class Family {
     this.#columns = columns;
   }
 
-  /**
-   * The statements that make the table in the source's order; undefined where the plain one does,
-   * or nothing can be said.
+  /** Statements that create the table in the source's order; undefined where the plain statement
+   * does, or where the order cannot be determined.
    */
   inOrder(definition: TableDefinition): string | undefined {
-    const wanted = this.#columns.get(tableKey(definition.table));
+    const sourceColumns = this.#columns.get(tableKey(definition.table));
     const parents = definition.parents.map((parent) => this.#tables.get(tableKey(parent)));
-    if (wanted === undefined || definition.parents.length === 0) return undefined;
+    if (sourceColumns === undefined || definition.parents.length === 0) return undefined;
     if (!parents.every((parent) => parent !== undefined)) return undefined; // e.g. of an extension
     const plain = [
       ...new Set([
@@ -81,13 +78,13 @@ class Family {
         ...namesOf(definition.items),
       ]),
     ];
-    const names = wanted.map(({ name }) => name);
+    const names = sourceColumns.map(({ name }) => name);
     if (plain.length !== names.length || !plain.every((name) => names.includes(name))) {
       return undefined;
     }
     return plain.every((name, index) => name === names[index])
       ? undefined
-      : this.#script(definition, { parents, wanted });
+      : this.#script(definition, { parents, sourceColumns });
   }
 
   #orderOf(definition: TableDefinition): readonly string[] {
@@ -97,19 +94,19 @@ class Family {
 
   #script(
     { table, items, opening, tail }: TableDefinition,
-    { parents, wanted }: {
+    { parents, sourceColumns }: {
       readonly parents: readonly TableDefinition[];
-      readonly wanted: readonly InheritedColumn[];
+      readonly sourceColumns: readonly InheritedColumn[];
     },
   ): string {
     const name = nameOf(table);
-    // named like the parent, because the server makes names of constraints from it
+    // named like the parent, because the server derives constraint names from it
     const helpers = parents.map((parent, index) => ({
       parent,
       schema: quoteIdentifier(`${helperSchema}${index}`),
       helper: quoteQualified(`${helperSchema}${index}`, parent.table.name),
     }));
-    const columns = wanted.flatMap((column) => {
+    const columns = sourceColumns.flatMap((column) => {
       const own = items.find((item) => item.column === column.name);
       return [
         ...(own === undefined ? [] : [addColumn(name, ownColumn(own, column))]),
@@ -130,7 +127,7 @@ class Family {
       `${opening} ()${tail}`,
       ...helpers.map(({ helper }) => `ALTER TABLE ${name} INHERIT ${helper}`),
       ...columns,
-      ...constraints.map((item) => `ALTER TABLE ${name} ${addConstraint(item, wanted)}`),
+      ...constraints.map((item) => `ALTER TABLE ${name} ${addConstraint(item, sourceColumns)}`),
       ...helpers.flatMap(({ parent, helper }) =>
         this.#checksOf(parent).map(({ text }) => `ALTER TABLE ${helper} ADD ${text}`)
       ),
@@ -143,7 +140,7 @@ class Family {
     ].map((statement) => `${statement};`).join("\n");
   }
 
-  /** As the first of its ancestors defines the column that has it itself. */
+  /** The column's definition in the table or its nearest ancestor. */
   #definitionOf(definition: TableDefinition, column: string): TableItem | undefined {
     return definition.items.find((item) => item.column === column) ??
       this.#parentsOf(definition)
@@ -151,7 +148,7 @@ class Family {
         .find((item) => item !== undefined);
   }
 
-  /** The checks that children of the table inherit, its own and its ancestors', each once. */
+  /** CHECK constraints that child tables inherit: the table's own and its ancestors', each once. */
   #checksOf(definition: TableDefinition): readonly TableItem[] {
     const all = [
       ...definition.items.filter(({ inheritedCheck }) => inheritedCheck),
@@ -177,7 +174,7 @@ function addColumn(table: string, definition: string): string {
   return `ALTER TABLE ${table} ADD COLUMN ${definition}`;
 }
 
-/** Before 18 NOT NULL is no constraint that could be added. */
+/** Before 18 NOT NULL cannot be added as a constraint. */
 function addConstraint(
   { text, notNullOf }: TableItem,
   columns: readonly InheritedColumn[],
@@ -193,7 +190,7 @@ function ownColumn({ text, notNull }: TableItem, column: InheritedColumn): strin
   return missing ? `${text} NOT NULL` : text;
 }
 
-/** NOT NULL where the table itself has it from a parent, whatever that parent's definition says. */
+/** NOT NULL where the table inherits it, whatever that parent's definition says. */
 function inheritedColumn({ withoutNotNull }: TableItem, column: InheritedColumn): string {
   const { notNull, notNullConstraint: constraint } = column;
   if (constraint === null) return notNull ? `${withoutNotNull} NOT NULL` : withoutNotNull;

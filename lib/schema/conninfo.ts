@@ -1,5 +1,4 @@
-/**
- * An endpoint as libpq's connection string, for client programs. Secrets are not in it.
+/** An endpoint as a libpq connection string for client programs, without secrets.
  *
  * Source: PostgreSQL documentation, "34.1.1.1. Keyword/Value Connection Strings".
  *
@@ -13,9 +12,8 @@ import {
   startupOption,
 } from "../postgres/internal.ts";
 
-/**
- * What the programs do not set themselves, or only after statements that a setting of the database
- * or role can end already. Known to all versions, and to be set by anybody.
+/** Settings that the programs do not set themselves, or set only after statements that a setting of
+ * the database or role could already abort. All versions know them, and any role may set them.
  */
 const toolSettings: Readonly<Record<string, string>> = {
   statement_timeout: "0",
@@ -29,29 +27,27 @@ const toolSettings: Readonly<Record<string, string>> = {
   array_nulls: "on",
   transform_null_equals: "off",
   xmloption: "content",
-  // amounts of money in definitions are read by sessions that have the same
+  // money literals in definitions are read by sessions with the same setting
   lc_monetary: "C",
 };
 
-/**
- * The endpoint with `options` by which nothing of its database's or role's settings reaches a
- * client program; what the URL's own options say of anything else stays.
+/** Adds `options` that shield client programs from settings of the database or role; other options
+ * of the URL are kept.
  *
  * Source: PostgreSQL documentation, "options" in "34.1.2. Parameter Key Words": spaces within a
  * value need a backslash.
  */
 export function withToolSettings(endpoint: Endpoint): Endpoint {
   const settings = namesRole(endpoint) ? toolSettings : { ...toolSettings, role: "none" };
-  const ours = Object.entries(settings).map(([name, value]) =>
+  const options = Object.entries(settings).map(([name, value]) =>
     `-c ${name}=${value.replace(/[\s\\]/g, "\\$&")}`
   );
-  return { ...endpoint, options: [endpoint.options ?? "", ...ours].join(" ").trim() };
+  return { ...endpoint, options: [endpoint.options ?? "", ...options].join(" ").trim() };
 }
 
-/**
- * The connection string; password and key passphrase go by other ways.
+/** The connection string, without password and key passphrase.
  *
- * @param major of the program: what its libpq does not know is left out
+ * @param major version of the program; parameters that its libpq does not know are omitted
  */
 export function conninfoFor(endpoint: Endpoint, major: number): string {
   const { hosts, tls } = endpoint;
@@ -83,7 +79,7 @@ export function conninfoFor(endpoint: Endpoint, major: number): string {
 }
 
 /**
- * The user's options, and no event triggers where a session has found that the server takes that.
+ * The user's options, plus event triggers off where a session has found that the server accepts it.
  */
 function optionsFor(endpoint: Endpoint): string | undefined {
   const options = [

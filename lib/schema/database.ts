@@ -1,5 +1,4 @@
-/**
- * A database as such: what it is created with, and what hangs on it.
+/** Properties of a database itself: how it is created, and its owner, privileges and settings.
  *
  * @module
  */
@@ -9,19 +8,19 @@ import { type Adaptation, isRefusal } from "./adaptation.ts";
 import type { DumpStatement } from "./dump_reader.ts";
 import { parseSetting, type SecurityLabel, type Setting } from "./globals_model.ts";
 
-/** Who gave whom which privilege on the database. */
+/** A privilege granted on the database. */
 export interface DatabaseGrant {
   /** `CONNECT`, `TEMPORARY`, `CREATE`. */
   readonly privilege: string;
   /** Undefined: PUBLIC. */
   readonly grantee: string | undefined;
-  /** Who gave it. */
+  /** The role that granted it. */
   readonly grantor: string;
-  /** Whether the grantee may pass it on. */
+  /** WITH GRANT OPTION. */
   readonly grantable: boolean;
 }
 
-/** Everything that a database has besides its objects. */
+/** Everything about a database except its objects. */
 export interface DatabaseProperties {
   /** Name on the source. */
   readonly name: string;
@@ -29,25 +28,25 @@ export interface DatabaseProperties {
   readonly owner: string;
   /** `UTF8`, `LATIN1`, `SQL_ASCII`. */
   readonly encoding: string;
-  /** libc's locale for sorting. */
+  /** LC_COLLATE */
   readonly collate: string;
-  /** libc's locale for character classes. */
+  /** LC_CTYPE */
   readonly ctype: string;
-  /** ICU from 15 on, built in from 17 on. */
+  /** `icu` from 15 on, `builtin` from 17 on. */
   readonly localeProvider: "libc" | "icu" | "builtin";
   /** The locale of a provider other than libc. */
   readonly locale: string | undefined;
-  /** Rules on top of the ICU locale (16+). */
+  /** ICU collation rules (16+). */
   readonly icuRules: string | undefined;
-  /** Version of the collation when the database was made (15+). */
+  /** Version of the collation when the database was created (15+). */
   readonly collationVersion: string | undefined;
   /** The default tablespace. */
   readonly tablespace: string;
   /** -1: no limit. */
   readonly connectionLimit: number;
-  /** Whether anybody may connect. */
+  /** ALLOW_CONNECTIONS */
   readonly allowConnections: boolean;
-  /** Whether anybody with CREATEDB may copy it. */
+  /** IS_TEMPLATE */
   readonly isTemplate: boolean;
   /** Undefined: the default privileges. */
   readonly grants: readonly DatabaseGrant[] | undefined;
@@ -155,11 +154,11 @@ export interface CreateDatabaseOptions {
   readonly tablespaces: ReadonlySet<string>;
 }
 
-/** Ways to create a database, and what each of them loses. */
+/** Statements that create a database, and what is lost by them. */
 export interface CreateDatabasePlan {
-  /** To be tried in turn: platforms spell the same locale in different ways. */
+  /** Tried in turn: platforms spell the same locale differently. */
   readonly statements: readonly string[];
-  /** What the target cannot have, for the report. */
+  /** What the target does not support, for the report. */
   readonly notes: readonly Adaptation[];
 }
 
@@ -176,8 +175,8 @@ export function createDatabaseStatements(
   const provided = targetMajor >= since;
   if (!provided) {
     note(
-      `the locale provider ${localeProvider} (${locale}) is known from PostgreSQL ${since} on; ` +
-        `texts are sorted by libc's ${properties.collate} instead`,
+      `the locale provider ${localeProvider} (${locale}) requires PostgreSQL ${since}; ` +
+        `text is sorted by libc's ${properties.collate} instead`,
     );
   }
   const provider = targetMajor < 15 ? [] : provided && locale !== undefined
@@ -186,10 +185,12 @@ export function createDatabaseStatements(
       `${localeProvider === "icu" ? "ICU_LOCALE" : "BUILTIN_LOCALE"} = ${literal(locale)}`,
     ]
     : ["LOCALE_PROVIDER = libc"];
-  if (icuRules !== undefined && targetMajor < 16) note("ICU rules are known from 16 on");
+  if (icuRules !== undefined && targetMajor < 16) {
+    note("ICU rules not set: they require PostgreSQL 16");
+  }
   const ownTablespace = properties.tablespace !== "pg_default";
   if (ownTablespace && !tablespaces.has(properties.tablespace)) {
-    note(`tablespace ${properties.tablespace} is not there; the default one is used`);
+    note(`tablespace ${properties.tablespace} does not exist; the default tablespace is used`);
   }
   const statements = localeSpellings(properties).map(({ collate, ctype }) =>
     [
@@ -207,7 +208,7 @@ export function createDatabaseStatements(
   return { statements, notes };
 }
 
-/** `en_US.UTF-8` is `en_US.utf8` elsewhere. */
+/** `en_US.UTF-8` is called `en_US.utf8` on some platforms. */
 function localeSpellings(
   { collate, ctype }: Pick<DatabaseProperties, "collate" | "ctype">,
 ): readonly { readonly collate: string; readonly ctype: string }[] {
@@ -221,10 +222,9 @@ function localeSpellings(
 
 const wrongObjectType = "42809";
 
-/**
- * Creates the database on the target by the first statement that it takes.
+/** Creates the database on the target with the first statement that it accepts.
  *
- * @throws ReplicatorError (prerequisite) when the target does not have the locale or encoding
+ * @throws ReplicatorError (prerequisite) when the target lacks the locale or encoding
  */
 export async function createDatabase(
   session: Session,
@@ -249,7 +249,7 @@ export async function createDatabase(
       first ??= error;
     }
   }
-  throw new ReplicatorError(`the database cannot be created: ${first?.message}`, {
+  throw new ReplicatorError(`cannot create the database: ${first?.message}`, {
     side: "target",
     object: `database ${options.name}`,
     details: [
@@ -258,8 +258,8 @@ export async function createDatabase(
       (properties.locale === undefined ? "" : ` (${properties.locale})`),
     ],
     remedy:
-      "install that locale on the target's server (locale-gen), or create the database there yourself with the nearest locale " +
-      "(SELECT collname FROM pg_collation lists them) and start again: an empty database is filled",
+      "install the locale on the target server (locale-gen), or create an empty database there with the closest locale " +
+      "(SELECT collname FROM pg_collation lists them), and run the command again",
     exitCode: ExitCode.prerequisite,
     cause: first,
   });
@@ -270,19 +270,15 @@ function isAboutLocale({ sqlState }: ServerError): boolean {
     sqlState === SqlState.featureNotSupported;
 }
 
-/**
- * Settings that decide whether a session begins at all: they come last, when no session is to be
- * begun any more.
+/** Settings that can prevent sessions from starting: applied last, when no more session is needed.
  */
 const lateSettings: ReadonlySet<string> = new Set([
   "session_preload_libraries",
   "local_preload_libraries",
 ]);
 
-/**
- * Plans the settings that sessions of the database begin with. They come before the schema: checks,
- * generated columns, index expressions and materialized views are computed under them. Pure; for
- * `applyStatements`.
+/** Plans the database's settings. They come before the schema, because checks, generated columns,
+ * index expressions and materialized views are computed under them. Pure; for `applyStatements`.
  */
 export function databaseSettingStatements(
   properties: Pick<DatabaseProperties, "settings">,
@@ -303,9 +299,8 @@ export function databaseSettingStatements(
     });
 }
 
-/**
- * Plans what follows the creation and the settings: owner, privileges, comment, labels, settings,
- * and at the very end what could keep us out. Pure; for `applyStatements`.
+/** Plans the other properties: owner, privileges, comment, labels, late settings and, at the very
+ * end, what could keep the tool from connecting. Pure; for `applyStatements`.
  */
 export function databasePropertyStatements(
   properties: DatabaseProperties,
@@ -345,7 +340,7 @@ export function databasePropertyStatements(
   ];
 }
 
-/** All privileges from nothing, those of the owner's giving first. */
+/** Revokes the defaults, then grants all privileges, those granted by the owner first. */
 function privilegeStatements(
   { grants, owner }: DatabaseProperties,
   database: string,
@@ -354,7 +349,7 @@ function privilegeStatements(
   return [
     `REVOKE ALL ON DATABASE ${database} FROM PUBLIC;`,
     `REVOKE ALL ON DATABASE ${database} FROM ${quoteIdentifier(owner)};`,
-    ...inOrder(grants, owner).flatMap(({ privilege, grantee, grantor, grantable }) => {
+    ...sortGrants(grants, owner).flatMap(({ privilege, grantee, grantor, grantable }) => {
       const to = grantee === undefined ? "PUBLIC" : quoteIdentifier(grantee);
       const grant = `GRANT ${privilege} ON DATABASE ${database} TO ${to}` +
         `${grantable ? " WITH GRANT OPTION" : ""};`;
@@ -367,8 +362,8 @@ function privilegeStatements(
   ];
 }
 
-/** Who passes a privilege on must have it before. */
-function inOrder(
+/** A role must hold a privilege with GRANT OPTION before it can grant it. */
+function sortGrants(
   grants: readonly DatabaseGrant[],
   owner: string,
 ): readonly DatabaseGrant[] {
@@ -377,7 +372,7 @@ function inOrder(
   for (;;) {
     const ready = waiting.filter(({ grantor, privilege }) =>
       grantor === owner ||
-      sorted.some((given) => given.grantee === grantor && given.privilege === privilege)
+      sorted.some((earlier) => earlier.grantee === grantor && earlier.privilege === privilege)
     );
     if (ready.length === 0) return [...sorted, ...waiting];
     sorted.push(...ready);

@@ -1,7 +1,4 @@
-/**
- * The plain-SQL output of pg_dump and pg_dumpall, cut into statements.
- *
- * Needs no permission.
+/** Splits the plain-SQL output of pg_dump and pg_dumpall into statements. Pure.
  *
  * @module
  */
@@ -9,25 +6,22 @@ import { type Token, tokenize } from "../core/internal.ts";
 
 /** One statement of a dump. */
 export interface DumpStatement {
-  /** The statement with its semicolon, without the comments in front of it. */
+  /** The statement with its semicolon, without preceding comments. */
   readonly sql: string;
-  /**
-   * pg_dump's word for the kind of object: `TABLE`, `FK CONSTRAINT`, `ACL`. Undefined for session
+  /** pg_dump's name for the kind of entry: `TABLE`, `FK CONSTRAINT`, `ACL`. Undefined for session
    * settings.
    */
   readonly type?: string;
-  /**
-   * pg_dump's name of the entry, for people: `orders orders_pkey`, `f(integer)`. Line breaks have
-   * become spaces.
+  /** pg_dump's display name of the entry: `orders orders_pkey`, `f(integer)`. Line breaks are
+   * replaced by spaces.
    */
   readonly name?: string;
   /** The schema it is in. */
   readonly schema?: string;
   /** The role that owns it. */
   readonly owner?: string;
-  /**
-   * Statements that make the same table with its columns in the source's order; `sql` where the
-   * target refuses them.
+  /** Statements that create the same table with its columns in the source's order; `sql` is used
+   * where the target refuses them.
    */
   readonly inOrder?: string;
 }
@@ -36,21 +30,19 @@ type Header =
   & Required<Pick<DumpStatement, "type" | "name">>
   & Omit<DumpStatement, "sql" | "inOrder">;
 
-/**
- * Cuts a dump into its statements, where psql would cut it.
+/** Splits a dump into statements where psql would.
  *
- * Lines with a backslash command of psql (`\restrict`, `\connect`) are dropped. Each statement gets
- * the entry of the comment that pg_dump wrote above it; what looks like one inside a string, a body
- * or a comment block does not count.
+ * Lines with a psql backslash command (`\restrict`, `\connect`) are dropped. Each statement gets
+ * the entry of the comment that pg_dump wrote above it; look-alikes inside strings, bodies or block
+ * comments are ignored.
  *
- * @throws TypeError when the text ends in the middle of a statement: the dump is cut off
+ * @throws TypeError when the text ends in the middle of a statement: the dump is truncated
  */
 export function readDump(text: string): readonly DumpStatement[] {
   const statements: DumpStatement[] = [];
   let backslashEscapes = false;
   let header: Header | undefined;
-  /**
-   * Everything before this has been dealt with: a backslash command reaches to the end of its line.
+  /** Everything before this has been processed: a backslash command extends to the end of its line.
    */
   let from = 0;
   let start: number | undefined;
@@ -87,7 +79,7 @@ export function readDump(text: string): readonly DumpStatement[] {
   return statements;
 }
 
-/** Tokens of the text, restarted wherever `from` has moved ahead. */
+/** Tokens of the text, restarting whenever `from` has moved ahead. */
 function* tokensFrom(
   text: string,
   from: () => number,
@@ -107,24 +99,23 @@ function* tokensFrom(
   }
 }
 
-/**
- * Where in a statement we are: only outside of parentheses and SQL-standard bodies a semicolon ends
- * it.
+/** Tracks the nesting within a statement: a semicolon ends it only outside parentheses and
+ * SQL-standard bodies.
  *
- * As in the server's grammar, nothing but a routine has such a body, and nothing but the words
- * BEGIN ATOMIC opens it: BEGIN alone is a name like any other. Inside of it CASE and END are
- * reserved, so they come in pairs, except where any word is a name: behind AS and behind a dot.
+ * As in the server's grammar, only a routine has such a body, and only BEGIN ATOMIC opens it: BEGIN
+ * alone is an ordinary name. Inside it CASE and END are reserved and come in pairs, except after AS
+ * and after a dot, where any word is a name.
  */
 class Nesting {
   #parentheses = 0;
-  /** The body and the CASE expressions that are open in it. */
+  /** The body and its open CASE expressions. */
   #blocks = 0;
-  /** The unquoted words at the beginning, as far as they say whether this is a routine. */
+  /** The first unquoted words, which show whether this is a routine. */
   #words: string[] = [];
-  /** The token before: a word in lower case, or a symbol. */
+  /** The previous token: a word in lower case, or a symbol. */
   #previous = "";
 
-  /** Takes the next token; true when the statement ends with it. */
+  /** Consumes the next token; true when the statement ends with it. */
   endsWith(text: string, token: Token): boolean {
     if (isIgnored(token)) return false;
     const written = text.slice(token.start, token.end);
@@ -160,15 +151,14 @@ function isRoutine(words: readonly string[]): boolean {
   return create === "create" && (kind === "function" || kind === "procedure");
 }
 
-/** Settings stand between the entries and belong to none. */
+/** Settings belong to no entry. */
 function isSessionSetting(sql: string): boolean {
   return /^(?:SET\s|SELECT pg_catalog\.set_config\()/.test(sql);
 }
 
-/**
- * The comment above an entry, as `_printTocEntry` of pg_dump writes it: names are neither quoted
- * nor escaped. A name that contains what separates the parts is told from them by the longest name;
- * a schema or owner like that may be misread, which only messages show.
+/** The comment above an entry, as `_printTocEntry` of pg_dump writes it: names are neither quoted
+ * nor escaped. Of a name that contains the separators the longest reading is taken; such a schema
+ * or owner may be misread, which affects messages only.
  */
 const headerPattern =
   /^-- (?:Data for )?Name: (.*); Type: ([A-Z][A-Z ]*); Schema: (.*?); Owner: (.*?)(?:; Tablespace: .*)?$/;

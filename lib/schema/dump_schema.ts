@@ -1,5 +1,4 @@
-/**
- * The schema of one database, by sections, as of a snapshot.
+/** Dumps the schema of one database, by section, as of a snapshot.
  *
  * @module
  */
@@ -13,44 +12,42 @@ import { readInheritedColumns } from "./inherited_columns.ts";
 import { withoutReservedOptions } from "./reserved_options.ts";
 import { runTool, type ToolRunOptions } from "./tool_run.ts";
 
-/** The sections of a dump that hold no data. */
+/** The sections of a dump without data. */
 export type SchemaSection = "pre-data" | "post-data";
 
 /** What {@linkcode dumpSchema} takes. */
 export interface DumpSchemaOptions {
   /** The database. */
   readonly endpoint: Endpoint;
-  /** Which pg_dump. */
+  /** The pg_dump to use. */
   readonly tool: DumpTool;
-  /** Of the database. In SQL_ASCII texts come as the bytes that they are. Default: `UTF8`. */
+  /** The database's encoding. SQL_ASCII text is dumped as raw bytes. @default "UTF8" */
   readonly encoding?: string | undefined;
-  /** Both when undefined. */
+  /** @default both */
   readonly section?: SchemaSection | undefined;
-  /**
-   * Tables, views and sequences that are not dumped, nor what belongs to them: indexes, triggers,
-   * policies, comments, privileges. What merely refers to them (keys of other tables, functions) is
-   * dumped all the same.
+  /** Tables, views and sequences to exclude, with everything that belongs to them: indexes,
+   * triggers, policies, comments, privileges. Objects that merely refer to them (foreign keys of
+   * other tables, functions) are still dumped.
    */
   readonly without?: readonly TableName[] | undefined;
-  /**
-   * Only these tables, with what belongs to them: indexes, keys, triggers, sequences that they own;
-   * not types and functions.
+  /** Dumps only these tables with their indexes, keys, triggers and owned sequences, without types
+   * and functions.
    */
   readonly only?: readonly TableName[] | undefined;
-  /** An exported snapshot's name; the session that exported it must be open. */
+  /** Name of an exported snapshot; the exporting session must be open. */
   readonly snapshot?: string | undefined;
-  /** Ends the dump. */
+  /** Aborts the dump. */
   readonly signal?: AbortSignal | undefined;
-  /** Told before an installed pg_dump is run again. */
+  /** Called before an installed pg_dump is run again. */
   readonly onRetry?: ToolRunOptions["onRetry"];
 }
 
 /**
- * Dumps a section as statements, with owners, privileges, comments and security labels; without
- * publications, subscriptions, large objects and statistics, and without options that only servers
- * set. Tables that inherit keep the order of their columns.
+ * Dumps a section as statements, with owners, privileges, comments and security labels, but without
+ * publications, subscriptions, large objects, statistics and server-internal options. Child tables
+ * keep the order of their columns.
  *
- * Permissions as for {@linkcode runTool} or {@linkcode runEmbeddedDump}.
+ * Requires the permissions of {@linkcode runTool} or {@linkcode runEmbeddedDump}.
  */
 export async function dumpSchema(options: DumpSchemaOptions): Promise<readonly DumpStatement[]> {
   const statements = withoutReservedOptions(readDump(await dumpSchemaText(options)))
@@ -59,13 +56,11 @@ export async function dumpSchema(options: DumpSchemaOptions): Promise<readonly D
   return withColumnOrder(statements, await readInheritedColumns(options));
 }
 
-/** Every new database has it, and pg_dump leaves it out unless it quotes the name. */
+/** Every new database has it; pg_dump omits it unless it quotes names. */
 const commentOfNewDatabases = `COMMENT ON SCHEMA "public" IS 'standard public schema';`;
 
-/**
- * The same as plain SQL, exactly as pg_dump wrote it: in UTF-8, or in the database's own encoding,
- * which is SQL_ASCII or has characters that Unicode lacks. `decodeOpaque` says how such bytes are
- * read.
+/** The same as plain SQL, exactly as pg_dump wrote it: in UTF-8, or in the database's own encoding
+ * if that is SQL_ASCII or cannot be converted. `decodeOpaque` documents how such bytes are read.
  */
 export async function dumpSchemaText(options: DumpSchemaOptions): Promise<string> {
   const { encoding = "UTF8" } = options;
@@ -75,7 +70,7 @@ export async function dumpSchemaText(options: DumpSchemaOptions): Promise<string
   } catch (error) {
     options.signal?.throwIfAborted();
     if (error instanceof ConnectionError) throw error;
-    // what cannot be converted can still be copied; if something else was wrong, it still is
+    // text that cannot be converted can still be copied; any other cause fails again
     return await dumpIn(encoding, options).catch(() => {
       throw error;
     });
@@ -104,10 +99,9 @@ function dumpArguments(
   return [
     ...sections.map((name) => `--section=${name}`),
     ...(snapshot === undefined ? [] : [`--snapshot=${snapshot}`]),
-    // what is no keyword for the source can be one for the target; the source's own definitions are
-    // quoted by it too
+    // a name may be a keyword on the target only; the source quotes definitions too
     "--quote-all-identifiers",
-    "-B", // large objects; the long name changed in 16
+    "-B", // --no-large-objects, which has another name before 16
     "--no-publications",
     "--no-subscriptions",
     ...exclusionPatterns(only).map((pattern) => `--table=${pattern}`),
@@ -117,15 +111,13 @@ function dumpArguments(
   ];
 }
 
-/**
- * Relations in one pattern: pg_dump asks the server once for each pattern, and a long alternation
- * takes long to compile.
+/** Relations per pattern: pg_dump sends one query per pattern, and a long alternation takes long to
+ * compile.
  */
 const relationsPerPattern = 100;
 
-/**
- * Patterns of pg_dump for exactly these relations: `"s"."a"|"b"`. In double quotes no character has
- * a meaning, outside of them `|` is the one of regular expressions.
+/** pg_dump patterns that match exactly these relations: `"s"."a"|"b"`. Inside double quotes all
+ * characters are literal; outside `|` is alternation.
  *
  * Source: PostgreSQL documentation, "psql", Patterns.
  */

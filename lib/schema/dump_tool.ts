@@ -1,6 +1,6 @@
 /**
- * Which pg_dump reads the schema: an installed one when it is new enough for both servers, else the
- * embedded one.
+ * Chooses the pg_dump that reads the schema: an installed one if it is new enough for both servers,
+ * otherwise the embedded one.
  *
  * @module
  */
@@ -9,11 +9,10 @@ import { embeddedDumpMajor } from "./embedded_dump.ts";
 import { removeAbandonedSecrets } from "./secret_folder.ts";
 import { findInstalledTools, type InstalledTools, type ToolSearch } from "./native_tools.ts";
 
-/** The programs that give schema and globals. */
+/** The programs that dump schema and globals. */
 export type DumpTool =
   & {
-    /**
-     * For people: `pg_dump 16.4`, `embedded pg_dump 18 (pg_dump 15.18 is older than the source,
+    /** For messages: `pg_dump 16.4`, `embedded pg_dump 18 (pg_dump 15.18 is older than the source,
      * 17)`.
      */
     readonly description: string;
@@ -29,9 +28,9 @@ export type DumpTool =
     | { readonly kind: "embedded" }
   );
 
-/** What the user wants of the programs. */
+/** The user's choice of programs. */
 export interface ToolPreference extends ToolSearch {
-  /** `auto`: installed ones when new enough, else the embedded ones. */
+  /** `auto`: installed programs if new enough, otherwise the embedded ones. */
   readonly dump: "auto" | "native" | "embedded";
 }
 
@@ -41,15 +40,14 @@ export interface ServerMajors {
   readonly sourceMajor: number;
   /** Of the target: 18. */
   readonly targetMajor: number;
-  /**
-   * First major version whose libpq can be told what the source's URL demands, see `minLibpqMajor`.
+  /** First major version whose libpq supports the parameters of the source's URL, see
+   * `minLibpqMajor`. @default 0
    */
   readonly libpqMajor?: number;
 }
 
-/**
- * Looks for installed programs and chooses; removes what a killed process gave to such programs and
- * left behind. Permissions as for {@linkcode findInstalledTools}.
+/** Finds installed programs and chooses; removes secret files left behind by killed processes.
+ * Requires the permissions of {@linkcode findInstalledTools}.
  */
 export async function findDumpTool(
   majors: ServerMajors,
@@ -61,18 +59,16 @@ export async function findDumpTool(
 }
 
 /**
- * pg_dump from this version on locks tables many at a time; before, each table costs it a round
- * trip.
+ * From this version on pg_dump locks many tables at once; earlier ones need a round trip per table.
  */
 const locksTogether = 16;
 /** Round trips of the embedded pg_dump, however many tables there are. */
 const embeddedRoundTrips = 65;
-/** What its start and its slower code may cost more. */
+/** What its start and slower code may cost in addition. */
 const embeddedExtraMs = 1_000;
 
-/**
- * The embedded pg_dump in place of an old installed one, where that would spend its time asking a
- * far server about each table. With 2,000 tables 40 ms away: 3.5 s in place of 110.
+/** Replaces an old installed pg_dump by the embedded one where round trips per table to a distant
+ * server would dominate. With 2,000 tables 40 ms away: 3.5 s instead of 110 s.
  */
 export function toolForDistance(
   tool: DumpTool,
@@ -90,21 +86,20 @@ export function toolForDistance(
   return {
     kind: "embedded",
     major: embeddedDumpMajor,
-    description: `embedded pg_dump ${embeddedDumpMajor} (${tool.description} asks for each table ` +
-      `by itself, and the source is ${Math.round(roundTripMs)} ms away)`,
+    description: `embedded pg_dump ${embeddedDumpMajor} (${tool.description} locks each table ` +
+      `separately, and the source is ${Math.round(roundTripMs)} ms away)`,
   };
 }
 
-/**
- * Chooses among what is installed. pg_dump refuses a server newer than itself, and one older than
- * the target may write what the target no longer understands.
+/** Chooses among the installed programs. pg_dump refuses servers newer than itself, and one older
+ * than the target may write syntax that the target no longer accepts.
  *
- * @throws ReplicatorError (prerequisite) when nothing usable is there
+ * @throws ReplicatorError (prerequisite) when no program is usable
  */
 export function chooseDumpTool(
   { sourceMajor, targetMajor, libpqMajor = 0, preference, installed }: ServerMajors & {
     readonly preference: ToolPreference;
-    /** As {@linkcode findInstalledTools} orders them. */
+    /** In the order of {@linkcode findInstalledTools}. */
     readonly installed: readonly InstalledTools[];
   },
 ): DumpTool {
@@ -132,16 +127,16 @@ export function chooseDumpTool(
     ? "no pg_dump is installed"
     : `pg_dump ${best.version} is older than ${newest}, ${needed}`;
   if (preference.dump === "native") {
-    throw new ReplicatorError(`an installed pg_dump is wanted, but ${found}`, {
+    throw new ReplicatorError(`--dump-tool native requires an installed pg_dump, but ${found}`, {
       exitCode: ExitCode.prerequisite,
       details: installed.map(({ pgDump, version }) => `Found: ${pgDump} (${version})`),
       remedy:
-        `install the client programs of PostgreSQL ${needed} or newer and name their folder, or let the embedded pg_dump do it`,
+        `install the client programs of PostgreSQL ${needed} or newer and name their folder, or use the embedded pg_dump`,
     });
   }
   if (sourceMajor > embeddedDumpMajor) {
     throw new ReplicatorError(
-      `no pg_dump is new enough for the source, ${sourceMajor}: the embedded one is ${embeddedDumpMajor}, and ${found}`,
+      `no pg_dump is new enough for the source, PostgreSQL ${sourceMajor}: the embedded one is ${embeddedDumpMajor}, and ${found}`,
       {
         exitCode: ExitCode.prerequisite,
         remedy:

@@ -1,5 +1,4 @@
-/**
- * pg_dump 18 as WebAssembly, talking over a session of ours.
+/** Runs pg_dump 18 as WebAssembly over a session of the tool.
  *
  * @module
  */
@@ -29,32 +28,28 @@ const bufferBytes = 1024 * 1024;
 export interface EmbeddedDumpOptions {
   /** The database to dump. */
   readonly endpoint: Endpoint;
-  /** Arguments of pg_dump, those about the connection and the encoding left out. */
+  /** Arguments of pg_dump, except those for connection and encoding. */
   readonly args: readonly string[];
-  /**
-   * The encoding of the dump; `decodeOpaque` says how bytes that are no valid UTF-8 are read.
-   * Default: `UTF8`.
+  /** The encoding of the dump; `decodeOpaque` documents how invalid UTF-8 is read. @default "UTF8"
    */
   readonly encoding?: string;
-  /** Ends the dump. */
+  /** Aborts the dump. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/**
- * Runs the embedded pg_dump and returns what it wrote. TLS and authentication are those of our own
- * session, which is opened for this dump alone because pg_dump changes its settings.
+/** Runs the embedded pg_dump and returns its output. TLS and authentication are those of a session
+ * opened for this dump alone, because pg_dump changes its settings.
  *
- * Requires `--allow-net` for the server, and `--allow-read` of Deno's npm cache, where the
- * WebAssembly file is (an executable reads it from itself).
- *
- * @throws ServerError when the server refuses one of pg_dump's queries, ReplicatorError with its
- * output when it fails otherwise
+ * Requires `--allow-net` for the server, and `--allow-read` of Deno's npm cache, which contains
+ * the WebAssembly file (an executable contains it itself).
+ * @throws ServerError when the server refuses one of pg_dump's queries; ReplicatorError with
+ * pg_dump's messages when it fails for another reason
  */
 export async function runEmbeddedDump(
   { endpoint, args, encoding = "UTF8", signal }: EmbeddedDumpOptions,
 ): Promise<string> {
   await using session = await openSession(endpoint, { signal });
-  // from the start: pg_dump is not told of parameters that change later
+  // from the start: pg_dump does not learn of parameters that change later
   await session.execute(`SET client_encoding = ${quoteLiteral(encoding)}`);
   const server = await PgServerShim.for(session);
   signal?.throwIfAborted();
@@ -86,7 +81,7 @@ export async function runEmbeddedDump(
       }
     };
     worker.onerror = (event) => {
-      event.preventDefault(); // else it would end the whole process
+      event.preventDefault(); // otherwise it would end the process
       outcome.reject(
         failure(session, server, { message: event.message, missingPermission: false }),
       );
@@ -109,7 +104,7 @@ function startWorker(): Worker {
   }
 }
 
-/** Hands replies to the sleeping worker, in pieces as large as the shared memory. */
+/** Passes replies to the blocked worker, in pieces that fit the shared memory. */
 class ReplyChannel {
   readonly #control: Int32Array;
   readonly #buffer: Uint8Array;
@@ -153,16 +148,15 @@ function failure(
     object: endpoint.database,
     details: outputLines(message),
     remedy: missingPermission
-      ? "allow reading Deno's npm cache (--allow-read), or install pg_dump and put it on the PATH"
-      : "install pg_dump of a version at least as new as both servers and put it on the PATH",
+      ? "allow reading Deno's npm cache (--allow-read), or install pg_dump and add it to the PATH"
+      : "install a pg_dump at least as new as both servers and add it to the PATH",
     exitCode: missingPermission ? ExitCode.prerequisite : ExitCode.stepFailed,
     cause: new Error(redact(message)),
   });
 }
 
-/**
- * pg_dump's messages; the wrapper joined their lines, and the program first complains that it finds
- * no file of itself.
+/** pg_dump's messages: splits the lines that the wrapper joined, and drops the complaint that the
+ * program does not find its own file.
  */
 function outputLines(message: string): readonly string[] {
   return redact(message)

@@ -1,16 +1,15 @@
-/**
- * The part of the embedded pg_dump that runs in a Web Worker.
+/** The Web Worker of the embedded pg_dump.
  *
  * @module
  */
 
-/** What the worker is started with. */
+/** Sent to the worker to start it. */
 export interface DumpJob {
   /** Specifier of the module with `pgDump`. */
   readonly module: string;
   /** Arguments of pg_dump. */
   readonly args: readonly string[];
-  /** Signals between the threads: see {@linkcode signal}. */
+  /** Signals between the threads, see {@linkcode signal}. */
   readonly control: SharedArrayBuffer;
   /** Carries the replies, piece by piece. */
   readonly buffer: SharedArrayBuffer;
@@ -18,7 +17,7 @@ export interface DumpJob {
 
 /** Indexes into {@linkcode DumpJob.control}, an `Int32Array`. */
 export const signal = {
-  /** 1 while a piece waits in the buffer. */
+  /** 1 while the buffer contains an unread piece. */
   ready: 0,
   /** Bytes of that piece. */
   pieceBytes: 1,
@@ -26,19 +25,18 @@ export const signal = {
   replyBytes: 2,
 } as const;
 
-/** What the worker tells the main thread. */
+/** Messages from the worker to the main thread. */
 export type WorkerMessage =
   | { readonly kind: "send"; readonly bytes: Uint8Array }
   | { readonly kind: "next" }
   | { readonly kind: "done"; readonly dump: Uint8Array }
   | { readonly kind: "failed"; readonly message: string; readonly missingPermission: boolean };
 
-/**
- * The worker's program. Its **source text** is what the worker runs, so that a single-file bundle,
- * an executable and a remote module need no second file: it must not refer to anything outside of
- * itself, and must not import by a literal, which the bundler would pull in.
+/** The worker's program. The worker runs its **source text**, so that bundles, executables and
+ * remote modules need no second file: it must not refer to anything outside itself, nor import a
+ * literal specifier, which a bundler would include.
  *
- * pg_dump is synchronous C: each time it has written to its "server", this thread sleeps until the
+ * pg_dump is synchronous C: whenever it has written to its "server", this thread blocks until the
  * main thread has put the reply into shared memory.
  */
 export function dumpWorker(): void {
@@ -51,9 +49,8 @@ export function dumpWorker(): void {
     const control = new Int32Array(job.control);
     const buffer = new Uint8Array(job.buffer);
 
-    /**
-     * Sleeps until a piece is there. What wakes it may still be the word about the piece before,
-     * which it had not slept for.
+    /** Blocks until a piece arrives. A wake-up may belong to an earlier piece that it did not have
+     * to wait for.
      */
     const piece = () => {
       while (Atomics.load(control, 0) === 0) Atomics.wait(control, 0, 0);
@@ -62,8 +59,7 @@ export function dumpWorker(): void {
       return bytes;
     };
     const server = {
-      // the wrapper wants to restore the session's search_path afterwards; the session is closed
-      // instead
+      // the wrapper restores the session's search_path afterwards; here the session is closed
       query: () => Promise.resolve({ rows: [{ search_path: "" }] }),
       exec: () => Promise.resolve([]),
       execProtocolRawStream: (
@@ -84,9 +80,9 @@ export function dumpWorker(): void {
       },
     };
     try {
-      scope.process.argv[1] = "pg_dump"; // the name it gives itself in its messages
+      scope.process.argv[1] = "pg_dump"; // its name in messages
       const { pgDump } = await import(job.module);
-      // the wrapper reads the dump as UTF-8, which it need not be: the bytes are kept
+      // the wrapper decodes the dump as UTF-8, which it may not be: keep the bytes
       let read: { readonly bytes: Uint8Array; readonly text: string } | undefined;
       let dump: Uint8Array | undefined;
       const decode = TextDecoder.prototype.decode;
@@ -97,9 +93,8 @@ export function dumpWorker(): void {
           return text;
         },
       });
-      // the wrapper drops every line that begins with \\restrict, those inside of function bodies
-      // and comments too; in this worker's realm it finds none, and the dump reader drops those
-      // that are commands
+      // the wrapper drops every line that begins with \\restrict, even inside function bodies and
+      // comments; here that is disabled, and the dump reader drops those that are commands
       const replace = String.prototype.replace as (this: string, ...args: unknown[]) => string;
       Object.defineProperty(String.prototype, "replace", {
         value: function (this: string, pattern: unknown, by: unknown) {

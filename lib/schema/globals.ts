@@ -1,5 +1,4 @@
-/**
- * The globals of a server that are worth carrying over, by pg_dumpall or from the catalogs.
+/** Reads the globals of a server that should be copied, with pg_dumpall or from the catalogs.
  *
  * @module
  */
@@ -21,30 +20,29 @@ import { runTool, type ToolRunOptions } from "./tool_run.ts";
 export interface DumpGlobalsOptions {
   /** A session on any database of the source. */
   readonly session: Session;
-  /** By which to read. */
+  /** The program to read with. */
   readonly tool: DumpTool;
-  /** The databases being copied: a provider's role that owns something there is carried over. */
+  /** The databases being copied: provider roles that own objects there are copied too. */
   readonly databases: readonly string[];
-  /** Ends the reading. */
+  /** Aborts the reading. */
   readonly signal?: AbortSignal | undefined;
-  /** Told before pg_dumpall is run again. */
+  /** Called before pg_dumpall is run again. */
   readonly onRetry?: ToolRunOptions["onRetry"];
 }
 
-/** What {@linkcode dumpGlobals} gives. */
+/** What {@linkcode dumpGlobals} returns. */
 export interface Globals {
-  /** In the order roles, memberships, common settings, tablespaces, parameter privileges. */
+  /** Ordered: roles, memberships, common settings, tablespaces, parameter privileges. */
   readonly objects: readonly GlobalObject[];
   /** What was left out, and why. */
   readonly notes: readonly Adaptation[];
 }
 
-/**
- * Reads roles, memberships, settings, tablespaces and parameter privileges; with the native tool by
- * `pg_dumpall --globals-only`, else from the catalogs. Both give the same.
+/** Reads roles, memberships, settings, tablespaces and parameter privileges: with an installed tool
+ * through `pg_dumpall --globals-only`, otherwise from the catalogs. Both give the same result.
  *
- * Predefined roles (`pg_*`) are not in it; a provider's own roles neither, unless they own
- * something in the databases.
+ * Predefined roles (`pg_*`) are omitted, and provider roles unless they own objects in the
+ * databases.
  */
 export async function dumpGlobals(options: DumpGlobalsOptions): Promise<Globals> {
   const { session, tool, databases } = options;
@@ -53,35 +51,37 @@ export async function dumpGlobals(options: DumpGlobalsOptions): Promise<Globals>
     : await readGlobals(session);
   const owners = await ownersIn(session, databases);
   const notes: Adaptation[] = [];
-  const left = new Set<string>();
+  const excluded = new Set<string>();
   for (const object of all) {
     if (object.kind !== "role" || owners.has(object.name)) continue;
     const known = providerRole(object.name);
     if (known === undefined) continue;
-    left.add(object.name);
+    excluded.add(object.name);
     notes.push({
       side: "source",
       object: `role ${object.name}`,
-      message: `left out: a role of ${known.provider} (${known.purpose})`,
+      message: `not copied: a role of ${known.provider} (${known.purpose})`,
     });
   }
   for (const object of all) {
-    if (object.kind !== "membership" || left.has(object.member) || !left.has(object.role)) continue;
+    if (object.kind !== "membership" || excluded.has(object.member) || !excluded.has(object.role)) {
+      continue;
+    }
     notes.push({
       side: "source",
       object: `role ${object.member}`,
-      message: `its membership in ${object.role} is left out`,
-      remedy: "grant it what stands for that on the target, if it needs it",
+      message: `its membership in ${object.role} is not copied`,
+      remedy: "if it needs the membership, grant it the corresponding role on the target",
     });
   }
   if (!await canReadPasswords(session)) {
     notes.push({
       side: "source",
-      message: "the passwords of roles cannot be read here, so new roles have none",
+      message: "the source does not allow reading role passwords, so new roles have none",
       remedy: "set them on the target: ALTER ROLE … PASSWORD …",
     });
   }
-  return { objects: all.filter((object) => !concerns(object, left)), notes };
+  return { objects: all.filter((object) => !concerns(object, excluded)), notes };
 }
 
 async function readWithTool(
@@ -93,7 +93,7 @@ async function readWithTool(
     major: tool.major,
     args: [
       "--globals-only",
-      // pg_dumpall looks past the one in the connection string
+      // pg_dumpall ignores the one in the connection string
       `--database=${session.endpoint.database}`,
       "--encoding=UTF8",
       ...await canReadPasswords(session) ? [] : ["--no-role-passwords"],
@@ -109,9 +109,7 @@ async function readWithTool(
   ]);
 }
 
-/**
- * Who owns databases or objects in them; dependencies are recorded for the whole server in one
- * catalog.
+/** Roles that own the databases or objects in them; pg_shdepend records this for the whole server.
  */
 async function ownersIn(
   session: Session,
@@ -129,14 +127,14 @@ async function ownersIn(
   );
 }
 
-function concerns(object: GlobalObject, left: ReadonlySet<string>): boolean {
+function concerns(object: GlobalObject, excluded: ReadonlySet<string>): boolean {
   switch (object.kind) {
     case "role":
-      return left.has(object.name);
+      return excluded.has(object.name);
     case "membership":
-      return left.has(object.role) || left.has(object.member);
+      return excluded.has(object.role) || excluded.has(object.member);
     case "parameter-grant":
-      return object.grantee !== undefined && left.has(object.grantee);
+      return object.grantee !== undefined && excluded.has(object.grantee);
     default:
       return false;
   }

@@ -1,5 +1,4 @@
-/**
- * Roles, memberships, tablespaces and parameter privileges, read from the catalogs.
+/** Reads roles, memberships, tablespaces and parameter privileges from the catalogs.
  *
  * @module
  */
@@ -17,9 +16,8 @@ import {
   type TablespaceObject,
 } from "./globals_model.ts";
 
-/**
- * Reads all globals of a server except its `pg_*` roles. The catalogs hold the whole of them for
- * everybody to see, but for the passwords, which are left out when `pg_authid` may not be read.
+/** Reads all globals of a server except its `pg_*` roles. Every role can read them, except the
+ * passwords, which are omitted when `pg_authid` is not readable.
  */
 export async function readGlobals(session: Session): Promise<readonly GlobalObject[]> {
   const passwords = await canReadPasswords(session);
@@ -41,7 +39,7 @@ export async function canReadPasswords(session: Session): Promise<boolean> {
   return readable;
 }
 
-/** The name of the role that initdb made. */
+/** The name of the role that initdb created. */
 export async function bootstrapRole(session: Session): Promise<string> {
   const { name } = await session.queryOne<{ name: string }>(
     "SELECT rolname AS name FROM pg_catalog.pg_roles WHERE oid = 10",
@@ -132,7 +130,7 @@ async function readMemberships(session: Session): Promise<readonly MembershipObj
   }));
 }
 
-/** Reads what `ALTER ROLE ALL SET` has set. */
+/** Reads the settings of `ALTER ROLE ALL SET`. */
 export async function readCommonSettings(session: Session): Promise<readonly GlobalObject[]> {
   const rows = await session.query<{ entry: string }>(`
     SELECT pg_catalog.unnest(setconfig) AS entry FROM pg_catalog.pg_db_role_setting

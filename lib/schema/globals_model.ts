@@ -43,15 +43,15 @@ export interface SecurityLabel {
   readonly label: string;
 }
 
-/** A role with all that hangs on it. */
+/** A role with its attributes and settings. */
 export interface RoleObject {
-  /** Tells the kinds apart. */
+  /** Discriminates the kinds. */
   readonly kind: "role";
   /** Its name, unquoted. */
   readonly name: string;
   /** What it may do. */
   readonly attributes: DumpedRoleAttributes;
-  /** The stored verifier (SCRAM or md5), where the source lets us read it. */
+  /** The stored verifier (SCRAM or md5), if the source allows reading it. */
   readonly password: Secret | undefined;
   /** `ALTER ROLE … SET` */
   readonly settings: readonly Setting[];
@@ -63,38 +63,37 @@ export interface RoleObject {
 
 /** `GRANT role TO member`. */
 export interface MembershipObject {
-  /** Tells the kinds apart. */
+  /** Discriminates the kinds. */
   readonly kind: "membership";
   /** The role that is granted. */
   readonly role: string;
-  /** Who is granted it. */
+  /** The role that it is granted to. */
   readonly member: string;
-  /** Whether the member may grant it on. */
+  /** WITH ADMIN OPTION. */
   readonly admin: boolean;
   /** From 16 on: whether the member has the role's privileges without SET ROLE. */
   readonly inherit: boolean | undefined;
   /** From 16 on: whether the member may SET ROLE. */
   readonly set: boolean | undefined;
-  /** Undefined for the bootstrap superuser, in whose name superusers grant. */
+  /** Undefined for the bootstrap superuser, on whose behalf superusers grant. */
   readonly grantor: string | undefined;
 }
 
 /** A tablespace. */
 export interface TablespaceObject {
-  /** Tells the kinds apart. */
+  /** Discriminates the kinds. */
   readonly kind: "tablespace";
   /** Its name, unquoted. */
   readonly name: string;
   /** The role that owns it. */
   readonly owner: string;
-  /**
-   * A folder of the server; empty for one inside of the data directory
+  /** A directory of the server; empty for one inside the data directory
    * (`allow_in_place_tablespaces`).
    */
   readonly location: string;
   /** `random_page_cost=1.1` */
   readonly options: readonly string[];
-  /** Who may create in it besides the owner. */
+  /** Roles with CREATE on it, except the owner. */
   readonly grants: readonly { readonly grantee: string | undefined; readonly grantable: boolean }[];
   /** The text of its comment. */
   readonly comment: string | undefined;
@@ -102,7 +101,7 @@ export interface TablespaceObject {
 
 /** `GRANT SET ON PARAMETER …` (15+). */
 export interface ParameterGrantObject {
-  /** Tells the kinds apart. */
+  /** Discriminates the kinds. */
   readonly kind: "parameter-grant";
   /** The setting's name. */
   readonly parameter: string;
@@ -110,13 +109,13 @@ export interface ParameterGrantObject {
   readonly privilege: "SET" | "ALTER SYSTEM";
   /** Undefined: PUBLIC. */
   readonly grantee: string | undefined;
-  /** Whether the grantee may pass it on. */
+  /** WITH GRANT OPTION. */
   readonly grantable: boolean;
 }
 
 /** `ALTER ROLE ALL SET …`, which pg_dumpall leaves out. */
 export interface CommonSettingObject {
-  /** Tells the kinds apart. */
+  /** Discriminates the kinds. */
   readonly kind: "common-setting";
   /** Name and value. */
   readonly setting: Setting;
@@ -130,9 +129,7 @@ export type GlobalObject =
   | ParameterGrantObject
   | CommonSettingObject;
 
-/**
- * Settings whose value is a list of quoted names; PostgreSQL's flag GUC_LIST_QUOTE, which no
- * catalog shows.
+/** Settings whose value is a list of quoted names (GUC_LIST_QUOTE, which no catalog shows).
  */
 const quotedLists: ReadonlySet<string> = new Set([
   "local_preload_libraries",
@@ -155,14 +152,14 @@ export function parseSetting(entry: string): Setting {
 }
 
 /**
- * A tablespace's location as CREATE TABLESPACE wants it: inside of the data directory the catalogs
- * show a relative path.
+ * A tablespace's location as CREATE TABLESPACE takes it. For in-place tablespaces the catalogs show
+ * a relative path, and CREATE TABLESPACE takes an empty one.
  */
 export function creatableLocation(location: string): string {
   return /^(?:\/|\\|[A-Za-z]:)/.test(location) ? location : "";
 }
 
-/** Puts objects into one order, so that two ways of reading them give the same. */
+/** Sorts the objects, so that both ways of reading them give the same result. */
 export function sortGlobals(objects: readonly GlobalObject[]): readonly GlobalObject[] {
   return objects
     .map((object) => ({ object, key: JSON.stringify(sortKey(object)) }))

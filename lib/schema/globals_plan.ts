@@ -1,6 +1,4 @@
-/**
- * The statements that bring globals to a target, with what to fall back on when it refuses one.
- * Pure.
+/** Plans the statements that create globals on a target, with fallbacks for refused ones. Pure.
  *
  * @module
  */
@@ -20,29 +18,28 @@ import type {
 export interface GlobalsTarget {
   /** Major version. */
   readonly majorVersion: number;
-  /** The role we are connected as. */
+  /** The role of the session. */
   readonly currentRole: string;
   /** Whether it is a superuser. */
   readonly superuser: boolean;
-  /** The role that initdb made. */
+  /** The role that initdb created. */
   readonly bootstrapRole: string;
-  /** Roles that are there. */
+  /** Existing roles. */
   readonly roles: ReadonlyMap<string, ExistingRole>;
-  /** Tablespaces that are there. */
+  /** Existing tablespaces. */
   readonly tablespaces: ReadonlySet<string>;
 }
 
-/** What matters about a role that the target has already. */
+/** A role that exists on the target. */
 export interface ExistingRole {
   /** Whether it is a superuser. */
   readonly superuser: boolean;
-  /** Whether its password ends some day. */
+  /** Whether its password expires. */
   readonly expires: boolean;
 }
 
-/**
- * One thing to do. The attempts are tried in turn until one succeeds; when none does, the parts are
- * done one by one, and when there are none either, the object is reported as refused.
+/** One step. The attempts are tried in turn until one succeeds. When none does, the parts are run
+ * one by one; without parts the object is reported as refused.
  */
 export interface GlobalStep {
   /** For messages: `role bob`. */
@@ -51,27 +48,27 @@ export interface GlobalStep {
   readonly what: string;
   /** Tried in turn. */
   readonly attempts: readonly GlobalAttempt[];
-  /** Done one by one when no attempt succeeded. */
+  /** Run one by one when no attempt succeeds. */
   readonly parts?: readonly GlobalStep[];
-  /** The role that exists afterwards and did not before. */
+  /** The role that this step creates. */
   readonly creates?: string;
-  /** What the user can do when it is refused. */
+  /** What to do when it is refused. */
   readonly remedy?: string;
 }
 
-/** A statement, and what to report when it is the one that succeeds. */
+/** A statement, and what to report if it succeeds. */
 export interface GlobalAttempt {
-  /** May hold a password verifier: not for messages. */
+  /** May contain a password verifier: never part of messages. */
   readonly sql: string;
-  /** What is different then. */
+  /** What differs from the source. */
   readonly adaptation?: string;
 }
 
-/** What {@linkcode planGlobals} gives. */
+/** What {@linkcode planGlobals} returns. */
 export interface GlobalsPlan {
-  /** In the order in which to do them. */
+  /** In execution order. */
   readonly steps: readonly GlobalStep[];
-  /** What is not even tried. */
+  /** What is not attempted. */
   readonly notes: readonly Adaptation[];
 }
 
@@ -114,13 +111,13 @@ function ofKind<Kind extends GlobalObject["kind"]>(
   );
 }
 
-/** A new password for the role that we or the administrators use would lock them out. */
+/** A new password could lock out the tool or the administrators. */
 function protectedBecause(name: string, target: GlobalsTarget): string | undefined {
   if (name === target.currentRole) {
-    return "left as it is on the target: the tool is connected as this role there";
+    return "unchanged on the target: the tool connects as this role";
   }
   return name === target.bootstrapRole
-    ? "left as it is on the target: it is the bootstrap superuser there"
+    ? "unchanged on the target: it is the bootstrap superuser there"
     : undefined;
 }
 
@@ -132,7 +129,7 @@ const flags: readonly (readonly [keyof DumpedRoleAttributes, string])[] = [
   ["bypassRls", "BYPASSRLS"],
 ];
 
-/** Everything in one statement; where that is refused, everything on its own. */
+/** All attributes in one statement; if that is refused, one by one. */
 function roleStep(role: RoleObject, target: GlobalsTarget): GlobalStep {
   const { name, attributes, password } = role;
   const existing = target.roles.get(name);
@@ -164,7 +161,7 @@ function roleStep(role: RoleObject, target: GlobalsTarget): GlobalStep {
     ...verifier.map((words) =>
       part("password", [words], `set it on the target: ALTER ROLE ${quoted} PASSWORD …`)
     ),
-    // what a role does not have by default need not be said of a new one
+    // a new role needs only the attributes that are not default
     ...changed.map((word) => part(word, [word])),
   ];
   if (existing !== undefined) {
@@ -173,7 +170,7 @@ function roleStep(role: RoleObject, target: GlobalsTarget): GlobalStep {
       what: "attributes",
       attempts: [{
         sql: statement([whole]),
-        ...(kept ? { adaptation: "keeps SUPERUSER, which it has on the target already" } : {}),
+        ...(kept ? { adaptation: "keeps SUPERUSER, which it already has on the target" } : {}),
       }],
       parts,
     };
@@ -190,7 +187,7 @@ function roleStep(role: RoleObject, target: GlobalsTarget): GlobalStep {
   };
 }
 
-/** Who grants in somebody's name must have been granted the right to before. */
+/** A grantor must have ADMIN OPTION before granting. */
 function sortMemberships(
   memberships: readonly MembershipObject[],
 ): readonly MembershipObject[] {
@@ -222,22 +219,21 @@ function membershipStep(membership: MembershipObject, target: GlobalsTarget): Gl
   ];
   const grant = `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}` +
     (options.length === 0 ? "" : ` WITH ${options.join(", ")}`);
-  // before 16 the grantor was a note without a meaning; a server that gives it one would refuse
-  // most of them
-  const meant = grantor !== undefined && (inherit !== undefined || !modern);
-  const inName: readonly GlobalAttempt[] = meant
+  // before 16 the grantor had no meaning; servers that enforce it would refuse most of them
+  const hasGrantor = grantor !== undefined && (inherit !== undefined || !modern);
+  const asGrantor: readonly GlobalAttempt[] = hasGrantor
     ? [{ sql: `${grant} GRANTED BY ${quoteIdentifier(grantor)}` }]
     : [];
-  const adaptation = meant && inherit !== undefined
+  const adaptation = hasGrantor && inherit !== undefined
     ? `granted by ${target.currentRole} instead of ${grantor}`
     : !modern && set === false
-    ? "PostgreSQL knows no SET FALSE before 16: the member may SET ROLE"
+    ? "SET FALSE requires PostgreSQL 16: the member may SET ROLE"
     : undefined;
   return {
     object: `role ${member}`,
     what: `membership in ${role}`,
-    attempts: [...inName, { sql: grant, ...(adaptation === undefined ? {} : { adaptation }) }],
-    remedy: "grant it what stands for that on the target, if it needs it",
+    attempts: [...asGrantor, { sql: grant, ...(adaptation === undefined ? {} : { adaptation }) }],
+    remedy: "if it needs the membership, grant it the corresponding role on the target",
   };
 }
 
@@ -271,7 +267,7 @@ function tablespaceSteps(
     `CREATE TABLESPACE ${quoted} OWNER ${quoteIdentifier(owner)} LOCATION ${
       quoteLiteral(location)
     }`,
-    "its tables go to the default tablespace; or make the folder and the tablespace on the target and start again",
+    "its tables go to the default tablespace; to avoid that, create the directory and the tablespace on the target and run the command again",
   );
   return [
     ...(target.tablespaces.has(name)
@@ -315,7 +311,7 @@ function parameterStep(
       sql: `GRANT ${privilege} ON PARAMETER ${quoteIdentifier(parameter)} TO ${to}` +
         (grantable ? " WITH GRANT OPTION" : ""),
     }],
-    ...(majorVersion < 15 ? { remedy: "PostgreSQL has it from 15 on" } : {}),
+    ...(majorVersion < 15 ? { remedy: "privileges on parameters require PostgreSQL 15" } : {}),
   };
 }
 

@@ -1,5 +1,4 @@
-/**
- * The output of `pg_dumpall --globals-only`, read word by word.
+/** Parses the output of `pg_dumpall --globals-only`.
  *
  * @module
  */
@@ -31,7 +30,7 @@ interface OpenTablespace extends Omit<Open<TablespaceObject>, "options" | "grant
   grants: { grantee: string | undefined; grantable: boolean }[];
 }
 
-/** What a role has that says nothing else. */
+/** The default attributes of a role. */
 const newRole: DumpedRoleAttributes = {
   superuser: false,
   inherit: true,
@@ -61,21 +60,19 @@ const attributeWords: Readonly<Record<string, readonly [keyof DumpedRoleAttribut
   nobypassrls: ["bypassRls", false],
 };
 
-/**
- * Reads the text of `pg_dumpall --globals-only`.
+/** Parses the text of `pg_dumpall --globals-only`.
  *
- * @param bootstrapRole name of the bootstrap superuser there, who is nobody in particular as a
- * grantor
- * @throws ReplicatorError at a statement that it does not know: nothing is left out silently
+ * @param bootstrapRole name of the source's bootstrap superuser, which is omitted as grantor
+ * @throws ReplicatorError at an unknown statement: nothing is left out silently
  */
 export function parseGlobals(text: string, bootstrapRole: string): readonly GlobalObject[] {
   const reader = new GlobalsReader(bootstrapRole);
   for (const { sql } of readDump(text)) {
     if (!reader.read(new SqlCursor(sql))) {
-      throw new ReplicatorError("pg_dumpall wrote a statement that is not understood", {
+      throw new ReplicatorError("cannot parse a statement of pg_dumpall", {
         side: "source",
         details: [excerpt(sql)],
-        remedy: "report this, and use the embedded tools meanwhile",
+        remedy: "report this as a bug; until it is fixed, use --dump-tool embedded",
       });
     }
   }
@@ -102,7 +99,7 @@ class GlobalsReader {
     ];
   }
 
-  /** Takes a statement; false when it is of no known form. */
+  /** Consumes a statement; false when its form is unknown. */
   read(sql: SqlCursor): boolean {
     if (sql.words("set") || sql.words("reset")) return true; // settings of the session
     if (sql.words("create", "role")) return this.#createRole(sql);
@@ -111,7 +108,7 @@ class GlobalsReader {
     if (sql.words("security", "label")) return this.#securityLabel(sql);
     if (sql.words("create", "tablespace")) return this.#createTablespace(sql);
     if (sql.words("alter", "tablespace")) return this.#alterTablespace(sql);
-    // the owner's own privileges, before they are granted again
+    // revokes the owner's privileges, which are then granted again
     if (sql.words("revoke")) return true;
     return sql.words("grant") && this.#grant(sql);
   }
@@ -172,7 +169,7 @@ class GlobalsReader {
   #securityLabel(sql: SqlCursor): boolean {
     const provider = sql.words("for") ? sql.identifier() : undefined;
     if (provider === undefined || !sql.words("on")) return false;
-    if (sql.words("tablespace")) return true; // no provider labels them
+    if (sql.words("tablespace")) return true; // no provider supports them
     const role = sql.words("role") ? this.#roles.get(sql.identifier() ?? "") : undefined;
     const label = sql.words("is") ? sql.literal() : undefined;
     if (role === undefined || label === undefined) return false;
@@ -256,7 +253,7 @@ class GlobalsReader {
       } while (sql.symbol(","));
     }
     const grantor = sql.words("granted", "by") ? sql.identifier() : undefined;
-    // INHERIT is always written from 16 on, SET only when it is off
+    // from 16 on INHERIT is always written, SET only when false
     const inherit = options["inherit"];
     this.#memberships.push({
       kind: "membership",
@@ -271,7 +268,7 @@ class GlobalsReader {
   }
 }
 
-/** PUBLIC is undefined: no role can be called that. */
+/** Undefined for PUBLIC, which cannot be a role's name. */
 function roleOrPublic(sql: SqlCursor): string | undefined {
   return sql.words("public") ? undefined : sql.identifier();
 }

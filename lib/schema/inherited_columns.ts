@@ -1,5 +1,4 @@
-/**
- * The columns of tables that inherit, in their order.
+/** Reads the columns of child tables, in order.
  *
  * @module
  */
@@ -27,7 +26,7 @@ const since18 = `
             FROM pg_catalog.pg_constraint AS k
            WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum])`;
 
-/** Reads them as of a snapshot; the session that exported it must be open. By `tableKey`. */
+/** Reads them as of a snapshot, whose exporting session must be open. Keys are `tableKey`. */
 export async function readInheritedColumns(
   { endpoint, snapshot, signal }: {
     readonly endpoint: Endpoint;

@@ -1,21 +1,20 @@
-/**
- * The names in a statement. Pure.
+/** Finds the names in a statement. Pure.
  *
  * @module
  */
 import { tokenize } from "../core/internal.ts";
 
-/** Names that a statement mentions outside of strings and comments. */
+/** Names that a statement mentions outside strings and comments. */
 export interface MentionedNames {
-  /** All of them, qualified or not. */
+  /** All names, qualified or not. */
   readonly words: ReadonlySet<string>;
-  /** Those with a dot behind them. */
+  /** Those followed by a dot. */
   readonly qualifiers: ReadonlySet<string>;
-  /** Whether `schema.name` is there; with no schema, whether the name is. */
+  /** Whether `schema.name` is mentioned; without a schema, whether the name is. */
   has(schema: string | undefined, name: string): boolean;
 }
 
-/** Reads the names of a statement as the server would: unquoted ones in lower case. */
+/** Reads the names of a statement as the server does: unquoted ones in lower case. */
 export function mentionedNames(sql: string): MentionedNames {
   const words = new Set<string>();
   const qualifiers = new Set<string>();
@@ -50,7 +49,7 @@ function pairOf(schema: string, name: string): string {
   return JSON.stringify([schema, name]);
 }
 
-/** ASCII letters alone: what the server folds depends on nothing else. */
+/** Folds ASCII letters only: the server's folding of others depends on encoding and locale. */
 function foldCase(word: string): string {
   return word.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }

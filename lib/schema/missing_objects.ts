@@ -1,13 +1,12 @@
-/**
- * What tables need that the target does not have: schemas, types, sequences, functions, collations,
- * extensions, extended statistics.
+/** Finds the objects that tables need and the target lacks: schemas, types, sequences, functions,
+ * collations, extensions, extended statistics.
  *
  * @module
  */
 import type { Session } from "../postgres/internal.ts";
 import type { DumpStatement } from "./dump_reader.ts";
 
-/** An object as pg_dump names it in the comment above its statements. */
+/** An object as pg_dump names it in the comments of a dump. */
 export interface SchemaObject {
   /** `TYPE`, `DOMAIN`, `SEQUENCE`, `FUNCTION`, `SCHEMA` … */
   readonly type: string;
@@ -17,7 +16,7 @@ export interface SchemaObject {
   readonly name: string;
 }
 
-// the session's search path is empty, as pg_dump's is: types are printed alike
+// the session's search_path is empty like pg_dump's, so that types are formatted alike
 const objectsStatement = `
   WITH user_schema AS (
     SELECT oid, nspname FROM pg_catalog.pg_namespace
@@ -82,10 +81,9 @@ const objectsStatement = `
     FROM pg_catalog.pg_opclass AS o
     JOIN user_schema AS n ON n.oid = o.opcnamespace`;
 
-// pg_dump leaves out the statistics objects of tables that it is asked for by name. Objects point
-// at what they need (forward). The parts of a table point at it (backward): keys, defaults,
-// indexes, triggers, policies, sequences that it owns; and so do the checks of a domain and the
-// columns of a composite type.
+// pg_dump --table omits statistics objects. In pg_depend objects refer to what they need (forward);
+// the parts of a table refer to it (backward): keys, defaults, indexes, triggers, policies, owned
+// sequences. So do the checks of a domain and the columns of a composite type.
 const neededStatement = `
   WITH RECURSIVE needed (class, oid) AS (
     SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid, t.oid
@@ -119,16 +117,15 @@ const listObjects = (session: Session): Promise<readonly ObjectRow[]> =>
   session.query<ObjectRow>(objectsStatement);
 
 function objectKey({ type, schema, name }: SchemaObject): string {
-  return JSON.stringify([type, schema ?? null, plain(name)]);
+  return JSON.stringify([type, schema ?? null, unquoted(name)]);
 }
 
-/** The types of arguments are quoted as the session's settings have it. */
-function plain(name: string): string {
+/** Whether argument types are quoted depends on the session's settings. */
+function unquoted(name: string): string {
   return name.replaceAll('"', "");
 }
 
-/**
- * Objects that tables of the source depend on, directly or not, and that the target does not have.
+/** Objects that tables of the source depend on, directly or not, and that the target lacks.
  */
 export async function findMissingObjects(
   source: Session,
@@ -147,11 +144,10 @@ export async function findMissingObjects(
   );
 }
 
-/**
- * Of the statements of a whole schema, in their order, those of some tables and of some other
- * objects, with comments, owners and privileges.
+/** Selects from the statements of a whole schema those of some tables and other objects, with
+ * comments, owners and privileges, in their order.
  *
- * @param own the statements of the tables, as the same pg_dump prints them alone
+ * @param own the statements that the same pg_dump writes for the tables alone
  */
 export function selectStatements(
   all: readonly DumpStatement[],
@@ -161,13 +157,13 @@ export function selectStatements(
   },
 ): readonly DumpStatement[] {
   const ofTables = new Set(own.map(({ sql }) => sql));
-  const wanted = new Set(objects.map(objectKey));
-  const isWanted = ({ sql, type, schema, name }: DumpStatement): boolean => {
+  const selected = new Set(objects.map(objectKey));
+  const isSelected = ({ sql, type, schema, name }: DumpStatement): boolean => {
     if (type === undefined || name === undefined) return true; // settings
     if (ofTables.has(sql)) return true;
-    const word = type === "SHELL TYPE" ? "TYPE" : type.replace(/ OWNED BY$/, "");
-    if (wanted.has(objectKey({ type: word, schema, name }))) return true;
-    // a constraint of a domain that is not valid: "pos positive"
+    const objectType = type === "SHELL TYPE" ? "TYPE" : type.replace(/ OWNED BY$/, "");
+    if (selected.has(objectKey({ type: objectType, schema, name }))) return true;
+    // a NOT VALID constraint of a domain: "pos positive"
     if (type === "CHECK CONSTRAINT" && sql.startsWith("ALTER DOMAIN ")) {
       return objects.some((object) =>
         object.type === "DOMAIN" && object.schema === schema && name.startsWith(`${object.name} `)
@@ -175,19 +171,18 @@ export function selectStatements(
     }
     // "TYPE mood", "FUNCTION f(integer)", "COLUMN pair.a"
     return objects.some((object) =>
-      plain(name) === plain(`${object.type} ${object.name}`) &&
+      unquoted(name) === unquoted(`${object.type} ${object.name}`) &&
         (object.schema ?? schema) === schema ||
       object.type === "TYPE" && object.schema === schema &&
         name.startsWith(`COLUMN ${object.name}.`)
     );
   };
-  return all.filter(isWanted);
+  return all.filter(isSelected);
 }
 
-/**
- * The order in which tables are made that are complete before they have rows: a partition gets its
- * own keys and indexes first, and ATTACH finds them. Attached at once it would get them from its
- * parent, and be refused its own.
+/** Moves ATTACH after keys and indexes, for tables that are completed before they get rows: ATTACH
+ * then finds the partition's own keys and indexes. Attached earlier, the partition would get them
+ * from its parent, and its own would be refused.
  */
 export function attachAfterKeys(statements: readonly DumpStatement[]): readonly DumpStatement[] {
   const isKey = ({ type }: DumpStatement) => type === "CONSTRAINT" || type === "INDEX";
@@ -205,8 +200,8 @@ export function attachAfterKeys(statements: readonly DumpStatement[]): readonly 
 }
 
 /**
- * Statements that make triggers fire for rows that are copied in the role of a replica: they come
- * after the rows.
+ * Statements that make triggers fire with session_replication_role = replica, which rows are copied
+ * under: they must run after the rows are copied.
  */
 export function firesForReplica({ sql, type }: DumpStatement): boolean {
   return type === "TRIGGER" && /^ALTER TABLE .* ENABLE (?:ALWAYS|REPLICA) TRIGGER /s.test(sql);

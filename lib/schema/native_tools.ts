@@ -1,13 +1,12 @@
-/**
- * pg_dump and pg_dumpall as installed on this machine.
+/** Finds pg_dump and pg_dumpall installed on this machine.
  *
  * @module
  */
 import { delimiter, join } from "node:path";
 
-/** Where to look, and what the programs may see of the environment. */
+/** Where to search, and the environment of the programs. */
 export interface ToolSearch {
-  /** A folder to look in before the `PATH`. */
+  /** A folder to search before the `PATH`. */
   readonly binDirectory: string | undefined;
   /** `PATH`, `HOME`, the locale… */
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -25,11 +24,11 @@ export interface InstalledTools {
   readonly major: number;
   /** Whether it is in the folder that the user named. */
   readonly named: boolean;
-  /** Whether it only picks another program (Debian's pg_wrapper), by rules of its own. */
+  /** Whether it is a wrapper that selects another program (Debian's pg_wrapper). */
   readonly wrapper: boolean;
 }
 
-/** Folders that hold one folder for each installed version, and the part below it. */
+/** Folders with one subfolder per installed version, and the path below that. */
 const versionedFolders = [
   { root: "/usr/lib/postgresql", below: "bin" },
   { root: "/opt/homebrew/opt", below: "bin" },
@@ -43,12 +42,11 @@ const plainFolders = ["/usr/local/pgsql/bin", "/opt/homebrew/bin", "/usr/local/b
 
 const pgdgFolders = Array.from({ length: 9 }, (_, index) => `/usr/pgsql-${12 + index}/bin`);
 
-/**
- * The installations found: first the one in the named folder, then the newest; a wrapper comes
- * after the real programs of its version.
+/** Finds the installations: first the one in the named folder, then the newest; a wrapper comes
+ * after the programs of its version.
  *
- * Requires `--allow-run` of the programs, and `--allow-read` to look into folders outside of the
- * `PATH`. What may not be looked at or run counts as not installed.
+ * Requires `--allow-run` of the programs, and `--allow-read` for folders outside the `PATH`. What
+ * may not be read or run counts as not installed.
  */
 export async function findInstalledTools(search: ToolSearch): Promise<readonly InstalledTools[]> {
   const path = (search.environment["PATH"] ?? "").split(delimiter).filter((folder) =>
@@ -153,18 +151,18 @@ function compareVersions(a: string, b: string): number {
   return a.localeCompare(b, "en", { numeric: true });
 }
 
-/** What client programs get of the environment: nothing that libpq would read a connection from. */
+/** Variables passed to client programs: none from which libpq reads connection parameters. */
 const passedOn =
   /^(?:PATH|HOME|USERPROFILE|APPDATA|SYSTEMROOT|TMPDIR|TEMP|TMP|LD_LIBRARY_PATH|DYLD_LIBRARY_PATH|PGSYSCONFDIR|PGLOCALEDIR|KRB5.*|SSL_CERT_(?:FILE|DIR))$/i;
 
-/** The environment for client programs, with messages in English: what failed is told from them. */
+/** The environment for client programs. Their messages are in English, because they are parsed. */
 export function programEnvironment(
   environment: ToolSearch["environment"],
 ): Record<string, string> {
   const passed = Object.entries(environment).flatMap(([name, value]) =>
     value !== undefined && passedOn.test(name) ? [[name, value] as const] : []
   );
-  // times in what they write do not depend on the server's settings
+  // timestamps in their output do not depend on the server's settings
   const pinned = { LC_ALL: "C", LANGUAGE: "C", PGTZ: "UTC", PGDATESTYLE: "ISO, YMD" };
   return { ...Object.fromEntries(passed), ...pinned };
 }

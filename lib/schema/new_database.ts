@@ -1,6 +1,5 @@
-/**
- * What every new database has from the start, and the source may have dropped or changed: a dump
- * does not mention what is not there.
+/** Removes what every new database contains but the source has dropped or changed: a dump does not
+ * mention what does not exist.
  *
  * @module
  */
@@ -8,13 +7,13 @@ import { redact } from "../core/internal.ts";
 import type { Session } from "../postgres/internal.ts";
 import { type Adaptation, isRefusal } from "./adaptation.ts";
 
-interface Facts {
-  /** Whether there is a schema `public`. */
+interface InitialObjects {
+  /** Whether schema `public` exists. */
   readonly public: boolean;
-  /** Whether it belongs to whom it belongs to in a new database. */
+  /** Whether its owner is that of a new database. */
   readonly publicHasDefaultOwner: boolean;
   readonly publicHasComment: boolean;
-  /** Whether everyone may create in it: the default before 15. */
+  /** Whether PUBLIC has CREATE on it: the default before 15. */
   readonly everyoneCreates: boolean;
   readonly plpgsql: boolean;
 }
@@ -30,26 +29,24 @@ const statement = `
     FROM (SELECT 1) AS one
     LEFT JOIN pg_catalog.pg_namespace AS n ON n.nspname = 'public'`;
 
-/** One thing that is to be taken away. */
+/** One removal. */
 interface Removal {
   readonly object: string;
   readonly sql: string;
   readonly consequence: string;
 }
 
-/**
- * Takes away from a database that has just been created, or is empty, what the source does not
- * have. Nothing that holds or carries anything else is dropped: the server refuses, and that is
- * reported.
+/** Removes from a new or empty database what the source does not have. The server refuses to drop
+ * anything that other objects depend on; that is reported.
  */
 export async function matchNewDatabase(
   source: Session,
   target: Session,
 ): Promise<readonly Adaptation[]> {
-  const wanted = await source.queryOne<Facts & Record<string, unknown>>(statement);
-  const found = await target.queryOne<Facts & Record<string, unknown>>(statement);
+  const onSource = await source.queryOne<InitialObjects & Record<string, unknown>>(statement);
+  const onTarget = await target.queryOne<InitialObjects & Record<string, unknown>>(statement);
   const adaptations: Adaptation[] = [];
-  for (const { object, sql, consequence } of removals(wanted, found)) {
+  for (const { object, sql, consequence } of removals(onSource, onTarget)) {
     try {
       await target.execute(sql);
     } catch (error) {
@@ -60,43 +57,46 @@ export async function matchNewDatabase(
         message: `${consequence}: ${
           redact(error.serverMessage.message)
         } (SQLSTATE ${error.sqlState})`,
-        remedy: `if the target should not have it either, run on the target: ${sql}`,
+        remedy: `to match the source, run on the target: ${sql}`,
       });
     }
   }
   return adaptations;
 }
 
-function removals(wanted: Facts, found: Facts): readonly Removal[] {
+function removals(
+  onSource: InitialObjects,
+  onTarget: InitialObjects,
+): readonly Removal[] {
   const object = "SCHEMA public";
   return [
-    ...!wanted.public && found.public && found.publicHasDefaultOwner
+    ...!onSource.public && onTarget.public && onTarget.publicHasDefaultOwner
       ? [{
         object,
         sql: 'DROP SCHEMA "public" RESTRICT',
-        consequence: "stays, although the source has no such schema",
+        consequence: "kept, although it does not exist on the source",
       }]
       : [],
-    ...wanted.public && !wanted.publicHasComment && found.publicHasComment
+    ...onSource.public && !onSource.publicHasComment && onTarget.publicHasComment
       ? [{
         object,
         sql: 'COMMENT ON SCHEMA "public" IS NULL',
         consequence: "keeps its comment, which the source does not have",
       }]
       : [],
-    // where it belongs to, and the rest of its privileges, are in the dump
-    ...wanted.public && !wanted.everyoneCreates && found.everyoneCreates
+    // its owner and its other privileges are in the dump
+    ...onSource.public && !onSource.everyoneCreates && onTarget.everyoneCreates
       ? [{
         object,
         sql: 'REVOKE CREATE ON SCHEMA "public" FROM PUBLIC',
-        consequence: "everyone may create objects in it, unlike on the source",
+        consequence: "PUBLIC may create objects in it, unlike on the source",
       }]
       : [],
-    ...!wanted.plpgsql && found.plpgsql
+    ...!onSource.plpgsql && onTarget.plpgsql
       ? [{
         object: "EXTENSION plpgsql",
         sql: 'DROP EXTENSION "plpgsql" RESTRICT',
-        consequence: "stays, although the source does not have it",
+        consequence: "kept, although it does not exist on the source",
       }]
       : [],
   ];

@@ -1,15 +1,12 @@
-/**
- * The lists of options in a statement: `WITH (…)`, `SET (…)`, `OPTIONS (…)`. Pure.
+/** Reads the option lists of a statement: `WITH (…)`, `SET (…)`, `OPTIONS (…)`. Pure.
  *
  * @module
  */
 import { type Token, tokenize } from "../core/internal.ts";
 
-/** One option, and where it stands in the statement. */
+/** One option, and its position in the statement. */
 export interface StatementOption {
-  /**
-   * Without quotes, which dumps put around it, and in lower case: `fillfactor`,
-   * `toast.autovacuum_enabled`.
+  /** Unquoted and in lower case: `fillfactor`, `toast.autovacuum_enabled`.
    */
   readonly name: string;
   readonly start: number;
@@ -17,38 +14,37 @@ export interface StatementOption {
 }
 
 interface OptionList {
-  /** Where the word in front of the parenthesis starts. */
+  /** Start of the keyword before the parenthesis. */
   readonly start: number;
-  /** Behind the closing parenthesis. */
+  /** After the closing parenthesis. */
   readonly end: number;
-  /** Behind the opening parenthesis. */
+  /** After the opening parenthesis. */
   readonly inside: number;
-  /** `ALTER … SET (…)`: without options there is nothing left to do. */
+  /** `ALTER … SET (…)`: without options nothing is left to do. */
   readonly isAction: boolean;
   readonly options: readonly StatementOption[];
 }
 
-/** Definitions whose lists hold settings of an object: what follows AS belongs to a query. */
+/** Statements whose lists set options of an object; what follows AS belongs to a query. */
 const relations =
   /^(?:CREATE|ALTER)\s+(?:UNLOGGED\s+)?(?:TABLE|FOREIGN\s+TABLE|(?:UNIQUE\s+)?INDEX|(?:MATERIALIZED\s+)?VIEW|SERVER|FOREIGN\s+DATA\s+WRAPPER|USER\s+MAPPING)\s/;
 
-/**
- * The options of a table, view, index or foreign object, of its columns too; not those of operator
+/** The options of a table, view, index or foreign object and of its columns; not those of operator
  * classes.
  */
 export function statementOptions(sql: string): readonly StatementOption[] {
   return readLists(sql).flatMap(({ options }) => options);
 }
 
-/** The statement without these options; undefined when nothing of it is left to do. */
+/** The statement without these options; undefined when nothing is left to do. */
 export function withoutOptions(
   sql: string,
   unwanted: readonly StatementOption[],
 ): string | undefined {
-  const gone = new Set(unwanted.map(({ start }) => start));
+  const removed = new Set(unwanted.map(({ start }) => start));
   let text = sql;
   for (const list of [...readLists(sql)].reverse()) {
-    const kept = list.options.filter(({ start }) => !gone.has(start));
+    const kept = list.options.filter(({ start }) => !removed.has(start));
     if (kept.length === list.options.length) continue;
     if (kept.length === 0 && list.isAction) return undefined;
     const inside = kept.map(({ start, end }) => sql.slice(start, end)).join(", ");
@@ -71,7 +67,7 @@ function readLists(sql: string): readonly OptionList[] {
     const token = tokens[at]!;
     const text = textOf(token);
     if (token.kind === "symbol") depth += text === "(" ? 1 : text === ")" ? -1 : 0;
-    // a table can be called like any of the words, but then its schema stands in front
+    // a table may have one of these names, but its name follows its schema
     if (token.kind !== "word" || depth !== 0 || textOf(tokens[at - 1] ?? token) === ".") continue;
     const word = text.toLowerCase();
     if (word === "as") break;
@@ -105,7 +101,7 @@ function closingParenthesis(
   return undefined;
 }
 
-/** At the commas; a name may have its namespace in front: `toast.autovacuum_enabled`. */
+/** Splits at commas; a name may have a namespace: `toast.autovacuum_enabled`. */
 function splitOptions(
   tokens: readonly Token[],
   textOf: (token: Token) => string,

@@ -1,6 +1,6 @@
 /**
- * What pg_dump takes for a PostgreSQL server: the login is acted, everything after it goes to a
- * real session.
+ * Acts as a PostgreSQL server for pg_dump: simulates the login, and forwards everything after it to
+ * a real session.
  *
  * Source: PostgreSQL documentation, "54.2. Message Flow" and "54.7. Message Formats".
  *
@@ -14,9 +14,8 @@ import {
   FrameScanner,
 } from "../postgres/protocol/frames.ts";
 
-/**
- * Parameters that a server reports at login; libpq looks at the version, the encodings and the way
- * of quoting.
+/** Parameters that a server reports at login; libpq uses the version, the encodings and
+ * standard_conforming_strings.
  */
 const reportedParameters = [
   "server_version",
@@ -45,7 +44,7 @@ const protocol3 = 3 << 16;
 const encoder = new TextEncoder();
 
 /**
- * States: awaiting the startup packet → logged in. Bytes may come cut anywhere; libpq flushes every
+ * States: awaiting the startup packet → logged in. Bytes may be split anywhere: libpq flushes every
  * 8 kB.
  */
 export class PgServerShim {
@@ -53,7 +52,7 @@ export class PgServerShim {
   readonly #parameters: ReadonlyMap<string, string>;
   #loggedIn = false;
   #pending: Uint8Array = new Uint8Array(0);
-  /** The last error of the server, which made pg_dump give up. */
+  /** The server's last error, which made pg_dump fail. */
   lastError: ServerMessage | undefined;
 
   private constructor(session: Session, parameters: ReadonlyMap<string, string>) {
@@ -61,7 +60,7 @@ export class PgServerShim {
     this.#parameters = parameters;
   }
 
-  /** Reads from the session what the login will report. */
+  /** Reads from the session the parameters that the login will report. */
   static async for(session: Session): Promise<PgServerShim> {
     const rows = await session.query<{ name: string; setting: string | null }>(`
       SELECT name, coalesce(pg_catalog.current_setting(name, true),
@@ -77,8 +76,8 @@ export class PgServerShim {
   }
 
   /**
-   * Takes what the client wrote; resolves with the reply, empty as long as the client is not
-   * through.
+   * Takes bytes of the client and resolves to the reply, which is empty until a request is
+   * complete.
    */
   async answer(bytes: Uint8Array): Promise<Uint8Array> {
     this.#pending = concatenate([this.#pending, bytes]);
@@ -101,7 +100,7 @@ export class PgServerShim {
     }
     const version = view.getInt32(4);
     this.#pending = this.#pending.slice(view.getInt32(0));
-    // asks for encryption: not here
+    // a request for encryption: refuse it
     if (version < protocol3 || version >= 4 << 16) return encoder.encode("N");
     this.#loggedIn = true;
     const authenticated = encodeFrame(message.authentication, new Uint8Array(4));
@@ -113,7 +112,7 @@ export class PgServerShim {
     return concatenate([authenticated, ...parameters, key, ready]);
   }
 
-  /** Behind the last whole Query, Sync or Terminate, when nothing but those parts is waiting. */
+  /** Position after the last complete Query, Sync or Terminate message. */
   #requestEnd(): number | undefined {
     const view = new DataView(this.#pending.buffer, this.#pending.byteOffset, this.#pending.length);
     let end: number | undefined;

@@ -1,5 +1,4 @@
-/**
- * The section after the data, sorted by when each statement can run. Pure.
+/** Sorts the post-data section by when each statement can run. Pure.
  *
  * @module
  */
@@ -7,39 +6,38 @@ import { tableKey, type TableName } from "../core/internal.ts";
 import type { DumpStatement } from "./dump_reader.ts";
 import { SqlCursor } from "./sql_cursor.ts";
 
-/** What builds the indexes and keys of one table, in order. */
+/** The statements that build the indexes and keys of one table, in order. */
 export interface TablePostData {
   /** The table. */
   readonly table: TableName;
-  /** In the dump's order, with the tablespaces they need. */
+  /** In the dump's order, with the settings of `default_tablespace` that they need. */
   readonly statements: readonly DumpStatement[];
 }
 
 /**
- * Post-data by the time at which it can run: `settings` in every session first; then `perTable` as
- * each table's data is in, in parallel; then `attach`, `foreignKeys`, `rest` and `eventTriggers`,
- * one after the other.
+ * Post-data by when it can run: `settings` first in every session; then `perTable`, in parallel, as
+ * soon as each table's data is copied; then `attach`, `foreignKeys`, `rest` and `eventTriggers`, in
+ * this order.
  */
 export interface ClassifiedPostData {
-  /** Settings that pg_dump expects in effect. */
+  /** Settings that pg_dump's statements rely on. */
   readonly settings: readonly DumpStatement[];
-  /**
-   * Indexes, primary, unique and exclusion keys with what follows them (CLUSTER, REPLICA IDENTITY,
-   * statistics targets, comments). Partitioned parents come first: their own indexes are empty
-   * shells.
+  /** Indexes and primary, unique and exclusion constraints, with what depends on them (CLUSTER,
+   * REPLICA IDENTITY, statistics targets, comments). Partitioned parents come first: their own
+   * indexes are empty.
    */
   readonly perTable: readonly TablePostData[];
-  /** `ALTER INDEX … ATTACH PARTITION`: when the indexes of both tables are there. */
+  /** `ALTER INDEX … ATTACH PARTITION`: once the indexes of both tables exist. */
   readonly attach: readonly DumpStatement[];
-  /** When all keys that they refer to are there. */
+  /** Once all keys that they reference exist. */
   readonly foreignKeys: readonly DumpStatement[];
   /** Triggers, rules, policies, views, statistics, refreshes, comments…, in the dump's order. */
   readonly rest: readonly DumpStatement[];
-  /** Last: they would fire at everything before. */
+  /** Last: they would fire for everything before. */
   readonly eventTriggers: readonly DumpStatement[];
 }
 
-/** Where a statement goes. */
+/** The group that a statement belongs to. */
 type Place =
   | { readonly kind: "table"; readonly table: TableName; readonly shell: boolean }
   | { readonly kind: "attach" | "foreign-key" | "rest" | "event-trigger" };
@@ -47,7 +45,7 @@ type Place =
 interface Group {
   readonly table: TableName;
   readonly statements: DumpStatement[];
-  /** The `default_tablespace` that holds after the last statement. */
+  /** The `default_tablespace` in effect after the last statement. */
   tablespace: string;
   shell: boolean;
 }
@@ -113,7 +111,7 @@ export function classifyPostData(statements: readonly DumpStatement[]): Classifi
   };
 }
 
-/** The tables that statements give extended statistics (`CREATE STATISTICS`). */
+/** The tables of `CREATE STATISTICS` statements. */
 export function tablesWithStatistics(statements: readonly DumpStatement[]): readonly TableName[] {
   return statements.flatMap(({ sql }) => {
     const cursor = new SqlCursor(sql);
@@ -123,15 +121,14 @@ export function tablesWithStatistics(statements: readonly DumpStatement[]): read
   });
 }
 
-/** Tells the place of a statement from its words; pg_dump qualifies all names with their schema. */
+/** Determines a statement's group from its text; pg_dump qualifies all names. */
 class Classifier {
-  /** Relations that this section itself creates: what belongs to them waits for them. */
+  /** Relations that this section creates: statements on them must come later. */
   readonly #late = new Set<string>();
-  /**
-   * The tables of the indexes, by the index's name; an index that backs a key is called like it.
+  /** The table of each index, by the index's name, which is also that of the constraint it backs.
    */
   readonly #tableOfIndex = new Map<string, TableName>();
-  /** `table, constraint` of keys that are built with their table. */
+  /** `[table, constraint]` of keys in `perTable`. */
   readonly #keys = new Set<string>();
 
   constructor(statements: readonly DumpStatement[]) {

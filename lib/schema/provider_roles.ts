@@ -1,5 +1,4 @@
-/**
- * Roles that a hosting provider keeps for itself: they mean nothing on another server.
+/** Roles that hosting providers create for themselves, which have no meaning on other servers.
  *
  * @module
  */
@@ -8,22 +7,22 @@
 export interface ProviderRole {
   /** Matches the role's name. */
   readonly pattern: RegExp;
-  /** Who keeps it. */
+  /** The provider. */
   readonly provider: string;
-  /** What it is there for. */
+  /** Its purpose. */
   readonly purpose: string;
 }
 
-/** The roles known, by provider. */
+/** The known roles, by provider. */
 export const providerRoles: readonly ProviderRole[] = [
   { pattern: /^rdsadmin$/, provider: "Amazon RDS", purpose: "the provider's superuser" },
   {
     pattern: /^rds_\w+$/,
     provider: "Amazon RDS",
-    purpose: "groups that stand for superuser, replication, IAM login",
+    purpose: "groups that replace superuser, replication and IAM login",
   },
   { pattern: /^rdsrepladmin$/, provider: "Amazon RDS", purpose: "physical replication" },
-  { pattern: /^rdstopmgr$/, provider: "Amazon RDS", purpose: "managing clusters of several zones" },
+  { pattern: /^rdstopmgr$/, provider: "Amazon RDS", purpose: "management of multi-AZ clusters" },
   { pattern: /^rdswriteforwarduser$/, provider: "Amazon Aurora", purpose: "forwarding writes" },
   {
     pattern: /^cloudsql\w+$/,
@@ -38,19 +37,19 @@ export const providerRoles: readonly ProviderRole[] = [
   {
     pattern: /^azure(?:su|_\w+)$/,
     provider: "Azure",
-    purpose: "administration and the group of administrators",
+    purpose: "administration and the administrators' group",
   },
   {
     pattern: /^neon_\w+$/,
     provider: "Neon",
-    purpose: "the group that stands for superuser, service accounts",
+    purpose: "the group that replaces superuser, and service accounts",
   },
   { pattern: /^cloud_admin$/, provider: "Neon", purpose: "the provider's superuser" },
   { pattern: /^supabase_\w+$/, provider: "Supabase", purpose: "administration and services" },
   {
     pattern: /^(?:pgbouncer|dashboard_user|pgsodium_\w+|pgtle_admin)$/,
     provider: "Supabase",
-    purpose: "the pooler, the console, key management, trusted extensions",
+    purpose: "pooler, dashboard, key management, trusted extensions",
   },
   { pattern: /^(?:_?doadmin|_dodb)$/, provider: "DigitalOcean", purpose: "administration" },
   {
@@ -62,7 +61,7 @@ export const providerRoles: readonly ProviderRole[] = [
   { pattern: /^tsdb(?:admin|explorer|owner)$/, provider: "Timescale", purpose: "administration" },
 ];
 
-/** The provider's entry for a role, undefined for a role of the user's own. */
+/** The entry for a provider's role; undefined for any other role. */
 export function providerRole(name: string): ProviderRole | undefined {
   return providerRoles.find(({ pattern }) => pattern.test(name));
 }

@@ -1,5 +1,4 @@
-/**
- * What to do about a statement of the schema that the target refused. Pure.
+/** Remedies for schema statements that the target refused. Pure.
  *
  * @module
  */
@@ -8,7 +7,7 @@ import type { DumpStatement } from "./dump_reader.ts";
 
 const syntaxError = "42601";
 
-/** The remedy, if one is known; whether the target is older decides on which side it lies. */
+/** The remedy, if one is known; it depends on which side is older. */
 export function remedyFor(
   { type }: DumpStatement,
   sqlState: string,
@@ -16,16 +15,16 @@ export function remedyFor(
 ): string | undefined {
   if (type === "EXTENSION") {
     return sqlState === SqlState.insufficientPrivilege
-      ? "have an administrator of the target create the extension and start again"
-      : "install the extension on the target's server, or drop it on the source if it is not used";
+      ? "have an administrator create the extension on the target, and run the command again"
+      : "install the extension on the target server, or drop it on the source if it is not used";
   }
   if (sqlState === syntaxError || sqlState === SqlState.featureNotSupported) {
     return targetIsOlder
-      ? "the target is too old for this; use a target at least as new as the source"
-      : "the target's version reads this differently or no longer has it: change the object on the source, or drop it there " +
-        "if it is not used, and start again";
+      ? "the target is too old for this: use a target at least as new as the source"
+      : "the target's version interprets this differently or no longer supports it: change the object on the source, or drop it there " +
+        "if it is not used, and run the command again";
   }
   return sqlState === SqlState.insufficientPrivilege
-    ? "connect to the target as a role that may do this"
+    ? "connect to the target as a role with the required privileges"
     : undefined;
 }

@@ -1,16 +1,14 @@
-/**
- * Work whose pieces may need each other in an order that nobody knows.
+/** Runs items that depend on each other in an unknown order.
  *
  * @module
  */
 
-/**
- * Tries what failed again, round after round, while a round gets something done: a view over a view
- * that came later, a materialized view whose function reads another one. Ends after as many rounds
- * as there are items at the latest.
+/** Retries failed items round after round, as long as a round makes progress: a view over a view
+ * that was created later, a materialized view whose function reads another one. Ends after at most
+ * as many rounds as there are items.
  *
  * @param attempt returns whether the item is done
- * @returns the items that are left, in their order
+ * @returns the remaining items, in order
  */
 export async function retryInRounds<Item>(
   items: readonly Item[],

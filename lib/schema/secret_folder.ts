@@ -1,6 +1,5 @@
-/**
- * Files with secrets for client programs: nobody else can read them, and they do not outlive the
- * program, or not for long.
+/** Files with secrets for client programs: readable by the owner only, and removed with the program
+ * or soon after.
  *
  * @module
  */
@@ -8,15 +7,14 @@ import { join } from "node:path";
 
 const prefix = "postgres-seren-replicator-";
 const lockName = "owner";
-/** What a folder has in it; anything else is not touched. */
+/** The files of a secret folder; folders with other files are left alone. */
 const fileNames: ReadonlySet<string> = new Set([lockName, "pgpass", "pg_service.conf"]);
 
-/**
- * A folder that nobody else can look into, removed with all that is in it.
+/** A folder that only its owner can read, removed on dispose.
  *
- * While it is in use its process holds a lock on a file in it, which the system releases when the
- * process ends in whatever way. What a killed process has left behind is therefore recognised
- * without doubt, and removed by the next one.
+ * While it is in use its process locks a file in it. The system releases the lock however the
+ * process ends, so the folder of a killed process is recognized reliably and removed by the next
+ * process.
  */
 export class SecretFolder implements AsyncDisposable {
   readonly #path: string;
@@ -27,9 +25,8 @@ export class SecretFolder implements AsyncDisposable {
     this.#lock = lock;
   }
 
-  /**
-   * Makes one, and removes those that nobody uses any more. Requires `--allow-read --allow-write`
-   * of the temporary folder.
+  /** Creates a folder, and removes abandoned ones. Requires `--allow-read` and `--allow-write` of
+   * the temporary folder.
    */
   static async make(): Promise<SecretFolder> {
     while (true) {
@@ -41,13 +38,13 @@ export class SecretFolder implements AsyncDisposable {
         mode: 0o600,
       });
       await lock.lock(true);
-      // another process may have found it a moment before it was locked
+      // another process may have removed it just before it was locked
       if (await exists(join(path, lockName))) return new SecretFolder(path, lock);
       lock.close();
     }
   }
 
-  /** Writes a file that has mode 0600 from the start. */
+  /** Creates a file with mode 0600. */
   async write(name: "pgpass" | "pg_service.conf", text: string): Promise<string> {
     const path = join(this.#path, name);
     await Deno.writeTextFile(path, text, { createNew: true, mode: 0o600 });
@@ -60,9 +57,7 @@ export class SecretFolder implements AsyncDisposable {
   }
 }
 
-/**
- * Removes what killed processes have left behind. Does nothing where the temporary folder may not
- * be written to.
+/** Removes folders of killed processes. Does nothing if the temporary folder is not writable.
  */
 export async function removeAbandonedSecrets(): Promise<void> {
   try {
@@ -72,9 +67,7 @@ export async function removeAbandonedSecrets(): Promise<void> {
   }
 }
 
-/**
- * Removes the folders of processes that have ended without removing them. What cannot be looked at
- * or removed is left alone.
+/** Removes folders whose processes have ended; those that cannot be read or removed are left alone.
  */
 async function removeAbandoned(sibling: string): Promise<void> {
   const root = join(sibling, "..");
@@ -93,14 +86,14 @@ async function removeAbandoned(sibling: string): Promise<void> {
 async function removeIfAbandoned(path: string, uid: number | null): Promise<void> {
   try {
     const folder = await Deno.lstat(path);
-    // a folder that others may write to is none of this tool's
+    // the tool's own folders are not accessible to others
     if (!folder.isDirectory || folder.uid !== uid) return;
     if (folder.mode !== null && (folder.mode & 0o077) !== 0) return;
     for await (const { name, isFile } of Deno.readDir(path)) {
       if (!isFile || !fileNames.has(name)) return;
     }
     using lock = await Deno.open(join(path, lockName), { write: true });
-    if (!await lock.tryLock(true)) return; // its process lives
+    if (!await lock.tryLock(true)) return; // its process is running
     await Deno.remove(path, { recursive: true });
   } catch (error) {
     if (!isOutOfReach(error)) throw error;
@@ -117,7 +110,7 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** Someone else's, not permitted, or gone meanwhile. */
+/** Owned by another user, not permitted, or removed in the meantime. */
 function isOutOfReach(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied ||
     error instanceof Deno.errors.NotCapable || error instanceof Deno.errors.NotADirectory;

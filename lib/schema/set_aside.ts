@@ -1,6 +1,5 @@
-/**
- * Objects that the target refused to create or to fill: which may wait, what they hang on, and what
- * to do about them. Pure.
+/** Objects that the target refused to create or fill: which can be set aside, what they depend on,
+ * and the remedies. Pure.
  *
  * @module
  */
@@ -11,32 +10,32 @@ import type { DumpStatement } from "./dump_reader.ts";
 import { type MentionedNames, mentionedNames } from "./mentioned_names.ts";
 import { setsOwner, SqlCursor } from "./sql_cursor.ts";
 
-/** A statement that was refused, for it to be tried again. */
+/** A refused statement, to be retried. */
 export interface SetAsideStatement {
   readonly statement: DumpStatement;
-  /** Settings of the dump that were in effect: the tablespace, the access method, the grantor. */
+  /** Settings of the dump in effect: tablespace, access method, grantor. */
   readonly context: readonly string[];
   readonly error: ServerError;
   readonly remedy: string | undefined;
 }
 
-/** An object that is not on the target, or is empty there. */
+/** An object that does not exist on the target, or is empty there. */
 export interface SetAsideObject {
   /** `VIEW public.totals`, `CONSTRAINT public.orders orders_pkey` */
   readonly object: string;
-  /** The beginning of the statement that the target refused, without secrets. */
+  /** The beginning of the refused statement, secrets redacted. */
   readonly statement: string;
-  /** What the server said. For what needs another object of this list, which one. */
+  /** The server's error; for an object that needs another one of the list, that object. */
   readonly reason: string;
   readonly sqlState: string;
   readonly remedy: string;
-  /** The object of this list that it cannot exist without. */
+  /** The object of the list that it depends on. */
   readonly cause?: string;
-  /** Comments, privileges, ownership and the like of another object of the list: not counted. */
+  /** A comment, privilege, owner or label of another object of the list: not counted. */
   readonly attribute?: true;
 }
 
-/** SQLSTATEs of a statement that names what does not exist. */
+/** SQLSTATEs of a statement that refers to a missing object. */
 export const missingStates: ReadonlySet<string> = new Set([
   SqlState.undefinedTable,
   SqlState.undefinedObject,
@@ -45,20 +44,19 @@ export const missingStates: ReadonlySet<string> = new Set([
   "42703", // undefined_column
 ]);
 
-/** SQLSTATEs of a statement that counts on a key: a foreign key's parent, GROUP BY, ON CONFLICT. */
+/** SQLSTATEs of a statement that needs a key: a foreign key, GROUP BY, ON CONFLICT. */
 const needsKey: ReadonlySet<string> = new Set(["42830", "42803", "42P10"]);
 
-/**
- * Whether an error says something of the statement alone, so that everything else can go on. A
- * server that has become read-only, or a run that has lost its right to write, would refuse all
- * that follows as well.
+/** Whether an error concerns one statement only, so that the run can continue. A server that has
+ * become read-only, or a run that has lost its right to write, would refuse all later statements as
+ * well.
  */
 export function concernsOneObject(error: ServerError): boolean {
   // 25: invalid transaction state (read-only), 28: invalid authorization
   return !/^(?:25|28)/.test(error.sqlState) && error.serverMessage.schema !== ledgerSchema;
 }
 
-/** Whether rows would be missing without it: tables, and partitions that belong to no table. */
+/** Whether rows would be missing without it: tables, and ATTACH of partitions. */
 export function holdsRows({ type, sql }: DumpStatement): boolean {
   const cursor = new SqlCursor(sql);
   if (cursor.words("create")) {
@@ -68,7 +66,7 @@ export function holdsRows({ type, sql }: DumpStatement): boolean {
   return type === "TABLE ATTACH";
 }
 
-/** Whether the statement gives something to an object: it has no life of its own. */
+/** Whether the statement sets an attribute of an object rather than creating one. */
 export function isAttribute({ sql }: DumpStatement): boolean {
   const cursor = new SqlCursor(sql);
   return cursor.words("comment", "on") || cursor.words("grant") || cursor.words("revoke") ||
@@ -76,42 +74,44 @@ export function isAttribute({ sql }: DumpStatement): boolean {
     setsOwner(sql);
 }
 
-/** Finds which of the refused statements another one hangs on. */
+/** Finds the refused statement that another one depends on. */
 export class CauseFinder {
-  readonly #causes: readonly { readonly item: SetAsideStatement; readonly made: Made }[];
+  readonly #causes: readonly { readonly item: SetAsideStatement; readonly created: Created }[];
 
   constructor(items: readonly SetAsideStatement[]) {
     this.#causes = items.flatMap((item) => {
-      const made = readOnce(item.statement);
-      return made === undefined ? [] : [{ item, made }];
+      const created = createdBy(item.statement);
+      return created === undefined ? [] : [{ item, created }];
     });
   }
 
-  /** The statement whose object this one needs; undefined when the reason is its own. */
+  /**
+   * The statement whose object this one needs; undefined when it was refused for another reason.
+   */
   causeOf(
     { sql, type, schema, name }: DumpStatement,
     { sqlState }: Pick<ServerError, "sqlState">,
   ): SetAsideStatement | undefined {
     if (!missingStates.has(sqlState) && !needsKey.has(sqlState)) return undefined;
     const names = mentionedNames(sql);
-    const found = this.#causes.find(({ item, made }) =>
+    const found = this.#causes.find(({ item, created }) =>
       item.statement.sql !== sql &&
-      (needsKey.has(sqlState) ? needsKeyOf(made, names) : needs(made, names))
+      (needsKey.has(sqlState) ? needsKeyOf(created, names) : needs(created, names))
     );
     if (found !== undefined) return found.item;
-    // the index of a key that is made from it, which bears the same name
+    // the index of a key, which has the same name
     const sameEntry = this.#causes.find(({ item: { statement } }) =>
       statement.sql !== sql && statement.type === type && statement.schema === schema &&
       statement.name === name
     );
     if (sameEntry !== undefined) return sameEntry.item;
-    // what an owner or a privilege misses so is a role
+    // a missing object of an owner or privilege is a role
     if (sqlState === SqlState.undefinedObject && isAttribute({ sql })) return undefined;
-    // what belongs to an extension cannot be told by its name
-    return this.#causes.find(({ made: { kind } }) => kind === "EXTENSION")?.item;
+    // members of an extension cannot be recognized by name
+    return this.#causes.find(({ created: { kind } }) => kind === "EXTENSION")?.item;
   }
 
-  /** The end of the chain; undefined when the reason is its own. */
+  /** The first cause; undefined when the statement was refused for a reason of its own. */
   rootOf(item: SetAsideStatement): SetAsideStatement | undefined {
     const seen = new Set<SetAsideStatement>([item]);
     let root: SetAsideStatement | undefined;
@@ -125,32 +125,30 @@ export class CauseFinder {
   }
 }
 
-/** What a statement makes, as far as others name it. */
-interface Made {
+/** What a statement creates, as other statements refer to it. */
+interface Created {
   readonly kind: string;
   readonly schema: string | undefined;
   readonly name: string | undefined;
-  /** Of an index, key, trigger, rule or policy. */
+  /** The table of an index, key, trigger, rule or policy. */
   readonly table: string | undefined;
 }
 
-/**
- * Reading a statement costs more than comparing it, and each refusal looks through all that came
- * before.
+/** Cache: parsing is expensive, and each refusal is compared with all earlier ones.
  */
-const read = new WeakMap<DumpStatement, { readonly made: Made | undefined }>();
+const parsed = new WeakMap<DumpStatement, { readonly created: Created | undefined }>();
 
-/** What a statement makes; undefined for one that has no life of its own. */
-function readOnce(statement: DumpStatement): Made | undefined {
-  let known = read.get(statement);
+/** What a statement creates; undefined for one that only sets an attribute. */
+function createdBy(statement: DumpStatement): Created | undefined {
+  let known = parsed.get(statement);
   if (known === undefined) {
-    known = { made: isAttribute(statement) ? undefined : madeBy(statement) };
-    read.set(statement, known);
+    known = { created: isAttribute(statement) ? undefined : parseCreated(statement) };
+    parsed.set(statement, known);
   }
-  return known.made;
+  return known.created;
 }
 
-function madeBy({ sql, type = "", schema, name }: DumpStatement): Made {
+function parseCreated({ sql, type = "", schema, name }: DumpStatement): Created {
   const cursor = new SqlCursor(sql);
   if (cursor.words("create")) {
     cursor.words("unique");
@@ -169,12 +167,12 @@ function madeBy({ sql, type = "", schema, name }: DumpStatement): Made {
     return { kind: "other", schema, name: undefined, table: table?.name };
   } else return { kind: "other", schema, name: undefined, table: undefined };
   if (type === "SCHEMA") return { kind: type, schema: name, name: undefined, table: undefined };
-  // `slug(text)`: the arguments are no part of the name
+  // `slug(text)`: without the arguments
   const bare = name?.replace(/\(.*$/s, "");
   return { kind: type, schema, name: bare, table: undefined };
 }
 
-function needs({ kind, schema, name, table }: Made, names: MentionedNames): boolean {
+function needs({ kind, schema, name, table }: Created, names: MentionedNames): boolean {
   if (kind === "SCHEMA") return schema !== undefined && names.qualifiers.has(schema);
   if (name === undefined) return false;
   if (names.has(schema, name)) return true;
@@ -186,34 +184,34 @@ function needs({ kind, schema, name, table }: Made, names: MentionedNames): bool
   return table !== undefined && names.words.has(name) && names.has(schema, table);
 }
 
-function needsKeyOf({ kind, schema, table }: Made, names: MentionedNames): boolean {
+function needsKeyOf({ kind, schema, table }: Created, names: MentionedNames): boolean {
   return (kind === "CONSTRAINT" || kind === "INDEX") && table !== undefined &&
     names.has(schema, table);
 }
 
 /** What to do so that a rerun creates the object. */
 export function remedyOf({ statement, error, remedy }: SetAsideStatement): string {
-  const rerun = "then run the same command again: it creates only what is missing";
+  const rerun = "then run the same command again, which creates only what is missing";
   if (statement.type === "MATERIALIZED VIEW DATA" && error.sqlState === SqlState.uniqueViolation) {
-    return `the source cannot refresh it either: repair its rows or its unique index there and here, ${rerun}`;
+    return `the source cannot refresh it either: repair its rows or its unique index on both sides, ${rerun}`;
   }
   if (missingStates.has(error.sqlState) && computesValues(statement)) {
-    return "it counts on a search_path, and is computed under an empty one as pg_dump and psql do: " +
-      "name tables and functions with their schemas, or give the function a path of its own " +
-      `(ALTER FUNCTION … SET search_path = …), on both sides; where the target is older than 17 --restore-search-path own does as well; ${rerun}`;
+    return "it relies on a search_path, but is computed under an empty one, as in a restore with psql: " +
+      "qualify tables and functions with their schemas, or set the function's own path " +
+      `(ALTER FUNCTION … SET search_path = …) on both sides; for targets before 17 --restore-search-path own also works; ${rerun}`;
   }
   return remedy === undefined
     ? `remove the cause on the target, or change or drop the object on the source; ${rerun}`
     : `${remedy}; ${rerun}`;
 }
 
-/** Whether rows are read by the statement, so that functions of users run. */
+/** Whether the statement reads rows, so that user-defined functions run. */
 export function computesValues({ type }: DumpStatement): boolean {
   return type === "MATERIALIZED VIEW DATA" || type === "INDEX" || type === "CONSTRAINT" ||
     type === "CHECK CONSTRAINT" || type === "FK CONSTRAINT";
 }
 
-/** What the server said, in one line, without secrets. */
+/** The server's error in one line, secrets redacted. */
 export function reasonOf({ serverMessage, sqlState }: ServerError): string {
   const { message, detail, context } = serverMessage;
   const more = [detail, context?.split("\n")[0]].filter((part) => part !== undefined);

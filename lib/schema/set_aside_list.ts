@@ -1,5 +1,4 @@
-/**
- * The statements of one database that its target refused, and what a report says of them.
+/** The refused statements of one database, and their report.
  *
  * @module
  */
@@ -28,9 +27,9 @@ import {
 } from "./set_aside.ts";
 
 /**
- * What was refused so far. Sessions add to it while they work ({@linkcode add}); {@linkcode retry}
- * takes away what has come about since. Nothing of it is durable before the database is complete:
- * until then another attempt tries everything that is not done.
+ * The statements refused so far. Sessions append ({@linkcode add}); {@linkcode retry} removes those
+ * that succeed later. Nothing is durable until the database is complete: before that another
+ * attempt runs everything that is not done.
  */
 export class SetAsideList implements SetAsideSink {
   #items: readonly SetAsideStatement[] = [];
@@ -44,9 +43,9 @@ export class SetAsideList implements SetAsideSink {
     this.#items = [...this.#items, item];
   };
 
-  /**
-   * Sets aside what was refused elsewhere. @throws the error when it says nothing of the one
-   * statement
+  /** Sets aside a statement that was refused elsewhere.
+   *
+   * @throws SchemaError the given error, when it does not concern one statement only
    */
   put(error: SchemaError): void {
     const { statement, refusal, remedy } = error;
@@ -54,21 +53,21 @@ export class SetAsideList implements SetAsideSink {
     this.add({ statement, error: refusal, remedy, context: [] });
   }
 
-  /** Whether a part of the statement's object was refused. */
+  /** Whether any statement of the object was refused. */
   has(statement: DumpStatement): boolean {
     const object = describeStatement(statement);
     return this.#items.some((item) => describeStatement(item.statement) === object);
   }
 
-  /** Forgets everything of the statement's object: it is tried in another way. */
+  /** Removes all statements of the object, which is created in another way. */
   forget(statement: DumpStatement): void {
     const object = describeStatement(statement);
     this.#items = this.#items.filter((item) => describeStatement(item.statement) !== object);
   }
 
-  /**
-   * Tries again, in rounds, all but foreign keys, which are also to be validated. @returns what the
-   * target got differently
+  /** Retries all statements in rounds, except foreign keys, which also need validation.
+   *
+   * @returns what was done differently on the target
    */
   async retry(
     session: Session,
@@ -90,7 +89,7 @@ export class SetAsideList implements SetAsideSink {
     return adaptations;
   }
 
-  /** @throws SchemaError when a table is missing, so that its rows cannot be copied */
+  /** @throws SchemaError when a table is missing, whose rows therefore cannot be copied */
   refuseMissingTables(): void {
     const tables = this.#items.filter(({ statement }) => holdsRows(statement));
     const [first] = tables;
@@ -101,15 +100,13 @@ export class SetAsideList implements SetAsideSink {
     throw new SchemaError(error, statement, remedy, {
       needed: others.length === 0
         ? undefined
-        : `without it rows cannot be copied: ${others.slice(0, 5).join(", ")}${
+        : `rows cannot be copied without it: ${others.slice(0, 5).join(", ")}${
           others.length > 5 ? ", …" : ""
         }`,
     });
   }
 
-  /**
-   * What is left, object by object: first causes, then what hangs on them, each in the order in
-   * which it was refused.
+  /** The remaining objects: first causes, then what depends on them, each in the order of refusal.
    */
   objects(): readonly SetAsideObject[] {
     const causes = new CauseFinder(this.#items);
@@ -122,7 +119,6 @@ export class SetAsideList implements SetAsideSink {
         objects.set(object, described);
       }
     }
-    // causes first
     const all = [...objects.values()];
     return [
       ...all.filter(({ cause }) => cause === undefined),
@@ -149,22 +145,27 @@ export class SetAsideList implements SetAsideSink {
     };
     const placeholder = completedView(statement) === undefined
       ? ""
-      : "until it is created the view is a placeholder that gives NULLs; ";
+      : "until it is created, the view is a placeholder that returns NULLs; ";
     if (root === undefined || cause === undefined) {
       return { ...common, reason: placeholder + reasonOf(error), remedy: remedyOf(item) };
     }
     return {
       ...common,
-      reason: `${placeholder}it needs ${cause}, which is not there: ${reasonOf(root.error)}`,
-      remedy: `it comes with ${cause}: ${remedyOf(root)}`,
+      reason: `${placeholder}it needs ${cause}, which does not exist: ${reasonOf(root.error)}`,
+      remedy: `it is created once ${cause} is: ${remedyOf(root)}`,
       cause,
-      ...(isAttribute(statement) || followers.has(statement.type ?? "") ? { attribute: true } : {}),
+      ...(isAttribute(statement) || dependentTypes.has(statement.type ?? "")
+        ? { attribute: true }
+        : {}),
     };
   }
 }
 
-/** Entries that go with the one object that they name. */
-const followers: ReadonlySet<string> = new Set(["MATERIALIZED VIEW DATA", "SEQUENCE OWNED BY"]);
+/** Entries that belong to the one object that they name. */
+const dependentTypes: ReadonlySet<string> = new Set([
+  "MATERIALIZED VIEW DATA",
+  "SEQUENCE OWNED BY",
+]);
 
 function inContext({ statement, context }: SetAsideStatement): readonly DumpStatement[] {
   const settings = context.map((sql): DumpStatement => ({ sql }));

@@ -1,11 +1,10 @@
-/**
- * Walks over the tokens of a statement, for those few forms that the tool has to understand.
+/** Walks over the tokens of a statement, for the few forms that the tool needs to parse.
  *
  * @module
  */
 import { type Token, tokenize } from "../core/internal.ts";
 
-/** A position in a statement as pg_dump writes them; white space and comments are passed over. */
+/** A position in a statement written by pg_dump; skips white space and comments. */
 export class SqlCursor {
   readonly #sql: string;
   readonly #tokens: readonly Token[];
@@ -18,29 +17,29 @@ export class SqlCursor {
     );
   }
 
-  /** Takes the words when they come next, whatever their case. */
+  /** Consumes the words if they come next, ignoring case. */
   words(...words: readonly string[]): boolean {
-    const here = words.every((word, index) => {
+    const matches = words.every((word, index) => {
       const token = this.#tokens[this.#at + index];
       return token?.kind === "word" && this.#text(token).toLowerCase() === word;
     });
-    if (here) this.#at += words.length;
-    return here;
+    if (matches) this.#at += words.length;
+    return matches;
   }
 
-  /** Takes an unquoted word, in lower case. */
+  /** Consumes an unquoted word and returns it in lower case. */
   word(): string | undefined {
     return this.#take("word")?.toLowerCase();
   }
 
-  /** Takes an identifier and returns the name that it stands for. */
+  /** Consumes an identifier and returns the name. */
   identifier(): string | undefined {
     const quoted = this.#take("quoted-identifier");
     if (quoted !== undefined) return quoted.slice(1, -1).replaceAll('""', '"');
     return this.#take("word")?.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
   }
 
-  /** Takes `name` or `schema.name`. */
+  /** Consumes `name` or `schema.name`. */
   qualified(): { readonly schema: string | undefined; readonly name: string } | undefined {
     const first = this.identifier();
     if (first === undefined) return undefined;
@@ -49,20 +48,20 @@ export class SqlCursor {
     return second === undefined ? undefined : { schema: first, name: second };
   }
 
-  /** Takes a string literal and returns its text. */
+  /** Consumes a string literal and returns its value. */
   literal(): string | undefined {
     const literal = this.#take("string");
     return literal === undefined ? undefined : literalText(literal);
   }
 
-  /** Takes a number, with its sign. */
+  /** Consumes a number with its sign. */
   number(): number | undefined {
     const sign = this.symbol("-") ? -1 : 1;
     const digits = this.#take("number");
     return digits === undefined ? undefined : sign * Number(digits);
   }
 
-  /** Takes a symbol when it comes next. */
+  /** Consumes a symbol if it comes next. */
   symbol(symbol: string): boolean {
     const token = this.#tokens[this.#at];
     if (token?.kind !== "symbol" || this.#text(token) !== symbol) return false;
@@ -70,9 +69,7 @@ export class SqlCursor {
     return true;
   }
 
-  /**
-   * Goes on behind the next occurrence of the word outside of parentheses; stays when there is
-   * none.
+  /** Skips past the next occurrence of the word outside parentheses; stays when there is none.
    */
   skipTo(word: string): boolean {
     let depth = 0;
@@ -88,9 +85,7 @@ export class SqlCursor {
     return false;
   }
 
-  /**
-   * Goes on at the last tokens, so many of them, a closing semicolon not counted; stays when they
-   * are behind.
+  /** Skips to the last `count` tokens, not counting a closing semicolon; never moves back.
    */
   skipToLast(count: number): boolean {
     const end = this.#tokens.filter(({ end }) => end <= this.#last).length;
@@ -99,7 +94,7 @@ export class SqlCursor {
     return true;
   }
 
-  /** Takes what stands in parentheses, they included, as it is written. */
+  /** Consumes a parenthesized list and returns its text, parentheses included. */
   parentheses(): string | undefined {
     const from = this.#at;
     let depth = 0;
@@ -108,7 +103,7 @@ export class SqlCursor {
       const text = token.kind === "symbol" ? this.#text(token) : "";
       depth += text === "(" ? 1 : text === ")" ? -1 : 0;
       if (depth === 0) {
-        if (at === from) return undefined; // nothing was opened
+        if (at === from) return undefined; // no parenthesis comes next
         this.#at = at + 1;
         return this.#sql.slice(this.#tokens[from]!.start, token.end);
       }
@@ -116,14 +111,14 @@ export class SqlCursor {
     return undefined;
   }
 
-  /** What is left, as it is written, without the closing semicolon. */
+  /** The remaining text without the closing semicolon. */
   get rest(): string {
     const last = this.#last;
     const next = this.#tokens[this.#at];
     return next === undefined || next.start >= last ? "" : this.#sql.slice(next.start, last);
   }
 
-  /** Whether the statement ends in these words. */
+  /** Whether the statement ends with these words. */
   endsWith(...words: readonly string[]): boolean {
     const tokens = this.#tokens.filter(({ end }) => end <= this.#last).slice(-words.length);
     return tokens.length === words.length &&
@@ -132,14 +127,14 @@ export class SqlCursor {
       );
   }
 
-  /** Where the last token ends that is no closing semicolon. */
+  /** End of the last token other than a closing semicolon. */
   get #last(): number {
     const last = this.#tokens.at(-1);
     const before = last !== undefined && this.#text(last) === ";" ? this.#tokens.at(-2) : last;
     return before?.end ?? 0;
   }
 
-  /** Whether nothing but the closing semicolon is left. */
+  /** Whether nothing but a closing semicolon is left. */
   get atEnd(): boolean {
     const token = this.#tokens[this.#at];
     return token === undefined || this.#text(token) === ";";
@@ -157,7 +152,7 @@ export class SqlCursor {
   }
 }
 
-/** `ALTER … OWNER TO …`: told by its end, because what it alters can be called OWNER itself. */
+/** `ALTER … OWNER TO …`: recognized by its end, because the object may be called OWNER itself. */
 export function setsOwner(sql: string): boolean {
   const cursor = new SqlCursor(sql);
   return cursor.words("alter") && cursor.skipToLast(3) && cursor.words("owner", "to");

@@ -1,5 +1,4 @@
-/**
- * `CREATE TABLE` as pg_dump writes it with all names quoted, taken apart. Pure.
+/** Parses `CREATE TABLE` as written by `pg_dump --quote-all-identifiers`. Pure.
  *
  * @module
  */
@@ -8,38 +7,35 @@ import { SqlCursor } from "./sql_cursor.ts";
 
 /** A column or a constraint. */
 export interface TableItem {
-  /** As it is written. */
+  /** Its text. */
   readonly text: string;
   /** The column's name; undefined for a constraint. */
   readonly column: string | undefined;
-  /** Whether it says NOT NULL. */
+  /** Whether the column's definition has NOT NULL. */
   readonly notNull: boolean;
-  /** The same without that. */
+  /** The text without that. */
   readonly withoutNotNull: string;
-  /**
-   * The column, where it is a constraint NOT NULL of its own: pg_dump 18 writes that, and older
-   * servers do not know the form.
+  /** The column of a NOT NULL table constraint, which pg_dump 18 writes and older servers do not
+   * support.
    */
   readonly notNullOf: string | undefined;
-  /** Whether it is a CHECK that children of the table get too. */
+  /** Whether it is a CHECK constraint that child tables inherit. */
   readonly inheritedCheck: boolean;
 }
 
-/** A table with its parts. */
+/** A parsed CREATE TABLE. */
 export interface TableDefinition {
   readonly table: TableName;
   /** `CREATE UNLOGGED TABLE "app"."orders"` */
   readonly opening: string;
   readonly items: readonly TableItem[];
-  /** The tables that it inherits from, in their order. */
+  /** The tables that it inherits from, in order. */
   readonly parents: readonly TableName[];
   /** What follows the parents, without the semicolon: storage parameters, the foreign server. */
   readonly tail: string;
 }
 
-/**
- * Takes a statement apart; undefined when it is none of this form: a partitioned or typed table,
- * something else.
+/** Parses a statement; undefined for partitioned and typed tables and for any other statement.
  */
 export function parseCreateTable(sql: string): TableDefinition | undefined {
   if (!/^CREATE (?:UNLOGGED |FOREIGN )?TABLE "/.test(sql)) return undefined;
@@ -74,7 +70,7 @@ function readNames(list: string | undefined): readonly TableName[] | undefined {
   return names;
 }
 
-/** At the commas outside of parentheses and brackets. */
+/** Splits at commas outside parentheses and brackets. */
 function splitItems(list: string): readonly string[] {
   const items: string[] = [];
   let depth = 0;
@@ -93,7 +89,7 @@ function splitItems(list: string): readonly string[] {
   return items.filter((item) => item !== "");
 }
 
-/** With all names quoted only a constraint begins with a word. */
+/** All names are quoted, so only a constraint begins with a word. */
 function readItem(text: string): TableItem {
   const cursor = new SqlCursor(text);
   const isColumn = text.startsWith('"');
@@ -114,9 +110,9 @@ function readItem(text: string): TableItem {
   };
 }
 
-/** Where a column's definition says `NOT NULL`, with the constraint's name in front of it. */
+/** Position of `NOT NULL` in a column's definition, including the constraint's name. */
 function findNotNull(text: string): { readonly start: number; readonly end: number } | undefined {
-  const tokens = [...tokenize(text)].filter((token) => !isBetween(token));
+  const tokens = [...tokenize(text)].filter((token) => !isIgnored(token));
   const wordAt = (at: number) => {
     const token = tokens[at];
     return token?.kind === "word" ? text.slice(token.start, token.end).toLowerCase() : undefined;
@@ -134,6 +130,6 @@ function findNotNull(text: string): { readonly start: number; readonly end: numb
   return undefined;
 }
 
-function isBetween({ kind }: Token): boolean {
+function isIgnored({ kind }: Token): boolean {
   return kind === "space" || kind === "line-comment" || kind === "block-comment";
 }

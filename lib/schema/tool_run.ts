@@ -1,5 +1,4 @@
-/**
- * Client programs of PostgreSQL as child processes that connect to an endpoint.
+/** Runs PostgreSQL client programs as child processes that connect to an endpoint.
  *
  * @module
  */
@@ -26,31 +25,30 @@ export interface ToolRunOptions {
   readonly program: string;
   /** Its major version. */
   readonly major: number;
-  /** Arguments besides those about the connection. */
+  /** Arguments, except those for the connection. */
   readonly args: readonly string[];
-  /** Where it connects to. */
+  /** What it connects to. */
   readonly endpoint: Endpoint;
-  /** Filtered before the program sees it. */
+  /** Filtered by `programEnvironment`. */
   readonly environment: ToolSearch["environment"];
-  /** Ends the program. */
+  /** Terminates the program. */
   readonly signal?: AbortSignal | undefined;
-  /** Pauses before further attempts when the connection failed. */
+  /** Delays before further attempts when the connection fails. @default [2_000, 4_000, 8_000] */
   readonly retryDelaysMs?: readonly number[];
-  /** Told before each pause. */
+  /** Called before each delay. */
   readonly onRetry?: (
     retry: { readonly error: unknown; readonly attempt: number; readonly delayMs: number },
   ) => void;
 }
 
-/**
- * Runs a program that only reads from the server, and returns its standard output. The password
- * goes through a file that only we can read and that is gone afterwards; the program sees no `PG*`
- * variables, and no settings of the database or role. When the connection failed it is run again.
+/** Runs a program that only reads from the server, and returns its standard output. The password is
+ * passed in a file that only the owner can read and that is removed afterwards. The program gets no
+ * `PG*` variables and no settings of the database or role. It is run again when the connection
+ * fails.
  *
  * Requires `--allow-run` of the program, `--allow-write` of the temporary folder, and `--allow-net`
  * for the server.
- *
- * @throws ConnectionError when the connection failed to the end, ReplicatorError with the program's
+ * @throws ConnectionError when all connection attempts fail; ReplicatorError with the program's
  * messages otherwise
  */
 export async function runTool(options: ToolRunOptions): Promise<string> {
@@ -77,10 +75,8 @@ export async function runTool(options: ToolRunOptions): Promise<string> {
 
 const defaultRetryDelaysMs: readonly number[] = [2_000, 4_000, 8_000];
 
-/**
- * The run without settings in its connection string, when it is those that the way to the server
- * does not take: poolers know few parameters of a connection, or none. The role is then taken by
- * the program itself.
+/** The run without settings in its connection string, if those are what the server refuses: poolers
+ * accept few startup parameters or none. The program then sets the role itself.
  */
 async function withoutToolSettings(
   options: ToolRunOptions,
@@ -102,13 +98,13 @@ async function withoutToolSettings(
     return { ...options, args: [...options.args, `--role=${role}`] };
   } catch (error) {
     if (!(error instanceof ConnectionError)) throw error;
-    return undefined; // the server cannot be reached at all: that is what the run reports
+    return undefined; // the server is unreachable, which the run reports
   }
 }
 
 async function runOnce(options: ToolRunOptions): Promise<string> {
   const { program, major, environment, signal } = options;
-  refuseMissingWords(options);
+  refuseMissingParameters(options);
   const endpoint: Endpoint = {
     ...options.endpoint,
     applicationName: nameOfRun(options.endpoint.applicationName),
@@ -158,27 +154,25 @@ async function runOnce(options: ToolRunOptions): Promise<string> {
   }
 }
 
-/** A program that cannot be told what the URL demands would connect without it. */
-function refuseMissingWords({ program, major, endpoint }: ToolRunOptions): void {
+/** A program that does not know a parameter of the URL would connect without it. */
+function refuseMissingParameters({ program, major, endpoint }: ToolRunOptions): void {
   const missing = missingLibpqParameters(endpoint, major);
   if (missing.length === 0) return;
   throw new ReplicatorError(
-    `${program} is of PostgreSQL ${major}, which does not know ${missing.join(", ")}`,
+    `${program} of PostgreSQL ${major} does not support ${missing.join(", ")}`,
     {
       side: endpoint.side,
       object: endpoint.database,
       exitCode: ExitCode.prerequisite,
       remedy:
-        `let the embedded pg_dump do it (--dump-tool embedded), or install the programs of PostgreSQL ${
+        `use the embedded pg_dump (--dump-tool embedded), or install the client programs of PostgreSQL ${
           minLibpqMajor(endpoint)
-        } or later`,
+        } or newer`,
     },
   );
 }
 
-/**
- * A name by which the run's session can be found; longer ones than 63 bytes are cut off by the
- * server.
+/** A unique application_name for the run's session; the server truncates names to 63 bytes.
  */
 function nameOfRun(applicationName: string): string {
   return `${applicationName.slice(0, 40)} ${crypto.randomUUID().slice(0, 8)}`;
@@ -188,23 +182,23 @@ function killQuietly(child: Deno.ChildProcess): void {
   try {
     child.kill("SIGTERM");
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error; // it has ended already
+    if (!(error instanceof TypeError)) throw error; // it has already ended
   }
 }
 
-/** A line for each host that we know a password for. */
+/** One line for each host with a known password. */
 function passfileText(endpoint: Endpoint): string {
   const any = { host: "*", port: "*", database: "*", user: "*" };
   const lines = endpoint.password !== undefined || endpoint.hosts.length === 1
-    ? endpoint.hosts.slice(0, 1).map((place) => ({ ...any, place }))
-    : endpoint.hosts.map((place) => ({
+    ? endpoint.hosts.slice(0, 1).map((hostEntry) => ({ ...any, hostEntry }))
+    : endpoint.hosts.map((hostEntry) => ({
       ...any,
-      host: place.host.startsWith("/") ? "*" : place.host,
-      port: String(place.port),
-      place,
+      host: hostEntry.host.startsWith("/") ? "*" : hostEntry.host,
+      port: String(hostEntry.port),
+      hostEntry,
     }));
-  return lines.map(({ place, ...entry }) => {
-    const password = passwordFor(endpoint, place);
+  return lines.map(({ hostEntry, ...entry }) => {
+    const password = passwordFor(endpoint, hostEntry);
     if (password === undefined) return "";
     return `${formatEntry(endpoint, entry, password)}\n`;
   }).join("");
@@ -219,12 +213,12 @@ function formatEntry(
     return formatPassfileEntry({ ...entry, password });
   } catch (error) {
     throw new ReplicatorError(
-      "the password has a line break, which client programs cannot be given",
+      "the password contains a line break, which client programs do not support",
       {
         side: endpoint.side,
         object: endpoint.user,
         exitCode: ExitCode.prerequisite,
-        remedy: "let the embedded pg_dump do it, or change the password",
+        remedy: "use the embedded pg_dump (--dump-tool embedded), or change the password",
         cause: error,
       },
     );
@@ -232,8 +226,8 @@ function formatEntry(
 }
 
 /**
- * libpq's messages about the way to the server; a program reports no SQLSTATE. The environment
- * makes them English.
+ * libpq's messages about the connection, in English by `programEnvironment`: client programs report
+ * no SQLSTATE.
  */
 const connectionLost =
   /connection to (?:server|client)|server closed the connection|could not (?:connect|receive|send)|SSL (?:connection has been closed|SYSCALL|error)|lost synchronization|terminating connection|the database system is (?:starting|shutting|in recovery)|timeout expired|no connection to the server|too many (?:clients|connections)|remaining connection slots/i;
@@ -244,18 +238,21 @@ function failure({ program, endpoint }: ToolRunOptions, messages: string, code: 
   const name = /pg_dumpall|pg_dump/.exec(program.slice(-16))?.[0] ?? program;
   const lines = redact(messages).split("\n").filter((line) => line.trim() !== "");
   if (connectionLost.test(messages)) {
-    return new ConnectionError(`${name} lost or got no connection: ${lines.join("; ")}`, {
-      endpoint,
-      transient: !refused.test(messages),
-      remedy: "check server and network",
-    });
+    return new ConnectionError(
+      `${name} could not connect or lost its connection: ${lines.join("; ")}`,
+      {
+        endpoint,
+        transient: !refused.test(messages),
+        remedy: "check the server and the network",
+      },
+    );
   }
   return new ReplicatorError(`${name} failed (exit code ${code})`, {
     side: endpoint.side,
     object: endpoint.database,
     details: lines,
     remedy: /permission denied/.test(messages)
-      ? "connect as a role that may read all of the objects, e.g. a member of their owners or a superuser"
-      : "see its messages above",
+      ? "connect as a role that can read all objects, such as a superuser or a member of the owners"
+      : "see the program's messages above",
   });
 }

@@ -1,8 +1,7 @@
-/**
- * A statement with those of its options that the target knows.
+/** Removes options that the target does not support from a statement.
  *
- * The server names one unknown option at a time, and only in its message; which ones they are is
- * found by trying.
+ * The server reports one unknown option at a time, and only in its message text, so they are found
+ * by trial.
  *
  * @module
  */
@@ -10,7 +9,7 @@ import { type Session, SqlState } from "../postgres/internal.ts";
 import { isRefusal } from "./adaptation.ts";
 import { type StatementOption, statementOptions, withoutOptions } from "./option_list.ts";
 
-/** What is left of a statement. */
+/** A statement without its unknown options. */
 export interface KnownOptions {
   /** Undefined when nothing is left to do. */
   readonly sql: string | undefined;
@@ -18,29 +17,25 @@ export interface KnownOptions {
   readonly dropped: readonly string[];
 }
 
-/**
- * Without these a view shows rows to roles that must not see them: better no view than that one.
+/** Without these a view could expose rows to roles that must not see them: no view is better.
  */
 const neverDropped = new Set(["security_invoker", "security_barrier", "check_option"]);
 
-/** HV00D: a foreign-data wrapper has no such option. */
+/** HV00D: fdw_invalid_option_name */
 const refusesOptions: ReadonlySet<string> = new Set([SqlState.invalidParameterValue, "HV00D"]);
 
-/**
- * Finds the options of a refused statement that the target does not know; undefined when it is not
- * refused because of them. Nothing is left of what is tried.
+/** Finds the options of a refused statement that the target does not support; undefined when the
+ * statement was not refused because of them. Trials are rolled back.
  */
 export async function keepKnownOptions(
   session: Session,
   sql: string,
   { sqlState, inTransaction, toScript }: {
     readonly sqlState: string;
-    /**
-     * The script that runs a statement: what is tried runs under the settings that it is to be made
-     * under.
+    /** Completes a statement to a script, so that trials run under the same settings.
      */
     readonly toScript: (sql: string) => string;
-    /** Whether the session is in a transaction of the caller's, which goes on. */
+    /** Whether the session is in a transaction of the caller, which must stay usable. */
     readonly inTransaction: boolean;
   },
 ): Promise<KnownOptions | undefined> {
@@ -51,19 +46,19 @@ export async function keepKnownOptions(
     accepts(
       session,
       without === undefined ? undefined : toScript(without),
-      inTransaction ? withinTransaction : alone,
+      inTransaction ? savepoint : ownTransaction,
     );
   return buildsIndex.test(sql)
     ? await smallestDrop(sql, droppable, isAccepted)
     : await oneByOne(sql, droppable, isAccepted);
 }
 
-/** Whether a statement, undefined when nothing is left of it, is accepted. */
+/** Whether a statement is accepted; undefined means that nothing is left of it. */
 type Attempt = (sql: string | undefined) => Promise<boolean>;
 
 const buildsIndex = /^(?:CREATE (?:UNIQUE )?INDEX|ALTER TABLE .* ADD CONSTRAINT)\s/s;
 
-/** First without any of them, then each is added and stays where it is accepted. */
+/** Drops all options first, then adds each one back if it is accepted. */
 async function oneByOne(
   sql: string,
   droppable: readonly StatementOption[],
@@ -80,9 +75,8 @@ async function oneByOne(
   return dropped.length === 0 ? undefined : outcome(sql, dropped);
 }
 
-/**
- * What an index is refused for, it is refused for at once; what is accepted builds it. So the
- * fewest options are dropped first, and the first set that is accepted is the one.
+/** For indexes a refusal is immediate, but an accepted trial builds the index. So the smallest sets
+ * of options are dropped first, and the first accepted one is taken.
  */
 async function smallestDrop(
   sql: string,
@@ -111,23 +105,23 @@ function* subsets<Item>(items: readonly Item[], count: number): Generator<readon
   }
 }
 
-/** What a trial is enclosed in. */
-interface Enclosure {
+/** Begins a trial and rolls it back. */
+interface TrialScope {
   readonly begin: string;
   readonly end: string;
 }
 
-const alone: Enclosure = { begin: "BEGIN", end: "ROLLBACK" };
-const withinTransaction: Enclosure = {
+const ownTransaction: TrialScope = { begin: "BEGIN", end: "ROLLBACK" };
+const savepoint: TrialScope = {
   begin: "SAVEPOINT seren_trial",
   end: "ROLLBACK TO SAVEPOINT seren_trial; RELEASE SAVEPOINT seren_trial",
 };
 
-/** Whether the target takes the statement; it is rolled back. */
+/** Whether the target accepts the statement, which is rolled back. */
 async function accepts(
   session: Session,
   sql: string | undefined,
-  { begin, end }: Enclosure,
+  { begin, end }: TrialScope,
 ): Promise<boolean> {
   if (sql === undefined) return true;
   await session.execute(begin);

@@ -27,7 +27,7 @@ const embedded: DumpTool = { kind: "embedded", major: 18, description: "embedded
 const environment = Deno.env.toObject();
 const [newest] = await findInstalledTools({ binDirectory: undefined, environment });
 
-/** As many kinds of objects as a version has, without those that only it has. */
+/** As many kinds of objects as possible, without those that only one version has. */
 function schemaScript(major: number): string {
   return String.raw`
     CREATE ROLE app_owner; CREATE ROLE "Reader; x"; CREATE ROLE granter;
@@ -104,7 +104,7 @@ async function endpointOf(
   return await resolveEndpoint(url, { side });
 }
 
-/** Statements in the order in which a run applies them. */
+/** Statements in the order in which `init` applies them. */
 async function statementsOf(endpoint: Endpoint, tool: DumpTool): Promise<readonly DumpStatement[]> {
   const after = classifyPostData(await dumpSchema({ endpoint, tool, section: "post-data" }));
   return [
@@ -123,7 +123,7 @@ const withoutVersion = (text: string) =>
     "\n",
   );
 
-/** What there is, in order and by owner. */
+/** The entries of a dump, with owners, in order. */
 const entriesOf = (text: string) =>
   readDump(text).flatMap(({ sql, ...entry }) =>
     entry.name === undefined || entry.schema === undefined
@@ -154,8 +154,7 @@ for (
   ] as const
 ) {
   Deno.test({
-    name:
-      `a schema of ${from} applied to ${to} by the ${tool?.kind} pg_dump is dumped the same again`,
+    name: `a schema of ${from} copied to ${to} with the ${tool?.kind} pg_dump has the same dump`,
     ignore: tool === undefined || tool.major < from,
     async fn() {
       if (tool === undefined) return;
@@ -174,17 +173,17 @@ for (
         equal(adapted, []);
       }
       equal(last, statements.length);
-      const [one, other] = await Promise.all(
+      const [expected, actual] = await Promise.all(
         [source, target].map((endpoint) => dumpSchemaText({ endpoint, tool: embedded })),
       );
-      // another major writes some expressions and default privileges in another way
-      const form = from === to ? withoutVersion : entriesOf;
-      equal(form(other ?? ""), form(one ?? ""));
+      // other major versions format some expressions and default privileges differently
+      const normalize = from === to ? withoutVersion : entriesOf;
+      equal(normalize(actual ?? ""), normalize(expected ?? ""));
     },
   });
 }
 
-Deno.test("a schema of 18 goes to 12 as far as 12 knows it", async () => {
+Deno.test("a schema of 18 is copied to 12 as far as 12 supports it", async () => {
   await using cluster = await startCluster({ major: 12 });
   await exec(cluster.url(), "CREATE DATABASE app");
   const target = await endpointOf(cluster, "target");
@@ -196,7 +195,7 @@ Deno.test("a schema of 18 goes to 12 as far as 12 knows it", async () => {
   equal(adapted.map(({ object }) => object), ["TABLE App;.compressed", "SEQUENCE public.us"]);
 });
 
-Deno.test("what is refused ends with an error that names object, side, SQLSTATE and SQL", async () => {
+Deno.test("a refused statement fails with object, side, SQLSTATE and SQL", async () => {
   await using cluster = await startCluster({ major: 12 });
   await using session = await openSession(
     await resolveEndpoint(cluster.url(), { side: "target" }),
@@ -219,12 +218,12 @@ Deno.test("what is refused ends with an error that names object, side, SQLSTATE 
     ok(error.remedy?.includes("too old"));
     return true;
   });
-  // what came before it in the batch is there
+  // the statement before it in the batch took effect
   equal(await query(cluster.url(), "SELECT 'a'::regclass::text AS name"), [{ name: "a" }]);
 });
 
 for (const major of [15, 18] as const) {
-  Deno.test(`a role that is no superuser on ${major} keeps owners and privileges, and reports what it may not`, async () => {
+  Deno.test(`a role without superuser on ${major} keeps owners and privileges, and refusals are reported`, async () => {
     await using cluster = await startCluster({ major });
     await exec(cluster.url(), "CREATE ROLE migrator LOGIN CREATEROLE CREATEDB");
     await exec(cluster.url(), "CREATE DATABASE app OWNER migrator");
@@ -236,8 +235,8 @@ for (const major of [15, 18] as const) {
     await revokeTemporaryMemberships(session, globals.temporaryMemberships);
     const kinds = new Set(adapted.map(({ message }) => message.split(":")[0]));
     equal([...kinds].sort(), [
-      "event trigger not carried over",
-      "stays with the role that the tool is connected as",
+      "event trigger not copied",
+      "remains owned by the role that the tool connects as",
     ]);
     const url = cluster.url({ database: "app" });
     const owned = (url: string) =>

@@ -1,4 +1,4 @@
-/** Tables that inherit, and the rows of them that columns store. */
+/** Child tables, and columns that store values of their row types. */
 import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
 import { ReplicatorError } from "../../lib/core/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
@@ -13,7 +13,7 @@ const cases = await Promise.all(
   ),
 );
 
-/** Everything that columns and their parents can have, and orders that need more than one step. */
+/** All properties of columns and parents, and orders that need several steps. */
 const siblings = `
   CREATE SCHEMA "Other";
   CREATE FUNCTION public.positive(integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 0';
@@ -73,14 +73,14 @@ const columnNotNull = `
 for (
   const [one, other] of [[source, target], [target, others[18]], [source, others[12]]] as const
 ) {
-  Deno.test(`tables that inherit keep the order of their columns from ${one.major} to ${other.major}`, async () => {
+  Deno.test(`child tables keep the order of their columns from ${one.major} to ${other.major}`, async () => {
     for (const script of [cases.join("\n"), siblings + columnNotNull]) {
       await using from = await createDatabase(one, script);
       await using to = await createDatabase(other, "");
       equal(await copy(from, to), []);
       equal(await query(to.url, columns), await query(from.url, columns));
       equal(await query(to.url, checks), await query(from.url, checks));
-      // owner and privileges of public are other ones by default before 15
+      // before 15 the default owner and privileges of public differ
       const differences = (await compareDatabases(from.url, to.url))
         .filter(({ kind }) => other.major >= 15 || kind !== "schema");
       equal(differences, []);
@@ -94,7 +94,7 @@ for (
 
 const rows = "SELECT (was).class, (was).own, (was).late FROM public.history ORDER BY id LIMIT 1";
 
-Deno.test("rows that columns store keep their attributes", async () => {
+Deno.test("stored row values keep their attributes", async () => {
   await using one = await createDatabase(source, cases[1]!);
   await using other = await createDatabase(target, "");
   equal(await copy(one, other), []);
@@ -107,13 +107,13 @@ const impossible = `
   ALTER TABLE public.parent ADD COLUMN late integer;
   INSERT INTO public.child (own, late) VALUES (1, 2);`;
 
-Deno.test("where the order cannot be kept that is reported, and what stores such rows is not copied", async () => {
+Deno.test("an order that cannot be kept is reported, and tables that store such rows are not copied", async () => {
   await using one = await createDatabase(source, impossible);
   await using other = await createDatabase(target, "");
   const [warning, ...rest] = await copy(one, other);
   equal(rest, []);
   ok(warning?.kind === "warning" && warning.object === "TABLE public.child");
-  ok(warning.message.startsWith("its columns stand in another order than on the source"));
+  ok(warning.message.startsWith("its columns are in a different order than on the source"));
 
   await exec(one.url, "CREATE TABLE public.stored AS SELECT c FROM public.child AS c");
   await using another = await createDatabase(target, "");

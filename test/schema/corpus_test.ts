@@ -24,7 +24,7 @@ const native: DumpTool | undefined = newest === undefined
   ? undefined
   : { kind: "native", description: "", environment, ...newest };
 
-/** Makes the source's database `corpus` on the target as a run does, without rows. */
+/** Creates the source's database `corpus` on the target as `init` does, without rows. */
 async function copySchema(source: Cluster, target: Cluster, tool: DumpTool): Promise<void> {
   const from = withDatabase(await resolveEndpoint(source.url(), { side: "source" }), "corpus");
   const admin = await resolveEndpoint(target.url(), { side: "target" });
@@ -60,8 +60,8 @@ async function copySchema(source: Cluster, target: Cluster, tool: DumpTool): Pro
 }
 
 /**
- * The dump's lines in one order: a column that a table got before it inherited is in another place
- * after any pg_dump, because it is written as inherited.
+ * The dump's lines, sorted: pg_dump moves a column that a table had before it inherited, because it
+ * writes it as inherited.
  */
 const sortedLines = (text: string) =>
   text.split("\n").filter((line) => !/^-- Dumped (?:from|by)|^\\(?:un)?restrict/.test(line))
@@ -70,7 +70,7 @@ const sortedLines = (text: string) =>
 for (const major of [12, 15, 18] as const) {
   for (const tool of [embedded, native]) {
     if (tool === undefined || tool.major < major) continue;
-    Deno.test(`the corpus of ${major} has the same schema after the ${tool.kind} pg_dump`, async () => {
+    Deno.test(`the corpus of ${major} has the same schema when copied with the ${tool.kind} pg_dump`, async () => {
       await using source = await startCluster({ major });
       await using target = await startCluster({ major });
       await using admin = await openSession(
@@ -79,7 +79,7 @@ for (const major of [12, 15, 18] as const) {
       await admin.execute("CREATE DATABASE corpus TEMPLATE template0");
       await loadCorpus(source, "corpus");
       await copySchema(source, target, tool);
-      const [one = "", other = ""] = await Promise.all(
+      const [expected = "", actual = ""] = await Promise.all(
         [source, target].map(async (cluster) =>
           await dumpSchemaText({
             endpoint: withDatabase(
@@ -90,7 +90,7 @@ for (const major of [12, 15, 18] as const) {
           })
         ),
       );
-      equal(sortedLines(other), sortedLines(one));
+      equal(sortedLines(actual), sortedLines(expected));
     });
   }
 }

@@ -43,7 +43,7 @@ for (const cluster of clusters) {
 }
 
 for (const cluster of clusters) {
-  Deno.test(`a database of ${cluster.major} is made again with all its properties`, async () => {
+  Deno.test(`a database of ${cluster.major} is created with all its properties`, async () => {
     const endpoint = await resolveEndpoint(cluster.url(), { side: "target" });
     await using source = await openSession(withDatabase(endpoint, name));
     const properties = await readDatabaseProperties(source);
@@ -68,7 +68,7 @@ for (const cluster of clusters) {
   });
 }
 
-Deno.test("createDatabase() explains a locale that the target does not have", async () => {
+Deno.test("createDatabase() explains that the target lacks a locale", async () => {
   const [cluster] = clusters;
   const endpoint = await resolveEndpoint(cluster?.url() ?? "", { side: "target" });
   await using session = await openSession(endpoint);
@@ -85,7 +85,7 @@ Deno.test("createDatabase() explains a locale that the target does not have", as
   });
 });
 
-Deno.test("createDatabaseStatements() says what a target's version cannot give", () => {
+Deno.test("createDatabaseStatements() reports what the target's version does not support", () => {
   const properties: DatabaseProperties = {
     name: "a",
     owner: "o",

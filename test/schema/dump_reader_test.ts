@@ -5,7 +5,7 @@ import { tokenize } from "../../lib/core/internal.ts";
 
 const statementsOf = (text: string) => readDump(text).map(({ sql }) => sql);
 
-Deno.test("a statement ends at a semicolon outside of everything that quotes", () => {
+Deno.test("a statement ends at a semicolon outside quotes and comments", () => {
   const whole = [
     `SELECT 'a;''b';`,
     `SELECT E'a;\\';b';`,
@@ -22,7 +22,7 @@ Deno.test("a statement ends at a semicolon outside of everything that quotes", (
   equal(statementsOf(whole.join("\n")), whole);
 });
 
-Deno.test("SQL-standard bodies are kept whole, with nested CASE and blocks", () => {
+Deno.test("SQL-standard bodies are not split, with nested CASE and blocks", () => {
   const whole = [
     `CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 ELSE 2 END; SELECT 3; END;`,
     `CREATE OR REPLACE PROCEDURE p() LANGUAGE sql BEGIN ATOMIC\n INSERT INTO "end" VALUES (1);\nEND;`,
@@ -33,7 +33,7 @@ Deno.test("SQL-standard bodies are kept whole, with nested CASE and blocks", () 
   equal(statementsOf(whole.join("\n\n")), whole);
 });
 
-Deno.test("BEGIN is a name like any other outside of the words BEGIN ATOMIC", () => {
+Deno.test("BEGIN is an ordinary name except in BEGIN ATOMIC", () => {
   const whole = [
     `CREATE FUNCTION public.begin() RETURNS integer LANGUAGE plpgsql AS $$ begin return 1; end $$;`,
     `CREATE FUNCTION begin.atomic(begin begin.atomic, atomic int DEFAULT begin.end()) RETURNS begin.atomic LANGUAGE sql AS 'x;';`,
@@ -51,7 +51,7 @@ Deno.test("BEGIN is a name like any other outside of the words BEGIN ATOMIC", ()
   equal(statementsOf(whole.join("\n")), whole);
 });
 
-Deno.test("a literal of national characters is read as a plain one", () => {
+Deno.test("a national character literal is read like a plain one", () => {
   const off = ["SET standard_conforming_strings = off;", "SELECT N'a\\';b';"];
   equal(statementsOf(off.join("\n")), off);
 });
@@ -108,7 +108,7 @@ CREATE SCHEMA app;
   );
 });
 
-Deno.test("what looks like a header or a command of psql inside a statement is part of it", () => {
+Deno.test("text in a statement that looks like a header or psql command is part of it", () => {
   const fake = "\n--\n-- Name: evil; Type: TABLE; Schema: s; Owner: o\n--\n\\connect evil\n";
   const text =
     `CREATE FUNCTION f() AS $_$${fake}$_$;\n/*${fake}*/\nCOMMENT ON TABLE t IS '${fake}';`;
@@ -118,26 +118,26 @@ Deno.test("what looks like a header or a command of psql inside a statement is p
   ]);
 });
 
-Deno.test("backslashes escape in plain literals after standard_conforming_strings was switched off", () => {
+Deno.test("backslashes escape in plain literals with standard_conforming_strings off", () => {
   const statements = ["SET standard_conforming_strings = off;", "SELECT 'a\\';b';"];
   equal(statementsOf(statements.join("\n")), statements);
 });
 
-Deno.test("a dump that is cut off is an error", () => {
+Deno.test("a truncated dump is an error", () => {
   for (const text of ["SELECT 1", "SELECT 'a;", "SELECT $x$;", "CREATE TABLE t (a int;"]) {
     throws(() => readDump(`SELECT 0; ${text}`), /ends in the middle of a statement/);
   }
   equal(readDump("-- nothing\n\n"), []);
 });
 
-Deno.test("megabytes of text in one literal are read", () => {
+Deno.test("a literal of several megabytes is read", () => {
   const sql = `COMMENT ON TABLE t IS '${"it''s; ".repeat(1_000_000)}';`;
   equal(statementsOf(sql), [sql]);
   const escaped = `SELECT E'${"\\';".repeat(1_000_000)}';`;
   equal(statementsOf(escaped), [escaped]);
 });
 
-/** Text that would end a statement, open a quote or a comment if it were not inside of one. */
+/** Text that would end a statement or open a quote or comment, if it were not inside one. */
 const nasty = fc.array(
   fc.constantFrom(
     ..."';\"\\$-/*()a_\n\t é".split(""),
@@ -156,8 +156,8 @@ const nasty = fc.array(
 
 const piece = fc.oneof(
   nasty.map((text) => `'${text.replaceAll("'", "''")}'`),
-  // with an operator after it: a string on the next line, even behind a comment, would continue
-  // this one with its escapes
+  // followed by an operator: a string on the next line, even after a comment, would continue this
+  // one with its escapes
   nasty.map((text) => ` E'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}' +`),
   nasty.map((text) => `"${text.replaceAll('"', '""')}"`),
   nasty.map((text) => ` $q_1$${text.replaceAll("$", "")}$q_1$ `),
@@ -167,13 +167,13 @@ const piece = fc.oneof(
 );
 const statement = fc.array(piece, { maxLength: 8 }).map((pieces) => `SELECT ${pieces.join(" ")} ;`);
 
-Deno.test("any statements written one after the other are read back", () => {
+Deno.test("any sequence of statements is read back", () => {
   fc.assert(fc.property(fc.array(statement), (statements) => {
     equal(statementsOf(statements.join("\n")), statements);
   }));
 });
 
-Deno.test("tokens joined are the text, whatever it is", () => {
+Deno.test("joined tokens are the text", () => {
   fc.assert(fc.property(fc.oneof(nasty, fc.string({ unit: "binary" })), (text) => {
     const tokens = [...tokenize(text)];
     equal(tokens.map(({ start, end }) => text.slice(start, end)).join(""), text);

@@ -57,7 +57,7 @@ for (const cluster of [old, middle, current]) {
   );
 }
 
-/** In the database that the driver cannot name in a URL. */
+/** Runs a script in the database whose name the driver cannot take in a URL. */
 async function execNasty(cluster: typeof old, script: string) {
   await using session = await openSession(await endpointOf(cluster));
   await session.execute(script);
@@ -70,13 +70,13 @@ async function endpointOf(cluster: typeof old, side: "source" | "target" = "sour
 const tools = [embedded, ...(native === undefined ? [] : [native])];
 for (const cluster of [old, middle, current]) {
   for (const tool of tools.filter(({ major }) => major >= cluster.major)) {
-    Deno.test(`dumpSchema() reads both sections of PostgreSQL ${cluster.major} by the ${tool.kind} pg_dump`, async () => {
+    Deno.test(`dumpSchema() reads both sections of PostgreSQL ${cluster.major} with the ${tool.kind} pg_dump`, async () => {
       const endpoint = await endpointOf(cluster);
       const before = await dumpSchema({ endpoint, tool, section: "pre-data" });
       const after = await dumpSchema({ endpoint, tool, section: "post-data" });
       const kinds = (statements: typeof before) =>
         statements.flatMap(({ type }) => type ?? []).sort();
-      // from before 15 the old owner and privileges of schema public are written out as well
+      // before 15 owner and privileges of schema public are dumped as well
       const publicSchema = cluster.major < 15 ? ["ACL", "ACL", "SCHEMA"] : [];
       equal(
         kinds(before),
@@ -98,7 +98,7 @@ for (const cluster of [old, middle, current]) {
   }
 }
 
-Deno.test("dumpSchema() sees the snapshot, not what came after it", async () => {
+Deno.test("dumpSchema() sees the snapshot, not later changes", async () => {
   const endpoint = await endpointOf(current);
   await using holder = await openSession(endpoint);
   await holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
@@ -114,7 +114,7 @@ Deno.test("dumpSchema() sees the snapshot, not what came after it", async () => 
   await execNasty(current, "DROP TABLE public.later");
 });
 
-Deno.test("the embedded pg_dump's replies may be larger than the shared memory", async () => {
+Deno.test("replies to the embedded pg_dump may be larger than the shared memory", async () => {
   const body = "x".repeat(3_000_000);
   await exec(current.url(), `COMMENT ON SCHEMA public IS '${body}'`);
   const endpoint = await resolveEndpoint(current.url(), { side: "source" });
@@ -123,7 +123,7 @@ Deno.test("the embedded pg_dump's replies may be larger than the shared memory",
   await exec(current.url(), `COMMENT ON SCHEMA public IS 'standard public schema'`);
 });
 
-Deno.test("a refused query of the embedded pg_dump is an error with side and SQLSTATE", async () => {
+Deno.test("a refused query of the embedded pg_dump fails with side and SQLSTATE", async () => {
   const endpoint = await endpointOf(current);
   await rejects(
     dumpSchema({ endpoint, tool: embedded, snapshot: "00000000-00000000-1" }),
@@ -131,7 +131,7 @@ Deno.test("a refused query of the embedded pg_dump is an error with side and SQL
   );
 });
 
-Deno.test("the embedded pg_dump ends at once when its signal says so, and leaves no session", async () => {
+Deno.test("the embedded pg_dump ends when its signal aborts, and leaves no session", async () => {
   const endpoint = { ...await endpointOf(current), applicationName: "abandoned" };
   await execNasty(current, "CREATE TABLE public.locked ()");
   await using locker = await openSession(endpoint);
@@ -147,14 +147,14 @@ Deno.test("the embedded pg_dump ends at once when its signal says so, and leaves
   await locker.execute("ROLLBACK; DROP TABLE public.locked");
 });
 
-Deno.test("the import map names the package of the embedded pg_dump in the same version", async () => {
+Deno.test("the import map has the same version of the embedded pg_dump", async () => {
   const { imports } = JSON.parse(
     await Deno.readTextFile(new URL("../../import_map.json", import.meta.url)),
   );
   equal(`${imports["@electric-sql/pglite-tools"]}/pg_dump`, embeddedDumpModule);
 });
 
-Deno.test("chooseDumpTool() takes a program that is new enough for both servers, and says why not", () => {
+Deno.test("chooseDumpTool() chooses a program that is new enough for both servers, or explains why not", () => {
   const at = (version: string) => ({
     pgDump: `/bin/${version}/pg_dump`,
     pgDumpall: `/bin/${version}/pg_dumpall`,
@@ -201,7 +201,7 @@ Deno.test("chooseDumpTool() takes a program that is new enough for both servers,
   }
 });
 
-Deno.test("toolForDistance() spares a far server an old pg_dump's questions", () => {
+Deno.test("toolForDistance() replaces an old pg_dump for a distant server", () => {
   const native = { kind: "native", pgDump: "", pgDumpall: "", environment: {} } as const;
   const choose = (major: number, tables: number, roundTripMs: number, dump = "auto" as const) =>
     toolForDistance({ ...native, major, description: `pg_dump ${major}` }, {
@@ -211,15 +211,15 @@ Deno.test("toolForDistance() spares a far server an old pg_dump's questions", ()
       roundTripMs,
     }).kind;
   equal(choose(15, 2000, 40), "embedded");
-  equal(choose(15, 2000, 0.2), "native"); // next to it
+  equal(choose(15, 2000, 0.2), "native"); // nearby
   equal(choose(15, 20, 40), "native"); // few tables
-  equal(choose(16, 2000, 40), "native"); // asks for many at a time
+  equal(choose(16, 2000, 40), "native"); // locks many at once
 });
 
 const withNative = { ignore: native === undefined };
 
 Deno.test(
-  "a program gets the password neither in its arguments nor in its environment, and the file is gone",
+  "a program gets the password neither in arguments nor environment, and the file is removed",
   withNative,
   async () => {
     const folder = await Deno.makeTempDir();
@@ -251,7 +251,7 @@ Deno.test(
   },
 );
 
-Deno.test("only a connection that failed is tried again", withNative, async () => {
+Deno.test("only a failed connection is retried", withNative, async () => {
   if (native?.kind !== "native") return;
   const { pgDump: program, environment } = native;
   const attemptsFor = async (url: string, args: string[]) => {
@@ -280,7 +280,7 @@ Deno.test("only a connection that failed is tried again", withNative, async () =
   });
 });
 
-Deno.test("a program is ended by the signal", withNative, async () => {
+Deno.test("a program is terminated by the signal", withNative, async () => {
   const folder = await Deno.makeTempDir();
   const program = `${folder}/pg_dump`;
   await Deno.writeTextFile(

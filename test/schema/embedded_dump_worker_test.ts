@@ -1,6 +1,5 @@
-/**
- * The embedded pg_dump's thread and the main one: whatever the order in which they get on, each
- * question gets its own answer.
+/** The worker of the embedded pg_dump and the main thread: in whatever order they run, each request
+ * gets its own reply.
  */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import {
@@ -10,21 +9,21 @@ import {
   type WorkerMessage,
 } from "../../lib/schema/embedded_dump_worker.ts";
 
-/** Stands in for pg_dump: asks as often as it is told to, and prints what it has heard. */
-const asking = `data:text/javascript,${
+/** Replaces pg_dump: sends a number of requests, and prints the replies. */
+const fakeDump = `data:text/javascript,${
   encodeURIComponent(`
     export async function pgDump({ pg, args: [times] }) {
-      const heard = [];
+      const received = [];
       for (let i = 0; i < Number(times); i++) {
         pg.execProtocolRawStream(new Uint8Array([i]), {
-          onRawData: (bytes) => heard.push([...bytes].join(" ")),
+          onRawData: (bytes) => received.push([...bytes].join(" ")),
         });
       }
-      return new File([heard.join(",")], "dump.sql");
+      return new File([received.join(",")], "dump.sql");
     }`)
 }`;
 
-Deno.test("an answer is waited for although the word about the one before comes late", async () => {
+Deno.test("the worker waits for each reply even when the previous notification is late", async () => {
   const times = 6;
   const source = new Blob([`(${dumpWorker})()`], { type: "text/javascript" });
   const url = URL.createObjectURL(source);
@@ -33,16 +32,16 @@ Deno.test("an answer is waited for although the word about the one before comes 
   try {
     const control = new Int32Array(new SharedArrayBuffer(3 * Int32Array.BYTES_PER_ELEMENT));
     const buffer = new Uint8Array(new SharedArrayBuffer(16));
-    const answers = Array.from(
+    const replies = Array.from(
       { length: times },
       (_, i) => Uint8Array.from({ length: times - i }, () => i),
     );
     const done = Promise.withResolvers<string>();
-    const asked: number[] = [];
-    const give = (answer: Uint8Array) => {
-      Atomics.store(control, signal.replyBytes, answer.length);
-      buffer.set(answer);
-      Atomics.store(control, signal.pieceBytes, answer.length);
+    const requested: number[] = [];
+    const send = (reply: Uint8Array) => {
+      Atomics.store(control, signal.replyBytes, reply.length);
+      buffer.set(reply);
+      Atomics.store(control, signal.pieceBytes, reply.length);
       Atomics.store(control, signal.ready, 1);
       Atomics.notify(control, signal.ready);
     };
@@ -51,23 +50,23 @@ Deno.test("an answer is waited for although the word about the one before comes 
       if (data.kind === "failed") return done.reject(new Error(data.message));
       if (data.kind !== "send") return;
       const [number = -1] = data.bytes;
-      asked.push(number);
-      // as if the main thread had been stopped between putting the last answer there and saying so
-      for (let word = 0; word < 3; word++) {
+      requested.push(number);
+      // as if the main thread had been suspended between storing the last reply and notifying
+      for (let count = 0; count < 3; count++) {
         await new Promise((resolve) => setTimeout(resolve, 10));
         Atomics.notify(control, signal.ready);
       }
-      give(answers[number]!);
+      send(replies[number]!);
     };
     const job: DumpJob = {
-      module: asking,
+      module: fakeDump,
       args: [String(times)],
       control: control.buffer as SharedArrayBuffer,
       buffer: buffer.buffer as SharedArrayBuffer,
     };
     worker.postMessage(job);
-    strictEqual(await done.promise, answers.map((answer) => answer.join(" ")).join(","));
-    deepStrictEqual(asked, answers.map((_, i) => i));
+    strictEqual(await done.promise, replies.map((reply) => reply.join(" ")).join(","));
+    deepStrictEqual(requested, replies.map((_, i) => i));
   } finally {
     worker.terminate();
   }

@@ -17,7 +17,7 @@ const embedded: DumpTool = { kind: "embedded", major: 18, description: "embedded
 const environment = Deno.env.toObject();
 const [newest] = await findInstalledTools({ binDirectory: undefined, environment });
 
-/** Roles with everything, and names and values that break careless readers. */
+/** Roles with all properties, and names and values that break careless parsers. */
 function roleScript(major: number): string {
   return String.raw`
     SET password_encryption = 'md5';
@@ -107,7 +107,7 @@ for (const cluster of Object.values(sources)) {
     : { kind: "native", description: "", environment, ...newest };
   Deno.test({
     name:
-      `dumpGlobals() gives the same from pg_dumpall and the catalogs of PostgreSQL ${cluster.major}`,
+      `dumpGlobals() reads the same from pg_dumpall and the catalogs of PostgreSQL ${cluster.major}`,
     ignore: tool === undefined,
     async fn() {
       if (tool === undefined) return;
@@ -118,7 +118,7 @@ for (const cluster of Object.values(sources)) {
   });
 }
 
-Deno.test("dumpGlobals() leaves out predefined roles and the provider's, unless they own something", async () => {
+Deno.test("dumpGlobals() omits predefined roles, and provider roles that own nothing", async () => {
   const { objects, notes } = await globalsOf(sources[15]);
   equal(names(objects), [
     "NOSUPERUSER",
@@ -132,7 +132,7 @@ Deno.test("dumpGlobals() leaves out predefined roles and the provider's, unless 
   equal(notes.map(({ object }) => object), ["role rds_superuser", "role app_owner"]);
 });
 
-Deno.test("dumpGlobals() says that passwords cannot be read, and reads the rest", async () => {
+Deno.test("dumpGlobals() reports that passwords cannot be read, and reads the rest", async () => {
   for (const cluster of [sources[12], sources[18]]) {
     await exec(cluster.url(), "CREATE ROLE reader LOGIN");
     await using session = await sessionOn(cluster, "source", "reader");
@@ -171,7 +171,7 @@ Deno.test("parseGlobals() reads memberships as pg_dumpall 16 and later writes th
   ]);
 });
 
-/** What the server says of its roles, in plain SQL. */
+/** The server's roles, in plain SQL. */
 async function facts(cluster: Cluster, modern: boolean) {
   const url = cluster.url();
   return {
@@ -196,7 +196,7 @@ async function facts(cluster: Cluster, modern: boolean) {
 }
 
 for (const [from, to] of [[12, 18], [18, 12], [15, 15], [18, 18]] as const) {
-  Deno.test(`applyGlobals() makes the roles of PostgreSQL ${from} on ${to}, and again without a change`, async () => {
+  Deno.test(`applyGlobals() creates the roles of PostgreSQL ${from} on ${to}, and is idempotent`, async () => {
     const source = sources[from];
     await using cluster = await startCluster({
       major: to,
@@ -209,7 +209,7 @@ for (const [from, to] of [[12, 18], [18, 12], [15, 15], [18, 18]] as const) {
     const globals = await globalsOf(source);
     await using session = await sessionOn(cluster, "target");
     const first = await applyGlobals(session, globals);
-    // a superuser of the target is not degraded
+    // a superuser of the target keeps SUPERUSER
     equal(
       await query(cluster.url(), "SELECT rolsuper FROM pg_roles WHERE rolname = 'app_owner'"),
       [{ rolsuper: true }],
@@ -220,7 +220,7 @@ for (const [from, to] of [[12, 18], [18, 12], [15, 15], [18, 18]] as const) {
     equal(first.temporaryMemberships, []);
     const reported = first.adapted.map(({ object, message }) => `${object}: ${message}`);
     ok(reported.some((line) => line.startsWith("role app_owner: attributes: keeps SUPERUSER")));
-    ok(reported.some((line) => line.startsWith("role postgres: left as it is")));
+    ok(reported.some((line) => line.startsWith("role postgres: unchanged")));
     ok(!JSON.stringify(first).includes("SCRAM-SHA"), "a verifier in the report");
     const modern = from >= 16 && to >= 16;
     equal(await facts(cluster, modern), await facts(source, modern));
@@ -244,7 +244,7 @@ for (const [from, to] of [[12, 18], [18, 12], [15, 15], [18, 18]] as const) {
 }
 
 for (const major of [12, 15, 18] as const) {
-  Deno.test(`applyGlobals() does what a role with CREATEROLE may on ${major}, and reports the rest`, async () => {
+  Deno.test(`applyGlobals() with CREATEROLE only does what it may on ${major}, and reports the rest`, async () => {
     await using cluster = await startCluster({ major });
     await exec(
       cluster.url(),
@@ -263,16 +263,16 @@ for (const major of [12, 15, 18] as const) {
     ok(reported.some((line) => /membership in pg_monitor refused/.test(line)) === (major >= 16));
     ok(result.temporaryMemberships.some(({ role }) => role === "app_owner"));
 
-    // objects can be given to their owners
+    // objects can be assigned to their owners
     await session.execute("CREATE DATABASE mine OWNER app_owner");
     const revoked = await revokeTemporaryMemberships(session, result.temporaryMemberships);
     equal(revoked, []);
-    const left = await query(
+    const remaining = await query(
       cluster.url(),
       `SELECT 1 FROM pg_auth_members WHERE member = 'migrator'::regrole ${
         major >= 16 ? "AND (inherit_option OR set_option)" : ""
       }`,
     );
-    equal(left, []);
+    equal(remaining, []);
   });
 }

@@ -1,6 +1,4 @@
-/**
- * Everything that can have a name, with every keyword of any version as its name, from version to
- * version.
+/** Objects of every kind named after every keyword of any version, copied between versions.
  */
 import { deepStrictEqual as equal } from "node:assert/strict";
 import type { Cluster } from "../../lib/cluster/mod.ts";
@@ -13,7 +11,7 @@ import { exec, query } from "../support/sql.ts";
 
 const newest = await sharedCluster(18);
 
-/** Objects named `k`; `sqlBodies`: from 14 on. */
+/** Objects named `word`; `sqlBodies` requires 14. */
 function objectsNamed(word: string, sqlBodies: boolean): string {
   const k = `"${word}"`;
   return `
@@ -65,8 +63,7 @@ const common = `
   CREATE FUNCTION "begin"."end"("begin" integer) RETURNS integer LANGUAGE plpgsql AS 'begin return 1; end';
   CREATE FUNCTION public.begin() RETURNS trigger LANGUAGE plpgsql AS 'begin return new; end';`;
 
-/**
- * Keywords that differ between the versions, in what they may name too, and one of each other kind.
+/** Keywords that differ between the versions, also in category, and one of each category.
  */
 async function words(clusters: readonly Cluster[]): Promise<readonly string[]> {
   const lists = await Promise.all(
@@ -80,12 +77,12 @@ async function words(clusters: readonly Cluster[]): Promise<readonly string[]> {
   const seen = Map.groupBy(lists.flat(), ({ word, kind }) => `${word} ${kind}`);
   const differing = [...seen.values()].filter((same) => same.length < clusters.length)
     .map(([first]) => first!.word);
-  // these are second names already
+  // these are used as other names
   return [...new Set([...differing, "between", "left", "index", "select", "owner", "set"])]
     .filter((word) => !["begin", "atomic", "end", "case"].includes(word));
 }
 
-/** Printed alike by versions that have other keywords. */
+/** Makes versions with different keywords print names alike. */
 const quoted = { params: { quote_all_identifiers: "on" } };
 
 const native = ((await installedClient())?.major ?? 0) >= 15;
@@ -93,7 +90,7 @@ const runs = [[12, 15, "native"], [15, 18, "embedded"], [17, 18, "embedded"]] as
 for (const [from, to, dump] of runs) {
   if (dump === "native" && !native) continue;
   const [source, target] = [await sharedCluster(from), await sharedCluster(to)];
-  Deno.test(`objects named after keywords come from ${from} to ${to} by the ${dump} pg_dump`, async () => {
+  Deno.test(`objects named after keywords are copied from ${from} to ${to} with the ${dump} pg_dump`, async () => {
     await using one = await createDatabase(source, common);
     for (const word of await words([source, newest])) {
       await exec(one.url, objectsNamed(word, from >= 14));

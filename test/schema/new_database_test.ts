@@ -1,4 +1,4 @@
-/** What every new database has, and the source has otherwise or not at all. */
+/** What every new database contains, and the source has changed or dropped. */
 import { deepStrictEqual as equal } from "node:assert/strict";
 import { sharedCluster } from "../support/clusters.ts";
 import { compareDatabases } from "../support/compare.ts";
@@ -17,16 +17,16 @@ for (const { url } of [middle, newest].map((cluster) => ({ url: cluster.url() })
 const sources = {
   "no public":
     `DROP SCHEMA public; CREATE SCHEMA app; CREATE TABLE app.t (id integer PRIMARY KEY); INSERT INTO app.t VALUES (1)`,
-  "public made again": "DROP SCHEMA public; CREATE SCHEMA public; CREATE TABLE public.t ()",
-  "public of somebody":
+  "public recreated": "DROP SCHEMA public; CREATE SCHEMA public; CREATE TABLE public.t ()",
+  "public of another owner":
     `ALTER SCHEMA public OWNER TO new_owner; REVOKE ALL ON SCHEMA public FROM PUBLIC;
     GRANT CREATE ON SCHEMA public TO new_owner WITH GRANT OPTION; COMMENT ON SCHEMA public IS 'it''s another'`,
   "public without a comment":
     "COMMENT ON SCHEMA public IS NULL; GRANT CREATE ON SCHEMA public TO PUBLIC",
   "no plpgsql": "DROP EXTENSION plpgsql",
-  "plpgsql made again, and an extension elsewhere":
+  "plpgsql recreated, and an extension in another schema":
     `DROP EXTENSION plpgsql; CREATE EXTENSION plpgsql; CREATE SCHEMA ext; CREATE EXTENSION pg_trgm SCHEMA ext`,
-  "rights in pg_catalog":
+  "privileges in pg_catalog":
     `REVOKE EXECUTE ON FUNCTION pg_catalog.pg_sleep(double precision) FROM PUBLIC;
     GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_file(text) TO new_owner; REVOKE USAGE ON SCHEMA pg_catalog FROM PUBLIC;
     GRANT USAGE ON SCHEMA pg_catalog TO PUBLIC`,
@@ -41,14 +41,14 @@ async function copy(from: { name: string; url: string }, to: { name: string; url
 }
 
 for (const [what, script] of Object.entries(sources)) {
-  for (const made of what === "no public" ? [true, false] : [true]) {
-    Deno.test(`${what}: equal on a target that ${made ? "the tool makes" : "is there, and empty"}`, async () => {
+  for (const created of what === "no public" ? [true, false] : [true]) {
+    Deno.test(`${what}: equal in ${created ? "a database that the tool creates" : "an existing empty database"}`, async () => {
       await using one = await createDatabase(middle, script);
       await using other = await createDatabase(newest, "");
-      if (made) await exec(newest.url(), `DROP DATABASE "${other.name}"`);
-      const target = { name: other.name, url: made ? newest.url() : other.url };
+      if (created) await exec(newest.url(), `DROP DATABASE "${other.name}"`);
+      const target = { name: other.name, url: created ? newest.url() : other.url };
       equal(await copy(one, target), []);
-      // the target's own plpgsql has its comment from initdb
+      // plpgsql of the target has initdb's comment
       const differences = (await compareDatabases(one.url, other.url))
         .filter(({ name }) => name !== "extension plpgsql");
       equal(differences, []);
@@ -57,7 +57,7 @@ for (const [what, script] of Object.entries(sources)) {
   }
 }
 
-Deno.test("nothing is dropped that carries something, or belongs to somebody", async () => {
+Deno.test("a schema public with another owner is not dropped", async () => {
   await using one = await createDatabase(middle, sources["no public"]);
   await using other = await createDatabase(newest, "ALTER SCHEMA public OWNER TO new_owner");
   equal(await copy(one, other), []);
@@ -66,7 +66,7 @@ Deno.test("nothing is dropped that carries something, or belongs to somebody", a
   }]);
 });
 
-Deno.test("before 15 nobody gains a right to create in public", async () => {
+Deno.test("before 15 PUBLIC does not get CREATE on schema public", async () => {
   await using one = await createDatabase(middle, "");
   await using other = await createDatabase(old, "");
   await copy(one, other);

@@ -1,4 +1,4 @@
-/** Options of columns, tables and indexes between servers that know different ones. */
+/** Options of columns, tables and indexes between servers that support different ones. */
 import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
 import { openSession, resolveEndpoint } from "../../lib/postgres/internal.ts";
 import { installedMajors } from "../../lib/cluster/mod.ts";
@@ -26,7 +26,7 @@ const script = await Deno.readTextFile(new URL("../cases/50-plain-1520.sql", imp
   CREATE INDEX kg ON k USING brin (a) WITH (pages_per_range = 16);
   CREATE SCHEMA "set"; CREATE TABLE "set"."SET (pg_attver=1)" ("SET (" int);`;
 
-/** Debian's newest 15, where it is installed; else the embedded one, which tests less. */
+/** Debian's newest 15 if installed; otherwise the embedded one, which tests less. */
 const patched = (await installedMajors()).includes(15)
   ? await sharedCluster(15, { programs: "installed" })
   : await sharedCluster(15);
@@ -52,7 +52,7 @@ const optionsOfColumns = `
 
 for (const tool of tools) {
   for (const [from, to] of [[patched, plain], [patched, newest], [plain, patched]] as const) {
-    Deno.test(`options that only a server sets are not copied: ${from.programs.build} to ${to.programs.build} by the ${tool.description}`, async () => {
+    Deno.test(`server-internal options are not copied: ${from.programs.build} to ${to.programs.build} with ${tool.description}`, async () => {
       await using source = await createDatabase(from, script);
       await using target = await createDatabase(to, "");
       const statements = await dumpSchema({
@@ -73,7 +73,7 @@ for (const tool of tools) {
 }
 
 for (const [from, to] of [[patched, plain], [plain, patched], [patched, patched]] as const) {
-  Deno.test(`init copies ${from.programs.build} to ${to.programs.build} without a warning`, async () => {
+  Deno.test(`init copies ${from.programs.build} to ${to.programs.build} without warnings`, async () => {
     await using source = await createDatabase(from, script);
     await using target = await createDatabase(to, "");
     const { events } = await runInit(source.url, target.url, {
@@ -88,7 +88,7 @@ for (const [from, to] of [[patched, plain], [plain, patched], [patched, patched]
   });
 }
 
-/** Applies to a database of the newest version. */
+/** Applies statements to a database of the newest version. */
 async function apply(sql: string) {
   await using target = await createDatabase(newest, "");
   await using session = await openSession(await resolveEndpoint(target.url, { side: "target" }));
@@ -101,7 +101,7 @@ async function apply(sql: string) {
   return { messages: adaptations.map(({ message }) => message), options };
 }
 
-Deno.test("an object is made without the options that the target does not know, and that is reported", async () => {
+Deno.test("options that the target does not support are dropped and reported", async () => {
   const { messages, options } = await apply(`
     CREATE TABLE public.set (options int, v text)
       WITH (fillfactor='70', unheard_of='1', autovacuum_enabled='false', other.thing='x');
@@ -119,18 +119,21 @@ Deno.test("an object is made without the options that the target does not know, 
     { name: "set_v", options: "{fillfactor=60}" },
     { name: "v", options: "{security_barrier=true}" },
   ]);
-  equal(messages.map((message) => /^made without the options? (.*?), which/.exec(message)?.[1]), [
-    "unheard_of, other.thing",
-    "of_tomorrow",
-    "of_tomorrow",
-    "first, second",
-    "first",
-    "third",
-    "third",
-  ]);
+  equal(
+    messages.map((message) => /^created without the options? (.*?), which/.exec(message)?.[1]),
+    [
+      "unheard_of, other.thing",
+      "of_tomorrow",
+      "of_tomorrow",
+      "first, second",
+      "first",
+      "third",
+      "third",
+    ],
+  );
 });
 
-Deno.test("a view is never made without an option that hides rows", async () => {
+Deno.test("a view is never created without an option that hides rows", async () => {
   await using target = await createDatabase(plain, "");
   await using old = await openSession(await resolveEndpoint(target.url, { side: "target" }));
   for (const option of ["security_invoker", '"security_invoker"']) {
@@ -145,7 +148,7 @@ Deno.test("a view is never made without an option that hides rows", async () => 
   equal(await query(target.url, "SELECT 1 FROM pg_catalog.pg_views WHERE viewname = 'v'"), []);
 });
 
-Deno.test("init sets aside a view whose rows the target could not hide", async () => {
+Deno.test("init sets aside a view whose option to hide rows the target does not support", async () => {
   await using source = await createDatabase(
     plain,
     "CREATE VIEW v WITH (security_invoker = true, security_barrier = true) AS SELECT 1 AS a;",
@@ -159,7 +162,7 @@ Deno.test("init sets aside a view whose rows the target could not hide", async (
   equal(await query(target.url, "SELECT 1 FROM pg_catalog.pg_views WHERE viewname = 'v'"), []);
 });
 
-Deno.test("finding out which options the target knows leaves the caller's transaction open", async () => {
+Deno.test("finding the supported options keeps the caller's transaction open", async () => {
   await using target = await createDatabase(newest, "");
   await using session = await openSession(await resolveEndpoint(target.url, { side: "target" }));
   const statements = readDump(`
@@ -179,26 +182,26 @@ Deno.test("finding out which options the target knows leaves the caller's transa
   ]);
 });
 
-Deno.test("options of foreign objects that the target's wrapper does not know are left out", async () => {
+Deno.test("options that the target's foreign-data wrapper does not support are dropped", async () => {
   const { messages } = await apply(`
     CREATE EXTENSION postgres_fdw WITH SCHEMA public;
     CREATE SERVER s FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'h', unheard_of 'x');
     CREATE FOREIGN TABLE public.f (a integer) SERVER s OPTIONS (table_name 'g');
     ALTER FOREIGN TABLE ONLY public.f ALTER COLUMN a OPTIONS (column_name 'pg_attver', unheard_of 'x');`);
   equal(messages.length, 2);
-  ok(messages.every((message) => message.startsWith("made without the option unheard_of,")));
+  ok(messages.every((message) => message.startsWith("created without the option unheard_of,")));
 });
 
-Deno.test("what is refused for another reason is still an error", async () => {
+Deno.test("a statement refused for another reason is still an error", async () => {
   await rejects(
     apply("CREATE TABLE public.t (a pg_catalog.numeric(5000,2)) WITH (fillfactor='70');"),
     (error) => error instanceof SchemaError && error.sqlState === "22023",
   );
 });
 
-Deno.test("which options an index may have is found out under the path that it is built under", async () => {
+Deno.test("supported options of an index are found under the search_path that it is built under", async () => {
   await using target = await createDatabase(
-    plain, // from 17 on the server builds indexes under a path of its own
+    plain, // from 17 on the server builds indexes under its own path
     `CREATE TABLE words (w text); INSERT INTO words VALUES ('a'); CREATE TABLE t (v text);
      INSERT INTO t VALUES ('a');
      CREATE FUNCTION known(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS
@@ -212,7 +215,7 @@ CREATE INDEX t_known ON public.t USING btree (public.known(v)) WITH (fillfactor=
   );
   equal(statements.map(({ type }) => type), ["INDEX"]);
   const [adaptation] = await applyStatements(session, statements);
-  ok(adaptation?.message.startsWith("made without the option unheard_of,"));
+  ok(adaptation?.message.startsWith("created without the option unheard_of,"));
   equal(
     await query(target.url, "SELECT reloptions FROM pg_catalog.pg_class WHERE relname = 't_known'"),
     [{ reloptions: "{fillfactor=60}" }],

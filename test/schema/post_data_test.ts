@@ -142,7 +142,7 @@ Deno.test("tablesWithStatistics() finds the tables of extended statistics", () =
   equal(tablesWithStatistics(statements), [{ schema: "s", name: "T" }]);
 });
 
-Deno.test("adaptStatement() leaves out what an older target does not know", () => {
+Deno.test("adaptStatement() removes what an older target does not support", () => {
   const adapt = (sql: string, majorVersion: number, superuser = true, type?: string) =>
     adaptStatement(type === undefined ? { sql } : { sql, type }, {
       majorVersion,
@@ -167,7 +167,7 @@ Deno.test("adaptStatement() leaves out what an older target does not know", () =
   equal(adapt("ALTER TABLE s.t SET ACCESS METHOD heap;", 15), undefined);
 });
 
-Deno.test("adaptStatement() takes roles instead of sessions where the target role is no superuser", () => {
+Deno.test("adaptStatement() uses SET ROLE instead of SET SESSION AUTHORIZATION without superuser", () => {
   const adapt = (sql: string, superuser: boolean) =>
     adaptStatement({ sql, type: "ACL" }, {
       majorVersion: 18,
@@ -180,7 +180,7 @@ Deno.test("adaptStatement() takes roles instead of sessions where the target rol
   equal(adapt("RESET SESSION AUTHORIZATION;", false), "SET ROLE NONE;");
 });
 
-Deno.test("classifyPostData() goes by tokens: names that read like SQL lead nothing astray", () => {
+Deno.test("classifyPostData() is not misled by names that contain SQL", () => {
   const hostile = fc.oneof(
     fc.constantFrom(
       "FOREIGN KEY (x)",

@@ -1,4 +1,4 @@
-/** What is given to client programs in files does not outlive this tool, even when it is killed. */
+/** Secret files for client programs do not outlive the tool, even when it is killed. */
 import { join } from "node:path";
 import { ok, strictEqual } from "node:assert/strict";
 import { removeAbandonedSecrets, SecretFolder } from "../../lib/schema/secret_folder.ts";
@@ -16,7 +16,7 @@ async function exists(path: string): Promise<boolean> {
   return await Deno.lstat(path).then(() => true, () => false);
 }
 
-/** Starts a process that holds a folder, and gives the path of its password file. */
+/** Starts a process that uses a secret folder, and returns the path of its password file. */
 async function holder() {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["eval", "-q", program],
@@ -35,28 +35,28 @@ async function holder() {
   };
 }
 
-Deno.test("the password file of a killed process is removed by the next one, that of a living one is not", async () => {
+Deno.test("the next process removes the password file of a killed process, not that of a running one", async () => {
   const killed = await holder();
-  const living = await holder();
+  const running = await holder();
   try {
     strictEqual((await Deno.lstat(killed.passfile)).mode! & 0o777, 0o600);
     await killed.kill();
-    ok(await exists(killed.passfile), "nobody is left who could have removed it");
+    ok(await exists(killed.passfile), "removed although its process was killed");
     await removeAbandonedSecrets();
     ok(!await exists(join(killed.passfile, "..")));
-    ok(await exists(living.passfile));
+    ok(await exists(running.passfile));
     await using own = await SecretFolder.make();
     const file = await own.write("pgpass", "x");
     await removeAbandonedSecrets();
-    ok(await exists(file) && await exists(living.passfile));
+    ok(await exists(file) && await exists(running.passfile));
   } finally {
-    await living.kill();
+    await running.kill();
   }
   await removeAbandonedSecrets();
-  ok(!await exists(living.passfile));
+  ok(!await exists(running.passfile));
 });
 
-Deno.test("nothing else is removed: links, folders with other files, folders that others may enter", async () => {
+Deno.test("nothing else is removed: links, folders with other files, folders accessible to others", async () => {
   const elsewhere = await Deno.makeTempDir({ prefix: "elsewhere-" });
   await Deno.writeTextFile(join(elsewhere, "owner"), "");
   await Deno.writeTextFile(join(elsewhere, "pgpass"), "");

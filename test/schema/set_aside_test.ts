@@ -17,7 +17,7 @@ function item(statement: DumpStatement, sqlState = "42P01"): SetAsideStatement {
   return { statement, error: refusal(sqlState), context: [], remedy: undefined };
 }
 
-Deno.test("retryInRounds() tries what is left as long as a round gets something done", async () => {
+Deno.test("retryInRounds() retries as long as a round makes progress", async () => {
   const done = new Set<string>();
   const needs: Readonly<Record<string, string>> = { a: "b", b: "c", x: "y", y: "x" };
   let attempts = 0;
@@ -32,7 +32,7 @@ Deno.test("retryInRounds() tries what is left as long as a round gets something 
   strictEqual(attempts, 5 + 4 + 3 + 2);
 });
 
-Deno.test("a cause is told by qualified names, whatever their case and quotes", () => {
+Deno.test("a cause is found by qualified names, ignoring case and quotes", () => {
   const view = item({
     sql: 'CREATE VIEW "My Schema"."A.b" AS SELECT 1;',
     type: "VIEW",
@@ -61,7 +61,7 @@ Deno.test("a cause is told by qualified names, whatever their case and quotes", 
     undefined,
   );
   strictEqual(finder.causeOf(grant, { sqlState: "42501" }), undefined);
-  // in a text it is no name
+  // in a string it is not a name
   strictEqual(
     finder.causeOf({ sql: "COMMENT ON TABLE public.t IS 'public.w';", type: "COMMENT" }, {
       sqlState: "42P01",
@@ -70,7 +70,7 @@ Deno.test("a cause is told by qualified names, whatever their case and quotes", 
   );
 });
 
-Deno.test("a missing role is not put down to an extension, a missing function is", () => {
+Deno.test("a missing function is attributed to an extension, a missing role is not", () => {
   const extension = item({
     sql: "CREATE EXTENSION IF NOT EXISTS fuzzy WITH SCHEMA public;",
     type: "EXTENSION",
@@ -90,7 +90,7 @@ Deno.test("a missing role is not put down to an extension, a missing function is
   strictEqual(causeOf("CREATE TABLE public.t (a public.fuzz);", "42704"), extension);
 });
 
-Deno.test("tables and attached partitions hold rows; foreign tables, views and settings of tables do not", () => {
+Deno.test("tables and attached partitions hold rows; foreign tables, views and attributes do not", () => {
   const is = (sql: string, type: string) => holdsRows({ sql, type });
   strictEqual(is("CREATE TABLE a.b (i integer);", "TABLE"), true);
   strictEqual(is("CREATE UNLOGGED TABLE a.b (i integer);", "TABLE"), true);
@@ -100,14 +100,14 @@ Deno.test("tables and attached partitions hold rows; foreign tables, views and s
   strictEqual(is("CREATE VIEW a.v AS SELECT 1;", "VIEW"), false);
 });
 
-Deno.test("a server that became read-only, and a run that has lost the ledger, concern everything", () => {
+Deno.test("a read-only server and a lost ledger concern all statements", () => {
   strictEqual(concernsOneObject(refusal("42883")), true);
   strictEqual(concernsOneObject(refusal("23505", "public")), true);
   strictEqual(concernsOneObject(refusal("25006")), false);
   strictEqual(concernsOneObject(refusal("23502", "seren_ledger")), false);
 });
 
-Deno.test("hundreds of refused views are looked through in seconds", () => {
+Deno.test("hundreds of refused views are searched within seconds", () => {
   const columns = Array.from({ length: 40 }, (_, at) => `"t"."c${at}" AS "d${at}"`).join(", ");
   const items = Array.from({ length: 400 }, (_, at) =>
     item({
@@ -117,7 +117,7 @@ Deno.test("hundreds of refused views are looked through in seconds", () => {
       name: `v${at}`,
     }));
   const begun = performance.now();
-  // as each is refused, all before it are
+  // each refusal is compared with all earlier ones
   for (const [at, { statement, error }] of items.entries()) {
     strictEqual(new CauseFinder(items.slice(0, at)).causeOf(statement, error), undefined);
   }

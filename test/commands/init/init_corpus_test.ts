@@ -12,7 +12,7 @@ import type { InitTestOptions } from "../../support/init.ts";
 function unexpected(warnings: readonly { readonly message: string }[]): readonly string[] {
   return warnings.map(({ message }) => message)
     .filter((message) =>
-      !/connected as this role|bootstrap superuser|ANALYZE failed: could not connect to server/
+      !/connects as this role|bootstrap superuser|ANALYZE failed: could not connect to server/
         .test(message)
     );
 }
