@@ -36,7 +36,7 @@ export function parseNamePattern(text: string): NamePattern {
       if (literal !== undefined) literal += character;
     }
   }
-  if (quoted) return { problem: `${text} has a double quote that is not closed` };
+  if (quoted) return { problem: `${text} has an unclosed double quote` };
   if (expression === "") return { problem: "an empty name" };
   const whole = new RegExp(`^${expression}$`, "s");
   return { matches: (name) => whole.test(name), literal };

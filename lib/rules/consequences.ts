@@ -1,5 +1,4 @@
-/**
- * What else does not come when tables do not come, or come without all of their rows.
+/** What else is left out when tables are excluded or copied without all of their rows. Pure.
  *
  * @module
  */
@@ -11,55 +10,55 @@ import {
   type SourceForeignKey,
 } from "./source_tables.ts";
 
-/** Something that is left out because of a table. */
+/** An object that is left out because it needs an excluded table. */
 export interface LeftOutDependent {
   readonly dependent: SourceDependent;
-  /** The relation that it cannot be without. */
+  /** The relation that it needs. */
   readonly because: TableName;
 }
 
-/** What follows from the decisions about a database's tables. */
+/** What follows from the decisions on a database's tables. */
 export interface Consequences {
-  /**
-   * Tables, views and sequences that are not to be made. What an extension makes is not among them.
+  /** Tables, views and sequences that are not created, except those of extensions.
    */
   readonly relations: readonly TableName[];
   /**
-   * Views, functions, policies and rules that cannot be; sequences go silently with their tables.
+   * Views, functions, policies and rules that cannot be created. Sequences are left out silently
+   * with their tables.
    */
   readonly dependents: readonly LeftOutDependent[];
-  /** Keys of tables that come to tables that do not: they cannot be. */
+  /** Foreign keys of created tables that reference tables which are not created. */
   readonly impossibleKeys: readonly SourceForeignKey[];
-  /** Keys to tables that come with some or none of their rows: they may have orphans. */
+  /** Foreign keys that reference tables copied without all rows: they may have orphans. */
   readonly doubtfulKeys: readonly SourceForeignKey[];
 }
 
-/** Works out what follows; it holds in every phase. */
+/** Determines the consequences of a scope, which hold in every phase. */
 export function consequencesOf(scope: TableScope, database: SourceDatabase): Consequences {
   const leftOut = database.tables.filter((table) =>
     !scope.isMade(table) && table.extension === undefined
   );
-  const gone = new Map<string, TableName>(leftOut.map((table) => [tableKey(table), table]));
+  const excluded = new Map<string, TableName>(leftOut.map((table) => [tableKey(table), table]));
   const dependents: LeftOutDependent[] = [];
   const sequences: TableName[] = [];
   const pending = new Set(database.dependents);
   for (let found = true; found;) {
     found = false;
     for (const dependent of pending) {
-      const because = dependent.uses.find((relation) => gone.has(tableKey(relation)));
+      const because = dependent.uses.find((relation) => excluded.has(tableKey(relation)));
       if (because === undefined) continue;
-      // a sequence whose owner is gone is still needed by another table's default
+      // a sequence may be needed by the default of another table than its owner
       const needed = dependent.kind === "sequence" &&
-        dependent.usedBy.some((table) => !gone.has(tableKey(table)));
+        dependent.usedBy.some((table) => !excluded.has(tableKey(table)));
       pending.delete(dependent);
-      // what belongs to a table that is gone goes with it
-      const hasGone = (dependent.kind === "policy" || dependent.kind === "rule") &&
-        gone.has(tableKey(dependent));
-      if (needed || hasGone) continue;
+      // policies and rules of an excluded table are not reported
+      const isOfExcluded = (dependent.kind === "policy" || dependent.kind === "rule") &&
+        excluded.has(tableKey(dependent));
+      if (needed || isOfExcluded) continue;
       found = true;
       if (dependent.kind === "sequence") sequences.push(dependent);
       else dependents.push({ dependent, because });
-      if (isRelation(dependent)) gone.set(tableKey(dependent), dependent);
+      if (isRelation(dependent)) excluded.set(tableKey(dependent), dependent);
     }
   }
   const kept = database.foreignKeys.filter(({ table }) => scope.isMade(table));
@@ -70,9 +69,9 @@ export function consequencesOf(scope: TableScope, database: SourceDatabase): Con
       ...dependents.flatMap(({ dependent }) => isRelation(dependent) ? [dependent] : []),
     ].map(({ schema, name }) => ({ schema, name })),
     dependents,
-    impossibleKeys: kept.filter(({ references }) => gone.has(tableKey(references))),
+    impossibleKeys: kept.filter(({ references }) => excluded.has(tableKey(references))),
     doubtfulKeys: kept.filter(({ table, references }) =>
-      scope.hasRows(table) && !gone.has(tableKey(references)) &&
+      scope.hasRows(table) && !excluded.has(tableKey(references)) &&
       scope.decide(references) !== undefined && scope.decide(references)?.outcome !== "copied"
     ),
   };
@@ -82,7 +81,7 @@ function isRelation({ kind }: SourceDependent): boolean {
   return kind === "view" || kind === "materialized view" || kind === "sequence";
 }
 
-/** A dependent for people: `view sales.monthly`, `policy mine on orders`. */
+/** Names a dependent in messages: `view sales.monthly`, `policy mine on orders`. */
 export function describeDependent({ kind, schema, name, detail }: SourceDependent): string {
   if (kind === "function") return `function ${displayName({ schema, name })}(${detail ?? ""})`;
   if (kind === "policy" || kind === "rule") {
@@ -91,7 +90,7 @@ export function describeDependent({ kind, schema, name, detail }: SourceDependen
   return `${kind} ${displayName({ schema, name })}`;
 }
 
-/** The consequences in sentences, for a plan and for a report. */
+/** The consequences as sentences, for plan and report. */
 export function describeConsequences(
   { dependents, impossibleKeys, doubtfulKeys }: Consequences,
 ): readonly string[] {
@@ -104,7 +103,7 @@ export function describeConsequences(
     ...impossibleKeys.map(({ name, table, references }) =>
       `foreign key ${name} of ${displayName(table)} is left out: ${
         displayName(references)
-      } is not there to refer to`
+      } is not copied`
     ),
     ...doubtfulKeys.map(({ name, table, references }) =>
       `foreign key ${name} of ${displayName(table)} may stay NOT VALID: not all rows of ${

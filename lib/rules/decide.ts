@@ -1,5 +1,4 @@
-/**
- * What happens to every table of a database, and why.
+/** Decides what happens to each table of a database, and why. Pure.
  *
  * @module
  */
@@ -16,32 +15,32 @@ export type Outcome = "copied" | "filtered" | "structure-only" | "left-out";
 /** What happens to a table, and why. */
 export type Decision =
   & {
-    /** In a few words, with the rule that says so. */
+    /** A short reason that names the rule. */
     readonly reason: string;
-    /** Rules that made it so; empty where none speaks of the table. */
+    /** The rules that decided; empty when none applies to the table. */
     readonly rules: readonly (RowRule | TableChoice)[];
   }
   & (
     | { readonly outcome: "copied" | "structure-only" | "left-out" }
     | {
       readonly outcome: "filtered";
-      /** Rows for which it is true are copied. */
+      /** Rows that satisfy it are copied. */
       readonly predicate: string;
-      /** The columns that time windows name. */
+      /** The columns of time windows. */
       readonly windowColumns: readonly string[];
     }
   );
 
-/** A table with what happens to it. */
+/** A table with its decision. */
 export interface DecidedTable {
   readonly table: SourceTable;
   readonly decision: Decision;
 }
 
-/** The tables of a database, decided. */
+/** The tables of a database with their decisions. */
 export class TableScope {
   readonly database: string;
-  /** All of them, in the order of the catalog. */
+  /** All tables, in the order of the catalog. */
   readonly tables: readonly DecidedTable[];
   readonly #byKey: ReadonlyMap<string, DecidedTable>;
 
@@ -52,7 +51,7 @@ export class TableScope {
     this.#byKey = new Map(tables.map((decided) => [tableKey(decided.table), decided]));
   }
 
-  /** What happens to a table; undefined for one that the catalog did not have. */
+  /** The decision for a table; undefined for one that is not in the catalog. */
   decide(table: TableName): Decision | undefined {
     return this.#byKey.get(tableKey(table))?.decision;
   }
@@ -63,13 +62,13 @@ export class TableScope {
     return outcome === "copied" || outcome === "filtered";
   }
 
-  /** Whether the table is made on the target. */
+  /** Whether the table is created on the target. */
   isMade(table: TableName): boolean {
     const outcome = this.decide(table)?.outcome;
     return outcome !== undefined && outcome !== "left-out";
   }
 
-  /** The condition for a table's rows; undefined for all. */
+  /** The predicate for a table's rows; undefined when all are copied. */
   predicateOf(table: TableName): string | undefined {
     const decision = this.decide(table);
     return decision?.outcome === "filtered" ? decision.predicate : undefined;
@@ -77,12 +76,12 @@ export class TableScope {
 }
 
 /**
- * Decides about every table. Total: each table of the catalog gets one decision; consistent: what a
- * table depends on is there whenever the table is.
+ * Decides for every table. Total: each table gets exactly one decision. Consistent: whenever a
+ * table is created, so is what it depends on.
  *
- * A table follows the nearest rule: its own, else that of the table it is a partition of or
- * inherits from. A parent that is left out takes its partitions and heirs along; a parent of a
- * table that was let in comes along, without rows.
+ * The nearest rule applies: the table's own, otherwise that of the table it is a partition of or
+ * inherits from. Excluding a parent excludes its partitions and child tables; the parent of an
+ * included table is created without rows.
  */
 export function decideTables(rules: TableRules, database: SourceDatabase): TableScope {
   const decider = new Decider(rules, database);
@@ -92,10 +91,10 @@ export function decideTables(rules: TableRules, database: SourceDatabase): Table
   );
 }
 
-/** Rules with the table that they matched. */
+/** Rules with the table that they match. */
 interface Match<Rule> {
   readonly rules: readonly Rule[];
-  /** The table itself or one that it descends from. */
+  /** The table itself or one of its ancestors. */
   readonly at: SourceTable;
 }
 
@@ -105,7 +104,7 @@ class Decider {
   readonly #byKey: ReadonlyMap<string, SourceTable>;
   readonly #children = new Map<string, SourceTable[]>();
   readonly #decided = new Map<string, Decision>();
-  readonly #underWay = new Set<string>();
+  readonly #inProgress = new Set<string>();
 
   constructor(rules: TableRules, database: SourceDatabase) {
     this.#rules = {
@@ -128,9 +127,9 @@ class Decider {
     const key = tableKey(table);
     const known = this.#decided.get(key);
     if (known !== undefined) return known;
-    this.#underWay.add(key);
-    const decision = this.#leftOut(table) ?? this.#comesAlong(table) ?? this.#rows(table);
-    this.#underWay.delete(key);
+    this.#inProgress.add(key);
+    const decision = this.#leftOut(table) ?? this.#parentOfIncluded(table) ?? this.#rows(table);
+    this.#inProgress.delete(key);
     this.#decided.set(key, decision);
     return decision;
   }
@@ -142,26 +141,27 @@ class Decider {
       rules,
     });
     if (table.extension !== undefined && !table.isExtensionConfiguration) {
-      return leftOut(`CREATE EXTENSION ${table.extension} makes it, with its rows`);
+      return leftOut(`created by CREATE EXTENSION ${table.extension}, with its rows`);
     }
     const excluded = this.#nearest(table, this.#rules.exclude);
     if (excluded !== undefined) {
       const [choice] = excluded.rules;
       return leftOut(
-        `${this.#kinship(table, excluded.at)}${describeChoice(choice!)}`,
+        `${this.#relationTo(table, excluded.at)}${describeChoice(choice!)}`,
         excluded.rules,
       );
     }
     if (
-      this.#rules.include.length > 0 && !this.#isIncluded(table) && !this.#hasIncludedHeir(table)
+      this.#rules.include.length > 0 && !this.#isIncluded(table) &&
+      this.#includedChild(table) === undefined
     ) {
-      return leftOut(`not named by ${this.#rules.include[0]!.origin.path}`);
+      return leftOut(`not included by ${this.#rules.include[0]!.origin.path}`);
     }
     for (const other of [...table.parents, ...table.needs]) {
-      const there = this.#byKey.get(tableKey(other));
+      const needed = this.#byKey.get(tableKey(other));
       // tables may use each other's row types
-      if (there === undefined || this.#underWay.has(tableKey(other))) continue;
-      if (this.decide(there).outcome === "left-out" && there.extension === undefined) {
+      if (needed === undefined || this.#inProgress.has(tableKey(other))) continue;
+      if (this.decide(needed).outcome === "left-out" && needed.extension === undefined) {
         return leftOut(
           table.parents.includes(other)
             ? `${table.isPartition ? "a partition of" : "inherits from"} ${
@@ -174,44 +174,46 @@ class Decider {
     return undefined;
   }
 
-  /** A parent that is there only for what was let in. */
-  #comesAlong(table: SourceTable): Decision | undefined {
+  /** A parent that is created only for an included child table. */
+  #parentOfIncluded(table: SourceTable): Decision | undefined {
     if (this.#rules.include.length === 0 || this.#isIncluded(table)) return undefined;
-    const childTable = this.#includedHeir(table);
+    const childTable = this.#includedChild(table);
     if (childTable === undefined) return undefined;
     return {
       outcome: "structure-only",
-      reason: `the parent of ${displayName(childTable)}, which is let in`,
+      reason: `the parent of ${displayName(childTable)}, which is included`,
       rules: [],
     };
   }
 
   #rows(table: SourceTable): Decision {
-    const let_in = this.#nearest(table, this.#rules.include);
+    const included = this.#nearest(table, this.#rules.include);
     const whole = (): Decision => {
       if (table.kind === "foreign") {
         return {
           outcome: "structure-only",
-          reason: "a foreign table: its rows are elsewhere",
+          reason: "a foreign table: its rows are on another server",
           rules: [],
         };
       }
-      if (let_in === undefined) return { outcome: "copied", reason: "no rule names it", rules: [] };
+      if (included === undefined) {
+        return { outcome: "copied", reason: "no rule applies to it", rules: [] };
+      }
       return {
         outcome: "copied",
-        reason: `${this.#kinship(table, let_in.at)}${describeChoice(let_in.rules[0]!)}`,
-        rules: let_in.rules,
+        reason: `${this.#relationTo(table, included.at)}${describeChoice(included.rules[0]!)}`,
+        rules: included.rules,
       };
     };
     const match = this.#nearestRows(table);
     if (match === undefined || table.kind === "foreign") return whole();
     const { rules, at } = match;
-    const kinship = this.#kinship(table, at);
+    const relation = this.#relationTo(table, at);
     const schemaOnly = rules.find(({ kind }) => kind === "schema-only");
     if (schemaOnly !== undefined) {
       return {
         outcome: "structure-only",
-        reason: `${kinship}${describeRule(schemaOnly)}`,
+        reason: `${relation}${describeRule(schemaOnly)}`,
         rules,
       };
     }
@@ -220,12 +222,12 @@ class Decider {
       outcome: "filtered",
       predicate: allOf(rules.flatMap((rule) => predicateOf(rule, now) ?? [])),
       windowColumns: rules.flatMap((rule) => rule.kind === "time-filter" ? [rule.column] : []),
-      reason: `${kinship}${rules.map(describeRule).join(" and ")}`,
+      reason: `${relation}${rules.map(describeRule).join(" and ")}`,
       rules,
     };
   }
 
-  /** The rules of the nearest table that has any; those of flags silence those of the file. */
+  /** The rules of the nearest table with any; flags override the file. */
   #nearestRows(table: SourceTable): Match<RowRule> | undefined {
     const match = this.#nearest(table, this.#rules.rows);
     if (match === undefined) return undefined;
@@ -245,13 +247,13 @@ class Decider {
     return undefined;
   }
 
-  /** The table, then its parents, then theirs. */
+  /** The table, then its parents, then their parents. */
   #lineage(table: SourceTable): readonly SourceTable[] {
     const line = [table];
     for (const each of line) {
       for (const parent of each.parents) {
-        const there = this.#byKey.get(tableKey(parent));
-        if (there !== undefined && !line.includes(there)) line.push(there);
+        const ancestor = this.#byKey.get(tableKey(parent));
+        if (ancestor !== undefined && !line.includes(ancestor)) line.push(ancestor);
       }
     }
     return line;
@@ -261,11 +263,7 @@ class Decider {
     return this.#nearest(table, this.#rules.include) !== undefined;
   }
 
-  #hasIncludedHeir(table: SourceTable): boolean {
-    return this.#includedHeir(table) !== undefined;
-  }
-
-  #includedHeir(table: SourceTable): SourceTable | undefined {
+  #includedChild(table: SourceTable): SourceTable | undefined {
     const childTables = [...this.#children.get(tableKey(table)) ?? []];
     for (const childTable of childTables) {
       if (this.#isIncluded(childTable)) return childTable;
@@ -276,7 +274,7 @@ class Decider {
     return undefined;
   }
 
-  #kinship(table: SourceTable, at: SourceTable): string {
+  #relationTo(table: SourceTable, at: SourceTable): string {
     if (at === table) return "";
     return `${table.isPartition ? "a partition of" : "inherits from"} ${displayName(at)}: `;
   }
@@ -302,13 +300,13 @@ function describeChoice({ pattern, origin }: TableChoice): string {
 }
 
 function describeRule(rule: RowRule): string {
-  const where = `${rule.origin.path}`;
+  const { path } = rule.origin;
   switch (rule.kind) {
     case "schema-only":
-      return `${where} ${printPattern(rule.pattern)}`;
+      return `${path} ${printPattern(rule.pattern)}`;
     case "table-filter":
-      return `${where}: rows where ${rule.predicate.replace(/\s+/g, " ")}`;
+      return `${path}: rows where ${rule.predicate.replace(/\s+/g, " ")}`;
     case "time-filter":
-      return `${where}: rows of the last ${printTimeWindow(rule.window)} by ${rule.column}`;
+      return `${path}: rows of the last ${printTimeWindow(rule.window)} by ${rule.column}`;
   }
 }

@@ -1,31 +1,28 @@
-/**
- * One short text for the scope of a run: equal for equal scopes, different for different ones.
+/** The fingerprint of a run's scope: equal for equal scopes, different for different ones.
  *
  * @module
  */
 import { type PartPattern, patternsOverlap, type TablePattern } from "./name_pattern.ts";
 import type { RowRule, TableRules } from "./table_rules.ts";
 
-/** What a run moves. */
+/** What a run copies. */
 export interface RuleScope {
-  /** Source name → target name, of all databases of the run. */
+  /** Source name → target name, for all databases of the run. */
   readonly databases: Readonly<Record<string, string>>;
   readonly rules: Omit<TableRules, "now">;
 }
 
 /**
- * SHA-256 over the canonical form, as hexadecimal digits.
- *
- * Order, origin and spelling of rules do not count (`12 months` is `1 year`); databases, schemas,
- * tables and predicates do. Of a time window its length counts and not the moment it reaches back
- * from: a run that goes on after an interruption has the moment that it began with.
+ * SHA-256 over the canonical form, as hexadecimal digits. Order, origin and spelling of rules are
+ * ignored (`12 months` equals `1 year`); databases, schemas, tables and predicates count. Of a time
+ * window only the length counts: a resumed run keeps the time that it started with.
  */
 export async function fingerprintScope(scope: RuleScope): Promise<string> {
   const bytes = new TextEncoder().encode(canonicalScope(scope));
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }
 
-/** The text that the fingerprint is made of. */
+/** The text that is hashed. */
 export function canonicalScope({ databases, rules }: RuleScope): string {
   const sorted = (values: readonly unknown[]) =>
     [...new Set(values.map((value) => JSON.stringify(value)))].sort();
@@ -43,21 +40,23 @@ export function canonicalScope({ databases, rules }: RuleScope): string {
 }
 
 /**
- * A rule of the file, with the flags that silence it for some tables; for the same tables it does
- * not count at all.
+ * A rule of the file is kept with the flags that override it for some tables, and dropped when they
+ * override it for all of its tables.
  */
 function canonicalRows(rules: readonly RowRule[]): readonly unknown[] {
   const key = ({ pattern }: RowRule) => JSON.stringify(canonicalPattern(pattern));
   const flags = rules.filter(({ origin }) => origin.from === "flag");
-  const silent = new Set(flags.map(key));
+  const overridden = new Set(flags.map(key));
   return rules.flatMap((rule) => {
     if (rule.origin.from === "flag") return [canonicalRule(rule)];
-    if (silent.has(key(rule))) return [];
-    const silencedBy = new Set(
+    if (overridden.has(key(rule))) return [];
+    const overriddenBy = new Set(
       flags.filter(({ pattern }) => patternsOverlap(pattern, rule.pattern)).map(key),
     );
     return [
-      silencedBy.size === 0 ? canonicalRule(rule) : [canonicalRule(rule), [...silencedBy].sort()],
+      overriddenBy.size === 0
+        ? canonicalRule(rule)
+        : [canonicalRule(rule), [...overriddenBy].sort()],
     ];
   });
 }

@@ -1,17 +1,15 @@
-/**
- * Names of tables with wildcards, as users write them: read, printed, matched.
+/** Table names with wildcards, as users write them: parsing, printing, matching. Pure.
  *
  * @module
  */
 import { plural, suggest } from "../core/internal.ts";
 
-/**
- * One part of a name: the literal texts around its wildcards. `["orders"]` is one name, `["app_",
+/** One part of a name: the literal text around its wildcards. `["orders"]` is one name, `["app_",
  * ""]` is `app_*`, `["", ""]` is `*`.
  */
 export type PartPattern = readonly string[];
 
-/** Which tables are meant; nothing is folded or quoted. */
+/** Matches tables; names are neither folded nor quoted. */
 export interface TablePattern {
   /** Undefined: every database. */
   readonly database: PartPattern | undefined;
@@ -19,26 +17,26 @@ export interface TablePattern {
   readonly table: PartPattern;
 }
 
-/** A text that was read, or what is wrong with it. */
+/** A parsed value, or the problem with the text. */
 export type Reading<Value> = { readonly value: Value } | { readonly problem: string };
 
 /** PostgreSQL's limit for identifiers (NAMEDATALEN - 1). */
 const maxBytes = 63;
 
-/** A name in `public`, when no schema is given. */
+/** The default schema. */
 const publicSchema: PartPattern = ["public"];
 
-/** The part that stands for exactly this name. */
+/** The part that matches exactly this name. */
 export function literalPart(name: string): PartPattern {
   return [name];
 }
 
-/** The one name that a part stands for; undefined when it has a wildcard. */
+/** The only name that a part matches; undefined when it has a wildcard. */
 export function literalOf(part: PartPattern): string | undefined {
   return part.length === 1 ? part[0] : undefined;
 }
 
-/** Whether a name is one that the part stands for. Case counts, as in a catalog. */
+/** Whether the part matches a name, case-sensitively, as in the catalogs. */
 export function matchesPart([first = "", ...rest]: PartPattern, name: string): boolean {
   if (rest.length === 0) return name === first;
   const last = rest[rest.length - 1] ?? "";
@@ -46,7 +44,7 @@ export function matchesPart([first = "", ...rest]: PartPattern, name: string): b
   if (!name.startsWith(first) || !name.endsWith(last)) return false;
   let at = first.length;
   const end = name.length - last.length;
-  // the leftmost place is always good enough: a wildcard takes whatever is between
+  // the leftmost match is always sufficient, because a wildcard matches anything in between
   for (const text of rest.slice(0, -1)) {
     const found = name.indexOf(text, at);
     if (found < 0 || found + text.length > end) return false;
@@ -55,14 +53,14 @@ export function matchesPart([first = "", ...rest]: PartPattern, name: string): b
   return true;
 }
 
-/** Where a table is. */
+/** A table's full name. */
 export interface TablePlace {
   readonly database: string;
   readonly schema: string;
   readonly name: string;
 }
 
-/** Whether a table is one that the pattern stands for. */
+/** Whether the pattern matches a table. */
 export function matchesTable(
   { database, schema, table }: TablePattern,
   place: TablePlace,
@@ -71,32 +69,31 @@ export function matchesTable(
     matchesPart(schema, place.schema) && matchesPart(table, place.name);
 }
 
-/** Whether there can be a table that both patterns stand for. */
+/** Whether some table could match both patterns. */
 export function patternsOverlap(a: TablePattern, b: TablePattern): boolean {
   const databases = a.database === undefined || b.database === undefined ||
     partsOverlap(a.database, b.database);
   return databases && partsOverlap(a.schema, b.schema) && partsOverlap(a.table, b.table);
 }
 
-/** Whether there can be a name that both parts stand for. */
+/** Whether some name could match both parts. */
 export function partsOverlap(a: PartPattern, b: PartPattern): boolean {
   const symbols = (part: PartPattern) =>
     part.flatMap((text, index) => [...(index === 0 ? [] : [undefined]), ...text]);
   const [left, right] = [symbols(a), symbols(b)];
-  // reachable[j]: the first i symbols of the one can stand for the same text as the first j of the
+  // reachable[j]: the first i symbols of one part can match the same text as the first j of the
   // other
   let reachable = right.reduce<boolean[]>(
     (row, symbol, j) => [...row, row[j]! && symbol === undefined],
     [true],
   );
-  for (const one of left) {
-    const next = [reachable[0]! && one === undefined];
+  for (const symbol of left) {
+    const next = [reachable[0]! && symbol === undefined];
     for (const [j, other] of right.entries()) {
       next.push(
-        one === undefined || other === undefined
-          ? one === undefined && (reachable[j + 1]! || next[j]!) ||
-            other === undefined && (next[j]! || reachable[j + 1]!)
-          : one === other && reachable[j]!,
+        symbol === undefined || other === undefined
+          ? reachable[j + 1]! || next[j]!
+          : symbol === other && reachable[j]!,
       );
     }
     reachable = next;
@@ -104,19 +101,18 @@ export function partsOverlap(a: PartPattern, b: PartPattern): boolean {
   return reachable.at(-1)!;
 }
 
-/** A part so that reading it gives the same part. */
+/** A part as text that parses to the same part. */
 export function printPart(part: PartPattern): string {
   return part.map(printText).join("*");
 }
 
-/**
- * A pattern so that reading it as a filter (with a database) or as a rule gives the same pattern.
+/** A pattern as text that parses to the same pattern, as a filter (with a database) or as a rule.
  */
 export function printPattern({ database, schema, table }: TablePattern): string {
   return [...(database === undefined ? [] : [database]), schema, table].map(printPart).join(".");
 }
 
-/** A table's full name for people, and for a filter: `app.public.orders`. */
+/** A table's full name for messages and filters: `app.public.orders`. */
 export function printPlace({ database, schema, name }: TablePlace): string {
   return [database, schema, name].map(printText).join(".");
 }
@@ -126,8 +122,8 @@ function printText(text: string): string {
 }
 
 /**
- * Reads what `--include-tables` and `--exclude-tables` take: `database.table` (in schema `public`)
- * or `database.schema.table`. Parts may be in double quotes; `*` outside of quotes stands for any
+ * Parses a value of `--include-tables` or `--exclude-tables`: `database.table` (in schema `public`)
+ * or `database.schema.table`. Parts may be double-quoted; `*` outside quotes matches any
  * characters.
  */
 export function readFilterPattern(text: string): Reading<TablePattern> {
@@ -138,7 +134,7 @@ export function readFilterPattern(text: string): Reading<TablePattern> {
     return {
       problem: `${
         quotedPattern(text)
-      } does not say in which database: write database.table or database.schema.table`,
+      } does not name a database: write database.table or database.schema.table`,
     };
   }
   if (more.length > 0) return { problem: tooManyParts(text, read.value.length) };
@@ -149,9 +145,8 @@ export function readFilterPattern(text: string): Reading<TablePattern> {
   };
 }
 
-/**
- * Reads how rules name tables: `table` (in schema `public`), `schema.table` or
- * `database.schema.table`. Without a database they are meant in every database.
+/** Parses the table name of a rule: `table` (in schema `public`), `schema.table` or
+ * `database.schema.table`. Without a database it matches in every database.
  */
 export function readRulePattern(text: string): Reading<TablePattern> {
   const read = readParts(text);
@@ -168,7 +163,7 @@ export function readRulePattern(text: string): Reading<TablePattern> {
   };
 }
 
-/** Reads a single part with wildcards, in which a dot has no meaning: the name of a database. */
+/** Parses a single part with wildcards, such as a database name; a dot is an ordinary character. */
 export function readPartPattern(text: string): Reading<PartPattern> {
   const { fields, problem } = split(text, "");
   if (problem !== undefined) return { problem };
@@ -196,17 +191,17 @@ function part(texts: readonly string[], whole: string): Reading<PartPattern> {
     };
   }
   if (texts.some((text) => text.includes("\0"))) {
-    return { problem: `${quotedPattern(whole)} has a NUL character in it` };
+    return { problem: `${quotedPattern(whole)} contains a NUL character` };
   }
   const bytes = new TextEncoder().encode(texts.join("")).length;
   if (bytes > maxBytes) {
     return {
       problem: `${
         quotedPattern(whole)
-      } has a part of ${bytes} bytes; PostgreSQL's names have at most ${maxBytes}`,
+      } has a part of ${bytes} bytes; PostgreSQL limits names to ${maxBytes}`,
     };
   }
-  // several wildcards in a row are one
+  // adjacent wildcards are one
   const inner = texts.slice(1, -1).filter((text) => text !== "");
   return { value: texts.length < 3 ? texts : [texts[0]!, ...inner, texts.at(-1)!] };
 }
@@ -214,17 +209,17 @@ function part(texts: readonly string[], whole: string): Reading<PartPattern> {
 function tooManyParts(text: string, count: number): string {
   return `${quotedPattern(text)} has ${
     plural(count, "part")
-  }; a table is database.schema.table at most ` +
-    `(put a name with dots into double quotes)`;
+  }; a table name has at most three: database.schema.table ` +
+    `(double-quote names that contain dots)`;
 }
 
-/** A text in a message, cut short. */
+/** A text for messages, quoted and truncated. */
 export function quotedPattern(text: string): string {
   const short = text.length > 80 ? `${text.slice(0, 80)}…` : text;
   return /^".*"$/s.test(short) || /["*]/.test(short) ? short : `"${short}"`;
 }
 
-/** Fields between separators outside of quotes; each as its literal texts between wildcards. */
+/** Splits at separators outside quotes; each field is the list of texts around its wildcards. */
 function split(
   text: string,
   separator: string,
@@ -249,13 +244,13 @@ function split(
     else add(character);
   }
   return quoted
-    ? { fields, problem: `${quotedPattern(text)} has a double quote that is not closed` }
+    ? { fields, problem: `${quotedPattern(text)} has an unclosed double quote` }
     : { fields };
 }
 
 /**
- * Cuts a text at a character outside of double quotes, into at most `limit` pieces of which the
- * last keeps the rest. Quotes stay.
+ * Splits a text at a character outside double quotes into at most `limit` pieces, the last of which
+ * keeps the rest. Quotes are kept.
  */
 export function cutOutsideQuotes(
   text: string,
@@ -275,28 +270,27 @@ export function cutOutsideQuotes(
   return [...pieces, text.slice(from)];
 }
 
-/**
- * The tables whose names are nearest to what a pattern says, as the user would have to write them.
+/** The tables with names closest to a pattern, as the user would have to write them.
  */
 export function nearMisses(
   { database, schema, table }: TablePattern,
   tables: readonly TablePlace[],
 ): readonly string[] {
-  const word = printPart(table).replaceAll("*", "");
+  const searched = printPart(table).replaceAll("*", "");
   const inDatabase = tables.filter((place) =>
     database === undefined || matchesPart(database, place.database)
   );
   const print = (place: TablePlace) =>
     database === undefined ? printPlace(place).split(".").slice(1).join(".") : printPlace(place);
-  // the right name in another schema or database comes first, then a name much like it
-  const elsewhere = [...inDatabase, ...tables].filter(({ name }) => matchesPart(table, name));
-  const alike = inDatabase.filter((place) => matchesPart(schema, place.schema));
-  const names = suggest(word, new Set(alike.map(({ name }) => name)));
+  // the same name in another schema or database comes first, then similar names
+  const sameName = [...inDatabase, ...tables].filter(({ name }) => matchesPart(table, name));
+  const inSchema = inDatabase.filter((place) => matchesPart(schema, place.schema));
+  const names = suggest(searched, new Set(inSchema.map(({ name }) => name)));
   const near = [
-    ...elsewhere.map((place) => printPlace(place)),
-    ...names.flatMap((name) => alike.filter((place) => place.name === name).map(print)),
+    ...sameName.map((place) => printPlace(place)),
+    ...names.flatMap((name) => inSchema.filter((place) => place.name === name).map(print)),
     ...(suggest(
-      `${printPart(schema)}.${word}`,
+      `${printPart(schema)}.${searched}`,
       new Set(inDatabase.map((place) => `${place.schema}.${place.name}`)),
     )).flatMap((full) =>
       inDatabase.filter((place) => `${place.schema}.${place.name}` === full).map(print)

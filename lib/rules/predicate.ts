@@ -1,25 +1,25 @@
-/**
- * SQL predicates that users write, kept within the place where they are put.
+/** SQL predicates written by users: checks that they can be embedded safely. Pure.
  *
  * @module
  */
 import { tokenize } from "../core/internal.ts";
 import { quotedPattern, type Reading } from "./name_pattern.ts";
 
-/**
- * Reads a predicate. It must not be able to end the parentheses it is put into, nor the statement:
- * no semicolon, no parenthesis that is not its own, nothing that is left open, no parameter.
+/** Checks a predicate. It must not end the parentheses or the statement that it is embedded in: no
+ * semicolon, no unbalanced parenthesis, no unterminated quote or comment, no parameter.
  *
- * What it means is for the server to say; this holds whatever it means.
+ * Its meaning is up to the server; this check holds for any meaning.
  */
 export function readPredicate(text: string): Reading<string> {
   const predicate = text.trim();
   if (predicate === "") {
-    return { problem: "an empty predicate; leave the rule out to copy all rows" };
+    return { problem: "the predicate is empty; omit the rule to copy all rows" };
   }
-  if (predicate.includes("\0")) return { problem: "the predicate has a NUL character in it" };
+  if (predicate.includes("\0")) return { problem: "the predicate contains a NUL character" };
   if (/^where\b/i.test(predicate)) {
-    return { problem: `${quotedPattern(predicate)} begins with WHERE: give what comes after it` };
+    return {
+      problem: `${quotedPattern(predicate)} begins with WHERE: give only the condition after it`,
+    };
   }
   let depth = 0;
   let empty = true;
@@ -29,62 +29,59 @@ export function readPredicate(text: string): Reading<string> {
     empty = false;
     if (kind === "open") return { problem: openProblem(token) };
     if (kind === "parameter") {
-      return { problem: `${token} in the predicate stands for nothing: write the value itself` };
+      return { problem: `the predicate contains the parameter ${token}: write the value itself` };
     }
     if (kind !== "symbol") continue;
     if (token === ";") {
       return {
         problem: `the predicate ${
           quotedPattern(predicate)
-        } has a semicolon in it: give one condition only`,
+        } contains a semicolon: give one condition only`,
       };
     }
     if (token === "(") depth++;
     else if (token === ")" && --depth < 0) {
       return {
-        problem: `the predicate ${
-          quotedPattern(predicate)
-        } closes a parenthesis that it has not opened`,
+        problem: `the predicate ${quotedPattern(predicate)} has an unmatched closing parenthesis`,
       };
     }
   }
   if (depth > 0) {
     return {
-      problem: `the predicate ${quotedPattern(predicate)} has a parenthesis that is not closed`,
+      problem: `the predicate ${quotedPattern(predicate)} has an unclosed parenthesis`,
     };
   }
-  return empty ? { problem: "the predicate is nothing but comments" } : { value: predicate };
+  return empty ? { problem: "the predicate contains only comments" } : { value: predicate };
 }
 
 function openProblem(token: string): string {
-  if (token.startsWith("/*")) return "a comment in the predicate is not closed";
-  if (/^(?:[uU]&)?"/.test(token)) return "a double quote in the predicate is not closed";
-  if (token.startsWith("$")) return "a dollar quote in the predicate is not closed";
-  return "a quote in the predicate is not closed";
+  if (token.startsWith("/*")) return "the predicate has an unterminated comment";
+  if (/^(?:[uU]&)?"/.test(token)) return "the predicate has an unterminated double quote";
+  if (token.startsWith("$")) return "the predicate has an unterminated dollar quote";
+  return "the predicate has an unterminated quote";
 }
 
-/** A predicate as an operand. The line break ends a comment that the predicate may end with. */
+/** A predicate as an operand. The line break ends a trailing comment. */
 export function inParentheses(predicate: string): string {
   return /--|\/\*/.test(predicate) ? `(${predicate}\n)` : `(${predicate})`;
 }
 
-/** All of the predicates at once. */
+/** The conjunction of the predicates. */
 export function allOf(predicates: readonly string[]): string {
   const [only] = predicates;
   if (predicates.length === 1 && only !== undefined) return only;
   return predicates.map(inParentheses).join(" AND ");
 }
 
-/**
- * What a predicate mentions, as far as its words tell: for questions to a catalog, never for a
- * decision about safety.
+/** What a predicate mentions, judged by its tokens: for catalog queries, never for decisions about
+ * safety.
  */
 export interface PredicateWords {
-  /** Names that may be columns: identifiers that are not followed by a parenthesis or a dot. */
+  /** Possible columns: identifiers not followed by a parenthesis or a dot. */
   readonly identifiers: readonly string[];
-  /** Names that are followed by a parenthesis: functions, some keywords too. */
+  /** Names followed by a parenthesis: functions, and some keywords. */
   readonly calls: readonly { readonly schema: string | undefined; readonly name: string }[];
-  /** Words that are calls without parentheses, like `CURRENT_DATE`, in lower case. */
+  /** Functions called without parentheses, such as `CURRENT_DATE`, in lower case. */
   readonly valueFunctions: readonly string[];
   readonly hasSubquery: boolean;
 }
@@ -103,13 +100,13 @@ const valueFunctions = new Set([
   "user",
 ]);
 
-/** Finds the words of a predicate. */
+/** Finds what a predicate mentions. */
 export function wordsOf(predicate: string): PredicateWords {
   const tokens = [...tokenize(predicate)]
     .filter(({ kind }) => !["space", "line-comment", "block-comment"].includes(kind))
     .map(({ kind, start, end }) => ({ kind, text: predicate.slice(start, end) }));
   const identifiers = new Set<string>();
-  const special = new Set<string>();
+  const calledValues = new Set<string>();
   const calls = new Map<string, { schema: string | undefined; name: string }>();
   let hasSubquery = false;
   for (const [index, token] of tokens.entries()) {
@@ -117,7 +114,7 @@ export function wordsOf(predicate: string): PredicateWords {
     if (name === undefined) continue;
     const next = tokens[index + 1]?.text;
     if (token.kind === "word" && name === "select") hasSubquery = true;
-    if (token.kind === "word" && valueFunctions.has(name)) special.add(name);
+    if (token.kind === "word" && valueFunctions.has(name)) calledValues.add(name);
     else if (next === "(") {
       const before = tokens[index - 2];
       const schema = tokens[index - 1]?.text === "." && before ? nameOf(before) : undefined;
@@ -127,7 +124,7 @@ export function wordsOf(predicate: string): PredicateWords {
   return {
     identifiers: [...identifiers],
     calls: [...calls.values()],
-    valueFunctions: [...special],
+    valueFunctions: [...calledValues],
     hasSubquery,
   };
 }

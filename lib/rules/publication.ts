@@ -1,32 +1,31 @@
-/**
- * Whether a publication could filter by a predicate: what `sync` asks for on top of what a copy
- * does.
+/** Whether a predicate can be a publication's row filter, which replication requires in addition to
+ * the copy. Pure.
  *
  * Source: PostgreSQL documentation, "CREATE PUBLICATION" (row filters, since version 15).
  *
  * @module
  */
 
-/** How often the server may ask a function again for the same arguments. */
+/** PostgreSQL's volatility categories of functions. */
 export type Volatility = "immutable" | "stable" | "volatile";
 
-/** What the source's server says about a predicate. */
+/** What the source server reports about a predicate. */
 export interface PredicateFacts {
   readonly functions: readonly { readonly name: string; readonly volatility: Volatility }[];
   /** Columns of the table that it mentions. */
   readonly columns: readonly string[];
   readonly hasSubquery: boolean;
-  /** Rows that the planner expects, of all rows that it expects. */
+  /** Estimated rows that satisfy it, of all estimated rows. */
   readonly estimate: { readonly rows: number; readonly of: number };
 }
 
-/** What a table has to tell its rows apart for replicated UPDATE and DELETE. */
+/** A table's replica identity. */
 export interface IdentityFacts {
   /** Columns of the replica identity; undefined: all of them (FULL). */
   readonly columns: readonly string[] | undefined;
 }
 
-/** Why a publication of this server cannot filter by the predicate; empty when it can. */
+/** Why a publication of this server cannot use the predicate; empty when it can. */
 export function publicationProblems(
   facts: PredicateFacts,
   { identity, sourceMajor }: { readonly identity: IdentityFacts; readonly sourceMajor: number },
@@ -38,11 +37,13 @@ export function publicationProblems(
     : facts.columns.filter((column) => !columns.includes(column));
   return [
     ...(sourceMajor < 15
-      ? [`PostgreSQL ${sourceMajor} cannot filter the rows of a publication: that came with 15`]
+      ? [
+        `PostgreSQL ${sourceMajor} cannot filter the rows of a publication: row filters require 15`,
+      ]
       : []),
-    ...(facts.hasSubquery ? ["a publication's filter cannot have a subquery"] : []),
+    ...(facts.hasSubquery ? ["a publication's row filter cannot contain a subquery"] : []),
     ...mutable.map(({ name, volatility }) =>
-      `${name} is ${volatility}; a publication's filter takes immutable functions only`
+      `${name} is ${volatility}; a publication's row filter allows only immutable functions`
     ),
     ...(uncovered.length > 0
       ? [

@@ -1,5 +1,4 @@
-/**
- * Rules against what the source really has: everything that is wrong, at once.
+/** Resolves rules against the source's tables, and reports all problems at once. Pure.
  *
  * @module
  */
@@ -16,24 +15,23 @@ import {
 import type { SourceDatabase, SourceTable } from "./source_tables.ts";
 import { describeKind, type RowRule, type TableChoice, type TableRules } from "./table_rules.ts";
 
-/** Rules that hold for the databases of a run. */
+/** Rules resolved for the databases of a run. */
 export interface ResolvedRules {
   readonly rules: TableRules;
-  /** One for each database, in their order. */
+  /** One per database, in order. */
   readonly scopes: readonly TableScope[];
-  /** Nothing may start while there are any. */
+  /** The run must not start unless this is empty. */
   readonly problems: readonly Problem[];
 }
 
-/** Types that a window of time can be laid over. */
+/** Types that a time window applies to. */
 const timeTypes = /^(?:date|timestamp(?:\(\d\))? with(?:out)? time zone)$/;
 
 /**
  * Resolves rules against the selected databases.
- *
- * @param databases those that the run copies
- * @param options `others`: what else the source has; rules of a file for them are passed over,
- * those of flags are problems
+ * @param databases the databases that the run copies
+ * @param options `others`: the source's other databases; rules for them are ignored in a file, and
+ * are problems in flags
  */
 export function resolveRules(
   rules: TableRules,
@@ -41,7 +39,7 @@ export function resolveRules(
   { others = [] }: { readonly others?: readonly string[] } = {},
 ): ResolvedRules {
   const scopes = databases.map((database) => decideTables(rules, database));
-  // a file may have sections for more databases than a run copies
+  // a file may have sections for databases that this run does not copy
   const concerns = ({ pattern, origin }: TableChoice | RowRule) =>
     origin.from === "flag" || pattern.database === undefined ||
     !others.includes(literalOf(pattern.database) ?? "");
@@ -55,15 +53,15 @@ export function resolveRules(
     ),
   ];
   if (problems.length === 0 && rules.include.length + rules.exclude.length > 0) {
-    const left = scopes.some(({ tables }) =>
+    const anyLeft = scopes.some(({ tables }) =>
       tables.some(({ decision }) => decision.outcome !== "left-out")
     );
-    if (!left) {
+    if (!anyLeft) {
       const [choice] = [...rules.include, ...rules.exclude];
-      problems.push({ path: choice!.origin.path, message: "leaves no table at all to copy" });
+      problems.push({ path: choice!.origin.path, message: "excludes every table" });
     }
   }
-  // a rule with a wildcard meets the same trouble in many tables
+  // a rule with a wildcard may have the same problem in many tables
   const unique = new Map(problems.map((problem) => [JSON.stringify(problem), problem]));
   return { rules, scopes, problems: [...unique.values()] };
 }
@@ -90,7 +88,7 @@ function choiceProblems(
   return [{
     path: choice.origin.path,
     message: `${printPattern(choice.pattern)} belongs to the extension ${first.table.extension}: ` +
-      "CREATE EXTENSION makes it, and filters cannot change that",
+      "CREATE EXTENSION creates it, whatever the filters",
   }];
 }
 
@@ -102,18 +100,16 @@ function matchProblems(
   if (all.some((place) => matchesTable(pattern, place))) return [];
   return [{
     path: origin.path,
-    message: `${printPattern(pattern)} ${whyNone(pattern, databases)}`,
+    message: `${printPattern(pattern)} ${explainNoMatch(pattern, databases)}`,
   }];
 }
 
-function whyNone(pattern: TablePattern, databases: readonly SourceDatabase[]): string {
+function explainNoMatch(pattern: TablePattern, databases: readonly SourceDatabase[]): string {
   const database = pattern.database === undefined ? undefined : literalOf(pattern.database);
   const names = databases.map(({ name }) => name);
   if (database !== undefined && !names.includes(database)) {
     const [near] = suggest(database, names, 1);
-    return `names database "${database}", which is not among those that are copied (${
-      names.join(", ")
-    })` +
+    return `names database "${database}", which is not copied (copied: ${names.join(", ")})` +
       (near === undefined ? "" : `; did you mean ${near}?`);
   }
   const all = places(databases);
@@ -123,12 +119,10 @@ function whyNone(pattern: TablePattern, databases: readonly SourceDatabase[]): s
       matchesTable(pattern, { database, schema: dependent.schema, name: dependent.name })
     )
   );
-  if (isView) return "is a view: views come along with the tables that they read";
+  if (isView) return "is a view: views are copied with the tables that they read";
   const near = nearMisses(pattern, all);
   if (near.length > 0) return `matches no table; did you mean ${near.join(" or ")}?`;
-  return `matches no table; there ${all.length === 1 ? "is" : "are"} ${
-    plural(all.length, "table")
-  } in ${names.join(", ")}`;
+  return `matches no table (${plural(all.length, "table")} in ${names.join(", ")})`;
 }
 
 function tableProblems(
@@ -142,14 +136,14 @@ function tableProblems(
   if (decision.outcome === "left-out") {
     const chosenBy = decision.rules[0]?.origin.from ??
       (rules.include[0] ?? rules.exclude[0])?.origin.from ?? "file";
-    // a flag may leave out what the file has a rule for: that is what flags are there for
+    // a flag may exclude a table that the file has a rule for: flags override the file
     return own
       .filter(({ origin, pattern }) =>
         !(origin.from === "file" && chosenBy === "flag") && literalOf(pattern.table) !== undefined
       )
       .map(({ origin }) => ({
         path: origin.path,
-        message: `${name} has no rows to choose from, it is left out: ${decision.reason}`,
+        message: `${name} is left out, so its rows cannot be filtered: ${decision.reason}`,
       }));
   }
   const effective = flags.length > 0 ? flags : own;
@@ -166,12 +160,12 @@ function conflicts(rules: readonly RowRule[], name: string): readonly Problem[] 
   const schemaOnly = rules.find(({ kind }) => kind === "schema-only");
   return rest.flatMap((rule, index): readonly Problem[] => {
     const before = rules.slice(0, index + 1);
-    const twin = before.find(({ kind }) => kind === rule.kind);
-    if (twin !== undefined) {
+    const duplicate = before.find(({ kind }) => kind === rule.kind);
+    if (duplicate !== undefined) {
       return [{
         path: rule.origin.path,
-        message: `${name} has ${describeKind(rule.kind)} already: ${twin.origin.path} ${
-          printPattern(twin.pattern)
+        message: `${name} already has ${describeKind(rule.kind)}: ${duplicate.origin.path} ${
+          printPattern(duplicate.pattern)
         }`,
       }];
     }
@@ -181,7 +175,7 @@ function conflicts(rules: readonly RowRule[], name: string): readonly Problem[] 
         path: other.origin.path,
         message: `${name} cannot have ${
           describeKind(other.kind)
-        }: ${schemaOnly.origin.path} says that none of its rows are copied`,
+        }: ${schemaOnly.origin.path} excludes all of its rows`,
       }];
     }
     return [];
@@ -209,8 +203,8 @@ function windowProblems(
     return [{
       path,
       message:
-        `column "${column.name}" of ${name} is ${column.type}; a time filter needs date or timestamp ` +
-        "(for others write a table filter)",
+        `column "${column.name}" of ${name} is ${column.type}; a time filter requires date or timestamp ` +
+        "(for other types use a table filter)",
     }];
   });
 }

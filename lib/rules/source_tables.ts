@@ -1,27 +1,25 @@
-/**
- * What rules are resolved against: the tables of the source as plain data.
+/** The source's tables, which rules are resolved against, as plain data.
  *
  * @module
  */
 import type { TableName } from "../core/internal.ts";
 
-/** What holds rows or looks as if it did. */
+/** Kinds of tables that rules apply to. */
 export type SourceTableKind = "table" | "partitioned" | "foreign";
 
 /** A table of a database. */
 export interface SourceTable extends TableName {
   readonly kind: SourceTableKind;
-  /** Parents: the partitioned table, or the tables it inherits from. */
+  /** The partitioned table, or the tables it inherits from. */
   readonly parents: readonly TableName[];
   readonly isPartition: boolean;
-  /**
-   * Tables that its definition cannot be without: one of whose row type a column is, one that a
-   * function in a default reads.
+  /** Tables that its definition needs: those whose row type a column has, and those that a function
+   * in a default reads.
    */
   readonly needs: readonly TableName[];
-  /** The extension that made it. */
+  /** The extension that it belongs to. */
   readonly extension: string | undefined;
-  /** For an extension's table: whether its rows are the user's (`pg_extension_config_dump`). */
+  /** For an extension's table: whether it holds user data (`pg_extension_config_dump`). */
   readonly isExtensionConfiguration: boolean;
   readonly columns: readonly SourceColumn[];
 }
@@ -29,7 +27,7 @@ export interface SourceTable extends TableName {
 /** A column of a table. */
 export interface SourceColumn {
   readonly name: string;
-  /** As in a table definition: `timestamp with time zone`. */
+  /** As `format_type` prints it: `timestamp with time zone`. */
   readonly type: string;
 }
 
@@ -40,12 +38,12 @@ export interface SourceForeignKey {
   readonly references: TableName;
 }
 
-/** Something other than a table that names relations. */
+/** An object other than a table that refers to relations. */
 export interface SourceDependent extends TableName {
   readonly kind: "view" | "materialized view" | "sequence" | "function" | "policy" | "rule";
-  /** For a function its argument types, for a policy or rule its table: to tell it from others. */
+  /** A function's argument types; the name of a policy or rule. */
   readonly detail?: string;
-  /** Relations that it cannot be without. For a sequence: the table that owns it. */
+  /** Relations that it needs; for a sequence the table that owns it. */
   readonly uses: readonly TableName[];
   /** For a sequence: tables with a default that calls it. */
   readonly usedBy: readonly TableName[];

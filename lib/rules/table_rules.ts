@@ -1,5 +1,4 @@
-/**
- * What the user asks for: which tables move, and which of their rows.
+/** The user's rules: which tables are copied, and which of their rows.
  *
  * @module
  */
@@ -17,24 +16,24 @@ import { readTimeWindow, type TimeWindow } from "./time_window.ts";
 
 /** Where a rule was written. */
 export interface RuleOrigin {
-  /** Flags count more than the file. */
+  /** Flags override the file. */
   readonly from: "flag" | "file";
   /** For messages: `--table-filter`, `move.toml:12: databases.app.schema_only[0]`. */
   readonly path: string;
 }
 
-/** A pattern of tables that are let in or left out. */
+/** A pattern of tables to include or exclude. */
 export interface TableChoice {
   readonly pattern: TablePattern;
   /**
-   * The database whose section of a file it is in: to others it says nothing. A flag speaks of all
-   * databases.
+   * The database whose section of the file it is in; it does not apply to others. Flags apply to
+   * all databases.
    */
   readonly within?: string;
   readonly origin: RuleOrigin;
 }
 
-/** What is to happen with the rows of tables. */
+/** A rule for the rows of tables. */
 export type RowRule =
   & { readonly pattern: TablePattern; readonly origin: RuleOrigin }
   & (
@@ -43,20 +42,18 @@ export type RowRule =
     | { readonly kind: "time-filter"; readonly column: string; readonly window: TimeWindow }
   );
 
-/** All that was asked for; plain data. */
+/** All rules, as plain data. */
 export interface TableRules {
   /** Empty: all tables. */
   readonly include: readonly TableChoice[];
   readonly exclude: readonly TableChoice[];
   readonly rows: readonly RowRule[];
-  /**
-   * The moment that time windows reach back from, as an ISO timestamp: fixed once and kept with the
-   * run.
+  /** The time that time windows end at, as an ISO 8601 timestamp: fixed once and kept with the run.
    */
   readonly now: string;
 }
 
-/** Everything moves. */
+/** Copies everything. */
 export const noTableRules: TableRules = {
   include: [],
   exclude: [],
@@ -64,18 +61,18 @@ export const noTableRules: TableRules = {
   now: "1970-01-01T00:00:00.000Z",
 };
 
-/** Whether nothing is asked for. */
+/** Whether there are no rules. */
 export function asksNothing({ include, exclude, rows }: TableRules): boolean {
   return include.length === 0 && exclude.length === 0 && rows.length === 0;
 }
 
-/** Rules that were read, with everything that is wrong with them. */
+/** Parsed rules with all of their problems. */
 export interface RulesReading {
   readonly rules: Omit<TableRules, "now">;
   readonly problems: readonly Problem[];
 }
 
-/** The texts of the flags, as typed. */
+/** The values of the flags. */
 export interface RuleFlags {
   readonly includeTables: readonly string[];
   readonly excludeTables: readonly string[];
@@ -84,16 +81,15 @@ export interface RuleFlags {
   readonly timeFilters: readonly string[];
 }
 
-/** Reads rules one by one and gathers what is wrong. */
+/** Parses rules one by one and collects their problems. */
 export class RuleReader {
   readonly problems: Problem[] = [];
   readonly #include: TableChoice[] = [];
   readonly #exclude: TableChoice[] = [];
   readonly #rows: RowRule[] = [];
 
-  /**
-   * A pattern of `include` or `exclude`; in a file's section of a database it is written without
-   * the database.
+  /** Adds a pattern of `include` or `exclude`; in a file's section of a database it omits the
+   * database.
    */
   choice(
     what: "include" | "exclude",
@@ -139,7 +135,6 @@ export class RuleReader {
     this.#rows.push({ kind: "time-filter", pattern, column, window, origin });
   }
 
-  /** What is not of the form it should have. */
   #problem(origin: RuleOrigin, message: string): void {
     this.problems.push({ path: origin.path, message });
   }
@@ -157,26 +152,26 @@ export class RuleReader {
     const pattern = this.#value(reading, origin);
     if (pattern === undefined || database === undefined) return pattern;
     if (pattern.database !== undefined && literalOf(pattern.database) !== database) {
-      this.#problem(origin, `names another database than "${database}", whose section this is`);
+      this.#problem(origin, `names a database other than "${database}", whose section this is`);
       return undefined;
     }
     return { ...pattern, database: [database] };
   }
 
-  /** All that could be read, and all that was wrong, duplicates included. */
+  /** The parsed rules and all problems, including duplicates. */
   done(): RulesReading {
     const rules = { include: this.#include, exclude: this.#exclude, rows: this.#rows };
     return { rules, problems: [...this.problems, ...structuralProblems(rules)] };
   }
 }
 
-/** Reads the flags. */
+/** Parses the flags. */
 export function readRuleFlags(flags: RuleFlags): RulesReading {
   const reader = new RuleReader();
   const origin = (path: string): RuleOrigin => ({ from: "flag", path });
   const each = (texts: readonly string[], path: string, read: (text: string) => void) => {
     for (const text of texts.flatMap((text) => cutOutsideQuotes(text, ","))) {
-      if (text.trim() === "") reader.problems.push({ path, message: "has an empty name in it" });
+      if (text.trim() === "") reader.problems.push({ path, message: "contains an empty name" });
       else read(text.trim());
     }
   };
@@ -206,7 +201,7 @@ export function readRuleFlags(flags: RuleFlags): RulesReading {
         path: "--table-filter",
         message: "problem" in problem && /quote/.test(problem.problem)
           ? problem.problem
-          : `${quotedPattern(text)} is not of the form TABLE:PREDICATE`,
+          : `${quotedPattern(text)} must have the form TABLE:PREDICATE`,
       });
     } else {
       reader.tableFilter({ table: readRulePattern(table), where }, {
@@ -224,7 +219,7 @@ export function readRuleFlags(flags: RuleFlags): RulesReading {
           ? problem.problem
           : `${
             quotedPattern(text)
-          } is not of the form TABLE:COLUMN:WINDOW, like events:created_at:6 months`,
+          } must have the form TABLE:COLUMN:WINDOW, such as events:created_at:6 months`,
       });
     } else {
       const name = readPartPattern(column.trim());
@@ -236,7 +231,7 @@ export function readRuleFlags(flags: RuleFlags): RulesReading {
             ? name.problem
             : column.trim() === ""
             ? `${quotedPattern(text)} has an empty column name`
-            : `${quotedPattern(column)} cannot have a wildcard: name one column`,
+            : `${quotedPattern(column)} cannot contain a wildcard: name one column`,
         });
       } else {
         reader.timeFilter(
@@ -249,20 +244,20 @@ export function readRuleFlags(flags: RuleFlags): RulesReading {
   return reader.done();
 }
 
-/** What is wrong whatever tables there are. */
+/** Problems that do not depend on the source's tables. */
 function structuralProblems(
   { include, exclude, rows }: Omit<TableRules, "now">,
 ): readonly Problem[] {
   const problems: Problem[] = [];
-  const meets = (a: TableChoice) => (b: TableChoice) =>
+  const canMeet = (a: TableChoice) => (b: TableChoice) =>
     a.within === undefined || b.within === undefined || a.within === b.within;
-  const clash = exclude.find((choice) => include.some(meets(choice)));
+  const clash = exclude.find((choice) => include.some(canMeet(choice)));
   if (clash !== undefined) {
     problems.push({
       path: clash.origin.path,
       message: `cannot be combined with ${
-        include.find(meets(clash))!.origin.path
-      }: tables are either let in or left out`,
+        include.find(canMeet(clash))!.origin.path
+      }: use either include or exclude`,
     });
   }
   const seen = new Map<string, RuleOrigin>();
@@ -272,7 +267,7 @@ function structuralProblems(
     if (earlier !== undefined) {
       problems.push({
         path: origin.path,
-        message: `is a duplicate: ${describeKind(kind)} for this table is there already` +
+        message: `is a duplicate: this table already has ${describeKind(kind)}` +
           (earlier.path === origin.path ? "" : ` (${earlier.path})`),
       });
     } else seen.set(key, origin);
@@ -280,7 +275,7 @@ function structuralProblems(
   return problems;
 }
 
-/** A kind of rule for people. */
+/** A kind of rule for messages. */
 export function describeKind(kind: RowRule["kind"]): string {
   return {
     "schema-only": "a schema-only rule",
@@ -290,9 +285,9 @@ export function describeKind(kind: RowRule["kind"]): string {
 }
 
 /**
- * Puts the flags over the file. Either of `--include-tables` and `--exclude-tables` replaces both
- * of the file's lists; rules about rows stay side by side, and for a table that a flag speaks of
- * only the flags count (see `decideTables`).
+ * Lets flags override the file. Either of `--include-tables` and `--exclude-tables` replaces both
+ * of the file's lists. Row rules are kept side by side; for tables that a flag names only the flags
+ * apply (see `decideTables`).
  */
 export function mergeRules(
   flags: Omit<TableRules, "now">,

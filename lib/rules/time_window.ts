@@ -1,18 +1,17 @@
-/**
- * Windows of time that reach back from one moment: `6 months`.
+/** Time windows that end at a given time: `6 months`. Pure.
  *
  * @module
  */
 import { plural, quoteIdentifier, suggest } from "../core/internal.ts";
 import type { Reading } from "./name_pattern.ts";
 
-/** How far a window reaches back: calendar months and seconds, as an interval has them. */
+/** Length of a window in calendar months and seconds, like an interval. */
 export interface TimeWindow {
   readonly months: number;
   readonly seconds: number;
 }
 
-/** The units a window may be given in. */
+/** The units of a window. */
 export const windowUnits = [
   "second",
   "minute",
@@ -33,39 +32,43 @@ const sizes: Readonly<Record<typeof windowUnits[number], TimeWindow>> = {
   year: { months: 12, seconds: 0 },
 };
 
-/** Reads `6 months`, `1 year`, `90 days`. Days have 24 hours: all is reckoned in UTC. */
+/** Parses `6 months`, `1 year`, `90 days`. Days have 24 hours: times are in UTC. */
 export function readTimeWindow(text: string): Reading<TimeWindow> {
   const match = /^\s*([+-]?[\d.]+)\s*([a-z]*)\s*$/i.exec(text);
-  if (match === null) return { problem: `"${text}" is no time window: write it like "6 months"` };
-  const [, number = "", word = ""] = match;
+  if (match === null) {
+    return { problem: `"${text}" is not a valid time window: write it like "6 months"` };
+  }
+  const [, number = "", unitName = ""] = match;
   if (number.startsWith("-")) {
     return {
-      problem: `"${text}" is negative: a window reaches back, so "${
+      problem: `"${text}" is negative: a window always extends back in time, so write "${
         text.trim().slice(1).trim()
-      }" it is`,
+      }"`,
     };
   }
-  const singular = word.toLowerCase().replace(/s$/, "");
+  const singular = unitName.toLowerCase().replace(/s$/, "");
   const unit = windowUnits.find((each) => each === singular);
   if (unit === undefined) {
     const [near] = suggest(singular, windowUnits, 1);
     return {
-      problem: (word === "" ? `"${text}" has no unit` : `"${word}" is no unit of time`) +
-        (near === undefined ? `: there are ${windowUnits.join(", ")}` : `; did you mean ${near}s?`),
+      problem: (unitName === "" ? `"${text}" has no unit` : `"${unitName}" is not a unit of time`) +
+        (near === undefined
+          ? `: use one of ${windowUnits.join(", ")}`
+          : `; did you mean ${near}s?`),
     };
   }
   const count = /^\+?\d+$/.test(number) ? Number(number) : NaN;
-  if (!Number.isSafeInteger(count)) return { problem: `"${number}" is not a whole number` };
-  if (count === 0) return { problem: `"${text}" is an empty window: no row would be in it` };
+  if (!Number.isSafeInteger(count)) return { problem: `"${number}" is not an integer` };
+  if (count === 0) return { problem: `"${text}" is an empty window, which contains no rows` };
   const size = sizes[unit];
   const window = { months: size.months * count, seconds: size.seconds * count };
   if (window.months > 12_000 || window.seconds > 31_557_600_000) {
-    return { problem: `"${text}" is longer than 1000 years; leave the rule out to copy all rows` };
+    return { problem: `"${text}" is longer than 1000 years; omit the rule to copy all rows` };
   }
   return { value: window };
 }
 
-/** A window for people: `6 months`, `90 days`. */
+/** A window for messages: `6 months`, `90 days`. */
 export function printTimeWindow({ months, seconds }: TimeWindow): string {
   const unit = [...windowUnits].reverse().find((each) => {
     const size = sizes[each];
@@ -79,11 +82,10 @@ export function printTimeWindow({ months, seconds }: TimeWindow): string {
 }
 
 /**
- * The moment at which a window begins, as a literal that every date and timestamp type takes:
- * `2025-06-30 12:00:00+00`. A month back from its 31st is the last day of a shorter month, as in
- * PostgreSQL.
+ * The start of a window as a literal for any date or timestamp type: `2025-06-30 12:00:00+00`. As
+ * in PostgreSQL, a month before the 31st is the last day of a shorter month.
  *
- * @param now the moment that the window reaches back from
+ * @param now the end of the window
  */
 export function cutOff({ months, seconds }: TimeWindow, now: Date): string {
   const start = new Date(now);
@@ -97,8 +99,8 @@ export function cutOff({ months, seconds }: TimeWindow, now: Date): string {
 }
 
 /**
- * The predicate of a window. The literal has no type of its own: it becomes the column's, so that
- * the comparison is immutable for `timestamp` as for `timestamptz`, which a publication asks for.
+ * The predicate of a window. The untyped literal takes the column's type, so that the comparison is
+ * immutable for `timestamp` and `timestamptz`, as publications require.
  */
 export function windowPredicate(column: string, literal: string): string {
   return `${quoteIdentifier(column)} >= '${literal}'`;

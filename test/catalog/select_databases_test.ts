@@ -68,7 +68,7 @@ Deno.test("selectDatabases() understands wildcards and quotes", () => {
   equal(select({ include: ['"Odd * ""name"".x"'] }).names, ['Odd * "name".x']);
   equal(select({ include: ['"app*"'] }).names, []);
   equal(select({ include: ['"app'] }).messages, [
-    '--include-databases: "app has a double quote that is not closed',
+    '--include-databases: "app has an unclosed double quote',
   ]);
 });
 

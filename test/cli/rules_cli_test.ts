@@ -60,12 +60,12 @@ Deno.test("bad rules and a missing file are told at once, and no server is asked
   for (
     const expected of [
       /--config: "\/nowhere\/move\.toml" does not exist/,
-      /--exclude-tables: "orders" does not say in which database/,
+      /--exclude-tables: "orders" does not name a database/,
       /--schema-only-tables: "app\.\.x" has an empty part/,
-      /--table-filter: the predicate .* has a semicolon in it/,
-      /--table-filter: "+orders:a"? has a double quote that is not closed/,
+      /--table-filter: the predicate .* contains a semicolon/,
+      /--table-filter: "+orders:a"? has an unclosed double quote/,
       /--time-filter: "-1 day" is negative/,
-      /--time-filter: "moons" is no unit of time/,
+      /--time-filter: "moons" is not a unit of time/,
       /Nothing was touched/,
     ]
   ) match(stderr, expected);

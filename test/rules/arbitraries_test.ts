@@ -6,13 +6,13 @@ import type { RowRule, TableRules } from "../../lib/rules/table_rules.ts";
 
 const shortEnough = (text: string) => new TextEncoder().encode(text).length <= 63;
 
-/** Any legal identifier, the nasty ones often. */
+/** Any legal identifier, often a nasty one. */
 export const identifiers = fc.oneof(
   fc.string({ minLength: 1, maxLength: 12, unit: fc.constantFrom(..."aA.*\" ,:=é日$-_;'\\\n") }),
   fc.string({ minLength: 1, maxLength: 20, unit: "grapheme" }),
 ).filter((name) => !name.includes("\0") && shortEnough(name));
 
-/** A part of a pattern, with wildcards or without. */
+/** A part of a pattern, with or without wildcards. */
 export const parts: fc.Arbitrary<PartPattern> = fc.oneof(
   identifiers.map((name) => [name]),
   fc.tuple(
@@ -22,7 +22,7 @@ export const parts: fc.Arbitrary<PartPattern> = fc.oneof(
   ).map(([first, middle, last]) => [first, ...middle, last]),
 );
 
-/** Any pattern of a filter. */
+/** Any filter pattern. */
 export const filterPatterns: fc.Arbitrary<TablePattern> = fc.record({
   database: parts,
   schema: parts,
@@ -61,7 +61,7 @@ const rowRules: fc.Arbitrary<RowRule> = fc.oneof(
   }),
 );
 
-/** Rules over few names, so that they meet tables and each other. */
+/** Rules over few names, so that they match tables and each other. */
 export const arbitraryRules: fc.Arbitrary<TableRules> = fc.oneof(
   fc.record({ include: fc.array(choices, { maxLength: 3 }), exclude: fc.constant([]) }),
   fc.record({ include: fc.constant([]), exclude: fc.array(choices, { maxLength: 3 }) }),
@@ -74,7 +74,7 @@ export const arbitraryRules: fc.Arbitrary<TableRules> = fc.oneof(
   })
 );
 
-/** A database whose tables have parents among those before them. */
+/** A database whose tables have earlier tables as parents. */
 export const databases: fc.Arbitrary<SourceDatabase> = fc.record({
   name: fewNames,
   names: fc.uniqueArray(fc.record({ schema: fewNames, name: fewNames }), {

@@ -1,6 +1,4 @@
-/**
- * Table rules on real servers: what the catalog tells, what a predicate may do, what every phase
- * makes of them.
+/** Table rules on real servers: dependencies from the catalogs, and checks of predicates.
  */
 import { deepStrictEqual as equal, match, ok, strictEqual } from "node:assert/strict";
 import { checkPredicate, readIdentity, readSourceTables } from "../../lib/catalog/internal.ts";
@@ -66,7 +64,7 @@ async function inShop(
 }
 
 for (const cluster of [old, source]) {
-  Deno.test(`what depends on a table is known from the catalog (${cluster.major})`, async () => {
+  Deno.test(`dependents of a table are read from the catalogs (${cluster.major})`, async () => {
     await inShop(cluster, async (session) => {
       const database = await readSourceTables(session);
       const scope = decideTables(
@@ -90,21 +88,21 @@ for (const cluster of [old, source]) {
     });
   });
 
-  Deno.test(`heirs and users of a row type do not come without their table (${cluster.major})`, async () => {
+  Deno.test(`child tables and users of a row type are left out with their table (${cluster.major})`, async () => {
     await inShop(cluster, async (session) => {
       const database = await readSourceTables(session);
       const scope = decideTables(
         rulesOf({ excludeTables: [`${database.name}.customers`] }),
         database,
       );
-      const left = scope.tables.filter(({ decision }) => decision.outcome === "left-out");
-      equal(left.map(({ table }) => table.name), ["customers", "heir", "typed"]);
+      const leftOut = scope.tables.filter(({ decision }) => decision.outcome === "left-out");
+      equal(leftOut.map(({ table }) => table.name), ["customers", "heir", "typed"]);
       match(
         scope.decide({ schema: "public", name: "typed" })?.reason ?? "",
         /its definition needs customers/,
       );
       const { relations, impossibleKeys } = consequencesOf(scope, database);
-      // the sequence has another user
+      // another table uses the sequence
       ok(!relations.some(({ name }) => name === "customers_id_seq"));
       equal(impossibleKeys.map(({ name }) => name), [
         "orders_customer_fkey",
@@ -113,7 +111,7 @@ for (const cluster of [old, source]) {
     });
   });
 
-  Deno.test(`a predicate is judged by the server before anything starts (${cluster.major})`, async () => {
+  Deno.test(`the server checks a predicate before anything starts (${cluster.major})`, async () => {
     await inShop(cluster, async (session, url) => {
       const database = await readSourceTables(session);
       const table = database.tables.find(({ name }) => name === "customers")!;
@@ -135,24 +133,24 @@ for (const cluster of [old, source]) {
         await problem("id IN (SELECT id FROM orders)"),
         /relation "orders" does not exist → .*public\.users/,
       );
-      // even what the lexical check would have refused cannot run a second statement
+      // even text that the lexical check refuses cannot run a second statement
       match(
         await problem("true); DELETE FROM public.customers; SELECT (true"),
         /multiple commands/,
       );
       match(await problem("true) -- "), /syntax error/);
 
-      const fine = await check(
+      const valid = await check(
         `"Odd Column" > 1 AND public.slow(id) AND name < lower(CURRENT_USER) -- end`,
       );
-      ok("facts" in fine);
-      equal(fine.facts.columns, ["id", "name", "Odd Column"]);
-      equal(fine.facts.functions, [
+      ok("facts" in valid);
+      equal(valid.facts.columns, ["id", "name", "Odd Column"]);
+      equal(valid.facts.functions, [
         { name: "lower", volatility: "immutable" },
         { name: "slow", volatility: "volatile" },
         { name: "CURRENT_USER", volatility: "stable" },
       ]);
-      strictEqual(fine.facts.hasSubquery, false);
+      strictEqual(valid.facts.hasSubquery, false);
       equal(await readIdentity(session, table), { columns: ["id"] });
       equal(await query(url, "SELECT txid_current_if_assigned() AS t"), [{ t: null }]);
     });

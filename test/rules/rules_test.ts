@@ -97,7 +97,7 @@ function resolveProblems(flags: Partial<RuleFlags>, facts = database()): readonl
   );
 }
 
-Deno.test("a pattern that is printed reads as itself, whatever characters names have", () => {
+Deno.test("a printed pattern parses to itself, whatever characters names contain", () => {
   fc.assert(
     fc.property(filterPatterns, (pattern) => {
       const text = printPattern(pattern);
@@ -130,7 +130,7 @@ Deno.test("patterns survive the comma-separated list of a flag", () => {
   }));
 });
 
-Deno.test("partsOverlap() finds the names that two patterns share", () => {
+Deno.test("partsOverlap() finds whether two patterns can match the same name", () => {
   for (
     const [a, b, expected] of [
       [["a", ""], ["", "b"], true],
@@ -147,7 +147,7 @@ Deno.test("partsOverlap() finds the names that two patterns share", () => {
   }
 });
 
-Deno.test("two parts are database and table for a filter, schema and table for a rule", () => {
+Deno.test("a two-part name is database.table in a filter, schema.table in a rule", () => {
   const filter = read({ excludeTables: ["app.orders"] });
   equal(filter.exclude[0]?.pattern, { database: ["app"], schema: ["public"], table: ["orders"] });
   const rule = read({ schemaOnlyTables: ["analytics.orders", "orders", "app.analytics.orders"] });
@@ -158,7 +158,7 @@ Deno.test("two parts are database and table for a filter, schema and table for a
   ]);
 });
 
-Deno.test("two tables of one name in two schemas never mix", () => {
+Deno.test("tables with the same name in two schemas are kept apart", () => {
   const scope = decideTables(
     read({
       tableFilters: ["analytics.orders:id > 5"],
@@ -170,51 +170,57 @@ Deno.test("two tables of one name in two schemas never mix", () => {
   strictEqual(scope.predicateOf({ schema: "analytics", name: "orders" }), "id > 5");
 });
 
-Deno.test("bad flags are all told at once, each with what is wrong", () => {
+Deno.test("all problems with flags are reported at once", () => {
   const long = "x".repeat(64);
   const cases: readonly [Partial<RuleFlags>, RegExp][] = [
     [
       { includeTables: ["app.a"], excludeTables: ["app.b"] },
       /^--exclude-tables: cannot be combined with --include-tables/,
     ],
-    [{ includeTables: ["orders"] }, /^--include-tables: "orders" does not say in which database/],
+    [{ includeTables: ["orders"] }, /^--include-tables: "orders" does not name a database/],
     [{ excludeTables: ["app..orders"] }, /^--exclude-tables: "app\.\.orders" has an empty part/],
     [{ excludeTables: ['app.""'] }, /has an empty part/],
-    [{ excludeTables: ["a.b.c.d"] }, /has 4 parts; a table is database\.schema\.table at most/],
-    [{ excludeTables: ["app.a,,app.b"] }, /has an empty name in it/],
-    [{ excludeTables: ['app."orders'] }, /has a double quote that is not closed/],
+    [
+      { excludeTables: ["a.b.c.d"] },
+      /has 4 parts; a table name has at most three: database\.schema\.table/,
+    ],
+    [{ excludeTables: ["app.a,,app.b"] }, /contains an empty name/],
+    [{ excludeTables: ['app."orders'] }, /has an unclosed double quote/],
     [{ excludeTables: [`app.${long}`] }, /has a part of 64 bytes/],
-    [{ tableFilters: ["orders"] }, /^--table-filter: "orders" is not of the form TABLE:PREDICATE/],
-    [{ tableFilters: ["orders:"] }, /an empty predicate/],
-    [{ tableFilters: ["orders:id > 1; DROP TABLE orders"] }, /has a semicolon in it/],
-    [{ tableFilters: ["orders:note = 'x"] }, /a quote in the predicate is not closed/],
-    [{ tableFilters: ['"orders:id > 1'] }, /has a double quote that is not closed/],
-    [{ tableFilters: ["orders:id > 1) OR (true"] }, /closes a parenthesis that it has not opened/],
-    [{ tableFilters: ["orders:(id > 1"] }, /has a parenthesis that is not closed/],
-    [{ tableFilters: ["orders:id > 1 /* x"] }, /a comment in the predicate is not closed/],
-    [{ tableFilters: ["orders:id > $1"] }, /\$1 in the predicate stands for nothing/],
-    [{ tableFilters: ["orders:-- all"] }, /nothing but comments/],
+    [{ tableFilters: ["orders"] }, /^--table-filter: "orders" must have the form TABLE:PREDICATE/],
+    [{ tableFilters: ["orders:"] }, /the predicate is empty/],
+    [{ tableFilters: ["orders:id > 1; DROP TABLE orders"] }, /contains a semicolon/],
+    [{ tableFilters: ["orders:note = 'x"] }, /the predicate has an unterminated quote/],
+    [{ tableFilters: ['"orders:id > 1'] }, /has an unclosed double quote/],
+    [{ tableFilters: ["orders:id > 1) OR (true"] }, /has an unmatched closing parenthesis/],
+    [{ tableFilters: ["orders:(id > 1"] }, /has an unclosed parenthesis/],
+    [{ tableFilters: ["orders:id > 1 /* x"] }, /the predicate has an unterminated comment/],
+    [{ tableFilters: ["orders:id > $1"] }, /contains the parameter \$1/],
+    [{ tableFilters: ["orders:-- all"] }, /contains only comments/],
     [{ tableFilters: ["orders:WHERE id > 1"] }, /begins with WHERE/],
-    [{ tableFilters: ["orders:note = $x$ a"] }, /a dollar quote in the predicate is not closed/],
-    [{ timeFilters: ["orders:created_at"] }, /is not of the form TABLE:COLUMN:WINDOW/],
+    [{ tableFilters: ["orders:note = $x$ a"] }, /the predicate has an unterminated dollar quote/],
+    [{ timeFilters: ["orders:created_at"] }, /must have the form TABLE:COLUMN:WINDOW/],
     [{ timeFilters: ["orders::6 months"] }, /has an empty column name/],
-    [{ timeFilters: ["orders:c*:6 months"] }, /cannot have a wildcard/],
+    [{ timeFilters: ["orders:c*:6 months"] }, /cannot contain a wildcard/],
     [{ timeFilters: ["orders:created_at:-6 months"] }, /"-6 months" is negative/],
     [
       { timeFilters: ["orders:created_at:6 mnths"] },
-      /"mnths" is no unit of time; did you mean months\?/,
+      /"mnths" is not a unit of time; did you mean months\?/,
     ],
-    [{ timeFilters: ["orders:created_at:6 parsecs"] }, /"parsecs" is no unit of time/],
+    [{ timeFilters: ["orders:created_at:6 parsecs"] }, /"parsecs" is not a unit of time/],
     [{ timeFilters: ["orders:created_at:6"] }, /"6" has no unit/],
     [{ timeFilters: ["orders:created_at:0 days"] }, /is an empty window/],
-    [{ timeFilters: ["orders:created_at:1.5 days"] }, /"1.5" is not a whole number/],
-    [{ timeFilters: ["orders:created_at:soon"] }, /is no time window/],
+    [{ timeFilters: ["orders:created_at:1.5 days"] }, /"1.5" is not an integer/],
+    [{ timeFilters: ["orders:created_at:soon"] }, /is not a valid time window/],
     [{ timeFilters: ["orders:created_at:9999 years"] }, /longer than 1000 years/],
     [
       { schemaOnlyTables: ["orders,orders"] },
-      /is a duplicate: a schema-only rule for this table is there already/,
+      /is a duplicate: this table already has a schema-only rule/,
     ],
-    [{ tableFilters: ["orders:id > 1", "public.orders:id > 2"] }, /is a duplicate: a table filter/],
+    [
+      { tableFilters: ["orders:id > 1", "public.orders:id > 2"] },
+      /is a duplicate: this table already has a table filter/,
+    ],
   ];
   for (const [flags, expected] of cases) {
     const problems = problemsOf(flags);
@@ -227,7 +233,7 @@ Deno.test("bad flags are all told at once, each with what is wrong", () => {
   );
 });
 
-Deno.test("rules that the source cannot meet are told with what comes near", () => {
+Deno.test("rules that do not fit the source are reported with suggestions", () => {
   const cases: readonly [Partial<RuleFlags>, RegExp][] = [
     [
       { excludeTables: ["app.ordrs"] },
@@ -239,9 +245,9 @@ Deno.test("rules that the source cannot meet are told with what comes near", () 
     ],
     [
       { excludeTables: ["ap.orders"] },
-      /names database "ap", which is not among those that are copied \(app\); did you mean app\?/,
+      /names database "ap", which is not copied \(copied: app\); did you mean app\?/,
     ],
-    [{ schemaOnlyTables: ["zzzzzzz"] }, /matches no table; there are 7 tables in app/],
+    [{ schemaOnlyTables: ["zzzzzzz"] }, /matches no table \(7 tables in app\)/],
     [{ excludeTables: ["app.spatial_ref_sys"] }, /belongs to the extension postgis/],
     [
       { timeFilters: ["orders:creatd_at:1 day"] },
@@ -249,18 +255,18 @@ Deno.test("rules that the source cannot meet are told with what comes near", () 
     ],
     [
       { timeFilters: ["orders:note:1 day"] },
-      /column "note" of app: orders is text; a time filter needs date or timestamp/,
+      /column "note" of app: orders is text; a time filter requires date or timestamp/,
     ],
     [
       { schemaOnlyTables: ["orders"], tableFilters: ["orders:id > 1"] },
-      /cannot have a table filter: --schema-only-tables says that none of its rows are copied/,
+      /cannot have a table filter: --schema-only-tables excludes all of its rows/,
     ],
-    [{ schemaOnlyTables: ["orders", "order*"] }, /app: orders has a schema-only rule already/],
+    [{ schemaOnlyTables: ["orders", "order*"] }, /app: orders already has a schema-only rule/],
     [
       { excludeTables: ["app.orders"], tableFilters: ["orders:id > 1"] },
-      /has no rows to choose from, it is left out: --exclude-tables/,
+      /is left out, so its rows cannot be filtered: --exclude-tables/,
     ],
-    [{ excludeTables: ["*.*.*"] }, /leaves no table at all/],
+    [{ excludeTables: ["*.*.*"] }, /excludes every table/],
   ];
   for (const [flags, expected] of cases) {
     const problems = resolveProblems(flags);
@@ -273,7 +279,7 @@ Deno.test("rules that the source cannot meet are told with what comes near", () 
   match(resolveProblems({ excludeTables: ["app.recent"] }, view)[0]!, /is a view/);
 });
 
-Deno.test("a file may speak of databases that this run does not copy, a flag may not", () => {
+Deno.test("a file may have rules for databases that this run does not copy, flags may not", () => {
   const rules = read({ schemaOnlyTables: ["shop.public.orders"] });
   const ofFile = {
     ...rules,
@@ -288,7 +294,7 @@ Deno.test("a file may speak of databases that this run does not copy, a flag may
   strictEqual(resolveRules(rules, [database()], { others }).problems.length, 1);
 });
 
-Deno.test("a table filter and a time filter hold together", () => {
+Deno.test("a table filter and a time filter are combined", () => {
   const scope = decideTables(
     read({
       tableFilters: ["orders:id > 1 OR id < 0 -- some"],
@@ -302,7 +308,7 @@ Deno.test("a table filter and a time filter hold together", () => {
   );
 });
 
-Deno.test("partitions follow their parent, and have rules of their own", () => {
+Deno.test("partitions follow their parent unless they have rules of their own", () => {
   const excluded = decideTables(read({ excludeTables: ["app.events"] }), database());
   const decision = excluded.decide({ schema: "public", name: "events_2024" });
   strictEqual(decision?.outcome, "left-out");
@@ -327,7 +333,7 @@ Deno.test("partitions follow their parent, and have rules of their own", () => {
   strictEqual(outcomes["events_2025"], "left-out");
 });
 
-Deno.test("a flag for a table silences what the file says of it, and only of it", () => {
+Deno.test("a flag for a table overrides the file's rules for that table only", () => {
   const flags = readRuleFlags({ ...noFlags, tableFilters: ["orders:id > 1"] }).rules;
   const file = {
     include: [],
@@ -344,7 +350,7 @@ Deno.test("a flag for a table silences what the file says of it, and only of it"
   strictEqual(scope?.decide({ schema: "public", name: "customers" })?.outcome, "structure-only");
 });
 
-Deno.test("either list of the flags replaces both lists of the file", () => {
+Deno.test("either list in flags replaces both lists of the file", () => {
   const flags = read({ includeTables: ["app.orders"] });
   const file = read({ excludeTables: ["app.customers"] });
   const merged = mergeRules(flags, file);
@@ -353,7 +359,7 @@ Deno.test("either list of the flags replaces both lists of the file", () => {
   equal(mergeRules(read({}), file).exclude, file.exclude);
 });
 
-Deno.test("every table gets one decision, and none without what it depends on", () => {
+Deno.test("every table gets one decision, and is created only with what it depends on", () => {
   fc.assert(
     fc.property(arbitraryRules, databases, (rules, database) => {
       const scope = decideTables(rules, database);
@@ -386,7 +392,7 @@ Deno.test("every table gets one decision, and none without what it depends on", 
   );
 });
 
-Deno.test("what depends on a table that is left out does not come, and is told", () => {
+Deno.test("objects that depend on an excluded table are left out and reported", () => {
   const orders = { schema: "public", name: "orders" };
   const facts = database({
     foreignKeys: [
@@ -453,7 +459,7 @@ Deno.test("what depends on a table that is left out does not come, and is told",
     "view v1 is left out: it needs orders, which is left out",
     "function f(integer) is left out: it needs orders, which is left out",
     "view v2 is left out: it needs v1, which is left out",
-    "foreign key fk_out of customers is left out: orders is not there to refer to",
+    "foreign key fk_out of customers is left out: orders is not copied",
     "foreign key fk_some of analytics.orders may stay NOT VALID: not all rows of customers are copied",
   ]);
 });
@@ -476,11 +482,11 @@ Deno.test("the fingerprint does not depend on order, origin or spelling", async 
   strictEqual(
     one,
     "7bee524f923f43edf2337ebb9053fd82828c47f7a3f7b511cc92a0413fe35a68",
-    "a fingerprint that changes between versions would refuse to resume runs of the older one",
+    "a fingerprint that changes between versions prevents resuming runs of older versions",
   );
 });
 
-Deno.test("the fingerprint tells every scope from every other", async () => {
+Deno.test("different scopes have different fingerprints", async () => {
   const databases = { app: "app" };
   const scopes: readonly [Record<string, string>, Partial<RuleFlags>][] = [
     [databases, {}],
@@ -508,7 +514,7 @@ Deno.test("the fingerprint tells every scope from every other", async () => {
   strictEqual(new Set(prints).size, scopes.length);
 });
 
-Deno.test("equal fingerprints mean equal decisions, and rules in another order have the same", () => {
+Deno.test("equal fingerprints mean equal decisions, and the order of rules does not matter", () => {
   fc.assert(
     fc.property(arbitraryRules, arbitraryRules, databases, (a, b, database) => {
       const canonical = (rules: TableRules) => canonicalScope({ databases: {}, rules });
@@ -528,7 +534,7 @@ Deno.test("equal fingerprints mean equal decisions, and rules in another order h
   );
 });
 
-Deno.test("who may speak first counts where flags and file speak of the same tables", () => {
+Deno.test("the origin of rules counts where flags and file have rules for the same tables", () => {
   const flag = { from: "flag", path: "--x" } as const;
   const file = { from: "file", path: "f:1" } as const;
   const every = { database: undefined, schema: ["", ""], table: ["", ""] };
@@ -548,9 +554,9 @@ Deno.test("who may speak first counts where flags and file speak of the same tab
   notStrictEqual(canonical(flag, file), canonical(file, flag));
 });
 
-Deno.test("a predicate stays within its parentheses, or is refused", () => {
+Deno.test("a predicate that stays within its parentheses is accepted", () => {
   for (
-    const fine of [
+    const valid of [
       "a = ';' AND b = ')'",
       "note = $q$;)$q$",
       `"we;ird)" > 1`,
@@ -560,18 +566,18 @@ Deno.test("a predicate stays within its parentheses, or is refused", () => {
       "id IN (SELECT id FROM public.t WHERE (a))",
       "note = 'it''s ;'",
     ]
-  ) equal(readPredicate(fine), { value: fine });
+  ) equal(readPredicate(valid), { value: valid });
   strictEqual(inParentheses("a -- x"), "(a -- x\n)");
   strictEqual(inParentheses("a"), "(a)");
 });
 
-Deno.test("no predicate that is accepted can close its parentheses early", () => {
+Deno.test("no accepted predicate can close its parentheses early", () => {
   const characters = fc.string({ unit: fc.constantFrom(..."();'\"$-/*\\ aEe\n1"), maxLength: 30 });
   fc.assert(
     fc.property(characters, (text) => {
       const read = readPredicate(text);
       if (!("value" in read)) return;
-      // seen from outside, what is in parentheses is one group again
+      // from outside the parenthesized predicate is one group again
       const around = readPredicate(`true AND ${inParentheses(read.value)} AND true`);
       ok("value" in around, text);
     }),
@@ -596,7 +602,7 @@ Deno.test("wordsOf() finds columns, calls and subqueries", () => {
   );
 });
 
-Deno.test("a window's cut-off is one literal, in UTC, by the calendar", () => {
+Deno.test("the start of a window is a literal, in UTC, by the calendar", () => {
   const from = (window: string, moment: string) => {
     const read = readTimeWindow(window);
     ok("value" in read);
@@ -610,7 +616,7 @@ Deno.test("a window's cut-off is one literal, in UTC, by the calendar", () => {
   strictEqual(from("2 weeks", "2025-01-15T00:00:00Z"), "2025-01-01 00:00:00+00");
 });
 
-Deno.test("a window that is printed reads as itself", () => {
+Deno.test("a printed window parses to itself", () => {
   for (
     const text of [
       "1 second",
@@ -629,7 +635,7 @@ Deno.test("a window that is printed reads as itself", () => {
   }
 });
 
-Deno.test("publicationProblems() says what a publication could not filter by", () => {
+Deno.test("publicationProblems() reports what a row filter does not allow", () => {
   const facts = {
     functions: [{ name: "now", volatility: "stable" as const }],
     columns: ["id", "note"],
@@ -637,9 +643,9 @@ Deno.test("publicationProblems() says what a publication could not filter by", (
     estimate: { rows: 1, of: 2 },
   };
   equal(publicationProblems(facts, { identity: { columns: ["id"] }, sourceMajor: 14 }), [
-    "PostgreSQL 14 cannot filter the rows of a publication: that came with 15",
-    "a publication's filter cannot have a subquery",
-    "now is stable; a publication's filter takes immutable functions only",
+    "PostgreSQL 14 cannot filter the rows of a publication: row filters require 15",
+    "a publication's row filter cannot contain a subquery",
+    "now is stable; a publication's row filter allows only immutable functions",
     "the replica identity does not cover note: UPDATE and DELETE on the source would fail",
   ]);
   equal(

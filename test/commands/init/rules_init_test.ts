@@ -152,7 +152,7 @@ Deno.test("two tables of one name in two schemas never mix: one left out, one fi
       messages,
       /FUNCTION .*of_orders.*left out, because it needs an object that a rule excludes/,
     );
-    match(messages, /foreign key lines_o_fkey of lines is left out: orders is not there/);
+    match(messages, /foreign key lines_o_fkey of lines is left out: orders is not copied/);
     match(
       messages,
       /POLICY .*buyers.*left out, because it needs an object that a rule excludes/,
