@@ -1,11 +1,11 @@
 /**
- * Settings and activity of a server, as far as copying and replicating depend on them.
+ * Settings and activity of a server that matter for copying and replication.
  *
  * @module
  */
 import { type Session, textArray } from "../postgres/internal.ts";
 
-/** A setting that is looked at. */
+/** A setting that is read. */
 export type SettingName =
   | "idle_replication_slot_timeout"
   | "max_connections"
@@ -28,14 +28,14 @@ const settingNames: readonly SettingName[] = [
   "max_slot_wal_keep_size", // 13+, MB
   "max_wal_senders",
   "max_worker_processes",
-  "output_plugin_libraries", // updates of August 2026
+  "output_plugin_libraries", // since the August 2026 minor releases
   "reserved_connections", // 16+
   "shared_preload_libraries", // hidden from ordinary roles
   "superuser_reserved_connections",
   "wal_level",
 ];
 
-/** A transaction that is open for long, or prepared. */
+/** A long-running or prepared transaction. */
 export type OpenTransaction = {
   /** Undefined for a prepared one. */
   readonly pid: number | undefined;
@@ -46,18 +46,18 @@ export type OpenTransaction = {
   readonly ageSeconds: number;
 };
 
-/** A server's settings and what goes on there. */
+/** A server's settings and activity. */
 export type ServerActivity = {
-  /** Values as `SHOW` has them without units; missing where version or privileges hide one. */
+  /** Values as in `pg_settings.setting`; a setting is missing if version or privileges hide it. */
   readonly settings: Readonly<Partial<Record<SettingName, string>>>;
   readonly inRecovery: boolean;
   readonly usedConnections: number;
   readonly usedSlots: number;
   readonly usedSenders: number;
-  /** Older than asked for; others' are visible to members of `pg_read_all_stats` only. */
+  /** Only members of `pg_read_all_stats` see those of other roles. */
   readonly longTransactions: readonly OpenTransaction[];
   readonly preparedTransactions: readonly OpenTransaction[];
-  /** Whether our role sees what others do. */
+  /** Whether the role sees the activity of other roles. */
   readonly seesAll: boolean;
 };
 
@@ -93,7 +93,9 @@ type ActivityRow = {
   readonly prepared_transactions: readonly OpenTransaction[];
 };
 
-/** Reads settings and activity; transactions count as long from `longAfterSeconds` on. */
+/**
+ * Reads settings and activity. Transactions older than `longAfterSeconds` count as long-running.
+ */
 export async function readActivity(
   session: Session,
   { longAfterSeconds }: { readonly longAfterSeconds: number },

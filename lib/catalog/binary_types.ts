@@ -1,10 +1,10 @@
 /**
- * Which types look the same in the binary format of COPY on every server.
+ * Determines which types have the same binary COPY format on every server. Pure.
  *
  * @module
  */
 
-/** What a type is made of. */
+/** The composition of a type. */
 export interface TypeFacts {
   readonly name: string;
   /** `pg_type.typtype`. */
@@ -13,16 +13,16 @@ export interface TypeFacts {
   /** Whether it has send and receive functions. */
   readonly hasBinaryForm: boolean;
   /**
-   * Base type of a domain, element of an array, subtype of a range, attributes of a composite:
-   * their OIDs.
+   * OIDs of its parts: base type of a domain, element type of an array, subtype of a range,
+   * attribute types of a composite.
    */
   readonly parts: readonly number[];
 }
 
-/** OIDs below this are assigned by hand and the same in all versions. */
+/** OIDs below this are assigned manually and equal in all versions. */
 const firstGeneratedOid = 10_000;
 
-/** Built-in types whose binary form is an OID, which means another object on another server. */
+/** Built-in types whose binary form is an OID, which differs between servers. */
 const referenceTypes: ReadonlySet<string> = new Set([
   "regclass",
   "regcollation",
@@ -39,12 +39,12 @@ const referenceTypes: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether a type's binary form is independent of the server: built in, or made of such types
- * without its own OIDs showing.
+ * Whether a type's binary form does not depend on the server: it is built in, or composed of such
+ * types without containing other OIDs.
  *
- * Arrays and composites carry the OIDs of their parts, so these must be built in themselves; a
- * domain or range carries none. An enum is its label. Types of extensions may change their form
- * with their version and do not count.
+ * Arrays and composites contain the OIDs of their parts, which must therefore be built in; domains
+ * and ranges contain none. An enum is sent as its label. Types of extensions may change their form
+ * between versions and are not portable.
  */
 export function hasPortableBinaryForm(
   oid: number,

@@ -1,5 +1,5 @@
 /**
- * The columns of tables, as far as copying their values needs to know them.
+ * Reads the columns of tables whose values are copied.
  *
  * @module
  */
@@ -10,9 +10,9 @@ import { hasPortableBinaryForm, type TypeFacts } from "./binary_types.ts";
 export type TableColumn = {
   readonly name: string;
   readonly typeOid: number;
-  /** As in a table definition: `numeric(10,2)`, `app."Mood"[]`. */
+  /** As `format_type` prints it: `numeric(10,2)`, `app."Mood"[]`. */
   readonly typeName: string;
-  /** Whether the binary format of COPY means the same on every server. */
+  /** Whether its binary COPY format is the same on every server. */
   readonly portableBinary: boolean;
 };
 
@@ -24,7 +24,7 @@ const columnStatement = `
    WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
    ORDER BY a.attrelid, a.attnum`;
 
-// Arrays, domains, ranges and composites with all that they are made of.
+// arrays, domains, ranges and composites with their parts
 const typeStatement = `
   WITH RECURSIVE needed (oid) AS (
     SELECT DISTINCT a.atttypid
@@ -74,8 +74,7 @@ type TypeRow = {
 };
 
 /**
- * The columns to copy of each table, by the table's OID; a table without such columns is not in the
- * map.
+ * The columns to copy, by the table's OID; tables without such columns are not in the map.
  */
 export async function readColumns(
   session: Session,
@@ -107,6 +106,7 @@ async function readTypes(session: Session, oids: string): Promise<ReadonlyMap<nu
     kind: row.kind,
     isArray: row.is_array,
     hasBinaryForm: row.has_binary_form,
-    parts: (row.parts ?? []).map(Number), // json has OIDs as numbers, or as text, by version
+    // OIDs in JSON are numbers or text, depending on the version
+    parts: (row.parts ?? []).map(Number),
   }]));
 }

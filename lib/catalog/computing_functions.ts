@@ -1,5 +1,5 @@
 /**
- * Functions of users that the target's server calls while rows arrive there.
+ * Finds user-defined functions that the target server calls for arriving rows.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export type ComputingKind =
   | "always trigger";
 
 /**
- * A function that is called for each row that arrives, with the rights of the session that brings
+ * A function that is called for each arriving row, with the privileges of the session that writes
  * the row.
  */
 export interface ComputingFunction {
@@ -24,15 +24,14 @@ export interface ComputingFunction {
   readonly object: string;
   /** `m.check_it(integer)` */
   readonly name: string;
-  /** The role that owns the function, and may change it. */
+  /** The role that owns the function and can change it. */
   readonly owner: string;
 }
 
 /**
- * Indexes, statistics, materialized views and foreign keys are not among them: the server computes
- * those as the table's owner, in a restricted context. Nor are triggers in other modes than ALWAYS:
- * `init` creates triggers when the rows are in, and an apply worker fires no others. REPLICA
- * triggers, which it fires as well, count as ALWAYS ones.
+ * Excludes indexes, statistics, materialized views and foreign keys, which the server computes as
+ * the table's owner in a restricted context. Of triggers only ALWAYS and REPLICA ones count: `init`
+ * creates triggers after copying the rows, and apply workers fire no others.
  */
 const statement = `
   WITH expression (kind, object, classid, objid) AS (
@@ -93,8 +92,8 @@ const statement = `
    ORDER BY called.kind, called.object, name`;
 
 /**
- * The functions of roles other than superusers in the session's database that are called for rows
- * which arrive on a target.
+ * The functions in the session's database that are called for rows arriving on a target, except
+ * those owned by superusers.
  */
 export function listComputingFunctions(session: Session): Promise<ComputingFunction[]> {
   return session.query<ComputingFunction & Readonly<Record<string, unknown>>>(statement);

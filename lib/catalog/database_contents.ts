@@ -1,5 +1,5 @@
 /**
- * Whether a database holds anything of a user's, and what.
+ * Determines whether a database contains user objects, and which.
  *
  * @module
  */
@@ -14,39 +14,38 @@ import { type Session, textArray } from "../postgres/internal.ts";
 import { listProviderRoles } from "./provider_names.ts";
 import { notOfExtension } from "./extension_members.ts";
 
-/** What a database holds beyond that which comes with PostgreSQL, extensions and the provider. */
+/** Contents of a database besides objects of PostgreSQL, extensions and the provider. */
 export interface DatabaseContents {
   /**
-   * No object of a user's. Extensions alone do not count: `init` creates those that it needs
-   * anyway.
+   * Whether there are no user objects. Extensions do not count: `init` creates them where needed.
    */
   readonly empty: boolean;
-  /** Kinds of objects in the order of their weight. */
+  /** Kinds of objects, largest first. */
   readonly kinds: readonly ObjectCount[];
   /** The largest tables, largest first. */
   readonly largestTables: readonly SizedTable[];
-  /** Extensions besides `plpgsql`. */
+  /** Extensions other than `plpgsql`. */
   readonly extensions: readonly string[];
-  /** `3 tables (120 MB: orders, customers, items), 2 functions`; `nothing` for an empty one. */
+  /** `3 tables (120 MB: orders, customers, items), 2 functions`; `nothing` when empty. */
   readonly description: string;
 }
 
-/** How many objects of a kind there are. */
+/** The number of objects of a kind. */
 export type ObjectCount = {
   readonly kind: ObjectKind;
   readonly count: number;
-  /** Bytes with indexes, for kinds that have any. */
+  /** Bytes including indexes, for kinds that have storage. */
   readonly bytes: number;
 };
 
-/** A table and its bytes with indexes. */
+/** A table and its bytes, including indexes. */
 export type SizedTable = {
   readonly schema: string;
   readonly name: string;
   readonly bytes: number;
 };
 
-/** A kind of object, in words. */
+/** A kind of object. */
 export type ObjectKind =
   | "table"
   | "large object"
@@ -88,10 +87,10 @@ const kindNames: Readonly<Record<ObjectKind, readonly [one: string, many: string
   "statistics object": ["statistics object", "statistics objects"],
 };
 
-/** How many of the largest tables are named. */
+/** The number of tables named in a description. */
 const namedTables = 3;
 
-// 16384 is the first OID of a user's object ("FirstNormalObjectId" in the server's sources).
+// 16384 is the first OID of user objects (FirstNormalObjectId)
 const countStatement = `
   WITH object (kind, class, oid, namespace, owner, bytes) AS (
     SELECT CASE relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'v' THEN 'view'
@@ -181,7 +180,7 @@ const extensionStatement = `
   SELECT extname AS name FROM pg_catalog.pg_extension WHERE extname <> 'plpgsql'
    ORDER BY extname COLLATE pg_catalog."C"`;
 
-/** Looks into the session's database. */
+/** Reads the contents of the session's database. */
 export async function readContents(session: Session): Promise<DatabaseContents> {
   const providerRoles = textArray(listProviderRoles());
   const [kinds, extensions, largest] = await Promise.all([
@@ -202,7 +201,7 @@ export async function readContents(session: Session): Promise<DatabaseContents> 
   };
 }
 
-/** What is there in words, largest first. */
+/** The contents in words, largest first. */
 export function describeContents(
   kinds: readonly ObjectCount[],
   largestTables: readonly SizedTable[],
@@ -211,8 +210,8 @@ export function describeContents(
   return kinds.map(({ kind, count, bytes }) => {
     const [one, many] = kindNames[kind];
     const names = kind === "table" ? namedIn(largestTables, count) : "";
-    const remarks = [bytes > 0 ? formatBytes(bytes) : "", names].filter((text) => text !== "");
-    return plural(count, one, many) + (remarks.length === 0 ? "" : ` (${remarks.join(": ")})`);
+    const notes = [bytes > 0 ? formatBytes(bytes) : "", names].filter((text) => text !== "");
+    return plural(count, one, many) + (notes.length === 0 ? "" : ` (${notes.join(": ")})`);
   }).join(", ");
 }
 

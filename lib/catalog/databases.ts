@@ -1,19 +1,19 @@
 /**
- * The databases of a server, with what creating an equal one takes.
+ * Reads the databases of a server, with the properties needed to create equal ones.
  *
  * @module
  */
 import type { Session } from "../postgres/internal.ts";
 import { isProviderDatabase } from "./provider_names.ts";
 
-/** Which library sorts the texts of a database. */
+/** The library that collates the text of a database. */
 export type LocaleProvider = "libc" | "icu" | "builtin";
 
-/** A database as `pg_database` has it. */
+/** A database as in `pg_database`. */
 export type Database = {
   readonly name: string;
   readonly oid: number;
-  /** Bytes on disk; undefined where our role may not know. */
+  /** Bytes on disk; undefined if the role may not read it. */
   readonly sizeBytes: number | undefined;
   readonly owner: string;
   readonly encoding: string;
@@ -27,16 +27,16 @@ export type Database = {
   readonly tablespace: string;
   readonly isTemplate: boolean;
   readonly allowConnections: boolean;
-  /** A DROP DATABASE was interrupted; nobody can connect any more. */
+  /** A DROP DATABASE was interrupted; connections are impossible. */
   readonly isInvalid: boolean;
-  /** Whether our role has CONNECT. */
+  /** Whether the role has CONNECT. */
   readonly canConnect: boolean;
   readonly comment: string | undefined;
-  /** `rdsadmin` and the like: the provider's own, never to be copied. */
+  /** The provider's own database, such as `rdsadmin`: never copied. */
   readonly providerInternal: boolean;
 };
 
-// Columns that not every version has are looked up by name in the row as JSON.
+// version-dependent columns are read by name from the row as JSON
 const statement = `
   SELECT d.datname AS name, d.oid, pg_catalog.pg_get_userbyid(d.datdba) AS owner,
          CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT')
@@ -78,8 +78,8 @@ type DatabaseRow = {
 };
 
 /**
- * All databases of the session's server, templates and the provider's own included and marked, by
- * name.
+ * All databases of the session's server by name, including templates and the provider's own, which
+ * are marked.
  */
 export async function listDatabases(session: Session): Promise<readonly Database[]> {
   const rows = await session.query<DatabaseRow>(statement);

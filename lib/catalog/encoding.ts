@@ -1,5 +1,5 @@
 /**
- * In which encoding a database has its texts.
+ * Reads the encoding of a database.
  *
  * @module
  */

@@ -1,13 +1,12 @@
 /**
- * What `CREATE EXTENSION` makes, and so nobody has to copy.
+ * Recognizes members of extensions, which `CREATE EXTENSION` creates and copies omit.
  *
  * @module
  */
 
 /**
- * A condition for statements: the object of that system catalog is no member of an extension.
- *
- * @param oid an expression for its OID
+ * An SQL condition: the object of a system catalog is not a member of an extension.
+ * @param oid an SQL expression for its OID
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * Extensions that are installed, and those that could be.
+ * Reads installed and available extensions.
  *
  * @module
  */
@@ -17,13 +17,13 @@ export type AvailableExtension = {
   readonly name: string;
   readonly defaultVersion: string;
   readonly versions: readonly string[];
-  /** Whether only a superuser may create it (and it is not trusted). */
+  /** Whether only a superuser can create it (it is not trusted). */
   readonly needsSuperuser: boolean;
 };
 
 /**
- * Libraries that extensions want in `shared_preload_libraries`, and whether CREATE EXTENSION fails
- * without.
+ * Extensions whose library belongs in `shared_preload_libraries`, and whether CREATE EXTENSION
+ * fails without it.
  */
 const preloaded: Readonly<Record<string, { readonly required: boolean }>> = {
   citus: { required: true },
@@ -39,7 +39,7 @@ const preloaded: Readonly<Record<string, { readonly required: boolean }>> = {
   timescaledb: { required: true },
 };
 
-/** Whether an extension wants its library (of the same name) preloaded; undefined for most. */
+/** Whether an extension needs its library (of the same name) preloaded; undefined for most. */
 export function preloadNeed(extension: string): { readonly required: boolean } | undefined {
   return Object.hasOwn(preloaded, extension) ? preloaded[extension] : undefined;
 }
@@ -55,7 +55,7 @@ export async function listExtensions(session: Session): Promise<readonly Extensi
   return await session.query<Extension>(installedStatement);
 }
 
-// Trusted extensions came with version 13; in 12 all that says superuser means it.
+// trusted extensions exist since 13
 const availableStatement = `
   SELECT a.name, a.default_version,
          (SELECT coalesce(pg_catalog.json_agg(v.version), '[]') FROM pg_catalog.pg_available_extension_versions AS v
@@ -85,7 +85,7 @@ export async function listAvailableExtensions(
   }));
 }
 
-/** Orders extension versions as people read them: `1.10` after `1.9`. */
+/** Compares extension versions numerically: `1.10` comes after `1.9`. */
 export function compareExtensionVersions(a: string, b: string): number {
   return a.localeCompare(b, "en", { numeric: true });
 }

@@ -1,15 +1,15 @@
 /**
- * What may stand between us and the server: poolers and load balancers.
+ * Detects poolers and load balancers between the tool and the server.
  *
  * @module
  */
 import { openSession, ServerError, type Session } from "../postgres/internal.ts";
 
-/** A thing in the way. */
+/** A kind of intermediary. */
 export type Intermediary = "pooler" | "load-balancer";
 
-/** Signs in an address. */
-const addressSigns: readonly {
+/** Addresses that reveal an intermediary. */
+const knownAddresses: readonly {
   readonly kind: Intermediary;
   readonly host?: RegExp;
   readonly port?: number;
@@ -18,25 +18,24 @@ const addressSigns: readonly {
   { kind: "pooler", host: /-pooler\.(?:[a-z0-9-]+\.)+neon\.(?:tech|build)$/ },
   { kind: "pooler", host: /\.pooler\.supabase\.com$/ },
   { kind: "pooler", host: /\.proxy-[a-z0-9]+\.[a-z0-9-]+\.rds\.amazonaws\.com/ },
-  { kind: "pooler", port: 6432 }, // PgBouncer's own, also Azure's and Crunchy's
+  { kind: "pooler", port: 6432 }, // PgBouncer, also at Azure and Crunchy
   { kind: "pooler", port: 6543 }, // Supabase, transaction mode
 ];
 
-/** What an address gives away, undefined when it is an ordinary one. */
+/** The intermediary that an address reveals; undefined for an ordinary address. */
 export function intermediaryByAddress(
   { host, port }: { readonly host: string; readonly port: number },
 ): Intermediary | undefined {
-  return addressSigns.find((sign) => sign.host?.test(host.toLowerCase()) || sign.port === port)
+  return knownAddresses.find((known) => known.host?.test(host.toLowerCase()) || known.port === port)
     ?.kind;
 }
 
 /**
- * Whether sessions share backends, as through a pooler in transaction or statement mode: settings,
- * locks, temporary tables and snapshots are then not ours alone.
+ * Whether sessions share backends, as behind a pooler in transaction or statement mode: settings,
+ * locks, temporary tables and snapshots then do not belong to one session.
  *
- * Two sessions are open at once, and one of them holds a transaction: on a server each has a
- * backend of its own that stays the same. It cannot see a pooler in session mode, which does no
- * harm.
+ * Opens a second session with a transaction: without such a pooler each session keeps its own
+ * backend. A pooler in session mode is not detected, and does no harm.
  */
 export async function sharesBackends(session: Session, signal: AbortSignal): Promise<boolean> {
   await using other = await openSession(session.endpoint, { signal });

@@ -1,26 +1,24 @@
 /**
- * Where a table may be cut by its key, for servers that cannot read ranges of blocks.
+ * Finds key values that split a table, for servers that cannot read ranges of blocks.
  *
  * @module
  */
 import type { Session } from "../postgres/internal.ts";
 import type { Table } from "./tables.ts";
 
-/** Values that cut a table into about equal shares. */
+/** Values that split a table into parts of about equal size. */
 export interface KeyBounds {
   /** The first column of the primary key; never NULL. */
   readonly column: string;
-  /** Its type, with the schema where that is needed. */
+  /** Its type, schema-qualified where needed. */
   readonly type: string;
   /**
-   * Ascending, each once, as texts of the type; the least and the greatest known value are left
-   * out.
+   * Distinct values in ascending order, as text; the smallest and largest known value are omitted.
    */
   readonly bounds: readonly string[];
 }
 
-// a key whose order is not that of the rows would make each part read the whole table, or jump
-// through it
+// unless key order follows row order, each part would read the whole table or need random access
 const boundsStatement = `
   SELECT c.oid, a.attname AS "column", pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
          pg_catalog.to_json(s.histogram_bounds::pg_catalog.text::pg_catalog.text[]) AS bounds
@@ -34,13 +32,11 @@ const boundsStatement = `
    WHERE s.histogram_bounds IS NOT NULL AND pg_catalog.abs(s.correlation) > 0.8`;
 
 /**
- * Reads bounds from the statistics that ANALYZE keeps: no scan, and no skew from gaps in the key. A
- * table that was never analyzed, has no primary key, or does not lie in the order of its key has
- * none.
+ * Reads bounds from the statistics of ANALYZE: without a scan, and without skew from gaps in the
+ * key. A table that was never analyzed, has no primary key, or is not stored in key order has none.
  *
  * Source: PostgreSQL documentation, "pg_stats".
- *
- * @returns by the tables' OIDs
+ * @returns bounds by table OID
  */
 export async function readKeyBounds(
   session: Session,

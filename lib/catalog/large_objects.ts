@@ -1,5 +1,5 @@
 /**
- * Large objects: values of up to 4 TB that live beside the tables.
+ * Reads large objects: values of up to 4 TB stored outside tables.
  *
  * @module
  */
@@ -9,17 +9,17 @@ import type { Session } from "../postgres/internal.ts";
 export type LargeObject = {
   readonly oid: number;
   readonly owner: string;
-  /** Privileges as `aclitem`s, undefined when they are the default. */
+  /** Privileges as `aclitem`s; undefined for the default ones. */
   readonly acl: readonly string[] | undefined;
   readonly comment: string | undefined;
 };
 
-/** How many large objects there are. */
+/** Number and size of large objects. */
 export type LargeObjectSummary = {
   readonly count: number;
   /** Bytes of `pg_largeobject` on disk: an upper bound of their compressed size. */
   readonly bytes: number;
-  /** How many our role may not read. */
+  /** The number that the role may not read. */
   readonly unreadable: number;
 };
 
@@ -57,9 +57,9 @@ type LargeObjectRow = {
 };
 
 /**
- * Lists the large objects by OID, a page at a time: there may be millions.
+ * Lists large objects by OID, in pages: there may be millions.
  *
- * @param options.after begin behind this OID, to resume
+ * @param options.after start after this OID, to resume
  */
 export async function* listLargeObjects(
   session: Session,

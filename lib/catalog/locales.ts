@@ -1,15 +1,15 @@
 /**
- * Which locales a server can make databases with.
+ * Determines the locales that a server can create databases with.
  *
  * @module
  */
 import { quoteLiteral } from "../core/internal.ts";
 import { ServerError, type Session, silenceEventTriggers, SqlState } from "../postgres/internal.ts";
 
-/** What is known of a server's locales. */
+/** The known locales of a server. */
 export type LocaleFacts = {
   /**
-   * Locales of the operating system that the server has met: those of its databases and collations.
+   * Locales of the operating system that the server's databases and collations use.
    */
   readonly libc: readonly string[];
   /** Whether it was built with ICU. */
@@ -29,29 +29,29 @@ const statement = `
 
 type LocaleRow = { readonly libc: readonly string[]; readonly has_icu: boolean };
 
-/** Reads which locales a server knows. */
+/** Reads the known locales of a server. */
 export async function readLocales(session: Session): Promise<LocaleFacts> {
   const { libc, has_icu } = await session.queryOne<LocaleRow>(statement);
   return { libc, hasIcu: has_icu };
 }
 
 /**
- * Whether a server surely has a locale of the operating system; spellings such as `utf8` and
- * `UTF-8` are one.
+ * Whether a server is known to have a locale of the operating system; `utf8` and `UTF-8` are
+ * equivalent.
  */
 export function knowsLocale({ libc }: LocaleFacts, locale: string): boolean {
-  const plain = (name: string) =>
+  const normalize = (name: string) =>
     name.toLowerCase().replace(
       /\.(.*)$/,
       (_, encoding: string) => `.${encoding.replaceAll("-", "")}`,
     );
   return locale === "C" || locale === "POSIX" ||
-    libc.some((known) => plain(known) === plain(locale));
+    libc.some((known) => normalize(known) === normalize(locale));
 }
 
 /**
- * Whether the server's operating system has a locale: found out by making a temporary collation
- * with it, in a transaction that is rolled back. Undefined when that may not be tried.
+ * Whether the server's operating system has a locale, tested by creating a temporary collation in a
+ * transaction that is rolled back. Undefined when the role may not do so.
  */
 export async function tryLocale(session: Session, locale: string): Promise<boolean | undefined> {
   await silenceEventTriggers(session);

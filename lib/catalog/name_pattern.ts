@@ -1,21 +1,21 @@
 /**
- * Names with wildcards, as users write them in filters.
+ * Database names with wildcards, as users write them in filters. Pure.
  *
  * @module
  */
 
-/** A pattern that was read, or why it cannot be. */
+/** A parsed pattern, or the problem with the text. */
 export type NamePattern =
   | {
     readonly matches: (name: string) => boolean;
-    /** The one name it stands for, when it has no wildcard. */
+    /** The only name it matches, when it has no wildcard. */
     readonly literal: string | undefined;
   }
   | { readonly problem: string };
 
 /**
- * Reads `app`, `app_*` or `"Odd * name"`: `*` stands for any characters, except within double
- * quotes, where a doubled quote stands for one. Case counts.
+ * Parses `app`, `app_*` or `"Odd * name"`: `*` matches any characters, except inside double quotes,
+ * where a doubled quote is a literal one. Case-sensitive.
  */
 export function parseNamePattern(text: string): NamePattern {
   let expression = "";
@@ -37,7 +37,7 @@ export function parseNamePattern(text: string): NamePattern {
     }
   }
   if (quoted) return { problem: `${text} has an unclosed double quote` };
-  if (expression === "") return { problem: "an empty name" };
+  if (expression === "") return { problem: "the name is empty" };
   const whole = new RegExp(`^${expression}$`, "s");
   return { matches: (name) => whole.test(name), literal };
 }

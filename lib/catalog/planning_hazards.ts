@@ -1,12 +1,12 @@
 /**
- * Tables that cannot be queried at all without running a user's function.
+ * Finds tables that cannot be queried without running user-defined functions.
  *
- * A server that plans a query of a table evaluates what is constant in the expressions and
- * predicates of its indexes, and in the expressions of its extended statistics, whatever the query
- * asks for: `CREATE INDEX … WHERE id > f(0)` runs `f(0)` in every session that reads the table.
+ * When planning any query of a table, the server evaluates constant subexpressions of its indexes,
+ * index predicates and extended statistics: `CREATE INDEX … WHERE id > f(0)` runs `f(0)` in every
+ * session that reads the table.
  *
  * Source: PostgreSQL's `RelationGetIndexExpressions` and `get_relation_statistics`; no setting
- * switches that off.
+ * disables this.
  *
  * @module
  */
@@ -14,12 +14,11 @@ import { displayName, showOpaque, type TableName, tokenize } from "../core/inter
 import { catalogResultBytes, queryBytes, type Session } from "../postgres/internal.ts";
 
 /**
- * Rows that are read at once: a database may have any number of functions and indexes, each with a
- * text of any length.
+ * Rows per query: there may be any number of functions and indexes, with texts of any length.
  */
 const pageRows = 200;
 
-// dependencies on what the server itself brings are not recorded
+// dependencies on built-in objects are not recorded
 const keyStatement = `
   SELECT i.indexrelid AS oid, true AS is_index
     FROM pg_catalog.pg_index AS i
@@ -44,7 +43,7 @@ const treeStatement = `
     FROM pg_catalog.pg_statistic_ext AS s
    WHERE s.oid = ANY ($2::pg_catalog.oid[])`;
 
-/** A user's function. What an extension made is the server's, as far as this goes. */
+/** Condition for user-defined functions, which exclude those of extensions. */
 const userFunction = (trusting: boolean) =>
   `p.oid >= 16384
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
@@ -57,7 +56,7 @@ const userFunction = (trusting: boolean) =>
       : ""
   }`;
 
-/** Of the OIDs, which are of functions and operators, those that a user's function is behind. */
+/** User-defined functions among the given OIDs of functions and operators. */
 const functionStatement = (oids: readonly number[], trusting: boolean) => `
   SELECT w.oid, n.nspname AS schema, p.proname AS name, m.may_be_inlined,
          CASE WHEN m.may_be_inlined THEN p.prosrc END AS body,
@@ -91,13 +90,13 @@ type ExpressionRow = {
   readonly tree: string;
 };
 
-/** A function of a user's own. */
+/** A user-defined function. */
 interface UserFunction {
   readonly schema: string;
   readonly name: string;
-  /** Whether the server may put its body in its place, and evaluate what is constant there. */
+  /** Whether the server may inline its body, and evaluate constant subexpressions in it. */
   readonly may_be_inlined: boolean;
-  /** Null where it is not inlined. */
+  /** Null if it is not inlined. */
   readonly body: string | null;
   readonly parsed_body: string | null;
   readonly arguments: readonly string[] | null;
@@ -106,9 +105,9 @@ interface UserFunction {
 type FunctionRow = UserFunction & { readonly oid: number | string };
 
 /**
- * By the table's OID, why a query of it would run a user's function.
+ * By table OID, why a query of the table would run a user-defined function.
  *
- * @param trusting whether functions of superusers and of the session's own role do not count
+ * @param trusting whether to ignore functions of superusers and of the session's role
  */
 export async function readPlanningHazards(
   session: Session,
@@ -137,8 +136,7 @@ export async function readPlanningHazards(
 }
 
 /**
- * The user's functions that expressions call, with those that the server may find when it puts
- * bodies in the place of calls.
+ * The user-defined functions that expressions call, directly or through inlined bodies.
  */
 class UserFunctions {
   readonly #session: Session;
@@ -152,26 +150,25 @@ class UserFunctions {
     this.#trusting = trusting;
   }
 
-  /** By its own OID, or that of an operator that it is behind. */
+  /** By its OID, or that of an operator that it implements. */
   get(oid: number): UserFunction | undefined {
     return this.#byOid.get(oid);
   }
 
-  /** Those of all user's functions; empty unless one that is loaded has a body in text. */
+  /** Names of all user-defined functions; empty unless a loaded one has a body in text. */
   get names(): ReadonlySet<string> {
     return this.#names ?? new Set();
   }
 
-  /** Reads what the expressions call. */
+  /** Loads the functions that the expressions call. */
   async load(trees: readonly string[]): Promise<void> {
-    // what the server itself brings is no user's
-    let wanted = this.#unknownIn(trees);
-    while (wanted.length > 0) {
+    let pending = this.#unknownIn(trees);
+    while (pending.length > 0) {
       const found: string[] = [];
-      for (let at = 0; at < wanted.length; at += pageRows) {
-        found.push(...await this.#read(wanted.slice(at, at + pageRows)));
+      for (let at = 0; at < pending.length; at += pageRows) {
+        found.push(...await this.#read(pending.slice(at, at + pageRows)));
       }
-      wanted = this.#unknownIn(found);
+      pending = this.#unknownIn(found);
     }
   }
 
@@ -188,7 +185,7 @@ class UserFunctions {
 
   /** @returns the trees of their bodies */
   async #read(oids: readonly number[]): Promise<readonly string[]> {
-    // bodies may be in any bytes, and this may run within a transaction, which an error would end
+    // bodies may contain any bytes, and an error would abort the caller's transaction
     const rows = await queryBytes<FunctionRow>(
       this.#session,
       functionStatement(oids, this.#trusting),
@@ -211,12 +208,12 @@ class UserFunctions {
   }
 }
 
-/** The first OID that objects get which the server does not bring: `FirstNormalObjectId`. */
+/** The first OID of user objects: `FirstNormalObjectId`. */
 const firstUserOid = 16_384;
 
 /**
- * Why a query of one table would run a function that neither a superuser nor the session's role
- * owns; undefined when none would.
+ * Why a query of the table would run a function that neither a superuser nor the session's role
+ * owns; undefined when it would not.
  */
 export async function planningHazardOf(
   session: Session,
@@ -234,8 +231,8 @@ export async function planningHazardOf(
 }
 
 /**
- * What makes an expression no constant: columns, parameters, what stands for the value of a CASE or
- * of an array's element.
+ * Nodes that make an expression non-constant: columns, parameters, placeholders for values of CASE
+ * and domains.
  */
 const variables: ReadonlySet<string> = new Set([
   "VAR",
@@ -257,10 +254,10 @@ function treeTokens(tree: string): IterableIterator<RegExpExecArray> {
 }
 
 /**
- * The first user function that the server would evaluate in an expression. Pure.
+ * The first user-defined function that the server would evaluate in an expression. Pure.
  *
- * @param tree as the catalogs hold it (`pg_node_tree`)
- * @param functions what it calls is loaded
+ * @param tree the expression as `pg_node_tree`
+ * @param functions with the functions it calls loaded
  */
 function constantCall(
   tree: string,
@@ -290,7 +287,7 @@ function constantCall(
   return undefined;
 }
 
-/** Whether a function's body, put in the place of its call, has something constant to evaluate. */
+/** Whether a function's body, once inlined, contains a constant call. */
 function callsWithin(
   called: UserFunction,
   functions: UserFunctions,
@@ -304,8 +301,8 @@ function callsWithin(
 }
 
 /**
- * The same of a body that is text: calls by name whose arguments name no parameter, operators of a
- * schema, casts of literals.
+ * The same for a body in text: calls by name without parameters in their arguments, operators
+ * qualified with a schema, casts of literals.
  */
 function callsInText(
   { body, arguments: parameters }: UserFunction,

@@ -1,5 +1,5 @@
 /**
- * Predicates of table rules, checked by the server that is to evaluate them.
+ * Lets the source server check the predicates of table rules.
  *
  * @module
  */
@@ -15,14 +15,14 @@ import {
   wordsOf,
 } from "../rules/internal.ts";
 
-/** What the server says of a predicate, or why it refuses it. */
+/** What the server reports about a predicate, or why it rejects it. */
 export type PredicateAnswer =
   | { readonly facts: PredicateFacts }
   | { readonly problem: string; readonly remedy: string | undefined };
 
 /**
- * Lets the server plan a query with the predicate, in a read-only transaction that is rolled back.
- * The query is sent by the extended protocol, which takes one statement and no more; nothing is
+ * Lets the server plan a query with the predicate in a read-only transaction that is rolled back.
+ * The query is sent with the extended protocol, which allows only one statement; nothing is
  * executed.
  */
 export async function checkPredicate(
@@ -33,9 +33,9 @@ export async function checkPredicate(
   if (hazard !== undefined) {
     return {
       problem:
-        `a query of this table runs a function of another role with the rights of ${session.endpoint.user}: ${hazard}`,
+        `any query of this table runs a function of another role with the privileges of ${session.endpoint.user}: ${hazard}`,
       remedy:
-        "copy the table without a filter, drop that index or statistics object, or connect as the function's owner",
+        "copy the table without a filter, drop the index or statistics object, or connect as the function's owner",
     };
   }
   const from = `SELECT FROM ONLY ${quoteQualified(table.schema, table.name)}`;
@@ -61,7 +61,7 @@ export async function checkPredicate(
     if (!(error instanceof ServerError)) throw error;
     return { problem: error.serverMessage.message, remedy: remedyFor(error) };
   } finally {
-    // a session that cannot roll back is about to be closed with its connection
+    // if ROLLBACK fails, the connection is lost
     await session.execute("ROLLBACK").catch(() => {});
   }
 }
@@ -79,7 +79,7 @@ async function plannedRows(session: Session, query: string): Promise<number> {
   return plans[0]?.Plan["Plan Rows"] ?? 0;
 }
 
-// several functions of a name: the worst one counts, for which one is meant only the parser knows
+// of overloaded functions the most volatile one counts, since only the parser resolves overloading
 const volatilityStatement = `
   SELECT pg_catalog.format('%s', p.proname) AS name,
          CASE pg_catalog.min(CASE p.provolatile WHEN 'v' THEN 1 WHEN 's' THEN 2 ELSE 3 END)
@@ -118,8 +118,8 @@ const unqualified: ReadonlySet<string> = new Set([
 
 function remedyFor({ sqlState, serverMessage: { hint } }: ServerError): string | undefined {
   if (!unqualified.has(sqlState)) return hint;
-  return "write names other than the table's own columns with their schema, like public.users" +
-    (hint === undefined ? "" : `; the server says: ${hint}`);
+  return "qualify all names except the table's own columns with their schema, such as public.users" +
+    (hint === undefined ? "" : `; hint from the server: ${hint}`);
 }
 
 const identityStatement = `

@@ -1,5 +1,5 @@
 /**
- * What our role may do.
+ * Reads the privileges of the session's role.
  *
  * @module
  */
@@ -7,18 +7,18 @@ import { type Session, textArray } from "../postgres/internal.ts";
 import { listProviderRoles } from "./provider_names.ts";
 import { notOfExtension } from "./extension_members.ts";
 
-/** Our role on a server. */
+/** The session's role. */
 export type RolePrivileges = {
   readonly name: string;
   readonly superuser: boolean;
   readonly createRole: boolean;
   readonly createDatabase: boolean;
-  /** The attribute itself; providers have roles that stand for it, see {@linkcode mayReplicate}. */
+  /** The attribute; some providers use a role instead, see {@linkcode mayReplicate}. */
   readonly replication: boolean;
   readonly bypassRowSecurity: boolean;
-  /** Connections allowed to it, undefined for no limit of its own. */
+  /** Its connection limit; undefined for none. */
   readonly connectionLimit: number | undefined;
-  /** Whether it may read `pg_authid`, where the passwords are. */
+  /** Whether it may read `pg_authid`, which contains the passwords. */
   readonly readsPasswords: boolean;
   /** Predefined and provider roles whose privileges it has. */
   readonly memberOf: readonly string[];
@@ -37,7 +37,7 @@ const roleStatement = `
     FROM pg_catalog.pg_roles AS r
    WHERE r.rolname = current_user`;
 
-/** Roles by which providers give out what only a superuser or an attribute could otherwise. */
+/** Provider roles that replace superuser or role attributes. */
 const grantingRoles = [
   "rds_superuser",
   "rds_replication",
@@ -61,7 +61,7 @@ type RoleRow = {
   readonly member_of: readonly string[];
 };
 
-/** Reads what the session's role may do. */
+/** Reads the privileges of the session's role. */
 export async function readRolePrivileges(session: Session): Promise<RolePrivileges> {
   const row = await session.queryOne<RoleRow>(roleStatement, [textArray(grantingRoles)]);
   return {
@@ -78,19 +78,19 @@ export async function readRolePrivileges(session: Session): Promise<RolePrivileg
 }
 
 /**
- * Whether the role may create replication slots. On RDS a role stands for the attribute; the admin
- * roles of other providers may only give the attribute away.
+ * Whether the role may create replication slots. On RDS a role replaces the attribute; admin roles
+ * of other providers can only grant the attribute.
  */
 export function mayReplicate({ superuser, replication, memberOf }: RolePrivileges): boolean {
   return superuser || replication || memberOf.includes("rds_replication");
 }
 
 /**
- * Whether the role may create subscriptions: by predefined role since 16, else by what providers
- * patched in.
+ * Whether the role may create subscriptions: through a predefined role since 16, or through a
+ * provider's role.
  */
 export function maySubscribe({ superuser, memberOf }: RolePrivileges): boolean {
-  const enough = [
+  const sufficient = [
     "pg_create_subscription",
     "rds_superuser",
     "cloudsqlsuperuser",
@@ -98,20 +98,20 @@ export function maySubscribe({ superuser, memberOf }: RolePrivileges): boolean {
     "azure_pg_admin",
     "neon_superuser",
   ];
-  return superuser || enough.some((role) => memberOf.includes(role));
+  return superuser || sufficient.some((role) => memberOf.includes(role));
 }
 
-/** A table and what keeps our role from reading all of it. */
+/** The role's access to a table. */
 export type TableAccess = {
   readonly schema: string;
   readonly name: string;
   readonly schemaUsable: boolean;
   readonly selectable: boolean;
   /**
-   * Whether row security would hide rows from us; with `row_security = off` reading fails instead.
+   * Whether row-level security would hide rows; with `row_security = off` reading fails instead.
    */
   readonly rowsHidden: boolean;
-  /** Whether we own it, directly or by membership: needed to publish it. */
+  /** Whether the role owns it, directly or by membership, which publishing requires. */
   readonly owned: boolean;
 };
 
@@ -139,7 +139,7 @@ type AccessRow = {
 };
 
 /**
- * What our role may do with each table, partitioned ones included: pg_dump has to lock those too.
+ * The role's access to each table, including partitioned ones, which pg_dump locks too.
  */
 export async function listTableAccess(session: Session): Promise<readonly TableAccess[]> {
   const rows = await session.query<AccessRow>(accessStatement);
@@ -153,12 +153,12 @@ export async function listTableAccess(session: Session): Promise<readonly TableA
   }));
 }
 
-/** What our role may do in the session's database when it is to be filled. */
+/** The role's privileges in a target database. */
 export type DatabasePrivileges = {
-  /** The name that the server has for it; a pooler may have another. */
+  /** Its name on the server; a pooler may use another name. */
   readonly database: string;
   readonly createSchemas: boolean;
-  /** Undefined when there is no schema `public`. */
+  /** Undefined when schema `public` does not exist. */
   readonly createInPublic: boolean | undefined;
   readonly owned: boolean;
 };
@@ -179,7 +179,7 @@ type DatabaseRow = {
   readonly owned: boolean;
 };
 
-/** Reads what our role may do in the session's database. */
+/** Reads the role's privileges in the session's database. */
 export async function readDatabasePrivileges(session: Session): Promise<DatabasePrivileges> {
   const row = await session.queryOne<DatabaseRow>(databaseStatement);
   return {
@@ -190,7 +190,7 @@ export async function readDatabasePrivileges(session: Session): Promise<Database
   };
 }
 
-/** A role of a server with the attributes that managed servers do not give away. */
+/** A role with the attributes that managed servers do not grant. */
 export type RoleAttributes = {
   readonly name: string;
   readonly superuser: boolean;
@@ -206,7 +206,7 @@ const rolesStatement = `
    WHERE rolname !~ '^pg_' AND rolname <> ALL ($1::pg_catalog.text[])
    ORDER BY rolname COLLATE pg_catalog."C"`;
 
-/** The roles that people made: neither predefined nor a provider's. */
+/** All roles except predefined ones and those of providers. */
 export async function listRoles(session: Session): Promise<readonly RoleAttributes[]> {
   const rows = await session.query<
     {

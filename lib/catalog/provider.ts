@@ -1,11 +1,11 @@
 /**
- * Whose server it is: providers name the same setting and grant differently.
+ * Recognizes the hosting provider: advice about settings and privileges depends on it.
  *
  * @module
  */
 import { type Session, textArray } from "../postgres/internal.ts";
 
-/** A provider that some piece of advice depends on. */
+/** A known provider. */
 export type ProviderId =
   | "aurora"
   | "rds"
@@ -28,14 +28,14 @@ export interface Provider {
   readonly name: string;
 }
 
-/** What gives a provider away. */
+/** What a provider is recognized by. */
 export interface ProviderFacts {
   readonly hosts: readonly string[];
-  /** Names of settings with a prefix, as `rds.logical_replication`. */
+  /** Names of provider settings, such as `rds.logical_replication`. */
   readonly settings: readonly string[];
   readonly roles: readonly string[];
   readonly databases: readonly string[];
-  /** Names of functions in `pg_catalog` that only providers have. */
+  /** Names of provider functions in `pg_catalog`. */
   readonly functions: readonly string[];
 }
 
@@ -47,7 +47,7 @@ interface Signs extends Provider {
   readonly functions?: readonly string[];
 }
 
-/** In order: the first that shows any sign. */
+/** In order of precedence. */
 const providers: readonly Signs[] = [
   {
     id: "aurora",
@@ -124,7 +124,7 @@ const providers: readonly Signs[] = [
   { id: "heroku", name: "Heroku Postgres", setting: /^heroku\./, roles: ["heroku_admin"] },
 ];
 
-/** Whose server it is, undefined when nothing says so: self-hosted, or a provider unknown here. */
+/** The provider; undefined when self-hosted or unknown. */
 export function recogniseProvider(facts: ProviderFacts): Provider | undefined {
   const common = (signs: readonly string[] | undefined, found: readonly string[]) =>
     signs?.some((sign) => found.includes(sign)) ?? false;
@@ -148,7 +148,7 @@ const statement = `
            WHERE pronamespace = 'pg_catalog'::pg_catalog.regnamespace
              AND proname = ANY ($3::pg_catalog.text[])) AS functions`;
 
-/** Looks for signs of a provider on the session's server. */
+/** Recognizes the provider of the session's server. */
 export async function readProvider(session: Session): Promise<Provider | undefined> {
   const signs = (of: (signs: Signs) => readonly string[] | undefined) =>
     textArray(providers.flatMap((provider) => of(provider) ?? []));

@@ -1,10 +1,10 @@
 /**
- * What providers put into every server of theirs and keep for themselves.
+ * Databases and roles that providers reserve for themselves.
  *
  * @module
  */
 
-/** Databases for a provider's own use. */
+/** Databases reserved for providers. */
 const providerDatabases: ReadonlySet<string> = new Set([
   "rdsadmin", // Amazon RDS and Aurora
   "cloudsqladmin", // Google Cloud SQL
@@ -18,7 +18,7 @@ const providerDatabases: ReadonlySet<string> = new Set([
   "ibmclouddb", // IBM Cloud
 ]);
 
-/** Roles for a provider's own use. What they own in a new database is not the user's. */
+/** Roles reserved for providers. Objects that they own in a new database are not user objects. */
 const providerRoles: readonly string[] = [
   "rdsadmin",
   "rds_superuser",
@@ -47,7 +47,7 @@ const providerRoles: readonly string[] = [
   "crunchy_superuser",
 ];
 
-/** Whether a database is the provider's own. */
+/** Whether a database belongs to a provider. */
 export function isProviderDatabase(name: string): boolean {
   return providerDatabases.has(name);
 }

@@ -1,22 +1,21 @@
 /**
- * Row types that columns are made of.
+ * Reads row types that columns contain.
  *
- * A value of a row type is sent as its attributes one after the other, without their names: both
- * servers must have them in one order, or each value arrives in another attribute, without an error
- * where the types are alike.
+ * A row value is sent as its attributes in order, without names. If the servers have them in
+ * different orders, values arrive in the wrong attributes, without an error where the types match.
  *
  * @module
  */
 import { displayName, tableKey, type TableName } from "../core/internal.ts";
 import type { Session } from "../postgres/internal.ts";
 
-/** A table or composite type whose rows are stored in a column somewhere. */
+/** A table or composite type whose row type is part of a column's type. */
 export interface StoredRowType extends TableName {
-  /** Its attributes in their order. */
+  /** Its attributes, in order. */
   readonly attributes: readonly string[];
 }
 
-// Columns of tables, and what arrays, domains, ranges and other row types in them are made of.
+// types of columns, and the parts of arrays, domains, ranges and row types
 const statement = `
   WITH RECURSIVE needed (oid) AS (
     SELECT a.atttypid
@@ -47,7 +46,7 @@ const statement = `
 
 const ofMultiranges = "OR r.rngmultitypid = t.oid";
 
-/** Reads those of the session's database. */
+/** Reads the stored row types of the session's database. */
 export async function readStoredRowTypes(session: Session): Promise<readonly StoredRowType[]> {
   return await session.query<StoredRowType & Record<string, unknown>>(
     statement.replace("MULTIRANGES", session.majorVersion >= 14 ? ofMultiranges : ""),
@@ -55,16 +54,15 @@ export async function readStoredRowTypes(session: Session): Promise<readonly Sto
 }
 
 /**
- * Those that both sides have with their attributes in different orders, as a person would write
- * them. Pure.
+ * Names of row types whose attributes differ in order between the sides. Pure.
  */
 export function differentlyOrdered(
   source: readonly StoredRowType[],
   target: readonly StoredRowType[],
 ): readonly string[] {
-  const there = new Map(target.map((type) => [tableKey(type), type.attributes]));
+  const onTarget = new Map(target.map((type) => [tableKey(type), type.attributes]));
   return source.filter((type) => {
-    const attributes = there.get(tableKey(type));
+    const attributes = onTarget.get(tableKey(type));
     return attributes !== undefined &&
       (attributes.length !== type.attributes.length ||
         attributes.some((name, index) => name !== type.attributes[index]));

@@ -1,19 +1,19 @@
 /**
- * Questions about what is computed with functions of users.
+ * Catalog queries for objects that are computed with user-defined functions.
  *
- * Source: PostgreSQL documentation, "52.18. pg_depend": what an expression refers to is recorded
- * for the object that it belongs to.
+ * Source: PostgreSQL documentation, "52.18. pg_depend": references of an expression are recorded
+ * for the object that contains it.
  *
  * @module
  */
 import { ledgerSchema } from "../core/internal.ts";
 
-const mine = (alias: string) =>
+const isUserSchema = (alias: string) =>
   `${alias}.nspname !~ '^pg_' AND ${alias}.nspname NOT IN ('information_schema', '${ledgerSchema}')`;
 
 /**
- * Objects that are computed by a copy or by replication, with the functions that they reach:
- * directly, by operators, or through views.
+ * Objects that a copy or replication computes, with the functions that they call directly, through
+ * operators, or through views.
  */
 export function computedStatement(major: number): string {
   const statistics = major < 14 ? "" : `
@@ -107,18 +107,18 @@ export function computedStatement(major: number): string {
    ORDER BY kind, object`;
 }
 
-/** Queries of materialized views: texts in them may be queries themselves. */
+/** Queries of materialized views, whose string literals may be queries themselves. */
 export const queriesStatement = `
   SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS object, n.nspname AS schema, c.relname AS name,
          pg_catalog.pg_get_viewdef(c.oid) AS query
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-   WHERE c.relkind = 'm' AND c.relispopulated AND ${mine("n")}
+   WHERE c.relkind = 'm' AND c.relispopulated AND ${isUserSchema("n")}
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
 
 /**
- * Functions of users; those in SQL and PL/pgSQL that have neither a path of their own nor a parsed
- * body (14+) with their bodies.
+ * User-defined functions; with bodies for those in SQL and PL/pgSQL that have neither their own
+ * search_path nor a parsed body (14+).
  */
 export function functionsStatement(major: number): string {
   const parsed = major < 14 ? "" : "AND p.prosqlbody IS NULL";
@@ -137,10 +137,10 @@ export function functionsStatement(major: number): string {
     FROM pg_catalog.pg_proc AS p
     JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
     JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
-   WHERE ${mine("n")}`;
+   WHERE ${isUserSchema("n")}`;
 }
 
-/** Names that only schemas of users have. */
+/** Names that exist in user schemas only. */
 export const namesStatement = `
   WITH named (kind, name, namespace) AS (
     SELECT 'relations', c.relname, c.relnamespace FROM pg_catalog.pg_class AS c
@@ -158,4 +158,6 @@ export const namesStatement = `
     FROM named
     JOIN pg_catalog.pg_namespace AS n ON n.oid = named.namespace
    GROUP BY named.kind, named.name
-  HAVING NOT pg_catalog.bool_or(n.nspname = 'pg_catalog') AND pg_catalog.bool_or(${mine("n")})`;
+  HAVING NOT pg_catalog.bool_or(n.nspname = 'pg_catalog') AND pg_catalog.bool_or(${
+  isUserSchema("n")
+})`;

@@ -1,6 +1,6 @@
 /**
- * What a database computes with functions that count on a `search_path`: found in the catalogs,
- * without running any of it.
+ * Finds objects that are computed with functions that rely on a `search_path`, from the catalogs,
+ * without running any of them.
  *
  * @module
  */
@@ -14,41 +14,41 @@ import {
 } from "./search_path_sql.ts";
 import { findNames, type UnqualifiedName, type UserNames } from "./unqualified_names.ts";
 
-/** When it is computed. */
+/** A kind of computed object. */
 export type ComputedKind =
-  /** With every row that is copied. */
+  /** Computed for every copied row. */
   | "check constraint"
   | "generated column"
   | "partition key"
-  /** When the object is made or filled. */
+  /** Computed when the object is created or filled. */
   | "index"
   | "materialized view"
   | "statistics"
-  /** By replication alone. */
+  /** Run by replication only. */
   | "trigger";
 
-/** Something that is computed with a function, or a query in a text, that counts on a path. */
+/** An object computed with a function, or a query in a string literal, that relies on a path. */
 export interface SearchPathUse {
   readonly kind: ComputedKind;
   /** `public.pages.slug` */
   readonly object: string;
-  /** Whose rows it is computed with; undefined for domains. */
+  /** The table with its rows; undefined for domains. */
   readonly table: TableName | undefined;
   /**
-   * The function that names things without their schema; undefined for a text in the query of a
+   * The function that uses unqualified names; undefined for a string literal in the query of a
    * materialized view.
    */
   readonly routine: PathDependentFunction | undefined;
   readonly names: readonly UnqualifiedName[];
 }
 
-/** A function without a path of its own. */
+/** A function without its own search_path. */
 export interface PathDependentFunction {
   /** `public.slug(text)`, quoted where needed. */
   readonly signature: string;
-  /** The statement that gives it one. */
+  /** The statement that sets one. */
   readonly alter: string;
-  /** Whether it belongs to an extension: the change is then not part of a dump. */
+  /** Whether it belongs to an extension: the change is then not dumped. */
   readonly ofExtension: boolean;
 }
 
@@ -66,19 +66,19 @@ interface FunctionRow extends Record<string, unknown> {
   readonly name: string;
   readonly signature: string;
   readonly keyword: string;
-  /** Null for a function whose body cannot count on a path. */
+  /** Null for a function whose body cannot rely on a path. */
   readonly body: string | null;
   readonly of_extension: boolean;
 }
 
 /**
- * Reads it. Only a few questions where nothing is computed with functions of users. Requires
- * nothing but the catalogs.
+ * Finds the objects. Runs only a few queries if nothing is computed with user-defined functions.
+ * Reads only catalogs.
  */
 export async function readSearchPathUse(session: Session): Promise<readonly SearchPathUse[]> {
   const major = session.majorVersion;
   const computed = await session.query<ComputedRow>(computedStatement(major));
-  // bodies and texts of queries may be in any bytes
+  // bodies and literals may contain any bytes
   const queries = await queryAnyText<
     { object: string; schema: string; name: string; query: string }
   >(
@@ -122,7 +122,7 @@ class FunctionBodies {
     this.#byName = Map.groupBy(functions, ({ schema, name }) => quoteQualified(schema, name));
   }
 
-  /** Those of the functions, and of what they call, that count on a path. */
+  /** The functions, and those they call, that rely on a path. */
   dependent(
     oids: readonly number[],
   ): readonly Required<Pick<SearchPathUse, "routine" | "names">>[] {
@@ -139,8 +139,7 @@ class FunctionBodies {
       if (unqualified.length > 0) {
         found.push({ routine: describe(next, unqualified), names: unqualified });
       }
-      // a path that the caller is given holds for what it calls as well; until then both are to be
-      // reported
+      // a path set on the caller applies to what it calls, too; until then both are reported
       for (const { schema, name } of calls) {
         waiting.push(...this.#byName.get(quoteQualified(schema, name)) ?? []);
       }

@@ -1,5 +1,5 @@
 /**
- * Which databases of the source are meant, and what they are called on the target.
+ * Selects the databases to copy and their names on the target. Pure.
  *
  * @module
  */
@@ -8,14 +8,14 @@ import type { Database } from "./databases.ts";
 import { parseNamePattern } from "./name_pattern.ts";
 import { isProviderDatabase } from "./provider_names.ts";
 
-/** What the user asked for. */
-export interface DatabaseWishes {
-  /** Patterns; empty means all. */
+/** The user's selection of databases. */
+export interface DatabaseSelectors {
+  /** Patterns; empty: all. */
   readonly include: readonly string[];
   readonly exclude: readonly string[];
   /** Source name → target name. */
   readonly map: Readonly<Record<string, string>>;
-  /** The database that the target's URL names, if it does. */
+  /** The database in the target's URL, if any. */
   readonly targetUrlDatabase: string | undefined;
 }
 
@@ -25,18 +25,18 @@ export interface SelectedDatabase {
   readonly target: string;
 }
 
-/** The choice, with what is wrong about it. */
+/** The selected databases, with problems. */
 export interface DatabaseChoice {
   readonly selected: readonly SelectedDatabase[];
-  /** Databases that `all` would mean and that cannot be or need not be copied. */
+  /** Databases that are not copied although no filter excludes them. */
   readonly skipped: readonly { readonly name: string; readonly reason: string }[];
   readonly problems: readonly Problem[];
 }
 
-/** What every server has as the place to connect to when nothing else is there. */
+/** The default database to connect to, which every server has. */
 export const maintenanceDatabase = "postgres";
 
-/** Databases of a server that a user can have put something into. */
+/** Databases that can contain user data: neither templates nor the provider's own. */
 export function offeredDatabases(databases: readonly Database[]): readonly Database[] {
   return databases.filter(({ isTemplate, providerInternal, name }) =>
     !isTemplate && !providerInternal && name !== "template0" && name !== "template1"
@@ -44,36 +44,44 @@ export function offeredDatabases(databases: readonly Database[]): readonly Datab
 }
 
 /**
- * Chooses databases. The maintenance database `postgres` comes along only when it holds something
- * or was named in full.
+ * Selects databases. The maintenance database `postgres` is included only when it is not empty or
+ * is named explicitly.
  *
- * @param databases all of the source
+ * @param databases all databases of the source
  */
 export function selectDatabases(
   databases: readonly Database[],
-  { wishes, maintenanceIsEmpty }: {
-    readonly wishes: DatabaseWishes;
+  { selectors, maintenanceIsEmpty }: {
+    readonly selectors: DatabaseSelectors;
     readonly maintenanceIsEmpty: boolean;
   },
 ): DatabaseChoice {
   const problems: Problem[] = [];
   const offered = offeredDatabases(databases);
-  if (wishes.include.length > 0 && wishes.exclude.length > 0) {
+  if (selectors.include.length > 0 && selectors.exclude.length > 0) {
     problems.push({
       path: "--exclude-databases",
       message: "cannot be combined with --include-databases; use one of them",
     });
   }
-  const include = readFilter(wishes.include, { path: "--include-databases", databases, problems });
-  const exclude = readFilter(wishes.exclude, { path: "--exclude-databases", databases, problems });
-  const meant = offered.filter(({ name }) =>
-    (wishes.include.length === 0 || include.matches(name)) && !exclude.matches(name)
+  const include = readFilter(selectors.include, {
+    path: "--include-databases",
+    databases,
+    problems,
+  });
+  const exclude = readFilter(selectors.exclude, {
+    path: "--exclude-databases",
+    databases,
+    problems,
+  });
+  const matching = offered.filter(({ name }) =>
+    (selectors.include.length === 0 || include.matches(name)) && !exclude.matches(name)
   );
 
   const skipped: { name: string; reason: string }[] = [];
-  const chosen = meant.filter((database) => {
+  const chosen = matching.filter((database) => {
     const named = include.named.has(database.name);
-    const reason = unusable(database);
+    const reason = whyUnusable(database);
     if (reason !== undefined) {
       if (named) {
         problems.push({ path: "--include-databases", message: `"${database.name}" ${reason}` });
@@ -87,22 +95,22 @@ export function selectDatabases(
     return true;
   });
 
-  const selected = nameTargets(chosen, wishes);
-  problems.push(...mapProblems(chosen, databases, wishes.map), ...targetProblems(selected));
+  const selected = nameTargets(chosen, selectors);
+  problems.push(...mapProblems(chosen, databases, selectors.map), ...targetProblems(selected));
   if (selected.length === 0 && problems.length === 0) {
     problems.push({
       path: "--include-databases",
-      message: "there is no database to copy" +
+      message: "no database to copy" +
         listing(skipped.map(({ name, reason }) => `"${name}" ${reason}`)),
     });
   }
   return { selected, skipped, problems };
 }
 
-function unusable(database: Database): string | undefined {
+function whyUnusable(database: Database): string | undefined {
   if (database.isInvalid) return "is invalid: a DROP DATABASE was interrupted; drop it";
   if (!database.allowConnections) return "does not allow connections";
-  if (!database.canConnect) return "does not let our role connect (GRANT CONNECT is missing)";
+  if (!database.canConnect) return "does not allow this role to connect (it lacks CONNECT)";
   return undefined;
 }
 
@@ -137,7 +145,7 @@ function readFilter(
 }
 
 function noMatch(
-  word: string,
+  name: string,
   { matches, databases }: {
     readonly matches: (name: string) => boolean;
     readonly databases: readonly Database[];
@@ -150,14 +158,14 @@ function noMatch(
       : "is a template and is never copied";
   }
   const offered = offeredDatabases(databases).map(({ name }) => name);
-  const near = suggest(word.replaceAll("*", ""), offered);
+  const near = suggest(name.replaceAll("*", ""), offered);
   if (near.length > 0) return `matches no database; did you mean ${near.join(" or ")}?`;
   return `matches no database of the source; it has ${offered.join(", ") || "none"}`;
 }
 
 function nameTargets(
   chosen: readonly Database[],
-  { map, targetUrlDatabase }: DatabaseWishes,
+  { map, targetUrlDatabase }: DatabaseSelectors,
 ): readonly SelectedDatabase[] {
   const renamed = chosen.length === 1 && targetUrlDatabase !== undefined &&
       targetUrlDatabase !== maintenanceDatabase && targetUrlDatabase !== "template1"
@@ -181,8 +189,8 @@ function mapProblems(
     return {
       path: "--map",
       message: exists
-        ? `"${name}" is not among the selected databases`
-        : `"${name}" is no database of the source` +
+        ? `"${name}" is not one of the selected databases`
+        : `"${name}" is not a database of the source` +
           (near.length > 0 ? `; did you mean ${near.join(" or ")}?` : ""),
     };
   });
@@ -194,15 +202,15 @@ function targetProblems(selected: readonly SelectedDatabase[]): readonly Problem
   for (const { source, target } of selected) {
     const bytes = new TextEncoder().encode(target).length;
     const problem = target === ""
-      ? "an empty target name"
+      ? "the target name is empty"
       : target.includes("\0")
-      ? "a target name with a NUL character"
+      ? "the target name contains a NUL character"
       : bytes > 63
-      ? `target name "${target}" has ${bytes} bytes; PostgreSQL allows 63`
+      ? `target name "${target}" has ${bytes} bytes; PostgreSQL limits names to 63`
       : target === "template0" || target === "template1"
       ? `target name "${target}" is a template`
       : isProviderDatabase(target)
-      ? `target name "${target}" is kept by providers for themselves`
+      ? `target name "${target}" is reserved by providers`
       : bySource.has(target)
       ? `"${bySource.get(target)}" and "${source.name}" would both become "${target}"`
       : undefined;

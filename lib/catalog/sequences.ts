@@ -1,5 +1,5 @@
 /**
- * Sequences and where they stand.
+ * Reads and sets sequences.
  *
  * @module
  */
@@ -7,21 +7,21 @@ import { quoteLiteral, quoteQualified, type TableName } from "../core/internal.t
 import type { Session } from "../postgres/internal.ts";
 import { notOfExtension } from "./extension_members.ts";
 
-/** A sequence; also those behind `serial` and identity columns. */
+/** A sequence, including those of `serial` and identity columns. */
 export type Sequence = TableName & {
   readonly oid: number;
   /** The table and column that own it. */
   readonly ownedBy: TableName & { readonly column: string } | undefined;
   readonly isIdentity: boolean;
   readonly isUnlogged: boolean;
-  /** Whether our role may read its value. */
+  /** Whether the role may read its value. */
   readonly readable: boolean;
 };
 
-/** Where a sequence stands. */
+/** A sequence's value. */
 export type SequenceValue = TableName & {
   readonly lastValue: bigint;
-  /** Whether `lastValue` has been handed out. */
+  /** Whether `nextval` has returned `lastValue`. */
   readonly isCalled: boolean;
 };
 
@@ -77,14 +77,14 @@ export async function listSequences(session: Session): Promise<readonly Sequence
   }));
 }
 
-/** Sequences read by one statement: more would come near the server's stack depth. */
+/** Sequences per statement: more could exceed the server's stack depth. */
 const batchSize = 500;
 
 /**
- * Where the given sequences stand, in their order. `pg_sequence_last_value` would not do: it hides
- * the value of a sequence that was set and not yet called.
+ * Reads the values of sequences, in the given order. `pg_sequence_last_value` is not sufficient: it
+ * hides the value of a sequence that was set but not yet called.
  *
- * @throws ServerError when one may not be read
+ * @throws ServerError when one is not readable
  */
 export async function readSequenceValues(
   session: Session,
@@ -113,7 +113,7 @@ export function sequenceValuesStatement(sequences: readonly TableName[]): string
     .join("\nUNION ALL\n") + "\nORDER BY position";
 }
 
-/** Statements that set sequences to the given values, one for each; safe to run again. */
+/** One idempotent statement per sequence that sets its value. */
 export function setvalStatements(values: readonly SequenceValue[]): readonly string[] {
   return values.map(({ schema, name, lastValue, isCalled }) => {
     const sequence = quoteLiteral(quoteQualified(schema, name)).trim();

@@ -1,9 +1,9 @@
 /**
- * What table rules are resolved against: tables with their kinship, foreign keys, and what depends
- * on tables.
+ * Reads what table rules are resolved against: tables with their parents, foreign keys, and
+ * dependents of tables.
  *
- * Everything that names a relation is told by `pg_depend`, which knows it from the parsed object,
- * never by its text.
+ * References to relations are taken from `pg_depend`, which records them from the parsed objects,
+ * never from text.
  *
  * @module
  */
@@ -44,9 +44,9 @@ const parentsStatement = `
    WHERE c.relkind IN ('r', 'p', 'f')
    ORDER BY i.inhrelid, i.inhseqno`;
 
-// What the definition of a table leads to: types of columns, defaults, checks; and from there
-// through types, views and functions to other tables. Foreign keys, triggers and policies come
-// later and are no part of it.
+// tables that a table's definition needs: through types of columns, defaults and checks, and from
+// there through types, views and functions. Foreign keys, triggers and policies are created later
+// and do not count.
 const needsStatement = `
   WITH RECURSIVE part (classid, objid, refclassid, refobjid) AS (
     SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, adrelid, 'pg_catalog.pg_attrdef'::pg_catalog.regclass, oid FROM pg_catalog.pg_attrdef
@@ -99,7 +99,7 @@ const columnsStatement = `
      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
    GROUP BY a.attrelid`;
 
-// those of partitions that come from the parent's key are made with it
+// foreign keys that partitions inherit are created with the parent's
 const foreignKeysStatement = `
   SELECT con.conname AS name,
          own_schema.nspname AS schema, own.relname AS "table",
@@ -219,11 +219,10 @@ type DependentRow = {
 };
 
 /**
- * Reads the session's database for table rules. Inside a transaction the answer belongs to its
- * snapshot.
+ * Reads the session's database for table rules; inside a transaction as of its snapshot.
  */
 export async function readSourceTables(session: Session): Promise<SourceDatabase> {
-  // one session answers in order; sent together they cost one round trip
+  // sent together, the queries cost one round trip
   const [{ name }, tables, parentRows, needRows, columnRows, keys, dependents] = await Promise.all([
     session.queryOne<{ name: string }>("SELECT pg_catalog.current_database() AS name"),
     session.query<TableRow>(tablesStatement, [], { resultBytes: catalogResultBytes }),
@@ -254,7 +253,7 @@ export async function readSourceTables(session: Session): Promise<SourceDatabase
       table: { schema: row.schema, name: row.table },
       references: { schema: row.other_schema, name: row.other_table },
     })),
-    dependents: gather(dependents),
+    dependents: groupDependents(dependents),
   };
 }
 
@@ -266,7 +265,7 @@ function byOid(rows: readonly NamedRow[]): ReadonlyMap<number, readonly TableNam
   return names;
 }
 
-function gather(rows: readonly DependentRow[]): readonly SourceDependent[] {
+function groupDependents(rows: readonly DependentRow[]): readonly SourceDependent[] {
   const dependents = new Map<
     string,
     SourceDependent & { uses: TableName[]; usedBy: TableName[] }

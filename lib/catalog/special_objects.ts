@@ -1,24 +1,24 @@
 /**
- * Objects that a copy treats in a way of its own, counted.
+ * Counts objects that a copy treats specially.
  *
  * @module
  */
 import type { Session } from "../postgres/internal.ts";
 import { notOfExtension } from "./extension_members.ts";
 
-/** What there is in a database besides tables. Extensions' own objects do not count. */
+/** Objects of a database other than tables, without those of extensions. */
 export type SpecialObjects = {
   readonly views: number;
   readonly materializedViews: number;
   readonly functions: number;
   readonly foreignTables: readonly string[];
-  /** User mappings: their passwords are in what pg_dump writes. */
+  /** User mappings: their passwords are part of dumps. */
   readonly userMappings: number;
-  /** Event triggers that fire, by name. */
+  /** Names of enabled event triggers. */
   readonly eventTriggers: readonly string[];
   readonly publications: readonly string[];
   readonly subscriptions: readonly string[];
-  /** Tablespaces besides the default that tables or indexes are in. */
+  /** Tablespaces of tables and indexes, except the default. */
   readonly tablespaces: readonly string[];
 };
 
@@ -66,7 +66,7 @@ type SpecialRow = {
   readonly tablespaces: readonly string[];
 };
 
-/** Counts and names what is special in the session's database. */
+/** Reads the special objects of the session's database. */
 export async function readSpecialObjects(session: Session): Promise<SpecialObjects> {
   const row = await session.queryOne<SpecialRow>(statement);
   return {

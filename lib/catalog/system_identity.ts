@@ -1,5 +1,5 @@
 /**
- * Whether two sessions are on one and the same database, whatever addresses and users led there.
+ * Determines whether two sessions are in the same database, whatever their addresses and users.
  *
  * @module
  */
@@ -8,24 +8,25 @@ import { ServerError, type Session } from "../postgres/internal.ts";
 /** How the databases of two sessions relate. */
 export type ServerRelation = "same-database" | "same-cluster" | "different";
 
-/** What a server says about itself. */
+/** What identifies a server. */
 export type ClusterFacts = {
   /**
-   * Undefined where our role may not read it. Clones made from a backup share it with their origin.
+   * Undefined if the role may not read it. Clones restored from a backup share it with their
+   * origin.
    */
   readonly systemIdentifier: string | undefined;
   readonly database: string;
   readonly databaseOid: number;
   readonly inRecovery: boolean;
-  /** Databases and roles with their OIDs: nobody else's are the same, except in a clone. */
+  /** Databases and roles with their OIDs: unique except among clones. */
   readonly fingerprint: string;
 };
 
 /**
- * Tells how the databases of two sessions relate.
+ * Determines how the databases of two sessions relate.
  *
- * The proof is a lock that one session takes and the other one sees: it needs no privilege and
- * works through poolers. It cannot see that a standby follows its primary; there, identifiers
+ * The proof is a lock that one session takes and the other one sees, which needs no privileges and
+ * works through poolers. For standbys, which do not share locks with their primary, identifiers
  * decide.
  */
 export async function sameDatabase(a: Session, b: Session): Promise<ServerRelation> {
@@ -34,7 +35,7 @@ export async function sameDatabase(a: Session, b: Session): Promise<ServerRelati
   return relate(factsOfA, factsOfB, seen);
 }
 
-/** The decision, from what was read. */
+/** The decision. Pure. */
 export function relate(
   a: ClusterFacts,
   b: ClusterFacts,
@@ -86,7 +87,7 @@ export async function readClusterFacts(session: Session): Promise<ClusterFacts> 
   };
 }
 
-/** Undefined when it cannot be tried: a pooler that gives no transactions. */
+/** Undefined when it cannot be tested: a pooler without transactions. */
 async function seesLockOf(holder: Session, observer: Session): Promise<boolean | undefined> {
   const [high, low] = crypto.getRandomValues(new Int32Array(2));
   try {

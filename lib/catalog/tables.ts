@@ -1,5 +1,5 @@
 /**
- * The tables whose rows are to be copied, and what else is in a database.
+ * Reads the tables whose rows are to be copied.
  *
  * @module
  */
@@ -9,29 +9,29 @@ import { readColumns, type TableColumn } from "./columns.ts";
 import { notOfExtension } from "./extension_members.ts";
 import { readPlanningHazards } from "./planning_hazards.ts";
 
-/** What tells the rows of a table apart for replicated UPDATE and DELETE. */
+/** What identifies rows for replicated UPDATE and DELETE. */
 export type ReplicaIdentity = "primary-key" | "index" | "full" | "nothing";
 
 /** An ordinary table or a leaf partition. */
 export type Table = TableName & {
   readonly oid: number;
   /**
-   * Columns whose values are to be copied, in the order of the table; generated ones are left out.
+   * Columns whose values are copied, in the table's order; generated ones are omitted.
    */
   readonly columns: readonly TableColumn[];
-  /** Bytes of rows and TOAST, without indexes; 0 for an empty one. */
+  /** Bytes of rows and TOAST, without indexes. */
   readonly bytes: number;
-  /** How much of them is TOAST. */
+  /** TOAST's share of `bytes`. */
   readonly toastBytes: number;
-  /** Blocks of the table itself, which ranges of `ctid` are made of. */
+  /** Blocks of the table itself, for ranges of `ctid`. */
   readonly blocks: number;
-  /** The planner's estimate, undefined where there is none yet. */
+  /** The planner's estimate; undefined if there is none yet. */
   readonly rowEstimate: number | undefined;
   readonly isUnlogged: boolean;
   readonly isPartition: boolean;
-  /** The partitioned table at the top, for a partition. */
+  /** For a partition, the topmost partitioned table. */
   readonly partitionRoot: TableName | undefined;
-  /** `heap`, unless an extension brought another one. */
+  /** `heap`, or an extension's access method. */
   readonly accessMethod: string;
   readonly hasPrimaryKey: boolean;
   readonly replicaIdentity: ReplicaIdentity;
@@ -39,13 +39,12 @@ export type Table = TableName & {
   /** Whether the owner is subject to row security too. */
   readonly forcesRowSecurity: boolean;
   /**
-   * For an extension's configuration table: which rows are the user's (an expression, empty for
-   * all).
+   * For an extension's configuration table: the condition for user rows, empty for all rows.
    */
   readonly extensionCondition: string | undefined;
   /**
    * Why a query of the table would run a function that neither a superuser nor the session's role
-   * owns: `index i calls m.f with constants`. COPY of the table as a whole is no query.
+   * owns: `index i calls m.f with constants`. COPY of the whole table is not a query.
    */
   readonly planningHazard?: string | undefined;
 };
@@ -117,11 +116,11 @@ type TableRow = {
 };
 
 /**
- * Every table with rows of its own to copy, by schema and name: ordinary ones, leaf partitions and
- * the configuration tables of extensions. System and temporary tables and those that `CREATE
- * EXTENSION` fills are not among them.
+ * All tables with rows to copy, by schema and name: ordinary tables, leaf partitions and
+ * configuration tables of extensions; not system tables, temporary tables and other tables of
+ * extensions.
  *
- * Inside a transaction the answer belongs to its snapshot (except sizes).
+ * Inside a transaction the result is as of its snapshot, except sizes.
  */
 export async function listTables(session: Session): Promise<readonly Table[]> {
   const rows = await session.query<TableRow>(statement, [], { resultBytes: catalogResultBytes });

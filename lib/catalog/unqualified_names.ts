@@ -1,44 +1,42 @@
 /**
- * Names in the body of a function that an empty `search_path` does not find. Pure: nothing of it is
- * run.
+ * Finds names in function bodies that an empty `search_path` does not resolve. Pure: runs nothing.
  *
  * @module
  */
 import { type Token, tokenize } from "../core/internal.ts";
 
 /**
- * Names of a database that are not the server's own. What `pg_catalog` has too is left out: it is
- * found.
+ * Names of user objects. Names that `pg_catalog` contains too are omitted, because they resolve.
  */
 export interface UserNames {
-  /** Name → schemas that have it. */
+  /** Name → schemas that contain it. */
   readonly relations: ReadonlyMap<string, readonly string[]>;
   readonly functions: ReadonlyMap<string, readonly string[]>;
   readonly types: ReadonlyMap<string, readonly string[]>;
   readonly operators: ReadonlyMap<string, readonly string[]>;
 }
 
-/** A name without its schema. */
+/** A name used without its schema. */
 export interface UnqualifiedName {
   readonly name: string;
-  /** Schemas that have such an object. */
+  /** Schemas that contain the object. */
   readonly schemas: readonly string[];
 }
 
-/** A name with its schema and an opening parenthesis behind it. */
+/** A qualified name followed by a parenthesis. */
 export interface QualifiedCall {
   readonly schema: string;
   readonly name: string;
 }
 
-/** What a text mentions. */
+/** Names in a body. */
 export interface BodyNames {
   readonly unqualified: readonly UnqualifiedName[];
-  /** Functions that are called by their full name: their bodies run under the same path. */
+  /** Functions called by qualified name: their bodies run under the same path. */
   readonly calls: readonly QualifiedCall[];
 }
 
-/** Words that a relation stands behind. */
+/** Words followed by a relation. */
 const beforeRelation: ReadonlySet<string> = new Set([
   "from",
   "join",
@@ -64,20 +62,20 @@ const notDeclared: ReadonlySet<string> = new Set(
   ),
 );
 
-/** Calls in which `FROM` stands before a value. */
+/** Functions in whose arguments `FROM` precedes a value. */
 const fromValue: ReadonlySet<string> = new Set(["extract", "overlay", "substring", "trim"]);
 
 const operatorCharacter = /[-+*/<>=~!@#%^&|`?]/;
 
 interface Word {
   readonly kind: "name" | "literal" | "symbol" | "other";
-  /** Folded like the server folds it; of a literal what is in it. */
+  /** Case-folded as by the server; for a literal its contents. */
   readonly text: string;
 }
 
 /**
- * Finds names of the database that a body of SQL or PL/pgSQL uses without their schema. Column
- * names and variables do not count.
+ * Finds names that a body in SQL or PL/pgSQL uses without their schema. Columns and variables do
+ * not count.
  */
 export function findNames(body: string, names: UserNames): BodyNames {
   const unqualified = new Map<string, UnqualifiedName>();
@@ -141,7 +139,7 @@ function isBeforeValue(words: readonly Word[], from: number): boolean {
   return isComparison || fromValue.has(callAround(words, from) ?? "");
 }
 
-/** The name before the innermost parenthesis that is open there. */
+/** The name before the innermost open parenthesis. */
 function callAround(words: readonly Word[], at: number): string | undefined {
   let closed = 0;
   for (let index = at - 1; index >= 0; index--) {
@@ -168,7 +166,7 @@ function isType(words: readonly Word[], at: number): boolean {
   const after = words[at + 1]?.text;
   if (before?.text === "::") return after !== ".";
   if (before?.kind === "name" && before.text === "as") {
-    // elsewhere it names a column or a table
+    // elsewhere AS introduces an alias
     return after !== "." && (callAround(words, at) === "cast" || isOfDomain(words, at - 1));
   }
   return before?.kind === "name" && !notDeclared.has(before.text) &&
@@ -182,7 +180,7 @@ function isOfDomain(words: readonly Word[], as: number): boolean {
   return words[name - 1]?.text === "domain" && words[name - 2]?.text === "create";
 }
 
-/** Texts that are SQL themselves, and names of relations in them. */
+/** Literals that contain SQL or the name of a relation. */
 function scanLiteral(
   text: string,
   { before, after, opened }: {

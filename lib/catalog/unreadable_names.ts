@@ -1,12 +1,12 @@
 /**
- * Names that no session in UTF-8 can read or write.
+ * Finds names that no UTF-8 session can read or write.
  *
  * @module
  */
 import { hasOpaqueBytes } from "../core/internal.ts";
 import { queryBytes, type Session } from "../postgres/internal.ts";
 
-/** A name in bytes that are no valid UTF-8, or that Unicode lacks. */
+/** A name in invalid UTF-8, or with characters that Unicode lacks. */
 export interface UnreadableName {
   readonly kind:
     | "schema"
@@ -19,14 +19,13 @@ export interface UnreadableName {
     | "event trigger"
     | "publication"
     | "role";
-  /** With such bytes as `decodeOpaque` has them. */
+  /** With such bytes as `decodeOpaque` represents them. */
   readonly name: string;
 }
 
 /**
- * Names that the tool has to write itself. Functions, views, indexes and the like, types that no
- * table has a column of, and schemas without tables go from one server to the other as bytes, in
- * pg_dump's statements.
+ * Names that the tool itself writes. Names of functions, views, indexes and the like, of types
+ * without columns and of schemas without tables are copied as bytes, in pg_dump's statements.
  */
 const statement = `
   SELECT named.kind, named.name
@@ -79,16 +78,16 @@ const rolesStatement = `
    ORDER BY rolname COLLATE pg_catalog."C"`;
 
 /**
- * Those of the session's database, schemas first. In an encoding that is converted, all names
- * beyond ASCII.
+ * The unreadable names of the session's database, schemas first; all non-ASCII names if its
+ * encoding is one that sessions convert.
  */
 export async function listUnreadableNames(session: Session): Promise<readonly UnreadableName[]> {
   return await readNames(session, statement);
 }
 
 /**
- * Roles of the session's server with such names, whether the database has anything of theirs or
- * not.
+ * The unreadable role names of the session's server, whether or not they own objects in the
+ * database.
  */
 export async function listUnreadableRoles(session: Session): Promise<readonly UnreadableName[]> {
   return await readNames(session, rolesStatement);

@@ -1,5 +1,5 @@
 /**
- * What there is to do in a database besides copying rows: read to predict how long that takes.
+ * Reads the work in a database, to predict how long it takes.
  *
  * @module
  */
@@ -13,37 +13,36 @@ export interface IndexFacts {
   readonly table: TableName;
   readonly bytes: number;
   /**
-   * Its columns; undefined for one of expressions, with a condition, or of another kind than btree.
+   * Its columns; undefined for an expression index, a partial index, or a kind other than btree.
    */
   readonly columns: readonly string[] | undefined;
 }
 
-/** A table as far as its rows take time. */
+/** The amount of rows of a table. */
 export interface TableWorkFacts {
   readonly table: TableName;
   /**
-   * Of its bytes those that are rows, as far as statistics tell: a table that was deleted from has
-   * many that are not.
+   * Estimated bytes of live rows, without bloat.
    */
   readonly liveBytes: number;
 }
 
-/** What there is to do. */
+/** The work in a database. */
 export interface WorkFacts {
   readonly tables: readonly TableWorkFacts[];
   readonly indexes: readonly IndexFacts[];
-  /** Foreign keys, with the bytes of the tables whose rows are checked. */
+  /** Foreign keys, with the bytes of the tables that validation reads. */
   readonly foreignKeys: readonly { readonly table: TableName; readonly bytes: number }[];
   readonly sequences: number;
   readonly roles: number;
   readonly materializedViews: number;
-  /** Views, functions, triggers, rules, policies: about a statement each. */
+  /** Views, functions, triggers, rules and policies: about one statement each. */
   readonly otherObjects: number;
   readonly largeObjectBytes: number;
 }
 
-// A row has 24 bytes of header and 4 in its page, values as ANALYZE has seen them. pg_stats hides
-// columns that may not be read: then all counts as live.
+// a row has a header of 24 bytes, a line pointer of 4, and the average widths of ANALYZE. pg_stats
+// hides columns that are not readable: then all bytes count as live.
 const statement = `
   WITH own AS (
     SELECT c.oid, c.relname, c.relkind, c.reltuples, c.reltoastrelid, n.nspname
@@ -118,7 +117,7 @@ type FactsRow = {
   readonly large_object_bytes: number;
 };
 
-/** Reads what there is to do in the session's database. Estimates: nothing is scanned. */
+/** Estimates the work in the session's database, without scanning tables. */
 export async function readWorkFacts(session: Session): Promise<WorkFacts> {
   const row = await session.queryOne<FactsRow>(statement);
   return {

@@ -1,4 +1,5 @@
-/** What else is left out when tables are excluded or copied without all of their rows. Pure.
+/**
+ * What else is left out when tables are excluded or copied without all of their rows. Pure.
  *
  * @module
  */
@@ -19,7 +20,8 @@ export interface LeftOutDependent {
 
 /** What follows from the decisions on a database's tables. */
 export interface Consequences {
-  /** Tables, views and sequences that are not created, except those of extensions.
+  /**
+   * Tables, views and sequences that are not created, except those of extensions.
    */
   readonly relations: readonly TableName[];
   /**

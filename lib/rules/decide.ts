@@ -1,4 +1,5 @@
-/** Decides what happens to each table of a database, and why. Pure.
+/**
+ * Decides what happens to each table of a database, and why. Pure.
  *
  * @module
  */

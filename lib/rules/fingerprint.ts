@@ -1,4 +1,5 @@
-/** The fingerprint of a run's scope: equal for equal scopes, different for different ones.
+/**
+ * The fingerprint of a run's scope: equal for equal scopes, different for different ones.
  *
  * @module
  */

@@ -1,10 +1,12 @@
-/** Table names with wildcards, as users write them: parsing, printing, matching. Pure.
+/**
+ * Table names with wildcards, as users write them: parsing, printing, matching. Pure.
  *
  * @module
  */
 import { plural, suggest } from "../core/internal.ts";
 
-/** One part of a name: the literal text around its wildcards. `["orders"]` is one name, `["app_",
+/**
+ * One part of a name: the literal text around its wildcards. `["orders"]` is one name, `["app_",
  * ""]` is `app_*`, `["", ""]` is `*`.
  */
 export type PartPattern = readonly string[];
@@ -106,7 +108,8 @@ export function printPart(part: PartPattern): string {
   return part.map(printText).join("*");
 }
 
-/** A pattern as text that parses to the same pattern, as a filter (with a database) or as a rule.
+/**
+ * A pattern as text that parses to the same pattern, as a filter (with a database) or as a rule.
  */
 export function printPattern({ database, schema, table }: TablePattern): string {
   return [...(database === undefined ? [] : [database]), schema, table].map(printPart).join(".");
@@ -145,7 +148,8 @@ export function readFilterPattern(text: string): Reading<TablePattern> {
   };
 }
 
-/** Parses the table name of a rule: `table` (in schema `public`), `schema.table` or
+/**
+ * Parses the table name of a rule: `table` (in schema `public`), `schema.table` or
  * `database.schema.table`. Without a database it matches in every database.
  */
 export function readRulePattern(text: string): Reading<TablePattern> {
@@ -270,7 +274,8 @@ export function cutOutsideQuotes(
   return [...pieces, text.slice(from)];
 }
 
-/** The tables with names closest to a pattern, as the user would have to write them.
+/**
+ * The tables with names closest to a pattern, as the user would have to write them.
  */
 export function nearMisses(
   { database, schema, table }: TablePattern,

@@ -1,11 +1,13 @@
-/** SQL predicates written by users: checks that they can be embedded safely. Pure.
+/**
+ * SQL predicates written by users: checks that they can be embedded safely. Pure.
  *
  * @module
  */
 import { tokenize } from "../core/internal.ts";
 import { quotedPattern, type Reading } from "./name_pattern.ts";
 
-/** Checks a predicate. It must not end the parentheses or the statement that it is embedded in: no
+/**
+ * Checks a predicate. It must not end the parentheses or the statement that it is embedded in: no
  * semicolon, no unbalanced parenthesis, no unterminated quote or comment, no parameter.
  *
  * Its meaning is up to the server; this check holds for any meaning.
@@ -73,7 +75,8 @@ export function allOf(predicates: readonly string[]): string {
   return predicates.map(inParentheses).join(" AND ");
 }
 
-/** What a predicate mentions, judged by its tokens: for catalog queries, never for decisions about
+/**
+ * What a predicate mentions, judged by its tokens: for catalog queries, never for decisions about
  * safety.
  */
 export interface PredicateWords {

@@ -1,4 +1,5 @@
-/** Whether a predicate can be a publication's row filter, which replication requires in addition to
+/**
+ * Whether a predicate can be a publication's row filter, which replication requires in addition to
  * the copy. Pure.
  *
  * Source: PostgreSQL documentation, "CREATE PUBLICATION" (row filters, since version 15).

@@ -1,4 +1,5 @@
-/** Resolves rules against the source's tables, and reports all problems at once. Pure.
+/**
+ * Resolves rules against the source's tables, and reports all problems at once. Pure.
  *
  * @module
  */

@@ -1,4 +1,5 @@
-/** The source's tables, which rules are resolved against, as plain data.
+/**
+ * The source's tables, which rules are resolved against, as plain data.
  *
  * @module
  */
@@ -13,7 +14,8 @@ export interface SourceTable extends TableName {
   /** The partitioned table, or the tables it inherits from. */
   readonly parents: readonly TableName[];
   readonly isPartition: boolean;
-  /** Tables that its definition needs: those whose row type a column has, and those that a function
+  /**
+   * Tables that its definition needs: those whose row type a column has, and those that a function
    * in a default reads.
    */
   readonly needs: readonly TableName[];

@@ -1,4 +1,5 @@
-/** The user's rules: which tables are copied, and which of their rows.
+/**
+ * The user's rules: which tables are copied, and which of their rows.
  *
  * @module
  */
@@ -48,7 +49,8 @@ export interface TableRules {
   readonly include: readonly TableChoice[];
   readonly exclude: readonly TableChoice[];
   readonly rows: readonly RowRule[];
-  /** The time that time windows end at, as an ISO 8601 timestamp: fixed once and kept with the run.
+  /**
+   * The time that time windows end at, as an ISO 8601 timestamp: fixed once and kept with the run.
    */
   readonly now: string;
 }
@@ -88,7 +90,8 @@ export class RuleReader {
   readonly #exclude: TableChoice[] = [];
   readonly #rows: RowRule[] = [];
 
-  /** Adds a pattern of `include` or `exclude`; in a file's section of a database it omits the
+  /**
+   * Adds a pattern of `include` or `exclude`; in a file's section of a database it omits the
    * database.
    */
   choice(

@@ -1,4 +1,5 @@
-/** Time windows that end at a given time: `6 months`. Pure.
+/**
+ * Time windows that end at a given time: `6 months`. Pure.
  *
  * @module
  */

@@ -1,4 +1,5 @@
-/** Adapts a statement of a dump to the target's version and privileges. Pure.
+/**
+ * Adapts a statement of a dump to the target's version and privileges. Pure.
  *
  * @module
  */
@@ -17,7 +18,8 @@ export interface SchemaTarget {
   readonly resetRole: string;
 }
 
-/** What to run instead of a statement, and what is lost by it.
+/**
+ * What to run instead of a statement, and what is lost by it.
  */
 export interface AdaptedStatement {
   /** Undefined when there is nothing to run. */
@@ -31,7 +33,8 @@ const settingsSince: Readonly<Record<string, number>> = {
   transaction_timeout: 17,
 };
 
-/** Adapts a statement to the target's version and privileges.
+/**
+ * Adapts a statement to the target's version and privileges.
  *
  * Removed or rewritten for older targets: `SET transaction_timeout` (17), the MAINTAIN privilege
  * (17), `SET ACCESS METHOD` of a partitioned table (17), unlogged sequences (15), `SET COMPRESSION`
@@ -130,7 +133,8 @@ function withoutMultirange(sql: string): string {
   return sql.replace(new RegExp(`,\\n\\s*${option}(?=,?\\n)|\\n\\s*${option},`), "");
 }
 
-/** pg_dump writes the privileges in upper case, before anything that could be quoted.
+/**
+ * pg_dump writes the privileges in upper case, before anything that could be quoted.
  */
 function withoutMaintain(sql: string): string | undefined {
   const match = /^(GRANT|REVOKE)( GRANT OPTION FOR)? ([A-Z]+(?:\([^)]*\))?(?:,[A-Z]+)*)( ON )/.exec(

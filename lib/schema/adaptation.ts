@@ -18,7 +18,8 @@ export interface Adaptation {
   readonly remedy?: string;
 }
 
-/** Whether the server rejected the statement itself, rather than failing for a reason of its own or
+/**
+ * Whether the server rejected the statement itself, rather than failing for a reason of its own or
  * of the connection.
  */
 export function isRefusal(error: unknown): error is ServerError {

@@ -1,4 +1,5 @@
-/** Applies globals to the target: each statement on its own; refused ones are reported.
+/**
+ * Applies globals to the target: each statement on its own; refused ones are reported.
  *
  * @module
  */
@@ -33,7 +34,8 @@ export interface AppliedGlobals {
   readonly temporaryMemberships: readonly TemporaryMembership[];
 }
 
-/** Applies globals to the target. Existing roles are altered, except the session's own role and the
+/**
+ * Applies globals to the target. Existing roles are altered, except the session's own role and the
  * bootstrap superuser. This is not one transaction, but it is idempotent.
  *
  * If the session's role is not a superuser, it is made a member of the roles so that it can create
@@ -59,7 +61,8 @@ export async function applyGlobals(session: Session, globals: Globals): Promise<
   };
 }
 
-/** Revokes the memberships that {@linkcode applyGlobals} granted to the tool's role; returns those
+/**
+ * Revokes the memberships that {@linkcode applyGlobals} granted to the tool's role; returns those
  * that could not be revoked.
  */
 export async function revokeTemporaryMemberships(
@@ -158,7 +161,8 @@ function refusal(object: string, what: string, error: ServerError): Adaptation {
   };
 }
 
-/** The error with the step's name, without the server's CONTEXT and the statement, which could
+/**
+ * The error with the step's name, without the server's CONTEXT and the statement, which could
  * contain a password verifier.
  */
 function withoutStatement(error: unknown, { object, what }: GlobalStep): unknown {
@@ -169,7 +173,8 @@ function withoutStatement(error: unknown, { object, what }: GlobalStep): unknown
   );
 }
 
-/** Makes the tool's role a member of the roles. From 16 on CREATEROLE gives only membership with
+/**
+ * Makes the tool's role a member of the roles. From 16 on CREATEROLE gives only membership with
  * ADMIN, with which the role can grant itself INHERIT and SET.
  */
 async function joinRoles(

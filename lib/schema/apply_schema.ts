@@ -1,4 +1,5 @@
-/** Applies the statements of a dump to the target.
+/**
+ * Applies the statements of a dump to the target.
  *
  * @module
  */
@@ -70,21 +71,34 @@ export class SchemaError extends ReplicatorError {
 export interface ApplyOptions {
   /** Called after each batch. */
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
-  /** Statements per Query message. @default 100 */
+  /**
+   * Statements per Query message.
+   *
+   * @default 100
+   */
   readonly batchSize?: number;
-  /** Whether objects were excluded by rules: objects that need them are then reported instead of
-   * failing. Tables are always created. @default false
+  /**
+   * Whether objects were excluded by rules: objects that need them are then reported instead of
+   * failing. Tables are always created.
+   *
+   * @default false
    */
   readonly incomplete?: boolean;
-  /** Major version of the source: the remedy for a refusal depends on which side is older.
+  /**
+   * Major version of the source: the remedy for a refusal depends on which side is older.
    */
   readonly sourceMajor?: number | undefined;
   /** Records statements as done, in the transaction that runs them. */
   readonly record?: StatementRecord;
-  /** Receives refused statements, and the run continues; without it the first refusal ends the run.
+  /**
+   * Receives refused statements, and the run continues; without it the first refusal ends the run.
    */
   readonly setAside?: SetAsideSink | undefined;
-  /** Whether the caller has begun a transaction for the whole run. @default false */
+  /**
+   * Whether the caller has begun a transaction for the whole run.
+   *
+   * @default false
+   */
   readonly inTransaction?: boolean;
 }
 
@@ -97,7 +111,8 @@ export interface SetAsideSink {
 
 /** Records which statements are done. */
 export interface StatementRecord {
-  /** SQL that records these statements as done; empty when none needs recording. It is sent before
+  /**
+   * SQL that records these statements as done; empty when none needs recording. It is sent before
    * them in the same message, hence in the same transaction.
    */
   readonly statement: (statements: readonly DumpStatement[]) => string;
@@ -109,7 +124,8 @@ const noRecord: StatementRecord = { statement: () => "", onRecorded: () => {} };
 
 const batchCharacters = 256 * 1024;
 
-/** Runs the statements in order in one session, whose settings the dump's SET statements change.
+/**
+ * Runs the statements in order in one session, whose settings the dump's SET statements change.
  *
  * Each batch is sent as one Query message, which the server runs in an implicit transaction: a
  * refused batch leaves no trace and is run again statement by statement, to find out what to report
@@ -325,7 +341,8 @@ class SchemaRun {
     }
   }
 
-  /** A role that is not a superuser can assign an object only to a role with CREATE on its schema,
+  /**
+   * A role that is not a superuser can assign an object only to a role with CREATE on its schema,
    * which an owner may lack. The privilege is granted for this statement, in one transaction.
    */
   async #changeOwnerWithCreate({ sql, schema }: DumpStatement): Promise<boolean> {
@@ -486,7 +503,8 @@ type Reaction =
   }
   | { readonly kind: "fail"; readonly remedy: string | undefined };
 
-/** Where objects were excluded, objects that depend on them are left out too; never tables, which
+/**
+ * Where objects were excluded, objects that depend on them are left out too; never tables, which
  * hold rows.
  */
 function reactionToMissing(

@@ -1,4 +1,5 @@
-/** Creates child tables with their columns in the source's order. Pure.
+/**
+ * Creates child tables with their columns in the source's order. Pure.
  *
  * A column added to a parent later comes last in its children, but `CREATE TABLE … INHERITS`, as
  * pg_dump writes it, puts inherited columns first. Where the table's row type is stored in a column
@@ -31,7 +32,8 @@ export function hasInheritance(statements: readonly DumpStatement[]): boolean {
   return statements.some(({ sql }) => (parseCreateTable(sql)?.parents.length ?? 0) > 0);
 }
 
-/** Adds `inOrder` to the tables whose columns would otherwise change their order.
+/**
+ * Adds `inOrder` to the tables whose columns would otherwise change their order.
  *
  * @param columns of each child table, in order, by `tableKey`
  */
@@ -64,7 +66,8 @@ class Family {
     this.#columns = columns;
   }
 
-  /** Statements that create the table in the source's order; undefined where the plain statement
+  /**
+   * Statements that create the table in the source's order; undefined where the plain statement
    * does, or where the order cannot be determined.
    */
   inOrder(definition: TableDefinition): string | undefined {

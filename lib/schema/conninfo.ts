@@ -1,4 +1,5 @@
-/** An endpoint as a libpq connection string for client programs, without secrets.
+/**
+ * An endpoint as a libpq connection string for client programs, without secrets.
  *
  * Source: PostgreSQL documentation, "34.1.1.1. Keyword/Value Connection Strings".
  *
@@ -12,7 +13,8 @@ import {
   startupOption,
 } from "../postgres/internal.ts";
 
-/** Settings that the programs do not set themselves, or set only after statements that a setting of
+/**
+ * Settings that the programs do not set themselves, or set only after statements that a setting of
  * the database or role could already abort. All versions know them, and any role may set them.
  */
 const toolSettings: Readonly<Record<string, string>> = {
@@ -31,7 +33,8 @@ const toolSettings: Readonly<Record<string, string>> = {
   lc_monetary: "C",
 };
 
-/** Adds `options` that shield client programs from settings of the database or role; other options
+/**
+ * Adds `options` that shield client programs from settings of the database or role; other options
  * of the URL are kept.
  *
  * Source: PostgreSQL documentation, "options" in "34.1.2. Parameter Key Words": spaces within a
@@ -45,7 +48,8 @@ export function withToolSettings(endpoint: Endpoint): Endpoint {
   return { ...endpoint, options: [endpoint.options ?? "", ...options].join(" ").trim() };
 }
 
-/** The connection string, without password and key passphrase.
+/**
+ * The connection string, without password and key passphrase.
  *
  * @param major version of the program; parameters that its libpq does not know are omitted
  */

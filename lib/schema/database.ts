@@ -1,4 +1,5 @@
-/** Properties of a database itself: how it is created, and its owner, privileges and settings.
+/**
+ * Properties of a database itself: how it is created, and its owner, privileges and settings.
  *
  * @module
  */
@@ -222,7 +223,8 @@ function localeSpellings(
 
 const wrongObjectType = "42809";
 
-/** Creates the database on the target with the first statement that it accepts.
+/**
+ * Creates the database on the target with the first statement that it accepts.
  *
  * @throws ReplicatorError (prerequisite) when the target lacks the locale or encoding
  */
@@ -270,14 +272,16 @@ function isAboutLocale({ sqlState }: ServerError): boolean {
     sqlState === SqlState.featureNotSupported;
 }
 
-/** Settings that can prevent sessions from starting: applied last, when no more session is needed.
+/**
+ * Settings that can prevent sessions from starting: applied last, when no more session is needed.
  */
 const lateSettings: ReadonlySet<string> = new Set([
   "session_preload_libraries",
   "local_preload_libraries",
 ]);
 
-/** Plans the database's settings. They come before the schema, because checks, generated columns,
+/**
+ * Plans the database's settings. They come before the schema, because checks, generated columns,
  * index expressions and materialized views are computed under them. Pure; for `applyStatements`.
  */
 export function databaseSettingStatements(
@@ -299,7 +303,8 @@ export function databaseSettingStatements(
     });
 }
 
-/** Plans the other properties: owner, privileges, comment, labels, late settings and, at the very
+/**
+ * Plans the other properties: owner, privileges, comment, labels, late settings and, at the very
  * end, what could keep the tool from connecting. Pure; for `applyStatements`.
  */
 export function databasePropertyStatements(

@@ -1,4 +1,5 @@
-/** Splits the plain-SQL output of pg_dump and pg_dumpall into statements. Pure.
+/**
+ * Splits the plain-SQL output of pg_dump and pg_dumpall into statements. Pure.
  *
  * @module
  */
@@ -8,11 +9,13 @@ import { type Token, tokenize } from "../core/internal.ts";
 export interface DumpStatement {
   /** The statement with its semicolon, without preceding comments. */
   readonly sql: string;
-  /** pg_dump's name for the kind of entry: `TABLE`, `FK CONSTRAINT`, `ACL`. Undefined for session
+  /**
+   * pg_dump's name for the kind of entry: `TABLE`, `FK CONSTRAINT`, `ACL`. Undefined for session
    * settings.
    */
   readonly type?: string;
-  /** pg_dump's display name of the entry: `orders orders_pkey`, `f(integer)`. Line breaks are
+  /**
+   * pg_dump's display name of the entry: `orders orders_pkey`, `f(integer)`. Line breaks are
    * replaced by spaces.
    */
   readonly name?: string;
@@ -20,7 +23,8 @@ export interface DumpStatement {
   readonly schema?: string;
   /** The role that owns it. */
   readonly owner?: string;
-  /** Statements that create the same table with its columns in the source's order; `sql` is used
+  /**
+   * Statements that create the same table with its columns in the source's order; `sql` is used
    * where the target refuses them.
    */
   readonly inOrder?: string;
@@ -30,7 +34,8 @@ type Header =
   & Required<Pick<DumpStatement, "type" | "name">>
   & Omit<DumpStatement, "sql" | "inOrder">;
 
-/** Splits a dump into statements where psql would.
+/**
+ * Splits a dump into statements where psql would.
  *
  * Lines with a psql backslash command (`\restrict`, `\connect`) are dropped. Each statement gets
  * the entry of the comment that pg_dump wrote above it; look-alikes inside strings, bodies or block
@@ -42,7 +47,8 @@ export function readDump(text: string): readonly DumpStatement[] {
   const statements: DumpStatement[] = [];
   let backslashEscapes = false;
   let header: Header | undefined;
-  /** Everything before this has been processed: a backslash command extends to the end of its line.
+  /**
+   * Everything before this has been processed: a backslash command extends to the end of its line.
    */
   let from = 0;
   let start: number | undefined;
@@ -99,7 +105,8 @@ function* tokensFrom(
   }
 }
 
-/** Tracks the nesting within a statement: a semicolon ends it only outside parentheses and
+/**
+ * Tracks the nesting within a statement: a semicolon ends it only outside parentheses and
  * SQL-standard bodies.
  *
  * As in the server's grammar, only a routine has such a body, and only BEGIN ATOMIC opens it: BEGIN
@@ -156,7 +163,8 @@ function isSessionSetting(sql: string): boolean {
   return /^(?:SET\s|SELECT pg_catalog\.set_config\()/.test(sql);
 }
 
-/** The comment above an entry, as `_printTocEntry` of pg_dump writes it: names are neither quoted
+/**
+ * The comment above an entry, as `_printTocEntry` of pg_dump writes it: names are neither quoted
  * nor escaped. Of a name that contains the separators the longest reading is taken; such a schema
  * or owner may be misread, which affects messages only.
  */

@@ -1,4 +1,5 @@
-/** Dumps the schema of one database, by section, as of a snapshot.
+/**
+ * Dumps the schema of one database, by section, as of a snapshot.
  *
  * @module
  */
@@ -21,16 +22,22 @@ export interface DumpSchemaOptions {
   readonly endpoint: Endpoint;
   /** The pg_dump to use. */
   readonly tool: DumpTool;
-  /** The database's encoding. SQL_ASCII text is dumped as raw bytes. @default "UTF8" */
+  /**
+   * The database's encoding. SQL_ASCII text is dumped as raw bytes.
+   *
+   * @default "UTF8"
+   */
   readonly encoding?: string | undefined;
   /** @default both */
   readonly section?: SchemaSection | undefined;
-  /** Tables, views and sequences to exclude, with everything that belongs to them: indexes,
+  /**
+   * Tables, views and sequences to exclude, with everything that belongs to them: indexes,
    * triggers, policies, comments, privileges. Objects that merely refer to them (foreign keys of
    * other tables, functions) are still dumped.
    */
   readonly without?: readonly TableName[] | undefined;
-  /** Dumps only these tables with their indexes, keys, triggers and owned sequences, without types
+  /**
+   * Dumps only these tables with their indexes, keys, triggers and owned sequences, without types
    * and functions.
    */
   readonly only?: readonly TableName[] | undefined;
@@ -59,7 +66,8 @@ export async function dumpSchema(options: DumpSchemaOptions): Promise<readonly D
 /** Every new database has it; pg_dump omits it unless it quotes names. */
 const commentOfNewDatabases = `COMMENT ON SCHEMA "public" IS 'standard public schema';`;
 
-/** The same as plain SQL, exactly as pg_dump wrote it: in UTF-8, or in the database's own encoding
+/**
+ * The same as plain SQL, exactly as pg_dump wrote it: in UTF-8, or in the database's own encoding
  * if that is SQL_ASCII or cannot be converted. `decodeOpaque` documents how such bytes are read.
  */
 export async function dumpSchemaText(options: DumpSchemaOptions): Promise<string> {
@@ -111,12 +119,14 @@ function dumpArguments(
   ];
 }
 
-/** Relations per pattern: pg_dump sends one query per pattern, and a long alternation takes long to
+/**
+ * Relations per pattern: pg_dump sends one query per pattern, and a long alternation takes long to
  * compile.
  */
 const relationsPerPattern = 100;
 
-/** pg_dump patterns that match exactly these relations: `"s"."a"|"b"`. Inside double quotes all
+/**
+ * pg_dump patterns that match exactly these relations: `"s"."a"|"b"`. Inside double quotes all
  * characters are literal; outside `|` is alternation.
  *
  * Source: PostgreSQL documentation, "psql", Patterns.

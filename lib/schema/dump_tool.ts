@@ -12,7 +12,8 @@ import { findInstalledTools, type InstalledTools, type ToolSearch } from "./nati
 /** The programs that dump schema and globals. */
 export type DumpTool =
   & {
-    /** For messages: `pg_dump 16.4`, `embedded pg_dump 18 (pg_dump 15.18 is older than the source,
+    /**
+     * For messages: `pg_dump 16.4`, `embedded pg_dump 18 (pg_dump 15.18 is older than the source,
      * 17)`.
      */
     readonly description: string;
@@ -40,13 +41,17 @@ export interface ServerMajors {
   readonly sourceMajor: number;
   /** Of the target: 18. */
   readonly targetMajor: number;
-  /** First major version whose libpq supports the parameters of the source's URL, see
-   * `minLibpqMajor`. @default 0
+  /**
+   * First major version whose libpq supports the parameters of the source's URL, see
+   * `minLibpqMajor`.
+   *
+   * @default 0
    */
   readonly libpqMajor?: number;
 }
 
-/** Finds installed programs and chooses; removes secret files left behind by killed processes.
+/**
+ * Finds installed programs and chooses; removes secret files left behind by killed processes.
  * Requires the permissions of {@linkcode findInstalledTools}.
  */
 export async function findDumpTool(
@@ -67,7 +72,8 @@ const embeddedRoundTrips = 65;
 /** What its start and slower code may cost in addition. */
 const embeddedExtraMs = 1_000;
 
-/** Replaces an old installed pg_dump by the embedded one where round trips per table to a distant
+/**
+ * Replaces an old installed pg_dump by the embedded one where round trips per table to a distant
  * server would dominate. With 2,000 tables 40 ms away: 3.5 s instead of 110 s.
  */
 export function toolForDistance(
@@ -91,7 +97,8 @@ export function toolForDistance(
   };
 }
 
-/** Chooses among the installed programs. pg_dump refuses servers newer than itself, and one older
+/**
+ * Chooses among the installed programs. pg_dump refuses servers newer than itself, and one older
  * than the target may write syntax that the target no longer accepts.
  *
  * @throws ReplicatorError (prerequisite) when no program is usable

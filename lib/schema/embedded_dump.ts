@@ -1,4 +1,5 @@
-/** Runs pg_dump 18 as WebAssembly over a session of the tool.
+/**
+ * Runs pg_dump 18 as WebAssembly over a session of the tool.
  *
  * @module
  */
@@ -30,14 +31,18 @@ export interface EmbeddedDumpOptions {
   readonly endpoint: Endpoint;
   /** Arguments of pg_dump, except those for connection and encoding. */
   readonly args: readonly string[];
-  /** The encoding of the dump; `decodeOpaque` documents how invalid UTF-8 is read. @default "UTF8"
+  /**
+   * The encoding of the dump; `decodeOpaque` documents how invalid UTF-8 is read.
+   *
+   * @default "UTF8"
    */
   readonly encoding?: string;
   /** Aborts the dump. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Runs the embedded pg_dump and returns its output. TLS and authentication are those of a session
+/**
+ * Runs the embedded pg_dump and returns its output. TLS and authentication are those of a session
  * opened for this dump alone, because pg_dump changes its settings.
  *
  * Requires `--allow-net` for the server, and `--allow-read` of Deno's npm cache, which contains
@@ -155,7 +160,8 @@ function failure(
   });
 }
 
-/** pg_dump's messages: splits the lines that the wrapper joined, and drops the complaint that the
+/**
+ * pg_dump's messages: splits the lines that the wrapper joined, and drops the complaint that the
  * program does not find its own file.
  */
 function outputLines(message: string): readonly string[] {

@@ -1,4 +1,5 @@
-/** The Web Worker of the embedded pg_dump.
+/**
+ * The Web Worker of the embedded pg_dump.
  *
  * @module
  */
@@ -32,7 +33,8 @@ export type WorkerMessage =
   | { readonly kind: "done"; readonly dump: Uint8Array }
   | { readonly kind: "failed"; readonly message: string; readonly missingPermission: boolean };
 
-/** The worker's program. The worker runs its **source text**, so that bundles, executables and
+/**
+ * The worker's program. The worker runs its **source text**, so that bundles, executables and
  * remote modules need no second file: it must not refer to anything outside itself, nor import a
  * literal specifier, which a bundler would include.
  *
@@ -49,7 +51,8 @@ export function dumpWorker(): void {
     const control = new Int32Array(job.control);
     const buffer = new Uint8Array(job.buffer);
 
-    /** Blocks until a piece arrives. A wake-up may belong to an earlier piece that it did not have
+    /**
+     * Blocks until a piece arrives. A wake-up may belong to an earlier piece that it did not have
      * to wait for.
      */
     const piece = () => {

@@ -1,4 +1,5 @@
-/** Reads the globals of a server that should be copied, with pg_dumpall or from the catalogs.
+/**
+ * Reads the globals of a server that should be copied, with pg_dumpall or from the catalogs.
  *
  * @module
  */
@@ -38,7 +39,8 @@ export interface Globals {
   readonly notes: readonly Adaptation[];
 }
 
-/** Reads roles, memberships, settings, tablespaces and parameter privileges: with an installed tool
+/**
+ * Reads roles, memberships, settings, tablespaces and parameter privileges: with an installed tool
  * through `pg_dumpall --globals-only`, otherwise from the catalogs. Both give the same result.
  *
  * Predefined roles (`pg_*`) are omitted, and provider roles unless they own objects in the
@@ -109,7 +111,8 @@ async function readWithTool(
   ]);
 }
 
-/** Roles that own the databases or objects in them; pg_shdepend records this for the whole server.
+/**
+ * Roles that own the databases or objects in them; pg_shdepend records this for the whole server.
  */
 async function ownersIn(
   session: Session,

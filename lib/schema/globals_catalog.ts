@@ -1,4 +1,5 @@
-/** Reads roles, memberships, tablespaces and parameter privileges from the catalogs.
+/**
+ * Reads roles, memberships, tablespaces and parameter privileges from the catalogs.
  *
  * @module
  */
@@ -16,7 +17,8 @@ import {
   type TablespaceObject,
 } from "./globals_model.ts";
 
-/** Reads all globals of a server except its `pg_*` roles. Every role can read them, except the
+/**
+ * Reads all globals of a server except its `pg_*` roles. Every role can read them, except the
  * passwords, which are omitted when `pg_authid` is not readable.
  */
 export async function readGlobals(session: Session): Promise<readonly GlobalObject[]> {

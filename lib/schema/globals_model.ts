@@ -87,7 +87,8 @@ export interface TablespaceObject {
   readonly name: string;
   /** The role that owns it. */
   readonly owner: string;
-  /** A directory of the server; empty for one inside the data directory
+  /**
+   * A directory of the server; empty for one inside the data directory
    * (`allow_in_place_tablespaces`).
    */
   readonly location: string;
@@ -129,7 +130,8 @@ export type GlobalObject =
   | ParameterGrantObject
   | CommonSettingObject;
 
-/** Settings whose value is a list of quoted names (GUC_LIST_QUOTE, which no catalog shows).
+/**
+ * Settings whose value is a list of quoted names (GUC_LIST_QUOTE, which no catalog shows).
  */
 const quotedLists: ReadonlySet<string> = new Set([
   "local_preload_libraries",

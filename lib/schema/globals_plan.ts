@@ -1,4 +1,5 @@
-/** Plans the statements that create globals on a target, with fallbacks for refused ones. Pure.
+/**
+ * Plans the statements that create globals on a target, with fallbacks for refused ones. Pure.
  *
  * @module
  */
@@ -38,7 +39,8 @@ export interface ExistingRole {
   readonly expires: boolean;
 }
 
-/** One step. The attempts are tried in turn until one succeeds. When none does, the parts are run
+/**
+ * One step. The attempts are tried in turn until one succeeds. When none does, the parts are run
  * one by one; without parts the object is reported as refused.
  */
 export interface GlobalStep {

@@ -1,4 +1,5 @@
-/** Parses the output of `pg_dumpall --globals-only`.
+/**
+ * Parses the output of `pg_dumpall --globals-only`.
  *
  * @module
  */
@@ -60,7 +61,8 @@ const attributeWords: Readonly<Record<string, readonly [keyof DumpedRoleAttribut
   nobypassrls: ["bypassRls", false],
 };
 
-/** Parses the text of `pg_dumpall --globals-only`.
+/**
+ * Parses the text of `pg_dumpall --globals-only`.
  *
  * @param bootstrapRole name of the source's bootstrap superuser, which is omitted as grantor
  * @throws ReplicatorError at an unknown statement: nothing is left out silently

@@ -1,4 +1,5 @@
-/** Reads the columns of child tables, in order.
+/**
+ * Reads the columns of child tables, in order.
  *
  * @module
  */

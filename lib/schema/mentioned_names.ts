@@ -1,4 +1,5 @@
-/** Finds the names in a statement. Pure.
+/**
+ * Finds the names in a statement. Pure.
  *
  * @module
  */

@@ -1,4 +1,5 @@
-/** Finds the objects that tables need and the target lacks: schemas, types, sequences, functions,
+/**
+ * Finds the objects that tables need and the target lacks: schemas, types, sequences, functions,
  * collations, extensions, extended statistics.
  *
  * @module
@@ -125,7 +126,8 @@ function unquoted(name: string): string {
   return name.replaceAll('"', "");
 }
 
-/** Objects that tables of the source depend on, directly or not, and that the target lacks.
+/**
+ * Objects that tables of the source depend on, directly or not, and that the target lacks.
  */
 export async function findMissingObjects(
   source: Session,
@@ -144,7 +146,8 @@ export async function findMissingObjects(
   );
 }
 
-/** Selects from the statements of a whole schema those of some tables and other objects, with
+/**
+ * Selects from the statements of a whole schema those of some tables and other objects, with
  * comments, owners and privileges, in their order.
  *
  * @param own the statements that the same pg_dump writes for the tables alone
@@ -180,7 +183,8 @@ export function selectStatements(
   return all.filter(isSelected);
 }
 
-/** Moves ATTACH after keys and indexes, for tables that are completed before they get rows: ATTACH
+/**
+ * Moves ATTACH after keys and indexes, for tables that are completed before they get rows: ATTACH
  * then finds the partition's own keys and indexes. Attached earlier, the partition would get them
  * from its parent, and its own would be refused.
  */

@@ -1,4 +1,5 @@
-/** Finds pg_dump and pg_dumpall installed on this machine.
+/**
+ * Finds pg_dump and pg_dumpall installed on this machine.
  *
  * @module
  */
@@ -42,7 +43,8 @@ const plainFolders = ["/usr/local/pgsql/bin", "/opt/homebrew/bin", "/usr/local/b
 
 const pgdgFolders = Array.from({ length: 9 }, (_, index) => `/usr/pgsql-${12 + index}/bin`);
 
-/** Finds the installations: first the one in the named folder, then the newest; a wrapper comes
+/**
+ * Finds the installations: first the one in the named folder, then the newest; a wrapper comes
  * after the programs of its version.
  *
  * Requires `--allow-run` of the programs, and `--allow-read` for folders outside the `PATH`. What

@@ -1,4 +1,5 @@
-/** Removes what every new database contains but the source has dropped or changed: a dump does not
+/**
+ * Removes what every new database contains but the source has dropped or changed: a dump does not
  * mention what does not exist.
  *
  * @module
@@ -36,7 +37,8 @@ interface Removal {
   readonly consequence: string;
 }
 
-/** Removes from a new or empty database what the source does not have. The server refuses to drop
+/**
+ * Removes from a new or empty database what the source does not have. The server refuses to drop
  * anything that other objects depend on; that is reported.
  */
 export async function matchNewDatabase(

@@ -1,4 +1,5 @@
-/** Reads the option lists of a statement: `WITH (…)`, `SET (…)`, `OPTIONS (…)`. Pure.
+/**
+ * Reads the option lists of a statement: `WITH (…)`, `SET (…)`, `OPTIONS (…)`. Pure.
  *
  * @module
  */
@@ -6,7 +7,8 @@ import { type Token, tokenize } from "../core/internal.ts";
 
 /** One option, and its position in the statement. */
 export interface StatementOption {
-  /** Unquoted and in lower case: `fillfactor`, `toast.autovacuum_enabled`.
+  /**
+   * Unquoted and in lower case: `fillfactor`, `toast.autovacuum_enabled`.
    */
   readonly name: string;
   readonly start: number;
@@ -29,7 +31,8 @@ interface OptionList {
 const relations =
   /^(?:CREATE|ALTER)\s+(?:UNLOGGED\s+)?(?:TABLE|FOREIGN\s+TABLE|(?:UNIQUE\s+)?INDEX|(?:MATERIALIZED\s+)?VIEW|SERVER|FOREIGN\s+DATA\s+WRAPPER|USER\s+MAPPING)\s/;
 
-/** The options of a table, view, index or foreign object and of its columns; not those of operator
+/**
+ * The options of a table, view, index or foreign object and of its columns; not those of operator
  * classes.
  */
 export function statementOptions(sql: string): readonly StatementOption[] {

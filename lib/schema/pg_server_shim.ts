@@ -14,7 +14,8 @@ import {
   FrameScanner,
 } from "../postgres/protocol/frames.ts";
 
-/** Parameters that a server reports at login; libpq uses the version, the encodings and
+/**
+ * Parameters that a server reports at login; libpq uses the version, the encodings and
  * standard_conforming_strings.
  */
 const reportedParameters = [

@@ -1,4 +1,5 @@
-/** Sorts the post-data section by when each statement can run. Pure.
+/**
+ * Sorts the post-data section by when each statement can run. Pure.
  *
  * @module
  */
@@ -22,7 +23,8 @@ export interface TablePostData {
 export interface ClassifiedPostData {
   /** Settings that pg_dump's statements rely on. */
   readonly settings: readonly DumpStatement[];
-  /** Indexes and primary, unique and exclusion constraints, with what depends on them (CLUSTER,
+  /**
+   * Indexes and primary, unique and exclusion constraints, with what depends on them (CLUSTER,
    * REPLICA IDENTITY, statistics targets, comments). Partitioned parents come first: their own
    * indexes are empty.
    */
@@ -125,7 +127,8 @@ export function tablesWithStatistics(statements: readonly DumpStatement[]): read
 class Classifier {
   /** Relations that this section creates: statements on them must come later. */
   readonly #late = new Set<string>();
-  /** The table of each index, by the index's name, which is also that of the constraint it backs.
+  /**
+   * The table of each index, by the index's name, which is also that of the constraint it backs.
    */
   readonly #tableOfIndex = new Map<string, TableName>();
   /** `[table, constraint]` of keys in `perTable`. */

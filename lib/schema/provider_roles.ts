@@ -1,4 +1,5 @@
-/** Roles that hosting providers create for themselves, which have no meaning on other servers.
+/**
+ * Roles that hosting providers create for themselves, which have no meaning on other servers.
  *
  * @module
  */

@@ -1,4 +1,5 @@
-/** Remedies for schema statements that the target refused. Pure.
+/**
+ * Remedies for schema statements that the target refused. Pure.
  *
  * @module
  */

@@ -1,4 +1,5 @@
-/** Removes server-internal options from dumps. Pure.
+/**
+ * Removes server-internal options from dumps. Pure.
  *
  * PostgreSQL's November 2026 minor releases (15.20 etc.) store `pg_attver` among the options of
  * every column. Their own pg_dump omits it; any other writes it, and servers of other minor
@@ -12,7 +13,8 @@ import { statementOptions, withoutOptions } from "./option_list.ts";
 /** As in names of schemas and roles, this prefix is reserved. */
 const reserved = /^pg_/;
 
-/** The statements without options that users cannot set; statements that do nothing else are
+/**
+ * The statements without options that users cannot set; statements that do nothing else are
  * omitted.
  */
 export function withoutReservedOptions(

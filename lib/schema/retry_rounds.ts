@@ -1,9 +1,11 @@
-/** Runs items that depend on each other in an unknown order.
+/**
+ * Runs items that depend on each other in an unknown order.
  *
  * @module
  */
 
-/** Retries failed items round after round, as long as a round makes progress: a view over a view
+/**
+ * Retries failed items round after round, as long as a round makes progress: a view over a view
  * that was created later, a materialized view whose function reads another one. Ends after at most
  * as many rounds as there are items.
  *

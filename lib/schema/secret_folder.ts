@@ -1,4 +1,5 @@
-/** Files with secrets for client programs: readable by the owner only, and removed with the program
+/**
+ * Files with secrets for client programs: readable by the owner only, and removed with the program
  * or soon after.
  *
  * @module
@@ -10,7 +11,8 @@ const lockName = "owner";
 /** The files of a secret folder; folders with other files are left alone. */
 const fileNames: ReadonlySet<string> = new Set([lockName, "pgpass", "pg_service.conf"]);
 
-/** A folder that only its owner can read, removed on dispose.
+/**
+ * A folder that only its owner can read, removed on dispose.
  *
  * While it is in use its process locks a file in it. The system releases the lock however the
  * process ends, so the folder of a killed process is recognized reliably and removed by the next
@@ -25,7 +27,8 @@ export class SecretFolder implements AsyncDisposable {
     this.#lock = lock;
   }
 
-  /** Creates a folder, and removes abandoned ones. Requires `--allow-read` and `--allow-write` of
+  /**
+   * Creates a folder, and removes abandoned ones. Requires `--allow-read` and `--allow-write` of
    * the temporary folder.
    */
   static async make(): Promise<SecretFolder> {
@@ -57,7 +60,8 @@ export class SecretFolder implements AsyncDisposable {
   }
 }
 
-/** Removes folders of killed processes. Does nothing if the temporary folder is not writable.
+/**
+ * Removes folders of killed processes. Does nothing if the temporary folder is not writable.
  */
 export async function removeAbandonedSecrets(): Promise<void> {
   try {
@@ -67,7 +71,8 @@ export async function removeAbandonedSecrets(): Promise<void> {
   }
 }
 
-/** Removes folders whose processes have ended; those that cannot be read or removed are left alone.
+/**
+ * Removes folders whose processes have ended; those that cannot be read or removed are left alone.
  */
 async function removeAbandoned(sibling: string): Promise<void> {
   const root = join(sibling, "..");

@@ -1,4 +1,5 @@
-/** Objects that the target refused to create or fill: which can be set aside, what they depend on,
+/**
+ * Objects that the target refused to create or fill: which can be set aside, what they depend on,
  * and the remedies. Pure.
  *
  * @module
@@ -47,7 +48,8 @@ export const missingStates: ReadonlySet<string> = new Set([
 /** SQLSTATEs of a statement that needs a key: a foreign key, GROUP BY, ON CONFLICT. */
 const needsKey: ReadonlySet<string> = new Set(["42830", "42803", "42P10"]);
 
-/** Whether an error concerns one statement only, so that the run can continue. A server that has
+/**
+ * Whether an error concerns one statement only, so that the run can continue. A server that has
  * become read-only, or a run that has lost its right to write, would refuse all later statements as
  * well.
  */
@@ -134,7 +136,8 @@ interface Created {
   readonly table: string | undefined;
 }
 
-/** Cache: parsing is expensive, and each refusal is compared with all earlier ones.
+/**
+ * Cache: parsing is expensive, and each refusal is compared with all earlier ones.
  */
 const parsed = new WeakMap<DumpStatement, { readonly created: Created | undefined }>();
 

@@ -1,4 +1,5 @@
-/** The refused statements of one database, and their report.
+/**
+ * The refused statements of one database, and their report.
  *
  * @module
  */
@@ -43,7 +44,8 @@ export class SetAsideList implements SetAsideSink {
     this.#items = [...this.#items, item];
   };
 
-  /** Sets aside a statement that was refused elsewhere.
+  /**
+   * Sets aside a statement that was refused elsewhere.
    *
    * @throws SchemaError the given error, when it does not concern one statement only
    */
@@ -65,7 +67,8 @@ export class SetAsideList implements SetAsideSink {
     this.#items = this.#items.filter((item) => describeStatement(item.statement) !== object);
   }
 
-  /** Retries all statements in rounds, except foreign keys, which also need validation.
+  /**
+   * Retries all statements in rounds, except foreign keys, which also need validation.
    *
    * @returns what was done differently on the target
    */
@@ -106,7 +109,8 @@ export class SetAsideList implements SetAsideSink {
     });
   }
 
-  /** The remaining objects: first causes, then what depends on them, each in the order of refusal.
+  /**
+   * The remaining objects: first causes, then what depends on them, each in the order of refusal.
    */
   objects(): readonly SetAsideObject[] {
     const causes = new CauseFinder(this.#items);

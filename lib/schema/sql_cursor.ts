@@ -1,4 +1,5 @@
-/** Walks over the tokens of a statement, for the few forms that the tool needs to parse.
+/**
+ * Walks over the tokens of a statement, for the few forms that the tool needs to parse.
  *
  * @module
  */
@@ -69,7 +70,8 @@ export class SqlCursor {
     return true;
   }
 
-  /** Skips past the next occurrence of the word outside parentheses; stays when there is none.
+  /**
+   * Skips past the next occurrence of the word outside parentheses; stays when there is none.
    */
   skipTo(word: string): boolean {
     let depth = 0;
@@ -85,7 +87,8 @@ export class SqlCursor {
     return false;
   }
 
-  /** Skips to the last `count` tokens, not counting a closing semicolon; never moves back.
+  /**
+   * Skips to the last `count` tokens, not counting a closing semicolon; never moves back.
    */
   skipToLast(count: number): boolean {
     const end = this.#tokens.filter(({ end }) => end <= this.#last).length;

@@ -1,4 +1,5 @@
-/** Parses `CREATE TABLE` as written by `pg_dump --quote-all-identifiers`. Pure.
+/**
+ * Parses `CREATE TABLE` as written by `pg_dump --quote-all-identifiers`. Pure.
  *
  * @module
  */
@@ -15,7 +16,8 @@ export interface TableItem {
   readonly notNull: boolean;
   /** The text without that. */
   readonly withoutNotNull: string;
-  /** The column of a NOT NULL table constraint, which pg_dump 18 writes and older servers do not
+  /**
+   * The column of a NOT NULL table constraint, which pg_dump 18 writes and older servers do not
    * support.
    */
   readonly notNullOf: string | undefined;
@@ -35,7 +37,8 @@ export interface TableDefinition {
   readonly tail: string;
 }
 
-/** Parses a statement; undefined for partitioned and typed tables and for any other statement.
+/**
+ * Parses a statement; undefined for partitioned and typed tables and for any other statement.
  */
 export function parseCreateTable(sql: string): TableDefinition | undefined {
   if (!/^CREATE (?:UNLOGGED |FOREIGN )?TABLE "/.test(sql)) return undefined;

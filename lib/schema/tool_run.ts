@@ -1,4 +1,5 @@
-/** Runs PostgreSQL client programs as child processes that connect to an endpoint.
+/**
+ * Runs PostgreSQL client programs as child processes that connect to an endpoint.
  *
  * @module
  */
@@ -33,7 +34,11 @@ export interface ToolRunOptions {
   readonly environment: ToolSearch["environment"];
   /** Terminates the program. */
   readonly signal?: AbortSignal | undefined;
-  /** Delays before further attempts when the connection fails. @default [2_000, 4_000, 8_000] */
+  /**
+   * Delays before further attempts when the connection fails.
+   *
+   * @default [2_000, 4_000, 8_000]
+   */
   readonly retryDelaysMs?: readonly number[];
   /** Called before each delay. */
   readonly onRetry?: (
@@ -41,7 +46,8 @@ export interface ToolRunOptions {
   ) => void;
 }
 
-/** Runs a program that only reads from the server, and returns its standard output. The password is
+/**
+ * Runs a program that only reads from the server, and returns its standard output. The password is
  * passed in a file that only the owner can read and that is removed afterwards. The program gets no
  * `PG*` variables and no settings of the database or role. It is run again when the connection
  * fails.
@@ -75,7 +81,8 @@ export async function runTool(options: ToolRunOptions): Promise<string> {
 
 const defaultRetryDelaysMs: readonly number[] = [2_000, 4_000, 8_000];
 
-/** The run without settings in its connection string, if those are what the server refuses: poolers
+/**
+ * The run without settings in its connection string, if those are what the server refuses: poolers
  * accept few startup parameters or none. The program then sets the role itself.
  */
 async function withoutToolSettings(
@@ -172,7 +179,8 @@ function refuseMissingParameters({ program, major, endpoint }: ToolRunOptions): 
   );
 }
 
-/** A unique application_name for the run's session; the server truncates names to 63 bytes.
+/**
+ * A unique application_name for the run's session; the server truncates names to 63 bytes.
  */
 function nameOfRun(applicationName: string): string {
   return `${applicationName.slice(0, 40)} ${crypto.randomUUID().slice(0, 8)}`;

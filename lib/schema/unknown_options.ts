@@ -1,4 +1,5 @@
-/** Removes options that the target does not support from a statement.
+/**
+ * Removes options that the target does not support from a statement.
  *
  * The server reports one unknown option at a time, and only in its message text, so they are found
  * by trial.
@@ -17,14 +18,16 @@ export interface KnownOptions {
   readonly dropped: readonly string[];
 }
 
-/** Without these a view could expose rows to roles that must not see them: no view is better.
+/**
+ * Without these a view could expose rows to roles that must not see them: no view is better.
  */
 const neverDropped = new Set(["security_invoker", "security_barrier", "check_option"]);
 
 /** HV00D: fdw_invalid_option_name */
 const refusesOptions: ReadonlySet<string> = new Set([SqlState.invalidParameterValue, "HV00D"]);
 
-/** Finds the options of a refused statement that the target does not support; undefined when the
+/**
+ * Finds the options of a refused statement that the target does not support; undefined when the
  * statement was not refused because of them. Trials are rolled back.
  */
 export async function keepKnownOptions(
@@ -32,7 +35,8 @@ export async function keepKnownOptions(
   sql: string,
   { sqlState, inTransaction, toScript }: {
     readonly sqlState: string;
-    /** Completes a statement to a script, so that trials run under the same settings.
+    /**
+     * Completes a statement to a script, so that trials run under the same settings.
      */
     readonly toScript: (sql: string) => string;
     /** Whether the session is in a transaction of the caller, which must stay usable. */
@@ -75,7 +79,8 @@ async function oneByOne(
   return dropped.length === 0 ? undefined : outcome(sql, dropped);
 }
 
-/** For indexes a refusal is immediate, but an accepted trial builds the index. So the smallest sets
+/**
+ * For indexes a refusal is immediate, but an accepted trial builds the index. So the smallest sets
  * of options are dropped first, and the first accepted one is taken.
  */
 async function smallestDrop(

@@ -25,7 +25,7 @@ const majors: readonly PgMajor[] = [12, 15, 18];
 const clusters = new Map<PgMajor, Cluster>();
 for (const major of majors) clusters.set(major, await sharedCluster(major));
 
-/** A database of its own, opened as the superuser unless said otherwise. */
+/** Opens a new database, as superuser by default. */
 async function withDatabase(
   major: PgMajor,
   { script = "", user }: { readonly script?: string; readonly user?: string },
@@ -86,7 +86,7 @@ for (const major of majors) {
     });
   });
 
-  Deno.test(`listTables() gives size, blocks and estimate of a filled table with TOAST (${major})`, async () => {
+  Deno.test(`listTables() reads size, blocks and row estimate of a table with TOAST (${major})`, async () => {
     const script = `
       CREATE TABLE big (id int PRIMARY KEY, body text);
       ALTER TABLE big ALTER body SET STORAGE EXTERNAL;
@@ -100,7 +100,7 @@ for (const major of majors) {
     });
   });
 
-  Deno.test(`listTables() tells which replica identity is usable (${major})`, async () => {
+  Deno.test(`listTables() reports the usable replica identity (${major})`, async () => {
     const script = `
       CREATE TABLE a_key (id int PRIMARY KEY);
       CREATE TABLE b_deferrable (id int PRIMARY KEY DEFERRABLE);
@@ -125,7 +125,7 @@ for (const major of majors) {
     });
   });
 
-  Deno.test(`listTables() knows which types have a portable binary form (${major})`, async () => {
+  Deno.test(`listTables() reports types with a portable binary form (${major})`, async () => {
     const script = `
       CREATE EXTENSION hstore;
       CREATE TYPE mood AS ENUM ('ok'); CREATE DOMAIN posint AS int CHECK (VALUE > 0);
@@ -147,7 +147,7 @@ for (const major of majors) {
     });
   });
 
-  Deno.test(`listTables() leaves tables of extensions out, configuration tables in (${major})`, async () => {
+  Deno.test(`listTables() omits tables of extensions except configuration tables (${major})`, async () => {
     const script = `
       CREATE EXTENSION hstore;
       CREATE TABLE conf (id int); CREATE TABLE inner_only (id int);
@@ -164,7 +164,7 @@ for (const major of majors) {
     });
   });
 
-  Deno.test(`sequences keep last value and whether it was called (${major})`, async () => {
+  Deno.test(`sequences keep last_value and is_called (${major})`, async () => {
     const script = `
       CREATE SEQUENCE "Never ""called'\\" START 7; CREATE SEQUENCE down INCREMENT -1;
       SELECT nextval('down'), nextval('down');
@@ -213,7 +213,7 @@ for (const major of majors) {
     });
   });
 
-  Deno.test(`an untouched database is empty, one with an extension too (${major})`, async () => {
+  Deno.test(`a new database is empty, also with an extension (${major})`, async () => {
     await withDatabase(major, {}, async (session, url) => {
       const empty = await readContents(session);
       equal([empty.empty, empty.description, empty.extensions], [true, "nothing", []]);
@@ -223,7 +223,7 @@ for (const major of majors) {
     });
   });
 
-  Deno.test(`every kind of object makes a database not empty (${major})`, async () => {
+  Deno.test(`a database with an object of any kind is not empty (${major})`, async () => {
     const kinds: Readonly<Record<string, string>> = {
       "CREATE TABLE t (id serial)": "1 table (t)",
       "CREATE SCHEMA s": "1 schema",
@@ -248,7 +248,7 @@ for (const major of majors) {
     });
   });
 
-  Deno.test(`the contents of a database are told largest first (${major})`, async () => {
+  Deno.test(`contents of a database are described largest first (${major})`, async () => {
     const script = `
       CREATE TABLE small (id int); CREATE TABLE middle AS SELECT i FROM generate_series(1, 1000) AS i;
       CREATE TABLE "Large" AS SELECT i FROM generate_series(1, 10000) AS i; CREATE TABLE none (id int);
@@ -259,7 +259,7 @@ for (const major of majors) {
     });
   });
 
-  Deno.test(`listDatabases() marks templates and tells encoding and locale (${major})`, async () => {
+  Deno.test(`listDatabases() marks templates and reads encoding and locale (${major})`, async () => {
     await withDatabase(major, {}, async (session) => {
       const databases = await listDatabases(session);
       const mine = databases.find(({ name }) => name === session.endpoint.database)!;
@@ -278,7 +278,7 @@ for (const major of majors) {
     });
   });
 
-  Deno.test(`a database is recognised through another user, address and Unix socket (${major})`, async () => {
+  Deno.test(`a database is recognized through another user, address and Unix socket (${major})`, async () => {
     const cluster = clusters.get(major)!;
     await role(major, "stranger");
     await exec(cluster.url(), "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC");
@@ -301,7 +301,7 @@ for (const major of majors) {
   });
 }
 
-Deno.test("databases of two servers are different, also of one version", async () => {
+Deno.test("databases of two servers of the same version are different", async () => {
   for (const url of [other.url(), clusters.get(15)!.url()]) {
     await using a = await open(clusters.get(18)!.url());
     await using b = await open(url);
@@ -309,7 +309,7 @@ Deno.test("databases of two servers are different, also of one version", async (
   }
 });
 
-Deno.test("reading sequences that our role may not read is an error", async () => {
+Deno.test("reading a sequence without privilege is an error", async () => {
   await role(18, "stranger");
   await withDatabase(18, { script: "CREATE SEQUENCE s", user: "stranger" }, async (session) => {
     const sequences = await listSequences(session);
@@ -318,7 +318,7 @@ Deno.test("reading sequences that our role may not read is an error", async () =
   });
 });
 
-Deno.test("tryLocale() tells whether the system has a locale, and leaves nothing behind", async () => {
+Deno.test("tryLocale() reports whether the system has a locale, and leaves nothing behind", async () => {
   await withDatabase(15, {}, async (session) => {
     equal([await tryLocale(session, "C"), await tryLocale(session, "xx_'YY.UTF-8")], [true, false]);
     equal((await readContents(session)).description, "nothing");
@@ -326,7 +326,7 @@ Deno.test("tryLocale() tells whether the system has a locale, and leaves nothing
 });
 
 for (const major of majors) {
-  Deno.test(`readActivity() sees a transaction that is open for long (${major})`, async () => {
+  Deno.test(`readActivity() reports a long-running transaction (${major})`, async () => {
     await withDatabase(major, {}, async (session, url) => {
       await withSession(url, async (busy) => {
         await busy.unsafe("BEGIN").simple();
@@ -343,7 +343,7 @@ for (const major of majors) {
   });
 }
 
-Deno.test("sharesBackends() tells a server from a pooler in transaction mode", async () => {
+Deno.test("sharesBackends() distinguishes a server from a pooler in transaction mode", async () => {
   const cluster = clusters.get(15)!;
   await using direct = await open(cluster.url());
   equal(await sharesBackends(direct, new AbortController().signal), false);
@@ -390,7 +390,7 @@ function startTransactionPooler(cluster: Cluster) {
     all.add(client);
     const buffer = new Uint8Array(65536);
     let count = await client.read(buffer);
-    if (count === 8) { // asks for TLS
+    if (count === 8) { // a request for TLS
       await client.write(new Uint8Array([0x4e]));
       count = await client.read(buffer);
     }
@@ -429,9 +429,8 @@ function startTransactionPooler(cluster: Cluster) {
   };
 }
 
-Deno.test("what planning would run is found among functions whose texts no session could take at once", async () => {
-  // only the functions that expressions call, by name or through operators and inlined bodies, are
-  // read
+Deno.test("planning hazards are found among functions too large to read at once", async () => {
+  // only functions that expressions call are read: by name, through operators or inlined bodies
   const script = `
     SET check_function_bodies = off;
     DO $$ BEGIN

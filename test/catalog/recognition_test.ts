@@ -6,7 +6,7 @@ import { recogniseProvider } from "../../lib/catalog/provider.ts";
 
 const nothing = { hosts: [], settings: [], roles: [], databases: [], functions: [] };
 
-Deno.test("recogniseProvider() goes by host, settings, roles, databases and functions", () => {
+Deno.test("recogniseProvider() uses host, settings, roles, databases and functions", () => {
   const byHost = (host: string) => recogniseProvider({ ...nothing, hosts: [host] })?.id;
   equal(byHost("db.abc123.eu-west-1.rds.amazonaws.com"), "rds");
   equal(byHost("db.cluster-abc123.eu-west-1.rds.amazonaws.com"), "aurora");
@@ -29,7 +29,7 @@ Deno.test("recogniseProvider() goes by host, settings, roles, databases and func
   equal(recogniseProvider(nothing), undefined);
 });
 
-Deno.test("intermediaryByAddress() knows the addresses of poolers and load balancers", () => {
+Deno.test("intermediaryByAddress() recognizes poolers and load balancers", () => {
   const at = (host: string, port = 5432) => intermediaryByAddress({ host, port });
   equal(at("ep-x-1-pooler.eu-central-1.aws.neon.tech"), "pooler");
   equal(at("ep-x-1.eu-central-1.aws.neon.tech"), undefined);
@@ -40,7 +40,7 @@ Deno.test("intermediaryByAddress() knows the addresses of poolers and load balan
   equal(at("db.example.org"), undefined);
 });
 
-Deno.test("relate() tells clones from standbys", () => {
+Deno.test("relate() distinguishes clones from standbys", () => {
   const facts = {
     systemIdentifier: "7",
     database: "app",
@@ -51,11 +51,11 @@ Deno.test("relate() tells clones from standbys", () => {
   const standby = { ...facts, inRecovery: true };
   equal(relate(facts, facts, true), "same-database");
   equal(relate(facts, { ...facts, databaseOid: 5 }, true), "same-cluster");
-  // restored from one backup, both live their own life
+  // restored from the same backup, now independent
   equal(relate(facts, facts, false), "different");
   equal(relate(standby, facts, false), "same-database");
   equal(relate(standby, { ...facts, systemIdentifier: "8" }, false), "different");
-  // nobody may read the identifier
+  // neither identifier is readable
   const hidden = { ...facts, systemIdentifier: undefined };
   equal(relate({ ...hidden, inRecovery: true }, hidden, false), "same-database");
   equal(
@@ -65,7 +65,7 @@ Deno.test("relate() tells clones from standbys", () => {
   equal(relate(facts, facts, undefined), "same-database");
 });
 
-Deno.test("knowsLocale() takes spellings of an encoding for one", () => {
+Deno.test("knowsLocale() ignores the spelling of the encoding", () => {
   const locales = { libc: ["en_US.utf8", "de_DE"], hasIcu: false };
   equal(["en_US.UTF-8", "C", "POSIX", "de_DE"].every((name) => knowsLocale(locales, name)), true);
   equal(knowsLocale(locales, "fr_FR.UTF-8"), false);

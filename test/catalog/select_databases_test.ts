@@ -1,6 +1,6 @@
 import { deepStrictEqual as equal, ok } from "node:assert/strict";
 import type { Database } from "../../lib/catalog/databases.ts";
-import { type DatabaseWishes, selectDatabases } from "../../lib/catalog/select_databases.ts";
+import { type DatabaseSelectors, selectDatabases } from "../../lib/catalog/select_databases.ts";
 
 function database(name: string, change: Partial<Database> = {}): Database {
   return {
@@ -34,9 +34,9 @@ const all = [
   database("template1", { isTemplate: true }),
 ];
 
-function select(wishes: Partial<DatabaseWishes>, maintenanceIsEmpty = true, databases = all) {
+function select(selectors: Partial<DatabaseSelectors>, maintenanceIsEmpty = true, databases = all) {
   const choice = selectDatabases(databases, {
-    wishes: { include: [], exclude: [], map: {}, targetUrlDatabase: undefined, ...wishes },
+    selectors: { include: [], exclude: [], map: {}, targetUrlDatabase: undefined, ...selectors },
     maintenanceIsEmpty,
   });
   return {
@@ -48,20 +48,20 @@ function select(wishes: Partial<DatabaseWishes>, maintenanceIsEmpty = true, data
   };
 }
 
-Deno.test("selectDatabases() takes all but templates, the provider's own and an empty postgres", () => {
+Deno.test("selectDatabases() selects all except templates, provider databases and an empty postgres", () => {
   const { names, skipped, messages } = select({});
   equal(names, ["app", 'Odd * "name".x', "app_test"]);
   equal(skipped, [{ name: "postgres", reason: "is empty" }]);
   equal(messages, []);
 });
 
-Deno.test("selectDatabases() takes postgres when it holds something or is named in full", () => {
+Deno.test("selectDatabases() selects postgres when it is not empty or is named explicitly", () => {
   ok(select({}, false).names.includes("postgres"));
   equal(select({ include: ["postgres"] }).names, ["postgres"]);
   equal(select({ include: ["*"] }).names.includes("postgres"), false);
 });
 
-Deno.test("selectDatabases() understands wildcards and quotes", () => {
+Deno.test("selectDatabases() supports wildcards and quotes", () => {
   equal(select({ include: ["app*"] }).names, ["app", "app_test"]);
   equal(select({ include: ["*_test", "app"] }).names, ["app", "app_test"]);
   equal(select({ exclude: ["app*"] }).names, ['Odd * "name".x']);
@@ -72,7 +72,7 @@ Deno.test("selectDatabases() understands wildcards and quotes", () => {
   ]);
 });
 
-Deno.test("selectDatabases() names near misses, internal databases and templates", () => {
+Deno.test("selectDatabases() reports near misses, provider databases and templates", () => {
   equal(select({ include: ["ap"] }).messages, [
     "--include-databases: ap matches no database; did you mean app?",
   ]);
@@ -88,7 +88,7 @@ Deno.test("selectDatabases() refuses include together with exclude", () => {
   equal(select({ include: ["app"], exclude: ["app_test"] }).messages.length, 1);
 });
 
-Deno.test("selectDatabases() maps names; one database alone takes the name in the target's URL", () => {
+Deno.test("selectDatabases() maps names; a single database takes the name in the target's URL", () => {
   equal(select({ map: { app: "neondb" } }).names[0], "app→neondb");
   equal(select({ include: ["app"], targetUrlDatabase: "new" }).names, ["app→new"]);
   equal(select({ include: ["app"], targetUrlDatabase: "postgres" }).names, ["app"]);
@@ -96,12 +96,12 @@ Deno.test("selectDatabases() maps names; one database alone takes the name in th
   equal(select({ targetUrlDatabase: "new" }).names[0], "app");
 });
 
-Deno.test("selectDatabases() finds what is wrong with a map", () => {
+Deno.test("selectDatabases() reports problems with --map", () => {
   equal(select({ map: { ap: "x" } }).messages, [
-    '--map: "ap" is no database of the source; did you mean app?',
+    '--map: "ap" is not a database of the source; did you mean app?',
   ]);
   equal(select({ include: ["app"], map: { app_test: "x" } }).messages, [
-    '--map: "app_test" is not among the selected databases',
+    '--map: "app_test" is not one of the selected databases',
   ]);
   equal(select({ map: { app: "app_test" } }).messages, [
     '--map: "app" and "app_test" would both become "app_test"',
@@ -111,7 +111,7 @@ Deno.test("selectDatabases() finds what is wrong with a map", () => {
   equal(select({ map: { app: "template1" } }).messages.length, 1);
 });
 
-Deno.test("selectDatabases() tells about databases that cannot be read instead of dropping them", () => {
+Deno.test("selectDatabases() reports databases that cannot be read", () => {
   const databases = [
     database("closed", { allowConnections: false }),
     database("denied", { canConnect: false }),
@@ -120,6 +120,6 @@ Deno.test("selectDatabases() tells about databases that cannot be read instead o
   equal(select({}, true, databases).skipped.length, 3);
   equal(select({}, true, databases).problems.length, 1);
   equal(select({ include: ["denied"] }, true, databases).messages, [
-    '--include-databases: "denied" does not let our role connect (GRANT CONNECT is missing)',
+    '--include-databases: "denied" does not allow this role to connect (it lacks CONNECT)',
   ]);
 });

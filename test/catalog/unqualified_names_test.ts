@@ -13,7 +13,7 @@ function found(body: string): readonly string[] {
   return findNames(body, names).unqualified.map(({ name }) => name).sort();
 }
 
-Deno.test("names without schema are found where a relation, function, type or operator stands", () => {
+Deno.test("unqualified relations, functions, types and operators are found", () => {
   deepStrictEqual(found("SELECT count(*) FROM Kinds k JOIN x.y ON true"), ["kinds"]);
   deepStrictEqual(found('INSERT INTO "Big One" SELECT 1'), ["Big One"]);
   deepStrictEqual(found("UPDATE ONLY kinds SET a = 1"), ["kinds"]);
@@ -28,7 +28,7 @@ Deno.test("names without schema are found where a relation, function, type or op
   deepStrictEqual(found("EXECUTE 'SELECT 1 FROM kinds WHERE x = ''y'''"), ["kinds"]);
 });
 
-Deno.test("names with schema, columns, variables, comments and texts are left alone", () => {
+Deno.test("qualified names, columns, variables, comments and strings are ignored", () => {
   deepStrictEqual(found("SELECT app.helper(1) FROM app.kinds"), []);
   deepStrictEqual(found("SELECT kinds, k.helper FROM app.t AS k WHERE mood = 1 -- FROM kinds"), []);
   deepStrictEqual(found("SELECT 1 INTO kinds FROM app.t"), []);
@@ -37,7 +37,7 @@ Deno.test("names with schema, columns, variables, comments and texts are left al
   deepStrictEqual(found("SELECT a IS DISTINCT FROM b, extract(year FROM c), a % b"), []);
 });
 
-Deno.test("an alias or a value with the name of a relation or type is neither", () => {
+Deno.test("an alias or value named like a relation or type is ignored", () => {
   deepStrictEqual(found("SELECT count(*) AS mood, (1 + 2) AS mood FROM app.t AS mood"), []);
   deepStrictEqual(found("SELECT f(cast(1 AS integer)) AS mood, (SELECT max(a AS mood)) AS x"), []);
   deepStrictEqual(found("SELECT CAST((SELECT a AS mood FROM app.t) AS text)"), []);
@@ -50,7 +50,7 @@ Deno.test("an alias or a value with the name of a relation or type is neither", 
   deepStrictEqual(found("SELECT DISTINCT FROM kinds"), ["kinds"]);
 });
 
-Deno.test("functions that are called by their full name are followed", () => {
+Deno.test("functions called by qualified name are returned", () => {
   deepStrictEqual(findNames('SELECT "My App".f(app.g (1))', names).calls, [
     { schema: "My App", name: "f" },
     { schema: "app", name: "g" },

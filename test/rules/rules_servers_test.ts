@@ -1,4 +1,5 @@
-/** Table rules on real servers: dependencies from the catalogs, and checks of predicates.
+/**
+ * Table rules on real servers: dependencies from the catalogs, and checks of predicates.
  */
 import { deepStrictEqual as equal, match, ok, strictEqual } from "node:assert/strict";
 import { checkPredicate, readIdentity, readSourceTables } from "../../lib/catalog/internal.ts";
@@ -127,7 +128,7 @@ for (const cluster of [old, source]) {
       match(await problem("id = 'x'"), /invalid input syntax for type integer/);
       match(
         await problem("slow(id)"),
-        /function slow\(integer\) does not exist → write names other than/,
+        /function slow\(integer\) does not exist → qualify all names except/,
       );
       match(
         await problem("id IN (SELECT id FROM orders)"),

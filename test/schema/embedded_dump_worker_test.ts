@@ -1,4 +1,5 @@
-/** The worker of the embedded pg_dump and the main thread: in whatever order they run, each request
+/**
+ * The worker of the embedded pg_dump and the main thread: in whatever order they run, each request
  * gets its own reply.
  */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";

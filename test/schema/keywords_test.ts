@@ -1,4 +1,5 @@
-/** Objects of every kind named after every keyword of any version, copied between versions.
+/**
+ * Objects of every kind named after every keyword of any version, copied between versions.
  */
 import { deepStrictEqual as equal } from "node:assert/strict";
 import type { Cluster } from "../../lib/cluster/mod.ts";
@@ -63,7 +64,8 @@ const common = `
   CREATE FUNCTION "begin"."end"("begin" integer) RETURNS integer LANGUAGE plpgsql AS 'begin return 1; end';
   CREATE FUNCTION public.begin() RETURNS trigger LANGUAGE plpgsql AS 'begin return new; end';`;
 
-/** Keywords that differ between the versions, also in category, and one of each category.
+/**
+ * Keywords that differ between the versions, also in category, and one of each category.
  */
 async function words(clusters: readonly Cluster[]): Promise<readonly string[]> {
   const lists = await Promise.all(

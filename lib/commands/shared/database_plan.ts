@@ -103,7 +103,7 @@ export async function planDatabases(input: PlanningInput): Promise<DatabasePlann
     isMaintenanceEmpty(source, onSource, signal),
   ]);
   const choice = selectDatabases(onSource, {
-    wishes: { ...selection, targetUrlDatabase: input.targetUrlDatabase },
+    selectors: { ...selection, targetUrlDatabase: input.targetUrlDatabase },
     maintenanceIsEmpty,
   });
   await input.claim(choice.selected.map((selected) => selected.target));

@@ -504,7 +504,7 @@ Deno.test("validate() gives all problems of a selection at once, with near misse
       [
         "--include-databases: shp matches no database; did you mean shop?",
         "--include-databases: postgrez matches no database; did you mean postgres?",
-        '--map: "shopp" is no database of the source; did you mean shop?',
+        '--map: "shopp" is not a database of the source; did you mean shop?',
       ],
     );
   } finally {
