@@ -6,6 +6,7 @@
 
 /**
  * An SQL condition: the object of a system catalog is not a member of an extension.
+ *
  * @param oid an SQL expression for its OID
  *
  * @example

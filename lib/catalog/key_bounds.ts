@@ -36,6 +36,7 @@ const boundsStatement = `
  * key. A table that was never analyzed, has no primary key, or is not stored in key order has none.
  *
  * Source: PostgreSQL documentation, "pg_stats".
+ *
  * @returns bounds by table OID
  */
 export async function readKeyBounds(

@@ -30,6 +30,7 @@ const timeTypes = /^(?:date|timestamp(?:\(\d\))? with(?:out)? time zone)$/;
 
 /**
  * Resolves rules against the selected databases.
+ *
  * @param databases the databases that the run copies
  * @param options `others`: the source's other databases; rules for them are ignored in a file, and
  * are problems in flags

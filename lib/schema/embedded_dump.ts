@@ -47,6 +47,7 @@ export interface EmbeddedDumpOptions {
  *
  * Requires `--allow-net` for the server, and `--allow-read` of Deno's npm cache, which contains
  * the WebAssembly file (an executable contains it itself).
+ *
  * @throws ServerError when the server refuses one of pg_dump's queries; ReplicatorError with
  * pg_dump's messages when it fails for another reason
  */

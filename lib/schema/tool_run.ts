@@ -54,6 +54,7 @@ export interface ToolRunOptions {
  *
  * Requires `--allow-run` of the program, `--allow-write` of the temporary folder, and `--allow-net`
  * for the server.
+ *
  * @throws ConnectionError when all connection attempts fail; ReplicatorError with the program's
  * messages otherwise
  */
