@@ -25,7 +25,7 @@ export {
   type Database,
   type DatabaseChoice,
   type DatabasePrivileges,
-  type DatabaseWishes,
+  type DatabaseSelectors,
   type Extension,
   type KeyBounds,
   listAvailableExtensions,
