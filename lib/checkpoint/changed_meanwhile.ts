@@ -1,11 +1,11 @@
 import { ExitCode, ReplicatorError } from "../core/internal.ts";
 
-/** A target database has changed since the plan was made: another run or session was faster. */
+/** The target database has changed since the plan was made, by another run or session. */
 export function changedMeanwhile(database: string, found: string): ReplicatorError {
-  return new ReplicatorError(`${found}, since the plan of this run was made`, {
+  return new ReplicatorError(`${found} after this run was planned`, {
     side: "target",
     object: `database ${database}`,
-    remedy: "this run changed nothing in it; run the same command again to see its present state",
+    remedy: "nothing was changed; run the same command again to plan with the current state",
     exitCode: ExitCode.prerequisite,
   });
 }

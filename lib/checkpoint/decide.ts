@@ -1,45 +1,46 @@
 /**
- * How a run goes on: which rows are kept, which are copied again, as of which moment. Pure.
+ * Decides how a run resumes: which rows are kept, which are copied again, and as of which snapshot.
+ * Pure.
  *
  * @module
  */
 import { displayName, tableKey, type TableName } from "../core/internal.ts";
 import type { LedgerState, SnapshotGeneration, SourcePoint, TableRecord } from "./model.ts";
 
-/** What the decision depends on. */
+/** Input of the decision. */
 export interface ResumeFacts {
   readonly ledger: Pick<LedgerState, "epochs" | "tables">;
-  /** Tables whose rows are to be copied, as the snapshot at hand sees them. */
+  /** Tables whose rows are to be copied, as of the current snapshot. */
   readonly tables: readonly TableName[];
-  /** The moment of the snapshot at hand; undefined where the source does not tell. */
+  /** The source point of the current snapshot; undefined if it is unknown. */
   readonly point: SourcePoint | undefined;
-  /** Whether there are large objects that are not in yet. */
+  /** Whether large objects remain to be copied. */
   readonly largeObjectsLeft: boolean;
   readonly allowMixedSnapshots: boolean;
-  /** Whether replication follows, which makes all epochs converge. */
+  /** Whether replication follows, which makes all generations converge. */
   readonly sync: boolean;
 }
 
-/** How the run goes on. */
+/** How the run resumes. */
 export type ResumeDecision =
   | {
     readonly kind: "go-on";
-    /** The epoch that what is left is copied in. */
+    /** The snapshot generation for the remaining rows. */
     readonly epoch: number;
-    /** Whether that epoch begins now, with the snapshot at hand. */
+    /** Whether that generation begins with the current snapshot. */
     readonly begins: boolean;
-    /** Tables that are in, each with its epoch. */
+    /** Completely copied tables. */
     readonly kept: readonly TableRecord[];
-    /** Tables of which the parts that are not done are copied. */
+    /** Tables whose remaining parts are copied. */
     readonly continued: readonly TableRecord[];
-    /** Half-copied tables that are emptied and copied as a whole. */
+    /** Partly copied tables that are emptied and copied completely. */
     readonly emptied: readonly TableName[];
-    /** Tables of which nothing is there yet. */
+    /** Tables of which nothing is copied yet. */
     readonly fresh: readonly TableName[];
-    /** Whether all rows are, when all is done, as the snapshot at hand sees them. */
+    /** Whether in the end all rows are as of the current snapshot. */
     readonly asOfSnapshot: boolean;
     /**
-     * Epochs that rows are of when all is done, ascending: more than one means several moments of
+     * The generations of all rows in the end, ascending: more than one means several snapshots of
      * the source.
      */
     readonly moments: readonly number[];
@@ -49,13 +50,13 @@ export type ResumeDecision =
 /**
  * Decides.
  *
- * Parts of one table are never of two moments: an UPDATE between them moves a row from one range of
- * blocks to another, so it would be missing or come twice. A half-copied table goes on only as of
- * the very moment that its first part was read at; else it is emptied and copied as a whole.
+ * Parts of one table are never read from two snapshots: an UPDATE in between can move a row to
+ * another range of blocks, so that it would be lost or duplicated. A partly copied table continues
+ * only as of the source point of its first part; otherwise it is emptied and copied completely.
  *
- * Whole tables of two moments are each right in themselves but not with each other (an order
- * without its customer). That is the case only when some tables are kept and others are not:
- * refused, unless the user allows it or replication brings every table to the present.
+ * Tables from two snapshots are each consistent, but not with each other (an order without its
+ * customer). When some tables are kept and others are not, that is refused, unless the user allows
+ * it or replication brings every table up to date.
  */
 export function decideResume(facts: ResumeFacts): ResumeDecision {
   const { ledger, tables, point, largeObjectsLeft } = facts;
@@ -85,13 +86,13 @@ export function decideResume(facts: ResumeFacts): ResumeDecision {
   return { kind: "go-on", epoch, begins, kept, continued, emptied, fresh, asOfSnapshot, moments };
 }
 
-/** Whether all rows of a table are in. */
+/** Whether a table is completely copied. */
 export function isComplete({ parts }: TableRecord): boolean {
   const [first] = parts;
   return first !== undefined && parts.length === first.parts && parts.every(({ done }) => done);
 }
 
-/** Whether two snapshots see the same rows; false when either is not known. */
+/** Whether two snapshots see the same rows; false when either is unknown. */
 export function isSamePoint(a: SourcePoint | undefined, b: SourcePoint | undefined): boolean {
   return a !== undefined && b !== undefined && a.serverStart === b.serverStart &&
     a.databaseOid === b.databaseOid && a.transactions === b.transactions;
@@ -110,11 +111,11 @@ function refusal(
   return {
     kind: "refuse",
     reason:
-      "the rest cannot be copied as of the same moment: the source has been written to since, and the snapshot of the first attempt is gone",
+      "the remaining rows cannot be copied from the same snapshot: the source has changed since, and the snapshot of the first attempt no longer exists",
     details: [
       `copied as of ${since.startedAt}: ${kept.length} of ${tables.length} tables (${names(kept)})`,
-      ...(left.length === 0 ? [] : [`not there yet: ${names(left)}`]),
-      ...(emptied.length === 0 ? [] : [`half copied, to be copied again: ${names(emptied)}`]),
+      ...(left.length === 0 ? [] : [`not copied yet: ${names(left)}`]),
+      ...(emptied.length === 0 ? [] : [`partly copied, to be copied again: ${names(emptied)}`]),
     ],
   };
 }

@@ -1,19 +1,19 @@
 /**
- * Whether the structure that a run began with is still the source's. Pure.
+ * Detects changes of the source's structure since a run began. Pure.
  *
  * @module
  */
 import { describeStatement, type DumpStatement } from "../schema/internal.ts";
 import { isRecorded, statementDigest } from "./digest.ts";
 
-/** A statement of the dump, as the ledger keeps it. */
+/** A statement of the dump, as recorded in the ledger. */
 export interface StructureEntry {
   readonly digest: string;
   /** `TABLE public.orders` */
   readonly object: string;
 }
 
-/** The statements of a dump as the ledger keeps them. */
+/** The statements of a dump, as recorded in the ledger. */
 export function structureOf(statements: readonly DumpStatement[]): readonly StructureEntry[] {
   return statements.filter(isRecorded).map((statement) => ({
     digest: statementDigest(statement),
@@ -21,24 +21,23 @@ export function structureOf(statements: readonly DumpStatement[]): readonly Stru
   }));
 }
 
-/** How the structure of the source has changed since a run was begun. */
+/** Changes of the source's structure since a run began. */
 export interface StructureChanges {
   /**
-   * Objects that are on the target already and that the source has in another form, or no longer.
+   * Objects that exist on the target, and are different or missing on the source.
    */
   readonly changed: readonly string[];
   /**
-   * Functions and procedures among them that can be replaced on the target by what the source has
-   * now.
+   * Changed functions and procedures that can be replaced on the target.
    */
   readonly replaceable: ReadonlySet<string>;
 }
 
 /**
- * Compares the structure that a run began with to the present one. What is new, or has changed
- * before it was created on the target, is no difference: it is created as it is now.
+ * Compares the structure that a run began with to the current one. Objects that are new, or changed
+ * before they were created on the target, do not count: they are created in their current form.
  *
- * @param done digests of the statements that are committed
+ * @param done digests of committed statements
  */
 export function compareDumpStructure(
   recorded: ReadonlyMap<string, string>,

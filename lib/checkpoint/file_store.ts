@@ -1,5 +1,5 @@
 /**
- * The document of a run as a file.
+ * Stores the state document of a run in a file.
  *
  * @module
  */
@@ -7,14 +7,14 @@ import { dirname, join } from "node:path";
 import { errorMessage, ExitCode, ReplicatorError } from "../core/internal.ts";
 import type { CheckpointStore } from "./store.ts";
 
-/** The folder, below the one that the tool is run in. */
+/** The default folder, relative to the working directory. */
 export const checkpointFolder = ".postgres-seren-replicator";
 
 /**
- * Keeps the text in `FOLDER/OPERATION.json`, readable by its owner alone (0600).
+ * Stores the text in `FOLDER/OPERATION.json`, readable by its owner only (0600).
  *
- * It is written beside, synced, renamed, and the folder is synced: after a power failure there is
- * the old text or the new one.
+ * The text is written to a temporary file, which is synced and renamed, and the folder is synced:
+ * after a power failure either the old or the new text exists.
  *
  * Requires `--allow-read` and `--allow-write` for the folder.
  */
@@ -31,8 +31,8 @@ export class FileCheckpointStore implements CheckpointStore {
       return await Deno.readTextFile(this.place);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return undefined;
-      // what Deno's permissions withhold counts as absent; that it cannot be written is told, and
-      // the ledger tells the rest
+      // a file that Deno's permissions hide counts as absent: a failed write is reported, and the
+      // ledger has the rest
       if (error instanceof Deno.errors.NotCapable) return undefined;
       throw this.#explain(error, "read");
     }
@@ -47,7 +47,7 @@ export class FileCheckpointStore implements CheckpointStore {
       await Deno.rename(written, this.place);
       await syncFolder(folder);
     } catch (error) {
-      // it may not be there; the first error is the one to tell
+      // the temporary file may not exist; report the first error
       await Deno.remove(written).catch(() => {});
       throw this.#explain(error, "written");
     }
@@ -57,7 +57,7 @@ export class FileCheckpointStore implements CheckpointStore {
     try {
       await Deno.remove(this.place);
       await syncFolder(dirname(this.place));
-      // other operations' files keep the folder
+      // fails while other operations have files in it
       await Deno.remove(dirname(this.place)).catch(() => {});
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw this.#explain(error, "removed");
@@ -73,7 +73,7 @@ export class FileCheckpointStore implements CheckpointStore {
         object: this.place,
         remedy: denied
           ? `allow it: --allow-read=${folder} --allow-write=${folder}`
-          : "make room and see who owns the folder, or run the tool in another folder; what is in the target is safe, and the same command goes on from there",
+          : "check free space and ownership of the folder, or run the tool in another folder; the target is intact, and the same command resumes from there",
         exitCode: ExitCode.stepFailed,
         cause: error,
       },
@@ -91,8 +91,8 @@ async function writeDurably(path: string, text: string): Promise<void> {
 }
 
 /**
- * A rename is durable only when the folder is. Windows cannot open folders, and needs no such
- * thing.
+ * A rename is durable only after syncing the folder. Windows cannot open folders, and does not need
+ * it.
  */
 async function syncFolder(folder: string): Promise<void> {
   if (Deno.build.os === "windows") return;

@@ -1,6 +1,6 @@
 /**
- * The account of an unfinished copy in its target database, kept in the transactions that it
- * accounts for.
+ * The record of an unfinished copy in its target database, written in the same transactions as the
+ * data.
  *
  * @module
  */
@@ -47,63 +47,62 @@ import { readLedger, readLedgerRun } from "./read_ledger.ts";
 import { changedMeanwhile } from "./changed_meanwhile.ts";
 import { letSessionsWork, takeRunLock, workLock } from "./run_lock.ts";
 
-/** How {@linkcode Ledger.open} goes about it. */
+/** Options of {@linkcode Ledger.open}. */
 export interface OpenLedgerOptions {
   readonly signal: AbortSignal;
-  /** What a new ledger is begun with. */
+  /** The head of a new ledger. */
   readonly run: LedgerRun;
   /**
-   * What the plan found. Another run may have come in between: then nothing is written. Default:
-   * either will do.
+   * What the plan found. If another run has changed that since, nothing is written. Default: accept
+   * both.
    */
   readonly expects?: "none" | "unfinished" | undefined;
   /**
-   * Told of things worth knowing: sessions of an earlier run that were ended, a connection that is
-   * tried again.
+   * Receives notices: terminated sessions of an earlier run, retried connections.
    */
   readonly events?: EventSink;
-  /** The ledger that an earlier attempt of this process had open, closed since. */
+  /** The closed ledger of an earlier attempt of this process. */
   readonly earlier?: Ledger | undefined;
 }
 
-/** How parts of an epoch are recorded, as texts that go along with their rows. */
+/** SQL that records parts of a snapshot generation together with their rows. */
 export interface PartAccount {
-  /** Records that a part is in. */
+  /** Records that a part is copied. */
   readonly statement: (part: RecordedPart) => string;
-  /** Gives a row when it is. */
+  /** Returns a row if it is. */
   readonly isRecorded: (part: RecordedPart) => string;
-  /** The constraint that recording a part twice violates. */
+  /** The constraint violated by recording a part twice. */
   readonly constraint: string;
 }
 
 const heartbeatMs = 15_000;
 
-/** How long the last notes may take. */
+/** Limit for writing the last notes. */
 const disposeMs = 2_000;
 
 /**
- * The ledger of one target database, and the right to write there.
+ * The ledger of one target database, and the right to write to that database.
  *
- * States: open (its session holds the run's lock; a session that breaks is opened and locked again)
- * → taken over (another run has the lock; {@linkcode lost} aborts, and no session of this run can
- * commit anything any more) or closed.
+ * States: open (its session holds the run lock; a broken session is reopened and takes the lock
+ * again) → taken over (another run holds the lock; {@linkcode lost} aborts, and no session of this
+ * run can commit) or closed. The ledger is durable in the target, the lock lives with the session.
  *
  * Requires `--allow-net` for the target.
  */
 export class Ledger implements AsyncDisposable {
   /**
-   * The database, for the sessions of this run: each holds the lock that the next run waits for.
+   * Endpoint for the sessions of this run: each holds the lock that the next run waits for.
    */
   readonly target: Endpoint;
   readonly #options: OpenLedgerOptions;
   readonly #holder = crypto.randomUUID();
   readonly #lost = new AbortController();
-  /** Ends attempts to open the session again. */
+  /** Ends attempts to reopen the session. */
   readonly #closing = new AbortController();
   readonly #done = new Set<string>();
-  /** Parts that this run was told are committed. */
+  /** Parts that this run knows to be committed. */
   readonly #parts = new Set<string>();
-  /** How often the session has broken: with every crash of the server, if not oftener. */
+  /** How often the session has broken: at least with every crash of the server. */
   #breaks = 0;
   #session: Session;
   #state: LedgerState;
@@ -119,13 +118,13 @@ export class Ledger implements AsyncDisposable {
   }
 
   /**
-   * Takes the lock, makes the ledger or reads the one that is there.
+   * Takes the lock, and creates the ledger or reads the existing one.
    *
-   * @throws ReplicatorError when another run is at work, or the ledger is of another version of the
-   * tool
+   * @throws ReplicatorError when another run is active, or the ledger is from another version of
+   * the tool
    */
   static async open(target: Endpoint, options: OpenLedgerOptions): Promise<Ledger> {
-    // not ended by the signal: a run that is interrupted still notes what it knows
+    // not bound to the signal: an interrupted run still writes its notes
     const session = await retry(() => openSession(target, { settings: durable }), {
       signal: options.signal,
       onRetry: reportRetries(options.events),
@@ -138,27 +137,27 @@ export class Ledger implements AsyncDisposable {
       throw error;
     }
     ledger.#timer = setInterval(() => {
-      ledger.#inTurn(() => ledger.#session.query("SELECT 1")).catch(() => {}); // #inTurn tells
+      ledger.#inTurn(() => ledger.#session.query("SELECT 1")).catch(() => {}); // #inTurn reports
     }, heartbeatMs);
     return ledger;
   }
 
-  /** The backend that has, or last had, the lock. */
+  /** The backend that holds, or last held, the lock. */
   get processId(): number {
     return this.#session.processId;
   }
 
-  /** What it said when it was opened. */
+  /** The contents when it was opened. */
   get state(): LedgerState {
     return this.#state;
   }
 
-  /** Aborts when another run has taken over, or the target is gone for good. */
+  /** Aborts when another run has taken over, or the target is permanently unreachable. */
   get lost(): AbortSignal {
     return this.#lost.signal;
   }
 
-  /** For `copyTables`: how parts of an epoch are recorded. */
+  /** For `copyTables`: records parts of a snapshot generation. */
   partRecord(epoch: number): PartAccount {
     const holder = this.#holder;
     return {
@@ -168,7 +167,7 @@ export class Ledger implements AsyncDisposable {
     };
   }
 
-  /** For `applyStatements`: how statements are recorded. */
+  /** For `applyStatements`: records statements. */
   readonly statementRecord: StatementRecord = {
     statement: (statements) =>
       recordStatementsStatement(
@@ -188,8 +187,8 @@ export class Ledger implements AsyncDisposable {
   }
 
   /**
-   * Looks again at what is committed: after a connection broke, a statement may be that was not
-   * known to be.
+   * Reads the committed statements again: after a connection failure a statement may be committed
+   * without this run knowing.
    */
   async refresh(session: Session): Promise<void> {
     const rows = await session.query<{ digest: string }>(
@@ -199,8 +198,8 @@ export class Ledger implements AsyncDisposable {
   }
 
   /**
-   * Remembers the statements of the dump, so that a later attempt sees whether the source's
-   * structure has changed.
+   * Records the statements of the dump, so that a later attempt can detect changes of the source's
+   * structure.
    */
   async recordStructure(
     statements: readonly { readonly digest: string; readonly object: string }[],
@@ -222,8 +221,8 @@ export class Ledger implements AsyncDisposable {
   }
 
   /**
-   * Begins an epoch, and empties tables that an earlier one has left half copied: they are copied
-   * as a whole in this one. One transaction.
+   * Begins a snapshot generation, and empties tables that an earlier one left partly copied, in one
+   * transaction.
    */
   async beginEpoch(
     { epoch, startedAt: _, ...document }: SnapshotGeneration,
@@ -238,7 +237,7 @@ export class Ledger implements AsyncDisposable {
         );
         if (toBeEmptied.length === 0) return;
         const names = toBeEmptied.map(({ schema, name }) => `ONLY ${quoteQualified(schema, name)}`);
-        // nothing refers to them yet: foreign keys come when all rows are in
+        // nothing references them yet: foreign keys are created after all rows are copied
         await session.execute(`TRUNCATE ${names.join(", ")}`);
         for (const kind of ["planned_part", "part_done"]) {
           await session.query(
@@ -257,8 +256,8 @@ export class Ledger implements AsyncDisposable {
   }
 
   /**
-   * Keeps how tables are cut into parts: their size, which ranges come from, will be another one in
-   * a later attempt.
+   * Records how tables are split into parts: the split depends on their size, which may differ in a
+   * later attempt.
    */
   async recordPlan(tables: readonly TableRecord[]): Promise<void> {
     const parts = tables.flatMap(({ schema, name, epoch, parts }) =>
@@ -272,7 +271,7 @@ export class Ledger implements AsyncDisposable {
           ",",
         )
       }}`;
-    // all of it or nothing: half of a plan would look like a whole one of fewer parts
+    // in one transaction: part of a plan would look like a plan with fewer parts
     await this.#inTurn((session) =>
       session.transaction(async () => {
         for (let from = 0; from < parts.length; from += 1_000) {
@@ -304,29 +303,28 @@ export class Ledger implements AsyncDisposable {
     );
   }
 
-  /** Notes for a later report how much a part was. Its being done does not depend on it. */
+  /** Records the size of a part for reports; that the part is done does not depend on it. */
   notePart(
     part: RecordedPart,
     { rows, bytes }: { readonly rows: number; readonly bytes: number },
   ): void {
     this.#parts.add(partKey(part.table, part.part));
     this.#notes.push({ part, rows, bytes });
-    if (this.#notes.length > 1) return; // the one before takes all that have come until its turn
-    this.#inTurn((session) => this.#writeNotes(session)).catch(() => {}); // a figure of a report
+    if (this.#notes.length > 1) return; // the pending write takes this note too
+    this.#inTurn((session) => this.#writeNotes(session)).catch(() => {}); // only for reports
   }
 
   /**
-   * Makes everything durable that was committed until now, and sees whether it is all still there.
+   * Makes everything committed so far durable, and verifies that it still exists.
    *
-   * Rows and indexes are committed with synchronous_commit = off: a crash of the target takes back
-   * what was committed last. The ledger forgets it with the rows, this process does not. One commit
-   * that waits for the disk makes all before it last.
+   * Rows and indexes are committed with synchronous_commit = off: a crash of the target loses the
+   * last commits, in the ledger too, but not in this process. One synchronous commit makes all
+   * earlier ones durable.
    *
-   * @throws ConnectionError (transient) when a crash has taken something back: to be gone on with
-   * from what the ledger says
+   * @throws ConnectionError (transient) when a crash has lost commits: resume from the ledger
    */
   async settle(): Promise<void> {
-    // indexes are still being built: what is committed from now on may come too late for the look
+    // indexes are still being built: later commits may not be in what is read below
     const [parts, done] = [[...this.#parts], [...this.#done]];
     await this.#inTurn((session) =>
       session.query(`UPDATE ${ledgerSchema}.run SET holder = holder WHERE holder = $1`, [
@@ -335,23 +333,23 @@ export class Ledger implements AsyncDisposable {
     );
     if (this.#breaks === 0) return;
     const { statements, tables } = await this.#inTurn((session) => readLedger(session));
-    const there = new Set(
+    const recorded = new Set(
       tables.flatMap((table) =>
         table.parts.filter(({ done }) => done).map(({ part }) => partKey(table, part))
       ),
     );
-    const lost = parts.filter((part) => !there.has(part)).length +
+    const lost = parts.filter((part) => !recorded.has(part)).length +
       done.filter((digest) => !statements.has(digest)).length;
     if (lost === 0) return;
     throw new ConnectionError(
-      `the target has crashed and taken back what was committed last (${
+      `the target has crashed and lost its last commits (${
         plural(lost, "part or statement", "parts or statements")
       })`,
       { endpoint: this.#endpoint, transient: true },
     );
   }
 
-  /** Takes back what statements made, and that they are done. One transaction. */
+  /** Undoes statements and removes their record, in one transaction. */
   async undo(sql: string, statements: readonly DumpStatement[]): Promise<void> {
     const digests = statements.filter(isRecorded).map(statementDigest);
     await this.#inTurn((session) =>
@@ -367,7 +365,7 @@ export class Ledger implements AsyncDisposable {
     for (const digest of digests) this.#done.delete(digest);
   }
 
-  /** Everything of this database is done, but for what the target refused. One transaction. */
+  /** Marks the database as complete, except for what was set aside, in one transaction. */
   async complete(setAside: readonly SetAsideObject[] = []): Promise<void> {
     await this.#inTurn((session) =>
       session.transaction(async () => {
@@ -386,26 +384,26 @@ export class Ledger implements AsyncDisposable {
     );
   }
 
-  /** Ends the session, and with it the lock. Never throws. */
+  /** Closes the session, which releases the lock. Never throws. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
     this.#timer = undefined;
-    const patience = new AbortController();
+    const deadline = new AbortController();
     const noted = this.#notes.length > 0
       ? this.#inTurn((session) => this.#writeNotes(session))
       : this.#turn;
     await Promise.race([
-      noted.catch(() => {}), // figures for a report
-      pause(disposeMs, patience.signal).catch(() => {}),
+      noted.catch(() => {}), // only for reports
+      pause(disposeMs, deadline.signal).catch(() => {}),
     ]);
-    patience.abort();
+    deadline.abort();
     await this.#session.close();
     this.#closing.abort(new InterruptedError("the ledger is closed"));
   }
 
   /**
-   * The lock, then the name of this run's process in the ledger, and only then a look: nobody else
-   * can change it any more.
+   * Takes the lock, then writes this process' name into the ledger, and only then reads it: nobody
+   * else can change it any more.
    */
   async #begin(): Promise<void> {
     const { run, signal, events, earlier } = this.#options;
@@ -418,7 +416,7 @@ export class Ledger implements AsyncDisposable {
     const { expects } = this.#options;
     const { database } = this.target;
     if (expects === "none" && existing !== undefined) {
-      throw changedMeanwhile(database, "another run has begun to copy into this database");
+      throw changedMeanwhile(database, "another run has started copying into this database");
     }
     if (expects === "unfinished" && existing === undefined) {
       throw changedMeanwhile(database, "another run has finished the copy in this database");
@@ -426,7 +424,7 @@ export class Ledger implements AsyncDisposable {
     if (expects === "none") {
       const { empty, description } = await readContents(this.#session);
       if (!empty) {
-        throw changedMeanwhile(database, `${description} came into this database`);
+        throw changedMeanwhile(database, `${description} appeared in this database`);
       }
     }
     if (existing === undefined) {
@@ -464,7 +462,7 @@ export class Ledger implements AsyncDisposable {
     );
   }
 
-  /** One after the other in the one session; when that broke, once more in a new one. */
+  /** Runs work sequentially in the session; when it breaks, once more in a new one. */
   #inTurn<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
     const result = this.#turn.catch(() => {}).then(async () => {
       try {
@@ -495,23 +493,25 @@ export class Ledger implements AsyncDisposable {
         },
       );
       await takeRunLock(this.#session, { signal, before });
-      await this.#seeThatItIsOurs();
+      await this.#verifyHolder();
     } catch (error) {
       this.#lost.abort(error);
       throw error;
     }
   }
 
-  async #seeThatItIsOurs(): Promise<void> {
-    const ours = await this.#session.query(
+  async #verifyHolder(): Promise<void> {
+    const held = await this.#session.query(
       `SELECT holder FROM ${ledgerSchema}.run WHERE holder = $1`,
       [this.#holder],
     );
-    if (ours.length > 0) return;
+    if (held.length > 0) return;
     throw new ReplicatorError("another run has taken over the copy into this database", {
       side: "target",
       object: `database ${this.target.database}`,
-      details: ["This run's session there had broken, and the other one began before it was back."],
+      details: [
+        "This run lost its session there, and the other run started before it reconnected.",
+      ],
       remedy: "let the other run finish",
       exitCode: ExitCode.prerequisite,
     });
@@ -524,7 +524,7 @@ export class Ledger implements AsyncDisposable {
 }
 
 /**
- * Removes the ledger of a database whose run has everything. Requires `--allow-net` for the target.
+ * Removes the ledger of a complete database. Requires `--allow-net` for the target.
  */
 export async function dropLedger(
   target: Endpoint,
@@ -539,7 +539,7 @@ export async function dropLedger(
   );
 }
 
-/** What the ledger says stays said. */
+/** The ledger's own commits are durable. */
 const durable = { synchronous_commit: "on" };
 
 function partKey(table: TableName, part: number): string {

@@ -1,20 +1,20 @@
 /**
- * The ledger's tables, and the texts that go along with the work that they account for.
+ * The ledger's tables, and the SQL that records work in the transaction that does it.
  *
  * @module
  */
 import { ledgerSchema, quoteLiteral, type TableName } from "../core/internal.ts";
 
-/** Format of the ledger that this version writes, and the only one it goes on with. */
+/** The only format of the ledger that this version writes and resumes. */
 export const ledgerFormat = 2;
 
-/** The constraint that a part violates which is recorded already. */
+/** The constraint violated by recording a part twice. */
 export const partConstraint = "seren_ledger_part_done";
 
-/** The constraint that a session of a run violates which another run has taken over from. */
+/** The column whose NOT NULL a session violates after another run has taken over. */
 export const holderColumn = "holder";
 
-/** Documents are JSON in ASCII: the database may have any encoding. */
+/** Documents are ASCII JSON, because the database may have any encoding. */
 export const createLedgerStatements = `
   CREATE SCHEMA ${ledgerSchema};
   COMMENT ON SCHEMA ${ledgerSchema} IS 'postgres-seren-replicator: what an unfinished copy has done; removed when it is finished';
@@ -62,8 +62,8 @@ export const createLedgerStatements = `
   );`;
 
 /**
- * NULL, which the column refuses, when another run has taken over: a session of ours that was cut
- * off and comes back can then commit nothing.
+ * NULL, which the column refuses, once another run has taken over: a stale session of this run can
+ * then commit nothing.
  */
 function holderOrNull(holder: string): string {
   return `(SELECT ${holderColumn} FROM ${ledgerSchema}.run WHERE ${holderColumn} OPERATOR(pg_catalog.=) ${
@@ -71,14 +71,14 @@ function holderOrNull(holder: string): string {
   })`;
 }
 
-/** A part of a table, for the texts below. */
+/** A part of a table. */
 export interface RecordedPart {
   readonly table: TableName;
   readonly part: number;
   readonly parts: number;
 }
 
-/** Records that a part is in. */
+/** Records that a part is copied. */
 export function recordPartStatement(
   { table: { schema, name }, part, parts }: RecordedPart,
   { epoch, holder }: { readonly epoch: number; readonly holder: string },
@@ -88,7 +88,7 @@ export function recordPartStatement(
   }, ${quoteLiteral(name)}, ${part}, ${parts}, ${epoch}, ${holderOrNull(holder)})`;
 }
 
-/** Gives a row when the part is recorded. */
+/** Returns a row if the part is recorded. */
 export function isPartRecordedQuery(
   { table: { schema, name }, part }: Omit<RecordedPart, "parts">,
 ): string {
@@ -97,7 +97,7 @@ export function isPartRecordedQuery(
   } AND table_name = ${quoteLiteral(name)} AND part = ${part}`;
 }
 
-/** Records that statements are done. Doing one twice is prevented by what it makes. */
+/** Records statements as done. A statement cannot run twice, because its object would exist. */
 export function recordStatementsStatement(digests: readonly string[], holder: string): string {
   if (digests.length === 0) return "";
   const values = digests.map((digest) => `(${quoteLiteral(digest)}, ${holderOrNull(holder)})`);
@@ -106,7 +106,7 @@ export function recordStatementsStatement(digests: readonly string[], holder: st
   } ON CONFLICT DO NOTHING`;
 }
 
-/** JSON in which every character is ASCII. */
+/** JSON in ASCII. */
 export function asciiJson(value: unknown): string {
   return JSON.stringify(value).replace(
     /[\u007f-\uffff]/g,

@@ -1,16 +1,16 @@
 /**
- * Whether a schema of the ledger's name is one that the tool itself has made.
+ * Verifies that a schema with the ledger's name was created by the tool.
  *
- * Anyone who owns a database can make a schema of that name, with a view or a trigger in it: the
- * tool's session, often a superuser's, would run their code, or believe that parts are copied which
- * are not. Only catalogs are read here.
+ * The owner of a database can create a schema with that name, containing a view or trigger: the
+ * tool's session, often a superuser's, would run that code, or trust a forged record. Only catalogs
+ * are read here.
  *
  * @module
  */
 import { ExitCode, ledgerSchema, ReplicatorError } from "../core/internal.ts";
 import type { Session } from "../postgres/internal.ts";
 
-/** Whoever is trusted: this session's own role, and superusers, who can do everything anyway. */
+/** Trusted are the session's own role, and superusers, who can do everything anyway. */
 const trusted = (owner: string) =>
   `(${owner} = (SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user)
     OR EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = ${owner} AND r.rolsuper))`;
@@ -24,10 +24,10 @@ const schemaStatement = `
 
 type SchemaRow = { readonly owner: string; readonly trusted: boolean };
 
-/** Without its schema: under an empty path the server prints that of any other function. */
+/** Unqualified: under an empty path the server qualifies any other function. */
 const printedClock = "clock_timestamp";
 
-/** What the tool's own tables have of defaults and checks, as the server prints it. */
+/** Defaults and checks of the tool's own tables, as the server prints them. */
 const ownExpressions: readonly string[] = [
   "true",
   "false",
@@ -37,7 +37,7 @@ const ownExpressions: readonly string[] = [
 
 const ownExpressionList = ownExpressions.map((text) => `'${text}'`).join(", ");
 
-/** One row for each thing in the schema that a ledger does not have. */
+/** One row for each object in the schema that does not belong to a ledger. */
 const contentsStatement = `
   WITH relation AS (
     SELECT c.* FROM pg_catalog.pg_class AS c
@@ -91,18 +91,17 @@ const contentsStatement = `
   )
   SELECT relation::pg_catalog.text AS relation, problem FROM problem ORDER BY relation COLLATE pg_catalog."C", problem COLLATE pg_catalog."C"`;
 
-/** What speaks against a schema of the ledger's name. */
+/** The result of examining a schema with the ledger's name. */
 export interface LedgerTrust {
-  /** Whether there is such a schema. */
+  /** Whether the schema exists. */
   readonly exists: boolean;
   /**
-   * Why it is not one that the tool has made: objects with their owners; empty: it may be read and
-   * written.
+   * Why it was not created by the tool; when empty, it may be read and written.
    */
   readonly problems: readonly string[];
 }
 
-/** Looks at the ledger's schema in the session's database, without reading anything in it. */
+/** Examines the ledger's schema in the session's database without reading its tables. */
 export async function examineLedger(session: Session): Promise<LedgerTrust> {
   const [schema] = await session.query<SchemaRow>(schemaStatement, [ledgerSchema]);
   if (schema === undefined) return { exists: false, problems: [] };
@@ -123,24 +122,24 @@ export async function examineLedger(session: Session): Promise<LedgerTrust> {
 }
 
 /**
- * Makes sure that a ledger in the session's database was made by the tool. Nothing in it has been
- * read until then.
+ * Verifies that the ledger in the session's database was created by the tool, before anything in it
+ * is read.
  *
- * @returns whether there is one
- * @throws ReplicatorError (prerequisite) that names what speaks against it
+ * @returns whether a ledger exists
+ * @throws ReplicatorError (prerequisite) with the objects that do not belong to a ledger
  */
 export async function refuseForeignLedger(session: Session): Promise<boolean> {
   const { exists, problems } = await examineLedger(session);
   const { database } = session.endpoint;
   if (problems.length > 0) {
     throw new ReplicatorError(
-      `the schema ${ledgerSchema} in database ${database} was not made by this role or a superuser, so what it says is not believed`,
+      `the schema ${ledgerSchema} in database ${database} was not created by this role or a superuser, so it is not trusted`,
       {
         side: "target",
         object: `schema ${ledgerSchema}`,
         details: problems.slice(0, 10),
         remedy:
-          "if an earlier run made it as another role, connect as that role; otherwise look at it and remove it " +
+          "if an earlier run created it as another role, connect as that role; otherwise inspect and remove it " +
           `(DROP SCHEMA ${ledgerSchema} CASCADE), or start over with --no-resume --drop-existing`,
         exitCode: ExitCode.prerequisite,
       },

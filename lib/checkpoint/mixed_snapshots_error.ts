@@ -1,8 +1,8 @@
 import { ReplicatorError } from "../core/internal.ts";
 
 /**
- * What is left of an unfinished copy cannot be read as of the moment that the rest was read at, and
- * two moments were not allowed.
+ * The remaining rows of an unfinished copy cannot be read from the same snapshot as the others, and
+ * mixing snapshots was not allowed.
  */
 export class MixedSnapshotsError extends ReplicatorError {
   /** Its name. */

@@ -1,20 +1,19 @@
 /**
- * The words of checkpoints: runs, epochs, and what is done of a database. Plain data.
+ * The data model of checkpoints: runs, snapshot generations, and progress of a database.
  *
  * @module
  */
 import type { TableName } from "../core/internal.ts";
 import type { SetAsideObject } from "../schema/internal.ts";
 
-/** What a run moves; another scope never goes on with its work. */
+/** What a run copies; a run is resumed only with the same scope. */
 export interface RunScope {
-  /** Source name → target name, in the order of the copy. */
+  /** Source name → target name, in copy order. */
   readonly databases: Readonly<Record<string, string>>;
   /** `fingerprintScope` of databases and rules. */
   readonly fingerprint: string;
   /**
-   * The moment that time windows reach back from: computed once, and used again by every later
-   * attempt. ISO 8601.
+   * The time that time windows end at, as ISO 8601: fixed for all attempts.
    */
   readonly now: string;
   /** Whether replication follows. */
@@ -32,11 +31,11 @@ export interface DatabaseFilter {
 }
 
 /**
- * A moment of the source, so described that equal descriptions see equal rows: the same server
- * process, and a snapshot with the same transactions (`pg_current_snapshot()`). Every write takes a
- * transaction number, so nothing was written in between.
+ * A point in the source's history; equal points see equal rows: the same server process, and a
+ * snapshot with the same transactions (`pg_current_snapshot()`). Every write takes a transaction
+ * ID, so nothing was written in between.
  *
- * The server's start is part of it, because a crash may forget numbers that it then gives again.
+ * The server's start time is included, because IDs can be reused after a crash.
  */
 export interface SourcePoint {
   /** `pg_postmaster_start_time()`, microseconds since 1970 as text. */
@@ -47,29 +46,29 @@ export interface SourcePoint {
   readonly transactions: string;
 }
 
-/** One consistent point of a source database, and the tables that were copied as of it. */
+/** One snapshot of a source database that tables are copied from. */
 export interface SnapshotGeneration {
   /** From 1. */
   readonly epoch: number;
-  /** Where the source's WAL stood; undefined where it may not be read. */
+  /** The source's WAL position as text; undefined if the role may not read it. */
   readonly lsn?: string;
-  /** Identifier of the exported snapshot; importable only while its exporting session lives. */
+  /** Name of the exported snapshot; importable only while its exporting session is open. */
   readonly snapshot: string;
   /** By the target's clock, ISO 8601. */
   readonly startedAt: string;
-  /** Undefined where the source does not tell. */
+  /** Undefined if unknown. */
   readonly point?: SourcePoint;
-  /** The replication slot that begins at this point. */
+  /** The replication slot that starts at this point. */
   readonly slot?: string;
-  /** The publication of this epoch's tables. */
+  /** The publication of this generation's tables. */
   readonly publication?: string;
-  /** The subscription that goes on from this point. */
+  /** The subscription that continues from this point. */
   readonly subscription?: string;
 }
 
 /**
- * One part of a table as it was planned: the plan is kept because the table's size, which ranges
- * come from, changes.
+ * One planned part of a table. The plan is recorded because it depends on the table's size, which
+ * changes.
  */
 export interface PlannedPart {
   /** Counted from 0. */
@@ -81,7 +80,7 @@ export interface PlannedPart {
    * The block after the last; undefined for the last part, which is open, and for a whole table.
    */
   readonly to?: number;
-  /** In place of blocks: the range of a column's values; open where a bound is undefined. */
+  /** Instead of blocks: a range of key values, unbounded where undefined. */
   readonly key?: {
     readonly column: string;
     readonly type: string;
@@ -90,55 +89,55 @@ export interface PlannedPart {
   };
   /** Whether its rows are committed. */
   readonly done: boolean;
-  /** Rows of a part that is done; undefined when the run was killed before it noted them. */
+  /** Rows of a done part; undefined when the run was killed before recording them. */
   readonly rows?: number;
   readonly bytes?: number;
 }
 
-/** What is recorded of a table's rows. All parts belong to one epoch. */
+/** The progress of a table. All parts belong to one generation. */
 export interface TableRecord extends TableName {
   readonly epoch: number;
   readonly parts: readonly PlannedPart[];
 }
 
-/** What a ledger is begun with. */
+/** The head of a ledger. */
 export interface LedgerRun {
-  /** Which run: a UUID, the same for all databases and attempts of a run. */
+  /** UUID of the run, for all of its databases and attempts. */
   readonly run: string;
-  /** Version of the tool that began it. */
+  /** Version of the tool that started it. */
   readonly tool: string;
   readonly source: LedgerSource;
   readonly scope: RunScope;
-  /** What gave the structure: another pg_dump may write the same in other words. */
+  /** The pg_dump that read the structure: another one may write it differently. */
   readonly dumpTool: string;
   /**
-   * What happens to each table, in words, for telling how another scope differs: `analytics.orders`
-   * → `copied`.
+   * What happens to each table, in words, to describe differences to another scope:
+   * `analytics.orders` → `copied`.
    */
   readonly decisions: Readonly<Record<string, string>>;
 }
 
-/** Everything that the ledger of one target database says. */
+/** The complete ledger of one target database. */
 export interface LedgerState extends LedgerRun {
   /** By the target's clock, ISO 8601. */
   readonly startedAt: string;
   readonly epochs: readonly SnapshotGeneration[];
   readonly tables: readonly TableRecord[];
-  /** Digests of the statements that are committed, see `statementDigest`. */
+  /** Digests of committed statements, see `statementDigest`. */
   readonly statements: ReadonlySet<string>;
-  /** Digests of the dump's statements → their objects, in words. */
+  /** Digests of the dump's statements → names of their objects. */
   readonly structure: ReadonlyMap<string, string>;
-  /** Whether everything of this database is done, but for what was set aside. */
+  /** Whether the database is complete, except for what was set aside. */
   readonly complete: boolean;
-  /** Objects that the target refused when all else was done. */
+  /** Objects that the target refused. */
   readonly setAside: readonly SetAsideObject[];
 }
 
-/** The source database as the ledger knows it. */
+/** The source database, as recorded in the ledger. */
 export interface LedgerSource {
   /** Its name. */
   readonly database: string;
-  /** `pg_control_system().system_identifier`; undefined where it may not be read. */
+  /** `pg_control_system().system_identifier`; undefined if the role may not read it. */
   readonly systemIdentifier?: string;
   readonly databaseOid: number;
 }

@@ -1,12 +1,12 @@
 /**
- * What tells one operation from another: its two ends. Pure but for the digest.
+ * Identifies an operation by its two ends.
  *
  * @module
  */
 import { describeEndpoint, type Endpoint } from "../postgres/internal.ts";
 
 /**
- * Both ends as digests: nothing of a password is in them, so that a rotated one does not matter.
+ * Both ends as digests, without passwords, so that rotating a password does not matter.
  */
 export interface RunEnds {
   /** SHA-256 as hexadecimal digits. */
@@ -22,7 +22,7 @@ export async function digestEnds(
   return { source: await digestEnd(source), target: await digestEnd(target) };
 }
 
-/** The identifier of an operation: one checkpoint each. 32 hexadecimal digits. */
+/** The identifier of an operation, as 32 hexadecimal digits. Each operation has one checkpoint. */
 export async function operationOf({ source, target }: RunEnds): Promise<string> {
   return (await sha256(`operation 1 ${source} ${target}`)).slice(0, 32);
 }

@@ -1,5 +1,5 @@
 /**
- * What a complete copy still lacks, as other commands report it.
+ * Reads what a complete copy still lacks, for reports of other commands.
  *
  * @module
  */
@@ -9,9 +9,9 @@ import type { SetAsideObject } from "../schema/internal.ts";
 import { readLedgerRun } from "./read_ledger.ts";
 
 /**
- * Objects of the session's database that `init` has set aside and that no later run has created;
- * comments, privileges and the like of others included. None where the record may not be read or is
- * not to be trusted: to these commands it is a hint only.
+ * Objects of the session's database that `init` has set aside and no later run has created,
+ * including attributes such as comments and privileges. Empty if the ledger is not readable or not
+ * trusted: for these commands it is only a hint.
  */
 export async function readOutstanding(session: Session): Promise<readonly SetAsideObject[]> {
   try {

@@ -1,5 +1,5 @@
 /**
- * What a ledger says.
+ * Reads a ledger.
  *
  * @module
  */
@@ -16,14 +16,14 @@ import type {
   TableRecord,
 } from "./model.ts";
 
-/** The head of a ledger: which run, and whether it has everything. */
+/** The head of a ledger: the run, and whether it is complete. */
 export type LedgerHead = LedgerRun & Pick<LedgerState, "startedAt" | "complete" | "setAside">;
 
 /**
- * Reads the head of the ledger of the session's database; undefined when there is none.
+ * Reads the head of the ledger in the session's database; undefined when there is none.
  *
- * @throws ReplicatorError when it is of another version of the tool, or the tool cannot have made
- * it
+ * @throws ReplicatorError when it is from another version of the tool, or was not created by the
+ * tool
  */
 export async function readLedgerRun(session: Session): Promise<LedgerHead | undefined> {
   if (!await refuseForeignLedger(session)) return undefined;
@@ -31,13 +31,13 @@ export async function readLedgerRun(session: Session): Promise<LedgerHead | unde
   if (row === undefined) return undefined;
   if (row.format !== ledgerFormat) {
     throw new ReplicatorError(
-      `the unfinished copy there is of ${
+      `the unfinished copy was started by ${
         row.format > ledgerFormat ? "a newer" : "an older"
-      } version of this tool: its ledger has format ${row.format}, this version knows ${ledgerFormat}`,
+      } version of this tool: its ledger has format ${row.format}, this version supports ${ledgerFormat}`,
       {
         side: "target",
         object: `database ${session.endpoint.database}`,
-        remedy: "go on with that version, or start over with --no-resume --drop-existing",
+        remedy: "resume with that version, or start over with --no-resume --drop-existing",
         exitCode: ExitCode.prerequisite,
       },
     );
@@ -52,11 +52,10 @@ export async function readLedgerRun(session: Session): Promise<LedgerHead | unde
 }
 
 /**
- * As {@linkcode readLedgerRun}, but a ledger that this version of the tool cannot read, or does not
- * trust, counts as none: for databases that are dropped or only looked at.
+ * Like {@linkcode readLedgerRun}, but ignores a ledger that this version cannot read or does not
+ * trust: for databases that are dropped or only inspected.
  *
- * @throws ConnectionError or ServerError when the server did not answer: whether there is a ledger
- * is then unknown
+ * @throws ConnectionError or ServerError when the query fails: whether a ledger exists is unknown
  */
 export async function readKnownLedgerRun(session: Session): Promise<LedgerHead | undefined> {
   try {
@@ -89,9 +88,9 @@ async function readRunRow(session: Session): Promise<RunRow | undefined> {
 }
 
 const ledgerProblems: Readonly<Record<string, string>> = {
-  [SqlState.undefinedTable]: "is not a record of this tool: it has no table run",
-  [SqlState.undefinedColumn]: "is not a record of this tool: its table run has other columns",
-  [SqlState.insufficientPrivilege]: "may not be read by this role",
+  [SqlState.undefinedTable]: "is not a ledger of this tool: it has no table run",
+  [SqlState.undefinedColumn]: "is not a ledger of this tool: its table run has different columns",
+  [SqlState.insufficientPrivilege]: "is not readable by this role",
 };
 
 function notALedger(
@@ -114,7 +113,7 @@ async function readSetAside(session: Session): Promise<readonly SetAsideObject[]
   return rows.map(({ document }) => JSON.parse(document) as SetAsideObject);
 }
 
-/** Reads all of the ledger. There must be one. */
+/** Reads the complete ledger, which must exist. */
 export async function readLedger(session: Session): Promise<LedgerState> {
   const head = await readLedgerRun(session);
   if (head === undefined) throw new Error("there is no ledger");
@@ -159,7 +158,7 @@ interface PartRow {
   readonly bytes: number | null;
 }
 
-// a table in one piece has no plan, only what is done of it
+// a table copied in one part has no planned part
 const partsStatement = `
   SELECT schema_name AS schema, table_name AS name, part,
          coalesce(p.parts, d.parts) AS parts, coalesce(p.epoch, d.epoch) AS epoch,

@@ -1,11 +1,11 @@
 /**
- * One run at a time for a target database, also when the run before was killed and its sessions
+ * Ensures one run at a time per target database, even if an earlier run was killed and its sessions
  * linger.
  *
- * Two advisory locks of the target database. *Run*: held exclusively by the ledger's session as
- * long as the run lives. *Work*: held shared by every other session of the run
- * (`Endpoint.sharedLock`). Who has *run* and once gets *work* exclusively knows that nothing of an
- * earlier run is still at work there.
+ * Uses two advisory locks of the target database. *Run* is held exclusively by the ledger's session
+ * for the duration of the run. *Work* is held shared by every other session of the run
+ * (`Endpoint.sharedLock`). A run that holds *run* and has acquired *work* exclusively once knows
+ * that no session of an earlier run is active.
  *
  * @module
  */
@@ -15,43 +15,42 @@ import { type AdvisoryLock, pause, type Session } from "../postgres/internal.ts"
 const classId = 0x5345524e; // "SERN"
 const runLock: AdvisoryLock = [classId, 1];
 
-/** What sessions of a run take, shared. */
+/** The lock that sessions of a run hold shared. */
 export const workLock: AdvisoryLock = [classId, 2];
 
-/** How patient the locking is. */
+/** Options of {@linkcode takeRunLock}. */
 export interface RunLockOptions {
   readonly signal: AbortSignal;
-  /** Told when sessions that an earlier run left behind are ended. */
+  /** Called when sessions of an earlier run are terminated. */
   readonly onEnded?: (message: string) => void;
   /**
-   * The session that the run had it in before, if it had: then the sessions at work are its own.
+   * The session that held the lock before, if this run held it: active sessions are then its own.
    */
   readonly before?: number;
   /**
-   * The session that an earlier attempt of the same process had it in: its connection may have been
-   * lost without the server's noticing.
+   * The session of an earlier attempt of this process: the server may not have noticed that its
+   * connection was lost.
    */
   readonly ownEarlier?: number | undefined;
-  /** How long a run that holds the lock may take to end. */
+  /** How long to wait for a run that holds the lock. */
   readonly graceMs?: number;
 }
 
 const pollMs = 100;
 
 /**
- * Takes the run's lock in this session, and ends what an earlier run has left at work.
+ * Takes the run lock in this session, and terminates sessions of an earlier run.
  *
- * A run that begins has *work* exclusively afterwards: no session of the earlier one, here or on
- * another machine, can come back before the ledger names the new run. It then calls {@linkcode
- * letSessionsWork}.
+ * A starting run then holds *work* exclusively: no session of the earlier run, on any machine, can
+ * return before the ledger names the new run. The caller then calls {@linkcode letSessionsWork}.
  *
- * @throws ReplicatorError (prerequisite) that names the session which holds it
+ * @throws ReplicatorError (prerequisite) that names the session holding the lock
  */
 export async function takeRunLock(
   session: Session,
   { signal, onEnded = () => {}, before, ownEarlier, graceMs = 10_000 }: RunLockOptions,
 ): Promise<void> {
-  // a connection that broke without a word leaves its session behind, and with it the lock
+  // a connection lost without notice leaves its session and the lock behind
   const left = before ?? ownEarlier;
   if (left !== undefined) await session.query(endOneStatement, [...runLock, left]);
   await tryUntil(() => tryLock(session, runLock), {
@@ -61,20 +60,18 @@ export async function takeRunLock(
   });
   if (before !== undefined) return;
   const tries = Math.ceil(graceMs / pollMs);
-  let told = false;
+  let reported = false;
   for (let attempt = 0; !await tryLock(session, workLock); attempt++) {
     const left = await holders(session, workLock);
     if (attempt > tries) throw heldBy(session.endpoint.database, left);
-    if (!told && left.length > 0) {
-      told = true;
+    if (!reported && left.length > 0) {
+      reported = true;
       onEnded(
-        `ending ${
-          plural(left.length, "session")
-        } that an earlier run left at work on the target: ` +
+        `terminating ${plural(left.length, "session")} of an earlier run on the target: ` +
           left.map(({ pid }) => `pid ${pid}`).join(", "),
       );
     }
-    // ours, or of a role that we may not end: then they must end by themselves
+    // sessions of other roles may not be terminable: then wait for them to end
     await session.query(endStatement, [...workLock]).catch(() => {});
     await pause(pollMs, signal);
   }
@@ -84,49 +81,49 @@ export async function takeRunLock(
 const claimClassId = classId + 1;
 
 /**
- * Claims databases of the session's server by name until the session ends. Unlike the run's lock
- * this works before a database exists, and before anything in it is looked at; but only among runs
- * that connect to the same maintenance database.
+ * Claims databases of the session's server by name until the session ends. Unlike the run lock this
+ * works before a database exists, but only among runs that connect to the same maintenance
+ * database.
  *
- * @throws ReplicatorError (prerequisite) that names the session which has claimed one of them
+ * @throws ReplicatorError (prerequisite) that names the session that has claimed one of them
  */
 export async function claimDatabases(
   session: Session,
   names: readonly string[],
   { signal, graceMs = 5_000 }: {
     readonly signal: AbortSignal;
-    /** How long a run that has just ended may take to let go. */
+    /** How long to wait for a run that is ending. */
     readonly graceMs?: number;
   },
 ): Promise<void> {
-  // in one order everywhere: two runs over several databases never wait for each other
+  // always in the same order, to prevent deadlocks between runs
   for (const name of [...names].sort()) {
     const lock: AdvisoryLock = [claimClassId, await nameKey(name)];
     await tryUntil(() => tryLock(session, lock), {
       signal,
-      graceMs: graceMs,
+      graceMs,
       otherwise: async () => heldBy(name, await holders(session, lock)),
     });
   }
 }
 
-/** A name as a key of an advisory lock. */
+/** The advisory lock key of a name. */
 async function nameKey(name: string): Promise<number> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(name));
   return new DataView(digest).getInt32(0) & 0x7fff_ffff;
 }
 
 /**
- * Makes sure that no run is at work in the session's database, without keeping any from beginning.
+ * Verifies that no run is active in the session's database, without preventing one from starting.
  *
  * @throws ReplicatorError (prerequisite) that names the session of the run
  */
 export async function refuseLiveRun(session: Session): Promise<void> {
-  const there = await holders(session, runLock);
-  if (there.length > 0) throw heldBy(session.endpoint.database, there);
+  const found = await holders(session, runLock);
+  if (found.length > 0) throw heldBy(session.endpoint.database, found);
 }
 
-/** Gives *work* back: from now on sessions of the run can be opened. */
+/** Releases *work*, so that sessions of the run can be opened. */
 export async function letSessionsWork(session: Session): Promise<void> {
   await session.query("SELECT pg_catalog.pg_advisory_unlock($1::int, $2::int)", [...workLock]);
 }
@@ -153,7 +150,7 @@ async function tryLock(session: Session, lock: AdvisoryLock): Promise<boolean> {
   return taken;
 }
 
-/** A session that holds a lock of a run. */
+/** A session that holds a lock. */
 interface LockHolder {
   readonly pid: number;
   readonly role: string | null;
@@ -199,7 +196,7 @@ function heldBy(database: string, [first]: readonly LockHolder[]): ReplicatorErr
   return new ReplicatorError(`another run is copying into this database${who}`, {
     side: "target",
     object: `database ${database}`,
-    remedy: "let it finish, or end it; if its machine is gone, run on the target: " +
+    remedy: "let it finish, or stop it; if its machine no longer exists, run on the target: " +
       `SELECT pg_catalog.pg_terminate_backend(${first?.pid ?? "PID"})`,
     exitCode: ExitCode.prerequisite,
   });

@@ -1,20 +1,20 @@
 /**
- * How the scope of a run differs from that of the attempt before, in words. Pure.
+ * Describes how the scope of a run differs from that of the earlier attempt. Pure.
  *
  * @module
  */
 import type { RunScope } from "./model.ts";
 
-/** A scope with what it makes of each table, where that is known. */
+/** A scope, with its decisions on tables if known. */
 export interface DescribedScope {
   readonly scope: RunScope;
-  /** `analytics.orders` → `copied`; undefined where it is not known. */
+  /** `analytics.orders` → `copied`; undefined if unknown. */
   readonly decisions?: Readonly<Record<string, string>>;
 }
 
-const most = 5;
+const maxTables = 5;
 
-/** What differs, one sentence each; empty when the scopes are one. */
+/** One sentence per difference; empty when the scopes are equal. */
 export function describeScopeDifference(
   before: DescribedScope,
   now: DescribedScope,
@@ -28,7 +28,7 @@ export function describeScopeDifference(
     ? []
     : [`the first run was ${before.scope.sync ? "with" : "without"} --enable-sync`];
   const all = [...sync, ...databases, ...tables];
-  return all.length > 0 ? all : ["the rules for tables are not those of the first run"];
+  return all.length > 0 ? all : ["the table rules differ from those of the first run"];
 }
 
 function describeDatabases(
@@ -57,6 +57,6 @@ function describeTables(
     if (today === "left out") return [`${table} was part of the first run`];
     return [`${table} was ${then} in the first run, and would now be ${today}`];
   });
-  const more = differences.length - most;
-  return more > 0 ? [...differences.slice(0, most), `and ${more} more tables`] : differences;
+  const more = differences.length - maxTables;
+  return more > 0 ? [...differences.slice(0, maxTables), `and ${more} more tables`] : differences;
 }

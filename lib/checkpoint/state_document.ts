@@ -1,5 +1,5 @@
 /**
- * The document that points to a run: read with care, because it comes from a disk. Pure.
+ * The state document that points to a run: validated when read. Pure.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { ExitCode, ReplicatorError } from "../core/internal.ts";
 import type { RunScope } from "./model.ts";
 import type { RunEnds } from "./operation.ts";
 
-/** Format of the document that this version writes, and the only one it goes on with. */
+/** The only format of the document that this version writes and resumes. */
 export const stateFormat = 1;
 
 /** One database of a run. */
@@ -21,8 +21,8 @@ export interface DatabaseState {
 }
 
 /**
- * What a run leaves behind where it was started. The ledgers in the target say what is done; this
- * says where they are.
+ * What a run stores where it was started. The ledgers in the target record what is done; this
+ * document records where they are.
  */
 export interface StateDocument {
   /** The format. */
@@ -43,9 +43,9 @@ export interface StateDocument {
   readonly dropExisting: boolean;
   /** The databases. */
   readonly databases: readonly DatabaseState[];
-  /** Memberships that our own role was given for this run alone. */
+  /** Temporary memberships granted to the tool's role for this run. */
   readonly memberships: readonly { readonly role: string; readonly member: string }[];
-  /** Whether everything is done and only the ledgers are yet to be removed. */
+  /** Whether everything is done except removing the ledgers. */
   readonly finished: boolean;
 }
 
@@ -54,7 +54,7 @@ export function writeStateDocument(document: StateDocument): string {
   return `${JSON.stringify(document, undefined, 2)}\n`;
 }
 
-/** Which operation asks, and where the text comes from. */
+/** The expected operation, and the origin of the text. */
 export interface ReadStateOptions {
   /** Which operation. */
   readonly operation: string;
@@ -67,8 +67,7 @@ export interface ReadStateOptions {
 /**
  * Reads a document.
  *
- * @throws ReplicatorError (usage) when it is damaged, of another version of the format, or of other
- * servers
+ * @throws ReplicatorError (usage) when it is damaged, or of another format version or other servers
  */
 export function readStateDocument(
   text: string,
@@ -77,13 +76,15 @@ export function readStateDocument(
   const refuse = (message: string, remedy: string, cause?: unknown) =>
     new ReplicatorError(message, { object: place, remedy, exitCode: ExitCode.usage, cause });
   const startOver =
-    "what is done is known to the target as well: remove the file and run the same command again; it goes on from there";
+    "remove the file and run the same command again: it resumes from the record in the target";
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
     throw refuse(
-      text.trim() === "" ? "the state file is empty" : "the state file is damaged: it is no JSON",
+      text.trim() === ""
+        ? "the state file is empty"
+        : "the state file is damaged: it is not valid JSON",
       startOver,
       error,
     );
@@ -95,19 +96,19 @@ export function readStateDocument(
   const writer = typeof tool === "string" ? ` (written by version ${tool})` : "";
   if (format > stateFormat) {
     throw refuse(
-      `the state file is of a newer version of this tool: format ${format}${writer}; this one knows ${stateFormat}`,
-      "go on with the newer version, or start over with --no-resume",
+      `the state file is from a newer version of this tool: format ${format}${writer}; this version supports ${stateFormat}`,
+      "resume with the newer version, or start over with --no-resume",
     );
   }
   if (format < stateFormat) {
     throw refuse(
-      `the state file is of an older version of this tool: format ${format}${writer}; this one needs ${stateFormat}`,
+      `the state file is from an older version of this tool: format ${format}${writer}; this version requires ${stateFormat}`,
       "finish that run with the older version, or start over with --no-resume",
     );
   }
-  const wrong = problemsOf(value);
-  if (wrong.length > 0) {
-    throw refuse(`the state file is damaged: ${wrong.join(", ")}`, startOver);
+  const problems = problemsOf(value);
+  if (problems.length > 0) {
+    throw refuse(`the state file is damaged: ${problems.join(", ")}`, startOver);
   }
   const document = value as unknown as StateDocument;
   const side = document.ends.source !== ends.source
@@ -150,8 +151,8 @@ const checks: Readonly<Record<string, (value: unknown) => boolean>> = {
 };
 
 function problemsOf(value: Readonly<Record<string, unknown>>): readonly string[] {
-  return Object.entries(checks).flatMap(([key, isRight]) =>
-    isRight(value[key]) ? [] : [key in value ? `"${key}" is wrong` : `"${key}" is missing`]
+  return Object.entries(checks).flatMap(([key, isValid]) =>
+    isValid(value[key]) ? [] : [key in value ? `"${key}" is invalid` : `"${key}" is missing`]
   );
 }
 

@@ -261,7 +261,7 @@ export async function createDatabase(
     ],
     remedy:
       "install the locale on the target server (locale-gen), or create an empty database there with the closest locale " +
-      "(SELECT collname FROM pg_collation lists them), and run the command again",
+      "(SELECT collname FROM pg_catalog.pg_collation lists them), and run the command again",
     exitCode: ExitCode.prerequisite,
     cause: first,
   });

@@ -33,7 +33,7 @@ const facts: ResumeFacts = {
 };
 const tables = [record("kept", 1, [true, true]), record("half", 1, [true, false])];
 
-Deno.test("decideResume() goes on part by part as of the same moment", () => {
+Deno.test("decideResume() resumes part by part from the same source point", () => {
   const decision = decideResume({ ...facts, ledger: { ...facts.ledger, tables } });
   ok(decision.kind === "go-on");
   const { begins, epoch, kept, continued, emptied, fresh, moments } = decision;
@@ -41,11 +41,11 @@ Deno.test("decideResume() goes on part by part as of the same moment", () => {
   deepStrictEqual([kept.length, continued.length, emptied.length, fresh.length], [1, 1, 0, 1]);
 });
 
-Deno.test("decideResume() refuses to mix moments unless it is allowed or replication follows", () => {
+Deno.test("decideResume() refuses to mix snapshots unless allowed or replication follows", () => {
   const later = { ...facts, point: point("1:9:"), ledger: { ...facts.ledger, tables } };
   const refusal = decideResume(later);
   ok(refusal.kind === "refuse");
-  match(refusal.details.join("\n"), /1 of 3 tables \(kept\)[^]*half copied[^]*half/);
+  match(refusal.details.join("\n"), /1 of 3 tables \(kept\)[^]*partly copied[^]*half/);
   for (const allowed of [{ allowMixedSnapshots: true }, { sync: true }]) {
     const decision = decideResume({ ...later, ...allowed });
     ok(decision.kind === "go-on");
@@ -55,7 +55,7 @@ Deno.test("decideResume() refuses to mix moments unless it is allowed or replica
   }
 });
 
-Deno.test("decideResume() needs no permission where nothing is kept, or nothing is left", () => {
+Deno.test("decideResume() mixes nothing when nothing is kept or nothing is left", () => {
   const none = decideResume({
     ...facts,
     point: point("2:2:"),
@@ -79,7 +79,7 @@ Deno.test("decideResume() needs no permission where nothing is kept, or nothing 
   strictEqual(objects.kind, "refuse");
 });
 
-Deno.test("decideResume() copies every table once, and no table as of two moments", () => {
+Deno.test("decideResume() copies every table once, and no table from two snapshots", () => {
   const someTable = fc.record({
     epoch: fc.integer({ min: 1, max: 3 }),
     done: fc.array(fc.boolean(), { minLength: 1, maxLength: 4 }),
@@ -95,10 +95,10 @@ Deno.test("decideResume() copies every table once, and no table as of two moment
       const records = some.flatMap(({ epoch, done, recorded }, index) =>
         recorded && epoch <= epochs ? [record(`t${index}`, epoch, done)] : []
       );
-      const wanted = some.map((_, index) => name(`t${index}`));
+      const expected = some.map((_, index) => name(`t${index}`));
       const decision = decideResume({
         ...facts,
-        tables: wanted,
+        tables: expected,
         ledger: { epochs: all, tables: records },
         point: point(same && epochs > 0 ? `${epochs - 1}` : "other"),
         allowMixedSnapshots,
@@ -109,15 +109,15 @@ Deno.test("decideResume() copies every table once, and no table as of two moment
       }
       const { kept, continued, emptied, fresh, begins } = decision;
       const places = [...kept, ...continued, ...emptied, ...fresh].map((table) => tableKey(table));
-      deepStrictEqual(places.toSorted(), wanted.map(tableKey).toSorted());
+      deepStrictEqual(places.toSorted(), expected.map(tableKey).toSorted());
       ok(kept.every(isComplete));
-      // parts that are added to others are of their moment
+      // parts of a table are from one snapshot
       for (const table of continued) ok(!begins && same && table.epoch === decision.epoch);
     },
   ));
 });
 
-Deno.test("describeScopeDifference() tells in words what was not part of the first run", () => {
+Deno.test("describeScopeDifference() describes what differs from the first run", () => {
   const scope = { databases: { app: "app" }, fingerprint: "a", now: "n", sync: false };
   const other = { databases: { app: "shop", web: "web" }, fingerprint: "b", now: "m", sync: true };
   deepStrictEqual(describeScopeDifference({ scope }, { scope: { ...scope, now: "later" } }), []);
@@ -139,7 +139,7 @@ Deno.test("describeScopeDifference() tells in words what was not part of the fir
   );
 });
 
-Deno.test("compareStructure() finds what is on the target in another form; what is new or not yet there is no difference", () => {
+Deno.test("compareDumpStructure() finds objects that differ on the target, not new or uncreated ones", () => {
   const recorded = new Map([
     ["1", "TABLE public.a"],
     ["2", "TABLE public.b"],

@@ -1,6 +1,6 @@
 /**
- * A ledger that someone else has made in the target is neither read nor written: its code would run
- * as the tool's role.
+ * A ledger that another role has created in the target is neither read nor written: its code would
+ * run as the tool's role.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import {
@@ -28,7 +28,7 @@ const roles = `
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'mallory') THEN CREATE ROLE mallory LOGIN; END IF;
   END $$;`;
 
-/** Leaves a superuser behind when a superuser calls it. */
+/** Creates a superuser when a superuser calls it. */
 const boom = `
   CREATE SCHEMA m;
   CREATE FUNCTION m.boom() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
@@ -40,7 +40,7 @@ const boom = `
 const asOurs =
   `COMMENT ON SCHEMA seren_ledger IS 'postgres-seren-replicator: what an unfinished copy has done; removed when it is finished';`;
 
-/** A whole ledger, and then what makes it hostile; as mallory, who owns the database. */
+/** Hostile ledgers created by mallory, who owns the database. */
 const ofMallory: Readonly<Record<string, string>> = {
   "an empty schema": "CREATE SCHEMA seren_ledger;",
   "a perfect copy": createLedgerStatements,
@@ -51,7 +51,7 @@ const ofMallory: Readonly<Record<string, string>> = {
      CREATE TRIGGER t BEFORE INSERT OR UPDATE ON seren_ledger.run FOR EACH ROW EXECUTE FUNCTION m.fire();`,
 };
 
-/** The same made by a superuser: of a dump that somebody restored. */
+/** Hostile changes to a ledger of a superuser, as from a restored dump. */
 const ofSuperuser: Readonly<Record<string, readonly [sql: string, reason: RegExp]>> = {
   "a view in place of a table": [
     "DROP TABLE seren_ledger.structure; CREATE VIEW seren_ledger.structure AS SELECT 'a' AS digest, 'b' AS object WHERE m.boom()",
@@ -95,7 +95,7 @@ const ofSuperuser: Readonly<Record<string, readonly [sql: string, reason: RegExp
     "CREATE TABLE m.child () INHERITS (seren_ledger.part_done)",
     /seren_ledger\.part_done is not an ordinary table/,
   ],
-  "an unlogged table, which forgets": [
+  "an unlogged table": [
     "ALTER TABLE seren_ledger.part_done SET UNLOGGED",
     /seren_ledger\.part_done is not an ordinary table/,
   ],
@@ -124,7 +124,7 @@ function refused(reason: RegExp) {
 }
 
 for (const [what, sql] of Object.entries(ofMallory)) {
-  Deno.test(`init refuses ${what} that the target's owner has put in the ledger's place`, async () => {
+  Deno.test(`init refuses ${what} created by the database's owner in place of a ledger`, async () => {
     await exec(target.url(), roles);
     await withDatabase(source, undefined, async ({ name, url }) => {
       await exec(url, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
@@ -144,7 +144,7 @@ for (const [what, sql] of Object.entries(ofMallory)) {
         }, { events: () => {}, signal: new AbortController().signal });
         deepStrictEqual(cleaned?.failed, []);
         await nothingHappened();
-        // dropped with everything in it, and copied
+        // the database is dropped and copied
         const { report } = await runInit(url, target.url(), {
           include: [name],
           resume: false,
@@ -159,7 +159,7 @@ for (const [what, sql] of Object.entries(ofMallory)) {
   });
 }
 
-Deno.test("a ledger in which something could run code, or be hidden, is refused with its name", async (t) => {
+Deno.test("a ledger with objects that could run code or hide rows is refused", async (t) => {
   await exec(target.url(), roles);
   for (const [what, [sql, reason]] of Object.entries(ofSuperuser)) {
     await t.step(what, async () => {
@@ -178,15 +178,15 @@ Deno.test("a ledger in which something could run code, or be hidden, is refused 
   }
 });
 
-Deno.test("a schema of the ledger's name without a ledger in it is refused, and left alone", async () => {
+Deno.test("a schema with the ledger's name that contains no ledger is refused", async () => {
   await withDatabase(target, undefined, async ({ url }) => {
     await exec(url, "CREATE SCHEMA seren_ledger");
     await using session = await openSession(await endpointOf(url, "target"));
-    await rejects(() => readLedgerRun(session), refused(/is not a record of this tool/));
+    await rejects(() => readLedgerRun(session), refused(/is not a ledger of this tool/));
   });
 });
 
-Deno.test("a superuser's ledger is read by every role that may, and an ordinary role's by itself", async () => {
+Deno.test("a superuser's ledger is trusted by every role, an ordinary role's only by itself", async () => {
   await exec(target.url(), roles);
   await exec(target.url(), "CREATE DATABASE ledger_of_mallory OWNER mallory TEMPLATE template0");
   try {
@@ -212,7 +212,7 @@ Deno.test("a superuser's ledger is read by every role that may, and an ordinary 
   }
 });
 
-Deno.test("a stranger who holds the run's lock is named with pid and role, and what to do", async () => {
+Deno.test("another session that holds the run lock is reported with pid, role and remedy", async () => {
   await exec(target.url(), roles);
   await withDatabase(target, undefined, async ({ url, urlFor }) => {
     await withSession(urlFor({ user: "mallory" }), async (stranger) => {
@@ -234,7 +234,7 @@ Deno.test("a stranger who holds the run's lock is named with pid and role, and w
   });
 });
 
-Deno.test("a stranger who keeps the run's sessions out is named instead of waited for", async () => {
+Deno.test("another session that holds the work lock is reported instead of waited for", async () => {
   await exec(target.url(), roles);
   await withDatabase(target, undefined, async ({ url, urlFor }) => {
     await withSession(urlFor({ user: "mallory" }), async (stranger) => {
@@ -258,7 +258,7 @@ Deno.test("a stranger who keeps the run's sessions out is named instead of waite
   });
 });
 
-Deno.test("a ledger that cannot be read counts as none where the database is dropped, but a lost connection does not", async () => {
+Deno.test("readKnownLedgerRun() ignores an unreadable ledger, but not a lost connection", async () => {
   await withDatabase(target, undefined, async (database) => {
     const endpoint = await endpointOf(database.url, "target");
     await using session = await openSession(endpoint);
@@ -266,7 +266,7 @@ Deno.test("a ledger that cannot be read counts as none where the database is dro
     for (
       const [script, reason] of [
         ["CREATE SCHEMA seren_ledger", /has no table run/],
-        ["CREATE TABLE seren_ledger.run (moment date)", /its table run has other columns/],
+        ["CREATE TABLE seren_ledger.run (moment date)", /its table run has different columns/],
         [
           `DROP SCHEMA seren_ledger CASCADE; ${createLedgerStatements};
            INSERT INTO seren_ledger.run (format, holder, document) VALUES (0, 'x', '{}')`,
@@ -293,14 +293,14 @@ Deno.test("a ledger that cannot be read counts as none where the database is dro
   });
 });
 
-Deno.test("a ledger that the role may not read is reported as such", async () => {
+Deno.test("a ledger that the role may not read is reported", async () => {
   await exec(target.url(), roles);
   await withDatabase(target, undefined, async (database) => {
     await exec(database.url, `${createLedgerStatements}`);
     await using session = await openSession(
       await endpointOf(database.urlFor({ user: "mallory" }), "target"),
     );
-    await rejects(readLedgerRun(session), /may not be read by this role/);
+    await rejects(readLedgerRun(session), /is not readable by this role/);
     strictEqual(await readKnownLedgerRun(session), undefined);
   });
 });

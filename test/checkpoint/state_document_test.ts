@@ -25,22 +25,22 @@ const document: StateDocument = {
 };
 const options = { operation: "o", ends, place: "folder/o.json" };
 
-Deno.test("a state document is read as it was written", () => {
+Deno.test("a state document is read back as written", () => {
   deepStrictEqual(readStateDocument(writeStateDocument(document), options), document);
 });
 
-Deno.test("readStateDocument() says what is wrong with a document and what to do", () => {
+Deno.test("readStateDocument() reports what is wrong with a document, with a remedy", () => {
   const refusals: readonly (readonly [string, RegExp])[] = [
     ["", /is empty/],
-    [writeStateDocument(document).slice(0, 100), /damaged: it is no JSON/],
+    [writeStateDocument(document).slice(0, 100), /damaged: it is not valid JSON/],
     ["[]", /no format number/],
     [JSON.stringify({ ...document, format: 0 }), /older version.*format 0.*version 0\.1\.0/],
     [JSON.stringify({ ...document, format: 2 }), /newer version.*format 2/],
     [
       JSON.stringify({ ...document, run: 1, databases: undefined }),
-      /"run" is wrong, "databases" is missing/,
+      /"run" is invalid, "databases" is missing/,
     ],
-    [JSON.stringify({ ...document, databases: [{ source: "app" }] }), /"databases" is wrong/],
+    [JSON.stringify({ ...document, databases: [{ source: "app" }] }), /"databases" is invalid/],
     [JSON.stringify({ ...document, ends: { source: "x", target: "b" } }), /another source/],
     [JSON.stringify({ ...document, ends: { source: "a", target: "x" } }), /another target/],
     [JSON.stringify({ ...document, ends: { source: "x", target: "x" } }), /other servers/],
@@ -57,7 +57,7 @@ Deno.test("readStateDocument() says what is wrong with a document and what to do
   }
 });
 
-Deno.test("an operation is told by its ends, and no password is part of it", async () => {
+Deno.test("an operation is identified by its ends, without passwords", async () => {
   const operation = async (source: string, target: string) =>
     await operationOf(
       await digestEnds({
@@ -83,7 +83,7 @@ Deno.test("an operation is told by its ends, and no password is part of it", asy
   }
 });
 
-Deno.test("FileCheckpointStore keeps a text for its owner alone, replaces and removes it", async () => {
+Deno.test("FileCheckpointStore writes, replaces and removes a text that only its owner can read", async () => {
   const folder = await Deno.makeTempDir({ prefix: "psr-checkpoint-" });
   try {
     const store = new FileCheckpointStore("0123", `${folder}/new`);

@@ -81,7 +81,7 @@ Deno.test("a run whose database was created and filled by another one changes no
   await withDatabase(source, undefined, async (database) => {
     await exec(database.url, rows);
     const error = await overtake(database);
-    match(error.message, /^it was created, since the plan of this run was made/);
+    match(error.message, /^it was created after this run was planned/);
     equal(await rowsOf(database.name), 1000);
     await dropDatabase(target, database.name);
   });
@@ -92,7 +92,7 @@ Deno.test("a run whose empty database was filled by another one changes nothing 
     await exec(database.url, rows);
     await exec(target.url(), `CREATE DATABASE ${database.name}`);
     const error = await overtake(database);
-    match(error.message, /^1 table .* came into this database, since the plan/);
+    match(error.message, /^1 table .* appeared in this database after this run was planned/);
     equal(await rowsOf(database.name), 1000);
     const there = await query(
       target.url({ database: database.name }),

@@ -107,9 +107,9 @@ Deno.test("a ledger of a newer or an older version is refused, and --no-resume s
     const url = target.url({ database: place.names[0]! });
     // digests of statements are those of dumps that quote every name only since format 2
     await exec(url, "UPDATE seren_ledger.run SET format = 1");
-    await rejects(again(place), /of an older version of this tool: its ledger has format 1/);
+    await rejects(again(place), /by an older version of this tool: its ledger has format 1/);
     await exec(url, "UPDATE seren_ledger.run SET format = 99");
-    await rejects(again(place), /of a newer version of this tool: its ledger has format 99/);
+    await rejects(again(place), /by a newer version of this tool: its ledger has format 99/);
     await again(place, { resume: false, dropExisting: true });
     await isComplete(place);
   });

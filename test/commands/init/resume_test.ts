@@ -150,7 +150,7 @@ Deno.test("what would be of two moments is refused, allowed on demand, or begun 
       runInit(urls.source, urls.target, { ...options, ...more });
     await rejects(run(), (error) => {
       ok(error instanceof ReplicatorError);
-      match(error.message, /cannot be copied as of the same moment/);
+      match(error.message, /cannot be copied from the same snapshot/);
       match(error.remedy ?? "", /--allow-mixed-snapshots.*--no-resume/);
       return true;
     });
