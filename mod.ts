@@ -48,37 +48,24 @@ export { sync } from "./lib/api/sync.ts";
 export { validate } from "./lib/api/validate.ts";
 export { verify } from "./lib/api/verify.ts";
 export {
-  type Check,
   checkStatus,
-  type CleanupItem,
   type CleanupPlan,
   type CleanupReport,
-  type CopyAction,
-  type DatabasePlan,
-  type DatabaseReport,
   type DatabaseSelection,
   type InitPlan,
   type InitReport,
-  prometheusMetrics,
   type RunContext,
-  type ServerSummary,
   setAsideObjects,
-  type StatusFinding,
-  type StatusLimits,
   StatusMonitor,
   type StatusReport,
   type SyncAction,
   type SyncPlan,
   type SyncReport,
-  type TablePlan,
-  type TableReport,
   type ToolSelection,
   type ValidationReport,
   type VerifyReport,
-  type Warning,
 } from "./lib/commands/mod.ts";
 export {
-  type ErrorDetails,
   type EventSink,
   ExitCode,
   ignoreEvents,
@@ -89,7 +76,7 @@ export {
   type Side,
   UsageError,
 } from "./lib/core/mod.ts";
-export { type CheckpointStores, FileCheckpointStore } from "./lib/checkpoint/mod.ts";
+export { FileCheckpointStore } from "./lib/checkpoint/mod.ts";
 export {
   ConnectionError,
   emptyEnvironment,
@@ -99,4 +86,3 @@ export {
   ServerError,
 } from "./lib/postgres/mod.ts";
 export type { RuleFlags, TableRules } from "./lib/rules/mod.ts";
-export type { Verdict } from "./lib/verify/mod.ts";

@@ -15,6 +15,7 @@ export interface NotChecked {
   readonly database?: string;
   /** For example `rows of archive` or `large objects`. */
   readonly what: string;
+  /** Why. */
   readonly reason: string;
   /** Whether the comparison failed, in which case the verdict cannot be `equal`. */
   readonly failed: boolean;
@@ -34,20 +35,25 @@ export type VerifiedKind = "table" | "partitioned table" | "materialized view";
 
 /** One table, partition or materialized view on both sides. */
 export interface VerifiedTable extends TableName {
+  /** What kind it is. */
   readonly kind: VerifiedKind;
+  /** The result of the comparison. */
   readonly verdict: Verdict;
   /** Why it is not equal, apart from differing rows: `the target has no such table`. */
   readonly reason?: string;
   /** Undefined if the table could not be read or does not exist. */
   readonly sourceRows?: number;
+  /** How many rows the target has, if not as many. */
   readonly targetRows?: number;
   /** Sum of the rows' hashes on the source, hexadecimal: equal contents have equal digests. */
   readonly digest?: string;
+  /** How rows are hashed. */
   readonly method?: DigestMethod;
   /** The filter, if only some rows were compared. */
   readonly predicate?: string;
   /** Size on the source without indexes. */
   readonly bytes: number;
+  /** Duration in milliseconds. */
   readonly ms: number;
   /** A WAL position of the source; everything committed before it has been compared. */
   readonly asOf?: string;
@@ -60,6 +66,7 @@ export interface VerifiedTable extends TableName {
    * first.
    */
   readonly resumed?: { readonly chunks: number; readonly since: string };
+  /** What differs. */
   readonly differences: readonly RowDifference[];
   /** Whether more rows differ than are listed. */
   readonly more: boolean;
@@ -79,11 +86,13 @@ export interface RowDifference {
   readonly columns: readonly DifferingColumn[];
   /** Number of identical rows, for a table without a key. */
   readonly sourceCount?: number;
+  /** How often the row exists on the target. */
   readonly targetCount?: number;
 }
 
 /** A column of a key. */
 export interface ValuePair {
+  /** The column. */
   readonly column: string;
   /** Null is SQL NULL; undefined if values are withheld. */
   readonly value?: string | null;
@@ -94,8 +103,11 @@ export interface ValuePair {
  * withheld.
  */
 export interface DifferingColumn {
+  /** The column. */
   readonly column: string;
+  /** Its name on the source. */
   readonly source?: string | null;
+  /** Its name on the target. */
   readonly target?: string | null;
 }
 
@@ -103,9 +115,11 @@ export interface DifferingColumn {
 export interface VerifiedSection {
   /** Stable name for scripts: `indexes`. */
   readonly section: string;
+  /** The result of the comparison. */
   readonly verdict: Verdict;
   /** Objects compared. */
   readonly compared: number;
+  /** What differs. */
   readonly differences: readonly ObjectDifference[];
   /** Expected differences, each with its reason. They do not affect the verdict. */
   readonly notes: readonly ObjectDifference[];
@@ -119,7 +133,9 @@ export interface ObjectDifference {
   readonly object: string;
   /** A predicate for `object`: `is missing on the target`. */
   readonly message: string;
+  /** Its name on the source. */
   readonly source?: string | null;
+  /** Its name on the target. */
   readonly target?: string | null;
   /** What differs, such as `owner`; undefined if the whole object is missing or extra. */
   readonly property?: string;
@@ -135,13 +151,17 @@ export interface ObjectDifference {
 export interface VerifiedDatabase {
   /** Its name on the source. */
   readonly source: string;
+  /** Its name on the target. */
   readonly target: string;
   /** Whether a subscription follows the source, so that transient differences were ruled out. */
   readonly live: boolean;
   /** Everything the source committed before this WAL position has been compared. */
   readonly asOf?: string;
+  /** The tables. */
   readonly tables: readonly VerifiedTable[];
+  /** One for each kind of object. */
   readonly sections: readonly VerifiedSection[];
+  /** Duration in milliseconds. */
   readonly ms: number;
 }
 

@@ -14,7 +14,9 @@ import type { DigestMethod } from "../report/report.ts";
 
 /** Number and sum of hashes of the rows in a cell. */
 export interface Cell {
+  /** How many rows. */
   readonly rows: number;
+  /** Sum of the hashes of its rows. */
   readonly sum: bigint;
 }
 
@@ -23,12 +25,14 @@ export type Cells = ReadonlyMap<number, Cell>;
 
 /** A part of a table read in one statement: all of it, or a range of the key's first column. */
 export interface Chunk {
+  /** The tables that are compared. */
   readonly comparison: Comparison;
   /**
    * Values of the key's first column as text: `lower` inclusive, `upper` exclusive; undefined:
    * open.
    */
   readonly lower: string | undefined;
+  /** The key after the last; undefined: to the end. */
   readonly upper: string | undefined;
   /** Values in between, ascending, that divide it into ranges. */
   readonly thresholds: readonly string[];

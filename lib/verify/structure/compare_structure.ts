@@ -18,7 +18,9 @@ import { describeObject } from "./words.ts";
 
 /** An idle session on each side, connected to the databases to compare. */
 export interface StructureSessions {
+  /** The source. */
   readonly source: Session;
+  /** The target. */
   readonly target: Session;
 }
 

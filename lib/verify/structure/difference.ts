@@ -14,21 +14,28 @@ export interface StructureDifference extends ObjectDifference {
   readonly severity: "difference" | "note";
   /** `indexes`, `triggers`, … */
   readonly section: string;
+  /** Its schema. */
   readonly schema?: string;
   /** The table, type or role it belongs to. */
   readonly parent?: string;
+  /** Its name. */
   readonly name: string;
+  /** How it differs on the target. */
   readonly change: "missing" | "extra" | "changed";
 }
 
 /** The comparison of one kind of object. */
 export interface StructureSection extends VerifiedSection {
+  /** What differs. */
   readonly differences: readonly StructureDifference[];
+  /** Differences that are expected. */
   readonly notes: readonly StructureDifference[];
 }
 
 /** The result of comparing two structures. */
 export interface StructureComparison {
+  /** One for each kind of object. */
   readonly sections: readonly StructureSection[];
+  /** What was not compared, and why. */
   readonly notChecked: readonly NotChecked[];
 }
