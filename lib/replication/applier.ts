@@ -1,65 +1,140 @@
 /**
- * Who applies the changes of a slot on the target. At present a subscription of the target's server
- * does; for targets that cannot reach the source somebody else could.
+ * What applies the changes of a slot on the target: the seam between replication and whoever
+ * performs it. At present that is a subscription of the target's server.
  *
  * @module
  */
-import type { Session } from "../postgres/internal.ts";
+import { type Lsn, ReplicatorError } from "../core/internal.ts";
+import type { Table } from "../catalog/internal.ts";
+import type { Endpoint, Session } from "../postgres/internal.ts";
+import type { ReplicationNames } from "./publication/names.ts";
+import type { ScopeComment } from "./publication/publication_comment.ts";
+import type { LeftIdentity } from "./publication/restore_replica_identities.ts";
+import { readSubscriptionComments } from "./subscription/list_owned_subscriptions.ts";
+import { readSubscriptions } from "./subscription/read_subscriptions.ts";
+import { skipTransaction } from "./subscription/skip_transaction.ts";
 import {
   createSubscription,
-  type CreateSubscriptionOptions,
   disableSubscription,
   dropSubscription,
   enableSubscription,
+  forgetRemovedTables,
 } from "./subscription/subscription.ts";
+import { type HarmfulSetting, readHarmfulSettings } from "./subscription/worker_settings.ts";
 
-/** What an applier does at present. */
+/** What an applier is doing. Durable on the target. */
 export type ApplierState = "absent" | "stopped" | "running";
 
-/**
- * Applies one slot's changes, in the order of their commits and each exactly once.
- *
- * States: absent → stopped ({@linkcode create}) ⇄ running ({@linkcode start}, {@linkcode stop}) →
- * absent ({@linkcode remove}).
- */
-export interface Applier {
-  /** Of the stream: slot, publication and subscription have it. */
-  readonly name: string;
-  state(): Promise<ApplierState>;
-  /** Makes it, at rest; where it begins is the slot's position. */
-  create(): Promise<void>;
-  start(): Promise<void>;
-  /** Resolves when nothing is being applied any more. */
-  stop(): Promise<void>;
-  /** The slot stays. */
-  remove(): Promise<void>;
+/** How the target's server reaches the changes. */
+export interface SubscriptionAccess {
+  /** The source's database, at the address by which the target's server reaches it. */
+  readonly sourceFromTarget: Endpoint;
+  /** A file with the password on the target's server. */
+  readonly passfile: string | undefined;
 }
 
+/** The stream that a new applier follows. */
+export interface AppliedStream {
+  /** A session on the source's database. */
+  readonly source: Session;
+  readonly names: ReplicationNames;
+  /** The published tables. */
+  readonly published: readonly Table[];
+  readonly descriptor: ScopeComment;
+  readonly access: SubscriptionAccess;
+}
+
+/**
+ * Applies one slot's changes in commit order, each exactly once.
+ *
+ * States: absent → stopped ({@linkcode create}) ⇄ running ({@linkcode start}, {@linkcode stop}) →
+ * absent ({@linkcode remove}). All of them are durable on the target: a handle only refers to the
+ * applier, and disposing of the handle does not stop an applier that runs on the server.
+ */
+export interface Applier extends AsyncDisposable {
+  /** The name of the stream, shared by slot, publication and subscription. */
+  readonly name: string;
+  state(): Promise<ApplierState>;
+  /**
+   * Creates the applier, stopped. It starts at the slot's position.
+   *
+   * @returns settings of the target that were overridden for it
+   */
+  create(stream: AppliedStream): Promise<readonly HarmfulSetting[]>;
+  start(): Promise<void>;
+  /** Resolves once nothing is being applied any longer. */
+  stop(): Promise<void>;
+  /** Skips the transaction that ends at the position, then starts. */
+  skip(lsn: Lsn): Promise<void>;
+  /** Stops applying changes of tables that the publication no longer lists. */
+  forgetRemovedTables(): Promise<void>;
+  /**
+   * Removes the applier and leaves the slot. Does nothing if it is absent.
+   *
+   * @returns tables whose replica identity could not be restored
+   */
+  remove(options: {
+    /** Whether the target's tables get back the replica identity they had before the copy. */
+    readonly restoreIdentities: boolean;
+  }): Promise<readonly LeftIdentity[]>;
+}
+
+/** What {@linkcode openApplier} takes besides the session. */
+export interface ApplierOptions {
+  readonly name: string;
+  /** Ends waiting for the applier to stop. */
+  readonly signal?: AbortSignal;
+}
+
+/** Refers to the applier of a stream, whether it exists or not. The session is the target's. */
+export function openApplier(
+  session: Session,
+  options: ApplierOptions,
+): Applier {
+  return new SubscriptionApplier(session, options);
+}
+
+const ownerStatement = `
+  SELECT s.subenabled AS enabled, s.subowner AS owner
+    FROM pg_catalog.pg_subscription AS s
+    JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid
+   WHERE s.subname = $1 AND d.datname = pg_catalog.current_database()`;
+
 /** A subscription of the target's server. */
-export class SubscriptionApplier implements Applier {
+class SubscriptionApplier implements Applier {
   readonly name: string;
   readonly #session: Session;
-  readonly #options: CreateSubscriptionOptions;
-  readonly #signal: AbortSignal;
+  readonly #signal: AbortSignal | undefined;
 
-  constructor(options: CreateSubscriptionOptions, signal: AbortSignal) {
-    this.name = options.name;
-    this.#session = options.session;
-    this.#options = options;
+  constructor(session: Session, { name, signal }: ApplierOptions) {
+    this.name = name;
+    this.#session = session;
     this.#signal = signal;
   }
 
   async state(): Promise<ApplierState> {
-    const [row] = await this.#session.query<{ readonly enabled: boolean }>(
-      `SELECT subenabled AS enabled FROM pg_catalog.pg_subscription
-        WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`,
-      [this.name],
-    );
-    return row === undefined ? "absent" : row.enabled ? "running" : "stopped";
+    const found = await this.#read();
+    return found === undefined ? "absent" : found.enabled ? "running" : "stopped";
   }
 
-  async create(): Promise<void> {
-    await createSubscription(this.#options);
+  async create(
+    { source, names, published, descriptor, access }: AppliedStream,
+  ): Promise<readonly HarmfulSetting[]> {
+    const harmfulSettings = await readHarmfulSettings({ source, target: this.#session });
+    await createSubscription({
+      session: this.#session,
+      name: names.subscription,
+      publication: names.publication,
+      slot: names.slot,
+      ...access,
+      sourceMajor: source.majorVersion,
+      portableBinary: published.every(({ columns }) =>
+        columns.every(({ portableBinary }) => portableBinary)
+      ),
+      descriptor,
+      harmfulSettings,
+    });
+    return harmfulSettings;
   }
 
   async start(): Promise<void> {
@@ -70,7 +145,50 @@ export class SubscriptionApplier implements Applier {
     await disableSubscription(this.#session, { name: this.name, signal: this.#signal });
   }
 
-  async remove(): Promise<void> {
-    await dropSubscription(this.#session, { name: this.name, signal: this.#signal });
+  async skip(lsn: Lsn): Promise<void> {
+    const [subscription] = await readSubscriptions(this.#session, [this.name]);
+    if (subscription === undefined) {
+      throw new ReplicatorError(`the subscription ${this.name} does not exist`, {
+        side: "target",
+        object: `database ${this.#session.endpoint.database}`,
+      });
+    }
+    await skipTransaction(this.#session, {
+      subscription: this.name,
+      oid: subscription.oid,
+      lsn,
+      signal: this.#signal,
+    });
   }
+
+  async forgetRemovedTables(): Promise<void> {
+    await forgetRemovedTables(this.#session, { name: this.name, signal: this.#signal });
+  }
+
+  async remove(
+    { restoreIdentities }: { readonly restoreIdentities: boolean },
+  ): Promise<readonly LeftIdentity[]> {
+    const found = await this.#read();
+    if (found === undefined) return [];
+    const restore = restoreIdentities
+      ? (await readSubscriptionComments(this.#session)).get(this.name)?.changedIdentities ?? []
+      : [];
+    return await dropSubscription(this.#session, {
+      name: this.name,
+      signal: this.#signal,
+      restore,
+      // the owner of a subscription can write anything into its comment
+      writtenBy: found.owner,
+    });
+  }
+
+  async #read(): Promise<{ readonly enabled: boolean; readonly owner: number } | undefined> {
+    const [row] = await this.#session.query<
+      { readonly enabled: boolean; readonly owner: number }
+    >(ownerStatement, [this.name]);
+    return row;
+  }
+
+  /** The server runs the subscription; nothing in this process belongs to it. */
+  async [Symbol.asyncDispose](): Promise<void> {}
 }

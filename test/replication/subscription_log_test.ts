@@ -49,7 +49,6 @@ Deno.test("a superuser's CREATE SUBSCRIPTION leaves no password in the log, whet
     publication: "pub",
     slot: "slot",
     sourceMajor: 16,
-    tables: [],
     portableBinary: false,
     harmfulSettings: [],
     descriptor: { format: 1 } as never,

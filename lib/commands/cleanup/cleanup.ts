@@ -29,10 +29,9 @@ import {
   describeIdentity,
   dropPublication,
   dropSlot,
-  dropSubscription,
   type LeftIdentity,
   listOwnedPublications,
-  readSubscriptionComments,
+  openApplier,
   restoreIdentities,
 } from "../../replication/internal.ts";
 import { findOnSource, findOnTarget, type TargetFindings } from "./find.ts";
@@ -238,8 +237,10 @@ async function remove(item: CleanupItem, means: Means): Promise<readonly KeptIte
         to,
         database,
         signal,
-        async (session) =>
-          report(await removeSubscription(session, name, signal), "target", database),
+        async (session) => {
+          await using applier = openApplier(session, { name, signal });
+          return report(await applier.remove({ restoreIdentities: true }), "target", database);
+        },
       );
     case "slot":
       await dropSlot(await from.session(), { name, signal });
@@ -276,24 +277,6 @@ async function remove(item: CleanupItem, means: Means): Promise<readonly KeptIte
       await file?.remove();
       return [];
   }
-}
-
-/** Does nothing when somebody else was quicker. */
-async function removeSubscription(
-  session: Session,
-  name: string,
-  signal: AbortSignal,
-): Promise<readonly LeftIdentity[]> {
-  const [there] = await session.query<{ readonly owner: number }>(
-    `SELECT subowner AS owner FROM pg_catalog.pg_subscription
-      WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`,
-    [name],
-  );
-  if (there === undefined) return [];
-  const descriptor = (await readSubscriptionComments(session)).get(name);
-  const restore = descriptor?.changedIdentities ?? [];
-  // whoever owns a subscription can write anything into its comment
-  return await dropSubscription(session, { name, signal, restore, writtenBy: there.owner });
 }
 
 /** Believes the publication's comment only as planning did: it may have been written anew since. */

@@ -8,16 +8,15 @@ import { examineLedger } from "../../checkpoint/internal.ts";
 import { ledgerSchema, tableKey } from "../../core/internal.ts";
 import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/internal.ts";
 import {
+  listAppliers,
   listFullTables,
   listOwnedPublications,
   listOwnedSlots,
-  listOwnedSubscriptions,
   listTableSyncSlots,
+  type OwnedApplier,
   type OwnedPublication,
   type OwnedSlot,
-  type OwnedSubscription,
-  readSubscriptionComments,
-  readSubscriptions,
+  readAppliers,
   type ScopeComment,
   type TableSyncSlot,
 } from "../../replication/internal.ts";
@@ -29,7 +28,7 @@ export interface FoundPublication extends OwnedPublication {
 }
 
 /** A subscription, with its comment. */
-export interface FoundSubscription extends OwnedSubscription {
+export interface FoundSubscription extends OwnedApplier {
   readonly oid: number | undefined;
   readonly descriptor: ScopeComment | undefined;
 }
@@ -87,21 +86,17 @@ export async function findOnTarget(
   session: Session,
   signal: AbortSignal,
 ): Promise<TargetFindings> {
-  const listed = await listOwnedSubscriptions(session);
+  const listed = await listAppliers(session);
   const subscriptions: FoundSubscription[] = [];
   const ledgers: FoundLedger[] = [];
   const full = new Map<string, ReadonlySet<string>>();
   await eachDatabase(endpoint, session, signal, async (database, inside) => {
     const here = listed.filter((each) => each.database === database);
     if (here.length > 0) {
-      const descriptors = await readSubscriptionComments(inside);
-      const states = await readSubscriptions(inside);
+      const appliers = await readAppliers(inside);
       for (const each of here) {
-        subscriptions.push({
-          ...each,
-          oid: states.find(({ name }) => name === each.name)?.oid,
-          descriptor: descriptors.get(each.name),
-        });
+        const applier = appliers.find(({ name }) => name === each.name);
+        subscriptions.push({ ...each, oid: applier?.oid, descriptor: applier?.descriptor });
       }
     }
     full.set(database, new Set((await listFullTables(inside)).map((table) => tableKey(table))));

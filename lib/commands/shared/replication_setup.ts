@@ -7,6 +7,7 @@
 import {
   errorMessage,
   ExitCode,
+  formatLsn,
   plural,
   ReplicatorError,
   tableKey,
@@ -27,11 +28,11 @@ import { listTables, type Table } from "../../catalog/internal.ts";
 import {
   abandonStream,
   describeScope,
-  dropSubscription,
   handOver,
   isCreationOrphaned,
   keepTables,
   nameSome,
+  openApplier,
   parseReplicationName,
   planPublication,
   type PublishedRows,
@@ -138,7 +139,7 @@ export class ReplicationSetup {
       step: "slot",
       database: this.#database,
       summarise: ({ published, consistentPoint }) =>
-        `${plural(published.length, "table")} published, from ${consistentPoint}`,
+        `${plural(published.length, "table")} published, from ${formatLsn(consistentPoint)}`,
     });
     return this.#start;
   }
@@ -157,7 +158,10 @@ export class ReplicationSetup {
     });
     const other = ours.filter((subscription) => subscription.hash !== hash);
     if (other.length > 0) throw this.#followsOtherwise(other.map(({ name }) => name));
-    for (const { name } of ours) await dropSubscription(session, { name, signal });
+    for (const { name } of ours) {
+      await using applier = openApplier(session, { name, signal });
+      await applier.remove({ restoreIdentities: false });
+    }
   }
 
   #followsOtherwise(names: readonly string[]): ReplicatorError {
@@ -308,7 +312,7 @@ export class ReplicationSetup {
     await recorder.step(async () => {
       for (const { name, epoch, publication, descriptor } of this.#earlier) {
         const listed = new Set(publication?.tables.map((table) => tableKey(table)));
-        await handOver({
+        await using _applier = await handOver({
           ...common,
           names: { slot: name, publication: name, subscription: name },
           descriptor: descriptor ??
@@ -320,7 +324,8 @@ export class ReplicationSetup {
           published: all.filter((table) => listed.has(tableKey(table))),
         });
       }
-      if (this.#start !== undefined) await handOver({ ...common, ...this.#start });
+      if (this.#start === undefined) return;
+      await using _applier = await handOver({ ...common, ...this.#start });
     }, {
       step: "subscription",
       database: this.#database,

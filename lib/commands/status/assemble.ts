@@ -3,19 +3,21 @@
  *
  * @module
  */
-import { lsnDistance, tableKey } from "../../core/internal.ts";
+import { formatLsn, type Lsn, lsnDistance, tableKey } from "../../core/internal.ts";
 import {
+  type ApplierReading,
+  type ApplierWorker,
   hoursUntilLost,
   lagOf,
   type NameParts,
   type OwnedPublication,
   type SlotReading,
   type SourceReading,
+  type StreamActivity,
+  streamState,
   walRate,
-  type WorkerReading,
 } from "../../replication/internal.ts";
 import type { StatusContents, TargetStatusFacts } from "./facts.ts";
-import { lsnText, streamState } from "./evaluate.ts";
 import type {
   PublicationStatus,
   SequenceStatus,
@@ -35,7 +37,7 @@ export interface StreamInput {
   readonly target: TargetStatusFacts | undefined;
   readonly targetReachable: boolean;
   /** The worker at the first reading; undefined when it is not known. */
-  readonly workerBefore: WorkerReading | undefined;
+  readonly workerBefore: ApplierWorker | undefined;
 }
 
 /** One stream of the report. */
@@ -43,27 +45,27 @@ export function streamStatus(input: StreamInput): StreamStatus {
   const { name, source, target } = input;
   const reading = source?.now.slots.find((each) => each.name === name);
   const slot = source === undefined || reading === undefined ? null : slotStatus(reading, source);
-  const subscription = target === undefined ? null : subscriptionStatus(name, target);
+  const applier = target?.appliers.find((each) => each.name === name);
   const publication = input.publications?.find((each) => each.name === name);
-  const silence = subscription?.silenceSeconds ?? undefined;
   const lag = source === undefined ? undefined : lagOf(name, {
     ...source,
-    silenceMs: silence === undefined || subscription?.workerPid === null
-      ? undefined
-      : silence * 1000,
+    silenceMs: applier?.workerPid === undefined ? undefined : applier.silenceMs,
   });
-  const descriptor = publication?.descriptor ?? target?.descriptors.get(name);
+  const descriptor = publication?.descriptor ?? applier?.descriptor;
   return {
     name,
     epoch: input.parts.epoch,
     createdAt: descriptor?.createdAt ?? null,
     state: streamState({
-      slot,
-      subscription,
+      slot: reading,
+      subscription: applier,
       sourceReachable: source !== undefined,
       targetReachable: input.targetReachable,
-      ...workerFacts(input, subscription),
-      applied: source === undefined || hasMoved(name, source),
+      activity: {
+        ...workerActivity(input, applier),
+        applied: source === undefined || hasMoved(name, source),
+        isBlocked: (applier?.blockers.length ?? 0) > 0,
+      },
     }),
     lagBytes: lag?.bytes ?? null,
     lagSeconds: lag?.seconds ?? null,
@@ -71,19 +73,18 @@ export function streamStatus(input: StreamInput): StreamStatus {
     catchUpSeconds: lag?.catchUpSeconds ?? null,
     slot,
     publication: publication === undefined ? null : publicationStatus(publication),
-    subscription,
+    subscription: applier === undefined ? null : subscriptionStatus(applier),
   };
 }
 
-function workerFacts(
+function workerActivity(
   { workerBefore }: StreamInput,
-  subscription: SubscriptionStatus | null,
-): { readonly newErrors: number; readonly restarted: boolean } {
-  const errors = subscription?.applyErrors ?? 0;
+  applier: ApplierReading | undefined,
+): Pick<StreamActivity, "newErrors" | "restarted"> {
+  const errors = applier?.applyErrors ?? 0;
   return {
     newErrors: errors - (workerBefore?.applyErrors ?? errors),
-    restarted: workerBefore !== undefined &&
-      (workerBefore.pid ?? null) !== (subscription?.workerPid ?? null),
+    restarted: workerBefore !== undefined && workerBefore.pid !== applier?.workerPid,
   };
 }
 
@@ -121,13 +122,7 @@ function slotStatus(
   };
 }
 
-function subscriptionStatus(
-  name: string,
-  { subscriptions, counters, tables, blockers }: TargetStatusFacts,
-): SubscriptionStatus | null {
-  const state = subscriptions.find((each) => each.name === name);
-  if (state === undefined) return null;
-  const counted = counters.get(name);
+function subscriptionStatus(state: ApplierReading): SubscriptionStatus {
   return {
     enabled: state.enabled,
     slotName: state.slotName ?? null,
@@ -136,23 +131,21 @@ function subscriptionStatus(
     receivedLsn: lsnText(state.receivedLsn),
     appliedLsn: lsnText(state.latestEndLsn),
     silenceSeconds: state.silenceMs === undefined ? null : state.silenceMs / 1000,
-    applyErrors: counted?.applyErrors ?? null,
-    syncErrors: counted?.syncErrors ?? null,
-    conflicts: counted?.conflicts ?? {},
-    blockedBy: blockers.filter(({ workerPid }) => workerPid === state.workerPid)
-      .map(({ pid, user, application, transactionMs }) => ({
-        pid,
-        user: user ?? null,
-        application: application === undefined || application === "" ? null : application,
-        transactionSeconds: transactionMs === undefined ? null : transactionMs / 1000,
-      })),
-    tables: tables.filter(({ subscription }) => subscription === name)
-      .map(({ schema, name: table, state: copied, lsn }) => ({
-        schema,
-        name: table,
-        state: copied,
-        lsn: lsnText(lsn),
-      })),
+    applyErrors: state.applyErrors ?? null,
+    syncErrors: state.syncErrors ?? null,
+    conflicts: state.conflicts,
+    blockedBy: state.blockers.map(({ pid, user, application, transactionMs }) => ({
+      pid,
+      user: user ?? null,
+      application: application === undefined || application === "" ? null : application,
+      transactionSeconds: transactionMs === undefined ? null : transactionMs / 1000,
+    })),
+    tables: state.tables.map(({ schema, name: table, state: copied, lsn }) => ({
+      schema,
+      name: table,
+      state: copied,
+      lsn: lsnText(lsn),
+    })),
   };
 }
 
@@ -172,4 +165,8 @@ export function sequenceDifferences(
       distance: Number(lastValue - other),
     }];
   });
+}
+
+function lsnText(lsn: Lsn | undefined): string | null {
+  return lsn === undefined ? null : formatLsn(lsn);
 }

@@ -3,15 +3,8 @@
  *
  * @module
  */
-import {
-  formatBytes,
-  formatDuration,
-  formatLsn,
-  type Lsn,
-  plural,
-  quoteIdentifier,
-} from "../../core/internal.ts";
-import type { Drift } from "../../replication/internal.ts";
+import { formatBytes, formatDuration, plural, quoteIdentifier } from "../../core/internal.ts";
+import type { Drift, StreamState } from "../../replication/internal.ts";
 import type {
   DatabaseStatus,
   ServerStatus,
@@ -20,44 +13,8 @@ import type {
   StatusFinding,
   StatusLimits,
   StatusReport,
-  StreamState,
   StreamStatus,
 } from "./report.ts";
-
-/** What a stream's state depends on. */
-export interface StreamFacts {
-  readonly slot: SlotStatus | null;
-  readonly subscription: StreamStatus["subscription"];
-  readonly sourceReachable: boolean;
-  readonly targetReachable: boolean;
-  /** Apply errors between the two readings. */
-  readonly newErrors: number;
-  /** Whether the worker is another one than at the first reading, or came or went. */
-  readonly restarted: boolean;
-  /** Whether the target has confirmed anything between the readings, or nothing waits. */
-  readonly applied: boolean;
-}
-
-/** What a stream is doing. */
-export function streamState(facts: StreamFacts): StreamState {
-  const { slot, subscription, sourceReachable, targetReachable, newErrors } = facts;
-  if (slot !== null && (slot.walStatus === "lost" || slot.invalidationReason !== null)) {
-    return "lost";
-  }
-  if (!targetReachable) return "unknown";
-  if (subscription === null) return "no-subscription";
-  if (subscription.slotName === null) return "detached";
-  if (sourceReachable && slot === null) return "no-slot";
-  const errors = subscription.applyErrors ?? 0;
-  if (!subscription.enabled) return errors > 0 ? "failing" : "disabled";
-  if (newErrors > 0) return "failing";
-  if (subscription.workerPid === null) return errors > 0 ? "failing" : "stopped";
-  // before 15 nothing counts errors
-  const canFail = errors > 0 || subscription.applyErrors === null;
-  if (facts.restarted && !facts.applied && canFail) return "failing";
-  if (subscription.blockedBy.length > 0) return "blocked";
-  return slot !== null && !slot.active ? "starting" : "streaming";
-}
 
 /** Slots with less time than this are told. */
 const riskHours = 24;
@@ -344,9 +301,4 @@ export function checkStatus(
     }
   }
   return { ok: reasons.length === 0, reasons };
-}
-
-/** An LSN for the report. */
-export function lsnText(lsn: Lsn | undefined): string | null {
-  return lsn === undefined ? null : formatLsn(lsn);
 }

@@ -12,30 +12,22 @@ import {
 } from "../../catalog/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import {
-  type ApplyBlocker,
+  type ApplierReading,
+  type ApplierWorker,
+  listAppliers,
   listOwnedPublications,
-  listOwnedSubscriptions,
+  type OwnedApplier,
   type OwnedPublication,
-  type OwnedSubscription,
   type PublishedShape,
-  readBlockers,
-  readCounters,
+  readAppliers,
+  readApplierWorkers,
   readPublished,
   readShapes,
   readSourceWal,
-  readSubscribedTables,
-  readSubscriptionComments,
-  readSubscriptions,
   readTypes,
-  readWorkers,
   type ReplicatedTypeShape,
-  type ScopeComment,
   type SourceReading,
-  type SubscribedTable,
-  type SubscriptionCounters,
-  type SubscriptionState,
   type TableShape,
-  type WorkerReading,
 } from "../../replication/internal.ts";
 
 /** The source's server. */
@@ -49,9 +41,9 @@ export interface SourceServer {
 export interface TargetServer {
   readonly serverVersion: number;
   readonly systemIdentifier: string | undefined;
-  readonly subscriptions: readonly OwnedSubscription[];
-  /** By name, also those of others. */
-  readonly workers: ReadonlyMap<string, WorkerReading>;
+  readonly appliers: readonly OwnedApplier[];
+  /** By name, including those of other tools. */
+  readonly workers: ReadonlyMap<string, ApplierWorker>;
 }
 
 /** What is compared between the sides; costs more than the rest. */
@@ -69,11 +61,7 @@ export interface SourceStatusFacts {
 
 /** A database of the target. */
 export interface TargetStatusFacts {
-  readonly subscriptions: readonly SubscriptionState[];
-  readonly descriptors: ReadonlyMap<string, ScopeComment>;
-  readonly counters: ReadonlyMap<string, SubscriptionCounters>;
-  readonly tables: readonly SubscribedTable[];
-  readonly blockers: readonly ApplyBlocker[];
+  readonly appliers: readonly ApplierReading[];
   /** Objects that `init` could not create and no later run has, without comments and the like. */
   readonly setAside: readonly string[];
 }
@@ -92,8 +80,8 @@ export async function readTargetServer(session: Session): Promise<TargetServer> 
   return {
     serverVersion: session.serverVersion,
     systemIdentifier: (await readClusterFacts(session)).systemIdentifier,
-    subscriptions: await listOwnedSubscriptions(session),
-    workers: await readWorkers(session),
+    appliers: await listAppliers(session),
+    workers: await readApplierWorkers(session),
   };
 }
 
@@ -108,11 +96,7 @@ export async function readSourceStatus(session: Session): Promise<SourceStatusFa
 /** Reads subscriptions and their workers. */
 export async function readTargetStatus(session: Session): Promise<TargetStatusFacts> {
   return {
-    subscriptions: await readSubscriptions(session),
-    descriptors: await readSubscriptionComments(session),
-    counters: await readCounters(session),
-    tables: await readSubscribedTables(session),
-    blockers: await readBlockers(session),
+    appliers: await readAppliers(session),
     setAside: (await readOutstanding(session)).filter(({ attribute }) => attribute === undefined)
       .map(({ object }) => object),
   };

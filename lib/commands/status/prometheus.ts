@@ -4,7 +4,8 @@
  * @module
  */
 import { type Metric, type MetricSample, parseLsn, printMetrics } from "../../core/internal.ts";
-import { type StatusReport, streamStates, type StreamStatus } from "./report.ts";
+import { streamStates } from "../../replication/internal.ts";
+import type { StatusReport, StreamStatus } from "./report.ts";
 
 /** A sample whose value is null if it is unknown. */
 type Reading = Pick<MetricSample, "labels"> & { readonly value: number | null };

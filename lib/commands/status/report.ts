@@ -6,7 +6,9 @@
  * @module
  */
 import type { Side } from "../../core/internal.ts";
-import type { TableState } from "../../replication/internal.ts";
+import type { StreamState, TableState } from "../../replication/internal.ts";
+
+export type { StreamState };
 
 /** Where all our streams of changes stand. */
 export interface StatusReport {
@@ -60,30 +62,6 @@ export interface DatabaseStatus {
    */
   readonly setAside: readonly string[] | null;
 }
-
-/** What a replication stream can be doing. */
-export const streamStates = [
-  "streaming",
-  // waiting for a lock on the target
-  "blocked",
-  // the apply worker runs but does not read the slot yet
-  "starting",
-  // enabled, but no apply worker runs
-  "stopped",
-  "disabled",
-  // the apply worker fails, or an error has disabled the subscription
-  "failing",
-  // the subscription has no slot (slot_name = NONE)
-  "detached",
-  "no-subscription",
-  "no-slot",
-  // the server has invalidated the slot
-  "lost",
-  // the target cannot be reached
-  "unknown",
-] as const;
-/** One of {@linkcode streamStates}. */
-export type StreamState = typeof streamStates[number];
 
 /** A slot, its publication and its subscription. */
 export interface StreamStatus {

@@ -4,7 +4,7 @@
  * @module
  */
 import { z } from "zod";
-import { streamStates } from "./report.ts";
+import { driftKinds, streamStates, tableStates, walStatuses } from "../../replication/internal.ts";
 
 const nullable = (schema: z.ZodType<number>) => schema.nullable();
 const bytes = z.number().min(0);
@@ -25,7 +25,7 @@ const slot = z.strictObject({
   restartLsn: lsn,
   confirmedFlushLsn: lsn,
   retainedBytes: nullable(bytes).meta({ description: "WAL that it keeps on the source's disk." }),
-  walStatus: z.enum(["reserved", "extended", "unreserved", "lost"]).nullable().meta({
+  walStatus: z.enum(walStatuses).nullable().meta({
     description: "13+",
   }),
   safeWalBytes: z.number().nullable().meta({
@@ -55,7 +55,7 @@ const subscription = z.strictObject({
   tables: z.array(z.strictObject({
     schema: z.string(),
     name: z.string(),
-    state: z.enum(["init", "copying", "finished", "synchronized", "ready"]),
+    state: z.enum(tableStates),
     lsn,
   })),
 });
@@ -79,21 +79,7 @@ const database = z.strictObject({
   target: text,
   streams: z.array(stream),
   drift: z.array(z.strictObject({
-    kind: z.enum([
-      "table-added",
-      "table-missing",
-      "table-dropped",
-      "table-not-subscribed",
-      "table-not-published",
-      "column-added",
-      "column-dropped",
-      "column-type",
-      "column-not-null",
-      "partition",
-      "enum-label",
-      "domain-check",
-      "type-attribute",
-    ]),
+    kind: z.enum(driftKinds),
     schema: z.string(),
     name: z.string(),
     column: text,

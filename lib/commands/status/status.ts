@@ -7,16 +7,16 @@ import { parseNamePattern } from "../../catalog/internal.ts";
 import { formatLsn, tableKey, type TableName } from "../../core/internal.ts";
 import { describeEndpoint, type Endpoint, pause } from "../../postgres/internal.ts";
 import {
+  type ApplierWorker,
   compareShapes,
   type Drift,
   type NameParts,
   parseReplicationName,
-  readWorkers,
+  readApplierWorkers,
   rulesFromWords,
   type ScopeComment,
   type SourceReading,
   walRate,
-  type WorkerReading,
 } from "../../replication/internal.ts";
 import type { TableRules } from "../../rules/internal.ts";
 import { formatVersion } from "../shared/server_pair.ts";
@@ -96,7 +96,7 @@ export class StatusMonitor implements AsyncDisposable {
   readonly #source: ReconnectingSession;
   readonly #target: ReconnectingSession;
   readonly #compared = new Map<string, Compared>();
-  #workersBefore: ReadonlyMap<string, WorkerReading> | undefined;
+  #workersBefore: ReadonlyMap<string, ApplierWorker> | undefined;
   #before: SourceReading | undefined;
 
   constructor(options: StatusOptions, context: RunContext) {
@@ -146,7 +146,7 @@ export class StatusMonitor implements AsyncDisposable {
   async #look(): Promise<void> {
     const [first, workers] = await Promise.all([
       this.#source.ask(undefined, (session) => readSourceServer(session, performance.now())),
-      this.#target.ask(undefined, readWorkers),
+      this.#target.ask(undefined, readApplierWorkers),
     ]);
     if (workers.reached) this.#workersBefore = workers.value;
     if (!first.reached || first.value.reading.slots.length === 0) return;
@@ -194,7 +194,7 @@ export class StatusMonitor implements AsyncDisposable {
       }
     }
     if (target.reached) {
-      for (const { name, database } of target.value.subscriptions) {
+      for (const { name, database } of target.value.appliers) {
         streams.set(name, { ...streams.get(name), target: database });
         if (!targets.has(database)) {
           const answer = await this.#target.ask(database, readTargetStatus);
@@ -204,7 +204,7 @@ export class StatusMonitor implements AsyncDisposable {
     }
     const describedBy = (name: string): ScopeComment | undefined => {
       const database = streams.get(name)?.target;
-      return database === undefined ? undefined : targets.get(database)?.descriptors.get(name);
+      return database === undefined ? undefined : findDescriptor(targets.get(database), name);
     };
     for (const [name, places] of streams) {
       places.source ??= describedBy(name)?.source.database;
@@ -263,7 +263,7 @@ export class StatusMonitor implements AsyncDisposable {
           publications: pair.sourceFacts?.publications,
           target: pair.targetFacts,
           targetReachable: target.reached &&
-            (pair.targetFacts !== undefined || !hasSubscription(target.value, name)),
+            (pair.targetFacts !== undefined || !hasApplier(target.value, name)),
           workerBefore: this.#workersBefore?.get(name),
         });
         return stream;
@@ -277,9 +277,9 @@ export class StatusMonitor implements AsyncDisposable {
           name === publication
         )
       ) ?? [],
-      subscribed: pair.targetFacts?.tables.filter(({ subscription }) =>
-        pair.streams.some(({ name }) => name === subscription)
-      ) ?? [],
+      subscribed: pair.targetFacts?.appliers.filter((applier) =>
+        pair.streams.some(({ name }) => name === applier.name)
+      ).flatMap(({ tables }) => tables) ?? [],
       types: { source: compared.source.types, target: compared.target.types },
       inScope: compared.inScope,
       isSkipped: skippedTables(pair),
@@ -375,7 +375,7 @@ function descriptorsOf(
   { sourceFacts, targetFacts, streams }: Pair,
 ): readonly ScopeComment[] {
   return streams.flatMap(({ name }) =>
-    targetFacts?.descriptors.get(name) ??
+    findDescriptor(targetFacts, name) ??
       sourceFacts?.publications.find((each) => each.name === name)?.descriptor ?? []
   );
 }
@@ -392,8 +392,15 @@ function skippedTables(pair: Pair): (table: TableName) => boolean {
   return (table) => skipped.has(tableKey(table));
 }
 
-function hasSubscription({ subscriptions }: TargetServer, name: string): boolean {
-  return subscriptions.some((each) => each.name === name);
+function hasApplier({ appliers }: TargetServer, name: string): boolean {
+  return appliers.some((applier) => applier.name === name);
+}
+
+function findDescriptor(
+  facts: TargetStatusFacts | undefined,
+  name: string,
+): ScopeComment | undefined {
+  return facts?.appliers.find((applier) => applier.name === name)?.descriptor;
 }
 
 function serverStatus(

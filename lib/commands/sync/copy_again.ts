@@ -36,15 +36,12 @@ import {
 import {
   abandonStream,
   type ChangedIdentity,
-  disableSubscription,
   dropSlot,
   dropSlotApart,
-  dropSubscription,
-  enableSubscription,
-  forgetRemovedTables,
   handOver,
   keepTables,
   nameSome,
+  openApplier,
   planPublication,
   readFiringTriggers,
   type ReplicationStream,
@@ -105,7 +102,7 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
     if (making !== undefined && structure !== undefined) await finishTables(making, structure);
     const { snapshot: _, ...start } = begun;
     stage = "handing-over";
-    await handOver({
+    await using _applier = await handOver({
       source: from,
       target: to,
       ...start,
@@ -164,7 +161,8 @@ async function withdraw(
       ...(isUnknown ? {} : { delaysMs: [] }),
     });
     if (lost !== undefined) await endBackend(session, lost);
-    if (await isSubscribed(session, names.subscription)) {
+    await using applier = openApplier(session, { name: names.subscription });
+    if (await applier.state() !== "absent") {
       return { kind: "subscription", name: names.subscription };
     }
     isUnknown = false;
@@ -216,16 +214,6 @@ async function endBackend(session: Session, processId: number): Promise<void> {
     }
     await pause(endPauseMs);
   }
-}
-
-async function isSubscribed(session: Session, name: string): Promise<boolean> {
-  const rows = await session.query(
-    `SELECT FROM pg_catalog.pg_subscription
-      WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_catalog.pg_database
-                                         WHERE datname = pg_catalog.current_database())`,
-    [name],
-  );
-  return rows.length > 0;
 }
 
 function explain(
@@ -319,7 +307,10 @@ async function removeStream(
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  if (subscription !== undefined) await dropSubscription(to, { name, signal });
+  if (subscription !== undefined) {
+    await using applier = openApplier(to, { name, signal });
+    await applier.remove({ restoreIdentities: false });
+  }
   if (slot !== undefined) await dropSlot(from, { name, signal });
   // replica identities stay: the tables are about to be published again
   await withoutEventTriggers(
@@ -343,9 +334,10 @@ async function shrinkStream(
   await keepTables(from, stream, kept);
   if (subscription === undefined) return;
   // REFRESH asks for a subscription that is on; one that rests goes back to rest
-  if (!subscription.enabled) await enableSubscription(to, name);
-  await forgetRemovedTables(to, { name, signal });
-  if (!subscription.enabled) await disableSubscription(to, { name, signal });
+  await using applier = openApplier(to, { name, signal });
+  if (!subscription.enabled) await applier.start();
+  await applier.forgetRemovedTables();
+  if (!subscription.enabled) await applier.stop();
 }
 
 function begin(

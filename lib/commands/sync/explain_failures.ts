@@ -14,7 +14,6 @@ import { type Endpoint, openSession, retry } from "../../postgres/internal.ts";
 import {
   type ApplyErrorDiagnosis,
   applyRemedy,
-  canFollow,
   diagnoseApplyError,
   failingRemedy,
   nameSome,
@@ -33,14 +32,11 @@ export interface FailedStream {
 /** Streams that an error has stopped, or that fail again and again. */
 export function failedStreams(situations: readonly ReplicationStatus[]): readonly FailedStream[] {
   return situations.flatMap((situation) =>
-    situation.verdicts.flatMap(({ stream, condition }) =>
-      condition === "failed" || condition === "disabled" || condition === "following"
-        ? stream.subscription !== undefined &&
-            (condition === "failed" || (stream.subscription.applyErrors ?? 1) > 0)
-          ? [{ situation, stream }]
-          : []
-        : []
-    )
+    situation.verdicts.filter(({ stream, action }) =>
+      action === "retry" ||
+      // before 15 nothing counts errors
+      (action === "enable" || action === "wait") && (stream.subscription?.applyErrors ?? 1) > 0
+    ).map(({ stream }) => ({ situation, stream }))
   );
 }
 
@@ -62,12 +58,12 @@ export async function refuseWhatCannotFollow(
     };
     if (streams.length === 0) refuse(false, nothingThere(situation));
     for (const verdict of verdicts) {
-      if (!canFollow(verdict)) {
-        if (retrying && verdict.condition === "failed") continue;
+      if (verdict.action === "refuse" || verdict.action === "retry") {
+        if (retrying && verdict.action === "retry") continue;
         refuse(false, await explain(verdict, situation, signal));
       } else if (!retrying) {
         const lines = await explainHidden(verdict, situation, signal);
-        refuse(verdict.condition === "following", lines);
+        refuse(verdict.action === "wait", lines);
       }
     }
   }
@@ -98,11 +94,11 @@ function nothingThere({ wanted, others, target }: ReplicationStatus): string[] {
 }
 
 async function explain(
-  { message, remedy, condition, stream }: StreamVerdict,
+  { message, remedy, action, stream }: StreamVerdict,
   situation: ReplicationStatus,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const cause = condition === "failed" ? await explainFailure({ situation, stream }, signal) : [];
+  const cause = action === "retry" ? await explainFailure({ situation, stream }, signal) : [];
   return [
     message,
     ...cause.map((line) => `  ${line}`),
@@ -160,18 +156,18 @@ async function explainHidden(
   situation: ReplicationStatus,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const { condition, stream } = verdict;
-  const rests = (condition === "following" || condition === "disabled") &&
+  const { action, stream } = verdict;
+  const rests = (action === "wait" || action === "enable") &&
     stream.subscription?.workerPid === undefined;
   if (!rests) return [];
   const { obstacles, lines } = await diagnoseStream({ situation, stream }, signal);
   if (obstacles.length === 0) return [];
   return [
     `the subscription ${stream.name} ${
-      condition === "disabled" ? "is switched off, and" : "has no worker:"
+      action === "enable" ? "is disabled, and" : "has no worker:"
     } what it has to apply next cannot be applied`,
     ...lines.map((line) => `  ${line}`),
-    `  → ${condition === "disabled" ? applyRemedy : failingRemedy}`,
+    `  → ${action === "enable" ? applyRemedy : failingRemedy}`,
   ];
 }
 

@@ -15,12 +15,10 @@ import { openSession, retry, type Session } from "../../postgres/internal.ts";
 import {
   compareTypes,
   diagnoseApplyError,
-  disableSubscription,
-  enableSubscription,
   handOver,
+  openApplier,
   readTypes,
   type ScopeComment,
-  skipTransaction,
   type StreamVerdict,
 } from "../../replication/internal.ts";
 import { accessTo } from "../shared/replication_setup.ts";
@@ -98,7 +96,7 @@ export async function follow(
 }
 
 async function start(
-  { stream, condition }: StreamVerdict,
+  { stream, action }: StreamVerdict,
   { situation, from, to, options, signal }: {
     readonly situation: ReplicationStatus;
     readonly from: Session;
@@ -108,14 +106,15 @@ async function start(
   },
 ): Promise<string | undefined> {
   const { name, publication, descriptor, epoch } = stream;
-  if (condition === "following") return undefined;
-  if (condition !== "adoptable") {
-    await enableSubscription(to, name);
-    return `${name} switched on`;
+  if (action === "wait") return undefined;
+  if (action !== "hand-over") {
+    await using applier = openApplier(to, { name, signal });
+    await applier.start();
+    return `${name} enabled`;
   }
   const listed = new Set(publication?.tables.map((table) => tableKey(table)));
   const known: ScopeComment = descriptor ?? { ...situation.wanted, epoch };
-  await handOver({
+  await using applier = await handOver({
     source: from,
     target: to,
     names: { slot: name, publication: name, subscription: name },
@@ -125,7 +124,7 @@ async function start(
     copiedAt: options.sync.now,
     signal,
   });
-  return `${name} adopted`;
+  return `${applier.name} adopted`;
 }
 
 /**
@@ -187,7 +186,8 @@ async function skipIn(
   if (subscription === undefined || slot === undefined || publication === undefined) return [];
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
-  await disableSubscription(to, { name, signal });
+  await using applier = openApplier(to, { name, signal });
+  await applier.stop();
   const { transaction, lines } = await diagnoseApplyError({
     source: from,
     target: to,
@@ -196,10 +196,10 @@ async function skipIn(
     publication: publication.name,
   });
   if (transaction?.finishLsn === lsn) {
-    await skipTransaction(to, { subscription: name, oid: subscription.oid, lsn, signal });
+    await applier.skip(lsn);
     return undefined;
   }
-  if (subscription.enabled) await enableSubscription(to, name);
+  if (subscription.enabled) await applier.start();
   return lines.length === 0
     ? [`${name}: nothing waits to be applied`]
     : lines.map((line) => `${name}: ${line}`);

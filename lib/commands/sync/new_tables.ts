@@ -265,7 +265,7 @@ async function catchUpOthers(
   { source, target, verdicts }: ReplicationStatus,
   { recorder, signal }: { readonly recorder: Recorder; readonly signal: AbortSignal },
 ): Promise<void> {
-  const subscriptions = verdicts.filter(({ condition }) => condition === "following")
+  const subscriptions = verdicts.filter(({ action }) => action === "wait")
     .map(({ stream }) => stream.name);
   if (subscriptions.length === 0) return;
   await catchUp({ source, target, subscriptions, signal, events: recorder.events });

@@ -9,10 +9,13 @@ import { type Lsn, parseOptionalLsn } from "../../core/internal.ts";
 import { type Session, textArray } from "../../postgres/internal.ts";
 
 /**
- * `reserved`, `extended` (beyond max_wal_size), `unreserved` (may be removed any moment), `lost`.
- * 13+
+ * Whether the WAL that a slot needs is available: `extended` exceeds `max_wal_size`, `unreserved`
+ * may be removed at the next checkpoint. Set by the source's server. 13+
  */
-export type WalStatus = "reserved" | "extended" | "unreserved" | "lost";
+export const walStatuses = ["reserved", "extended", "unreserved", "lost"] as const;
+
+/** One of {@linkcode walStatuses}. */
+export type WalStatus = typeof walStatuses[number];
 
 /** A logical replication slot. */
 export interface SlotState {

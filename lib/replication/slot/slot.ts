@@ -9,6 +9,8 @@ import {
   type EventSink,
   ExitCode,
   formatDuration,
+  type Lsn,
+  parseLsn,
   plural,
   quoteIdentifier,
   ReplicatorError,
@@ -30,7 +32,7 @@ export interface CreatedSlot {
   /**
    * Changes that were committed before it are in the snapshot, all others come through the slot.
    */
-  readonly consistentPoint: string;
+  readonly consistentPoint: Lsn;
   /** For `SET TRANSACTION SNAPSHOT`. */
   readonly snapshot: string;
 }
@@ -100,7 +102,7 @@ export async function createSlot(
       { readonly consistent_point: string; readonly snapshot_name: string }
     >(createSlotCommand(name, { majorVersion: observer.majorVersion, failover }));
     const row = await created;
-    return { name, consistentPoint: row.consistent_point, snapshot: row.snapshot_name };
+    return { name, consistentPoint: parseLsn(row.consistent_point), snapshot: row.snapshot_name };
   } catch (error) {
     if (waiting.timedOut !== undefined) throw waiting.timedOut;
     throw explain(error, options);

@@ -7,7 +7,8 @@
 import {
   displayName,
   type EventSink,
-  parseLsn,
+  formatLsn,
+  type Lsn,
   plural,
   quoteIdentifier,
   ReplicatorError,
@@ -35,7 +36,7 @@ export interface SlotSnapshot extends LockedSnapshot {
    * Every change that was committed before it is in the snapshot, every other one comes through the
    * slot.
    */
-  readonly consistentPoint: string;
+  readonly consistentPoint: Lsn;
 }
 
 /** What {@linkcode createSlotSnapshot} takes besides the place. */
@@ -136,7 +137,7 @@ async function attemptSnapshot(
       });
       snapshot = await SnapshotHolder.reexport(source, {
         identifier: created.snapshot,
-        lsn: parseLsn(created.consistentPoint),
+        lsn: formatLsn(created.consistentPoint),
         signal,
       });
     }

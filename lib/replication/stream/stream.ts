@@ -24,7 +24,7 @@ import {
 } from "../../postgres/internal.ts";
 import { listTables, readClusterFacts, type Table } from "../../catalog/internal.ts";
 import type { LockOptions } from "../../copy/internal.ts";
-import { type Applier, SubscriptionApplier } from "../applier.ts";
+import { type AppliedStream, type Applier, openApplier } from "../applier.ts";
 import {
   type ChangedIdentity,
   describeIdentityList,
@@ -44,7 +44,6 @@ import {
 import type { DatabaseRef, ReplicationScope } from "../publication/scope.ts";
 import { dropSlotApart } from "../slot/slot.ts";
 import { createSlotSnapshot, type SlotSnapshot } from "../slot/slot_snapshot.ts";
-import { readHarmfulSettings } from "../subscription/worker_settings.ts";
 
 /** The session's database as a place that addresses and users do not change. */
 export async function readDatabaseRef(session: Session): Promise<DatabaseRef> {
@@ -260,25 +259,10 @@ export async function abandonStream(source: Endpoint, names: ReplicationNames): 
   await withdraw(source, names.publication);
 }
 
-/** How the target's server gets at the changes. */
-export interface SubscriptionAccess {
-  /** The source's database, by the address at which the target's server reaches it. */
-  readonly sourceFromTarget: Endpoint;
-  /** A file on the target's server that has the password. */
-  readonly passfile: string | undefined;
-}
-
 /** What {@linkcode handOver} takes. */
-export interface HandOverOptions {
-  /** On the source's database. */
-  readonly source: Session;
-  /** On the target's database. */
+export interface HandOverOptions extends AppliedStream {
+  /** A session on the target's database. */
   readonly target: Session;
-  readonly names: ReplicationNames;
-  readonly descriptor: ScopeComment;
-  /** The published tables. */
-  readonly published: readonly Table[];
-  readonly access: SubscriptionAccess;
   /** ISO timestamp. */
   readonly copiedAt: string;
   readonly signal: AbortSignal;
@@ -286,42 +270,27 @@ export interface HandOverOptions {
 }
 
 /**
- * Lets the target follow, now that all rows are in: makes the applier at rest, notes it on the
- * publication, and starts it. May be called again after an interruption: what is there already is
- * left.
+ * Lets the target follow, once all rows are copied: creates the applier, stopped, records it on the
+ * publication, and starts it. After an interruption it may be called again: existing objects are
+ * left as they are.
  */
 export async function handOver(options: HandOverOptions): Promise<Applier> {
-  const { source, target, names, access, published, signal } = options;
+  const { source, target, names, signal } = options;
   const descriptor: ScopeComment = {
     ...options.descriptor,
     copiedAt: options.descriptor.copiedAt ?? options.copiedAt,
   };
-  const harmfulSettings = await readHarmfulSettings({ source, target });
-  const applier = new SubscriptionApplier({
-    session: target,
-    name: names.subscription,
-    publication: names.publication,
-    slot: names.slot,
-    ...access,
-    sourceMajor: source.majorVersion,
-    tables: published,
-    portableBinary: published.every(({ columns }) =>
-      columns.every(({ portableBinary }) => portableBinary)
-    ),
-    descriptor,
-    harmfulSettings,
-  }, signal);
-  // what a crash must not take back, whatever the servers' defaults
+  const applier = openApplier(target, { name: names.subscription, signal });
+  // a crash must not undo it, whatever the servers' defaults
   for (const session of [source, target]) await session.execute("SET synchronous_commit = on");
-  // its commit brings the copied rows to the target's disk too, which were committed without
-  // waiting for that
+  // its commit also flushes the copied rows on the target, which were committed asynchronously
   if (await applier.state() === "absent") {
-    await applier.create();
-    for (const { name, value, needed } of harmfulSettings) {
+    const overridden = await applier.create({ ...options, descriptor });
+    for (const { name, value, needed } of overridden) {
       options.events?.({
         kind: "info",
         message:
-          `${name} is ${value} in ${target.endpoint.database} on the target; apply workers get ${needed}, until cleanup`,
+          `${name} is ${value} in ${target.endpoint.database} on the target; apply workers use ${needed} until cleanup`,
       });
     }
   }

@@ -1,138 +1,93 @@
 /**
- * What the state of a stream means, and what is to be done about it. Pure.
+ * The states of a stream, one vocabulary for `sync`, `status` and `cleanup`. Pure.
  *
  * @module
  */
-import { plural, quoteIdentifier } from "../../core/internal.ts";
-import type { ReplicationStream } from "./read_streams.ts";
+import type { SlotState } from "../slot/read_slots.ts";
+import type { SubscriptionState } from "../subscription/read_subscriptions.ts";
 
-/** In which state a stream is. */
-export type StreamCondition =
-  /** The subscription is on; whether it keeps up is for `status` to say. */
-  | "following"
-  /** The rows are in, and nobody applies changes yet: just what `sync` is for. */
-  | "adoptable"
-  /** The subscription was switched off. */
-  | "disabled"
-  /** An error of applying has switched it off, or happens again and again. */
-  | "failed"
-  /** The rows are not all in: a copy is under way or was interrupted. */
-  | "unfinished"
-  | "slot-missing"
-  | "slot-lost"
-  | "publication-missing"
-  | "other-slot"
-  | "other-publication";
+/**
+ * Every state of a stream, healthy ones first. "Durable" states survive restarts of both servers,
+ * the others are what the last reading showed.
+ *
+ * | state | set by | durable |
+ * |---|---|---|
+ * | `streaming` | the apply worker, which reads the slot | no |
+ * | `blocked` | another session, whose lock the apply worker waits for | no |
+ * | `starting` | the apply worker, which does not read the slot yet | no |
+ * | `stopped` | the target's server: enabled, but no apply worker runs | no |
+ * | `disabled` | `sync`, `init` or an administrator (`ALTER SUBSCRIPTION … DISABLE`) | yes |
+ * | `failing` | an apply error; durable only if it disabled the subscription (`disable_on_error`) | |
+ * | `detached` | an administrator (`slot_name = NONE`) | yes |
+ * | `no-subscription` | `init` or `sync` before hand-over; `cleanup`; an administrator | yes |
+ * | `no-slot` | `cleanup` or an administrator, by dropping the slot | yes |
+ * | `lost` | the source's server, by invalidating the slot | yes |
+ * | `unknown` | the reader: the target is out of reach | no |
+ */
+export const streamStates = [
+  "streaming",
+  "blocked",
+  "starting",
+  "stopped",
+  "disabled",
+  "failing",
+  "detached",
+  "no-subscription",
+  "no-slot",
+  "lost",
+  "unknown",
+] as const;
 
-/** A stream with what its state means. */
-export interface StreamVerdict {
-  readonly stream: ReplicationStream;
-  readonly condition: StreamCondition;
-  /** In a sentence. */
-  readonly message: string;
-  /** What to do; undefined where there is nothing to do, or `sync` does it. */
-  readonly remedy: string | undefined;
+/** One of {@linkcode streamStates}. */
+export type StreamState = typeof streamStates[number];
+
+/** The facts that decide a stream's state. */
+export interface StreamFacts {
+  readonly slot: Pick<SlotState, "active" | "walStatus" | "invalidationReason"> | undefined;
+  readonly subscription:
+    | Pick<SubscriptionState, "enabled" | "slotName" | "workerPid" | "applyErrors">
+    | undefined;
+  readonly sourceReachable: boolean;
+  readonly targetReachable: boolean;
+  /** What two readings show; undefined after one. */
+  readonly activity: StreamActivity | undefined;
 }
 
-const resnapshot =
-  "copy its tables again with sync --resnapshot TABLES (or '*'); the others are not touched";
-
-/** What to do about a change that cannot be applied. */
-export const applyRemedy: string =
-  "remove the cause on the target, then sync --retry; or sync --skip-lsn LSN to leave the transaction out";
-
-/** Judges one stream. */
-export function evaluateStream(stream: ReplicationStream): StreamVerdict {
-  const verdict = (condition: StreamCondition, message: string, remedy?: string) => ({
-    stream,
-    condition,
-    message,
-    remedy,
-  });
-  const { name, slot, publication, subscription, descriptor } = stream;
-  const copied = subscription !== undefined || descriptor?.copiedAt !== undefined;
-  if (!copied) {
-    return verdict(
-      "unfinished",
-      `${name}: the rows of ${
-        plural(publication?.tables.length ?? 0, "table")
-      } are not all on the target: a copy is under way or was interrupted`,
-      stream.epoch === 1
-        ? "run init --enable-sync again, or cleanup to give it up"
-        : `run sync ${
-          descriptor?.added === undefined ? "--resnapshot" : "--add-tables"
-        } again for its tables${listOf(stream)}`,
-    );
-  }
-  if (slot === undefined) {
-    return verdict(
-      "slot-missing",
-      `the slot ${name} is not on the source any more: what was written since cannot be had from there`,
-      resnapshot,
-    );
-  }
-  if (slot.walStatus === "lost" || slot.invalidationReason !== undefined) {
-    return verdict(
-      "slot-lost",
-      `the slot ${name} is lost${
-        slot.invalidationReason === undefined ? "" : ` (${slot.invalidationReason})`
-      }: the source has removed WAL that it needed`,
-      `${resnapshot}; and raise max_slot_wal_keep_size on the source`,
-    );
-  }
-  if (publication === undefined) {
-    return verdict(
-      "publication-missing",
-      `the publication ${name} is not on the source any more: what was written without it cannot be read from the slot`,
-      resnapshot,
-    );
-  }
-  if (subscription === undefined) {
-    return verdict("adoptable", `the slot ${name} waits for its subscription`);
-  }
-  if (subscription.slotName !== slot.name) {
-    return verdict(
-      "other-slot",
-      `the subscription ${name} ${
-        subscription.slotName === undefined
-          ? "was taken off its slot (slot_name = NONE)"
-          : `reads the slot ${subscription.slotName}, not ${slot.name}`
-      }`,
-      `if nothing else has read ${slot.name} since: ALTER SUBSCRIPTION ${
-        quoteIdentifier(name)
-      } SET (slot_name = '${slot.name}'); or else ${resnapshot}`,
-    );
-  }
-  if (!subscription.publications.includes(name)) {
-    return verdict(
-      "other-publication",
-      `the subscription ${name} follows ${subscription.publications.join(", ")}, not ${name}`,
-      `ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET PUBLICATION ${
-        quoteIdentifier(name)
-      } WITH (refresh = false); what came from the other one meanwhile is not known: verify tells`,
-    );
-  }
-  if (subscription.enabled) return verdict("following", `${name} is on`);
-  return (subscription.applyErrors ?? 0) > 0
-    ? verdict(
-      "failed",
-      `the subscription ${name} was stopped after ${
-        plural(subscription.applyErrors ?? 0, "error")
-      } of applying a change`,
-      applyRemedy,
-    )
-    : verdict("disabled", `the subscription ${name} is switched off`);
+/** What changed between two readings of a stream. */
+export interface StreamActivity {
+  /** Apply errors between the readings. */
+  readonly newErrors: number;
+  /** Whether the worker is another one, or came or went. */
+  readonly restarted: boolean;
+  /** Whether the target has confirmed anything, or nothing was pending. */
+  readonly applied: boolean;
+  /** Whether the worker waits for another session's lock. */
+  readonly isBlocked: boolean;
 }
 
-function listOf({ publication }: ReplicationStream): string {
-  const names = publication?.tables.slice(0, 5).map(({ schema, name }) => `${schema}.${name}`) ??
-    [];
-  return names.length === 0
-    ? ""
-    : `: ${names.join(",")}${(publication?.tables.length ?? 0) > names.length ? ",…" : ""}`;
+/** Whether the server has invalidated a slot: it can no longer deliver its changes. */
+export function isSlotLost(
+  { walStatus, invalidationReason }: Pick<SlotState, "walStatus" | "invalidationReason">,
+): boolean {
+  return walStatus === "lost" || invalidationReason !== undefined;
 }
 
-/** Whether `sync` can go on from the state without copying anything. */
-export function canFollow({ condition }: StreamVerdict): boolean {
-  return condition === "following" || condition === "adoptable" || condition === "disabled";
+/** The state of a stream. */
+export function streamState(
+  { slot, subscription, sourceReachable, targetReachable, activity }: StreamFacts,
+): StreamState {
+  if (slot !== undefined && isSlotLost(slot)) return "lost";
+  if (!targetReachable) return "unknown";
+  if (subscription === undefined) return "no-subscription";
+  if (subscription.slotName === undefined) return "detached";
+  if (sourceReachable && slot === undefined) return "no-slot";
+  const errors = subscription.applyErrors ?? 0;
+  if (!subscription.enabled) return errors > 0 ? "failing" : "disabled";
+  if ((activity?.newErrors ?? 0) > 0) return "failing";
+  if (subscription.workerPid === undefined) return errors > 0 ? "failing" : "stopped";
+  // before 15 nothing counts errors
+  const canFail = errors > 0 || subscription.applyErrors === undefined;
+  if (activity?.restarted && !activity.applied && canFail) return "failing";
+  if (activity?.isBlocked) return "blocked";
+  return slot !== undefined && !slot.active ? "starting" : "streaming";
 }

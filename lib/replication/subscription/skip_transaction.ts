@@ -23,7 +23,7 @@ export async function skipTransaction(
     readonly oid: number;
     /** Where the transaction ends. */
     readonly lsn: Lsn;
-    readonly signal: AbortSignal;
+    readonly signal?: AbortSignal | undefined;
   },
 ): Promise<void> {
   await disableSubscription(target, { name: subscription, signal });

@@ -10,10 +10,13 @@ import type { Session } from "../../postgres/internal.ts";
 import { subscriptionIdentifiers } from "./read_subscriptions.ts";
 
 /**
- * How far the first copy of a table is, in words. We make subscriptions without copying: `ready`
- * from the start.
+ * How far a subscription's first copy of a table is. The tool's subscriptions copy nothing: their
+ * tables are `ready` from the start. Set by the target's server, durable.
  */
-export type TableState = "init" | "copying" | "finished" | "synchronized" | "ready";
+export const tableStates = ["init", "copying", "finished", "synchronized", "ready"] as const;
+
+/** One of {@linkcode tableStates}. */
+export type TableState = typeof tableStates[number];
 
 /** A table of a subscription. */
 export interface SubscribedTable {

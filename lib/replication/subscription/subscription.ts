@@ -10,7 +10,6 @@ import {
   quoteLiteral,
   redact,
   ReplicatorError,
-  type TableName,
 } from "../../core/internal.ts";
 import {
   besideEventTriggers,
@@ -105,8 +104,6 @@ export interface CreateSubscriptionOptions {
   readonly sourceFromTarget: Endpoint;
   readonly passfile: string | undefined;
   readonly sourceMajor: number;
-  /** Those of the publication. */
-  readonly tables: readonly TableName[];
   readonly portableBinary: boolean;
   readonly descriptor: ScopeComment;
   /** Settings that an apply worker must not begin with. */

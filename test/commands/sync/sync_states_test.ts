@@ -109,16 +109,16 @@ Deno.test("a table that was taken out of the publication is told, and copied aga
   });
 });
 
-Deno.test("a publication that was dropped, and a subscription that was taken off its slot, are told apart", async () => {
+Deno.test("sync() distinguishes a dropped publication from a subscription detached from its slot", async () => {
   await withStream([source14, target17], { sql: tables }, async (pair) => {
     const { url, targetUrl, stream, follow } = pair;
     await exec(targetUrl, `ALTER SUBSCRIPTION ${stream} DISABLE`);
     await exec(targetUrl, `ALTER SUBSCRIPTION ${stream} SET (slot_name = NONE)`);
-    match(await refusal(follow()), /was taken off its slot[^]*SET \(slot_name = 'seren_/);
+    match(await refusal(follow()), /was detached from its slot[^]*SET \(slot_name = 'seren_/);
     await exec(targetUrl, `ALTER SUBSCRIPTION ${stream} SET (slot_name = '${stream}')`);
     await exec(url, `DROP PUBLICATION ${stream}`);
     await exec(url, "INSERT INTO a VALUES (51, 'e51', 'unpublished')");
-    match(await refusal(follow()), /publication \S+ is not on the source any more[^]*--resnapshot/);
+    match(await refusal(follow()), /publication \S+ no longer exists on the source[^]*--resnapshot/);
     await follow(everything);
     await exec(url, "UPDATE a SET v = 'follows'");
     await isEqual(pair);
@@ -246,7 +246,7 @@ Deno.test("changes of a table that the subscription passes over are in nobody's 
     await exec(url, `ALTER PUBLICATION ${stream} ADD TABLE c; INSERT INTO c VALUES (1)`);
     await exec(url, "INSERT INTO a VALUES (51, 'e51', 'comes')");
     const { report } = await follow();
-    deepStrictEqual(report.databases[0]?.done, [`${stream} switched on`]);
+    deepStrictEqual(report.databases[0]?.done, [`${stream} enabled`]);
     await isEqual(pair);
   });
 });

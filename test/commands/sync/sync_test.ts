@@ -251,7 +251,7 @@ Deno.test("sync adopts a waiting slot, goes on, adds tables, and tells what it c
        CREATE TABLE "Later On" (id int PRIMARY KEY)`,
     );
     const { report, events } = await follow(pair, { rules });
-    deepStrictEqual(report.databases[0]?.done, [`${name} switched on`]);
+    deepStrictEqual(report.databases[0]?.done, [`${name} enabled`]);
     strictEqual(report.databases[0]?.unfollowed.length, 2);
     ok(events.some((event) => event.kind === "warning" && /2 tables are new/.test(event.message)));
     const action = { kind: "copy", tables: ["late", '"Later On"'], areNew: true } as const;
@@ -272,7 +272,7 @@ Deno.test("sync adopts a waiting slot, goes on, adds tables, and tells what it c
     await dropSubscription(pair.targetUrl, name);
     await query(pair.url, "SELECT pg_drop_replication_slot($1)", [name]);
     await rejects(follow(pair, { rules }), (error) => {
-      match(refusal(error), /slot .* is not on the source any more[^]*--resnapshot/);
+      match(refusal(error), /slot .* no longer exists on the source[^]*--resnapshot/);
       return true;
     });
     const again = await follow(pair, {
@@ -403,7 +403,7 @@ async function nextLsn(pair: Pair, major: number): Promise<string> {
     text,
     major >= 15
       ? /stopped after \d+ error/
-      : /is switched off, and what it has to apply next cannot be applied/,
+      : /is disabled, and what it has to apply next cannot be applied/,
   );
   match(text, /insert b \(id = 499\)[^]*insert a \(id = 500\)/);
   match(text, /in its way: the target has a row of a with id = 500 already/);

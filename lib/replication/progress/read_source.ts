@@ -7,10 +7,10 @@
  */
 import { formatLsn, type Lsn } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
-import type { SlotReading, SourceReading } from "../progress/lag.ts";
+import type { SlotReading, SourceReading } from "./lag.ts";
 import type { SlotState } from "../slot/read_slots.ts";
 import { readWalPosition } from "../slot/wal_position.ts";
-import { listOwnedSlots } from "./list_owned_objects.ts";
+import { listOwnedSlots } from "../slot/list_owned_slots.ts";
 
 const senderStatement = `
   SELECT pid, (extract(epoch FROM replay_lag) * 1000)::pg_catalog.float8 AS replay_lag_ms
