@@ -40,12 +40,12 @@ Deno.test("[39] a new label is named by status before it stops the stream, and b
     strictEqual(await it.drain(), "stuck");
     let told = "";
     await rejects(it.sync(), (error: Error & { details?: readonly string[] }) => {
-      told = error.details?.find((line) => line.includes("in its way")) ?? "";
+      told = error.details?.find((line) => line.includes("cause:")) ?? "";
       return true;
     });
     match(
       told,
-      /in its way: the target's type st lacks the label 'c': ALTER TYPE "public"\."st" ADD VALUE 'c' AFTER 'b';/,
+      /cause: the target's type st lacks the label 'c': ALTER TYPE "public"\."st" ADD VALUE 'c' AFTER 'b';/,
     );
     await runOnTarget(it, told);
     strictEqual(await it.drain(), "drained");
@@ -100,7 +100,7 @@ Deno.test("[39] values that columns of the target refuse are named by the diagno
     await it.ask("source", `UPDATE few SET v = 'longer', n = NULL, a = '{a,"new one"}'`);
     strictEqual(await it.drain(), "stuck");
     await rejects(it.sync(), (error: Error & { details?: readonly string[] }) => {
-      const told = (error.details ?? []).filter((line) => line.includes("in its way")).join("\n");
+      const told = (error.details ?? []).filter((line) => line.includes("cause:")).join("\n");
       match(told, /few\.v takes 3 characters/);
       match(told, /few\.n is NOT NULL on the target/);
       match(told, /lacks the label 'new one': ALTER TYPE/);

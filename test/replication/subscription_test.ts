@@ -69,7 +69,7 @@ Deno.test("without it the password is in the catalog, quoted so that any passwor
   });
 });
 
-Deno.test("a target that does not reach the source is found out before anything is made", async () => {
+Deno.test("a target that cannot reach the source is reported before anything is created", async () => {
   await withDatabase(locked, undefined, async ({ name, url }) => {
     await exec(url, schema);
     const nowhere = await endpointOf(`postgresql://postgres:x@127.0.0.1:1/${name}`, "source");
@@ -83,7 +83,7 @@ Deno.test("a target that does not reach the source is found out before anything 
         runInit(url, target.url(), { include: [name], sync: { ...syncSettings, ...settings } }),
         (error) => {
           ok(error instanceof ReplicatorError);
-          match(error.message, /does not reach the source/);
+          match(error.message, /cannot reach the source/);
           match(error.remedy ?? "", said);
           strictEqual(error.exitCode, 3);
           return true;
@@ -127,7 +127,7 @@ Deno.test("tables that cannot be published are named, made FULL, or left out; wh
       await rejects(run("fail", ""), /prerequisite/);
       await rejects(run("full", ""), (error) => {
         ok(error instanceof ReplicatorError);
-        match(error.details.join("\n"), /documents: its rows cannot be told apart.*json/);
+        match(error.details.join("\n"), /documents: its rows cannot be distinguished.*json/);
         doesNotMatch(error.details.join("\n"), /keyless|nothing/);
         return true;
       });

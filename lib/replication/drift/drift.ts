@@ -20,13 +20,13 @@ export const driftKinds = [
 /** One of {@linkcode driftKinds}. */
 export type DriftKind = typeof driftKinds[number];
 
-/** One object that the two sides do not have alike. */
+/** One object that differs between the sides. */
 export interface Drift extends TableName {
   readonly kind: DriftKind;
   readonly column?: string;
-  /** What is so, in a sentence. */
+  /** The difference in a sentence. */
   readonly message: string;
-  /** `problem`: changes are lost or cannot be applied. */
+  /** `problem` if changes are lost or cannot be applied. */
   readonly severity: "problem" | "warning";
   readonly remedy: string;
 }

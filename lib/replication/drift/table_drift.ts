@@ -14,26 +14,26 @@ import type { Drift } from "./drift.ts";
 import type { PublishedShape, TableShape } from "./table_shape.ts";
 import { compareTypes, type ReplicatedTypeShape } from "./type_drift.ts";
 
-/** What is compared. */
+/** What {@linkcode compareShapes} compares. */
 export interface DriftInput {
   readonly source: readonly TableShape[];
   readonly target: readonly TableShape[];
-  /** By our publications that have a stream. */
+  /** Tables that publications with a stream list. */
   readonly published: readonly PublishedShape[];
   /** Tables that the target's subscriptions follow. */
   readonly subscribed: readonly TableName[];
-  /** Types that columns of the tables are made of, of both sides. */
+  /** Types that columns of the tables use, on each side. */
   readonly types: {
     readonly source: readonly ReplicatedTypeShape[];
     readonly target: readonly ReplicatedTypeShape[];
   };
-  /** Whether the rows of a table follow by the rules. */
+  /** Whether the rules include a table's rows. */
   readonly inScope: (table: TableName) => boolean;
-  /** Whether the user has chosen that the changes of a table do not follow. */
+  /** Whether the user chose not to replicate a table's changes. */
   readonly isSkipped: (table: TableName) => boolean;
 }
 
-/** Compares both sides. Pure. */
+/** Compares both sides. */
 export function compareShapes(input: DriftInput): readonly Drift[] {
   const { source, target, published: publications, subscribed } = input;
   const onSource = new Map(source.map((table) => [tableKey(table), table]));
@@ -79,8 +79,8 @@ function missing({ schema, name }: TableName): Drift {
     schema,
     name,
     severity: "problem",
-    message: `${displayName({ schema, name })} is published and not on the target: ` +
-      "the next change of it stops the replication",
+    message: `${displayName({ schema, name })} is published but missing on the target: ` +
+      "its next change stops replication",
     remedy: "create it on the target with the source's definition, then sync --add-tables",
   };
 }
@@ -91,8 +91,8 @@ function notSubscribed({ schema, name }: TableName): Drift {
     schema,
     name,
     severity: "problem",
-    message: `${displayName({ schema, name })} is published and not subscribed to: ` +
-      "its changes are passed over",
+    message: `${displayName({ schema, name })} is published but not subscribed: ` +
+      "its changes are not applied",
     remedy: "sync --add-tables",
   };
 }
@@ -103,8 +103,10 @@ function added({ schema, name }: TableName): Drift {
     schema,
     name,
     severity: "problem",
-    message: `${displayName({ schema, name })} is new on the source; neither it nor its rows come`,
-    remedy: `sync --add-tables ${quotedPattern({ schema, name })}, or leave it out by a rule`,
+    message: `${
+      displayName({ schema, name })
+    } is new on the source; neither the table nor its rows are replicated`,
+    remedy: `sync --add-tables ${quotedPattern({ schema, name })}, or exclude it`,
   };
 }
 
@@ -114,14 +116,12 @@ function notPublished({ schema, name }: TableName, isSkipped: boolean): Drift {
     schema,
     name,
     severity: isSkipped ? "warning" : "problem",
-    message: `${displayName({ schema, name })} is on both sides and not published: ` +
-      `its changes do not come${isSkipped ? " (--replica-identity skip)" : ""}`,
+    message: `${displayName({ schema, name })} is on both sides but not published: ` +
+      `its changes are not replicated${isSkipped ? " (--replica-identity skip)" : ""}`,
     remedy: isSkipped
       ? "copy it again at the cutover, or give it a primary key and run sync --resnapshot"
-      : `sync --resnapshot ${
-        quotedPattern({ schema, name })
-      } copies it again and lets it follow; ` +
-        "sync --add-tables, if an interrupted one has left it; or leave it out by a rule",
+      : `sync --resnapshot ${quotedPattern({ schema, name })} copies it again and replicates it; ` +
+        "sync --add-tables if an interrupted run has left it; or exclude it",
   };
 }
 
@@ -131,17 +131,17 @@ function dropped({ schema, name }: TableName): Drift {
     schema,
     name,
     severity: "warning",
-    message: `${displayName({ schema, name })} is not on the source any more (dropped or renamed)`,
-    remedy: "do the same on the target",
+    message: `${displayName({ schema, name })} no longer exists on the source (dropped or renamed)`,
+    remedy: "drop or rename it on the target as well",
   };
 }
 
-/** Whether a table is in the same tree of partitions on both sides. */
+/** Whether a table is a partition of the same tables on both sides. */
 function comparePlaces(source: TableShape, target: TableShape): readonly Drift[] {
   const { schema, name } = source;
   const path = ({ ancestors }: TableShape) => ancestors.map(displayName).sort();
-  const [ours, theirs] = [path(source), path(target)];
-  if (ours.join("\n") === theirs.join("\n")) return [];
+  const [onSource, onTarget] = [path(source), path(target)];
+  if (onSource.join("\n") === onTarget.join("\n")) return [];
   const where = (tables: readonly string[]) =>
     tables.length === 0 ? "no partition" : `a partition of ${tables.join(" and ")}`;
   return [{
@@ -149,14 +149,14 @@ function comparePlaces(source: TableShape, target: TableShape): readonly Drift[]
     schema,
     name,
     severity: "warning",
-    message: `${displayName(source)} is ${where(ours)} on the source and ${
-      where(theirs)
+    message: `${displayName(source)} is ${where(onSource)} on the source and ${
+      where(onTarget)
     } on the target`,
-    remedy: "attach or detach it on the target as the source has it",
+    remedy: "attach or detach it on the target to match the source",
   }];
 }
 
-/** As `--add-tables` takes it. */
+/** The name as `--add-tables` accepts it. */
 function quotedPattern({ schema, name }: TableName): string {
   const part = (text: string) =>
     /^[\p{Ll}_][\p{Ll}\p{Nd}_$]*$/u.test(text) ? text : quoteIdentifier(text);
@@ -171,11 +171,11 @@ function compareColumns(
   const drift: Drift[] = [];
   const { schema, name } = source;
   const table = displayName(source);
-  const theirs = new Map(target.columns.map((column) => [column.name, column]));
-  const ours = new Map(source.columns.map((column) => [column.name, column]));
+  const onTarget = new Map(target.columns.map((column) => [column.name, column]));
+  const onSource = new Set(source.columns.map((column) => column.name));
   for (const column of source.columns) {
     const isPublished = published.columns?.includes(column.name) ?? !column.generated;
-    const other = theirs.get(column.name);
+    const other = onTarget.get(column.name);
     if (other === undefined && !(column.generated && !isPublished)) {
       drift.push({
         kind: "column-added",
@@ -184,12 +184,12 @@ function compareColumns(
         column: column.name,
         severity: isPublished ? "problem" : "warning",
         message: isPublished
-          ? `${table}: column ${column.name} ${column.type} is published and not on the target: the next change of the table stops ` +
-            "the replication"
-          : `${table}: column ${column.name} ${column.type} is new on the source and not published`,
+          ? `${table}: column ${column.name} ${column.type} is published but missing on the target: the table's next change ` +
+            "stops replication"
+          : `${table}: column ${column.name} ${column.type} is new on the source but not published`,
         remedy: `on the target: ALTER TABLE ${quoteQualified(schema, name)} ADD COLUMN ${
           quoteIdentifier(column.name)
-        } ${column.type}; replication resumes by itself, or with sync --retry`,
+        } ${column.type}; replication resumes automatically, or with sync --retry`,
       });
     } else if (other !== undefined && other.type !== column.type) {
       drift.push({
@@ -212,8 +212,8 @@ function compareColumns(
         name,
         column: column.name,
         severity: "problem",
-        message: `${table}: column ${column.name} may be NULL on the source alone: ` +
-          "the next row with NULL stops the replication",
+        message: `${table}: column ${column.name} may be NULL on the source only: ` +
+          "the next row with NULL stops replication",
         remedy: `on the target: ALTER TABLE ${quoteQualified(schema, name)} ALTER COLUMN ${
           quoteIdentifier(column.name)
         } DROP NOT NULL;`,
@@ -221,15 +221,15 @@ function compareColumns(
     }
   }
   for (const column of target.columns) {
-    if (ours.has(column.name) || column.generated) continue;
+    if (onSource.has(column.name) || column.generated) continue;
     drift.push({
       kind: "column-dropped",
       schema,
       name,
       column: column.name,
       severity: "warning",
-      message: `${table}: column ${column.name} is on the target alone`,
-      remedy: "drop the column on the target; a NOT NULL there would stop the replication",
+      message: `${table}: column ${column.name} exists on the target only`,
+      remedy: "drop the column on the target; a NOT NULL there would stop replication",
     });
   }
   return drift;

@@ -7,11 +7,11 @@ import type { TableName } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 import { notOfExtension } from "../../catalog/internal.ts";
 
-/** A table with its columns, as far as replication cares. */
+/** A table with its columns, as far as replication depends on them. */
 export interface TableShape extends TableName {
   /** A partitioned table has no rows of its own. */
   readonly partitioned: boolean;
-  /** Roots of the partition tree that it is a leaf of. */
+  /** The partitioned tables above it. */
   readonly ancestors: readonly TableName[];
   readonly columns: readonly ColumnShape[];
 }
@@ -19,14 +19,14 @@ export interface TableShape extends TableName {
 /** A column. */
 export interface ColumnShape {
   readonly name: string;
-  /** As in a table definition. */
+  /** As written in a table definition. */
   readonly type: string;
   readonly generated: boolean;
-  /** Whether NULL is refused. */
+  /** Whether it is NOT NULL. */
   readonly notNull: boolean;
 }
 
-/** A table that our publications list. */
+/** A table that one of the tool's publications lists. */
 export interface PublishedShape extends TableName {
   readonly publication: string;
   /** Undefined before 15, where all columns are published. */
@@ -53,7 +53,7 @@ const shapeStatement = `
      AND ${notOfExtension("pg_class", "c.oid")}
    ORDER BY n.nspname::pg_catalog.text COLLATE pg_catalog."C", c.relname::pg_catalog.text COLLATE pg_catalog."C"`;
 
-/** Logged tables of the session's database that belong to no extension. */
+/** Reads the logged tables of the session's database that belong to no extension. */
 export async function readShapes(session: Session): Promise<readonly TableShape[]> {
   const rows = await session.query<TableShape>(shapeStatement);
   return rows.map(({ schema, name, partitioned, ancestors, columns }) => ({
@@ -72,7 +72,7 @@ const publishedStatement = `
    WHERE t.pubname::pg_catalog.text LIKE 'seren\\_%'
    ORDER BY 1, t.schemaname::pg_catalog.text COLLATE pg_catalog."C", t.tablename::pg_catalog.text COLLATE pg_catalog."C"`;
 
-/** What the publications of the session's database list whose names begin like ours. */
+/** Reads the tables that the tool's publications in the session's database list. */
 export async function readPublished(session: Session): Promise<readonly PublishedShape[]> {
   const rows = await session.query<{
     readonly publication: string;

@@ -1,6 +1,6 @@
 /**
  * Types of published columns that DDL has changed on one side: a value that the target's type does
- * not have stops the replication.
+ * not accept stops replication.
  *
  * @module
  */
@@ -14,16 +14,16 @@ import {
 import type { Session } from "../../postgres/internal.ts";
 import type { Drift } from "./drift.ts";
 
-/** An enum, domain, composite or other type of users, and where it is used. */
+/** A user-defined type, and the columns that use it. */
 export interface ReplicatedTypeShape extends TableName {
   readonly kind: "enum" | "domain" | "composite" | "other";
-  /** Of an enum, in their order. */
+  /** Labels of an enum, in order. */
   readonly labels: readonly string[];
-  /** Of a domain: its checks by name, and `NOT NULL`. */
+  /** Constraints of a domain: its checks by name, and `NOT NULL`. */
   readonly checks: readonly { readonly name: string; readonly definition: string }[];
-  /** Of a composite. */
+  /** Attributes of a composite type. */
   readonly attributes: readonly { readonly name: string; readonly type: string }[];
-  /** Columns whose values may contain one. */
+  /** Columns whose values may contain a value of the type. */
   readonly usedBy: readonly (TableName & { readonly column: string })[];
 }
 
@@ -91,8 +91,8 @@ type TypeRow = Omit<ReplicatedTypeShape, "usedBy"> & {
 };
 
 /**
- * Types that columns of the session's database are made of, also through arrays, domains,
- * composites and ranges.
+ * Reads the user-defined types that columns of the session's database use, also within arrays,
+ * domains, composites and ranges.
  */
 export async function readTypes(session: Session): Promise<readonly ReplicatedTypeShape[]> {
   const rows = await session.query<TypeRow>(statement);
@@ -101,7 +101,7 @@ export async function readTypes(session: Session): Promise<readonly ReplicatedTy
 
 const typeKey = ({ schema, name }: TableName) => JSON.stringify([schema, name]);
 
-/** Compares the types that published tables use on the source. Pure. */
+/** Compares the types that published tables use on the source. */
 export function compareTypes(
   { source, target }: {
     readonly source: readonly ReplicatedTypeShape[];
@@ -109,11 +109,11 @@ export function compareTypes(
   },
   isPublished: (table: TableName) => boolean,
 ): readonly Drift[] {
-  const there = new Map(target.map((type) => [typeKey(type), type]));
+  const onTarget = new Map(target.map((type) => [typeKey(type), type]));
   return source.flatMap((type) => {
     const user = type.usedBy.find(isPublished);
-    const other = there.get(typeKey(type));
-    // one that the target's columns do not use is a difference of the columns
+    const other = onTarget.get(typeKey(type));
+    // a type that the target's columns do not use shows as a difference of the columns
     if (user === undefined || other === undefined || other.kind !== type.kind) return [];
     const drift = (
       kind: Drift["kind"],
@@ -134,7 +134,7 @@ export function compareTypes(
         drift(
           "enum-label",
           "problem",
-          `${reason}: the next row with it stops the replication`,
+          `${reason}: the next row with it stops replication`,
           statement,
         )
       ),
@@ -145,7 +145,7 @@ export function compareTypes(
         drift(
           "type-attribute",
           "problem",
-          `${reason}: the next value stops the replication`,
+          `${reason}: the next value stops replication`,
           statement,
         )
       ),
@@ -153,15 +153,13 @@ export function compareTypes(
   });
 }
 
-/** What one side's type lacks, with the statement for the target. */
+/** A difference between the types, with the statement that removes it on the target. */
 export interface TypeDifference {
   readonly reason: string;
   readonly statement: string;
 }
 
-/**
- * Labels that the target lacks, with the statements that add or rename them in the right places.
- */
+/** Labels that the target lacks, with the statements that add them in order, or rename others. */
 export function compareLabels(
   source: ReplicatedTypeShape,
   target: ReplicatedTypeShape,
@@ -178,7 +176,7 @@ export function compareLabels(
       ? ` BEFORE ${quote(next)}`
       : "";
     const add = `${alter} ADD VALUE ${quote(label)}${place};`;
-    // a label in its place that is the target's alone
+    // at its position the target has a label that the source lacks
     const other = target.labels[at];
     const isRenamed = other !== undefined && !source.labels.includes(other);
     return [{
@@ -187,7 +185,7 @@ export function compareLabels(
       statement: isRenamed
         ? `${alter} RENAME VALUE ${quote(other)} TO ${
           quote(label)
-        }; where the source has renamed it, or else ${add}`
+        }; if the source has renamed it, otherwise ${add}`
         : add,
     }];
   });
@@ -199,21 +197,21 @@ function compareChecks(
 ): readonly (TypeDifference & { readonly stops: boolean })[] {
   const name = displayName(source);
   const alter = `ALTER DOMAIN ${quoteQualified(source.schema, source.name)}`;
-  const ours = new Set(source.checks.map((check) => check.name));
-  const theirs = new Set(target.checks.map((check) => check.name));
+  const onSource = new Set(source.checks.map((check) => check.name));
+  const onTarget = new Set(target.checks.map((check) => check.name));
   return [
-    ...target.checks.filter((check) => !ours.has(check.name)).map((
+    ...target.checks.filter((check) => !onSource.has(check.name)).map((
       { name: check, definition },
     ) => ({
       reason:
         `the target's domain ${name} has a constraint that the source does not have, ${check}: ` +
-        "a value that violates it stops the replication",
+        "a value that violates it stops replication",
       statement: definition === "NOT NULL"
         ? `${alter} DROP NOT NULL;`
         : `${alter} DROP CONSTRAINT ${quoteIdentifier(check)};`,
       stops: true,
     })),
-    ...source.checks.filter((check) => !theirs.has(check.name)).map((
+    ...source.checks.filter((check) => !onTarget.has(check.name)).map((
       { name: check, definition },
     ) => ({
       reason: `the target's domain ${name} lacks the constraint ${check}`,
@@ -225,16 +223,16 @@ function compareChecks(
   ];
 }
 
-/** Attributes of a composite type that differ: it has all of them in every value. */
+/** Attributes of a composite type that differ: every value contains all of them. */
 export function compareAttributes(
   source: ReplicatedTypeShape,
   target: ReplicatedTypeShape,
 ): readonly TypeDifference[] {
   const name = displayName(source);
   const alter = `ALTER TYPE ${quoteQualified(source.schema, source.name)}`;
-  const theirs = new Map(target.attributes.map((attribute) => [attribute.name, attribute.type]));
+  const onTarget = new Map(target.attributes.map((attribute) => [attribute.name, attribute.type]));
   const differences: TypeDifference[] = source.attributes.flatMap(({ name: attribute, type }) => {
-    const other = theirs.get(attribute);
+    const other = onTarget.get(attribute);
     if (other === type) return [];
     return [
       other === undefined

@@ -1,5 +1,5 @@
 /**
- * Triggers that fire for replicated rows.
+ * Triggers that also fire for replicated rows.
  *
  * @module
  */
@@ -14,9 +14,9 @@ export type FiringTrigger = TableName & {
   readonly mode: "ALWAYS" | "REPLICA";
 };
 
-// the apply worker fires triggers of rows, and of statements for TRUNCATE alone. The triggers of
-// constraints are not dumped with their mode; copies of a trigger on partitions count as internal
-// too before 15, so the function tells them apart
+// The apply worker fires row triggers, and statement triggers only for TRUNCATE. Constraint
+// triggers are dumped without their mode. Before 15 the clones of a trigger on partitions count as
+// internal, too, so constraint triggers are recognized by their function.
 const statement = `
   SELECT c.oid, n.nspname AS schema, c.relname AS name, t.tgname AS trigger,
          CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' ELSE 'REPLICA' END AS mode
@@ -30,8 +30,8 @@ const statement = `
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C", t.tgname COLLATE pg_catalog."C"`;
 
 /**
- * Triggers of the session's database that fire in an apply worker; with `forCopy` also those of
- * statements, which fire when rows are copied in the role of a replica.
+ * Reads the triggers of the session's database that fire in an apply worker; with `forCopy` also
+ * statement triggers, which fire when rows are copied with `session_replication_role = replica`.
  */
 export async function readFiringTriggers(
   session: Session,
@@ -40,7 +40,7 @@ export async function readFiringTriggers(
   return await session.query<FiringTrigger>(statement, [forCopy]);
 }
 
-/** Triggers that the target would fire once more for what they have already done on the source. */
+/** Finds triggers that would repeat on the target what they have already done on the source. */
 export async function findAlwaysTriggers(
   session: Session,
   tables: ReadonlySet<number>,
@@ -51,12 +51,12 @@ export async function findAlwaysTriggers(
     id: "always-triggers",
     isCertain: false,
     finding:
-      "triggers that are enabled ALWAYS or for REPLICA fire on the target for every replicated row, whose effects on the source are " +
+      "triggers enabled ALWAYS or for REPLICA fire on the target for every replicated row, although their effects on the source are " +
       `replicated too: ${
         listDetails(triggers, ({ trigger, mode }) => `${trigger}: ENABLE ${mode}`)
       }`,
     remedy:
-      `until the cutover, let them fire for ordinary sessions only; run before on the source: ${
+      `until the cutover, let them fire for ordinary sessions only; first run on the source: ${
         listSome(
           triggers.map(({ schema, name, trigger, mode }) =>
             `ALTER TABLE ${quoteQualified(schema, name)} ${
@@ -65,6 +65,6 @@ export async function findAlwaysTriggers(
           ),
           " ",
         )
-      } When replication has ended, restore ENABLE ALWAYS or REPLICA on the target`,
+      } After replication has ended, restore ENABLE ALWAYS or REPLICA on the target`,
   }];
 }

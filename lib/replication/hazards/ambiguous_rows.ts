@@ -1,5 +1,5 @@
 /**
- * Rows that are found by comparing all columns although values can be equal without being the same.
+ * Rows that the target finds by comparing all columns although equal values may not be identical.
  *
  * @module
  */
@@ -7,9 +7,9 @@ import { displayName, quoteQualified, type TableName } from "../../core/internal
 import type { Session } from "../../postgres/internal.ts";
 import { type Hazard, listDetails } from "./hazard.ts";
 
-// `within` leads from the type of a column to the types that its values are made of. An equality
-// that is not identity: numbers (1.0 and 1.00, 0.0 and -0.0), interval (1 day and 24 hours), bpchar
-// without a length, jsonb (its numbers), and types of extensions and users
+// `within` leads from a column's type to the types that its values consist of. Equality is not
+// identity for numbers (1.0 and 1.00, 0.0 and -0.0), interval (1 day and 24 hours), bpchar without
+// a length, jsonb (because of its numbers), and types of extensions and users.
 const statement = `
   WITH RECURSIVE within (relation, attribute, type, coll, typmod) AS (
     SELECT a.attrelid, a.attnum, a.atttypid, a.attcollation, a.atttypmod
@@ -55,8 +55,8 @@ const statement = `
 type AmbiguousColumn = TableName & { readonly column: string; readonly type: string };
 
 /**
- * Tables found by all columns whose rows need not be told apart by that: `=` may hold between rows
- * that differ, and then UPDATE and DELETE hit either of them on the target.
+ * Finds tables whose rows cannot be distinguished by all columns: where `=` holds between rows that
+ * differ, UPDATE and DELETE may change the wrong one on the target.
  */
 export async function findAmbiguousRows(
   session: Session,
@@ -72,13 +72,13 @@ export async function findAmbiguousRows(
     id: "ambiguous-rows",
     isCertain: false,
     finding:
-      "the target finds rows of these tables by comparing all columns, and takes rows that are equal (=) without being identical " +
-      `for one another (1.0 and 1.00, 'A' and 'a'), so that they may differ from the source: ${
+      "the target finds rows of these tables by comparing all columns and cannot distinguish rows that are equal (=) without being " +
+      `identical (1.0 and 1.00, 'A' and 'a'), so rows may differ from the source: ${
         listDetails(columns, ({ column, type }) => `${column} ${type}`)
       }`,
     remedy:
       `give ${displayName(first)} a primary key, or a unique index on NOT NULL columns with ` +
-      `ALTER TABLE ${name} REPLICA IDENTITY USING INDEX …; whether it has such rows: ` +
+      `ALTER TABLE ${name} REPLICA IDENTITY USING INDEX …; to find affected rows: ` +
       `SELECT t FROM ${name} AS t GROUP BY t HAVING pg_catalog.count(DISTINCT pg_catalog.format('%s', t)) > 1; ` +
       "verify --repair corrects them at the cutover",
   }];

@@ -1,8 +1,8 @@
 import { displayName, type TableName } from "../../core/internal.ts";
 
 /**
- * Something that is known to stop replication later, or to let the target differ, before anything
- * is copied.
+ * Something that will stop replication later, or let the target differ, known before anything is
+ * copied.
  */
 export interface Hazard {
   readonly id:
@@ -12,9 +12,7 @@ export interface Hazard {
     | "unvalidated-domains"
     | "forced-row-security"
     | "owner-privileges";
-  /**
-   * Whether the first change of the table stops the replication; otherwise it depends on the rows.
-   */
+  /** Whether the table's first change stops replication; otherwise it depends on the rows. */
   readonly isCertain: boolean;
   /** What will happen, and to which tables. */
   readonly finding: string;
@@ -24,14 +22,14 @@ export interface Hazard {
 
 const maxNames = 20;
 
-/** Each one once, the many cut short: `a, b and 3 more`. */
+/** Lists distinct items, a long list abbreviated: `a, b and 3 more`. */
 export function listSome(items: readonly string[], separator = ", "): string {
   const distinct = [...new Set(items)];
   if (distinct.length <= maxNames + 1) return distinct.join(separator);
   return `${distinct.slice(0, maxNames).join(separator)} and ${distinct.length - maxNames} more`;
 }
 
-/** Names with what each is about: `public.t (x numeric, y real)`. */
+/** Lists tables with details of each: `public.t (x numeric, y real)`. */
 export function listDetails<Item extends TableName>(
   items: readonly Item[],
   detail: (item: Item) => string,

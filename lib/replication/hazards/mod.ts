@@ -1,8 +1,8 @@
 /**
- * What is known to stop replication later, or to let the target differ, found on the source before
- * anything is copied.
+ * What will stop replication later, or let the target differ, found on the source before anything
+ * is copied.
  *
- * Only reads catalogs: no code of users runs.
+ * Only reads catalogs: no user code runs.
  *
  * @module
  */
@@ -26,11 +26,11 @@ export interface HazardInput {
   readonly tables: readonly Table[];
   readonly plan: Pick<PublicationPlan, "tables" | "byAllColumns">;
   readonly targetMajor: number;
-  /** Whether a table that is not published is on the target all the same. */
+  /** Whether a table exists on the target, published or not. */
   readonly isOnTarget: (table: TableName) => boolean;
 }
 
-/** Everything about the tables of a publication that will stop it or let it go astray. */
+/** Finds every hazard of a publication's tables. */
 export async function findHazards(
   session: Session,
   { tables, plan, targetMajor, isOnTarget }: HazardInput,

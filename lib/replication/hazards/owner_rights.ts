@@ -1,6 +1,6 @@
 /**
- * What a table's owner must be allowed for the apply worker, which acts as the owner from version
- * 16 on.
+ * Privileges that a table's owner needs, because from version 16 on the apply worker acts as the
+ * owner.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import {
 import type { Session } from "../../postgres/internal.ts";
 import { type Hazard, listSome } from "./hazard.ts";
 
-/** From this version of the target on, the worker acts as the owner of each table. */
+/** The first version of the target whose worker acts as the owner of each table. */
 const actsAsOwnerFrom = 16;
 
 type OwnedTable = TableName & {
@@ -36,8 +36,8 @@ const statement = `
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C"`;
 
 /**
- * Tables whose own owner may not do to them what the worker does in the owner's name. Owners,
- * privileges and policies are copied.
+ * Finds tables whose owner lacks the rights that the worker needs. Owners, privileges and policies
+ * are copied to the target.
  */
 export async function findOwnerRights(
   session: Session,
@@ -59,7 +59,7 @@ export async function findOwnerRights(
       id: "forced-row-security",
       isCertain: true,
       finding:
-        `from version ${actsAsOwnerFrom} on the target applies changes as the tables' owners, and refuses to where row-level security is ` +
+        `from version ${actsAsOwnerFrom} on the target applies changes as the tables' owners, and fails where row-level security is ` +
         `forced on them: ${listSome(forced.map(displayName))}`,
       remedy: `run on the source until the cutover: ${
         listSome(

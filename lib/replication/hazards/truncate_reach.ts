@@ -25,8 +25,8 @@ type ForeignKey = {
   readonly other_name: string;
 };
 
-// partitions on either side have keys of their own, which can only be dropped with the one at the
-// top
+// partitions on either side have foreign keys of their own, which can only be dropped with the
+// topmost one
 const statement = `
   WITH RECURSIVE top (oid, key) AS (
     SELECT k.oid, k.oid FROM pg_catalog.pg_constraint AS k WHERE k.contype = 'f' AND k.conparentid = 0
@@ -52,8 +52,8 @@ const statement = `
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C", k.conname COLLATE pg_catalog."C"`;
 
 /**
- * Published tables that are referenced by tables which are on the target without being published.
- * The source truncates both at once, the target is told of one of them only, and refuses.
+ * Finds published tables referenced by unpublished tables of the target. The source truncates both
+ * at once, but only one TRUNCATE is replicated, and the target rejects it.
  */
 export async function findTruncateReach(
   session: Session,
@@ -72,10 +72,10 @@ export async function findTruncateReach(
     id: "truncate-reach",
     isCertain: false,
     finding:
-      "a TRUNCATE on the source would stop the replication, because tables that are not replicated refer to the truncated one on the target: " +
+      "a TRUNCATE on the source would stop replication, because on the target tables that are not replicated reference the truncated one: " +
       listSome(
         keys.map((key) =>
-          `${displayName(key)} (${key.key}) refers to ${
+          `${displayName(key)} (${key.key}) references ${
             displayName({ schema: key.other_schema, name: key.other_name })
           }`
         ),
@@ -85,7 +85,7 @@ export async function findTruncateReach(
         `ALTER TABLE ${quoteQualified(unlogged.schema, unlogged.name)} SET LOGGED; on the source`,
       ]),
       `--exclude-tables for ${displayName(first)}`,
-      "or, until the cutover, on the target when init is through: " +
+      "or, until the cutover, on the target after init: " +
       listSome(
         keys.map(({ key_schema, key_table, key }) =>
           `ALTER TABLE ${quoteQualified(key_schema, key_table)} DROP CONSTRAINT ${

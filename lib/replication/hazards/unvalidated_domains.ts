@@ -1,5 +1,5 @@
 /**
- * Values that a later constraint of their domain does not allow.
+ * Existing values that violate a NOT VALID constraint of their domain.
  *
  * @module
  */
@@ -18,12 +18,11 @@ type UncheckedColumn = TableName & {
   readonly domain: string;
   readonly constraint: string;
   readonly expression: string;
-  /** Whether the column has the domain itself, not something that contains it. */
+  /** Whether the column's type is the domain itself, not a type that contains it. */
   readonly is_direct: boolean;
 };
 
-// checks of tables are made for every UPDATE on the source too, those of a domain only where a
-// value comes in
+// the source evaluates table checks on every UPDATE, but domain checks only for new values
 const statement = `
   WITH RECURSIVE within (relation, attribute, type, is_direct) AS (
     SELECT a.attrelid, a.attnum, a.atttypid, true
@@ -61,10 +60,10 @@ const statement = `
    ORDER BY n.nspname COLLATE pg_catalog."C", c.relname COLLATE pg_catalog."C", a.attnum`;
 
 /**
- * Columns of domains with constraints that are NOT VALID. The source does not look at a value that
- * an UPDATE leaves as it was; the target reads it anew and refuses it.
+ * Finds columns of domains with NOT VALID constraints. The source does not check a value that an
+ * UPDATE leaves unchanged; the target parses it again and rejects it.
  *
- * The constraints are not evaluated: they may call functions of users.
+ * The constraints are not evaluated: they may call user-defined functions.
  */
 export async function findUnvalidatedDomains(
   session: Session,
@@ -83,7 +82,7 @@ export async function findUnvalidatedDomains(
     id: "unvalidated-domains",
     isCertain: false,
     finding:
-      "a change of a row that violates a NOT VALID constraint of a domain would stop the replication; columns of such domains: " +
+      "a change of a row that violates a NOT VALID constraint of a domain would stop replication; affected columns: " +
       listSome(
         columns.map((column) =>
           `${displayName(column)}.${column.column} (${
@@ -92,7 +91,7 @@ export async function findUnvalidatedDomains(
         ),
       ),
     remedy: `correct the rows on the source and run there: ${listSome(validate, " ")}` +
-      (direct === undefined ? "" : ` The rows: ${rowsOf(direct)}`),
+      (direct === undefined ? "" : ` To find the rows: ${rowsOf(direct)}`),
   }];
 }
 

@@ -1,6 +1,6 @@
 /**
- * What on the target keeps a transaction from being applied, found by looking: before version 15
- * SQL says nothing of errors of applying, and no version says which row was in the way.
+ * What on the target prevents a transaction from being applied. Before version 15 SQL does not
+ * report apply errors, and no version reports the conflicting row.
  *
  * @module
  */
@@ -24,20 +24,20 @@ import type { SlotState } from "../slot/read_slots.ts";
 import type { SubscriptionState } from "../subscription/read_subscriptions.ts";
 import { findValueErrors } from "./diagnose_value_error.ts";
 
-/** The next transaction of a stopped subscription, in words. */
+/** The next transaction of a stopped subscription, and what prevents it. */
 export interface ApplyErrorDiagnosis {
   readonly transaction: PendingTransaction | undefined;
-  /** What is in its way, as far as can be seen: then it can never be applied as things stand. */
+  /** Conflicts found on the target: with any, the transaction cannot be applied as things stand. */
   readonly obstacles: readonly string[];
-  /** All of it for people. */
+  /** A description of all of it. */
   readonly lines: readonly string[];
 }
 
 /** What {@linkcode diagnoseApplyError} takes. */
 export interface DiagnoseOptions {
-  /** On the source's database. */
+  /** A session on the source's database. */
   readonly source: Session;
-  /** On the target's database. */
+  /** A session on the target's database. */
   readonly target: Session;
   readonly subscription: Pick<SubscriptionState, "oid">;
   readonly slot: Pick<SlotState, "name">;
@@ -45,10 +45,10 @@ export interface DiagnoseOptions {
 }
 
 /**
- * Reads the transaction that the target would apply next, without consuming it, and looks on the
- * target for what is in its way.
+ * Reads the transaction that the target would apply next, without consuming it, and looks for
+ * conflicts on the target.
  *
- * The slot must not be in use. A worker that starts meanwhile finds it in use and starts again.
+ * The slot must not be in use. A worker that starts meanwhile finds it in use and is restarted.
  */
 export async function diagnoseApplyError(options: DiagnoseOptions): Promise<ApplyErrorDiagnosis> {
   try {
@@ -56,8 +56,8 @@ export async function diagnoseApplyError(options: DiagnoseOptions): Promise<Appl
     const applied = await readOriginPosition(target, subscription.oid);
     const transaction = await readNext(options, applied.lsn);
     if (transaction === undefined) return { transaction, obstacles: [], lines: [] };
-    // the slot hears of what was applied a while later: a row of an earlier transaction would be
-    // its own obstacle
+    // the slot's position lags behind what was applied: without the origin's position, a
+    // transaction that was already applied would conflict with its own rows
     const obstacles = applied.known
       ? [
         ...await findConflictingRows(target, { transaction, subscription }),
@@ -69,7 +69,7 @@ export async function diagnoseApplyError(options: DiagnoseOptions): Promise<Appl
       obstacles,
       lines: [
         ...describeTransaction(transaction),
-        ...obstacles.map((obstacle) => `in its way: ${obstacle}`),
+        ...obstacles.map((obstacle) => `cause: ${obstacle}`),
       ],
     };
   } catch (error) {
@@ -82,7 +82,7 @@ export async function diagnoseApplyError(options: DiagnoseOptions): Promise<Appl
 const readAttempts = 30;
 const readPauseMs = 100;
 
-/** As long as decoding may take: it begins at the slot's oldest WAL. */
+/** Decoding starts at the slot's oldest WAL and may take long. */
 const readTimeout = "30s";
 
 async function readNext(
@@ -99,7 +99,7 @@ async function readNext(
       const inUse = error instanceof ServerError && error.sqlState === SqlState.objectInUse;
       if (!inUse || attempt >= readAttempts) throw error;
     }
-    await pause(readPauseMs); // a worker that fails holds it for a moment only
+    await pause(readPauseMs); // a failing worker uses the slot only briefly
   }
 }
 
@@ -120,17 +120,14 @@ const tableStatement = `
    WHERE c.oid = pg_catalog.to_regclass($1)`;
 
 interface TargetTable {
-  /** Changes of other tables are passed over, as long as they have the columns. */
+  /** Whether its changes are applied: those of other tables are ignored if the columns exist. */
   readonly followed: boolean;
   readonly columns: readonly string[];
-  /** Unique ones. */
+  /** Unique indexes. */
   readonly indexes: readonly { readonly name: string; readonly columns: readonly string[] }[];
 }
 
-/**
- * Of the changes that are known: tables and columns that the target lacks, and rows that it has
- * already.
- */
+/** Finds tables and columns that the target lacks, and rows that it already has. */
 export async function findConflictingRows(
   target: Session,
   { transaction: { changes }, subscription }: {
@@ -159,7 +156,7 @@ export async function findConflictingRows(
       );
       continue;
     }
-    // what the transaction itself has moved or removed before is not in the way
+    // rows that the transaction itself moves or deletes first do not conflict
     const isAlone = !changes.slice(0, at).some(({ operation, table }) =>
       operation !== "insert" && table.schema === change.table.schema &&
       table.name === change.table.name
@@ -169,7 +166,7 @@ export async function findConflictingRows(
   return [...new Set(found)];
 }
 
-/** Rows of the target that an inserted one would be a second one of. */
+/** Finds existing rows with the unique values of an inserted row. */
 async function findRows(
   target: Session,
   { change, table, name }: {
@@ -187,20 +184,20 @@ async function findRows(
     const condition = columns.map((column, at) =>
       `${quoteIdentifier(column)} = ${quoteLiteral(values[at] as string)}`
     );
-    if (!await isThere(target, `SELECT FROM ONLY ${name} WHERE ${condition.join(" AND ")}`)) {
+    if (!await exists(target, `SELECT FROM ONLY ${name} WHERE ${condition.join(" AND ")}`)) {
       continue;
     }
     found.push(
-      `the target has a row of ${displayName(change.table)} with ${
+      `the target already has a row of ${displayName(change.table)} with ${
         columns.map((column, at) => `${column} = ${quotedValue(values[at] ?? null)}`).join(", ")
-      } already (${index})`,
+      } (${index})`,
     );
   }
   return found;
 }
 
-/** What may not be read, or cannot be compared, is not found. */
-async function isThere(target: Session, statement: string): Promise<boolean> {
+/** False for rows that the role may not read, or that cannot be compared. */
+async function exists(target: Session, statement: string): Promise<boolean> {
   try {
     return (await target.query(`${statement} LIMIT 1`)).length > 0;
   } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * Values of a transaction that the target's columns and types do not take, told by comparing the
+ * Values of a transaction that the target's columns and types do not accept, found by comparing the
  * catalogs of both sides.
  *
  * @module
@@ -23,9 +23,9 @@ import {
 type Column = {
   readonly name: string;
   readonly not_null: boolean;
-  /** Whether rows that say nothing of it get a value. */
+  /** Whether rows without the column get a value. */
   readonly has_default: boolean;
-  /** Characters, of `varchar(n)` and `char(n)`. */
+  /** The maximum length in characters of `varchar(n)` and `char(n)`. */
   readonly limit: number | null;
 };
 
@@ -38,10 +38,7 @@ const columnsStatement = `
     FROM pg_catalog.pg_attribute AS a
    WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`;
 
-/**
- * What the target's columns and types refuse of the changes, each with the statement that lets it
- * through.
- */
+/** Finds values that the target would reject, each with a statement that makes it accept them. */
 export async function findValueErrors(
   { source, target, transaction: { changes } }: {
     readonly source: Session;
@@ -84,9 +81,9 @@ function refusedByColumns(
       ? [
         `${
           displayName(table)
-        }.${column} takes ${limit} characters on the target, and the row has more: ${
+        }.${column} is limited to ${limit} characters on the target, and the row's value is longer: ${
           alter(column)
-        } TYPE … with the length that it has on the source;`,
+        } TYPE … with the length of the source;`,
       ]
       : [];
   });
@@ -99,9 +96,9 @@ function refusedByTypes(
     readonly target: readonly ReplicatedTypeShape[];
   },
 ): readonly string[] {
-  const there = new Map(target.map((type) => [tableKey(type), type]));
+  const onTarget = new Map(target.map((type) => [tableKey(type), type]));
   return source.flatMap((type) => {
-    const other = there.get(tableKey(type));
+    const other = onTarget.get(tableKey(type));
     if (other === undefined || other.kind !== type.kind) return [];
     const values = type.usedBy.filter((user) => isSame(user, table)).flatMap(({ column }) =>
       next[column] ?? []
@@ -119,7 +116,7 @@ function refusedByTypes(
 
 const isSame = (a: TableName, b: TableName) => a.schema === b.schema && a.name === b.name;
 
-/** The text itself, and what it is made of when it is an array, range or row. */
+/** The text itself, and its elements if it is an array, range or row. */
 function wordsOf(text: string): readonly string[] {
   return [text, ...text.replace(/\\(.)/gs, "$1").split(/[{}()\[\],"]+/)];
 }

@@ -1,57 +1,52 @@
 /**
- * How far behind, and how fast: from two readings a moment apart. Pure.
+ * Replication lag and rates, computed from two readings of the source. Pure.
  *
  * @module
  */
 import { type Lsn, lsnDistance } from "../../core/internal.ts";
 import type { SlotState } from "../slot/read_slots.ts";
 
-/** What the source said at one moment. */
+/** One reading of the source. */
 export interface SourceReading {
-  /** When, in milliseconds of a clock that only grows. */
+  /** The time of the reading, in milliseconds of a monotonic clock. */
   readonly atMs: number;
-  /** Where the WAL ended. */
+  /** The end of WAL. */
   readonly wal: Lsn;
   readonly slots: readonly SlotReading[];
 }
 
-/** A slot, with what the server's statistics and WAL files tell about its reader. */
+/** A slot, with what the server's statistics and WAL files show about its reader. */
 export interface SlotReading extends SlotState {
-  /**
-   * Of the walsender: how long the last changes took from being sent to being applied. NULL when
-   * idle.
-   */
+  /** The walsender's `replay_lag`; undefined when idle. */
   readonly replayLagMs: number | undefined;
-  /** Age of the WAL segment that the confirmed position is in, when it is not the current one. */
+  /** Age of the WAL segment that contains the confirmed position, if it is not the current one. */
   readonly segmentAgeMs: number | undefined;
 }
 
-/** How far a slot's subscriber is behind. */
+/** How far a slot's subscriber has fallen behind. */
 export interface Lag {
-  /** WAL from the confirmed position to the end. */
+  /** WAL between the confirmed position and the end. */
   readonly bytes: number | undefined;
-  /**
-   * Since when changes wait; 0 when none does; undefined: it cannot be told. At least this much.
-   */
+  /** Minimum age of the oldest pending change; 0 if none is pending, undefined if unknown. */
   readonly seconds: number | undefined;
-  /** Applied by the subscriber. */
+  /** WAL that the subscriber applies. */
   readonly appliedBytesPerSecond: number | undefined;
-  /** How long until nothing waits, at these rates; undefined: never, or it cannot be told. */
+  /** Time until nothing is pending, at these rates; undefined if never, or unknown. */
   readonly catchUpSeconds: number | undefined;
 }
 
-/** WAL that the source writes; undefined when the readings are of one moment. */
+/** WAL that the source writes, in bytes per second; undefined between simultaneous readings. */
 export function walRate(before: SourceReading, now: SourceReading): number | undefined {
   return rate(before.wal, now.wal, now.atMs - before.atMs);
 }
 
 /**
- * The lag of one slot. When everything that was written at the first reading was applied by the
- * second, it is what the walsender measured (nothing when idle), for it cannot be more than the
- * time between the readings. Else changes wait at least for the longest of: that time, the
- * walsender's measure, the silence of the worker, the age of the WAL file.
+ * The lag of one slot. If everything written by the first reading was applied by the second, it is
+ * what the walsender measured (nothing when idle), limited to the time between the readings.
+ * Otherwise it is at least the longest of: that time, the walsender's measurement, the age of the
+ * worker's last message, the age of the WAL segment.
  *
- * @param silenceMs age of the last message that the apply worker has taken
+ * @param silenceMs age of the last message that the apply worker has received
  */
 export function lagOf(
   name: string,
@@ -108,8 +103,8 @@ function rate(from: Lsn, to: Lsn, ms: number): number | undefined {
 }
 
 /**
- * Hours until the server gives the slot up at this rate; undefined: no limit, nothing written, or a
- * version before 13.
+ * Hours until the server invalidates the slot at this rate; undefined without a limit, without
+ * writes, or before 13.
  */
 export function hoursUntilLost(
   { safeWalBytes }: Pick<SlotState, "safeWalBytes">,

@@ -1,5 +1,5 @@
 /**
- * The transaction that a stopped subscription would have to apply next: read from the slot without
+ * The transaction that a stopped subscription would apply next, read from the slot without
  * consuming it.
  *
  * Source: PostgreSQL documentation, "55.9. Logical Replication Message Formats".
@@ -20,39 +20,35 @@ import { ServerError, type Session } from "../../postgres/internal.ts";
 export interface RowChange {
   readonly table: TableName;
   readonly operation: "insert" | "update" | "delete" | "truncate";
-  /** Columns of the replica identity with their values as text; null for NULL. */
+  /** Values of the replica identity's columns, as text; null for NULL. */
   readonly key: Readonly<Record<string, string | null>>;
-  /** All columns of an inserted row, as text. */
+  /** All values of an inserted row, as text. */
   readonly row?: Readonly<Record<string, string | null>>;
-  /**
-   * What the columns of a row have after an insert or update, as text; without values that are
-   * stored apart and did not change.
-   */
+  /** The values after an insert or update, as text, without unchanged TOASTed values. */
   readonly next?: Readonly<Record<string, string | null>>;
 }
 
-/** A transaction of the source as the slot delivers it. */
+/** A transaction of the source, as the slot delivers it. */
 export interface PendingTransaction {
-  /** Where it ends: what `--skip-lsn` takes. */
+  /** Where it ends: the value for `--skip-lsn`. */
   readonly finishLsn: Lsn;
   readonly xid: number;
-  /** How many changes it has. */
+  /** Number of its changes. */
   readonly count: number;
-  /** The first of them. */
+  /** The first changes. */
   readonly changes: readonly RowChange[];
 }
 
-/** Changes of a transaction that are shown. */
+/** Changes shown of a transaction. */
 const maxChanges = 5;
-/** Messages of a transaction that are looked at: among them are its first changes. */
+/** Messages read of a transaction, enough to contain its first changes. */
 const maxMessages = 40;
-/** Of larger changes only the table is told. */
+/** Of larger changes only the table is read. */
 const maxBytes = 1024 * 1024;
 
 /**
- * A transaction may have millions of changes, and a change hundreds of megabytes: the server
- * counts, and sends what is shown. Where transactions begin and what tables look like is sent of
- * all of them.
+ * A transaction may have millions of changes, and a change hundreds of megabytes: the server counts
+ * them and sends only what is shown, plus every Begin and Relation message.
  */
 const peekStatement = `
   SELECT pg_catalog.encode(CASE WHEN pg_catalog.octet_length(data) <= ${maxBytes} THEN data ELSE substring(data FOR 5) END, 'hex') AS message,
@@ -66,11 +62,11 @@ const peekStatement = `
    ORDER BY n`;
 
 /**
- * Reads the first transaction behind a position. The slot must not be in use: the subscription is
- * to be switched off before.
+ * Reads the first transaction after a position. The slot must not be in use: disable the
+ * subscription first.
  *
- * @param options.after what the target has applied, where that is known
- * @returns undefined when there is none
+ * @param options.after the position that the target has applied, if known
+ * @returns undefined if nothing is pending
  */
 export async function readNextTransaction(
   source: Session,
@@ -93,15 +89,15 @@ export async function readNextTransaction(
   return undefined;
 }
 
-/** What the target has applied of a subscription's source. */
+/** Up to where a subscription has applied its source. */
 export interface OriginPosition {
-  /** False where our role may not know. */
+  /** False if the role may not read it. */
   readonly known: boolean;
-  /** Undefined: nothing, or not known. */
+  /** Undefined if nothing was applied, or it is not known. */
   readonly lsn: Lsn | undefined;
 }
 
-/** Reads what the target has applied of a subscription's source. */
+/** Reads up to where a subscription has applied its source. */
 export async function readOriginPosition(
   target: Session,
   subscriptionOid: number,
@@ -123,10 +119,10 @@ interface Relation extends TableName {
 }
 
 /**
- * Puts the messages of pgoutput (protocol 1) together.
+ * Assembles transactions from messages of pgoutput (protocol 1).
  *
- * @param messages each with how many changes its transaction has; what was cut off after the
- * table's OID is told without a key
+ * @param messages each with the number of changes in its transaction; a change that was truncated
+ * after the table's OID has no key
  */
 export function readTransactions(
   messages: readonly { readonly bytes: Uint8Array; readonly changes: number }[],
@@ -144,7 +140,7 @@ export function readTransactions(
     };
     if (type === "B") {
       const finishLsn = reader.int64();
-      reader.int64(); // when it was committed
+      reader.int64(); // commit timestamp
       transactions.push({ finishLsn, xid: reader.int32(), count, changes: [] });
     } else if (type === "R") {
       const oid = reader.int32();
@@ -174,7 +170,7 @@ function readRelation(reader: MessageReader): Relation {
     const isKey = reader.int8() === 1;
     const column = { name: reader.text(), isKey };
     reader.int32(); // type
-    reader.int32(); // its modifier
+    reader.int32(); // type modifier
     return column;
   });
   return { schema, name, columns };
@@ -188,7 +184,7 @@ function readChange(
   const operation = ({ I: "insert", U: "update", D: "delete" } as const)[type];
   const change = { table: { schema, name }, operation, key: {} };
   if (reader.isAtEnd) return change;
-  // an update or delete may begin with the old key (K) or the old row (O); that is how the target
+  // an update or delete may start with the old key (K) or the old row (O), by which the target
   // finds the row
   const first = reader.character();
   const values = readTuple(reader);
@@ -271,13 +267,13 @@ class MessageReader {
 
 const maxCharacters = 80;
 
-/** A value for people: not a whole document. */
+/** A value, abbreviated if it is long. */
 export function quotedValue(value: string | null): string {
   if (value === null) return "NULL";
   return value.length <= maxCharacters ? value : `${value.slice(0, maxCharacters)}…`;
 }
 
-/** A transaction for people: where it ends, and its first changes with their keys. */
+/** Describes a transaction: where it ends, and its first changes with their keys. */
 export function describeTransaction(transaction: PendingTransaction): readonly string[] {
   const { finishLsn, xid, count, changes } = transaction;
   return [

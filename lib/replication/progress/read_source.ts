@@ -24,13 +24,13 @@ const segmentAgeStatement = `
     FROM pg_catalog.pg_ls_waldir() AS f
    WHERE f.name = pg_catalog.pg_walfile_name($1::pg_catalog.pg_lsn) AND f.name <> pg_catalog.pg_walfile_name($2::pg_catalog.pg_lsn)`;
 
-/** Less is within one WAL segment of the usual size, whose age tells nothing. */
+/** The default WAL segment size: within one segment, its age says nothing about the lag. */
 const segmentBytes = 16n * 1024n * 1024n;
 
 /**
- * Reads WAL position and our slots.
+ * Reads the WAL position and the tool's slots.
  *
- * @param atMs the moment, on the caller's clock that only grows
+ * @param atMs the time, on the caller's monotonic clock
  */
 export async function readSourceWal(session: Session, atMs: number): Promise<SourceReading> {
   const wal = (await readWalPosition(session)).inserted;

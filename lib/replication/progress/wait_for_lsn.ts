@@ -1,5 +1,5 @@
 /**
- * Waiting until the target has applied what the source had written at some moment.
+ * Waiting until the target has applied everything up to a position of the source.
  *
  * @module
  */
@@ -22,11 +22,11 @@ import { readSubscriptions, type SubscriptionState } from "../subscription/read_
 
 /** What {@linkcode waitForLsn} takes. */
 export interface WaitForLsnOptions {
-  /** On the database that is replicated, in no transaction. */
+  /** A session on the source's database, outside a transaction. */
   readonly source: Session;
-  /** On the database that has the subscriptions, in no transaction. */
+  /** A session on the target's database, outside a transaction. */
   readonly target: Session;
-  /** Names of subscriptions of the target's database. */
+  /** Names of subscriptions in the target's database. */
   readonly subscriptions: readonly string[];
   /**
    * The position to wait for: `readWalPosition(source).inserted` after the last change that
@@ -34,56 +34,58 @@ export interface WaitForLsnOptions {
    */
   readonly lsn: Lsn;
   readonly signal: AbortSignal;
-  /** Told how far each subscription is behind, and what keeps it. */
+  /** Receives each subscription's lag, and what holds it up. */
   readonly events: EventSink;
-  /** Gives up after this time. Default: waits as long as it takes. */
+  /**
+   * How long to wait.
+   *
+   * @default as long as it takes
+   */
   readonly timeoutMs?: number;
 }
 
-/** One subscription while it is waited for. */
+/** A subscription that is waited for. */
 export interface AwaitedSubscription {
-  /** Undefined: the target has none of this name. */
+  /** Undefined if the target has no such subscription. */
   readonly subscription: SubscriptionState | undefined;
-  /** Undefined: the source has no such slot. */
+  /** Undefined if the source has no such slot. */
   readonly slot: SlotState | undefined;
-  /** Apply errors since the waiting began or anything was applied. */
+  /** Apply errors since the wait began, or since anything was applied. */
   readonly newErrors: number;
 }
 
-/**
- * Errors one after the other, nothing applied in between, that are not taken for a passing trouble.
- */
+/** Consecutive apply errors that do not count as transient. */
 const terminalErrors = 3;
-const shortestPauseMs = 20;
-const longestPauseMs = 500;
+const minPauseMs = 20;
+const maxPauseMs = 500;
 const lagEventMs = 500;
-/** How long a missing worker or inactive slot may be a restart that nobody needs to hear about. */
+/** A worker or slot missing for less than this may be restarting, which is not reported. */
 const restartMs = 10_000;
 const stuckMs = 1_500;
-/** Looks without a worker that make one suspect that it fails. */
-const absencesOfFailing = 3;
-/** A WAL page: a position at its start may never be reported by an idle source. */
+/** Readings without a worker after which it is suspected of failing. */
+const suspiciousAbsences = 3;
+/** A WAL page: an idle source may never report a position at the start of a page. */
 const pageBytes = 8192;
 
 /**
- * Resolves when every named subscription has applied and flushed all changes up to the position:
- * its slot's `confirmed_flush_lsn` has reached it. What was committed on the source before that
- * position is then visible on the target.
+ * Resolves when every named subscription has applied and flushed all changes up to the position,
+ * shown by its slot's `confirmed_flush_lsn`. What was committed on the source before that position
+ * is then visible on the target.
  *
- * An idle source does not make it wait: its keepalives move the position. Where the WAL up to the
- * position is not on the source's disk yet and nothing writes, an empty message
- * (`pg_logical_emit_message`) is committed there to bring it out.
+ * An idle source causes no wait: its keepalives move the position. If the source has not flushed
+ * its WAL up to the position and nothing else writes, an empty message (`pg_logical_emit_message`)
+ * is committed there to make it do so.
  *
- * Requires `--allow-net` of both servers (for the sessions).
+ * Requires `--allow-net` for both servers (for the sessions).
  *
- * @throws ReplicatorError that says why it can never come, or has not come in time: subscription or
- * slot missing, disabled, lost, apply errors one after the other
+ * @throws ReplicatorError if the position will never be reached (subscription or slot missing,
+ * disabled or lost; consecutive apply errors), or was not reached in time
  */
 export async function waitForLsn(options: WaitForLsnOptions): Promise<void> {
   const { source, target, subscriptions, lsn, signal, timeoutMs = Infinity } = options;
-  if (subscriptions.length === 0) throw new RangeError("no subscription was named");
+  if (subscriptions.length === 0) throw new RangeError("no subscription given");
   const watch = new Watch(options);
-  for (let pauseMs = shortestPauseMs;; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
+  for (let pauseMs = minPauseMs;; pauseMs = Math.min(maxPauseMs, pauseMs * 2)) {
     const states = await readSubscriptions(target, subscriptions);
     const slotNames = states.flatMap(({ slotName }) => slotName ?? []);
     const slots = await readSlots(source, slotNames);
@@ -102,7 +104,7 @@ export async function waitForLsn(options: WaitForLsnOptions): Promise<void> {
     const late = awaited.filter(([, { slot }]) => !hasReachedLsn(slot, lsn));
     if (late.length === 0) return;
     if (watch.elapsedMs > timeoutMs) throw notInTime(late, { lsn, timeoutMs, source });
-    watch.tell(late);
+    watch.report(late);
     for (const [name, each] of watch.suspects(late)) await refuseObstacles(name, each, options);
     if (watch.stuckMs > stuckMs && needsNudge(late, { wal, lsn })) await watch.nudge();
     await pause(Math.min(pauseMs, Math.max(0, timeoutMs - watch.elapsedMs) + 1), signal);
@@ -119,7 +121,7 @@ export function hasReachedLsn(slot: SlotState | undefined, lsn: Lsn): boolean {
   return slot?.confirmedFlushLsn !== undefined && slot.confirmedFlushLsn >= lsn;
 }
 
-/** Why waiting is of no use; undefined when it may be. */
+/** Why waiting is pointless; undefined if it is not. */
 export function terminalFailure(
   name: string,
   { subscription, slot, newErrors }: AwaitedSubscription,
@@ -133,11 +135,11 @@ export function terminalFailure(
       exitCode: ExitCode.unhealthy,
     });
   if (subscription === undefined) {
-    return target("there is no such subscription in this database", "create it with sync");
+    return target("the subscription does not exist in this database", "create it with sync");
   }
   if (subscription.slotName === undefined) {
     return target(
-      "it has no slot (slot_name = NONE) and receives nothing",
+      "it is detached from its slot (slot_name = NONE) and receives nothing",
       "remove it with cleanup, then start over with init --enable-sync",
     );
   }
@@ -148,7 +150,7 @@ export function terminalFailure(
           ? ` (${plural(subscription.applyErrors ?? 0, "apply error")} so far: ` +
             "an error may have disabled it)"
           : ""),
-      `look for the reason in the target's log, then: ALTER SUBSCRIPTION ${
+      `find the reason in the target's log, then: ALTER SUBSCRIPTION ${
         quoteIdentifier(name)
       } ENABLE;`,
     );
@@ -160,25 +162,22 @@ export function terminalFailure(
       remedy: "changes are lost: start over with sync --resnapshot",
       exitCode: ExitCode.unhealthy,
     });
-  if (slot === undefined) return source("there is no such slot on this server");
+  if (slot === undefined) return source("the slot does not exist");
   if (slot.walStatus === "lost" || slot.invalidationReason !== undefined) {
     return source(
-      `the server has given the slot up (${slot.invalidationReason ?? "wal_status is lost"})`,
+      `the server has invalidated the slot (${slot.invalidationReason ?? "wal_status is lost"})`,
     );
   }
   if (newErrors >= terminalErrors) {
     return target(
-      `the apply worker fails again and again (${plural(newErrors, "error")}, nothing applied)`,
+      `the apply worker keeps failing (${plural(newErrors, "error")}, nothing applied)`,
       failingRemedy,
     );
   }
   return undefined;
 }
 
-/**
- * The same error with the transaction that cannot be applied, where errors of applying are what it
- * is about.
- */
+/** Adds the transaction that cannot be applied to an error about apply errors. */
 async function withCause(
   failure: ReplicatorError,
   { each, source, target }: Pick<WaitForLsnOptions, "source" | "target"> & {
@@ -209,10 +208,10 @@ async function diagnoseAwaited(
 }
 
 /**
- * Before 15 nothing counts errors of applying: a worker that comes and goes while nothing is
- * applied has met one when something on the target is seen to be in its way.
+ * Before 15 nothing counts apply errors: if a worker keeps restarting, nothing is applied and the
+ * next transaction has conflicts on the target, it is failing.
  *
- * @throws ReplicatorError that says what
+ * @throws ReplicatorError with the conflicts
  */
 async function refuseObstacles(
   name: string,
@@ -222,7 +221,7 @@ async function refuseObstacles(
   if (target.majorVersion >= 15) return;
   const { obstacles, lines } = await diagnoseAwaited(each, { source, target });
   if (obstacles.length === 0) return;
-  throw new ReplicatorError("the apply worker fails again and again", {
+  throw new ReplicatorError("the apply worker keeps failing", {
     side: "target",
     object: `subscription ${quoteIdentifier(name)}`,
     details: lines,
@@ -231,21 +230,21 @@ async function refuseObstacles(
   });
 }
 
-/** What to do about a worker that fails again and again. */
+/** What to do about a worker that keeps failing. */
 export const failingRemedy: string =
-  "remove what is in the way on the target: the worker goes on by itself; or leave the transaction out with sync --skip-lsn, and repair with verify; " +
-  'the target\'s log has the error itself ("logical replication")';
+  "remove the conflict on the target, and the worker resumes on its own; or skip the transaction with sync --skip-lsn, and repair with verify; " +
+  'the target\'s log shows the error ("logical replication")';
 
-/** What keeps a subscription from applying just now, in words; undefined when it is at work. */
+/** Why a subscription is not applying at the moment; undefined if it is. */
 export function blockingReason({ subscription, slot, newErrors }: AwaitedSubscription):
   | string
   | undefined {
-  if (newErrors > 0) return `the apply worker fails (${plural(newErrors, "error")})`;
+  if (newErrors > 0) return `the apply worker is failing (${plural(newErrors, "error")})`;
   if (subscription?.workerPid === undefined) {
-    return "no apply worker runs: it starts again, or cannot reach the source, or workers are used up " +
+    return "no apply worker is running: it is restarting, cannot reach the source, or no worker slot is free " +
       "(max_logical_replication_workers)";
   }
-  if (slot !== undefined && !slot.active) return "nobody reads the slot";
+  if (slot !== undefined && !slot.active) return "the slot is not being read";
   return undefined;
 }
 
@@ -263,7 +262,7 @@ function notInTime(
       side: "target",
       object: source.endpoint.database,
       details: late.map(([name, each]) => `${name}: ${describeLag(each, lsn)}`),
-      remedy: "wait longer if it moves; else see status and the target's log",
+      remedy: "wait longer if it is advancing; otherwise see status and the target's log",
       exitCode: ExitCode.unhealthy,
     },
   );
@@ -272,8 +271,8 @@ function notInTime(
 function describeLag(each: AwaitedSubscription, lsn: Lsn): string {
   const bytes = bytesBehind(each, lsn);
   const behind = bytes === undefined ? "nothing confirmed yet" : `${formatBytes(bytes)} behind`;
-  const hindered = blockingReason(each);
-  return hindered === undefined ? behind : `${behind}, ${hindered}`;
+  const reason = blockingReason(each);
+  return reason === undefined ? behind : `${behind}, ${reason}`;
 }
 
 function bytesBehind({ slot }: AwaitedSubscription, lsn: Lsn): number | undefined {
@@ -282,8 +281,8 @@ function bytesBehind({ slot }: AwaitedSubscription, lsn: Lsn): number | undefine
 }
 
 /**
- * Whether only WAL of our own will make it move: nobody flushes what an idle source has written,
- * and the end of a record at the end of a page is reported without the next page's header.
+ * Whether only writing WAL will make the position move: an idle source does not flush its last
+ * records, and reports the end of a record at the end of a page without the next page's header.
  */
 function needsNudge(
   late: readonly (readonly [string, AwaitedSubscription])[],
@@ -297,21 +296,21 @@ function needsNudge(
   });
 }
 
-/** What was seen so far, to tell moving from standing still. */
+/** The readings so far, which show whether anything is moving. */
 class Watch {
   readonly #options: WaitForLsnOptions;
   readonly #startedMs = performance.now();
   readonly #errorsBefore = new Map<string, number>();
   readonly #confirmed = new Map<string, Lsn>();
-  readonly #hinderedSinceMs = new Map<string, number>();
-  readonly #told = new Set<string>();
+  readonly #blockedSinceMs = new Map<string, number>();
+  readonly #reported = new Set<string>();
   /**
-   * When a subscription's position last moved, or it was last suspected, and how often it had no
-   * worker since.
+   * When a subscription's position last moved, or it was last suspected, and how many readings
+   * since then found no worker.
    */
   readonly #standing = new Map<string, { sinceMs: number; absences: number }>();
   #movedMs = performance.now();
-  #lagToldMs = -Infinity;
+  #lagReportedMs = -Infinity;
 
   constructor(options: WaitForLsnOptions) {
     this.#options = options;
@@ -321,7 +320,7 @@ class Watch {
     return performance.now() - this.#startedMs;
   }
 
-  /** How long nothing was applied, or since the last nudge. */
+  /** Time since anything was applied, or since the last nudge. */
   get stuckMs(): number {
     return performance.now() - this.#movedMs;
   }
@@ -343,72 +342,71 @@ class Watch {
     });
   }
 
-  /** Those that stand still while their worker comes and goes; each of them now and then. */
+  /**
+   * Subscriptions that do not advance while their worker keeps restarting; each only periodically.
+   */
   suspects(
     late: readonly (readonly [string, AwaitedSubscription])[],
   ): readonly (readonly [string, AwaitedSubscription])[] {
     const now = performance.now();
     return late.filter(([name]) => {
       const standing = this.#standing.get(name);
-      if (standing === undefined || standing.absences < absencesOfFailing) return false;
+      if (standing === undefined || standing.absences < suspiciousAbsences) return false;
       if (now - standing.sinceMs < restartMs) return false;
       standing.sinceMs = now;
       return true;
     });
   }
 
-  /** Lag now and then; what hinders, once. */
-  tell(late: readonly (readonly [string, AwaitedSubscription])[]): void {
+  /** Reports lag periodically, and each reason once. */
+  report(late: readonly (readonly [string, AwaitedSubscription])[]): void {
     const { events, target, lsn } = this.#options;
     const now = performance.now();
     const database = target.endpoint.database;
     for (const [name, each] of late) {
       const bytes = bytesBehind(each, lsn);
-      if (bytes !== undefined && now - this.#lagToldMs >= lagEventMs) {
+      if (bytes !== undefined && now - this.#lagReportedMs >= lagEventMs) {
         events({ kind: "replication-lag", database, subscription: name, bytes });
       }
       const reason = blockingReason(each);
       if (reason === undefined) {
-        this.#hinderedSinceMs.delete(name);
+        this.#blockedSinceMs.delete(name);
         continue;
       }
-      const since = this.#hinderedSinceMs.get(name) ?? now;
-      this.#hinderedSinceMs.set(name, since);
-      const told = JSON.stringify([name, each.newErrors > 0]);
-      const passing = each.newErrors === 0 && now - since < restartMs;
-      if (passing || this.#told.has(told)) continue;
-      this.#told.add(told);
+      const since = this.#blockedSinceMs.get(name) ?? now;
+      this.#blockedSinceMs.set(name, since);
+      const key = JSON.stringify([name, each.newErrors > 0]);
+      const isTransient = each.newErrors === 0 && now - since < restartMs;
+      if (isTransient || this.#reported.has(key)) continue;
+      this.#reported.add(key);
       events({
         kind: "warning",
         side: "target",
         object: `subscription ${quoteIdentifier(name)}`,
         message: reason,
-        remedy: "the target's log says why",
+        remedy: "see the target's log for the cause",
       });
     }
-    if (now - this.#lagToldMs >= lagEventMs) this.#lagToldMs = now;
+    if (now - this.#lagReportedMs >= lagEventMs) this.#lagReportedMs = now;
   }
 
-  /**
-   * Commits an empty message on the source: its WAL is flushed, and keepalives carry a later
-   * position.
-   */
+  /** Commits an empty message on the source, which flushes its WAL and moves its keepalives on. */
   async nudge(): Promise<void> {
     const { source, events } = this.#options;
-    this.#movedMs = performance.now(); // not again at once
+    this.#movedMs = performance.now(); // restarts the interval until the next nudge
     try {
       await source.execute(
         "SET synchronous_commit = on; SELECT pg_catalog.pg_logical_emit_message(true, 'seren', '')",
       );
     } catch (error) {
       if (!(error instanceof ServerError)) throw error;
-      if (this.#told.has("nudge")) return;
-      this.#told.add("nudge");
+      if (this.#reported.has("nudge")) return;
+      this.#reported.add("nudge");
       events({
         kind: "warning",
         side: "source",
-        message: `the idle source could not be made to report its position: ${error.message}`,
-        remedy: "any committed change on the source does the same",
+        message: `could not make the idle source report its position: ${error.message}`,
+        remedy: "commit any change on the source",
       });
     }
   }

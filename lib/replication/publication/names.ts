@@ -1,16 +1,13 @@
 /**
- * What our slots, publications and subscriptions are called: found again by anyone who knows the
- * scope, and by cleanup without knowing it.
+ * Names of the tool's slots, publications and subscriptions. They follow from the scope, and
+ * cleanup recognizes them without knowing it.
  *
  * @module
  */
 import { tableFingerprint } from "./scope.ts";
 import type { ReplicationScope } from "./scope.ts";
 
-/**
- * The names of one stream of changes. Slot, publication and subscription are namesakes, in three
- * namespaces.
- */
+/** The names of one stream. Slot, publication and subscription share one name. */
 export interface ReplicationNames {
   /** On the source's server: lower-case letters, digits and underscores, at most 63 bytes. */
   readonly slot: string;
@@ -20,22 +17,19 @@ export interface ReplicationNames {
   readonly subscription: string;
 }
 
-/** What a name of ours says. */
+/** The parts of a name. */
 export interface NameParts {
-  /** Of the scope: 16 hexadecimal digits. */
+  /** The hash of the scope: 16 hexadecimal digits. */
   readonly hash: string;
-  /**
-   * 1 for the first snapshot of a scope; tables that were copied under a later one have a later
-   * epoch.
-   */
+  /** The snapshot generation: 1 for the first snapshot of a scope, higher for later ones. */
   readonly epoch: number;
 }
 
-/** What every name of ours begins with. */
+/** The prefix of every name. */
 export const namePrefix = "seren_";
 
 /**
- * The names of a scope's stream of changes.
+ * The names of a stream.
  *
  * Source: PostgreSQL documentation, "26.2.6.1. Querying and Manipulating Replication Slots" (legal
  * names).
@@ -47,7 +41,7 @@ export function replicationNames({ hash, epoch }: NameParts): ReplicationNames {
   return { slot: name, publication: name, subscription: name };
 }
 
-/** Reads a name of ours; undefined for anybody else's. */
+/** Parses a name; undefined if the tool does not form such names. */
 export function parseReplicationName(name: string): NameParts | undefined {
   const match = /^seren_([0-9a-f]{16})(?:_e([1-9]\d{0,5}))?$/.exec(name);
   const [, hash, epoch = "1"] = match ?? [];
@@ -56,8 +50,8 @@ export function parseReplicationName(name: string): NameParts | undefined {
 }
 
 /**
- * 16 hexadecimal digits, equal for equal scopes; the moment that time windows reach back from does
- * not count.
+ * The hash of a scope: 16 hexadecimal digits. It does not depend on the moment from which time
+ * windows reach back.
  */
 export async function scopeHash(scope: ReplicationScope): Promise<string> {
   const canonical = JSON.stringify([

@@ -1,6 +1,5 @@
 /**
- * Which tables a publication lists, with which rows, and what has to be changed on the source for
- * it.
+ * Publications: which tables and rows they contain, and what has to change on the source for them.
  *
  * @module
  */
@@ -41,57 +40,53 @@ import { type LeftIdentity, restoreIdentities } from "./restore_replica_identiti
 
 /** A table of a publication. */
 export interface PublishedTable extends TableName {
-  /** Rows for which it is true are published; all when undefined. */
+  /** The row filter; undefined publishes all rows. */
   readonly predicate: string | undefined;
 }
 
-/** A table whose changes do not come, and why. */
+/** A table whose changes are not published, and why. */
 export interface UnpublishedTable extends TableName {
   readonly reason: string;
-  /** What would let it be published. */
+  /** What would make it publishable. */
   readonly remedy: string;
 }
 
-/** What is to be published. */
+/** What a publication will contain. */
 export interface PublicationPlan {
   readonly tables: readonly PublishedTable[];
-  /** Tables that are copied once and then stay as they are. */
+  /** Tables that are copied once and not replicated. */
   readonly skipped: readonly UnpublishedTable[];
-  /** Tables that are given REPLICA IDENTITY FULL, with what they have now. */
+  /** Tables to be set to REPLICA IDENTITY FULL, with their current identity. */
   readonly changedIdentities: readonly ChangedIdentity[];
   /** Tables whose rows the target finds by comparing all of their columns. */
   readonly byAllColumns: readonly TableName[];
 }
 
-/** A plan, with the tables that keep it from being carried out. */
+/** A plan, with the tables that prevent it. */
 export interface PublicationAssessment {
   readonly plan: PublicationPlan;
   /** Empty under the policy `skip`. */
   readonly problems: readonly UnpublishedTable[];
 }
 
-/** What planning takes. */
+/** What {@linkcode planPublication} takes. */
 export interface PublicationInput {
   /** On the source's database. */
   readonly session: Session;
   /** Tables whose rows are copied: ordinary ones and leaf partitions. */
   readonly tables: readonly Table[];
-  /** The condition that a table's rows must meet; undefined for all rows. */
+  /** The row filter of a table; undefined for all rows. */
   readonly predicateOf?: (table: TableName) => string | undefined;
   readonly policy: IdentityPolicy;
-  /**
-   * What earlier epochs have changed: a table that moves to a new one takes the memory of its
-   * identity along.
-   */
+  /** Changes of earlier streams: a table that moves to a new stream keeps its record. */
   readonly remembered?: readonly ChangedIdentity[];
 }
 
 /**
- * Decides about every table.
+ * Plans a publication.
  *
- * Leaf partitions are listed, not their roots: the target has the same partitions, each copied for
- * itself under its own rules, so that a row that moves from one to another arrives as the DELETE
- * and INSERT that it is.
+ * It lists leaf partitions, not their roots: the target has the same partitions, each copied under
+ * its own rules, so a row that moves between partitions arrives as a DELETE and an INSERT.
  *
  * @throws ReplicatorError with every table that cannot be published; nothing was changed
  */
@@ -101,7 +96,7 @@ export async function planPublication(input: PublicationInput): Promise<Publicat
   return plan;
 }
 
-/** {@linkcode planPublication} for reports: returns the tables that cannot be published. */
+/** Plans like {@linkcode planPublication}, but returns the tables that cannot be published. */
 export async function assessPublication(input: PublicationInput): Promise<PublicationAssessment> {
   const { session, policy } = input;
   const identities = await readReplicaIdentities(session);
@@ -119,8 +114,8 @@ export async function assessPublication(input: PublicationInput): Promise<Public
         schema,
         name,
         reason: table.isUnlogged
-          ? "an unlogged table's changes are not in the WAL"
-          : "it is not there any more",
+          ? "changes of unlogged tables are not written to WAL"
+          : "it no longer exists",
         remedy: table.isUnlogged ? `ALTER TABLE ${quoteQualified(schema, name)} SET LOGGED;` : "",
       });
       continue;
@@ -166,13 +161,13 @@ async function decide({ input: { session, policy }, table, identity, predicate }
 }): Promise<{ readonly problem: string | undefined; readonly makeFull: boolean }> {
   const sourceMajor = session.majorVersion;
   const columns = table.columns.map((column) => column.name);
-  const asItIs = identityProblem(identity, sourceMajor) ??
+  const current = identityProblem(identity, sourceMajor) ??
     await filterProblem(session, { table, predicate, columns: identity.columns }) ??
     (identity.kind === "f" && identity.primaryKey.length === 0
       ? await equalityProblem(session, { table, columns })
       : undefined);
-  if (asItIs === undefined || policy !== "full" || identity.kind === "f") {
-    return { problem: asItIs, makeFull: false };
+  if (current === undefined || policy !== "full" || identity.kind === "f") {
+    return { problem: current, makeFull: false };
   }
   const asFull = await filterProblem(session, { table, predicate, columns: undefined }) ??
     await problemOfFull(session, { table, identity });
@@ -180,8 +175,8 @@ async function decide({ input: { session, policy }, table, identity, predicate }
 }
 
 /**
- * Why REPLICA IDENTITY FULL would not do: the target finds rows by the primary key where there is
- * one, else by all columns.
+ * Why REPLICA IDENTITY FULL would not help: the target finds rows by the primary key if the table
+ * has one, otherwise by all columns.
  */
 async function problemOfFull(
   session: Session,
@@ -199,12 +194,12 @@ async function problemOfFull(
 async function filterProblem(session: Session, { table, predicate, columns }: {
   readonly table: Table;
   readonly predicate: string | undefined;
-  /** Of the replica identity; undefined for all. */
+  /** Columns of the replica identity; undefined for all. */
   readonly columns: readonly string[] | undefined;
 }): Promise<string | undefined> {
   if (predicate === undefined) return undefined;
   const answer = await checkPredicate(session, { table: asSourceTable(table), predicate });
-  if ("problem" in answer) return `the source refuses its predicate: ${answer.problem}`;
+  if ("problem" in answer) return `the source rejects its predicate: ${answer.problem}`;
   const problems = publicationProblems(answer.facts, {
     identity: { columns },
     sourceMajor: session.majorVersion,
@@ -234,8 +229,8 @@ function cannotPublish(
   return new ReplicatorError(
     `${
       plural(problems.length, "table")
-    } cannot be published: UPDATE and DELETE would fail on the source, ` +
-      "or could not be followed on the target; nothing was changed",
+    } cannot be published: UPDATE and DELETE would fail on the source ` +
+      "or could not be applied on the target; nothing was changed",
     {
       side: "source",
       object: `database ${session.endpoint.database}`,
@@ -244,19 +239,19 @@ function cannotPublish(
         `  → ${table.remedy}`,
       ]),
       remedy: policy === "fail"
-        ? "--replica-identity full lets init set FULL where that helps, which makes the WAL of such tables larger and their UPDATE and " +
-          "DELETE slower on the target; --replica-identity skip copies them once and leaves their changes out"
-        : "leave them out with --exclude-tables, or copy them once with --replica-identity skip",
+        ? "--replica-identity full sets FULL where that helps, at the cost of more WAL and slower UPDATE and DELETE on the target; " +
+          "--replica-identity skip copies these tables once without replicating their changes"
+        : "exclude them with --exclude-tables, or copy them once with --replica-identity skip",
       exitCode: ExitCode.prerequisite,
     },
   );
 }
 
 /**
- * `CREATE PUBLICATION` with its list. ONLY, for each heir of a table is decided about itself.
+ * The `CREATE PUBLICATION` statement. ONLY, because child tables are planned individually.
  *
- * Generated columns are not published (the default of 18, and of what was before): the target
- * generates its own.
+ * Generated columns are not published, which is the default of every version: the target generates
+ * its own values.
  */
 export function createPublicationStatement(
   name: string,
@@ -276,11 +271,10 @@ export function createPublicationStatement(
 const lockRetryDelaysMs: readonly number[] = [0, 0, 0, 0];
 
 /**
- * Changes replica identities, makes the publication and writes down what was done, all in one
- * transaction: nothing is published before it can be, and nothing is changed that is not
- * remembered.
+ * Changes replica identities, creates the publication and records both in its comment, in one
+ * transaction: nothing is published before it can be, and no change goes unrecorded.
  *
- * @throws ReplicatorError when tables stay locked
+ * @throws ReplicatorError if tables stay locked
  */
 export async function createPublication(
   session: Session,
@@ -291,9 +285,9 @@ export async function createPublication(
   },
 ): Promise<void> {
   const statements = [
-    // what a crash must not take back, whatever the server's default
+    // a crash must not undo it, whatever the server's default
     "SET LOCAL synchronous_commit = on",
-    "SET LOCAL lock_timeout = '10s'", // ALTER TABLE in a queue makes everybody behind it wait
+    "SET LOCAL lock_timeout = '10s'", // a waiting ALTER TABLE blocks every session queued behind it
     ...plan.changedIdentities.map(({ schema, name }) =>
       `ALTER TABLE ${quoteQualified(schema, name)} REPLICA IDENTITY FULL`
     ),
@@ -314,7 +308,7 @@ function isLockConflict(error: unknown): boolean {
     (error.sqlState === SqlState.lockNotAvailable || error.sqlState === SqlState.deadlockDetected);
 }
 
-/** Adds a comment's news to a publication that is there. */
+/** Updates the comment of an existing publication. */
 export async function describePublication(
   session: Session,
   { name, descriptor }: { readonly name: string; readonly descriptor: ScopeComment },
@@ -326,11 +320,10 @@ export async function describePublication(
 }
 
 /**
- * Drops a publication of ours and gives the tables back the replica identity that they had, both or
- * neither; tables that are gone, or that somebody changed since, are passed over. Nothing happens
- * when there is none.
+ * Drops a publication and restores its tables' replica identities, in one transaction. Skips tables
+ * that were dropped or changed since. Does nothing if the publication does not exist.
  *
- * @returns tables that had to be left as they are
+ * @returns tables whose replica identity could not be restored
  */
 export async function dropPublication(
   session: Session,
@@ -347,7 +340,7 @@ export async function dropPublication(
     await session.execute(
       `SET LOCAL lock_timeout = '10s'; DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`,
     );
-    // whoever owns a publication can write anything into its comment
+    // the owner of a publication can write anything into its comment
     return await restoreIdentities(session, changed, { side: "source", writtenBy: found.owner });
   });
 }

@@ -1,7 +1,7 @@
 /**
- * What tells the rows of a table apart for replicated UPDATE and DELETE, as a publication needs it.
+ * Replica identities: what identifies a row in a replicated UPDATE or DELETE.
  *
- * Publishing a table without it makes the source's own UPDATE and DELETE fail.
+ * Publishing a table without one makes UPDATE and DELETE fail on the source.
  *
  * Source: PostgreSQL documentation, "ALTER TABLE", REPLICA IDENTITY.
  *
@@ -11,10 +11,10 @@ import { planningHazardOf } from "../../catalog/internal.ts";
 import { quoteIdentifier, quoteQualified, type TableName } from "../../core/internal.ts";
 import { ServerError, type Session } from "../../postgres/internal.ts";
 
-/** What is done about tables that have no usable replica identity. */
+/** What to do with tables that have no usable replica identity. */
 export type IdentityPolicy = "fail" | "full" | "skip";
 
-/** A table's replica identity, with all that a publication asks of it. */
+/** A table's replica identity, with everything that decides whether it can be published. */
 export interface PublishableIdentity {
   readonly oid: number;
   readonly table: TableName;
@@ -22,18 +22,18 @@ export interface PublishableIdentity {
   readonly kind: "d" | "n" | "i" | "f";
   /** The index of `REPLICA IDENTITY USING INDEX`. */
   readonly index: string | undefined;
-  /** Key columns of a usable index; empty where there is none, undefined for FULL. */
+  /** Key columns of a usable index; empty without one, undefined for FULL. */
   readonly columns: readonly string[] | undefined;
   readonly hasPrimaryKey: boolean;
-  /** Key columns of the primary key, if the target can find rows by it: not of a deferrable one. */
+  /** Columns of the primary key if the target can find rows by it: empty if it is deferrable. */
   readonly primaryKey: readonly string[];
-  /** Columns whose values are generated. */
+  /** Generated columns. */
   readonly generated: readonly string[];
   /** A unique index without generated columns that could be the replica identity. */
   readonly alternative: string | undefined;
 }
 
-// INCLUDE columns follow the key columns in indkey and are no part of the identity
+// INCLUDE columns follow the key columns in indkey and do not belong to the identity
 const statement = `
   WITH keys AS (
     SELECT i.indrelid, i.indexrelid, i.indisprimary, i.indisreplident,
@@ -47,7 +47,7 @@ const statement = `
       LEFT JOIN pg_catalog.pg_attribute AS a
         ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k.n] AND a.attnum <> 0
      WHERE i.indisunique
-     -- catalogs have primary keys from 14 on: before, a key does not imply the other columns
+     -- catalogs have primary keys only since 14: earlier, a key does not imply the other columns
      GROUP BY i.indrelid, i.indexrelid, i.indisprimary, i.indisreplident, i.indisvalid,
               i.indimmediate, i.indpred, x.relname
   )
@@ -105,11 +105,11 @@ export async function readReplicaIdentities(
 }
 
 /**
- * Why UPDATE and DELETE would fail once the table is published, on the source or when the target
- * applies them; undefined when they would not.
+ * Why UPDATE and DELETE would fail once the table is published, on the source or on the target;
+ * undefined if they would not.
  *
- * The values of generated columns are not replicated: the target computes its own. Up to 17 a key
- * that has one stops the target at the first UPDATE; from 18 on the source itself refuses the
+ * Values of generated columns are not replicated: the target computes its own. Up to 17 a key with
+ * a generated column stops the target at the first UPDATE; from 18 on the source rejects the
  * UPDATE.
  */
 export function identityProblem(
@@ -120,7 +120,7 @@ export function identityProblem(
   if (kind === "f") return fullProblem(identity, sourceMajor);
   if (columns === undefined || columns.length === 0) {
     if (kind === "n") return "its replica identity is NOTHING";
-    if (kind === "i") return "the index of its replica identity cannot be used any more";
+    if (kind === "i") return "the index of its replica identity is no longer usable";
     return hasPrimaryKey ? "its primary key is deferrable" : "it has no primary key";
   }
   const values = columns.filter((column) => generated.includes(column));
@@ -131,7 +131,7 @@ export function identityProblem(
   }, whose values are not replicated`;
 }
 
-/** Why REPLICA IDENTITY FULL would not do, or does not. */
+/** Why REPLICA IDENTITY FULL does not suffice; undefined if it does. */
 export function fullProblem(
   identity: PublishableIdentity,
   sourceMajor: number,
@@ -144,17 +144,17 @@ export function fullProblem(
   }
   const values = primaryKey.filter((column) => generated.includes(column));
   if (values.length === 0) return undefined;
-  return `even with REPLICA IDENTITY FULL the target looks for rows by the primary key, which has the generated column ${
+  return `even with REPLICA IDENTITY FULL the target finds rows by the primary key, which has the generated column ${
     values.join(", ")
   }, whose values are not replicated`;
 }
 
 /**
- * What lets a table be published that {@linkcode identityProblem} or {@linkcode equalityProblem} is
- * about.
+ * What makes a table publishable that has a problem by {@linkcode identityProblem} or
+ * {@linkcode equalityProblem}.
  *
- * @param options `canBeFull`: whether REPLICA IDENTITY FULL would do, by {@linkcode fullProblem}
- * and {@linkcode equalityProblem}
+ * @param options `canBeFull`: whether REPLICA IDENTITY FULL would suffice, by
+ * {@linkcode fullProblem} and {@linkcode equalityProblem}
  */
 export function identityRemedy(
   identity: PublishableIdentity,
@@ -169,23 +169,23 @@ export function identityRemedy(
     `on the source, create a unique index on NOT NULL columns that are not generated, then ${alter} REPLICA IDENTITY USING INDEX …`;
   if (identity.hasPrimaryKey) return byIndex;
   return canBeFull
-    ? `on the source: ${alter} ADD PRIMARY KEY (…); or, at the cost of larger WAL, ${alter} REPLICA IDENTITY FULL; or let init do ` +
-      "that with --replica-identity full"
+    ? `on the source: ${alter} ADD PRIMARY KEY (…); or, at the cost of more WAL, ${alter} REPLICA IDENTITY FULL, which ` +
+      "--replica-identity full does for you"
     : `on the source: ${alter} ADD PRIMARY KEY (…); or ${byIndex.replace("on the source, ", "")}`;
 }
 
 /**
- * Why the target could not find the rows of a table by all of their columns: a type without
- * equality (`json`, `xml`, `point`). Told by the planner, which needs the same of a GROUP BY.
+ * Why the target cannot find a table's rows by all columns: a type without equality (`json`, `xml`,
+ * `point`). Planning a GROUP BY shows it, because that needs equality as well.
  */
 export async function equalityProblem(
   session: Session,
   { table, columns }: { readonly table: TableName; readonly columns: readonly string[] },
 ): Promise<string | undefined> {
-  if (columns.length === 0) return "it has no columns to tell its rows apart";
+  if (columns.length === 0) return "it has no columns to distinguish its rows";
   const hazard = await planningHazardOf(session, table);
   if (hazard !== undefined) {
-    return `whether all columns tell its rows apart cannot be asked without running a user's function: ${hazard}`;
+    return `checking whether all columns distinguish its rows would run a user-defined function: ${hazard}`;
   }
   try {
     await session.query(
@@ -195,6 +195,6 @@ export async function equalityProblem(
     return undefined;
   } catch (error) {
     if (!(error instanceof ServerError)) throw error;
-    return `its rows cannot be told apart by all columns: ${error.serverMessage.message}`;
+    return `its rows cannot be distinguished by all columns: ${error.serverMessage.message}`;
   }
 }

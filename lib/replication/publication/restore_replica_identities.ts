@@ -1,5 +1,5 @@
 /**
- * Tables get back the replica identity that they had before replication.
+ * Restores the replica identities that tables had before replication.
  *
  * @module
  */
@@ -13,13 +13,13 @@ const fullStatement = `
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
    WHERE c.relkind = 'r' AND c.relreplident = 'f'`;
 
-/** Tables of the session's database that have REPLICA IDENTITY FULL. */
+/** Lists the tables of the session's database that have REPLICA IDENTITY FULL. */
 export async function listFullTables(session: Session): Promise<readonly TableName[]> {
   return await session.query<TableName>(fullStatement);
 }
 
-// by its OID where that was written down: a table may have been renamed since, and another one may
-// have its name
+// by OID where it was recorded: the table may have been renamed since, and another may have its
+// name
 const stateStatement = (hasSchemas: boolean) => `
   SELECT n.nspname AS schema, c.relname AS name,
          EXISTS (SELECT FROM pg_catalog.pg_index AS i
@@ -58,24 +58,23 @@ type TableState = TableName & {
   readonly publications: readonly string[];
 };
 
-/** A table that stays at REPLICA IDENTITY FULL. */
+/** A table that keeps REPLICA IDENTITY FULL. */
 export interface LeftIdentity {
   readonly changed: ChangedIdentity;
   readonly reason: string;
-  /** Publications of the same database that publish it; empty when that is not the reason. */
+  /** Publications of the same database that publish it; empty if that is not the reason. */
   readonly publications: readonly string[];
 }
 
 /**
- * Restores what was changed to FULL, in the caller's transaction. Tables that are gone, or that
- * have another identity by now, are passed over; where the index of an identity is gone, the
- * identity becomes the default.
+ * Restores identities that were changed to FULL, in the caller's transaction. Skips tables that
+ * were dropped or have another identity by now; an identity whose index was dropped becomes the
+ * default.
  *
- * A table that some publication still publishes, by itself, with its schema, with a partitioned
- * table above it, or with all tables, is left: with a lesser identity its UPDATE and DELETE could
- * fail.
+ * A table that is still published, directly, through its schema, through a partitioned table above
+ * it, or FOR ALL TABLES, keeps FULL: with another identity its UPDATE and DELETE could fail.
  *
- * @returns the tables that were left, and why
+ * @returns the tables that keep FULL, and why
  */
 export async function restoreIdentities(
   session: Session,
@@ -83,8 +82,8 @@ export async function restoreIdentities(
   { side, writtenBy }: {
     readonly side: "source" | "target";
     /**
-     * OID of the role whose record `changed` is: only tables that it may alter itself are touched.
-     * Undefined: all.
+     * OID of the role that could write `changed`: only tables which that role may alter are
+     * restored. Undefined trusts the record.
      */
     readonly writtenBy?: number | undefined;
   },
@@ -116,11 +115,11 @@ export async function restoreIdentities(
 function leftBecause({ is_writers, publications, ...table }: TableState): string | undefined {
   if (publications.length > 0) {
     const names = publications.map((name) => displayName({ schema: "public", name })).join(", ");
-    return `stays FULL: it is published by ${names}, and its UPDATE and DELETE could fail with less`;
+    return `stays FULL: it is published by ${names}, and with another identity its UPDATE and DELETE could fail`;
   }
   return is_writers
     ? undefined
-    : `stays FULL: the role whose comment says what ${
+    : `stays FULL: the role that recorded the previous identity of ${
       displayName(table)
-    } had before may not alter it`;
+    } may not alter it`;
 }

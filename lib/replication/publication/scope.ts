@@ -1,6 +1,6 @@
 /**
- * What one stream of changes is about: one database of the source, one of the target, and the rules
- * for its tables.
+ * What one stream replicates: one database of the source to one of the target, under the rules for
+ * its tables.
  *
  * @module
  */
@@ -15,21 +15,21 @@ import {
   type TableRules,
 } from "../../rules/internal.ts";
 
-/** A database as a place that addresses and users do not change. */
+/** A database, identified independently of addresses and users. */
 export interface DatabaseRef {
-  /** `system_identifier` of the server, where it may be read; else its address. */
+  /** The server's `system_identifier`, or its address where the role may not read that. */
   readonly system: string;
   readonly database: string;
 }
 
-/** From where to where, and what of it. */
+/** Source, target, and the rules for what is replicated. */
 export interface ReplicationScope {
   readonly source: DatabaseRef;
   readonly target: DatabaseRef;
   readonly rules: TableRules;
 }
 
-/** The rules that can say something about the tables of one database. */
+/** The rules that may apply to tables of one database. */
 export function rulesOfDatabase(rules: TableRules, database: string): TableRules {
   const concerns = (within: string | undefined) => within === undefined || within === database;
   const named = (pattern: TableRules["exclude"][number]["pattern"]) =>
@@ -46,10 +46,7 @@ export function rulesOfDatabase(rules: TableRules, database: string): TableRules
   };
 }
 
-/**
- * The fingerprint of what the rules say of this database alone: other databases of a run do not
- * count.
- */
+/** The fingerprint of the rules for this database, independent of other databases of the run. */
 export async function tableFingerprint(
   { source, target, rules }: ReplicationScope,
 ): Promise<string> {
@@ -60,8 +57,8 @@ export async function tableFingerprint(
 }
 
 /**
- * The rules in words, one line each, sorted: what is shown where two scopes differ. A predicate is
- * told by a digest only; it may name what is nobody else's business.
+ * The rules in words, one line each, sorted: shown where two scopes differ. A predicate may be
+ * confidential and appears only as a digest.
  */
 export async function describeScopeRules(
   { source, rules }: Pick<ReplicationScope, "source" | "rules">,
@@ -88,8 +85,8 @@ export async function describeScopeRules(
 }
 
 /**
- * The rules that {@linkcode describeScopeRules} has put in words, as far as they decide whose rows
- * come: which rows of a table do, the words do not say.
+ * The rules behind the words of {@linkcode describeScopeRules}, as far as they decide which tables
+ * have rows. Which rows of a table are replicated is not in the words.
  */
 export function rulesFromWords(words: readonly string[]): TableRules {
   const origin: RuleOrigin = { from: "flag", path: "recorded rules" };

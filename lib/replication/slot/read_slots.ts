@@ -21,28 +21,26 @@ export type WalStatus = typeof walStatuses[number];
 export interface SlotState {
   readonly name: string;
   readonly plugin: string;
-  /** The database whose changes it carries. */
+  /** The database whose changes it delivers. */
   readonly database: string;
   readonly temporary: boolean;
   readonly active: boolean;
-  /** The walsender that reads it. */
+  /** The walsender that is reading it. */
   readonly activePid: number | undefined;
-  /** The oldest WAL that it keeps. */
+  /** The start of the WAL that it retains. */
   readonly restartLsn: Lsn | undefined;
-  /** What the subscriber has applied and flushed. */
+  /** Up to where the subscriber has applied and flushed changes. */
   readonly confirmedFlushLsn: Lsn | undefined;
   readonly walStatus: WalStatus | undefined;
-  /**
-   * Bytes that may still be written before it can be lost; undefined: no limit, or a version before 13.
-   */
+  /** Bytes of WAL until it can be lost; undefined without a limit, or before 13. */
   readonly safeWalBytes: number | undefined;
-  /** For how long nobody has read it. 17+ */
+  /** For how long it has not been read. 17+ */
   readonly inactiveMs: number | undefined;
-  /** Why it is of no use any more. 17+ (16: `conflict`). */
+  /** Why the server has invalidated it. 17+ (16: `conflict`). */
   readonly invalidationReason: string | undefined;
 }
 
-// Columns that not every version has are looked up by name in the row as JSON.
+// columns that some versions lack are read from the row as JSON
 const slotStatement = `
   SELECT s.slot_name::pg_catalog.text AS name, s.plugin::pg_catalog.text AS plugin, s.database::pg_catalog.text AS database,
          s.temporary, s.active, s.active_pid,
@@ -73,9 +71,7 @@ type SlotRow = {
   readonly invalidation_reason: string | null;
 };
 
-/**
- * Logical slots of the session's server, of all its databases; those of the given names, or all.
- */
+/** Reads the logical slots of all databases of the session's server: those named, or all. */
 export async function readSlots(
   session: Session,
   names?: readonly string[],

@@ -1,5 +1,5 @@
 /**
- * Replication slots: made with an exported snapshot, and dropped.
+ * Replication slots: creating them with an exported snapshot, and dropping them.
  *
  * @module
  */
@@ -26,51 +26,50 @@ import {
 } from "../../postgres/internal.ts";
 import type { SlotState } from "./read_slots.ts";
 
-/** A new slot whose snapshot is there as long as the session that made it is left alone. */
+/** A new slot. Its snapshot exists until the session that created it runs another command. */
 export interface CreatedSlot {
   readonly name: string;
-  /**
-   * Changes that were committed before it are in the snapshot, all others come through the slot.
-   */
+  /** Changes committed before it are in the snapshot, all others are delivered by the slot. */
   readonly consistentPoint: Lsn;
   /** For `SET TRANSACTION SNAPSHOT`. */
   readonly snapshot: string;
 }
 
-/** What creating a slot takes. */
+/** What {@linkcode createSlot} takes. */
 export interface CreateSlotOptions {
   readonly name: string;
-  /** A walsender on the database, which must stay idle until the snapshot was imported. */
+  /** A walsender on the database, which must stay idle until the snapshot is imported. */
   readonly walsender: Session;
-  /** Any session on the server, to see what is waited for. */
+  /** Any session on the server, to observe what the creation waits for. */
   readonly observer: Session;
-  /** Gives up waiting for other transactions. */
+  /** How long to wait for other transactions. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
   readonly events: EventSink;
 }
 
-/** A transaction that has to end before a slot can begin. */
+/** A transaction that must end before a slot can be created. */
 export interface AwaitedTransaction {
   /** Undefined for a prepared transaction, which has no backend. */
   readonly pid: number | undefined;
-  /** Of a prepared transaction. */
+  /** The identifier of a prepared transaction. */
   readonly preparedAs: string | undefined;
   readonly database: string | undefined;
   readonly user: string | undefined;
   readonly application: string | undefined;
   readonly state: string | undefined;
-  /** Milliseconds since it began; undefined where our role may not know. */
+  /** Milliseconds since it began; undefined if the role may not see it. */
   readonly ageMs: number | undefined;
-  /** When its current or last statement began, as text. */
+  /** When its current or last statement began. */
   readonly queryStart: string | undefined;
 }
 
 /**
- * The command of the replication protocol; its grammar changed with 15, failover slots came with 17.
+ * The replication command that creates a slot. Its grammar changed in 15; failover slots exist
+ * since 17.
  *
- * TWO_PHASE stays off: a prepared transaction then comes when it is committed, and needs no
- * `max_prepared_transactions` on the target.
+ * TWO_PHASE stays off: a prepared transaction is then delivered at its commit, and the target needs
+ * no `max_prepared_transactions`.
  *
  * Source: PostgreSQL documentation, "54.4. Streaming Replication Protocol",
  * CREATE_REPLICATION_SLOT.
@@ -85,8 +84,8 @@ export function createSlotCommand(
 }
 
 /**
- * Makes a slot. The server waits for every transaction that is under way on it, in any database;
- * they are shown through the events. A creation that fails leaves no slot behind.
+ * Creates a slot. The server waits for every running transaction of any database; events report
+ * them. A failed creation leaves no slot behind.
  *
  * @throws ReplicatorError with the transactions that did not end in time
  */
@@ -115,18 +114,18 @@ export async function createSlot(
 function explain(error: unknown, { name, walsender }: CreateSlotOptions): unknown {
   if (!(error instanceof ServerError)) return error;
   const remedies: Readonly<Record<string, string>> = {
-    [SqlState.duplicateObject]: "another run makes it just now, or an earlier one was killed: " +
-      "run cleanup, or drop it when nobody reads it",
+    [SqlState.duplicateObject]: "another run is creating it, or an earlier run was killed: " +
+      "run cleanup, or drop the slot if it is not in use",
     [SqlState.objectNotInPrerequisiteState]:
-      "sync needs wal_level = logical on the source (a restart)",
+      "set wal_level = logical on the source (needs a restart)",
     [SqlState.configurationLimitExceeded]:
-      "raise max_replication_slots and max_wal_senders on the source (a restart), or drop slots that nobody reads",
+      "raise max_replication_slots and max_wal_senders on the source (needs a restart), or drop unused slots",
     [SqlState.insufficientPrivilege]:
-      "the role needs the REPLICATION attribute, or what the provider has in its place",
+      "grant the role the REPLICATION attribute, or the provider's equivalent",
   };
   const remedy = remedies[error.sqlState];
   return remedy === undefined ? error : new ReplicatorError(
-    `the slot ${name} cannot be made: ${error.serverMessage.message}`,
+    `the slot ${name} cannot be created: ${error.serverMessage.message}`,
     {
       side: "source",
       object: `database ${walsender.endpoint.database}`,
@@ -137,26 +136,26 @@ function explain(error: unknown, { name, walsender }: CreateSlotOptions): unknow
   );
 }
 
-const firstLookMs = 250;
+const firstCheckMs = 250;
 const checkEveryMs = 1_000;
 const reportEveryMs = 15_000;
 
-/** Looks at what a creation waits for, tells it, and ends it when it takes too long. */
+/** Reports what a creation waits for, and cancels it after the timeout. */
 class SlotWait {
-  /** What to throw when it took too long. */
+  /** The error of a creation that was cancelled. */
   timedOut: ReplicatorError | undefined;
   readonly #options: CreateSlotOptions;
-  readonly #told = new Map<string, number>();
+  readonly #reported = new Map<string, number>();
 
   constructor(options: CreateSlotOptions) {
     this.#options = options;
   }
 
-  /** Until the signal aborts; never throws. */
+  /** Runs until the signal aborts; never throws. */
   async watch(signal: AbortSignal): Promise<void> {
     const start = performance.now();
     try {
-      await pause(firstLookMs, signal);
+      await pause(firstCheckMs, signal);
       for (;;) {
         const transactions = await readAwaited(
           this.#options.observer,
@@ -164,7 +163,7 @@ class SlotWait {
         );
         signal.throwIfAborted();
         const waitedMs = performance.now() - start;
-        this.#tell(transactions, waitedMs);
+        this.#report(transactions, waitedMs);
         if (waitedMs >= this.#options.timeoutMs) {
           this.timedOut = slotTimeout(transactions, this.#options);
           await this.#options.walsender.cancel();
@@ -177,16 +176,16 @@ class SlotWait {
       }
     } catch (error) {
       if (signal.aborted) return;
-      // seeing is an extra; the creation goes on and tells by itself what is wrong with the server
+      // observing is optional; the creation continues and reports the server's errors itself
       this.#options.events({
         kind: "warning",
         side: "source",
-        message: `what the new slot waits for cannot be seen: ${errorMessage(error)}`,
+        message: `cannot read what the new slot is waiting for: ${errorMessage(error)}`,
       });
     }
   }
 
-  #tell(transactions: readonly AwaitedTransaction[], waitedMs: number): void {
+  #report(transactions: readonly AwaitedTransaction[], waitedMs: number): void {
     const { events, walsender } = this.#options;
     const [oldest] = transactions;
     if (oldest === undefined) return;
@@ -200,12 +199,14 @@ class SlotWait {
     });
     for (const transaction of transactions) {
       const key = transaction.preparedAs ?? String(transaction.pid);
-      const last = this.#told.get(key);
+      const last = this.#reported.get(key);
       if (last !== undefined && waitedMs - last < reportEveryMs) continue;
-      this.#told.set(key, waitedMs);
+      this.#reported.set(key, waitedMs);
       events({
         kind: "info",
-        message: `the new slot waits for a transaction to end: ${describeAwaited(transaction)}`,
+        message: `the new slot is waiting for a transaction to end: ${
+          describeAwaited(transaction)
+        }`,
       });
     }
   }
@@ -218,7 +219,7 @@ function slotTimeout(
   const pids = transactions.flatMap(({ pid }) => pid ?? []);
   const prepared = transactions.flatMap(({ preparedAs }) => preparedAs ?? []);
   return new ReplicatorError(
-    `the slot was not made within ${formatDuration(timeoutMs)}: ${
+    `the slot was not created within ${formatDuration(timeoutMs)}: ${
       plural(
         transactions.length,
         "transaction that began earlier has",
@@ -230,13 +231,13 @@ function slotTimeout(
       object: `database ${walsender.endpoint.database}`,
       details: transactions.map(describeAwaited),
       remedy: [
-        "wait until they end and run again, with a longer --slot-timeout if you like",
+        "wait until they end and run again, with a longer --slot-timeout if necessary",
         ...(pids.length === 0
           ? []
           : [`or end them: SELECT pg_catalog.pg_terminate_backend(${pids[0]});`]),
         ...(prepared.length === 0
           ? []
-          : [`COMMIT PREPARED or ROLLBACK PREPARED what nobody will finish: '${prepared[0]}'`]),
+          : [`finish abandoned prepared transactions: ROLLBACK PREPARED '${prepared[0]}';`]),
       ].join("; "),
       exitCode: ExitCode.prerequisite,
     },
@@ -244,8 +245,8 @@ function slotTimeout(
 }
 
 /**
- * A transaction for people: `pid 4711 (app, report.py): 2 h 05 min old, idle in transaction, last
- * statement at …`.
+ * Describes a transaction: `pid 4711 (app, report.py): 2 h 05 min old, idle in transaction, last
+ * statement began …`.
  */
 export function describeAwaited(transaction: AwaitedTransaction): string {
   const { pid, preparedAs, database, user, application, state, ageMs, queryStart } = transaction;
@@ -262,7 +263,7 @@ export function describeAwaited(transaction: AwaitedTransaction): string {
   }`;
 }
 
-// pg_locks is open to everyone, unlike backend_xid; a transaction is as old as its number says
+// every role may read pg_locks, unlike backend_xid; age() of the transaction ID gives the order
 const awaitedStatement = `
   WITH waiting AS (
     SELECT transactionid FROM pg_catalog.pg_locks
@@ -298,8 +299,8 @@ type AwaitedRow = {
 };
 
 /**
- * The transactions that a backend waits for, and those that are older still: they too will have to
- * end. Oldest first.
+ * Reads the transactions that a backend waits for, and older ones, which must end as well. Oldest
+ * first.
  */
 export async function readAwaited(
   observer: Session,
@@ -326,9 +327,9 @@ const dropAttempts = 50;
 const dropPauseMs = 100;
 
 /**
- * Drops a slot, whoever reads it; nothing happens when there is none.
+ * Drops a slot and ends the walsender that reads it. Does nothing if the slot does not exist.
  *
- * @throws ServerError when the server refuses, so when somebody reads it again each time
+ * @throws ServerError if the server refuses, for instance because a client keeps reconnecting
  */
 export async function dropSlot(
   session: Session,
@@ -343,7 +344,7 @@ export async function dropSlot(
       return;
     } catch (error) {
       if (!(error instanceof ServerError)) throw error;
-      if (error.sqlState === SqlState.undefinedObject) return; // somebody else was quicker
+      if (error.sqlState === SqlState.undefinedObject) return; // dropped by another session
       if (error.sqlState !== SqlState.objectInUse || attempt >= dropAttempts) throw error;
     }
     await session.query(dropStatement, [name]);
@@ -354,9 +355,9 @@ export async function dropSlot(
 const creationClass = 0x53455253; // "SERS"
 
 /**
- * Marks by the session, as long as it lasts, that a run makes the slot: a walsender does not notice
- * that its client was killed while it waits for transactions, an idle session does. Runs of one
- * slot do not exclude each other by it.
+ * Marks the slot as being created for as long as the session lasts: a walsender that waits for
+ * transactions does not notice that its client was killed, an idle session does. The lock is
+ * shared, so runs of one slot do not exclude each other.
  */
 export async function markCreation(session: Session, slot: string): Promise<void> {
   await session.query(
@@ -369,8 +370,8 @@ export async function markCreation(session: Session, slot: string): Promise<void
 }
 
 /**
- * Whether a slot that is being made belongs to a run that is gone. The session must be on the
- * slot's database.
+ * Whether a slot is being created by a run that no longer exists. The session must be on the slot's
+ * database.
  */
 export async function isCreationOrphaned(session: Session, slot: SlotState): Promise<boolean> {
   if (!slot.active || slot.confirmedFlushLsn !== undefined) return false;
@@ -384,19 +385,17 @@ export async function isCreationOrphaned(session: Session, slot: SlotState): Pro
   return !marked;
 }
 
-/**
- * Drops a slot by a session of its own, for when others are gone: an interruption does not end it.
- */
+/** Drops a slot over a new session, which an interruption does not end. */
 export async function dropSlotApart(source: Endpoint, name: string): Promise<void> {
   await using session = await retry(() => openSession(source));
   await dropSlot(session, { name });
 }
 
-/** Tables for people, a few of them. */
+/** Lists up to `max` tables and counts the others. */
 export function nameSome(
   tables: readonly { readonly schema: string; readonly name: string }[],
-  most = 5,
+  max = 5,
 ): string {
-  const names = tables.slice(0, most).map(displayName).join(", ");
-  return tables.length > most ? `${names} and ${tables.length - most} more` : names;
+  const names = tables.slice(0, max).map(displayName).join(", ");
+  return tables.length > max ? `${names} and ${tables.length - max} more` : names;
 }

@@ -1,6 +1,6 @@
 /**
- * A slot and everything that the rows are copied under: its snapshot, held, and the tables that it
- * sees, locked.
+ * A slot with its snapshot, held open, and locks on the tables that the snapshot sees: what rows
+ * are copied under.
  *
  * @module
  */
@@ -29,38 +29,36 @@ import { listTables, type Table } from "../../catalog/internal.ts";
 import { type LockedSnapshot, lockTables } from "../../copy/internal.ts";
 import { type CreatedSlot, createSlot, dropSlotApart, markCreation } from "./slot.ts";
 
-/** What a copy reads under when a slot takes over where it ends. */
+/** The snapshot of a copy that a slot continues. */
 export interface SlotSnapshot extends LockedSnapshot {
   readonly slot: string;
-  /**
-   * Every change that was committed before it is in the snapshot, every other one comes through the
-   * slot.
-   */
+  /** Changes committed before it are in the snapshot, all others are delivered by the slot. */
   readonly consistentPoint: Lsn;
 }
 
-/** What {@linkcode createSlotSnapshot} takes besides the place. */
+/** What {@linkcode createSlotSnapshot} takes besides the source. */
 export interface SlotSnapshotOptions {
   /**
-   * The slot's name. The publication must be there already: changes are decoded with the catalog of
-   * their time.
+   * The slot's name. Its publication must already exist: changes are decoded with the catalog as of
+   * the change.
    */
   readonly slot: string;
   /**
-   * Its publication: a TRUNCATE that comes through the slot does no harm. Undefined: it is taken
-   * for a rewriting.
+   * Its publication, to recognize a TRUNCATE that the slot delivers. Without it, a TRUNCATE counts
+   * as a rewrite.
    */
   readonly publication?: string;
-  /** The tables that are wanted, of all there are; asked again under the snapshot. */
+  /** Selects among all tables; called again under the snapshot. */
   readonly select?: (session: Session, tables: readonly Table[]) => Promise<readonly Table[]>;
   /**
-   * Which of them are copied: only those must not be rewritten meanwhile. All, when it is not
-   * there.
+   * Which of them are copied: only those must not be rewritten during the creation.
+   *
+   * @default all
    */
   readonly isCopied?: (table: TableName) => boolean;
-  /** Whether standbys of the source keep it in step (17+). */
+  /** Whether the slot is synchronized to the source's standbys (17+). */
   readonly failover?: boolean;
-  /** Gives up waiting for other transactions. */
+  /** How long to wait for other transactions. */
   readonly slotTimeoutMs: number;
   readonly signal: AbortSignal;
   readonly events: EventSink;
@@ -71,20 +69,19 @@ export interface SlotSnapshotOptions {
 const attempts = 8;
 
 /**
- * Makes a slot, takes its snapshot over, and locks the tables in ACCESS SHARE mode.
+ * Creates a slot, imports its snapshot, and locks the tables in ACCESS SHARE mode.
  *
- * In this order, because creating a slot waits for every transaction, so for one too that waits for
- * our lock. What happens to the tables in between is found out afterwards: a table that was
- * rewritten, altered, dropped or made since the snapshot does not look to a copy as it did to the
- * snapshot. Then the slot is dropped and made again. A table that was truncated looks empty, which
- * is what the slot will make of it.
+ * In this order, because creating a slot waits for every transaction, including one that would wait
+ * for these locks. A table that is rewritten, altered, dropped or created in between would not be
+ * copied as the snapshot saw it; the slot is then dropped and created again. A truncated table
+ * reads as empty, which is what the slot's TRUNCATE makes of it.
  *
- * States: nothing → slot made → snapshot held → tables locked (returned), or nothing again when it
- * throws.
+ * States: nothing → slot created → snapshot held → tables locked (returned), or nothing if it
+ * throws. Only the slot is durable.
  *
  * Requires `--allow-net` for the source's host.
  *
- * @throws ReplicatorError when other transactions do not end in time, or tables change all the time
+ * @throws ReplicatorError if other transactions do not end in time, or tables keep changing
  */
 export async function createSlotSnapshot(
   source: Endpoint,
@@ -98,16 +95,16 @@ export async function createSlotSnapshot(
     const outcome = await attemptSnapshot(source, { ...options, observer });
     if ("tables" in outcome) return outcome;
     reason = outcome.again;
-    events({ kind: "info", message: `the slot is made once more: ${reason}` });
+    events({ kind: "info", message: `creating the slot again: ${reason}` });
     await pause(100 * attempt, signal);
   }
   throw new ReplicatorError(
-    `tables changed during each of ${plural(attempts, "attempt")} to begin: ${reason}`,
+    `tables changed during each of ${plural(attempts, "attempt")} to create the slot: ${reason}`,
     {
       side: "source",
       object: `database ${source.database}`,
-      details: [`The slot ${slot} was dropped again.`],
-      remedy: "wait until the migration or job that changes tables there has ended, then run again",
+      details: [`The slot ${slot} was dropped.`],
+      remedy: "wait until the migration or job that changes tables has ended, then run again",
     },
   );
 }
@@ -117,7 +114,7 @@ async function attemptSnapshot(
   options: SlotSnapshotOptions & { readonly observer: Session },
 ): Promise<SlotSnapshot | { readonly again: string }> {
   const { slot, signal, events, observer, slotTimeoutMs, failover = false } = options;
-  const wanted = async (session: Session) => {
+  const selectTables = async (session: Session) => {
     const tables = await listTables(session);
     return await (options.select?.(session, tables) ?? Promise.resolve(tables));
   };
@@ -143,13 +140,13 @@ async function attemptSnapshot(
     }
     await options.onCreated?.();
     const { session } = snapshot;
-    const tables = await wanted(session);
-    const again = await lockPatiently(session, tables) ??
+    const tables = await selectTables(session);
+    const again = await lockWithRetry(session, tables) ??
       await changeSince({
         session,
         observer,
         tables,
-        now: await wanted(observer),
+        now: await selectTables(observer),
         isCopied: options.isCopied ?? (() => true),
         truncated: () => readTruncated(observer, options),
       });
@@ -161,14 +158,14 @@ async function attemptSnapshot(
     return { again };
   } catch (error) {
     await snapshot?.[Symbol.asyncDispose]();
-    // the error that ended it is the one to tell; a slot that cannot be dropped is found by cleanup
+    // report the original error; cleanup finds a slot that cannot be dropped
     if (created !== undefined) {
       await dropSlotApart(source, slot).catch(() =>
         events({
           kind: "warning",
           side: "source",
           object: `slot ${slot}`,
-          message: "it could not be dropped, and keeps WAL on the source",
+          message: "it could not be dropped and retains WAL on the source",
           remedy: `run cleanup, or: SELECT pg_catalog.pg_drop_replication_slot('${slot}');`,
         })
       );
@@ -185,12 +182,12 @@ const passingStates: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Locks within the holder's transaction, in steps that can fail without ending it. A session that
- * waits for us may hold what we want: nobody waits longer than a few seconds.
+ * Locks within the holder's transaction, in a savepoint so that failing does not end it. A session
+ * that waits for these locks may hold one of them: no attempt waits longer than a few seconds.
  *
- * @returns why the snapshot is of no use any more; undefined when all tables are locked
+ * @returns why the snapshot is no longer usable; undefined if all tables are locked
  */
-async function lockPatiently(
+async function lockWithRetry(
   session: Session,
   tables: readonly TableName[],
 ): Promise<string | undefined> {
@@ -218,16 +215,16 @@ const storageStatement = `
     FROM pg_catalog.pg_class AS c
    WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND c.oid >= 16384`;
 
-/** What happened to the tables between the snapshot and the locks; undefined when nothing did. */
+/** What changed between the snapshot and the locks; undefined if nothing did. */
 async function changeSince({ session, observer, tables, now, isCopied, truncated }: {
-  /** In the transaction of the snapshot. */
+  /** The session that holds the snapshot. */
   readonly session: Session;
   readonly observer: Session;
   readonly tables: readonly Table[];
-  /** Those that are wanted at present. */
+  /** The currently selected tables. */
   readonly now: readonly Table[];
   readonly isCopied: (table: TableName) => boolean;
-  /** OIDs of the tables whose TRUNCATE comes through the slot. */
+  /** OIDs of the tables whose TRUNCATE the slot delivers. */
   readonly truncated: () => Promise<ReadonlySet<number>>;
 }): Promise<string | undefined> {
   const present = new Map(now.map((table) => [tableKey(table), table]));
@@ -251,8 +248,8 @@ async function changeSince({ session, observer, tables, now, isCopied, truncated
     isCopied(table) && storage.get(table.oid) !== before.get(table.oid)
   );
   if (moved.length === 0) return undefined;
-  const told = await truncated();
-  const rewritten = moved.find(({ oid }) => !told.has(oid));
+  const replicated = await truncated();
+  const rewritten = moved.find(({ oid }) => !replicated.has(oid));
   return rewritten === undefined ? undefined : `${displayName(rewritten)} was rewritten`;
 }
 
@@ -263,7 +260,7 @@ const truncateStatement = `
            'proto_version', '1', 'publication_names', $2)
    WHERE pg_catalog.get_byte(data, 0) = pg_catalog.ascii('T')`;
 
-/** The tables whose TRUNCATE the slot delivers, as far as the WAL goes now. Nothing is consumed. */
+/** Reads the tables whose TRUNCATE the slot delivers up to the end of WAL. Consumes nothing. */
 async function readTruncated(
   observer: Session,
   { slot, publication }: Pick<SlotSnapshotOptions, "slot" | "publication">,
@@ -275,7 +272,7 @@ async function readTruncated(
   ]);
   return new Set(rows.flatMap(({ message }) => {
     const view = new DataView(Uint8Array.fromHex(message).buffer);
-    // 'T', how many, options, and their OIDs
+    // 'T', number of relations, options, OIDs
     return Array.from({ length: view.getInt32(1) }, (_, at) => view.getUint32(6 + 4 * at));
   }));
 }

@@ -6,15 +6,15 @@
 import { type Lsn, parseLsn } from "../../core/internal.ts";
 import type { Session } from "../../postgres/internal.ts";
 
-/** How far the source's WAL has come. */
+/** Where a server's WAL ends. */
 export interface WalPosition {
   /**
-   * Behind everything that was committed so far: `pg_current_wal_insert_lsn()`; the write position
-   * would miss transactions that were committed with `synchronous_commit = off` a moment ago. On a
-   * standby, replayed.
+   * The end of everything committed so far: `pg_current_wal_insert_lsn()`, because the write
+   * position misses recent transactions committed with `synchronous_commit = off`. On a standby,
+   * the replayed position.
    */
   readonly inserted: Lsn;
-  /** On disk; changes are sent up to here. On a standby, received. */
+  /** The flushed position, up to which changes are sent. On a standby, the received position. */
   readonly flushed: Lsn;
   readonly inRecovery: boolean;
 }
@@ -26,7 +26,7 @@ const walStatement = `
          (CASE WHEN pg_catalog.pg_is_in_recovery() THEN coalesce(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
                ELSE pg_catalog.pg_current_wal_flush_lsn() END)::pg_catalog.text AS flushed`;
 
-/** Where the WAL of the session's server ends now. */
+/** Reads where the WAL of the session's server ends. */
 export async function readWalPosition(session: Session): Promise<WalPosition> {
   const row = await session.queryOne<{ in_recovery: boolean; inserted: string; flushed: string }>(
     walStatement,

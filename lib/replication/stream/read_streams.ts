@@ -1,6 +1,6 @@
 /**
- * What is there: publications and subscriptions with what is remembered of them, and streams put
- * together from both sides.
+ * Existing publications and subscriptions with their comments, and the streams that they form with
+ * slots. Only reads.
  *
  * @module
  */
@@ -15,9 +15,9 @@ import { readSubscriptions, type SubscriptionState } from "../subscription/read_
 export interface PublicationState {
   readonly name: string;
   readonly allTables: boolean;
-  /** In the order of their names; of a partitioned table as the publication lists it. */
+  /** Sorted by name; a partitioned table as the publication lists it. */
   readonly tables: readonly TableName[];
-  /** What we remember in its comment; undefined for somebody else's. */
+  /** Its comment; undefined if the tool did not write it. */
   readonly descriptor: ScopeComment | undefined;
 }
 
@@ -41,7 +41,7 @@ type PublicationRow = {
   readonly tables: readonly TableName[];
 };
 
-/** Publications of the session's database; those of the given names, or all. */
+/** Reads the publications of the session's database: those named, or all. */
 export async function readPublications(
   session: Session,
   names?: readonly string[],
@@ -57,11 +57,11 @@ export async function readPublications(
   }));
 }
 
-/** A subscription with what is remembered of it, and the tables it follows. */
+/** A subscription with its comment and its tables. */
 export interface DescribedSubscription extends SubscriptionState {
-  /** Undefined for somebody else's. */
+  /** Its comment; undefined if the tool did not write it. */
   readonly descriptor: ScopeComment | undefined;
-  /** Of `pg_subscription_rel`: changes of other tables are passed over. */
+  /** Tables in `pg_subscription_rel`: changes of other tables are ignored. */
   readonly tables: readonly TableName[];
 }
 
@@ -76,7 +76,7 @@ const relationStatement = `
     FROM pg_catalog.pg_subscription AS s
    WHERE s.subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`;
 
-/** Subscriptions of the session's database. */
+/** Reads the subscriptions of the session's database. */
 export async function readDescribedSubscriptions(
   session: Session,
 ): Promise<readonly DescribedSubscription[]> {
@@ -97,34 +97,34 @@ export async function readDescribedSubscriptions(
   }));
 }
 
-/** One stream of changes of a scope: what of it is there. */
+/** One stream of a scope, with those of its objects that exist. */
 export interface ReplicationStream {
-  /** Of publication, slot and subscription. */
+  /** The name of publication, slot and subscription. */
   readonly name: string;
   readonly epoch: number;
   readonly publication: PublicationState | undefined;
   readonly slot: SlotState | undefined;
   readonly subscription: DescribedSubscription | undefined;
-  /** Of publication or subscription, whichever is there. */
+  /** The comment of the publication, or else of the subscription. */
   readonly descriptor: ScopeComment | undefined;
 }
 
-/** All streams of a scope, by epoch. */
+/** Reads all streams of a scope, ordered by snapshot generation. */
 export async function readStreams(
   hash: string,
   { source, target }: {
-    /** On the source's database. */
+    /** A session on the source's database. */
     readonly source: Session;
-    /** On the target's database; undefined when it is not there. */
+    /** A session on the target's database; undefined if that does not exist. */
     readonly target: Session | undefined;
   },
 ): Promise<readonly ReplicationStream[]> {
-  const ours = (name: string) => parseReplicationName(name)?.hash === hash;
-  const publications = (await readPublications(source)).filter(({ name }) => ours(name));
-  const slots = (await readSlots(source)).filter(({ name }) => ours(name));
+  const belongs = (name: string) => parseReplicationName(name)?.hash === hash;
+  const publications = (await readPublications(source)).filter(({ name }) => belongs(name));
+  const slots = (await readSlots(source)).filter(({ name }) => belongs(name));
   const subscriptions = target === undefined
     ? []
-    : (await readDescribedSubscriptions(target)).filter(({ name }) => ours(name));
+    : (await readDescribedSubscriptions(target)).filter(({ name }) => belongs(name));
   const names = new Set([...publications, ...slots, ...subscriptions].map(({ name }) => name));
   return [...names].map((name): ReplicationStream => {
     const publication = publications.find((each) => each.name === name);

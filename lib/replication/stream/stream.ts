@@ -1,6 +1,6 @@
 /**
- * A stream of changes from its beginning to the moment when its target follows: publication, slot
- * and snapshot; then, when the rows are in, the applier.
+ * A stream from its start to the hand-over: publication, slot and snapshot; then, once the rows are
+ * copied, the applier.
  *
  * @module
  */
@@ -45,7 +45,7 @@ import type { DatabaseRef, ReplicationScope } from "../publication/scope.ts";
 import { dropSlotApart } from "../slot/slot.ts";
 import { createSlotSnapshot, type SlotSnapshot } from "../slot/slot_snapshot.ts";
 
-/** The session's database as a place that addresses and users do not change. */
+/** Reads the identity of the session's database, independent of addresses and users. */
 export async function readDatabaseRef(session: Session): Promise<DatabaseRef> {
   const { systemIdentifier } = await readClusterFacts(session);
   return {
@@ -54,7 +54,7 @@ export async function readDatabaseRef(session: Session): Promise<DatabaseRef> {
   };
 }
 
-/** Of the tables that there are, those whose rows are copied, with their conditions. */
+/** The tables whose rows are copied, with their row filters. */
 export interface PublishedRows {
   readonly tables: readonly Table[];
   /** Undefined for all rows. */
@@ -64,17 +64,17 @@ export interface PublishedRows {
 /** What {@linkcode startStream} takes besides the source. */
 export interface StreamOptions extends LockOptions {
   readonly scope: ReplicationScope;
-  /** From 1. */
+  /** The snapshot generation, from 1. */
   readonly epoch: number;
-  /** Those whose rows are copied, of those that `select` gave. */
+  /** Selects the tables whose rows are copied, among those of `select`. */
   readonly withRows: (session: Session, tables: readonly Table[]) => Promise<PublishedRows>;
   readonly policy: IdentityPolicy;
-  /** What earlier epochs of the scope changed. */
+  /** Identities that earlier streams of the scope changed. */
   readonly remembered?: readonly ChangedIdentity[];
-  /** Tables that the target does not have yet. */
+  /** Tables that the target lacks. */
   readonly added?: readonly TableName[];
   readonly slotTimeoutMs: number;
-  /** Whether standbys of the source keep the slot in step (17+). */
+  /** Whether the slot is synchronized to the source's standbys (17+). */
   readonly failover: boolean;
   /** ISO timestamp. */
   readonly createdAt: string;
@@ -82,25 +82,25 @@ export interface StreamOptions extends LockOptions {
 }
 
 /**
- * A stream that has begun: what was committed before its point is to be copied, everything else
- * comes through its slot.
+ * A stream that has started: what was committed before its consistent point must be copied,
+ * everything else is delivered by its slot.
  */
 export interface StreamStart extends SlotSnapshot {
   readonly names: ReplicationNames;
   readonly descriptor: ScopeComment;
   readonly plan: PublicationPlan;
-  /** Of {@linkcode SlotSnapshot.tables}, those that are published. */
+  /** The published tables of {@linkcode SlotSnapshot.tables}. */
   readonly published: readonly Table[];
 }
 
 const attempts = 5;
 
 /**
- * Begins a stream: replica identities and publication first, for changes are decoded with the
- * catalog of their time, then slot, snapshot and locks. What is published are just the tables that
- * the snapshot sees; where tables came or went meanwhile it starts over.
+ * Starts a stream: first replica identities and publication, because changes are decoded with the
+ * catalog as of the change; then slot, snapshot and locks. Starts over if the snapshot sees other
+ * tables than were published.
  *
- * When it throws, nothing of it is left.
+ * If it throws, it leaves nothing behind.
  *
  * @throws ReplicatorError with every table that cannot be published, or what the slot waits for
  */
@@ -140,11 +140,11 @@ export async function startStream(source: Endpoint, options: StreamOptions): Pro
       }
       if (attempt >= attempts) throw keepsChanging(source, difference);
     } catch (error) {
-      // the error that ended it is the one to tell; cleanup finds what cannot be dropped now
+      // report the original error; cleanup finds what cannot be dropped
       await undo(source, { names, snapshot }).catch(() => {});
       throw error;
     }
-    events({ kind: "info", message: `the publication is made once more: ${difference}` });
+    events({ kind: "info", message: `creating the publication again: ${difference}` });
     await undo(source, { names, snapshot });
   }
 }
@@ -215,32 +215,32 @@ function reportSkipped({ skipped }: PublicationPlan, { events }: StreamOptions):
       kind: "warning",
       side: "source",
       object: `table ${displayName(table)}`,
-      message: `it is copied once and its changes will not follow: ${table.reason}`,
+      message: `it is copied once, and its changes are not replicated: ${table.reason}`,
       remedy: "copy it again at the cutover",
     });
   }
 }
 
 function differs(planned: readonly Table[], seen: readonly Table[]): string | undefined {
-  const there = new Map(seen.map((table) => [tableKey(table), table]));
+  const unplanned = new Map(seen.map((table) => [tableKey(table), table]));
   for (const table of planned) {
-    const other = there.get(tableKey(table));
-    if (other?.oid !== table.oid) return `${displayName(table)} was dropped or replaced meanwhile`;
-    there.delete(tableKey(table));
+    const other = unplanned.get(tableKey(table));
+    if (other?.oid !== table.oid) return `${displayName(table)} was dropped or replaced`;
+    unplanned.delete(tableKey(table));
   }
-  const [appeared] = there.values();
-  return appeared === undefined ? undefined : `${displayName(appeared)} appeared meanwhile`;
+  const [created] = unplanned.values();
+  return created === undefined ? undefined : `${displayName(created)} was created`;
 }
 
 function keepsChanging(source: Endpoint, difference: string): ReplicatorError {
   return new ReplicatorError(
-    `tables appeared or vanished during each of ${
+    `tables were created or dropped during each of ${
       plural(attempts, "attempt")
-    } to begin: ${difference}`,
+    } to start the stream: ${difference}`,
     {
       side: "source",
       object: `database ${source.database}`,
-      remedy: "wait until the migration or job that creates tables there has ended, then run again",
+      remedy: "wait until the migration or job that creates tables has ended, then run again",
     },
   );
 }
@@ -250,10 +250,7 @@ async function withdraw(source: Endpoint, publication: string): Promise<void> {
   await dropPublication(session, publication);
 }
 
-/**
- * Undoes the beginning of a stream: slot, publication and replica identities. For when its rows
- * will never be in.
- */
+/** Undoes the start of a stream whose rows will not be copied: slot, publication, identities. */
 export async function abandonStream(source: Endpoint, names: ReplicationNames): Promise<void> {
   await dropSlotApart(source, names.slot);
   await withdraw(source, names.publication);
@@ -300,8 +297,8 @@ export async function handOver(options: HandOverOptions): Promise<Applier> {
 }
 
 /**
- * Makes a stream that nobody follows yet list just these of its tables: the others are copied under
- * a later one. What is published when the subscription is made is what it follows.
+ * Reduces the publication of a stream without a subscription to some of its tables; the others are
+ * copied under a later stream. A subscription follows what is published when it is created.
  */
 export async function keepTables(
   source: Session,

@@ -1,5 +1,5 @@
 /**
- * Apply workers: what they wait for, and the errors and conflicts they have met. Only reads.
+ * Apply workers: what they wait for, and their errors and conflicts. Only reads.
  *
  * Source: PostgreSQL documentation, "27.2. The Cumulative Statistics System".
  *
@@ -7,13 +7,13 @@
  */
 import type { Session } from "../../postgres/internal.ts";
 
-/** What the apply worker waits for. */
+/** A session whose lock an apply worker waits for. */
 export interface ApplyBlocker {
   readonly workerPid: number;
   readonly pid: number;
   readonly user: string | undefined;
   readonly application: string | undefined;
-  /** For how long it has been in its transaction. */
+  /** The age of its transaction. */
   readonly transactionMs: number | undefined;
 }
 
@@ -26,7 +26,7 @@ const blockerStatement = `
    WHERE w.pid IS NOT NULL
    ORDER BY w.pid, b.pid`;
 
-/** Sessions whose locks hold apply workers up. */
+/** Reads the sessions whose locks apply workers wait for. */
 export async function readBlockers(session: Session): Promise<readonly ApplyBlocker[]> {
   const rows = await session.query<{
     readonly worker_pid: number;
@@ -44,18 +44,18 @@ export async function readBlockers(session: Session): Promise<readonly ApplyBloc
   }));
 }
 
-/** Counters of a subscription since its statistics were reset. 15+ */
+/** A subscription's counters since its statistics were reset. 15+ */
 export interface SubscriptionCounters {
   readonly applyErrors: number;
   readonly syncErrors: number;
-  /** By kind, without those that are zero: `insert_exists`, `update_missing`… 18+ */
+  /** By kind, without zeros: `insert_exists`, `update_missing`… 18+ */
   readonly conflicts: Readonly<Record<string, number>>;
 }
 
 const counterStatement = `
   SELECT subname::pg_catalog.text AS name, pg_catalog.to_jsonb(c) AS counters FROM pg_catalog.pg_stat_subscription_stats AS c`;
 
-/** Counters of the server's subscriptions by name; empty before 15. */
+/** Reads the counters of the server's subscriptions, by name; empty before 15. */
 export async function readCounters(
   session: Session,
 ): Promise<ReadonlyMap<string, SubscriptionCounters>> {
@@ -74,11 +74,9 @@ export async function readCounters(
   }]));
 }
 
-/**
- * A subscription's worker at a moment, to tell one that works from one that starts again and again.
- */
+/** One reading of a subscription's worker: two of them show whether it keeps restarting. */
 export interface WorkerReading {
-  /** Undefined while none runs. */
+  /** Undefined while none is running. */
   readonly pid: number | undefined;
   /** Undefined before 15. */
   readonly applyErrors: number | undefined;
@@ -90,7 +88,7 @@ const workerStatement = `
    WHERE relid IS NULL AND pg_catalog.to_jsonb(w) ->> 'leader_pid' IS NULL
    GROUP BY 1`;
 
-/** The workers of all of the server's subscriptions, by name. */
+/** Reads the workers of the server's subscriptions, by name. */
 export async function readWorkers(
   session: Session,
 ): Promise<ReadonlyMap<string, WorkerReading>> {

@@ -13,18 +13,18 @@ export interface SubscriptionState {
   readonly name: string;
   readonly oid: number;
   readonly enabled: boolean;
-  /** Undefined: it was taken off its slot (`slot_name = NONE`). */
+  /** Undefined if it is detached from its slot (`slot_name = NONE`). */
   readonly slotName: string | undefined;
   readonly publications: readonly string[];
-  /** The apply worker; undefined while none runs. */
+  /** The apply worker's process ID; undefined while none is running. */
   readonly workerPid: number | undefined;
-  /** The last position that the worker received. */
+  /** The last position that the worker has received. */
   readonly receivedLsn: Lsn | undefined;
-  /** The last position that it reported to the source. */
+  /** The last position that it has reported to the source. */
   readonly latestEndLsn: Lsn | undefined;
-  /** Age of the source's last message, in milliseconds. */
+  /** Time since the source's last message, in milliseconds. */
   readonly silenceMs: number | undefined;
-  /** Errors of the apply worker since the statistics were reset; undefined before 15. */
+  /** Apply errors since the statistics were reset; undefined before 15. */
   readonly applyErrors: number | undefined;
 }
 
@@ -34,8 +34,8 @@ const ownDatabase =
 const identifiersStatement = `
   SELECT s.oid, s.subname::pg_catalog.text AS name FROM pg_catalog.pg_subscription AS s WHERE s.subdbid = ${ownDatabase}`;
 
-// before 14 the column oid is for superusers; a name that two databases have cannot be told apart
-// then
+// before 14 only superusers may read the column oid; subscriptions of the same name in two
+// databases cannot be distinguished then
 const identifiersByNameStatement = `
   SELECT DISTINCT w.subid AS oid, w.subname::pg_catalog.text AS name
     FROM pg_catalog.pg_stat_subscription AS w
@@ -43,7 +43,8 @@ const identifiersByNameStatement = `
    WHERE s.subdbid = ${ownDatabase}`;
 
 /**
- * A subquery of the session's database's subscriptions (`oid`, `name`), as our role may read them.
+ * A subquery of the subscriptions (`oid`, `name`) of the session's database, using what the role
+ * may read.
  */
 export async function subscriptionIdentifiers(session: Session): Promise<string> {
   if (session.majorVersion >= 14) return identifiersStatement;
@@ -53,7 +54,7 @@ export async function subscriptionIdentifiers(session: Session): Promise<string>
   return allowed ? identifiersStatement : identifiersByNameStatement;
 }
 
-// Not to_jsonb(pg_subscription): its connection string may be read by superusers only.
+// not to_jsonb(pg_subscription): only superusers may read its connection string
 const subscriptionStatement = (identifiers: string) => `
   SELECT s.subname::pg_catalog.text AS name, i.oid, s.subenabled AS enabled, s.subslotname::pg_catalog.text AS slot_name,
          pg_catalog.to_json(s.subpublications) AS publications,
@@ -69,7 +70,7 @@ const subscriptionStatement = (identifiers: string) => `
      AND ($1::pg_catalog.text[] IS NULL OR s.subname::pg_catalog.text = ANY ($1::pg_catalog.text[]))
    ORDER BY s.subname::pg_catalog.text COLLATE pg_catalog."C"`;
 
-/** The view came with 15. */
+/** The view exists since 15. */
 const applyErrorStatement = `
   SELECT subid, apply_error_count::pg_catalog.float8 AS errors FROM pg_catalog.pg_stat_subscription_stats`;
 
@@ -85,7 +86,7 @@ type SubscriptionRow = {
   readonly silence_ms: number | null;
 };
 
-/** Subscriptions of the session's database; those of the given names, or all. */
+/** Reads the subscriptions of the session's database: those named, or all. */
 export async function readSubscriptions(
   session: Session,
   names?: readonly string[],

@@ -1,5 +1,5 @@
 /**
- * Leaving out a transaction that cannot be applied, after somebody has decided so.
+ * Skips a transaction that cannot be applied, once the user has decided to.
  *
  * @module
  */
@@ -8,11 +8,10 @@ import { type Session, withoutEventTriggers } from "../../postgres/internal.ts";
 import { disableSubscription, enableSubscription } from "./subscription.ts";
 
 /**
- * Makes a subscription pass over the transaction that ends at a position, and go on behind it.
+ * Makes a subscription skip the transaction that ends at a position, and starts it.
  *
- * From 15 on by `ALTER SUBSCRIPTION … SKIP`, which does nothing to a transaction that ends
- * elsewhere. Before by advancing the replication origin, which passes over everything up to the
- * position.
+ * Since 15 with `ALTER SUBSCRIPTION … SKIP`, which ignores transactions that end elsewhere. Earlier
+ * by advancing the replication origin, which skips everything up to the position.
  *
  * Source: PostgreSQL documentation, "29.7. Conflicts".
  */
@@ -35,7 +34,7 @@ export async function skipTransaction(
         })`,
       ));
   } else {
-    // a transaction is sent when its commit record begins at or behind the position
+    // a transaction is sent if its commit record begins at or after the position
     await target.query(
       "SELECT pg_catalog.pg_replication_origin_advance($1, $2::pg_catalog.pg_lsn)",
       [

@@ -39,7 +39,7 @@ const tableStatement = (identifiers: string) => `
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
    ORDER BY 1, n.nspname::pg_catalog.text COLLATE pg_catalog."C", c.relname::pg_catalog.text COLLATE pg_catalog."C"`;
 
-/** Tables of all subscriptions of the session's database. */
+/** Reads the tables of all subscriptions of the session's database. */
 export async function readSubscribedTables(session: Session): Promise<readonly SubscribedTable[]> {
   const rows = await session.query<
     Omit<SubscribedTable, "lsn"> & { readonly lsn: string | null }

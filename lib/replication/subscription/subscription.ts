@@ -1,6 +1,6 @@
 /**
- * Subscriptions: how one is made for the versions and roles of both sides, started, stopped and
- * dropped.
+ * Subscriptions: creating one for the versions and roles of both sides, starting, stopping and
+ * dropping it.
  *
  * @module
  */
@@ -37,38 +37,35 @@ import {
   setWorkerSettings,
 } from "./worker_settings.ts";
 
-/** What the options of a subscription depend on. */
+/** The facts that decide a subscription's options. */
 export interface SubscriptionFacts {
   readonly sourceMajor: number;
   readonly targetMajor: number;
-  /** Whether every published column's binary form means the same on both sides. */
+  /** Whether the binary format of every published column is the same on both sides. */
   readonly portableBinary: boolean;
-  /** Whether our role on the target is a superuser. */
+  /** Whether the role on the target is a superuser. */
   readonly superuser: boolean;
-  /**
-   * Whether our role may become the owner of every table, as applying does unless told otherwise
-   * (16+).
-   */
+  /** Whether the role may act as the owner of every table, as apply workers do by default (16+). */
   readonly canBecomeOwners: boolean;
   /** Whether the password is in a file of the target's server. */
   readonly usesPassfile: boolean;
 }
 
 /**
- * The options of `CREATE SUBSCRIPTION`: at rest, from a slot that is there, without copying.
+ * The options of `CREATE SUBSCRIPTION`: disabled, with an existing slot, without copying.
  *
- * - `binary` (14+) only where no type could differ;
- * - `streaming`: large transactions come while they run (14+), applied by several workers where
- *   both are 16 or newer;
- * - `disable_on_error` (15+) stays off: a lost connection is an error to it too, so that a restart
- *   of the source would switch the subscription off for good, and its slot would fill the source's
- *   disk; errors of applying are counted all the same;
- * - `two_phase` stays off: prepared transactions come when they are committed, so the target needs
- *   no `max_prepared_transactions`;
- * - `origin` (16+) is `any`: what the source itself received from elsewhere has to come along;
- * - `password_required` (16+) is off only where a superuser keeps the password in a file;
- * - `run_as_owner` (16+) is on only where our role may not become the tables' owners;
- * - `failover` (17+): standbys of the source keep the slot.
+ * - `binary` (14+) only if no type can differ;
+ * - `streaming` (14+) sends large transactions before they commit; parallel if both sides are 16 or
+ *   later;
+ * - `disable_on_error` (15+) stays off: it also reacts to a lost connection, so a restart of the
+ *   source would disable the subscription, and the slot would fill the source's disk; apply errors
+ *   are counted in any case;
+ * - `two_phase` stays off: prepared transactions are sent at commit, and the target needs no
+ *   `max_prepared_transactions`;
+ * - `origin` (16+) is `any`: changes that the source itself received from elsewhere are included;
+ * - `password_required` (16+) is off only if a superuser keeps the password in a file;
+ * - `run_as_owner` (16+) is on only if the role may not act as the tables' owners;
+ * - `failover` (17+) is on: the slot is synchronized to the source's standbys.
  *
  * Source: PostgreSQL documentation, "CREATE SUBSCRIPTION".
  */
@@ -93,26 +90,26 @@ export function subscriptionOptions(facts: SubscriptionFacts): Readonly<Record<s
   };
 }
 
-/** What making a subscription takes. */
+/** What {@linkcode createSubscription} takes. */
 export interface CreateSubscriptionOptions {
-  /** On the target's database. */
+  /** A session on the target's database. */
   readonly session: Session;
   readonly name: string;
   readonly publication: string;
   readonly slot: string;
-  /** The source, as the target's server reaches it. */
+  /** The source, at the address by which the target's server reaches it. */
   readonly sourceFromTarget: Endpoint;
   readonly passfile: string | undefined;
   readonly sourceMajor: number;
   readonly portableBinary: boolean;
   readonly descriptor: ScopeComment;
-  /** Settings that an apply worker must not begin with. */
+  /** Settings with which an apply worker must not start. */
   readonly harmfulSettings: readonly HarmfulSetting[];
 }
 
 type RoleRow = { readonly superuser: boolean; readonly can_become_owners: boolean };
 
-// before 16 nothing asks for it
+// can_become_owners matters only since 16
 const roleStatement = `
   SELECT r.rolsuper AS superuser,
          NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c
@@ -123,9 +120,9 @@ const roleStatement = `
    WHERE r.rolname = current_user`;
 
 /**
- * Makes a subscription that does not apply anything yet, and describes it, both or neither.
+ * Creates a disabled subscription with its comment, in one transaction.
  *
- * @throws ReplicatorError when the target does not reach the source, or may not subscribe
+ * @throws ReplicatorError if the target cannot reach the source, or the role may not subscribe
  */
 export async function createSubscription(options: CreateSubscriptionOptions): Promise<void> {
   const { session, name, publication, slot } = options;
@@ -164,7 +161,7 @@ export async function createSubscription(options: CreateSubscriptionOptions): Pr
   }
 }
 
-/** The word for no slot; a quoted one would be a name. */
+/** The keyword for no slot; quoted, it would be a name. */
 const none = "NONE";
 
 function createStatement({ name, publication, conninfo, settings }: {
@@ -180,7 +177,9 @@ function createStatement({ name, publication, conninfo, settings }: {
     `PUBLICATION ${quoteIdentifier(publication)} WITH (${list.join(", ")})`;
 }
 
-/** @throws ReplicatorError when the target's libpq is too old for what the source's URL demands */
+/**
+ * @throws ReplicatorError if the target's libpq lacks a parameter that the source's URL requires
+ */
 function conninfoOf(
   { session, sourceFromTarget, passfile }: Pick<
     CreateSubscriptionOptions,
@@ -190,13 +189,13 @@ function conninfoOf(
   const missing = missingLibpqParameters(sourceFromTarget, session.majorVersion);
   if (missing.length > 0) {
     throw new ReplicatorError(
-      `the target is PostgreSQL ${session.majorVersion}, which does not know ${
+      `the target is PostgreSQL ${session.majorVersion}, which does not support ${
         missing.join(", ")
-      } and would subscribe without`,
+      } and would connect without it`,
       {
         side: "target",
         object: `database ${session.endpoint.database}`,
-        remedy: `name another URL for it with --source-from-target, or use a target of PostgreSQL ${
+        remedy: `set another URL with --source-from-target, or use a target of PostgreSQL ${
           minLibpqMajor(sourceFromTarget)
         } or later`,
         exitCode: ExitCode.prerequisite,
@@ -212,23 +211,24 @@ function refuseHiddenPassword(
 ): void {
   if (superuser || passfile === undefined) return;
   throw new ReplicatorError(
-    "--subscription-passfile needs a superuser on the target: the server asks everyone else for a password in the connection string",
+    "--subscription-passfile requires a superuser on the target: other roles need a password in the connection string",
     {
       side: "target",
       object: `database ${session.endpoint.database}`,
       remedy:
-        "connect as a superuser, or leave the option out: then only superusers can read the password (pg_subscription.subconninfo)",
+        "connect as a superuser, or omit the option: only superusers can read the password in pg_subscription.subconninfo",
       exitCode: ExitCode.prerequisite,
     },
   );
 }
 
 /**
- * Makes sure that the target's server reaches the source with this connection string, and leaves
- * nothing behind: a subscription is made and rolled back. To be done before hours of copying.
+ * Checks that the target's server reaches the source, before hours of copying: creates a
+ * subscription and rolls it back.
  *
- * @returns false when it could not be tried: the role may create nothing in this database
- * @throws ReplicatorError when it does not
+ * @returns false if it could not be checked, because the role may not create objects in this
+ * database
+ * @throws ReplicatorError if the target does not reach the source
  */
 export async function probeSubscription(
   options: Pick<CreateSubscriptionOptions, "session" | "sourceFromTarget" | "passfile">,
@@ -254,7 +254,7 @@ export async function probeSubscription(
   try {
     await withoutEventTriggers(session, async () => {
       await keepOutOfLog(session);
-      // a publication that is not there costs a warning; one that is would ask for its tables
+      // a missing publication only causes a warning; an existing one would require its tables
       await session.execute(createStatement({ name, publication: name, conninfo, settings }));
       throw new ProbeDone();
     });
@@ -264,7 +264,7 @@ export async function probeSubscription(
   return true;
 }
 
-/** Takes back what a probe has made. */
+/** Rolls a probe back. */
 class ProbeDone extends Error {}
 
 function explainCreation(
@@ -277,30 +277,30 @@ function explainCreation(
   if (!(error instanceof ServerError)) return error;
   const message = redact(error.serverMessage.message);
   const place = { side: "target", object: `database ${session.endpoint.database}` } as const;
-  // before 15 the error of the connection has no state of its own
+  // before 15 a connection error has no SQLSTATE of its own
   const unreached = error.sqlState.startsWith("08") ||
     (session.majorVersion < 15 && error.sqlState === SqlState.internalError);
   if (unreached) {
     return new ReplicatorError(
-      `the target's server does not reach the source at ${describeEndpoint(sourceFromTarget)}`,
+      `the target's server cannot reach the source at ${describeEndpoint(sourceFromTarget)}`,
       {
         ...place,
         details: [message],
         remedy: passfile === undefined
-          ? "the target connects to the source by itself: name the address by which it does with --source-from-target, and let it in " +
-            "(firewall, pg_hba.conf, sslmode and certificate files on the target's own disk)"
-          : `is ${passfile} on the target's server, readable for the server's user alone (0600), with a line for this host, port, database and user?`,
+          ? "the target's server connects to the source itself: set the address it must use with --source-from-target, and allow the connection " +
+            "(firewall, pg_hba.conf, sslmode, certificate files on the target's disk)"
+          : `check that ${passfile} exists on the target's server, is readable only by the server's user (0600), and has a line for this host, port, database and user`,
         exitCode: ExitCode.prerequisite,
         cause: error,
       },
     );
   }
   if (error.sqlState === SqlState.insufficientPrivilege) {
-    return new ReplicatorError(`the subscription may not be made: ${message}`, {
+    return new ReplicatorError(`permission denied to create the subscription: ${message}`, {
       ...place,
       remedy: session.majorVersion >= 16
         ? "GRANT pg_create_subscription TO the role (and CREATE on the database), or connect as a superuser or the provider's admin role"
-        : "before 16 it takes a superuser, or the provider's admin role",
+        : "connect as a superuser or the provider's admin role: before 16, no other role can create subscriptions",
       exitCode: ExitCode.prerequisite,
       cause: error,
     });
@@ -308,7 +308,7 @@ function explainCreation(
   return error;
 }
 
-/** Lets a subscription apply. */
+/** Enables a subscription. */
 export async function enableSubscription(session: Session, name: string): Promise<void> {
   await withoutEventTriggers(
     session,
@@ -317,14 +317,14 @@ export async function enableSubscription(session: Session, name: string): Promis
 }
 
 const workerPauseMs = 50;
-/** How long a worker may take to notice that it is to stop, before it is ended. */
-const workerPatienceMs = 3_000;
+/** How long a worker may take to stop before it is terminated. */
+const workerGraceMs = 3_000;
 
 /**
- * Stops a subscription, and waits until nothing is being applied any more.
+ * Disables a subscription and waits until nothing is being applied any longer.
  *
- * A worker that waits for somebody's lock does not look whether it is to stop: it is ended, and
- * what it had begun rolled back.
+ * A worker that waits for a lock does not notice that it should stop: it is terminated, which rolls
+ * its transaction back.
  */
 export async function disableSubscription(
   session: Session,
@@ -340,35 +340,35 @@ export async function disableSubscription(
       [name],
     );
     if (workers.length === 0) return;
-    if (waitedMs > 0 && waitedMs % workerPatienceMs === 0) {
-      for (const { pid } of workers) await endWorker(session, pid);
+    if (waitedMs > 0 && waitedMs % workerGraceMs === 0) {
+      for (const { pid } of workers) await terminateWorker(session, pid);
     }
     await pause(workerPauseMs, signal);
   }
 }
 
-async function endWorker(session: Session, pid: number): Promise<void> {
+async function terminateWorker(session: Session, pid: number): Promise<void> {
   try {
     await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [pid]);
   } catch (error) {
-    // a role that may not end it waits until it ends by itself
+    // without the privilege, wait until it ends on its own
     if (!(error instanceof ServerError)) throw error;
   }
 }
 
 /**
- * Drops a subscription and leaves its slot: the source may be gone, and slots are ours to drop.
+ * Drops a subscription and leaves its slot, because the source may be unreachable.
  *
- * @returns tables that had to be left at the replica identity that they have
+ * @returns tables whose replica identity could not be restored
  */
 export async function dropSubscription(
   session: Session,
   { name, signal, restore = [], writtenBy }: {
     readonly name: string;
     readonly signal?: AbortSignal | undefined;
-    /** Replica identities that its tables get back, or it stays. */
+    /** Replica identities to restore in the same transaction. */
     readonly restore?: readonly ChangedIdentity[];
-    /** OID of the role that could write `restore`. */
+    /** OID of the role that could have written `restore`. */
     readonly writtenBy?: number | undefined;
   },
 ): Promise<readonly LeftIdentity[]> {
@@ -389,12 +389,11 @@ export async function dropSubscription(
 }
 
 /**
- * Makes a subscription forget the tables that its publication does not list any more, and stop
- * applying their changes at once.
+ * Removes tables from a subscription that its publication no longer lists, effective immediately.
  *
- * The slot goes on delivering changes of such tables for a while, since publications are looked up
- * in the catalog of the change's time; a worker passes over what is not in `pg_subscription_rel`,
- * but it looks only once: it has to start anew.
+ * The slot keeps delivering changes of such tables for a while, because publications are read from
+ * the catalog as of the change. A worker ignores tables that are not in `pg_subscription_rel`, but
+ * reads it only once: it must be restarted.
  */
 export async function forgetRemovedTables(
   session: Session,

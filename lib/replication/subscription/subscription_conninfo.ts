@@ -8,23 +8,22 @@
 import { type Endpoint, libpqParameters, namesRole, passwordFor } from "../../postgres/internal.ts";
 
 /**
- * Kerberos tickets and certificates of the target server's own user are for its administrator to
- * allow.
+ * Whether the target server's own Kerberos tickets and certificates are used is its admin's choice.
  */
 const serversOwn: ReadonlySet<string> = new Set(["gssencmode", "sslcertmode"]);
 
 /** What {@linkcode subscriptionConninfo} takes besides the source. */
 export interface ConninfoOptions {
-  /** A file on the target's server with the password, which then is not in the catalog. */
+  /** A file with the password on the target's server, which keeps it out of the catalog. */
   readonly passfile: string | undefined;
-  /** Of the target's server, whose libpq reads the string. */
+  /** Major version of the target, whose libpq parses the string. */
   readonly targetMajor: number;
 }
 
 /**
- * What the source's end of a subscription needs whatever its database's or role's settings are. How
- * dates, intervals and floats are written is what subscribers from 15 on ask for by themselves;
- * older ones would misread what `DateStyle` of the source's database says.
+ * Settings that the walsender needs, whatever its database or role sets. Subscribers since 15
+ * request the formats of dates, intervals and floats themselves; older ones would misread another
+ * `DateStyle` of the source.
  */
 const publisherSettings: Readonly<Record<string, string>> = {
   datestyle: "ISO",
@@ -36,17 +35,16 @@ const publisherSettings: Readonly<Record<string, string>> = {
 
 function publisherOptions(source: Endpoint): string {
   const settings = namesRole(source) ? publisherSettings : { ...publisherSettings, role: "none" };
-  const ours = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
-  return [...(source.options === undefined ? [] : [source.options]), ...ours].join(" ");
+  const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
+  return [...(source.options === undefined ? [] : [source.options]), ...options].join(" ");
 }
 
 /**
- * The connection string, with keepalives so that a dead path is noticed.
+ * The connection string, with keepalives that detect a dead connection.
  *
- * Files of certificates are named as the URL names them: the target's server opens them, on its own
- * disk.
+ * Paths of certificates are those of the URL: the target's server opens them on its own disk.
  *
- * @param source as the target sees it
+ * @param source at the address by which the target reaches it
  */
 export function subscriptionConninfo(
   source: Endpoint,

@@ -1,13 +1,13 @@
 /**
- * Settings of the target that would change what an apply worker writes, or keep it from writing.
+ * Settings of the target that would change what an apply worker writes, or stop it.
  *
- * A worker begins with the settings of the subscription's owner in its database, and reads what the
- * source sends as text under them: with `array_nulls = off` an element NULL becomes the text
- * `NULL`, with `xmloption = document` a fragment is refused, amounts of money mean what
- * `lc_monetary` says. `ALTER ROLE … IN DATABASE … SET` for the owner outranks all other places of a
- * setting, and reaches nobody else. It is made only for what is harmful, in the transaction that
- * makes the subscription; what was there before is noted in the subscription's comment, and comes
- * back in the transaction that drops the last one.
+ * A worker starts with the settings of the subscription's owner in its database and parses the
+ * source's text values under them: with `array_nulls = off` a NULL element becomes the text `NULL`,
+ * with `xmloption = document` a fragment is rejected, and `lc_monetary` decides what amounts of
+ * money mean. `ALTER ROLE … IN DATABASE … SET` for the owner takes precedence over every other
+ * place of a setting and affects no other role. Only harmful settings are overridden, in the
+ * transaction that creates the subscription. The previous value is recorded in the subscription's
+ * comment and restored in the transaction that drops the last subscription.
  *
  * Source: PostgreSQL documentation, "ALTER ROLE", and `InitPostgres` for background workers.
  *
@@ -18,10 +18,7 @@ import { resetRoleStatement, ServerError, type Session } from "../../postgres/in
 import { parseComment, type WorkerSetting } from "../publication/publication_comment.ts";
 import { parseReplicationName } from "../publication/names.ts";
 
-/**
- * What a worker needs, whatever the database has. Names that a version does not know are passed
- * over.
- */
+/** The values that a worker needs. Settings that a version does not know are ignored. */
 export const workerSettings: Readonly<Record<string, string>> = {
   array_nulls: "on",
   xmloption: "content",
@@ -38,9 +35,9 @@ interface SettingRow {
 /** A setting that would harm an apply worker. */
 export interface HarmfulSetting {
   readonly name: string;
-  /** What a worker would begin with. */
+  /** The value that a worker would start with. */
   readonly value: string;
-  /** What it is given. */
+  /** The value that it gets instead. */
   readonly needed: string;
 }
 
@@ -58,10 +55,7 @@ const usesMoney = `
       OR EXISTS (SELECT FROM pg_catalog.pg_type AS t WHERE t.typbasetype IN (790, 791))
       OR EXISTS (SELECT FROM pg_catalog.pg_range AS r WHERE r.rngsubtype = 790) AS found`;
 
-/**
- * Which settings of the session's database and role would harm a worker that applies what `source`
- * sends.
- */
+/** Finds settings of the target's database and role that would harm a worker applying `source`. */
 export async function readHarmfulSettings(
   { source, target }: { readonly source: Session; readonly target: Session },
 ): Promise<readonly HarmfulSetting[]> {
@@ -83,12 +77,9 @@ export async function readHarmfulSettings(
   return harmful;
 }
 
-/**
- * The role that `ALTER DATABASE … SET role` or `ALTER ROLE … SET role` gives to sessions of the
- * role.
- */
+/** The role that `ALTER DATABASE … SET role` or `ALTER ROLE … SET role` gives to new sessions. */
 async function startRole(session: Session): Promise<string | undefined> {
-  if (resetRoleStatement(session.endpoint) === "RESET ROLE;") return undefined; // the URL's own
+  if (resetRoleStatement(session.endpoint) === "RESET ROLE;") return undefined; // set by the URL
   await session.execute("BEGIN; SET LOCAL role TO DEFAULT");
   try {
     const { role } = await session.queryOne<{ readonly role: string }>(
@@ -103,7 +94,7 @@ async function startRole(session: Session): Promise<string | undefined> {
 interface PlaceRow {
   readonly role: string;
   readonly database: string;
-  /** Of the role in the database. */
+  /** Settings of the role in the database. */
   readonly configured: readonly string[];
 }
 
@@ -117,10 +108,10 @@ const placeStatement = `
    WHERE d.datname = pg_catalog.current_database()`;
 
 /**
- * Gives the worker what it needs, in the caller's transaction, which makes the subscription.
+ * Overrides harmful settings, in the caller's transaction, which creates the subscription.
  *
- * @returns what is to be noted in its comment
- * @throws ReplicatorError when a setting cannot be changed
+ * @returns what to record in its comment
+ * @throws ReplicatorError if a setting cannot be changed
  */
 export async function setWorkerSettings(
   session: Session,
@@ -141,16 +132,16 @@ export async function setWorkerSettings(
     } catch (error) {
       if (!(error instanceof ServerError)) throw error;
       throw new ReplicatorError(
-        `${name} = ${value}, which apply workers of this database would begin with, cannot be changed for them`,
+        `${name} = ${value}, with which apply workers of this database would start, cannot be overridden`,
         {
           side: "target",
           object: `database ${session.endpoint.database}`,
           details: [
-            `They would write other data than the source has, or nothing. ${error.message}`,
+            `They would write data that differs from the source, or fail. ${error.message}`,
           ],
           remedy: name === "lc_monetary"
-            ? "give both databases the same lc_monetary: ALTER DATABASE … SET lc_monetary = 'C'"
-            : `have an administrator of the target run: ${statement}`,
+            ? "set the same lc_monetary in both databases: ALTER DATABASE … SET lc_monetary = 'C'"
+            : `ask an administrator of the target to run: ${statement}`,
           exitCode: ExitCode.prerequisite,
           cause: error,
         },
@@ -176,12 +167,12 @@ function alterStatement(
 
 interface Note {
   readonly subscription: string;
-  /** The owner's OID. */
+  /** OID of the owner. */
   readonly owner: number;
   readonly settings: readonly WorkerSetting[];
 }
 
-/** What the comments of the tool's subscriptions in the session's database say. */
+/** Reads the settings that the comments of the tool's subscriptions record. */
 async function readNotes(session: Session): Promise<readonly Note[]> {
   const rows = await session.query<
     { readonly name: string; readonly owner: number; readonly comment: string | null }
@@ -198,10 +189,7 @@ async function readNotes(session: Session): Promise<readonly Note[]> {
   }));
 }
 
-/**
- * Takes back what was set for workers, with the last subscription of the database, in the
- * transaction that drops it.
- */
+/** Restores the settings, in the transaction that drops the last subscription of the database. */
 export async function restoreWorkerSettings(session: Session, subscription: string): Promise<void> {
   const notes = await readNotes(session);
   const own = notes.find((note) => note.subscription === subscription);

@@ -118,7 +118,10 @@ Deno.test("sync() distinguishes a dropped publication from a subscription detach
     await exec(targetUrl, `ALTER SUBSCRIPTION ${stream} SET (slot_name = '${stream}')`);
     await exec(url, `DROP PUBLICATION ${stream}`);
     await exec(url, "INSERT INTO a VALUES (51, 'e51', 'unpublished')");
-    match(await refusal(follow()), /publication \S+ no longer exists on the source[^]*--resnapshot/);
+    match(
+      await refusal(follow()),
+      /publication \S+ no longer exists on the source[^]*--resnapshot/,
+    );
     await follow(everything);
     await exec(url, "UPDATE a SET v = 'follows'");
     await isEqual(pair);
@@ -190,7 +193,9 @@ for (const pair of [[source14, target17], [source16, target13]] as const) {
       await exec(url, `INSERT INTO ${name} VALUES ('${value}', 'theirs')`);
       const text = await refusal(follow(), 7);
       ok(
-        text.includes(`in its way: the target has a row of ${sql(schema!)}.${sql(table!)} with `),
+        text.includes(
+          `cause: the target already has a row of ${sql(schema!)}.${sql(table!)} with `,
+        ),
         text,
       );
       const lsn = /ends at ([0-9A-F]+\/[0-9A-F]+)/.exec(text)?.[1] ?? "";
