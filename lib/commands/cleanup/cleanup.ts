@@ -1,5 +1,5 @@
 /**
- * `cleanup`: takes away everything that the tool has made between two servers.
+ * `cleanup`: removes everything that the tool has created for replication between two servers.
  *
  * @module
  */
@@ -50,37 +50,37 @@ import { prepareEndpoints } from "../shared/prepare_endpoints.ts";
 
 export * from "./report.ts";
 
-/** What `cleanup` does. */
+/** What `cleanup` takes. */
 export interface CleanupOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
-  /** By their names on either side; all when nothing is named. */
+  /** Databases by their names on either side; all by default. */
   readonly databases: Pick<DatabaseSelection, "include" | "exclude">;
-  /** Where runs keep their files; undefined leaves them alone. */
+  /** Where runs keep their state files; undefined leaves them alone. */
   readonly checkpoints: CheckpointStores | undefined;
   /**
-   * Asked with the plan before anything is removed; false ends it untouched. Not asked when there
-   * is nothing to remove.
+   * Called with the plan before anything is removed, unless there is nothing to remove; false
+   * leaves everything unchanged.
    */
   readonly confirm: (plan: CleanupPlan) => Promise<boolean>;
 }
 
 /**
- * Finds what is ours by names and comments on both sides, asks, and removes it: subscriptions,
- * slots, publications, replica identities that were changed for them, the records of copies. Rows
- * stay. What is not ours stays.
+ * Finds the tool's objects by names and comments on both sides, asks for confirmation, and removes
+ * them: subscriptions, slots, publications, changed replica identities, records of copies. Rows and
+ * objects of others are not touched.
  *
- * What cannot be removed does not keep the rest; the report lists it. A side that is out of reach
- * is left as it is, and the report says what is to be done there. Doing it again finds what is
+ * A failure does not prevent the other removals; the report lists it. An unreachable side is left
+ * as it is, and the report lists the statements to run there. Running `cleanup` again finds what is
  * left.
  *
- * Requires `--allow-net` for both servers; with files of runs `--allow-read --allow-write` for
- * their folder. On the servers: a role that owns what was made, and on the source REPLICATION for
- * the slots.
+ * Requires `--allow-net` for both servers; with state files `--allow-read --allow-write` for their
+ * folder. On the servers: a role that owns the objects, and on the source REPLICATION for the
+ * slots.
  *
- * @returns undefined when it was declined
- * @throws ConnectionError when neither side can be reached, ReplicatorError (prerequisite) while an
- * `init` is at work
+ * @returns undefined if `confirm` declined
+ * @throws ConnectionError if neither side is reachable, ReplicatorError (prerequisite) while an
+ * `init` is running
  */
 export async function cleanup(
   options: CleanupOptions,
@@ -107,7 +107,7 @@ export async function cleanup(
       ...(file === undefined ? [] : [{
         kind: "state-file" as const,
         name: file.place,
-        detail: "what a run of this machine has noted",
+        detail: "state of a run on this machine",
       }]),
     ],
     kept: planned.kept,
@@ -156,7 +156,7 @@ export async function cleanup(
   return { ...plan, kept: [...plan.kept, ...left], removed, failed };
 }
 
-/** What the process should exit with: failures before sides that were out of reach. */
+/** The exit code: failures take precedence over unreachable sides. */
 export function cleanupExitCode({ failed, unreachable }: CleanupReport): ExitCode {
   if (failed.length > 0) return ExitCode.stepFailed;
   const [first] = unreachable;
@@ -164,10 +164,7 @@ export function cleanupExitCode({ failed, unreachable }: CleanupReport): ExitCod
   return first.side === "source" ? ExitCode.sourceUnreachable : ExitCode.targetUnreachable;
 }
 
-/**
- * A run whose ledger or slot were taken away would fail, at best: before the question, and after
- * its answer.
- */
+/** Refuses while a run is active, which would fail without its ledger or slot. */
 async function refuseWhileRunsLive(
   { items }: CleanupPlan,
   { to, signal }: { readonly to: ReconnectingSession; readonly signal: AbortSignal },
@@ -200,7 +197,7 @@ function unreachable(
   }];
 }
 
-interface Means {
+interface RemovalContext {
   readonly from: ReconnectingSession;
   readonly to: ReconnectingSession;
   readonly file: CheckpointStore | undefined;
@@ -209,13 +206,13 @@ interface Means {
   readonly targetSystem: TargetFindings["system"];
 }
 
-/** @returns replica identities that had to be left as they are */
-async function remove(item: CleanupItem, means: Means): Promise<readonly KeptItem[]> {
+/** @returns replica identities that could not be restored */
+async function remove(item: CleanupItem, context: RemovalContext): Promise<readonly KeptItem[]> {
   const { kind, name, database } = item;
-  const { from, to, file, signal, planned } = means;
+  const { from, to, file, signal, planned } = context;
   const report = (left: readonly LeftIdentity[], side: Side, where: string | undefined) =>
     left.filter(({ publications }) =>
-      // the last of ours that publishes it restores it
+      // the last of the tool's publications that contains it restores it
       publications.length === 0 || !publications.every((publication) =>
         planned.items.some((each) =>
           each.kind === "publication" && each.side === side && each.database === where &&
@@ -247,13 +244,13 @@ async function remove(item: CleanupItem, means: Means): Promise<readonly KeptIte
       return [];
     case "publication":
       return await within(from, database, signal, async (session) => {
-        // before what remembers them is gone
+        // while the publication that records them still exists
         const carried = planned.items.find((each) =>
           each.kind === "replica-identity" && each.side === "target" &&
           planned.carriers.get(each) === item
         );
         const onTarget = carried === undefined ? [] : report(
-          await restoreCopied(session, { name, database: carried.database }, means),
+          await restoreCopied(session, { name, database: carried.database }, context),
           "target",
           carried.database,
         );
@@ -272,24 +269,24 @@ async function remove(item: CleanupItem, means: Means): Promise<readonly KeptIte
       );
       return [];
     case "replica-identity":
-      return []; // with what remembers it
+      return []; // restored with the object that records it
     case "state-file":
       await file?.remove();
       return [];
   }
 }
 
-/** Believes the publication's comment only as planning did: it may have been written anew since. */
+/** Trusts the publication's comment only under the plan's conditions: it may have changed since. */
 async function restoreCopied(
   source: Session,
   { name, database }: { readonly name: string; readonly database: string | undefined },
-  { to, signal, targetSystem }: Means,
+  { to, signal, targetSystem }: RemovalContext,
 ): Promise<readonly LeftIdentity[]> {
   const publication = (await listOwnedPublications(source)).find((each) => each.name === name);
-  const place = publication?.descriptor?.target;
-  const isBelieved = publication?.isTrusted === true && place?.database === database &&
-    place?.system === targetSystem;
-  const changed = isBelieved ? publication.descriptor?.changedIdentities ?? [] : [];
+  const ref = publication?.descriptor?.target;
+  const isTrusted = publication?.isTrusted === true && ref?.database === database &&
+    ref?.system === targetSystem;
+  const changed = isTrusted ? publication.descriptor?.changedIdentities ?? [] : [];
   return await within(
     to,
     database,

@@ -1,5 +1,5 @@
 /**
- * Finding what is ours between two servers. Only reads.
+ * Finds the tool's objects on two servers. Only reads.
  *
  * @module
  */
@@ -36,14 +36,14 @@ export interface FoundSubscription extends OwnedApplier {
 /** The record of an unfinished copy. */
 export interface FoundLedger {
   readonly database: string;
-  /** Of the server that was copied from. */
+  /** System identifier of the source. */
   readonly sourceSystem: string | undefined;
   readonly sourceDatabase: string | undefined;
-  /** Why the tool cannot have made it; then nothing in it was read. */
+  /** Why the tool cannot have created it; its contents were not read then. */
   readonly foreign: string | undefined;
 }
 
-/** What is on the source. */
+/** The objects found on the source. */
 export interface SourceFindings {
   readonly system: string | undefined;
   readonly slots: readonly OwnedSlot[];
@@ -51,7 +51,7 @@ export interface SourceFindings {
   readonly publications: readonly FoundPublication[];
 }
 
-/** What is on the target. */
+/** The objects found on the target. */
 export interface TargetFindings {
   readonly system: string | undefined;
   readonly subscriptions: readonly FoundSubscription[];
@@ -60,7 +60,7 @@ export interface TargetFindings {
   readonly full: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
-/** Looks through all databases of the source. */
+/** Searches all databases of the source. */
 export async function findOnSource(
   endpoint: Endpoint,
   session: Session,
@@ -80,7 +80,7 @@ export async function findOnSource(
   };
 }
 
-/** Looks through all databases of the target. */
+/** Searches all databases of the target. */
 export async function findOnTarget(
   endpoint: Endpoint,
   session: Session,
@@ -91,10 +91,10 @@ export async function findOnTarget(
   const ledgers: FoundLedger[] = [];
   const full = new Map<string, ReadonlySet<string>>();
   await eachDatabase(endpoint, session, signal, async (database, inside) => {
-    const here = listed.filter((each) => each.database === database);
-    if (here.length > 0) {
+    const inDatabase = listed.filter((each) => each.database === database);
+    if (inDatabase.length > 0) {
       const appliers = await readAppliers(inside);
-      for (const each of here) {
+      for (const each of inDatabase) {
         const applier = appliers.find(({ name }) => name === each.name);
         subscriptions.push({ ...each, oid: applier?.oid, descriptor: applier?.descriptor });
       }
@@ -120,7 +120,7 @@ async function eachDatabase(
   }
 }
 
-// the comment tells ours from a schema of somebody who likes the name
+// the comment distinguishes the ledger from another schema of the same name
 const ledgerStatement = `
   SELECT pg_catalog.to_regclass('${ledgerSchema}.run') IS NOT NULL AS has_run
     FROM pg_catalog.pg_namespace AS n
@@ -132,7 +132,7 @@ const runStatement = `SELECT document FROM ${ledgerSchema}.run`;
 async function readLedger(session: Session, database: string): Promise<FoundLedger | undefined> {
   const [ledger] = await session.query<{ has_run: boolean }>(ledgerStatement);
   if (ledger === undefined) return undefined;
-  // read by a superuser, a view of somebody else's in its place would run their code
+  // a view of another role in its place would run that role's code when a superuser reads it
   const [foreign] = (await examineLedger(session)).problems;
   const isReadable = ledger.has_run && foreign === undefined;
   const [run] = isReadable ? await session.query<{ document: string }>(runStatement) : [];
@@ -152,15 +152,15 @@ function readSource(
     return (JSON.parse(document) as { source?: { systemIdentifier?: string; database?: string } })
       .source;
   } catch (error) {
-    // half written by nobody we know; it is ours all the same
+    // damaged, but still the tool's ledger
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
 }
 
 /**
- * Whether the databases of a thing are among those that were named; one name is enough, for a
- * database may have two.
+ * Whether an object belongs to a selected database. One matching name suffices, because the
+ * database may have different names on the two sides.
  */
 export function isSelected(
   databases: readonly (string | undefined)[],
@@ -175,10 +175,7 @@ export function isSelected(
   return (include.length === 0 || named(include)) && !named(exclude);
 }
 
-/**
- * Whether two servers are known to be different ones. Addresses in place of identifiers tell
- * nothing.
- */
+/** Whether two system identifiers differ. Addresses recorded in their place are inconclusive. */
 export function differ(described: string | undefined, system: string | undefined): boolean {
   return described !== undefined && system !== undefined && /^\d+$/.test(described) &&
     described !== system;

@@ -1,5 +1,5 @@
 /**
- * Which of what was found goes, in which order. Pure.
+ * Which of the objects found to remove, and in which order. Pure.
  *
  * @module
  */
@@ -24,42 +24,42 @@ import type { DatabaseSelection } from "../shared/run.ts";
 import { differ, isSelected, type SourceFindings, type TargetFindings } from "./find.ts";
 import type { CleanupItem, KeptItem } from "./report.ts";
 
-/** What planning takes; undefined for a side that is out of reach. */
+/** What {@linkcode planCleanup} takes; undefined for an unreachable side. */
 export interface CleanupFindings {
   readonly source: SourceFindings | undefined;
   readonly target: TargetFindings | undefined;
   readonly databases: Pick<DatabaseSelection, "include" | "exclude">;
 }
 
-/** The plan, without what only the caller knows. */
+/** The plan, without state files and unreachable sides. */
 export interface PlannedItems {
   readonly items: readonly CleanupItem[];
   readonly kept: readonly KeptItem[];
-  /** Statements for a side that is out of reach. */
+  /** Statements to run on an unreachable side. */
   readonly byHand: Readonly<Record<Side, readonly string[]>>;
-  /** The subscription or publication that a replica identity is restored with. */
+  /** The subscription or publication with which a replica identity is restored. */
   readonly carriers: ReadonlyMap<CleanupItem, CleanupItem>;
 }
 
 /**
- * Plans the removal: subscriptions first, for they read the slots; then slots; then publications,
- * later epochs before earlier ones, whose comments remember the replica identities; then records.
+ * Plans the removal: first subscriptions, which read the slots; then slots; then publications,
+ * later snapshot generations before earlier ones, whose comments record the replica identities;
+ * then ledgers.
  *
- * @throws ReplicatorError when one side is out of reach and streams of several such servers are
- * there
+ * @throws ReplicatorError if one side is unreachable and streams with several such servers exist
  */
 export function planCleanup(findings: CleanupFindings): PlannedItems {
   const { source, target, databases } = findings;
   const items: CleanupItem[] = [];
   const kept: KeptItem[] = [];
   const carriers = new Map<CleanupItem, CleanupItem>();
-  const take = (item: CleanupItem, reason: string | undefined, carrier?: CleanupItem) => {
+  const add = (item: CleanupItem, reason: string | undefined, carrier?: CleanupItem) => {
     if (reason === undefined) items.push(item);
     else kept.push({ ...item, reason });
     if (carrier !== undefined) carriers.set(item, carrier);
     return item;
   };
-  refuseSeveral(findings);
+  refuseAmbiguous(findings);
 
   const isForeign = (descriptor: ScopeComment | undefined) =>
     differ(descriptor?.source.system, source?.system)
@@ -75,10 +75,8 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       source?.slots.find((slot) => slot.name === name)?.database,
     ], databases)
   );
-  /**
-   * Tables of the target that were copied with a replica identity that was changed for the stream.
-   */
-  const takeCopied = (
+  /** Adds tables of the target that were copied with a changed replica identity. */
+  const addCopied = (
     { name, database, descriptor }: {
       readonly name: string;
       readonly database: string | undefined;
@@ -90,7 +88,7 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
     const full = target?.full.get(database ?? "");
     for (const changed of descriptor?.changedIdentities ?? []) {
       if (!full?.has(tableKey(changed))) continue;
-      take(
+      add(
         {
           kind: "replica-identity",
           side: "target",
@@ -107,8 +105,8 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
   for (const { name, database, descriptor, slotName } of subscriptions) {
     const detail = slotName === undefined ? "without a slot" : `reads slot ${slotName}`;
     const foreign = isForeign(descriptor);
-    const item = take({ kind: "subscription", side: "target", database, name, detail }, foreign);
-    takeCopied({ name, database, descriptor }, foreign, item);
+    const item = add({ kind: "subscription", side: "target", database, name, detail }, foreign);
+    addCopied({ name, database, descriptor }, foreign, item);
   }
 
   const publications = (source?.publications ?? []).filter(({ database, descriptor }) =>
@@ -124,14 +122,14 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
     if (!isSelected([database, descriptor?.target.database, subscription?.database], databases)) {
       continue;
     }
-    const keeps = slot.restartLsn === undefined
+    const retains = slot.restartLsn === undefined
       ? ""
-      : `, keeps WAL from ${formatLsn(slot.restartLsn)} on`;
-    const strange = descriptor === undefined && active && subscription === undefined &&
+      : `, retains WAL from ${formatLsn(slot.restartLsn)}`;
+    const unknownReader = descriptor === undefined && active && subscription === undefined &&
         target !== undefined
-      ? "somebody reads it who is not on this target, and nothing describes it"
+      ? "read by a client other than this target, and nothing describes it"
       : undefined;
-    take({
+    add({
       kind: "slot",
       side: "source",
       database,
@@ -139,31 +137,31 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       detail: (active
         ? `read by pid ${activePid ?? "?"}`
         : subscription === undefined && target !== undefined
-        ? "no subscription: an init that still runs would fail"
-        : "nobody reads it") + keeps,
-    }, isForeign(descriptor) ?? strange);
+        ? "no subscription: a running init would fail"
+        : "not in use") + retains,
+    }, isForeign(descriptor) ?? unknownReader);
   }
-  const going = new Set(
+  const removed = new Set(
     items.filter(({ kind }) => kind === "subscription").map(({ name }) => name),
   );
   const oids = new Set(
-    subscriptions.filter(({ name }) => going.has(name)).map(({ oid }) => oid),
+    subscriptions.filter(({ name }) => removed.has(name)).map(({ oid }) => oid),
   );
   for (
     const { name, database, active, subscriptionOid, systemIdentifier } of source?.tableSyncSlots ??
       []
   ) {
-    const ours = oids.has(subscriptionOid) && target !== undefined &&
+    const isOwned = oids.has(subscriptionOid) && target !== undefined &&
       (systemIdentifier === undefined || systemIdentifier === target.system);
-    if (!ours) continue;
-    const detail = `of a first copy by the server${active ? ", in use" : ""}`;
+    if (!isOwned) continue;
+    const detail = `of a table synchronization worker${active ? ", in use" : ""}`;
     items.push({ kind: "slot", side: "source", database, name, detail });
   }
 
   for (const publication of publications.toSorted((a, b) => b.parts.epoch - a.parts.epoch)) {
     const { name, database, tables, allTables, descriptor, isTrusted } = publication;
     const foreign = isForeign(descriptor);
-    const item = take({
+    const item = add({
       kind: "publication",
       side: "source",
       database,
@@ -171,7 +169,7 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       detail: allTables ? "of all tables" : `of ${plural(tables, "table")}`,
     }, foreign);
     for (const changed of descriptor?.changedIdentities ?? []) {
-      take(
+      add(
         {
           kind: "replica-identity",
           side: "source",
@@ -184,19 +182,19 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
         item,
       );
     }
-    // the subscription remembers them too, where there is one
+    // a subscription records them too
     const isSubscribed = subscriptions.some((each) => each.name === name);
     if (!isSubscribed) {
-      // only the comment says which database that is, and whoever owns a publication can write
+      // only the comment says which database that is, and the publication's owner can write
       // anything into it
-      const unsure = !isTrusted
-        ? "another role's publication alone says that it was changed: connect to the source as that role, or restore it by hand"
+      const untrusted = !isTrusted
+        ? "only another role's publication records the change: connect to the source as that role, or restore it manually"
         : descriptor?.target.system !== target?.system
-        ? "the publication's comment does not say that it was changed on this server: restore it by hand"
+        ? "the publication's comment does not record the change for this server: restore it manually"
         : undefined;
-      takeCopied(
+      addCopied(
         { name, database: descriptor?.target.database, descriptor },
-        foreign ?? unsure,
+        foreign ?? untrusted,
         item,
       );
     }
@@ -204,14 +202,14 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
 
   for (const { database, sourceDatabase, sourceSystem, foreign } of target?.ledgers ?? []) {
     if (!isSelected([database, sourceDatabase], databases)) continue;
-    take({
+    add({
       kind: "ledger",
       side: "target",
       database,
       name: ledgerSchema,
       detail: foreign === undefined
-        ? "the record of a copy: without it, an unfinished init cannot go on"
-        : `not read, since ${foreign}; another role's unfinished init cannot go on without it`,
+        ? "the record of a copy: without it, an unfinished init cannot resume"
+        : `not read, because ${foreign}; another role's unfinished init cannot resume without it`,
     }, differ(sourceSystem, source?.system) ? "belongs to another source" : undefined);
   }
   return {
@@ -222,20 +220,20 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
   };
 }
 
-/** Two servers that are both out of reach cannot be told apart: which one was meant? */
-function refuseSeveral({ source, target, databases }: CleanupFindings): void {
+/** Refuses if the unreachable side could be any of several servers. */
+function refuseAmbiguous({ source, target, databases }: CleanupFindings): void {
   const refuse = (side: Side, systems: readonly (string | undefined)[]) => {
     const known = [...new Set(systems.filter((system) => system !== undefined))];
     if (known.length < 2) return;
     throw new ReplicatorError(
-      `the ${side} is out of reach, and there are streams ${
+      `the ${side} is unreachable, and streams ${
         side === "source" ? "from" : "to"
-      } ${known.length} servers: which of them it is cannot be told`,
+      } ${known.length} servers exist: cannot determine which one it is`,
       {
         side,
         details: known.map((system) => `system ${system}`),
         remedy:
-          `name its databases with --include-databases, or run it again when the ${side} is back`,
+          `select its databases with --include-databases, or run cleanup again when the ${side} is back`,
         exitCode: ExitCode.prerequisite,
       },
     );
@@ -290,7 +288,7 @@ function leftOnTarget(
       `ALTER SUBSCRIPTION ${quoteIdentifier(name)} DISABLE;`,
       `ALTER SUBSCRIPTION ${quoteIdentifier(name)} SET (slot_name = NONE);`,
       `DROP SUBSCRIPTION ${quoteIdentifier(name)};`,
-      // a superuser would run what another role has written
+      // the user might run, as a superuser, what another role has written
       ...(isTrusted ? descriptor?.changedIdentities ?? [] : []).map((changed) =>
         `${restoreIdentity(changed)};`
       ),
@@ -298,7 +296,7 @@ function leftOnTarget(
   });
 }
 
-/** A comment of one line, whatever the name: what follows a line's end would be SQL. */
+/** A one-line comment whatever the name: text after a line break would be SQL. */
 function inDatabase(name: string): string {
   const line = displayName({ schema: "public", name }).replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "\ufffd");
   return `-- in database ${line}`;

@@ -5,7 +5,7 @@
  */
 import type { Side } from "../../core/internal.ts";
 
-/** What kind of thing it is. */
+/** What kind of object it is. */
 export type CleanupKind =
   | "subscription"
   | "slot"
@@ -14,44 +14,44 @@ export type CleanupKind =
   | "ledger"
   | "state-file";
 
-/** One thing that the tool has made, or changed. */
+/** One object that the tool has created or changed. */
 export interface CleanupItem {
   readonly kind: CleanupKind;
-  /** Undefined for files of this machine. */
+  /** Undefined for files on this machine. */
   readonly side?: Side;
   readonly database?: string;
-  /** Of a replica identity: of the table. */
+  /** The object's name; for a replica identity, the table's. */
   readonly name: string;
-  /** The publication that a replica identity was changed for. */
+  /** The publication for which a replica identity was changed. */
   readonly publication?: string;
-  /** What there is to know before it goes. */
+  /** What to know before it is removed. */
   readonly detail: string;
 }
 
-/** Something like ours that stays, and why. */
+/** An object that is kept, and why. */
 export interface KeptItem extends CleanupItem {
   readonly reason: string;
 }
 
 /** What `cleanup` would do. */
 export interface CleanupPlan {
-  /** In the order in which they go. */
+  /** In the order of removal. */
   readonly items: readonly CleanupItem[];
   readonly kept: readonly KeptItem[];
-  /** Sides that could not be asked. */
+  /** Sides that could not be reached. */
   readonly unreachable: readonly UnreachableSide[];
 }
 
-/** A side that could not be asked, and what is probably left there. */
+/** An unreachable side, and what is probably left there. */
 export interface UnreachableSide {
   readonly side: Side;
   readonly url: string;
   readonly problem: string;
-  /** Statements to run there, as far as the other side knows. */
+  /** Statements to run there, as far as the other side shows. */
   readonly byHand: readonly string[];
 }
 
-/** Something that could not be removed. */
+/** An object that could not be removed. */
 export interface CleanupFailure {
   readonly item: CleanupItem;
   readonly problem: string;

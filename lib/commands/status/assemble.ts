@@ -26,21 +26,21 @@ import type {
   SubscriptionStatus,
 } from "./report.ts";
 
-/** What a stream's part of the report is made from. */
+/** The facts about one stream. */
 export interface StreamInput {
   readonly name: string;
   readonly parts: NameParts;
-  /** Both readings of the source; undefined when it is out of reach. */
+  /** Both readings of the source; undefined if it is unreachable. */
   readonly source: { readonly before: SourceReading; readonly now: SourceReading } | undefined;
   readonly publications: readonly OwnedPublication[] | undefined;
-  /** Undefined when the target's database is out of reach, or there is none. */
+  /** Undefined if the target's database is unreachable or does not exist. */
   readonly target: TargetStatusFacts | undefined;
   readonly targetReachable: boolean;
-  /** The worker at the first reading; undefined when it is not known. */
+  /** The worker at the first reading; undefined if it is unknown. */
   readonly workerBefore: ApplierWorker | undefined;
 }
 
-/** One stream of the report. */
+/** Assembles one stream of the report. */
 export function streamStatus(input: StreamInput): StreamStatus {
   const { name, source, target } = input;
   const reading = source?.now.slots.find((each) => each.name === name);
@@ -88,7 +88,7 @@ function workerActivity(
   };
 }
 
-/** Whether nothing waits, or the target has confirmed something between the readings. */
+/** Whether nothing was pending, or the target has confirmed something between the readings. */
 function hasMoved(
   name: string,
   { before, now }: { readonly before: SourceReading; readonly now: SourceReading },
@@ -149,14 +149,14 @@ function subscriptionStatus(state: ApplierReading): SubscriptionStatus {
   };
 }
 
-/** Sequences that both sides have and that stand elsewhere. */
+/** Sequences of both sides whose values differ. */
 export function sequenceDifferences(
   source: StatusContents["sequences"],
   target: StatusContents["sequences"],
 ): readonly SequenceStatus[] {
-  const there = new Map(target.map((sequence) => [tableKey(sequence), sequence.lastValue]));
+  const onTarget = new Map(target.map((sequence) => [tableKey(sequence), sequence.lastValue]));
   return source.flatMap(({ schema, name, lastValue }) => {
-    const other = there.get(tableKey({ schema, name }));
+    const other = onTarget.get(tableKey({ schema, name }));
     return other === undefined || other === lastValue ? [] : [{
       schema,
       name,

@@ -1,5 +1,5 @@
 /**
- * From facts to states and findings. Pure.
+ * From facts to findings. Pure.
  *
  * @module
  */
@@ -16,18 +16,18 @@ import type {
   StreamStatus,
 } from "./report.ts";
 
-/** Slots with less time than this are told. */
+/** A slot with less time than this is reported. */
 const riskHours = 24;
-/** Slots with less time than this are a problem. */
+/** A slot with less time than this is a problem. */
 const urgentHours = 1;
-/** A slot that is further behind does not move on as fast as WAL is written. */
-const stayingSeconds = 60;
-/** Slots with less room than this part of what they may keep are told. */
+/** A slot that lags more than this does not keep up with the WAL being written. */
+const keepsUpSeconds = 60;
+/** A slot with less than this fraction of its allowed WAL left is reported. */
 const riskFraction = 0.25;
-/** A slot that nobody reads and that keeps more than this is told. */
+/** An inactive slot that retains more than this is reported. */
 const idleRetainedBytes = 1024 ** 3;
 
-/** Everything about one stream that somebody should look at. */
+/** Everything about one stream that needs attention. */
 export function streamFindings(
   stream: StreamStatus,
   { database, isPublicationKnown }: {
@@ -47,47 +47,47 @@ export function streamFindings(
   const states: Partial<Record<StreamState, StatusFinding>> = {
     "lost": finding("slot-lost", "source", [
       "problem",
-      `the server has given the slot up (${
+      `the server has invalidated the slot (${
         slot?.invalidationReason ?? "wal_status is lost"
       }): changes are missing on the target`,
-      "sync --resnapshot copies the tables again; raise max_slot_wal_keep_size before",
+      "raise max_slot_wal_keep_size, then copy the tables again with sync --resnapshot",
     ]),
     "no-slot": finding("slot-missing", "source", [
       "problem",
-      "the subscription's slot is not there: changes since it was dropped are missing on the target",
-      "sync --resnapshot copies the tables again",
+      "the subscription's slot does not exist: changes since it was dropped are missing on the target",
+      "copy the tables again with sync --resnapshot",
     ]),
     "no-subscription": finding("subscription-missing", "target", [
       "problem",
-      "nobody reads the slot, which keeps WAL on the source: init still runs, or was interrupted",
-      "sync takes the slot over; cleanup removes it",
+      "the slot has no subscription and retains WAL on the source: init is still running, or was interrupted",
+      "sync creates the subscription; cleanup removes the slot",
     ]),
     "detached": finding("subscription-detached", "target", [
       "problem",
-      "the subscription was taken off its slot (slot_name = NONE)",
-      "cleanup removes it",
+      "the subscription was detached from its slot (slot_name = NONE)",
+      "remove it with cleanup",
     ]),
     "disabled": finding("subscription-disabled", "target", [
       "problem",
-      "the subscription is disabled; the slot keeps WAL on the source meanwhile",
-      `ALTER SUBSCRIPTION ${quoted} ENABLE; or sync`,
+      "the subscription is disabled, and the slot retains WAL on the source",
+      `run sync, or ALTER SUBSCRIPTION ${quoted} ENABLE;`,
     ]),
     "failing": finding("apply-failing", "target", [
       "problem",
       (errors > 0 ? plural(errors, "apply error") : "errors are not counted before version 15") +
       (subscription?.enabled === false
         ? "; the last one has disabled the subscription"
-        : "; the worker starts again and again, and nothing is applied"),
-      "sync shows the transaction and what is in its way, the target's log the error; remove the cause, or leave the transaction out with sync --skip-lsn",
+        : "; the worker keeps restarting, and nothing is applied"),
+      "sync shows the transaction and the conflict, the target's log the error; remove the cause, or skip the transaction with sync --skip-lsn",
     ]),
     "stopped": finding("apply-stopped", "target", [
       "problem",
-      "no apply worker runs: it meets an error, cannot reach the source, or workers are used up",
-      "sync shows the transaction and what is in its way, the target's log the error; max_logical_replication_workers and max_worker_processes limit the workers",
+      "no apply worker is running: it fails, cannot reach the source, or no worker slot is free",
+      "sync shows the transaction and the conflict, the target's log the error; max_logical_replication_workers and max_worker_processes limit the workers",
     ]),
     "blocked": finding("apply-blocked", "target", [
       "warning",
-      `the apply worker waits for a lock of ${
+      `the apply worker is waiting for a lock held by ${
         (subscription?.blockedBy ?? []).map(({ pid, user, application, transactionSeconds }) =>
           `pid ${pid}` +
           (user === null ? "" : ` (${[user, application].filter(Boolean).join(", ")}` +
@@ -96,7 +96,7 @@ export function streamFindings(
               : `, ${formatDuration(transactionSeconds * 1000)} in its transaction)`))
         ).join(", ")
       }`,
-      "end that transaction, or wait",
+      "end that transaction, or wait for it",
     ]),
   };
   const own = states[state];
@@ -105,16 +105,16 @@ export function streamFindings(
   if (slot !== null && isPublicationKnown && publication === null) {
     findings.push(finding("publication-missing", "source", [
       "problem",
-      `publication ${quoted} is not there: the walsender fails at the next change`,
-      "sync makes it again where it can; else start over",
+      `publication ${quoted} does not exist: the walsender fails at the next change`,
+      "copy the tables again with sync --resnapshot",
     ]));
   }
   const unready = subscription?.tables.filter((table) => table.state !== "ready") ?? [];
   if (unready.length > 0) {
     findings.push(finding("tables-not-ready", "target", [
       "problem",
-      `${plural(unready.length, "table")} not ready: the server copies on its own`,
-      "wait; see the list of tables",
+      `${plural(unready.length, "table")} not ready: the server is copying rows itself`,
+      "wait until the copy has finished",
     ]));
   }
   const conflicts = Object.entries(subscription?.conflicts ?? {});
@@ -122,14 +122,14 @@ export function streamFindings(
     findings.push(finding("conflicts", "target", [
       "warning",
       `conflicts: ${conflicts.map(([kind, count]) => `${kind} ${count}`).join(", ")}`,
-      "somebody else writes to the target, or rows differ: the target's log names table and key; verify finds the rows",
+      "another client writes to the target, or rows differ: the target's log shows table and key; verify finds the rows",
     ]));
   }
   if (errors > 0 && state !== "failing") {
     findings.push(finding("apply-errors", "target", [
       "warning",
-      `${plural(errors, "apply error")} since statistics were reset`,
-      "the target's log names table and key; a lost connection counts too",
+      `${plural(errors, "apply error")} since the statistics were reset`,
+      "the target's log shows table and key; lost connections count as well",
     ]));
   }
   return findings;
@@ -150,7 +150,7 @@ function riskFindings(
 ): readonly StatusFinding[] {
   const { walStatus, safeWalBytes, retainedBytes, hoursUntilLost: hours } = slot;
   const remedy =
-    "let the target catch up, or raise max_slot_wal_keep_size on the source while its disk allows it";
+    "let the target catch up, or raise max_slot_wal_keep_size on the source if its disk has room";
   if (walStatus === "unreserved") {
     return [finding("slot-at-risk", "source", [
       "problem",
@@ -161,30 +161,30 @@ function riskFindings(
   const fraction = safeWalBytes === null || retainedBytes === null
     ? 1
     : safeWalBytes / Math.max(1, safeWalBytes + retainedBytes);
-  // a slot that keeps up moves on with the WAL, however fast that is written
-  const stays = !slot.active || (lagSeconds ?? 0) > stayingSeconds;
-  const soon = stays && hours !== null && hours < riskHours;
+  // a slot that keeps up is not at risk, however fast WAL is written
+  const fallsBehind = !slot.active || (lagSeconds ?? 0) > keepsUpSeconds;
+  const soon = fallsBehind && hours !== null && hours < riskHours;
   if (safeWalBytes !== null && (soon || fraction < riskFraction)) {
     const time = hours === null ? "" : `, ${formatDuration(hours * 3_600_000)} at the current rate`;
     return [finding("slot-at-risk", "source", [
       hours !== null && hours < urgentHours && fraction < riskFraction ? "problem" : "warning",
-      `the slot is lost when ${formatBytes(safeWalBytes)} more WAL are written${time}`,
+      `the slot is lost after another ${formatBytes(safeWalBytes)} of WAL${time}`,
       remedy,
     ])];
   }
   if (!slot.active && (retainedBytes ?? 0) > idleRetainedBytes && state !== "no-subscription") {
     return [finding("slot-inactive", "source", [
       "warning",
-      `nobody reads the slot, and it keeps ${
+      `the slot is inactive and retains ${
         formatBytes(retainedBytes ?? 0)
       } of WAL on the source's disk`,
-      "see to it that the subscription runs, or remove it with cleanup",
+      "get the subscription running, or remove it with cleanup",
     ])];
   }
   return [];
 }
 
-/** Drift as findings. */
+/** Turns drift into findings. */
 export function driftFindings(
   drift: readonly Drift[],
   database: string | null,
@@ -203,7 +203,7 @@ export function driftFindings(
 /** Objects listed in one finding. */
 const maxSetAside = 5;
 
-/** Objects that `init` set aside and no later run has created. */
+/** Reports objects that `init` set aside and no later run has created. */
 export function setAsideFindings(
   objects: readonly string[],
   database: string | null,
@@ -224,7 +224,7 @@ export function setAsideFindings(
   }];
 }
 
-/** That a server is out of reach, or that there is nothing to see. */
+/** Reports unreachable servers, or the absence of replication. */
 export function serverFindings(
   { source, target, databases }: {
     readonly source: ServerStatus;
@@ -241,10 +241,10 @@ export function serverFindings(
       side,
       database: null,
       stream: null,
-      message: `the ${side} is out of reach: ${server.problem ?? "no answer"}`,
+      message: `the ${side} is unreachable: ${server.problem ?? "no answer"}`,
       remedy: side === "source"
-        ? "lag and slots cannot be told until it is back"
-        : "workers and errors cannot be told until it is back; the slots keep WAL meanwhile",
+        ? "lag and slots are unknown until it is back"
+        : "workers and errors are unknown until it is back; meanwhile the slots retain WAL",
     });
   }
   if (databases.length === 0 && findings.length === 0) {
@@ -254,8 +254,8 @@ export function serverFindings(
       side: "source",
       database: null,
       stream: null,
-      message: "there is no replication between these servers",
-      remedy: "init --enable-sync sets it up",
+      message: "no replication exists between these servers",
+      remedy: "set it up with init --enable-sync",
     });
   }
   return findings;
@@ -267,10 +267,7 @@ export function sortFindings(findings: readonly StatusFinding[]): readonly Statu
   return [...findings].sort((a, b) => rank(a) - rank(b));
 }
 
-/**
- * Whether all is well and within the limits; else every reason. Lag that cannot be told is no lag
- * within limits.
- */
+/** Whether no finding is a problem and lag is within the limits. Unknown lag is not. */
 export function checkStatus(
   { databases, findings }: StatusReport,
   { maxLagBytes, maxLagSeconds }: StatusLimits,
@@ -285,14 +282,14 @@ export function checkStatus(
       if (maxLagBytes !== undefined && (lagBytes ?? Infinity) > maxLagBytes) {
         reasons.push(
           lagBytes === null
-            ? `${where}: the lag in bytes cannot be told`
+            ? `${where}: the lag in bytes is unknown`
             : `${where}: ${formatBytes(lagBytes)} behind, more than ${formatBytes(maxLagBytes)}`,
         );
       }
       if (maxLagSeconds !== undefined && (lagSeconds ?? Infinity) > maxLagSeconds) {
         reasons.push(
           lagSeconds === null
-            ? `${where}: the lag in seconds cannot be told`
+            ? `${where}: the lag in seconds is unknown`
             : `${where}: ${formatDuration(lagSeconds * 1000)} behind, more than ${
               formatDuration(maxLagSeconds * 1000)
             }`,

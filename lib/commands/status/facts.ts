@@ -1,5 +1,5 @@
 /**
- * What is asked of each side for one report.
+ * What `status` reads from each side for one report.
  *
  * @module
  */
@@ -30,14 +30,14 @@ import {
   type TableShape,
 } from "../../replication/internal.ts";
 
-/** The source's server. */
+/** Facts about the source's server. */
 export interface SourceServer {
   readonly serverVersion: number;
   readonly systemIdentifier: string | undefined;
   readonly reading: SourceReading;
 }
 
-/** The target's server. */
+/** Facts about the target's server. */
 export interface TargetServer {
   readonly serverVersion: number;
   readonly systemIdentifier: string | undefined;
@@ -46,23 +46,23 @@ export interface TargetServer {
   readonly workers: ReadonlyMap<string, ApplierWorker>;
 }
 
-/** What is compared between the sides; costs more than the rest. */
+/** What is compared between the sides, which costs more to read than the rest. */
 export interface StatusContents {
   readonly shapes: readonly TableShape[];
   readonly types: readonly ReplicatedTypeShape[];
   readonly sequences: readonly SequenceValue[];
 }
 
-/** A database of the source. */
+/** Facts about a database of the source. */
 export interface SourceStatusFacts {
   readonly publications: readonly OwnedPublication[];
   readonly published: readonly PublishedShape[];
 }
 
-/** A database of the target. */
+/** Facts about a database of the target. */
 export interface TargetStatusFacts {
   readonly appliers: readonly ApplierReading[];
-  /** Objects that `init` could not create and no later run has, without comments and the like. */
+  /** Objects that `init` set aside and no later run has created, without their attributes. */
   readonly setAside: readonly string[];
 }
 
@@ -75,7 +75,7 @@ export async function readSourceServer(session: Session, atMs: number): Promise<
   };
 }
 
-/** Reads which subscriptions the target's databases have. */
+/** Reads the appliers of the target's server. */
 export async function readTargetServer(session: Session): Promise<TargetServer> {
   return {
     serverVersion: session.serverVersion,
@@ -85,7 +85,7 @@ export async function readTargetServer(session: Session): Promise<TargetServer> 
   };
 }
 
-/** Reads what is published. */
+/** Reads the publications of a database. */
 export async function readSourceStatus(session: Session): Promise<SourceStatusFacts> {
   return {
     publications: await listOwnedPublications(session),
@@ -93,7 +93,7 @@ export async function readSourceStatus(session: Session): Promise<SourceStatusFa
   };
 }
 
-/** Reads subscriptions and their workers. */
+/** Reads the appliers of a database. */
 export async function readTargetStatus(session: Session): Promise<TargetStatusFacts> {
   return {
     appliers: await readAppliers(session),
@@ -102,7 +102,7 @@ export async function readTargetStatus(session: Session): Promise<TargetStatusFa
   };
 }
 
-/** Reads tables and sequences of either side. */
+/** Reads tables, types and sequences of a database of either side. */
 export async function readStatusContents(session: Session): Promise<StatusContents> {
   const sequences = (await listSequences(session)).filter(({ readable, isUnlogged }) =>
     readable && !isUnlogged

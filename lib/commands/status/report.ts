@@ -1,7 +1,7 @@
 /**
- * What `status` returns: plain data. What cannot be told is `null`. Sizes are bytes; LSNs are texts
- * as PostgreSQL writes them. `docs/guides/status.md` explains every field,
- * `docs/reference/status.schema.json` has the form.
+ * What `status` returns: plain data. Unknown values are `null`, sizes are bytes, LSNs are text as
+ * PostgreSQL prints them. `docs/guides/status.md` explains every field,
+ * `docs/reference/status.schema.json` is the schema.
  *
  * @module
  */
@@ -10,30 +10,30 @@ import type { StreamState, TableState } from "../../replication/internal.ts";
 
 export type { StreamState };
 
-/** Where all our streams of changes stand. */
+/** The status of all streams between two servers. */
 export interface StatusReport {
-  /** Of this form. */
+  /** The version of this format. */
   readonly formatVersion: 1;
-  /** When it was read, ISO. */
+  /** The time of the reading, ISO. */
   readonly at: string;
   readonly source: ServerStatus;
   readonly target: ServerStatus;
-  /** The source's WAL; null when the source is out of reach. */
+  /** The source's WAL; null if the source is unreachable. */
   readonly wal: WalStatusReport | null;
   readonly databases: readonly DatabaseStatus[];
-  /** Everything that somebody should look at, worst first. */
+  /** Everything that needs attention, problems first. */
   readonly findings: readonly StatusFinding[];
-  /** No finding is a problem. */
+  /** Whether no finding is a problem. */
   readonly healthy: boolean;
 }
 
 /** One of the two servers. */
 export interface ServerStatus {
-  /** Without password. */
+  /** The URL without its password. */
   readonly url: string;
   readonly reachable: boolean;
   readonly version: string | null;
-  /** Why it is out of reach. */
+  /** Why it is unreachable. */
   readonly problem: string | null;
 }
 
@@ -44,37 +44,34 @@ export interface WalStatusReport {
   readonly bytesPerSecond: number | null;
 }
 
-/** One database with all of its streams. */
+/** One database with all its streams. */
 export interface DatabaseStatus {
   /** Its name on the source. */
   readonly source: string | null;
   /** Its name on the target. */
   readonly target: string | null;
-  /** One for each epoch: tables copied under a later snapshot have a stream of their own. */
+  /** One per snapshot generation: tables copied under a later snapshot have their own stream. */
   readonly streams: readonly StreamStatus[];
-  /** What DDL has changed on one side; null when it cannot be compared. */
+  /** What DDL has changed on one side; null if it cannot be compared. */
   readonly drift: readonly DriftStatus[] | null;
-  /** Sequences that differ; null when they cannot be compared. They are set at the cutover. */
+  /** Sequences that differ; null if they cannot be compared. The cutover sets them. */
   readonly sequences: readonly SequenceStatus[] | null;
-  /**
-   * Objects that `init` set aside and that are still to be created; null when the target is out of
-   * reach.
-   */
+  /** Objects that `init` set aside, still to be created; null if the target is unreachable. */
   readonly setAside: readonly string[] | null;
 }
 
 /** A slot, its publication and its subscription. */
 export interface StreamStatus {
-  /** All three have it. */
+  /** The name of slot, publication and subscription. */
   readonly name: string;
   readonly epoch: number;
   readonly createdAt: string | null;
   readonly state: StreamState;
   readonly lagBytes: number | null;
-  /** 0 when nothing waits. */
+  /** 0 if nothing is pending. */
   readonly lagSeconds: number | null;
   readonly appliedBytesPerSecond: number | null;
-  /** Until nothing waits, at these rates. */
+  /** Time until nothing is pending, at these rates. */
   readonly catchUpSeconds: number | null;
   readonly slot: SlotStatus | null;
   readonly publication: PublicationStatus | null;
@@ -87,11 +84,11 @@ export interface SlotStatus {
   readonly activePid: number | null;
   readonly restartLsn: string | null;
   readonly confirmedFlushLsn: string | null;
-  /** WAL that it keeps on the source's disk. */
+  /** WAL that it retains on the source's disk. */
   readonly retainedBytes: number | null;
   /** `reserved`, `extended`, `unreserved` or `lost`. 13+ */
   readonly walStatus: string | null;
-  /** WAL that may be written before it can be lost; null: no limit. 13+ */
+  /** WAL that can be written before it may be lost; null without a limit. 13+ */
   readonly safeWalBytes: number | null;
   readonly hoursUntilLost: number | null;
   readonly invalidationReason: string | null;
@@ -110,21 +107,21 @@ export interface SubscriptionStatus {
   readonly publications: readonly string[];
   readonly workerPid: number | null;
   readonly receivedLsn: string | null;
-  /** What the worker has reported to the source as applied. */
+  /** The position that the worker has reported to the source as applied. */
   readonly appliedLsn: string | null;
-  /** Since the last message from the source that the worker has taken. */
+  /** Time since the worker received its last message from the source. */
   readonly silenceSeconds: number | null;
-  /** Since statistics were reset. 15+ */
+  /** Apply errors since the statistics were reset. 15+ */
   readonly applyErrors: number | null;
   readonly syncErrors: number | null;
   /** By kind. 18+ */
   readonly conflicts: Readonly<Record<string, number>>;
-  /** Sessions whose locks hold it up. */
+  /** Sessions whose locks the worker waits for. */
   readonly blockedBy: readonly BlockerStatus[];
   readonly tables: readonly SubscribedTableStatus[];
 }
 
-/** A session that holds the worker up. */
+/** A session whose lock the worker waits for. */
 export interface BlockerStatus {
   readonly pid: number;
   readonly user: string | null;
@@ -140,7 +137,7 @@ export interface SubscribedTableStatus {
   readonly lsn: string | null;
 }
 
-/** An object that both sides do not have alike. */
+/** An object that differs between the sides. */
 export interface DriftStatus {
   readonly kind: string;
   readonly schema: string;
@@ -149,20 +146,20 @@ export interface DriftStatus {
   readonly message: string;
 }
 
-/** A sequence that stands elsewhere. */
+/** A sequence whose value differs on the target. */
 export interface SequenceStatus {
   readonly schema: string;
   readonly name: string;
-  /** Its value, in digits: it may exceed what JSON numbers can hold. */
+  /** Its value as text, because it may exceed the range of JSON numbers. */
   readonly source: string;
   readonly target: string;
   /** How far the target is behind. */
   readonly distance: number;
 }
 
-/** Something to look at. */
+/** Something that needs attention. */
 export interface StatusFinding {
-  /** Stable name for scripts: `slot-at-risk`. */
+  /** A stable identifier for scripts, such as `slot-at-risk`. */
   readonly id: string;
   /** `problem` makes `--check` fail. */
   readonly severity: "problem" | "warning";
@@ -173,13 +170,13 @@ export interface StatusFinding {
   readonly remedy: string;
 }
 
-/** What `--check` asks for. */
+/** The limits of `--check`. */
 export interface StatusLimits {
   readonly maxLagBytes: number | undefined;
   readonly maxLagSeconds: number | undefined;
 }
 
-/** What `--check` says. */
+/** The result of `--check`. */
 export interface StatusCheck {
   readonly ok: boolean;
   readonly reasons: readonly string[];

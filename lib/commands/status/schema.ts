@@ -1,5 +1,5 @@
 /**
- * The form of the report as a JSON Schema; `docs/reference/status.schema.json` is made from this.
+ * The schema of the status report; `docs/reference/status.schema.json` is generated from it.
  *
  * @module
  */
@@ -13,10 +13,10 @@ const lsn = z.string().regex(/^[0-9A-F]+\/[0-9A-F]+$/).nullable();
 const count = z.int().min(0);
 
 const server = z.strictObject({
-  url: z.string().meta({ description: "Without password." }),
+  url: z.string().meta({ description: "The URL without its password." }),
   reachable: z.boolean(),
   version: text,
-  problem: text.meta({ description: "Why it is out of reach." }),
+  problem: text.meta({ description: "Why it is unreachable." }),
 });
 
 const slot = z.strictObject({
@@ -24,12 +24,12 @@ const slot = z.strictObject({
   activePid: z.int().nullable(),
   restartLsn: lsn,
   confirmedFlushLsn: lsn,
-  retainedBytes: nullable(bytes).meta({ description: "WAL that it keeps on the source's disk." }),
+  retainedBytes: nullable(bytes).meta({ description: "WAL that it retains on the source's disk." }),
   walStatus: z.enum(walStatuses).nullable().meta({
     description: "13+",
   }),
   safeWalBytes: z.number().nullable().meta({
-    description: "WAL that may be written before it can be lost; null: no limit. 13+",
+    description: "WAL that can be written before it may be lost; null without a limit. 13+",
   }),
   hoursUntilLost: nullable(z.number().min(0)),
   invalidationReason: text,
@@ -93,7 +93,7 @@ const database = z.strictObject({
     distance: z.number(),
   })).nullable(),
   setAside: z.array(z.string()).nullable().meta({
-    description: "Objects that init set aside and that are still to be created.",
+    description: "Objects that init set aside, still to be created.",
   }),
 });
 
@@ -108,7 +108,7 @@ const report = z.strictObject({
   }).nullable(),
   databases: z.array(database),
   findings: z.array(z.strictObject({
-    id: z.string().meta({ description: "Stable name for scripts." }),
+    id: z.string().meta({ description: "Stable identifier for scripts." }),
     severity: z.enum(["problem", "warning"]),
     side: z.enum(["source", "target"]),
     database: text,
@@ -127,7 +127,7 @@ export function statusJsonSchema(): Readonly<Record<string, unknown>> {
   return { title: "postgres-seren-replicator status", ...z.toJSONSchema(report) };
 }
 
-/** What does not fit the form, one line each; empty when all of it does. */
+/** Where a document violates the schema, one line each; empty if it conforms. */
 export function statusFormProblems(document: unknown): readonly string[] {
   const result = report.safeParse(document);
   return result.success

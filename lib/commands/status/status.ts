@@ -1,5 +1,5 @@
 /**
- * `status`: where every stream of changes between two servers stands.
+ * `status`: the state of every stream between two servers.
  *
  * @module
  */
@@ -50,29 +50,33 @@ export { checkStatus } from "./evaluate.ts";
 export { prometheusMetrics } from "./prometheus.ts";
 export * from "./report.ts";
 
-/** What `status` looks at. */
+/** What `status` takes. */
 export interface StatusOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
-  /** By their names on the source; all when nothing is named. */
+  /** Databases by their names on the source; all by default. */
   readonly databases: Pick<DatabaseSelection, "include" | "exclude">;
-  /** How long to look at rates when there was no look before. Default: 1 s. */
+  /**
+   * How long to measure rates before the first report, in milliseconds.
+   *
+   * @default 1000
+   */
   readonly sampleMs?: number;
-  /** The moment, for the report. */
+  /** The clock for the report's timestamp. */
   readonly now: () => Date;
 }
 
-/** One look. See {@linkcode StatusMonitor}. */
+/** Reads the status once. See {@linkcode StatusMonitor}. */
 export async function status(options: StatusOptions, context: RunContext): Promise<StatusReport> {
   await using monitor = new StatusMonitor(prepareEndpoints(options, context.events), context);
   return await monitor.read();
 }
 
 const defaultSampleMs = 1_000;
-/** Comparing tables and sequences costs more than looking at positions. */
+/** Comparing tables and sequences costs more than reading positions. */
 const contentsEveryMs = 10_000;
 
-/** What is compared of one pair of databases, and when it was read. */
+/** What was compared of one pair of databases, and when it was read. */
 interface Compared {
   readonly atMs: number;
   readonly source: StatusContents;
@@ -81,9 +85,8 @@ interface Compared {
 }
 
 /**
- * Looks at both servers as often as it is asked, over sessions that stay open; a side that is out
- * of reach is reported, and tried again at the next look. Only reads. Rates are those since the
- * look before.
+ * Reads the status repeatedly, over sessions that stay open. An unreachable side is reported, and
+ * tried again by the next reading. Only reads. Rates are measured since the previous reading.
  *
  * States: open → disposed.
  *
@@ -107,25 +110,25 @@ export class StatusMonitor implements AsyncDisposable {
   }
 
   /**
-   * Looks once.
+   * Reads the status.
    *
-   * @throws ServerError when a server refuses to tell; a side that is out of reach is no error
+   * @throws ServerError if a server rejects a query; an unreachable side is not an error
    */
   async read(): Promise<StatusReport> {
-    if (this.#before === undefined) await this.#look();
+    if (this.#before === undefined) await this.#readFirst();
     const [source, target] = await Promise.all([
       this.#source.ask(undefined, (session) => readSourceServer(session, performance.now())),
       this.#target.ask(undefined, readTargetServer),
     ]);
-    const looked: Looked = {
+    const readings: Readings = {
       source,
       target,
       before: source.reached ? this.#before ?? source.value.reading : undefined,
     };
     const databases: DatabaseStatus[] = [];
     const findings: StatusFinding[] = [];
-    for (const pair of await this.#pairs(looked)) {
-      const { status, drift } = await this.#database(pair, looked);
+    for (const pair of await this.#pairs(readings)) {
+      const { status, drift } = await this.#database(pair, readings);
       databases.push(status);
       const database = status.source ?? status.target;
       const isPublicationKnown = pair.sourceFacts !== undefined;
@@ -139,11 +142,11 @@ export class StatusMonitor implements AsyncDisposable {
     }
     if (source.reached) this.#before = source.value.reading;
     if (target.reached) this.#workersBefore = target.value.workers;
-    return this.#report(looked, databases, findings);
+    return this.#report(readings, databases, findings);
   }
 
-  /** The first reading, that rates need. */
-  async #look(): Promise<void> {
+  /** Takes the first reading, which rates need. */
+  async #readFirst(): Promise<void> {
     const [first, workers] = await Promise.all([
       this.#source.ask(undefined, (session) => readSourceServer(session, performance.now())),
       this.#target.ask(undefined, readApplierWorkers),
@@ -155,7 +158,7 @@ export class StatusMonitor implements AsyncDisposable {
   }
 
   #report(
-    { source, target, before }: Looked,
+    { source, target, before }: Readings,
     databases: readonly DatabaseStatus[],
     found: readonly StatusFinding[],
   ): StatusReport {
@@ -180,11 +183,8 @@ export class StatusMonitor implements AsyncDisposable {
     };
   }
 
-  /**
-   * Databases that belong together, with the streams between them. Streams of other servers are
-   * left out.
-   */
-  async #pairs({ source, target }: Looked): Promise<readonly Pair[]> {
+  /** Pairs of databases with the streams between them, without streams of other servers. */
+  async #pairs({ source, target }: Readings): Promise<readonly Pair[]> {
     const targets = new Map<string, TargetStatusFacts | undefined>();
     const sources = new Map<string, SourceStatusFacts | undefined>();
     const streams = new Map<string, { source?: string | undefined; target?: string }>();
@@ -221,7 +221,7 @@ export class StatusMonitor implements AsyncDisposable {
       const descriptor = describedBy(name) ??
         facts?.publications.find((each) => each.name === name)?.descriptor;
       if (parts === undefined || isForeign(descriptor, { source, target })) continue;
-      if (!this.#isWanted(places.source ?? places.target)) continue;
+      if (!this.#isSelected(places.source ?? places.target)) continue;
       // a slot without a subscription belongs to the database that its publication names
       const onTarget = places.target ?? descriptor?.target.database;
       const key = JSON.stringify([places.source, onTarget]);
@@ -237,7 +237,7 @@ export class StatusMonitor implements AsyncDisposable {
     return [...pairs.values()].sort((a, b) => (a.source ?? "") < (b.source ?? "") ? -1 : 1);
   }
 
-  #isWanted(database: string | undefined): boolean {
+  #isSelected(database: string | undefined): boolean {
     const { include, exclude } = this.#options.databases;
     const named = (list: readonly string[]) =>
       list.some((text) => {
@@ -249,9 +249,9 @@ export class StatusMonitor implements AsyncDisposable {
 
   async #database(
     pair: Pair,
-    { source, target, before }: Looked,
+    { source, target, before }: Readings,
   ): Promise<{ readonly status: DatabaseStatus; readonly drift: readonly Drift[] }> {
-    const readings = source.reached && before !== undefined
+    const sourceReadings = source.reached && before !== undefined
       ? { before, now: source.value.reading }
       : undefined;
     const streams = pair.streams.toSorted((a, b) => a.parts.epoch - b.parts.epoch)
@@ -259,7 +259,7 @@ export class StatusMonitor implements AsyncDisposable {
         const stream = streamStatus({
           name,
           parts,
-          source: readings,
+          source: sourceReadings,
           publications: pair.sourceFacts?.publications,
           target: pair.targetFacts,
           targetReachable: target.reached &&
@@ -337,13 +337,13 @@ export class StatusMonitor implements AsyncDisposable {
   }
 }
 
-interface Looked {
+interface Readings {
   readonly source: Reachable<SourceServer>;
   readonly target: Reachable<TargetServer>;
   readonly before: SourceReading | undefined;
 }
 
-/** A database of the source and one of the target, with what goes on between them. */
+/** A database of the source and one of the target, with the streams between them. */
 interface Pair {
   readonly source: string | undefined;
   readonly target: string | undefined;
@@ -353,12 +353,11 @@ interface Pair {
 }
 
 /**
- * Whether the stream goes from or to another server: told by system identifiers, where both may be
- * read.
+ * Whether the stream belongs to another server, by system identifiers if the role may read them.
  */
 function isForeign(
   descriptor: ScopeComment | undefined,
-  { source, target }: Pick<Looked, "source" | "target">,
+  { source, target }: Pick<Readings, "source" | "target">,
 ): boolean {
   if (descriptor === undefined) return false;
   const differs = (
@@ -380,7 +379,7 @@ function descriptorsOf(
   );
 }
 
-/** The rules that the streams were begun with. */
+/** The rules that the streams were started with. */
 function rulesOf(pair: Pair): TableRules {
   return rulesFromWords(descriptorsOf(pair)[0]?.words ?? []);
 }

@@ -1,5 +1,5 @@
 /**
- * Which tables are to be copied again, or for the first time.
+ * Which tables to copy again, or to add.
  *
  * @module
  */
@@ -14,14 +14,14 @@ import {
 import type { CopyAction } from "../shared/run.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 
-/** Tables of a database that are to be copied. */
+/** The tables of a database to copy. */
 export interface ChosenTables {
   readonly situation: ReplicationStatus;
   readonly tables: readonly Table[];
 }
 
 /**
- * Finds the tables by their patterns.
+ * Selects tables by patterns.
  *
  * @throws UsageError with every pattern that matches nothing
  */
@@ -46,7 +46,7 @@ export function chooseTables(
       ? situation.appeared
       : situation.tables.filter((table) => !situation.appeared.includes(table)),
   }));
-  // a new partition is also meant by the name of the partitioned table that it is in
+  // the name of a partitioned table selects its new partitions
   const matches = (situation: ReplicationStatus, table: Table, pattern: TablePattern) =>
     [table, ...(areNew && table.partitionRoot !== undefined ? [table.partitionRoot] : [])].some((
       { schema, name },
@@ -55,7 +55,7 @@ export function chooseTables(
     if (
       offered.some(({ situation, tables }) => tables.some((t) => matches(situation, t, pattern)))
     ) continue;
-    const places = offered.flatMap(({ situation, tables }) =>
+    const names = offered.flatMap(({ situation, tables }) =>
       tables.map(({ schema, name }) => ({ database: situation.source.database, schema, name }))
     );
     problems.push({
@@ -63,8 +63,8 @@ export function chooseTables(
       message: `"${text}" matches no table ${
         areNew
           ? "that is new on the source and missing on the target"
-          : "that is on both sides and follows the rules"
-      }${didYouMean(pattern, places)}`,
+          : "that exists on both sides and is included by the rules"
+      }${didYouMean(pattern, names)}`,
     });
   }
   if (problems.length > 0) throw new UsageError(problems);
@@ -78,8 +78,8 @@ export function chooseTables(
 
 function didYouMean(
   pattern: TablePattern,
-  places: readonly { readonly database: string; readonly schema: string; readonly name: string }[],
+  names: readonly { readonly database: string; readonly schema: string; readonly name: string }[],
 ): string {
-  const near = nearMisses(pattern, places);
+  const near = nearMisses(pattern, names);
   return near.length === 0 ? "" : `; did you mean ${near.join(" or ")}?`;
 }

@@ -1,6 +1,6 @@
 /**
- * Tables that are copied again, or for the first time, under a slot of their own, while all others
- * go on.
+ * Copies tables again, or for the first time, under a slot of their own, while all other tables
+ * keep replicating.
  *
  * @module
  */
@@ -56,24 +56,24 @@ import { finishTables, makeTables, type NewStructure, removeTables } from "./new
 import { hazardEvents, readHazards, refuseCertain } from "./report_hazards.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 
-/** Which tables, and with what. */
+/** What {@linkcode copyAgain} takes. */
 export interface CopyAgainOptions {
   readonly situation: ReplicationStatus;
   readonly tables: readonly Table[];
   readonly options: SyncOptions;
-  /** For tables that are new: their structure is dumped first. */
+  /** The tool that dumps the structure of new tables; undefined if the tables exist. */
   readonly tool: DumpTool | undefined;
   readonly recorder: Recorder;
   readonly signal: AbortSignal;
 }
 
 /**
- * Takes the tables out of their streams, begins a new one for them, copies their rows under its
- * snapshot, and lets the target follow.
+ * Removes the tables from their streams, starts a new stream for them, copies their rows under its
+ * snapshot, and hands over to an applier.
  *
- * States: in old streams → in none (their changes on the target have ended) → in a new one whose
- * rows are being copied → following. When it fails on the way the tables are in no stream, the new
- * one is undone, and the error says so.
+ * States: in old streams → in no stream (the target no longer applies their changes) → in a new
+ * stream, rows being copied → replicating. All of them are durable. If it fails, the new stream is
+ * undone, the tables are in no stream, and the error says so.
  */
 export async function copyAgain(work: CopyAgainOptions): Promise<void> {
   const { situation, options, signal, tool, recorder } = work;
@@ -82,15 +82,15 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
   await using to = await retry(() => openSession(target, { signal }), { signal });
   const settings = await copySettings(to, work);
   await refuseUnpublishable(work, { from, to });
-  const remembered = await takeOut(work, { from, to });
-  let begun: StreamStart | undefined;
+  const remembered = await removeFromStreams(work, { from, to });
+  let started: StreamStart | undefined;
   let structure: NewStructure | undefined;
   let stage: Stage = "copying";
   try {
-    begun = await begin(work, remembered);
-    await using _held = begun.snapshot;
+    started = await startCopyStream(work, remembered);
+    await using _held = started.snapshot;
     const making = tool === undefined ? undefined : {
-      ...{ situation, tables: work.tables, tool, start: begun, from, to, recorder, signal },
+      ...{ situation, tables: work.tables, tool, start: started, from, to, recorder, signal },
       actsAsReplica: "session_replication_role" in settings,
     };
     if (making !== undefined) {
@@ -98,9 +98,9 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
       structure = await makeTables(making);
       stage = "copying";
     }
-    await copyRows(work, { start: begun, to, settings });
+    await copyRows(work, { start: started, to, settings });
     if (making !== undefined && structure !== undefined) await finishTables(making, structure);
-    const { snapshot: _, ...start } = begun;
+    const { snapshot: _, ...start } = started;
     stage = "handing-over";
     await using _applier = await handOver({
       source: from,
@@ -113,7 +113,7 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
     });
   } catch (error) {
     const left = await withdraw(work, {
-      ...{ begun, structure, stage, error },
+      ...{ started, structure, stage, error },
       lost: to.isOpen ? undefined : to.processId,
     });
     throw explain(error, work, left);
@@ -121,40 +121,40 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
 }
 
 /**
- * What was under way. In the stages other than `copying` a lost connection leaves open what the
- * target has committed.
+ * What was running. Except while `copying`, a lost connection leaves open whether the target has
+ * committed.
  */
 type Stage = "making-tables" | "copying" | "handing-over";
 
-/** What is left of a copy that failed. */
+/** What a failed copy has left behind. */
 type Left =
   | { readonly kind: "nothing" }
-  /** The target has committed the subscription: all rows are in, and it takes what comes. */
+  /** The target has committed the subscription: all rows are copied, and it can apply changes. */
   | { readonly kind: "subscription"; readonly name: string }
-  /** The target did not say whether it has committed it: the slot stays for it. */
+  /** Whether the target has committed the subscription is unknown: the slot is kept for it. */
   | { readonly kind: "unknown"; readonly slot: string; readonly reason: string }
   | { readonly kind: "tables"; readonly reason: string }
   | { readonly kind: "stream"; readonly name: string; readonly reason: string };
 
 /**
- * Undoes what was begun, as far as the target confirms that it has not become a subscription: an
- * error may have come after the commit. May be interrupted and repeated. New tables that cannot be
- * removed keep their publication, by which the next run knows them.
+ * Undoes a failed copy, unless the target has already committed the subscription, which may have
+ * happened before the error. May be interrupted and repeated. New tables that cannot be removed
+ * keep their publication, by which the next run recognizes them.
  */
 async function withdraw(
   { situation }: CopyAgainOptions,
-  { begun, structure, stage, error, lost }: {
-    readonly begun: StreamStart | undefined;
+  { started, structure, stage, error, lost }: {
+    readonly started: StreamStart | undefined;
     readonly structure: NewStructure | undefined;
     readonly stage: Stage;
     readonly error: unknown;
-    /** The backend of a connection that broke: it may be about to commit. */
+    /** The backend of a broken connection, which may still commit. */
     readonly lost: number | undefined;
   },
 ): Promise<Left> {
-  if (begun === undefined) return { kind: "nothing" };
+  if (started === undefined) return { kind: "nothing" };
   const { source, target } = situation;
-  const { names } = begun;
+  const { names } = started;
   let isUnknown = stage === "handing-over";
   try {
     await using session = await retry(() => openSession(target), {
@@ -172,7 +172,7 @@ async function withdraw(
     if (!(failure instanceof ReplicatorError)) throw failure;
     const reason = failure.message;
     if (isUnknown) return { kind: "unknown", slot: names.slot, reason };
-    // the first reason is the one to report
+    // report the first reason
     await dropSlotApart(source, names.slot).catch(() => {});
     const mayHaveTables = structure !== undefined || stage === "making-tables";
     return mayHaveTables ? { kind: "tables", reason } : { kind: "nothing" };
@@ -186,7 +186,7 @@ async function withdraw(
   }
 }
 
-// by more than its process ID, which the server may have given to another session since
+// not by process ID alone, which the server may have reused
 const endStatement = `
   SELECT pg_catalog.pg_terminate_backend(old.pid)
     FROM pg_catalog.pg_stat_activity AS old
@@ -199,15 +199,15 @@ const endAttempts = 50;
 const endPauseMs = 200;
 
 /**
- * Ends a backend that a broken connection has left: from then on it commits nothing.
+ * Terminates the backend of a broken connection, so that it cannot commit any more.
  *
- * @throws ReplicatorError when it does not end
+ * @throws ReplicatorError if it does not end
  */
 async function endBackend(session: Session, processId: number): Promise<void> {
   for (let attempt = 1;; attempt++) {
     if ((await session.query(endStatement, [processId])).length === 0) return;
     if (attempt >= endAttempts) {
-      throw new ReplicatorError(`the tool's session ${processId} on the target does not end`, {
+      throw new ReplicatorError(`the tool's backend ${processId} on the target does not end`, {
         side: "target",
         object: `database ${session.endpoint.database}`,
       });
@@ -228,22 +228,24 @@ function explain(
   } again for them`;
   const [details, remedy] = left.kind === "subscription"
     ? [
-      [`all rows are in, and subscription ${left.name} exists, for ${copied}`],
-      "run sync again, which starts it",
+      [`all rows are copied, and the subscription ${left.name} exists, for ${copied}`],
+      "run sync again to start it",
     ]
     : left.kind === "unknown"
     ? [
       [
-        `whether the target has made the subscription is not known (${left.reason}), for ${copied}`,
-        `the slot ${left.slot} stays on the source for it, and keeps WAL there`,
+        `whether the target has created the subscription is unknown (${left.reason}), for ${copied}`,
+        `the slot ${left.slot} is kept for it and retains WAL on the source`,
       ],
-      "run sync again as soon as the target answers: it starts the subscription, or reports what to copy again",
+      "run sync again once the target is reachable: it starts the subscription, or reports what to copy again",
     ]
     : [
       [
-        `${plural(tables.length, "table")} follow no stream now: ${nameSome(tables)}`,
+        `${plural(tables.length, "table is", "tables are")} no longer replicated: ${
+          nameSome(tables)
+        }`,
         ...(left.kind === "tables"
-          ? [`they are incomplete on the target, and could not be removed: ${left.reason}`]
+          ? [`they are incomplete on the target and could not be removed: ${left.reason}`]
           : left.kind === "stream"
           ? [
             `slot and publication ${left.name} could not be removed from the source: ${left.reason}`,
@@ -262,7 +264,7 @@ function explain(
   });
 }
 
-/** What cannot be published, or would stop the stream later, is found while all is as it was. */
+/** Finds what cannot be published, or would stop the stream later, before anything is changed. */
 async function refuseUnpublishable(
   { situation, tables: wanted, options, recorder }: CopyAgainOptions,
   { from, to }: { readonly from: Session; readonly to: Session },
@@ -275,25 +277,29 @@ async function refuseUnpublishable(
   for (const event of hazardEvents(hazards, database)) recorder.events(event);
 }
 
-/** Ends what old streams do to the tables; gives what they remember of their replica identities. */
-async function takeOut(
+/**
+ * Removes the tables from existing streams.
+ *
+ * @returns the changed replica identities that those streams recorded
+ */
+async function removeFromStreams(
   { situation, tables, recorder, signal }: CopyAgainOptions,
   { from, to }: { readonly from: Session; readonly to: Session },
 ): Promise<readonly ChangedIdentity[]> {
-  const taken = new Set(tables.map((table) => tableKey(table)));
+  const leavingKeys = new Set(tables.map((table) => tableKey(table)));
   const remembered: ChangedIdentity[] = [];
   for (const stream of situation.streams) {
     const { publication, descriptor, name } = stream;
     const listed = publication?.tables ?? stream.subscription?.tables ?? [];
-    const leaving = listed.filter((table) => taken.has(tableKey(table)));
+    const leaving = listed.filter((table) => leavingKeys.has(tableKey(table)));
     const unfinished = stream.subscription === undefined && descriptor?.copiedAt === undefined;
     if (leaving.length === 0 && !(unfinished && listed.length === 0)) continue;
     remembered.push(
-      ...descriptor?.changedIdentities.filter((table) => taken.has(tableKey(table))) ?? [],
+      ...descriptor?.changedIdentities.filter((table) => leavingKeys.has(tableKey(table))) ?? [],
     );
     if (leaving.length === listed.length) {
       await removeStream(stream, { from, to, signal });
-      recorder.events({ kind: "info", message: `${name} has no tables any more and was removed` });
+      recorder.events({ kind: "info", message: `removed ${name}, which has no tables left` });
     } else await shrinkStream(stream, { leaving, from, to, signal });
   }
   return remembered;
@@ -312,7 +318,7 @@ async function removeStream(
     await applier.remove({ restoreIdentities: false });
   }
   if (slot !== undefined) await dropSlot(from, { name, signal });
-  // replica identities stay: the tables are about to be published again
+  // replica identities are kept: the tables are about to be published again
   await withoutEventTriggers(
     from,
     () => from.execute(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`),
@@ -333,14 +339,14 @@ async function shrinkStream(
   const kept = publication?.tables.filter((table) => !gone.has(tableKey(table))) ?? [];
   await keepTables(from, stream, kept);
   if (subscription === undefined) return;
-  // REFRESH asks for a subscription that is on; one that rests goes back to rest
+  // REFRESH requires an enabled subscription; a disabled one is disabled again afterwards
   await using applier = openApplier(to, { name, signal });
   if (!subscription.enabled) await applier.start();
   await applier.forgetRemovedTables();
   if (!subscription.enabled) await applier.stop();
 }
 
-function begin(
+function startCopyStream(
   { situation, tables, options, recorder, signal, tool }: CopyAgainOptions,
   remembered: readonly ChangedIdentity[],
 ): Promise<StreamStart> {
@@ -400,7 +406,7 @@ async function copyRows(
       target,
       targetSettings: settings,
       snapshot: start.snapshot,
-      // emptied already, and TRUNCATE would refuse where foreign keys point at them
+      // already emptied; TRUNCATE would fail for tables that foreign keys reference
       parts: planCopy(start.published, {
         sourceMajor: start.snapshot.session.majorVersion,
         encoding: planned.source.encoding,
@@ -422,7 +428,7 @@ async function copyRows(
   });
 }
 
-/** Empties tables at once; where foreign keys of other tables forbid TRUNCATE, row by row. */
+/** Empties tables with TRUNCATE, or with DELETE where foreign keys of other tables prevent it. */
 async function emptyTables(session: Session, tables: readonly TableName[]): Promise<void> {
   if (tables.length === 0) return;
   const names = tables.map(({ schema, name }) => `ONLY ${quoteQualified(schema, name)}`);
@@ -440,10 +446,10 @@ async function emptyTables(session: Session, tables: readonly TableName[]): Prom
 }
 
 /**
- * Rows that are copied must not fire triggers, nor foreign keys' checks. New tables get theirs
- * afterwards where the role may not switch them off.
+ * The session settings of a copy: copied rows must not fire triggers or foreign key checks. If the
+ * role cannot disable them, new tables get theirs after the copy.
  *
- * @throws ReplicatorError when the role may not, or triggers fire nevertheless
+ * @throws ReplicatorError if triggers of existing tables would fire
  */
 async function copySettings(
   session: Session,
@@ -486,8 +492,8 @@ function triggersFire(
     isReplica
       ? `triggers of ${
         names.join(", ")
-      } that are enabled ALWAYS or for REPLICA would fire for every row that is copied`
-      : `the role may not switch triggers off, and ${names.join(", ")} ${
+      } that are enabled ALWAYS or for REPLICA would fire for every copied row`
+      : `the role may not disable triggers, and ${names.join(", ")} ${
         names.length === 1 ? "has" : "have"
       } some`,
     {
@@ -496,8 +502,8 @@ function triggersFire(
       remedy: isReplica
         ? `run on the target: ${alter("DISABLE")} and enable them again after the cutover`
         : session.majorVersion >= 15
-        ? "as a superuser: GRANT SET ON PARAMETER session_replication_role TO the role; or connect as a superuser"
-        : "connect as a superuser, or the provider's admin role",
+        ? "run as a superuser: GRANT SET ON PARAMETER session_replication_role TO the role; or connect as a superuser"
+        : "connect as a superuser, or as the provider's admin role",
       exitCode: ExitCode.prerequisite,
     },
   );

@@ -1,5 +1,5 @@
 /**
- * What stands in the way of following, in words: what it means and what to do.
+ * What prevents streams from resuming, in words: what it means and what to do.
  *
  * @module
  */
@@ -23,13 +23,13 @@ import {
 } from "../../replication/internal.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 
-/** A stream that an error has stopped, with its databases. */
+/** A stream that an apply error has stopped, with its databases. */
 export interface FailedStream {
   readonly situation: ReplicationStatus;
   readonly stream: ReplicationStream;
 }
 
-/** Streams that an error has stopped, or that fail again and again. */
+/** Streams that an apply error has stopped, or that keep failing. */
 export function failedStreams(situations: readonly ReplicationStatus[]): readonly FailedStream[] {
   return situations.flatMap((situation) =>
     situation.verdicts.filter(({ stream, action }) =>
@@ -41,9 +41,9 @@ export function failedStreams(situations: readonly ReplicationStatus[]): readonl
 }
 
 /**
- * Throws everything that stands in the way, of all databases.
+ * Refuses if any stream of any database cannot resume.
  *
- * @throws ReplicatorError
+ * @throws ReplicatorError with every reason; nothing was changed
  */
 export async function refuseWhatCannotFollow(
   situations: readonly ReplicationStatus[],
@@ -56,7 +56,7 @@ export async function refuseWhatCannotFollow(
       if (lines.length === 0) return;
       refusals.push({ isFailing, lines: lines.map((line) => `${source.database}: ${line}`) });
     };
-    if (streams.length === 0) refuse(false, nothingThere(situation));
+    if (streams.length === 0) refuse(false, explainNoStream(situation));
     for (const verdict of verdicts) {
       if (verdict.action === "refuse" || verdict.action === "retry") {
         if (retrying && verdict.action === "retry") continue;
@@ -68,28 +68,28 @@ export async function refuseWhatCannotFollow(
     }
   }
   if (refusals.length === 0) return;
-  throw new ReplicatorError("replication cannot go on as it stands; nothing was changed", {
+  throw new ReplicatorError("replication cannot resume; nothing was changed", {
     details: refusals.flatMap(({ lines }) => lines),
     remedy: "docs/guides/sync.md explains every state",
-    // a worker that fails is what waiting for it would find out a moment later
+    // waiting for a failing worker would end the same way
     exitCode: refusals.every(({ isFailing }) => isFailing)
       ? ExitCode.unhealthy
       : ExitCode.prerequisite,
   });
 }
 
-function nothingThere({ wanted, others, target }: ReplicationStatus): string[] {
+function explainNoStream({ wanted, others, target }: ReplicationStatus): string[] {
   if (others.length === 0) {
     return [
-      `there is no slot of init --enable-sync: what was written on the source since ${target.database} was copied is nowhere kept, and following ` +
+      `no slot of init --enable-sync exists: changes on the source since ${target.database} was copied were not retained, and replicating ` +
       "from now on would leave a gap",
-      "  → sync --resnapshot '*' copies the rows again under a new slot; or start over with init --enable-sync",
+      "  → copy the rows again under a new slot with sync --resnapshot '*'; or start over with init --enable-sync",
     ];
   }
   return others.flatMap((other) => [
-    `what replicates from and to these databases has other rules (made ${other.createdAt}):`,
+    `a stream between these databases exists with other rules (created ${other.createdAt}):`,
     ...scopeDifferences({ wanted, there: other }).map((line) => `  ${line}`),
-    "  → give the rules that it was made with, or remove it with cleanup",
+    "  → use the rules that it was created with, or remove it with cleanup",
   ]);
 }
 
@@ -106,10 +106,7 @@ async function explain(
   ];
 }
 
-/**
- * The transaction that could not be applied, with tables and keys, and what is seen to be in its
- * way.
- */
+/** Describes the transaction that cannot be applied, with tables and keys, and its conflicts. */
 async function explainFailure(
   failed: FailedStream,
   signal: AbortSignal,
@@ -117,11 +114,11 @@ async function explainFailure(
   const { lines } = await diagnoseStream(failed, signal);
   return [
     ...lines,
-    "the error's own words are in the log of the target's server, which SQL cannot read",
+    "the error message is in the log of the target's server, which SQL cannot read",
   ];
 }
 
-/** The next transaction of a stream that nobody reads; nothing when somebody does. */
+/** Diagnoses the next transaction of a stream, unless its slot is being read. */
 export async function diagnoseStream(
   { situation: { source, target }, stream: { subscription, slot, publication } }: FailedStream,
   signal: AbortSignal,
@@ -148,24 +145,22 @@ export async function diagnoseStream(
   );
 }
 
-/**
- * Streams that seem to rest and are found to have met an error: before 15 no counter tells them.
- */
+/** Explains stopped streams that turn out to be failing: before 15 nothing counts apply errors. */
 async function explainHidden(
   verdict: StreamVerdict,
   situation: ReplicationStatus,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const { action, stream } = verdict;
-  const rests = (action === "wait" || action === "enable") &&
+  const isIdle = (action === "wait" || action === "enable") &&
     stream.subscription?.workerPid === undefined;
-  if (!rests) return [];
+  if (!isIdle) return [];
   const { obstacles, lines } = await diagnoseStream({ situation, stream }, signal);
   if (obstacles.length === 0) return [];
   return [
     `the subscription ${stream.name} ${
       action === "enable" ? "is disabled, and" : "has no worker:"
-    } what it has to apply next cannot be applied`,
+    } the next transaction cannot be applied`,
     ...lines.map((line) => `  ${line}`),
     `  → ${action === "enable" ? applyRemedy : failingRemedy}`,
   ];
@@ -180,7 +175,7 @@ async function withSession<Result>(
   return await work(session);
 }
 
-/** What does not stop anything, but should be known. */
+/** Warnings that do not prevent replication. */
 export function describeVerdicts(
   { source, unfollowed, appeared, unsubscribed }: ReplicationStatus,
 ): readonly RunEvent[] {
@@ -196,17 +191,16 @@ export function describeVerdicts(
     ...(appeared.length === 0 ? [] : [warn(
       `${
         plural(appeared.length, "table is", "tables are")
-      } new on the source and not on the target: ${nameSome(appeared)}`,
-      "sync --add-tables '*' makes and copies them",
+      } new on the source and missing on the target: ${nameSome(appeared)}`,
+      "create and copy them with sync --add-tables '*'",
     )]),
     ...(first === undefined ? [] : [warn(
       `the changes of ${
-        plural(unfollowed.length + unsubscribed.length, "table do", "tables do").replace(/ do$/, "")
-      } do not follow: ${nameSome([...unfollowed, ...unsubscribed])}`,
-      `sync --resnapshot ${
+        plural(unfollowed.length + unsubscribed.length, "table")
+      } are not replicated: ${nameSome([...unfollowed, ...unsubscribed])}`,
+      `copy them again with sync --resnapshot ${
         displayName(first)
-      } copies it again and lets it follow; a table that cannot be published needs a ` +
-        "primary key, or --replica-identity full",
+      }; a table that cannot be published needs a primary key, or --replica-identity full`,
     )]),
   ];
 }

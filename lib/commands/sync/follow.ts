@@ -1,5 +1,6 @@
 /**
- * Letting the target follow: subscriptions made from waiting slots, switched on, and waited for.
+ * Resuming replication: hands slots over to appliers, starts stopped appliers, and waits until the
+ * target has caught up.
  *
  * @module
  */
@@ -29,7 +30,7 @@ import type { FailedStream } from "./explain_failures.ts";
 import { hazardEvents, readHazards } from "./report_hazards.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 
-/** With what it is done. */
+/** What {@linkcode follow} takes besides the database. */
 export interface FollowContext {
   readonly options: SyncOptions;
   readonly recorder: Recorder;
@@ -37,8 +38,9 @@ export interface FollowContext {
 }
 
 /**
- * Starts what rests and waits until all of it has what the source has now; tells what was done, in
- * words.
+ * Starts what is stopped and waits until the target has everything that the source has now.
+ *
+ * @returns what was done, in words
  */
 export async function follow(
   situation: ReplicationStatus,
@@ -71,10 +73,10 @@ export async function follow(
   const done: string[] = [];
   await recorder.step(async () => {
     for (const verdict of verdicts) {
-      const what = await start(verdict, { situation, from, to, options, signal });
-      if (what !== undefined) done.push(what);
+      const change = await start(verdict, { situation, from, to, options, signal });
+      if (change !== undefined) done.push(change);
     }
-  }, { step: "subscription", database, summarise: () => done.join("; ") || "on already" });
+  }, { step: "subscription", database, summarise: () => done.join("; ") || "already enabled" });
   await recorder.step(() =>
     catchUp({
       source,
@@ -128,20 +130,20 @@ async function start(
 }
 
 /**
- * Leaves a transaction out of the stream that it stops.
+ * Skips the transaction that stops a stream.
  *
- * It has to be the very next one: before 15 everything up to the position would be passed over, and
- * from 15 on nothing would, in silence.
+ * It must be the next one: otherwise everything up to the position would be skipped before 15, and
+ * silently nothing since 15.
  *
- * @throws ReplicatorError that shows the next transactions, when it is none of them
+ * @throws ReplicatorError with the next transactions, if it is not one of them
  */
 export async function skip(
   failed: readonly FailedStream[],
   { lsn, recorder, run: { signal } }: FollowContext & { readonly lsn: Lsn },
 ): Promise<void> {
   if (failed.length === 0) {
-    throw new ReplicatorError("no subscription has had errors: there is nothing to skip", {
-      remedy: "sync and status tell how it stands",
+    throw new ReplicatorError("no subscription has apply errors: nothing to skip", {
+      remedy: "see sync and status for the state of replication",
       exitCode: ExitCode.prerequisite,
     });
   }
@@ -158,8 +160,8 @@ export async function skip(
       object: `subscription ${each.stream.name}`,
       message: `the transaction that ends at ${
         formatLsn(lsn)
-      } is left out: its changes are missing on the target`,
-      remedy: "make them by hand, or find and repair the rows with verify",
+      } is skipped: its changes are missing on the target`,
+      remedy: "apply them manually, or find and repair the rows with verify",
     });
     return;
   }
@@ -170,14 +172,13 @@ export async function skip(
     {
       side: "target",
       details: others,
-      remedy:
-        "give --skip-lsn the position at which the next transaction ends, as it is shown here",
+      remedy: "set --skip-lsn to the position shown here, at which the next transaction ends",
       exitCode: ExitCode.prerequisite,
     },
   );
 }
 
-/** @returns what comes next when it is another transaction; then all is as before */
+/** @returns the next transaction if it is another one, which changes nothing */
 async function skipIn(
   { situation: { source, target }, stream: { name, subscription, slot, publication } }:
     FailedStream,
@@ -201,6 +202,6 @@ async function skipIn(
   }
   if (subscription.enabled) await applier.start();
   return lines.length === 0
-    ? [`${name}: nothing waits to be applied`]
+    ? [`${name}: nothing to apply`]
     : lines.map((line) => `${name}: ${line}`);
 }

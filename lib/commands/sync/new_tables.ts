@@ -1,6 +1,6 @@
 /**
- * Tables that are new on the source: made on the target completely, in one transaction, or not at
- * all.
+ * Tables that are new on the source: created on the target completely, in one transaction, or not
+ * at all.
  *
  * @module
  */
@@ -36,27 +36,27 @@ import type { Recorder } from "../shared/recorder.ts";
 import { catchUp } from "../shared/catch_up.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 
-/** What is made, with what. */
+/** What {@linkcode makeTables} takes. */
 export interface NewTablesOptions {
   readonly situation: ReplicationStatus;
   readonly tables: readonly Table[];
   readonly tool: DumpTool;
   readonly start: Pick<StreamStart, "snapshot">;
-  /** On the source's database. */
+  /** A session on the source's database. */
   readonly from: Session;
-  /** On the target's database. */
+  /** A session on the target's database. */
   readonly to: Session;
-  /** Whether copied rows fire no triggers: then keys and triggers need not wait for them. */
+  /** Whether copied rows fire no triggers: then keys and triggers are created before the copy. */
   readonly actsAsReplica: boolean;
   readonly recorder: Recorder;
   readonly signal: AbortSignal;
 }
 
-/** What has been made. */
+/** What has been created. */
 export interface NewStructure {
-  /** Statements for the time when the rows are in, in a transaction of their own. */
+  /** Statements to run after the copy, in their own transaction. */
   readonly late: readonly DumpStatement[];
-  /** What to take away should the rows never come. */
+  /** What to remove if the copy fails. */
   readonly made: {
     readonly relations: readonly TableName[];
     readonly objects: readonly SchemaObject[];
@@ -64,12 +64,12 @@ export interface NewStructure {
 }
 
 /**
- * Makes the tables with everything that belongs to them, empty: keys, indexes, triggers, policies,
- * privileges, comments; before them the partitioned tables that they are in, and schemas, types,
- * sequences and functions that the target lacks.
+ * Creates the tables, empty, with keys, indexes, triggers, policies, privileges and comments; first
+ * the partitioned tables above them, and the schemas, types, sequences and functions that the
+ * target lacks.
  *
- * One transaction: what an interrupted run has made of them goes in it, too. Empty tables are
- * attached and their keys checked at once.
+ * Runs in one transaction, which also drops what an interrupted run has created. Attaching empty
+ * tables and checking their keys takes no time.
  */
 export async function makeTables(options: NewTablesOptions): Promise<NewStructure> {
   const { situation, tables, to, actsAsReplica, recorder } = options;
@@ -103,7 +103,7 @@ export async function makeTables(options: NewTablesOptions): Promise<NewStructur
   };
 }
 
-/** Runs what waited for the rows. */
+/** Runs the statements that had to wait for the copy. */
 export async function finishTables(
   options: NewTablesOptions,
   { late }: NewStructure,
@@ -112,9 +112,7 @@ export async function finishTables(
   await applyAtOnce(options, { before: [], statements: late });
 }
 
-/**
- * Takes away what {@linkcode makeTables} has made; objects that something else uses by now stay.
- */
+/** Removes what {@linkcode makeTables} has created, except objects that others use by now. */
 export async function removeTables(
   { target }: Pick<ReplicationStatus, "target">,
   { relations, objects }: NewStructure["made"],
@@ -146,7 +144,7 @@ function dropTables(relations: readonly TableName[]): readonly string[] {
   return [`DROP TABLE IF EXISTS ${names.join(", ")}`];
 }
 
-/** Routines and operators stay: without tables that use them they do no harm. */
+/** Routines and operators are kept: without tables that use them they do no harm. */
 function dropObject({ type, schema, name }: SchemaObject): string | undefined {
   switch (type) {
     case "SCHEMA":
@@ -161,13 +159,13 @@ function dropObject({ type, schema, name }: SchemaObject): string | undefined {
   }
 }
 
-/** What would fire, or be checked, for every row that is copied. */
+/** What would fire, or be checked, for every copied row. */
 function needsRows({ type }: DumpStatement): boolean {
   return type === "TRIGGER" || type === "FK CONSTRAINT" || type === "TABLE ATTACH" ||
     type === "INDEX ATTACH";
 }
 
-/** The tables, and the partitioned tables above them that the target does not have. */
+/** The tables, and the partitioned tables above them that the target lacks. */
 async function withMissingParents(
   { tables, start, to }: NewTablesOptions,
 ): Promise<readonly TableName[]> {
@@ -214,16 +212,16 @@ async function readStatements(
     signal,
   };
   const own = await dumpSchema({ ...dump, only: relations });
-  // in the order of the whole, which knows what needs what
+  // in the order of the complete dump, which respects dependencies
   return objects.length === 0 ? own : selectStatements(await dumpSchema(dump), { own, objects });
 }
 
 const attempts = 5;
 
 /**
- * Runs the statements in one transaction. Locks that the apply worker or others hold are tried for
- * again. A default partition may hold rows that the source has moved out of it meanwhile: then the
- * other streams catch up first.
+ * Runs the statements in one transaction, and retries if locks are held by the apply worker or
+ * other sessions. A default partition may still contain rows that the source has since moved out of
+ * it: then the other streams catch up first.
  */
 async function applyAtOnce(
   { situation, to, recorder, signal }: NewTablesOptions,
@@ -234,7 +232,7 @@ async function applyAtOnce(
 ): Promise<void> {
   let hasCaughtUp = false;
   await using own = await openSession(to.endpoint, { signal, computesValues: true });
-  // the source's have seen the tables being made, and what they wrote is replicated
+  // the source's event triggers have already run, and what they wrote is replicated
   await silenceEventTriggers(own);
   for (let attempt = 1;; attempt++) {
     try {

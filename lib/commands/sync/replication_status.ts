@@ -1,6 +1,5 @@
 /**
- * How replication of one database stands: what is there on both sides, and which tables it should
- * have.
+ * The replication of one database: what exists on both sides, and which tables it should include.
  *
  * @module
  */
@@ -24,36 +23,33 @@ import type { TableRules } from "../../rules/internal.ts";
 import type { PlannedDatabase } from "../shared/database_plan.ts";
 import { selectRows } from "../shared/replication_setup.ts";
 
-/** One database, as it stands. */
+/** The replication status of one database. */
 export interface ReplicationStatus {
   readonly planned: PlannedDatabase;
   /** The database on the source. */
   readonly source: Endpoint;
   /** The database on the target. */
   readonly target: Endpoint;
-  /** Rules with the moment that the first copy had. */
+  /** The scope, whose time windows reach back from the first copy. */
   readonly scope: ReplicationScope;
   readonly wanted: ScopeComment;
   readonly streams: readonly ReplicationStream[];
   readonly verdicts: readonly StreamVerdict[];
   /** Streams between the same databases under other rules. */
   readonly others: readonly ScopeComment[];
-  /** Tables of the source whose rows should follow. */
+  /** Tables of the source whose rows should be replicated. */
   readonly tables: readonly Table[];
-  /** Of those: what no stream has, and the target has. */
+  /** Those of `tables` in no stream that exist on the target. */
   readonly unfollowed: readonly Table[];
-  /**
-   * Of those: what no stream has, and the target does not either, or only as an interrupted run has
-   * left it.
-   */
+  /** Those of `tables` in no stream that the target lacks, or has from an interrupted run. */
   readonly appeared: readonly Table[];
-  /** Of those: what an interrupted run has made. */
+  /** Those of `appeared` that an interrupted run has created. */
   readonly halfAdded: readonly TableName[];
-  /** Published and yet passed over by the subscription. */
+  /** Published tables that the subscription ignores. */
   readonly unsubscribed: readonly TableName[];
 }
 
-/** What is read. */
+/** What {@linkcode readReplicationStatus} takes. */
 export interface ReplicationStatusInput {
   readonly planned: PlannedDatabase;
   readonly source: Endpoint;
@@ -69,11 +65,15 @@ export async function readReplicationStatus(
   const { planned, source, target, signal } = input;
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
-  const places = { source: await readDatabaseRef(from), target: await readDatabaseRef(to) };
-  const asked = { ...places, rules: input.rules };
-  const described = await describeScope(asked, { epoch: 1, createdAt: "", changedIdentities: [] });
+  const refs = { source: await readDatabaseRef(from), target: await readDatabaseRef(to) };
+  const requested = { ...refs, rules: input.rules };
+  const described = await describeScope(requested, {
+    epoch: 1,
+    createdAt: "",
+    changedIdentities: [],
+  });
   const streams = await readStreams(described.hash, { source: from, target: to });
-  // windows of time reach back from the moment of the first copy
+  // time windows reach back from the moment of the first copy
   const now = streams.find(({ descriptor }) => descriptor !== undefined)?.descriptor?.rulesNow;
   const rules = { ...input.rules, ...(now === undefined ? {} : { now }) };
   const { tables } = await selectRows(from, undefined, rules);
@@ -84,32 +84,29 @@ export async function readReplicationStatus(
     listed.map((table) => tableKey(table)).filter((key) => !unfinished.has(key)),
   );
   const loose = tables.filter((table) => !table.isUnlogged && !published.has(tableKey(table)));
-  const there = new Set((await listTables(to)).map((table) => tableKey(table)));
+  const onTarget = new Set((await listTables(to)).map((table) => tableKey(table)));
   return {
     planned,
     source,
     target,
-    scope: { ...places, rules },
+    scope: { ...refs, rules },
     wanted: described,
     streams,
     verdicts: streams.map(evaluateStream),
     others: await readOthers(described, { from, to }),
     tables,
     unfollowed: loose.filter((table) =>
-      there.has(tableKey(table)) && !unfinished.has(tableKey(table))
+      onTarget.has(tableKey(table)) && !unfinished.has(tableKey(table))
     ),
     appeared: loose.filter((table) =>
-      !there.has(tableKey(table)) || unfinished.has(tableKey(table))
+      !onTarget.has(tableKey(table)) || unfinished.has(tableKey(table))
     ),
     halfAdded,
-    unsubscribed: streams.flatMap(passedOver),
+    unsubscribed: streams.flatMap(unsubscribedTables),
   };
 }
 
-/**
- * Tables of `--add-tables` whose run has ended before they were in: the target has them
- * incompletely, or not at all.
- */
+/** Tables of an interrupted `--add-tables`: incomplete or missing on the target. */
 function unfinishedAdditions(
   { publication, subscription, descriptor }: ReplicationStream,
 ): readonly TableName[] {
@@ -118,7 +115,9 @@ function unfinishedAdditions(
   return publication?.tables.filter((table) => added.has(tableKey(table))) ?? [];
 }
 
-function passedOver({ publication, subscription }: ReplicationStream): readonly TableName[] {
+function unsubscribedTables(
+  { publication, subscription }: ReplicationStream,
+): readonly TableName[] {
   if (publication === undefined || subscription === undefined) return [];
   const followed = new Set(subscription.tables.map((table) => tableKey(table)));
   return publication.tables.filter((table) => !followed.has(tableKey(table)));

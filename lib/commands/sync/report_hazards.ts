@@ -1,5 +1,5 @@
 /**
- * What is known to stop replication later, reported by every `sync` and before tables are copied.
+ * What will stop replication later, reported by every `sync` and before tables are copied.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { assessPublication, findHazards, type Hazard } from "../../replication/i
 import { selectRows } from "../shared/replication_setup.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
 
-/** What stands before tables that are, or are to be, published. */
+/** Finds the hazards of tables that are or will be published. */
 export async function readHazards(
   { scope }: Pick<ReplicationStatus, "scope">,
   { tables: wanted, source, target }: {
@@ -35,7 +35,7 @@ export async function readHazards(
   });
 }
 
-/** Hazards as warnings. */
+/** Turns hazards into warnings. */
 export function hazardEvents(
   hazards: readonly Hazard[],
   database: string,
@@ -52,12 +52,12 @@ export function hazardEvents(
 /**
  * Refuses tables whose first change would stop the stream.
  *
- * @throws ReplicatorError; nothing was changed
+ * @throws ReplicatorError with all of them; nothing was changed
  */
 export function refuseCertain(hazards: readonly Hazard[], database: string): void {
   const certain = hazards.filter(({ isCertain }) => isCertain);
   if (certain.length === 0) return;
-  throw new ReplicatorError("the tables cannot be replicated as they are; nothing was changed", {
+  throw new ReplicatorError("the tables cannot be replicated; nothing was changed", {
     side: "source",
     object: `database ${database}`,
     details: certain.flatMap(({ finding, remedy }) => [finding, `  → ${remedy}`]),

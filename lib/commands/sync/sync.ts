@@ -1,5 +1,5 @@
 /**
- * `sync`: lets the target follow the source, from where `init --enable-sync` left it.
+ * `sync`: replicates the source's changes to the target, from where `init --enable-sync` left off.
  *
  * @module
  */
@@ -19,14 +19,14 @@ import { readReplicationStatus, type ReplicationStatus } from "./replication_sta
 import { follow, skip } from "./follow.ts";
 
 /**
- * Adopts the slots that `init` left, starts subscriptions that rest, and waits until everything
- * that the source has by then is on the target. Every other state is told with what to do about it;
- * tables are copied only where that was asked for (`again`).
+ * Adopts the slots that `init` left, starts stopped subscriptions, and waits until the target has
+ * everything that the source has at that moment. Any other state is reported with what to do about
+ * it; tables are copied only on request (`action`).
  *
- * Requires `--allow-net` for both hosts; with `add-tables` what `pg_dump` needs.
+ * Requires `--allow-net` for both hosts; to add tables, also what `pg_dump` needs.
  *
- * @returns undefined when `confirm` said no
- * @throws ReplicatorError with everything that stands in the way, of all databases at once
+ * @returns undefined if `confirm` declined
+ * @throws ReplicatorError with everything that prevents it, for all databases at once
  */
 export async function sync(given: SyncOptions, run: RunContext): Promise<SyncReport | undefined> {
   const options = prepareEndpoints(given, run.events);
@@ -43,7 +43,7 @@ export async function sync(given: SyncOptions, run: RunContext): Promise<SyncRep
   });
   if (planning.problems.length > 0) throw new UsageError(planning.problems);
   const missing = planning.databases.filter(({ existing }) => existing === undefined);
-  if (missing.length > 0) throw notThere(missing.map(({ target }) => target));
+  if (missing.length > 0) throw missingDatabases(missing.map(({ target }) => target));
   const situations: ReplicationStatus[] = [];
   for (const planned of planning.databases) {
     situations.push(
@@ -125,14 +125,14 @@ async function followAll(
   };
 }
 
-function notThere(databases: readonly string[]): ReplicatorError {
+function missingDatabases(databases: readonly string[]): ReplicatorError {
   return new ReplicatorError(
-    `${plural(databases.length, "database is", "databases are")} not on the target: ${
+    `${plural(databases.length, "database is", "databases are")} missing on the target: ${
       databases.join(", ")
     }`,
     {
       side: "target",
-      remedy: "copy them first with init --enable-sync, or choose others with --include-databases",
+      remedy: "copy them first with init --enable-sync, or select others with --include-databases",
       exitCode: ExitCode.prerequisite,
     },
   );

@@ -311,7 +311,7 @@ Deno.test("cleanup() leaves the streams of other servers alone, and refuses to g
       await run(gone).then(
         () => ok(false, "it guessed"),
         (error) => {
-          match(error.message, /2 servers: which of them/);
+          match(error.message, /2 servers exist: cannot determine/);
           strictEqual(error.exitCode, 3);
         },
       );

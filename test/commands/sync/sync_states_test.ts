@@ -97,7 +97,7 @@ Deno.test("a table that was taken out of the publication is told, and copied aga
     deepStrictEqual(report.databases[0]?.unfollowed, ["b"]);
     match(
       report.warnings.map(({ message }) => message).join(),
-      /changes of 1 table do not follow: b/,
+      /changes of 1 table are not replicated: b/,
     );
     deepStrictEqual(await query(targetUrl, "SELECT FROM b WHERE id = 51"), []);
     // a copy of `a` would take its place in the file
@@ -291,8 +291,8 @@ Deno.test("a subscription whose commit was not answered is kept, and the next ru
     await until(targetUrl, `SELECT EXISTS (SELECT ${committing}) AS ok`);
     await query(targetUrl, `SELECT pg_terminate_backend(pid) ${committing}`);
     const text = await refused!;
-    match(text, /all rows are in, and subscription \S+ exists, for 1 table: b/);
-    match(text, /run sync again, which starts it/);
+    match(text, /all rows are copied, and the subscription \S+ exists, for 1 table: b/);
+    match(text, /run sync again to start it/);
     await exec(targetUrl, "ALTER SYSTEM RESET synchronous_standby_names");
     await exec(targetUrl, "SELECT pg_reload_conf()");
     const { report } = await follow();
