@@ -101,7 +101,7 @@ Deno.test("[39] values that columns of the target refuse are named by the diagno
     strictEqual(await it.drain(), "stuck");
     await rejects(it.sync(), (error: Error & { details?: readonly string[] }) => {
       const told = (error.details ?? []).filter((line) => line.includes("cause:")).join("\n");
-      match(told, /few\.v takes 3 characters/);
+      match(told, /few\.v is limited to 3 characters/);
       match(told, /few\.n is NOT NULL on the target/);
       match(told, /lacks the label 'new one': ALTER TYPE/);
       return true;

@@ -115,7 +115,7 @@ Deno.test("[33] a TRUNCATE that the target would refuse is reported; with the re
   await withCase("33-sync-truncate-unlogged-child.sql", servers, async (it) => {
     const { status, finding, fix } = await check(it, "truncate-reach");
     strictEqual(status, "warn");
-    match(finding, /cache \(cache_id_fkey\) refers to parent/);
+    match(finding, /cache \(cache_id_fkey\) references parent/);
     await run(it, /ALTER TABLE [^;]* SET LOGGED;/g, fix);
     await follows(it);
   });

@@ -1,4 +1,4 @@
-/** What the tool advises for tables whose UPDATE and DELETE cannot be published. */
+/** Remedies for tables whose UPDATE and DELETE cannot be published. */
 import { deepStrictEqual, doesNotMatch, match } from "node:assert/strict";
 import { listTables } from "../../lib/catalog/internal.ts";
 import { completeValidateOptions } from "../../lib/commands/shared/complete_options.ts";
@@ -20,7 +20,7 @@ const tables = `
   CREATE TABLE places (p point); ALTER TABLE places REPLICA IDENTITY FULL;
   CREATE TABLE keyed (id int NOT NULL UNIQUE, d json);`;
 
-Deno.test("REPLICA IDENTITY FULL is advised only where the target can find rows by all columns", async () => {
+Deno.test("REPLICA IDENTITY FULL is suggested only if the target can find rows by all columns", async () => {
   await using database = await createDatabase(source, tables);
   await using session = await openSession(await endpointOf(database.url, "source"));
   const remedies = async () => {
@@ -39,7 +39,7 @@ Deno.test("REPLICA IDENTITY FULL is advised only where the target can find rows 
   }
   match(before.plain!, /"plain" REPLICA IDENTITY FULL;/);
   match(before.keyed!, /REPLICA IDENTITY USING INDEX "keyed_id_key";/);
-  // what is advised is enough
+  // the suggested remedy suffices
   await exec(
     database.url,
     `ALTER TABLE documents ADD id serial PRIMARY KEY;
@@ -51,7 +51,7 @@ Deno.test("REPLICA IDENTITY FULL is advised only where the target can find rows 
   deepStrictEqual(Object.keys(await remedies()), ["plain"]);
 });
 
-Deno.test("validate advises a key instead of REPLICA IDENTITY FULL for a table with json", async () => {
+Deno.test("validate suggests a key instead of REPLICA IDENTITY FULL for a table with json", async () => {
   for (const forSync of [false, true]) {
     await using database = await createDatabase(source, "CREATE TABLE documents (d json)");
     const options = completeValidateOptions({

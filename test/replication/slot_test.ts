@@ -29,7 +29,7 @@ async function slotsOf(url: string): Promise<readonly string[]> {
   return rows.map(({ name }) => name);
 }
 
-/** Resolves when the condition, a query of one boolean column, is true. */
+/** Resolves once the condition, an SQL expression, is true. */
 async function until(url: string, condition: string): Promise<void> {
   await withSession(url, async (session) => {
     for (let tries = 0; tries < 3_000; tries++) {
@@ -47,7 +47,7 @@ const creating = `EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'wal
 for (const cluster of clusters) {
   const version = `PostgreSQL ${cluster.major}`;
 
-  Deno.test(`${version}: a slot's snapshot lasts beyond its session, and sees what was committed before`, async () => {
+  Deno.test(`${version}: a slot's snapshot outlives its session and sees what was committed before`, async () => {
     await withDatabase(cluster, undefined, async ({ url }) => {
       await exec(url, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
       const endpoint = await endpointOf(url, "source");
@@ -66,7 +66,7 @@ for (const cluster of clusters) {
     });
   });
 
-  Deno.test(`${version}: what a new slot waits for is shown, and given up in time without a slot`, async () => {
+  Deno.test(`${version}: transactions that a new slot waits for are reported, and the timeout leaves no slot`, async () => {
     await withDatabase(cluster, undefined, async ({ url }) => {
       await exec(url, "CREATE TABLE t (id int PRIMARY KEY)");
       const endpoint = await endpointOf(url, "source");
@@ -117,7 +117,7 @@ for (const cluster of clusters) {
     });
   });
 
-  Deno.test(`${version}: a TRUNCATE that waits while the slot is made does not stop it for ever`, async () => {
+  Deno.test(`${version}: a TRUNCATE that waits during the creation of the slot does not block it`, async () => {
     await withDatabase(cluster, undefined, async ({ url }) => {
       await exec(url, "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)");
       await exec(url, "INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)");
@@ -125,7 +125,7 @@ for (const cluster of clusters) {
       const options = slotOptions();
       await withSession(url, async (first) => {
         await withSession(url, async (second) => {
-          // one holds what the other one truncates, which has a number already
+          // one holds a lock on what the other, which already has a transaction ID, truncates
           await first.unsafe("BEGIN; LOCK TABLE a IN ACCESS SHARE MODE").simple();
           await second.unsafe("BEGIN; INSERT INTO b VALUES (2)").simple();
           const truncated = second.unsafe("TRUNCATE a; COMMIT").simple();
@@ -180,7 +180,7 @@ for (const cluster of clusters) {
     });
   }
 
-  Deno.test(`${version}: a TRUNCATE between snapshot and locks that the slot delivers does no harm`, async () => {
+  Deno.test(`${version}: a TRUNCATE between snapshot and locks is accepted if the slot delivers it`, async () => {
     await withDatabase(cluster, undefined, async ({ url }) => {
       await exec(url, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
       await exec(url, "CREATE TABLE u (id int PRIMARY KEY); CREATE PUBLICATION p FOR TABLE t, u");
@@ -205,7 +205,7 @@ for (const cluster of clusters) {
     });
   });
 
-  Deno.test(`${version}: a table that somebody holds for long is waited for without losing the snapshot`, async () => {
+  Deno.test(`${version}: waiting long for a locked table does not lose the snapshot`, async () => {
     await withDatabase(cluster, undefined, async ({ url }) => {
       await exec(url, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
       const endpoint = await endpointOf(url, "source");

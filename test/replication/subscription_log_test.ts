@@ -1,6 +1,6 @@
 /**
- * The password of a subscription does not get into the target's log, nor is it shown while the
- * statement runs.
+ * The password of a subscription appears neither in the target's log nor in statistics of the
+ * statement.
  */
 import { ok, rejects, strictEqual } from "node:assert/strict";
 import { openSession, resolveEndpoint } from "../../lib/postgres/internal.ts";
@@ -54,12 +54,12 @@ Deno.test("a superuser's CREATE SUBSCRIPTION leaves no password in the log, whet
     descriptor: { format: 1 } as never,
   });
   const log = await target.log();
-  ok(log.includes("CREATE EXTENSION"), "other statements are logged as before");
+  ok(log.includes("CREATE EXTENSION"), "other statements are still logged");
   ok(!log.includes(secret), "the password is in the log");
   const seen = await query(target.url(), "SELECT query FROM pg_stat_statements");
   ok(!JSON.stringify(seen).includes(secret), "the password is in pg_stat_statements");
   const level = await creating.queryOne<{ log_statement: string }>("SHOW log_statement");
-  strictEqual(level.log_statement, "all", "afterwards it is as before");
+  strictEqual(level.log_statement, "all", "the setting is restored");
   await exec(
     target.url(),
     "ALTER SUBSCRIPTION sub DISABLE; ALTER SUBSCRIPTION sub SET (slot_name = NONE); DROP SUBSCRIPTION sub",

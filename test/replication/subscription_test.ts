@@ -55,7 +55,7 @@ Deno.test("the source's password stays in a file of the target's server with --s
   });
 });
 
-Deno.test("without it the password is in the catalog, quoted so that any password works", async () => {
+Deno.test("without --subscription-passfile the password is in the catalog, quoted whatever its characters", async () => {
   await withDatabase(locked, undefined, async ({ name, url }) => {
     await exec(url, schema);
     try {
@@ -98,7 +98,7 @@ Deno.test("a target that cannot reach the source is reported before anything is 
   });
 });
 
-Deno.test("tables that cannot be published are named, made FULL, or left out; what was changed is given back", async () => {
+Deno.test("tables that cannot be published are listed, set to FULL, or skipped; identities are restored", async () => {
   await withDatabase(target, undefined, async ({ name, url }) => {
     await exec(
       url,
@@ -157,7 +157,7 @@ Deno.test("tables that cannot be published are named, made FULL, or left out; wh
   });
 });
 
-/** By plain SQL. */
+/** Reads identities with plain SQL. */
 async function removeStreams(url: string, targetUrl: string): Promise<void> {
   for (
     const { name } of await query<{ name: string }>(
@@ -183,7 +183,7 @@ async function removeStreams(url: string, targetUrl: string): Promise<void> {
 }
 
 for (const major of [14, 16] satisfies PgMajor[]) {
-  Deno.test(`a role that is no superuser may subscribe from 16 on (${major})`, async () => {
+  Deno.test(`a role that is not a superuser may subscribe since 16 (${major})`, async () => {
     await using own = await startCluster({ major });
     await withDatabase(locked, undefined, async ({ name, url }) => {
       await exec(url, schema);

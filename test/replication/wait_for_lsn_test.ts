@@ -1,4 +1,4 @@
-/** Waiting until the target has applied what the source wrote. */
+/** Waiting until the target has applied a position of the source. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { parseLsn, ReplicatorError, type RunEvent } from "../../lib/core/internal.ts";
 import { openSession, resolveEndpoint, type Session } from "../../lib/postgres/internal.ts";
@@ -25,13 +25,13 @@ interface Setting {
   readonly target: Session;
   readonly replication: Replication;
   readonly events: RunEvent[];
-  /** Waits with everything filled in. */
+  /** Waits with default options. */
   readonly wait: (more?: { lsn?: bigint; timeoutMs?: number; signal?: AbortSignal }) => Promise<
     void
   >;
 }
 
-/** A table `t (id int PRIMARY KEY, v text)` that is replicated. */
+/** Replicates a table `t (id int PRIMARY KEY, v text)`. */
 async function withReplication(
   [from, to]: readonly [12 | 15 | 18, 12 | 15 | 18],
   use: (setting: Setting) => Promise<void>,
@@ -39,7 +39,7 @@ async function withReplication(
   await withDatabase(servers.get(from)!, undefined, async (a) => {
     await withDatabase(servers.get(to)!, undefined, async (b) => {
       for (const { url } of [a, b]) await exec(url, "CREATE TABLE t (id int PRIMARY KEY, v text)");
-      // one pair reports as late as a subscription does by default
+      // one pair reports with the default delay of a subscription
       const replication = await replicate(a.url, b.url, from === 12 ? { options: "" } : {});
       try {
         await using source = await openSession(await resolveEndpoint(a.url, { side: "source" }));
@@ -67,7 +67,7 @@ async function withReplication(
 }
 
 for (const pair of pairs) {
-  Deno.test(`waitForLsn() resolves when the rows are there (${pair.join(" to ")})`, async () => {
+  Deno.test(`waitForLsn() resolves once the rows are on the target (${pair.join(" to ")})`, async () => {
     await withReplication(pair, async ({ replication: { sourceUrl, targetUrl }, wait }) => {
       for (let round = 0; round < 2; round++) {
         await exec(
@@ -85,7 +85,7 @@ for (const pair of pairs) {
     await withReplication(pair, async ({ source, replication: { sourceUrl, name }, wait }) => {
       await wait();
       await wait();
-      // a transaction that is rolled back leaves WAL that nobody flushes
+      // a rolled back transaction leaves unflushed WAL
       await exec(sourceUrl, "BEGIN; INSERT INTO t VALUES (-1, 'x'); ROLLBACK");
       const { lsn } = await source.queryOne<{ lsn: string }>(
         "SELECT pg_current_wal_insert_lsn()::text AS lsn",
@@ -97,7 +97,7 @@ for (const pair of pairs) {
   });
 }
 
-Deno.test("waitForLsn() waits for a transaction that a lock holds up, and tells the lag", async () => {
+Deno.test("waitForLsn() waits for a transaction blocked by a lock, and reports the lag", async () => {
   await withReplication(
     [15, 18],
     async ({ replication: { sourceUrl, targetUrl }, events, wait }) => {
@@ -122,7 +122,7 @@ Deno.test("waitForLsn() waits for a transaction that a lock holds up, and tells 
   );
 });
 
-Deno.test("waitForLsn() says why it would wait for ever: disabled, no slot, no subscription", async () => {
+Deno.test("waitForLsn() reports why the position will never be reached: disabled, no slot, no subscription", async () => {
   await withReplication([18, 15], async ({ source, target, replication, wait }) => {
     const { name, targetUrl, sourceUrl } = replication;
     await exec(targetUrl, `ALTER SUBSCRIPTION "${name}" DISABLE`);
@@ -177,7 +177,7 @@ for (const pair of [[15, 18], [18, 12]] as const) {
   );
 }
 
-Deno.test("waitForLsn() ends with its signal", async () => {
+Deno.test("waitForLsn() ends when its signal aborts", async () => {
   await withReplication([15, 15], async ({ replication: { targetUrl }, source, wait }) => {
     const end = new AbortController();
     const far = (await readWalPosition(source)).inserted + 1_000_000_000n;

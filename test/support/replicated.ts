@@ -1,15 +1,15 @@
 import { deepStrictEqual, ok } from "node:assert/strict";
 import { query, withSession } from "./sql.ts";
 
-/** A table with what of it is to be compared. */
+/** A table to compare. */
 export interface ComparedTable {
-  /** SQL name. */
+  /** The quoted name. */
   readonly name: string;
-  /** Condition; all rows when it is not there. */
+  /** Compares only rows that meet it; all rows by default. */
   readonly where?: string;
 }
 
-/** All ordinary tables and leaf partitions of a database, by their SQL names. */
+/** Quoted names of all ordinary tables and leaf partitions of a database. */
 export async function tablesOf(url: string): Promise<readonly string[]> {
   const rows = await query<{ name: string }>(
     url,
@@ -22,8 +22,7 @@ export async function tablesOf(url: string): Promise<readonly string[]> {
 }
 
 /**
- * Waits until every slot of the source's database has confirmed everything that is committed there
- * by now.
+ * Waits until every slot of the source's database has confirmed everything committed there so far.
  */
 export async function drain(sourceUrl: string): Promise<void> {
   await withSession(sourceUrl, async (session) => {
@@ -33,7 +32,7 @@ export async function drain(sourceUrl: string): Promise<void> {
     ).simple();
     const deadline = performance.now() + 120_000;
     for (;;) {
-      // something has to follow the mark, so that it is confirmed
+      // the mark is confirmed only once more WAL follows it
       await session.unsafe("SELECT pg_logical_emit_message(true, 'test', 'more')").simple();
       const [row] = await session.unsafe<{ ok: boolean; slots: number }[]>(
         `SELECT coalesce(bool_and(confirmed_flush_lsn >= '${
@@ -42,23 +41,22 @@ export async function drain(sourceUrl: string): Promise<void> {
            FROM pg_replication_slots WHERE database = current_database()`,
       ).simple();
       if (row?.ok) return;
-      ok(performance.now() < deadline, "the target never caught up");
+      ok(performance.now() < deadline, "the target has not caught up in time");
       await new Promise((resolve) => setTimeout(resolve, 30));
     }
   });
 }
 
 /**
- * The rows of both sides, compared whole, one by one: every row as text, sorted, told when they
- * differ.
+ * Compares the rows of both sides as sorted text and reports those that differ.
  *
- * @param where conditions by SQL name of the table; on both sides
+ * @param where conditions by quoted table name, applied on both sides
  */
 export async function compareRows(
   sourceUrl: string,
   targetUrl: string,
   { where = {}, without = [] }: {
-    /** On the source. What the target has besides is a difference. */
+    /** Tables of the source. Additional tables of the target count as differences. */
     readonly where?: Readonly<Record<string, string>>;
     readonly without?: readonly string[];
   } = {},

@@ -1,22 +1,22 @@
 import { query, withSession } from "./sql.ts";
 
-/** One publication, slot and subscription, made by plain SQL as the tool makes them. */
+/** One publication, slot and subscription, created with plain SQL as the tool does. */
 export interface Replication {
-  /** All three have this name. */
+  /** The name of all three. */
   readonly name: string;
   readonly sourceUrl: string;
   readonly targetUrl: string;
 }
 
-/** A name as the tool gives: `seren_` and a hash. */
+/** A name in the tool's format: `seren_` and a hash. */
 export function replicationName(): string {
   return `seren_${crypto.randomUUID().replaceAll("-", "").slice(0, 16)}`;
 }
 
 /**
- * Publishes tables of the source, makes the slot, and subscribes to it without copying. The target
- * commits synchronously, which lets its worker report at once; a subscription of its own accord
- * reports up to a second later.
+ * Publishes tables of the source, creates the slot, and subscribes to it without copying. The
+ * target commits synchronously, which makes its worker report immediately; by default a
+ * subscription reports up to a second later.
  */
 export async function replicate(
   sourceUrl: string,
@@ -28,11 +28,11 @@ export async function replicate(
     from = sourceUrl,
   }: {
     readonly name?: string;
-    /** SQL names; empty: all tables. */
+    /** Quoted names; empty for all tables. */
     readonly tables?: readonly string[];
-    /** Options of CREATE SUBSCRIPTION besides. Default: `synchronous_commit = 'on'`. */
+    /** Additional options of CREATE SUBSCRIPTION. Default: `synchronous_commit = 'on'`. */
     readonly options?: string;
-    /** How the target reaches the source. */
+    /** The connection string by which the target reaches the source. */
     readonly from?: string;
   } = {},
 ): Promise<Replication> {
@@ -49,14 +49,14 @@ export async function replicate(
   return { name, sourceUrl, targetUrl };
 }
 
-/** A URL as libpq's keywords. */
+/** Converts a URL to a libpq connection string. */
 export function conninfo(url: string): string {
   const { hostname, port, username, pathname } = new URL(url);
   const database = decodeURIComponent(pathname.slice(1)).replace(/[\\']/g, "\\$&");
   return `host=${hostname} port=${port} user=${username} dbname=''${database}''`;
 }
 
-/** Disables and takes off the slot, drops all three; nothing happens to what is not there. */
+/** Drops all three objects, as far as they exist. */
 export async function endReplication({ name, sourceUrl, targetUrl }: Replication): Promise<void> {
   const [subscription] = await query(
     targetUrl,
@@ -80,7 +80,7 @@ export async function endReplication({ name, sourceUrl, targetUrl }: Replication
   await query(sourceUrl, `DROP PUBLICATION IF EXISTS "${name}"`);
 }
 
-/** Waits until a query's first row has a true column `ok`. */
+/** Waits until the column `ok` of a query's first row is true. */
 export async function until(url: string, sql: string): Promise<void> {
   await withSession(url, async (session) => {
     const deadline = performance.now() + 60_000;

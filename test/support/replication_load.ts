@@ -1,8 +1,7 @@
 import postgres from "postgres";
 
 /**
- * The tables of {@linkcode startReplicationLoad}. `log` has no key; with `without: "log"` it is
- * left out.
+ * The tables of {@linkcode startReplicationLoad}. `log` has no key; `without: "log"` omits it.
  */
 export function loadSchema({ withoutKeyless = false, extraTables = 0 } = {}): string {
   return `
@@ -61,28 +60,28 @@ export function loadSchema({ withoutKeyless = false, extraTables = 0 } = {}): st
 
 /** What {@linkcode startReplicationLoad} takes. */
 export interface ReplicationLoadOptions {
-  /** Sessions that write. Default: 3. */
+  /** Number of writing sessions. Default: 3. */
   readonly sessions?: number;
-  /** Whether prepared transactions are among it. Default: true. */
+  /** Whether to use prepared transactions. Default: true. */
   readonly twoPhase?: boolean;
-  /** Whether the table without a key is written. Default: true. */
+  /** Whether to write the table without a key. Default: true. */
   readonly keyless?: boolean;
-  /** Whether TRUNCATE is among it. Default: true. */
+  /** Whether to use TRUNCATE. Default: true. */
   readonly truncate?: boolean;
   readonly extraTables?: number;
-  /** Pause between two transactions of a session. Default: 2. */
+  /** Pause between two transactions of a session, in milliseconds. Default: 2. */
   readonly pauseMs?: number;
 }
 
-/** What it has done. */
+/** What the load has done. */
 export interface LoadCounts {
   committed: number;
   rolledBack: number;
-  /** Deadlocks, lock time-outs and lost connections: their transactions are rolled back. */
+  /** Transactions rolled back by deadlocks, lock timeouts or lost connections. */
   failed: number;
-  /** Steps by name. */
+  /** Number of steps, by name. */
   steps: Record<string, number>;
-  /** Errors that nobody expected. */
+  /** Unexpected errors. */
   readonly surprises: string[];
 }
 
@@ -91,7 +90,7 @@ type Step = (sql: Sql, context: StepContext) => Promise<void>;
 
 interface StepContext {
   readonly random: (below: number) => number;
-  /** A number that nobody else has. */
+  /** Returns a unique number. */
   readonly next: () => number;
   readonly extraTables: number;
   readonly name: string;
@@ -101,7 +100,7 @@ const passing: ReadonlySet<string> = new Set(["40P01", "40001", "55P03", "23503"
 
 const run = async (sql: Sql, text: string) => void await sql.unsafe(text).simple();
 
-/** Each is one transaction of its own unless it says otherwise. */
+/** The steps, each in its own transaction unless it says otherwise. */
 const steps: Readonly<Record<string, Step>> = {
   insert: (sql, { next, random }) =>
     run(
@@ -121,7 +120,7 @@ const steps: Readonly<Record<string, Step>> = {
       } COMMIT`,
     ),
   keyUpdate: (sql, { random, next }) =>
-    // with its entries
+    // including its entries
     run(sql, `UPDATE account SET id = ${next()} WHERE id = ${1 + random(4000)}`),
   delete: (sql, { random }) => run(sql, `DELETE FROM account WHERE id = ${1 + random(4000)}`),
   toast: (sql, { random }) =>
@@ -220,9 +219,10 @@ const steps: Readonly<Record<string, Step>> = {
 };
 
 /**
- * Writes in every way that replication has to follow, from several sessions, and one more that
- * always has a long transaction open: begun before what others commit, committed after it. Running
- * → stopped.
+ * Writes in every way that replication must handle, from several sessions, and one more that always
+ * has a long transaction open, begun before other commits and committed after them.
+ *
+ * States: running → stopped.
  */
 export class ReplicationLoad implements AsyncDisposable {
   readonly counts: LoadCounts = {
@@ -250,13 +250,13 @@ export class ReplicationLoad implements AsyncDisposable {
     ];
   }
 
-  /** Resolves when so many more transactions have been committed. */
+  /** Resolves once that many more transactions have been committed. */
   more(transactions: number): Promise<void> {
     const at = this.counts.committed + transactions;
     return new Promise((resolve) => this.#milestones.push({ at, resolve }));
   }
 
-  /** Lets each session finish and tells what was done. */
+  /** Lets each session finish its transaction and returns what was done. */
   async stop(): Promise<LoadCounts> {
     this.#stopping.abort();
     await Promise.all(this.#sessions);
@@ -271,7 +271,7 @@ export class ReplicationLoad implements AsyncDisposable {
   async #session(_at: number, work: (sql: Sql) => Promise<void>): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       const sql = postgres(this.#url, {
-        // it takes the path of a URL as it stands
+        // the driver does not decode the path of a URL
         database: decodeURIComponent(new URL(this.#url).pathname.slice(1)),
         max: 1,
         onnotice: () => {},
@@ -302,7 +302,7 @@ export class ReplicationLoad implements AsyncDisposable {
       );
     }
     if (lost) return false;
-    await run(sql, "ROLLBACK").catch(() => {}); // a connection that is gone shows at the next step
+    await run(sql, "ROLLBACK").catch(() => {}); // the next step notices a lost connection
     return true;
   }
 
@@ -322,7 +322,7 @@ export class ReplicationLoad implements AsyncDisposable {
     this.#committed(name);
   }
 
-  /** Begins before others commit, and commits after them. */
+  /** Begins before other sessions commit, and commits after them. */
   async #long(sql: Sql): Promise<void> {
     const id = this.#next++;
     await run(
@@ -366,7 +366,7 @@ export class ReplicationLoad implements AsyncDisposable {
   }
 }
 
-/** Starts the load on a database made with {@linkcode loadSchema}. */
+/** Starts the load on a database created with {@linkcode loadSchema}. */
 export function startReplicationLoad(
   url: string,
   options: ReplicationLoadOptions = {},

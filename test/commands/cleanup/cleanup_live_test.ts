@@ -1,4 +1,4 @@
-/** What must not be pulled from under a run, or left behind by one. */
+/** What cleanup must not remove during a run, and must remove after one was killed. */
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
 import { noTableRules, readRuleFlags } from "../../../lib/rules/internal.ts";
 import { cliCommand, denoEnvironment, runCli } from "../../support/cli.ts";
@@ -16,7 +16,7 @@ const someRows = `
   CREATE TABLE a (id int PRIMARY KEY, v text);
   INSERT INTO a SELECT n, 'a' FROM generate_series(1, 100) AS n;`;
 
-Deno.test("cleanup refuses while init is at work, and removes all of it once it was killed", async () => {
+Deno.test("cleanup refuses while init is running, and removes everything after it was killed", async () => {
   const folder = await Deno.makeTempDir({ prefix: "psr-cleanup-" });
   await withDatabase(source, undefined, async ({ name, url }) => {
     const targetUrl = target.url({ database: name });
@@ -65,7 +65,7 @@ Deno.test("cleanup refuses while init is at work, and removes all of it once it 
       );
       strictEqual(row?.["count"], 1);
       let removed = await cleanup();
-      // the server may take a moment to notice that the run's session has gone
+      // the server may take a moment to notice that the run's session has ended
       for (let attempt = 0; removed.code === 3 && attempt < 50; attempt++) {
         removed = await cleanup();
       }
@@ -87,7 +87,7 @@ Deno.test("cleanup refuses while init is at work, and removes all of it once it 
   });
 });
 
-Deno.test("init --drop-existing refuses a database that follows with another scope", async () => {
+Deno.test("init --drop-existing refuses a database that replicates with another scope", async () => {
   await withDatabase(
     source,
     undefined,

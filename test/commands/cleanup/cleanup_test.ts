@@ -1,4 +1,4 @@
-/** `cleanup` against real servers: everything of ours goes, nothing else. */
+/** `cleanup` on real servers removes everything that the tool created, and nothing else. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
 import {
@@ -144,11 +144,11 @@ const ledger = `
 for (const pair of [[c12, c18], [c18, c18]] as const) {
   const name = pair.map(({ major }) => major).join(" to ");
 
-  Deno.test(`cleanup() removes all of ours and nothing of the user's, and finds nothing afterwards (${name})`, async () => {
+  Deno.test(`cleanup() removes the tool's objects and none of the user's, and finds nothing afterwards (${name})`, async () => {
     await withPair(pair, async (urls) => {
       const { sourceUrl, targetUrl } = urls;
       const [other] = await query(targetUrl, "SELECT current_database() AS name");
-      // what the user has made, some of it with names like ours
+      // the user's objects, some with names like the tool's
       await exec(
         sourceUrl,
         "CREATE PUBLICATION mine FOR TABLE t; CREATE PUBLICATION seren_mine FOR TABLE t",
@@ -183,7 +183,7 @@ for (const pair of [[c12, c18], [c18, c18]] as const) {
         tables: ["n"],
       });
       await exec(targetUrl, ledger);
-      // a slot for a first copy that its subscription has left
+      // a table synchronization slot left by its subscription
       const [subscription] = await query(
         targetUrl,
         `SELECT oid FROM pg_subscription WHERE subname = '${ours.name}'`,
@@ -233,7 +233,7 @@ for (const pair of [[c12, c18], [c18, c18]] as const) {
   });
 }
 
-Deno.test("cleanup() removes whatever half of a stream there is", async () => {
+Deno.test("cleanup() removes incomplete streams", async () => {
   await withPair([c15, c18], async (urls) => {
     const { sourceUrl, targetUrl } = urls;
     const before = await traces(c15, c18);
@@ -255,7 +255,7 @@ Deno.test("cleanup() removes whatever half of a stream there is", async () => {
   });
 });
 
-Deno.test("cleanup() of the target alone when the source is gone, and of the source alone when the target is", async () => {
+Deno.test("cleanup() cleans one side if the other is unreachable", async () => {
   const source = await startCluster({ major: 15 });
   try {
     await withDatabase(c18, undefined, async (b) => {
@@ -272,7 +272,7 @@ Deno.test("cleanup() of the target alone when the source is gone, and of the sou
         sourceUrl,
         `SELECT active AS ok FROM pg_replication_slots WHERE slot_name = '${ours.name}'`,
       );
-      await query(sourceUrl, "CHECKPOINT"); // what was committed without waiting would be gone
+      await query(sourceUrl, "CHECKPOINT"); // asynchronous commits would be lost
       await source.stop("immediate");
       const report = await run(urls);
       deepStrictEqual(report.removed.map(({ kind }) => kind), ["subscription"]);
@@ -300,7 +300,7 @@ Deno.test("cleanup() of the target alone when the source is gone, and of the sou
   }
 });
 
-Deno.test("cleanup() leaves the streams of other servers alone, and refuses to guess which of two that are gone was meant", async () => {
+Deno.test("cleanup() keeps streams of other servers, and does not guess which of two unreachable ones was meant", async () => {
   await withPair([c15, c18], async (urls) => {
     const ours = await replicate(urls.sourceUrl, urls.targetUrl);
     const theirs = await replicate(urls.sourceUrl, urls.targetUrl);
@@ -333,7 +333,7 @@ Deno.test("cleanup() leaves the streams of other servers alone, and refuses to g
 });
 
 for (const to of [c12, c18]) {
-  Deno.test(`cleanup() does not wait for a lock that holds the worker up (${to.major})`, async () => {
+  Deno.test(`cleanup() does not wait for a lock that blocks the worker (${to.major})`, async () => {
     await withPair([c15, to], async ({ sourceUrl, targetUrl }) => {
       const replication = await replicate(sourceUrl, targetUrl);
       await describe([c15, to], replication);
@@ -352,7 +352,7 @@ for (const to of [c12, c18]) {
   });
 }
 
-Deno.test("cleanup() keeps to the databases that were named, and goes on when one thing cannot be removed", async () => {
+Deno.test("cleanup() is limited to the selected databases, and continues after a failed removal", async () => {
   await withPair([c15, c18], async (one) => {
     await withPair([c15, c18], async (two) => {
       const first = await replicate(one.sourceUrl, one.targetUrl);
@@ -377,7 +377,7 @@ Deno.test("cleanup() keeps to the databases that were named, and goes on when on
   });
 });
 
-Deno.test("init --enable-sync and then cleanup leave both catalogs as they were but for the rows; file and all", async () => {
+Deno.test("cleanup after init --enable-sync restores both catalogs and removes the state file", async () => {
   await withDatabase(c15, undefined, async (a) => {
     await exec(
       a.url,

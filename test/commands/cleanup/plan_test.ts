@@ -46,11 +46,11 @@ const byHand = (isTrusted: boolean) =>
     databases: { include: [], exclude: [] },
   }).byHand.target;
 
-Deno.test("a name in a statement to run by hand never begins a line of its own", () => {
+Deno.test("a name in a statement to run manually never starts a new line", () => {
   strictEqual(byHand(true)[0], '-- in database "b\ufffdDROP TABLE accounts; \ufffd--"');
 });
 
-Deno.test("what another role's comment says is not among the statements to run by hand", () => {
+Deno.test("another role's comment contributes no statements to run manually", () => {
   const restores = (isTrusted: boolean) =>
     byHand(isTrusted).filter((line) => line.includes("REPLICA IDENTITY")).length;
   strictEqual(restores(true), 1);

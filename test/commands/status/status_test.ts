@@ -1,4 +1,4 @@
-/** What `status` says of replication between real servers. */
+/** What `status` reports about replication between real servers. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
 import {
@@ -33,7 +33,7 @@ async function look(replication: Pick<Replication, "sourceUrl" | "targetUrl">) {
   return await status(await optionsFor(replication), context);
 }
 
-/** Looks again and again until a look is as wanted. */
+/** Reads the status until it meets a condition. */
 async function lookUntil(
   replication: Replication,
   wanted: (report: StatusReport) => boolean,
@@ -90,7 +90,7 @@ async function withReplication(
 for (const pair of [[c12, c18], [c15, c15], [c18, c12]] as const) {
   const name = pair.map(({ major }) => major).join(" to ");
 
-  Deno.test(`status() of an idle system: streaming, nothing waits, NULL lag is zero (${name})`, async () => {
+  Deno.test(`status() of an idle system: streaming, nothing pending, NULL lag is zero (${name})`, async () => {
     await withReplication(pair, async (replication) => {
       const report = await lookUntil(replication, isIdle);
       const { database, stream } = only(report);
@@ -117,7 +117,7 @@ for (const pair of [[c12, c18], [c15, c15], [c18, c12]] as const) {
     });
   });
 
-  Deno.test(`status() sees the lag grow while the subscription is disabled (${name})`, async () => {
+  Deno.test(`status() reports growing lag while the subscription is disabled (${name})`, async () => {
     await withReplication(pair, async (replication) => {
       const { name, sourceUrl, targetUrl } = replication;
       await lookUntil(replication, isIdle);
@@ -153,7 +153,7 @@ for (const pair of [[c12, c18], [c15, c15], [c18, c12]] as const) {
   });
 }
 
-Deno.test("status() names the session whose lock holds the worker up, and the lag in seconds", async () => {
+Deno.test("status() reports the session whose lock blocks the worker, and the lag in seconds", async () => {
   await withReplication([c15, c18], async (replication) => {
     await lookUntil(replication, isIdle);
     await withSession(replication.targetUrl, async (locker) => {
@@ -187,7 +187,7 @@ for (const [target, options] of [[c15, "disable_on_error = true"], [c18, ""], [c
       strictEqual(report.findings[0]?.id, target.major >= 15 ? "apply-failing" : "apply-stopped");
       strictEqual(report.healthy, false);
       if (target.major >= 15) ok(only(report).stream.subscription!.applyErrors! > 0);
-      // at no moment does a worker that has just been started again look like one that applies
+      // a worker that was just restarted never appears to be applying
       for (let look = 0; look < 8; look++) {
         const { healthy, databases } = await lookUntil(replication, () => true);
         ok(!healthy, databases[0]?.streams[0]?.state);
@@ -222,7 +222,7 @@ Deno.test("status() counts conflicts (18)", async () => {
   });
 });
 
-Deno.test("status() tells what DDL changed on one side, object by object, and how far sequences are apart", async () => {
+Deno.test("status() reports what DDL changed on one side, object by object, and how far sequences differ", async () => {
   await withReplication([c15, c18], async (replication) => {
     const { sourceUrl, targetUrl, name } = replication;
     await lookUntil(replication, isIdle);
@@ -247,7 +247,7 @@ Deno.test("status() tells what DDL changed on one side, object by object, and ho
     deepStrictEqual(database.sequences, [
       { schema: "public", name: "s", source: "42", target: "1", distance: 41 },
     ]);
-    // now it is there, but nobody subscribes to it
+    // it exists now but is not subscribed
     await exec(targetUrl, 'CREATE TABLE "Ünew" (id int PRIMARY KEY); DROP TABLE u');
     await exec(sourceUrl, "DROP TABLE u");
     const later = only(await look(replication)).database.drift ?? [];
@@ -277,7 +277,7 @@ Deno.test("status() tells what DDL changed on one side, object by object, and ho
   }, { tables: ["t", "u"] });
 });
 
-Deno.test("status() warns of a slot at risk before it is lost, and tells when it is (15)", async () => {
+Deno.test("status() warns of a slot at risk before it is lost, and reports its loss (15)", async () => {
   await using cluster = await startCluster({
     major: 15,
     settings: { max_slot_wal_keep_size: "48MB", max_wal_size: "64MB", min_wal_size: "32MB" },
@@ -311,7 +311,7 @@ Deno.test("status() warns of a slot at risk before it is lost, and tells when it
   });
 });
 
-Deno.test("status() works when one side is out of reach, and says which", async () => {
+Deno.test("status() works if one side is unreachable, and reports which", async () => {
   await withReplication([c15, c18], async (replication) => {
     await lookUntil(replication, isIdle);
     const nowhere = "postgresql://nobody@127.0.0.1:1/x";
@@ -331,7 +331,7 @@ Deno.test("status() works when one side is out of reach, and says which", async 
   });
 });
 
-Deno.test("status() tells half of a stream from a whole: no slot, no subscription, none at all", async () => {
+Deno.test("status() recognizes incomplete streams: no slot, no subscription, nothing at all", async () => {
   await withReplication([c15, c18], async (replication) => {
     const { name, sourceUrl, targetUrl } = replication;
     await exec(targetUrl, `ALTER SUBSCRIPTION "${name}" DISABLE`);
@@ -355,7 +355,7 @@ Deno.test("status() tells half of a stream from a whole: no slot, no subscriptio
   });
 });
 
-Deno.test("status() shows several databases, epochs and names of any characters; other people's slots are not ours", async () => {
+Deno.test("status() shows several databases, snapshot generations and unusual names, but no slots of others", async () => {
   await withReplication([c15, c18], async (one) => {
     await withReplication([c15, c18], async (two) => {
       const second = await replicate(two.sourceUrl, two.targetUrl, {
@@ -388,7 +388,7 @@ Deno.test("status() shows several databases, epochs and names of any characters;
 });
 
 for (const [from, to] of [[c12, c15], [c18, c12]] as const) {
-  Deno.test(`status() does with a role that may only connect (${from.major} to ${to.major})`, async () => {
+  Deno.test(`status() works with a role that may only connect (${from.major} to ${to.major})`, async () => {
     await withReplication([from, to], async (replication) => {
       await lookUntil(replication, isIdle);
       for (const url of [replication.sourceUrl, replication.targetUrl]) {
@@ -417,7 +417,7 @@ for (const [from, to] of [[c12, c15], [c18, c12]] as const) {
   });
 }
 
-Deno.test("StatusMonitor goes on when a server comes back", async () => {
+Deno.test("StatusMonitor recovers when a server comes back", async () => {
   await using target = await startCluster({ major: 15 });
   await withReplication([c18, target], async (replication) => {
     await using monitor = new StatusMonitor(await optionsFor(replication), context);
@@ -434,7 +434,7 @@ Deno.test("StatusMonitor goes on when a server comes back", async () => {
   });
 });
 
-Deno.test("status() knows partitions: published one by one or by their root, they are no drift", async () => {
+Deno.test("status() does not report partitions as drift, published individually or by their root", async () => {
   const tree = `
     CREATE TABLE p (id int, k int, PRIMARY KEY (id, k)) PARTITION BY LIST (k);
     CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);

@@ -1,6 +1,6 @@
 /**
- * What somebody may do to a running replication, what `sync` says of it, and names that nobody
- * would choose.
+ * What users may do to running replication, what `sync` reports about it, and names that need
+ * quoting.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
@@ -22,7 +22,7 @@ const target17 = await sharedCluster(17);
 interface Pair {
   readonly url: string;
   readonly targetUrl: string;
-  /** Of publication, slot and subscription. */
+  /** The name of publication, slot and subscription. */
   readonly stream: string;
   readonly follow: (options?: Parameters<typeof runSync>[2]) => ReturnType<typeof runSync>;
 }
@@ -30,7 +30,7 @@ interface Pair {
 let count = 0;
 const nextName = () => `states ${++count}`;
 
-/** A database that is copied and followed. */
+/** A copied database with running replication. */
 async function withStream(
   [source, target]: readonly [Cluster, Cluster],
   { sql, name = nextName() }: { readonly sql: string; readonly name?: string },
@@ -66,7 +66,7 @@ const tables = `
   INSERT INTO a SELECT n, 'e' || n, 'a' FROM generate_series(1, 50) AS n;
   INSERT INTO b SELECT n, 'b' FROM generate_series(1, 50) AS n;`;
 
-/** What a refusal says, all of it. */
+/** The complete text of a refusal. */
 async function refusal(refused: Promise<unknown>, exitCode = 3): Promise<string> {
   let text = "";
   await rejects(refused, (error) => {
@@ -85,7 +85,7 @@ async function isEqual({ url, targetUrl }: Pair): Promise<void> {
   await compareRows(url, targetUrl);
 }
 
-Deno.test("a table that was taken out of the publication is told, and copied again without touching the others", async () => {
+Deno.test("sync reports a table removed from the publication, and copies it again without affecting the others", async () => {
   await withStream([source14, target17], { sql: tables }, async (pair) => {
     const { url, targetUrl, stream, follow } = pair;
     await exec(url, `ALTER PUBLICATION ${stream} DROP TABLE b`);
@@ -100,7 +100,7 @@ Deno.test("a table that was taken out of the publication is told, and copied aga
       /changes of 1 table are not replicated: b/,
     );
     deepStrictEqual(await query(targetUrl, "SELECT FROM b WHERE id = 51"), []);
-    // a copy of `a` would take its place in the file
+    // a copy of `a` would change its file
     const [before] = await query(targetUrl, "SELECT pg_relation_filenode('a') AS file");
     await follow({ action: { kind: "copy", tables: ["b"], areNew: false } });
     deepStrictEqual(await query(targetUrl, "SELECT pg_relation_filenode('a') AS file"), [before]);
@@ -128,7 +128,7 @@ Deno.test("sync() distinguishes a dropped publication from a subscription detach
   });
 });
 
-Deno.test("a slot that the source has given up is told, and its tables are copied again", async () => {
+Deno.test("sync reports a slot that the source has invalidated, and copies its tables again", async () => {
   await withStream([source14, target17], { sql: tables }, async (pair) => {
     const { url, targetUrl, stream, follow } = pair;
     await exec(targetUrl, `ALTER SUBSCRIPTION ${stream} DISABLE`);
@@ -169,7 +169,7 @@ const sql = (name: string) => `"${name.replaceAll('"', '""')}"`;
 
 for (const pair of [[source14, target17], [source16, target13]] as const) {
   const versions = pair.map(({ major }) => major).join(" to ");
-  Deno.test(`names of 63 bytes that need quoting are followed, copied again, shown and skipped (${versions})`, async () => {
+  Deno.test(`names of 63 bytes that need quoting are replicated, copied again, shown and skipped (${versions})`, async () => {
     const [schema, table, key, other] = ["Schema", "Table", "Key", "select"].map(longName);
     const name = `${sql(schema!)}.${sql(table!)}`;
     const setting = {
@@ -216,7 +216,7 @@ for (const pair of [[source14, target17], [source16, target13]] as const) {
   });
 }
 
-Deno.test("a row with a unique value that is taken, and a column that is not there, are seen to be in the way before 15 too", async () => {
+Deno.test("a conflicting unique value and a missing column are found before 15 as well", async () => {
   await withStream([source16, target13], { sql: tables }, async (pair) => {
     const { url, targetUrl, follow } = pair;
     await exec(targetUrl, "INSERT INTO a VALUES (1000, 'taken', 'mine')");
@@ -238,7 +238,7 @@ Deno.test("a row with a unique value that is taken, and a column that is not the
   });
 });
 
-Deno.test("changes of a table that the subscription passes over are in nobody's way", async () => {
+Deno.test("changes of a table that the subscription ignores cause no conflict", async () => {
   const sql = `${tables} CREATE TABLE c (id int PRIMARY KEY);`;
   await withStream([source16, target13], { sql }, async (pair) => {
     const { url, targetUrl, stream, follow } = pair;
@@ -256,7 +256,7 @@ Deno.test("changes of a table that the subscription passes over are in nobody's 
   });
 });
 
-Deno.test("a subscription whose commit was not answered is kept, and the next run starts it", async () => {
+Deno.test("a subscription whose commit was not acknowledged is kept, and the next run starts it", async () => {
   await using target = await startCluster({ major: 17 });
   await withStream([source16, target], { sql: tables }, async (pair) => {
     const { url, targetUrl, stream, follow } = pair;
@@ -276,7 +276,7 @@ Deno.test("a subscription whose commit was not answered is kept, and the next ru
         await table.unsafe("COMMIT").simple();
       });
       await until(targetUrl, waits("pg_subscription", "RowExclusiveLock"));
-      // from here on a commit waits for a standby that does not exist
+      // from here on, commits wait for a standby that does not exist
       await exec(targetUrl, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
       await exec(targetUrl, "SELECT pg_reload_conf()");
       await until(

@@ -22,7 +22,7 @@ interface Pair {
   readonly targetUrl: string;
 }
 
-/** A database on the source, which is dropped on both sides at the end. */
+/** A database on the source, dropped on both sides at the end. */
 async function withPair(
   [source, target]: readonly [Cluster, Cluster],
   schema: string,
@@ -67,7 +67,7 @@ const follow = ({ name, url, targetUrl }: Pair, options: Parameters<typeof runSy
     ...options,
   });
 
-/** What a refusal says, all of it. */
+/** The complete text of a refusal. */
 function refusal(error: unknown, exitCode = 3): string {
   ok(error instanceof ReplicatorError, String(error));
   strictEqual(error.exitCode, exitCode);
@@ -103,7 +103,7 @@ Deno.test("init --enable-sync works within one server", async () => {
   });
 });
 
-Deno.test("init --drop-existing says what keeps a database from being dropped, before it touches anything", async () => {
+Deno.test("init --drop-existing reports what prevents dropping a database before it changes anything", async () => {
   await withPair([both15, target18], small, async (pair) => {
     await copy(pair);
     const [name = ""] = await streamName(pair.url);
@@ -140,7 +140,7 @@ Deno.test("init --drop-existing says what keeps a database from being dropped, b
   });
 });
 
-Deno.test("a run that is killed while its slot is being made does not keep the next one from beginning", async () => {
+Deno.test("a run killed during the creation of its slot does not block the next one", async () => {
   await withPair([both15, target18], small, async (pair) => {
     const creating = `SELECT count(*) > 0 AS ok FROM pg_stat_activity
       WHERE backend_type = 'walsender' AND wait_event = 'transactionid' AND datname = '${pair.name}'`;
@@ -172,7 +172,7 @@ Deno.test("a run that is killed while its slot is being made does not keep the n
           );
           return true;
         });
-        // one that comes in over another database of the target does not see that, and finds the
+        // a run that connects to another database of the target does not see that, but finds the
         // slot
         const elsewhere = target18.url({ database: "template1" });
         const map = { [pair.name]: pair.name };
@@ -191,7 +191,7 @@ Deno.test("a run that is killed while its slot is being made does not keep the n
         `SELECT count(*) = 0 AS ok FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
           WHERE l.locktype = 'advisory' AND d.datname = '${pair.name}'`,
       );
-      await until(pair.url, creating); // nobody has told the server's process
+      await until(pair.url, creating); // the server process has not been notified
       const copied = copy(pair);
       copied.catch(() => {}); // awaited below
       await until(
@@ -231,7 +231,7 @@ Deno.test("sync --resnapshot of a table that cannot be published leaves it in it
   });
 });
 
-Deno.test("sync adopts a waiting slot, goes on, adds tables, and tells what it cannot do", async () => {
+Deno.test("sync adopts a waiting slot, resumes, adds tables, and reports what it cannot do", async () => {
   await withPair([both15, target18], small, async (pair) => {
     await exec(pair.url, "CREATE TABLE audit (id int PRIMARY KEY)");
     const rules = rulesOf({ schemaOnlyTables: ["audit"] });
@@ -298,7 +298,7 @@ Deno.test("sync adopts a waiting slot, goes on, adds tables, and tells what it c
   });
 });
 
-Deno.test("a connection that breaks does not switch the subscription off", async () => {
+Deno.test("a broken connection does not disable the subscription", async () => {
   await withPair([both15, target18], small, async (pair) => {
     await copy(pair);
     await query(
@@ -311,7 +311,7 @@ Deno.test("a connection that breaks does not switch the subscription off", async
   });
 });
 
-Deno.test("sync refuses where nothing was begun: following from now on would leave a gap", async () => {
+Deno.test("sync refuses without an existing stream: replicating from now on would leave a gap", async () => {
   await withDatabase(both15, undefined, async ({ name, url }) => {
     await withDatabase(target18, undefined, async (target) => {
       await rejects(follow({ name, url, targetUrl: target.url }), (error) => {
@@ -326,7 +326,7 @@ Deno.test("sync refuses where nothing was begun: following from now on would lea
 });
 
 for (const [source, target] of [[both15, target18], [target18, source12]] as const) {
-  Deno.test(`sync shows what cannot be applied, skips it, or goes on when it was repaired (to ${target.major})`, async () => {
+  Deno.test(`sync shows what cannot be applied, skips it, or resumes after a repair (to ${target.major})`, async () => {
     await withPair([source, target], small, async (pair) => {
       await copy(pair);
       const [name = ""] = await streamName(pair.url);
@@ -355,7 +355,7 @@ for (const [source, target] of [[both15, target18], [target18, source12]] as con
         await query(pair.targetUrl, "SELECT subenabled FROM pg_subscription"),
         [{ subenabled: false }],
       );
-      // the second one stops it again
+      // the second transaction stops it again
       await rejects(skip(parseLsn(lsn)), (error) => {
         match(
           refusal(error, 7),
@@ -382,7 +382,7 @@ async function dropSubscription(url: string, name: string): Promise<void> {
   await query(url, `DROP SUBSCRIPTION ${name}`);
 }
 
-/** Until the subscription is off and its slot is free. */
+/** Waits until the subscription is disabled and its slot is not in use. */
 async function untilDisabled({ url, targetUrl }: Pair): Promise<void> {
   await until(
     targetUrl,
@@ -395,10 +395,7 @@ async function untilDisabled({ url, targetUrl }: Pair): Promise<void> {
   );
 }
 
-/**
- * The position that `sync` names, where the server says that it failed; else read from the slot.
- */
-/** What `sync` says of a subscription that was switched off because it fails. */
+/** The position that `sync` shows for a disabled, failing subscription. */
 async function nextLsn(pair: Pair, major: number): Promise<string> {
   let text = "";
   await rejects(follow(pair), (error) => {

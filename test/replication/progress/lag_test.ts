@@ -29,14 +29,14 @@ function reading(atMs: number, wal: bigint, slot: Partial<SlotReading> = {}): So
   return { atMs, wal, slots: [{ ...base, ...slot }] };
 }
 
-Deno.test("lagOf() is zero when nothing waits, although the server says NULL and the worker has heard nothing for long", () => {
+Deno.test("lagOf() is zero when nothing is pending, although the server reports NULL and the last message is old", () => {
   deepStrictEqual(
     lagOf("s", { before: reading(0, 1000n), now: reading(1000, 1000n), silenceMs: 29_000 }),
     { bytes: 0, seconds: 0, appliedBytesPerSecond: 0, catchUpSeconds: 0 },
   );
 });
 
-Deno.test("lagOf() of an idle system with a fresh record: no more than the time between the readings", () => {
+Deno.test("lagOf() of an idle system with a new WAL record is at most the time between the readings", () => {
   const lag = lagOf("s", {
     before: reading(0, 1000n),
     now: reading(1000, 1200n),
@@ -45,7 +45,7 @@ Deno.test("lagOf() of an idle system with a fresh record: no more than the time 
   deepStrictEqual([lag.bytes, lag.seconds], [200, 0]);
 });
 
-Deno.test("lagOf() is at least the longest of what is known when changes wait", () => {
+Deno.test("lagOf() is at least the longest known time when changes are pending", () => {
   const before = reading(0, 5000n);
   const seconds = (slot: Partial<SlotReading>, silenceMs?: number) =>
     lagOf("s", { before, now: reading(1000, 6000n, slot), silenceMs }).seconds;
@@ -57,7 +57,7 @@ Deno.test("lagOf() is at least the longest of what is known when changes wait", 
   strictEqual(seconds({ active: false }), undefined);
 });
 
-Deno.test("lagOf() tells when it will be caught up, or that it will not", () => {
+Deno.test("lagOf() estimates the time to catch up, if it will", () => {
   const catchUp = (applied: bigint, wal: bigint) =>
     lagOf("s", {
       before: reading(0, 5000n),
@@ -68,7 +68,7 @@ Deno.test("lagOf() tells when it will be caught up, or that it will not", () => 
   strictEqual(catchUp(1500n, 6000n), undefined);
 });
 
-Deno.test("lagOf() knows nothing of a slot that is gone or lost, and never goes below zero", () => {
+Deno.test("lagOf() is unknown for a missing or lost slot, and never negative", () => {
   const before = reading(0, 1000n);
   strictEqual(lagOf("other", { before, now: before, silenceMs: 0 }).bytes, undefined);
   const lost = reading(1, 9000n, { walStatus: "lost" });

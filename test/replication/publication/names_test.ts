@@ -36,7 +36,7 @@ function rules(flags: Partial<Parameters<typeof readRuleFlags>[0]>, now = "2026-
   return { ...rules, now } as TableRules;
 }
 
-Deno.test("names are legal for slots whatever the databases are called, and can be read back", async () => {
+Deno.test("names are valid slot names whatever the databases' names, and can be parsed", async () => {
   const hash = await scopeHash(plain);
   for (const epoch of [1, 2, 17]) {
     const { slot, publication, subscription } = replicationNames({ hash, epoch });
@@ -51,7 +51,7 @@ Deno.test("names are legal for slots whatever the databases are called, and can 
   }
 });
 
-Deno.test("the hash of a scope stands for servers, databases and rules, not for the moment of a run", async () => {
+Deno.test("the hash of a scope depends on servers, databases and rules, not on the time of a run", async () => {
   const filtered = { ...plain, rules: rules({ timeFilters: ["events:at:6 months"] }) };
   const later = {
     ...plain,
@@ -74,7 +74,7 @@ Deno.test("rules of other databases of a run do not change the scope of this one
   assertEquals(await scopeHash(alone), await scopeHash(together));
 });
 
-Deno.test("a descriptor survives being a comment, and holds no predicate", async () => {
+Deno.test("a descriptor survives as a comment and contains no predicate", async () => {
   const scope = {
     ...plain,
     rules: rules({ tableFilters: ["events:secret = 'x'"], schemaOnlyTables: ["audit"] }),
@@ -97,7 +97,7 @@ Deno.test("a descriptor survives being a comment, and holds no predicate", async
   assertMatch(told.join("\n"), /audit: structure only/);
 });
 
-Deno.test("restoreIdentity() gives back what was there", () => {
+Deno.test("restoreIdentity() restores the previous identity", () => {
   const table = { schema: "S p", name: 'q"t' };
   assertEquals(
     [
