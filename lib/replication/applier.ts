@@ -13,8 +13,8 @@ import type { LeftIdentity } from "./publication/restore_replica_identities.ts";
 import { readSubscriptionComments } from "./subscription/list_owned_subscriptions.ts";
 import { readSubscriptions } from "./subscription/read_subscriptions.ts";
 import { skipTransaction } from "./subscription/skip_transaction.ts";
+import { createSubscription } from "./subscription/create_subscription.ts";
 import {
-  createSubscription,
   disableSubscription,
   dropSubscription,
   enableSubscription,

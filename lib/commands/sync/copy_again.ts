@@ -4,26 +4,13 @@
  *
  * @module
  */
+import { plural, quoteQualified, tableKey, type TableName } from "../../core/internal.ts";
 import {
-  displayName,
-  ExitCode,
-  plural,
-  quoteIdentifier,
-  quoteQualified,
-  ReplicatorError,
-  tableKey,
-  type TableName,
-} from "../../core/internal.ts";
-import {
-  actAsReplica,
-  ConnectionError,
   openSession,
-  pause,
   retry,
   ServerError,
   type Session,
   SqlState,
-  withoutEventTriggers,
 } from "../../postgres/internal.ts";
 import type { Table } from "../../catalog/internal.ts";
 import {
@@ -34,17 +21,9 @@ import {
   readPlanBounds,
 } from "../../copy/internal.ts";
 import {
-  abandonStream,
   type ChangedIdentity,
-  dropSlot,
-  dropSlotApart,
   handOver,
-  keepTables,
-  nameSome,
-  openApplier,
   planPublication,
-  readFiringTriggers,
-  type ReplicationStream,
   startStream,
   type StreamStart,
 } from "../../replication/internal.ts";
@@ -52,9 +31,12 @@ import type { DumpTool } from "../../schema/internal.ts";
 import { accessTo, selectRows } from "../shared/replication_setup.ts";
 import type { Recorder } from "../shared/recorder.ts";
 import type { SyncOptions } from "../shared/run.ts";
-import { finishTables, makeTables, type NewStructure, removeTables } from "./new_tables.ts";
+import { copyAgainSettings } from "./copy_settings.ts";
+import { finishTables, makeTables, type NewStructure } from "./new_tables.ts";
+import { removeFromStreams } from "./remove_from_streams.ts";
 import { hazardEvents, readHazards, refuseCertain } from "./report_hazards.ts";
 import type { ReplicationStatus } from "./replication_status.ts";
+import { type CopyStage, explainFailedCopy, withdrawCopy } from "./withdraw_copy.ts";
 
 /** What {@linkcode copyAgain} takes. */
 export interface CopyAgainOptions {
@@ -80,12 +62,21 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
   const { source, target } = situation;
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
-  const settings = await copySettings(to, work);
+  const settings = await copyAgainSettings(to, {
+    tables: work.tables,
+    areNew: tool !== undefined,
+  });
   await refuseUnpublishable(work, { from, to });
-  const remembered = await removeFromStreams(work, { from, to });
+  const remembered = await removeFromStreams(situation.streams, {
+    tables: work.tables,
+    from,
+    to,
+    recorder,
+    signal,
+  });
   let started: StreamStart | undefined;
   let structure: NewStructure | undefined;
-  let stage: Stage = "copying";
+  let stage: CopyStage = "copying";
   try {
     started = await startCopyStream(work, remembered);
     await using _held = started.snapshot;
@@ -112,156 +103,17 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
       events: work.recorder.events,
     });
   } catch (error) {
-    const left = await withdraw(work, {
+    const left = await withdrawCopy(situation, {
       ...{ started, structure, stage, error },
       lost: to.isOpen ? undefined : to.processId,
     });
-    throw explain(error, work, left);
-  }
-}
-
-/**
- * What was running. Except while `copying`, a lost connection leaves open whether the target has
- * committed.
- */
-type Stage = "making-tables" | "copying" | "handing-over";
-
-/** What a failed copy has left behind. */
-type Left =
-  | { readonly kind: "nothing" }
-  /** The target has committed the subscription: all rows are copied, and it can apply changes. */
-  | { readonly kind: "subscription"; readonly name: string }
-  /** Whether the target has committed the subscription is unknown: the slot is kept for it. */
-  | { readonly kind: "unknown"; readonly slot: string; readonly reason: string }
-  | { readonly kind: "tables"; readonly reason: string }
-  | { readonly kind: "stream"; readonly name: string; readonly reason: string };
-
-/**
- * Undoes a failed copy, unless the target has already committed the subscription, which may have
- * happened before the error. May be interrupted and repeated. New tables that cannot be removed
- * keep their publication, by which the next run recognizes them.
- */
-async function withdraw(
-  { situation }: CopyAgainOptions,
-  { started, structure, stage, error, lost }: {
-    readonly started: StreamStart | undefined;
-    readonly structure: NewStructure | undefined;
-    readonly stage: Stage;
-    readonly error: unknown;
-    /** The backend of a broken connection, which may still commit. */
-    readonly lost: number | undefined;
-  },
-): Promise<Left> {
-  if (started === undefined) return { kind: "nothing" };
-  const { source, target } = situation;
-  const { names } = started;
-  let isUnknown = stage === "handing-over";
-  try {
-    await using session = await retry(() => openSession(target), {
-      ...(isUnknown ? {} : { delaysMs: [] }),
+    throw explainFailedCopy(error, {
+      tables: work.tables,
+      areNew: tool !== undefined,
+      signal,
+      left,
     });
-    if (lost !== undefined) await endBackend(session, lost);
-    await using applier = openApplier(session, { name: names.subscription });
-    if (await applier.state() !== "absent") {
-      return { kind: "subscription", name: names.subscription };
-    }
-    isUnknown = false;
-    if (structure !== undefined) await removeTables(situation, structure.made);
-    else if (stage === "making-tables" && error instanceof ConnectionError) throw error;
-  } catch (failure) {
-    if (!(failure instanceof ReplicatorError)) throw failure;
-    const reason = failure.message;
-    if (isUnknown) return { kind: "unknown", slot: names.slot, reason };
-    // report the first reason
-    await dropSlotApart(source, names.slot).catch(() => {});
-    const mayHaveTables = structure !== undefined || stage === "making-tables";
-    return mayHaveTables ? { kind: "tables", reason } : { kind: "nothing" };
   }
-  try {
-    await abandonStream(source, names);
-    return { kind: "nothing" };
-  } catch (failure) {
-    if (!(failure instanceof ReplicatorError)) throw failure;
-    return { kind: "stream", name: names.publication, reason: failure.message };
-  }
-}
-
-// not by process ID alone, which the server may have reused
-const endStatement = `
-  SELECT pg_catalog.pg_terminate_backend(old.pid)
-    FROM pg_catalog.pg_stat_activity AS old
-    JOIN pg_catalog.pg_stat_activity AS own ON own.pid = pg_catalog.pg_backend_pid()
-   WHERE old.pid = $1 AND old.pid <> own.pid AND old.application_name = own.application_name
-     AND old.datid = own.datid AND old.usesysid = own.usesysid
-     AND old.backend_start < own.backend_start`;
-
-const endAttempts = 50;
-const endPauseMs = 200;
-
-/**
- * Terminates the backend of a broken connection, so that it cannot commit any more.
- *
- * @throws ReplicatorError if it does not end
- */
-async function endBackend(session: Session, processId: number): Promise<void> {
-  for (let attempt = 1;; attempt++) {
-    if ((await session.query(endStatement, [processId])).length === 0) return;
-    if (attempt >= endAttempts) {
-      throw new ReplicatorError(`the tool's backend ${processId} on the target does not end`, {
-        side: "target",
-        object: `database ${session.endpoint.database}`,
-      });
-    }
-    await pause(endPauseMs);
-  }
-}
-
-function explain(
-  error: unknown,
-  { tables, tool, signal }: CopyAgainOptions,
-  left: Left,
-): unknown {
-  if (signal.aborted || !(error instanceof ReplicatorError)) return error;
-  const copied = `${plural(tables.length, "table")}: ${nameSome(tables)}`;
-  const again = `then run sync ${
-    tool === undefined ? "--resnapshot" : "--add-tables"
-  } again for them`;
-  const [details, remedy] = left.kind === "subscription"
-    ? [
-      [`all rows are copied, and the subscription ${left.name} exists, for ${copied}`],
-      "run sync again to start it",
-    ]
-    : left.kind === "unknown"
-    ? [
-      [
-        `whether the target has created the subscription is unknown (${left.reason}), for ${copied}`,
-        `the slot ${left.slot} is kept for it and retains WAL on the source`,
-      ],
-      "run sync again once the target is reachable: it starts the subscription, or reports what to copy again",
-    ]
-    : [
-      [
-        `${plural(tables.length, "table is", "tables are")} no longer replicated: ${
-          nameSome(tables)
-        }`,
-        ...(left.kind === "tables"
-          ? [`they are incomplete on the target and could not be removed: ${left.reason}`]
-          : left.kind === "stream"
-          ? [
-            `slot and publication ${left.name} could not be removed from the source: ${left.reason}`,
-          ]
-          : []),
-      ],
-      again,
-    ];
-  return new ReplicatorError(error.message, {
-    side: error.side,
-    object: error.object,
-    details: [...error.details, ...details],
-    remedy: [...(error.remedy === undefined ? [] : [error.remedy]), remedy].join("; "),
-    exitCode: error.exitCode,
-    cause: error,
-  });
 }
 
 /** Finds what cannot be published, or would stop the stream later, before anything is changed. */
@@ -275,75 +127,6 @@ async function refuseUnpublishable(
   const hazards = await readHazards(situation, { tables, source: from, target: to });
   refuseCertain(hazards, database);
   for (const event of hazardEvents(hazards, database)) recorder.events(event);
-}
-
-/**
- * Removes the tables from existing streams.
- *
- * @returns the changed replica identities that those streams recorded
- */
-async function removeFromStreams(
-  { situation, tables, recorder, signal }: CopyAgainOptions,
-  { from, to }: { readonly from: Session; readonly to: Session },
-): Promise<readonly ChangedIdentity[]> {
-  const leavingKeys = new Set(tables.map((table) => tableKey(table)));
-  const remembered: ChangedIdentity[] = [];
-  for (const stream of situation.streams) {
-    const { publication, descriptor, name } = stream;
-    const listed = publication?.tables ?? stream.subscription?.tables ?? [];
-    const leaving = listed.filter((table) => leavingKeys.has(tableKey(table)));
-    const unfinished = stream.subscription === undefined && descriptor?.copiedAt === undefined;
-    if (leaving.length === 0 && !(unfinished && listed.length === 0)) continue;
-    remembered.push(
-      ...descriptor?.changedIdentities.filter((table) => leavingKeys.has(tableKey(table))) ?? [],
-    );
-    if (leaving.length === listed.length) {
-      await removeStream(stream, { from, to, signal });
-      recorder.events({ kind: "info", message: `removed ${name}, which has no tables left` });
-    } else await shrinkStream(stream, { leaving, from, to, signal });
-  }
-  return remembered;
-}
-
-async function removeStream(
-  { name, subscription, slot }: ReplicationStream,
-  { from, to, signal }: {
-    readonly from: Session;
-    readonly to: Session;
-    readonly signal: AbortSignal;
-  },
-): Promise<void> {
-  if (subscription !== undefined) {
-    await using applier = openApplier(to, { name, signal });
-    await applier.remove({ restoreIdentities: false });
-  }
-  if (slot !== undefined) await dropSlot(from, { name, signal });
-  // replica identities are kept: the tables are about to be published again
-  await withoutEventTriggers(
-    from,
-    () => from.execute(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`),
-  );
-}
-
-async function shrinkStream(
-  stream: ReplicationStream,
-  { leaving, from, to, signal }: {
-    readonly leaving: readonly TableName[];
-    readonly from: Session;
-    readonly to: Session;
-    readonly signal: AbortSignal;
-  },
-): Promise<void> {
-  const { name, subscription, publication } = stream;
-  const gone = new Set(leaving.map((table) => tableKey(table)));
-  const kept = publication?.tables.filter((table) => !gone.has(tableKey(table))) ?? [];
-  await keepTables(from, stream, kept);
-  if (subscription === undefined) return;
-  // REFRESH requires an enabled subscription; a disabled one is disabled again afterwards
-  await using applier = openApplier(to, { name, signal });
-  if (!subscription.enabled) await applier.start();
-  await applier.forgetRemovedTables();
-  if (!subscription.enabled) await applier.stop();
 }
 
 function startCopyStream(
@@ -443,68 +226,4 @@ async function emptyTables(session: Session, tables: readonly TableName[]): Prom
       for (const name of names) await session.execute(`DELETE FROM ${name}`);
     });
   }
-}
-
-/**
- * The session settings of a copy: copied rows must not fire triggers or foreign key checks. If the
- * role cannot disable them, new tables get theirs after the copy.
- *
- * @throws ReplicatorError if triggers of existing tables would fire
- */
-async function copySettings(
-  session: Session,
-  { tables, tool }: Pick<CopyAgainOptions, "tables" | "tool">,
-): Promise<Readonly<Record<string, string>>> {
-  const isReplica = await session.transaction(() => actAsReplica(session, "LOCAL"));
-  if (tool === undefined) {
-    const wanted = new Set(tables.map((table) => tableKey(table)));
-    const triggers = isReplica
-      ? await readFiringTriggers(session, { forCopy: true })
-      : await readEnabledTriggers(session);
-    const found = triggers.filter((table) => wanted.has(tableKey(table)));
-    if (found.length > 0) throw triggersFire(session, { isReplica, found });
-  }
-  return isReplica ? { session_replication_role: "replica" } : {};
-}
-
-type TriggerOf = TableName & { readonly trigger: string };
-
-async function readEnabledTriggers(session: Session): Promise<readonly TriggerOf[]> {
-  return await session.query<TriggerOf>(
-    `SELECT n.nspname AS schema, c.relname AS name, t.tgname AS trigger
-       FROM pg_catalog.pg_trigger AS t
-       JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
-       JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-      WHERE t.tgenabled IN ('O', 'A')`,
-  );
-}
-
-function triggersFire(
-  session: Session,
-  { isReplica, found }: { readonly isReplica: boolean; readonly found: readonly TriggerOf[] },
-): ReplicatorError {
-  const names = [...new Set(found.map(displayName))];
-  const alter = (what: string) =>
-    found.map(({ schema, name, trigger }) =>
-      `ALTER TABLE ${quoteQualified(schema, name)} ${what} TRIGGER ${quoteIdentifier(trigger)};`
-    ).join(" ");
-  return new ReplicatorError(
-    isReplica
-      ? `triggers of ${
-        names.join(", ")
-      } that are enabled ALWAYS or for REPLICA would fire for every copied row`
-      : `the role may not disable triggers, and ${names.join(", ")} ${
-        names.length === 1 ? "has" : "have"
-      } some`,
-    {
-      side: "target",
-      object: `database ${session.endpoint.database}`,
-      remedy: isReplica
-        ? `run on the target: ${alter("DISABLE")} and enable them again after the cutover`
-        : session.majorVersion >= 15
-        ? "run as a superuser: GRANT SET ON PARAMETER session_replication_role TO the role; or connect as a superuser"
-        : "connect as a superuser, or as the provider's admin role",
-      exitCode: ExitCode.prerequisite,
-    },
-  );
 }

@@ -1,0 +1,95 @@
+/**
+ * Removing tables from the streams that replicate them.
+ *
+ * @module
+ */
+import { quoteIdentifier, tableKey, type TableName } from "../../core/internal.ts";
+import { type Session, withoutEventTriggers } from "../../postgres/internal.ts";
+import {
+  type ChangedIdentity,
+  dropSlot,
+  keepTables,
+  openApplier,
+  type ReplicationStream,
+} from "../../replication/internal.ts";
+import type { Recorder } from "../shared/recorder.ts";
+
+/** What {@linkcode removeFromStreams} takes besides the streams. */
+export interface RemoveFromStreamsOptions {
+  readonly tables: readonly TableName[];
+  /** A session on the source's database. */
+  readonly from: Session;
+  /** A session on the target's database. */
+  readonly to: Session;
+  readonly recorder: Recorder;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Removes the tables from existing streams.
+ *
+ * @returns the changed replica identities that those streams recorded
+ */
+export async function removeFromStreams(
+  streams: readonly ReplicationStream[],
+  { tables, from, to, recorder, signal }: RemoveFromStreamsOptions,
+): Promise<readonly ChangedIdentity[]> {
+  const leavingKeys = new Set(tables.map((table) => tableKey(table)));
+  const remembered: ChangedIdentity[] = [];
+  for (const stream of streams) {
+    const { publication, descriptor, name } = stream;
+    const listed = publication?.tables ?? stream.subscription?.tables ?? [];
+    const leaving = listed.filter((table) => leavingKeys.has(tableKey(table)));
+    const unfinished = stream.subscription === undefined && descriptor?.copiedAt === undefined;
+    if (leaving.length === 0 && !(unfinished && listed.length === 0)) continue;
+    remembered.push(
+      ...descriptor?.changedIdentities.filter((table) => leavingKeys.has(tableKey(table))) ?? [],
+    );
+    if (leaving.length === listed.length) {
+      await removeStream(stream, { from, to, signal });
+      recorder.events({ kind: "info", message: `removed ${name}, which has no tables left` });
+    } else await shrinkStream(stream, { leaving, from, to, signal });
+  }
+  return remembered;
+}
+
+async function removeStream(
+  { name, subscription, slot }: ReplicationStream,
+  { from, to, signal }: {
+    readonly from: Session;
+    readonly to: Session;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  if (subscription !== undefined) {
+    await using applier = openApplier(to, { name, signal });
+    await applier.remove({ restoreIdentities: false });
+  }
+  if (slot !== undefined) await dropSlot(from, { name, signal });
+  // replica identities are kept: the tables are about to be published again
+  await withoutEventTriggers(
+    from,
+    () => from.execute(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`),
+  );
+}
+
+async function shrinkStream(
+  stream: ReplicationStream,
+  { leaving, from, to, signal }: {
+    readonly leaving: readonly TableName[];
+    readonly from: Session;
+    readonly to: Session;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { name, subscription, publication } = stream;
+  const gone = new Set(leaving.map((table) => tableKey(table)));
+  const kept = publication?.tables.filter((table) => !gone.has(tableKey(table))) ?? [];
+  await keepTables(from, stream, kept);
+  if (subscription === undefined) return;
+  // REFRESH requires an enabled subscription; a disabled one is disabled again afterwards
+  await using applier = openApplier(to, { name, signal });
+  if (!subscription.enabled) await applier.start();
+  await applier.forgetRemovedTables();
+  if (!subscription.enabled) await applier.stop();
+}
