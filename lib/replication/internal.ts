@@ -4,6 +4,7 @@
  *
  * @internal
  */
+export { failingRemedy } from "./progress/awaited_subscription.ts";
 export * from "./progress/wait_for_lsn.ts";
 export * from "./applier.ts";
 export * from "./read_appliers.ts";

@@ -92,7 +92,7 @@ for (const cluster of clusters) {
       });
       ok(
         events.some((event) =>
-          event.kind === "info" && /waits for a transaction/.test(event.message)
+          event.kind === "info" && /waiting for a transaction/.test(event.message)
         ),
       );
       deepStrictEqual(await slotsOf(url), []);
@@ -169,7 +169,11 @@ for (const cluster of clusters) {
         });
         await using locked = made.snapshot;
         strictEqual(times, 2);
-        ok(events.some((event) => event.kind === "info" && /once more/.test(event.message)));
+        ok(
+          events.some((event) =>
+            event.kind === "info" && /creating the slot again/.test(event.message)
+          ),
+        );
         const there = await locked.session.query<{ name: string }>(
           "SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1",
         );

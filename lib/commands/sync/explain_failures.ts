@@ -119,7 +119,7 @@ async function explainFailure(
 }
 
 /** Diagnoses the next transaction of a stream, unless its slot is being read. */
-export async function diagnoseStream(
+async function diagnoseStream(
   { situation: { source, target }, stream: { subscription, slot, publication } }: FailedStream,
   signal: AbortSignal,
 ): Promise<ApplyErrorDiagnosis> {

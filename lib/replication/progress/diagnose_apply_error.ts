@@ -128,7 +128,7 @@ interface TargetTable {
 }
 
 /** Finds tables and columns that the target lacks, and rows that it already has. */
-export async function findConflictingRows(
+async function findConflictingRows(
   target: Session,
   { transaction: { changes }, subscription }: {
     readonly transaction: PendingTransaction;

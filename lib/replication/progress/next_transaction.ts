@@ -124,7 +124,7 @@ interface Relation extends TableName {
  * @param messages each with the number of changes in its transaction; a change that was truncated
  * after the table's OID has no key
  */
-export function readTransactions(
+function readTransactions(
   messages: readonly { readonly bytes: Uint8Array; readonly changes: number }[],
 ): readonly PendingTransaction[] {
   const relations = new Map<number, Relation>();

@@ -26,7 +26,7 @@ export interface NameParts {
 }
 
 /** The prefix of every name. */
-export const namePrefix = "seren_";
+const namePrefix = "seren_";
 
 /**
  * The names of a stream.

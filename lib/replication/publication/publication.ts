@@ -253,7 +253,7 @@ function cannotPublish(
  * Generated columns are not published, which is the default of every version: the target generates
  * its own values.
  */
-export function createPublicationStatement(
+function createPublicationStatement(
   name: string,
   tables: readonly PublishedTable[],
 ): string {

@@ -169,8 +169,8 @@ export function identityRemedy(
     `on the source, create a unique index on NOT NULL columns that are not generated, then ${alter} REPLICA IDENTITY USING INDEX …`;
   if (identity.hasPrimaryKey) return byIndex;
   return canBeFull
-    ? `on the source: ${alter} ADD PRIMARY KEY (…); or, at the cost of more WAL, ${alter} REPLICA IDENTITY FULL, which ` +
-      "--replica-identity full does for you"
+    ? `on the source: ${alter} ADD PRIMARY KEY (…); or, at the cost of more WAL, ${alter} REPLICA IDENTITY FULL; (or use ` +
+      "--replica-identity full)"
     : `on the source: ${alter} ADD PRIMARY KEY (…); or ${byIndex.replace("on the source, ", "")}`;
 }
 

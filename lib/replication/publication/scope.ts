@@ -30,7 +30,7 @@ export interface ReplicationScope {
 }
 
 /** The rules that may apply to tables of one database. */
-export function rulesOfDatabase(rules: TableRules, database: string): TableRules {
+function rulesOfDatabase(rules: TableRules, database: string): TableRules {
   const concerns = (within: string | undefined) => within === undefined || within === database;
   const named = (pattern: TableRules["exclude"][number]["pattern"]) =>
     pattern.database === undefined ? undefined : literalOf(pattern.database);

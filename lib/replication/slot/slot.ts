@@ -50,7 +50,7 @@ export interface CreateSlotOptions extends SlotWaitOptions {
  * Source: PostgreSQL documentation, "54.4. Streaming Replication Protocol",
  * CREATE_REPLICATION_SLOT.
  */
-export function createSlotCommand(
+function createSlotCommand(
   name: string,
   { majorVersion, failover }: { readonly majorVersion: number; readonly failover: boolean },
 ): string {

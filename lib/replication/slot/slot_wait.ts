@@ -154,7 +154,7 @@ function slotTimeout(
  * Describes a transaction: `pid 4711 (app, report.py): 2 h 05 min old, idle in transaction, last
  * statement began …`.
  */
-export function describeAwaited(transaction: AwaitedTransaction): string {
+function describeAwaited(transaction: AwaitedTransaction): string {
   const { pid, preparedAs, database, user, application, state, ageMs, queryStart } = transaction;
   const who = [user, application, database === undefined ? undefined : `database ${database}`]
     .filter((part) => part !== undefined && part !== "").join(", ");
@@ -208,7 +208,7 @@ type AwaitedRow = {
  * Reads the transactions that a backend waits for, and older ones, which must end as well. Oldest
  * first.
  */
-export async function readAwaited(
+async function readAwaited(
   observer: Session,
   walsenderPid: number,
 ): Promise<readonly AwaitedTransaction[]> {

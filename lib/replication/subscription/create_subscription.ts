@@ -57,7 +57,7 @@ export interface SubscriptionFacts {
  *
  * Source: PostgreSQL documentation, "CREATE SUBSCRIPTION".
  */
-export function subscriptionOptions(facts: SubscriptionFacts): Readonly<Record<string, string>> {
+function subscriptionOptions(facts: SubscriptionFacts): Readonly<Record<string, string>> {
   const { sourceMajor, targetMajor } = facts;
   const both = Math.min(sourceMajor, targetMajor);
   const streaming = both >= 16 ? "parallel" : both >= 14 ? "on" : undefined;

@@ -223,7 +223,7 @@ Deno.test("a conflicting unique value and a missing column are found before 15 a
     await exec(url, "INSERT INTO a VALUES (51, 'taken', 'theirs')");
     match(
       await refusal(follow(), 7),
-      /insert a \(id = 51\)[^]*the target has a row of a with email = taken already \(public\.a_email_key\)/,
+      /insert a \(id = 51\)[^]*the target already has a row of a with email = taken \(public\.a_email_key\)/,
     );
     await exec(targetUrl, "DELETE FROM a WHERE id = 1000");
     await follow();

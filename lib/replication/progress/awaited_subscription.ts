@@ -1,0 +1,180 @@
+/**
+ * A subscription that is waited for: how far behind it is, and why it does not advance.
+ *
+ * @module
+ */
+import {
+  ExitCode,
+  formatBytes,
+  type Lsn,
+  lsnDistance,
+  plural,
+  quoteIdentifier,
+  ReplicatorError,
+} from "../../core/internal.ts";
+import type { Session } from "../../postgres/internal.ts";
+import type { SlotState } from "../slot/read_slots.ts";
+import type { SubscriptionState } from "../subscription/read_subscriptions.ts";
+import { type ApplyErrorDiagnosis, diagnoseApplyError } from "./diagnose_apply_error.ts";
+
+interface ServerSessions {
+  readonly source: Session;
+  readonly target: Session;
+}
+
+/** A subscription that is waited for. */
+export interface AwaitedSubscription {
+  /** Undefined if the target has no such subscription. */
+  readonly subscription: SubscriptionState | undefined;
+  /** Undefined if the source has no such slot. */
+  readonly slot: SlotState | undefined;
+  /** Apply errors since the wait began, or since anything was applied. */
+  readonly newErrors: number;
+}
+
+/** Consecutive apply errors that do not count as transient. */
+const terminalErrors = 3;
+
+/** Whether everything before the position is on the target. */
+export function hasReachedLsn(slot: SlotState | undefined, lsn: Lsn): boolean {
+  return slot?.confirmedFlushLsn !== undefined && slot.confirmedFlushLsn >= lsn;
+}
+
+/** Why waiting is pointless; undefined if it is not. */
+export function terminalFailure(
+  name: string,
+  { subscription, slot, newErrors }: AwaitedSubscription,
+): ReplicatorError | undefined {
+  const object = `subscription ${quoteIdentifier(name)}`;
+  const target = (message: string, remedy: string) =>
+    new ReplicatorError(message, {
+      side: "target",
+      object,
+      remedy,
+      exitCode: ExitCode.unhealthy,
+    });
+  if (subscription === undefined) {
+    return target("the subscription does not exist in this database", "create it with sync");
+  }
+  if (subscription.slotName === undefined) {
+    return target(
+      "it is detached from its slot (slot_name = NONE) and receives nothing",
+      "remove it with cleanup, then start over with init --enable-sync",
+    );
+  }
+  if (!subscription.enabled) {
+    return target(
+      "it is disabled and applies nothing" +
+        ((subscription.applyErrors ?? 0) > 0
+          ? ` (${plural(subscription.applyErrors ?? 0, "apply error")} so far: ` +
+            "an error may have disabled it)"
+          : ""),
+      `find the reason in the target's log, then: ALTER SUBSCRIPTION ${
+        quoteIdentifier(name)
+      } ENABLE;`,
+    );
+  }
+  const source = (message: string) =>
+    new ReplicatorError(message, {
+      side: "source",
+      object: `slot ${quoteIdentifier(subscription.slotName ?? "")}`,
+      remedy: "changes are lost: start over with sync --resnapshot",
+      exitCode: ExitCode.unhealthy,
+    });
+  if (slot === undefined) return source("the slot does not exist");
+  if (slot.walStatus === "lost" || slot.invalidationReason !== undefined) {
+    return source(
+      `the server has invalidated the slot (${slot.invalidationReason ?? "wal_status is lost"})`,
+    );
+  }
+  if (newErrors >= terminalErrors) {
+    return target(
+      `the apply worker keeps failing (${plural(newErrors, "error")}, nothing applied)`,
+      failingRemedy,
+    );
+  }
+  return undefined;
+}
+
+/** Adds the transaction that cannot be applied to an error about apply errors. */
+export async function withCause(
+  failure: ReplicatorError,
+  { each, source, target }: ServerSessions & {
+    readonly each: AwaitedSubscription;
+  },
+): Promise<ReplicatorError> {
+  if (each.newErrors < terminalErrors) return failure;
+  const { lines } = await diagnoseAwaited(each, { source, target });
+  return new ReplicatorError(failure.message, {
+    ...describeFailure(failure),
+    details: lines,
+  });
+}
+
+function describeFailure({ side, object, remedy, exitCode }: ReplicatorError) {
+  return { side, object, remedy, exitCode };
+}
+
+async function diagnoseAwaited(
+  { subscription, slot }: AwaitedSubscription,
+  { source, target }: ServerSessions,
+): Promise<ApplyErrorDiagnosis> {
+  const [publication] = subscription?.publications ?? [];
+  if (subscription === undefined || slot === undefined || publication === undefined) {
+    return { transaction: undefined, obstacles: [], lines: [] };
+  }
+  return await diagnoseApplyError({ source, target, subscription, slot, publication });
+}
+
+/**
+ * Before 15 nothing counts apply errors: if a worker keeps restarting, nothing is applied and the
+ * next transaction has conflicts on the target, it is failing.
+ *
+ * @throws ReplicatorError with the conflicts
+ */
+export async function refuseObstacles(
+  name: string,
+  each: AwaitedSubscription,
+  { source, target }: ServerSessions,
+): Promise<void> {
+  if (target.majorVersion >= 15) return;
+  const { obstacles, lines } = await diagnoseAwaited(each, { source, target });
+  if (obstacles.length === 0) return;
+  throw new ReplicatorError("the apply worker keeps failing", {
+    side: "target",
+    object: `subscription ${quoteIdentifier(name)}`,
+    details: lines,
+    remedy: failingRemedy,
+    exitCode: ExitCode.unhealthy,
+  });
+}
+
+/** What to do about a worker that keeps failing. */
+export const failingRemedy: string =
+  "remove the conflict on the target, and the worker resumes on its own; or skip the transaction with sync --skip-lsn, and repair with verify; " +
+  'the target\'s log shows the error ("logical replication")';
+
+/** Why a subscription is not applying at the moment; undefined if it is. */
+export function blockingReason({ subscription, slot, newErrors }: AwaitedSubscription):
+  | string
+  | undefined {
+  if (newErrors > 0) return `the apply worker is failing (${plural(newErrors, "error")})`;
+  if (subscription?.workerPid === undefined) {
+    return "no apply worker is running: it is restarting, cannot reach the source, or no worker slot is free " +
+      "(max_logical_replication_workers)";
+  }
+  if (slot !== undefined && !slot.active) return "the slot is not being read";
+  return undefined;
+}
+
+export function describeLag(each: AwaitedSubscription, lsn: Lsn): string {
+  const bytes = bytesBehind(each, lsn);
+  const behind = bytes === undefined ? "nothing confirmed yet" : `${formatBytes(bytes)} behind`;
+  const reason = blockingReason(each);
+  return reason === undefined ? behind : `${behind}, ${reason}`;
+}
+
+export function bytesBehind({ slot }: AwaitedSubscription, lsn: Lsn): number | undefined {
+  const confirmed = slot?.confirmedFlushLsn;
+  return confirmed === undefined ? undefined : Math.max(0, lsnDistance(confirmed, lsn));
+}
