@@ -7,7 +7,6 @@
 import {
   displayName,
   type EventSink,
-  formatLsn,
   type Lsn,
   plural,
   quoteIdentifier,
@@ -134,7 +133,7 @@ async function attemptSnapshot(
       });
       snapshot = await SnapshotHolder.reexport(source, {
         identifier: created.snapshot,
-        lsn: formatLsn(created.consistentPoint),
+        lsn: created.consistentPoint,
         signal,
       });
     }
