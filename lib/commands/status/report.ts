@@ -8,7 +8,7 @@
 import type { Side } from "../../core/internal.ts";
 import type { StreamState, TableState } from "../../replication/internal.ts";
 
-export type { StreamState };
+export { type StreamState, streamStates } from "../../replication/internal.ts";
 
 /** The status of all streams between two servers. */
 export interface StatusReport {
