@@ -50,6 +50,8 @@ export type OptionKind =
     readonly defaultText?: string;
     /** What shells complete it with. */
     readonly completes?: "file" | "folder";
+    /** On another machine, so a relative path has no meaning. */
+    readonly isAbsolutePath?: true;
   }
   | {
     readonly kind: "choice";

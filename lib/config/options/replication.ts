@@ -41,6 +41,7 @@ export const replicationOptions = {
   subscriptionPassfile: {
     kind: "text",
     placeholder: "FILE",
+    isAbsolutePath: true,
     help: "password file on the target's server, which keeps the password out of its catalog",
     commands: ["init", "sync"],
     job: { name: "subscription_passfile", commands: ["init", "sync"] },

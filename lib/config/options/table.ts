@@ -10,8 +10,8 @@
  * 2. Read it in the options of its command, `lib/cli/options/<command>_options.ts`:
  *    `reader.integer("indexJobs")`.
  * 3. Use it: add the field to the options of the command in `lib/commands/`.
- * 4. With `job`: add the field to the published type in `lib/remote/spec/job.ts`; without it the
- *    schema of jobs does not compile.
+ * 4. With `job`: add the field to the published type in `lib/remote/spec/job.ts`; until then
+ *    `lib/remote/spec/job_spec.ts` does not compile.
  *
  * Then `deno task option-docs` writes the pages anew; a test fails until it has.
  *

@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { jobFields } from "./job_fields.ts";
 import {
   jobCommands,
   type JobSpec,
@@ -10,7 +11,6 @@ import {
 
 const text = (maxLength = 1024) => z.string().min(1).max(maxLength);
 const names = z.array(text(256)).max(200).default([]);
-const parallel = z.int().min(1).max(64);
 const url = z.string().min(1);
 
 const filters = z.strictObject({
@@ -62,46 +62,17 @@ const common = {
   estimated_bytes: z.int().min(0).optional(),
 };
 
-const replicationOptions = {
-  replica_identity: z.enum(["fail", "full", "skip"]).optional(),
-  slot_timeout_seconds: z.int().min(1).max(86_400).optional(),
-  subscription_passfile: text().regex(/^(\/|[A-Za-z]:[\\/])/, "must be an absolute path")
-    .optional(),
-} as const;
+const initOptions = z.strictObject(jobFields("init"));
 
-const initOptions = z.strictObject({
-  jobs: parallel.optional(),
-  index_jobs: parallel.optional(),
-  copy_format: z.enum(["auto", "text", "binary"]).optional(),
-  restore_search_path: z.enum(["empty", "own"]).optional(),
-  split_bytes: z.int().min(1 << 20).optional(),
-  drop_existing: z.boolean().optional(),
-  dry_run: z.boolean().optional(),
-  max_bytes_per_second: z.int().min(1024).optional(),
-  resume: z.boolean().optional(),
-  allow_mixed_snapshots: z.boolean().optional(),
-  enable_sync: z.boolean().optional(),
-  workers: z.int().min(1).max(64).optional(),
-  ...replicationOptions,
-});
-
-const validateOptions = z.strictObject({
-  jobs: parallel.optional(),
-  drop_existing: z.boolean().optional(),
-  for_sync: z.boolean().optional(),
-});
+const validateOptions = z.strictObject(jobFields("validate"));
 
 const verifyOptions = z.strictObject({
-  jobs: parallel.optional(),
-  max_diffs: z.int().min(0).max(100_000).optional(),
-  values: z.boolean().optional(),
+  ...jobFields("verify"),
   repair: z.enum(["no", "print", "follow"]).optional(),
 });
 
 const syncOptions = z.strictObject({
-  jobs: parallel.optional(),
-  split_bytes: z.int().min(1 << 20).optional(),
-  ...replicationOptions,
+  ...jobFields("sync"),
   action: z.discriminatedUnion("kind", [
     z.strictObject({ kind: z.literal("follow") }),
     z.strictObject({ kind: z.literal("retry") }),
