@@ -1,7 +1,7 @@
 import type { InitReport } from "../../commands/shared/report.ts";
 import type { CommandContext } from "../context.ts";
 import { printResult, tableOptions } from "./print.ts";
-import { finishedLines } from "./results.ts";
+import { finishedLines } from "./init_report_lines.ts";
 
 /**
  * What databases lack that were copied before the run failed: nothing else says it before the run

@@ -13,7 +13,7 @@ import type {
   VerifiedTable,
 } from "../../verify/internal.ts";
 import { makeStyle, printable, renderTable, type Style, type TableOptions } from "../../ui/mod.ts";
-import { serverLine } from "./results.ts";
+import { serverLine } from "./server_line.ts";
 import { structureLines } from "./structure_lines.ts";
 
 /** Symbols read without colours too. */

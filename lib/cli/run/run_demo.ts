@@ -5,7 +5,9 @@ import type { CommandContext, CommandRunner } from "../context.ts";
 import { resolveDemoOptions } from "../options/demo_options.ts";
 import { printJson, tableOptions } from "../print/print.ts";
 import { programName } from "../grammar/program.ts";
-import { initPlanLines, initReportLines, validationLines } from "../print/results.ts";
+import { initPlanLines } from "../print/init_plan_lines.ts";
+import { initReportLines } from "../print/init_report_lines.ts";
+import { validationLines } from "../print/validation_lines.ts";
 
 const maxJobs = 8;
 const maxTables = 15;

@@ -22,7 +22,8 @@ import { writeReportFile } from "../options/report_file.ts";
 import { readRemote } from "../remote/remote.ts";
 import { initRemotely } from "../remote/remote_commands.ts";
 import { reportFinished } from "../print/report_finished.ts";
-import { initPlanLines, initReportLines } from "../print/results.ts";
+import { initPlanLines } from "../print/init_plan_lines.ts";
+import { initReportLines } from "../print/init_report_lines.ts";
 
 /**
  * `init`: shows the plan, asks, copies, and prints the report on stdout. `--dry-run`: prints the

@@ -8,7 +8,7 @@ import { decisionLines } from "../print/decisions.ts";
 import { printJson, printResult, tableOptions } from "../print/print.ts";
 import { readRemote } from "../remote/remote.ts";
 import { validateRemotely } from "../remote/remote_commands.ts";
-import { validationLines } from "../print/results.ts";
+import { validationLines } from "../print/validation_lines.ts";
 
 /** `validate`: the report on stdout; a failure of any check is exit code 3. */
 export const runValidate: CommandRunner = async (reader, context) => {

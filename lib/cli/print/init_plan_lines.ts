@@ -1,0 +1,127 @@
+import {
+  displayName,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  plural,
+} from "../../core/internal.ts";
+import type { InitPlan, TablePlan } from "../../commands/shared/report.ts";
+import {
+  makeStyle,
+  printable,
+  renderTable,
+  stepTitle,
+  type Style,
+  type TableOptions,
+} from "../../ui/mod.ts";
+import { serverLine } from "./server_line.ts";
+
+const maxTables = 20;
+
+/** The plan of `init` as lines: the servers, what happens to each database, its largest tables. */
+export function initPlanLines(plan: InitPlan, options: TableOptions): string[] {
+  const style = makeStyle(options.color);
+  const lines = [serverLine("source", plan.source), serverLine("target", plan.target), ""];
+  for (const database of plan.databases) {
+    const renamed = database.source === database.target ? "" : ` → ${printable(database.target)}`;
+    lines.push(
+      style.bold(`${printable(database.source)}${renamed}`) +
+        `: ${plural(database.tables.length, "table")}, ${formatBytes(database.bytes)}` +
+        (database.largeObjects > 0 ? `, ${plural(database.largeObjects, "large object")}` : ""),
+    );
+    lines.push(...actionLines(database, style));
+    const largest = [...database.tables].sort((a, b) => b.bytes - a.bytes).slice(0, maxTables);
+    if (largest.length > 0) {
+      const rows = largest.map((table) => [
+        `  ${printable(displayName(table))}`,
+        formatBytes(table.bytes),
+        table.rowEstimate === undefined ? "" : `~${formatCount(table.rowEstimate)}`,
+        copyWords(table),
+      ]);
+      lines.push(...renderTable(
+        [
+          { title: "  Table", narrow: "cut" },
+          { title: "Size", align: "right" },
+          { title: "Rows", align: "right" },
+          { title: "Copied as", narrow: "cut" },
+        ],
+        rows,
+        options,
+      ));
+    }
+    const more = database.tables.length - largest.length;
+    if (more > 0) lines.push(style.dim(`  and ${plural(more, "smaller table")}`));
+    lines.push("");
+  }
+  const time = plan.predictedMs === undefined ? "" : `, about ${formatDuration(plan.predictedMs)}`;
+  lines.push(
+    `Altogether ${formatBytes(plan.bytes)} in ${
+      plural(plan.databases.length, "database")
+    }${time}; ` +
+      `${plural(plan.jobs, "table")} and ${plural(plan.indexJobs, "index", "indexes")} at once; ` +
+      `schema by ${plan.dumpTool}`,
+  );
+  lines.push(...predictionLines(plan, style));
+  for (const warning of plan.warnings) lines.push(`${style.yellow("!")} ${printable(warning)}`);
+  return lines;
+}
+
+/**
+ * What the time is made of, the longest first: ` of which copy rows 8.0 s, build indexes 2.1 s, the
+ * rest 0.9 s`.
+ */
+function predictionLines({ predictedSteps = [] }: InitPlan, style: Style): string[] {
+  const sums = [...Map.groupBy(predictedSteps, ({ step }) => step)]
+    .map(([step, all]) => ({ step, ms: all.reduce((sum, { ms }) => sum + ms, 0) }))
+    .sort((a, b) => b.ms - a.ms);
+  if (sums.length === 0) return [];
+  const shown = sums.slice(0, maxPredicted);
+  const rest = sums.slice(maxPredicted).reduce((sum, { ms }) => sum + ms, 0);
+  const words = [
+    ...shown.map(({ step, ms }) => `${inSentence(stepTitle(step))} ${formatDuration(ms)}`),
+    ...(rest > 0 ? [`the rest ${formatDuration(rest)}`] : []),
+  ];
+  return [style.dim(`  of which ${words.join(", ")}`)];
+}
+
+const maxPredicted = 4;
+
+function inSentence(title: string): string {
+  return title.charAt(0).toLowerCase() + title.slice(1);
+}
+
+/** `12 parts, binary; 95 % TOAST`, `text, frozen: column tags app.tag[]; partition of sales` */
+function copyWords(
+  { parts, format, whyText, freeze, bytes, toastBytes, partitionOf }: TablePlan,
+): string {
+  const how = [
+    ...(parts > 1 ? [plural(parts, "part")] : []),
+    format + (freeze ? ", frozen" : ""),
+  ].join(", ") + (whyText === undefined ? "" : `: ${printable(whyText)}`);
+  return [
+    how,
+    ...(toastBytes > bytes / 2 ? [`${Math.round(100 * toastBytes / bytes)} % TOAST`] : []),
+    ...(partitionOf === undefined ? [] : [`partition of ${printable(displayName(partitionOf))}`]),
+  ].join("; ");
+}
+
+function actionLines(
+  { action, target, willBeLost }: InitPlan["databases"][number],
+  style: Style,
+): string[] {
+  switch (action) {
+    case "create":
+      return [`  will be created on the target`];
+    case "fill-empty":
+      return [`  exists on the target, empty: will be filled`];
+    case "resume":
+      return [`  exists on the target as our unfinished copy: goes on where it ended`];
+    case "drop-and-create":
+      return [
+        style.red(`  ✗ "${printable(target)}" will be DROPPED on the target and created again`),
+        ...(willBeLost === undefined
+          ? []
+          : [style.red(`    what is lost: ${printable(willBeLost)}`)]),
+      ];
+  }
+}

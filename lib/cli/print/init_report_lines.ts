@@ -1,0 +1,147 @@
+import {
+  describeRetry,
+  displayName,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  plural,
+} from "../../core/internal.ts";
+import { type InitReport, setAsideObjects, type Warning } from "../../commands/shared/report.ts";
+import {
+  makeStyle,
+  printable,
+  renderTable,
+  stepTitle,
+  type Style,
+  type TableOptions,
+} from "../../ui/mod.ts";
+
+const maxTables = 20;
+
+/** The outcome of `init` as lines: tables, steps, warnings, totals. */
+export function initReportLines(report: InitReport, options: TableOptions): string[] {
+  const style = makeStyle(options.color);
+  const lines: string[] = [];
+  for (const database of report.databases) {
+    const tables = [...database.tables].sort((a, b) => b.bytes - a.bytes);
+    const rows = tables.slice(0, maxTables).map((table) => [
+      printable(displayName(table)),
+      table.uncounted ? "not counted" : formatCount(table.rows),
+      formatBytes(table.bytes),
+      table.earlier ? "earlier" : formatDuration(table.ms),
+      table.ms > 0 ? `${formatBytes(table.bytes / (table.ms / 1000))}/s` : "",
+    ]);
+    lines.push(
+      style.bold(printable(database.target)),
+      ...renderTable(
+        [
+          { title: "Table", narrow: "cut" },
+          { title: "Rows", align: "right" },
+          { title: "Copied", align: "right" },
+          { title: "Time", align: "right" },
+          { title: "Rate", align: "right" },
+        ],
+        rows,
+        options,
+      ),
+    );
+    const more = tables.length - rows.length;
+    if (more > 0) lines.push(style.dim(`and ${plural(more, "smaller table")}`));
+    lines.push("");
+  }
+  lines.push(...stepLines(report, options), ...retryLines(report, style));
+  lines.push("", ...warningLines(report.warnings, style), ...setAsideLines(report, style));
+  lines.push(
+    `${style.green("✓")} ${plural(report.rows, "row")}, ${formatBytes(report.bytes)} in ` +
+      formatDuration(report.ms) +
+      (report.warnings.length === 0 ? "" : `, ${plural(report.warnings.length, "warning")}`),
+  );
+  if (report.steps.some(({ step }) => step === "catch-up")) {
+    lines.push(
+      "The target follows the source from now on: status --watch shows how closely, verify proves that both are equal, cleanup ends it.",
+    );
+  }
+  return lines;
+}
+
+function stepLines({ steps, databases }: InitReport, options: TableOptions): string[] {
+  const several = databases.length > 1;
+  const predicted = steps.some(({ predictedMs }) => predictedMs !== undefined);
+  return renderTable(
+    [
+      { title: "Step" },
+      ...(several ? [{ title: "Database", narrow: "cut" as const }] : []),
+      ...(predicted ? [{ title: "Predicted", align: "right" as const }] : []),
+      { title: "Time", align: "right" },
+      { title: "", narrow: "wrap" },
+    ],
+    steps.map(({ step, database, ms, predictedMs, summary, failed }) => [
+      stepTitle(step),
+      ...(several ? [printable(database ?? "")] : []),
+      ...(predicted ? [predictedMs === undefined ? "" : formatDuration(predictedMs)] : []),
+      formatDuration(ms),
+      failed ? "failed" : printable(summary ?? ""),
+    ]),
+    options,
+  );
+}
+
+/** `↻ 3 retries, 7.0 s of pauses; the last: …` */
+function retryLines({ retries }: InitReport, style: Style): string[] {
+  const last = retries.at(-1);
+  if (last === undefined) return [];
+  const pausedMs = retries.reduce((sum, { delayMs }) => sum + delayMs, 0);
+  return [
+    "",
+    `${style.yellow("↻")} ${plural(retries.length, "retry", "retries")}, ${
+      formatDuration(pausedMs)
+    } of pauses; the last: ${printable(describeRetry(last))}`,
+  ];
+}
+
+function warningLines(warnings: readonly Warning[], style: Style): string[] {
+  if (warnings.length === 0) return [];
+  return [
+    ...warnings.flatMap(({ message, side, object, remedy }) => {
+      const where = [side, object].filter((part) => part !== undefined).join(", ");
+      return [
+        `${style.yellow("!")} ${printable(where === "" ? message : `${where}: ${message}`)}`,
+        ...(remedy === undefined ? [] : [style.dim(`  → ${printable(remedy)}`)]),
+      ];
+    }),
+    "",
+  ];
+}
+
+/** What databases lack that were copied although their run failed; none when they lack nothing. */
+export function finishedLines(
+  { databases, plan }: Pick<InitReport, "databases" | "plan">,
+  options: TableOptions,
+): string[] {
+  const copied = databases.map(({ target }) => printable(target)).join(", ");
+  return setAsideLines(
+    { databases, several: plan.databases.length > 1, title: `${copied}: complete` },
+    makeStyle(options.color),
+  );
+}
+
+/** What is not on the target: each object with its statement, the reason and the remedy. */
+function setAsideLines(
+  { databases, several = databases.length > 1, title = "Complete" }:
+    & Pick<InitReport, "databases">
+    & { readonly several?: boolean; readonly title?: string },
+  style: Style,
+): string[] {
+  const objects = setAsideObjects({ databases });
+  if (objects.length === 0) return [];
+  return [
+    style.bold(`${title} except for ${plural(objects.length, "object")}:`),
+    ...objects.flatMap(({ object, database, statement, reason, remedy }) => [
+      `${style.red("✗")} ${printable(several ? `${database}: ${object}` : object)}`,
+      `  ${printable(reason)}`,
+      style.dim(`  ${printable(statement)}`),
+      style.dim(`  → ${printable(remedy)}`),
+    ]),
+    "",
+  ];
+}
