@@ -6,10 +6,10 @@ import type { OptionReader } from "./options/option_reader.ts";
 import type { OutputOptions } from "./options/output_options.ts";
 import type { Terminal } from "./terminal/terminal.ts";
 
-/** Ends the process at once. */
+/** Ends the process immediately. */
 export type Exit = (code: ExitCode) => void;
 
-/** What the commands of the command line run with. */
+/** What a command runs with. */
 export interface CommandContext {
   readonly terminal: Terminal;
   /** The arguments as they were typed. */
@@ -18,9 +18,9 @@ export interface CommandContext {
   readonly progress: ProgressDisplay;
   readonly run: RunContext;
   readonly resolve: ResolveContext;
-  /** With `--json`: what the document of the error that ends the command has beside it. */
+  /** With `--json`: adds results to the document of the error that ends the command. */
   readonly addToFailure: (results: Readonly<Record<string, unknown>>) => void;
 }
 
-/** A command of the command line: resolves its options, runs, prints, and says how it ended. */
+/** Runs a command: resolves its options, runs it, prints, and returns the exit code. */
 export type CommandRunner = (reader: OptionReader, context: CommandContext) => Promise<ExitCode>;

@@ -1,6 +1,6 @@
 /**
- * The command line: grammar, options, what is printed where. `cli.ts` calls {@linkcode main} and
- * exits with what it returns.
+ * The command line: grammar, options, and output. `cli.ts` calls {@linkcode main} and exits with
+ * its result.
  *
  * The permissions that it needs are listed in `docs/guides/permissions.md`.
  *

@@ -296,7 +296,7 @@ Deno.test({
       await screen.keys("C-c");
       await screen.waitFor(/exit code 130/);
       const text = await screen.text();
-      match(text, /Ending cleanly; press Ctrl-C again/);
+      match(text, /Stopping cleanly; press Ctrl-C again/);
       doesNotMatch(text, live); // the live view has been taken away
       strictEqual(await screen.cursorIsVisible(), true);
       const left = await query(

@@ -61,7 +61,7 @@ onTmux("init --interactive copies what was chosen, and keeps the choice in a fil
       const databases = await program.shows(/Which databases\?/);
       match(databases, new RegExp(`${name}.*(kB|MB)`));
       await program.press("Enter"); // the database of the URL is marked
-      const tables = await program.shows(/Which tables of .* to leave out\?/);
+      const tables = await program.shows(/Which tables of .* to exclude\?/);
       ok(tables.indexOf("orders") < tables.indexOf("analytics.orders"), "public comes first");
       match(tables, /all of schema public[^]*all of schema analytics/);
       await program.type("analytics.orders"); // searches
@@ -70,7 +70,7 @@ onTmux("init --interactive copies what was chosen, and keeps the choice in a fil
       await program.shows(/2 of 3 tables[^]*without analytics\.orders/);
       await program.type(file);
       await program.press("Enter");
-      await program.shows(/Go on with this choice\?/);
+      await program.shows(/Continue with this selection\?/);
       await program.type("y");
       await program.shows(/Start\? \[y\/N\]/);
       strictEqual(await isThere(name), false);
@@ -122,22 +122,22 @@ onTmux("Esc at the tables, and no at the end: nothing happens", async () => {
   await onTerminal(["init", "--yes"], async ({ name, program }) => {
     await program.shows(/Which databases\?/);
     await program.press("Enter");
-    await program.shows(/to leave out\?/);
+    await program.shows(/to exclude\?/);
     await program.press("Escape");
     match(
       await program.shows(/exit code/),
-      /nothing was chosen, nothing was changed[^]*exit code 130/,
+      /nothing was selected, nothing was changed[^]*exit code 130/,
     );
     strictEqual(await isThere(name), false);
   });
   await onTerminal(["init", "--yes"], async ({ name, program }) => {
     await program.shows(/Which databases\?/);
     await program.press("Enter");
-    await program.shows(/to leave out\?/);
+    await program.shows(/to exclude\?/);
     await program.press("Enter");
-    await program.shows(/Keep this choice/);
+    await program.shows(/Save this selection/);
     await program.press("Enter");
-    await program.shows(/Go on with this choice\?/);
+    await program.shows(/Continue with this selection\?/);
     await program.press("Enter"); // no is the default
     match(await program.shows(/exit code/), /exit code 130/);
     strictEqual(await isThere(name), false);
@@ -149,7 +149,7 @@ onTmux("no database marked: nothing happens", async () => {
     await program.shows(/Which databases\?/);
     await program.type(name);
     await program.press("Tab", "Enter");
-    match(await program.shows(/exit code/), /nothing was chosen[^]*exit code 130/);
+    match(await program.shows(/exit code/), /nothing was selected[^]*exit code 130/);
     strictEqual(await isThere(name), false);
   });
 });
@@ -158,7 +158,7 @@ onTmux("a whole schema is left out by its heading", async () => {
   await onTerminal(["init", "--yes"], async ({ program }) => {
     await program.shows(/Which databases\?/);
     await program.press("Enter");
-    await program.shows(/to leave out\?/);
+    await program.shows(/to exclude\?/);
     await program.type("schema public");
     await program.shows(/all of schema public \(2 tables, .* kB\)/);
     await program.press("Tab", "Enter");
@@ -172,11 +172,11 @@ onTmux("validate --interactive checks what was chosen", async () => {
   await onTerminal(["validate", "--explain-rules"], async ({ program }) => {
     await program.shows(/Which databases\?/);
     await program.press("Enter");
-    await program.shows(/to leave out\?/);
+    await program.shows(/to exclude\?/);
     await program.press("Tab", "Enter");
-    await program.shows(/Keep this choice/);
+    await program.shows(/Save this selection/);
     await program.press("Enter");
-    await program.shows(/Go on with this choice\?/);
+    await program.shows(/Continue with this selection\?/);
     await program.type("y");
     match(await program.shows(/exit code/), /left out +--interactive/);
   });
@@ -190,7 +190,7 @@ Deno.test("--interactive without a terminal, or next to filters, is an error", a
   );
   strictEqual(code, 2);
   match(stderr, /--interactive: cannot be combined with filters/);
-  match(stderr, /--interactive: needs a terminal to ask on/);
+  match(stderr, /--interactive: needs a terminal/);
   equal(
     await query(target.url(), "SELECT FROM pg_database WHERE datname = 'interactive_template'"),
     [],

@@ -148,8 +148,8 @@ Deno.test("a report that cannot be written is told before the start, with every 
       match(stderr, /✗ --jobs: /);
       return stderr;
     };
-    match(await refused(join(folder, "no", "report.html")), /✗ --report: .*there is no folder/);
-    match(await refused(folder), /✗ --report: .* is there and is no file/);
+    match(await refused(join(folder, "no", "report.html")), /✗ --report: .* does not exist/);
+    match(await refused(folder), /✗ --report: .* exists and is not a file/);
     match(await refused(""), /✗ --report: is empty/);
     match(await refused("/dev/null/report.html"), /✗ --report: /);
     match(await refused("/report.html"), /✗ --report: .*allow it with --allow-write="\/"/);

@@ -96,7 +96,7 @@ Deno.test("status prints tables, JSON of the documented form, and metrics; --che
   });
 });
 
-Deno.test("status says which side is out of reach: exit codes 4 and 5, and still shows the other", async () => {
+Deno.test("status says which side is unreachable: exit codes 4 and 5, and still shows the other", async () => {
   await withReplication(async ({ name }, env) => {
     const gone = "postgresql://nobody@127.0.0.1:1/x";
     const [noSource, noTarget, json] = await Promise.all([
@@ -105,9 +105,9 @@ Deno.test("status says which side is out of reach: exit codes 4 and 5, and still
       runCli(["status", "--json"], { env: { ...env, TARGET_URL: gone } }),
     ]);
     deepStrictEqual([noSource.code, noTarget.code, json.code], [4, 5, 5]);
-    match(noSource.stdout, /source .*out of reach: cannot connect/);
+    match(noSource.stdout, /source .*unreachable: cannot connect/);
     match(noSource.stdout, new RegExp(name));
-    match(noTarget.stdout, /target .*out of reach/);
+    match(noTarget.stdout, /target .*unreachable/);
     match(noTarget.stdout, new RegExp(`${name} +unknown`));
     deepStrictEqual(statusFormProblems(JSON.parse(json.stdout)), []);
   });
@@ -166,7 +166,7 @@ Deno.test("status --watch in a pipe prints lines, with --json documents, until i
 });
 
 Deno.test({
-  name: "status --watch draws on a terminal of any size, and q leaves with the last look printed",
+  name: "status --watch draws on a terminal of any size, and q quits, printing the last report",
   ignore: !hasTmux,
   fn: async () => {
     await withReplication(async ({ name, targetUrl, sourceUrl }, env) => {
@@ -174,7 +174,7 @@ Deno.test({
         [Deno.execPath(), ...cliCommand, "status", "--watch", "--interval", "1"],
         { ...denoEnvironment(), ...env },
       );
-      await program.shows(/● streaming[\s\S]*▁▁[\s\S]*q leaves/);
+      await program.shows(/● streaming[\s\S]*▁▁[\s\S]*q quits/);
       await exec(targetUrl, `ALTER SUBSCRIPTION "${name}" DISABLE`);
       await exec(
         sourceUrl,

@@ -5,7 +5,8 @@
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { readLedger, readStateDocument } from "../../lib/checkpoint/internal.ts";
-import { initReportLines, validationLines } from "../../lib/cli/print/results.ts";
+import { initReportLines } from "../../lib/cli/print/init_report_lines.ts";
+import { validationLines } from "../../lib/cli/print/validation_lines.ts";
 import { statusLines } from "../../lib/cli/print/status_lines.ts";
 import { verifyLines } from "../../lib/cli/print/verify_lines.ts";
 import { cleanupReportLines } from "../../lib/cli/run/run_cleanup.ts";

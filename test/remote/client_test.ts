@@ -74,7 +74,7 @@ Deno.test({
         await terminal.type("l");
         await terminal.press("Enter");
         const screen = await terminal.shows(/exit code 130/);
-        match(screen.replaceAll(/\s+/g, " "), /goes on; "postgres-seren-replicator jobs attach/);
+        match(screen.replaceAll(/\s+/g, " "), /continues; "postgres-seren-replicator jobs attach/);
       }
       strictEqual(await stateOf(alice, id), "running");
       {
@@ -99,7 +99,10 @@ Deno.test("without a terminal Ctrl-C leaves the job alone and says how to come b
     await using attached = new Running(["jobs", "attach", id], env, { permissions: "cli" });
     await attached.says(/it runs/);
     strictEqual(await attached.kill("SIGINT"), 130);
-    match(attached.output, new RegExp(`job ${id} goes on; "postgres-seren-replicator jobs attach`));
+    match(
+      attached.output,
+      new RegExp(`job ${id} continues; "postgres-seren-replicator jobs attach`),
+    );
     strictEqual(await stateOf(alice, id), "running");
   });
 });

@@ -9,22 +9,19 @@ const ownVariables = [
   "TERM",
 ] as const;
 
-/**
- * Variables of the service and its client, and those that a configuration file may refer to without
- * a further permission.
- */
+/** Variables of the service and its client, and those a configuration file may refer to. */
 const serenVariables = ["SEREN_*"] as const;
 
-/** Those of them that are read always. */
+/** Those that are always read. */
 const serviceVariables = ["SEREN_REMOTE_API", "SEREN_API_KEY", "SEREN_DATABASE_URL"] as const;
 
-/** Who and where the user is. */
+/** The user and their home directory. */
 const userVariables = ["HOME", "USERPROFILE", "USER", "LOGNAME", "USERNAME"] as const;
 
-/** What `pg_dump` and `pg_dumpall` need to be found and to run. */
+/** What finding and running `pg_dump` and `pg_dumpall` needs. */
 const programVariables = ["PATH", "TMPDIR", "TEMP", "LANG", "LC_ALL", "SYSTEMROOT"] as const;
 
-/** Every variable that the command line may look at; `*` stands for any characters. */
+/** Every variable the command line may read; `*` matches any characters. */
 export const environmentVariables: readonly string[] = [
   ...ownVariables,
   ...serenVariables,
@@ -37,13 +34,12 @@ export const environmentVariables: readonly string[] = [
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads {@linkcode environmentVariables}. One that Deno's permissions withhold counts as not set;
- * nobody is asked.
+ * Reads {@linkcode environmentVariables}. Those that Deno's permissions withhold count as unset.
  */
 export function readEnvironment(): Environment {
   const environment: Record<string, string> = {};
   for (const variable of [...environmentVariables, ...serviceVariables]) {
-    if (variable.endsWith("*")) continue; // the others are looked up when a file names them
+    if (variable.endsWith("*")) continue; // looked up when a file names one
     if (Deno.permissions.querySync({ name: "env", variable }).state !== "granted") continue;
     const value = Deno.env.get(variable);
     if (value !== undefined) environment[variable] = value;
@@ -51,10 +47,7 @@ export function readEnvironment(): Environment {
   return environment;
 }
 
-/**
- * One more variable, for a configuration file; undefined when it is not set or Deno's permissions
- * withhold it.
- */
+/** A variable for a configuration file; undefined if unset or withheld by Deno's permissions. */
 export function readVariable(variable: string): string | undefined {
   if (Deno.permissions.querySync({ name: "env", variable }).state !== "granted") return undefined;
   return Deno.env.get(variable);
@@ -65,10 +58,7 @@ export function resolveEnvironmentOf(environment: Environment): ResolveEnvironme
   return { environment, readFile };
 }
 
-/**
- * Reads a file; undefined when there is none. libpq's own files count as absent where Deno's
- * permissions withhold them.
- */
+/** Reads a file; undefined if it does not exist. Withheld files of libpq count as missing. */
 export async function readFile(path: string): Promise<string | undefined> {
   const isDefault = /[/\\]\.(?:pgpass|postgresql[/\\][\w.]+)$/.test(path);
   const permitted = Deno.permissions.querySync({ name: "read", path }).state === "granted";

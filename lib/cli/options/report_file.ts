@@ -3,8 +3,8 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { OptionReader } from "./option_reader.ts";
 
 /**
- * Why no report can be written to this path; undefined when it can. Makes an empty file in its
- * folder and removes it again: nothing else tells for sure.
+ * Why no report can be written to this path; undefined if it can. Creates an empty file in its
+ * directory and removes it again: no other check is reliable.
  *
  * Requires `--allow-read` and `--allow-write` for the folder.
  */
@@ -12,7 +12,7 @@ export async function reportFileProblem(path: string): Promise<string | undefine
   if (path === "") return "is empty; give the name of a file";
   try {
     const place = await placeOf(path);
-    if (place.taken) return `"${path}" is there and is no file`;
+    if (place.taken) return `"${path}" exists and is not a file`;
     await Deno.remove(await newFileBeside(place.path, ""));
     return undefined;
   } catch (error) {
@@ -21,7 +21,7 @@ export async function reportFileProblem(path: string): Promise<string | undefine
 }
 
 /**
- * Writes a report, all of it or nothing: who opens the file meanwhile sees the one before.
+ * Writes a report atomically: readers see the previous file until it is complete.
  *
  * Requires `--allow-read` and `--allow-write` for the folder.
  */
@@ -36,7 +36,7 @@ export async function writeReportFile(path: string, text: string): Promise<void>
   }
 }
 
-/** Where a path leads to: the file behind a link is replaced, not the link. */
+/** Where a path leads: the target of a link is replaced, not the link. */
 async function placeOf(
   path: string,
 ): Promise<{ readonly path: string; readonly taken: boolean }> {
@@ -58,9 +58,9 @@ async function newFileBeside(path: string, text: string): Promise<string> {
     for (let written = 0; written < bytes.length;) {
       written += await file.write(bytes.subarray(written));
     }
-    await file.sync(); // else a crash could leave an empty file under the final name
+    await file.sync(); // otherwise a crash could leave an empty file under the final name
   } catch (error) {
-    // it may not be there; the first error is the one to tell
+    // it may not exist; the first error is the one to report
     await Deno.remove(name).catch(() => {});
     throw error;
   }
@@ -68,8 +68,8 @@ async function newFileBeside(path: string, text: string): Promise<string> {
 }
 
 function reasonOf(error: unknown, folder: string): string {
-  if (error instanceof Deno.errors.NotFound) return `there is no folder "${folder}"`;
-  if (error instanceof Deno.errors.NotADirectory) return `"${folder}" is no folder`;
+  if (error instanceof Deno.errors.NotFound) return `directory "${folder}" does not exist`;
+  if (error instanceof Deno.errors.NotADirectory) return `"${folder}" is not a directory`;
   if (error instanceof Deno.errors.NotCapable) {
     return `this process may not write there; allow it with --allow-write="${folder}"`;
   }
@@ -79,7 +79,7 @@ function reasonOf(error: unknown, folder: string): string {
   return errorMessage(error);
 }
 
-/** Where a report goes; a place where it cannot be written is noted in the reader. */
+/** Where the report goes; problems are collected in the reader. */
 export async function readReportFile(reader: OptionReader): Promise<string | undefined> {
   const path = reader.text("report");
   const problem = path === undefined ? undefined : await reportFileProblem(path);

@@ -9,9 +9,7 @@ const words: Readonly<Record<TableDecision["outcome"], string>> = {
   "left-out": "left out",
 };
 
-/**
- * What happens to every table, and why: grouped by database and schema, as the catalog sorts them.
- */
+/** What happens to every table, and why: by database and schema, in catalog order. */
 export function decisionLines(
   databases: readonly DatabaseDecisions[],
   options: TableOptions,
@@ -43,7 +41,7 @@ export function decisionLines(
   ]);
 }
 
-/** The same without the tables that are copied whole; for the plan that a question is about. */
+/** The same without tables that are copied whole, for the plan to confirm. */
 export function exceptionLines(
   databases: readonly DatabaseDecisions[],
   options: TableOptions,

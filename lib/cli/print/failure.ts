@@ -11,12 +11,12 @@ import {
 import { makeStyle } from "../../ui/mod.ts";
 import { programName, reportPlace, version } from "../grammar/program.ts";
 
-/** What the process exits with after this error. */
+/** The exit code for an error. */
 export function exitCodeOf(error: unknown): ExitCode {
   return error instanceof ReplicatorError ? error.exitCode : ExitCode.internal;
 }
 
-/** An error for stderr. */
+/** An error as lines for stderr. */
 export function failureLines(error: unknown, { color }: { readonly color: boolean }): string[] {
   const style = makeStyle(color);
   if (error instanceof InterruptedError) return [style.yellow(`Ended: ${error.message}.`)];
@@ -31,9 +31,9 @@ export function failureLines(error: unknown, { color }: { readonly color: boolea
   const [first = "", ...rest] = describeError(error).flatMap((line) => redact(line).split("\n"));
   if (error instanceof ReplicatorError) return [`${style.red("✗")} ${first}`, ...rest];
   return [
-    `${style.red("✗")} This should not have happened: ${first}`,
+    `${style.red("✗")} Internal error: ${first}`,
     ...rest,
-    `This is a defect of ${programName} ${version}. Please report it with the lines above to ${reportPlace}.`,
+    `This is a bug in ${programName} ${version}. Please report it with the lines above to ${reportPlace}.`,
   ];
 }
 
@@ -67,15 +67,14 @@ export function failureDocument(error: unknown): Readonly<Record<string, unknown
   };
 }
 
-/** What was typed in the wrong place may have been a URL with its password. */
+/** Text in the wrong place may have been a URL with its password. */
 function redactProblem({ path, message }: Problem): Problem {
   return { path: redact(path), message: redact(message) };
 }
 
 /**
- * A usage error that quotes no argument with a connection string in it: typed in the wrong place,
- * such a string may have been taken apart before it is quoted, and a password in it may have any
- * character.
+ * A usage error that quotes no argument containing a connection string: in the wrong place, that
+ * string may have been split before it is quoted, and its password may contain any character.
  */
 export function withoutConnectionStrings(error: unknown, args: readonly string[]): unknown {
   if (!(error instanceof UsageError)) return error;
@@ -93,5 +92,5 @@ export function withoutConnectionStrings(error: unknown, args: readonly string[]
   );
 }
 
-/** Shorter pieces are left: they say nothing, and words of the message may have them in it. */
+/** Shorter pieces remain: they reveal nothing, and words of the message may contain them. */
 const minSecretLength = 4;

@@ -55,9 +55,7 @@ export function initPlanLines(plan: InitPlan, options: TableOptions): string[] {
   }
   const time = plan.predictedMs === undefined ? "" : `, about ${formatDuration(plan.predictedMs)}`;
   lines.push(
-    `Altogether ${formatBytes(plan.bytes)} in ${
-      plural(plan.databases.length, "database")
-    }${time}; ` +
+    `Total: ${formatBytes(plan.bytes)} in ${plural(plan.databases.length, "database")}${time}; ` +
       `${plural(plan.jobs, "table")} and ${plural(plan.indexJobs, "index", "indexes")} at once; ` +
       `schema by ${plan.dumpTool}`,
   );
@@ -67,8 +65,8 @@ export function initPlanLines(plan: InitPlan, options: TableOptions): string[] {
 }
 
 /**
- * What the time is made of, the longest first: ` of which copy rows 8.0 s, build indexes 2.1 s, the
- * rest 0.9 s`.
+ * The composition of the predicted time, longest first: ` of which copy rows 8.0 s, build indexes
+ * 2.1 s, the rest 0.9 s`.
  */
 function predictionLines({ predictedSteps = [] }: InitPlan, style: Style): string[] {
   const sums = [...Map.groupBy(predictedSteps, ({ step }) => step)]
@@ -113,15 +111,15 @@ function actionLines(
     case "create":
       return [`  will be created on the target`];
     case "fill-empty":
-      return [`  exists on the target, empty: will be filled`];
+      return [`  exists on the target and is empty: will be filled`];
     case "resume":
-      return [`  exists on the target as our unfinished copy: goes on where it ended`];
+      return [`  exists on the target as an unfinished copy: will be resumed`];
     case "drop-and-create":
       return [
         style.red(`  ✗ "${printable(target)}" will be DROPPED on the target and created again`),
         ...(willBeLost === undefined
           ? []
-          : [style.red(`    what is lost: ${printable(willBeLost)}`)]),
+          : [style.red(`    will be lost: ${printable(willBeLost)}`)]),
       ];
   }
 }

@@ -58,7 +58,7 @@ export function initReportLines(report: InitReport, options: TableOptions): stri
   );
   if (report.steps.some(({ step }) => step === "catch-up")) {
     lines.push(
-      "The target follows the source from now on: status --watch shows how closely, verify proves that both are equal, cleanup ends it.",
+      "The target now follows the source: status --watch shows the lag, verify proves that both are equal, cleanup ends replication.",
     );
   }
   return lines;
@@ -86,7 +86,7 @@ function stepLines({ steps, databases }: InitReport, options: TableOptions): str
   );
 }
 
-/** `↻ 3 retries, 7.0 s of pauses; the last: …` */
+/** `↻ 3 retries, 7.0 s waiting; the last: …` */
 function retryLines({ retries }: InitReport, style: Style): string[] {
   const last = retries.at(-1);
   if (last === undefined) return [];
@@ -95,7 +95,7 @@ function retryLines({ retries }: InitReport, style: Style): string[] {
     "",
     `${style.yellow("↻")} ${plural(retries.length, "retry", "retries")}, ${
       formatDuration(pausedMs)
-    } of pauses; the last: ${printable(describeRetry(last))}`,
+    } waiting; the last: ${printable(describeRetry(last))}`,
   ];
 }
 
@@ -113,7 +113,7 @@ function warningLines(warnings: readonly Warning[], style: Style): string[] {
   ];
 }
 
-/** What databases lack that were copied although their run failed; none when they lack nothing. */
+/** What is missing in databases that were copied although their run failed. */
 export function finishedLines(
   { databases, plan }: Pick<InitReport, "databases" | "plan">,
   options: TableOptions,

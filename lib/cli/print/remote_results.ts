@@ -16,7 +16,7 @@ import { statusLines } from "./status_lines.ts";
 import { syncLines } from "./sync_lines.ts";
 import { verifyLines } from "./verify_lines.ts";
 
-/** Prints the report of a job as its command would have printed it. */
+/** Prints the report of a job as its command would. */
 export function printJobResult(
   { command, result }: RemoteJobWithResult,
   { terminal, output }: CommandContext,

@@ -3,10 +3,7 @@ import type { CommandContext } from "../context.ts";
 import { printResult, tableOptions } from "./print.ts";
 import { finishedLines } from "./init_report_lines.ts";
 
-/**
- * What databases lack that were copied before the run failed: nothing else says it before the run
- * that creates it.
- */
+/** Reports what is missing in databases that were copied before the run failed. */
 export function reportFinished(
   report: InitReport,
   { terminal, output, addToFailure }: CommandContext,

@@ -27,7 +27,7 @@ import {
 const maxTables = 10;
 const maxSequences = 5;
 
-/** The report of `status` for people. */
+/** The report of `status` as lines. */
 export function statusLines(report: StatusReport, options: TableOptions): string[] {
   const style = makeStyle(options.color);
   return [
@@ -68,7 +68,7 @@ function serverLine(side: string, server: ServerStatus, style: Style): string {
   const url = printable(server.url);
   return server.reachable
     ? `${side}  ${url}  PostgreSQL ${server.version}`
-    : `${side}  ${url}  ${style.red(`out of reach: ${printable(server.problem ?? "")}`)}`;
+    : `${side}  ${url}  ${style.red(`unreachable: ${printable(server.problem ?? "")}`)}`;
 }
 
 function pairName({ source, target }: DatabaseStatus): string {
@@ -89,7 +89,7 @@ function databaseLines(database: DatabaseStatus, { style, options }: Drawing): s
     stream.appliedBytesPerSecond === null ? "" : `${formatBytes(stream.appliedBytesPerSecond)}/s`,
     stream.slot === null
       ? ""
-      : `${stream.slot.active ? `read by pid ${stream.slot.activePid}` : "inactive"}, keeps ${
+      : `${stream.slot.active ? `read by pid ${stream.slot.activePid}` : "inactive"}, retains ${
         formatBytes(stream.slot.retainedBytes ?? 0)
       }${stream.slot.walStatus === null ? "" : ` (${stream.slot.walStatus})`}`,
     stream.subscription === null
@@ -141,7 +141,7 @@ function sequenceLines({ sequences }: DatabaseStatus, style: Style): string[] {
     `${printable(displayName(sequence))} by ${formatCount(sequence.distance)}`
   );
   const more = sequences.length > maxSequences ? [`${sequences.length - maxSequences} more`] : [];
-  return [style.dim(`sequences behind until the cutover: ${[...shown, ...more].join(", ")}`)];
+  return [style.dim(`sequences behind (set at cutover): ${[...shown, ...more].join(", ")}`)];
 }
 
 function findingLines(findings: readonly StatusFinding[], style: Style): string[] {
@@ -161,7 +161,7 @@ function findingLines(findings: readonly StatusFinding[], style: Style): string[
 }
 
 function lagText({ lagBytes, lagSeconds }: StreamStatus): string {
-  if (lagBytes === null && lagSeconds === null) return "not known";
+  if (lagBytes === null && lagSeconds === null) return "unknown";
   if (lagBytes === 0) return "none";
   const bytes = lagBytes === null ? [] : [formatBytes(lagBytes)];
   const seconds = lagSeconds === null ? ["? s"] : [formatDuration(lagSeconds * 1000)];
@@ -193,18 +193,18 @@ function paintState(state: StreamState, style: Style): string {
 
 const maxHistory = 200;
 
-/** Lag of each stream at the last looks, for its chart. */
+/** Recent lag of each stream, for its chart. */
 export class WatchHistory {
   readonly #lags = new Map<string, readonly (number | null)[]>();
 
-  /** Remembers one look. */
+  /** Records a report. */
   note({ databases }: StatusReport): void {
     for (const { name, lagBytes } of databases.flatMap(({ streams }) => streams)) {
       this.#lags.set(name, [...(this.#lags.get(name) ?? []), lagBytes].slice(-maxHistory));
     }
   }
 
-  /** The last look as a view. */
+  /** The latest report as a view. */
   view(report: StatusReport, { hint }: { readonly hint: string }): WatchView {
     return {
       title: `${hostOf(report.source.url)} → ${hostOf(report.target.url)}`,
@@ -234,7 +234,7 @@ export class WatchHistory {
   }
 }
 
-/** `old.example.com:5432` of a URL without its user and database. */
+/** `old.example.com:5432`: a URL without its user and database. */
 function hostOf(url: string): string {
   return /@([^/]*)/.exec(url)?.[1] ?? url;
 }

@@ -2,12 +2,11 @@ import { formatCount, plural } from "../../core/internal.ts";
 import type { ObjectDifference, VerifiedSection } from "../../verify/internal.ts";
 import { printable, type Style } from "../../ui/mod.ts";
 
-/** Notes of one reason are told together; of more objects than these only how many there are. */
+/** Notes with the same reason are listed together; beyond this many, only counted. */
 const maxObjects = 5;
 
 /**
- * What is no row: differences by section, then what is not the same for a reason, then what is
- * equal.
+ * Everything except rows: differences by section, then expected differences, then what is equal.
  */
 export function structureLines(sections: readonly VerifiedSection[], style: Style): string[] {
   const equal = sections.filter(({ verdict, compared }) => verdict === "equal" && compared > 0);
@@ -50,7 +49,7 @@ function noteLines(notes: readonly ObjectDifference[], style: Style): string[] {
   const groups = Map.groupBy(notes, ({ reason = "" }) => reason);
   return [
     "",
-    `  ${style.yellow("!")} ${style.bold("not the same, as is to be expected")}`,
+    `  ${style.yellow("!")} ${style.bold("expected differences")}`,
     ...[...groups].flatMap(([reason, group]) => [
       `    ${printable(reason)}:`,
       ...group.slice(0, maxObjects).map(({ object, message }) =>
@@ -61,7 +60,7 @@ function noteLines(notes: readonly ObjectDifference[], style: Style): string[] {
           style.dim(
             `      and ${
               plural(group.length - maxObjects, "more", "more")
-            }; --json and --report have all`,
+            }; --json and --report list all`,
           ),
         ]
         : []),

@@ -34,6 +34,6 @@ export function syncLines({ databases, warnings }: SyncReport, options: TableOpt
     ]),
     `${style.green("✓")} ${
       plural(databases.length, "database follows", "databases follow")
-    } the source; status shows how closely`,
+    } the source; status shows the lag`,
   ];
 }

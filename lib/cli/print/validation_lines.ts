@@ -3,7 +3,7 @@ import type { CheckStatus, ValidationReport } from "../../commands/shared/report
 import { makeStyle, printable, renderTable, type TableOptions } from "../../ui/mod.ts";
 import { serverLine } from "./server_line.ts";
 
-/** Symbols read without colours too. */
+/** The symbols carry the meaning without colors. */
 const statusWords: Readonly<Record<CheckStatus, string>> = {
   pass: "✓ pass",
   warn: "! warn",

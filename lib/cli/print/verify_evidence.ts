@@ -7,9 +7,8 @@ import { version } from "../grammar/program.ts";
 import { writeReportFile } from "../options/report_file.ts";
 
 /**
- * Writes what `verify` found and prints the file's SHA-256 digest, by which anybody can tell later
- * that nobody has touched it: on stdout, or on stderr where stdout is JSON. A file that cannot be
- * written does not undo the comparison.
+ * Writes the report of `verify` and prints the file's SHA-256 digest, which proves later that the
+ * file is unchanged: on stdout, or on stderr if stdout is JSON. A failure to write is a warning.
  */
 export async function writeEvidence(
   report: VerifyReport,
@@ -25,7 +24,9 @@ export async function writeEvidence(
       "",
       `Report written to ${reportFile}; its SHA-256 digest is`,
       await sha256(text),
-      `It is still the same file when this prints that digest: sha256sum ${shellWord(reportFile)}`,
+      `The file is unchanged as long as this prints the same digest: sha256sum ${
+        shellWord(reportFile)
+      }`,
     ];
     if (output.json) terminal.stderr.write(`${lines.slice(1).join("\n")}\n`);
     else printResult(terminal, lines);
@@ -52,7 +53,7 @@ async function sha256(text: string): Promise<string> {
   return new Uint8Array(digest).toHex();
 }
 
-/** A file name as one word of a shell. */
+/** A file name quoted for a shell. */
 function shellWord(text: string): string {
   return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

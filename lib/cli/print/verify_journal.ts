@@ -7,20 +7,20 @@ import { describeEndpoint } from "../../postgres/internal.ts";
 import { VerifyJournal } from "../../verify/internal.ts";
 
 /**
- * The journal of a `verify` as a file in the folder that the tool is run in: opened → ended (and
- * removed) when there is a report, or left where the run was interrupted.
+ * The journal of a `verify`, a file in the working directory: opened → ended (and removed) once the
+ * report is complete, or left when the run is interrupted.
  */
 export interface JournalFile {
   readonly journal: VerifyJournal | undefined;
-  /** Removes it: the next run begins afresh. */
+  /** Removes it: the next run starts over. */
   readonly end: () => Promise<void>;
-  /** Keeps it for the next run, which is told, or removes it when nothing is in it. */
+  /** Keeps it for the next run and reports that, or removes it if it is empty. */
   readonly leave: () => Promise<void>;
 }
 
 /**
- * Opens the journal of the same servers, databases and rules. Where nothing can be written the run
- * goes on without, and says so.
+ * Opens the journal of these servers, databases and rules. If it cannot be written, the run
+ * continues without it and reports that.
  *
  * Requires `--allow-read` and `--allow-write` for `.postgres-seren-replicator`.
  */
@@ -34,12 +34,12 @@ export async function openJournal(
     const text = resume ? await readIfThere(path) : "";
     await Deno.writeTextFile(path, text, { mode: 0o600 });
     if (text !== "") {
-      events({ kind: "info", message: `goes on where an interrupted run has ended (${path})` });
+      events({ kind: "info", message: `resuming an interrupted run (${path})` });
     }
     let isEmpty = text === "";
     const remove = async () => {
       await Deno.remove(path);
-      await Deno.remove(checkpointFolder).catch(() => {}); // files of others keep it
+      await Deno.remove(checkpointFolder).catch(() => {}); // unless it has other files
     };
     return {
       journal: new VerifyJournal({
@@ -55,14 +55,14 @@ export async function openJournal(
         if (isEmpty) return await remove();
         events({
           kind: "info",
-          message: `what was found equal is kept in ${path}: the same command goes on from there`,
+          message: `what was found equal is saved in ${path}: the same command resumes from there`,
         });
       },
     };
   } catch (error) {
     events({
       kind: "info",
-      message: `an interrupted comparison will begin afresh: ${path} cannot be written (${
+      message: `if interrupted, the comparison will start over: ${path} cannot be written (${
         errorMessage(error)
       })`,
     });
@@ -79,7 +79,7 @@ async function readIfThere(path: string): Promise<string> {
   }
 }
 
-/** What tells comparisons apart; windows of time move with every run and do not count. */
+/** Identifies a comparison; time windows move with every run and are ignored. */
 async function hashOf({ source, target, databases, rules }: VerifyOptions): Promise<string> {
   const text = JSON.stringify([
     describeEndpoint(source),

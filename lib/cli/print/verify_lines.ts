@@ -16,17 +16,17 @@ import { makeStyle, printable, renderTable, type Style, type TableOptions } from
 import { serverLine } from "./server_line.ts";
 import { structureLines } from "./structure_lines.ts";
 
-/** Symbols read without colours too. */
+/** The symbols carry the meaning without colors. */
 const words: Readonly<Record<Verdict, string>> = {
   equal: "✓ equal",
   different: "✗ DIFFERENT",
   unchecked: "? not checked",
 };
 
-const mostEqual = 20;
+const maxEqualTables = 20;
 
 /**
- * The outcome of `verify` as lines: what differs first, what was not checked, and the verdict last.
+ * The outcome of `verify` as lines: differences first, then what was not checked, then the verdict.
  */
 export function verifyLines(report: VerifyReport, options: TableOptions): string[] {
   const style = makeStyle(options.color);
@@ -61,7 +61,7 @@ function databaseLines(database: VerifiedDatabase, view: View): string[] {
   const equal = tables.filter(({ verdict }) => verdict === "equal");
   const shown = [
     ...tables.filter(({ verdict }) => verdict !== "equal"),
-    ...equal.slice(0, mostEqual),
+    ...equal.slice(0, maxEqualTables),
   ];
   return [
     "",
@@ -81,8 +81,8 @@ function databaseLines(database: VerifiedDatabase, view: View): string[] {
       shown.map((table) => tableRow(table, style)),
       options,
     )),
-    ...(equal.length > mostEqual
-      ? [style.dim(`  and ${plural(equal.length - mostEqual, "more equal table")}`)]
+    ...(equal.length > maxEqualTables
+      ? [style.dim(`  and ${plural(equal.length - maxEqualTables, "more equal table")}`)]
       : []),
     ...tables.flatMap((table) => differenceLines(table, style)),
     ...structureLines(database.sections, style),
@@ -103,15 +103,15 @@ function tableRow(table: VerifiedTable, style: Style): string[] {
   const notes = [
     ...(table.reason === undefined ? [] : [table.reason]),
     ...(table.settledRows > 0
-      ? [`${plural(table.settledRows, "row")} arrived while this was compared`]
+      ? [`${plural(table.settledRows, "row")} arrived during the comparison`]
       : []),
     ...(table.repairedRows === undefined ? [] : [
-      `${plural(table.repairedRows, "row")} repaired, the counts are from before`,
+      `${plural(table.repairedRows, "row")} repaired; the counts precede the repair`,
     ]),
     ...(table.resumed === undefined ? [] : [
       `${
         plural(table.resumed.chunks, "piece")
-      } compared by the run before, since ${table.resumed.since}`,
+      } compared by the interrupted run, since ${table.resumed.since}`,
     ]),
     ...(table.method === "columns" || table.method === "md5" ? ["by MD5"] : []),
   ];
@@ -132,7 +132,7 @@ function differenceLines(table: VerifiedTable, style: Style): string[] {
     "",
     style.bold(`  ${printable(displayName(table))}`),
     ...table.differences.flatMap((difference) => rowLines(difference, style)),
-    ...(table.more ? [style.dim("    and more: --max-diffs lists them")] : []),
+    ...(table.more ? [style.dim("    and more; raise --max-diffs to list them")] : []),
   ];
 }
 
@@ -226,7 +226,7 @@ function differing({ databases }: VerifyReport): string {
   return [names.slice(0, -1).join(", "), names.at(-1)].filter((each) => each !== "").join(" and ");
 }
 
-/** What can be done about rows that differ. */
+/** What to do about differing rows. */
 function hintLines(report: VerifyReport, style: Style): string[] {
   const hasRows = report.databases.some(({ tables }) =>
     tables.some(({ differences, more }) => differences.length > 0 || more)

@@ -20,18 +20,18 @@ import type { CommandContext } from "../context.ts";
 import type { OptionReader } from "../options/option_reader.ts";
 import { programName } from "../grammar/program.ts";
 
-/** Where jobs run, and with whose key. */
+/** The service that runs jobs, and the key for it. */
 export interface RemotePlace {
   readonly url: string;
   readonly apiKey: string;
-  /** One trace for all that a command asks for. */
+  /** One trace for all requests of a command. */
   readonly traceId: string;
 }
 
 /**
- * The service that the options or the environment name. What is wrong is noted in the reader.
+ * The service named by the options or the environment. Problems are collected in the reader.
  *
- * @returns undefined when the command is to run here
+ * @returns undefined if the command runs here
  */
 export function readRemote(
   reader: OptionReader,
@@ -51,11 +51,11 @@ export function readRemote(
   }
   const url = serviceUrl(text);
   if (url === undefined) {
-    reader.problem(path, `"${text}" is no address of a service, like https://jobs.example.com`);
+    reader.problem(path, `"${text}" is not the URL of a service, like https://jobs.example.com`);
   } else if ("problem" in url) reader.problem(path, url.problem);
   const apiKey = environment["SEREN_API_KEY"];
   if (!apiKey) {
-    reader.problem("SEREN_API_KEY", "is not set: the service wants to know who asks");
+    reader.problem("SEREN_API_KEY", "is not set; the service requires a key");
   }
   if (url === undefined || "problem" in url || !apiKey) return undefined;
   const traceId = crypto.getRandomValues(new Uint8Array(16)).toHex();
@@ -69,17 +69,17 @@ function serviceUrl(
   if (url === null || !/^https?:$/.test(url.protocol) || url.search !== "" || url.hash !== "") {
     return undefined;
   }
-  if (url.username !== "") return { problem: "has a user in it; the key goes into SEREN_API_KEY" };
+  if (url.username !== "") return { problem: "contains a user; set the key in SEREN_API_KEY" };
   const here = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
   if (url.protocol === "http:" && !here) {
     return {
-      problem: "is not encrypted: passwords would cross the network in the clear; use https://",
+      problem: "is not encrypted: passwords would cross the network in plain text; use https://",
     };
   }
   return { url: `${url.origin}${url.pathname.replace(/\/+$/, "")}` };
 }
 
-/** What of a command's options a job has to say. */
+/** The part of a command's options that every job has. */
 export interface RemoteScope {
   readonly source: Endpoint;
   readonly target: Endpoint;
@@ -90,7 +90,7 @@ export interface RemoteScope {
   readonly sync?: SyncSettings | undefined;
 }
 
-/** The part of a job that all commands have. @throws UsageError for what cannot go to a service */
+/** The part of a job that all commands share. @throws UsageError for what a service cannot run */
 export function jobScope(
   { source, target, databases, rules, sync }: RemoteScope,
 ): Omit<JobSpecInput, "command" | "options"> {
@@ -118,7 +118,7 @@ export function jobScope(
   };
 }
 
-/** Opens the client of a service for a command. */
+/** Opens the client of a service. */
 export function openRemote(
   place: RemotePlace,
   { run, signal = run.signal }: {
@@ -134,19 +134,18 @@ export function openRemote(
 }
 
 /**
- * Submits a job, shows it as if it ran here, and gives its report.
+ * Submits a job, shows it as if it ran here, and returns its report.
  *
- * Ctrl-C asks whether to leave the job alone or to cancel it; without a terminal it leaves it
- * alone.
+ * Ctrl-C asks whether to leave the job running or cancel it; without a terminal it keeps running.
  *
- * @throws ReplicatorError with the job's exit code when it gave no report
+ * @throws ReplicatorError with the job's exit code if it has no report
  */
 export async function runRemotely<Result>(
   spec: JobSpecInput,
   { place, context, onUnfinished }: {
     readonly place: RemotePlace;
     readonly context: CommandContext;
-    /** Receives the report of what a failed job has done; then the error is thrown. */
+    /** Receives the report of what a failed job did; then the error is thrown. */
     readonly onUnfinished?: ((result: unknown) => Promise<void>) | undefined;
   },
 ): Promise<Result> {
@@ -158,7 +157,7 @@ export async function runRemotely<Result>(
   return resultOf(finished) as Result;
 }
 
-/** Shows a job until it is over. */
+/** Shows a job until it has finished. */
 export async function followJob(
   id: string,
   { place, context }: { readonly place: RemotePlace; readonly context: CommandContext },
@@ -170,12 +169,11 @@ export async function followJob(
   } catch (error) {
     if (!run.signal.aborted) throw error;
   }
-  // the person has pressed Ctrl-C; what follows is not ended by it any more, and a second one ends
-  // the process
+  // after Ctrl-C: what follows ignores the aborted signal, and a second Ctrl-C ends the process
   const client = openRemote(place, { run, signal: new AbortController().signal });
   if (!await wantsCancel(id, context)) {
     throw new InterruptedError(
-      `job ${id} goes on; "${programName} jobs attach ${id}" shows it again`,
+      `job ${id} continues; "${programName} jobs attach ${id}" shows it again`,
     );
   }
   await client.cancel(id);
@@ -188,7 +186,7 @@ async function watch(
   id: string,
   { context: { run, progress }, position }: {
     readonly context: CommandContext;
-    /** The last event that was shown: what goes on here begins after it. */
+    /** The last event shown; following resumes after it. */
     readonly position: { number: number };
   },
 ): Promise<RemoteJobWithResult> {
@@ -203,7 +201,7 @@ async function watch(
     } else if (message.kind === "state" && message.state === "queued") {
       run.events({
         kind: "info",
-        message: `waiting for another worker: ${message.reason ?? "the last one was lost"}`,
+        message: `waiting for another worker: ${message.reason ?? "the previous one was lost"}`,
       });
     } else if (message.kind === "state" && message.state === "running" && message.attempt > 1) {
       run.events({ kind: "info", message: `attempt ${message.attempt}` });
@@ -225,12 +223,12 @@ async function wantsCancel(
   return /^\s*c(ancel)?\s*$/i.test(await terminal.readLine() ?? "");
 }
 
-/** Whether a job has ended with an error; what it did before may be its result all the same. */
+/** Whether a job failed; it may still have a result, of what it did before. */
 export function hasFailed({ error }: Pick<RemoteJobWithResult, "error">): boolean {
   return error !== null && error !== undefined;
 }
 
-/** The report of a finished job. @throws ReplicatorError when it has failed */
+/** The report of a finished job. @throws ReplicatorError if it failed */
 export function resultOf(
   { state, result, error, exit_code, trace_id }: RemoteJobWithResult,
 ): unknown {

@@ -10,10 +10,10 @@ import { reportFileProblem, writeReportFile } from "../options/report_file.ts";
 import { askSelection } from "../terminal/selection.ts";
 
 /**
- * Lets the user choose, when that is wanted: the options with what was chosen in place of filters
- * of databases and tables. Rules about rows stay.
+ * With `--interactive`, asks the user; the selection replaces the filters of databases and tables.
+ * Rules about rows remain.
  *
- * @returns undefined when nothing was chosen: then nothing is to happen
+ * @returns undefined if nothing was selected
  */
 export async function chooseInteractively<Options extends CopyOptions>(
   options: Options,
@@ -45,7 +45,9 @@ export async function chooseInteractively<Options extends CopyOptions>(
   if (selection === undefined) return undefined;
   if (selection.saveAs !== undefined) {
     await writeReportFile(selection.saveAs, writeChoice(selection));
-    terminal.stderr.write(`Kept in ${selection.saveAs}; next time: --config ${selection.saveAs}\n`);
+    terminal.stderr.write(
+      `Saved to ${selection.saveAs}; next time: --config ${selection.saveAs}\n`,
+    );
   }
   const exclude = [...selection.excluded].flatMap(([database, tables]): TableChoice[] =>
     tables.map(({ schema, name }) => ({
@@ -63,7 +65,7 @@ export async function chooseInteractively<Options extends CopyOptions>(
   };
 }
 
-/** What ends a command whose questions were not answered. */
+/** Ends a command whose questions were not answered. */
 export function nothingChosen(): InterruptedError {
-  return new InterruptedError("nothing was chosen, nothing was changed");
+  return new InterruptedError("nothing was selected, nothing was changed");
 }

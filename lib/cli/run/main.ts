@@ -26,10 +26,7 @@ import { openProgress } from "../terminal/progress.ts";
 import { listenForSignals } from "../terminal/signals.ts";
 import { openTerminal, type Terminal } from "../terminal/terminal.ts";
 
-/**
- * Each is loaded when it is asked for: the others take longer to read than to say no to a typing
- * error.
- */
+/** Each is loaded on use: loading all of them would delay the answer to a typo. */
 const runners: Readonly<Record<Exclude<CommandName, "completions">, CommandRunner>> = {
   validate: async (...given) => await (await import("./run_validate.ts")).runValidate(...given),
   init: async (...given) => await (await import("./run_init.ts")).runInit(...given),
@@ -104,7 +101,7 @@ async function runCommand(
 ): Promise<ExitCode> {
   using progress = openProgress(terminal.stderr, output, environment);
   using signals = listenForSignals({
-    onFirst: () => progress.print("Ending cleanly; press Ctrl-C again to end at once."),
+    onFirst: () => progress.print("Stopping cleanly; press Ctrl-C again to stop immediately."),
     exit: (code) => {
       progress[Symbol.dispose]();
       exit(code);

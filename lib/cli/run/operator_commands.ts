@@ -1,15 +1,15 @@
 import { ExitCode, ReplicatorError } from "../../core/internal.ts";
 import type { CommandRunner } from "../context.ts";
 
-/** A module of a command of the service's operators. */
+/** A module with an operator command. */
 type RunnerModule = Readonly<Record<string, CommandRunner>>;
 
 /**
- * The commands `serve`, `worker` and `keys`, each loaded when it is named.
+ * The commands `serve`, `worker` and `keys`, each loaded on use.
  *
- * By an address that no bundler follows: the queue and the HTTP framework are 3 MB that would make
- * every command of the one-file bundle start half as slowly again. The executable has them
- * (`--include` in the task `compile`).
+ * The specifier is one that bundlers do not follow: the queue and the HTTP framework are 3 MB that
+ * would slow down the start of every command of the one-file bundle by half. The executable
+ * includes them (`--include` in the task `compile`).
  */
 export const operatorCommands: Readonly<Record<"serve" | "worker" | "keys", CommandRunner>> = {
   serve: load("run_serve.ts", "runServe"),
@@ -29,7 +29,7 @@ function load(file: string, name: string): CommandRunner {
       if (!missing) throw cause;
     }
     if (runner === undefined) {
-      throw new ReplicatorError("this command is not in the one-file bundle", {
+      throw new ReplicatorError("this command is not part of the one-file bundle", {
         exitCode: ExitCode.prerequisite,
         remedy:
           "use the executable, or run it from source or from the package: docs/guides/remote.md",

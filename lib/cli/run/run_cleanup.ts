@@ -76,22 +76,22 @@ const columns = [
   { title: "", narrow: "wrap" },
 ] as const;
 
-/** What would go, what stays, and which side could not be asked. */
+/** What will be removed, what stays, and which side is unreachable. */
 export function cleanupPlanLines(plan: CleanupPlan, options: TableOptions): string[] {
   const style = makeStyle(options.color);
   return [
     ...(plan.items.length === 0
-      ? ["There is nothing of this tool's between these servers."]
+      ? ["Nothing of this tool exists between these servers."]
       : renderTable(columns, plan.items.map(itemRow), options)),
     ...sideLines(plan, options),
     ...(plan.items.length === 0 ? [] : [
       "",
-      style.bold(`${plural(plan.items.length, "item")} to remove. Rows that were copied stay.`),
+      style.bold(`${plural(plan.items.length, "item")} to remove. Copied rows stay.`),
     ]),
   ];
 }
 
-/** What went, what did not, what stays. */
+/** What was removed, what could not be, what stays. */
 export function cleanupReportLines(report: CleanupReport, options: TableOptions): string[] {
   const style = makeStyle(options.color);
   const { items, removed, failed, unreachable } = report;
@@ -102,7 +102,7 @@ export function cleanupReportLines(report: CleanupReport, options: TableOptions)
       ...(remedy === null ? [] : [`  → ${printable(remedy)}`]),
     ]),
     ...sideLines(report, options),
-    ...(items.length === 0 ? ["There is nothing of this tool's between these servers."] : [
+    ...(items.length === 0 ? ["Nothing of this tool exists between these servers."] : [
       `${done ? style.green("✓") : style.yellow("!")} ${removed.length} of ${
         plural(items.length, "item")
       } removed.` +
@@ -110,9 +110,9 @@ export function cleanupReportLines(report: CleanupReport, options: TableOptions)
         ? ""
         : unreachable.length === 0
         ? " Run it again to remove the rest."
-        : ` What is on the ${
+        : ` Objects on the ${
           unreachable.map(({ side }) => side).join(" and the ")
-        } is still there: run it again when that is back.`),
+        } remain: run it again once that is reachable.`),
     ]),
   ];
 }
@@ -127,12 +127,12 @@ function sideLines(
       style.dim(`stays: ${words[kind]} ${printable(name)} (${printable(reason)})`)
     ),
     ...unreachable.flatMap(({ side, url, problem, byHand }) => [
-      style.yellow(`! the ${side} ${printable(url)} is out of reach: ${printable(problem)}`),
+      style.yellow(`! the ${side} ${printable(url)} is unreachable: ${printable(problem)}`),
       side === "source"
-        ? "  What is there stays; a slot that nobody reads keeps WAL until its disk is full. Run cleanup again when it is back" +
-          (byHand.length > 0 ? ", or there:" : ".")
-        : "  What is there stays. Run cleanup again when it is back" +
-          (byHand.length > 0 ? ", or there:" : "."),
+        ? "  Its objects remain; an unused slot retains WAL until the disk is full. Run cleanup again once it is reachable" +
+          (byHand.length > 0 ? ", or run there:" : ".")
+        : "  Its objects remain. Run cleanup again once it is reachable" +
+          (byHand.length > 0 ? ", or run there:" : "."),
       ...byHand.map((statement) => `    ${printable(statement)}`),
     ]),
   ];

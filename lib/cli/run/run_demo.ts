@@ -14,7 +14,7 @@ const maxTables = 15;
 const widestText = 100;
 
 /**
- * `demo`: the story on stderr together with its progress; with `--json` also the report on stdout.
+ * `demo`: narrates on stderr, with progress; with `--json` also prints the report on stdout.
  */
 export const runDemo: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run, resolve } = context;
@@ -32,7 +32,7 @@ export const runDemo: CommandRunner = async (reader, context) => {
   return ExitCode.success;
 };
 
-/** Tells on stderr what a user of the commands would see. */
+/** Shows on stderr what a user of the commands would see. */
 function narrate({ terminal: { stderr }, output, progress }: CommandContext): DemoNarrator {
   const style = makeStyle(stderr.color);
   const options = tableOptions(stderr);
@@ -63,13 +63,13 @@ function narrate({ terminal: { stderr }, output, progress }: CommandContext): De
         "",
         `${
           style.green("✓")
-        } Slots, publications, subscriptions and records are gone on both sides; the rows stay.`,
+        } Slots, publications, subscriptions and records are removed on both sides; the rows stay.`,
       ]),
     compared: (comparison) => print(comparisonLines(comparison, options)),
   };
 }
 
-/** Each character more is a third more bytes: 1 kB to 100 MB fit into a line. */
+/** Each character means a third more bytes, so that 1 kB to 100 MB fit into a line. */
 function lagBar(bytes: number): number {
   return Math.max(
     0,
@@ -149,6 +149,6 @@ ${style.bold("With your own servers:")}
   ${programName} validate
   ${programName} init --enable-sync
 
-From source it is "deno task start validate" and "deno task start init --enable-sync". README.md goes on from here.
+From source: "deno task start validate" and "deno task start init --enable-sync". README.md continues from here.
 `;
 }

@@ -13,7 +13,7 @@ import { asksNothing, type TableRules } from "../../rules/internal.ts";
 import { askYesNo } from "../terminal/confirm.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { decisionLines, exceptionLines } from "../print/decisions.ts";
-import { commandToGoOn } from "../print/resume_command.ts";
+import { commandToResume } from "../print/resume_command.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
 import { resolveInitOptions } from "../options/init_options.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
@@ -67,7 +67,7 @@ export const runInit: CommandRunner = async (reader, context) => {
         if (unfinished !== undefined) reportFinished(unfinished, context);
         if (begun && place === undefined && error instanceof InterruptedError) {
           terminal.stderr.write(
-            `What is done is kept. To go on where it ended:\n  ${commandToGoOn(context.args)}\n`,
+            `Progress is saved. To resume:\n  ${commandToResume(context.args)}\n`,
           );
         }
         throw error;
@@ -97,7 +97,7 @@ export const runInit: CommandRunner = async (reader, context) => {
   return setAsideObjects(report).length > 0 ? ExitCode.completeExcept : ExitCode.success;
 };
 
-/** Writes the page; the copy is done by now, and a page that cannot be written does not undo it. */
+/** Writes the page. The copy is complete by now, so a failure to write is only a warning. */
 async function writeReport(
   report: InitReport,
   { reportFile, context: { run } }: {
@@ -114,8 +114,8 @@ async function writeReport(
       kind: "warning",
       message: `the report could not be written to ${reportFile}: ${errorMessage(error)}`,
       remedy: report.failure === undefined
-        ? "the copy is complete; with --json its report is on stdout as well"
-        : "give --report another place before you run the same command again",
+        ? "the copy is complete; --json prints its report on stdout as well"
+        : "change --report before you run the same command again",
     });
   }
 }

@@ -33,7 +33,7 @@ export const runJobs: CommandRunner = async (reader, context) => {
       const job = await client.cancel(id);
       if (context.output.json) printJson(context.terminal, job);
       else {printResult(context.terminal, [
-          `${id}: ${job.state === "running" ? "ends soon" : job.state}`,
+          `${id}: ${job.state === "running" ? "stopping" : job.state}`,
         ]);}
       return ExitCode.success;
     }
@@ -69,7 +69,7 @@ function readJobsOptions(
       action === "list" ? "takes no job" : `needs a job: jobs ${action} ID`,
     );
   } else if (id !== undefined && !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) {
-    reader.problem(`jobs ${action}`, `"${id}" is no id of a job; jobs list shows them`);
+    reader.problem(`jobs ${action}`, `"${id}" is not the id of a job; jobs list shows them`);
   }
   reader.done();
   if (place === undefined || action === undefined) throw new UsageError([]);
@@ -87,7 +87,7 @@ async function list(
 ): Promise<ExitCode> {
   const jobs = await client.jobs({ state: reader.text("state") });
   if (output.json) printJson(terminal, jobs);
-  else if (jobs.length === 0) printResult(terminal, ["There are no jobs."]);
+  else if (jobs.length === 0) printResult(terminal, ["No jobs."]);
   else {
     const style = makeStyle(terminal.stdout.color);
     printResult(
@@ -138,8 +138,8 @@ async function show(
     ...line("source", job.spec.source),
     ...line("target", job.spec.target),
     ...line("submitted", job.created_at),
-    ...line("began", job.started_at),
-    ...line("ended", job.finished_at),
+    ...line("started", job.started_at),
+    ...line("finished", job.finished_at),
     ...line("attempt", job.attempt),
     ...line("worker", job.worker),
     ...line("exit code", job.exit_code),

@@ -24,7 +24,7 @@ import type { OptionReader } from "../options/option_reader.ts";
 import { printJson, printResult, tableOptions } from "../print/print.ts";
 import { readServiceDatabase, readWord } from "../options/service_options.ts";
 
-/** `keys`: works on the service's database itself; who has that needs no key. */
+/** `keys`: works on the service's database itself, and so needs no key. */
 export const runKeys: CommandRunner = async (reader, context) => {
   const { environment } = context.resolve;
   if (reader.words[0] === "rotate-encryption") return await rotateEncryption(reader, context);
@@ -33,14 +33,14 @@ export const runKeys: CommandRunner = async (reader, context) => {
   const action = readWord(reader, { word, words: keyActions, path: "keys" });
   const needsKey = action === "rotate" || action === "revoke";
   if (needsKey && which === undefined) {
-    reader.problem(`keys ${action}`, "needs the id or the prefix of a key; keys list shows them");
+    reader.problem(`keys ${action}`, "needs the id or prefix of a key; keys list shows them");
   }
   const days = reader.integer("expiresIn");
   const wanted = action === "create" ? readNewKey(reader, days) : undefined;
   const overlapMs = reader.duration("overlap");
   reader.done();
   if (database === undefined || action === undefined || action === "rotate-encryption") {
-    throw new Error("problems were not thrown");
+    throw new Error("reader.done() was not called");
   }
   const actor = { actor: `keys command of ${environment["USER"] ?? "an operator"}` };
   await using pool = new SessionPool(database, { size: 1, values: "native" });
@@ -60,13 +60,13 @@ export const runKeys: CommandRunner = async (reader, context) => {
           overlapSeconds: Math.round(overlapMs / 1000),
           expiresInDays: days,
         }, actor);
-        if (made === undefined) throw gone(`${which} is revoked or has a successor already`);
+        if (made === undefined) throw gone(`${which} is revoked or already rotated`);
         return printMade(made, context);
       });
     case "revoke":
       return await pool.transaction(async (session) => {
         const { id } = await find(session, which!);
-        if (!await endKey(session, id, actor)) throw gone(`${which} is revoked already`);
+        if (!await endKey(session, id, actor)) throw gone(`${which} is already revoked`);
         if (context.output.json) printJson(context.terminal, { revoked: id });
         else printResult(context.terminal, [`${which} is revoked`]);
         return ExitCode.success;
@@ -74,19 +74,19 @@ export const runKeys: CommandRunner = async (reader, context) => {
   }
 };
 
-/** Adds a key to the file that encrypts secrets: no database is needed for that. */
+/** Adds a key to the file that encrypts secrets; needs no database. */
 async function rotateEncryption(
   reader: OptionReader,
   { terminal, output }: CommandContext,
 ): Promise<ExitCode> {
   const path = reader.text("keyFile");
-  if (path === undefined) reader.problem("--key-file", "is missing: which file is to get a key?");
+  if (path === undefined) reader.problem("--key-file", "is missing; give the file to add a key to");
   reader.done();
   const id = await LocalKeyProvider.rotate(path ?? "");
   if (output.json) printJson(terminal, { added: id });
   else {
     printResult(terminal, [
-      `key ${id} was added; give the file to all instances and workers and start them again`,
+      `key ${id} was added; copy the file to all instances and workers and restart them`,
     ]);
   }
   return ExitCode.success;
@@ -95,7 +95,7 @@ async function rotateEncryption(
 function gone(message: string): ReplicatorError {
   return new ReplicatorError(message, {
     exitCode: ExitCode.usage,
-    remedy: "keys list shows the keys that there are",
+    remedy: "keys list shows all keys",
   });
 }
 
@@ -107,7 +107,7 @@ async function find(session: Session, which: string): Promise<ApiKeyRow> {
     : isId
     ? await findKey(session, which)
     : undefined;
-  if (row === undefined) throw gone(`there is no key "${which}"`);
+  if (row === undefined) throw gone(`key "${which}" does not exist`);
   return row;
 }
 
@@ -119,7 +119,9 @@ function readNewKey(reader: OptionReader, days: number | undefined): NewKey | un
     jobs_per_day: reader.integer("jobsPerDay"),
   };
   const owner = reader.text("owner");
-  if (owner === undefined) reader.problem("--owner", "is missing: whose key is it?");
+  if (owner === undefined) {
+    reader.problem("--owner", "is missing; give the user the key belongs to");
+  }
   const checked = newKeySchema.safeParse({
     owner: owner ?? "?",
     name: reader.text("name") ?? "key",
@@ -137,7 +139,7 @@ function printMade({ row, key }: CreatedKey, { terminal, output }: CommandContex
   if (output.json) printJson(terminal, { ...keyView(row), key });
   else {
     terminal.stderr.write(
-      `A key of ${printable(row.owner)} (${row.scopes.join(", ")}); it is shown this once:\n`,
+      `Key of ${printable(row.owner)} (${row.scopes.join(", ")}), shown only once:\n`,
     );
     printResult(terminal, [key]);
   }
@@ -151,7 +153,7 @@ function list(rows: readonly ApiKeyRow[], { terminal, output }: CommandContext):
     return ExitCode.success;
   }
   if (keys.length === 0) {
-    printResult(terminal, ["There are no keys yet: keys create makes one."]);
+    printResult(terminal, ["No keys yet: create one with keys create."]);
     return ExitCode.success;
   }
   const day = (time: string | null) => time?.slice(0, 16).replace("T", " ") ?? "";
@@ -164,7 +166,7 @@ function list(rows: readonly ApiKeyRow[], { terminal, output }: CommandContext):
         { title: "Name", narrow: "cut" },
         { title: "Scopes", narrow: "wrap" },
         { title: "Last used" },
-        { title: "Until" },
+        { title: "Expires" },
       ],
       keys.map((key) => [
         key.prefix,

@@ -27,7 +27,7 @@ interface ServeOptions {
   readonly openMetrics: boolean;
 }
 
-/** `serve`: takes jobs in until it is ended. */
+/** `serve`: accepts jobs until it is stopped. */
 export const runServe: CommandRunner = async (reader, context) => {
   const options = await readServeOptions(reader, context);
   const worker = options.embedded ? readWorkerOptions(reader, context) : undefined;
@@ -44,21 +44,21 @@ export const runServe: CommandRunner = async (reader, context) => {
     ...{ options, database, keys, context },
     onWait: (error, delayMs) => {
       waits.resolve();
-      tell(context, waitingMessage(error, delayMs), "warn");
+      log(context, waitingMessage(error, delayMs), "warn");
     },
   });
   opened.use(service);
   const end = ended(signal);
-  // whoever reads this line may ask, unless the database is not there
+  // a client that reads this line may send requests, unless the database is unreachable
   const isReady = await Promise.race([
     service.ready.then(() => true),
     ...[waits.promise, end].map((each) => each.then(() => false)),
   ]);
-  tell(context, `listens on ${service.url}`);
+  log(context, `listens on ${service.url}`);
   if (!isReady) {
     await Promise.race([service.ready, end]);
     if (signal.aborted) return ExitCode.success;
-    tell(context, "the service's database answers");
+    log(context, "the service's database answers");
   }
   if (worker === undefined) {
     await end;
@@ -127,11 +127,11 @@ async function open(
     log: (line) => logRequest(context, line),
     extend: addPage,
     onWait,
-    onError: (error) => tell(context, errorMessage(error), "error"),
+    onError: (error) => log(context, errorMessage(error), "error"),
   });
 }
 
-/** A database of a server that is gone at the end. */
+/** A database on a temporary server. */
 async function embeddedDatabase(
   opened: AsyncDisposableStack,
   { run }: CommandContext,
@@ -147,7 +147,7 @@ async function embeddedDatabase(
   return await resolveEndpoint(cluster.url(), { side: "target" });
 }
 
-/** Keys that are gone at the end, as the database is. */
+/** Temporary keys, as temporary as the database. */
 async function keysForNow(opened: AsyncDisposableStack): Promise<KeyProvider> {
   const folder = await Deno.makeTempDir({ prefix: "seren-keys-" });
   opened.defer(() => Deno.remove(folder, { recursive: true }));
@@ -196,7 +196,7 @@ function logRequest({ terminal, output }: CommandContext, line: RequestLine): vo
   );
 }
 
-function tell(
+function log(
   { terminal, output }: CommandContext,
   message: string,
   level: "info" | "warn" | "error" = "info",

@@ -17,25 +17,25 @@ import { readRemote } from "../remote/remote.ts";
 import { statusRemotely } from "../remote/remote_commands.ts";
 import { checkLines, statusLines, WatchHistory, watchLine } from "../print/status_lines.ts";
 
-/** `status`: one look, or one after the other with `--watch`. */
+/** `status`: one report, or continuous reports with `--watch`. */
 export const runStatus: CommandRunner = async (reader, context) => {
   const place = readRemote(reader, context.resolve);
   if (place !== undefined && reader.flag("watch")) {
-    reader.problem("--watch", "looks from here; leave out --remote (or give --local)");
+    reader.problem("--watch", "cannot be combined with --remote: leave it out, or give --local");
   }
   const options = await resolveStatusOptions(reader, context.resolve);
-  const looking: StatusOptions = {
+  const statusOptions: StatusOptions = {
     source: options.source,
     target: options.target,
     databases: options.databases,
     now: () => new Date(),
   };
   if (options.watchEveryMs !== undefined) {
-    return await watch(looking, { everyMs: options.watchEveryMs, context });
+    return await watch(statusOptions, { everyMs: options.watchEveryMs, context });
   }
   const report = place === undefined
-    ? await status(looking, context.run)
-    : await statusRemotely(looking, { place, reader, context });
+    ? await status(statusOptions, context.run)
+    : await statusRemotely(statusOptions, { place, reader, context });
   context.progress.pause();
   const check = options.check ? checkStatus(report, options.limits) : undefined;
   print(report, { check, options, context });
@@ -61,19 +61,16 @@ function print(
   }
 }
 
-/** A side that is out of reach comes before everything else. */
+/** An unreachable side takes precedence. */
 function exitCodeOf({ source, target }: StatusReport, check: StatusCheck | undefined): ExitCode {
   if (!source.reachable) return ExitCode.sourceUnreachable;
   if (!target.reachable) return ExitCode.targetUnreachable;
   return check === undefined || check.ok ? ExitCode.success : ExitCode.unhealthy;
 }
 
-/**
- * Looks until `q`, Ctrl-C or SIGTERM. Leaving is how it ends, so the exit code is that of the last
- * look.
- */
+/** Reports until `q`, Ctrl-C or SIGTERM, then exits with the code of the last report. */
 async function watch(
-  looking: StatusOptions,
+  statusOptions: StatusOptions,
   { everyMs, context }: { readonly everyMs: number; readonly context: CommandContext },
 ): Promise<ExitCode> {
   const { terminal, output, progress, run } = context;
@@ -91,17 +88,20 @@ async function watch(
   const draw = (report: StatusReport) => {
     const { columns, rows } = terminal.stdout.size();
     region.draw(renderWatch(
-      history.view(report, { hint: `q leaves · every ${everyMs / 1000} s` }),
+      history.view(report, { hint: `q quits · every ${everyMs / 1000} s` }),
       { columns: columns - 1, rows, color: terminal.stdout.color },
     ));
   };
-  // a window that changes its size is drawn again before the next look
+  // a resized window is redrawn before the next report
   const redraw = setInterval(() => drawing && last !== undefined && draw(last), 500);
   try {
-    await using monitor = new StatusMonitor({ ...looking, sampleMs: Math.min(everyMs, 1000) }, {
-      ...run,
-      signal,
-    });
+    await using monitor = new StatusMonitor(
+      { ...statusOptions, sampleMs: Math.min(everyMs, 1000) },
+      {
+        ...run,
+        signal,
+      },
+    );
     for (;;) {
       const report = await monitor.read();
       history.note(report);
@@ -123,7 +123,7 @@ async function watch(
   }
 }
 
-/** The reason why the watch ended: a key. */
+/** The watch was ended by a key. */
 class Left extends Error {
   override readonly name = "Left";
 }

@@ -12,7 +12,7 @@ import { readRemote } from "../remote/remote.ts";
 import { syncRemotely } from "../remote/remote_commands.ts";
 import { resolveSyncOptions } from "../options/sync_options.ts";
 
-/** `sync`: starts or goes on with replication; the report on stdout when everything streams. */
+/** `sync`: starts or resumes replication; prints the report once everything streams. */
 export const runSync: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run, resolve } = context;
   const place = readRemote(reader, resolve);
@@ -55,7 +55,7 @@ function planLines({ databases, areNew }: SyncPlan, options: TableOptions): stri
   return databases.flatMap(({ source, target, tables }) => [
     `${style.bold(printable(source))}: ${plural(tables.length, "table")} ${
       areNew
-        ? `will be made in ${printable(target)} and copied`
+        ? `will be created in ${printable(target)} and copied`
         : style.red(`will be EMPTIED in ${printable(target)} and copied again`)
     }`,
     ...tables.slice(0, maxTables).map((table) =>

@@ -16,7 +16,7 @@ export const runValidate: CommandRunner = async (reader, context) => {
   const place = readRemote(reader, context.resolve);
   const { explainRules, ...wanted } = await resolveValidateOptions(reader, context.resolve);
   if (place !== undefined && wanted.forSync) {
-    const message = "a service does not know it: leave --remote out and run it here";
+    const message = "is not supported with --remote: run it here";
     throw new UsageError([{ path: "--for-sync", message }]);
   }
   const chosen = await chooseInteractively(wanted, context);

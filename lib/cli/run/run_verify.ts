@@ -21,7 +21,7 @@ const exitCodes: Readonly<Record<Verdict, ExitCode>> = {
   unchecked: ExitCode.notVerified,
 };
 
-/** `verify`: the report on stdout; the exit code says whether both sides are equal. */
+/** `verify`: prints the report; the exit code says whether both sides are equal. */
 export const runVerify: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run } = context;
   const place = readRemote(reader, context.resolve);
@@ -49,7 +49,7 @@ export const runVerify: CommandRunner = async (reader, context) => {
   return exitCodes[report.verdict];
 };
 
-/** Compares, and keeps what is equal in a file until there is a report. */
+/** Compares, and records what is equal in a journal until the report is complete. */
 async function verifyHere(
   options: VerifyOptions,
   { resume, run }: { readonly resume: boolean; readonly run: CommandContext["run"] },
@@ -72,7 +72,7 @@ async function confirmRepair(
 ): Promise<boolean> {
   progress.pause();
   return await askYesNo(
-    `Write to ${describeEndpoint(target)} whatever makes it equal to the source?`,
+    `Write to ${describeEndpoint(target)} to make it equal to the source?`,
     { terminal, signal: run.signal },
   );
 }

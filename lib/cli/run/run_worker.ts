@@ -27,20 +27,22 @@ export interface WorkerCommandOptions {
   readonly retention: Retention;
 }
 
-/** `worker`: takes jobs until it is ended. */
+/** `worker`: takes jobs until it is stopped. */
 export const runWorker: CommandRunner = async (reader, context) => {
   const { environment } = context.resolve;
   const keeper = await readKeeperOptions(reader, { environment, embedded: false });
   const options = readWorkerOptions(reader, context);
   reader.done();
   const { database, keyPlace } = keeper;
-  if (database === undefined || keyPlace === undefined) throw new Error("problems were not thrown");
+  if (database === undefined || keyPlace === undefined) {
+    throw new Error("reader.done() was not called");
+  }
   const keys = await openKeys(keyPlace, { create: false });
   await work({ options, keeper, database, keys, context, signal: context.run.signal });
   return ExitCode.success;
 };
 
-/** @param reader what is wrong is noted in it */
+/** @param reader collects problems */
 export function readWorkerOptions(
   reader: OptionReader,
   { resolve: { environment } }: CommandContext,
@@ -62,8 +64,7 @@ export function readWorkerOptions(
 }
 
 /**
- * A worker over the service's database, until the signal is aborted and its jobs have ended or were
- * given back.
+ * Runs a worker until the signal is aborted and its jobs have finished or were released.
  */
 export async function work(
   { options, keeper, database, keys, context, signal }: {
@@ -127,14 +128,14 @@ export async function work(
   notice({ level: "info", message: "ended" });
 }
 
-/** Why a service or worker does not begin yet. */
+/** Why a service or worker cannot start yet. */
 export function waitingMessage(error: unknown, delayMs: number): string {
   return `waits for the service's database: ${errorMessage(error)}; again in ${
     formatDuration(delayMs)
   }`;
 }
 
-/** Where a worker's own log goes: stderr, a line each; JSON lines with `--log-format json`. */
+/** Writes a worker's log to stderr: lines, or JSON lines with `--log-format json`. */
 function noticeTo(
   { terminal, output }: CommandContext,
   worker: string,

@@ -1,10 +1,10 @@
 import type { Terminal } from "./terminal.ts";
 
 /**
- * Asks a question on stderr that is answered with yes only by `y` or `yes`; anything else, also the
- * end of the input, is no.
+ * Asks a question on stderr. Only `y` and `yes` mean yes; anything else, including the end of the
+ * input, means no.
  *
- * @throws the signal's reason when it is aborted while waiting
+ * @throws the signal's reason if it is aborted meanwhile
  */
 export async function askYesNo(
   question: string,

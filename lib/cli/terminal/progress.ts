@@ -10,8 +10,8 @@ import type { OutputOptions } from "../options/output_options.ts";
 import type { Output } from "./terminal.ts";
 
 /**
- * Picks how progress is shown on stderr: drawn on a terminal, lines elsewhere, JSON lines if
- * wanted.
+ * Selects how progress is shown on stderr: drawn in a terminal, as lines elsewhere, or as JSON
+ * lines.
  */
 export function openProgress(
   stderr: Output,

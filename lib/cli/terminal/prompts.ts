@@ -4,15 +4,15 @@ import type { Terminal } from "./terminal.ts";
 import { printable } from "../../ui/mod.ts";
 
 /**
- * Questions on the terminal, by clack: on stderr, for stdout is for results.
+ * Questions in the terminal, by clack: on stderr, because stdout is for results.
  *
- * @param signal ends the question that is open, as Esc does
+ * @param signal cancels the open question, as Esc does
  */
 export async function openPrompts(
   { stderr }: Terminal,
   signal: AbortSignal,
 ): Promise<Prompts> {
-  // the colour depth would be looked up in a dozen variables, which needs a permission each
+  // detecting the color depth would read a dozen variables, each of which needs a permission
   for (const stream of [process.stdout, process.stderr]) {
     Object.defineProperty(stream, "getColorDepth", {
       value: () => stderr.color ? 8 : 1,

@@ -1,34 +1,34 @@
 import { formatBytes, formatCount, type TableName } from "../../core/internal.ts";
 
-/** A database to choose. */
+/** A database to select. */
 export interface OfferedDatabase {
   readonly name: string;
   readonly bytes: number | undefined;
 }
 
-/** A table to leave out. */
+/** A table to exclude. */
 export interface OfferedTable extends TableName {
   readonly bytes: number;
   readonly rowEstimate: number | undefined;
 }
 
-/** What was chosen. */
+/** What was selected. */
 export interface Selection {
   readonly databases: readonly string[];
-  /** By database, the tables to leave out. */
+  /** The tables to exclude, by database. */
   readonly excluded: ReadonlyMap<string, readonly OfferedTable[]>;
-  /** Where the choice is to be kept, if anywhere. */
+  /** Where to save the selection, if anywhere. */
   readonly saveAs: string | undefined;
 }
 
-/** One line of a list to choose from. */
+/** One line of a list. */
 export interface Choice<Value> {
   readonly value: Value;
   readonly label: string;
   readonly hint: string;
 }
 
-/** What the questions are asked with. Undefined is Esc or Ctrl-C. */
+/** How questions are asked. Undefined means Esc or Ctrl-C. */
 export interface Prompts {
   readonly chooseMany: <Value extends string>(question: {
     readonly message: string;
@@ -45,10 +45,10 @@ export interface Prompts {
   readonly tell: (title: string, lines: readonly string[]) => void;
 }
 
-/** What is asked about. */
+/** What to ask about. */
 export interface SelectionInput {
   readonly databases: readonly OfferedDatabase[];
-  /** Databases that are marked to begin with. */
+  /** Databases marked initially. */
   readonly marked: readonly string[];
   readonly tablesOf: (database: string) => Promise<readonly OfferedTable[]>;
   readonly prompts: Prompts;
@@ -56,15 +56,14 @@ export interface SelectionInput {
 }
 
 /**
- * Asks which databases, which of their tables to leave out, and whether that is right.
+ * Asks which databases to copy, which of their tables to exclude, and for confirmation.
  *
- * @returns undefined when nothing was chosen or a question was not answered: then nothing is to
- * happen
+ * @returns undefined if nothing was selected or a question was not answered
  */
 export async function askSelection(input: SelectionInput): Promise<Selection | undefined> {
   const { prompts } = input;
   const databases = await prompts.chooseMany({
-    message: "Which databases? Tab marks, typing searches, Enter goes on",
+    message: "Which databases? Tab marks, typing searches, Enter continues",
     choices: input.databases.map(({ name, bytes }) => ({
       value: name,
       label: name,
@@ -83,16 +82,16 @@ export async function askSelection(input: SelectionInput): Promise<Selection | u
     excluded.set(database, leftOut);
     kept.set(database, tables.filter((table) => !leftOut.includes(table)));
   }
-  prompts.tell("Your choice", summaryLines({ databases, excluded }, kept));
+  prompts.tell("Your selection", summaryLines({ databases, excluded }, kept));
   const saveAs = await prompts.enterText({
-    message: "Keep this choice in a file? Its name, or Enter for no",
+    message: "Save this selection to a file? Enter its name, or nothing",
     placeholder: "move.toml",
     problemOf: () => undefined,
   });
   if (saveAs === undefined) return undefined;
   const problem = saveAs === "" ? undefined : await input.problemOfFile(saveAs);
-  if (problem !== undefined) prompts.tell("Not kept", [problem]);
-  if (!await prompts.confirm("Go on with this choice?")) return undefined;
+  if (problem !== undefined) prompts.tell("Not saved", [problem]);
+  if (!await prompts.confirm("Continue with this selection?")) return undefined;
   return {
     databases,
     excluded,
@@ -108,7 +107,7 @@ async function askTables(
   const groups = groupBySchema(tables);
   const sorted = groups.flatMap((group) => group.tables);
   const chosen = await prompts.chooseMany({
-    message: `Which tables of ${database} to leave out? Tab marks, none is fine`,
+    message: `Which tables of ${database} to exclude? Tab marks; none is fine`,
     choices: groups.flatMap(({ schema, tables }) => [
       ...(groups.length === 1 ? [] : [{
         value: `schema ${schema}`,
@@ -133,11 +132,11 @@ async function askTables(
 
 interface SchemaGroup {
   readonly schema: string;
-  /** The largest first. */
+  /** Largest first. */
   readonly tables: readonly OfferedTable[];
 }
 
-/** One schema after the other, `public` first. */
+/** By schema, `public` first. */
 function groupBySchema(tables: readonly OfferedTable[]): readonly SchemaGroup[] {
   return [...Map.groupBy(tables, ({ schema }) => schema)]
     .map(([schema, own]) => ({ schema, tables: own.toSorted((a, b) => b.bytes - a.bytes) }))
@@ -151,7 +150,7 @@ function sumBytes(tables: readonly OfferedTable[]): number {
   return tables.reduce((total, { bytes }) => total + bytes, 0);
 }
 
-/** `orders`, `analytics.orders`: as it stands in the catalog. */
+/** `orders`, `analytics.orders`: the names as in the catalog. */
 export function tableLabel({ schema, name }: TableName): string {
   return schema === "public" ? name : `${schema}.${name}`;
 }
@@ -162,7 +161,7 @@ function tableHint({ bytes, rowEstimate }: OfferedTable): string {
   }`;
 }
 
-/** What was chosen, in a few lines. */
+/** The selection in a few lines. */
 export function summaryLines(
   { databases, excluded }: Pick<Selection, "databases" | "excluded">,
   kept: ReadonlyMap<string, readonly OfferedTable[]>,

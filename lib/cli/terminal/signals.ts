@@ -2,17 +2,17 @@ import { ExitCode, InterruptedError } from "../../core/internal.ts";
 
 /** What {@linkcode listenForSignals} needs. */
 export interface SignalOptions {
-  /** Called at the first signal, after the work was asked to end. */
+  /** Called at the first signal, after the work was asked to stop. */
   readonly onFirst: () => void;
-  /** Called at the second that is not the same press; ends the process. */
+  /** Called at a second, separate signal; ends the process. */
   readonly exit: (code: ExitCode) => void;
-  /** Milliseconds of a clock that only goes forward. */
+  /** Milliseconds of a monotonic clock. */
   readonly now?: () => number;
 }
 
 /**
- * Milliseconds after the first signal in which no other counts: `deno task` passes on the Ctrl-C
- * that the terminal has sent to both already, so one press arrives twice.
+ * Milliseconds after the first signal in which others are ignored: `deno task` forwards the Ctrl-C
+ * that the terminal already sent to both, so one press arrives twice.
  */
 const samePress = 1_000;
 
@@ -22,8 +22,8 @@ export interface SignalListener extends Disposable {
 }
 
 /**
- * The first Ctrl-C, SIGTERM or hang-up asks the work to end cleanly; a second one, a second or more
- * later, ends the process at once.
+ * The first Ctrl-C, SIGTERM or hang-up asks the work to stop cleanly; another one, a second or more
+ * later, ends the process immediately.
  */
 export function listenForSignals(
   { onFirst, exit, now = () => performance.now() }: SignalOptions,

@@ -5,21 +5,21 @@ export interface Output {
   readonly write: (text: string) => void;
   readonly isTerminal: boolean;
   readonly color: boolean;
-  /** The size now; 80 × 24 where it cannot be told. */
+  /** The current size; 80 × 24 if unknown. */
   readonly size: () => { readonly columns: number; readonly rows: number };
 }
 
-/** The process's streams: results, everything else, and the person. */
+/** The process's streams: results, everything else, and the user. */
 export interface Terminal {
   readonly stdout: Output;
   readonly stderr: Output;
-  /** Whether a person can be asked: keyboard and stderr belong to a terminal. */
+  /** Whether the user can be asked: stdin and stderr are a terminal. */
   readonly canAsk: boolean;
-  /** Reads a line from the keyboard; undefined at the end of the input. */
+  /** Reads a line of input; undefined at its end. */
   readonly readLine: () => Promise<string | undefined>;
   /**
-   * Tells each key as it is pressed, without showing it, until disposed of; Ctrl-C stays a signal.
-   * Nothing where there is no keyboard.
+   * Reports each key as it is pressed, without echo, until disposed of; Ctrl-C remains a signal.
+   * Does nothing if stdin is not a terminal.
    */
   readonly listenForKeys: (onKey: (key: string) => void) => Disposable;
 }
@@ -48,7 +48,7 @@ export function openTerminal(
   };
 }
 
-/** Source: https://no-color.org: any value but the empty one switches colours off. */
+/** Source: https://no-color.org: any non-empty value disables colors. */
 function wantsColor(environment: Environment, isTerminal: boolean): boolean {
   if (environment["NO_COLOR"]) return false;
   if (environment["FORCE_COLOR"]) return environment["FORCE_COLOR"] !== "0";
@@ -65,12 +65,12 @@ function writeAll(stream: typeof Deno.stdout | typeof Deno.stderr, text: string)
       try {
         written += stream.writeSync(bytes.subarray(written));
       } catch (error) {
-        // a pipe that somebody else made non-blocking is full: it will be read soon
+        // the pipe was made non-blocking elsewhere and is full: it will be read soon
         if (!(error instanceof Deno.errors.WouldBlock)) throw error;
       }
     }
   } catch (error) {
-    // nobody reads any more (`… | head`): the work goes on, its exit code still counts
+    // the reader is gone (`… | head`): the work continues, and its exit code still counts
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
   }
 }
@@ -112,7 +112,7 @@ function listenForKeys(onKey: (key: string) => void): Disposable {
     }
   };
   Deno.stdin.setRaw(true, { cbreak: Deno.build.os !== "windows" });
-  void listen(); // what waits for a key ends with the process
+  void listen(); // a pending read ends with the process
   return {
     [Symbol.dispose]() {
       listening = false;

@@ -418,7 +418,7 @@ Deno.test("cleanup after init --enable-sync restores both catalogs and removes t
       strictEqual(rows?.["n"], 100);
       const again = await runCli(["cleanup", "--yes", ...databases], { env });
       strictEqual(again.code, 0);
-      match(again.stdout, /There is nothing of this tool's/);
+      match(again.stdout, /Nothing of this tool exists/);
     } finally {
       await exec(c18.url(), `DROP DATABASE "${name}" WITH (FORCE)`);
     }

@@ -342,7 +342,7 @@ Deno.test("a second Ctrl-C ends at once, and what was done is kept", async () =>
         interrupted++;
         proxy.stall();
         child.kill("SIGINT");
-      } else if (interrupted === 1 && line.includes("Ending cleanly")) {
+      } else if (interrupted === 1 && line.includes("Stopping cleanly")) {
         interrupted++;
         // pressed until it ends: what comes right behind the first is the same press
         const again = setInterval(() => child.kill("SIGINT"), 200);
