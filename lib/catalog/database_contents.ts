@@ -202,7 +202,7 @@ export async function readContents(session: Session): Promise<DatabaseContents> 
 }
 
 /** The contents in words, largest first. */
-export function describeContents(
+function describeContents(
   kinds: readonly ObjectCount[],
   largestTables: readonly SizedTable[],
 ): string {

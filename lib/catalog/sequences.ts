@@ -105,7 +105,7 @@ export async function readSequenceValues(
 }
 
 /** One statement that reads several sequences. */
-export function sequenceValuesStatement(sequences: readonly TableName[]): string {
+function sequenceValuesStatement(sequences: readonly TableName[]): string {
   return sequences
     .map(({ schema, name }, position) =>
       `SELECT ${position} AS position, last_value, is_called FROM ${quoteQualified(schema, name)}`

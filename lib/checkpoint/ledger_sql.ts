@@ -12,7 +12,7 @@ export const ledgerFormat = 2;
 export const partConstraint = "seren_ledger_part_done";
 
 /** The column whose NOT NULL a session violates after another run has taken over. */
-export const holderColumn = "holder";
+const holderColumn = "holder";
 
 /** Documents are ASCII JSON, because the database may have any encoding. */
 export const createLedgerStatements = `

@@ -84,7 +84,7 @@ function isRelation({ kind }: SourceDependent): boolean {
 }
 
 /** Names a dependent in messages: `view sales.monthly`, `policy mine on orders`. */
-export function describeDependent({ kind, schema, name, detail }: SourceDependent): string {
+function describeDependent({ kind, schema, name, detail }: SourceDependent): string {
   if (kind === "function") return `function ${displayName({ schema, name })}(${detail ?? ""})`;
   if (kind === "policy" || kind === "rule") {
     return `${kind} ${detail ?? name} on ${displayName({ schema, name })}`;

@@ -28,18 +28,13 @@ const maxBytes = 63;
 /** The default schema. */
 const publicSchema: PartPattern = ["public"];
 
-/** The part that matches exactly this name. */
-export function literalPart(name: string): PartPattern {
-  return [name];
-}
-
 /** The only name that a part matches; undefined when it has a wildcard. */
 export function literalOf(part: PartPattern): string | undefined {
   return part.length === 1 ? part[0] : undefined;
 }
 
 /** Whether the part matches a name, case-sensitively, as in the catalogs. */
-export function matchesPart([first = "", ...rest]: PartPattern, name: string): boolean {
+function matchesPart([first = "", ...rest]: PartPattern, name: string): boolean {
   if (rest.length === 0) return name === first;
   const last = rest[rest.length - 1] ?? "";
   if (name.length < first.length + last.length) return false;
@@ -116,7 +111,7 @@ export function printPattern({ database, schema, table }: TablePattern): string 
 }
 
 /** A table's full name for messages and filters: `app.public.orders`. */
-export function printPlace({ database, schema, name }: TablePlace): string {
+function printPlace({ database, schema, name }: TablePlace): string {
   return [database, schema, name].map(printText).join(".");
 }
 

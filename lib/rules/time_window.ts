@@ -13,7 +13,7 @@ export interface TimeWindow {
 }
 
 /** The units of a window. */
-export const windowUnits = [
+const windowUnits = [
   "second",
   "minute",
   "hour",

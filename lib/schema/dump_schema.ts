@@ -131,7 +131,7 @@ const relationsPerPattern = 100;
  *
  * Source: PostgreSQL documentation, "psql", Patterns.
  */
-export function exclusionPatterns(relations: readonly TableName[]): readonly string[] {
+function exclusionPatterns(relations: readonly TableName[]): readonly string[] {
   const bySchema = Map.groupBy(relations, ({ schema }) => schema);
   return [...bySchema].flatMap(([schema, inSchema]) => {
     const patterns: string[] = [];

@@ -112,7 +112,7 @@ async function toolsIn(
 }
 
 /** `16.4` from `pg_dump (PostgreSQL) 16.4 (Debian 16.4-1.pgdg120+1)`; betas are `19beta1`. */
-export function parseToolVersion(output: string): string | undefined {
+function parseToolVersion(output: string): string | undefined {
   return /\(PostgreSQL\) (\d+(?:\.\d+|(?:alpha|beta|rc|devel)\d*)?)/.exec(output)?.[1];
 }
 
