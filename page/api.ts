@@ -8,7 +8,7 @@ export type JobWithResult = JobView & { readonly result: unknown };
 /** A line of a job's log. */
 export type LogView = Omit<LogLine, "at"> & { readonly at: string };
 
-/** The service said no. */
+/** The service rejected a request. */
 export class Refusal extends Error {
   readonly status: number;
   readonly traceId: string | undefined;
@@ -29,21 +29,21 @@ export class Refusal extends Error {
   }
 }
 
-/** The service did not answer, or its database did not. */
+/** The service or its database is unavailable. */
 export class Unreachable extends Error {}
 
-/** What the API needs to know, and whom it tells. */
+/** Settings of {@linkcode Api}. */
 export interface ApiOptions {
   readonly key: string;
-  /** Called after each request: whether the service answered. */
+  /** Called after each request with whether the service responded. */
   readonly onReach: (reached: boolean) => void;
-  /** Called when the key is not accepted any more. */
+  /** Called when the key is no longer accepted. */
   readonly onLocked: (refusal: Refusal) => void;
 }
 
 const requestMs = 20_000;
 
-/** The service's API with one key, which goes out in a header and nowhere else. */
+/** A client of the service's API. The key is sent in a header only. */
 export class Api {
   readonly #options: ApiOptions;
   #aheadMs = 0;
@@ -52,7 +52,7 @@ export class Api {
     this.#options = options;
   }
 
-  /** The time at the service: this machine's clock may be wrong. */
+  /** The service's time, since this machine's clock may be wrong. */
   now(): number {
     return Date.now() + this.#aheadMs;
   }
@@ -100,7 +100,7 @@ export class Api {
     return lines;
   }
 
-  /** The stream of a job's events; the answer's body goes on until the job is over. */
+  /** Opens the stream of a job's events, which continues until the job has ended. */
   async events(id: string, after: number, signal: AbortSignal): Promise<Response> {
     const path = `/v1/jobs/${encodeURIComponent(id)}/events?${search({ after })}`;
     return await this.#request(path, { signal });
@@ -124,22 +124,22 @@ export class Api {
         redirect: "error",
       });
     } catch (cause) {
-      // who left the view is no sign that the service is gone
+      // leaving the view does not mean that the service is unavailable
       if (cause instanceof DOMException && cause.name === "AbortError") throw cause;
       onReach(false);
-      throw new Unreachable("the service does not answer", { cause });
+      throw new Unreachable("the service is not responding", { cause });
     }
     const date = Date.parse(response.headers.get("date") ?? "");
-    // to the second; less than that is the header's grain and the way here
+    // the header has a resolution of one second; ignores that and network latency
     if (Math.abs(date - Date.now()) > 2_000) this.#aheadMs = date - Date.now();
     if (response.ok) {
       onReach(true);
       return response;
     }
     const refusal = await readRefusal(response);
-    const away = [502, 503, 504].includes(response.status);
-    onReach(!away);
-    if (away) throw new Unreachable(refusal.message);
+    const isUnavailable = [502, 503, 504].includes(response.status);
+    onReach(!isUnavailable);
+    if (isUnavailable) throw new Unreachable(refusal.message);
     if (response.status === 401) onLocked(refusal);
     throw refusal;
   }
@@ -147,10 +147,12 @@ export class Api {
 
 async function readRefusal(response: Response): Promise<Refusal> {
   const problem: { readonly detail?: unknown; readonly trace_id?: unknown } = await response.json()
-    .catch(() => ({})); // a proxy's page is no JSON
+    .catch(() => ({})); // the error page of a proxy is not JSON
   const seconds = Number(response.headers.get("retry-after") ?? NaN);
   return new Refusal(
-    typeof problem.detail === "string" ? problem.detail : `the answer was ${response.status}`,
+    typeof problem.detail === "string"
+      ? problem.detail
+      : `the service responded with status ${response.status}`,
     {
       status: response.status,
       traceId: typeof problem.trace_id === "string" ? problem.trace_id : undefined,

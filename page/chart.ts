@@ -11,14 +11,14 @@ export interface Line {
 
 const height = 190;
 const daySeconds = 86_400;
-/** Between two marks of time: none below a second, and days for a job of weeks. */
+/** Intervals between time marks, from a second to days. */
 const tickSeconds: number[] = [
   ...[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200],
   ...[1, 2, 5, 10].map((days) => days * daySeconds),
 ];
 const lineColours = ["--line-1", "--line-2", "--line-3", "--line-4"] as const;
 
-/** Values over time. Drawn anew when what it shows, its width or the theme changes. */
+/** A chart of values over time. Redrawn when its lines, width or the theme change. */
 export class Chart {
   readonly element: HTMLElement;
   readonly #options: ChartOptions;
@@ -54,7 +54,7 @@ export class Chart {
     }, { once: true });
   }
 
-  /** Shows lines; `now` is the value of this moment, in words. */
+  /** Shows lines; `now` is the current value as text. */
   show(lines: readonly Line[], now: string): void {
     this.#lines = lines;
     setText(this.#now, now);
@@ -71,8 +71,8 @@ export class Chart {
     setAttribute(
       this.#box,
       "aria-label",
-      `${this.#options.title} over time: ${now || "nothing now"}, ` +
-        `at most ${this.#options.format(highest)}`,
+      `${this.#options.title} over time: ${now || "currently none"}, ` +
+        `maximum ${this.#options.format(highest)}`,
     );
   }
 
@@ -121,7 +121,7 @@ export class Chart {
             ...axis,
             size: 74,
             space: 30,
-            // powers of two, as the units are
+            // powers of two, like the units
             incrs: Array.from({ length: 50 }, (_, power) => 2 ** power),
             values: (_plot, ticks) => ticks.map((value) => format(value).replace(/\.0+(?= )/, "")),
           },
@@ -148,16 +148,16 @@ export class Chart {
   }
 }
 
-/** What a chart is made with. */
+/** Settings of {@linkcode Chart}. */
 export interface ChartOptions {
   readonly title: string;
-  /** What stands there while there is nothing to draw. */
+  /** The text shown while there are no samples. */
   readonly empty: string;
   readonly format: (value: number) => string;
   readonly signal: AbortSignal;
 }
 
-/** Lines on one axis of time. */
+/** Aligns the lines on a common time axis. */
 function joined(lines: readonly Line[]): uPlot.AlignedData {
   const [first] = lines;
   if (lines.length === 1 && first !== undefined) {

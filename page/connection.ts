@@ -1,12 +1,12 @@
 /// <reference lib="dom" />
 import { announce, clock, fill, make } from "./dom.ts";
 
-/** Tells when the service does not answer, and since when; gone when it does again. */
+/** A banner shown while the service is unavailable. */
 export class Connection {
   readonly element: HTMLElement = make("div", { class: "banner", hidden: true, role: "status" });
   #since: number | undefined;
 
-  /** Undefined while the service answers. */
+  /** Undefined while the service is available. */
   get lostSince(): number | undefined {
     return this.#since;
   }
@@ -16,25 +16,25 @@ export class Connection {
     this.#since = reached ? undefined : Date.now();
     this.element.hidden = reached;
     if (reached) {
-      announce("The service answers again.");
+      announce("The service is available again.");
       return;
     }
     fill(
       this.element,
-      make("strong", {}, "The service does not answer"),
-      ` since ${clock.format(this.#since)}. Trying again; jobs go on without this page. `,
-      "What you see is from before.",
+      make("strong", {}, "The service is not responding"),
+      ` since ${clock.format(this.#since)}. Reconnecting; jobs continue without this page. `,
+      "The page may be out of date.",
     );
   };
 }
 
-/** Waits before the next attempt: longer each time, never longer than 10 s. Throws when aborted. */
+/** Waits before a retry, longer each time, up to about 10 s. Throws if aborted. */
 export async function backOff(attempt: number, signal: AbortSignal): Promise<void> {
   const ms = Math.min(10_000, 500 * 2 ** attempt) * (0.75 + Math.random() / 2);
   await wait(ms, signal);
 }
 
-/** Throws the signal's reason when it is aborted. */
+/** Waits. Throws the signal's reason if it is aborted. */
 export async function wait(ms: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<void>();

@@ -1,11 +1,11 @@
 /// <reference lib="dom" />
 
-/** What may stand in an element. Text is always text: nothing here reads HTML. */
+/** A child of an element. Text is never parsed as HTML. */
 export type Child = Node | string | number | undefined | false;
 
 /**
- * Attributes by their names; `on` has listeners. `style` is not among them: the page's policy
- * forbids it.
+ * Attributes by name; `on` contains event listeners. `style` is forbidden by the page's content
+ * security policy.
  */
 export type Attributes =
   & { readonly [name: string]: string | number | boolean | undefined | Listeners }
@@ -13,7 +13,7 @@ export type Attributes =
 
 type Listeners = { readonly [event: string]: (event: Event) => void };
 
-/** Makes an element. An attribute that is `false` or undefined is left out, `true` is empty. */
+/** Creates an element. Attributes that are `false` or undefined are omitted; `true` is empty. */
 export function make<Tag extends keyof HTMLElementTagNameMap>(
   tag: Tag,
   attributes: Attributes = {},
@@ -30,7 +30,7 @@ export function make<Tag extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** Puts children in the place of those that are there. */
+/** Replaces the children of an element. */
 export function fill(element: Element, ...children: readonly Child[]): void {
   element.replaceChildren(
     ...children.filter((child) => child !== undefined && child !== false).map((child) =>
@@ -39,31 +39,31 @@ export function fill(element: Element, ...children: readonly Child[]): void {
   );
 }
 
-/** Changes a text only when it is another: a selection stays, and nothing is read out twice. */
+/** Sets a text only if it changes, to keep the selection and avoid repeated announcements. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Sets or removes an attribute, only when it changes. */
+/** Sets or removes an attribute if it changes. */
 export function setAttribute(element: Element, name: string, value: string | undefined): void {
   if (value === undefined) element.removeAttribute(name);
   else if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
 /**
- * A name that others chose (a database, a table): kept apart from the text around it, whatever its
- * direction.
+ * A user-supplied name (a database, a table), isolated from the surrounding text whatever its
+ * writing direction.
  */
 export function name(text: string, className = ""): HTMLElement {
   return make("bdi", { class: `name ${className}`.trim(), title: text }, text);
 }
 
-/** A moment, in full where the pointer rests. */
+/** A time, with the full date as a tooltip. */
 export function moment(iso: string): HTMLElement {
   return make("time", { datetime: iso, title: new Date(iso).toString() }, formatMoment(iso));
 }
 
-/** `14:03:12` today, `Mar 4, 14:03` before. */
+/** `14:03:12` today, `Mar 4, 14:03` on other days. */
 export function formatMoment(iso: string): string {
   const at = new Date(iso);
   const today = new Date().toDateString() === at.toDateString();
@@ -84,7 +84,7 @@ export const clock: Intl.DateTimeFormat = new Intl.DateTimeFormat("en", {
   hourCycle: "h23",
 });
 
-/** `Thu 14:03`, of jobs that take days. */
+/** `Thu 14:03`, for jobs that take days. */
 export const dayClock: Intl.DateTimeFormat = new Intl.DateTimeFormat("en", {
   weekday: "short",
   hour: "2-digit",
@@ -92,7 +92,7 @@ export const dayClock: Intl.DateTimeFormat = new Intl.DateTimeFormat("en", {
   hourCycle: "h23",
 });
 
-/** Says something to who listens to the page and cannot see it. */
+/** Announces a text to screen readers. */
 export function announce(text: string): void {
   const region = document.getElementById("live");
   if (region !== null) setText(region, text);

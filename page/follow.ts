@@ -3,15 +3,15 @@ import { type EventMessage, readEventMessages } from "../lib/remote/client/event
 import { type Api, Refusal } from "./api.ts";
 import { backOff, wait } from "./connection.ts";
 
-/** What a stream of a job brings, besides its end. */
+/** A message of a job's stream, except for its end. */
 export type JobMessage = Extract<EventMessage, { readonly kind: "state" | "run" }>;
 
 /**
- * Follows a job to its end, whatever happens to the connection: goes on after the last event that
- * came. `EventSource` cannot send a key in a header, so the stream is read by `fetch`.
+ * Follows a job to its end; if the connection breaks, reconnects and resumes after the last event.
+ * Uses `fetch`, because `EventSource` cannot send the key in a header.
  *
- * @returns when the job is over, or the signal is aborted
- * @throws Refusal when the service says no for good
+ * @returns when the job has ended, or the signal is aborted
+ * @throws Refusal if the service permanently rejects the request
  */
 export async function followJob(
   { api, id, signal, onMessage, onConnected }: {
@@ -19,7 +19,7 @@ export async function followJob(
     readonly id: string;
     readonly signal: AbortSignal;
     readonly onMessage: (message: JobMessage) => void;
-    /** Called each time the stream is there. */
+    /** Called each time the stream is connected. */
     readonly onConnected: () => void;
   },
 ): Promise<void> {
@@ -35,14 +35,14 @@ export async function followJob(
         after = message.number ?? after;
         onMessage(message);
       }
-      // the service ends a stream after a while; it is opened again at once, but not in a circle
+      // the service closes streams after a while; avoids a busy loop when reconnecting
       await wait(200, signal);
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof Refusal && error.status !== 429) throw error;
       const pause = error instanceof Refusal ? error.retryAfterMs : undefined;
       await (pause === undefined ? backOff(failures++, signal) : wait(pause, signal))
-        .catch(() => {}); // the loop's condition tells
+        .catch(() => {}); // an abort ends the loop
     }
   }
 }

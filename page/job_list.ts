@@ -19,11 +19,11 @@ import {
 } from "./words.ts";
 
 const pageSize = 50;
-/** The API gives so many at once; what is further down is looked at again when it is asked for. */
-const mostRefreshed = 200;
+/** The API's limit; jobs further down are not refreshed. */
+const maxRefreshed = 200;
 const refreshMs = 2_000;
 
-/** Jobs, the newest first, kept up to date while the page is looked at. */
+/** Jobs, newest first, refreshed while the page is visible. */
 export function jobListView(
   { api, me, signal }: ViewContext,
   { state }: { readonly state: JobView["state"] | undefined },
@@ -38,9 +38,9 @@ export function jobListView(
 
   function show(jobs: readonly JobView[]): void {
     shown = jobs;
-    const wanted = new Set(jobs.map(({ id }) => id));
+    const ids = new Set(jobs.map(({ id }) => id));
     for (const [id, row] of rows) {
-      if (wanted.has(id)) continue;
+      if (ids.has(id)) continue;
       row.element.remove();
       rows.delete(id);
     }
@@ -48,8 +48,8 @@ export function jobListView(
       let row = rows.get(job.id);
       if (row === undefined) rows.set(job.id, row = new Row(job, showsOwner));
       row.update(job, api.now());
-      const there = list.children[index];
-      if (there !== row.element) list.insertBefore(row.element, there ?? null);
+      const current = list.children[index];
+      if (current !== row.element) list.insertBefore(row.element, current ?? null);
     });
     list.hidden = jobs.length === 0;
     more.hidden = complete || jobs.length === 0;
@@ -79,7 +79,7 @@ export function jobListView(
   }
 
   async function refresh(): Promise<void> {
-    const limit = Math.min(mostRefreshed, Math.max(pageSize, shown.length));
+    const limit = Math.min(maxRefreshed, Math.max(pageSize, shown.length));
     const fresh = await api.jobs({ state, limit, signal });
     const known = new Set(fresh.map(({ id }) => id));
     const rest = shown.length > limit ? shown.slice(limit).filter(({ id }) => !known.has(id)) : [];
@@ -113,12 +113,12 @@ export function jobListView(
         if (signal.aborted) return;
         if (error instanceof Refusal) setText(status, sentence(error.message));
         if (error instanceof Refusal && error.status === 403) return;
-        await backOff(failures++, signal).catch(() => {}); // the loop's condition tells
+        await backOff(failures++, signal).catch(() => {}); // an abort ends the loop
       }
     }
   }
 
-  /** Moves the focus among the jobs. */
+  /** Moves the focus to the next or previous job. */
   function step(by: 1 | -1): void {
     const links = [...list.querySelectorAll<HTMLElement>("a.job")];
     const at = links.indexOf(document.activeElement as HTMLElement);
@@ -139,10 +139,10 @@ export function jobListView(
     ),
     shortcuts: [
       { key: "j", label: "Next job", run: () => step(1) },
-      { key: "k", label: "Job before", run: () => step(-1) },
+      { key: "k", label: "Previous job", run: () => step(-1) },
       {
         key: "/",
-        label: "Choose a state",
+        label: "Filter by state",
         run: () => filter.querySelector<HTMLElement>("[aria-current]")?.focus(),
       },
     ],
@@ -163,7 +163,7 @@ function stateFilter(state: JobView["state"] | undefined): HTMLElement {
   );
 }
 
-/** A job in the list. Its parts stay, so that focus and selection do. */
+/** A job in the list. Its elements are reused, to keep focus and selection. */
 class Row {
   readonly element: HTMLElement;
   readonly #badge = make("span", { class: "badge" });
@@ -211,7 +211,7 @@ class Row {
 
 function progressText(job: JobView, fraction: number | undefined): string {
   const { progress, state, error } = job;
-  if (state === "queued") return "waits for a worker";
+  if (state === "queued") return "waiting for a worker";
   if (error !== null && state !== "cancelled") return error.message;
   if (progress === null || state !== "running") return "";
   const step = progress.step === null ? "" : stepTitle(progress.step);

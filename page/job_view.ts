@@ -24,10 +24,10 @@ import {
   wholeSeconds,
 } from "./words.ts";
 
-/** Events come in hundreds; the eye needs a few pictures a second. */
+/** Redraw interval; events may arrive by the hundred. */
 const drawEveryMs = 250;
 
-/** One job: where it stands, its tables, its speed, its log. */
+/** A job: its progress, tables, throughput and log. */
 export function jobView(context: ViewContext, { id }: { readonly id: string }): View {
   const page = new JobPage(context, id);
   void page.run();
@@ -84,13 +84,13 @@ class JobPage {
     this.tables = new TableList(this.#progress, signal);
     this.#throughput = new Chart({
       title: "Throughput",
-      empty: "Drawn once rows come over.",
+      empty: "Shown once rows are copied.",
       format: (value) => `${formatBytes(value)}/s`,
       signal,
     });
     this.#lag = new Chart({
       title: "Replication lag",
-      empty: "Drawn while a subscription catches up with its source.",
+      empty: "Shown while a subscription catches up with its source.",
       format: formatBytes,
       signal,
     });
@@ -111,7 +111,7 @@ class JobPage {
     );
   }
 
-  /** Shows the job, and follows it to its end. */
+  /** Shows the job and follows it to its end. */
   async run(): Promise<void> {
     const { api, signal } = this.#context;
     try {
@@ -122,7 +122,7 @@ class JobPage {
         api,
         id: this.#id,
         signal,
-        onConnected: () => void this.#refresh().catch(() => {}), // the stream's own failure tells
+        onConnected: () => void this.#refresh().catch(() => {}), // reported by the stream
         onMessage: (message) => {
           this.#progress.take(message);
           if (message.kind === "state") void this.#refresh().catch(() => {});
@@ -137,15 +137,15 @@ class JobPage {
     }
   }
 
-  /** Asks whether the job shall end, and ends it. */
+  /** Cancels the job, after confirmation. */
   async cancel(): Promise<void> {
     const job = this.#job;
     if (job === undefined || this.#cancel.hidden || this.#cancel.disabled) return;
     const sure = await confirmDialog({
       title: `Cancel ${job.command} ${shortId(job.id)}?`,
       text: job.state === "queued"
-        ? "It has not begun; nothing was changed."
-        : "It stops where it is. What has been copied stays on the target; it cannot be resumed.",
+        ? "The job has not started; nothing has been changed."
+        : "The job stops immediately. Copied data stays on the target. A cancelled job cannot be resumed.",
       yes: "Cancel job",
       no: "Keep it",
     });
@@ -177,7 +177,7 @@ class JobPage {
     this.#job = job;
     this.#showJob(job);
     if (before !== undefined && stateOf(before) !== stateOf(job)) {
-      announce(`The job: ${stateOf(job)}`);
+      announce(`Job state: ${stateOf(job)}`);
     }
   }
 
@@ -186,12 +186,16 @@ class JobPage {
     const text = error instanceof Error ? error.message : String(error);
     fill(
       this.element,
-      make("h1", { id: "title", tabindex: -1 }, missing ? "No such job" : "Not shown"),
+      make(
+        "h1",
+        { id: "title", tabindex: -1 },
+        missing ? "Job not found" : "The job cannot be shown",
+      ),
       make(
         "p",
         { role: "alert" },
         missing
-          ? "It was removed, its address has a mistake, or it belongs to somebody else. "
+          ? "It was deleted, the URL is wrong, or it belongs to another user. "
           : `${sentence(text)} `,
         make("a", { href: "#/jobs" }, "Back to the jobs"),
       ),
@@ -215,7 +219,7 @@ class JobPage {
     this.#draw();
   }
 
-  /** Made once: what has the focus must stay in its place. */
+  /** Created once, so that the focus is kept. */
   #head({ command, id }: JobWithResult): void {
     const title = make(
       "h1",
@@ -258,7 +262,7 @@ class JobPage {
   #tick(): void {
     if (this.#job === undefined) return;
     const took = runningTime(this.#job, this.#context.api.now());
-    setText(this.#took, took === "" ? "waits for a worker" : took);
+    setText(this.#took, took === "" ? "waiting for a worker" : took);
     if (this.#job.state === "running") this.#drawSoon();
   }
 
@@ -286,13 +290,13 @@ class JobPage {
     this.#steps.update(progress, { over, now });
     this.tables.update();
     this.tables.element.hidden = progress.tables.size === 0 && progress.plannedTables === 0;
-    // what happened a moment ago is still on its way here
+    // the latest events may not have arrived yet
     const speed = progress.throughput(over ? now : now - 1_500);
     this.#throughput.show(
       [{ name: "Rows copied", samples: speed }],
       over ? "" : `${formatBytes(pace)}/s`,
     );
-    // what never comes needs no place
+    // hides charts that stay empty
     const replicates = (job.spec.options as { enable_sync?: unknown } | null)?.enable_sync === true;
     const copies = job.command === "init" && !over;
     this.#throughput.element.hidden = speed.at.length < 2 && !copies;
@@ -322,7 +326,7 @@ function summaryOf(
     readonly job: JobWithResult;
   },
 ): string {
-  if (job.state === "queued") return "Waits for a worker.";
+  if (job.state === "queued") return "Waiting for a worker.";
   const left = fraction === undefined || pace <= 0 || fraction >= 1 || fraction <= 0
     ? undefined
     : (progress.copiedBytes / fraction) * (1 - fraction) / pace * 1000;

@@ -5,10 +5,10 @@ import { clock, make, setAttribute, setText } from "./dom.ts";
 import { sentence } from "./sign_in.ts";
 
 const batch = 500;
-/** More lines than this make a browser slow; earlier ones can be asked for. */
+/** Maximum number of lines shown at once; earlier ones can be loaded. */
 const maxLines = 3_000;
 
-/** The end of a job's log, which goes on while it is followed. */
+/** The tail of a job's log, which is followed until the user scrolls up. */
 export class LogTail {
   readonly element: HTMLElement;
   readonly #lines: HTMLElement;
@@ -64,13 +64,13 @@ export class LogTail {
     this.#lines.hidden = true;
   }
 
-  /** Follows, or stops following. */
+  /** Starts or stops following. */
   toggle(): void {
     this.#setFollowing(!this.#following);
     if (this.#following) this.#toEnd();
   }
 
-  /** Asks for what is new; one question at a time, however often this is called. */
+  /** Loads new lines, with one request at a time. */
   async load(): Promise<void> {
     if (this.#loading !== undefined) {
       this.#again = true;
@@ -102,7 +102,7 @@ export class LogTail {
         if (tail || lines.length < batch) return;
       }
     } catch (error) {
-      // the connection's banner tells that the service is away
+      // the connection banner shows if the service is unavailable
       if (error instanceof Refusal) setText(this.#status, sentence(error.message));
     }
   }
@@ -121,7 +121,7 @@ export class LogTail {
     const some = this.#lines.childElementCount > 0;
     this.#lines.hidden = !some;
     this.#status.hidden = some;
-    setText(this.#status, "Nothing was written yet.");
+    setText(this.#status, "No lines yet.");
     this.#earlier.hidden = !some || this.#first <= 1;
   }
 
@@ -139,11 +139,11 @@ export class LogTail {
       const [first, last] = [lines[0]?.number ?? 1, lines.at(-1)?.number ?? 0];
       this.#lines.prepend(...elementsOf(lines, first - 1), ...gap(last, this.#first));
       this.#first = lines.length === 0 ? 0 : first;
-      // where the new lines meet the old ones
+      // scrolls to where the new lines end
       this.#lines.scrollTop = this.#lines.scrollHeight - height - this.#lines.clientHeight / 2;
       this.#show();
     } catch (error) {
-      if (error instanceof Refusal) setText(this.#earlier, "Earlier lines: try again");
+      if (error instanceof Refusal) setText(this.#earlier, "Earlier lines (retry)");
     } finally {
       this.#earlier.disabled = false;
     }
@@ -164,7 +164,7 @@ export class LogTail {
   }
 }
 
-/** Lines after one that is known, and where some between them are missing, a word about that. */
+/** Elements of the lines after a known one, with notes where lines are missing. */
 function elementsOf(lines: readonly LogView[], known: number): readonly HTMLElement[] {
   return lines.flatMap((line, index) => [
     ...gap(lines[index - 1]?.number ?? known, line.number),
@@ -172,11 +172,11 @@ function elementsOf(lines: readonly LogView[], known: number): readonly HTMLElem
   ]);
 }
 
-/** The service keeps the first and the last lines of a very long log. */
+/** The service keeps only the first and last lines of a very long log. */
 function gap(before: number, number: number): readonly HTMLElement[] {
   const missing = number - before - 1;
   if (missing <= 0) return [];
-  const text = `${plural(missing, "line")} not kept`;
+  const text = `${plural(missing, "line")} not retained`;
   return [make("div", { class: "line gap muted", "data-number": number }, text)];
 }
 

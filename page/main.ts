@@ -13,7 +13,7 @@ import { stateWords } from "./words.ts";
 
 const themeWords = { auto: "Theme: system", light: "Theme: light", dark: "Theme: dark" } as const;
 
-/** The page: signed out, or signed in with a key and showing what the address names. */
+/** The page: signed out, or signed in with a key and showing the view of the URL's fragment. */
 class Page {
   readonly #connection = new Connection();
   readonly #main = make("main", { id: "main", tabindex: -1 });
@@ -36,13 +36,13 @@ class Page {
       announce(themeWords[this.#theme]);
     };
     this.#shortcuts = new Shortcuts([
-      { key: "t", label: "Light, dark or as the system", run: changeTheme },
+      { key: "t", label: "Light, dark or system theme", run: changeTheme },
     ]);
     const skip = make("a", {
       class: "skip",
       href: "#main",
       on: {
-        // the address keeps naming what is shown
+        // keeps the fragment that names the view
         click: (event) => {
           event.preventDefault();
           this.#main.focus();
@@ -71,7 +71,7 @@ class Page {
     addEventListener("hashchange", () => this.#show());
   }
 
-  /** Signs in with the key of this tab, if there is one. */
+  /** Signs in with the key of this tab, if any. */
   async start(): Promise<void> {
     const key = readKey();
     if (key === undefined) return this.#signOut(undefined);
@@ -82,7 +82,7 @@ class Page {
         this.#signIn(key, await api.me());
         return;
       } catch (error) {
-        if (error instanceof Refusal && error.status === 401) return; // signed out by now
+        if (error instanceof Refusal && error.status === 401) return; // already signed out
         if (error instanceof Refusal && error.status !== 429) {
           return this.#signOut(sentence(error.message));
         }
@@ -122,7 +122,7 @@ class Page {
     }));
   }
 
-  /** Shows what the address names. It never has a key in it. */
+  /** Shows the view of the URL's fragment, which never contains the key. */
   #show(): void {
     if (this.#session === undefined || location.hash === "#main") return;
     const signal = this.#leave();
@@ -148,7 +148,7 @@ class Page {
     this.#shortcuts.setView(shortcuts);
     fill(this.#main, element);
     scrollTo(0, 0);
-    // who uses a keyboard or listens begins at the top of what is new
+    // keyboard and screen reader users start at the top of the new view
     element.querySelector<HTMLElement>("#title")?.focus({ preventScroll: true });
   }
 }

@@ -15,7 +15,7 @@ export class Outcome {
     fill(this.element, this.#notice, this.#result);
   }
 
-  /** Something that the user has to know. */
+  /** Shows an error message. */
   say(text: string): void {
     fill(this.#notice, make("div", { class: "notice bad", role: "alert" }, make("p", {}, text)));
     this.#shown = "";
@@ -34,17 +34,17 @@ function notice(job: JobWithResult): HTMLElement | undefined {
   const { state, error } = job;
   if (state === "running" || state === "queued") {
     return job.attempt > 1 && state === "running"
-      ? box("info", `Attempt ${job.attempt}`, "Another worker goes on from where the last one was.")
+      ? box("info", `Attempt ${job.attempt}`, "The job was resumed by another worker.")
       : undefined;
   }
   if (state === "succeeded") return undefined;
   if (state === "cancelled") {
-    return box("info", "Cancelled", sentence(error?.message ?? "it was cancelled"));
+    return box("info", "Cancelled", sentence(error?.message ?? "the job was cancelled"));
   }
   const title = state === "timed_out"
-    ? `Stopped after its time limit of ${formatDuration(job.timeout_seconds * 1000)}`
+    ? `Stopped at its time limit of ${formatDuration(job.timeout_seconds * 1000)}`
     : "Failed";
-  const element = box("bad", title, sentence(error?.message ?? "the worker did not say why"));
+  const element = box("bad", title, sentence(error?.message ?? "the worker gave no reason"));
   if (error === null) return element;
   const where = [error.side, error.object].filter((part) => part !== null);
   if (where.length > 0) {
@@ -61,7 +61,7 @@ function notice(job: JobWithResult): HTMLElement | undefined {
   return element;
 }
 
-/** An item for each line; one that is indented belongs to the line before it. */
+/** One item per line; indented lines belong to the preceding item. */
 function items(lines: readonly string[]): HTMLElement[] {
   const found: HTMLElement[] = [];
   for (const line of lines) {

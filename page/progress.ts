@@ -2,7 +2,7 @@ import type { RunEvent, StepName } from "../lib/core/events.ts";
 import type { EventMessage } from "../lib/remote/client/event_messages.ts";
 import { type Samples, Throughput } from "./samples.ts";
 
-/** A table as it is shown. */
+/** The displayed state of a table. */
 export interface TableState {
   readonly key: string;
   readonly database: string;
@@ -12,11 +12,11 @@ export interface TableState {
   readonly bytes: number;
   readonly rows: number | undefined;
   readonly ms: number | undefined;
-  /** When it began. */
+  /** When it started. */
   readonly startedAt: number;
 }
 
-/** A step as it is shown. */
+/** The displayed state of a step. */
 export interface StepView {
   readonly step: StepName;
   readonly database: string | undefined;
@@ -28,15 +28,15 @@ export interface StepView {
   readonly current: string | undefined;
 }
 
-/** More points than a chart has pixels are of no use. */
+/** About the number of pixels of a chart. */
 const maxLagPoints = 2_000;
 
 /**
- * What a job's events come to: its tables, steps, throughput and lag. Taking an event costs the
- * same however many tables there are; the sums are kept.
+ * Accumulates a job's events: its tables, steps, throughput and lag. Processing an event takes
+ * constant time, because sums are maintained.
  */
 export class Progress {
-  /** In the order in which they began. */
+  /** In the order they started. */
   readonly tables = new Map<string, TableState>();
   readonly steps = new Map<string, StepView>();
   /** Bytes behind, by subscription. */
@@ -59,24 +59,23 @@ export class Progress {
   }
 
   /**
-   * How the source bears the copy: why that is held back, who waits for it; undefined while there
-   * is nothing to tell.
+   * Why the copy is throttled, and which sessions wait for it; undefined if neither is the case.
    */
   get heldBack(): string | undefined {
     return this.#governor.size === 0 ? undefined : [...this.#governor.values()].join("; ");
   }
 
-  /** Bytes a second, over the time of the job. */
+  /** Bytes per second over the duration of the job. */
   throughput(now: number): Samples {
     return this.#throughput.samples(now);
   }
 
-  /** Bytes a second over the last seconds. */
+  /** Bytes per second over the last seconds. */
   pace(now: number): number {
     return this.#throughput.recent(now);
   }
 
-  /** Bytes that have come over. */
+  /** Bytes copied so far. */
   get copiedBytes(): number {
     let bytes = this.finishedBytes;
     for (const table of this.tables.values()) if (table.state === "copying") bytes += table.bytes;
@@ -84,8 +83,8 @@ export class Progress {
   }
 
   /**
-   * How much of the rows is over, from 0 to 1; undefined while nothing is planned. Plans have sizes
-   * on disk, progress has COPY bytes: finished tables tell how the two compare.
+   * The fraction of the rows copied, from 0 to 1; undefined until tables are planned. Plans use
+   * sizes on disk, progress uses COPY bytes: finished tables show the ratio of the two.
    */
   get fraction(): number | undefined {
     if (this.plannedTables === 0) return undefined;
@@ -107,7 +106,7 @@ export class Progress {
     return Math.min(0.99, bytes / ratio / plannedBytes);
   }
 
-  /** Another worker goes on: what is planned is told anew, what is finished stays. */
+  /** Starts a new attempt: the plan is reported again, finished tables remain finished. */
   #again(attempt: number): void {
     this.attempt = attempt;
     this.plannedTables = 0;
@@ -158,7 +157,7 @@ export class Progress {
     const { database, table } = event;
     const key = JSON.stringify([database, table]);
     const before = this.tables.get(key);
-    if (before?.state === "done") this.#count(before, -1); // it is copied once more
+    if (before?.state === "done") this.#count(before, -1); // it is copied again
     const base = before ?? { key, database, table, plannedBytes: 0, startedAt: at };
     const common = { rows: undefined, ms: undefined, ...base };
     let after: TableState;
@@ -211,7 +210,7 @@ export class Progress {
     const key = `${database}: ${subscription}`;
     const points = this.lag.get(key) ?? [];
     points.push({ at, bytes });
-    // every second one goes: the chart keeps its shape
+    // drops every second point, which keeps the shape of the chart
     this.lag.set(
       key,
       points.length < maxLagPoints ? points : points.filter((_, index) => index % 2 === 1),

@@ -1,4 +1,4 @@
-/** A line of a chart: seconds since 1970, and what there was. */
+/** The samples of a line: seconds since 1970, and values. */
 export interface Samples {
   readonly at: readonly number[];
   readonly values: readonly number[];
@@ -8,8 +8,8 @@ const maxBuckets = 600;
 const recentMs = 10_000;
 
 /**
- * Bytes by time, in buckets that become twice as wide when there are too many: a job of a week
- * takes as little memory as one of a minute.
+ * Bytes over time, in buckets whose width doubles when there are too many, so that long jobs take
+ * no more memory than short ones.
  */
 export class Throughput {
   #widthMs = 1_000;
@@ -17,7 +17,7 @@ export class Throughput {
   #buckets: number[] = [];
   #recent: { readonly at: number; readonly bytes: number }[] = [];
 
-  /** So many bytes more came over. */
+  /** Adds copied bytes. */
   add(bytes: number, at: number): void {
     if (bytes <= 0 && this.#first === undefined) return;
     this.#first ??= at;
@@ -32,14 +32,13 @@ export class Throughput {
     if (oldest > 256) this.#recent.splice(0, oldest);
   }
 
-  /** Another attempt: what was recent is not any more. */
+  /** Resets the recent rate for a new attempt. */
   restart(): void {
     this.#recent = [];
   }
 
   /**
-   * Bytes a second by the middle of each bucket up to `now`; the one that is being filled is left
-   * out.
+   * Bytes per second at the middle of each bucket up to `now`, without the unfinished one.
    */
   samples(now: number): Samples {
     const first = this.#first;
@@ -53,7 +52,7 @@ export class Throughput {
     };
   }
 
-  /** Bytes a second over the last ten seconds before `now`. */
+  /** Bytes per second over the ten seconds before `now`. */
   recent(now: number): number {
     const since = now - recentMs;
     const from = Math.max(since, this.#first ?? now);

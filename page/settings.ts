@@ -1,16 +1,16 @@
 /// <reference lib="dom" />
 
-/** Light, dark, or what the system says. */
+/** Light, dark, or the system's theme. */
 export type Theme = "auto" | "light" | "dark";
 
 const themes: readonly Theme[] = ["auto", "light", "dark"];
 
-/** What the browser keeps; where it keeps nothing (a private window), the defaults hold. */
+/** Reads a stored setting; null where storage is disabled (such as private windows). */
 function read(storage: () => Storage, name: string): string | null {
   try {
     return storage().getItem(name);
   } catch {
-    return null; // storage is switched off: not a failure of this page
+    return null; // storage is disabled
   }
 }
 
@@ -19,30 +19,30 @@ function write(storage: () => Storage, name: string, value: string | undefined):
     if (value === undefined) storage().removeItem(name);
     else storage().setItem(name, value);
   } catch {
-    // storage is switched off: the setting lasts as long as the page
+    // storage is disabled: the setting lasts until the page is closed
   }
 }
 
 const ofTab = () => sessionStorage;
 const ofBrowser = () => localStorage;
 
-/** The key of this tab; it is gone when the tab is closed. */
+/** The key of this tab, until the tab is closed. */
 export function readKey(): string | undefined {
   return read(ofTab, "seren-key") ?? undefined;
 }
 
-/** Keeps the key for this tab, or forgets it. */
+/** Stores or removes the key of this tab. */
 export function keepKey(key: string | undefined): void {
   write(ofTab, "seren-key", key);
 }
 
-/** The theme that was chosen. */
+/** The selected theme. */
 export function readTheme(): Theme {
   const kept = read(ofBrowser, "seren-theme");
   return themes.find((theme) => theme === kept) ?? "auto";
 }
 
-/** Shows a theme, and keeps it. */
+/** Applies and stores a theme. */
 export function applyTheme(theme: Theme): void {
   if (theme === "auto") document.documentElement.removeAttribute("data-theme");
   else document.documentElement.setAttribute("data-theme", theme);
@@ -50,17 +50,17 @@ export function applyTheme(theme: Theme): void {
   document.dispatchEvent(new Event("seren-theme"));
 }
 
-/** The one after. */
+/** The next theme in the cycle. */
 export function nextTheme(theme: Theme): Theme {
   return themes[(themes.indexOf(theme) + 1) % themes.length] ?? "auto";
 }
 
-/** Whether single keys do something (WCAG 2.2, 2.1.4: they can be switched off). */
+/** Whether single-key shortcuts are enabled (WCAG 2.2, 2.1.4: they can be disabled). */
 export function readShortcuts(): boolean {
   return read(ofBrowser, "seren-shortcuts") !== "off";
 }
 
-/** Keeps whether single keys do something. */
+/** Stores whether single-key shortcuts are enabled. */
 export function keepShortcuts(on: boolean): void {
   write(ofBrowser, "seren-shortcuts", on ? undefined : "off");
 }

@@ -2,26 +2,26 @@
 import { make } from "./dom.ts";
 import { keepShortcuts, readShortcuts } from "./settings.ts";
 
-/** A key and what it does; a view has its own, the page has some everywhere. */
+/** A single-key shortcut of the page or a view. */
 export interface Shortcut {
   readonly key: string;
   readonly label: string;
   readonly run: () => void;
 }
 
-/** Listens for single keys, except where somebody types. */
+/** Handles single-key shortcuts, except in input fields. */
 export class Shortcuts {
   readonly #everywhere: readonly Shortcut[];
   #ofView: readonly Shortcut[] = [];
   #on = readShortcuts();
 
   constructor(everywhere: readonly Shortcut[]) {
-    const help: Shortcut = { key: "?", label: "This list", run: () => this.showHelp() };
+    const help: Shortcut = { key: "?", label: "Show shortcuts", run: () => this.showHelp() };
     this.#everywhere = [...everywhere, help];
     document.addEventListener("keydown", (event) => this.#press(event));
   }
 
-  /** What the view that is shown now has. */
+  /** Sets the shortcuts of the current view. */
   setView(shortcuts: readonly Shortcut[]): void {
     this.#ofView = shortcuts;
   }
@@ -38,7 +38,7 @@ export class Shortcuts {
     found.run();
   }
 
-  /** Shows what there is. */
+  /** Shows the available shortcuts. */
   showHelp(): void {
     const on = make("input", {
       type: "checkbox",
@@ -66,7 +66,7 @@ export class Shortcuts {
           )
         ),
       ),
-      make("label", { class: "check" }, on, "Single keys do these things"),
+      make("label", { class: "check" }, on, "Enable single-key shortcuts"),
       make(
         "div",
         { class: "actions" },
@@ -78,7 +78,7 @@ export class Shortcuts {
   }
 }
 
-/** Asks before something that cannot be undone. What keeps things as they are has the focus. */
+/** Asks for confirmation of an irreversible action. The safe choice has the focus. */
 export function confirmDialog(
   { title, text, yes, no }: {
     readonly title: string;

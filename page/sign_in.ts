@@ -4,10 +4,10 @@ import { Api, Refusal } from "./api.ts";
 import { fill, make } from "./dom.ts";
 import type { View } from "./view.ts";
 
-/** Asks for a key. It goes from the field into the header of a request, and nowhere else. */
+/** Asks for a key, which is only ever sent in the header of a request. */
 export function signInView(
   { notice, onReach, onSignedIn }: {
-    /** Why somebody has to sign in again. */
+    /** Why the user must sign in again. */
     readonly notice: string | undefined;
     readonly onReach: (reached: boolean) => void;
     readonly onSignedIn: (key: string, me: KeyView) => void;
@@ -34,8 +34,10 @@ export function signInView(
       field.focus();
       field.select();
     };
-    // a header takes no more than these; the form of a key is the service's to judge
-    if (!/^[\x21-\x7e]+$/.test(key)) return complain("A key has letters, digits, - and _ only.");
+    // the characters allowed in a header; the service checks the format of the key
+    if (!/^[\x21-\x7e]+$/.test(key)) {
+      return complain("A key contains only letters, digits, - and _.");
+    }
     button.disabled = true;
     fill(problem);
     field.removeAttribute("aria-invalid");
@@ -43,9 +45,9 @@ export function signInView(
       const me = await new Api({ key, onReach, onLocked: () => {} }).me();
       onSignedIn(key, me);
     } catch (error) {
-      if (!(error instanceof Refusal)) complain("The service does not answer. Try again.");
+      if (!(error instanceof Refusal)) complain("The service is not responding. Try again.");
       else if (error.status === 403) {
-        complain(`${sentence(error.message)} Ask an administrator for a key that has it.`);
+        complain(`${sentence(error.message)} Ask an administrator for a key with this scope.`);
       } else complain(sentence(error.message));
     } finally {
       button.disabled = false;
@@ -71,7 +73,7 @@ export function signInView(
     make(
       "p",
       { id: "key-hint", class: "muted" },
-      "Kept in this tab until you close it or sign out. An administrator makes one with ",
+      "Stored in this tab until you close it or sign out. Administrators create keys with ",
       make("code", {}, "keys create"),
       ".",
     ),
@@ -80,7 +82,7 @@ export function signInView(
   return { element: form, title: "Sign in", shortcuts: [] };
 }
 
-/** A message of the service as a sentence. */
+/** Formats a message of the service as a sentence. */
 export function sentence(text: string): string {
   const first = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?]$/.test(first) ? first : `${first}.`;

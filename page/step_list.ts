@@ -5,7 +5,7 @@ import type { Progress, StepView } from "./progress.ts";
 import { wholeSeconds } from "./words.ts";
 import { stepTitle } from "../lib/ui/step_titles.ts";
 
-/** The steps of a run, in the order in which they began. */
+/** The steps of a run, in the order they started. */
 export class StepList {
   readonly element: HTMLElement = make("ol", { class: "steps", "aria-label": "Steps" });
   readonly #items = new Map<string, StepItem>();

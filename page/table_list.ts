@@ -5,12 +5,12 @@ import type { Progress, TableState } from "./progress.ts";
 import { Bar, percent } from "./words.ts";
 
 const rowHeight = 34;
-/** Rows above and below what can be seen, so that scrolling shows no gaps. */
-const spare = 8;
+/** Extra rows above and below the visible ones, so that scrolling shows no gaps. */
+const overscan = 8;
 
 /**
- * The tables of a job: those that are being copied first. Only what can be seen is in the document,
- * so that thousands are as quick as ten.
+ * The tables of a job, those being copied first. Only visible rows are in the document, so that
+ * thousands of tables stay fast.
  */
 export class TableList {
   readonly element: HTMLElement;
@@ -19,7 +19,7 @@ export class TableList {
   readonly #space = make("div", { class: "space", role: "rowgroup" });
   readonly #scroller: HTMLElement;
   readonly #rows = new Map<string, TableRow>();
-  readonly #empty = make("p", { class: "muted empty" }, "No table has begun yet.");
+  readonly #empty = make("p", { class: "muted empty" }, "No table has been started yet.");
   #tables: readonly TableState[] = [];
   #progress: Progress;
 
@@ -72,13 +72,13 @@ export class TableList {
     signal.addEventListener("abort", () => sizes.disconnect(), { once: true });
   }
 
-  /** Shows what the progress is now. */
+  /** Shows the current progress. */
   update(): void {
-    const wanted = this.filter.value.trim().toLowerCase();
+    const text = this.filter.value.trim().toLowerCase();
     const running: TableState[] = [];
     const rest: TableState[] = [];
     for (const table of this.#progress.tables.values()) {
-      if (wanted !== "" && !`${table.database}.${table.table}`.toLowerCase().includes(wanted)) {
+      if (text !== "" && !`${table.database}.${table.table}`.toLowerCase().includes(text)) {
         continue;
       }
       (table.state === "done" ? rest : running).push(table);
@@ -92,12 +92,15 @@ export class TableList {
       } done`;
     setText(
       this.#count,
-      wanted === ""
+      text === ""
         ? done
         : `${formatCount(this.#tables.length)} of ${formatCount(tables.size)} shown`,
     );
     this.#empty.hidden = this.#tables.length > 0;
-    setText(this.#empty, wanted === "" ? "No table has begun yet." : "No table has such a name.");
+    setText(
+      this.#empty,
+      text === "" ? "No table has been started yet." : "No table matches the filter.",
+    );
     this.#scroller.hidden = this.#tables.length === 0;
     setAttribute(this.#scroller, "aria-rowcount", String(this.#tables.length + 1));
     this.#space.style.height = `${this.#tables.length * rowHeight}px`;
@@ -106,10 +109,10 @@ export class TableList {
 
   #draw(): void {
     const { scrollTop, clientHeight } = this.#scroller;
-    const first = Math.max(0, Math.floor(scrollTop / rowHeight) - spare);
+    const first = Math.max(0, Math.floor(scrollTop / rowHeight) - overscan);
     const last = Math.min(
       this.#tables.length,
-      Math.ceil((scrollTop + clientHeight) / rowHeight) + spare,
+      Math.ceil((scrollTop + clientHeight) / rowHeight) + overscan,
     );
     const seen = new Set<string>();
     for (let index = first; index < last; index++) {
@@ -161,7 +164,7 @@ class TableRow {
     this.#bar.set(fraction, table.state === "done" ? "succeeded" : "running");
     setText(
       this.#percent,
-      table.state === "done" ? "done" : table.state === "waiting" ? "again" : percent(fraction),
+      table.state === "done" ? "done" : table.state === "waiting" ? "retrying" : percent(fraction),
     );
     const [size, rows, time] = this.#cells;
     fill(size!, formatBytes(table.state === "done" ? table.bytes : table.plannedBytes));

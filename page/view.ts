@@ -3,15 +3,15 @@ import type { KeyView } from "../lib/remote/api/views.ts";
 import type { Api } from "./api.ts";
 import type { Shortcut } from "./shortcuts.ts";
 
-/** What is shown in the page's middle; ends with its signal. */
+/** A view, shown in the main part of the page. */
 export interface View {
   readonly element: HTMLElement;
-  /** Of the window, and read out when the view is entered. */
+  /** The title of the window. */
   readonly title: string;
   readonly shortcuts: readonly Shortcut[];
 }
 
-/** What a view works with. */
+/** What a view can use. */
 export interface ViewContext {
   readonly api: Api;
   readonly me: KeyView;

@@ -3,7 +3,7 @@ import type { JobView } from "../lib/remote/api/views.ts";
 import { formatDuration } from "../lib/core/quantities.ts";
 import { make, name, setAttribute } from "./dom.ts";
 
-/** The states of a job, in words. */
+/** Labels of the job states. */
 export const stateWords: Readonly<Record<JobView["state"], string>> = {
   queued: "Queued",
   running: "Running",
@@ -13,17 +13,17 @@ export const stateWords: Readonly<Record<JobView["state"], string>> = {
   timed_out: "Timed out",
 };
 
-/** Whether a job is over. */
+/** Whether a job has ended. */
 export function isOver({ state }: Pick<JobView, "state">): boolean {
   return state !== "queued" && state !== "running";
 }
 
-/** What to call a job's state: one that was asked to end is ending. */
+/** The label of a job's state; "Cancelling" while a cancellation is pending. */
 export function stateOf(job: Pick<JobView, "state" | "cancel_requested_at">): string {
   return !isOver(job) && job.cancel_requested_at !== null ? "Cancelling" : stateWords[job.state];
 }
 
-/** The beginning of an id: enough to tell jobs apart. */
+/** The first characters of an id, which identify a job in practice. */
 export function shortId(id: string): string {
   return id.slice(0, 8);
 }
@@ -34,11 +34,11 @@ export function endpointName(url: string): string {
   try {
     return decodeURIComponent(place);
   } catch {
-    return place; // a lone % is legal in what the service made of it
+    return place; // the service may return a literal %
   }
 }
 
-/** From where to where. */
+/** The source and target of a job. */
 export function route({ spec }: Pick<JobView, "spec">): HTMLElement {
   return make(
     "span",
@@ -49,7 +49,7 @@ export function route({ spec }: Pick<JobView, "spec">): HTMLElement {
   );
 }
 
-/** How long a job took, or takes; empty while it waits. */
+/** How long a job has been running or ran; empty while it is queued. */
 export function runningTime(job: JobView, now: number): string {
   if (job.started_at === null) return "";
   const end = job.finished_at === null ? now : Date.parse(job.finished_at);
@@ -57,14 +57,14 @@ export function runningTime(job: JobView, now: number): string {
   return job.finished_at === null ? wholeSeconds(ms) : formatDuration(ms);
 }
 
-/** A time that is still going on: `54 s`, without the part that would flicker. */
+/** A running duration in whole seconds, such as `54 s`, which does not flicker. */
 export function wholeSeconds(ms: number): string {
   return ms < 1000 ? "0 s" : formatDuration(Math.floor(ms / 1000) * 1000).replace(/\.0 s$/, " s");
 }
 
 /**
- * How much of a job's rows is over, from 0 to 1, by what the list knows; undefined while nothing is
- * planned.
+ * The fraction of a job's rows copied, from 0 to 1, according to the job list; undefined until
+ * tables are planned.
  */
 export function listFraction({ progress, state }: JobView): number | undefined {
   if (state === "succeeded") return 1;
@@ -74,12 +74,12 @@ export function listFraction({ progress, state }: JobView): number | undefined {
   return Math.min(0.99, progress.bytes / progress.planned_bytes);
 }
 
-/** `62%`, and never 100 before the end. */
+/** A percentage such as `62%`; 100% only at the end. */
 export function percent(fraction: number): string {
   return `${fraction >= 1 ? 100 : Math.min(99, Math.floor(fraction * 100))}%`;
 }
 
-/** A bar that shows a part of a whole. */
+/** A progress bar. */
 export class Bar {
   readonly #fill = make("span", { class: "fill" });
   readonly element: HTMLElement;
@@ -98,7 +98,7 @@ export class Bar {
     );
   }
 
-  /** Undefined: nobody knows yet. */
+  /** Sets the fraction; undefined if unknown. */
   set(fraction: number | undefined, state?: string): void {
     const value = fraction === undefined ? undefined : Math.floor(fraction * 100);
     setAttribute(this.element, "aria-valuenow", value === undefined ? undefined : String(value));

@@ -23,7 +23,7 @@ function withAnotherSecret(key: string, seed: number): string {
   return key.slice(0, 17) + String(seed).padStart(43, "x");
 }
 
-Deno.test("who knows a key's prefix cannot lock its owner out, only itself", async () => {
+Deno.test("knowing a key's prefix does not allow locking out its owner", async () => {
   await withService(async ({ service, key }) => {
     const alice = await key("alice");
     const statuses = new Set<number>();
@@ -52,7 +52,7 @@ Deno.test("who knows a key's prefix cannot lock its owner out, only itself", asy
   });
 });
 
-Deno.test("a key that was made before digests were kept gets its digest when it is used, and no wrong one does", async () => {
+Deno.test("a key created before digests were stored gets its digest on first use, but an invalid key does not", async () => {
   await withService(async ({ databaseUrl, service, key }) => {
     const alice = await key("alice");
     const digest = async () =>
@@ -143,7 +143,7 @@ Deno.test("NUL and unpaired surrogates anywhere in a request are rejected, and c
   });
 });
 
-Deno.test("keys that documents must not have, and documents that are nested too deeply, are refused", async () => {
+Deno.test("dangerous property names and excessively nested documents are rejected", async () => {
   await withService(async ({ key }) => {
     const alice = await key("alice");
     const headers = { "content-type": "application/json" };
@@ -167,7 +167,7 @@ Deno.test("keys that documents must not have, and documents that are nested too 
   });
 });
 
-Deno.test("a client that makes up methods makes no series of metrics for each", async () => {
+Deno.test("made-up methods do not create metric series", async () => {
   await withService(async ({ key, service }) => {
     const monitor = await key("m", { scopes: ["metrics:read"] });
     for (let each = 0; each < 20; each++) {
@@ -180,7 +180,7 @@ Deno.test("a client that makes up methods makes no series of metrics for each", 
   });
 });
 
-Deno.test("schemas of the service that another role has made are refused before anything in them is used", async () => {
+Deno.test("schemas created by another role are rejected before anything in them is used", async () => {
   await exec(cluster.url(), "CREATE ROLE squatter LOGIN");
   const hostile = [
     "CREATE SCHEMA seren_remote AUTHORIZATION squatter",
@@ -205,7 +205,7 @@ Deno.test("schemas of the service that another role has made are refused before 
   }
 });
 
-Deno.test("a service whose role is a member of the tables' owner runs on", async () => {
+Deno.test("a service whose role is a member of the tables' owner keeps running", async () => {
   await exec(cluster.url(), "CREATE ROLE owners; CREATE ROLE app LOGIN IN ROLE owners");
   await withDatabase(cluster, undefined, async ({ name, url, urlFor }) => {
     await exec(

@@ -28,7 +28,7 @@ async function submit(key: TestKey, change: Record<string, unknown> = {}): Promi
   return await response.json();
 }
 
-Deno.test("the API refuses what is wrong with a status, a problem and a trace id, and takes what is right", async (t) => {
+Deno.test("the API rejects invalid requests with a status, a problem and a trace id, and accepts valid ones", async (t) => {
   await withService(async ({ service, key }) => {
     const alice = await key("alice");
     const reader = await key("alice", { scopes: ["jobs:read"] });
@@ -163,7 +163,7 @@ Deno.test("the API refuses what is wrong with a status, a problem and a trace id
   });
 });
 
-Deno.test("no route tells anything of somebody else's job", async (t) => {
+Deno.test("no route reveals anything about another user's job", async (t) => {
   await withService(async ({ service, key }) => {
     const alice = await key("alice");
     const mallory = await key("mallory");
@@ -215,7 +215,7 @@ Deno.test("no route tells anything of somebody else's job", async (t) => {
   });
 });
 
-Deno.test("two instances share a key's rate, and tell when to come again", async () => {
+Deno.test("two instances share a key's rate limit, and say when to retry", async () => {
   await withService(async ({ key, another, service }) => {
     await using second = await another();
     const alice = await key("alice", { limits: { requests_per_second: 0.01, request_burst: 6 } });
@@ -234,7 +234,7 @@ Deno.test("two instances share a key's rate, and tell when to come again", async
   });
 });
 
-Deno.test("everybody at once at an instance that knows nobody's key yet: nobody is refused", async () => {
+Deno.test("many keys at once on an instance that has seen none of them: no request is rejected", async () => {
   await withService(async ({ key, another }) => {
     await using second = await another();
     const keys = await Promise.all(Array.from({ length: 20 }, (_, each) => key(`user-${each}`)));
@@ -261,7 +261,7 @@ Deno.test("a key has a quota of jobs", async () => {
   });
 });
 
-Deno.test("a key has its number of streams, and gets another when one has ended", async () => {
+Deno.test("a key has a limited number of streams, and can open another once one has ended", async () => {
   await withService(async ({ key }) => {
     const alice = await key("alice");
     const { id } = await submit(alice);
@@ -294,7 +294,7 @@ Deno.test("a key has its number of streams, and gets another when one has ended"
   });
 });
 
-Deno.test("the same request with the same idempotency key is one job, from whichever instance, also at once", async () => {
+Deno.test("requests with the same body and idempotency key create one job, even concurrently on several instances", async () => {
   await withService(async ({ key, another, service }) => {
     await using second = await another();
     const alice = await key("alice");
@@ -328,7 +328,7 @@ Deno.test("the same request with the same idempotency key is one job, from which
   });
 });
 
-Deno.test("admins make, rotate and revoke keys; the old one goes on as long as they say", async () => {
+Deno.test("admins create, rotate and revoke keys; the old key remains valid for the overlap", async () => {
   await withService(async ({ key, service }) => {
     const admin = await key("root", { scopes: ["admin"] });
     const made = await (await admin.request("/v1/keys", {
@@ -396,7 +396,7 @@ Deno.test("admins make, rotate and revoke keys; the old one goes on as long as t
   });
 });
 
-Deno.test("the audit trail can only grow, whoever asks the database", async () => {
+Deno.test("the audit trail is append-only, even for direct database access", async () => {
   await withService(async ({ key, databaseUrl }) => {
     const alice = await key("alice", { scopes: ["jobs:read"] });
     await (await alice.request("/v1/keys")).text();
@@ -416,7 +416,7 @@ Deno.test("the audit trail can only grow, whoever asks the database", async () =
   });
 });
 
-Deno.test("instances that start together bring the tables up to date once", async () => {
+Deno.test("instances that start at the same time apply migrations once", async () => {
   await withDatabase(cluster, undefined, async ({ url }) => {
     const database = await resolveEndpoint(url, { side: "target" });
     await Promise.all(Array.from({ length: 5 }, async () => {
@@ -431,7 +431,7 @@ Deno.test("instances that start together bring the tables up to date once", asyn
   });
 });
 
-Deno.test("the OpenAPI document describes every route of jobs, keys and audit", async () => {
+Deno.test("the OpenAPI document describes all routes for jobs, keys and audit", async () => {
   await withService(async ({ service }) => {
     const document = await (await fetch(`${service.url}/v1/openapi.json`)).json();
     strictEqual(document.openapi, "3.1.0");

@@ -45,7 +45,7 @@ async function withServers(
   });
 }
 
-Deno.test("a worker that is killed in the middle of a job is followed by another; no secret is anywhere", async () => {
+Deno.test("another worker takes over from one killed during a job, and no secret appears anywhere", async () => {
   await withServers(async (urls) => {
     const folder = await Deno.makeTempDir({ dir: "/tmp" });
     const keyFile = `${folder}/keys`;

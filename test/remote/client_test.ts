@@ -56,7 +56,7 @@ async function stateOf(alice: TestKey, id: string): Promise<string> {
 
 Deno.test({
   name:
-    "Ctrl-C asks whether to leave a job alone or to cancel it, and what was shown is not shown again",
+    "Ctrl-C asks whether to detach from a job or cancel it, and attaching again repeats no output",
   ignore: !hasTmux,
   fn: async () => {
     await withHeldJob(async ({ alice, id, env, context }) => {
@@ -93,7 +93,7 @@ Deno.test({
   },
 });
 
-Deno.test("without a terminal Ctrl-C leaves the job alone and says how to come back", async () => {
+Deno.test("without a terminal, Ctrl-C detaches from the job and says how to attach again", async () => {
   await withHeldJob(async ({ alice, id, env, context }) => {
     context.events({ kind: "info", message: "it runs" });
     await using attached = new Running(["jobs", "attach", id], env, { permissions: "cli" });
@@ -107,7 +107,7 @@ Deno.test("without a terminal Ctrl-C leaves the job alone and says how to come b
   });
 });
 
-Deno.test("a job's exit code, error and log come back to who attached, who follows the log and who looks later", async () => {
+Deno.test("a job's exit code, error and log reach attached clients, log followers and later readers", async () => {
   await withHeldJob(async ({ alice, id, env, context, fail }) => {
     context.events({ kind: "info", message: "half way" });
     await using attached = new Running(["jobs", "attach", id], env, { permissions: "cli" });

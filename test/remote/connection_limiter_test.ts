@@ -114,7 +114,7 @@ async function fetchOnce(url: string): Promise<string> {
   }
 }
 
-Deno.test("the connection that waits longest for an answer gives way when there are too many", async () => {
+Deno.test("if there are too many connections, the one waiting longest for a response is closed", async () => {
   await using server = serve({ maxConnections: 3 });
   await using first = await sendSlowly(server);
   await using _second = await sendSlowly(server);
@@ -123,13 +123,13 @@ Deno.test("the connection that waits longest for an answer gives way when there 
   await first.closed;
 });
 
-Deno.test("a connection that gets no answer in time is closed", async () => {
+Deno.test("a connection without a response in time is closed", async () => {
   await using server = serve({ graceMs: 100 });
   await using slow = await sendSlowly(server);
   await slow.closed;
 });
 
-Deno.test("a client that was silent for long and then asks has the whole time for its answer", async () => {
+Deno.test("a request on an idle connection gets the full time for its response", async () => {
   const graceMs = 600;
   await using server = serve({
     graceMs,
@@ -147,7 +147,7 @@ Deno.test("a client that was silent for long and then asks has the whole time fo
   await client.hears(/late/);
 });
 
-Deno.test("a client that has sent all it will send still gets its answer", async () => {
+Deno.test("a client that has shut down its sending side still gets its response", async () => {
   await using server = serve({
     answer: async () => {
       await after(50);
@@ -161,7 +161,7 @@ Deno.test("a client that has sent all it will send still gets its answer", async
   strictEqual(await client.closed, "closed");
 });
 
-Deno.test("a client that goes on sending what nobody wants reads why it was refused", async () => {
+Deno.test("a client that keeps sending a rejected body can read why it was rejected", async () => {
   await using server = serve({
     answer: async (request) => {
       await request.body?.cancel();
@@ -182,7 +182,7 @@ Deno.test("a client that goes on sending what nobody wants reads why it was refu
   }
 });
 
-Deno.test("a stream ends for the server when its client is gone", async () => {
+Deno.test("a stream ends on the server when its client disconnects", async () => {
   const cancelled = Promise.withResolvers<void>();
   await using server = serve({
     answer: () =>
@@ -201,7 +201,7 @@ Deno.test("a stream ends for the server when its client is gone", async () => {
   await cancelled.promise;
 });
 
-Deno.test("a client that does not read what it is sent is waited for, and closed in the end", async () => {
+Deno.test("a client that does not read its response is closed after the grace period", async () => {
   let pulled = 0;
   const cancelled = Promise.withResolvers<void>();
   await using server = serve({
@@ -223,7 +223,7 @@ Deno.test("a client that does not read what it is sent is waited for, and closed
   ok(pulled < 32 << 20, `${pulled} bytes were made for nobody`);
 });
 
-Deno.test("a head that does not end is refused before it takes memory", async () => {
+Deno.test("an endless request head is rejected before it uses memory", async () => {
   await using server = serve();
   await using client = await RawClient.connect(server);
   await client.send(slowly);
@@ -236,7 +236,7 @@ Deno.test("a head that does not end is refused before it takes memory", async ()
   strictEqual(await sending, "a part");
 });
 
-Deno.test("what was asked is answered when the server ends, and nobody else holds it up", async () => {
+Deno.test("requests in progress are answered at shutdown, and idle connections do not delay it", async () => {
   const asked = Promise.withResolvers<void>();
   const server = serve({
     answer: async () => {
@@ -258,7 +258,7 @@ Deno.test("what was asked is answered when the server ends, and nobody else hold
   await rejects(Deno.connect({ hostname: "127.0.0.1", port: server.port }));
 });
 
-Deno.test("an answer that never comes holds the end up no longer than it may", async () => {
+Deno.test("a response that never comes delays shutdown no longer than allowed", async () => {
   const asked = Promise.withResolvers<void>();
   const never = Promise.withResolvers<Response>();
   const server = serve({
@@ -277,7 +277,7 @@ Deno.test("an answer that never comes holds the end up no longer than it may", a
   await after(0);
 });
 
-Deno.test("over TLS: who does not shake hands holds nobody up, and answers come whole", async () => {
+Deno.test("over TLS, stalled handshakes delay no other client, and responses are complete", async () => {
   const authority = await CertificateAuthority.create();
   const { certPem, keyPem } = await authority.server();
   await using server = serve({
@@ -298,7 +298,8 @@ Deno.test("over TLS: who does not shake hands holds nobody up, and answers come 
 });
 
 Deno.test({
-  name: "a process that ran out of file descriptors answers again, also those who came meanwhile",
+  name:
+    "a process that ran out of file descriptors recovers, and answers clients that connected meanwhile",
   ignore: Deno.build.os === "windows",
   async fn() {
     const program = fileURLToPath(new URL("../support/crowded_server.ts", import.meta.url));

@@ -75,7 +75,7 @@ function held() {
   };
 }
 
-Deno.test("events come as they happen, go on after any of them, and end with the job", async () => {
+Deno.test("events are streamed as they happen, can be resumed after any of them, and end with the job", async () => {
   await withService(async (service) => {
     const alice = await service.key("alice");
     const { runners, runs, reached } = held();
@@ -153,7 +153,7 @@ Deno.test("a queued job is cancelled immediately, a running one by its worker, a
   });
 });
 
-Deno.test("a job that takes longer than its time ends as timed out, and is not tried again", async () => {
+Deno.test("a job that exceeds its timeout ends as timed out and is not retried", async () => {
   await withService(async (service) => {
     const alice = await service.key("alice");
     const { runners, runs } = held();
@@ -170,7 +170,7 @@ Deno.test("a job that takes longer than its time ends as timed out, and is not t
   });
 });
 
-Deno.test("a server that cannot be reached is tried again later; any other error ends the job with its exit code", async () => {
+Deno.test("an unreachable server is retried later; any other error ends the job with its exit code", async () => {
   await withService(async (service) => {
     const alice = await service.key("alice");
     let attempts = 0;
@@ -197,7 +197,7 @@ Deno.test("a server that cannot be reached is tried again later; any other error
   });
 });
 
-Deno.test("a worker that is told to end gives its jobs to another, which costs no attempt of the queue", async () => {
+Deno.test("a worker that shuts down returns its jobs to the queue, which does not count as a retry", async () => {
   await withService(async (service) => {
     const alice = await service.key("alice");
     const { runners, runs, reached } = held();
@@ -229,7 +229,7 @@ Deno.test("a worker that is told to end gives its jobs to another, which costs n
   });
 });
 
-Deno.test("what an attempt writes counts only while it is the last one", async () => {
+Deno.test("writes of an attempt count only while it is the latest", async () => {
   await withService(async (service) => {
     const alice = await service.key("alice");
     const { runners, runs, reached } = held();
@@ -253,7 +253,7 @@ Deno.test("what an attempt writes counts only while it is the last one", async (
   });
 });
 
-Deno.test("a key has its number of jobs at once, on all workers together, and keys take turns", async () => {
+Deno.test("a key's limit on running jobs applies to all workers together, and keys take turns", async () => {
   await withService(async (service) => {
     const alice = await service.key("alice", { limits: { most_running: 2 } });
     const bob = await service.key("bob");
@@ -290,7 +290,7 @@ Deno.test("a key has its number of jobs at once, on all workers together, and ke
   });
 });
 
-Deno.test("workers take the queues that they are for", async () => {
+Deno.test("workers only claim jobs of their queues", async () => {
   await withService(async (service) => {
     const alice = await service.key("alice");
     const { runners, runs, reached } = held();
@@ -329,7 +329,7 @@ Deno.test("a job whose workers were lost too many times fails, through the dead 
   });
 });
 
-Deno.test("a client goes on after the connection was cut, with nothing missing and nothing twice", async () => {
+Deno.test("a client resumes after its connection broke, without missing or repeated events", async () => {
   await withService(async (service) => {
     const alice = await service.key("alice");
     const { runners, runs, reached } = held();
@@ -366,7 +366,7 @@ Deno.test("a client goes on after the connection was cut, with nothing missing a
   });
 });
 
-Deno.test("the worker looks at addresses again, whatever the API let through", async () => {
+Deno.test("the worker checks addresses again, whatever the API accepted", async () => {
   await withService(async (service) => {
     const alice = await service.key("alice");
     let ran = false;
@@ -382,7 +382,7 @@ Deno.test("the worker looks at addresses again, whatever the API let through", a
   });
 });
 
-Deno.test("a worker connects to the address that was checked, whatever the name leads to later", async () => {
+Deno.test("a worker connects to the address that was checked, even if the name resolves differently later", async () => {
   await withService(async (service) => {
     const alice = await service.key("alice");
     let asked = 0;

@@ -122,7 +122,7 @@ async function storedMessages(alice: TestKey, id: string, after = 0): Promise<Me
   });
 }
 
-Deno.test("three days of a job are kept within bounds, and whoever comes late or comes again sees the whole of it", async (t) => {
+Deno.test("the journal of a three-day job stays within its limits, and late or resuming readers see all of it", async (t) => {
   await withJob(async ({ service, alice, pool, id }) => {
     const start = Date.now() - days * 1000;
     const all: Message[] = [];
@@ -222,7 +222,7 @@ Deno.test("three days of a job are kept within bounds, and whoever comes late or
   });
 });
 
-Deno.test("JobJournal thins by itself: a log of thirty thousand lines keeps its first and its last ones", async () => {
+Deno.test("JobJournal prunes automatically: a log of thirty thousand lines keeps its first and last lines", async () => {
   await withJob(async ({ service, alice, pool, id }) => {
     await query(service.databaseUrl, "UPDATE seren_remote.jobs SET attempt = 1, state = 'running'");
     const journal = new JobJournal({
@@ -260,7 +260,7 @@ Deno.test("JobJournal thins by itself: a log of thirty thousand lines keeps its 
   });
 });
 
-Deno.test("JobJournal writes the latest of each table alone, and more seldom the longer a run takes", async () => {
+Deno.test("JobJournal writes only the latest sample of each table, less often the longer a run takes", async () => {
   await withJob(async ({ service, pool, id }) => {
     await query(service.databaseUrl, "UPDATE seren_remote.jobs SET attempt = 1, state = 'running'");
     const journal = new JobJournal({

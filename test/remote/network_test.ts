@@ -142,7 +142,7 @@ async function helpersOf({ key, workers, service }: Place, id: string): Promise<
   return helpers;
 }
 
-Deno.test("three workers on hosts of their own share a copy; one is killed in the middle of it, and both sides are equal", async () => {
+Deno.test("three workers on separate hosts share a copy; one is killed during it, and both sides are equal", async () => {
   await withWorkers(async (place) => {
     const { key, name, service, workers, submit } = place;
     const id = await submit();
@@ -158,8 +158,7 @@ Deno.test("three workers on hosts of their own share a copy; one is killed in th
 });
 
 Deno.test({
-  name:
-    "a worker whose cable is pulled loses its parts to others, and brings nothing twice when it is back",
+  name: "a disconnected worker loses its parts to others, and copies nothing twice when it is back",
   ignore: !isReal,
   async fn() {
     await withWorkers(async (place) => {

@@ -45,7 +45,7 @@ function measuring(bytes: number): JobRunners {
   return { init };
 }
 
-Deno.test("a job of unknown size is measured and goes to the workers of its size, which is no attempt", async () => {
+Deno.test("a job of unknown size is measured and moved to the queue for its size, which does not count as an attempt", async () => {
   await withService(async (service) => {
     const alice = await service.key("alice");
     const runners = measuring(200 * 1024 ** 3);
@@ -84,7 +84,7 @@ Deno.test("a job of unknown size is measured and goes to the workers of its size
   });
 });
 
-Deno.test("a key and its successor share rate and quota", async () => {
+Deno.test("a key and its successor share rate limit and quota", async () => {
   await withService(async (service) => {
     const limits = {
       jobs_per_day: 2,
@@ -135,7 +135,7 @@ Deno.test("a key and its successor share rate and quota", async () => {
   });
 });
 
-Deno.test("a worker that was given a longer heartbeat than the instance keeps its job all the same", async () => {
+Deno.test("a worker with a longer heartbeat than the instance keeps its job", async () => {
   await withService(async (service) => {
     const alice = await service.key("alice");
     const heard = async () => {
@@ -159,7 +159,7 @@ Deno.test("a worker that was given a longer heartbeat than the instance keeps it
   });
 });
 
-Deno.test("jobs are deleted some time after their end, their log lines and events before that, and nothing that runs", async () => {
+Deno.test("ended jobs are deleted after their retention, their log lines and events earlier, and running jobs never", async () => {
   await withService(async (service) => {
     const alice = await service.key("alice");
     const ids: Record<string, string> = {};
@@ -216,7 +216,7 @@ Deno.test("jobs are deleted some time after their end, their log lines and event
   });
 });
 
-Deno.test("over TLS a client takes the certificate of an authority that it knows, and no other", async () => {
+Deno.test("over TLS, a client accepts only certificates of authorities that it trusts", async () => {
   const folder = await Deno.makeTempDir({ dir: "/tmp" });
   try {
     await LocalKeyProvider.create(`${folder}/keys`);
@@ -249,7 +249,7 @@ Deno.test("over TLS a client takes the certificate of an authority that it knows
   }
 });
 
-Deno.test("keys rotate-encryption adds a key to the file: new secrets get it, older ones still open", async () => {
+Deno.test("keys rotate-encryption adds a key to the file: it encrypts new secrets, older ones can still be decrypted", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const path = `${folder}/keys`;

@@ -148,7 +148,7 @@ const realRunners = (): JobRunners =>
     version: "test",
   });
 
-Deno.test("the page and its files come with a strict policy, and are kept by what is in them", async () => {
+Deno.test("the page and its files have a strict content security policy, and are cached by content", async () => {
   await withService(async ({ service }) => {
     const page = await fetch(service.url);
     const html = await page.text();
@@ -220,10 +220,10 @@ Deno.test(
 
           const port = Number(new URL(service.service.url).port);
           await service.service[Symbol.asyncDispose]();
-          await page.getByText(/The service does not answer since \d\d:\d\d:\d\d/).waitFor();
+          await page.getByText(/The service is not responding since \d\d:\d\d:\d\d/).waitFor();
           await looksRight(page);
           await using _again = await service.another(port);
-          await page.getByText("The service does not answer").waitFor({ state: "hidden" });
+          await page.getByText("The service is not responding").waitFor({ state: "hidden" });
           await open();
           await page.getByText("Succeeded", { exact: true }).waitFor();
           await page.getByText("100% · 2 of 2 tables · 60,003 rows").waitFor();
@@ -443,13 +443,13 @@ Deno.test(
         );
         await page.reload();
         await page.getByRole("log").getByText("t1998").waitFor();
-        const gap = page.getByRole("log").getByText("10 lines not kept");
+        const gap = page.getByRole("log").getByText("10 lines not retained");
         match(await gap.locator("xpath=preceding-sibling::*[1]").innerText(), /t1899/);
         match(await gap.locator("xpath=following-sibling::*[1]").innerText(), /t1910/);
 
         // a job of somebody else is not there
         await page.goto(`${service.service.url}/#/jobs/${crypto.randomUUID()}`);
-        await page.getByRole("heading", { name: "No such job" }).waitFor();
+        await page.getByRole("heading", { name: "Job not found" }).waitFor();
         // a key that ends while it is used
         await service.service.pool.use((session) =>
           session.query(

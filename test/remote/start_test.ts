@@ -27,7 +27,7 @@ async function withStopped(
   }
 }
 
-Deno.test("serve and worker wait for a database that comes later, and say so; then jobs run", async () => {
+Deno.test("serve and worker wait for a database that starts later, and log it; then jobs run", async () => {
   await withStopped(async ({ cluster, env, common }) => {
     await using serve = new Running(["serve", "--listen", "127.0.0.1:0", ...common], env);
     await using worker = new Running(["worker", ...common], env);
@@ -83,7 +83,7 @@ Deno.test("serve and worker wait for a database that comes later, and say so; th
   });
 });
 
-Deno.test("Ctrl-C ends a serve and a worker that wait, also for a server that says nothing", async () => {
+Deno.test("Ctrl-C ends a waiting serve or worker, even while a server does not respond", async () => {
   await withStopped(async ({ env, common }) => {
     const serveArgs = ["serve", "--listen", "127.0.0.1:0", ...common];
     for (const args of [serveArgs, ["worker", ...common]]) {
@@ -104,7 +104,7 @@ Deno.test("Ctrl-C ends a serve and a worker that wait, also for a server that sa
   });
 });
 
-Deno.test("what does not pass by itself is refused at once: a wrong password, a database that is not there", async () => {
+Deno.test("permanent errors are reported immediately: a wrong password, a missing database", async () => {
   await withStopped(async ({ cluster, common }) => {
     await cluster.start();
     const cases = [

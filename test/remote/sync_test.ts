@@ -34,7 +34,7 @@ async function submit(key: TestKey, spec: Record<string, unknown>): Promise<stri
   return body.id;
 }
 
-Deno.test("init as a job hands over to replication; a sync job tells the lag, and goes without ending replication when it is cancelled", async () => {
+Deno.test("an init job hands over to replication; a sync job reports the lag, and cancelling it does not end replication", async () => {
   await withDatabase(target, template, async ({ url: serviceUrl }) => {
     await using service = await openTestService(serviceUrl);
     await withDatabase(source, undefined, async ({ name, url }) => {

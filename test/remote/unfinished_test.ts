@@ -30,7 +30,7 @@ const broken = `CREATE TABLE t (id integer);
   ALTER TABLE t ADD CONSTRAINT c CHECK (ok(id)); INSERT INTO t VALUES (1);
   CREATE OR REPLACE FUNCTION ok(integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';`;
 
-Deno.test("--remote shows what copied databases lack although another one failed", async () => {
+Deno.test("--remote shows what copied databases lack, even if another database failed", async () => {
   await withDatabase(target, template, async ({ url: serviceUrl }) => {
     await using service = await openTestService(serviceUrl);
     await using _worker = await startTestWorker(service, runners);

@@ -136,7 +136,7 @@ async function withPlace(
   }
 }
 
-Deno.test("three workers share a copy; one that is killed, or their leader, costs no row and none comes twice", async () => {
+Deno.test("three workers share a copy; killing a helper or the coordinator loses and repeats no row", async () => {
   await withPlace(async (place, [first = "", second = ""]) => {
     const { submit, service, key, worker } = place;
     const running = {
@@ -185,7 +185,7 @@ Deno.test("three workers share a copy; one that is killed, or their leader, cost
   }, { databases: 2 });
 });
 
-Deno.test("workers share a copy under the snapshot of a replication slot, and replication goes on from it", async () => {
+Deno.test("workers share a copy in the snapshot of a replication slot, and replication continues from it", async () => {
   await withPlace(async (place, [name = ""]) => {
     const { service, key, submit } = place;
     await using _one = await startTestWorker(service, runners, { concurrency: 1 });
@@ -213,7 +213,7 @@ Deno.test("workers share a copy under the snapshot of a replication slot, and re
   });
 });
 
-Deno.test("a worker that is lost between the end of its copy and the end of the job leaves nothing to be done", async () => {
+Deno.test("a worker lost between the end of its copy and the end of the job leaves nothing to copy", async () => {
   await withPlace(async ({ service, key, submit }, [name = ""]) => {
     let runs = 0;
     await using _worker = await startTestWorker(service, {
@@ -239,7 +239,7 @@ Deno.test("a worker that is lost between the end of its copy and the end of the 
   });
 });
 
-Deno.test("what was read under a leader that another one has followed is refused with its rows", async () => {
+Deno.test("parts read under a coordinator that has been replaced are rejected with their rows", async () => {
   await withDatabase(target, undefined, async ({ url }) => {
     await exec(url, "CREATE TABLE t (id int)");
     const endpoint = await resolveEndpoint(url, { side: "target" });
@@ -278,7 +278,7 @@ Deno.test("what was read under a leader that another one has followed is refused
   });
 });
 
-Deno.test("a job that is cancelled takes its helpers along", async () => {
+Deno.test("cancelling a job ends its helpers", async () => {
   await withPlace(async ({ service, key, submit }, [name = ""]) => {
     await using _one = await startTestWorker(service, runners, { concurrency: 1 });
     await using _two = await startTestWorker(service, runners, { concurrency: 1 });
@@ -310,7 +310,7 @@ Deno.test("a job that is cancelled takes its helpers along", async () => {
   });
 });
 
-Deno.test("a copy that is shared goes on when the service's database was away, in the same attempt", async () => {
+Deno.test("a shared copy survives an outage of the service's database within the same attempt", async () => {
   const settings = { fsync: "on", synchronous_commit: "on" };
   await using queue = await startCluster({ major: 17, settings });
   await withPlace(async ({ service, key, submit }, [name = ""]) => {

@@ -1,9 +1,9 @@
 import { type Browser, chromium, type Page } from "npm:playwright-core@1.65.1";
 
-/** Where Debian and others put it. */
+/** Usual locations on Linux. */
 const places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
-/** The browser of this machine; undefined where there is none. */
+/** Finds an installed browser; undefined if there is none. */
 export async function findChromium(): Promise<string | undefined> {
   for (const place of places) {
     const found = await Deno.stat(place).then(({ isFile }) => isFile, () => false);
@@ -12,16 +12,16 @@ export async function findChromium(): Promise<string | undefined> {
   return undefined;
 }
 
-/** Opens a browser without a window. */
+/** Opens a headless browser. */
 export async function openBrowser(executablePath: string): Promise<Browser> {
   return await chromium.launch({
     executablePath,
-    // root, as which containers run, has no sandbox
+    // containers run as root, which has no sandbox
     args: ["--no-sandbox", "--disable-dev-shm-usage"],
   });
 }
 
-/** Whatever a page complains of: errors, its policy, what it could not load. */
+/** Collects errors and warnings of a page: exceptions, policy violations, failed requests. */
 export function complaints(page: Page): string[] {
   const found: string[] = [];
   page.on("console", (message) => {
@@ -32,15 +32,14 @@ export function complaints(page: Page): string[] {
 }
 
 /**
- * What is wrong for who cannot see well: controls without a name, texts too faint (WCAG 2.2,
- * 1.4.3), ids that are there twice, images without a text, a page without language, title or
- * heading.
+ * Finds accessibility problems: controls and images without a name, low contrast (WCAG 2.2, 1.4.3),
+ * duplicate ids, a missing language, title or heading.
  */
 export async function accessibilityProblems(page: Page): Promise<string[]> {
   return await page.evaluate(checkAccessibility) as string[];
 }
 
-/** Runs in the browser; knows nothing from outside of it. */
+/** Runs in the browser, so it cannot use outer variables. */
 const checkAccessibility = `(${
   String(function () {
     // deno-lint-ignore no-explicit-any
@@ -57,7 +56,7 @@ const checkAccessibility = `(${
     if (headings !== 1) problems.push(`${headings} first headings`);
     const ids = all.map((each) => each.id).filter(Boolean);
     for (const id of ids) {
-      if (ids.indexOf(id) !== ids.lastIndexOf(id)) problems.push(`id ${id} is there twice`);
+      if (ids.indexOf(id) !== ids.lastIndexOf(id)) problems.push(`duplicate id ${id}`);
     }
     for (const each of all) {
       for (const name of ["aria-labelledby", "aria-describedby"]) {

@@ -1,8 +1,8 @@
-/** Metrics that were read from a text of the Prometheus exposition format. */
+/** Metrics parsed from the Prometheus text format. */
 export interface PrometheusText {
   readonly names: readonly string[];
   readonly types: ReadonlyMap<string, string>;
-  /** The value with exactly these labels; undefined when there is none. */
+  /** The value with exactly these labels; undefined if it does not exist. */
   get(name: string, labels: Readonly<Record<string, string>>): number | undefined;
 }
 
@@ -10,9 +10,9 @@ const nameForm = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 const labelForm = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
 /**
- * Reads the text format 0.0.4 as strictly as its documentation puts it, and throws at everything
- * that is not so: HELP and TYPE once for each metric and before its samples, samples of one metric
- * together, no sample twice, a line feed at the end.
+ * Parses the text format 0.0.4 strictly as documented, and throws on violations: HELP and TYPE once
+ * per metric, before its samples; samples of a metric together; no duplicates; a trailing line
+ * feed.
  */
 export function parsePrometheus(text: string): PrometheusText {
   if (!text.endsWith("\n")) throw new Error("the last line does not end in a line feed");

@@ -25,7 +25,7 @@ import {
 import { resolveEndpoint, SessionPool } from "../../lib/postgres/internal.ts";
 import type { RequestLine } from "../../lib/remote/api/service.ts";
 
-/** Lost workers are noticed as soon as pg-boss allows. */
+/** Detects lost workers as early as pg-boss allows. */
 export const quickQueue: QueueSettings = {
   ...defaultQueueSettings,
   heartbeatSeconds: 10,
@@ -33,40 +33,40 @@ export const quickQueue: QueueSettings = {
   superviseSeconds: 1,
 };
 
-/** What a test service is opened with. */
+/** Settings of a test service. */
 export interface TestServiceOptions {
   readonly allow?: readonly string[];
   readonly keys?: KeyProvider;
   readonly onLine?: (line: RequestLine) => void;
-  /** Adds to each instance, such as the page. */
+  /** Extends each instance, for example with the web page. */
   readonly extend?: ServiceOptions["extend"];
-  /** Of the first instance; any free one when it is not given. */
+  /** The port of the first instance; a free one by default. */
   readonly port?: number;
 }
 
-/** A service for one test, on a database of its own. */
+/** A service for one test, on its own database. */
 export interface TestService extends AsyncDisposable {
   readonly service: Service;
   readonly databaseUrl: string;
   readonly keys: KeyProvider;
-  /** Makes a key of a user. */
+  /** Creates a key for a user. */
   key(
     owner: string,
     options?: { scopes?: readonly KeyScope[]; limits?: Record<string, number> },
   ): Promise<TestKey>;
-  /** Another instance on the same database. */
+  /** Opens another instance on the same database. */
   another(port?: number): Promise<Service>;
 }
 
-/** A key, and requests with it. */
+/** An API key, and requests made with it. */
 export interface TestKey {
   readonly id: string;
   readonly key: string;
-  /** A request of the first instance, or of the one at `base`. */
+  /** Sends a request to the first instance, or to the one at `base`. */
   request(path: string, init?: RequestInit & { base?: string; json?: unknown }): Promise<Response>;
 }
 
-/** Opens a service on a database that is there and empty. */
+/** Opens a service on an existing, empty database. */
 export async function openTestService(
   databaseUrl: string,
   { allow = ["127.0.0.0/8"], keys, onLine = () => {}, extend, port = 0 }: TestServiceOptions = {},
@@ -132,7 +132,7 @@ export async function openTestService(
   };
 }
 
-/** A job that is legal and leads to this machine. */
+/** A valid job whose servers are on this machine. */
 export function jobSpec(change: Record<string, unknown> = {}): Record<string, unknown> {
   return {
     schema_version: "1.0",
@@ -143,7 +143,7 @@ export function jobSpec(change: Record<string, unknown> = {}): Record<string, un
   };
 }
 
-/** A worker within this process; it ends, and its jobs with it, when disposed of. */
+/** A worker in this process; disposal ends it and its jobs. */
 export async function startTestWorker(
   { databaseUrl, keys }: Pick<TestService, "databaseUrl" | "keys">,
   runners: JobRunners,
@@ -189,7 +189,7 @@ export async function startTestWorker(
   return { end, notices, [Symbol.asyncDispose]: end };
 }
 
-/** Events of a stream until `enough` says so; then it is left. */
+/** Reads events of a stream until `enough` returns true. */
 export async function readStream(
   response: Response,
   enough: (
@@ -218,15 +218,15 @@ export async function readStream(
   return events;
 }
 
-/** The job when it is over: its stream tells. */
+/** Waits for the end of a job's event stream, and returns the job. */
 export async function finished(key: TestKey, id: string): Promise<Record<string, unknown>> {
   await readStream(await key.request(`/v1/jobs/${id}/events`), ({ event }) => event === "end");
   return await (await key.request(`/v1/jobs/${id}`)).json();
 }
 
 /**
- * A database that has the service's tables already, to be copied for each test of a file: making
- * them takes a second.
+ * Creates a template database with the service's tables, to copy for each test of a file: migrating
+ * takes a second.
  */
 export async function serviceTemplate(cluster: Cluster): Promise<string> {
   const name = await createTemplate(cluster, "service_template", "SELECT 1");

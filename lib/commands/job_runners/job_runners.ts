@@ -1,5 +1,5 @@
 /**
- * The commands as jobs of the service run them.
+ * The runners of jobs, one for each command.
  *
  * @module
  */
@@ -24,22 +24,22 @@ import { sync } from "../sync/sync.ts";
 import { validate } from "../validate/validate.ts";
 import { verify } from "../verify/verify.ts";
 
-/** What holds where a job says nothing. */
+/** Defaults for what a job does not specify. */
 export interface JobDefaults {
   readonly jobs: number;
   readonly splitBytes: number;
   readonly maxDiffs: number;
   readonly slotTimeoutMs: number;
-  /** Of the tool, for the state of a run. */
+  /** The tool's version, recorded in the state of a run. */
   readonly version: string;
   readonly now: () => Date;
 }
 
 /**
- * What a worker runs for each command.
+ * Returns a worker's runner for each command.
  *
- * The embedded `pg_dump` gives the schema: it uses connections of this process, which go to the
- * addresses that were checked, while an installed one would resolve names again by itself.
+ * Uses the embedded `pg_dump`, whose connections are made by this process to the addresses that
+ * were checked; an installed one would resolve names again.
  */
 export function jobRunners(defaults: JobDefaults): JobRunners {
   const { now } = defaults;
@@ -87,7 +87,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
     const { events, signal, workspace, attempt, checkpoints, lanes } = context;
     const { onMeasured, onUnfinished } = context;
     let plan: InitPlan | undefined;
-    const wanted = completeInitOptions({
+    const initOptions = completeInitOptions({
       source,
       target,
       databases,
@@ -104,14 +104,14 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
       sync: options.enable_sync === true ? syncSettings(job) : undefined,
       checkpoint: checkpoints,
       version: defaults.version,
-      // what was not to be gone on with is gone since the first attempt
+      // whatever must not be resumed was dropped by the first attempt
       resume: attempt > 1 || (options.resume ?? true),
       allowMixedSnapshots: options.allow_mixed_snapshots,
       dryRun: options.dry_run,
       confirm: (asked) => {
         plan = asked;
         if (options.dry_run !== true) onMeasured(asked.bytes);
-        return Promise.resolve(true); // who submitted it has confirmed it
+        return Promise.resolve(true); // submitting the job confirms it
       },
       onUnfinished: (soFar) => {
         if (soFar.databases.some(({ incomplete }) => !incomplete)) onUnfinished(soFar);
@@ -119,16 +119,16 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
       },
     });
     const run = { events, signal };
-    const report = await init(wanted, run).catch((error) => {
-      // nobody is there to be asked; a copy of one moment is what was wanted, and its first half
-      // was this job's own
+    const report = await init(initOptions, run).catch((error) => {
+      // no user can be asked; the unfinished copy belongs to this job, and mixing snapshots was not
+      // allowed, so it starts over
       if (attempt === 1 || !failuresOf(error).some(isMixed)) throw error;
       events({
         kind: "warning",
-        message: `${error.message}: the copy begins anew`,
-        remedy: "with allow_mixed_snapshots it goes on, with tables of two moments",
+        message: `${error.message}: the copy starts over`,
+        remedy: "allow_mixed_snapshots lets it resume, with tables from different snapshots",
       });
-      return init({ ...wanted, resume: false }, run);
+      return init({ ...initOptions, resume: false }, run);
     });
     const complete = report === undefined || setAsideObjects(report).length === 0;
     return {
@@ -150,7 +150,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
         splitBytes: options.split_bytes ?? defaults.splitBytes,
         sync: syncSettings(job),
         action: actionOf(options.action),
-        confirm: () => Promise.resolve(true), // who submitted it has confirmed it
+        confirm: () => Promise.resolve(true), // submitting the job confirms it
       }),
       { events, signal },
     );
