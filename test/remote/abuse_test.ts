@@ -71,7 +71,7 @@ Deno.test("a key created before digests were stored gets its digest on first use
   });
 });
 
-/** Places of a job in which a text stands; each gets the text in turn. */
+/** Paths of a job's text properties; each is set to the text in turn. */
 const places: readonly ((text: string) => Record<string, unknown>)[] = [
   (text) => ({ schema_version: text }),
   (text) => ({ command: text }),

@@ -7,7 +7,8 @@ import { Running } from "../support/running.ts";
 import { readStream, serviceTemplate } from "../support/service.ts";
 import { exec, query } from "../support/sql.ts";
 
-// a copy goes on as of the same moment only where nothing was written since, not even by autovacuum
+// a copy resumes in an equivalent snapshot only if nothing was written since, not even by
+// autovacuum
 const cluster = await sharedCluster(16, { settings: { autovacuum: "off" } });
 const target = await sharedCluster(17);
 const template = await serviceTemplate(target);
@@ -137,7 +138,7 @@ Deno.test("another worker takes over from one killed during a job, and no secret
       const first = "SELECT count(*)::int, sum(id)::int FROM first";
       deepStrictEqual(await query(urls.copy, first), await query(urls.source, first));
 
-      // errors of a server quote what it did not like
+      // server errors quote the offending text
       const wrong = await runCli(
         [
           "init",
@@ -177,7 +178,7 @@ Deno.test("another worker takes over from one killed during a job, and no secret
         stored,
       ].join("\n");
       doesNotMatch(everything, /planted/);
-      // a warning may name a function that a condition uses; what it is used for is not told
+      // a warning may name a function that a condition uses; but not the condition
       doesNotMatch(everything, /pg_sleep\(0/);
       ok(!everything.includes(key.slice(20)));
 

@@ -29,7 +29,7 @@ interface HeldJob {
   readonly fail: (error: Error) => void;
 }
 
-/** A job that runs until it is told to fail, or cancelled. */
+/** A job that runs until the test fails or cancels it. */
 async function withHeldJob(use: (job: HeldJob) => Promise<void>): Promise<void> {
   await withDatabase(cluster, template, async ({ url }) => {
     await using service = await openTestService(url);

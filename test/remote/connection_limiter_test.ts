@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { HttpServer, type HttpServerOptions } from "../../lib/remote/api/http_server.ts";
 import { CertificateAuthority } from "../support/certificates.ts";
 
-/** A server that answers as it is told; by default with the address that the request came from. */
+/** A server with a given handler; by default it responds with the client's address. */
 function serve(options: Partial<HttpServerOptions> = {}): HttpServer {
   return new HttpServer({
     hostname: "127.0.0.1",
@@ -31,11 +31,11 @@ class RawClient implements AsyncDisposable {
   readonly #reading: Promise<void>;
   #wanted: { readonly pattern: RegExp; readonly found: () => void } | undefined;
 
-  /** @param reads whether it takes what it is answered */
+  /** @param reads whether it reads the response */
   constructor(connection: Deno.Conn, { reads = true } = {}) {
     this.connection = connection;
     this.#reading = reads ? this.#read() : Promise.resolve();
-    this.#reading.catch(() => {}); // `closed` tells
+    this.#reading.catch(() => {}); // reported by `closed`
   }
 
   static async connect(server: HttpServer, options?: { reads: boolean }): Promise<RawClient> {
@@ -92,7 +92,7 @@ class RawClient implements AsyncDisposable {
 }
 
 const ask = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
-/** The head of a request that never ends. */
+/** An endless request head. */
 const slowly = "GET / HTTP/1.1\r\nhost: x\r\nx-slow: ";
 
 async function sendSlowly(server: HttpServer): Promise<RawClient> {

@@ -43,7 +43,7 @@ async function cancel(key: TestKey, id: string): Promise<Response> {
   return response;
 }
 
-/** A runner that tells when it begins, and runs until it is told to end or to finish. */
+/** A runner that reports its start, and runs until it is aborted or finished by the test. */
 function held() {
   const runs: { readonly context: RunnerContext; readonly finish: (result?: unknown) => void }[] =
     [];
@@ -65,7 +65,7 @@ function held() {
   return {
     runs,
     runners: { validate: runner, init: runner } as JobRunners,
-    /** Resolves when so many runs have begun. */
+    /** Resolves when this many runs have started. */
     reached: (count: number): Promise<void> => {
       if (runs.length >= count) return Promise.resolve();
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -317,7 +317,7 @@ Deno.test("a job whose workers were lost too many times fails, through the dead 
           SET state = 'active', started_on = now() - interval '1 hour', heartbeat_on = now() - interval '1 hour',
               retry_count = retry_limit`,
     );
-    // any worker keeps the house, whatever it takes
+    // every worker runs maintenance, whatever its queues
     await using _worker = await startTestWorker(service, {}, {
       queues: ["huge"],
       maintenanceEveryMs: 100,
@@ -418,7 +418,7 @@ Deno.test("a run waits for the service's database while it is briefly unavailabl
   await own.kill("SIGKILL");
   const written = checkpoint.write("kept while it was away");
   context.events({ kind: "info", message: "told while it was away" });
-  // the API says so, and the worker fails to look for a wish to cancel: it is away
+  // the API reports the outage, and the worker cannot check for cancellation
   strictEqual(
     (await alice.request(`/v1/jobs/${id}`).then(async (r) => (await r.text(), r))).status,
     503,
@@ -433,7 +433,7 @@ Deno.test("a run waits for the service's database while it is briefly unavailabl
   deepStrictEqual([job.state, job.attempt, job.result], ["succeeded", 1, { answer: 42 }]);
   const { lines } = await (await alice.request(`/v1/jobs/${id}/logs`)).json();
   ok(lines.some(({ message }: { message: string }) => message === "told while it was away"));
-  // what does not pass is told without what the database said
+  // permanent errors are reported without the database's message
   const failing = await submit(alice);
   await reached(2);
   await query(own.url(), "ALTER TABLE seren_remote.job_checkpoints RENAME TO gone");

@@ -101,7 +101,7 @@ function pictureOf(messages: Iterable<Message>): Progress {
   return progress;
 }
 
-/** The share of all bytes that was over at each moment of a chart. */
+/** The fraction of all bytes copied at each point of a chart. */
 function curve(progress: Progress, now: number): readonly (readonly [number, number])[] {
   const { at, values } = progress.throughput(now);
   const total = values.reduce((sum, value) => sum + value, 0);
@@ -129,7 +129,7 @@ Deno.test("the journal of a three-day job stays within its limits, and late or r
     let most = 0;
     let pending: { readonly second: number; readonly event: RunEvent }[] = [];
     let sinceThinned = 0;
-    let number = 1; // "queued" is there already
+    let number = 1; // "queued" already exists
     const flush = async () => {
       const events = pending.map(({ event }): JobEvent => ({ kind: "run", event }));
       const lines = pending.filter(({ event }) => event.kind === "retry")
@@ -163,7 +163,7 @@ Deno.test("the journal of a three-day job stays within its limits, and late or r
       pending.push(each);
       if (pending.length === 500) await flush();
     }
-    sinceThinned = Infinity; // the last of everything stays also when nothing comes after it
+    sinceThinned = Infinity; // the latest samples are kept even if nothing follows
     await flush();
     ok(all.length > 60_000);
     ok(most > 2_500, `thinned more than needed: ${most}`);

@@ -37,7 +37,7 @@ const reach = {
   settings: {
     listen_addresses: ["127.0.0.1", ...network.listen].join(","),
     autovacuum: "off",
-    // a server keeps sessions of a client that has lost its network for so long
+    // how long a server keeps sessions of a disconnected client
     tcp_keepalives_idle: "5",
     tcp_keepalives_interval: "1",
     tcp_keepalives_count: "3",
@@ -52,7 +52,7 @@ function from(address: string, url: string): string {
   return url.replace("127.0.0.1", address);
 }
 
-/** So much that a worker is not done with what it claims at once before the last one comes. */
+/** Enough that no worker finishes its first claim before the last worker joins. */
 const more =
   "INSERT INTO big SELECT i, repeat(md5(i::text), 30) FROM generate_series(12001, 48000) AS i;";
 
@@ -176,7 +176,7 @@ Deno.test({
       } finally {
         await host.connect(true);
       }
-      // it finds that its job is not its own any more, and takes another one
+      // it notices that it has lost its job, and claims another
       await workers[cut]!.says(/lost|cannot be reached|is available again/);
       for (const other of Object.keys(workers).filter((each) => each !== cut)) {
         await workers[other]!.kill("SIGTERM");

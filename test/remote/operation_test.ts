@@ -68,7 +68,7 @@ Deno.test("a job of unknown size is measured and moved to the queue for its size
       lines.map(({ message }: { message: string }) => message).join("\n"),
       /attempt 1 on worker small[^]*measured: moved to the queue large[^]*attempt 1 on worker large/,
     );
-    // who says how much there is has decided
+    // an estimated size decides the queue
     const said = await finished(
       alice,
       await submit(alice, { command: "init", estimated_bytes: 1 }),
@@ -124,7 +124,7 @@ Deno.test("a key and its successor share rate limit and quota", async () => {
       ),
       [{ groups: 1 }],
     );
-    // four of six tokens are gone: two more, whoever asks
+    // four of six tokens are used: two remain for either key
     const statuses: number[] = [];
     for (const key of [alice, successor, alice, successor]) {
       const response = await key.request("/v1/me");

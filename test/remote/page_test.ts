@@ -84,7 +84,7 @@ async function looksRight(page: Page): Promise<void> {
 
 const badName = `<img src=x onerror="document.title='pwned'">`;
 
-/** A source whose one table stops in the middle for as long as somebody holds a lock. */
+/** A source with a table whose copy pauses while a lock is held. */
 async function withGatedSource(
   use: (source: { readonly spec: Record<string, unknown>; open(): Promise<void> }) => Promise<void>,
 ): Promise<void> {
@@ -412,7 +412,8 @@ Deno.test(
           await tables.getByRole("row", { name: "t1999" }).getByText(shown).waitFor();
         }
         strictEqual(await tables.getAttribute("aria-rowcount"), "2001");
-        await tables.getByText("public.t1999", { exact: true }).waitFor(); // what runs comes first
+        // running tables come first
+        await tables.getByText("public.t1999", { exact: true }).waitFor();
         ok(await tables.getByRole("row").count() < 60, "rows that nobody sees are drawn");
         await tables.focus();
         await page.keyboard.press("End");
@@ -425,7 +426,7 @@ Deno.test(
         ok(await cancel.isDisabled());
         match(await cancel.getAttribute("title") ?? "", /jobs:write/);
         await page.getByRole("log").getByText("t1998").waitFor();
-        await page.reload(); // who comes later sees the end, and earlier lines when asked for
+        await page.reload(); // after a reload the log shows its tail, and earlier lines on demand
         await page.getByRole("log").getByText("t1998").waitFor();
         strictEqual(await page.getByRole("log").getByText("t1000").count(), 0);
         await page.getByRole("button", { name: "Earlier lines" }).click();
@@ -436,7 +437,7 @@ Deno.test(
         );
         await looksRight(page);
 
-        // of a log that is too long the middle is not kept, and the page says so where it was
+        // the middle of an oversized log is not retained, and the page shows the gap
         await query(
           service.databaseUrl,
           `DELETE FROM seren_remote.job_logs WHERE message LIKE '%public.t190%' AND job_id = '${huge}'`,
@@ -447,7 +448,7 @@ Deno.test(
         match(await gap.locator("xpath=preceding-sibling::*[1]").innerText(), /t1899/);
         match(await gap.locator("xpath=following-sibling::*[1]").innerText(), /t1910/);
 
-        // a job of somebody else is not there
+        // another user's job is reported as not found
         await page.goto(`${service.service.url}/#/jobs/${crypto.randomUUID()}`);
         await page.getByRole("heading", { name: "Job not found" }).waitFor();
         // a key that ends while it is used

@@ -93,7 +93,7 @@ Deno.test("Ctrl-C ends a waiting serve or worker, even while a server does not r
       strictEqual(await waiting.kill("SIGINT"), 0, waiting.output);
       ok(performance.now() - before < 5_000);
     }
-    // it takes connections, and never answers
+    // accepts connections, but never responds
     using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const url = `postgresql://u@127.0.0.1:${silent.addr.port}/db?connect_timeout=300`;
     for (const args of [serveArgs, ["worker", ...common]]) {

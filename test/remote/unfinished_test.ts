@@ -1,4 +1,4 @@
-/** What a job of a service reports of databases that it copied before it failed. */
+/** The report of a failed job about databases that it had copied. */
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { jobRunners } from "../../lib/commands/job_runners/job_runners.ts";
 import type { InitReport } from "../../lib/commands/shared/report.ts";

@@ -1,5 +1,5 @@
 /**
- * One job on many workers: nothing is missing and nothing comes twice, whoever of them is killed.
+ * One job on several workers: no row is lost or repeated, whichever of them is killed.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { Ledger } from "../../lib/checkpoint/internal.ts";
@@ -31,7 +31,7 @@ import {
 } from "../support/shared_copy.ts";
 import { exec, query } from "../support/sql.ts";
 
-// a quiet source: a leader that follows another one reads as of the same moment
+// an idle source: a new coordinator reads an equivalent snapshot
 const source = await sharedCluster(16, { settings: { autovacuum: "off" } });
 const target = await sharedCluster(17);
 const template = await serviceTemplate(target);

@@ -1,5 +1,5 @@
 /**
- * Connections that never come to an end of their request, opened again when the service closes
+ * Connections that never finish their request, reopened when the service closes
  * them.
  */
 export class SlowLoris implements AsyncDisposable {

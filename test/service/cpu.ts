@@ -18,7 +18,7 @@ export async function cpuSeconds(pid: number): Promise<number> {
   return theirs.reduce((sum, each) => sum + each, own);
 }
 
-/** The process of a server whose data are in a folder. */
+/** The server process of a data directory. */
 export async function postmasterOf(dataDirectory: string): Promise<number> {
   return Number((await Deno.readTextFile(`${dataDirectory}/postmaster.pid`)).split("\n")[0]);
 }

@@ -6,9 +6,9 @@ import { initEvery, rows } from "./options.ts";
 export interface Evidence {
   /** Sessions at the source, by the number of the job. */
   readonly sessions: ReadonlyMap<number, number>;
-  /** How many sessions one run of a command opens: what most of its jobs have. */
+  /** Sessions opened by a single run of a command: the most frequent number. */
   readonly ofOneRun: Readonly<Record<"init" | "validate", number>>;
-  /** Jobs that opened more than that: runs that were begun and not finished, and begun again. */
+  /** Jobs that opened more: their runs were interrupted and started again. */
   readonly begunAgain: readonly number[];
   readonly problems: readonly string[];
 }

@@ -4,7 +4,7 @@ import { cpuSeconds } from "./cpu.ts";
 /** A command that runs on: when it is killed, it is started again, as its supervisor would. */
 export class Supervised implements AsyncDisposable {
   readonly name: string;
-  /** How often it was killed by us, and how often it ended by itself. */
+  /** How often the test killed it, and how often it exited on its own. */
   kills = 0;
   deaths = 0;
   /** The most memory that any of its processes had, in bytes. */

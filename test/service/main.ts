@@ -3,7 +3,7 @@
  * several instances and workers, each a process of its own that is killed -9 now and again, while
  * the queue's database is restarted and one instance is attacked.
  *
- * All jobs are queued before the first worker comes. Whether each of them ran, and ran once, is
+ * All jobs are queued before the first worker starts. Whether each of them ran, and ran once, is
  * read from the servers that they worked on.
  *
  * deno task test:service [--jobs 100] [--keys 20] [--workers 4] [--instances 2] [--concurrency 2]
@@ -42,7 +42,7 @@ const admin = await stage.adminKey();
 const clients = await stage.makeClients(admin);
 const requests = new Requests();
 const chaos = new Chaos(stage, { options, admin, random });
-// the last key comes late, with a few jobs, when the queue is full
+// the last key submits a few jobs late, when the queue is full
 const late = clients.at(-1)!;
 const prompt = clients.slice(0, -1);
 const lateJobs = Math.max(2, Math.round(options.jobs / 100));

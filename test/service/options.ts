@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 
 /** What `deno task test:service` is run with. */
 export interface LoadOptions {
-  /** Jobs in all; a hundredth of them are of a key that comes late. */
+  /** Total number of jobs; one percent belong to a key that submits late. */
   readonly jobs: number;
   readonly keys: number;
   readonly workers: number;

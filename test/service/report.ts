@@ -12,9 +12,9 @@ export interface Outcome {
   readonly options: LoadOptions;
   readonly chaos: Chaos;
   readonly requests: Requests;
-  /** Jobs that an instance said it had taken in. */
+  /** Jobs that an instance accepted. */
   readonly accepted: number;
-  /** The user who came late. */
+  /** The user who submitted late. */
   readonly late: string;
   /** When workers were there, in milliseconds since 1970. */
   readonly pieces: readonly { readonly from: number; readonly until: number }[];
@@ -82,8 +82,8 @@ function checkService(
   jobs: readonly JobRow[],
   check: Check,
 ): void {
-  check(accepted === options.jobs, `${accepted} of ${options.jobs} jobs were taken in`);
-  check(jobs.length === accepted, `${accepted} jobs were taken in, ${jobs.length} are there`);
+  check(accepted === options.jobs, `${accepted} of ${options.jobs} jobs were accepted`);
+  check(jobs.length === accepted, `${accepted} jobs were accepted, ${jobs.length} exist`);
   check(new Set(jobs.map(({ number }) => number)).size === jobs.length, "a job is there twice");
   const open = jobs.filter(({ state }) => state === "queued" || state === "running");
   check(open.length === 0, `${open.length} jobs were not over in time`);
@@ -181,7 +181,7 @@ async function tellProcesses(
         mb(Math.max(...sent))
       } MB of one were sent`,
     );
-    check(Math.max(...sent) < 16 * 2 ** 20, "an oversize body was taken in");
+    check(Math.max(...sent) < 16 * 2 ** 20, "an oversized body was accepted");
   }
   const cpu = Object.entries(await stage.cpu());
   const all = cpu.reduce((sum, [, each]) => sum + each, 0);

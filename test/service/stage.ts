@@ -50,7 +50,7 @@ export class Stage implements AsyncDisposable {
 
   static async open(options: LoadOptions): Promise<Stage> {
     await using opened = new AsyncDisposableStack();
-    // their logs tell afterwards who was there, and what was made how often
+    // evidence: their logs show which sessions connected, and what was created how often
     const source = opened.use(
       await startCluster({
         major: 16,
@@ -152,7 +152,7 @@ export class Stage implements AsyncDisposable {
     return clients;
   }
 
-  /** What a job is to do: the servers' logs tell by the number whose it was. */
+  /** The job's specification; its number identifies it in the servers' logs. */
   specOf(number: number): unknown {
     const isInit = number % initEvery === 0;
     return {
