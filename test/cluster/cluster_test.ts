@@ -35,7 +35,7 @@ for (const major of PG_MAJORS.filter((each) => embeddedMajors().includes(each)))
 const [installed] = await installedMajors();
 
 Deno.test({
-  name: "installed programs start a cluster too",
+  name: "a cluster also starts from installed programs",
   ignore: installed === undefined,
   fn: async () => {
     await using cluster = await startCluster({ major: installed!, programs: "installed" });
@@ -52,7 +52,7 @@ Deno.test("two clusters of one version have different system identifiers", async
   ok(ids[0]?.[0]?.id !== ids[1]?.[0]?.id);
 });
 
-Deno.test("many clusters start at once, each on a port of its own", async () => {
+Deno.test("many clusters start concurrently on different ports", async () => {
   const clusters = await Promise.all(
     [12, 15, 15, 18].map((major) => startCluster({ major: major as 12 })),
   );
@@ -63,7 +63,7 @@ Deno.test("many clusters start at once, each on a port of its own", async () => 
   }
 });
 
-Deno.test("a cluster with a password lets nobody in without it, on 12 and on 18", async () => {
+Deno.test("a cluster with a password rejects connections without it, in versions 12 and 18", async () => {
   for (const major of [12, 18] as const) {
     const password = "p'ä\\ss:@/?%";
     await using cluster = await startCluster({ major, password });
@@ -119,7 +119,7 @@ Deno.test("a server that was suspended can be disposed of", async () => {
   await cluster.kill("SIGSTOP");
 });
 
-Deno.test("starting, killing and ending a server needs no more than the documented permissions", async () => {
+Deno.test("starting, killing and stopping a server requires only the documented permissions", async () => {
   const program = `
     import { startCluster } from "${new URL("../../lib/cluster/mod.ts", import.meta.url)}";
     await using cluster = await startCluster({ major: 18 });
@@ -144,7 +144,7 @@ Deno.test("starting, killing and ending a server needs no more than the document
   }
 });
 
-Deno.test("the server and its folder go when the process that started it is killed", async () => {
+Deno.test("the server and its folder are removed when the process that started it is killed", async () => {
   const program = `
     import { startCluster } from "${new URL("../../lib/cluster/mod.ts", import.meta.url)}";
     const cluster = await startCluster({ major: 18 });
@@ -165,7 +165,7 @@ Deno.test("the server and its folder go when the process that started it is kill
   await child.status;
   const gone = async () => !await exists(folder) && !await exists(`/proc/${pid}/root/.`);
   for (let tries = 0; !await gone(); tries++) {
-    ok(tries < 500, "the server or its folder is still there after 10 s");
+    ok(tries < 500, "the server or its folder still exists after 10 s");
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 });

@@ -1,6 +1,6 @@
 /**
- * The key suites against the newest server installed on this machine, beside the embedded one of
- * the same major: minor releases that only a distribution has. Skipped where none is installed.
+ * The most important suites against the newest server installed on this machine, which may be a
+ * minor release that is not yet embedded. Skipped if none is installed.
  */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import type { Cluster } from "../../lib/cluster/mod.ts";
@@ -17,7 +17,7 @@ import { exec } from "../support/sql.ts";
 import { syncSettings } from "../support/sync.ts";
 import { runVerify, unequalTables } from "../support/verify.ts";
 
-/** Files whose database is equal after `init`, one for each sort of catalog content. */
+/** Files whose database is equal after `init`, one for each kind of catalog content. */
 const copied = [
   "50-plain-1520.sql",
   "58-icu-nondeterministic.sql",
@@ -25,8 +25,7 @@ const copied = [
 ];
 
 /**
- * An operator that was announced by another one keeps its link back on 15.20 and its siblings
- * alone.
+ * A shell operator keeps its reference back only since 15.20 and the corresponding minor releases.
  */
 const keptByPatched = /^(?:source|target): +(?:COMMUTATOR|NEGATOR) =/;
 
@@ -46,7 +45,7 @@ if (found === undefined) {
 }
 
 function registerTests(between: string, source: Cluster, target: Cluster): void {
-  Deno.test(`the corpus is equal after init ${between}, and verify says so`, async () => {
+  Deno.test(`after init ${between} the corpus is equal, and verify reports it as equal`, async () => {
     await loadCorpusFor(source, target.major);
     const copy = await copyCorpus(source, target);
     deepStrictEqual(copy.differences, []);

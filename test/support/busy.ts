@@ -1,6 +1,6 @@
 import { withSession } from "./sql.ts";
 
-/** Tables of every sort that replication has trouble with, filled. */
+/** Filled tables of all kinds that are difficult to replicate. */
 export const busySchema = `
   CREATE TABLE account (id int PRIMARY KEY, v text, n bigint NOT NULL DEFAULT 0, big text);
   ALTER TABLE account ALTER COLUMN big SET STORAGE EXTERNAL;
@@ -13,7 +13,7 @@ export const busySchema = `
   INSERT INTO event SELECT 'k' || i, i % 20, i FROM generate_series(1, 3000) AS i;
   CREATE TABLE quiet (id int PRIMARY KEY, v text); INSERT INTO quiet SELECT i, 'q' || i FROM generate_series(1, 2000) AS i;`;
 
-/** What each writer repeats. */
+/** The transactions that each writer repeats. */
 const writers: readonly ((i: number) => string)[] = [
   () => "UPDATE account SET n = n + 1 WHERE id = 0",
   (i) => `UPDATE account SET v = 'changed ${i}', n = n + 1 WHERE id % 97 = ${i % 97} AND id > 100`,
@@ -31,7 +31,7 @@ const writers: readonly ((i: number) => string)[] = [
   (i) => `UPDATE event SET day = (day + 7) % 20, v = v + 1 WHERE k = 'k${1 + i * 31 % 3000}'`,
 ];
 
-/** Writes of many sorts until disposed. Counts what was written. */
+/** Executes various writes until disposed, and counts them. */
 export class BusyWriters implements AsyncDisposable {
   transactions = 0;
   #ended = false;
@@ -39,8 +39,8 @@ export class BusyWriters implements AsyncDisposable {
   readonly #running: Promise<unknown>;
 
   /**
-   * @param options `paceMs`: how long each writer rests; the target has to follow, which applies
-   * one transaction at a time
+   * @param options `paceMs`: the pause of each writer; the target must keep up, applying one
+   * transaction at a time
    */
   constructor(url: string, { paceMs = 10 }: { readonly paceMs?: number } = {}) {
     this.#paceMs = paceMs;

@@ -21,32 +21,31 @@ import { exec, query, withSession } from "./sql.ts";
 import { runSync, syncSettings } from "./sync.ts";
 import { runVerify, type VerifyTestOptions } from "./verify.ts";
 
-/** Where a case runs, and as what. */
+/** Options of {@linkcode withCase}. */
 export interface CaseOptions {
   readonly source: Cluster;
-  /** Another server than the source: the database has the same name on both. */
+  /** A different server: the database has the same name on both. */
   readonly target: Cluster;
   /** The database. Default: `h` and the file's number, or the file's name. */
   readonly name?: string;
   /**
-   * A login role without privileges that owns the database and runs the file; it is made. Default:
-   * the superuser.
+   * A login role without privileges, created to own the database and run the file. Default: the
+   * superuser.
    */
   readonly owner?: string;
-  /** Of the database, such as `SQL_ASCII`, under the locale `C`. Default: the server's. */
+  /** The encoding of the database, such as `SQL_ASCII`, with locale `C`. Default: the server's. */
   readonly encoding?: string;
   /**
-   * Applied to the whole file first; for versions that lack something, or for siblings of the case.
+   * Transforms the file first, for versions that lack something or for variants of the case.
    */
   readonly rewrite?: (script: string) => string;
 }
 
-/** How a wait for replication ended. */
+/** The result of waiting for replication. */
 export type DrainOutcome = "drained" | "stuck";
 
 /**
- * Startup parameters of a session of the test's own, whatever the database's or the role's settings
- * are.
+ * Startup parameters that override the settings of database and role.
  */
 const neutral = {
   role: "none",
@@ -58,9 +57,8 @@ const neutral = {
 };
 
 /**
- * A case that is set up: its database exists on the source, and the file up to `-- STREAM` has been
- * run there. Each method is one run of the product, or one look at both sides; a test calls those
- * that it needs.
+ * A case whose database exists on the source, where the file up to `-- STREAM` has been run. Each
+ * method runs the product once or compares both sides.
  */
 export class Case {
   readonly source: Cluster;
@@ -86,7 +84,7 @@ export class Case {
     this.#streamed = streamed;
   }
 
-  /** The database on a side in a session that no setting of database or role reaches. */
+  /** A URL of the database that overrides the settings of database and role. */
   neutralUrl(side: "source" | "target"): string {
     return this[side].url({ database: this.name, params: neutral });
   }
@@ -99,7 +97,7 @@ export class Case {
     return await query<Row>(this.neutralUrl(side), sql);
   }
 
-  /** `validate` of the database; nothing is changed. */
+  /** Runs `validate` on the database. */
   async validate(options: Partial<ValidateChoices> = {}): Promise<ValidationReport> {
     return await validate(
       completeValidateOptions({
@@ -113,7 +111,7 @@ export class Case {
     );
   }
 
-  /** `init` of the database. */
+  /** Runs `init` on the database. */
   async init(options: InitTestOptions = {}): Promise<InitOutcome> {
     return await runInit(this.sourceUrl, this.target.url(), {
       include: [this.name],
@@ -123,7 +121,7 @@ export class Case {
     });
   }
 
-  /** `init --enable-sync`. Default of `identity`: `full`. */
+  /** Runs `init --enable-sync`. Default of `identity`: `full`. */
   async initWithSync(
     { identity = "full", ...options }: InitTestOptions & Partial<Pick<SyncSettings, "identity">> =
       {},
@@ -131,16 +129,16 @@ export class Case {
     return await this.init({ sync: { ...syncSettings, identity }, ...options });
   }
 
-  /** Runs what follows `-- STREAM` on the source, in a session of its own. */
+  /** Runs the part after `-- STREAM` on the source, in a separate session. */
   async stream(): Promise<void> {
     if (this.#streamed === undefined) throw new Error("this case has no part after -- STREAM");
     await runScript(this.sourceUrl, this.#streamed);
   }
 
   /**
-   * Waits until the target has everything that is committed on the source by now (`drained`), or
-   * until replication has failed for good: its subscription is disabled, or its worker has failed
-   * twice (`stuck`).
+   * Waits until the target has applied everything committed on the source (`drained`), or until
+   * replication has failed permanently (`stuck`): its subscription is disabled, or its worker has
+   * failed twice.
    */
   async drain(): Promise<DrainOutcome> {
     return await withSession(
@@ -155,7 +153,7 @@ export class Case {
           const failures = await failuresBefore(target);
           const deadline = performance.now() + 120_000;
           for (;;) {
-            // something has to follow the mark, so that it is confirmed
+            // WAL must follow the mark for it to be confirmed
             await source.unsafe(emit).simple();
             const [slots] = await source.unsafe<{ ok: boolean | null }[]>(
               `SELECT bool_and(confirmed_flush_lsn >= '${mark!.lsn}') AS ok
@@ -172,19 +170,19 @@ export class Case {
     );
   }
 
-  /** `sync`, which follows by default. */
+  /** Runs `sync`, by default following the stream. */
   async sync(
     options: Parameters<typeof runSync>[2] = {},
   ): Promise<{ readonly report: SyncReport }> {
     return await runSync(this.sourceUrl, this.target.url(), { include: [this.name], ...options });
   }
 
-  /** `verify` of the database. */
+  /** Runs `verify` on the database. */
   async verify(options: VerifyTestOptions = {}): Promise<VerifyReport> {
     return await runVerify(this.sourceUrl, this.targetUrl, options);
   }
 
-  /** One look of `status`. */
+  /** Runs `status` once. */
   async status(): Promise<StatusReport> {
     return await status({
       ...await this.#endpoints(),
@@ -194,7 +192,7 @@ export class Case {
     }, context());
   }
 
-  /** `cleanup` of both sides, confirmed. */
+  /** Runs `cleanup` on both sides, confirmed. */
   async cleanup(): Promise<CleanupReport> {
     const report = await cleanup({
       ...await this.#endpoints(),
@@ -206,7 +204,7 @@ export class Case {
     return report;
   }
 
-  /** What plain SQL finds different between source and target; empty: equal. */
+  /** Differences between source and target according to plain SQL; empty if equal. */
   async differences(options: CompareOptions = {}): Promise<readonly Difference[]> {
     return await compareDatabases(
       this.neutralUrl("source"),
@@ -216,15 +214,14 @@ export class Case {
   }
 
   /**
-   * Copies the database by pg_dump and psql to `<name>_reference` on the target, as what a copy is
-   * to be compared with; before `init`. Undefined where no client programs are installed, or only
-   * older ones.
+   * Copies the database with pg_dump and psql to `<name>_reference` on the target, to compare other
+   * copies with it; call it before `init`. Undefined without client programs of a suitable version.
    */
   async reference(): Promise<ReferenceCopy | undefined> {
     return await makeReferenceCopy(this);
   }
 
-  /** What plain SQL finds different between a reference copy and the target; empty: equal. */
+  /** Differences between a reference copy and the target according to plain SQL; empty if equal. */
   async differencesFrom(
     { name }: ReferenceCopy,
     options: CompareOptions = {},
@@ -245,8 +242,8 @@ export class Case {
 }
 
 /**
- * Sets a case up from its file in `test/cases/`, hands it to `use`, and drops databases and roles
- * of both sides in any case.
+ * Sets up a case from its file in `test/cases/`, passes it to `use`, and always drops the databases
+ * and roles of both sides.
  *
  * @example
  * ```ts no-assert ignore
@@ -289,7 +286,7 @@ export async function withCase<Result>(
     await runScript(source.url({ database: name, ...user }), setup);
     return await use(new Case({ source, target, name, streamed }));
   } finally {
-    // first the target, whose subscriptions hold slots of the source
+    // target first: its subscriptions use slots of the source
     for (const [index, cluster] of [...sides.entries()].reverse()) {
       await forget(cluster, [name, `${name}_reference`], before[index] ?? []);
     }
@@ -322,7 +319,7 @@ async function rolesOf(cluster: Cluster): Promise<readonly string[]> {
   return rows.map(({ name }) => name);
 }
 
-/** Drops databases, whatever their settings and sessions are, and roles that have come since. */
+/** Drops databases, regardless of their settings and sessions, and roles created since. */
 async function forget(
   cluster: Cluster,
   names: readonly string[],
@@ -345,7 +342,8 @@ async function forget(
 }
 
 /**
- * Tells when a subscription of the session's database has failed for good since this was called.
+ * Detects when a subscription of the session's database has failed permanently since this was
+ * called.
  */
 async function failuresBefore(
   target: { unsafe(sql: string): { simple(): PromiseLike<unknown> } },
@@ -357,8 +355,8 @@ async function failuresBefore(
   const counted = await ask(
     "SELECT count(*)::int AS n FROM pg_class WHERE oid = to_regclass('pg_catalog.pg_stat_subscription_stats')",
   );
-  // before 15 servers do not count failures; a worker that ends is the only sign, and the deadline
-  // decides
+  // before version 15 servers do not count failures; an exiting worker is the only sign, and the
+  // deadline decides
   const errors =
     `SELECT coalesce(sum(apply_error_count), 0)::int AS n FROM pg_stat_subscription_stats
      JOIN pg_subscription AS s ON s.oid = subid

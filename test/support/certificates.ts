@@ -10,15 +10,15 @@ export interface Certificate {
   readonly keyPem: string;
 }
 
-/** What a server's certificate says. */
+/** Options of a server certificate. */
 export interface ServerCertificateOptions {
   /** Host names and IP addresses. Default: `localhost` and `127.0.0.1`. */
   readonly hosts?: readonly string[];
-  /** Its validity ended yesterday. Default: false. */
+  /** Whether it expired yesterday. Default: false. */
   readonly expired?: boolean;
 }
 
-/** A private certificate authority, made on the spot; no program is needed. */
+/** A private certificate authority, created without external programs. */
 export class CertificateAuthority {
   readonly #certificate: x509.X509Certificate;
   readonly #keys: CryptoKeyPair;
@@ -44,7 +44,7 @@ export class CertificateAuthority {
     return new CertificateAuthority(certificate, keys);
   }
 
-  /** The authority's own certificate: what `sslrootcert` is to hold. */
+  /** The CA certificate, for `sslrootcert`. */
   get certPem(): string {
     return this.#certificate.toString("pem");
   }
@@ -58,7 +58,7 @@ export class CertificateAuthority {
     ]);
   }
 
-  /** A certificate with which a client logs in as a role. */
+  /** A client certificate for a role. */
   async client(role: string): Promise<Certificate> {
     return await this.#issue(role, false, [
       new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
@@ -86,7 +86,7 @@ export class CertificateAuthority {
   }
 }
 
-/** A server's certificate that nobody vouches for. */
+/** A self-signed server certificate. */
 export async function selfSignedCertificate(
   options: ServerCertificateOptions = {},
 ): Promise<Certificate> {

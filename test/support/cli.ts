@@ -1,18 +1,18 @@
 import { fileURLToPath } from "node:url";
 
-/** The repository's folder. */
+/** The root folder of the repository. */
 export const repository = fileURLToPath(new URL("../../", import.meta.url));
 
-/** How a command line ended. */
+/** The result of running a program. */
 export interface CliOutcome {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** What {@linkcode runCli} takes beside the arguments. */
+/** Options of {@linkcode runCli}. */
 export interface CliOptions {
-  /** All of its environment but what Deno needs. */
+  /** Its environment, apart from what Deno needs. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -31,7 +31,7 @@ export const cliCommand: readonly string[] = [
 ];
 
 /**
- * Runs the command line as a user would: a process of its own, no terminal, an empty environment.
+ * Runs the command line in a separate process, without terminal and with an empty environment.
  */
 export async function runCli(
   args: readonly string[],
@@ -42,7 +42,7 @@ export async function runCli(
   });
 }
 
-/** Runs a program to its end with exactly this environment. */
+/** Runs a program with exactly this environment. */
 export async function runProgram(
   program: string,
   args: readonly string[],
@@ -59,19 +59,19 @@ export async function runProgram(
   return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
 }
 
-/** What `deno` itself needs to find its cache. */
+/** Variables that `deno` needs to find its cache. */
 export function denoEnvironment(): Record<string, string> {
   const kept: Record<string, string> = {};
   for (const [name, value] of Object.entries(Deno.env.toObject())) {
     const isOurs = ["PATH", "HOME", "XDG_CACHE_HOME", "TMPDIR"].includes(name);
-    // and how it gets through the network: proxies, certificates, registries
+    // and to access the network: proxies, certificates, registries
     const isNetwork = /^(DENO_|NPM_CONFIG_|SSL_CERT_|HTTPS?_PROXY|NO_PROXY)/i.test(name);
     if (isOurs || isNetwork) kept[name] = value;
   }
   return kept;
 }
 
-/** The folder of Deno's npm cache, which the embedded pg_dump is read from. */
+/** Deno's npm cache, which contains the embedded pg_dump. */
 export async function npmCache(): Promise<string> {
   const { stdout } = await runProgram(Deno.execPath(), ["info", "--json"], {
     env: denoEnvironment(),

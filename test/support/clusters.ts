@@ -5,22 +5,20 @@ import {
   startCluster,
 } from "../../lib/cluster/mod.ts";
 
-/** Options of a cluster that tests share: all but the version. */
+/** Options of a shared cluster, apart from the version. */
 export type SharedClusterOptions = Omit<ClusterOptions, "major" | "signal">;
 
 const started = new Map<string, Promise<Cluster>>();
 
 /**
- * A cluster for all tests of a file: the same one for the same version and options, started at the
- * first call and ended after the file's last test.
+ * A cluster shared by all tests of a file with the same version and options, started on first use
+ * and stopped after the last test.
  *
- * **Await it at the top level of the test file**, before the tests are registered. A server holds a
- * child process and a pipe; started inside a test they would be leaks to the sanitizers, started
- * before the first test they are not. `deno test` runs each file in an isolate of its own, so that
- * the cluster is shared within the file; starting one takes 0.1 s.
+ * **Await it at the top level of the test file**, before the tests are registered. Its child
+ * process and pipe would count as leaks if started inside a test. `deno test` runs each file in a
+ * separate isolate, so clusters are shared within a file only; starting one takes 0.1 s.
  *
- * Do not stop or restart a shared cluster: a test that needs to has its own, by `await using c =
- * await startCluster(…)`.
+ * Do not stop or restart a shared cluster; use `await using c = await startCluster(…)` for that.
  *
  * @example
  * ```ts no-assert
@@ -43,8 +41,7 @@ export function sharedCluster(
   if (!cluster) {
     cluster = startCluster({ ...options, major });
     started.set(key, cluster);
-    // The watchdog would end it too, when the file's isolate closes its pipe; this is sooner and
-    // waits.
+    // the watchdog would stop it too, but later and without waiting
     const starting = cluster;
     Deno.test.afterAll(async () => await (await starting)[Symbol.asyncDispose]());
   }

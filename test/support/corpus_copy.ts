@@ -7,24 +7,25 @@ import { dropDatabase } from "./databases.ts";
 import { endpointOf, type InitOutcome, type InitTestOptions, runInit } from "./init.ts";
 import { exec } from "./sql.ts";
 
-/** The outcome of {@linkcode copyCorpus}. */
+/** The result of {@linkcode copyCorpus}. */
 export interface CorpusCopy extends InitOutcome {
   /**
-   * What plain SQL finds different: rows, sequences, large objects, grants, owners, … Empty: equal.
+   * Differences according to plain SQL: rows, sequences, large objects, grants, owners, … Empty if
+   * equal.
    */
   readonly differences: readonly Difference[];
   /**
-   * Lines of both schema dumps, made by one and the same pg_dump, that only one side has. Empty:
+   * Lines that only one of the schema dumps contains, both created by the same pg_dump. Empty if
    * equal.
    */
   readonly dumpDifferences: readonly string[];
 }
 
 /**
- * What pg_dump itself does not bring over, whoever restores it: where a column stands that was
- * inherited later, an invalid index, the inheritance marks of a partition's key and NOT NULL, and
- * the encoding of a collation that was made without one. An operator that was announced by another
- * one keeps its link back on 15.20 and its siblings, and loses it before.
+ * What pg_dump does not preserve: the position of columns inherited later, invalid indexes, the
+ * inheritance flags of a partition's key and NOT NULL, and the encoding of a collation created
+ * without one. A shell operator keeps its reference back since 15.20 and the corresponding minor
+ * releases.
  */
 const leftToPgDump = [
   /^column .* position$/,
@@ -38,14 +39,14 @@ const leftToPgDump = [
 const name = "corpus";
 const embedded: DumpTool = { kind: "embedded", major: 18, description: "embedded pg_dump 18" };
 
-/** Loads the corpus of the older of both versions into a new database of the source. */
+/** Loads the corpus of the older version into a new database on the source. */
 export async function loadCorpusFor(source: Cluster, targetMajor: number): Promise<void> {
   await dropDatabase(source, name);
   await exec(source.url(), `CREATE DATABASE ${name} TEMPLATE template0`);
   await loadCorpus(source, name, corpusOf(Math.min(source.major, targetMajor)));
 }
 
-/** Copies the loaded corpus by `init` and compares both sides in every way. */
+/** Copies the loaded corpus with `init` and compares both sides in every way. */
 export async function copyCorpus(
   source: Cluster,
   target: Cluster,
@@ -65,7 +66,7 @@ export async function copyCorpus(
   return { ...outcome, differences, dumpDifferences: linesOfOne(one ?? [], other ?? []) };
 }
 
-/** The newest installed pg_dump's major version; 0 where there is none. */
+/** The major version of the newest installed pg_dump; 0 if there is none. */
 export async function installedDumpMajor(): Promise<number> {
   const [newest] = await findInstalledTools({
     binDirectory: undefined,
@@ -79,13 +80,12 @@ async function schemaLines(cluster: Cluster): Promise<readonly string[]> {
   const text = await dumpSchemaText({ endpoint, tool: embedded });
   return withoutServersOwnOptions(text).split("\n")
     .filter((line) => !/^-- Dumped (?:from|by)|^\\(?:un)?restrict/.test(line))
-    // a column that was inherited later stands elsewhere after any pg_dump
+    // pg_dump changes the position of a column inherited later
     .map((line) => line.replace(/,$/, ""));
 }
 
 /**
- * Without what servers from November 2026 on keep among the options of columns, and their own
- * pg_dump omits.
+ * Removes column options that servers since November 2026 store and their pg_dump omits.
  */
 function withoutServersOwnOptions(dump: string): string {
   return dump
@@ -93,7 +93,7 @@ function withoutServersOwnOptions(dump: string): string {
     .replace(/(?:, )?\bpg_attver=\d+(?:, (?=\w))?/g, "");
 }
 
-/** Lines that the two do not have equally often, marked with the side that has more. */
+/** Lines that occur more often on one side, marked with that side. */
 function linesOfOne(one: readonly string[], other: readonly string[]): readonly string[] {
   const counts = new Map<string, number>();
   for (const line of one) counts.set(line, (counts.get(line) ?? 0) + 1);

@@ -1,6 +1,6 @@
 /**
- * A server in a process of its own, to be run with few file descriptors: prints its port, and what
- * it is told of on stderr.
+ * A server in a separate process, to run with few file descriptors. Prints its port, and events on
+ * stderr.
  *
  * @module
  */

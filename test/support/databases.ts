@@ -1,21 +1,20 @@
 import type { Cluster, ClusterUrlOptions } from "../../lib/cluster/mod.ts";
 import { exec, query } from "./sql.ts";
 
-/** A database that lives for one test. */
+/** A database for one test. */
 export interface TestDatabase {
   readonly name: string;
-  /** As the cluster's superuser. */
+  /** The URL for the cluster's superuser. */
   readonly url: string;
-  /** By another role or with parameters. */
+  /** The URL for another role or with parameters. */
   urlFor(options: Omit<ClusterUrlOptions, "database">): string;
 }
 
 let count = 0;
 
 /**
- * Makes the database `name` from a script, to be copied by {@linkcode withDatabase}; one that
- * exists is replaced. Gives back the name. Takes what the script takes, once per file instead of
- * once per test.
+ * Creates the database `name` from a script, as a template for {@linkcode withDatabase}, replacing
+ * an existing one. Returns the name. The script then runs once per file instead of once per test.
  */
 export async function createTemplate(cluster: Cluster, name: string, sql: string): Promise<string> {
   await dropDatabase(cluster, name);
@@ -25,9 +24,8 @@ export async function createTemplate(cluster: Cluster, name: string, sql: string
 }
 
 /**
- * Makes a database with a name of its own, empty or as a copy of `template`, hands it to `use`, and
- * drops it in any case, together with the sessions, slots and subscriptions that the test has left
- * in it.
+ * Creates a database with a unique name, empty or as a copy of `template`, passes it to `use`, and
+ * always drops it with any remaining sessions, slots and subscriptions.
  */
 export async function withDatabase<T>(
   cluster: Cluster,
@@ -46,14 +44,13 @@ export async function withDatabase<T>(
       urlFor: (options) => cluster.url({ ...options, database: name }),
     });
   } finally {
-    // A server that the test has killed keeps its database.
+    // a server killed by the test keeps its database
     if (cluster.postmasterPid) await dropDatabase(cluster, name);
   }
 }
 
 /**
- * As {@linkcode withDatabase} does, for the scope of `await using`: a new database in which
- * `script` has run.
+ * Like {@linkcode withDatabase}, for `await using`: a new database in which `script` has run.
  */
 export async function createDatabase(
   cluster: Cluster,
@@ -75,13 +72,13 @@ export async function createDatabase(
   return database;
 }
 
-/** Drops a database if it exists, whoever uses it. */
+/** Drops a database if it exists, even if it is in use. */
 export async function dropDatabase(cluster: Cluster, name: string): Promise<void> {
   const url = cluster.url();
   const [found] = await query(url, "SELECT FROM pg_database WHERE datname = $1", [name]);
   if (!found) return;
   await dropSubscriptions(cluster, name);
-  // Nobody comes in any more; then all are sent away.
+  // block new connections, then terminate the existing ones
   await exec(url, `ALTER DATABASE ${quote(name)} WITH ALLOW_CONNECTIONS false IS_TEMPLATE false`);
   while (true) {
     const [row] = await query(

@@ -1,37 +1,36 @@
-/** Addresses from which programs run as if each were on a machine of its own. */
+/** Addresses from which programs run as if on separate machines. */
 export interface TestHosts extends AsyncDisposable {
   /**
-   * `namespaces`: each has an interface, routes and ports of its own; `loopback`: they share this
+   * `namespaces`: each has its own interface, routes and ports; `loopback`: they share this
    * machine's.
    */
   readonly kind: "namespaces" | "loopback";
-  /** Why there are no namespaces. */
+  /** Why namespaces are unavailable. */
   readonly reason?: string;
-  /** What servers are to listen on besides 127.0.0.1. */
+  /** Addresses that servers must listen on besides 127.0.0.1. */
   readonly listen: readonly string[];
-  /** The network of all of them. */
+  /** The network of all hosts. */
   readonly network: string;
   readonly hosts: readonly TestHost[];
 }
 
-/** One of them. */
+/** One host. */
 export interface TestHost {
-  /** Its own address; with `loopback` connections still come from 127.0.0.1. */
+  /** Its address; with `loopback`, connections still come from 127.0.0.1. */
   readonly address: string;
-  /** The address by which it reaches servers on this machine. */
+  /** The address at which it reaches servers on this machine. */
   readonly gateway: string;
-  /** A program that runs another one there; empty: it is run as it is. */
+  /** A command prefix that runs a program there; may be empty. */
   readonly through: readonly string[];
-  /** Pulls its network cable, or plugs it in again; only with `namespaces`. */
+  /** Disconnects or reconnects it from the network; only with `namespaces`. */
   connect(connected: boolean): Promise<void>;
 }
 
 /**
- * Makes network namespaces, each with a virtual cable to a bridge of this machine, or finds that it
- * may not: without root, or elsewhere than on Linux, hosts are loopback addresses.
+ * Creates network namespaces, each connected to a bridge on this machine. Without root privileges,
+ * or on other systems than Linux, hosts are loopback addresses.
  *
- * Everything is removed when it is disposed of, and also when this process ends in another way,
- * were it kill -9.
+ * Everything is removed on disposal, and also if this process dies, even by SIGKILL.
  */
 export async function makeHosts(count: number): Promise<TestHosts> {
   const names = namesOf(`seren${Deno.pid}`, count);
@@ -71,7 +70,7 @@ export async function makeHosts(count: number): Promise<TestHosts> {
 }
 
 function loopbackHosts(count: number, reason: string): TestHosts {
-  // other systems than Linux have 127.0.0.1 alone
+  // other systems than Linux have only 127.0.0.1
   const addresses = Array.from(
     { length: count },
     (_, index) => Deno.build.os === "linux" ? `127.0.0.${index + 2}` : "127.0.0.1",
@@ -100,7 +99,7 @@ interface Names {
   }[];
 }
 
-/** An interface's name has 15 bytes at most. */
+/** Interface names are limited to 15 bytes. */
 function namesOf(prefix: string, count: number): Names {
   return {
     bridge: `${prefix}b`,
@@ -113,8 +112,8 @@ function namesOf(prefix: string, count: number): Names {
 }
 
 /**
- * A shell that waits for the end of its standard input, which comes when this process ends, however
- * it does.
+ * A shell that waits for the end of its standard input, which occurs when this process ends in any
+ * way.
  */
 class Cleaner implements AsyncDisposable {
   readonly #process: Deno.ChildProcess | undefined;

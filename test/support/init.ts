@@ -7,7 +7,7 @@ import {
 import type { RunEvent } from "../../lib/core/internal.ts";
 import { type Endpoint, resolveEndpoint } from "../../lib/postgres/internal.ts";
 
-/** What a test changes of {@linkcode runInit}'s defaults. */
+/** Overrides of {@linkcode runInit}'s defaults. */
 export interface InitTestOptions
   extends Partial<Omit<InitChoices, "source" | "target" | "databases">> {
   readonly include?: readonly string[];
@@ -15,11 +15,11 @@ export interface InitTestOptions
   readonly signal?: AbortSignal;
   /** `Endpoint.silenceMs` of both sides. */
   readonly silenceMs?: number;
-  /** Told of every event. */
+  /** Receives every event. */
   readonly onEvent?: (event: RunEvent) => void;
 }
 
-/** What a run gave. */
+/** The result of a run. */
 export interface InitOutcome {
   readonly report: InitReport;
   readonly plan: InitPlan;
@@ -27,8 +27,8 @@ export interface InitOutcome {
 }
 
 /**
- * The endpoint of a URL, from the URL alone (and the files that it names). Requires `--allow-read`
- * of those.
+ * The endpoint for a URL, resolved from the URL alone and the files it names, which require
+ * `--allow-read`.
  */
 export function endpointOf(url: string, side: "source" | "target"): Promise<Endpoint> {
   return resolveEndpoint(url, {
@@ -40,7 +40,7 @@ export function endpointOf(url: string, side: "source" | "target"): Promise<Endp
   });
 }
 
-/** Runs `init` as the library does it, with everything confirmed. */
+/** Runs `init` through the library, with everything confirmed. */
 export async function runInit(
   sourceUrl: string,
   targetUrl: string,

@@ -2,16 +2,16 @@ import { installedMajors, type PgMajor } from "../../lib/cluster/mod.ts";
 import { findInstalledTools, type InstalledTools } from "../../lib/schema/internal.ts";
 import type { SharedClusterOptions } from "./clusters.ts";
 
-/** A server version that a suite runs against, and where its programs come from. */
+/** A server version to test, and where its programs come from. */
 export interface TestedServer {
-  /** For names of tests: `15`, or `15 as installed`. */
+  /** For test names: `15`, or `15 as installed`. */
   readonly label: string;
   readonly major: PgMajor;
   /** For `sharedCluster` and `startCluster`. */
   readonly options: Pick<SharedClusterOptions, "programs">;
 }
 
-/** The newest server installed on this machine; undefined where there is none. */
+/** The newest server installed on this machine, if any. */
 export async function installedServer(): Promise<TestedServer | undefined> {
   const major = (await installedMajors()).at(-1);
   if (major === undefined) return undefined;
@@ -24,11 +24,10 @@ export function embeddedServer(major: PgMajor): TestedServer {
 }
 
 /**
- * The embedded servers of some versions, and beside them the newest one installed on this machine.
- * Distributions ship minor releases that the embedded servers do not have yet: `.ci/run` installs
- * the newest.
+ * The embedded servers of some versions, and the newest one installed on this machine.
+ * Distributions ship minor releases that are not yet embedded; `.ci/run` installs the newest.
  *
- * Where none is installed a skipped test says so.
+ * If none is installed, a skipped test says so.
  *
  * @example
  * ```ts no-assert ignore
@@ -53,7 +52,7 @@ export interface InstalledClient extends InstalledTools {
   readonly psql: string;
 }
 
-/** The newest installed client programs; undefined where there are none. */
+/** The newest installed client programs, if any. */
 export async function installedClient(): Promise<InstalledClient | undefined> {
   const environment = Deno.env.toObject();
   for (const tools of await findInstalledTools({ binDirectory: undefined, environment })) {

@@ -4,8 +4,8 @@ import { repository } from "./cli.ts";
 import { StaticServer } from "./static_server.ts";
 
 /**
- * A JSR registry with one package: this repository as `deno publish` would send it. JSR rewrites
- * bare specifiers by the package's import map when it takes a package in; so does this one.
+ * A JSR registry with one package: this repository as `deno publish` would upload it. Like JSR, it
+ * rewrites bare specifiers according to the import map.
  */
 export async function startJsrRegistry(): Promise<StaticServer> {
   const { name, version, exports } = denoJson;

@@ -5,9 +5,8 @@ import { loadSchema, startReplicationLoad } from "./replication_load.ts";
 import { exec, query } from "./sql.ts";
 
 /**
- * `init --enable-sync` is killed (SIGKILL) in the middle of copying under load, and run again until
- * it comes through: tables that were finished stay with the first slot, the others get a slot of
- * their own.
+ * `init --enable-sync` is killed (SIGKILL) while copying under load, and repeated until it
+ * succeeds: finished tables stay with the first slot, the others get a separate slot.
  */
 export async function killedRound(
   sourceMajor: PgMajor,
@@ -19,7 +18,7 @@ export async function killedRound(
   const folder = await Deno.makeTempDir({ prefix: "psr-killed-" });
   await exec(source.url(), "CREATE DATABASE load");
   await exec(url, loadSchema({ extraTables: 10 }));
-  // the largest come first: when the first one is in, the second is in the middle
+  // largest first: when the first has been copied, the second is in progress
   await exec(
     url,
     `CREATE TABLE slow_1 (id int PRIMARY KEY, v text);
@@ -71,7 +70,7 @@ export async function killedRound(
       return { success, text };
     };
     const killed = await run(true);
-    if (killed.success) throw new Error("it was through before it could be killed");
+    if (killed.success) throw new Error("it finished before it could be killed");
     await load.more(60);
     const again = await run(false);
     if (!again.success) throw new Error(again.text.split("\n").slice(-30).join("\n"));

@@ -1,4 +1,4 @@
-// The tests write to the shop as the demo does.
+// The tests use the write load of the demo.
 export {
   type ShopLoad as Load,
   type ShopLoadCounts as LoadCounts,

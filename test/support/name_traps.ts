@@ -2,10 +2,10 @@ import { productNames } from "../../scripts/sql/product_names.ts";
 import { repository } from "./cli.ts";
 import { withSession } from "./sql.ts";
 
-/** What a trap leaves in the server's log, whatever becomes of its transaction. */
+/** What a trap writes to the server's log, regardless of its transaction. */
 export const sprungPattern = /LOG: {2}sprung .*/g;
 
-/** How many traps there are of each kind. */
+/** The number of traps of each kind. */
 export interface Traps {
   readonly functions: number;
   readonly operators: number;
@@ -13,21 +13,21 @@ export interface Traps {
   readonly relations: number;
 }
 
-/** Types that operators of catalog queries take. */
+/** Operand types of operators in catalog queries. */
 const operands = [
   "text,name,oid,int2,int4,int8,float8,numeric,bool,timestamptz,date,interval,json,jsonb,pg_lsn,regclass,char,xid",
   "uuid,bytea,anyarray,anyelement,anynonarray,_text,_oid",
 ].join(",");
 
-/** In place of `"any"`, which only C functions may take; an exact match wins over it. */
+/** Used instead of `"any"`, which only C functions may accept; an exact match takes precedence. */
 const concrete = ["text", "name", "oid", "int4", "int8", "boolean"];
 
 /**
- * Puts into the schema `public` of a database a better match for everything that the product's SQL
- * calls, casts to and reads from in `pg_catalog`, as `deno task sql` finds it. Each raises an error
- * when it runs, and says so in the server's log.
+ * Creates in schema `public` a better match for everything in `pg_catalog` that the product's SQL
+ * calls, casts to and reads, as found by `deno task sql`. Each raises an error when run and writes
+ * to the server's log.
  *
- * They match where `public` comes before `pg_catalog` in the path.
+ * They match if `public` precedes `pg_catalog` in the search path.
  */
 export async function setNameTraps(url: string): Promise<Traps> {
   const names = await productNames(repository);
@@ -40,7 +40,7 @@ export async function setNameTraps(url: string): Promise<Traps> {
     const create = async (statements: readonly string[]): Promise<number> => {
       let created = 0;
       for (const statement of statements) {
-        // e.g. an aggregate of a type that no state function may take
+        // for example an aggregate of a type that no state function accepts
         await session.unsafe(statement).simple().then(() => created++, () => {});
       }
       return created;
@@ -82,7 +82,7 @@ const functionsStatement = `
    WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname = ANY (string_to_array($1, ','))
      AND NOT 'internal'::regtype = ANY (p.proargtypes) AND NOT 'cstring'::regtype = ANY (p.proargtypes)`;
 
-/** One function for each list of arguments that is to be met exactly. */
+/** One function for each list of argument types to match exactly. */
 function functionTraps(row: FunctionRow): readonly string[] {
   const last = row.arguments.length - 1;
   const lists = !row.arguments.includes('"any"') ? [row.arguments] : concrete.flatMap((type) => {
@@ -142,7 +142,7 @@ function typeTrap(name: string): string {
             CHECK (public.trap('type ${name}'))`;
 }
 
-/** Without the catalog's columns, which other versions do not have: the traps are copied too. */
+/** Without the catalog's columns, which differ between versions: the traps are copied too. */
 function relationTrap(name: string): string {
   return `CREATE VIEW public.${quote(name)} AS SELECT public.trap('relation ${name}')`;
 }

@@ -1,10 +1,10 @@
 import net from "node:net";
 import { once } from "node:events";
 
-/** Bytes that may wait in one direction for their latency to pass. */
+/** Maximum number of bytes delayed in one direction. */
 const DELAYED_BYTES = 4 * 1024 * 1024;
 
-/** How a {@linkcode Proxy} treats what passes. All can be changed while it runs. */
+/** Options of {@linkcode Proxy}, which can be changed while it runs. */
 export interface ProxyOptions {
   /** Added to each direction. Default: 0. */
   latencyMs?: number;
@@ -12,24 +12,26 @@ export interface ProxyOptions {
   bytesPerSecond?: number;
 }
 
-/** One side of a connection to what it is connected to. */
+/** One side of a proxied connection. */
 interface Address {
   readonly host: string;
   readonly port: number;
 }
 
-/** A connection that passes. */
+/** A proxied connection. */
 interface Passage {
-  /** Whether everything that still comes is swallowed. */
+  /** Whether further bytes are discarded. */
   swallows: boolean;
 }
 
-/** A TCP proxy that can be slow, silent or torn apart: forwarding ⇄ stalled → disposed. */
+/**
+ * A TCP proxy that can delay, stall or reset connections. States: forwarding ⇄ stalled → disposed.
+ */
 export class Proxy implements AsyncDisposable {
   readonly host = "127.0.0.1";
-  /** Bytes that clients have sent on to the server so far. */
+  /** Bytes forwarded to the server so far. */
   bytesUp = 0;
-  /** Bytes that the server has sent on to clients so far. */
+  /** Bytes forwarded to clients so far. */
   bytesDown = 0;
   /** Connections accepted so far. */
   connections = 0;
@@ -62,7 +64,7 @@ export class Proxy implements AsyncDisposable {
     return (this.#server.address() as net.AddressInfo).port;
   }
 
-  /** The same URL, by way of this proxy. */
+  /** The same URL through this proxy. */
   url(serverUrl: string): string {
     const url = new URL(serverUrl);
     url.host = `${this.host}:${this.port}`;
@@ -70,8 +72,8 @@ export class Proxy implements AsyncDisposable {
   }
 
   /**
-   * Tears all connections apart (TCP RST, both sides). New ones are accepted. Waits until they are
-   * gone.
+   * Resets all connections (TCP RST on both sides) and waits until they are closed. Accepts new
+   * ones.
    */
   async cut(): Promise<void> {
     for (const socket of this.#sockets) socket.resetAndDestroy();
@@ -80,16 +82,14 @@ export class Proxy implements AsyncDisposable {
   }
 
   /**
-   * Forwards nothing more, in any connection, and closes none. New ones are accepted and hear
-   * nothing.
+   * Stops forwarding without closing any connection. Accepts new ones, which receive nothing.
    */
   stall(): void {
     this.#stalled = true;
   }
 
   /**
-   * Swallows whatever comes from now on in the connections that there are, which stay open; new
-   * ones work.
+   * Discards further bytes of the existing connections, which stay open; new ones work.
    */
   swallow(): void {
     for (const passage of this.#passages) passage.swallows = true;
@@ -136,7 +136,7 @@ export class Proxy implements AsyncDisposable {
     pipe.finally(() => this.#pipes.delete(pipe));
   }
 
-  /** Passes one direction on until its end; an error on either side tears both apart. */
+  /** Forwards one direction until its end; an error on either side resets both. */
   async #forward(
     from: net.Socket,
     to: net.Socket,
@@ -168,13 +168,13 @@ export class Proxy implements AsyncDisposable {
         await Promise.race([once(to, "drain"), once(to, "close")]).catch(() => {});
       }
     }
-    // neither side hears that the other one has ended
+    // neither side notices that the other has ended
     while (passage.swallows && !to.destroyed) await once(this.#wake, "change");
     queue.drop();
     if (isOpen()) to.end();
     else {
-      // an error that comes after the end of what was read ends no loop, and the other side has to
-      // know all the same
+      // an error after the end of the stream does not end a loop, but the other side must still be
+      // notified
       if (!to.destroyed) to.destroy();
       from.resetAndDestroy();
     }
@@ -194,8 +194,7 @@ export async function startProxy(target: Address, options: ProxyOptions = {}): P
 }
 
 /**
- * Chunks that come out in order, each a while after it went in; a writer waits while too much is
- * inside.
+ * A queue that releases chunks in order after a delay; writers wait while it is full.
  */
 class DelayQueue {
   readonly #limit: number;
@@ -222,7 +221,7 @@ class DelayQueue {
     this.#change();
   }
 
-  /** Forgets what is inside and takes nothing more. */
+  /** Discards its contents and accepts no more. */
   drop(): void {
     this.#dropped = true;
     this.#chunks = [];

@@ -2,12 +2,12 @@ import type { Cluster } from "../../lib/cluster/mod.ts";
 import { type InstalledClient, installedClient } from "./installed.ts";
 import { exec } from "./sql.ts";
 
-/** The outcome of {@linkcode makeReferenceCopy}. */
+/** The result of {@linkcode makeReferenceCopy}. */
 export interface ReferenceCopy {
   /** The database on the target. */
   readonly name: string;
   readonly url: string;
-  /** What psql reported as errors while restoring, one a line. */
+  /** Errors that psql reported during the restore, one per line. */
   readonly errors: readonly string[];
 }
 
@@ -16,7 +16,7 @@ export interface ReferenceCopy {
  * --roles-only | psql` and `pg_dump --create | psql`, under the name `<name>_reference`. The target
  * must not have a database of the same name.
  *
- * @returns undefined where no client programs are installed that are new enough for the source
+ * @returns undefined if no installed client programs are recent enough for the source
  */
 export async function makeReferenceCopy(
   { source, target, name }: {
@@ -36,7 +36,7 @@ export async function makeReferenceCopy(
   return { name: copy, url: target.url({ database: copy }), errors };
 }
 
-/** A database's settings are restored first; these would keep psql from restoring the rest. */
+/** Database settings that would keep psql from restoring the rest. */
 const options = [
   "role=none",
   "statement_timeout=0",

@@ -58,7 +58,7 @@ export function loadSchema({ withoutKeyless = false, extraTables = 0 } = {}): st
   `;
 }
 
-/** What {@linkcode startReplicationLoad} takes. */
+/** Options of {@linkcode startReplicationLoad}. */
 export interface ReplicationLoadOptions {
   /** Number of writing sessions. Default: 3. */
   readonly sessions?: number;

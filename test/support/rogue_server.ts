@@ -3,8 +3,8 @@ import { encodeFrame } from "../../lib/postgres/protocol/frames.ts";
 const encoder = new TextEncoder();
 
 /**
- * One connection to a {@linkcode RogueServer}, from its side. Writes wait until the client has
- * taken the bytes.
+ * One connection to a {@linkcode RogueServer}, as seen by the server. Writes wait until the client
+ * has received the bytes.
  */
 export class RogueConnection {
   readonly #connection: Deno.Conn;
@@ -17,7 +17,7 @@ export class RogueConnection {
     this.#onSession = onSession;
   }
 
-  /** Writes bytes as they are. */
+  /** Writes raw bytes. */
   async send(...parts: readonly Uint8Array[]): Promise<void> {
     for (const part of parts) {
       for (let at = 0; at < part.length;) at += await this.#connection.write(part.subarray(at));
@@ -46,7 +46,9 @@ export class RogueConnection {
     return { type: String.fromCharCode(header[0] ?? 0), body: await this.#read(length - 4) };
   }
 
-  /** Lets the client in, as a server of version 16 that answers what every session asks first. */
+  /**
+   * Accepts the login like a server of version 16, and answers the first queries of every session.
+   */
   async letIn(): Promise<void> {
     await this.startup();
     await this.send(authentication(0), frame("K", new Uint8Array(8)), ready);
@@ -93,15 +95,15 @@ export class RogueConnection {
   }
 }
 
-/** A program that answers on a port like PostgreSQL, as far as it wants to. */
+/** A server that speaks the PostgreSQL protocol, correctly or not. */
 export class RogueServer implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #connections = new Set<Promise<void>>();
   readonly #open = new Set<Deno.Conn>();
-  /** Sessions that were asked for so far; requests to cancel do not count. */
+  /** Sessions requested so far, excluding cancel requests. */
   sessions = 0;
 
-  /** @param behave what it does with each connection; that the client closes it is no error */
+  /** @param behave handles each connection; the client may close it */
   constructor(behave: (connection: RogueConnection) => Promise<void>) {
     void this.#accept(behave);
   }
@@ -143,7 +145,7 @@ export function frame(type: string, body: Uint8Array): Uint8Array {
   return encodeFrame(type.charCodeAt(0), body);
 }
 
-/** A header alone, with whatever length word. */
+/** A header with any length word. */
 export function header(type: string, length: number): Uint8Array {
   const bytes = new Uint8Array(5);
   bytes[0] = type.charCodeAt(0);
@@ -185,7 +187,7 @@ export function rowDescription(columns: readonly (readonly [string, number])[]):
   return frame("T", new Uint8Array(parts));
 }
 
-/** DataRow of texts. */
+/** A DataRow of text values. */
 export function dataRow(values: readonly string[]): Uint8Array {
   const parts: number[] = [values.length >> 8, values.length & 255];
   for (const value of values) {

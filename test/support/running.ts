@@ -1,6 +1,6 @@
 import { cliCommand, denoEnvironment } from "./cli.ts";
 
-/** `serve` or `worker` as a process of its own, with all that it prints. */
+/** `serve` or `worker` in a separate process, with its output. */
 export class Running implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   readonly #texts: Promise<void>[];
@@ -11,9 +11,9 @@ export class Running implements AsyncDisposable {
   output = "";
 
   /**
-   * @param through a program that runs it: `ip netns exec …`
-   * @param executable an executable in place of the command line from source
-   * @param permissions a set of `deno.json`; that of the command when not given
+   * @param through a command prefix: `ip netns exec …`
+   * @param executable an executable instead of the command line from source
+   * @param permissions a set of `deno.json`; default: that of the command
    */
   constructor(
     args: readonly string[],
@@ -24,7 +24,7 @@ export class Running implements AsyncDisposable {
       readonly permissions?: string | undefined;
     } = {},
   ) {
-    // under the documented permissions of this very command
+    // with the documented permissions of the command
     const command = cliCommand.map((arg) => arg === "-P=cli" ? `-P=${permissions}` : arg);
     const own = executable === undefined ? [Deno.execPath(), ...command] : [executable];
     const [program = "", ...rest] = [...through, ...own, ...args];
@@ -47,7 +47,7 @@ export class Running implements AsyncDisposable {
     });
   }
 
-  /** Resolves when what was printed matches. */
+  /** Resolves when the output matches. */
   async says(pattern: RegExp): Promise<RegExpExecArray> {
     const found = pattern.exec(this.output);
     if (found !== null) return found;
@@ -59,7 +59,7 @@ export class Running implements AsyncDisposable {
     return await Promise.race([promise, ended]);
   }
 
-  /** Its exit code, when it has ended by itself. */
+  /** Its exit code once it ends by itself. */
   async ended(): Promise<number> {
     const { code } = await this.#process.status;
     await Promise.all(this.#texts);

@@ -3,7 +3,7 @@ import { withSession } from "./sql.ts";
 
 /**
  * The statements of a script of plain statements, without psql's commands. A semicolon inside
- * parentheses or inside `BEGIN ATOMIC … END` ends nothing.
+ * parentheses or inside `BEGIN ATOMIC … END` does not end a statement.
  */
 export function statementsOf(script: string): readonly string[] {
   const statements: string[] = [];
@@ -33,10 +33,10 @@ export function statementsOf(script: string): readonly string[] {
 }
 
 /**
- * Runs a script as psql does: in one session, each statement in a transaction of its own unless the
- * script says otherwise.
+ * Runs a script like psql: in one session, each statement in its own transaction unless the script
+ * says otherwise.
  *
- * @throws Error that names the statement, with the server's error as its cause
+ * @throws Error that names the statement, with the server's error as cause
  */
 export async function runScript(url: string, script: string): Promise<void> {
   await withSession(url, async (session) => {

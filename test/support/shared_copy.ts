@@ -4,7 +4,7 @@ import { until } from "./replication.ts";
 import { readStream, type TestKey, type TestService } from "./service.ts";
 import { query } from "./sql.ts";
 
-/** No key on the large table: a part that came twice would not be refused, but seen. */
+/** The large table has no key: a duplicate part would not be rejected but detected. */
 export const sharedShop = `
   CREATE TABLE big (id int, note text);
   INSERT INTO big SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 12000) AS i;
@@ -37,7 +37,7 @@ async function contents(url: string): Promise<unknown> {
   return [all, indexes];
 }
 
-/** Both sides have the same rows and indexes, and nothing of the tool is left in the target. */
+/** Both sides have the same rows and indexes, and the target contains no leftovers of the tool. */
 export async function isCopied(
   { source, target }: { readonly source: Cluster; readonly target: Cluster },
   name: string,
@@ -71,13 +71,13 @@ function messageOf(data: Record<string, unknown>): string {
   return (data.event as { readonly message?: string } | undefined)?.message ?? "";
 }
 
-/** Lines of a job's log. */
+/** The lines of a job's log. */
 export async function logOf(key: TestKey, id: string): Promise<string> {
   const { lines } = await (await key.request(`/v1/jobs/${id}/logs?limit=1000`)).json();
   return lines.map(({ message }: { message: string }) => message).join("\n");
 }
 
-/** Parts that helpers of a job have copied, those that were not killed. */
+/** Parts copied by the helpers of a job that were not killed. */
 export async function partsOfHelpers({ databaseUrl }: TestService, id: string): Promise<number> {
   const [row] = await query(
     databaseUrl,
@@ -87,7 +87,7 @@ export async function partsOfHelpers({ databaseUrl }: TestService, id: string): 
   return Number(row?.["parts"]);
 }
 
-/** Resolves when a helper has parts of which bytes have come. */
+/** Resolves when a helper has received bytes of its parts. */
 export async function hasClaimed({ databaseUrl }: TestService, worker: string): Promise<void> {
   await until(
     databaseUrl,

@@ -1,6 +1,6 @@
 /**
- * A program that ends by signals, and says what it notices. On stdin a number is the time (with the
- * argument `given`), and `end` that its work has ended cleanly.
+ * A program that handles signals and reports what it notices. On stdin, a number sets the time
+ * (with the argument `given`), and `end` means that its work has ended cleanly.
  */
 import { createInterface } from "node:readline";
 import process from "node:process";

@@ -1,9 +1,9 @@
 import postgres from "postgres";
 
-/** A row as postgres.js gives it: numbers beyond 32 bits, dates and everything unusual are text. */
+/** A row as returned by postgres.js: numbers beyond 32 bits, dates and unusual types are text. */
 export type Row = Record<string, unknown>;
 
-/** Settings of a session that is to be used for a moment only. */
+/** Settings of a short-lived session. */
 const OPTIONS = {
   max: 1,
   onnotice: () => {},
@@ -13,7 +13,7 @@ const OPTIONS = {
 } as const;
 
 /**
- * Runs one statement in a session of its own and gives back its rows. Requires `--allow-net` and
+ * Runs one statement in a new session and returns its rows. Requires `--allow-net` and
  * `--allow-env`.
  */
 export async function query<T extends Row = Row>(
@@ -30,25 +30,24 @@ export async function query<T extends Row = Row>(
 }
 
 /**
- * Runs a script of any number of statements in a session of its own. It is one transaction unless
- * it says otherwise.
+ * Runs a script in a new session, as one transaction unless it says otherwise.
  */
 export async function exec(url: string, script: string): Promise<void> {
   await withSession(url, (session) => session.unsafe(script).simple());
 }
 
-/** Opens a session, hands it to `use`, and closes it in any case. */
+/** Opens a session, passes it to `use`, and always closes it. */
 export async function withSession<T>(
   url: string,
   use: (session: postgres.Sql) => Promise<T>,
 ): Promise<T> {
-  // postgres.js takes the path as it stands, percent signs and all
+  // postgres.js does not decode the path
   const database = decodeURIComponent(new URL(url).pathname.slice(1));
   const session = postgres(url, { ...OPTIONS, ...(database === "" ? {} : { database }) });
   try {
     return await use(session);
   } finally {
-    // After a broken connection end() waits for its timeout in any case.
+    // after a broken connection, end() always waits for its timeout
     await session.end({ timeout: 1 });
   }
 }

@@ -1,7 +1,7 @@
 /**
- * What a pooler answers to a startup packet with a parameter that it does not know.
+ * The response of a pooler to a startup packet with an unknown parameter.
  *
- * @param sqlState PgBouncer's is the default
+ * @param sqlState default: that of PgBouncer
  */
 export function startupRefusal(parameter: string, sqlState = "08P01"): Uint8Array {
   const body = `SFATAL\0C${sqlState}\0Munsupported startup parameter: ${parameter}\0\0`;

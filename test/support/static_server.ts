@@ -1,8 +1,8 @@
-/** A plain HTTP server on a free port of this machine: running → disposed. */
+/** A static HTTP server on a free local port. States: running → disposed. */
 export class StaticServer implements AsyncDisposable {
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
 
-  /** @param answer the body for a path (`/cli.js`), or undefined when there is nothing */
+  /** @param answer the body for a path (`/cli.js`), or undefined for 404 */
   constructor(answer: (path: string) => Promise<string | Uint8Array | undefined>) {
     this.#server = Deno.serve(
       { hostname: "127.0.0.1", port: 0, onListen: () => {} },

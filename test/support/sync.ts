@@ -8,7 +8,7 @@ import type { SyncSettings } from "../../lib/commands/shared/run.ts";
 import type { RunEvent } from "../../lib/core/internal.ts";
 import { endpointOf } from "./init.ts";
 
-/** How tests set replication up. */
+/** How tests set up replication. */
 export const syncSettings: SyncSettings = {
   identity: "full",
   slotTimeoutMs: 60_000,
@@ -18,7 +18,7 @@ export const syncSettings: SyncSettings = {
   now: "2026-01-01T00:00:00Z",
 };
 
-/** Runs `sync` as the library does it, with everything confirmed. */
+/** Runs `sync` through the library, with everything confirmed. */
 export async function runSync(
   sourceUrl: string,
   targetUrl: string,

@@ -1,11 +1,11 @@
 import { denoEnvironment, runProgram } from "./cli.ts";
 
-/** Whether there is a tmux to run programs in. */
+/** Whether tmux is installed. */
 export const hasTmux: boolean = await runProgram("tmux", ["-V"], { env: denoEnvironment() })
   .then(({ code }) => code === 0, () => false);
 
 /**
- * A program on a terminal of its own: running → ended; the terminal goes when it is disposed of.
+ * A program in its own terminal. States: running → ended; disposing closes the terminal.
  */
 export class TerminalProgram implements AsyncDisposable {
   readonly #socket: string;
@@ -14,7 +14,7 @@ export class TerminalProgram implements AsyncDisposable {
     this.#socket = socket;
   }
 
-  /** Starts a program; its exit code is shown when it has ended, as `exit code 0`. */
+  /** Starts a program; when it ends, the terminal shows `exit code 0`. */
   static async start(
     command: readonly string[],
     env: Readonly<Record<string, string>> = {},
@@ -34,13 +34,13 @@ export class TerminalProgram implements AsyncDisposable {
       "110",
       "-y",
       "50",
-      // Ctrl-C is for the program: the shell would end with it
+      // Ctrl-C is meant for the program but would also end the shell
       `trap : INT; ${words}; echo "exit code $?"; read -r _`,
     );
     return program;
   }
 
-  /** Types text as it is. */
+  /** Types literal text. */
   async type(text: string): Promise<void> {
     await this.#tmux("send-keys", "-l", text);
   }
@@ -50,22 +50,22 @@ export class TerminalProgram implements AsyncDisposable {
     for (const key of keys) await this.#tmux("send-keys", key);
   }
 
-  /** Gives the terminal another size. */
+  /** Resizes the terminal. */
   async resize(columns: number, rows: number): Promise<void> {
     await this.#tmux("resize-window", "-x", String(columns), "-y", String(rows));
   }
 
-  /** What is to be seen now, without what has scrolled away. */
+  /** The visible screen, without scrollback. */
   async visible(): Promise<string> {
     return await this.#tmux("capture-pane", "-p");
   }
 
-  /** What is to be seen, with what has scrolled away. */
+  /** The screen including scrollback. */
   async screen(): Promise<string> {
     return await this.#tmux("capture-pane", "-p", "-S", "-500");
   }
 
-  /** Waits until the screen shows it. */
+  /** Waits until the screen matches. */
   async shows(pattern: RegExp): Promise<string> {
     const end = performance.now() + 30_000;
     for (;;) {
@@ -85,7 +85,7 @@ export class TerminalProgram implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // a server of its own, so that no other session ends with it
+    // a separate tmux server, so that no other session ends with it
     await this.#tmux("kill-server").catch(() => {});
   }
 }

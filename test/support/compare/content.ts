@@ -1,31 +1,31 @@
 import type postgres from "postgres";
 
-/** A table or materialized view that holds rows itself. */
+/** A table or materialized view that stores rows itself. */
 export interface StoredRelation {
   readonly schema: string;
   readonly name: string;
   /**
-   * Columns by name, with their types: a column that was inherited later stands elsewhere in a
+   * Columns by name, with their types: the position of a column inherited later changes in a
    * restored table.
    */
   readonly columns: readonly { readonly name: string; readonly type: string }[];
 }
 
-/** What a relation contains, whatever the order of its rows. */
+/** A digest of a relation, independent of row order. */
 export interface Content {
   readonly rows: string;
   /** Sums of both halves of each row's MD5, so that equal rows count too. */
   readonly checksum: string;
 }
 
-/** How a row becomes a checksum. Both sides must use the same. */
+/** How rows are hashed; must be the same for both sides. */
 export type RowMethod = "row" | "columns";
 
-/** SQLSTATEs of a row whose text is longer than a value may be (1 GB). */
+/** SQLSTATEs for a row whose text would exceed 1 GB. */
 const TOO_LONG = ["54000", "53200", "XX000"];
 
 /**
- * Every relation with rows of its own: tables, partitions, inheritance parents and children,
+ * Every relation that stores rows: tables, partitions, inheritance parents and children,
  * populated materialized views.
  */
 export async function storedRelations(session: postgres.Sql): Promise<StoredRelation[]> {
@@ -81,14 +81,14 @@ WHERE c.relkind = 'S' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_sche
   return values;
 }
 
-/** The row as text, its columns by name. */
+/** The row as text, with columns ordered by name. */
 function rowText(relation: StoredRelation): string {
   return `ROW(${relation.columns.map(({ name }) => `r.${quote(name)}`).join(", ")})::text`;
 }
 
 /**
- * One digest per column: NULL differs from everything, no column runs into the next, and none is
- * longer than it is.
+ * One digest per column: NULL is distinct, columns cannot run together, and all have the same
+ * length.
  */
 function columnDigests(relation: StoredRelation): string {
   const digests = relation.columns.map(({ name, type }) => {

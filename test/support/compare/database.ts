@@ -7,7 +7,7 @@ import {
   USER_SCHEMA,
 } from "./fact.ts";
 
-/** The database itself and what belongs to no table. */
+/** The database itself and objects that belong to no table. */
 export const DATABASE: readonly FactQuery[] = [
   {
     kind: "database",

@@ -1,22 +1,24 @@
-/** The servers' versions as far as they matter to a query. */
+/** The servers' versions, as far as queries depend on them. */
 export interface Versions {
-  /** The older server's major. */
+  /** The older server's major version. */
   readonly oldest: number;
-  /** Both have the same major, so that texts which the server formats can be compared. */
+  /**
+   * Whether both have the same major version, so that text formatted by the server is comparable.
+   */
   readonly same: boolean;
 }
 
 /**
- * A set of facts about a server, all of one kind: a query whose column `name` says what each row is
- * about.
+ * A set of facts about a server, all of one kind: a query whose column `name` identifies the object
+ * of each row.
  */
 export interface FactQuery {
   readonly kind: string;
-  /** One standalone statement, for both servers alike. */
+  /** A complete statement, the same for both servers. */
   readonly sql: (versions: Versions) => string;
 }
 
-/** Schemas that are nobody's own. */
+/** System schemas. */
 export const USER_SCHEMA = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;
 
 /** A condition: the object does not belong to an extension. */
@@ -26,14 +28,13 @@ export function notOfExtension(catalog: string, oid: string): string {
 }
 
 /**
- * The privileges of an access list, by name and in order; a list that is NULL stands for the
- * default.
+ * The privileges of an ACL, by name and ordered; NULL stands for the default.
  */
 export function privileges(acl: string, type: string, owner: string, versions: Versions): string {
   return explode(`COALESCE(${acl}, acldefault('${type}', ${owner}))`, versions);
 }
 
-/** The privileges of an access list that is taken as it is. */
+/** The privileges of an explicit ACL. */
 export function explode(acl: string, versions: Versions): string {
   // MAINTAIN is new in 17: GRANT ALL of an older server does not mean it.
   const known = versions.oldest < 17 ? `WHERE a.privilege_type <> 'MAINTAIN'` : "";
@@ -43,7 +44,7 @@ export function explode(acl: string, versions: Versions): string {
     FROM aclexplode(${acl}) AS a ${known}) AS privileges)`;
 }
 
-/** Names of a list in order, as one text. */
+/** The sorted names of a list, as one text. */
 export function sorted(array: string): string {
   return `(SELECT string_agg(x::text, ', ' ORDER BY x::text COLLATE "C") FROM unnest(${array}) AS x)`;
 }

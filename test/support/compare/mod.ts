@@ -1,5 +1,5 @@
 /**
- * Tells whether two databases are the same, in plain SQL: nothing of the product is used.
+ * Compares two databases in plain SQL, without using any code of the product.
  *
  * @module
  */
@@ -11,25 +11,25 @@ import { PROGRAMS } from "./programs.ts";
 import { RELATIONS } from "./relations.ts";
 import { ROLES } from "./roles.ts";
 
-/** One thing that is not the same on both sides. */
+/** One difference between the sides. */
 export interface Difference {
   /** Such as `table content`, `sequence value`, `relation`, `comment`. */
   readonly kind: string;
-  /** What it is about: names as they are, without quotes. */
+  /** The object, without quotes. */
   readonly name: string;
-  /** Which property; "existence" when one side lacks the whole. */
+  /** The property; "existence" if the object is missing on one side. */
   readonly property: string;
   readonly source: unknown;
   readonly target: unknown;
 }
 
-/** What {@linkcode compareDatabases} is to leave out. */
+/** What {@linkcode compareDatabases} ignores. */
 export interface CompareOptions {
   /** Each is tested against `<kind> <name> <property>`; a string must be the kind. */
   readonly ignore?: readonly (string | RegExp)[];
 }
 
-/** Everything that changes how values are written as text. */
+/** Settings that affect the text form of values. */
 const SETTINGS = {
   application_name: "comparison",
   TimeZone: "UTC",
@@ -49,14 +49,14 @@ const SETTINGS = {
 };
 
 /**
- * Compares two databases: all rows (whatever their order), sequence values, large objects, and
- * every object with its definition, owner, privileges, comment and state. Objects are matched by
- * name. Publications and subscriptions are not compared, nor statistics. Texts that the server
- * formats differently from version to version (views, rules, bodies) are compared between servers
- * of the same major only.
+ * Compares two databases: all rows (in any order), sequence values, large objects, and every object
+ * with its definition, owner, privileges, comment and state. Objects are matched by name.
+ * Publications and subscriptions are not compared, nor statistics. Text that the server formats
+ * differently between versions (views, rules, bodies) is compared only between servers of the same
+ * major version.
  *
- * The URLs must be a superuser's. Takes about as long as reading every row. An empty list means
- * equal.
+ * The URLs must be those of a superuser. Takes about as long as reading every row. An empty list
+ * means equal.
  *
  * Requires `--allow-net` to both servers and `--allow-env`.
  */
@@ -89,7 +89,7 @@ export async function compareRoles(
   );
 }
 
-/** Differences as lines to read. */
+/** Formats differences, one per line. */
 export function describe(differences: readonly Difference[]): string {
   return differences.map(({ kind, name, property, source, target }) =>
     `${kind} ${name}: ${property} is ${JSON.stringify(source)} on the source, ${
@@ -203,7 +203,7 @@ async function compareSequences(
     }));
 }
 
-/** Relations that one side lacks are reported as missing relations already. */
+/** Skips relations missing on one side, which are already reported. */
 async function compareContents(source: postgres.Sql, target: postgres.Sql): Promise<Difference[]> {
   const [here, there] = await Promise.all([storedRelations(source), storedRelations(target)]);
   const byName = new Map(there.map((each) => [`${each.schema}.${each.name}`, each]));

@@ -1,6 +1,6 @@
 import { type FactQuery, notOfExtension, privileges, sorted, USER_SCHEMA } from "./fact.ts";
 
-/** Types, functions and what is made of them. */
+/** Types, functions and objects based on them. */
 export const PROGRAMS: readonly FactQuery[] = [
   {
     kind: "type",

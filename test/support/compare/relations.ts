@@ -1,6 +1,6 @@
 import { type FactQuery, notOfExtension, privileges, sorted, USER_SCHEMA } from "./fact.ts";
 
-/** Tables, views, indexes, sequences and what hangs on them. */
+/** Tables, views, indexes, sequences and their parts. */
 export const RELATIONS: readonly FactQuery[] = [
   {
     kind: "relation",

@@ -1,6 +1,6 @@
 import { type FactQuery, sorted } from "./fact.ts";
 
-/** What belongs to the whole server. */
+/** Objects shared by the whole server. */
 export const ROLES: readonly FactQuery[] = [
   {
     kind: "role",
@@ -23,8 +23,8 @@ FROM pg_db_role_setting AS s WHERE s.setdatabase = 0`,
   },
   {
     kind: "membership",
-    // Since 16 a role can be granted several times, by different grantors, each with options of its
-    // own.
+    // since version 16 a role can be granted several times, by different grantors with different
+    // options
     sql: (v) =>
       v.oldest >= 16
         ? `
