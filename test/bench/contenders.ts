@@ -1,5 +1,5 @@
 /**
- * What is compared: command lines of ours and of the programs that people use instead.
+ * The tools compared: this tool and its alternatives.
  *
  * @module
  */
@@ -7,29 +7,29 @@ import { fileURLToPath } from "node:url";
 import { cliCommand } from "../support/cli.ts";
 import { commandLine } from "./measure.ts";
 
-/** What a run gets. */
+/** The input of a run. */
 export interface RunInput {
   readonly source: string;
   readonly target: string;
   readonly jobs: number;
-  /** A folder of the run's own. */
+  /** The run's working folder. */
   readonly scratch: string;
 }
 
-/** Something that copies. */
+/** A tool that copies. */
 export interface Contender {
   readonly name: string;
-  /** Programs that have to be installed. */
+  /** Required programs. */
   readonly needs: readonly string[];
   /** A script for `sh`. */
   readonly script: (input: RunInput) => string;
-  /** Only rows arrive: the table is made beforehand. */
+  /** Copies rows only: the table is created beforehand. */
   readonly rowsOnly?: boolean;
 }
 
 const rawStream = fileURLToPath(new URL("raw_stream.ts", import.meta.url));
 
-/** Ours: the command line, run from source as a process of its own. */
+/** This tool: the command line, run from source in a separate process. */
 export function ours(
   name = "ours",
   { jobs, options = [] }: { readonly jobs?: number; readonly options?: readonly string[] } = {},
@@ -41,7 +41,7 @@ export function ours(
       commandLine([
         ...[Deno.execPath(), ...cliCommand, "init", "--yes", "--source", source],
         ...["--target", target, "--jobs", String(jobs ?? asked), ...options],
-        // the source has other scenarios' databases too
+        // the source also has databases of other scenarios
         ...["--include-databases", databaseOf(source)],
         ...["--map", `${databaseOf(source)}=${databaseOf(target)}`],
       ]),
@@ -52,7 +52,7 @@ function databaseOf(url: string): string {
   return new URL(url).pathname.slice(1);
 }
 
-/** Only the relay of ours, for one table that is there already: the counterpart of two psql. */
+/** Only the relay of this tool, for one existing table: the counterpart of two psql. */
 export function oursStream(
   name: string,
   { table, format }: { readonly table: string; readonly format: "text" | "binary" },
@@ -69,7 +69,7 @@ export function oursStream(
   };
 }
 
-/** Two psql with a pipe between them. */
+/** Two psql connected by a pipe. */
 export function psqlStream(
   name: string,
   { table, format }: { readonly table: string; readonly format: "text" | "binary" },
@@ -87,7 +87,7 @@ export function psqlStream(
   };
 }
 
-/** pgcopydb; 0.10 knows neither binary COPY nor a way to leave VACUUM out. */
+/** pgcopydb; 0.10 supports neither binary COPY nor omitting VACUUM. */
 export function pgcopydb(name = "pgcopydb", options: readonly string[] = []): Contender {
   return {
     name,
@@ -101,7 +101,7 @@ export function pgcopydb(name = "pgcopydb", options: readonly string[] = []): Co
   };
 }
 
-/** What pgcopydb 0.10 has to offer for speed. */
+/** The performance options of pgcopydb 0.10. */
 export const pgcopydbFast = pgcopydb("pgcopydb, fastest options", [
   ...["--skip-large-objects", "--no-comments", "--no-acl", "--no-owner"],
   ...["--split-tables-larger-than", "64MB"],
@@ -132,7 +132,7 @@ export const dumpIntoPsql: Contender = {
     commandLine(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-d", target]),
 };
 
-/** The needed programs that are not installed. */
+/** The required programs that are not installed. */
 export async function missingPrograms({ needs }: Contender): Promise<readonly string[]> {
   const found = await Promise.all(needs.map(async (program) => {
     const { success } = await new Deno.Command("sh", {

@@ -1,17 +1,17 @@
 /**
- * The data that is moved. The server itself makes the rows, and always the same ones.
+ * The data to copy, generated deterministically by the server.
  *
  * @module
  */
 
-/** A database of the source. */
+/** A database on the source. */
 export interface Dataset {
   readonly name: string;
   /** A script, run as one transaction. */
   readonly sql: string;
 }
 
-/** As pgbench's accounts: 128 bytes a row on disk. */
+/** Like pgbench's accounts: 128 bytes per row on disk. */
 function narrow(table: string, megabytes: number): string {
   return `
     CREATE TABLE ${table} (aid int, bid int, abalance int, filler char(84));
@@ -19,7 +19,7 @@ function narrow(table: string, megabytes: number): string {
       FROM generate_series(1, ${Math.round(megabytes * 8000)}) AS n;`;
 }
 
-/** As applications have them: about 430 bytes a row. */
+/** As in typical applications: about 430 bytes per row. */
 function mixed(table: string, megabytes: number): string {
   return `
     CREATE TABLE ${table} (id uuid, made timestamptz, customer bigint, amount numeric(12, 2),
@@ -32,7 +32,7 @@ function mixed(table: string, megabytes: number): string {
       FROM generate_series(1, ${Math.round(megabytes * 2400)}) AS n;`;
 }
 
-/** 8 KB of text a row that does not compress: kept out of line. */
+/** 8 KB of incompressible text per row, stored out of line. */
 function toast(table: string, megabytes: number): string {
   return `
     CREATE TABLE ${table} (id int, body text);
@@ -56,12 +56,12 @@ function partitioned(table: string, megabytes: number): string {
     CREATE INDEX ON ${table} (product, made);`;
 }
 
-/** One table without indexes: what a stream is made of. */
+/** One table without indexes. */
 export function streamData(megabytes: number): Dataset {
   return { name: "stream", sql: narrow("accounts", megabytes) };
 }
 
-/** One table of wide rows, likewise. */
+/** One table of wide rows without indexes. */
 export function wideData(megabytes: number): Dataset {
   return { name: "wide", sql: mixed("events", megabytes) };
 }
@@ -76,7 +76,7 @@ export function partitionedData(megabytes: number): Dataset {
   return { name: "partitions", sql: partitioned("sales", megabytes) };
 }
 
-/** Four kinds of tables of unequal size, with keys and indexes. */
+/** Four kinds of tables of different sizes, with keys and indexes. */
 export function databaseData(megabytes: number): Dataset {
   return {
     name: "shop",
@@ -128,7 +128,7 @@ export function smallTablesData(tables: number): Dataset {
   };
 }
 
-/** One field of 900 MB, stored compressed: made in no time. */
+/** One field of 900 MB, stored compressed, which is fast to create. */
 export function hugeFieldData(): Dataset {
   return {
     name: "huge_field",
@@ -137,7 +137,7 @@ export function hugeFieldData(): Dataset {
   };
 }
 
-/** Eight tables of one size, for eight jobs. */
+/** Eight tables of equal size, for eight jobs. */
 export function eightTablesData(megabytes: number): Dataset {
   return {
     name: "eight",

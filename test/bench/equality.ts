@@ -1,6 +1,6 @@
 import { type Row, withSession } from "../support/sql.ts";
 
-/** What a database holds, counted: tables with their rows, indexes, constraints. */
+/** The contents of a database: row counts by table, number of indexes and constraints. */
 export type Census = ReadonlyMap<string, number>;
 
 const objects = `
@@ -32,7 +32,7 @@ export async function census(url: string): Promise<Census> {
   });
 }
 
-/** What differs, in words; empty when nothing does. */
+/** A description of the differences; empty if there are none. */
 export function differences(
   source: Census,
   target: Census,

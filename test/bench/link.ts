@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { denoEnvironment, repository } from "../support/cli.ts";
 
-/** How a link is slow. */
+/** The properties of a slow link. */
 export interface LinkOptions {
   /** Added to each direction. */
   readonly latencyMs?: number;
@@ -9,7 +9,7 @@ export interface LinkOptions {
   readonly bytesPerSecond?: number;
 }
 
-/** A slow way to a server: a proxy in a process of its own. */
+/** A slow link to a server: a proxy in a separate process. */
 export class SlowLink implements AsyncDisposable {
   readonly port: number;
   readonly #child: Deno.ChildProcess;
@@ -46,7 +46,7 @@ export class SlowLink implements AsyncDisposable {
     return new SlowLink(child, Number(line));
   }
 
-  /** The same URL, by way of this link. */
+  /** The same URL through this link. */
   url(serverUrl: string): string {
     const url = new URL(serverUrl);
     url.port = String(this.port);

@@ -1,9 +1,8 @@
 /**
- * `deno task bench`: measures ours against what people would use instead, between two servers
- * started for it.
+ * `deno task bench`: compares this tool with its alternatives, between two servers started for it.
  *
- * Results go to stdout, progress to stderr. A bar that is not reached is no failure: figures of a
- * busy machine prove nothing. A wrong copy is one.
+ * Results go to stdout, progress to stderr. A missed target is not a failure, since measurements on
+ * a busy machine prove nothing. A wrong copy is.
  *
  * @module
  */

@@ -1,46 +1,46 @@
 /**
- * Runs a tool and says what it took.
+ * Runs a tool and measures its use of resources.
  *
  * @module
  */
 import { join } from "node:path";
 import { cpuSecondsOfMachine, cpuSecondsOfTree, peakBytesOf, treeOf } from "./processes.ts";
 
-/** What one run took. */
+/** The measurements of one run. */
 export interface Measurement {
   readonly seconds: number;
-  /** CPU of all of the tool's processes. */
+  /** CPU time of all processes of the tool. */
   readonly clientCpu: number;
   readonly sourceCpu: number;
   readonly targetCpu: number;
-  /** CPU of everything else on the machine meanwhile: noise, when nothing of ours runs there. */
+  /** CPU time of everything else on the machine, which is noise. */
   readonly otherCpu: number;
-  /** The peak of each process, summed over those that lived at one time. */
+  /** The peak memory of each process, summed over concurrent processes. */
   readonly peakBytes: number;
 }
 
-/** What is run and next to what. */
+/** What to run and observe. */
 export interface MeasureOptions {
   /** A script for `sh`. */
   readonly script: string;
   readonly environment: Readonly<Record<string, string>>;
-  /** A folder of the run's own. */
+  /** The run's working folder. */
   readonly scratch: string;
-  /** Process ids of both postmasters. */
+  /** Process IDs of both postmasters. */
   readonly servers: { readonly source: number; readonly target: number };
-  /** How long the tool may take. */
+  /** The time limit. */
   readonly patienceSeconds: number;
 }
 
-/** A tool that failed, with the end of what it printed. */
+/** A tool failed; contains the end of its output. */
 export class ToolFailed extends Error {
   override readonly name = "ToolFailed";
 }
 
-/** A tool that was ended because it took too long. */
+/** A tool exceeded the time limit. */
 export class GaveUp extends Error {
   override readonly name = "GaveUp";
-  /** It would have taken longer than this. */
+  /** The time limit it exceeded. */
   readonly seconds: number;
 
   constructor(seconds: number) {
@@ -52,9 +52,9 @@ export class GaveUp extends Error {
 const sampleEveryMs = 25;
 
 /**
- * Runs a script to its end.
+ * Runs a script.
  *
- * @returns what it took, and what the tool printed
+ * @returns the measurements and the output
  * @throws ToolFailed, GaveUp
  */
 export async function measure(
@@ -65,7 +65,7 @@ export async function measure(
   const before = counters(servers);
   const start = performance.now();
   const child = new Deno.Command("sh", {
-    // `times` tells what all ended children have used, pipelines and grandchildren included
+    // `times` reports the usage of all exited children, including pipelines and grandchildren
     args: [
       "-c",
       `{ ${script}\n} >"$0" 2>&1 </dev/null; code=$?; times >"$1"; exit $code`,
@@ -107,7 +107,7 @@ export async function measure(
   };
 }
 
-/** Ends a tool with everything it has started: the list is made before the first one is gone. */
+/** Kills a tool and all its descendants, which are listed before the first one exits. */
 function endTree(pid: number): void {
   for (const each of treeOf(pid)) {
     try {

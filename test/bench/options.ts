@@ -1,24 +1,24 @@
 import { parseArgs } from "node:util";
 
-/** What is measured and how. */
+/** The options of a benchmark. */
 export interface BenchOptions {
   /** Names of scenarios. */
   readonly scenarios: readonly string[];
   readonly rounds: number;
-  /** Megabytes of a scenario's data on disk, indexes not counted. */
+  /** Size of a scenario's data on disk without indexes, in megabytes. */
   readonly megabytes: number;
   /** Tables of `small-tables`. */
   readonly tables: number;
-  /** Jobs of every tool. */
+  /** Number of jobs for every tool. */
   readonly jobs: number;
   readonly fsync: boolean;
-  /** How long one run of a tool may take. */
+  /** The time limit for one run of a tool. */
   readonly patienceSeconds: number;
-  /** Samples what the servers wait for. */
+  /** Whether to sample the wait events of the servers. */
   readonly waits: boolean;
-  /** Prints what the tools print. */
+  /** Whether to print the output of the tools. */
   readonly verbose: boolean;
-  /** Where the JSON document goes. */
+  /** The file for the JSON document. */
   readonly json: string | undefined;
 }
 
@@ -38,7 +38,7 @@ export const usage = `deno task bench [SCENARIO…] [options]
 /**
  * Reads the arguments.
  *
- * @param known the names of all scenarios; none given means all
+ * @param known the names of all scenarios; by default all run
  * @throws Error that lists every problem
  */
 export function readOptions(args: readonly string[], known: readonly string[]): BenchOptions {

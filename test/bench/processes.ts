@@ -1,20 +1,20 @@
 /**
- * What processes have used, from `/proc`.
+ * Resource usage of processes, from `/proc`.
  *
  * @module
  */
 
-/** Jiffies of a second: Linux gives them to programs as hundredths on every architecture. */
+/** Clock ticks per second, which Linux always reports in hundredths. */
 const ticksPerSecond = 100;
 
-/** A process and everything that descends from it, as far as it is still there. */
+/** A process and its running descendants. */
 export function treeOf(pid: number): readonly number[] {
   const found: number[] = [];
   const left = [pid];
   for (let next = left.pop(); next !== undefined; next = left.pop()) {
     found.push(next);
     try {
-      // a child belongs to the thread that has started it
+      // a child is listed under the thread that started it
       for (const { name } of Deno.readDirSync(`/proc/${next}/task`)) {
         const children = Deno.readTextFileSync(`/proc/${next}/task/${name}/children`);
         left.push(...children.split(" ").filter((text) => text !== "").map(Number));
@@ -26,7 +26,7 @@ export function treeOf(pid: number): readonly number[] {
   return found;
 }
 
-/** CPU seconds of a process, of its children, and of all that has ended under them. */
+/** CPU seconds of a process, its children and their exited descendants. */
 export function cpuSecondsOfTree(pid: number): number {
   let ticks = 0;
   for (const each of treeOf(pid)) {
@@ -37,13 +37,13 @@ export function cpuSecondsOfTree(pid: number): number {
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       ticks += fields.slice(11, 15).map(Number).reduce((sum, field) => sum + field, 0);
     } catch {
-      // it has ended, and its time is its parent's
+      // it has exited, and its time counts for its parent
     }
   }
   return ticks / ticksPerSecond;
 }
 
-/** CPU seconds that the whole machine has spent on anything, stolen time included. */
+/** CPU seconds used by the whole machine, including stolen time. */
 export function cpuSecondsOfMachine(): number {
   const [line = ""] = Deno.readTextFileSync("/proc/stat").split("\n", 1);
   const [user = 0, nice = 0, system = 0, , , interrupts = 0, soft = 0, steal = 0] = line
@@ -52,9 +52,8 @@ export function cpuSecondsOfMachine(): number {
 }
 
 /**
- * The most memory that processes have had in RAM so far, summed, in bytes; one that has ended
- * counts nothing. Nor does one that is just being started and lives in its parent's memory until it
- * runs a program of its own (vfork).
+ * The sum of the peak resident memory of running processes, in bytes. Excludes processes that still
+ * share their parent's memory after vfork.
  */
 export function peakBytesOf(pids: readonly number[]): number {
   const memories = new Map(pids.map((pid) => [pid, memoryOf(pid)]));

@@ -1,5 +1,5 @@
 /**
- * Copies one table that is there on both sides by the relay alone, as a process of its own:
+ * Copies one table that exists on both sides with the relay alone, in a separate process:
  * `raw_stream.ts SOURCE TARGET TABLE FORMAT`.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * What a bench says at the end. Pure.
+ * The report of a benchmark. Pure.
  *
  * @module
  */
@@ -8,23 +8,23 @@ import type { Measurement } from "./measure.ts";
 import type { ContenderResult, ScenarioResult } from "./run_scenario.ts";
 import { median, ratios, type Spread, spread } from "./statistics.ts";
 
-/** One of ours by one of theirs. */
+/** The ratio of this tool to an alternative. */
 export interface Verdict {
   readonly ours: string;
   readonly theirs: string;
   readonly seconds: Spread;
-  /** Whether theirs was ended before it was done: the true ratio is lower. */
+  /** Whether the alternative exceeded its time limit, so that the true ratio is lower. */
   readonly atMost: boolean;
-  /** Undefined when theirs was ended: what it would have used is not known. */
+  /** Undefined if the alternative exceeded its time limit. */
   readonly clientCpu: Spread | undefined;
-  /** Ours by theirs: what both servers spent. */
+  /** The ratio of CPU time used by both servers. */
   readonly serverCpu: Spread | undefined;
   readonly bar: { readonly seconds?: number; readonly clientCpu?: number };
-  /** Whether every bar is reached by the median. */
+  /** Whether the medians reach every target. */
   readonly reached: boolean;
 }
 
-/** A scenario's comparisons, as far as both sides took part. */
+/** A scenario's comparisons between tools that both took part. */
 export function verdicts({ scenario, contenders }: ScenarioResult): readonly Verdict[] {
   const find = (name: string) => contenders.find((one) => one.name === name);
   return scenario.comparisons.flatMap(({ ours, theirs, bar = {} }) => {
@@ -51,18 +51,18 @@ export function verdicts({ scenario, contenders }: ScenarioResult): readonly Ver
   });
 }
 
-/** What a contender took in all its rounds. */
+/** Summary of all rounds of a contender. */
 export interface Summary {
   readonly seconds: Spread;
-  /** CPU seconds of all its processes for 1024³ bytes of tables. */
+  /** CPU seconds of all its processes per 1024³ bytes of tables. */
   readonly clientCpuPerGb: Spread;
   readonly serverCpuPerGb: Spread;
   readonly peakBytes: Spread;
-  /** Whether the most memory was more than is allowed; of ours only. */
+  /** Whether peak memory exceeded the limit; for this tool only. */
   readonly tooMuchMemory: boolean;
 }
 
-/** The figures of a contender; undefined when it has none. */
+/** The summary of a contender; undefined if it has no results. */
 export function summaryOf(
   { rounds, ours }: ContenderResult,
   { scenario, tableBytes }: Pick<ScenarioResult, "scenario" | "tableBytes">,
@@ -106,7 +106,7 @@ const ratioColumns: readonly TextColumn[] = [
 
 const megabyte = 1024 * 1024;
 
-/** Two tables: what was measured, and the ratios. */
+/** Two tables: measurements and ratios. */
 export function renderScenario(result: ScenarioResult): readonly string[] {
   const { scenario, tableBytes, contenders } = result;
   const options = { columns: Infinity, color: false };

@@ -36,7 +36,7 @@ function result(theirs: Omit<ContenderResult, "name" | "ours">): ScenarioResult 
   };
 }
 
-Deno.test("a tool that was given up bounds the ratio, and says nothing of its CPU", () => {
+Deno.test("a tool that exceeded its time limit bounds the ratio, without a ratio of CPU time", () => {
   const [verdict] = verdicts(result({ rounds: [], gaveUpAfter: 40 }));
   ok(verdict?.atMost);
   deepStrictEqual(verdict.seconds, { median: 0.275, least: 0.25, most: 0.3 });
@@ -47,17 +47,17 @@ Deno.test("a tool that was given up bounds the ratio, and says nothing of its CP
   match(text, /theirs +< 0\.2[78] \(0\.25\.\.0\.30\) .*≤ 0\.50 .*✓/);
 });
 
-Deno.test("a tool that has ended is compared round by round", () => {
+Deno.test("a tool that finished is compared round by round", () => {
   const [verdict] = verdicts(result({ rounds: [round(40), round(40)] }));
   strictEqual(verdict?.atMost, false);
   deepStrictEqual(verdict?.clientCpu, { median: 1, least: 1, most: 1 });
 });
 
-Deno.test("a tool that failed or is not there is in no comparison", () => {
+Deno.test("a tool that failed or is not installed is not compared", () => {
   deepStrictEqual(verdicts(result({ rounds: [], skipped: "pgcopydb: not installed" })), []);
 });
 
-Deno.test("CPU is told for a gigabyte of tables, memory as the most of all rounds", () => {
+Deno.test("CPU time is reported per gigabyte of tables, memory as the maximum of all rounds", () => {
   const all = result({ rounds: [] });
   const summary = summaryOf(all.contenders[0]!, all);
   strictEqual(summary?.clientCpuPerGb.median, 2);

@@ -18,34 +18,34 @@ import { measureSource } from "./source_rate.ts";
 import { type Servers, withEmptyTarget } from "./servers.ts";
 import { WaitSampler, type WaitSamples } from "./waits.ts";
 
-/** What one contender took, round by round. */
+/** The results of one contender, round by round. */
 export interface ContenderResult {
   readonly name: string;
   readonly ours: boolean;
   /** Why it did not take part. */
   readonly skipped?: string;
-  /** It was ended after so many seconds, and not tried again: it would have taken longer. */
+  /** The time limit in seconds that it exceeded; it was not run again. */
   readonly gaveUpAfter?: number;
   readonly rounds: readonly Measurement[];
-  /** What the servers waited for meanwhile, if asked for. */
+  /** The wait events of the servers, if requested. */
   readonly waits?: WaitSamples;
 }
 
-/** What came out. */
+/** The results of a scenario. */
 export interface ScenarioResult {
   readonly scenario: Scenario;
   readonly tableBytes: number;
   /**
-   * What each connection to the target was held to, in bytes a second, where that was measured out.
+   * The rate limit of each connection to the target in bytes per second, if one was determined.
    */
   readonly targetBytesPerSecond?: number;
   readonly contenders: readonly ContenderResult[];
 }
 
-/** Who is told how it goes. */
+/** Receives progress messages. */
 export type Tell = (line: string) => void;
 
-/** What a scenario runs with. */
+/** The environment of a scenario. */
 export interface ScenarioRun {
   readonly options: BenchOptions;
   readonly servers: Servers;
@@ -53,7 +53,7 @@ export interface ScenarioRun {
   readonly signal: AbortSignal;
 }
 
-/** Everybody who takes part, each once. */
+/** All contenders, each once. */
 export function contendersOf(
   scenario: Scenario,
 ): readonly { contender: Contender; ours: boolean }[] {
@@ -66,8 +66,7 @@ export function contendersOf(
 }
 
 /**
- * Measures a scenario. A result that differs from the source is an error: a fast wrong copy does
- * not count.
+ * Measures a scenario. A result that differs from the source is an error.
  */
 export async function runScenario(scenario: Scenario, run: ScenarioRun): Promise<ScenarioResult> {
   const { options, servers, tell, signal } = run;
@@ -94,7 +93,7 @@ export async function runScenario(scenario: Scenario, run: ScenarioRun): Promise
     }),
   );
   for (let round = 1; round <= options.rounds; round++) {
-    // whoever goes first in one round goes last in the next
+    // reverse the order in every other round
     for (const entry of round % 2 === 1 ? entries : entries.toReversed()) {
       if (entry.skipped !== undefined || entry.gaveUpAfter !== undefined) continue;
       signal.throwIfAborted();
@@ -108,7 +107,7 @@ export async function runScenario(scenario: Scenario, run: ScenarioRun): Promise
           return undefined;
         }
         if (!(error instanceof ToolFailed)) throw error;
-        // another tool's failure is a result too
+        // the failure of another tool is also a result
         entry.skipped = error.message;
         tell(`  ${entry.contender.name}: ${error.message}`);
       });
@@ -137,8 +136,7 @@ export async function runScenario(scenario: Scenario, run: ScenarioRun): Promise
 }
 
 /**
- * How long a tool may take: others no longer than it needs to be seen that they take many times as
- * long as ours.
+ * The time limit of a tool. Others get only enough time to show that they take many times as long.
  */
 function patienceFor(
   { ours }: { readonly ours: boolean },
@@ -162,8 +160,7 @@ function patienceFor(
 }
 
 /**
- * A link so slow that all sessions together are as many times slower as wanted than the source
- * gives rows.
+ * A link on which all sessions together are slower than the source by the given factor.
  */
 async function slowLinkOf(
   { targetSlower }: Scenario,
@@ -190,7 +187,7 @@ interface OneRun {
   readonly run: ScenarioRun;
   readonly scenario: Scenario;
   readonly data: Dataset;
-  /** By way of the link, if there is one. */
+  /** Through the link, if there is one. */
   readonly source: (database: string) => string;
   readonly target: (database: string) => string;
   readonly expected: Census;
@@ -244,8 +241,8 @@ async function runOnce(
 }
 
 /**
- * Makes the data if another scenario has not done so. Vacuumed: nobody has to set hint bits or to
- * count on missing statistics.
+ * Creates the data unless another scenario has done so, and vacuums it, so that no tool has to set
+ * hint bits or lacks statistics.
  */
 async function makeSource(source: Cluster, { name, sql }: Dataset): Promise<number> {
   const [there] = await query(source.url(), "SELECT FROM pg_database WHERE datname = $1", [name]);
@@ -283,7 +280,7 @@ function plainUrl(server: Cluster, database: string): string {
   return server.url({ database });
 }
 
-/** libpq would take TLS where it is offered, so plain has to be said. */
+/** libpq prefers TLS if offered, so plain connections must be explicit. */
 function withTls(
   url: string,
   { mode, root }: { readonly mode: Scenario["tls"]; readonly root: string },

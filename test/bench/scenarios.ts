@@ -1,5 +1,5 @@
 /**
- * What is measured, against what, and the bars to reach.
+ * The scenarios, their contenders, and the targets to reach.
  *
  * @module
  */
@@ -28,20 +28,20 @@ import {
 import type { LinkOptions } from "./link.ts";
 import type { BenchOptions } from "./options.ts";
 
-/** The most that a ratio, ours by theirs, may be. */
+/** The maximum ratios of this tool to an alternative. */
 export interface Bar {
   readonly seconds?: number;
   readonly clientCpu?: number;
 }
 
-/** One of ours, one of theirs, and what is asked of them. */
+/** This tool, an alternative, and the targets. */
 export interface Comparison {
   readonly ours: Contender;
   readonly theirs: Contender;
   readonly bar?: Bar;
 }
 
-/** One thing to find out. */
+/** One scenario. */
 export interface Scenario {
   readonly name: string;
   readonly what: string;
@@ -53,21 +53,20 @@ export interface Scenario {
   readonly tls?: "require" | "verify-full";
   readonly sourceLink?: LinkOptions;
   readonly targetLink?: LinkOptions;
-  /** The target is reached so many times slower than the source is measured to give its rows. */
+  /** The factor by which the link to the target is slower than the source. */
   readonly targetSlower?: number;
   /**
-   * Others are given up when they have taken so many times as long as ours: what is left to know is
-   * not worth the time.
+   * Other tools are stopped after this many times the duration of this tool.
    */
   readonly enoughTimes?: number;
   readonly jobs?: number;
-  /** The most memory that ours may have. */
+  /** The memory limit of this tool. */
   readonly peakBytes?: number;
 }
 
 const memoryBar = 200 * 1024 * 1024;
 
-/** 0.97 of their throughput. */
+/** 97 % of their throughput. */
 const streamBar: Bar = { seconds: 1 / 0.97, clientCpu: 0.35 };
 const tlsBar: Bar = { seconds: 1 / 0.9 };
 
@@ -214,7 +213,7 @@ export const scenarios: readonly Scenario[] = [
       { ours: whole, theirs: pgcopydb(), bar: { seconds: 0.5 } },
       { ours: whole, theirs: dumpPlain, bar: { seconds: 0.5 } },
     ],
-    // the bar is twice as long
+    // the target is twice as long
     enoughTimes: 4,
     sourceLink: { latencyMs: 20 },
     targetLink: { latencyMs: 20 },

@@ -1,5 +1,5 @@
 /**
- * The two servers between which everything is measured.
+ * The two servers used for all measurements.
  *
  * @module
  */
@@ -7,17 +7,17 @@ import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
 import { CertificateAuthority } from "../support/certificates.ts";
 import { exec, query } from "../support/sql.ts";
 
-/** Source and target, both with TLS, and what vouches for them. */
+/** Source and target, both with TLS, and their CA. */
 export interface Servers extends AsyncDisposable {
   readonly source: Cluster;
   readonly target: Cluster;
-  /** PEM of the authority that has signed both certificates. */
+  /** PEM of the CA that signed both certificates. */
   readonly authority: string;
-  /** What both were given, for the report. */
+  /** The settings of both, for the report. */
   readonly settings: Readonly<Record<string, string>>;
 }
 
-/** As a small production server has them; the same for every tool. */
+/** Settings of a small production server, the same for every tool. */
 const settings = {
   full_page_writes: "on",
   synchronous_commit: "on",
@@ -31,7 +31,7 @@ const settings = {
   dynamic_shared_memory_type: "posix",
 } as const;
 
-/** Both servers are of version 15, the newest that Debian's pgcopydb knows. */
+/** Both servers run version 15, the newest that Debian's pgcopydb supports. */
 export async function startServers({ fsync }: { readonly fsync: boolean }): Promise<Servers> {
   const authority = await CertificateAuthority.create();
   const shared = { ...settings, fsync: fsync ? "on" : "off" };
@@ -59,8 +59,8 @@ export async function startServers({ fsync }: { readonly fsync: boolean }): Prom
 let made = 0;
 
 /**
- * An empty database on the target, handed to `use` and dropped afterwards; nothing is left to be
- * written on either side when it begins.
+ * Passes an empty database on the target to `use` and drops it afterwards. Starts with a checkpoint
+ * on both sides.
  */
 export async function withEmptyTarget<Result>(
   { source, target }: Servers,

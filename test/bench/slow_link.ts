@@ -1,5 +1,5 @@
 /**
- * The tests' proxy as a process of its own, so that it has a CPU to itself: `slow_link.ts PORT
+ * The tests' proxy in a separate process, so that it does not share a CPU: `slow_link.ts PORT
  * LATENCY_MS BYTES_PER_SECOND`. Prints its port; ends with its standard input.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * How fast a source gives its rows to whoever takes them at once.
+ * Measures how fast a source sends its rows.
  *
  * @module
  */
@@ -7,13 +7,13 @@ import { openSession, resolveEndpoint, type Session } from "../../lib/postgres/i
 import { encodeQuery } from "../../lib/postgres/protocol/frames.ts";
 import { query } from "../support/sql.ts";
 
-/** Rows are read again until so much time has passed: a moment says little. */
+/** Rows are read repeatedly for this long, as short measurements are unreliable. */
 const minMs = 1_000;
 
 /**
- * Reads the tables of schema `public`, several at a time, and throws the rows away.
+ * Reads the tables of schema `public`, several in parallel, and discards the rows.
  *
- * @returns COPY bytes a second, of all sessions together
+ * @returns COPY bytes per second over all sessions
  */
 export async function measureSource(url: string, jobs: number): Promise<number> {
   const rows = await query(
@@ -54,8 +54,7 @@ async function readAll(sessions: readonly Session[], tables: readonly string[]):
 }
 
 /**
- * ReadyForQuery, but for its last byte: rows as text hold no zero bytes, so nothing else looks like
- * it.
+ * ReadyForQuery without its last byte. Text rows contain no zero bytes, so nothing else matches.
  */
 const ready = [0x5a, 0, 0, 0, 5];
 

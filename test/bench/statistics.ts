@@ -1,4 +1,4 @@
-/** The middle of some numbers; of an even count the mean of the two in the middle. NaN for none. */
+/** The median; for an even count, the mean of the middle two; NaN for no numbers. */
 export function median(numbers: readonly number[]): number {
   const sorted = numbers.toSorted((a, b) => a - b);
   const middle = sorted.length / 2;
@@ -7,14 +7,14 @@ export function median(numbers: readonly number[]): number {
   return low === undefined || high === undefined ? NaN : (low + high) / 2;
 }
 
-/** A median with what it comes from. */
+/** A median with its range. */
 export interface Spread {
   readonly median: number;
   readonly least: number;
   readonly most: number;
 }
 
-/** Median and extremes. */
+/** Computes median, minimum and maximum. */
 export function spread(numbers: readonly number[]): Spread {
   return {
     median: median(numbers),
@@ -23,7 +23,7 @@ export function spread(numbers: readonly number[]): Spread {
   };
 }
 
-/** Ours by theirs, round by round: what was slow for both in a round says nothing. */
+/** The ratios of two series round by round, so that a slow round affects both. */
 export function ratios(ours: readonly number[], theirs: readonly number[]): Spread {
   return spread(ours.flatMap((our, round) => {
     const their = theirs[round];

@@ -1,6 +1,5 @@
 /**
- * `deno task bench verify`: the command line's verify against what both servers need to read their
- * tables.
+ * `deno task bench verify`: compares `verify` with the time both servers need to read their tables.
  *
  * @module
  */
@@ -13,9 +12,9 @@ import { cpuSecondsOfTree } from "./processes.ts";
 import type { Servers } from "./servers.ts";
 import { ratios, spread } from "./statistics.ts";
 
-/** Bytes of a row on disk, roughly. */
+/** Approximate size of a row on disk, in bytes. */
 const rowBytes = 117;
-/** Tables that the sorting way still manages: its text must stay below 1 GB. */
+/** The largest tables for the sorting approach, whose text must stay below 1 GB. */
 const maxSortedRows = 8_000_000;
 const planted = 10;
 
@@ -40,19 +39,19 @@ const scanQuery = "SELECT count(*), sum(hashtextextended(t::text, 0)) FROM t";
 const sortQuery = `SELECT md5(string_agg(t::text, '' ORDER BY ${columns})) FROM t`;
 
 /**
- * The same rows in two tables: as they are stored when they come by their key, and in any other
- * order. The former makes a sort by the key all but free.
+ * The same rows in two tables: in key order and in random order. The former makes sorting by the
+ * key almost free.
  */
 const databases = { ordered: "verify_ordered", shuffled: "verify_shuffled" } as const;
 type Order = keyof typeof databases;
 
-/** Seconds, and CPU seconds of both servers. */
+/** Elapsed seconds, and CPU seconds of both servers. */
 interface Cost {
   readonly seconds: number;
   readonly cpu: number;
 }
 
-/** What a round came to. */
+/** The results of a round. */
 interface Round {
   readonly sourceScan: number;
   readonly targetScan: number;
@@ -60,11 +59,11 @@ interface Round {
   readonly scansCpu: number;
   readonly equal: Readonly<Record<Order, Measurement>>;
   readonly different: Measurement;
-  /** On both sides at once, as who compares with it has to. */
+  /** On both sides in parallel, as a comparison requires. */
   readonly sorted: Readonly<Record<Order, Cost>> | undefined;
 }
 
-/** Measures verify and prints the figures with the bars. */
+/** Measures verify and prints the results with their targets. */
 export async function benchVerify(
   { options, servers, tell }: {
     readonly options: BenchOptions;
@@ -76,7 +75,7 @@ export async function benchVerify(
   const bench = new Bench(servers, options);
   await make(servers, rows);
   const rounds: Round[] = [];
-  // the first start of the tool compiles it
+  // the first start compiles the tool
   await bench.verify("ordered", 0);
   for (let round = 1; round <= options.rounds; round++) {
     const cpu = bench.cpuSeconds();
@@ -200,7 +199,7 @@ async function make({ source, target }: Servers, rows: number): Promise<void> {
   }));
 }
 
-/** Ten rows, evenly spread. */
+/** Changes ten evenly spread rows. */
 async function plant({ target }: Servers, rows: number, value: string): Promise<void> {
   await query(
     target.url({ database: databases.ordered }),
@@ -234,7 +233,7 @@ class Bench {
     });
   }
 
-  /** Both sides sort at once, as who compares with it has to. */
+  /** Both sides sort in parallel, as a comparison requires. */
   async sorted(order: Order): Promise<Cost> {
     const cpu = this.cpuSeconds();
     const sides = await Promise.all(

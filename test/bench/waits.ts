@@ -1,7 +1,7 @@
 import { withSession } from "../support/sql.ts";
 import type { Servers } from "./servers.ts";
 
-/** How often sessions were seen in a state: `target COPY IO:DataFileExtend` → samples. */
+/** How often sessions were observed in a state: `target COPY IO:DataFileExtend` → samples. */
 export type WaitSamples = Readonly<Record<string, number>>;
 
 const sampleEveryMs = 50;
@@ -14,7 +14,9 @@ const seen = `
      AND (state = 'active' OR backend_type <> 'client backend' AND wait_event_type <> 'Activity')
    GROUP BY 1, 2`;
 
-/** Looks every 50 ms what the sessions of both servers do: an estimate of where their time goes. */
+/**
+ * Samples the state of all sessions on both servers every 50 ms, to estimate where time is spent.
+ */
 export class WaitSampler {
   readonly #servers: Servers;
   readonly #counts = new Map<string, number>();
@@ -25,7 +27,7 @@ export class WaitSampler {
     this.#servers = servers;
   }
 
-  /** Everything seen so far, most often first. */
+  /** All states observed so far, most frequent first. */
   get samples(): WaitSamples {
     return Object.fromEntries([...this.#counts].sort(([, a], [, b]) => b - a));
   }

@@ -1,10 +1,10 @@
 /**
- * `deno task bench:workers`: one copy by 1, 2 and 4 workers of a service, each a process of its
- * own.
+ * `deno task bench:workers`: one copy by 1, 2 and 4 workers of a service, each in a separate
+ * process.
  *
- * All of them and both servers are on this machine: what its cores allow is a result as well.
- * `--link` gives each worker a rate of its own, as if it sat on a machine behind a network of that
- * rate: then the figures tell how well the work is shared.
+ * All of them and both servers run on this machine, so its cores limit the results. `--link` limits
+ * the rate of each worker, as if it ran on a separate machine behind such a network; the results
+ * then show how well the work is shared.
  *
  * @module
  */
@@ -106,7 +106,7 @@ async function main(): Promise<void> {
   await Deno.remove(folder, { recursive: true });
 }
 
-/** Attempts of a job and its helpers that did not come to its end. */
+/** Attempts of a job and its helpers that did not succeed. */
 async function attemptsThatEnded(url: string, job: string) {
   return await query(
     url,
@@ -133,7 +133,7 @@ function data(): string {
     ANALYZE;`;
 }
 
-/** A wrong copy is no figure. */
+/** A wrong copy does not count. */
 async function compare(from: string, to: string): Promise<void> {
   const all = [1, 2, 3, 4].map((each) =>
     `SELECT count(*), sum(hashtext(t::text)::bigint) FROM large_${each} AS t`

@@ -1,7 +1,7 @@
 /**
- * Every PostgreSQL version as source against every version as target that makes sense: the whole
- * corpus, in both formats, compared in every way. `deno task test:matrix`, some minutes; `deno task
- * test:matrix 12,15 18` takes just those sources and targets.
+ * Copies the whole corpus from every PostgreSQL version to every suitable target version, in both
+ * formats, and compares them in every way. `deno task test:matrix`, some minutes; `deno task
+ * test:matrix 12,15 18` uses only those sources and targets.
  *
  * @module
  */
@@ -22,7 +22,7 @@ function chosen(argument: string | undefined): readonly PgMajor[] {
   return majors.filter((major) => wanted.includes(major));
 }
 
-/** An older target gets the corpus of its own version: newer syntax cannot exist there. */
+/** An older target gets the corpus of its version, as it does not support newer syntax. */
 async function check(
   source: Cluster,
   target: Cluster,
@@ -58,8 +58,8 @@ async function check(
 }
 
 /**
- * From 15 on the schema public belongs to a role that older versions do not have, and PUBLIC may
- * not create in it.
+ * Since version 15, schema public belongs to a role that older versions lack, and PUBLIC has no
+ * CREATE privilege.
  */
 function isOfTheVersion({ kind, name }: Difference, source: Cluster, target: Cluster): boolean {
   return source.major >= 15 && target.major < 15 && kind === "schema" && name === "public";
@@ -71,7 +71,7 @@ let passed = 0;
 let failed = 0;
 for (const from of sources) {
   for (const to of targets) {
-    // fresh servers: roles that a run leaves behind would make the next one easier
+    // new servers: roles left by a run would affect the next one
     await using source = await startCluster({ major: from });
     await using target = await startCluster({ major: to });
     const start = performance.now();

@@ -1,6 +1,6 @@
 /**
- * Hand-overs to replication under a mixed load that runs from before `init` until after everything
- * streams; then both sides are compared row by row. `deno task test:sync`, some minutes; `deno task
+ * Hands over to replication under a mixed load that starts before `init` and ends after all streams
+ * run, then compares both sides row by row. `deno task test:sync`, some minutes; `deno task
  * test:sync 3 12-18,filters` runs those rounds three times each.
  *
  * @module
@@ -24,7 +24,7 @@ interface Outcome {
   readonly transactions: number;
 }
 
-/** What a round does besides. */
+/** What else a round does. */
 interface RoundOptions {
   readonly source: PgMajor;
   readonly target: PgMajor;
@@ -36,7 +36,7 @@ interface RoundOptions {
   readonly restartSource?: boolean;
 }
 
-/** The same conditions in plain SQL. */
+/** The same filters in plain SQL. */
 const filtered = {
   "public.account": "id % 3 = 0 AND id < 2000000000",
   '"Ünï cødé"."select"': '"Order" % 2 = 0',
@@ -135,7 +135,7 @@ async function restart(cluster: Cluster): Promise<void> {
   await cluster.start();
 }
 
-/** What a restart of the source has left prepared. */
+/** Transactions still prepared after a restart of the source. */
 async function settlePrepared(url: string): Promise<void> {
   const rows = await query<{ gid: string }>(
     url,
@@ -144,7 +144,7 @@ async function settlePrepared(url: string): Promise<void> {
   for (const { gid } of rows) await query(url, `ROLLBACK PREPARED '${gid}'`);
 }
 
-/** Single tables are copied again under load, while the others go on. */
+/** Copies single tables again under load, while the others keep streaming. */
 async function resnapshotRound(sourceMajor: PgMajor, targetMajor: PgMajor): Promise<Outcome> {
   await using source = await startCluster({ major: sourceMajor });
   await using target = await startCluster({ major: targetMajor });
@@ -155,7 +155,7 @@ async function resnapshotRound(sourceMajor: PgMajor, targetMajor: PgMajor): Prom
   try {
     await runInit(url!, target.url(), { include: ["load"], sync: syncSettings });
     await load.more(20);
-    // as if somebody had written on the target; entries refer to accounts, which cannot be
+    // as if another client had written to the target; entries reference accounts, which cannot be
     // truncated
     await exec(
       targetUrl!,
