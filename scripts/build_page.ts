@@ -1,7 +1,7 @@
 /**
- * Makes `lib/remote/page/assets.ts` of what is in `page/`: the service's page as strings, so that
- * it is there from source, from JSR and in the executable alike (none of which takes `.css` or
- * `.html` files along). Part of `deno task ok`, with `--check`.
+ * Builds `lib/remote/page/assets.ts` from `page/`: the service's page as strings, so that it is
+ * available from source, from JSR and in the executable, which do not include `.css` and `.html`
+ * files. Part of `deno task ok`, with `--check`.
  *
  * Requires `--allow-read`, `--allow-write` for that file (not with `--check`) and a temporary one,
  * `--allow-run=deno`.
@@ -13,7 +13,7 @@ import { createHash } from "node:crypto";
 const made = "lib/remote/page/assets.ts";
 const uplot = "npm:uplot@1.6.32";
 
-/** The page's script, with uPlot in it. */
+/** The page's script, including uPlot. */
 async function bundle(): Promise<string> {
   const output = await Deno.makeTempFile({ suffix: ".js" });
   try {
@@ -40,14 +40,14 @@ async function bundle(): Promise<string> {
   }
 }
 
-/** A file of the package, which the script's bundling has loaded. */
+/** A file of the package, which bundling the script has loaded. */
 async function uplotFile(path: string): Promise<string> {
   const entry = new URL(import.meta.resolve(uplot));
   const { success, stdout } = await new Deno.Command("deno", {
     args: ["info", "--json", "--lock=deno.lock", "--frozen", entry.href],
     stderr: "null",
   }).output();
-  if (!success) throw new Error(`${uplot} is not there: deno install`);
+  if (!success) throw new Error(`${uplot} is not installed: run deno install`);
   const { npmPackages } = JSON.parse(new TextDecoder().decode(stdout));
   const { localPath } = npmPackages["uplot@1.6.32"];
   return await Deno.readTextFile(`${localPath}/${path}`);

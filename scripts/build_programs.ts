@@ -1,6 +1,6 @@
 /**
- * Makes `lib/postgres/protocol/row_packer_program.ts` of `row_packer.wat`: as text, so that it is
- * there from source, from JSR, in the bundle and in the executable alike. Part of `deno task ok`,
+ * Compiles `row_packer.wat` into `lib/postgres/protocol/row_packer_program.ts`, as text so that it
+ * is available from source, from JSR, in the bundle and in the executable. Part of `deno task ok`,
  * with `--check`.
  *
  * Requires `--allow-read`, `--allow-write` for that file (not with `--check`).
@@ -28,7 +28,9 @@ export const rowPackerProgram =
 
 if (Deno.args.includes("--check")) {
   const there = await Deno.readTextFile(made).catch(() => "");
-  if (there !== text) throw new Error(`${made} is not what ${source} makes: deno task programs`);
+  if (there !== text) {
+    throw new Error(`${made} is out of date with ${source}: run deno task programs`);
+  }
 } else {
   await Deno.writeTextFile(made, text);
 }

@@ -1,5 +1,5 @@
 /**
- * `deno doc --lint` over every export of `deno.json`, less one rule: a field of an interface needs
+ * `deno doc --lint` for every export of `deno.json`, less one rule: a field of an interface needs
  * no comment where its name says it all (`readonly rows: number`). Part of `deno task ok`.
  *
  * Requires `--allow-read=deno.json`, `--allow-run=deno`.

@@ -1,5 +1,5 @@
 /**
- * Checks that the SQL of the product leaves no name to the search path. Part of `deno task ok`;
+ * Checks that the product's SQL contains no unqualified names. Part of `deno task ok`;
  * `docs/guides/security.md` explains why.
  *
  * Requires `--allow-read=.`.
@@ -8,7 +8,7 @@
  */
 import { productNames } from "./sql/product_names.ts";
 
-/** What is no name of PostgreSQL's, or cannot be qualified, and why. */
+/** Names that cannot be qualified, and why. */
 const exceptions: readonly {
   readonly path: string;
   readonly name: string;
@@ -25,6 +25,6 @@ for (const { path, line, kind, name } of problems) {
 }
 for (const { path, name } of exceptions) {
   if (names.some((found) => found.path === path && found.name === name)) continue;
-  console.error(`${path}: the exception for ${name} is not needed any more`);
+  console.error(`${path}: the exception for ${name} is no longer needed`);
 }
 if (problems.length > 0) Deno.exit(1);

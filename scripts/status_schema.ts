@@ -1,5 +1,5 @@
 /**
- * Writes `docs/reference/status.schema.json`, the form of `status --json`.
+ * Writes `docs/reference/status.schema.json`, the schema of `status --json`.
  *
  * Requires `--allow-write=docs`.
  *

@@ -1,6 +1,6 @@
 /**
- * What DDL changes on the source during replication is named before and after it stops the stream,
- * with the statement to run.
+ * DDL on the source during replication is reported before and after it stops the stream, with the
+ * statement to run.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { type Case, withCase } from "../support/case.ts";
@@ -11,7 +11,7 @@ const target = await sharedCluster(18);
 const servers = { source, target };
 const file = "39-sync-enum-label.sql";
 
-/** Runs the statement that a text ends with, or has before other words, on the target. */
+/** Runs the statement contained in a message on the target. */
 async function runOnTarget(it: Case, text: string): Promise<void> {
   const [statement] = /ALTER (?:TYPE|DOMAIN|TABLE) [^;]*;/.exec(text) ?? [];
   ok(statement !== undefined, text);
@@ -23,7 +23,7 @@ async function problems(it: Case): Promise<readonly { message: string; remedy: s
   return findings.filter(({ id }) => /^(?:enum|domain|type|column)-/.test(id));
 }
 
-Deno.test("[39] a new label is named by status before it stops the stream, and by sync afterwards", async () => {
+Deno.test("[39] status reports a new label before it stops the stream, and sync afterwards", async () => {
   await withCase(file, servers, async (it) => {
     await it.initWithSync();
     await it.ask("source", "ALTER TYPE st ADD VALUE 'It''s' BEFORE 'b'");
@@ -57,7 +57,7 @@ Deno.test("[39] a new label is named by status before it stops the stream, and b
   });
 });
 
-Deno.test("[39] renamed labels, attributes, domains, lengths and NOT NULL are named, each with a statement that works", async () => {
+Deno.test("[39] renamed labels, attributes, domains, lengths and NOT NULL are reported, each with a working statement", async () => {
   const setup = `
     CREATE TYPE col AS ENUM ('x', 'y'); CREATE TYPE "Pair" AS (a int, b col[]);
     CREATE DOMAIN d AS int CHECK (VALUE > 0);
@@ -88,7 +88,7 @@ Deno.test("[39] renamed labels, attributes, domains, lengths and NOT NULL are na
   });
 });
 
-Deno.test("[39] values that columns of the target refuse are named by the diagnosis", async () => {
+Deno.test("[39] the diagnosis names values that columns of the target reject", async () => {
   const setup = "CREATE TABLE few (id int PRIMARY KEY, v varchar(3), n int NOT NULL, a st[]);";
   const rewrite = (script: string) => script.replace("-- STREAM", `${setup}\n-- STREAM`);
   await withCase(file, { ...servers, rewrite }, async (it) => {

@@ -1,4 +1,4 @@
-/** Cases about event triggers: what the tool makes for itself does not run them, on either side. */
+/** Cases about event triggers: the tool's own objects do not fire them on either side. */
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import type { Cluster } from "../../lib/cluster/mod.ts";
 import type { Case } from "../support/case.ts";
@@ -9,7 +9,7 @@ import { exec } from "../support/sql.ts";
 
 const file = "57-event-trigger-audit-ordinary.sql";
 
-/** The whole life of a replication: nothing of it may show in the audit's log of either side. */
+/** A complete replication, of which the audit log of neither side may contain anything. */
 async function replicateAndCleanUp(it: Case): Promise<void> {
   await it.initWithSync();
   await it.stream();
@@ -36,7 +36,9 @@ async function pairs(): Promise<readonly (readonly [Cluster, Cluster])[]> {
   ];
 }
 
-/** Modes in which event triggers are, with a guard that refuses what is not the audit's own. */
+/**
+ * Modes of event triggers, with a guard that rejects everything except the audit's own statements.
+ */
 const modes = {
   "ordinary ones": "",
   "those that are ENABLE ALWAYS": `
@@ -50,7 +52,7 @@ const modes = {
 
 for (const [source, target] of await pairs()) {
   for (const [label, more] of Object.entries(modes)) {
-    Deno.test(`[57] ${label} do not run for what the tool makes, ${source.major} to ${target.major}`, async () => {
+    Deno.test(`[57] ${label} do not fire for the tool's own objects, ${source.major} to ${target.major}`, async () => {
       const rewrite = (script: string) => script.replace("-- STREAM", () => `${more}\n-- STREAM`);
       await withCase(file, { source, target, rewrite }, async (it) => {
         const before = await it.ask("source", "SELECT * FROM public.ddl_log ORDER BY n");
@@ -65,7 +67,7 @@ for (const [source, target] of await pairs()) {
   }
 }
 
-Deno.test("[57] validate names the event triggers that an ordinary role cannot keep from running", async () => {
+Deno.test("[57] validate reports event triggers that a non-superuser cannot suppress", async () => {
   const [source, target] = [await sharedCluster(15), await sharedCluster(18)];
   await withCase(file, { source, target }, async (it) => {
     await exec(

@@ -1,6 +1,5 @@
 /**
- * What is known to stop replication later is reported before anything is copied, and its remedies
- * work.
+ * Hazards that would stop replication later are reported before the copy, and their remedies work.
  */
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import type { Check } from "../../lib/commands/shared/report.ts";
@@ -12,7 +11,7 @@ const source = await sharedCluster(15, { programs: "embedded" });
 const target = await sharedCluster(18);
 const servers = { source, target };
 
-/** What `validate` of a case says about one thing. */
+/** The check of `validate` with a given id. */
 async function check(it: Case, id: string, identity: "fail" | "full" = "full"): Promise<Check> {
   const { checks } = await it.validate({ forSync: true, identity });
   const found = checks.find((each) => each.id === id && each.status !== "pass");
@@ -20,7 +19,7 @@ async function check(it: Case, id: string, identity: "fail" | "full" = "full"): 
   return found;
 }
 
-/** Statements of a text that are meant for the source. */
+/** The statements in a message to run on the source. */
 async function run(it: Case, statements: RegExp, text = ""): Promise<void> {
   const found = text.match(statements) ?? [];
   if (found.length === 0) throw new Error(`no statement in: ${text}`);
@@ -31,7 +30,7 @@ async function follows(it: Case): Promise<void> {
   await it.initWithSync();
   await it.stream();
   strictEqual(await it.drain(), "drained");
-  // sequences do not follow: the cutover sets them
+  // sequences are not replicated: cutover sets them
   deepStrictEqual((await it.differences()).filter(({ kind }) => kind !== "sequence value"), []);
   strictEqual(rowsVerdict(await it.verify()), "equal");
 }
@@ -40,7 +39,7 @@ async function follows(it: Case): Promise<void> {
 const withSetup = (sql: string) => (script: string) =>
   script.replace("-- STREAM\n", `${sql}\n-- STREAM\n`);
 
-Deno.test("[30] a primary key with a generated column is refused by validate and init", async () => {
+Deno.test("[30] validate and init reject a primary key with a generated column", async () => {
   await withCase("30-sync-generated-key.sql", servers, async (it) => {
     for (const identity of ["fail", "full"] as const) {
       const { status, finding } = await check(it, "replica-identity", identity);
@@ -58,7 +57,7 @@ Deno.test("[30] a primary key with a generated column is refused by validate and
   });
 });
 
-Deno.test("[30] another unique index is offered as the replica identity, and works", async () => {
+Deno.test("[30] another unique index is suggested as replica identity, and works", async () => {
   const rewrite = withSetup(
     `ALTER TABLE docs ADD COLUMN "K 1" int GENERATED ALWAYS AS IDENTITY;
      CREATE UNIQUE INDEX "Docs K" ON docs ("K 1") INCLUDE (norm);`,
@@ -70,7 +69,7 @@ Deno.test("[30] another unique index is offered as the replica identity, and wor
   });
 });
 
-Deno.test("[31] tables found by all columns are reported where equal values may differ", async () => {
+Deno.test("[31] tables with REPLICA IDENTITY FULL are reported if equal values may differ", async () => {
   await withCase("31-sync-full-generated.sql", servers, async (it) => {
     const { status, finding } = await check(it, "ambiguous-rows");
     strictEqual(status, "warn");
@@ -81,7 +80,7 @@ Deno.test("[31] tables found by all columns are reported where equal values may 
   });
 });
 
-Deno.test("[58] a collation that takes different texts for equal is reported, keys are not", async () => {
+Deno.test("[58] nondeterministic collations are reported, except in keys", async () => {
   const rewrite = withSetup(`
     CREATE TABLE inside (a text[] COLLATE ci, b jsonb, c numrange, d text, e bpchar); ALTER TABLE inside REPLICA IDENTITY FULL;
     CREATE TABLE exact (a text, b int, c char(3), d timestamptz[], e uuid); ALTER TABLE exact REPLICA IDENTITY FULL;`);
@@ -94,7 +93,7 @@ Deno.test("[58] a collation that takes different texts for equal is reported, ke
   });
 });
 
-Deno.test("[32] triggers that fire for replicated rows are reported; with the remedy rows follow", async () => {
+Deno.test("[32] triggers that fire for replicated rows are reported; the remedy works", async () => {
   const rewrite = withSetup(
     `CREATE TRIGGER "Only Here" AFTER INSERT ON acc FOR EACH ROW EXECUTE FUNCTION log_it();
      ALTER TABLE acc ENABLE REPLICA TRIGGER "Only Here";`,
@@ -111,7 +110,7 @@ Deno.test("[32] triggers that fire for replicated rows are reported; with the re
   });
 });
 
-Deno.test("[33] a TRUNCATE that the target would refuse is reported; with the remedy it follows", async () => {
+Deno.test("[33] a TRUNCATE that the target would reject is reported; the remedy works", async () => {
   await withCase("33-sync-truncate-unlogged-child.sql", servers, async (it) => {
     const { status, finding, fix } = await check(it, "truncate-reach");
     strictEqual(status, "warn");
@@ -121,7 +120,7 @@ Deno.test("[33] a TRUNCATE that the target would refuse is reported; with the re
   });
 });
 
-Deno.test("[33] a key that is dropped on the target lets a TRUNCATE through that it stopped", async () => {
+Deno.test("[33] dropping a foreign key on the target lets a blocked TRUNCATE proceed", async () => {
   await withCase("33-sync-truncate-unlogged-child.sql", servers, async (it) => {
     const { plan } = await it.initWithSync();
     const warning = plan.warnings.find((each) => each.includes("TRUNCATE")) ?? "";
@@ -134,7 +133,7 @@ Deno.test("[33] a key that is dropped on the target lets a TRUNCATE through that
   });
 });
 
-Deno.test("[42] a constraint of a domain that is not valid is reported, with the rows", async () => {
+Deno.test("[42] a NOT VALID domain constraint is reported with the violating rows", async () => {
   await withCase("42-sync-domain-not-valid.sql", servers, async (it) => {
     const { status, finding, fix = "" } = await check(it, "unvalidated-domains");
     strictEqual(status, "warn");
@@ -147,7 +146,7 @@ Deno.test("[42] a constraint of a domain that is not valid is reported, with the
   });
 });
 
-Deno.test("[42] a check of a table that is not valid is no hazard: the source's own UPDATE fails", async () => {
+Deno.test("[42] a NOT VALID table check is not a hazard, since UPDATE fails on the source", async () => {
   const rewrite = (script: string) =>
     script.replace(
       "ALTER DOMAIN pos ADD CONSTRAINT positive CHECK (VALUE > 0) NOT VALID",
@@ -159,7 +158,7 @@ Deno.test("[42] a check of a table that is not valid is no hazard: the source's 
   });
 });
 
-Deno.test("forced row security and missing privileges of owners are refused from 16 on", async () => {
+Deno.test("forced row security and missing owner privileges are rejected since version 16", async () => {
   const rewrite = withSetup(
     `CREATE ROLE "Own 1"; ALTER TABLE t OWNER TO "Own 1"; REVOKE DELETE ON t FROM "Own 1";
      CREATE TABLE f (id int PRIMARY KEY); ALTER TABLE f OWNER TO "Own 1";
@@ -177,7 +176,7 @@ Deno.test("forced row security and missing privileges of owners are refused from
   });
 });
 
-Deno.test("[42] sync reports hazards of a stream that it follows", async () => {
+Deno.test("[42] sync reports hazards of a running stream", async () => {
   await withCase("42-sync-domain-not-valid.sql", servers, async (it) => {
     await it.initWithSync();
     const { report: { warnings } } = await it.sync();

@@ -1,5 +1,5 @@
 /**
- * Replica identities that `init --replica-identity full` has changed: `cleanup` restores both
+ * `cleanup` restores the replica identities changed by `init --replica-identity full` on both
  * sides, and nothing else.
  */
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
@@ -30,7 +30,7 @@ async function identities(it: Case, side: "source" | "target"): Promise<Record<s
   return Object.fromEntries(rows.map(({ name, identity }) => [name, identity]));
 }
 
-Deno.test("[88] each kind of identity returns on both sides, and a second cleanup finds nothing", async () => {
+Deno.test("[88] every kind of identity is restored on both sides, and a second cleanup finds nothing", async () => {
   await withCase(file, { ...servers, rewrite }, async (it) => {
     const before = await identities(it, "source");
     await it.initWithSync();
@@ -55,7 +55,7 @@ Deno.test("[88] each kind of identity returns on both sides, and a second cleanu
   });
 });
 
-Deno.test("[88] what was changed, renamed or dropped meanwhile is left or found", async () => {
+Deno.test("[88] tables changed, renamed or dropped in the meantime are skipped or found", async () => {
   await withCase(file, { ...servers, rewrite }, async (it) => {
     await it.initWithSync();
     await it.ask("target", "ALTER TABLE nothing ADD PRIMARY KEY (id)");
@@ -73,7 +73,7 @@ Deno.test("[88] what was changed, renamed or dropped meanwhile is left or found"
   });
 });
 
-Deno.test("[88] the target of an init that ended before its subscription is restored too", async () => {
+Deno.test("[88] a target whose init ended before creating the subscription is restored too", async () => {
   await withCase(file, { ...servers, rewrite }, async (it) => {
     const before = await identities(it, "source");
     await it.initWithSync();
@@ -92,7 +92,7 @@ Deno.test("[88] the target of an init that ended before its subscription is rest
   });
 });
 
-Deno.test("[88] a cleanup whose target is locked fails without forgetting, and the next one completes it", async () => {
+Deno.test("[88] a cleanup that fails on a locked target is completed by the next one", async () => {
   await withCase(file, servers, async (it) => {
     await it.initWithSync();
     const blocker = (await import("../support/sql.ts")).withSession;
@@ -110,7 +110,7 @@ Deno.test("[88] a cleanup whose target is locked fails without forgetting, and t
   });
 });
 
-Deno.test("a publication of an ordinary role cannot make a superuser's cleanup alter tables of others", async () => {
+Deno.test("a non-superuser's publication cannot make a superuser's cleanup alter other tables", async () => {
   await withCase(file, { ...servers, rewrite }, async (it) => {
     await it.initWithSync();
     await it.ask(
@@ -138,7 +138,7 @@ const left = (
   kept.filter(({ kind }) => kind === "replica-identity").map(({ side, name }) => `${side} ${name}`)
     .sort();
 
-Deno.test("tables that publications of others publish stay FULL on both sides, and are reported", async () => {
+Deno.test("tables in other publications keep FULL on both sides, and are reported", async () => {
   await withCase(
     file,
     { ...servers, rewrite: (script) => `${script};${publishers}` },
@@ -173,7 +173,7 @@ Deno.test("tables that publications of others publish stay FULL on both sides, a
   );
 });
 
-Deno.test("a table of a publication of all tables stays FULL on a source of 12", async () => {
+Deno.test("a table published FOR ALL TABLES keeps FULL on a source of version 12", async () => {
   await withCase(
     file,
     { source: whole, target, rewrite: (script) => `${script};${publishers}` },
@@ -201,7 +201,7 @@ for (
     { what: "a superuser's", system: undefined, superuser: true, expected: "n" },
   ]
 ) {
-  Deno.test(`a publication's comment alone alters the target only when it is believed: ${what}`, async () => {
+  Deno.test(`a publication's comment alone changes the target only if it is trusted: ${what}`, async () => {
     await withCase(file, servers, async (it) => {
       await it.init();
       const victim = `${it.name}_victim`;

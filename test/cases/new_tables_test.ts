@@ -1,6 +1,6 @@
 /**
- * Tables that appear on the source during replication: `sync --add-tables` makes them completely,
- * or not at all.
+ * `sync --add-tables` creates tables added on the source during replication completely or not at
+ * all.
  */
 import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
 import { type Case, withCase } from "../support/case.ts";
@@ -18,7 +18,7 @@ const addTables = (...tables: string[]) => ({
   action: { kind: "copy", tables, areNew: true },
 } as const);
 
-/** Appended to what happens during replication. */
+/** Appended to the changes during replication. */
 const during = (sql: string, before = "") => (script: string) =>
   script.replace("-- STREAM", `${before}\n-- STREAM`) + sql;
 
@@ -35,7 +35,7 @@ async function equal(it: Case): Promise<void> {
   strictEqual(rowsVerdict(await it.verify()), "equal");
 }
 
-Deno.test("[37] a new partition is added with its keys, and status is unhealthy until it is", async () => {
+Deno.test("[37] a new partition is added with its keys; status is unhealthy until then", async () => {
   await withCase(file, servers, async (it) => {
     await it.initWithSync();
     strictEqual((await it.status()).healthy, true);
@@ -54,7 +54,7 @@ Deno.test("[37] a new partition is added with its keys, and status is unhealthy 
   });
 });
 
-Deno.test("[37] trees of partitions, schemas, types, sequences, functions and all that belongs to tables", async () => {
+Deno.test("[37] adds partition trees, schemas, types, sequences, functions and everything that belongs to tables", async () => {
   const before = `
     CREATE ROLE "Reader 37"; CREATE TABLE ref (id int PRIMARY KEY); INSERT INTO ref VALUES (1), (2);
     ALTER TABLE ev ADD COLUMN r int REFERENCES ref; CREATE INDEX ev_v ON ev (v);
@@ -99,7 +99,7 @@ Deno.test("[37] trees of partitions, schemas, types, sequences, functions and al
   });
 });
 
-Deno.test("[37] the name of a partitioned table means its new partitions", async () => {
+Deno.test("[37] naming a partitioned table includes its new partitions", async () => {
   await withCase(file, servers, async (it) => {
     await it.initWithSync();
     await it.stream();
@@ -108,7 +108,7 @@ Deno.test("[37] the name of a partitioned table means its new partitions", async
   });
 });
 
-Deno.test("[37] what cannot be made is not made in part, and made by the next run", async () => {
+Deno.test("[37] what cannot be created is not created partially, and is created by the next run", async () => {
   const sql = `
     CREATE SCHEMA fresh; CREATE TYPE fresh.t AS ENUM ('a');
     CREATE TABLE fresh.one (id int PRIMARY KEY, t fresh.t); INSERT INTO fresh.one VALUES (1, 'a');
@@ -127,7 +127,7 @@ Deno.test("[37] what cannot be made is not made in part, and made by the next ru
   });
 });
 
-Deno.test("[37] triggers that are enabled ALWAYS do not fire for rows that are added", async () => {
+Deno.test("[37] triggers enabled ALWAYS do not fire for copied rows", async () => {
   const sql = `
     CREATE TABLE log (id int); CREATE TABLE acc (id int PRIMARY KEY);
     CREATE FUNCTION l() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.log VALUES (NEW.id); RETURN NEW; END';
@@ -175,7 +175,7 @@ const moments = {
 } as const;
 
 for (const [moment, [side, condition]] of Object.entries(moments)) {
-  Deno.test(`[37] a run that is killed when ${moment} exists is completed by the next one`, async () => {
+  Deno.test(`[37] a run killed when ${moment} exists is completed by the next one`, async () => {
     const sql = `
       CREATE SCHEMA fresh; CREATE TYPE fresh.t AS ENUM ('a');
       CREATE TABLE fresh.one (id serial PRIMARY KEY, t fresh.t); INSERT INTO fresh.one (t) VALUES ('a');
@@ -202,7 +202,7 @@ for (const [moment, [side, condition]] of Object.entries(moments)) {
       );
       await until(it.neutralUrl(side), condition);
       await run.kill("SIGKILL");
-      // the server notices a client that is gone when it has something to say
+      // the server notices a lost client only when it sends something
       await until(
         it.neutralUrl("target"),
         `SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'postgres-seren%'

@@ -1,4 +1,4 @@
-/** Cases that bring nothing odd but the server's own minor version. */
+/** Cases without peculiarities apart from the server's minor version. */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";

@@ -7,7 +7,7 @@ import { rowsVerdict } from "../support/verify.ts";
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
 
-Deno.test("[88] cleanup gives both sides their replica identity back", async () => {
+Deno.test("[88] cleanup restores the replica identity on both sides", async () => {
   await withCase("88-identity-full-cleanup.sql", { source, target }, async (it) => {
     await it.initWithSync();
     await it.cleanup();
@@ -16,7 +16,7 @@ Deno.test("[88] cleanup gives both sides their replica identity back", async () 
   });
 });
 
-Deno.test("[58] a key whose collation takes different texts for equal follows a change of case", async () => {
+Deno.test("[58] a change of case in a key with a nondeterministic collation is replicated", async () => {
   const rewrite = (script: string) =>
     script.split("\n").filter((line) => !line.includes("full_id")).join("\n");
   await withCase("58-icu-nondeterministic.sql", { source, target, rewrite }, async (it) => {

@@ -1,4 +1,4 @@
-/** Cases about what a dump says of schemas and objects in them. */
+/** Cases about schemas and their objects in dumps. */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { withCase } from "../support/case.ts";
 import { sharedCluster } from "../support/clusters.ts";
@@ -6,7 +6,7 @@ import { sharedCluster } from "../support/clusters.ts";
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
 
-Deno.test("[20] a source without the schema public has a target without it", async () => {
+Deno.test("[20] without schema public on the source, the target has none either", async () => {
   await withCase("20-no-public-schema.sql", { source, target }, async (it) => {
     await it.init();
     deepStrictEqual(await it.differences(), []);
@@ -29,7 +29,7 @@ Deno.test("[85] an argument named like a keyword of the target", async () => {
   });
 });
 
-Deno.test("[24] tables whose parents gained columns later have their columns in the same order", async () => {
+Deno.test("[24] tables whose parents gained columns later keep their column order", async () => {
   await withCase("24-inherit-order.sql", { source, target }, async (it) => {
     await it.init();
     deepStrictEqual(await it.differences(), []);
@@ -41,7 +41,7 @@ Deno.test("[24] tables whose parents gained columns later have their columns in 
   });
 });
 
-Deno.test("[29] rows of such a table keep their meaning where a column stores them", async () => {
+Deno.test("[29] rows of such a table keep their values when stored in a column", async () => {
   await withCase("29-rowtype-order-silent.sql", { source, target }, async (it) => {
     await it.init();
     deepStrictEqual(await it.differences(), []);

@@ -1,6 +1,6 @@
 /**
- * Cases about functions and queries that name things without their schema: predicted, and copied
- * with a path of the database's own.
+ * Cases about functions and queries with unqualified names: they are predicted, and can be copied
+ * with the database's own search path.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { type Check, setAsideObjects } from "../../lib/commands/shared/report.ts";
@@ -11,7 +11,7 @@ import { sharedCluster } from "../support/clusters.ts";
 
 const source = await sharedCluster(15, { programs: "embedded" });
 const target = await sharedCluster(18);
-/** Before 17, which has a path of its own for indexes and materialized views. */
+/** Before version 17, which uses a fixed search path for indexes and materialized views. */
 const older = { source: await sharedCluster(12), target: await sharedCluster(15) };
 const servers = { source, target };
 
@@ -27,7 +27,7 @@ async function alter(it: Case, fix = ""): Promise<void> {
   for (const statement of statements) await it.ask("source", statement);
 }
 
-Deno.test("[02] a generated column that counts on a path is predicted; the remedy works", async () => {
+Deno.test("[02] a generated column that depends on the search path is predicted; the remedy works", async () => {
   await withCase("02-generated-unqualified-function.sql", servers, async (it) => {
     const [check, ...more] = await warnings(it);
     deepStrictEqual(more, []);
@@ -44,13 +44,13 @@ Deno.test("[02] a generated column that counts on a path is predicted; the remed
     });
     await alter(it, check.fix);
     deepStrictEqual(await warnings(it), []);
-    // a change of the source's structure begins anew
+    // a changed source structure requires a new copy
     await it.init({ resume: false });
     deepStrictEqual(await it.differences(), []);
   });
 });
 
-Deno.test("[43] a check that counts on a path is predicted, and with the remedy changes follow", async () => {
+Deno.test("[43] a check that depends on the search path is predicted; with the remedy, changes are replicated", async () => {
   await withCase("43-sync-unqualified-check-empty.sql", servers, async (it) => {
     const [check] = await warnings(it, true);
     match(
@@ -69,7 +69,7 @@ Deno.test("[43] a check that counts on a path is predicted, and with the remedy 
   });
 });
 
-Deno.test("[43] the apply worker's path is empty whatever the database's is", async () => {
+Deno.test("[43] the apply worker's search path is empty regardless of the database's", async () => {
   const rewrite = (script: string) =>
     `ALTER DATABASE h43 SET search_path = public; SET search_path = public;\n${script}`;
   await withCase("43-sync-unqualified-check-empty.sql", { ...servers, rewrite }, async (it) => {
@@ -80,7 +80,7 @@ Deno.test("[43] the apply worker's path is empty whatever the database's is", as
   });
 });
 
-Deno.test("[03] a text that is a query of its own is found in a materialized view", async () => {
+Deno.test("[03] a query inside a string is found in a materialized view", async () => {
   await withCase("03-matview-text-query.sql", servers, async (it) => {
     const [check] = await warnings(it);
     strictEqual(check?.id, "search-path-objects");
@@ -89,10 +89,10 @@ Deno.test("[03] a text that is a query of its own is found in a materialized vie
   });
 });
 
-Deno.test("[02] with --restore-search-path own rows are computed under the database's own path", async () => {
+Deno.test("[02] --restore-search-path own computes rows with the database's search path", async () => {
   await withCase("02-generated-unqualified-function.sql", servers, async (it) => {
     await rejects(it.init(), ReplicatorError);
-    // the same copy goes on with it
+    // the same copy resumes with it
     const { plan } = await it.init({ restoreSearchPath: "own" });
     match(plan.warnings.join("\n"), /whoever may create functions in a schema of that path/);
     ok(!/rows may fail/.test(plan.warnings.join("\n")));
@@ -101,7 +101,7 @@ Deno.test("[02] with --restore-search-path own rows are computed under the datab
   });
 });
 
-Deno.test("[03] with --restore-search-path own a server before 17 fills what it could not", async () => {
+Deno.test("[03] --restore-search-path own populates materialized views before version 17", async () => {
   const rewrite = (script: string) =>
     `ALTER DATABASE h03 SET search_path = public, lib;\n${script}
      CREATE TABLE lib.parents (id int PRIMARY KEY); INSERT INTO lib.parents VALUES (1);
@@ -162,7 +162,7 @@ const siblings = `
   CREATE MATERIALIZED VIEW m AS SELECT n FROM v;
   CREATE TABLE d (i int DEFAULT "My Lib".by_call(1));`;
 
-Deno.test("every kind of thing that is computed is looked at, and nothing that is harmless is reported", async () => {
+Deno.test("every kind of computed object is checked, and harmless ones are not reported", async () => {
   const rewrite = () => `SET search_path = public, "My Lib"; ${siblings}`;
   await withCase("02-generated-unqualified-function.sql", {
     ...servers,

@@ -1,4 +1,4 @@
-/** Whose code runs where, and who holds the tool up. */
+/** Which code runs where, and what can delay the tool. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Cluster } from "../../lib/cluster/mod.ts";
 import { ReplicatorError } from "../../lib/core/internal.ts";
@@ -14,8 +14,7 @@ const source = await sharedCluster(15);
 const target = await sharedCluster(18);
 
 /**
- * The superusers that the case's functions have made on a server, by what called them. They are
- * dropped.
+ * Returns and drops the superusers created by the case's functions, named after what called them.
  */
 async function takenOverBy(server: Cluster): Promise<readonly string[]> {
   const rows = await query<{ name: string }>(
@@ -27,12 +26,11 @@ async function takenOverBy(server: Cluster): Promise<readonly string[]> {
 }
 
 /**
- * What only an expression that the target computes for each row can be: see
- * docs/guides/security.md.
+ * Only expressions that the target computes for each row may run; see docs/guides/security.md.
  */
 const computedForRows = ["chk", "dom", "gen", "part"];
 
-Deno.test("[esc] a superuser's copy runs nothing on the source, and on the target what validate has named", async () => {
+Deno.test("[esc] a superuser's copy runs nothing on the source, and on the target only what validate reported", async () => {
   const owner = { owner: "mallory", name: "esc" };
   await withCase("security/esc.sql", { source, target, ...owner }, async (it) => {
     const { checks } = await it.validate();
@@ -47,7 +45,7 @@ Deno.test("[esc] a superuser's copy runs nothing on the source, and on the targe
   });
 });
 
-Deno.test("[esc] with an ordinary role on the target nobody gains anything", async () => {
+Deno.test("[esc] with a non-superuser on the target, no privileges are gained", async () => {
   await exec(target.url(), "CREATE ROLE mover LOGIN CREATEDB CREATEROLE PASSWORD 'x'");
   const url = target.url({ user: "mover", password: "x" });
   await withCase(
@@ -66,8 +64,8 @@ Deno.test("[esc] with an ordinary role on the target nobody gains anything", asy
 });
 
 /**
- * Planning any query of the table evaluates the constant call in its index, with the rights of
- * whoever asks.
+ * Planning any query of the table evaluates the constant call in its index with the privileges of
+ * the caller.
  */
 const plannedTrap = `
   CREATE SCHEMA m;
@@ -86,14 +84,14 @@ const plannedTrap = `
   INSERT INTO nokey SELECT generate_series(1, 10);
   CREATE INDEX ON nokey ((id + m.zero(1)));`;
 
-Deno.test("a table whose plans run a user's function is copied as a whole and unmeasured, and that function never runs on the source", async () => {
+Deno.test("a table whose planning runs a user-defined function is copied in one part without estimates, and the function never runs on the source", async () => {
   const made = { owner: "mallory", name: "planned", rewrite: () => plannedTrap };
   await withCase("50-plain-1520.sql", { source, target, ...made }, async (it) => {
     await it.init({ splitBytes: 1024 * 1024, jobs: 4 });
     deepStrictEqual(await takenOverBy(source), []);
     strictEqual((await it.ask("target", "SELECT FROM t")).length, 60000);
     await dropDatabase(target, it.name);
-    // the table without a key is refused
+    // the table without a key is rejected
     await it.initWithSync({ identity: "full" }).catch(() => {});
     deepStrictEqual(await takenOverBy(source), []);
     await it.cleanup();
@@ -102,7 +100,7 @@ Deno.test("a table whose plans run a user's function is copied as a whole and un
   await takenOverBy(target);
 });
 
-Deno.test("a filter on a table whose plans run a user's function is refused", async () => {
+Deno.test("a filter on a table whose planning runs a user-defined function is rejected", async () => {
   const made = { owner: "mallory", name: "planned", rewrite: () => plannedTrap };
   await withCase("50-plain-1520.sql", { source, target, ...made }, async (it) => {
     const { rules } = readRuleFlags({
@@ -124,8 +122,8 @@ Deno.test("a filter on a table whose plans run a user's function is refused", as
 });
 
 /**
- * Two sequences; the second is replaced by a view, which runs the owner's code, while the tool
- * waits for the first.
+ * Two sequences, of which the second is replaced by a view that runs the owner's code while the
+ * tool waits for the first.
  */
 const swapped = `
   CREATE FUNCTION boom() RETURNS bigint LANGUAGE plpgsql AS $b$
@@ -135,13 +133,13 @@ const swapped = `
     END $b$;
   CREATE SEQUENCE a1; CREATE SEQUENCE b2;`;
 
-Deno.test("what verify takes for a sequence and has become a view since is not read", async () => {
+Deno.test("verify does not read a sequence that has been replaced by a view", async () => {
   const made = { owner: "mallory", name: "swapped", rewrite: () => swapped };
   await withCase("50-plain-1520.sql", { source, target, ...made }, async (it) => {
     await it.init();
     await withSession(it.source.url({ database: it.name, user: "mallory" }), async (owner) => {
       await owner.unsafe("BEGIN; ALTER SEQUENCE a1 RENAME TO a1x").simple();
-      // refused by the server, or told of as a difference: only what it runs matters here
+      // rejected by the server or reported as a difference: only the executed code matters here
       const done = it.verify().catch(() => {});
       await until(
         it.sourceUrl,
@@ -158,7 +156,7 @@ Deno.test("what verify takes for a sequence and has become a view since is not r
   });
 });
 
-Deno.test("[54] what a locked table is waited for is reported, and the copy is complete", async () => {
+Deno.test("[54] waiting for a locked table is reported, and the copy is complete", async () => {
   await withCase("54-locked-table.sql", { source, target }, async (it) => {
     const reported = Promise.withResolvers<string>();
     await withSession(it.sourceUrl, async (other) => {

@@ -1,6 +1,6 @@
 /**
- * Cases about settings of databases and roles: what is computed sees the target's own, the tool's
- * statements none.
+ * Cases about settings of databases and roles: computed values use those of the target, the tool's
+ * statements use none.
  */
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { withCase } from "../support/case.ts";
@@ -10,7 +10,7 @@ import { installedDumpMajor } from "../support/corpus_copy.ts";
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
 
-Deno.test("[10] a check that depends on TimeZone and DateStyle holds for rows that are copied", async () => {
+Deno.test("[10] a check that depends on TimeZone and DateStyle holds for copied rows", async () => {
   await withCase("10-timezone-check.sql", { source, target }, async (it) => {
     await it.init();
     deepStrictEqual(await it.differences(), []);
@@ -18,7 +18,7 @@ Deno.test("[10] a check that depends on TimeZone and DateStyle holds for rows th
   });
 });
 
-Deno.test("[12] generated columns, index expressions and materialized views see the database's TimeZone", async () => {
+Deno.test("[12] generated columns, index expressions and materialized views use the database's TimeZone", async () => {
   await withCase("12-generated-timezone.sql", { source, target }, async (it) => {
     await it.init();
     deepStrictEqual(await it.differences(), []);
@@ -55,7 +55,7 @@ for (const dump of ["native", "embedded"] as const) {
 const pairs = [[await sharedCluster(12), await sharedCluster(14)], [source, target]] as const;
 
 for (const [from, to] of pairs) {
-  Deno.test(`[35] settings that would change what an apply worker writes do not reach it, ${from.major} to ${to.major}`, async () => {
+  Deno.test(`[35] settings that would change what an apply worker writes do not affect it, ${from.major} to ${to.major}`, async () => {
     await withCase("35-sync-database-settings.sql", { source: from, target: to }, async (it) => {
       const { events } = await it.initWithSync();
       match(JSON.stringify(events), /array_nulls is off/);

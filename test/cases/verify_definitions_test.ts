@@ -1,6 +1,5 @@
 /**
- * Definitions after a round trip through a dump: verify finds nothing, and still finds what was
- * changed.
+ * Definitions after dump and restore: verify reports no differences, except real ones.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { VerifyReport } from "../../lib/commands/shared/report.ts";
@@ -13,7 +12,7 @@ const clusters = {
   15: await sharedCluster(15),
   18: await sharedCluster(18),
 };
-/** Second servers of a version. */
+/** Additional servers of a version. */
 const twins = {
   15: await sharedCluster(15, { settings: { max_connections: "50" } }),
   18: await sharedCluster(18, { settings: { max_connections: "50" } }),
@@ -38,7 +37,7 @@ const from18 = `
   CREATE VIEW json_view AS SELECT JSON_VALUE('{"a": 1}'::jsonb, '$.a' RETURNING int DEFAULT 0 ON EMPTY) AS v, s IS JSON AS j, JSON_OBJECT('k': s, 'l': 1) AS o,
     JSON_ARRAY(1, s) AS a, g FROM newest, JSON_TABLE('[]'::jsonb, '$[*]' COLUMNS (x int PATH '$.x', y text)) AS jt WHERE s IN ('a', 'b');`;
 
-/** What structure's comparison says. */
+/** The differences in structure. */
 function told(report: VerifyReport): readonly string[] {
   return report.databases.flatMap(({ sections }) =>
     sections.flatMap(({ differences }) =>
@@ -47,14 +46,14 @@ function told(report: VerifyReport): readonly string[] {
   );
 }
 
-/** What could not be told. */
+/** What could not be compared. */
 function gaps(report: VerifyReport): readonly string[] {
   return report.notChecked.filter(({ reason }) => /differently/.test(reason)).map(({ what }) =>
     what
   );
 }
 
-/** A change of the target, and the object of which it is to be told. */
+/** A change on the target, and the object that must be reported. */
 const changes: readonly (readonly [string, string])[] = [
   [
     "ALTER TABLE base DROP CONSTRAINT base_s_check, ADD CONSTRAINT base_s_check CHECK (s IN ('a', 'b', 'it''s', E'back\\\\slashes'))",
@@ -106,7 +105,7 @@ const changes: readonly (readonly [string, string])[] = [
 
 for (const [from, to] of [[12, 15], [12, 18], [15, 18], [18, 18], [15, 15]] as const) {
   const [source, other] = [clusters[from], clusters[to]];
-  Deno.test(`[83, 84] definitions of ${from} are equal on ${to} after init, and what is changed there is found`, async () => {
+  Deno.test(`[83, 84] definitions of ${from} are equal on ${to} after init, and changes there are found`, async () => {
     const target = source === other ? twins[to as 15 | 18] : other;
     const rewrite = (script: string) =>
       script + (from >= 14 ? from14 : "") + (from >= 15 ? from15 : "") + (from >= 18 ? from18 : "");
@@ -133,7 +132,7 @@ for (const [from, to] of [[12, 15], [12, 18], [15, 18], [18, 18], [15, 15]] as c
   });
 }
 
-/** Names that are keywords of newer versions. */
+/** Names that are keywords in newer versions. */
 const keywords = `
   CREATE FUNCTION g(int) RETURNS TABLE (json int, system_user text) LANGUAGE sql AS 'SELECT 1, NULL::text';
   CREATE TABLE json_table (system_user int, json_scalar text CHECK (json_scalar IN ('a', 'b')));
@@ -147,7 +146,7 @@ for (
     "85-argument-named-json-15-to-18.sql",
   ]
 ) {
-  Deno.test(`[${file.slice(0, 2)}] verify finds nothing after init`, async () => {
+  Deno.test(`[${file.slice(0, 2)}] verify finds no differences after init`, async () => {
     const rewrite = (script: string) => script + keywords;
     await withCase(file, { source: clusters[15], target: clusters[18], rewrite }, async (it) => {
       await it.init();

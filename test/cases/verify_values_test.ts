@@ -1,6 +1,6 @@
 /**
- * Values that no copy can keep, or that are told by name: what init has copied is equal at once,
- * and what differs is found.
+ * Values that a copy cannot preserve exactly, or that are matched by name: after init they compare
+ * equal, and real differences are found.
  */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { withCase } from "../support/case.ts";
@@ -19,7 +19,7 @@ const pairs = [[12, 18], [15, 18]] as const;
 for (const [from, to] of pairs) {
   const [source, target] = [clusters[from], clusters[to]];
   for (const file of ["82-array-null-bitmap-left.sql", "86-nan-with-sign.sql"]) {
-    Deno.test(`[${file.slice(0, 2)}] verify finds nothing after init from ${from} to ${to}`, async () => {
+    Deno.test(`[${file.slice(0, 2)}] verify finds no differences after init from ${from} to ${to}`, async () => {
       await withCase(file, { source, target, rewrite: withSiblings }, async (it) => {
         await it.init();
         const report = await it.verify();
@@ -54,7 +54,7 @@ for (const [from, to] of pairs) {
   });
 }
 
-/** What else keeps in memory or on disk more than its text says. */
+/** Other values whose stored form contains more than their text. */
 function withSiblings(script: string): string {
   return `${script}
     CREATE TYPE pair AS (a float8, b int[], p point);
@@ -87,7 +87,7 @@ const rowTypes = (one: string, inner: string) => `
   CREATE TABLE bare (r one, ds inner_domain[]);
   CREATE TABLE keyed (r one PRIMARY KEY, v int);`;
 
-/** By name: the statement is the same whatever the order of the columns. */
+/** Uses names, so that the statement does not depend on column order. */
 const rowsOfTypes = `
   INSERT INTO one (a, b, c, l) SELECT 'a' || i, i, NULL, NULL FROM generate_series(1, 5) AS i;
   UPDATE one SET c.x = b, c.y = 'y, "' || a, l = '{}' WHERE b < 4;

@@ -2,7 +2,7 @@ import type { CorpusEntry } from "./entry.ts";
 import { COMMON_ROLES } from "./roles.ts";
 
 /**
- * Tables without columns and with as many as there can be, and what dropped columns leave behind.
+ * Tables without columns and with the maximum number, and remains of dropped columns.
  */
 export const shapes: CorpusEntry = {
   name: "shapes",
@@ -38,7 +38,7 @@ ALTER TABLE shapes.dropped_columns ADD COLUMN gone1 text DEFAULT 'back';
 `,
 };
 
-/** Columns whose values make themselves. */
+/** Generated and identity columns. */
 export const generatedColumns: CorpusEntry = {
   name: "generated columns",
   minMajor: 12,
@@ -93,7 +93,7 @@ INSERT INTO generated.defaults (id, at, who) VALUES (1, '2024-01-01 00:00+00', '
 `,
 };
 
-/** Columns computed when read. */
+/** Virtual generated columns. */
 export const virtualColumns: CorpusEntry = {
   name: "virtual columns",
   minMajor: 18,
@@ -106,7 +106,7 @@ INSERT INTO virtual_columns.only_virtual DEFAULT VALUES;
 `,
 };
 
-/** How and where columns and tables are stored, and what the planner is told about them. */
+/** Storage of columns and tables, and planner statistics settings. */
 export const storage: CorpusEntry = {
   name: "storage",
   minMajor: 12,
@@ -152,7 +152,7 @@ INSERT INTO public.in_public VALUES (1, 'x');
 `,
 };
 
-/** Statistics with a target of their own. */
+/** Extended statistics with a statistics target. */
 export const storage13: CorpusEntry = {
   name: "storage of 13",
   minMajor: 13,

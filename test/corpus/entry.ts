@@ -1,22 +1,22 @@
-/** A major version that an entry can ask for. */
+/** The major versions that an entry may require. */
 export type CorpusMajor = 12 | 13 | 14 | 15 | 16 | 17 | 18;
 
 /**
- * One piece of a database: all objects of one subject. All entries together fit into one database.
+ * Objects of one topic. All entries together fit into one database.
  */
 export interface CorpusEntry {
   readonly name: string;
-  /** The oldest version that knows all of its syntax. */
+  /** The oldest version that supports all of its syntax. */
   readonly minMajor: CorpusMajor;
   /** Extensions that must be available. Default: none. */
   readonly extensions?: readonly string[];
-  /** Roles and their settings; to be run before, as a superuser. Does no harm when run again. */
+  /** A script for roles and their settings, run first as a superuser; may be repeated. */
   readonly globals?: string;
-  /** One script, to be run as a superuser. */
+  /** A script to run as a superuser. */
   readonly sql: string;
 }
 
-/** A statement that makes a role unless it exists, and gives it these options. */
+/** A statement that creates a role unless it exists, and sets these options. */
 export function role(name: string, options = ""): string {
   const identifier = quote(name);
   return `
@@ -35,7 +35,7 @@ export function quote(identifier: string): string {
   return `"${identifier.replaceAll('"', '""')}"`;
 }
 
-/** A string literal that means the same whatever `standard_conforming_strings` says. */
+/** A string literal that is independent of `standard_conforming_strings`. */
 export function literal(text: string): string {
   const escaped = text.replaceAll("\\", "\\\\").replaceAll("'", "''");
   return text.includes("\\") ? `E'${escaped}'` : `'${escaped}'`;

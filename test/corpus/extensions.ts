@@ -1,8 +1,7 @@
 import type { CorpusEntry } from "./entry.ts";
 
 /**
- * Types, operators and index methods of extensions that live in schemas of their own, some with odd
- * names.
+ * Types, operators and index methods of extensions in separate schemas, some with unusual names.
  */
 export const extensions: CorpusEntry = {
   name: "extensions",
@@ -60,8 +59,8 @@ GRANT EXECUTE ON FUNCTION "Ext ensions".digest(text, text) TO pg_monitor;
 };
 
 /**
- * Foreign data: wrapper, servers, mappings with passwords, tables. Nothing is to be copied and no
- * server is to be asked.
+ * Foreign data: wrapper, servers, mappings with passwords, tables. Nothing may be copied and no
+ * foreign server contacted.
  */
 export const foreignData: CorpusEntry = {
   name: "foreign data",

@@ -1,8 +1,7 @@
 import type { CorpusEntry } from "./entry.ts";
 
 /**
- * Functions and procedures, with bodies that confuse whoever splits scripts or filters dumps by
- * text.
+ * Functions and procedures whose bodies confuse tools that split scripts or filter dumps as text.
  */
 export const functions: CorpusEntry = {
   name: "functions",
@@ -77,7 +76,7 @@ COMMENT ON AGGREGATE functions.summed(integer) IS 'From ten';
 `,
 };
 
-/** Bodies in standard SQL, which depend on what they name. */
+/** SQL-standard bodies, which depend on the objects they reference. */
 export const functions14: CorpusEntry = {
   name: "functions of 14",
   minMajor: 14,

@@ -1,6 +1,8 @@
 import type { CorpusEntry } from "./entry.ts";
 
-/** Foreign keys in circles and upon themselves, keys checked late or not at all, exclusions. */
+/**
+ * Circular and self-referencing foreign keys, deferred and unvalidated ones, exclusion constraints.
+ */
 export const constraints: CorpusEntry = {
   name: "constraints",
   minMajor: 12,
@@ -78,7 +80,7 @@ ALTER TABLE constraints15.child ADD FOREIGN KEY (parent) REFERENCES constraints1
 `,
 };
 
-/** NOT NULL constraints with names, constraints that are not enforced, keys without overlaps. */
+/** Named NOT NULL constraints, NOT ENFORCED constraints, WITHOUT OVERLAPS keys. */
 export const constraints18: CorpusEntry = {
   name: "constraints of 18",
   minMajor: 18,

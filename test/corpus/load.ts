@@ -4,8 +4,8 @@ import type { CorpusEntry } from "./entry.ts";
 import { corpusOf } from "./mod.ts";
 
 /**
- * Loads entries into a database, by default all that the server's version knows, and gives back
- * what was loaded. Roles are made on the way. The whole corpus takes about 3 s.
+ * Loads entries and their roles into a database, by default all that the server's version supports,
+ * and returns them. The whole corpus takes about 3 s.
  */
 export async function loadCorpus(
   cluster: Cluster,
@@ -19,7 +19,7 @@ export async function loadCorpus(
     (entry.extensions ?? []).every((each) => extensions.has(each))
   );
   for (const entry of usable) {
-    // A session for each: scripts change roles and settings.
+    // a session each, since scripts change roles and settings
     await withSession(cluster.url({ database }), async (session) => {
       try {
         if (entry.globals) await session.unsafe(entry.globals).simple();

@@ -1,5 +1,5 @@
 /**
- * Everything that a PostgreSQL database can hold and that a copy can get wrong.
+ * Everything in a PostgreSQL database that a copy can get wrong.
  *
  * @module
  */
@@ -31,7 +31,7 @@ export { NASTY_ROLE } from "./roles.ts";
 export { invalidIndex } from "./rest.ts";
 export { loadCorpus } from "./load.ts";
 
-/** Every entry, in the order in which they are to be loaded. */
+/** All entries in load order. */
 export const CORPUS: readonly CorpusEntry[] = [
   roles,
   names,
@@ -72,7 +72,7 @@ export const CORPUS: readonly CorpusEntry[] = [
   eventTriggers,
 ];
 
-/** The entries that a version knows. */
+/** The entries that a version supports. */
 export function corpusOf(major: number): readonly CorpusEntry[] {
   return CORPUS.filter((entry) => entry.minMajor <= major);
 }

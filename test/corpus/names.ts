@@ -1,6 +1,6 @@
 import { type CorpusEntry, literal, quote } from "./entry.ts";
 
-/** Identifiers that are legal and break tools. None is longer than 63 bytes. */
+/** Valid identifiers that break tools. None is longer than 63 bytes. */
 export const NASTY_NAMES: readonly string[] = [
   "sp ace",
   "UPPER Mixed",
@@ -84,7 +84,7 @@ COMMENT ON COLUMN ${schema}.${n}.${n} IS ${literal(name)};
 `;
 }
 
-/** The name with a mark, which in a name of the greatest length takes the first letter's place. */
+/** The name with a prefix, which replaces the first letter if the name has the maximum length. */
 function marked(name: string, mark: string): string {
   const fits = new TextEncoder().encode(name + mark).length <= 63;
   return fits ? name + mark : mark + name.slice(mark.length);

@@ -1,7 +1,7 @@
 import type { CorpusEntry } from "./entry.ts";
 import { COMMON_ROLES } from "./roles.ts";
 
-/** Partition trees of every kind, three levels deep, with the oddities that real ones have. */
+/** Partition trees of every kind, three levels deep, with peculiarities found in practice. */
 export const partitions: CorpusEntry = {
   name: "partitions",
   minMajor: 12,
@@ -73,7 +73,7 @@ COMMENT ON INDEX partitions.tree_by_v IS 'A partitioned index';
 `,
 };
 
-/** Inheritance in the old manner. */
+/** Table inheritance. */
 export const inheritance: CorpusEntry = {
   name: "inheritance",
   minMajor: 12,

@@ -27,7 +27,7 @@ INSERT INTO large_objects.manuals VALUES (1, 70001), (2, 70002), (3, NULL), (4, 
 `,
 };
 
-/** Publications of the source, which are not to be carried over. */
+/** Publications on the source, which must not be copied. */
 export const publications: CorpusEntry = {
   name: "publications",
   minMajor: 12,
@@ -41,7 +41,7 @@ COMMENT ON PUBLICATION nothing IS 'Not carried over';
 `,
 };
 
-/** Comments on what the other entries have not commented, with texts that break scripts. */
+/** Comments on objects that other entries do not cover, with text that breaks scripts. */
 export const comments: CorpusEntry = {
   name: "comments",
   minMajor: 12,
@@ -83,8 +83,8 @@ COMMENT ON LANGUAGE plpgsql IS 'A language';
 };
 
 /**
- * An index that a failed CREATE INDEX CONCURRENTLY has left. `pg_dump` leaves it out, so that a
- * copy lacks it: whoever compares has to know.
+ * An invalid index left by a failed CREATE INDEX CONCURRENTLY. `pg_dump` omits it, so comparisons
+ * must expect it to be missing.
  */
 export const invalidIndex: CorpusEntry = {
   name: "invalid index",

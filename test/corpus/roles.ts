@@ -18,7 +18,7 @@ export const COMMON_ROLES: string = [
 
 const LIMITED = "corpus_limited";
 
-/** Attributes, passwords, memberships and settings, also those for one database only. */
+/** Attributes, passwords, memberships and settings, including those for a single database. */
 export const roles: CorpusEntry = {
   name: "roles",
   minMajor: 12,
@@ -28,7 +28,7 @@ export const roles: CorpusEntry = {
       LIMITED,
       "LOGIN CREATEDB CREATEROLE NOINHERIT CONNECTION LIMIT 3 VALID UNTIL '2099-12-31 23:59:59+00' PASSWORD 'it''s \\ \"secret\" $$'",
     ),
-    // Words that text matching takes for each other.
+    // words that text matching may confuse
     role("superuser", "NOSUPERUSER NOLOGIN"),
     role("nosuperuser", "SUPERUSER NOLOGIN"),
     role("corpus_replication", "REPLICATION LOGIN"),
@@ -64,8 +64,7 @@ $$;
 };
 
 /**
- * Ownership by several roles, grants of every sort, grants by others than the owner, default
- * privileges.
+ * Ownership by several roles, grants of every kind, grants by non-owners, default privileges.
  */
 export const privileges: CorpusEntry = {
   name: "privileges",
@@ -156,7 +155,7 @@ GRANT CREATE ON SCHEMA public TO corpus_app;
 };
 
 /**
- * Row security, also forced upon the owner: copied by a role that obeys it, rows vanish silently.
+ * Row security, including FORCE: rows vanish silently when copied by a role subject to it.
  */
 export const rowSecurity: CorpusEntry = {
   name: "row security",

@@ -1,6 +1,6 @@
 import type { CorpusEntry } from "./entry.ts";
 
-/** Triggers and rules that would change the data if they fired while it is loaded. */
+/** Triggers and rules that would change the data if they fired during the load. */
 export const triggers: CorpusEntry = {
   name: "triggers",
   minMajor: 12,
@@ -61,8 +61,7 @@ COMMENT ON RULE redirect ON triggers.ruled IS 'Elsewhere';
 };
 
 /**
- * Triggers that fire on DDL. The last of all entries, for one of them writes down every table made
- * after it.
+ * Event triggers. The last entry, since one of them records every table created afterwards.
  */
 export const eventTriggers: CorpusEntry = {
   name: "event triggers",

@@ -1,6 +1,6 @@
 import type { CorpusEntry } from "./entry.ts";
 
-/** Types that users make: domains, composites, enums, ranges, and each of the others. */
+/** User-defined types: domains, composites, enums, ranges and all others. */
 export const types: CorpusEntry = {
   name: "types",
   minMajor: 12,
@@ -51,7 +51,7 @@ CREATE INDEX ON types.uses USING gist (fr);
 `,
 };
 
-/** Uses labels that were added to an enum, in the order that they got. */
+/** Uses added enum labels in their sort order. */
 export const enumValues: CorpusEntry = {
   name: "enum values",
   minMajor: 12,
@@ -65,7 +65,7 @@ INSERT INTO types.by_color VALUES ('first');
 `,
 };
 
-/** Multiranges, also of ranges of one's own. */
+/** Multiranges, including those of user-defined ranges. */
 export const types14: CorpusEntry = {
   name: "types of 14",
   minMajor: 14,

@@ -1,6 +1,6 @@
 import type { CorpusEntry } from "./entry.ts";
 
-/** Values that text formats, drivers and checksums get wrong. */
+/** Values that text formats, drivers and checksums may get wrong. */
 export const values: CorpusEntry = {
   name: "values",
   minMajor: 12,
@@ -76,7 +76,10 @@ CREATE TABLE "values".empty_no_key (a integer);
 `,
 };
 
-/** Fields of tens of megabytes: compressible and not, in every kind that can be that long. */
+/**
+ * Fields of tens of megabytes: compressible and incompressible, of every type that can be that
+ * long.
+ */
 export const bigFields: CorpusEntry = {
   name: "big fields",
   minMajor: 12,

@@ -1,7 +1,7 @@
 import type { CorpusEntry } from "./entry.ts";
 import { COMMON_ROLES } from "./roles.ts";
 
-/** Views of every sort, and materialized views that depend upon each other. */
+/** Views of all kinds, and materialized views that depend on each other. */
 export const views: CorpusEntry = {
   name: "views",
   minMajor: 12,
@@ -59,7 +59,7 @@ INSERT INTO views.rows_of_view VALUES (ROW(1, 'x'));
 `,
 };
 
-/** Views with the rights of who reads them. */
+/** Views with security_invoker. */
 export const views15: CorpusEntry = {
   name: "views of 15",
   minMajor: 15,

@@ -1,8 +1,8 @@
-/** The check of `deno task sql` finds what SQL leaves to the search path, and nothing else. */
+/** `deno task sql` finds unqualified names in SQL, and nothing else. */
 import { deepStrictEqual } from "node:assert/strict";
 import { namesOf } from "../../scripts/sql/product_names.ts";
 
-/** The names without a schema in the literals of a piece of TypeScript. */
+/** The unqualified names in the string literals of TypeScript code. */
 function unqualified(source: string): readonly string[] {
   return namesOf("x.ts", source)
     .filter(({ schema }) => schema === undefined)
@@ -51,11 +51,11 @@ const sound = [
 ];
 
 for (const [source, expected] of Object.entries(faulty)) {
-  Deno.test(`names without a schema are found: ${source.split("\n")[0]}`, () => {
+  Deno.test(`unqualified names are found: ${source.split("\n")[0]}`, () => {
     deepStrictEqual(unqualified(source), expected);
   });
 }
 
-Deno.test("grammar, aliases, WITH queries and prose are no names to qualify", () => {
+Deno.test("syntax, aliases, WITH queries and prose are not reported", () => {
   for (const source of sound) deepStrictEqual(unqualified(source), [], source);
 });

@@ -27,7 +27,7 @@ for (const major of PG_MAJORS.filter((each) => embeddedMajors().includes(each)))
     const copy = cluster.url({ database: "copy" });
     equal(describe(await compareDatabases(url, copy, { ignore: NOT_OF_TEMPLATE })), "");
     equal(describe(await compareRoles(url, copy)), "");
-    // It is all there to be compared.
+    // everything exists to be compared
     ok((await compareDatabases(url, cluster.url())).length > 100);
   });
 }
@@ -42,7 +42,7 @@ Deno.test("the corpus loaded into the oldest and the newest version compares equ
     string,
     string,
   ];
-  // The public schema belongs to somebody else since 15; passwords are hashed with salt.
+  // schema public has a different owner since version 15; passwords are salted
   equal(describe(await compareDatabases(source, target, { ignore: [/^schema public/] })), "");
   equal(describe(await compareRoles(source, target, { ignore: ["role password"] })), "");
 });
@@ -52,7 +52,7 @@ Deno.test("no nasty name is longer than PostgreSQL allows", () => {
   equal(Math.max(...lengths), 63);
 });
 
-/** What is done to the copy, and the difference that must be found; nothing else may be. */
+/** Changes to the copy, and exactly the difference that must be found. */
 const PLANTED: readonly (readonly [what: string, sql: string, found: RegExp])[] = [
   ["a value", "UPDATE p.t SET n = n + 0.01 WHERE id = 50", /^table content p\.t checksum$/],
   ["NULL in place of ''", "UPDATE p.t SET t = NULL WHERE id = 2", /^table content p\.t checksum$/],
@@ -278,7 +278,7 @@ SELECT lo_from_bytea(12345, decode(repeat('00', 1600000), 'hex'));
 `;
 
 for (const cluster of [oldest, newest]) {
-  Deno.test(`compareDatabases() finds every planted difference, and only that, on ${cluster.major}`, async (test) => {
+  Deno.test(`compareDatabases() finds every planted difference and no other on ${cluster.major}`, async (test) => {
     await exec(cluster.url(), CORPUS[0]?.globals ?? "");
     const template = await createTemplate(cluster, "plant_bed", PLANT_BED);
     await withDatabase(cluster, template, async (source) => {
@@ -342,7 +342,7 @@ Deno.test({
   },
 });
 
-Deno.test("columns compared one by one differ where rows do", async () => {
+Deno.test("comparing column by column finds the same differences as comparing rows", async () => {
   const digestOf = async (values: string) => {
     return await withDatabase(newest, undefined, async (database) => {
       await exec(
@@ -368,7 +368,7 @@ Deno.test("columns compared one by one differ where rows do", async () => {
   equal(await digestOf(rows[0]!), digests[0]);
 });
 
-Deno.test("the shop is the same on two servers, and no longer after its customers were there", async () => {
+Deno.test("the shop is the same on two servers until its customers write to one", async () => {
   for (const cluster of [oldest, newest]) {
     await exec(cluster.url(), SHOP_ROLES);
     await createTemplate(cluster, "shop", shopSql({ megabytes: 1 }));
@@ -392,7 +392,7 @@ Deno.test("the shop is the same on two servers, and no longer after its customer
   ok((await compareDatabases(source, target)).some((each) => each.kind === "table content"));
 });
 
-Deno.test("the load survives its server's death and goes on when it is back", async () => {
+Deno.test("the load survives a server crash and continues after the restart", async () => {
   await using cluster = await startCluster({ major: 17 });
   await exec(cluster.url(), SHOP_ROLES);
   await exec(cluster.url(), shopSql({ megabytes: 1 }));

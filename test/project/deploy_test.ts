@@ -16,7 +16,7 @@ const folder = `${repository}deploy`;
 const cluster = await sharedCluster(16);
 const template = await serviceTemplate(cluster);
 
-/** A manifest, as far as the tests look into it. */
+/** The parts of a manifest that the tests use. */
 // deno-lint-ignore no-explicit-any -- YAML of any shape; the schemas judge it
 type Manifest = any;
 
@@ -42,7 +42,7 @@ async function readManifests(): Promise<readonly Manifest[]> {
   return manifests;
 }
 
-/** The flags that a command line names, and those that `--help` of its command knows. */
+/** The flags on a command line, and those listed by its `--help`. */
 async function assertFlagsExist(args: readonly string[]): Promise<void> {
   const [command = "", ...flags] = args;
   const { stdout, code } = await runCli([command, "--help"]);
@@ -53,7 +53,7 @@ async function assertFlagsExist(args: readonly string[]): Promise<void> {
   }
 }
 
-Deno.test("the manifests for Kubernetes are what its schemas ask for, and agree with each other", async () => {
+Deno.test("the Kubernetes manifests conform to the schemas, and are consistent", async () => {
   const manifests = await readManifests();
   for (const manifest of manifests) {
     const Model = models[manifest.kind];
@@ -89,7 +89,7 @@ Deno.test("the manifests for Kubernetes are what its schemas ask for, and agree 
   );
 });
 
-Deno.test("a manifest that is wrong does not pass", async () => {
+Deno.test("an invalid manifest is rejected", async () => {
   const [deployment] = (await readManifests()).filter(({ kind }) => kind === "Deployment");
   deployment.spec.replicas = "two";
   let message = "";
@@ -101,7 +101,7 @@ Deno.test("a manifest that is wrong does not pass", async () => {
   match(message, /replicas must be integer/);
 });
 
-Deno.test("manifests and units name flags that exist, and end workers later than they drain", async () => {
+Deno.test("manifests and units use existing flags, and stop workers only after they have drained", async () => {
   const commandLines: (readonly string[])[] = [];
   for (const { kind, spec } of await readManifests()) {
     if (kind !== "Deployment") continue;
@@ -121,7 +121,7 @@ Deno.test("manifests and units name flags that exist, and end workers later than
 });
 
 Deno.test({
-  name: "systemd takes the units",
+  name: "systemd accepts the units",
   ignore: !await isInstalled("systemd-analyze"),
   fn: async () => {
     const copy = await Deno.makeTempDir();
@@ -140,7 +140,7 @@ Deno.test({
   },
 });
 
-Deno.test("the user data for EC2 is cloud-config that starts a unit of ours", async () => {
+Deno.test("the EC2 user data is cloud-config that starts one of the units", async () => {
   const text = await Deno.readTextFile(`${folder}/ec2/user-data.yaml`);
   match(text, /^#cloud-config\n/);
   const { runcmd, write_files } = parse(text);
@@ -150,7 +150,7 @@ Deno.test("the user data for EC2 is cloud-config that starts a unit of ours", as
   ok((await Deno.stat(`${folder}/ec2/${started}`)).isFile);
 });
 
-Deno.test("dashboard and alerts ask for metrics that the service has", async () => {
+Deno.test("dashboard and alerts use existing metrics", async () => {
   const names = await withService(async (url, key) => {
     const response = await fetch(`${url}/metrics`, { headers: { "x-api-key": key } });
     const text = await response.text();

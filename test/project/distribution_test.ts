@@ -1,6 +1,5 @@
 /**
- * The three ways of use, each as a user would: the executable, the bundle from a URL, the modules
- * from JSR.
+ * The three distributions: the executable, the bundle from a URL, and the modules from JSR.
  */
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
@@ -25,12 +24,12 @@ const schema = `
   INSERT INTO people (name, born) SELECT 'näme ' || i, date '1950-01-01' + i % 20000 FROM generate_series(1, ${rows}) i;
   INSERT INTO pets SELECT i, i, jsonb_build_object('n', i) FROM generate_series(1, ${rows / 2}) i;`;
 
-/** All rows of both tables as one checksum. */
+/** A checksum of all rows of both tables. */
 const checksum = `
   SELECT md5(string_agg(line, '|' ORDER BY line)) AS sum FROM (
     SELECT people::text AS line FROM people UNION ALL SELECT pets::text FROM pets) AS lines`;
 
-/** Makes a database on the source, lets `init` copy it, and compares. */
+/** Creates a database on the source, copies it with `init`, and compares. */
 async function copying(
   init: (name: string, env: Record<string, string>) => Promise<void>,
 ): Promise<void> {
@@ -53,7 +52,7 @@ async function copying(
   });
 }
 
-/** A folder that is neither the repository nor the home. */
+/** A folder outside the repository and the home directory. */
 async function withFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const folder = await Deno.makeTempDir({ prefix: "psr-distribution-" });
   try {
@@ -96,7 +95,7 @@ if (runtime === undefined) {
 
 let compiled: Promise<string> | undefined;
 
-/** The executable, made once for all tests of this file. */
+/** The executable, compiled once for all tests of this file. */
 function executable(): Promise<string> {
   return compiled ??= runTask("compile", { DENORT_BIN: runtime ?? "" })
     .then(() => join(repository, "dist/postgres-seren-replicator"));
@@ -147,7 +146,7 @@ Deno.test({
     const program = await executable();
     await withFolder(async (cwd) => {
       await withDatabase(target, undefined, async ({ url: database }) => {
-        // nothing but what it needs in its environment, and nothing of Deno's
+        // only the variables it needs, and none of Deno's
         const own = { SEREN_DATABASE_URL: database, TMPDIR: cwd };
         const keepers = ["--key-file", join(cwd, "keys"), "--allow-address", "127.0.0.0/8"];
         await using serve = new Running(["serve", "--listen", "127.0.0.1:0", ...keepers], own, {
@@ -263,7 +262,7 @@ Deno.test("a program that imports the package from a JSR registry copies a table
   });
 });
 
-Deno.test("a program that imports the package's client from a JSR registry runs a job, with one permission and no service within", async () => {
+Deno.test("a program that imports the client from a JSR registry runs a job with one permission, without loading the service", async () => {
   await using registry = await startJsrRegistry();
   await withFolder(async (cwd) => {
     await Deno.writeTextFile(

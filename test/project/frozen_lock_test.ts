@@ -1,10 +1,10 @@
 /**
- * `deno.lock` is taken as it is: a changed dependency fails, and is never written down on the way.
+ * `deno.lock` is frozen: a changed dependency fails and is never recorded.
  */
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import { denoEnvironment, repository, runProgram } from "../support/cli.ts";
 
-/** What resolves packages; `deno task`, `fmt` and `lint` do not. */
+/** Subcommands that resolve packages, unlike `deno task`, `fmt` and `lint`. */
 const resolving = /\bdeno (?!task\b|fmt\b|lint\b)\w+ .*?(?=&&|$)/g;
 const frozen = /--lock=deno\.lock --frozen /;
 
@@ -18,7 +18,7 @@ async function tasks(): Promise<readonly (readonly [string, string])[]> {
   ) => [name, typeof task === "string" ? task : task.command]);
 }
 
-Deno.test("every task takes deno.lock as it is", async () => {
+Deno.test("every task uses the frozen deno.lock", async () => {
   const loose = (await tasks()).filter(([, command]) =>
     [...command.matchAll(resolving)].some(([call]) => !frozen.test(call))
   );
@@ -32,7 +32,7 @@ async function* scriptsIn(folder: string): AsyncGenerator<string> {
   }
 }
 
-Deno.test("so does every call of deno in a script", async () => {
+Deno.test("every deno call in a script uses the frozen deno.lock", async () => {
   for await (const name of scriptsIn("scripts")) {
     const text = await Deno.readTextFile(`${repository}${name}`);
     for (const [call] of text.matchAll(/new Deno\.Command\("deno", \{\s*args: \[[^]*?\}/g)) {
@@ -42,7 +42,7 @@ Deno.test("so does every call of deno in a script", async () => {
   }
 });
 
-Deno.test("a changed dependency makes tasks fail and leaves the lock file alone", async () => {
+Deno.test("with a changed dependency, tasks fail and leave the lock file unchanged", async () => {
   const folder = await Deno.makeTempDir();
   try {
     for await (const { name } of Deno.readDir(repository)) {

@@ -1,4 +1,4 @@
-/** Every module group under exactly the permissions that docs/guides/permissions.md gives it. */
+/** Every module group works with exactly the permissions in docs/guides/permissions.md. */
 import { match, notStrictEqual, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
 import { denoEnvironment, npmCache, repository, runProgram } from "../support/cli.ts";
@@ -16,7 +16,7 @@ const sessions = `
   const source = await resolveEndpoint(from!, { side: "source" });
   const target = await resolveEndpoint(to!, { side: "target" });`;
 
-/** Runs a program that imports modules of the repository by their folder's name. */
+/** Runs a program that imports modules of the repository by folder name. */
 async function runUnder(permissions: readonly string[], program: string, args: string[] = []) {
   const folder = await Deno.makeTempDir({ prefix: "psr-permissions-" });
   try {
@@ -59,7 +59,7 @@ Deno.test("core needs no permission", async () => {
   strictEqual(stdout, "1.50 kB a://b:***@d table\n");
 });
 
-Deno.test("rules and config need no permission: who calls them reads the file", async () => {
+Deno.test("rules and config need no permission, since the caller reads the file", async () => {
   const { code, stdout, stderr } = await runUnder(
     [],
     `import { readRuleFlags } from "/rules";
@@ -175,7 +175,7 @@ const dumping = (tool: string) => `
   const text = await dumpSchemaText({ endpoint: source, tool });
   console.log(tool.kind, /CREATE TABLE "public"."t" /.test(text));`;
 
-Deno.test("schema with the embedded pg_dump needs to read Deno's npm cache besides", async () => {
+Deno.test("schema with the embedded pg_dump also needs to read Deno's npm cache", async () => {
   await withDatabases(async (urls) => {
     const { code, stdout, stderr } = await runUnder(
       [net, driver, `--allow-read=${await npmCache()}`],

@@ -79,7 +79,7 @@ Deno.test("a proxy adds latency to each direction and limits the rate", async ()
   });
 });
 
-Deno.test("a proxy that is cut resets its connections and accepts new ones", async () => {
+Deno.test("cutting a proxy resets its connections; new ones are accepted", async () => {
   await using proxy = await startProxy(cluster);
   const url = proxy.url(cluster.url());
   await withSession(url, async (session) => {
@@ -91,7 +91,7 @@ Deno.test("a proxy that is cut resets its connections and accepts new ones", asy
   equal(await query(url, "SELECT 1 AS one"), [{ one: 1 }]);
 });
 
-Deno.test("a proxy that stalls says nothing until it resumes", async () => {
+Deno.test("a stalled proxy forwards nothing until it resumes", async () => {
   await using proxy = await startProxy(cluster);
   await withSession(proxy.url(cluster.url()), async (session) => {
     await session`SELECT 1`;
@@ -117,7 +117,7 @@ Deno.test("a stalled proxy can be disposed of", async () => {
   await running;
 });
 
-Deno.test("a server with a certificate of a private CA asks for a client certificate", async () => {
+Deno.test("a server with a certificate from a private CA requests a client certificate", async () => {
   const ca = await CertificateAuthority.create();
   const certificate = await ca.server();
   await using server = await startCluster({
@@ -134,7 +134,7 @@ Deno.test("a server with a certificate of a private CA asks for a client certifi
   equal(await tlsTo(server.port, ca.certPem, await ca.client("postgres")), "R");
 });
 
-Deno.test("certificates of a wrong host, of another CA, expired or self-signed are refused", async () => {
+Deno.test("certificates for a wrong host, from another CA, expired or self-signed are rejected", async () => {
   const ca = await CertificateAuthority.create();
   const other = await CertificateAuthority.create("Other CA");
   const bad = [
@@ -150,7 +150,8 @@ Deno.test("certificates of a wrong host, of another CA, expired or self-signed a
 });
 
 /**
- * SSLRequest by hand, a verified handshake, and the first byte of the answer to a startup packet.
+ * Sends SSLRequest, verifies the handshake, and returns the first byte of the response to a startup
+ * packet.
  */
 async function tlsTo(port: number, ca: string, client?: Certificate): Promise<string> {
   const socket = net.connect({ host: "127.0.0.1", port });
@@ -158,7 +159,7 @@ async function tlsTo(port: number, ca: string, client?: Certificate): Promise<st
   try {
     socket.write(new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47]));
     await once(socket, "data");
-    // Deno.startTls() can show no client certificate.
+    // Deno.startTls() does not support client certificates
     const own = client ? { cert: client.certPem, key: client.keyPem } : {};
     secure = tls.connect({ socket, host: "127.0.0.1", ca, ...own });
     await once(secure, "secureConnect");
