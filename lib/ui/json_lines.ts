@@ -2,7 +2,7 @@ import { type LogLevel, logLevels, type RunEvent } from "../core/internal.ts";
 import type { ProgressDisplay } from "./live_progress.ts";
 
 /** The level at which an event is logged. */
-export function levelOf(event: RunEvent): LogLevel {
+function levelOf(event: RunEvent): LogLevel {
   switch (event.kind) {
     case "warning":
     case "retry":

@@ -56,7 +56,7 @@ export function plainLines({ writeLine, level, now }: PlainLinesOptions): Progre
 const infoEvent: RunEvent = { kind: "info", message: "" };
 
 /** `copied 120 MB, 43 %, 3 of 12 tables, 35.1 MB/s, 12.0 s left` */
-export function progressLine(state: ProgressState, nowMs: number): string {
+function progressLine(state: ProgressState, nowMs: number): string {
   const rate = pace(state, nowMs);
   return [
     `copied ${formatBytes(copiedBytes(state))}`,

@@ -124,7 +124,7 @@ function work(
   return { database: "shop", work: kind, lane, label, startMs, ms };
 }
 
-Deno.test("the page is well-formed, refers to nothing outside, and names its parts for readers aloud", () => {
+Deno.test("the page is well-formed, self-contained and labelled for screen readers", () => {
   const page = render(reportOf("shop"));
   const elements = elementsOf(page);
   for (const element of elements) {
@@ -156,7 +156,7 @@ Deno.test("the page is well-formed, refers to nothing outside, and names its par
   match(textOf(charts[0]!), /Timeline of shop\s+50 ms from start to end\. Copy rows: 1 session/);
 });
 
-Deno.test("the page's policy allows its own style and script alone", () => {
+Deno.test("the page's policy allows only its own style and script", () => {
   const elements = elementsOf(render(reportOf("shop")));
   const policy = elements.map((each) => attribute(each, "content") ?? "")
     .find((each) => each.includes("default-src")) ?? "";
@@ -213,14 +213,14 @@ Deno.test("no text from a server becomes markup", () => {
   ); // each run makes and reads a whole page
 });
 
-Deno.test("what could turn the writing or hide is shown as a replacement character", () => {
+Deno.test("control characters are shown as replacement characters", () => {
   const page = render(reportOf("a\u202eb\u001b[31m"));
   // deno-lint-ignore no-control-regex -- these must not be there
   ok(!/[\u202e\u001b]/.test(page));
   ok(page.includes("a\ufffdb\ufffd[31m"));
 });
 
-Deno.test("passwords in texts from elsewhere are taken out", () => {
+Deno.test("passwords in external text are redacted", () => {
   const secret = "postgresql://me:hunter2@old/app?sslpassword=hunter2";
   const report = reportOf("shop");
   const page = render({
@@ -236,7 +236,7 @@ Deno.test("passwords in texts from elsewhere are taken out", () => {
   }
 });
 
-Deno.test("tables stand largest first, all of them, each with its rate", () => {
+Deno.test("all tables are listed, largest first, each with its rate", () => {
   const tables = Array.from({ length: 500 }, (_, index) => ({
     schema: "public",
     name: `t${index}`,
@@ -254,7 +254,7 @@ Deno.test("tables stand largest first, all of them, each with its rate", () => {
   strictEqual(rows[499]?.[0], "t0");
 });
 
-Deno.test("the prediction is compared with the time from the start on, without the time of the question", () => {
+Deno.test("the prediction is compared with the duration excluding the confirmation prompt", () => {
   const summaryOf = (predictedMs: number | undefined, ms: number) => {
     const { plan: { predictedMs: _, ...plan }, failure: __, ...report } = reportOf("shop");
     const page = render({
@@ -271,7 +271,7 @@ Deno.test("the prediction is compared with the time from the start on, without t
   match(summaryOf(undefined, 34_000), /too little data/);
 });
 
-Deno.test("each step stands beside what the plan expected of it, and a failed one says so", () => {
+Deno.test("each step is shown with its prediction, and a failed one is marked", () => {
   const elements = elementsOf(render({
     ...reportOf("shop"),
     steps: [
@@ -297,7 +297,7 @@ Deno.test("each step stands beside what the plan expected of it, and a failed on
   deepStrictEqual(marks, ["100%", "12.5%"]);
 });
 
-Deno.test("every retry is listed with its time, its pause and its reason, without the secrets in that", () => {
+Deno.test("every retry is listed with its time, pause and redacted reason", () => {
   const report = reportOf("shop");
   const elements = elementsOf(render({
     ...report,
@@ -321,7 +321,7 @@ Deno.test("every retry is listed with its time, its pause and its reason, withou
   ok(!none.includes('id="events"') && !none.includes("#events"));
 });
 
-Deno.test("a run that ended early says why, and is not taken for a copy", () => {
+Deno.test("a run that ended early says why, and is not shown as complete", () => {
   const page = render({ ...reportOf("shop"), failure: "target: disk full\n  → make room" });
   const title = elementsOf(page).find(({ tagName }) => tagName === "title");
   match(textOf(title!), /not copied completely/);
@@ -330,7 +330,7 @@ Deno.test("a run that ended early says why, and is not taken for a copy", () => 
   ok(!page.includes("✓ Done"));
 });
 
-Deno.test("what an earlier attempt has copied has no time in this one", () => {
+Deno.test("tables copied by an earlier attempt have no duration", () => {
   const report = reportOf("shop");
   const tables = [{
     schema: "public",
@@ -355,7 +355,7 @@ Deno.test("what an earlier attempt has copied has no time in this one", () => {
   match(textOf(section(page, "summary")), /in 1 table; 1 copied earlier without a count/);
 });
 
-Deno.test("one warning on many objects is told once, with all of them", () => {
+Deno.test("the same warning about many objects is shown once with all of them", () => {
   const warnings = Array.from({ length: 30 }, (_, index) => ({
     message: "left out",
     object: `role r${index}`,
@@ -368,7 +368,7 @@ Deno.test("one warning on many objects is told once, with all of them", () => {
   match(text, /and 22 more.*What to do: askagain/s);
 });
 
-Deno.test("a session's work is shown one thing after the other, though it was told of all at once", () => {
+Deno.test("pipelined work of a session is shown sequentially", () => {
   deepStrictEqual(inTurn([work("b", 0, 300), work("a", 0, 100), work("c", 350, 50)]), [
     work("a", 0, 100),
     work("b", 100, 200),
@@ -376,7 +376,7 @@ Deno.test("a session's work is shown one thing after the other, though it was to
   ]);
 });
 
-Deno.test("three pieces of work are three labelled blocks; the slowest stands first", () => {
+Deno.test("three pieces of work are three labelled blocks, and the slowest is listed first", () => {
   const timeline = [
     work("orders", 0, 600),
     work("customers", 0, 1000, { lane: 2 }),
@@ -394,7 +394,7 @@ Deno.test("three pieces of work are three labelled blocks; the slowest stands fi
   ]);
 });
 
-Deno.test("nothing done is a page as well", () => {
+Deno.test("a run that did nothing still renders a page", () => {
   const elements = elementsOf(
     render({
       ...reportOf("shop"),
@@ -474,7 +474,7 @@ function contrast(a: string, b: string): number {
   return (light + 0.05) / (dark + 0.05);
 }
 
-Deno.test("colours have the contrasts of WCAG AA in light, in dark and on paper", () => {
+Deno.test("colours have the contrast of WCAG AA in light and dark mode and in print", () => {
   const palettes = [...pageStyle.matchAll(/:root \{([^}]*)\}/g)].map(([, block = ""]) =>
     new Map(
       [...block.matchAll(/--([a-z-]+): (#[0-9a-f]+);/g)].map(([, name, value]) =>

@@ -45,16 +45,16 @@ Deno.test("truncate() counts columns, not characters, and closes colours", () =>
   strictEqual(truncate("short", 5), "short");
 });
 
-Deno.test("printable() takes escape sequences and line breaks out of names", () => {
+Deno.test("printable() replaces control characters in names", () => {
   strictEqual(printable("a\x1b[2Jb\nc"), "a\ufffd[2Jb\ufffdc");
 });
 
-Deno.test("wrap() breaks words only when they are longer than a line", () => {
+Deno.test("wrap() breaks only words longer than a line", () => {
   deepStrictEqual(wrap("one two three", 7), ["one two", "three"]);
   deepStrictEqual(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
 });
 
-Deno.test("bar() is as wide as asked at any fraction", () => {
+Deno.test("bar() has the requested width at any fraction", () => {
   for (const fraction of [-1, 0, 0.001, 0.5, 0.999, 1, 2, NaN]) {
     strictEqual(displayWidth(bar(fraction, 17)), 17);
   }
@@ -79,12 +79,12 @@ Deno.test("renderTable() aligns wide characters and stays within the terminal", 
   for (const line of narrow) ok(displayWidth(line) <= 40, line);
 });
 
-Deno.test("copiedFraction() learns from finished tables how COPY bytes relate to sizes on disk", () => {
+Deno.test("copiedFraction() uses finished tables to relate COPY bytes to sizes on disk", () => {
   // 40 of 100 MB are finished at half their size, 10 MB of the next table stand for 20
   strictEqual(copiedFraction(stateAfter(copying)), 0.6);
 });
 
-Deno.test("pace() gives rate and time left from the last seconds", () => {
+Deno.test("pace() computes rate and remaining time from the last seconds", () => {
   const state = stateAfter(copying);
   const rate = pace(state, 9_000);
   ok(rate !== undefined && rate.remainingMs !== undefined);
@@ -104,7 +104,7 @@ Deno.test("render() never exceeds the terminal, however small", () => {
   }
 });
 
-Deno.test("render() shows steps, running tables and the whole", () => {
+Deno.test("render() shows steps, running tables and overall progress", () => {
   const lines = render(stateAfter(copying), { columns: 100, rows: 24, color: false, nowMs: 9_000 });
   const text = lines.join("\n");
   for (
@@ -122,7 +122,7 @@ Deno.test("render() shows steps, running tables and the whole", () => {
   ) ok(text.includes(part), `${part} is missing in\n${text}`);
 });
 
-Deno.test("LiveRegion erases what a window made narrower has broken into more lines", () => {
+Deno.test("LiveRegion erases lines that wrapped when the window became narrower", () => {
   let size = { columns: 40, rows: 24 };
   let written = "";
   const region = new LiveRegion({ write: (text) => written += text, size: () => size });
@@ -153,7 +153,7 @@ Deno.test("plainLines() prints finished tables and a progress line every few sec
   strictEqual(lines.filter((line) => line.startsWith("copied ")).length, 1);
 });
 
-Deno.test("jsonLines() prints one object a line, with time, level and event", () => {
+Deno.test("jsonLines() prints one object per line, with time, level and event", () => {
   const lines: string[] = [];
   using display = jsonLines({
     writeLine: (line) => lines.push(line),
@@ -172,16 +172,16 @@ Deno.test("jsonLines() prints one object a line, with time, level and event", ()
   ]);
 });
 
-Deno.test("what the source bears is seen on the terminal, in plain lines and as JSON, until it is over", () => {
-  const told = [
+Deno.test("throttling events appear on the terminal, in plain lines and as JSON until they are over", () => {
+  const reported = [
     { about: "speed", message: "slowed to 40 MB/s: standby s1 is behind", bytesPerSecond: 4e7 },
     { about: "locks", message: "1 session waits for the copy's locks" },
     { about: "snapshot", message: "the copy's snapshot is 10,000,000 transactions old" },
   ] as const;
-  const events = told.map((each): RunEvent => ({ kind: "governor", database: "app", ...each }));
+  const events = reported.map((each): RunEvent => ({ kind: "governor", database: "app", ...each }));
   const size = { columns: 100, rows: 24, color: false, nowMs: 9_000 };
   const during = stateAfter([...copying, ...events]);
-  for (const { message } of told) ok(render(during, size).includes(message), message);
+  for (const { message } of reported) ok(render(during, size).includes(message), message);
   const passed = [
     { about: "speed", message: "back to full speed" },
     { about: "locks", message: "nobody waits" },
@@ -194,7 +194,7 @@ Deno.test("what the source bears is seen on the terminal, in plain lines and as 
     ),
     size,
   );
-  deepStrictEqual(told.map(({ message }) => after.includes(message)), [false, false, true]);
+  deepStrictEqual(reported.map(({ message }) => after.includes(message)), [false, false, true]);
 
   const lines: string[] = [];
   const writeLine = (line: string) => void lines.push(line);
@@ -212,7 +212,7 @@ Deno.test("what the source bears is seen on the terminal, in plain lines and as 
   });
 });
 
-Deno.test("fitLines() breaks what is wider than the terminal at spaces, and nothing else", () => {
+Deno.test("fitLines() breaks only lines wider than the terminal, at spaces", () => {
   const lines = ["a table   stays", "  → one two three four five six seven"];
   deepStrictEqual(fitLines(lines, { columns: 26 }), [
     "a table   stays",

@@ -4,7 +4,7 @@ import { sparkline } from "../../lib/ui/sparkline.ts";
 import { displayWidth } from "../../lib/ui/text.ts";
 import { renderWatch, type WatchedStream, type WatchView } from "../../lib/ui/watch_view.ts";
 
-Deno.test("sparkline() shows the newest values, 0 lowest, gaps where nothing is known", () => {
+Deno.test("sparkline() shows the newest values, with 0 lowest and gaps for null", () => {
   strictEqual(sparkline([0, 1, 2, 7], 10), "▁▂▃█");
   strictEqual(sparkline([9, 9, 0, 0, 0], 3), "▁▁▁");
   strictEqual(sparkline([1, null, 1], 3), "█ █");
@@ -31,7 +31,7 @@ const view: WatchView = {
   hint: "q leaves · every 2 s",
 };
 
-Deno.test("renderWatch() shows lag, chart, rates, findings and how to leave", () => {
+Deno.test("renderWatch() shows lag, chart, rates, findings and key hints", () => {
   deepStrictEqual(renderWatch(view, { columns: 80, rows: 24, color: false }), [
     "old.example.com → new.example.com   source generates 2.00 kB/s of WAL · 12:00:01",
     "app → shop  ● streaming  1.20 MB, 420 ms behind",
@@ -49,7 +49,7 @@ Deno.test("renderWatch() shows lag, chart, rates, findings and how to leave", ()
   ]);
 });
 
-Deno.test("renderWatch() never exceeds the terminal, however small or however much there is", () => {
+Deno.test("renderWatch() never exceeds the terminal, regardless of its size and the number of streams", () => {
   const text = fc.string({ unit: "grapheme", maxLength: 120 });
   const number = fc.option(fc.double({ min: 0, max: 1e15, noNaN: true }));
   const tone = fc.constantFrom("good", "warn", "bad");

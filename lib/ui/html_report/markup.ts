@@ -48,7 +48,7 @@ const entities: Readonly<Record<string, string>> = {
  * Escapes text for HTML. Control characters, which would be invisible or change the writing
  * direction, become `\ufffd`.
  */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return printable(text).toWellFormed().replace(/[&<>"']/g, (character) => entities[character]!);
 }
 

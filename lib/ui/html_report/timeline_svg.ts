@@ -33,7 +33,7 @@ ${chart.ticks.map((tick) => drawTick(tick, height))}${rows.map(drawLane)}</svg>`
 }
 
 /** A text alternative for the chart. */
-export function describeTimeline({ groups, ms }: TimelineChart): string {
+function describeTimeline({ groups, ms }: TimelineChart): string {
   const sentences = groups.map(({ work, lanes, pieces, busy }) =>
     `${workWords[work].title}: ${plural(lanes.length, "session")}, ` +
     `${plural(pieces, "piece")} of work, busy ${formatShare(busy)} of the time.`

@@ -144,7 +144,7 @@ function textArrayLiteral(values: readonly string[]): string {
 }
 
 /** The statement of a pass; returns cell, count and sum. */
-export function scanStatement(chunk: Chunk, side: ScanSide, method: DigestMethod): string {
+function scanStatement(chunk: Chunk, side: ScanSide, method: DigestMethod): string {
   const { comparison, slices } = chunk;
   const from = fromClause(comparison, side);
   const conditions = rangeConditions(comparison, chunk);

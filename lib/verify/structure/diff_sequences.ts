@@ -24,12 +24,12 @@ export function diffSequenceValues(
     readonly awaitsCutover: boolean;
   },
 ): readonly StructureDifference[] {
-  const theirs = new Map(target.values.map((value) => [tableKey(value), value]));
+  const onTarget = new Map(target.values.map((value) => [tableKey(value), value]));
   return source.values.flatMap((value) => {
     const object = objects.get(
       objectKey({ kind: "sequence", schema: value.schema, parent: undefined, name: value.name }),
     );
-    const other = theirs.get(tableKey(value));
+    const other = onTarget.get(tableKey(value));
     if (object === undefined || other === undefined) return [];
     const difference = behind(object, value, other);
     if (difference === undefined) return [];

@@ -56,7 +56,7 @@ export async function readStructures(
  * @param options `asBytes`: text may not be convertible to UTF-8, see `queryBytes`
  * @throws ServerError when the server rejects a query
  */
-export async function readStructure(
+async function readStructure(
   session: Session,
   { asBytes = false }: { readonly asBytes?: boolean } = {},
 ): Promise<Structure> {

@@ -98,7 +98,7 @@ const absent: Readonly<Record<string, string>> = {
 };
 
 /** A property's description: `type integer`, `NOT NULL`, `no default`. */
-export function describeFact(property: string, value: FactValue | undefined): string {
+function describeFact(property: string, value: FactValue | undefined): string {
   const words = Object.hasOwn(yesNo, property) ? yesNo[property] : undefined;
   if (
     words !== undefined && (typeof value === "boolean" || value === null || value === undefined)

@@ -42,7 +42,7 @@ const differences = `SET seren.trap = off; SET session_replication_role = replic
 const pairs = [[12, 18], [15, 15], [18, 18], [18, 15]] as const;
 
 for (const [from, to] of pairs) {
-  Deno.test(`[1.2] verify of ${from} against ${to} runs nothing of a user's own, whatever differs`, async () => {
+  Deno.test(`[1.2] verify of ${from} against ${to} runs no user-defined code, whatever differs`, async () => {
     const directory = await Deno.makeTempDir({ prefix: "seren_traps_" });
     await Deno.chmod(directory, 0o777);
     const sprung = () =>
@@ -127,7 +127,7 @@ const planned = `SET seren.trap = off;
   INSERT INTO p_operator VALUES (1); INSERT INTO p_safe VALUES (1, 'a');`;
 
 for (const [from, to] of [[12, 18], [15, 15], [18, 15]] as const) {
-  Deno.test(`[1.2] verify of ${from} against ${to} leaves tables unread whose plan runs a user's function, and says why`, async () => {
+  Deno.test(`[1.2] verify of ${from} against ${to} does not read tables whose planning runs a user-defined function, and reports why`, async () => {
     const directory = await Deno.makeTempDir({ prefix: "seren_traps_" });
     await Deno.chmod(directory, 0o777);
     const script = scriptFor([from, to], directory) + planned.replace(
@@ -155,7 +155,7 @@ for (const [from, to] of [[12, 18], [15, 15], [18, 15]] as const) {
         strictEqual(
           unequalTables(report).find(({ name }) => name === "p_expression")!.reason,
           "index p_expression_expr_idx calls m.num with constants on the source: any query of the table would run that function. " +
-            "Drop it there, or write the value in place of the call, and verify again",
+            "Drop it there or replace the call with its value, then verify again",
         );
         await exec(source.url, "SELECT count(*) FROM p_expression");
         deepStrictEqual(
