@@ -1,5 +1,5 @@
 /**
- * Statistics for the planner: without them the first queries after a switch would be slow.
+ * Planner statistics: without them the first queries after the cutover would be slow.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import {
 import { type Endpoint, openSession, ServerError, type Session } from "../postgres/internal.ts";
 import { withSessions } from "./run_statements.ts";
 
-/** Where, how many at once, and who is told. */
+/** Which tables are analyzed, and how. */
 export interface AnalyzeOptions {
   /** The target. */
   readonly target: Endpoint;
@@ -27,13 +27,13 @@ export interface AnalyzeOptions {
   readonly events: EventSink;
   /** The database. */
   readonly database: string;
-  /** Tables that have their statistics already, by `tableKey`. */
+  /** Tables that already have statistics, by `tableKey`. */
   readonly done?: ReadonlySet<string>;
-  /** The tables that are wanted, by `tableKey`; all when undefined. */
+  /** The tables to analyze, by `tableKey`; undefined for all. */
   readonly only?: ReadonlySet<string>;
 }
 
-// a partitioned table has statistics of its own, which autovacuum never makes
+// a partitioned table has its own statistics, which autovacuum never collects
 const analyzableStatement = `
   SELECT n.nspname AS schema, c.relname AS name, c.relkind = 'p' AS partitioned,
          coalesce(pg_catalog.pg_relation_size(c.oid), 0)::pg_catalog.float8 AS bytes
@@ -46,8 +46,8 @@ const analyzableStatement = `
 type AnalyzableRow = TableName & { readonly partitioned: boolean; readonly bytes: number };
 
 /**
- * Analyzes every table of the target that is not done, several at once. A failure is a warning: the
- * copy is complete without statistics.
+ * Analyzes every remaining table of the target, several at the same time. A failure is a warning:
+ * the copy is complete without statistics.
  *
  * @returns how many tables were analyzed
  */
@@ -93,15 +93,15 @@ async function analyzeRest(
     limit: jobs,
     signal,
     events,
-    computesValues: true, // of expressions there are statistics too
+    computesValues: true, // statistics include expressions
     settings: { synchronous_commit: "off" },
   });
   return analyzed;
 }
 
-/** Tables of fewer bytes take no time themselves: many are told of in one statement. */
+/** Smaller tables take no time themselves: many share one statement. */
 export const smallTableBytes = 1024 * 1024;
-/** The most of them in one. */
+/** Limit on the tables of one statement. */
 export const maxTogether = 100;
 
 function analyzeBatches(tables: readonly AnalyzableRow[]): readonly (readonly TableName[])[] {
@@ -125,17 +125,17 @@ export function describeBatch(batch: readonly TableName[]): string {
 }
 
 /**
- * From this version on a partitioned table can be analyzed without its partitions (E. Release 18,
+ * The first version that can analyze a partitioned table without its partitions (E. Release 18,
  * `ANALYZE ONLY`).
  */
 export const analyzesAlone = 18;
 
 /**
- * One ANALYZE of several tables, each of which is its own transaction; one by one when the target
- * refuses one of them. Partitions come with their partitioned table before {@linkcode
- * analyzesAlone}, and are tables like others from then on.
+ * Analyzes several tables in one statement, each in its own transaction; one by one if the target
+ * refuses one of them. Before {@linkcode analyzesAlone}, a partitioned table includes its
+ * partitions.
  *
- * @returns how many were analyzed; each of the others was warned of
+ * @returns how many were analyzed; the others were reported as warnings
  * @throws ConnectionError when the session is gone
  */
 export async function analyzeTogether(
@@ -164,9 +164,7 @@ export async function analyzeTogether(
   return analyzed;
 }
 
-/**
- * Each table in its own transaction, which a message of several statements would not let it have.
- */
+/** Sends ANALYZE alone: with other statements in the message, all tables share a transaction. */
 async function analyzeNames(session: Session, names: readonly string[]): Promise<void> {
   const analyze = `ANALYZE ${names.join(", ")}`;
   if (!session.endpoint.ownSearchPath) return await session.execute(analyze);
@@ -178,13 +176,13 @@ async function analyzeNames(session: Session, names: readonly string[]): Promise
   }
 }
 
-/** Warns that something has no statistics. */
+/** Warns that an object has no statistics. */
 export function reportFailure(object: string, error: ReplicatorError, events: EventSink): void {
   events({
     kind: "warning",
     side: "target",
     object,
     message: `ANALYZE failed: ${error.message}`,
-    remedy: "run ANALYZE there yourself before you switch over",
+    remedy: "run ANALYZE on the target before the cutover",
   });
 }

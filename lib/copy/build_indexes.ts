@@ -1,5 +1,6 @@
 /**
- * Indexes, keys and statistics, several at once, each table's beginning the moment its rows are in.
+ * Builds indexes, keys and statistics, several at the same time, of each table once its rows are
+ * copied.
  *
  * @module
  */
@@ -32,37 +33,37 @@ export interface IndexGroup {
   readonly partitioned: boolean;
 }
 
-/** A table that gets statistics, with the partitioned table at the top that it belongs to. */
+/** A table that gets statistics, and its topmost partitioned table. */
 export type AnalyzedTable = TableName & { readonly partitionRoot?: TableName | undefined };
 
-/** A partitioned table whose partitions are not all complete. */
+/** A partitioned table with incomplete partitions. */
 interface PartitionRoot {
   readonly table: TableName;
   partitionsLeft: number;
   bytes: number;
 }
 
-/** What is built, where, and who is told. */
+/** What is built, and how. */
 export interface BuildIndexesOptions {
   readonly target: Endpoint;
   readonly targetMajor: number;
   readonly groups: readonly IndexGroup[];
   /**
-   * Tables that get planner statistics when their rows and indexes are there; each will be reported
-   * ready.
+   * Tables that are analyzed after their indexes are built; each must be passed to {@linkcode
+   * IndexBuilder.ready}.
    */
   readonly analyze: readonly AnalyzedTable[];
-  /** Settings that the dump's statements count on, for every session. */
+  /** Settings that the dump's statements require, for every session. */
   readonly sessionStatements: readonly DumpStatement[];
-  /** Indexes built at once, over all tables. */
+  /** Indexes built at the same time, over all tables. */
   readonly jobs: number;
-  /** Sessions that {@linkcode IndexBuilder.grow} may add: memory is shared with them. */
+  /** Sessions that {@linkcode IndexBuilder.grow} may add; they share the memory. */
   readonly laterJobs: number;
   readonly signal: AbortSignal;
   readonly events: EventSink;
   /** Database, as events name it. */
   readonly database: string;
-  /** Applies statements; throws an error that names the object. */
+  /** Executes statements; its errors name the object. */
   readonly apply: (session: Session, statements: readonly DumpStatement[]) => Promise<void>;
   /**
    * Whether an earlier attempt has executed a statement; `apply` skips it.
@@ -76,12 +77,12 @@ export interface BuildIndexesOptions {
   readonly retryDelaysMs: readonly number[];
 }
 
-/** One index to build, what follows when a table's indexes are there, or its statistics. */
+/** An index to build, the statements after a table's indexes, or its statistics. */
 interface BuildItem {
   readonly kind: "build" | "finish" | "analyze";
   readonly group: GroupState;
   readonly statements: readonly DumpStatement[];
-  /** Of a partition that is analyzed by itself. */
+  /** Set for a partition that is analyzed separately. */
   readonly root?: PartitionRoot;
 }
 
@@ -90,8 +91,7 @@ interface GroupState {
   readonly bytes: number;
   readonly finish: readonly DumpStatement[];
   /**
-   * Goes together with others of its kind in one message: far away, each costs a round trip and
-   * takes no time itself.
+   * Whether it shares a message with other small ones: each takes no time itself, but a round trip.
    */
   readonly small: boolean;
   readonly analyze: boolean;
@@ -99,10 +99,10 @@ interface GroupState {
 }
 
 /**
- * Builds indexes as tables become ready, and analyzes each table whose indexes are there.
+ * Builds indexes as tables become ready, and analyzes each table after its indexes are built.
  *
- * States: waiting for tables ({@linkcode ready} adds) → ended, when `done` settles: with the first
- * error, or when all groups and all tables to analyze have been reported and are done.
+ * States: accepting tables ({@linkcode ready}) → ended, when `done` settles: with the first error,
+ * or after all groups and all tables to analyze were passed and processed.
  */
 export class IndexBuilder {
   readonly #options: BuildIndexesOptions;
@@ -115,9 +115,9 @@ export class IndexBuilder {
   readonly #signal: AbortSignal;
   readonly #done = Promise.withResolvers<void>();
   readonly #total: number;
-  /** Lanes at most, those that have begun, and those that have not ended. */
+  /** Builders that are allowed, that have started, and that have not ended. */
   #allowed: number;
-  #begun = 0;
+  #started = 0;
   #running = 0;
   #built = 0;
   #tablesLeft: number;
@@ -139,19 +139,18 @@ export class IndexBuilder {
   }
 
   /**
-   * Rejects when building has failed; resolves when all tables have been reported ready and are
-   * done.
+   * Rejects when a statement has failed; resolves when all tables were passed and processed.
    */
   get done(): Promise<void> {
     return this.#done.promise;
   }
 
-  /** Tables that have been analyzed or could not be, by `tableKey`. */
+  /** Tables that were analyzed, or could not be, by `tableKey`. */
   get analyzed(): ReadonlySet<string> {
     return this.#analyzed;
   }
 
-  /** The rows of a table are in. */
+  /** The rows of a table are copied. */
   ready(table: TableName, bytes: number): void {
     const key = tableKey(table);
     const { statements, partitioned } = this.#groups.get(key) ??
@@ -165,7 +164,7 @@ export class IndexBuilder {
     if (builds.length === 0) this.#pushFinish(group);
   }
 
-  /** As an earlier attempt has begun it, whose table may have been of another size. */
+  /** Follows an earlier attempt, for which the table may have had another size. */
   #plan(
     statements: readonly DumpStatement[],
     { partitioned, small }: { readonly partitioned: boolean; readonly small: boolean },
@@ -182,10 +181,10 @@ export class IndexBuilder {
     return small || begun(inOrder.finish, own) ? inOrder : sideBySide;
   }
 
-  /** Lets further sessions build: those that have nothing left to copy. */
-  grow(lanes: number): void {
-    this.#allowed += lanes;
-    this.#startLanes();
+  /** Allows further sessions, after copy workers have ended. */
+  grow(sessions: number): void {
+    this.#allowed += sessions;
+    this.#startBuilders();
   }
 
   /**
@@ -199,7 +198,7 @@ export class IndexBuilder {
 
   #push(item: BuildItem): void {
     this.#queue.push(item, weightOf(item));
-    this.#startLanes();
+    this.#startBuilders();
   }
 
   #pushFinish(group: GroupState): void {
@@ -215,13 +214,12 @@ export class IndexBuilder {
     if (this.#options.targetMajor >= analyzesAlone) {
       return this.#push({ kind: "analyze", group, statements: [], root });
     }
-    // ANALYZE of a partitioned table goes through its partitions: with one of their own each would
-    // be read twice
+    // ANALYZE of a partitioned table reads its partitions; analyzing them too would read them twice
     this.#analyzed.add(tableKey(group.table));
     this.#partitionDone(group, root);
   }
 
-  /** The last partition makes way for its partitioned table. */
+  /** After the last partition, its partitioned table is analyzed. */
   #partitionDone(group: GroupState, root: PartitionRoot): void {
     root.bytes += group.bytes;
     if (--root.partitionsLeft > 0) return this.#tableDone();
@@ -237,21 +235,21 @@ export class IndexBuilder {
     if (--this.#tablesLeft === 0) this.#queue.close();
   }
 
-  /** Sessions are opened when there is work that nobody has taken. */
-  #startLanes(): void {
-    while (this.#begun < this.#allowed && this.#queue.size > 0 && !this.#signal.aborted) {
+  /** Sessions are opened while items wait. */
+  #startBuilders(): void {
+    while (this.#started < this.#allowed && this.#queue.size > 0 && !this.#signal.aborted) {
       this.#running++;
-      this.#work(++this.#begun)
+      this.#work(++this.#started)
         .catch((error) => this.#ended.abort(error))
         .finally(() => {
           if (--this.#running > 0) return;
           if (this.#signal.aborted) this.#done.reject(this.#signal.reason);
-          else this.#done.resolve(); // lanes end when the queue is closed
+          else this.#done.resolve(); // builders end when the queue is closed
         });
     }
   }
 
-  async #work(lane: number): Promise<void> {
+  async #work(builder: number): Promise<void> {
     let session: Session | undefined;
     try {
       for (
@@ -266,7 +264,7 @@ export class IndexBuilder {
         else {
           session = await this.#build(session, together.flatMap(({ statements }) => statements));
         }
-        this.#tell(together, { lane, startedAtMs });
+        this.#reportFinished(together, { lane: builder, startedAtMs });
         for (const finished of together) this.#next(finished);
       }
     } finally {
@@ -275,8 +273,9 @@ export class IndexBuilder {
   }
 
   /**
-   * A session that breaks, or a lock that cannot be had, does not end the building. @returns the
-   * session to go on with
+   * Retries after a broken session or a lock timeout.
+   *
+   * @returns the session to use from now on
    */
   async #build(
     session: Session | undefined,
@@ -305,7 +304,7 @@ export class IndexBuilder {
     });
   }
 
-  /** The item, and if it is of a small table those of further small tables that wait. */
+  /** The item; for a small table also waiting items of other small tables. */
   #withOthers(item: BuildItem): readonly BuildItem[] {
     const together = [item];
     for (let count = sizeOf(item); item.group.small && count < maxTogether;) {
@@ -317,7 +316,7 @@ export class IndexBuilder {
     return together;
   }
 
-  /** Nothing but the end of the run ends it. @returns the session, if it still is one */
+  /** Fails only if the run is aborted. @returns the session, if it is still open */
   async #analyze(
     session: Session | undefined,
     items: readonly BuildItem[],
@@ -325,7 +324,7 @@ export class IndexBuilder {
     const { events } = this.#options;
     const signal = this.#signal;
     const tables = items.map(({ group }) => group.table);
-    for (const table of tables) this.#analyzed.add(tableKey(table)); // a failure is told once
+    for (const table of tables) this.#analyzed.add(tableKey(table)); // a failure is reported once
     try {
       session ??= await this.#openSession();
       await analyzeTogether(session, tables, { signal, events });
@@ -347,7 +346,7 @@ export class IndexBuilder {
     else this.#tableDone();
   }
 
-  #tell(
+  #reportFinished(
     items: readonly BuildItem[],
     { lane, startedAtMs }: { readonly lane: number; readonly startedAtMs: number },
   ): void {
@@ -373,7 +372,7 @@ export class IndexBuilder {
     });
   }
 
-  /** What these sessions are given ends with them. */
+  /** Its settings end with the session. */
   async #openSession(): Promise<Session> {
     const { target, jobs, laterJobs, apply, sessionStatements, events } = this.#options;
     const signal = this.#signal;
@@ -390,9 +389,8 @@ export class IndexBuilder {
   }
 }
 
-// Memory: an eighth of what the planner may count on as cache, shared by the builders; never less
-// than configured. Workers: what the server has, shared too; never less than configured, and none
-// where none are wanted.
+// Memory: an eighth of effective_cache_size, divided among the builders. Workers: those of the
+// server, divided too, and none if none are configured. Never less than configured.
 const buildSettingsStatement = `
   SELECT pg_catalog.set_config('maintenance_work_mem', greatest(
            (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'maintenance_work_mem'),
@@ -422,8 +420,7 @@ function withRoots(
 }
 
 /**
- * Ends of tables first, for they take no time; then the largest; statistics when nothing is to be
- * built.
+ * First the statements that finish a table, which take no time; then the largest; last statistics.
  */
 function weightOf({ kind, group: { bytes } }: BuildItem): number {
   if (kind === "build") return bytes;

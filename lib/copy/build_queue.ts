@@ -1,21 +1,21 @@
 /**
- * Work that becomes ready while other work goes on: indexes of a table as soon as its rows are in.
+ * Work that becomes ready while other work runs: indexes of a table once its rows are copied.
  *
  * @module
  */
 
-/** A queue whose takers wait; the heaviest item goes first. */
+/** A queue whose consumers wait; the heaviest item goes first. */
 export class BuildQueue<Item> {
   readonly #items: { readonly item: Item; readonly weight: number }[] = [];
   readonly #waiting: ((item: Item | undefined) => void)[] = [];
   #closed = false;
 
-  /** Items that nobody has taken. */
+  /** Items that are not taken yet. */
   get size(): number {
     return this.#items.length;
   }
 
-  /** Adds an item; the heavier, the sooner it is taken. */
+  /** Adds an item; heavier ones are taken first. */
   push(item: Item, weight: number): void {
     const taker = this.#waiting.shift();
     if (taker !== undefined) return taker(item);
@@ -23,7 +23,7 @@ export class BuildQueue<Item> {
     this.#items.splice(at < 0 ? this.#items.length : at, 0, { item, weight });
   }
 
-  /** The next item; waits while there may come more, undefined when none will. */
+  /** The next item; waits for one until the queue is closed, then undefined. */
   take(): Promise<Item | undefined> {
     const next = this.#items.shift();
     if (next !== undefined) return Promise.resolve(next.item);
@@ -31,15 +31,15 @@ export class BuildQueue<Item> {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** The next item if it is there already and wanted. */
-  takeIf(wanted: (item: Item) => boolean): Item | undefined {
+  /** The next item, if one is ready and satisfies the condition. */
+  takeIf(condition: (item: Item) => boolean): Item | undefined {
     const [next] = this.#items;
-    if (next === undefined || !wanted(next.item)) return undefined;
+    if (next === undefined || !condition(next.item)) return undefined;
     this.#items.shift();
     return next.item;
   }
 
-  /** No more items will come. Takers get what is left, then undefined. */
+  /** Ends the queue. Consumers get the remaining items, then undefined. */
   close(): void {
     this.#closed = true;
     for (const taker of this.#waiting.splice(0)) taker(undefined);

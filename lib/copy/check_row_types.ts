@@ -1,5 +1,5 @@
 /**
- * Whether rows that are stored in columns mean the same on both servers.
+ * Whether composite values stored in columns have the same layout on both servers.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import { differentlyOrdered, readStoredRowTypes } from "../catalog/internal.ts";
 import type { Session } from "../postgres/internal.ts";
 
 /**
- * Looks at the row types of both sides before rows are copied.
+ * Compares the row types of both servers before rows are copied.
  *
- * @throws ReplicatorError when one of them has its attributes in another order on the target:
- * values would arrive in wrong attributes
+ * @throws ReplicatorError if one of them has its attributes in another order on the target: values
+ * would end up in the wrong attributes
  */
 export async function checkRowTypes(source: Session, target: Session): Promise<void> {
   const differing = differentlyOrdered(
@@ -20,13 +20,13 @@ export async function checkRowTypes(source: Session, target: Session): Promise<v
   );
   if (differing.length === 0) return;
   throw new ReplicatorError(
-    "columns store rows of tables whose columns stand in another order on the target: their values would arrive in wrong attributes",
+    "some columns store rows of tables whose column order differs on the target: their values would end up in the wrong attributes",
     {
       side: "target",
       object: `database ${target.endpoint.database}`,
-      details: differing.map((name) => `In another order: ${name}`),
+      details: differing.map((name) => `Column order differs: ${name}`),
       remedy:
-        "make these tables on the target with their columns in the source's order, or exclude the tables that store their rows",
+        "create these tables on the target with the source's column order, or exclude the tables that store their rows",
       exitCode: ExitCode.stepFailed,
     },
   );

@@ -10,16 +10,16 @@ import { inParentheses } from "../rules/internal.ts";
 import { rangeCondition } from "./part_range.ts";
 import type { CopyPart } from "./plan.ts";
 
-/** What the statements depend on. */
+/** The properties of a part that the statements depend on. */
 export type CopiedPart =
   & Pick<CopyPart, "table" | "range" | "format" | "freeze">
   & Partial<Pick<CopyPart, "predicate">>;
 
 /**
- * `COPY … TO STDOUT` of the table's own rows: those of its children are copied as theirs.
+ * `COPY … TO STDOUT` of the table's own rows, without those of child tables.
  *
- * @param encoding the source database's encoding: text then passes unchanged, also what is no valid
- * text (SQL_ASCII)
+ * @param encoding the source database's encoding: text then passes unchanged, even invalid text
+ * (SQL_ASCII)
  */
 export function copyOutStatement(part: CopiedPart, encoding: string): string {
   const { table: { name, extensionCondition }, range, predicate } = part;
@@ -30,7 +30,7 @@ export function copyOutStatement(part: CopiedPart, encoding: string): string {
   const where = conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`;
   const selected = `SELECT ${columnNames(part).join(", ")} FROM`;
   const own = `ONLY ${relation(part)}`;
-  // an extension's condition brings its own WHERE
+  // an extension's condition starts with WHERE
   const rows = !extensionCondition
     ? where === "" ? `${relation(part)}${columnList(part)}` : `(${selected} ${own}${where})`
     : where === ""
@@ -42,8 +42,8 @@ export function copyOutStatement(part: CopiedPart, encoding: string): string {
 }
 
 /**
- * The counterpart of {@linkcode copyOutStatement}. A part that may be frozen empties its table in
- * the same transaction, which COPY … FREEZE asks for: the rows then need no later visit by VACUUM.
+ * The counterpart of {@linkcode copyOutStatement}. A part that may be frozen truncates its table in
+ * the same transaction, as COPY … FREEZE requires; VACUUM need not freeze the rows later.
  */
 export function copyInStatement(part: CopiedPart, encoding: string): string {
   const freeze = part.freeze ? ["FREEZE"] : [];
@@ -63,8 +63,7 @@ function relation({ table: { schema, name } }: CopiedPart): string {
 }
 
 /**
- * A table without columns has rows all the same; COPY knows no empty list, and leaves generated
- * columns out by itself.
+ * A table without columns can have rows. COPY accepts no empty list, and omits generated columns.
  */
 function columnList(part: CopiedPart): string {
   const names = columnNames(part);

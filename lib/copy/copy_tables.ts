@@ -1,5 +1,5 @@
 /**
- * The rows of many tables, by several workers at once, all under one snapshot.
+ * The rows of many tables, copied by several workers under one snapshot.
  *
  * @module
  */
@@ -52,15 +52,15 @@ export const ignoreCopyProgress: CopyProgress = {
   onIdle: () => {},
 };
 
-/** How the target keeps account of parts, in the very transaction that commits their rows. */
+/** How the target records parts, in the transaction that commits their rows. */
 export interface PartRecord {
   /**
-   * Statement that records a part; it goes along with the part's COPY, so it costs no round trip.
+   * Statement that records a part; it is sent with the part's COPY and costs no round trip.
    */
   readonly statement: (part: CopyPart) => string;
-  /** Query that gives a row when a part is recorded. */
+  /** Query that returns a row once a part is recorded. */
   readonly isRecorded: (part: CopyPart) => string;
-  /** The constraint that recording a part twice violates. */
+  /** The constraint that is violated when a part is recorded twice. */
   readonly constraint: string;
 }
 
@@ -80,9 +80,8 @@ interface PartJob extends CopyWorkerJob {
 /**
  * Copies the rows of all parts.
  *
- * A worker whose connection breaks goes on with a new one, see `runCopyWorker`. The first error
- * that does not pass ends all workers; what was not committed is rolled back and no session stays
- * behind.
+ * A worker whose connection breaks resumes with a new one, see `runCopyWorker`. The first permanent
+ * error ends all workers; what was not committed is rolled back, and no session remains.
  *
  * Requires `--allow-net` for both hosts.
  *
@@ -109,17 +108,17 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
     targetSettings: options.targetSettings,
     snapshot,
     jobs: queue,
-    lanes: settings.jobs,
+    workerCount: settings.jobs,
     signal: options.signal,
     recordedConstraint: record?.constraint,
     delaysMs: settings.retryDelaysMs,
     pace: options.pace,
     onStarted: ({ part }) => progress.started(part),
     onBytes: ({ part }, bytes) => progress.moved(part, bytes),
-    onFinished: ({ part }, outcome, lane) => progress.finished(part, outcome, lane),
-    onRetry: (error, { lane, attempt, delayMs }) =>
+    onFinished: ({ part }, outcome, worker) => progress.finished(part, outcome, worker),
+    onRetry: (error, { worker, attempt, delayMs }) =>
       options.events(retryEvent({
-        what: `copying the tables of ${source.database} (session ${lane})`,
+        what: `copying the tables of ${source.database} (session ${worker})`,
         error,
         attempt,
         delayMs,
@@ -129,23 +128,21 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
   return progress.copied;
 }
 
-/** Puts the parts of each table together again, for those who are told. */
+/** Sums up the parts of each table, for events and the result. */
 class TableProgress {
   readonly copied: CopiedTable[] = [];
   readonly #options: CopyTablesOptions;
   readonly #partStarts = new Map<CopyPart, number>();
-  /** When each lane was done with its last part: the next one waited in its queue until then. */
-  readonly #laneFreeAt = new Map<number, number>();
+  /** When each worker finished its last part: the next one waited in its queue until then. */
+  readonly #workerFreeAt = new Map<number, number>();
   readonly #underWay = new Map<
     Table,
     { readonly start: number; partsLeft: number; rows: number; bytes: number; moved: number }
   >();
-  /** Bytes of parts under way. */
+  /** Bytes of unfinished parts. */
   readonly #movedOf = new Map<CopyPart, number>();
 
-  /**
-   * Parts of each table that are to be copied: fewer than it has when others were copied before.
-   */
+  /** Parts of each table to copy; fewer than it has if an earlier attempt copied some. */
   readonly #partsOf: ReadonlyMap<Table, number>;
 
   constructor(options: CopyTablesOptions) {
@@ -160,7 +157,7 @@ class TableProgress {
     this.#partStarts.set(part, performance.now());
     const sum = this.#underWay.get(table);
     if (sum !== undefined) {
-      sum.moved -= this.#movedOf.get(part) ?? 0; // it is begun again
+      sum.moved -= this.#movedOf.get(part) ?? 0; // it starts over
       this.#movedOf.delete(part);
       return;
     }
@@ -186,21 +183,21 @@ class TableProgress {
     });
   }
 
-  finished(part: CopyPart, outcome: CopyOutcome, lane: number): void {
+  finished(part: CopyPart, outcome: CopyOutcome, worker: number): void {
     const { table } = part;
     const now = performance.now();
     const startedAtMs = Math.max(
       this.#partStarts.get(part) ?? now,
-      this.#laneFreeAt.get(lane) ?? 0,
+      this.#workerFreeAt.get(worker) ?? 0,
     );
     this.#partStarts.delete(part);
     this.#movedOf.delete(part);
-    this.#laneFreeAt.set(lane, now);
+    this.#workerFreeAt.set(worker, now);
     this.#options.events({
       kind: "work-finished",
       database: this.#options.source.database,
       work: "copy",
-      lane,
+      lane: worker,
       label: part.name,
       startedAtMs,
       ms: now - startedAtMs,

@@ -1,5 +1,5 @@
 /**
- * The program of a copy thread: runs lanes as the main thread would, and tells it by messages.
+ * The program of a copy thread: runs copy workers and reports to the main thread by messages.
  * Started by {@linkcode CopyThreads}.
  *
  * @module
@@ -25,19 +25,19 @@ interface NumberedJob extends CopyWorkerJob {
   readonly id: number;
 }
 
-/** The thread's end of one lane. */
-class ThreadLane {
+/** The thread's end of one worker. */
+class ThreadWorker {
   readonly #abort = new AbortController();
-  readonly #tell: (event: CopyWorkerEvent) => void;
-  #gotJob: (job: NumberedJob | undefined) => void = () => {};
-  #goOn: () => void = () => {};
+  readonly #report: (event: CopyWorkerEvent) => void;
+  #resolveJob: (job: NumberedJob | undefined) => void = () => {};
+  #resume: () => void = () => {};
 
-  constructor(tell: (event: CopyWorkerEvent) => void) {
-    this.#tell = tell;
+  constructor(report: (event: CopyWorkerEvent) => void) {
+    this.#report = report;
   }
 
   async run(begin: MessageToThread & { kind: "begin" }): Promise<void> {
-    const reportWait: LockWaitSink = (wait) => this.#tell({ kind: "lock-wait", wait });
+    const reportWait: LockWaitSink = (wait) => this.#report({ kind: "lock-wait", wait });
     const source = endpointFromMessage(begin.source, reportWait);
     const target = endpointFromMessage(begin.target, reportWait);
     const { snapshot, targetSettings, recordedConstraint, delaysMs, paced } = begin;
@@ -51,57 +51,62 @@ class ThreadLane {
         signal: this.#abort.signal,
         delaysMs,
         next: () => {
-          this.#tell({ kind: "next" });
-          return new Promise((resolve) => this.#gotJob = resolve);
+          this.#report({ kind: "next" });
+          return new Promise((resolve) => this.#resolveJob = resolve);
         },
-        onStarted: ({ id }) => this.#tell({ kind: "started", id }),
-        onBytes: ({ id }, bytes) => this.#tell({ kind: "moved", id, bytes }),
+        onStarted: ({ id }) => this.#report({ kind: "started", id }),
+        onBytes: ({ id }, bytes) => this.#report({ kind: "moved", id, bytes }),
         pace: paced ? (bytes) => this.#pace(bytes) : undefined,
-        onFinished: ({ id }, outcome) => this.#tell({ kind: "finished", id, outcome }),
+        onFinished: ({ id }, outcome) => this.#report({ kind: "finished", id, outcome }),
         onRetry: (error, attempt, delayMs) =>
-          this.#tell({ kind: "retry", error: errorToMessage(error), attempt, delayMs }),
+          this.#report({ kind: "retry", error: errorToMessage(error), attempt, delayMs }),
       });
-      this.#tell({ kind: "ended", error: undefined });
+      this.#report({ kind: "ended", error: undefined });
     } catch (error) {
-      this.#tell({ kind: "ended", error: errorToMessage(error) });
+      this.#report({ kind: "ended", error: errorToMessage(error) });
     }
   }
 
   receive(message: MessageToThread): void {
     switch (message.kind) {
       case "job":
-        this.#gotJob(message.job === undefined ? undefined : { ...message.job, id: message.id });
+        this.#resolveJob(
+          message.job === undefined ? undefined : { ...message.job, id: message.id },
+        );
         break;
-      case "go-on":
-        this.#goOn();
+      case "resume":
+        this.#resume();
         break;
       case "abort":
         this.#abort.abort(new InterruptedError());
-        this.#goOn();
+        this.#resume();
         break;
     }
   }
 
   #pace(bytes: number): Promise<void> {
-    this.#tell({ kind: "pace", bytes });
-    return new Promise((resolve) => this.#goOn = resolve);
+    this.#report({ kind: "pace", bytes });
+    return new Promise((resolve) => this.#resume = resolve);
   }
 }
 
 function serve(scope: ThreadScope): void {
-  const lanes = new Map<number, ThreadLane>();
-  const passOn: OwnBackendListener = (change) => scope.postMessage({ kind: "own-backend", change });
-  followOwnBackends(passOn);
+  const workers = new Map<number, ThreadWorker>();
+  const forward: OwnBackendListener = (change) =>
+    scope.postMessage({ kind: "own-backend", change });
+  followOwnBackends(forward);
   scope.onmessage = ({ data }) => {
-    if (data.kind === "own-backend") return noteOwnBackend(data.change, passOn);
-    const { lane } = data;
-    if (data.kind !== "begin") return lanes.get(lane)?.receive(data);
-    const begun = new ThreadLane((event) => scope.postMessage({ kind: "lane", lane, event }));
-    lanes.set(lane, begun);
-    void begun.run(data).finally(() => lanes.delete(lane));
+    if (data.kind === "own-backend") return noteOwnBackend(data.change, forward);
+    const { worker: number } = data;
+    if (data.kind !== "begin") return workers.get(number)?.receive(data);
+    const worker = new ThreadWorker((event) =>
+      scope.postMessage({ kind: "worker", worker: number, event })
+    );
+    workers.set(number, worker);
+    void worker.run(data).finally(() => workers.delete(number));
   };
   scope.postMessage({ kind: "ready" });
 }
 
-// imported anywhere else it does nothing
+// does nothing when it is imported elsewhere
 if ("DedicatedWorkerGlobalScope" in globalThis) serve(globalThis as unknown as ThreadScope);

@@ -1,5 +1,5 @@
 /**
- * Watches how a source bears the copy, and slows the copy when it does not.
+ * Samples the source during a copy, and slows the copy down when standbys fall behind.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import {
 import type { CopySettings } from "./copy_settings.ts";
 import { RateLimiter } from "./rate_limiter.ts";
 
-/** What is watched, and who is told. */
+/** What is sampled, and how. */
 export interface CopyThrottleOptions {
   readonly source: Endpoint;
   readonly settings: Pick<CopySettings, "maxBytesPerSecond" | "throttle">;
@@ -23,10 +23,10 @@ export interface CopyThrottleOptions {
   readonly events: EventSink;
 }
 
-// Those who follow: not what this tool itself has begun. Those who wait: for one of our sessions in
-// this database, or behind one that does.
+// Standbys: every replication connection except the tool's own. Waiters: sessions that wait for one
+// of the tool's sessions in this database, or behind another waiter.
 const sampleStatement = `
-  WITH RECURSIVE ours (pid) AS (
+  WITH RECURSIVE own (pid) AS (
     SELECT a.pid FROM pg_catalog.pg_stat_activity AS a
      WHERE a.datname = pg_catalog.current_database()
        AND a.application_name = pg_catalog.current_setting('application_name')
@@ -34,7 +34,7 @@ const sampleStatement = `
     SELECT a.pid, pg_catalog.pg_blocking_pids(a.pid) FROM pg_catalog.pg_stat_activity AS a
      WHERE a.wait_event_type = 'Lock'
   ), behind (pid) AS (
-    SELECT pid FROM ours
+    SELECT pid FROM own
     UNION
     SELECT w.pid FROM waiting AS w JOIN behind AS b ON b.pid = ANY (w.blockers)
   )
@@ -45,7 +45,7 @@ const sampleStatement = `
                           ELSE pg_catalog.pg_current_wal_lsn() END, r.replay_lsn))::pg_catalog.float8)), '[]')
             FROM pg_catalog.pg_stat_replication AS r
            WHERE r.replay_lsn IS NOT NULL AND r.state IN ('streaming', 'catchup')
-             AND r.pid NOT IN (SELECT pid FROM ours)) AS standbys,
+             AND r.pid NOT IN (SELECT pid FROM own)) AS standbys,
          (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
                    'processId', a.pid, 'role', coalesce(a.usename, '?'),
                    'command', coalesce(pg_catalog.regexp_replace(pg_catalog.upper((pg_catalog.regexp_match(a.query,
@@ -58,12 +58,12 @@ const sampleStatement = `
                                  WHERE l.pid = a.pid AND NOT l.granted LIMIT 1),
                    'waitedSeconds', greatest(0, coalesce(extract(epoch FROM pg_catalog.now() - a.query_start), 0))::pg_catalog.float8,
                    'behind', NOT EXISTS (SELECT FROM waiting AS w
-                                           JOIN ours ON ours.pid = ANY (w.blockers)
+                                           JOIN own ON own.pid = ANY (w.blockers)
                                           WHERE w.pid = a.pid)) ORDER BY a.query_start, a.pid), '[]')
             FROM pg_catalog.pg_stat_activity AS a
-           WHERE a.pid IN (SELECT pid FROM behind) AND a.pid NOT IN (SELECT pid FROM ours)) AS waiters,
+           WHERE a.pid IN (SELECT pid FROM behind) AND a.pid NOT IN (SELECT pid FROM own)) AS waiters,
          (SELECT pg_catalog.max(pg_catalog.age(a.backend_xmin))::pg_catalog.float8 FROM pg_catalog.pg_stat_activity AS a
-           WHERE a.pid IN (SELECT pid FROM ours) AND a.pid <> pg_catalog.pg_backend_pid()) AS "snapshotAge"`;
+           WHERE a.pid IN (SELECT pid FROM own) AND a.pid <> pg_catalog.pg_backend_pid()) AS "snapshotAge"`;
 
 type SampleRow = Pick<SourceSample, "standbys"> & {
   readonly snapshotAge: number | null;
@@ -71,8 +71,8 @@ type SampleRow = Pick<SourceSample, "standbys"> & {
 };
 
 /**
- * Holds the rate of a copy. States: watching → ended, by its disposal or its signal. When the
- * source cannot be watched the copy goes on unwatched, which is told.
+ * Limits the rate of a copy. States: sampling → ended, by its disposal or its signal. If the source
+ * cannot be sampled, a warning is reported and the copy continues.
  */
 export class CopyThrottle implements AsyncDisposable {
   readonly #options: CopyThrottleOptions;
@@ -80,7 +80,7 @@ export class CopyThrottle implements AsyncDisposable {
   readonly #limiter: RateLimiter;
   readonly #watching: Promise<void>;
 
-  /** Begins to watch. Requires `--allow-net` for the source. */
+  /** Starts sampling. Requires `--allow-net` for the source. */
   constructor(options: CopyThrottleOptions) {
     this.#options = options;
     const signal = AbortSignal.any([options.signal, this.#ended.signal]);
@@ -94,11 +94,11 @@ export class CopyThrottle implements AsyncDisposable {
         kind: "warning",
         side: "source",
         object: `database ${options.source.database}`,
-        message: `it is not watched while it is copied: ${error.message}`,
-        remedy: "look at the lag of its standbys and at waiting sessions yourself",
+        message: `it is not monitored during the copy: ${error.message}`,
+        remedy: "check the lag of its standbys and sessions that wait for locks yourself",
       });
     });
-    this.#watching.catch(() => {}); // thrown by the disposal
+    this.#watching.catch(() => {}); // the disposal throws it
   }
 
   /** For `RelayOptions.pace`. */
@@ -114,16 +114,16 @@ export class CopyThrottle implements AsyncDisposable {
   async #watch(signal: AbortSignal): Promise<void> {
     const { source, settings: { maxBytesPerSecond, throttle } } = this.#options;
     const { limits, intervalMs } = throttle;
-    // a copy that is over by then needs no watching
+    // a copy that ends before needs no sample
     await pause(intervalMs, signal);
     await using session = await openSession(source, { signal });
     let state = initialThrottleState;
-    let before = { atMs: performance.now(), bytes: this.#limiter.bytes };
+    let last = { atMs: performance.now(), bytes: this.#limiter.bytes };
     for (;; await pause(intervalMs, signal)) {
       const now = { atMs: performance.now(), bytes: this.#limiter.bytes };
-      const bytesPerSecond = (now.bytes - before.bytes) / Math.max(1, now.atMs - before.atMs) *
+      const bytesPerSecond = (now.bytes - last.bytes) / Math.max(1, now.atMs - last.atMs) *
         1000;
-      before = now;
+      last = now;
       const sample = { ...await readSample(session), bytesPerSecond };
       const decision = decideRate(state, sample, limits);
       state = decision.state;
@@ -131,11 +131,11 @@ export class CopyThrottle implements AsyncDisposable {
       this.#limiter.bytesPerSecond = automatic === undefined || maxBytesPerSecond === undefined
         ? automatic ?? maxBytesPerSecond
         : Math.min(automatic, maxBytesPerSecond);
-      for (const note of decision.notes) this.#tell(note, automatic);
+      for (const note of decision.notes) this.#reportNote(note, automatic);
     }
   }
 
-  #tell(
+  #reportNote(
     { about, message, remedy, over }: ThrottleNote,
     bytesPerSecond: number | undefined,
   ): void {
@@ -152,7 +152,7 @@ export class CopyThrottle implements AsyncDisposable {
     if (about === "speed" && over) this.#reportMaxRate();
   }
 
-  /** The limit that the user has set holds when no other does. */
+  /** Reports the limit of --max-rate, which applies when no other does. */
   #reportMaxRate(): void {
     const { events, source: { database }, settings: { maxBytesPerSecond } } = this.#options;
     if (maxBytesPerSecond === undefined) return;

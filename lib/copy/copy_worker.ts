@@ -18,83 +18,80 @@ import {
   SqlState,
 } from "../postgres/internal.ts";
 
-/** Pauses of a lane whose connection broke, before it goes on; a finished job starts them anew. */
+/** Pauses of a copy worker whose connection broke; a finished job starts them over. */
 export const copyRetryDelaysMs: readonly number[] = [200, 1_000, 2_000, 4_000, 8_000];
 
 /**
- * A COPY of which the target knows whether it was committed. Plain data: it can be sent to a worker
- * thread.
+ * A COPY whose commit the target records. Plain data: it can be sent to a thread.
  */
 export interface CopyWorkerJob extends CopyJob {
   /**
-   * A query on the target that gives a row when the job is committed. Without it a job whose
-   * connection broke while the target was committing ends the copy: whether its rows are there
-   * cannot be told.
+   * Query on the target that returns a row once the job is committed. Without it, a connection that
+   * breaks while the target commits ends the copy: whether the rows arrived is unknown.
    */
   readonly isRecorded?: string;
 }
 
-/** What a lane works on. Plain data but for the functions. */
+/** What a worker copies. Plain data except for the functions. */
 export interface CopyWorkerOptions<Job extends CopyWorkerJob> extends RelayOptions<Job> {
   readonly source: Endpoint;
   readonly target: Endpoint;
-  /** Identifier of the exported snapshot that all lanes read under. */
+  /** Identifier of the exported snapshot that all workers read under. */
   readonly snapshot: string;
-  /** Of its sessions on the target, on top of the pinned ones. */
+  /** Settings of its sessions on the target, besides the pinned ones. */
   readonly targetSettings?: Readonly<Record<string, string>> | undefined;
   readonly signal: AbortSignal;
   /**
-   * Looks at the source's session when it reads under the snapshot, before anything is copied; what
-   * it throws ends the lane.
+   * Called with the source's session under the snapshot, before anything is copied; an error ends
+   * the worker.
    */
   readonly onSnapshot?: ((session: Session) => Promise<void>) | undefined;
-  /** Told before a lane waits and goes on with new sessions. */
+  /** Called before the worker pauses and resumes with new sessions. */
   readonly onRetry?: (error: unknown, attempt: number, delayMs: number) => void;
-  /** The constraint that a job violates which is recorded already. */
+  /** The constraint that is violated by a job that is recorded already. */
   readonly recordedConstraint?: string | undefined;
-  /** Pauses between attempts that finish nothing; their number is the number of retries. */
+  /** Pauses between attempts without progress; their number is the number of retries. */
   readonly delaysMs?: readonly number[] | undefined;
 }
 
 /**
  * Copies jobs until there are none.
  *
- * When a connection breaks, or a server refuses for a reason that passes (restart, deadlock, lock
- * timeout), the lane opens new sessions, imports the snapshot again while it is held, asks the
- * target which of the jobs under way were committed, and goes on with those that were not. Other
- * lanes do not notice.
+ * When a connection breaks, or a server fails temporarily (restart, deadlock, lock timeout), the
+ * worker opens new sessions, imports the snapshot again while it is held, asks the target which of
+ * its jobs were committed, and repeats the others. Other workers are not affected.
  *
  * Requires `--allow-net` for both hosts.
  *
- * @throws SnapshotLostError when the snapshot is gone; ServerError, ConnectionError when trying
- * again does not help
+ * @throws SnapshotLostError when the snapshot is gone; ServerError, ConnectionError when retries do
+ * not help
  */
 export async function runCopyWorker<Job extends CopyWorkerJob>(
   options: CopyWorkerOptions<Job>,
 ): Promise<void> {
   const { signal, onRetry, delaysMs = copyRetryDelaysMs } = options;
-  const lane = new Lane(options);
+  const worker = new CopyWorker(options);
   await retry(async ({ reportProgress }) => {
-    const finishedBefore = lane.finished;
+    const finishedBefore = worker.finished;
     try {
-      await lane.run();
+      await worker.run();
     } finally {
-      if (lane.finished > finishedBefore) reportProgress();
+      if (worker.finished > finishedBefore) reportProgress();
     }
-  }, { delaysMs, signal, onRetry, isRetryable: (error) => lane.canGoOnAfter(error) });
+  }, { delaysMs, signal, onRetry, isRetryable: (error) => worker.canResumeAfter(error) });
 }
 
-class Lane<Job extends CopyWorkerJob> {
+class CopyWorker<Job extends CopyWorkerJob> {
   readonly #options: CopyWorkerOptions<Job>;
-  /** Taken and not known to be committed, in their order. */
+  /** Started and not known to be committed, in order. */
   readonly #underWay = new Set<Job>();
-  /** Of those: what the source has sent in full. Only they can have been committed. */
+  /** Those that the source has sent in full: only they can have been committed. */
   readonly #sent = new Map<Job, CopyOutcome>();
-  /** To be begun again before new jobs are taken. */
-  #again: Job[] = [];
-  /** Settles when the job that was asked for last has come. */
+  /** Repeated before new jobs are taken. */
+  #repeated: Job[] = [];
+  /** Settles when the job that was requested last has arrived. */
   #promised: Promise<unknown> = Promise.resolve();
-  /** The target's backend of the attempt before. */
+  /** The target's backend of the previous attempt. */
   #backend: number | undefined;
   finished = 0;
 
@@ -110,14 +107,13 @@ class Lane<Job extends CopyWorkerJob> {
       computesValues: true,
       settings: { synchronous_commit: "off", ...targetSettings },
     });
-    await this.#sortOut(to);
+    await this.#checkCommitted(to);
     this.#backend = to.processId;
     await using from = await openSession(source, { signal });
     await agreeOnMoney(from, to);
     await importSnapshot(from, snapshot);
     await onSnapshot?.(from);
-    // last of all: what runs from here on are the copies, and texts that name everything with its
-    // schema
+    // last, because only COPY and qualified statements run from here on
     if (target.ownSearchPath) await to.execute("SET search_path TO DEFAULT");
     try {
       await relayCopies<Job>(from, to, {
@@ -129,15 +125,15 @@ class Lane<Job extends CopyWorkerJob> {
         onFinished: (job, outcome) => this.#finish(job, outcome),
       });
     } finally {
-      // a job that comes after the connection broke is begun by the next attempt
+      // a job that arrives after the connection broke is started by the next attempt
       await this.#promised;
     }
   }
 
-  canGoOnAfter(error: unknown): boolean {
+  canResumeAfter(error: unknown): boolean {
     if ([...this.#sent.keys()].some(({ isRecorded }) => isRecorded === undefined)) return false;
-    // the session that was given up committed the job after it had been begun again: nothing came
-    // twice, the ledger saw to that
+    // the abandoned session committed the job after its repetition had started, and the ledger
+    // refused the second copy
     const recorded = error instanceof ServerError && error.sqlState === SqlState.uniqueViolation &&
       error.serverMessage.constraint !== undefined &&
       error.serverMessage.constraint === this.#options.recordedConstraint;
@@ -145,10 +141,10 @@ class Lane<Job extends CopyWorkerJob> {
   }
 
   #next(): Job | undefined | Promise<Job | undefined> {
-    const job = this.#again.shift() ?? this.#options.next();
+    const job = this.#repeated.shift() ?? this.#options.next();
     if (!(job instanceof Promise)) return this.#take(job);
     const promised = job.then((job) => this.#take(job));
-    this.#promised = promised.catch(() => {}); // the relay hears of it
+    this.#promised = promised.catch(() => {}); // the relay awaits it
     return promised;
   }
 
@@ -164,26 +160,22 @@ class Lane<Job extends CopyWorkerJob> {
     this.#options.onFinished(job, outcome);
   }
 
-  /**
-   * Tells the jobs that the broken connection left behind apart: those that were committed all the
-   * same, and those to begin again.
-   */
-  async #sortOut(target: Session): Promise<void> {
-    if (this.#backend !== undefined) await target.query(endLeftBehind, [this.#backend]);
+  /** Finishes the jobs that the broken connection has committed, and queues the others again. */
+  async #checkCommitted(target: Session): Promise<void> {
+    if (this.#backend !== undefined) await target.query(terminatePreviousBackend, [this.#backend]);
     for (const [job, outcome] of [...this.#sent]) {
       if (job.isRecorded === undefined) continue;
       if ((await target.query(job.isRecorded)).length > 0) this.#finish(job, outcome);
     }
-    this.#again = [...this.#underWay, ...this.#again];
+    this.#repeated = [...this.#underWay, ...this.#repeated];
     this.#underWay.clear();
     this.#sent.clear();
   }
 }
 
 /**
- * Amounts of money are written as `lc_monetary` says and can only be read so. The target's own one
- * counts for what is computed from them, so the source takes that; a source that does not have it
- * leaves both with C.
+ * `money` can be read only under the `lc_monetary` that it was written under. Values computed on
+ * the target depend on the target's, so the source adopts it; if it lacks that locale, both use C.
  */
 async function agreeOnMoney(source: Session, target: Session): Promise<void> {
   const { own } = await target.queryOne<{ readonly own: string }>(
@@ -199,9 +191,9 @@ async function agreeOnMoney(source: Session, target: Session): Promise<void> {
   await target.query("SELECT pg_catalog.set_config('lc_monetary', $1, false)", [own]);
 }
 
-// A backend whose client went away unseen would keep its locks until keepalives end it. The process
-// id alone would not do: the server may have been restarted and given it to somebody else.
-const endLeftBehind = `
+// A backend that does not notice that its client is gone keeps its locks until keepalives end it.
+// The process ID alone is not enough: after a restart it may belong to another session.
+const terminatePreviousBackend = `
   SELECT pg_catalog.pg_terminate_backend(old.pid)
     FROM pg_catalog.pg_stat_activity AS old
     JOIN pg_catalog.pg_stat_activity AS own ON own.pid = pg_catalog.pg_backend_pid()

@@ -1,5 +1,5 @@
 /**
- * Foreign keys: added without a check, then validated several at once.
+ * Foreign keys: added NOT VALID, then validated several at the same time.
  *
  * @module
  */
@@ -22,26 +22,26 @@ import {
 import { concernsOneObject, isRefusal, SqlCursor } from "../schema/internal.ts";
 import { withSessions } from "./run_statements.ts";
 
-/** A foreign key that is there and not validated. */
+/** A foreign key that is not validated. */
 export interface UnvalidatedKey {
   readonly table: TableName;
   readonly name: string;
-  /** Bytes of the table, for the order. */
+  /** Size of the table, which determines the order. */
   readonly bytes: number;
 }
 
-/** A foreign key whose rows do not all have their parents, or could not be checked. */
+/** A foreign key with orphaned rows, or whose rows could not be checked. */
 export interface OrphanedKey {
   readonly table: TableName;
   readonly name: string;
   readonly message: string;
-  /** How many rows have no parent; undefined where that cannot be counted (keys with PERIOD). */
+  /** Rows without a parent; undefined if they cannot be counted (keys with PERIOD). */
   readonly orphans: number | undefined;
   /** Why the rows could not be checked; undefined when they were. */
   readonly refusal: ServerError | undefined;
 }
 
-/** Where, how many at once, and who is told. */
+/** Where and how foreign keys are validated. */
 export interface ValidateForeignKeysOptions {
   readonly target: Endpoint;
   readonly jobs: number;
@@ -50,22 +50,22 @@ export interface ValidateForeignKeysOptions {
   readonly database: string;
 }
 
-/** A foreign key of a dump, taken apart. */
+/** A foreign key of a dump. */
 export interface ForeignKeyStatement {
   readonly table: TableName;
   readonly name: string;
   /** The same statement without the check of existing rows. */
   readonly sql: string;
-  /** What it does to its table: `ADD CONSTRAINT … FOREIGN KEY …`, without the check. */
+  /** `ADD CONSTRAINT … FOREIGN KEY …`, without the check. */
   readonly action: string;
   /**
-   * Whether it is to be validated: one that was NOT VALID or NOT ENFORCED at the source stays so.
+   * Whether to validate it: one that is NOT VALID or NOT ENFORCED on the source stays so.
    */
   readonly validate: boolean;
 }
 
 /**
- * Takes an `ALTER TABLE … ADD CONSTRAINT … FOREIGN KEY` as pg_dump writes it apart.
+ * Parses an `ALTER TABLE … ADD CONSTRAINT … FOREIGN KEY` as written by pg_dump.
  *
  * @returns undefined for any other statement, such as a comment
  */
@@ -86,8 +86,8 @@ export function readForeignKey(sql: string): ForeignKeyStatement | undefined {
 }
 
 /**
- * Validates foreign keys, those of the largest tables first. Rows without a parent leave their key
- * NOT VALID and are returned: new rows are checked all the same, and nothing else stops.
+ * Validates foreign keys, those of the largest tables first. A key with orphaned rows stays NOT
+ * VALID and is returned; new rows are still checked, and other keys are not affected.
  */
 export async function validateForeignKeys(
   keys: readonly UnvalidatedKey[],
@@ -95,7 +95,7 @@ export async function validateForeignKeys(
 ): Promise<readonly OrphanedKey[]> {
   const orphaned: OrphanedKey[] = [];
   let done = 0;
-  // two keys of one table would wait for each other's lock and keep a session from other work
+  // two keys of one table would wait for each other's lock and occupy a session
   const byTable = Map.groupBy(keys, ({ table }) => tableKey(table));
   const queue = [...byTable.values()].sort((a, b) => (b[0]?.bytes ?? 0) - (a[0]?.bytes ?? 0));
   await withSessions(queue, async (group, session, lane) => {
@@ -109,7 +109,7 @@ export async function validateForeignKeys(
           }; ${end}`,
         );
       } catch (error) {
-        // a comparison of the user's may fail, which says nothing of the other keys
+        // a user-defined comparison may fail, which does not concern other keys
         if (!isRefusal(error) || !concernsOneObject(error)) throw error;
         const violated = error.sqlState === SqlState.foreignKeyViolation;
         orphaned.push({
@@ -139,7 +139,7 @@ export async function validateForeignKeys(
         current: displayName(table),
       });
     }
-    // a crash must not take the validation back while the key, which is in the ledger, stays
+    // a crash must not undo a validation that the ledger records
   }, {
     target,
     limit: jobs,
@@ -151,7 +151,7 @@ export async function validateForeignKeys(
   return orphaned;
 }
 
-/** The key is reported without the number when a comparison fails. */
+/** Undefined if a comparison fails. */
 async function tryToCount(
   session: Session,
   key: Pick<UnvalidatedKey, "table" | "name">,
@@ -164,7 +164,7 @@ async function tryToCount(
   }
 }
 
-// A row counts when all columns of its key are given (MATCH SIMPLE), or any of them (MATCH FULL).
+// A row counts if all columns of its key are set (MATCH SIMPLE), or any of them (MATCH FULL).
 const orphansStatement = `
   SELECT pg_catalog.format('SELECT pg_catalog.count(*)::pg_catalog.float8 AS orphans FROM %s AS child WHERE (%s) AND NOT EXISTS (SELECT FROM %s AS parent WHERE %s)',
            CASE child.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || con.conrelid::pg_catalog.regclass,
@@ -185,7 +185,7 @@ const orphansStatement = `
      AND NOT coalesce((pg_catalog.to_jsonb(con) ->> 'conperiod')::boolean, false)  -- 18+
    GROUP BY con.oid, con.conrelid, con.confrelid, con.confmatchtype, child.relkind, parent.relkind`;
 
-/** Counts the rows of a table that have no parent; undefined where that cannot be counted. */
+/** Counts the rows of a table without a parent; undefined if they cannot be counted. */
 export async function countOrphans(
   session: Session,
   { table, name }: Pick<UnvalidatedKey, "table" | "name">,
@@ -199,7 +199,7 @@ export async function countOrphans(
 }
 
 /**
- * The same foreign key for another table: a partition, where the partitioned table cannot have one
+ * The same foreign key for another table: a partition, if the partitioned table cannot have one
  * that is NOT VALID.
  */
 export function foreignKeyOf(

@@ -1,8 +1,8 @@
 /**
- * The indexes and keys of a table, so arranged that all of its indexes can be built at once. Pure.
+ * Arranges the indexes and keys of a table so that all indexes can be built at the same time. Pure.
  *
- * `ALTER TABLE … ADD PRIMARY KEY` locks the table against everything, other builds included.
- * `CREATE UNIQUE INDEX` does not; the key then takes the finished index over in no time.
+ * `ALTER TABLE … ADD PRIMARY KEY` takes an exclusive lock, which blocks other builds too. `CREATE
+ * UNIQUE INDEX` does not, and adding the key with the finished index takes no time.
  *
  * Source: PostgreSQL documentation, "ALTER TABLE", ADD table_constraint_using_index.
  *
@@ -11,25 +11,25 @@
 import { quoteIdentifier, quoteQualified } from "../core/internal.ts";
 import { type DumpStatement, SqlCursor } from "../schema/internal.ts";
 
-/** What is built at once, and what follows when all of it is there. */
+/** Statements that can run at the same time, and those that follow. */
 export interface IndexPlan {
-  /** Independent of each other; each may be a setting, the index, and the setting's end. */
+  /** Independent of each other; each may set a tablespace, build an index, and reset it. */
   readonly builds: readonly (readonly DumpStatement[])[];
   /**
-   * In this order, when all builds are done: keys that attach, and what names an index (CLUSTER ON,
-   * comments).
+   * Executed in this order after all builds: keys that use an index, and statements that name one
+   * (CLUSTER ON, comments).
    */
   readonly finish: readonly DumpStatement[];
 }
 
-/** What every session begins with, and ends a table's work with. */
+/** The state in which every session starts, and leaves each table. */
 const defaultTablespace: DumpStatement = { sql: "SET default_tablespace = '';" };
 
 /**
  * Arranges the statements of one table.
  *
- * @param partitioned whether the table has partitions: its indexes hold nothing, and its keys
- * cannot take an index over
+ * @param partitioned whether the table has partitions: its own indexes are empty, and its keys
+ * cannot use an existing index
  */
 export function planIndexes(
   statements: readonly DumpStatement[],
@@ -59,20 +59,14 @@ export function planIndexes(
   return { builds, finish };
 }
 
-/**
- * The statements as they stand: for tables with nothing in them that would be worth building side
- * by side.
- */
+/** The statements in the dump's order, for tables too small to gain from parallel builds. */
 export function planInOrder(statements: readonly DumpStatement[]): IndexPlan {
   const last = statements.findLast(setsTablespace);
   const moved = last !== undefined && last.sql !== defaultTablespace.sql;
   return { builds: [], finish: moved ? [...statements, defaultTablespace] : statements };
 }
 
-/**
- * A key taken apart into its index and the constraint that takes it over; undefined for one that
- * cannot be.
- */
+/** Splits a key into its index and the constraint that uses it; undefined if that is impossible. */
 function readKey(sql: string): { readonly build: string; readonly attach: string } | undefined {
   const cursor = new SqlCursor(sql);
   if (!cursor.words("alter", "table")) return undefined;
@@ -94,7 +88,7 @@ function readKey(sql: string): { readonly build: string; readonly attach: string
   const storage = cursor.words("with") ? cursor.parentheses() : undefined;
   const deferrable = cursor.words("deferrable") ? " DEFERRABLE" : "";
   const deferred = cursor.words("initially", "deferred") ? " INITIALLY DEFERRED" : "";
-  if (!cursor.atEnd) return undefined; // something newer than this knows
+  if (!cursor.atEnd) return undefined; // syntax of a newer version
   const table = quoteQualified(relation.schema, relation.name);
   const index = quoteIdentifier(name);
   return {

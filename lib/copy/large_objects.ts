@@ -18,7 +18,7 @@ import {
 } from "../postgres/internal.ts";
 import { listLargeObjects } from "../catalog/internal.ts";
 
-/** Where from, where to, and who is told. */
+/** Which large objects are copied, and how. */
 export interface CopyLargeObjectsOptions {
   /** The source. */
   readonly source: Endpoint;
@@ -26,30 +26,29 @@ export interface CopyLargeObjectsOptions {
   readonly target: Endpoint;
   /** The snapshot that is read under. */
   readonly snapshot: SnapshotHolder;
-  /** How many there are, for the progress. */
+  /** Their number, for progress events. */
   readonly count: number;
   /** Ends the work; the promise then rejects with its reason. */
   readonly signal: AbortSignal;
   /** Receives progress and warnings. */
   readonly events: EventSink;
-  /** Whether owners and privileges can be set there; else they stay with our role. */
+  /** Called for an owner, privilege or comment that the target refuses. */
   readonly onRefused: (message: string, object: string) => void;
-  /** Statement on the target that records that all of them are there. */
+  /** Statement on the target that records that all of them are copied. */
   readonly mark?: string;
 }
 
 /** Objects copied in one transaction. */
 const pageSize = 1_000;
-/** Contents travel in pieces, so that an object of gigabytes needs no memory. */
-const pieceBytes = 256 * 1024;
+/** Contents are sent in chunks, so that objects of gigabytes need no memory. */
+const chunkBytes = 256 * 1024;
 
 /**
- * Copies all large objects under their own OIDs, one transaction for each page of them. Those that
- * the target has are passed over, but for owners and privileges: an earlier attempt has brought
- * them.
+ * Copies all large objects with their OIDs, a page per transaction. Objects that an earlier attempt
+ * copied are skipped, except for owners and privileges.
  *
- * Contents come as rows (OID, offset, piece) through the same relay as tables, into a temporary
- * table from which `lo_put` writes them.
+ * Contents are relayed as rows (OID, offset, chunk) into a temporary table, from which `lo_put`
+ * writes them.
  */
 export async function copyLargeObjects(options: CopyLargeObjectsOptions): Promise<number> {
   const { source, target, snapshot, signal, events, count, mark } = options;
@@ -59,10 +58,10 @@ export async function copyLargeObjects(options: CopyLargeObjectsOptions): Promis
   await importSnapshot(from, snapshot.identifier);
   await using to = await openSession(target, { signal, settings: { synchronous_commit: "off" } });
   await silenceEventTriggers(to);
-  const there = await existingObjects(to);
+  const existing = await existingObjects(to);
   let done = 0;
   for await (const page of listLargeObjects(listing, { pageSize })) {
-    const missing = page.map(({ oid }) => oid).filter((oid) => !there.has(oid));
+    const missing = page.map(({ oid }) => oid).filter((oid) => !existing.has(oid));
     const jobs: CopyJob[] = missing.length === 0 ? [] : [contentsJob(missing)];
     await relayCopies(from, to, { next: () => jobs.shift(), onFinished: () => {} });
     await applyPrivileges(listing, to, page.map(({ oid }) => oid), options.onRefused);
@@ -79,7 +78,7 @@ export async function copyLargeObjects(options: CopyLargeObjectsOptions): Promis
   return done;
 }
 
-/** Those that an earlier attempt has brought: each was made and filled in one transaction. */
+/** Those of an earlier attempt: each was created and filled in one transaction. */
 async function existingObjects(session: Session): Promise<ReadonlySet<number>> {
   const rows = await session.query<{ oid: number }>(
     "SELECT oid FROM pg_catalog.pg_largeobject_metadata",
@@ -92,11 +91,10 @@ function contentsJob(oids: readonly number[]): CopyJob {
   return {
     name: `large objects ${oids[0]} to ${oids.at(-1)}`,
     expectedBytes: Number.MAX_SAFE_INTEGER,
-    // each object is opened, measured and closed before the next: OFFSET 0 keeps the steps apart,
-    // and steps that are laterally joined would be cached by descriptor, which every object has in
-    // turn (Memoize, 14+)
+    // opens, measures and closes each object before the next one. OFFSET 0 separates the steps;
+    // lateral joins would be cached by descriptor, which all objects share (Memoize, 14+)
     copyOut: `COPY (
-      SELECT measured.oid, start, pg_catalog.lo_get(measured.oid, start, ${pieceBytes})
+      SELECT measured.oid, start, pg_catalog.lo_get(measured.oid, start, ${chunkBytes})
         FROM (SELECT oid, bytes, pg_catalog.lo_close(descriptor) AS closed
                 FROM (SELECT oid, descriptor, pg_catalog.lo_lseek64(descriptor, 0, 2) AS bytes
                         FROM (SELECT oid, pg_catalog.lo_open(oid, 262144) AS descriptor
@@ -104,7 +102,7 @@ function contentsJob(oids: readonly number[]): CopyJob {
                               OFFSET 0) AS opened
                       OFFSET 0) AS sought
               OFFSET 0) AS measured
-       CROSS JOIN LATERAL pg_catalog.generate_series(0, measured.bytes - 1, ${pieceBytes}) AS start
+       CROSS JOIN LATERAL pg_catalog.generate_series(0, measured.bytes - 1, ${chunkBytes}) AS start
     ) TO STDOUT`,
     copyIn: `
       SELECT pg_catalog.count(pg_catalog.lo_create(oid)) FROM pg_catalog.unnest(ARRAY[${list}]::pg_catalog.oid[]) AS object (oid);
@@ -141,7 +139,7 @@ interface PrivilegesRow {
 }
 
 /**
- * Owners, privileges and comments of a page: all at once, or, when one is refused, each on its own.
+ * Sets owners, privileges and comments of a page: all at once or, if one is refused, one by one.
  */
 async function applyPrivileges(
   source: Session,
@@ -157,7 +155,7 @@ async function applyPrivileges(
   try {
     await target.execute(statements.map(({ sql }) => sql).join(";\n"));
   } catch {
-    // found out which one by trying each; one that fails again is reported
+    // executes each alone, and reports those that fail
     for (const { sql, oid } of statements) {
       await target.execute(sql).catch((error) => {
         if (!(error instanceof Error) || !("sqlState" in error)) throw error;

@@ -1,12 +1,12 @@
 /**
- * The share of a table that one part copies.
+ * The range of a table that one part copies.
  *
  * @module
  */
 import { quoteIdentifier, quoteLiteral } from "../core/internal.ts";
 
 /**
- * A range of blocks of a table: from `from` up to but not including `to`; the last part is open.
+ * A range of blocks: from `from` up to but not including `to`; the last part is open-ended.
  */
 export interface BlockRange {
   /** The first block. */
@@ -17,12 +17,12 @@ export interface BlockRange {
 
 /**
  * A range of values of a column that is never NULL: from `fromKey` up to but not including `toKey`;
- * the first and the last part are open.
+ * the first and the last part are open-ended.
  */
 export interface KeyRange {
   /** The column. */
   readonly column: string;
-  /** The column's type, as it is written in a cast. */
+  /** The column's type, as written in a cast. */
   readonly type: string;
   /** The first key; undefined: from the beginning. */
   readonly fromKey: string | undefined;
@@ -30,10 +30,10 @@ export interface KeyRange {
   readonly toKey: string | undefined;
 }
 
-/** A range of one kind or the other; all parts of a table are of one kind. */
+/** All parts of a table have the same kind of range. */
 export type PartRange = BlockRange | KeyRange;
 
-/** The condition for a part's rows. Every row meets that of just one part. */
+/** The condition that selects a part's rows. Each row satisfies that of exactly one part. */
 export function rangeCondition(range: PartRange): string {
   const conditions = "column" in range ? keyConditions(range) : blockConditions(range);
   return conditions.length === 0 ? "true" : conditions.join(" AND ");
@@ -46,10 +46,7 @@ function blockConditions({ from, to }: BlockRange): readonly string[] {
   ];
 }
 
-/**
- * The column's own collation decides, as it did in the statistics: a literal brings none of its
- * own.
- */
+/** Compares by the column's collation, as the statistics did: a literal has none of its own. */
 function keyConditions({ column, type, fromKey, toKey }: KeyRange): readonly string[] {
   const bound = (text: string) => `${quoteLiteral(text)}::${type}`;
   return [

@@ -1,6 +1,5 @@
 /**
- * How the rows of a database are copied: which tables in how many parts, in which format, in which
- * order. Pure.
+ * How the rows of a database are copied: in which parts, formats and order. Pure.
  *
  * @module
  */
@@ -10,7 +9,7 @@ import type { Session } from "../postgres/internal.ts";
 import type { CopyFormat, CopySettings } from "./copy_settings.ts";
 import type { PartRange } from "./part_range.ts";
 
-/** What the plan depends on besides the tables. */
+/** What a plan depends on besides the tables. */
 export interface CopyPlanOptions {
   /** Major version of the source. */
   readonly sourceMajor: number;
@@ -40,24 +39,24 @@ export interface CopyPart {
   readonly parts: number;
   readonly format: CopyFormat;
   /**
-   * Whether the rows may be frozen: the table is emptied in the same transaction, so only when it
-   * comes in one part.
+   * Whether the rows may be frozen. The table is truncated in the same transaction, so this
+   * requires a single part.
    */
   readonly freeze: boolean;
   readonly bytes: number;
 }
 
-/** At most this many parts of one table. */
+/** Limit on the parts of one table. */
 const maxParts = 1_024;
 
 /**
- * Cuts large tables into equal ranges of blocks, before 14 of keys, and puts the largest parts
- * first, so that no worker is left alone at the end.
+ * Divides large tables into equal ranges of blocks (of keys before 14), the largest parts first, so
+ * that no worker is left alone with one at the end.
  *
- * Ranges come from the relation's size: no scan, and no skew from gaps in a key. They need version
- * 14 (TID range scans) and a heap. For older servers they come from the histogram of the primary
- * key's first column, open at both ends: values beyond those that ANALYZE saw are in the first or
- * last part.
+ * Block ranges follow from the relation's size, without a scan and without skew from gaps in a key.
+ * They require version 14 (TID range scans) and a heap. Key ranges follow from the histogram of the
+ * primary key's first column and are open at both ends: values that ANALYZE did not see are in the
+ * first or last part.
  *
  * Sources: PostgreSQL documentation, "E. Release 14" (TID range scans), "COPY" (FREEZE).
  */
@@ -70,7 +69,7 @@ export function planCopy(
     .sort((a, b) => b.bytes - a.bytes);
 }
 
-/** A part as an earlier attempt planned it. */
+/** A part that an earlier attempt planned. */
 export interface EarlierPart {
   readonly part: number;
   readonly parts: number;
@@ -78,8 +77,8 @@ export interface EarlierPart {
 }
 
 /**
- * The parts of a table that an earlier attempt has planned and not copied, as it planned them: the
- * table may have another size now.
+ * The parts of a table that an earlier attempt planned and did not copy, unchanged: the table's
+ * size may differ by now.
  */
 export function planEarlierParts(
   table: Table,
@@ -139,7 +138,7 @@ function rangesOf(
   const numbers = Array.from({ length: count }, (_, part) => part);
   if (keys !== undefined) {
     const { column, type, bounds } = keys;
-    // the bounds lie between shares of equal size: one more share than bounds
+    // n bounds separate n + 1 shares of equal size
     const edge = (part: number) => bounds[Math.floor((bounds.length + 1) * part / count) - 1];
     return numbers.map((part) => ({
       column,
@@ -149,8 +148,8 @@ function rangesOf(
     }));
   }
   const edge = (part: number) => Math.floor(table.blocks * part / count);
-  // rows that are visible to the snapshot all lie below the size that was read under it; open all
-  // the same
+  // rows visible to the snapshot lie below the size that was read under it; the last range is
+  // open-ended nevertheless
   return numbers.map((part) => ({
     from: edge(part),
     to: part === count - 1 ? undefined : edge(part + 1),
@@ -170,13 +169,13 @@ function partCount(table: Table, options: CopyPlanOptions): number {
   );
 }
 
-/** How many ranges a table can be cut into. */
+/** How many ranges a table can be divided into. */
 function maxRanges(table: Table, { sourceMajor, keyBounds }: CopyPlanOptions): number {
   if (sourceMajor >= 14) return table.accessMethod === "heap" ? table.blocks : 1;
   return (keyBounds.get(table.oid)?.bounds.length ?? 0) + 1;
 }
 
-/** Reads what the plan needs to cut large tables of servers before 14; nothing of others. */
+/** Reads the bounds by which large tables of servers before 14 are divided; none for others. */
 export async function readPlanBounds(
   session: Session,
   tables: readonly Table[],
@@ -187,9 +186,9 @@ export async function readPlanBounds(
 }
 
 /**
- * Binary only where every column's type is built in down to its elements: arrays, composites and
- * ranges carry type OIDs, which differ between servers. And only from UTF8: COPY's ENCODING option
- * does not cover binary fields.
+ * Binary requires that every column's type is built in, elements included: arrays, composites and
+ * ranges contain type OIDs, which differ between servers. It also requires UTF8: COPY's ENCODING
+ * option does not apply to binary fields.
  */
 export function formatOf(
   table: Table,

@@ -1,32 +1,32 @@
 /**
- * Holds a copy back to so many bytes a second, all of its sessions together.
+ * Limits a copy to a number of bytes per second, all sessions together.
  *
  * @module
  */
 import { pause } from "../postgres/internal.ts";
 
-/** A clock, and the signal that ends waiting. */
+/** The limit, a clock, and the signal that ends waiting. */
 export interface RateLimiterOptions {
-  /** Bytes a second at the beginning; undefined for no limit. */
+  /** Initial limit; undefined for none. */
   readonly bytesPerSecond?: number | undefined;
   readonly signal: AbortSignal;
-  /** Milliseconds that only grow. */
+  /** A monotonic clock, in milliseconds. */
   readonly now?: () => number;
   /** Waits. */
   readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** What a session that was held back may make up for. */
-const burstMs = 100;
+/** How much unused time may be made up for. */
+const maxBurstMs = 100;
 
 /**
- * Says how long to wait before more is read. What has been read is paid for afterwards, so that a
- * limit holds on average whatever the size of the pieces, and no session has to know of the others.
+ * Computes how long to wait before reading more. Bytes are paid for after they were read, so the
+ * limit holds on average for chunks of any size, and sessions need not know each other.
  */
 export class RateLimiter {
-  /** Bytes that have gone through. */
+  /** Bytes read so far. */
   bytes = 0;
-  /** May be changed at any time; what was read before is not counted again. */
+  /** May be changed at any time, with effect on bytes read from then on. */
   bytesPerSecond: number | undefined;
   readonly #signal: AbortSignal;
   readonly #now: () => number;
@@ -42,14 +42,15 @@ export class RateLimiter {
     this.#sleep = sleep;
   }
 
-  /** Takes note of bytes; the promise resolves when more may be read, undefined means now. */
+  /** Counts bytes; the promise resolves when more may be read, undefined means now. */
   readonly pace = (bytes: number): Promise<void> | undefined => {
     this.bytes += bytes;
     if (this.bytesPerSecond === undefined) return undefined;
     const now = this.#now();
-    this.#paidUntil = Math.max(this.#paidUntil, now - burstMs) + bytes / this.bytesPerSecond * 1000;
+    this.#paidUntil = Math.max(this.#paidUntil, now - maxBurstMs) +
+      bytes / this.bytesPerSecond * 1000;
     const ms = this.#paidUntil - now;
-    // whoever waits is ended by its own signal, and nobody waits after the last piece
+    // the caller has a signal of its own, and does not wait after the last chunk
     return ms <= 0 ? undefined : this.#sleep(ms, this.#signal).catch(() => {});
   };
 }

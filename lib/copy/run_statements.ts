@@ -1,33 +1,33 @@
 /**
- * Statements on the target by several sessions at once.
+ * Work on the target in several sessions at the same time.
  *
  * @module
  */
 import { type EventSink, runConcurrently } from "../core/internal.ts";
 import { type Endpoint, openSessionWithRetry, type Session } from "../postgres/internal.ts";
 
-/** A pool of target sessions that hand work to each other. */
+/** A pool of sessions on the target. */
 export interface SessionPoolOptions {
   readonly target: Endpoint;
   readonly limit: number;
   readonly signal: AbortSignal;
   readonly events: EventSink;
   readonly settings?: Readonly<Record<string, string>>;
-  /** Whether expressions of the user's are computed in them. */
+  /** Whether the sessions evaluate user-defined expressions. */
   readonly computesValues?: boolean;
 }
 
 /**
- * Runs `work` for each item with a session of its own (`lane` counts them from 1), at most `limit`
- * at once. Sessions are opened when first needed, used again, and closed at the end, also when
- * something failed.
+ * Runs `work` for each item, at most `limit` at the same time, each with a session of the pool
+ * (numbered from 1). Sessions are opened when first needed, reused, and closed at the end, even
+ * after an error.
  */
 export async function withSessions<Item>(
   items: readonly Item[],
-  work: (item: Item, session: Session, lane: number) => Promise<void>,
+  work: (item: Item, session: Session, number: number) => Promise<void>,
   { target, limit, signal, events, settings = {}, computesValues = false }: SessionPoolOptions,
 ): Promise<void> {
-  const idle: { readonly session: Session; readonly lane: number }[] = [];
+  const idle: { readonly session: Session; readonly number: number }[] = [];
   const all: Session[] = [];
   try {
     await runConcurrently(items, async (item, workSignal) => {
@@ -39,9 +39,9 @@ export async function withSessions<Item>(
           computesValues,
           events,
         });
-        free = { session, lane: all.push(session) };
+        free = { session, number: all.push(session) };
       }
-      await work(item, free.session, free.lane);
+      await work(item, free.session, free.number);
       idle.push(free);
     }, { limit, signal });
   } finally {

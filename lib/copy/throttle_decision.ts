@@ -1,5 +1,5 @@
 /**
- * When a copy slows down for its source's sake, and what it tells. Pure.
+ * When a copy slows down to spare its source, and what it reports. Pure.
  *
  * @module
  */
@@ -11,44 +11,44 @@ import {
   type ThrottleSubject,
 } from "../core/internal.ts";
 
-/** A session that waits. */
+/** A session that waits for a lock. */
 export interface Waiter {
   readonly processId: number;
   readonly role: string;
-  /** What it wants to do: `ALTER TABLE`. */
+  /** The command that waits: `ALTER TABLE`. */
   readonly command: string;
-  /** The table that it waits for; undefined where that cannot be told. */
+  /** The table that it waits for; undefined if unknown. */
   readonly relation: string | undefined;
   readonly waitedSeconds: number;
-  /** Whether it waits behind another one that waits, not for the copy itself. */
+  /** Whether it waits behind another waiter rather than for the copy itself. */
   readonly behind: boolean;
 }
 
-/** How the source is at a moment. */
+/** The state of the source at one moment. */
 export interface SourceSample {
-  /** What the copy has read a second since the sample before. */
+  /** What the copy has read per second since the previous sample. */
   readonly bytesPerSecond: number;
-  /** Servers that follow the source, and how far each is behind. */
+  /** Standbys of the source, and their lag. */
   readonly standbys: readonly { readonly name: string; readonly lagBytes: number }[];
-  /** Sessions that wait for a lock of the copy's, directly or behind another one. */
+  /** Sessions that wait for a lock of the copy, directly or behind another one. */
   readonly waiters: readonly Waiter[];
-  /** Transactions that were begun since the copy's snapshot; undefined where it may not be read. */
+  /** Transactions started since the copy's snapshot; undefined if it may not be read. */
   readonly snapshotAge: number | undefined;
 }
 
-/** What counts as suffering. */
+/** When the source needs relief. */
 export interface ThrottleLimits {
-  /** A standby may fall this much further behind than it was at the beginning. */
+  /** Permitted growth of a standby's lag. */
   readonly lagBytes: number;
-  /** No slower than this: a copy that hardly moves keeps its snapshot for ever. */
+  /** Lower bound of the rate: a copy that hardly progresses never releases its snapshot. */
   readonly minBytesPerSecond: number;
-  /** So often in a row slowing may show no effect. */
+  /** How often in a row slowing down may have no effect. */
   readonly fruitless: number;
-  /** A snapshot of this age is told of, and again whenever it has doubled. */
+  /** A snapshot of this age is reported, and again whenever the age has doubled. */
   readonly snapshotAge: number;
 }
 
-/** The limits that hold unless a test wants others. */
+/** Default limits. */
 export const throttleLimits: ThrottleLimits = {
   lagBytes: 256 * 1024 * 1024,
   minBytesPerSecond: 4 * 1024 * 1024,
@@ -56,23 +56,23 @@ export const throttleLimits: ThrottleLimits = {
   snapshotAge: 10_000_000,
 };
 
-/** What the governor knows from before. */
+/** What the throttle knows from earlier samples. */
 export interface ThrottleState {
-  /** Undefined while the copy may go as fast as it can. */
+  /** Undefined for full speed. */
   readonly bytesPerSecond: number | undefined;
-  /** How fast it was before it was slowed. */
+  /** The rate before it was slowed down. */
   readonly unhindered: number;
-  /** Lag of each standby when it was first seen, or was given up. */
+  /** Lag of each standby when it was first seen or given up. */
   readonly baselines: Readonly<Record<string, number>>;
   readonly lastLags: Readonly<Record<string, number>>;
   readonly fruitless: number;
   readonly reportedAge: number;
   readonly reportedWaiters: readonly number[];
-  /** How long the first of them had waited when it was last told. */
+  /** How long the first of them had waited when last reported. */
   readonly reportedWaitSeconds: number;
 }
 
-/** Before anything is known. */
+/** Before the first sample. */
 export const initialThrottleState: ThrottleState = {
   bytesPerSecond: undefined,
   unhindered: 0,
@@ -84,31 +84,30 @@ export const initialThrottleState: ThrottleState = {
   reportedWaitSeconds: 0,
 };
 
-/** Something that the user should know. */
+/** Something to report to the user. */
 export interface ThrottleNote {
   readonly about: ThrottleSubject;
   readonly message: string;
-  /** What to do about it, for what slowing down does not help: then it is a warning too. */
+  /** Set for problems that slowing down does not solve; the note is then a warning too. */
   readonly remedy?: string;
-  /** Whether it has passed. */
+  /** Whether the problem is over. */
   readonly over?: true;
 }
 
-/** The next state, and what is to be told. */
+/** The next state, and what to report. */
 export interface ThrottleDecision {
   readonly state: ThrottleState;
   readonly notes: readonly ThrottleNote[];
 }
 
 /**
- * Halves the speed while a standby falls behind, doubles it when that has caught up, and gives a
- * standby up that falls behind however slow the copy is.
+ * Halves the rate while a standby falls behind, doubles it after the standby has caught up, and
+ * gives up on a standby that falls behind however slow the copy is.
  *
- * Sessions that wait for the copy's locks are told of, with what they want and how to end it; so is
- * the age of the snapshot. The locks (ACCESS SHARE on every table, so what waits is ALTER TABLE and
- * the like, and all that queues up behind it) and the snapshot last until the rows are in, whatever
- * the speed and the number of sessions: slower would make both worse. So neither slows the copy,
- * and a copy that others wait for is not slowed any further.
+ * Sessions that wait for the copy's locks are reported with their command and a remedy, and so is
+ * the age of the snapshot. Locks (ACCESS SHARE on every table, which blocks ALTER TABLE and
+ * whatever queues behind it) and snapshot last until the rows are copied, so a slower copy would
+ * make both worse: neither slows the copy, and a copy that sessions wait for is not slowed further.
  */
 export function decideRate(
   state: ThrottleState,
@@ -147,7 +146,7 @@ function followStandbys(
     if (!worst.grows) return unchanged({ ...state, fruitless: 0 });
     const behind = `standby ${worst.name} is ${formatBytes(worst.lagBytes)} behind`;
     if (state.fruitless >= limits.fruitless) {
-      return tell(
+      return report(
         {
           ...state,
           bytesPerSecond: undefined,
@@ -158,23 +157,23 @@ function followStandbys(
       );
     }
     if (limit === undefined && measured === 0) return unchanged(state); // nothing to slow
-    // who waits for the copy to end would wait longer
+    // sessions that wait for the copy would wait longer
     if (waiters.length > 0) return unchanged(state);
     const next = Math.max(limits.minBytesPerSecond, (limit ?? measured) / 2);
     const slowed = { ...state, bytesPerSecond: next, fruitless: state.fruitless + 1 };
     return next === limit
       ? unchanged(slowed)
-      : tell(slowed, `slowed to ${formatBytes(next)}/s: ${behind}`);
+      : report(slowed, `slowed to ${formatBytes(next)}/s: ${behind}`);
   }
   if (limit === undefined || (worst?.excess ?? 0) > limits.lagBytes / 4) return unchanged(state);
   const next = limit * 2;
   if (next >= state.unhindered) {
-    return tell(
+    return report(
       { ...state, bytesPerSecond: undefined, fruitless: 0 },
       "back to full speed: the standbys have caught up",
     );
   }
-  return tell(
+  return report(
     { ...state, bytesPerSecond: next, fruitless: 0 },
     `up to ${formatBytes(next)}/s again: the standbys have caught up`,
   );
@@ -190,7 +189,7 @@ function reportWaiters(before: ThrottleState, { waiters }: SourceSample): Thrott
       state: { ...state, reportedWaitSeconds: 0 },
       notes: [{
         about: "locks",
-        message: "nobody waits for the copy's locks any more",
+        message: "no session waits for the copy's locks any longer",
         over: true,
       }],
     };
@@ -209,7 +208,7 @@ function reportWaiters(before: ThrottleState, { waiters }: SourceSample): Thrott
   };
 }
 
-/** Somebody who still waits is told of again after so long, and whenever the time has doubled. */
+/** A wait is reported again after this time, and whenever it has doubled. */
 const minReportAgainSeconds = 30;
 const maxNamed = 3;
 
@@ -232,9 +231,9 @@ function describeWaiters(waiters: readonly Waiter[], longest: number): string {
 
 function waitersRemedy(waiters: readonly Waiter[]): string {
   const ids = waiters.filter(({ behind }) => !behind).map(({ processId }) => processId);
-  return `the locks last until the rows of this database are in, and a slower copy would hold them longer: ${
+  return `the locks are held until the rows of this database are copied, and a slower copy would hold them longer: ${
     ids.slice(0, maxNamed).map((id) => `SELECT pg_catalog.pg_cancel_backend(${id})`).join("; ")
-  } ends the wait and lets others pass; or end this run with Ctrl-C, which keeps what is done, and run it again after the change (one that alters tables makes the copy begin anew)`;
+  } cancels the waiting command, so that others can proceed; or interrupt this run with Ctrl-C, which keeps what is copied, and run it again after the change (the copy starts over if tables were altered)`;
 }
 
 function reportAge(
@@ -250,9 +249,9 @@ function reportAge(
       about: "snapshot",
       message: `the copy's snapshot is ${
         formatCount(snapshotAge)
-      } transactions old: since it was taken VACUUM has removed no dead row on the source's whole server`,
+      } transactions old: since then VACUUM has not been able to remove dead rows anywhere on the source server`,
       remedy:
-        "tables with many updates grow until the copy has ended, which --max-rate and waiting for standbys put off; if they must not, end this run and copy the largest tables at a quieter time",
+        "tables with many updates grow until the copy ends, which --max-rate and lagging standbys delay; if they must not grow, interrupt this run and copy the largest tables at a quieter time",
     }],
   };
 }
@@ -261,7 +260,7 @@ function unchanged(state: ThrottleState): ThrottleDecision {
   return { state, notes: [] };
 }
 
-function tell(state: ThrottleState, message: string): ThrottleDecision {
+function report(state: ThrottleState, message: string): ThrottleDecision {
   const over = state.bytesPerSecond === undefined ? { over: true } as const : {};
   return { state, notes: [{ about: "speed", message, ...over }] };
 }

@@ -1,6 +1,6 @@
 /**
- * What the main thread and a copy thread tell each other. Rows never cross: both of a lane's
- * sockets live in one thread.
+ * Messages between the main thread and a copy thread. Rows are not among them: both sockets of a
+ * copy worker belong to the same thread.
  *
  * @module
  */
@@ -18,30 +18,30 @@ import type { CopyWorkerJob } from "./copy_worker.ts";
 export type MessageToThread =
   | {
     readonly kind: "begin";
-    readonly lane: number;
+    readonly worker: number;
     readonly source: EndpointMessage;
     readonly target: EndpointMessage;
     readonly snapshot: string;
     readonly targetSettings: Readonly<Record<string, string>> | undefined;
     readonly recordedConstraint: string | undefined;
     readonly delaysMs: readonly number[] | undefined;
-    /** Whether the lane asks before it reads on. */
+    /** Whether the worker asks before it reads more. */
     readonly paced: boolean;
   }
-  /** The answer to `next`; no job when there are none any more. */
+  /** The answer to `next`; without a job when none are left. */
   | {
     readonly kind: "job";
-    readonly lane: number;
+    readonly worker: number;
     readonly id: number;
     readonly job: CopyWorkerJob | undefined;
   }
   /** The answer to `pace`. */
-  | { readonly kind: "go-on"; readonly lane: number }
-  | { readonly kind: "abort"; readonly lane: number }
-  /** Of another thread. */
+  | { readonly kind: "resume"; readonly worker: number }
+  | { readonly kind: "abort"; readonly worker: number }
+  /** From another thread. */
   | { readonly kind: "own-backend"; readonly change: OwnBackendChange };
 
-/** What a lane says. Jobs go by the number that they came with. */
+/** What a worker reports. Jobs are identified by the number that they came with. */
 export type CopyWorkerEvent =
   | { readonly kind: "next" }
   | { readonly kind: "started"; readonly id: number }
@@ -55,12 +55,12 @@ export type CopyWorkerEvent =
     readonly delayMs: number;
   }
   | { readonly kind: "lock-wait"; readonly wait: LockWait | LockWaitOver }
-  /** The last one: the lane's sessions are closed. */
+  /** The last event: the worker's sessions are closed. */
   | { readonly kind: "ended"; readonly error: ErrorMessage | undefined };
 
 /** From a copy thread. */
 export type MessageFromThread =
-  /** It has loaded its modules. */
+  /** Its modules are loaded. */
   | { readonly kind: "ready" }
   | { readonly kind: "own-backend"; readonly change: OwnBackendChange }
-  | { readonly kind: "lane"; readonly lane: number; readonly event: CopyWorkerEvent };
+  | { readonly kind: "worker"; readonly worker: number; readonly event: CopyWorkerEvent };

@@ -1,5 +1,5 @@
 /**
- * Who runs the lanes of a copy: this thread, threads of this process, or workers on other machines.
+ * Where copy workers run: in this thread, in threads of this process, or on other machines.
  *
  * @module
  */
@@ -8,73 +8,74 @@ import type { CopyOutcome, Endpoint, SnapshotHolder } from "../postgres/internal
 import { type CopyWorkerJob, type CopyWorkerOptions, runCopyWorker } from "./copy_worker.ts";
 import { CopyThreads } from "./worker_threads.ts";
 
-/** Jobs to be copied under one snapshot, and who is told. */
+/** Jobs that are copied under one snapshot. */
 export interface CopyWork<Job extends CopyWorkerJob> {
   readonly source: Endpoint;
   readonly target: Endpoint;
-  /** Of the sessions on the target, on top of the pinned ones. */
+  /** Settings of the sessions on the target, besides the pinned ones. */
   readonly targetSettings: Readonly<Record<string, string>>;
   readonly snapshot: SnapshotHolder;
-  /** In the order in which they are to be begun. */
+  /** In the order in which they are started. */
   readonly jobs: readonly Job[];
-  /** Lanes of this process. */
-  readonly lanes: number;
+  /** Copy workers of this process. */
+  readonly workerCount: number;
   readonly signal: AbortSignal;
-  /** See `CopyWorkerOptions`; it is there when every job can be told to be committed. */
+  /** See `CopyWorkerOptions`; undefined unless the target records every job. */
   readonly recordedConstraint: string | undefined;
   readonly delaysMs: readonly number[];
   readonly pace: ((bytes: number) => Promise<void> | undefined) | undefined;
   readonly onStarted: (job: Job) => void;
-  /** So many more bytes of the job. */
+  /** Called with the number of further bytes of a job. */
   readonly onBytes: (job: Job, bytes: number) => void;
   /** Called once for each job, when it is committed on the target. */
-  readonly onFinished: (job: Job, outcome: CopyOutcome, lane: number) => void;
+  readonly onFinished: (job: Job, outcome: CopyOutcome, worker: number) => void;
   readonly onRetry: (error: unknown, about: CopyRetry) => void;
-  /** Called when one of the lanes of this process has nothing left to copy, or never had. */
+  /** Called when a copy worker of this process has nothing left to copy, or never had. */
   readonly onIdle: () => void;
 }
 
-/** A lane that goes on with new sessions. */
+/** A copy worker that resumes with new sessions. */
 export interface CopyRetry {
-  readonly lane: number;
+  /** Counted from 1. */
+  readonly worker: number;
   readonly attempt: number;
   readonly delayMs: number;
 }
 
-/** Runs the lanes of copies. */
+/** Runs the workers of a copy. */
 export interface CopyWorkerRunner {
   /**
-   * How many processes share a copy, each with its lanes: large tables are cut so that all of them
-   * find something to do.
+   * Processes that share a copy, each with its own workers: large tables are divided so that all of
+   * them have work.
    */
   readonly processes: number;
   /**
-   * Resolves when all jobs are committed; throws the first error that does not pass, when all that
-   * was begun has ended.
+   * Resolves when all jobs are committed. Throws the first permanent error, after all workers have
+   * ended.
    */
   run<Job extends CopyWorkerJob>(work: CopyWork<Job>): Promise<void>;
 }
 
-/** The lanes of a copy in this process, in threads of their own when there are to be any. */
+/** Runs copy workers in this process, in the given number of threads if it is not 0. */
 export function copyWorkersHere(
   { threads = 0 }: { readonly threads?: number } = {},
 ): CopyWorkerRunner {
   return {
     processes: 1,
     async run(work) {
-      const { source, target, jobs, lanes, onIdle, signal, snapshot } = work;
+      const { source, target, jobs, workerCount, onIdle, signal, snapshot } = work;
       const queue = [...jobs];
-      const count = Math.min(lanes, queue.length);
-      for (let idle = count; idle < lanes; idle++) onIdle();
-      const wanted = Math.min(threads, count);
-      using laneThreads = wanted === 0
+      const count = Math.min(workerCount, queue.length);
+      for (let idle = count; idle < workerCount; idle++) onIdle();
+      const threadCount = Math.min(threads, count);
+      using copyThreads = threadCount === 0
         ? undefined
-        : await CopyThreads.start({ source, target, threads: wanted });
+        : await CopyThreads.start({ source, target, threads: threadCount });
       await runConcurrently(
         Array.from({ length: count }, (_, index) => index + 1),
-        async (lane, signal) => {
-          const options = copyWorkerOptions(work, { lane, signal, next: () => queue.shift() });
-          await (laneThreads?.runCopyWorker(lane, options) ?? runCopyWorker(options));
+        async (worker, signal) => {
+          const options = copyWorkerOptions(work, { worker, signal, next: () => queue.shift() });
+          await (copyThreads?.runCopyWorker(worker, options) ?? runCopyWorker(options));
           onIdle();
         },
         { limit: count, signal: AbortSignal.any([signal, snapshot.lost]) },
@@ -83,11 +84,11 @@ export function copyWorkersHere(
   };
 }
 
-/** What one lane of a copy is given. */
+/** The options of one worker of a copy. */
 export function copyWorkerOptions<Job extends CopyWorkerJob>(
   work: CopyWork<Job>,
-  { lane, signal, next }: Pick<CopyWorkerOptions<Job>, "signal" | "next"> & {
-    readonly lane: number;
+  { worker, signal, next }: Pick<CopyWorkerOptions<Job>, "signal" | "next"> & {
+    readonly worker: number;
   },
 ): CopyWorkerOptions<Job> {
   const { source, target, targetSettings, snapshot, recordedConstraint, delaysMs, pace } = work;
@@ -103,7 +104,7 @@ export function copyWorkerOptions<Job extends CopyWorkerJob>(
     next,
     onStarted: work.onStarted,
     onBytes: work.onBytes,
-    onFinished: (job, outcome) => work.onFinished(job, outcome, lane),
-    onRetry: (error, attempt, delayMs) => work.onRetry(error, { lane, attempt, delayMs }),
+    onFinished: (job, outcome) => work.onFinished(job, outcome, worker),
+    onRetry: (error, attempt, delayMs) => work.onRetry(error, { worker, attempt, delayMs }),
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Lanes in threads of their own, for copies that keep more than one core of the client busy.
+ * Copy workers in threads, for copies that occupy more than one core of the client.
  *
  * @module
  */
@@ -16,17 +16,17 @@ import {
 import type { CopyWorkerJob, CopyWorkerOptions } from "./copy_worker.ts";
 import type { CopyWorkerEvent, MessageFromThread, MessageToThread } from "./worker_messages.ts";
 
-/** Sessions over TLS that one thread can serve: together they are faster than most networks. */
-const tlsLanesOfThread = 8;
-/** With fewer cores the system has a better use for them. */
+/** Workers with TLS that one thread can serve: together they are faster than most networks. */
+const maxTlsWorkersPerThread = 8;
+/** With fewer cores, threads do not pay. */
 const minCpuCount = 4;
 
 /**
- * How many threads a copy should have besides the caller's. Pure.
+ * The number of threads that a copy should use besides the caller's. Pure.
  *
- * One thread passes on more than a gigabyte a second in the clear, and about 350 MB with TLS
- * (docs/internals/performance.md), while each thread takes up to 50 MB of memory. So threads are
- * worth it for many sessions over TLS, when there are cores for them.
+ * One thread relays more than a gigabyte per second in plain text, and about 350 MB with TLS
+ * (docs/internals/performance.md); each thread takes up to 50 MB of memory. So threads pay for many
+ * sessions over TLS, given enough cores.
  */
 export function copyThreadsFor({ endpoints, jobs, cpuCount }: {
   readonly endpoints: readonly Endpoint[];
@@ -36,36 +36,37 @@ export function copyThreadsFor({ endpoints, jobs, cpuCount }: {
   const encrypts = ({ tls, hosts }: Endpoint) =>
     tls.mode !== "disable" && tls.mode !== "allow" &&
     hosts.some(({ host }) => !host.startsWith("/"));
-  if (!endpoints.some(encrypts) || cpuCount < minCpuCount || jobs <= tlsLanesOfThread) return 0;
-  return Math.min(Math.ceil(jobs / tlsLanesOfThread), Math.floor(cpuCount / 2));
+  if (!endpoints.some(encrypts) || cpuCount < minCpuCount || jobs <= maxTlsWorkersPerThread) {
+    return 0;
+  }
+  return Math.min(Math.ceil(jobs / maxTlsWorkersPerThread), Math.floor(cpuCount / 2));
 }
 
-/** How the threads are started. */
+/** How threads are started. */
 export interface CopyThreadsOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
-  /** How many threads. Lanes are dealt out to them in turn. */
+  /** Number of threads; workers are assigned to them in turn. */
   readonly threads: number;
   /**
-   * Whether a thread may do nothing but connect to the two servers. Deno wants
-   * `--unstable-worker-options` for it and **ends the process** where that is missing, without a
-   * way to find out before. Default: in an executable, whose threads come with the option; see
+   * Whether a thread may only connect to the two servers. Deno requires
+   * `--unstable-worker-options` for this and **ends the process** without it; there is no way to
+   * check beforehand. Default: only in the compiled executable, which has the option; see
    * `docs/guides/permissions.md`.
    */
   readonly limited?: boolean;
 }
 
 /**
- * Threads that run lanes with `runCopyWorker`, each lane with both of its connections in one
- * thread.
+ * Threads that run copy workers, both connections of a worker in the same thread.
  *
- * States: started (lanes may be run) → disposed (the threads are gone, with every connection that
- * they still had).
+ * States: started (workers can be run) → disposed (the threads are gone, and their connections with
+ * them).
  */
 export class CopyThreads implements Disposable {
-  readonly #threads: readonly LaneThread[];
+  readonly #threads: readonly CopyThread[];
 
-  private constructor(threads: readonly LaneThread[]) {
+  private constructor(threads: readonly CopyThread[]) {
     this.#threads = threads;
   }
 
@@ -75,13 +76,13 @@ export class CopyThreads implements Disposable {
    * Requires, besides what `runCopyWorker` requires, `--allow-read` of the module of the thread
    * when it is a file (or `--allow-import` of its host).
    *
-   * @returns undefined where they cannot be had: the module of the thread is not there (a bundle is
-   * one file) or may not be read. The caller's own thread does the same work then.
+   * @returns undefined if the thread's module does not exist (a bundle is one file) or may not be
+   * read; the caller's thread can do the same work
    */
   static async start(options: CopyThreadsOptions): Promise<CopyThreads | undefined> {
     if (!mayLoad(threadModule)) return undefined;
     const starting = await Promise.allSettled(
-      Array.from({ length: options.threads }, () => LaneThread.start(options)),
+      Array.from({ length: options.threads }, () => CopyThread.start(options)),
     );
     const started = starting.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
     if (started.length === starting.length) return new CopyThreads(started);
@@ -89,14 +90,14 @@ export class CopyThreads implements Disposable {
     return undefined;
   }
 
-  /** Runs a lane: as `runCopyWorker`, in one of the threads. */
+  /** Like the function `runCopyWorker`, in one of the threads. */
   runCopyWorker<Job extends CopyWorkerJob>(
-    lane: number,
+    worker: number,
     options: CopyWorkerOptions<Job>,
   ): Promise<void> {
-    const thread = this.#threads[lane % this.#threads.length];
+    const thread = this.#threads[worker % this.#threads.length];
     if (thread === undefined) throw new Error("there are no copy threads");
-    return thread.run(lane, options);
+    return thread.run(worker, options);
   }
 
   [Symbol.dispose](): void {
@@ -104,38 +105,38 @@ export class CopyThreads implements Disposable {
   }
 }
 
-class LaneThread {
+class CopyThread {
   readonly #worker: Worker;
-  readonly #lanes = new Map<number, RemoteLane>();
+  readonly #workers = new Map<number, RemoteWorker>();
   readonly #backends = new Set<string>();
-  readonly #passOn: OwnBackendListener;
+  readonly #forward: OwnBackendListener;
   readonly #unfollow: () => void;
   #failure: Error | undefined;
 
   private constructor(worker: Worker) {
     this.#worker = worker;
-    this.#passOn = (change) =>
+    this.#forward = (change) =>
       worker.postMessage({ kind: "own-backend", change } satisfies MessageToThread);
-    this.#unfollow = followOwnBackends(this.#passOn);
+    this.#unfollow = followOwnBackends(this.#forward);
   }
 
   static async start(
     { source, target, limited = Deno.build.standalone }: CopyThreadsOptions,
-  ): Promise<LaneThread> {
+  ): Promise<CopyThread> {
     const worker = new Worker(threadModule, {
       type: "module",
       name: "copy",
       ...(limited ? { deno: { permissions: permissionsFor(source, target) } } : {}),
     });
     const ready = Promise.withResolvers<void>();
-    const thread = new LaneThread(worker);
+    const thread = new CopyThread(worker);
     worker.onmessage = ({ data }: MessageEvent<MessageFromThread>) => {
       if (data.kind === "ready") ready.resolve();
       else if (data.kind === "own-backend") thread.#noteBackend(data.change);
-      else thread.#lanes.get(data.lane)?.receive(data.event);
+      else thread.#workers.get(data.worker)?.receive(data.event);
     };
     worker.onerror = (event) => {
-      event.preventDefault(); // else it would end the whole process
+      event.preventDefault(); // otherwise the error ends the process
       const error = new Error(`a copy thread ended: ${event.message}`);
       ready.reject(error);
       thread.#broke(error);
@@ -150,20 +151,20 @@ class LaneThread {
   }
 
   async run<Job extends CopyWorkerJob>(
-    lane: number,
+    worker: number,
     options: CopyWorkerOptions<Job>,
   ): Promise<void> {
     options.signal.throwIfAborted();
     if (this.#failure !== undefined) throw this.#failure;
-    const remote = new RemoteLane<Job>(
+    const remote = new RemoteWorker<Job>(
       options,
-      (message) => this.#worker.postMessage({ ...message, lane } as MessageToThread),
+      (message) => this.#worker.postMessage({ ...message, worker } as MessageToThread),
     );
-    this.#lanes.set(lane, remote as unknown as RemoteLane);
+    this.#workers.set(worker, remote as unknown as RemoteWorker);
     try {
       await remote.run();
     } finally {
-      this.#lanes.delete(lane);
+      this.#workers.delete(worker);
     }
   }
 
@@ -175,7 +176,7 @@ class LaneThread {
   #noteBackend(change: OwnBackendChange): void {
     if (change.isOpen) this.#backends.add(change.backend);
     else this.#backends.delete(change.backend);
-    noteOwnBackend(change, this.#passOn);
+    noteOwnBackend(change, this.#forward);
   }
 
   /** The thread is gone, and its sessions with it. */
@@ -188,33 +189,31 @@ class LaneThread {
   #broke(error: Error): void {
     this.#failure ??= error;
     this.#forgetBackends();
-    for (const lane of this.#lanes.values()) lane.lost(error);
+    for (const worker of this.#workers.values()) worker.lost(error);
   }
 }
 
-type WithoutLane<Message> = Message extends unknown ? Omit<Message, "lane"> : never;
+type WithoutWorker<Message> = Message extends unknown ? Omit<Message, "worker"> : never;
 
-/** The main thread's end of a lane: keeps the jobs, answers what the lane asks. */
-class RemoteLane<Job extends CopyWorkerJob = CopyWorkerJob> {
+/** The main thread's end of a worker: holds its jobs and answers its requests. */
+class RemoteWorker<Job extends CopyWorkerJob = CopyWorkerJob> {
   readonly #options: CopyWorkerOptions<Job>;
-  readonly #post: (message: WithoutLane<MessageToThread>) => void;
+  readonly #post: (message: WithoutWorker<MessageToThread>) => void;
   readonly #jobs = new Map<number, Job>();
   readonly #ended = Promise.withResolvers<void>();
   #lastId = 0;
-  /**
-   * What went wrong on our side: it counts more than what the lane says when it is ended for it.
-   */
+  /** An error of the main thread; it takes precedence over the error that ends the worker. */
   #failure: { readonly error: unknown } | undefined;
 
   constructor(
     options: CopyWorkerOptions<Job>,
-    post: (message: WithoutLane<MessageToThread>) => void,
+    post: (message: WithoutWorker<MessageToThread>) => void,
   ) {
     this.#options = options;
     this.#post = post;
   }
 
-  /** Resolves or throws when the lane's sessions are closed. */
+  /** Resolves or throws when the worker's sessions are closed. */
   async run(): Promise<void> {
     const { source, target, snapshot, pace, signal } = this.#options;
     const { targetSettings, recordedConstraint, delaysMs } = this.#options;
@@ -307,7 +306,7 @@ class RemoteLane<Job extends CopyWorkerJob = CopyWorkerJob> {
     } catch (error) {
       this.#fail(error);
     }
-    this.#post({ kind: "go-on" });
+    this.#post({ kind: "resume" });
   }
 
   #fail(error: unknown): void {
@@ -317,7 +316,9 @@ class RemoteLane<Job extends CopyWorkerJob = CopyWorkerJob> {
 
   #job(id: number): Job {
     const job = this.#jobs.get(id);
-    if (job === undefined) throw new Error(`a copy thread speaks of job ${id}, which it has not`);
+    if (job === undefined) {
+      throw new Error(`a copy thread reported job ${id}, which it does not have`);
+    }
     return job;
   }
 
@@ -328,7 +329,7 @@ class RemoteLane<Job extends CopyWorkerJob = CopyWorkerJob> {
   }
 }
 
-/** A caller's job may carry what no message can. */
+/** Without properties of the caller's job that a message cannot carry. */
 function plainJob(
   { name, copyOut, copyIn, expectedBytes, isRecorded }: CopyWorkerJob,
 ): CopyWorkerJob {
@@ -336,7 +337,7 @@ function plainJob(
   return isRecorded === undefined ? plain : { ...plain, isRecorded };
 }
 
-// the driver asks for them at every connection, whatever they hold
+// the driver reads them for every connection
 const driverVariables: readonly string[] = ["PGAPPNAME", "PGTARGETSESSIONATTRS"];
 
 /** Permissions of a thread: the two servers. */
@@ -363,13 +364,10 @@ function permissionsFor(...endpoints: readonly Endpoint[]): Deno.PermissionOptio
 
 const threadModule = new URL("./copy_thread.ts", import.meta.url);
 
-/**
- * Whether the module can be loaded: trying would write Deno's own message to the terminal when it
- * fails.
- */
+/** Whether the module can be loaded. A failed attempt would write to the terminal. */
 function mayLoad(module: URL): boolean {
   if (module.protocol !== "file:") {
-    // within a bundle the module's address is made from the bundle's, and nothing is there
+    // in a bundle, the URL is relative to the bundle, and no module exists there
     return import.meta.url.endsWith("/copy/worker_threads.ts") &&
       isGranted({ name: "import", host: module.host });
   }
@@ -381,7 +379,7 @@ function mayLoad(module: URL): boolean {
   }
 }
 
-// asking for the state never asks the user
+// querying never prompts
 function isGranted(descriptor: Deno.PermissionDescriptor): boolean {
   return Deno.permissions.querySync(descriptor).state === "granted";
 }

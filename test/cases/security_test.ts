@@ -37,7 +37,7 @@ Deno.test("[esc] a superuser's copy runs nothing on the source, and on the targe
     const [check] = checks.filter(({ id }) => id === "user-code");
     strictEqual(check?.status, "warn");
     for (const name of computedForRows) match(check.finding, new RegExp(`m\\.${name}\\(`));
-    match(check.finding, /of mallory .*a superuser: whoever may change them can take over/);
+    match(check.finding, /of mallory .*a superuser: a role that can change them can take over/);
     deepStrictEqual(await takenOverBy(source), []);
     await it.init();
     deepStrictEqual(await takenOverBy(source), []);

@@ -103,7 +103,7 @@ const report: ReportView = {
     database: "app",
     about: "snapshot" as const,
     message:
-      "the copy's snapshot is 10,000,000 transactions old: since it was taken VACUUM has removed no dead row on the source's whole server",
+      "the copy's snapshot is 10,000,000 transactions old: since then VACUUM has not been able to remove dead rows anywhere on the source server",
     startMs: 80000,
   }],
   retries: Array.from(

@@ -75,7 +75,7 @@ function blocksOf(part: { readonly range: PartRange | undefined } | undefined) {
   return range satisfies BlockRange | undefined;
 }
 
-Deno.test("planCopy() cuts tables of servers before 14 by keys, each value into one part", () => {
+Deno.test("planCopy() divides tables of servers before 14 by keys, each value into exactly one part", () => {
   fc.assert(
     fc.property(
       fc.uniqueArray(fc.nat(10_000), { maxLength: 101 }),
@@ -104,7 +104,7 @@ Deno.test("planCopy() cuts tables of servers before 14 by keys, each value into 
   );
 });
 
-Deno.test("planCopy() cuts into equal shares: no part has more than a block more than another", () => {
+Deno.test("planCopy() divides into equal parts: sizes differ by at most one block", () => {
   fc.assert(fc.property(
     fc.integer({ min: 1, max: 200_000 }),
     fc.integer({ min: 1, max: 5_000 }),
@@ -122,7 +122,7 @@ Deno.test("planCopy() cuts into equal shares: no part has more than a block more
   ));
 });
 
-Deno.test("planCopy() puts parts of all tables, partitions among them, into one queue, the largest first; TOAST counts", () => {
+Deno.test("planCopy() queues the parts of all tables, partitions included, the largest first; TOAST counts", () => {
   const root = { schema: "public", name: "sales" };
   const partition = (name: string, blocks: number) =>
     sized(blocks, { name, oid: name.length, isPartition: true, partitionRoot: root });
@@ -148,7 +148,7 @@ Deno.test("planCopy() puts parts of all tables, partitions among them, into one 
   ]);
 });
 
-Deno.test("whyText() says why a table does not come in binary", () => {
+Deno.test("whyText() explains why a table is copied as text", () => {
   const own = (name: string) => ({
     name,
     typeOid: 9,
@@ -164,7 +164,7 @@ Deno.test("whyText() says why a table does not come in binary", () => {
   strictEqual(why([], { encoding: "LATIN1" }), "the database's encoding is LATIN1");
 });
 
-Deno.test("planCopy() leaves whole what cannot be cut by blocks", () => {
+Deno.test("planCopy() does not divide tables without block ranges", () => {
   const parts = (more: Partial<Table>, options: PlanTestOptions = {}) =>
     plan([sized(1_000, more)], options).length;
   strictEqual(parts({}), 10);
@@ -173,7 +173,7 @@ Deno.test("planCopy() leaves whole what cannot be cut by blocks", () => {
   strictEqual(parts({}, { jobs: 1 }), 1);
 });
 
-Deno.test("planCopy() cuts a table of few blocks and much TOAST into no more parts than it has blocks", () => {
+Deno.test("planCopy() makes no more parts than blocks of a table with few blocks and much TOAST", () => {
   const parts = plan([sized(3, { bytes: 10_000 * 1024 ** 2 })]);
   deepStrictEqual(parts.map(({ range }) => range), [
     { from: 0, to: 1 },
@@ -182,14 +182,14 @@ Deno.test("planCopy() cuts a table of few blocks and much TOAST into no more par
   ]);
 });
 
-Deno.test("planCopy() freezes only what comes in one part", () => {
+Deno.test("planCopy() freezes only tables of one part", () => {
   deepStrictEqual(plan([sized(10), sized(1_000)]).map(({ freeze }) => freeze), [
     ...Array(10).fill(false),
     true,
   ]);
 });
 
-Deno.test("planCopy() copies in binary only what means the same everywhere", () => {
+Deno.test("planCopy() uses binary only for types that are the same on every server", () => {
   const format = (more: Partial<Table>, options: PlanTestOptions = {}) =>
     plan([sized(1, more)], options)[0]?.format;
   const foreign = [{ name: "e", typeOid: 99999, typeName: "mood", portableBinary: false }];
@@ -213,7 +213,7 @@ Deno.test("rangeCondition() leaves the first part open below and the last above"
   strictEqual(rangeCondition({ from: 5, to: undefined }), "ctid >= '(5,0)'::pg_catalog.tid");
 });
 
-Deno.test("COPY statements quote names, and know tables without columns and configuration tables", () => {
+Deno.test("COPY statements quote names, and support tables without columns and configuration tables", () => {
   const part = {
     table: { ...table, schema: 'a"b', name: "c d" },
     range: undefined,
@@ -237,7 +237,7 @@ Deno.test("COPY statements quote names, and know tables without columns and conf
   );
 });
 
-Deno.test("BuildQueue hands out the heaviest first and lets takers wait", async () => {
+Deno.test("BuildQueue returns the heaviest item first, and lets consumers wait", async () => {
   const queue = new BuildQueue<string>();
   const waiting = queue.take();
   queue.push("first come", 1);
@@ -252,7 +252,7 @@ Deno.test("BuildQueue hands out the heaviest first and lets takers wait", async 
   );
 });
 
-Deno.test("planIndexes() lets keys take over an index that was built beside the others", () => {
+Deno.test("planIndexes() builds the index of a key with the others, and attaches it", () => {
   const key = (rest: string) => ({
     type: "CONSTRAINT",
     sql: `ALTER TABLE ONLY public."My ""t"\n    ADD CONSTRAINT "p(k" ${rest};`,
@@ -281,7 +281,7 @@ Deno.test("planIndexes() lets keys take over an index that was built beside the 
   ]);
 });
 
-Deno.test("planIndexes() takes each index to its tablespace and leaves none behind", () => {
+Deno.test("planIndexes() sets the tablespace of each index and resets it", () => {
   const { builds, finish } = planIndexes([
     { sql: "SET default_tablespace = fast;" },
     { type: "INDEX", sql: "CREATE INDEX i ON public.t USING btree (a);" },
@@ -297,7 +297,7 @@ Deno.test("planIndexes() takes each index to its tablespace and leaves none behi
   ]);
 });
 
-Deno.test("readForeignKey() takes a key apart and keeps NOT VALID ones as they are", () => {
+Deno.test("readForeignKey() parses a key, and keeps NOT VALID", () => {
   deepStrictEqual(
     readForeignKey(
       `ALTER TABLE ONLY s."a.b"\n    ADD CONSTRAINT "f k" FOREIGN KEY (x) REFERENCES s.c(id) ON DELETE CASCADE;`,
@@ -344,7 +344,7 @@ const hostile = fc.oneof(
   ),
 );
 
-Deno.test("readForeignKey() reads names, not what they look like", () => {
+Deno.test("readForeignKey() is not misled by names that resemble SQL", () => {
   fc.assert(fc.property(
     fc.array(hostile, { minLength: 7, maxLength: 7 }),
     fc.constantFrom(
@@ -373,7 +373,7 @@ Deno.test("readForeignKey() reads names, not what they look like", () => {
   ));
 });
 
-Deno.test("planIndexes() takes keys apart by their tokens, whatever their names look like", () => {
+Deno.test("planIndexes() parses keys by tokens and is not misled by their names", () => {
   fc.assert(fc.property(
     fc.array(hostile, { minLength: 5, maxLength: 5 }),
     fc.constantFrom("PRIMARY KEY", "UNIQUE"),
@@ -401,7 +401,7 @@ Deno.test("planIndexes() takes keys apart by their tokens, whatever their names 
   ));
 });
 
-Deno.test("planIndexes() tells a setting of the tablespace from a table that is called like one", () => {
+Deno.test("planIndexes() distinguishes a tablespace setting from a table of that name", () => {
   const { builds } = planIndexes([
     { sql: `SET default_tablespace = "SET default_tablespace = x";` },
     {
@@ -413,7 +413,7 @@ Deno.test("planIndexes() tells a setting of the tablespace from a table that is 
   strictEqual(builds[0]?.[2]?.sql, "SET default_tablespace = '';");
 });
 
-Deno.test("a predicate stays within its parentheses, whatever else chooses rows", () => {
+Deno.test("a predicate stays within its parentheses, whatever else selects rows", () => {
   const part = { table, range: undefined, format: "text", freeze: true } as const;
   const end = "TO STDOUT (FORMAT text, ENCODING 'UTF8')";
   const predicate = "id > 5 OR id < 0";
@@ -439,7 +439,7 @@ Deno.test("a predicate stays within its parentheses, whatever else chooses rows"
   );
 });
 
-Deno.test("planCopy() cuts a filtered table too, and freezes it when it comes in one part", () => {
+Deno.test("planCopy() divides filtered tables too, and freezes those of one part", () => {
   const parts = plan([sized(10, { name: "few" }), sized(1_000, { name: "many" })], {
     predicateOf: ({ name }) => name === "few" || name === "many" ? `"${name}"` : undefined,
   });

@@ -1,4 +1,4 @@
-/** Lanes in threads of their own: they copy, fail and end as lanes in the main thread do. */
+/** Copy workers in threads: they copy, fail and end like those of the main thread. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import {
   type CopyProgress,
@@ -142,7 +142,7 @@ Deno.test("a thread may be limited to the two servers, by TCP and by Unix socket
     ok(threads !== undefined);
     const locked = await exportLockedSnapshot(from, { signal: new AbortController().signal });
     await using held = locked.snapshot;
-    const lane = (endpoint: Endpoint) => {
+    const copyTo = (endpoint: Endpoint) => {
       const jobs = [{
         name: "big",
         copyOut: "COPY public.big TO STDOUT",
@@ -159,14 +159,14 @@ Deno.test("a thread may be limited to the two servers, by TCP and by Unix socket
         onFinished: () => {},
       });
     };
-    await lane(to);
+    await copyTo(to);
     strictEqual((await query(target, "SELECT FROM big")).length, 40_000);
     const elsewhere = { ...to, hosts: to.hosts.map((host) => ({ ...host, port: host.port - 1 })) };
-    await rejects(lane(elsewhere), /net access/);
+    await rejects(copyTo(elsewhere), /net access/);
   });
 });
 
-Deno.test("an error in one thread ends the lanes of all, and says what and where", async () => {
+Deno.test("an error in one thread ends the workers of all, and names the table and the line", async () => {
   await withPair(async (pair) => {
     await exec(pair.target, "ALTER TABLE big ADD CHECK (i <> 39000)");
     await rejects(
@@ -178,22 +178,22 @@ Deno.test("an error in one thread ends the lanes of all, and says what and where
   });
 });
 
-Deno.test("an error of a listener ends the lanes too", async () => {
+Deno.test("an error of a callback ends the workers too", async () => {
   await withPair(async (pair) => {
     await rejects(
       copyInThreads(pair, {
         progress: {
           onCopied: () => {
-            throw new Error("the listener failed");
+            throw new Error("the callback failed");
           },
         },
       }),
-      /the listener failed/,
+      /the callback failed/,
     );
   });
 });
 
-Deno.test("a snapshot that is gone is told as such by threads", async () => {
+Deno.test("threads report a lost snapshot as such", async () => {
   await withPair(async (pair) => {
     await rejects(
       copyInThreads(pair, {
@@ -206,7 +206,7 @@ Deno.test("a snapshot that is gone is told as such by threads", async () => {
   });
 });
 
-Deno.test("aborting ends threads in the middle of a copy; they take nothing from the source while the target takes nothing", async () => {
+Deno.test("aborting ends threads during a copy; they read nothing from the source while the target reads nothing", async () => {
   await withPair(async (pair) => {
     await using proxy = await startProxy(cluster);
     await exec(
@@ -236,7 +236,7 @@ Deno.test("aborting ends threads in the middle of a copy; they take nothing from
   });
 });
 
-/** Copies `big` by a lane in a thread. */
+/** Copies `big` by a worker in a thread. */
 async function copyBig(
   { from, to, threads }: {
     readonly from: Endpoint;
@@ -338,7 +338,7 @@ Deno.test("sessions of threads and of the main thread that wait for one another 
   });
 });
 
-Deno.test("without permission to read the thread's module there are no threads, and no question", async () => {
+Deno.test("without permission to read the thread's module no thread starts, and nothing prompts", async () => {
   const url = new URL("../../lib/copy/worker_threads.ts", import.meta.url);
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
@@ -354,7 +354,7 @@ Deno.test("without permission to read the thread's module there are no threads, 
   match(text.decode(stdout), /true/);
 });
 
-Deno.test("an endpoint survives the way to a thread, with the passwords that it needs and no other", async () => {
+Deno.test("an endpoint can be sent to a thread, with the passwords that it needs and no others", async () => {
   const endpoint = await resolveEndpoint("postgresql://me@one,two:5433/db?sslmode=require", {
     side: "source",
     resolveEnvironment: {
@@ -371,7 +371,7 @@ Deno.test("an endpoint survives the way to a thread, with the passwords that it 
   strictEqual(passwordFor(arrived, { host: "two", port: 5433 })?.reveal(), "right");
 });
 
-Deno.test("copyThreadsFor() gives threads to many encrypted sessions on many cores", async () => {
+Deno.test("copyThreadsFor() uses threads for many encrypted sessions on many cores", async () => {
   const plain = await endpointOf("postgresql://a@h/d?sslmode=disable", "source");
   const tls = await endpointOf("postgresql://a@h/d?sslmode=require", "target");
   strictEqual(copyThreadsFor({ endpoints: [plain, plain], jobs: 64, cpuCount: 64 }), 0);

@@ -1,5 +1,6 @@
 /**
- * The governor against a real source: a standby that does not replay, a session that waits for our
+ * CopyThrottle with a real source: a standby that does not replay, a session that waits for the
+ * tool's
  * locks.
  */
 import { match, ok, rejects, strictEqual } from "node:assert/strict";
@@ -58,7 +59,7 @@ class Events {
   }
 }
 
-Deno.test("the governor slows the copy while a standby falls behind, and lets go when it has caught up", async () => {
+Deno.test("CopyThrottle slows the copy while a standby falls behind, and returns to full speed when it has caught up", async () => {
   await withDatabase(source, "template1", async ({ url }) => {
     await exec(url, "CREATE TABLE t (x text)");
     const follower = await endpointOf(`${url}?application_name=s1`, "source");
@@ -83,7 +84,7 @@ Deno.test("the governor slows the copy while a standby falls behind, and lets go
     following.catch(() => {}); // looked at below
     const events = new Events();
     {
-      await using governor = new CopyThrottle({
+      await using throttle = new CopyThrottle({
         source: await endpointOf(url, "source"),
         settings: {
           maxBytesPerSecond: undefined,
@@ -102,7 +103,7 @@ Deno.test("the governor slows the copy while a standby falls behind, and lets go
         events: events.sink,
       });
       const slowed = await events.next("governor", async () => {
-        await governor.pace(10_000);
+        await throttle.pace(10_000);
         await exec(
           url,
           "INSERT INTO t SELECT repeat(md5(i::text), 10) FROM generate_series(1, 500) i",
@@ -120,7 +121,7 @@ Deno.test("the governor slows the copy while a standby falls behind, and lets go
   });
 });
 
-Deno.test("the governor tells who waits for the copy's locks, who waits behind, and when it is over", async () => {
+Deno.test("CopyThrottle reports sessions that wait for the copy's locks, those behind, and the end of the wait", async () => {
   await withDatabase(source, "template1", async ({ url }) => {
     await exec(url, `CREATE TABLE "Or ders" (x text)`);
     const endpoint = await endpointOf(url, "source");
@@ -139,7 +140,7 @@ Deno.test("the governor tells who waits for the copy's locks, who waits behind, 
     await waits(2);
     const events = new Events();
     {
-      await using _governor = new CopyThrottle({
+      await using _throttle = new CopyThrottle({
         source: endpoint,
         settings: {
           maxBytesPerSecond: undefined,
@@ -148,14 +149,17 @@ Deno.test("the governor tells who waits for the copy's locks, who waits behind, 
         signal: new AbortController().signal,
         events: events.sink,
       });
-      const told =
+      const message =
         /^2 sessions wait on the source for locks that the copy holds, [\d.]+ m?s so far: pid \d+ of postgres \(ALTER TABLE on "Or ders"\), and behind it 1 more$/;
-      match(await events.next("warning"), told);
-      match(await events.next("governor"), told);
+      match(await events.next("warning"), message);
+      match(await events.next("governor"), message);
       await copying.execute("ROLLBACK");
       await waiting;
       await behind;
-      strictEqual(await events.next("governor"), "nobody waits for the copy's locks any more");
+      strictEqual(
+        await events.next("governor"),
+        "no session waits for the copy's locks any longer",
+      );
     }
   });
 });
@@ -176,8 +180,7 @@ Deno.test("init reads no faster than --max-rate allows", async () => {
     strictEqual(report.rows, 4_000);
     strictEqual(report.governor[0]?.message, "limited to 1.00 MB/s by --max-rate");
     const copying = report.steps.find(({ step }) => step === "data");
-    // 3.8 MB; a tenth of a second may be made up for, and nobody waits after the last piece, of up
-    // to 1 MB
+    // 3.8 MB; a burst of 100 ms is allowed, and nothing waits after the last chunk of up to 1 MB
     ok((copying?.ms ?? 0) > 2_400, `${copying?.ms} ms`);
   } finally {
     await dropDatabase(source, name);

@@ -17,12 +17,12 @@ const limits: ThrottleLimits = {
   snapshotAge: 1_000,
 };
 
-/** Lets the governor see lags of one standby, one after the other; gives back what it told. */
+/** Passes successive lags of one standby to the throttle; returns its messages. */
 function follow(
   lags: readonly number[],
   { rate = 80, state = initialThrottleState }: { rate?: number; state?: ThrottleState } = {},
 ) {
-  const told: string[] = [];
+  const messages: string[] = [];
   for (const lag of lags) {
     const sample: SourceSample = {
       bytesPerSecond: rate * MB,
@@ -32,14 +32,14 @@ function follow(
     };
     const decision = decideRate(state, sample, limits);
     state = decision.state;
-    told.push(...decision.notes.map(({ message }) => message));
+    messages.push(...decision.notes.map(({ message }) => message));
   }
-  return { state, told };
+  return { state, messages };
 }
 
-Deno.test("govern() halves the speed while a standby falls behind, and gives it back in steps", () => {
-  const { told, state } = follow([10, 310, 400, 350, 290, 60, 30]);
-  equal(told, [
+Deno.test("decideRate() halves the rate while a standby falls behind, and restores it in steps", () => {
+  const { messages, state } = follow([10, 310, 400, 350, 290, 60, 30]);
+  equal(messages, [
     "slowed to 40.0 MB/s: standby s1 is 310 MB behind",
     "slowed to 20.0 MB/s: standby s1 is 400 MB behind",
     "up to 40.0 MB/s again: the standbys have caught up",
@@ -48,20 +48,20 @@ Deno.test("govern() halves the speed while a standby falls behind, and gives it 
   equal(state.bytesPerSecond, undefined);
 });
 
-Deno.test("govern() minds what came since the beginning: a standby that is delayed on purpose is none of the copy's doing", () => {
-  equal(follow([5_000, 5_100, 5_200]).told, []);
-  equal(follow([5_000, 5_300]).told.length, 1);
+Deno.test("decideRate() considers only growth since the first sample: a standby may be delayed on purpose", () => {
+  equal(follow([5_000, 5_100, 5_200]).messages, []);
+  equal(follow([5_000, 5_300]).messages.length, 1);
 });
 
-Deno.test("govern() gives a standby up that falls behind however slow the copy is", () => {
-  const { told, state } = follow([0, 300, 400, 500, 600, 700, 800]);
-  match(told.at(-1) ?? "", /^back to full speed: .* however slow/);
+Deno.test("decideRate() gives up on a standby that falls behind however slow the copy is", () => {
+  const { messages, state } = follow([0, 300, 400, 500, 600, 700, 800]);
+  match(messages.at(-1) ?? "", /^back to full speed: .* however slow/);
   equal(state.bytesPerSecond, undefined);
 });
 
-Deno.test("govern() goes no slower than a copy can bear, and slows nothing when nothing is copied", () => {
+Deno.test("decideRate() keeps a minimum rate, and slows nothing while nothing is copied", () => {
   equal(follow([0, 300], { rate: 5 }).state.bytesPerSecond, 4 * MB);
-  equal(follow([0, 300], { rate: 0 }).told, []);
+  equal(follow([0, 300], { rate: 0 }).messages, []);
 });
 
 const waiter = (processId: number, more: Partial<Waiter> = {}): Waiter => ({
@@ -74,7 +74,7 @@ const waiter = (processId: number, more: Partial<Waiter> = {}): Waiter => ({
   ...more,
 });
 
-/** Lets the governor see one sample after the other, and gives what each made it tell. */
+/** Passes successive samples to the throttle; returns the notes of each. */
 function observer() {
   let state = initialThrottleState;
   return (sample: Partial<SourceSample>) => {
@@ -88,9 +88,9 @@ function observer() {
   };
 }
 
-Deno.test("govern() names who waits for the copy's locks, what for, who waits behind, and how to end it", () => {
-  const look = observer();
-  const [note] = look({
+Deno.test("decideRate() names the sessions that wait for the copy's locks, their commands, those behind, and the remedy", () => {
+  const observe = observer();
+  const [note] = observe({
     waiters: [
       waiter(7, { waitedSeconds: 12 }),
       waiter(8, { behind: true, command: "SELECT" }),
@@ -101,60 +101,63 @@ Deno.test("govern() names who waits for the copy's locks, what for, who waits be
     note?.message,
     "3 sessions wait on the source for locks that the copy holds, 12.0 s so far: pid 7 of app (ALTER TABLE on orders), and behind it 2 more",
   );
-  match(note?.remedy ?? "", /: SELECT pg_catalog\.pg_cancel_backend\(7\) ends the wait/);
+  match(
+    note?.remedy ?? "",
+    /: SELECT pg_catalog\.pg_cancel_backend\(7\) cancels the waiting command/,
+  );
   equal(note?.about, "locks");
 });
 
-Deno.test("govern() warns of each waiting session once, tells again when the wait has doubled, and when it is over", () => {
-  const look = observer();
-  const told = (seconds: number, ...ids: readonly number[]) =>
-    look({ waiters: ids.map((id) => waiter(id, { waitedSeconds: seconds })) })
+Deno.test("decideRate() warns of each waiting session once, and reports when the wait has doubled and when it is over", () => {
+  const observe = observer();
+  const reported = (seconds: number, ...ids: readonly number[]) =>
+    observe({ waiters: ids.map((id) => waiter(id, { waitedSeconds: seconds })) })
       .map(({ message, remedy, over }) =>
         over ? message : `${remedy === undefined ? "again" : "warning"}: ${message.slice(0, 10)}`
       );
-  equal(told(2, 7), ["warning: 1 session "]);
-  equal(told(7, 7), []);
-  equal(told(29, 7), []);
-  equal(told(31, 7), ["again: 1 session "]);
-  equal(told(50, 7), []);
-  equal(told(55, 7, 8), ["warning: 2 sessions"]);
-  equal(told(109, 7), []);
-  equal(told(111, 7), ["again: 1 session "]);
-  equal(told(0), ["nobody waits for the copy's locks any more"]);
-  equal(told(0), []);
+  equal(reported(2, 7), ["warning: 1 session "]);
+  equal(reported(7, 7), []);
+  equal(reported(29, 7), []);
+  equal(reported(31, 7), ["again: 1 session "]);
+  equal(reported(50, 7), []);
+  equal(reported(55, 7, 8), ["warning: 2 sessions"]);
+  equal(reported(109, 7), []);
+  equal(reported(111, 7), ["again: 1 session "]);
+  equal(reported(0), ["no session waits for the copy's locks any longer"]);
+  equal(reported(0), []);
 });
 
-Deno.test("govern() slows a copy that others wait for no further, and goes on slowing when they are through", () => {
-  const look = observer();
+Deno.test("decideRate() slows a copy no further while sessions wait for it", () => {
+  const observe = observer();
   const lag = (lagBytes: number) => [{ name: "s1", lagBytes: lagBytes * MB }];
-  look({ standbys: lag(0) });
-  equal(look({ standbys: lag(300) }).map(({ message }) => message.slice(0, 16)), [
+  observe({ standbys: lag(0) });
+  equal(observe({ standbys: lag(300) }).map(({ message }) => message.slice(0, 16)), [
     "slowed to 40.0 M",
   ]);
   equal(
-    look({ standbys: lag(400), waiters: [waiter(7)] }).map(({ about }) => about),
+    observe({ standbys: lag(400), waiters: [waiter(7)] }).map(({ about }) => about),
     ["locks"],
   );
   equal(
-    look({ standbys: lag(500) }).map(({ message }) => message.slice(0, 16)),
-    ["slowed to 20.0 M", "nobody waits for"],
+    observe({ standbys: lag(500) }).map(({ message }) => message.slice(0, 16)),
+    ["slowed to 20.0 M", "no session waits"],
   );
 });
 
-Deno.test("govern() tells of the snapshot's age whenever it has doubled", () => {
-  const look = observer();
-  const told = (snapshotAge: number) =>
-    look({ snapshotAge }).map(({ about, message, remedy }) => {
+Deno.test("decideRate() reports the snapshot's age whenever it has doubled", () => {
+  const observe = observer();
+  const reported = (snapshotAge: number) =>
+    observe({ snapshotAge }).map(({ about, message, remedy }) => {
       ok(remedy !== undefined);
       return `${about}: ${message.split(":")[0]}`;
     });
-  equal(told(500), []);
-  equal(told(1_500), ["snapshot: the copy's snapshot is 1,500 transactions old"]);
-  equal(told(2_999), []);
-  equal(told(3_000).length, 1);
+  equal(reported(500), []);
+  equal(reported(1_500), ["snapshot: the copy's snapshot is 1,500 transactions old"]);
+  equal(reported(2_999), []);
+  equal(reported(3_000).length, 1);
 });
 
-Deno.test("RateLimiter holds all sessions together to the rate, whatever the pieces, and can be changed meanwhile", async () => {
+Deno.test("RateLimiter limits all sessions together, for chunks of any size, and can be changed at any time", async () => {
   let clock = 0;
   const limiter = new RateLimiter({
     bytesPerSecond: 1_000,

@@ -82,7 +82,7 @@ async function copy({ urls, disturb, whileHeld }: Setting): Promise<void> {
   });
 }
 
-Deno.test("connections to the target that are cut again and again cost no row and no lane", async () => {
+Deno.test("connections to the target that break repeatedly lose no row and no worker", async () => {
   await withDatabase(source, undefined, async (from) => {
     await withDatabase(target, undefined, async (to) => {
       await exec(from.url, `${make}; ${fill}`);
@@ -102,7 +102,7 @@ Deno.test("connections to the target that are cut again and again cost no row an
   });
 });
 
-Deno.test("single backends that are ended on both sides cost no row", async () => {
+Deno.test("terminated backends on both servers lose no row", async () => {
   await withDatabase(source, undefined, async (from) => {
     await withDatabase(target, undefined, async (to) => {
       await exec(from.url, `${make}; ${fill}`);
@@ -133,7 +133,7 @@ Deno.test("single backends that are ended on both sides cost no row", async () =
   });
 });
 
-Deno.test("a snapshot that is gone is told as such", async () => {
+Deno.test("a lost snapshot is reported as such", async () => {
   await withDatabase(source, undefined, async (from) => {
     await withDatabase(target, undefined, async (to) => {
       await exec(from.url, `${make}; ${fill}`);
@@ -155,7 +155,7 @@ Deno.test("a snapshot that is gone is told as such", async () => {
 });
 
 for (const [what, sqlState] of [["a deadlock", "40P01"], ["a lock timeout", "55P03"]] as const) {
-  Deno.test(`a part that the target refuses because of ${what} is copied again, and the others go on`, async () => {
+  Deno.test(`a part that the target refuses because of ${what} is copied again, and the others continue`, async () => {
     await withDatabase(source, undefined, async (from) => {
       await withDatabase(target, undefined, async (to) => {
         await exec(from.url, `${make}; ${fill}`);
@@ -176,7 +176,7 @@ for (const [what, sqlState] of [["a deadlock", "40P01"], ["a lock timeout", "55P
   });
 }
 
-Deno.test("a session whose connection broke while it was idle is told as such when it is taken over, and its lane goes on", async () => {
+Deno.test("a session whose connection broke while idle is recognized as such, and its worker resumes", async () => {
   await withDatabase(source, undefined, async (from) => {
     await withDatabase(target, undefined, async (to) => {
       await using proxy = await startProxy(target);
@@ -206,7 +206,7 @@ Deno.test("a session whose connection broke while it was idle is told as such wh
         snapshot: locked.snapshot.identifier,
         signal,
         delaysMs: [1, 1, 1],
-        // the target's session is open by then, and nobody looks at it
+        // the target's session is open by then, and idle
         onSnapshot: async () => {
           if (cuts++ >= 2) return;
           await proxy.cut();

@@ -36,13 +36,13 @@ const tables = `
   INSERT INTO times VALUES ('-infinity', 0, 'below'), ('infinity', 0, 'above');
   INSERT INTO uuids VALUES ('00000000-0000-0000-0000-000000000000', 'below'),
                            ('ffffffff-ffff-ffff-ffff-ffffffffffff', 'above');`;
-const cutByKey = ["numerics", "texts", "times", "uuids", "whole"];
+const dividedByKey = ["numerics", "texts", "times", "uuids", "whole"];
 
 for (const major of [12, 13] as const) {
   const source = await sharedCluster(major);
   const template = await createTemplate(source, "key_ranges", tables);
 
-  Deno.test(`large tables of ${major} are cut by their keys, each row into just one part`, async () => {
+  Deno.test(`large tables of ${major} are divided by their keys, each row into exactly one part`, async () => {
     await withDatabase(source, template, async ({ url }) => {
       await using session = await openSession(await endpointOf(url, "source"));
       const all = await listTables(session);
@@ -58,11 +58,11 @@ for (const major of [12, 13] as const) {
       );
       for (const { name } of all) {
         const own = parts.filter(({ table }) => table.name === name);
-        if (!cutByKey.includes(name)) {
-          strictEqual(own.length, 1, `${name} cannot be cut`);
+        if (!dividedByKey.includes(name)) {
+          strictEqual(own.length, 1, `${name} cannot be divided`);
           continue;
         }
-        ok(own.length > 3, `${name} comes in ${own.length} parts`);
+        ok(own.length > 3, `${name} has ${own.length} parts`);
         const counts: number[] = [];
         for (const part of own) {
           const rows = /^COPY \((.+)\) TO STDOUT/s.exec(copyOutStatement(part, "UTF8"))?.[1];
@@ -79,7 +79,7 @@ for (const major of [12, 13] as const) {
     });
   });
 
-  Deno.test(`init from ${major} copies tables in parts of keys, and both sides are equal`, async () => {
+  Deno.test(`init from ${major} copies tables in key ranges, and both sides are equal`, async () => {
     await withDatabase(
       source,
       template,
@@ -90,7 +90,7 @@ for (const major of [12, 13] as const) {
             splitBytes: 200 * 1024,
           });
           const cut = plan.databases[0]?.tables.filter(({ parts }) => parts > 1);
-          deepStrictEqual(cut?.map((table) => table.name).sort(), cutByKey);
+          deepStrictEqual(cut?.map((table) => table.name).sort(), dividedByKey);
           deepStrictEqual(await compareDatabases(url, copy.url), []);
           strictEqual((await query(copy.url, "SELECT FROM whole")).length, 5002);
         }),

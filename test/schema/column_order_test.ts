@@ -120,7 +120,7 @@ Deno.test("an order that cannot be kept is reported, and tables that store such 
   await rejects(
     copy(one, another),
     (error) =>
-      error instanceof ReplicatorError && error.details.includes("In another order: child"),
+      error instanceof ReplicatorError && error.details.includes("Column order differs: child"),
   );
   equal(await query(another.url, "SELECT 1 FROM public.stored"), []);
 });

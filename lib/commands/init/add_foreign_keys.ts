@@ -1,6 +1,6 @@
 /**
- * The foreign keys of a database that has its rows: those that cannot hold stay NOT VALID, and
- * nothing else stops for them.
+ * The foreign keys of a copied database. Keys with orphaned rows stay NOT VALID, and nothing else
+ * fails because of them.
  *
  * @module
  */
@@ -27,7 +27,7 @@ import type { Consequences, SourceForeignKey } from "../../rules/internal.ts";
 import { type DumpStatement, SchemaError } from "../../schema/internal.ts";
 import type { DumpApplier } from "./apply_dump.ts";
 
-/** What adding the keys takes. */
+/** Where and how keys are added. */
 export interface AddForeignKeysOptions {
   readonly target: Endpoint;
   /** A session on the target. */
@@ -35,9 +35,9 @@ export interface AddForeignKeysOptions {
   /** Applies statements in that session. */
   readonly schema: DumpApplier;
   readonly partitioned: ReadonlySet<string>;
-  /** What the rules make of keys; undefined when there are no rules. */
+  /** How the rules affect keys; undefined without rules. */
   readonly consequences: Consequences | undefined;
-  /** Keys validated at once. */
+  /** Keys validated at the same time. */
   readonly jobs: number;
   readonly signal: AbortSignal;
   readonly events: EventSink;
@@ -45,9 +45,9 @@ export interface AddForeignKeysOptions {
 }
 
 /**
- * Adds foreign keys without a check, then validates them.
+ * Adds foreign keys NOT VALID, then validates them.
  *
- * @returns how many there are, and whether each is where the source has it
+ * @returns their number, and whether each is on the same table as on the source
  */
 export async function addForeignKeys(
   statements: readonly DumpStatement[],
@@ -56,8 +56,8 @@ export async function addForeignKeys(
   const { session, schema, partitioned, consequences, events } = options;
   const impossible = new Set(consequences?.impossibleKeys.map(keyOfConstraint));
   const wanted = new Set<string>();
-  /** Keys of partitions, with the key of the partitioned table that they stand for. */
-  const standIns = new Map<string, string>();
+  /** Keys of partitions, with the key of the partitioned table that they replace. */
+  const replacements = new Map<string, string>();
   const statementOf = new Map<string, DumpStatement>();
   const plain: DumpStatement[] = [];
   const ofPartitioned: { readonly statement: DumpStatement; readonly key: ForeignKeyStatement }[] =
@@ -83,7 +83,7 @@ export async function addForeignKeys(
   for (const { statement, key } of ofPartitioned) {
     for (const name of await addToPartitioned(statement, { key, session, schema, events })) {
       wanted.add(name);
-      standIns.set(name, keyOfConstraint(key));
+      replacements.set(name, keyOfConstraint(key));
       complete = false;
     }
   }
@@ -94,21 +94,22 @@ export async function addForeignKeys(
     const own = keyOfConstraint(orphaned);
     const { refusal } = orphaned;
     if (refusal !== undefined) {
-      const statement = statementOf.get(standIns.get(own) ?? own);
+      const statement = statementOf.get(replacements.get(own) ?? own);
       if (statement === undefined) throw refusal;
       schema.setAside.add({ statement, error: refusal, context: [], remedy: undefined });
       continue;
     }
     const doubtful = consequences?.doubtfulKeys
-      .find((key) => keyOfConstraint(key) === (standIns.get(own) ?? own));
+      .find((key) => keyOfConstraint(key) === (replacements.get(own) ?? own));
     reportOrphans(orphaned, doubtful, events);
   }
   return { count, complete };
 }
 
 /**
- * Adds the key; where rows without a parent are in the way, to each partition instead. Gives back
- * which keys are yet to be validated.
+ * Adds the key or, if orphaned rows violate it, adds it to each partition instead.
+ *
+ * @returns the keys that remain to be validated
  */
 async function addToPartitioned(
   statement: DumpStatement,
@@ -147,10 +148,10 @@ async function addToPartitioned(
     side: "target",
     object: `foreign key ${quoteIdentifier(key.name)} of ${displayName(key.table)}`,
     message:
-      `a partitioned table cannot have a key that is NOT VALID, and there are rows without a parent: ` +
-      `each of its ${plural(leaves.length, "partition")} has got the key instead`,
+      `a partitioned table cannot have a key that is NOT VALID, and some rows have no parent: ` +
+      `the key was added to each of its ${plural(leaves.length, "partition")} instead`,
     remedy:
-      "when the rows are repaired, add the key to the partitioned table and drop those of the partitions",
+      "repair the rows, then add the key to the partitioned table and drop those of the partitions",
   });
   return leaves.map((leaf) => keyOfConstraint({ table: leaf, name: key.name }));
 }
@@ -170,13 +171,13 @@ function reportOrphans(
     side: doubtful === undefined ? "source" : "target",
     object: `foreign key ${quoteIdentifier(name)} of ${displayName(table)}`,
     message: doubtful === undefined
-      ? `${rows} without a parent came from the source; the key was left NOT VALID: ${message}`
+      ? `the source has ${rows} without a parent; the key was left NOT VALID: ${message}`
       : `${rows} without a parent, because the rules do not copy all of ${
         displayName(doubtful.references)
       }; the key was left NOT VALID`,
     remedy: doubtful === undefined
       ? "repair the rows on both sides, then run ALTER TABLE … VALIDATE CONSTRAINT on the target"
-      : "filter this table to the same parents, or bring the parents in; then run ALTER TABLE … VALIDATE CONSTRAINT",
+      : "filter this table by the same parents, or include the parents; then run ALTER TABLE … VALIDATE CONSTRAINT",
   });
 }
 

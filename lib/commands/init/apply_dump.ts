@@ -19,7 +19,7 @@ import {
   SetAsideList,
 } from "../../schema/internal.ts";
 
-/** Where statements go. */
+/** Where statements are executed. */
 export interface DumpApplierOptions {
   readonly target: Endpoint;
   /** Major version of the source. */
@@ -30,27 +30,27 @@ export interface DumpApplierOptions {
 }
 
 /**
- * Applies what the ledger does not have yet; what the target gets differently is warned of. What
- * the target refuses is set aside, and tried again by {@linkcode retry}.
+ * Executes the statements that the ledger does not have yet, and warns of adaptations. Refused
+ * statements are set aside, and tried again by {@linkcode retry}.
  */
 export class DumpApplier {
   readonly #options: DumpApplierOptions;
-  /** What was refused. */
+  /** Refused statements. */
   readonly setAside = new SetAsideList();
-  /** Whether objects are left out on purpose: what depends on them may be refused. */
+  /** Whether objects are excluded, so that those that depend on them may be refused. */
   incomplete = false;
 
   constructor(options: DumpApplierOptions) {
     this.#options = options;
   }
 
-  /** In a session of its own. */
+  /** Executes statements in a new session. */
   async apply(statements: readonly DumpStatement[]): Promise<void> {
     await using session = await this.#open();
     await this.applyIn(session, statements);
   }
 
-  /** Statements that are done already are passed over, settings are not. */
+  /** Skips statements that are done already, except settings. */
   async applyIn(session: Session, statements: readonly DumpStatement[]): Promise<void> {
     await this.#apply(session, statements, this.setAside);
   }
@@ -66,7 +66,7 @@ export class DumpApplier {
   }
 
   /**
-   * Tries again what was refused, now that there is more than before.
+   * Tries refused statements again, after other objects were created.
    *
    * @param settings of the dump, for the session
    */
@@ -116,7 +116,7 @@ export class DumpApplier {
   }
 }
 
-/** Warns of everything that the target got differently. */
+/** Warns of everything that differs on the target. */
 export function reportAdaptations(adaptations: readonly Adaptation[], events: EventSink): void {
   for (const adaptation of adaptations) events({ kind: "warning", ...adaptation });
 }

@@ -1,5 +1,5 @@
 /**
- * One database: made, filled, indexed, and given its properties.
+ * Copies one database: creates and fills it, builds indexes, and sets its properties.
  *
  * @module
  */
@@ -54,7 +54,7 @@ import { allStatements, earlierTables, LedgerWork } from "./ledger_work.ts";
 /**
  * Copies one database under one snapshot.
  *
- * When it fails the target database is left as it is, with a comment that says so.
+ * After a failure, the target database stays, with a comment that calls it incomplete.
  */
 export async function copyDatabase(options: CopyDatabaseOptions): Promise<DatabaseReport> {
   const { planned, recorder } = options;
@@ -84,20 +84,20 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
         object: `database ${planned.target}`,
         message: "the copy of this database is incomplete",
         remedy: options.signal.aborted
-          ? "run the same command again: what is done is kept"
-          : "when the cause is removed, run the same command again: what is done is kept; " +
-            "where the source was written to meanwhile, as by a fix there, that takes " +
-            "--allow-mixed-snapshots, and after a change of tables that are on the target, --no-resume",
+          ? "run the same command again, which resumes the copy"
+          : "remove the cause, then run the same command again, which resumes the copy; " +
+            "if the source was written to meanwhile, that requires --allow-mixed-snapshots, " +
+            "and if copied tables were altered, --no-resume",
       });
     }
     throw error;
   }
 }
 
-/** What came of a database. */
+/** The outcome of a copy. */
 interface CopiedDatabase {
   readonly tables: DatabaseReport["tables"];
-  /** What the target refused when all else was there. */
+  /** Objects that the target refused, even after all others were created. */
   readonly setAside: readonly SetAsideObject[];
 }
 
@@ -106,9 +106,9 @@ class DatabaseCopy {
   readonly #source: Endpoint;
   readonly #target: Endpoint;
   readonly #events: EventSink;
-  /** Whether the database on the target has been changed. */
+  /** Whether the database on the target was changed. */
   targetTouched: boolean;
-  /** Whether any rows may be there that a later run can keep. */
+  /** Whether the target may have rows that a later run can keep. */
   hasRows = false;
 
   constructor(options: CopyDatabaseOptions) {
@@ -130,7 +130,10 @@ class DatabaseCopy {
     await warnLostIdentities({ source, target, tables, events: this.#events, signal });
   }
 
-  /** @param handOver called when everything is on the target, before that is taken for complete */
+  /**
+   * @param handOver called when everything is on the target, before the copy is recorded as
+   * complete
+   */
   async copy(handOver: () => Promise<void>): Promise<CopiedDatabase> {
     const { planned } = this.#options;
     let ledger = planned.action === "resume" ? await this.#openLedger() : undefined;
@@ -212,8 +215,8 @@ class DatabaseCopy {
   }
 
   /**
-   * What an earlier run could not create, as the source has it now. Rows, and who follows whom,
-   * stay as they are.
+   * Creates what an earlier run could not create, as currently defined on the source. Rows and
+   * replication are not touched.
    */
   async #createSetAside(ledger: Ledger): Promise<readonly SetAsideObject[]> {
     const { setAside } = ledger.state;
@@ -285,7 +288,7 @@ class DatabaseCopy {
       });
     this.#reportExclusions(scope);
     return await recorder.step(async () => {
-      // both at once, and none left running when the other one fails
+      // in parallel; if one fails, the other one still ends before the step does
       const [preData, postData] = await Promise.allSettled([dump("pre-data"), dump("post-data")]);
       if (preData.status === "rejected") throw preData.reason;
       if (postData.status === "rejected") throw postData.reason;
@@ -315,7 +318,7 @@ class DatabaseCopy {
     await recorder.step(async () => {
       this.targetTouched = planned.action !== "create";
       if (planned.action === "drop-and-create") {
-        await seeThatNothingCame(this.#target, planned, this.#options.signal);
+        await refuseNewContents(this.#target, planned, this.#options.signal);
         await maintenance.execute(`DROP DATABASE ${quoteIdentifier(planned.target)}`);
       }
       if (planned.action !== "fill-empty") {
@@ -323,7 +326,9 @@ class DatabaseCopy {
         const properties = await readDatabaseProperties(session);
         const adaptations = await createDatabase(maintenance, properties, { name: planned.target })
           .catch((error) => {
-            throw existsByNow(error) ? changedMeanwhile(planned.target, "it was created") : error;
+            throw isDuplicateDatabase(error)
+              ? changedMeanwhile(planned.target, "it was created")
+              : error;
           });
         reportAdaptations(adaptations, this.#events);
       }
@@ -331,7 +336,7 @@ class DatabaseCopy {
   }
 
   /**
-   * Before anything else is made there: on a rerun nothing of it is left to do, or it is refused.
+   * Runs before anything else is created there; a repetition changes nothing or is refused.
    */
   async #matchNewDatabase(source: Session, target: Endpoint): Promise<void> {
     await using session = await this.#open(target);
@@ -349,38 +354,38 @@ class DatabaseCopy {
   }
 }
 
-/** CREATE DATABASE met another one: of a session that was quicker, or at this very moment. */
-function existsByNow(error: unknown): boolean {
+/** Another session has created the database, or is about to. */
+function isDuplicateDatabase(error: unknown): boolean {
   return error instanceof ServerError &&
     (error.sqlState === SqlState.duplicateDatabase || error.sqlState === SqlState.uniqueViolation);
 }
 
 /**
- * What is dropped is what the plan showed, and nobody copies into it.
+ * Makes sure that the database still has what the plan showed, and that no run is copying into it.
  *
  * @throws ReplicatorError (prerequisite)
  */
-async function seeThatNothingCame(
+async function refuseNewContents(
   target: Endpoint,
   { contents, unfinished }: PlannedDatabase,
   signal: AbortSignal,
 ): Promise<void> {
-  // an invalid database can be dropped, not opened
+  // an invalid database can be dropped but not opened
   if (contents === undefined) return;
   await using session = await openSession(target, { signal });
   await refuseLiveRun(session);
-  const now = await readContents(session);
-  const ledger = await readKnownLedgerRun(session); // the plan passes the same ones over
-  if (sameObjects(now, contents) && ledger?.run === unfinished?.run) return;
+  const current = await readContents(session);
+  const ledger = await readKnownLedgerRun(session); // the plan ignores the same ones
+  if (sameObjects(current, contents) && ledger?.run === unfinished?.run) return;
   throw changedMeanwhile(
     target.database,
-    `it changed (it had ${contents.description}, now it has ${now.description})`,
+    `it has changed (it had ${contents.description}, and now has ${current.description})`,
   );
 }
 
 /**
- * Whether two looks found the same objects. Sizes change by themselves, and which tables are the
- * largest with them; subscriptions of the tool are dropped by the run itself.
+ * Whether two readings list the same objects. Sizes vary, and with them which tables are the
+ * largest; the run itself drops the tool's subscriptions.
  */
 function sameObjects(one: DatabaseContents, other: DatabaseContents): boolean {
   const objects = ({ kinds, largestTables }: DatabaseContents) => {
@@ -400,7 +405,7 @@ function describeAction({ action, target }: PlannedDatabase): string {
     "create": `created ${target}`,
     "fill-empty": `filling ${target}`,
     "drop-and-create": `recreated ${target}`,
-    "resume": `going on with ${target}`,
+    "resume": `resuming ${target}`,
     "refuse": "",
   }[
     action

@@ -1,5 +1,5 @@
 /**
- * What copying one database needs.
+ * Options of the copy of one database.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import type { ReplicationSetup } from "../shared/replication_setup.ts";
 import type { Recorder } from "../shared/recorder.ts";
 import type { AttemptLedgers } from "./attempt_ledgers.ts";
 
-/** What copying one database needs. */
+/** What the copy of one database needs. */
 export interface CopyDatabaseOptions extends
   Pick<
     InitOptions,

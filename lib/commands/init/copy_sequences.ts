@@ -7,7 +7,7 @@ import { displayName, type EventSink, tableKey } from "../../core/internal.ts";
 import { listSequences, readSequenceValues, setvalStatements } from "../../catalog/internal.ts";
 import { durableSettings, type Endpoint, openSessionWithRetry } from "../../postgres/internal.ts";
 
-/** From where to where, and who is told. */
+/** Whose sequences are copied. */
 export interface CopySequencesOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
@@ -16,10 +16,10 @@ export interface CopySequencesOptions {
 }
 
 /**
- * Gives the target's sequences the source's values. They are under no snapshot: read last, they are
- * never behind a row that was copied.
+ * Sets the target's sequences to the source's values. Sequences are not transactional: read last,
+ * they are never behind a copied row.
  *
- * @returns how many there are
+ * @returns the number of sequences
  */
 export async function copySequences(
   { source, target, signal, events }: CopySequencesOptions,
@@ -31,16 +31,16 @@ export async function copySequences(
     );
     return { session, sequences: await listSequences(session) };
   };
-  // far away each session and question takes a while; when both fail the first failure is told
+  // in parallel, because each takes round trips; if both fail, the first error is thrown
   const [{ session: from, sequences }, { session: to, sequences: onTarget }] = await Promise.all([
     list(source),
     list(target),
   ]);
-  const there = new Set(onTarget.map((sequence) => tableKey(sequence)));
+  const existing = new Set(onTarget.map((sequence) => tableKey(sequence)));
   const values = await readSequenceValues(
     from,
     sequences.filter(({ schema, name, readable }) =>
-      readable && there.has(tableKey({ schema, name }))
+      readable && existing.has(tableKey({ schema, name }))
     ),
   );
   for (const { schema, name } of sequences.filter(({ readable }) => !readable)) {
@@ -48,8 +48,8 @@ export async function copySequences(
       kind: "warning",
       side: "source",
       object: `sequence ${displayName({ schema, name })}`,
-      message: "its value may not be read and was not copied",
-      remedy: "GRANT SELECT on it to the role of --source and run setval() on the target",
+      message: "its value was not copied: the role may not read it",
+      remedy: "GRANT SELECT on it to the role of --source, then run setval() on the target",
     });
   }
   const statements = setvalStatements(values);

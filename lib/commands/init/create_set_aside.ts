@@ -1,5 +1,6 @@
 /**
- * What a complete copy lacks: reported, and created by a later run when its cause is gone.
+ * Objects that a complete copy lacks: reported, and created by a later run after their causes are
+ * removed.
  *
  * @module
  */
@@ -17,23 +18,20 @@ import type { CopyDatabaseOptions, SchemaParts } from "./copy_options.ts";
 import { type FinishDatabaseOptions, finishForeignKeys, retryAll } from "./finish_database.ts";
 import { partitionedTables } from "./partitioned_tables.ts";
 
-/** What is created where. */
+/** What is created, and where. */
 export interface CreateSetAsideOptions
   extends Omit<FinishDatabaseOptions, "analyzed">, Pick<CopyDatabaseOptions, "targetMajor"> {
-  /** What the source has of the objects now. */
+  /** The current definitions on the source. */
   readonly preData: SchemaParts["preData"];
   readonly ledger: Ledger;
 }
 
-/**
- * Not a small one: each index is built in a transaction of its own, because the table may be in
- * use.
- */
-const builtAlone = 2 ** 30;
+/** Not small, so that each index is built in its own transaction: the table may be in use. */
+const assumedBytes = 2 ** 30;
 
 /**
- * Creates and fills the objects of the given parts, and analyzes what has new statistics. What is
- * refused is in `schema.setAside`.
+ * Creates and fills the objects of the given parts, and analyzes tables with new statistics
+ * objects. Refused statements are in `schema.setAside`.
  */
 export async function createSetAside(options: CreateSetAsideOptions): Promise<void> {
   const { recorder, planned, target, copy: { jobs }, signal, schema, preData, postData } = options;
@@ -93,7 +91,7 @@ async function buildIndexes(
     onReopened: (session) => ledger.refresh(session),
     retryDelaysMs: copy.retryDelaysMs,
   });
-  for (const { table } of perTable) indexes.ready(table, builtAlone);
+  for (const { table } of perTable) indexes.ready(table, assumedBytes);
   await indexes.finish();
 }
 
@@ -110,8 +108,8 @@ function changedTables({ perTable, rest }: SchemaParts["postData"]): readonly Ta
 }
 
 /**
- * The statements of these objects, and some more, with all settings. An object that the source does
- * not have any more is not missed.
+ * The statements of these objects, and some more, with all settings. Objects that the source no
+ * longer has are ignored.
  */
 export function onlyObjects(
   { preData, postData }: SchemaParts,
@@ -140,7 +138,7 @@ export function onlyObjects(
   };
 }
 
-/** The settings that a section begins with. */
+/** The settings at the beginning of a section. */
 export function settingsOf(statements: readonly DumpStatement[]): readonly DumpStatement[] {
   const end = statements.findIndex(({ type }) => type !== undefined);
   return end < 0 ? statements : statements.slice(0, end);
@@ -163,7 +161,7 @@ export function reportSetAside(
     message: `complete except for ${plural(counted.length, "object")}: ${
       counted.slice(0, 5).map(({ object }) => object).join(", ")
     }${counted.length > 5 ? ", …" : ""}`,
-    remedy: "the report has the reason of each and what to do; then run the same command again: " +
-      "it creates only what is missing",
+    remedy: "the report has the reason and the remedy for each; then run the same command again, " +
+      "which creates only what is missing",
   });
 }

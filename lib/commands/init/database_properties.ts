@@ -1,6 +1,5 @@
 /**
- * What a copied database has besides its objects: its settings first, everything else when the copy
- * is finished.
+ * Properties of a copied database: its settings before the copy, all others after it.
  *
  * @module
  */
@@ -16,7 +15,7 @@ import {
 import { type DumpApplier, reportAdaptations } from "./apply_dump.ts";
 import type { CopyDatabaseOptions } from "./copy_options.ts";
 
-/** Of which database, and whose. */
+/** Which databases. */
 export interface DatabasePropertiesOptions
   extends Pick<CopyDatabaseOptions, "planned" | "maintenance" | "recorder" | "signal"> {
   readonly source: Endpoint;
@@ -31,8 +30,8 @@ async function readProperties(
 }
 
 /**
- * `ALTER DATABASE … SET`, and of roles in it, before anything is made there: as with pg_dump and
- * psql, rows and indexes come into a database that has its own TimeZone. Any number of times.
+ * `ALTER DATABASE … SET`, also of roles in the database, before anything is created there: as with
+ * pg_dump and psql, the database has its own TimeZone before its rows. Can be repeated.
  */
 export async function copySettings(options: DatabasePropertiesOptions): Promise<void> {
   const { maintenance, target, recorder } = options;
@@ -43,14 +42,14 @@ export async function copySettings(options: DatabasePropertiesOptions): Promise<
   reportAdaptations(await applyStatements(maintenance, statements), recorder.events);
 }
 
-/** Owner, privileges and the true comment of the database itself. */
+/** Owner, privileges and final comment of the database. */
 export async function copyProperties(
   options: DatabasePropertiesOptions & { readonly schema: DumpApplier },
 ): Promise<void> {
   const { target, maintenance, planned, schema, recorder } = options;
   const properties = await readProperties(options);
   await commentOnDatabase(maintenance, { name: planned.target, text: undefined });
-  // of the database, in another one: any number of times
+  // executed in another database; can be repeated
   reportAdaptations(
     await applyStatements(
       maintenance,
@@ -61,7 +60,7 @@ export async function copyProperties(
   );
 }
 
-/** Sets a database's comment; undefined takes it away. */
+/** Sets a database's comment; undefined removes it. */
 export async function commentOnDatabase(
   session: Session,
   { name, text }: { readonly name: string; readonly text: string | undefined },

@@ -1,5 +1,5 @@
 /**
- * The snapshot of an earlier attempt, where something still holds it.
+ * The snapshot of an earlier attempt, while it is still held.
  *
  * @module
  */
@@ -20,9 +20,9 @@ import {
 } from "../../checkpoint/internal.ts";
 
 /**
- * Takes over the snapshot of an epoch; undefined when it is gone.
+ * Imports the snapshot of an earlier generation; undefined if it is gone.
  *
- * Identifiers come again after a restart of the server, so what it sees is compared too.
+ * Identifiers are reused after a server restart, so the position that it sees is compared too.
  */
 export async function takeOverEarlierSnapshot(
   source: Endpoint,

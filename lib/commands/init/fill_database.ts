@@ -1,6 +1,6 @@
 /**
- * The rows of one database, and indexes, keys and statistics of each table as soon as its rows are
- * in.
+ * Copies the rows of one database, and builds indexes, keys and statistics of each table once its
+ * rows are copied.
  *
  * @module
  */
@@ -29,7 +29,7 @@ import { earlierTables, largeObjectsMark, type LedgerWork, type TableWork } from
 import { explainSearchPath } from "./search_path_remedy.ts";
 import { partitionedTables } from "./partitioned_tables.ts";
 
-/** What is filled with what, and how. */
+/** What is copied, and how. */
 export interface FillDatabaseOptions extends
   Pick<
     CopyDatabaseOptions,
@@ -42,11 +42,11 @@ export interface FillDatabaseOptions extends
   readonly schema: DumpApplier;
   readonly work: LedgerWork;
   readonly progress: TableWork;
-  /** What moves, as the snapshot sees it; undefined when all of it does. */
+  /** As the snapshot sees it; undefined if everything is copied. */
   readonly scope: TableScope | undefined;
 }
 
-/** What came of it. */
+/** The outcome. */
 export interface FilledDatabase {
   readonly tables: DatabaseReport["tables"];
   /** Tables that have their statistics, by `tableKey`. */
@@ -54,10 +54,10 @@ export interface FilledDatabase {
 }
 
 /**
- * Copies rows and large objects and builds indexes and keys; the tables are there and empty, or as
- * the ledger says.
+ * Copies rows and large objects, and builds indexes and keys. Tables exist and are empty, or as the
+ * ledger records.
  *
- * An error on either way ends both.
+ * An error of either task ends both.
  */
 export async function fillDatabase(options: FillDatabaseOptions): Promise<FilledDatabase> {
   const { source, target, locked, postData, schema, work, progress, scope } = options;
@@ -69,7 +69,7 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
   const ended = new AbortController();
   const signal = AbortSignal.any([options.signal, ended.signal, ledger.lost]);
   const copied = locked.tables.filter((table) => scope?.hasRows(table) ?? true);
-  // what CREATE STATISTICS describes would not be looked at yet
+  // analyzed later, after CREATE STATISTICS
   const later = new Set(tablesWithStatistics(postData.rest).map(tableKey));
   const indexes = new IndexBuilder({
     target,
@@ -87,7 +87,7 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
     onReopened: (session) => ledger.refresh(session),
     retryDelaysMs: settings.retryDelaysMs,
   });
-  indexes.done.catch((error) => ended.abort(error)); // an index that fails ends the copying too
+  indexes.done.catch((error) => ended.abort(error)); // a failed index ends the copy too
   const withRows = new Set(copied.map((table) => tableKey(table)));
   for (const { table } of postData.perTable) {
     if (!withRows.has(tableKey(table))) indexes.ready(table, 0);
@@ -141,13 +141,13 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
     const tables = [
       ...earlierTables([...progress.kept.values()]),
       ...done.map(({ table, rows, bytes, ms }) => {
-        const before = progress.before(table);
+        const earlier = progress.before(table);
         return {
           schema: table.schema,
           name: table.name,
-          ...before,
-          rows: rows + before.rows,
-          bytes: bytes + before.bytes,
+          ...earlier,
+          rows: rows + earlier.rows,
+          bytes: bytes + earlier.bytes,
           ms,
         };
       }),
@@ -155,7 +155,7 @@ export async function fillDatabase(options: FillDatabaseOptions): Promise<Filled
     return { tables, analyzed: indexes.analyzed };
   } catch (error) {
     ended.abort(error);
-    await indexes.finish().catch(() => {}); // ended by the very error that is thrown here
+    await indexes.finish().catch(() => {}); // ended by the error that is thrown here
     throw await explainSearchPath(error, {
       source,
       ownPath: target.ownSearchPath === true,
@@ -183,7 +183,7 @@ async function fillLargeObjects(
   { snapshot, signal }: { readonly snapshot: SnapshotHolder; readonly signal: AbortSignal },
 ): Promise<void> {
   const { events } = recorder;
-  // counted under the snapshot: the plan is older, and one that was made since belongs to the copy
+  // counted under the snapshot: objects created since the plan belong to the copy
   const { count } = await summariseLargeObjects(snapshot.session);
   if (count === 0 || ledger.isDone(largeObjectsMark)) return;
   await recorder.step(() =>

@@ -1,6 +1,6 @@
 /**
- * What a database gets when its rows and indexes are there: all that must not see half of the rows,
- * and what nothing depends on.
+ * What a database gets after its rows and indexes: objects that require all rows, and those that no
+ * other object depends on.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { copySequences } from "./copy_sequences.ts";
 import { copyProperties } from "./database_properties.ts";
 import { partitionedTables } from "./partitioned_tables.ts";
 
-/** Which database, and how. */
+/** Which database is finished, and how. */
 export interface FinishDatabaseOptions extends
   Pick<
     CopyDatabaseOptions,
@@ -26,15 +26,15 @@ export interface FinishDatabaseOptions extends
   readonly target: Endpoint;
   readonly postData: SchemaParts["postData"];
   readonly schema: DumpApplier;
-  /** What the rules make of keys; undefined when there are no rules. */
+  /** How the rules affect keys; undefined without rules. */
   readonly consequences: Consequences | undefined;
-  /** Tables that have their statistics, by `tableKey`. */
+  /** Tables that have statistics, by `tableKey`. */
   readonly analyzed: ReadonlySet<string>;
 }
 
 /**
- * Foreign keys, sequences, triggers, views and rights, properties of the database, and the
- * statistics that are missing. What was set aside is tried again when all else is there.
+ * Foreign keys, sequences, triggers, views and privileges, properties of the database, and missing
+ * statistics. What was set aside is tried again after everything else.
  */
 export async function finishDatabase(options: FinishDatabaseOptions): Promise<void> {
   const { recorder, postData, schema, analyzed, target, copy: { jobs }, signal } = options;
@@ -68,8 +68,8 @@ export async function finishDatabase(options: FinishDatabaseOptions): Promise<vo
 }
 
 /**
- * Tries again what was set aside. Foreign keys go their own way, because they are validated as
- * well.
+ * Tries again what was set aside. Foreign keys are treated separately, because they are validated
+ * as well.
  */
 export async function retryAll(options: Omit<FinishDatabaseOptions, "analyzed">): Promise<void> {
   const { schema, postData: { settings, foreignKeys } } = options;
@@ -81,7 +81,7 @@ export async function retryAll(options: Omit<FinishDatabaseOptions, "analyzed">)
   await schema.retry(settings); // comments on them
 }
 
-/** Adds foreign keys and validates them. @returns how many there are */
+/** Adds foreign keys and validates them. @returns their number */
 export async function finishForeignKeys(
   { target, postData: { settings }, schema, consequences, indexJobs, planned, recorder, signal }:
     Omit<FinishDatabaseOptions, "analyzed">,

@@ -1,5 +1,5 @@
 /**
- * `init`: copies whole databases from one server to another, each as of one moment.
+ * `init`: copies whole databases from one server to another, each under one snapshot.
  *
  * @module
  */
@@ -65,16 +65,16 @@ import type { InitOptions, RunContext } from "../shared/run.ts";
 import { connect, type Examination, examine } from "../validate/validate.ts";
 
 /**
- * Copies databases: roles and settings of the server, then database by database schema, rows,
- * indexes and keys, foreign keys, sequences, everything else, and statistics.
+ * Copies databases: first roles and settings of the server, then for each database its schema,
+ * rows, indexes and keys, foreign keys, sequences, all other objects, and statistics.
  *
- * Nothing is changed before {@linkcode InitOptions.confirm} has said yes, and no target that is not
- * empty is touched without `dropExisting`.
+ * Nothing is changed before {@linkcode InitOptions.confirm} agrees, and non-empty databases of the
+ * target are not touched without `dropExisting`.
  *
  * Requires `--allow-net` for both hosts; `--allow-run` for pg_dump and pg_dumpall and
  * `--allow-write` for the temporary folder of their passfile when installed programs are used.
  *
- * @returns undefined when `confirm` said no
+ * @returns undefined if `confirm` declined
  * @throws ReplicatorError; its `exitCode` says what kind: prerequisites, source or target
  * unreachable, a step that failed
  */
@@ -91,9 +91,11 @@ export async function init(given: InitOptions, run: RunContext): Promise<InitRep
   await using sides = await connect(before, context);
   if (earlier?.finished) {
     const done = await finishEarlierRun(earlier, { options: before, sides, signal: run.signal });
-    if (done !== undefined) return await nothingLeft({ options: before, sides, recorder, start });
+    if (done !== undefined) {
+      return await reportNothingLeft({ options: before, sides, recorder, start });
+    }
   }
-  const examination = await refuseWhatCannotWork(before, { sides, run: context });
+  const examination = await requirePrerequisites(before, { sides, run: context });
   const { planning } = examination;
   const unfinished = planning.databases.filter(({ action }) => action === "resume")
     .flatMap((planned) => planned.unfinished ?? []);
@@ -112,7 +114,7 @@ export async function init(given: InitOptions, run: RunContext): Promise<InitRep
     withSync: options.sync !== undefined,
     signal: run.signal,
   });
-  await probeWayBack(options, { sides, planning, events: recorder.events });
+  await probeSourceFromTarget(options, { sides, planning, events: recorder.events });
   const tool = await chooseTool(options, {
     sides,
     examination,
@@ -156,10 +158,7 @@ async function chooseTool(
   { sides: { source, target }, examination, before }: {
     readonly sides: ServerPair;
     readonly examination: Examination;
-    /**
-     * What the run that is gone on with was begun with: another one writes the same structure in
-     * other words.
-     */
+    /** The tool of the run that is resumed: another one writes the same structure differently. */
     readonly before: string | undefined;
   },
 ): Promise<DumpTool> {
@@ -171,7 +170,7 @@ async function chooseTool(
     const same = await findDumpTool(
       majors,
       { ...tools, dump },
-    ).catch(() => undefined); // not there any more: then the choice is made anew
+    ).catch(() => undefined); // no longer installed: choose again
     if (same !== undefined) return same;
   }
   const tool = examination.tool ??
@@ -184,8 +183,8 @@ async function chooseTool(
   });
 }
 
-/** The report of a run whose last attempt was killed when all was done. */
-async function nothingLeft(
+/** The report of a run whose last attempt was killed after everything was copied. */
+async function reportNothingLeft(
   { options, sides, recorder, start }: {
     readonly options: InitOptions;
     readonly sides: ServerPair;
@@ -195,7 +194,7 @@ async function nothingLeft(
 ): Promise<InitReport> {
   recorder.events({
     kind: "info",
-    message: "an earlier attempt has copied everything; what it left behind is removed",
+    message: "an earlier attempt has copied everything; its ledgers were removed",
   });
   const plan: InitPlan = {
     source: await summarise(sides.source),
@@ -210,8 +209,8 @@ async function nothingLeft(
   return reportOf({ plan, databases: [], recorder, ms: performance.now() - start });
 }
 
-/** Runs `validate` and stops with everything that failed, at once. */
-async function refuseWhatCannotWork(
+/** Runs `validate`, and throws one error with all failures. */
+async function requirePrerequisites(
   options: InitOptions,
   place: { readonly sides: ServerPair; readonly run: RunContext },
 ): Promise<Examination> {
@@ -241,10 +240,8 @@ async function refuseWhatCannotWork(
   );
 }
 
-/**
- * With replication the target's server has to reach the source: found out before hours of copying.
- */
-async function probeWayBack(
+/** With replication, the target's server must reach the source; tested before hours of copying. */
+async function probeSourceFromTarget(
   { sync, source }: InitOptions,
   { sides, planning, events }: {
     readonly sides: ServerPair;
@@ -254,16 +251,16 @@ async function probeWayBack(
 ): Promise<void> {
   const [first] = planning.databases;
   if (sync === undefined || first === undefined) return;
-  const tried = await probeSubscription({
+  const tested = await probeSubscription({
     session: sides.target,
     ...accessTo(withDatabase(source, first.source.name), sync),
   });
-  if (tried) return;
+  if (tested) return;
   events({
     kind: "info",
     message:
-      `whether the target's server reaches the source cannot be tried beforehand: the role may create nothing in ${sides.target.endpoint.database}; ` +
-      "if it turns out not to, sync goes on from there without copying again",
+      `whether the target's server can reach the source cannot be tested in advance: the role may not create objects in ${sides.target.endpoint.database}; ` +
+      "if it cannot, run sync after fixing that, which resumes without copying again",
   });
 }
 
@@ -286,7 +283,7 @@ async function copyEverything(
 ): Promise<void> {
   const { planning, sides, recorder, checkpoint, reports, signal } = work;
   const dropped = planning.databases.filter(({ action }) => action === "drop-and-create");
-  // a database with a session in it cannot be dropped, not even when the session is ours
+  // a database cannot be dropped while a session uses it, not even the tool's own
   if (dropped.some(({ target }) => target === sides.target.endpoint.database)) {
     await sides.target.close();
   }
@@ -315,17 +312,17 @@ async function copyEverything(
     for (const stream of streams) await stream.catchUp();
     if (failures.length > 0) throw combineFailures(failures, planning.databases.length);
   } catch (error) {
-    // the memberships were for this run alone; the error that ended it is the one to tell
+    // the memberships are for this run only; report the error that ended it
     await revokeMemberships(work).catch(() => {});
     throw error;
   }
   await revokeMemberships(work);
-  // the ledgers say what is missing, to the run that creates it
+  // the run that creates missing objects finds them in the ledgers
   if (setAsideObjects({ databases: reports }).length > 0) await checkpoint.keep();
   else await checkpoint.finish(signal);
 }
 
-/** Says at once that a database has failed where others are still to be copied. */
+/** Reports a failed database immediately if other databases are still to be copied. */
 function reportFailure({ planning, recorder }: Work, failures: readonly DatabaseFailure[]): void {
   const last = failures.at(-1);
   if (last === undefined || planning.databases.length === 1) return;
@@ -333,11 +330,11 @@ function reportFailure({ planning, recorder }: Work, failures: readonly Database
     kind: "warning",
     object: `database ${last.database}`,
     message: `its copy failed: ${describeError(last.error)[0] ?? ""}`,
-    remedy: "the other databases are copied nevertheless; the error is repeated at the end",
+    remedy: "the other databases are copied nevertheless; the error is reported again at the end",
   });
 }
 
-/** A database; what passes by itself is waited for, and then it goes on with what is done. */
+/** Copies a database; resumes after transient failures. */
 async function copyOne(
   work: Work,
   { planned, streams }: {
@@ -389,12 +386,12 @@ async function copyOne(
   return await again(
     work,
     `the copy of ${planned.source.name}`,
-    (times) => times === 0 ? attempt(planned) : goOn(work, planned, attempt),
+    (times) => times === 0 ? attempt(planned) : resume(work, planned, attempt),
   );
 }
 
-/** The next attempt at a database, from what the one before has left of it. */
-async function goOn(
+/** Attempts a database again, from the state in which the previous attempt left it. */
+async function resume(
   work: Work,
   planned: PlannedDatabase,
   attempt: (current: PlannedDatabase) => Promise<DatabaseReport>,
@@ -403,7 +400,7 @@ async function goOn(
   const target = withDatabase(options.target, planned.target);
   const left = await inspectDatabase(target, signal);
   if (left === undefined) return await attempt({ ...planned, action: "create" });
-  // ours was made and dropped between two statements, or never touched: as it was planned
+  // it was created or dropped between two statements, or not touched yet: proceed as planned
   if (left.ledger === undefined) {
     return await attempt(
       planned.action === "drop-and-create" && left.contents.empty
@@ -460,7 +457,7 @@ async function copyGlobals(work: Work) {
   return outcome;
 }
 
-/** A session on a database of the target that is not among those to be dropped or made. */
+/** A session on a database of the target that the run neither drops nor creates. */
 async function openMaintenance({ planning, options, sides, signal }: Work): Promise<Session> {
   const busy = new Set(planning.databases.map(({ target }) => target));
   const candidates = [sides.target.endpoint.database, "postgres", "template1"];
@@ -468,8 +465,8 @@ async function openMaintenance({ planning, options, sides, signal }: Work): Prom
     planning.onTarget.find(({ name, allowConnections, canConnect }) =>
       !busy.has(name) && allowConnections && canConnect
     )?.name;
-  // roles and properties of databases are in no ledger: whatever the server's default, a crash must
-  // not take them back
+  // no ledger records roles and properties of databases, so a crash must not undo them, whatever
+  // the server's synchronous_commit
   return await openSession(withDatabase(options.target, name ?? "template1"), {
     signal,
     settings: durableSettings,

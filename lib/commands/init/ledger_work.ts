@@ -1,6 +1,5 @@
 /**
- * What the ledger makes of the copy of one database: which structure, which tables, which parts are
- * left.
+ * Decides by the ledger what is left of the copy of one database: structure, tables and parts.
  *
  * @module
  */
@@ -36,27 +35,27 @@ import {
 } from "../../checkpoint/internal.ts";
 import type { TableReport } from "../shared/report.ts";
 
-/** Stands for all large objects in the ledger. */
+/** Represents all large objects in the ledger. */
 export const largeObjectsMark: DumpStatement = { sql: "large objects", type: "BLOBS" };
 
-/** What is left of the tables of a database. */
+/** The tables of a database by progress. */
 export interface TableWork {
-  /** In which what is left is copied. */
+  /** The snapshot generation in which the rest is copied. */
   readonly epoch: number;
-  /** Tables that are in, by `tableKey`. */
+  /** Tables that are copied, by `tableKey`. */
   readonly kept: ReadonlyMap<string, TableRecord>;
-  /** Tables of which parts are in, by `tableKey`. */
+  /** Tables with copied parts, by `tableKey`. */
   readonly continued: ReadonlyMap<string, TableRecord>;
-  /** Whether all rows are, in the end, as the snapshot at hand sees them. */
+  /** Whether, in the end, all rows are as the current snapshot sees them. */
   readonly asOfSnapshot: boolean;
-  /** What was copied of a table before. */
+  /** What earlier attempts copied of a table. */
   readonly before: (table: TableName) => Counted;
 }
 
-/** Rows and COPY bytes, as far as the attempt that copied them lived to note them. */
+/** Rows and COPY bytes, unless the attempt that copied them ended before recording them. */
 export type Counted = Pick<TableReport, "rows" | "bytes" | "uncounted">;
 
-/** How {@linkcode LedgerWork} goes about it. */
+/** Options of {@linkcode LedgerWork}. */
 export interface LedgerWorkOptions {
   readonly events: EventSink;
   /** As events name it. */
@@ -65,7 +64,7 @@ export interface LedgerWorkOptions {
   readonly sync: boolean;
 }
 
-/** The ledger of a database with what the source says now. */
+/** Compares the ledger of a database with the current source. */
 export class LedgerWork {
   readonly ledger: Ledger;
   readonly #options: LedgerWorkOptions;
@@ -76,10 +75,10 @@ export class LedgerWork {
   }
 
   /**
-   * Compares the dump with the one that the copy was begun with, and remembers it.
+   * Compares the dump with that of the first attempt, and records it.
    *
-   * @returns functions and procedures that are to be replaced on the target
-   * @throws ReplicatorError when anything else that is on the target already is gone or has changed
+   * @returns functions and procedures that must be replaced on the target
+   * @throws ReplicatorError if any other object that is on the target was dropped or altered
    */
   async checkStructure(statements: readonly DumpStatement[]): Promise<ReadonlySet<string>> {
     const structure = structureOf(statements);
@@ -91,16 +90,16 @@ export class LedgerWork {
     );
     if (changed.length > 0) {
       throw new ReplicatorError(
-        "the structure of the source has changed since the copy was begun, and the copy cannot be resumed with it",
+        "the structure of the source has changed since the copy started, so the copy cannot be resumed",
         {
           side: "source",
           object: `database ${this.#options.database}`,
           details: [
-            ...changed.slice(0, 10).map((object) => `changed or gone: ${object}`),
+            ...changed.slice(0, 10).map((object) => `altered or dropped: ${object}`),
             ...(changed.length > 10 ? [`and ${changed.length - 10} more`] : []),
-            `the copy was begun at ${state.startedAt} with ${state.dumpTool}`,
+            `the copy was started at ${state.startedAt} with ${state.dumpTool}`,
           ],
-          remedy: "start over with --no-resume; or change it back",
+          remedy: "start over with --no-resume, or revert the changes",
           exitCode: ExitCode.prerequisite,
         },
       );
@@ -112,17 +111,17 @@ export class LedgerWork {
       this.#options.events({
         kind: "info",
         message:
-          `${object} has changed on the source since the copy was begun, and is replaced on the target`,
+          `${object} has changed on the source since the copy started, and is replaced on the target`,
       });
     }
     return replaceable;
   }
 
   /**
-   * Decides what is left, and records the epoch that it is copied in.
+   * Decides what is left, and records the snapshot generation in which it is copied.
    *
-   * @throws ReplicatorError when what is left cannot be read as of the same moment and that was not
-   * allowed
+   * @throws ReplicatorError if the rest cannot be copied under the same snapshot and mixed
+   * snapshots are not allowed
    */
   async decide({ snapshot, tables }: {
     readonly snapshot: SnapshotHolder;
@@ -146,7 +145,7 @@ export class LedgerWork {
         object: `database ${database}`,
         details: decision.details,
         remedy:
-          "--allow-mixed-snapshots copies the rest as it is now (each table is right in itself, but not with the others); --no-resume starts over",
+          "--allow-mixed-snapshots copies the rest as of now (each table is consistent in itself, but not with the others); --no-resume starts over",
         exitCode: ExitCode.prerequisite,
       });
     }
@@ -167,11 +166,11 @@ export class LedgerWork {
       events({
         kind: "info",
         message: `${database}: ${plural(kept.length, "table")} of ${tables.length} ` +
-          `${kept.length === 1 ? "is" : "are"} there already` +
-          (continued.length === 0 ? "" : `, of ${continued.length} some parts`) +
+          `${kept.length === 1 ? "is" : "are"} copied already` +
+          (continued.length === 0 ? "" : `, ${continued.length} in part`) +
           (emptied.length === 0
             ? ""
-            : `; half copied and begun again: ${emptied.slice(0, 5).map(displayName).join(", ")}` +
+            : `; copied again from the start: ${emptied.slice(0, 5).map(displayName).join(", ")}` +
               (emptied.length > 5 ? ", …" : "")),
       });
     }
@@ -181,8 +180,8 @@ export class LedgerWork {
         side: "target",
         object: `database ${database}`,
         message:
-          `the tables are of ${moments.length} moments of the source (--allow-mixed-snapshots): each is right in itself, but rows may refer to rows that are not there`,
-        remedy: "see the foreign keys that were left NOT VALID; verify tells what differs by now",
+          `the tables are from ${moments.length} snapshots of the source (--allow-mixed-snapshots): each is consistent in itself, but rows may refer to missing rows`,
+        remedy: "check foreign keys that are NOT VALID; verify shows what differs",
       });
     }
     return {
@@ -194,7 +193,7 @@ export class LedgerWork {
     };
   }
 
-  /** The parts to copy; how tables are cut is recorded before the first of them. */
+  /** The parts to copy. The division of tables is recorded before the first part is copied. */
   async planParts(
     tables: readonly Table[],
     { progress, planning }: { readonly progress: TableWork; readonly planning: CopyPlanOptions },
@@ -216,10 +215,10 @@ export class LedgerWork {
   }
 }
 
-/** Tables that come in several parts, for the ledger. */
+/** Tables of several parts, for the ledger. */
 function planned(parts: readonly CopyPart[], epoch: number): readonly TableRecord[] {
-  const cut = parts.filter(({ range }) => range !== undefined);
-  return [...Map.groupBy(cut, ({ table }) => table)].map(([{ schema, name }, own]) => ({
+  const divided = parts.filter(({ range }) => range !== undefined);
+  return [...Map.groupBy(divided, ({ table }) => table)].map(([{ schema, name }, own]) => ({
     schema,
     name,
     epoch,
@@ -252,7 +251,7 @@ function rangeOf({ from = 0, to, key }: PlannedPart): PartRange {
   return { column: key.column, type: key.type, fromKey: key.from, toKey: key.to };
 }
 
-/** Tables that were copied before, for the report. */
+/** Tables of earlier attempts, for the report. */
 export function earlierTables(records: readonly TableRecord[]): readonly TableReport[] {
   return records.map(({ schema, name, parts }) => ({
     schema,

@@ -1,5 +1,5 @@
 /**
- * What `init` is about to do, read from both servers.
+ * The plan of `init`, from what both servers report.
  *
  * @module
  */
@@ -29,7 +29,7 @@ import { type DatabaseScope, scopeNotes, tableDecisions } from "../shared/table_
 import { predictRun } from "./predict/predict_run.ts";
 import type { PredictedWork } from "./predict/predict_steps.ts";
 
-/** What a plan is made from. */
+/** What a plan is built from. */
 export interface PlanInput {
   readonly options: InitOptions;
   readonly sides: ServerPair;
@@ -37,7 +37,7 @@ export interface PlanInput {
   readonly tool: DumpTool;
   /** Of each planned database. */
   readonly scopes: readonly DatabaseScope[];
-  /** Of `validate`: its warnings belong to the plan. */
+  /** Of `validate`, whose warnings belong to the plan. */
   readonly report: ValidationReport;
   readonly signal: AbortSignal;
 }
@@ -45,9 +45,9 @@ export interface PlanInput {
 const ownPathWarning =
   "--restore-search-path own: rows and constraints are computed under the search_path of the target's database and role, " +
   "and so are indexes and materialized views on servers before 17; " +
-  "whoever may create functions in a schema of that path can have them run as the role of --target";
+  "any role that may create functions in a schema of that path can have them executed by the role of --target";
 
-/** Reads sizes, measures a short copy, and puts the plan together. */
+/** Reads sizes, measures a short copy, and builds the plan. */
 export async function buildPlan(input: PlanInput): Promise<InitPlan> {
   const { options, sides, planning, scopes, tool, report: { checks }, signal } = input;
   const surveys = await Promise.all(
@@ -139,7 +139,7 @@ async function survey(
     largeObjects: count,
     bytes: plans.reduce((sum, { bytes }) => sum + bytes, 0),
   };
-  // what is predicted is the copy of what the rules and earlier attempts leave
+  // predicted without what the rules exclude and earlier attempts copied
   const expected = new Map(tables.map((table, index) => [table, plans[index]!.bytes]));
   const done = planned.action === "resume"
     ? await readDoneParts(withDatabase(options.target, planned.target), signal)
@@ -186,8 +186,8 @@ function partKey(table: TableName, part: number): string {
 }
 
 /**
- * Binary that was asked for is binary, or nothing is touched: all the tables that have none are
- * told at once.
+ * `--copy-format binary` applies to every table or to none: reports all tables that cannot be
+ * copied in binary.
  */
 function textProblems(
   database: string,
@@ -207,8 +207,7 @@ function textProblems(
 }
 
 /**
- * What is expected of a table: of a filtered one as much as the source's planner expects to meet
- * the condition.
+ * The expected size of a table; of a filtered one, by the planner's estimate for its predicate.
  */
 function planTable(
   table: Table,

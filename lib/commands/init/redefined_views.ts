@@ -1,5 +1,5 @@
 /**
- * Materialized views that could not be filled, and that the source defines in another way since.
+ * Materialized views that could not be populated and were redefined on the source since.
  *
  * @module
  */
@@ -15,10 +15,10 @@ import { type DumpStatement, mentionedNames, type SetAsideObject } from "../../s
 import { allStatements } from "./ledger_work.ts";
 import type { SchemaParts } from "./copy_options.ts";
 
-/** Where and for whom. */
+/** Where redefined views are looked up and dropped. */
 export interface RedefinedViewsOptions {
   readonly parts: SchemaParts;
-  /** What is missing. */
+  /** Missing objects. */
   readonly objects: readonly SetAsideObject[];
   readonly ledger: Ledger;
   readonly events: EventSink;
@@ -26,10 +26,10 @@ export interface RedefinedViewsOptions {
 }
 
 /**
- * Drops those that are empty on the target, so that they are made as the source has them now. One
- * that a run has dropped which ended before it was made again is made as well.
+ * Drops the redefined views that are empty on the target, so that they are created as currently
+ * defined on the source. Includes views that an interrupted run has dropped.
  *
- * @returns what makes them: the views, their indexes, comments and privileges
+ * @returns the statements that create them: views, indexes, comments and privileges
  */
 export async function dropRedefinedViews(
   { parts, objects, ledger, events, signal }: RedefinedViewsOptions,
@@ -61,10 +61,10 @@ export async function dropRedefinedViews(
         kind: "warning",
         side: "target",
         object: `materialized view ${displayName(view)}`,
-        message: `the source defines it in another way by now, but here it cannot be dropped: ${
+        message: `it was redefined on the source, but cannot be dropped on the target: ${
           [error.message, ...error.details].join("; ")
         }`,
-        remedy: "drop what depends on it, and create that again when this one is there",
+        remedy: "drop the objects that depend on it, and create them again after it",
       });
     }
   }

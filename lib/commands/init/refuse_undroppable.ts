@@ -1,5 +1,5 @@
 /**
- * What keeps databases from being dropped, found out before anything is touched.
+ * Refuses databases that cannot be dropped, before anything is changed.
  *
  * @module
  */
@@ -15,8 +15,8 @@ const subscriptionStatement = `
    WHERE d.datname::pg_catalog.text = ANY ($1::pg_catalog.text[])
    ORDER BY 1, 2`;
 
-// Where our role may not see what kind a backend is, one with a user is taken for a client:
-// autovacuum, which DROP DATABASE ends, has none.
+// If the role may not see a backend's type, a backend with a user counts as a client: autovacuum,
+// which DROP DATABASE ends, has none.
 const userStatement = `
   SELECT a.datname::pg_catalog.text AS database,
          pg_catalog.concat('session pid ', a.pid, ' (', pg_catalog.concat_ws(', ', a.usename, nullif(a.application_name, ''),
@@ -33,18 +33,17 @@ const userStatement = `
 type Use = { readonly database: string; readonly who: string };
 
 /**
- * As long as DROP DATABASE itself waits; sessions of our own that have just been closed need a
- * moment too.
+ * As long as DROP DATABASE itself waits; the tool's own sessions take a moment to end too.
  */
-const tries = 50;
+const maxAttempts = 50;
 const pauseMs = 100;
 
 /**
- * Refuses databases that are to be dropped and have subscriptions that nobody drops before, or
- * users.
+ * Refuses databases to be dropped that are in use, or have subscriptions that the run does not
+ * drop.
  *
- * With replication our subscriptions are dropped when the new stream begins; without it their slots
- * would stay behind on the source.
+ * With replication, the tool's subscriptions are dropped when the new stream starts; without it,
+ * their slots would remain on the source.
  *
  * @throws ReplicatorError (prerequisite) with all of them
  */
@@ -63,23 +62,21 @@ export async function refuseUndroppable(
     subscriptionStatement,
     [textArray(dropped.map(({ target }) => target))],
   )).filter(({ name }) => !withSync || parseReplicationName(name) === undefined);
-  // what an earlier run of ours has left at work in its own copy is ending
+  // sessions in an unfinished copy belong to an earlier run and are ending
   const users = await readUsers(
     dropped.filter(({ unfinished }) => unfinished === undefined).map(({ target }) => target),
     { session, signal },
   );
   const details = [
     ...subscriptions.flatMap(describeSubscription),
-    ...users.flatMap(({ database, who }) => [`${database} is used: ${who}`]),
+    ...users.flatMap(({ database, who }) => [`${database} is in use: ${who}`]),
     ...(users.length === 0 ? [] : [
-      "  → end what uses it (SELECT pg_catalog.pg_terminate_backend(PID);), and keep it from coming back",
+      "  → end it (SELECT pg_catalog.pg_terminate_backend(PID);), and keep it from reconnecting",
     ]),
   ];
   if (details.length === 0) return;
   throw new ReplicatorError(
-    `${
-      plural(dropped.length, "database")
-    } cannot be dropped as things stand on the target; nothing was changed`,
+    `${plural(dropped.length, "database")} of the target cannot be dropped; nothing was changed`,
     { side: "target", details, exitCode: ExitCode.prerequisite },
   );
 }
@@ -89,12 +86,12 @@ function describeSubscription(
 ): readonly string[] {
   return parseReplicationName(name) === undefined
     ? [
-      `${database} has the subscription ${name}, which is not ours`,
+      `${database} has the subscription ${name}, which the tool did not create`,
       `  → if it is not needed, in ${database}: DROP SUBSCRIPTION ${quoteIdentifier(name)};`,
     ]
     : [
-      `${database} has our subscription ${name}: it follows a source`,
-      "  → run cleanup first, which also removes its slot; or init --enable-sync, which begins anew",
+      `${database} has the subscription ${name} of the tool: it follows a source`,
+      "  → run cleanup first, which also removes its slot; or init --enable-sync, which starts over",
     ];
 }
 
@@ -105,7 +102,7 @@ async function readUsers(
   if (databases.length === 0) return [];
   for (let attempt = 1;; attempt++) {
     const users = await session.query<Use>(userStatement, [textArray(databases)]);
-    if (users.length === 0 || attempt >= tries) return users;
+    if (users.length === 0 || attempt >= maxAttempts) return users;
     await pause(pauseMs, signal);
   }
 }

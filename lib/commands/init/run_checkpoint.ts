@@ -1,5 +1,5 @@
 /**
- * Where a run stands: the document that points to it, and what its ledgers begin with.
+ * The state of a run: the document that identifies it, and the heads of its ledgers.
  *
  * @module
  */
@@ -29,7 +29,7 @@ import type { InitPlan } from "../shared/report.ts";
 import type { InitOptions } from "../shared/run.ts";
 import { decisionsOf } from "./check_scope.ts";
 
-/** Where the document of a run is, if the caller keeps one. */
+/** Where the document of a run is stored, if the caller stores one. */
 interface Place {
   readonly store: CheckpointStore;
   readonly operation: string;
@@ -44,10 +44,9 @@ async function placeOf({ checkpoint, source, target }: InitOptions): Promise<Pla
 }
 
 /**
- * The run that the same command has begun before; undefined when there is none, or it is not to be
- * gone on with.
+ * The unfinished run of the same command; undefined if there is none, or it must not be resumed.
  *
- * @throws ReplicatorError when the document cannot be read or understood
+ * @throws ReplicatorError if the document cannot be read or parsed
  */
 export async function readEarlierRun(options: InitOptions): Promise<StateDocument | undefined> {
   const place = await placeOf(options);
@@ -57,7 +56,7 @@ export async function readEarlierRun(options: InitOptions): Promise<StateDocumen
   return readStateDocument(text, { ...place, place: place.store.place });
 }
 
-/** What {@linkcode RunCheckpoint.begin} looks at. */
+/** What {@linkcode RunCheckpoint.begin} starts from. */
 export interface BeginOptions {
   readonly options: InitOptions;
   readonly sides: ServerPair;
@@ -66,14 +65,14 @@ export interface BeginOptions {
   /** See `checkScope`. */
   readonly scope: RunScope;
   readonly earlier: StateDocument | undefined;
-  /** Heads of the ledgers that are gone on with. */
+  /** Heads of the ledgers that are resumed. */
   readonly unfinished: readonly LedgerHead[];
   readonly events: EventSink;
 }
 
 /**
- * The document of a run: written when it begins and when a database is done, removed with the last
- * ledger.
+ * The document of a run: written when the run starts and when a database is complete, removed with
+ * the last ledger.
  */
 export class RunCheckpoint {
   readonly #place: Place | undefined;
@@ -96,7 +95,7 @@ export class RunCheckpoint {
     this.#systemIdentifier = systemIdentifier;
   }
 
-  /** Puts the document together. Changes nothing. */
+  /** Builds the document. Changes nothing. */
   static async begin(begin: BeginOptions): Promise<RunCheckpoint> {
     const { options, sides, planning, scope, earlier, unfinished } = begin;
     const first = unfinished[0];
@@ -107,7 +106,7 @@ export class RunCheckpoint {
       document: {
         format: stateFormat,
         tool: options.version,
-        // the ledgers are the truth; the file may be lost, or of a run whose target was made anew
+        // the ledgers are authoritative: the file may be lost, or older than the target database
         run: first?.run ?? earlier?.run ?? crypto.randomUUID(),
         startedAt: earlier?.startedAt ?? first?.startedAt ?? new Date().toISOString(),
         scope,
@@ -123,12 +122,12 @@ export class RunCheckpoint {
     });
   }
 
-  /** Memberships to be revoked at the end, also those that a killed attempt has left. */
+  /** Memberships to revoke at the end, including those of a killed attempt. */
   get memberships(): readonly TemporaryMembership[] {
     return this.#document.memberships;
   }
 
-  /** What the ledger of a database is begun with. */
+  /** The head of a database's ledger. */
   ledgerRun(database: string): LedgerRun {
     const { planning, plan } = this.#begin;
     const { run, tool, scope } = this.#document;
@@ -151,7 +150,7 @@ export class RunCheckpoint {
     };
   }
 
-  /** Writes it for the first time. */
+  /** Writes the document for the first time. */
   async write(): Promise<void> {
     await this.#update({});
   }
@@ -174,14 +173,14 @@ export class RunCheckpoint {
   }
 
   /**
-   * Everything is done but for objects that were set aside: the ledgers stay, for the run that
+   * Everything is done except for objects that were set aside: the ledgers stay for the run that
    * creates them.
    */
   async keep(): Promise<void> {
     await this.#update({ memberships: [] });
   }
 
-  /** Everything is done: first the word that it is, then the ledgers go, then the word. */
+  /** Everything is done: records that, removes the ledgers, then the document. */
   async finish(signal: AbortSignal): Promise<void> {
     const { options: { target } } = this.#begin;
     await this.#update({ finished: true, memberships: [] });
@@ -189,7 +188,7 @@ export class RunCheckpoint {
     await this.#place?.store.remove().catch((error) => this.#warn(error));
   }
 
-  /** A file that cannot be written does not end a run: the ledgers tell as much. */
+  /** A file that cannot be written does not end a run: the ledgers suffice. */
   async #update(change: Partial<StateDocument>): Promise<void> {
     this.#document = { ...this.#document, ...change };
     if (this.#place === undefined) return;
@@ -210,7 +209,7 @@ export class RunCheckpoint {
       message: error.message,
       ...(error.object === undefined ? {} : { object: error.object }),
       remedy:
-        "the run goes on: what is done is recorded in the target as well, and the same command goes on from there",
+        "the run continues: its progress is recorded in the target as well, and the same command resumes it",
     });
   }
 }
@@ -224,16 +223,16 @@ async function dropLedgers(
   }
 }
 
-/** The moment that windows reach back from is that of the first attempt. */
+/** Time windows end at the time of the first attempt. */
 export function withWindowsOf(options: InitOptions, now: string | undefined): InitOptions {
   if (now === undefined) return options;
   return { ...options, rules: { ...options.rules, now } };
 }
 
 /**
- * Ends a run that had everything and was killed before it was quite over.
+ * Finishes a run that had copied everything and was killed before it ended.
  *
- * @returns its databases when they are just those of this run: then there is nothing left to do
+ * @returns its databases if they are exactly those of this run: then nothing is left to do
  */
 export async function finishEarlierRun(
   earlier: StateDocument,
@@ -250,15 +249,15 @@ export async function finishEarlierRun(
     targetUrlDatabase: options.target.databaseGiven ? options.target.database : undefined,
     signal,
   });
-  const there = new Set(planning.onTarget.map(({ name }) => name));
-  const left = earlier.databases.filter(({ target }) => there.has(target));
+  const onTarget = new Set(planning.onTarget.map(({ name }) => name));
+  const left = earlier.databases.filter(({ target }) => onTarget.has(target));
   await dropLedgers({ ...earlier, databases: left }, { target: options.target, signal });
   const place = await placeOf(options);
   await place?.store.remove();
-  const wanted = planning.databases.map(({ source, target }) => `${source.name} ${target}`).sort();
+  const planned = planning.databases.map(({ source, target }) => `${source.name} ${target}`).sort();
   const done = left.map(({ source, target }) => `${source} ${target}`).sort();
   const { rules, sync } = options;
-  const same = JSON.stringify(wanted) === JSON.stringify(done) &&
+  const same = JSON.stringify(planned) === JSON.stringify(done) &&
     earlier.scope.sync === (sync !== undefined) &&
     earlier.scope.fingerprint === await fingerprintScope({
         databases: earlier.scope.databases,

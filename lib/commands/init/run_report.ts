@@ -1,5 +1,5 @@
 /**
- * The report of a run, of what its recorder has gathered.
+ * The report of a run, from what its recorder has kept.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { displayName } from "../../core/internal.ts";
 import type { DatabaseReport, InitPlan, InitReport } from "../shared/report.ts";
 import type { Recorder } from "../shared/recorder.ts";
 
-/** What a run has done so far. */
+/** The report of what a run has done so far. */
 export function reportOf(
   { plan, databases, recorder, ms, failure }:
     & Pick<InitReport, "plan" | "databases" | "ms" | "failure">
@@ -23,7 +23,7 @@ export function reportOf(
   };
 }
 
-/** Databases that were begun and are not complete, with the tables of the plan that are in. */
+/** Databases that were started and are not complete, with their copied tables. */
 export function unfinishedDatabases(
   { plan, databases, recorder }: {
     readonly plan: InitPlan;

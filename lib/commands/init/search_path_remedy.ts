@@ -3,17 +3,17 @@ import { readSearchPathUse, type SearchPathUse } from "../../catalog/internal.ts
 import { type Endpoint, openSession, ServerError } from "../../postgres/internal.ts";
 import { missingStates } from "../../schema/internal.ts";
 
-/** Where what could explain an error is looked up. */
+/** Where the cause of an error is looked up. */
 export interface SearchPathRemedyOptions {
   readonly source: Endpoint;
-  /** Whether values are computed under the database's own path already. */
+  /** Whether values are already computed under the database's own path. */
   readonly ownPath: boolean;
   readonly signal: AbortSignal;
 }
 
 /**
- * An error of rows that could not be copied, with the function that it comes from and the statement
- * that mends it, when it comes from one that counts on a `search_path`. Any other error as it is.
+ * Adds to an error of rows that could not be copied the function that depends on a `search_path`,
+ * and the statement that fixes it. Other errors are returned unchanged.
  */
 export async function explainSearchPath(
   error: unknown,
@@ -35,7 +35,7 @@ export async function explainSearchPath(
     const found = own.length > 0 ? own : uses;
     return found.length === 0 ? error : withRemedy(error, found, { ownPath });
   } catch {
-    return error; // it is the one to report; what could explain it is lost
+    return error; // report the error without an explanation
   }
 }
 
@@ -53,14 +53,14 @@ function withRemedy(
       ...uses.slice(0, 5).map(({ kind, object, routine, names }) =>
         `${kind} ${object} calls ${routine?.signature}, which names ${
           names.map(({ name }) => name).join(", ")
-        } without schema; the copy computes under ${
+        } without a schema; the copy computes values under ${
           ownPath
             ? "the target database's search_path"
             : "an empty search_path, as pg_dump and psql do"
         }`
       ),
     ],
-    remedy: `run on the source: ${alters.join(" ")} and start again with --no-resume` +
+    remedy: `run on the source: ${alters.join(" ")} and start over with --no-resume` +
       (ownPath ? "" : "; or give --restore-search-path own"),
     exitCode: error.exitCode,
     cause: error,

@@ -1,5 +1,5 @@
 /**
- * Tables that the apply worker cannot look rows up in, because their key was set aside.
+ * Replicated tables whose rows the apply worker cannot find, because their key was set aside.
  *
  * @module
  */
@@ -43,7 +43,7 @@ export async function warnLostIdentities(
   for (const identity of lost) events(lostIdentityWarning(identity));
 }
 
-/** Compares what both sides identify rows by. Pure. */
+/** Compares the replica identities of both servers. Pure. */
 export function findLostIdentities(
   { source, target, tables }: {
     readonly source: ReadonlyMap<number, PublishableIdentity>;
@@ -52,10 +52,10 @@ export function findLostIdentities(
   },
 ): readonly LostIdentity[] {
   const wanted = new Set(tables.map(tableKey));
-  const there = new Map([...target.values()].map((each) => [tableKey(each.table), each]));
+  const identities = new Map([...target.values()].map((each) => [tableKey(each.table), each]));
   return [...source.values()].flatMap((identity): readonly LostIdentity[] => {
     const { table, kind } = identity;
-    const onTarget = there.get(tableKey(table));
+    const onTarget = identities.get(tableKey(table));
     if (!wanted.has(tableKey(table)) || onTarget === undefined) return [];
     return hasKey(identity) && !hasKey(onTarget) ? [{ table, isFull: kind === "f" }] : [];
   });

@@ -1,5 +1,5 @@
 /**
- * Waiting until the target has what the source has, also across restarts of either.
+ * Waits until the target has what the source has, across restarts of either.
  *
  * @module
  */
@@ -23,11 +23,11 @@ const delaysMs: readonly number[] = [500, 1_000, 2_000, 4_000, 8_000, 15_000, 30
 const resetAfterMs = 30_000;
 
 /**
- * Waits until everything that the source has at the beginning is on the target. A server that
- * restarts meanwhile is waited for.
+ * Waits until everything that is committed on the source at the start has been applied. Retries
+ * while a server restarts.
  *
- * @returns the source's position that was waited for
- * @throws ReplicatorError when it can never come, or a server stays away
+ * @returns the position of the source that was awaited
+ * @throws ReplicatorError if the position cannot be reached, or a server stays unavailable
  */
 export async function catchUp(options: CatchUpOptions): Promise<string> {
   const { signal, events } = options;
@@ -41,7 +41,7 @@ export async function catchUp(options: CatchUpOptions): Promise<string> {
     resetAfterMs,
     signal,
     onRetry: (error, attempt, delayMs) =>
-      events(retryEvent({ what: "looking at both sides", error, attempt, delayMs })),
+      events(retryEvent({ what: "waiting for the target to catch up", error, attempt, delayMs })),
   });
 }
 

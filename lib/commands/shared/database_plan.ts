@@ -1,6 +1,5 @@
 /**
- * Which databases are copied, what they are called on the target, and what happens to what is
- * there.
+ * Which databases are copied, their names on the target, and what happens to existing databases.
  *
  * @module
  */
@@ -38,16 +37,16 @@ export interface PlannedDatabase {
   readonly source: Database;
   /** Its name on the target. */
   readonly target: string;
-  /** What the target has under that name. */
+  /** The database of that name on the target. */
   readonly existing: Database | undefined;
-  /** What is in there; undefined when there is none or it cannot be opened. */
+  /** Its contents; undefined if it does not exist or cannot be opened. */
   readonly contents: DatabaseContents | undefined;
   readonly action: DatabaseAction;
-  /** The copy that an earlier run has begun there and not finished. */
+  /** The unfinished copy of an earlier run. */
   readonly unfinished?: LedgerHead | undefined;
   /** Why the action is `refuse`. */
   readonly refusal: string | undefined;
-  /** What dropping it destroys, in words; there for `drop-and-create` only. */
+  /** What dropping it destroys, in words; only for `drop-and-create`. */
   readonly willBeLost: string | undefined;
 }
 
@@ -55,15 +54,14 @@ export interface PlannedDatabase {
 export type DatabaseAction = "create" | "fill-empty" | "drop-and-create" | "resume" | "refuse";
 
 /**
- * The outcome of planning. Nothing may be written while there are problems or an action is
- * `refuse`.
+ * The outcome of planning. Nothing may be written if there are problems or an action is `refuse`.
  */
 export interface DatabasePlanning {
   readonly databases: readonly PlannedDatabase[];
   readonly skipped: DatabaseChoice["skipped"];
-  /** What is wrong with the selection. */
+  /** Problems of the selection. */
   readonly problems: readonly Problem[];
-  /** How the two servers relate. */
+  /** Whether the two servers are the same. */
   readonly relation: ServerRelation;
   /** All databases of the target. */
   readonly onTarget: readonly Database[];
@@ -83,17 +81,17 @@ export interface PlanningInput {
   readonly selection: DatabaseSelection;
   readonly dropExisting: boolean;
   readonly resume: ResumeMode;
-  /** The database that the target's URL names, if it does. The session may be on another one. */
+  /** The database that the target's URL names, if any. The session may be in another one. */
   readonly targetUrlDatabase: string | undefined;
   /**
-   * Called with the selected databases' names on the target before anything in them is looked at.
+   * Called with the names of the selected databases on the target before they are inspected.
    */
   readonly claim: (targets: readonly string[]) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
 /**
- * Reads both servers and plans. What each target database holds is looked up in that very database.
+ * Reads both servers and plans. The contents of each target database are read in that database.
  */
 export async function planDatabases(input: PlanningInput): Promise<DatabasePlanning> {
   const { source, target, selection, signal } = input;
@@ -107,7 +105,7 @@ export async function planDatabases(input: PlanningInput): Promise<DatabasePlann
     maintenanceIsEmpty,
   });
   await input.claim(choice.selected.map((selected) => selected.target));
-  // only now: the run that had them may have made or dropped some
+  // only after the claim: another run may have created or dropped some until then
   const onTarget = await listDatabases(target);
   const { systemIdentifier } = await readClusterFacts(source);
   const sources = new Set(choice.selected.map((selected) => selected.source.name));
@@ -153,15 +151,15 @@ export interface ActionFacts {
   readonly target: string;
   readonly existing: Database | undefined;
   readonly contents: DatabaseContents | undefined;
-  /** The copy that an earlier run has begun there and not finished. */
+  /** The unfinished copy of an earlier run. */
   readonly unfinished?: LedgerHead | undefined;
-  /** Whether that is a copy of this very database. */
+  /** Whether that is a copy of this database. */
   readonly isOfSource?: boolean;
   readonly resume?: boolean | undefined;
   readonly dropExisting: boolean;
   /** Whether the run has no other database. */
   readonly alone?: boolean;
-  /** Whether the target database is one of those that are to be read. */
+  /** Whether the target database is one of those that are copied. */
   readonly overwritesSource: boolean;
 }
 
@@ -174,7 +172,7 @@ export function decideAction(
     ({ action: "refuse", refusal, willBeLost: undefined }) as const;
   if (overwritesSource) {
     return refuse(
-      `source and target are one server, and "${target}" is a database that is to be copied`,
+      `source and target are the same server, and "${target}" is one of the databases to copy`,
     );
   }
   if (existing === undefined) {
@@ -186,19 +184,19 @@ export function decideAction(
   if (facts.unfinished !== undefined) {
     const { startedAt, source: { database }, setAside, complete } = facts.unfinished;
     const copy = setAside.length > 0
-      ? `the copy of ${database} that was begun at ${startedAt}, complete except for objects that were set aside`
+      ? `the copy of ${database} that was started at ${startedAt}, complete except for objects that were set aside`
       : `the ${
         complete ? "complete" : "unfinished"
-      } copy of ${database} that was begun at ${startedAt}`;
-    // a complete one may be in use by now, while other databases of its run failed: it is kept and
-    // they are begun anew
+      } copy of ${database} that was started at ${startedAt}`;
+    // a complete copy may be in use already, while others of its run failed: it is kept, and those
+    // are started over
     const kept = complete && !dropExisting && !(facts.alone && setAside.length > 0);
     if (facts.isOfSource && (kept || (facts.resume ?? true))) {
       return { action: "resume", refusal: undefined, willBeLost: undefined };
     }
     if (setAside.length > 0 && !dropExisting) return refuse(`database "${target}" holds ${copy}`);
     if (facts.isOfSource || dropExisting) {
-      return drop(`${copy}; nothing else was in it, for it was begun empty`);
+      return drop(`${copy}; nothing else, because the database was empty before`);
     }
     return refuse(`database "${target}" holds ${copy}, from another server`);
   }
@@ -206,7 +204,7 @@ export function decideAction(
     if (existing.isInvalid && dropExisting) {
       return drop("an invalid database, left by a DROP DATABASE that was interrupted");
     }
-    return refuse(`what is in "${target}" cannot be seen: ${whyClosed(existing)}`);
+    return refuse(`the contents of "${target}" cannot be read: ${whyClosed(existing)}`);
   }
   if (!contents.empty) {
     return dropExisting ? drop(contents.description) : refuse(
@@ -220,7 +218,7 @@ export function decideAction(
   return { action: "fill-empty", refusal: undefined, willBeLost: undefined };
 }
 
-/** Which of the properties that CREATE DATABASE fixes for good differ, in words. */
+/** The differing properties, in words, that can be set only by CREATE DATABASE. */
 export function differingProperties(source: Database, existing: Database): readonly string[] {
   const property = (name: string, differs: boolean) => differs ? [name] : [];
   return [
@@ -236,7 +234,7 @@ export function differingProperties(source: Database, existing: Database): reado
 }
 
 /**
- * Whether a ledger is of this database: names and addresses may have changed, identifiers do not.
+ * Whether a ledger belongs to this database: names and addresses can change, identifiers cannot.
  */
 function isOfSource(
   ledger: LedgerSource,
@@ -255,7 +253,7 @@ function canOpen({ allowConnections, canConnect, isInvalid }: Database): boolean
 function whyClosed({ isInvalid, allowConnections, canConnect }: Database): string {
   if (isInvalid) return "a DROP DATABASE was interrupted";
   if (!allowConnections) return "it does not allow connections";
-  return canConnect ? "the server refuses the connection" : "our role has no CONNECT privilege";
+  return canConnect ? "the server refuses the connection" : "the role has no CONNECT privilege";
 }
 
 async function isMaintenanceEmpty(
@@ -265,12 +263,12 @@ async function isMaintenanceEmpty(
 ): Promise<boolean> {
   const maintenance = databases.find(({ name }) => name === maintenanceDatabase);
   if (maintenance === undefined || !canOpen(maintenance)) return true;
-  // one that cannot be looked into comes along, so that its own check tells
+  // one that cannot be inspected counts as non-empty, so that its own check reports it
   const inside = await inspectSide(maintenanceDatabase, source, { signal, unknownLedgers: true });
   return inside?.contents.empty ?? false;
 }
 
-/** What a database of the target holds by now; undefined when there is none. */
+/** The current contents of a database of the target; undefined if it does not exist. */
 export async function inspectDatabase(
   target: Endpoint,
   signal: AbortSignal,
@@ -297,21 +295,21 @@ interface Inside {
   readonly ledger: LedgerHead | undefined;
 }
 
-/** What a database of the session's server holds; undefined when the server does not let us in. */
+/** The contents of a database of the session's server; undefined if the server refuses access. */
 async function inspectSide(
   database: string,
   session: Session,
   { signal, unknownLedgers }: {
     readonly signal: AbortSignal;
-    /** Whether one of another version of the tool is passed over. */
+    /** Whether ledgers of another version of the tool are ignored. */
     readonly unknownLedgers: boolean;
   },
 ): Promise<Inside | undefined> {
-  const look = async (from: Session): Promise<Inside> => ({
+  const read = async (from: Session): Promise<Inside> => ({
     contents: await readContents(from),
     ledger: await (unknownLedgers ? readKnownLedgerRun(from) : readLedgerRun(from)),
   });
-  if (session.endpoint.database === database) return await look(session);
+  if (session.endpoint.database === database) return await read(session);
   const opened = await openSession(withDatabase(session.endpoint, database), { signal })
     .catch((error) => {
       if (error instanceof ConnectionError && !error.transient) return undefined;
@@ -319,5 +317,5 @@ async function inspectSide(
     });
   if (opened === undefined) return undefined;
   await using other = opened;
-  return await look(other);
+  return await read(other);
 }

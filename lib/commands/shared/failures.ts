@@ -44,7 +44,7 @@ export function combineFailures(failures: readonly DatabaseFailure[], databases:
         ...describeError(error).map((line) => `  ${line}`),
       ]),
       remedy: failures.some(({ error }) => mayStartOver(error))
-        ? "do for each database as described there; with --no-resume the same command copies those that failed anew, and keeps those that were copied"
+        ? "follow the remedy of each database; with --no-resume the same command copies the failed ones from the start, and keeps the others"
         : "remove the causes as described for each database, then run the same command again: it resumes those that failed",
       exitCode: codes.size === 1 ? code : ExitCode.stepFailed,
       cause: new AggregateError(failures.map(({ error }) => error)),
@@ -60,8 +60,7 @@ export function failuresOf(error: unknown): readonly unknown[] {
 }
 
 /**
- * Whether what to do about an error is, or may be, not to resume: all remedies are read by people
- * only, and name the option.
+ * Whether the remedy of an error suggests --no-resume.
  */
 function mayStartOver(error: unknown): boolean {
   return error instanceof ReplicatorError && (error.remedy?.includes("--no-resume") ?? false);

@@ -1,5 +1,5 @@
 /**
- * What every session of a command has in common.
+ * Settings that all sessions of a command share.
  *
  * @module
  */
@@ -13,8 +13,8 @@ import {
 import { type TableRules, wordsOf } from "../../rules/internal.ts";
 
 /**
- * The same servers. Their sessions report as events which lock they wait for, and who holds it; and
- * they read views of users only where the caller's own predicates may do so.
+ * The same servers, whose sessions report locks that they wait for, with their holders, as events.
+ * They may read user-defined views only if a predicate of the caller may.
  */
 export function prepareEndpoints<
   Options extends { source: Endpoint; target: Endpoint; rules?: TableRules },
@@ -33,11 +33,11 @@ export function prepareEndpoints<
 }
 
 /**
- * Sessions that wait for the same lock are reported once, and once more when none of them waits any
+ * Sessions that wait for the same lock are reported once, and again when none of them waits any
  * longer.
  */
 function lockWaitEvents(events: EventSink): LockWaitSink {
-  /** Who waits, by what is waited for. */
+  /** Waiting processes by lock. */
   const reported = new Map<string, Set<number>>();
   return (wait) => {
     const where = `${wait.side}, database ${wait.database}`;

@@ -1,6 +1,5 @@
 /**
- * Sessions to both servers that are kept from one look to the next, and a side that may be out of
- * reach.
+ * Sessions that are kept open between samples, to a server that may become unreachable.
  *
  * @module
  */
@@ -15,17 +14,17 @@ import {
   withDatabase,
 } from "../../postgres/internal.ts";
 
-/** What came of asking one side: the answer, or why it is out of reach. */
+/** The answer of one server, or why it is unreachable. */
 export type Reachable<Value> =
   | { readonly reached: true; readonly value: Value }
   | { readonly reached: false; readonly error: ConnectionError | ServerError };
 
-/** Where a URL leads that names no database that exists. */
-const waysIn = ["postgres", "template1"] as const;
+/** Databases to try if the one that the URL names does not exist. */
+const fallbackDatabases = ["postgres", "template1"] as const;
 
 /**
- * One server: sessions to its databases, opened when first needed and kept. A session that broke is
- * opened again at the next use.
+ * Sessions to the databases of one server, opened when first needed and kept. A broken session is
+ * reopened at the next use.
  *
  * States: open → disposed.
  */
@@ -39,7 +38,7 @@ export class ReconnectingSession implements AsyncDisposable {
     this.#signal = signal;
   }
 
-  /** Asks a database of the server, or the one that the URL names. */
+  /** Queries a database of the server, by default the one that the URL names. */
   async ask<Value>(
     database: string | undefined,
     question: (session: Session) => Promise<Value>,
@@ -56,7 +55,7 @@ export class ReconnectingSession implements AsyncDisposable {
     }
   }
 
-  /** The session to a database, or to the one that the URL names. */
+  /** The session to a database, by default the one that the URL names. */
   async session(database?: string): Promise<Session> {
     const key = database ?? this.endpoint.database;
     const known = this.#sessions.get(key);
@@ -75,7 +74,7 @@ export class ReconnectingSession implements AsyncDisposable {
       const absent = error instanceof ConnectionError &&
         error.sqlState === SqlState.invalidCatalogName;
       if (!absent) throw error;
-      for (const name of waysIn) {
+      for (const name of fallbackDatabases) {
         try {
           return await openSession(withDatabase(this.endpoint, name), { signal: this.#signal });
         } catch (other) {

@@ -1,6 +1,5 @@
 /**
- * What a run has done, gathered while it goes: events go through, steps, tables, retries and
- * warnings are kept for the report.
+ * Records a run for its report: forwards events, and keeps steps, tables, retries and warnings.
  *
  * @module
  */
@@ -22,10 +21,10 @@ export interface StepOptions<Result> {
   readonly summarise?: (result: Result) => string | undefined;
 }
 
-/** A table that is in, as its event told. */
+/** A copied table, as its event reported it. */
 export type FinishedTable = Omit<Extract<RunEvent, { readonly kind: "table-finished" }>, "kind">;
 
-/** Passes events on and keeps what the report needs. */
+/** Forwards events and keeps what the report needs. */
 export class Recorder {
   readonly steps: StepReport[] = [];
   readonly warnings: Warning[] = [];
@@ -33,7 +32,7 @@ export class Recorder {
   readonly governor: ThrottleReport[] = [];
   readonly retries: RetryReport[] = [];
   readonly tables: FinishedTable[] = [];
-  /** What each step is expected to take; given once that is known. */
+  /** Predicted durations of steps, set once they are known. */
   predicted: readonly StepPrediction[] = [];
   readonly #start = performance.now();
   readonly #sink: EventSink;
@@ -78,7 +77,7 @@ export class Recorder {
     }
   }
 
-  /** Runs a step, tells when it begins and ends, and keeps how long it took. */
+  /** Runs a step, reports its start and end, and keeps its duration. */
   async step<Result>(work: () => Promise<Result>, options: StepOptions<Result>): Promise<Result> {
     const { step, database, summarise } = options;
     const place = database === undefined ? {} : { database };
@@ -101,8 +100,8 @@ export class Recorder {
     const summary = summarise?.(result);
     const outcome = { ...end(), ...(summary === undefined ? {} : { summary }) };
     this.steps.push(outcome);
-    const { startMs: _, ...told } = outcome;
-    this.#sink({ kind: "step-finished", ...told });
+    const { startMs: _, ...reported } = outcome;
+    this.#sink({ kind: "step-finished", ...reported });
     return result;
   }
 

@@ -1,6 +1,6 @@
 /**
- * The stream of changes of one database that `init` copies: begun before its rows are read, handed
- * over when they are in.
+ * Replication of one database that `init` copies: started before its rows are read, handed over
+ * after they are copied.
  *
  * @module
  */
@@ -54,17 +54,17 @@ import type { SyncSettings } from "./run.ts";
 import type { TableRules } from "../../rules/internal.ts";
 import type { Recorder } from "./recorder.ts";
 
-/** What a stream is about. */
+/** What is replicated. */
 export interface ReplicationSetupOptions {
   /** The database on the source. */
   readonly source: Endpoint;
-  /** The database on the target; it may be yet to be made. */
+  /** The database on the target; it may not exist yet. */
   readonly target: Endpoint;
   /** A session on the target's server. */
   readonly targetServer: Session;
   readonly rules: TableRules;
   readonly sync: SyncSettings;
-  /** Whether the database on the target is dropped and made anew, with its subscriptions. */
+  /** Whether the database on the target is dropped and recreated, with its subscriptions. */
   readonly replaces: boolean;
   readonly recorder: Recorder;
   readonly signal: AbortSignal;
@@ -82,9 +82,9 @@ export interface ReplicationSetupOptions {
 export class ReplicationSetup {
   readonly #options: ReplicationSetupOptions;
   #start: StreamStart | undefined;
-  /** Streams that tables stay with which an earlier run has copied. */
+  /** Streams of tables that an earlier run has copied. */
   #earlier: readonly ReplicationStream[] = [];
-  #begun = false;
+  #started = false;
 
   constructor(options: ReplicationSetupOptions) {
     this.#options = options;
@@ -95,22 +95,22 @@ export class ReplicationSetup {
   }
 
   /**
-   * Takes the place of `exportLockedSnapshot`.
+   * Replaces `exportLockedSnapshot`.
    *
-   * @param finished tables whose rows are all on the target, from an earlier run
+   * @param finished tables that an earlier run has copied completely
    */
   async begin(
-    wanted: LockOptions,
+    lock: LockOptions,
     finished: readonly TableName[] = [],
   ): Promise<LockedSnapshot> {
     const { source, sync, rules, recorder } = this.#options;
-    const { signal, select } = wanted;
+    const { signal, select } = lock;
     const scope = await this.#scope();
     const hash = await scopeHash(scope);
     if (this.#options.replaces) await this.#unsubscribe(hash);
     const { streams, kept } = await this.#keep(hash, finished);
     this.#earlier = kept;
-    this.#begun = true;
+    this.#started = true;
     const done = new Set(finished.map((table) => tableKey(table)));
     const withRows = async (session: Session, tables: readonly Table[]) => {
       const selection = await selectRows(session, tables, rules);
@@ -119,8 +119,8 @@ export class ReplicationSetup {
         tables: selection.tables.filter((table) => !done.has(tableKey(table))),
       };
     };
-    if (done.size > 0 && await this.#isAllDone(wanted, withRows)) {
-      return await exportLockedSnapshot(source, wanted);
+    if (done.size > 0 && await this.#isAllDone(lock, withRows)) {
+      return await exportLockedSnapshot(source, lock);
     }
     this.#start = await recorder.step(() =>
       startStream(source, {
@@ -145,28 +145,28 @@ export class ReplicationSetup {
   }
 
   /**
-   * A database that has subscriptions cannot be dropped. Those of others are for others to drop;
-   * one of ours with another scope has a slot on the source that this run would not know, and that
-   * would keep WAL for ever.
+   * Drops the tool's subscriptions, because a database with subscriptions cannot be dropped.
+   * Refuses those of another scope: this run does not know their slots, which would retain WAL
+   * forever.
    */
   async #unsubscribe(hash: string): Promise<void> {
     const { target, signal } = this.#options;
     await using session = await this.#open(target);
-    const ours = (await readSubscriptions(session)).flatMap(({ name }) => {
+    const own = (await readSubscriptions(session)).flatMap(({ name }) => {
       const parts = parseReplicationName(name);
       return parts === undefined ? [] : [{ name, hash: parts.hash }];
     });
-    const other = ours.filter((subscription) => subscription.hash !== hash);
-    if (other.length > 0) throw this.#followsOtherwise(other.map(({ name }) => name));
-    for (const { name } of ours) {
+    const other = own.filter((subscription) => subscription.hash !== hash);
+    if (other.length > 0) throw this.#hasOtherScope(other.map(({ name }) => name));
+    for (const { name } of own) {
       await using applier = openApplier(session, { name, signal });
       await applier.remove({ restoreIdentities: false });
     }
   }
 
-  #followsOtherwise(names: readonly string[]): ReplicatorError {
+  #hasOtherScope(names: readonly string[]): ReplicatorError {
     return new ReplicatorError(
-      `the database follows a source with another scope (other tables, rows or servers): ${
+      `the database already follows a source with another scope (different tables, rows or servers): ${
         names.join(", ")
       }; it was not changed`,
       {
@@ -190,8 +190,8 @@ export class ReplicationSetup {
   }
 
   /**
-   * Keeps of earlier streams what is in; all else of them is removed. What a run that was killed
-   * has left would keep WAL for nobody; a slot that somebody reads is another matter.
+   * Keeps copied tables in their streams, and removes the rest of earlier streams: slots of a
+   * killed run would retain WAL for no consumer. Refuses slots that are in use.
    *
    * @returns all streams that existed, including removed ones: their epochs are not used again
    */
@@ -213,7 +213,10 @@ export class ReplicationSetup {
       }
       if (kept.length === 0) {
         await abandonStream(source, { slot: name, publication: name, subscription: name });
-        recorder.events({ kind: "info", message: `removed what an earlier run has left: ${name}` });
+        recorder.events({
+          kind: "info",
+          message: `removed slot, publication and subscription ${name} of an earlier run`,
+        });
         continue;
       }
       if (
@@ -232,7 +235,7 @@ export class ReplicationSetup {
   }
 
   /**
-   * Tables that are in, could be published, and are with no slot: their changes since are nowhere.
+   * Refuses copied tables that could be published but have no slot: their changes since are lost.
    */
   async #refuseLost(
     session: Session,
@@ -249,22 +252,22 @@ export class ReplicationSetup {
     );
     const done = new Set(finished.map((table) => tableKey(table)));
     const { tables, predicateOf } = await selectRows(session, undefined, this.#options.rules);
-    const loose = tables.filter((table) =>
+    const unfollowed = tables.filter((table) =>
       done.has(tableKey(table)) && !followed.has(tableKey(table))
     );
-    if (loose.length === 0) return;
+    if (unfollowed.length === 0) return;
     const policy = this.#options.sync.identity === "full" ? "full" : "skip";
-    const plan = await planPublication({ session, tables: loose, predicateOf, policy });
+    const plan = await planPublication({ session, tables: unfollowed, predicateOf, policy });
     if (plan.tables.length > 0) throw this.#slotGone(undefined, plan.tables);
   }
 
   #inUse({ name, activePid }: SlotState): ReplicatorError {
-    return new ReplicatorError(`the slot ${name} of this very scope is in use`, {
+    return new ReplicatorError(`the slot ${name} of this scope is in use`, {
       side: "source",
       object: `database ${this.#database}`,
-      details: [`A session reads it (pid ${activePid}).`],
+      details: [`A session reads from it (pid ${activePid}).`],
       remedy:
-        "another run or a subscription goes on with it: see status; cleanup removes it if it is to start anew",
+        "another run or a subscription uses it: see status; to start over, run cleanup, which removes it",
       exitCode: ExitCode.prerequisite,
     });
   }
@@ -277,7 +280,7 @@ export class ReplicationSetup {
       {
         side: "source",
         object: `database ${this.#database}`,
-        details: [`What was written to them since cannot be had any more: ${nameSome(kept)}`],
+        details: [`Changes to them since are lost: ${nameSome(kept)}`],
         remedy: "start over with init --enable-sync --no-resume",
         exitCode: ExitCode.prerequisite,
       },
@@ -294,10 +297,10 @@ export class ReplicationSetup {
     };
   }
 
-  /** To be called when everything is on the target. May be repeated after an interruption. */
+  /** Called when everything is on the target. Can be repeated after an interruption. */
   async handOver(): Promise<void> {
     const { source, target, sync, recorder, signal } = this.#options;
-    if (!this.#begun) return;
+    if (!this.#started) return;
     await using from = await this.#open(source);
     await using to = await this.#open(target);
     const all = await listTables(from);
@@ -340,7 +343,7 @@ export class ReplicationSetup {
     ];
   }
 
-  /** Waits until the target has everything that the source has now. */
+  /** Waits until the target has everything that is committed on the source now. */
   async catchUp(): Promise<void> {
     const { source, target, recorder, signal } = this.#options;
     const subscriptions = this.#names;
@@ -356,8 +359,8 @@ export class ReplicationSetup {
   }
 
   /**
-   * When the copy has failed: a slot that nobody will read would fill the source's disk, so it is
-   * dropped, unless a later run may go on with what was copied under it.
+   * Called when the copy has failed: drops the slot, whose WAL would fill the source's disk, unless
+   * a later run can resume what was copied under it.
    */
   async giveUp(hasRows: boolean): Promise<void> {
     const { source, recorder } = this.#options;
@@ -370,10 +373,10 @@ export class ReplicationSetup {
       kind: "warning",
       side: "source",
       object: `database ${source.database}`,
-      message: `${kept.join(", ")} ${
-        kept.length === 1 ? "stays a slot" : "stay slots"
-      } of the source, which keeps its WAL until the copy goes on`,
-      remedy: "run the same command again soon, or cleanup to give it up",
+      message: `${plural(kept.length, "slot")} of the source ${
+        kept.length === 1 ? "remains and retains" : "remain and retain"
+      } WAL until the copy is resumed: ${kept.join(", ")}`,
+      remedy: "run the same command again soon, or cleanup to remove the slot",
     });
   }
 
@@ -383,15 +386,15 @@ export class ReplicationSetup {
       await abandonStream(source, names);
       recorder.events({
         kind: "info",
-        message: `slot and publication ${names.slot} of ${this.#database} were dropped again`,
+        message: `slot and publication ${names.slot} of ${this.#database} were dropped`,
       });
     } catch (error) {
       recorder.events({
         kind: "warning",
         side: "source",
         object: `slot ${names.slot}`,
-        message: `it could not be dropped, and keeps WAL on the source: ${errorMessage(error)}`,
-        remedy: "run cleanup when the source can be reached again",
+        message: `it could not be dropped, and retains WAL on the source: ${errorMessage(error)}`,
+        remedy: "run cleanup when the source is reachable again",
       });
     }
   }
@@ -402,7 +405,7 @@ export class ReplicationSetup {
   }
 }
 
-/** How the target's server reaches a database of the source. */
+/** How the target's server connects to a database of the source. */
 export function accessTo(
   source: Endpoint,
   { sourceFromTarget, passfile }: Pick<SyncSettings, "sourceFromTarget" | "passfile">,
@@ -414,7 +417,7 @@ export function accessTo(
 }
 
 /**
- * The tables whose rows come under the rules, of those given; all of the database's when none are.
+ * The tables whose rows the rules include, of those given or of all tables of the database.
  */
 export async function selectRows(
   session: Session,

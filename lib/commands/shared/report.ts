@@ -1,5 +1,5 @@
 /**
- * What the commands return: plain data for a terminal, a JSON document, an HTML page or a service.
+ * Results of the commands: plain data for a terminal, a JSON document, an HTML page or a service.
  * Sizes are bytes, durations milliseconds.
  *
  * @module
@@ -11,7 +11,7 @@ import type { NotChecked, Verdict, VerifiedDatabase } from "../../verify/interna
 /** How a check of `validate` ended. */
 export type CheckStatus = "pass" | "warn" | "fail";
 
-/** One thing that `validate` looked at. */
+/** One check of `validate`. */
 export interface Check {
   /** Stable name for scripts: `target-empty`. */
   readonly id: string;
@@ -23,7 +23,7 @@ export interface Check {
   readonly database?: string;
   /** What was found, in a sentence. */
   readonly finding: string;
-  /** What to do about it; there for every warning and failure. */
+  /** The remedy; set for every warning and failure. */
   readonly fix?: string;
 }
 
@@ -35,7 +35,7 @@ export interface ValidationReport {
   readonly target: ServerSummary;
   /** Every check. */
   readonly checks: readonly Check[];
-  /** What the rules make of each database. */
+  /** The effect of the rules on each database. */
   readonly scopes: readonly DatabaseDecisions[];
   /** How many checks passed. */
   readonly passed: number;
@@ -55,7 +55,7 @@ export interface TableDecision {
   readonly outcome: "copied" | "filtered" | "structure-only" | "left-out";
   /** Why. */
   readonly reason: string;
-  /** Of a filtered table: which rows are copied. */
+  /** Which rows of a filtered table are copied. */
   readonly predicate?: string;
 }
 
@@ -65,23 +65,23 @@ export interface DatabaseDecisions {
   readonly database: string;
   /** All tables, partitioned and foreign ones included. */
   readonly tables: readonly TableDecision[];
-  /** What else is left out or may stay unfinished: views, foreign keys. */
+  /** Other objects that are excluded or may stay incomplete: views, foreign keys. */
   readonly notes: readonly string[];
 }
 
-/** A server in a few words. */
+/** A short description of a server. */
 export interface ServerSummary {
   /** URL without password. */
   readonly url: string;
   /** `15.18` */
   readonly version: string;
-  /** The provider, where it can be told: `Amazon RDS`, `Neon`, … */
+  /** The provider, if recognized: `Amazon RDS`, `Neon`, … */
   readonly provider?: string;
   /** Whether the connection uses TLS. */
   readonly encrypted: boolean;
 }
 
-/** What `init` is about to do; shown by `--dry-run` and before the question whether to go on. */
+/** What `init` is about to do; shown by `--dry-run` and before the confirmation. */
 export interface InitPlan {
   /** The source. */
   readonly source: ServerSummary;
@@ -93,13 +93,13 @@ export interface InitPlan {
   readonly jobs: number;
   /** How many indexes are built at the same time. */
   readonly indexJobs: number;
-  /** Which programs give schema and globals: `pg_dump 16.4`, `embedded pg_dump 18`. */
+  /** The program that dumps schema and globals: `pg_dump 16.4`, `embedded pg_dump 18`. */
   readonly dumpTool: string;
   /** Bytes of all tables in scope, TOAST included, indexes not. */
   readonly bytes: number;
-  /** From a short measured probe; undefined when there is too little data to measure. */
+  /** From a short measurement; undefined if there is too little data to measure. */
   readonly predictedMs?: number;
-  /** The same step by step. */
+  /** The same for each step. */
   readonly predictedSteps?: readonly StepPrediction[];
   /** What was done differently or needs attention. */
   readonly warnings: readonly string[];
@@ -115,11 +115,11 @@ export interface DatabasePlan {
   readonly action: "create" | "fill-empty" | "drop-and-create" | "resume";
   /** What `--drop-existing` will destroy, in words. */
   readonly willBeLost?: string;
-  /** Tables of which rows are copied. */
+  /** Tables whose rows are copied. */
   readonly tables: readonly TablePlan[];
-  /** All tables, with what happens to each and why. */
+  /** The outcome for every table, and why. */
   readonly decisions: readonly TableDecision[];
-  /** What else is left out or may stay unfinished: views, foreign keys. */
+  /** Other objects that are excluded or may stay incomplete: views, foreign keys. */
   readonly notes: readonly string[];
   /** How many large objects. */
   readonly largeObjects: number;
@@ -133,23 +133,23 @@ export interface TablePlan {
   readonly schema: string;
   /** Its name. */
   readonly name: string;
-  /** Of a filtered table the part that the planner expects to be copied. */
+  /** Of a filtered table, the share that the planner expects to be copied. */
   readonly bytes: number;
-  /** How much of `bytes` is values kept out of line (TOAST). */
+  /** The share of `bytes` that is stored out of line (TOAST). */
   readonly toastBytes: number;
-  /** The partitioned table at the top that it is a partition of. */
+  /** The topmost partitioned table that it is a partition of. */
   readonly partitionOf?: TableName;
-  /** The planner's estimate, undefined where there is none yet. */
+  /** The planner's estimate; undefined if there is none yet. */
   readonly rowEstimate?: number;
-  /** Which rows are copied; all when it is not there. */
+  /** Which rows are copied; undefined for all. */
   readonly predicate?: string;
-  /** Ranges that it is cut into, copied at once. */
+  /** Ranges that are copied at the same time. */
   readonly parts: number;
   /** The format. */
   readonly format: "text" | "binary";
-  /** Why it is not binary: `column tags app.tag[]`. */
+  /** Why it is copied as text: `column tags app.tag[]`. */
   readonly whyText?: string;
-  /** Whether its rows arrive frozen, so that VACUUM need not visit them. */
+  /** Whether its rows are frozen when copied, so that VACUUM need not freeze them. */
   readonly freeze: boolean;
 }
 
@@ -165,9 +165,9 @@ export interface InitReport {
   readonly warnings: readonly Warning[];
   /** What each session did when. */
   readonly timeline: readonly TimelineEntry[];
-  /** How the source bore the copy, and what the copy did about it. */
+  /** How the copy affected the source, and when it slowed down. */
   readonly governor: readonly ThrottleReport[];
-  /** What failed, passed by itself, and was tried again. */
+  /** Transient failures that were retried. */
   readonly retries: readonly RetryReport[];
   /** Rows that were copied. */
   readonly rows: number;
@@ -176,13 +176,13 @@ export interface InitReport {
   /** Duration in milliseconds. */
   readonly ms: number;
   /**
-   * Why it ended before everything was copied; not there when all is. What is told here of an
-   * unfinished run is done and kept.
+   * Why the run ended before everything was copied; undefined if it is complete. An unfinished run
+   * reports what is copied and kept.
    */
   readonly failure?: string;
 }
 
-/** How the source bore the copy, and what the copy did about it. */
+/** How the copy affected the source, and when it slowed down. */
 export interface ThrottleReport {
   /** The database. */
   readonly database: string;
@@ -191,27 +191,26 @@ export interface ThrottleReport {
   /** `slowed to 40 MB/s: standby s1 is 310 MB behind` */
   readonly message: string;
   /**
-   * What it was held to; not there when it could go as fast as it can, and not for other subjects
-   * than the speed.
+   * The limit; undefined for full speed, and for subjects other than the speed.
    */
   readonly bytesPerSecond?: number;
-  /** Whether it had passed. */
+  /** Whether the problem was over. */
   readonly over?: true;
-  /** Since the run began. */
+  /** Since the start of the run. */
   readonly startMs: number;
 }
 
-/** Something that was tried again. */
+/** A failure that was retried. */
 export interface RetryReport {
   /** `copying the tables of shop (session 2)` */
   readonly what: string;
-  /** What the server or the connection said, without secrets. */
+  /** The error of the server or the connection, without secrets. */
   readonly reason?: string;
   /** 1 for the first. */
   readonly attempt: number;
-  /** How long it paused. */
+  /** The pause before it. */
   readonly delayMs: number;
-  /** Since the run began. */
+  /** Since the start of the run. */
   readonly startMs: number;
 }
 
@@ -221,11 +220,11 @@ export interface TimelineEntry {
   readonly database: string;
   /** What kind of work. */
   readonly work: WorkKind;
-  /** Which of the sessions that do this kind of work at once, from 1. */
+  /** The number of the session among those that do this kind of work, from 1. */
   readonly lane: number;
   /** The table, or the index or key. */
   readonly label: string;
-  /** Since the run began. */
+  /** Since the start of the run. */
   readonly startMs: number;
   /** Duration in milliseconds. */
   readonly ms: number;
@@ -233,7 +232,7 @@ export interface TimelineEntry {
   readonly bytes?: number;
 }
 
-/** A thing that was done differently or left out, and why. */
+/** Something that was done differently or omitted, and why. */
 export interface Warning {
   /** What happened, in a sentence. */
   readonly message: string;
@@ -264,9 +263,9 @@ export interface DatabaseReport {
   /** The tables. */
   readonly tables: readonly TableReport[];
   /**
-   * Objects that the target refused to create or to fill when all else was there; not there when it
-   * has everything. The same command creates them when their causes are gone. Comments and
-   * privileges that come with another object of the list have `attribute`.
+   * Objects that the target refused to create or populate, even after all others; undefined if it
+   * has everything. The same command creates them after their causes are removed. Comments and
+   * privileges of another object of the list have `attribute`.
    */
   readonly setAside?: readonly SetAsideObject[];
   /** Whether the run ended before this database was complete. */
@@ -287,11 +286,11 @@ export interface TableReport {
   readonly bytes: number;
   /** Duration in milliseconds. */
   readonly ms: number;
-  /** Whether an earlier attempt of the run has copied all of it. */
+  /** Whether an earlier attempt of the run copied it completely. */
   readonly earlier?: true;
   /**
-   * Whether an earlier attempt committed rows and ended before it could note how many: they are
-   * there, and not in `rows` and `bytes`.
+   * Whether an earlier attempt committed rows and ended before it could count them: they are not
+   * included in `rows` and `bytes`.
    */
   readonly uncounted?: true;
 }
@@ -302,11 +301,11 @@ export interface StepReport {
   readonly step: string;
   /** The database. */
   readonly database?: string;
-  /** Since the run began. */
+  /** Since the start of the run. */
   readonly startMs: number;
   /** Duration in milliseconds. */
   readonly ms: number;
-  /** What the plan expected; not there for steps that it does not know. */
+  /** The predicted duration; undefined for steps without a prediction. */
   readonly predictedMs?: number;
   /** Whether it failed, and with it this attempt at the database. */
   readonly failed?: true;
@@ -344,7 +343,7 @@ export interface VerifyReport {
   readonly warnings: readonly Warning[];
   /** Each step with its duration. */
   readonly steps: readonly StepReport[];
-  /** SQL that makes the target equal, when it was asked for. */
+  /** Repairs, if requested. */
   readonly repair?: RepairReport;
   /** Rows compared, on the source. */
   readonly rows: number;
@@ -360,7 +359,7 @@ export interface RepairReport {
   readonly applied: boolean;
   /** Rows written or removed on the target. */
   readonly rows: number;
-  /** For `--dry-run`: the statements, in their order. */
+  /** For `--dry-run`: the statements, in order. */
   readonly statements: readonly string[];
 }
 
@@ -376,11 +375,11 @@ export interface SyncPlan {
       readonly bytes: number;
     }[];
   }[];
-  /** Whether they are made on the target; else they are emptied there. */
+  /** Whether the tables are created on the target; otherwise they are emptied. */
   readonly areNew: boolean;
 }
 
-/** The outcome of `sync`: everything that the source had is on the target, and goes on coming. */
+/** The outcome of `sync`: the target has caught up, and replication continues. */
 export interface SyncReport {
   /** The databases. */
   readonly databases: readonly SyncDatabaseReport[];
@@ -392,7 +391,7 @@ export interface SyncReport {
   readonly ms: number;
 }
 
-/** One database that follows. */
+/** One replicated database. */
 export interface SyncDatabaseReport {
   /** Its name on the source. */
   readonly source: string;
@@ -400,17 +399,17 @@ export interface SyncDatabaseReport {
   readonly target: string;
   /** One for each snapshot generation. */
   readonly streams: readonly SyncStreamReport[];
-  /** What was done to make it follow, in words; empty: it did already. */
+  /** What was done to start replication, in words; empty if it was running. */
   readonly done: readonly string[];
-  /** Tables whose changes do not follow. */
+  /** Tables whose changes are not replicated. */
   readonly unfollowed: readonly string[];
 }
 
-/** A slot with its publication and subscription, which are its namesakes. */
+/** A slot with the publication and the subscription of the same name. */
 export interface SyncStreamReport {
   /** Its name. */
   readonly name: string;
-  /** 1 for the first copy; tables that were copied later have a later one. */
+  /** The snapshot generation: 1 for the first copy, higher for tables that were copied later. */
   readonly epoch: number;
   /** The tables. */
   readonly tables: number;

@@ -1,5 +1,5 @@
 /**
- * What every command takes besides its options: where events go and what ends it.
+ * Options of the commands, and the context in which they run.
  *
  * @module
  */
@@ -15,30 +15,30 @@ import type { VerifyJournal } from "../../verify/internal.ts";
 /** The caller's side of a running command. */
 export interface RunContext {
   readonly events: EventSink;
-  /** Ends the command; it then throws the signal's reason when everything has been closed. */
+  /** Ends the command, which throws the signal's reason after all sessions are closed. */
   readonly signal: AbortSignal;
 }
 
-/** Which databases, and what they are called on the target. */
+/** Which databases, and their names on the target. */
 export interface DatabaseSelection {
-  /** Names or wildcards (`*`); empty means all. Not together with `exclude`. */
+  /** Names or wildcards (`*`); empty for all. Mutually exclusive with `exclude`. */
   readonly include: readonly string[];
   readonly exclude: readonly string[];
   /** Source name → target name. */
   readonly map: Readonly<Record<string, string>>;
 }
 
-/** Which programs give schema and globals. */
+/** Which programs dump schema and globals. */
 export interface ToolSelection {
-  /** `auto`: installed ones when new enough, else the embedded ones. */
+  /** `auto`: installed programs if they are new enough, otherwise the embedded ones. */
   readonly dump: "auto" | "native" | "embedded";
-  /** A folder to look in before the `PATH`. */
+  /** A folder that is searched before the `PATH`. */
   readonly binDirectory: string | undefined;
-  /** `PATH` and what the programs need of the environment. */
+  /** `PATH` and other variables that the programs need. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** What `validate` looks at. */
+/** What `validate` checks. */
 export interface ValidateOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
@@ -67,38 +67,38 @@ export interface ValidateOptions {
  */
 export type ResumeMode = "yes" | "no";
 
-/** A copied database whose snapshot still can be imported on the source. */
+/** A copied database whose snapshot can still be imported on the source. */
 export interface HeldSnapshot {
   /** Its name on the source. */
   readonly database: string;
   /** Its name on the target. */
   readonly target: string;
-  /** For `SET TRANSACTION SNAPSHOT` on the source: just what has been copied. */
+  /** For `SET TRANSACTION SNAPSHOT` on the source: sees exactly what was copied. */
   readonly snapshot: string;
 }
 
-/** Called when all rows are in and before the snapshot is let go: the time to compare. */
+/** Called after all rows are copied and before the snapshot is released: the time to compare. */
 export type SnapshotHook = (held: HeldSnapshot) => Promise<void>;
 
 /** How replication is set up. */
 export interface SyncSettings {
   /** What is done about tables without a usable replica identity. */
   readonly identity: IdentityPolicy;
-  /** Gives up waiting for transactions that a new slot has to wait for, in milliseconds. */
+  /** How long a new slot may wait for running transactions, in milliseconds. */
   readonly slotTimeoutMs: number;
   /**
-   * The source by the address at which the target's server reaches it; undefined: by the same. Its
-   * database does not count.
+   * The source at the address by which the target's server connects to it; undefined for the same
+   * address. Its database is ignored.
    */
   readonly sourceFromTarget: Endpoint | undefined;
   /**
-   * A file on the target's server with the source's password, which is then not in the target's
-   * catalog.
+   * A file on the target's server with the source's password, which otherwise is stored in the
+   * target's catalog.
    */
   readonly passfile: string | undefined;
-  /** Whether standbys of the source keep the slots in step (17+). */
+  /** Whether standbys of the source synchronize the slots (17+). */
   readonly failover: boolean;
-  /** The present moment, ISO: written down with what is made. */
+  /** The current time, ISO 8601; recorded in the publications. */
   readonly now: string;
 }
 
@@ -151,49 +151,49 @@ export interface InitOptions {
   readonly onUnfinished: (report: InitReport) => Promise<void>;
 }
 
-/** What `verify` compares, and what it does about differences. */
+/** What `verify` compares, and what it does with differences. */
 export interface VerifyOptions {
   readonly source: Endpoint;
   readonly target: Endpoint;
   readonly databases: DatabaseSelection;
   /** Which tables, and which of their rows. */
   readonly rules: TableRules;
-  /** Sessions that read on each side at once. */
+  /** Sessions on each server. */
   readonly jobs: number;
-  /** At most this many differing rows are listed for each table. */
+  /** Limit on the differing rows that are listed for each table. */
   readonly maxDiffs: number;
-  /** Whether values of rows, keys included, may be in the report. */
+  /** Whether the report may contain values of rows, keys included. */
   readonly showValues: boolean;
   /**
-   * `follow`: writes to the target what makes it equal to the source; `print`: only says what that
-   * would be.
+   * `follow`: makes the target equal to the source; `print`: only reports the statements that
+   * would.
    */
   readonly repair: "no" | "print" | "follow";
   /** What an interrupted run found to be equal; undefined to compare everything. */
   readonly journal: VerifyJournal | undefined;
-  /** The moment, for the report. */
+  /** The clock, for the report. */
   readonly now: () => Date;
 }
 
-/** Tables that are to be copied under a slot of their own. */
+/** Tables that are copied under a slot of their own. */
 export interface CopyAction {
   readonly kind: "copy";
   /** `[[database.]schema.]table` with wildcards; `*` for all. */
   readonly tables: readonly string[];
   /**
-   * Tables that the target does not have yet: they are made first. Else those that it has are
+   * Whether the target does not have the tables yet, and they are created first; otherwise they are
    * emptied.
    */
   readonly areNew: boolean;
 }
 
-/** What `sync` does before it follows. */
+/** What `sync` does before replication continues. */
 export type SyncAction =
   | { readonly kind: "follow" }
   | CopyAction
-  /** Leave out the transaction that ends there, of the one subscription that fails. */
+  /** Skip the transaction that ends there, for the one subscription that fails. */
   | { readonly kind: "skip"; readonly lsn: Lsn }
-  /** Switch on what an error has stopped. */
+  /** Enable subscriptions that an error has disabled. */
   | { readonly kind: "retry" };
 
 /** What `sync` does. */
@@ -207,6 +207,6 @@ export interface SyncOptions {
   readonly copy: CopySettings;
   readonly sync: SyncSettings;
   readonly action: SyncAction;
-  /** Asked before tables of the target are emptied or made; false ends the run untouched. */
+  /** Receives the plan before tables of the target are emptied or created; false ends the run. */
   readonly confirm: (plan: SyncPlan) => Promise<boolean>;
 }

@@ -21,11 +21,11 @@ import type { RunContext } from "./run.ts";
 /** A session on each server: open → disposed. */
 export interface ServerPair extends AsyncDisposable {
   readonly source: Session;
-  /** On the database that the URL names, or on `postgres` when that is yet to be made. */
+  /** In the database that the URL names, or in `postgres` if that does not exist yet. */
   readonly target: Session;
 }
 
-/** Where to, and how patiently. */
+/** Both servers, and how to retry. */
 export interface EndpointPair {
   readonly source: Endpoint;
   readonly target: Endpoint;
@@ -34,9 +34,9 @@ export interface EndpointPair {
 }
 
 /**
- * Opens a session on each side, in parallel.
+ * Opens a session on each server, in parallel.
  *
- * @throws ConnectionError of the side that cannot be reached; when neither can, it tells about both
+ * @throws ConnectionError of the server that cannot be reached, or of both
  */
 export async function openServerPair(
   { source, target, retryDelaysMs = connectionDelaysMs }: EndpointPair,
@@ -66,9 +66,8 @@ export async function openServerPair(
 }
 
 /**
- * The database that the target's URL names may be one that `init` is to create. Then the
- * maintenance database is the way in; the first error is the one to tell when that does not open
- * either.
+ * If the database that the target's URL names does not exist yet, connects to the maintenance
+ * database instead; if that fails too, the first error is thrown.
  */
 async function openTarget(
   endpoint: Endpoint,
@@ -107,7 +106,7 @@ function bothFailed(source: Endpoint, onSource: unknown, onTarget: unknown): unk
   );
 }
 
-/** The session's server in a few words. */
+/** A short description of the session's server. */
 export async function summarise(session: Session): Promise<ServerSummary> {
   const provider = await readProvider(session);
   return {

@@ -1,6 +1,6 @@
 /**
- * The tables of each database under the run's rules: read from the source, resolved, and their
- * predicates judged by it.
+ * The tables of each database under the rules of a run, with predicates that the source has
+ * checked.
  *
  * @module
  */
@@ -48,17 +48,17 @@ export interface DatabaseScope {
   readonly source: SourceDatabase;
   readonly scope: TableScope;
   readonly consequences: Consequences;
-  /** What the source says of the predicates, by `tableKey`. */
+  /** What the source reports about the predicates, by `tableKey`. */
   readonly predicates: ReadonlyMap<string, PredicateFacts>;
 }
 
 /** The scope of one database under rules that are known to be valid. */
 export type ReadScope = Omit<DatabaseScope, "predicates">;
 
-/** What resolving takes. */
+/** What rules are resolved against. */
 export interface ScopeOptions {
   readonly source: Endpoint;
-  /** Those that the run copies. */
+  /** Databases that the run copies. */
   readonly databases: readonly string[];
   readonly rules: TableRules;
   readonly signal: AbortSignal;
@@ -67,10 +67,9 @@ export interface ScopeOptions {
 /**
  * Reads the databases and resolves the rules against them.
  *
- * @throws UsageError with everything that is wrong with the rules, predicates included; nothing was
- * touched
- * @throws ReplicatorError when names of tables, columns and the like are in bytes that no session
- * in UTF-8 can write
+ * @throws UsageError with every problem of the rules, predicates included
+ * @throws ReplicatorError if names of tables, columns and other objects cannot be converted to
+ * UTF-8
  */
 export async function resolveScopes(
   { source, databases, rules, signal }: ScopeOptions,
@@ -94,7 +93,7 @@ export async function resolveScopes(
       unreadable.push(tables);
       continue;
     }
-    const evaluated = await judge(session, decideTables(rules, tables));
+    const evaluated = await checkPredicates(session, decideTables(rules, tables));
     problems.push(...evaluated.problems);
     read.push({ source: tables, predicates: evaluated.predicates });
   }
@@ -103,10 +102,10 @@ export async function resolveScopes(
   }
   const resolved = resolveRules(rules, read.map(({ source }) => source), { others: [...others] });
   const all = [...resolved.problems, ...problems];
-  // a column that is not there is told once, by the rule and not by the server
-  const told = new Set(resolved.problems.map(({ path }) => path));
+  // a missing column is reported once: by the rule, not by the server
+  const reported = new Set(resolved.problems.map(({ path }) => path));
   const distinct = all.filter((problem) =>
-    resolved.problems.includes(problem) || !told.has(problem.path)
+    resolved.problems.includes(problem) || !reported.has(problem.path)
   );
   if (distinct.length > 0) throw new UsageError(distinct);
   return read.map((each, index) => ({
@@ -117,22 +116,22 @@ export async function resolveScopes(
   }));
 }
 
-/** What the rules are about, or in words which names stand against reading it. */
+/** The tables that rules apply to, or a description of the names that prevent reading them. */
 async function readTables(session: Session, database: string): Promise<SourceDatabase | string> {
-  const named = async () => {
+  const describeUnreadable = async () => {
     const names = await listUnreadableNames(session);
     return names.length === 0 ? undefined : `database ${database}: ${describeNames(names)}`;
   };
-  // any bytes may be in its names, also in those that are read only when the copy has begun
+  // names may contain any bytes, including names that are read only after the copy has started
   if (await readEncoding(session) === "SQL_ASCII") {
-    const unreadable = await named();
+    const unreadable = await describeUnreadable();
     if (unreadable !== undefined) return unreadable;
   }
   try {
     return await readSourceTables(session);
   } catch (error) {
     if (!isUnconvertible(error)) throw error;
-    const unreadable = await named();
+    const unreadable = await describeUnreadable();
     if (unreadable === undefined) throw error;
     return unreadable;
   }
@@ -154,7 +153,7 @@ export async function readScope(
   return { database: source.name, source, scope, consequences: consequencesOf(scope, source) };
 }
 
-async function judge(
+async function checkPredicates(
   session: Session,
   scope: TableScope,
 ): Promise<
@@ -180,7 +179,7 @@ async function judge(
   return { predicates, problems };
 }
 
-/** Every table with what happens to it, for a report. */
+/** The outcome for every table, for a report. */
 export function tableDecisions({ scope }: Pick<DatabaseScope, "scope">): readonly TableDecision[] {
   return scope.tables.map(({ table: { schema, name }, decision }) => ({
     schema,
@@ -207,7 +206,7 @@ export function countOutcomes({ scope }: Pick<DatabaseScope, "scope">): string {
   return `${plural(scope.tables.length, "table")}: ${parts.join(", ") || "none"}`;
 }
 
-/** What else does not come, in sentences. */
+/** Other objects that are not copied, in sentences. */
 export function scopeNotes(
   { consequences }: Pick<DatabaseScope, "consequences">,
 ): readonly string[] {

@@ -1,5 +1,5 @@
 /**
- * Refuses names that no session in UTF-8 can write, before anything is changed.
+ * Refuses names that cannot be converted to UTF-8, before anything is changed.
  *
  * @module
  */
@@ -16,9 +16,9 @@ export function describeNames(names: readonly UnreadableName[]): string {
   return `${plural(names.length, "name")} (${shown.join(", ")}${more})`;
 }
 
-/** The refusal of databases, each described with its names. */
+/** The error for databases, each described with its names. */
 export function unreadableDatabases(descriptions: readonly string[]): ReplicatorError {
-  return new ReplicatorError("names of the database cannot be written in UTF-8", {
+  return new ReplicatorError("names in the database cannot be converted to UTF-8", {
     side: "source",
     object: descriptions.join("; "),
     remedy:
@@ -29,9 +29,9 @@ export function unreadableDatabases(descriptions: readonly string[]): Replicator
 }
 
 /**
- * Reads of a server what names its roles.
+ * Runs a query that reads names of roles.
  *
- * @throws ReplicatorError with the roles whose names have no form in UTF-8
+ * @throws ReplicatorError with the roles whose names cannot be converted to UTF-8
  */
 export async function readNamingRoles<Result>(
   session: Session,
@@ -43,7 +43,7 @@ export async function readNamingRoles<Result>(
     if (!isUnconvertible(error)) throw error;
     const roles = await listUnreadableRoles(session);
     if (roles.length === 0) throw error;
-    throw new ReplicatorError("names of roles cannot be written in UTF-8", {
+    throw new ReplicatorError("names of roles cannot be converted to UTF-8", {
       side: session.endpoint.side,
       object: describeNames(roles),
       remedy: "rename them there (ALTER ROLE … RENAME TO), in a session with the client_encoding " +

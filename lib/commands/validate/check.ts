@@ -2,7 +2,7 @@ import { describeError, ReplicatorError, type Side } from "../../core/internal.t
 import { ConnectionError, ServerError } from "../../postgres/internal.ts";
 import type { Check } from "../shared/report.ts";
 
-/** What a check is about. */
+/** The subject of a check. */
 export interface CheckSubject {
   readonly id: string;
   readonly side: Side | "both";
@@ -14,17 +14,17 @@ export function pass(subject: CheckSubject, finding: string): Check {
   return { ...about(subject), status: "pass", finding };
 }
 
-/** A check that found what the user should know or may want to change. */
+/** A check with a finding that the user should know about. */
 export function warn(subject: CheckSubject, finding: string, fix: string): Check {
   return { ...about(subject), status: "warn", finding, fix };
 }
 
-/** A check that found what would make a later step fail. */
+/** A check with a finding that would make a later step fail. */
 export function fail(subject: CheckSubject, finding: string, fix: string): Check {
   return { ...about(subject), status: "fail", finding, fix };
 }
 
-/** A failure if it matters, else a warning. */
+/** A failure if it matters, otherwise a warning. */
 export function failIf(
   matters: boolean,
   subject: CheckSubject,
@@ -38,13 +38,13 @@ function about({ id, side, database }: CheckSubject): CheckSubject & { database?
 }
 
 /**
- * Runs a group of checks. When reading for it fails, that is its finding: nothing is passed over in
- * silence. A lost connection and an interruption end the command.
+ * Runs a group of checks. If its queries fail, the error becomes its finding. A lost connection or
+ * an interruption ends the command.
  */
 export async function checkOr(
   subject: CheckSubject,
   { essential, signal, check }: {
-    /** Whether what could not be checked must be assumed to be wrong. */
+    /** Whether failing to check is itself a failure. */
     readonly essential: boolean;
     readonly signal: AbortSignal;
     readonly check: () => Promise<readonly Check[]> | readonly Check[];
@@ -54,14 +54,14 @@ export async function checkOr(
     return await check();
   } catch (error) {
     signal.throwIfAborted();
-    // one that was refused says something about a database, one that broke about nothing
+    // a refused connection says something about the database, a broken one does not
     const refused = error instanceof ConnectionError && !error.transient;
     if (!refused && !(error instanceof ServerError)) throw error;
     return [failIf(essential, subject, couldNotCheck(error))];
   }
 }
 
-/** What a refused question means for a check. */
+/** The finding for a refused query. */
 export function couldNotCheck(error: ReplicatorError): {
   readonly finding: string;
   readonly fix: string;
@@ -69,14 +69,14 @@ export function couldNotCheck(error: ReplicatorError): {
   const [first = error.message] = describeError(error);
   return {
     finding: `could not be checked: ${first}`,
-    fix: error.remedy ?? "let our role read the catalogs, or connect as a role that may",
+    fix: error.remedy ?? "allow the role to read the catalogs, or connect as a role that may",
   };
 }
 
 /** How many names a finding lists. */
 const namesListed = 20;
 
-/** Names in a row, the many cut short: `a, b, c and 4 more`. */
+/** `a, b, c and 4 more` */
 export function listNames(names: readonly string[]): string {
   if (names.length <= namesListed + 1) return names.join(", ");
   return `${names.slice(0, namesListed).join(", ")} and ${names.length - namesListed} more`;

@@ -21,17 +21,17 @@ export function checkSelection(
     const names = databases.map(({ source, target }) =>
       source.name === target ? source.name : `${source.name} as ${target}`
     );
-    checks.push(pass(subject, `to be copied: ${listNames(names)}`));
+    checks.push(pass(subject, `to copy: ${listNames(names)}`));
   }
   for (const { name, reason } of skipped) {
     const skippedSubject = { id: "database-skipped", side: "source", database: name } as const;
     checks.push(
-      reason === "is empty" ? pass(skippedSubject, "left out: it is empty") : warn(
+      reason === "is empty" ? pass(skippedSubject, "skipped: it is empty") : warn(
         skippedSubject,
-        `left out: it ${reason}`,
+        `skipped: it ${reason}`,
         `GRANT CONNECT ON DATABASE ${
           quoteIdentifier(name)
-        } TO our role, or leave it out with --exclude-databases`,
+        } TO the role of --source, or exclude it with --exclude-databases`,
       ),
     );
   }
@@ -56,20 +56,20 @@ export function checkTargetEmpty(planned: PlannedDatabase): Check {
     case "resume":
       return pass(
         subject,
-        `holds our unfinished copy, begun at ${planned.unfinished?.startedAt}: init goes on with it`,
+        `holds an unfinished copy, started at ${planned.unfinished?.startedAt}: init resumes it`,
       );
     case "drop-and-create":
       if (planned.unfinished !== undefined) {
         return warn(
           subject,
-          `will be dropped and begun anew. Lost with it: ${willBeLost}`,
-          "leave --no-resume out to go on with it",
+          `will be dropped and copied from the start. Lost with it: ${willBeLost}`,
+          "omit --no-resume to resume it",
         );
       }
       return warn(
         subject,
         `will be dropped (--drop-existing). Lost with it: ${willBeLost}`,
-        "leave --drop-existing out if any of this is needed",
+        "omit --drop-existing if any of this is needed",
       );
     case "refuse":
       return fail(
@@ -77,13 +77,13 @@ export function checkTargetEmpty(planned: PlannedDatabase): Check {
         refusal ?? "cannot be written",
         contents === undefined
           ? `choose another name: --map ${planned.source.name}=NEW_NAME`
-          : "if an earlier init made it, it is complete: status, sync and verify go on with it; else choose another name " +
-            `with --map ${planned.source.name}=NEW_NAME, or let --drop-existing destroy what is there`,
+          : "if an earlier init copied it, it is complete: continue with status, sync and verify; otherwise choose another name " +
+            `with --map ${planned.source.name}=NEW_NAME, or drop its contents with --drop-existing`,
       );
   }
 }
 
-/** Can the texts be stored there? */
+/** Can the target store the text? */
 export function checkEncoding({ source, target, action, existing }: PlannedDatabase): Check {
   const subject = { id: "encoding", side: "target", database: target } as const;
   const actual = action === "fill-empty" && existing !== undefined
@@ -91,24 +91,24 @@ export function checkEncoding({ source, target, action, existing }: PlannedDatab
     : source.encoding;
   if (source.encoding === "SQL_ASCII") {
     if (actual === "SQL_ASCII") {
-      return pass(subject, "SQL_ASCII: texts come as the bytes that they are");
+      return pass(subject, "SQL_ASCII: text is copied byte for byte");
     }
     return warn(
       subject,
-      `the source is in SQL_ASCII, that is, in no encoding: texts that are not valid ${actual} will be refused`,
-      `find out which encoding the texts have; convert the source before if it is not ${actual}, or let init create the database like the source`,
+      `the source is SQL_ASCII, which is no encoding: text that is not valid ${actual} will be refused`,
+      `determine the encoding of the text; if it is not ${actual}, convert the source first, or let init create the database like the source`,
     );
   }
   if (actual === source.encoding) return pass(subject, actual);
   if (actual === "UTF8") return pass(subject, `${source.encoding} is converted to UTF8`);
   return fail(
     subject,
-    `the source is in ${source.encoding}, the target in ${actual}, which lacks some of its characters`,
-    "drop the empty database on the target, init then creates it like the source; or use --drop-existing",
+    `the source is ${source.encoding}, the target ${actual}, which lacks some of its characters`,
+    "drop the empty database on the target, so that init creates it like the source; or use --drop-existing",
   );
 }
 
-/** Whether the target's system has the locale; undefined when that cannot be told. */
+/** Whether the target's operating system has the locale; undefined if unknown. */
 export type LocaleAnswer = boolean | undefined;
 
 /** Can the target sort as the source does? */
@@ -117,7 +117,7 @@ export function checkLocale(
   { locales, targetMajor, tried }: {
     readonly locales: LocaleFacts;
     readonly targetMajor: number;
-    /** What trying locales of the operating system gave, by name. */
+    /** Results of trying locales of the operating system, by name. */
     readonly tried: ReadonlyMap<string, LocaleAnswer>;
   },
 ): Check {
@@ -127,10 +127,10 @@ export function checkLocale(
     const differences = differingProperties(source, existing).filter((each) => each !== "encoding");
     return differences.length === 0 ? pass(subject, describeLocale(source)) : warn(
       subject,
-      `the empty database there has another ${differences.join(", ")} (${
+      `the empty database on the target differs in ${differences.join(", ")} (${
         describeLocale(existing)
-      }, the source ${describeLocale(source)}): texts may be sorted and compared differently`,
-      "drop the empty database on the target, init then creates it like the source; or use --drop-existing",
+      }, the source ${describeLocale(source)}): text may be sorted and compared differently`,
+      "drop the empty database on the target, so that init creates it like the source; or use --drop-existing",
     );
   }
   const need = { icu: 15, builtin: source.locale === "PG_UNICODE_FAST" ? 18 : 17, libc: 0 };
@@ -139,17 +139,17 @@ export function checkLocale(
       subject,
       `the source sorts by ${
         describeLocale(source)
-      }, which PostgreSQL ${targetMajor} cannot make a database with`,
+      }, which PostgreSQL ${targetMajor} does not support`,
       `use a target of version ${
         need[source.localeProvider]
-      } or newer, or create the database there yourself, empty`,
+      } or newer, or create an empty database there yourself`,
     );
   }
   if (source.localeProvider === "icu" && !locales.hasIcu) {
     return fail(
       subject,
-      "the source sorts by ICU, and the target was built without",
-      "use a target with ICU, or create the database there yourself, empty",
+      "the source sorts by ICU, and the target was built without it",
+      "use a target with ICU, or create an empty database there yourself",
     );
   }
   const wanted = localesToTry(planned, locales);
@@ -157,20 +157,20 @@ export function checkLocale(
   if (missing.length > 0) {
     return fail(
       subject,
-      `the target's system has no locale ${missing.join(", ")}`,
-      "install it there, or create the database yourself, empty, with a locale that is there",
+      `the target's operating system has no locale ${missing.join(", ")}`,
+      "install it there, or create an empty database yourself with an existing locale",
     );
   }
   const unknown = wanted.filter((locale) => tried.get(locale) === undefined);
   return unknown.length === 0 ? pass(subject, describeLocale(source)) : warn(
     subject,
-    `whether the target's system has locale ${unknown.join(", ")} cannot be told`,
-    "create the database there yourself, empty; then init has nothing to guess",
+    `whether the target's operating system has locale ${unknown.join(", ")} is unknown`,
+    "create an empty database there yourself, so that init uses its locale",
   );
 }
 
 /**
- * Locales of the operating system that a new database takes and the target is not known to have.
+ * Locales that a new database needs and the target is not known to have.
  */
 export function localesToTry(
   { source, action }: PlannedDatabase,

@@ -9,13 +9,13 @@ import type { Check } from "../shared/report.ts";
 import { fail, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";
 
-/** Has the target every extension, at a usable version? */
+/** Does the target offer every extension in a usable version? */
 export function checkExtensions(
   database: string,
   { installed, available, present, target }: {
     readonly installed: readonly Extension[];
     readonly available: readonly AvailableExtension[];
-    /** What the target database has already. */
+    /** Extensions of the existing target database. */
     readonly present: readonly string[];
     readonly target: Pick<ServerFacts, "role" | "activity" | "provider">;
   },
@@ -58,7 +58,7 @@ function checkVersion(
     subject,
     `extension ${extension.name} is ${extension.version} on the source; the target creates ${offer.defaultVersion}`,
     offer.versions.includes(extension.version)
-      ? `create it there beforehand: CREATE EXTENSION ${name} VERSION '${extension.version}';`
+      ? `create it there first: CREATE EXTENSION ${name} VERSION '${extension.version}';`
       : `install version ${extension.version} or newer on the target, if its newer functions are used`,
   )];
 }
@@ -72,13 +72,13 @@ function checkPreload(
 ): readonly Check[] {
   const need = preloadNeed(name);
   const libraries = target.activity.settings.shared_preload_libraries;
-  // hidden from ordinary roles, and then nothing can be said
+  // ordinary roles cannot read it
   if (need === undefined || libraries === undefined) return [];
   if (libraries.split(",").some((each) => each.trim().replaceAll('"', "") === name)) return [];
   return [(need.required ? fail : warn)(
     subject,
-    `extension ${name} wants its library preloaded, and the target's shared_preload_libraries has ${
-      libraries === "" ? "none" : libraries
+    `extension ${name} requires its library to be preloaded, and the target's shared_preload_libraries is ${
+      libraries === "" ? "empty" : libraries
     }`,
     `add ${name} to shared_preload_libraries of the target and restart it`,
   )];
@@ -93,12 +93,12 @@ function checkCreatable(
 ): readonly Check[] {
   if (!offer.needsSuperuser || target.role.superuser) return [];
   const name = quoteIdentifier(offer.name);
-  // managed servers let their admin role create what they offer
+  // managed servers allow their admin role to create the extensions that they offer
   return [(target.provider === undefined ? fail : warn)(
     subject,
-    `extension ${offer.name} may be created by superusers only, and ${target.role.name} is none`,
+    `extension ${offer.name} can be created by superusers only, and ${target.role.name} is not a superuser`,
     target.provider === undefined
-      ? `let a superuser run CREATE EXTENSION ${name}; in the (empty) target database beforehand`
-      : `look up whether ${target.provider.name} lets its admin role create it`,
+      ? `let a superuser run CREATE EXTENSION ${name}; in the (empty) target database first`
+      : `check whether ${target.provider.name} allows its admin role to create it`,
   )];
 }

@@ -29,7 +29,7 @@ import {
 } from "../../catalog/internal.ts";
 import type { HostPort, Session } from "../../postgres/internal.ts";
 
-/** What is known of a server. */
+/** Facts about a server. */
 export interface ServerFacts {
   readonly serverVersion: number;
   readonly majorVersion: number;
@@ -41,10 +41,10 @@ export interface ServerFacts {
   readonly tablespaces: readonly string[];
 }
 
-/** Transactions are worth telling about from this age on. */
+/** Transactions of this age are reported. */
 export const longTransactionSeconds = 300;
 
-/** Reads what both servers have in common to be asked. */
+/** Reads the facts that both servers have. */
 export async function readServer(session: Session): Promise<ServerFacts> {
   const [provider, role, activity, roles, tablespaces] = await Promise.all([
     readProvider(session),
@@ -65,13 +65,13 @@ export async function readServer(session: Session): Promise<ServerFacts> {
   };
 }
 
-/** What only the target is asked. */
+/** Facts about the target only. */
 export interface TargetOffer {
   readonly extensions: readonly AvailableExtension[];
   readonly locales: LocaleFacts;
 }
 
-/** Reads what the target has to offer to databases yet to be made. */
+/** Reads what the target offers to new databases. */
 export async function readTargetOffer(session: Session): Promise<TargetOffer> {
   const [extensions, locales] = await Promise.all([
     listAvailableExtensions(session),
@@ -80,7 +80,7 @@ export async function readTargetOffer(session: Session): Promise<TargetOffer> {
   return { extensions, locales };
 }
 
-/** What is in a database of the source. */
+/** Contents of a database of the source. */
 export interface SourceDatabaseFacts {
   readonly tables: readonly Table[];
   readonly access: readonly TableAccess[];
@@ -103,7 +103,7 @@ export async function readSourceDatabase(session: Session): Promise<SourceDataba
   return { tables, access, sequences, largeObjects, extensions, special };
 }
 
-/** What is in a database of the target that exists already. */
+/** Contents of an existing database of the target. */
 export interface TargetDatabaseFacts {
   readonly privileges: DatabasePrivileges;
   readonly special: SpecialObjects;

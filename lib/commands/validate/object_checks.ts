@@ -3,7 +3,7 @@ import type { Check } from "../shared/report.ts";
 import { listNames, pass, warn } from "./check.ts";
 import type { SourceDatabaseFacts } from "./facts.ts";
 
-/** What a copy treats in a way of its own. */
+/** Objects that a copy treats specially. */
 export function checkSpecialObjects(
   database: string,
   { facts: { special, largeObjects, tables }, targetTablespaces, forSync }: {
@@ -18,7 +18,7 @@ export function checkSpecialObjects(
   if (largeObjects.count > 0 && forSync) {
     checks.push(warn(
       about("large-objects"),
-      `${objects}: copied by init, but replication does not carry their changes`,
+      `${objects}: copied by init, but changes to them are not replicated`,
       "write no large objects between init and cutover, or keep them in bytea columns",
     ));
   } else checks.push(pass(about("large-objects"), objects));
@@ -33,7 +33,7 @@ export function checkSpecialObjects(
         plural(special.userMappings, "user mapping")
       }: definitions are copied, rows stay where they are` +
         (special.foreignTables.length === 0 ? "" : ` (${listNames(special.foreignTables)})`),
-      "make sure that the target reaches the foreign servers, and set the passwords of user mappings that our role cannot read",
+      "make sure that the target reaches the foreign servers, and set the passwords of user mappings that the role cannot read",
     ));
   }
   const subscriptions = special.subscriptions.length;
@@ -42,18 +42,18 @@ export function checkSpecialObjects(
       about("subscriptions"),
       `${plural(subscriptions, "subscription")} of its own (${
         listNames(special.subscriptions)
-      }) will not be carried over`,
+      }) will not be copied`,
       "create them on the target after the cutover",
     ));
   }
-  // What an earlier run of ours has left is taken up or removed by init.
+  // init resumes or removes what earlier runs of the tool left
   const publications = special.publications.filter((name) => !name.startsWith("seren_"));
   if (publications.length > 0) {
     checks.push(warn(
       about("publications"),
       `${plural(publications.length, "publication")} (${
         listNames(publications)
-      }) will not be carried over`,
+      }) will not be copied`,
       "create them on the target after the cutover",
     ));
   }
@@ -63,7 +63,7 @@ export function checkSpecialObjects(
       about("tablespaces"),
       `the target has no tablespace ${
         listNames(missing)
-      }; what is in there goes to the default one`,
+      }; its objects will be in the default tablespace`,
       `CREATE TABLESPACE ${
         quoteIdentifier(missing[0]!)
       } LOCATION '…'; on the target, if it matters`,
@@ -72,7 +72,7 @@ export function checkSpecialObjects(
   return checks;
 }
 
-/** What could interfere in a database that is to be filled? */
+/** Do event triggers interfere with filling a database? */
 export function checkEventTriggers(
   database: string,
   eventTriggers: readonly string[],
@@ -82,6 +82,6 @@ export function checkEventTriggers(
   return first === undefined ? pass(subject, "no event trigger interferes") : warn(
     subject,
     `event triggers fire while the schema is created: ${listNames(eventTriggers)}`,
-    `ALTER EVENT TRIGGER ${quoteIdentifier(first)} DISABLE; if it is yours, during init`,
+    `ALTER EVENT TRIGGER ${quoteIdentifier(first)} DISABLE; during init, if you own it`,
   );
 }

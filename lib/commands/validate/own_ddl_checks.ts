@@ -1,6 +1,6 @@
 /**
- * What of a database takes part when the tool makes objects of its own there, or lets a worker
- * apply changes.
+ * Event triggers and settings of a database that affect the tool's own objects, or its apply
+ * workers.
  *
  * @module
  */
@@ -11,8 +11,8 @@ import type { Check } from "../shared/report.ts";
 import { listNames, pass, warn } from "./check.ts";
 
 /**
- * Event triggers that run for the tool's own ledger, publication or subscription, because the role
- * cannot keep them from it.
+ * Event triggers that fire for the tool's own ledger, publication or subscription, because the role
+ * cannot prevent it.
  */
 export async function checkOwnDdl(
   session: Session,
@@ -22,14 +22,14 @@ export async function checkOwnDdl(
   const running = (await silenceEventTriggers(session)).filter(({ owned }) => !owned);
   const [first] = running;
   if (first === undefined) {
-    return pass(subject, "no event trigger runs for what the tool makes for itself");
+    return pass(subject, "no event trigger fires for the tool's own objects");
   }
   const made = side === "source"
     ? "the publication and changed replica identities"
     : "the ledger and the subscription";
   return warn(
     subject,
-    `event triggers run for ${made}, and may refuse them: ${
+    `event triggers fire for ${made}, and may reject them: ${
       listNames(running.map(({ name, event, calls }) => `${name} (${event}, ${calls})`))
     }`,
     session.majorVersion >= 15
@@ -52,7 +52,7 @@ const configuredStatement = `
    WHERE d.datname = pg_catalog.current_database() AND s.setrole = 0
    ORDER BY setting`;
 
-/** Settings that come with the source's database and that apply workers are kept from. */
+/** Settings of the source's database that apply workers must not use. */
 export async function checkWorkerSettings(session: Session, database: string): Promise<Check> {
   const subject = { id: "worker-settings", side: "source", database } as const;
   const needed: Readonly<Record<string, string>> = { ...workerSettings, role: "none" };
@@ -71,9 +71,9 @@ export async function checkWorkerSettings(session: Session, database: string): P
   const list = harmful.map(({ name, value }) => `${name} = ${value}`);
   return warn(
     subject,
-    `with ${listNames(list)} an apply worker on the target would write other data, or nothing`,
-    "nothing, if the role that is to own the subscription may have other settings in that database until cleanup (init sets them by " +
-      `ALTER ROLE … IN DATABASE); else ALTER DATABASE ${quoteIdentifier(database)} RESET ${
+    `with ${listNames(list)}, an apply worker on the target would write different data, or none`,
+    "none needed if the owner of the subscription may have different settings in that database until cleanup (init sets them with " +
+      `ALTER ROLE … IN DATABASE); otherwise ALTER DATABASE ${quoteIdentifier(database)} RESET ${
         harmful[0]?.name ?? ""
       } on the source`,
   );

@@ -5,7 +5,7 @@ import { fail, listNames, pass, warn } from "./check.ts";
 import type { ServerFacts, SourceDatabaseFacts, TargetDatabaseFacts } from "./facts.ts";
 import { readAllRemedy } from "./remedies.ts";
 
-/** May our role make what the target needs besides tables? */
+/** May the role create databases and roles on the target? */
 export function checkTargetRole(
   { role }: Pick<ServerFacts, "role">,
   planned: readonly Pick<PlannedDatabase, "action" | "target">[],
@@ -15,12 +15,12 @@ export function checkTargetRole(
     .map(({ target }) => target);
   const subject = { id: "create-database", side: "target" } as const;
   const databases = create.length === 0
-    ? pass(subject, "no database has to be created")
+    ? pass(subject, "no database needs to be created")
     : role.superuser || role.createDatabase
     ? pass(subject, `${role.name} may create ${plural(create.length, "database")}`)
     : fail(
       subject,
-      `${role.name} may not create databases, and ${listNames(create)} must be`,
+      `${role.name} may not create databases, but ${listNames(create)} must be created`,
       `ALTER ROLE ${name} CREATEDB; or create ${
         create.length === 1 ? "it" : "them"
       } empty: CREATE DATABASE ${quoteIdentifier(create[0]!)} OWNER ${name};`,
@@ -30,13 +30,13 @@ export function checkTargetRole(
     ? pass(roleSubject, `${role.name} may create roles`)
     : warn(
       roleSubject,
-      `${role.name} may not create roles: owners and grants of roles that are missing there are lost`,
-      `ALTER ROLE ${name} CREATEROLE; or create the roles of the source beforehand`,
+      `${role.name} may not create roles: ownership and grants of roles that the target lacks are lost`,
+      `ALTER ROLE ${name} CREATEROLE; or create the roles of the source first`,
     );
   return [databases, roles];
 }
 
-/** May our role fill, or drop, a database that exists? */
+/** May the role fill or drop an existing database? */
 export function checkTargetDatabase(
   { target, action }: Pick<PlannedDatabase, "target" | "action">,
   { role, facts: { privileges } }: {
@@ -50,8 +50,8 @@ export function checkTargetDatabase(
   if (privileges.database !== target) {
     return fail(
       subject,
-      `asked for "${target}", connected to "${privileges.database}": a pooler renames databases`,
-      "connect to the server itself",
+      `requested "${target}", connected to "${privileges.database}": a pooler renames databases`,
+      "connect directly to the server",
     );
   }
   if (action === "drop-and-create") {
@@ -127,7 +127,7 @@ function checkRowSecurity(
   );
 }
 
-/** What becomes of the roles? */
+/** What happens to the roles? */
 export function checkRoles(
   source: Pick<ServerFacts, "role" | "roles">,
   target: Pick<ServerFacts, "role" | "provider">,
@@ -153,12 +153,12 @@ export function checkRoles(
   const subject = { id: "role-attributes", side: "target" } as const;
   checks.push(
     special.length === 0
-      ? pass(subject, "no role has attributes that only a superuser may give")
+      ? pass(subject, "no role has attributes that only a superuser can grant")
       : warn(
         subject,
-        `${target.role.name} is no superuser there; SUPERUSER, REPLICATION and BYPASSRLS of ${
+        `${target.role.name} is not a superuser there; SUPERUSER, REPLICATION and BYPASSRLS of ${
           listNames(special.map(({ name }) => name))
-        } may have to be left out`,
+        } may have to be omitted`,
         target.provider === undefined
           ? "connect to the target as a superuser if they are needed"
           : `grant ${target.provider.name}'s own admin role instead, where it is needed`,

@@ -1,7 +1,7 @@
 import type { ProviderId } from "../../catalog/internal.ts";
 import { quoteIdentifier } from "../../core/internal.ts";
 
-/** How to switch logical decoding on. */
+/** How to enable logical decoding. */
 export function walLevelRemedy(provider: ProviderId | undefined): string {
   switch (provider) {
     case "rds":
@@ -15,18 +15,18 @@ export function walLevelRemedy(provider: ProviderId | undefined): string {
     case "azure":
       return "set the server parameter wal_level to LOGICAL, then restart the server";
     case "neon":
-      return "switch on Logical Replication in the settings of the Neon project";
+      return "enable Logical Replication in the settings of the Neon project";
     case "digitalocean":
     case "aiven":
-      return "the provider's support sets wal_level to logical; ask them";
+      return "ask the provider's support to set wal_level to logical";
     case "heroku":
-      return "Heroku gives no logical replication; copy without sync, with writes stopped";
+      return "Heroku does not offer logical replication; copy without sync, while writes are stopped";
     default:
       return "ALTER SYSTEM SET wal_level = 'logical'; then restart the server";
   }
 }
 
-/** How to let a role make replication slots. */
+/** How to allow a role to create replication slots. */
 export function replicationGrant(provider: ProviderId | undefined, role: string): string {
   const name = quoteIdentifier(role);
   switch (provider) {
@@ -34,7 +34,7 @@ export function replicationGrant(provider: ProviderId | undefined, role: string)
     case "aurora":
       return `GRANT rds_replication TO ${name};`;
     case "neon":
-      return `use a role made in the Neon console: those have REPLICATION`;
+      return `use a role created in the Neon console, which has REPLICATION`;
     case "cloud-sql":
     case "alloydb":
     case "azure":
@@ -61,11 +61,11 @@ export function settingRemedy(
     case "alloydb":
       return `set the flag ${name} = ${value} (the instance restarts)`;
     default:
-      return `set ${name} = ${value} where the provider keeps the server's settings`;
+      return `set ${name} = ${value} in the provider's server settings`;
   }
 }
 
-/** How to get at a server without the pooler. */
+/** How to connect to a server without the pooler. */
 export function directRemedy(provider: ProviderId | undefined): string {
   switch (provider) {
     case "neon":
@@ -75,11 +75,11 @@ export function directRemedy(provider: ProviderId | undefined): string {
     case "azure":
       return "connect directly: port 5432 instead of 6432";
     default:
-      return "connect to the server itself, past the pooler";
+      return "connect directly to the server, without the pooler";
   }
 }
 
-/** How to become a role that sees all rows. */
+/** How to allow a role to read everything. */
 export function readAllRemedy(role: string, majorVersion: number): string {
   const name = quoteIdentifier(role);
   return majorVersion >= 14

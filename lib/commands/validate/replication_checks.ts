@@ -7,12 +7,12 @@ import type { ServerFacts, SourceDatabaseFacts } from "./facts.ts";
 import { replicationGrant, settingRemedy, walLevelRemedy } from "./remedies.ts";
 
 interface ReplicationOptions {
-  /** Slots that sync will take. */
+  /** Slots that sync needs. */
   readonly databases: number;
   readonly forSync: boolean;
 }
 
-/** Can the source be replicated from? What is missing fails only when replication is wanted. */
+/** Can the source be replicated? Missing prerequisites are failures only for sync. */
 export function checkSourceReplication(
   { activity, provider, role }: Pick<ServerFacts, "activity" | "provider" | "role">,
   { databases, forSync }: ReplicationOptions,
@@ -24,7 +24,7 @@ export function checkSourceReplication(
     level === "logical"
       ? pass({ id: "wal-level", side: "source" }, "wal_level is logical")
       : failIf(forSync, { id: "wal-level", side: "source" }, {
-        finding: `wal_level is ${level}, which sync cannot read changes from`,
+        finding: `wal_level is ${level}; sync requires logical`,
         fix: walLevelRemedy(provider?.id),
       }),
   );
@@ -38,7 +38,7 @@ export function checkSourceReplication(
           finding: `${Math.max(0, limit - used)} of ${limit} are free, sync needs ${databases}`,
           fix: settingRemedy(provider?.id, { name: setting, value: used + databases + 2 }) +
             (id === "replication-slots"
-              ? "; or drop slots that nobody reads: SELECT slot_name FROM pg_catalog.pg_replication_slots WHERE NOT active;"
+              ? "; or drop unused slots: SELECT slot_name FROM pg_catalog.pg_replication_slots WHERE NOT active;"
               : ""),
         }),
     );
@@ -58,7 +58,7 @@ export function checkSourceReplication(
   return checks;
 }
 
-/** Servers with the updates of August 2026 load listed output plugins only. */
+/** Servers with the updates of August 2026 load only listed output plugins. */
 function checkOutputPlugin(
   { output_plugin_libraries: listed }: ServerFacts["activity"]["settings"],
   { forSync }: { readonly forSync: boolean },
@@ -68,7 +68,7 @@ function checkOutputPlugin(
   const all = ["pgoutput", ...plugins?.filter((name) => name !== "") ?? []];
   return [
     failIf(forSync, { id: "output-plugin", side: "source" }, {
-      finding: "output_plugin_libraries does not list pgoutput, which sync reads changes with",
+      finding: "output_plugin_libraries does not list pgoutput, which sync requires",
       fix: `ALTER SYSTEM SET output_plugin_libraries = ${
         all.map((name) => `'${name.replaceAll("'", "''")}'`).join(", ")
       }; SELECT pg_catalog.pg_reload_conf();`,
@@ -84,15 +84,15 @@ function checkSlotLimits(settings: ServerFacts["activity"]["settings"]): readonl
       { id: "slot-wal-limit", side: "source" },
       `a slot that falls behind by more than ${
         formatBytes(Number(keep) * 1024 ** 2)
-      } is lost (max_slot_wal_keep_size), and with it the sync`,
-      "raise max_slot_wal_keep_size above the WAL that is written during init, while the disk allows it",
+      } is lost (max_slot_wal_keep_size), which ends the sync`,
+      "raise max_slot_wal_keep_size above the WAL that is written during init, if the disk allows it",
     ));
   }
   const idle = Number(settings.idle_replication_slot_timeout ?? 0); // 18+
   if (idle > 0) {
     checks.push(warn(
       { id: "slot-idle-timeout", side: "source" },
-      `a slot that is idle for ${idle} s is lost (idle_replication_slot_timeout); init may take longer`,
+      `a slot that is idle for ${idle} s is lost (idle_replication_slot_timeout); and init may take longer`,
       "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_catalog.pg_reload_conf();",
     ));
   }
@@ -108,7 +108,7 @@ export function checkTargetReplication(
   for (
     const [setting, needed] of [
       ["max_logical_replication_workers", databases],
-      ["max_replication_slots", databases], // origins count against it
+      ["max_replication_slots", databases], // limits replication origins too
       ["max_worker_processes", databases + 1],
     ] as const
   ) {
@@ -121,7 +121,7 @@ export function checkTargetReplication(
     }
   }
   if (checks.length === 0) {
-    checks.push(pass({ id: "replication-workers", side: "target" }, "workers for sync are enough"));
+    checks.push(pass({ id: "replication-workers", side: "target" }, "enough workers for sync"));
   }
   const subject = { id: "subscription-privilege", side: "target" } as const;
   checks.push(
@@ -151,14 +151,15 @@ export function checkReplicaIdentity(
     readonly facts: Pick<SourceDatabaseFacts, "tables" | "access" | "sequences">;
     readonly role: ServerFacts["role"];
     readonly forSync: boolean;
-    /** What will be done about the tables that are found. */
+    /** How such tables will be treated. */
     readonly policy?: IdentityPolicy;
     /**
-     * Tables that cannot be published under the policy, with the reasons; they are known for sync
-     * only.
+     * Tables that cannot be published under the policy, and why; known only for sync.
      */
     readonly unpublished?: readonly UnpublishedTable[] | undefined;
-    /** Without sync: why REPLICA IDENTITY FULL would not do for the first table that has none. */
+    /**
+     * Without sync: why REPLICA IDENTITY FULL is no option for the first table without identity.
+     */
     readonly fullProblem?: string | undefined;
   },
 ): readonly Check[] {
@@ -172,7 +173,7 @@ export function checkReplicaIdentity(
     const owner = { id: "publishable", side: "source", database } as const;
     checks.push(
       role.superuser || foreign.length === 0
-        ? pass(owner, `${role.name} has the right to publish every table`)
+        ? pass(owner, `${role.name} may publish every table`)
         : failIf(true, owner, {
           finding: `${role.name} does not own ${listNames(foreign)} and may not publish them`,
           fix: `GRANT the owning roles to ${quoteIdentifier(role.name)}, or connect as a superuser`,
@@ -191,7 +192,7 @@ export function checkReplicaIdentity(
     if (sequences.length > 0) {
       checks.push(pass(
         { id: "sequences", side: "source", database },
-        `${plural(sequences.length, "sequence")}: not replicated, cutover sets them`,
+        `${plural(sequences.length, "sequence")}: not replicated; cutover sets them`,
       ));
     }
   }
@@ -245,7 +246,7 @@ function checkPublishable(
       fix: `${first.remedy}${
         policy === "skip"
           ? ""
-          : "; or copy such tables once, without their changes, with --replica-identity skip"
+          : "; or copy these tables once, without their changes, with --replica-identity skip"
       }`,
     });
 }
@@ -264,15 +265,15 @@ function identityFix(
   const name = displayName(table);
   if (fullProblem !== undefined) {
     return `ALTER TABLE ${name} ADD PRIMARY KEY (…); or create a unique index on NOT NULL columns, then ` +
-      `ALTER TABLE ${name} REPLICA IDENTITY USING INDEX …; REPLICA IDENTITY FULL would not do: ${fullProblem}; ` +
-      "or copy such tables once and leave their changes out with --replica-identity skip";
+      `ALTER TABLE ${name} REPLICA IDENTITY USING INDEX …; REPLICA IDENTITY FULL is no option: ${fullProblem}; ` +
+      "or copy these tables once, without their changes, with --replica-identity skip";
   }
   return `ALTER TABLE ${name} ADD PRIMARY KEY (…); or, at the cost of larger WAL, ` +
     `ALTER TABLE ${name} REPLICA IDENTITY FULL; or let init do that with --replica-identity full, ` +
-    "or copy such tables once and leave their changes out with --replica-identity skip";
+    "or copy these tables once, without their changes, with --replica-identity skip";
 }
 
-/** What would stop the replication later, or let the target differ. */
+/** Hazards that would stop replication later, or make the target differ. */
 export function checkHazards(database: string, hazards: readonly Hazard[]): readonly Check[] {
   return hazards.map(({ id, isCertain, finding, remedy }) =>
     failIf(isCertain, { id, side: "source", database }, { finding, fix: remedy })

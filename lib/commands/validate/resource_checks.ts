@@ -6,11 +6,11 @@ import type { ServerFacts } from "./facts.ts";
 import { settingRemedy } from "./remedies.ts";
 
 /**
- * Sessions besides those that copy: the snapshot's, pg_dump's, the catalogs', the one that watches.
+ * Sessions besides the copy workers: for the snapshot, pg_dump, the catalogs, and the throttle.
  */
 const otherSessions = 4;
 
-/** Are there connections for all workers? */
+/** Are enough connections free for all workers? */
 export function checkConnections(
   side: Side,
   { activity, provider, role }: Pick<ServerFacts, "activity" | "provider" | "role">,
@@ -28,8 +28,8 @@ export function checkConnections(
   const needed = jobs + otherSessions;
   if (free >= needed) return pass(subject, `${free} are free, ${needed} needed`);
   const fix = free > otherSessions
-    ? `use --jobs ${free - otherSessions}, or end sessions that are not needed`
-    : `end sessions that are not needed; or ${
+    ? `use --jobs ${free - otherSessions}, or end unneeded sessions`
+    : `end unneeded sessions; or ${
       settingRemedy(provider?.id, { name: "max_connections", value: limit + needed })
     }`;
   const finding = `${Math.max(0, free)} of ${
@@ -38,13 +38,13 @@ export function checkConnections(
   return free <= otherSessions ? fail(subject, finding, fix) : warn(subject, finding, fix);
 }
 
-/** Providers whose disks grow by themselves. */
+/** Providers whose disks grow automatically. */
 const growing: ReadonlySet<ProviderId> = new Set(["aurora", "neon", "alloydb", "timescale"]);
 
-/** Below this nobody has to look. */
+/** Smaller databases need no warning. */
 const smallBytes = 1024 ** 3;
 
-/** How much room does the target need? How much it has no server tells. */
+/** How much disk space does the target need? No server reports how much it has. */
 export function checkDisk(
   sources: readonly Pick<Database, "name" | "sizeBytes">[],
   target: Pick<ServerFacts, "provider">,
@@ -57,21 +57,21 @@ export function checkDisk(
   if (target.provider !== undefined && growing.has(target.provider.id)) {
     return pass(
       subject,
-      `needs about ${size}; the disk of ${target.provider.name} grows by itself`,
+      `needs about ${size}; the disk of ${target.provider.name} grows automatically`,
     );
   }
   if (bytes < smallBytes && unknown.length === 0) return pass(subject, `needs about ${size}`);
   return warn(
     subject,
-    `needs about ${size}, and as much again for a while for WAL and sorting; how much is free cannot be asked by SQL`,
+    `needs about ${size}, and temporarily as much again for WAL and sorting; free space cannot be read by SQL`,
     `make sure that the target has ${formatBytes(bytes * 1.5)} free`,
   );
 }
 
-/** A prepared transaction of this age is taken for one that nobody will finish. */
+/** A prepared transaction of this age is considered abandoned. */
 const forgottenAfterSeconds = 60;
 
-/** Do open transactions stand in the way? */
+/** Do open transactions block the copy? */
 export function checkTransactions(
   { activity }: Pick<ServerFacts, "activity">,
   { forSync }: { readonly forSync: boolean },
@@ -83,11 +83,11 @@ export function checkTransactions(
   checks.push(
     firstPrepared === undefined
       ? pass(prepared, "none")
-      // younger ones are work under way: creating a slot waits for them
+      // younger ones are still active: creating a slot waits for them
       : failIf(forSync && firstPrepared.ageSeconds > forgottenAfterSeconds, prepared, {
         finding: `prepared and not committed: ${
           listNames(preparedTransactions.map(describeTransaction))
-        }; their locks last, and a slot cannot be created before they end`,
+        }; they hold their locks, and a slot cannot be created before they end`,
         fix:
           `COMMIT PREPARED '${firstPrepared.gid}'; or ROLLBACK PREPARED '${firstPrepared.gid}'; in database ${firstPrepared.database}`,
       }),
@@ -97,13 +97,15 @@ export function checkTransactions(
   if (firstLong !== undefined) {
     checks.push(warn(
       long,
-      `open for long: ${
+      `long-running: ${
         listNames(longTransactions.map(describeTransaction))
-      }; creating a slot waits for them, and their locks may hold up pg_dump`,
+      }; creating a slot waits for them, and their locks may block pg_dump`,
       `let them end, or SELECT pg_catalog.pg_terminate_backend(${firstLong.pid});`,
     ));
   } else {
-    checks.push(pass(long, seesAll ? "none" : "none of our own role's; others' cannot be seen"));
+    checks.push(
+      pass(long, seesAll ? "none" : "none of the role's own; those of other roles cannot be seen"),
+    );
   }
   return checks;
 }

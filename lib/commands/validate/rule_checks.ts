@@ -4,7 +4,7 @@ import type { Check } from "../shared/report.ts";
 import { countOutcomes, type DatabaseScope, scopeNotes } from "../shared/table_scope.ts";
 import { failIf, listNames, pass, warn } from "./check.ts";
 
-/** What the rules make of a database, and what follows from them. */
+/** The effect of the rules on a database, and its consequences. */
 export function checkRules(
   scope: DatabaseScope,
   { forSync, sourceMajor, identities }: {
@@ -22,7 +22,7 @@ export function checkRules(
       warn(
         about("table-rules-consequences"),
         listNames(notes),
-        "let the tables in that these need (--schema-only-tables copies no rows), or do without",
+        "include the tables that they need (--schema-only-tables copies no rows), or accept this",
       ),
     ]),
     ...checkNames(scope),
@@ -31,7 +31,7 @@ export function checkRules(
   ];
 }
 
-/** A value of `regclass` is the name of a relation: where that is not there, the row cannot be. */
+/** A value of `regclass` names a relation; without that relation, the row cannot be copied. */
 function checkNames({ database, scope, consequences }: DatabaseScope): readonly Check[] {
   if (consequences.relations.length === 0) return [];
   const found = scope.tables.filter(({ table }) => scope.hasRows(table)).flatMap(({ table }) =>
@@ -43,10 +43,10 @@ function checkNames({ database, scope, consequences }: DatabaseScope): readonly 
     { id: "table-rules-names", side: "source", database },
     `${
       plural(found.length, "column holds", "columns hold")
-    } names of objects, and a row that names one that is left out cannot be copied: ${
+    } names of objects, and rows that name an excluded object cannot be copied: ${
       listNames(found)
     }`,
-    "filter such rows away with --table-filter, or let in what they name",
+    "exclude such rows with --table-filter, or include the objects that they name",
   )];
 }
 
@@ -61,10 +61,10 @@ function checkVolatility({ database, scope, predicates }: DatabaseScope): readon
   if (found.length === 0) return [];
   return [warn(
     { id: "predicate-volatility", side: "source", database },
-    `${
-      plural(found.length, "predicate")
-    } may use volatile functions, which can answer otherwise each time: ${listNames(found)}`,
-    "write a condition on the row alone, or later phases may see other rows than the copy did",
+    `${plural(found.length, "predicate")} may use volatile functions, whose results can vary: ${
+      listNames(found)
+    }`,
+    "use a condition on the row alone; otherwise later phases may see different rows than the copy",
   )];
 }
 

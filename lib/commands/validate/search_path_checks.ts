@@ -2,7 +2,7 @@ import { type ComputedKind, type SearchPathUse } from "../../catalog/internal.ts
 import type { Check } from "../shared/report.ts";
 import { listNames, pass, warn } from "./check.ts";
 
-/** When what is computed stops what. */
+/** The effects of values computed under a different search_path. */
 const consequences: readonly {
   readonly id: string;
   readonly kinds: readonly ComputedKind[];
@@ -22,22 +22,20 @@ const consequences: readonly {
 ];
 
 /**
- * From this version on servers build indexes and refresh materialized views under a path of their
- * own.
+ * The first version that builds indexes and refreshes materialized views under a safe search_path.
  */
 const restrictsMaintenance = 17;
 
-/** What is asked for. */
+/** Under which conditions values are computed. */
 export interface SearchPathOptions {
   readonly targetMajor: number;
   readonly forSync: boolean;
-  /** Whether the copy computes under the database's own path (`--restore-search-path own`). */
+  /** Whether the copy uses the database's own path (`--restore-search-path own`). */
   readonly ownPath: boolean;
 }
 
 /**
- * Functions and queries that name things without their schema, and are computed under an empty
- * `search_path`.
+ * Functions and queries that use unqualified names and are evaluated under an empty `search_path`.
  */
 export function checkSearchPath(
   database: string,
@@ -53,7 +51,7 @@ export function checkSearchPath(
       isMaintenance && targetMajor < restrictsMaintenance;
     const matters = id === "search-path-triggers" ? forSync : forSync || !(ownPath && optionHelps);
     if (found.length === 0 || !matters) return [];
-    const isLater = ownPath && optionHelps; // then it is replication alone that fails
+    const isLater = ownPath && optionHelps; // then only replication fails
     return [warn(
       about(id),
       `computed under an empty search_path, as by pg_dump and psql, ${
@@ -64,18 +62,19 @@ export function checkSearchPath(
   });
   return checks.length > 0
     ? checks
-    : [pass(about("search-path"), "nothing that is computed counts on a search_path")];
+    : [pass(about("search-path"), "no computed value depends on a search_path")];
 }
 
 /**
- * `generated column public.pages.slug calls public.slug(text), which names unaccent without schema`
+ * `generated column public.pages.slug calls public.slug(text), which names unaccent without a
+ * schema`
  */
 function describeUses(uses: readonly SearchPathUse[]): readonly string[] {
   return uses.map(({ kind, object, routine, names }) => {
     const all = names.map(({ name }) => name).join(", ");
     return routine === undefined
-      ? `${kind} ${object} has ${all} without schema in a text of its query`
-      : `${kind} ${object} calls ${routine.signature}, which names ${all} without schema`;
+      ? `${kind} ${object} names ${all} without a schema in a string of its query`
+      : `${kind} ${object} calls ${routine.signature}, which names ${all} without a schema`;
   });
 }
 
@@ -92,11 +91,11 @@ function remedy(
   const steps = [
     ...(alters.length === 0 ? [] : [`on the source: ${alters.join(" ")}`]),
     ...(ofExtensions
-      ? ["(what is altered of an extension is no part of a dump: run it on the target as well)"]
+      ? ["(changes to members of an extension are not dumped: run it on the target as well)"]
       : []),
     ...(queries.length === 0
       ? []
-      : [`create anew with schemas in the text: ${queries.join(", ")}`]),
+      : [`recreate with qualified names in the string: ${queries.join(", ")}`]),
     ...(optionHelps
       ? [
         "or give --restore-search-path own, so that init computes under the database's own search_path" +

@@ -7,10 +7,10 @@ import { fail, failIf, pass, warn } from "./check.ts";
 import type { ServerFacts } from "./facts.ts";
 import { directRemedy } from "./remedies.ts";
 
-/** The oldest server that is read and written. */
+/** The oldest supported version. */
 const oldestMajor = 12;
 
-/** Are the versions fit for each other? */
+/** Are the versions compatible? */
 export function checkVersions(
   source: Pick<ServerFacts, "serverVersion" | "majorVersion">,
   target: Pick<ServerFacts, "serverVersion" | "majorVersion">,
@@ -33,14 +33,14 @@ export function checkVersions(
     target.majorVersion < source.majorVersion
       ? warn(
         subject,
-        `${versions}: the target is older, and what only the newer version knows cannot be created there`,
-        `use a target of version ${source.majorVersion} or newer, or read the list of refused statements after init`,
+        `${versions}: the target is older, and objects that require the newer version cannot be created there`,
+        `use a target of version ${source.majorVersion} or newer, or check the list of refused statements after init`,
       )
       : pass(subject, versions),
   ];
 }
 
-/** Is it one and the same database on both sides? */
+/** Are source and target the same database? */
 export function checkSameDatabase(
   relation: ServerRelation,
   overwritten: readonly string[],
@@ -59,11 +59,11 @@ export function checkSameDatabase(
     subject,
     relation === "different"
       ? "source and target are different servers"
-      : "source and target are one server; each copy gets a name of its own there",
+      : "source and target are the same server; each copy has a different name",
   );
 }
 
-/** Can the target be written, and the source be replicated from? */
+/** Is the target writable, and can the source be replicated? */
 export function checkRecovery(
   source: ServerFacts,
   target: ServerFacts,
@@ -87,7 +87,7 @@ export function checkRecovery(
   return checks;
 }
 
-/** Is there a pooler or a load balancer in the way? */
+/** Is there a pooler or a load balancer before the server? */
 export function checkIntermediary(
   side: Side,
   { hosts, provider, sharesBackends, forSync }: {
@@ -103,15 +103,15 @@ export function checkIntermediary(
   if (sharesBackends) {
     return fail(
       { id: "pooler", side },
-      "a pooler in transaction mode is in the way: snapshots, locks and settings of a session do not last there",
+      "the URL leads to a pooler in transaction mode, where snapshots, locks and settings of a session do not last",
       directRemedy(provider?.id),
     );
   }
   if (pooled !== undefined) {
     return failIf(forSync && side === "source", { id: "pooler", side }, {
       finding:
-        `${describeHost(pooled.place)} looks like a pooler; in session mode copying works, ` +
-        "replication does not pass through",
+        `${describeHost(pooled.place)} looks like a pooler; copying works in session mode, ` +
+        "replication does not",
       fix: directRemedy(provider?.id),
     });
   }
@@ -120,9 +120,9 @@ export function checkIntermediary(
       { id: "load-balancer", side },
       `${
         describeHost(balanced.place)
-      } is a load balancer, which closes connections that are idle for a while (350 s at AWS)`,
-      "connect to the server itself, or raise the balancer's idle timeout to an hour or more",
+      } is a load balancer, which closes idle connections (after 350 s at AWS)`,
+      "connect directly to the server, or raise the balancer's idle timeout to an hour or more",
     );
   }
-  return pass({ id: "pooler", side }, "connected directly, each session has a backend of its own");
+  return pass({ id: "pooler", side }, "connected directly: each session has its own backend");
 }

@@ -1,5 +1,5 @@
 /**
- * Everything that can be known before anything is touched.
+ * `validate`: checks both servers before anything is changed.
  *
  * @module
  */
@@ -95,13 +95,12 @@ import {
 import { checkUserCode } from "./user_code_check.ts";
 
 /**
- * Looks at both servers for all that could make a later step fail. Changes nothing on either side.
+ * Checks both servers for everything that could make a later step fail. Changes nothing.
  *
- * Requires `--allow-net` for both servers, and what looking for installed client programs takes.
+ * Requires `--allow-net` for both servers, and the permissions to find installed client programs.
  *
- * @throws ConnectionError when a server cannot be reached or goes away; both are told about when
- * neither can
- * @throws UsageError when the rules do not fit the source
+ * @throws ConnectionError if a server, or both, cannot be reached
+ * @throws UsageError if the rules do not match the source
  */
 export async function validate(
   given: ValidateOptions,
@@ -120,16 +119,16 @@ export async function connect(options: EndpointPair, run: RunContext): Promise<S
   return sides;
 }
 
-/** What was found, with all that it was found from: a command that goes on need not ask again. */
+/** The findings, with the facts that they are based on, for commands that continue. */
 export interface Examination {
   readonly report: ValidationReport;
   readonly planning: DatabasePlanning;
   readonly scopes: readonly DatabaseScope[];
-  /** Undefined where none will do, which is a failed check. */
+  /** Undefined if none is suitable, which is a failed check. */
   readonly tool: DumpTool | undefined;
 }
 
-/** {@linkcode validate} over sessions that are open. */
+/** {@linkcode validate} with open sessions. */
 export async function examine(
   options: ValidateOptions,
   { sides, run }: { readonly sides: ServerPair; readonly run: RunContext },
@@ -174,7 +173,7 @@ function startStep(step: "connect" | "validate", { events }: RunContext) {
 
 type Findings = Omit<Examination, "report"> & { readonly checks: readonly Check[] };
 
-/** All checks, while the installed programs are looked for; the search never outlives this call. */
+/** All checks, while the search for installed programs runs; it ends before this call returns. */
 async function runChecks(
   options: ValidateOptions,
   { sides, run }: { readonly sides: ServerPair; readonly run: RunContext },
@@ -261,7 +260,7 @@ async function checkEverything(
   return { checks, planning, scopes, tool: found.tool };
 }
 
-/** Databases that would be read and written at once. */
+/** Databases that would be both read and written. */
 function overwritten({ relation, databases }: DatabasePlanning): readonly string[] {
   if (relation === "different") return [];
   const sources = new Set(databases.map(({ source }) => source.name));
@@ -297,7 +296,7 @@ async function checkIntermediaries(
   return checks.flat();
 }
 
-/** The programs that read the schema, or why none of them can. */
+/** The program that reads the schema, or why there is none. */
 type ToolSearch =
   | { readonly tool: DumpTool }
   | { readonly tool: undefined; readonly reason: ReplicatorError };
@@ -390,7 +389,7 @@ async function checkExistingTarget(
 ): Promise<readonly Check[]> {
   const { action } = planned;
   if (action !== "fill-empty" && action !== "drop-and-create") return [];
-  // an invalid database can be dropped, not opened
+  // an invalid database can be dropped but not opened
   if (planned.contents === undefined) return [];
   await using session = await openSession(withDatabase(sides.target.endpoint, planned.target), {
     signal,
@@ -399,7 +398,7 @@ async function checkExistingTarget(
   if (action !== "fill-empty") {
     return [checkTargetDatabase(planned, { role: target.role, facts })];
   }
-  // a superuser's sessions have none from 17 on
+  // none fire in a superuser's sessions from 17 on
   const running = await readEventTriggers(session);
   return [
     checkTargetDatabase(planned, { role: target.role, facts }),
@@ -419,7 +418,7 @@ async function checkSource(
   });
   const facts = withinScope(await readSourceDatabase(session), scope);
   const { role, majorVersion } = source;
-  // with another policy than this it is decided, and told, when the tables are published
+  // other policies are decided, and reported, when the tables are published
   const strict = forSync && identity === "fail";
   const identities = new Map<string, IdentityFacts>();
   for (const { table } of forSync ? scope?.scope.tables ?? [] : []) {
@@ -427,7 +426,7 @@ async function checkSource(
       identities.set(tableKey(table), await readIdentity(session, table));
     }
   }
-  // what comes without rows is not published
+  // tables without rows are not published
   const tables = facts.tables.filter((table) => scope?.scope.hasRows(table) ?? true);
   const followed = forSync
     ? await assessFollowing(session, {
@@ -484,7 +483,7 @@ async function checkSource(
   ];
 }
 
-/** What a publication of these tables could not do, or would come to grief over later. */
+/** Tables that cannot be published, and hazards that would stop replication later. */
 async function assessFollowing(
   session: Session,
   { facts, tables, scope, policy, targetMajor }: {
@@ -515,7 +514,7 @@ async function assessFollowing(
   };
 }
 
-/** What is left out need not be readable, published or anything else. */
+/** Excluded tables need not be readable or publishable. */
 function withinScope(
   facts: SourceDatabaseFacts,
   scope: DatabaseScope | undefined,

@@ -110,10 +110,10 @@ class SharedCopy<Job extends CopyWorkerJob> {
   }
 
   async run(): Promise<void> {
-    const { lanes, jobs } = this.#work;
+    const { workerCount, jobs } = this.#work;
     try {
       await this.#offer();
-      for (let lane = 1; lane <= lanes; lane++) this.#startLane(lane, { first: true });
+      for (let lane = 1; lane <= workerCount; lane++) this.#startLane(lane, { first: true });
       while (this.#finished.size < jobs.length) {
         await pause(this.#options.everyMs, this.#signal);
         await this.#readProgress();
@@ -129,7 +129,7 @@ class SharedCopy<Job extends CopyWorkerJob> {
 
   async #offer(): Promise<void> {
     const { database, queue, secrets, jobId, attempt, worker, workers, queueName } = this.#options;
-    const { source, target, snapshot, jobs, lanes, targetSettings, delaysMs } = this.#work;
+    const { source, target, snapshot, jobs, workerCount, targetSettings, delaysMs } = this.#work;
     const { sharedLock } = target;
     const { recordedConstraint } = this.#work;
     if (sharedLock === undefined || recordedConstraint === undefined) {
@@ -145,7 +145,7 @@ class SharedCopy<Job extends CopyWorkerJob> {
       targetSettings,
       recordedConstraint,
       delaysMs,
-      lanes,
+      lanes: workerCount,
     };
     const ciphertext = await secrets.seal(JSON.stringify(offer), offerPurpose(copyId));
     const parts = await Promise.all(jobs.map(async (job, number) => ({
@@ -182,7 +182,7 @@ class SharedCopy<Job extends CopyWorkerJob> {
   #startLane(lane: number, { first }: { readonly first: boolean }): void {
     this.#lanesRunning++;
     const options = copyWorkerOptions(this.#work, {
-      lane,
+      worker: lane,
       signal: this.#signal,
       next: () => this.#claimed.next(),
     });
@@ -233,7 +233,7 @@ class SharedCopy<Job extends CopyWorkerJob> {
     }
     // copy workers end when no part is left; parts of a lost helper are available again
     if (status.waiting > 0 && this.#lanesRunning === 0) {
-      const lanes = Math.min(this.#work.lanes, status.waiting);
+      const lanes = Math.min(this.#work.workerCount, status.waiting);
       for (let lane = 1; lane <= lanes; lane++) this.#startLane(lane, { first: false });
     }
   }
@@ -255,7 +255,11 @@ class SharedCopy<Job extends CopyWorkerJob> {
     known.bytes = moved;
     if (!done) return;
     const { number: helper = 0 } = helpers.find((each) => each.participant === participant) ?? {};
-    this.#finish(job, { rows: rows ?? 0, bytes: moved }, this.#work.lanes * helper + (lane ?? 1));
+    this.#finish(
+      job,
+      { rows: rows ?? 0, bytes: moved },
+      this.#work.workerCount * helper + (lane ?? 1),
+    );
   }
 
   #announce({ helpers }: CopyStatus): void {
@@ -290,7 +294,7 @@ class SharedCopy<Job extends CopyWorkerJob> {
       if (!await isRecorded(session, job.isRecorded)) continue;
       finished.push(part.number);
       // the ledger says that the part is complete, but the number of rows is unknown
-      this.#finish(job, { rows: 0, bytes: part.moved }, this.#work.lanes * number + 1);
+      this.#finish(job, { rows: 0, bytes: part.moved }, this.#work.workerCount * number + 1);
     }
     await this.#options.database.use((session) =>
       leaveCopy(session, { copyId: this.#copyId, participant }, { finished })

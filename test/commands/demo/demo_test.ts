@@ -73,7 +73,7 @@ Deno.test("demo runs all phases, compares both sides and leaves nothing behind",
     ]
   ) ok(stderr.includes(part), `${part} is missing in\n${stderr}`);
   match(stdout, /With your own servers/);
-  ok(!/without schema/.test(stderr), stderr); // no false alarm about search_path
+  ok(!/without a schema/.test(stderr), stderr); // no false alarm about search_path
   deepStrictEqual(await processesLeft(), []);
   deepStrictEqual(await filesLeft(), []);
 });

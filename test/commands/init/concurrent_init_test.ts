@@ -111,7 +111,7 @@ Deno.test("what is dropped is what the plan showed", async () => {
     await exec(target.url(), `CREATE DATABASE ${database.name}`);
     await exec(target.url({ database: database.name }), "CREATE TABLE old (id integer)");
     const error = await overtake(database, { dropExisting: true });
-    match(error.message, /^it changed \(it had 1 table .*old.*, now it has 1 table .*\bt\b/);
+    match(error.message, /^it has changed \(it had 1 table .*old.*, and now has 1 table .*\bt\b/);
     equal(await rowsOf(database.name), 1000);
     await dropDatabase(target, database.name);
   });

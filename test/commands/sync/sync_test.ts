@@ -115,8 +115,8 @@ Deno.test("init --drop-existing reports what prevents dropping a database before
     const again = { dropExisting: true, sync: undefined };
     try {
       await rejects(copy(pair, again), (error) => {
-        match(refusal(error), new RegExp(`our subscription ${name}[^]*cleanup`));
-        match(refusal(error), /subscription theirs_\S+, which is not ours/);
+        match(refusal(error), new RegExp(`subscription ${name} of the tool[^]*cleanup`));
+        match(refusal(error), /subscription theirs_\S+, which the tool did not create/);
         return true;
       });
     } finally {
@@ -125,7 +125,7 @@ Deno.test("init --drop-existing reports what prevents dropping a database before
     await withSession(pair.targetUrl, async (session) => {
       const [row] = await session.unsafe<{ pid: number }[]>("SELECT pg_backend_pid() AS pid");
       await rejects(copy(pair, { dropExisting: true }), (error) => {
-        match(refusal(error), new RegExp(`is used: session pid ${row?.pid} \\(`));
+        match(refusal(error), new RegExp(`is in use: session pid ${row?.pid} \\(`));
         ok(!refusal(error).includes(name));
         return true;
       });
@@ -178,7 +178,7 @@ Deno.test("a run killed during the creation of its slot does not block the next 
         const map = { [pair.name]: pair.name };
         const over = { include: [pair.name], map, sync: syncSettings };
         await rejects(runInit(pair.url, elsewhere, over), (error) => {
-          match(refusal(error), /slot seren_\S+ of this very scope is in use[^]*pid \d+/);
+          match(refusal(error), /slot seren_\S+ of this scope is in use[^]*pid \d+/);
           return true;
         });
       } finally {

@@ -25,6 +25,6 @@ Deno.test("statements to run and other advice are divided by one semicolon", () 
   deepStrictEqual(fixes([called], 18), [`on the source: ${alter}`]);
   deepStrictEqual(fixes([called], 16), [`on the source: ${alter} ${own}`]);
   deepStrictEqual(fixes([called, query], 16), [
-    `on the source: ${alter} create anew with schemas in the text: public.m; ${own}`,
+    `on the source: ${alter} recreate with qualified names in the string: public.m; ${own}`,
   ]);
 });
