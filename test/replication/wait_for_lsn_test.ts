@@ -133,13 +133,17 @@ Deno.test("waitForLsn() reports why the position will never be reached: disabled
     );
     await exec(sourceUrl, `SELECT pg_drop_replication_slot('${name}')`);
     await exec(targetUrl, `ALTER SUBSCRIPTION "${name}" ENABLE`);
-    await rejects(wait(), { name: "ReplicatorError", message: /no such slot/, side: "source" });
+    await rejects(wait(), {
+      name: "ReplicatorError",
+      message: /slot does not exist/,
+      side: "source",
+    });
     await exec(targetUrl, `ALTER SUBSCRIPTION "${name}" DISABLE`);
     await exec(targetUrl, `ALTER SUBSCRIPTION "${name}" SET (slot_name = NONE)`);
     await rejects(wait(), { message: /slot_name = NONE/ });
     deepStrictEqual((await readSubscriptions(target)).map(({ slotName }) => slotName), [undefined]);
     await exec(targetUrl, `DROP SUBSCRIPTION "${name}"`);
-    await rejects(wait(), { message: /no such subscription/ });
+    await rejects(wait(), { message: /subscription does not exist/ });
     deepStrictEqual(await readSlots(source, [name]), []);
   });
 });
