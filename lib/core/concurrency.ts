@@ -45,3 +45,14 @@ export async function runConcurrently<Item>(
   if (failure !== undefined) throw failure.error;
   signal?.throwIfAborted();
 }
+
+/**
+ * Like `Promise.all`, but settles only when every promise has: work that was started together ends
+ * before the first failure is thrown.
+ */
+export async function joinAll<const Values extends readonly unknown[]>(
+  promises: Values,
+): Promise<{ -readonly [Index in keyof Values]: Awaited<Values[Index]> }> {
+  await Promise.allSettled(promises);
+  return await Promise.all(promises);
+}

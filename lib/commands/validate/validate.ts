@@ -10,7 +10,7 @@ import {
   sharesBackends,
   tryLocale,
 } from "../../catalog/internal.ts";
-import { plural, ReplicatorError, tableKey, type TableName } from "../../core/internal.ts";
+import { joinAll, plural, ReplicatorError, tableKey, type TableName } from "../../core/internal.ts";
 import {
   minLibpqMajor,
   openSession,
@@ -134,7 +134,7 @@ export async function examine(
   { sides, run }: { readonly sides: ServerPair; readonly run: RunContext },
 ): Promise<Examination> {
   const validated = startStep("validate", run);
-  const [source, target, { checks, ...found }] = await Promise.all([
+  const [source, target, { checks, ...found }] = await joinAll([
     summarise(sides.source),
     summarise(sides.target),
     runChecks(options, { sides, run }),
