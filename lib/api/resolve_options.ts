@@ -47,21 +47,33 @@ import type {
 
 /** What each verb takes. */
 export interface VerbInputs {
+  /** Input of `validate`: which servers and requirements to check. */
   readonly validate: ValidateInput;
+  /** Input of `init`: what is copied, and whether replication follows. */
   readonly init: InitInput;
+  /** Input of `sync`: how replication continues. */
   readonly sync: SyncInput;
+  /** Input of `status`: whose streams are read. */
   readonly status: StatusInput;
+  /** Input of `verify`: what is compared, and whether it is repaired. */
   readonly verify: VerifyInput;
+  /** Input of `cleanup`: whose objects are removed. */
   readonly cleanup: CleanupInput;
 }
 
 /** The same after {@linkcode resolveOptions}: complete. */
 export interface VerbOptions {
+  /** Resolved options of `validate`; no default remains. */
   readonly validate: ValidateOptions;
+  /** Resolved options of `init`; no default remains. */
   readonly init: InitOptions;
+  /** Resolved options of `sync`; no default remains. */
   readonly sync: SyncOptions;
+  /** Resolved options of `status`; no default remains. */
   readonly status: StatusOptions;
+  /** Resolved options of `verify`; no default remains. */
   readonly verify: VerifyOptions;
+  /** Resolved options of `cleanup`; no default remains. */
   readonly cleanup: CleanupOptions;
 }
 

@@ -24,7 +24,9 @@ export type ProviderId =
 
 /** A provider. */
 export interface Provider {
+  /** Identifier to branch on: `rds`, `neon`. */
   readonly id: ProviderId;
+  /** Name for messages: `Amazon RDS`, `Neon`. */
   readonly name: string;
 }
 

@@ -12,6 +12,7 @@ import { isProviderDatabase } from "./provider_names.ts";
 export interface DatabaseSelectors {
   /** Patterns; empty: all. */
   readonly include: readonly string[];
+  /** Patterns to leave out; cannot be combined with `include`. */
   readonly exclude: readonly string[];
   /** Source name → target name. */
   readonly map: Readonly<Record<string, string>>;
@@ -21,15 +22,19 @@ export interface DatabaseSelectors {
 
 /** A database of the source and its name on the target. */
 export interface SelectedDatabase {
+  /** The database as the source's catalog describes it. */
   readonly source: Database;
+  /** Database name on the target, unquoted; the same unless mapped. */
   readonly target: string;
 }
 
 /** The selected databases, with problems. */
 export interface DatabaseChoice {
+  /** Databases to copy, with their names on the target. */
   readonly selected: readonly SelectedDatabase[];
   /** Databases that are not copied although no filter excludes them. */
   readonly skipped: readonly { readonly name: string; readonly reason: string }[];
+  /** Errors in the selection; the run must not start unless empty. */
   readonly problems: readonly Problem[];
 }
 

@@ -12,6 +12,7 @@ export type CopyFormat = "text" | "binary";
 
 /** When the copy slows down for its source. */
 export interface ThrottleSettings {
+  /** Lag and rates at which the copy slows down. */
   readonly limits: ThrottleLimits;
   /** Time between two samples of the source. */
   readonly intervalMs: number;
@@ -29,6 +30,7 @@ export interface CopySettings {
   readonly splitBytes: number;
   /** Limit on reading from the source, all sessions together; undefined for none. */
   readonly maxBytesPerSecond: number | undefined;
+  /** When the copy slows down to protect the source. */
   readonly throttle: ThrottleSettings;
   /** Pauses of a session whose connection broke; their number is the number of retries. */
   readonly retryDelaysMs: readonly number[];

@@ -13,17 +13,23 @@ import type { CopyPart } from "./plan.ts";
 
 /** What is copied, from where, and how. */
 export interface CopyTablesOptions {
+  /** Database that rows are read from. */
   readonly source: Endpoint;
+  /** Database that rows are written to. */
   readonly target: Endpoint;
   /** Settings of the sessions on the target, such as those that keep triggers from firing. */
   readonly targetSettings: Readonly<Record<string, string>>;
+  /** Exported snapshot of the source that all rows are read under. */
   readonly snapshot: SnapshotHolder;
   /** In the order in which they are started; see `planCopy`. */
   readonly parts: readonly CopyPart[];
   /** Encoding of the source database. */
   readonly encoding: string;
+  /** Sessions, format, part size and rate limits. */
   readonly settings: CopySettings;
+  /** Aborting it cancels the copy, which rejects with its reason. */
   readonly signal: AbortSignal;
+  /** Receives progress, warnings and retries as they happen. */
   readonly events: EventSink;
   /** See `RelayOptions.pace`. */
   readonly pace: ((bytes: number) => Promise<void> | undefined) | undefined;
@@ -32,6 +38,7 @@ export interface CopyTablesOptions {
    * commits ends the copy.
    */
   readonly record: PartRecord | undefined;
+  /** Callbacks for finished parts and tables. */
   readonly progress: CopyProgress;
 }
 
@@ -66,10 +73,13 @@ export interface PartRecord {
 
 /** A table whose rows are committed on the target. */
 export interface CopiedTable {
+  /** The table, as the source's catalog describes it. */
   readonly table: Table;
+  /** Number of rows committed on the target. */
   readonly rows: number;
   /** COPY bytes, framing included. */
   readonly bytes: number;
+  /** Time that copying it took, in milliseconds. */
   readonly ms: number;
 }
 

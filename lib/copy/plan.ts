@@ -15,6 +15,7 @@ export interface CopyPlanOptions {
   readonly sourceMajor: number;
   /** Encoding of the source database. */
   readonly encoding: string;
+  /** Sessions, format and part size to plan for. */
   readonly settings: CopySettings;
   /** The condition that selects a table's rows; undefined for all rows. */
   readonly predicateOf: (table: Table) => string | undefined;
@@ -27,6 +28,7 @@ export interface CopyPlanOptions {
 
 /** One COPY: a whole table, or a range of its blocks or keys. */
 export interface CopyPart {
+  /** The table that it belongs to. */
   readonly table: Table;
   /** `orders`, `orders 2/5` */
   readonly name: string;
@@ -36,13 +38,16 @@ export interface CopyPart {
   readonly predicate: string | undefined;
   /** Counted from 0. */
   readonly part: number;
+  /** Number of parts of the table; 1 for a whole table. */
   readonly parts: number;
+  /** Format of COPY: `text` or `binary`. */
   readonly format: CopyFormat;
   /**
    * Whether the rows may be frozen. The table is truncated in the same transaction, so this
    * requires a single part.
    */
   readonly freeze: boolean;
+  /** Estimated size on the source, in bytes. */
   readonly bytes: number;
 }
 

@@ -10,25 +10,33 @@ import { CopyThreads } from "./worker_threads.ts";
 
 /** Jobs that are copied under one snapshot. */
 export interface CopyWork<Job extends CopyWorkerJob> {
+  /** Database that rows are read from. */
   readonly source: Endpoint;
+  /** Database that rows are written to. */
   readonly target: Endpoint;
   /** Settings of the sessions on the target, besides the pinned ones. */
   readonly targetSettings: Readonly<Record<string, string>>;
+  /** Exported snapshot of the source that all jobs read under. */
   readonly snapshot: SnapshotHolder;
   /** In the order in which they are started. */
   readonly jobs: readonly Job[];
   /** Copy workers of this process. */
   readonly workerCount: number;
+  /** Aborting it cancels the copy, which rejects with its reason. */
   readonly signal: AbortSignal;
   /** See `CopyWorkerOptions`; undefined unless the target records every job. */
   readonly recordedConstraint: string | undefined;
+  /** Pauses before retries, in milliseconds; their number is the number of retries. */
   readonly delaysMs: readonly number[];
+  /** Rate limit, called after each chunk; see `RelayOptions.pace`. Undefined for none. */
   readonly pace: ((bytes: number) => Promise<void> | undefined) | undefined;
+  /** Called when a worker starts a job; again after a retry. */
   readonly onStarted: (job: Job) => void;
   /** Called with the number of further bytes of a job. */
   readonly onBytes: (job: Job, bytes: number) => void;
   /** Called once for each job, when it is committed on the target. */
   readonly onFinished: (job: Job, outcome: CopyOutcome, worker: number) => void;
+  /** Called before a worker pauses and resumes with new sessions. */
   readonly onRetry: (error: unknown, about: CopyRetry) => void;
   /** Called when a copy worker of this process has nothing left to copy, or never had. */
   readonly onIdle: () => void;
@@ -38,7 +46,9 @@ export interface CopyWork<Job extends CopyWorkerJob> {
 export interface CopyRetry {
   /** Counted from 1. */
   readonly worker: number;
+  /** Failures in a row since the last progress, counted from 1. */
   readonly attempt: number;
+  /** Pause before the attempt, in milliseconds. */
   readonly delayMs: number;
 }
 

@@ -26,13 +26,20 @@ export interface ErrorDetails {
 
 /** An expected error: its message is for the user, without a stack trace. */
 export class ReplicatorError extends Error {
+  /** Class name, for `error.name`. */
   override readonly name: string = "ReplicatorError";
+  /** Server where it happened; undefined if on neither. */
   readonly side: Side | undefined;
+  /** Database, table, role or file concerned: `public.orders`. */
   readonly object: string | undefined;
+  /** Facts that explain it, one per line; may be empty. */
   readonly details: readonly string[];
+  /** What to do next, in one sentence; undefined if unknown. */
   readonly remedy: string | undefined;
+  /** Exit code of a command that ends with this error. */
   readonly exitCode: ExitCode;
 
+  /** Without details, the exit code is that of a failed step. */
   constructor(message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.side = details.side;
@@ -53,9 +60,12 @@ export interface Problem {
 
 /** All errors in the user's input. Nothing was touched. */
 export class UsageError extends ReplicatorError {
+  /** Class name, for `error.name`. */
   override readonly name = "UsageError";
+  /** Every error in the input, with its flag or path. */
   readonly problems: readonly Problem[];
 
+  /** The message lists all problems, one per line. */
   constructor(problems: readonly Problem[], remedy?: string) {
     super(problems.map(({ path, message }) => `${path}: ${message}`).join("\n"), {
       exitCode: ExitCode.usage,
@@ -67,8 +77,10 @@ export class UsageError extends ReplicatorError {
 
 /** The user or the system interrupted the work. */
 export class InterruptedError extends ReplicatorError {
+  /** Class name, for `error.name`. */
   override readonly name = "InterruptedError";
 
+  /** The exit code is that of an interrupted command. */
   constructor(message = "interrupted") {
     super(message, { exitCode: ExitCode.interrupted });
   }

@@ -53,7 +53,9 @@ export function escapedLiteral(literal: string): string {
 
 /** A relation's full name as in the catalogs: neither quoted nor folded. */
 export interface TableName {
+  /** Schema name, unquoted: `public`. */
   readonly schema: string;
+  /** Relation name without schema, unquoted: `orders`. */
   readonly name: string;
 }
 

@@ -10,6 +10,7 @@ const hidden = "***";
 export class Secret {
   readonly #value: string;
 
+  /** Wraps a value that must never be printed. */
   constructor(value: string) {
     this.#value = value;
   }
@@ -19,18 +20,22 @@ export class Secret {
     return this.#value;
   }
 
+  /** Returns `***`, never the value. */
   toString(): string {
     return hidden;
   }
 
+  /** Returns `***`, so that `JSON.stringify` never contains the value. */
   toJSON(): string {
     return hidden;
   }
 
+  /** Returns `***` when Deno's console prints it. */
   [Symbol.for("Deno.customInspect")](): string {
     return hidden;
   }
 
+  /** Returns `***` when Node's `util.inspect` prints it. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return hidden;
   }

@@ -37,10 +37,13 @@ export interface SubscriptionAccess {
 export interface AppliedStream {
   /** A session on the source's database. */
   readonly source: Session;
+  /** Names of its slot, publication and subscription. */
   readonly names: ReplicationNames;
   /** The published tables. */
   readonly published: readonly Table[];
+  /** Record of the stream, stored as the subscription's comment. */
   readonly descriptor: ScopeComment;
+  /** How the target's server connects to the source. */
   readonly access: SubscriptionAccess;
 }
 
@@ -54,6 +57,7 @@ export interface AppliedStream {
 export interface Applier extends AsyncDisposable {
   /** The name of the stream, shared by slot, publication and subscription. */
   readonly name: string;
+  /** Reads its state from the target: `absent`, `stopped` or `running`. */
   state(): Promise<ApplierState>;
   /**
    * Creates the applier, stopped. It starts at the slot's position.
@@ -61,6 +65,7 @@ export interface Applier extends AsyncDisposable {
    * @returns settings of the target that were overridden for it
    */
   create(stream: AppliedStream): Promise<readonly HarmfulSetting[]>;
+  /** Starts applying changes; durable, also after a restart of the server. */
   start(): Promise<void>;
   /** Resolves once nothing is being applied any longer. */
   stop(): Promise<void>;
@@ -81,6 +86,7 @@ export interface Applier extends AsyncDisposable {
 
 /** What {@linkcode openApplier} takes besides the session. */
 export interface ApplierOptions {
+  /** Name of the stream, shared by slot, publication and subscription. */
   readonly name: string;
   /** Ends waiting for the applier to stop. */
   readonly signal?: AbortSignal;

@@ -13,6 +13,7 @@ import {
 
 /** An object that is left out because it needs an excluded table. */
 export interface LeftOutDependent {
+  /** The view, sequence, function, policy or rule that is left out. */
   readonly dependent: SourceDependent;
   /** The relation that it needs. */
   readonly because: TableName;

@@ -34,12 +34,15 @@ export type Decision =
 
 /** A table with its decision. */
 export interface DecidedTable {
+  /** The table, as the source's catalog describes it. */
   readonly table: SourceTable;
+  /** Whether it is copied, filtered, without rows or left out, and why. */
   readonly decision: Decision;
 }
 
 /** The tables of a database with their decisions. */
 export class TableScope {
+  /** Database name on the source, unquoted. */
   readonly database: string;
   /** All tables, in the order of the catalog. */
   readonly tables: readonly DecidedTable[];

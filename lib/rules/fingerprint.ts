@@ -10,6 +10,7 @@ import type { RowRule, TableRules } from "./table_rules.ts";
 export interface RuleScope {
   /** Source name → target name, for all databases of the run. */
   readonly databases: Readonly<Record<string, string>>;
+  /** Rules for tables and rows, without the end of time windows. */
   readonly rules: Omit<TableRules, "now">;
 }
 

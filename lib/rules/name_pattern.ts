@@ -15,7 +15,9 @@ export type PartPattern = readonly string[];
 export interface TablePattern {
   /** Undefined: every database. */
   readonly database: PartPattern | undefined;
+  /** Pattern of the schema name; `["public"]` by default. */
   readonly schema: PartPattern;
+  /** Pattern of the table name. */
   readonly table: PartPattern;
 }
 

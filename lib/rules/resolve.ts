@@ -18,6 +18,7 @@ import { describeKind, type RowRule, type TableChoice, type TableRules } from ".
 
 /** Rules resolved for the databases of a run. */
 export interface ResolvedRules {
+  /** The rules as the user gave them. */
   readonly rules: TableRules;
   /** One per database, in order. */
   readonly scopes: readonly TableScope[];

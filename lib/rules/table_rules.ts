@@ -25,12 +25,14 @@ export interface RuleOrigin {
 
 /** A pattern of tables to include or exclude. */
 export interface TableChoice {
+  /** Which tables it selects: `[database.]schema.table` with wildcards. */
   readonly pattern: TablePattern;
   /**
    * The database whose section of the file it is in; it does not apply to others. Flags apply to
    * all databases.
    */
   readonly within?: string;
+  /** Where it was written, for messages and precedence. */
   readonly origin: RuleOrigin;
 }
 
@@ -47,7 +49,9 @@ export type RowRule =
 export interface TableRules {
   /** Empty: all tables. */
   readonly include: readonly TableChoice[];
+  /** Tables to leave out; takes precedence over `include`. */
   readonly exclude: readonly TableChoice[];
+  /** Which rows are copied: none, matching a condition, or recent ones. */
   readonly rows: readonly RowRule[];
   /**
    * The time that time windows end at, as an ISO 8601 timestamp: fixed once and kept with the run.
@@ -70,16 +74,23 @@ export function asksNothing({ include, exclude, rows }: TableRules): boolean {
 
 /** Parsed rules with all of their problems. */
 export interface RulesReading {
+  /** The valid rules; incomplete if there are problems. */
   readonly rules: Omit<TableRules, "now">;
+  /** Errors in the rules, with their places; empty if all are valid. */
   readonly problems: readonly Problem[];
 }
 
 /** The values of the flags. */
 export interface RuleFlags {
+  /** Values of `--include-tables`: `app.orders`, `app.sales.*`. */
   readonly includeTables: readonly string[];
+  /** Values of `--exclude-tables`: `app.audit.*`. */
   readonly excludeTables: readonly string[];
+  /** Values of `--schema-only-tables`: `public.logs`. */
   readonly schemaOnlyTables: readonly string[];
+  /** Values of `--table-filter`: a table and an SQL condition each. */
   readonly tableFilters: readonly string[];
+  /** Values of `--time-filter`: a table, column and window each. */
   readonly timeFilters: readonly string[];
 }
 

@@ -8,7 +8,9 @@ import type { Reading } from "./name_pattern.ts";
 
 /** Length of a window in calendar months and seconds, like an interval. */
 export interface TimeWindow {
+  /** Calendar months, years included; 0 for windows in smaller units. */
   readonly months: number;
+  /** Seconds; a day has 86,400. 0 for windows in months or years. */
   readonly seconds: number;
 }
 

@@ -106,6 +106,7 @@ export interface ApplyOptions {
 export interface SetAsideSink {
   /** Those collected so far: statements that depend on them are set aside too. */
   readonly items: readonly SetAsideStatement[];
+  /** Adds a refused statement to `items`. */
   readonly add: (item: SetAsideStatement) => void;
 }
 

@@ -28,7 +28,11 @@ export interface DumpSchemaOptions {
    * @default "UTF8"
    */
   readonly encoding?: string | undefined;
-  /** @default both */
+  /**
+   * Objects before or after the data: `pre-data` or `post-data`.
+   *
+   * @default both
+   */
   readonly section?: SchemaSection | undefined;
   /**
    * Tables, views and sequences to exclude, with everything that belongs to them: indexes,

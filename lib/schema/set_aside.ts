@@ -13,10 +13,13 @@ import { setsOwner, SqlCursor } from "./sql_cursor.ts";
 
 /** A refused statement, to be retried. */
 export interface SetAsideStatement {
+  /** The statement as the dump has it. */
   readonly statement: DumpStatement;
   /** Settings of the dump in effect: tablespace, access method, grantor. */
   readonly context: readonly string[];
+  /** The error with which the server refused it. */
   readonly error: ServerError;
+  /** What to do so that it succeeds; undefined if unknown. */
   readonly remedy: string | undefined;
 }
 
@@ -28,7 +31,9 @@ export interface SetAsideObject {
   readonly statement: string;
   /** The server's error; for an object that needs another one of the list, that object. */
   readonly reason: string;
+  /** SQLSTATE of the refusal: `42501`. */
   readonly sqlState: string;
+  /** What to do so that a rerun creates it. */
   readonly remedy: string;
   /** The object of the list that it depends on. */
   readonly cause?: string;

@@ -52,7 +52,9 @@ export * from "./report.ts";
 
 /** What `cleanup` takes. */
 export interface CleanupOptions {
+  /** The server that replication reads from. */
   readonly source: Endpoint;
+  /** The server that replication writes to. */
   readonly target: Endpoint;
   /** Databases by their names on either side; all by default. */
   readonly databases: Pick<DatabaseSelection, "include" | "exclude">;

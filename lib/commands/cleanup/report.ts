@@ -16,9 +16,11 @@ export type CleanupKind =
 
 /** One object that the tool has created or changed. */
 export interface CleanupItem {
+  /** `subscription`, `slot`, `publication`, `replica-identity`, `ledger` or `state-file`. */
   readonly kind: CleanupKind;
   /** Undefined for files on this machine. */
   readonly side?: Side;
+  /** Database of the object, on its own side; undefined for files. */
   readonly database?: string;
   /** The object's name; for a replica identity, the table's. */
   readonly name: string;
@@ -30,6 +32,7 @@ export interface CleanupItem {
 
 /** An object that is kept, and why. */
 export interface KeptItem extends CleanupItem {
+  /** Why it is kept, as a phrase for messages. */
   readonly reason: string;
 }
 
@@ -37,6 +40,7 @@ export interface KeptItem extends CleanupItem {
 export interface CleanupPlan {
   /** In the order of removal. */
   readonly items: readonly CleanupItem[];
+  /** Objects that are not removed, with reasons. */
   readonly kept: readonly KeptItem[];
   /** Sides that could not be reached. */
   readonly unreachable: readonly UnreachableSide[];
@@ -44,8 +48,11 @@ export interface CleanupPlan {
 
 /** An unreachable side, and what is probably left there. */
 export interface UnreachableSide {
+  /** The server that could not be reached. */
   readonly side: Side;
+  /** Its address, user and database, without the password. */
   readonly url: string;
+  /** Message of the error that prevented the connection. */
   readonly problem: string;
   /** Statements to run there, as far as the other side shows. */
   readonly byHand: readonly string[];
@@ -53,13 +60,18 @@ export interface UnreachableSide {
 
 /** An object that could not be removed. */
 export interface CleanupFailure {
+  /** The object that still exists. */
   readonly item: CleanupItem;
+  /** Message of the error that prevented the removal. */
   readonly problem: string;
+  /** What to do next, in one sentence; null if nothing is known. */
   readonly remedy: string | null;
 }
 
 /** The outcome of `cleanup`. */
 export interface CleanupReport extends CleanupPlan {
+  /** Objects that were removed, in that order. */
   readonly removed: readonly CleanupItem[];
+  /** Objects that could not be removed, each with the error. */
   readonly failed: readonly CleanupFailure[];
 }

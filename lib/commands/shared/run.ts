@@ -14,6 +14,7 @@ import type { VerifyJournal } from "../../verify/internal.ts";
 
 /** The caller's side of a running command. */
 export interface RunContext {
+  /** Receives progress, warnings and retries as they happen. */
   readonly events: EventSink;
   /** Ends the command, which throws the signal's reason after all sessions are closed. */
   readonly signal: AbortSignal;
@@ -23,6 +24,7 @@ export interface RunContext {
 export interface DatabaseSelection {
   /** Names or wildcards (`*`); empty for all. Mutually exclusive with `exclude`. */
   readonly include: readonly string[];
+  /** Names or wildcards (`*`) to leave out. Mutually exclusive with `include`. */
   readonly exclude: readonly string[];
   /** Source name → target name. */
   readonly map: Readonly<Record<string, string>>;
@@ -40,11 +42,15 @@ export interface ToolSelection {
 
 /** What `validate` checks. */
 export interface ValidateOptions {
+  /** The server to copy from. */
   readonly source: Endpoint;
+  /** The server to copy to. */
   readonly target: Endpoint;
+  /** Databases to check, and their names on the target. */
   readonly databases: DatabaseSelection;
   /** Which tables, and which of their rows. */
   readonly rules: TableRules;
+  /** Which pg_dump and pg_dumpall `init` would use. */
   readonly tools: ToolSelection;
   /** Whether a missing prerequisite of replication is a failure; otherwise it is a warning. */
   readonly forSync: boolean;
@@ -58,6 +64,7 @@ export interface ValidateOptions {
   readonly resume: ResumeMode;
   /** See `planDatabases`. */
   readonly claim: (targets: readonly string[]) => Promise<void>;
+  /** Sessions that `init` would open on each side at once. */
   readonly jobs: number;
 }
 
@@ -104,11 +111,15 @@ export interface SyncSettings {
 
 /** What `init` does. */
 export interface InitOptions {
+  /** The server to copy from. */
   readonly source: Endpoint;
+  /** The server to copy to. */
   readonly target: Endpoint;
+  /** Databases to copy, and their names on the target. */
   readonly databases: DatabaseSelection;
   /** Which tables, and which of their rows. */
   readonly rules: TableRules;
+  /** Which pg_dump and pg_dumpall to use. */
   readonly tools: ToolSelection;
   /** How rows are copied. */
   readonly copy: CopySettings;
@@ -144,6 +155,7 @@ export interface InitOptions {
   readonly dryRun: boolean;
   /** Receives the plan before anything is changed; false ends the run. */
   readonly confirm: (plan: InitPlan) => Promise<boolean>;
+  /** Called per database when its rows are copied, before its snapshot is released. */
   readonly whileSnapshotHeld: SnapshotHook;
   /**
    * Receives the report of a run that fails before everything is copied; then the error is thrown.
@@ -153,8 +165,11 @@ export interface InitOptions {
 
 /** What `verify` compares, and what it does with differences. */
 export interface VerifyOptions {
+  /** The server to compare with. */
   readonly source: Endpoint;
+  /** The server to compare, and to repair with `follow`. */
   readonly target: Endpoint;
+  /** Databases to compare, and their names on the target. */
   readonly databases: DatabaseSelection;
   /** Which tables, and which of their rows. */
   readonly rules: TableRules;
@@ -177,6 +192,7 @@ export interface VerifyOptions {
 
 /** Tables that are copied under a slot of their own. */
 export interface CopyAction {
+  /** Always `copy`. */
   readonly kind: "copy";
   /** `[[database.]schema.]table` with wildcards; `*` for all. */
   readonly tables: readonly string[];
@@ -198,14 +214,21 @@ export type SyncAction =
 
 /** What `sync` does. */
 export interface SyncOptions {
+  /** The server to replicate from. */
   readonly source: Endpoint;
+  /** The server to replicate to. */
   readonly target: Endpoint;
+  /** Databases to replicate, and their names on the target. */
   readonly databases: DatabaseSelection;
+  /** Which tables are replicated; the same rules as for `init`. */
   readonly rules: TableRules;
+  /** Which pg_dump to use for tables that are new on the target. */
   readonly tools: ToolSelection;
   /** How rows are copied. */
   readonly copy: CopySettings;
+  /** How publications, slots and subscriptions are set up. */
   readonly sync: SyncSettings;
+  /** What is done before replication continues. */
   readonly action: SyncAction;
   /** Receives the plan before tables of the target are emptied or created; false ends the run. */
   readonly confirm: (plan: SyncPlan) => Promise<boolean>;

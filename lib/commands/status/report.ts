@@ -16,10 +16,13 @@ export interface StatusReport {
   readonly formatVersion: 1;
   /** The time of the reading, ISO. */
   readonly at: string;
+  /** Whether the source was reached, and its version. */
   readonly source: ServerStatus;
+  /** Whether the target was reached, and its version. */
   readonly target: ServerStatus;
   /** The source's WAL; null if the source is unreachable. */
   readonly wal: WalStatusReport | null;
+  /** Databases with streams between the two servers. */
   readonly databases: readonly DatabaseStatus[];
   /** Everything that needs attention, problems first. */
   readonly findings: readonly StatusFinding[];
@@ -31,7 +34,9 @@ export interface StatusReport {
 export interface ServerStatus {
   /** The URL without its password. */
   readonly url: string;
+  /** Whether this reading reached it. */
   readonly reachable: boolean;
+  /** Version of the server: `17.2`; null if unreachable. */
   readonly version: string | null;
   /** Why it is unreachable. */
   readonly problem: string | null;
@@ -41,6 +46,7 @@ export interface ServerStatus {
 export interface WalStatusReport {
   /** Its end (`pg_current_wal_insert_lsn`). */
   readonly lsn: string;
+  /** WAL written per second since the last reading; null if unknown. */
   readonly bytesPerSecond: number | null;
 }
 
@@ -64,25 +70,37 @@ export interface DatabaseStatus {
 export interface StreamStatus {
   /** The name of slot, publication and subscription. */
   readonly name: string;
+  /** Snapshot generation: 1 for the first copy, higher for later ones. */
   readonly epoch: number;
+  /** When it was created, ISO 8601; null if its comment is missing. */
   readonly createdAt: string | null;
+  /** `streaming`, `blocked`, `failing`, …; see {@linkcode streamStates}. */
   readonly state: StreamState;
+  /** Source WAL not yet confirmed by the target; null if unknown. */
   readonly lagBytes: number | null;
   /** 0 if nothing is pending. */
   readonly lagSeconds: number | null;
+  /** WAL that the target confirms per second; null if unknown. */
   readonly appliedBytesPerSecond: number | null;
   /** Time until nothing is pending, at these rates. */
   readonly catchUpSeconds: number | null;
+  /** Replication slot on the source; null if missing or unreachable. */
   readonly slot: SlotStatus | null;
+  /** Publication on the source; null if missing or unreachable. */
   readonly publication: PublicationStatus | null;
+  /** Subscription on the target; null if missing or unreachable. */
   readonly subscription: SubscriptionStatus | null;
 }
 
 /** The slot on the source. */
 export interface SlotStatus {
+  /** Whether a walsender is reading it. */
   readonly active: boolean;
+  /** Process ID of the walsender; null if inactive. */
   readonly activePid: number | null;
+  /** Start of the WAL that it retains: `0/16B3748`. */
   readonly restartLsn: string | null;
+  /** Position up to which the target has confirmed changes. */
   readonly confirmedFlushLsn: string | null;
   /** WAL that it retains on the source's disk. */
   readonly retainedBytes: number | null;
@@ -90,22 +108,31 @@ export interface SlotStatus {
   readonly walStatus: string | null;
   /** WAL that can be written before it may be lost; null without a limit. 13+ */
   readonly safeWalBytes: number | null;
+  /** `safeWalBytes` at the current WAL rate; null without a limit or writes. */
   readonly hoursUntilLost: number | null;
+  /** Why the server invalidated it: `wal_removed`; null if valid. 16+ */
   readonly invalidationReason: string | null;
 }
 
 /** The publication on the source. */
 export interface PublicationStatus {
+  /** Number of published tables. */
   readonly tables: number;
+  /** Whether it was created `FOR ALL TABLES`. */
   readonly allTables: boolean;
 }
 
 /** The subscription on the target. */
 export interface SubscriptionStatus {
+  /** Whether it is enabled; false after `ALTER SUBSCRIPTION … DISABLE`. */
   readonly enabled: boolean;
+  /** Slot that it reads, unquoted; null if detached (`slot_name = NONE`). */
   readonly slotName: string | null;
+  /** Names of the publications that it subscribes to, unquoted. */
   readonly publications: readonly string[];
+  /** Process ID of the apply worker; null while none runs. */
   readonly workerPid: number | null;
+  /** Last WAL position that the worker received; null if unknown. */
   readonly receivedLsn: string | null;
   /** The position that the worker has reported to the source as applied. */
   readonly appliedLsn: string | null;
@@ -113,45 +140,63 @@ export interface SubscriptionStatus {
   readonly silenceSeconds: number | null;
   /** Apply errors since the statistics were reset. 15+ */
   readonly applyErrors: number | null;
+  /** Errors of initial table synchronization since the statistics were reset. 15+ */
   readonly syncErrors: number | null;
   /** By kind. 18+ */
   readonly conflicts: Readonly<Record<string, number>>;
   /** Sessions whose locks the worker waits for. */
   readonly blockedBy: readonly BlockerStatus[];
+  /** State of each subscribed table. */
   readonly tables: readonly SubscribedTableStatus[];
 }
 
 /** A session whose lock the worker waits for. */
 export interface BlockerStatus {
+  /** Process ID of its backend; 0 for a prepared transaction. */
   readonly pid: number;
+  /** Role name, unquoted; null for a prepared transaction. */
   readonly user: string | null;
+  /** Its `application_name`; null if empty or not visible. */
   readonly application: string | null;
+  /** Age of its transaction, in seconds; null if not visible. */
   readonly transactionSeconds: number | null;
 }
 
 /** A table of a subscription. */
 export interface SubscribedTableStatus {
+  /** Schema name, unquoted. */
   readonly schema: string;
+  /** Table name without schema, unquoted. */
   readonly name: string;
+  /** `init`, `copying`, `finished`, `synchronized` or `ready`. */
   readonly state: TableState;
+  /** WAL position at which its initial copy ended; null if none. */
   readonly lsn: string | null;
 }
 
 /** An object that differs between the sides. */
 export interface DriftStatus {
+  /** `table-missing`, `column-added`, `enum-label`, … */
   readonly kind: string;
+  /** Schema name, unquoted. */
   readonly schema: string;
+  /** Table name without schema, unquoted; for a type, a table using it. */
   readonly name: string;
+  /** Column name, unquoted; null if the table itself differs. */
   readonly column: string | null;
+  /** The difference, in one sentence. */
   readonly message: string;
 }
 
 /** A sequence whose value differs on the target. */
 export interface SequenceStatus {
+  /** Schema name, unquoted. */
   readonly schema: string;
+  /** Sequence name without schema, unquoted. */
   readonly name: string;
   /** Its value as text, because it may exceed the range of JSON numbers. */
   readonly source: string;
+  /** Its value on the target, as text. */
   readonly target: string;
   /** How far the target is behind. */
   readonly distance: number;
@@ -163,21 +208,30 @@ export interface StatusFinding {
   readonly id: string;
   /** `problem` makes `--check` fail. */
   readonly severity: "problem" | "warning";
+  /** The server to look at. */
   readonly side: Side;
+  /** Database name on the source, or else on the target; null if none. */
   readonly database: string | null;
+  /** Name of the stream; null if it concerns no single one. */
   readonly stream: string | null;
+  /** What was found, in one sentence. */
   readonly message: string;
+  /** What to do next, in one sentence. */
   readonly remedy: string;
 }
 
 /** The limits of `--check`. */
 export interface StatusLimits {
+  /** Largest acceptable lag in bytes; undefined for no limit. */
   readonly maxLagBytes: number | undefined;
+  /** Largest acceptable lag in seconds; undefined for no limit. */
   readonly maxLagSeconds: number | undefined;
 }
 
 /** The result of `--check`. */
 export interface StatusCheck {
+  /** Whether no finding is a problem and every limit holds. */
   readonly ok: boolean;
+  /** One line per problem or exceeded limit; empty if `ok`. */
   readonly reasons: readonly string[];
 }

@@ -52,7 +52,9 @@ export * from "./report.ts";
 
 /** What `status` takes. */
 export interface StatusOptions {
+  /** The server that replication reads from. */
   readonly source: Endpoint;
+  /** The server that replication writes to. */
   readonly target: Endpoint;
   /** Databases by their names on the source; all by default. */
   readonly databases: Pick<DatabaseSelection, "include" | "exclude">;
@@ -102,6 +104,7 @@ export class StatusMonitor implements AsyncDisposable {
   #workersBefore: ReadonlyMap<string, ApplierWorker> | undefined;
   #before: SourceReading | undefined;
 
+  /** Opens nothing; the first reading connects. */
   constructor(options: StatusOptions, context: RunContext) {
     this.#options = options;
     this.#context = context;
@@ -332,6 +335,7 @@ export class StatusMonitor implements AsyncDisposable {
     return compared;
   }
 
+  /** Closes both sessions. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.#source[Symbol.asyncDispose](), this.#target[Symbol.asyncDispose]()]);
   }

@@ -28,6 +28,7 @@ export type Receiver = (chunk: Uint8Array) => void | Promise<void>;
 
 /** A connection acquired for an exchange. */
 export interface ExchangeConnection {
+  /** Sends bytes to the server; resolves when the socket has accepted them. */
   write(bytes: Uint8Array): Promise<void>;
   /** Sets the receiver of what the server sends. */
   receive(receiver: Receiver): void;

@@ -31,23 +31,33 @@ export type TargetSessionAttributes = typeof targetSessionAttributes[number];
 
 /** A database and everything needed to connect to it. No default remains unresolved. */
 export interface Endpoint {
+  /** Whether it is the source or the target, for messages and exit codes. */
   readonly side: Side;
   /** Tried in order. */
   readonly hosts: readonly HostPort[];
+  /** Role name, unquoted. */
   readonly user: string;
+  /** Database name, unquoted. */
   readonly database: string;
   /** Whether the database was named, rather than defaulting to the user's name as in libpq. */
   readonly databaseGiven: boolean;
+  /** Password from URL or environment; undefined if none was given. */
   readonly password: Secret | undefined;
+  /** Entries of the password file, in order; empty without one. */
   readonly passfile: readonly PassfileEntry[];
+  /** TLS mode, versions and certificates; libpq's `ssl…` parameters. */
   readonly tls: TlsSettings;
+  /** Required authentication methods and channel binding. */
   readonly login: LoginRules;
+  /** Sent as `application_name`, shown in `pg_stat_activity`. */
   readonly applicationName: string;
   /**
    * Command-line options for the server process (libpq's `options`), e.g. `endpoint=…` for Neon.
    */
   readonly options: string | undefined;
+  /** Limit on connecting to one host, in milliseconds. */
   readonly connectTimeoutMs: number;
+  /** Which host is acceptable: `any`, `read-write`, `primary`, … */
   readonly targetSessionAttributes: TargetSessionAttributes;
   /**
    * A session-level advisory lock that every session takes in shared mode when it is opened:

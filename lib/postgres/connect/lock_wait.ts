@@ -9,7 +9,9 @@ import { formatDuration, type Side } from "../../core/internal.ts";
 export interface LockBlocker {
   /** Process ID of its backend; 0 for a prepared transaction. */
   readonly processId: number;
+  /** Role name, unquoted; null where it is not visible. */
   readonly role: string | null;
+  /** Its `application_name`; null where it is not visible. */
   readonly application: string | null;
   /** Address of its client; null for a local socket. */
   readonly client: string | null;
@@ -21,8 +23,11 @@ export interface LockBlocker {
 
 /** A statement that waits for a lock. */
 export interface LockWait {
+  /** Always `waiting`: the wait has not ended. */
   readonly kind: "waiting";
+  /** Server on which the statement waits. */
   readonly side: Side;
+  /** Database of the waiting session, unquoted. */
   readonly database: string;
   /** Process ID of the waiting backend. */
   readonly processId: number;
@@ -30,13 +35,16 @@ export interface LockWait {
   readonly object: string;
   /** Requested lock mode: `AccessShareLock`. */
   readonly mode: string;
+  /** Time waited so far, in milliseconds. */
   readonly waitedMs: number;
+  /** Sessions that hold the lock or are ahead in its queue. */
   readonly blockers: readonly LockBlocker[];
 }
 
 /** The end of a reported {@linkcode LockWait}. */
 export interface LockWaitOver
   extends Pick<LockWait, "side" | "database" | "processId" | "object" | "waitedMs"> {
+  /** Always `over`: the wait has ended. */
   readonly kind: "over";
 }
 

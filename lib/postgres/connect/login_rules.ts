@@ -26,6 +26,7 @@ export type ChannelBinding = typeof channelBindings[number];
 
 /** Requirements for a login. */
 export interface LoginRules {
+  /** libpq's `channel_binding`: `disable`, `prefer` or `require`. */
   readonly channelBinding: ChannelBinding;
   /** As the user gave it, for client programs; undefined when everything is allowed. */
   readonly requireAuth: string | undefined;

@@ -9,10 +9,15 @@ import { Secret } from "../../core/internal.ts";
 
 /** One line of a password file; a field that is `*` matches anything. */
 export interface PassfileEntry {
+  /** Host name, address or socket directory; `*` for any. */
   readonly host: string;
+  /** Port number as text: `5432`; `*` for any. */
   readonly port: string;
+  /** Database name, unquoted; `*` for any. */
   readonly database: string;
+  /** Role name, unquoted; `*` for any. */
   readonly user: string;
+  /** Password with escapes removed. */
   readonly password: Secret;
 }
 

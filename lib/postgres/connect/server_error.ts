@@ -13,10 +13,14 @@ import type { HostPort } from "./url.ts";
 
 /** A server rejected a statement. */
 export class ServerError extends ReplicatorError {
+  /** Class name, for `error.name`. */
   override readonly name = "ServerError";
+  /** SQLSTATE of five characters: `42P01`. */
   readonly sqlState: string;
+  /** The server's message with all fields; may contain row values. */
   readonly serverMessage: ServerMessage;
 
+  /** The server's HINT is the remedy unless one is given. */
   constructor(
     serverMessage: ServerMessage,
     { side, object, remedy }: {
@@ -43,6 +47,7 @@ export class ServerError extends ReplicatorError {
 
 /** The connection failed to open, or ended unexpectedly. */
 export class ConnectionError extends ReplicatorError {
+  /** Class name, for `error.name`. */
   override readonly name = "ConnectionError";
   /** Whether a retry can succeed (not for a rejected password). */
   readonly transient: boolean;
@@ -50,6 +55,7 @@ export class ConnectionError extends ReplicatorError {
   readonly sqlState: string | undefined;
   readonly #endpoint: Endpoint;
 
+  /** Passwords and other secrets in the message are redacted. */
   constructor(
     message: string,
     { endpoint, remedy, cause, transient, sqlState }: {

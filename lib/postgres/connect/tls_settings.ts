@@ -31,9 +31,13 @@ export type TlsNegotiation = "postgres" | "direct";
 
 /** How a connection is encrypted, with the contents of all files. */
 export interface TlsSettings {
+  /** libpq's `sslmode`: `disable` to `verify-full`. */
   readonly mode: SslMode;
+  /** libpq's `sslnegotiation`: `postgres` or `direct`. */
   readonly negotiation: TlsNegotiation;
+  /** Oldest acceptable TLS version: `TLSv1.2`. */
   readonly minVersion: TlsVersion;
+  /** Newest acceptable TLS version: `TLSv1.3`. */
   readonly maxVersion: TlsVersion;
   /**
    * Trusted certificates as PEM, `"system"` for the runtime's; undefined for no verification.

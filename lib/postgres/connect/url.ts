@@ -13,7 +13,9 @@ import { ConnectionParameters, isKeyword, usableKeywords } from "./url_parameter
  * with `/`.
  */
 export interface HostPort {
+  /** Host name, address or socket directory: `db.example.com`. */
   readonly host: string;
+  /** TCP port, or the number in the socket's name: 5432. */
   readonly port: number;
   /**
    * Addresses to connect to, in order, instead of resolving the name: for callers that have
@@ -24,9 +26,13 @@ export interface HostPort {
 
 /** The decoded parts of a URL, without defaults. */
 export interface UrlParts {
+  /** Hosts in the order in which they are tried. */
   readonly hosts: readonly { readonly host?: string; readonly port?: number }[];
+  /** Role name, decoded; undefined if the URL has none. */
   readonly user?: string;
+  /** Password in clear text; undefined if the URL has none. */
   readonly password?: string;
+  /** Database name, decoded; undefined if the URL has none. */
   readonly database?: string;
   /** The query parameters by libpq's keyword. */
   readonly parameters: Readonly<Record<string, string>>;

@@ -49,6 +49,7 @@ export interface RelayOptions<Job extends CopyJob> {
    * or it is lost.
    */
   readonly next: () => Job | undefined | Promise<Job | undefined>;
+  /** Called when the source starts to send the job's rows. */
   readonly onStarted?: (job: Job) => void;
   /** The source has sent all rows of the job; the target has not confirmed them yet. */
   readonly onSent?: (job: Job, outcome: CopyOutcome) => void;
@@ -65,6 +66,7 @@ export interface RelayOptions<Job extends CopyJob> {
 
 /** What a finished job moved. */
 export interface CopyOutcome {
+  /** Number of rows copied. */
   readonly rows: number;
   /** COPY bytes, framing included. */
   readonly bytes: number;

@@ -68,7 +68,9 @@ const cancelTimeoutMs = 5_000;
  * Unix socket).
  */
 export class Session implements AsyncDisposable {
+  /** Whether it is connected to the source or the target. */
   readonly side: Side;
+  /** Database, role and settings it was opened with. */
   readonly endpoint: Endpoint;
   /** `server_version_num`: 150018 is 15.18. */
   readonly serverVersion: number;
@@ -353,6 +355,7 @@ export class Session implements AsyncDisposable {
     await this.#watching;
   }
 
+  /** Closes the session, as `close` does. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -113,6 +113,7 @@ export class SnapshotHolder implements AsyncDisposable {
     }
   }
 
+  /** Ends the transaction; the snapshot can no longer be imported. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
     this.#released = true;
@@ -125,6 +126,7 @@ export class SnapshotHolder implements AsyncDisposable {
  * The transaction that exported the snapshot has ended, so it can no longer be imported.
  */
 export class SnapshotLostError extends ReplicatorError {
+  /** Class name, for `error.name`. */
   override readonly name = "SnapshotLostError";
 }
 

@@ -11,20 +11,35 @@ import { type EventMessage, readEventMessages } from "./event_messages.ts";
 
 /** A job as returned by the service; see `/v1/openapi.json`. */
 export interface RemoteJob {
+  /** UUID of the job, for all other requests. */
   readonly id: string;
+  /** User that the submitting API key belongs to. */
   readonly owner: string;
+  /** `init`, `validate`, `sync`, `status` or `verify`. */
   readonly command: JobCommand;
+  /** `queued`, `running`, `succeeded`, `failed`, `cancelled` or `timed_out`. */
   readonly state: JobState;
+  /** Name of the queue, chosen by the amount of data. */
   readonly queue: string;
+  /** URLs of source and target without passwords. */
   readonly spec: { readonly source: string; readonly target: string };
+  /** Seconds after which the job times out. */
   readonly timeout_seconds: number;
+  /** 32 hexadecimal digits, logged by client, service and worker. */
   readonly trace_id: string;
+  /** When it was submitted, ISO 8601. */
   readonly created_at: string;
+  /** When its first attempt started, ISO 8601; null until then. */
   readonly started_at: string | null;
+  /** When it ended, ISO 8601; null until then. */
   readonly finished_at: string | null;
+  /** Number of the current attempt; 0 before the first. */
   readonly attempt: number;
+  /** Worker of the current attempt; null before the first. */
   readonly worker: string | null;
+  /** When its cancellation was requested, ISO 8601; null if never. */
   readonly cancel_requested_at: string | null;
+  /** Counts of tables, rows and bytes; null before the first report. */
   readonly progress: {
     readonly step: string | null;
     readonly tables: number;
@@ -33,7 +48,9 @@ export interface RemoteJob {
     readonly bytes: number;
     readonly planned_bytes: number;
   } | null;
+  /** Exit code the command would have locally; null until it ends. */
   readonly exit_code: number | null;
+  /** Why it did not succeed, and the remedy; null otherwise. */
   readonly error: {
     readonly message: string;
     readonly side: string | null;
@@ -45,23 +62,30 @@ export interface RemoteJob {
 
 /** A job with its report. */
 export interface RemoteJobWithResult extends RemoteJob {
+  /** Report of the command, as `--json` prints it; null without one. */
   readonly result: unknown;
 }
 
 /** A line of a job's log. */
 export interface RemoteLogLine {
+  /** Position in the job's log, increasing from 1. */
   readonly number: number;
+  /** When it was logged, ISO 8601. */
   readonly at: string;
+  /** `info`, `warn` or `error`. */
   readonly level: JobLogLevel;
+  /** Text of the line, without secrets. */
   readonly message: string;
 }
 
 /** The service cannot be reached, or rejected a request. */
 export class RemoteError extends ReplicatorError {
+  /** Class name, for `error.name`. */
   override readonly name = "RemoteError";
   /** The status of the response; undefined if there was none. */
   readonly status: number | undefined;
 
+  /** By default, the exit code is that of an unreachable service. */
   constructor(
     message: string,
     { status, ...details }: ConstructorParameters<typeof ReplicatorError>[1] & {
@@ -77,7 +101,9 @@ export class RemoteError extends ReplicatorError {
 export interface RemoteClientOptions {
   /** `https://jobs.example.com` */
   readonly url: string;
+  /** API key, sent as the header `x-api-key`. */
   readonly apiKey: string;
+  /** Aborting it cancels requests, which reject with its reason. */
   readonly signal: AbortSignal;
   /** 32 hexadecimal digits, also logged by the service and the workers. */
   readonly traceId: string;
@@ -111,6 +137,7 @@ const followDelaysMs: readonly number[] = [
 export class RemoteClient {
   readonly #options: RemoteClientOptions;
 
+  /** Connects with the first request only. */
   constructor(options: RemoteClientOptions) {
     this.#options = options;
   }

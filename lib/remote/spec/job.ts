@@ -21,6 +21,7 @@ export type JobCommand = typeof jobCommands[number];
 export interface JobFilters {
   /** All databases if empty. */
   readonly include_databases: readonly string[];
+  /** Names or wildcards (`*`) of databases to leave out. */
   readonly exclude_databases: readonly string[];
   /** Source name → target name. */
   readonly map: Readonly<Record<string, string>>;
@@ -34,8 +35,11 @@ export type JobTableChoice = string | { readonly table: string; readonly databas
 
 /** Validated rules for tables and rows. */
 export interface JobRules {
+  /** Tables to copy; all if empty. */
   readonly include_tables: readonly JobTableChoice[];
+  /** Tables to leave out; none if empty. */
   readonly exclude_tables: readonly JobTableChoice[];
+  /** Tables whose structure is copied without rows. */
   readonly schema_only: readonly (
     | string
     | { readonly table: string; readonly origin: JobRuleOrigin }
@@ -61,14 +65,18 @@ export interface JobRules {
 
 /** Rules for tables and rows, as written by clients. */
 export interface JobRulesInput {
+  /** Tables to copy; all by default. */
   readonly include_tables?: readonly JobTableChoice[] | undefined;
+  /** Tables to leave out; none by default. */
   readonly exclude_tables?: readonly JobTableChoice[] | undefined;
+  /** Tables whose structure is copied without rows. */
   readonly schema_only?:
     | readonly (
       | string
       | { readonly table: string; readonly origin?: JobRuleOrigin | undefined }
     )[]
     | undefined;
+  /** SQL conditions: only rows that match are copied. */
   readonly table_filters?:
     | readonly {
       readonly table: string;
@@ -76,6 +84,7 @@ export interface JobRulesInput {
       readonly origin?: JobRuleOrigin | undefined;
     }[]
     | undefined;
+  /** Time windows: only rows of the last `6 months` are copied. */
   readonly time_filters?:
     | readonly {
       readonly table: string;
@@ -84,12 +93,15 @@ export interface JobRulesInput {
       readonly origin?: JobRuleOrigin | undefined;
     }[]
     | undefined;
+  /** End of time windows, ISO 8601; by default, when the job is accepted. */
   readonly now?: string | undefined;
 }
 
 /** Replication options of `init` and `sync`. */
 export interface JobReplicationOptions {
+  /** Tables without usable replica identity: reject, set FULL or leave out. */
   readonly replica_identity?: "fail" | "full" | "skip" | undefined;
+  /** How long a new slot may wait for running transactions, in seconds. */
   readonly slot_timeout_seconds?: number | undefined;
   /** A password file on the target server. */
   readonly subscription_passfile?: string | undefined;
@@ -99,12 +111,15 @@ export interface JobReplicationOptions {
 export interface InitJobOptions extends JobReplicationOptions {
   /** Sessions per worker, on each side. */
   readonly jobs?: number | undefined;
+  /** Indexes and constraints built in parallel; by default same as `jobs`. */
   readonly index_jobs?: number | undefined;
+  /** Format of COPY; `auto` is binary where both servers agree. */
   readonly copy_format?: "auto" | "text" | "binary" | undefined;
   /** The `search_path` used while restoring. */
   readonly restore_search_path?: "empty" | "own" | undefined;
   /** Tables larger than this, in bytes, are copied in parts. */
   readonly split_bytes?: number | undefined;
+  /** Whether non-empty target databases are dropped; false by default. */
   readonly drop_existing?: boolean | undefined;
   /** Returns the plan without changing anything. */
   readonly dry_run?: boolean | undefined;
@@ -126,8 +141,11 @@ export interface InitJobOptions extends JobReplicationOptions {
 
 /** Options of `validate` jobs. */
 export interface ValidateJobOptions {
+  /** Sessions that `init` would open on each side at once. */
   readonly jobs?: number | undefined;
+  /** Whether `init` would drop non-empty target databases. */
   readonly drop_existing?: boolean | undefined;
+  /** Whether missing requirements of replication are failures; otherwise warnings. */
   readonly for_sync?: boolean | undefined;
 }
 
@@ -141,17 +159,23 @@ export type SyncJobAction =
 
 /** Options of `sync` jobs. */
 export interface SyncJobOptions extends JobReplicationOptions {
+  /** Tables copied in parallel: sessions on each side. */
   readonly jobs?: number | undefined;
+  /** Tables larger than this, in bytes, are copied in parts. */
   readonly split_bytes?: number | undefined;
+  /** What is done before replication continues; `follow` by default. */
   readonly action?: SyncJobAction | undefined;
 }
 
 /** Options of `verify` jobs. */
 export interface VerifyJobOptions {
+  /** Reading sessions on each side. */
   readonly jobs?: number | undefined;
+  /** Limit on the differing rows listed for each table; 20 by default. */
   readonly max_diffs?: number | undefined;
   /** Whether the report, which the service stores, may contain values of differing rows. */
   readonly values?: boolean | undefined;
+  /** `print` lists repairing statements, `follow` runs them on the target. */
   readonly repair?: "no" | "print" | "follow" | undefined;
 }
 
@@ -160,17 +184,25 @@ export type StatusJobOptions = Readonly<Record<string, never>>;
 
 /** The options of each command. */
 export interface JobOptions {
+  /** Options of `init` jobs. */
   readonly init: InitJobOptions;
+  /** Options of `validate` jobs. */
   readonly validate: ValidateJobOptions;
+  /** Options of `sync` jobs. */
   readonly sync: SyncJobOptions;
+  /** Options of `status` jobs: none. */
   readonly status: StatusJobOptions;
+  /** Options of `verify` jobs. */
   readonly verify: VerifyJobOptions;
 }
 
 /** The servers of a job, and its limits. */
 export interface JobServers {
+  /** Version of the job specification: `1.0`. */
   readonly schema_version: typeof specVersion;
+  /** Connection URL of the source, password included. */
   readonly source_url: string;
+  /** Connection URL of the target, password included. */
   readonly target_url: string;
   /** The source's URL as seen from the target server, for replication. */
   readonly source_from_target_url?: string | undefined;
@@ -185,15 +217,19 @@ export interface JobServers {
 
 /** The common part of all jobs, as written by clients. */
 export interface JobSpecInputBase extends JobServers {
+  /** Databases to process; all by default. */
   readonly filters?:
     | { readonly [Key in keyof JobFilters]?: JobFilters[Key] | undefined }
     | undefined;
+  /** Tables and rows to process; all by default. */
   readonly rules?: JobRulesInput | undefined;
 }
 
 /** The common part of all jobs. */
 export interface JobSpecBase extends JobServers {
+  /** Databases to process. */
   readonly filters: JobFilters;
+  /** Tables and rows to process. */
   readonly rules: JobRules;
 }
 

@@ -26,6 +26,7 @@ import { findValueErrors } from "./diagnose_value_error.ts";
 
 /** The next transaction of a stopped subscription, and what prevents it. */
 export interface ApplyErrorDiagnosis {
+  /** The next transaction to apply; undefined if none is pending. */
   readonly transaction: PendingTransaction | undefined;
   /** Conflicts found on the target: with any, the transaction cannot be applied as things stand. */
   readonly obstacles: readonly string[];
@@ -39,8 +40,11 @@ export interface DiagnoseOptions {
   readonly source: Session;
   /** A session on the target's database. */
   readonly target: Session;
+  /** Identifies the stopped subscription on the target, by OID. */
   readonly subscription: Pick<SubscriptionState, "oid">;
+  /** Slot that the subscription reads, on the source. */
   readonly slot: Pick<SlotState, "name">;
+  /** Name of the publication that it subscribes to, unquoted. */
   readonly publication: string;
 }
 

@@ -18,7 +18,9 @@ import { ServerError, type Session } from "../../postgres/internal.ts";
 
 /** A change of a row. */
 export interface RowChange {
+  /** The changed table, by its name on the source. */
   readonly table: TableName;
+  /** `insert`, `update`, `delete` or `truncate`. */
   readonly operation: "insert" | "update" | "delete" | "truncate";
   /** Values of the replica identity's columns, as text; null for NULL. */
   readonly key: Readonly<Record<string, string | null>>;
@@ -32,6 +34,7 @@ export interface RowChange {
 export interface PendingTransaction {
   /** Where it ends: the value for `--skip-lsn`. */
   readonly finishLsn: Lsn;
+  /** Transaction ID (`xid`) on the source. */
   readonly xid: number;
   /** Number of its changes. */
   readonly count: number;

@@ -39,6 +39,7 @@ export interface WaitForLsnOptions {
    * matters.
    */
   readonly lsn: Lsn;
+  /** Aborting it ends the wait, which rejects with its reason. */
   readonly signal: AbortSignal;
   /** Receives each subscription's lag, and what holds it up. */
   readonly events: EventSink;

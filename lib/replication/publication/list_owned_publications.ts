@@ -9,11 +9,15 @@ import { parseComment, type ScopeComment } from "./publication_comment.ts";
 
 /** A publication owned by the tool, in the session's database. */
 export interface OwnedPublication {
+  /** Publication name, unquoted: `seren_` and the parts. */
   readonly name: string;
+  /** Scope hash and snapshot generation, parsed from the name. */
   readonly parts: NameParts;
+  /** Whether it was created `FOR ALL TABLES`. */
   readonly allTables: boolean;
   /** Publishes changes of partitions as those of their root. */
   readonly viaRoot: boolean;
+  /** Number of published tables. */
   readonly tables: number;
   /** Its comment; undefined without one that the tool understands. */
   readonly descriptor: ScopeComment | undefined;

@@ -28,6 +28,7 @@ export interface ChangedIdentity extends TableName {
 
 /** A setting that was changed for apply workers, for the subscription's owner in the database. */
 export interface WorkerSetting {
+  /** Name of the setting: `lock_timeout`. */
   readonly name: string;
   /** The previous value of `ALTER ROLE … IN DATABASE … SET`; undefined without one. */
   readonly before?: string;
@@ -37,11 +38,15 @@ export interface WorkerSetting {
 export interface ScopeComment {
   /** The version of this format. */
   readonly version: 1;
+  /** Name of the tool that wrote the comment. */
   readonly tool: typeof commentTool;
   /** The hash of the scope, part of the stream's name. */
   readonly hash: string;
+  /** Snapshot generation: 1 for the first copy, higher for later ones. */
   readonly epoch: number;
+  /** The source database, identified by server and name. */
   readonly source: DatabaseRef;
+  /** The target database, identified by server and name. */
   readonly target: DatabaseRef;
   /** Fingerprint of the rules for this database. */
   readonly rules: string;

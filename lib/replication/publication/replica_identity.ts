@@ -16,14 +16,17 @@ export type IdentityPolicy = "fail" | "full" | "skip";
 
 /** A table's replica identity, with everything that decides whether it can be published. */
 export interface PublishableIdentity {
+  /** OID of the table. */
   readonly oid: number;
+  /** The table, by schema and name. */
   readonly table: TableName;
-  /** `pg_class.relreplident`. */
+  /** `pg_class.relreplident`: default, nothing, index or full. */
   readonly kind: "d" | "n" | "i" | "f";
   /** The index of `REPLICA IDENTITY USING INDEX`. */
   readonly index: string | undefined;
   /** Key columns of a usable index; empty without one, undefined for FULL. */
   readonly columns: readonly string[] | undefined;
+  /** Whether the table has a primary key, usable or not. */
   readonly hasPrimaryKey: boolean;
   /** Columns of the primary key if the target can find rows by it: empty if it is deferrable. */
   readonly primaryKey: readonly string[];

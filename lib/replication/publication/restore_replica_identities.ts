@@ -60,7 +60,9 @@ type TableState = TableName & {
 
 /** A table that keeps REPLICA IDENTITY FULL. */
 export interface LeftIdentity {
+  /** The table, with the identity it had before. */
   readonly changed: ChangedIdentity;
+  /** Why it was not restored, as a phrase for messages. */
   readonly reason: string;
   /** Publications of the same database that publish it; empty if that is not the reason. */
   readonly publications: readonly string[];

@@ -19,6 +19,7 @@ import {
 export interface DatabaseRef {
   /** The server's `system_identifier`, or its address where the role may not read that. */
   readonly system: string;
+  /** Database name, unquoted. */
   readonly database: string;
 }
 

@@ -10,6 +10,7 @@ import { readSlots, type SlotState } from "./read_slots.ts";
 
 /** A slot owned by the tool. */
 export interface OwnedSlot extends SlotState {
+  /** Scope hash and snapshot generation, parsed from the name. */
   readonly parts: NameParts;
 }
 

@@ -19,11 +19,15 @@ export type WalStatus = typeof walStatuses[number];
 
 /** A logical replication slot. */
 export interface SlotState {
+  /** Slot name, unquoted. */
   readonly name: string;
+  /** Output plugin: `pgoutput` for the tool's slots. */
   readonly plugin: string;
   /** The database whose changes it delivers. */
   readonly database: string;
+  /** Whether it is dropped when its session ends. */
   readonly temporary: boolean;
+  /** Whether a walsender is reading it. */
   readonly active: boolean;
   /** The walsender that is reading it. */
   readonly activePid: number | undefined;
@@ -31,6 +35,7 @@ export interface SlotState {
   readonly restartLsn: Lsn | undefined;
   /** Up to where the subscriber has applied and flushed changes. */
   readonly confirmedFlushLsn: Lsn | undefined;
+  /** `reserved`, `extended`, `unreserved` or `lost`; undefined before 13. */
   readonly walStatus: WalStatus | undefined;
   /** Bytes of WAL until it can be lost; undefined without a limit, or before 13. */
   readonly safeWalBytes: number | undefined;

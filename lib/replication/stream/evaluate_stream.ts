@@ -20,8 +20,11 @@ export type StreamAction = "wait" | "hand-over" | "enable" | "retry" | "refuse";
 
 /** A stream, its state, and what `sync` does with it. */
 export interface StreamVerdict {
+  /** The stream, with those of its objects that exist. */
   readonly stream: ReplicationStream;
+  /** `streaming`, `blocked`, `failing`, …; see {@linkcode streamStates}. */
   readonly state: StreamState;
+  /** What `sync` does with it: `wait`, `hand-over`, `enable`, `retry` or `refuse`. */
   readonly action: StreamAction;
   /** The state in a sentence. */
   readonly message: string;

@@ -13,7 +13,9 @@ import { readSubscriptions, type SubscriptionState } from "../subscription/read_
 
 /** A publication of the session's database. */
 export interface PublicationState {
+  /** Publication name, unquoted. */
   readonly name: string;
+  /** Whether it was created `FOR ALL TABLES`. */
   readonly allTables: boolean;
   /** Sorted by name; a partitioned table as the publication lists it. */
   readonly tables: readonly TableName[];
@@ -101,9 +103,13 @@ export async function readDescribedSubscriptions(
 export interface ReplicationStream {
   /** The name of publication, slot and subscription. */
   readonly name: string;
+  /** Snapshot generation: 1 for the first copy, higher for later ones. */
   readonly epoch: number;
+  /** Publication on the source; undefined if it does not exist. */
   readonly publication: PublicationState | undefined;
+  /** Replication slot on the source; undefined if it does not exist. */
   readonly slot: SlotState | undefined;
+  /** Subscription on the target; undefined if it does not exist. */
   readonly subscription: DescribedSubscription | undefined;
   /** The comment of the publication, or else of the subscription. */
   readonly descriptor: ScopeComment | undefined;

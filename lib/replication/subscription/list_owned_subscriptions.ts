@@ -10,9 +10,13 @@ import { subscriptionIdentifiers } from "./read_subscriptions.ts";
 
 /** A subscription owned by the tool, in any database of the session's server. */
 export interface OwnedSubscription {
+  /** Subscription name, unquoted: `seren_` and the parts. */
   readonly name: string;
+  /** Scope hash and snapshot generation, parsed from the name. */
   readonly parts: NameParts;
+  /** Database that it belongs to, unquoted. */
   readonly database: string;
+  /** Slot that it reads, unquoted; undefined if detached. */
   readonly slotName: string | undefined;
 }
 

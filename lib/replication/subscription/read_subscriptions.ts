@@ -10,11 +10,15 @@ import { type Session, textArray } from "../../postgres/internal.ts";
 
 /** A subscription of the session's database and its main apply worker. */
 export interface SubscriptionState {
+  /** Subscription name, unquoted. */
   readonly name: string;
+  /** OID of the subscription (`pg_subscription.oid`). */
   readonly oid: number;
+  /** Whether it is enabled; false after `ALTER SUBSCRIPTION … DISABLE`. */
   readonly enabled: boolean;
   /** Undefined if it is detached from its slot (`slot_name = NONE`). */
   readonly slotName: string | undefined;
+  /** Names of the publications that it subscribes to, unquoted. */
   readonly publications: readonly string[];
   /** The apply worker's process ID; undefined while none is running. */
   readonly workerPid: number | undefined;

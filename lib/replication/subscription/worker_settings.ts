@@ -34,6 +34,7 @@ interface SettingRow {
 
 /** A setting that would harm an apply worker. */
 export interface HarmfulSetting {
+  /** Name of the setting: `lock_timeout`. */
   readonly name: string;
   /** The value that a worker would start with. */
   readonly value: string;
