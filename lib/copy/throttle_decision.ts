@@ -153,7 +153,7 @@ function followStandbys(
           fruitless: 0,
           baselines: { ...baselines, [worst.name]: worst.lagBytes },
         },
-        `back to full speed: ${behind} and falls further behind however slow the copy is`,
+        `back to full speed: ${behind} and keeps falling behind even when the copy is slowed`,
       );
     }
     if (limit === undefined && measured === 0) return unchanged(state); // nothing to slow
@@ -189,7 +189,7 @@ function reportWaiters(before: ThrottleState, { waiters }: SourceSample): Thrott
       state: { ...state, reportedWaitSeconds: 0 },
       notes: [{
         about: "locks",
-        message: "no session waits for the copy's locks any longer",
+        message: "no sessions are waiting for the copy's locks any more",
         over: true,
       }],
     };
@@ -225,15 +225,15 @@ function describeWaiters(waiters: readonly Waiter[], longest: number): string {
   }${first.length > named.length ? ", …" : ""}${
     behind === 0
       ? ""
-      : `, and behind ${first.length === 1 ? "it" : "them"} ${formatCount(behind)} more`
+      : `, with ${formatCount(behind)} more queued behind ${first.length === 1 ? "it" : "them"}`
   }`;
 }
 
 function waitersRemedy(waiters: readonly Waiter[]): string {
   const ids = waiters.filter(({ behind }) => !behind).map(({ processId }) => processId);
-  return `the locks are held until the rows of this database are copied, and a slower copy would hold them longer: ${
+  return `the locks are held until the rows of this database are copied, and a slower copy would hold them longer. To cancel the waiting command so that others can proceed: ${
     ids.slice(0, maxNamed).map((id) => `SELECT pg_catalog.pg_cancel_backend(${id})`).join("; ")
-  } cancels the waiting command, so that others can proceed; or interrupt this run with Ctrl-C, which keeps what is copied, and run it again after the change (the copy starts over if tables were altered)`;
+  }; or interrupt this run with Ctrl-C, which keeps what is copied, and run it again after the change (the copy starts over if tables were altered)`;
 }
 
 function reportAge(
@@ -251,7 +251,7 @@ function reportAge(
         formatCount(snapshotAge)
       } transactions old: since then VACUUM has not been able to remove dead rows anywhere on the source server`,
       remedy:
-        "tables with many updates grow until the copy ends, which --max-rate and lagging standbys delay; if they must not grow, interrupt this run and copy the largest tables at a quieter time",
+        "tables with many updates grow until the copy ends, which --max-rate and lagging standbys delay; if they must not grow, interrupt this run and copy the largest tables during a quieter period",
     }],
   };
 }

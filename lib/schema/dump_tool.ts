@@ -138,7 +138,7 @@ export function chooseDumpTool(
       exitCode: ExitCode.prerequisite,
       details: installed.map(({ pgDump, version }) => `Found: ${pgDump} (${version})`),
       remedy:
-        `install the client programs of PostgreSQL ${needed} or newer and name their folder, or use the embedded pg_dump`,
+        `install the client programs of PostgreSQL ${needed} or newer and set --pg-bin to their directory, or use the embedded pg_dump`,
     });
   }
   if (sourceMajor > embeddedDumpMajor) {

@@ -164,7 +164,7 @@ function detailText(
     ? appliedBytesPerSecond === null || (lagSeconds ?? Infinity) < lateSeconds
       ? []
       : ["not catching up"]
-    : [`caught up in ${formatDuration(catchUpSeconds * 1000)}`];
+    : [`will catch up in ${formatDuration(catchUpSeconds * 1000)}`];
   return [...applied, ...caught].join(" · ");
 }
 

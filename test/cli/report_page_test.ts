@@ -97,7 +97,7 @@ const report: ReportView = {
     database: "app",
     about: "locks" as const,
     message:
-      "3 sessions wait on the source for locks that the copy holds, 12.0 s so far: pid 4711 of app (ALTER TABLE on customer_orders_of_region_3), and behind it 2 more",
+      "3 sessions wait on the source for locks that the copy holds, 12.0 s so far: pid 4711 of app (ALTER TABLE on customer_orders_of_region_3), with 2 more queued behind it",
     startMs: 40000,
   }, {
     database: "app",

@@ -66,7 +66,7 @@ Deno.test("a job of unknown size is measured and moved to the queue for its size
     const { lines } = await (await alice.request(`/v1/jobs/${measured}/logs`)).json();
     match(
       lines.map(({ message }: { message: string }) => message).join("\n"),
-      /attempt 1 on worker small[^]*measured: moved to the queue large[^]*attempt 1 on worker large/,
+      /attempt 1 on worker small[^]*moved to queue large after measuring its size[^]*attempt 1 on worker large/,
     );
     // an estimated size decides the queue
     const said = await finished(

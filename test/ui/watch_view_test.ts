@@ -36,7 +36,7 @@ Deno.test("renderWatch() shows lag, chart, rates, findings and key hints", () =>
     "old.example.com → new.example.com   source generates 2.00 kB/s of WAL · 12:00:01",
     "app → shop  ● streaming  1.20 MB, 420 ms behind",
     "  ▁▅█▄",
-    "  applies 5.00 MB/s · caught up in 3.0 s",
+    "  applies 5.00 MB/s · will catch up in 3.0 s",
     "",
     "! the slot is at risk",
     "  → raise the limit",

@@ -60,7 +60,7 @@ export const commands: Readonly<Record<CommandName, CommandDescription>> = {
     summary: "let the target follow the source, from where init --enable-sync left off",
     description:
       "Starts or resumes continuous replication, and waits until the target has everything the source had by then.\n" +
-      "Give the same rules as to init. Never copies rows unless --resnapshot or --add-tables is given.",
+      "Use the same rules as for init. Never copies rows unless --resnapshot or --add-tables is given.",
     notes: syncHelp,
     commandArguments: [],
   },

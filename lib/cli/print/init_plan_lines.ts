@@ -56,7 +56,9 @@ export function initPlanLines(plan: InitPlan, options: TableOptions): string[] {
   const time = plan.predictedMs === undefined ? "" : `, about ${formatDuration(plan.predictedMs)}`;
   lines.push(
     `Total: ${formatBytes(plan.bytes)} in ${plural(plan.databases.length, "database")}${time}; ` +
-      `${plural(plan.jobs, "table")} and ${plural(plan.indexJobs, "index", "indexes")} at once; ` +
+      `${plural(plan.jobs, "table")} and ${
+        plural(plan.indexJobs, "index", "indexes")
+      } in parallel; ` +
       `schema by ${plan.dumpTool}`,
   );
   lines.push(...predictionLines(plan, style));

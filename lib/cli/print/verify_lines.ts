@@ -103,7 +103,7 @@ function tableRow(table: VerifiedTable, style: Style): string[] {
   const notes = [
     ...(table.reason === undefined ? [] : [table.reason]),
     ...(table.settledRows > 0
-      ? [`${plural(table.settledRows, "row")} arrived during the comparison`]
+      ? [`${plural(table.settledRows, "row")} caught up during the comparison`]
       : []),
     ...(table.repairedRows === undefined ? [] : [
       `${plural(table.repairedRows, "row")} repaired; the counts precede the repair`,

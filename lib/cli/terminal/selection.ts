@@ -63,7 +63,7 @@ export interface SelectionInput {
 export async function askSelection(input: SelectionInput): Promise<Selection | undefined> {
   const { prompts } = input;
   const databases = await prompts.chooseMany({
-    message: "Which databases? Tab marks, typing searches, Enter continues",
+    message: "Which databases? Tab to select, type to search, Enter to continue",
     choices: input.databases.map(({ name, bytes }) => ({
       value: name,
       label: name,
@@ -84,7 +84,7 @@ export async function askSelection(input: SelectionInput): Promise<Selection | u
   }
   prompts.tell("Your selection", summaryLines({ databases, excluded }, kept));
   const saveAs = await prompts.enterText({
-    message: "Save this selection to a file? Enter its name, or nothing",
+    message: "Save this selection? File name, or leave empty",
     placeholder: "move.toml",
     problemOf: () => undefined,
   });
@@ -107,7 +107,7 @@ async function askTables(
   const groups = groupBySchema(tables);
   const sorted = groups.flatMap((group) => group.tables);
   const chosen = await prompts.chooseMany({
-    message: `Which tables of ${database} to exclude? Tab marks; none is fine`,
+    message: `Which tables of ${database} to exclude? Tab to select; none is fine`,
     choices: groups.flatMap(({ schema, tables }) => [
       ...(groups.length === 1 ? [] : [{
         value: `schema ${schema}`,

@@ -127,7 +127,7 @@ export function planCleanup(findings: CleanupFindings): PlannedItems {
       : `, retains WAL from ${formatLsn(slot.restartLsn)}`;
     const unknownReader = descriptor === undefined && active && subscription === undefined &&
         target !== undefined
-      ? "read by a client other than this target, and nothing describes it"
+      ? "in use by a client other than this target, and nothing records what it belongs to"
       : undefined;
     add({
       kind: "slot",

@@ -177,7 +177,7 @@ function reportOrphans(
       }; the key was left NOT VALID`,
     remedy: doubtful === undefined
       ? "repair the rows on both sides, then run ALTER TABLE … VALIDATE CONSTRAINT on the target"
-      : "filter this table by the same parents, or include the parents; then run ALTER TABLE … VALIDATE CONSTRAINT",
+      : "restrict this table to the parents that are copied, or include all parents; then run ALTER TABLE … VALIDATE CONSTRAINT",
   });
 }
 

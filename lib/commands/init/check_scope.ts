@@ -148,8 +148,8 @@ function otherScope(
   return new UsageError(
     differences.map((message): Problem => ({ path: "scope", message })),
     `the unfinished run of ${since} between these servers differs in ${
-      plural(differences.length, "point")
-    }: give its options to resume it, or ${
+      plural(differences.length, "way")
+    }: use its options to resume it, or ${
       unfinished.some(({ complete }) => complete)
         ? "--no-resume --drop-existing to drop its complete copies as well"
         : "--no-resume to drop what it has done and start over"

@@ -86,7 +86,7 @@ export async function copyDatabase(options: CopyDatabaseOptions): Promise<Databa
         remedy: options.signal.aborted
           ? "run the same command again, which resumes the copy"
           : "remove the cause, then run the same command again, which resumes the copy; " +
-            "if the source was written to meanwhile, that requires --allow-mixed-snapshots, " +
+            "if the source has changed in the meantime, that requires --allow-mixed-snapshots, " +
             "and if copied tables were altered, --no-resume",
       });
     }

@@ -329,8 +329,8 @@ function reportFailure({ planning, recorder }: Work, failures: readonly Database
   recorder.events({
     kind: "warning",
     object: `database ${last.database}`,
-    message: `its copy failed: ${describeError(last.error)[0] ?? ""}`,
-    remedy: "the other databases are copied nevertheless; the error is reported again at the end",
+    message: `copying it failed: ${describeError(last.error)[0] ?? ""}`,
+    remedy: "the other databases will still be copied; the error is reported again at the end",
   });
 }
 

@@ -145,7 +145,7 @@ export class LedgerWork {
         object: `database ${database}`,
         details: decision.details,
         remedy:
-          "--allow-mixed-snapshots copies the rest as of now (each table is consistent in itself, but not with the others); --no-resume starts over",
+          "--allow-mixed-snapshots copies the rest as of now (each table is internally consistent, but the tables are not consistent with each other); --no-resume starts over",
         exitCode: ExitCode.prerequisite,
       });
     }
@@ -166,8 +166,8 @@ export class LedgerWork {
       events({
         kind: "info",
         message: `${database}: ${plural(kept.length, "table")} of ${tables.length} ` +
-          `${kept.length === 1 ? "is" : "are"} copied already` +
-          (continued.length === 0 ? "" : `, ${continued.length} in part`) +
+          `${kept.length === 1 ? "is" : "are"} already copied` +
+          (continued.length === 0 ? "" : `, ${continued.length} more partly`) +
           (emptied.length === 0
             ? ""
             : `; copied again from the start: ${emptied.slice(0, 5).map(displayName).join(", ")}` +
@@ -180,7 +180,7 @@ export class LedgerWork {
         side: "target",
         object: `database ${database}`,
         message:
-          `the tables are from ${moments.length} snapshots of the source (--allow-mixed-snapshots): each is consistent in itself, but rows may refer to missing rows`,
+          `the tables are from ${moments.length} snapshots of the source (--allow-mixed-snapshots): each is internally consistent, but rows may reference rows that do not exist`,
         remedy: "check foreign keys that are NOT VALID; verify shows what differs",
       });
     }

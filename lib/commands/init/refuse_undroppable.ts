@@ -90,7 +90,7 @@ function describeSubscription(
       `  → if it is not needed, in ${database}: DROP SUBSCRIPTION ${quoteIdentifier(name)};`,
     ]
     : [
-      `${database} has the subscription ${name} of the tool: it follows a source`,
+      `${database} has the tool's subscription ${name}, so it follows a source`,
       "  → run cleanup first, which also removes its slot; or init --enable-sync, which starts over",
     ];
 }

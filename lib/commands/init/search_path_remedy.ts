@@ -61,7 +61,7 @@ function withRemedy(
       ),
     ],
     remedy: `run on the source: ${alters.join(" ")} and start over with --no-resume` +
-      (ownPath ? "" : "; or give --restore-search-path own"),
+      (ownPath ? "" : "; or use --restore-search-path own"),
     exitCode: error.exitCode,
     cause: error,
   });

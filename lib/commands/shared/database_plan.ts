@@ -196,7 +196,7 @@ export function decideAction(
     }
     if (setAside.length > 0 && !dropExisting) return refuse(`database "${target}" holds ${copy}`);
     if (facts.isOfSource || dropExisting) {
-      return drop(`${copy}; nothing else, because the database was empty before`);
+      return drop(`${copy} and nothing else: the database was empty before`);
     }
     return refuse(`database "${target}" holds ${copy}, from another server`);
   }

@@ -48,7 +48,10 @@ function lockWaitEvents(events: EventSink): LockWaitSink {
       if (known === undefined || known.size > 0) return;
       reported.delete(key);
       const after = formatDuration(wait.waitedMs);
-      events({ kind: "info", message: `${key} is no longer waited for (${after})` });
+      events({
+        kind: "info",
+        message: `${where}: no longer waiting for ${wait.object} (waited ${after})`,
+      });
       return;
     }
     reported.set(key, (known ?? new Set()).add(wait.processId));

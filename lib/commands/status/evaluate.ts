@@ -76,7 +76,7 @@ export function streamFindings(
       "problem",
       (errors > 0 ? plural(errors, "apply error") : "errors are not counted before version 15") +
       (subscription?.enabled === false
-        ? "; the last one has disabled the subscription"
+        ? "; the last one disabled the subscription"
         : "; the worker keeps restarting, and nothing is applied"),
       "sync shows the transaction and the conflict, the target's log the error; remove the cause, or skip the transaction with sync --skip-lsn",
     ]),

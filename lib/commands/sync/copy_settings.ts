@@ -72,7 +72,9 @@ function triggersFire(
       remedy: isReplica
         ? `run on the target: ${alter("DISABLE")} and enable them again after the cutover`
         : session.majorVersion >= 15
-        ? "run as a superuser: GRANT SET ON PARAMETER session_replication_role TO the role; or connect as a superuser"
+        ? `run as a superuser: GRANT SET ON PARAMETER session_replication_role TO ${
+          quoteIdentifier(session.endpoint.user)
+        }; or connect as a superuser`
         : "connect as a superuser, or as the provider's admin role",
       exitCode: ExitCode.prerequisite,
     },

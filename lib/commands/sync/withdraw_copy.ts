@@ -108,7 +108,7 @@ async function endBackend(session: Session, processId: number): Promise<void> {
   for (let attempt = 1;; attempt++) {
     if ((await session.query(endStatement, [processId])).length === 0) return;
     if (attempt >= endAttempts) {
-      throw new ReplicatorError(`the tool's backend ${processId} on the target does not end`, {
+      throw new ReplicatorError(`the tool's backend ${processId} on the target did not terminate`, {
         side: "target",
         object: `database ${session.endpoint.database}`,
       });

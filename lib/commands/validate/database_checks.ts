@@ -62,13 +62,13 @@ export function checkTargetEmpty(planned: PlannedDatabase): Check {
       if (planned.unfinished !== undefined) {
         return warn(
           subject,
-          `will be dropped and copied from the start. Lost with it: ${willBeLost}`,
+          `will be dropped and copied from the start. This will be lost: ${willBeLost}`,
           "omit --no-resume to resume it",
         );
       }
       return warn(
         subject,
-        `will be dropped (--drop-existing). Lost with it: ${willBeLost}`,
+        `will be dropped (--drop-existing). This will be lost: ${willBeLost}`,
         "omit --drop-existing if any of this is needed",
       );
     case "refuse":
@@ -95,7 +95,7 @@ export function checkEncoding({ source, target, action, existing }: PlannedDatab
     }
     return warn(
       subject,
-      `the source is SQL_ASCII, which is no encoding: text that is not valid ${actual} will be refused`,
+      `the source is SQL_ASCII, which is not an encoding: text that is not valid ${actual} will be refused`,
       `determine the encoding of the text; if it is not ${actual}, convert the source first, or let init create the database like the source`,
     );
   }

@@ -40,7 +40,7 @@ export function checkSpecialObjects(
   if (subscriptions > 0) {
     checks.push(warn(
       about("subscriptions"),
-      `${plural(subscriptions, "subscription")} of its own (${
+      `${plural(subscriptions, "existing subscription")} (${
         listNames(special.subscriptions)
       }) will not be copied`,
       "create them on the target after the cutover",

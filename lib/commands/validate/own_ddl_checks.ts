@@ -71,8 +71,10 @@ export async function checkWorkerSettings(session: Session, database: string): P
   const list = harmful.map(({ name, value }) => `${name} = ${value}`);
   return warn(
     subject,
-    `with ${listNames(list)}, an apply worker on the target would write different data, or none`,
-    "none needed if the owner of the subscription may have different settings in that database until cleanup (init sets them with " +
+    `with ${
+      listNames(list)
+    }, an apply worker on the target would write different data, or nothing at all`,
+    "nothing to do if the subscription's owner can have different settings in that database until cleanup (init sets them with " +
       `ALTER ROLE … IN DATABASE); otherwise ALTER DATABASE ${quoteIdentifier(database)} RESET ${
         harmful[0]?.name ?? ""
       } on the source`,

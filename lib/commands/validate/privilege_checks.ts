@@ -50,7 +50,7 @@ export function checkTargetDatabase(
   if (privileges.database !== target) {
     return fail(
       subject,
-      `requested "${target}", connected to "${privileges.database}": a pooler renames databases`,
+      `requested "${target}", connected to "${privileges.database}": a pooler maps database names`,
       "connect directly to the server",
     );
   }
@@ -90,7 +90,7 @@ export function checkReadable(
   const subject = { id: "source-readable", side: "source", database } as const;
   const checks = [
     unreadable.length === 0
-      ? pass(subject, `all of ${plural(facts.access.length, "table")} can be read`)
+      ? pass(subject, `all ${plural(facts.access.length, "table")} can be read`)
       : fail(
         subject,
         `${role.name} may not read ${listNames(unreadable)}`,

@@ -92,7 +92,7 @@ function checkSlotLimits(settings: ServerFacts["activity"]["settings"]): readonl
   if (idle > 0) {
     checks.push(warn(
       { id: "slot-idle-timeout", side: "source" },
-      `a slot that is idle for ${idle} s is lost (idle_replication_slot_timeout); and init may take longer`,
+      `init may take longer than idle_replication_slot_timeout (${idle} s), and a slot that is idle that long is lost`,
       "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_catalog.pg_reload_conf();",
     ));
   }
@@ -213,7 +213,7 @@ function checkUsableIdentity(
   const subject = { id: "replica-identity", side: "source", database } as const;
   const [first] = without;
   return first === undefined
-    ? pass(subject, `all of ${plural(logged.length, "table")} have a usable replica identity`)
+    ? pass(subject, `all ${plural(logged.length, "table")} have a usable replica identity`)
     : failIf(forSync && policy === "fail", subject, {
       finding:
         `${
@@ -236,7 +236,7 @@ function checkPublishable(
   const subject = { id: "replica-identity", side: "source", database } as const;
   const [first] = unpublished;
   return first === undefined
-    ? pass(subject, `all of ${plural(logged.length, "table")} can be published`)
+    ? pass(subject, `all ${plural(logged.length, "table")} can be published`)
     : failIf(policy !== "skip", subject, {
       finding:
         `${
@@ -265,7 +265,7 @@ function identityFix(
   const name = displayName(table);
   if (fullProblem !== undefined) {
     return `ALTER TABLE ${name} ADD PRIMARY KEY (…); or create a unique index on NOT NULL columns, then ` +
-      `ALTER TABLE ${name} REPLICA IDENTITY USING INDEX …; REPLICA IDENTITY FULL is no option: ${fullProblem}; ` +
+      `ALTER TABLE ${name} REPLICA IDENTITY USING INDEX …; REPLICA IDENTITY FULL is not an option: ${fullProblem}; ` +
       "or copy these tables once, without their changes, with --replica-identity skip";
   }
   return `ALTER TABLE ${name} ADD PRIMARY KEY (…); or, at the cost of larger WAL, ` +

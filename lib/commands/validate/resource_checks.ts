@@ -63,7 +63,7 @@ export function checkDisk(
   if (bytes < smallBytes && unknown.length === 0) return pass(subject, `needs about ${size}`);
   return warn(
     subject,
-    `needs about ${size}, and temporarily as much again for WAL and sorting; free space cannot be read by SQL`,
+    `needs about ${size}, and temporarily as much again for WAL and sorting; free disk space cannot be queried with SQL`,
     `make sure that the target has ${formatBytes(bytes * 1.5)} free`,
   );
 }

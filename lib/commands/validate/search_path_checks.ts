@@ -11,7 +11,7 @@ const consequences: readonly {
   {
     id: "search-path-rows",
     kinds: ["check constraint", "generated column", "partition key"],
-    finding: "rows may fail to be copied",
+    finding: "rows may fail to copy",
   },
   {
     id: "search-path-objects",
@@ -54,9 +54,11 @@ export function checkSearchPath(
     const isLater = ownPath && optionHelps; // then only replication fails
     return [warn(
       about(id),
-      `computed under an empty search_path, as by pg_dump and psql, ${
+      `${
         isLater ? "replication may stop" : finding
-      }: ${listNames(describeUses(found))}`,
+      }, because these are computed under an empty search_path, as with pg_dump and psql: ${
+        listNames(describeUses(found))
+      }`,
       remedy(found, { optionHelps: optionHelps && !ownPath, forSync }),
     )];
   });
@@ -98,7 +100,7 @@ function remedy(
       : [`recreate with qualified names in the string: ${queries.join(", ")}`]),
     ...(optionHelps
       ? [
-        "or give --restore-search-path own, so that init computes under the database's own search_path" +
+        "or use --restore-search-path own, so that init computes under the database's own search_path" +
         (forSync ? " (replication does not: its workers always have an empty one)" : ""),
       ]
       : []),

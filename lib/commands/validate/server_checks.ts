@@ -52,7 +52,7 @@ export function checkSameDatabase(
       `source and target are the same server, and ${
         overwritten.join(", ")
       } would be copied onto itself or onto another source`,
-      "give the URL of another server with --target, or another name with --map OLD=NEW",
+      "use the URL of another server with --target, or another name with --map OLD=NEW",
     );
   }
   return pass(
@@ -74,14 +74,14 @@ export function checkRecovery(
     checks.push(fail(
       { id: "read-only", side: "target" },
       "the target is a standby and cannot be written",
-      "give the URL of the primary, or add target_session_attrs=read-write to it",
+      "use the URL of the primary, or add target_session_attrs=read-write to it",
     ));
   }
   if (source.activity.inRecovery) {
     checks.push(failIf(forSync && source.majorVersion < 16, { id: "standby", side: "source" }, {
       finding:
         "the source is a standby: queries may be cancelled by replay, and slots for sync need version 16 there",
-      fix: "give the URL of the primary",
+      fix: "use the URL of the primary",
     }));
   }
   return checks;
@@ -103,7 +103,7 @@ export function checkIntermediary(
   if (sharesBackends) {
     return fail(
       { id: "pooler", side },
-      "the URL leads to a pooler in transaction mode, where snapshots, locks and settings of a session do not last",
+      "the URL leads to a pooler in transaction mode, where session-level snapshots, locks and settings do not persist",
       directRemedy(provider?.id),
     );
   }

@@ -10,7 +10,7 @@ export const replicationOptions = {
   },
   forSync: {
     kind: "flag",
-    help: "fail where a requirement of init --enable-sync is not met",
+    help: "fail if any requirement of init --enable-sync is not met",
     commands: ["validate"],
     job: { name: "for_sync", commands: ["validate"] },
   },
@@ -35,7 +35,7 @@ export const replicationOptions = {
     kind: "url",
     placeholder: "URL",
     defaultText: "same as --source",
-    help: "the source as the target's server reaches it",
+    help: "the source's URL as seen from the target's server",
     commands: ["init", "sync"],
   },
   subscriptionPassfile: {

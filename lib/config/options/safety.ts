@@ -59,7 +59,7 @@ export const safetyOptions = {
   },
   repair: {
     kind: "flag",
-    help: "make the target equal: write to it what the source has",
+    help: "make the target's rows match the source",
     commands: ["verify"],
   },
   keep: {

@@ -111,8 +111,7 @@ export const serviceOptions = {
   allowAddress: {
     kind: "names",
     placeholder: "LIST",
-    help:
-      "addresses, ranges and hosts to allow connections to although they are not on the public internet",
+    help: "non-public addresses, ranges and hosts that may be connected to",
     commands: ["serve", "worker"],
   },
   keyFile: {

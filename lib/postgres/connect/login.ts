@@ -223,7 +223,7 @@ export class Login {
     const password = this.#options.password();
     if (password === undefined) {
       throw new LoginError(
-        "the server requests a password, and none is given",
+        "the server requires a password, but none was given",
         "set it in the URL, PGPASSWORD or ~/.pgpass",
       );
     }

@@ -57,10 +57,10 @@ export function requireAuthProblem(requireAuth: string): string | undefined {
   const names = items.map((item) => item.replace(/^!/, ""));
   if (names.some((name) => !isMethod(name))) {
     return `require_auth must be a comma-separated list of methods: ${loginMethods.join(", ")}; ` +
-      `"!" before each of them excludes them`;
+      `put "!" before every method to exclude them instead`;
   }
   if (negated > 0 && negated < items.length) {
-    return "require_auth must have a ! before every method or before none";
+    return "require_auth must have ! before either all methods or none";
   }
   if (new Set(names).size < names.length) return "require_auth names a method twice";
   if ([...allowedMethods(requireAuth)].every((method) => !supported.has(method))) {

@@ -97,7 +97,7 @@ const databaseMetrics: readonly DatabaseMetric[] = [
   },
   {
     name: "seren_job_run_seconds_sum",
-    help: "Total time from first attempt to end of the retained finished jobs.",
+    help: "Total run time of the retained finished jobs, from first attempt to end.",
     type: "gauge",
     statement: `
       SELECT pg_catalog.jsonb_build_object('command', command, 'state', state) AS labels,
@@ -134,7 +134,7 @@ const databaseMetrics: readonly DatabaseMetric[] = [
   {
     name: "seren_dead_letters",
     help:
-      "Messages whose workers were lost too many times and whose jobs have not been failed yet.",
+      "Messages whose workers were lost too many times and whose jobs have not been marked as failed yet.",
     type: "gauge",
     statement: `
       SELECT '{}'::pg_catalog.jsonb AS labels, pg_catalog.count(*)::pg_catalog.float8 AS value FROM seren_remote_queue.job

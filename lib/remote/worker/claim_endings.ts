@@ -75,7 +75,7 @@ export async function moveClaim(
   queue: QueueName,
 ): Promise<ClaimOutcome> {
   const { id: jobId, attempt } = claim.job;
-  const reason = `measured: moved to the queue ${queue}`;
+  const reason = `moved to queue ${queue} after measuring its size`;
   const done = await queueAgain(claim, settings, {
     queue,
     release: (session, messageId) => moveAttempt(session, { jobId, attempt, messageId, queue }),

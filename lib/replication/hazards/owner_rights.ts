@@ -59,7 +59,7 @@ export async function findOwnerRights(
       id: "forced-row-security",
       isCertain: true,
       finding:
-        `from version ${actsAsOwnerFrom} on the target applies changes as the tables' owners, and fails where row-level security is ` +
+        `a target of version ${actsAsOwnerFrom} or newer applies changes as the tables' owners, which fails where row-level security is ` +
         `forced on them: ${listSome(forced.map(displayName))}`,
       remedy: `run on the source until the cutover: ${
         listSome(
@@ -76,7 +76,7 @@ export async function findOwnerRights(
       id: "owner-privileges",
       isCertain: true,
       finding:
-        `from version ${actsAsOwnerFrom} on the target applies changes as the tables' owners, who lack privileges on them: ${
+        `a target of version ${actsAsOwnerFrom} or newer applies changes as the tables' owners, who lack privileges on these tables: ${
           listSome(lacking.map((table) => `${displayName(table)} (${table.owner}: ${table.lacks})`))
         }`,
       remedy: `run on the source: ${

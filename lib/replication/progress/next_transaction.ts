@@ -280,9 +280,9 @@ export function quotedValue(value: string | null): string {
 export function describeTransaction(transaction: PendingTransaction): readonly string[] {
   const { finishLsn, xid, count, changes } = transaction;
   return [
-    `the next transaction is ${xid} of the source, ends at ${
+    `the next transaction is source transaction ${xid}, which ends at ${
       formatLsn(finishLsn)
-    }, and has ${count} ${count === 1 ? "change" : "changes"}:`,
+    } and has ${count} ${count === 1 ? "change" : "changes"}:`,
     ...changes.map(({ table, operation, key }) => {
       const values = Object.entries(key).map(([column, value]) =>
         `${column} = ${quotedValue(value)}`

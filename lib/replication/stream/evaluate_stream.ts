@@ -89,7 +89,7 @@ function findUnresumable(stream: ReplicationStream): Finding | undefined {
   return publication === undefined
     ? [
       "refuse",
-      `the publication ${name} no longer exists on the source: the slot cannot deliver what was written without it`,
+      `the publication ${name} no longer exists on the source: the slot cannot deliver changes written since it was dropped`,
       resnapshot,
     ]
     : undefined;

@@ -192,7 +192,7 @@ Deno.test("other options than those of the first attempt are refused before anyt
     }).then(() => undefined, (reason) => reason);
     ok(error instanceof UsageError, String(error));
     match(error.message, /database many_a was part of the first run/);
-    match(error.remedy ?? "", /give its options to resume it, or --no-resume/);
+    match(error.remedy ?? "", /use its options to resume it, or --no-resume/);
     equal(steps.includes("estimate"), false);
   });
 });

@@ -100,7 +100,7 @@ Deno.test("the plan has TOAST, partitions and dead rows in its sizes, and says w
     match(text, /documents +[\d.]+ MB .*3 parts, binary; 9\d % TOAST/);
     match(text, /sales_2024_1 .*; partition of sales/);
     match(text, /own_type .*text, frozen: column moods public\.mood\[\]/);
-    match(text, /about [\d.]+ m?s; 2 tables and 2 indexes at once/);
+    match(text, /about [\d.]+ m?s; 2 tables and 2 indexes in parallel/);
     match(text, /of which .*copy rows [\d.]+ m?s/);
   });
 });

@@ -348,7 +348,7 @@ for (const [source, target] of [[both15, target18], [target18, source12]] as con
       const skip = (lsn: bigint) => follow(pair, { action: { kind: "skip", lsn } });
       await rejects(skip(parseLsn(lsn) + 8n), (error) => {
         match(refusal(error), /nothing was skipped/);
-        ok(refusal(error).includes(`ends at ${lsn}, and has 2 changes`));
+        ok(refusal(error).includes(`ends at ${lsn} and has 2 changes`));
         return true;
       });
       deepStrictEqual(

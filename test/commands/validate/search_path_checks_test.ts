@@ -21,7 +21,7 @@ Deno.test("statements to run and other advice are divided by one semicolon", () 
     checkSearchPath("app", uses, { targetMajor, forSync: false, ownPath: false })
       .map((check) => check.fix);
   const own =
-    "or give --restore-search-path own, so that init computes under the database's own search_path";
+    "or use --restore-search-path own, so that init computes under the database's own search_path";
   deepStrictEqual(fixes([called], 18), [`on the source: ${alter}`]);
   deepStrictEqual(fixes([called], 16), [`on the source: ${alter} ${own}`]);
   deepStrictEqual(fixes([called, query], 16), [

@@ -292,7 +292,7 @@ for (const major of majors) {
         "target-empty",
       );
       equal(dropped.status, "warn");
-      ok(dropped.finding.includes("Lost with it: 1 table"), dropped.finding);
+      ok(dropped.finding.includes("This will be lost: 1 table"), dropped.finding);
       const mapped = await run(source.url(), target.url(), {
         databases: { include: [quote(name)], exclude: [], map: { [name]: "elsewhere" } },
       });
