@@ -140,7 +140,7 @@ Deno.test("parts that are in are not copied again while the source is quiet", as
   });
 });
 
-Deno.test("what would be of two moments is refused, allowed on demand, or begun anew", async () => {
+Deno.test("tables from two snapshots are refused, allowed on request, or copied from the start", async () => {
   await withShop(async (place) => {
     const { name, urls, options } = place;
     const url = target.url({ database: name });
@@ -157,7 +157,7 @@ Deno.test("what would be of two moments is refused, allowed on demand, or begun 
     const kept = await query(url, "SELECT FROM seren_ledger.part_done");
     ok(kept.length > 0); // the refusal has changed nothing
     const { report } = await run({ allowMixedSnapshots: true });
-    ok(report.warnings.some(({ message }) => /2 moments/.test(message)));
+    ok(report.warnings.some(({ message }) => /2 snapshots of the source/.test(message)));
     const rows = "SELECT count(*)::int AS n, count(DISTINCT id)::int AS d FROM orders";
     deepStrictEqual(await query(url, rows), await query(urls.source, rows));
   });
@@ -209,7 +209,7 @@ Deno.test("another scope and another structure are refused in words; a lost or d
   });
 });
 
-Deno.test("a ledger whose session broke takes what is committed while it looks for no loss, and a loss for one", async () => {
+Deno.test("a ledger whose session broke reports only commits that are really lost", async () => {
   await withDatabase(target, undefined, async ({ url }) => {
     const endpoint = await endpointOf(url, "target");
     const events: RunEvent[] = [];
@@ -222,16 +222,16 @@ Deno.test("a ledger whose session broke takes what is committed while it looks f
     });
     await query(target.url(), "SELECT pg_terminate_backend($1)", [ledger.processId]);
     const settled = ledger.settle();
-    // its commit comes after the look
+    // committed after the ledger was checked
     const index = { type: "INDEX", sql: "CREATE INDEX ON orders (customer);" };
     ledger.statementRecord.onRecorded([index]);
     await settled;
-    const [told] = events.flatMap((event) => event.kind === "retry" ? [event] : []);
-    strictEqual(told?.what, "the session of the ledger");
-    match(told.reason ?? "", /terminating connection|ended unexpectedly|has ended/);
+    const [retried] = events.flatMap((event) => event.kind === "retry" ? [event] : []);
+    strictEqual(retried?.what, "the session of the ledger");
+    match(retried.reason ?? "", /terminating connection|ended unexpectedly|has ended/);
     await rejects(
       ledger.settle(),
-      /the target has crashed and taken back .*\(1 part or statement\)/,
+      /the target has crashed and lost its last commits \(1 part or statement\)/,
     );
     await exec(url, ledger.statementRecord.statement([index]));
     await ledger.settle();

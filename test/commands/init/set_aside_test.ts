@@ -275,7 +275,7 @@ Deno.test("verify says of each missing object that it was set aside, and why", a
     for (const { message, remedy, setAside } of found) {
       if (!setAside) continue;
       match(message, /; set aside by init: .*SQLSTATE 42/);
-      match(remedy!, /run the same command again.*docs\/set-aside\.md/);
+      match(remedy!, /run the same command again.*docs\/guides\/set-aside\.md/);
     }
     match(
       verifyLines(report, { columns: Infinity, color: false }).join("\n"),
@@ -286,7 +286,7 @@ Deno.test("verify says of each missing object that it was set aside, and why", a
     await copy();
     const report = await runVerify(from, to);
     const view = report.databases[0]!.tables.find(({ name }) => name === "word_stats");
-    match(view!.reason!, /set aside by init: .*docs\/set-aside\.md/);
+    match(view!.reason!, /set aside by init: .*docs\/guides\/set-aside\.md/);
   });
 });
 
