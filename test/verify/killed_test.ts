@@ -58,7 +58,7 @@ Deno.test("verify resumes after it was killed", async () => {
           };
           const { code, stderr } = await interrupt("SIGINT");
           strictEqual(code, 130);
-          match(new TextDecoder().decode(stderr), /the same command goes on from there/);
+          match(new TextDecoder().decode(stderr), /the same command resumes from there/);
           await until(
             from.url,
             "SELECT count(*) = 0 AS ok FROM pg_locks WHERE locktype = 'advisory' AND NOT granted",

@@ -167,7 +167,7 @@ Deno.test("tables from two snapshots are refused, allowed on request, or copied 
     await exec(urls.source, "UPDATE orders SET note = note || '!' WHERE id % 3 = 0");
     const { plan } = await runInit(urls.source, urls.target, { ...options, resume: false });
     strictEqual(plan.databases[0]?.action, "drop-and-create");
-    match(plan.databases[0]?.willBeLost ?? "", /unfinished copy of .* begun at/);
+    match(plan.databases[0]?.willBeLost ?? "", /unfinished copy of .* started at/);
     await finished(place);
   });
 });
