@@ -57,7 +57,7 @@ Deno.test("verify() uses the time window of the copy, and reports what is not re
       deepStrictEqual(sequences?.differences, []);
       deepStrictEqual(
         sequences.notes.map(({ object, reason }) => `${object}: ${reason}`),
-        ["sequence item_id_seq: sequences are not replicated: cutover sets them"],
+        ["sequence item_id_seq: sequences are not replicated; cutover sets them"],
       );
       // a row outside the window as of today
       await exec(copy, "SET session_replication_role = replica; DELETE FROM event WHERE id = 9");
