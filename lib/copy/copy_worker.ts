@@ -16,6 +16,7 @@ import {
   ServerError,
   type Session,
   SqlState,
+  terminatePreviousBackend,
 } from "../postgres/internal.ts";
 
 /** Pauses of a copy worker whose connection broke; a finished job starts them over. */
@@ -162,7 +163,7 @@ class CopyWorker<Job extends CopyWorkerJob> {
 
   /** Finishes the jobs that the broken connection has committed, and queues the others again. */
   async #checkCommitted(target: Session): Promise<void> {
-    if (this.#backend !== undefined) await target.query(terminatePreviousBackend, [this.#backend]);
+    if (this.#backend !== undefined) await terminatePreviousBackend(target, this.#backend);
     for (const [job, outcome] of [...this.#sent]) {
       if (job.isRecorded === undefined) continue;
       if ((await target.query(job.isRecorded)).length > 0) this.#finish(job, outcome);
@@ -190,13 +191,3 @@ async function agreeOnMoney(source: Session, target: Session): Promise<void> {
   }
   await target.query("SELECT pg_catalog.set_config('lc_monetary', $1, false)", [own]);
 }
-
-// A backend that does not notice that its client is gone keeps its locks until keepalives end it.
-// The process ID alone is not enough: after a restart it may belong to another session.
-const terminatePreviousBackend = `
-  SELECT pg_catalog.pg_terminate_backend(old.pid)
-    FROM pg_catalog.pg_stat_activity AS old
-    JOIN pg_catalog.pg_stat_activity AS own ON own.pid = pg_catalog.pg_backend_pid()
-   WHERE old.pid = $1 AND old.pid <> own.pid AND old.application_name = own.application_name
-     AND old.datid = own.datid AND old.usesysid = own.usesysid
-     AND old.backend_start < own.backend_start`;

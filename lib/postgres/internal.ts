@@ -25,6 +25,7 @@ export {
 } from "./session/event_triggers.ts";
 export * from "./connect/passfile.ts";
 export * from "./session/pool.ts";
+export { terminatePreviousBackend } from "./session/previous_backend.ts";
 export * from "./session/program_lock_watch.ts";
 export * from "./session/query_bytes.ts";
 export * from "./session/relay.ts";

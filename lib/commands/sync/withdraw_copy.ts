@@ -10,6 +10,7 @@ import {
   pause,
   retry,
   type Session,
+  terminatePreviousBackend,
 } from "../../postgres/internal.ts";
 import {
   abandonStream,
@@ -86,15 +87,6 @@ export async function withdrawCopy(
   }
 }
 
-// not by process ID alone, which the server may have reused
-const endStatement = `
-  SELECT pg_catalog.pg_terminate_backend(old.pid)
-    FROM pg_catalog.pg_stat_activity AS old
-    JOIN pg_catalog.pg_stat_activity AS own ON own.pid = pg_catalog.pg_backend_pid()
-   WHERE old.pid = $1 AND old.pid <> own.pid AND old.application_name = own.application_name
-     AND old.datid = own.datid AND old.usesysid = own.usesysid
-     AND old.backend_start < own.backend_start`;
-
 const endAttempts = 50;
 
 const endPauseMs = 200;
@@ -106,7 +98,7 @@ const endPauseMs = 200;
  */
 async function endBackend(session: Session, processId: number): Promise<void> {
   for (let attempt = 1;; attempt++) {
-    if ((await session.query(endStatement, [processId])).length === 0) return;
+    if (!await terminatePreviousBackend(session, processId)) return;
     if (attempt >= endAttempts) {
       throw new ReplicatorError(`the tool's backend ${processId} on the target did not terminate`, {
         side: "target",
