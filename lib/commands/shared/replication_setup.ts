@@ -72,12 +72,12 @@ export interface ReplicationSetupOptions {
 
 /**
  * States: idle → begun ({@linkcode begin}) → following ({@linkcode handOver}) → caught up
- * ({@linkcode catchUp}); or given up ({@linkcode giveUp}), which leaves what a later run goes on
- * from, and nothing else.
+ * ({@linkcode catchUp}); or given up ({@linkcode giveUp}), which leaves only what a later run
+ * resumes from.
  *
- * A run that goes on where another one ended has a new snapshot, so a new slot for the tables that
- * are not in yet; those that are in stay with the slot that they were copied under. In the end each
- * slot has its subscription.
+ * A resumed run has a new snapshot, and so a new slot for the tables that are not copied yet;
+ * copied tables stay with the slot that they were copied under. In the end each slot has its
+ * subscription.
  */
 export class ReplicationSetup {
   readonly #options: ReplicationSetupOptions;

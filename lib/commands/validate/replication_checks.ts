@@ -157,9 +157,7 @@ export function checkReplicaIdentity(
      * Tables that cannot be published under the policy, and why; known only for sync.
      */
     readonly unpublished?: readonly UnpublishedTable[] | undefined;
-    /**
-     * Without sync: why REPLICA IDENTITY FULL is no option for the first table without identity.
-     */
+    /** Without sync: why the first table without identity cannot use REPLICA IDENTITY FULL. */
     readonly fullProblem?: string | undefined;
   },
 ): readonly Check[] {

@@ -33,9 +33,7 @@ export interface PredictOptions {
   readonly maxBytesPerSecond: number | undefined;
 }
 
-/**
- * ANALYZE looks at 30,000 rows: a table of about so many bytes costs it as much as any larger one.
- */
+/** ANALYZE samples 30,000 rows: a table of about this size takes it as long as any larger one. */
 const analyzedBytes = 4 * 1024 * 1024;
 /** A check of a foreign key reads both tables and compares; nothing is written. */
 const foreignKeySpeed = 4;
