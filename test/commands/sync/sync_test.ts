@@ -115,7 +115,7 @@ Deno.test("init --drop-existing reports what prevents dropping a database before
     const again = { dropExisting: true, sync: undefined };
     try {
       await rejects(copy(pair, again), (error) => {
-        match(refusal(error), new RegExp(`subscription ${name} of the tool[^]*cleanup`));
+        match(refusal(error), new RegExp(`the tool's subscription ${name}[^]*cleanup`));
         match(refusal(error), /subscription theirs_\S+, which the tool did not create/);
         return true;
       });
