@@ -1,8 +1,8 @@
 import { deepStrictEqual as equal } from "node:assert/strict";
-import { relate } from "../../lib/catalog/system_identity.ts";
-import { intermediaryByAddress } from "../../lib/catalog/intermediary.ts";
-import { knowsLocale } from "../../lib/catalog/locales.ts";
-import { recogniseProvider } from "../../lib/catalog/provider.ts";
+import { relate } from "../../lib/catalog/server/system_identity.ts";
+import { intermediaryByAddress } from "../../lib/catalog/server/intermediary.ts";
+import { knowsLocale } from "../../lib/catalog/server/locales.ts";
+import { recogniseProvider } from "../../lib/catalog/server/provider.ts";
 
 const nothing = { hosts: [], settings: [], roles: [], databases: [], functions: [] };
 
