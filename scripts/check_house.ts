@@ -1,7 +1,8 @@
 /**
  * Checks the structure of the source tree: which folder may import which, that no files import each
- * other in a cycle, where side effects are allowed, and what the published library may load. Part
- * of `deno task ok`; `docs/internals/architecture.md` explains the rules.
+ * other in a cycle, that an exported name has one meaning, where side effects are allowed, and what
+ * the published library may load. Part of `deno task ok`; `docs/internals/architecture.md` explains
+ * the rules.
  *
  * Requires `--allow-read=.`.
  *
@@ -185,7 +186,19 @@ function withoutComments(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "$1");
 }
 
+/** Exported declarations, with their names; what is only re-exported is none. */
+const exportedDeclaration =
+  /^export (?:declare )?(?:abstract )?(?:async )?(?:function\*?|class|const|let|interface|type|enum) (\w+)/gm;
+
+/** Names that two files declare and export: one name has one meaning in the whole repository. */
+function findHomonyms(declarations: ReadonlyMap<string, ReadonlySet<string>>): readonly string[] {
+  return [...declarations].flatMap(([name, files]) =>
+    files.size < 2 ? [] : [`${name} is declared by ${[...files].join(" and ")}`]
+  );
+}
+
 const problems: string[] = [];
+const declarations = new Map<string, Set<string>>();
 const imports = new Map<string, string[]>();
 const files = ["mod.ts", "cli.ts", ...await Array.fromAsync(sources("lib"))];
 for (const file of files) {
@@ -197,6 +210,9 @@ for (const file of files) {
     const problem = importProblem(file, imported);
     if (problem !== undefined) problems.push(`${file}: imports ${specifier}: ${problem}`);
   }
+  for (const [, name = ""] of text.matchAll(exportedDeclaration)) {
+    declarations.set(name, (declarations.get(name) ?? new Set()).add(file));
+  }
   for (const { what, homes } of effects) {
     const match = what.exec(text);
     if (match !== null && !homes.some((home) => file.startsWith(home))) {
@@ -205,6 +221,9 @@ for (const file of files) {
       );
     }
   }
+}
+for (const homonym of findHomonyms(declarations)) {
+  problems.push(`an exported name has one meaning: ${homonym}`);
 }
 for (const cycle of findCycles(imports)) problems.push(`import cycle: ${cycle}`);
 const { exports } = JSON.parse(await Deno.readTextFile("deno.json")) as {

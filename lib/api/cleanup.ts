@@ -1,4 +1,4 @@
-import { cleanup as cleanupResolved } from "../commands/cleanup/cleanup.ts";
+import { executeCleanup } from "../commands/cleanup/cleanup.ts";
 import type { CleanupReport } from "../commands/cleanup/report.ts";
 import type { CleanupInput, RunInput } from "./inputs.ts";
 import { resolveOptions, resolveRun } from "./resolve_options.ts";
@@ -40,5 +40,5 @@ export async function cleanup(
   input: CleanupInput,
   run?: RunInput,
 ): Promise<CleanupReport | undefined> {
-  return await cleanupResolved(await resolveOptions("cleanup", input), resolveRun(run));
+  return await executeCleanup(await resolveOptions("cleanup", input), resolveRun(run));
 }

@@ -1,4 +1,4 @@
-import { init as initResolved } from "../commands/init/init.ts";
+import { executeInit } from "../commands/init/init.ts";
 import type { InitReport } from "../commands/shared/report.ts";
 import type { InitInput, RunInput } from "./inputs.ts";
 import { resolveOptions, resolveRun } from "./resolve_options.ts";
@@ -41,5 +41,5 @@ import { resolveOptions, resolveRun } from "./resolve_options.ts";
  * ```
  */
 export async function init(input: InitInput, run?: RunInput): Promise<InitReport | undefined> {
-  return await initResolved(await resolveOptions("init", input), resolveRun(run));
+  return await executeInit(await resolveOptions("init", input), resolveRun(run));
 }

@@ -1,5 +1,5 @@
 import type { StatusReport } from "../commands/status/report.ts";
-import { status as statusResolved } from "../commands/status/status.ts";
+import { executeStatus } from "../commands/status/status.ts";
 import type { RunInput, StatusInput } from "./inputs.ts";
 import { resolveOptions, resolveRun } from "./resolve_options.ts";
 
@@ -26,5 +26,5 @@ import { resolveOptions, resolveRun } from "./resolve_options.ts";
  * ```
  */
 export async function status(input: StatusInput, run?: RunInput): Promise<StatusReport> {
-  return await statusResolved(await resolveOptions("status", input), resolveRun(run));
+  return await executeStatus(await resolveOptions("status", input), resolveRun(run));
 }

@@ -1,5 +1,5 @@
 import type { SyncReport } from "../commands/shared/report.ts";
-import { sync as syncResolved } from "../commands/sync/sync.ts";
+import { executeSync } from "../commands/sync/sync.ts";
 import type { RunInput, SyncInput } from "./inputs.ts";
 import { resolveOptions, resolveRun } from "./resolve_options.ts";
 
@@ -34,5 +34,5 @@ import { resolveOptions, resolveRun } from "./resolve_options.ts";
  * ```
  */
 export async function sync(input: SyncInput, run?: RunInput): Promise<SyncReport | undefined> {
-  return await syncResolved(await resolveOptions("sync", input), resolveRun(run));
+  return await executeSync(await resolveOptions("sync", input), resolveRun(run));
 }

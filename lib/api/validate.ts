@@ -1,5 +1,5 @@
 import type { ValidationReport } from "../commands/shared/report.ts";
-import { validate as validateResolved } from "../commands/validate/validate.ts";
+import { executeValidate } from "../commands/validate/validate.ts";
 import type { RunInput, ValidateInput } from "./inputs.ts";
 import { resolveOptions, resolveRun } from "./resolve_options.ts";
 
@@ -33,5 +33,5 @@ export async function validate(
   input: ValidateInput,
   run?: RunInput,
 ): Promise<ValidationReport> {
-  return await validateResolved(await resolveOptions("validate", input), resolveRun(run));
+  return await executeValidate(await resolveOptions("validate", input), resolveRun(run));
 }

@@ -1,5 +1,5 @@
 import type { VerifyReport } from "../commands/shared/report.ts";
-import { verify as verifyResolved } from "../commands/verify/verify.ts";
+import { executeVerify } from "../commands/verify/verify.ts";
 import type { RunInput, VerifyInput } from "./inputs.ts";
 import { resolveOptions, resolveRun } from "./resolve_options.ts";
 
@@ -33,5 +33,5 @@ import { resolveOptions, resolveRun } from "./resolve_options.ts";
  * ```
  */
 export async function verify(input: VerifyInput, run?: RunInput): Promise<VerifyReport> {
-  return await verifyResolved(await resolveOptions("verify", input), resolveRun(run));
+  return await executeVerify(await resolveOptions("verify", input), resolveRun(run));
 }

@@ -91,6 +91,11 @@ export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** The exit code of a command that ends with an error. Only a defect throws any other class. */
+export function exitCodeOf(error: unknown): ExitCode {
+  return error instanceof ReplicatorError ? error.exitCode : ExitCode.internal;
+}
+
 /**
  * Formats an error for a terminal: location and message, details, remedy. Only an unexpected error
  * shows its stack, because it is a defect of the tool.

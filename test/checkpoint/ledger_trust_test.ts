@@ -11,7 +11,7 @@ import {
   workLock,
 } from "../../lib/checkpoint/internal.ts";
 import { createLedgerStatements } from "../../lib/checkpoint/ledger_sql.ts";
-import { cleanup } from "../../lib/commands/cleanup/cleanup.ts";
+import { executeCleanup } from "../../lib/commands/cleanup/cleanup.ts";
 import { ReplicatorError } from "../../lib/core/internal.ts";
 import { ConnectionError, openSession } from "../../lib/postgres/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
@@ -135,7 +135,7 @@ for (const [what, sql] of Object.entries(ofMallory)) {
         await rejects(init, refused(/schema seren_ledger belongs to role "mallory"/));
         await nothingHappened();
         const endpoint = await endpointOf(target.url({ database: name }), "target");
-        const cleaned = await cleanup({
+        const cleaned = await executeCleanup({
           source: await endpointOf(url, "source"),
           target: endpoint,
           databases: { include: [name], exclude: [] },

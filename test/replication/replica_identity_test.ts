@@ -2,7 +2,7 @@
 import { deepStrictEqual, doesNotMatch, match } from "node:assert/strict";
 import { listTables } from "../../lib/catalog/internal.ts";
 import { completeValidateOptions } from "../../lib/commands/shared/complete_options.ts";
-import { validate } from "../../lib/commands/validate/validate.ts";
+import { executeValidate } from "../../lib/commands/validate/validate.ts";
 import { openSession } from "../../lib/postgres/internal.ts";
 import { assessPublication } from "../../lib/replication/internal.ts";
 import { sharedCluster } from "../support/clusters.ts";
@@ -61,7 +61,7 @@ Deno.test("validate suggests a key instead of REPLICA IDENTITY FULL for a table 
       tools: { dump: "embedded", binDirectory: undefined, environment: {} },
       forSync,
     });
-    const { checks } = await validate(options, {
+    const { checks } = await executeValidate(options, {
       events: () => {},
       signal: new AbortController().signal,
     });

@@ -1,12 +1,12 @@
 import type { Cluster } from "../../lib/cluster/mod.ts";
-import { cleanup, type CleanupReport } from "../../lib/commands/cleanup/cleanup.ts";
+import { type CleanupReport, executeCleanup } from "../../lib/commands/cleanup/cleanup.ts";
 import type {
   SyncReport,
   ValidationReport,
   VerifyReport,
 } from "../../lib/commands/shared/report.ts";
-import { status, type StatusReport } from "../../lib/commands/status/status.ts";
-import { validate } from "../../lib/commands/validate/validate.ts";
+import { executeStatus, type StatusReport } from "../../lib/commands/status/status.ts";
+import { executeValidate } from "../../lib/commands/validate/validate.ts";
 import {
   completeValidateOptions,
   type ValidateChoices,
@@ -99,7 +99,7 @@ export class Case {
 
   /** Runs `validate` on the database. */
   async validate(options: Partial<ValidateChoices> = {}): Promise<ValidationReport> {
-    return await validate(
+    return await executeValidate(
       completeValidateOptions({
         ...await this.#endpoints(),
         databases: { include: [this.name], exclude: [], map: {} },
@@ -184,7 +184,7 @@ export class Case {
 
   /** Runs `status` once. */
   async status(): Promise<StatusReport> {
-    return await status({
+    return await executeStatus({
       ...await this.#endpoints(),
       databases: { include: [this.name], exclude: [] },
       sampleMs: 100,
@@ -194,7 +194,7 @@ export class Case {
 
   /** Runs `cleanup` on both sides, confirmed. */
   async cleanup(): Promise<CleanupReport> {
-    const report = await cleanup({
+    const report = await executeCleanup({
       ...await this.#endpoints(),
       databases: { include: [this.name], exclude: [] },
       checkpoints: undefined,

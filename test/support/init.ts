@@ -1,4 +1,4 @@
-import { init } from "../../lib/commands/init/init.ts";
+import { executeInit } from "../../lib/commands/init/init.ts";
 import type { InitPlan, InitReport } from "../../lib/commands/shared/report.ts";
 import {
   completeInitOptions,
@@ -56,7 +56,7 @@ export async function runInit(
   const silence = silenceMs === undefined ? {} : { silenceMs };
   const events: RunEvent[] = [];
   let plan: InitPlan | undefined;
-  const report = await init(
+  const report = await executeInit(
     completeInitOptions({
       source: { ...await endpointOf(sourceUrl, "source"), ...silence },
       target: { ...await endpointOf(targetUrl, "target"), ...silence },

@@ -1,4 +1,4 @@
-import { sync } from "../../lib/commands/sync/sync.ts";
+import { executeSync } from "../../lib/commands/sync/sync.ts";
 import type { SyncReport } from "../../lib/commands/shared/report.ts";
 import {
   completeSyncOptions,
@@ -28,7 +28,7 @@ export async function runSync(
   } = {},
 ): Promise<{ readonly report: SyncReport; readonly events: readonly RunEvent[] }> {
   const events: RunEvent[] = [];
-  const report = await sync(
+  const report = await executeSync(
     completeSyncOptions({
       source: await endpointOf(sourceUrl, "source"),
       target: await endpointOf(targetUrl, "target"),

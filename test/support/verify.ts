@@ -1,4 +1,4 @@
-import { verify } from "../../lib/commands/verify/verify.ts";
+import { executeVerify } from "../../lib/commands/verify/verify.ts";
 import type { VerifyReport } from "../../lib/commands/shared/report.ts";
 import {
   completeVerifyOptions,
@@ -24,7 +24,7 @@ export async function runVerify(
 ): Promise<VerifyReport> {
   const source = await endpointOf(sourceUrl, "source");
   const target = await endpointOf(targetUrl, "target");
-  return await verify(
+  return await executeVerify(
     completeVerifyOptions({
       source,
       target,

@@ -1,7 +1,7 @@
 import {
   describeError,
   errorMessage,
-  ExitCode,
+  exitCodeOf,
   InterruptedError,
   type Problem,
   redact,
@@ -10,11 +10,6 @@ import {
 } from "../../core/internal.ts";
 import { makeStyle } from "../../ui/mod.ts";
 import { programName, reportPlace, version } from "../grammar/program.ts";
-
-/** The exit code for an error. */
-export function exitCodeOf(error: unknown): ExitCode {
-  return error instanceof ReplicatorError ? error.exitCode : ExitCode.internal;
-}
 
 /** An error as lines for stderr. */
 export function failureLines(error: unknown, { color }: { readonly color: boolean }): string[] {

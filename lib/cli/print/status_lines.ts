@@ -14,6 +14,7 @@ import type {
   StreamState,
   StreamStatus,
 } from "../../commands/status/status.ts";
+import { brokenStreamStates } from "../../replication/internal.ts";
 import {
   makeStyle,
   printable,
@@ -168,18 +169,8 @@ function lagText({ lagBytes, lagSeconds }: StreamStatus): string {
   return [...bytes, ...seconds].join(", ");
 }
 
-const bad: ReadonlySet<StreamState> = new Set([
-  "stopped",
-  "disabled",
-  "failing",
-  "detached",
-  "no-subscription",
-  "no-slot",
-  "lost",
-]);
-
 function toneOf(state: StreamState): Tone {
-  return bad.has(state) ? "bad" : state === "streaming" ? "good" : "warn";
+  return brokenStreamStates.has(state) ? "bad" : state === "streaming" ? "good" : "warn";
 }
 
 function paintState(state: StreamState, style: Style): string {

@@ -1,5 +1,5 @@
 import type { CommandName } from "../../config/internal.ts";
-import { ExitCode, type Problem, UsageError } from "../../core/internal.ts";
+import { ExitCode, exitCodeOf, type Problem, UsageError } from "../../core/internal.ts";
 import { completionScript } from "../grammar/completions.ts";
 import type { CommandContext, CommandRunner, Exit } from "../context.ts";
 import { resolveShell } from "../options/completions_options.ts";
@@ -10,12 +10,7 @@ import {
   readFile,
   readVariable,
 } from "../options/environment.ts";
-import {
-  exitCodeOf,
-  failureDocument,
-  failureLines,
-  withoutConnectionStrings,
-} from "../print/failure.ts";
+import { failureDocument, failureLines, withoutConnectionStrings } from "../print/failure.ts";
 import type { RawOptions } from "../grammar/grammar.ts";
 import { OptionReader } from "../options/option_reader.ts";
 import { type OutputOptions, readOutputOptions } from "../options/output_options.ts";

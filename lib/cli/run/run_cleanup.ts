@@ -1,11 +1,11 @@
 import { FileCheckpointStore } from "../../checkpoint/internal.ts";
 import {
-  cleanup,
   cleanupExitCode,
   type CleanupItem,
   type CleanupKind,
   type CleanupPlan,
   type CleanupReport,
+  executeCleanup,
 } from "../../commands/cleanup/cleanup.ts";
 import { ExitCode, plural } from "../../core/internal.ts";
 import { makeStyle, printable, renderTable, type TableOptions } from "../../ui/mod.ts";
@@ -19,7 +19,7 @@ export const runCleanup: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run } = context;
   const { yes, dryRun, ...servers } = await resolveCleanupOptions(reader, context.resolve);
   let listed: CleanupPlan | undefined;
-  const report = await cleanup({
+  const report = await executeCleanup({
     ...servers,
     checkpoints: (operation) => new FileCheckpointStore(operation),
     confirm: async (plan) => {

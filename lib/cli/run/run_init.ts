@@ -1,6 +1,6 @@
 import { FileCheckpointStore } from "../../checkpoint/internal.ts";
 import { errorMessage, ExitCode, InterruptedError } from "../../core/internal.ts";
-import { init } from "../../commands/init/init.ts";
+import { executeInit } from "../../commands/init/init.ts";
 import {
   type DatabaseDecisions,
   type InitPlan,
@@ -61,7 +61,7 @@ export const runInit: CommandRunner = async (reader, context) => {
   });
   const report =
     await (place === undefined
-      ? init(confirmed, run)
+      ? executeInit(confirmed, run)
       : initRemotely(confirmed, { place, reader, yes, context })).catch((error) => {
         progress.pause();
         if (unfinished !== undefined) reportFinished(unfinished, context);

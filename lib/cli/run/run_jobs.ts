@@ -45,7 +45,7 @@ export const runJobs: CommandRunner = async (reader, context) => {
         resultOf(job);
       }
       printJobResult(job, context);
-      return exitCodeOf(job);
+      return jobExitCode(job);
     }
   }
 };
@@ -76,7 +76,7 @@ function readJobsOptions(
   return { place, action, id: id ?? "" };
 }
 
-function exitCodeOf({ exit_code }: RemoteJob): ExitCode {
+function jobExitCode({ exit_code }: RemoteJob): ExitCode {
   return Object.values(ExitCode).find((each) => each === exit_code) ?? ExitCode.internal;
 }
 

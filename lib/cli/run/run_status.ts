@@ -1,8 +1,8 @@
 import { ExitCode } from "../../core/internal.ts";
 import {
   checkStatus,
+  executeStatus,
   prometheusMetrics,
-  status,
   type StatusCheck,
   StatusMonitor,
   type StatusOptions,
@@ -34,12 +34,12 @@ export const runStatus: CommandRunner = async (reader, context) => {
     return await watch(statusOptions, { everyMs: options.watchEveryMs, context });
   }
   const report = place === undefined
-    ? await status(statusOptions, context.run)
+    ? await executeStatus(statusOptions, context.run)
     : await statusRemotely(statusOptions, { place, reader, context });
   context.progress.pause();
   const check = options.check ? checkStatus(report, options.limits) : undefined;
   print(report, { check, options, context });
-  return exitCodeOf(report, check);
+  return statusExitCode(report, check);
 };
 
 function print(
@@ -62,7 +62,10 @@ function print(
 }
 
 /** An unreachable side takes precedence. */
-function exitCodeOf({ source, target }: StatusReport, check: StatusCheck | undefined): ExitCode {
+function statusExitCode(
+  { source, target }: StatusReport,
+  check: StatusCheck | undefined,
+): ExitCode {
   if (!source.reachable) return ExitCode.sourceUnreachable;
   if (!target.reachable) return ExitCode.targetUnreachable;
   return check === undefined || check.ok ? ExitCode.success : ExitCode.unhealthy;
@@ -117,7 +120,7 @@ async function watch(
       region.clear();
       printResult(terminal, statusLines(last, tableOptions(terminal.stdout)));
     }
-    return last === undefined ? ExitCode.interrupted : exitCodeOf(last, undefined);
+    return last === undefined ? ExitCode.interrupted : statusExitCode(last, undefined);
   } finally {
     clearInterval(redraw);
   }

@@ -1,6 +1,6 @@
 import { displayName, ExitCode, formatBytes, plural } from "../../core/internal.ts";
 import type { SyncPlan } from "../../commands/shared/report.ts";
-import { sync } from "../../commands/sync/sync.ts";
+import { executeSync } from "../../commands/sync/sync.ts";
 import { makeStyle, printable, type TableOptions } from "../../ui/mod.ts";
 import { completeSyncOptions } from "../../commands/shared/complete_options.ts";
 import { askYesNo } from "../terminal/confirm.ts";
@@ -27,7 +27,7 @@ export const runSync: CommandRunner = async (reader, context) => {
     },
   });
   const report = place === undefined
-    ? await sync(confirmed, run)
+    ? await executeSync(confirmed, run)
     : await syncRemotely(confirmed, { place, reader, yes, context });
   progress.pause();
   if (report === undefined) {

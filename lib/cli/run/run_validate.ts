@@ -1,6 +1,6 @@
 import { ExitCode, UsageError } from "../../core/internal.ts";
 import { completeValidateOptions } from "../../commands/shared/complete_options.ts";
-import { validate } from "../../commands/validate/validate.ts";
+import { executeValidate } from "../../commands/validate/validate.ts";
 import type { CommandRunner } from "../context.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
 import { resolveValidateOptions } from "../options/validate_options.ts";
@@ -23,7 +23,7 @@ export const runValidate: CommandRunner = async (reader, context) => {
   if (chosen === undefined) throw nothingChosen();
   const options = completeValidateOptions(chosen);
   const report = place === undefined
-    ? await validate(options, run)
+    ? await executeValidate(options, run)
     : await validateRemotely(options, { place, reader, context });
   progress.pause();
   if (output.json) printJson(terminal, report);

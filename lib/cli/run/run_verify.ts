@@ -2,7 +2,7 @@ import { ExitCode } from "../../core/internal.ts";
 import { completeVerifyOptions } from "../../commands/shared/complete_options.ts";
 import type { VerifyOptions } from "../../commands/shared/run.ts";
 import type { VerifyReport } from "../../commands/shared/report.ts";
-import { verify } from "../../commands/verify/verify.ts";
+import { executeVerify } from "../../commands/verify/verify.ts";
 import type { Verdict } from "../../verify/internal.ts";
 import { describeEndpoint, type Endpoint } from "../../postgres/internal.ts";
 import { askYesNo } from "../terminal/confirm.ts";
@@ -54,10 +54,10 @@ async function verifyHere(
   options: VerifyOptions,
   { resume, run }: { readonly resume: boolean; readonly run: CommandContext["run"] },
 ): Promise<VerifyReport> {
-  if (options.repair !== "no") return await verify(options, run);
+  if (options.repair !== "no") return await executeVerify(options, run);
   const { journal, end, leave } = await openJournal(options, { resume, events: run.events });
   try {
-    const report = await verify({ ...options, journal }, run);
+    const report = await executeVerify({ ...options, journal }, run);
     await end();
     return report;
   } catch (error) {

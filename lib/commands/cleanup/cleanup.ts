@@ -84,7 +84,7 @@ export interface CleanupOptions {
  * @throws ConnectionError if neither side is reachable, ReplicatorError (prerequisite) while an
  * `init` is running
  */
-export async function cleanup(
+export async function executeCleanup(
   options: CleanupOptions,
   { events, signal }: RunContext,
 ): Promise<CleanupReport | undefined> {

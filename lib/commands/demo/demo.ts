@@ -21,18 +21,18 @@ import {
   withDatabase,
 } from "../../postgres/internal.ts";
 import { readSlots, readSubscriptions, readWalPosition } from "../../replication/internal.ts";
-import { cleanup, type CleanupReport } from "../cleanup/cleanup.ts";
+import { type CleanupReport, executeCleanup } from "../cleanup/cleanup.ts";
 import { type DemoComparison, SourceAtSnapshot } from "./compare.ts";
 import {
   completeInitOptions,
   completeSyncSettings,
   completeValidateOptions,
 } from "../shared/complete_options.ts";
-import { init } from "../init/init.ts";
+import { executeInit } from "../init/init.ts";
 import type { InitPlan, InitReport, ValidationReport } from "../shared/report.ts";
 import type { RunContext, ToolSelection } from "../shared/run.ts";
 import { catchUp } from "../shared/catch_up.ts";
-import { validate } from "../validate/validate.ts";
+import { executeValidate } from "../validate/validate.ts";
 
 /** Options of {@linkcode demo}. */
 export interface DemoOptions {
@@ -92,7 +92,7 @@ const megabyte = 1 << 20;
  * Starts two servers, fills one, copies it to the other under write load, compares both and removes
  * everything.
  *
- * Requires the permissions of {@linkcode startCluster} and {@linkcode init}.
+ * Requires the permissions of {@linkcode startCluster} and {@linkcode executeInit}.
  *
  * @throws ReplicatorError with `ExitCode.mismatch` when the copy differs
  */
@@ -129,7 +129,7 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
     jobs: options.jobs,
   };
   narrator.chapter("validate: what could go wrong?");
-  const validation = await validate(
+  const validation = await executeValidate(
     completeValidateOptions({ ...copyOptions, forSync: true, identity: "full" }),
     run,
   );
@@ -137,7 +137,7 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
 
   narrator.chapter("init: copying the database");
   let before = load.counts;
-  const report = await init(
+  const report = await executeInit(
     completeInitOptions({
       ...copyOptions,
       splitBytes: options.sizeBytes, // hardly any table is that large
@@ -207,7 +207,7 @@ async function cleanUp(
   { narrator, run }: { readonly narrator: DemoNarrator; readonly run: RunContext },
 ): Promise<CleanupReport> {
   narrator.chapter("cleanup: removing replication");
-  const report = await cleanup({
+  const report = await executeCleanup({
     source,
     target,
     databases: { include: [], exclude: [] },

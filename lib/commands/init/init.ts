@@ -78,7 +78,10 @@ import { connect, type Examination, examine } from "../validate/validate.ts";
  * @throws ReplicatorError; its `exitCode` says what kind: prerequisites, source or target
  * unreachable, a step that failed
  */
-export async function init(given: InitOptions, run: RunContext): Promise<InitReport | undefined> {
+export async function executeInit(
+  given: InitOptions,
+  run: RunContext,
+): Promise<InitReport | undefined> {
   const wanted = prepareEndpoints({
     ...given,
     target: { ...given.target, ownSearchPath: given.restoreSearchPath === "own" },

@@ -10,7 +10,7 @@ import { shareOfRate } from "../../remote/parallel_copy/mod.ts";
 import type { JobRunner, JobRunners, RunnableJob } from "../../remote/worker/runner.ts";
 import type { JobCommand, JobSpec } from "../../remote/spec/mod.ts";
 import type { Verdict } from "../../verify/internal.ts";
-import { init } from "../init/init.ts";
+import { executeInit } from "../init/init.ts";
 import { type InitPlan, setAsideObjects } from "../shared/report.ts";
 import {
   completeInitOptions,
@@ -19,10 +19,10 @@ import {
   completeVerifyOptions,
 } from "../shared/complete_options.ts";
 import type { SyncAction, SyncSettings, ToolSelection } from "../shared/run.ts";
-import { status } from "../status/status.ts";
-import { sync } from "../sync/sync.ts";
-import { validate } from "../validate/validate.ts";
-import { verify } from "../verify/verify.ts";
+import { executeStatus } from "../status/status.ts";
+import { executeSync } from "../sync/sync.ts";
+import { executeValidate } from "../validate/validate.ts";
+import { executeVerify } from "../verify/verify.ts";
 
 /** Defaults for what a job does not specify. */
 export interface JobDefaults {
@@ -51,7 +51,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
 
   const runValidate: JobRunner<"validate"> = async (job, { events, signal, workspace }) => {
     const { source, target, databases, rules, options } = job;
-    const result = await validate(
+    const result = await executeValidate(
       completeValidateOptions({
         source,
         target,
@@ -119,7 +119,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
       },
     });
     const run = { events, signal };
-    const report = await init(initOptions, run).catch((error) => {
+    const report = await executeInit(initOptions, run).catch((error) => {
       // no user can be asked; the unfinished copy belongs to this job, and mixing snapshots was not
       // allowed, so it starts over
       if (attempt === 1 || !failuresOf(error).some(isMixed)) throw error;
@@ -128,7 +128,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
         message: `${error.message}: the copy starts over`,
         remedy: "allow_mixed_snapshots lets it resume, with tables from different snapshots",
       });
-      return init({ ...initOptions, resume: false }, run);
+      return executeInit({ ...initOptions, resume: false }, run);
     });
     const complete = report === undefined || setAsideObjects(report).length === 0;
     return {
@@ -139,7 +139,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
 
   const runSync: JobRunner<"sync"> = async (job, { events, signal, workspace }) => {
     const { source, target, databases, rules, options } = job;
-    const result = await sync(
+    const result = await executeSync(
       completeSyncOptions({
         source,
         target,
@@ -159,7 +159,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
 
   const runStatus: JobRunner<"status"> = async (job, context) => {
     const { source, target, databases } = job;
-    const result = await status({ source, target, databases, now }, context);
+    const result = await executeStatus({ source, target, databases, now }, context);
     const exitCode = !result.source.reachable
       ? ExitCode.sourceUnreachable
       : !result.target.reachable
@@ -170,7 +170,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
 
   const runVerify: JobRunner<"verify"> = async (job, { events, signal }) => {
     const { source, target, databases, rules, options } = job;
-    const result = await verify(
+    const result = await executeVerify(
       completeVerifyOptions({
         source,
         target,

@@ -6,6 +6,7 @@
 import {
   describeError,
   ExitCode,
+  exitCodeOf,
   InterruptedError,
   plural,
   ReplicatorError,
@@ -64,8 +65,4 @@ export function failuresOf(error: unknown): readonly unknown[] {
  */
 function mayStartOver(error: unknown): boolean {
   return error instanceof ReplicatorError && (error.remedy?.includes("--no-resume") ?? false);
-}
-
-function exitCodeOf(error: unknown): ExitCode {
-  return error instanceof ReplicatorError ? error.exitCode : ExitCode.internal;
 }

@@ -69,7 +69,10 @@ export interface StatusOptions {
 }
 
 /** Reads the status once. See {@linkcode StatusMonitor}. */
-export async function status(options: StatusOptions, context: RunContext): Promise<StatusReport> {
+export async function executeStatus(
+  options: StatusOptions,
+  context: RunContext,
+): Promise<StatusReport> {
   await using monitor = new StatusMonitor(prepareEndpoints(options, context.events), context);
   return await monitor.read();
 }

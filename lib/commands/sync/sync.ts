@@ -28,7 +28,10 @@ import { follow, skip } from "./follow.ts";
  * @returns undefined if `confirm` declined
  * @throws ReplicatorError with everything that prevents it, for all databases at once
  */
-export async function sync(given: SyncOptions, run: RunContext): Promise<SyncReport | undefined> {
+export async function executeSync(
+  given: SyncOptions,
+  run: RunContext,
+): Promise<SyncReport | undefined> {
   const options = prepareEndpoints(given, run.events);
   const start = performance.now();
   const recorder = new Recorder(run.events);

@@ -102,7 +102,7 @@ import { checkUserCode } from "./user_code_check.ts";
  * @throws ConnectionError if a server, or both, cannot be reached
  * @throws UsageError if the rules do not match the source
  */
-export async function validate(
+export async function executeValidate(
   given: ValidateOptions,
   run: RunContext,
 ): Promise<ValidationReport> {
@@ -128,7 +128,7 @@ export interface Examination {
   readonly tool: DumpTool | undefined;
 }
 
-/** {@linkcode validate} with open sessions. */
+/** {@linkcode executeValidate} with open sessions. */
 export async function examine(
   options: ValidateOptions,
   { sides, run }: { readonly sides: ServerPair; readonly run: RunContext },

@@ -51,7 +51,7 @@ import { type DatabaseScope, resolveScopes } from "../shared/table_scope.ts";
  * @throws ReplicatorError when no comparison is possible, for example because of invalid rules or
  * an unreachable server
  */
-export async function verify(given: VerifyOptions, run: RunContext): Promise<VerifyReport> {
+export async function executeVerify(given: VerifyOptions, run: RunContext): Promise<VerifyReport> {
   const options = prepareEndpoints(given, run.events);
   const start = performance.now();
   const startedAt = options.now();

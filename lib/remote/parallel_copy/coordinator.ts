@@ -18,7 +18,6 @@ import {
 import type { JobQueue, QueueName } from "../queue/mod.ts";
 import type { OpenedSecrets } from "../secrets/mod.ts";
 import {
-  type Attempt,
   type ClaimedPart,
   closeCopy,
   coordinateCopy,
@@ -27,6 +26,7 @@ import {
   deleteFinishedParts,
   insertHelper,
   isOffered,
+  type JobAttempt,
   leaveCopy,
   offerCopy,
   offerParts,
@@ -43,7 +43,7 @@ import {
 } from "./offer.ts";
 
 /** Settings of {@linkcode parallelCopyWorkers}. */
-export interface ParallelCopyOptions extends Attempt {
+export interface ParallelCopyOptions extends JobAttempt {
   readonly database: StoreDatabase;
   readonly queue: JobQueue;
   readonly secrets: OpenedSecrets;

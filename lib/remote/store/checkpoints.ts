@@ -1,5 +1,5 @@
 import type { Session } from "../../postgres/internal.ts";
-import type { Attempt } from "./job.ts";
+import type { JobAttempt } from "./job.ts";
 
 /** Reads the checkpoint of an operation of a job; undefined if it has none. */
 export async function readCheckpoint(
@@ -17,7 +17,7 @@ export async function readCheckpoint(
 /** Replaces a checkpoint. Returns false, and writes nothing, if another attempt has started. */
 export async function writeCheckpoint(
   session: Session,
-  { jobId, attempt, operation, ciphertext }: Attempt & {
+  { jobId, attempt, operation, ciphertext }: JobAttempt & {
     readonly operation: string;
     readonly ciphertext: string;
   },

@@ -1,9 +1,9 @@
 import type { Session } from "../../postgres/internal.ts";
 import { coordinatorName } from "./copy_participants.ts";
-import type { Attempt } from "./job.ts";
+import type { JobAttempt } from "./job.ts";
 
 /** A copy that its coordinator offers to helpers. */
-export interface OfferedCopy extends Attempt {
+export interface OfferedCopy extends JobAttempt {
   readonly copyId: string;
   /** What a worker needs to take part, encrypted. */
   readonly ciphertext: string;
@@ -45,7 +45,7 @@ export async function isOffered(session: Session, copyId: string): Promise<boole
 /** Stores a helper: a job that copies rows of another job, with that job's owner and limits. */
 export async function insertHelper(
   session: Session,
-  { id, messageId, queue, copyId, jobId, attempt }: Attempt & {
+  { id, messageId, queue, copyId, jobId, attempt }: JobAttempt & {
     readonly id: string;
     readonly messageId: string;
     readonly queue: string;

@@ -62,7 +62,7 @@ export interface JobRow {
 }
 
 /** An attempt of a job. What a worker writes counts only while its attempt is the latest. */
-export interface Attempt {
+export interface JobAttempt {
   readonly jobId: string;
   readonly attempt: number;
 }

@@ -2,7 +2,7 @@ import type { Session } from "../../postgres/internal.ts";
 import type { SealedSecrets } from "../secrets/mod.ts";
 import type { JobCommand, JobState } from "../spec/mod.ts";
 import { endCopies } from "./copies.ts";
-import type { Attempt, JobOutcome, JobRow, PublicSpec } from "./job.ts";
+import type { JobAttempt, JobOutcome, JobRow, PublicSpec } from "./job.ts";
 
 const columns = `
   id, owner, api_key_id AS "apiKeyId", command, state, queue, message_id AS "messageId", spec,
@@ -172,7 +172,7 @@ export async function beginAttempt(
 /** Moves a job that has been measured to the queue for its size, as a new message. */
 export async function moveAttempt(
   session: Session,
-  { jobId, attempt, messageId, queue }: Attempt & {
+  { jobId, attempt, messageId, queue }: JobAttempt & {
     readonly messageId: string;
     readonly queue: string;
   },
@@ -189,7 +189,7 @@ export async function moveAttempt(
 /** Returns a job to the queue, as a new message. */
 export async function requeueAttempt(
   session: Session,
-  { jobId, attempt, messageId }: Attempt & { readonly messageId: string },
+  { jobId, attempt, messageId }: JobAttempt & { readonly messageId: string },
 ): Promise<boolean> {
   const rows = await session.query(
     `UPDATE seren_remote.jobs SET state = 'queued', worker = NULL, message_id = $3::pg_catalog.text::pg_catalog.uuid

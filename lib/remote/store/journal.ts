@@ -1,5 +1,5 @@
 import { type Session, textArray } from "../../postgres/internal.ts";
-import type { Attempt, JobProgress } from "./job.ts";
+import type { JobAttempt, JobProgress } from "./job.ts";
 import type { JobEvent, LogLine, NewLogLine, NumberedEvent } from "./journal_entry.ts";
 import { seriesOf } from "./journal_series.ts";
 
@@ -11,7 +11,10 @@ import { seriesOf } from "./journal_series.ts";
  */
 export async function appendJournal(
   session: Session,
-  { jobId, attempt }: { readonly jobId: string; readonly attempt?: Attempt["attempt"] | undefined },
+  { jobId, attempt }: {
+    readonly jobId: string;
+    readonly attempt?: JobAttempt["attempt"] | undefined;
+  },
   { events = [], lines = [], progress }: {
     readonly events?: readonly JobEvent[];
     readonly lines?: readonly NewLogLine[];

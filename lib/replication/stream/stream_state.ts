@@ -41,6 +41,17 @@ export const streamStates = [
 /** One of {@linkcode streamStates}. */
 export type StreamState = typeof streamStates[number];
 
+/** The states in which nothing is applied until an administrator acts. */
+export const brokenStreamStates: ReadonlySet<StreamState> = new Set([
+  "stopped",
+  "disabled",
+  "failing",
+  "detached",
+  "no-subscription",
+  "no-slot",
+  "lost",
+]);
+
 /** The facts that decide a stream's state. */
 export interface StreamFacts {
   readonly slot: Pick<SlotState, "active" | "walStatus" | "invalidationReason"> | undefined;

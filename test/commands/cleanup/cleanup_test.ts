@@ -2,9 +2,9 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
 import {
-  cleanup,
   cleanupExitCode,
   type CleanupReport,
+  executeCleanup,
 } from "../../../lib/commands/cleanup/cleanup.ts";
 import { resolveEndpoint } from "../../../lib/postgres/internal.ts";
 import { runCli } from "../../support/cli.ts";
@@ -26,7 +26,7 @@ async function run(
     readonly yes?: boolean;
   } = {},
 ): Promise<CleanupReport> {
-  const report = await cleanup({
+  const report = await executeCleanup({
     source: await resolveEndpoint(sourceUrl, { side: "source" }),
     target: await resolveEndpoint(targetUrl, { side: "target" }),
     databases: { include: [], exclude: [], ...databases },
@@ -194,7 +194,7 @@ for (const pair of [[c12, c18], [c18, c18]] as const) {
         `SELECT pg_create_logical_replication_slot('${leftover}', 'pgoutput')`,
       );
 
-      const untouched = await cleanup({
+      const untouched = await executeCleanup({
         source: await resolveEndpoint(sourceUrl, { side: "source" }),
         target: await resolveEndpoint(targetUrl, { side: "target" }),
         databases: { include: [], exclude: [] },

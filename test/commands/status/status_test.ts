@@ -3,7 +3,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { type Cluster, startCluster } from "../../../lib/cluster/mod.ts";
 import {
   checkStatus,
-  status,
+  executeStatus,
   StatusMonitor,
   type StatusReport,
 } from "../../../lib/commands/status/status.ts";
@@ -30,7 +30,7 @@ async function optionsFor({ sourceUrl, targetUrl }: Pick<Replication, "sourceUrl
 const context = { events: () => {}, signal: new AbortController().signal };
 
 async function look(replication: Pick<Replication, "sourceUrl" | "targetUrl">) {
-  return await status(await optionsFor(replication), context);
+  return await executeStatus(await optionsFor(replication), context);
 }
 
 /** Reads the status until it meets a condition. */
@@ -321,7 +321,10 @@ Deno.test("status() works if one side is unreachable, and reports which", async 
     ok(only(noTarget).stream.lagBytes !== null);
     strictEqual(noTarget.findings[0]?.id, "target-unreachable");
     const options = await optionsFor({ ...replication, sourceUrl: nowhere });
-    const noSource = await status({ ...options, databases: { include: [], exclude: [] } }, context);
+    const noSource = await executeStatus(
+      { ...options, databases: { include: [], exclude: [] } },
+      context,
+    );
     deepStrictEqual([noSource.source.reachable, noSource.target.reachable], [false, true]);
     const stream = noSource.databases.flatMap(({ streams }) => streams)
       .find(({ name }) => name === replication.name);
@@ -341,7 +344,7 @@ Deno.test("status() recognizes incomplete streams: no slot, no subscription, not
     );
     await exec(sourceUrl, `SELECT pg_drop_replication_slot('${name}')`);
     const options = { ...await optionsFor(replication), databases: { include: [], exclude: [] } };
-    const report = await status(options, context);
+    const report = await executeStatus(options, context);
     const stream = report.databases.flatMap(({ streams }) => streams)
       .find((each) => each.name === name);
     strictEqual(stream?.state, "no-slot");
@@ -368,7 +371,7 @@ Deno.test("status() shows several databases, snapshot generations and unusual na
       );
       try {
         const options = { ...await optionsFor(one), databases: { include: [], exclude: [] } };
-        const report = await status(options, context);
+        const report = await executeStatus(options, context);
         const streams = report.databases.map((each) => each.streams.map(({ name }) => name));
         deepStrictEqual(
           new Set(streams.map(String)),
@@ -376,7 +379,7 @@ Deno.test("status() shows several databases, snapshot generations and unusual na
         );
         const excluding = { include: [], exclude: ["*"] };
         deepStrictEqual(
-          (await status({ ...options, databases: excluding }, context)).databases,
+          (await executeStatus({ ...options, databases: excluding }, context)).databases,
           [],
         );
       } finally {

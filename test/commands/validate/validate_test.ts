@@ -7,7 +7,7 @@ import {
 } from "../../../lib/commands/shared/complete_options.ts";
 import { planDatabases, readOnlyPlanning } from "../../../lib/commands/shared/database_plan.ts";
 import { openServerPair } from "../../../lib/commands/shared/server_pair.ts";
-import { validate } from "../../../lib/commands/validate/validate.ts";
+import { executeValidate } from "../../../lib/commands/validate/validate.ts";
 import { checkTransactions } from "../../../lib/commands/validate/resource_checks.ts";
 import type { RunEvent } from "../../../lib/core/internal.ts";
 import { resolveEndpoint } from "../../../lib/postgres/internal.ts";
@@ -45,7 +45,7 @@ async function run(
     resolveEndpoint(sourceUrl, { side: "source" }),
     resolveEndpoint(targetUrl, { side: "target" }),
   ]);
-  return await validate(
+  return await executeValidate(
     completeValidateOptions({
       source: from,
       target: to,
