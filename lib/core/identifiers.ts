@@ -13,7 +13,7 @@ import { escapeOpaque, hasOpaqueBytes } from "./opaque_text.ts";
  *
  * @example
  * ```ts
- * import { quoteIdentifier } from "@seren/postgres-replicator";
+ * import { quoteIdentifier } from "@seren/postgres-replicator/core";
  * quoteIdentifier('a"b'); // "a""b"
  * ```
  */

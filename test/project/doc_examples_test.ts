@@ -46,7 +46,7 @@ async function runExamples(
   const { code, stdout, stderr } = await runProgram(Deno.execPath(), [
     "test",
     "--doc",
-    "--no-check", // `deno task types` checks them
+    "--no-check", // `deno task docs` checks them
     "--quiet",
     "--lock=deno.lock",
     "--frozen",
