@@ -40,5 +40,6 @@ export async function cleanup(
   input: CleanupInput,
   run?: RunInput,
 ): Promise<CleanupReport | undefined> {
-  return await executeCleanup(await resolveOptions("cleanup", input), resolveRun(run));
+  const result = await executeCleanup(await resolveOptions("cleanup", input), resolveRun(run));
+  return result.kind === "removed" ? result.report : undefined;
 }

@@ -41,5 +41,6 @@ import { resolveOptions, resolveRun } from "./resolve_options.ts";
  * ```
  */
 export async function init(input: InitInput, run?: RunInput): Promise<InitReport | undefined> {
-  return await executeInit(await resolveOptions("init", input), resolveRun(run));
+  const result = await executeInit(await resolveOptions("init", input), resolveRun(run));
+  return result.kind === "copied" ? result.report : undefined;
 }

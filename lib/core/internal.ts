@@ -18,3 +18,4 @@ export * from "./secret.ts";
 export * from "./sql_tokens.ts";
 export * from "./suggestion.ts";
 export * from "./unreadable_name.ts";
+export * from "./version.ts";

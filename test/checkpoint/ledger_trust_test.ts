@@ -142,7 +142,7 @@ for (const [what, sql] of Object.entries(ofMallory)) {
           checkpoints: undefined,
           confirm: () => Promise.resolve(true),
         }, { events: () => {}, signal: new AbortController().signal });
-        deepStrictEqual(cleaned?.failed, []);
+        deepStrictEqual(cleaned.kind === "removed" ? cleaned.report.failed : cleaned, []);
         await nothingHappened();
         // the database is dropped and copied
         const { report } = await runInit(url, target.url(), {

@@ -145,7 +145,6 @@ const realRunners = (): JobRunners =>
     maxDiffs: 10,
     slotTimeoutMs: 10_000,
     now: () => new Date(),
-    version: "test",
   });
 
 Deno.test("the page and its files have a strict content security policy, and are cached by content", async () => {

@@ -23,7 +23,6 @@ const runners = jobRunners({
   splitBytes: 1024 ** 3,
   maxDiffs: 10,
   slotTimeoutMs: 60_000,
-  version: "test",
   now: () => new Date(),
 });
 

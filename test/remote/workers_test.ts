@@ -61,7 +61,6 @@ const runners: JobRunners = jobRunners({
   splitBytes: 1 << 20,
   maxDiffs: 10,
   slotTimeoutMs: 60_000,
-  version: "test",
   now: () => new Date(),
 });
 

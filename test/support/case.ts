@@ -194,14 +194,14 @@ export class Case {
 
   /** Runs `cleanup` on both sides, confirmed. */
   async cleanup(): Promise<CleanupReport> {
-    const report = await executeCleanup({
+    const result = await executeCleanup({
       ...await this.#endpoints(),
       databases: { include: [this.name], exclude: [] },
       checkpoints: undefined,
       confirm: () => Promise.resolve(true),
     }, context());
-    if (report === undefined) throw new Error("cleanup was declined");
-    return report;
+    if (result.kind !== "removed") throw new Error("cleanup was declined");
+    return result.report;
   }
 
   /** Differences between source and target according to plain SQL; empty if equal. */

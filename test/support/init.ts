@@ -56,7 +56,7 @@ export async function runInit(
   const silence = silenceMs === undefined ? {} : { silenceMs };
   const events: RunEvent[] = [];
   let plan: InitPlan | undefined;
-  const report = await executeInit(
+  const result = await executeInit(
     completeInitOptions({
       source: { ...await endpointOf(sourceUrl, "source"), ...silence },
       target: { ...await endpointOf(targetUrl, "target"), ...silence },
@@ -82,6 +82,6 @@ export async function runInit(
       },
     },
   );
-  if (report === undefined || plan === undefined) throw new Error("init was declined");
-  return { report, plan, events };
+  if (result.kind !== "copied" || plan === undefined) throw new Error("init was declined");
+  return { report: result.report, plan, events };
 }

@@ -8,9 +8,10 @@ import {
   optionsOf,
   usageOf,
 } from "../../config/internal.ts";
+import { toolVersion } from "../../core/internal.ts";
 import { commands } from "./commands.ts";
 import { overviewHelp } from "./help.ts";
-import { programName, version } from "./program.ts";
+import { programName } from "./program.ts";
 
 /** What the user typed for a command: text that is not checked yet. */
 export type RawOptions = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
@@ -32,7 +33,7 @@ type AnyCommand = Command<any, any, any>;
 export function buildGrammar(onCommand: OnCommand): Command {
   const program = createCommand(programName)
     .description("Moves running PostgreSQL databases from one server to another.")
-    .version(version, "-V, --version", "print the version and exit")
+    .version(toolVersion, "-V, --version", "print the version and exit")
     .helpOption("-h, --help", "print this page and exit")
     .helpCommand("help [command]", "explain a command")
     .configureHelp({ sortSubcommands: false, showGlobalOptions: false })

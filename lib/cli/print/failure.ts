@@ -6,10 +6,11 @@ import {
   type Problem,
   redact,
   ReplicatorError,
+  toolVersion,
   UsageError,
 } from "../../core/internal.ts";
 import { makeStyle } from "../../ui/mod.ts";
-import { programName, reportPlace, version } from "../grammar/program.ts";
+import { programName, reportPlace } from "../grammar/program.ts";
 
 /** An error as lines for stderr. */
 export function failureLines(error: unknown, { color }: { readonly color: boolean }): string[] {
@@ -28,7 +29,7 @@ export function failureLines(error: unknown, { color }: { readonly color: boolea
   return [
     `${style.red("✗")} Internal error: ${first}`,
     ...rest,
-    `This is a bug in ${programName} ${version}. Please report it with the lines above to ${reportPlace}.`,
+    `This is a bug in ${programName} ${toolVersion}. Please report it with the lines above to ${reportPlace}.`,
   ];
 }
 

@@ -1,9 +1,8 @@
-import { errorMessage } from "../../core/internal.ts";
+import { errorMessage, toolVersion } from "../../core/internal.ts";
 import type { VerifyReport } from "../../commands/shared/report.ts";
 import { renderVerifyReport } from "../../ui/mod.ts";
 import type { CommandContext } from "../context.ts";
 import { printResult } from "./print.ts";
-import { version } from "../grammar/program.ts";
 import { writeReportFile } from "../options/report_file.ts";
 
 /**
@@ -41,10 +40,10 @@ export async function writeEvidence(
 
 function evidenceText(report: VerifyReport, reportFile: string): string {
   if (/\.json$/i.test(reportFile)) {
-    const tool = `postgres-seren-replicator ${version}`;
+    const tool = `postgres-seren-replicator ${toolVersion}`;
     return `${JSON.stringify({ tool, ...report }, undefined, 2)}\n`;
   }
-  return renderVerifyReport(report, { generatedAt: new Date(), toolVersion: version });
+  return renderVerifyReport(report, { generatedAt: new Date(), toolVersion });
 }
 
 /** Hexadecimal, as `sha256sum` prints it. */

@@ -1,4 +1,5 @@
 import { formatLsn, UsageError } from "../../core/internal.ts";
+import type { InitResult } from "../../commands/init/init.ts";
 import type {
   InitPlan,
   InitReport,
@@ -28,13 +29,11 @@ export interface RemoteCommand {
 /**
  * `init` on a service. Unless `yes` is given, the plan is a separate job that changes nothing. The
  * plan's size selects the queue; without it the worker that takes the job measures.
- *
- * @returns undefined if `confirm` declined, or for a dry run
  */
 export async function initRemotely(
   options: InitOptions,
   { yes, ...command }: RemoteCommand & { readonly yes: boolean },
-): Promise<InitReport | undefined> {
+): Promise<InitResult> {
   const { reader } = command;
   const scope = jobScope(options);
   const jobOptions = readJobOptions(reader, "init");
@@ -45,13 +44,21 @@ export async function initRemotely(
       command: "init",
       options: { ...jobOptions, dry_run: true },
     }, command);
-    if (!await options.confirm(plan) || options.dryRun) return undefined;
+    const agreed = await options.confirm(plan);
+    if (options.dryRun) return { kind: "planned", plan };
+    if (!agreed) return { kind: "declined", plan };
     size = { estimated_bytes: plan.bytes };
   }
-  return await runRemotely({ ...scope, ...size, command: "init", options: jobOptions }, {
+  const report = await runRemotely<InitReport>({
+    ...scope,
+    ...size,
+    command: "init",
+    options: jobOptions,
+  }, {
     ...command,
     onUnfinished: (result) => options.onUnfinished(result as InitReport),
   });
+  return { kind: "copied", report };
 }
 
 /** `sync` on a service. It cannot show first what it copies, so copying requires `--yes`. */

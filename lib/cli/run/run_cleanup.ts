@@ -18,13 +18,11 @@ import { resolveCleanupOptions } from "../options/replication_options.ts";
 export const runCleanup: CommandRunner = async (reader, context) => {
   const { terminal, output, progress, run } = context;
   const { yes, dryRun, ...servers } = await resolveCleanupOptions(reader, context.resolve);
-  let listed: CleanupPlan | undefined;
-  const report = await executeCleanup({
+  const result = await executeCleanup({
     ...servers,
     checkpoints: (operation) => new FileCheckpointStore(operation),
     confirm: async (plan) => {
       progress.pause();
-      listed = plan;
       if (dryRun) return false;
       if (!yes || !output.json) {
         printLines(terminal.stderr, [...cleanupPlanLines(plan, tableOptions(terminal.stderr)), ""]);
@@ -34,19 +32,19 @@ export const runCleanup: CommandRunner = async (reader, context) => {
   }, run);
   progress.pause();
   const size = tableOptions(terminal.stdout);
-  if (report === undefined && dryRun && listed !== undefined) {
-    if (output.json) printJson(terminal, listed);
-    else printResult(terminal, cleanupPlanLines(listed, size));
-    return cleanupExitCode({ ...listed, removed: [], failed: [] });
+  if (result.kind === "declined" && dryRun) {
+    if (output.json) printJson(terminal, result.plan);
+    else printResult(terminal, cleanupPlanLines(result.plan, size));
+    return cleanupExitCode({ ...result.plan, removed: [], failed: [] });
   }
-  if (report === undefined) {
+  if (result.kind === "declined") {
     terminal.stderr.write("Nothing was changed.\n");
     if (output.json) printJson(terminal, { declined: true });
     return ExitCode.interrupted;
   }
-  if (output.json) printJson(terminal, report);
-  else printResult(terminal, cleanupReportLines(report, size));
-  return cleanupExitCode(report);
+  if (output.json) printJson(terminal, result.report);
+  else printResult(terminal, cleanupReportLines(result.report, size));
+  return cleanupExitCode(result.report);
 };
 
 const words: Readonly<Record<CleanupKind, string>> = {

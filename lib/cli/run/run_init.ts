@@ -1,6 +1,6 @@
 import { FileCheckpointStore } from "../../checkpoint/internal.ts";
-import { errorMessage, ExitCode, InterruptedError } from "../../core/internal.ts";
-import { executeInit } from "../../commands/init/init.ts";
+import { errorMessage, ExitCode, InterruptedError, toolVersion } from "../../core/internal.ts";
+import { executeInit, type InitResult } from "../../commands/init/init.ts";
 import {
   type DatabaseDecisions,
   type InitPlan,
@@ -17,7 +17,6 @@ import { commandToResume } from "../print/resume_command.ts";
 import { chooseInteractively, nothingChosen } from "./interactive.ts";
 import { resolveInitOptions } from "../options/init_options.ts";
 import { printJson, printLines, printResult, tableOptions } from "../print/print.ts";
-import { version } from "../grammar/program.ts";
 import { writeReportFile } from "../options/report_file.ts";
 import { readRemote } from "../remote/remote.ts";
 import { initRemotely } from "../remote/remote_commands.ts";
@@ -30,7 +29,7 @@ import { initReportLines } from "../print/init_report_lines.ts";
  * plan and stops.
  */
 export const runInit: CommandRunner = async (reader, context) => {
-  const { terminal, output, progress, run } = context;
+  const { terminal, progress, run } = context;
   const place = readRemote(reader, context.resolve);
   if (place === undefined && reader.given("workers")) {
     reader.problem("--workers", "requires --remote: workers belong to a service");
@@ -38,19 +37,14 @@ export const runInit: CommandRunner = async (reader, context) => {
   const { yes, reportFile, ...wanted } = await resolveInitOptions(reader, context.resolve);
   const options = await chooseInteractively(wanted, context);
   if (options === undefined) throw nothingChosen();
-  let dryRunPlan: InitPlan | undefined;
   let begun = false;
   let unfinished: InitReport | undefined;
   const confirmed = completeInitOptions({
     ...options,
-    version,
     checkpoint: (operation) => new FileCheckpointStore(operation),
     confirm: async (plan) => {
       progress.pause();
-      if (options.dryRun) {
-        dryRunPlan = plan;
-        return false;
-      }
+      if (options.dryRun) return true;
       begun = await confirmPlan(plan, { yes, rules: options.rules, context });
       return begun;
     },
@@ -59,7 +53,7 @@ export const runInit: CommandRunner = async (reader, context) => {
       if (reportFile !== undefined) await writeReport(soFar, { reportFile, context });
     },
   });
-  const report =
+  const result =
     await (place === undefined
       ? executeInit(confirmed, run)
       : initRemotely(confirmed, { place, reader, yes, context })).catch((error) => {
@@ -72,30 +66,43 @@ export const runInit: CommandRunner = async (reader, context) => {
         }
         throw error;
       });
-  if (report !== undefined && reportFile !== undefined) {
-    await writeReport(report, { reportFile, context });
+  if (result.kind === "copied" && reportFile !== undefined) {
+    await writeReport(result.report, { reportFile, context });
   }
   progress.pause();
-  if (dryRunPlan !== undefined) {
-    if (output.json) printJson(terminal, dryRunPlan);
-    else {
-      const size = tableOptions(terminal.stdout);
-      const decisions = asksNothing(options.rules)
-        ? []
-        : decisionLines(decisionsOf(dryRunPlan), size);
-      printResult(terminal, [...initPlanLines(dryRunPlan, size), ...decisions]);
-    }
-    return ExitCode.success;
-  }
-  if (report === undefined) {
-    terminal.stderr.write("Nothing was changed.\n");
-    if (output.json) printJson(terminal, { declined: true });
-    return ExitCode.interrupted;
-  }
-  if (output.json) printJson(terminal, report);
-  else printResult(terminal, initReportLines(report, tableOptions(terminal.stdout)));
-  return setAsideObjects(report).length > 0 ? ExitCode.completeExcept : ExitCode.success;
+  return printInitResult(result, { rules: options.rules, context });
 };
+
+function printInitResult(
+  result: InitResult,
+  { rules, context: { terminal, output } }: {
+    readonly rules: TableRules;
+    readonly context: CommandContext;
+  },
+): ExitCode {
+  const size = tableOptions(terminal.stdout);
+  switch (result.kind) {
+    case "planned": {
+      const { plan } = result;
+      if (output.json) printJson(terminal, plan);
+      else {
+        const decisions = asksNothing(rules) ? [] : decisionLines(decisionsOf(plan), size);
+        printResult(terminal, [...initPlanLines(plan, size), ...decisions]);
+      }
+      return ExitCode.success;
+    }
+    case "declined":
+      terminal.stderr.write("Nothing was changed.\n");
+      if (output.json) printJson(terminal, { declined: true });
+      return ExitCode.interrupted;
+    case "copied": {
+      const { report } = result;
+      if (output.json) printJson(terminal, report);
+      else printResult(terminal, initReportLines(report, size));
+      return setAsideObjects(report).length > 0 ? ExitCode.completeExcept : ExitCode.success;
+    }
+  }
+}
 
 /** Writes the page. The copy is complete by now, so a failure to write is only a warning. */
 async function writeReport(
@@ -106,7 +113,7 @@ async function writeReport(
   },
 ): Promise<void> {
   try {
-    const page = renderInitReport(report, { generatedAt: new Date(), toolVersion: version });
+    const page = renderInitReport(report, { generatedAt: new Date(), toolVersion });
     await writeReportFile(reportFile, page);
     run.events({ kind: "info", message: `report written to ${reportFile}` });
   } catch (error) {

@@ -1,4 +1,4 @@
-import { errorMessage, ExitCode } from "../../core/internal.ts";
+import { errorMessage, ExitCode, toolVersion } from "../../core/internal.ts";
 import { startCluster } from "../../cluster/mod.ts";
 import { type Endpoint, resolveEndpoint } from "../../postgres/internal.ts";
 import { createKey, openService, type RequestLine, type Service } from "../../remote/api/mod.ts";
@@ -7,7 +7,7 @@ import { type KeyProvider, LocalKeyProvider } from "../../remote/secrets/mod.ts"
 import { jobCommands } from "../../remote/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import type { OptionReader } from "../options/option_reader.ts";
-import { programName, version } from "../grammar/program.ts";
+import { programName } from "../grammar/program.ts";
 import { readWorkerOptions, waitingMessage, work } from "./run_worker.ts";
 import {
   type KeeperOptions,
@@ -123,7 +123,7 @@ async function open(
     guard: keeper.guard,
     queueSettings: keeper.queueSettings,
     commands: jobCommands,
-    version,
+    version: toolVersion,
     log: (line) => logRequest(context, line),
     extend: addPage,
     onWait,

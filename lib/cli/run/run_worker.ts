@@ -8,7 +8,6 @@ import type { KeyProvider } from "../../remote/secrets/mod.ts";
 import { type Retention, Worker, type WorkerNotice } from "../../remote/worker/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
 import { OptionReader } from "../options/option_reader.ts";
-import { version } from "../grammar/program.ts";
 import {
   type KeeperOptions,
   openKeys,
@@ -114,7 +113,6 @@ export async function work(
       splitBytes: defaults.size("splitTablesLargerThan"),
       maxDiffs: defaults.integer("maxDiffs"),
       slotTimeoutMs: defaults.duration("slotTimeout"),
-      version,
       now: () => new Date(),
     }),
     checkEveryMs: 1_000,

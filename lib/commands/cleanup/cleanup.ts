@@ -67,6 +67,12 @@ export interface CleanupOptions {
   readonly confirm: (plan: CleanupPlan) => Promise<boolean>;
 }
 
+/** What {@linkcode executeCleanup} did. */
+export type CleanupResult =
+  | { readonly kind: "removed"; readonly report: CleanupReport }
+  /** `confirm` answered no. */
+  | { readonly kind: "declined"; readonly plan: CleanupPlan };
+
 /**
  * Finds the tool's objects by names and comments on both sides, asks for confirmation, and removes
  * them: subscriptions, slots, publications, changed replica identities, records of copies. Rows and
@@ -80,14 +86,14 @@ export interface CleanupOptions {
  * folder. On the servers: a role that owns the objects, and on the source REPLICATION for the
  * slots.
  *
- * @returns undefined if `confirm` declined
+ * @returns the report, or only the plan if `confirm` declined
  * @throws ConnectionError if neither side is reachable, ReplicatorError (prerequisite) while an
  * `init` is running
  */
 export async function executeCleanup(
   options: CleanupOptions,
   { events, signal }: RunContext,
-): Promise<CleanupReport | undefined> {
+): Promise<CleanupResult> {
   const { source, target, databases, checkpoints, confirm } = prepareEndpoints(options, events);
   await using from = new ReconnectingSession(source, signal);
   await using to = new ReconnectingSession(target, signal);
@@ -118,9 +124,11 @@ export async function executeCleanup(
       ...unreachable("target", { endpoint: target, answer: onTarget, planned: planned.byHand }),
     ],
   };
-  if (plan.items.length === 0) return { ...plan, removed: [], failed: [] };
+  if (plan.items.length === 0) {
+    return { kind: "removed", report: { ...plan, removed: [], failed: [] } };
+  }
   await refuseWhileRunsLive(plan, { to, signal });
-  if (!await confirm(plan)) return undefined;
+  if (!await confirm(plan)) return { kind: "declined", plan };
   await refuseWhileRunsLive(plan, { to, signal });
   const removed: CleanupItem[] = [];
   const left: KeptItem[] = [];
@@ -155,7 +163,8 @@ export async function executeCleanup(
       failed.push({ item, problem: error.message, remedy: error.remedy ?? null });
     }
   }
-  return { ...plan, kept: [...plan.kept, ...left], removed, failed };
+  const report = { ...plan, kept: [...plan.kept, ...left], removed, failed };
+  return { kind: "removed", report };
 }
 
 /** The exit code: failures take precedence over unreachable sides. */

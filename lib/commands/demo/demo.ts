@@ -137,7 +137,7 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
 
   narrator.chapter("init: copying the database");
   let before = load.counts;
-  const report = await executeInit(
+  const copied = await executeInit(
     completeInitOptions({
       ...copyOptions,
       splitBytes: options.sizeBytes, // hardly any table is that large
@@ -155,10 +155,8 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
     }),
     run,
   );
-  if (report === undefined) {
-    throw new Error("init was confirmed but did nothing");
-  }
-  narrator.copied(report);
+  if (copied.kind !== "copied") throw new Error("init was confirmed but did nothing");
+  narrator.copied(copied.report);
 
   const copy = withDatabase(endpoints.target, database);
   narrator.chapter("The new server follows");
@@ -198,7 +196,7 @@ export async function demo(options: DemoOptions, run: RunContext): Promise<DemoR
   );
   const cleaned = options.keep ? null : await cleanUp(endpoints, { narrator, run });
   if (options.keep) await stay(source, target, { narrator, signal });
-  return { validation, init: report, comparison, cleanup: cleaned, writtenMeanwhile };
+  return { validation, init: copied.report, comparison, cleanup: cleaned, writtenMeanwhile };
 }
 
 /** Removes everything that replication required. */
@@ -207,16 +205,16 @@ async function cleanUp(
   { narrator, run }: { readonly narrator: DemoNarrator; readonly run: RunContext },
 ): Promise<CleanupReport> {
   narrator.chapter("cleanup: removing replication");
-  const report = await executeCleanup({
+  const cleaned = await executeCleanup({
     source,
     target,
     databases: { include: [], exclude: [] },
     checkpoints: undefined,
     confirm: () => Promise.resolve(true),
   }, run);
-  if (report === undefined) throw new Error("cleanup was confirmed but did nothing");
-  narrator.cleaned(report);
-  return report;
+  if (cleaned.kind !== "removed") throw new Error("cleanup was confirmed but did nothing");
+  narrator.cleaned(cleaned.report);
+  return cleaned.report;
 }
 
 const checkEveryMs = 500;

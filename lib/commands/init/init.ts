@@ -64,6 +64,14 @@ import {
 import type { InitOptions, RunContext } from "../shared/run.ts";
 import { connect, type Examination, examine } from "../validate/validate.ts";
 
+/** What {@linkcode executeInit} did. */
+export type InitResult =
+  | { readonly kind: "copied"; readonly report: InitReport }
+  /** A dry run. */
+  | { readonly kind: "planned"; readonly plan: InitPlan }
+  /** `confirm` answered no. */
+  | { readonly kind: "declined"; readonly plan: InitPlan };
+
 /**
  * Copies databases: first roles and settings of the server, then for each database its schema,
  * rows, indexes and keys, foreign keys, sequences, all other objects, and statistics.
@@ -74,14 +82,11 @@ import { connect, type Examination, examine } from "../validate/validate.ts";
  * Requires `--allow-net` for both hosts; `--allow-run` for pg_dump and pg_dumpall and
  * `--allow-write` for the temporary folder of their passfile when installed programs are used.
  *
- * @returns undefined if `confirm` declined
+ * @returns the report, or only the plan when nothing was copied
  * @throws ReplicatorError; its `exitCode` says what kind: prerequisites, source or target
  * unreachable, a step that failed
  */
-export async function executeInit(
-  given: InitOptions,
-  run: RunContext,
-): Promise<InitReport | undefined> {
+export async function executeInit(given: InitOptions, run: RunContext): Promise<InitResult> {
   const wanted = prepareEndpoints({
     ...given,
     target: { ...given.target, ownSearchPath: given.restoreSearchPath === "own" },
@@ -95,7 +100,8 @@ export async function executeInit(
   if (earlier?.finished) {
     const done = await finishEarlierRun(earlier, { options: before, sides, signal: run.signal });
     if (done !== undefined) {
-      return await reportNothingLeft({ options: before, sides, recorder, start });
+      const report = await reportNothingLeft({ options: before, sides, recorder, start });
+      return { kind: "copied", report };
     }
   }
   const examination = await requirePrerequisites(before, { sides, run: context });
@@ -137,7 +143,9 @@ export async function executeInit(
     unfinished,
     events: recorder.events,
   });
-  if (!await options.confirm(plan) || options.dryRun) return undefined;
+  const agreed = await options.confirm(plan);
+  if (options.dryRun) return { kind: "planned", plan };
+  if (!agreed) return { kind: "declined", plan };
   await checkpoint.write();
   recorder.predicted = plan.predictedSteps ?? [];
   const databases: DatabaseReport[] = [];
@@ -153,7 +161,7 @@ export async function executeInit(
     await options.onUnfinished(report({ failure: redact(describeError(error).join("\n")) }));
     throw error;
   }
-  return report();
+  return { kind: "copied", report: report() };
 }
 
 async function chooseTool(

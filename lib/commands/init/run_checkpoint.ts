@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type EventSink, ReplicatorError } from "../../core/internal.ts";
+import { type EventSink, ReplicatorError, toolVersion } from "../../core/internal.ts";
 import { readClusterFacts } from "../../catalog/internal.ts";
 import {
   type CheckpointStore,
@@ -105,7 +105,7 @@ export class RunCheckpoint {
       systemIdentifier,
       document: {
         format: stateFormat,
-        tool: options.version,
+        tool: toolVersion,
         // the ledgers are authoritative: the file may be lost, or older than the target database
         run: first?.run ?? earlier?.run ?? crypto.randomUUID(),
         startedAt: earlier?.startedAt ?? first?.startedAt ?? new Date().toISOString(),

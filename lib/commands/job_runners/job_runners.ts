@@ -11,7 +11,7 @@ import type { JobRunner, JobRunners, RunnableJob } from "../../remote/worker/run
 import type { JobCommand, JobSpec } from "../../remote/spec/mod.ts";
 import type { Verdict } from "../../verify/internal.ts";
 import { executeInit } from "../init/init.ts";
-import { type InitPlan, setAsideObjects } from "../shared/report.ts";
+import { setAsideObjects } from "../shared/report.ts";
 import {
   completeInitOptions,
   completeSyncOptions,
@@ -30,8 +30,6 @@ export interface JobDefaults {
   readonly splitBytes: number;
   readonly maxDiffs: number;
   readonly slotTimeoutMs: number;
-  /** The tool's version, recorded in the state of a run. */
-  readonly version: string;
   readonly now: () => Date;
 }
 
@@ -86,7 +84,6 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
     const { source, target, databases, rules, options } = job;
     const { events, signal, workspace, attempt, checkpoints, lanes } = context;
     const { onMeasured, onUnfinished } = context;
-    let plan: InitPlan | undefined;
     const initOptions = completeInitOptions({
       source,
       target,
@@ -103,14 +100,12 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
       dropExisting: options.drop_existing,
       sync: options.enable_sync === true ? syncSettings(job) : undefined,
       checkpoint: checkpoints,
-      version: defaults.version,
       // whatever must not be resumed was dropped by the first attempt
       resume: attempt > 1 || (options.resume ?? true),
       allowMixedSnapshots: options.allow_mixed_snapshots,
       dryRun: options.dry_run,
-      confirm: (asked) => {
-        plan = asked;
-        if (options.dry_run !== true) onMeasured(asked.bytes);
+      confirm: ({ bytes }) => {
+        if (options.dry_run !== true) onMeasured(bytes);
         return Promise.resolve(true); // submitting the job confirms it
       },
       onUnfinished: (soFar) => {
@@ -119,7 +114,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
       },
     });
     const run = { events, signal };
-    const report = await executeInit(initOptions, run).catch((error) => {
+    const done = await executeInit(initOptions, run).catch((error) => {
       // no user can be asked; the unfinished copy belongs to this job, and mixing snapshots was not
       // allowed, so it starts over
       if (attempt === 1 || !failuresOf(error).some(isMixed)) throw error;
@@ -130,9 +125,10 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
       });
       return executeInit({ ...initOptions, resume: false }, run);
     });
-    const complete = report === undefined || setAsideObjects(report).length === 0;
+    if (done.kind !== "copied") return { result: done.plan, exitCode: ExitCode.success };
+    const complete = setAsideObjects(done.report).length === 0;
     return {
-      result: report ?? plan,
+      result: done.report,
       exitCode: complete ? ExitCode.success : ExitCode.completeExcept,
     };
   };

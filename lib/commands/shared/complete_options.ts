@@ -146,7 +146,6 @@ export function completeInitOptions(
     dropExisting = false,
     sync,
     checkpoint,
-    version = "unknown",
     resume = true,
     allowMixedSnapshots = false,
     dryRun = false,
@@ -160,7 +159,7 @@ export function completeInitOptions(
   const { retryPausesMs = databasePausesMs } = choices;
   return {
     ...{ source, target, databases, rules, tools, copy, indexJobs: indexJobs ?? copy.jobs },
-    ...{ restoreSearchPath, dropExisting, sync, checkpoint, version, resume },
+    ...{ restoreSearchPath, dropExisting, sync, checkpoint, resume },
     ...{ allowMixedSnapshots, retryPausesMs, dryRun, confirm, whileSnapshotHeld, onUnfinished },
   };
 }

@@ -140,8 +140,6 @@ export interface InitOptions {
    * the ledgers in the target alone.
    */
   readonly checkpoint: CheckpointStores | undefined;
-  /** Version of the tool, for the checkpoint. */
-  readonly version: string;
   /** Whether to resume an earlier attempt; false drops what it copied and starts over. */
   readonly resume: boolean;
   /**
