@@ -10,7 +10,7 @@
  * @module
  */
 import { ExitCode, formatDuration, plural, ReplicatorError } from "../core/internal.ts";
-import { type AdvisoryLock, pause, type Session } from "../postgres/internal.ts";
+import { type AdvisoryLock, poll, type Session } from "../postgres/internal.ts";
 
 const classId = 0x5345524e; // "SERN"
 const runLock: AdvisoryLock = [classId, 1];
@@ -53,17 +53,16 @@ export async function takeRunLock(
   // a connection lost without notice leaves its session and the lock behind
   const left = before ?? ownEarlier;
   if (left !== undefined) await session.query(endOneStatement, [...runLock, left]);
-  await tryUntil(() => tryLock(session, runLock), {
-    signal,
-    graceMs,
-    otherwise: async () => heldBy(session.endpoint.database, await holders(session, runLock)),
-  });
+  const { database } = session.endpoint;
+  const patience = { intervalMs: pollMs, timeoutMs: graceMs, signal };
+  if (!await poll(() => tryLock(session, runLock), patience)) {
+    throw heldBy(database, await holders(session, runLock));
+  }
   if (before !== undefined) return;
-  const tries = Math.ceil(graceMs / pollMs);
   let reported = false;
-  for (let attempt = 0; !await tryLock(session, workLock); attempt++) {
+  const isAlone = await poll(async () => {
+    if (await tryLock(session, workLock)) return true;
     const left = await holders(session, workLock);
-    if (attempt > tries) throw heldBy(session.endpoint.database, left);
     if (!reported && left.length > 0) {
       reported = true;
       onEnded(
@@ -73,8 +72,9 @@ export async function takeRunLock(
     }
     // sessions of other roles may not be terminable: then wait for them to end
     await session.query(endStatement, [...workLock]).catch(() => {});
-    await pause(pollMs, signal);
-  }
+    return undefined;
+  }, patience);
+  if (!isAlone) throw heldBy(database, await holders(session, workLock));
 }
 
 /** Class of the locks that claim databases of a server by name. */
@@ -99,11 +99,12 @@ export async function claimDatabases(
   // always in the same order, to prevent deadlocks between runs
   for (const name of [...names].sort()) {
     const lock: AdvisoryLock = [claimClassId, await nameKey(name)];
-    await tryUntil(() => tryLock(session, lock), {
+    const isClaimed = await poll(() => tryLock(session, lock), {
+      intervalMs: pollMs,
+      timeoutMs: graceMs,
       signal,
-      graceMs,
-      otherwise: async () => heldBy(name, await holders(session, lock)),
     });
+    if (!isClaimed) throw heldBy(name, await holders(session, lock));
   }
 }
 
@@ -128,26 +129,13 @@ export async function letSessionsWork(session: Session): Promise<void> {
   await session.query("SELECT pg_catalog.pg_advisory_unlock($1::int, $2::int)", [...workLock]);
 }
 
-async function tryUntil(
-  attempt: () => Promise<boolean>,
-  { signal, graceMs, otherwise }: {
-    readonly signal: AbortSignal;
-    readonly graceMs: number;
-    readonly otherwise: () => Promise<Error>;
-  },
-): Promise<void> {
-  for (let waited = 0; !await attempt(); waited += pollMs) {
-    if (waited >= graceMs) throw await otherwise();
-    await pause(pollMs, signal);
-  }
-}
-
-async function tryLock(session: Session, lock: AdvisoryLock): Promise<boolean> {
+/** @returns undefined if another session holds it */
+async function tryLock(session: Session, lock: AdvisoryLock): Promise<true | undefined> {
   const { taken } = await session.queryOne<{ taken: boolean }>(
     "SELECT pg_catalog.pg_try_advisory_lock($1::int, $2::int) AS taken",
     [...lock],
   );
-  return taken;
+  return taken || undefined;
 }
 
 /** A session that holds a lock. */

@@ -24,6 +24,7 @@ export {
   withoutEventTriggers,
 } from "./session/event_triggers.ts";
 export * from "./connect/passfile.ts";
+export * from "./connect/poll.ts";
 export * from "./session/pool.ts";
 export { terminatePreviousBackend } from "./session/previous_backend.ts";
 export * from "./session/program_lock_watch.ts";

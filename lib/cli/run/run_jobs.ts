@@ -1,5 +1,5 @@
 import { ExitCode, formatBytes, formatCount, plural, UsageError } from "../../core/internal.ts";
-import { pause } from "../../postgres/internal.ts";
+import { poll } from "../../postgres/internal.ts";
 import type { InitReport } from "../../commands/shared/report.ts";
 import type { RemoteClient, RemoteJob } from "../../remote/mod.ts";
 import { makeStyle, printable, renderTable } from "../../ui/mod.ts";
@@ -166,7 +166,7 @@ async function logs(
   },
 ): Promise<ExitCode> {
   let after = 0;
-  while (true) {
+  await poll(async () => {
     const over = !follow || (await client.job(id)).finished_at !== null;
     for (let lines = await client.logs(id);; lines = await client.logs(id, after)) {
       const fresh = lines.filter(({ number }) => number > after);
@@ -185,7 +185,7 @@ async function logs(
       }
       if (fresh.length < 1000) break;
     }
-    if (over) return ExitCode.success;
-    await pause(pollMs, run.signal);
-  }
+    return over || undefined;
+  }, { intervalMs: pollMs, signal: run.signal });
+  return ExitCode.success;
 }

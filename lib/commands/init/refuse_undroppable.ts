@@ -4,7 +4,7 @@
  * @module
  */
 import { ExitCode, plural, quoteIdentifier, ReplicatorError } from "../../core/internal.ts";
-import { pause, type Session, textArray } from "../../postgres/internal.ts";
+import { poll, type Session, textArray } from "../../postgres/internal.ts";
 import { parseReplicationName } from "../../replication/internal.ts";
 import type { PlannedDatabase } from "../shared/database_plan.ts";
 
@@ -35,8 +35,8 @@ type Use = { readonly database: string; readonly who: string };
 /**
  * As long as DROP DATABASE itself waits; the tool's own sessions take a moment to end too.
  */
-const maxAttempts = 50;
-const pauseMs = 100;
+const graceMs = 5_000;
+const pollMs = 100;
 
 /**
  * Refuses databases to be dropped that are in use, or have subscriptions that the run does not
@@ -100,9 +100,10 @@ async function readUsers(
   { session, signal }: { readonly session: Session; readonly signal: AbortSignal },
 ): Promise<readonly Use[]> {
   if (databases.length === 0) return [];
-  for (let attempt = 1;; attempt++) {
-    const users = await session.query<Use>(userStatement, [textArray(databases)]);
-    if (users.length === 0 || attempt >= maxAttempts) return users;
-    await pause(pauseMs, signal);
-  }
+  let users: readonly Use[] = [];
+  await poll(async () => {
+    users = await session.query<Use>(userStatement, [textArray(databases)]);
+    return users.length === 0 || undefined;
+  }, { intervalMs: pollMs, timeoutMs: graceMs, signal });
+  return users;
 }

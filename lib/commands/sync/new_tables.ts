@@ -13,6 +13,7 @@ import {
 } from "../../core/internal.ts";
 import {
   openSession,
+  retry,
   ServerError,
   type Session,
   silenceEventTriggers,
@@ -216,7 +217,8 @@ async function readStatements(
   return objects.length === 0 ? own : selectStatements(await dumpSchema(dump), { own, objects });
 }
 
-const attempts = 5;
+/** No pauses: each attempt has waited for its locks. */
+const applyDelaysMs: readonly number[] = [0, 0, 0, 0];
 
 /**
  * Runs the statements in one transaction, and retries if locks are held by the apply worker or
@@ -234,29 +236,32 @@ async function applyAtOnce(
   await using own = await openSession(to.endpoint, { signal, computesValues: true });
   // the source's event triggers have already run, and what they wrote is replicated
   await silenceEventTriggers(own);
-  for (let attempt = 1;; attempt++) {
+  const apply = () =>
+    own.transaction(async () => {
+      await own.execute("SET LOCAL lock_timeout = '10s'");
+      for (const statement of before) await own.execute(statement);
+      return await applyStatements(own, statements, { inTransaction: true });
+    });
+  const adaptations = await retry(async () => {
     try {
-      const adaptations = await own.transaction(async () => {
-        await own.execute("SET LOCAL lock_timeout = '10s'");
-        for (const statement of before) await own.execute(statement);
-        return await applyStatements(own, statements, { inTransaction: true });
-      });
-      for (const adaptation of adaptations) recorder.events({ kind: "warning", ...adaptation });
-      return;
+      return await apply();
     } catch (error) {
-      const sqlState = error instanceof SchemaError || error instanceof ServerError
-        ? error.sqlState
-        : undefined;
-      if (sqlState === SqlState.checkViolation && !hasCaughtUp) {
-        hasCaughtUp = true;
-        await catchUpOthers(situation, { recorder, signal });
-        continue;
-      }
-      const passing = sqlState === SqlState.lockNotAvailable ||
-        sqlState === SqlState.deadlockDetected;
-      if (!passing || attempt >= attempts) throw error;
+      if (sqlStateOf(error) !== SqlState.checkViolation || hasCaughtUp) throw error;
+      hasCaughtUp = true;
+      await catchUpOthers(situation, { recorder, signal });
+      return await apply();
     }
-  }
+  }, { delaysMs: applyDelaysMs, isRetryable: isOfLocks, signal });
+  for (const adaptation of adaptations) recorder.events({ kind: "warning", ...adaptation });
+}
+
+function sqlStateOf(error: unknown): string | undefined {
+  return error instanceof SchemaError || error instanceof ServerError ? error.sqlState : undefined;
+}
+
+function isOfLocks(error: unknown): boolean {
+  const sqlState = sqlStateOf(error);
+  return sqlState === SqlState.lockNotAvailable || sqlState === SqlState.deadlockDetected;
 }
 
 async function catchUpOthers(

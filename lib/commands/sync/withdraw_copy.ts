@@ -7,7 +7,7 @@ import { plural, ReplicatorError, type TableName } from "../../core/internal.ts"
 import {
   ConnectionError,
   openSession,
-  pause,
+  poll,
   retry,
   type Session,
   terminatePreviousBackend,
@@ -87,26 +87,21 @@ export async function withdrawCopy(
   }
 }
 
-const endAttempts = 50;
-
-const endPauseMs = 200;
-
 /**
  * Terminates the backend of a broken connection, so that it cannot commit any more.
  *
  * @throws ReplicatorError if it does not end
  */
 async function endBackend(session: Session, processId: number): Promise<void> {
-  for (let attempt = 1;; attempt++) {
-    if (!await terminatePreviousBackend(session, processId)) return;
-    if (attempt >= endAttempts) {
-      throw new ReplicatorError(`the tool's backend ${processId} on the target did not terminate`, {
-        side: "target",
-        object: `database ${session.endpoint.database}`,
-      });
-    }
-    await pause(endPauseMs);
-  }
+  const hasEnded = await poll(
+    async () => !await terminatePreviousBackend(session, processId) || undefined,
+    { intervalMs: 200, timeoutMs: 10_000 },
+  );
+  if (hasEnded) return;
+  throw new ReplicatorError(`the tool's backend ${processId} on the target did not terminate`, {
+    side: "target",
+    object: `database ${session.endpoint.database}`,
+  });
 }
 
 /** Adds to an error what is left of the copy, and what to do about it. */

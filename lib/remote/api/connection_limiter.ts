@@ -1,4 +1,5 @@
 import { errorMessage } from "../../core/internal.ts";
+import { pause, retry } from "../../postgres/internal.ts";
 
 /** Settings of {@linkcode ConnectionLimiter}. */
 export interface ConnectionLimiterOptions {
@@ -36,8 +37,8 @@ const lingerMs = 1_000;
 /** Larger than any valid request; `Deno.serve` would keep reading a body that was rejected. */
 const maxRequestBytes = 1 << 20;
 
-/** Attempts to connect to the server, a tenth of a second apart. */
-const connectAttempts = 10;
+/** Pauses before connecting again to the server, which may be restarting. */
+const connectDelaysMs: readonly number[] = Array<number>(9).fill(100);
 
 /** Lower bound of the limit, however few file descriptors are left. */
 const minConnections = 4;
@@ -107,7 +108,7 @@ export class ConnectionLimiter implements AsyncDisposable {
         if (this.#stopped) return;
         this.#report(error);
         if (isOutOfDescriptors(error)) this.makeRoom();
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await pause(100);
       }
     }
   }
@@ -152,17 +153,16 @@ export class ConnectionLimiter implements AsyncDisposable {
 
   /** Connects to the server; undefined if the client's connection was closed in the meantime. */
   async #connect(client: ClientConnection): Promise<Deno.TcpConn | undefined> {
-    let inner: Deno.TcpConn | undefined;
-    for (let attempt = 1; inner === undefined && this.#clients.has(client); attempt++) {
+    const inner = await retry(async () => {
+      if (!this.#clients.has(client)) return undefined;
       try {
-        inner = await Deno.connect(this.#options.behind());
+        return await Deno.connect(this.#options.behind());
       } catch (error) {
         if (isOutOfDescriptors(error)) this.makeRoom(client);
         this.#report(error);
-        if (attempt === connectAttempts) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 100)); // the server may be restarting
+        throw error;
       }
-    }
+    }, { delaysMs: connectDelaysMs, isRetryable: () => true });
     if (!this.#clients.has(client)) return void inner?.close();
     client.inner = inner;
     return inner;

@@ -5,7 +5,7 @@ import {
   ReplicatorError,
   UsageError,
 } from "../../core/internal.ts";
-import { pause, retry } from "../../postgres/internal.ts";
+import { retry } from "../../postgres/internal.ts";
 import type { JobCommand, JobLogLevel, JobSpecInput, JobState } from "../spec/mod.ts";
 import { type EventMessage, readEventMessages } from "./event_messages.ts";
 
@@ -188,26 +188,40 @@ export class RemoteClient {
   async *follow(id: string, after = 0): AsyncGenerator<EventMessage> {
     const { signal, onRetry } = this.#options;
     let position = after;
-    let failures = 0;
-    while (true) {
-      try {
-        const response = await this.#fetch(`/v1/jobs/${encodeURIComponent(id)}/events`, {
+    let messages: AsyncGenerator<EventMessage> | undefined;
+    const connect = async () =>
+      readEventMessages(
+        await this.#fetch(`/v1/jobs/${encodeURIComponent(id)}/events`, {
           headers: { accept: "text/event-stream", "last-event-id": String(position) },
-        });
-        for await (const message of readEventMessages(response)) {
-          failures = 0;
-          if (message.number !== undefined) position = message.number;
-          yield message;
-          if (message.kind === "end") return;
-        }
+        }),
+      );
+    const readNext = async () => {
+      try {
+        messages ??= await connect();
+        return await messages.next();
       } catch (error) {
-        signal.throwIfAborted();
-        const delayMs = followDelaysMs[failures];
-        if (!isTransientFailure(error) || delayMs === undefined) throw error;
-        failures++;
-        onRetry?.(`following job ${id}`, failures, delayMs);
-        await pause(delayMs, signal);
+        messages = undefined;
+        throw error;
       }
+    };
+    try {
+      while (true) {
+        const { done, value: message } = await retry(readNext, {
+          delaysMs: followDelaysMs,
+          isRetryable: isTransientFailure,
+          signal,
+          onRetry: (_, attempt, delayMs) => onRetry?.(`following job ${id}`, attempt, delayMs),
+        });
+        if (done) {
+          messages = undefined; // the service ended the stream, not the job
+          continue;
+        }
+        if (message.number !== undefined) position = message.number;
+        yield message;
+        if (message.kind === "end") return;
+      }
+    } finally {
+      await messages?.return(undefined);
     }
   }
 

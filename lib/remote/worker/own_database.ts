@@ -1,4 +1,4 @@
-import { isTransient, pause, type SessionPool } from "../../postgres/internal.ts";
+import { isTransient, retry, type SessionPool } from "../../postgres/internal.ts";
 import type { StoreDatabase } from "../store/mod.ts";
 import { type AbortKind, JobAbort } from "./abort.ts";
 
@@ -19,7 +19,7 @@ export function ownDatabase(
   return {
     async use(work) {
       const start = performance.now();
-      while (true) {
+      return await retry(async () => {
         try {
           return await pool.use(work);
         } catch (error) {
@@ -28,16 +28,20 @@ export function ownDatabase(
               cause: error,
             });
           }
-          // an aborted run still saves its checkpoint, but does not wait for the database
           signal.throwIfAborted();
           if (performance.now() - start > graceMs) {
             const why = "the service's database cannot be reached";
             end("lost", why);
             throw new JobAbort("lost", why);
           }
-          await pause(Math.min(1_000, graceMs / 10), signal);
+          throw error;
         }
-      }
+      }, {
+        delaysMs: [Math.min(1_000, graceMs / 10)],
+        repeatsLastDelay: true,
+        // an aborted run still saves its checkpoint, but does not wait for the database
+        signal: signal.aborted ? undefined : signal,
+      });
     },
   };
 }

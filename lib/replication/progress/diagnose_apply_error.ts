@@ -11,7 +11,7 @@ import {
   quoteLiteral,
   quoteQualified,
 } from "../../core/internal.ts";
-import { pause, ServerError, type Session, SqlState } from "../../postgres/internal.ts";
+import { retry, ServerError, type Session } from "../../postgres/internal.ts";
 import {
   describeTransaction,
   type PendingTransaction,
@@ -21,6 +21,7 @@ import {
   type RowChange,
 } from "./next_transaction.ts";
 import type { SlotState } from "../slot/read_slots.ts";
+import { isSlotInUse } from "../slot/slot.ts";
 import type { SubscriptionState } from "../subscription/read_subscriptions.ts";
 import { findValueErrors } from "./diagnose_value_error.ts";
 
@@ -83,8 +84,8 @@ export async function diagnoseApplyError(options: DiagnoseOptions): Promise<Appl
   }
 }
 
-const readAttempts = 30;
-const readPauseMs = 100;
+/** A failing worker uses the slot only briefly. */
+const readDelaysMs: readonly number[] = Array<number>(29).fill(100);
 
 /** Decoding starts at the slot's oldest WAL and may take long. */
 const readTimeout = "30s";
@@ -93,18 +94,11 @@ async function readNext(
   { source, slot, publication }: DiagnoseOptions,
   after: Lsn | undefined,
 ): Promise<PendingTransaction | undefined> {
-  for (let attempt = 1;; attempt++) {
-    try {
-      return await source.transaction(async () => {
-        await source.execute(`SET LOCAL statement_timeout = '${readTimeout}'`);
-        return await readNextTransaction(source, { slot: slot.name, publication, after });
-      });
-    } catch (error) {
-      const inUse = error instanceof ServerError && error.sqlState === SqlState.objectInUse;
-      if (!inUse || attempt >= readAttempts) throw error;
-    }
-    await pause(readPauseMs); // a failing worker uses the slot only briefly
-  }
+  return await retry(() =>
+    source.transaction(async () => {
+      await source.execute(`SET LOCAL statement_timeout = '${readTimeout}'`);
+      return await readNextTransaction(source, { slot: slot.name, publication, after });
+    }), { delaysMs: readDelaysMs, isRetryable: isSlotInUse });
 }
 
 const tableStatement = `

@@ -14,7 +14,6 @@ import {
 import {
   type Endpoint,
   openSession,
-  pause,
   retry,
   ServerError,
   type Session,
@@ -113,12 +112,14 @@ function explain(error: unknown, { name, walsender }: CreateSlotOptions): unknow
 }
 
 const dropStatement = `
+  SELECT pg_catalog.pg_drop_replication_slot(slot_name)
+    FROM pg_catalog.pg_replication_slots WHERE slot_name = $1`;
+
+const endReaderStatement = `
   SELECT pg_catalog.pg_terminate_backend(active_pid) AS ended FROM pg_catalog.pg_replication_slots
    WHERE slot_name = $1 AND active`;
 
-const dropAttempts = 50;
-
-const dropPauseMs = 100;
+const dropDelaysMs: readonly number[] = Array<number>(49).fill(100);
 
 /**
  * Drops a slot and ends the walsender that reads it. Does nothing if the slot does not exist.
@@ -129,21 +130,21 @@ export async function dropSlot(
   session: Session,
   { name, signal }: { readonly name: string; readonly signal?: AbortSignal | undefined },
 ): Promise<void> {
-  for (let attempt = 1;; attempt++) {
+  await retry(async () => {
     try {
-      await session.query(
-        "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
-        [name],
-      );
-      return;
+      await session.query(dropStatement, [name]);
     } catch (error) {
       if (!(error instanceof ServerError)) throw error;
       if (error.sqlState === SqlState.undefinedObject) return; // dropped by another session
-      if (error.sqlState !== SqlState.objectInUse || attempt >= dropAttempts) throw error;
+      if (isSlotInUse(error)) await session.query(endReaderStatement, [name]);
+      throw error;
     }
-    await session.query(dropStatement, [name]);
-    await pause(dropPauseMs, signal);
-  }
+  }, { delaysMs: dropDelaysMs, isRetryable: isSlotInUse, signal });
+}
+
+/** Whether a walsender, or a session that reads changes, has acquired the slot. */
+export function isSlotInUse(error: unknown): boolean {
+  return error instanceof ServerError && error.sqlState === SqlState.objectInUse;
 }
 
 const creationClass = 0x53455253; // "SERS"

@@ -173,7 +173,8 @@ async function attemptSnapshot(
   }
 }
 
-const lockAttempts = 10;
+/** No pauses: each attempt has waited for its locks. */
+const lockDelaysMs: readonly number[] = Array<number>(9).fill(0);
 
 const passingStates: ReadonlySet<string> = new Set([
   SqlState.lockNotAvailable,
@@ -190,7 +191,7 @@ async function lockWithRetry(
   session: Session,
   tables: readonly TableName[],
 ): Promise<string | undefined> {
-  for (let attempt = 1;; attempt++) {
+  return await retry(async () => {
     await session.execute("SAVEPOINT locks; SET LOCAL lock_timeout = '3s'");
     try {
       await lockTables(session, tables);
@@ -204,9 +205,12 @@ async function lockWithRetry(
       ) {
         return error.serverMessage.message;
       }
-      if (!passingStates.has(error.sqlState) || attempt >= lockAttempts) throw error;
+      throw error;
     }
-  }
+  }, {
+    delaysMs: lockDelaysMs,
+    isRetryable: (error) => error instanceof ServerError && passingStates.has(error.sqlState),
+  });
 }
 
 const storageStatement = `

@@ -6,7 +6,7 @@
 import { quoteIdentifier } from "../../core/internal.ts";
 import {
   besideEventTriggers,
-  pause,
+  poll,
   ServerError,
   type Session,
   withoutEventTriggers,
@@ -42,17 +42,18 @@ export async function disableSubscription(
     session,
     () => session.execute(`ALTER SUBSCRIPTION ${quoteIdentifier(name)} DISABLE`),
   );
-  for (let waitedMs = 0;; waitedMs += workerPauseMs) {
+  await poll(async (probes) => {
     const workers = await session.query<{ readonly pid: number }>(
       "SELECT pid FROM pg_catalog.pg_stat_subscription WHERE subname = $1 AND pid IS NOT NULL",
       [name],
     );
-    if (workers.length === 0) return;
+    if (workers.length === 0) return true;
+    const waitedMs = probes * workerPauseMs;
     if (waitedMs > 0 && waitedMs % workerGraceMs === 0) {
       for (const { pid } of workers) await terminateWorker(session, pid);
     }
-    await pause(workerPauseMs, signal);
-  }
+    return undefined;
+  }, { intervalMs: workerPauseMs, signal });
 }
 
 async function terminateWorker(session: Session, pid: number): Promise<void> {

@@ -9,6 +9,7 @@ import {
   catalogResultBytes,
   isUnconvertible,
   queryBytes,
+  retry,
   ServerError,
   type Session,
 } from "../../postgres/internal.ts";
@@ -20,7 +21,7 @@ import { objectKey, type SequenceState, type Structure, type StructureObject } f
  * Catalog queries use one snapshot, but the server's printing functions do not, and fail for an
  * object dropped meanwhile.
  */
-const maxAttempts = 3;
+const rereadDelaysMs: readonly number[] = [0, 0];
 
 /** Runs a query, with text in UTF-8 or in the bytes of the database encoding. */
 type Read = <Row extends object>(statement: string) => Promise<Row[]>;
@@ -64,16 +65,14 @@ async function readStructure(
     asBytes
       ? queryBytes(session, statement, { resultBytes: catalogResultBytes })
       : session.query(statement, [], { resultBytes: catalogResultBytes });
-  for (let attempt = 1;; attempt++) {
-    try {
-      return await session.transaction(
+  return await retry(
+    () =>
+      session.transaction(
         () => readAll(session, read),
         "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
-      );
-    } catch (error) {
-      if (attempt === maxAttempts || !isOfConcurrentChange(error)) throw error;
-    }
-  }
+      ),
+    { delaysMs: rereadDelaysMs, isRetryable: isOfConcurrentChange },
+  );
 }
 
 /** `cache lookup failed`, or an object that no longer exists. */

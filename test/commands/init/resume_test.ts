@@ -3,6 +3,7 @@
  * twice.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import denoJson from "../../../deno.json" with { type: "json" };
 import { FileCheckpointStore, Ledger, type LedgerRun } from "../../../lib/checkpoint/internal.ts";
 import { InterruptedError, ReplicatorError, type RunEvent } from "../../../lib/core/internal.ts";
 import { readRuleFlags } from "../../../lib/rules/internal.ts";
@@ -137,6 +138,15 @@ Deno.test("parts that are in are not copied again while the source is quiet", as
     const all = 4 + 5 + 7; // tables in one piece, parts of orders, parts of wide
     ok(copied.length + Number(before?.["n"]) <= all + 2, `${copied.length} + ${before?.["n"]}`);
     await finished(place);
+  });
+});
+
+Deno.test("the state file names the tool's version, without a caller giving one", async () => {
+  await withShop(async (place) => {
+    ok(await interrupt(place, points["a table"]!));
+    const [file] = [...Deno.readDirSync(place.folder)];
+    const state = JSON.parse(await Deno.readTextFile(`${place.folder}/${file?.name}`));
+    strictEqual(state.tool, denoJson.version);
   });
 });
 
