@@ -22,6 +22,7 @@ import type {
   VerifyOptions,
 } from "../commands/shared/run.ts";
 import type { StatusOptions } from "../commands/status/status.ts";
+import { optionDefaults } from "../config/internal.ts";
 import { ignoreEvents, type Problem, type Side, UsageError } from "../core/internal.ts";
 import {
   emptyEnvironment,
@@ -77,8 +78,6 @@ export interface VerbOptions {
   readonly cleanup: CleanupOptions;
 }
 
-const defaultSampleMs = 1_000;
-
 const resolvers: {
   readonly [Verb in keyof VerbInputs]: (
     input: VerbInputs[Verb],
@@ -116,14 +115,13 @@ const resolvers: {
   },
   status: async (input, problems) => ({
     ...complete(await readServers(input, problems), problems),
-    sampleMs: input.sampleMs ?? defaultSampleMs,
+    sampleMs: input.sampleMs ?? optionDefaults.sampleMs,
     now: input.now ?? systemClock,
   }),
   verify: async (input, problems) =>
     completeVerifyOptions({
       ...input,
       ...complete(await readScope(input, problems), problems),
-      showValues: input.showValues ?? true,
     }),
   cleanup: async (input, problems) => ({
     ...complete(await readServers(input, problems), problems),
@@ -198,7 +196,7 @@ async function readCopy(
     readonly jobs: number | undefined;
   }
 > {
-  const { dump = "auto", binDirectory, environment } = input.tools ?? {};
+  const { dump = optionDefaults.dumpTool, binDirectory, environment } = input.tools ?? {};
   return {
     ...await readScope(input, problems),
     tools: {

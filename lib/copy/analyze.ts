@@ -28,9 +28,9 @@ export interface AnalyzeOptions {
   /** The database. */
   readonly database: string;
   /** Tables that already have statistics, by `tableKey`. */
-  readonly done?: ReadonlySet<string>;
+  readonly done: ReadonlySet<string>;
   /** The tables to analyze, by `tableKey`; undefined for all. */
-  readonly only?: ReadonlySet<string>;
+  readonly only: ReadonlySet<string> | undefined;
 }
 
 // a partitioned table has its own statistics, which autovacuum never collects
@@ -64,7 +64,7 @@ export async function analyzeTables(options: AnalyzeOptions): Promise<number> {
 }
 
 async function analyzeRest(
-  { target, jobs, signal, events, database, done = new Set(), only }: AnalyzeOptions,
+  { target, jobs, signal, events, database, done, only }: AnalyzeOptions,
 ): Promise<number> {
   await using listing = await openSession(target, { signal });
   const tables = (await listing.query<AnalyzableRow>(analyzableStatement))

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { copyRetryDelaysMs } from "./copy_worker.ts";
+import { optionDefaults } from "../config/internal.ts";
 import { type ThrottleLimits, throttleLimits } from "./throttle_decision.ts";
 import { type CopyWorkerRunner, copyWorkersHere } from "./worker_runner.ts";
 
@@ -38,11 +38,11 @@ export interface CopySettings {
 
 /** Settings where a caller has none of its own. */
 export const defaultCopySettings: CopySettings = {
-  jobs: 4,
-  workers: copyWorkersHere(),
-  format: "auto",
-  splitBytes: 256 * 1024 ** 2,
+  jobs: optionDefaults.jobs,
+  workers: copyWorkersHere({ threads: optionDefaults.copyThreads }),
+  format: optionDefaults.copyFormat,
+  splitBytes: optionDefaults.splitBytes,
   maxBytesPerSecond: undefined,
   throttle: { limits: throttleLimits, intervalMs: 5_000 },
-  retryDelaysMs: copyRetryDelaysMs,
+  retryDelaysMs: [200, 1_000, 2_000, 4_000, 8_000],
 };

@@ -121,7 +121,7 @@ export async function copyTables(options: CopyTablesOptions): Promise<readonly C
     workerCount: settings.jobs,
     signal: options.signal,
     recordedConstraint: record?.constraint,
-    delaysMs: settings.retryDelaysMs,
+    retryDelaysMs: settings.retryDelaysMs,
     pace: options.pace,
     onStarted: ({ part }) => progress.started(part),
     onBytes: ({ part }, bytes) => progress.moved(part, bytes),

@@ -40,7 +40,7 @@ class ThreadWorker {
     const reportWait: LockWaitSink = (wait) => this.#report({ kind: "lock-wait", wait });
     const source = endpointFromMessage(begin.source, reportWait);
     const target = endpointFromMessage(begin.target, reportWait);
-    const { snapshot, targetSettings, recordedConstraint, delaysMs, paced } = begin;
+    const { snapshot, targetSettings, recordedConstraint, retryDelaysMs, paced } = begin;
     try {
       await runCopyWorker<NumberedJob>({
         source,
@@ -49,7 +49,8 @@ class ThreadWorker {
         targetSettings,
         recordedConstraint,
         signal: this.#abort.signal,
-        delaysMs,
+        retryDelaysMs,
+        onSnapshot: undefined,
         next: () => {
           this.#report({ kind: "next" });
           return new Promise((resolve) => this.#resolveJob = resolve);

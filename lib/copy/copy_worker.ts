@@ -19,9 +19,6 @@ import {
   terminatePreviousBackend,
 } from "../postgres/internal.ts";
 
-/** Pauses of a copy worker whose connection broke; a finished job starts them over. */
-export const copyRetryDelaysMs: readonly number[] = [200, 1_000, 2_000, 4_000, 8_000];
-
 /**
  * A COPY whose commit the target records. Plain data: it can be sent to a thread.
  */
@@ -34,25 +31,35 @@ export interface CopyWorkerJob extends CopyJob {
 }
 
 /** What a worker copies. Plain data except for the functions. */
-export interface CopyWorkerOptions<Job extends CopyWorkerJob> extends RelayOptions<Job> {
+export interface CopyWorkerOptions<Job extends CopyWorkerJob>
+  extends Pick<RelayOptions<Job>, "next" | "onFinished"> {
   readonly source: Endpoint;
   readonly target: Endpoint;
   /** Identifier of the exported snapshot that all workers read under. */
   readonly snapshot: string;
   /** Settings of its sessions on the target, besides the pinned ones. */
-  readonly targetSettings?: Readonly<Record<string, string>> | undefined;
+  readonly targetSettings: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
   /**
    * Called with the source's session under the snapshot, before anything is copied; an error ends
-   * the worker.
+   * the worker. Undefined: nothing is called.
    */
-  readonly onSnapshot?: ((session: Session) => Promise<void>) | undefined;
+  readonly onSnapshot: ((session: Session) => Promise<void>) | undefined;
+  /** Called when the source starts to send the job's rows. */
+  readonly onStarted: (job: Job) => void;
+  /** COPY bytes sent to the target. */
+  readonly onBytes: (job: Job, bytes: number) => void;
+  /** Rate limit, see `RelayOptions.pace`; undefined for none. */
+  readonly pace: RelayOptions<Job>["pace"];
   /** Called before the worker pauses and resumes with new sessions. */
-  readonly onRetry?: (error: unknown, attempt: number, delayMs: number) => void;
-  /** The constraint that is violated by a job that is recorded already. */
-  readonly recordedConstraint?: string | undefined;
+  readonly onRetry: (error: unknown, attempt: number, delayMs: number) => void;
+  /**
+   * The constraint that is violated by a job that is recorded already; undefined if jobs are not
+   * recorded.
+   */
+  readonly recordedConstraint: string | undefined;
   /** Pauses between attempts without progress; their number is the number of retries. */
-  readonly delaysMs?: readonly number[] | undefined;
+  readonly retryDelaysMs: readonly number[];
 }
 
 /**
@@ -70,7 +77,7 @@ export interface CopyWorkerOptions<Job extends CopyWorkerJob> extends RelayOptio
 export async function runCopyWorker<Job extends CopyWorkerJob>(
   options: CopyWorkerOptions<Job>,
 ): Promise<void> {
-  const { signal, onRetry, delaysMs = copyRetryDelaysMs } = options;
+  const { signal, onRetry, retryDelaysMs: delaysMs } = options;
   const worker = new CopyWorker(options);
   await retry(async ({ reportProgress }) => {
     const finishedBefore = worker.finished;
@@ -119,8 +126,8 @@ class CopyWorker<Job extends CopyWorkerJob> {
     try {
       await relayCopies<Job>(from, to, {
         next: () => this.#next(),
-        onStarted: (job) => onStarted?.(job),
-        onBytes: (job, bytes) => onBytes?.(job, bytes),
+        onStarted,
+        onBytes,
         pace,
         onSent: (job, outcome) => this.#sent.set(job, outcome),
         onFinished: (job, outcome) => this.#finish(job, outcome),

@@ -19,8 +19,10 @@ export interface LockedSnapshot {
 export interface LockOptions {
   /** Ends the work; the promise then rejects with its reason. */
   readonly signal: AbortSignal;
-  /** Selects from all tables; called again under the snapshot. */
-  readonly select?: (session: Session, tables: readonly Table[]) => Promise<readonly Table[]>;
+  /** Selects from all tables; called again under the snapshot. Undefined: all of them. */
+  readonly select:
+    | ((session: Session, tables: readonly Table[]) => Promise<readonly Table[]>)
+    | undefined;
 }
 
 const attempts = 5;
@@ -36,9 +38,12 @@ const batchSize = 500;
  */
 export async function exportLockedSnapshot(
   source: Endpoint,
-  { signal, select = (_, tables) => Promise.resolve(tables) }: LockOptions,
+  { signal, select }: LockOptions,
 ): Promise<LockedSnapshot> {
-  const readTables = async (session: Session) => await select(session, await listTables(session));
+  const readTables = async (session: Session) => {
+    const tables = await listTables(session);
+    return await (select?.(session, tables) ?? tables);
+  };
   for (let attempt = 0; attempt < attempts; attempt++) {
     const { snapshot, tables: locked } = await lockAndExport(source, { signal, readTables });
     try {

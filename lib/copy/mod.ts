@@ -14,7 +14,7 @@
  *
  * const { snapshot, tables } = await exportLockedSnapshot(
  *   await resolveEndpoint(Deno.env.get("SOURCE_URL")!, { side: "source" }),
- *   { signal: AbortSignal.timeout(60_000) },
+ *   { signal: AbortSignal.timeout(60_000), select: undefined },
  * );
  * await using _held = snapshot; // the tables stay locked against DROP and ALTER while it is held
  * const parts = planCopy(tables, {

@@ -12,9 +12,9 @@ export interface SessionPoolOptions {
   readonly limit: number;
   readonly signal: AbortSignal;
   readonly events: EventSink;
-  readonly settings?: Readonly<Record<string, string>>;
+  readonly settings: Readonly<Record<string, string>>;
   /** Whether the sessions evaluate user-defined expressions. */
-  readonly computesValues?: boolean;
+  readonly computesValues: boolean;
 }
 
 /**
@@ -25,7 +25,7 @@ export interface SessionPoolOptions {
 export async function withSessions<Item>(
   items: readonly Item[],
   work: (item: Item, session: Session, number: number) => Promise<void>,
-  { target, limit, signal, events, settings = {}, computesValues = false }: SessionPoolOptions,
+  { target, limit, signal, events, settings, computesValues }: SessionPoolOptions,
 ): Promise<void> {
   const idle: { readonly session: Session; readonly number: number }[] = [];
   const all: Session[] = [];

@@ -22,9 +22,9 @@ export type MessageToThread =
     readonly source: EndpointMessage;
     readonly target: EndpointMessage;
     readonly snapshot: string;
-    readonly targetSettings: Readonly<Record<string, string>> | undefined;
+    readonly targetSettings: Readonly<Record<string, string>>;
     readonly recordedConstraint: string | undefined;
-    readonly delaysMs: readonly number[] | undefined;
+    readonly retryDelaysMs: readonly number[];
     /** Whether the worker asks before it reads more. */
     readonly paced: boolean;
   }

@@ -27,7 +27,7 @@ export interface CopyWork<Job extends CopyWorkerJob> {
   /** See `CopyWorkerOptions`; undefined unless the target records every job. */
   readonly recordedConstraint: string | undefined;
   /** Pauses before retries, in milliseconds; their number is the number of retries. */
-  readonly delaysMs: readonly number[];
+  readonly retryDelaysMs: readonly number[];
   /** Rate limit, called after each chunk; see `RelayOptions.pace`. Undefined for none. */
   readonly pace: ((bytes: number) => Promise<void> | undefined) | undefined;
   /** Called when a worker starts a job; again after a retry. */
@@ -68,7 +68,7 @@ export interface CopyWorkerRunner {
 
 /** Runs copy workers in this process, in the given number of threads if it is not 0. */
 export function copyWorkersHere(
-  { threads = 0 }: { readonly threads?: number } = {},
+  { threads }: { readonly threads: number },
 ): CopyWorkerRunner {
   return {
     processes: 1,
@@ -101,16 +101,18 @@ export function copyWorkerOptions<Job extends CopyWorkerJob>(
     readonly worker: number;
   },
 ): CopyWorkerOptions<Job> {
-  const { source, target, targetSettings, snapshot, recordedConstraint, delaysMs, pace } = work;
+  const { source, target, targetSettings, snapshot, recordedConstraint, retryDelaysMs, pace } =
+    work;
   return {
     source,
     target,
     targetSettings,
     snapshot: snapshot.identifier,
     recordedConstraint,
-    delaysMs,
+    retryDelaysMs,
     pace,
     signal,
+    onSnapshot: undefined,
     next,
     onStarted: work.onStarted,
     onBytes: work.onBytes,

@@ -216,7 +216,7 @@ class RemoteWorker<Job extends CopyWorkerJob = CopyWorkerJob> {
   /** Resolves or throws when the worker's sessions are closed. */
   async run(): Promise<void> {
     const { source, target, snapshot, pace, signal } = this.#options;
-    const { targetSettings, recordedConstraint, delaysMs } = this.#options;
+    const { targetSettings, recordedConstraint, retryDelaysMs } = this.#options;
     const abort = () => this.#post({ kind: "abort" });
     this.#post({
       kind: "begin",
@@ -225,7 +225,7 @@ class RemoteWorker<Job extends CopyWorkerJob = CopyWorkerJob> {
       snapshot,
       targetSettings,
       recordedConstraint,
-      delaysMs,
+      retryDelaysMs,
       paced: pace !== undefined,
     });
     signal.addEventListener("abort", abort, { once: true });

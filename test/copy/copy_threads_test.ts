@@ -30,7 +30,7 @@ import { endpointOf } from "../support/init.ts";
 import { startProxy } from "../support/proxy.ts";
 import { until } from "../support/replication.ts";
 import { exec, query, withSession } from "../support/sql.ts";
-import { planOptions } from "../support/copy.ts";
+import { planOptions, quietWorker } from "../support/copy.ts";
 
 const authority = await CertificateAuthority.create();
 const cluster = await sharedCluster(16, {
@@ -85,7 +85,7 @@ async function copyInThreads(
   const signal = options.signal ?? new AbortController().signal;
   const from = await endpointOf(source, "source");
   const to = await endpointOf(target, "target");
-  const locked = await exportLockedSnapshot(from, { signal });
+  const locked = await exportLockedSnapshot(from, { signal, select: undefined });
   await using _held = locked.snapshot;
   await whileHeld?.(locked.snapshot.session.processId);
   const plan = planOptions({
@@ -140,7 +140,10 @@ Deno.test("a thread may be limited to the two servers, by TCP and by Unix socket
       limited: true,
     });
     ok(threads !== undefined);
-    const locked = await exportLockedSnapshot(from, { signal: new AbortController().signal });
+    const locked = await exportLockedSnapshot(from, {
+      signal: new AbortController().signal,
+      select: undefined,
+    });
     await using held = locked.snapshot;
     const copyTo = (endpoint: Endpoint) => {
       const jobs = [{
@@ -154,7 +157,7 @@ Deno.test("a thread may be limited to the two servers, by TCP and by Unix socket
         target: endpoint,
         snapshot: held.identifier,
         signal: new AbortController().signal,
-        delaysMs: [],
+        ...quietWorker,
         next: () => jobs.shift(),
         onFinished: () => {},
       });
@@ -246,11 +249,11 @@ async function copyBig(
   pace?: (bytes: number) => Promise<void>,
 ): Promise<void> {
   const signal = new AbortController().signal;
-  await using locked = (await exportLockedSnapshot(from, { signal })).snapshot;
+  await using locked = (await exportLockedSnapshot(from, { signal, select: undefined })).snapshot;
   const copyOut = "COPY public.big TO STDOUT";
   const jobs = [{ name: "big", copyOut, copyIn: "COPY public.big FROM STDIN", expectedBytes: 0 }];
   await threads.runCopyWorker(0, {
-    ...{ source: from, target: to, snapshot: locked.identifier, signal, delaysMs: [] },
+    ...{ source: from, target: to, snapshot: locked.identifier, signal, ...quietWorker },
     ...(pace === undefined ? {} : { pace }),
     next: () => jobs.shift(),
     onFinished: () => {},

@@ -17,7 +17,7 @@ import { withDatabase } from "../support/databases.ts";
 import { endpointOf } from "../support/init.ts";
 import { startProxy } from "../support/proxy.ts";
 import { exec, query } from "../support/sql.ts";
-import { planOptions } from "../support/copy.ts";
+import { planOptions, quietWorker } from "../support/copy.ts";
 
 const source = await sharedCluster(16);
 const target = await sharedCluster(17);
@@ -53,7 +53,7 @@ async function copy({ urls, disturb, whileHeld }: Setting): Promise<void> {
   const signal = new AbortController().signal;
   const from = await endpointOf(urls.source, "source");
   const to = await endpointOf(urls.target, "target");
-  const locked = await exportLockedSnapshot(from, { signal });
+  const locked = await exportLockedSnapshot(from, { signal, select: undefined });
   await using _held = locked.snapshot;
   await whileHeld?.(locked.snapshot.session.processId);
   const movedOf = new Map<string, number>();
@@ -189,7 +189,10 @@ Deno.test("a session whose connection broke while idle is recognized as such, an
       await exec(from.url, `${make}; ${fill}`);
       await exec(to.url, `${make}; CREATE TABLE ledger (name text PRIMARY KEY)`);
       const signal = new AbortController().signal;
-      const locked = await exportLockedSnapshot(await endpointOf(from.url, "source"), { signal });
+      const locked = await exportLockedSnapshot(await endpointOf(from.url, "source"), {
+        signal,
+        select: undefined,
+      });
       await using _held = locked.snapshot;
       let cuts = 0;
       const job = {
@@ -205,7 +208,8 @@ Deno.test("a session whose connection broke while idle is recognized as such, an
         target: endpoint,
         snapshot: locked.snapshot.identifier,
         signal,
-        delaysMs: [1, 1, 1],
+        ...quietWorker,
+        retryDelaysMs: [1, 1, 1],
         // the target's session is open by then, and idle
         onSnapshot: async () => {
           if (cuts++ >= 2) return;

@@ -122,7 +122,7 @@ Deno.test("copy needs net for both servers, and the driver's variables", async (
       import { openSession, relayCopies, resolveEndpoint } from "/postgres";
       import { exportLockedSnapshot } from "/copy";
       ${sessions}
-      const { snapshot, tables } = await exportLockedSnapshot(source, { signal: new AbortController().signal });
+      const { snapshot, tables } = await exportLockedSnapshot(source, { signal: new AbortController().signal, select: undefined });
       await using _held = snapshot;
       await using from_ = await openSession(source);
       await using to_ = await openSession(target);

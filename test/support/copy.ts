@@ -20,3 +20,15 @@ export function planOptions(
     keyBounds: keyBounds ?? new Map(),
   };
 }
+
+/** A copy worker that nobody watches and that is not retried. */
+export const quietWorker = {
+  targetSettings: {},
+  onSnapshot: undefined,
+  onStarted() {},
+  onBytes() {},
+  pace: undefined,
+  onRetry() {},
+  recordedConstraint: undefined,
+  retryDelaysMs: [],
+};

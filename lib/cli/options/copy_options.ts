@@ -1,5 +1,6 @@
 import { type Side, UsageError } from "../../core/internal.ts";
 import type { DatabaseSelection, ToolSelection } from "../../commands/shared/run.ts";
+import { defaultJobs } from "../../config/internal.ts";
 import { type Endpoint, resolveEndpoint } from "../../postgres/internal.ts";
 import { mergeRules, readRuleFlags, type TableRules } from "../../rules/internal.ts";
 import { type Environment, resolveEnvironmentOf } from "./environment.ts";
@@ -28,8 +29,6 @@ export interface ResolveContext {
   /** The end of time windows. */
   readonly now: Date;
 }
-
-const maxDefaultJobs = 8;
 
 /** Copy options in which a server may be missing; that has been reported. */
 export type PartialCopyOptions = {
@@ -72,7 +71,7 @@ export async function readCopyOptions(
       binDirectory: reader.text("pgBin"),
       environment,
     },
-    jobs: reader.integer("jobs") ?? Math.max(1, Math.min(maxDefaultJobs, cpuCount)),
+    jobs: reader.integer("jobs") ?? defaultJobs(cpuCount),
     dropExisting: reader.flag("dropExisting"),
   };
 }

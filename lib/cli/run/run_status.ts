@@ -8,6 +8,7 @@ import {
   type StatusOptions,
   type StatusReport,
 } from "../../commands/status/status.ts";
+import { optionDefaults } from "../../config/internal.ts";
 import { pause } from "../../postgres/internal.ts";
 import { LiveRegion, renderWatch } from "../../ui/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
@@ -28,6 +29,7 @@ export const runStatus: CommandRunner = async (reader, context) => {
     source: options.source,
     target: options.target,
     databases: options.databases,
+    sampleMs: optionDefaults.sampleMs,
     now: () => new Date(),
   };
   if (options.watchEveryMs !== undefined) {
@@ -99,7 +101,7 @@ async function watch(
   const redraw = setInterval(() => drawing && last !== undefined && draw(last), 500);
   try {
     await using monitor = new StatusMonitor(
-      { ...statusOptions, sampleMs: Math.min(everyMs, 1000) },
+      { ...statusOptions, sampleMs: Math.min(everyMs, statusOptions.sampleMs) },
       {
         ...run,
         signal,

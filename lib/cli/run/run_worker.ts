@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { optionTable } from "../../config/internal.ts";
+import { defaultJobs, optionDefaults, optionTable } from "../../config/internal.ts";
 import { errorMessage, ExitCode, formatDuration } from "../../core/internal.ts";
 import { jobRunners } from "../../commands/job_runners/job_runners.ts";
 import { type Endpoint, SessionPool } from "../../postgres/internal.ts";
@@ -7,7 +7,7 @@ import { type JobQueue, openQueue, type QueueName, queueNames } from "../../remo
 import type { KeyProvider } from "../../remote/secrets/mod.ts";
 import { type Retention, Worker, type WorkerNotice } from "../../remote/worker/mod.ts";
 import type { CommandContext, CommandRunner } from "../context.ts";
-import { OptionReader } from "../options/option_reader.ts";
+import type { OptionReader } from "../options/option_reader.ts";
 import {
   type KeeperOptions,
   openKeys,
@@ -101,7 +101,6 @@ export async function work(
   }
   await using queue = opened;
   if (waited) notice({ level: "info", message: "the service's database answers" });
-  const defaults = new OptionReader({});
   const worker = new Worker({
     ...options,
     pool,
@@ -109,10 +108,8 @@ export async function work(
     keys,
     guard: keeper.guard,
     runners: jobRunners({
-      jobs: Math.max(1, Math.min(8, context.resolve.cpuCount)),
-      splitBytes: defaults.size("splitTablesLargerThan"),
-      maxDiffs: defaults.integer("maxDiffs"),
-      slotTimeoutMs: defaults.duration("slotTimeout"),
+      ...optionDefaults,
+      jobs: defaultJobs(context.resolve.cpuCount),
       now: () => new Date(),
     }),
     checkEveryMs: 1_000,

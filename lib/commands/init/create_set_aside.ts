@@ -49,7 +49,7 @@ export async function createSetAside(options: CreateSetAsideOptions): Promise<vo
   }, { step: "finish-schema", database });
   const only = new Set(changedTables(postData).map(tableKey));
   await recorder.step(
-    () => analyzeTables({ target, jobs, signal, events, database, only }),
+    () => analyzeTables({ target, jobs, signal, events, database, done: new Set(), only }),
     { step: "analyze", database, summarise: (count) => plural(count, "table") },
   );
 }

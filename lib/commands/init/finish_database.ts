@@ -56,7 +56,8 @@ export async function finishDatabase(options: FinishDatabaseOptions): Promise<vo
     await copyProperties(options);
   }, { step: "finish-schema", database });
   await recorder.step(
-    () => analyzeTables({ target, jobs, signal, events, database, done: analyzed }),
+    () =>
+      analyzeTables({ target, jobs, signal, events, database, done: analyzed, only: undefined }),
     {
       step: "analyze",
       database,

@@ -5,6 +5,7 @@
  */
 import { MixedSnapshotsError } from "../../checkpoint/internal.ts";
 import { failuresOf } from "../shared/failures.ts";
+import { optionDefaults } from "../../config/internal.ts";
 import { ExitCode, parseLsn } from "../../core/internal.ts";
 import { shareOfRate } from "../../remote/parallel_copy/mod.ts";
 import type { JobRunner, JobRunners, RunnableJob } from "../../remote/worker/runner.ts";
@@ -70,7 +71,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
       readonly options: ReplicationOptions;
     },
   ): SyncSettings => ({
-    identity: options.replica_identity ?? "fail",
+    identity: options.replica_identity ?? optionDefaults.replicaIdentity,
     slotTimeoutMs: options.slot_timeout_seconds === undefined
       ? defaults.slotTimeoutMs
       : options.slot_timeout_seconds * 1000,
@@ -82,7 +83,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
 
   const runInit: JobRunner<"init"> = async (job, context) => {
     const { source, target, databases, rules, options } = job;
-    const { events, signal, workspace, attempt, checkpoints, lanes } = context;
+    const { events, signal, workspace, attempt, checkpoints, copyWorkers } = context;
     const { onMeasured, onUnfinished } = context;
     const initOptions = completeInitOptions({
       source,
@@ -96,7 +97,7 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
       restoreSearchPath: options.restore_search_path,
       splitBytes: options.split_bytes ?? defaults.splitBytes,
       maxBytesPerSecond: shareOfRate(options),
-      copyWorkers: lanes,
+      copyWorkers,
       dropExisting: options.drop_existing,
       sync: options.enable_sync === true ? syncSettings(job) : undefined,
       checkpoint: checkpoints,
@@ -155,7 +156,8 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
 
   const runStatus: JobRunner<"status"> = async (job, context) => {
     const { source, target, databases } = job;
-    const result = await executeStatus({ source, target, databases, now }, context);
+    const { sampleMs } = optionDefaults;
+    const result = await executeStatus({ source, target, databases, sampleMs, now }, context);
     const exitCode = !result.source.reachable
       ? ExitCode.sourceUnreachable
       : !result.target.reachable
@@ -174,7 +176,8 @@ export function jobRunners(defaults: JobDefaults): JobRunners {
         rules,
         jobs: options.jobs ?? defaults.jobs,
         maxDiffs: options.max_diffs ?? defaults.maxDiffs,
-        showValues: options.values,
+        // the service stores the report
+        showValues: options.values ?? false,
         repair: options.repair,
         now,
       }),

@@ -11,6 +11,7 @@ import {
   copyWorkersHere,
   defaultCopySettings,
 } from "../../copy/internal.ts";
+import { optionDefaults } from "../../config/internal.ts";
 import { noTableRules } from "../../rules/internal.ts";
 import type {
   DatabaseSelection,
@@ -73,9 +74,11 @@ export interface SyncChoices
 
 const allDatabases: DatabaseSelection = { include: [], exclude: [], map: {} };
 
-const defaultTools: ToolSelection = { dump: "auto", binDirectory: undefined, environment: {} };
-
-const defaultJobs = defaultCopySettings.jobs;
+const defaultTools: ToolSelection = {
+  dump: optionDefaults.dumpTool,
+  binDirectory: undefined,
+  environment: {},
+};
 
 /** A server that restarts or recovers from a crash is away for a while. */
 const databasePausesMs: readonly number[] = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
@@ -85,7 +88,7 @@ export function completeCopySettings(
   {
     jobs = defaultCopySettings.jobs,
     copyFormat: format = defaultCopySettings.format,
-    copyThreads: threads = 0,
+    copyThreads: threads = optionDefaults.copyThreads,
     copyWorkers: workers = copyWorkersHere({ threads }),
     splitBytes = defaultCopySettings.splitBytes,
     maxBytesPerSecond = defaultCopySettings.maxBytesPerSecond,
@@ -99,8 +102,8 @@ export function completeCopySettings(
 /** Completes choices about replication. */
 export function completeSyncSettings(
   {
-    identity = "fail",
-    slotTimeoutMs = 5 * 60_000,
+    identity = optionDefaults.replicaIdentity,
+    slotTimeoutMs = optionDefaults.slotTimeoutMs,
     sourceFromTarget,
     passfile,
     failover = true,
@@ -119,12 +122,12 @@ export function completeValidateOptions(
     rules = noTableRules,
     tools = defaultTools,
     forSync = false,
-    identity = "fail",
-    restoreSearchPath = "empty",
+    identity = optionDefaults.replicaIdentity,
+    restoreSearchPath = optionDefaults.restoreSearchPath,
     dropExisting = false,
     resume = "yes",
     claim = () => Promise.resolve(),
-    jobs = defaultJobs,
+    jobs = optionDefaults.jobs,
   }: ValidateChoices,
 ): ValidateOptions {
   return {
@@ -142,7 +145,7 @@ export function completeInitOptions(
     rules = noTableRules,
     tools = defaultTools,
     indexJobs,
-    restoreSearchPath = "empty",
+    restoreSearchPath = optionDefaults.restoreSearchPath,
     dropExisting = false,
     sync,
     checkpoint,
@@ -171,9 +174,9 @@ export function completeVerifyOptions(
     target,
     databases = allDatabases,
     rules = noTableRules,
-    jobs = defaultJobs,
-    maxDiffs = 20,
-    showValues = false,
+    jobs = optionDefaults.jobs,
+    maxDiffs = optionDefaults.maxDiffs,
+    showValues = true,
     repair = "no",
     journal,
     now = () => new Date(),

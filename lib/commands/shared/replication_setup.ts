@@ -133,7 +133,7 @@ export class ReplicationSetup {
         createdAt: sync.now,
         events: recorder.events,
         signal,
-        ...(select === undefined ? {} : { select }),
+        select,
         withRows,
       }), {
       step: "slot",

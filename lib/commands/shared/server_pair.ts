@@ -6,7 +6,6 @@
 import { readProvider } from "../../catalog/internal.ts";
 import { describeError } from "../../core/internal.ts";
 import {
-  connectionDelaysMs,
   ConnectionError,
   describeEndpoint,
   type Endpoint,
@@ -30,7 +29,7 @@ export interface EndpointPair {
   readonly source: Endpoint;
   readonly target: Endpoint;
   /** Pauses before each further attempt. */
-  readonly retryDelaysMs?: readonly number[];
+  readonly retryDelaysMs: readonly number[];
 }
 
 /**
@@ -39,7 +38,7 @@ export interface EndpointPair {
  * @throws ConnectionError of the server that cannot be reached, or of both
  */
 export async function openServerPair(
-  { source, target, retryDelaysMs = connectionDelaysMs }: EndpointPair,
+  { source, target, retryDelaysMs }: EndpointPair,
   { events, signal }: RunContext,
 ): Promise<ServerPair> {
   const open = (endpoint: Endpoint) =>

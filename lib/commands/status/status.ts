@@ -58,12 +58,8 @@ export interface StatusOptions {
   readonly target: Endpoint;
   /** Databases by their names on the source; all by default. */
   readonly databases: Pick<DatabaseSelection, "include" | "exclude">;
-  /**
-   * How long to measure rates before the first report, in milliseconds.
-   *
-   * @default 1000
-   */
-  readonly sampleMs?: number;
+  /** How long to measure rates before the first report, in milliseconds. */
+  readonly sampleMs: number;
   /** The clock for the report's timestamp. */
   readonly now: () => Date;
 }
@@ -77,7 +73,6 @@ export async function executeStatus(
   return await monitor.read();
 }
 
-const defaultSampleMs = 1_000;
 /** Comparing tables and sequences costs more than reading positions. */
 const contentsEveryMs = 10_000;
 
@@ -160,7 +155,7 @@ export class StatusMonitor implements AsyncDisposable {
     if (workers.reached) this.#workersBefore = workers.value;
     if (!first.reached || first.value.reading.slots.length === 0) return;
     this.#before = first.value.reading;
-    await pause(this.#options.sampleMs ?? defaultSampleMs, this.#context.signal);
+    await pause(this.#options.sampleMs, this.#context.signal);
   }
 
   #report(

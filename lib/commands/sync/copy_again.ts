@@ -31,7 +31,7 @@ import type { DumpTool } from "../../schema/internal.ts";
 import { accessTo, selectRows } from "../shared/replication_setup.ts";
 import type { Recorder } from "../shared/recorder.ts";
 import type { SyncOptions } from "../shared/run.ts";
-import { copyAgainSettings } from "./copy_settings.ts";
+import { copySessionSettings } from "./copy_session_settings.ts";
 import { finishTables, makeTables, type NewStructure } from "./new_tables.ts";
 import { removeFromStreams } from "./remove_from_streams.ts";
 import { hazardEvents, readHazards, refuseCertain } from "./report_hazards.ts";
@@ -62,7 +62,7 @@ export async function copyAgain(work: CopyAgainOptions): Promise<void> {
   const { source, target } = situation;
   await using from = await retry(() => openSession(source, { signal }), { signal });
   await using to = await retry(() => openSession(target, { signal }), { signal });
-  const settings = await copyAgainSettings(to, {
+  const settings = await copySessionSettings(to, {
     tables: work.tables,
     areNew: tool !== undefined,
   });

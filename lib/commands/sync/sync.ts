@@ -4,7 +4,7 @@
  * @module
  */
 import { displayName, ExitCode, plural, ReplicatorError, UsageError } from "../../core/internal.ts";
-import { minLibpqMajor, withDatabase } from "../../postgres/internal.ts";
+import { connectionDelaysMs, minLibpqMajor, withDatabase } from "../../postgres/internal.ts";
 import { findDumpTool } from "../../schema/internal.ts";
 import { openServerPair } from "../shared/server_pair.ts";
 import { planDatabases, readOnlyPlanning } from "../shared/database_plan.ts";
@@ -36,7 +36,10 @@ export async function executeSync(
   const start = performance.now();
   const recorder = new Recorder(run.events);
   const context = { events: recorder.events, signal: run.signal };
-  await using sides = await openServerPair(options, context);
+  await using sides = await openServerPair(
+    { ...options, retryDelaysMs: connectionDelaysMs },
+    context,
+  );
   const planning = await planDatabases({
     ...sides,
     selection: options.databases,

@@ -10,8 +10,16 @@ import {
   sharesBackends,
   tryLocale,
 } from "../../catalog/internal.ts";
-import { joinAll, plural, ReplicatorError, tableKey, type TableName } from "../../core/internal.ts";
 import {
+  joinAll,
+  plural,
+  ReplicatorError,
+  type Side,
+  tableKey,
+  type TableName,
+} from "../../core/internal.ts";
+import {
+  connectionDelaysMs,
   minLibpqMajor,
   openSession,
   readEventTriggers,
@@ -112,9 +120,15 @@ export async function executeValidate(
 }
 
 /** Opens both servers as a step of the run. */
-export async function connect(options: EndpointPair, run: RunContext): Promise<ServerPair> {
+export async function connect(
+  { source, target }: Pick<EndpointPair, Side>,
+  run: RunContext,
+): Promise<ServerPair> {
   const connected = startStep("connect", run);
-  const sides = await openServerPair(options, run);
+  const sides = await openServerPair(
+    { source, target, retryDelaysMs: connectionDelaysMs },
+    run,
+  );
   connected();
   return sides;
 }

@@ -11,7 +11,13 @@ import {
   type Problem,
   UsageError,
 } from "../../core/internal.ts";
-import { type Endpoint, openSession, type Session, withDatabase } from "../../postgres/internal.ts";
+import {
+  connectionDelaysMs,
+  type Endpoint,
+  openSession,
+  type Session,
+  withDatabase,
+} from "../../postgres/internal.ts";
 import {
   type ComparedRows,
   compareRows,
@@ -57,7 +63,10 @@ export async function executeVerify(given: VerifyOptions, run: RunContext): Prom
   const startedAt = options.now();
   const recorder = new Recorder(run.events);
   const context = { events: recorder.events, signal: run.signal };
-  await using sides = await openServerPair(options, context);
+  await using sides = await openServerPair(
+    { ...options, retryDelaysMs: connectionDelaysMs },
+    context,
+  );
   const planning = await planDatabases({
     ...sides,
     selection: options.databases,

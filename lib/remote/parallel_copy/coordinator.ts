@@ -58,7 +58,7 @@ export interface ParallelCopyOptions extends JobAttempt {
   /** A coordinator or helper that has not reported for this long is considered lost. */
   readonly leaseSeconds: number;
   /** Interval between reads of the helpers' progress. */
-  readonly everyMs: number;
+  readonly pollMs: number;
   /** Called when another attempt of the job has started. */
   readonly onLost: () => void;
 }
@@ -68,7 +68,9 @@ export function parallelCopyWorkers(options: ParallelCopyOptions): CopyWorkerRun
   return {
     processes: options.workers,
     async run(work) {
-      if (options.workers < 2 || !canBeShared(work)) return await copyWorkersHere().run(work);
+      if (options.workers < 2 || !canBeShared(work)) {
+        return await copyWorkersHere({ threads: 0 }).run(work);
+      }
       await new SharedCopy(options, work).run();
     },
   };
@@ -98,8 +100,8 @@ class SharedCopy<Job extends CopyWorkerJob> {
   /** Progress of the parts that helpers have claimed. */
   readonly #moved = new Map<number, { readonly participant: string; bytes: number }>();
   readonly #announced = new Set<string>();
-  #lanesRunning = 0;
-  readonly #lanes: Promise<void>[] = [];
+  #workersRunning = 0;
+  readonly #copyWorkers: Promise<void>[] = [];
 
   constructor(options: ParallelCopyOptions, work: CopyWork<Job>) {
     this.#options = options;
@@ -113,23 +115,26 @@ class SharedCopy<Job extends CopyWorkerJob> {
     const { workerCount, jobs } = this.#work;
     try {
       await this.#offer();
-      for (let lane = 1; lane <= workerCount; lane++) this.#startLane(lane, { first: true });
+      for (let worker = 1; worker <= workerCount; worker++) {
+        this.#startCopyWorker(worker, { first: true });
+      }
       while (this.#finished.size < jobs.length) {
-        await pause(this.#options.everyMs, this.#signal);
+        await pause(this.#options.pollMs, this.#signal);
         await this.#readProgress();
       }
     } catch (error) {
       this.#ended.abort(error);
       throw this.#signal.reason;
     } finally {
-      await Promise.all(this.#lanes);
+      await Promise.all(this.#copyWorkers);
       await this.#close();
     }
   }
 
   async #offer(): Promise<void> {
     const { database, queue, secrets, jobId, attempt, worker, workers, queueName } = this.#options;
-    const { source, target, snapshot, jobs, workerCount, targetSettings, delaysMs } = this.#work;
+    const { source, target, snapshot, jobs, workerCount, targetSettings, retryDelaysMs } =
+      this.#work;
     const { sharedLock } = target;
     const { recordedConstraint } = this.#work;
     if (sharedLock === undefined || recordedConstraint === undefined) {
@@ -144,7 +149,7 @@ class SharedCopy<Job extends CopyWorkerJob> {
       point: await readSourcePoint(snapshot.session),
       targetSettings,
       recordedConstraint,
-      delaysMs,
+      delaysMs: retryDelaysMs,
       lanes: workerCount,
     };
     const ciphertext = await secrets.seal(JSON.stringify(offer), offerPurpose(copyId));
@@ -179,21 +184,21 @@ class SharedCopy<Job extends CopyWorkerJob> {
     }
   }
 
-  #startLane(lane: number, { first }: { readonly first: boolean }): void {
-    this.#lanesRunning++;
+  #startCopyWorker(worker: number, { first }: { readonly first: boolean }): void {
+    this.#workersRunning++;
     const options = copyWorkerOptions(this.#work, {
-      worker: lane,
+      worker,
       signal: this.#signal,
       next: () => this.#claimed.next(),
     });
     const running = runCopyWorker<Job>({
       ...options,
-      onFinished: (job, outcome) => this.#finish(job, outcome, lane),
+      onFinished: (job, outcome) => this.#finish(job, outcome, worker),
     }).then(
       () => first ? this.#work.onIdle() : undefined,
       (error) => this.#ended.abort(error),
-    ).finally(() => this.#lanesRunning--);
-    this.#lanes.push(running);
+    ).finally(() => this.#workersRunning--);
+    this.#copyWorkers.push(running);
   }
 
   async #claim(): Promise<readonly Job[]> {
@@ -232,9 +237,11 @@ class SharedCopy<Job extends CopyWorkerJob> {
       await this.#removeLost(helper, status);
     }
     // copy workers end when no part is left; parts of a lost helper are available again
-    if (status.waiting > 0 && this.#lanesRunning === 0) {
-      const lanes = Math.min(this.#work.workerCount, status.waiting);
-      for (let lane = 1; lane <= lanes; lane++) this.#startLane(lane, { first: false });
+    if (status.waiting > 0 && this.#workersRunning === 0) {
+      const count = Math.min(this.#work.workerCount, status.waiting);
+      for (let worker = 1; worker <= count; worker++) {
+        this.#startCopyWorker(worker, { first: false });
+      }
     }
   }
 

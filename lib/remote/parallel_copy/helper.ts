@@ -35,7 +35,7 @@ export interface HelpOptions {
   readonly target: Endpoint;
   readonly signal: AbortSignal;
   readonly leaseSeconds: number;
-  readonly everyMs: number;
+  readonly pollMs: number;
   /** Limits how fast this helper reads the source. */
   readonly maxBytesPerSecond: number | undefined;
   readonly events: EventSink;
@@ -87,7 +87,7 @@ class Helper {
   readonly #unreported = new Map<number, PartProgress>();
   #done = { parts: 0, rows: 0, bytes: 0 };
   #running: Promise<void>[] = [];
-  #lanesRunning = 0;
+  #workersRunning = 0;
 
   constructor(options: HelpOptions, offer: CopyOffer) {
     this.#options = options;
@@ -108,8 +108,8 @@ class Helper {
     try {
       for (;;) {
         // parts may become available again when another helper is lost
-        if (this.#lanesRunning === 0) this.#startLanes(pace);
-        await pause(this.#options.everyMs, this.#signal).catch(() => {}); // checked below
+        if (this.#workersRunning === 0) this.#startCopyWorkers(pace);
+        await pause(this.#options.pollMs, this.#signal).catch(() => {}); // checked below
         signal.throwIfAborted();
         if (this.#over.signal.aborted) throw this.#over.signal.reason;
         if (!await this.#stay()) return this.#done;
@@ -146,16 +146,16 @@ class Helper {
     }
   }
 
-  #startLanes(pace: CopyThrottle["pace"]): void {
+  #startCopyWorkers(pace: CopyThrottle["pace"]): void {
     this.#running = Array.from({ length: this.#offer.lanes }, (_, index) => {
-      this.#lanesRunning++;
-      return this.#lane(index + 1, pace)
+      this.#workersRunning++;
+      return this.#runCopyWorker(index + 1, pace)
         .catch((error) => this.#over.abort(error))
-        .finally(() => this.#lanesRunning--);
+        .finally(() => this.#workersRunning--);
     });
   }
 
-  async #lane(lane: number, pace: CopyThrottle["pace"]): Promise<void> {
+  async #runCopyWorker(worker: number, pace: CopyThrottle["pace"]): Promise<void> {
     const { copyId, participant, events } = this.#options;
     const { sourceDatabase, targetDatabase, sharedLock, snapshot, point } = this.#offer;
     const { targetSettings, recordedConstraint, delaysMs } = this.#offer;
@@ -165,7 +165,7 @@ class Helper {
     const given = [first];
     const moved = new Map<number, number>();
     const report = (number: number, progress: Pick<PartProgress, "rows" | "moved">) =>
-      void this.#unreported.set(number, { number, lane, ...progress });
+      void this.#unreported.set(number, { number, lane: worker, ...progress });
     await runCopyWorker<HelperJob>({
       source: withDatabase(this.#options.source, sourceDatabase),
       target: {
@@ -176,7 +176,7 @@ class Helper {
       snapshot,
       targetSettings,
       recordedConstraint,
-      delaysMs,
+      retryDelaysMs: delaysMs,
       pace,
       signal: this.#signal,
       onSnapshot: async (session) => {
@@ -212,7 +212,7 @@ class Helper {
       },
       onRetry: (error, attempt, delayMs) =>
         events(retryEvent({
-          what: `copying the tables of ${sourceDatabase} (session ${lane})`,
+          what: `copying the tables of ${sourceDatabase} (session ${worker})`,
           error,
           attempt,
           delayMs,

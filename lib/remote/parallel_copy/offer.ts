@@ -27,10 +27,10 @@ export interface CopyOffer {
    * What the snapshot sees. The identifier is not enough: another server may use the same one.
    */
   readonly point: SourcePoint;
-  readonly targetSettings: Readonly<Record<string, string>> | undefined;
+  readonly targetSettings: Readonly<Record<string, string>>;
   readonly recordedConstraint: string;
-  readonly delaysMs: readonly number[] | undefined;
-  /** Copy workers in each process. */
+  readonly delaysMs: readonly number[];
+  /** Copy workers in each process. Helpers of another version read the offer: names stay. */
   readonly lanes: number;
 }
 

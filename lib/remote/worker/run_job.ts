@@ -64,7 +64,7 @@ export async function runJob(
         onUnfinished,
         checkpoints: jobCheckpoints({ ...identity, database, secrets }),
         workspace: workspace.path,
-        lanes: lanesOf(claim, {
+        copyWorkers: copyWorkersOf(claim, {
           ...{ settings, database, spec, secrets, onLost },
           events: journal.take,
         }),
@@ -95,7 +95,7 @@ function runnerOf({ job }: Claim, { runners }: RunSettings): JobRunner {
 }
 
 /** Coordinates a parallel copy if the job asks for several workers. */
-function lanesOf(
+function copyWorkersOf(
   claim: Claim,
   { settings, spec, ...rest }:
     & Pick<ParallelCopyOptions, "database" | "secrets" | "events" | "onLost">

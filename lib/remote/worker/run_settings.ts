@@ -29,12 +29,12 @@ export interface ParallelCopyTiming {
   /** A participant that has not reported for this long is considered lost. */
   readonly leaseSeconds: number;
   /** Interval between reports. */
-  readonly everyMs: number;
+  readonly pollMs: number;
 }
 /** The timing of a parallel copy; by default its lease is that of the claim. */
 export function parallelCopyTiming(
   { parallelCopy }: RunSettings,
   { message }: Claim,
 ): ParallelCopyTiming {
-  return parallelCopy ?? { leaseSeconds: message.heartbeatSeconds, everyMs: 300 };
+  return parallelCopy ?? { leaseSeconds: message.heartbeatSeconds, pollMs: 300 };
 }

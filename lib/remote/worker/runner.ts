@@ -46,7 +46,7 @@ export interface RunnerContext {
    */
   readonly onMeasured: (bytes: number) => void;
   /** Runs a copy on several workers; undefined to run it on this one alone. */
-  readonly lanes: CopyWorkerRunner | undefined;
+  readonly copyWorkers: CopyWorkerRunner | undefined;
   /**
    * Saves a report of the work done so far: the result of the job if it fails.
    */

@@ -25,7 +25,7 @@ import {
   SqlState,
 } from "../../postgres/internal.ts";
 import { listTables, type Table } from "../../catalog/internal.ts";
-import { type LockedSnapshot, lockTables } from "../../copy/internal.ts";
+import { type LockedSnapshot, type LockOptions, lockTables } from "../../copy/internal.ts";
 import { type CreatedSlot, createSlot, dropSlotApart, markCreation } from "./slot.ts";
 
 /** The snapshot of a copy that a slot continues. */
@@ -48,7 +48,7 @@ export interface SlotSnapshotOptions {
    */
   readonly publication?: string;
   /** Selects among all tables; called again under the snapshot. */
-  readonly select?: (session: Session, tables: readonly Table[]) => Promise<readonly Table[]>;
+  readonly select?: LockOptions["select"];
   /**
    * Which of them are copied: only those must not be rewritten during the creation.
    *

@@ -127,7 +127,7 @@ export async function startStream(source: Endpoint, options: StreamOptions): Pro
         slotTimeoutMs: options.slotTimeoutMs,
         signal,
         events,
-        ...(options.select === undefined ? {} : { select: options.select }),
+        select: options.select,
         isCopied: (table) => copied.has(tableKey(table)),
       });
       const { tables } = await options.withRows(snapshot.snapshot.session, snapshot.tables);

@@ -322,7 +322,10 @@ for (const major of majors) {
         resolveEndpoint(target.url(), { side: "target" }),
       ]);
       const context = { events: () => {}, signal: untouched };
-      await using sides = await openServerPair({ source: from, target: to }, context);
+      await using sides = await openServerPair(
+        { source: from, target: to, retryDelaysMs: [] },
+        context,
+      );
       for (const dropExisting of [false, true]) {
         const { databases } = await planDatabases({
           source: sides.source,

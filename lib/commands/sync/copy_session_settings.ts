@@ -21,7 +21,7 @@ import { readFiringTriggers } from "../../replication/internal.ts";
  *
  * @throws ReplicatorError if triggers of existing tables would fire
  */
-export async function copyAgainSettings(
+export async function copySessionSettings(
   session: Session,
   { tables, areNew }: { readonly tables: readonly TableName[]; readonly areNew: boolean },
 ): Promise<Readonly<Record<string, string>>> {

@@ -1,0 +1,48 @@
+/**
+ * The defaults of the option table as values, and those of choices that the command line does not
+ * offer. No default of an option stands anywhere else.
+ *
+ * @module
+ */
+import { parseBytes, parseDuration } from "../../core/internal.ts";
+import { optionTable } from "./table.ts";
+
+const {
+  copyFormat,
+  dumpTool,
+  maxDiffs,
+  replicaIdentity,
+  restoreSearchPath,
+  slotTimeout,
+  splitTablesLargerThan,
+} = optionTable;
+
+/** What options are unless they are given. Flags are off, and negations on. */
+export const optionDefaults = {
+  /** Where the number of CPUs is not known; see {@linkcode defaultJobs}. */
+  jobs: 4,
+  dumpTool: dumpTool.default,
+  copyFormat: copyFormat.default,
+  /** The library copies in the caller's thread unless asked for others. */
+  copyThreads: 0,
+  splitBytes: inUnit(parseBytes, splitTablesLargerThan.default),
+  replicaIdentity: replicaIdentity.default,
+  slotTimeoutMs: inUnit(parseDuration, slotTimeout.default),
+  restoreSearchPath: restoreSearchPath.default,
+  maxDiffs: Number(maxDiffs.default),
+  /** How long `status` measures rates. */
+  sampleMs: 1_000,
+} as const;
+
+const maxDefaultJobs = 8;
+
+/** The number of CPUs, at most 8. */
+export function defaultJobs(cpuCount: number): number {
+  return Math.max(1, Math.min(maxDefaultJobs, cpuCount));
+}
+
+function inUnit(parse: (text: string) => number | undefined, text: string): number {
+  const value = parse(text);
+  if (value === undefined) throw new Error(`"${text}" is not a default`);
+  return value;
+}
