@@ -58,7 +58,7 @@ export interface Problem {
   readonly message: string;
 }
 
-/** All errors in the user's input. Nothing was touched. */
+/** All errors in the user's input. Nothing was changed. */
 export class UsageError extends ReplicatorError {
   /** Class name, for `error.name`. */
   override readonly name = "UsageError";

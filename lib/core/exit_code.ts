@@ -11,7 +11,7 @@ export const ExitCode = {
   success: 0,
   /** A defect of the tool, or an unexpected error. */
   internal: 1,
-  /** A flag, environment variable or configuration file is invalid; nothing was touched. */
+  /** A flag, environment variable or configuration file is invalid; nothing was changed. */
   usage: 2,
   /** A check of `validate` failed, or a step refused because a prerequisite is missing. */
   prerequisite: 3,

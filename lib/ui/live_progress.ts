@@ -55,7 +55,7 @@ export class LiveProgress implements ProgressDisplay {
     } else if (event.kind === "retry") {
       const seconds = formatCount(event.delayMs / 1000);
       this.print(
-        style.yellow("↻ ") + printable(`${describeRetry(event)}: retrying in ${seconds} s`),
+        style.yellow("↻ ") + printable(`${describeRetry(event)}; retrying in ${seconds} s`),
       );
     } else if (event.kind === "info") this.print(printable(event.message));
     if (this.#timer !== undefined) return;

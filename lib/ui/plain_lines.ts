@@ -90,7 +90,7 @@ function describe(event: RunEvent): string | undefined {
         (event.remedy === undefined ? "" : ` → ${event.remedy}`);
     }
     case "retry":
-      return `retry ${event.attempt}: ${describeRetry(event)}, retrying in ${
+      return `retry ${event.attempt}: ${describeRetry(event)}; retrying in ${
         formatDuration(event.delayMs)
       }`;
     case "governor":

@@ -52,7 +52,7 @@ function databaseOf(url: string): string {
   return new URL(url).pathname.slice(1);
 }
 
-/** Only the relay of this tool, for one existing table: the counterpart of two psql. */
+/** Only the relay of this tool, for one existing table: the counterpart of two psql processes. */
 export function oursStream(
   name: string,
   { table, format }: { readonly table: string; readonly format: "text" | "binary" },
@@ -69,7 +69,7 @@ export function oursStream(
   };
 }
 
-/** Two psql connected by a pipe. */
+/** Two psql processes connected by a pipe. */
 export function psqlStream(
   name: string,
   { table, format }: { readonly table: string; readonly format: "text" | "binary" },

@@ -29,8 +29,8 @@ async function main(): Promise<void> {
   await using servers = await startServers(options);
   if (options.scenarios.includes(verifyScenario.name)) {
     console.error(verifyScenario.name);
-    const tell = (line: string) => console.error(line);
-    console.log((await benchVerify({ options, servers, tell })).join("\n") + "\n");
+    const report = (line: string) => console.error(line);
+    console.log((await benchVerify({ options, servers, report })).join("\n") + "\n");
   }
   const results: ScenarioResult[] = [];
   for (const scenario of scenarios.filter(({ name }) => options.scenarios.includes(name))) {
@@ -38,7 +38,7 @@ async function main(): Promise<void> {
     const result = await runScenario(scenario, {
       options,
       servers,
-      tell: (line) => console.error(line),
+      report: (line) => console.error(line),
       signal: stop.signal,
     });
     console.log(renderScenario(result).join("\n") + "\n");

@@ -43,13 +43,13 @@ export interface ScenarioResult {
 }
 
 /** Receives progress messages. */
-export type Tell = (line: string) => void;
+export type ReportLine = (line: string) => void;
 
 /** The environment of a scenario. */
 export interface ScenarioRun {
   readonly options: BenchOptions;
   readonly servers: Servers;
-  readonly tell: Tell;
+  readonly report: ReportLine;
   readonly signal: AbortSignal;
 }
 
@@ -69,7 +69,7 @@ export function contendersOf(
  * Measures a scenario. A result that differs from the source is an error.
  */
 export async function runScenario(scenario: Scenario, run: ScenarioRun): Promise<ScenarioResult> {
-  const { options, servers, tell, signal } = run;
+  const { options, servers, report, signal } = run;
   const data = scenario.data(options);
   const tableBytes = await makeSource(servers.source, data);
   const expected = await census(plainUrl(servers.source, data.name));
@@ -79,14 +79,14 @@ export async function runScenario(scenario: Scenario, run: ScenarioRun): Promise
     servers,
     data,
     jobs: scenario.jobs ?? options.jobs,
-    tell,
+    report,
   });
   const target = await reach(servers.target, slow ?? scenario.targetLink, stack);
   const entries = await Promise.all(
     contendersOf(scenario).map(async ({ contender, ours }) => {
       const missing = await missingPrograms(contender);
       const skipped = missing.length > 0 ? `${missing.join(", ")}: not installed` : undefined;
-      if (skipped !== undefined) tell(`  ${contender.name}: ${skipped}`);
+      if (skipped !== undefined) report(`  ${contender.name}: ${skipped}`);
       const waits = options.waits ? new WaitSampler(servers) : undefined;
       const gaveUpAfter: number | undefined = undefined as number | undefined;
       return { contender, ours, skipped, gaveUpAfter, waits, rounds: [] as Measurement[] };
@@ -103,17 +103,17 @@ export async function runScenario(scenario: Scenario, run: ScenarioRun): Promise
         if (entry.ours) throw error;
         if (error instanceof GaveUp) {
           entry.gaveUpAfter = error.seconds;
-          tell(`  ${entry.contender.name}: ${error.message}`);
+          report(`  ${entry.contender.name}: ${error.message}`);
           return undefined;
         }
         if (!(error instanceof ToolFailed)) throw error;
         // the failure of another tool is also a result
         entry.skipped = error.message;
-        tell(`  ${entry.contender.name}: ${error.message}`);
+        report(`  ${entry.contender.name}: ${error.message}`);
       });
       if (measured === undefined) continue;
       entry.rounds.push(measured);
-      tell(
+      report(
         `  ${round}/${options.rounds} ${entry.contender.name}: ${measured.seconds.toFixed(2)} s`,
       );
     }
@@ -164,18 +164,18 @@ function patienceFor(
  */
 async function slowLinkOf(
   { targetSlower }: Scenario,
-  { servers, data, jobs, tell }: {
+  { servers, data, jobs, report }: {
     readonly servers: Servers;
     readonly data: Dataset;
     readonly jobs: number;
-    readonly tell: Tell;
+    readonly report: ReportLine;
   },
 ): Promise<LinkOptions | undefined> {
   if (targetSlower === undefined) return undefined;
   const bytesPerSecond = await measureSource(plainUrl(servers.source, data.name), jobs);
   const megabytes = (bytes: number) => (bytes / 1024 ** 2).toFixed(1);
   const each = bytesPerSecond / targetSlower / jobs;
-  tell(
+  report(
     `  the source gives ${
       megabytes(bytesPerSecond)
     } MB/s to ${jobs} sessions: each to the target is held to ${megabytes(each)} MB/s`,
@@ -199,7 +199,7 @@ async function runOnce(
     readonly waits: WaitSampler | undefined;
     readonly patienceSeconds: number;
   },
-  { run: { servers, options, tell }, scenario, data, source, target, expected }: OneRun,
+  { run: { servers, options, report }, scenario, data, source, target, expected }: OneRun,
 ): Promise<Measurement> {
   return await withEmptyTarget(servers, async (database) => {
     const scratch = await Deno.makeTempDir({ prefix: "psr-bench-" });
@@ -223,7 +223,7 @@ async function runOnce(
         patienceSeconds,
         servers: { source: servers.source.postmasterPid, target: servers.target.postmasterPid },
       }).finally(() => waits?.stop());
-      if (options.verbose) tell(output);
+      if (options.verbose) report(output);
       const found = await census(plainUrl(servers.target, database));
       const differing = differences(expected, found, { rowsOnly });
       if (differing.length > 0) {

@@ -34,7 +34,7 @@ export async function measureSource(url: string, jobs: number): Promise<number> 
   const sessions = await Promise.all(
     Array.from({ length: jobs }, async () => stack.use(await openSession(endpoint))),
   );
-  await readAll(sessions, tables); // what is measured is not the first time that it is done
+  await readAll(sessions, tables); // warms up caches before the measurement
   let bytes = 0;
   const start = performance.now();
   do bytes += await readAll(sessions, tables); while (performance.now() - start < minMs);

@@ -65,10 +65,10 @@ interface Round {
 
 /** Measures verify and prints the results with their targets. */
 export async function benchVerify(
-  { options, servers, tell }: {
+  { options, servers, report }: {
     readonly options: BenchOptions;
     readonly servers: Servers;
-    readonly tell: (line: string) => void;
+    readonly report: (line: string) => void;
   },
 ): Promise<readonly string[]> {
   const rows = Math.round(options.megabytes * 1024 * 1024 / rowBytes);
@@ -92,7 +92,7 @@ export async function benchVerify(
       : { ordered: await bench.sorted("ordered"), shuffled: await bench.sorted("shuffled") };
     rounds.push({ sourceScan, targetScan, scansCpu, equal, different, sorted });
     const seconds = (each: number | undefined) => each === undefined ? "–" : `${each.toFixed(2)} s`;
-    tell(
+    report(
       `  ${round}/${options.rounds} scans ${seconds(sourceScan)} and ${seconds(targetScan)}, ` +
         `verify ${seconds(ordered.seconds)}, with ${planted} differences ${
           seconds(different.seconds)

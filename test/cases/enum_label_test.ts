@@ -38,16 +38,16 @@ Deno.test("[39] status reports a new label before it stops the stream, and sync 
 
     await it.stream();
     strictEqual(await it.drain(), "stuck");
-    let told = "";
+    let cause = "";
     await rejects(it.sync(), (error: Error & { details?: readonly string[] }) => {
-      told = error.details?.find((line) => line.includes("cause:")) ?? "";
+      cause = error.details?.find((line) => line.includes("cause:")) ?? "";
       return true;
     });
     match(
-      told,
+      cause,
       /cause: the target's type st lacks the label 'c': ALTER TYPE "public"\."st" ADD VALUE 'c' AFTER 'b';/,
     );
-    await runOnTarget(it, told);
+    await runOnTarget(it, cause);
     strictEqual(await it.drain(), "drained");
     deepStrictEqual(await it.differences(), []);
     strictEqual(
@@ -100,10 +100,10 @@ Deno.test("[39] the diagnosis names values that columns of the target reject", a
     await it.ask("source", `UPDATE few SET v = 'longer', n = NULL, a = '{a,"new one"}'`);
     strictEqual(await it.drain(), "stuck");
     await rejects(it.sync(), (error: Error & { details?: readonly string[] }) => {
-      const told = (error.details ?? []).filter((line) => line.includes("cause:")).join("\n");
-      match(told, /few\.v is limited to 3 characters/);
-      match(told, /few\.n is NOT NULL on the target/);
-      match(told, /lacks the label 'new one': ALTER TYPE/);
+      const causes = (error.details ?? []).filter((line) => line.includes("cause:")).join("\n");
+      match(causes, /few\.v is limited to 3 characters/);
+      match(causes, /few\.n is NOT NULL on the target/);
+      match(causes, /lacks the label 'new one': ALTER TYPE/);
       return true;
     });
   });

@@ -9,7 +9,7 @@ import { exec } from "../support/sql.ts";
 
 const file = "57-event-trigger-audit-ordinary.sql";
 
-/** A complete replication, of which the audit log of neither side may contain anything. */
+/** Runs a complete replication, which must leave no trace in the audit log of either side. */
 async function replicateAndCleanUp(it: Case): Promise<void> {
   await it.initWithSync();
   await it.stream();
@@ -40,11 +40,11 @@ async function pairs(): Promise<readonly (readonly [Cluster, Cluster])[]> {
  * Modes of event triggers, with a guard that rejects everything except the audit's own statements.
  */
 const modes = {
-  "ordinary ones": "",
-  "those that are ENABLE ALWAYS": `
+  "ordinary event triggers": "",
+  "event triggers ENABLE ALWAYS": `
     ALTER EVENT TRIGGER a_log ENABLE ALWAYS;
     ALTER EVENT TRIGGER b_log ENABLE ALWAYS;`,
-  "guards that refuse": `
+  "rejecting guards": `
     CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no % here', tg_tag; END $$;
     CREATE EVENT TRIGGER "Guard ""1" ON ddl_command_start EXECUTE FUNCTION refuse();
     CREATE EVENT TRIGGER c_guard ON sql_drop EXECUTE FUNCTION refuse();`,

@@ -30,7 +30,7 @@ async function follows(it: Case): Promise<void> {
   await it.initWithSync();
   await it.stream();
   strictEqual(await it.drain(), "drained");
-  // sequences are not replicated: cutover sets them
+  // sequences are not replicated, since cutover sets them
   deepStrictEqual((await it.differences()).filter(({ kind }) => kind !== "sequence value"), []);
   strictEqual(rowsVerdict(await it.verify()), "equal");
 }

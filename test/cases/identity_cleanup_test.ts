@@ -192,12 +192,12 @@ for (
   const { what, system, superuser, expected } of [
     { what: "an ordinary role's", system: "nowhere", superuser: false, expected: "f" },
     {
-      what: "an ordinary role's of the right system",
+      what: "an ordinary role's, of the right system",
       system: undefined,
       superuser: false,
       expected: "f",
     },
-    { what: "a superuser's of no system", system: "nowhere", superuser: true, expected: "f" },
+    { what: "a superuser's, of no system", system: "nowhere", superuser: true, expected: "f" },
     { what: "a superuser's", system: undefined, superuser: true, expected: "n" },
   ]
 ) {

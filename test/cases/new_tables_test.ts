@@ -24,8 +24,8 @@ const during = (sql: string, before = "") => (script: string) =>
 
 async function equal(it: Case): Promise<void> {
   strictEqual(await it.drain(), "drained");
-  // sequences do not follow: the cutover sets them; keys of partitions that are attached, as
-  // pg_dump does it, count as their own; from 17 on partitions have the identity of their parent
+  // sequences are not replicated, since cutover sets them; attached keys of partitions count as
+  // their own, as in a dump; since 17 partitions have their parent's identity
   deepStrictEqual(
     (await it.differences()).filter(({ kind, property }) =>
       kind !== "sequence value" && property !== "connoinherit" && property !== "attidentity"
@@ -108,7 +108,7 @@ Deno.test("[37] naming a partitioned table includes its new partitions", async (
   });
 });
 
-Deno.test("[37] what cannot be created is not created partially, and is created by the next run", async () => {
+Deno.test("[37] tables that cannot be created are not created partially, and the next run creates them", async () => {
   const sql = `
     CREATE SCHEMA fresh; CREATE TYPE fresh.t AS ENUM ('a');
     CREATE TABLE fresh.one (id int PRIMARY KEY, t fresh.t); INSERT INTO fresh.one VALUES (1, 'a');
@@ -202,7 +202,7 @@ for (const [moment, [side, condition]] of Object.entries(moments)) {
       );
       await until(it.neutralUrl(side), condition);
       await run.kill("SIGKILL");
-      // the server notices a lost client only when it sends something
+      // a server notices a lost client only when it sends something
       await until(
         it.neutralUrl("target"),
         `SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'postgres-seren%'
@@ -221,7 +221,7 @@ for (const [moment, [side, condition]] of Object.entries(moments)) {
       else strictEqual(made[0]?.n, 3);
       await (subscribed ? it.sync() : it.sync(addTables("*"))).catch(async (error) => {
         if (made[0]?.n !== 3) throw error;
-        await it.sync(); // only its start was missing
+        await it.sync(); // it only had to be started
       });
       await equal(it);
       strictEqual((await it.status()).healthy, true);

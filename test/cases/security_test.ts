@@ -139,7 +139,7 @@ Deno.test("verify does not read a sequence that has been replaced by a view", as
     await it.init();
     await withSession(it.source.url({ database: it.name, user: "mallory" }), async (owner) => {
       await owner.unsafe("BEGIN; ALTER SEQUENCE a1 RENAME TO a1x").simple();
-      // rejected by the server or reported as a difference: only the executed code matters here
+      // rejected by the server or reported as a difference; only the executed code matters here
       const done = it.verify().catch(() => {});
       await until(
         it.sourceUrl,

@@ -38,7 +38,7 @@ const from18 = `
     JSON_ARRAY(1, s) AS a, g FROM newest, JSON_TABLE('[]'::jsonb, '$[*]' COLUMNS (x int PATH '$.x', y text)) AS jt WHERE s IN ('a', 'b');`;
 
 /** The differences in structure. */
-function told(report: VerifyReport): readonly string[] {
+function differencesOf(report: VerifyReport): readonly string[] {
   return report.databases.flatMap(({ sections }) =>
     sections.flatMap(({ differences }) =>
       differences.map(({ object, message }) => `${object}: ${message}`)
@@ -113,15 +113,15 @@ for (const [from, to] of [[12, 15], [12, 18], [15, 18], [18, 18], [15, 15]] as c
       const { report } = await it.init();
       ok(report !== undefined);
       const first = await it.verify();
-      deepStrictEqual(told(first), []);
+      deepStrictEqual(differencesOf(first), []);
       deepStrictEqual(gaps(first), []);
       strictEqual(first.verdict, "equal");
       for (const [statement] of changes) await exec(it.targetUrl, statement);
-      const found = [...told(await it.verify())];
+      const found = [...differencesOf(await it.verify())];
       for (const [, object] of changes) {
         ok(
           found.some((line) => line.includes(`${object}:`)),
-          `not told: ${object}\n${found.join("\n")}`,
+          `not reported: ${object}\n${found.join("\n")}`,
         );
       }
       deepStrictEqual(

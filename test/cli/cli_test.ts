@@ -1,4 +1,7 @@
-/** The command line in processes of its own: what it says, where, and how it exits. */
+/**
+ * The command line in separate processes: its output, the stream it is written to, and the exit
+ * code.
+ */
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import denoJson from "../../deno.json" with { type: "json" };
 import { environmentVariables } from "../../lib/cli/options/environment.ts";
@@ -11,7 +14,7 @@ const nowhere = "postgresql://me:secret@127.0.0.1:1/app";
 const source = await sharedCluster(16);
 const target = await sharedCluster(17);
 
-Deno.test("no arguments and --help print a page that names every command and nothing unbuilt", async () => {
+Deno.test("no arguments and --help print a page that lists every command, and none that is not implemented", async () => {
   for (const args of [[], ["--help"], ["help"]]) {
     const { code, stdout, stderr } = await runCli(args);
     strictEqual(code, 0);
@@ -51,7 +54,7 @@ Deno.test("the permission set lists exactly the variables that the command line 
   );
 });
 
-Deno.test("a typo in a command or an option is answered with the nearest one", async () => {
+Deno.test("a misspelled command or option is reported with the closest match", async () => {
   const command = await runCli(["inti"]);
   strictEqual(command.code, 2);
   match(command.stderr, /no command "inti"; did you mean init\?/);
@@ -62,7 +65,7 @@ Deno.test("a typo in a command or an option is answered with the nearest one", a
   match((await runCli(["--json", "init"])).stderr, /options come after the command/);
 });
 
-Deno.test("all problems of an invocation are reported at once, and no password", async () => {
+Deno.test("all problems with the arguments are reported at once, without a password", async () => {
   const { code, stdout, stderr } = await runCli([
     "init",
     "--jbos=3",
@@ -90,13 +93,13 @@ Deno.test("all problems of an invocation are reported at once, and no password",
       '--log-level: "loud" is not one of',
       "did you mean native?",
       "--yes: is required",
-      "Nothing was touched",
+      "Nothing was changed",
     ]
   ) ok(stderr.includes(part), `${part} is missing in\n${stderr}`);
   doesNotMatch(stderr, /secret/);
 });
 
-Deno.test("missing URLs are named with the variables that could give them", async () => {
+Deno.test("missing URLs are reported with the variables that can provide them", async () => {
   const { code, stderr } = await runCli(["validate"]);
   strictEqual(code, 2);
   match(stderr, /--source: is missing; give --source URL or set SOURCE_URL/);
@@ -107,7 +110,7 @@ Deno.test("missing URLs are named with the variables that could give them", asyn
   match(fromVariables.stderr, /SOURCE_URL: begins with "mysql:\/\/"/);
 });
 
-Deno.test("no piece of a password that was not percent-encoded is repeated, wherever its URL was typed", async () => {
+Deno.test("no part of a password that was not percent-encoded is repeated, wherever its URL was given", async () => {
   const url = 'postgresql://u:QZpa?s,s#wo/rd XY"@h/db';
   for (
     const args of [
@@ -127,7 +130,7 @@ Deno.test("no piece of a password that was not percent-encoded is repeated, wher
   }
 });
 
-Deno.test("a password typed in the wrong place is not repeated", async () => {
+Deno.test("a password given in the wrong place is not repeated", async () => {
   const { code, stdout, stderr } = await runCli(["init", nowhere, "--json"]);
   strictEqual(code, 2);
   doesNotMatch(stdout + stderr, /secret/);
@@ -160,7 +163,7 @@ Deno.test("--json prints one document on stdout, for errors too", async () => {
   doesNotMatch(unreachable.stdout + unreachable.stderr, /secret/);
 });
 
-Deno.test("an unreachable target is exit code 5", async () => {
+Deno.test("an unreachable target exits with 5", async () => {
   const { code, stderr } = await runCli(["validate", "--target", nowhere], {
     env: { SOURCE_URL: source.url() },
   });
@@ -168,7 +171,7 @@ Deno.test("an unreachable target is exit code 5", async () => {
   match(stderr, /✗ target, /);
 });
 
-Deno.test("init without a terminal and without --yes touches nothing", async () => {
+Deno.test("init without a terminal and without --yes changes nothing", async () => {
   const { code, stderr } = await runCli(["init", "--source", source.url()], {
     env: { TARGET_URL: target.url() },
   });
@@ -176,7 +179,7 @@ Deno.test("init without a terminal and without --yes touches nothing", async () 
   match(stderr, /--yes: is required: there is no terminal/);
 });
 
-Deno.test("colours come on request alone where there is no terminal", async () => {
+Deno.test("without a terminal, colours are used only on request", async () => {
   const esc = "\x1b[";
   const plain = await runCli(["validate", "--source", nowhere, "--target", nowhere]);
   ok(!plain.stderr.includes(esc));
@@ -213,8 +216,9 @@ _postgres_seren_replicator; echo "\${COMPREPLY[*]}"`;
     const syntax = await runProgram(shell, ["-n", file], { env: denoEnvironment() })
       .catch(() => undefined);
     await Deno.remove(file);
-    if (syntax === undefined) console.log(`      skipped: no ${shell} here to check the script`);
-    else strictEqual(syntax.code, 0);
+    if (syntax === undefined) {
+      console.log(`      skipped: ${shell} is not installed, so its script is not checked`);
+    } else strictEqual(syntax.code, 0);
   }
   strictEqual((await runCli(["completions", "tcsh"])).code, 2);
 });
@@ -270,11 +274,11 @@ Deno.test("init --dry-run prints the plan and changes nothing; init --yes copies
 
 const tmux = await new Deno.Command("tmux", { args: ["-V"], stdout: "null", stderr: "null" })
   .output().then(({ success }) => success, () => false);
-if (!tmux) console.log("      skipped: no tmux here, so no test of the live view");
+if (!tmux) console.log("      skipped: tmux is not installed, so the live view is not tested");
 
 Deno.test({
   name:
-    "on a terminal init shows the plan, asks, draws progress, and gives the cursor back after Ctrl-C",
+    "on a terminal, init shows the plan, asks, draws progress, and restores the cursor after Ctrl-C",
   ignore: !tmux,
   fn: async () => {
     await withDatabase(source, undefined, async ({ name, url }) => {
@@ -289,7 +293,7 @@ Deno.test({
       await screen.waitFor(/Start\? \[y\/N\]/);
       match(await screen.text(), /big/);
       await screen.keys("y", "Enter");
-      // the plan predicts this step too; the live view has a sign before it
+      // the plan predicts this step too, but only the live view puts a symbol before it
       const live = /^[^\w\s] Copy rows/mu;
       await screen.waitFor(live);
       await screen.waitFor(/big\s.*%/);
@@ -297,7 +301,7 @@ Deno.test({
       await screen.waitFor(/exit code 130/);
       const text = await screen.text();
       match(text, /Stopping cleanly; press Ctrl-C again/);
-      doesNotMatch(text, live); // the live view has been taken away
+      doesNotMatch(text, live); // the live view has been erased
       strictEqual(await screen.cursorIsVisible(), true);
       const left = await query(
         target.url(),
@@ -310,7 +314,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "on a terminal no is an answer: nothing is changed",
+  name: "on a terminal, nothing is changed when the answer is no",
   ignore: !tmux,
   fn: async () => {
     await withDatabase(source, undefined, async ({ name, url }) => {
@@ -331,7 +335,7 @@ Deno.test({
   },
 });
 
-/** A program in a tmux window of 100 × 30, on a tmux server of its own. */
+/** Runs a program in a tmux window of 100 × 30, on a separate tmux server. */
 async function openScreen(args: readonly string[], env: Readonly<Record<string, string>>) {
   const name = `psr-test-${Deno.pid}-${crypto.randomUUID().slice(0, 8)}`;
   const tmuxCommand = async (...rest: string[]) => {

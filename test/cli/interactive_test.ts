@@ -1,4 +1,4 @@
-/** --interactive on a terminal of its own. */
+/** --interactive in a separate terminal. */
 import { deepStrictEqual as equal, match, ok, strictEqual } from "node:assert/strict";
 import { cliCommand, denoEnvironment, runCli } from "../support/cli.ts";
 import { sharedCluster } from "../support/clusters.ts";
@@ -20,14 +20,14 @@ await createTemplate(
   ANALYZE`,
 );
 
-if (!hasTmux) console.log("      skipped: no tmux here to run a terminal");
+if (!hasTmux) console.log("      skipped: tmux is not installed");
 
 interface Shop {
   readonly name: string;
   readonly program: TerminalProgram;
 }
 
-/** Starts the command line with --interactive on a shop of its own. */
+/** Starts the command line with --interactive on a separate copy of the shop. */
 async function onTerminal(
   command: readonly string[],
   use: (shop: Shop) => Promise<void>,
@@ -45,7 +45,7 @@ async function onTerminal(
   });
 }
 
-async function isThere(name: string): Promise<boolean> {
+async function exists(name: string): Promise<boolean> {
   const rows = await query(target.url(), "SELECT FROM pg_database WHERE datname = $1", [name]);
   return rows.length > 0;
 }
@@ -54,15 +54,15 @@ function onTmux(name: string, fn: () => Promise<void>): void {
   Deno.test({ name, ignore: !hasTmux, fn });
 }
 
-onTmux("init --interactive copies what was chosen, and keeps the choice in a file", async () => {
+onTmux("init --interactive copies the selection, and saves it to a file", async () => {
   const file = await Deno.makeTempFile({ prefix: "psr-choice-", suffix: ".toml" });
   try {
     await onTerminal(["init"], async ({ name, program }) => {
       const databases = await program.shows(/Which databases\?/);
       match(databases, new RegExp(`${name}.*(kB|MB)`));
-      await program.press("Enter"); // the database of the URL is marked
+      await program.press("Enter"); // the URL's database is preselected
       const tables = await program.shows(/Which tables of .* to exclude\?/);
-      ok(tables.indexOf("orders") < tables.indexOf("analytics.orders"), "public comes first");
+      ok(tables.indexOf("orders") < tables.indexOf("analytics.orders"), "public is listed first");
       match(tables, /all of schema public[^]*all of schema analytics/);
       await program.type("analytics.orders"); // searches
       await program.shows(/analytics\.orders \(.* kB, ~200 rows\)/);
@@ -73,7 +73,7 @@ onTmux("init --interactive copies what was chosen, and keeps the choice in a fil
       await program.shows(/Continue with this selection\?/);
       await program.type("y");
       await program.shows(/Start\? \[y\/N\]/);
-      strictEqual(await isThere(name), false);
+      strictEqual(await exists(name), false);
       await program.type("y");
       await program.press("Enter");
       await program.shows(/exit code 0/);
@@ -113,7 +113,7 @@ for (
       await program.press(...keys);
       const screen = await program.shows(/exit code/);
       match(screen, /exit code 130/);
-      strictEqual(await isThere(name), false);
+      strictEqual(await exists(name), false);
     });
   });
 }
@@ -128,7 +128,7 @@ onTmux("Esc at the tables, and no at the end: nothing happens", async () => {
       await program.shows(/exit code/),
       /nothing was selected, nothing was changed[^]*exit code 130/,
     );
-    strictEqual(await isThere(name), false);
+    strictEqual(await exists(name), false);
   });
   await onTerminal(["init", "--yes"], async ({ name, program }) => {
     await program.shows(/Which databases\?/);
@@ -140,21 +140,21 @@ onTmux("Esc at the tables, and no at the end: nothing happens", async () => {
     await program.shows(/Continue with this selection\?/);
     await program.press("Enter"); // no is the default
     match(await program.shows(/exit code/), /exit code 130/);
-    strictEqual(await isThere(name), false);
+    strictEqual(await exists(name), false);
   });
 });
 
-onTmux("no database marked: nothing happens", async () => {
+onTmux("no database selected: nothing happens", async () => {
   await onTerminal(["init", "--yes"], async ({ name, program }) => {
     await program.shows(/Which databases\?/);
     await program.type(name);
     await program.press("Tab", "Enter");
     match(await program.shows(/exit code/), /nothing was selected[^]*exit code 130/);
-    strictEqual(await isThere(name), false);
+    strictEqual(await exists(name), false);
   });
 });
 
-onTmux("a whole schema is left out by its heading", async () => {
+onTmux("a whole schema is excluded by its heading", async () => {
   await onTerminal(["init", "--yes"], async ({ program }) => {
     await program.shows(/Which databases\?/);
     await program.press("Enter");
@@ -168,7 +168,7 @@ onTmux("a whole schema is left out by its heading", async () => {
   });
 });
 
-onTmux("validate --interactive checks what was chosen", async () => {
+onTmux("validate --interactive checks the selection", async () => {
   await onTerminal(["validate", "--explain-rules"], async ({ program }) => {
     await program.shows(/Which databases\?/);
     await program.press("Enter");
@@ -182,7 +182,7 @@ onTmux("validate --interactive checks what was chosen", async () => {
   });
 });
 
-Deno.test("--interactive without a terminal, or next to filters, is an error", async () => {
+Deno.test("--interactive without a terminal, or combined with filters, is an error", async () => {
   const env = { SOURCE_URL: source.url(), TARGET_URL: target.url() };
   const { code, stderr } = await runCli(
     ["init", "--yes", "--interactive", "--exclude-tables=a.b"],

@@ -1,6 +1,5 @@
 /**
- * The page of `init --report` in a browser: nothing is loaded, nothing sticks out, everybody can
- * read it.
+ * The page of `init --report` in a browser: it loads nothing, does not overflow, and is accessible.
  */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { pathToFileURL } from "node:url";
@@ -126,10 +125,10 @@ const report: ReportView = {
 
 Deno.test({
   name:
-    "the page of a run that failed, was resumed and retried is whole on wide and narrow screens, light and dark" +
+    "the page of a run that was resumed, retried and failed displays correctly on wide and narrow screens, light and dark" +
     (chromium === undefined ? " (skipped: no Chromium is installed)" : ""),
   ignore: chromium === undefined,
-  // the browser's own
+  // the browser's operations and resources
   sanitizeOps: false,
   sanitizeResources: false,
   fn: async () => {
@@ -152,7 +151,7 @@ Deno.test({
           deepStrictEqual(await accessibilityProblems(page), []);
           deepStrictEqual(found, []);
           deepStrictEqual(requests, [pathToFileURL(file).href]);
-          // the filter of the long table
+          // the long table's filter
           await page.fill("input[type=search]", "region_14");
           strictEqual(await page.locator(".long tbody tr:visible").count(), 1);
           await page.close();

@@ -1,6 +1,6 @@
 /**
- * `init --report` as a user runs it: what the page says is what happened, and the page never costs
- * a run.
+ * `init --report` from the command line: the page describes what happened, and a failure to write
+ * it never fails the run.
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ type Node = DefaultTreeAdapterTypes.Node;
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
 
-/** A folder that the command line may write into. */
+/** A folder to which the command line has write permission. */
 async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ dir: "/tmp", prefix: "psr-report-" });
   try {
@@ -40,7 +40,10 @@ const shop = `
   CREATE INDEX "by & customer" ON "<b>Ord""ers</b>" (customer);
   CREATE TABLE "日本の表" (id int);`;
 
-/** A database with the shop, and the arguments that copy it; the copy is dropped afterwards. */
+/**
+ * Creates a shop database and passes it to `use` with the arguments that copy it. Drops the copy
+ * afterwards.
+ */
 async function withShop(
   use: (
     shop: { readonly name: string; readonly url: string; readonly args: readonly string[] },
@@ -50,7 +53,7 @@ async function withShop(
     await query(url, shop);
     const withPassword = (text: string) => {
       const parsed = new URL(text);
-      parsed.password = password; // the servers trust everybody: it is sent to nobody
+      parsed.password = password; // never sent, since the servers trust every client
       return parsed.href;
     };
     try {
@@ -80,7 +83,7 @@ function textOf(node: Node): string {
   return "childNodes" in node ? node.childNodes.map(textOf).join("") : "";
 }
 
-Deno.test("init --report writes a page that says what was copied, and nothing secret", async () => {
+Deno.test("init --report writes a page that lists what was copied and contains no secret", async () => {
   await withFolder(async (folder) => {
     await withShop(async ({ url, args }) => {
       const file = join(folder, "the report.html");
@@ -136,7 +139,7 @@ Deno.test("init --report writes a page that says what was copied, and nothing se
   });
 });
 
-Deno.test("a report that cannot be written is told before the start, with every other problem", async () => {
+Deno.test("a report path that cannot be written is reported before the run starts, with every other problem", async () => {
   await withFolder(async (folder) => {
     const refused = async (file: string) => {
       const { code, stderr, stdout } = await runCli([
@@ -157,7 +160,7 @@ Deno.test("a report that cannot be written is told before the start, with every 
   });
 });
 
-Deno.test("init --dry-run checks where the report would go and writes none", async () => {
+Deno.test("init --dry-run checks the report path but writes no report", async () => {
   await withFolder(async (folder) => {
     await withShop(async ({ args }) => {
       const report = ["--report", join(folder, "report.html")];
@@ -168,7 +171,7 @@ Deno.test("init --dry-run checks where the report would go and writes none", asy
   });
 });
 
-Deno.test("a folder that goes away during the run costs the report, not the run", async () => {
+Deno.test("if the report's folder is removed during the run, only the report fails", async () => {
   await withFolder(async (folder) => {
     await withShop(async ({ url, args }) => {
       await withSession(url, async (session) => {
@@ -176,7 +179,8 @@ Deno.test("a folder that goes away during the run costs the report, not the run"
         const run = runCli([...args, "--report", join(folder, "report.html")]);
         const waiting = `SELECT FROM pg_locks WHERE NOT granted AND database =
           (SELECT oid FROM pg_database WHERE datname = current_database())`;
-        while ((await session.unsafe(waiting)).length === 0); // the options were checked by now
+        // the options have been checked by then
+        while ((await session.unsafe(waiting)).length === 0);
         await Deno.remove(folder, { recursive: true });
         await session.unsafe("COMMIT");
         const { code, stderr, stdout } = await run;
@@ -188,10 +192,10 @@ Deno.test("a folder that goes away during the run costs the report, not the run"
   });
 });
 
-Deno.test("a run that fails leaves a report of what is done, and why it ended", async () => {
+Deno.test("a failed run leaves a report of what was done and why it failed", async () => {
   await withFolder(async (folder) => {
     await withShop(async ({ url, args }) => {
-      // rows that the table's own constraint no longer allows: the target refuses them
+      // rows that violate the table's own constraint, so the target rejects them
       await exec(
         url,
         `CREATE FUNCTION fine(integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
@@ -212,9 +216,9 @@ Deno.test("a run that fails leaves a report of what is done, and why it ended", 
   });
 });
 
-Deno.test("what was tried again is in the report, with when, how long and why", async () => {
+Deno.test("the report lists each retry with its time, pause and reason", async () => {
   await withShop(async ({ url, name }) => {
-    // more than sockets hold: its backend is still at it when the first bytes are told
+    // larger than socket buffers, so its backend is still sending when progress is first reported
     await query(
       url,
       "CREATE TABLE big AS SELECT repeat(md5(i::text), 30) AS line FROM generate_series(1, 24000) i",

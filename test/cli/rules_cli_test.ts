@@ -24,7 +24,7 @@ await createTemplate(
 
 const urls = { SOURCE_URL: source.url(), TARGET_URL: target.url() };
 
-/** Writes a configuration file for a while. */
+/** Creates a temporary configuration file. */
 async function withFile(text: string, use: (path: string) => Promise<void>): Promise<void> {
   const path = await Deno.makeTempFile({ prefix: "psr-config-", suffix: ".toml" });
   try {
@@ -42,7 +42,7 @@ async function init(
   return await runCli(["init", "--dump-tool=embedded", ...args], { env });
 }
 
-Deno.test("bad rules and a missing file are told at once, and no server is asked", async () => {
+Deno.test("invalid rules and a missing file are reported together, before any server is contacted", async () => {
   const nowhere = "postgresql://nobody@127.0.0.1:1/none";
   const { code, stdout, stderr } = await init([
     "--yes",
@@ -66,12 +66,12 @@ Deno.test("bad rules and a missing file are told at once, and no server is asked
       /--table-filter: "+orders:a"? has an unclosed double quote/,
       /--time-filter: "-1 day" is negative/,
       /--time-filter: "moons" is not a unit of time/,
-      /Nothing was touched/,
+      /Nothing was changed/,
     ]
   ) match(stderr, expected);
 });
 
-Deno.test("a file's problems are told with its lines, next to those of the flags", async () => {
+Deno.test("problems in a file are reported with line numbers, together with those of flags", async () => {
   await withFile('jobs = 4\nsplit_tables_larger_than = "many"\n', async (path) => {
     const { code, stderr } = await init(["--yes", `--config=${path}`, "--jobs=0"]);
     strictEqual(code, 2);
@@ -91,7 +91,7 @@ Deno.test("a file's problems are told with its lines, next to those of the flags
   });
 });
 
-Deno.test("validate --explain-rules and init --dry-run tell why for every table", async () => {
+Deno.test("validate --explain-rules and init --dry-run explain the decision for every table", async () => {
   await withDatabase(source, "rules_cli", async ({ name, url }) => {
     const env = { SOURCE_URL: url, TARGET_URL: target.url() };
     const rules = [
@@ -100,7 +100,7 @@ Deno.test("validate --explain-rules and init --dry-run tell why for every table"
       "--schema-only-tables=analytics.orders",
       "--time-filter=orders:at:30 days",
     ];
-    const told = [
+    const explanations = [
       /audit +left out +--exclude-tables/,
       /analytics\.orders +structure only +--schema-only-tables/,
       /orders +filtered +--time-filter: rows of the last 30 days by at/,
@@ -113,18 +113,18 @@ Deno.test("validate --explain-rules and init --dry-run tell why for every table"
       ...rules,
     ], { env });
     strictEqual(validated.code, 0, validated.stderr);
-    for (const expected of told) match(validated.stdout, expected);
+    for (const expected of explanations) match(validated.stdout, expected);
     const planned = await init(["--dry-run", ...rules], env);
     strictEqual(planned.code, 0, planned.stderr);
-    for (const expected of told) match(planned.stdout, expected);
+    for (const expected of explanations) match(planned.stdout, expected);
     const { stdout } = await init(["--dry-run", "--json", ...rules], env);
     const [plan] = JSON.parse(stdout).databases;
     strictEqual(plan.decisions.length, 3);
-    ok(plan.tables[0].rowEstimate < 60, "the estimate knows the filter");
+    ok(plan.tables[0].rowEstimate < 60, "the estimate considers the filter");
   });
 });
 
-Deno.test("a file moves what it says, and flags count more", async () => {
+Deno.test("a configuration file determines what is copied, and flags override it", async () => {
   await withDatabase(source, "rules_cli", async ({ name, url }) => {
     const { username, host, pathname, search } = new URL(url);
     const file = `

@@ -1,13 +1,16 @@
 /**
- * Ctrl-C on a real process: once, twice within milliseconds as `deno task` passes it on, and again
- * later.
+ * Ctrl-C sent to a real process: once, twice within milliseconds as `deno task` forwards it, and
+ * again later.
  */
 import { deepStrictEqual } from "node:assert/strict";
 import { TextLineStream } from "../faults/lines.ts";
 
 const program = new URL("../support/signals_program.ts", import.meta.url).pathname;
 
-/** A process, what it has said, and means to tell it something. */
+/**
+ * Starts the program. Returns its output so far, and functions that write to its stdin and wait for
+ * output.
+ */
 async function start(clock: "real" | "given") {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", "--quiet", "-A", program, clock],
@@ -30,26 +33,26 @@ async function start(clock: "real" | "given") {
     child,
     said,
     wait,
-    tell: (line: string) => writer.write(new TextEncoder().encode(`${line}\n`)),
+    write: (line: string) => writer.write(new TextEncoder().encode(`${line}\n`)),
     async ended() {
       for (let line = await lines.next(); !line.done; line = await lines.next()) {
         said.push(line.value);
       }
-      await writer.close().catch(() => {}); // nobody reads it any more
+      await writer.close().catch(() => {}); // the process may have exited
       return (await child.status).code;
     },
   };
 }
 
 for (const apart of [1, 3, 5]) {
-  Deno.test(`two SIGINTs ${apart} ms apart are one press: the work ends cleanly`, async () => {
-    const { child, said, wait, tell, ended } = await start("real");
+  Deno.test(`two SIGINTs ${apart} ms apart count as one: the work ends cleanly`, async () => {
+    const { child, said, wait, write, ended } = await start("real");
     child.kill("SIGINT");
-    await wait("handled"); // two that wait to be handled are one
+    await wait("handled"); // two pending signals would be merged into one
     await new Promise((resolve) => setTimeout(resolve, apart));
     child.kill("SIGINT");
     await wait("handled");
-    await tell("end");
+    await write("end");
     const code = await ended();
     deepStrictEqual([code, said.filter((line) => line !== "handled")], [7, [
       "ready",
@@ -59,15 +62,15 @@ for (const apart of [1, 3, 5]) {
   });
 }
 
-Deno.test("what follows the first SIGINT within a second does not count, a later one ends at once", async () => {
-  const { child, said, wait, tell, ended } = await start("given");
+Deno.test("SIGINTs within a second of the first are ignored, a later one ends the process immediately", async () => {
+  const { child, said, wait, write, ended } = await start("given");
   child.kill("SIGINT");
   await wait("handled");
-  await tell("999");
+  await write("999");
   await wait("time 999");
   child.kill("SIGINT");
   await wait("handled");
-  await tell("1001");
+  await write("1001");
   await wait("time 1001");
   child.kill("SIGINT");
   deepStrictEqual([await ended(), said.slice(-1)], [130, ["at once"]]);

@@ -1,4 +1,4 @@
-/** `status` as people, scripts and monitors use it. */
+/** `status` as used on a terminal, in scripts and by monitoring. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { statusFormProblems, statusJsonSchema } from "../../lib/commands/status/schema.ts";
 import { cliCommand, denoEnvironment, repository, runCli } from "../support/cli.ts";
@@ -40,12 +40,12 @@ async function streaming({ sourceUrl, name }: Replication): Promise<void> {
   );
 }
 
-Deno.test("docs/reference/status.schema.json is the form that the code checks", async () => {
+Deno.test("docs/reference/status.schema.json is the schema that the code checks", async () => {
   const text = await Deno.readTextFile(`${repository}docs/reference/status.schema.json`);
   deepStrictEqual(JSON.parse(text), JSON.parse(JSON.stringify(statusJsonSchema())));
 });
 
-Deno.test("status prints tables, JSON of the documented form, and metrics; --check says 7 and why", async () => {
+Deno.test("status prints tables, JSON that matches the schema, and metrics; a failed --check exits with 7 and gives the reason", async () => {
   await withReplication(async ({ name, targetUrl, sourceUrl }, env) => {
     const [text, json, prometheus, good] = await Promise.all([
       runCli(["status", "--include-databases", "*"], { env }),
@@ -96,7 +96,7 @@ Deno.test("status prints tables, JSON of the documented form, and metrics; --che
   });
 });
 
-Deno.test("status says which side is unreachable: exit codes 4 and 5, and still shows the other", async () => {
+Deno.test("status reports which side is unreachable, exits with 4 or 5, and still shows the other side", async () => {
   await withReplication(async ({ name }, env) => {
     const gone = "postgresql://nobody@127.0.0.1:1/x";
     const [noSource, noTarget, json] = await Promise.all([
@@ -113,7 +113,7 @@ Deno.test("status says which side is unreachable: exit codes 4 and 5, and still 
   });
 });
 
-Deno.test("status refuses options that do not fit, all at once", async () => {
+Deno.test("status reports all conflicting and invalid options at once", async () => {
   const env = { SOURCE_URL: "postgresql://a@b/c", TARGET_URL: "postgresql://a@b/d" };
   const { code, stderr } = await runCli([
     "status",
@@ -132,7 +132,7 @@ Deno.test("status refuses options that do not fit, all at once", async () => {
   match(stderr, /--max-lag-bytes: "1000" is not a size with a unit/);
 });
 
-Deno.test("status --watch in a pipe prints lines, with --json documents, until it is ended", async () => {
+Deno.test("status --watch prints lines to a pipe, or documents with --json, until it is terminated", async () => {
   await withReplication(async ({ name }, env) => {
     for (const json of [false, true]) {
       const child = new Deno.Command(Deno.execPath(), {

@@ -68,7 +68,7 @@ Deno.test("planCopy() covers every block of every table exactly once", () => {
   );
 });
 
-/** The range of a part that is cut by blocks. */
+/** The block range of a part. */
 function blocksOf(part: { readonly range: PartRange | undefined } | undefined) {
   const range = part?.range;
   if (range !== undefined && "column" in range) throw new Error("cut by key");
@@ -116,7 +116,7 @@ Deno.test("planCopy() divides into equal parts: sizes differ by at most one bloc
       });
       strictEqual(sizes.reduce((sum, size) => sum + size, 0), blocks);
       ok(Math.max(...sizes) - Math.min(...sizes) <= 1, `${sizes}`);
-      // no part is larger than was asked for, unless there would be more than 1,024
+      // no part is larger than requested, unless there would be more than 1,024
       if (parts.length < 1_024) ok(Math.max(...sizes) <= split, `${sizes} of ${split}`);
     },
   ));

@@ -64,7 +64,7 @@ async function withPair(use: (pair: Pair) => Promise<void>): Promise<void> {
       await exec(from.url, `${make}; ${fill}`);
       await exec(to.url, make);
       await use({ source: from.url, target: to.url });
-      // a backend needs a moment to see that its client is gone
+      // a backend takes a moment to notice that its client is gone
       for (const { url } of [from, to]) {
         await until(url, `SELECT NOT EXISTS (${sessionsOfTool}) AS ok`);
       }
@@ -303,7 +303,7 @@ Deno.test("sessions of threads and of the main thread that wait for one another 
     };
     using threads = await CopyThreads.start({ source: from, target: to, threads: 1 });
     /**
-     * Two waits that begin one after the other and are reported: what waited before was looked at.
+     * Resolves when two consecutive waits have been reported, so earlier waits have been checked.
      */
     const othersWait = async () => {
       await using third = await openSession(to);

@@ -1,7 +1,6 @@
 /**
- * CopyThrottle with a real source: a standby that does not replay, a session that waits for the
- * tool's
- * locks.
+ * CopyThrottle with a real source: a standby that does not replay, and a session that waits for the
+ * tool's locks.
  */
 import { match, ok, rejects, strictEqual } from "node:assert/strict";
 import { CopyThrottle, throttleLimits } from "../../lib/copy/internal.ts";
@@ -16,7 +15,7 @@ import { exec, query } from "../support/sql.ts";
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
 
-/** A CopyData message with a standby's status: how far it has written, flushed and replayed. */
+/** A CopyData message with a standby's status: the positions written, flushed and replayed. */
 function standbyStatus(lsn: bigint): Uint8Array {
   const message = new Uint8Array(5 + 34);
   const view = new DataView(message.buffer);
@@ -35,7 +34,7 @@ async function currentLsn(): Promise<{ readonly text: string; readonly number: b
   return { text: String(row?.text), number: BigInt(String(row?.number)) };
 }
 
-/** Takes events and lets a test wait for one. */
+/** Collects events and lets a test wait for one. */
 class Events {
   readonly #seen: RunEvent[] = [];
   #changed = Promise.withResolvers<void>();
@@ -71,17 +70,18 @@ Deno.test("CopyThrottle slows the copy while a standby falls behind, and returns
       const begun = Promise.withResolvers<void>();
       wire.receive(() => begun.resolve());
       await wire.write(encodeQuery(`START_REPLICATION PHYSICAL ${start.text}`));
-      await begun.promise; // what comes along with the command stays unread in the server's buffer
+      // data sent together with the command stays unread in the server's buffer
+      await begun.promise;
       await wire.write(standbyStatus(start.number));
       await caughtUp.promise;
-      // again and again, as standbys do: the server writes WAL of its own meanwhile
+      // repeatedly, like a real standby, since the server itself writes WAL meanwhile
       while (!over.signal.aborted) {
         await wire.write(standbyStatus((await currentLsn()).number));
         await pause(100);
       }
       throw new Error("over");
     });
-    following.catch(() => {}); // looked at below
+    following.catch(() => {}); // checked below
     const events = new Events();
     {
       await using throttle = new CopyThrottle({
@@ -89,7 +89,7 @@ Deno.test("CopyThrottle slows the copy while a standby falls behind, and returns
         settings: {
           maxBytesPerSecond: undefined,
           throttle: {
-            // samples are so frequent here that the standby could not answer between them
+            // samples are taken too often here for the standby to respond between them
             limits: {
               ...throttleLimits,
               lagBytes: 100_000,

@@ -1,4 +1,4 @@
-/** Lanes of the copy whose connections break: they go on, and nothing comes twice or is lost. */
+/** Copy workers whose connections break continue, and no row is lost or duplicated. */
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { listTables } from "../../lib/catalog/internal.ts";
 import {
@@ -155,11 +155,11 @@ Deno.test("a lost snapshot is reported as such", async () => {
 });
 
 for (const [what, sqlState] of [["a deadlock", "40P01"], ["a lock timeout", "55P03"]] as const) {
-  Deno.test(`a part that the target refuses because of ${what} is copied again, and the others continue`, async () => {
+  Deno.test(`a part that the target rejects because of ${what} is copied again, and the others continue`, async () => {
     await withDatabase(source, undefined, async (from) => {
       await withDatabase(target, undefined, async (to) => {
         await exec(from.url, `${make}; ${fill}`);
-        // a sequence does not forget what was rolled back
+        // a sequence is not reset by a rollback
         await exec(
           to.url,
           `${make}; CREATE TABLE ledger (name text PRIMARY KEY); CREATE SEQUENCE refusals;

@@ -11,7 +11,9 @@ import { planOptions } from "../support/copy.ts";
 
 const target = await sharedCluster(18);
 
-/** Keys of many types, with gaps and skew; rows that came after ANALYZE lie beyond what it saw. */
+/**
+ * Keys of many types, with gaps and skew; rows inserted after ANALYZE are outside the range it saw.
+ */
 const tables = `
   CREATE TABLE whole (id bigint PRIMARY KEY, filler text);
   INSERT INTO whole SELECT CASE WHEN i % 100 = 0 THEN i::bigint * 1000000000 ELSE i END, repeat('x', 200)

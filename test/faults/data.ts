@@ -1,6 +1,6 @@
-/** The database that is copied, and what is compared of it. Plain SQL. */
+/** The copied database, and the queries that compare both sides, in plain SQL. */
 
-/** Tables of every kind that a copy treats in its own way. @param scale 1 to 3 */
+/** Tables of every kind that a copy handles differently. @param scale 1 to 3 */
 export function fillStatements(scale: number): string {
   return `
     CREATE TYPE mood AS ENUM ('sad', 'happy');
@@ -35,7 +35,7 @@ const tables = ["customers", "orders", "keyless", "kept", "kept_1", "kept_2", "t
   Array.from({ length: 12 }, (_, index) => `small_${index}`),
 );
 
-/** Rows that `--table-filter "orders:customer <= 500"` leaves, as the source has them. */
+/** The source's rows that `--table-filter "orders:customer <= 500"` includes. */
 const filtered: Readonly<Record<string, string>> = {
   orders: "(SELECT * FROM orders WHERE customer <= 500)",
   top: "(SELECT customer, count(*) AS n FROM orders WHERE customer <= 500 GROUP BY 1)",
@@ -45,9 +45,9 @@ const filtered: Readonly<Record<string, string>> = {
 export const ordersFilter = "customer <= 500";
 
 /**
- * Every row counts, doubled ones twice; then objects, sequences, large objects.
+ * Counts and sums all rows, duplicates included, then lists objects, sequences and large objects.
  *
- * @param filter whether only those rows of the orders count that the filter leaves
+ * @param filter whether to count only the orders that the filter includes
  */
 export function factsOf(filter: boolean): string {
   return tables.map((name) =>
@@ -65,13 +65,13 @@ export function factsOf(filter: boolean): string {
   ORDER BY what`;
 }
 
-/** Moves amounts within each table; rows move from block to block with it. */
+/** Transfers amounts within each table, which also moves rows between blocks. */
 export const loadStatement = ["customers", "orders", "keyless"].map((name) => {
   const key = name === "keyless" ? "i" : "id";
   return `UPDATE ${name} SET balance = balance + CASE ${key} WHEN 7 + (random() * 0)::int THEN 5 ELSE -5 END WHERE ${key} IN (7, 8)`;
 }).join("; ");
 
-/** What no transaction of the load changes. */
+/** Facts that no transaction of the load changes. */
 export const factsOfLoad =
   ["customers", "orders", "keyless"].map((name) =>
     `SELECT '${name}' AS what, count(*)::text || ' ' || count(DISTINCT ${

@@ -1,4 +1,4 @@
-/** Bytes into lines. */
+/** Splits bytes into lines. */
 export class TextLineStream extends TransformStream<Uint8Array, string> {
   constructor() {
     const decoder = new TextDecoder();

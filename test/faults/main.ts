@@ -1,6 +1,6 @@
 /**
- * Breaks `init` in every way there is, runs it again until it succeeds, and compares both sides in
- * plain SQL.
+ * Interrupts `init` with every kind of fault, reruns it until it succeeds, and compares both sides
+ * in plain SQL.
  *
  * deno task test:faults [--rounds N] [--seed S] [--kind
  * tool|point|source|target|backend|cut|stall|disk|state|load] [--shape
@@ -29,7 +29,7 @@ const unknown = [
   ...shapes.filter((shape) => !faultShapes.includes(shape)),
 ];
 if (unknown.length > 0) {
-  throw new Error(`${unknown} is none of ${[...faultKinds, ...faultShapes].join(", ")}`);
+  throw new Error(`${unknown} must be one of ${[...faultKinds, ...faultShapes].join(", ")}`);
 }
 const seed = Number(values.seed ?? Math.floor(Math.random() * 1e9));
 console.log(`seed ${seed}`);

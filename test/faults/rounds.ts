@@ -1,4 +1,4 @@
-/** One fault after the other against the same two servers. */
+/** Injects one fault after another, using the same two servers. */
 import { TextLineStream } from "./lines.ts";
 import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
 import { type SmallDisk, smallDisk } from "./small_disk.ts";
@@ -8,7 +8,7 @@ import { type Proxy, startProxy } from "../support/proxy.ts";
 import { exec, query } from "../support/sql.ts";
 import { factsOf, factsOfLoad, fillStatements, loadStatement, ordersFilter } from "./data.ts";
 
-/** What can be broken. */
+/** The kinds of faults. */
 export const faultKinds = [
   "tool",
   "point",
@@ -24,30 +24,30 @@ export const faultKinds = [
 /** One of {@linkcode faultKinds}. */
 export type FaultKind = typeof faultKinds[number];
 
-/** What is copied, and how. */
+/** What to copy, and how. */
 export const faultShapes = ["split", "whole", "text", "filter", "several", "old"] as const;
 /**
- * One of {@linkcode faultShapes}; `old` is a source of version 12 or 13, whose tables are cut by
- * keys.
+ * One of {@linkcode faultShapes}; `old` is a source of version 12 or 13, whose tables are divided
+ * by keys.
  */
 export type FaultShape = typeof faultShapes[number];
 
-/** The servers, and where chance comes from. */
+/** The servers, and the seed of random choices. */
 export interface FaultOptions {
-  /** Shapes in turn; all of them when not given. */
+  /** The shapes to choose from. Default: all. */
   readonly shapes?: readonly FaultShape[];
-  /** Where the log of a round that failed is kept. */
+  /** The folder for the logs of failed rounds. */
   readonly logs?: string;
   readonly source: Cluster;
   readonly target: Cluster;
   readonly seed: number;
 }
 
-/** One round: what is broken, between which servers. */
+/** One round: the fault and the servers. */
 interface Round {
   readonly kind: FaultKind;
   readonly shape: FaultShape;
-  /** The databases; the first one is what the round is called by. */
+  /** The databases. The first one names the round. */
   readonly names: readonly string[];
   readonly source: Cluster;
   readonly target: Cluster;
@@ -59,13 +59,13 @@ interface Attempt {
   readonly code: number;
   readonly signal: string | null;
   readonly lines: readonly string[];
-  /** Whether the fault happened before it was over. */
+  /** Whether the fault occurred before the attempt ended. */
   readonly hit: boolean;
 }
 
 const maxAttempts = 6;
 
-/** Runs rounds and counts what happened. */
+/** Runs rounds and counts their outcomes. */
 export class FaultRounds {
   readonly #options: FaultOptions;
   readonly #random: () => number;
@@ -97,7 +97,7 @@ export class FaultRounds {
       dataRoot: disk.path,
       settings: { ...settings, max_wal_size: "32MB", min_wal_size: "32MB" },
     });
-    // the state file's disk is full from the start: what is done is then known to the target alone
+    // the state file's disk is full from the start, so only the target records what is done
     if (state !== undefined) await state.fill();
     const folder = await Deno.makeTempDir({ prefix: "psr-faults-" });
     const name = `fault_${++this.#round}`;
@@ -182,7 +182,7 @@ export class FaultRounds {
         ...(shape === "text" ? ["--copy-format=text"] : []),
         ...(shape === "filter" ? [`--table-filter=orders:${ordersFilter}`] : []),
         `--include-databases=${names.join(",")}`,
-        // what a run was killed under load of, or lost its snapshot of, is of another moment now
+        // a run that was killed under load, or lost its snapshot, resumes in a different snapshot
         ...(again || kind === "source" || kind === "backend" || kind === "cut" || kind === "stall"
           ? ["--allow-mixed-snapshots"]
           : []),
@@ -191,8 +191,7 @@ export class FaultRounds {
       clearEnv: true,
       env: {
         ...denoEnvironment(),
-        // one name for the ends: the proxies' ports change with each attempt, and the ledger is
-        // what is gone by
+        // the proxies' ports change with each attempt, but a run is identified by the ledger
         SOURCE_URL: path(source, proxies?.source),
         TARGET_URL: path(target, proxies?.target),
       },
@@ -218,7 +217,10 @@ export class FaultRounds {
     return { code, signal, lines, hit: working !== undefined };
   }
 
-  /** What is broken and when: after some line of the log, so that every step of the run is hit. */
+  /**
+   * Chooses the fault and its time: after some line of the log, so that it can hit every step of
+   * the run.
+   */
   #plan({ kind, names: [name = ""], source, target, disk }: Round, { child, proxies }: {
     readonly child: Deno.ChildProcess;
     readonly proxies: { readonly source: Proxy; readonly target: Proxy } | undefined;
@@ -296,7 +298,7 @@ export class FaultRounds {
           happens: () => disk!.fill(),
           undo: async () => {
             await disk!.free();
-            // without room for its WAL a server may end itself; its owner starts it again
+            // a server without space for WAL may shut down, so it is restarted as an operator would
             if (target.postmasterPid === 0) await target.start();
           },
         };
@@ -317,7 +319,7 @@ export class FaultRounds {
     ).catch(() => {});
   }
 
-  /** Transfers within each table: no transaction changes a sum. */
+  /** Transfers amounts within each table; no transaction changes a sum. */
   #load(url: string): () => Promise<void> {
     let writing = true;
     const done = (async () => {
@@ -346,7 +348,7 @@ export class FaultRounds {
       target.url({ database: name }),
       "SELECT nspname FROM pg_namespace WHERE nspname = 'seren_ledger'",
     );
-    return [...differences, ...(left.length > 0 ? ["the ledger is still there"] : [])];
+    return [...differences, ...(left.length > 0 ? ["the ledger still exists"] : [])];
   }
 
   #count(what: string): void {
@@ -358,11 +360,11 @@ function killTool(child: Deno.ChildProcess): void {
   try {
     child.kill("SIGKILL");
   } catch {
-    // it was done before
+    // it has already exited
   }
 }
 
-/** Random numbers from a seed. */
+/** A seeded random number generator. */
 function mulberry(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,22 +1,22 @@
 import { join } from "node:path";
 
-/** A file system of a few bytes. Only root can make one. */
+/** A small file system. Only root can create one. */
 export interface SmallDisk extends AsyncDisposable {
   readonly path: string;
-  /** Leaves no room. */
+  /** Uses up all free space. */
   fill(): Promise<void>;
-  /** Gives the room back. */
+  /** Frees the space again. */
   free(): Promise<void>;
 }
 
-/** Makes a file system in memory. @param size as mount takes it: `120m` */
+/** Creates a file system in memory. @param size as for mount: `120m` */
 export async function smallDisk(size: string): Promise<SmallDisk> {
   const path = await Deno.makeTempDir({ prefix: "psr-disk-" });
   const filler = join(path, "filler");
   const mount = await new Deno.Command("mount", {
     args: ["-t", "tmpfs", "-o", `size=${size},mode=777`, "tmpfs", path],
   }).output();
-  if (!mount.success) throw new Error("only root can make a small disk");
+  if (!mount.success) throw new Error("only root can create a small disk");
   return {
     path,
     async fill() {

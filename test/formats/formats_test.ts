@@ -1,5 +1,5 @@
 /**
- * What the previous version wrote is still read. `samples/` was written by commit f75062d: an
+ * Files of the previous version can still be read. `samples/` was written by commit f75062d: an
  * `init` that was interrupted after one of its two tables, and the reports of a replication of
  * both.
  */
@@ -27,12 +27,12 @@ async function sample(name: string): Promise<string> {
   return await Deno.readTextFile(new URL(`samples/${name}`, import.meta.url));
 }
 
-// deno-lint-ignore no-explicit-any -- a report of another version has the type that the test is about
+// deno-lint-ignore no-explicit-any -- whether a report of another version still has this type is what the test checks
 async function report(name: string): Promise<any> {
   return JSON.parse(await sample(name));
 }
 
-Deno.test("the state file of a run is read, with what is left to do", async () => {
+Deno.test("the state file of a run is read, including the remaining work", async () => {
   const text = await sample("state.json");
   const { operation, ends } = JSON.parse(text);
   const state = readStateDocument(text, { operation, ends, place: "state.json" });
@@ -41,7 +41,7 @@ Deno.test("the state file of a run is read, with what is left to do", async () =
   strictEqual(state.finished, false);
 });
 
-Deno.test("a ledger in the target is read: the table that is done, the one that is not", async () => {
+Deno.test("a ledger in the target is read, with the finished and the unfinished table", async () => {
   await withDatabase(target, undefined, async ({ url }) => {
     await exec(url, await sample("ledger.sql"));
     await using session = await openSession(await endpointOf(url, "target"));
@@ -55,7 +55,7 @@ Deno.test("a ledger in the target is read: the table that is done, the one that 
   });
 });
 
-Deno.test("job specifications mean what they meant", async () => {
+Deno.test("job specifications keep their meaning", async () => {
   for (const { input, spec } of await report("job-specs.json")) {
     const reading = readJobSpec(input);
     deepStrictEqual(reading.problems, []);
@@ -85,7 +85,7 @@ Deno.test("metrics of a status keep their names, labels and values", async () =>
   );
 });
 
-Deno.test("events become lines of the log", async () => {
+Deno.test("events are logged as lines", async () => {
   const lines: string[] = [];
   using log = jsonLines({
     writeLine: (line) => void lines.push(line),

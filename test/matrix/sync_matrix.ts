@@ -102,7 +102,7 @@ async function round(options: RoundOptions): Promise<Outcome> {
       onEvent: (event) => {
         if (event.kind === "step-started" && event.step === "catch-up" && options.restartTarget) {
           restarted ??= restart(target);
-          restarted.catch(() => {}); // awaited below, if it comes to that
+          restarted.catch(() => {}); // awaited below, if needed
         }
       },
     });

@@ -27,7 +27,7 @@ for (const major of PG_MAJORS.filter((each) => embeddedMajors().includes(each)))
     const copy = cluster.url({ database: "copy" });
     equal(describe(await compareDatabases(url, copy, { ignore: NOT_OF_TEMPLATE })), "");
     equal(describe(await compareRoles(url, copy)), "");
-    // everything exists to be compared
+    // there is something to compare
     ok((await compareDatabases(url, cluster.url())).length > 100);
   });
 }

@@ -17,7 +17,7 @@ const cluster = await sharedCluster(16);
 const template = await serviceTemplate(cluster);
 
 /** The parts of a manifest that the tests use. */
-// deno-lint-ignore no-explicit-any -- YAML of any shape; the schemas judge it
+// deno-lint-ignore no-explicit-any -- YAML of any shape; the schemas validate it
 type Manifest = any;
 
 const models: Readonly<Record<string, new (data: Manifest) => { validate(): void }>> = {

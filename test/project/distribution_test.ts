@@ -71,8 +71,8 @@ async function runTask(task: string, env: Record<string, string> = {}): Promise<
 }
 
 /**
- * The runtime for executables: given, or from the machine's helper; undefined where there is
- * neither.
+ * The runtime for executables, from the environment or the machine's helper; undefined if neither
+ * provides it.
  */
 async function denort(): Promise<string | undefined> {
   const given = Deno.env.get("DENORT_BIN");
@@ -156,7 +156,7 @@ Deno.test({
         strictEqual((await (await fetch(`${url}/healthz`)).json()).version, denoJson.version);
         match(await (await fetch(url)).text(), /<!doctype html>/i);
         await using worker = new Running(["worker", ...keepers], own, { executable: program });
-        await worker.says(/takes jobs of small, medium, large, huge/);
+        await worker.says(/accepting jobs from the queues small, medium, large, huge/);
         const run = (args: readonly string[], env: Record<string, string>) =>
           runProgram(program, args, { cwd, env });
         const made = await run(["keys", "create", "--owner", "alice"], own);

@@ -191,7 +191,8 @@ Deno.test("schema with the embedded pg_dump also needs to read Deno's npm cache"
 Deno.test({
   name:
     "schema with installed programs needs to run them, and to read and write the temporary folder",
-  ignore: await installedDumpMajor() < source.major, // it has to be able to read the source
+  // the installed program must be able to read the source
+  ignore: await installedDumpMajor() < source.major,
   fn: async () => {
     await withDatabases(async (urls) => {
       const temporary = Deno.env.get("TMPDIR") ?? "/tmp";

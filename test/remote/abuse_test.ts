@@ -1,4 +1,4 @@
-/** What a stranger can do to the service: keys that are tried, and texts that cannot be stored. */
+/** Attacks on the service by strangers: guessed keys, and text that cannot be stored. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { ReplicatorError } from "../../lib/core/internal.ts";
 import { resolveEndpoint, SessionPool } from "../../lib/postgres/internal.ts";
@@ -129,7 +129,7 @@ Deno.test("NUL and unpaired surrogates anywhere in a request are rejected, and c
     const body = new Uint8Array([0x22, 0xff, 0x22]);
     const headers = { "content-type": "application/json" };
     await isRefused("bytes", alice.request("/v1/jobs", { method: "POST", body, headers }));
-    // text in UTF-8 is taken as ever
+    // valid UTF-8 is still accepted
     const good = await alice.request("/v1/jobs", {
       json: jobSpec({ rules: { table_filters: [{ table: "größe", where: "v = '😀'" }] } }),
     });

@@ -156,7 +156,7 @@ Deno.test("the API rejects invalid requests with a status, a problem and a trace
         ]
       ) await submit(alice, { source_url });
     });
-    await t.step("nothing of what was refused was kept", async () => {
+    await t.step("no rejected request was stored", async () => {
       const { jobs } = await (await alice.request("/v1/jobs")).json();
       strictEqual(jobs.length, 4);
     });
@@ -184,7 +184,7 @@ Deno.test("no route reveals anything about another user's job", async (t) => {
         deepStrictEqual({ ...a, trace_id: 0 }, { ...b, trace_id: 0 });
       });
     }
-    await t.step("these are all routes that name a job", async () => {
+    await t.step("all routes that name a job are covered", async () => {
       const { paths } = await (await fetch(`${service.url}/v1/openapi.json`)).json();
       deepStrictEqual(
         Object.keys(paths).filter((path) => path.startsWith("/v1/jobs/")).sort(),
@@ -209,7 +209,7 @@ Deno.test("no route reveals anything about another user's job", async (t) => {
       await response.text();
       strictEqual(response.status, 403);
     }
-    // the job is as it was, and the second key of the same user sees it
+    // the job is unchanged, and the same user's second key can see it
     const again = await key("alice");
     strictEqual((await (await again.request(`/v1/jobs/${id}`)).json()).state, "queued");
   });

@@ -16,7 +16,7 @@ const template = await serviceTemplate(target);
 const rows =
   `SELECT count(*)::int AS count, md5(string_agg(o::text, ',' ORDER BY id)) AS content FROM orders AS o`;
 
-/** A source that copies slowly where a condition sleeps, and an empty target. */
+/** A source whose rows are copied slowly by a condition that sleeps, and an empty target. */
 async function withServers(
   use: (
     urls: { source: string; target: string; copy: string; service: string; name: string },
@@ -132,7 +132,7 @@ Deno.test("another worker takes over from one killed during a job, and no secret
         data.event as { kind: string; table?: string } | undefined
       )
         .filter((event) => event?.kind === "table-finished").map((event) => event!.table);
-      // what the first worker had done stayed; the rest was done by the second
+      // the second worker kept the work of the first and did the rest
       deepStrictEqual(finished.toSorted(), ["first", "orders"]);
       deepStrictEqual(await query(urls.copy, rows), await query(urls.source, rows));
       const first = "SELECT count(*)::int, sum(id)::int FROM first";
@@ -178,7 +178,7 @@ Deno.test("another worker takes over from one killed during a job, and no secret
         stored,
       ].join("\n");
       doesNotMatch(everything, /planted/);
-      // a warning may name a function that a condition uses; but not the condition
+      // a warning may name a function that a condition uses, but must not contain the condition
       doesNotMatch(everything, /pg_sleep\(0/);
       ok(!everything.includes(key.slice(20)));
 

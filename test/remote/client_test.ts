@@ -1,4 +1,4 @@
-/** `jobs` as people use it: attached on a terminal, Ctrl-C, the log, the exit code. */
+/** `jobs` from the command line: attached on a terminal, Ctrl-C, the log, the exit code. */
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { ReplicatorError } from "../../lib/core/internal.ts";
 import type { JobRunner, JobRunners, RunnerContext } from "../../lib/remote/worker/mod.ts";
@@ -122,7 +122,7 @@ Deno.test("a job's exit code, error and log reach attached clients, log follower
       }),
     );
     strictEqual((await finished(alice, id)).exit_code, 8);
-    // they end by themselves
+    // they exit by themselves
     const [code, logCode] = await Promise.all([attached.ended(), following.ended()]);
     deepStrictEqual([code, logCode], [8, 0]);
     match(attached.output, /no room left[^]*trace id [0-9a-f]{32}[^]*make room/);

@@ -1,6 +1,6 @@
 /**
- * What stands before the API: clients that are slow, silent, gone or many, and a process with few
- * file descriptors.
+ * The HTTP server in front of the API: slow, silent, disconnected and numerous clients, and a
+ * process with few file descriptors.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -24,14 +24,14 @@ function serve(options: Partial<HttpServerOptions> = {}): HttpServer {
   });
 }
 
-/** A client that writes what it likes, and what it was answered. */
+/** A client that sends arbitrary bytes and records the response. */
 class RawClient implements AsyncDisposable {
   readonly connection: Deno.Conn;
   answered = "";
   readonly #reading: Promise<void>;
   #wanted: { readonly pattern: RegExp; readonly found: () => void } | undefined;
 
-  /** @param reads whether it reads the response */
+  /** @param reads whether to read the response */
   constructor(connection: Deno.Conn, { reads = true } = {}) {
     this.connection = connection;
     this.#reading = reads ? this.#read() : Promise.resolve();
@@ -70,8 +70,8 @@ class RawClient implements AsyncDisposable {
     }
   }
 
-  /** Resolves when what was answered matches; fails when the connection ends before. */
-  async hears(pattern: RegExp): Promise<void> {
+  /** Resolves when the response matches; rejects if the connection ends first. */
+  async receives(pattern: RegExp): Promise<void> {
     if (pattern.test(this.answered)) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wanted = { pattern, found: resolve };
@@ -85,7 +85,7 @@ class RawClient implements AsyncDisposable {
     try {
       this.connection.close();
     } catch {
-      // the server was faster
+      // the server has already closed it
     }
     await this.closed;
   }
@@ -93,11 +93,11 @@ class RawClient implements AsyncDisposable {
 
 const ask = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 /** An endless request head. */
-const slowly = "GET / HTTP/1.1\r\nhost: x\r\nx-slow: ";
+const endlessHead = "GET / HTTP/1.1\r\nhost: x\r\nx-slow: ";
 
 async function sendSlowly(server: HttpServer): Promise<RawClient> {
   const client = await RawClient.connect(server);
-  await client.send(slowly);
+  await client.send(endlessHead);
   return client;
 }
 
@@ -140,11 +140,11 @@ Deno.test("a request on an idle connection gets the full time for its response",
   });
   await using client = await RawClient.connect(server);
   await client.send(ask);
-  await client.hears(/late/);
+  await client.receives(/late/);
   client.answered = "";
   await after(graceMs * 0.7);
   await client.send(ask);
-  await client.hears(/late/);
+  await client.receives(/late/);
 });
 
 Deno.test("a client that has shut down its sending side still gets its response", async () => {
@@ -156,7 +156,7 @@ Deno.test("a client that has shut down its sending side still gets its response"
   });
   await using client = await RawClient.connect(server);
   await client.send(ask.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n"));
-  await client.hears(/answer/);
+  await client.receives(/answer/);
   await client.connection.closeWrite();
   strictEqual(await client.closed, "closed");
 });
@@ -196,7 +196,7 @@ Deno.test("a stream ends on the server when its client disconnects", async () =>
   {
     await using client = await RawClient.connect(server);
     await client.send(ask);
-    await client.hears(/: here/);
+    await client.receives(/: here/);
   }
   await cancelled.promise;
 });
@@ -226,7 +226,7 @@ Deno.test("a client that does not read its response is closed after the grace pe
 Deno.test("an endless request head is rejected before it uses memory", async () => {
   await using server = serve();
   await using client = await RawClient.connect(server);
-  await client.send(slowly);
+  await client.send(endlessHead);
   const sending = (async () => {
     for (let sent = 0; sent < 16; sent++) await client.send("x".repeat(1 << 20));
     return "everything";
@@ -252,7 +252,7 @@ Deno.test("requests in progress are answered at shutdown, and idle connections d
   await asked.promise;
   const began = performance.now();
   await server[Symbol.asyncDispose]();
-  await client.hears(/answer/);
+  await client.receives(/answer/);
   await Promise.all([slow.closed, idle.closed]);
   ok(performance.now() - began < 5_000);
   await rejects(Deno.connect({ hostname: "127.0.0.1", port: server.port }));
@@ -312,17 +312,17 @@ Deno.test({
       stderr: "piped",
     }).spawn();
     const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    const told = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+    const errors = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
     const port = Number((await lines.read()).value);
     const clients: RawClient[] = [];
     try {
       for (let each = 0; each < 60; each++) {
         const client = new RawClient(await Deno.connect({ hostname: "127.0.0.1", port }));
         clients.push(client);
-        await client.send(slowly);
+        await client.send(endlessHead);
       }
-      match((await told.read()).value ?? "", /Too many open files/);
-      // the slow ones still hold what they have
+      match((await errors.read()).value ?? "", /Too many open files/);
+      // the slow clients still hold their connections
       while (await fetchOnce(`http://127.0.0.1:${port}`).catch(() => "") !== "here");
       for (let each = 0; each < 20; each++) {
         strictEqual(await fetchOnce(`http://127.0.0.1:${port}`), "here");
@@ -330,7 +330,7 @@ Deno.test({
     } finally {
       for (const client of clients) await client[Symbol.asyncDispose]();
       await child.stdin.close();
-      await Promise.all([lines.cancel(), told.cancel()]);
+      await Promise.all([lines.cancel(), errors.cancel()]);
       deepStrictEqual((await child.status).code, 0);
     }
   },

@@ -109,7 +109,7 @@ Deno.test("events are streamed as they happen, can be resumed after any of them,
     );
     deepStrictEqual(rest.map(({ event }) => event), ["run", "state", "end"]);
     deepStrictEqual(rest.at(-1)!.data, { state: "succeeded", exit_code: 0 });
-    // from the middle, and from an end that is over
+    // from the middle, of a stream that has ended
     const middle = await readStream(
       await alice.request(`/v1/jobs/${id}/events`, { headers: { "last-event-id": "2" } }),
       ({ event }) => event === "end",
@@ -236,7 +236,7 @@ Deno.test("writes of an attempt count only while it is the latest", async () => 
     await using _worker = await startTestWorker(service, runners);
     const id = await submit(alice);
     await reached(1);
-    // as if another worker had it: the queue has handed the message out again
+    // as if the queue had delivered the message again, to another worker
     await query(
       service.databaseUrl,
       "UPDATE seren_remote_queue.job SET retry_count = retry_count + 1",
@@ -276,7 +276,7 @@ Deno.test("a key's limit on running jobs applies to all workers together, and ke
       "running",
     ]);
     deepStrictEqual(await states(bob), ["running"]);
-    // one job of each ends: the next of alice begins, and no more than that
+    // three jobs end, so exactly two more of alice's start
     for (const { finish } of runs.splice(0, 3)) finish();
     await finished(bob, bobs);
     await reached(2);
@@ -386,7 +386,7 @@ Deno.test("a worker connects to the address that was checked, even if the name r
   await withService(async (service) => {
     const alice = await service.key("alice");
     let asked = 0;
-    // the first answer is good; the next ones lead to where nothing may go
+    // the first answer is allowed; later ones resolve to a forbidden address
     const guard = new AddressGuard(readAllowList([cluster.host]).allow, () => {
       asked++;
       return Promise.resolve([asked <= 2 ? cluster.host : "169.254.169.254"]);
@@ -417,7 +417,7 @@ Deno.test("a run waits for the service's database while it is briefly unavailabl
   const checkpoint = context.checkpoints("abc");
   await own.kill("SIGKILL");
   const written = checkpoint.write("kept while it was away");
-  context.events({ kind: "info", message: "told while it was away" });
+  context.events({ kind: "info", message: "sent during the outage" });
   // the API reports the outage, and the worker cannot check for cancellation
   strictEqual(
     (await alice.request(`/v1/jobs/${id}`).then(async (r) => (await r.text(), r))).status,
@@ -432,7 +432,7 @@ Deno.test("a run waits for the service's database while it is briefly unavailabl
   const job = await finished(alice, id);
   deepStrictEqual([job.state, job.attempt, job.result], ["succeeded", 1, { answer: 42 }]);
   const { lines } = await (await alice.request(`/v1/jobs/${id}/logs`)).json();
-  ok(lines.some(({ message }: { message: string }) => message === "told while it was away"));
+  ok(lines.some(({ message }: { message: string }) => message === "sent during the outage"));
   // permanent errors are reported without the database's message
   const failing = await submit(alice);
   await reached(2);

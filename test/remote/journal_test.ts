@@ -1,4 +1,7 @@
-/** A job of days: its journal stays small, and shows all the same what all of it would show. */
+/**
+ * The journal of a job that runs for days stays small, and shows the same as the complete journal
+ * would.
+ */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { RunEvent } from "../../lib/core/internal.ts";
 import { resolveEndpoint, SessionPool } from "../../lib/postgres/internal.ts";
@@ -34,7 +37,7 @@ interface Place {
   readonly id: string;
 }
 
-/** A job that nobody runs. */
+/** A job that no worker runs. */
 async function withJob(use: (place: Place) => Promise<void>): Promise<void> {
   await withDatabase(cluster, template, async ({ url }) => {
     await using service = await openTestService(url);
@@ -51,8 +54,8 @@ const days = 3 * 24 * hour;
 const tickSeconds = 20;
 
 /**
- * Three days: four large tables at once, two hundred small ones before, a slow hour, a subscription
- * that catches up, news without end.
+ * Three days: two hundred small tables, then four large ones in parallel, a slow hour, a
+ * subscription that catches up, and endless messages.
  */
 function* longJob(): Generator<{ readonly second: number; readonly event: RunEvent }> {
   const database = "app";
@@ -94,7 +97,7 @@ function* longJob(): Generator<{ readonly second: number; readonly event: RunEve
 
 type Message = Parameters<Progress["take"]>[0];
 
-/** What a page would show. */
+/** What the web page would show. */
 function pictureOf(messages: Iterable<Message>): Progress {
   const progress = new Progress();
   for (const message of messages) progress.take(message);
@@ -128,7 +131,7 @@ Deno.test("the journal of a three-day job stays within its limits, and late or r
     const all: Message[] = [];
     let most = 0;
     let pending: { readonly second: number; readonly event: RunEvent }[] = [];
-    let sinceThinned = 0;
+    let sincePruned = 0;
     let number = 1; // "queued" already exists
     const flush = async () => {
       const events = pending.map(({ event }): JobEvent => ({ kind: "run", event }));
@@ -145,10 +148,10 @@ Deno.test("the journal of a three-day job stays within its limits, and late or r
       for (const [index, { event }] of pending.entries()) {
         all.push({ kind: "run", number: ++number, at: times[index]!, event });
       }
-      sinceThinned += events.length;
+      sincePruned += events.length;
       pending = [];
-      if (sinceThinned < 1_000) return;
-      sinceThinned = 0;
+      if (sincePruned < 1_000) return;
+      sincePruned = 0;
       await pool.use((session) => pruneJournal(session, id));
       const [{ samples, notes } = { samples: 0, notes: 0 }] = await query(
         service.databaseUrl,
@@ -163,7 +166,7 @@ Deno.test("the journal of a three-day job stays within its limits, and late or r
       pending.push(each);
       if (pending.length === 500) await flush();
     }
-    sinceThinned = Infinity; // the latest samples are kept even if nothing follows
+    sincePruned = Infinity; // the latest samples are kept even if nothing follows
     await flush();
     ok(all.length > 60_000);
     ok(most > 2_500, `thinned more than needed: ${most}`);
@@ -173,17 +176,20 @@ Deno.test("the journal of a three-day job stays within its limits, and late or r
     const whole = pictureOf(all);
     const kept = await storedMessages(alice, id);
     const late = pictureOf(kept);
-    await t.step("a client that comes late sees each table, step and subscription as it is", () => {
-      ok(kept.length < 11_000, String(kept.length));
-      deepStrictEqual(late.steps, whole.steps);
-      strictEqual(late.tables.size, 204);
-      deepStrictEqual(late.tables, whole.tables);
-      deepStrictEqual(
-        [late.copiedBytes, late.finishedRows, late.fraction],
-        [whole.copiedBytes, whole.finishedRows, whole.fraction],
-      );
-      deepStrictEqual(late.lag.get("app: s")!.at(-1), whole.lag.get("app: s")!.at(-1));
-    });
+    await t.step(
+      "a client that connects late sees the current state of each table, step and subscription",
+      () => {
+        ok(kept.length < 11_000, String(kept.length));
+        deepStrictEqual(late.steps, whole.steps);
+        strictEqual(late.tables.size, 204);
+        deepStrictEqual(late.tables, whole.tables);
+        deepStrictEqual(
+          [late.copiedBytes, late.finishedRows, late.fraction],
+          [whole.copiedBytes, whole.finishedRows, whole.fraction],
+        );
+        deepStrictEqual(late.lag.get("app: s")!.at(-1), whole.lag.get("app: s")!.at(-1));
+      },
+    );
     await t.step("its charts show the same curves, from the first hour to the last", () => {
       const [a, b] = [curve(late, end), curve(whole, end)];
       strictEqual(a.length, b.length);
@@ -197,7 +203,7 @@ Deno.test("the journal of a three-day job stays within its limits, and late or r
       const widest = Math.max(...lag.slice(1).map(({ at }, index) => at - lag[index]!.at));
       ok(widest < hour * 1000, `a gap of ${widest} ms`);
     });
-    await t.step("a client goes on after an event that is not kept any more", async () => {
+    await t.step("a client can resume after an event that has been deleted", async () => {
       const numbers = new Set(kept.map(({ number }) => number));
       const gone = all.findLast(({ number }, index) =>
         index < all.length / 2 && !numbers.has(number)
@@ -208,7 +214,7 @@ Deno.test("the journal of a three-day job stays within its limits, and late or r
       deepStrictEqual(again.tables, whole.tables);
       strictEqual(again.copiedBytes, whole.copiedBytes);
     });
-    await t.step("the first and the last news are there", () => {
+    await t.step("the first and last messages are kept", () => {
       const tries = kept.flatMap((message) =>
         message.kind === "run" && message.event.kind === "retry" ? [message.event.attempt] : []
       );
@@ -245,7 +251,7 @@ Deno.test("JobJournal prunes automatically: a log of thirty thousand lines keeps
       `SELECT count(*)::int AS count, min(number)::int AS first, max(number)::int AS last
          FROM seren_remote.job_logs WHERE job_id = '${id}'`,
     );
-    // with the line of its submission
+    // including the line for its submission
     deepStrictEqual(row, { count: 20_000, first: 1, last: 30_001 });
     strictEqual(journalBounds.firstLines + journalBounds.lastLines, 20_000);
     const { lines: around } = await (await alice.request(`/v1/jobs/${id}/logs?after=1999&limit=2`))
@@ -281,7 +287,7 @@ Deno.test("JobJournal writes only the latest sample of each table, less often th
     const table = (name: string) => ({ database: "app", table: name });
     journal.take({ kind: "table-progress", ...table("a"), bytes: 1 });
     while ((await stored()).length < 1);
-    // an hour until the next samples: what happens is not held up by that
+    // an hour until the next samples, which does not delay other events
     for (let bytes = 2; bytes <= 1_000; bytes++) {
       journal.take({ kind: "table-progress", ...table("a"), bytes });
       journal.take({ kind: "table-progress", ...table("b"), bytes });

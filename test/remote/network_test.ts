@@ -1,6 +1,6 @@
 /**
- * One job on workers that have nothing but the network in common: each is in a network namespace of
- * its own, where those can be made.
+ * One job on workers that share only the network: each in its own network namespace, if those can
+ * be created.
  */
 import { deepStrictEqual, match, ok } from "node:assert/strict";
 import { LocalKeyProvider } from "../../lib/remote/secrets/mod.ts";
@@ -47,12 +47,12 @@ const source = await sharedCluster(16, reach);
 const target = await sharedCluster(17, reach);
 const template = await serviceTemplate(target);
 
-/** A URL as a host reaches it. */
+/** A URL with the address at which a host reaches its server. */
 function from(address: string, url: string): string {
   return url.replace("127.0.0.1", address);
 }
 
-/** Enough that no worker finishes its first claim before the last worker joins. */
+/** Enough rows that no worker finishes its first claim before the last worker joins. */
 const more =
   "INSERT INTO big SELECT i, repeat(md5(i::text), 30) FROM generate_series(12001, 48000) AS i;";
 
@@ -60,9 +60,9 @@ interface Place {
   readonly key: TestKey;
   readonly name: string;
   readonly service: Awaited<ReturnType<typeof openTestService>>;
-  /** Workers `w0`, `w1`, `w2`, each on a host of its own. */
+  /** Workers `w0`, `w1`, `w2`, each on its own host. */
   readonly workers: Readonly<Record<string, Running>>;
-  /** Submits the copy by all of them. */
+  /** Submits a copy by all three. */
   readonly submit: () => Promise<string>;
 }
 
@@ -121,7 +121,7 @@ async function withWorkers(use: (place: Place) => Promise<void>): Promise<void> 
   }
 }
 
-/** Resolves when rows are read from, and written to, three addresses at once. */
+/** Resolves when three addresses are connected to each server at once. */
 async function allTakePart(name: string): Promise<void> {
   if (!isReal) return;
   for (const url of [source.url(), target.url()]) {
@@ -133,7 +133,7 @@ async function allTakePart(name: string): Promise<void> {
   }
 }
 
-/** The three of them, two helpers known by their names. */
+/** Waits until all three workers take part; returns the names of the two helpers. */
 async function helpersOf({ key, workers, service }: Place, id: string): Promise<string[]> {
   await helperOf(key, id);
   const { worker: leader } = await (await key.request(`/v1/jobs/${id}`)).json();

@@ -36,7 +36,7 @@ async function submit(key: TestKey, change: Record<string, unknown> = {}): Promi
   return body.id;
 }
 
-/** Says how much there is, and what it was run with. */
+/** A runner that reports this size, and returns its attempt. */
 function measuring(bytes: number): JobRunners {
   const init: JobRunner<"init"> = (_, { attempt, onMeasured }) => {
     onMeasured(bytes);
@@ -111,7 +111,7 @@ Deno.test("a key and its successor share rate limit and quota", async () => {
       strictEqual(response.status, 429);
       match((await response.json()).detail, /within a day, its limit is /);
     }
-    // the job of either is the user's, and both are of one group
+    // jobs of both keys belong to the user and to one group
     const jobs = await query<{ id: string }>(
       service.databaseUrl,
       "SELECT id::text FROM seren_remote.jobs ORDER BY created_at",
@@ -147,7 +147,7 @@ Deno.test("a worker with a longer heartbeat than the instance keeps its job", as
     };
     const init: JobRunner<"init"> = async (_, { attempt }) => {
       const first = await heard();
-      // with its own it would say nothing for 40 s, and be lost after 10
+      // with its own setting it would be silent for 40 s, and considered lost after 10
       while (attempt === 1 && await heard() === first);
       return { exitCode: 0, result: attempt };
     };
@@ -207,7 +207,7 @@ Deno.test("ended jobs are deleted after their retention, their log lines and eve
       404,
     );
     strictEqual((await (await alice.request(`/v1/jobs/${ids["bare"]}`)).json()).state, "cancelled");
-    // what was done stays in the audit trail
+    // the audit trail is kept
     const [audit] = await query<{ count: number }>(
       service.databaseUrl,
       `SELECT count(*)::int AS count FROM seren_remote.audit WHERE object = '${ids["gone"]}'`,

@@ -69,7 +69,7 @@ async function submit(key: TestKey, change: Record<string, unknown>): Promise<st
   return body.id;
 }
 
-/** All views in both themes, and as wide as a phone. */
+/** Checks the view in both themes, and at the width of a phone. */
 async function looksRight(page: Page): Promise<void> {
   for (const colorScheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
@@ -115,7 +115,7 @@ async function withGatedSource(
     await use({
       spec: {
         command: "init",
-        // which encodeURIComponent leaves as they are, and the service does not take
+        // encodeURIComponent does not encode these, and the service rejects them
         source_url: cluster.url({ database: badName }).replaceAll(
           /[!'()*]/g,
           (found) => `%${found.charCodeAt(0).toString(16)}`,
@@ -160,7 +160,10 @@ Deno.test("the page and its files have a strict content security policy, and are
         .map((name) => page.headers.get(name)),
       ["nosniff", "no-referrer", "no-cache", "text/html; charset=utf-8"],
     );
-    ok(!/<script(?![^>]* src=)|<style|\son\w+=|\sstyle=/.test(html), "something stands inline");
+    ok(
+      !/<script(?![^>]* src=)|<style|\son\w+=|\sstyle=/.test(html),
+      "there is inline code or style",
+    );
     const tag = page.headers.get("etag")!;
     const again = await fetch(service.url, { headers: { "if-none-match": tag } });
     strictEqual(again.status, 304);
@@ -179,7 +182,7 @@ Deno.test("the page and its files have a strict content security policy, and are
       headers: { "accept-encoding": "identity" },
     });
     strictEqual(plain.headers.get("content-encoding"), null);
-    match(await plain.text(), /Leon Sorokin/); // uPlot's licence goes along
+    match(await plain.text(), /Leon Sorokin/); // uPlot's license is included
     const missing = await fetch(`${service.url}/assets/app.000000000000.js`);
     await missing.body?.cancel();
     strictEqual(missing.status, 404);
@@ -187,7 +190,7 @@ Deno.test("the page and its files have a strict content security policy, and are
 });
 
 Deno.test(
-  `the page shows a running copy, survives a restart of the service, and takes names for text${where}`,
+  `the page shows a running copy, survives a restart of the service, and treats names as text${where}`,
   needsBrowser,
   async () => {
     await withService(async (service) => {
@@ -201,7 +204,7 @@ Deno.test(
           await page.getByText("No jobs yet.").waitFor();
           await looksRight(page);
           const id = await submit(alice, spec);
-          await page.getByText("1 of 2 tables").waitFor(); // the gated one stands still
+          await page.getByText("1 of 2 tables").waitFor(); // the gated one is paused
           await page.getByText(badName).waitFor();
           await looksRight(page);
           await page.getByRole("link", { name: /Running/ }).filter({ hasText: "init" }).click();
@@ -213,7 +216,7 @@ Deno.test(
           const log = page.getByRole("log");
           await log.getByText(/3 rows/).waitFor();
           await looksRight(page);
-          // reading further up ends following, which a button begins again
+          // scrolling up stops following; a button resumes it
           const follow = page.getByRole("button", { name: "Follow" });
           strictEqual(await follow.getAttribute("aria-pressed"), "true");
 
@@ -231,12 +234,12 @@ Deno.test(
           await page.getByText("Report").click();
           await looksRight(page);
           strictEqual(page.url(), `${service.service.url}/#/jobs/${id}`);
-          match(await page.title(), /^Job /); // no name became code
+          match(await page.title(), /^Job /); // no name was executed as code
           const secret = alice.key.split("_")[2]!;
           ok(!addresses.some((address) => address.includes(secret)), "the key is in an address");
           strictEqual(await page.evaluate("JSON.stringify({ ...localStorage })"), "{}");
-          // the browser itself says that it could not connect, and that who has just started is not
-          // ready yet
+          // the browser itself reports failed connections, and that a service that is starting is
+          // not ready
           deepStrictEqual(
             complained.filter((text) =>
               !/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE|ERR_CONNECTION_RESET|status of 503/.test(text)
@@ -265,7 +268,7 @@ const drawnPixels = `(() => {
   return drawn;
 })()`;
 
-Deno.test(`by keyboard alone: sign in, find a job, cancel it${where}`, needsBrowser, async () => {
+Deno.test(`keyboard only: sign in, find a job, cancel it${where}`, needsBrowser, async () => {
   await withService(async (service) => {
     await using _worker = await startTestWorker(service, realRunners());
     const alice = await service.key("alice");
@@ -279,7 +282,8 @@ Deno.test(`by keyboard alone: sign in, find a job, cancel it${where}`, needsBrow
         await page.goto(service.service.url);
         await page.getByLabel("API key").waitFor();
         await page.locator("#key:focus").waitFor();
-        await page.keyboard.type(alice.key); // with ? and t in it, maybe: no shortcuts in fields
+        // may contain ? and t, which must not act as shortcuts in fields
+        await page.keyboard.type(alice.key);
         await page.keyboard.press("Enter");
         await page.getByText("1 of 2 tables").waitFor();
         strictEqual(await focused(), "Jobs");
@@ -312,7 +316,7 @@ Deno.test(`by keyboard alone: sign in, find a job, cancel it${where}`, needsBrow
         strictEqual(await page.evaluate("document.documentElement.dataset.theme"), "light");
         await page.keyboard.press("Escape");
         await page.getByRole("heading", { name: "Jobs" }).waitFor();
-        // the first stop of the Tab key leads past the page's head
+        // the first stop of the Tab key skips the page's header
         await page.keyboard.press("Shift+Tab");
         await page.evaluate("document.activeElement.blur()");
         await page.getByText("Skip to the content").focus();
@@ -420,7 +424,7 @@ Deno.test(
         ok(await tables.getByRole("row").count() < 60, "rows that nobody sees are drawn");
         await page.getByLabel("Filter tables by name").fill("t77");
         await page.getByText("11 of 2,000 shown").waitFor();
-        // a key that may only read cannot cancel, and says why
+        // a read-only key cannot cancel, and the page says why
         const cancel = page.getByRole("button", { name: "Cancel job" });
         ok(await cancel.isDisabled());
         match(await cancel.getAttribute("title") ?? "", /jobs:write/);
@@ -450,7 +454,7 @@ Deno.test(
         // another user's job is reported as not found
         await page.goto(`${service.service.url}/#/jobs/${crypto.randomUUID()}`);
         await page.getByRole("heading", { name: "Job not found" }).waitFor();
-        // a key that ends while it is used
+        // a key that is revoked while in use
         await service.service.pool.use((session) =>
           session.query(
             "UPDATE seren_remote.api_keys SET revoked_at = now() WHERE id = $1::text::uuid",

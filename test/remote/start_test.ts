@@ -1,4 +1,6 @@
-/** Machines start in any order: what `serve` and `worker` do while their database is not there. */
+/**
+ * `serve` and `worker` while their database is unavailable, since machines can start in any order.
+ */
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { LocalKeyProvider } from "../../lib/remote/secrets/mod.ts";
 import { type Cluster, startCluster } from "../../lib/cluster/mod.ts";
@@ -32,13 +34,13 @@ Deno.test("serve and worker wait for a database that starts later, and log it; t
     await using serve = new Running(["serve", "--listen", "127.0.0.1:0", ...common], env);
     await using worker = new Running(["worker", ...common], env);
     const [, url = ""] = await serve.says(/listens on (http:\S+)/);
-    // the reason, and pauses that grow
+    // the reason, and growing pauses
     const waits =
-      /waits for the service's database: cannot connect to .*refused.*; again in (\S+ \S+)/g;
-    await serve.says(/again in [^]*again in [^]*again in /);
+      /waiting for the service's database: cannot connect to .*refused.*; retrying in (\S+ \S+)/g;
+    await serve.says(/retrying in [^]*retrying in [^]*retrying in /);
     const pauses = [...serve.output.matchAll(waits)].map(([, pause]) => pause);
     deepStrictEqual(pauses.slice(0, 3), ["500 ms", "1.0 s", "2.0 s"]);
-    await worker.says(/warn .*waits for the service's database: .*refused.*; again in /);
+    await worker.says(/warn .*waiting for the service's database: .*refused.*; retrying in /);
     doesNotMatch(serve.output + worker.output, /right|takes jobs|database answers/);
 
     const health = await fetch(`${url}/healthz`);
@@ -60,7 +62,10 @@ Deno.test("serve and worker wait for a database that starts later, and log it; t
     }
 
     await cluster.start();
-    await Promise.all([serve.says(/service's database answers/), worker.says(/takes jobs of/)]);
+    await Promise.all([
+      serve.says(/service's database is available/),
+      worker.says(/accepting jobs from/),
+    ]);
     const nowReady = await fetch(`${url}/readyz`);
     deepStrictEqual([nowReady.status, await nowReady.json()], [200, { status: "ok" }]);
     const made = await runCli(["keys", "create", "--owner", "alice"], { env });
@@ -69,7 +74,7 @@ Deno.test("serve and worker wait for a database that starts later, and log it; t
     const { code, stdout, stderr } = await runCli(["validate", "--json"], {
       env: { ...client, SOURCE_URL: cluster.url(), TARGET_URL: cluster.url() },
     });
-    // it is the same server twice, which validate says
+    // source and target are the same server, which validate reports
     ok(code !== 0 && code !== 1 && code !== 9, `${code} ${stdout} ${stderr}`);
     const headers = { "x-api-key": client.SEREN_API_KEY };
     const { jobs: [job] } = await (await fetch(`${url}/v1/jobs`, { headers })).json();
@@ -88,7 +93,7 @@ Deno.test("Ctrl-C ends a waiting serve or worker, even while a server does not r
     const serveArgs = ["serve", "--listen", "127.0.0.1:0", ...common];
     for (const args of [serveArgs, ["worker", ...common]]) {
       await using waiting = new Running(args, env);
-      await waiting.says(/again in/);
+      await waiting.says(/retrying in/);
       const before = performance.now();
       strictEqual(await waiting.kill("SIGINT"), 0, waiting.output);
       ok(performance.now() - before < 5_000);
@@ -116,7 +121,7 @@ Deno.test("permanent errors are reported immediately: a wrong password, a missin
         const { code, stdout, stderr } = await runCli(args, { env: { SEREN_DATABASE_URL: url } });
         strictEqual(code, 5, stderr);
         match(stderr, reason);
-        doesNotMatch(stdout + stderr, /again in|wrong/);
+        doesNotMatch(stdout + stderr, /retrying in|wrong/);
       }
     }
   });

@@ -56,8 +56,7 @@ Deno.test("an init job hands over to replication; a sync job reports the lag, an
         const init = await run({ command: "init", options: { enable_sync: true } });
         deepStrictEqual([init.state, init.exit_code, init.error], ["succeeded", 0, null]);
 
-        // the new server cannot apply what is written meanwhile, so that the job has something to
-        // wait for
+        // the target cannot apply what is written meanwhile, so the job has to wait
         await withSession(targetUrl, async (session) => {
           await session.unsafe("BEGIN; LOCK TABLE orders IN SHARE MODE").simple();
           await exec(

@@ -23,7 +23,7 @@ const runners = jobRunners({
 const lacking = `CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t VALUES (1);
   CREATE FUNCTION counted() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM t); END';
   CREATE MATERIALIZED VIEW m AS SELECT counted() AS n;`;
-/** Rows that violate the table's own constraint: the target refuses them. */
+/** Rows that violate the table's own constraint, so the target rejects them. */
 const broken = `CREATE TABLE t (id integer);
   CREATE FUNCTION ok(integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
   ALTER TABLE t ADD CONSTRAINT c CHECK (ok(id)); INSERT INTO t VALUES (1);

@@ -31,7 +31,7 @@ import {
 } from "../support/shared_copy.ts";
 import { exec, query } from "../support/sql.ts";
 
-// an idle source: a new coordinator reads an equivalent snapshot
+// the source is idle, so a new coordinator reads an equivalent snapshot
 const source = await sharedCluster(16, { settings: { autovacuum: "off" } });
 const target = await sharedCluster(17);
 const template = await serviceTemplate(target);
@@ -43,19 +43,22 @@ interface Place {
   readonly folder: string;
   /** Submits a copy of the shop by several workers; each row of the large table takes a while. */
   readonly submit: (change?: Submission) => Promise<string>;
-  /** Starts a worker as a process of its own. */
+  /** Starts a worker in a separate process. */
   readonly worker: (name: string, queue: string) => Running;
 }
 
 interface Submission {
   readonly workers?: number;
-  /** Hand over to replication: rows are then not slowed by a condition but by a rate. */
+  /**
+   * Whether to hand over to replication. The copy is then slowed by a rate limit instead of a
+   * condition.
+   */
   readonly sync?: boolean;
   readonly bytes?: number;
   readonly name?: string;
 }
 
-/** As a worker has them. */
+/** The runners of a real worker. */
 const runners: JobRunners = jobRunners({
   jobs: 2,
   splitBytes: 1 << 20,
@@ -70,7 +73,7 @@ async function withPlace(
   use: (place: Place, names: readonly string[]) => Promise<void>,
   { databases = 1, queue }: {
     readonly databases?: number;
-    /** A server with the service's database alone. */
+    /** A server that has only the service's database. */
     readonly queue?: Cluster;
   } = {},
 ): Promise<void> {
@@ -219,7 +222,7 @@ Deno.test("a worker lost between the end of its copy and the end of the job leav
       init: async (job, context) => {
         const outcome = await runners.init!(job, context);
         if (++runs > 1) return outcome;
-        throw new ReplicatorError("the network is away", { exitCode: ExitCode.targetUnreachable });
+        throw new ReplicatorError("the network is down", { exitCode: ExitCode.targetUnreachable });
       },
     });
     const id = await submit({ workers: 1 });
@@ -269,7 +272,8 @@ Deno.test("parts read under a coordinator that has been replaced are rejected wi
       await exec(url, record(0));
       await rejects(exec(url, record(0)), /seren_ledger_part_done/);
     }
-    await exec(url, record(1)); // nobody has followed yet: it is of the same moment
+    // there is no newer coordinator yet, so the part has the same snapshot
+    await exec(url, record(1));
     await using second = await open();
     strictEqual(second.state.tables[0]?.parts.length, 2);
     await rejects(exec(url, record(2)), /null value in column "holder"/);
@@ -288,7 +292,7 @@ Deno.test("cancelling a job ends its helpers", async () => {
       service.databaseUrl,
       `SELECT id FROM seren_remote.jobs WHERE parent_id = '${id}'`,
     );
-    // helpers are of their job: they are in nobody's list, and not counted
+    // helpers are part of their job: they are not listed, and not counted
     const { jobs } = await (await key.request("/v1/jobs")).json();
     deepStrictEqual(jobs.map((job: { id: string }) => job.id), [id]);
     await (await key.request(`/v1/jobs/${id}/cancel`, { method: "POST" })).body?.cancel();

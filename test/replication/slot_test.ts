@@ -125,7 +125,8 @@ for (const cluster of clusters) {
       const options = slotOptions();
       await withSession(url, async (first) => {
         await withSession(url, async (second) => {
-          // one holds a lock on what the other, which already has a transaction ID, truncates
+          // one session holds a lock on the table that the other, which already has a transaction
+          // ID, truncates
           await first.unsafe("BEGIN; LOCK TABLE a IN ACCESS SHARE MODE").simple();
           await second.unsafe("BEGIN; INSERT INTO b VALUES (2)").simple();
           const truncated = second.unsafe("TRUNCATE a; COMMIT").simple();

@@ -577,7 +577,7 @@ Deno.test("no accepted predicate can close its parentheses early", () => {
     fc.property(characters, (text) => {
       const read = readPredicate(text);
       if (!("value" in read)) return;
-      // from outside the parenthesized predicate is one group again
+      // seen from outside, the parenthesized predicate is a single group
       const around = readPredicate(`true AND ${inParentheses(read.value)} AND true`);
       ok("value" in around, text);
     }),

@@ -1,9 +1,8 @@
 /**
- * Connections that never finish their request, reopened when the service closes
- * them.
+ * Connections that never complete their request, reopened when the service closes them.
  */
 export class SlowLoris implements AsyncDisposable {
-  /** How many the service closed. */
+  /** Connections that the service closed. */
   closed = 0;
   refused = 0;
   readonly #ended = new AbortController();
@@ -41,8 +40,8 @@ export class SlowLoris implements AsyncDisposable {
 }
 
 /**
- * Sends 64 MB that nobody asked for, with and without saying so before; tells what was answered and
- * how much was taken.
+ * Sends oversized bodies, one with Content-Length and one streamed. Returns the responses and how
+ * many bytes were sent.
  */
 export async function oversize(
   url: string,
@@ -77,7 +76,7 @@ async function outcome(
   }
 }
 
-/** A pause that ends early, and quietly, when the signal is aborted. */
+/** Waits; resolves early when the signal aborts. */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   if (signal.aborted) resolve();

@@ -5,15 +5,15 @@ import type { LoadOptions } from "./options.ts";
 import type { Stage } from "./stage.ts";
 
 /**
- * Kills, restarts and attacks while it is at work, and asks like others meanwhile; its counts are
- * of all the times together.
+ * Kills, restarts and attacks the service, while also sending ordinary requests. Counts add up over
+ * all calls of `run`.
  */
 export class Chaos {
   restarts = 0;
-  /** How often slow connections were closed, and refused. */
+  /** How often slow connections were closed or refused. */
   slowClosed = 0;
   slowRefused = 0;
-  /** What became of requests to the instance that is attacked. */
+  /** Responses to ordinary requests to the attacked instance. */
   readonly answers = new Requests();
   readonly attacks: Awaited<ReturnType<typeof oversize>>[] = [];
   readonly #stage: Stage;
@@ -36,7 +36,7 @@ export class Chaos {
     this.#random = random;
   }
 
-  /** Breaks things until the signal is aborted. With `killEvery` 0 it only asks. */
+  /** Causes faults until the signal aborts; only sends requests if `killEvery` is 0. */
   async run(workers: readonly Supervised[], signal: AbortSignal): Promise<void> {
     const { killEvery, slow: count } = this.#options;
     const { serves, ports } = this.#stage;

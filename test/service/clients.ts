@@ -1,4 +1,4 @@
-/** A key of the service, and what was sent with it. */
+/** An API key and the jobs submitted with it. */
 export interface Client {
   readonly name: string;
   readonly key: string;
@@ -6,13 +6,13 @@ export interface Client {
   readonly jobs: Map<number, string>;
 }
 
-/** What became of requests. */
+/** Outcomes of requests. */
 export class Requests {
-  /** By status; 0 is a connection that failed. */
+  /** Counts by status; 0 is a failed connection. */
   readonly statuses = new Map<number, number>();
   readonly msOf: number[] = [];
 
-  /** One request; undefined when there was no answer. */
+  /** Sends a request; returns undefined if there was no response. */
   async send(url: string, init: RequestInit): Promise<Response | undefined> {
     const start = performance.now();
     const response = await fetch(url, { ...init, signal: AbortSignal.timeout(20_000) }).catch(
@@ -30,7 +30,7 @@ export class Requests {
 }
 
 /**
- * Submits until the service has taken it in: the same idempotency key, whichever instance answers.
+ * Submits a job until an instance has accepted it, always with the same idempotency key.
  */
 export async function submit(
   { client, number, spec, instances, requests }: {
@@ -56,14 +56,14 @@ export async function submit(
       client.jobs.set(number, body.id);
       return;
     }
-    const mayComeAgain = response === undefined || response.status === 429 ||
+    const retryable = response === undefined || response.status === 429 ||
       response.status >= 500 || response.ok;
-    if (!mayComeAgain) throw new Error(`${response.status} ${JSON.stringify(body)}`);
-    await new Promise((resolve) => setTimeout(resolve, 500)); // as a client does
+    if (!retryable) throw new Error(`${response.status} ${JSON.stringify(body)}`);
+    await new Promise((resolve) => setTimeout(resolve, 500)); // like an ordinary client
   }
 }
 
-/** The value below which `part` of the values are. */
+/** The value that the fraction `part` of the values does not exceed. */
 export function quantile(values: readonly number[], part: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? NaN;

@@ -1,14 +1,14 @@
-/** Clock ticks a second, as `/proc` counts on every Linux. */
+/** Clock ticks per second in `/proc`, always 100 on Linux. */
 const ticks = 100;
 
 /**
- * Seconds of CPU that a process, its children, and theirs that have ended took so far; 0 where
- * `/proc` does not tell.
+ * CPU seconds of a process, its children and their exited descendants; 0 if `/proc` does not have
+ * it.
  */
 export async function cpuSeconds(pid: number): Promise<number> {
   const stat = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => undefined);
   if (stat === undefined) return 0;
-  // after the name, which may have spaces in it: state, ppid, …; fields 14 to 17 of proc(5)
+  // the name may contain spaces; after it: state, ppid, …; fields 14 to 17 of proc(5)
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const own = fields.slice(11, 15).reduce((sum, each) => sum + Number(each), 0) / ticks;
   const children = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`).catch(() => "");

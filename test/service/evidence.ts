@@ -2,20 +2,22 @@ import type { Cluster } from "../../lib/cluster/mod.ts";
 import { query } from "../support/sql.ts";
 import { initEvery, rows } from "./options.ts";
 
-/** What the servers that the jobs worked on say; nothing of it is from the service's own tables. */
+/**
+ * What the logs and databases of source and target show, independent of the service's own tables.
+ */
 export interface Evidence {
-  /** Sessions at the source, by the number of the job. */
+  /** Sessions on the source, by job number. */
   readonly sessions: ReadonlyMap<number, number>;
-  /** Sessions opened by a single run of a command: the most frequent number. */
+  /** Sessions that one run of a command opens: the most frequent count. */
   readonly ofOneRun: Readonly<Record<"init" | "validate", number>>;
-  /** Jobs that opened more: their runs were interrupted and started again. */
-  readonly begunAgain: readonly number[];
+  /** Jobs that opened more, because their runs were interrupted and restarted. */
+  readonly restarted: readonly number[];
   readonly problems: readonly string[];
 }
 
 /**
- * Reads the source's log, the target's log, and every database that an `init` of these jobs was to
- * make.
+ * Reads the logs of source and target, and every database that an `init` of these jobs should have
+ * created.
  */
 export async function readEvidence(
   { source, target }: { readonly source: Cluster; readonly target: Cluster },
@@ -32,7 +34,7 @@ export async function readEvidence(
     init: mostFrequent(ran.filter(([number]) => isInit(number)).map(([, count]) => count)),
     validate: mostFrequent(ran.filter(([number]) => !isInit(number)).map(([, count]) => count)),
   };
-  const begunAgain: number[] = [];
+  const restarted: number[] = [];
   for (const number of numbers) {
     const [count, one] = [
       sessions.get(number) ?? 0,
@@ -41,15 +43,15 @@ export async function readEvidence(
     if (count < one) {
       problems.push(`job ${number} opened ${count} sessions, not ${one}: it did not run`);
     }
-    if (count > one) begunAgain.push(number);
+    if (count > one) restarted.push(number);
   }
   const made = countBy(await target.log(), /statement: CREATE DATABASE "?app_(\d+)"?/g);
   for (const number of numbers.filter(isInit)) {
     const times = made.get(number) ?? 0;
-    if (times !== 1) problems.push(`the database of job ${number} was made ${times} times`);
-    problems.push(...await lookAtCopy(target, number));
+    if (times !== 1) problems.push(`the database of job ${number} was created ${times} times`);
+    problems.push(...await checkCopy(target, number));
   }
-  return { sessions, ofOneRun, begunAgain, problems };
+  return { sessions, ofOneRun, restarted, problems };
 }
 
 export function isInit(number: number): boolean {
@@ -57,9 +59,9 @@ export function isInit(number: number): boolean {
 }
 
 /**
- * The table has no key: were it copied twice, its rows would be there twice, from two transactions.
+ * The table has no key, so a second copy would duplicate its rows, in another transaction.
  */
-async function lookAtCopy(target: Cluster, number: number): Promise<readonly string[]> {
+async function checkCopy(target: Cluster, number: number): Promise<readonly string[]> {
   try {
     const [copy] = await query(
       target.url({ database: `app_${number}` }),

@@ -1,35 +1,34 @@
 import { quantile } from "./clients.ts";
 
-/** When a job of a user came, and was begun, in seconds of the time in which workers were there. */
+/** When a job was submitted and started, in seconds during which workers were running. */
 export interface Turn {
   readonly owner: string;
   readonly created: number;
-  /** Each time that it was begun; what was begun again has taken a turn again. */
+  /** Each start; a restart counts as another turn. */
   readonly begun: readonly number[];
 }
 
-/** How the users fared. */
+/** How evenly the users were served. */
 export interface Fairness {
-  /** Of each user: the middle and the longest wait, in seconds. */
+  /** The median and longest wait of each user, in seconds. */
   readonly waits: readonly {
     readonly owner: string;
     readonly middle: number;
     readonly most: number;
   }[];
   /**
-   * At the worst moment: how many more turns one user had had than another one who had jobs waiting
-   * all that time. It stays near 1 when they take turns; first come, first served would let it grow
-   * with the queue.
+   * The maximum lead in turns of one user over another who had jobs waiting the whole time. It
+   * stays near 1 if users take turns; first come, first served would let it grow with the queue.
    */
   readonly mostAhead: number;
   /**
-   * How many jobs of others began between the coming of a user's first job and its begin: of the
-   * user for whom it was most.
+   * How many jobs of others started between the submission and the start of a user's first job; the
+   * maximum over all users.
    */
   readonly mostBefore: number;
 }
 
-/** Pure: what the times of jobs say. */
+/** Computes fairness from the times of jobs. Pure. */
 export function fairnessOf(turns: readonly Turn[]): Fairness {
   const byOwner = Map.groupBy(turns, ({ owner }) => owner);
   const waits = [...byOwner].map(([owner, own]) => {
@@ -48,8 +47,8 @@ export function fairnessOf(turns: readonly Turn[]): Fairness {
 }
 
 /**
- * Users are compared while both have jobs waiting: from when the later one came until the first of
- * them has none left.
+ * Compares users while both have jobs waiting: from the later submission until one of them has no
+ * more.
  */
 function mostAhead(byOwner: ReadonlyMap<string, readonly Turn[]>): number {
   const users = [...byOwner.values()].map((own) => ({

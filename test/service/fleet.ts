@@ -1,13 +1,13 @@
 import { cliCommand, denoEnvironment } from "../support/cli.ts";
 import { cpuSeconds } from "./cpu.ts";
 
-/** A command that runs on: when it is killed, it is started again, as its supervisor would. */
+/** A long-running command that is restarted when it ends, as by a supervisor. */
 export class Supervised implements AsyncDisposable {
   readonly name: string;
-  /** How often the test killed it, and how often it exited on its own. */
+  /** How often the test killed it; `deaths`: how often it exited on its own. */
   kills = 0;
   deaths = 0;
-  /** The most memory that any of its processes had, in bytes. */
+  /** The peak memory of any of its processes, in bytes. */
   maxBytes = 0;
   readonly #args: readonly string[];
   readonly #env: Readonly<Record<string, string>>;
@@ -33,7 +33,7 @@ export class Supervised implements AsyncDisposable {
     this.#running = this.#run();
   }
 
-  /** Seconds of CPU that all its processes took, as far as they were measured. */
+  /** CPU seconds of all its processes, as of the last measurement. */
   get cpuSeconds(): number {
     return this.#cpuBefore + this.#cpuNow;
   }
@@ -57,18 +57,18 @@ export class Supervised implements AsyncDisposable {
       this.#cpuNow = 0;
       if (this.#ended || this.kills > killsBefore) continue;
       this.deaths++;
-      await log.write(new TextEncoder().encode(`=== ended by itself with ${code}\n`));
-      await new Promise((resolve) => setTimeout(resolve, 1_000)); // as a supervisor does
+      await log.write(new TextEncoder().encode(`=== exited with ${code}\n`));
+      await new Promise((resolve) => setTimeout(resolve, 1_000)); // like a supervisor
     }
   }
 
-  /** kill -9, and another is started. */
+  /** Kills it with SIGKILL; it is restarted. */
   kill(): void {
     this.kills++;
     signal(this.#process, "SIGKILL");
   }
 
-  /** Notes how much memory it has now, and the CPU time that it took. */
+  /** Measures its current memory, and the CPU time used so far. */
   async measure(): Promise<void> {
     const pid = this.#process?.pid ?? 0;
     const text = await Deno.readTextFile(`/proc/${pid}/status`).catch(() => "");
@@ -77,7 +77,7 @@ export class Supervised implements AsyncDisposable {
     this.#cpuNow = Math.max(this.#cpuNow, await cpuSeconds(pid));
   }
 
-  /** Asks it to end as an operator does, and waits for it. */
+  /** Ends it with SIGTERM, and waits for it. */
   async drain(): Promise<void> {
     await this.measure();
     this.#ended = true;
@@ -96,6 +96,6 @@ function signal(process: Deno.ChildProcess | undefined, name: Deno.Signal): void
   try {
     process?.kill(name);
   } catch {
-    // it has ended already
+    // it has already exited
   }
 }

@@ -1,13 +1,13 @@
 /**
- * The remote service under load while its parts are killed: many small jobs of many keys through
- * several instances and workers, each a process of its own that is killed -9 now and again, while
- * the queue's database is restarted and one instance is attacked.
+ * The remote service under load while its parts are killed: many small jobs of many keys go through
+ * several instances and workers. Each is a separate process that is occasionally killed with
+ * SIGKILL, while the service's database is restarted and one instance is attacked.
  *
- * All jobs are queued before the first worker starts. Whether each of them ran, and ran once, is
- * read from the servers that they worked on.
+ * All jobs are queued before the first worker starts. The source and target servers show whether
+ * each of them ran exactly once.
  *
  * deno task test:service [--jobs 100] [--keys 20] [--workers 4] [--instances 2] [--concurrency 2]
- * [--slow 200] [--kill-every 5] [--pieces 1] [--turn COMMAND] [--most-seconds 1800] [--seed S]
+ * [--slow 200] [--kill-every 5] [--pieces 1] [--turn COMMAND] [--max-seconds 1800] [--seed S]
  *
  * @module
  */
@@ -23,15 +23,15 @@ import { Turn } from "./turn.ts";
 const options = readOptions(Deno.args);
 console.log(`seed ${options.seed}`);
 let state = options.seed >>> 0;
-/** A number below `below`. */
+/** A random integer from 0 to `below` - 1. */
 function random(below: number): number {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
   return Math.floor(state / 2 ** 32 * below);
 }
 
-/** Stretches of time in which workers were there, as the database's clock has them. */
+/** Periods during which workers were running, in milliseconds since 1970. */
 const pieces: { from: number; until: number }[] = [];
-/** Seconds in all of them. */
+/** The total of all periods, in seconds. */
 const working = () =>
   pieces.reduce((sum, { from, until }) => sum + Math.min(Date.now(), until) - from, 0) / 1000;
 const say = (text: string) => console.log(`${working().toFixed(0)} s: ${text}`);
@@ -42,7 +42,7 @@ const admin = await stage.adminKey();
 const clients = await stage.makeClients(admin);
 const requests = new Requests();
 const chaos = new Chaos(stage, { options, admin, random });
-// the last key submits a few jobs late, when the queue is full
+// the last key submits a few jobs later, when the queue is full
 const late = clients.at(-1)!;
 const prompt = clients.slice(0, -1);
 const lateJobs = Math.max(2, Math.round(options.jobs / 100));
@@ -85,40 +85,40 @@ async function submitAll(): Promise<void> {
   }));
   stop.abort();
   await breaking;
-  say(`${promptJobs} jobs of ${prompt.length} keys wait: ${requests.text}`);
+  say(`${promptJobs} jobs of ${prompt.length} keys are queued: ${requests.text}`);
 }
 
-/** Workers until so many jobs are over in all; then they are drained. */
+/** Runs workers until `count` jobs have ended in total, then drains them. */
 async function work(piece: number, count: number): Promise<void> {
   const workers = stage.startWorkers(piece);
   const stop = new AbortController();
   const breaking = chaos.run(workers, stop.signal);
   if (!lateWasSent) {
-    await untilOver(Math.min(count, options.jobs / 4));
+    await untilEnded(Math.min(count, options.jobs / 4));
     for (let number = promptJobs; number < options.jobs; number++) await send(late, number);
     lateWasSent = true;
     say(`a late key submitted ${lateJobs}`);
   }
-  await untilOver(count);
+  await untilEnded(count);
   stop.abort();
   await breaking;
   await Promise.all(workers.map((worker) => worker.drain()));
-  say(`piece ${piece} of ${options.pieces}: ${await stage.countOver()} of ${options.jobs} over`);
+  say(`piece ${piece} of ${options.pieces}: ${await stage.countEnded()} of ${options.jobs} ended`);
 }
 
-async function untilOver(count: number): Promise<void> {
-  let told = performance.now();
+async function untilEnded(count: number): Promise<void> {
+  let reportedMs = performance.now();
   while (true) {
-    const over = await stage.countOver();
+    const over = await stage.countEnded();
     if (over !== undefined && over >= count) return;
-    if (working() > options.maxSeconds) return say(`gave up: ${over} of ${count} over`);
-    if (performance.now() - told > 15_000) {
-      told = performance.now();
+    if (working() > options.maxSeconds) return say(`gave up: ${over} of ${count} ended`);
+    if (performance.now() - reportedMs > 15_000) {
+      reportedMs = performance.now();
       const [{ running } = { running: "?" }] = await query(
         stage.database.url(),
         "SELECT count(*)::int AS running FROM seren_remote.jobs WHERE state = 'running'",
       ).catch(() => []);
-      say(`${over ?? "the database is away: ?"} over, ${running} running`);
+      say(`${over ?? "the database is unavailable: ?"} ended, ${running} running`);
     }
     await pause(500, new AbortController().signal);
   }

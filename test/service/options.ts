@@ -1,33 +1,36 @@
 import { parseArgs } from "node:util";
 
-/** What `deno task test:service` is run with. */
+/** The options of `deno task test:service`. */
 export interface LoadOptions {
   /** Total number of jobs; one percent belong to a key that submits late. */
   readonly jobs: number;
   readonly keys: number;
   readonly workers: number;
   readonly instances: number;
-  /** Jobs at once of each worker. */
+  /** Concurrent jobs per worker. */
   readonly concurrency: number;
-  /** Connections to the first instance that never end their request. */
+  /** Connections to the first instance that never complete their request. */
   readonly slow: number;
-  /** Seconds between two kills; 0: nothing is broken. */
+  /** Seconds between two kills; 0 causes no faults. */
   readonly killEvery: number;
-  /** Between two pieces the workers are drained, and nothing is broken. */
+  /**
+   * The number of pieces in which jobs are processed; between them, workers are drained and no
+   * faults occur.
+   */
   readonly pieces: number;
-  /** What is to be waited for before a piece, see `turn.ts`. */
+  /** A command to wait for before each piece; see `turn.ts`. */
   readonly turn: string | undefined;
-  /** Of all pieces together, without waiting for turns. */
+  /** The time limit for all pieces together, excluding waits for turns. */
   readonly maxSeconds: number;
   readonly seed: number;
 }
 
 /**
- * Every so many-th job is an `init`, which leaves a database of its own; the others are `validate`.
+ * Every nth job is an `init`, which creates a separate database; the others are `validate`.
  */
 export const initEvery = 8;
 
-/** Of the table that an `init` copies. */
+/** The number of rows in the table that an `init` copies. */
 export const rows = 100;
 
 export function readOptions(args: readonly string[]): LoadOptions {
@@ -43,7 +46,7 @@ export function readOptions(args: readonly string[]): LoadOptions {
       "kill-every": { type: "string", default: "5" },
       pieces: { type: "string", default: "1" },
       turn: { type: "string" },
-      "most-seconds": { type: "string", default: "1800" },
+      "max-seconds": { type: "string", default: "1800" },
       seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
     },
   });
@@ -57,7 +60,7 @@ export function readOptions(args: readonly string[]): LoadOptions {
     killEvery: Number(values["kill-every"]),
     pieces: Number(values.pieces),
     turn: values.turn,
-    maxSeconds: Number(values["most-seconds"]),
+    maxSeconds: Number(values["max-seconds"]),
     seed: Number(values.seed),
   };
 }

@@ -6,7 +6,7 @@ import { fairnessOf } from "./fairness.ts";
 import type { LoadOptions } from "./options.ts";
 import type { Stage } from "./stage.ts";
 
-/** What was done. */
+/** The results of a run. */
 export interface Outcome {
   readonly stage: Stage;
   readonly options: LoadOptions;
@@ -16,9 +16,9 @@ export interface Outcome {
   readonly accepted: number;
   /** The user who submitted late. */
   readonly late: string;
-  /** When workers were there, in milliseconds since 1970. */
+  /** Periods during which workers were running, in milliseconds since 1970. */
   readonly pieces: readonly { readonly from: number; readonly until: number }[];
-  /** How long that was altogether. */
+  /** Their total in seconds. */
   readonly seconds: number;
 }
 
@@ -34,7 +34,7 @@ interface JobRow extends Record<string, unknown> {
   readonly reason: string | null;
 }
 
-/** Prints what came of it; whether all is well. */
+/** Prints the results and returns whether there were no problems. */
 export async function report(outcome: Outcome): Promise<boolean> {
   const { stage, options, seconds } = outcome;
   const jobs = await query<JobRow>(
@@ -66,17 +66,17 @@ export async function report(outcome: Outcome): Promise<boolean> {
     check,
   );
   checkFairness(outcome, jobs, check);
-  await tellProcesses(outcome, check);
+  await reportProcesses(outcome, check);
   for (const problem of problems.slice(0, 30)) console.log(`PROBLEM ${problem}`);
   console.log(
-    problems.length === 0 ? "all well" : `${problems.length} problems; logs: ${stage.folder}`,
+    problems.length === 0 ? "no problems" : `${problems.length} problems; logs: ${stage.folder}`,
   );
   return problems.length === 0;
 }
 
 type Check = (ok: boolean, text: string) => void;
 
-/** What the service says of its jobs. */
+/** Checks what the service reports about its jobs. */
 function checkService(
   { options, accepted }: Outcome,
   jobs: readonly JobRow[],
@@ -84,9 +84,9 @@ function checkService(
 ): void {
   check(accepted === options.jobs, `${accepted} of ${options.jobs} jobs were accepted`);
   check(jobs.length === accepted, `${accepted} jobs were accepted, ${jobs.length} exist`);
-  check(new Set(jobs.map(({ number }) => number)).size === jobs.length, "a job is there twice");
+  check(new Set(jobs.map(({ number }) => number)).size === jobs.length, "a job exists twice");
   const open = jobs.filter(({ state }) => state === "queued" || state === "running");
-  check(open.length === 0, `${open.length} jobs were not over in time`);
+  check(open.length === 0, `${open.length} jobs did not end in time`);
   for (const { number, command, state, reason, ended } of jobs) {
     if (state === "queued" || state === "running") continue;
     check(state === "succeeded", `job ${number} (${command}) is ${state}: ${reason}`);
@@ -94,26 +94,25 @@ function checkService(
   }
 }
 
-/** What the servers say on which the jobs worked. */
+/** Checks what the source and target servers show. */
 async function checkServers(
   { stage, options }: Outcome,
   succeeded: ReadonlySet<number>,
   check: Check,
 ): Promise<void> {
-  const { ofOneRun, begunAgain, problems } = await readEvidence(stage, succeeded);
+  const { ofOneRun, restarted, problems } = await readEvidence(stage, succeeded);
   for (const problem of problems) check(false, problem);
-  // who is killed leaves what it had begun to others: so many jobs may have been begun again, and
-  // no more
+  // each killed worker leaves at most `concurrency` jobs to be restarted
   const ends = stage.workers.reduce((sum, { kills, deaths }) => sum + kills + deaths, 0);
   const most = ends * options.concurrency;
   console.log(
-    `as the servers have it: ${
-      options.jobs - begunAgain.length
+    `according to the servers: ${
+      options.jobs - restarted.length
     } jobs ran once (a validate opens ${ofOneRun.validate} ` +
-      `sessions, an init ${ofOneRun.init}), ${begunAgain.length} were begun again, at most ${most} by ${ends} ends of workers; ` +
-      `every init has made its database once, and its rows came once, in one transaction`,
+      `sessions, an init ${ofOneRun.init}), ${restarted.length} were restarted, at most ${most} after ${ends} exits of workers; ` +
+      `every init created its database once and copied its rows once, in one transaction`,
   );
-  check(begunAgain.length <= most, `more jobs were begun again than workers had ended`);
+  check(restarted.length <= most, "more jobs were restarted than killed workers can explain");
 }
 
 function checkFairness(
@@ -121,7 +120,7 @@ function checkFairness(
   jobs: readonly JobRow[],
   check: Check,
 ): void {
-  /** Seconds of the time in which workers were there. */
+  /** Seconds during which workers were running. */
   const working = (at: number) =>
     pieces.reduce((sum, { from, until }) => sum + Math.max(0, Math.min(at, until) - from), 0) /
     1000;
@@ -138,29 +137,31 @@ function checkFairness(
   );
   const lateWait = waits.find(({ owner }) => owner === late)?.middle ?? NaN;
   console.log(
-    `median wait of a key: least ${least} s, middle ${middle} s, most ${most} s; longest wait of a key: ${
+    `median wait of a key: minimum ${least} s, median ${middle} s, maximum ${most} s; longest wait of a key: ${
       Math.min(...others.map((each) => each.most)).toFixed(1)
     } to ${Math.max(...others.map((each) => each.most)).toFixed(1)} s; ` +
-      `of the late key ${lateWait.toFixed(1)} s in the middle`,
+      `median of the late key ${lateWait.toFixed(1)} s`,
   );
   console.log(
-    `at no moment had a key had more than ${mostAhead} turns more than another one that had jobs waiting; ` +
-      `before a key's first job at most ${mostBefore} of others began`,
+    `maximum lead of a key over another with jobs waiting: ${mostAhead} turns; ` +
+      `at most ${mostBefore} jobs of others started before a key's first`,
   );
-  check(Number(most) < 1.5 * Number(middle) + 5, "a key waited out of proportion");
-  check(mostBefore < 2 * options.keys, "a key had to wait for more than its turn");
+  check(Number(most) < 1.5 * Number(middle) + 5, "a key waited disproportionately long");
+  check(mostBefore < 2 * options.keys, "a key had to wait longer than one turn");
   check(mostAhead <= 4, "keys did not take turns");
 }
 
-async function tellProcesses(
+async function reportProcesses(
   { stage, options, chaos, requests, seconds }: Outcome,
   check: Check,
 ): Promise<void> {
   for (const { name, kills, deaths, maxBytes } of [...stage.serves, ...stage.workers]) {
     console.log(
-      `${name}: killed ${kills}, ended by itself ${deaths}, at most ${mb(maxBytes)} MB`,
+      `${name}: killed ${kills} times, exited by itself ${deaths} times, peak memory ${
+        mb(maxBytes)
+      } MB`,
     );
-    check(maxBytes < 600 * 2 ** 20, `${name} had ${mb(maxBytes)} MB`);
+    check(maxBytes < 600 * 2 ** 20, `${name} used ${mb(maxBytes)} MB`);
   }
   const kills = [...stage.serves, ...stage.workers].reduce((sum, each) => sum + each.kills, 0);
   console.log(
@@ -168,7 +169,7 @@ async function tellProcesses(
   );
   const { answers, slowClosed, slowRefused } = chaos;
   console.log(
-    `during ${options.slow} slow connections (${slowClosed} times closed, ${slowRefused} refused) others asked: ${answers.text}; ` +
+    `other requests during ${options.slow} slow connections (closed ${slowClosed} times, refused ${slowRefused} times): ${answers.text}; ` +
       `half within ${quantile(answers.msOf, 0.5).toFixed(0)} ms, 95 % within ${
         quantile(answers.msOf, 0.95).toFixed(0)
       } ms`,
@@ -179,7 +180,7 @@ async function tellProcesses(
     console.log(
       `bodies of 64 MB: ${describe(tally(outcomes))}; at most ${
         mb(Math.max(...sent))
-      } MB of one were sent`,
+      } MB of one was sent`,
     );
     check(Math.max(...sent) < 16 * 2 ** 20, "an oversized body was accepted");
   }

@@ -16,7 +16,7 @@ export class Stage implements AsyncDisposable {
   readonly folder: string;
   readonly source: Cluster;
   readonly target: Cluster;
-  /** The service's own. */
+  /** The service's database. */
   readonly database: Cluster;
   readonly ports: readonly number[];
   readonly serves: readonly Supervised[];
@@ -50,7 +50,7 @@ export class Stage implements AsyncDisposable {
 
   static async open(options: LoadOptions): Promise<Stage> {
     await using opened = new AsyncDisposableStack();
-    // evidence: their logs show which sessions connected, and what was created how often
+    // their logs show which sessions connected, and how often each database was created
     const source = opened.use(
       await startCluster({
         major: 16,
@@ -60,7 +60,7 @@ export class Stage implements AsyncDisposable {
     const target = opened.use(
       await startCluster({ major: 17, settings: { log_statement: "ddl", autovacuum: "off" } }),
     );
-    // it crashes on purpose: what it has confirmed has to be there afterwards, as an operator's has
+    // it is crashed on purpose, and must then have everything that it has confirmed
     const database = opened.use(
       await startCluster({
         major: 17,
@@ -68,7 +68,7 @@ export class Stage implements AsyncDisposable {
       }),
     );
     await exec(source.url(), "CREATE DATABASE app");
-    // no key: rows that are copied twice stay
+    // no key, so that duplicate rows are not rejected
     await exec(
       source.url({ database: "app" }),
       `CREATE TABLE t (id int); INSERT INTO t SELECT generate_series(1, ${rows})`,
@@ -92,7 +92,7 @@ export class Stage implements AsyncDisposable {
     );
   }
 
-  /** Workers that follow those that were drained. */
+  /** Starts workers to replace those that were drained. */
   startWorkers(piece: number): readonly Supervised[] {
     const { workers, concurrency } = this.#options;
     const started = Array.from(
@@ -119,7 +119,7 @@ export class Stage implements AsyncDisposable {
     }
   }
 
-  /** A key that may do all. */
+  /** Creates an admin key. */
   async adminKey(): Promise<string> {
     const { stdout } = await runCli(["keys", "create", "--owner", "ops", "--scopes", "admin"], {
       env: { SEREN_DATABASE_URL: this.database.url() },
@@ -128,7 +128,7 @@ export class Stage implements AsyncDisposable {
   }
 
   /**
-   * Users, each with a key; what it may do at once is what a key may when nobody says otherwise.
+   * Creates users, each with a key that has the default concurrency limits.
    */
   async makeClients(admin: string): Promise<readonly Client[]> {
     const clients: Client[] = [];
@@ -168,8 +168,8 @@ export class Stage implements AsyncDisposable {
     };
   }
 
-  /** How many jobs are over; undefined while the database is away. */
-  async countOver(): Promise<number | undefined> {
+  /** How many jobs have ended; undefined while the database is unavailable. */
+  async countEnded(): Promise<number | undefined> {
     const rows = await query<{ over: number }>(
       this.database.url(),
       "SELECT count(*)::int AS over FROM seren_remote.jobs WHERE finished_at IS NOT NULL",
@@ -177,15 +177,17 @@ export class Stage implements AsyncDisposable {
     return rows[0]?.over;
   }
 
-  /** Stops the service's database, as an operator does or a crash, and starts it again. */
+  /**
+   * Stops the service's database, cleanly (`fast`) or as in a crash (`immediate`), and restarts it.
+   */
   async restartDatabase(mode: "fast" | "immediate"): Promise<void> {
     this.#cpuBeforeRestarts += await cpuOfServer(this.database);
     await this.database.stop(mode);
-    await new Promise((resolve) => setTimeout(resolve, 2_000)); // it is away for a while
+    await new Promise((resolve) => setTimeout(resolve, 2_000)); // unavailable for a while
     await this.database.start();
   }
 
-  /** Seconds of CPU so far: of whom. */
+  /** CPU seconds so far, by component. */
   async cpu(): Promise<Readonly<Record<string, number>>> {
     const of = (list: readonly Supervised[]) =>
       list.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0);

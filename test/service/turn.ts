@@ -1,6 +1,6 @@
 /**
- * Waits for its turn on a machine that is shared: a command such as `flock /tmp/lock cat` is
- * started before a piece, which begins when the command echoes a line, and ended after it.
+ * Waits for its turn on a shared machine: before each piece, starts a command such as `flock
+ * /tmp/lock cat`, waits until it echoes a line, and ends it after the piece.
  */
 export class Turn implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;

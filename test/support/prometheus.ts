@@ -15,7 +15,7 @@ const labelForm = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
  * feed.
  */
 export function parsePrometheus(text: string): PrometheusText {
-  if (!text.endsWith("\n")) throw new Error("the last line does not end in a line feed");
+  if (!text.endsWith("\n")) throw new Error("the last line does not end with a line feed");
   const helps = new Set<string>();
   const types = new Map<string, string>();
   const samples = new Map<string, number>();
@@ -67,7 +67,7 @@ function parseSample(line: string) {
       at += label.length + 2;
       let value = "";
       for (; line[at] !== '"'; at++) {
-        if (at >= line.length) throw new Error(`label without end: ${line}`);
+        if (at >= line.length) throw new Error(`unterminated label: ${line}`);
         if (line[at] !== "\\") value += line[at];
         else {
           const escaped = { n: "\n", '"': '"', "\\": "\\" }[line[++at] ?? ""];

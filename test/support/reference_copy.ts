@@ -28,7 +28,8 @@ export async function makeReferenceCopy(
   const client = await installedClient();
   if (client === undefined || client.major < source.major) return undefined;
   const roles = await run(client.pgDumpall, ["--roles-only", "-d", source.url()]);
-  await restore(client, target, roles); // roles that exist already are reported, and are no concern
+  // existing roles are reported as errors, which do not matter
+  await restore(client, target, roles);
   const dump = await run(client.pgDump, ["--create", "-d", source.url({ database: name })]);
   const errors = await restore(client, target, dump);
   const copy = `${name}_reference`;

@@ -34,7 +34,7 @@ export class RogueConnection {
         this.#onSession();
         return;
       }
-      if (code === 80877102) throw new Error("a request to cancel");
+      if (code === 80877102) throw new Error("a cancel request");
       await this.send(encoder.encode("N"));
     }
   }
@@ -121,7 +121,7 @@ export class RogueServer implements AsyncDisposable {
     for await (const connection of this.#listener) {
       this.#open.add(connection);
       const handled = behave(new RogueConnection(connection, () => this.sessions++))
-        .catch(() => {}) // the client has closed it, which is what is wanted
+        .catch(() => {}) // the client has closed it, as it should
         .finally(() => {
           this.#open.delete(connection);
           try {

@@ -54,12 +54,12 @@ export class Running implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<RegExpExecArray>();
     this.#waiters.push({ pattern, resolve });
     const ended = this.#process.status.then(() => {
-      throw new Error(`ended without saying ${pattern}:\n${this.output}`);
+      throw new Error(`exited before its output matched ${pattern}:\n${this.output}`);
     });
     return await Promise.race([promise, ended]);
   }
 
-  /** Its exit code once it ends by itself. */
+  /** Its exit code, once it exits by itself. */
   async ended(): Promise<number> {
     const { code } = await this.#process.status;
     await Promise.all(this.#texts);
@@ -70,7 +70,7 @@ export class Running implements AsyncDisposable {
     try {
       this.#process.kill(signal);
     } catch {
-      // it has ended already
+      // it has already exited
     }
     return await this.ended();
   }

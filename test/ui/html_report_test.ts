@@ -13,11 +13,11 @@ import { printable } from "../../lib/ui/text.ts";
 type Node = DefaultTreeAdapterTypes.Node;
 type Element = DefaultTreeAdapterTypes.Element;
 
-/** The page's elements in their order; what a strict parser objects to fails. */
+/** The page's elements in order. Fails on anything that a strict parser rejects. */
 function elementsOf(page: string): readonly Element[] {
   const document = parse(page, {
     onParseError: ({ code, startLine }) => {
-      // a name may hold U+FFFE, which every parser keeps
+      // a name can contain U+FFFE, which every parser keeps
       if (code !== "noncharacter-in-input-stream") throw new Error(`${code} in line ${startLine}`);
     },
   });
@@ -45,7 +45,7 @@ function section(elements: readonly Element[], id: string): Element {
   return found;
 }
 
-/** The texts of the body's rows of a section's table. */
+/** The cell texts of a section's table, row by row, without the header. */
 function rowsOf(elements: readonly Element[], id: string): readonly (readonly string[])[] {
   const inside = new Set<Node>();
   const visit = (node: Node) => {
@@ -61,7 +61,7 @@ function rowsOf(elements: readonly Element[], id: string): readonly (readonly st
 
 const server = { url: "postgresql://me@old/app", version: "15.18", encrypted: true } as const;
 
-/** A report in which every text is the same. */
+/** A report that contains the same text everywhere. */
 function reportOf(text: string): ReportView {
   return {
     plan: {
@@ -170,8 +170,8 @@ Deno.test("the page's policy allows only its own style and script", () => {
 });
 
 /**
- * Elements with their attributes' names; without labels on blocks, which short texts have and long
- * ones do not.
+ * Elements with the names of their attributes, except the labels of blocks, which only short texts
+ * get.
  */
 function shapeOf(page: string): readonly string[] {
   return elementsOf(page)
@@ -201,7 +201,8 @@ Deno.test("no text from a server becomes markup", () => {
     fc.constantFrom(...nasty),
     fc.string({ unit: "binary", minLength: 1 }),
     fc.array(fc.constantFrom(..."<>&\"'/-= ab"), { minLength: 1 }).map((all) => all.join("")),
-  ).filter((each) => !/[\0\r\n]/.test(each)); // no name has NUL; lines are parted by <br>
+    // names cannot contain NUL; lines are separated by <br>
+  ).filter((each) => !/[\0\r\n]/.test(each));
   fc.assert(
     fc.property(text, (each) => {
       const page = render(reportOf(each));
@@ -210,12 +211,12 @@ Deno.test("no text from a server becomes markup", () => {
       strictEqual(name, printable(each).toWellFormed().trim());
     }),
     { numRuns: 40 },
-  ); // each run makes and reads a whole page
+  ); // each run renders and parses a whole page
 });
 
 Deno.test("control characters are shown as replacement characters", () => {
   const page = render(reportOf("a\u202eb\u001b[31m"));
-  // deno-lint-ignore no-control-regex -- these must not be there
+  // deno-lint-ignore no-control-regex -- the page must not contain these
   ok(!/[\u202e\u001b]/.test(page));
   ok(page.includes("a\ufffdb\ufffd[31m"));
 });

@@ -17,7 +17,7 @@ import { displayWidth, fitLines, printable, truncate, wrap } from "../../lib/ui/
 
 const mega = 1 << 20;
 
-/** A state after these events, one a second. */
+/** The state after these events, one per second. */
 function stateAfter(events: readonly RunEvent[]) {
   return events.reduce(
     (state, event, index) => reduce(state, event, (index + 1) * 1000),
@@ -80,7 +80,7 @@ Deno.test("renderTable() aligns wide characters and stays within the terminal", 
 });
 
 Deno.test("copiedFraction() uses finished tables to relate COPY bytes to sizes on disk", () => {
-  // 40 of 100 MB are finished at half their size, 10 MB of the next table stand for 20
+  // 40 of 100 MB are finished, as half as many COPY bytes, so 10 MB of the next table count as 20
   strictEqual(copiedFraction(stateAfter(copying)), 0.6);
 });
 

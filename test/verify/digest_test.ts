@@ -1,5 +1,5 @@
 /**
- * What a row's hash tells apart, and that it is the same on every version: the statements that
+ * Row hashes distinguish different rows and are the same in every version. Uses the statements that
  * verify() sends, one row at a time.
  */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
@@ -18,7 +18,7 @@ const clusters = await Promise.all(
   ([12, 15, 16, 18] as const).map((major) => sharedCluster(major)),
 );
 
-/** Values of a type that might be taken for one another. */
+/** Values of a type that could be confused with each other. */
 const values: Readonly<Record<string, readonly string[]>> = {
   "int2": ["0", "1", "-1", "-32768"],
   "int4": ["0", "1", "-1", "-2147483648"],
@@ -91,14 +91,14 @@ const schema = `
   types.map((type, index) => `a${index} ${type}, b${index} ${type}`).join(", ")
 });`;
 
-/** A row of NULLs but for the two columns of one type. */
+/** A row of NULLs except for the two columns of one type. */
 function row(index: number, a: string | undefined, b: string | undefined): string {
   const literal = (value: string | undefined) =>
     value === undefined ? "NULL" : `'${value.replaceAll("'", "''")}'`;
   return `INSERT INTO t (a${index}, b${index}) VALUES (${literal(a)}, ${literal(b)});`;
 }
 
-/** Every pair of values, NULL among them, of every type: rows of which no two are the same. */
+/** Every pair of values of every type, including NULL; all rows are distinct. */
 const rows = types.flatMap((type, index) => {
   const all = [undefined, ...values[type]!];
   return all.flatMap((a) => all.map((b) => ({ a, b })))
@@ -106,7 +106,7 @@ const rows = types.flatMap((type, index) => {
     .map(({ a, b }) => row(index, a, b));
 });
 
-/** The hashes of all rows, in the order in which they were put in. */
+/** The hashes of all rows, in insertion order. */
 async function hashesOf(session: Session, columns: readonly ComparedColumn[]): Promise<string[]> {
   const found = await session.query<{ hash: string }>(
     `SELECT (${rowHash(columns, "hash")})::text AS hash FROM public.t AS seren_row ORDER BY ctid`,
@@ -208,7 +208,7 @@ Deno.test("sums of rowHash() change when values move between rows", async () => 
         FROM unnest(ARRAY[1, 10000]) AS n, unnest(ARRAY[0, 1]) AS i, unnest(ARRAY['a', 'b']) AS v`,
   });
   strictEqual(hashes.length, 8);
-  // rows i and j against rows k and l: the same values, met otherwise
+  // rows i and j against rows k and l: the same values in other combinations
   const sums = hashes.flatMap((one, i) =>
     hashes.slice(i + 1).map((other) => BigInt(one) + BigInt(other))
   );

@@ -70,7 +70,7 @@ Deno.test("verify resumes after it was killed", async () => {
         const state = ".postgres-seren-replicator";
         deepStrictEqual(left(), [state]);
         strictEqual([...Deno.readDirSync(`${folder}/${state}`)].length, 1);
-        // chunks already compared are not read again, so this goes unnoticed
+        // chunks that were already compared are not read again, so this change is not found
         await exec(to.url, "DELETE FROM large WHERE id = 5");
         const { stdout, stderr } = await child().output();
         const text = new TextDecoder();
@@ -98,7 +98,7 @@ Deno.test("verify resumes after it was killed", async () => {
         });
         strictEqual((await nowhere.output()).code, 4);
         deepStrictEqual(left(), []);
-        // and a run from the beginning finds it
+        // a run from the beginning finds it
         const again = JSON.parse(text.decode((await child().output()).stdout));
         const seen = again.databases[0].tables.find(({ name }: { name: string }) =>
           name === "large"

@@ -64,8 +64,8 @@ function plants(round: number): readonly Plant[] {
       script: "INSERT INTO journal (at, what, n) VALUES ('2000-01-01', 'never written', 0)",
       reported: "journal extra ",
     },
-    // the source changes the rest of its key; when that takes it to another partition it comes as a
-    // new row
+    // the source changes the rest of its key; when that moves it to another partition, it is
+    // replicated as a new row
     {
       script: `DELETE FROM event WHERE k = 'k${event}'`,
       reported: `event missing k${event},`,

@@ -15,7 +15,7 @@ import {
 const source = await sharedCluster(13);
 const target = await sharedCluster(17);
 
-/** Two databases with the same contents; `change` is done on the target. */
+/** Compares two databases with the same contents, after `change` was run on the target. */
 async function compared(
   schema: string,
   change: string,
@@ -484,8 +484,8 @@ Deno.test("verify() resumes an interrupted run without reading anything twice", 
       const first = await runVerify(from.url, to.url, { journal: journal(""), jobs: 1 });
       const found = (report: typeof first) => unequalTables(report).map(({ name }) => name);
       deepStrictEqual(found(first), ["b"]);
-      // what is noted as equal is not read again; what differed is, and a line that was cut off
-      // says nothing
+      // chunks recorded as equal are not read again; those that differed are, and a truncated line
+      // is ignored
       await exec(to.url, "DELETE FROM a WHERE id = 7");
       const text = `${lines.join("")}{"kind":"chu`;
       const second = await runVerify(from.url, to.url, { journal: journal(text) });
@@ -493,7 +493,7 @@ Deno.test("verify() resumes an interrupted run without reading anything twice", 
       const resumed = second.databases[0]?.tables.find(({ name }) => name === "a");
       deepStrictEqual(resumed?.resumed, { chunks: 1, since: "2024-05-06T07:08:09.000Z" });
       strictEqual(resumed?.sourceRows, 10_000);
-      // another shape of the table: nothing old counts
+      // the table's definition changed, so nothing recorded counts
       for (const { url } of [from, to]) await exec(url, "ALTER TABLE a ADD COLUMN v text");
       deepStrictEqual(
         found(await runVerify(from.url, to.url, { journal: journal(text) })).toSorted(),

@@ -21,7 +21,7 @@ export function failureLines(error: unknown, { color }: { readonly color: boolea
       ...error.problems.map(redactProblem)
         .map(({ path, message }) => `${style.red("✗")} ${path}: ${message}`),
       ...(error.remedy === undefined ? [] : [`  → ${error.remedy}`]),
-      `Nothing was touched. "${programName} help" lists commands and options.`,
+      `Nothing was changed. "${programName} help" lists commands and options.`,
     ];
   }
   const [first = "", ...rest] = describeError(error).flatMap((line) => redact(line).split("\n"));

@@ -86,16 +86,16 @@ function stepLines({ steps, databases }: InitReport, options: TableOptions): str
   );
 }
 
-/** `↻ 3 retries, 7.0 s waiting; the last: …` */
+/** `↻ 3 retries, with pauses of 7.0 s in total; last: …` */
 function retryLines({ retries }: InitReport, style: Style): string[] {
   const last = retries.at(-1);
   if (last === undefined) return [];
   const pausedMs = retries.reduce((sum, { delayMs }) => sum + delayMs, 0);
   return [
     "",
-    `${style.yellow("↻")} ${plural(retries.length, "retry", "retries")}, ${
+    `${style.yellow("↻")} ${plural(retries.length, "retry", "retries")}, with pauses of ${
       formatDuration(pausedMs)
-    } waiting; the last: ${printable(describeRetry(last))}`,
+    } in total; last: ${printable(describeRetry(last))}`,
   ];
 }
 

@@ -2,7 +2,7 @@ import { formatCount, plural } from "../../core/internal.ts";
 import type { ObjectDifference, VerifiedSection } from "../../verify/internal.ts";
 import { printable, type Style } from "../../ui/mod.ts";
 
-/** Notes with the same reason are listed together; beyond this many, only counted. */
+/** Expected differences with the same reason are grouped; beyond this many, they are only counted. */
 const maxObjects = 5;
 
 /**
@@ -27,7 +27,9 @@ export function structureLines(sections: readonly VerifiedSection[], style: Styl
 
 function sectionLines(section: VerifiedSection, style: Style): string[] {
   const { verdict, compared, differences, reason } = section;
-  const words = verdict === "different" ? style.red("✗ DIFFERENT") : style.yellow("? not checked");
+  const words = verdict === "different"
+    ? style.red("✗ DIFFERENT")
+    : style.yellow("? not fully checked");
   return [
     "",
     `  ${words} ${style.bold(section.section)}: ${

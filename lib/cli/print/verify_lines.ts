@@ -20,7 +20,7 @@ import { structureLines } from "./structure_lines.ts";
 const words: Readonly<Record<Verdict, string>> = {
   equal: "✓ equal",
   different: "✗ DIFFERENT",
-  unchecked: "? not checked",
+  unchecked: "? not fully checked",
 };
 
 const maxEqualTables = 20;
@@ -132,7 +132,7 @@ function differenceLines(table: VerifiedTable, style: Style): string[] {
     "",
     style.bold(`  ${printable(displayName(table))}`),
     ...table.differences.flatMap((difference) => rowLines(difference, style)),
-    ...(table.more ? [style.dim("    and more; raise --max-diffs to list them")] : []),
+    ...(table.more ? [style.dim("    more rows differ; increase --max-diffs to list them")] : []),
   ];
 }
 
@@ -200,9 +200,9 @@ function verdictLine(report: VerifyReport, style: Style): string {
   } in ${formatDuration(report.ms)}`;
   switch (report.verdict) {
     case "equal":
-      return `${style.green("✓ Both sides are equal")}: ${how}`;
+      return `${style.green("✓ Source and target are equal")}: ${how}`;
     case "different":
-      return `${style.red("✗ Both sides differ")} in ${differing(report)}; compared: ${how}`;
+      return `${style.red("✗ Source and target differ")} in ${differing(report)}; compared: ${how}`;
     case "unchecked":
       return `${
         style.yellow("? No difference was found, but not everything could be compared")

@@ -58,7 +58,7 @@ export const runServe: CommandRunner = async (reader, context) => {
   if (!isReady) {
     await Promise.race([service.ready, end]);
     if (signal.aborted) return ExitCode.success;
-    log(context, "the service's database answers");
+    log(context, "the service's database is available");
   }
   if (worker === undefined) {
     await end;

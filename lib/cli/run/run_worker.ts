@@ -100,7 +100,7 @@ export async function work(
     return;
   }
   await using queue = opened;
-  if (waited) notice({ level: "info", message: "the service's database answers" });
+  if (waited) notice({ level: "info", message: "the service's database is available" });
   const worker = new Worker({
     ...options,
     pool,
@@ -118,14 +118,14 @@ export async function work(
     maintenanceEveryMs: 10_000,
     notice,
   });
-  notice({ level: "info", message: `takes jobs of ${options.queues.join(", ")}` });
+  notice({ level: "info", message: `accepting jobs from the queues ${options.queues.join(", ")}` });
   await worker.run(signal);
   notice({ level: "info", message: "ended" });
 }
 
 /** Why a service or worker cannot start yet. */
 export function waitingMessage(error: unknown, delayMs: number): string {
-  return `waits for the service's database: ${errorMessage(error)}; again in ${
+  return `waiting for the service's database: ${errorMessage(error)}; retrying in ${
     formatDuration(delayMs)
   }`;
 }

@@ -43,7 +43,7 @@ export function logLineOf(event: RunEvent): NewLogLine | undefined {
     case "retry":
       return {
         level: "warn",
-        message: `${describeRetry(event)}: retrying in ${formatDuration(event.delayMs)}`,
+        message: `${describeRetry(event)}; retrying in ${formatDuration(event.delayMs)}`,
       };
     case "governor":
       return { level: "info", message: `${event.database}: ${event.message}` };

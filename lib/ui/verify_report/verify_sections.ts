@@ -167,7 +167,7 @@ export function verifiedObjects({ databases }: VerifyView): Markup {
         { title: "Verdict" },
         { title: "Compared", align: "right" },
         { title: "Differences", align: "right" },
-        { title: "Notes", align: "right" },
+        { title: "Expected differences", align: "right" },
         { title: "" },
       ],
       rows,

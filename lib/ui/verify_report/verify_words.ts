@@ -16,11 +16,11 @@ export function verdictMark(verdict: VerdictView): Markup {
 export function verdictSentence({ verdict }: VerifyView): Markup {
   switch (verdict) {
     case "equal":
-      return markup`<p class="status">✓ Source and target are equal in everything that was compared</p>`;
+      return markup`<p class="status">✓ Source and target are equal</p>`;
     case "different":
       return markup`<p class="status failed">✗ Source and target <a href="#differences">differ</a></p>`;
     case "unchecked":
-      return markup`<p class="status warned">? No differences were found, but <a href="#not-checked">not everything could be compared</a></p>`;
+      return markup`<p class="status warned">? No difference was found, but <a href="#not-checked">not everything could be compared</a></p>`;
   }
 }
 

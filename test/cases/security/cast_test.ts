@@ -1,5 +1,5 @@
 /**
- * A user's casts to text, while rows are copied, followed, compared and repaired by a superuser.
+ * User-defined casts to text, while a superuser copies, replicates, compares and repairs rows.
  */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { withCase } from "../../support/case.ts";
@@ -13,14 +13,14 @@ const clusters = {
   18: await sharedCluster(18),
 };
 
-/** Files that the casts leave behind, on either server. */
+/** The files created by casts that ran on either server. */
 function sprung(ports: readonly number[]): readonly string[] {
   return [...Deno.readDirSync("/tmp")].map(({ name }) => name)
     .filter((name) => ports.some((port) => name.startsWith(`seren_cast_${port}_`)));
 }
 
 for (const [from, to] of [[12, 18], [15, 18]] as const) {
-  Deno.test(`[cast] nothing runs a user's cast from ${from} to ${to}: verify, repair, and under replication`, async () => {
+  Deno.test(`[cast] no user-defined cast runs from ${from} to ${to}: in verify, in repair, and under replication`, async () => {
     const [source, target] = [clusters[from], clusters[to]];
     const ports = [source.port, target.port];
     const options = {
@@ -28,7 +28,7 @@ for (const [from, to] of [[12, 18], [15, 18]] as const) {
       target,
       name: "castdb",
       owner: "mallory",
-      // touch leaves its input unread: a server that is slow to write it sees a broken pipe
+      // touch does not read its input, so a server that writes it slowly reports a broken pipe
       rewrite: (script: string) => script.replace("'touch /tmp", "'cat >/tmp"),
     };
     await withCase("security/cast.sql", options, async (it) => {

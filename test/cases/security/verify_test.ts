@@ -1,6 +1,6 @@
 /**
- * verify runs no code of a user: neither in servers that are equal, nor where they differ, nor when
- * it says what a repair would do.
+ * verify runs no user-defined code: neither between equal servers, nor where they differ, nor when
+ * it prints the statements of a repair.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { sharedCluster } from "../../support/clusters.ts";
@@ -16,7 +16,7 @@ const clusters = {
 
 const traps = await Deno.readTextFile(new URL("traps.sql", import.meta.url));
 
-/** The script for a server; what was triggered by its own statements does not count. */
+/** The script for a server. Code that its own statements trigger does not count. */
 function scriptFor(majors: readonly number[], directory: string): string {
   const virtual = majors.every((each) => each >= 18)
     ? ", g int GENERATED ALWAYS AS (pg_catalog.int4pl(1, id)) VIRTUAL"
@@ -26,7 +26,7 @@ function scriptFor(majors: readonly number[], directory: string): string {
   }`;
 }
 
-/** What differs on the target afterwards: one row of every table at least. */
+/** Differences on the target: at least one row of every table. */
 const differences = `SET seren.trap = off; SET session_replication_role = replica;
   UPDATE by_enum SET v = 9 WHERE e::text = 'y' OR v = 2; DELETE FROM by_domain WHERE v = 5;
   UPDATE by_domains SET v = 'w' WHERE i = 3; UPDATE by_comp SET v = 9 WHERE v = 4;
@@ -95,7 +95,7 @@ for (const [from, to] of pairs) {
         ok((planned.repair?.rows ?? 0) >= 15);
 
         const repaired = await runVerify(source.url, target.url, { repair: "follow" });
-        // what any write to these tables runs, and nothing on the source
+        // code that any write to these tables runs; nothing on the source
         const allowed =
           /^(domain_|check$|stored$|partition_key$|compare_comp$|less_comp$|hash_|equal_comp$|index_|constraint_exclusion$|rule$)/;
         deepStrictEqual(sprung().filter((name) => !allowed.test(name)), []);
@@ -108,8 +108,7 @@ for (const [from, to] of pairs) {
 }
 
 /**
- * A server plans no query of these tables without evaluating what is constant there, whatever the
- * query asks for.
+ * A server evaluates constant expressions of these tables whenever it plans a query that uses them.
  */
 const planned = `SET seren.trap = off;
   CREATE FUNCTION m.inlined(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i + m.num(''inlined'', 1)';

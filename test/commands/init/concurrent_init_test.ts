@@ -7,13 +7,13 @@ import { exec, query } from "../../support/sql.ts";
 
 const source = await sharedCluster(15);
 const target = await sharedCluster(16);
-// runs that come in over different databases do not see one another's claims
+// runs that connect to different databases do not see each other's advisory locks
 await exec(target.url(), "CREATE DATABASE elsewhere");
 
 const rows = `CREATE TABLE public.t (id integer PRIMARY KEY, v text);
   INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 1000) i;`;
 
-/** The error of a run that has to be refused as a missing prerequisite. */
+/** The error of a run that must be refused with the exit code for prerequisites. */
 async function refusalOf(run: Promise<unknown>): Promise<ReplicatorError> {
   const error = await run.then(() => undefined, (reason) => reason);
   ok(error instanceof ReplicatorError, String(error));
@@ -25,14 +25,14 @@ async function rowsOf(database: string): Promise<number> {
   return (await query(target.url({ database }), "SELECT FROM public.t")).length;
 }
 
-Deno.test("of three runs into one database one copies, and the others name it and exit with 3", async () => {
+Deno.test("of three runs into one database, one copies; the others report its session and exit with 3", async () => {
   await withDatabase(source, undefined, async ({ name, url }) => {
     await exec(url, rows);
     const refused: unknown[] = [];
     const othersEnded = Promise.withResolvers<void>();
     const run = async () => {
       try {
-        // the one that copies is at it until the others have given up
+        // the run that copies does not finish before the others have been refused
         await runInit(url, target.url(), {
           include: [name],
           whileSnapshotHeld: () => othersEnded.promise,
@@ -58,8 +58,8 @@ Deno.test("of three runs into one database one copies, and the others name it an
 });
 
 /**
- * Starts a run, and another one over another database that begins and ends while the first waits
- * for its confirmation.
+ * Starts a run, and completes another, connected to a different database, while the first waits for
+ * confirmation.
  */
 async function overtake(
   { name, url }: { readonly name: string; readonly url: string },
@@ -77,7 +77,7 @@ async function overtake(
   return await refusalOf(slower);
 }
 
-Deno.test("a run whose database was created and filled by another one changes nothing in it", async () => {
+Deno.test("a run whose database was created and filled by another run does not change it", async () => {
   await withDatabase(source, undefined, async (database) => {
     await exec(database.url, rows);
     const error = await overtake(database);
@@ -87,7 +87,7 @@ Deno.test("a run whose database was created and filled by another one changes no
   });
 });
 
-Deno.test("a run whose empty database was filled by another one changes nothing in it", async () => {
+Deno.test("a run whose empty database was filled by another run does not change it", async () => {
   await withDatabase(source, undefined, async (database) => {
     await exec(database.url, rows);
     await exec(target.url(), `CREATE DATABASE ${database.name}`);
@@ -105,7 +105,7 @@ Deno.test("a run whose empty database was filled by another one changes nothing 
   });
 });
 
-Deno.test("what is dropped is what the plan showed", async () => {
+Deno.test("a database that no longer matches the plan is not dropped", async () => {
   await withDatabase(source, undefined, async (database) => {
     await exec(database.url, rows);
     await exec(target.url(), `CREATE DATABASE ${database.name}`);

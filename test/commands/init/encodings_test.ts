@@ -1,4 +1,4 @@
-/** Databases in other encodings than UTF-8, and in none. */
+/** Databases with encodings other than UTF-8, including SQL_ASCII. */
 import { deepStrictEqual as equal, ok as assert, rejects } from "node:assert/strict";
 import { sharedCluster } from "../../support/clusters.ts";
 import { createDatabase, dropDatabase } from "../../support/databases.ts";
@@ -19,7 +19,7 @@ const source = await sharedCluster(15);
 const target = await sharedCluster(18);
 const script = await Deno.readTextFile(new URL("../../cases/63-encodings.sql", import.meta.url));
 
-/** Bytes in everything that a schema has texts in: `x` is a text of the encoding. */
+/** The text `x`, in the database's encoding, everywhere a schema can contain text. */
 const everywhere = (x: string) => `
   CREATE TYPE mood AS ENUM (E'${x}', 'b');
   CREATE DOMAIN d AS text DEFAULT E'${x}' CHECK (VALUE <> E'no${x}');
@@ -35,7 +35,7 @@ const everywhere = (x: string) => `
   CREATE FUNCTION same(integer) RETURNS text LANGUAGE sql AS E'SELECT ''2${x}''::text';
   COMMENT ON COLUMN e.v IS E'${x}';`;
 
-/** Everything with such bytes, in hexadecimal. */
+/** All these texts, in hexadecimal. */
 const bytes = `
   SELECT what, encode(convert_to(value, getdatabaseencoding()), 'hex') AS bytes FROM (
     SELECT 'row ' || id AS what, v || a::text AS value FROM t UNION ALL
@@ -62,7 +62,7 @@ const encodings = [
 
 for (const [encoding, text] of encodings) {
   for (const dump of ["embedded", ...native] as const) {
-    Deno.test(`a database in ${encoding} with ${text} comes byte for byte by the ${dump} pg_dump`, async () => {
+    Deno.test(`a database in ${encoding} with ${text} is copied byte for byte with the ${dump} pg_dump`, async () => {
       const options = `TEMPLATE template0 ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C'`;
       const own = encoding === "EUC_JP" ? script.replaceAll(/\\x[ef][0-9a-f]/g, text) : script;
       await using one = await createDatabase(source, own + everywhere(text), options);
@@ -87,7 +87,7 @@ for (const [encoding, text] of encodings) {
   }
 }
 
-/** What a report shows: objects and rows with their values. */
+/** The differences in a report: objects and rows with their values. */
 function differences({ databases }: VerifyReport): readonly unknown[] {
   return databases.flatMap(({ sections, tables }) => [
     ...sections.flatMap((section) =>
@@ -130,7 +130,9 @@ const plantedRows = (x: string, y: string) => `
   DELETE FROM twice WHERE v <> 'a';
   INSERT INTO twice VALUES (E'${y}');`;
 
-/** How a report shows them: `x` and `y` as it shows these texts. */
+/**
+ * The differences that a report must list; `x` and `y` are the texts as the report displays them.
+ */
 const plantedDifferences = (
   [x, y, accents]: readonly [string, string, readonly [string, string]],
 ) => [
@@ -208,7 +210,7 @@ function sorted(found: readonly unknown[]): readonly string[] {
   return found.map((each) => JSON.stringify(each)).sort();
 }
 
-Deno.test("[63] names in bytes that are no valid UTF-8 are refused with their number", async () => {
+Deno.test("[63] names that are not valid UTF-8 are refused with their count", async () => {
   await using one = await createDatabase(
     source,
     String.raw`CREATE TABLE t (id int); CREATE SCHEMA s;
@@ -237,7 +239,7 @@ Deno.test("[63] names in bytes that are no valid UTF-8 are refused with their nu
 });
 
 const inAnyBytes = "TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'";
-/** `$` stands for a name in bytes that are no valid UTF-8. */
+/** `$` stands for a name that is not valid UTF-8. */
 const inBytes = (script: string) =>
   `DO $do$ BEGIN EXECUTE E'${
     script.replaceAll("'", "''").replaceAll("$", String.raw`"na\xefve"`)
@@ -260,7 +262,7 @@ const refusedNames: Readonly<Record<string, readonly [script: string, undo?: str
 };
 
 for (const [kind, [script, undo]] of Object.entries(refusedNames)) {
-  Deno.test(`[63] names in bytes that are no valid UTF-8 are refused before anything is changed: ${kind}`, async () => {
+  Deno.test(`[63] names that are not valid UTF-8 are refused before anything is changed: ${kind}`, async () => {
     await using one = await createDatabase(source, inBytes(script), inAnyBytes);
     await using other = await createDatabase(target, "");
     const only = { include: [one.name], map: { [one.name]: other.name } };
@@ -284,7 +286,7 @@ for (const [kind, [script, undo]] of Object.entries(refusedNames)) {
   });
 }
 
-Deno.test("[63] names that go from server to server in statements alone may be in any bytes", async () => {
+Deno.test("[63] names that occur only in statements passed between servers can contain any bytes", async () => {
   const script =
     `CREATE DOMAIN $ AS int; CREATE SCHEMA $; CREATE FUNCTION $.$($ int) RETURNS int LANGUAGE sql AS 'SELECT 1';
     CREATE VIEW $.$ AS SELECT 1 AS $; CREATE TABLE t (a int CONSTRAINT $ CHECK (a > 0), b int);
@@ -300,7 +302,7 @@ Deno.test("[63] names that go from server to server in statements alone may be i
   }
 });
 
-Deno.test("[63] verify of a database in SQL_ASCII against one in UTF8 compares what both can hold", async () => {
+Deno.test("[63] verify of a database in SQL_ASCII against one in UTF8 compares the text that both can represent", async () => {
   await using one = await createDatabase(
     source,
     String.raw`CREATE TABLE k (k text COLLATE "C" PRIMARY KEY, v text, j json);
@@ -327,7 +329,7 @@ Deno.test("[63] verify of a database in SQL_ASCII against one in UTF8 compares w
   equal(rowsVerdict(await runVerify(one.url, other.url)), "equal");
 });
 
-Deno.test("[63] rows that changed are listed by keys in any bytes", async () => {
+Deno.test("[63] changed rows are listed by keys that contain any bytes", async () => {
   await using one = await createDatabase(
     source,
     String.raw`CREATE TABLE k (k text PRIMARY KEY, v text);
@@ -357,7 +359,7 @@ Deno.test("[63] rows that changed are listed by keys in any bytes", async () => 
   equal(changed, [[JSON.stringify(["\udce97"])]]);
 });
 
-Deno.test("[63] functions whose bodies are in any bytes are read for what they name and compute", async () => {
+Deno.test("[63] functions whose bodies contain any bytes are analyzed for the names they use and what they compute", async () => {
   await using one = await createDatabase(
     source,
     String.raw`CREATE TABLE names (v text);

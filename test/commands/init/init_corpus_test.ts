@@ -1,6 +1,5 @@
 /**
- * `init` with everything that a database can hold: both sides are equal in every way that can be
- * told.
+ * `init` with everything that a database can contain: both sides are equal in every comparison.
  */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { CertificateAuthority } from "../../support/certificates.ts";
@@ -8,7 +7,7 @@ import { type Cluster, type PgMajor, startCluster } from "../../../lib/cluster/m
 import { copyCorpus, installedDumpMajor, loadCorpusFor } from "../../support/corpus_copy.ts";
 import type { InitTestOptions } from "../../support/init.ts";
 
-/** What a copy between versions may say; anything else is a defect. */
+/** The warnings that a copy between versions does not explain. */
 function unexpected(warnings: readonly { readonly message: string }[]): readonly string[] {
   return warnings.map(({ message }) => message)
     .filter((message) =>
@@ -24,8 +23,8 @@ async function equalAfter(
 ): Promise<void> {
   const copy = await copyCorpus(source, target, options);
   deepStrictEqual(copy.differences, []);
-  // from 16 on the server prints views differently, from 17 on ALL includes MAINTAIN: only one
-  // version's dumps can be equal
+  // since version 16 servers print views differently, and since 17 ALL includes MAINTAIN, so only
+  // dumps of one version can be equal
   if (source.major === target.major) deepStrictEqual(copy.dumpDifferences, []);
   deepStrictEqual(unexpected(copy.report.warnings), []);
 }

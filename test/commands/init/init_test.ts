@@ -11,7 +11,7 @@ import { exec, query } from "../../support/sql.ts";
 const source = await sharedCluster(15);
 const target = await sharedCluster(18);
 
-/** Makes a database on the source, and takes it and its copies away afterwards. */
+/** Creates a database on the source; drops it and its copies afterwards. */
 async function withSource(
   name: string,
   sql: string,
@@ -28,7 +28,7 @@ async function withSource(
   }
 }
 
-/** No session of the tool is left on either server. */
+/** Waits until the tool has no session on these servers. */
 async function noSessionsLeft(...clusters: readonly Cluster[]): Promise<void> {
   const sessions =
     "SELECT FROM pg_stat_activity WHERE application_name = 'postgres-seren-replicator'";
@@ -69,7 +69,7 @@ Deno.test("init copies a database with rows, indexes, keys, grants, large object
   }
 });
 
-Deno.test("init gives a single database another name, and fills an empty one that is there", async () => {
+Deno.test("init copies a single database under another name, and into an existing empty one", async () => {
   await withSource("a", "CREATE TABLE t AS SELECT 1 AS i", async (urls) => {
     await exec(target.url(), "CREATE DATABASE neondb");
     const { plan } = await runInit(urls.source, target.url({ database: "neondb" }), {
@@ -96,7 +96,7 @@ Deno.test("init copies several databases in one run", async () => {
   });
 });
 
-Deno.test("a copy in parts, in text and in binary, is the same as one in a whole", async () => {
+Deno.test("a copy in parts, in text and in binary, equals an undivided one", async () => {
   const sql = `CREATE TABLE big (id int PRIMARY KEY, t text, b bytea, n numeric, at timestamptz);
     INSERT INTO big SELECT i, repeat(md5(i::text), i % 90), decode(md5(i::text), 'hex'), i / 3.0,
       'epoch'::timestamptz + i * interval '1 day' FROM generate_series(1, 30000) i;
@@ -115,7 +115,7 @@ Deno.test("a copy in parts, in text and in binary, is the same as one in a whole
   });
 });
 
-Deno.test("a database is dropped and made again although the target's URL names it", async () => {
+Deno.test("a database is dropped and recreated even if the target's URL names it", async () => {
   await withSource("again", "CREATE TABLE t (i int); INSERT INTO t VALUES (1)", async (urls) => {
     const copy = target.url({ database: "again" });
     await runInit(urls.source, urls.target, { include: ["again"] });
@@ -125,7 +125,7 @@ Deno.test("a database is dropped and made again although the target's URL names 
   });
 });
 
-Deno.test("each table gets its statistics when it is complete, and one that cannot have them stops nothing", async () => {
+Deno.test("each table is analyzed once it is complete, and a failed ANALYZE does not stop the run", async () => {
   const sql = `CREATE TABLE plain (i int); CREATE TABLE keyed (i int PRIMARY KEY, j int);
     INSERT INTO plain SELECT generate_series(1, 500);
     INSERT INTO keyed SELECT i, i % 5 FROM generate_series(1, 500) i;
@@ -161,7 +161,7 @@ Deno.test("each table gets its statistics when it is complete, and one that cann
     const early = analyzed(events.slice(0, atTheEnd));
     strictEqual(early.length > 0, true);
     strictEqual(early.includes("whole"), true);
-    // what is left: extended statistics, materialized view
+    // the rest: extended statistics and the materialized view
     deepStrictEqual(analyzed(events.slice(atTheEnd)).toSorted(), [
       "statistics of 2 small tables",
     ]);
@@ -170,7 +170,7 @@ Deno.test("each table gets its statistics when it is complete, and one that cann
 });
 
 for (const onto of [await sharedCluster(17), target]) {
-  Deno.test(`partitions and what they are partitions of get statistics once each, on ${onto.major}`, async () => {
+  Deno.test(`partitions and their partitioned tables are each analyzed once, on ${onto.major}`, async () => {
     const sql = `CREATE TABLE year (i int, m int, PRIMARY KEY (i, m)) PARTITION BY RANGE (m);
       CREATE TABLE first PARTITION OF year FOR VALUES FROM (0) TO (6);
       CREATE TABLE rest PARTITION OF year FOR VALUES FROM (6) TO (12) PARTITION BY RANGE (m);
@@ -189,7 +189,7 @@ for (const onto of [await sharedCluster(17), target]) {
              FROM pg_class AS c JOIN pg_stat_all_tables AS s ON s.relid = c.oid
             WHERE c.relnamespace = 'public'::regnamespace ORDER BY 1`,
         );
-        // a partitioned table among the partitions is looked at when all is there
+        // a partition that is itself partitioned is analyzed when everything is complete
         const again = onto.major < 18 ? 2 : 1;
         deepStrictEqual(found.map(({ relname, count, has }) => [relname, count, has]), [
           ["first", 1, true],
@@ -204,7 +204,7 @@ for (const onto of [await sharedCluster(17), target]) {
   });
 }
 
-Deno.test("the plan tells parts, format and why not binary; binary that cannot be is refused with every table", async () => {
+Deno.test("the plan lists parts and format, and why a table is not binary; impossible binary is refused, with all tables", async () => {
   const sql = `CREATE TABLE big AS SELECT i, repeat('x', 500) AS t FROM generate_series(1, 4000) i;
     CREATE TYPE tag AS ENUM ('a'); CREATE TABLE tagged (i int, tags tag[], r regclass);
     CREATE EXTENSION hstore; CREATE TABLE pairs (h hstore); CREATE TABLE fine (i int, t text[]);
@@ -238,7 +238,7 @@ Deno.test("the plan tells parts, format and why not binary; binary that cannot b
   });
 });
 
-Deno.test("the copy is what the snapshot saw, whatever is written meanwhile", async () => {
+Deno.test("the copy has the rows of the snapshot, whatever is written meanwhile", async () => {
   await withSource(
     "busy",
     "CREATE TABLE t (id serial PRIMARY KEY, v int); INSERT INTO t (v) SELECT i FROM generate_series(1, 20000) i",
@@ -272,7 +272,7 @@ Deno.test("the copy is what the snapshot saw, whatever is written meanwhile", as
   );
 });
 
-Deno.test("rows without a parent leave their foreign key NOT VALID and are told", async () => {
+Deno.test("rows without a parent are reported, and their foreign key stays NOT VALID", async () => {
   const sql = `CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p int REFERENCES p);
     ALTER TABLE c DISABLE TRIGGER ALL; INSERT INTO c VALUES (7); ALTER TABLE c ENABLE TRIGGER ALL`;
   await withSource("orphans", sql, async (urls) => {
@@ -290,7 +290,7 @@ Deno.test("rows without a parent leave their foreign key NOT VALID and are told"
   });
 });
 
-Deno.test("a target that is not empty is refused with what is in it, and dropped only when that is wanted", async () => {
+Deno.test("a non-empty target is refused with its contents, and dropped only on request", async () => {
   await withSource("full", "CREATE TABLE t AS SELECT 1 AS i", async (urls) => {
     await exec(target.url(), `CREATE DATABASE "full"`);
     await exec(target.url({ database: "full" }), "CREATE TABLE precious AS SELECT 42 AS i");
@@ -328,7 +328,7 @@ Deno.test("a run that is declined changes nothing", async () => {
   });
 });
 
-Deno.test("what is made between the plan and the snapshot is copied too", async () => {
+Deno.test("objects created between the plan and the snapshot are copied too", async () => {
   await withSource("late", "CREATE TABLE early AS SELECT 1 AS i", async (urls) => {
     await runInit(urls.source, urls.target, {
       include: ["late"],
@@ -347,7 +347,7 @@ Deno.test("what is made between the plan and the snapshot is copied too", async 
   });
 });
 
-Deno.test("source and target that are one database are refused, through another user and another address too", async () => {
+Deno.test("source and target that are the same database are refused, even with different users and addresses", async () => {
   await withSource(
     "same",
     "CREATE TABLE t AS SELECT 1 AS i; CREATE ROLE other SUPERUSER LOGIN",
@@ -371,7 +371,7 @@ Deno.test("source and target that are one database are refused, through another 
 const manyRows =
   `CREATE TABLE big AS SELECT i, repeat('x', 500) AS t FROM generate_series(1, 200000) i`;
 
-Deno.test("Ctrl-C in the middle of the copy ends it, leaves no session and says that the copy is incomplete", async () => {
+Deno.test("Ctrl-C during the copy ends it, leaves no session, and warns that the copy is incomplete", async () => {
   await withSource("interrupted", manyRows, async (urls) => {
     const abort = new AbortController();
     const warnings: string[] = [];
@@ -391,7 +391,7 @@ Deno.test("Ctrl-C in the middle of the copy ends it, leaves no session and says 
   });
 });
 
-Deno.test("a role of the target that is no superuser can fill what it may create", async () => {
+Deno.test("a role that is not a superuser on the target can fill a database that it may create", async () => {
   await withSource(
     "modest",
     `CREATE ROLE app_owner; CREATE TABLE t AS SELECT 1 AS i; ALTER TABLE t OWNER TO app_owner;
@@ -404,7 +404,8 @@ Deno.test("a role of the target that is no superuser can fill what it may create
         });
         strictEqual(report.rows, 1);
         const differences = await compareDatabases(urls.source, target.url({ database: "modest" }));
-        // what belongs to the source's superuser belongs to us here; nothing else differs
+        // objects of the source's superuser belong to the connecting role here; nothing else
+        // differs
         deepStrictEqual(
           differences.filter(({ property }) => property !== "owner" && property !== "privileges"),
           [],
@@ -423,7 +424,7 @@ Deno.test("a role of the target that is no superuser can fill what it may create
   await exec(source.url(), "DROP ROLE app_owner");
 });
 
-Deno.test("a disk that is full on the target ends the run with table and cause", async () => {
+Deno.test("a full disk on the target ends the run, and the error names the table and the cause", async () => {
   const folder = await Deno.makeTempDir();
   const mounted = await new Deno.Command("mount", {
     args: ["-t", "tmpfs", "-o", "size=120m,mode=777", "tmpfs", folder],
@@ -454,7 +455,7 @@ Deno.test("a disk that is full on the target ends the run with table and cause",
   }
 });
 
-Deno.test("a server that is killed in the middle of the copy ends the run, and the other side keeps no session", async () => {
+Deno.test("a server killed during the copy ends the run, and no session is left on the other side", async () => {
   for (const victim of ["source", "target"] as const) {
     await using doomed = await startCluster({ major: 17 });
     await exec(victim === "source" ? doomed.url() : source.url(), "CREATE DATABASE doomed");
@@ -468,7 +469,7 @@ Deno.test("a server that is killed in the middle of the copy ends the run, and t
       await rejects(
         runInit(from, to, {
           include: ["doomed"],
-          retryPausesMs: [], // it does not come back
+          retryPausesMs: [], // the server is not restarted
           onEvent: (event) => {
             if (event.kind === "table-progress") killed ??= doomed.kill("SIGKILL");
           },

@@ -13,16 +13,16 @@ const target = await sharedCluster(16);
 
 const rows =
   "CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100);";
-/** Rows that violate the table's own constraint: the target refuses them. */
+/** Rows that violate the table's own constraint, so the target rejects them. */
 const broken = `CREATE TABLE t (id integer);
   CREATE FUNCTION ok(integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
   ALTER TABLE t ADD CONSTRAINT c CHECK (ok(id));
   INSERT INTO t SELECT generate_series(1, 100);
   CREATE OR REPLACE FUNCTION ok(integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';`;
-const mended =
+const fixed =
   "CREATE OR REPLACE FUNCTION ok(integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'";
 
-/** Databases of the source, by name, each made by a script; dropped on both sides in the end. */
+/** Creates databases on the source, each from a script; drops them on both sides afterwards. */
 async function withDatabases(
   scripts: Readonly<Record<string, string>>,
   test: (run: (options?: InitTestOptions) => Promise<unknown>) => Promise<void>,
@@ -57,7 +57,7 @@ async function rowsOf(database: string): Promise<number> {
   return (await query(target.url({ database }), "SELECT FROM public.t")).length;
 }
 
-Deno.test("a database that fails does not keep the others from being copied, and is resumed alone", async () => {
+Deno.test("a failed database does not prevent the others from being copied, and is resumed alone", async () => {
   await withDatabases({ many_a: rows, many_b: broken, many_c: rows }, async (run) => {
     let unfinished: InitReport | undefined;
     const onUnfinished = (report: InitReport) => {
@@ -72,7 +72,7 @@ Deno.test("a database that fails does not keep the others from being copied, and
     match(error.remedy ?? "", /run the same command again/);
     deepEqual([await rowsOf("many_a"), await rowsOf("many_c")], [100, 100]);
     deepEqual(unfinished?.databases.map(({ source }) => source), ["many_a", "many_c", "many_b"]);
-    await exec(target.url({ database: "many_b" }), mended);
+    await exec(target.url({ database: "many_b" }), fixed);
     await run();
     equal(await rowsOf("many_b"), 100);
     const ledgers = await query(
@@ -84,7 +84,7 @@ Deno.test("a database that fails does not keep the others from being copied, and
 });
 
 /**
- * A materialized view that finds its table under the database's own search_path only: it is set
+ * A materialized view that finds its table only under the database's own search_path, so it is set
  * aside.
  */
 const lacking = `${rows}
@@ -94,7 +94,7 @@ const lacking = `${rows}
 const oidOf = (name: string) =>
   query(target.url(), `SELECT oid::text FROM pg_database WHERE datname = '${name}'`);
 
-Deno.test("--no-resume keeps databases whose copy is complete, and copies those that failed anew", async () => {
+Deno.test("--no-resume keeps databases whose copy is complete, and copies failed ones from the start", async () => {
   await withDatabases(
     { many_a: rows, many_b: broken, many_c: lacking },
     async (run) => {
@@ -104,7 +104,7 @@ Deno.test("--no-resume keeps databases whose copy is complete, and copies those 
         await exec(target.url({ database }), "INSERT INTO t VALUES (101)");
       }
       const before = await Promise.all([...kept, "many_b"].map(oidOf));
-      await exec(source.url({ database: "many_b" }), mended);
+      await exec(source.url({ database: "many_b" }), fixed);
       await run({ resume: false });
       const after = await Promise.all([...kept, "many_b"].map(oidOf));
       deepEqual(after.slice(0, 2), before.slice(0, 2));
@@ -114,14 +114,14 @@ Deno.test("--no-resume keeps databases whose copy is complete, and copies those 
         100,
         101,
       ]);
-      // and dropped where that was said
+      // and dropped on request
       await run({ resume: false, dropExisting: true });
       deepEqual([await rowsOf("many_a"), await rowsOf("many_c")], [100, 100]);
     },
   );
 });
 
-Deno.test("what copied databases lack is told although another one failed", async () => {
+Deno.test("objects missing in copied databases are reported even if another database failed", async () => {
   await withDatabases({ many_a: lacking, many_b: broken }, async () => {
     const folder = await Deno.makeTempDir();
     try {
@@ -159,7 +159,7 @@ Deno.test("a database created on the source since the first attempt is copied as
     await run().then(() => ok(false), () => {});
     await exec(source.url(), "CREATE DATABASE many_later TEMPLATE template0");
     await exec(source.url({ database: "many_later" }), rows);
-    await exec(target.url({ database: "many_b" }), mended);
+    await exec(target.url({ database: "many_b" }), fixed);
     const messages: string[] = [];
     await run({ onEvent: (event) => event.kind === "info" && messages.push(event.message) });
     match(messages.join("\n"), /^database many_later was created on the source since the first/m);
@@ -167,11 +167,11 @@ Deno.test("a database created on the source since the first attempt is copied as
   });
 });
 
-Deno.test("a database dropped on the source since the first attempt does not keep the rest from being resumed", async () => {
+Deno.test("a database dropped on the source since the first attempt does not prevent the rest from being resumed", async () => {
   await withDatabases({ many_a: rows, many_b: broken, many_c: broken }, async (run) => {
     await run().then(() => ok(false), () => {});
     await dropDatabase(source, "many_b");
-    await exec(target.url({ database: "many_c" }), mended);
+    await exec(target.url({ database: "many_c" }), fixed);
     const messages: string[] = [];
     await run({ onEvent: (event) => event.kind === "info" && messages.push(event.message) });
     match(
@@ -182,7 +182,7 @@ Deno.test("a database dropped on the source since the first attempt does not kee
   });
 });
 
-Deno.test("other options than those of the first attempt are refused before anything is measured", async () => {
+Deno.test("options that differ from those of the first attempt are refused before tables are measured", async () => {
   await withDatabases({ many_a: rows, many_b: broken }, async (run) => {
     await run().then(() => ok(false), () => {});
     const steps: string[] = [];

@@ -1,6 +1,6 @@
 /**
- * What `init --dry-run` says of real tables: sizes as the server has them, whatever they are made
- * of, and nothing changed.
+ * The plan of `init --dry-run` for real tables: sizes as the server reports them. Nothing is
+ * changed.
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { runCli } from "../../support/cli.ts";
@@ -27,7 +27,7 @@ const tables = `
   CREATE TYPE mood AS ENUM ('good');
   CREATE TABLE own_type (id int, moods mood[]);`;
 
-/** What the plan should say, by the server's own functions. */
+/** The expected sizes, from the server's own functions. */
 const sizes = `
   SELECT c.relname AS name, pg_relation_size(c.oid)::float8 AS heap,
          coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0)::float8 AS toast
@@ -45,7 +45,7 @@ interface Planned {
   readonly partitionOf?: { readonly name: string };
 }
 
-Deno.test("the plan has TOAST, partitions and dead rows in its sizes, and says why a table is not binary", async () => {
+Deno.test("sizes in the plan include TOAST, partitions and dead rows, and the plan explains why a table is not binary", async () => {
   await withDatabase(source, undefined, async ({ name, url }) => {
     await exec(url, tables);
     await exec(url, "VACUUM (ANALYZE, TRUNCATE OFF)");

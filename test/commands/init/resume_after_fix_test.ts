@@ -8,7 +8,7 @@ import { exec, query } from "../../support/sql.ts";
 const source = await sharedCluster(15);
 const target = await sharedCluster(16);
 
-/** Its rows are refused where the function cannot find its table: under an empty search_path. */
+/** Rows are rejected under an empty search_path, where the function cannot find its table. */
 const unqualified = `
   CREATE TABLE kinds (code text PRIMARY KEY);
   INSERT INTO kinds VALUES ('red');
@@ -17,7 +17,7 @@ const unqualified = `
   CREATE TABLE paints (id integer PRIMARY KEY, kind text CHECK (known(kind)));
   INSERT INTO paints VALUES (1, 'red');`;
 
-Deno.test("a run that failed for a function's sake is resumed when the function was mended on the source alone", async () => {
+Deno.test("a run that failed because of a function is resumed after the function is fixed on the source only", async () => {
   await withDatabase(source, undefined, async ({ name, url }) => {
     await exec(url, unqualified);
     const options = { include: [name], retryPausesMs: [] };

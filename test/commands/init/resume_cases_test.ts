@@ -1,6 +1,6 @@
 /**
- * What an interrupted `init` may find when it is run again: other ledgers, files, roles, passwords,
- * a crashed target.
+ * What can have changed when an interrupted `init` is run again: ledger, state file, role,
+ * password, a crashed target.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { type CheckpointStore, FileCheckpointStore } from "../../../lib/checkpoint/internal.ts";
@@ -17,7 +17,7 @@ import { type InitTestOptions, runInit } from "../../support/init.ts";
 import { startProxy } from "../../support/proxy.ts";
 import { exec, query } from "../../support/sql.ts";
 
-// else it writes, and the source is not quiet
+// autovacuum writes WAL, and the source must be idle
 const source = await sharedCluster(16, { settings: { autovacuum: "off" } });
 const target = await sharedCluster(17);
 
@@ -73,7 +73,7 @@ async function withShops(
 
 const aPart = (event: RunEvent) => event.kind === "work-finished" && event.work === "copy";
 
-/** Interrupts a run at the n-th event that is wanted. */
+/** Interrupts a run at the nth matching event. */
 async function interrupt({ urls, options }: Place, wanted = aPart, nth = 3): Promise<void> {
   const abort = new AbortController();
   let seen = 0;
@@ -101,11 +101,11 @@ async function isComplete({ names }: Place, to: Cluster = target): Promise<void>
   }
 }
 
-Deno.test("a ledger of a newer or an older version is refused, and --no-resume starts over", async () => {
+Deno.test("a ledger of a newer or older version is refused, and --no-resume starts over", async () => {
   await withShops(async (place) => {
     await interrupt(place);
     const url = target.url({ database: place.names[0]! });
-    // digests of statements are those of dumps that quote every name only since format 2
+    // only since format 2 are statement digests computed from dumps that quote every name
     await exec(url, "UPDATE seren_ledger.run SET format = 1");
     await rejects(again(place), /by an older version of this tool: its ledger has format 1/);
     await exec(url, "UPDATE seren_ledger.run SET format = 99");
@@ -115,7 +115,7 @@ Deno.test("a ledger of a newer or an older version is refused, and --no-resume s
   });
 });
 
-Deno.test("a target without its ledger is refused while it has rows, and copied anew when it is gone", async () => {
+Deno.test("a target without its ledger is refused if it has rows, and copied from the start once it is dropped", async () => {
   await withShops(async (place) => {
     await interrupt(place);
     const [database = ""] = place.names;
@@ -131,7 +131,7 @@ Deno.test("a target without its ledger is refused while it has rows, and copied 
   });
 });
 
-Deno.test("a run that was killed when all was done only removes its ledgers", async () => {
+Deno.test("after a run that was killed when everything was copied, the next one only removes the ledgers", async () => {
   await withShops(async (place) => {
     class Killed extends Error {}
     const dying = (store: CheckpointStore): CheckpointStore => ({
@@ -153,19 +153,19 @@ Deno.test("a run that was killed when all was done only removes its ledgers", as
   });
 });
 
-/** There is nothing to confirm, so `runInit` finds no plan. */
+/** Nothing is confirmed, so `runInit` would find no plan. */
 async function runFinishing(place: Place): Promise<void> {
   await rejects(again(place), /init was declined/);
 }
 
-Deno.test("several databases as text go on where they were, also without the file", async () => {
+Deno.test("several databases copied as text are resumed, even without the state file", async () => {
   await withShops(async (place) => {
     const options = { ...place.options, copyFormat: "text" as const };
     const text = { ...place, options };
     await interrupt(
       text,
       (event) => aPart(event) && event.kind === "work-finished",
-      12, // parts of the second one
+      12, // parts of the second database
     );
     await Deno.remove(place.folder, { recursive: true });
     const { plan } = await again(text);
@@ -174,7 +174,7 @@ Deno.test("several databases as text go on where they were, also without the fil
   }, { databases: 2 });
 });
 
-Deno.test("filtered tables go on with their filters", async () => {
+Deno.test("filtered tables are resumed with their filters", async () => {
   await withShops(async (place) => {
     const flags = { includeTables: [], excludeTables: [], schemaOnlyTables: [], timeFilters: [] };
     const { rules } = readRuleFlags({ ...flags, tableFilters: ["orders:customer <= 250"] });
@@ -190,7 +190,7 @@ Deno.test("filtered tables go on with their filters", async () => {
   });
 });
 
-Deno.test("a role without superuser goes on", async () => {
+Deno.test("a role that is not a superuser can resume", async () => {
   await withShops(async (place) => {
     const [database = ""] = place.names;
     await exec(source.url(), "CREATE ROLE mover LOGIN; GRANT pg_read_all_data TO mover");
@@ -216,7 +216,7 @@ Deno.test("a role without superuser goes on", async () => {
   });
 });
 
-Deno.test("a password that was changed meanwhile goes on with the same state file", async () => {
+Deno.test("a run is resumed from the same state file after a password change", async () => {
   await using guarded = await startCluster({ major: 17, password: "first" });
   await withShops(async (place) => {
     await interrupt(place);
@@ -239,7 +239,7 @@ Deno.test("a password that was changed meanwhile goes on with the same state fil
   }, { to: guarded });
 });
 
-/** The folder itself goes with its last file. */
+/** Recreates the folder, which is removed with its last file. */
 function dirOf(folder: string): string {
   try {
     Deno.statSync(folder);
@@ -249,8 +249,9 @@ function dirOf(folder: string): string {
   return folder;
 }
 
-Deno.test("a target that crashes after parts were reported ends with all rows", async () => {
-  // nothing but a waiting commit writes the WAL: what was committed last is taken back for certain
+Deno.test("a target that crashes after parts were reported has all rows in the end", async () => {
+  // WAL is flushed only by commits that wait for it, so a crash certainly loses the last other
+  // commits
   await using crashing = await startCluster({ major: 17, settings: { wal_writer_delay: "10s" } });
   await withShops(async (place) => {
     let parts = 0;
@@ -268,7 +269,7 @@ Deno.test("a target that crashes after parts were reported ends with all rows", 
 });
 
 for (const step of ["foreign-keys", "sequences", "finish-schema"] as const) {
-  Deno.test(`a target that crashes after ${step} has them all the same, although it commits without waiting`, async () => {
+  Deno.test(`a target that crashes after ${step} still has them, although its commits are asynchronous`, async () => {
     await using crashing = await startCluster({
       major: 17,
       settings: { wal_writer_delay: "10s", synchronous_commit: "off" },
@@ -293,8 +294,8 @@ const canMount = await smallDisk("16k").then(
 );
 
 Deno.test({
-  name: "a full disk under the state file is told, and the run goes on",
-  ignore: !canMount, // only root may
+  name: "a full disk under the state file is reported, and the run continues",
+  ignore: !canMount, // requires root
   fn: async () => {
     await withShops(async (place) => {
       await using disk = await smallDisk("16k");
@@ -310,9 +311,9 @@ Deno.test({
   },
 });
 
-Deno.test("a second Ctrl-C ends at once, and what was done is kept", async () => {
+Deno.test("a second Ctrl-C ends the run immediately, and finished work is kept", async () => {
   await withShops(async (place) => {
-    // nobody answers any more, so ending cleanly would take its time
+    // the target stops responding, so a clean end would take a while
     await using proxy = await startProxy(target, { bytesPerSecond: 400_000 });
     const child = new Deno.Command(Deno.execPath(), {
       args: [
@@ -344,7 +345,7 @@ Deno.test("a second Ctrl-C ends at once, and what was done is kept", async () =>
         child.kill("SIGINT");
       } else if (interrupted === 1 && line.includes("Stopping cleanly")) {
         interrupted++;
-        // pressed until it ends: what comes right behind the first is the same press
+        // repeated until it ends, since signals right after the first are ignored
         const again = setInterval(() => child.kill("SIGINT"), 200);
         child.status.then(() => clearInterval(again));
       }

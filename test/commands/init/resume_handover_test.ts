@@ -1,6 +1,6 @@
 /**
- * `init --enable-sync` that is killed after its subscription was made: run again, it recognises
- * what lives, and loses nothing.
+ * `init --enable-sync` killed after its subscription was created: the next run recognizes the
+ * working replication, and loses nothing.
  */
 import { ok, strictEqual } from "node:assert/strict";
 import { TextLineStream } from "../../faults/lines.ts";
@@ -13,7 +13,7 @@ import { exec, query } from "../../support/sql.ts";
 const source = await sharedCluster(15);
 const target = await sharedCluster(17);
 
-/** Runs it; kills it at a line of its log. */
+/** Runs `init`, and kills it at a line of its log. */
 async function initUntil(
   name: string,
   { folder, point }: { readonly folder: string; readonly point?: string },
@@ -47,7 +47,7 @@ async function initUntil(
 }
 
 for (const event of ["started", "finished"]) {
-  Deno.test(`a kill when the subscription's step has ${event} loses nothing, and its database stays`, async () => {
+  Deno.test(`a kill when the step "subscription" has ${event} loses nothing, and the database is kept`, async () => {
     const folder = await Deno.makeTempDir({ prefix: "psr-handover-" });
     await withDatabase(source, undefined, async ({ name, url }) => {
       const targetUrl = target.url({ database: name });

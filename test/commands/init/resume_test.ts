@@ -1,6 +1,6 @@
 /**
- * `init` that is interrupted and run again: what is done is kept, nothing is missing, nothing comes
- * twice.
+ * `init` that is interrupted and run again: finished work is kept, and nothing is missing or
+ * duplicated.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import denoJson from "../../../deno.json" with { type: "json" };
@@ -13,7 +13,7 @@ import { dropDatabase, withDatabase } from "../../support/databases.ts";
 import { endpointOf, type InitTestOptions, runInit } from "../../support/init.ts";
 import { exec, query } from "../../support/sql.ts";
 
-// else it writes, and the source is not quiet
+// autovacuum writes WAL, and the source must be idle
 const source = await sharedCluster(16, { settings: { autovacuum: "off" } });
 const target = await sharedCluster(17);
 
@@ -67,7 +67,7 @@ async function withShop(use: (place: Place) => Promise<void>, sql = shop): Promi
   }
 }
 
-/** Interrupts a run at the n-th event that is wanted. */
+/** Interrupts a run at the nth matching event. */
 async function interrupt(
   { urls, options }: Place,
   wanted: (event: RunEvent) => boolean,
@@ -108,13 +108,13 @@ const points: Readonly<Record<string, (event: RunEvent) => boolean>> = {
 };
 
 for (const [name, wanted] of Object.entries(points)) {
-  Deno.test(`a run that is interrupted at ${name} goes on and ends with everything`, async () => {
+  Deno.test(`a run interrupted at ${name} is resumed and copies everything`, async () => {
     await withShop(async (place) => {
       ok(await interrupt(place, wanted, name === "the rows" ? 4 : 1));
       const { report, plan } = await runInit(place.urls.source, place.urls.target, place.options);
       strictEqual(plan.databases[0]?.action, "resume");
       const late = !["the schema", "the rows", "a table", "the indexes"].includes(name);
-      // a part that was committed while the run was ending has no figures
+      // a part committed while the run was ending has no row count
       if (late) strictEqual(report.rows, 59_000);
       if (late) ok(report.databases[0]?.tables.every(({ earlier }) => earlier));
       await finished(place);
@@ -122,7 +122,7 @@ for (const [name, wanted] of Object.entries(points)) {
   });
 }
 
-Deno.test("parts that are in are not copied again while the source is quiet", async () => {
+Deno.test("finished parts are not copied again if the source has been idle", async () => {
   await withShop(async (place) => {
     ok(await interrupt(place, points["the rows"]!, 5));
     const url = target.url({ database: place.name });
@@ -135,7 +135,7 @@ Deno.test("parts that are in are not copied again while the source is quiet", as
     const copied = events.filter((event) =>
       event.kind === "work-finished" && event.work === "copy"
     );
-    const all = 4 + 5 + 7; // tables in one piece, parts of orders, parts of wide
+    const all = 4 + 5 + 7; // undivided tables, parts of orders, parts of wide
     ok(copied.length + Number(before?.["n"]) <= all + 2, `${copied.length} + ${before?.["n"]}`);
     await finished(place);
   });
@@ -165,7 +165,7 @@ Deno.test("tables from two snapshots are refused, allowed on request, or copied 
       return true;
     });
     const kept = await query(url, "SELECT FROM seren_ledger.part_done");
-    ok(kept.length > 0); // the refusal has changed nothing
+    ok(kept.length > 0); // the refused run has changed nothing
     const { report } = await run({ allowMixedSnapshots: true });
     ok(report.warnings.some(({ message }) => /2 snapshots of the source/.test(message)));
     const rows = "SELECT count(*)::int AS n, count(DISTINCT id)::int AS d FROM orders";
@@ -182,7 +182,7 @@ Deno.test("tables from two snapshots are refused, allowed on request, or copied 
   });
 });
 
-Deno.test("another scope and another structure are refused in words; a lost or damaged file is not missed", async () => {
+Deno.test("a different scope or structure is refused with an explanation; a lost or damaged state file is not needed", async () => {
   await withShop(async (place) => {
     const { urls, options, folder, name } = place;
     ok(await interrupt(place, points["the indexes"]!));
@@ -219,7 +219,7 @@ Deno.test("another scope and another structure are refused in words; a lost or d
   });
 });
 
-Deno.test("a ledger whose session broke reports only commits that are really lost", async () => {
+Deno.test("a ledger whose session was lost reports only commits that were actually lost", async () => {
   await withDatabase(target, undefined, async ({ url }) => {
     const endpoint = await endpointOf(url, "target");
     const events: RunEvent[] = [];
@@ -248,7 +248,7 @@ Deno.test("a ledger whose session broke reports only commits that are really los
   });
 });
 
-Deno.test("two runs into one database exclude each other, and a lock of a dead run does not linger", async () => {
+Deno.test("two runs into one database exclude each other, and the lock of a killed run is released", async () => {
   await withShop(async (place) => {
     const { urls, options, name } = place;
     const endpoint = await endpointOf(target.url({ database: name }), "target");

@@ -71,7 +71,9 @@ type Copied = InitOutcome & {
   readonly to: (sql: string) => Promise<unknown>;
 };
 
-/** Copies the shop under the rules; both sides then answer with the one value of a query. */
+/**
+ * Copies the shop under the rules. `from` and `to` return the single value of a query on each side.
+ */
 async function copyShop(
   flags: (database: string) => Partial<RuleFlags>,
   use: (copied: Copied) => Promise<void>,
@@ -109,7 +111,7 @@ const native = await runProgram("pg_dump", ["--version"], { env: denoEnvironment
 );
 const nativeMajor = Number(/ (\d+)/.exec(native?.stdout ?? "")?.[1] ?? 0);
 
-Deno.test("two tables of one name in two schemas never mix: one left out, one filtered", async () => {
+Deno.test("tables with the same name in two schemas are kept apart: one left out, one filtered", async () => {
   await copyShop((db) => ({
     excludeTables: [`${db}.orders`],
     tableFilters: ["analytics.orders:id <= 7"],
@@ -165,14 +167,14 @@ Deno.test("two tables of one name in two schemas never mix: one left out, one fi
     strictEqual(reasons["public.orders"], "left-out");
     strictEqual(reasons["analytics.orders"], "filtered");
     const planned = plan.databases[0]!.tables.find(({ schema }) => schema === "analytics");
-    ok(planned!.rowEstimate! < 20, "the estimate knows the filter");
+    ok(planned!.rowEstimate! < 20, "the estimate considers the filter");
   });
 });
 
 const dumps = nativeMajor >= 15 ? ["embedded", "native"] as const : ["embedded"] as const;
 if (dumps.length < 2) console.log("      skipped: no pg_dump of 15 or newer here to run");
 for (const dump of dumps) {
-  Deno.test(`the other one left out, the first cut into parts and filtered (${dump})`, async () => {
+  Deno.test(`the other one left out, the first divided into parts and filtered (${dump})`, async () => {
     await copyShop((db) => ({
       excludeTables: [`${db}.analytics.orders`],
       tableFilters: ["orders:id % 3 = 0 OR note = ';--' -- some"],
@@ -190,7 +192,7 @@ for (const dump of dumps) {
       strictEqual(await to("SELECT last_value::int FROM orders_id_seq"), 20_000);
     }, {
       splitBytes: 1024 * 1024,
-      // an installed pg_dump need not know the newest server
+      // an installed pg_dump may not support the newest server
       onto: dump === "native" ? oldTarget : target,
       tools: { dump, binDirectory: undefined, environment: denoEnvironment() },
     });
@@ -198,7 +200,7 @@ for (const dump of dumps) {
 }
 
 for (const onto of [oldTarget, target]) {
-  Deno.test(`keys to rows that were filtered away stay NOT VALID, with their orphans counted (${onto.major})`, async () => {
+  Deno.test(`foreign keys to filtered rows stay NOT VALID, with their orphans counted (${onto.major})`, async () => {
     await copyShop(() => ({
       tableFilters: ["customers:id <= 40"],
       schemaOnlyTables: ["lines"],
@@ -214,21 +216,21 @@ for (const onto of [oldTarget, target]) {
       const orphans = report.warnings.filter(({ message }) =>
         /without a parent, because the rules do not copy all of customers/.test(message)
       );
-      const told = orphans.map(({ object, message }) => `${object}: ${message.split(" ")[0]}`);
-      ok(told.includes('foreign key "orders_customer_fkey" of orders: 12,000'), told.join("\n"));
+      const lines = orphans.map(({ object, message }) => `${object}: ${message.split(" ")[0]}`);
+      ok(lines.includes('foreign key "orders_customer_fkey" of orders: 12,000'), lines.join("\n"));
       ok(
-        told.includes('foreign key "orders_customer_fkey" of analytics.orders: 300'),
-        told.join("\n"),
+        lines.includes('foreign key "orders_customer_fkey" of analytics.orders: 300'),
+        lines.join("\n"),
       );
-      // those of the partitioned table are told for each partition
-      ok(told.some((each) => /"events_c_fkey" of events_24/.test(each)), told.join("\n"));
+      // those of a partitioned table are reported for each partition
+      ok(lines.some((each) => /"events_c_fkey" of events_24/.test(each)), lines.join("\n"));
       strictEqual(await to("SELECT count(*)::int FROM lines"), 0);
       strictEqual(await to("SELECT count(*)::int FROM events"), 700);
     }, { onto });
   });
 }
 
-Deno.test("structure only has everything but rows; a filter on a partitioned table reaches its partitions", async () => {
+Deno.test("schema-only tables have everything except rows; a filter on a partitioned table applies to its partitions", async () => {
   await copyShop(() => ({
     schemaOnlyTables: ["orders", '"Odd.Schema"."a ""b"".c, d"'],
     timeFilters: ["events:at:1 year"],
@@ -242,8 +244,12 @@ Deno.test("structure only has everything but rows; a filter on a partitioned tab
       2,
     );
     strictEqual(await to("SELECT count(*)::int FROM pg_trigger WHERE tgname = 'stamp'"), 1);
-    strictEqual(await to("SELECT last_value::int FROM orders_id_seq"), 20_000, "sequences go on");
-    // 366 days of 2024 less the first, one year back from the end of 2025
+    strictEqual(
+      await to("SELECT last_value::int FROM orders_id_seq"),
+      20_000,
+      "sequences continue",
+    );
+    // one year back from the end of 2025: the last of the 366 days of 2024
     strictEqual(await to("SELECT min(at)::text FROM events"), "2024-12-31 00:00:00");
     ok(
       !report.databases[0]!.tables.some(({ schema, name }) =>
@@ -255,7 +261,7 @@ Deno.test("structure only has everything but rows; a filter on a partitioned tab
   });
 });
 
-Deno.test("only what is let in comes, with the parents of a partition", async () => {
+Deno.test("only included tables are copied, with the parents of a partition", async () => {
   await copyShop((db) => ({
     includeTables: [`${db}.events_25`, `${db}."Odd.Schema".*`],
   }), async ({ to }) => {
@@ -270,7 +276,7 @@ Deno.test("only what is let in comes, with the parents of a partition", async ()
   });
 });
 
-Deno.test("rules that do not fit the source are told all at once, and nothing is touched", async () => {
+Deno.test("rules that do not match the source are all reported at once, and nothing is changed", async () => {
   await withDatabase(source, "rules_shop", async ({ name, url }) => {
     const run = runInit(url, target.url(), {
       include: [name],
@@ -282,18 +288,18 @@ Deno.test("rules that do not fit the source are told all at once, and nothing is
     });
     await rejects(run, (error) => {
       ok(error instanceof UsageError);
-      const told = error.problems.map(({ path, message }) => `${path}: ${message}`);
-      strictEqual(told.length, 4, told.join("\n"));
-      match(told.join("\n"), /--exclude-tables: .*ordrs matches no table; did you mean .*orders/);
+      const lines = error.problems.map(({ path, message }) => `${path}: ${message}`);
+      strictEqual(lines.length, 4, lines.join("\n"));
+      match(lines.join("\n"), /--exclude-tables: .*ordrs matches no table; did you mean .*orders/);
       match(
-        told.join("\n"),
+        lines.join("\n"),
         /--table-filter: .*customers: the source refuses the predicate: column "nmae" does not exist/,
       );
       match(
-        told.join("\n"),
+        lines.join("\n"),
         /analytics\.orders: the source refuses the predicate: argument of AND must be type boolean/,
       );
-      match(told.join("\n"), /--time-filter: column "id" of .*: events is integer/);
+      match(lines.join("\n"), /--time-filter: column "id" of .*: events is integer/);
       return true;
     });
     equal(await query(target.url(), "SELECT FROM pg_database WHERE datname = $1", [name]), []);
@@ -325,7 +331,7 @@ Deno.test("a table that may not be read can be left out", async () => {
   await query(source.url(), "DROP ROLE rules_reader");
 });
 
-Deno.test("hundreds of tables with any names are left out, and only they", async () => {
+Deno.test("hundreds of tables with arbitrary names are left out, and no others", async () => {
   await withDatabase(source, undefined, async ({ name, url }) => {
     const odd = [
       "a|b",

@@ -1,5 +1,5 @@
 /**
- * Objects that the target refuses are set aside: everything else is copied, and a rerun creates
+ * Objects that the target rejects are set aside: everything else is copied, and a rerun creates
  * them.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
@@ -18,7 +18,7 @@ import { runVerify } from "../../support/verify.ts";
 
 const source = await sharedCluster(12);
 const target = await sharedCluster(18);
-/** Says of its changes what a subscription needs. */
+/** Supports everything that a subscription needs. */
 const recent = await sharedCluster(15, { programs: "embedded" });
 
 interface Place {
@@ -98,7 +98,7 @@ Deno.test("[25] views, materialized views and functions that need each other are
   });
 });
 
-Deno.test("[87] a materialized view that its unique index no longer fits is left empty", async () => {
+Deno.test("[87] a materialized view that would violate its unique index is left empty", async () => {
   await withCopy(caseFile("87-matview-refresh-fails"), async ({ from, to, copy }) => {
     const first = await copy();
     deepStrictEqual(names(first), ["MATERIALIZED VIEW DATA public.m"]);
@@ -118,8 +118,8 @@ Deno.test("[87] a materialized view that its unique index no longer fits is left
 });
 
 /**
- * The columns are gone in 17. What hangs on the view goes with it; a partition tree and others are
- * untouched.
+ * The columns no longer exist in 17. Objects that depend on the view are set aside with it; others
+ * are unaffected.
  */
 const chain = `
   CREATE ROLE aside_reader;
@@ -141,7 +141,7 @@ const chain = `
   CREATE RULE i_rule AS ON INSERT TO a_checkpoints DO INSTEAD NOTHING;
   CREATE VIEW j_good AS SELECT a, count(*) FROM t GROUP BY a;`;
 
-Deno.test("what hangs on a view that fails is set aside with it, and names it as the cause", async () => {
+Deno.test("objects that depend on a failed view are set aside with it, and name it as the cause", async () => {
   await exec(source.url(), "DROP ROLE IF EXISTS aside_reader");
   await withCopy(chain, async ({ from, to, copy }) => {
     const first = await copy();
@@ -196,7 +196,7 @@ Deno.test("what hangs on a view that fails is set aside with it, and names it as
 });
 
 /**
- * Comparing two codes calls a function by a name without schema: indexes and keys of codes cannot
+ * Comparing two codes calls a function by an unqualified name, so indexes and keys of codes cannot
  * be built.
  */
 const codes = `
@@ -256,7 +256,7 @@ Deno.test("keys that cannot be built are set aside with the foreign keys and vie
   });
 });
 
-Deno.test("verify says of each missing object that it was set aside, and why", async () => {
+Deno.test("verify reports that each missing object was set aside, and why", async () => {
   await withCopy(codes, async ({ from, to, copy }) => {
     await copy();
     await exec(to, "DROP INDEX plain");
@@ -290,7 +290,7 @@ Deno.test("verify says of each missing object that it was set aside, and why", a
   });
 });
 
-Deno.test("a replicated table whose key was set aside is warned about, and status counts what is missing", async () => {
+Deno.test("a replicated table whose key was set aside causes a warning, and status counts missing objects", async () => {
   const rewrite = () =>
     `${codes.slice(0, codes.indexOf("CREATE TABLE uses"))}
      CREATE TABLE fine (id int PRIMARY KEY);\n-- STREAM\nUPDATE things SET n = n + 1 WHERE n = 3`;
@@ -314,7 +314,7 @@ Deno.test("a replicated table whose key was set aside is warned about, and statu
       statusLines(look, { columns: Infinity, color: false }).join("\n"),
       /1 object set aside by init/,
     );
-    // what the warning says of the apply worker is what happens, and what it advises is enough
+    // the apply worker fails as the warning predicts, and the remedy suffices
     await it.stream();
     strictEqual(await it.drain(), "stuck");
     await it.ask(
@@ -332,7 +332,7 @@ Deno.test("a replicated table whose key was set aside is warned about, and statu
   });
 });
 
-Deno.test("a table that cannot be created ends the run, with what is the cause", async () => {
+Deno.test("a table that cannot be created ends the run, and the error names the cause", async () => {
   await withCopy(
     `${chain.slice(chain.indexOf("CREATE TABLE"), chain.indexOf("COMMENT ON VIEW"))}
      CREATE TABLE holds (id int, r a_checkpoints);
@@ -350,7 +350,7 @@ Deno.test("a table that cannot be created ends the run, with what is the cause",
 });
 
 for (const step of ["indexes", "finish-schema", "analyze"] as const) {
-  Deno.test(`a run that is interrupted at ${step} sets the same aside when it is run again`, async () => {
+  Deno.test(`a run interrupted at ${step} sets the same objects aside when it is run again`, async () => {
     await withCopy(codes, async ({ copy }) => {
       const abort = new AbortController();
       const onEvent: InitTestOptions["onEvent"] = (event) => {
@@ -360,7 +360,7 @@ for (const step of ["indexes", "finish-schema", "analyze"] as const) {
       };
       await rejects(copy({ signal: abort.signal, onEvent }), InterruptedError);
       strictEqual(names(await copy()).length, 3);
-      // and now the run that would create them
+      // the same for a run that would create them
       const again = new AbortController();
       await rejects(
         copy({
@@ -388,12 +388,12 @@ Deno.test("a copy with objects set aside may be in use: it is dropped only with 
       return true;
     });
     await exec(from, "DROP MATERIALIZED VIEW word_stats");
-    deepStrictEqual(names(await copy()), []); // what the source does not have is not missed
+    deepStrictEqual(names(await copy()), []); // an object dropped on the source is not missing
     deepStrictEqual(await query(to, "SELECT count(*)::int AS n FROM lib.docs"), [{ n: 20 }]);
   });
 });
 
-Deno.test("replication is handed over although objects were set aside, and a rerun leaves it alone", async () => {
+Deno.test("replication is handed over even if objects were set aside, and a rerun leaves it alone", async () => {
   const rewrite = (script: string) =>
     `${script}\nSET search_path = public; ALTER TABLE lib.docs REPLICA IDENTITY FULL;\n-- STREAM\nINSERT INTO lib.docs VALUES (21, 'new'); UPDATE lib.docs SET body = 'other' WHERE id = 1;`;
   const servers = { source: recent, target };
@@ -424,7 +424,7 @@ Deno.test("replication is handed over although objects were set aside, and a rer
   });
 });
 
-Deno.test("a run that was killed when it had dropped a redefined materialized view is made up for", async () => {
+Deno.test("a materialized view is recreated if a run was killed after dropping it to redefine it", async () => {
   await withCase("03-matview-text-query.sql", { source: recent, target }, async (it) => {
     deepStrictEqual(names(await it.init()), ["MATERIALIZED VIEW DATA public.word_stats"]);
     await it.ask(
@@ -433,7 +433,7 @@ Deno.test("a run that was killed when it had dropped a redefined materialized vi
        CREATE MATERIALIZED VIEW public.word_stats AS SELECT pg_catalog.count(*) AS n FROM lib.docs;
        CREATE UNIQUE INDEX word_stats_n_idx ON public.word_stats (n)`,
     );
-    // what that run had committed
+    // the changes that such a run has committed
     await it.ask(
       "target",
       "DROP MATERIALIZED VIEW public.word_stats; DELETE FROM seren_ledger.statement_done",
@@ -449,7 +449,7 @@ Deno.test("a run that was killed when it had dropped a redefined materialized vi
   });
 });
 
-Deno.test("killed, run again: exit code 11 with the list in --json; after the fix 0", async () => {
+Deno.test("a rerun after a kill exits with 11 and lists the objects in --json; with 0 once they are fixed", async () => {
   await withCopy(codes, async ({ name, to }) => {
     const folder = await Deno.makeTempDir({ prefix: "psr-aside-killed-" });
     const report = `${folder}/report.html`;

@@ -44,7 +44,7 @@ async function lookUntil(
     const report = await monitor.read();
     if (wanted(report)) return report;
     if (performance.now() > deadline) {
-      throw new Error(`never became so: ${wanted}\n${JSON.stringify(report, null, 1)}`);
+      throw new Error(`condition never became true: ${wanted}\n${JSON.stringify(report, null, 1)}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

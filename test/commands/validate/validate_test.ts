@@ -18,7 +18,7 @@ const majors: readonly PgMajor[] = [12, 15, 18];
 const sources = new Map<PgMajor, Cluster>();
 for (const major of majors) sources.set(major, await sharedCluster(major));
 const target = await sharedCluster(18, { settings: { work_mem: "5MB" } });
-/** Switched to as little as possible. */
+/** Configured with minimal settings. */
 const bare = await sharedCluster(15, {
   settings: {
     wal_level: "replica",
@@ -73,7 +73,7 @@ function only(...names: readonly string[]): Pick<ValidateChoices, "databases"> {
 
 let made = 0;
 
-/** A database of the cluster with a nasty name; dropped by {@linkcode drop}. */
+/** Creates a database with a nasty name; {@linkcode drop} drops it. */
 async function create(cluster: Cluster, script = "", name?: string): Promise<string> {
   const database = name ?? `v${++made} "Ünï".x`;
   await exec(cluster.url(), `CREATE DATABASE ${quote(database)}`);
@@ -157,7 +157,7 @@ for (const major of majors) {
     }
   });
 
-  Deno.test(`validate() refuses to copy onto itself by another user, address or socket (${major})`, async () => {
+  Deno.test(`validate() refuses to copy a database onto itself through another user, address or socket (${major})`, async () => {
     const name = await create(source);
     await role(source, "other_user", "LOGIN SUPERUSER");
     try {
@@ -184,7 +184,7 @@ for (const major of majors) {
     }
   });
 
-  Deno.test(`validate() tells what an ordinary role lacks on the source (${major})`, async () => {
+  Deno.test(`validate() reports what an ordinary role lacks on the source (${major})`, async () => {
     await role(source, "weak");
     const name = await create(
       source,
@@ -234,7 +234,7 @@ for (const major of majors) {
     }
   });
 
-  Deno.test(`validate() tells what an ordinary role lacks on the target (${major})`, async () => {
+  Deno.test(`validate() reports what an ordinary role lacks on the target (${major})`, async () => {
     await role(source, "plain");
     const name = await create(target, "", `t_${major}`);
     await inDatabase(
@@ -245,7 +245,7 @@ for (const major of majors) {
     const existing = await create(source, "", "fills");
     await exec(source.url(), "CREATE DATABASE fills_too");
     try {
-      // the source is 18 here: what is under test is the target of the older versions
+      // the source is 18 here, because the older versions are tested as target
       const report = await run(target.url(), source.url({ user: "plain" }), {
         databases: { include: [name, "postgres"], exclude: [], map: { postgres: existing } },
         forSync: true,
@@ -275,7 +275,7 @@ for (const major of majors) {
     }
   });
 
-  Deno.test(`validate() refuses a target that is not empty, says what is lost, and drops nothing (${major})`, async () => {
+  Deno.test(`validate() refuses a non-empty target, reports what would be lost, and drops nothing (${major})`, async () => {
     const name = await create(source);
     await create(source, "", "second");
     const script = "CREATE TABLE precious AS SELECT 1 AS one; CREATE VIEW v AS SELECT 1 AS one";
@@ -350,7 +350,7 @@ for (const major of majors) {
     }
   });
 
-  Deno.test(`validate() finds what a copy treats in a way of its own (${major})`, async () => {
+  Deno.test(`validate() reports objects that a copy handles specially (${major})`, async () => {
     const name = await create(
       source,
       `SELECT lo_from_bytea(0, 'x'); CREATE UNLOGGED TABLE quick (id int);
@@ -380,7 +380,7 @@ for (const major of majors) {
     }
   });
 
-  Deno.test(`validate() finds extensions that the target lacks or has only older (${major})`, async () => {
+  Deno.test(`validate() reports extensions that the target lacks or has only in an older version (${major})`, async () => {
     const name = await create(
       source,
       `CREATE EXTENSION hstore; CREATE EXTENSION btree_gist; UPDATE pg_extension SET extname = 'hstores' WHERE extname = 'hstore';
@@ -397,7 +397,7 @@ for (const major of majors) {
   });
 
   if (major === 18) {
-    Deno.test("checkTransactions() takes an old prepared transaction for a forgotten one", () => {
+    Deno.test("checkTransactions() treats an old prepared transaction as forgotten", () => {
       const prepared = (ageSeconds: number) => {
         const transaction = { gid: "g", pid: undefined, database: "d", role: "r", ageSeconds };
         const activity = {
@@ -412,7 +412,7 @@ for (const major of majors) {
     });
   }
 
-  Deno.test(`validate() tells about prepared and long transactions (${major})`, async () => {
+  Deno.test(`validate() reports prepared and long transactions (${major})`, async () => {
     const name = await create(source, "", `plain_${major}`);
     const url = source.url({ database: name });
     await exec(url, "CREATE TABLE t (id int PRIMARY KEY)");
@@ -428,7 +428,7 @@ for (const major of majors) {
       );
       equal([plain.status, plain.fix?.startsWith("COMMIT PREPARED 'half';")], ["warn", true]);
       const forSync = await run(source.url(), target.url(), { ...only(name), forSync: true });
-      // a young one is work under way, which creating a slot waits for
+      // a recent one is work in progress, for which the creation of a slot waits
       equal(find(forSync, "prepared-transactions").status, "warn");
     } finally {
       await exec(url, "ROLLBACK PREPARED 'half'");
@@ -437,7 +437,7 @@ for (const major of majors) {
   });
 }
 
-Deno.test("validate() finds too low a wal_level, no slots, no senders and few connections", async () => {
+Deno.test("validate() reports a wal_level that is too low, and a lack of slots, senders and connections", async () => {
   const name = await create(bare);
   try {
     const plain = await run(bare.url(), target.url(), { ...only(name), jobs: 2 });
@@ -457,7 +457,7 @@ Deno.test("validate() finds too low a wal_level, no slots, no senders and few co
   }
 });
 
-Deno.test("validate() finds encodings and locales that the target cannot have", async () => {
+Deno.test("validate() reports encodings and locales that the target does not support", async () => {
   const source = sources.get(18)!;
   const old = sources.get(12)!;
   const icu = `CREATE DATABASE icu TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de'`;
@@ -484,7 +484,7 @@ Deno.test("validate() finds encodings and locales that the target cannot have", 
       find(await run(source.url(), target.url(), { ...only(name), ...wishes }), "encoding").status;
     equal(await encoding("latin"), "fail");
     equal(await encoding("latin", { dropExisting: true }), "pass");
-    equal(await encoding("ascii"), "pass"); // made on the target in SQL_ASCII, too
+    equal(await encoding("ascii"), "pass"); // created on the target in SQL_ASCII, too
     await exec(target.url(), "CREATE DATABASE ascii TEMPLATE template0 ENCODING 'UTF8'");
     equal(await encoding("ascii"), "warn");
     equal(await encoding("icu"), "pass");
@@ -494,7 +494,7 @@ Deno.test("validate() finds encodings and locales that the target cannot have", 
   }
 });
 
-Deno.test("validate() gives all problems of a selection at once, with near misses", async () => {
+Deno.test("validate() reports all problems with a selection at once, with close matches", async () => {
   const source = sources.get(18)!;
   const name = await create(source, "", "shop");
   try {
@@ -532,7 +532,7 @@ Deno.test("validate() warns about an older target", async () => {
   equal(find(report, "version").status, "warn");
 });
 
-Deno.test("validate() finds that no pg_dump is to be had", async () => {
+Deno.test("validate() reports that no pg_dump is available", async () => {
   const report = await run(sources.get(18)!.url(), target.url(), {
     ...only("postgres"),
     tools: { dump: "native", binDirectory: "/nowhere", environment: { PATH: "/nowhere" } },
@@ -541,7 +541,7 @@ Deno.test("validate() finds that no pg_dump is to be had", async () => {
   ok(check.status === "pass" || check.fix !== undefined);
 });
 
-Deno.test("openServerPair() tells about both servers when neither can be reached", async () => {
+Deno.test("openServerPair() reports both servers if neither can be reached", async () => {
   const nowhere = (side: "source" | "target") =>
     resolveEndpoint("postgresql://nobody@127.0.0.1:1/x", { side });
   const endpoints = {
@@ -598,7 +598,7 @@ Deno.test({
   },
 });
 
-Deno.test("validate() says what it could not check, instead of passing over it", async () => {
+Deno.test("validate() reports what it could not check instead of omitting it", async () => {
   const source = sources.get(18)!;
   await role(source, "blind");
   const name = await create(source, "REVOKE SELECT ON pg_largeobject_metadata FROM PUBLIC");
@@ -614,7 +614,7 @@ Deno.test("validate() says what it could not check, instead of passing over it",
   }
 });
 
-Deno.test("validate() tells about a database that cannot be opened", async () => {
+Deno.test("validate() reports a database that cannot be opened", async () => {
   const source = sources.get(18)!;
   const name = await create(source);
   await role(source, "shut_out");
@@ -646,9 +646,9 @@ Deno.test("validate() warns about event triggers in a database that is to be fil
   );
   try {
     const report = await run(source.url(), target.url(), only(name));
-    // a provider's own objects do not make a database full
+    // a database that contains only provider objects is empty
     equal(find(report, "target-empty").status, "pass");
-    // sessions of a superuser have none from 17 on
+    // since 17 a superuser's sessions fire none
     equal(find(report, "event-triggers").status, target.major >= 17 ? "pass" : "warn");
     await role(target, "ordinary", "LOGIN CREATEDB");
     const ordinary = await run(source.url(), target.url({ user: "ordinary" }), only(name));

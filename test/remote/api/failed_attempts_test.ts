@@ -1,7 +1,7 @@
 import { strictEqual } from "node:assert/strict";
 import { FailedAttempts, networkOf } from "../../../lib/remote/api/failed_attempts.ts";
 
-Deno.test("an address that has failed too often is exhausted for a while, and no other", () => {
+Deno.test("an address that has failed too often is blocked for a while, and no other", () => {
   let now = 0;
   const failed = new FailedAttempts({ burst: 3, perSecond: 1, maxAddresses: 10 }, () => now);
   for (let i = 0; i < 3; i++) {
@@ -16,7 +16,7 @@ Deno.test("an address that has failed too often is exhausted for a while, and no
   strictEqual(failed.isExhausted("192.0.2.1"), true);
 });
 
-Deno.test("however many addresses fail, a bounded number is remembered, those that failed last", () => {
+Deno.test("however many addresses fail, only a limited number is remembered: those that failed last", () => {
   const failed = new FailedAttempts({ burst: 1, perSecond: 0, maxAddresses: 100 });
   for (let i = 0; i < 10_000; i++) failed.add(`10.0.${i >> 8}.${i & 255}`);
   strictEqual(failed.size, 100);

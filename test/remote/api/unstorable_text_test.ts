@@ -1,7 +1,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { hasUnstorableText, unstorableText } from "../../../lib/remote/api/unstorable_text.ts";
 
-Deno.test("finds texts and keys with NUL or an unpaired surrogate, with their paths", () => {
+Deno.test("finds strings and keys with NUL or an unpaired surrogate, with their paths", () => {
   const places = (document: unknown) => unstorableText(document).map(({ path }) => path);
   deepStrictEqual(places({ a: "x\0", b: ["ok", "\ud800"], c: { d: "\udc00x" } }), [
     "a",
@@ -14,13 +14,13 @@ Deno.test("finds texts and keys with NUL or an unpaired surrogate, with their pa
   deepStrictEqual(places({ a: "naïve 😀", n: 1, b: [true, null] }), []);
 });
 
-Deno.test("a document that is nested deeper than a stack has room is one problem", () => {
+Deno.test("a document nested too deeply for the stack is reported as one problem", () => {
   let document: unknown = "\0";
   for (let i = 0; i < 100_000; i++) document = [document];
   deepStrictEqual(unstorableText(document).map(({ path }) => path), ["body"]);
 });
 
-Deno.test("a URL whose path or query does not decode into storable text is found", () => {
+Deno.test("a URL whose path or query does not decode to storable text is found", () => {
   const is = (path: string) => hasUnstorableText(new URL(path, "http://localhost"));
   for (const bad of ["/v1/%00", "/a?b=%00", "/a?%00=b", "/a?b=%ED%A0%80", "/%ff", "/a?b=%zz"]) {
     strictEqual(is(bad), true, bad);

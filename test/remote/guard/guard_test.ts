@@ -113,7 +113,7 @@ Deno.test("a name is pinned to the addresses that were checked, and stays the na
   ]);
 });
 
-Deno.test("a name is refused if any of its addresses is", async () => {
+Deno.test("a name is rejected if any of its addresses is", async () => {
   await rejects(
     guard({ "db.example.com": ["8.8.8.8", "169.254.169.254"] }).pin(
       await endpoint("postgresql://u@db.example.com/app"),
@@ -133,7 +133,7 @@ Deno.test("every host of a URL is checked, including hostaddr", async () => {
   );
 });
 
-Deno.test("a number that a resolver takes for an address is checked as the address it resolves to", async () => {
+Deno.test("a number that a resolver interprets as an address is checked as that address", async () => {
   await rejects(
     guard({ "127.1": ["127.0.0.1"] }).pin(await endpoint("postgresql://u@127.1/app")),
     AddressRefusedError,
@@ -144,7 +144,7 @@ Deno.test("a number that a resolver takes for an address is checked as the addre
   );
 });
 
-Deno.test("the operator's list allows ranges and names", async () => {
+Deno.test("the operator's list can contain ranges and names", async () => {
   const list = ["10.1.0.0/16", "fd12::/16", "DB.internal"];
   const allowing = guard({ "db.internal": ["192.168.7.7"] }, list);
   for (const host of ["10.1.2.3", "[fd12::5]", "db.internal"]) {
@@ -156,7 +156,7 @@ Deno.test("the operator's list allows ranges and names", async () => {
   deepStrictEqual(readAllowList(["10.0.0.0/33", "a b", "1.2.3"]).problems.length, 3);
 });
 
-Deno.test("a name that does not resolve is an unreachable server, not a refused address", async () => {
+Deno.test("a name that does not resolve is reported as an unreachable server, not as a rejected address", async () => {
   await rejects(guard({}).pin(await endpoint("postgresql://u@nowhere.example/app")), {
     exitCode: 4,
   });

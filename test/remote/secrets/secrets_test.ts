@@ -17,7 +17,7 @@ async function withFile(use: (path: string) => Promise<void>): Promise<void> {
 
 const secrets = { source_url: "postgresql://u:secret@h/db", list: ["ö", "'"] };
 
-Deno.test("secrets open for their job alone, and only as they were sealed", async () => {
+Deno.test("secrets can be opened only for their job, and only unmodified", async () => {
   await withFile(async (path) => {
     const keys = await LocalKeyProvider.create(path);
     const sealed = await sealSecrets(keys, { jobId: "a", secrets });
@@ -60,12 +60,12 @@ Deno.test("a rotated key file seals with the new key and opens what the old one 
     using opened = await OpenedSecrets.open(after, { jobId: "a", sealed: old });
     deepStrictEqual(opened.secrets, secrets);
     await rejects(OpenedSecrets.open(before, { jobId: "a", sealed: fresh }), /no key/);
-    // making it again leaves it as it is
+    // creating it again leaves it unchanged
     deepStrictEqual((await LocalKeyProvider.create(path)).keyIds, after.keyIds);
   });
 });
 
-Deno.test("a key file that others may read, or that is none, is refused", async () => {
+Deno.test("a key file that other users can read, or that is invalid, is rejected", async () => {
   await withFile(async (path) => {
     await rejects(LocalKeyProvider.open(path), /does not exist/);
     await LocalKeyProvider.create(path);
@@ -79,9 +79,9 @@ Deno.test("a key file that others may read, or that is none, is refused", async 
 });
 
 /**
- * An endpoint that speaks as much of the JSON protocol of AWS KMS as the service uses, with real
- * AES-256-GCM and the encryption context as additional data. It is not AWS: signatures are not
- * checked, there are no policies and no other errors.
+ * An endpoint that implements the part of AWS KMS's JSON protocol that the service uses, with real
+ * AES-256-GCM and the encryption context as additional data. Unlike AWS, it does not check
+ * signatures, and has no policies and no other errors.
  */
 function fakeKms() {
   const masters = new Map<string, CryptoKey>();

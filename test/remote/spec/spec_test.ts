@@ -36,7 +36,7 @@ const legalUrls: Readonly<Record<string, string>> = {
 };
 
 for (const [what, url] of Object.entries(legalUrls)) {
-  Deno.test(`a job may have ${what} in its URL`, () => {
+  Deno.test(`accepts a job with ${what} in its URL`, () => {
     deepStrictEqual(connectionUrlProblems(url, "source_url"), []);
     ok(readJobSpec({ ...good, source_url: url }).spec);
   });

@@ -2,7 +2,7 @@ import { notDeepStrictEqual, strictEqual } from "node:assert/strict";
 import type { ThrottleSubject } from "../../../lib/core/internal.ts";
 import { seriesOf } from "../../../lib/remote/store/journal_series.ts";
 
-Deno.test("seriesOf() keeps what the source bears apart by its subject: who waits is not told by how fast it goes", () => {
+Deno.test("seriesOf() separates throttling events by subject, so that one subject does not replace another", () => {
   const place = (about: ThrottleSubject, database = "app") =>
     seriesOf({ kind: "run", event: { kind: "governor", database, about, message: "" } });
   strictEqual(place("speed").series, place("speed").series);

@@ -92,9 +92,9 @@ Deno.test("a descriptor survives as a comment and contains no predicate", async 
   }
   const bare = await describeScope(plain, { ...descriptor, epoch: 1 });
   assertEquals(scopeDifferences({ wanted: bare, there: bare }), []);
-  const told = scopeDifferences({ wanted: bare, there: descriptor });
-  assertEquals(told.length, 2);
-  assertMatch(told.join("\n"), /audit: structure only/);
+  const found = scopeDifferences({ wanted: bare, there: descriptor });
+  assertEquals(found.length, 2);
+  assertMatch(found.join("\n"), /audit: structure only/);
 });
 
 Deno.test("restoreIdentity() restores the previous identity", () => {

@@ -57,7 +57,7 @@ for (const cluster of [old, middle, current]) {
   );
 }
 
-/** Runs a script in the database whose name the driver cannot take in a URL. */
+/** Runs a script in the database whose name the driver does not accept in a URL. */
 async function execNasty(cluster: typeof old, script: string) {
   await using session = await openSession(await endpointOf(cluster));
   await session.execute(script);

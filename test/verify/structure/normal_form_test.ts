@@ -2,7 +2,7 @@ import { deepStrictEqual, notDeepStrictEqual } from "node:assert/strict";
 import { sameSql } from "../../../lib/verify/structure/definitions.ts";
 import { normalForm } from "../../../lib/verify/structure/normal_form.ts";
 
-/** As servers print them before a dump and after the restore. */
+/** Definitions as servers print them before a dump and after the restore. */
 const same: readonly (readonly [string, string])[] = [
   [
     `CHECK (((s)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[])))`,
@@ -21,7 +21,7 @@ const same: readonly (readonly [string, string])[] = [
   [`"json" json, x integer`, `json json, x integer`],
 ];
 
-/** What must stay apart. */
+/** Definitions that must stay different. */
 const other: readonly (readonly [string, string])[] = [
   ["((a AND b) OR c)", "(a AND (b OR c))"],
   ["(NOT (a AND b))", "((NOT a) AND b)"],
@@ -40,15 +40,15 @@ const other: readonly (readonly [string, string])[] = [
   [`((x)::text < (y)::text)`, "(x < y)"],
 ];
 
-Deno.test("normalForm() is the same for what one definition is printed as", () => {
+Deno.test("normalForm() is the same for different printed forms of one definition", () => {
   for (const [one, two] of same) deepStrictEqual(normalForm(one), normalForm(two), one);
 });
 
-Deno.test("normalForm() differs between definitions that differ", () => {
+Deno.test("normalForm() differs for different definitions", () => {
   for (const [one, two] of other) notDeepStrictEqual(normalForm(one), normalForm(two), one);
 });
 
-Deno.test("sameSql() passes over qualifiers that only a server before 16 prints", () => {
+Deno.test("sameSql() ignores qualifiers that only servers before 16 print", () => {
   const printed = (text: string, majorVersion: number) => ({ text, majorVersion });
   const [older, newer] = ["SELECT t.a FROM t WHERE (t.b)", "SELECT a FROM t WHERE b"] as const;
   deepStrictEqual(

@@ -25,23 +25,23 @@ const work = (more: Partial<FillWork>): FillWork => ({
   ...more,
 });
 
-Deno.test("simulateFill() lets sessions share the parts, and begins the builds of a table when its last part is in", () => {
+Deno.test("simulateFill() distributes parts over sessions, and starts a table's index builds after its last part", () => {
   const { rowsMs, allMs } = simulateFill(work({
     parts: [piece("a", 100), piece("a", 50), piece("b", 30)],
     builds: [piece("a", 40), piece("b", 10)],
   }));
-  strictEqual(rowsMs, 100); // 100 beside 50 + 30
-  strictEqual(allMs, 140); // b's index was built meanwhile
+  strictEqual(rowsMs, 100); // 100 in parallel with 50 + 30
+  strictEqual(allMs, 140); // b's index is built meanwhile
 });
 
-Deno.test("simulateFill() gives sessions that have nothing left to copy to the builders", () => {
+Deno.test("simulateFill() reassigns sessions that have nothing left to copy to index builds", () => {
   const builds = [1, 2, 3].map(() => piece("a", 60));
   const parts = [piece("a", 10)];
   strictEqual(simulateFill(work({ parts, builds })).allMs, 70);
   strictEqual(simulateFill(work({ parts, builds, jobs: 1 })).allMs, 130);
 });
 
-Deno.test("simulateFill() slows sessions for each other as the scaling says", () => {
+Deno.test("simulateFill() slows concurrent sessions according to the scaling", () => {
   const parts = [piece("a", 100), piece("b", 100), piece("c", 100), piece("d", 100)];
   const rowsMs = (scaling: number) => simulateFill(work({ parts, jobs: 4, scaling })).rowsMs;
   strictEqual(rowsMs(1), 100);
@@ -49,7 +49,7 @@ Deno.test("simulateFill() slows sessions for each other as the scaling says", ()
   strictEqual(rowsMs(0), 400);
 });
 
-Deno.test("simulateFill() takes no less than the longest piece and no more than all one after the other", () => {
+Deno.test("simulateFill() takes at least as long as the longest piece, and at most as long as all in sequence", () => {
   const pieces = fc.array(
     fc.record({ name: fc.constantFrom("a", "b", "c", "d"), ms: fc.integer({ min: 0, max: 500 }) }),
     { maxLength: 30 },
@@ -135,7 +135,7 @@ function predict(
   return new Map(steps.map(({ step, ms }) => [step, ms]));
 }
 
-Deno.test("predictSteps() minds what each table costs, however little is in it", () => {
+Deno.test("predictSteps() includes a cost per table, even for empty ones", () => {
   const few = predict([table("a", 1)]);
   const many = predict(Array.from({ length: 2_000 }, (_, n) => table(`t${n}`, 0)));
   for (const step of ["dump", "schema", "data"]) {
@@ -143,7 +143,7 @@ Deno.test("predictSteps() minds what each table costs, however little is in it",
   }
 });
 
-Deno.test("predictSteps() minds what each index costs, and that most of it happens while rows are copied", () => {
+Deno.test("predictSteps() includes the cost of each index, most of which overlaps with copying rows", () => {
   const tables = [table("a", 50), table("b", 200)];
   const index = (name: string) => ({
     table: { schema: "public", name },
@@ -153,7 +153,7 @@ Deno.test("predictSteps() minds what each index costs, and that most of it happe
   const of = (...names: readonly string[]) =>
     predict(tables, { facts: { ...nothing, indexes: names.map(index) } });
   const none = of();
-  const early = of("a"); // its table is in long before the other one
+  const early = of("a"); // its table is complete long before the other one
   const late = of("b");
   const total = (steps: ReadonlyMap<string, number>) =>
     (steps.get("data") ?? 0) + (steps.get("indexes") ?? 0);
@@ -161,7 +161,7 @@ Deno.test("predictSteps() minds what each index costs, and that most of it happe
   ok((late.get("indexes") ?? 0) > (early.get("indexes") ?? 0) + 500);
 });
 
-Deno.test("predictSteps() takes dead rows for what is read over, not copied", () => {
+Deno.test("predictSteps() assumes that dead rows are read but not copied", () => {
   const bloated = table("a", 500);
   const facts = {
     ...nothing,
@@ -170,7 +170,7 @@ Deno.test("predictSteps() takes dead rows for what is read over, not copied", ()
   ok((predict([bloated], { facts }).get("data") ?? 0) < (predict([bloated]).get("data") ?? 0) / 3);
 });
 
-Deno.test("predictSteps() knows that --max-rate makes it longer, and that a resumed run makes no structure", () => {
+Deno.test("predictSteps() considers --max-rate, and that a resumed run creates no schema", () => {
   const tables = [table("a", 500)];
   const paced = predict(tables, { options: { ...how, maxBytesPerSecond: 10 * 1024 ** 2 } });
   strictEqual(paced.get("data"), 50_000);
@@ -178,7 +178,7 @@ Deno.test("predictSteps() knows that --max-rate makes it longer, and that a resu
   ok(!resumed.has("schema") && !resumed.has("database") && resumed.has("data"));
 });
 
-Deno.test("predictSteps() minds foreign keys, sequences, large objects and what comes last", () => {
+Deno.test("predictSteps() includes foreign keys, sequences, large objects and the final steps", () => {
   const before = predict([table("a", 10)]);
   const after = predict([table("a", 10)], {
     facts: {
