@@ -92,7 +92,7 @@ export const commands: Readonly<Record<CommandName, CommandDescription>> = {
     notes: jobsHelp,
     commandArguments: [
       { usage: "<action>", help: jobActions.join(", "), words: jobActions },
-      { usage: "[job]", help: "its id", words: [] },
+      { usage: "[job]", help: "the job's ID", words: [] },
     ],
   },
   serve: {
@@ -111,11 +111,11 @@ export const commands: Readonly<Record<CommandName, CommandDescription>> = {
   },
   keys: {
     summary: "create, list, rotate and revoke API keys of a service",
-    description: `For operators; works on the service's database: ${keyActions.join(", ")}.`,
+    description: `Manages API keys and encryption keys in the service's database: ${keyActions.join(", ")}.`,
     notes: keysHelp,
     commandArguments: [
       { usage: "<action>", help: keyActions.join(", "), words: keyActions },
-      { usage: "[key]", help: "its id or prefix", words: [] },
+      { usage: "[key]", help: "the key's ID or prefix", words: [] },
     ],
   },
   demo: {

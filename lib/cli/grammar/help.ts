@@ -6,7 +6,7 @@ Exit codes:
   0 success  1 internal error (a bug)  2 invalid options
   3 a check failed or a requirement is not met
   4 source unreachable  5 target unreachable
-  6 the two sides differ  7 replication is unhealthy
+  6 source and target differ  7 replication is unhealthy
   8 a server rejected a statement
   9 no difference found, but not everything could be compared
   10 the service of --remote is unreachable

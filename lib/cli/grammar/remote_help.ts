@@ -26,7 +26,7 @@ Examples:
   ${programName} worker --key-file seren.keys \\
     --queues large,huge --drain-timeout 5min
 
-On SIGTERM it takes no more jobs and lets running jobs continue for
+On SIGTERM it accepts no more jobs and lets running jobs continue for
 --drain-timeout; then other workers take them over.`;
 
 export const keysHelp = `

@@ -136,7 +136,7 @@ function comparisonLines(
       ? `${style.green("✓")} ${plural(rows, "row")} in ${
         plural(tables.length, "table")
       } are equal, value by value.`
-      : style.red("✗ The two sides differ."),
+      : style.red("✗ Source and target differ."),
   ];
 }
 

@@ -144,7 +144,7 @@ export const serviceOptions = {
   owner: {
     kind: "text",
     placeholder: "USER",
-    help: "create: user the key and its jobs belong to",
+    help: "create: user that owns the key and its jobs",
     commands: ["keys"],
   },
   scopes: {
