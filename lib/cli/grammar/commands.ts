@@ -111,7 +111,9 @@ export const commands: Readonly<Record<CommandName, CommandDescription>> = {
   },
   keys: {
     summary: "create, list, rotate and revoke API keys of a service",
-    description: `Manages API keys and encryption keys in the service's database: ${keyActions.join(", ")}.`,
+    description: `Manages API keys and encryption keys in the service's database: ${
+      keyActions.join(", ")
+    }.`,
     notes: keysHelp,
     commandArguments: [
       { usage: "<action>", help: keyActions.join(", "), words: keyActions },
