@@ -16,7 +16,7 @@ const tickSeconds: number[] = [
   ...[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200],
   ...[1, 2, 5, 10].map((days) => days * daySeconds),
 ];
-const lineColours = ["--line-1", "--line-2", "--line-3", "--line-4"] as const;
+const lineColors = ["--line-1", "--line-2", "--line-3", "--line-4"] as const;
 
 /** A chart of values over time. Redrawn when its lines, width or the theme change. */
 export class Chart {
@@ -91,11 +91,11 @@ export class Chart {
     if (width === 0 || this.#lines.length === 0) return;
     const { format } = this.#options;
     const style = getComputedStyle(document.documentElement);
-    const colour = (name: string) => style.getPropertyValue(name).trim();
+    const color = (name: string) => style.getPropertyValue(name).trim();
     const axis: uPlot.Axis = {
-      stroke: colour("--muted"),
+      stroke: color("--muted"),
       font: "11px system-ui, sans-serif",
-      grid: { stroke: colour("--grid"), width: 1 },
+      grid: { stroke: color("--grid"), width: 1 },
       ticks: { show: false },
     };
     this.#plot = new uPlot(
@@ -129,7 +129,7 @@ export class Chart {
         series: [
           { label: "At", value: (_plot, s) => s === null ? "–" : clock.format(s * 1000) },
           ...this.#lines.map(({ name }, index): uPlot.Series => {
-            const stroke = colour(lineColours[index % lineColours.length]!);
+            const stroke = color(lineColors[index % lineColors.length]!);
             return {
               label: name,
               stroke,

@@ -21,7 +21,7 @@ module.validate();
 const binary = module.toBinary({}).buffer.toBase64();
 
 const text =
-  `/** Made of \`row_packer.wat\` by \`deno task programs\`: a WebAssembly module, in base64. */
+  `/** Compiled from \`row_packer.wat\` by \`deno task programs\`: a WebAssembly module, in base64. */
 export const rowPackerProgram =
   "${binary}";
 `;

@@ -1,5 +1,5 @@
 /**
- * Writes what is derived from the option table: `docs/reference/options.md`, the man page,
+ * Generates the files derived from the option table: `docs/reference/options.md`, the man page,
  * `docs/reference/configuration.md` and `docs/reference/config.schema.json`; with `--check` only
  * reports whether they are up to date.
  *

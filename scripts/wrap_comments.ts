@@ -69,7 +69,7 @@ function lines(
   const filled: string[] = [];
   let line = `${indent}${words[0]}`;
   for (const word of words.slice(1)) {
-    // a word that would start an item of its own stays where it is
+    // a word that would start an item stays on its line
     if (`${line} ${word}`.length > width && !ownLine.test(`${word} `)) {
       filled.push(line);
       line = `${hanging}${word}`;

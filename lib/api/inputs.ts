@@ -1,5 +1,5 @@
 /**
- * What the verbs of the library take: two URLs, and for everything else a default.
+ * The input of the library's verbs: two URLs, and everything else with a default.
  *
  * @module
  */
@@ -52,11 +52,11 @@ export interface ServersInput {
 
 /** The two servers, and which rows of them. */
 export interface ScopeInput extends ServersInput {
-  /** Filters as the flags of the command line take them: `{ excludeTables: ["app.audit_log"] }`. */
+  /** Filters in the syntax of the command-line flags: `{ excludeTables: ["app.audit_log"] }`. */
   readonly filters?: Partial<RuleFlags> | undefined;
   /**
-   * Rules that have been read already, from a configuration file for example; a filter replaces
-   * those for the same tables. Default: every row of every table.
+   * Rules already parsed, for example from a configuration file. A filter replaces those for the
+   * same tables. Default: every row of every table.
    */
   readonly rules?: TableRules | undefined;
 }
@@ -214,7 +214,8 @@ export interface InitInput extends CopyInput {
    */
   readonly confirm?: Confirm<InitPlan> | undefined;
   /**
-   * Called when every row is copied and the snapshot can still be imported: the time to compare.
+   * Called when every row is copied and the snapshot can still be imported, so that both sides can
+   * be compared.
    */
   readonly whileSnapshotHeld?: SnapshotHook | undefined;
   /** Receives the report of a run that fails, before the error is thrown. */

@@ -1,5 +1,5 @@
 /**
- * From what a caller writes to what a command takes: every URL parsed, every default filled in.
+ * Converts a caller's input to a command's options: parses every URL and fills in every default.
  *
  * @module
  */
@@ -46,7 +46,7 @@ import type {
   VerifyInput,
 } from "./inputs.ts";
 
-/** What each verb takes. */
+/** The input of each verb. */
 export interface VerbInputs {
   /** Input of `validate`: which servers and requirements to check. */
   readonly validate: ValidateInput;
@@ -155,14 +155,14 @@ export async function resolveOptions<Verb extends keyof VerbInputs>(
   return await resolvers[verb](input, []);
 }
 
-/** The caller's side in full. */
+/** The caller's options, with every default. */
 export function resolveRun(
   { events = ignoreEvents, signal = new AbortController().signal }: RunInput = {},
 ): RunContext {
   return { events, signal };
 }
 
-/** Servers whose URLs have been parsed; undefined: with a problem. */
+/** Servers whose URLs have been parsed; undefined if that failed. */
 interface ServersReading {
   readonly source: Endpoint | undefined;
   readonly target: Endpoint | undefined;

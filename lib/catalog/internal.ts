@@ -1,5 +1,5 @@
 /**
- * What other rooms of this repository use of `catalog`. Not part of the published interface: see
+ * Exports of `catalog` for the rest of this repository. Not part of the published API: see
  * `mod.ts`.
  *
  * @internal

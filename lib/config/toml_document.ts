@@ -1,9 +1,9 @@
 import { type AST, ParseError, parseTOML } from "toml-eslint-parser";
 
-/** A way into a document: keys, and numbers for elements. */
+/** A path within a document: keys, and numbers for elements of lists. */
 export type DocumentPath = readonly (string | number)[];
 
-/** A document with the line of everything in it. */
+/** A document with the line number of each value. */
 export interface TomlDocument {
   readonly value: Readonly<Record<string, unknown>>;
   /** The line of a path, or of the nearest enclosing path; 1 for the document. */

@@ -46,7 +46,7 @@ export class Secret {
  * in `PASSWORD '…'` of statements (dumps quote that word where it is an option), and in all options
  * of user mappings.
  *
- * A last line of defence for texts from child processes and servers; the tool's own texts contain
+ * A last line of defense for texts from child processes and servers; the tool's own texts contain
  * no secrets.
  */
 export function redact(text: string): string {

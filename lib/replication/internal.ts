@@ -1,6 +1,6 @@
 /**
- * What other rooms of this repository use of `replication`. Not part of the published interface:
- * see `mod.ts`.
+ * Exports of `replication` for the rest of this repository. Not part of the published API: see
+ * `mod.ts`.
  *
  * @internal
  */

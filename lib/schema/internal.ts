@@ -1,6 +1,5 @@
 /**
- * What other rooms of this repository use of `schema`. Not part of the published interface: see
- * `mod.ts`.
+ * Exports of `schema` for the rest of this repository. Not part of the published API: see `mod.ts`.
  *
  * @internal
  */

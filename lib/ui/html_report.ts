@@ -28,7 +28,7 @@ const toolName = "postgres-seren-replicator";
 /**
  * Renders everything known about a run of `init` as one HTML page. Pure.
  *
- * All text is escaped. As a second line of defence the page's Content-Security-Policy allows only
+ * All text is escaped. As a second line of defense the page's Content-Security-Policy allows only
  * its own script and style, and no external resources.
  */
 export function renderInitReport(

@@ -1,8 +1,8 @@
 import type { StepName } from "../core/internal.ts";
 
 /**
- * What a step is called wherever a person reads it: terminal, log, report and the service's web
- * page. The `step` of an event names the same step to programs.
+ * The titles of steps, the same in the terminal, logs, reports and the service's web page. Programs
+ * identify a step by the `step` of an event.
  */
 export const stepTitles: Readonly<Record<StepName, string>> = {
   "connect": "Connect",

@@ -1,4 +1,4 @@
-/** Colours text, or leaves it unchanged. */
+/** Colors text, or leaves it unchanged. */
 export interface Style {
   readonly bold: (text: string) => string;
   readonly dim: (text: string) => string;
@@ -8,7 +8,7 @@ export interface Style {
   readonly cyan: (text: string) => string;
 }
 
-/** A {@linkcode Style} with ANSI colours, or one that leaves text unchanged. */
+/** A {@linkcode Style} with ANSI colors, or one that leaves text unchanged. */
 export function makeStyle(color: boolean): Style {
   const wrap = (on: number, off: number) => (text: string) =>
     color && text !== "" ? `\x1b[${on}m${text}\x1b[${off}m` : text;

@@ -13,7 +13,7 @@ export interface TextColumn {
   readonly narrow?: "keep" | "wrap" | "cut";
 }
 
-/** One row: a text per column, optionally coloured. */
+/** One row: a text per column, optionally colored. */
 export type TableRow = readonly string[];
 
 /** Options of {@linkcode renderTable}. */

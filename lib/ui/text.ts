@@ -4,7 +4,7 @@ import stringWidth from "string-width";
 const escapeSequence = /\x1b\[[0-9;]*m/y;
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
-/** The width of a text in terminal columns: colours take none, `日` takes two. */
+/** The width of a text in terminal columns: colors take none, `日` takes two. */
 export function displayWidth(text: string): number {
   return stringWidth(text);
 }
@@ -18,7 +18,7 @@ export function printable(text: string): string {
   return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 }
 
-/** Truncates text to `columns`, ending in `…`; colours are kept and closed. */
+/** Truncates text to `columns`, ending in `…`; colors are kept and closed. */
 export function truncate(text: string, columns: number): string {
   if (displayWidth(text) <= columns) return text;
   if (columns <= 0) return "";
@@ -104,7 +104,7 @@ function takeColumns(text: string, columns: number): string {
   return head;
 }
 
-/** Colour sequences and grapheme clusters, in order. */
+/** Color sequences and grapheme clusters, in order. */
 function* pieces(text: string): Generator<string> {
   let at = 0;
   for (const { segment, index } of graphemes.segment(text)) {

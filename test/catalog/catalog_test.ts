@@ -295,9 +295,9 @@ for (const major of majors) {
       equal(await sameDatabase(first, second), "same-database", url);
       equal(await sameDatabase(second, first), "same-database", url);
     }
-    await using neighbour = await open(cluster.url({ database: "template1", user: "stranger" }));
-    equal(await sameDatabase(first, neighbour), "same-cluster");
-    equal(await sameDatabase(neighbour, first), "same-cluster");
+    await using neighbor = await open(cluster.url({ database: "template1", user: "stranger" }));
+    equal(await sameDatabase(first, neighbor), "same-cluster");
+    equal(await sameDatabase(neighbor, first), "same-cluster");
   });
 }
 

@@ -2,12 +2,12 @@ import { deepStrictEqual as equal } from "node:assert/strict";
 import { relate } from "../../lib/catalog/server/system_identity.ts";
 import { intermediaryByAddress } from "../../lib/catalog/server/intermediary.ts";
 import { knowsLocale } from "../../lib/catalog/server/locales.ts";
-import { recogniseProvider } from "../../lib/catalog/server/provider.ts";
+import { recognizeProvider } from "../../lib/catalog/server/provider.ts";
 
 const nothing = { hosts: [], settings: [], roles: [], databases: [], functions: [] };
 
-Deno.test("recogniseProvider() uses host, settings, roles, databases and functions", () => {
-  const byHost = (host: string) => recogniseProvider({ ...nothing, hosts: [host] })?.id;
+Deno.test("recognizeProvider() uses host, settings, roles, databases and functions", () => {
+  const byHost = (host: string) => recognizeProvider({ ...nothing, hosts: [host] })?.id;
   equal(byHost("db.abc123.eu-west-1.rds.amazonaws.com"), "rds");
   equal(byHost("db.cluster-abc123.eu-west-1.rds.amazonaws.com"), "aurora");
   equal(byHost("ep-cool-name-123.eu-central-1.aws.neon.tech"), "neon");
@@ -16,17 +16,17 @@ Deno.test("recogniseProvider() uses host, settings, roles, databases and functio
   equal(byHost("p.abc.db.postgresbridge.com"), "crunchy");
   equal(byHost("example.org"), undefined);
   equal(
-    recogniseProvider({ ...nothing, settings: ["cloudsql.iam_authentication"] })?.id,
+    recognizeProvider({ ...nothing, settings: ["cloudsql.iam_authentication"] })?.id,
     "cloud-sql",
   );
-  equal(recogniseProvider({ ...nothing, settings: ["rds.extensions"] })?.name, "Amazon RDS");
+  equal(recognizeProvider({ ...nothing, settings: ["rds.extensions"] })?.name, "Amazon RDS");
   equal(
-    recogniseProvider({ ...nothing, settings: ["rds.extensions"], functions: ["aurora_version"] })
+    recognizeProvider({ ...nothing, settings: ["rds.extensions"], functions: ["aurora_version"] })
       ?.id,
     "aurora",
   );
-  equal(recogniseProvider({ ...nothing, databases: ["azure_maintenance"] })?.id, "azure");
-  equal(recogniseProvider(nothing), undefined);
+  equal(recognizeProvider({ ...nothing, databases: ["azure_maintenance"] })?.id, "azure");
+  equal(recognizeProvider(nothing), undefined);
 });
 
 Deno.test("intermediaryByAddress() recognizes poolers and load balancers", () => {

@@ -179,7 +179,7 @@ Deno.test("init without a terminal and without --yes changes nothing", async () 
   match(stderr, /--yes: is required: there is no terminal/);
 });
 
-Deno.test("without a terminal, colours are used only on request", async () => {
+Deno.test("without a terminal, colors are used only on request", async () => {
   const esc = "\x1b[";
   const plain = await runCli(["validate", "--source", nowhere, "--target", nowhere]);
   ok(!plain.stderr.includes(esc));

@@ -190,7 +190,7 @@ Deno.test("connect_timeout ends a connection to a silent port", async () => {
   match(error.message, /no answer within 2 s/);
 });
 
-Deno.test("the next host is tried when the first is unreachable, and target_session_attrs is honoured", async () => {
+Deno.test("the next host is tried when the first is unreachable, and target_session_attrs is honored", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();

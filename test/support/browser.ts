@@ -75,8 +75,8 @@ const checkAccessibility = `(${
       if (control && !named) problems.push(`${label(each)} has no name`);
     }
     const channels = (text: string) => (text.match(/[\d.]+/g) ?? []).map(Number);
-    const luminance = (colour: number[]) => {
-      const [red, green, blue] = colour.slice(0, 3).map((value) => {
+    const luminance = (color: number[]) => {
+      const [red, green, blue] = color.slice(0, 3).map((value) => {
         const part = value / 255;
         return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
       });
@@ -85,8 +85,8 @@ const checkAccessibility = `(${
     // deno-lint-ignore no-explicit-any
     const background = (each: any): number[] => {
       for (let at = each; at !== null; at = at.parentElement) {
-        const colour = channels(getComputedStyle(at).backgroundColor);
-        if (colour.length === 3 || colour[3] === 1) return colour;
+        const color = channels(getComputedStyle(at).backgroundColor);
+        if (color.length === 3 || color[3] === 1) return color;
       }
       return [255, 255, 255];
     };

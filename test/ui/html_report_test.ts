@@ -124,7 +124,7 @@ function work(
   return { database: "shop", work: kind, lane, label, startMs, ms };
 }
 
-Deno.test("the page is well-formed, self-contained and labelled for screen readers", () => {
+Deno.test("the page is well-formed, self-contained and labeled for screen readers", () => {
   const page = render(reportOf("shop"));
   const elements = elementsOf(page);
   for (const element of elements) {
@@ -377,7 +377,7 @@ Deno.test("pipelined work of a session is shown sequentially", () => {
   ]);
 });
 
-Deno.test("three pieces of work are three labelled blocks, and the slowest is listed first", () => {
+Deno.test("three pieces of work are three labeled blocks, and the slowest is listed first", () => {
   const timeline = [
     work("orders", 0, 600),
     work("customers", 0, 1000, { lane: 2 }),
@@ -475,7 +475,7 @@ function contrast(a: string, b: string): number {
   return (light + 0.05) / (dark + 0.05);
 }
 
-Deno.test("colours have the contrast of WCAG AA in light and dark mode and in print", () => {
+Deno.test("colors have the contrast of WCAG AA in light and dark mode and in print", () => {
   const palettes = [...pageStyle.matchAll(/:root \{([^}]*)\}/g)].map(([, block = ""]) =>
     new Map(
       [...block.matchAll(/--([a-z-]+): (#[0-9a-f]+);/g)].map(([, name, value]) =>

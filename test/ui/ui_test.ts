@@ -37,7 +37,7 @@ const copying: readonly RunEvent[] = [
   { kind: "warning", message: "odd", side: "target" },
 ];
 
-Deno.test("truncate() counts columns, not characters, and closes colours", () => {
+Deno.test("truncate() counts columns, not characters, and closes colors", () => {
   strictEqual(truncate("日本の表", 5), "日本…");
   strictEqual(displayWidth(truncate("日本の表", 4)), 3);
   strictEqual(truncate("\x1b[31mabcdef\x1b[39m", 4), "\x1b[31mabc…\x1b[0m");

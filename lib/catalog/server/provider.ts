@@ -127,7 +127,7 @@ const providers: readonly Signs[] = [
 ];
 
 /** The provider; undefined when self-hosted or unknown. */
-export function recogniseProvider(facts: ProviderFacts): Provider | undefined {
+export function recognizeProvider(facts: ProviderFacts): Provider | undefined {
   const common = (signs: readonly string[] | undefined, found: readonly string[]) =>
     signs?.some((sign) => found.includes(sign)) ?? false;
   const match = providers.find(({ host, setting, roles, databases, functions }) =>
@@ -159,5 +159,5 @@ export async function readProvider(session: Session): Promise<Provider | undefin
     signs(({ databases }) => databases),
     signs(({ functions }) => functions),
   ]);
-  return recogniseProvider({ ...found, hosts: session.endpoint.hosts.map(({ host }) => host) });
+  return recognizeProvider({ ...found, hosts: session.endpoint.hosts.map(({ host }) => host) });
 }

@@ -20,12 +20,12 @@ export const jobActions = ["list", "show", "logs", "cancel", "attach"] as const;
 /** What `keys` does. */
 export const keyActions = ["create", "list", "rotate", "revoke", "rotate-encryption"] as const;
 
-/** A command without its options, which the option table has. */
+/** A command without its options, which are in the option table. */
 export interface CommandDescription {
   /** Its line in the list of commands. */
   readonly summary: string;
   readonly description: string;
-  /** What its help page has after the options. */
+  /** The text of its help page after the options. */
   readonly notes: string;
   readonly commandArguments: readonly CommandArgument[];
 }
@@ -35,7 +35,7 @@ export interface CommandArgument {
   /** `<required>` or `[optional]`. */
   readonly usage: string;
   readonly help: string;
-  /** The words it may be; empty for anything. */
+  /** The allowed values; empty for any text. */
   readonly words: readonly string[];
 }
 

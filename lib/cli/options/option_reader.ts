@@ -58,7 +58,7 @@ export class OptionReader {
     this.problems.push({ path, message });
   }
 
-  /** Sets the file that gives what no flag gives. */
+  /** Sets the file that provides values for options without a flag. */
   useFile(config: Config): void {
     this.#config = config;
   }
@@ -68,7 +68,7 @@ export class OptionReader {
     return this.#config;
   }
 
-  /** Whether a flag or the file gives a value. */
+  /** Whether a flag or the file provides a value. */
   given(name: OptionName): boolean {
     return this.#typed(name) !== undefined;
   }
@@ -98,7 +98,7 @@ export class OptionReader {
     return names.filter((each) => each !== "");
   }
 
-  /** Undefined also for the word that may be given in place of a number. */
+  /** Also undefined for the word that is allowed instead of a number. */
   integer<Name extends NameOfKind<"integer">>(name: Name): Value<Name, number> {
     const { min, max, word } = optionNamed(name) as Option & { readonly kind: "integer" };
     const text = this.#typed(name);

@@ -2,7 +2,9 @@ import { formatCount, plural } from "../../core/internal.ts";
 import type { ObjectDifference, VerifiedSection } from "../../verify/internal.ts";
 import { printable, type Style } from "../../ui/mod.ts";
 
-/** Expected differences with the same reason are grouped; beyond this many, they are only counted. */
+/**
+ * Expected differences with the same reason are grouped; beyond this many, they are only counted.
+ */
 const maxObjects = 5;
 
 /**

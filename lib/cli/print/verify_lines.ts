@@ -90,12 +90,12 @@ function databaseLines(database: VerifiedDatabase, view: View): string[] {
 }
 
 function paint(verdict: Verdict, style: Style): string {
-  const colour = verdict === "equal"
+  const color = verdict === "equal"
     ? style.green
     : verdict === "different"
     ? style.red
     : style.yellow;
-  return colour(words[verdict]);
+  return color(words[verdict]);
 }
 
 function tableRow(table: VerifiedTable, style: Style): string[] {

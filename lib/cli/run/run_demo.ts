@@ -69,7 +69,7 @@ function narrate({ terminal: { stderr }, output, progress }: CommandContext): De
   };
 }
 
-/** Each character means a third more bytes, so that 1 kB to 100 MB fit into a line. */
+/** Each character stands for a third more bytes, so that 1 kB to 100 MB fit on a line. */
 function lagBar(bytes: number): number {
   return Math.max(
     0,

@@ -15,8 +15,8 @@ export interface AttemptLedgersOptions {
 }
 
 /**
- * Opens a ledger for each attempt, and knows the previous one: a backend that its broken connection
- * left behind belongs to this run.
+ * Opens a ledger for each attempt, given the previous one: a backend left behind by its broken
+ * connection belongs to this run.
  */
 export class AttemptLedgers {
   readonly #options: AttemptLedgersOptions;

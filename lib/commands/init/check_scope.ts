@@ -1,5 +1,5 @@
 /**
- * Whether a run may resume what an earlier attempt has begun: only with the same scope.
+ * Ensures that a run resumes an earlier attempt only with the same scope.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import type { DatabasePlanning } from "../shared/database_plan.ts";
 import type { DatabaseDecisions, TableDecision } from "../shared/report.ts";
 import type { DatabaseSelection, InitOptions } from "../shared/run.ts";
 
-/** What {@linkcode checkScope} looks at. */
+/** What {@linkcode checkScope} takes. */
 export interface ScopeCheck {
   readonly options: Pick<InitOptions, "databases" | "rules" | "sync">;
   readonly planning: DatabasePlanning;
@@ -28,8 +28,8 @@ export interface ScopeCheck {
 }
 
 /**
- * The scope of a run. Databases that were created or dropped on the source since the first attempt
- * do not make it another one: each database is copied under a snapshot of its own.
+ * Returns the scope of a run. It stays the same if databases were created or dropped on the source
+ * since the first attempt, because each database is copied under its own snapshot.
  *
  * @throws UsageError that says how it differs from that of the earlier attempt
  */
@@ -65,7 +65,7 @@ interface ScopeRecord {
   readonly decisions: { readonly decisions?: Readonly<Record<string, string>> };
 }
 
-/** The ledgers; the state file where no ledger is left, but databases that it speaks of. */
+/** The ledgers; or the state file, if no ledger is left but one of its databases still exists. */
 function recordsOf(
   { planning, decisions, earlier, unfinished }: ScopeCheck,
 ): readonly ScopeRecord[] {
@@ -80,7 +80,7 @@ function recordsOf(
     }));
   }
   if (earlier === undefined) return [];
-  // without a ledger nothing is left of it that could be mixed up
+  // without ledgers and databases, nothing of the earlier attempt is left
   const exists = earlier.databases.some(({ target }) =>
     planning.onTarget.some(({ name }) => name === target)
   );
@@ -110,9 +110,10 @@ function filterOf({ include, exclude }: DatabaseSelection): DatabaseFilter {
 }
 
 /**
- * What came and went on the source between two attempts with the same options, in sentences.
+ * Databases created and dropped on the source between two attempts with the same options, in
+ * sentences.
  *
- * @returns undefined when the scopes differ in anything else
+ * @returns undefined if the scopes differ in any other way
  */
 async function changedDatabases(
   before: RunScope,
@@ -126,13 +127,13 @@ async function changedDatabases(
   const names = Object.keys(before.databases);
   const kept = names.filter((name) => name in now.databases);
   if (kept.some((name) => before.databases[name] !== now.databases[name])) return undefined;
-  const gone = names.filter((name) => !(name in now.databases));
+  const dropped = names.filter((name) => !(name in now.databases));
   const added = Object.keys(now.databases).filter((name) => !names.includes(name));
   return [
     ...added.map((name) =>
       `database ${name} was created on the source since the first attempt; it is copied as well`
     ),
-    ...gone.map((name) =>
+    ...dropped.map((name) =>
       `database ${name} is no longer on the source; what was copied of it stays in ${
         before.databases[name]
       } on the target`

@@ -24,7 +24,7 @@ export interface CopyDatabaseOptions extends
     | "whileSnapshotHeld"
   > {
   readonly planned: PlannedDatabase;
-  /** A session in another database of the target than the one that is copied. */
+  /** A session in a database of the target other than the copied one. */
   readonly maintenance: Session;
   readonly tool: DumpTool;
   /** Major versions of both servers. */

@@ -17,8 +17,8 @@ import { type PublishableIdentity, readReplicaIdentities } from "../../replicati
 export interface LostIdentity {
   readonly table: TableName;
   /**
-   * REPLICA IDENTITY FULL on the source: the target searches all rows. Otherwise the apply worker
-   * stops.
+   * Whether the source has REPLICA IDENTITY FULL: the target then searches all rows; otherwise the
+   * apply worker stops.
    */
   readonly isFull: boolean;
 }

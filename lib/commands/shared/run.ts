@@ -70,7 +70,7 @@ export interface ValidateOptions {
 
 /**
  * What happens to an unfinished copy of the same source: it is resumed, or dropped and started
- * over. A copy that lacks nothing but the end of its run is dropped with `dropExisting` only.
+ * over. A copy that is complete except for the end of its run is dropped only with `dropExisting`.
  */
 export type ResumeMode = "yes" | "no";
 
@@ -84,7 +84,10 @@ export interface HeldSnapshot {
   readonly snapshot: string;
 }
 
-/** Called after all rows are copied and before the snapshot is released: the time to compare. */
+/**
+ * Called after all rows are copied and before the snapshot is released, so that both sides can be
+ * compared.
+ */
 export type SnapshotHook = (held: HeldSnapshot) => Promise<void>;
 
 /** How replication is set up. */
@@ -143,8 +146,7 @@ export interface InitOptions {
   /** Whether to resume an earlier attempt; false drops what it copied and starts over. */
   readonly resume: boolean;
   /**
-   * Whether a later attempt may copy tables as of another moment when the snapshot of the first one
-   * is gone.
+   * Whether a later attempt may copy tables from a later snapshot if the first one is gone.
    */
   readonly allowMixedSnapshots: boolean;
   /** Pauses before a database is attempted again after a transient failure. */

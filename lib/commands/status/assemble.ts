@@ -1,5 +1,5 @@
 /**
- * From the facts of both sides to the streams and databases of the report. Pure.
+ * Assembles the streams and databases of the report from the facts of both sides. Pure.
  *
  * @module
  */

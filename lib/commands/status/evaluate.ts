@@ -1,5 +1,5 @@
 /**
- * From facts to findings. Pure.
+ * Derives findings from facts. Pure.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 import type { CommandName } from "./command_names.ts";
 
-/** An option of the command line, and what is derived from it. */
+/** An option of the command line. */
 export type Option = OptionKind & {
   /** One line for `--help`: lower case, no full stop, without default, range and repeatability. */
   readonly help: string;
@@ -18,7 +18,7 @@ export type Option = OptionKind & {
   readonly job?: JobField;
 };
 
-/** An example as TOML would have it. */
+/** An example value in TOML. */
 export type ConfigExample =
   | string
   | number
@@ -102,14 +102,14 @@ export function isRepeatable({ kind }: Pick<Option, "kind">): boolean {
   return kind === "names" || kind === "list" || kind === "pairs";
 }
 
-/** `-j, --jobs <N>`: the option as help pages have it. */
+/** `-j, --jobs <N>`: the option as shown on help pages. */
 export function usageOf(name: string, option: Option): string {
   const flag = flagOf(name, option);
   const value = "placeholder" in option ? ` <${option.placeholder}>` : "";
   return `${option.short === undefined ? "" : `${option.short}, `}${flag}${value}`;
 }
 
-/** A range is worth a place in the help up to here; above it only keeps out nonsense. */
+/** Larger maximums only prevent mistakes and are not shown in the help. */
 const maxShownBound = 1000;
 
 /** The option's line in the help of a command. */

@@ -1,6 +1,9 @@
 import type { Options } from "./option.ts";
 
-/** What may be changed or dropped, and what is asked first. None of it can be in a file. */
+/**
+ * What may be changed or dropped, and what requires confirmation. None of these can be set in a
+ * file.
+ */
 export const safetyOptions = {
   dryRun: {
     kind: "flag",

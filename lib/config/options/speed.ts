@@ -1,6 +1,6 @@
 import type { Options } from "./option.ts";
 
-/** How much at once, and how. */
+/** Parallelism, rate limits and the format of copies. */
 export const speedOptions = {
   jobs: {
     kind: "integer",

@@ -3,17 +3,17 @@
  *
  * TLS puts every piece that it passes on into three new buffers. They are outside the engine's
  * heap, so it sees little reason to collect them: when eight jobs start at once, 130 MB are
- * waiting. Asked to, the engine collects young objects alone and finds nearly all of them.
+ * waiting. On request, the engine collects only young objects, which finds nearly all of them.
  *
- * That takes a collector which the host program has exposed (V8's `--expose-gc`, as `cli.ts` sets
- * it). Without one the engine collects when it sees fit: memory stays flat then too, only higher.
+ * This requires that the host program exposes the collector (V8's `--expose-gc`, as `cli.ts` does).
+ * Otherwise the engine decides when to collect; memory then stays flat too, at a higher level.
  *
  * @module
  */
 import { runInNewContext } from "node:vm";
 
 /**
- * Below this many connections nothing is collected: a collection takes 10 ms and more, which slows
+ * With fewer connections, nothing is collected: a collection takes 10 ms or more, which would slow
  * a single table over TLS by a tenth.
  */
 const minConnections = 16;

@@ -1,5 +1,5 @@
 /**
- * All connection parameters of libpq and how they are handled: honoured, without effect, or
+ * All connection parameters of libpq and how they are handled: honored, without effect, or
  * rejected.
  *
  * A parameter that would protect the connection but is not supported is rejected before anything is
@@ -41,7 +41,7 @@ const wholeNumber = (value: string) => /^-?\d+$/.test(value) ? undefined : "must
 
 /** By keyword. */
 const rules: Readonly<Record<string, ParameterRule>> = {
-  // honoured; values are validated where they are used
+  // honored; values are validated where they are used
   host: { variable: "PGHOST" },
   hostaddr: { variable: "PGHOSTADDR" },
   port: { variable: "PGPORT" },
@@ -76,7 +76,7 @@ const rules: Readonly<Record<string, ParameterRule>> = {
     refused: except(["disable", "prefer"], { require: `${noKerberos}, with sslmode=verify-full` }),
   },
 
-  // without effect: the session behaves as if they were honoured, or they do not matter here
+  // without effect: the session behaves as if they were honored, or they do not matter here
   client_encoding: {},
   keepalives: { refused: wholeNumber },
   keepalives_idle: { refused: wholeNumber },

@@ -160,7 +160,7 @@ export function resetRoleStatement(endpoint: Pick<Endpoint, "options">): string 
  *
  * Until `search_path` is empty, any name could resolve to a function, operator or type in `public`
  * that matches better than the built-in one. So `SET`, which resolves no names, comes first: the
- * server analyses each statement of a simple query only after the previous one has run. The other
+ * server analyzes each statement of a simple query only after the previous one has run. The other
  * statements are qualified nevertheless.
  *
  * `statement_timeout` comes next, because a short one of the database would end the rest; then the

@@ -400,7 +400,7 @@ class SchemaRun {
     });
   }
 
-  /** Options differ between versions; an object without one of them is better than none. */
+  /** Creates the object without the options that the target's version does not support. */
   async #withoutUnknownOptions(
     statement: DumpStatement,
     sql: string,

@@ -19,7 +19,7 @@ export interface KnownOptions {
 }
 
 /**
- * Without these a view could expose rows to roles that must not see them: no view is better.
+ * Without these, a view could expose rows to roles that must not see them, so it is not created.
  */
 const neverDropped = new Set(["security_invoker", "security_barrier", "check_option"]);
 

@@ -14,8 +14,8 @@ import {
 } from "../../postgres/internal.ts";
 
 /**
- * Settings that the programs do not set themselves, or set only after statements that a setting of
- * the database or role could already abort. All versions know them, and any role may set them.
+ * Settings that the programs do not set, or set only after statements that the database's or role's
+ * settings could abort. All versions know them, and any role may set them.
  */
 const toolSettings: Readonly<Record<string, string>> = {
   statement_timeout: "0",

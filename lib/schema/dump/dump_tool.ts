@@ -69,7 +69,7 @@ export async function findDumpTool(
 const locksTogether = 16;
 /** Round trips of the embedded pg_dump, however many tables there are. */
 const embeddedRoundTrips = 65;
-/** What its start and slower code may cost in addition. */
+/** Additional time for its start and slower code. */
 const embeddedExtraMs = 1_000;
 
 /**

@@ -48,7 +48,7 @@ export interface Tick {
   readonly label: string;
 }
 
-/** Pieces narrower than this fraction (about six pixels) are merged with their neighbours. */
+/** Pieces narrower than this fraction (about six pixels) are merged with their neighbors. */
 const minPieceWidth = 0.007;
 /** Merged blocks stay narrow so that the chart still shows where time was spent. */
 const maxMergedWidth = 0.05;

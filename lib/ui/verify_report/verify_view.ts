@@ -75,7 +75,7 @@ export interface RowDifferenceView {
   readonly targetCount?: number;
 }
 
-/** A kind of objects. */
+/** A kind of object. */
 export interface VerifiedSectionView {
   readonly section: string;
   readonly verdict: VerdictView;

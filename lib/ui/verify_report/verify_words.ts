@@ -7,7 +7,7 @@ const words: Readonly<Record<VerdictView, string>> = {
   unchecked: "? not fully checked",
 };
 
-/** A verdict for a table cell, readable without colour. */
+/** A verdict for a table cell, readable without color. */
 export function verdictMark(verdict: VerdictView): Markup {
   return markup`<span class="verdict ${verdict}">${words[verdict]}</span>`;
 }

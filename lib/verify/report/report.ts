@@ -111,7 +111,7 @@ export interface DifferingColumn {
   readonly target?: string | null;
 }
 
-/** A kind of objects compared as a whole: indexes, grants, sequences, large objects. */
+/** A kind of object, compared as a whole: indexes, grants, sequences, large objects. */
 export interface VerifiedSection {
   /** Stable name for scripts: `indexes`. */
   readonly section: string;

@@ -19,7 +19,8 @@ export function diffSequenceValues(
     readonly source: SequenceState;
     readonly target: SequenceState;
     /**
-     * Whether our subscription follows the source: then they are behind until cutover sets them.
+     * Whether a subscription of the tool follows the source: sequences are then behind until
+     * cutover sets them.
      */
     readonly awaitsCutover: boolean;
   },

@@ -278,7 +278,7 @@ function flattened(nodes: readonly Node[]): readonly Node[] {
       const other = word === "AND" ? "OR" : "AND";
       const isList = node.content.includes(word) && !node.content.includes(other) &&
         !isSubquery(node);
-      const ends = (neighbour: Node | undefined) => neighbour === undefined || neighbour === word;
+      const ends = (neighbor: Node | undefined) => neighbor === undefined || neighbor === word;
       if (isList && (previous === word || next === word) && ends(previous) && ends(next)) {
         return node.content;
       }

@@ -1,5 +1,5 @@
 /**
- * Rules that recognise expected differences: what the target cannot have, what a copy cannot
+ * Rules that recognize expected differences: what the target cannot have, what a copy cannot
  * transfer, and what differs between versions. Without a reason here, it remains a difference.
  *
  * @module

@@ -1,43 +1,43 @@
 /**
- * What the parts of a copy cost between two servers.
+ * Costs of the operations of a copy between two servers.
  *
  * @module
  */
 
-/** Milliseconds, as one session needs them, and bytes that one session gets done in one of them. */
+/** Durations in milliseconds and throughput in bytes per millisecond, of a single session. */
 export interface CopyCosts {
   readonly sourceRoundTripMs: number;
   readonly targetRoundTripMs: number;
-  /** Opening a session on the target and finding out what is there. */
+  /** Opening a session on the target, including its first queries. */
   readonly sessionMs: number;
-  /** A statement of the catalog: a comment, a grant. */
+  /** A catalog-only statement, such as a comment or grant. */
   readonly statementMs: number;
-  /** Making a table with what belongs to it. */
+  /** Creating a table with its dependent objects. */
   readonly tableMs: number;
-  /** A part by itself, whatever is in it. */
+  /** Fixed cost of a part, regardless of its size. */
   readonly partMs: number;
-  /** Bytes of tables, as the source has them on disk. */
+  /** Table bytes, as on the source's disk. */
   readonly rowBytesPerMs: number;
-  /** An index by itself, whatever is in it. */
+  /** Fixed cost of an index, regardless of its size. */
   readonly indexMs: number;
-  /** Bytes of indexes, as the source has them. */
+  /** Index bytes, as on the source's disk. */
   readonly indexBytesPerMs: number;
   readonly analyzeMs: number;
-  /** ANALYZE of a table with more rows than it looks at. */
+  /** ANALYZE of a table larger than its sample. */
   readonly analyzeLargeMs: number;
   /** See `FillWork.scaling`. */
   readonly scaling: number;
-  /** Starting pg_dump or pg_dumpall and what it asks before it begins. */
+  /** Starting pg_dump or pg_dumpall, including its initial queries. */
   readonly programMs: number;
   readonly embeddedDumpMs: number;
-  /** What a table adds to a dump. */
+  /** Additional time of a dump for each table. */
   readonly dumpTableMs: number;
   readonly databaseMs: number;
 }
 
 /**
- * What was found between two servers of version 15 on a machine with two cores
- * (docs/internals/performance.md); what a probe measures takes the place of it.
+ * Costs measured between two servers of version 15 on a machine with two cores
+ * (docs/internals/performance.md); overridden by those that a probe measures.
  */
 export const usualCosts: CopyCosts = {
   sourceRoundTripMs: 0.3,

@@ -1,5 +1,5 @@
 /**
- * A short measured copy into temporary tables, to say how long the long one will take.
+ * Measures a short copy into temporary tables, to predict the duration of the complete copy.
  *
  * @module
  */
@@ -17,52 +17,52 @@ import {
 import type { IndexFacts, Table } from "../../../catalog/internal.ts";
 import { type CopyCosts, usualCosts } from "./costs.ts";
 
-/** What is measured and between whom. */
+/** The servers to measure between, and the copy to predict. */
 export interface MeasureOptions {
   readonly source: Endpoint;
-  /** A database of the target that exists; only temporary tables are made in it. */
+  /** An existing database of the target; only temporary tables are created in it. */
   readonly target: Endpoint;
-  /** Of which rows are copied; undefined: none is large enough. */
+  /** The table to copy rows of; undefined if none is large enough. */
   readonly sample: ProbeSample | undefined;
-  /** Of the whole database: the probe copies a small part of it at most. */
+  /** The size of the whole database, of which the probe copies at most a small part. */
   readonly totalBytes: number;
-  /** Sessions of the copy that is predicted. */
+  /** Sessions of the predicted copy. */
   readonly jobs: number;
   readonly signal: AbortSignal;
 }
 
-/** A table that is copied a little of. */
+/** A table of which some rows are copied. */
 export interface ProbeSample {
   readonly table: Table;
-  /** Of its bytes those that are rows. */
+  /** Its size without dead rows. */
   readonly liveBytes: number;
-  /** An index of it that can be built from its columns. */
+  /** One of its indexes that can be built from its columns. */
   readonly index: IndexFacts | undefined;
   readonly format: "text" | "binary";
 }
 
 const megabyte = 1024 * 1024;
-/** Table bytes that are copied for the measurement, at most. */
+/** Maximum number of table bytes copied for the measurement. */
 const maxSampledBytes = 8 * megabyte;
-/** And no more than this part of the database. */
+/** Maximum fraction of the database copied for the measurement. */
 const sampledPart = 1 / 64;
-/** Below this no rows are copied: what is usual is near enough, and the copy soon over. */
+/** Smaller databases are not sampled: the usual costs are accurate enough for such a short copy. */
 export const minSampledBytes: number = 64 * megabyte;
-/** Below this sessions are not tried beside each other. */
+/** Concurrent sessions are not measured for smaller databases. */
 const minScaledBytes = 512 * megabyte;
-/** So many sessions are tried at once at most, to see how they get along. */
-const maxLanes = 4;
+/** Maximum number of concurrent sessions used to measure the scaling. */
+const maxSessions = 4;
 
 /**
- * Measures what things cost between two servers.
+ * Measures the costs of a copy between two servers.
  *
- * @returns undefined when the target lets nobody make temporary tables
+ * @returns undefined if temporary tables cannot be created on the target
  */
 export async function measureCosts(options: MeasureOptions): Promise<CopyCosts | undefined> {
   const { source, target, signal } = options;
   await using stack = new AsyncDisposableStack();
-  // far away each session and question takes a while: both sides at once
-  const look = async (endpoint: Endpoint) => {
+  // in parallel, because sessions and queries take long on distant servers
+  const open = async (endpoint: Endpoint) => {
     const begun = performance.now();
     const session = stack.use(await openSession(endpoint, { signal }));
     const openedMs = performance.now() - begun;
@@ -71,8 +71,8 @@ export async function measureCosts(options: MeasureOptions): Promise<CopyCosts |
   const [
     { session: from, roundTripMs: sourceRoundTripMs },
     { session: to, roundTripMs: targetRoundTripMs, openedMs },
-  ] = await Promise.all([look(source), look(target)]);
-  if (!await mayMakeTemporaryTables(to) || (await silenceEventTriggers(to)).length > 0) {
+  ] = await Promise.all([open(source), open(target)]);
+  if (!await mayCreateTemporaryTables(to) || (await silenceEventTriggers(to)).length > 0) {
     return undefined;
   }
   const small = await measureSmall({ from, to, roundTripMs: targetRoundTripMs });
@@ -91,8 +91,7 @@ const count = 8;
 const numbers = Array.from({ length: count }, (_, number) => number);
 
 /**
- * What tables, indexes and the like cost by themselves, on temporary ones that have nothing in
- * them.
+ * Measures the fixed costs of tables, indexes and so on, with empty temporary ones.
  */
 async function measureSmall(
   { from, to, roundTripMs }: {
@@ -125,17 +124,17 @@ async function measureSmall(
   const indexMs = await each((number) => `CREATE INDEX ON ${name(number)} (id)`);
   const analyzeMs = await each((number) => `ANALYZE ${name(number)}`);
   return {
-    // a real one has an owner, privileges, defaults, and a lock to wait for
+    // a real table also has an owner, privileges and defaults, and waits for a lock
     tableMs: tableMs + 3 * statementMs,
     statementMs,
-    // and each has its line in the ledger
+    // each part is also recorded in the ledger
     partMs: 2 * partMs,
     indexMs: 3 * indexMs + 2 * statementMs,
     analyzeMs,
   };
 }
 
-/** How fast rows go, how fast an index of them is built, and how sessions get along. */
+/** Measures how fast rows are copied and indexed, and how concurrent sessions scale. */
 async function measureRows(
   { source, target, sample, totalBytes, jobs, signal }: MeasureOptions,
   { from, to }: { readonly from: Session; readonly to: Session },
@@ -152,15 +151,14 @@ async function measureRows(
     return { bytes: rows * bytesPerRow, ms: performance.now() - start };
   };
   try {
-    // the first one would be slow for reasons that a long copy does not have: caches, code that has
-    // not run yet
+    // warms up caches and compiles code, whose cost is negligible in a long copy
     await copyWith(probeOf(sample, Math.ceil(limit / 8)))(from, to);
     const one = await copyWith(probe)(from, to);
     if (one.bytes === 0) return {};
     const after = await measureAfterRows(to, probe);
     const scaling = totalBytes < minScaledBytes ? {} : await measureScaling({
       bytesPerMs: one.bytes / one.ms,
-      lanes: Math.min(jobs, maxLanes),
+      count: Math.min(jobs, maxSessions),
       copy: copyWith(probeOf(sample, Math.ceil(limit / 2))),
       open: async (side) => {
         const session = await openSession(side === "source" ? source : target, { signal });
@@ -170,7 +168,8 @@ async function measureRows(
     });
     return { rowBytesPerMs: one.bytes / one.ms, ...after, ...scaling };
   } catch (error) {
-    // a prediction is worth no failed run: rows may hold the very characters used as delimiters
+    // the run must not fail because of the prediction: rows may contain the characters used as
+    // delimiters
     if (error instanceof ServerError) return {};
     throw error;
   }
@@ -179,13 +178,16 @@ async function measureRows(
 interface Probe {
   readonly create: string;
   readonly job: CopyJob;
-  /** Of the columns of an index, when the probe has them. */
+  /** Builds an index, if the probe has its columns. */
   readonly createIndex: string | undefined;
 }
 
 const probeTable = "pg_temp.seren_probe";
 
-/** The table itself where all of its types are everywhere; else each line whole in one column. */
+/**
+ * Copies the table's columns if all of its types are built in; otherwise each line into a single
+ * column.
+ */
 function probeOf({ table, index, format }: ProbeSample, limit: number): Probe {
   const names = table.columns.map(({ name }) => quoteIdentifier(name));
   const relation = quoteQualified(table.schema, table.name);
@@ -200,7 +202,7 @@ function probeOf({ table, index, format }: ProbeSample, limit: number): Probe {
       job: {
         ...job,
         copyOut: copyOut("FORMAT text, ENCODING 'UTF8'"),
-        // characters that no line of text format has serve as quote and delimiter
+        // uses characters that do not occur in text format as quote and delimiter
         copyIn:
           `COPY ${probeTable} FROM STDIN (FORMAT csv, DELIMITER E'\\x01', QUOTE E'\\x02', ENCODING 'UTF8')`,
       },
@@ -209,8 +211,8 @@ function probeOf({ table, index, format }: ProbeSample, limit: number): Probe {
   }
   const how = format === "binary" ? "FORMAT binary" : "FORMAT text, ENCODING 'UTF8'";
   const columns = table.columns.map(({ typeName }, position) => `${names[position]} ${typeName}`);
-  const there = new Set(table.columns.map(({ name }) => name));
-  const indexed = index?.columns?.every((name) => there.has(name))
+  const available = new Set(table.columns.map(({ name }) => name));
+  const indexed = index?.columns?.every((name) => available.has(name))
     ? index.columns.map(quoteIdentifier)
     : undefined;
   return {
@@ -250,9 +252,9 @@ async function measureAfterRows(
 }
 
 async function measureScaling(
-  { bytesPerMs, lanes, copy, open }: {
+  { bytesPerMs, count, copy, open }: {
     readonly bytesPerMs: number;
-    readonly lanes: number;
+    readonly count: number;
     readonly copy: (
       source: Session,
       target: Session,
@@ -260,10 +262,10 @@ async function measureScaling(
     readonly open: (side: "source" | "target") => Promise<Session>;
   },
 ): Promise<Partial<CopyCosts>> {
-  if (lanes < 2) return {};
+  if (count < 2) return {};
   await using stack = new AsyncDisposableStack();
   const sessions = await Promise.all(
-    Array.from({ length: lanes }, async () => {
+    Array.from({ length: count }, async () => {
       const [from, to] = await Promise.all([open("source"), open("target")]);
       return [stack.use(from), stack.use(to)] as const;
     }),
@@ -271,11 +273,11 @@ async function measureScaling(
   const done = await Promise.all(sessions.map(([from, to]) => copy(from, to)));
   const together = done.reduce((sum, { bytes }) => sum + bytes, 0) /
     Math.max(...done.map(({ ms }) => ms));
-  const scaling = Math.log(together / bytesPerMs) / Math.log(lanes);
+  const scaling = Math.log(together / bytesPerMs) / Math.log(count);
   return { scaling: Math.min(1, Math.max(0, scaling)) };
 }
 
-async function mayMakeTemporaryTables(session: Session): Promise<boolean> {
+async function mayCreateTemporaryTables(session: Session): Promise<boolean> {
   const { allowed } = await session.queryOne<{ readonly allowed: boolean }>(`
     SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMPORARY')
        AND NOT pg_catalog.pg_is_in_recovery() AS allowed`);

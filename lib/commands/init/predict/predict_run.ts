@@ -1,6 +1,6 @@
 /**
- * What the steps of a run will take: measured once, between the servers and on the largest table,
- * and reckoned for every database.
+ * Predicts the duration of each step of a run. Costs are measured once, between the servers and
+ * with the largest table, and applied to every database.
  *
  * @module
  */
@@ -11,13 +11,13 @@ import type { InitOptions } from "../../shared/run.ts";
 import { measureCosts, minSampledBytes, type ProbeSample } from "./measure_costs.ts";
 import { type PredictedWork, predictGlobals, predictSteps } from "./predict_steps.ts";
 
-/** How it is going to be copied. */
+/** How the databases will be copied. */
 export interface PredictRunOptions {
   readonly options: Pick<
     InitOptions,
     "source" | "copy" | "indexJobs"
   >;
-  /** A database of the target that exists. */
+  /** An existing database of the target. */
   readonly target: Endpoint;
   readonly signal: AbortSignal;
 }
@@ -25,7 +25,7 @@ export interface PredictRunOptions {
 /**
  * Predicts every step of a run.
  *
- * @returns undefined when the target lets nobody measure
+ * @returns undefined if nothing can be measured on the target
  */
 export async function predictRun(
   works: readonly PredictedWork[],

@@ -1,5 +1,5 @@
 /**
- * How long each step of a database's copy will take, from what there is to do and what things cost.
+ * Computes the duration of each step of a database's copy from the amount of work and its costs.
  * Pure.
  *
  * @module
@@ -11,21 +11,21 @@ import type { StepPrediction } from "../../shared/report.ts";
 import type { CopyCosts } from "./costs.ts";
 import { type Piece, simulateFill } from "./simulate_fill.ts";
 
-/** A database that is to be copied. */
+/** A database to copy. */
 export interface PredictedWork {
   readonly database: string;
-  /** What is left to copy, as it will be begun. */
+  /** The parts left to copy, in the order in which they are started. */
   readonly parts: readonly CopyPart[];
-  /** Tables that are made, with rows or without. */
+  /** The number of tables to create, with or without rows. */
   readonly tables: number;
   readonly facts: WorkFacts;
-  /** Whether an earlier attempt has made the structure. */
+  /** Whether an earlier attempt has created the schema. */
   readonly resumed: boolean;
   readonly largeObjects: number;
   readonly embeddedDump: boolean;
 }
 
-/** How it is copied. */
+/** Costs, and how the database is copied. */
 export interface PredictOptions {
   readonly costs: CopyCosts;
   readonly jobs: number;
@@ -33,11 +33,11 @@ export interface PredictOptions {
   readonly maxBytesPerSecond: number | undefined;
 }
 
-/** ANALYZE samples 30,000 rows: a table of about this size takes it as long as any larger one. */
+/** ANALYZE samples 30,000 rows, so it takes no longer for tables larger than this. */
 const analyzedBytes = 4 * 1024 * 1024;
-/** A check of a foreign key reads both tables and compares; nothing is written. */
+/** Validating a foreign key is this many times as fast as copying, because it writes nothing. */
 const foreignKeySpeed = 4;
-/** Round trips of a step that opens sessions, asks, and applies. */
+/** Round trips of each step for opening sessions, queries and statements. */
 const roundTripsOf = {
   globals: 30,
   database: 12,
@@ -48,7 +48,7 @@ const roundTripsOf = {
 };
 const dumpRoundTrips = { native: 60, embedded: 130 };
 
-/** Predicts roles and settings, once a run. */
+/** Predicts the step for roles and settings, which occurs once per run. */
 export function predictGlobals(
   { facts }: Pick<PredictedWork, "facts">,
   { costs }: Pick<PredictOptions, "costs">,
@@ -58,7 +58,7 @@ export function predictGlobals(
   return { step: "globals", ms };
 }
 
-/** Predicts the steps of a database, those that take time by themselves. */
+/** Predicts the steps of a database that take a noticeable time. */
 export function predictSteps(
   work: PredictedWork,
   options: PredictOptions,
@@ -118,7 +118,7 @@ export function predictSteps(
   ];
 }
 
-/** Parts and what follows them, in milliseconds of one session. */
+/** Parts and the builds that follow them, in milliseconds of a single session. */
 function fillOf(
   { parts, facts }: PredictedWork,
   costs: CopyCosts,
@@ -128,7 +128,7 @@ function fillOf(
   const tables = new Map(parts.map(({ table }) => [tableKey(table), table]));
   return {
     parts: parts.map(({ table, bytes }) => {
-      // dead rows are read over, which is fast
+      // dead rows are skipped, which is fast
       const share = table.bytes === 0
         ? 1
         : Math.min(1, (live.get(tableKey(table)) ?? table.bytes) / table.bytes);

@@ -1,33 +1,35 @@
 /**
- * How long rows, indexes and statistics take when several sessions share the servers. Pure.
+ * Computes the duration of copying rows and building indexes and statistics in several concurrent
+ * sessions. Pure.
  *
  * @module
  */
 import { tableKey, type TableName } from "../../../core/internal.ts";
 
-/** Work of one session, in the milliseconds that it takes when nothing else runs. */
+/** Work of one session, with its duration if nothing else runs. */
 export interface Piece {
   readonly table: TableName;
   readonly ms: number;
 }
 
-/** What is to be done, and by how many. */
+/** The work, and the number of sessions. */
 export interface FillWork {
-  /** Parts of tables, in the order in which they are begun. */
+  /** Parts of tables, in the order in which they are started. */
   readonly parts: readonly Piece[];
-  /** Indexes, keys and statistics: they begin when all parts of their table are there. */
+  /** Indexes, keys and statistics, which start once all parts of their table are copied. */
   readonly builds: readonly Piece[];
   readonly jobs: number;
-  /** Builders while rows are copied; afterwards the copying sessions join them. */
+  /** Sessions that build while rows are copied; afterwards the copying sessions build too. */
   readonly indexJobs: number;
   /**
-   * How much sessions help each other: `n` of them together are `n ** scaling` times as fast as
-   * one. 1: the servers have room for all; 0: one session takes all that they have.
+   * How well concurrent sessions scale: `n` of them are `n ** scaling` times as fast as one. 1:
+   * sessions do not slow each other down; 0: a single session already uses all of the servers'
+   * capacity.
    */
   readonly scaling: number;
 }
 
-/** When rows were in, and when everything was. */
+/** When all rows are copied, and when everything is built. */
 export interface FillTimes {
   readonly rowsMs: number;
   readonly allMs: number;
@@ -40,8 +42,8 @@ interface Running {
 }
 
 /**
- * Plays the work through: parts in their order, builds as their tables are complete, the longest
- * first, every session slowed by the others as the scaling says.
+ * Simulates the work: parts in order, builds once their tables are complete, the longest first, all
+ * sessions slowed down according to the scaling.
  */
 export function simulateFill(
   { parts, builds, jobs, indexJobs, scaling }: FillWork,
@@ -76,11 +78,11 @@ export function simulateFill(
     }
     if (running.length === 0) return { rowsMs, allMs: clock };
     const speed = running.length ** (scaling - 1);
-    const least = running.reduce((min, { leftMs }) => Math.min(min, leftMs), Infinity);
-    clock += least / speed;
+    const shortestMs = running.reduce((min, { leftMs }) => Math.min(min, leftMs), Infinity);
+    clock += shortestMs / speed;
     for (let index = running.length - 1; index >= 0; index--) {
       const each = running[index]!;
-      each.leftMs -= least;
+      each.leftMs -= shortestMs;
       if (each.leftMs > 0) continue;
       running.splice(index, 1);
       if (each.kind === "build") continue;
